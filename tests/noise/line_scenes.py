@@ -40,3 +40,25 @@ def bands(sigma8: float, count: int = COUNT) -> np.ndarray:
     """(T, H, 1): a wave that runs through the picture."""
     place = np.arange(SIZE[0])[None] / 45 + np.arange(count)[:, None] * 0.37
     return (2**0.5 * sigma8 / 255 * np.sin(2 * np.pi * place))[..., None]
+
+
+def hum(period: float, amplitude8: float, count: int = COUNT, seed: int = 3) -> np.ndarray:
+    """(T, H, 1): a wave down the rows, of new phase in every frame."""
+    phases = np.random.default_rng(seed).uniform(0, 1, (count, 1))
+    place = np.arange(SIZE[0])[None] / period + phases
+    return (amplitude8 / 255 * np.sin(2 * np.pi * place))[..., None]
+
+
+def stripes(period: float, steps: np.ndarray, texture: float) -> np.ndarray:
+    """A wall striped across that is at another height in every frame, with its texture."""
+    rng = np.random.default_rng(9)
+    soft = cv2.GaussianBlur(rng.normal(0, 1, (300, SIZE[1])).astype(np.float32), (0, 0), 2)
+    soft = soft / soft.std() * texture
+    shown = []
+    for step in steps:
+        move = np.array([[1, 0, 0], [0, 1, 80 + step]], np.float32)
+        how = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+        moved = cv2.warpAffine(soft, move, SIZE[::-1], flags=how)
+        place = (np.arange(SIZE[0])[:, None] + step) / period
+        shown.append(0.5 + 0.15 * np.sin(2 * np.pi * place) + moved)
+    return np.stack(shown)

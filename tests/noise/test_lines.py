@@ -4,17 +4,15 @@ import cv2
 import numpy as np
 import pytest
 
+from f2rcli.noise.hum.views import Cut, View, middle
 from f2rcli.noise.measurement import lines as measured
 from f2rcli.noise.measurement.agreement import Agreement, destriped
 from f2rcli.noise.measurement.blocks import FramePlanes
 from f2rcli.noise.measurement.lines import (
     LineNoise,
     Lines,
-    _Cut,
     _differences,
-    _middle,
     _of_group,
-    _View,
     _Votes,
     find_lines,
 )
@@ -158,14 +156,14 @@ def test_what_was_found_is_named() -> None:
 def test_the_middle_of_large_frames_is_looked_at_on_all_grids_alike() -> None:
     luma = np.arange(301 * 501, dtype=np.float32).reshape(301, 501)
     chroma = luma[:300:2, :500:2]
-    seen = _middle(FramePlanes([luma, chroma], luma, chroma=True))
+    seen = middle(FramePlanes([luma, chroma], luma, chroma=True))
     assert seen.luma.shape == (256, 384)
     top, left = 4 * ((301 - 256) // 8), 4 * ((501 - 384) // 8)
     np.testing.assert_array_equal(seen.luma, luma[top : top + 256, left : left + 384])
     np.testing.assert_array_equal(seen.planes[0], seen.luma)
     np.testing.assert_array_equal(seen.planes[1], seen.luma[::2, ::2])
     assert seen.chroma
-    small = _middle(FramePlanes([luma[:60, :70]], luma[:60, :70]))
+    small = middle(FramePlanes([luma[:60, :70]], luma[:60, :70]))
     np.testing.assert_array_equal(small.luma, luma[:60, :70])
 
 
@@ -178,7 +176,7 @@ def test_planes_share_what_their_mean_has_six_tenths_of(
 ) -> None:
     """Of the variance of each; what none has in common is not looked for."""
 
-    def told(_: object, group: tuple[int, ...]) -> LineNoise:
+    def told(_: object, group: tuple[int, ...], __: object) -> LineNoise:
         power = shared if len(group) > 1 else alone
         return LineNoise(group, (power / 2) ** 0.5, (power / 4) ** 0.5, (power / 4) ** 0.5)
 
@@ -235,7 +233,7 @@ def test_columns_are_looked_for_where_the_scene_moves_half_a_pixel_both_ways(
     moves: tuple[float, float], told: bool
 ) -> None:
     planes = [np.random.default_rng(i).random((64, 96)).astype(np.float32) for i in range(3)]
-    view = _View(*(_Cut(FramePlanes([one], one)) for one in planes))
+    view = View(*(Cut(FramePlanes([one], one)) for one in planes))
     flows = [np.zeros((64, 96, 2), np.float32) for _ in moves]
     for flow, move in zip(flows, moves, strict=True):
         flow[..., 0] = move
@@ -294,6 +292,8 @@ def test_lines_are_what_triples_of_frames_agree_on(
     monkeypatch.setattr(measured, "_differences", differences)
     monkeypatch.setattr(measured, "agreement", agreement)
     monkeypatch.setattr(measured, "_shaken", lambda *_: False)
+    monkeypatch.setattr(measured, "hum_of", lambda *_: (0.0, 0.0))
+    monkeypatch.setattr(measured, "of_light", lambda *_: False)
     found = measured._measured(range(len(rows)), (0, 2))  # type: ignore[arg-type]
     assert found.planes == (0, 2)
     assert 255 * np.array([found.rows, found.bands, found.columns]) == pytest.approx(wanted)
@@ -317,7 +317,7 @@ def test_pieces_are_of_what_a_frame_differs_by_from_where_it_came_from(
     """Of the mean of planes; rows are looked at without their offsets, columns as they are."""
     planes = np.random.default_rng(6).random((3, 2, 64, 96)).astype(np.float32)
     planes += np.random.default_rng(7).random((3, 1, 64, 1)).astype(np.float32)
-    view = _View(*(_Cut(FramePlanes(list(one), one[0])) for one in planes))
+    view = View(*(Cut(FramePlanes(list(one), one[0])) for one in planes))
     flows = [np.full((64, 96, 2), move, np.float32) for move in ((2, 1), (-3, 0))]
     vars(view)["flows"] = tuple(flows)
     monkeypatch.setattr(measured, "pieces", lambda *given: given)

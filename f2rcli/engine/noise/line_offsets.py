@@ -7,20 +7,21 @@ single rows comes on top, as far as the others leave it open. Columns stay: thei
 learnt from where the scene has moved. Nothing is fed back, so no error stays.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 import cv2
 import numpy as np
 
-from f2rcli.engine.cuts import Thumbnail, thumbnail
-from f2rcli.frames import Frame
-from f2rcli.models.flow import DISFlow, Flow, compose, doubled, halved, resized, sample
+from f2rcli.engine.noise.seen import Seen
+from f2rcli.models.flow import Flow, sample
+from f2rcli.noise.hum.hum import FADE, agreed, apart_from
 from f2rcli.noise.measurement.agreement import agreement, destriped, pieces
 from f2rcli.noise.measurement.blocks import MATCHED
 from f2rcli.noise.measurement.lines import STILL, LineNoise
 from f2rcli.noise.measurement.profiles import (
+    FAR,
     TINY,
     Profile,
     Values,
@@ -31,65 +32,22 @@ from f2rcli.noise.measurement.profiles import (
     smooth,
     standing_out,
 )
-from f2rcli.noise.planes import picture_of
 from f2rcli.order import robust_sigma
 
 MEMORY = 24.0  # frames that the mean of the past is worth at most
 LOST = 0.3  # frames that it is worth where nothing matches
 MATCH_SIDE, MATCH_SLACK = 7, 4.5  # pixels; standard deviations of their mean before it is lost
 LEAST_MATCH = 0.5 / 255  # of a picture's noise: rounding
-LEVEL = 8.0  # rows: of the bands down a picture that flow sees
 DOUBT = 2.0  # times the variance that pieces of a row show, a frame away: they may share errors
 STEADY = 0.3  # of the doubt of single rows, that of broad bands
 EDGES = 32 * MATCHED  # of the gradient's power: what an edge leaves beside a row within a picture
 COLUMN_DRIFT = 0.01  # of the columns' variance, that is new in every frame
 COLUMNS_HIGH = 8.0  # columns: what is broader cannot be told from the scene
+RELIT = 3  # rounds in which a change of light is fitted
 REHEARSALS = 2  # times that columns are learnt from the frames ahead, before the first
 NEWS = 0.25  # of what a frame shows of its rows, in what is believed of the next
+COMPARED = 3  # pairs of other frames that waves are looked for between
 ABSENT = 0.02  # of the measured variance: nothing
-
-
-@dataclass
-class Seen:
-    """A frame with what is looked at of it."""
-
-    copies: list[Frame]
-    planes: list[Values]  # as `planes_of` gives them
-    small: Values  # luma at half its size, for flow
-    shape: tuple[int, ...]  # of luma
-    look: Thumbnail
-    to_next: "tuple[Seen, Flow] | None" = None
-
-    @classmethod
-    def of(cls, copies: list[Frame]) -> "Seen":
-        picture = picture_of(copies[0])
-        luma = picture.luma
-        return cls(copies, picture.planes, halved(_levelled(luma)), luma.shape, thumbnail(luma))
-
-    def flow(self, other: "Seen", start: Flow | None = None) -> Flow:
-        """The flow into another frame, at half the size; refined from `start` where it is given."""
-        return DISFlow(halved=True)(self.small, other.small, start)
-
-    def onward(self, following: "Seen") -> Flow:
-        """The flow into the frame after it, made once."""
-        if self.to_next is None or self.to_next[0] is not following:
-            self.to_next = (following, self.flow(following))
-        return self.to_next[1]
-
-    def sized(self, flow: Flow, shape: tuple[int, ...]) -> Flow:
-        """A flow at half the size on the grid of a plane, in its pixels."""
-        return resized(doubled(flow, self.shape) * np.float32(2), shape)
-
-
-def onward(centre: Seen, future: Sequence[Seen]) -> Iterator[Flow]:
-    """The flow into each of the frames that follow; long ones begin with those of adjacent ones."""
-    flow = None
-    for last, one in pairwise([centre, *future]):
-        if flow is None:
-            flow = centre.onward(one)
-        else:
-            flow = centre.flow(one, compose(flow, last.onward(one)))
-        yield flow
 
 
 @dataclass
@@ -124,6 +82,8 @@ class LineGroup:
         soft = np.asarray(cv2.GaussianBlur(look, (0, 0), 1.2), np.float32)
         weights = precision(soft, sigma, MATCHED)
         for one in references:
+            if self.noise.hum:
+                one.values = relit(one.values, own, weights)
             one.offset, one.variance = common(*segments(own - one.values, weights))
         rows = np.zeros(len(own), np.float32)
         if self.noise.rows or self.noise.bands:
@@ -137,6 +97,9 @@ class LineGroup:
 
     def _compare(self, own: Values, look: Values, references: Sequence[Reference]) -> None:
         """Whether rows still have offsets of their own: as they were measured, frame by frame."""
+        if self.noise.hum:
+            self._compare_hum(own, references)
+            return
         if len(references) < 2:
             self.present = max(self.present, 0.0)
             return
@@ -145,6 +108,19 @@ class LineGroup:
         known = (self.noise.rows or self.noise.bands) ** 2
         share = 0.0 if found.low <= 0 else min(found.middle / known, 1.0)
         share = share if self.present < 0 else self.present + NEWS * (share - self.present)
+        self.present = share if share > ABSENT else 0.0
+
+    def _compare_hum(self, own: Values, references: Sequence[Reference]) -> None:
+        """The same of waves, which may be alike in one pair of frames or another."""
+        self.present = 1.0 if self.present < 0 else self.present
+        apart = [np.asarray(own - one.values, np.float32) for one in references[: COMPARED + 1]]
+        if len(apart) < 2:
+            return
+        told = [apart_from(own, [apart[0], other]) for other in apart[1:]]
+        found = agreed(told, broad=not self.noise.rows)
+        known = (self.noise.rows or self.noise.bands) ** 2
+        share = 0.0 if found.low <= 0 else min(found.middle / known, 1.0)
+        share = self.present + NEWS * (share - self.present)
         self.present = share if share > ABSENT else 0.0
 
     def look_ahead(self, seen: Sequence[Seen]) -> None:
@@ -216,7 +192,7 @@ class LineGroup:
                 left = (1 / total).astype(np.float32)
         if self.noise.rows and self.present:
             rows += _standing_out(own - rows[:, None], soft, sigma, left)
-        return rows
+        return np.asarray(rows - rows.mean(), np.float32) if self.noise.hum else rows
 
     def _learn(self, own: Values, near: Reference, weights: Values) -> None:
         """Learn the offsets of columns where the scene moved across them."""
@@ -248,11 +224,25 @@ class LineGroup:
         self.worth = (worth + 1).astype(np.float32)
 
 
-def _levelled(luma: Values) -> Values:
-    """A picture whose rows are equally bright but for broad bands: where light rises or falls down
-    a picture, flow takes the offsets of rows for motion."""
-    means = luma.mean(1, keepdims=True)
-    return np.asarray(luma - means + smooth(means, LEVEL), np.float32)
+def relit(values: Values, own: Values, weights: Values) -> Values:
+    """An expected picture in the light of the frame: as what lies beside each other in rows says,
+    so bands have no part in it."""
+    level, weight = segments(values, weights)
+    apart, _ = segments(own - values, weights)
+    level, apart = (one - _row_mean(one, weight) for one in (level, apart))
+    factor, doubted = 0.0, weight
+    for _ in range(RELIT):
+        factor = float((doubted * level * apart).sum()) / float(
+            (doubted * level * level).sum() + 1 / FADE**2
+        )
+        far = np.square(apart - factor * level) * weight / FAR**2
+        doubted = weight / np.square(1 + far)
+    return np.asarray(values * np.float32(1 + factor), np.float32)
+
+
+def _row_mean(values: Values, weights: Values) -> Values:
+    total = np.maximum(weights.sum(1, keepdims=True), TINY)
+    return np.asarray((values * weights).sum(1, keepdims=True) / total, np.float32)
 
 
 def _sigma(own: Values, references: Sequence[Reference]) -> float:

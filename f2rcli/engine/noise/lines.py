@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.engine.engine import Engine
-from f2rcli.engine.noise.line_offsets import LineGroup, Seen, onward
+from f2rcli.engine.noise.line_offsets import LineGroup
+from f2rcli.engine.noise.seen import Seen, onward
 from f2rcli.engine.strength import luma_and_chroma
 from f2rcli.frames import Family, Frame, same_samples
 from f2rcli.noise.measurement.lines import Lines, find_lines
@@ -68,8 +69,9 @@ class LineRemover:
     def corrected(self, pictures: Iterable[list[Frame]]) -> Iterator[list[Frame]]:
         """Runs of frames that show one picture, without its lines."""
         ahead: deque[Seen] = deque()
+        hum = any(group.hum for group in self.lines.groups)
         for copies in pictures:
-            ahead.append(Seen.of(copies))
+            ahead.append(Seen.of(copies, hum=hum))
             if len(ahead) > AHEAD:
                 yield self._next(ahead)
         while ahead:

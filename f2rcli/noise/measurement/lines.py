@@ -9,21 +9,19 @@ changes evenly is fitted away. Columns that stay are seen the same way where the
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from f2rcli.models.flow import DISFlow, Flow, resized, sample
+from f2rcli.models.flow import resized, sample
+from f2rcli.noise.hum.hum import LEAST, hum_of, of_light
+from f2rcli.noise.hum.views import LEAST_COLUMNS, LEAST_ROWS, Cut, View
 from f2rcli.noise.measurement.agreement import Agreement, agreement, destriped, pieces
 from f2rcli.noise.measurement.blocks import FramePlanes
 from f2rcli.noise.measurement.profiles import TINY, Values, parted
 from f2rcli.order import median
 
-MOST = 256, 384  # rows and columns that are looked at, in the middle
-LEAST_ROWS, LEAST_COLUMNS = 48, 64  # of a plane
-LEAST = 0.4 / 255  # offsets that are too faint to be worth a pass over every frame
 SURE = 0.75  # of the triples of frames that must show it
 ALIKE = 0.2  # correlation of the pieces of a row
 FEWEST = 2  # triples
@@ -31,6 +29,7 @@ SHAKEN = 0.4  # of what frames' rows differ by, that another step leaves: blinds
 FARTHEST = 8  # rows of such a step
 LONGEST, PEAK = 20, 0.35  # rows; share of the power of shorter waves that is a grating's
 WHITE_SHARE = 0.25  # of single rows' offsets, that their broad part has where they are white
+NAMED = 2 * WHITE_SHARE  # of them, that bands have at least which are more
 TOGETHER = 0.6  # of the mean variance of planes' offsets, that their mean's has where they share
 STILL = 0.5  # pixels a frame: columns of what moves less look like the scene
 
@@ -43,6 +42,7 @@ class LineNoise:
     rows: float  # single rows, new in every frame
     bands: float  # broad horizontal bands, new in every frame
     columns: float  # single columns, the same in every frame
+    hum: bool = False  # whether rows and bands are parts of waves, which flow would follow
 
     @property
     def found(self) -> bool:
@@ -67,7 +67,7 @@ class Lines:
             "moving bands": self.strongest("bands"),
             "column noise": self.strongest("columns"),
         }
-        if named["moving bands"] < 2 * WHITE_SHARE * named["row noise"]:
+        if named["moving bands"] < NAMED * named["row noise"]:
             del named["moving bands"]  # no more than single rows bring along
         found = [f"{name} {255 * sigma:.1f}" for name, sigma in named.items() if sigma]
         return f"{', '.join(found)} of 255 (standard deviations)"
@@ -95,62 +95,25 @@ def find_lines(
     """
     if len(pictures) < FEWEST + 2 or min(pictures[0].luma.shape) < LEAST_ROWS:
         return None
-    cut = [_Cut(picture) for picture in pictures]
+    cut = [Cut(picture) for picture in pictures]
     triples = zip(cut, cut[1:], cut[2:], pairwise(joined), strict=False)
-    views = [_View(*frames) for *frames, both in triples if all(both)]
+    views = [View(*frames) for *frames, both in triples if all(both)]
     if len(views) < FEWEST:
         return None
-    found = tuple(one for group in groups for one in _of_group(views, group) if one.found)
+    far = [View(*cut[at : at + 5 : 2]) for at in range(len(cut) - 4) if all(joined[at : at + 4])]
+    found = tuple(one for group in groups for one in _of_group(views, group, far) if one.found)
     return Lines(found) if found else None
 
 
-class _Cut:
-    """The middle of a picture."""
-
-    def __init__(self, picture: FramePlanes) -> None:
-        self.middle = _middle(picture)
-
-    @cached_property
-    def look(self) -> Values:
-        """Its luma to see motion by."""
-        return destriped(self.middle.luma)
-
-
-class _View:
-    """A frame between its neighbours, cut to the middle."""
-
-    def __init__(self, before: _Cut, centre: _Cut, after: _Cut) -> None:
-        self.centre, self.near = centre, (before, after)
-
-    @cached_property
-    def flows(self) -> tuple[Flow, Flow]:
-        """Into each neighbour. Most clips have no lines, and a view or two are enough to see it."""
-        search, (before, after) = DISFlow(), self.near
-        return search(self.centre.look, before.look), search(self.centre.look, after.look)
-
-
-def _middle(picture: FramePlanes) -> FramePlanes:
-    """The middle of all planes; chroma grids stay where they are in luma's."""
-    height, width = picture.luma.shape
-    rows, columns = min(height, MOST[0]), min(width, MOST[1])
-    top, left = ((size - kept) // 8 * 4 for size, kept in ((height, rows), (width, columns)))
-
-    def cut(plane: Values) -> Values:
-        by = round(height / plane.shape[0]), round(width / plane.shape[1])
-        y, x = top // by[0], left // by[1]
-        kept = plane[y : y + rows // by[0], x : x + columns // by[1]]
-        return np.ascontiguousarray(kept, np.float32)
-
-    return FramePlanes([cut(plane) for plane in picture.planes], cut(picture.luma), picture.chroma)
-
-
-def _of_group(views: Sequence[_View], group: tuple[int, ...]) -> Iterator[LineNoise]:
-    """The lines that planes share, or those of each."""
-    shared = _measured(views, group)
+def _of_group(
+    views: Sequence[View], group: tuple[int, ...], far: Sequence[View] = ()
+) -> Iterator[LineNoise]:
+    """The lines that planes share, or those of each. far: frames between those two away."""
+    shared = _measured(views, group, far)
     if len(group) == 1 or not shared.found:  # what planes do not share is in their mean as well
         yield shared
         return
-    alone = [_measured(views, (index,)) for index in group]
+    alone = [_measured(views, (index,), far) for index in group]
     if _power(shared) >= TOGETHER * float(np.mean([_power(one) for one in alone])):
         yield shared
     else:
@@ -161,7 +124,7 @@ def _power(one: LineNoise) -> float:
     return one.rows**2 + one.bands**2 + one.columns**2
 
 
-def _measured(views: Sequence[_View], group: tuple[int, ...]) -> LineNoise:
+def _measured(views: Sequence[View], group: tuple[int, ...], far: Sequence[View] = ()) -> LineNoise:
     """The lines of the mean of some planes."""
     rows, bands, columns = (_Votes(len(views), share) for share in (SURE, 1.0, SURE))
     for view in views:
@@ -176,9 +139,16 @@ def _measured(views: Sequence[_View], group: tuple[int, ...]) -> LineNoise:
         single = broad = 0.0
     if _grating(rows.seen):
         single = 0.0
+    fine, wide = hum_of(views, group, far)
     if single:  # whose slow part is there, sure or not
         slow = max(float(np.median([one.middle for one in bands.seen])), 0.0) ** 0.5
-        return LineNoise(group, single, max(slow, WHITE_SHARE * single), columns.sigma)
+        slow = max(slow, WHITE_SHARE * single)
+        more = wide > max(slow, NAMED * single)
+        return LineNoise(group, single, wide if more else slow, columns.sigma, more)
+    if fine or wide:
+        return LineNoise(group, fine, max(wide, WHITE_SHARE * fine), columns.sigma, hum=True)
+    if broad and of_light(views, group):
+        broad = 0.0
     return LineNoise(group, single, broad, columns.sigma)
 
 
@@ -226,18 +196,18 @@ def _grating(seen: list[Agreement]) -> bool:
     return bool(peak > PEAK * max(float(fine.sum()), TINY))
 
 
-def _shaken(views: Sequence[_View], group: tuple[int, ...]) -> bool:
+def _shaken(views: Sequence[View], group: tuple[int, ...]) -> bool:
     """Whether most frames' rows are those of their neighbours, moved up or down: by flow no motion
     is seen along what is nothing but rows. No step makes new offsets alike."""
     return bool(np.median([_left(view, group) for view in views]) < SHAKEN)
 
 
-def _left(view: _View, group: tuple[int, ...]) -> float:
+def _left(view: View, group: tuple[int, ...]) -> float:
     """The least share of what rows differ by from those of the frame before, as flow has them, that
     one step of all rows leaves."""
-    before = _mean(view.near[0], group)
+    before = view.near[0].mean(group)
     moved = sample(before, resized(view.flows[0], before.shape))
-    centre = _mean(view.centre, group)
+    centre = view.centre.mean(group)
     here, there, warped = (parted(one.mean(axis=1))[0] for one in (centre, before, moved))
     rows, inside = np.arange(len(here)), slice(FARTHEST, -FARTHEST)
     steps = np.arange(-FARTHEST, FARTHEST + 0.5, 0.5)
@@ -247,10 +217,10 @@ def _left(view: _View, group: tuple[int, ...]) -> float:
 
 
 def _differences(
-    view: _View, group: tuple[int, ...], *, turned: bool
+    view: View, group: tuple[int, ...], *, turned: bool
 ) -> tuple[Values, Values] | None:
     """Differences of pieces of rows (columns, if turned) from the frames before and after."""
-    centre = _mean(view.centre, group)
+    centre = view.centre.mean(group)
     if min(centre.shape) < LEAST_ROWS or max(centre.shape) < LEAST_COLUMNS:
         return None
     others = []
@@ -258,14 +228,9 @@ def _differences(
     if turned and min(float(median(np.abs(move[..., 0]))) for move in moves) < STILL:
         return None
     for near, move in zip(view.near, moves, strict=True):
-        others.append(np.asarray(centre - sample(_mean(near, group), move), np.float32))
+        others.append(np.asarray(centre - sample(near.mean(group), move), np.float32))
     look = centre if turned else destriped(centre)
     if turned:
         centre, look = (np.ascontiguousarray(one.T) for one in (centre, look))
         others = [np.ascontiguousarray(one.T) for one in others]
     return pieces(look, others)
-
-
-def _mean(cut: _Cut, group: tuple[int, ...]) -> Values:
-    planes = [cut.middle.planes[index] for index in group]
-    return planes[0] if len(planes) == 1 else np.asarray(np.mean(planes, axis=0), np.float32)

@@ -1,0 +1,1 @@
+"""Hum and broad bands: offsets of rows that vary slowly down a frame, and anew in every frame."""

@@ -1,0 +1,106 @@
+"""What looks like bands and is the scene: rows that moved, and light that changes."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli.models.flow import Flow, resized, sample
+from f2rcli.noise.hum.views import View, evened
+from f2rcli.noise.measurement.profiles import TINY, Profile, Values, parted
+
+SLID = 0.4  # of what frames' rows differ by, that another step leaves: stripes that moved
+FARTHEST, FINE_STEPS = 64, 8  # rows of such a step; half rows up to
+SOFT = 2.0  # pixels: what is blurred shows little noise
+WORSE = 1.3  # times the difference of all else: the scene did not take that step
+OFF = 0.2  # rows that flow is off by, over stripes
+LIT = 0.25  # of the way from an offset to a factor
+CONTRAST = 0.05  # of brightness, from which the two can be told apart
+
+
+class Apart(NamedTuple):
+    """What pieces of a frame's rows (H, J) differ by from its neighbours, and their brightness."""
+
+    before: Values
+    after: Values
+    level: Values
+
+
+def lit(seen: Sequence[Apart]) -> bool:
+    """Whether bands are as strong as the picture is bright: light, shadows, no sensor's."""
+    shared = power = doubt = 0.0
+    for one in seen:
+        apart = (one.before + one.after) / 2
+        band = np.median(apart, 1, keepdims=True)
+        mean = one.level.mean(1, keepdims=True)
+        by_light = band * (one.level - mean) / np.maximum(mean, 1 / 255)
+        shared += float((by_light * (apart - band)).sum())
+        power += float(np.square(by_light).sum())
+        doubt += CONTRAST**2 * float(np.square(band).sum()) * apart.shape[1]
+    return shared > LIT * (power + doubt)
+
+
+def traced(seen: Sequence[Apart]) -> float:
+    """The standard deviation that rows have where flow is off by a little: stripes' traces."""
+    slopes = [np.gradient(one.level.mean(1)).std() for one in seen]
+    return OFF * float(np.median(slopes))
+
+
+def slid(views: Sequence[View], group: Sequence[int]) -> bool:
+    """Whether in most frames one step up or down explains rows, and the rest of the scene may have
+    taken it: by flow no motion is seen along what is nothing but rows. Over a scene that shows
+    where it is, bands slide."""
+    return sum(_stepped(view, group) for view in views) >= len(views) / 2
+
+
+def _stepped(view: View, group: Sequence[int]) -> bool:
+    """Whether such a step leads from the frame before to this one."""
+    here, there = view.centre.mean(group), view.near[0].mean(group)
+    flow = resized(view.even_flows[0], here.shape)
+    steps = sorted(set(_explaining(here, there, sample(there, flow))))
+    if not steps:
+        return False
+    soft, before = (
+        np.asarray(cv2.GaussianBlur(evened(one), (0, 0), SOFT), np.float32) for one in (here, there)
+    )
+    most = WORSE * _unlike(soft, before, flow)
+    for step in steps:
+        flat = np.stack([flow[..., 0], np.full(here.shape, step, np.float32)], -1)
+        if _unlike(soft, before, flat) <= most:
+            return True
+    return False
+
+
+def _unlike(here: Values, there: Values, flow: Flow) -> float:
+    return float(np.square(here - sample(there, flow)).mean())
+
+
+def _explaining(here: Values, there: Values, moved: Values) -> Iterator[float]:
+    """Steps that leave little of what rows differ by from those of the frame before, as flow has
+    them: of single rows, or of all."""
+    whole = [one.mean(1) for one in (here, there, moved)]
+    for profiles in (whole, [parted(one)[0] for one in whole]):
+        now, before, warped = profiles
+        seen = _power(now - warped)
+        for step in _steps(len(now)):
+            inside = slice(max(0, int(np.ceil(-step))), len(now) - max(0, int(np.ceil(step))))
+            if _power((now - _taken(before, step))[inside]) < SLID * seen:
+                yield step
+
+
+def _steps(rows: int) -> NDArray[np.float64]:
+    far = min(FARTHEST, rows // 4)
+    near = np.arange(-FINE_STEPS, FINE_STEPS, 0.5)
+    beyond = np.arange(FINE_STEPS, far + 1.0)
+    return np.concatenate([-beyond[::-1], near, beyond])
+
+
+def _taken(profile: Profile, step: float) -> Profile:
+    rows = np.arange(len(profile))
+    return np.asarray(np.interp(rows + step, rows, profile), np.float32)
+
+
+def _power(profile: Profile) -> float:
+    return max(float(np.var(profile)), TINY)

@@ -1,0 +1,89 @@
+"""Bands that are new in every frame are found over any scene; moving stripes and light are not."""
+
+import numpy as np
+import pytest
+
+from f2rcli.noise.hum.guards import Apart, lit, traced
+from f2rcli.noise.hum.hum import agreed
+from f2rcli.noise.measurement.blocks import FramePlanes
+from f2rcli.noise.measurement.lines import LineNoise, find_lines
+from tests.noise.line_scenes import COUNT, SIZE, hum, scene, stripes, white
+
+ROWS = np.arange(SIZE[0])[:, None]
+
+
+def found(pictures: np.ndarray) -> LineNoise | None:
+    codes = np.asarray(pictures, np.float32)
+    lines = find_lines([FramePlanes([one], one) for one in codes], [True] * (COUNT - 1), [(0,)])
+    return None if lines is None else lines.groups[0]
+
+
+@pytest.mark.parametrize("speed", [(0, 0), (1, 2)])
+@pytest.mark.parametrize("period", [8, 20, 60])
+def test_bands_of_any_width_are_measured_over_scenes_that_stay_or_move(
+    period: float, speed: tuple[int, int]
+) -> None:
+    one = found(scene(speed=speed) + white(5) + hum(period, 5))
+    assert one is not None
+    assert one.hum
+    assert 255 * np.hypot(one.rows, one.bands) == pytest.approx(5 / 2**0.5, rel=0.5)
+    assert (one.rows > one.bands) == (period < 30)
+
+
+def test_strong_bands_are_not_taken_for_motion() -> None:
+    one = found(scene() + white(5) + hum(20, 15))
+    assert one is not None
+    assert 255 * np.hypot(one.rows, one.bands) == pytest.approx(15 / 2**0.5, rel=0.5)
+
+
+def walled(jitter: float, texture: float, period: float = 12) -> np.ndarray:
+    steps = np.random.default_rng(5).normal(0, jitter, COUNT)
+    return stripes(period, steps, texture) + white(4)
+
+
+CLEAN = {
+    "flicker": lambda: scene() * np.random.default_rng(4).normal(1, 0.1, (COUNT, 1, 1)) + white(4),
+    "stripes that shake": lambda: walled(3, 0),
+    "a textured wall that shakes": lambda: walled(0.7, 0.05),
+    "a pan over a textured wall": lambda: stripes(12, 2.0 * np.arange(COUNT), 0.05) + white(4),
+    "stripes that run": lambda: stripes(30, 12.0 * np.arange(COUNT), 0) + white(4),
+    "bands of light": lambda: scene() * (1 + hum(30, 20)) + white(2),
+    "shadows of blinds": lambda: scene(speed=(0, 0)) * (0.8 + hum(20, 50)) + white(4),
+}
+
+
+@pytest.mark.parametrize("name", CLEAN)
+def test_what_moves_or_shines_is_no_hum(name: str) -> None:
+    assert found(CLEAN[name]()) is None
+
+
+def pieces(gain: np.ndarray, level: np.ndarray) -> Apart:
+    band = np.sin(ROWS / 3)
+    apart = np.asarray(band * gain, np.float32)
+    return Apart(apart, apart, np.asarray(np.ones_like(ROWS) * level, np.float32))
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.0, False), (0.2, False), (0.35, True), (1, True)])
+def test_light_adds_more_where_there_is_more(share: float, told: bool) -> None:
+    """Bands of which a share is as strong as the picture is bright."""
+    level = np.linspace(0.2, 0.8, 8)
+    assert lit([pieces(1 - share + share * level / level.mean(), level)] * 3) == told
+
+
+def test_an_even_picture_does_not_tell_light_from_offsets() -> None:
+    assert not lit([pieces(np.ones(8), np.full(8, 0.5))] * 3)
+
+
+def test_a_fifth_of_a_rows_slope_is_what_flow_may_leave_of_stripes() -> None:
+    none = np.zeros((len(ROWS), 8), np.float32)
+    one = Apart(none, none, np.asarray(np.sin(ROWS / 2) * np.ones(8), np.float32))
+    assert traced([one] * 3) == pytest.approx(0.2 * np.gradient(np.sin(ROWS[:, 0] / 2)).std())
+
+
+def test_frames_in_which_waves_agree_by_chance_are_outvoted() -> None:
+    """By covariances of the others; a single frame that shows them is not enough."""
+    band = np.random.default_rng(0).normal(0, 1, (96, 1)) @ np.ones((1, 8))
+    some = np.asarray(band, np.float32)
+    for signs, sure in (((1, 1, -0.3), True), ((1, 0.01, 0.01, 0.01), False)):
+        seen = [Apart(some, np.float32(sign) * some, some) for sign in signs]
+        assert (agreed(seen, broad=False).sigma > 0) == sure
