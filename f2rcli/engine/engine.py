@@ -154,8 +154,7 @@ class Engine:
         bundled one for such pictures, if there is one. Its header's channels are the engine's.
 
         The weights for light noise measure best: those for heavy, clipped noise alone take noise
-        at black for clipped. Larger ones would say another number than `f2r noise`, and no better
-        one."""
+        at black for clipped. Larger ones would say another number than `f2r noise`."""
         lighter = self._lighter()
         larger = lighter is not None and self.settings.weights is not None
         if methods.load(self.settings.method).can_measure_noise and not larger:

@@ -63,9 +63,7 @@ def test_the_larger_weights_are_a_pair_and_noise_is_measured_as_ever() -> None:
     assert used(30, weights="f2r-rgb-base") == "f2r-rgb-base"
     measurer = engine_for(noisy_clip(1), weights="f2r-rgb-base").new_measurer()
     usual = engine_for(noisy_clip(1)).new_measurer()
-    assert isinstance(measurer, F2R) and isinstance(usual, F2R)
-    assert measurer.networks is not None and usual.networks is not None
-    own, other = (one.networks.anchor.unet.state_dict() for one in (measurer, usual))
+    own, other = (cast(F2R, one).networks.anchor.unet.state_dict() for one in (measurer, usual))
     assert all(torch.equal(own[name], other[name]) for name in other)
 
 
