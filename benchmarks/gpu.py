@@ -34,6 +34,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))
 
 from f2rcli import methods  # noqa: E402  # of this checkout
+from f2rcli.engine import worker  # noqa: E402
 from f2rcli.engine.gpu import copies  # noqa: E402
 from f2rcli.engine.settings import EngineSettings  # noqa: E402
 from f2rcli.engine.stream import Engine, denoise_stream, load_engine  # noqa: E402
@@ -306,6 +307,8 @@ INNER = {
     "of alignment: flows at full size": "f2rcli.methods.f2r.device_flows.DeviceFlows.enlarged",
     "of alignment: warps": "f2rcli.methods.f2r.F2R.align",
     "of alignment: anchor": "f2rcli.methods.f2r.F2R.anchor",
+    "of planes up: one copy": "f2rcli.engine.gpu.copies.Transfers.up",
+    "of planes down: one copy": "f2rcli.engine.gpu.copies.Transfers.down",
     "of contract: contract": "f2rcli.engine.gpu.resident.Resident.changes",
     "of contract: colour, planes down": "f2rcli.engine.gpu.resident.Resident.changed",
 }
@@ -313,10 +316,12 @@ INNER = {
 
 def stages(size: tuple[int, int], *, recorded: bool) -> list[str]:
     """Milliseconds of each stage from frame SETTLED on, waited for: their sum is more than a frame
-    takes. Where nothing is recorded, with their parts."""
+    takes; searches of the next frame are done between frames, not beside them. Where nothing is
+    recorded, with their parts."""
     spent: Counter[str] = Counter()
     frames, begun = clip(12, size), 0.0
     with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(worker.AtOnce, "done", worker.Worker.done))
         if not recorded:
             stack.enter_context(mock.patch.object(graphs, "records", return_value=False))
         run = Run(frames, FRAMES)

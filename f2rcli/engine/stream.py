@@ -24,7 +24,7 @@ from f2rcli.engine.worker import AtOnce, Worker, network_worker
 from f2rcli.frames import ClipInfo, Frame, same_samples
 from f2rcli.methods.base import Following, Restored
 from f2rcli.noise.model import NoiseModel
-from f2rcli.samples.defects import put_back, without_defects
+from f2rcli.samples.defects import put_back, searches
 from f2rcli.tee import emptied, tee_releasing
 from f2rcli.window import windows
 
@@ -119,14 +119,14 @@ def restore_stream(
     copy of the one before; those of sensor values as networks see them (`VarianceStabiliser`).
     opening: see `denoise_stream`; worker: runs the networks, in the caller's thread by default."""
     whole = None if opening is None else _begun(unique(opening()), engine)
-    waiting, pictures, _ = _begun(unique(frames), engine, whole)
+    worker = Worker() if worker is None else worker
+    waiting, pictures, _ = _begun(unique(frames, worker), engine, whole)
     if not waiting:
         return
     first = waiting[0][0]
     noise = NoiseTracker(engine, first.layout)
     begin = (whole and whole.waiting and whole) or _Begun(waiting, pictures, None)
     noise.measure_opening([copies[0] for copies in begin.waiting])
-    worker = Worker() if worker is None else worker
     blend = ALONE if watch is not None else _blend(begin, engine, noise)
     del whole, begin
     if blend != ALONE and noise.measured is not None:
@@ -274,11 +274,12 @@ def estimate_noise(
     return noise.measured
 
 
-def unique(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
+def unique(frames: Iterable[Frame], worker: Worker | None = None) -> Iterator[list[Frame]]:
     """Runs of frames with the same samples, as lists. A copy has its original's noise: it teaches
-    nothing as a neighbour, and gets its original's result. What is no picture is set aside."""
+    nothing as a neighbour, and gets its original's result. What is no picture is set aside, by the
+    worker if there is one."""
     run: list[Frame] = []
-    for frame in without_defects(frames):
+    for frame in (Worker() if worker is None else worker).done(searches(frames)):
         if run and len(run) < LONGEST_REPEAT and same_samples(run[0], frame):
             run.append(replace(frame, planes=run[0].planes))
             continue

@@ -5,8 +5,9 @@ Two threads that work on one picture each get further than two in one convolutio
 the contract hardly use a second. Results come in order, and bytes are those of one thread.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from typing import TypeVar
 
@@ -29,9 +30,21 @@ class Worker:
         """Start a piece of work; what is returned gives its result once, or raises its error."""
         return work
 
+    def done(self, pieces: Iterable[Callable[[], T]]) -> Iterator[T]:
+        """Results of the host's own pieces of work, one after the other."""
+        return (piece() for piece in pieces)
+
 
 class AtOnce(Worker):
     """Runs work in the caller's thread at once: a device goes on with it while its host reads."""
+
+    def __init__(self, beside: ThreadPoolExecutor | None = None) -> None:
+        """beside: a thread for what the host does by itself, a frame ahead of the device."""
+        self._beside = beside
+
+    def done(self, pieces: Iterable[Callable[[], T]]) -> Iterator[T]:
+        """See Worker."""
+        return super().done(pieces) if self._beside is None else _one_ahead(pieces, self._beside)
 
     def start(self, work: Callable[[], T]) -> Callable[[], T]:
         """See Worker."""
@@ -62,10 +75,14 @@ class ThreadWorker(Worker):
 @contextmanager
 def network_worker(engine: Engine) -> Iterator[Worker]:
     """A thread beside the caller's; the caller's own where the engine has only one thread, or works
-    on a GPU. However it ends, no work is left running."""
-    on_device = engine.torch_device.type != "cpu" or engine.resident is not None
-    if engine.threads < 2 or on_device:
-        yield AtOnce() if on_device else Worker()
+    on a GPU, whose host looks ahead in a thread beside it. However it ends, no work is left
+    running."""
+    if engine.torch_device.type != "cpu" or engine.resident is not None:
+        with ThreadPoolExecutor(1, "f2r-frames") as beside:  # begun when first used
+            yield AtOnce(None if engine.prompt else beside)
+        return
+    if engine.threads < 2:
+        yield Worker()
         return
     with ThreadPoolExecutor(1, "f2r-networks") as worker:
         try:
@@ -73,6 +90,24 @@ def network_worker(engine: Engine) -> Iterator[Worker]:
         finally:
             worker.shutdown(wait=False, cancel_futures=True)
             _use(engine.threads)
+
+
+def _one_ahead(pieces: Iterable[Callable[[], T]], beside: ThreadPoolExecutor) -> Iterator[T]:
+    """Results of pieces of work, each begun before the one before it is given out. An error comes
+    where its piece's result would, also that of asking for the piece."""
+    source, waiting = iter(pieces), deque[Future[T]]()
+    while True:
+        ended: Exception | None = None
+        try:
+            waiting.append(beside.submit(next(source)))
+        except Exception as error:  # noqa: BLE001  # raised below
+            ended = error
+        if len(waiting) > (ended is None):
+            yield waiting.popleft().result()
+        if isinstance(ended, StopIteration):
+            return
+        if ended is not None:
+            raise ended
 
 
 def at_once(

@@ -8,8 +8,9 @@ neither single nor of one value over an area is a picture, whatever its value.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain, islice, pairwise
 from typing import NamedTuple
 
@@ -65,23 +66,51 @@ def no_numbers(plane: Plane) -> int:
 def without_defects(frames: Iterable[Frame]) -> Iterator[Frame]:
     """The frames of a lane as everything may see them: what is no picture lies in `aside`. Holds
     seven mosaics, or three frames of another kind."""
+    return (search() for search in searches(frames))
+
+
+def searches(frames: Iterable[Frame]) -> Iterator[Callable[[], Frame]]:
+    """The work that `without_defects` does for each frame, to be done in this order. Frames are
+    read as pieces of it are asked for."""
     source = iter(frames)
     first = next(source, None)
     if first is None:
         return
-    length = SEEN_TOGETHER if first.layout.family is Family.BAYER else 1
-    source = chain([first], source)
-    if (
-        first.layout.levels is None
-        and length == 1
-        and first.planes[0].dtype in (np.uint8, np.uint16)
-    ):
-        source = _unsalted(source)
-    before: tuple[Kept, ...] = ()
-    for window in windows(source, length):
-        done = set_aside(window.centre, before, window.items)
-        before = done.aside
-        yield done
+    layout, source, search = first.layout, chain([first], source), _Search()
+    if layout.family is Family.BAYER:
+        for window in windows(source, SEEN_TOGETHER):
+            yield partial(search.aside, window.centre, window.items)
+    elif layout.levels is None and first.planes[0].dtype in (np.uint8, np.uint16):
+        opening = list(islice(source, COMPARED))
+        search.near.extend(opening[:0:-1])
+        for frame in chain(opening, source):
+            yield partial(search.aside_unsalted, frame)
+    else:
+        for frame in source:
+            yield partial(search.aside, frame)
+
+
+@dataclass
+class _Search:
+    """What one frame is searched with that those before it have left."""
+
+    before: tuple[Kept, ...] = ()  # of the frame before
+    near: deque[Frame] = field(default_factory=lambda: deque(maxlen=COMPARED))  # different ones
+
+    def aside(self, frame: Frame, near: Sequence[Frame] = ()) -> Frame:
+        """See `set_aside`."""
+        done = set_aside(frame, self.before, near)
+        self.before = done.aside
+        return done
+
+    def aside_unsalted(self, frame: Frame) -> Frame:
+        """Of a picture, without salt and pepper, of which `aside` tells how much there was. Each is
+        compared with the different ones before it, or at the beginning with those after it."""
+        others = [one for one in reversed(self.near) if not same_samples(one, frame)]
+        done = self.aside(_one_unsalted(frame, others[: COMPARED - 1]))
+        if not self.near or not same_samples(self.near[-1], frame):
+            self.near.append(frame)
+        return done
 
 
 def set_aside(frame: Frame, before: Sequence[Kept] = (), near: Sequence[Frame] = ()) -> Frame:
@@ -108,19 +137,6 @@ def set_aside(frame: Frame, before: Sequence[Kept] = (), near: Sequence[Frame] =
         pairs = zip(aside, frame.aside, strict=True)
         aside = tuple(kept._replace(salted=was.salted) for kept, was in pairs)
     return replace(frame, planes=planes + frame.planes[count:], aside=aside)
-
-
-def _unsalted(frames: Iterable[Frame]) -> Iterator[Frame]:
-    """Pictures without salt and pepper, of which `aside` tells how much there was. Each is compared
-    with the different ones before it, or at the beginning with those after it."""
-    source = iter(frames)
-    opening = list(islice(source, COMPARED))
-    near = deque(opening[:0:-1], maxlen=COMPARED)
-    for frame in chain(opening, source):
-        others = [one for one in reversed(near) if not same_samples(one, frame)]
-        yield _one_unsalted(frame, others[: COMPARED - 1])
-        if not near or not same_samples(near[-1], frame):
-            near.append(frame)
 
 
 def _one_unsalted(frame: Frame, near: Sequence[Frame]) -> Frame:

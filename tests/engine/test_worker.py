@@ -1,6 +1,8 @@
 """Two frames at a time: the same bytes in the same order, and a clean end whatever happens."""
 
 import threading
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,10 +10,13 @@ import torch
 
 from f2rcli.engine.noise import tracking
 from f2rcli.engine.stream import Engine, denoise_stream
+from f2rcli.engine.worker import network_worker
 from f2rcli.errors import DeviceError
 from f2rcli.frames import Frame
 from f2rcli.methods.base import Restored
 from f2rcli.methods.f2r import F2R
+from f2rcli.samples import defects
+from f2rcli.samples.defects import set_aside
 from tests.engine.conftest import engine_for, info_of, noisy_clip
 
 SMALL = {"height": 24, "width": 32}
@@ -81,3 +86,47 @@ def test_one_thread_stays_alone() -> None:
     stream = denoise_stream(iter(frames), info_of(frames), engine_for(frames, threads=1, sigma=9.0))
     next(stream)
     assert not workers()
+
+
+def test_a_host_searches_the_next_frame_while_a_device_restores_this_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In order, each in the thread beside; live frames are not waited for. Bytes are the same."""
+    frames, results = noisy_clip(6, **SMALL), []
+    for prompt in (True, False):
+        searched: list[tuple[int | None, bool]] = []
+
+        def noted(frame: Frame, *rest: Any, searched: Any = searched) -> Frame:
+            searched.append((frame.pts, threading.current_thread() is threading.main_thread()))
+            return set_aside(frame, *rest)
+
+        monkeypatch.setattr(defects, "set_aside", noted)
+        engine = engine_for(frames, precision="fp32", sigma=5.0)
+        engine.stay_on_device()
+        engine.prompt = prompt
+        results.append(denoised(frames, engine))
+        assert searched == [(frame.pts, prompt) for frame in frames]
+    for one, other in zip(*results, strict=True):
+        assert one.pts == other.pts
+        np.testing.assert_array_equal(one.planes[0], other.planes[0])
+
+
+@pytest.mark.parametrize("fails", ["asked for", "done"])
+def test_an_error_of_a_piece_comes_where_its_result_would(fails: str) -> None:
+    """However far ahead the host is."""
+
+    def pieces() -> Iterator[Callable[[], int]]:
+        for number in range(6):
+            if fails == "asked for" and number == 3:
+                raise DeviceError("no third.")
+            yield lambda number=number: 6 // (3 - number)  # type: ignore[misc]  # bound
+
+    engine, given = engine_for(noisy_clip(1, **SMALL)), []
+    engine.stay_on_device()
+    with (
+        network_worker(engine) as worker,
+        pytest.raises(DeviceError if fails == "asked for" else ZeroDivisionError),
+    ):
+        given.extend(worker.done(pieces()))
+    assert given == [2, 3, 6]
+    assert not [one for one in threading.enumerate() if "f2r-frames" in one.name]
