@@ -44,12 +44,12 @@ class Transfers:
 
     def up(self, planes: Sequence[Plane]) -> Tensor:
         """All samples of some planes, one after the other, as a tensor on the device."""
-        parts = [torch.from_numpy(_known(plane)).flatten() for plane in planes]
+        size, kind = sum(plane.size for plane in planes), AS_BYTES[planes[0].dtype]
         if self._stream is None:
-            return torch.cat(parts).to(self.device)
-        buffer = self._buffer(parts[0].dtype, sum(map(len, parts)), up=True)
+            return _filled(torch.empty(size, dtype=kind), planes).to(self.device)
+        buffer = self._buffer(kind, size, up=True)
         buffer.done.synchronize()  # what it held is over there
-        torch.cat(parts, out=buffer.host)
+        _filled(buffer.host, planes)
         with torch.cuda.stream(self._stream):
             there = buffer.host.to(self.device, non_blocking=True)
             buffer.done.record(self._stream)
@@ -68,7 +68,7 @@ class Transfers:
             buffer.done.record(self._stream)
         samples.record_stream(self._stream)
         buffer.done.synchronize()
-        return buffer.host.clone()
+        return torch.from_numpy(buffer.host.numpy().copy())  # in this thread, see `_filled`
 
     def _buffer(self, dtype: torch.dtype, size: int, *, up: bool) -> _Buffer:
         ring = self._rings.setdefault((up, dtype, size), [])
@@ -80,10 +80,14 @@ class Transfers:
         return ring[-1]
 
 
-def _known(plane: Plane) -> Plane:
-    """torch knows few operations on uint16: the same bytes as int16."""
-    plane = np.ascontiguousarray(plane)
-    shown: Plane = plane.view(np.int16) if plane.dtype == np.uint16 else plane
-    if not shown.flags.writeable:  # it is only read
-        shown = shown.copy()
-    return shown
+def _filled(samples: Tensor, planes: Sequence[Plane]) -> Tensor:
+    """A tensor (N,) with all samples of some planes, one after the other.
+
+    NumPy copies them once, whatever their order in memory and whether or not they may be written
+    to, and in this thread: torch would wake all others for a few megabytes.
+    """
+    values = samples.numpy().view(planes[0].dtype)
+    ends = np.cumsum([plane.size for plane in planes])
+    for plane, end in zip(planes, ends, strict=True):
+        values[end - plane.size : end].reshape(plane.shape)[...] = plane
+    return samples
