@@ -5,6 +5,7 @@ import pytest
 
 from f2rcli.noise.hum.guards import Apart, lit, traced
 from f2rcli.noise.hum.hum import agreed
+from f2rcli.noise.hum.views import evened
 from f2rcli.noise.measurement.blocks import FramePlanes
 from f2rcli.noise.measurement.lines import LineNoise, find_lines
 from tests.noise.line_scenes import COUNT, SIZE, hum, scene, stripes, white
@@ -34,6 +35,13 @@ def test_strong_bands_are_not_taken_for_motion() -> None:
     one = found(scene() + white(5) + hum(20, 15))
     assert one is not None
     assert 255 * np.hypot(one.rows, one.bands) == pytest.approx(15 / 2**0.5, rel=0.5)
+
+
+def test_flow_sees_rows_of_equal_means() -> None:
+    picture = np.asarray(scene()[0], np.float32)
+    level = evened(picture + np.asarray(hum(40, 30)[0], np.float32))
+    np.testing.assert_allclose(level.mean(1), level.mean(), atol=1e-5)
+    np.testing.assert_allclose(level, evened(picture) + level.mean() - picture.mean(), atol=1e-5)
 
 
 def walled(jitter: float, texture: float, period: float = 12) -> np.ndarray:
