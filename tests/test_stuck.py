@@ -140,6 +140,47 @@ def test_defects_stand_out_in_most_frames() -> None:
     assert seen(shown) == []
 
 
+@pytest.mark.parametrize(
+    ("on", "height", "told"), [((1, 4, 6), 900, True), ((0, 1, 2, 4, 6, 8), 900, True),
+                               ((1, 4), 900, False), ((1, 4, 6), 40, False),
+                               ((2, 3, 4, 5), 900, False)],
+)  # fmt: skip
+def test_pixels_that_jump_between_two_levels_are_defects(
+    on: tuple[int, ...], height: float, told: bool
+) -> None:
+    """Random telegraph noise: up, or down, in three frames of nine or more."""
+    for sign in (1, -1):
+        shown = np.random.default_rng(3).normal(100, 5, (9, 96, 96))
+        shown[on, 10, 10] += sign * height
+        assert (seen(shown) == [[10, 10]]) == told
+
+
+def test_points_of_light_that_blink_are_no_defects() -> None:
+    rows, columns = np.mgrid[:96, :96]
+    for sigma in (0.4, 0.6, 1.3):
+        spot = erf_share(rows - 10, sigma) * erf_share(columns - 10, sigma)
+        shown = np.random.default_rng(3).normal(100, 5, (9, 96, 96))
+        shown[[1, 4, 6]] += 5000 * spot
+        assert seen(shown) == []
+
+
+def test_single_photons_are_no_jumps() -> None:
+    counts = np.random.default_rng(0).poisson(0.01, (9, 96, 96))
+    counts[:, 8:13, 8:13] = 0
+    counts[[1, 4, 6], 10, 10] = 1, 2, 1  # as happens to some pixel of a million
+    shown = (100 + 8 * counts).astype(np.uint16)
+    assert not defects(list(shown), *mean_of(shown), NOWHERE).any()
+
+
+def test_where_pixels_jump_everywhere_it_is_the_scene() -> None:
+    rng = np.random.default_rng(2)
+    for count, told in ((3, 3), (60, 0)):
+        shown = rng.normal(100, 5, (9, 128, 128))
+        for row, column in zip(rng.permutation(120)[:count], rng.permutation(120), strict=False):
+            shown[[1, 4, 6], row + 4, column + 4] += 3000
+        assert defects(list(shown), *mean_of(shown), NOWHERE).sum() == told
+
+
 def test_defects_vary_as_samples_do() -> None:
     for share, told in ((0.6, True), (0.4, False)):
         shown = frames()

@@ -22,6 +22,12 @@ SURE = 3.0  # standard errors of what they see that are added to it
 LIVELY = 0.5  # of the noise around: what is bright and varies less was drawn into the picture
 ROUNDED, STILL = 0.3, 1e-3  # what is dark has little noise: codes, or a share of its depth
 TWIN = 0.5  # of a pixel's excess: a neighbour that has more may be a defect as well
+# Frames at either level, and jumps, of a pixel with random telegraph noise (a flash shows in one or
+# two frames, what comes and goes jumps twice); by so many standard deviations of all around it, and
+# twice as far as all but RARE of samples change: of a few photons each is a jump, and where more
+# pixels jump it is the scene.
+JUMPS, JUMPING, TWICE, RARE = 3, 6.0, 2, 1e-3
+SAMPLED = 1 << 13  # samples of each frame, at least, by which RARE is told
 STEADY = 0.5  # of what a defect stands out by in the mean, that it does in most frames
 OUTLYING = 4.0  # standard deviations of a plane's samples from medians: nearer ones are no defects
 MOST_LOOKED_AT = 0.01  # of the samples, for the time it takes
@@ -32,6 +38,8 @@ OTHERS = 4  # of those samples, at most: where more stand out there is no smooth
 STEPS = np.argwhere(np.ones((7, 7))) - 3  # (49, 2), down and across
 FROM_CENTRE = np.abs(STEPS).sum(axis=1)
 CENTRE, CROSS = int(np.argmin(FROM_CENTRE)), FROM_CENTRE == 1
+TWO_AROUND = STEPS[np.abs(STEPS).max(axis=1) <= 2]
+TWO_AROUND = TWO_AROUND[np.argsort(np.abs(TWO_AROUND).sum(axis=1), kind="stable")]  # four are next
 Y, X = STEPS.T.astype(np.float64)
 TERMS = np.stack([Y**0, Y, X, Y * Y, X * X, X * Y], axis=1)  # of a surface of the second degree
 SQUARES = (TERMS[:, :, None] * TERMS[:, None]).reshape(len(STEPS), -1)
@@ -94,7 +102,34 @@ def defects(frames: Sequence[Plane], mean: Floats, count: int, known: Pixels) ->
         place + step for place, step in zip(pixels, STEPS[around.twin.astype(int)].T, strict=True)
     )
     found[pixels] &= found[tuple(twins)]  # of a pair both, or none
+    jumping = _jumping(frames, (rows, columns))
+    found[rows[jumping], columns[jumping]] = True
     return found
+
+
+def _jumping(frames: Sequence[Plane], pixels: Pixels) -> Mask:
+    """Whether pixels jump between two levels while their four neighbours see nothing of it, and
+    nothing else around them jumps: a point of light that moves on does."""
+    near = np.stack([_near(one, pixels, TWO_AROUND)[0].astype(np.float32) for one in frames])
+    own, four = near[..., 0], near[..., 1:5].astype(np.float64)
+    high = own > (own.max(axis=0) + own.min(axis=0)) / 2
+    up, down = np.maximum(high.sum(axis=0), 1), np.maximum((~high).sum(axis=0), 1)
+    between = high / up - ~high / down  # of frames: the difference of both levels
+    jump = (own * between).sum(axis=0)
+    beside = np.abs((four.mean(axis=-1) * between).sum(axis=0))
+    noise = near[..., 1:].std(axis=0, ddof=1).max(axis=-1)
+    error = noise * np.sqrt((1 / up + 1 / down) / 4)
+    usual = TWICE * np.quantile(np.abs(np.subtract(*_some(frames))), 1 - RARE)
+    often = np.abs(np.diff(high, axis=0)).sum(axis=0) >= JUMPS
+    often &= (up >= JUMPS) & (down >= JUMPS) & (jump > np.maximum(JUMPING * noise, usual))
+    return np.asarray(often & (beside + SURE * error < SHARED * jump))
+
+
+def _some(frames: Sequence[Plane]) -> tuple[Floats, Floats]:
+    """Some samples of frames, and those at the same places of the frame after."""
+    step = max(1, frames[0].size // SAMPLED)
+    every = np.stack([frame.ravel()[::step] for frame in frames]).astype(np.float64)
+    return every[:-1], every[1:]
 
 
 def _lively(near: NDArray[np.generic], excess: Floats) -> Mask:
@@ -156,9 +191,12 @@ def _fit(near: Floats, part: Mask) -> tuple[Floats, Floats, Floats]:
     return np.asarray(inverse, np.float64), apart, rough
 
 
-def _near(plane: NDArray[np.generic], pixels: Pixels) -> tuple[Any, Mask]:
-    """Samples (M, 49) of a plane around pixels, and which of them lie inside it."""
-    rows, columns = (places[:, None] + steps for places, steps in zip(pixels, STEPS.T, strict=True))
+def _near(
+    plane: NDArray[np.generic], pixels: Pixels, steps: NDArray[np.intp] = STEPS
+) -> tuple[Any, Mask]:
+    """Samples (M, 49) of a plane around pixels, or so many as there are steps, and which of them
+    lie inside it."""
+    rows, columns = (places[:, None] + step for places, step in zip(pixels, steps.T, strict=True))
     height, width = plane.shape
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     return plane[rows.clip(0, height - 1), columns.clip(0, width - 1)], inside
