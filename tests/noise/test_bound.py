@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import chi2
 
 from f2rcli.frames import Singles
-from f2rcli.noise.measurement.blocks import Blocks, FramePlanes, Pair
+from f2rcli.noise.measurement.blocks import Blocks, FramePlanes, Pair, joined
 from f2rcli.noise.measurement.bound import (
     DEGREES,
     QUIETEST,
@@ -75,6 +75,41 @@ def test_snow_is_no_noise(share: float) -> None:
         flakes = cv2.dilate((rng.random(one.shape) < share / 5).astype(np.float32), CROSS)
         scene.append(one + flakes * (0.9 - one))
     assert 255 * bound(pictures(scene, 0)).mean < 1  # 17 and 20 by the variance of all samples
+
+
+def leaves(count: int = 4) -> list[np.ndarray]:
+    """Ellipses all over a picture, each of which sways its own way."""
+    rng = np.random.default_rng(5)
+    place, shape, light = (
+        rng.uniform(-8, 200, (700, 2)),
+        rng.uniform(2, 9, (700, 2)),
+        rng.random(700),
+    )
+    ways = rng.uniform(0, 6.28, (700, 3))
+    scene = []
+    for time in range(count):
+        shown = np.full((320, 384), 0.25, np.float32)
+        sway = 3 * np.sin(ways * (1 + 0.3 * time) + 1.5 * time)
+        for at, side, move, value in zip(place, shape, sway, light, strict=True):
+            middle, sides = (
+                tuple(int(v) for v in np.rint(2 * one)) for one in (at + move[:2], side)
+            )
+            angle = 57 * at[0] + 8 * move[2]
+            cv2.ellipse(shown, middle, sides, angle, 0, 360, 0.2 + 0.5 * value, -1, cv2.LINE_8)
+        scene.append(cv2.resize(shown, (192, 160), interpolation=cv2.INTER_AREA))
+    return scene
+
+
+def test_leaves_that_sway_each_its_own_way_lift_it_less_than_in_large_blocks() -> None:
+    shown = pictures(leaves(), 3 / 255)
+    found = bound(shown)
+    large = _bound(
+        joined([pair.blocks(0) for pair in starmap(Pair, pairwise(shown))]), clipped=False
+    )
+    assert 255 * large.mean > 6
+    assert found.mean < 0.75 * large.mean
+    assert found.mean > 3 / 255
+    assert (found.flat, found.still) == (large.flat, large.still)
 
 
 def test_few_blocks_that_do_not_match_lower_nothing() -> None:

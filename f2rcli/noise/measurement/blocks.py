@@ -19,6 +19,7 @@ from f2rcli.order import median, quantile
 SIDES = 16, 8  # pixels of a block: the smaller where a plane holds few of the larger
 FEW_BLOCKS = 150  # of a plane
 MATCHED = 0.125  # of the gradient's power: what a match half a pixel off leaves, roughly
+GRADIENT = 0.1172  # of white noise's power, that of the gradient
 RAIL = 1.5 / 255  # of black or white: a block without noise there has been cut off
 # Noise is in all samples of a block, so its least ones tell of it as well: two thirds of Gaussian
 # ones hold this much of its variance. Where they say far less, few samples differ by much: snow,
@@ -49,7 +50,7 @@ class Pair:
 
     def __init__(self, before: FramePlanes, after: FramePlanes) -> None:
         self.before, self.after = before, after
-        self._blocks: dict[int, Blocks] = {}
+        self._blocks: dict[tuple[int, bool], Blocks] = {}
         self._landings: dict[tuple[int, ...], NDArray[np.int32]] = {}
 
     @cached_property
@@ -66,11 +67,12 @@ class Pair:
         fetched: Singles = self.after.planes[plane].ravel().take(self._landings[shape])
         return fetched
 
-    def blocks(self, plane: int) -> "Blocks":
-        """Of one plane, by its number."""
-        if plane not in self._blocks:
-            self._blocks[plane] = _plane_blocks(self, plane)
-        return self._blocks[plane]
+    def blocks(self, plane: int, *, small: bool = False) -> "Blocks":
+        """Of one plane, by its number. small: of the smaller side, and a block counts as textured
+        by what either frame shows by itself, too: what moves each its own way is in both."""
+        if (plane, small) not in self._blocks:
+            self._blocks[plane, small] = _plane_blocks(self, plane, small=small)
+        return self._blocks[plane, small]
 
 
 class Blocks(NamedTuple):
@@ -92,10 +94,10 @@ class Blocks(NamedTuple):
         )  # fmt: skip
 
 
-def _plane_blocks(pair: Pair, plane: int) -> Blocks:
+def _plane_blocks(pair: Pair, plane: int, *, small: bool) -> Blocks:
     before, after = (picture.planes[plane] for picture in (pair.before, pair.after))
     bright = pair.before.luma if pair.before.chroma and plane else before
-    side = SIDES[before.size < FEW_BLOCKS * SIDES[0] ** 2]
+    side = SIDES[small or before.size < FEW_BLOCKS * SIDES[0] ** 2]
     choices = [after, pair.moved(plane)]
     here, there = tiles(before, side), [tiles(other, side) for other in choices]
     matched = [same_light(*one, here) for one in zip(choices, there, strict=True)]
@@ -105,6 +107,12 @@ def _plane_blocks(pair: Pair, plane: int) -> Blocks:
     power = [_power(one, side) / 2 for one in apart]
     slopes = _slopes(before)
     error = [MATCHED * _shared(slopes, _slopes(other), side) for other in matched]
+    if small:
+        own = MATCHED * np.minimum(_shared(slopes, slopes, side), _own(after, side))
+        error = [
+            np.maximum(one, own - MATCHED * GRADIENT * parts[FINE])
+            for one, parts in zip(error, power, strict=True)
+        ]
     same = [~(other != here).any(1) for other in there]
     painted = (here == here[:, :1]).all(1) & (there[0] == there[0][:, :1]).all(1)
     void = painted | same[0] | same[1]
@@ -219,6 +227,11 @@ def _shared(one: tuple[Singles, Singles], other: tuple[Singles, Singles], side: 
     shared = one[0] * other[0]
     shared += one[1] * other[1]
     return np.asarray(tiles(shared, side).mean(1), np.float64)
+
+
+def _own(plane: Singles, side: int) -> Floats:
+    slopes = _slopes(plane)
+    return _shared(slopes, slopes, side)
 
 
 def _smooth(plane: Singles) -> Singles:

@@ -46,6 +46,9 @@ INSIDE = 2.0  # times a first guess of sigma that a block keeps from black and w
 LEAST_INSIDE = 0.2  # of the blocks; fewer do not speak for the picture
 LIGHT, HEAVY = 2 / 255, 12 / 255  # sigma, between which the slack grows
 SLACK = 1.03, 1.35  # a law that is above the bound by no more is left alone
+# Of the blocks that are flat, and of the texture that stands still: up to there leaves may be all.
+SCARCE, RESTLESS = 0.35, 0.3
+SURE, FAR_LESS = 0.95, 0.8  # whiteness and sigma, from smaller blocks, that are believed
 UNEVEN = 0.2  # difference of the logarithms of a law's corrections that makes it a curve
 DEGREES = (1.0, 0.444, 0.265)  # of freedom per sample of white noise, per bandwidth
 
@@ -62,6 +65,7 @@ class Bound:
     flat: float = 0.0  # share of the blocks that hold no texture to speak of
     white: bool = True  # whether all bands agree, as far as can be seen
     still: float = 1.0  # share of the texture that does not move
+    whiteness: float = 1.0  # 1 where all bands agree as in white noise, 0 where it is coloured
 
     @property
     def mean(self) -> float:
@@ -109,15 +113,23 @@ def bounds_of(pairs: Iterable[Pair], clipped: Sequence[bool]) -> list[Bound]:
     Where luma shows no noise at all, a picture is drawn, and so is what changes in its colours.
     """
     pairs = list(pairs)
-    seen = [[pair.blocks(plane) for plane in range(len(pair.before.planes))] for pair in pairs]
-    if not seen:
+    if not pairs:
         return []
-    planes = zip(*seen, strict=True)
-    bounds = [
-        _bound(joined(list(parts)), clipped=cut) for parts, cut in zip(planes, clipped, strict=True)
-    ]
+    bounds = [_plane_bound(pairs, plane, clipped=cut) for plane, cut in enumerate(clipped)]
     drawn = pairs[0].before.chroma and bounds[0].mean == 0
     return bounds[:1] * len(bounds) if drawn else bounds
+
+
+def _plane_bound(pairs: Sequence[Pair], plane: int, *, clipped: bool) -> Bound:
+    """Of one plane. Where few blocks are flat and nothing stands still, leaves in wind may be all
+    there is: smaller blocks are asked, too, and believed if they find white noise and far less."""
+    bound = _bound(joined([pair.blocks(plane) for pair in pairs]), clipped=clipped)
+    if bound.flat > SCARCE or bound.still > RESTLESS:
+        return bound
+    small = joined([pair.blocks(plane, small=True) for pair in pairs])
+    other = _bound(small, clipped=clipped)
+    sure = other.whiteness > SURE and other.mean < FAR_LESS * bound.mean
+    return replace(other, flat=bound.flat, white=bound.white, still=bound.still) if sure else bound
 
 
 def flat_difference(pair: Pair, plane: int) -> Singles:
@@ -174,7 +186,7 @@ def _bound(blocks: Blocks, *, clipped: bool) -> Bound:
     excess = min(b.full_power / max(b.fine_power, 1e-18) for b in bins)
     even = white > 0.5 and excess < MOST_EXCESS
     still = float(live.error[live.still].sum()) / max(float(live.error.sum()), 1e-18)
-    return Bound(tuple(level.tolist()), sigma, tuple(counts), flat, even, still)
+    return Bound(tuple(level.tolist()), sigma, tuple(counts), flat, even, still, white)
 
 
 class _Bin(NamedTuple):
