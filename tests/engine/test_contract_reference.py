@@ -14,6 +14,7 @@ from f2rcli.engine.contract.limits import (
 )
 from f2rcli.noise.bands import bands, white_shares
 from f2rcli.noise.clipping import clipped_moments
+from tests.noise.test_fitting import railed
 
 Array = NDArray[np.float64]
 LIKELY = 0.6
@@ -233,22 +234,12 @@ def test_what_is_held_does_not_change_its_arguments() -> None:
     assert (variance == before[1]).all()
 
 
-def integrated(signal: float, sigma: float) -> tuple[float, float]:
-    """Mean and variance of clip(signal + sigma z, 0, 1), by summing over z."""
-    z = np.linspace(-9, 9, 200_001)
-    weight = np.exp(-(z**2) / 2)
-    weight /= weight.sum()
-    values = np.clip(signal + sigma * z, 0, 1)
-    average = float(weight @ values)
-    return average, float(weight @ (values - average) ** 2)
-
-
 @pytest.mark.parametrize("sigma", [0.02, 0.1, 0.5])
 @pytest.mark.parametrize("signal", [0.0, 0.03, 0.4, 0.9, 1.0])
 def test_moments_of_clipped_noise_are_the_integrals(signal: float, sigma: float) -> None:
     restored, level = (torch.full((1, 1, 1, 1), v, dtype=torch.float64) for v in (signal, sigma))
     shift, factor = clipped_moments(restored, level)
-    average, variance = integrated(signal, sigma)
+    average, variance = railed(signal, sigma)
     assert float(shift) == pytest.approx(average - signal, abs=1e-6)
     assert float(factor) == pytest.approx(variance / sigma**2, abs=1e-5)
 

@@ -30,7 +30,7 @@ from f2rcli.engine.dim.choice import (
 )
 from f2rcli.engine.dim.missed import Missed
 from f2rcli.engine.dim.sums import Estimated, Shown, joined, summed
-from f2rcli.engine.dim.written import written
+from f2rcli.engine.dim.written import REACH, _rows, written
 from f2rcli.engine.noise.measurement import measure_noise
 from f2rcli.engine.stream import denoise_stream, estimate_noise
 from f2rcli.frames import Family, Frame, PlaneLayout
@@ -413,6 +413,25 @@ class Told:
     def to_frame(self, frame: Frame, picture: Any, change: Any, beside: Any) -> Frame:
         self.given.append((frame.pts, (picture + change)[0, 0].numpy(), beside))
         return replace(frame, planes=((picture + change)[0, 0].numpy(),))
+
+
+@pytest.mark.parametrize(
+    "lengths", [[1, 2], [REACH, 3], [3 * REACH + 2, REACH + 1], [2 * REACH + 1]]
+)
+def test_every_frame_has_a_row_of_its_shot_with_all_that_may_tell_what_it_misses(
+    lengths: list[int],
+) -> None:
+    names = [(shot, place) for shot, length in enumerate(lengths) for place in range(length)]
+    items = [SimpleNamespace(shown=SimpleNamespace(begins=not n[1]), name=n) for n in names]
+    found = [([one.name for one in row], at) for row, at in _rows(items)]  # type: ignore[arg-type]  # all it asks for
+    assert [row[at] for row, at in found] == names
+    for row, at in found:
+        shot, place = row[at]
+        assert row == [(shot, place - at + step) for step in range(len(row))]  # one after the other
+        assert min(place, REACH) <= at <= place
+        assert len(row) - at - 1 >= min(lengths[shot] - place - 1, REACH)
+        assert (at == 0) is (place == 0)
+        assert len(row) <= 2 * REACH + 1
 
 
 def test_estimates_are_written_with_what_they_miss_beside_the_frames_of_their_shot() -> None:

@@ -9,26 +9,30 @@ from f2rcli.noise.stabilising import PEDESTAL, VarianceStabiliser, lowest
 MODEL = NoiseModel((0.01, 0.02), (0.01, 0.0), (0.05, 0.05), dark=(0.0, 0.25))
 
 
+DARK = torch.tensor(MODEL.dark).view(1, 2, 1, 1)
+
+
+def recorded(space: VarianceStabiliser, light: list[float], count: int) -> torch.Tensor:
+    """Two channels of so many samples of each light, with the noise of MODEL, (1, 2, N, count)."""
+    generator = torch.Generator().manual_seed(0)
+    steady = torch.tensor(light).view(1, 1, -1, 1).expand(1, 2, -1, count)
+    photons = torch.poisson(steady / space.gain, generator) * space.gain
+    return DARK + photons + torch.randn(photons.shape, generator=generator) * space.read
+
+
 def test_noise_has_one_strength_at_every_brightness_and_in_every_channel() -> None:
     space = VarianceStabiliser.of(MODEL)
-    light = torch.tensor([0.1, 0.3, 0.9]).view(1, 1, 3, 1).expand(1, 2, 3, 60_000)
-    dark = torch.tensor(MODEL.dark).view(1, 2, 1, 1)
-    generator = torch.Generator().manual_seed(0)
-    photons = torch.poisson(light / space.gain, generator) * space.gain
-    noisy = dark + photons + torch.randn(photons.shape, generator=generator) * space.read
+    noisy = recorded(space, [0.1, 0.3, 0.9], 60_000)
     spread = space.into(noisy).std(-1) / space.sigma
     assert torch.allclose(spread, torch.ones_like(spread), atol=0.06)
 
 
 def test_the_mean_in_the_space_goes_back_to_the_mean_of_the_signal() -> None:
     space = VarianceStabiliser.of(MODEL)
-    light = torch.tensor([0.02, 0.1, 0.5]).view(1, 1, 3, 1).expand(1, 2, 3, 200_000)
-    dark = torch.tensor(MODEL.dark).view(1, 2, 1, 1)
-    generator = torch.Generator().manual_seed(1)
-    photons = torch.poisson(light / space.gain, generator) * space.gain
-    noisy = dark + photons + torch.randn(photons.shape, generator=generator) * space.read
-    mean = space.into(noisy).mean(-1, keepdim=True)
-    assert torch.allclose(space.back(mean) - dark, light[..., :1], rtol=0.01, atol=3e-4)
+    light = [0.02, 0.1, 0.5]
+    mean = space.into(recorded(space, light, 200_000)).mean(-1, keepdim=True)
+    found = space.back(mean) - DARK
+    assert torch.allclose(found, torch.tensor(light).view(1, 1, 3, 1), rtol=0.01, atol=3e-4)
 
 
 def test_dark_lies_a_pedestal_above_zero_and_white_at_one() -> None:
