@@ -39,6 +39,7 @@ from f2rcli.engine.gpu import copies  # noqa: E402
 from f2rcli.engine.settings import EngineSettings  # noqa: E402
 from f2rcli.engine.stream import Engine, denoise_stream, load_engine  # noqa: E402
 from f2rcli.engine.tiles import Runner  # noqa: E402
+from f2rcli.errors import F2RError  # noqa: E402
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout  # noqa: E402
 from f2rcli.models.layers import leaves  # noqa: E402
 from f2rcli.models.recorded import graphs  # noqa: E402
@@ -416,7 +417,16 @@ def main() -> None:
     ):
         try:
             print("\n" + "\n".join(part()), flush=True)
-        except Exception:  # noqa: BLE001  # what the others have to say is worth the same
+        except (
+            F2RError,
+            ArithmeticError,
+            LookupError,
+            OSError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ):
+            # what the others have to say is worth the same
             traceback.print_exc(file=sys.stdout)
 
 

@@ -150,16 +150,15 @@ class Engine:
         )
 
     def new_measurer(self) -> Method | None:
-        """A method that measures noise: a new one of this engine's, or where that cannot the
-        bundled one for such pictures, if there is one. Its header's channels are the engine's.
+        """A method that measures noise: the bundled one for such pictures, or a new one of weights
+        that the user named, where that can. Its header's channels are the engine's.
 
-        The weights for light noise measure best: those for heavy, clipped noise alone take noise
-        at black for clipped. Larger ones would say another number than `f2r noise`."""
-        lighter = self._lighter()
-        larger = lighter is not None and self.settings.weights is not None
-        if methods.load(self.settings.method).can_measure_noise and not larger:
-            return self._loaded(lighter or self.weights)
+        Weights that restore better do not measure better, so those that measure stay."""
+        can = methods.load(self.settings.method).can_measure_noise
+        named = self.settings.weights is not None and self._lighter() is None
         name = weights.measuring(self.weights.header.space)
+        if can and (named or name is None):
+            return self._loaded(self.weights)
         chosen = None if name is None else self._other(name)
         if chosen is None or chosen.header.channels != self.weights.header.channels:
             return None

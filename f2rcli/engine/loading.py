@@ -89,6 +89,7 @@ def build_ahead() -> None:
     engine = Engine(settings, chosen, torch.device("cpu"), "fp32", None)
     for light in (False, True):
         engine.new_method(light=light)
+    engine.new_measurer()
     for each in (chosen, *engine.beside.values()):
         weights.keep(each)
     with autocast(engine.torch_device, choose_precision("auto", engine.torch_device)):

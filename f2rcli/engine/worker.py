@@ -97,17 +97,18 @@ def _one_ahead(pieces: Iterable[Callable[[], T]], beside: ThreadPoolExecutor) ->
     where its piece's result would, also that of asking for the piece."""
     source, waiting = iter(pieces), deque[Future[T]]()
     while True:
-        ended: Exception | None = None
         try:
             waiting.append(beside.submit(next(source)))
-        except Exception as error:  # noqa: BLE001  # raised below
-            ended = error
-        if len(waiting) > (ended is None):
+        except StopIteration:
+            break
+        except Exception:
+            for one in waiting:
+                yield one.result()
+            raise
+        if len(waiting) > 1:
             yield waiting.popleft().result()
-        if isinstance(ended, StopIteration):
-            return
-        if ended is not None:
-            raise ended
+    for one in waiting:
+        yield one.result()
 
 
 def at_once(

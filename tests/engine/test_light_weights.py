@@ -61,10 +61,11 @@ def test_weights_that_are_named_are_used_whatever_the_noise() -> None:
 def test_the_larger_weights_are_a_pair_and_noise_is_measured_as_ever() -> None:
     assert used(3, weights="f2r-rgb-base") == "f2r-rgb-base-light"
     assert used(30, weights="f2r-rgb-base") == "f2r-rgb-base"
-    measurer = engine_for(noisy_clip(1), weights="f2r-rgb-base").new_measurer()
-    usual = engine_for(noisy_clip(1)).new_measurer()
-    own, other = (cast(F2R, one).networks.anchor.unet.state_dict() for one in (measurer, usual))
-    assert all(torch.equal(own[name], other[name]) for name in other)
+    kept = cast(F2R, engine_for(noisy_clip(1), weights="f2r-rgb-noise").new_method()).networks
+    for named in (None, "f2r-rgb-base"):
+        measurer = engine_for(noisy_clip(1), weights=named).new_measurer()
+        own, other = (one.state_dict() for one in (cast(F2R, measurer).networks, kept))
+        assert all(torch.equal(own[name], other[name]) for name in own)
 
 
 def exact(sigma: float, precision: str = "auto") -> bool:

@@ -119,7 +119,7 @@ def test_more_strength_and_more_sigma_smooth_more() -> None:
         return float(np.mean([np.abs(np.diff(f.planes[0].astype(float))).mean() for f in done]))
 
     assert roughness(run(frames, sigma=40.0)) < roughness(run(frames, sigma=8.0))
-    assert roughness(run(frames, sigma=20.0, strength=2.0)) < roughness(run(frames, sigma=20.0))
+    assert roughness(run(frames, sigma=8.0, strength=2.0)) < roughness(run(frames, sigma=8.0))
 
 
 def test_tiles_give_the_whole_picture_within_one_code() -> None:
