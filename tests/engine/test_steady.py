@@ -124,7 +124,7 @@ def reference(
             age = np.minimum(age + 1, count)
             mean = mean + (taken - mean) / age
         hidden = age**2 / (age**2 + 81) * (1 - cut)
-        allowed = variance / age * (1 + 0.25 / age)
+        allowed = variance / age
         given = [one.astype(np.float32) for one in (mean, allowed)]
         found = mean - held(*given, shares, hidden.astype(np.float32), cut)
         enough = (age > 3).mean() >= 0.02

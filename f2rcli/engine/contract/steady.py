@@ -19,9 +19,6 @@ FINE_SLACK, LOW_SLACK = 1.5, 9.0  # times the noise's power before a mismatch co
 LEAST_STILL = 0.02  # of a picture must stand still for all this to be worth its time
 HIDDEN = 9.0  # frames after which half of what shows only in a wide window is given back
 SURE = 3.0  # frames from which on the mean is believed in full
-# Frames in which a mean's noise may be twice the law's, and less from then on: in a mean of few,
-# places where noise is loud by chance look like something lost.
-EARLY = 0.25
 
 
 @dataclass
@@ -79,8 +76,7 @@ class Steady:
             hidden = np.zeros_like(hidden)
         if clipped is not None:  # its law is not known well enough to find what is weaker
             hidden = hidden * (1 - clipped)
-        allowed = variance / age * (1 + EARLY / age)
-        lost = mean - held(mean, allowed, shares, hidden, clipped)
+        lost = mean - held(mean, variance / age, shares, hidden, clipped)
         lost *= np.minimum((age - 1) / (SURE - 1), 1)
         return lost
 

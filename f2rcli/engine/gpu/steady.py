@@ -8,7 +8,6 @@ from torch import Tensor
 
 from f2rcli.engine.contract.limits import LEAST
 from f2rcli.engine.contract.steady import (
-    EARLY,
     FINE,
     FINE_SLACK,
     HIDDEN,
@@ -95,7 +94,7 @@ def lost(
     hidden = age * age / (age * age + HIDDEN**2) if fine else torch.zeros_like(age)
     if clipped is not None:
         hidden = hidden * (1 - clipped)
-    allowed = variance / age * (1 + EARLY / age)
+    allowed = variance / age
     found = mean - held(mean, allowed, shares, hidden, clipped)
     return found * ((age - 1) / (SURE - 1)).clamp_(0, 1) * enough(age)
 
