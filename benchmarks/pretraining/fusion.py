@@ -27,7 +27,7 @@ from resident import Ring, draw_plan, gathered
 from f2rcli import weights  # of this checkout
 from f2rcli.header import Header
 from f2rcli.methods.f2r import F2RNetworks
-from f2rcli.training.loop.muon import ADAM_RATE, COEFFICIENTS, ROUNDS, SHARE
+from f2rcli.training.loop.muon import ADAM_RATE, SHARE, orthogonalised
 from f2rcli.training.methods.f2r.recipe import SIZES
 from f2rcli.training.methods.f2r.stages import FusionStage
 
@@ -77,19 +77,6 @@ class DeviceMuon:
 
     def state(self) -> list[Tensor]:
         return [*self.means.values(), *self.moments[0], *self.moments[1], self.count]
-
-
-def orthogonalised(matrices: Tensor) -> Tensor:
-    """As `muon.orthogonalised`, of many matrices (K, m, n)."""
-    a, b, c = COEFFICIENTS
-    x = matrices.bfloat16()
-    tall = x.shape[1] > x.shape[2]
-    x = x.mT if tall else x
-    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
-    for _ in range(ROUNDS):
-        square = x @ x.mT
-        x = a * x + (b * square + c * square @ square) @ x
-    return (x.mT if tall else x).to(matrices.dtype)
 
 
 def widened(small: F2RNetworks, header: Header) -> tuple[F2RNetworks, dict[str, Any]]:

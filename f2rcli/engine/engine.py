@@ -155,7 +155,8 @@ class Engine:
 
         Weights that restore better do not measure better, so those that measure stay."""
         can = methods.load(self.settings.method).can_measure_noise
-        named = self.settings.weights is not None and self._lighter() is None
+        pair = weights.lighter(self.weights.name, named=True) is not None
+        named = self.settings.weights is not None and not pair
         name = weights.measuring(self.weights.header.space)
         if can and (named or name is None):
             return self._loaded(self.weights)

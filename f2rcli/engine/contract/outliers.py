@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.engine.contract.limits import LEAST, Real
+from f2rcli.frames import Floats
 
 # Standard deviations, and the steps between them, at which samples that stand out are counted.
 HEIGHTS = np.arange(3.75, 10.01, 0.25)
@@ -33,8 +34,6 @@ CHANCE, ALIKE = 15.0, 3.0
 # As many samples that stand out are noise in any picture; fewer, the farther they stand out.
 FEW, FEWER = (5.0, 8.0), (3.0, 0.3)
 BESIDE = 1.0, 2.0  # standard deviations, from which a sample belongs to what stands out beside it
-
-Table = NDArray[np.float64]
 
 
 def kernel(places: tuple[tuple[int, int], ...]) -> NDArray[np.float32]:
@@ -98,19 +97,19 @@ def _ascending(side: Real) -> Real:
     return np.sort(side[side > HEIGHTS[0]])
 
 
-def _between(ascending: Real) -> Table:
+def _between(ascending: Real) -> Floats:
     """How many lie between each of HEIGHTS and UP_TO."""
     more, less = (np.searchsorted(ascending, ends, "right") for ends in (UP_TO, HEIGHTS))
     return (more - less).astype(np.float64)
 
 
-def shares_at(mine: Table, other: Table, samples: int) -> Table:
+def shares_at(mine: Floats, other: Floats, samples: int) -> Floats:
     """Of the samples that stand out by each of HEIGHTS to one side, the share that is noise; all
     of it at the first, and less the farther they do.
 
     mine, other: how many do, to this side and to the other; samples: how many there are.
     """
     chance = np.maximum(CHANCE * samples * TAILS, ALIKE * other)
-    table: Table = np.minimum((ALWAYS + chance) / np.maximum(mine, 1), 1)
+    table: Floats = np.minimum((ALWAYS + chance) / np.maximum(mine, 1), 1)
     table[0] = 1
     return np.minimum.accumulate(table)

@@ -13,9 +13,7 @@ from f2rcli.models.constants import holding
 from f2rcli.models.layers import leaves, mapped
 from f2rcli.models.recorded.recorder import CudaRecorder, Recorder, records
 
-FIRST = (
-    2  # calls with the same shapes that run as they are: sizes and windows of one frame are many
-)
+FIRST = 2  # calls of the same shapes that run as they are: one frame has many sizes and windows
 MOST = 40  # recordings that are kept, those used last
 CLOSE = 0.02  # of the largest value: a recording that is farther from what it recorded is not used
 # Why something could not be recorded: torch's errors are of these kinds.

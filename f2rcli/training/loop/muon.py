@@ -80,13 +80,14 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:
-    """The nearest matrix (m, n) whose singular values are all about one, by Newton and Schulz."""
+    """The nearest matrix (m, n) whose singular values are all about one, by Newton and Schulz; of
+    several at once (K, m, n) each."""
     a, b, c = COEFFICIENTS
     x = matrix.bfloat16()
-    tall = x.shape[0] > x.shape[1]
+    tall = x.shape[-2] > x.shape[-1]
     if tall:
         x = x.mT
-    x = x / (x.norm() + 1e-7)
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(ROUNDS):
         square = x @ x.mT
         x = a * x + (b * square + c * square @ square) @ x
