@@ -126,6 +126,7 @@ class Frame:
     context: bool = False  # outside the excerpt asked for: to be looked at, and not written
     index: int | None = None  # its place in the whole clip, by its time; None: as it comes
     aside: tuple[Any, ...] = ()  # samples outside the picture, by plane; see samples/defects.py
+    quantiser8: float = 0.0  # the step a codec rounded its transform by, of 255; 0: not known
 
     @property
     def height(self) -> int:

@@ -36,6 +36,7 @@ from f2rcli.models.flow import Flow
 from f2rcli.models.large import codes
 from f2rcli.models.layers import channels_last
 from f2rcli.models.recorded.graphs import Graphs
+from f2rcli.noise.measurement.compression import Compression
 from f2rcli.noise.measurement.lines import Lines
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise, with_changes
@@ -71,6 +72,7 @@ class Engine:
     precision: str
     tile: int | None
     noise: NoiseModel | None = None  # what is known of the clip's noise by now
+    compression: Compression | None = None  # whose errors that is, where they are stronger
     returned: Returned = field(default_factory=Returned)  # by the residual contract
     aside: SetAside = field(default_factory=SetAside)  # samples that are no picture
     notes: list[str] = field(default_factory=list)

@@ -136,7 +136,7 @@ class Restorer(NamedTuple):
     ) -> PlaneNoise | None:
         """The noise of a centre's planes, no more than frames beside it allow now and then."""
         noise, past, centre = self.noise, started.past, started.window.centre
-        if noise.planes is None or noise.declared or noise.sensor:
+        if noise.planes is None or noise.declared or noise.sensor or noise.compressed:
             return noise.planes
         due = not past.bounds or centre.prepared.index % LOOK_EVERY == 0
         if due and near and isinstance(flows[-1], np.ndarray):
@@ -146,7 +146,7 @@ class Restorer(NamedTuple):
 
     def _held(self, past: Past) -> PlaneNoise | None:
         """The noise of the stream's planes, no more than was seen lately."""
-        if self.noise.planes is None or not past.bounds:
+        if self.noise.planes is None or self.noise.compressed or not past.bounds:
             return self.noise.planes
         return below(self.noise.planes, past.bounds, coded=self.engine.slack is not STRICT)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.measurement.blocking import Blocking
+from f2rcli.noise.measurement.compression import Compression
 from f2rcli.noise.measurement.independence import Temporal
 from f2rcli.noise.measurement.lines import Lines
 from f2rcli.noise.measurement.samples import Points
@@ -65,6 +66,7 @@ class NoiseReport:
     measured: NoiseModel | None = None  # what blind anchors say beside that, where they can
     planes: PlaneNoise | None = None  # the same noise in the file's own planes
     blocking: Blocking | None = None  # block edges of compression; None: none found
+    compression: Compression | None = None  # its errors, not in `model`; None: hardly any
     lines: Lines | None = None  # row noise, bands and column noise, not in `model`; None: none
 
     @property
@@ -121,6 +123,11 @@ class NoiseReport:
         return NoiseLaw(self.model, self.spectrum.kernels(), self.spectrum.mixing())
 
     @property
+    def compressed(self) -> bool:
+        """Whether compression left stronger errors than there is noise: runs remove them."""
+        return self.compression is not None and self.compression.sigma > self._deviation(1)
+
+    @property
     def rails(self) -> tuple[float, float]:
         """Shares of samples on the lower and on the upper rail."""
         return self.black, self.white_rail
@@ -135,6 +142,8 @@ class NoiseReport:
             first = tuple(sentence for sentence in self._sentences() if sentence)
         if self.lines is not None:
             first = (*first, "lines and bands are removed first; sigma does not include them.")
+        if self.compressed and self.compression is not None:
+            return (*first, f"{self.compression.words()}.")
         return first if self.blocking is None else (*first, f"{self.blocking.words()}.")
 
     def _sentences(self) -> tuple[str, ...]:
@@ -197,6 +206,7 @@ class NoiseReport:
                 "fixed_pattern8": None if self.fixed_pattern is None else 255 * self.fixed_pattern,
             },
             "blocking8": None if self.blocking is None else self.blocking.edge8,
+            "compression8": None if self.compression is None else self.compression.sigma8,
             "lines": [] if self.lines is None else self.lines.values(),
             "clipped": {"black": self.black, "white": self.white_rail},
             "flags": {

@@ -38,6 +38,7 @@ class Engine:
     precision = "fp32"
     tile = None
     noise: Noise | None = None
+    compression: None = None
 
     def __init__(self, settings: EngineSettings) -> None:
         self.settings = settings

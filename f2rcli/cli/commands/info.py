@@ -135,11 +135,14 @@ def noise(reader: Reader, engine: "Engine") -> dict[str, Any]:
     model = estimate_noise(probed, reader.info, engine, reader.lane_openings)
     levels = None if model is None else [round(float(level), 2) for level in model.sigma8]
     codes, lines = reader.info.layout.levels, next(iter(engine.lines.values()), None)
+    meaning = NOTHING_TO_DO if NOTHING_TO_DO in engine.notes else None
+    if engine.compression is not None:
+        meaning = engine.compression.words()
     return {
         "sigma8": levels,
         "frames": PROBE_FRAMES,
         "codes": None if model is None or codes is None else model.in_codes(codes),
-        "means": NOTHING_TO_DO if NOTHING_TO_DO in engine.notes else None,
+        "means": meaning,
         "lines": None if lines is None else lines.words(),
     }
 

@@ -103,6 +103,8 @@ def lines(report: "NoiseReport", name: str) -> Iterator[str]:
     yield f"time      {_temporal(report)}"
     if report.blocking is not None:
         yield f"blocks    edges {report.blocking.edge8:.2f} of 255"
+    if report.compression is not None:
+        yield f"codec     errors of about {report.compression.sigma8:.1f} of 255"
     if report.lines is not None:
         yield f"lines     {report.lines.words()}"
     yield f"clipped   {100 * report.black:.1f} % black, {100 * report.white_rail:.1f} % white"

@@ -76,7 +76,9 @@ def measure_noise(
         opening = opening_noise(begun, engine)
         found = _as_the_run_says(found, opening, info.layout)
         lines = None if remover is None else remover.lines
-        found = replace(found, blocking=opening.blocking, lines=lines)
+        found = replace(
+            found, blocking=opening.blocking, compression=opening.compression, lines=lines
+        )
     method = engine.new_method()
     if not looked_at or not isinstance(method, Estimating):
         return found

@@ -19,6 +19,7 @@ from f2rcli.noise.flashes import without_flashes
 from f2rcli.noise.measurement.blocking import Blocking, find_blocking
 from f2rcli.noise.measurement.blocks import FramePlanes, Pair
 from f2rcli.noise.measurement.bound import Bound
+from f2rcli.noise.measurement.compression import Compression, compression_of
 from f2rcli.noise.measurement.detail import single_frame_sigma
 from f2rcli.noise.measurement.photons import FEW, counted_model, photon_line
 from f2rcli.noise.model import NoiseModel
@@ -44,6 +45,7 @@ class Opening(NamedTuple):
     free: NoiseModel  # as anchors alone measure it, without the bound
     compared: bool  # with neighbours; False: from single frames alone
     blocking: Blocking | None = None  # block edges that compression left
+    compression: Compression | None = None  # its errors, not in `model`; None: hardly any
 
     def texture(self, layout: PlaneLayout) -> float:
         """Variance that texture which moves may have added to that of the first plane."""
@@ -167,7 +169,8 @@ def _opening(frames: Sequence[Frame], engine: Engine) -> Opening:
         counted = counted_model([picture_of(frame).planes for frame in of_shot], model)
         if counted is not None:
             model, held = counted, _counted(held, counted, frames[0])
-    return Opening(model, held, found.bounds, free, compared, blocking)
+    compression = None if layout.counts_light else compression_of(frames, blocking)
+    return Opening(model, held, found.bounds, free, compared, blocking, compression)
 
 
 def _counted(planes: PlaneNoise, model: NoiseModel, frame: Frame) -> PlaneNoise:
@@ -233,6 +236,19 @@ def _opening_views(
     inner = [view for view in anchors.views() if view.before and view.after]
     chosen = inner[len(inner) // 2 - 1 :][:2] if len(inner) > 1 else inner
     return [(view.centre.index, one) for view in chosen if (one := anchors.pair(view))]
+
+
+def with_compression(
+    model: NoiseModel, planes: PlaneNoise, compression: Compression | None, layout: PlaneLayout
+) -> tuple[NoiseModel, PlaneNoise]:
+    """Noise, or the errors of compression as white noise where these are stronger."""
+    if compression is None or mean_sigma8(model) >= compression.sigma8:
+        return model, planes
+    errors = NoiseModel.gaussian(compression.sigma, len(model.sigma))
+    law = PlaneNoise.of(errors, layout, clipped=planes.clipped)
+    found = zip(law.models, planes.models, compression.even, strict=False)
+    models = tuple(own if even else error for error, own, even in found)
+    return errors, replace(law, models=models)
 
 
 def stated_model(stated: tuple[tuple[float, float], ...], picture: Tensor) -> NoiseModel:

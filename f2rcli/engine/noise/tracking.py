@@ -23,11 +23,14 @@ from f2rcli.engine.noise.opening import (
     pairs_of,
     recounted,
     stated_model,
+    with_compression,
 )
 from f2rcli.engine.strength import allowance
 from f2rcli.frames import Frame, PlaneLayout
 from f2rcli.methods.base import Method, Prepared
 from f2rcli.models.large.codes import plain
+from f2rcli.noise.measurement.blocking import Blocking
+from f2rcli.noise.measurement.compression import Compression, compression_of
 from f2rcli.noise.measurement.detail import shows_noise
 from f2rcli.noise.model import NoiseModel, blend
 from f2rcli.noise.planes import Anchored, PlaneNoise, measure_planes, picture_of
@@ -73,6 +76,8 @@ class NoiseTracker:
         self.declared = engine.settings.sigma is not None
         self.measured: NoiseModel | None = None
         self.planes: PlaneNoise | None = None  # of every plane of the file, as found or declared
+        self.blocking: Blocking | None = None  # see Opening
+        self.compressed = False  # whether what is known are the errors of compression
         self.texture = 0.0  # see Opening
         self.still = 0.0  # share of the opening's texture that does not move
         self.low: float | None = None  # signal of the darkest samples; see `lowest`
@@ -165,11 +170,12 @@ class NoiseTracker:
             self.engine.note(SINGLE_FRAMES)
         self.texture = found.texture(self.layout)
         self.still = found.bounds[0].still if found.bounds else 0.0
-        self.know(found.model, found.planes)
-        if measurable and hardly_any(found.model, self.layout):
+        self.blocking = found.blocking
+        self._know_all(found.model, found.planes, found.compression)
+        if self.compressed and found.compression is not None:
+            self.engine.note(found.compression.words())
+        elif measurable and hardly_any(found.model, self.layout):
             self.engine.note(NOTHING_TO_DO)
-        if found.blocking is not None and found.blocking.visible:
-            self.engine.note(found.blocking.words())
         if methods.load(self.engine.method_name).wants_sigma:
             self.engine.note(f"no sigma= given: the noise was estimated, {sigma:.1f} of 255")
 
@@ -195,8 +201,10 @@ class NoiseTracker:
             self.layout, clipped=samples.cut_off,
         )  # fmt: skip
         share = 1 - (1 - REFRESH_SHARE) ** max(missed, 1)
-        self.know(
-            blend(self.measured, found.model, share), self.planes.blended(found.planes, share)
+        self._know_all(
+            blend(self.measured, found.model, share),
+            self.planes.blended(found.planes, share),
+            compression_of(frames, self.blocking),
         )
 
     def due(self, view: Window[Prepared]) -> bool:
@@ -229,6 +237,15 @@ class NoiseTracker:
         self._believe(model, planes)
         if self.sensor:
             self.space = VarianceStabiliser.of(model, self.engine.torch_device, self.low)
+
+    def _know_all(
+        self, model: NoiseModel, planes: PlaneNoise, compression: Compression | None
+    ) -> None:
+        """The same, unless compression left more."""
+        known = with_compression(model, planes, compression, self.layout)
+        self.compressed = known[0] is not model
+        self.engine.compression = compression if self.compressed else None
+        self.know(*known)
 
     def _believe(self, model: NoiseModel, planes: PlaneNoise) -> None:
         self.measured = self.engine.noise = model

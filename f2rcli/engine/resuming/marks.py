@@ -20,6 +20,7 @@ from f2rcli.engine.contract.steady import Steady
 from f2rcli.engine.contract.still import Still
 from f2rcli.engine.gpu.steady import DeviceSteady
 from f2rcli.methods.base import Method, Prepared
+from f2rcli.noise.measurement.blocking import Blocking
 from f2rcli.noise.measurement.bound import Bound
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise
@@ -75,6 +76,9 @@ class Mark:
         model, points, learnt = (self.kept[name] for name in ("model", "points", "shrinkage"))
         if model is not None:
             noise.know(_model(model), _plane_noise(self.kept["planes"]))
+            blocking = self.kept["blocking"]
+            noise.blocking = None if blocking is None else Blocking(**blocking)
+            noise.compressed = self.kept["compressed"]
         self._known = {i: None if m is None else _model(m) for i, m in self.kept["told"]}
         _fill(steady, self._arrays, noise.engine.torch_device)
         return Past(
@@ -109,6 +113,7 @@ class Mark:
         if self.left or self.ahead or self.done < 0 or self._method is None or self._noise is None:
             return None
         model, planes = self._noise.measured, self._noise.planes
+        blocking = self._noise.blocking
         points, shrinkage = self.past.points, self.past.shrinkage
         memory, kept = self._method.remembered()
         arrays = _arrays_of(self.past.steady)
@@ -120,6 +125,8 @@ class Mark:
             "bounds": [asdict(one) for one in self.past.bounds],
             "model": None if model is None else asdict(model),
             "planes": None if planes is None else asdict(planes),
+            "blocking": None if blocking is None else asdict(blocking),
+            "compressed": self._noise.compressed,
             "told": [[i, None if m is None else asdict(m)] for i, m in self._known.items()],
             "memory": memory,
         }  # fmt: skip

@@ -201,14 +201,14 @@ def picture_facts(frame: av.VideoFrame) -> PictureFacts:
         display_matrix=_display_matrix(frame),
         captions=has_captions(frame),
         extras=tuple(
-            dict.fromkeys(word for kind, word in _EXTRAS.items() if _side_data(frame, kind))
+            dict.fromkeys(word for kind, word in _EXTRAS.items() if side_data(frame, kind))
         ),
     )
 
 
 def has_captions(frame: av.VideoFrame) -> bool:
     """Whether closed captions are attached to a picture."""
-    return bool(_side_data(frame, Type.A53_CC))
+    return bool(side_data(frame, Type.A53_CC))
 
 
 def subsampled(frame: av.VideoFrame) -> bool:
@@ -235,24 +235,25 @@ def _showinfo(frame: av.VideoFrame) -> str:
 def _mastering(frame: av.VideoFrame) -> Mastering | None:
     display: tuple[Fraction, ...] = ()
     light = None
-    for data in _side_data(frame, Type.MASTERING_DISPLAY_METADATA):
+    for data in side_data(frame, Type.MASTERING_DISPLAY_METADATA):
         numbers = struct.unpack_from("<20i2i", data)
         if all(numbers[1:20:2]) and all(numbers[20:]):
             display = tuple(Fraction(numbers[i], numbers[i + 1]) for i in range(0, 20, 2))
-    for data in _side_data(frame, Type.CONTENT_LIGHT_LEVEL):
+    for data in side_data(frame, Type.CONTENT_LIGHT_LEVEL):
         light = struct.unpack_from("<2I", data)
     return Mastering(display=display, light=light) if display or light else None
 
 
 def _display_matrix(frame: av.VideoFrame) -> tuple[int, ...]:
-    for data in _side_data(frame, Type.DISPLAYMATRIX):
+    for data in side_data(frame, Type.DISPLAYMATRIX):
         matrix = struct.unpack_from("<9i", data)
         if matrix != (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30):
             return matrix
     return ()
 
 
-def _side_data(frame: av.VideoFrame, kind: Type) -> list[bytes]:
+def side_data(frame: av.VideoFrame, kind: Type) -> list[bytes]:
+    """All that comes with a decoded picture of one kind."""
     try:
         container: object = frame.side_data
     except ValueError:  # of a kind that FFmpeg knows and PyAV does not, EXIF for one

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from f2rcli.io.ffmpeg.colour import has_captions
 from f2rcli.io.ffmpeg.convert import fits
 from f2rcli.io.ffmpeg.metadata import family_of
 from f2rcli.io.ffmpeg.pixel_formats import read_planes
+from f2rcli.io.ffmpeg.quantiser import EXPORTED, HEADERS, first_step8, step8
 from f2rcli.io.ledger import Ledger
 from f2rcli.io.png_text import text_of
 from f2rcli.io.time_range import TimeRange, leading, timed, trailing
@@ -111,6 +112,7 @@ class VideoReader(Reader):
                 return context
         threads = "SLICE" if family_of(self.stream) in _REPORTS_LATE else "AUTO"
         self.stream.codec_context.thread_type = threads
+        self.stream.codec_context.options = EXPORTED
         return self.stream.codec_context
 
     def _first_pictures(self) -> list[DecodedPicture]:
@@ -128,6 +130,14 @@ class VideoReader(Reader):
                 hint=LATE_INDEX if piped else COMPLETE,
             )
         return pictures
+
+    @cached_property
+    def _first_step8(self) -> float:
+        """The quantiser's step by the headers of the file's first pictures; 0 if unknown."""
+        if self.source == PIPE or family_of(self.stream) not in HEADERS:
+            return 0.0
+        with open_source(self.source) as container:
+            return first_step8(container, choose_video(container, self.name))
 
     def _begun(self) -> tuple[deque[Frame], Iterator[Frame]]:
         """The context frames before the excerpt, and the clip from the excerpt on.
@@ -196,6 +206,7 @@ class VideoReader(Reader):
             duration=None if self._probe.untimed else picture.duration or None,
             time_base=self._probe.time_base,
             corrupt=picture.corrupt,
+            quantiser8=step8(decoded, info.layout.bits) or self._first_step8,
             source=decoded if has_captions(decoded) else None,
         )
 

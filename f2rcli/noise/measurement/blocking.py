@@ -19,7 +19,6 @@ PERIOD = 8  # pixels of the grid
 FEWEST = 4  # blocks beside each other: one edge may be the picture's own
 STRIP = 16  # rows that are counted together
 SURE = 6.0  # standard errors
-VISIBLE8 = 0.4  # of 255: worth a line in every run
 LEAST = 0.1 / 255  # a step below which no eye and no measure is sure
 
 
@@ -35,16 +34,9 @@ class Blocking:
         """The mean of both, of 255."""
         return 255 * (self.across + self.down) / 2
 
-    @property
-    def visible(self) -> bool:
-        """Whether the edges are strong enough to be seen on flat places."""
-        return self.edge8 >= VISIBLE8
-
     def words(self) -> str:
         """Its meaning, for people."""
-        return (
-            f"compression left 8x8 blocks, edges {self.edge8:.1f} of 255; f2r does not remove them"
-        )
+        return f"compression left 8x8 blocks, edges {self.edge8:.1f} of 255"
 
 
 def find_blocking(lumas: Sequence[Luma]) -> Blocking | None:

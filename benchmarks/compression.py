@@ -1,0 +1,168 @@
+"""What f2r makes of clean clips that a codec compressed: no noise but the codec's own errors.
+
+    python benchmarks/compression.py CLIPS [--codecs x264-23 mpeg4-10 ...] [--frames 7]
+        [--size 320x192] [--rows]
+
+CLIPS is a folder of clean clips (MKV). The middle of each is encoded as 4:2:0 with B-frames and
+all that the encoder does by default, decoded and denoised with default settings. Printed for each
+codec: PSNR of luma before, sigma as f2r tells it, and how much luma, Cb and Cr gain, as the mean
+over clips and the least of any, in dB; --rows prints every clip. A clip that shows block edges
+before it is encoded has been compressed before: its own truth holds errors, so it is left out of
+`least`.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
+from f2rcli.io import open_reader
+from f2rcli.noise.measurement.blocking import find_blocking
+
+Planes = list[NDArray[np.float64]]  # Y, Cb, Cr of one frame, in codes
+
+QUIET = {"libx264": {"x264-params": "log-level=none"}, "libx265": {"x265-params": "log-level=none"}}
+
+
+class Codec(NamedTuple):
+    """An encoder at one quality; two of them: the second is given what the first left."""
+
+    encoder: str
+    options: dict[str, str]
+    before: "Codec | None" = None
+
+
+def fixed(quantiser: int) -> dict[str, str]:
+    """Options for one quantiser throughout."""
+    return {"qmin": str(quantiser), "qmax": str(quantiser)}
+
+
+CODECS = {
+    **{f"x264-{crf}": Codec("libx264", {"crf": str(crf)}) for crf in (18, 23, 28, 35)},
+    **{f"mpeg4-{q}": Codec("mpeg4", fixed(q)) for q in (3, 10, 20)},
+    "mpeg2-6": Codec("mpeg2video", fixed(6)),
+    **{f"mjpeg-{q}": Codec("mjpeg", fixed(q)) for q in (2, 5, 12)},
+    "mjpeg-4, x264-16": Codec("libx264", {"crf": "16"}, Codec("mjpeg", fixed(4))),
+    "mpeg4-8, lossless": Codec("ffv1", {}, Codec("mpeg4", fixed(8))),
+    **{f"x265-{crf}": Codec("libx265", {"crf": str(crf)}) for crf in (23, 30)},
+    "vp9-32": Codec("libvpx-vp9", {"crf": "32", "b": "0", "cpu-used": "4"}),
+    "av1-35": Codec("libsvtav1", {"crf": "35", "preset": "8"}),
+}
+
+
+def main() -> None:
+    """Print a row for every codec."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("clips", type=Path)
+    parser.add_argument("--codecs", nargs="+", choices=CODECS, default=list(CODECS))
+    parser.add_argument("--frames", type=int, default=7)
+    parser.add_argument("--size", default="320x192")
+    parser.add_argument("--rows", action="store_true")
+    given = parser.parse_args()
+    width, height = (int(side) for side in given.size.split("x"))
+    clips = {
+        path.stem: [crop(frame, width, height) for frame in islice(decoded(path), given.frames)]
+        for path in sorted(given.clips.glob("*.mkv"))
+    }
+    print("| codec | PSNR | sigma | luma | Cb | Cr | least luma, Cb, Cr |")
+    print("|---|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in given.codecs:
+            rows = [gained(clip, CODECS[name], Path(folder)) for clip in clips.values()]
+            for clip, row in zip(clips, rows, strict=True):
+                if given.rows:
+                    print(f"| {name}, {clip} | {line(row)} | |", flush=True)
+            clean = [row for row, clip in zip(rows, clips.values(), strict=True) if is_clean(clip)]
+            least = ", ".join(f"{x:+.2f}" for x in np.min(clean or rows, 0)[2:])
+            print(f"| {name} | {line(np.mean(rows, 0))} | {least} |", flush=True)
+
+
+def line(row: NDArray[np.float64]) -> str:
+    """PSNR, sigma and gains as cells of a table."""
+    return f"{row[0]:.2f} | {row[1]:.1f} | " + " | ".join(f"{x:+.2f}" for x in row[2:])
+
+
+def decoded(path: Path) -> Iterator[av.VideoFrame]:
+    """Frames of a clip as 4:2:0, limited range."""
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            yield frame.reformat(
+                frame.width // 4 * 4, frame.height // 4 * 4, "yuv420p", dst_color_range=1
+            )
+
+
+def crop(frame: av.VideoFrame, width: int, height: int) -> Planes:
+    """The middle of a frame."""
+    top, left = (frame.height - height) // 4 * 2, (frame.width - width) // 4 * 2
+    return [
+        plane[top // n : (top + height) // n, left // n : (left + width) // n].astype(np.float64)
+        for plane, n in zip(planes_of(frame), (1, 2, 2), strict=True)
+    ]
+
+
+def planes_of(frame: av.VideoFrame) -> list[NDArray[np.uint8]]:
+    """Views of a frame's planes."""
+    rows = (np.frombuffer(p, np.uint8).reshape(p.height, p.line_size) for p in frame.planes)
+    return [row[:, : p.width] for row, p in zip(rows, frame.planes, strict=True)]
+
+
+def is_clean(clip: list[Planes]) -> bool:
+    """Whether no block edge shows that it was compressed before."""
+    found = find_blocking([(planes[0] / 255).astype(np.float32) for planes in clip])
+    return found is None or found.edge8 < 0.5
+
+
+def gained(clip: list[Planes], codec: Codec, folder: Path) -> NDArray[np.float64]:
+    """PSNR of luma, sigma, and what every plane gains."""
+    path = folder / "clip.mkv"
+    given = clip if codec.before is None else encoded(clip, codec.before, path)
+    before = encoded(given, codec, path)
+    with open_reader(str(path)) as reader:
+        engine = load_engine(EngineSettings(), reader.info)
+        after = [list(f.planes) for f in denoise_stream(reader, reader.info, engine)]
+    sigma = 0.0 if engine.noise is None else float(np.mean(engine.noise.sigma8))
+    start, end = psnr(before, clip), psnr(after, clip)
+    return np.array([start[0], sigma, *(end - start)])
+
+
+def encoded(clip: list[Planes], codec: Codec, path: Path) -> list[Planes]:
+    """Write a clip, and return what the decoder makes of it."""
+    # Codes stay as they are: a decoder of JPEG tags them as full range, and they are not.
+    pixels = "yuvj420p" if codec.encoder == "mjpeg" else "yuv420p"
+    with av.open(str(path), "w") as container:
+        options = codec.options | QUIET.get(codec.encoder, {})
+        stream = container.add_stream(codec.encoder, rate=25, options=options)
+        stream.height, stream.width = clip[0][0].shape
+        stream.pix_fmt = pixels
+        for index, planes in enumerate(clip):
+            stacked = [
+                np.rint(plane).astype(np.uint8).reshape(-1, stream.width) for plane in planes
+            ]
+            frame = av.VideoFrame.from_ndarray(np.vstack(stacked), pixels)
+            frame.pts = index
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with av.open(str(path)) as container:
+        return [
+            [plane.astype(np.float64) for plane in planes_of(f)] for f in container.decode(video=0)
+        ]
+
+
+def psnr(clip: list[Planes], truth: list[Planes]) -> NDArray[np.float64]:
+    """Of every plane over all frames, in dB; planes that are equal count as one code in 1,000."""
+    error = [
+        np.mean([np.square(a[i] - b[i]).mean() for a, b in zip(clip, truth, strict=True)])
+        for i in range(3)
+    ]
+    return 10 * np.log10(255**2 / np.maximum(error, 1e-3))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""The errors that lossy compression left, as noise of a strength that is told to the networks.
+
+A codec rounds the transform of every block by a step, and what it rounds off looks like noise to a
+network that has seen noise of that strength. Frames do not show it: a codec copies its errors from
+frame to frame, so they hardly change where nothing moves. Its quantiser tells how strong they are,
+and where that is not known (JPEG, or a file that was written anew since) the edges of its blocks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from f2rcli.frames import Frame
+from f2rcli.noise.measurement.blocking import Blocking
+
+# Root mean square error of coded clips as a share of the quantiser's step, H.264 at crf 18 to 32
+# and MPEG-4; less is told than serves best, because some scenes hold less error (DESIGN.md D57).
+OF_STEP = 0.3
+OF_EDGE = 1.7  # the same as multiples of the excess step at block edges: JPEG, all of it intra
+# Of 255: no codec that leaves a picture leaves edges of MOST_EDGE8, while drawings on a grid of
+# 8 pixels do.
+MOST_EDGE8 = 6.0
+LEAST8, MOST8 = 1.0, 12.0  # of 255: hardly an error, and the most that is told
+
+
+@dataclass(frozen=True, slots=True)
+class Compression:
+    """The errors that compression left in a clip."""
+
+    sigma: float  # their standard deviation, white - black = 1
+    # By plane, whether it is the same everywhere, as the colours of gray film: no errors there.
+    even: tuple[bool, ...] = ()
+    blocking: Blocking | None = None  # the block edges that tell it; None: the quantiser does
+
+    @property
+    def sigma8(self) -> float:
+        """The same of 255."""
+        return 255 * self.sigma
+
+    def words(self) -> str:
+        """Its meaning, for people."""
+        if self.blocking is None:
+            return f"compression left errors of about {self.sigma8:.1f} of 255, removed as noise"
+        return f"{self.blocking.words()}, removed as noise of {self.sigma8:.1f}"
+
+
+def compression_of(frames: Sequence[Frame], blocking: Blocking | None) -> Compression | None:
+    """The errors of frames that a codec has been at; None where they are hardly any.
+
+    blocking: the block edges of these frames, of the first ones of the clip, or none.
+    """
+    steps = [frame.quantiser8 for frame in frames if frame.quantiser8]
+    stated = OF_STEP * median(steps) if steps else 0.0
+    edge = 0.0 if blocking is None or blocking.edge8 > MOST_EDGE8 else blocking.edge8
+    shown = OF_EDGE * edge
+    sigma8 = min(max(stated, shown), MOST8)
+    if sigma8 < LEAST8:
+        return None
+    planes = zip(*(frame.planes for frame in frames), strict=True)
+    even = tuple(all(plane.min() == plane.max() for plane in same) for same in planes)
+    return Compression(sigma8 / 255, even, blocking if shown > stated else None)

@@ -1,0 +1,143 @@
+"""What compression left is told from a codec's quantiser, or from block edges, and taken out."""
+
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from f2rcli.engine.noise.opening import mean_sigma8
+from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
+from f2rcli.frames import Family, Frame, PlaneLayout
+from f2rcli.io import open_reader
+from f2rcli.noise.measurement.blocking import Blocking
+from f2rcli.noise.measurement.compression import LEAST8, MOST8, compression_of
+
+LAYOUT = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False)
+
+
+def scene(index: int, size: tuple[int, int] = (96, 160)) -> np.ndarray:
+    """Codes of a soft picture with edges and texture that moves by one pixel and two."""
+    rng = np.random.default_rng(3)
+    coarse, fine = (
+        cv2.GaussianBlur(rng.normal(0, 1, (140, 220)).astype(np.float32), (0, 0), s) for s in (4, 1)
+    )
+    field = 120 + 35 * np.tanh(3 * coarse / coarse.std()) + 6 * fine / fine.std()
+    return np.clip(field, 20, 230)[index : index + size[0], 2 * index : 2 * index + size[1]]
+
+
+def write(path: Path, codec: str, options: dict[str, str], frames: int = 7) -> list[np.ndarray]:
+    """Write the scene, gray as Y'CbCr, and return its luma as it was before."""
+    truth = [np.rint(scene(index)).astype(np.uint8) for index in range(frames)]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options=options)
+        stream.height, stream.width = truth[0].shape
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        for index, luma in enumerate(truth):
+            even = np.full((luma.shape[0] // 2, luma.shape[1]), 128, np.uint8)
+            picture = av.VideoFrame.from_ndarray(np.vstack([luma, even]), stream.pix_fmt)
+            picture.pts = index
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    return truth
+
+
+def frame(quantiser8: float) -> Frame:
+    planes = (np.arange(64, dtype=np.uint8).reshape(8, 8), *(np.full((4, 4), 128, np.uint8),) * 2)
+    return Frame(planes=planes, layout=LAYOUT, quantiser8=quantiser8)
+
+
+@pytest.mark.parametrize(
+    ("codec", "options", "step"),
+    [
+        ("mpeg4", {"qmin": "7", "qmax": "7"}, 14.0),  # H.263's step is twice its quantiser
+        ("mpeg2video", {"qmin": "8", "qmax": "8"}, 16.0),
+        ("libx264", {"qp": "28", "x264-params": "ipratio=1:pbratio=1"}, 16.0),  # 2 ** (24 / 6)
+    ],
+)
+def test_the_step_is_that_of_the_codec(
+    tmp_path: Path, codec: str, options: dict[str, str], step: float
+) -> None:
+    write(tmp_path / "clip.mkv", codec, options)
+    with open_reader(str(tmp_path / "clip.mkv")) as reader:
+        steps = [one.quantiser8 for one in reader if one.quantiser8]
+    assert len(steps) >= 6  # some decoders say nothing of the last picture
+    assert steps == pytest.approx([step] * len(steps), rel=0.02)
+
+
+def test_a_codec_that_does_not_say_leaves_it_open(tmp_path: Path) -> None:
+    write(tmp_path / "clip.mkv", "ffv1", {})
+    with open_reader(str(tmp_path / "clip.mkv")) as reader:
+        assert {one.quantiser8 for one in reader} == {0.0}
+
+
+def test_errors_are_a_share_of_the_step_or_of_what_stands_out() -> None:
+    blocks = Blocking(2 / 255, 2 / 255)
+    stated = compression_of([frame(10), frame(20), frame(12)], None)
+    assert stated is not None
+    assert stated.sigma8 == pytest.approx(0.3 * 12)
+    shown = compression_of([frame(0)] * 3, blocks)
+    assert shown is not None
+    assert shown.sigma8 == pytest.approx(1.7 * 2)
+    both = compression_of([frame(20)] * 3, blocks)
+    assert both is not None
+    assert both.sigma8 == pytest.approx(6)
+    assert compression_of([frame(0.9 * LEAST8 / 0.3)], None) is None
+    most = compression_of([frame(200)], None)
+    assert most is not None
+    assert most.sigma8 == pytest.approx(MOST8)
+
+
+def test_edges_that_no_codec_leaves_are_a_drawing() -> None:
+    assert compression_of([frame(0)], Blocking(13 / 255, 13 / 255)) is None
+
+
+@pytest.mark.parametrize(
+    ("codec", "options", "gain"),
+    [
+        ("mpeg4", {"qmin": "10", "qmax": "10"}, 0.25),
+        ("mjpeg", {"qmin": "10", "qmax": "10"}, 0.5),
+        ("libx264", {"crf": "26"}, 0.15),
+    ],
+)
+def test_errors_of_compression_are_taken_out_and_gray_stays_gray(
+    tmp_path: Path, codec: str, options: dict[str, str], gain: float
+) -> None:
+    truth = write(tmp_path / "clip.mkv", codec, options)
+    with open_reader(str(tmp_path / "clip.mkv")) as reader:
+        frames = list(reader)
+        engine = load_engine(EngineSettings(threads=1), reader.info)
+        restored = list(denoise_stream(frames, reader.info, engine))
+    assert engine.noise is not None
+    assert engine.compression is not None
+    assert mean_sigma8(engine.noise) == pytest.approx(engine.compression.sigma8)
+    assert engine.compression.words() in engine.notes
+    before, after = (
+        10 * np.log10(255**2 / np.mean([(f.planes[0] - t.astype(float)) ** 2 for f, t in pairs]))
+        for pairs in (
+            list(zip(frames, truth, strict=True)),
+            list(zip(restored, truth, strict=True)),
+        )
+    )
+    assert after - before > gain
+    for one, other in zip(restored, frames, strict=True):
+        for plane in (1, 2):
+            np.testing.assert_array_equal(one.planes[plane], other.planes[plane])
+
+
+def test_noise_that_is_stronger_is_left_to_its_own_law(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    noisy = [scene(index) + rng.normal(0, 9, (96, 160)) for index in range(7)]
+    even = (np.full((48, 80), 128, np.uint8),) * 2
+    frames = [
+        Frame(planes=(np.rint(one).astype(np.uint8), *even), layout=LAYOUT, pts=i, quantiser8=10)
+        for i, one in enumerate(noisy)
+    ]
+    write(tmp_path / "clip.mkv", "ffv1", {})
+    with open_reader(str(tmp_path / "clip.mkv")) as reader:
+        engine = load_engine(EngineSettings(threads=1), reader.info)
+        list(denoise_stream(frames, reader.info, engine))
+    assert engine.compression is None
+    assert engine.noise is not None
+    assert mean_sigma8(engine.noise) > 5
