@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from f2rcli.engine.noise.opening import mean_sigma8
+from f2rcli.engine.noise.tracking import NoiseTracker
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.io import open_reader
@@ -141,3 +142,15 @@ def test_noise_that_is_stronger_is_left_to_its_own_law(tmp_path: Path) -> None:
     assert engine.compression is None
     assert engine.noise is not None
     assert mean_sigma8(engine.noise) > 5
+
+
+def test_errors_of_compression_take_no_ensemble(tmp_path: Path) -> None:
+    write(tmp_path / "clip.mkv", "mpeg4", {"qmin": "5", "qmax": "5"})
+    with open_reader(str(tmp_path / "clip.mkv")) as reader:
+        engine = load_engine(EngineSettings(threads=1), reader.info)
+        noise = NoiseTracker(engine, reader.info.layout)
+        noise.measure_opening(list(reader)[:6])
+    assert noise.measured is not None
+    assert mean_sigma8(noise.measured) == pytest.approx(3)
+    assert noise.faint
+    assert not noise.ensemble

@@ -110,8 +110,9 @@ class NoiseTracker:
 
     @property
     def ensemble(self) -> bool:
-        """Whether the noise is so weak that the networks' own errors show beside it."""
-        return self._weaker(FAINT8) and not self._weaker(HARDLY_ANY8)
+        """Whether the noise is so weak that the networks' own errors show beside it. Of errors of
+        compression an ensemble takes out 0.03 dB more, in two and a half times the time."""
+        return self._weaker(FAINT8) and not self._weaker(HARDLY_ANY8) and not self.compressed
 
     @property
     def weak(self) -> bool:
