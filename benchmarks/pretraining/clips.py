@@ -30,11 +30,16 @@ from f2rcli.engine.tiles import Runner
 from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.models.layers import channels_last
 from f2rcli.noise.codec import to_codes, to_unit
-from f2rcli.noise.synthesis import degradation
 from f2rcli.noise.synthesis.camera import Camera
-from f2rcli.noise.synthesis.coding import transcoded
 from f2rcli.noise.synthesis.colour import as_gray
-from f2rcli.noise.synthesis.degradation import DegradedClip, degraded
+from f2rcli.noise.synthesis.degradation import (
+    DegradedClip,
+    degraded,
+    evenly_noisy,
+    levels,
+    noised,
+    through_encoder,
+)
 from f2rcli.noise.synthesis.law import Law, draw_mixture
 from f2rcli.noise.synthesis.scenes import Pictures, draw_scene, relit
 from f2rcli.training.footage.footage import open_footage
@@ -76,10 +81,11 @@ def heavy(clip: NDArray[Any], rng: np.random.Generator) -> DegradedClip:
         if law.read * 255 < 8 and law.gain < 0.004:
             blur = rng.uniform(0, 1.0) * (rng.random() < 0.5)
             law = Law(0.0, rng.uniform(10, 50) / 255, blur, shared)
-        return degradation._coded(clean, replace(law, shared=1.0) if gray else law, rng)
+        noisy = noised(clean, replace(law, shared=1.0) if gray else law, rng)
+        return through_encoder(noisy, clean, rng)
     clean = to_unit(to_codes(clean))
     noisy = np.stack([to_unit(to_codes(law.add(frame, rng))) for frame in clean])
-    return DegradedClip(noisy, clean, degradation._levels(law, clean))
+    return DegradedClip(noisy, clean, levels(law, clean))
 
 
 def of_a_camera(clean: Pictures, rng: np.random.Generator) -> DegradedClip:
@@ -91,16 +97,9 @@ def of_a_camera(clean: Pictures, rng: np.random.Generator) -> DegradedClip:
         if np.std(loud.astype(np.float32) - quiet) > LEAST_OF_CAMERAS:
             break
     truth = np.stack([to_unit(camera.quiet.shoot(frame, rng)) for frame in codes])
-    pictures = [to_unit(camera.shoot(frame, rng)) for frame in codes]
-    if rng.random() < 0.7:
-        split, joined = degradation._planes, degradation._rgb
-        files = transcoded([degradation._codes(split(frame)) for frame in pictures], rng)
-        truth = np.stack([joined(split(frame)) for frame in truth])
-        pictures = [joined(degradation._units(frame)) for frame in files]
-    noisy = np.stack(pictures).astype(np.float32)
-    spread = np.sqrt(np.mean((noisy - truth) ** 2, axis=(0, 1, 2)))
-    level = np.broadcast_to(spread, truth.shape).astype(np.float32)
-    return DegradedClip(noisy, truth.astype(np.float32), level)
+    noisy = np.stack([to_unit(camera.shoot(frame, rng)) for frame in codes])
+    coded = rng.random() < 0.7
+    return through_encoder(noisy, truth, rng) if coded else evenly_noisy(noisy, truth)
 
 
 def light(clip: NDArray[Any], rng: np.random.Generator) -> DegradedClip:

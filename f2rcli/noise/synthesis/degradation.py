@@ -50,16 +50,17 @@ def degraded(
         clean = as_gray(clean)
     law = draw_light_law(rng) if rng.random() > OLD_SHARE else draw_mixture(rng)
     if coded:
-        return _coded(clean, replace(law, shared=1.0) if gray else law, rng)
+        noisy = noised(clean, replace(law, shared=1.0) if gray else law, rng)
+        return through_encoder(noisy, clean, rng)
     holder = rng.random()
     if holder < 0.4:
         return _in_video(clean, law, rng, gray=gray)
     if gray:
         law = replace(law, shared=1.0)
-    noisy = _noised(clean, law, rng)
+    noisy = noised(clean, law, rng)
     if holder < 0.82:
         noisy = to_unit(to_codes(noisy))
-    return DegradedClip(noisy, clean, _levels(law, clean))
+    return DegradedClip(noisy, clean, levels(law, clean))
 
 
 def draw_light_law(rng: np.random.Generator) -> Law:
@@ -75,7 +76,7 @@ def draw_light_law(rng: np.random.Generator) -> Law:
     return Law(0.0, sigma, rng.uniform(0.4, 1.3), shared)
 
 
-def _noised(clean: Pictures, law: Law, rng: np.random.Generator) -> Pictures:
+def noised(clean: Pictures, law: Law, rng: np.random.Generator) -> Pictures:
     """Every frame with its own noise; in a twentieth of clips a camera's filter has mixed it with
     that of the frame before."""
     if rng.random() > 0.05:
@@ -88,7 +89,8 @@ def _noised(clean: Pictures, law: Law, rng: np.random.Generator) -> Pictures:
     return np.stack(out)
 
 
-def _levels(law: Law, clean: Pictures) -> Pictures:
+def levels(law: Law, clean: Pictures) -> Pictures:
+    """The standard deviation of a law's noise at every sample."""
     return np.stack([law.level(frame) for frame in clean])
 
 
@@ -110,8 +112,8 @@ def _in_video(clean: Pictures, law: Law, rng: np.random.Generator, *, gray: bool
             loud.append(plane + added)
         noisy.append(_rgb(_units(_codes(loud)) if rng.random() < 0.8 else loud))
     found, true = np.stack(noisy), np.stack(truth)
-    luma = _levels(law, true.mean(-1, keepdims=True))
-    measured = np.sqrt(np.mean((found - true) ** 2, axis=(0, 1, 2)))  # of every channel
+    luma = levels(law, true.mean(-1, keepdims=True))
+    measured = _apart(found, true)
     typical = np.sqrt(np.mean(luma**2)) + 1e-6
     return DegradedClip(found, true, (luma * (measured / typical)).astype(np.float32))
 
@@ -125,14 +127,22 @@ def _rgb(planes: list[NDArray[np.float32]]) -> NDArray[np.float32]:
     return yuv.joined(planes, VIDEO).transpose(1, 2, 0)
 
 
-def _coded(clean: Pictures, law: Law, rng: np.random.Generator) -> DegradedClip:
+def through_encoder(noisy: Pictures, clean: Pictures, rng: np.random.Generator) -> DegradedClip:
     """Noisy footage through an encoder; the truth at 4:2:0, as the file could have held it."""
-    noisy = _noised(clean, law, rng)
-    files = transcoded([_codes(_planes(f)) for f in noisy], rng)
-    truth = np.stack([_rgb(_planes(f)) for f in clean])
-    found = np.stack([_rgb(_units(frame)) for frame in files])
-    spread = np.sqrt(np.mean((found - truth) ** 2, axis=(0, 1, 2)))
-    return DegradedClip(found, truth, np.broadcast_to(spread, truth.shape).astype(np.float32))
+    files = transcoded([_codes(_planes(frame)) for frame in noisy], rng)
+    truth = np.stack([_rgb(_planes(frame)) for frame in clean])
+    return evenly_noisy(np.stack([_rgb(_units(frame)) for frame in files]), truth)
+
+
+def evenly_noisy(noisy: Pictures, clean: Pictures) -> DegradedClip:
+    """Footage whose noise counts as equally strong everywhere, as far apart as the two lie."""
+    spread = _apart(noisy, clean).astype(np.float32)
+    return DegradedClip(noisy, clean, np.broadcast_to(spread, clean.shape))
+
+
+def _apart(noisy: Pictures, clean: Pictures) -> NDArray[np.float32]:
+    """Root mean square of the difference in every channel."""
+    return np.asarray(np.sqrt(np.mean((noisy - clean) ** 2, axis=(0, 1, 2))))
 
 
 def _codes(planes: list[NDArray[np.float32]]) -> list[NDArray[np.uint8]]:
