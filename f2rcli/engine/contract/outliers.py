@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from f2rcli.engine.contract.limits import LEAST, Real
 from f2rcli.frames import Floats
+from f2rcli.order import MAD_TO_SIGMA
 
 # Standard deviations, and the steps between them, at which samples that stand out are counted.
 HEIGHTS = np.arange(3.75, 10.01, 0.25)
@@ -25,7 +26,6 @@ SUMS = (
     ((0, 2), (1, 1), (2, 0)), ((0, 0), (0, 1), (1, 0), (1, 1)),
 )  # fmt: skip
 MOST_OF_ONE = 4.0
-TYPICAL = 0.6745  # of Gaussian noise, the median of its size
 EVERY = 8  # samples across and down, of which that of sums is found: noise may be correlated
 # Noise that stands out so far: so many times what one look at each sample leaves by chance (there
 # are six, and the law may say too little), and what the other side has: film, codecs and impulses
@@ -82,7 +82,7 @@ def _standing_out(height: Real) -> tuple[Real, Real]:
     held = np.clip(height, -MOST_OF_ONE, MOST_OF_ONE)
     for weights in KERNELS:
         found: Real = cv2.filter2D(held, cv2.CV_32F, weights, borderType=cv2.BORDER_REFLECT)  # type: ignore[assignment]  # float32 as asked
-        usual = float(np.median(np.abs(found[::EVERY, ::EVERY]))) / TYPICAL
+        usual = MAD_TO_SIGMA * float(np.median(np.abs(found[::EVERY, ::EVERY])))
         found /= np.float32(max(usual, 1.0))
         if weights is SQUARE:  # each of its four samples
             np.maximum(highest, cv2.dilate(found, FOUR, anchor=(0, 0)), out=highest)

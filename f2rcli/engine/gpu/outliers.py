@@ -16,11 +16,11 @@ from f2rcli.engine.contract.outliers import (
     KERNELS,
     MOST_OF_ONE,
     TAILS,
-    TYPICAL,
     UP_TO,
 )
 from f2rcli.engine.gpu.filters import mirrored
 from f2rcli.models.constants import kept
+from f2rcli.order import MAD_TO_SIGMA
 
 FLAT_KERNELS = tuple(np.stack(KERNELS).ravel().tolist())
 
@@ -48,7 +48,7 @@ def _standing_out(height: Tensor) -> tuple[Tensor, Tensor]:
     """At every sample the highest of it and the sums around it, and the same of its negative."""
     held = mirrored(height.clamp(-MOST_OF_ONE, MOST_OF_ONE), 1, edge=True).unsqueeze(1)
     found = functional.conv2d(held, kept(FLAT_KERNELS, height).view(-1, 1, 3, 3))
-    usual = found[..., ::EVERY, ::EVERY].abs().flatten(2).quantile(0.5, 2) / TYPICAL
+    usual = MAD_TO_SIGMA * found[..., ::EVERY, ::EVERY].abs().flatten(2).quantile(0.5, 2)
     found /= usual.clamp_min_(1)[..., None, None]
     return _highest(height, found), _highest(-height, found.neg_())
 
