@@ -83,6 +83,9 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "noise/clipping.py": (
         "tests/noise/test_clipping.py", "tests/engine/test_contract_reference.py",
     ),
+    "noise/hum/guards.py": ("tests/noise/test_hum.py",),
+    "noise/hum/hum.py": ("tests/noise/test_hum.py",),
+    "noise/hum/views.py": ("tests/noise/test_hum.py",),
     "noise/law.py": ("tests/noise/test_law_channels.py", "tests/noise/test_law.py"),
     "noise/model.py": ("tests/noise/test_model.py",),
     "noise/planes.py": ("tests/noise/test_planes.py",),
