@@ -106,16 +106,19 @@ class Meter(Protocol):
         """Return the measurements. Called once, after the last frame."""
 
 
-class Metric(Protocol):
-    """A metric, found by its file's name in `metrics`."""
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric, as its file in `metrics` or `quantities` describes it."""
 
     facts: MetricFacts
-
-    def available(self) -> str | None:
-        """None if it can be measured here, else the reason and what to install."""
+    kind: Callable[[MetricFacts, ClipFacts], Meter | None]  # None: not defined for such clips
+    # None if it can be measured here, else the reason and what to install
+    available: Callable[[], str | None] = lambda: None
+    spaces: tuple[Space, ...] = (Space.RGB, Space.GRAY, Space.BAYER)
 
     def meter(self, setting: ClipFacts) -> Meter | None:
         """A new meter, or None if the metric is not defined for such clips."""
+        return self.kind(self.facts, setting) if setting.space in self.spaces else None
 
 
 class Observer(Protocol):

@@ -2,8 +2,7 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from statistics import fmean
 
 import numpy as np
@@ -64,21 +63,6 @@ def mean(values: list[float]) -> float:
     if finite:
         return fmean(finite)
     return math.inf if values and all(value == math.inf for value in values) else math.nan
-
-
-@dataclass(frozen=True, slots=True)
-class MetricSpec:
-    """A metric as its file in `metrics` describes it."""
-
-    facts: MetricFacts
-    kind: Callable[[MetricFacts, ClipFacts], Meter]
-    # None if it can be measured here, else the reason and what to install
-    available: Callable[[], str | None] = lambda: None
-    spaces: tuple[Space, ...] = (Space.RGB, Space.GRAY, Space.BAYER)
-
-    def meter(self, setting: ClipFacts) -> Meter | None:
-        """A new meter, or None if the metric is not defined for such clips."""
-        return self.kind(self.facts, setting) if setting.space in self.spaces else None
 
 
 def by_channel(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from f2rcli.evaluation.base import ClipFacts, Meter
+from f2rcli.evaluation.base import ClipFacts, Meter, Metric
 from f2rcli.evaluation.frame_set import FloatPlane, FrameSet
 from f2rcli.evaluation.result import MetricFacts, MetricSeries
 from f2rcli.evaluation.simulation.camera import span
@@ -36,19 +36,13 @@ class SceneMeter(Meter):
         return MetricSeries(metric=self.name, frames={}, clip=values)
 
 
-@dataclass(frozen=True, slots=True)
-class SceneMetric:
-    """A metric of scenes with this kind of truth (object: of all); see
-    `f2rcli.evaluation.base.Metric`."""
+def scene_metric(facts: MetricFacts, measure: Measure, truth: type) -> Metric:
+    """A metric of scenes with this kind of truth (object: of all)."""
 
-    facts: MetricFacts
-    measure: Measure
-    truth: type
-    available: Callable[[], str | None] = lambda: None
-
-    def meter(self, setting: ClipFacts) -> Meter | None:
-        """A new meter, or None for clips that are no such scene."""
+    def meter(facts: MetricFacts, setting: ClipFacts) -> Meter | None:
         scene = setting.scene
-        if scene is None or not isinstance(scene.truth, self.truth):
+        if scene is None or not isinstance(scene.truth, truth):
             return None
-        return SceneMeter(self.facts.name, scene, self.measure)
+        return SceneMeter(facts.name, scene, measure)
+
+    return Metric(facts, meter)

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from f2rcli.evaluation.base import Metric
 from f2rcli.evaluation.frame_set import FrameSet
-from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec
+from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter
 from f2rcli.evaluation.result import WHOLE, MetricFacts, MetricSeries
 from f2rcli.frames import Picture
 
@@ -52,4 +53,4 @@ class AverageDeviationMeter(FrameMeter):
         return replace(series, clip={**series.clip, "max": max(known), "above": float(above)})
 
 
-METRIC = MetricSpec(FACTS, AverageDeviationMeter)
+METRIC = Metric(FACTS, AverageDeviationMeter)

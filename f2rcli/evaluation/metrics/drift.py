@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from f2rcli.evaluation.base import Metric
 from f2rcli.evaluation.frame_set import FrameSet
-from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec, by_channel
+from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, by_channel
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 from f2rcli.frames import Picture
 
@@ -32,4 +33,4 @@ class DriftMeter(FrameMeter):
         return {WHOLE: float(np.sqrt(np.square(apart).mean()))} | signed
 
 
-METRIC = MetricSpec(FACTS, DriftMeter)
+METRIC = Metric(FACTS, DriftMeter)

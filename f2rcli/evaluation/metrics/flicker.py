@@ -3,8 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from f2rcli.evaluation.base import Metric
 from f2rcli.evaluation.frame_set import FrameSet, Motion, luma
-from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec
+from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 from f2rcli.frames import Picture, in_cells
 
@@ -55,4 +56,4 @@ class FlickerMeter(FrameMeter):
         return {WHOLE: 255 * float(np.sqrt(np.square(known).mean() / 2))}
 
 
-METRIC = MetricSpec(FACTS, FlickerMeter)
+METRIC = Metric(FACTS, FlickerMeter)

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from f2rcli.evaluation.base import Metric
 from f2rcli.evaluation.frame_set import FrameSet
-from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec, by_channel
+from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, by_channel
 from f2rcli.evaluation.metrics.ssim import WINDOW, similarity
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 from f2rcli.frames import Floats, Picture, in_cells
@@ -49,4 +50,4 @@ class MsSsimMeter(FrameMeter):
         return {WHOLE: float(each.mean())} | by_channel(self.setting.space, each)
 
 
-METRIC = MetricSpec(FACTS, MsSsimMeter)
+METRIC = Metric(FACTS, MsSsimMeter)

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from f2rcli.evaluation.base import ClipFacts, Meter
+from f2rcli.evaluation.base import ClipFacts, Meter, Metric
 from f2rcli.evaluation.frame_set import FrameSet, middle_window
-from f2rcli.evaluation.measures.meters import CHANNELS, MetricSpec
+from f2rcli.evaluation.measures.meters import CHANNELS
 from f2rcli.evaluation.result import WHOLE, MetricFacts, MetricSeries
 from f2rcli.frames import Picture
 
@@ -59,4 +59,4 @@ class NoiseLeftMeter(Meter):
         return MetricSeries(metric="noise_left", frames={WHOLE: (None,) * self.frames}, clip=clip)
 
 
-METRIC = MetricSpec(FACTS, NoiseLeftMeter)
+METRIC = Metric(FACTS, NoiseLeftMeter)

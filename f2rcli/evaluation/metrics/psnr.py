@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 
+from f2rcli.evaluation.base import Metric
 from f2rcli.evaluation.frame_set import FrameSet, luma
-from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec, by_channel
+from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, by_channel
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 from f2rcli.frames import Picture, Space
 
@@ -39,4 +40,4 @@ class PsnrMeter(FrameMeter):
         return row
 
 
-METRIC = MetricSpec(FACTS, PsnrMeter)
+METRIC = Metric(FACTS, PsnrMeter)

@@ -4,9 +4,8 @@ import math
 
 import numpy as np
 
-from f2rcli.evaluation.base import ClipFacts, Meter
+from f2rcli.evaluation.base import ClipFacts, Meter, Metric
 from f2rcli.evaluation.frame_set import FrameSet
-from f2rcli.evaluation.measures.meters import MetricSpec
 from f2rcli.evaluation.result import WHOLE, MetricFacts, MetricSeries
 from f2rcli.frames import Picture
 
@@ -43,4 +42,4 @@ def _of_rows(picture: Picture, reference: Picture) -> float:
     return float(np.square(errors).sum())
 
 
-METRIC = MetricSpec(FACTS, RowMeter)
+METRIC = Metric(FACTS, RowMeter)

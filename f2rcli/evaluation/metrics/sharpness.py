@@ -3,8 +3,9 @@
 import cv2
 import numpy as np
 
+from f2rcli.evaluation.base import Metric
 from f2rcli.evaluation.frame_set import FloatPlane, FrameSet, luma
-from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec
+from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 from f2rcli.frames import Picture
 
@@ -46,4 +47,4 @@ class SharpnessMeter(FrameMeter):
         return {WHOLE: float(kept / both)} if both > 0 else None
 
 
-METRIC = MetricSpec(FACTS, SharpnessMeter)
+METRIC = Metric(FACTS, SharpnessMeter)

@@ -3,8 +3,9 @@
 import cv2
 import numpy as np
 
+from f2rcli.evaluation.base import Metric
 from f2rcli.evaluation.frame_set import FrameSet, luma
-from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec, by_channel
+from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, by_channel
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 from f2rcli.frames import Floats, Picture, Space
 
@@ -59,4 +60,4 @@ class SsimMeter(FrameMeter):
         return row
 
 
-METRIC = MetricSpec(FACTS, SsimMeter)
+METRIC = Metric(FACTS, SsimMeter)

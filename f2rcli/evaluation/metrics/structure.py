@@ -1,7 +1,8 @@
 """Structure of the picture in what was taken out."""
 
+from f2rcli.evaluation.base import Metric
 from f2rcli.evaluation.frame_set import FrameSet
-from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec
+from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter
 from f2rcli.evaluation.measures.residual import Products
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 from f2rcli.frames import Picture
@@ -29,4 +30,4 @@ class StructureMeter(FrameMeter):
         return {WHOLE: Products().add(frame_set.noisy - estimate, estimate)}
 
 
-METRIC = MetricSpec(FACTS, StructureMeter)
+METRIC = Metric(FACTS, StructureMeter)

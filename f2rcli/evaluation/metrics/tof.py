@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from f2rcli.evaluation.base import Metric
 from f2rcli.evaluation.frame_set import FrameSet, luma
-from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec
+from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 from f2rcli.frames import Picture
 from f2rcli.models.flow import DISFlow
@@ -35,4 +36,4 @@ class TOFMeter(FrameMeter):
         return {WHOLE: float(apart[motion.seen].mean())}
 
 
-METRIC = MetricSpec(FACTS, TOFMeter)
+METRIC = Metric(FACTS, TOFMeter)

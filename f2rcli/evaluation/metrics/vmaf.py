@@ -12,10 +12,10 @@ import av
 import numpy as np
 
 from f2rcli.errors import F2RError
-from f2rcli.evaluation.base import ClipFacts, Meter
+from f2rcli.evaluation.base import ClipFacts, Meter, Metric
 from f2rcli.evaluation.ffmpeg import EXTRA, program_with
 from f2rcli.evaluation.frame_set import FrameSet
-from f2rcli.evaluation.measures.meters import MetricSpec, mean
+from f2rcli.evaluation.measures.meters import mean
 from f2rcli.evaluation.result import WHOLE, MetricFacts, MetricSeries
 from f2rcli.frames import Picture, Space
 from f2rcli.noise.codec import to_codes
@@ -106,4 +106,4 @@ class VmafMeter(Meter):
         return tuple(float(frame["metrics"]["vmaf"]) for frame in frames)
 
 
-METRIC = MetricSpec(FACTS, VmafMeter, missing, (Space.RGB, Space.GRAY))
+METRIC = Metric(FACTS, VmafMeter, missing, (Space.RGB, Space.GRAY))

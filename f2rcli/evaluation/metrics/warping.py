@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from f2rcli.evaluation.base import Metric
 from f2rcli.evaluation.frame_set import FrameSet, Motion
-from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec
+from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 from f2rcli.frames import Picture
 
@@ -45,4 +46,4 @@ class WarpingMeter(FrameMeter):
         return row
 
 
-METRIC = MetricSpec(FACTS, WarpingMeter)
+METRIC = Metric(FACTS, WarpingMeter)

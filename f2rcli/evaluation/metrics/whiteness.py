@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from f2rcli.evaluation.base import Metric
 from f2rcli.evaluation.frame_set import FrameSet
-from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec
+from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter
 from f2rcli.evaluation.measures.residual import flatness, patches, power
 from f2rcli.evaluation.result import WHOLE, MetricFacts, MetricSeries
 from f2rcli.frames import Picture
@@ -50,4 +51,4 @@ class WhitenessMeter(FrameMeter):
         )
 
 
-METRIC = MetricSpec(FACTS, WhitenessMeter)
+METRIC = Metric(FACTS, WhitenessMeter)

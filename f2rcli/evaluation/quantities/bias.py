@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from f2rcli.evaluation.measures.scene_meters import SceneMetric
+from f2rcli.evaluation.measures.scene_meters import scene_metric
 from f2rcli.evaluation.result import MetricFacts
 from f2rcli.evaluation.simulation.scene import Scene
 from f2rcli.frames import Floats
@@ -31,4 +31,4 @@ FACTS = MetricFacts(
     "the brightest thousandth.",
 )  # fmt: skip
 
-METRICS = (SceneMetric(FACTS, bias, object),)
+METRICS = (scene_metric(FACTS, bias, object),)

@@ -10,7 +10,7 @@ from statistics import fmean, median, pstdev
 
 import numpy as np
 
-from f2rcli.evaluation.measures.scene_meters import Measure, SceneMetric
+from f2rcli.evaluation.measures.scene_meters import Measure, scene_metric
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 from f2rcli.evaluation.simulation.filters import blurred
 from f2rcli.evaluation.simulation.scene import Point, PointScene, Scene
@@ -104,8 +104,8 @@ FALSE = MetricFacts(
 )  # fmt: skip
 
 METRICS = (
-    SceneMetric(LIGHT, _by_light(_shares, fmean), PointScene),
-    SceneMetric(SCATTER, _by_light(_shares, pstdev), PointScene),
-    SceneMetric(WIDTH, _by_light(_widths, median), PointScene),
-    SceneMetric(FALSE, _false, PointScene),
+    scene_metric(LIGHT, _by_light(_shares, fmean), PointScene),
+    scene_metric(SCATTER, _by_light(_shares, pstdev), PointScene),
+    scene_metric(WIDTH, _by_light(_widths, median), PointScene),
+    scene_metric(FALSE, _false, PointScene),
 )

@@ -6,7 +6,7 @@ from statistics import median
 
 import numpy as np
 
-from f2rcli.evaluation.measures.scene_meters import Measure, SceneMetric
+from f2rcli.evaluation.measures.scene_meters import Measure, scene_metric
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 from f2rcli.evaluation.simulation.scene import CellScene, Scene
 from f2rcli.frames import Floats
@@ -60,22 +60,22 @@ def _facts(name: str, title: str, definition: str, unit: str = "", better: str =
 
 
 METRICS = (
-    SceneMetric(
+    scene_metric(
         _facts("trace", "Trace correlation", "Pearson's correlation of a cell's mean light over "
                "time with the truth, median of the cells.", better="higher"),
         _correlation, CellScene,
     ),
-    SceneMetric(
+    scene_metric(
         _facts("amplitude", "Amplitude", "Rise of a cell's light in a spike's frame over the true "
                "one, median of the spikes with no other near; 1 is right."),
         _median(amplitude), CellScene,
     ),
-    SceneMetric(
+    scene_metric(
         _facts("early", "Rise a frame early", "Rise one frame before a spike over the true one in "
                "the spike's frame, median; 0 is right."),
         _median(early), CellScene,
     ),
-    SceneMetric(
+    scene_metric(
         _facts("onset", "Onset", "Frames by which the steepest rise near a spike is late, "
                "median; 0 is right.", unit="frames"),
         _median(onset), CellScene,
