@@ -16,6 +16,7 @@ from f2rcli import __version__
 from f2rcli.errors import OutputError
 from f2rcli.io.atomic import flush
 from f2rcli.io.disk_errors import disk_error
+from f2rcli.units import size
 
 LAYOUT = 3  # of the entries; raise it when their files change
 EDGE = 1 << 20  # bytes read at either end of a file
@@ -73,15 +74,10 @@ def check_space(cache: Path, needed: int, limit: int, what: str) -> None:
     short = "Choose fewer or shorter clips, or fewer frames of each."
     if needed > limit:
         raise OutputError(
-            f"{what} need {gigabytes(needed)} of disk; the limit is {gigabytes(limit)}.", hint=short
+            f"{what} need {size(needed)} of disk; the limit is {size(limit)}.", hint=short
         )
     if needed > free:
         raise OutputError(
-            f"{what} need {gigabytes(needed)} of disk; {cache} has {gigabytes(max(free, 0))} free.",
+            f"{what} need {size(needed)} of disk; {cache} has {size(max(free, 0))} free.",
             hint=f"{short[:-1]}; or a cache folder on another disk.",
         )
-
-
-def gigabytes(count: int) -> str:
-    """A number of bytes for people."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

@@ -20,8 +20,9 @@ from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
 from f2rcli.io import ReadOptions, open_reader
 from f2rcli.sensor import lowest, to_planes
-from f2rcli.training.footage.cache import building, gigabytes
+from f2rcli.training.footage.cache import building
 from f2rcli.training.footage.lines import LineFilter
+from f2rcli.units import size
 from f2rcli.yuv import to_rgb
 
 RUN = 32  # frames in a row, where only a part of a clip is taken
@@ -66,8 +67,8 @@ def measure(job: DecodingJob) -> ClipSize:
     picture = 4 * WORKING_COPIES * samples
     if picture > job.memory:
         raise InputError(
-            f"{info.name}: pictures of {info.width}x{info.height} take {gigabytes(picture)} while "
-            f"they are decoded; the memory budget is {gigabytes(job.memory)}.",
+            f"{info.name}: pictures of {info.width}x{info.height} take {size(picture)} while "
+            f"they are decoded; the memory budget is {size(job.memory)}.",
             hint="Raise the budget, or crop the clip first.",
         )
     count = _expected(info) * len(_lanes(info)) // len(info.lanes)

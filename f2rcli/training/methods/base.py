@@ -242,31 +242,22 @@ class Recipe(Protocol):
         """Yield stages lazily: each is built after the previous one has been trained. One of no
         steps is left out."""
 
-
-@runtime_checkable
-class Tested(Recipe, Protocol):
-    """A recipe that holds out frames for a test, beside those that weights are chosen by."""
-
     def test_errors(self) -> ValidationErrors:
-        """Errors on the test frames, by the networks and the header as they are now; always of the
-        same samples. No errors where nothing is left for a test."""
-
-
-@runtime_checkable
-class Probed(Recipe, Protocol):
-    """A recipe that tells within a few steps whether weights have anything to gain."""
-
-    def validation_errors(self) -> ValidationErrors:
-        """Errors on the frames that weights are chosen by, as `Tested.test_errors` gives those on
-        the test frames."""
-
-    def probe(self) -> StageRun:
-        """A few steps of the last stage, after which the latest weights are left."""
+        """Errors on frames that are held out for a test, beside those that weights are chosen by;
+        by the networks and the header as they are now, always of the same samples. No errors where
+        nothing is left for a test."""
 
 
 @runtime_checkable
 class Staged(Recipe, Protocol):
-    """A recipe whose estimates come one after the other, so that a run may end before the last."""
+    """A recipe whose estimates come one after the other, so that a run may end before the last; a
+    few steps tell whether weights have anything to gain."""
+
+    def validation_errors(self) -> ValidationErrors:
+        """The same as `test_errors`, on the frames that weights are chosen by."""
+
+    def probe(self) -> StageRun:
+        """A few steps of the last stage, after which the latest weights are left."""
 
     def choose_estimate(self) -> bool:
         """Let the header give out the estimate that serves the validation frames best; whether it

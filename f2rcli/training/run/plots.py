@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.errors import OutputError
 from f2rcli.evaluation.visuals.crops import highest
+from f2rcli.io.disk_errors import disk_errors
 from f2rcli.noise.codec import to_codes
 from f2rcli.plots.chart import BLUE, RED, Axes, Chart, Curve
 from f2rcli.plots.svg import Tile, chart_svg, tiles_svg
@@ -67,11 +67,6 @@ def _codes(picture: CropPicture) -> NDArray[np.uint8]:
 
 
 def _write(path: Path, plot: bytes) -> Path:
-    try:
+    with disk_errors(path, "name another folder with run="):
         path.write_bytes(plot)
-    except OSError as error:
-        raise OutputError(
-            f"{path.name}: cannot be written: {error.strerror}.",
-            hint="Free some space, or name another folder with run=.",
-        ) from error
     return path

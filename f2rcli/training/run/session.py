@@ -29,11 +29,9 @@ from f2rcli.training.loop.events import Event, EventKind, OnEvent
 from f2rcli.training.loop.trainer import Trainer
 from f2rcli.training.methods.base import (
     OutOfTimeError,
-    Probed,
     Recipe,
     Staged,
     StageRun,
-    Tested,
     TrainingContext,
     load_recipe,
 )
@@ -172,7 +170,7 @@ def _check_space(config: TrainConfig, footage: list[Footage]) -> None:
 class _Start:
     """The weights that a run begins with, to go back to."""
 
-    def __init__(self, recipe: Tested) -> None:
+    def __init__(self, recipe: Recipe) -> None:
         self.recipe, self.header = recipe, recipe.header
         self.before = recipe.test_errors()
         self.kept = {name: value.clone() for name, value in recipe.networks.state_dict().items()}
@@ -189,7 +187,7 @@ class _Start:
         totals.kept, totals.header = False, self.header
 
 
-def _probed(recipe: Probed, train: Callable[[StageRun], Totals]) -> Totals | None:
+def _probed(recipe: Staged, train: Callable[[StageRun], Totals]) -> Totals | None:
     """The outcome of a run where a few steps do not lower the validation error for sure; None where
     they do, or where there was no time for them. The networks stay as they are."""
     before = recipe.validation_errors()
@@ -256,9 +254,9 @@ def _train_stages(
     def trained(course: StageRun) -> Totals:
         return _train(course, context, group, report)
 
-    if adapting and isinstance(recipe, Probed) and (ended := _probed(recipe, trained)):
+    if adapting and isinstance(recipe, Staged) and (ended := _probed(recipe, trained)):
         return ended
-    start = _Start(recipe) if context.start and isinstance(recipe, Tested) else None
+    start = _Start(recipe) if context.start else None
     stage_runs = recipe.stage_runs()
     report(Event(kind=EventKind.LOG, stage="footage", step=0, steps=0, text=PREPARING))
     try:

@@ -10,9 +10,9 @@ from f2rcli.errors import ConfigError, InputError
 from f2rcli.models.blind2sound import Blind2SoundNetworks
 from f2rcli.training.footage.split import Windows, held_windows, split
 from f2rcli.training.methods.base import (
+    Recipe,
     StageRun,
     StageSpec,
-    Tested,
     TrainingContext,
     build_networks,
     overridden,
@@ -45,7 +45,7 @@ PUBLISHED = StageSpec(  # arXiv 2303.05183 and its code
 )  # fmt: skip
 
 
-class Blind2SoundRecipe(Tested):
+class Blind2SoundRecipe(Recipe):
     def __init__(self, context: TrainingContext) -> None:
         config = context.config
         self.context = context = with_gray_start(

@@ -15,11 +15,9 @@ from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.training.footage.split import Segment, Split, draw_segments, held_out_segments, split
 from f2rcli.training.loop.trainer import is_finished
 from f2rcli.training.methods.base import (
-    Probed,
     Staged,
     StageRun,
     StageSpec,
-    Tested,
     TrainingContext,
     build_networks,
     overridden,
@@ -115,7 +113,7 @@ PUBLISHED = (
 )
 
 
-class F2RRecipe(Tested, Staged, Probed):
+class F2RRecipe(Staged):
     def __init__(self, context: TrainingContext) -> None:
         config = context.config
         self.context = context = with_gray_start(context, lambda own: F2RNetworks(1, own), narrowed)

@@ -11,9 +11,9 @@ from f2rcli.training.footage.renditions import Rendition, render_all
 from f2rcli.training.footage.split import held_windows, split
 from f2rcli.training.footage.windows import WindowSource
 from f2rcli.training.methods.base import (
+    Recipe,
     StageRun,
     StageSpec,
-    Tested,
     TrainingContext,
     build_networks,
     overridden,
@@ -55,7 +55,7 @@ PUBLISHED = (
 )  # fmt: skip
 
 
-class FITVNetRecipe(Tested):
+class FITVNetRecipe(Recipe):
     def __init__(self, context: TrainingContext) -> None:
         self.context = context
         config = context.config

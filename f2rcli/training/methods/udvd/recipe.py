@@ -13,9 +13,9 @@ from f2rcli.noise.synthesis.spec import NoiseSpec
 from f2rcli.training.footage.split import held_windows, split
 from f2rcli.training.footage.windows import WindowSource
 from f2rcli.training.methods.base import (
+    Recipe,
     StageRun,
     StageSpec,
-    Tested,
     TrainingContext,
     build_networks,
     overridden,
@@ -54,7 +54,7 @@ FROM_WEIGHTS = 4e-4  # rate of what goes on from weights that are good already
 SINGLE_STEPS = 300  # of one clip, from such weights
 
 
-class UDVDRecipe(Tested):
+class UDVDRecipe(Recipe):
     def __init__(self, context: TrainingContext) -> None:
         self.context = context = with_more_frames(context)
         config = context.config

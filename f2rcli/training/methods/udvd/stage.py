@@ -24,11 +24,10 @@ from f2rcli.training.footage.windows import (
     channels_first,
     channels_last,
 )
-from f2rcli.training.loop.stage import Stage, on_device, sample_rngs, side_by_side
+from f2rcli.training.loop.stage import VALIDATION_SEED, Stage, placed, sample_rngs, side_by_side
 from f2rcli.training.methods.losses import as_stored, gaussian_nll, psnr_loss
 from f2rcli.training.methods.validation import ValidationErrors
 
-VALIDATION_SEED = 977
 VALIDATION_SIDE = 256  # pixels per side of what is validated on
 
 
@@ -100,8 +99,8 @@ class BlindStage(Stage):
         """A held-out window; the same number gives the same one."""
         rng = sample_rngs((VALIDATION_SEED, number), (0,))[0]
         crop = min(VALIDATION_SIDE, self.held_out.side) // 4 * 4
-        window = collated([self.held_out.window(rng, range(self.network.length), crop)])
-        return BlindBatch(*on_device(window, next(self.network.parameters()).device))
+        window = self.held_out.window(rng, range(self.network.length), crop)
+        return placed(self.network, collated([window]))
 
     def _sample(self, rng: np.random.Generator) -> Sample:
         sample = self.source.window(rng, range(self.network.length), self.crop)
