@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 
 from f2rcli.io.microscopy.image import Image, Opened, Where, rows_of
-from f2rcli.io.microscopy.passport import Facts, Part, Passport, micrometres, steady, timed
+from f2rcli.io.microscopy.passport import (
+    Facts,
+    Part,
+    Passport,
+    micrometres,
+    ome_colour,
+    steady,
+    timed,
+)
 from f2rcli.io.tiff.library import DAMAGE
 
 _TO_MICROMETRES = 1e6
@@ -129,7 +137,7 @@ def _channel(channel: Any, number: int) -> Facts:
         facts["Fluor"] = own["DyeName"]
     colour = _LUTS.get(lut.lower().replace("grey", "gray"))
     if colour is not None:
-        facts["Color"] = int(np.uint32(colour).astype(np.int32))
+        facts["Color"] = ome_colour(colour)
     return facts
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from f2rcli.io.microscopy.image import Image, Opened, Where, unsupported
-from f2rcli.io.microscopy.passport import LENGTHS, Facts, Passport, micrometres
+from f2rcli.io.microscopy.passport import LENGTHS, Facts, Passport, micrometres, ome_colour
 from f2rcli.io.tiff.file import SECONDS
 
 _BEFORE_AXES = ("t", "c", "z", "y", "x")  # of versions 0.1 and 0.2, which do not name them
@@ -170,6 +170,5 @@ def _channel(one: dict[str, Any]) -> Facts:
         facts["Name"] = str(one["label"])
     colour = str(one.get("color", ""))
     if re.fullmatch("[0-9A-Fa-f]{6}", colour):
-        number = int(colour + "FF", 16)
-        facts["Color"] = number - (1 << 32) if number >= 1 << 31 else number  # it is signed
+        facts["Color"] = ome_colour(int(colour + "FF", 16))
     return facts

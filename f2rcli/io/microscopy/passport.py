@@ -156,6 +156,11 @@ def micrometres(**sizes: float | None) -> Facts:
     return facts
 
 
+def ome_colour(rgba: int) -> int:
+    """Red, green, blue and alpha, a byte each, as OME writes a colour: signed."""
+    return rgba - (1 << 32) if rgba >= 1 << 31 else rgba
+
+
 def in_xml(value: Any) -> Any:
     """A fact, its text without the characters that XML has no place for."""
     return _NOT_IN_XML.sub("", value) if isinstance(value, str) else value

@@ -15,6 +15,7 @@ from f2rcli.io.microscopy.passport import (
     Passport,
     micrometres,
     of_ome,
+    ome_colour,
     ome_root,
     unheld,
 )
@@ -71,10 +72,9 @@ def _imagej(file: Any) -> Passport:
 
 
 def _colour(rgb: Iterable[Any]) -> int:
-    """Red, green and blue as OME writes a colour: with alpha behind, signed."""
+    """Red, green and blue as OME writes a colour."""
     red, green, blue, *_ = (int(part) for part in rgb)
-    code = red << 24 | green << 16 | blue << 8 | 255
-    return code - (1 << 32) if code >= 1 << 31 else code
+    return ome_colour(red << 24 | green << 16 | blue << 8 | 255)
 
 
 def _lsm(file: Any) -> Passport:

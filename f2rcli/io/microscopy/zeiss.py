@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from f2rcli.io.microscopy.image import Image, Opened, Where, damage_of, unsupported
-from f2rcli.io.microscopy.passport import Facts, Part, Passport, micrometres, timed
+from f2rcli.io.microscopy.passport import Facts, Part, Passport, micrometres, ome_colour, timed
 
 _TO_MICROMETRES = 1e6
 _NANOSECONDS = 1e-9
@@ -237,8 +237,8 @@ def _channel(channel: Any) -> Facts:
         if float(channel.findtext(name) or 0) > 0:
             facts |= {name: float(channel.findtext(name)), f"{name}Unit": "nm"}
     colour = (channel.findtext("Color") or "").removeprefix("#")
-    if len(colour) == 8:  # alpha, red, green, blue; OME's is red, green, blue, alpha, signed
-        facts["Color"] = int(np.uint32(int(colour[2:] + colour[:2], 16)).astype(np.int32))
+    if len(colour) == 8:  # alpha comes first
+        facts["Color"] = ome_colour(int(colour[2:] + colour[:2], 16))
     return facts
 
 
