@@ -20,14 +20,13 @@ from f2rcli.frames import Family, Frame, Plane
 from f2rcli.io.atomic import PartFile
 from f2rcli.io.base import Reader, Receipt, WriteOptions
 from f2rcli.io.disk_errors import disk_errors
+from f2rcli.io.ffmpeg.colour import FULL, LIMITED, MATRIX_NUMBERS
 from f2rcli.io.ffmpeg.pixel_formats import make_frame, pixel_format, planar_name
 from f2rcli.io.images.codec import PictureEncoder
 from f2rcli.io.targets import check_target
 
 STILL = (".png",)
 CLIP = (".mp4", ".mkv", ".mov")
-# x264 knows these tags by name (ITU-T H.273 matrix coefficients).
-MATRIX_CODE = {"bt709": 1, "fcc": 4, "bt601": 6, "smpte240m": 7, "ycgco": 8, "bt2020": 9}
 
 
 def write_preview(
@@ -143,8 +142,8 @@ def _describe(stream: av.VideoStream, first: Frame, name: str) -> None:
     context.width, context.height, context.pix_fmt = first.width, first.height, name
     context.time_base = first.time_base
     if first.layout.family is Family.YUV:
-        context.colorspace = MATRIX_CODE[first.layout.matrix.value]
-        context.color_range = 2 if first.layout.full_range else 1
+        context.colorspace = MATRIX_NUMBERS[first.layout.matrix]
+        context.color_range = FULL if first.layout.full_range else LIMITED
 
 
 def _encoding(frame: Frame) -> tuple[str, str]:

@@ -9,13 +9,10 @@ import numpy as np
 from f2rcli import sensor, yuv
 from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, Picture, Plane, PlaneLayout, Space
+from f2rcli.io.ffmpeg.colour import FULL, LIMITED, MATRIX_NUMBERS
 
 Conversion = str  # one of f2rcli.evaluation.plan.CONVERSIONS
 
-# FFmpeg's numbers (AVColorSpace) for the matrices that swscale knows.
-COLORSPACE = {
-    Matrix.BT709: 1, Matrix.FCC: 4, Matrix.BT601: 5, Matrix.SMPTE240M: 7, Matrix.BT2020: 9,
-}  # fmt: skip
 SUBSAMPLED = {(0, 0): "yuv444p", (1, 0): "yuv422p", (1, 1): "yuv420p"}
 
 
@@ -87,7 +84,7 @@ def as_rgb(frame: Frame, conversion: Conversion) -> Frame:
 def _by_swscale(
     planes: tuple[Plane, ...], layout: PlaneLayout, width: int, height: int
 ) -> tuple[Plane, ...]:
-    if layout.log2_chroma not in SUBSAMPLED or layout.matrix not in COLORSPACE:
+    if layout.log2_chroma not in SUBSAMPLED or layout.matrix is Matrix.YCGCO:
         raise InputError(
             "swscale does not support this chroma format or matrix.", hint="Leave conversion= out."
         )
@@ -98,8 +95,8 @@ def _by_swscale(
         held = np.zeros((values.shape[0], row), values.dtype)
         held[:, : values.shape[1]] = values
         plane.update(held.tobytes())
-    source.colorspace = COLORSPACE[layout.matrix]
-    source.color_range = 2 if layout.full_range else 1
+    source.colorspace = MATRIX_NUMBERS[layout.matrix]
+    source.color_range = FULL if layout.full_range else LIMITED
     rgb = source.to_ndarray(format="rgb24")
     return tuple(np.ascontiguousarray(rgb[..., channel]) for channel in range(3))
 
