@@ -18,6 +18,8 @@ Picture = NDArray[np.float32]  # (C, H, W), 0 = black, 1 = white, values outside
 Pictures = NDArray[np.float32]  # (..., H, W, C), mostly (T, H, W, C); 0 = black, 1 = white
 Singles = NDArray[np.float32]  # numbers, of any shape
 Floats = NDArray[np.float64]  # numbers, of any shape
+Codes = NDArray[np.uint8]  # of 8 bits: planes and pictures of any layout
+Mask = NDArray[np.bool_]  # of samples
 
 
 class Space(Enum):

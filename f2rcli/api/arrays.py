@@ -9,11 +9,11 @@ import numpy as np
 
 from f2rcli.api.axes import Grid, Lane, Place
 from f2rcli.api.options import Options
-from f2rcli.api.pictures import Mask, empty_like, mask_of, put, unmasked, values_of
+from f2rcli.api.pictures import empty_like, mask_of, put, unmasked, values_of
 from f2rcli.api.report import Report
 from f2rcli.api.watch import Call
 from f2rcli.engine.strength import changes_nothing
-from f2rcli.frames import ClipInfo, Frame, Plane
+from f2rcli.frames import ClipInfo, Frame, Mask, Plane
 from f2rcli.samples.counts import unreal_line
 from f2rcli.samples.defects import no_numbers
 from f2rcli.samples.lanes import (

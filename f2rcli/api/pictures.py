@@ -5,14 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from f2rcli.errors import InputError
-from f2rcli.frames import Plane
+from f2rcli.frames import Mask, Plane
 from f2rcli.io.tiff.axes import check_samples
 from f2rcli.samples.fills import filled
-
-Mask = NDArray[np.bool_]
 
 
 def kind_of(frames: Any) -> str:

@@ -18,7 +18,7 @@ NOISY = "none"  # the method that changes nothing: the noisy input itself
 CLEAN = ""  # in place of a method: the reference
 
 FrameValues = tuple[float | None, ...]  # one per frame; None where a frame has none
-Rows = Sequence[Sequence[float]]
+NumberRows = Sequence[Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +90,10 @@ class Residual:
     sigma8: tuple[float, ...]  # standard deviation per channel, in 8-bit units
     mean8: tuple[float, ...]  # mean per channel, in 8-bit units
     # Autocorrelation, mean of the channels, lags -reach..reach; (0, 0) in the middle is 1.
-    autocorrelation: Rows
-    spectrum: Rows  # power by frequency, 32 x 32, zero frequency first, mean 1; channels' mean
+    autocorrelation: NumberRows
+    spectrum: (
+        NumberRows  # power by frequency, 32 x 32, zero frequency first, mean 1; channels' mean
+    )
     structure: float  # correlation of its size with the estimate's own detail, 0 for pure noise
 
 
@@ -130,7 +132,7 @@ class GivenBack:
     share: float  # of energy, 0..1
     by_plane: tuple[float, ...]  # the same for each plane of the file
     planes: tuple[str, ...] = ()  # what they are called; () where they have no names
-    places: Rows = ()  # the same place by place, at most 64 cells per side; () if not known
+    places: NumberRows = ()  # the same place by place, at most 64 cells per side; () if not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,11 +9,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.frames import Family, Frame, PlaneLayout
+from f2rcli.frames import Codes, Family, Frame, PlaneLayout
 from f2rcli.system.assembly import x264_assembly, x265_assembly
 from f2rcli.yuv import to_rgb
-
-Codes = NDArray[np.uint8]  # (H, W, 3) gamma-encoded RGB
 
 # libswscale writes 4:2:0 with BT.601, limited range and chroma sited left: what PyAV hands x264.
 _LAYOUT = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False)

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from f2rcli.frames import Codes
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.report import NoiseReport
 from f2rcli.plots.chart import BLUE, GREEN, GREY, RED, YELLOW, Axes, Chart, Curve
-from f2rcli.plots.images import Codes, tinted
+from f2rcli.plots.images import tinted
 from f2rcli.plots.svg import ColourBar, chart_and_picture_svg
 
 DECIBELS = 10.0  # the spectrum's colours reach this far to either side of white noise

@@ -4,9 +4,8 @@ import base64
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Codes = NDArray[np.uint8]  # (H, W, 3) RGB, or (H, W) gray
+from f2rcli.frames import Codes
 
 LOSSLESS = 0  # the quality that stands for PNG
 PNG = b"\x89PNG"

@@ -6,8 +6,9 @@ from functools import cache
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader
 
+from f2rcli.frames import Codes
 from f2rcli.plots.chart import HUES, Chart
-from f2rcli.plots.images import VIRIDIS, Codes, data_uri, encode
+from f2rcli.plots.images import VIRIDIS, data_uri, encode
 
 
 @dataclass(frozen=True, slots=True)

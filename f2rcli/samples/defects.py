@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from f2rcli.frames import Family, Frame, Plane, PlaneLayout, same_samples
+from f2rcli.frames import Family, Frame, Mask, Plane, PlaneLayout, same_samples
 from f2rcli.samples.dead import dead
 from f2rcli.samples.fills import filled, no_light
 from f2rcli.samples.impulses import (
@@ -28,7 +28,6 @@ from f2rcli.samples.impulses import (
     STEADY_RANGES,
     STEADY_SHARE,
     Impulses,
-    Mask,
     Places,
     lone,
     medians_of_own,

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from f2rcli.frames import Plane
-from f2rcli.samples.impulses import LEAST_CODES, SAMPLED, Mask, Places
+from f2rcli.frames import Mask, Plane
+from f2rcli.samples.impulses import LEAST_CODES, SAMPLED, Places
 
 ABSURD = 1e18  # floats as far from 0 are no light, and their squares would overflow
 MOST_FILLED = 0.5  # of a plane's samples: a value that more of them have is its darkness

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.frames import Plane
+from f2rcli.frames import Mask, Plane
 from f2rcli.order import MAD_TO_SIGMA
 
 FAR = 8.0  # standard deviations of the plane's noise that an impulse lies beyond its neighbours
@@ -26,7 +26,6 @@ OWN_COLOUR = [(dy, dx) for dy in (0, -2, 2) for dx in (0, -2, 2)]  # in a mosaic
 LEAST_CODES = 8.0  # of integers: fewer may be a few photons in the dark
 SAMPLED = 1 << 15  # samples that thresholds are read from
 
-Mask = NDArray[np.bool_]  # (H, W)
 Places = NDArray[np.intp]  # flat, in a whole plane
 NOWHERE: Places = np.zeros(0, np.intp)
 

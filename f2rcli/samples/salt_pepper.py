@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.frames import Plane, Singles
-from f2rcli.samples.impulses import CROSS, SAMPLED, STEPS, Mask, Places, samples_near
+from f2rcli.frames import Mask, Plane, Singles
+from f2rcli.samples.impulses import CROSS, SAMPLED, STEPS, Places, samples_near
 
 SIGMA = 1.75  # standard deviations of noise in the median distance from medians of 3x3
 FAR = 4.0, 0.1  # of the noise, of the range: what shows a law stands out by more

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.frames import Floats, Plane
+from f2rcli.frames import Floats, Mask, Plane
 from f2rcli.order import robust_sigma
 
 LEAST_FRAMES = 5  # that tell by how much samples vary
@@ -44,7 +44,6 @@ Y, X = STEPS.T.astype(np.float64)
 TERMS = np.stack([Y**0, Y, X, Y * Y, X * X, X * Y], axis=1)  # of a surface of the second degree
 SQUARES = (TERMS[:, :, None] * TERMS[:, None]).reshape(len(STEPS), -1)
 
-Mask = NDArray[np.bool_]
 Pixels = tuple[NDArray[np.intp], NDArray[np.intp]]  # rows and columns
 
 

@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from f2rcli.engine.noise.tracking import NoiseTracker
 
 Arrays = dict[str, NDArray[np.float32]]
-Facts = dict[str, Any]  # JSON values
+JsonValues = dict[str, Any]
 
 
 class Mark:
     """The position of one stream; `kept`: that of an earlier run, from which it continues."""
 
-    def __init__(self, kept: Facts | None = None, arrays: Arrays | None = None) -> None:
+    def __init__(self, kept: JsonValues | None = None, arrays: Arrays | None = None) -> None:
         self.kept = kept
         self.left = 0  # frames of the last picture that are not given out yet
         self.ahead = 0  # windows that are begun and not finished
@@ -107,7 +107,7 @@ class Mark:
         self.done, self.past, self.left, self.ahead = view.centre.index, past, left, ahead
         self._known = {i: model for i, model in self._known.items() if i >= self.first}
 
-    def taken(self) -> tuple[Facts, Arrays] | None:
+    def taken(self) -> tuple[JsonValues, Arrays] | None:
         """All of it; None amid the copies of a picture, where another is begun, or before the first
         is done."""
         if self.left or self.ahead or self.done < 0 or self._method is None or self._noise is None:
@@ -142,11 +142,11 @@ class Mark:
 class Marks:
     """Of all streams of a run, in the order in which they begin."""
 
-    def __init__(self, past: Facts | None = None, arrays: Arrays | None = None) -> None:
+    def __init__(self, past: JsonValues | None = None, arrays: Arrays | None = None) -> None:
         """Raises KeyError, TypeError or ValueError for what `taken` never gave."""
         self.wanted = False  # whether a record waits until all that is begun is finished
         self.marks: list[Mark] = []
-        self._past: list[Facts] = [] if past is None else list(past["streams"])
+        self._past: list[JsonValues] = [] if past is None else list(past["streams"])
         self._arrays = arrays or {}
         self._account: tuple[Returned, dict[str, int]] | None = None  # what receipts are made of
         if past is not None:
@@ -166,7 +166,7 @@ class Marks:
         self.marks.append(Mark(past, _part(self._arrays, str(number))))
         return self.marks[-1]
 
-    def taken(self, engine: "Engine") -> tuple[Facts, Arrays] | None:
+    def taken(self, engine: "Engine") -> tuple[JsonValues, Arrays] | None:
         """Where all of them stand; None where they cannot be left right now, but soon."""
         each = [mark.taken() for mark in self.marks]
         whole = [one for one in each if one is not None]
@@ -222,10 +222,10 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
-def _model(fields: Facts) -> NoiseModel:
+def _model(fields: JsonValues) -> NoiseModel:
     return NoiseModel(**{name: _tuples(value) for name, value in fields.items()})
 
 
-def _plane_noise(fields: Facts) -> PlaneNoise:
+def _plane_noise(fields: JsonValues) -> PlaneNoise:
     models = tuple(_model(one) for one in fields["models"])
     return PlaneNoise(models, _tuples(fields["shares"]), fields["clipped"])

@@ -24,7 +24,7 @@ from f2rcli import __version__
 from f2rcli.documents import parse_json, read_text
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.resuming.frame_log import FrameLog, digest_of, filled
-from f2rcli.engine.resuming.marks import Arrays, Facts, Marks
+from f2rcli.engine.resuming.marks import Arrays, JsonValues, Marks
 from f2rcli.errors import StaleError
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io.atomic import record_folder, replacing, write_text
@@ -50,7 +50,7 @@ class RunRecord:
         self,
         target: Path,
         engine: Engine,
-        identity: Facts,
+        identity: JsonValues,
         total: int | None,
         say: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
@@ -107,7 +107,7 @@ class RunRecord:
         self.say(f"continues after the {self.begun} finished frames ({self.folder.name})")
         return marks
 
-    def _state(self, facts: Facts) -> Arrays:
+    def _state(self, facts: JsonValues) -> Arrays:
         path = self.folder / _state_name(int(facts["number"]))
         if file_digest(path) != facts["state"]:
             raise StaleError
@@ -163,7 +163,7 @@ class RunRecord:
         with replacing(path) as part:
             save_file(arrays, part)
         self.log.write(sync=True)
-        written: Facts = {
+        written: JsonValues = {
             "format": FORMAT, "identity": self.identity, "number": self._number,
             "state": file_digest(path), "frames": self.log.frames, "bytes": self.log.size,
             "ahead": list(self._sources), "marks": facts,
@@ -220,7 +220,7 @@ def forget(target: Path) -> None:
         shutil.rmtree(record_folder(target), ignore_errors=True)
 
 
-def identity_of(engine: Engine, read: ReadOptions, info: ClipInfo) -> Facts:
+def identity_of(engine: Engine, read: ReadOptions, info: ClipInfo) -> JsonValues:
     """What decides on a run's frames, as JSON values; the clip's own frames are checked apart."""
     settings = {k: v for k, v in asdict(engine.settings).items() if k not in HARMLESS}
     facts = {

@@ -6,16 +6,13 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from f2rcli.evaluation.base import Baseline
 from f2rcli.evaluation.clips.eight_bit import by_lane, float_frame, refuse_mosaic
 from f2rcli.evaluation.result import MethodFacts
-from f2rcli.frames import ClipInfo, Frame
+from f2rcli.frames import ClipInfo, Codes, Frame
 from f2rcli.noise.codec import to_codes
 from f2rcli.yuv import to_rgb
-
-Codes = NDArray[np.uint8]  # (H, W, 3) BGR, or (H, W) gray
 
 LENGTH = 3  # frames; five take longer and gain nothing
 STRENGTH = 0.8  # h over sigma, the best on white noise

@@ -6,16 +6,13 @@ from itertools import chain, groupby
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from f2rcli.errors import InputError
 from f2rcli.evaluation.clips.reading import SUBSAMPLED
-from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
+from f2rcli.frames import ClipInfo, Codes, Family, Frame, PlaneLayout
 from f2rcli.noise.codec import to_codes
 from f2rcli.noise.measurement.detail import single_frame_sigma
 from f2rcli.yuv import code_span, to_rgb
-
-Codes = NDArray[np.uint8]  # (H, W)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from f2rcli.evaluation.result import (
     Evaluation,
     FrameValues,
     MetricFacts,
-    Rows,
+    NumberRows,
 )
 from f2rcli.noise.plot import level_chart, spectrum_picture
 from f2rcli.plots.chart import GREY, Axes, Chart, Curve
@@ -93,7 +93,7 @@ def thinned(values: FrameValues, most: int) -> tuple[list[float], list[float]]:
     return x, y
 
 
-def spectrum(title: str, power: Rows) -> SpectrumPicture:
+def spectrum(title: str, power: NumberRows) -> SpectrumPicture:
     """A power spectrum (H, W), mean 1, zero frequency first."""
     picture = spectrum_picture(power)
     return SpectrumPicture(title, encode(picture), picture.shape[1::-1], _balance(power))
@@ -182,7 +182,7 @@ def _noise(clip: ClipResult) -> dict[str, Any] | None:
     }
 
 
-def _balance(power: Rows) -> str:
+def _balance(power: NumberRows) -> str:
     """A spectrum in words: how the slow half compares with the fast one."""
     centred = np.fft.fftshift(np.asarray(power, np.float64))
     rows, columns = (2 * np.fft.fftshift(np.fft.fftfreq(size)) for size in centred.shape)

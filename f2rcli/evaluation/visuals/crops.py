@@ -11,8 +11,8 @@ from f2rcli.evaluation.frame_set import FloatPlane, luma
 from f2rcli.evaluation.metrics.psnr import psnr
 from f2rcli.evaluation.result import CLEAN, NOISY
 from f2rcli.evaluation.visuals.images import CROP, ReportImage, codes_of
-from f2rcli.frames import Mosaic, Picture
-from f2rcli.plots.images import Codes, encode
+from f2rcli.frames import Codes, Mosaic, Picture
+from f2rcli.plots.images import encode
 
 SIDE = 80  # pixels of a square
 MOST = 4  # squares that are kept

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from f2rcli.evaluation.explain import Explanation, FrameFilter
 from f2rcli.evaluation.motion_field import MotionField
-from f2rcli.plots.images import Codes
+from f2rcli.frames import Codes
 from f2rcli.plots.svg import Arrow, ColourBar, Tile, tiles_svg
 
 VIEW = 16  # pixels on either side of the pixel that are shown

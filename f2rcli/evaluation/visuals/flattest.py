@@ -14,8 +14,8 @@ from f2rcli import yuv
 from f2rcli.evaluation.frame_set import FloatPlane, FrameSet, luma
 from f2rcli.evaluation.result import CLEAN, NOISY
 from f2rcli.evaluation.visuals.images import FLAT, ReportImage, in_colour
-from f2rcli.frames import Mosaic, Picture, Space, in_cells
-from f2rcli.plots.images import Codes, encode
+from f2rcli.frames import Codes, Mosaic, Picture, Space, in_cells
+from f2rcli.plots.images import encode
 
 Cells = NDArray[np.float64]  # (rows, columns) of means over CELL x CELL pixels
 

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from f2rcli import sensor
-from f2rcli.frames import Mosaic, Picture
+from f2rcli.frames import Codes, Mosaic, Picture
 from f2rcli.noise.codec import to_codes
-from f2rcli.plots.images import Codes
 
 # Kinds of images; COLOUR is what REMOVED is without its brightness.
 FRAME, CROP, REMOVED, ERROR = "frame", "crop", "removed", "error"

@@ -29,8 +29,8 @@ from f2rcli.evaluation.visuals.images import (
     ReportImage,
     codes_of,
 )
-from f2rcli.frames import Mosaic, Picture
-from f2rcli.plots.images import Codes, encode
+from f2rcli.frames import Codes, Mosaic, Picture
+from f2rcli.plots.images import encode
 
 BUDGET = 5_600_000  # bytes of all pictures of an evaluation; in base64 a third more
 LEAST = 250_000  # bytes of a clip: with more clips than that allows, not all are shown

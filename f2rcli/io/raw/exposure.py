@@ -24,7 +24,7 @@ RAW_SUFFIXES = frozenset({
 })  # fmt: skip
 _FLIPS = {0: 1, 3: 3, 5: 8, 6: 6}  # LibRaw's flip -> TIFF's orientation
 
-Profile = tuple[tuple[float, float], ...]
+NoiseProfile = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class Exposure(ExposureHeader):
     iso: int | None = None
     orientation: int = 1  # TIFF's
     matrix: tuple[float, ...] = ()  # XYZ to the camera's colours, nine values; () unknown
-    noise: Profile | None = None  # (gain, read variance) per plane
+    noise: NoiseProfile | None = None  # (gain, read variance) per plane
     other: Any = None  # LibRaw's reading of exposure time, aperture, focal length and date
     lens: Any = None  # and of the lens
 
@@ -222,7 +222,7 @@ def _balance(raw: Any) -> tuple[float, float, float]:
     return (red / green, 1.0, blue / green) if known else (1.0, 1.0, 1.0)
 
 
-def _profile(pairs: tuple[float, ...] | None) -> Profile | None:
+def _profile(pairs: tuple[float, ...] | None) -> NoiseProfile | None:
     """A DNG's NoiseProfile, one pair for all or one per colour, as one per plane."""
     if pairs is None:
         return None

@@ -14,10 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.frames import Singles
+from f2rcli.frames import Codes, Singles
 from f2rcli.noise.codec import to_codes
-
-Codes = NDArray[np.uint8]  # (H, W, C)
 
 STEPS = 1 << 14  # of the tone curve's table
 # A typical matrix from a sensor's colours to sRGB; rows sum to 1, so gray stays gray.

@@ -12,10 +12,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from f2rcli.frames import Codes
 from f2rcli.noise.synthesis.camera import STEPS, sensor_matrix, tone_curve
 from f2rcli.noise.synthesis.law import Law
 
-Codes = NDArray[np.uint8]  # (T, H, W, 3), gamma-encoded RGB
 Packed = NDArray[np.float32]  # (T, H / 2, W / 2, 4), 0 = black, 1 = white
 
 CRVD_BLACK, CRVD_WHITE = 240, 4095  # DN

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from f2rcli.errors import F2RError
+from f2rcli.frames import Codes
 from f2rcli.io.atomic import sweep
 from f2rcli.noise.codec import coded, to_codes, to_unit, uncoded
 from f2rcli.noise.model import NoiseModel
@@ -29,8 +29,6 @@ from f2rcli.training.footage.augment import dihedral
 from f2rcli.training.footage.cache import building, check_space, fingerprint
 from f2rcli.training.footage.footage import Footage
 from f2rcli.training.footage.worker_pool import spread
-
-Codes = NDArray[np.uint8]
 
 PER_CLIP = 4  # renditions
 FRAMES = 20  # of a rendition

@@ -8,11 +8,9 @@ from f2rcli.errors import InputError
 from f2rcli.evaluation.base import Case
 from f2rcli.evaluation.benchmarks.benchmark import Benchmark
 from f2rcli.evaluation.clips.datasets import file_facts, sequences, single_pictures
-from f2rcli.evaluation.clips.pairing import File
+from f2rcli.evaluation.clips.pairing import Clips, File
 from f2rcli.frames import Space
 from f2rcli.io import ReadOptions, open_reader
-
-Clips = dict[str, Path]  # by name
 
 
 def cases(benchmark: Benchmark, root: Path, frames: int | None) -> list[Case]:
