@@ -9,6 +9,7 @@ import tifffile
 
 from f2rcli.io import WriteOptions, WritePlan, open_reader, plan_output
 from f2rcli.io.microscopy.stacks import open_stack, passport_of
+from f2rcli.io.raw.dng import packed_bits
 from tests.io.stacks import movie, passed
 from tests.io.test_tiff_makers import write_lsm
 
@@ -93,6 +94,21 @@ def test_elements_of_ome_xml_that_get_lost_are_named(tmp_path: Path) -> None:
         "time of each picture", "microscope", "Project", "Laser", "StageLabel", "DetectorSettings",
         "ROI", "CommentAnnotation", "Software",
     )  # fmt: skip
+
+
+def test_bits_that_a_packed_stack_says_its_samples_have_are_named(tmp_path: Path) -> None:
+    source, codes = tmp_path / "a.tif", ARRAY[:, 0] % 1024
+    tifffile.imwrite(source, codes, photometric="minisblack", rowsperstrip=12, metadata=None,
+                     software=False)  # fmt: skip
+    assert not plan_to_zarr(source).dropped
+    with tifffile.TiffFile(source, mode="r+b") as file:
+        for page, picture in zip(list(file.pages), codes, strict=True):
+            file.filehandle.seek(page.dataoffsets[0])
+            file.filehandle.write(data := packed_bits(picture, 10))
+            page.tags[258].overwrite(10)
+            page.tags[279].overwrite(len(data))
+    np.testing.assert_array_equal(tifffile.imread(source), codes)
+    assert plan_to_zarr(source).dropped == ("significant bits",)
 
 
 def test_tags_of_a_plain_stack_that_get_lost_are_named(tmp_path: Path) -> None:

@@ -37,7 +37,14 @@ _RAMP = np.arange(256) / 255  # a table that shows one colour, brighter with eve
 
 
 def tiff_passport(stack: TiffStack, number: int) -> Passport:
-    """The metadata of a series: sizes, times and channels, and what else there is by name."""
+    """The metadata of a series: sizes, times, bits and channels, and what else there is by name."""
+    found, page = _told(stack, number), stack.file.pages.first
+    packed = page.bitspersample < 8 * stack.series[number].dtype.itemsize
+    bits = {"SignificantBits": int(page.bitspersample)} if packed else {}
+    return replace(found, pixels=bits | found.pixels)
+
+
+def _told(stack: TiffStack, number: int) -> Passport:
     file = stack.file
     if file.is_ome and file.ome_metadata:
         with suppress(*DAMAGE, ElementTree.ParseError):
