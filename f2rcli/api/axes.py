@@ -8,20 +8,11 @@ import numpy as np
 
 from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import Plane
-from f2rcli.io.tiff.axes import lane_words, sequence_note, sequence_of
+from f2rcli.io.tiff.axes import LETTER_OF, lane_words, sequence_note, sequence_of
 
 COLOURS = (3, 4)  # samples of a pixel: RGB, and RGB with alpha
 LETTERS = "T time, Y rows, X columns, S colours, C channels, Z depth; others are lanes of their own"
 Place = tuple[int | slice, ...]  # of a picture in its array
-# Names of dimensions (xarray), in lower case.
-NAMES = {
-    "T": ("t", "time", "frame", "frames"),
-    "Z": ("z", "depth", "plane", "slice"),
-    "Y": ("y", "row", "rows", "height", "lat", "latitude"),
-    "X": ("x", "column", "columns", "col", "width", "lon", "longitude"),
-    "C": ("c", "channel", "channels", "band", "wavelength"),
-    "S": ("s", "sample", "samples", "rgb", "rgba"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +115,7 @@ class Grid:
 
 def letters_of(dims: tuple[Any, ...]) -> str:
     """The letters of named dimensions. Raises UsageError for names that say nothing."""
-    known = {name: letter for letter, names in NAMES.items() for name in names}
-    letters = [known.get(str(dim).lower(), "") for dim in dims]
+    letters = [LETTER_OF.get(str(dim).lower(), "") for dim in dims]
     strange = [str(dim) for dim, letter in zip(dims, letters, strict=True) if not letter]
     if strange or len(set(letters)) < len(letters):
         raise UsageError(

@@ -17,6 +17,7 @@ import numpy as np
 
 from f2rcli.io.microscopy.image import Image, Opened, Where, unsupported
 from f2rcli.io.microscopy.passport import Facts, Passport, micrometres, timed
+from f2rcli.io.tiff.axes import LETTER_OF
 from f2rcli.io.tiff.library import DAMAGE
 
 SUFFIXES = (".h5", ".hdf5", ".hdf", ".nwb")
@@ -26,9 +27,6 @@ _SERIES = frozenset({"TwoPhotonSeries", "OnePhotonSeries", "ImageSeries"})
 # What is read of an NWB file beside the data, or says how it is built.
 _CARRIED = {"session_start_time", "specifications", "starting_time", "timestamps", "imaging_plane"}
 _STRUCTURE = {"neurodata_type", "namespace", "object_id", "nwb_version", ".specloc"}
-_WORDS = {"time": "t", "frame": "t", "frames": "t", "channel": "c", "channels": "c", "depth": "z",
-          "slice": "z", "plane": "z", "row": "y", "rows": "y", "height": "y", "column": "x",
-          "columns": "x", "col": "x", "width": "x"}  # labels of dimensions  # fmt: skip
 _UNNAMED = {2: "YX", 3: "QYX", 4: "QIYX", 5: "QIPYX"}
 _NWB = {3: "TYX", 4: "TYXZ"}  # frames, x, y [, z] by its schema: its x runs down the rows
 _METRES = {"meters": 1e6, "metres": 1e6, "m": 1e6, "micrometers": 1.0, "microns": 1.0, "um": 1.0,
@@ -117,7 +115,7 @@ def _image(file: Any, array: Any, others: list[str]) -> Image:
 def _axes(array: Any) -> str:
     """Letters as labels of dimensions or ilastik's axistags say; else the picture's axes last."""
     labels = (str(dimension.label).lower() for dimension in array.dims)
-    named = "".join(_WORDS.get(label, label) for label in labels)
+    named = "".join(LETTER_OF.get(label, label) for label in labels)
     with suppress(*DAMAGE):
         tags = json.loads(_text(array.attrs["axistags"]))["axes"]
         named = "".join(str(tag["key"]) for tag in tags).replace("c", "S" if tags[-1]["key"] == "c"

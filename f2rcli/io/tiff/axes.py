@@ -21,6 +21,13 @@ UNNAMED = "QI"  # tifffile's letters for an axis that a file does not name
 WINDOW = 7  # frames; a stack with fewer in time than that, and more in depth, runs along depth
 _WORDS = {"T": "frame", "C": "channel", "Z": "z", "P": "position", "A": "angle", "H": "phase",
           "R": "tile", "E": "wavelength"}  # fmt: skip
+_NAMES = {
+    "T": "t time frame frames", "Z": "z depth plane slice",
+    "Y": "y row rows height lat latitude", "X": "x column columns col width lon longitude",
+    "C": "c channel channels band wavelength", "S": "s sample samples rgb rgba",
+}  # fmt: skip
+# The letter of a dimension that a program names (xarray, HDF5), by that name in lower case.
+LETTER_OF = {name: letter for letter, names in _NAMES.items() for name in names.split()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
