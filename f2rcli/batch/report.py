@@ -11,6 +11,7 @@ from f2rcli.batch.work import Outcome
 from f2rcli.documents import parse_json, read_text
 from f2rcli.errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, OutputError
 from f2rcli.io.atomic import write_text
+from f2rcli.units import count
 
 KIND = "f2r batch"  # how a report of ours is known
 SHOWN = 40  # rows of the table; beyond that only what went wrong
@@ -50,9 +51,8 @@ class BatchReport:
 
     def summary(self) -> str:
         """The batch in one line."""
-        parts = [f"{count} {status}" for status, count in sorted(self.counts.items())]
-        total = len(self.outcomes)
-        return f"{total} clip{'' if total == 1 else 's'}: {', '.join(parts) or 'none'}"
+        parts = [f"{number} {status}" for status, number in sorted(self.counts.items())]
+        return f"{count(len(self.outcomes), 'clip')}: {', '.join(parts) or 'none'}"
 
     def table(self) -> Iterator[str]:
         """One line per clip, or per clip that went wrong where there are many; names are last, as
