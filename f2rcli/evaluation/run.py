@@ -236,6 +236,15 @@ class Evaluator:
         )  # fmt: skip
 
 
+def evaluate(
+    cases: Iterable[Case], plan: Plan, *, kind: str, baselines: Iterable[Baseline] = (),
+    observers: Iterable[Observer] = (), progress: ClipProgress | None = None, command: str = "",
+) -> Evaluation:  # fmt: skip
+    """Evaluate all cases; see `Evaluator`."""
+    run = Evaluator(plan, kind=kind, baselines=baselines, observers=observers, progress=progress)
+    return run.evaluation([run.clip(case) for case in cases], command=command)
+
+
 def _described(files: tuple[FileFacts, ...], clips: list[OpenClip]) -> tuple[FileFacts, ...]:
     """The files with how they are stored; both in the order reference, noisy, denoised."""
     if len(files) != len(clips):

@@ -1,15 +1,13 @@
-"""An evaluation of given cases, and one as `f2r eval` finds it, with awkward names, to be drawn."""
+"""An evaluation as `f2r eval` finds it, with awkward names, to be drawn."""
 
 import math
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from f2rcli.evaluation.base import Case, ClipFacts
+from f2rcli.evaluation.base import ClipFacts
 from f2rcli.evaluation.frame_set import FrameSet
-from f2rcli.evaluation.plan import Plan
 from f2rcli.evaluation.result import (
     BenchmarkFacts,
     ClipResult,
@@ -24,7 +22,6 @@ from f2rcli.evaluation.result import (
     Published,
     Residual,
 )
-from f2rcli.evaluation.run import Evaluator
 from f2rcli.evaluation.visuals.pictures import ReportPictures
 from f2rcli.frames import Space
 from f2rcli.noise.law import NoiseLaw
@@ -33,12 +30,6 @@ from f2rcli.noise.model import NoiseModel
 EVIL = "<script>alert('x')</script> \"&' clip.mkv"
 PSNR = MetricFacts(name="psnr", title="PSNR", unit="dB", definition="10 log10(1 / MSE)")
 FLICKER = MetricFacts(name="flicker", title="Flicker", better="lower", digits=3)
-
-
-def evaluate(cases: Iterable[Case], plan: Plan, *, kind: str, **others: Any) -> Evaluation:
-    """Evaluate all cases; see `Evaluator`."""
-    run = Evaluator(plan, kind=kind, **others)
-    return run.evaluation([run.clip(case) for case in cases])
 
 
 def _series(metric: str, values: tuple[float | None, ...]) -> MetricSeries:

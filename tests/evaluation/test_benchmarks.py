@@ -20,9 +20,9 @@ from f2rcli.evaluation.benchmarks.loaders import clean
 from f2rcli.evaluation.clips.matlab import read_array
 from f2rcli.evaluation.plan import Plan
 from f2rcli.evaluation.result import Evaluation
+from f2rcli.evaluation.run import evaluate
 from f2rcli.frames import Frame, Space
 from f2rcli.io import WriteOptions, open_reader, open_writer, plan_output
-from tests.evaluation.sample import evaluate
 
 NAMES = ("bsd68", "crvd", "davis", "fmd", "kodak", "set8", "sidd", "vimeo")
 

@@ -15,9 +15,9 @@ from f2rcli.evaluation.base import Case, ClipFacts, OpenClip
 from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.plan import Plan
 from f2rcli.evaluation.result import ClipResult, Evaluation, MethodFacts
+from f2rcli.evaluation.run import evaluate
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, Mosaic, Picture, PlaneLayout
 from f2rcli.noise.synthesis import spec
-from tests.evaluation.sample import evaluate
 
 CODES = PlaneLayout(family=Family.RGB, bits=8)
 YUV = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1), matrix=Matrix.BT709)

@@ -18,11 +18,11 @@ from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.plan import Plan
 from f2rcli.evaluation.quantities.points import DISC, false_points, light_in, width_of
 from f2rcli.evaluation.result import WHOLE, Evaluation
+from f2rcli.evaluation.run import evaluate
 from f2rcli.evaluation.simulation import filters, points, spikes
 from f2rcli.evaluation.simulation.camera import electrons, recorded, span
 from f2rcli.evaluation.simulation.scene import CellScene, Point, PointScene, Scene
 from f2rcli.frames import Floats, Space
-from tests.evaluation.sample import evaluate
 
 NAMES = ("molecules", "rows", "spikes", "stars")
 HERE = Point(0, 20.3, 18.7, 500)
