@@ -64,7 +64,7 @@ def test_parts_of_dead_processes_are_swept_and_those_of_living_ones_are_not(tmp_
 
 def test_space_that_is_not_there_is_refused_before_it_is_taken(tmp_path: Path) -> None:
     check_space(tmp_path, 1000, 1000, "clips")
-    with pytest.raises(OutputError, match=r"clips need 1\.0 GB .* the limit is 0\.5 GB"):
+    with pytest.raises(OutputError, match=r"clips need 1\.0 GB .* the limit is 500 MB"):
         check_space(tmp_path, 10**9, 5 * 10**8, "clips")
     with pytest.raises(OutputError, match=r"has .* free"):
         check_space(tmp_path, 10**18, 10**19, "clips")
