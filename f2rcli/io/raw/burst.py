@@ -63,7 +63,7 @@ def find_files(source: str) -> tuple[list[Path], list[str]]:
 
 
 def _of_folder(folder: Path) -> tuple[list[Path], list[str]]:
-    here = [p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")]
+    here = list(files_of(folder))
     raws = [p for p in here if p.suffix.lower() in RAW_SUFFIXES]
     files = raws or [p for p in here if p.suffix.lower() in TIFF_SUFFIXES]
     hint = "Pass a pattern, e.g. folder/IMG_%04d.dng, or denoise them separately."
