@@ -308,16 +308,21 @@ def judged(module: str, fault: Fault, folder: Path, limit: float) -> Result:
     except SyntaxError:
         return Result(fault, True, "import")
     whole = path.read_text(encoding="utf-8")
-    for stale in path.parent.glob(f"__pycache__/{path.stem}.*"):
-        stale.unlink()
-    path.write_text(fault.code, encoding="utf-8")
+    _put(path, fault.code)
     try:
         code, _ = run_tests(folder, TARGETS[module], limit)
     finally:
-        path.write_text(whole, encoding="utf-8")
+        _put(path, whole)
     if code == 0:
         return Result(fault, False, excuse(module, fault))
     return Result(fault, True, "time" if code is None else "test")
+
+
+def _put(path: Path, code: str) -> None:
+    """Write a module, of which processes that tests start may have kept the bytecode."""
+    for stale in path.parent.glob(f"__pycache__/{path.stem}.*"):
+        stale.unlink()
+    path.write_text(code, encoding="utf-8")
 
 
 def survey(module: str, folder: Path, options: argparse.Namespace) -> list[Result]:

@@ -15,6 +15,8 @@ from f2rcli import weights
 from f2rcli.io.ffmpeg.scheduling import ordinary_scheduling
 
 os.environ.pop("PYTHONUNBUFFERED", None)  # users' output is buffered: what tests start has it too
+# Processes that tests start would each compile f2r anew, which takes as long as their work.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # As cli/app.py does: waiting threads sleep, or tests crawl on a machine with other work.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # AMX sums bf16 in an order that depends on the picture's size; everything before it does not, so
