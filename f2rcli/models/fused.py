@@ -35,9 +35,9 @@ class Kernel(NamedTuple):
 
 
 Version = tuple[int, int]  # of a layer's weights: training changes them
-_packed: WeakKeyDictionary[nn.Module, dict[tuple[str, torch.dtype], tuple[Version, Kernel]]] = (
-    WeakKeyDictionary()
-)
+Use = tuple[str, torch.dtype, torch.Size]  # the part of a layer, and what its inputs are like
+_packed: WeakKeyDictionary[nn.Module, dict[Use, tuple[Version, Kernel]]] = WeakKeyDictionary()
+KEPT = 16  # uses of a layer whose kernels are kept: more sizes than a run has
 
 
 def convolved(
@@ -61,15 +61,18 @@ def halved(layer: nn.Conv2d, x: Tensor, slope: float) -> Tensor:
 
 def kernel(layer: nn.Conv2d, part: str, x: Tensor, make: Callable[[], Kernel]) -> Kernel:
     """The result of `make` for (a part of) a layer's weights and inputs like x; in oneDNN's order,
-    and kept until the weights change, where that is of use."""
+    and kept until the weights change, where that is of use. The order is that for x's size: oneDNN
+    brings one for another size into it at every call, which takes longer than small pictures."""
     if not fuses(x):
         return make()
     weight = layer.weight
     version = weight.data_ptr(), 0 if weight.is_inference() else weight._version
-    known = _packed.setdefault(layer, {})
-    found = known.get((part, x.dtype))
+    known, use = _packed.setdefault(layer, {}), (part, x.dtype, x.shape)
+    found = known.get(use)
     if found is None or found[0] != version:
-        found = known[part, x.dtype] = version, _pack(make(), x)
+        if len(known) >= KEPT:
+            known.clear()
+        found = known[use] = version, _pack(make(), x)
     return found[1]
 
 
