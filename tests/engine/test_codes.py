@@ -17,10 +17,6 @@ from tests.engine.conftest import engine_for, info_of, noisy_clip
 HEIGHT, WIDTH = 45, 85
 
 
-def clip(sigma: float) -> list[Frame]:
-    return noisy_clip(6, sigma=sigma, height=HEIGHT, width=WIDTH)
-
-
 def restored(
     monkeypatch: pytest.MonkeyPatch, frames: list[Frame], large: int, *, threads: int = 1,
     interlaced: bool = False, **settings: Any,
@@ -46,19 +42,19 @@ def restored(
 
 
 @pytest.mark.parametrize(
-    ("sigma", "settings"),
+    ("count", "sigma", "settings"),
     [
-        (20.0, {"sigma": 20.0, "tile": "64"}),
-        (20.0, {"sigma": 20.0, "interlaced": True}),
-        (2.0, {"sigma": 2.0, "ensemble": "on"}),
-        (20.0, {}),
+        (4, 20.0, {"sigma": 20.0, "tile": "64"}),
+        (4, 20.0, {"sigma": 20.0, "interlaced": True}),
+        (3, 2.0, {"sigma": 2.0, "ensemble": "on"}),
+        (6, 20.0, {}),
     ],
 )
 def test_codes_change_what_comes_out_by_less_than_rounding(
-    sigma: float, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    count: int, sigma: float, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tracking, "REFRESH_EVERY", 4)
-    frames = clip(sigma)
+    frames = noisy_clip(count, sigma=sigma, height=HEIGHT, width=WIDTH)
     plain = restored(monkeypatch, frames, 10**6, **settings)
     coded = restored(monkeypatch, frames, 1000, threads=2, **settings)
     apart = np.array([p.planes for p in plain]).astype(int) - np.array([c.planes for c in coded])

@@ -30,7 +30,7 @@ def info(frames: list[Frame]) -> ClipInfo:
 
 
 def test_a_lane_comes_out_as_it_does_alone() -> None:
-    first, second = lane(0, gain=4, offset=-300), lane(1, gain=20, offset=100)
+    first, second = lane(0, gain=4, offset=-300, count=3), lane(1, gain=20, offset=100, count=3)
     engine = load_engine(Settings(), info(first))
     together = list(denoise_stream(iter(first + second), info(first), engine))
     assert [(f.lane, f.pts) for f in together] == [(f.lane, f.pts) for f in first + second]
@@ -92,7 +92,7 @@ def test_frames_cut_off_at_zero_keep_their_mean() -> None:
 
 
 def test_noise_is_heard_in_units_of_each_lane() -> None:
-    frames = lane(0, gain=4, offset=-300) + lane(1, gain=40, offset=100)
+    frames = lane(0, gain=4, offset=-300, count=2) + lane(1, gain=40, offset=100, count=2)
     engine = load_engine(Settings(), info(frames))
     list(denoise_stream(frames, info(frames), engine))
     levels = [layout.levels for layout, _ in engine.lane_noise]

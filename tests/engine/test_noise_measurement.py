@@ -237,8 +237,7 @@ def test_drawings_with_a_little_noise_are_not_taken_for_noisy_ones() -> None:
     assert max(found.model.sigma8) < 5
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 5), (3, 2)])
-@pytest.mark.parametrize("count", [2, 4, 7])
+@pytest.mark.parametrize(("count", "size"), [(2, (3, 2)), (4, (1, 1)), (7, (1, 5))])
 def test_pictures_of_a_few_pixels_bound_nothing(count: int, size: tuple[int, int]) -> None:
     values = np.random.default_rng(1).integers(90, 110, (count, *size)).astype(np.uint8)
     frames = [Frame(planes=(plane,), layout=GRAY8) for plane in values]

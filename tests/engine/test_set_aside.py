@@ -38,11 +38,11 @@ KINDS = {  # layout, dtype, the codes of 0 and 1, planes, the code of a hot samp
 }  # fmt: skip
 FLOATS = ("rgb float", "stack float")
 CASES = [
-    *((kind, "hot in every frame") for kind in KINDS),
+    *((kind, "hot in every frame") for kind in KINDS if kind != "gray8"),
     *((kind, "hot in one frame") for kind in ("gray8", "mosaic", "stack 16")),
-    *((kind, "fill value") for kind in ("mosaic", "stack 16", "stack float")),
-    ("rgb float", "NaN"), ("stack float", "NaN"), ("stack float", "infinite"),
-    ("rgb float", "-1e30"), ("rgb float", "1e30 once"), ("stack float", "1e30 once"),
+    *((kind, "fill value") for kind in ("mosaic", "stack 16")),
+    ("stack float", "NaN"), ("rgb float", "infinite"), ("rgb float", "-1e30"),
+    ("stack float", "1e30 once"),
 ]  # fmt: skip
 
 
