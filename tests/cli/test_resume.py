@@ -14,12 +14,14 @@ from tests.cli.conftest import write_clip
 
 pytestmark = pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
 
+SIZE = 48, 32
+
 
 @pytest.fixture
 def clip(tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr(records, "FIRST", -1.0)
     monkeypatch.setattr(records, "SHARE", 1e9)
-    return write_clip(tmp_path / "clip.mp4", 6)
+    return write_clip(tmp_path / "clip.mp4", 5, SIZE)
 
 
 def command(clip: Path, out: str, *options: str) -> int:
@@ -52,7 +54,7 @@ def test_the_file_is_that_of_a_run_that_nobody_stopped(clip, monkeypatch, capsys
             assert command(clip, "out.mp4") == EXIT_OK
             assert "continues after the 3 finished frames" in capsys.readouterr().err
             assert (clip.parent / "out.mp4").read_bytes() == whole
-    write_clip(clip, 6, crf="40")
+    write_clip(clip, 5, SIZE, crf="40")
     assert command(clip, "out.mp4", "--overwrite") == EXIT_OK
     assert "of another clip or damaged: starting over" in capsys.readouterr().err
     assert not record_folder(clip.parent / "out.mp4").exists()
