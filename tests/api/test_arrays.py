@@ -205,13 +205,13 @@ def test_pushing_gives_the_same_frames_with_a_known_latency(noisy, denoised) -> 
 
 def test_a_hot_pixel_that_appears_in_a_live_sequence_is_repaired_from_the_second_look_on() -> None:
     rng = np.random.default_rng(0)
-    light = 20 + 10 * np.sin(np.mgrid[:48, :48][0] / 9.0)
-    codes = 100 + 8 * rng.poisson(light, (70, 48, 48))
-    codes[33:, 24, 20] += 2000
+    light = 20 + 10 * np.sin(np.mgrid[:32, :32][0] / 9.0)
+    codes = 100 + 8 * rng.poisson(light, (70, 32, 32))
+    codes[33:, 16, 20] += 2000
     with f2rcli.Denoiser(threads=1) as live:
         done = [one for frame in codes.astype(np.uint16) for one in live.push(frame)]
         done += live.flush()
-    hot = (np.array(done)[:, 24, 20] - 100.0) / 8 - light[24, 20]
+    hot = (np.array(done)[:, 16, 20] - 100.0) / 8 - light[16, 20]
     assert len(done) == 70
     assert hot[35:64].min() > 100
     assert np.abs(hot[65:]).max() < 10

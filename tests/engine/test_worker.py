@@ -35,8 +35,8 @@ def test_bytes_are_those_of_one_thread_past_cuts_copies_and_new_measurements(
     monkeypatch: pytest.MonkeyPatch, sigma: float | None
 ) -> None:
     monkeypatch.setattr(tracking, "REFRESH_EVERY", 4)
-    first = noisy_clip(7, seed=0, **SMALL)
-    frames = [*first, first[-1], *noisy_clip(3, seed=9, **SMALL)]
+    first = noisy_clip(6, seed=0, **SMALL)
+    frames = [*first, first[-1], *noisy_clip(2, seed=9, **SMALL)]
     one, two = (engine_for(frames, threads=threads, sigma=sigma) for threads in (1, 2))
     for a, b in zip(denoised(frames, one), denoised(frames, two), strict=True):
         assert a.pts == b.pts
