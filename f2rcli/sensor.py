@@ -118,6 +118,13 @@ def plane_colours(pattern: str) -> tuple[tuple[int, int], tuple[int, int]]:
     return ((a, b), (c, d))
 
 
+def cell_blacks(mosaic: Mosaic) -> NDArray[np.float64]:
+    """The codes of black of the four pixels of the upper left 2x2 cell."""
+    return np.array(
+        [[mosaic.black[plane] for plane in row] for row in plane_colours(mosaic.pattern)]
+    )
+
+
 def lowest(mosaic: Mosaic) -> float:
     """The lowest value that any sample of the packed planes can take: that of code 0."""
     return max(-b / (w - b) for b, w in zip(mosaic.black, mosaic.white, strict=True))

@@ -20,7 +20,7 @@ from f2rcli.samples.impulses import (
     Places,
     samples_near,
 )
-from f2rcli.sensor import plane_colours
+from f2rcli.sensor import cell_blacks
 
 BLACK = 0.1  # of the light around it, that a dead pixel shows at most,
 BLACK_ALWAYS = 0.5  # and in no frame more
@@ -32,14 +32,15 @@ SURE, SURE_IF_QUIET, QUIET = 7.0, 5.0, 0.5
 LOOKED_AT = 3.0  # standard deviations of the mean from its medians, that it comes to: for the time
 
 
-def dead(planes: Sequence[Plane], mean: Plane, mosaic: Mosaic) -> Places:
-    """Places of pixels that are dead in all of some frames of a mosaic (H, W); mean: of these."""
+def dead(planes: Sequence[Plane], mean: Plane, mosaic: Mosaic, count: float = 0.0) -> Places:
+    """Places of pixels that are dead in all of some frames of a mosaic (H, W); mean: of these, or
+    of `count` frames with them among these."""
     light, likely = np.empty(mean.shape, np.float32), np.zeros(mean.shape, bool)
-    blacks = [[mosaic.black[plane] for plane in row] for row in plane_colours(mosaic.pattern)]
+    blacks = cell_blacks(mosaic)
     for row in (0, 1):
         for column in (0, 1):
             at = np.s_[row::2, column::2]
-            light[at] = mean[at] - np.float32(blacks[row][column])
+            light[at] = mean[at] - np.float32(blacks[row, column])
             likely[at] = _black(np.ascontiguousarray(light[at]))
     places = np.flatnonzero(likely)
     if not places.size:
@@ -48,13 +49,15 @@ def dead(planes: Sequence[Plane], mean: Plane, mosaic: Mosaic) -> Places:
     around = samples_near(light, rows, columns, 2 * np.array(STEPS))
     ground = np.median(around, axis=1)
     lit = np.sort(around, axis=1)[:, 1] > LIT * ground
-    black = np.array(blacks)[rows % 2, columns % 2]
+    black = blacks[rows % 2, columns % 2]
     always = np.max([one.flat[places] - black for one in planes], axis=0) < BLACK_ALWAYS * ground
     some = lit & always & (light.flat[places] < BLACK * ground)
     places, rows, columns = places[some], rows[some], columns[some]
     noise = _noise(planes, rows, columns)
     own = np.std([one.flat[places] for one in planes], axis=0, ddof=1)
-    needed = np.where(own < QUIET * noise, SURE_IF_QUIET, SURE) * noise / len(planes) ** 0.5
+    needed = (
+        np.where(own < QUIET * noise, SURE_IF_QUIET, SURE) * noise / max(len(planes), count) ** 0.5
+    )
     found = places[(ground[some] > needed) & (_beside(light, rows, columns) > 1 - UNSEEN)]
     return found if found.size <= max(2.0, MOST_IMPULSES * mean.size) else NOWHERE
 

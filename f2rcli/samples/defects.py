@@ -20,26 +20,25 @@ from f2rcli.frames import Family, Frame, Mask, Plane, PlaneLayout, same_samples
 from f2rcli.samples.dead import dead
 from f2rcli.samples.fills import filled, no_light
 from f2rcli.samples.impulses import (
-    FAR,
     NONE,
     NOWHERE,
-    RANGES,
-    STEADY_FAR,
-    STEADY_RANGES,
-    STEADY_SHARE,
     Impulses,
     Places,
     lone,
     medians_of_own,
     without_impulses,
 )
+from f2rcli.samples.lasting import in_place, lasting
 from f2rcli.samples.salt_pepper import without_salt_and_pepper
+from f2rcli.sensor import cell_blacks
 from f2rcli.window import windows
 from f2rcli.yuv import code_span
 
 LEAST = {True: 1 / 256, False: 1 / 32}  # of white - black, of mosaics (mostly dark) and of others
 
 SEEN_TOGETHER, LEAST_TOGETHER = 7, 3  # frames of mosaics that show what stays in place
+MOST_PAST = 24  # more of them, that show what stays where the scene moves
+LOOKED_EVERY = 4  # frames: sensors change less than scenes
 COMPARED = 3  # frames of pictures, itself among them, that show what comes and goes
 
 
@@ -89,16 +88,63 @@ def searches(frames: Iterable[Frame]) -> Iterator[Callable[[], Frame]]:
             yield partial(search.aside, frame)
 
 
+class Past(NamedTuple):
+    """The sum of mosaics, and how many."""
+
+    total: Plane = np.zeros(0)
+    frames: float = 0.0
+
+    def grown(self, frame: Frame) -> "Past":
+        """With one more; those long ago count less."""
+        plane = frame.planes[0]
+        if self.total.shape != plane.shape:
+            return Past(plane.astype(np.float32), 1.0)
+        kept = min(1.0, (MOST_PAST - 1) / self.frames)
+        return Past(self.total * np.float32(kept) + plane, self.frames * kept + 1)
+
+    def mean(self, mean: Plane, count: int) -> tuple[Plane, float]:
+        """The mean of these and so many more, of which the mean is known, and how many."""
+        if self.total.shape != mean.shape:
+            return mean, float(count)
+        frames = self.frames + count
+        whole: Plane = (self.total + np.float32(count) * mean) / np.float32(frames)
+        return whole, frames
+
+
+NO_PAST = Past()
+
+
+class Lasting(NamedTuple):
+    """Places in a mosaic that stand out in all of some frames."""
+
+    defects: Places = NOWHERE  # that no other colour sees
+    light: Places = NOWHERE  # that others see as well
+
+
+NOTHING_LASTS = Lasting()
+
+
 @dataclass
 class _Search:
     """What one frame is searched with that those before it have left."""
 
     before: tuple[Kept, ...] = ()  # of the frame before
     near: deque[Frame] = field(default_factory=lambda: deque(maxlen=COMPARED))  # different ones
+    past: Past = NO_PAST  # of the mosaics before those seen together
+    last: Frame | None = None  # of these the first
+    lasting: Lasting = NOTHING_LASTS
+    looked: int = 0  # frames since that was looked for
 
     def aside(self, frame: Frame, near: Sequence[Frame] = ()) -> Frame:
-        """See `set_aside`."""
-        done = set_aside(frame, self.before, near)
+        """See `set_aside`. near: of a mosaic, the frames around it and itself."""
+        if near and near[0] is not self.last:
+            if self.last is not None and not same_samples(self.last, near[0]):
+                self.past = self.past.grown(self.last)
+            self.last = near[0]
+        if near and self.looked % LOOKED_EVERY == 0:
+            self.lasting = _lasting(near, self.past)
+        self.looked += 1
+        done = set_aside(frame, self.before, self.lasting)
         self.before = done.aside
         return done
 
@@ -112,17 +158,17 @@ class _Search:
         return done
 
 
-def set_aside(frame: Frame, before: Sequence[Kept] = (), near: Sequence[Frame] = ()) -> Frame:
+def set_aside(frame: Frame, before: Sequence[Kept] = (), lasting: Lasting = NOTHING_LASTS) -> Frame:
     """The frame with what its surroundings suggest in place of samples that are no picture, and
     those in `aside`, an entry a plane; the frame itself where there are none.
 
     before: what was set aside of the frame before it: its hot samples are looked for less strictly.
-    near: of a mosaic, the frames around it and itself: what stands out in all of them is hot too.
+    lasting: of a mosaic, what the frames around it show in its place.
     """
     count = frame.layout.colour_planes
     known = before or [NOTHING] * count
     if frame.layout.family is Family.BAYER:
-        found = [_of_mosaic(frame, known[0], near)]
+        found = [_of_mosaic(frame, known[0], lasting)]
     else:
         found = [
             _of_plane(plane, index, frame.layout, known[index])
@@ -178,21 +224,24 @@ def _of_plane(plane: Plane, index: int, layout: PlaneLayout, before: Kept) -> tu
     return whole, _kept(plane, bad, hot & ~bad)
 
 
-def _of_mosaic(frame: Frame, before: Kept, near: Sequence[Frame]) -> tuple[Plane, Kept]:
+def _of_mosaic(frame: Frame, before: Kept, lasting: Lasting) -> tuple[Plane, Kept]:
     plane = frame.planes[0]
     least = LEAST[True] * _span(frame.layout, chroma=False)
     bad = no_light(plane, fills=True)
     whole, hot = _colours_without_impulses(plane, bad, least, before.impulses)
     hot &= ~bad
-    steady, stars = _steady(near, bad, least, before.repaired)
-    alone = np.setdiff1d(lone(plane, whole, hot, before.repaired), stars)
+    steady = lasting.defects[~bad.flat[lasting.defects]]
+    alone = np.setdiff1d(lone(plane, whole, hot, before.repaired), lasting.light)
     hot.flat[steady] = True
+    repaired = np.union1d(alone, steady)
     whole.flat[steady] = medians_of_own(whole, steady)
-    return whole, _kept(plane, bad, hot, np.union1d(alone, steady))
+    if repaired.size and frame.layout.mosaic is not None:
+        whole.flat[repaired] = in_place(whole, repaired, cell_blacks(frame.layout.mosaic))
+    return whole, _kept(plane, bad, hot, repaired)
 
 
 def _colours_without_impulses(
-    plane: Plane, bad: Mask, least: float, known: Impulses, far: float = FAR, ranges: float = RANGES
+    plane: Plane, bad: Mask, least: float, known: Impulses
 ) -> tuple[Plane, Mask]:
     """As `without_impulses`, of a mosaic: a colour has neighbours of its own."""
     whole, hot = plane.copy(), np.zeros(plane.shape, bool)
@@ -200,43 +249,34 @@ def _colours_without_impulses(
         at = np.s_[row::2, column::2]
         part = filled(np.ascontiguousarray(plane[at]), bad[at])
         here = known.within(row, column, plane.shape[1])
-        whole[at], hot[at] = without_impulses(part, least, here, far, ranges)
+        whole[at], hot[at] = without_impulses(part, least, here)
     return whole, hot
 
 
-def _steady(
-    frames: Sequence[Frame], bad: Mask, least: float, known: Places
-) -> tuple[Places, Places]:
-    """Places of single samples that stand out in the mean of mosaics, where noise hides less than
-    in one: of those that do so in each of them and that no other colour sees (defects), and of
-    those that other colours do see (light)."""
+def _lasting(frames: Sequence[Frame], past: Past = NO_PAST) -> Lasting:
+    """What stands out in the mean of mosaics, where noise hides less than in one: what does so in
+    most of them and no other colour sees (defects), and what other colours do see (light)."""
     distinct = [two for one, two in pairwise(frames) if not same_samples(one, two)]
-    if len(distinct) + 1 < LEAST_TOGETHER:
-        return NOWHERE, NOWHERE
+    mosaic = frames[0].layout.mosaic
+    if len(distinct) + 1 < LEAST_TOGETHER or mosaic is None:
+        return NOTHING_LASTS
     planes = [one.planes[0] for one in (frames[0], *distinct)]
-    mean = _mean(planes)
-    whole, hot = _colours_without_impulses(mean, bad, least, NONE, STEADY_FAR, STEADY_RANGES)
-    hot &= ~bad
-    places = lone(mean, whole, hot, known, pairs=True)
-    light = np.setdiff1d(np.flatnonzero(hot), places)
-    ground = whole.flat[places].astype(np.float64)
-    beyond = mean.flat[places] - ground
-    shares = [(one.flat[places] - ground) / beyond for one in planes]
-    steady = places[np.min(shares, axis=0) >= STEADY_SHARE]
-    black = dead(planes, mean, frames[0].layout.mosaic) if frames[0].layout.mosaic else NOWHERE
-    black = black[~bad.flat[black]]
-    return np.union1d(steady, black), np.setdiff1d(light, black)
+    mean, count = past.mean(_mean(planes), len(planes))
+    least = LEAST[True] * _span(frames[0].layout, chroma=False)
+    found, light = lasting(planes, mean, cell_blacks(mosaic), least)
+    black = dead(planes, mean, mosaic, count)
+    return Lasting(np.union1d(found, black), np.setdiff1d(light, black))
 
 
 def _mean(planes: Sequence[Plane]) -> Plane:
-    """Of integers, rounded to their own kind."""
+    """Of integers."""
     import cv2  # not before it is needed: io knows this module
 
     total = np.zeros(planes[0].shape, np.float32)
     for plane in planes:
         cv2.accumulate(plane, total)
     total *= np.float32(1 / len(planes))
-    mean: Plane = np.rint(total, out=total).astype(planes[0].dtype)
+    mean: Plane = total
     return mean
 
 

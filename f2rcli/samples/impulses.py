@@ -10,17 +10,12 @@ from f2rcli.order import MAD_TO_SIGMA
 
 FAR = 8.0  # standard deviations of the plane's noise that an impulse lies beyond its neighbours
 RANGES = 2.5  # of its neighbours that it lies beyond them too; 1.5 takes the sharpest stars along
-# The same in the mean of frames, where noise is less and only what stays in place stands out:
-STEADY_FAR, STEADY_RANGES = 6.0, 1.5
-STEADY_SHARE = 0.5  # of what a sample stands out by in the mean, that it does in every frame
 TWIN = 1  # of the neighbours may be an impulse as well; more of them are an edge, a line, a star
 MOST_IMPULSES = 0.003  # of a plane's samples: where more stand out they are its noise
 LIKE, MOST_ALIKE = 0.5, 0.01  # so far from their surroundings, of a plane's samples: noise as well
 MOST_LOOKED_AT = 0.05  # of a plane's samples, for the time it takes
 CROSS = ((-1, 0), (1, 0), (0, -1), (0, 1))
 MOST_SHARED = 0.05  # of a hot sample that its neighbours in a mosaic, of other colours, see of it
-MOST_ACROSS = 0.03  # of one of a pair, by those across it: of coloured light they see little
-PAIRED = 0.5  # of a hot sample: a neighbour that sees more may be one as well
 STEPS = [(dy, dx) for dy in range(-2, 3) for dx in range(-2, 3) if dy or dx]
 OWN_COLOUR = [(dy, dx) for dy in (0, -2, 2) for dx in (0, -2, 2)]  # in a mosaic, itself first
 LEAST_CODES = 8.0  # of integers: fewer may be a few photons in the dark
@@ -51,20 +46,18 @@ def without_impulses(
     plane: Plane,
     least: float = 0.0,
     known: Impulses = NONE,
-    far: float = FAR,
-    ranges: float = RANGES,
 ) -> tuple[Plane, Mask]:
     """A finite plane (H, W) with medians in place of single samples, or pairs of them, that stand
     out of the 24 around each, and where these are; the plane itself where there are none, or so
     many that they are no defects.
 
     least: how far from those around it an impulse lies at the least, in codes; known: impulses of
-    the frame before; far, ranges: as FAR and RANGES.
+    the frame before.
     """
     where = np.zeros(plane.shape, bool)
     if min(plane.shape) < 5:
         return plane, where
-    places, medians = _impulses(plane, least, known, far, ranges)
+    places, medians = _impulses(plane, least, known)
     if not places.size:
         return plane, where
     whole = plane.copy()
@@ -72,16 +65,14 @@ def without_impulses(
     return whole, where
 
 
-def _impulses(
-    plane: Plane, least: float, known: Impulses, sigmas: float, ranges: float
-) -> tuple[Places, Plane]:
+def _impulses(plane: Plane, least: float, known: Impulses) -> tuple[Places, Plane]:
     """Places of impulses, and the medians of what is around them."""
     apart = _apart(plane)
     some = apart.ravel()[:: max(1, apart.size // SAMPLED)]
     if plane.dtype.kind != "f":
         least = max(least, LEAST_CODES)
     middle, high = (float(one) for one in np.percentile(some, (50, 99)))
-    far = max(sigmas * MAD_TO_SIGMA * middle, least)
+    far = max(FAR * MAD_TO_SIGMA * middle, least)
     looked_at = apart >= max(far, high)
     looked_at.flat[known.places] = True
     places = np.flatnonzero(looked_at)
@@ -90,7 +81,7 @@ def _impulses(
         return none
     centre, around = plane.flat[places].astype(np.float64), _around(plane, places)
     beyond, spread = _beyond(centre, around)
-    found = (beyond > far) & (beyond > ranges * spread)
+    found = (beyond > far) & (beyond > RANGES * spread)
     if _too_many(apart, apart.flat[places[found]]):
         return none
     found |= (beyond > 0) & (np.abs(centre - _samples_before(known, places)) < far / 2)
@@ -147,26 +138,19 @@ def medians_of_own(plane: Plane, places: Places) -> Plane:
     return medians
 
 
-def lone(plane: Plane, whole: Plane, hot: Mask, known: Places, *, pairs: bool = False) -> Places:
+def lone(plane: Plane, whole: Plane, hot: Mask, known: Places) -> Places:
     """Places of hot samples of a mosaic whose four neighbours, all of other colours, see nothing of
     them: defects of the sensor, since a lens spreads what is light over more than one pixel.
 
     whole: the plane with what surrounds each hot sample in its place. known: places that were such
-    defects in the frame before, of which noise may hide more. pairs: two defects may lie side by
-    side; the two neighbours across the pair see what they see of light between both.
+    defects in the frame before, of which noise may hide more.
     """
     places = np.flatnonzero(hot)
     rows, columns = np.divmod(places, plane.shape[1])
     beyond = plane.flat[places].astype(np.float64) - whole.flat[places]
     most = np.where(np.isin(places, known), 3 * MOST_SHARED, MOST_SHARED)
-    seen = np.stack([_excess(plane, rows + y, columns + x) for y, x in CROSS]) * np.sign(beyond)
-    twin = seen > PAIRED * np.abs(beyond)
-    paired = pairs & (twin.sum(axis=0) == 1)
-    across = np.where(twin[:2].any(axis=0), seen[2:].mean(axis=0), seen[:2].mean(axis=0))
-    most = np.where(paired, np.minimum(most, MOST_ACROSS), most)
-    unseen = np.where(paired, across, seen.mean(axis=0)) < most * np.abs(beyond)
-    steps = np.array([y * plane.shape[1] + x for y, x in CROSS]) @ twin  # to the other of a pair
-    alone: Places = places[unseen & (~paired | np.isin(places + steps, places[unseen]))]
+    seen = np.mean([_excess(plane, rows + y, columns + x) for y, x in CROSS], axis=0)
+    alone: Places = places[seen * np.sign(beyond) < most * np.abs(beyond)]
     return alone
 
 
