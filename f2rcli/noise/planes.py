@@ -13,10 +13,20 @@ from torch import Tensor
 from f2rcli import sensor, yuv
 from f2rcli.frames import Family, Floats, Frame, PlaneLayout
 from f2rcli.noise.bands import shares_of, white_shares
-from f2rcli.noise.measurement.blocks import FramePlanes, Pair
-from f2rcli.noise.measurement.bound import KNOT_PLACES, Bound, bounds_of, cut_to, lowered
+from f2rcli.noise.measurement.blocks import FINEST, FramePlanes, Pair, joined, side_of
+from f2rcli.noise.measurement.bound import (
+    FLAT,
+    KNOT_PLACES,
+    LEAST_FLAT,
+    Bound,
+    Places,
+    bounds_of,
+    cut_to,
+    lowered,
+)
 from f2rcli.noise.measurement.samples import NoiseSamples
 from f2rcli.noise.model import NoiseModel, blend
+from f2rcli.order import median
 
 JOINT = 1.1  # times what independent planes bring into a channel: theirs may be correlated
 EVEN = 1e-3  # difference of factors that is none
@@ -41,11 +51,17 @@ class PlaneNoise:
     shares: per plane, the share of its variance in each of six bands; sums to one. The bands are
     what successive box filters of 3, 7, 15, 31 and 63 pixels part, the finest first.
     clipped: whether black and white cut the noise off (never where codes beyond them were seen).
+    finest: per plane, the power in the finest band of blocks in units of the variance; empty where
+    nobody has looked. uneven: whether it is the law of a part of the picture that is louder than
+    the rest. places: per plane, what the standard deviation is multiplied by in every block.
     """
 
     models: tuple[NoiseModel, ...]
     shares: tuple[tuple[float, ...], ...]
     clipped: bool = True
+    finest: tuple[float, ...] = ()
+    uneven: bool = False
+    places: tuple[Places, ...] = ()
 
     @classmethod
     def of(cls, model: NoiseModel, layout: PlaneLayout, *, clipped: bool) -> "PlaneNoise":
@@ -64,6 +80,8 @@ class PlaneNoise:
         """The noise's standard deviation in a plane where luma is as bright as this, (H, W)."""
         signal = torch.from_numpy(brightness)[None, None]
         found: NDArray[np.float32] = self.models[plane].level(signal)[0, 0].numpy()
+        if self.places and self.places[plane]:
+            found = found * spread_out(self.places[plane], found.shape)
         return found
 
     def scaled(self, factor: float) -> "PlaneNoise":
@@ -89,7 +107,30 @@ class PlaneNoise:
             tuple((1 - share) * x + share * y for x, y in zip(a, b, strict=True))
             for a, b in zip(self.shares, new.shares, strict=True)
         )
-        return PlaneNoise(models, shares, self.clipped and new.clipped)
+        return replace(
+            self, models=models, shares=shares, clipped=self.clipped and new.clipped,
+            finest=new.finest,
+        )  # fmt: skip
+
+
+def spread_out(places: Places, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Factors of blocks at every sample of a plane, linear between the blocks' middles, and nowhere
+    more than the block's own: what is quiet stays so up to its border."""
+    grid = np.array(places, np.float32)
+    side = side_of(shape)
+    height, width = shape
+    size = grid.shape[1] * side, grid.shape[0] * side
+    own, whole = (
+        cv2.resize(grid, size, interpolation=i) for i in (cv2.INTER_NEAREST, cv2.INTER_LINEAR)
+    )
+    return np.asarray(np.minimum(own, whole)[:height, :width], np.float32)
+
+
+def at_levels(model: NoiseModel, levels: Floats) -> Floats:
+    """The standard deviation of a law of one channel at some brightnesses (N,)."""
+    signal = torch.from_numpy(levels)[None, None, None]
+    found: Floats = model.level(signal)[0, 0, 0].numpy()
+    return found
 
 
 class Measured(NamedTuple):
@@ -152,11 +193,23 @@ def measure_planes(
     lumas = np.concatenate([pair.before.luma[::4, ::4].ravel() for pair in chosen])
     held = tuple(lowered(one, [row], lumas) for one, row in zip(free.models, factors, strict=True))
     shares = shares_of(chosen[len(chosen) // 2], bounds)
-    planes = PlaneNoise(held, shares, clipped)
+    found = [_finest(chosen, plane, law) for plane, law in enumerate(held)]
+    planes = PlaneNoise(held, shares, clipped, tuple(found))
     rows = _rgb_factors(model, free, held, layout) if yuv_planes else factors
     count = len(model.gain)
     rows = rows * count if len(rows) == 1 else rows  # gray through RGB weights
     return Measured(lowered(model, rows, lumas), planes, bounds)
+
+
+def _finest(pairs: Sequence[Pair], plane: int, law: NoiseModel) -> float:
+    """The power of a plane's noise in the finest band of blocks, in units of its law's variance,
+    as far as flat blocks tell; no more than that of white noise."""
+    blocks = joined([pair.blocks(plane) for pair in pairs])
+    variance = np.square(at_levels(law, blocks.level))
+    flat = ~blocks.void & (blocks.error < FLAT * blocks.power[FINEST]) & (variance > 0)
+    if flat.sum() < LEAST_FLAT:
+        return 1.0
+    return min(float(median(blocks.power[FINEST, flat] / variance[flat])), 1.0)
 
 
 def _fewer(pairs: Sequence[Pair]) -> list[Pair]:

@@ -17,6 +17,7 @@ from f2rcli.engine.contract.limits import (
     falling,
     held,
     sized,
+    unchanged,
 )
 from f2rcli.engine.contract.outliers import noise_share
 from f2rcli.engine.contract.points import PointLosses
@@ -25,7 +26,7 @@ from f2rcli.engine.contract.shift import clipping, halved, part_removed
 from f2rcli.engine.contract.shrinkage import Shrinkage
 from f2rcli.engine.contract.steady import Steady
 from f2rcli.engine.gpu.steady import DeviceSteady
-from f2rcli.frames import Family, Frame, Space
+from f2rcli.frames import Family, Frame, PlaneLayout, Space
 from f2rcli.models.flow import Flow
 from f2rcli.noise.measurement.blocks import whole_landing
 from f2rcli.noise.model import NoiseModel
@@ -50,6 +51,7 @@ class Slack:
 # Of the variance: where clipping left less there was some, where more hardly any. By degrees: at a
 # hard border one rounding of the networks' sums moved a sample by 6 of 255 codes.
 UNCLIPPED = 0.985, 0.995
+VARIED = 2.0 / 255  # sigma from which samples of noise are hardly ever the same in three frames
 # Times what changes between frames before it says that less was clipped: beside black and white
 # noise has one long tail, so its power in a small window scatters more.
 CLIPPED_CHANGE = 1.5
@@ -115,7 +117,7 @@ def under_contract(
         levels = levels_of(centre, removed, noise, chroma=chroma)
         counts = [] if steady is None else steady.counts
         removed = _shrunk(removed, levels, beside.shrinkage, counts)
-    quiet = _quiet(centre, beside)
+    quiet = _quiet(centre, beside, noise, slack, frame.layout)
     shifts, factor = _clipped(frame, picture, change, model, noise, centre, quiet, slack)
     levels = levels_of(centre, removed, noise, chroma=chroma)
     if chroma:
@@ -213,7 +215,13 @@ def watched(steady: Steady, frame: Frame, noise: PlaneNoise) -> None:
     steady.add(planes, variances, noise.shares)
 
 
-def _quiet(centre: list[Real], beside: Beside) -> list[Real | None]:
+def _quiet(
+    centre: list[Real], beside: Beside, noise: PlaneNoise, slack: Slack, layout: PlaneLayout
+) -> list[Real | None]:
+    """What changes around every sample, see `changing`; 0 where it is no noise by itself, in files
+    whose samples are no counts and no codec's copies."""
+    exact, chroma = slack is STRICT and not layout.counts_light, layout.family is Family.YUV
+    sigmas = [model.sigma[0] if exact else 0 for model in noise.models]
     near = [planes_of(frame) for frame in beside.frames]
     bounds = []
     moves: dict[tuple[int, ...], list[NDArray[np.int32] | None]] = {}
@@ -221,7 +229,14 @@ def _quiet(centre: list[Real], beside: Beside) -> list[Real | None]:
         if plane.shape not in moves:
             flows = (None if isinstance(flow, Tensor) else flow for flow in beside.flows)
             moves[plane.shape] = [fetched(flow, plane.shape) for flow in flows]
-        bounds.append(changing(plane, [p[index] for p in near], moves[plane.shape]))
+        others, ways = [p[index] for p in near], moves[plane.shape]
+        bound = changing(plane, others, ways)
+        if bound is not None and sigmas[index] >= VARIED:
+            same = unchanged(plane, others, ways)
+            if noise.clipped and not (chroma and index):  # what was cut off is the same there
+                same &= (plane > 0) & (plane < 1)
+            bound[same] = 0
+        bounds.append(bound)
     return bounds
 
 

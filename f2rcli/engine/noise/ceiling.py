@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from f2rcli.engine.noise.places import drawn, places
 from f2rcli.frames import Frame
 from f2rcli.models.flow import Flow
 from f2rcli.noise.measurement.blocks import Pair
@@ -30,17 +31,30 @@ def ceiling(frame: Frame, other: Frame, flow: Flow, noise: PlaneNoise) -> tuple[
     pair.flow = flow  # known: not estimated again
     chroma = pair.before.chroma
     clipped = [noise.clipped and not (chroma and index) for index in range(len(noise.models))]
-    return tuple(bounds_of([pair], clipped))
+    bounds = bounds_of([pair], clipped)
+    if not noise.finest:
+        return tuple(bounds)
+    parts = enumerate(zip(noise.models, noise.finest, strict=True))
+    there = [places(pair, plane, model, finest) for plane, (model, finest) in parts]
+    if chroma:
+        shape = pair.before.planes[1].shape
+        there[1:] = [drawn(one, there[0], shape) for one in there[1:]]
+    return tuple(replace(bound, places=one) for bound, one in zip(bounds, there, strict=True))
 
 
 def below(noise: PlaneNoise, bounds: Sequence[Bound], *, coded: bool) -> PlaneNoise:
-    """The noise of planes, lowered to ROOM times its ceiling where it lies above; the noise itself
-    where it does not.
+    """The noise of planes, lowered to ROOM times its ceiling where it lies above, and to what each
+    place of the picture holds; the noise itself where neither lies below it.
 
     coded: whether a codec wrote the file. It copies blocks, so frames that hardly differ tell
     nothing, and colours only where there is less in luma, too: their noise is in few frames.
     """
     room = CODED_ROOM if coded else ROOM
+    there = () if coded else tuple(bound.places for bound in bounds)
+    if any(there):
+        noise = replace(noise, places=there)
+    if noise.uneven:  # the quietest places say nothing of the part that it is the law of
+        return noise
     models: list[NoiseModel] = []
     for model, bound in zip(noise.models, bounds, strict=False):
         factors = np.minimum(room * bound.factors(model), 1)

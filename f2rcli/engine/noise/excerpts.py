@@ -55,6 +55,15 @@ def excerpter(frames: Sequence[Frame]) -> Callable[[Frame], Frame]:
     return lambda frame: _of_squares(frame, at)
 
 
+def cut_out(frame: Frame, part: Square) -> Frame:
+    """A part of a frame, in pixels of its first plane."""
+    planes: list[Plane] = []
+    for index, plane in enumerate(frame.planes):
+        x, y = frame.layout.log2_chroma if index in (1, 2) else (0, 0)
+        planes += _cut(plane, [part], x, y)
+    return replace(frame, planes=tuple(planes), aside=(), source=None)
+
+
 def over_all(model: NoiseModel, part: Frame, whole: Frame) -> NoiseModel:
     """A law with its sigma as it is over the brightnesses of a whole frame, where it was measured
     on a part of it."""

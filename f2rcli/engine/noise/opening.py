@@ -9,10 +9,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from f2rcli.engine.contract.residual import STRICT
 from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.noise.anchor_pairs import AnchorPair, AnchorPairs, evidence
-from f2rcli.engine.noise.excerpts import excerpts, over_all
+from f2rcli.engine.noise.excerpts import cut_out, excerpts, over_all
+from f2rcli.engine.noise.places import louder_part
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.methods.base import Method
 from f2rcli.noise.flashes import without_flashes
@@ -122,6 +124,27 @@ def opening_noise(frames: Sequence[Frame], engine: Engine) -> Opening:
 def measured_alone(frames: Sequence[Frame], engine: Engine) -> Opening:
     """The same without other lanes: measured by blind anchors, and held to what adjacent frames
     differ by; of large frames, on four squares of them."""
+    return _of_louder_part(_measured(frames, engine), frames, engine)
+
+
+def _of_louder_part(found: Opening, frames: Sequence[Frame], engine: Engine) -> Opening:
+    """What was found, or what a part of the picture holds that is much louder than that. Files that
+    a codec wrote hold uneven noise anyway; on a GPU the contract knows no places."""
+    layout = frames[0].layout
+    if layout.counts_light or engine.slack is not STRICT or engine.resident is not None:
+        return found
+    pairs = pairs_of([picture_of(frame) for frame in frames[:PREROLL]])
+    part = louder_part(pairs[len(pairs) // 2], found.planes.models[0]) if pairs else None
+    if part is None:
+        return found
+    there = _opening(excerpts([cut_out(frame, part) for frame in frames]), engine)
+    if not there.compared or there.planes.models[0].sigma < found.planes.models[0].sigma:
+        return found
+    return there._replace(planes=replace(there.planes, uneven=True))
+
+
+def _measured(frames: Sequence[Frame], engine: Engine) -> Opening:
+    """The noise of first frames as if it were the same everywhere."""
     parts = excerpts(frames)
     found = _opening(parts, engine)
     if parts[0] is frames[0]:

@@ -52,6 +52,7 @@ LIGHT8, HEAVY8 = 12.0, 30.0  # of 255, clipped and not: benchmarks/quality.py, f
 BURST8, RESTING = 18.0, 0.9
 SINGLE_FRAMES = "too few frames, or too small ones, to compare: noise estimated from single frames"
 TOO_FEW_PIXELS = "pictures of so few pixels do not show their noise: left alone (sigma= states it)"
+UNEVEN = "noise differs over the picture: measured where it is loudest, less is removed elsewhere"
 CONTRADICTION = 2.0  # between a declared sigma and the one that is measured
 
 
@@ -173,6 +174,8 @@ class NoiseTracker:
         self.still = found.bounds[0].still if found.bounds else 0.0
         self.blocking = found.blocking
         self._know_all(found.model, found.planes, found.compression)
+        if found.planes.uneven and not self.compressed:
+            self.engine.note(UNEVEN)
         if self.compressed and found.compression is not None:
             self.engine.note(found.compression.words())
         elif measurable and hardly_any(found.model, self.layout):
@@ -214,7 +217,8 @@ class NoiseTracker:
 
     def _open(self, view: Window[Prepared]) -> bool:
         """Whether it may be measured again, and there are frames on both sides to do so."""
-        return bool(not self.declared and not self.sensor and view.before and view.after)
+        known = self.declared or self.sensor or (self.planes is not None and self.planes.uneven)
+        return bool(not known and view.before and view.after)
 
     def recounting(self, pictures: Iterator[list[Frame]]) -> Iterator[list[Frame]]:
         """Pictures of a stream as they come, no two alike. If their opening holds few photons, the

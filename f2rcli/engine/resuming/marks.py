@@ -228,4 +228,5 @@ def _model(fields: JsonValues) -> NoiseModel:
 
 def _plane_noise(fields: JsonValues) -> PlaneNoise:
     models = tuple(_model(one) for one in fields["models"])
-    return PlaneNoise(models, _tuples(fields["shares"]), fields["clipped"])
+    rest = {name: _tuples(value) for name, value in fields.items() if name != "models"}
+    return PlaneNoise(models, **rest)

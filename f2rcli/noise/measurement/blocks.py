@@ -5,6 +5,7 @@ or was matched wrongly. It is read per block of one plane, at full bandwidth and
 bands, with what a wrong match may have added.
 """
 
+import math
 from functools import cached_property
 from typing import NamedTuple
 
@@ -97,7 +98,7 @@ class Blocks(NamedTuple):
 def _plane_blocks(pair: Pair, plane: int, *, small: bool) -> Blocks:
     before, after = (picture.planes[plane] for picture in (pair.before, pair.after))
     bright = pair.before.luma if pair.before.chroma and plane else before
-    side = SIDES[small or before.size < FEW_BLOCKS * SIDES[0] ** 2]
+    side = side_of(before.shape, small=small)
     choices = [after, pair.moved(plane)]
     here, there = tiles(before, side), [tiles(other, side) for other in choices]
     matched = [same_light(*one, here) for one in zip(choices, there, strict=True)]
@@ -125,6 +126,11 @@ def _plane_blocks(pair: Pair, plane: int, *, small: bool) -> Blocks:
         level.astype(np.float64), np.where(plain, *power) * dense, np.where(plain, *error),
         void, rail, plain, side**2,
     )  # fmt: skip
+
+
+def side_of(shape: tuple[int, ...], *, small: bool = False) -> int:
+    """Of the blocks of a plane; small: of the smaller ones, whatever its size."""
+    return SIDES[small or math.prod(shape) < FEW_BLOCKS * SIDES[0] ** 2]
 
 
 def _bars(painted: NDArray[np.bool_]) -> NDArray[np.bool_]:

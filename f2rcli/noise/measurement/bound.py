@@ -52,6 +52,8 @@ SURE, FAR_LESS = 0.95, 0.8  # whiteness and sigma, from smaller blocks, that are
 UNEVEN = 0.2  # difference of the logarithms of a law's corrections that makes it a curve
 DEGREES = (1.0, 0.444, 0.265)  # of freedom per sample of white noise, per bandwidth
 
+Places = tuple[tuple[float, ...], ...]  # of the blocks of a plane, by row; empty: all are alike
+
 KNOT_PLACES: Floats = np.linspace(0, 1, KNOTS)
 
 
@@ -66,6 +68,7 @@ class Bound:
     white: bool = True  # whether all bands agree, as far as can be seen
     still: float = 1.0  # share of the texture that does not move
     whiteness: float = 1.0  # 1 where all bands agree as in white noise, 0 where it is coloured
+    places: Places = ()  # what is left of a law's standard deviation in every block, see `places`
 
     @property
     def mean(self) -> float:
