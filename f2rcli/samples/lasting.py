@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.frames import Plane
+from f2rcli.frames import Mask, Plane
 from f2rcli.order import robust_sigma
-from f2rcli.samples.impulses import CROSS, NOWHERE, OWN_COLOUR, Mask, Places, samples_near
+from f2rcli.samples.impulses import CROSS, NOWHERE, OWN_COLOUR, Places, samples_near
 
 WAYS = ((0, 1), (1, 0), (1, 1), (1, -1))  # down and across
 BENT = 0.5  # of what the colours between bend by, that a pixel's own does
