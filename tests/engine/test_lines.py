@@ -11,7 +11,7 @@ from f2rcli.frames import Family, Frame, Mosaic, PlaneLayout
 from f2rcli.noise.measurement.lines import LineNoise, Lines
 from f2rcli.sensor import bayer_layout, to_planes
 from tests.engine.conftest import GRAY8, RGB8, engine_for, to_frames
-from tests.noise.line_scenes import bands, column_offsets, row_offsets, scene, white
+from tests.noise.line_scenes import bands, column_offsets, hum, row_offsets, scene, white
 
 COUNT = 12
 ROWS = Lines((LineNoise((0,), 6 / 255, 1.5 / 255, 0.0),))
@@ -208,3 +208,66 @@ def test_the_note_says_what_was_taken_out() -> None:
     assert engine.notes[0].startswith("removed before anything else: row noise 5.")
     remover_for(frames[:6], engine)  # the other field
     assert len(engine.notes) == 1
+
+
+def on_side(pictures: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(pictures.swapaxes(1, 2))
+
+
+@pytest.mark.parametrize("kind", ["single", "hum"])
+def test_columns_that_are_new_in_every_frame_are_taken_out_as_rows_are(kind: str) -> None:
+    """Of a camera on its side, where the scene does not move across them."""
+    clean = scene(COUNT, (0, 0)) + white(5, COUNT)
+    more = row_offsets(6, COUNT) if kind == "single" else hum(20, 9, COUNT)
+    frames = gray(on_side(clean + more))
+    lines = lines_of(frames[:6])
+    assert lines is not None
+    assert lines.turned
+    assert "row noise" not in lines.words()
+    after, before = (
+        float((values(one) - on_side(clean)).mean(1).std(1).mean())
+        for one in (corrected(frames, lines), frames)
+    )
+    assert after < 0.3 * before
+
+
+def test_a_mosaics_columns_are_those_of_its_sensor() -> None:
+    layout = bayer_layout(Mosaic(pattern="GRBG", black=(240.0,) * 4, white=(4095.0,) * 4), 12)
+    clean = 240 + 1500 * np.kron(scene(8, (0, 0)), np.ones((2, 2)))
+    clean = clean + 45 * np.random.default_rng(4).standard_normal(clean.shape)
+    offsets = np.random.default_rng(3).normal(0, 60, (8, 1, clean.shape[2]))
+    frames = [
+        Frame(planes=(np.rint(one).astype(np.uint16),), layout=layout, pts=t)
+        for t, one in enumerate(clean + offsets)
+    ]
+    lines = lines_of(frames[:6])
+    assert lines is not None
+    assert [group.planes for group in lines.groups] == [(0, 3), (1, 2)]
+    after = np.stack([one.planes[0] for one in corrected(frames, lines)]) - clean
+    assert after.mean(1).std() < 0.3 * offsets.std()
+
+
+def standing() -> dict[str, np.ndarray]:
+    """What stands in a picture, by name: none of it is a sensor's."""
+    rng, places = np.random.default_rng(6), np.arange(144)
+    quiet, still = white(4), scene(speed=(0, 0))
+    shake = rng.normal(0, 0.4, (6, 1, 1))
+    near = np.isin(places[None, None] + 3 * np.arange(6)[:, None, None], np.arange(9, 250, 23))
+    bars = 0.3 * rng.random(300)
+    notes = np.stack([np.roll(bars, -6 * t)[:144] for t in range(6)])[:, None]
+    return {
+        "fence": 0.5 + 0.3 * (places % 9 < 3) + quiet,
+        "blinds that shake": 0.5 + 0.3 * np.sin(2 * np.pi * (places + shake) / 9) + quiet,
+        "posts before a still scene": np.where(near, 0.1, still) + quiet,
+        "a pan": scene(speed=(0, 2)) + quiet,
+        "a pan over a striped wall": 0.3 + quiet
+        + np.stack([bars[4 * t :][:144] for t in range(6)])[:, None],
+        "columns that stay": still + 0.02 * rng.standard_normal(144) + quiet,
+        "a spectrogram that scrolls": 0.2 + notes * np.linspace(1, 0.2, 96)[:, None] + quiet,
+        "text": still + 0.4 * (np.indices((96, 144)).sum(0) % 7 < 2) * (places > 70) + quiet,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", standing())
+def test_what_stands_in_a_picture_is_no_column_noise(name: str) -> None:
+    assert lines_of(gray(standing()[name])) is None

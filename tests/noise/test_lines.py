@@ -150,7 +150,12 @@ def test_what_was_found_is_named() -> None:
     assert both.words() == "row noise 6.0, column noise 3.0 of 255 (standard deviations)"
     told = both.values()[0]
     assert told.pop("planes") == [0]
-    assert told == pytest.approx({"rows8": 6, "bands8": 1, "columns8": 0})
+    assert told == pytest.approx({"rows8": 6, "bands8": 1, "columns8": 0, "turned": False})
+    turned = Lines((rows,), turned=True)
+    assert turned.words() == (
+        "column noise that is new in every frame 6.0 of 255 (standard deviations)"
+    )
+    assert turned.values()[0]["turned"]
 
 
 def test_the_middle_of_large_frames_is_looked_at_on_all_grids_alike() -> None:
@@ -293,6 +298,7 @@ def test_lines_are_what_triples_of_frames_agree_on(
     monkeypatch.setattr(measured, "agreement", agreement)
     monkeypatch.setattr(measured, "_shaken", lambda *_: False)
     monkeypatch.setattr(measured, "hum_of", lambda *_: (0.0, 0.0))
+    monkeypatch.setattr(measured, "_stay", lambda *_: True)
     monkeypatch.setattr(measured, "of_light", lambda *_: False)
     found = measured._measured(range(len(rows)), (0, 2))  # type: ignore[arg-type]
     assert found.planes == (0, 2)

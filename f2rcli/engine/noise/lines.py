@@ -15,7 +15,7 @@ from f2rcli.engine.noise.line_offsets import LineGroup
 from f2rcli.engine.noise.seen import Seen, onward
 from f2rcli.engine.strength import luma_and_chroma
 from f2rcli.frames import Family, Frame, same_samples
-from f2rcli.noise.measurement.lines import Lines, find_lines
+from f2rcli.noise.measurement.lines import Lines, find_columns, find_lines
 from f2rcli.noise.measurement.profiles import TINY, Values
 from f2rcli.noise.planes import picture_of, with_changes
 
@@ -28,6 +28,7 @@ GROUPS = {
     Family.GRAY: ((0,),),
     Family.BAYER: ((0, 1), (2, 3)),  # the rows that red, and that blue stands in
 }
+STANDING = {Family.BAYER: ((0, 3), (1, 2))}  # where these differ for columns
 
 
 def lines_of(frames: Sequence[Frame]) -> Lines | None:
@@ -36,8 +37,12 @@ def lines_of(frames: Sequence[Frame]) -> Lines | None:
         return None
     pictures = [picture_of(frame) for frame in frames]
     looks = [thumbnail(picture.luma) for picture in pictures]
-    joined = [same_shot(*pair) for pair in pairwise(looks)]
-    return find_lines(pictures, joined, GROUPS[frames[0].layout.family])
+    joined, family = [same_shot(*pair) for pair in pairwise(looks)], frames[0].layout.family
+    found = find_lines(pictures, joined, GROUPS[family])
+    if found is not None and max(found.strongest("rows"), found.strongest("bands")) > 0:
+        return found
+    columns = find_columns(pictures, joined, STANDING.get(family, GROUPS[family]))
+    return columns or found
 
 
 def remover_for(frames: Sequence[Frame], engine: Engine) -> "LineRemover | None":
@@ -71,7 +76,7 @@ class LineRemover:
         ahead: deque[Seen] = deque()
         hum = any(group.hum for group in self.lines.groups)
         for copies in pictures:
-            ahead.append(Seen.of(copies, hum=hum))
+            ahead.append(Seen.of(copies, hum=hum, turned=self.lines.turned))
             if len(ahead) > AHEAD:
                 yield self._next(ahead)
         while ahead:
@@ -116,6 +121,8 @@ class LineRemover:
                 if near:
                     change[_painted(centre.planes[index], near[0].planes[index])] = 0
                 changes[index] = change
+        if self.lines.turned:
+            changes = [np.ascontiguousarray(change.T) for change in changes]
         return with_changes(frame, changes)
 
 

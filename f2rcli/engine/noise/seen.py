@@ -10,6 +10,7 @@ from f2rcli.engine.cuts import Thumbnail, thumbnail
 from f2rcli.frames import Frame
 from f2rcli.models.flow import DISFlow, Flow, compose, doubled, halved, resized
 from f2rcli.noise.hum.views import evened
+from f2rcli.noise.measurement.lines import on_its_side
 from f2rcli.noise.measurement.profiles import Values, smooth
 from f2rcli.noise.planes import picture_of
 
@@ -28,9 +29,12 @@ class Seen:
     to_next: "tuple[Seen, Flow] | None" = None
 
     @classmethod
-    def of(cls, copies: list[Frame], *, hum: bool = False) -> "Seen":
-        """hum: whether it may have bands, which flow must not see."""
+    def of(cls, copies: list[Frame], *, hum: bool = False, turned: bool = False) -> "Seen":
+        """hum: whether it may have bands, which flow must not see; turned: whether it is looked at
+        on its side."""
         picture = picture_of(copies[0])
+        if turned:
+            picture = on_its_side(picture)
         luma = picture.luma
         small = halved(evened(luma) if hum else _levelled(luma))
         return cls(copies, picture.planes, small, luma.shape, thumbnail(luma))

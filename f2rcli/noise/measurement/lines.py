@@ -8,7 +8,7 @@ changes evenly is fitted away. Columns that stay are seen the same way where the
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -31,6 +31,7 @@ LONGEST, PEAK = 20, 0.35  # rows; share of the power of shorter waves that is a 
 WHITE_SHARE = 0.25  # of single rows' offsets, that their broad part has where they are white
 NAMED = 2 * WHITE_SHARE  # of them, that bands have at least which are more
 TOGETHER = 0.6  # of the mean variance of planes' offsets, that their mean's has where they share
+STAYING = 0.3  # correlation of what columns differ by in one frame and the next
 STILL = 0.5  # pixels a frame: columns of what moves less look like the scene
 
 
@@ -55,6 +56,7 @@ class Lines:
     """The lines and bands of a clip, by groups of planes that share them."""
 
     groups: tuple[LineNoise, ...]
+    turned: bool = False  # whether rows are the columns of frames: a camera turned on its side
 
     def strongest(self, kind: str) -> float:
         """The largest standard deviation of `rows`, `bands` or `columns`, white - black."""
@@ -62,13 +64,16 @@ class Lines:
 
     def words(self) -> str:
         """The findings, for people."""
+        rows, bands = "row noise", "moving bands"
+        if self.turned:
+            rows, bands = "column noise that is new in every frame", "moving bands down the picture"
         named = {
-            "row noise": self.strongest("rows"),
-            "moving bands": self.strongest("bands"),
+            rows: self.strongest("rows"),
+            bands: self.strongest("bands"),
             "column noise": self.strongest("columns"),
         }
-        if named["moving bands"] < NAMED * named["row noise"]:
-            del named["moving bands"]  # no more than single rows bring along
+        if named[bands] < NAMED * named[rows]:
+            del named[bands]  # no more than single rows bring along
         found = [f"{name} {255 * sigma:.1f}" for name, sigma in named.items() if sigma]
         return f"{', '.join(found)} of 255 (standard deviations)"
 
@@ -80,24 +85,56 @@ class Lines:
                 "rows8": 255 * group.rows,
                 "bands8": 255 * group.bands,
                 "columns8": 255 * group.columns,
+                "turned": self.turned,
             }
             for group in self.groups
         ]
 
 
-def find_lines(
+def find_columns(
     pictures: Sequence[FramePlanes], joined: Sequence[bool], groups: Sequence[tuple[int, ...]]
+) -> Lines | None:
+    """Columns and bands beside each other that are new in every frame, as `find_lines` finds rows:
+    in pictures on their side, and only where the scene does not move across them, since most
+    cameras pan and most of what stands (posts, trunks, slats) would be such stripes."""
+    views: list[View] = []
+    found = find_lines([on_its_side(one) for one in pictures], joined, groups, views)
+    new = [] if found is None else [replace(one, columns=0.0) for one in found.groups]
+    new = [one for one in new if one.found]
+    if not new or any(_moves_down(view) for view in views):
+        return None
+    return Lines(tuple(new), turned=True)
+
+
+def on_its_side(picture: FramePlanes) -> FramePlanes:
+    """A frame whose columns are rows."""
+    planes = [np.ascontiguousarray(plane.T) for plane in picture.planes]
+    return FramePlanes(planes, np.ascontiguousarray(picture.luma.T), picture.chroma)
+
+
+def _moves_down(view: View) -> bool:
+    """Whether a scene moves up or down."""
+    return any(float(median(np.abs(flow[..., 1]))) >= STILL for flow in view.even_flows)
+
+
+def find_lines(
+    pictures: Sequence[FramePlanes],
+    joined: Sequence[bool],
+    groups: Sequence[tuple[int, ...]],
+    views: list[View] | None = None,
 ) -> Lines | None:
     """The lines of frames in a row; None where none are sure.
 
     joined: whether each but the first shows the shot of the one before it; groups: planes that may
-    share their offsets (the colours of a pixel, those of a mosaic's row).
+    share their offsets (the colours of a pixel, those of a mosaic's row); views: where
+    the frames between their neighbours are put.
     """
     if len(pictures) < FEWEST + 2 or min(pictures[0].luma.shape) < LEAST_ROWS:
         return None
     cut = [Cut(picture) for picture in pictures]
     triples = zip(cut, cut[1:], cut[2:], pairwise(joined), strict=False)
-    views = [View(*frames) for *frames, both in triples if all(both)]
+    views = [] if views is None else views
+    views += [View(*frames) for *frames, both in triples if all(both)]
     if len(views) < FEWEST:
         return None
     far = [View(*cut[at : at + 5 : 2]) for at in range(len(cut) - 4) if all(joined[at : at + 4])]
@@ -134,6 +171,7 @@ def _measured(views: Sequence[View], group: tuple[int, ...], far: Sequence[View]
             bands.add(pair, broad=True)
         if columns.open:
             columns.add(_differences(view, group, turned=True), broad=False)
+    upright = columns.sigma if columns.sigma and _stay(views, group) else 0.0
     single, broad = rows.sigma, bands.sigma
     if (single or broad) and _shaken(views, group):
         single = broad = 0.0
@@ -144,12 +182,20 @@ def _measured(views: Sequence[View], group: tuple[int, ...], far: Sequence[View]
         slow = max(float(np.median([one.middle for one in bands.seen])), 0.0) ** 0.5
         slow = max(slow, WHITE_SHARE * single)
         more = wide > max(slow, NAMED * single)
-        return LineNoise(group, single, wide if more else slow, columns.sigma, more)
+        return LineNoise(group, single, wide if more else slow, upright, more)
     if fine or wide:
-        return LineNoise(group, fine, max(wide, WHITE_SHARE * fine), columns.sigma, hum=True)
+        return LineNoise(group, fine, max(wide, WHITE_SHARE * fine), upright, hum=True)
     if broad and of_light(views, group):
         broad = 0.0
-    return LineNoise(group, single, broad, columns.sigma)
+    return LineNoise(group, single, broad, upright)
+
+
+def _stay(views: Sequence[View], group: tuple[int, ...]) -> bool:
+    """Whether columns differ by the same in every frame: posts that pass do not."""
+    sides = [_differences(view, group, turned=True) for view in views]
+    profiles = [parted(np.median(np.concatenate(one, 1), axis=1))[0] for one in sides if one]
+    alike = [float(np.corrcoef(*pair)[0, 1]) for pair in pairwise(profiles)]
+    return bool(alike) and float(np.median(alike)) > STAYING
 
 
 class _Votes:
