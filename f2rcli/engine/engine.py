@@ -28,7 +28,7 @@ from f2rcli.engine.gpu.resident import Resident, stays
 from f2rcli.engine.gpu.steady import DeviceSteady
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.strength import allowance, scaled
-from f2rcli.engine.tiles import Runner
+from f2rcli.engine.tiles import Runner, picture_size
 from f2rcli.errors import DeviceError
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
 from f2rcli.methods.base import Method, Prepared
@@ -291,11 +291,3 @@ class Engine:
 
 def _on_processor(flow: Flow | Tensor | None) -> Flow | None:
     return flow[0].cpu().numpy() if isinstance(flow, Tensor) else flow
-
-
-def picture_size(info: ClipInfo) -> tuple[int, int]:
-    """Height and width of a clip's pictures as networks see them."""
-    mosaic = info.layout.mosaic
-    if mosaic is None:
-        return info.height, info.width
-    return sensor.packed_size(info.height, info.width, mosaic)

@@ -14,10 +14,10 @@ from f2rcli.engine.device import (
     memory_of,
     use_threads,
 )
-from f2rcli.engine.engine import Engine, picture_size
+from f2rcli.engine.engine import Engine
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.strength import check_strengths
-from f2rcli.engine.tiles import choose_tile
+from f2rcli.engine.tiles import choose_tile, picture_size
 from f2rcli.errors import WeightsError
 from f2rcli.fast import support
 from f2rcli.frames import ClipInfo, Space

@@ -11,8 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from f2rcli import sensor
 from f2rcli.engine.device import autocast
 from f2rcli.engine.settings import SMALLEST_TILE
+from f2rcli.frames import ClipInfo
 from f2rcli.models.large.codes import bits
 from f2rcli.models.large.strips import Span, even, spans
 from f2rcli.models.layers import leaves, mapped, padded
@@ -128,3 +130,11 @@ class Runner:
 
 def _cut(x: Tensor, rows: Span, columns: Span) -> Tensor:
     return x[..., rows.read, columns.read]
+
+
+def picture_size(info: ClipInfo) -> tuple[int, int]:
+    """Height and width of a clip's pictures as networks see them."""
+    mosaic = info.layout.mosaic
+    if mosaic is None:
+        return info.height, info.width
+    return sensor.packed_size(info.height, info.width, mosaic)

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from f2rcli import weights
-from f2rcli.engine.engine import Engine, EngineSettings, picture_size
+from f2rcli.engine.engine import Engine, EngineSettings
 from f2rcli.engine.stream import denoise_stream, estimate_noise, load_engine
+from f2rcli.engine.tiles import picture_size
 from f2rcli.errors import WeightsError
 from f2rcli.frames import ClipInfo, Frame, Mosaic, Space
 from f2rcli.methods.f2r import F2RNetworks
