@@ -161,7 +161,8 @@ class RunRecord:
         self._number += 1
         path = self.folder / _state_name(self._number)
         with replacing(path) as part:
-            save_file(arrays, part)
+            # of views safetensors would write other numbers
+            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, part)
         self.log.write(sync=True)
         written: JsonValues = {
             "format": FORMAT, "identity": self.identity, "number": self._number,
