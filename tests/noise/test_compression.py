@@ -1,5 +1,7 @@
 """What compression left is told from a codec's quantiser, or from block edges, and taken out."""
 
+import os
+import threading
 from pathlib import Path
 
 import av
@@ -12,6 +14,7 @@ from f2rcli.engine.noise.tracking import NoiseTracker
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.io import open_reader
+from f2rcli.io.ffmpeg.quantiser import OF_HEADER, stated
 from f2rcli.noise.measurement.blocking import Blocking
 from f2rcli.noise.measurement.compression import LEAST8, MOST8, compression_of
 
@@ -154,3 +157,45 @@ def test_errors_of_compression_take_no_ensemble(tmp_path: Path) -> None:
     assert mean_sigma8(noise.measured) == pytest.approx(3)
     assert noise.faint
     assert not noise.ensemble
+
+
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [
+        ("libx265", {"crf": "34", "x265-params": "log-level=none"}),
+        ("libvpx-vp9", {"crf": "44", "b": "0", "cpu-used": "5"}),
+    ],
+)
+def test_headers_tell_the_step_where_a_decoder_does_not(
+    tmp_path: Path, codec: str, options: dict[str, str]
+) -> None:
+    steps = []
+    for number, crf in enumerate((int(options["crf"]) - 12, int(options["crf"]))):
+        path = tmp_path / f"{number}.mkv"
+        write(path, codec, options | {"crf": str(crf)})
+        with open_reader(str(path)) as reader:
+            (step,) = {frame.quantiser8 for frame in reader}
+        steps.append(step)
+    assert 2 < steps[1] / steps[0] < 8  # 12 steps of H.265 are a factor of 4
+    assert 2 < steps[0] < 12
+
+
+def test_the_lines_of_a_header_are_read_as_the_standards_say() -> None:
+    lines = [
+        "96          init_qp_minus26                                             00110 = 3",
+        "31          slice_qp_delta                                              00111 = -3",
+        "35          slice_qp_delta                                              00110 = 3",
+        "35          slice_qp_delta                                              00110 = 9",
+    ]
+    assert stated(lines) == pytest.approx(OF_HEADER * 2 ** (28 / 6))
+    assert stated(["12  base_q_idx   01111000 = 120"]) == pytest.approx(OF_HEADER * 152 / 8)
+    assert stated(["12  other_syntax_element   0 = 0"]) == 0
+
+
+def test_a_named_pipe_is_read_once(tmp_path: Path) -> None:
+    write(tmp_path / "clip.mkv", "libx265", {"x265-params": "log-level=none"})
+    content, pipe = (tmp_path / "clip.mkv").read_bytes(), tmp_path / "pipe.mkv"
+    os.mkfifo(pipe)
+    threading.Thread(target=lambda: pipe.write_bytes(content), daemon=True).start()
+    with open_reader(str(pipe)) as reader:
+        assert [frame.quantiser8 for frame in reader] == [0.0] * 7

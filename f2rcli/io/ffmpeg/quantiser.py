@@ -77,10 +77,11 @@ def first_step8(container: InputContainer, stream: av.VideoStream) -> float:
         return 0.0  # damage is the decoder's to report
     finally:
         av.logging.set_level(level)
-    return _stated([line for _, _, line in lines])
+    return stated([line for _, _, line in lines])
 
 
-def _stated(lines: list[str]) -> float:
+def stated(lines: list[str]) -> float:
+    """The median step that lines of FFmpeg's `trace_headers` state, times OF_HEADER; 0: none do."""
     steps, whole = [], 26
     for line in lines:
         found = _FIELD.search(line)

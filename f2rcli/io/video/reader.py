@@ -134,8 +134,9 @@ class VideoReader(Reader):
     @cached_property
     def _first_step8(self) -> float:
         """The quantiser's step by the headers of the file's first pictures; 0 if unknown."""
-        if self.source == PIPE or family_of(self.stream) not in HEADERS:
-            return 0.0
+        known = family_of(self.stream) in HEADERS
+        if not known or self.source == PIPE or not Path(self.source).is_file():
+            return 0.0  # of a named pipe, what is read here would be missing later
         with open_source(self.source) as container:
             return first_step8(container, choose_video(container, self.name))
 
