@@ -97,13 +97,12 @@ def find_columns(
     """Columns and bands beside each other that are new in every frame, as `find_lines` finds rows:
     in pictures on their side, and only where the scene does not move across them, since most
     cameras pan and most of what stands (posts, trunks, slats) would be such stripes."""
-    views: list[View] = []
-    found = find_lines([on_its_side(one) for one in pictures], joined, groups, views)
-    new = [] if found is None else [replace(one, columns=0.0) for one in found.groups]
-    new = [one for one in new if one.found]
+    views, far = _views([on_its_side(one) for one in pictures], joined)
+    found = (replace(one, columns=0.0) for one in _found(views, far, groups))
+    new = tuple(one for one in found if one.found)
     if not new or any(_moves_down(view) for view in views):
         return None
-    return Lines(tuple(new), turned=True)
+    return Lines(new, turned=True)
 
 
 def on_its_side(picture: FramePlanes) -> FramePlanes:
@@ -118,28 +117,39 @@ def _moves_down(view: View) -> bool:
 
 
 def find_lines(
-    pictures: Sequence[FramePlanes],
-    joined: Sequence[bool],
-    groups: Sequence[tuple[int, ...]],
-    views: list[View] | None = None,
+    pictures: Sequence[FramePlanes], joined: Sequence[bool], groups: Sequence[tuple[int, ...]]
 ) -> Lines | None:
     """The lines of frames in a row; None where none are sure.
 
     joined: whether each but the first shows the shot of the one before it; groups: planes that may
-    share their offsets (the colours of a pixel, those of a mosaic's row); views: where
-    the frames between their neighbours are put.
+    share their offsets (the colours of a pixel, those of a mosaic's row).
     """
+    found = _found(*_views(pictures, joined), groups)
+    return Lines(found) if found else None
+
+
+def _views(
+    pictures: Sequence[FramePlanes], joined: Sequence[bool]
+) -> tuple[list[View], list[View]]:
+    """Frames between those beside them, and between those two away; none where they are too few or
+    too small."""
     if len(pictures) < FEWEST + 2 or min(pictures[0].luma.shape) < LEAST_ROWS:
-        return None
+        return [], []
     cut = [Cut(picture) for picture in pictures]
     triples = zip(cut, cut[1:], cut[2:], pairwise(joined), strict=False)
-    views = [] if views is None else views
-    views += [View(*frames) for *frames, both in triples if all(both)]
+    views = [View(*frames) for *frames, both in triples if all(both)]
     if len(views) < FEWEST:
-        return None
+        return [], []
     far = [View(*cut[at : at + 5 : 2]) for at in range(len(cut) - 4) if all(joined[at : at + 4])]
-    found = tuple(one for group in groups for one in _of_group(views, group, far) if one.found)
-    return Lines(found) if found else None
+    return views, far
+
+
+def _found(
+    views: Sequence[View], far: Sequence[View], groups: Sequence[tuple[int, ...]]
+) -> tuple[LineNoise, ...]:
+    if not views:
+        return ()
+    return tuple(one for group in groups for one in _of_group(views, group, far) if one.found)
 
 
 def _of_group(
