@@ -125,7 +125,7 @@ class NoiseReport:
     @property
     def compressed(self) -> bool:
         """Whether compression left stronger errors than there is noise: runs remove them."""
-        return self.compression is not None and self.compression.sigma > self._deviation(1)
+        return self.compression is not None and self.compression.exceeds(self.model)
 
     @property
     def rails(self) -> tuple[float, float]:

@@ -265,7 +265,7 @@ def with_compression(
     model: NoiseModel, planes: PlaneNoise, compression: Compression | None, layout: PlaneLayout
 ) -> tuple[NoiseModel, PlaneNoise]:
     """Noise, or the errors of compression as white noise where these are stronger."""
-    if compression is None or mean_sigma8(model) >= compression.sigma8:
+    if compression is None or not compression.exceeds(model):
         return model, planes
     errors = NoiseModel.gaussian(compression.sigma, len(model.sigma))
     law = PlaneNoise.of(errors, layout, clipped=planes.clipped)

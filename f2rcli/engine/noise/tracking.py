@@ -247,10 +247,9 @@ class NoiseTracker:
         self, model: NoiseModel, planes: PlaneNoise, compression: Compression | None
     ) -> None:
         """The same, unless compression left more."""
-        known = with_compression(model, planes, compression, self.layout)
-        self.compressed = known[0] is not model
+        self.compressed = compression is not None and compression.exceeds(model)
         self.engine.compression = compression if self.compressed else None
-        self.know(*known)
+        self.know(*with_compression(model, planes, compression, self.layout))
 
     def _believe(self, model: NoiseModel, planes: PlaneNoise) -> None:
         self.measured = self.engine.noise = model

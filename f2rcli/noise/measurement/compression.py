@@ -8,10 +8,11 @@ and where that is not known (JPEG, or a file that was written anew since) the ed
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean, median
 
 from f2rcli.frames import Frame
 from f2rcli.noise.measurement.blocking import Blocking
+from f2rcli.noise.model import NoiseModel
 
 # Root mean square error of coded clips as a share of the quantiser's step, H.264 at crf 18 to 32
 # and MPEG-4; less is told than serves best, because some scenes hold less error (DESIGN.md D57).
@@ -36,6 +37,10 @@ class Compression:
     def sigma8(self) -> float:
         """The same of 255."""
         return 255 * self.sigma
+
+    def exceeds(self, model: NoiseModel) -> bool:
+        """Whether the errors are stronger than noise, the mean of its channels."""
+        return self.sigma > fmean(model.sigma)
 
     def words(self) -> str:
         """Its meaning, for people."""
