@@ -19,6 +19,7 @@ from f2rcli.noise.measurement.blocks import FINE, FINEST, FULL, Blocks, Pair, si
 from f2rcli.noise.measurement.bound import Places
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import at_levels
+from f2rcli.order import MAD_TO_SIGMA
 
 SURE = 0.25  # of a block's power: what a wrong match may add to one that tells its noise
 # Of the law's variance in a block: from the first on the law holds, below the second the block
@@ -200,7 +201,7 @@ def _even(power: Floats, loud: NDArray[np.bool_]) -> bool:
     level = np.where(loud, power, np.nan)
     apart = np.abs(np.concatenate([np.diff(level, axis=axis).ravel() for axis in (0, 1)]))
     apart = apart[np.isfinite(apart)]
-    return len(apart) >= SIDE and float(np.median(apart)) / 0.6745 / 2**0.5 < ALIKE
+    return len(apart) >= SIDE and MAD_TO_SIGMA * float(np.median(apart)) / 2**0.5 < ALIKE
 
 
 def _rectangle(
