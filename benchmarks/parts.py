@@ -98,26 +98,22 @@ def titles(scenes: Scenes) -> Made:
 
 def split(scenes: Scenes) -> Made:
     """Two cameras side by side, sigma 4 and 20."""
-    right = scenes.box(0, 1, 0.5, 1)
-    return two(laid(scenes.film, scenes.other, right), right, 20, 4, "right", "left")
+    return inserted(scenes, scenes.box(0, 1, 0.5, 1), 20, 4, "right", "left")
 
 
 def picture_in_picture(scenes: Scenes) -> Made:
     """A noisy picture in a clean one that moves."""
-    there = scenes.box(0.1, 0.5, 0.55, 0.95)
-    return two(laid(scenes.film, scenes.other, there), there, 10, 0, "inset", "around")
+    return inserted(scenes, scenes.box(0.1, 0.5, 0.55, 0.95), 10, 0, "inset", "around")
 
 
 def half(scenes: Scenes) -> Made:
     """One half rendered, and clean; the other filmed."""
-    right = scenes.box(0, 1, 0.5, 1)
-    return two(laid(scenes.film, scenes.other, right), right, 10, 0, "filmed", "rendered")
+    return inserted(scenes, scenes.box(0, 1, 0.5, 1), 10, 0, "filmed", "rendered")
 
 
 def quarter(scenes: Scenes) -> Made:
     """The same, but three quarters of the picture are clean."""
-    right = scenes.box(0, 1, 0.75, 1)
-    return two(laid(scenes.film, scenes.other, right), right, 10, 0, "filmed", "rendered")
+    return inserted(scenes, scenes.box(0, 1, 0.75, 1), 10, 0, "filmed", "rendered")
 
 
 def vignette(scenes: Scenes) -> Made:
@@ -205,6 +201,13 @@ KINDS: dict[str, Callable[[Scenes], Made]] = {
 def two(truth: Clip, loud: Bools, much: float, little: float, name: str, other: str) -> Made:
     """Two parts: where noise is loud, and the rest."""
     return Made(truth, np.where(loud, much, little), {name: loud, other: ~loud})
+
+
+def inserted(
+    scenes: Scenes, where: Bools, much: float, little: float, name: str, other: str
+) -> Made:
+    """The second scene laid over the film, with the louder noise there."""
+    return two(laid(scenes.film, scenes.other, where), where, much, little, name, other)
 
 
 def laid(below: Clip, above: Clip, where: Bools) -> Clip:
