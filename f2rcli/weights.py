@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
 from f2rcli.documents import parse_toml
 from f2rcli.errors import WeightsError
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 HEADER_KEY = "f2r"
+
+# Footage that bundled weights may serve in place of others, by the manifest's `KIND_beside`: clean
+# but compressed; with noise that is light or was not clipped at black and white; with noise that a
+# codec has been at. Where several hold, the first counts.
+Kind = Literal["compressed", "light", "coded_noise"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 N = TypeVar("N", bound="nn.Module")
 
@@ -144,11 +150,11 @@ def choose(method: str, space: Space) -> str:
     return next((name for name in fitting if manifest()[name].get("default")), fitting[0])
 
 
-def lighter(name: str, *, named: bool = False) -> str | None:
-    """The name of the bundled weights that serve light and unclipped noise beside these; None if
+def beside(name: str, kind: Kind, *, named: bool = False) -> str | None:
+    """The name of the bundled weights that serve one kind of footage in place of these; None if
     there are none. named: the user chose these, and gets others only where the two are a pair."""
-    beside = {entry.get("light_beside"): (n, entry) for n, entry in manifest().items()}
-    other, entry = beside.get(name, (None, {}))
+    serving = {entry.get(f"{kind}_beside"): (n, entry) for n, entry in manifest().items()}
+    other, entry = serving.get(name, (None, {}))
     return other if entry.get("pair") or not named else None
 
 

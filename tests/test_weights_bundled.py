@@ -84,7 +84,8 @@ def test_weights_are_chosen_by_their_marks(bundle: Path) -> None:
     for method, space in (("f2r", Space.GRAY), ("other", Space.RGB)):
         with pytest.raises(WeightsError, match=f"method {method} and {space.value}"):
             weights.choose(method, space)
-    assert (weights.lighter("one"), weights.lighter("two")) == ("light", None)
+    assert [weights.beside(name, "light") for name in ("one", "two")] == ["light", None]
+    assert weights.beside("one", "compressed") is None  # nor has another kind
     assert weights.measuring(Space.RGB) == weights.measuring(Space.GRAY) == "two"
     assert weights.measuring(Space.BAYER) is None
 

@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -42,7 +43,7 @@ from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise, with_changes
 from f2rcli.samples.counts import SetAside
 from f2rcli.system.asking import Ask, nobody_asks
-from f2rcli.weights import Weights
+from f2rcli.weights import Kind, Weights
 from f2rcli.window import Window
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Engine:
     aside: SetAside = field(default_factory=SetAside)  # samples that are no picture
     notes: list[str] = field(default_factory=list)
     lane_noise: list[tuple[PlaneLayout, NoiseModel]] = field(default_factory=list)  # of lanes done
-    used: Weights | None = None  # those for light noise, where they were taken
+    used: Weights | None = None  # those for its kind of footage, where they were taken
     slack: Slack = STRICT  # of the residual contract
     lines: dict[int, Lines] = field(default_factory=dict)  # by lane, where some were taken out
     stated: tuple[tuple[float, float], ...] | None = None  # see ClipInfo.noise_profile
@@ -132,16 +133,16 @@ class Engine:
         return str(self.torch_device)
 
     def new_method(
-        self, *, light: bool = False, faint: bool = False, ensemble: bool = False
+        self, *, kinds: Iterable[Kind] = (), faint: bool = False, ensemble: bool = False
     ) -> Method:
         """The method with its networks, for one clip (or one field of an interlaced one).
 
-        light: whether its noise is light, or was not clipped at black and white; bundled weights
-        may have others beside them for that. Weights that the user named are used as they are.
+        kinds: of its footage, the most special first; bundled weights may have others beside them
+        for one of these. Weights that the user named are used as they are.
         faint: whether the noise is so weak that rounding pictures to bf16 shows beside it;
         ensemble: whether the networks' own errors do, which the mean of an ensemble lessens.
         """
-        chosen = self._lighter() if light else None
+        chosen = next(filter(None, map(self._beside, kinds)), None)
         if chosen is not None:
             self.used = chosen
         wish = self.settings.ensemble
@@ -157,7 +158,7 @@ class Engine:
 
         Weights that restore better do not measure better, so those that measure stay."""
         can = methods.load(self.settings.method).can_measure_noise
-        pair = weights.lighter(self.weights.name, named=True) is not None
+        pair = weights.beside(self.weights.name, "light", named=True) is not None
         named = self.settings.weights is not None and not pair
         name = weights.measuring(self.weights.header.space)
         if can and (named or name is None):
@@ -167,9 +168,11 @@ class Engine:
             return None
         return self._loaded(chosen)
 
-    def _lighter(self) -> Weights | None:
-        """The bundled weights for light noise beside these, unless the user named single ones."""
-        other = weights.lighter(self.weights.name, named=self.settings.weights is not None)
+    def _beside(self, kind: Kind) -> Weights | None:
+        """The bundled weights for a kind of footage beside these, unless the user named single
+        ones."""
+        named = self.settings.weights is not None
+        other = weights.beside(self.weights.name, kind, named=named)
         return None if other is None else self._other(other)
 
     def _other(self, name: str) -> Weights:

@@ -87,8 +87,8 @@ def build_ahead() -> None:
     settings = EngineSettings(device="cpu")
     chosen = weights.load(_bundled(settings.method, Space.RGB))
     engine = Engine(settings, chosen, torch.device("cpu"), "fp32", None)
-    for light in (False, True):
-        engine.new_method(light=light)
+    for kinds in ((), *((kind,) for kind in weights.KINDS)):
+        engine.new_method(kinds=kinds)
     engine.new_measurer()
     for each in (chosen, *engine.beside.values()):
         weights.keep(each)

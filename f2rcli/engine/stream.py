@@ -176,7 +176,7 @@ def _restored(
     watch: Callable[[Restored], None] | None = None,
 ) -> Iterator[Frame]:
     """Every frame of pictures of known noise restored that is not context; first: of them."""
-    method = engine.new_method(light=noise.light, faint=noise.faint, ensemble=noise.ensemble)
+    method = engine.new_method(kinds=noise.kinds, faint=noise.faint, ensemble=noise.ensemble)
     method.hold_codes()
     worker = worker if isinstance(method, Following) else Worker()
     mark = Mark() if engine.marks is None else engine.marks.stream(engine)

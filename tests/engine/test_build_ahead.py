@@ -21,8 +21,9 @@ def read_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_engine_finds_its_networks_built(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(Weights, "_filled")
     engine = engine_for(noisy_clip(1), device="cpu")
-    for light in (False, True):
-        engine.new_method(light=light)
+    for kind in weights.KINDS:
+        engine.new_method(kinds=[kind])
+    engine.new_method()
 
 
 def test_a_file_that_was_damaged_since_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

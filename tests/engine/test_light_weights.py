@@ -122,5 +122,5 @@ def test_networks_that_may_not_serve_are_not_built(monkeypatch: pytest.MonkeyPat
     )
     engine = engine_for(noisy_clip(1, height=48, width=64))
     assert not built
-    engine.new_method(light=True)
+    engine.new_method(kinds=["light"])
     assert built == ["f2r-rgb-light"]

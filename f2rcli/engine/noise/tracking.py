@@ -8,6 +8,7 @@ from itertools import chain, islice
 from torch import Tensor
 
 from f2rcli import methods
+from f2rcli.engine.contract.residual import STRICT
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.noise.anchor_pairs import AnchorPair, evidence
 from f2rcli.engine.noise.excerpts import excerpter
@@ -37,6 +38,7 @@ from f2rcli.noise.planes import Anchored, PlaneNoise, measure_planes, picture_of
 from f2rcli.noise.report import NOTHING_TO_DO
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
 from f2rcli.tee import emptied
+from f2rcli.weights import KINDS, Kind
 from f2rcli.window import Window
 from f2rcli.yuv import code_span
 
@@ -103,6 +105,12 @@ class NoiseTracker:
         clipped = self.planes is None or self.planes.clipped
         burst = self.layout.levels is not None and self.still > RESTING
         return is_light(self.measured, clipped=clipped) or (burst and self._below(BURST8))
+
+    @property
+    def kinds(self) -> list[Kind]:
+        """What bundled weights may have others for, as far as it holds, the most special first."""
+        coded = self.engine.slack is not STRICT
+        return [k for k, so in zip(KINDS, (self.compressed, self.light, coded), strict=True) if so]
 
     @property
     def faint(self) -> bool:

@@ -171,7 +171,7 @@ def _measuring_weights(space: Space, start: Weights | None) -> Weights:
 def suited(start: Weights, footage: list[Footage], noise: list[NoiseReport | None]) -> Weights:
     """The bundled weights that clips are denoised with, begun from those of heavy noise: others
     where the noise of most is light. What they are fitted to must beat them, not their fellows."""
-    other = weights.lighter(start.name)
+    other = weights.beside(start.name, "light")
     light = [
         is_light(report.model, clipped=is_clipped(clip.read(clip.shape[0] // 2)))
         for clip, report in zip(footage, noise, strict=True)
