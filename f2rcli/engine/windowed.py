@@ -136,17 +136,19 @@ class Restorer(NamedTuple):
     ) -> PlaneNoise | None:
         """The noise of a centre's planes, no more than frames beside it allow now and then."""
         noise, past, centre = self.noise, started.past, started.window.centre
-        if noise.planes is None or noise.declared or noise.sensor or noise.compressed:
+        if noise.planes is None or noise.declared or noise.sensor:
             return noise.planes
         due = not past.bounds or centre.prepared.index % LOOK_EVERY == 0
-        if due and near and isinstance(flows[-1], np.ndarray):
+        if due and not noise.compressed and near and isinstance(flows[-1], np.ndarray):
             pair = centre.copies[0], near[-1].copies[0]
             past.bounds = ceiling(*pair, flows[-1], noise.planes)
-        return self._held(past)
+        return self._held(centre.copies[0], past)
 
-    def _held(self, past: Past) -> PlaneNoise | None:
-        """The noise of the stream's planes, no more than was seen lately."""
-        if self.noise.planes is None or self.noise.compressed or not past.bounds:
+    def _held(self, frame: Frame, past: Past) -> PlaneNoise | None:
+        """The noise of a frame's planes, no more than was seen lately."""
+        if self.noise.compressed:
+            return self.noise.of_errors(frame)
+        if self.noise.planes is None or not past.bounds:
             return self.noise.planes
         return below(self.noise.planes, past.bounds, coded=self.engine.slack is not STRICT)
 
@@ -154,7 +156,8 @@ class Restorer(NamedTuple):
         """Look at a window before an excerpt, the `count`th: as the whole run does, but where
         frames are large and nothing stands still, only as far as what follows depends on it."""
         noise, method = self.noise, self.method
-        self.engine.watch(past.steady, window.centre.copies[0], self._held(past))
+        centre = window.centre.copies[0]
+        self.engine.watch(past.steady, centre, self._held(centre, past))
         first = count - 1 == method.length // 2  # with frames on both sides
         missed = window.centre.prepared.index // REFRESH_EVERY if first else 0
         if past.steady.stands or window.centre.prepared.noisy[0, 0].numel() <= QUICK_PIXELS:

@@ -31,7 +31,7 @@ from f2rcli.frames import Frame, PlaneLayout
 from f2rcli.methods.base import Method, Prepared
 from f2rcli.models.large.codes import plain
 from f2rcli.noise.measurement.blocking import Blocking
-from f2rcli.noise.measurement.compression import Compression, compression_of
+from f2rcli.noise.measurement.compression import Compression, compression_of, own_share
 from f2rcli.noise.measurement.detail import shows_noise
 from f2rcli.noise.model import NoiseModel, blend
 from f2rcli.noise.planes import Anchored, PlaneNoise, measure_planes, picture_of
@@ -134,6 +134,13 @@ class NoiseTracker:
 
     def _below(self, sigma8: float) -> bool:
         return self.measured is not None and mean_sigma8(self.measured) < sigma8
+
+    def of_errors(self, frame: Frame) -> PlaneNoise | None:
+        """The errors of compression in the planes of a frame, which may be finer than the clip."""
+        if self.planes is None or self.measured is None:
+            return self.planes
+        share = own_share(frame, self.blocking, mean_sigma8(self.measured))
+        return self.planes if share == 1 else self.planes.scaled(share)
 
     def into(self, picture: Tensor) -> Tensor:
         """A picture as networks see it."""

@@ -56,11 +56,27 @@ def compression_of(frames: Sequence[Frame], blocking: Blocking | None) -> Compre
     """
     steps = [frame.quantiser8 for frame in frames if frame.quantiser8]
     stated = OF_STEP * median(steps) if steps else 0.0
-    edge = 0.0 if blocking is None or blocking.edge8 > MOST_EDGE8 else blocking.edge8
-    shown = OF_EDGE * edge
+    shown = _shown8(blocking)
     sigma8 = min(max(stated, shown), MOST8)
     if sigma8 < LEAST8:
         return None
     planes = zip(*(frame.planes for frame in frames), strict=True)
     even = tuple(all(plane.min() == plane.max() for plane in same) for same in planes)
     return Compression(sigma8 / 255, even, blocking if shown > stated else None)
+
+
+def own_share(frame: Frame, blocking: Blocking | None, sigma8: float) -> float:
+    """The part of a clip's errors that a frame holds by its own step, no more than 1: encoders give
+    some frames more bits, or all from some frame on. 1 where it does not say; sigma8: what was told
+    of the clip, of 255."""
+    if not frame.quantiser8:
+        return 1.0
+    own = max(OF_STEP * frame.quantiser8, _shown8(blocking))
+    return min(own / sigma8, 1.0)
+
+
+def _shown8(blocking: Blocking | None) -> float:
+    """What block edges tell, of 255."""
+    if blocking is None or blocking.edge8 > MOST_EDGE8:
+        return 0.0
+    return OF_EDGE * blocking.edge8
