@@ -73,3 +73,31 @@ def test_small_pictures_say_nothing() -> None:
 def test_one_edge_in_a_tiny_picture_is_the_pictures_own() -> None:
     picture = np.kron(np.array([[0.2, 0.6], [0.5, 0.3]], np.float32), np.ones((8, 8), np.float32))
     assert find_blocking([picture + 0.001 * i for i in range(6)]) is None
+
+
+@pytest.mark.parametrize("side", [8, 16])
+def test_squares_that_were_drawn_are_no_codecs(side: int) -> None:
+    """Pixel art, enlarged: blocks differ, and hold nothing at all."""
+    rng = np.random.default_rng(4)
+    art = np.kron(rng.integers(0, 5, (160 // side, 240 // side)), np.ones((side, side))) / 255
+    assert find_blocking([(0.4 + art).astype(np.float32)] * 6) is None
+
+
+def test_a_pattern_whose_period_is_near_that_of_blocks_is_none() -> None:
+    """Halftone dots 7.85 pixels apart: all its phases stand out."""
+    rows, columns = np.mgrid[:192, :256]
+    dots = np.sin(0.8 * (columns + rows)) * np.sin(0.8 * (columns - rows))
+    sizes = [cv2.resize(scene(i), (256, 192)) - 0.5 for i in range(4)]
+    screens = [(1 / (1 + np.exp(-6 * (dots + 4 * size)))).astype(np.float32) for size in sizes]
+    assert find_blocking(screens) is None
+
+
+def test_squares_in_a_part_of_the_picture_are_not_the_pictures() -> None:
+    """A face that was made unknown."""
+    frames = []
+    for index in range(6):
+        frame = scene(index).copy()
+        face = cv2.resize(frame[32:96, 48:128], (10, 8), interpolation=cv2.INTER_AREA)
+        frame[32:96, 48:128] = np.kron(face, np.ones((8, 8)))
+        frames.append(frame)
+    assert find_blocking(frames) is None

@@ -20,6 +20,10 @@ FEWEST = 4  # blocks beside each other: one edge may be the picture's own
 STRIP = 16  # rows that are counted together
 SURE = 6.0  # standard errors
 LEAST = 0.1 / 255  # a step below which no eye and no measure is sure
+# Of the excess: by how much the edges stand out of the next phase (where a pattern's period is near
+# the grid's, several phases do), the mean step within blocks, which a drawing of squares has none
+# of, and the median strip: squares in a part of the picture, as a face made unknown, are a drawing.
+ALONE, WITHIN, MOST_STRIPS = 0.5, 0.02, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +55,23 @@ def _excess(lumas: Sequence[Luma]) -> float | None:
     if len(strips) < 2:
         return None
     phases = np.stack(strips)
-    best = int(phases.mean(0).argmax())
-    apart = phases[:, best] - np.delete(phases, best, 1).mean(1)
+    means = phases.mean(0)
+    best = int(means.argmax())
+    others = np.delete(phases, best, 1)
+    apart = phases[:, best] - others.mean(1)
     error = float(apart.std(ddof=1)) / len(apart) ** 0.5
     mean = float(apart.mean())
-    return mean if mean > max(SURE * error, LEAST) else None
+    if mean <= max(SURE * error, LEAST) or np.median(apart) < MOST_STRIPS * mean:
+        return None
+    halfway = (best + PERIOD // 2) % PERIOD  # transforms of half the size have edges there
+    alone = means[best] - np.delete(means, [best, halfway]).max()
+    return mean if alone > ALONE * mean and _within(lumas, best) > WITHIN * mean else None
+
+
+def _within(lumas: Sequence[Luma], edges: int) -> float:
+    """The mean step within blocks; edges: the phase of their edges, see `_strips`."""
+    steps = (np.abs(np.diff(luma, axis=1))[:, 1 + edges + PERIOD // 2 :: PERIOD] for luma in lumas)
+    return float(np.mean([step.mean() for step in steps]))
 
 
 def _strips(luma: Luma) -> NDArray[np.float64]:
