@@ -16,7 +16,7 @@ from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.io import open_reader
 from f2rcli.io.ffmpeg.quantiser import OF_HEADER, stated
 from f2rcli.noise.measurement.blocking import Blocking
-from f2rcli.noise.measurement.compression import LEAST8, MOST8, compression_of
+from f2rcli.noise.measurement.compression import LEAST8, MOST8, compression_of, own_share
 
 LAYOUT = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False)
 
@@ -91,6 +91,32 @@ def test_errors_are_a_share_of_the_step_or_of_what_stands_out() -> None:
     most = compression_of([frame(200)], None)
     assert most is not None
     assert most.sigma8 == pytest.approx(MOST8)
+
+
+def test_a_frame_holds_no_more_than_its_own_step_says() -> None:
+    assert own_share(frame(0), None, 6) == 1  # it says nothing
+    assert own_share(frame(40), None, 6) == 1
+    assert own_share(frame(10), None, 6) == pytest.approx(0.5)
+    assert own_share(frame(10), Blocking(2 / 255, 2 / 255), 6) == pytest.approx(3.4 / 6)
+
+
+def test_good_frames_beside_bad_ones_stay_good(tmp_path: Path) -> None:
+    """A clip whose first frames were coded far worse than those that follow."""
+    truth, codes = [], []
+    for name, quantiser in (("bad", 31), ("good", 2)):
+        options = {"qmin": str(quantiser), "qmax": str(quantiser), "g": "1"}
+        truth = write(tmp_path / f"{name}.mkv", "mpeg4", options)
+        with open_reader(str(tmp_path / f"{name}.mkv")) as reader:
+            codes.append(list(reader))
+    with open_reader(str(tmp_path / "good.mkv")) as reader:
+        engine = load_engine(EngineSettings(threads=1), reader.info)
+    frames = [*codes[0][:3], *codes[1][3:6]]
+    restored = list(denoise_stream(frames, reader.info, engine))
+    assert engine.noise is not None
+    assert mean_sigma8(engine.noise) > 8
+    for one, other, clean in zip(restored[3:], frames[3:], truth[3:6], strict=True):
+        before, after = (np.std(f.planes[0] - clean.astype(float)) for f in (other, one))
+        assert after < before + 0.1
 
 
 def test_edges_that_no_codec_leaves_are_a_drawing() -> None:
@@ -174,7 +200,9 @@ def test_headers_tell_the_step_where_a_decoder_does_not(
         path = tmp_path / f"{number}.mkv"
         write(path, codec, options | {"crf": str(crf)})
         with open_reader(str(path)) as reader:
-            (step,) = {frame.quantiser8 for frame in reader}
+            key, *others = [frame.quantiser8 for frame in reader]
+        (step,) = set(others)
+        assert 0.1 < key / step < 0.95  # the frame that all others are made from has more bits
         steps.append(step)
     assert 2 < steps[1] / steps[0] < 8  # 12 steps of H.265 are a factor of 4
     assert 2 < steps[0] < 12

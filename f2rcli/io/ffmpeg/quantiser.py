@@ -60,24 +60,30 @@ def _step(data: bytes) -> float:
     return 0.0 if steps is None else float(np.sqrt(np.mean(np.square(steps))))
 
 
-def first_step8(container: InputContainer, stream: av.VideoStream) -> float:
-    """The median step of the first pictures of a stream, by headers; 0 where they do not say.
+def first_steps8(container: InputContainer, stream: av.VideoStream) -> tuple[float, float]:
+    """The median steps of the first key frames of a stream and of its other first pictures, by
+    headers; 0 where they do not say.
 
     container: at its beginning; packets are read from it.
     """
     level = av.logging.get_level()
+    lines: tuple[list[str], list[str]] = ([], [])
     try:
-        with av.logging.Capture() as lines:
+        with av.logging.Capture() as captured:
             av.logging.set_level(av.logging.INFO)
             headers = BitStreamFilterContext("trace_headers", stream)
             for packet in islice(container.demux(stream), _PACKETS):
                 if packet.size:
-                    headers.filter(packet)
+                    captured.clear()
+                    group = lines[not packet.is_keyframe]
+                    headers.filter(packet)  # takes the packet away
+                    group.extend(line for _, _, line in captured)
     except (av.FFmpegError, OSError, ValueError):
-        return 0.0  # damage is the decoder's to report
+        return 0.0, 0.0  # damage is the decoder's to report
     finally:
         av.logging.set_level(level)
-    return stated([line for _, _, line in lines])
+    key, other = map(stated, lines)
+    return key, other or key
 
 
 def stated(lines: list[str]) -> float:

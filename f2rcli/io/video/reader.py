@@ -31,7 +31,7 @@ from f2rcli.io.ffmpeg.colour import has_captions
 from f2rcli.io.ffmpeg.convert import fits
 from f2rcli.io.ffmpeg.metadata import family_of
 from f2rcli.io.ffmpeg.pixel_formats import read_planes
-from f2rcli.io.ffmpeg.quantiser import EXPORTED, HEADERS, first_step8, step8
+from f2rcli.io.ffmpeg.quantiser import EXPORTED, HEADERS, first_steps8, step8
 from f2rcli.io.ledger import Ledger
 from f2rcli.io.png_text import text_of
 from f2rcli.io.time_range import TimeRange, leading, timed, trailing
@@ -132,13 +132,14 @@ class VideoReader(Reader):
         return pictures
 
     @cached_property
-    def _first_step8(self) -> float:
-        """The quantiser's step by the headers of the file's first pictures; 0 if unknown."""
+    def _first_steps8(self) -> tuple[float, float]:
+        """The quantiser's steps by the headers of the file's first pictures, of key frames and of
+        others; 0 if unknown."""
         known = family_of(self.stream) in HEADERS
         if not known or self.source == PIPE or not Path(self.source).is_file():
-            return 0.0  # of a named pipe, what is read here would be missing later
+            return 0.0, 0.0  # of a named pipe, what is read here would be missing later
         with open_source(self.source) as container:
-            return first_step8(container, choose_video(container, self.name))
+            return first_steps8(container, choose_video(container, self.name))
 
     def _begun(self) -> tuple[deque[Frame], Iterator[Frame]]:
         """The context frames before the excerpt, and the clip from the excerpt on.
@@ -207,7 +208,8 @@ class VideoReader(Reader):
             duration=None if self._probe.untimed else picture.duration or None,
             time_base=self._probe.time_base,
             corrupt=picture.corrupt,
-            quantiser8=step8(decoded, info.layout.bits) or self._first_step8,
+            quantiser8=step8(decoded, info.layout.bits)
+            or self._first_steps8[not decoded.key_frame],
             source=decoded if has_captions(decoded) else None,
         )
 
