@@ -282,25 +282,6 @@ def test_a_poisoned_batch_steps_back_says_so_and_goes_on(
     assert int(rows(tmp_path / "run")[-1]["setbacks"]) == len(setbacks)
 
 
-def test_repeated_spikes_step_back_and_lower_the_rate_for_a_while(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    events: list[Event] = []
-    trainer = make(steps=300, schedule="constant", warmup=0)
-    honest, calls = trainer.stage.loss, iter(range(10**6))
-
-    def loss(batch: Any) -> torch.Tensor:
-        return honest(batch) * (100 if 250 <= next(calls) < 255 else 1)
-
-    monkeypatch.setattr(trainer.stage, "loss", loss)
-    trainer.stage.held_out = False
-    trainer.run(events.append)
-    (setback,) = [event for event in events if event.kind is EventKind.SETBACK]
-    assert setback.step == 200
-    assert "rose" in setback.text
-    assert trainer.rate() == pytest.approx(0.5 * trainer.settings.lr)
-
-
 def test_a_run_that_cannot_be_saved_gives_up(make: Make, frequent: None) -> None:
     with pytest.raises(TrainingError, match="gave up at step 0: the loss is nan"):
         make(toy_fields={"poison": 1.0}).run(silent)
