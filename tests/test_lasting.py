@@ -55,6 +55,13 @@ def test_pixels_that_lack_light_are_found_too() -> None:
     assert found(dark)[0] == PLACES
 
 
+def test_pixels_that_lack_light_are_told_by_their_share_of_it_as_it_changes() -> None:
+    """What they lack changes with it, too much to stand out by itself."""
+    dark = textured()
+    dark.flat[PLACES[:3]] *= 0.4
+    assert found(np.linspace(0.3, 1.7, 7)[:, None, None] * dark)[0] == PLACES[:3]
+
+
 @pytest.mark.parametrize("colour", [(1, 1, 1), (1, 0.5, 0.3), (0.5, 1, 0.5)])
 @pytest.mark.parametrize("at", [(0.0, 0.0), (0.5, 0.0), (0.3, 0.4)])
 def test_points_of_light_are_no_defects(

@@ -1,6 +1,8 @@
 """Noise that is not the same everywhere: what is clean stays, and what is noisy is denoised."""
 
 from dataclasses import asdict, replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from f2rcli.engine.contract.limits import changing, unchanged
 from f2rcli.engine.noise.ceiling import below, ceiling
 from f2rcli.engine.noise.excerpts import cut_out
 from f2rcli.engine.noise.opening import PREROLL, opening_noise
-from f2rcli.engine.noise.places import drawn, louder_part, places
+from f2rcli.engine.noise.places import _white, drawn, louder_part, places
 from f2rcli.engine.noise.tracking import UNEVEN
 from f2rcli.engine.resuming.marks import _plane_noise
 from f2rcli.engine.stream import denoise_stream
@@ -71,6 +73,13 @@ def test_a_louder_part_is_found_and_not_far_beyond_its_border() -> None:
     assert part.height * part.width > 0.7 * LOUD.sum()
     cut = cut_out(frames_of(12.0)[0], part)
     assert cut.planes[0].shape == (part.height, part.width)
+
+
+def test_white_blocks_hold_about_as_much_in_every_band() -> None:
+    full = [1.0] * 4 + [1.59, 1.61]
+    finest = [0.69, 0.71, 1.34, 1.36, 1, 1]
+    blocks: Any = SimpleNamespace(power=np.array([full, [1.0] * 6, finest]))
+    assert _white(blocks).tolist() == [False, True, True, False, True, False]
 
 
 def test_texture_that_changes_is_no_louder_part() -> None:

@@ -119,6 +119,15 @@ def test_good_frames_beside_bad_ones_stay_good(tmp_path: Path) -> None:
         assert after < before + 0.1
 
 
+def test_edges_tell_only_of_more_than_the_quantiser_does() -> None:
+    edges = Blocking(3 / 255, 3 / 255)
+    assert 1.7 * edges.edge8 == 0.3 * 17  # in floats, too
+    for step, told in ((16, edges), (17, None)):
+        found = compression_of([frame(step)], edges)
+        assert found is not None
+        assert found.blocking is told
+
+
 def test_edges_that_no_codec_leaves_are_a_drawing() -> None:
     assert compression_of([frame(0)], Blocking(13 / 255, 13 / 255)) is None
 
