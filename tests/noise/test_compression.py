@@ -1,8 +1,10 @@
 """What compression left is told from a codec's quantiser, or from block edges, and taken out."""
 
 import os
+import struct
 import threading
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -14,6 +16,7 @@ from f2rcli.engine.noise.tracking import NoiseTracker
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.io import open_reader
+from f2rcli.io.ffmpeg import quantiser
 from f2rcli.io.ffmpeg.quantiser import OF_HEADER, stated
 from f2rcli.noise.measurement.blocking import Blocking
 from f2rcli.noise.measurement.compression import LEAST8, MOST8, compression_of, own_share
@@ -117,6 +120,24 @@ def test_good_frames_beside_bad_ones_stay_good(tmp_path: Path) -> None:
     for one, other, clean in zip(restored[3:], frames[3:], truth[3:6], strict=True):
         before, after = (np.std(f.planes[0] - clean.astype(float)) for f in (other, one))
         assert after < before + 0.1
+
+
+@pytest.mark.parametrize(("bits", "step"), [(8, 16.0), (10, 4.0)])
+def test_steps_are_told_of_the_range_of_codes(
+    bits: int, step: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AVVideoEncParams of H.264: one block, whose quantiser is 22 + 6; 16 codes a step."""
+    told = struct.pack("=IIQQii16xi", 1, 0, 32, 20, 1, 22, 6)
+    monkeypatch.setattr(quantiser, "side_data", lambda frame, kind: [told])
+    picture: Any = None
+    assert quantiser.step8(picture, bits) == pytest.approx(step)
+
+
+def test_steps_of_headers_are_those_of_the_tables() -> None:
+    """Ac_Qlookup of AV1, 8 bits: times eight."""
+    for index, eightfold in ((1, 8), (25, 32), (95, 102), (120, 152), (244, 1479), (255, 1828)):
+        found = stated([f"base_q_idx 00000000 = {index}"])
+        assert found == pytest.approx(OF_HEADER * eightfold / 8, rel=1e-6)
 
 
 def test_edges_tell_only_of_more_than_the_quantiser_does() -> None:
