@@ -106,8 +106,8 @@ def test_a_frame_holds_no_more_than_its_own_step_says() -> None:
 def test_good_frames_beside_bad_ones_stay_good(tmp_path: Path) -> None:
     """A clip whose first frames were coded far worse than those that follow."""
     truth, codes = [], []
-    for name, quantiser in (("bad", 31), ("good", 2)):
-        options = {"qmin": str(quantiser), "qmax": str(quantiser), "g": "1"}
+    for name, step in (("bad", 31), ("good", 2)):
+        options = {"qmin": str(step), "qmax": str(step), "g": "1"}
         truth = write(tmp_path / f"{name}.mkv", "mpeg4", options)
         with open_reader(str(tmp_path / f"{name}.mkv")) as reader:
             codes.append(list(reader))
