@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from f2rcli.engine.contract.past import Past
-from f2rcli.engine.contract.residual import STRICT, Beside
+from f2rcli.engine.contract.residual import COMPRESSED, STRICT, Beside
 from f2rcli.engine.contract.shrinkage import Shrinkage
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine
@@ -123,7 +123,8 @@ class Restorer(NamedTuple):
             self.probe.ask(past.shrinkage, copies[0], view, change)
         beside = Beside(
             tuple(entry.copies[0] for entry in near), flows, past.steady, noise.measured, planes,
-            past.points, past.shrinkage, later=tuple(entry.copies[0] for entry in window.after),
+            past.points, past.shrinkage, COMPRESSED if noise.compressed else None,
+            tuple(entry.copies[0] for entry in window.after),
         )  # fmt: skip
         done = self.engine.to_frame(copies[0], picture, change, beside)
         return [done, *(replace(copy, planes=done.planes) for copy in copies[1:])]

@@ -1,4 +1,4 @@
-"""Light noise and unclipped noise go through weights of their own, heavy clipped noise does not."""
+"""Light and unclipped noise, and noise that a codec has been at, have weights of their own."""
 
 from dataclasses import replace
 from itertools import product
@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from f2rcli import weights
+from f2rcli.engine.contract.residual import CODED
 from f2rcli.engine.noise.tracking import NoiseTracker
 from f2rcli.engine.stream import denoise_stream
 from f2rcli.engine.tiles import Runner
@@ -32,6 +33,14 @@ def used(sigma: float, **settings: object) -> str:
 def test_the_measured_noise_chooses_the_weights() -> None:
     assert used(3) == "f2r-rgb-light"
     assert used(30) == "f2r-rgb-small"
+
+
+def test_noise_that_a_codec_has_been_at_has_weights_of_its_own() -> None:
+    frames = noisy_clip(3, sigma=30, height=48, width=64)
+    engine = engine_for(frames)
+    engine.slack = CODED
+    next(denoise_stream(frames, info_of(frames), engine))
+    assert engine.weights_name == "f2r-rgb-coded-noise"
 
 
 def test_a_still_burst_of_a_stack_keeps_its_texture_by_the_weights_for_light_noise() -> None:

@@ -35,6 +35,20 @@ def after(frames: int, speed: int) -> tuple[Real, Real]:
     return clean, restored + lost
 
 
+def test_what_may_last_is_not_lost() -> None:
+    """Errors of compression: a quarter of their variance may be the same in every frame."""
+    noise = (SIGMA / 2 * np.random.default_rng(6).standard_normal((SIDE, SIDE))).astype(np.float32)
+    left = []
+    for lasting in (0.0, 0.25):
+        steady = Steady()
+        for _ in range(12):
+            steady.add([0.5 + noise], [law()], SHARES)
+            lost = steady.lost(0, noise, law(), SHARES[0], None, lasting)
+        left.append(float(np.var(lost) / np.var(noise)))
+    assert left[0] > 0.4
+    assert left[1] < 0.1
+
+
 def detail(picture: Real, clean: Real) -> float:
     """The share of the clean picture's fine detail that is there."""
     fine, true = (p - cv2.blur(p, (5, 5)) for p in (picture, clean))

@@ -46,6 +46,7 @@ class Slack:
     # Part of both factors of variance that is for places where noise is loud by chance; means over
     # time see to that themselves.
     chance: float = 1.0
+    lasting: tuple[float, float] = (0.0, 0.0)  # parts of the variance that need not change in time
 
 
 # Of the variance: where clipping left less there was some, where more hardly any. By degrees: at a
@@ -63,6 +64,8 @@ SPARSE = Slack(noise=(2.0, 2.0), change=(4.0, 4.0))
 # Frames share part of what a codec did to them, most of it in chroma, and it took noise out after
 # that was clipped.
 CODED = Slack(noise=(1.4, 3.5), change=(2.0, 5.0), clipped=1.6)
+# What a codec rounded off is copied from frame to frame, and stays where the scene stands still.
+COMPRESSED = replace(CODED, lasting=(0.25, 0.08))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +138,7 @@ def under_contract(
         if steady is not None:
             lasting = variance / np.float32(slack.chance)
             variances.append(lasting)
-            free = free - steady.lost(index, free, lasting, shares, cut)
+            free = free - steady.lost(index, free, lasting, shares, cut, slack.lasting[kind])
         kept = held(free, variance, shares, clipped=cut)
         kept *= noise_share(free, variance, cut) if alike and not kind else 1
         if shift is not None:
@@ -154,7 +157,8 @@ def _variance(level: Real, left: Real | None, bound: Real | None, slack: Slack, 
     if left is not None:
         variance *= left
     if bound is not None:
-        np.minimum(variance, bound * np.float32(slack.change[kind]), out=variance)
+        changing = bound * np.float32(slack.change[kind])
+        np.minimum(variance, np.maximum(changing, slack.lasting[kind] * variance), out=variance)
     return variance
 
 

@@ -54,12 +54,14 @@ class Steady:
         return bool(self.counts) and float((self.counts[0] > SURE).mean()) >= LEAST_STILL
 
     def lost(
-        self, index: int, removed: Real, variance: Real, shares: Shares, clipped: Real | None = None
-    ) -> Real:
+        self, index: int, removed: Real, variance: Real, shares: Shares,
+        clipped: Real | None = None, lasting: float = 0.0,
+    ) -> Real:  # fmt: skip
         """What of a plane's `removed` (noisy - restored) is no noise but was lost, as far as what
         was removed before at the same places tells; `add` has seen this frame.
 
-        variance (H, W) of the noise; shares, clipped: see `held`.
+        variance (H, W) of the noise; shares, clipped: see `held`; lasting: the part of the variance
+        that is the same in every frame.
         """
         count = self.counts[index]
         before, age = self.removed.get(index), self.ages.get(index)
@@ -76,7 +78,8 @@ class Steady:
             hidden = np.zeros_like(hidden)
         if clipped is not None:  # its law is not known well enough to find what is weaker
             hidden = hidden * (1 - clipped)
-        lost = mean - held(mean, variance / age, shares, hidden, clipped)
+        of_mean = variance * (lasting + (1 - np.float32(lasting)) / age)
+        lost = mean - held(mean, of_mean, shares, hidden, clipped)
         lost *= np.minimum((age - 1) / (SURE - 1), 1)
         return lost
 
