@@ -34,8 +34,10 @@ gc.disable()  # what is loaded now stays
 
 
 def pytest_collection_finish() -> None:
-    """No later collection of garbage needs to look at what is loaded by now."""
+    """No later collection of garbage needs to look at what is loaded by now, and they come as
+    rarely as in a run (cli/app.py)."""
     gc.freeze()
+    gc.set_threshold(50_000, *gc.get_threshold()[1:])
     gc.enable()
 
 

@@ -114,6 +114,7 @@ def test_a_command_loads_itself_and_no_other(monkeypatch: pytest.MonkeyPatch) ->
 def test_garbage_is_looked_for_rarely_while_modules_are_loaded() -> None:
     usual = gc.get_threshold()
     try:
+        gc.set_threshold(700, 10, 10)  # Python's own
         app.collect_rarely()
         assert gc.isenabled()
         assert gc.get_threshold()[0] >= 10_000
