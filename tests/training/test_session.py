@@ -41,7 +41,7 @@ from f2rcli.training.run.session import (
 pytestmark = pytest.mark.usefixtures("measured_once")
 
 
-def write_clip(path: Path, frames: int = 8, sigma: float = 25, size: int = 48) -> Path:
+def write_clip(path: Path, frames: int = 8, sigma: float = 25, size: int = 32) -> Path:
     """A smooth picture that pans by a pixel per frame, with noise, lossless."""
     rng = np.random.default_rng(0)
     rows, columns = np.indices((size, 2 * size)) / 9.0
@@ -295,7 +295,7 @@ def test_no_method_hands_over_weights_that_the_test_frames_do_not_like(
         pytest.skip(f"{method} was removed")
     if method == "udvd":
         monkeypatch.setattr("f2rcli.training.methods.udvd.stage.VALIDATION_SIDE", 16)
-    clip = write_clip(tmp_path / "a.mkv", frames=16)
+    clip = write_clip(tmp_path / "a.mkv", frames=16, size=48)
     asked = config(clip, method=method, init="rgb", stages=stages, validate_every=1, **changes)
     result = run(asked)
     assert not result.kept
