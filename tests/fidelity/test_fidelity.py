@@ -21,6 +21,8 @@ SMALL = cases.Size(
 SIZES = {
     "dark": replace(SMALL, height=96, width=128, frames=7),
     "static": replace(SMALL, height=80, width=112),
+    "light": replace(SMALL, height=48, width=80),
+    "excerpt": replace(SMALL, height=48, width=64),
 }
 # Both clips run the same lines of these cases.
 ALIKE = {"clean": ["sky"], "lattice": ["sky"], "static": ["leaves"]}
