@@ -21,7 +21,7 @@ from f2rcli.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK
 from tests.cli import fake_engine
 
 SIGMA = 20.0
-HEIGHT, WIDTH, FRAMES = 64, 96, 7
+HEIGHT, WIDTH, FRAMES = 48, 64, 7
 
 pytestmark = pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
 
