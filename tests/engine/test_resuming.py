@@ -32,8 +32,8 @@ def _from_the_first_second_on(monkeypatch: pytest.MonkeyPatch) -> None:
 def clip() -> list[Frame]:
     """Two shots, the first with a copy of a frame, the second standing still."""
     moving, other = (
-        noisy_clip(MOVING, height=48, width=64),
-        noisy_clip(5, seed=5, height=48, width=64),
+        noisy_clip(MOVING, height=32, width=48),
+        noisy_clip(5, seed=5, height=32, width=48),
     )
     frames = [*moving, replace(moving[-1]), *other]
     return [replace(frame, pts=40 * t) for t, frame in enumerate(frames)]
@@ -119,7 +119,7 @@ def test_so_do_fields_lanes_mosaics_large_frames_and_runs_that_are_told_the_nois
 
 
 def test_what_was_kept_of_another_clip_or_with_other_settings_is_begun_anew(tmp_path) -> None:
-    frames, said = noisy_clip(6, height=48, width=64), []
+    frames, said = noisy_clip(6, height=32, width=48), []
     run(tmp_path, frames, 2, sigma=20.0)
     run(tmp_path, frames, 3, said=said.append, sigma=25.0)
     assert "other settings" in said[0]
@@ -130,7 +130,7 @@ def test_what_was_kept_of_another_clip_or_with_other_settings_is_begun_anew(tmp_
 
 @pytest.mark.parametrize("name", ["frames", "record.json", "state"])
 def test_a_damaged_record_is_begun_anew(tmp_path, name) -> None:
-    frames = noisy_clip(4, height=48, width=64)
+    frames = noisy_clip(4, height=32, width=48)
     run(tmp_path, frames, 2, sigma=20.0)
     (path,) = (p for p in record_folder(tmp_path / "out.mkv").iterdir() if p.name.startswith(name))
     data = bytearray(path.read_bytes())
@@ -149,7 +149,7 @@ def test_a_damaged_record_is_begun_anew(tmp_path, name) -> None:
 
 
 def test_a_disk_without_room_ends_no_run(tmp_path, monkeypatch) -> None:
-    frames, said = noisy_clip(4, height=48, width=64), []
+    frames, said = noisy_clip(4, height=32, width=48), []
     monkeypatch.setattr(records, "LEAST_FREE", 1 << 62)
     assert len(run(tmp_path, frames, said=said.append, sigma=20.0)) == 4
     assert said[0].startswith("this run cannot be resumed: it would take about")
@@ -162,14 +162,14 @@ def test_frames_that_fill_the_memory_are_written_before_the_first_state(
     monkeypatch.setattr(records, "FIRST", 60.0)
     monkeypatch.setattr(records, "WAITING", 0)
     said: list[str] = []
-    run(tmp_path, noisy_clip(8, height=48, width=64), 7, said=said.append, sigma=20.0)
+    run(tmp_path, noisy_clip(8, height=32, width=48), 7, said=said.append, sigma=20.0)
     assert (record_folder(tmp_path / "out.mkv") / "frames").stat().st_size > 0
     assert not said
 
 
 def test_a_short_run_keeps_nothing(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(records, "FIRST", 60.0)
-    run(tmp_path, noisy_clip(4, height=48, width=64), 3, sigma=20.0)
+    run(tmp_path, noisy_clip(4, height=32, width=48), 3, sigma=20.0)
     assert not list(tmp_path.iterdir())
 
 
