@@ -1,14 +1,14 @@
 """What f2r makes of clean clips that a codec compressed: no noise but the codec's own errors.
 
     python benchmarks/compression.py CLIPS [--codecs x264-23 mpeg4-10 ...] [--frames 7]
-        [--size 320x192] [--rows]
+        [--size 320x192] [--still] [--rows]
 
 CLIPS is a folder of clean clips (MKV). The middle of each is encoded as 4:2:0 with B-frames and
 all that the encoder does by default, decoded and denoised with default settings. Printed for each
 codec: PSNR of luma before, sigma as f2r tells it, and how much luma, Cb and Cr gain, as the mean
-over clips and the least of any, in dB; --rows prints every clip. A clip that shows block edges
-before it is encoded has been compressed before: its own truth holds errors, so it is left out of
-`least`.
+over clips and the least of any, in dB; --rows prints every clip, --still shows the first frame of
+each throughout. A clip that shows block edges before it is encoded has been compressed before: its
+own truth holds errors, so it is left out of `least`.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.io import open_reader
+from f2rcli.io.ffmpeg.scheduling import ordinary_scheduling
 from f2rcli.noise.measurement.blocking import find_blocking
 
 Planes = list[NDArray[np.float64]]  # Y, Cb, Cr of one frame, in codes
@@ -64,6 +65,7 @@ def main() -> None:
     parser.add_argument("--codecs", nargs="+", choices=CODECS, default=list(CODECS))
     parser.add_argument("--frames", type=int, default=7)
     parser.add_argument("--size", default="320x192")
+    parser.add_argument("--still", action="store_true")
     parser.add_argument("--rows", action="store_true")
     given = parser.parse_args()
     width, height = (int(side) for side in given.size.split("x"))
@@ -71,6 +73,8 @@ def main() -> None:
         path.stem: [crop(frame, width, height) for frame in islice(decoded(path), given.frames)]
         for path in sorted(given.clips.glob("*.mkv"))
     }
+    if given.still:
+        clips = {name: clip[:1] * len(clip) for name, clip in clips.items()}
     print("| codec | PSNR | sigma | luma | Cb | Cr | least luma, Cb, Cr |")
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
@@ -136,7 +140,7 @@ def encoded(clip: list[Planes], codec: Codec, path: Path) -> list[Planes]:
     """Write a clip, and return what the decoder makes of it."""
     # Codes stay as they are: a decoder of JPEG tags them as full range, and they are not.
     pixels = "yuvj420p" if codec.encoder == "mjpeg" else "yuv420p"
-    with av.open(str(path), "w") as container:
+    with ordinary_scheduling(), av.open(str(path), "w") as container:
         options = codec.options | QUIET.get(codec.encoder, {})
         stream = container.add_stream(codec.encoder, rate=25, options=options)
         stream.height, stream.width = clip[0][0].shape
