@@ -486,8 +486,9 @@ class Lost(Steady):
     """Stands in for what stands still: a quarter of what is removed was no noise."""
 
     def lost(
-        self, index: int, removed: Real, variance: Real, shares: Any, clipped: Real | None = None
-    ) -> Real:
+        self, index: int, removed: Real, variance: Real, shares: Any,
+        clipped: Real | None = None, lasting: float = 0.0,
+    ) -> Real:  # fmt: skip
         assert shares == white_shares()
         return removed / 4
 

@@ -23,6 +23,7 @@ SIZES = {
     "static": replace(SMALL, height=80, width=112),
     "light": replace(SMALL, height=48, width=80),
     "excerpt": replace(SMALL, height=48, width=64),
+    "lattice": replace(SMALL, height=96, width=144),  # of few blocks chance tells
 }
 # Both clips run the same lines of these cases.
 ALIKE = {"clean": ["sky"], "lattice": ["sky"], "static": ["leaves"]}

@@ -38,7 +38,9 @@ def material(tmp_path: Path, clip: Footage, **changes: Any) -> TrainingContext:
 
 
 def test_noisy_footage_alone_makes_weights_that_say_what_they_are(tmp_path: Path) -> None:
-    asked = config(write_clip(tmp_path / "a.mkv"), method="blind2sound", stages={"denoise": SMALL})
+    asked = config(
+        write_clip(tmp_path / "a.mkv", size=48), method="blind2sound", stages={"denoise": SMALL}
+    )
     result = run(asked)
     made = weights.load(str(result.weights))
     assert (made.header.method, made.header.length) == ("blind2sound", 1)
@@ -133,7 +135,7 @@ def test_made_noise_that_pixels_share_is_refused(tmp_path: Path, noise: str) -> 
 def report(tmp_path: Path) -> NoiseReport:
     from f2rcli.training.run.session import gather
 
-    asked = config(write_clip(tmp_path / "b.mkv"), method="blind2sound")
+    asked = config(write_clip(tmp_path / "b.mkv", size=48), method="blind2sound")
     asked.folder.mkdir()
     found = gather(asked, torch.device("cpu"), [], lambda event: None).noise[0]
     assert found is not None
