@@ -157,8 +157,10 @@ def _variance(level: Real, left: Real | None, bound: Real | None, slack: Slack, 
     if left is not None:
         variance *= left
     if bound is not None:
-        changing = bound * np.float32(slack.change[kind])
-        np.minimum(variance, np.maximum(changing, slack.lasting[kind] * variance), out=variance)
+        changes = bound * np.float32(slack.change[kind])
+        if slack.lasting[kind]:
+            np.maximum(changes, slack.lasting[kind] * variance, out=changes)
+        np.minimum(variance, changes, out=variance)
     return variance
 
 

@@ -78,7 +78,9 @@ class Steady:
             hidden = np.zeros_like(hidden)
         if clipped is not None:  # its law is not known well enough to find what is weaker
             hidden = hidden * (1 - clipped)
-        of_mean = variance * (lasting + (1 - np.float32(lasting)) / age)
+        of_mean = variance / age
+        if lasting:
+            of_mean += lasting * (variance - of_mean)
         lost = mean - held(mean, of_mean, shares, hidden, clipped)
         lost *= np.minimum((age - 1) / (SURE - 1), 1)
         return lost
