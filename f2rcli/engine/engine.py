@@ -246,7 +246,8 @@ class Engine:
             if model is None or noise is None:
                 groups = there.free_changes(source, change)
             else:
-                groups = there.changes(source, picture, change, model, beside, most, self.slack)
+                slack = beside.slack or self.slack
+                groups = there.changes(source, picture, change, model, beside, most, slack)
             return there.changed(source, groups, self.settings)
         beside = replace(beside, flows=tuple(map(_on_processor, beside.flows)))
         rest = partial(corrected, frame=source, noise=noise, beside=beside)

@@ -29,8 +29,7 @@ class ResponseProbe(NamedTuple):
     def new(self) -> Shrinkage | None:
         """Empty shares for a stream that begins; None where there is nothing to learn."""
         # A codec makes noise look weaker than what is left of it: shares of that mean nothing.
-        measured = self.engine.resident is None and self.engine.slack is STRICT
-        fits = measured and isinstance(self.method, Following)
+        fits = self.engine.slack is STRICT and isinstance(self.method, Following)
         contract = self.engine.settings.contract and self.noise.planes is not None
         asks = fits and contract and self.noise.weak and self.noise.still < STILL
         return Shrinkage(self.noise.texture) if asks else None

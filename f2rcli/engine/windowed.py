@@ -22,6 +22,7 @@ from f2rcli.frames import Frame, same_samples
 from f2rcli.methods.base import Following, LazyFlow, Method, Prepared, Restored
 from f2rcli.models.flow import Flow
 from f2rcli.models.large.codes import plain
+from f2rcli.noise.measurement.bound import Bound
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise
 from f2rcli.window import Window
@@ -47,6 +48,7 @@ class Started(NamedTuple):
     motions: tuple[LazyFlow | None, ...]  # into the frames right beside the centre
     past: Past
     restored: Callable[[], Restored]  # waits
+    bounds: Callable[[], tuple[Bound, ...]] | None  # the host's own look, beside a device; waits
 
 
 class Restorer(NamedTuple):
@@ -95,7 +97,12 @@ class Restorer(NamedTuple):
             restored = partial(method.restore, view, model)
         near = (*view.before[-1:], *view.after[:1])
         motions = tuple(method.motion(view.centre, frame) for frame in near)
-        return Started(window, view, motions, past, restored)
+        bounds = None
+        if self.engine.resident is not None and self._looks(window, past):
+            assert self.noise.planes is not None  # there is something to hold
+            pair = window.centre.copies[0], _near(window)[-1].copies[0]
+            bounds = self.worker.beside(partial(ceiling, *pair, None, self.noise.planes))
+        return Started(window, view, motions, past, restored, bounds)
 
     def finish(self, started: Started, missed: int = 0, *, watched: bool = False) -> list[Frame]:
         """A window's centre, and its copies; missed: how often the whole run has measured the noise
@@ -104,9 +111,9 @@ class Restorer(NamedTuple):
         window, view, noise = started.window, started.view, self.noise
         prepared, copies = window.centre.prepared, window.centre.copies
         restored = started.restored()
-        near = (*window.before[-1:], *window.after[:1])
+        near = _near(window)
         flows = tuple(None if motion is None else motion() for motion in started.motions)
-        planes = self._by_now(started, near, flows)
+        planes = self._by_now(started, flows)
         if not watched:  # after networks have run: what it leaves for the contract takes memory
             self.engine.watch(started.past.steady, copies[0], planes)
         noise.refresh(self.method, view, _shown(window), missed)
@@ -129,21 +136,25 @@ class Restorer(NamedTuple):
         done = self.engine.to_frame(copies[0], picture, change, beside)
         return [done, *(replace(copy, planes=done.planes) for copy in copies[1:])]
 
-    def _by_now(
-        self,
-        started: Started,
-        near: Sequence[PreparedPicture],
-        flows: Sequence[Flow | Tensor | None],
-    ) -> PlaneNoise | None:
+    def _by_now(self, started: Started, flows: Sequence[Flow | Tensor | None]) -> PlaneNoise | None:
         """The noise of a centre's planes, no more than frames beside it allow now and then."""
-        noise, past, centre = self.noise, started.past, started.window.centre
+        noise, past, window = self.noise, started.past, started.window
         if noise.planes is None or noise.declared or noise.sensor:
             return noise.planes
-        due = not past.bounds or centre.prepared.index % LOOK_EVERY == 0
-        if due and not noise.compressed and near and isinstance(flows[-1], np.ndarray):
-            pair = centre.copies[0], near[-1].copies[0]
-            past.bounds = ceiling(*pair, flows[-1], noise.planes)
-        return self._held(centre.copies[0], past)
+        centre = window.centre.copies[0]
+        if started.bounds is not None:
+            past.bounds = started.bounds()
+        elif self._looks(window, past) and isinstance(flows[-1], np.ndarray):
+            other = _near(window)[-1].copies[0]
+            past.bounds = ceiling(centre, other, flows[-1], noise.planes)
+        return self._held(centre, past)
+
+    def _looks(self, window: Window[PreparedPicture], past: Past) -> bool:
+        """Whether frames beside a centre are asked for what its noise is at most."""
+        noise = self.noise
+        known = noise.planes is None or noise.declared or noise.sensor or noise.compressed
+        due = not past.bounds or window.centre.prepared.index % LOOK_EVERY == 0
+        return due and not known and bool(window.before or window.after)
 
     def _held(self, frame: Frame, past: Past) -> PlaneNoise | None:
         """The noise of a frame's planes, no more than was seen lately."""
@@ -178,6 +189,11 @@ class Restorer(NamedTuple):
         held = self.engine.marks is not None and self.engine.marks.wanted
         probed = self.probe.due(view, shrinkage)
         return 0 if held or probed or self.noise.due(view) else self.worker.ahead
+
+
+def _near(window: Window[PreparedPicture]) -> tuple[PreparedPicture, ...]:
+    """The pictures right beside the centre."""
+    return (*window.before[-1:], *window.after[:1])
 
 
 def wanted(copies: list[Frame]) -> list[Frame]:

@@ -30,6 +30,10 @@ class Worker:
         """Start a piece of work; what is returned gives its result once, or raises its error."""
         return work
 
+    def beside(self, work: Callable[[], T]) -> Callable[[], T]:
+        """The same of the host's own work, beside a device's where there is one."""
+        return work
+
     def done(self, pieces: Iterable[Callable[[], T]]) -> Iterator[T]:
         """Results of the host's own pieces of work, one after the other."""
         return (piece() for piece in pieces)
@@ -41,6 +45,10 @@ class AtOnce(Worker):
     def __init__(self, beside: ThreadPoolExecutor | None = None) -> None:
         """beside: a thread for what the host does by itself, a frame ahead of the device."""
         self._beside = beside
+
+    def beside(self, work: Callable[[], T]) -> Callable[[], T]:
+        """See Worker."""
+        return work if self._beside is None else self._beside.submit(work).result
 
     def done(self, pieces: Iterable[Callable[[], T]]) -> Iterator[T]:
         """See Worker."""

@@ -93,10 +93,14 @@ def renumbered(frames: list[Frame]) -> list[Frame]:
     return [replace(frame, pts=40 * t) for t, frame in enumerate(frames)]
 
 
-def test_a_clean_shot_after_a_noisy_one_stays_as_it_is() -> None:
+@pytest.mark.parametrize("there", [False, True], ids=["processor", "device"])
+def test_a_clean_shot_after_a_noisy_one_stays_as_it_is(there: bool) -> None:
     loud = sliding(8, 1) + np.random.default_rng(2).normal(0, 15 / 255, (8, 3, HEIGHT, WIDTH))
     frames = renumbered([*to_frames(loud, GRAY8), *to_frames(sliding(8, 3), GRAY8)])
-    done = list(denoise_stream(frames, info_of(frames), engine_for(frames)))
+    engine = engine_for(frames)
+    if there:
+        engine.stay_on_device()
+    done = list(denoise_stream(frames, info_of(frames), engine))
     off = [
         float(np.std(one.planes[0].astype(float) - other.planes[0]))
         for one, other in zip(done, frames, strict=True)

@@ -140,10 +140,13 @@ def test_letters_over_noise_are_left_alone_sample_by_sample() -> None:
     assert bound[12, 10] > 0  # windows are too wide for it
 
 
-def test_a_clean_half_stays_and_the_noisy_one_is_denoised() -> None:
+@pytest.mark.parametrize("there", [False, True], ids=["processor", "device"])
+def test_a_clean_half_stays_and_the_noisy_one_is_denoised(there: bool) -> None:
     sigma, clean = uneven(12, 0), np.rint(255 * sliding(PREROLL + 1, 1)[:, 0])
     frames = frames_of(sigma, PREROLL + 1)
     engine = engine_for(frames)
+    if there:
+        engine.stay_on_device()
     done = list(denoise_stream(frames, info_of(frames), engine))
     off = [one.planes[0] - truth for one, truth in zip(done, clean, strict=True)]
     quiet, loud = (float(np.sqrt(np.mean([np.square(o[m]).mean() for o in off])))

@@ -169,8 +169,11 @@ def test_only_faint_noise_of_files_that_no_codec_smoothed_is_asked_about(
     sigma: float, coded: bool, asked: bool
 ) -> None:
     frames = noisy_clip(2, height=24, width=32)
-    engine = engine_for(frames, sigma=sigma)
-    if coded:
-        engine.slack = CODED
-    noise = NoiseTracker(engine, frames[0].layout)
-    assert (ResponseProbe(engine.new_method(), engine, noise).new() is not None) == asked
+    for there in (False, True):
+        engine = engine_for(frames, sigma=sigma)
+        if there:
+            engine.stay_on_device()
+        if coded:
+            engine.slack = CODED
+        noise = NoiseTracker(engine, frames[0].layout)
+        assert (ResponseProbe(engine.new_method(), engine, noise).new() is not None) == asked

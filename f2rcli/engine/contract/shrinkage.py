@@ -72,7 +72,7 @@ class Shrinkage:
         """
         if index not in self._shares:
             return removed
-        table = np.interp(np.linspace(0, MIDDLES[-1], STEPS), MIDDLES, self._shares[index])
+        table = self.table(index)
         if not index:
             table *= self._certain(float(variance.mean()))
         table = np.interp(table, (0, NEARLY, WHOLE), (0, NEARLY, 1))
@@ -83,6 +83,13 @@ class Shrinkage:
         share = box(share, WINDOW)
         share *= removed
         return share
+
+    def table(self, index: int) -> Floats:
+        """The share (STEPS,) of a plane's removed signal by the power that is removed around, if
+        all of the measured variance is noise; all of it where nobody has learnt it."""
+        if index not in self._shares:
+            return np.ones(STEPS)
+        return np.interp(np.linspace(0, MIDDLES[-1], STEPS), MIDDLES, self._shares[index])
 
     def _certain(self, variance: float) -> float:
         """The share of the measured variance that is no texture."""

@@ -1,7 +1,6 @@
 """`contract/residual.py` as tensors: what of a change may be made to a frame's planes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -9,67 +8,21 @@ import torch
 from torch import Tensor
 
 from f2rcli.engine.contract.chroma import LEAST_LEVEL
-from f2rcli.engine.contract.limits import LEAST
-from f2rcli.engine.contract.residual import CLIPPED_CHANGE, UNCLIPPED, Slack
+from f2rcli.engine.contract.residual import UNCLIPPED
 from f2rcli.engine.contract.returned import map_shape
-from f2rcli.engine.contract.shift import (
-    SHIFT_SIDE,
-    halved,
-    looked_up,
-    moved,
-    reaching,
-    shift_scatter,
-)
-from f2rcli.engine.gpu.colour import Groups, decoded, plane_changes, split
+from f2rcli.engine.contract.shift import halved, looked_up, reaching
+from f2rcli.engine.gpu.clipping import cut_off, part_removed
+from f2rcli.engine.gpu.colour import Groups, decoded, plane_changes
 from f2rcli.engine.gpu.filters import box, joint_bilateral, resized
-from f2rcli.engine.gpu.limits import changing, held
+from f2rcli.engine.gpu.limits import changing, held, unchanged
 from f2rcli.engine.gpu.outliers import noise_share
+from f2rcli.engine.gpu.shrinkage import shrunk
 from f2rcli.engine.gpu.steady import DeviceSteady, added, averaged, enough
 from f2rcli.engine.gpu.steady import lost as missed
 from f2rcli.engine.gpu.tally import Tally, energies
-from f2rcli.frames import Family, PlaneLayout
+from f2rcli.engine.gpu.terms import Law, Terms
 from f2rcli.models.constants import kept as constants
 from f2rcli.models.recorded.graphs import Graphs
-from f2rcli.noise.bands import Shares
-from f2rcli.noise.model import NoiseModel
-from f2rcli.noise.planes import PlaneNoise
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """The contract's terms besides the picture; see `contract.residual.under_contract`."""
-
-    layout: PlaneLayout
-    noise: PlaneNoise
-    model: NoiseModel
-    allowance: tuple[float, ...]
-    slack: Slack
-
-    @property
-    def yuv(self) -> bool:
-        return self.layout.family is Family.YUV
-
-    def planes(self, kind: int) -> range:
-        """The planes of the file that a group holds."""
-        if not self.yuv:
-            return range(len(self.noise.models))
-        return range(1, 3) if kind else range(1)
-
-    def shares(self, kind: int) -> tuple[Shares, ...]:
-        """Of every plane of a group, see `PlaneNoise`."""
-        return tuple(self.noise.shares[plane] for plane in self.planes(kind))
-
-    def level(self, kind: int, bright: Tensor) -> Tensor:
-        """The noise's standard deviation in a group, (P, H, W), where its planes, or luma (1, H, W)
-        for chroma, are as bright as this."""
-        planes = self.planes(kind)
-        parts = bright.chunk(len(planes)) if len(bright) > 1 else [bright] * len(planes)
-        return torch.cat(
-            [self.noise.models[i].level(p[None])[0] for i, p in zip(planes, parts, strict=True)]
-        )
-
-    def allowed(self, kind: int) -> float:
-        return self.allowance[min(self.planes(kind)[0], len(self.allowance) - 1)]
 
 
 class Near(NamedTuple):
@@ -104,16 +57,23 @@ def under_contract(
     picture: Tensor,
     change: Tensor,
     terms: Terms,
+    law: Law,
     near: Sequence[Near],
     steady: DeviceSteady | None,
+    learnt: Groups,
     tally: Tally,
     graphs: Graphs,
 ) -> Groups:
     """The part of a method's change (1, C, H, W) that may be made to groups of planes, by their
-    codes. In three parts, between which two things are asked for."""
+    codes. In three parts, between which two things are asked for.
+
+    learnt: per group, tables of the shares of noise in what is removed; empty: all of it.
+    """
+    still = steady.counts if steady is not None and learnt else []
     removed = graphs(
-        ("removed", terms), partial(_removed, terms), codes, picture, change, list(near)
-    )
+        ("removed", terms), partial(_removed, terms),
+        codes, picture, change, law, list(near), learnt, still,
+    )  # fmt: skip
     clipped = bool(removed.reaches and removed.reaches[0])
     past = None
     if steady is not None:
@@ -121,7 +81,8 @@ def under_contract(
     known = past is None, *map(bool, past or ())
     bounds = graphs(
         ("bounded", terms, clipped, known),
-        partial(_bounded, terms, clipped=clipped), removed, *(() if past is None else (past,)),
+        partial(_bounded, terms, clipped=clipped), removed, law,
+        *(() if past is None else (past,)),
     )  # fmt: skip
     lost = (False,) * len(bounds)
     if steady is not None:
@@ -138,21 +99,27 @@ def under_contract(
 
 
 def _removed(
-    terms: Terms, codes: Groups, picture: Tensor, change: Tensor, near: Sequence[Near]
+    terms: Terms,
+    codes: Groups,
+    picture: Tensor,
+    change: Tensor,
+    law: Law,
+    near: Sequence[Near],
+    learnt: Groups,
+    still: Groups,
 ) -> _Removed:
     centre = decoded(codes, terms.layout)
     shapes = [tuple(group.shape[-2:]) for group in centre]
     removed = [-one for one in plane_changes(change, shapes, terms.layout)]
-    quiet = _quiet(centre, [(decoded(one.codes, terms.layout), one.flow) for one in near])
-    light = centre[0] - removed[0]
-    levels = [
-        terms.level(kind, resized(light, group.shape[-2:]) if kind else light)
-        for kind, group in enumerate(centre)
-    ]
+    if learnt:
+        removed = _shrunk(removed, _levels(centre, removed, law), terms, learnt, still)
+    quiet = _quiet(centre, [(decoded(one.codes, terms.layout), one.flow) for one in near], terms)
+    levels = _levels(centre, removed, law)
     restored: tuple[Tensor, ...] = ()
     reaches: tuple[Tensor, ...] = ()
-    if terms.noise.clipped and not terms.layout.counts_light:
+    if terms.clipped and not terms.layout.counts_light:
         restored = (halved(picture + change),)
+        assert terms.model is not None  # there is a picture
         seen = looked_up(restored[0], terms.model, terms.slack.clipped)
         reaches = (torch.stack(list(reaching(seen))).any(),)
     if terms.yuv:
@@ -160,14 +127,37 @@ def _removed(
     return _Removed(removed, levels, quiet, restored, reaches)
 
 
+def _levels(centre: Groups, removed: Groups, law: Law) -> Groups:
+    """The noise's standard deviation where this is removed."""
+    light = centre[0] - removed[0]
+    return [
+        law.level(kind, resized(light, group.shape[-2:]) if kind else light)
+        for kind, group in enumerate(centre)
+    ]
+
+
+def _shrunk(removed: Groups, levels: Groups, terms: Terms, learnt: Groups, still: Groups) -> Groups:
+    out = []
+    for kind, taken in enumerate(removed):
+        places = still[kind] if still and still[kind].shape == taken.shape else None
+        texture = None if kind else terms.texture
+        out.append(shrunk(taken, levels[kind].square(), learnt[kind], texture, places))
+    return out
+
+
 def _bounded(
     terms: Terms,
     removed: _Removed,
+    law: Law,
     past: Sequence[Sequence[Tensor]] | None = None,
     *,
     clipped: bool,
 ) -> list[_Bounded]:
-    shifts, factor = _clipped(removed, terms) if clipped else (None, None)
+    shifts, factor = (
+        cut_off(removed.restored[0], removed.taken, removed.quiet, terms, law)
+        if clipped
+        else (None, None)
+    )
     out = []
     for kind, taken in enumerate(removed.taken):
         variance = removed.levels[kind].square() * terms.slack.noise[kind]
@@ -177,11 +167,14 @@ def _bounded(
             variance *= left
             cut = (((UNCLIPPED[1] - left) / (UNCLIPPED[1] - UNCLIPPED[0])).clamp_(0, 1),)
         if removed.quiet:
-            variance = torch.minimum(variance, removed.quiet[kind] * terms.slack.change[kind])
+            changes, lasting = removed.quiet[kind] * terms.slack.change[kind], terms.slack.lasting
+            if lasting[kind]:
+                changes = torch.maximum(changes, lasting[kind] * variance)
+            variance = torch.minimum(variance, changes)
         variance *= terms.allowed(kind) ** 2
         shift: tuple[Tensor, ...] = ()
         if shifts is not None:
-            shift = (_part_removed(taken, shifts[kind], variance, terms.shares(kind)),)
+            shift = (part_removed(taken, shifts[kind], variance, terms.of_group(kind)),)
         mean: tuple[Tensor, ...] = ()
         if past is not None:
             mean = averaged(taken - shift[0] if shift else taken, past[kind])
@@ -201,11 +194,14 @@ def _kept(
     out = []
     fine = removed[0].shape[-2:]
     for kind, (taken, bound) in enumerate(zip(removed, bounds, strict=True)):
-        shares, (cut,) = terms.shares(kind), bound.cut or (None,)
+        shares, (cut,) = terms.of_group(kind), bound.cut or (None,)
         free = taken - bound.shift[0] if bound.shift else taken
         if lost[kind]:
-            lasting = bound.variance / terms.slack.chance
-            free = free - missed(bound.mean, lasting, shares, cut, fine=taken.shape[-2:] == fine)
+            of_frame = bound.variance / terms.slack.chance
+            free = free - missed(
+                bound.mean, of_frame, shares, cut,
+                fine=taken.shape[-2:] == fine, lasting=terms.slack.lasting[kind],
+            )  # fmt: skip
         stays = held(free, bound.variance, shares, clipped=cut)
         if not kind:
             stays *= noise_share(free, bound.variance, cut)
@@ -215,28 +211,35 @@ def _kept(
     return out
 
 
-def watched(steady: DeviceSteady, codes: Groups, terms: Terms, graphs: Graphs) -> None:
+def watched(steady: DeviceSteady, codes: Groups, terms: Terms, law: Law, graphs: Graphs) -> None:
     """Let what stands still learn of the next frame; see `contract.residual.watched`."""
     same = [group.shape for group in codes] == [mean.shape for mean in steady.means]
     known = (steady.means, steady.counts) if same else ([], [])
-    means, counts = graphs(("watched", terms), partial(_watched, terms), codes, *known)
+    means, counts = graphs(("watched", terms), partial(_watched, terms), codes, law, *known)
     steady.means, steady.counts = list(means), list(counts)
 
 
-def _watched(terms: Terms, codes: Groups, means: Groups, counts: Groups) -> tuple[Groups, Groups]:
+def _watched(
+    terms: Terms, codes: Groups, law: Law, means: Groups, counts: Groups
+) -> tuple[Groups, Groups]:
     groups = decoded(codes, terms.layout)
     light = box(groups[0], 5)
     variances = [
-        terms.level(kind, resized(light, group.shape[-2:])).square_()
+        law.level(kind, resized(light, group.shape[-2:])).square_()
         for kind, group in enumerate(groups)
     ]
     return added(
-        groups, variances, [terms.shares(kind) for kind in range(len(groups))], means, counts
+        groups, variances, [terms.of_group(kind) for kind in range(len(groups))], means, counts
     )
 
 
-def _quiet(centre: Groups, near: Sequence[tuple[Groups, tuple[Tensor, ...]]]) -> Groups:
-    """near: groups of the frames beside, and the flow into each where known."""
+def _quiet(
+    centre: Groups, near: Sequence[tuple[Groups, tuple[Tensor, ...]]], terms: Terms
+) -> Groups:
+    """What changes around every sample, see `contract.residual._quiet`.
+
+    near: groups of the frames beside, and the flow into each where known.
+    """
     if not near:
         return []
     found = []
@@ -245,7 +248,15 @@ def _quiet(centre: Groups, near: Sequence[tuple[Groups, tuple[Tensor, ...]]]) ->
         size = group.shape[-2:]
         if size not in moves:
             moves[size] = [_fetched(flow[0], size) if flow else None for _, flow in near]
-        found.append(changing(group, [groups[kind] for groups, _ in near], moves[size]))
+        others = [groups[kind] for groups, _ in near]
+        bound = changing(group, others, moves[size])
+        if any(varied := [terms.varied[plane] for plane in terms.planes(kind)]):
+            same = unchanged(group, others, moves[size])
+            if terms.clipped and not kind:  # what was cut off is the same there
+                same &= (group > 0) & (group < 1)
+            found.append(bound * ~(same & constants(tuple(varied), same).view(-1, 1, 1)))
+        else:
+            found.append(bound)
     return found
 
 
@@ -269,31 +280,3 @@ def _calmed(centre: Groups, removed: Groups, levels: Groups, terms: Terms) -> Gr
     calm = joint_bilateral(guide, chroma, level.clamp_min(LEAST_LEVEL))
     calm = torch.where(level < LEAST_LEVEL, chroma, calm)
     return [centre[0] - luma, centre[1] - calm]
-
-
-def _clipped(removed: _Removed, terms: Terms) -> tuple[Groups, Tensor]:
-    """The shift of every plane's mean by clipping, and the variance it left (1, H, W)."""
-    (restored,) = removed.restored
-    shift, factor = moved(looked_up(restored, terms.model, terms.slack.clipped))
-    size = removed.taken[0].shape[-2:]
-    left = resized(factor[0].mean(0, keepdim=True), size)
-    shifts = [
-        resized(group, full.shape[-2:])
-        for group, full in zip(split(shift, terms.layout), removed.taken, strict=True)
-    ]
-    if removed.quiet:  # where less changes than the law says, less was cut off
-        law = terms.level(0, resized(restored[0].mean(0, keepdim=True), size))[:1]
-        seen = removed.quiet[0][:1] * CLIPPED_CHANGE / (law.square() * left).clamp_min_(LEAST)
-        share = seen.clamp_max_(1).sqrt_()
-        shifts = [group * resized(share, group.shape[-2:]) for group in shifts]
-    return shifts, left
-
-
-def _part_removed(
-    taken: Tensor, shift: Tensor, variance: Tensor, shares: Sequence[Shares]
-) -> Tensor:
-    """The part of clipping's shift that was removed; see `contract.shift.part_removed`."""
-    room = constants(tuple(shift_scatter(one) for one in shares), taken).view(-1, 1, 1)
-    mean = box(taken, SHIFT_SIDE)
-    mean += box(variance.sqrt(), SHIFT_SIDE).mul_(room).copysign_(shift)
-    return torch.minimum(torch.maximum(mean, shift.clamp_max(0)), shift.clamp_min(0))

@@ -6,16 +6,19 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from math import prod
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from f2rcli.engine.contract.residual import Beside, Slack
+from f2rcli.engine.contract.shrinkage import Shrinkage
 from f2rcli.engine.gpu import colour
 from f2rcli.engine.gpu.colour import Groups
-from f2rcli.engine.gpu.contract import Near, Terms, under_contract, watched
+from f2rcli.engine.gpu.contract import Near, under_contract, watched
 from f2rcli.engine.gpu.copies import Transfers, travels
 from f2rcli.engine.gpu.steady import DeviceSteady
 from f2rcli.engine.gpu.tally import Tally
+from f2rcli.engine.gpu.terms import Law, Laws, Terms, varied
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.strength import luma_and_chroma, scaled
 from f2rcli.frames import Family, Frame, PlaneLayout
@@ -44,6 +47,8 @@ class Resident:
 
     def __post_init__(self) -> None:
         self._copies = Transfers(self.device)
+        self._laws = Laws(self._copies)
+        self._tables: tuple[Shrinkage, int, Groups] | None = None
         self._there: OrderedDict[int, tuple[Frame, Groups]] = OrderedDict()
 
     def picture(self, frame: Frame) -> Tensor:
@@ -55,9 +60,8 @@ class Resident:
 
     def watch(self, steady: DeviceSteady, frame: Frame, noise: PlaneNoise) -> None:
         """See `contract.residual.watched`."""
-        model = noise.models[0]
-        terms = Terms(frame.layout, noise, model, (1.0,), Slack())
-        watched(steady, self._codes(frame), terms, self.graphs)
+        codes, terms = self._codes(frame), Terms.of(frame.layout, noise)
+        watched(steady, codes, terms, self._law(noise, terms, codes), self.graphs)
 
     def changes(
         self,
@@ -71,15 +75,42 @@ class Resident:
     ) -> Groups:
         """The part of a change (1, C, H, W) that the contract allows; see `contract.residual`."""
         assert beside.noise is not None  # there is a model
-        terms = Terms(frame.layout, beside.noise, model, allowance, slack)
+        noise, known = beside.noise, beside.shrinkage
+        terms = Terms(
+            frame.layout, noise.shares, noise.clipped, allowance, slack, model,
+            varied(noise, frame.layout, slack), 0.0 if known is None else known.texture,
+        )  # fmt: skip
         near = [
             Near(self._codes(one), (flow,) if isinstance(flow, Tensor) else ())
             for one, flow in zip(beside.frames, beside.flows, strict=True)
         ]
         steady = beside.steady if isinstance(beside.steady, DeviceSteady) else None
+        codes = self._codes(frame)
+        learnt = [] if known is None else self._learnt(known, terms, len(codes))
+        law = self._law(noise, terms, codes)
         return under_contract(
-            self._codes(frame), picture, change, terms, near, steady, self.tally, self.graphs
+            codes, picture, change, terms, law, near, steady, learnt, self.tally, self.graphs
         )
+
+    def _law(self, noise: PlaneNoise, terms: Terms, codes: Groups) -> Law:
+        return self._laws.of(noise, terms, tuple(tuple(one.shape[-2:]) for one in codes))
+
+    def _learnt(self, shrinkage: Shrinkage, terms: Terms, groups: int) -> Groups:
+        """Tables of the shares of noise in what is removed, copied when they are learnt anew."""
+        if not shrinkage.looks:
+            return []
+        if (
+            self._tables is None
+            or self._tables[0] is not shrinkage
+            or self._tables[1] != shrinkage.looks
+        ):
+            tables = [
+                shrinkage.table(plane).astype(np.float32) for plane in range(len(terms.shares))
+            ]
+            sent = self._copies.up(tables).view(len(tables), -1)
+            parts = sent.split_with_sizes([len(terms.planes(kind)) for kind in range(groups)])
+            self._tables = shrinkage, shrinkage.looks, list(parts)
+        return self._tables[2]
 
     def free_changes(self, frame: Frame, change: Tensor) -> Groups:
         """A change (1, C, H, W) in its groups, without a contract."""

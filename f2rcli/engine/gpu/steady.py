@@ -87,14 +87,18 @@ def lost(
     clipped: Tensor | None,
     *,
     fine: bool,
+    lasting: float = 0.0,
 ) -> Tensor:
     """The part of a mean of what was taken out, as `averaged`, that is not noise but lost. fine:
-    whether the group is as fine as luma: small fields of colour are wider."""
+    whether the group is as fine as luma: small fields of colour are wider; lasting: see
+    `Steady.lost`."""
     mean, age = past
     hidden = age * age / (age * age + HIDDEN**2) if fine else torch.zeros_like(age)
     if clipped is not None:
         hidden = hidden * (1 - clipped)
     allowed = variance / age
+    if lasting:
+        allowed += lasting * (variance - allowed)
     found = mean - held(mean, allowed, shares, hidden, clipped)
     return found * ((age - 1) / (SURE - 1)).clamp_(0, 1) * enough(age)
 

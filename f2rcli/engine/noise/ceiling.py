@@ -22,13 +22,14 @@ ROOM = 1.25  # times its ceiling that a law may be: two frames tell it less well
 CODED_ROOM = 1.5  # the same where a codec leaves each frame another part of its noise
 
 
-def ceiling(frame: Frame, other: Frame, flow: Flow, noise: PlaneNoise) -> tuple[Bound, ...]:
+def ceiling(frame: Frame, other: Frame, flow: Flow | None, noise: PlaneNoise) -> tuple[Bound, ...]:
     """The bounds of every plane's noise, from a frame and one of the same shot beside it.
 
-    flow (H, W, 2): from the one into the other.
+    flow (H, W, 2): from the one into the other; None: it is found here.
     """
     pair = Pair(picture_of(frame), picture_of(other))
-    pair.flow = flow  # known: not estimated again
+    if flow is not None:  # not estimated again
+        pair.flow = flow
     chroma = pair.before.chroma
     clipped = [noise.clipped and not (chroma and index) for index in range(len(noise.models))]
     bounds = bounds_of([pair], clipped)

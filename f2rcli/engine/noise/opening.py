@@ -129,9 +129,9 @@ def measured_alone(frames: Sequence[Frame], engine: Engine) -> Opening:
 
 def _of_louder_part(found: Opening, frames: Sequence[Frame], engine: Engine) -> Opening:
     """What was found, or what a part of the picture holds that is much louder than that. Files that
-    a codec wrote hold uneven noise anyway; on a GPU the contract knows no places."""
+    a codec wrote hold uneven noise anyway."""
     layout = frames[0].layout
-    if layout.counts_light or engine.slack is not STRICT or engine.resident is not None:
+    if layout.counts_light or engine.slack is not STRICT:
         return found
     pairs = pairs_of([picture_of(frame) for frame in frames[:PREROLL]])
     part = louder_part(pairs[len(pairs) // 2], found.planes.models[0]) if pairs else None
