@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from f2rcli.engine.contract.residual import COMPRESSED, STRICT, Beside
 from f2rcli.engine.contract.shrinkage import Shrinkage
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine
-from f2rcli.engine.noise.ceiling import LOOK_EVERY, below, ceiling
+from f2rcli.engine.noise.ceiling import LOOK_BESIDE, LOOK_EVERY, below, ceiling
 from f2rcli.engine.noise.tracking import REFRESH_EVERY, NoiseTracker
 from f2rcli.engine.probing import ResponseProbe
 from f2rcli.engine.resuming.marks import Mark
@@ -22,7 +23,6 @@ from f2rcli.frames import Frame, same_samples
 from f2rcli.methods.base import Following, LazyFlow, Method, Prepared, Restored
 from f2rcli.models.flow import Flow
 from f2rcli.models.large.codes import plain
-from f2rcli.noise.measurement.bound import Bound
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise
 from f2rcli.window import Window
@@ -48,7 +48,6 @@ class Started(NamedTuple):
     motions: tuple[LazyFlow | None, ...]  # into the frames right beside the centre
     past: Past
     restored: Callable[[], Restored]  # waits
-    bounds: Callable[[], tuple[Bound, ...]] | None  # the host's own look, beside a device; waits
 
 
 class Restorer(NamedTuple):
@@ -97,12 +96,9 @@ class Restorer(NamedTuple):
             restored = partial(method.restore, view, model)
         near = (*view.before[-1:], *view.after[:1])
         motions = tuple(method.motion(view.centre, frame) for frame in near)
-        bounds = None
-        if self.engine.resident is not None and self._looks(window, past):
-            assert self.noise.planes is not None  # there is something to hold
-            pair = window.centre.copies[0], _near(window)[-1].copies[0]
-            bounds = self.worker.beside(partial(ceiling, *pair, None, self.noise.planes))
-        return Started(window, view, motions, past, restored, bounds)
+        if self.engine.resident is not None:
+            self._look(window, past)
+        return Started(window, view, motions, past, restored)
 
     def finish(self, started: Started, missed: int = 0, *, watched: bool = False) -> list[Frame]:
         """A window's centre, and its copies; missed: how often the whole run has measured the noise
@@ -142,19 +138,35 @@ class Restorer(NamedTuple):
         if noise.planes is None or noise.declared or noise.sensor:
             return noise.planes
         centre = window.centre.copies[0]
-        if started.bounds is not None:
-            past.bounds = started.bounds()
-        elif self._looks(window, past) and isinstance(flows[-1], np.ndarray):
+        if (look := past.looks.pop(window.centre.prepared.index, None)) is not None:
+            past.bounds = look()
+        elif (
+            self._due(window.centre, past, LOOK_EVERY)
+            and flows
+            and isinstance(flows[-1], np.ndarray)
+        ):
             other = _near(window)[-1].copies[0]
             past.bounds = ceiling(centre, other, flows[-1], noise.planes)
         return self._held(centre, past)
 
-    def _looks(self, window: Window[PreparedPicture], past: Past) -> bool:
-        """Whether frames beside a centre are asked for what its noise is at most."""
+    def _due(self, picture: PreparedPicture, past: Past, every: int) -> bool:
+        """Whether frames beside a picture are asked for what its noise is at most."""
         noise = self.noise
         known = noise.planes is None or noise.declared or noise.sensor or noise.compressed
-        due = not past.bounds or window.centre.prepared.index % LOOK_EVERY == 0
-        return due and not known and bool(window.before or window.after)
+        return not known and (not past.bounds or picture.prepared.index % every == 0)
+
+    def _look(self, window: Window[PreparedPicture], past: Past) -> None:
+        """Have the host look at pictures in a window beside the device, so that most looks are done
+        once their picture is the centre. Which pictures depends on nothing but their index."""
+        pairs = list(pairwise((window.centre, *window.after)))
+        pairs = pairs or [(window.centre, one) for one in window.before[-1:]]
+        for one, other in pairs[:1] if not past.bounds else pairs:
+            index = one.prepared.index
+            if index not in past.looks and self._due(one, past, LOOK_BESIDE):
+                assert self.noise.planes is not None  # there is something to hold
+                pair = one.copies[0], other.copies[0]
+                look = partial(ceiling, *pair, None, self.noise.planes)
+                past.looks[index] = self.worker.beside(look)
 
     def _held(self, frame: Frame, past: Past) -> PlaneNoise | None:
         """The noise of a frame's planes, no more than was seen lately."""

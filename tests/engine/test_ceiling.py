@@ -1,19 +1,21 @@
 """The law of a stream's opening may not last: where there is less noise by now, less goes."""
 
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-from f2rcli.engine.noise.ceiling import CODED_ROOM, ROOM, below, ceiling
+from f2rcli.engine import windowed
+from f2rcli.engine.noise.ceiling import CODED_ROOM, LOOK_BESIDE, ROOM, below, ceiling
 from f2rcli.engine.stream import denoise_stream
 from f2rcli.frames import Frame
 from f2rcli.noise.bands import white_shares
 from f2rcli.noise.measurement.bound import Bound
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise
-from tests.engine.conftest import GRAY8, engine_for, info_of, to_frames
+from tests.engine.conftest import GRAY8, engine_for, info_of, noisy_clip, to_frames
 from tests.engine.test_noise_measurement import smooth_clip
 
 HEIGHT, WIDTH = 96, 128
@@ -107,3 +109,35 @@ def test_a_clean_shot_after_a_noisy_one_stays_as_it_is(there: bool) -> None:
     ]
     assert min(off[:8]) > 8
     assert max(off[8:]) < 0.5  # 3.5 by the law of the first shot
+
+
+def test_beside_a_device_the_host_begins_to_look_before_a_picture_is_the_centre(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And once at each picture that is due, whatever a window holds."""
+    order: list[tuple[str, int]] = []
+    start = windowed.Restorer.start
+
+    def noted(self: windowed.Restorer, window: Any, past: Any) -> windowed.Started:
+        begun = start(self, window, past)
+        order.append(("centre", window.centre.prepared.index))
+        return begun
+
+    def looked(frame: Frame, *others: Any) -> tuple[Bound, ...]:
+        order.append(("look", (frame.pts or 0) // 40))
+        return (bounded(12),)
+
+    monkeypatch.setattr(windowed.Restorer, "start", noted)
+    monkeypatch.setattr(windowed, "ceiling", looked)
+    frames = noisy_clip(LOOK_BESIDE + 3, height=48, width=48)
+    engine = engine_for(frames, precision="fp32")
+    engine.stay_on_device()
+    engine.prompt = True  # looks are taken when they are asked for, at their centre
+    list(denoise_stream(frames, info_of(frames), engine))
+    assert [index for what, index in order if what == "look"] == [0, LOOK_BESIDE]
+    order.clear()
+    engine = engine_for(frames, precision="fp32")
+    engine.stay_on_device()
+    list(denoise_stream(frames, info_of(frames), engine))
+    assert [index for what, index in order if what == "look"] == [0, LOOK_BESIDE]
+    assert order.index(("look", LOOK_BESIDE)) < order.index(("centre", LOOK_BESIDE))

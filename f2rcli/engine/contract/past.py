@@ -1,5 +1,6 @@
 """The residual contract's memory from frame to frame."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from f2rcli.engine.contract.points import PointLosses
@@ -17,3 +18,5 @@ class Past:
     points: PointLosses | None = None  # of a sensor's counts only: light is measured in them
     shrinkage: Shrinkage | None = None  # where the noise is faint: little else is removed then
     bounds: tuple[Bound, ...] = ()  # of the noise by now, see `ceiling`; empty: nobody has looked
+    # By index of the picture: looks that the host has begun beside a device; each waits.
+    looks: dict[int, Callable[[], tuple[Bound, ...]]] = field(default_factory=dict)

@@ -18,6 +18,7 @@ from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise, picture_of
 
 LOOK_EVERY = 4  # pictures
+LOOK_BESIDE = 8  # the same beside a device, which is faster than its host looks
 ROOM = 1.25  # times its ceiling that a law may be: two frames tell it less well than the opening
 CODED_ROOM = 1.5  # the same where a codec leaves each frame another part of its noise
 
