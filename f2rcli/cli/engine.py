@@ -1,16 +1,21 @@
 """The engine as commands load it; its choices, costs and findings in words and values."""
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from f2rcli.cli.terminal.console import Console
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.frames import ClipInfo
+from f2rcli.io.base import Reader
 from f2rcli.units import size, span
 
 if TYPE_CHECKING:
     from f2rcli.engine.contract.returned import Returned
+    from f2rcli.engine.noise.tracking import NoiseTracker
     from f2rcli.engine.stream import Engine
+    from f2rcli.methods.base import Method
 
+PROBE_FRAMES = 32  # at most: stacks of few photons take as many for the noise estimate
 MUCH_RETURNED = 0.1  # of what was removed, from where a receipt says so
 
 
@@ -28,6 +33,16 @@ def say_notes(engine: "Engine", console: Console) -> None:
     """Print the engine's new notes."""
     while engine.notes:
         console.note(f"note: {engine.notes.pop(0)}")
+
+
+def looked_at(engine: "Engine", reader: Reader) -> "tuple[NoiseTracker | None, Method | None]":
+    """The noise that a run finds in a clip's first frames, and the method with the networks that it
+    chooses for it, which are the engine's from now on; None without frames."""
+    from f2rcli.engine.stream import looked_ahead  # brings torch
+
+    first = islice(reader, PROBE_FRAMES)
+    noise = looked_ahead(first, reader.info, engine, reader.lane_openings)
+    return noise, None if noise is None else noise.new_method()
 
 
 def engine_values(engine: "Engine") -> dict[str, object]:
@@ -50,9 +65,11 @@ def engine_words(engine: "Engine") -> str:
     )
 
 
-def forecast(engine: "Engine", info: ClipInfo) -> tuple[str, dict[str, Any]]:
+def forecast(
+    engine: "Engine", info: ClipInfo, method: "Method | None"
+) -> tuple[str, dict[str, Any]]:
     """The cost of denoising a clip on this machine, in one line and in seconds and bytes."""
-    cost, (frames, _) = engine.predict(info), expected_frames(info)
+    cost, (frames, _) = engine.predict(info, method), expected_frames(info)
     pace = cost.seconds_per_frame
     seconds = None if frames is None else frames * pace
     total = "length not known" if seconds is None else f"about {span(seconds)} in all"

@@ -263,24 +263,25 @@ class Engine:
             changes = with_means_kept(source, changes)
         return with_changes(source, changes)
 
-    def predict(self, info: ClipInfo) -> Prediction:
-        """Time one small window here, and scale by pixels. Memory by a measured constant."""
+    def predict(self, info: ClipInfo, method: Method | None = None) -> Prediction:
+        """Time one small window here, and scale by pixels. Memory by a measured constant. method:
+        that of the clip's noise, where this is known."""
+        method = self.new_method() if method is None else method
         height, width = picture_size(info)
         pixels = width * height
-        seconds = self._probe() * pixels / PROBE_SIZE**2
+        seconds = self._probe(method) * pixels / PROBE_SIZE**2
         held = min(pixels, self.tile**2) if self.tile else pixels
-        activations = self.new_method().activation_bytes
+        activations = method.activation_bytes
         frames = pixels * (FRAME_BYTES[0] + FRAME_BYTES[1] * self.weights.header.channels)
         if pixels >= codes.LARGE:
             frames = round(CODES_SHARE * frames)
         return Prediction(seconds, BASE_BYTES + frames + activations * held)
 
-    def _probe(self) -> float:
+    def _probe(self, method: Method) -> float:
         """Seconds for one more small frame of a stream, with what it shares with those before."""
         rng = np.random.default_rng(0)
         size = (1, self.weights.header.channels, PROBE_SIZE, PROBE_SIZE)
         noise = NoiseModel.gaussian(0.1, size[1])
-        method = self.new_method()
         half, taken = method.length // 2, []
         frames: deque[Prepared] = deque(maxlen=method.length)
         for index in range(method.length + 1):

@@ -35,6 +35,7 @@ __all__ = [
     "denoise_stream",
     "estimate_noise",
     "load_engine",
+    "looked_ahead",
     "restore_stream",
 ]
 
@@ -176,7 +177,7 @@ def _restored(
     watch: Callable[[Restored], None] | None = None,
 ) -> Iterator[Frame]:
     """Every frame of pictures of known noise restored that is not context; first: of them."""
-    method = engine.new_method(kinds=noise.kinds, faint=noise.faint, ensemble=noise.ensemble)
+    method = noise.new_method()
     method.hold_codes()
     worker = worker if isinstance(method, Following) else Worker()
     mark = Mark() if engine.marks is None else engine.marks.stream(engine)
@@ -261,8 +262,16 @@ def to_measure(frames: Iterable[Frame], info: ClipInfo) -> Iterator[list[Frame]]
 def estimate_noise(
     frames: Iterable[Frame], info: ClipInfo, engine: Engine, lanes: Lanes = None
 ) -> NoiseModel | None:
-    """The noise of a clip from its first frames; None where they hold too little evidence. What is
-    no picture in these is counted in the engine's `aside`. lanes: see `denoise_stream`."""
+    """The noise of a clip from its first frames; None where they hold too little evidence."""
+    noise = looked_ahead(frames, info, engine, lanes)
+    return None if noise is None else noise.measured
+
+
+def looked_ahead(
+    frames: Iterable[Frame], info: ClipInfo, engine: Engine, lanes: Lanes = None
+) -> NoiseTracker | None:
+    """A clip's noise as a run finds it in its first frames; None without frames. What is no picture
+    in these is counted in the engine's `aside`. lanes: see `denoise_stream`."""
     compare_lanes(lanes, engine)
     opening = [copies[0] for copies in _begun(to_measure(frames, info), engine).waiting]
     if not opening:
@@ -271,7 +280,7 @@ def estimate_noise(
         engine.aside.add(frame.aside)
     noise = NoiseTracker(engine, opening[0].layout)
     noise.measure_opening(opening)
-    return noise.measured
+    return noise
 
 
 def unique(frames: Iterable[Frame], worker: Worker | None = None) -> Iterator[list[Frame]]:

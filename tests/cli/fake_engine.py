@@ -45,7 +45,7 @@ class Engine:
         self.notes = ["a fake engine"]
         self.lines: dict[str, Any] = {}
 
-    def predict(self, info: Any) -> Prediction:
+    def predict(self, info: Any, method: Any = None) -> Prediction:
         return Prediction()
 
 
@@ -53,9 +53,18 @@ def load_engine(settings: EngineSettings, info: Any) -> Engine:
     return Engine(settings)
 
 
-def estimate_noise(frames: Iterable[Any], info: Any, engine: Engine, lanes: Any = None) -> Noise:
+class NoiseTracker:
+    measured = Noise()
+
+    def new_method(self) -> None:
+        pass
+
+
+def looked_ahead(
+    frames: Iterable[Any], info: Any, engine: Engine, lanes: Any = None
+) -> NoiseTracker:
     list(frames)
-    return Noise()
+    return NoiseTracker()
 
 
 def denoise_stream(
@@ -134,7 +143,7 @@ def record_module() -> ModuleType:
 def module() -> ModuleType:
     """What stands in for f2rcli.engine.stream."""
     fake = ModuleType("f2rcli.engine.stream")
-    for name in ("Engine", "load_engine", "estimate_noise", "denoise_stream"):
+    for name in ("Engine", "load_engine", "looked_ahead", "denoise_stream"):
         setattr(fake, name, globals()[name])
     return fake
 

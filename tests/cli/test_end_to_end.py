@@ -37,8 +37,11 @@ def clean() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def noisy(tmp_path_factory: pytest.TempPathFactory, clean: np.ndarray) -> Path:
-    path = tmp_path_factory.mktemp("noisy") / "noisy.mkv"
-    noise = np.random.default_rng(5).normal(0, SIGMA, clean.shape)
+    return written(tmp_path_factory.mktemp("noisy") / "noisy.mkv", clean, SIGMA)
+
+
+def written(path: Path, clean: np.ndarray, sigma: float) -> Path:
+    noise = np.random.default_rng(5).normal(0, sigma, clean.shape)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=Fraction(25))
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "bgr0"
@@ -62,7 +65,7 @@ def f2r(*arguments: object) -> int:
     return run([*map(str, arguments), "--threads", "1"])
 
 
-@pytest.mark.parametrize("name", ["load_engine", "estimate_noise", "denoise_stream"])
+@pytest.mark.parametrize("name", ["load_engine", "looked_ahead", "denoise_stream"])
 def test_the_engine_of_other_tests_takes_what_the_real_one_takes(name: str) -> None:
     real, fake = (signature(getattr(module, name)) for module in (stream, fake_engine))
     assert list(fake.parameters) == list(real.parameters)
@@ -94,6 +97,18 @@ def test_preview_info_and_dry_run_agree_with_the_engine(noisy, tmp_path, capfd) 
     out = capfd.readouterr().out
     for word in ("f2r-rgb-small", "B of memory", "s per frame", "sigma R"):
         assert word in out
+
+
+def test_info_and_dry_run_name_the_weights_that_the_run_chooses(clean, tmp_path, capfd) -> None:
+    light = written(tmp_path / "light.mkv", clean, 2)
+    assert f2r("denoise", light, "--frames", 1, "-o", tmp_path / "out.mkv") == EXIT_OK
+    with av.open(str(tmp_path / "out.mkv")) as made:
+        chosen = json.loads(made.metadata["F2R"])["weights"]
+    assert chosen == "f2r-rgb-light"
+    capfd.readouterr()
+    for words in (("info", light), ("denoise", light, "--dry-run")):
+        assert f2r(*words) == EXIT_OK
+        assert f"weights {chosen}, " in capfd.readouterr().out
 
 
 @pytest.mark.parametrize("method", sorted({*methods.available()} - {methods.DEFAULT}))

@@ -10,8 +10,9 @@ import torch
 
 from f2rcli import weights
 from f2rcli.engine.contract.residual import CODED
+from f2rcli.engine.engine import Engine
 from f2rcli.engine.noise.tracking import NoiseTracker
-from f2rcli.engine.stream import denoise_stream
+from f2rcli.engine.stream import denoise_stream, looked_ahead
 from f2rcli.engine.tiles import Runner
 from f2rcli.frames import Frame, Mosaic
 from f2rcli.methods.f2r import F2R
@@ -95,6 +96,19 @@ def test_faint_noise_is_not_lost_in_the_rounding_of_whole_pictures() -> None:
     assert exact(2)
     assert not exact(6)
     assert not exact(2, precision="bf16")  # as the user asked
+
+
+def test_what_a_run_costs_is_told_of_the_networks_that_its_noise_chooses(monkeypatch) -> None:
+    timed: list[Runner] = []
+    monkeypatch.setattr(Engine, "_probe", lambda _, method: timed.append(method._run) or 1.0)
+    for sigma in (2, 20):
+        frames = noisy_clip(3, sigma=sigma, height=48, width=64)
+        engine = engine_for(frames)
+        noise = looked_ahead(frames, info_of(frames), engine)
+        assert noise is not None
+        engine.predict(info_of(frames), noise.new_method())
+    engine.predict(info_of(frames))
+    assert [run.ensemble for run in timed] == [True, False, False]
 
 
 def averages(sigma: float, **settings: object) -> bool:

@@ -16,6 +16,7 @@ from f2rcli.cli.engine import (
     expected_frames,
     forecast,
     loaded,
+    looked_at,
     noise_lines,
     returned_lines,
     returned_of,
@@ -156,7 +157,8 @@ def _print_plan(
     rows += [f"drops    {line}" for line in plan.dropped]
     settled = cost = None
     if engine is not None:
-        words, cost = forecast(engine, reader.info)
+        method = None if changes_nothing(engine.settings) else looked_at(engine, reader)[1]
+        words, cost = forecast(engine, reader.info, method)
         settled = engine_values(engine)
         rows += [f"engine   {engine_words(engine)}", f"cost     {words}"]
     rows.append("nothing was written (--dry-run)")

@@ -1,10 +1,17 @@
 """`f2r info`: facts of a file, and what f2r would do with it."""
 
 from collections.abc import Callable, Iterator
-from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
-from f2rcli.cli.engine import aside_lines, engine_values, engine_words, forecast, loaded
+from f2rcli.cli.engine import (
+    PROBE_FRAMES,
+    aside_lines,
+    engine_values,
+    engine_words,
+    forecast,
+    loaded,
+    looked_at,
+)
 from f2rcli.cli.options import shared as opt
 from f2rcli.cli.options.derived import Fields, with_options
 from f2rcli.cli.provenance import words
@@ -20,6 +27,7 @@ from f2rcli.units import bit_rate, count, duration, size
 
 if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine
+    from f2rcli.noise.model import NoiseModel
 
 CHROMA = {(0, 0): "4:4:4", (1, 0): "4:2:2", (1, 1): "4:2:0", (2, 0): "4:1:1", (2, 2): "4:1:0"}
 IN_PICTURE = {"width", "height", "bits", "frames", "rate", "matrix", "duration"}
@@ -31,7 +39,6 @@ HUMAN: dict[str, Callable[[Any], str]] = {  # facts of streams in the units that
     "channels": lambda number: count(number, "channel"),
     "rotation": lambda degrees: f"turned by {degrees:g} degrees",
 }
-PROBE_FRAMES = 32  # at most: stacks of few photons take as many for the noise estimate
 
 
 @with_options
@@ -68,11 +75,12 @@ def examine(reader: Reader, settings: EngineSettings, console: Console) -> dict[
             "noise": {"sigma8": None, "frames": 0, "means": None},
             "damage": reader.ledger.lines(),
         }
-    summary, cost = forecast(engine, clip)
+    seen, method = looked_at(engine, reader)
+    summary, cost = forecast(engine, clip, method)
     return {
         "engine": {"summary": engine_words(engine), **engine_values(engine)},
         "cost": {"summary": summary, **cost},
-        "noise": noise(reader, engine),
+        "noise": noise(None if seen is None else seen.measured, clip, engine),
         "damage": [*reader.ledger.lines(), *aside_lines(engine)],
     }
 
@@ -126,15 +134,12 @@ def output(source: str, reader: Reader) -> dict[str, Any]:
     }
 
 
-def noise(reader: Reader, engine: "Engine") -> dict[str, Any]:
+def noise(model: "NoiseModel | None", clip: ClipInfo, engine: "Engine") -> dict[str, Any]:
     """The noise of the first frames, in 8-bit units; None where too little can be seen of it."""
-    from f2rcli.engine.stream import estimate_noise  # brings torch
     from f2rcli.noise.report import NOTHING_TO_DO
 
-    probed = islice(reader, PROBE_FRAMES)
-    model = estimate_noise(probed, reader.info, engine, reader.lane_openings)
     levels = None if model is None else [round(float(level), 2) for level in model.sigma8]
-    codes, lines = reader.info.layout.levels, next(iter(engine.lines.values()), None)
+    codes, lines = clip.layout.levels, next(iter(engine.lines.values()), None)
     meaning = NOTHING_TO_DO if NOTHING_TO_DO in engine.notes else None
     if engine.compression is not None:
         meaning = engine.compression.words()

@@ -123,6 +123,10 @@ class NoiseTracker:
         compression an ensemble takes out 0.03 dB more, in two and a half times the time."""
         return self._weaker(FAINT8) and not self._weaker(HARDLY_ANY8) and not self.compressed
 
+    def new_method(self) -> Method:
+        """The method with the networks that serve this noise, which the engine remembers."""
+        return self.engine.new_method(kinds=self.kinds, faint=self.faint, ensemble=self.ensemble)
+
     @property
     def weak(self) -> bool:
         """Whether methods are asked how much of what they remove is noise. Sensors' counts go to
