@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import tifffile
 
 from f2rcli.cli.running import preview_target
 from f2rcli.errors import EXIT_DAMAGED, EXIT_FAILURE, EXIT_INPUT, EXIT_OK, EXIT_USAGE
@@ -305,6 +306,16 @@ def test_info_prints_what_it_sees_and_would_do(f2r, clip) -> None:
     assert event["noise"]["sigma8"] == [10.0, 12.0, 14.0]
     assert event["streams"][0]["codec"] == "h264"
     assert listing(clip.parent) == {"clip.mp4"}
+
+
+def test_info_names_settings_as_the_command_line_does(f2r, tmp_path) -> None:
+    path = tmp_path / "pages.tif"
+    tifffile.imwrite(path, np.zeros((3, 24, 32), np.uint16), photometric="minisblack")
+    said = f2r("info", path).out
+    assert "taken as time (--axes changes that)" in said
+    assert "axes=" not in said
+    (event,) = events_of(f2r("info", path, "--json").out)
+    assert any("--axes" in note for note in event["notes"])
 
 
 def test_what_was_to_be_kept_and_is_not_there_is_exit_code_4(

@@ -90,8 +90,11 @@ def test_salt_and_pepper_is_repaired_and_told(
     assert error < 12  # 108 before, noise 6
     assert "salt and pepper" in str(result["notes"])
     assert run(["info", str(source), "--json"]) == EXIT_OK
-    told = json.loads(capfd.readouterr().out)["damage"][0]
-    assert told.startswith("salt and pepper, at most 1")
+    seen = json.loads(capfd.readouterr().out)
+    assert seen["set_aside"][0].startswith("salt and pepper, at most 1")
+    assert seen["damage"] == []
+    assert run(["info", str(source)]) == EXIT_OK
+    assert f"note      {seen['set_aside'][0]}" in capfd.readouterr().out.splitlines()
 
 
 @pytest.mark.parametrize(("dtype", "value", "told"), [

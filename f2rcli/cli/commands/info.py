@@ -52,6 +52,8 @@ def info(
     """Print what f2r sees in INPUT and would do with it: streams, colour, noise, time, memory."""
     with open_reader(source, read) as reader:
         facts = facts_of(source, reader)
+        for told in (facts, facts["output"]):
+            told["notes"] = [console.spelled(note) for note in told["notes"]]
         if console.events is None:  # at once: the rest has torch to load and noise to measure
             console.rows(fact_lines(facts))
         found = examine(reader, engine, console)
@@ -73,6 +75,7 @@ def examine(reader: Reader, settings: EngineSettings, console: Console) -> dict[
             "engine": {"summary": str(error)},
             "cost": {"summary": "not known"},
             "noise": {"sigma8": None, "frames": 0, "means": None},
+            "set_aside": [],
             "damage": reader.ledger.lines(),
         }
     seen, method = looked_at(engine, reader)
@@ -81,7 +84,8 @@ def examine(reader: Reader, settings: EngineSettings, console: Console) -> dict[
         "engine": {"summary": engine_words(engine), **engine_values(engine)},
         "cost": {"summary": summary, **cost},
         "noise": noise(None if seen is None else seen.measured, clip, engine),
-        "damage": [*reader.ledger.lines(), *aside_lines(engine)],
+        "set_aside": aside_lines(engine),
+        "damage": reader.ledger.lines(),
     }
 
 
@@ -179,6 +183,8 @@ def found_lines(seen: dict[str, Any]) -> Iterator[str]:
             yield f"{word:<9} {seen['noise'][word]}"
     yield f"engine    {seen['engine']['summary']}"
     yield f"cost      {seen['cost']['summary']}"
+    for line in seen["set_aside"]:
+        yield f"note      {line}"
     for line in seen["damage"]:
         yield f"damage    {line}"
 
