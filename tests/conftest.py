@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import hypothesis
@@ -49,6 +50,15 @@ def weights_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bundled weights are read and their networks built once, for tests that only run them."""
     bundled, read = weights.available(), weights.load
     monkeypatch.setattr(weights, "load", lambda name: (load if name in bundled else read)(name))
+
+
+@pytest.fixture
+def only_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs measure noise and give frames out as they came, for tests of what runs measure: the
+    networks behind it take most of the time."""
+    from f2rcli.engine import stream
+
+    monkeypatch.setattr(stream, "_restored", lambda pictures, *_: chain.from_iterable(pictures))
 
 
 @pytest.fixture(autouse=True)

@@ -73,7 +73,7 @@ def of_tenths(seed: int, photons: float = 0.1, count: int = 36, side: int = 96) 
 
 
 def test_the_law_of_tenths_of_electrons_is_told_by_more_frames(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, only_measured: None
 ) -> None:
     """Rounding included; `f2r info`, `f2r noise` and a run say the same."""
     monkeypatch.setattr(stream, "chosen", lambda *_: ALONE)  # takes ten times as long as the law
@@ -94,7 +94,9 @@ def test_the_law_of_tenths_of_electrons_is_told_by_more_frames(
         assert run.noise == model
 
 
-def test_frames_that_do_not_wait_tell_the_law_anew_once_thirty_two_have_come() -> None:
+def test_frames_that_do_not_wait_tell_the_law_anew_once_thirty_two_have_come(
+    only_measured: None,
+) -> None:
     frames = of_tenths(12, count=34, side=72)
     engine = engine_for(frames)
     engine.prompt = True

@@ -54,7 +54,7 @@ def in_codes(engine: Engine) -> list[tuple[float, float]]:
     return found
 
 
-def test_lanes_of_one_sensor_share_its_law_and_others_keep_theirs() -> None:
+def test_lanes_of_one_sensor_share_its_law_and_others_keep_theirs(only_measured: None) -> None:
     lanes = [lane(0, gain=4, offset=-300), lane(1, gain=4, offset=-300), lane(2, gain=7, offset=0)]
     clip = replace(info(lanes[0]), lanes=("one", "two", "three"))
     alone, together = (load_engine(Settings(), clip) for _ in range(2))

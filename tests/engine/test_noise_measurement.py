@@ -142,7 +142,7 @@ def test_gray_and_interlaced_clips_are_measured() -> None:
     assert fields.model.sigma8 == pytest.approx((20,) * 3, rel=0.1)
 
 
-def test_the_run_the_report_and_a_first_look_say_the_same_number() -> None:
+def test_the_run_the_report_and_a_first_look_say_the_same_number(only_measured: None) -> None:
     clip = smooth_clip()
     frames = to_frames(clip + noise_like(clip, 12))
     info, engine = info_of(frames), engine_for(frames)

@@ -8,7 +8,7 @@ from f2rcli.evaluation.simulation.points import scene
 from f2rcli.noise.flashes import FEWEST, without_flashes
 
 
-def test_sparse_molecules_leave_the_law_of_an_even_background() -> None:
+def test_sparse_molecules_leave_the_law_of_an_even_background(only_measured: None) -> None:
     for background in (20.0, 50.0):
         shown = scene(
             6, np.random.default_rng((1, 0)), electrons=(100, 200, 500, 1500), width=1.3,
