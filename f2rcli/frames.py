@@ -126,6 +126,7 @@ class Frame:
     source: Any = None  # what the reader wants back when the frame is written; opaque to all others
     lane: int = 0  # which of the clip's lanes it belongs to; they come one after another
     context: bool = False  # outside the excerpt asked for: to be looked at, and not written
+    recalled: bool = False  # context so long ago that it only tells which pixels are defects
     index: int | None = None  # its place in the whole clip, by its time; None: as it comes
     aside: tuple[Any, ...] = ()  # samples outside the picture, by plane; see samples/defects.py
     quantiser8: float = 0.0  # the step a codec rounded its transform by, of 255; 0: not known

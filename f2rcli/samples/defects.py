@@ -29,6 +29,7 @@ from f2rcli.samples.impulses import (
     without_impulses,
 )
 from f2rcli.samples.lasting import in_place, lasting
+from f2rcli.samples.past import NO_PAST, Past
 from f2rcli.samples.salt_pepper import without_salt_and_pepper
 from f2rcli.sensor import cell_blacks
 from f2rcli.window import windows
@@ -37,7 +38,6 @@ from f2rcli.yuv import code_span
 LEAST = {True: 1 / 256, False: 1 / 32}  # of white - black, of mosaics (mostly dark) and of others
 
 SEEN_TOGETHER, LEAST_TOGETHER = 7, 3  # frames of mosaics that show what stays in place
-MOST_PAST = 24  # more of them, that show what stays where the scene moves
 LOOKED_EVERY = 4  # frames: sensors change less than scenes
 COMPARED = 3  # frames of pictures, itself among them, that show what comes and goes
 
@@ -76,7 +76,7 @@ def searches(frames: Iterable[Frame]) -> Iterator[Callable[[], Frame]]:
         return
     layout, source, search = first.layout, chain([first], source), _Search()
     if layout.family is Family.BAYER:
-        for window in windows(source, SEEN_TOGETHER):
+        for window in windows(search.recalling(source), SEEN_TOGETHER):
             yield partial(search.aside, window.centre, window.items)
     elif layout.levels is None and first.planes[0].dtype in (np.uint8, np.uint16):
         opening = list(islice(source, COMPARED))
@@ -86,32 +86,6 @@ def searches(frames: Iterable[Frame]) -> Iterator[Callable[[], Frame]]:
     else:
         for frame in source:
             yield partial(search.aside, frame)
-
-
-class Past(NamedTuple):
-    """The sum of mosaics, and how many."""
-
-    total: Plane = np.zeros(0)
-    frames: float = 0.0
-
-    def grown(self, frame: Frame) -> "Past":
-        """With one more; those long ago count less."""
-        plane = frame.planes[0]
-        if self.total.shape != plane.shape:
-            return Past(plane.astype(np.float32), 1.0)
-        kept = min(1.0, (MOST_PAST - 1) / self.frames)
-        return Past(self.total * np.float32(kept) + plane, self.frames * kept + 1)
-
-    def mean(self, mean: Plane, count: int) -> tuple[Plane, float]:
-        """The mean of these and so many more, of which the mean is known, and how many."""
-        if self.total.shape != mean.shape:
-            return mean, float(count)
-        frames = self.frames + count
-        whole: Plane = (self.total + np.float32(count) * mean) / np.float32(frames)
-        return whole, frames
-
-
-NO_PAST = Past()
 
 
 class Lasting(NamedTuple):
@@ -133,7 +107,17 @@ class _Search:
     past: Past = NO_PAST  # of the mosaics before those seen together
     last: Frame | None = None  # of these the first
     lasting: Lasting = NOTHING_LASTS
-    looked: int = 0  # frames since that was looked for
+    looked: int | None = None  # when that was looked for, in LOOKED_EVERY frames
+    seen: int = 0  # frames
+
+    def recalling(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """The frames but for the first ones that are only to be remembered, and are."""
+        before: Frame | None = None
+        for frame in frames:
+            if not frame.recalled:
+                yield frame
+            elif before is None or not same_samples(before, frame):
+                self.past, before = self.past.grown(frame), frame
 
     def aside(self, frame: Frame, near: Sequence[Frame] = ()) -> Frame:
         """See `set_aside`. near: of a mosaic, the frames around it and itself."""
@@ -141,9 +125,11 @@ class _Search:
             if self.last is not None and not same_samples(self.last, near[0]):
                 self.past = self.past.grown(self.last)
             self.last = near[0]
-        if near and self.looked % LOOKED_EVERY == 0:
-            self.lasting = _lasting(near, self.past)
-        self.looked += 1
+        # by places in the clip, so that excerpts look at the frames that the whole run looks at
+        turn = (self.seen if frame.index is None else frame.index) // LOOKED_EVERY
+        if near and turn != self.looked:
+            self.lasting, self.looked = _lasting(near, self.past), turn
+        self.seen += 1
         done = set_aside(frame, self.before, self.lasting)
         self.before = done.aside
         return done

@@ -11,6 +11,7 @@ from f2rcli.io.raw.exposure import Exposure, Samples, read_raw
 from f2rcli.io.raw.provenance import provenance_of
 from f2rcli.io.raw.tiff_mosaic import TIFF_SUFFIXES, TiffPages
 from f2rcli.io.sequence import RATE, SequenceReader
+from f2rcli.samples.past import RECALLED
 from f2rcli.sensor import bayer_layout
 
 
@@ -26,6 +27,7 @@ class RawReader(SequenceReader):
     """A raw file, a folder or pattern of them, or TIFF files of mosaics, as one clip."""
 
     every: list[Exposure | Path]
+    recalled = RECALLED
 
     def __init__(self, source: str, options: ReadOptions) -> None:
         files, notes = find_files(source)
