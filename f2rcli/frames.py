@@ -129,6 +129,7 @@ class Frame:
     recalled: bool = False  # context so long ago that it only tells which pixels are defects
     index: int | None = None  # its place in the whole clip, by its time; None: as it comes
     aside: tuple[Any, ...] = ()  # samples outside the picture, by plane; see samples/defects.py
+    stored: tuple[Mask, ...] = ()  # samples that come back as stored all the same, by plane
     quantiser8: float = 0.0  # the step a codec rounded its transform by, of 255; 0: not known
 
     @property

@@ -52,6 +52,7 @@ class Taken:
         seen = self.statistics
         return Frame(
             planes=planes_seen(unmasked(self.picture, self.mask), seen),
+            stored=seen.stored(self.picture, self.mask),
             layout=lane_layout(self.picture.dtype, samples, seen.levels),
             pts=number, duration=1, time_base=TIME_BASE, source=self, lane=lane,
             index=number, context=context,

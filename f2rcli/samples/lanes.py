@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.frames import Family, Floats, Plane, PlaneLayout
+from f2rcli.frames import Family, Floats, Mask, Plane, PlaneLayout
 from f2rcli.order import Reals, robust_sigma
 from f2rcli.samples.fills import filled, no_light
 from f2rcli.samples.impulses import NOWHERE, without_impulses
@@ -49,6 +49,20 @@ class LaneStatistics:
     def repaired(self) -> int:
         """The number of stuck pixels that do not come back."""
         return self.stuck[0].size - self.kept[0].size
+
+    def stored(self, picture: Plane, mask: Mask | None = None) -> tuple[Mask, ...]:
+        """Which samples of each plane of a picture (H, W) or (H, W, S) `restore_invalid` writes as
+        they were, and those of a mask like it; empty where there are none."""
+        if (
+            picture.dtype.kind != "f"
+            and not self.kept[0].size
+            and self.top is None
+            and mask is None
+        ):
+            return ()
+        masks = [None] * len(_planes(picture)) if mask is None else _planes(mask)
+        found = [_stored(*pair, self) for pair in zip(_planes(picture), masks, strict=True)]
+        return tuple(found) if any(one.any() for one in found) else ()
 
     def lines(self) -> list[str]:
         """Remarks for the user."""
@@ -251,13 +265,17 @@ def restore_invalid(original: Plane, restored: Plane, seen: LaneStatistics) -> P
         return original
     whole = restored.copy()
     if seen.top is not None:
-        top = restored.dtype.type(seen.top)
-        np.minimum(whole, top, out=whole)
-        if min(original.shape) > 1:
-            full = (original == top) & (_around(original)[0] >= top)
-            whole[full] = top
-    whole[seen.kept] = original[seen.kept]
-    if original.dtype.kind == "f":
-        bad = ~np.isfinite(original)
-        whole[bad] = original[bad]
+        np.minimum(whole, restored.dtype.type(seen.top), out=whole)
+    stored = _stored(original, None, seen)
+    whole[stored] = original[stored]
     return whole
+
+
+def _stored(plane: Plane, mask: Mask | None, seen: LaneStatistics) -> Mask:
+    found = np.zeros(plane.shape, bool) if mask is None else mask.copy()
+    if seen.top is not None and min(plane.shape) > 1:
+        found |= (plane == seen.top) & (_around(plane)[0] >= seen.top)
+    found[seen.kept] = True
+    if plane.dtype.kind == "f":
+        found |= ~np.isfinite(plane)
+    return found

@@ -1,5 +1,7 @@
 """What is taken out of sensor values has no mean, over all of them and at any brightness."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,12 @@ from torch import Tensor
 from f2rcli import yuv
 from f2rcli.engine.contract.debias import _evened, with_means_kept
 from f2rcli.engine.contract.debias import without_bias as of_planes
-from f2rcli.frames import Family, Frame, PlaneLayout
+from f2rcli.engine.contract.frame_points import corrected
+from f2rcli.engine.contract.residual import Beside
+from f2rcli.frames import Family, Frame, Mosaic, PlaneLayout
+from f2rcli.noise.planes import planes_of, with_changes
+from f2rcli.samples.defects import NOTHING
+from f2rcli.sensor import bayer_layout
 
 
 def without_bias(change: Tensor, planes: Tensor) -> Tensor:
@@ -139,3 +146,33 @@ def test_samples_cut_off_at_zero_take_no_code_and_give_none(
     frame = Frame(planes=(plane,), layout=layout)
     (kept,) = with_means_kept(frame, [(codes / 20).astype(np.float32)])
     assert yuv.changed(plane, kept, layout).sum() == plane.sum()
+
+
+@pytest.mark.parametrize("kind", ["floats", "codes", "RGB", "mosaic"])
+def test_what_is_set_aside_counts_for_no_mean(kind: str) -> None:
+    """It is written as it was stored: a registered frame's empty border, hot pixels."""
+    rng = np.random.default_rng(5)
+    count = 3 if kind == "RGB" else 1
+    planes = [rng.poisson(np.full((96, 128), 30.0)).astype(np.uint16) for _ in range(count)]
+    border = np.arange(planes[0].size).reshape(planes[0].shape) % 128 < 40
+    if kind == "floats":
+        planes = [plane.astype(np.float32) for plane in planes]
+    levels = PlaneLayout(
+        family=Family.RGB if kind == "RGB" else Family.GRAY, bits=16, levels=(0.0, 80.0)
+    )
+    mosaic = Mosaic(pattern="GBRG", black=(0.0,) * 4, white=(80.0,) * 4)
+    layout = bayer_layout(mosaic, 12) if kind == "mosaic" else levels
+    kept = NOTHING._replace(places=np.flatnonzero(border), samples=planes[0][border])
+    frame = Frame(planes=tuple(planes), layout=layout, aside=(kept,) * count)
+    if kind == "floats":  # not finite, masked, saturated: readers see to them
+        frame = replace(frame, aside=(), stored=(border,))
+    # what is denoised in the border differs from the rest
+    changes = [0.3 * (30 / 80 - plane) for plane in planes_of(frame)]
+    changes = [change + 0.01 * (np.arange(change.shape[1]) < 30) for change in changes]
+    changes = [change.astype(np.float32) for change in changes]
+    changes = corrected(changes, frame, None, Beside())
+    if layout.levels is not None:
+        changes = with_means_kept(frame, changes)
+    for before, after in zip(frame.planes, with_changes(frame, changes).planes, strict=True):
+        own = before[~border].mean(dtype=np.float64)
+        assert abs(after[~border].mean(dtype=np.float64) / own - 1) < 1e-3

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from f2rcli import sensor
-from f2rcli.engine.contract.debias import without_bias
+from f2rcli.engine.contract.debias import mean_of, without_bias, written_of
 from f2rcli.engine.contract.limits import Real, box
 from f2rcli.engine.contract.points import Others, PointLosses
 from f2rcli.engine.contract.residual import SPARSE, Beside, fetched
@@ -24,7 +24,7 @@ def corrected(
     and with the light of points. noise: the law of every plane."""
     if not frame.layout.keeps_means:
         return changes
-    changes = without_bias(changes, planes_of(frame))
+    changes = without_bias(changes, planes_of(frame), written_of(frame))
     if beside.points is None or noise is None:
         return changes
     return with_points(changes, frame, beside.points, noise, beside)
@@ -50,13 +50,15 @@ def with_points(
         )
         lost = points.lost(0, plane, taken, variance, others=_woven_others(frame, others))
         return (
-            changes if lost is None else _added(changes, list(sensor.pack(lost, _pattern(frame))))
+            changes
+            if lost is None
+            else _added(changes, list(sensor.pack(lost, _pattern(frame))), frame)
         )
     parted = variances
     if beside.slack is SPARSE:  # as each sample of a few electrons tells by itself
         parted = [np.square(noise.level(index, plane)) for index, plane in enumerate(planes)]
     parts = zip(planes, removed, variances, parted, others, strict=True)
-    return _added(changes, [points.lost(index, *part) for index, part in enumerate(parts)])
+    return _added(changes, [points.lost(index, *part) for index, part in enumerate(parts)], frame)
 
 
 def _above(planes: list[Real]) -> list[Real]:
@@ -95,11 +97,11 @@ def _woven_others(frame: Frame, others: list[Others | None]) -> Others | None:
     return Others(_woven(frame, _above(means)), _woven(frame, frames))
 
 
-def _added(changes: list[Real], light: Sequence[Real | None]) -> list[Real]:
-    """The changes with light added to each, and their means kept."""
+def _added(changes: list[Real], light: Sequence[Real | None], frame: Frame) -> list[Real]:
+    """The changes of a frame's planes with light added to each, and their means kept."""
     return [
-        change if one is None else change + (one - np.float32(one.mean(dtype=np.float64)))
-        for change, one in zip(changes, light, strict=True)
+        change if one is None else change + (one - mean_of(one, own))
+        for change, one, own in zip(changes, light, written_of(frame), strict=True)
     ]
 
 

@@ -52,7 +52,8 @@ class Sum:
         """Its mean as a frame of floats, with the sum as its `source`."""
         first = self.members[0].copies[0]
         layout = replace(first.layout, bits=32)
-        return replace(first, planes=self.mean, layout=layout, source=self, context=False, aside=())
+        whole = replace(first, aside=(), stored=())
+        return replace(whole, planes=self.mean, layout=layout, source=self, context=False)
 
 
 def joined(variance: float) -> Joined:

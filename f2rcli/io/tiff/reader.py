@@ -267,7 +267,7 @@ class StackReader(Reader):
                     continue
                 unreal += no_numbers(picture) if index in asked else 0
                 yield Frame(
-                    planes=planes_seen(picture, seen),
+                    planes=planes_seen(picture, seen), stored=seen.stored(picture),
                     layout=layout, pts=index, duration=1, time_base=self.info.time_base,
                     source=StackFrame(lane.series, lane.frames[index], lane.sample, seen),
                     lane=number, context=index not in asked,
