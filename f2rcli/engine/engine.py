@@ -142,15 +142,20 @@ class Engine:
         faint: whether the noise is so weak that rounding pictures to bf16 shows beside it;
         ensemble: whether the networks' own errors do, which the mean of an ensemble lessens.
         """
-        chosen = next(filter(None, map(self._beside, kinds)), None)
-        if chosen is not None:
-            self.used = chosen
         wish = self.settings.ensemble
         return self._loaded(
-            chosen or self.weights,
+            self.suited(kinds),
             exact=faint and self.settings.precision == "auto",
             ensemble=(ensemble or wish == "on") and wish != "off",
         )
+
+    def suited(self, kinds: Iterable[Kind]) -> Weights:
+        """The weights for footage of these kinds, the most special first, which are used from now
+        on."""
+        chosen = next(filter(None, map(self._beside, kinds)), None)
+        if chosen is not None:
+            self.used = chosen
+        return chosen or self.weights
 
     def new_measurer(self) -> Method | None:
         """A method that measures noise: the bundled one for such pictures, or a new one of weights

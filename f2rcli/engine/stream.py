@@ -271,7 +271,8 @@ def looked_ahead(
     frames: Iterable[Frame], info: ClipInfo, engine: Engine, lanes: Lanes = None
 ) -> NoiseTracker | None:
     """A clip's noise as a run finds it in its first frames; None without frames. What is no picture
-    in these is counted in the engine's `aside`. lanes: see `denoise_stream`."""
+    in these is counted in the engine's `aside`, and its `used` weights are those for such footage.
+    lanes: see `denoise_stream`."""
     compare_lanes(lanes, engine)
     opening = [copies[0] for copies in _begun(to_measure(frames, info), engine).waiting]
     if not opening:
@@ -280,6 +281,7 @@ def looked_ahead(
         engine.aside.add(frame.aside)
     noise = NoiseTracker(engine, opening[0].layout)
     noise.measure_opening(opening)
+    engine.suited(noise.kinds)
     return noise
 
 

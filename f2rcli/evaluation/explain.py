@@ -143,7 +143,7 @@ def traceable(
 
     Raises InputError for a method whose result is cut off from its input.
     """
-    method = methods.load(engine.method_name).from_weights(engine.weights, padded)
+    method = methods.load(engine.method_name).from_weights(engine.used or engine.weights, padded)
     method.networks.eval().to(engine.torch_device)
     try:
         ready = window.map(lambda item: method.prepare(*item, noise))

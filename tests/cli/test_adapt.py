@@ -88,6 +88,20 @@ def test_where_nothing_is_better_the_weights_stay_and_that_is_remembered(
     assert [path.suffix for path in cached(tmp_path)] == [".json"]
 
 
+@pytest.mark.parametrize("stopped", ["no time", "time limit"])
+def test_that_the_time_was_up_is_not_remembered(
+    adapt: Callable[..., Any], session: Any, tmp_path: Path, stopped: str
+) -> None:
+    """The machine may be less busy the next time."""
+    session.changes = {"kept": False, "stopped": stopped, "notes": ["not adapted: no time"]}
+    first, second = adapt("--adapt"), adapt("--adapt")
+    assert first.code == second.code == EXIT_OK
+    assert "not adapted: no time" in second.err
+    assert "(cached)" not in second.err
+    assert len(session.asked) == 2
+    assert cached(tmp_path) == []
+
+
 def test_a_clip_that_teaches_nothing_is_denoised_all_the_same(
     adapt: Callable[..., Any], session: Any, tmp_path: Path
 ) -> None:

@@ -8,15 +8,17 @@ import pytest
 import torch
 from torch import Tensor
 
+from f2rcli.engine.stream import estimate_noise
 from f2rcli.errors import InputError
 from f2rcli.evaluation.explain import SIDE, Explanation, FrameFilter, explain
 from f2rcli.evaluation.visuals.explain_plot import plot
 from f2rcli.methods.f2r import F2R
 from f2rcli.noise.model import NoiseModel
 from f2rcli.window import Window
-from tests.engine.conftest import engine_for, noisy_clip
+from tests.engine.conftest import engine_for, info_of, noisy_clip
 
 udvd = pytest.importorskip("tests.methods.test_udvd", reason="it was removed")
+PAIR = "f2r-rgb-light", "f2r-rgb-small"  # for light and for heavy noise
 NOISE = NoiseModel.gaussian(25 / 255, 3)
 
 
@@ -121,3 +123,16 @@ def test_a_result_that_is_cut_off_from_its_frames_is_said_to_be(monkeypatch) -> 
     monkeypatch.setattr(F2R, "restore", torch.no_grad()(F2R.restore))
     with pytest.raises(InputError, match="cannot be traced back"):
         explain(engine, around([engine.to_tensor(f) for f in frames]), (40, 30), NOISE)
+
+
+def test_the_weights_that_denoise_such_footage_are_followed(weights_read_once: None) -> None:
+    """Light noise has weights of its own; those for heavy noise were explained in their place."""
+    frames = noisy_clip(7, sigma=5)
+    engine = engine_for(frames, precision="fp32", threads=1)
+    noise = estimate_noise(frames, info_of(frames), engine)
+    window = around([engine.to_tensor(frame) for frame in frames])
+    found, light, heavy = (
+        explain(one, window, (20, 20), noise).value
+        for one in (engine, *(engine_for(frames, weights=name) for name in PAIR))
+    )
+    assert found == light != heavy

@@ -22,7 +22,6 @@ from f2rcli.training.footage.noise_check import (
     measure_footage,
     objection,
     objections,
-    suited,
     without_unfit,
 )
 
@@ -187,27 +186,3 @@ def test_streaks_longer_than_fresh_noise_can_have_are_not_learnt_from(
     """Coarse grain, and the chroma of analogue tape: fitted to that, weights lost 2.5 dB."""
     clip = replace(counted[0], shape=(*counted[0].shape[:3], 3))
     assert (objection(clip, report_of(0.5, UNSEEN, soft=soft)) is None) is fit
-
-
-def codes(path: Path, low: float, high: float) -> Footage:
-    """Three pictures of values between these."""
-    pictures = np.random.default_rng(0).uniform(low, high, (3, 24, 24, 3)).astype(np.float16)
-    path.write_bytes(pictures.tobytes())
-    return Footage(path.stem, Space.RGB, path, pictures.shape, (range(3),))
-
-
-def test_what_is_fitted_begins_from_the_weights_that_clips_are_denoised_with(
-    tmp_path: Path,
-) -> None:
-    """Else it is compared with weights that nobody would have used."""
-    heavy = weights.load("f2r-rgb-small")
-    clipped, free = codes(tmp_path / "a", 0, 1), codes(tmp_path / "b", -0.1, 1.1)
-    for clip, sigma8, chosen in (
-        (clipped, 7, "f2r-rgb-light"),
-        (clipped, 20, "f2r-rgb-small"),
-        (free, 20, "f2r-rgb-light"),
-        (free, 40, "f2r-rgb-small"),
-    ):
-        report = report_of(0.1, UNSEEN, sigma=sigma8 / 255)
-        assert suited(heavy, [clip], [report]).name == chosen
-    assert suited(heavy, [clipped], [None]) is heavy

@@ -1,6 +1,7 @@
 """A run from footage to weights: held out, kept, refused, resumed."""
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,15 +23,16 @@ from f2rcli.training.footage.split import draw_segments, held_out_segments, spli
 from f2rcli.training.loop import muon
 from f2rcli.training.loop.events import Event, EventKind
 from f2rcli.training.methods import trainable
+from f2rcli.training.methods.base import OutOfTimeError, TrainingContext
 from f2rcli.training.methods.f2r import recipe
 from f2rcli.training.methods.f2r.training_pairs import TargetKind
 from f2rcli.training.methods.validation import ValidationErrors
-from f2rcli.training.run import session
+from f2rcli.training.run import clock, session
+from f2rcli.training.run.clock import LATE, NO_STEP
 from f2rcli.training.run.config import TrainConfig
 from f2rcli.training.run.overrides import StageOverrides
 from f2rcli.training.run.session import (
     EARLIER,
-    NO_STEP,
     NOTHING_TO_GAIN,
     NOTHING_YET,
     Totals,
@@ -168,6 +170,54 @@ def test_adapting_ends_at_once_where_a_probe_gains_nothing(
     assert result.notes == [NOTHING_TO_GAIN]
     assert not list(asked.folder.glob("pseudo*"))
     assert is_bundled(asked.output)
+
+
+def test_an_adaptation_without_time_leaves_the_weights_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, targets: Targets
+) -> None:
+    """Opening and measuring count."""
+    monkeypatch.setattr(clock, "ADAPT_SECONDS", {"fast": 1e-9})
+    result = run(config(write_clip(tmp_path / "a.mkv"), adapt="fast", stages=ONE_STAGE))
+    assert (result.stopped, result.kept, result.notes) == ("no time", False, [LATE])
+    assert targets == []
+    assert is_bundled(result.weights)
+
+
+@pytest.mark.usefixtures("_whatever_a_probe_gains")
+def test_the_clock_ends_an_adaptation_between_the_passes_of_a_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, targets: Targets
+) -> None:
+    """A piece may take as long as all of the steps."""
+    asked = []
+
+    def late_at_last(context: TrainingContext) -> None:
+        asked.append(len(targets))
+        if len(asked) > 3:
+            raise OutOfTimeError
+
+    monkeypatch.setattr(TrainingContext, "check_time", late_at_last)
+    result = run(config(write_clip(tmp_path / "a.mkv"), adapt="fast", stages=ONE_STAGE))
+    assert (result.stopped, result.kept, result.notes) == ("no time", False, [LATE])
+    assert asked[-2] == asked[-1] == len(targets)
+    assert is_bundled(result.weights)
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        ({"adapt": "fast", "threads": 1}, 102),
+        ({"adapt": "fast", "threads": 2}, 51),
+        ({"adapt": "fast", "threads": 4, "time_limit": "9s"}, 9),
+        ({"adapt": "full", "threads": 1}, math.inf),
+        ({"threads": 1, "time_limit": "90s"}, 90),
+    ],
+)
+def test_adapting_is_given_a_minute_of_two_cores(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], seconds: float
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: given["threads"])
+    asked = replace(config(Path("a.mkv")), **given)
+    assert clock.seconds_of(asked) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(("fell", "goes_on"), [(2.9, False), (3.1, True)])

@@ -10,7 +10,6 @@ from torch import Tensor
 from f2rcli import methods, weights
 from f2rcli.engine.noise.measurement import FRAMES, measure_pictures
 from f2rcli.engine.noise.opening import pairs_of, sensor_space, stated_model
-from f2rcli.engine.noise.tracking import is_light
 from f2rcli.engine.tiles import Runner
 from f2rcli.errors import InputError, WeightsError
 from f2rcli.frames import Space
@@ -166,18 +165,6 @@ def _measuring_weights(space: Space, start: Weights | None) -> Weights:
             hint="Begin from weights of your own with init=.",
         )
     return start
-
-
-def suited(start: Weights, footage: list[Footage], noise: list[NoiseReport | None]) -> Weights:
-    """The bundled weights that clips are denoised with, begun from those of heavy noise: others
-    where the noise of most is light. What they are fitted to must beat them, not their fellows."""
-    other = weights.beside(start.name, "light")
-    light = [
-        is_light(report.model, clipped=is_clipped(clip.read(clip.shape[0] // 2)))
-        for clip, report in zip(footage, noise, strict=True)
-        if report is not None
-    ]
-    return weights.load(other) if other is not None and 2 * sum(light) > len(light) else start
 
 
 def check_noise(footage: list[Footage], noise: list[NoiseReport | None]) -> None:

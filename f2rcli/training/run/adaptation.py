@@ -19,6 +19,7 @@ from f2rcli.io.digest import file_digest
 from f2rcli.training.footage.cache import fingerprint
 from f2rcli.training.footage.sources import clip_sources
 from f2rcli.training.loop.events import OnEvent
+from f2rcli.training.run.clock import NO_TIME, TIME_UP
 from f2rcli.training.run.config import TrainConfig
 from f2rcli.training.run.folder import running
 
@@ -41,6 +42,7 @@ class Adaptation:
         known = _read(self._account)
         self.reason, self._digest = known.get("reason"), known.get("sha256")
         self.trouble: str | None = None  # why nothing could be kept
+        self._cut_short = False  # whether the clock is the reason, which may differ next time
 
     @property
     def _account(self) -> Path:
@@ -70,7 +72,8 @@ class Adaptation:
             else:
                 self.weights.unlink(missing_ok=True)
                 facts = {"reason": self.reason}
-            write_text(self._account, json.dumps(facts))
+            if not self._cut_short:
+                write_text(self._account, json.dumps(facts))
         except OutputError as error:
             self.reason = self.trouble = f"not adapted: {error}"
         except OSError as error:
@@ -110,6 +113,7 @@ class Adaptation:
             shutil.rmtree(run, ignore_errors=True)
         if outcome.kept:
             return None
+        self._cut_short = outcome.stopped in (TIME_UP, NO_TIME)
         return next(iter(outcome.notes), "no significant improvement: the weights stay")
 
     def applied(self) -> EngineSettings:

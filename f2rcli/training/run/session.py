@@ -21,7 +21,6 @@ from f2rcli.training.footage.noise_check import (
     check_noise,
     measure_footage,
     objections,
-    suited,
     without_unfit,
 )
 from f2rcli.training.loop.distributed import ALONE, ProcessGroup, joined, launched
@@ -36,7 +35,9 @@ from f2rcli.training.methods.base import (
     load_recipe,
 )
 from f2rcli.training.methods.validation import ErrorReduction, error_reduction, is_significant
-from f2rcli.training.run.config import COLOURS, TrainConfig
+from f2rcli.training.run.clock import LATE, NO_STEP, NO_TIME, TIME_UP, seconds_of
+from f2rcli.training.run.config import TrainConfig
+from f2rcli.training.run.start import suited
 
 ADAPT_FRAMES = 480  # of a file, in runs all over it: more than an adaptation sees
 EARLIER = {
@@ -49,8 +50,6 @@ NOTHING_TO_GAIN = "nothing to gain: a few trial steps did not improve held-out f
 # Standard errors by which a probe must lower the error. Where it was 2.1 to 2.9 the test frames did
 # not confirm a gain after all stages (four clips); where they did it was 4.0 and more (docs).
 PROBE_CERTAINTY = 3.0
-TIME_UP = "time limit"
-NO_STEP = "the time limit came before the first step: pass a longer one"
 
 
 @dataclass(kw_only=True)
@@ -99,8 +98,7 @@ def train(config: TrainConfig, report: OnEvent) -> TrainResult:
         use_threads(config.threads)
         notes: list[str] = []
         context = gather(config, device, notes, report)
-        if (limit := config.time_limit_seconds) is not None:
-            context = replace(context, deadline=started + limit)
+        context = replace(context, deadline=started + seconds_of(config))
         recipe = load_recipe(context)
         outcome = _train_stages(recipe, context, group, report)
         outcome.notes = notes + ([NO_STEP] if outcome.idle else outcome.notes)
@@ -147,8 +145,8 @@ def gather(
         notes += [] if adapting else caveats(footage, noise)  # adapting refuses what it cannot use
         for note in notes:
             say(f"note: {note}")
-        if start is not None and config.init in (None, *COLOURS):
-            start = suited(start, footage, noise)
+        if start is not None and not (adapting and objections(footage, noise)):
+            start = suited(start, config)
     return TrainingContext(
         config, footage, noise, start, config.folder, device, precision, jobs, say
     )
@@ -183,8 +181,12 @@ class _Start:
         if is_significant(self.before, after):
             totals.best_loss, totals.fell = after.score, error_reduction(self.before, after)
             return
-        self.recipe.networks.load_state_dict(self.kept)
+        self.put_back()
         totals.kept, totals.header = False, self.header
+
+    def put_back(self) -> None:
+        """The networks as they were."""
+        self.recipe.networks.load_state_dict(self.kept)
 
 
 def _probed(recipe: Staged, train: Callable[[StageRun], Totals]) -> Totals | None:
@@ -201,6 +203,13 @@ def _probed(recipe: Staged, train: Callable[[StageRun], Totals]) -> Totals | Non
         start_loss=before.score, best_loss=before.score, stopped="nothing to gain", kept=False,
         notes=[NOTHING_TO_GAIN],
     )  # fmt: skip
+
+
+def _late(context: TrainingContext, group: ProcessGroup) -> bool:
+    """Whether it is past the deadline, in any process of a group."""
+    late = torch.full((1,), float(time.monotonic() >= context.deadline), device=context.device)
+    group.sum_([late])
+    return bool(late)
 
 
 def _prepared(
@@ -254,8 +263,11 @@ def _train_stages(
     def trained(course: StageRun) -> Totals:
         return _train(course, context, group, report)
 
-    if adapting and isinstance(recipe, Staged) and (ended := _probed(recipe, trained)):
-        return ended
+    if adapting and isinstance(recipe, Staged):
+        if not _late(context, group) and (ended := _probed(recipe, trained)):
+            return ended
+        if _late(context, group):
+            return Totals(stopped=NO_TIME, kept=False, notes=[LATE])
     start = _Start(recipe) if context.start else None
     stage_runs = recipe.stage_runs()
     report(Event(kind=EventKind.LOG, stage="footage", step=0, steps=0, text=PREPARING))
@@ -267,6 +279,9 @@ def _train_stages(
                 break
     except OutOfTimeError:
         totals.stopped = TIME_UP
+    if adapting and totals.idle and start is not None:
+        start.put_back()
+        return Totals(stopped=NO_TIME, kept=False, notes=[LATE])
     if noisy and isinstance(recipe, Staged):
         better = recipe.choose_estimate()
         totals.notes += [] if better else [NOTHING_YET]

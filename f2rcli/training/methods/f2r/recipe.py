@@ -231,7 +231,8 @@ class F2RRecipe(Staged):
         check: Callable[[], None] = lambda: None,
     ) -> list[Excerpt]:
         """The pairs of every piece. Each has a generator of its own, so that they are the same
-        however many are made at a time. check: called before each, to raise what ends it all."""
+        however many are made at a time. check: called before each, and before every pass of a
+        network, to raise what ends it all."""
         makers = [
             partial(self._excerpt, segment, kind, own, check)
             for (segment, kind), own in zip(pieces, rng.spawn(len(pieces)), strict=True)
@@ -248,7 +249,7 @@ class F2RRecipe(Staged):
     ) -> Excerpt:
         check()
         context, header = self.context, self.header
-        runner = Runner(context.device, context.precision, None)
+        runner = Runner(context.device, context.precision, None, ask=check)
         method = F2R(self.networks.eval(), runner, header.length, header.level)
         pictures = segment.read(context.footage)
         return make_pairs(method, pictures, segment.centres, target, context.law(segment.clip), rng)

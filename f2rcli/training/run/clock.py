@@ -1,0 +1,27 @@
+"""How long a session may take."""
+
+import math
+
+import torch
+
+from f2rcli.training.run.config import TrainConfig
+
+# Seconds that a level of adaptation may take on two cores or more, everything included, and the
+# share of these that is left for pairs in hand and the last exams.
+ADAPT_SECONDS, FOR_EXAMS = {"fast": 60.0}, 0.15
+TIME_UP, NO_TIME = "time limit", "no time"  # why a session ended; the second before its first step
+NO_STEP = "the time limit came before the first step: pass a longer one"
+LATE = (
+    "not adapted: the time for that was up before the first step; adapt='full' takes more, "
+    "as may a machine that is less busy"
+)
+
+
+def seconds_of(config: TrainConfig) -> float:
+    """Seconds from the start of a session to its last step; infinite where nothing ends it. One
+    core has twice the time of two."""
+    asked = config.time_limit_seconds or math.inf
+    if config.adapt not in ADAPT_SECONDS:
+        return asked
+    cores = min(2, torch.get_num_threads())
+    return min(asked, 2 / cores * (1 - FOR_EXAMS) * ADAPT_SECONDS[config.adapt])
