@@ -137,8 +137,7 @@ class Engine:
     ) -> Method:
         """The method with its networks, for one clip (or one field of an interlaced one).
 
-        kinds: of its footage, the most special first; bundled weights may have others beside them
-        for one of these. Weights that the user named are used as they are.
+        kinds: of its footage; bundled weights may have others beside them for one of these.
         faint: whether the noise is so weak that rounding pictures to bf16 shows beside it;
         ensemble: whether the networks' own errors do, which the mean of an ensemble lessens.
         """
@@ -150,8 +149,7 @@ class Engine:
         )
 
     def suited(self, kinds: Iterable[Kind]) -> Weights:
-        """The weights for footage of these kinds, the most special first, which are used from now
-        on."""
+        """The weights for footage of these kinds, the most special first; used from now on."""
         chosen = next(filter(None, map(self._beside, kinds)), None)
         if chosen is not None:
             self.used = chosen

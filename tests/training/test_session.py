@@ -205,8 +205,8 @@ def test_the_clock_ends_an_adaptation_between_the_passes_of_a_piece(
 @pytest.mark.parametrize(
     ("given", "seconds"),
     [
-        ({"adapt": "fast", "threads": 1}, 102),
-        ({"adapt": "fast", "threads": 2}, 51),
+        ({"adapt": "fast", "threads": 1}, 108),
+        ({"adapt": "fast", "threads": 2}, 54),
         ({"adapt": "fast", "threads": 4, "time_limit": "9s"}, 9),
         ({"adapt": "full", "threads": 1}, math.inf),
         ({"threads": 1, "time_limit": "90s"}, 90),

@@ -2,13 +2,11 @@
 
 import math
 
-import torch
-
 from f2rcli.training.run.config import TrainConfig
 
 # Seconds that a level of adaptation may take on two cores or more, everything included, and the
 # share of these that is left for pairs in hand and the last exams.
-ADAPT_SECONDS, FOR_EXAMS = {"fast": 60.0}, 0.15
+ADAPT_SECONDS, FOR_EXAMS = {"fast": 60.0}, 0.1
 TIME_UP, NO_TIME = "time limit", "no time"  # why a session ended; the second before its first step
 NO_STEP = "the time limit came before the first step: pass a longer one"
 LATE = (
@@ -23,5 +21,7 @@ def seconds_of(config: TrainConfig) -> float:
     asked = config.time_limit_seconds or math.inf
     if config.adapt not in ADAPT_SECONDS:
         return asked
+    import torch
+
     cores = min(2, torch.get_num_threads())
     return min(asked, 2 / cores * (1 - FOR_EXAMS) * ADAPT_SECONDS[config.adapt])
