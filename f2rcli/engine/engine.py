@@ -1,5 +1,6 @@
 """A method with its weights on a device, and what a stream gets from it."""
 
+import math
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -270,15 +271,12 @@ class Engine:
         """Time one small window here, and scale by pixels. Memory by a measured constant. method:
         that of the clip's noise, where this is known."""
         method = self.new_method() if method is None else method
-        height, width = picture_size(info)
-        pixels = width * height
+        pixels = math.prod(picture_size(info))
         seconds = self._probe(method) * pixels / PROBE_SIZE**2
         held = min(pixels, self.tile**2) if self.tile else pixels
-        activations = method.activation_bytes
         frames = pixels * (FRAME_BYTES[0] + FRAME_BYTES[1] * self.weights.header.channels)
-        if pixels >= codes.LARGE:
-            frames = round(CODES_SHARE * frames)
-        return Prediction(seconds, BASE_BYTES + frames + activations * held)
+        frames = round(CODES_SHARE * frames) if pixels >= codes.LARGE else frames
+        return Prediction(seconds, BASE_BYTES + frames + method.activation_bytes * held)
 
     def _probe(self, method: Method) -> float:
         """Seconds for one more small frame of a stream, with what it shares with those before."""

@@ -237,12 +237,10 @@ def _begun(pictures: Iterator[list[Frame]], engine: Engine, like: _Begun | None 
     """The first pictures and the rest, without lines: those that they show themselves, or that
     another part of the same clip has shown."""
     waiting = deque(islice(pictures, PREROLL))
-    if like is not None and not like.waiting:
-        like = None
-    if like is not None:
-        remover = None if like.remover is None else like.remover.fresh()
+    if like is None or not like.waiting:
+        like, remover = None, remover_for([copies[0] for copies in waiting], engine)
     else:
-        remover = remover_for([copies[0] for copies in waiting], engine)
+        remover = None if like.remover is None else like.remover.fresh()
     if remover is not None:
         pictures = remover.corrected(chain(emptied(waiting), pictures))
         waiting = deque(islice(pictures, PREROLL))
@@ -270,9 +268,9 @@ def estimate_noise(
 def looked_ahead(
     frames: Iterable[Frame], info: ClipInfo, engine: Engine, lanes: Lanes = None
 ) -> NoiseTracker | None:
-    """A clip's noise as a run finds it in its first frames; None without frames. What is no picture
-    in these is counted in the engine's `aside`, and its `used` weights are those for such footage.
-    lanes: see `denoise_stream`."""
+    """A clip's noise as a run finds it in its first frames; None without frames. The engine counts
+    in `aside` what is no picture there, and `used` are its weights for this noise. lanes: see
+    `denoise_stream`."""
     compare_lanes(lanes, engine)
     opening = [copies[0] for copies in _begun(to_measure(frames, info), engine).waiting]
     if not opening:
