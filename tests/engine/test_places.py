@@ -22,6 +22,7 @@ from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise, spread_out
 from tests.engine.conftest import GRAY8, engine_for, info_of, to_frames
 from tests.engine.test_ceiling import law, sliding
+from tests.engine.test_noise_measurement import YUV420
 
 HEIGHT, WIDTH = 96, 128
 LAW = NoiseModel.gaussian(12 / 255, 1)
@@ -96,6 +97,38 @@ def test_chroma_has_no_noise_where_luma_has_none() -> None:
     assert not found[:, :4].any()
     assert (found[:, 4:] == 1).all()
     assert drawn((), (), (48, 64)) == ()
+
+
+def test_colours_go_by_the_luma_of_their_own_picture() -> None:
+    """Two of colours that are noisy everywhere, where luma is so on the right alone."""
+    rng, grid = np.random.default_rng(3), np.add.outer(np.arange(HEIGHT), np.arange(WIDTH)) / 255
+    sizes = (HEIGHT, WIDTH), (HEIGHT // 2, WIDTH // 2), (HEIGHT // 2, WIDTH // 2)
+
+    def frame() -> Frame:
+        noise = [12 * rng.standard_normal(size) for size in sizes]
+        planes = [80 + 60 * grid + noise[0] * LOUD, 128 + noise[1], 128 + noise[2]]
+        codes = tuple(np.rint(plane).astype(np.uint8) for plane in planes)
+        return Frame(planes=codes, layout=YUV420)
+
+    one = NoiseModel.gaussian(12 / 219, 1), NoiseModel.gaussian(12 / 224, 1)
+    shares = (white_shares(),) * 3
+    noise = PlaneNoise((one[0], one[1], one[1]), shares, finest=(1.0,) * 3)
+    found = ceiling(frame(), frame(), np.zeros((HEIGHT, WIDTH, 2), np.float32), noise)
+    for bound in found[1:]:
+        factors = np.array(bound.places)
+        assert not factors[:, : factors.shape[1] // 2 - 1].any()
+        assert factors[:, factors.shape[1] // 2 + 1 :].all()
+
+
+def test_no_noise_is_weaker_than_rounding_to_codes() -> None:
+    """A quarter of a code is what a picture's own grid leaves of nothing."""
+    rng, scene = np.random.default_rng(2), np.add.outer(np.arange(HEIGHT), np.arange(WIDTH)) / 510
+    sigma = np.where(LOUD, 1.0, 0.3) / 255
+    planes = [(scene + sigma * rng.standard_normal(scene.shape)).astype(np.float32) for _ in "ab"]
+    pair = Pair(*(FramePlanes.of_channels([plane]) for plane in planes))
+    found = np.array(places(pair, 0, NoiseModel.gaussian(1 / 255, 1), 1.0))
+    assert not found[:, :7].any()
+    assert np.median(found[:, 9:]) == 1
 
 
 def test_the_law_of_planes_knows_places_of_any_shape() -> None:

@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from f2rcli.errors import UsageError
 from f2rcli.frames import Matrix
 from f2rcli.io import ReadOptions, WriteOptions, open_reader, plan_output
 
@@ -104,6 +105,16 @@ def test_an_encoder_that_cannot_flag_fields_says_so(tools, tmp_path: Path) -> No
     source = tools.write_clip(tmp_path / "in.mkv", pts=2, smooth=True, size=(128, 96))
     with open_reader(source, ReadOptions(fields="on")) as reader:
         plan = plan_output(reader, tmp_path / "out.mp4", WriteOptions(codec="hevc"))
+    assert any("field order" in line for line in plan.dropped)
+
+
+def test_a_container_that_cannot_flag_fields_is_refused_by_its_name(tools, tmp_path: Path) -> None:
+    source = tools.write_clip(tmp_path / "in.mkv", pts=2, smooth=True, size=(128, 96))
+    with open_reader(source, ReadOptions(fields="on")) as reader:
+        with pytest.raises(UsageError, match="webm files cannot say") as raised:
+            plan_output(reader, tmp_path / "out.webm", WriteOptions())
+        plan = plan_output(reader, tmp_path / "out.webm", WriteOptions(codec="vp9"))
+    assert ".mkv" in str(raised.value.hint)
     assert any("field order" in line for line in plan.dropped)
 
 

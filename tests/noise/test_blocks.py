@@ -132,10 +132,12 @@ def test_where_samples_land(size: tuple[int, int], height: int, width: int) -> N
     """On a grid half as fine a flow of luma is half as long; at the borders it ends."""
     rng = np.random.default_rng(4)
     coarse = rng.integers(-6, 7, (height, width, 2)).astype(np.float32) * 2
+    coarse[7, 29], coarse[19, 4], coarse[0, 5], coarse[9, 0] = (12, 0), (0, 12), (0, -12), (-12, 0)
     flow = np.kron(coarse, np.ones((size[0] // height, size[1] // width, 1))).astype(np.float32)
     found = whole_landing(flow, (height, width)).reshape(height, width)
     scale = height / size[0]
-    for row, column in ((0, 0), (7, 11), (19, 29), (10, 3)):
+    inside, beyond = ((0, 0), (7, 11), (19, 29), (10, 3)), ((7, 29), (19, 4), (0, 5), (9, 0))
+    for row, column in (*inside, *beyond):
         x = np.clip(column + coarse[row, column, 0] * scale, 0, width - 1)
         y = np.clip(row + coarse[row, column, 1] * scale, 0, height - 1)
         assert found[row, column] == y * width + x

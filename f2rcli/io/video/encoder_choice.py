@@ -117,6 +117,11 @@ def _candidates(reader: Reader, container: Container, options: WriteOptions) -> 
             others = tuple(name for name in others if says_fields(container, name))
         names = own + tuple(name for name in others if name not in own)
     fitting = [name for name in names if accepts(container, name)]
+    if not fitting and options.codec is None:
+        raise UsageError(
+            f"{container.name} files cannot say that their pictures are interlaced.",
+            hint="Write .mkv, .mp4 or .mov, or choose codec= yourself.",
+        )
     if not fitting:
         raise UsageError(
             f"codec={options.codec!r}: {container.name} files cannot hold it.",
