@@ -19,7 +19,13 @@ from f2rcli.io import open_reader
 from f2rcli.io.ffmpeg import quantiser
 from f2rcli.io.ffmpeg.quantiser import OF_HEADER, stated
 from f2rcli.noise.measurement.blocking import Blocking
-from f2rcli.noise.measurement.compression import LEAST8, MOST8, compression_of, own_share
+from f2rcli.noise.measurement.compression import (
+    LEAST8,
+    MOST8,
+    MOST_EDGE8,
+    compression_of,
+    own_share,
+)
 
 LAYOUT = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False)
 
@@ -93,6 +99,7 @@ def test_errors_are_a_share_of_the_step_or_of_what_stands_out() -> None:
     assert both is not None
     assert both.sigma8 == pytest.approx(6)
     assert compression_of([frame(0.9 * LEAST8 / 0.3)], None) is None
+    assert compression_of([frame(LEAST8 / 0.3)], None) is not None
     most = compression_of([frame(200)], None)
     assert most is not None
     assert most.sigma8 == pytest.approx(MOST8)
@@ -153,6 +160,9 @@ def test_edges_tell_only_of_more_than_the_quantiser_does() -> None:
 
 def test_edges_that_no_codec_leaves_are_a_drawing() -> None:
     assert compression_of([frame(0)], Blocking(13 / 255, 13 / 255)) is None
+    strongest = Blocking(6 / 255, 6 / 255)
+    assert strongest.edge8 == MOST_EDGE8  # in floats, too
+    assert compression_of([frame(0)], strongest) is not None
 
 
 @pytest.mark.parametrize(
