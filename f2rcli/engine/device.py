@@ -8,6 +8,7 @@ import torch
 
 from f2rcli.errors import DeviceError
 from f2rcli.system.machine import asked_threads, memory, processors
+from f2rcli.units import count
 
 # glibc's mallopt: arrays of every size, of all threads, come from one heap, which gives nothing
 # back while the process runs.
@@ -29,7 +30,7 @@ def choose_device(wish: str) -> torch.device:
     kind, _, number = wish.partition(":")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise DeviceError(
-            f"device={wish!r}: this machine offers {torch.cuda.device_count()} CUDA device(s).",
+            f"device={wish!r}: this machine offers {count(torch.cuda.device_count(), 'CUDA device')}.",
             hint="Pass device='auto', or install a CUDA build of torch.",
         )
     if kind == "mps" and not torch.backends.mps.is_available():

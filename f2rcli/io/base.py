@@ -229,7 +229,9 @@ class WritePlan:
 
 def written_name(target: str) -> str:
     """The name of what is written, for people."""
-    return "standard output" if target == "-" else Path(target).name
+    if target == "-":
+        return "standard output"
+    return Path(target).name or Path(target).resolve().name or target  # "." and "/" have none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,8 @@
 """A receipt: sizes before and after, the speed, and nothing that is not known."""
 
+from dataclasses import replace
+from pathlib import Path
+
 from f2rcli.cli.terminal.receipts import Finished
 from f2rcli.io.base import Receipt
 
@@ -15,6 +18,12 @@ def test_numbers_first_then_what_travelled() -> None:
         "  kept audio #1 aac, chapters",
         "  verified 250 frames",
     ]
+
+
+def test_the_folder_one_stands_in_has_its_name(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path, name in ((".", tmp_path.name), ("/", "/"), ("a/b/", "b")):
+        assert next(Finished(replace(WROTE, path=path), 12.5).lines()).startswith(f"{name}: 250")
 
 
 def test_what_is_not_known_is_left_out() -> None:
