@@ -28,9 +28,10 @@ def choose_device(wish: str) -> torch.device:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     kind, _, number = wish.partition(":")
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+    there = torch.cuda.device_count() if kind == "cuda" else 0
+    if kind == "cuda" and int(number or 0) >= there:
         raise DeviceError(
-            f"device={wish!r}: this machine offers {count(torch.cuda.device_count(), 'CUDA device')}.",
+            f"device={wish!r}: this machine offers {count(there, 'CUDA device')}.",
             hint="Pass device='auto', or install a CUDA build of torch.",
         )
     if kind == "mps" and not torch.backends.mps.is_available():
