@@ -531,7 +531,8 @@ def test_chroma_is_smoothed_by_the_typical_level_of_each_plane(
 
 def test_what_stands_still_learns_planes_and_their_noise() -> None:
     class Heard(Steady):
-        def add(self, planes: Any, variances: Any, shares: Any) -> None:
+        def add(self, planes: Any, variances: Any, shares: Any, *, each: bool = False) -> None:
+            assert not each
             self.heard = planes, variances, shares
 
     frame, noise, steady = drawn(YUV), PlaneNoise.of(MODEL, YUV, clipped=False), Heard()

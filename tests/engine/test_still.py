@@ -8,12 +8,19 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import minimum_filter, uniform_filter, uniform_filter1d
 
-from f2rcli.engine.contract.still import Still, resting
+from f2rcli.engine.contract.limits import falling
+from f2rcli.engine.contract.residual import watched
+from f2rcli.engine.contract.steady import Steady
+from f2rcli.engine.contract.still import EVENT, Still, resting
+from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.noise.bands import white_shares
+from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.planes import PlaneNoise
 
 SIGMA, SIDE = 0.05, 96
 LAW = np.full((SIDE, SIDE), SIGMA**2, np.float32)
 Real = NDArray[np.float32]
+GAIN = NoiseModel((1 / 4000,), (0.0,), (0.01,))  # an electron a code
 
 
 def texture() -> Real:
@@ -46,6 +53,24 @@ def test_a_still_scene_comes_close_to_the_mean_of_all_frames(frames: int) -> Non
     nearer = still.nearer(0, poor, LAW)
     assert nearer is not None
     assert error(poor + nearer, clean) < 1.3 * error(mean, clean) < error(poor, clean)
+
+
+def test_single_bright_samples_and_their_noise_are_no_change() -> None:
+    """Around each it is dark, where a camera's counts vary less; a lamp that comes on is one."""
+    rng, noise = np.random.default_rng(7), PlaneNoise((GAIN,), (white_shares(),))
+    light = np.full((SIDE, SIDE), 20.0)
+    light[4::8, 4::8] = 3000  # electrons
+    shown, steady = PlaneLayout(family=Family.GRAY, bits=16, levels=(0.0, 4000.0)), Steady()
+    still, quiet = steady.still, []
+    assert still is not None
+    for index in range(40):
+        light[40:44, 40:44] += 400 * (index == 39)
+        frame = Frame(planes=(rng.poisson(light).astype(np.uint16),), layout=shown)
+        watched(steady, frame, noise)
+        quiet.append(falling(still.events.get(0, np.zeros((SIDE, SIDE), np.float32)), EVENT))
+    assert np.mean([part[4::8, 4::8] for part in quiet[20:39]]) > 0.995
+    assert still.worths[0][60:, 60:].mean() > 38
+    assert quiet[39][41:43, 41:43].max() == 0
 
 
 def test_a_flow_that_errs_for_two_frames_forgets_nothing() -> None:

@@ -213,12 +213,16 @@ def _calmed(
 def watched(steady: Steady, frame: Frame, noise: PlaneNoise) -> None:
     """Let what stands still learn of the next frame."""
     planes = planes_of(frame)
-    light, chroma = box(planes[0], 5), frame.layout.family is Family.YUV
+    chroma, each = frame.layout.family is Family.YUV, False
+    around = [box(plane, 5) for plane in (planes[:1] if chroma else planes)]
+    if steady.still is not None and frame.layout.counts_light:
+        each = True
+        around = [steady.still.light(*known) for known in enumerate(around)]
     variances = [
-        np.square(noise.level(i, sized(light, p.shape) if chroma else box(p, 5)))
+        np.square(noise.level(i, sized(around[0], p.shape) if chroma else around[i]))
         for i, p in enumerate(planes)
     ]
-    steady.add(planes, variances, noise.shares)
+    steady.add(planes, variances, noise.shares, each=each)
 
 
 def _quiet(

@@ -31,11 +31,19 @@ class Steady:
     ages: dict[int, Real] = field(default_factory=dict)  # frames in it
     still: Still | None = field(default_factory=Still)  # None: nobody asks for it
 
-    def add(self, planes: list[Real], variances: list[Real], shares: tuple[Shares, ...]) -> None:
-        """Take in the next frame's planes; variances (H, W) of their noise; shares: see `held`."""
+    def add(
+        self,
+        planes: list[Real],
+        variances: list[Real],
+        shares: tuple[Shares, ...],
+        *,
+        each: bool = False,
+    ) -> None:
+        """Take in the next frame's planes; variances (H, W) of their noise; shares: see `held`;
+        each: see `Still.add`."""
         if self.still is not None:
             for index, known in enumerate(zip(planes, variances, shares, strict=True)):
-                self.still.add(index, *known)
+                self.still.add(index, *known, each=each)
         if [p.shape for p in planes] != [m.shape for m in self.means]:
             self.means = [plane.copy() for plane in planes]
             self.counts = [np.ones_like(plane) for plane in planes]
@@ -44,6 +52,7 @@ class Steady:
             zip(planes, variances, shares, strict=True)
         ):
             apart = plane - self.means[index]
+            variance = box(variance, 5) if each else variance
             count = _matching(self.counts[index], apart, np.maximum(variance, LEAST), share)
             self.means[index] = self.means[index] + apart / count
             self.counts[index] = count

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.engine.contract.limits import LEAST, Real, box, falling, power_around
+from f2rcli.frames import Floats
 
 MOST = 256.0  # frames that a mean may be worth
 SIDES = (3, 7, 15)  # pixels, of windows that changes are looked for in; as bands part
@@ -66,8 +67,17 @@ class Still:
     asked: dict[int, Real] = field(default_factory=dict)
     owned: dict[int, Real] = field(default_factory=dict)  # (1, 2): see `_ask`; sums over samples
 
-    def add(self, index: int, plane: Real, variance: Real, shares: Sequence[float]) -> None:
-        """Take in the next frame; variance (H, W) of its noise, shares: see `held`."""
+    def add(
+        self,
+        index: int,
+        plane: Real,
+        variance: Real,
+        shares: Sequence[float],
+        *,
+        each: bool = False,
+    ) -> None:
+        """Take in the next frame; variance (H, W) of its noise, shares: see `held`; each: whether
+        the variance is that of each sample, or of what is around it."""
         if index not in self.means or self.means[index].shape != plane.shape:
             calm = float(index in self.means or index not in self.calm)
             self._drop(index)
@@ -84,8 +94,8 @@ class Still:
         flicker = _known(self.flicker, index, plane, 1)
         for place, side in enumerate(SIDES):
             left = np.float32(max(sum(shares[place + 1 :]), 1 / side**2))
-            power = _squared(apart, side) / (expected * left)
-            drift = _squared(lately, side) / (of_few * left)
+            power = _squared(apart, side) / (_over(expected, side, each) * left)
+            drift = _squared(lately, side) / (_over(of_few, side, each) * left)
             np.maximum(event, power, out=event)
             np.maximum(drifts, drift, out=drifts)
             np.maximum(excess, (power - JUMP) * left, out=excess)
@@ -99,6 +109,14 @@ class Still:
         self._settle(index, worth, float(np.minimum(drift, JUMP).mean()))
         self.worths[index], self.lately[index] = worth, lately - step
         self.flicker[index], self.events[index], self.drifts[index] = flicker, event, drifts
+
+    def light(self, index: int, around: Real) -> Real:
+        """How bright a plane is, by the frames so far where these are many, elsewhere by what is
+        `around` in one. By that alone fine texture of a few bright samples seems to be dark, and
+        its noise, which grows with light, like change."""
+        if index not in self.means or self.means[index].shape != around.shape:
+            return around
+        return np.where(self.worths[index] < FEWEST[1], around, self.means[index])
 
     def rests(self, flows: Sequence[object]) -> float:
         """See `resting`, of the last few frames; where all of the picture moves in all of them,
@@ -220,6 +238,12 @@ class Still:
 def _known(known: dict[int, Real], index: int, plane: Real, begin: float) -> Real:
     """What is known of a plane; before that it is the same everywhere, and takes no memory."""
     return known[index] if index in known else np.full_like(plane, begin)
+
+
+def _over(variance: Floats | Real, side: int, each: bool) -> Real:
+    """The variance of windows' samples; of each by itself, or as it is around."""
+    own = np.asarray(variance, np.float32)
+    return box(own, side) if each else own
 
 
 def resting(flows: Sequence[NDArray[np.float32]]) -> float:
