@@ -172,13 +172,21 @@ def test_adapting_ends_at_once_where_a_probe_gains_nothing(
     assert is_bundled(asked.output)
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [({"adapt": "fast"}, LATE), ({"adapt": "full", "time_limit": "0.01s"}, NO_STEP)],
+)
 def test_an_adaptation_without_time_leaves_the_weights_as_they_were(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, targets: Targets
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    targets: Targets,
+    given: dict[str, Any],
+    said: str,
 ) -> None:
     """Opening and measuring count."""
     monkeypatch.setattr(clock, "ADAPT_SECONDS", {"fast": 1e-9})
-    result = run(config(write_clip(tmp_path / "a.mkv"), adapt="fast", stages=ONE_STAGE))
-    assert (result.stopped, result.kept, result.notes) == ("no time", False, [LATE])
+    result = run(config(write_clip(tmp_path / "a.mkv"), stages=ONE_STAGE, **given))
+    assert (result.stopped, result.kept, result.notes) == ("no time", False, [said])
     assert targets == []
     assert is_bundled(result.weights)
 

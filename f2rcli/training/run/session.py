@@ -205,6 +205,12 @@ def _probed(recipe: Staged, train: Callable[[StageRun], Totals]) -> Totals | Non
     )  # fmt: skip
 
 
+def _without_time(config: TrainConfig) -> Totals:
+    """The outcome of an adaptation that made no step: the weights stay as they were."""
+    note = LATE if config.time_limit is None else NO_STEP
+    return Totals(stopped=NO_TIME, kept=False, notes=[note])
+
+
 def _late(context: TrainingContext, group: ProcessGroup) -> bool:
     """Whether it is past the deadline, in any process of a group."""
     late = torch.full((1,), float(time.monotonic() >= context.deadline), device=context.device)
@@ -267,7 +273,7 @@ def _train_stages(
         if not _late(context, group) and (ended := _probed(recipe, trained)):
             return ended
         if _late(context, group):
-            return Totals(stopped=NO_TIME, kept=False, notes=[LATE])
+            return _without_time(context.config)
     start = _Start(recipe) if context.start else None
     stage_runs = recipe.stage_runs()
     report(Event(kind=EventKind.LOG, stage="footage", step=0, steps=0, text=PREPARING))
@@ -281,7 +287,7 @@ def _train_stages(
         totals.stopped = TIME_UP
     if adapting and totals.idle and start is not None:
         start.put_back()
-        return Totals(stopped=NO_TIME, kept=False, notes=[LATE])
+        return _without_time(context.config)
     if noisy and isinstance(recipe, Staged):
         better = recipe.choose_estimate()
         totals.notes += [] if better else [NOTHING_YET]
