@@ -300,6 +300,7 @@ def test_lines_are_what_triples_of_frames_agree_on(
     monkeypatch.setattr(measured, "hum_of", lambda *_: (0.0, 0.0))
     monkeypatch.setattr(measured, "_stay", lambda *_: True)
     monkeypatch.setattr(measured, "of_light", lambda *_: False)
+    monkeypatch.setattr(measured, "lines_of_light", lambda *_, turned: False)
     found = measured._measured(range(len(rows)), (0, 2))  # type: ignore[arg-type]
     assert found.planes == (0, 2)
     assert 255 * np.array([found.rows, found.bands, found.columns]) == pytest.approx(wanted)

@@ -16,7 +16,8 @@ FARTHEST, FINE_STEPS = 64, 8  # rows of such a step; half rows up to
 SOFT = 2.0  # pixels: what is blurred shows little noise
 WORSE = 1.3  # times the difference of all else: the scene did not take that step
 OFF = 0.2  # rows that flow is off by, over stripes
-LIT = 0.25  # of the way from an offset to a factor
+LIT = 0.25  # of the way from an offset to a factor, from which bands are light
+HALFWAY = 0.5  # the same of single lines, which say less each
 CONTRAST = 0.05  # of brightness, from which the two can be told apart
 
 
@@ -28,8 +29,9 @@ class Apart(NamedTuple):
     level: Values
 
 
-def lit(seen: Sequence[Apart]) -> bool:
-    """Whether bands are as strong as the picture is bright: light, shadows, no sensor's."""
+def lit(seen: Sequence[Apart], most: float = LIT) -> bool:
+    """Whether bands are the stronger the brighter the picture is, or the darker: light, shadows,
+    what stands before the scene. A sensor adds the same to all of a row."""
     shared = power = doubt = 0.0
     for one in seen:
         apart = (one.before + one.after) / 2
@@ -39,7 +41,7 @@ def lit(seen: Sequence[Apart]) -> bool:
         shared += float((by_light * (apart - band)).sum())
         power += float(np.square(by_light).sum())
         doubt += CONTRAST**2 * float(np.square(band).sum()) * apart.shape[1]
-    return shared > LIT * (power + doubt)
+    return abs(shared) > most * (power + doubt)
 
 
 def traced(seen: Sequence[Apart]) -> float:
@@ -66,10 +68,12 @@ def _stepped(view: View, group: Sequence[int]) -> bool:
         np.asarray(cv2.GaussianBlur(evened(one), (0, 0), SOFT), np.float32) for one in (here, there)
     )
     most = WORSE * _unlike(soft, before, flow)
+    straight = np.zeros(here.shape, np.float32)  # flow errs across in a lattice
     for step in steps:
-        flat = np.stack([flow[..., 0], np.full(here.shape, step, np.float32)], -1)
-        if _unlike(soft, before, flat) <= most:
-            return True
+        down = np.full(here.shape, step, np.float32)
+        for across in (flow[..., 0], straight):
+            if _unlike(soft, before, np.stack([across, down], -1)) <= most:
+                return True
     return False
 
 

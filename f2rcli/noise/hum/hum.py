@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.models.flow import resized, sample
-from f2rcli.noise.hum.guards import Apart, lit, slid, traced
+from f2rcli.noise.hum.guards import HALFWAY, Apart, lit, slid, traced
 from f2rcli.noise.hum.views import LEAST_COLUMNS, LEAST_ROWS, View, evened
 from f2rcli.noise.measurement.agreement import PIECES
 from f2rcli.noise.measurement.blocks import MATCHED
@@ -55,16 +55,23 @@ def hum_of(
 
 
 def of_light(views: Sequence[View], group: Sequence[int]) -> bool:
-    """Whether bands that were found otherwise are as strong as the picture is bright."""
+    """Whether bands that were found otherwise follow the picture's light."""
     return lit([differences(view, group) for view in views])
 
 
-def differences(view: View, group: Sequence[int]) -> Apart:
-    """Of a frame between its neighbours."""
+def lines_of_light(views: Sequence[View], group: Sequence[int], *, turned: bool) -> bool:
+    """The same of single rows, or of columns."""
+    return lit([differences(view, group, turned=turned) for view in views], HALFWAY)
+
+
+def differences(view: View, group: Sequence[int], *, turned: bool = False) -> Apart:
+    """Of the rows (columns, if turned) of a frame between its neighbours."""
     centre = view.centre.mean(group)
     others = []
-    for near, flow in zip(view.near, view.even_flows, strict=True):
+    for near, flow in zip(view.near, view.flows if turned else view.even_flows, strict=True):
         others.append(centre - sample(near.mean(group), resized(flow, centre.shape)))
+    if turned:
+        centre, *others = (np.ascontiguousarray(one.T) for one in (centre, *others))
     return apart_from(centre, others)
 
 

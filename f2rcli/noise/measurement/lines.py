@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from f2rcli.models.flow import resized, sample
-from f2rcli.noise.hum.hum import LEAST, hum_of, of_light
+from f2rcli.noise.hum.hum import LEAST, hum_of, lines_of_light, of_light
 from f2rcli.noise.hum.views import LEAST_COLUMNS, LEAST_ROWS, Cut, View
 from f2rcli.noise.measurement.agreement import Agreement, agreement, destriped, pieces
 from f2rcli.noise.measurement.blocks import FramePlanes
@@ -181,11 +181,13 @@ def _measured(views: Sequence[View], group: tuple[int, ...], far: Sequence[View]
             bands.add(pair, broad=True)
         if columns.open:
             columns.add(_differences(view, group, turned=True), broad=False)
-    upright = columns.sigma if columns.sigma and _stay(views, group) else 0.0
+    upright = columns.sigma
+    if upright and (not _stay(views, group) or lines_of_light(views, group, turned=True)):
+        upright = 0.0
     single, broad = rows.sigma, bands.sigma
     if (single or broad) and _shaken(views, group):
         single = broad = 0.0
-    if _grating(rows.seen):
+    if _grating(rows.seen) or (single and lines_of_light(views, group, turned=False)):
         single = 0.0
     fine, wide = hum_of(views, group, far)
     if single:  # whose slow part is there, sure or not
