@@ -13,6 +13,11 @@ RANKS = 256  # of roughness
 FEWEST_PIXELS = 256  # that a single frame shows its noise in; of fewer the median of their detail
 # tells texture from noise no better than chance does
 PAINTED = 1.0 / 255  # range over SIDE x SIDE pixels
+TILE, MOST_TILES = 32, 96  # pixels a side; of all channels
+OF_WHITE = 0.7514  # of white noise's power, the medians of 5x5 frequencies beside each other have
+# Shares of the first frames of ten clips, noisy or not, are 0.96 and more, of correlated noise 0.88
+# and more; of fabrics, halftone and lattices below 0.75 for the most part.
+PATTERNED = 0.7, 0.85
 
 
 def shows_noise(noisy: Tensor) -> bool:
@@ -23,15 +28,43 @@ def shows_noise(noisy: Tensor) -> bool:
 def single_frame_sigma(noisy: Tensor) -> float:
     """A rough standard deviation from one frame (1, C, H, W): median of its finest diagonal detail.
 
-    Donoho and Johnstone, Biometrika 1994. Reads low where noise is spatially correlated. 0 of too
-    few pixels.
+    Donoho and Johnstone, Biometrika 1994. Reads low where noise is spatially correlated, and where
+    a pattern is all over the picture: only the share counts that no lines of a spectrum hold. 0 of
+    too few pixels.
     """
     if not shows_noise(noisy):
         return 0.0
     height, width = (size // 2 * 2 for size in noisy.shape[-2:])
     cells = functional.pixel_unshuffle(noisy[..., :height, :width].flatten(0, 1).unsqueeze(1), 2)
     diagonal = (cells[:, 0] - cells[:, 1] - cells[:, 2] + cells[:, 3]) / 2
-    return float(diagonal.abs().median()) * MAD_TO_SIGMA
+    return float(diagonal.abs().median()) * MAD_TO_SIGMA * without_patterns(noisy)
+
+
+def without_patterns(noisy: Tensor) -> float:
+    """The share of the finest diagonal detail of a frame (1, C, H, W), as a standard deviation,
+    that is not of patterns: fabric, knitwear, halftone, lattices. 1 where there are none.
+
+    A pattern's power lies in lines of its spectrum, that of noise is smooth. So every frequency of
+    a tile is given the median of those around it; the median tile speaks for the picture.
+    """
+    height, width = (size // TILE for size in noisy.shape[-2:])
+    if not height or not width:
+        return 1.0
+    planes = noisy[0, :, : height * TILE, : width * TILE].float().cpu().numpy()
+    tiles = planes.reshape(-1, height, TILE, width, TILE).swapaxes(2, 3).reshape(-1, TILE, TILE)
+    tiles = tiles[:: max(1, len(tiles) // MOST_TILES)]
+    line = np.hanning(TILE + 1)[1:]
+    tiles = (tiles - tiles.mean((1, 2), keepdims=True)) * np.outer(line, line)
+    power = np.fft.fftshift(np.abs(np.fft.fft2(tiles)) ** 2, axes=(1, 2)).astype(np.float32)
+    fine = np.square(np.sin(np.pi * np.fft.fftshift(np.fft.fftfreq(TILE))))
+    weight = np.outer(fine, fine)
+    shares = []
+    for one in power:
+        smooth = cv2.medianBlur(np.pad(one, 2, mode="wrap"), 5)[2:-2, 2:-2]
+        shares.append(float((weight * smooth).sum()) / max(float((weight * one).sum()), 1e-18))
+    share = min(float(np.median(shares)) / OF_WHITE, 1.0) ** 0.5
+    low, high = PATTERNED
+    return share + (1 - share) * min(max((share - low) / (high - low), 0.0), 1.0)
 
 
 def in_bands(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
