@@ -19,19 +19,19 @@ def measured(picture: np.ndarray, sigma8: float) -> float:
 
 
 def twill() -> np.ndarray:
-    return 126 + 40 * np.sign(np.sin(0.4 * np.pi * (COLUMNS + 2 * ROWS) + 0.3))
+    return np.asarray(126 + 40 * np.sign(np.sin(0.4 * np.pi * (COLUMNS + 2 * ROWS) + 0.3)))
 
 
 def knitwear() -> np.ndarray:
     stitch = np.cos(2 * np.pi * (ROWS + 2 * np.abs(COLUMNS % 7 - 3.5)) / 6)
-    return 126 + 35 * np.cos(2 * np.pi * COLUMNS / 7) * stitch
+    return np.asarray(126 + 35 * np.cos(2 * np.pi * COLUMNS / 7) * stitch)
 
 
 def halftone() -> np.ndarray:
     """Dots of five pixels, as large as the picture under them is dark."""
     light = 0.5 + 0.3 * np.sin(COLUMNS / 40) * np.sin(ROWS / 30)
     dots = 0.5 + (np.cos(0.4 * np.pi * COLUMNS) + np.cos(0.4 * np.pi * ROWS)) / 4
-    return 16 + 219 / (1 + np.exp(-60 * (light - dots)))
+    return np.asarray(16 + 219 / (1 + np.exp(-60 * (light - dots))))
 
 
 @pytest.mark.parametrize("fabric", [twill, knitwear])
@@ -44,7 +44,7 @@ def test_a_woven_picture_reads_hardly_more_than_its_noise(
 
 
 def test_a_halftone_reads_half_of_its_detail() -> None:
-    noisy = np.float32(halftone() / 255)[None, None]
+    noisy = (halftone() / 255).astype(np.float32)[None, None]
     assert without_patterns(torch.from_numpy(noisy)) < 0.6
 
 

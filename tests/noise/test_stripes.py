@@ -27,14 +27,14 @@ def film(step: tuple[int, int] = (0, 0)) -> np.ndarray:
     soft = 0.5 + 0.18 * soft / soft.std()
     soft[big[0] // 3 : big[0] // 2, big[1] // 4 : big[1] // 2] += 0.2
     moved = [soft[t * step[0] :, t * step[1] :][: SIZE[0], : SIZE[1]] for t in range(COUNT)]
-    return np.stack(moved).clip(0.08, 0.9)
+    return np.asarray(np.stack(moved).clip(0.08, 0.9))
 
 
 def blinds(period: float, places: np.ndarray) -> np.ndarray:
     """Slats before a room that stays."""
     waves = np.cos(2 * np.pi * (ROWS + places[:, None, None]) / period)
     slats = 1 / (1 + np.exp(-8 * waves))
-    return 0.6 * film() * (1 - slats) + slats * 0.75
+    return np.asarray(0.6 * film() * (1 - slats) + slats * 0.75)
 
 
 def shelves() -> np.ndarray:
@@ -51,7 +51,7 @@ def knitwear() -> np.ndarray:
     rows = rows + np.arange(COUNT)[:, None, None]
     stitch = np.cos(2 * np.pi * (rows + 2 * np.abs(columns % 7 - 3.5)) / 6)
     light = 0.08 * np.sin(columns / 50 + rows / 70)
-    return 0.5 + 0.14 * np.cos(2 * np.pi * columns / 7) * stitch + light
+    return np.asarray(0.5 + 0.14 * np.cos(2 * np.pi * columns / 7) * stitch + light)
 
 
 def wall_of_lamps() -> np.ndarray:

@@ -62,9 +62,9 @@ def without_patterns(noisy: Tensor) -> float:
     for one in power:
         smooth = cv2.medianBlur(np.pad(one, 2, mode="wrap"), 5)[2:-2, 2:-2]
         shares.append(float((weight * smooth).sum()) / max(float((weight * one).sum()), 1e-18))
-    share = min(float(np.median(shares)) / OF_WHITE, 1.0) ** 0.5
+    share = float(min(float(np.median(shares)) / OF_WHITE, 1.0) ** 0.5)
     low, high = PATTERNED
-    return share + (1 - share) * min(max((share - low) / (high - low), 0.0), 1.0)
+    return share + (1 - share) * float(np.clip((share - low) / (high - low), 0, 1))
 
 
 def in_bands(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
