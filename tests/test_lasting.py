@@ -127,3 +127,15 @@ def test_in_its_place_comes_what_texture_tells_better_than_a_median() -> None:
         for one in (in_place(plane, places, BLACK), medians_of_own(plane, places))
     )
     assert told.std() < 0.85 * median.std()
+
+
+@pytest.mark.parametrize("place", [20 * 64 + 63, 30 * 64, 27, 47 * 64 + 12])
+def test_a_pair_on_the_border_is_left_as_texture_may_look_the_same(place: int) -> None:
+    """What lies across it is known on one side only: mirrored, that counted as two."""
+    along = 64 if place % 64 in (0, 63) else 1
+    pair = [place, place + along]
+    light = textured()
+    light.flat[pair] += (1500, 1200)
+    assert found(light)[0] == []
+    inner = np.roll(light, (3, 3), (0, 1))  # where both sides are known
+    assert len(found(inner)[0]) == 2

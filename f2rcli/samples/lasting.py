@@ -219,6 +219,9 @@ def _unseen(light: Values, places: Places, rough: _Rough) -> tuple[Mask, Places]
     )
     error = scatter / np.where(paired, 2, 4) ** 0.5
     unseen = np.maximum(bent, own) < np.where(paired, ACROSS, SEEN) * size
+    height, width = light.shape  # two steps away there must be no mirror image, which shows a pair
+    inside = (rows > 1) & (rows < height - 2) & (columns > 1) & (columns < width - 2)
+    unseen &= inside | ~paired
     steps = np.array([y * light.shape[1] + x for y, x in CROSS])[strongest]
     return unseen & (own + error < ERRING * size), places + np.where(paired, steps, 0)
 
