@@ -32,6 +32,7 @@ DEPENDENT = 0.12  # correlation of adjacent frames; where they are independent 0
 # Pixels apart, farther than the filters of fresh noise reach to either side, and half of what their
 # noise may correlate by: that is what spectra keep there. Grain has none, streaks of tape 0.3.
 FAR, FAR_CORRELATED = REACH // 2, 0.1
+COLOURED = 4 / 255  # mean distance of a picture's channels; gray ones as files hold them have 1
 
 
 def measure_footage(
@@ -224,7 +225,19 @@ def processed(clip: Footage, report: NoiseReport) -> bool:
     """Whether the noise is what a codec or a camera's processing left of it. Of a gray clip, whose
     channels tell nothing, the file says it."""
     tells = report.spectrum is not None and clip.channels > 1
-    return report.processed or (clip.coded and (not tells or report.channels_share >= GRAY))
+    shared_by_all = tells and report.channels_share >= GRAY
+    return (
+        report.processed
+        or (clip.coded and not tells)
+        or (shared_by_all and (clip.coded or _coloured(clip)))
+    )
+
+
+def _coloured(clip: Footage) -> bool:
+    """Whether pictures have colours. Then noise of luma alone is what a codec left of it (Motion
+    JPEG took that of chroma out): fitted to that, weights lost 0.26 dB."""
+    picture = clip.read(clip.shape[0] // 2)
+    return bool(np.ptp(picture, axis=-1).mean() > COLOURED)
 
 
 def _streaked(spectrum: Spectrum) -> bool:
