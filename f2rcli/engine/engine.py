@@ -157,17 +157,15 @@ class Engine:
         return chosen or self.weights
 
     def new_measurer(self) -> Method | None:
-        """A method that measures noise: the bundled one for such pictures, or a new one of weights
-        that the user named, where that can. Its header's channels are the engine's.
+        """A method that measures noise: the bundled one for such pictures, whatever restores them;
+        where there is none, a new one of the engine's own weights, where those can.
 
         Weights that restore better do not measure better, so those that measure stay."""
-        can = methods.load(self.settings.method).can_measure_noise
-        pair = weights.beside(self.weights.name, "light", named=True) is not None
-        named = self.settings.weights is not None and not pair
         name = weights.measuring(self.weights.header.space)
-        if can and (named or name is None):
-            return self._loaded(self.weights)
-        chosen = None if name is None else self._other(name)
+        if name is None:
+            can = methods.load(self.settings.method).can_measure_noise
+            return self._loaded(self.weights) if can else None
+        chosen = self._other(name)
         if chosen is None or chosen.header.channels != self.weights.header.channels:
             return None
         return self._loaded(chosen)
