@@ -22,6 +22,8 @@ FLAT_SHARE = 0.25  # of a frame's patches, the flattest
 FEWEST_PATCHES = 4
 KERNEL = 11  # taps per side
 REACH = 12  # pixels of correlation that are believed at all
+SURE = 6  # and those that are believed in full
+APART = 8  # pixels, up to REACH: noise shares nothing there but the mean that is taken out
 HIGH = 0.25  # cycles per pixel: errors of the anchors lie below
 WHITE = 0.05  # lag-1 correlation that counts as none
 
@@ -140,13 +142,25 @@ def _hann() -> Tensor:
 def _cross_spectrum(first: Tensor, second: Tensor) -> Floats:
     """Mean Re(F1 conj F2) over patches, corrected for the window: (C, SIZE, SIZE)."""
     window = _hann()
-    spectra = []
-    for part in (first.double(), second.double()):
-        centred = part - (part * window).sum((2, 3), keepdim=True) / window.sum()
-        spectra.append(torch.fft.fft2(centred * window))
-    power = (spectra[0] * spectra[1].conj()).real.mean(0)
+    one, two = (torch.fft.fft2(_centred(part.double()) * window) for part in (first, second))
+    power = (one * two.conj()).real.mean(0)
     lags = torch.fft.ifft2(power).real / _window_lags()
-    return np.asarray(torch.fft.fft2(lags * _believed()).real)
+    return np.asarray(torch.fft.fft2(_uncentred(lags) * _believed()).real)
+
+
+def _centred(patches: Tensor) -> Tensor:
+    """Patches without their mean under the window: much of it is an error of the anchors."""
+    window = _hann()
+    means: Tensor = (patches * window).sum((2, 3), keepdim=True) / window.sum()
+    return patches - means
+
+
+def _uncentred(lags: Tensor) -> Tensor:
+    """With the noise's own mean put back, which went as well: the same from every lag, so it
+    shows where noise that is this far apart shares nothing else."""
+    distance = _distance()
+    apart = (distance >= APART) & (distance <= REACH)
+    return lags - lags[:, apart].mean(1)[:, None, None].clamp_max(0)
 
 
 def _window_lags() -> Tensor:
@@ -156,17 +170,21 @@ def _window_lags() -> Tensor:
 
 
 def _believed() -> Tensor:
-    """Weights of lags: one at zero, nothing beyond REACH (Blackman and Tukey)."""
+    """Weights of lags: one up to SURE, falling from there, nothing beyond REACH (Tukey)."""
+    beyond = (_distance() - SURE).clamp(0, REACH - SURE) / (REACH - SURE)
+    return 0.5 + 0.5 * torch.cos(torch.pi * beyond)
+
+
+def _distance() -> Tensor:
     lag = torch.fft.fftfreq(SIZE, 1 / SIZE).double()
-    radius = (lag[:, None] ** 2 + lag[None] ** 2).sqrt().clamp_max(REACH)
-    return 0.5 + 0.5 * torch.cos(torch.pi * radius / REACH)
+    distance: Tensor = (lag[:, None] ** 2 + lag[None] ** 2).sqrt()
+    return distance
 
 
 def _lags(power: Floats) -> tuple[float, float]:
-    """Lag-1 correlations (x, y) from one channel's spectrum; what was believed less is restored."""
+    """Lag-1 correlations (x, y) from one channel's spectrum."""
     lags = np.fft.ifft2(power).real
-    restored = float(_believed()[0, 1])
-    scale = max(float(lags[0, 0]), 1e-12) * restored
+    scale = max(float(lags[0, 0]), 1e-12)
     return float(lags[0, 1] / scale), float(lags[1, 0] / scale)
 
 
