@@ -276,13 +276,18 @@ class NoiseTracker:
 
     def _compare(self, found: Opening) -> None:
         """Say so where what was declared and what is measured lie far apart; keep what is known of
-        clipping, which nobody tells."""
-        if self.planes is not None:
-            self.planes = replace(self.planes, clipped=found.planes.clipped)
+        clipping, steps and scales, which nobody tells."""
         given, share = self.engine.settings.sigma or 0.0, self.units / 255
         declared, sigma = given / share, mean_sigma8(found.model)
         low, high = sorted((declared, sigma))
-        if found.compared and high > CONTRADICTION * low and high > CONTRADICTION * HARDLY_ANY8:
+        contradicted = high > CONTRADICTION * low
+        if self.planes is not None:
+            scales = self.planes if contradicted or not found.compared else found.planes
+            self.planes = replace(
+                self.planes, clipped=found.planes.clipped, steps=found.planes.steps,
+                shares=scales.shares,
+            )  # fmt: skip
+        if found.compared and contradicted and high > CONTRADICTION * HARDLY_ANY8:
             words = f"{sigma:.1f} of 255" if share == 1 else f"{share * sigma:.3g}"
             self.engine.note(f"sigma={given:g} is used, though {words} was measured")
 
