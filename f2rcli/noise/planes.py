@@ -26,12 +26,16 @@ from f2rcli.noise.measurement.bound import (
 )
 from f2rcli.noise.measurement.samples import NoiseSamples
 from f2rcli.noise.model import NoiseModel, blend
-from f2rcli.order import median
+from f2rcli.order import median, quantile
 
 JOINT = 1.1  # times what independent planes bring into a channel: theirs may be correlated
 EVEN = 1e-3  # difference of factors that is none
 ENOUGH_PIXELS = 2_000_000  # of frames that are compared; more would only take longer
 FEWEST_PAIRS = 2
+LEAST_APART = 0.05  # quantile of what samples differ by where they do: one code, as a rule
+# Of white, from which samples of noise are hardly ever the same in three frames; and the same in
+# steps of a file that uses few of its codes: electrons one by one, video of 32 levels.
+VARIED, VARIED_STEPS = 2.0 / 255, 1.7
 
 
 class Anchored(NamedTuple):
@@ -54,6 +58,8 @@ class PlaneNoise:
     finest: per plane, the power in the finest band of blocks in units of the variance; empty where
     nobody has looked. uneven: whether it is the law of a part of the picture that is louder than
     the rest. places: per plane, what the standard deviation is multiplied by in every block.
+    steps: per plane, the least that samples of two frames differ by where they do; empty where
+    nobody has looked.
     """
 
     models: tuple[NoiseModel, ...]
@@ -62,6 +68,7 @@ class PlaneNoise:
     finest: tuple[float, ...] = ()
     uneven: bool = False
     places: tuple[Places, ...] = ()
+    steps: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, model: NoiseModel, layout: PlaneLayout, *, clipped: bool) -> "PlaneNoise":
@@ -83,6 +90,15 @@ class PlaneNoise:
         if self.places and self.places[plane]:
             found = found * spread_out(self.places[plane], found.shape)
         return found
+
+    @property
+    def varied(self) -> tuple[bool, ...]:
+        """Per plane, whether samples of its noise are hardly ever the same in three frames."""
+        steps = self.steps or (0.0,) * len(self.models)
+        return tuple(
+            model.sigma[0] >= max(VARIED, VARIED_STEPS * step)
+            for model, step in zip(self.models, steps, strict=True)
+        )
 
     def scaled(self, factor: float) -> "PlaneNoise":
         """The same, `factor` times stronger."""
@@ -109,7 +125,7 @@ class PlaneNoise:
         )
         return replace(
             self, models=models, shares=shares, clipped=self.clipped and new.clipped,
-            finest=new.finest,
+            finest=new.finest, steps=new.steps,
         )  # fmt: skip
 
 
@@ -194,7 +210,8 @@ def measure_planes(
     held = tuple(lowered(one, [row], lumas) for one, row in zip(free.models, factors, strict=True))
     shares = shares_of(chosen[len(chosen) // 2], bounds)
     found = [_finest(chosen, plane, law) for plane, law in enumerate(held)]
-    planes = PlaneNoise(held, shares, clipped, tuple(found))
+    steps = tuple(_step(chosen, plane) for plane in range(len(held)))
+    planes = PlaneNoise(held, shares, clipped, tuple(found), steps=steps)
     rows = _rgb_factors(model, free, held, layout) if yuv_planes else factors
     count = len(model.gain)
     rows = rows * count if len(rows) == 1 else rows  # gray through RGB weights
@@ -210,6 +227,17 @@ def _finest(pairs: Sequence[Pair], plane: int, law: NoiseModel) -> float:
     if flat.sum() < LEAST_FLAT:
         return 1.0
     return min(float(median(blocks.power[FINEST, flat] / variance[flat])), 1.0)
+
+
+def _step(pairs: Sequence[Pair], plane: int) -> float:
+    """The least that samples of a plane differ by from one frame to the next; 0 if none does."""
+    apart = [
+        np.abs(pair.after.planes[plane] - pair.before.planes[plane])[::2, ::2].ravel()
+        for pair in pairs
+    ]
+    differing = np.concatenate(apart)
+    differing = differing[differing > EVEN / 255]
+    return float(quantile(differing, LEAST_APART)) if len(differing) else 0.0
 
 
 def _fewer(pairs: Sequence[Pair]) -> list[Pair]:

@@ -254,6 +254,35 @@ def test_each_plane_of_a_file_has_the_noise_that_was_put_into_it(layout: PlaneLa
     assert louder.model.sigma == pytest.approx(model.sigma, rel=0.15)  # no more than planes bring
 
 
+@pytest.mark.parametrize(("step", "sigma", "varied"),
+                         [(1, 2.1, True), (1, 1.9, False), (1, 40, True), (8, 7, False),
+                          (8, 20, True), (64, 60, False)])  # fmt: skip
+def test_samples_are_the_same_by_chance_where_a_file_uses_few_codes(
+    step: int, sigma: float, varied: bool
+) -> None:
+    rng, shape = np.random.default_rng(3), (256, 256)
+    frames = []
+    for _ in range(2):
+        noisy = step * np.rint((128 + rng.normal(0, sigma, shape)) / step)
+        frames.append(Frame(planes=(noisy.clip(0, 255).astype(np.uint8),), layout=GRAY))
+    model = NoiseModel.gaussian(sigma / 255, 1)
+    pair = Pair(*map(picture_of, frames))
+    found = measure_planes([pair], [], model, GRAY, clipped=False).planes
+    assert step - 1e-3 <= 255 * found.steps[0] <= max(step, 0.2 * sigma) + 1e-3
+    by_law = PlaneNoise((model,), found.shares, steps=found.steps)
+    assert by_law.varied == (varied,)
+    assert by_law.blended(found, 0.5).steps == found.steps
+
+
+def test_pictures_that_are_the_same_tell_of_no_step() -> None:
+    frame = Frame(planes=(np.full((64, 64), 9, np.uint8),), layout=GRAY)
+    found = measure_planes([Pair(picture_of(frame), picture_of(frame))], [],
+                           NoiseModel.gaussian(0.1, 1), GRAY, clipped=False)  # fmt: skip
+    assert found.planes.steps == (0.0,)
+    assert PlaneNoise((NoiseModel.gaussian(0.1, 1),), found.planes.shares).varied == (True,)
+
+
+GRAY = PlaneLayout(family=Family.GRAY, bits=8)
 RGB = PlaneLayout(family=Family.RGB, bits=8)
 COUNTS = PlaneLayout(family=Family.GRAY, bits=16, levels=(0.0, 100.0))
 
@@ -294,6 +323,7 @@ def test_laws_are_held_to_their_bounds_at_the_brightness_of_every_fourth_pixel(
     for name, stand_in in (("bounds_of", bounds), ("lowered", lowered), ("shares_of", shares)):
         monkeypatch.setattr(module, name, stand_in)
     monkeypatch.setattr(module, "_finest", lambda *given: 0.5)
+    monkeypatch.setattr(module, "_step", lambda given, plane: 0.1 * (plane + 1))
     monkeypatch.setattr(module, "_rgb_factors", lambda *given: [np.full(KNOTS, 0.5)] * 3)
     found = measure_planes(pairs, [], model, layout, clipped=clipped)
     laws = PlaneNoise.of(model, layout, clipped=clipped).models
@@ -302,6 +332,7 @@ def test_laws_are_held_to_their_bounds_at_the_brightness_of_every_fourth_pixel(
     held = [(law, [row.tolist()]) for law, row in zip(laws, factors, strict=True)]
     assert list(found.planes.models) == held
     assert (found.planes.shares, found.planes.clipped) == ("shares", clipped)
+    assert found.planes.steps == tuple(0.1 * (plane + 1) for plane in range(len(cut_off)))
     rows = factors if len(factors) == 3 else np.tile(factors, (3, 1))
     rows = np.full_like(rows, 0.5) if layout.family is Family.YUV else rows
     assert found.model == (model, rows.tolist())

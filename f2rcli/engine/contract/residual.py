@@ -52,7 +52,6 @@ class Slack:
 # Of the variance: where clipping left less there was some, where more hardly any. By degrees: at a
 # hard border one rounding of the networks' sums moved a sample by 6 of 255 codes.
 UNCLIPPED = 0.985, 0.995
-VARIED = 2.0 / 255  # sigma from which samples of noise are hardly ever the same in three frames
 # Times what changes between frames before it says that less was clipped: beside black and white
 # noise has one long tail, so its power in a small window scatters more.
 CLIPPED_CHANGE = 1.5
@@ -231,7 +230,7 @@ def _quiet(
     """What changes around every sample, see `changing`; 0 where it is no noise by itself, in files
     whose samples are no counts and no codec's copies."""
     exact, chroma = slack is STRICT and not layout.counts_light, layout.family is Family.YUV
-    sigmas = [model.sigma[0] if exact else 0 for model in noise.models]
+    varied = noise.varied
     near = [planes_of(frame) for frame in beside.frames]
     bounds = []
     moves: dict[tuple[int, ...], list[NDArray[np.int32] | None]] = {}
@@ -241,7 +240,7 @@ def _quiet(
             moves[plane.shape] = [fetched(flow, plane.shape) for flow in flows]
         others, ways = [p[index] for p in near], moves[plane.shape]
         bound = changing(plane, others, ways)
-        if bound is not None and sigmas[index] >= VARIED:
+        if bound is not None and exact and varied[index]:
             same = unchanged(plane, others, ways)
             if noise.clipped and not (chroma and index):  # what was cut off is the same there
                 same &= (plane > 0) & (plane < 1)

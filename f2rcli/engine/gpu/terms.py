@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from f2rcli.engine.contract.residual import STRICT, VARIED, Slack
+from f2rcli.engine.contract.residual import STRICT, Slack
 from f2rcli.engine.gpu.copies import Transfers
 from f2rcli.engine.gpu.filters import resized
 from f2rcli.frames import Family, PlaneLayout
@@ -68,7 +68,7 @@ class Terms:
 def varied(noise: PlaneNoise, layout: PlaneLayout, slack: Slack) -> tuple[bool, ...]:
     """See `Terms.varied`; nowhere in files whose samples are counts or a codec's copies."""
     exact = slack is STRICT and not layout.counts_light
-    return tuple(exact and model.sigma[0] >= VARIED for model in noise.models)
+    return tuple(exact and varied for varied in noise.varied)
 
 
 class Law(NamedTuple):

@@ -21,6 +21,7 @@ from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import at_levels
 from f2rcli.order import MAD_TO_SIGMA
 
+COLOURED = 0.25  # of white noise's power in the finest band: of less, texture drowns what there is
 SURE = 0.25  # of a block's power: what a wrong match may add to one that tells its noise
 # Of the law's variance in a block: from the first on the law holds, below the second the block
 # says how much there is, and between by degrees. One pair of frames tells a block within a sixth.
@@ -47,14 +48,15 @@ WHITE_TOGETHER = 0.88, 1.12  # the finest over either other, medians of the part
 
 def places(pair: Pair, plane: int, model: NoiseModel, finest: float) -> Places:
     """Factors of a law's standard deviation at every block of a plane, no more than 1; empty where
-    the noise is the same everywhere, as far as can be seen.
+    the noise is the same everywhere, as far as can be seen. Of coarse noise too little lies in the
+    finest band, and too few independent samples in a block, to tell places apart.
 
     finest: the power of the law's noise in the finest band, in units of its variance.
     """
     blocks, shape = pair.blocks(plane), pair.before.planes[plane].shape
     law = np.square(at_levels(model, blocks.level)) * finest
     grid = _grid(blocks, shape)
-    if not law.any() or not len(law):
+    if not law.any() or not len(law) or finest < COLOURED:
         return ()
     power = np.where(blocks.void, 0, blocks.power[FINEST])
     seen = (power / np.maximum(law, 1e-18)).reshape(grid)
