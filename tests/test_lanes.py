@@ -107,7 +107,7 @@ def test_defects_of_the_sensor_lose_their_light_and_nothing_else_does(tmp_path: 
     tifffile.imwrite(source, array, photometric="minisblack", metadata={"axes": "TYX"})
     seen = measure_lane(list(array))
     assert seen.repaired == 6
-    assert seen.lines() == ["6 pixels are hot or dead in every frame, and those beside them see "
+    assert seen.lines() == ["6 pixels are hot or dead in every frame, and the neighbours see "
                             "nothing of it: repaired"]  # fmt: skip
     passed(source, target, change=True)
     left = (tifffile.imread(target) - 100.0 - light)[(slice(None), *places)].mean(0)
@@ -543,9 +543,9 @@ def test_what_a_lane_is_like_is_told_in_a_few_words() -> None:
     kept = tuple(one[:3] for one in places)
     seen = LaneStatistics((0.0, 1.0), places, kept, 2, 1, 4095.0, 0.01234)
     assert seen.lines() == [
-        "2 pixels are always far brighter than all around (hot): kept as stored",
-        "1 pixel is always far darker than all around (dead): kept as stored",
-        "1 pixel is hot or dead in every frame, and those beside them see nothing of it: repaired",
+        "2 pixels are always far brighter than all neighbours (hot): kept as stored",
+        "1 pixel is always far darker than all neighbours (dead): kept as stored",
+        "1 pixel is hot or dead in every frame, and the neighbours see nothing of it: repaired",
         "1.2 % of samples are saturated at 4095: their true values are unknown",
     ]
 

@@ -143,8 +143,8 @@ class _Walker:
         loose = [path for path in wanted if path.suffix.lower() in PICTURES]
         if loose and len(loose) < len(wanted):
             self.found.remarks.append(
-                f"{folder}: {count(len(loose), 'picture')} beside other clips left out; a folder "
-                "of their own makes them a clip"
+                f"{folder}: {count(len(loose), 'picture')} beside other clips left out; put "
+                "them into a folder of their own to make them a clip"
             )
             wanted = [path for path in wanted if path not in loose]
         self.found.clips += [FoundClip(path, place / path.name) for path in wanted]

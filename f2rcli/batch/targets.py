@@ -84,12 +84,12 @@ def _check_apart(placed: list[Placed], output: Path) -> list[str]:
         if not tells_cases_apart(output):
             raise UsageError(
                 f"{other.source} and {entry.source}: their names differ only in case or in the "
-                f"spelling of accents, which {output} does not tell apart.",
+                f"spelling of accents, which {output} does not distinguish.",
                 hint="Rename one of them, or write to another disk.",
             )
         remarks.append(
             f"{other.place} and {entry.place}: names that differ only in case or in the spelling "
-            "of accents; other systems take them for one"
+            "of accents; other systems treat them as one"
         )
     return remarks
 

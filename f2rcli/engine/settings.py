@@ -25,11 +25,11 @@ class EngineSettings:
         metavar="S", group=PICTURE, low=0, high=4,
     )  # fmt: skip
     luma_strength: float | None = setting(
-        None, "The same for brightness alone (default: as strength).",
+        None, "The same for luma alone (default: as strength).",
         metavar="S", group=PICTURE, low=0, high=4,
     )  # fmt: skip
     chroma_strength: float | None = setting(
-        None, "The same for colour alone (default: as strength).",
+        None, "The same for chroma alone (default: as strength).",
         metavar="S", group=PICTURE, low=0, high=4,
     )  # fmt: skip
     sigma: float | None = setting(
@@ -51,7 +51,7 @@ class EngineSettings:
         group=PICTURE, choices=ENSEMBLE,
     )  # fmt: skip
     device: str = setting(
-        "auto", "Where to compute.",
+        "auto", "Device to run on.",
         metavar="auto|cpu|cuda[:i]|mps", group=MACHINE, choices=DEVICES, pattern=r"cuda:\d+",
     )  # fmt: skip
     threads: int | None = setting(
@@ -61,8 +61,8 @@ class EngineSettings:
         "auto", "Floating-point precision of the networks.", group=MACHINE, choices=PRECISIONS
     )
     tile: str = setting(
-        "auto", "Work in squares of N pixels; auto does so for frames too large for the memory "
-        "and for stacks.",
+        "auto", "Process frames in tiles of N pixels; auto does so for stacks, and for frames that "
+        "do not fit in memory.",
         metavar="auto|off|N", group=MACHINE, choices=("auto", "off"),
         pattern=r"\d+", others="pixels per side",
     )  # fmt: skip

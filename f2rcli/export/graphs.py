@@ -117,9 +117,7 @@ CORRECTION = Port(
     "correction", "BCHW", DIFFERENCE, None, None,
     "Added to the centre's coarse frame it gives the guided anchor.",
 )  # fmt: skip
-WEIGHTS = Port(
-    "weights", "BN1HW", "share", 0, 1, "What each neighbour gives; they sum to 1 over N."
-)
+WEIGHTS = Port("weights", "BN1HW", "share", 0, 1, "Weight of each neighbour; they sum to 1 over N.")
 REFINED = Port("refined", "BCHW", LIGHT, 0, 1, "The result: the restored centre.")
 
 

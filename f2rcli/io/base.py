@@ -33,7 +33,7 @@ class ReadOptions:
         "P single pictures, Y, X (default: as the file says).", metavar="TZCYX", group=SPAN,
     )  # fmt: skip
     series: str | None = setting(
-        None, "Which series of a file with several: a number from 1, a name, or all.",
+        None, "Series to use of a file with several: a number from 1, a name, or all.",
         metavar="N|NAME", group=SPAN,
     )  # fmt: skip
     start: float | None = setting(
@@ -106,7 +106,7 @@ class WriteOptions:
     overwrite: bool = setting(False, "Replace OUTPUT.", group=RUN)
     provenance: bool = setting(
         True,
-        "Store in the output how it was made.",
+        "Record in the output how it was made.",
         flags=("--provenance/--no-provenance",),
         group=RUN,
     )

@@ -70,13 +70,13 @@ class LaneStatistics:
         for number, word, kind in ((self.bright, "brighter", "hot"), (self.dark, "darker", "dead")):
             if number:
                 said.append(
-                    f"{_pixels_are(number)} always far {word} than all around ({kind}): "
+                    f"{_pixels_are(number)} always far {word} than all neighbours ({kind}): "
                     "kept as stored"
                 )
         if self.repaired:
             said.append(
-                f"{_pixels_are(self.repaired)} hot or dead in every frame, and those beside them "
-                "see nothing of it: repaired"
+                f"{_pixels_are(self.repaired)} hot or dead in every frame, and the neighbours see "
+                "nothing of it: repaired"
             )
         if self.top is not None:
             said.append(

@@ -324,7 +324,7 @@ def test_what_was_to_be_kept_and_is_not_there_is_exit_code_4(
     monkeypatch.setattr("f2rcli.io.video.writer.not_kept", lambda *_: ["2 chapters"])
     done = f2r("denoise", clip, "-o", tmp_path / "out.mkv")
     assert done.code == EXIT_DAMAGED
-    assert "the output lacks what was to be kept: 2 chapters." in done.err
+    assert "the output lacks what it should have kept: 2 chapters." in done.err
     assert "lost 2 chapters" in done.err
     assert len(frames_of(tmp_path / "out.mkv")) == 6
 
@@ -334,5 +334,5 @@ def test_a_report_of_turned_pictures_is_refused_first(f2r, clip, tmp_path, monke
     monkeypatch.setattr("f2rcli.io.video.plan._turn", lambda *_: turn)
     done = f2r("denoise", clip, "-o", tmp_path / "out.ts", "--report", tmp_path / "r.html")
     assert done.code == EXIT_USAGE
-    assert "turned" in done.err
+    assert "rotated" in done.err
     assert listing(tmp_path) == {"clip.mp4"}

@@ -40,7 +40,7 @@ def test_what_is_there_stays(tmp_path: Path) -> None:
     (tmp_path / "clean.xmp").write_text("the owner's later work")
     with open_reader(source) as reader:
         plan = plan_output(reader, target, WriteOptions())
-    assert plan.notes == ("clean.xmp is there already and stays as it is",)
+    assert plan.notes == ("clean.xmp already exists and is left as it is",)
     assert not any(HERE in line for line in plan.kept)
     for overwrite in (False, True):
         louder(source, target, 1, overwrite=overwrite)

@@ -69,7 +69,7 @@ def test_every_sample_of_a_turned_clip_is_kept(
     target = tmp_path / f"out{suffix}"
     options = WriteOptions(lossless=True)
     frames, receipt = tools.passthrough(source, target, options)
-    assert "rotation, by turned pictures" in receipt.kept
+    assert "rotation, by rotated pictures" in receipt.kept
     assert all("rotation" not in what for what in receipt.dropped)
     again: list[Frame] = tools.read_all(target)
     for before, after in zip(frames, again, strict=True):
@@ -90,7 +90,7 @@ def test_it_is_said_before_the_run_and_copy_only_drops_it(tools, tmp_path: Path)
     source = turned_clip(tools, tmp_path)
     with open_reader(source) as reader:
         plan = plan_output(reader, tmp_path / "out.ts")
-        assert any("pictures themselves are turned" in note for note in plan.notes)
+        assert any("pictures themselves are rotated" in note for note in plan.notes)
         strict = plan_output(reader, tmp_path / "out.ts", WriteOptions(copy_only=True))
         assert strict.dropped == ("rotation (mpegts holds none)",)
 

@@ -101,7 +101,7 @@ def _run_job(job: Job, console: Console) -> int:
         else:
             plan = plan_output(reader, job.target, job.write)
             if page is not None and TURNED in plan.kept:
-                why = "--report: the output's pictures are turned and cannot be compared."
+                why = "--report: the output's pictures are rotated and cannot be compared."
                 raise UsageError(why, hint="Write .mkv, .mp4 or .mov, or pass --copy-only.")
             _announce(job, reader, plan, console)
             engine = _engine(job, reader, console)
@@ -231,7 +231,7 @@ def _close(
             console.note(f"note: {line}")
     lost = done.receipt.lost
     if lost:
-        console.warning(f"the output lacks what was to be kept: {', '.join(lost)}.")
+        console.warning(f"the output lacks what it should have kept: {', '.join(lost)}.")
     incomplete = ledger.damaged or bool(lost) or (job.read.strict and bool(done.receipt.dropped))
     code = EXIT_DAMAGED if incomplete else EXIT_OK
     console.event(

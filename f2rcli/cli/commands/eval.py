@@ -41,7 +41,7 @@ def evaluate(
     console: Console,
     config: opt.Config = None,
 ) -> int:
-    """Measure how good DENOISED clips are, or f2r itself, against clean clips or without any."""
+    """Score DENOISED clips, or what f2r makes of noisy ones, with or without clean clips."""
     console.if_stopped = "no results were written."
     options = replace(options, denoised=[*(inputs or []), *(options.denoised or [])])
     plan = plan_of(options, engine)

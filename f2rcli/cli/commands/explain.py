@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from f2rcli.evaluation.motion_field import MotionField
 
 Pixel = Annotated[
-    str | None, typer.Option("--pixel", metavar="X,Y", help="The pixel; 0,0 is the upper left.")
+    str | None,
+    typer.Option("--pixel", metavar="X,Y", help="Pixel to explain; 0,0 is the upper left."),
 ]
 GridStep = Annotated[
     int | None,
@@ -42,7 +43,9 @@ GridStep = Annotated[
         help="Instead of one pixel: one in every STEP x STEP pixels, and the motion of all.",
     ),
 ]
-At = Annotated[int, typer.Option("--frame", metavar="T", min=0, help="The frame, counted from 0.")]
+At = Annotated[
+    int, typer.Option("--frame", metavar="T", min=0, help="Frame to explain, counted from 0.")
+]
 PlotTo = Annotated[
     str,
     typer.Option(
@@ -67,7 +70,7 @@ def explain(
     read: opt.StackOptions,
     console: Console,
 ) -> int:
-    """Show which noisy pixels a restored pixel is made of, and the motion that follows from it."""
+    """Show which noisy pixels a restored pixel is made of, and the motion that they imply."""
     asked, target = _asked(pixel, grid), Path(output)
     if target.suffix.lower() != ".svg":
         raise UsageError(f"-o {output}: the plot is an SVG file.", hint="Name it OUT.svg.")

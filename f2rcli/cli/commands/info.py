@@ -37,7 +37,7 @@ HUMAN: dict[str, Callable[[Any], str]] = {  # facts of streams in the units that
     "interval": lambda seconds: f"{seconds:.3g} s between frames",
     "sample_rate": lambda hertz: f"{hertz / 1000:g} kHz",
     "channels": lambda number: count(number, "channel"),
-    "rotation": lambda degrees: f"turned by {degrees:g} degrees",
+    "rotation": lambda degrees: f"rotated by {degrees:g} degrees",
 }
 
 
@@ -202,7 +202,7 @@ def _picture_words(facts: dict[str, Any]) -> str:
     if facts["rate"] is not None:
         words.append(f"{facts['rate']:.5g} frames/s")
     if facts["interlaced"]:
-        words.append("interlaced: fields are denoised apart")
+        words.append("interlaced: fields are denoised separately")
     return ", ".join(words)
 
 
@@ -211,7 +211,7 @@ def _noise_words(facts: dict[str, Any]) -> str:
     if not facts["frames"]:
         return "not measured"
     if levels is None:
-        return "not measurable in so few pixels"
+        return "too few pixels to measure"
     if facts["codes"] is not None:
         return f"{facts['codes']}, in the file's own units, from up to {count(facts['frames'])}"
     names = ("R ", "G ", "B ") if len(levels) == 3 else ("",) * len(levels)

@@ -96,7 +96,7 @@ class Job:
     engine: EngineSettings
     adapt: str | None = setting(
         None, "Fit the weights to this clip first: fast (a minute of training on it; --adapt alone "
-        "means fast) or full (several minutes). Kept for the next time.",
+        "means fast) or full (several minutes). The result is cached.",
         metavar="[fast|full]", group=PICTURE, choices=tuple(ADAPT),
     )  # fmt: skip
     read: ReadOptions

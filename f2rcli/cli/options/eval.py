@@ -115,7 +115,7 @@ class Targets:
         metavar="OUT.html", group=RESULTS,
     )  # fmt: skip
     compare_video: str | None = setting(
-        None, "Split-screen video of all sides; for several clips, a folder.",
+        None, "Split-screen video of everything compared; for several clips, a folder.",
         metavar="OUT.mp4", group=RESULTS,
     )  # fmt: skip
     overwrite: bool = setting(False, "Replace existing result files.", group=RUN)

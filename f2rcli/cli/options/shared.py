@@ -23,7 +23,7 @@ Config = Annotated[
     typer.Option(
         "--config",
         metavar="run.toml",
-        help="Options from a file, by their long names; flags override it.",
+        help="Read options from a TOML file, by their long names; flags override it.",
         callback=load_config,
         is_eager=True,
         rich_help_panel=RUN,

@@ -38,7 +38,7 @@ class Verbosity:
     quiet: bool = setting(False, "Warnings and errors only.", flags=("--quiet", "-q"), group=RUN)
     verbose: bool = setting(False, "Verbose output.", flags=("--verbose", "-v"), group=RUN)
     log_file: str | None = setting(
-        None, "Append everything that --verbose says to a file.", metavar="PATH", group=RUN
+        None, "Append the verbose output to a file.", metavar="PATH", group=RUN
     )
     debug: bool = setting(
         False, "Show tracebacks (or set F2R_DEBUG=1).", flags=("--debug",), group=RUN

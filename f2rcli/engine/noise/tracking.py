@@ -53,7 +53,7 @@ LIGHT8, HEAVY8 = 12.0, 30.0  # of 255, clipped and not: benchmarks/quality.py, f
 # 15, frames 25 to 32: 0.2 to 1.4 dB; at 27 those for light noise lose 0.3.
 BURST8, RESTING = 18.0, 0.9
 SINGLE_FRAMES = "too few frames, or too small ones, to compare: noise estimated from single frames"
-TOO_FEW_PIXELS = "pictures of so few pixels do not show their noise: left alone (sigma= states it)"
+TOO_FEW_PIXELS = "too few pixels to measure the noise: left unchanged (sigma= sets it)"
 UNEVEN = "noise differs over the picture: measured where it is loudest, less is removed elsewhere"
 CONTRADICTION = 2.0  # between a declared sigma and the one that is measured
 

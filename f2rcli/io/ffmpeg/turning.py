@@ -12,7 +12,7 @@ from f2rcli.io.base import Reader
 from f2rcli.io.ffmpeg.colour import location_of
 from f2rcli.io.ffmpeg.metadata import metadata_of
 
-TURNED = "rotation, by turned pictures"
+TURNED = "rotation, by rotated pictures"
 _ONE = 1 << 16  # of a display matrix's fixed-point numbers
 
 

@@ -65,7 +65,7 @@ def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
         pix_fmt="rgb48" if options.demosaic else "cfa16",
         kept=(*kept, *words(copied)),
         dropped=(*dropped, *words([] if form == "dng" else edits)),
-        notes=tuple(f"{edit.target.name} is there already and stays as it is" for edit in there),
+        notes=tuple(f"{edit.target.name} already exists and is left as it is" for edit in there),
         detail=RawDetail(
             demosaic=options.demosaic,
             folder=None if single else path,

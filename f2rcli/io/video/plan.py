@@ -41,7 +41,7 @@ from f2rcli.io.video.properties import (
     rare_tags,
 )
 
-_TURNING = "states no rotation: the pictures themselves are turned"
+_TURNING = "has no rotation flag: the pictures themselves are rotated"
 _TEXT = ("mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text")
 
 

@@ -38,8 +38,8 @@ def caveat(clip: Footage, report: NoiseReport) -> str | None:
     if processed(clip, report):
         return (
             f"{clip.name}: its channels share {report.channels_share:.0%} of their noise, as "
-            "compression and cameras' own processing leave it: weights learn to keep part of what "
-            "that did; the recording before it teaches more"
+            "compression and cameras' own processing leave it: weights learn to keep part of it; "
+            "the recording from before that processing teaches more"
         )
     if not report.independent:
         return (
@@ -51,7 +51,7 @@ def caveat(clip: Footage, report: NoiseReport) -> str | None:
     if not clip.sensor and sigma8 < WEAK8:
         return (
             f"{clip.name}: its noise is weak (sigma {sigma8:.1f} of 255): weights learn little; "
-            "if it was denoised before, what it was made from teaches more"
+            "if it was denoised before, the original teaches more"
         )
     seen, alone = _variation(clip, report.law.first_channels(clip.channels))
     if seen**2 < UNIFORM * alone**2:

@@ -69,7 +69,7 @@ class ProcessGroup:
         mean, square = (total / self.world).tolist()
         if square != mean * mean:
             raise TrainingError(
-                f"the {self.world} processes disagree on the step to go on from.",
+                f"the {self.world} processes disagree on the step to resume from.",
                 hint="All of them must see the same run folder.",
             )
 

@@ -94,7 +94,7 @@ class TrainConfig:
         metavar="N", group=LEARNING, low=0, high=2**63 - 1,
     )  # fmt: skip
     inputs_are_clean: bool = setting(
-        False, "The clips have no noise; --noise adds some.",
+        False, "Train from clean clips; --noise adds noise to them.",
         flags=("--inputs-are-clean",), metavar="<bool>", group=FOOTAGE,
     )  # fmt: skip
     noise: str | None = setting(
