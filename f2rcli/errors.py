@@ -83,7 +83,7 @@ class CancelledError(F2RError):
 
 
 class StaleError(Exception):
-    """An earlier run's data are damaged or of another clip; never shown: they are made anew."""
+    """An earlier run's data are damaged or of another clip; never shown: they are recomputed."""
 
 
 def nearest(word: str, known: list[str], others: str = "") -> str:

@@ -23,7 +23,7 @@ class Window(Generic[T]):
 
     @classmethod
     def of(cls, items: Sequence[T], centre: int) -> "Window[T]":
-        """All of the items, oldest first, around the one in this place."""
+        """A window of all items, oldest first, around the one in this place."""
         found = tuple(items)
         return cls(found[centre], found[:centre], found[centre + 1 :])
 

@@ -42,7 +42,7 @@ def fitted(settings: EngineSettings, source: str, read: ReadOptions, call: Call)
 
 
 def fitted_to_array(stack: ArrayStack, call: Call) -> Options:
-    """The same for an array. Equal arrays find the weights that were fitted before."""
+    """Weights fitted to an array. Equal arrays reuse the weights that were fitted before."""
     if call.adapt is None:
         return call.options
     with tempfile.TemporaryDirectory(prefix="f2r-") as folder:

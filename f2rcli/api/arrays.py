@@ -83,7 +83,7 @@ class ArrayStack:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """That of its pictures, as NumPy has them."""
+        """The NumPy dtype of its pictures."""
         return values_of(self.array[self.grid.place(self.grid.lanes[0], 0)]).dtype
 
     def survey(self, lane: Lane, options: Options) -> LaneStatistics:
@@ -100,7 +100,7 @@ class ArrayStack:
         return (self.picture(lane, number) for number in numbers)
 
     def picture(self, lane: Lane, number: int) -> Any:
-        """One of a lane's pictures, as it lies in the array."""
+        """A picture of a lane, as stored in the array."""
         self.ask()
         return self.array[self.grid.place(lane, number)]
 

@@ -53,7 +53,7 @@ class Grid:
 
     @property
     def samples(self) -> int:
-        """Of a pixel: 3 or 4 where they are colours, else 1."""
+        """Samples per pixel: 3 or 4 for colours, else 1."""
         return self._length("S") if self._colour else 1
 
     @property
@@ -73,7 +73,7 @@ class Grid:
 
     @property
     def lanes(self) -> list[Lane]:
-        """Every combination of the axes along which pictures are no neighbours."""
+        """Every combination of the axes along which pictures are not neighbours."""
         outer = [letter for letter in self.letters if letter not in self._inner + self.along]
         sizes = [self._length(letter) for letter in outer]
         return [

@@ -67,7 +67,7 @@ def denoise(
     return_report: bool = False,
     **options: Unpack[Keywords],
 ) -> Any:
-    """Denoise a clip; what comes back is of the kind that was given.
+    """Denoise a clip; the result has the type of the input.
 
     frames: an array (T, H, W) or (T, H, W, 3 or 4), or of any other axes with `axes`: NumPy (a
     mask is kept), torch (on its device), Zarr, xarray (coordinates and attributes are kept), h5py

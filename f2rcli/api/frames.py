@@ -64,13 +64,13 @@ class FrameSequence:
         )
 
     def tell(self, report: Report) -> None:
-        """Bring a report up to what the engines know by now."""
+        """Update a report with what the engines know by now."""
         for engine in self.engines:
             report.take_in(engine)
         report.noise = self.noise
 
     def restored(self, frames: Iterable[Any]) -> Generator[Any]:
-        """One frame for each that comes in, in order, holding a window of them."""
+        """Yield one restored frame per input frame, in order, holding one window of them."""
         alike = self._checked(frames)
         if changes_nothing(self.options):
             for frame in alike:

@@ -1,4 +1,4 @@
-"""Live denoising: push a frame, take those that are ready."""
+"""Live denoising: push a frame, get back those that are ready."""
 
 import queue
 import threading

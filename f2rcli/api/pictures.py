@@ -23,7 +23,7 @@ def is_array(frames: Any) -> bool:
 
 
 def no_array(picture: Any) -> InputError:
-    """The error for a frame that is none."""
+    """The error for a frame that is not an array."""
     return InputError(
         f"a frame of type {type(picture).__name__}: not an array.",
         hint="Pass NumPy arrays or torch tensors.",
@@ -47,7 +47,7 @@ def values_of(picture: Any) -> Plane:
 
 
 def mask_of(picture: Any) -> Mask | None:
-    """Where the samples of a masked array do not count; None where all do."""
+    """The mask of a masked array, True where samples do not count; None without one."""
     if not np.ma.isMaskedArray(picture) or picture.mask is np.ma.nomask:
         return None
     mask: Mask = np.ma.getmaskarray(picture)

@@ -74,7 +74,7 @@ class Report:
     precision: str = ""
 
     def note(self, line: str) -> None:
-        """Add a line, once."""
+        """Add a note, once."""
         if line not in self.notes:
             self.notes.append(line)
 

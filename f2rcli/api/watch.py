@@ -37,12 +37,12 @@ class Watch:
             )
 
     def check(self) -> None:
-        """Raise CancelledError if the caller wants no more."""
+        """Raise CancelledError if the caller has cancelled."""
         if self.cancel is not None and self.cancel():
             raise CancelledError("cancelled: cancel() returned True.")
 
     def reading(self, items: Iterable[T]) -> Iterator[T]:
-        """The items, as long as the caller wants them."""
+        """Yield the items until the caller cancels."""
         for item in items:
             self.check()
             yield item
@@ -58,7 +58,7 @@ class Watch:
         return ask
 
     def counted(self, items: Generator[T], total: int | None) -> Iterator[T]:
-        """The results, with what the caller asked to see of them.
+        """Yield the results, reporting progress to the caller.
 
         However that ends, so do they: an error that somebody keeps would keep their threads too.
         """

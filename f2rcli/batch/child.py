@@ -1,4 +1,4 @@
-"""One clip in a process of its own: whatever happens to that process, it happens to that clip."""
+"""Run one clip in a process of its own, so that a crash affects that clip alone."""
 
 import contextlib
 import json

@@ -31,7 +31,7 @@ Tell = Callable[[str], None]
 
 
 def check_address(address: str) -> None:
-    """Raise UsageError for what is no cluster, or without Dask."""
+    """Raise UsageError for an invalid cluster address, or without Dask."""
     if not re.fullmatch(r"local:[1-9]\d*|(tcp|tls)://.+:\d+|.+\.json", address):
         raise UsageError(
             f"--cluster {address}: not a cluster.",

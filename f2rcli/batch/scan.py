@@ -1,4 +1,4 @@
-"""From inputs to clips: walking folders, without running in circles, and saying what is left out.
+"""Find clips in inputs: walk folders without cycles, and report what is skipped.
 
 A folder that some format reads as a whole (numbered pictures, a burst) is one clip; any other
 folder is a folder of clips.
@@ -36,7 +36,7 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which files of a folder are wanted."""
+    """Selects files of a folder."""
 
     recursive: bool = False
     patterns: tuple[str, ...] = ()  # of names, or of places where they hold a slash

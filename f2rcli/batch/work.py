@@ -1,4 +1,4 @@
-"""One clip of a batch from beginning to end: skip it if it is done, else run and record it.
+"""Process one clip of a batch: skip it if it is done, else run and record it.
 
 The same function runs in a thread here and on a cluster's worker; what it takes and gives is
 plain data.

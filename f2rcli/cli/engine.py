@@ -139,7 +139,7 @@ def returned_lines(engine: "Engine | None", info: ClipInfo) -> list[str]:
 
 
 def returned_values(returned: "Returned | None") -> dict[str, object] | None:
-    """The same for programs: shares of energy, 0..1."""
+    """JSON values: shares of energy, 0..1."""
     if returned is None:
         return None
     return {"share": round(returned.share, 4), "by_plane": [round(s, 4) for s in returned.by_plane]}

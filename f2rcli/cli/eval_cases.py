@@ -1,4 +1,4 @@
-"""From the options of `f2r eval` to a plan and to clips that belong together."""
+"""Turn the options of `f2r eval` into a plan and matched clips."""
 
 from dataclasses import dataclass, field, replace
 from itertools import chain, count

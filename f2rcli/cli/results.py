@@ -38,7 +38,7 @@ def check_result(name: str, target: str, *, overwrite: bool) -> None:
 
 
 def command_typed() -> str:
-    """The command line, without folders that are nobody's business."""
+    """The command line, with file names instead of private paths."""
     return " ".join(["f2r", *(Path(word).name if "/" in word else word for word in sys.argv[1:])])
 
 

@@ -89,7 +89,7 @@ def keep_memory() -> bool:
 
 
 def give_memory_back() -> None:
-    """Let the system have what `keep_memory` kept and nothing uses any more."""
+    """Return memory that `keep_memory` kept and nothing uses to the system."""
     with suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
 

@@ -103,12 +103,12 @@ class Engine:
         self.returned.elsewhere.append(self.resident.tally)
 
     def note(self, line: str) -> None:
-        """Remember what a user should hear of, once."""
+        """Add a note for the user, once."""
         if line not in self.notes:
             self.notes.append(line)
 
     def another(self) -> "Engine":
-        """The same, for another clip like this one: nothing is known of its noise yet."""
+        """A copy for another clip like this one, without any knowledge of its noise."""
         return Engine(
             self.settings, self.weights, self.torch_device, self.precision, self.tile,
             used=self.used, slack=self.slack, stated=self.stated, threads=self.threads,
@@ -121,12 +121,12 @@ class Engine:
 
     @property
     def weights_name(self) -> str:
-        """Of the weights that are used, as far as that is known."""
+        """The name of the weights in use, as far as that is known yet."""
         return (self.used or self.weights).name
 
     @property
     def weights_sha256(self) -> str:
-        """Of the same weights' file."""
+        """The SHA-256 of the file of these weights."""
         return (self.used or self.weights).sha256
 
     @property

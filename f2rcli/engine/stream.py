@@ -250,7 +250,7 @@ def _begun(pictures: Iterator[list[Frame]], engine: Engine, like: _Begun | None 
 
 
 def to_measure(frames: Iterable[Frame], info: ClipInfo) -> Iterator[list[Frame]]:
-    """What noise is measured on: the first lane's runs of `unique`; one field where interlaced."""
+    """The frames to measure noise on: runs of `unique`, first lane; one field if interlaced."""
     _, lane = next(groupby(frames, key=lambda frame: frame.lane), (0, iter(())))
     if info.interlaced and info.height >= 4:
         lane = (one_field(frame, 0) for frame in lane)

@@ -209,7 +209,7 @@ def _near(window: Window[PreparedPicture]) -> tuple[PreparedPicture, ...]:
 
 
 def wanted(copies: list[Frame]) -> list[Frame]:
-    """Those that are no context."""
+    """The frames that are not context."""
     return [frame for frame in copies if not frame.context]
 
 

@@ -61,7 +61,7 @@ class Contestant(Protocol):
 
 
 class Baseline(Contestant, Protocol):
-    """A third-party denoiser that runs beside f2r's methods. Where it fails, the others go on."""
+    """A third-party denoiser to compare with. If it fails, the others continue."""
 
     title: str  # "FFmpeg nlmeans, s=18"
 

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass
 class MethodContestant(Contestant):
-    """One of f2r's methods, run blind by the engine: the noise that was added is unknown to it."""
+    """One of f2r's methods, run blind by the engine: it does not know the noise that was added."""
 
     name: str
     settings: EngineSettings

@@ -34,7 +34,7 @@ class Plan:
             raise UsageError(f"seed={self.seed}: must be 0 or more.")
 
     def values(self) -> dict[str, Any]:
-        """As JSON values, for the report."""
+        """The plan as JSON values, for the report."""
         named = [name for name in settings_of(EngineSettings) if name != "method"]
         engine = {name: getattr(self.engine, name) for name in named}
         return {

@@ -24,7 +24,7 @@ class Port:
     text: str
 
     def shape(self, sizes: dict[str, int]) -> tuple[int, ...]:
-        """Its shape where every letter has a size."""
+        """The shape with every letter replaced by its size."""
         return tuple(1 if axis == "1" else sizes[axis] for axis in self.axes)
 
     def sample(self, sizes: dict[str, int], generator: torch.Generator) -> Tensor:

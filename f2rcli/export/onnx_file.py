@@ -86,7 +86,7 @@ def _inputs(
 
 
 def runtime_version() -> str | None:
-    """Which onnxruntime there is; None: none."""
+    """The version of onnxruntime; None if it is not installed."""
     try:
         return str(importlib.import_module("onnxruntime").__version__)
     except ImportError:

@@ -1,4 +1,4 @@
-"""How the blind anchor weighs neighbours, and what it merges (models/fusion.py, BlindAnchor).
+"""The blind anchor's weights of neighbours, and their merging (models/fusion.py, BlindAnchor).
 
 Pictures of all neighbours are tensors (1, N, C, H, W), float32 or codes; `code` is the factor and
 the zero of what is coded, 1 and 0 of others. Confidence is (1, N, 1, H, W), float32.

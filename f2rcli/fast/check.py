@@ -1,4 +1,4 @@
-"""All kernels once, on a small picture: compiled, or loaded from disk, and not far off."""
+"""Run all kernels once on a small picture: compiled or loaded from disk, and compared."""
 
 import numpy as np
 import torch

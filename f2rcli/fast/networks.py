@@ -1,4 +1,4 @@
-"""What fusion networks see, made by kernels; the convolutions between them are torch's.
+"""Inputs of the fusion networks, made by kernels; the convolutions between them are torch's.
 
 The reference is `_seen` of either network in models/fusion.py.
 """

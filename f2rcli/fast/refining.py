@@ -1,4 +1,4 @@
-"""What the refiner sees, in its convolutions' order (models/fusion.py, Refiner)."""
+"""The refiner's inputs, in its convolutions' order (models/fusion.py, Refiner)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What all kernels are made of: rows of pictures by their addresses, and numbers in bfloat16.
+"""Building blocks of all kernels: rows of pictures by address, and numbers in bfloat16.
 
 Pictures come as addresses and strides in bytes, whatever they are cut from, so that a kernel is
 compiled once for a type of numbers, not for every layout.

@@ -18,7 +18,7 @@ PRECISIONS = (torch.bfloat16, torch.float32)
 
 
 class Found(NamedTuple):
-    """What is known of numba here."""
+    """The numba found here."""
 
     version: str | None  # None: it is not installed
     trouble: str | None = None  # None: kernels run
@@ -49,7 +49,7 @@ def _found(codes: bool) -> Found:
 
 
 def note() -> str | None:
-    """What a run says where kernels are installed and do not run."""
+    """The note of a run where kernels are installed but cannot be used."""
     version, trouble = found()
     if trouble is None:
         return None
@@ -74,7 +74,7 @@ def works(codes: bool = False) -> bool:
 
 
 def precision() -> torch.dtype:
-    """What convolutions will run in."""
+    """The precision that convolutions will run in."""
     return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
 
 

@@ -26,7 +26,7 @@ ONE = np.float32(1)
 
 
 def serves(planes: int, width: int) -> bool:
-    """Whether so many planes of this width are warped here."""
+    """Whether this many planes of this width are warped here."""
     return FEWEST <= planes <= LANES and width >= LANES
 
 

@@ -55,7 +55,7 @@ class Restored(NamedTuple):
 
     @classmethod
     def single(cls, estimate: Tensor) -> Self:
-        """Of a method that makes one estimate only."""
+        """The result of a method that makes one estimate only."""
         return cls(estimate, estimate, estimate)
 
 
@@ -96,7 +96,7 @@ class Method(Protocol):
         return None
 
     def motion(self, centre: Prepared, neighbour: Prepared) -> LazyFlow | None:
-        """What gives the flow from a centre into a frame right beside it, where it is known."""
+        """A function that gives the flow from a centre into an adjacent frame, if known."""
         return None
 
     def stay_on_device(self, graphs: Graphs) -> None:

@@ -80,7 +80,7 @@ class UDVD(Method):
         return out
 
     def around(self, window: Window[Prepared]) -> list[Prepared]:
-        """As many frames as the network sees, in order; mirrored where the shot has no more.
+        """The frames that the network sees, in order; mirrored where the shot ends.
 
         Mirroring may repeat the centre: a pixel is hidden from itself in every frame.
         """

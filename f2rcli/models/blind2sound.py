@@ -26,7 +26,7 @@ class Belief(NamedTuple):
 
     @classmethod
     def of(cls, raw: Tensor) -> "Belief":
-        """From a denoiser's output (B, C + entries, H, W)."""
+        """Parse a denoiser's output (B, C + entries, H, W)."""
         channels = next(c for c in range(1, 5) if c + entries(c) == raw.shape[1])
         return cls(raw[:, :channels], covariance(raw[:, channels:]))
 
@@ -40,7 +40,7 @@ class NoiseLevel(NamedTuple):
 
     @classmethod
     def of(cls, maps: Tensor) -> "NoiseLevel":
-        """From an estimator's output (B, 3, H, W): its mean over each picture."""
+        """Parse an estimator's output (B, 3, H, W): its mean over each picture."""
         return cls(*maps.float().mean((2, 3)).unbind(1))
 
     def read(self, visibility: float = LAST_VISIBILITY) -> Tensor:

@@ -1,4 +1,4 @@
-"""Numbers that stay on a device: copying them anew for every frame would make it wait."""
+"""Constants cached on a device: copying them for every frame would make it wait."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -31,7 +31,7 @@ SMALLEST = 80  # pixels; smaller pictures are padded: below 64 OpenCV 5.0 crashe
 
 
 class FlowEstimator(Protocol):
-    """Anything that tells where the pixels of one picture lie in another."""
+    """Anything that estimates where the pixels of one picture lie in another."""
 
     def __call__(self, source: Luma, target: Luma, start: Flow | None = None) -> Flow:
         """Flow from `source` into `target`, refined from `start` when that is given."""

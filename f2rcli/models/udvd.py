@@ -237,7 +237,7 @@ class UDVDNet(nn.Module):
 
     @property
     def triples(self) -> list[tuple[int, ...]]:
-        """Which frames of a window the first stage sees together, for each of its results."""
+        """The triples of frames that the first stage sees together, one per result."""
         if self.length < 5:
             return [tuple(range(self.length))]
         return [(0, 1, 2), (1, 2, 3), (2, 3, 4)]

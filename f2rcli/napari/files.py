@@ -24,7 +24,7 @@ MOST_CHANNELS = 16  # more of them are an axis, not layers
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Layer]] | None:
-    """The function that reads a path; None where it is no stack of f2r's."""
+    """The function that reads a path; None where f2r does not read it as a stack."""
     paths = [path] if isinstance(path, str) else path
     known = all(format_of(Path(one)) is not None or claims(one) for one in paths)
     return read_layers if paths and known else None

@@ -30,7 +30,7 @@ def bands(residual: Singles, sides: Sequence[int] = BAND_SIDES) -> list[Singles]
 
 @cache
 def white_shares() -> Shares:
-    """Of white noise: what every band keeps of one sample's energy."""
+    """The share of a sample's energy that every band keeps, for white noise."""
     impulse = np.zeros((257, 257), np.float32)
     impulse[128, 128] = 1.0
     energy = [float(np.square(band.astype(np.float64)).sum()) for band in bands(impulse)]

@@ -1,4 +1,4 @@
-"""Light that shines in few frames (molecules, cosmic rays), which is no noise of the others.
+"""Light that shines in few frames (molecules, cosmic rays) and is not noise.
 
 It looks like noise that grows with light: sparse molecules on an even background of 50 electrons
 were taken for a gain twenty times the true one.

@@ -72,7 +72,7 @@ class NoiseLaw:
 
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> "NoiseLaw":
-        """See `values`. Raises ValueError for what is no such law."""
+        """Parse the output of `values`. Raises ValueError for anything else."""
         try:
             if values["format"] != FORMAT:
                 raise ValueError(f"noise law of format {values['format']!r}, not {FORMAT}.")

@@ -44,7 +44,7 @@ class NoiseModel:
         return tuple(255 * sigma for sigma in self.sigma)
 
     def scaled(self, *factors: float) -> "NoiseModel":
-        """The model of noise that is so many times stronger: all of it, or channel by channel."""
+        """The model of noise scaled by a factor: all of it, or channel by channel."""
         by = factors * len(self.gain) if len(factors) == 1 else factors
         curves = None
         if self.curve is not None:

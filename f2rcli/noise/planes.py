@@ -101,7 +101,7 @@ class PlaneNoise:
         )
 
     def scaled(self, factor: float) -> "PlaneNoise":
-        """The same, `factor` times stronger."""
+        """The noise, `factor` times stronger."""
         return replace(self, models=tuple(model.scaled(factor) for model in self.models))
 
     def values(self) -> list[dict[str, Any]]:

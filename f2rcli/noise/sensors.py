@@ -1,4 +1,4 @@
-"""One law for all lanes of a sensor: each tells a point of the line and its slope, in codes."""
+"""One noise model for all lanes of a sensor: each measures a point of the line and its slope."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

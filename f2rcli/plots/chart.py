@@ -34,7 +34,7 @@ class Curve:
 
     @property
     def colour(self) -> int:
-        """Its index in HUES."""
+        """The colour's index in HUES."""
         return self.hue % len(HUES)
 
     @property
@@ -164,7 +164,7 @@ class Chart:
 
     @cached_property
     def legend(self) -> list[Curve]:
-        """One curve of each name."""
+        """The first curve of each name, for the legend."""
         return [*{curve.name: curve for curve in reversed(self.curves)}.values()][::-1]
 
     @property

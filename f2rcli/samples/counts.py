@@ -65,5 +65,5 @@ class SetAside:
 
 
 def unreal_line(number: int) -> str:
-    """A line about so many samples that are not numbers."""
+    """A note on samples that are not finite."""
     return f"{count(number, 'sample')} not finite (NaN or infinite): kept as stored"

@@ -1,4 +1,4 @@
-"""What a mosaic's defects are told by beyond the frames around it: those before, as their mean."""
+"""The mean of earlier mosaics, which shows defects beyond the frames around one."""
 
 from typing import NamedTuple
 

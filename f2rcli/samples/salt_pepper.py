@@ -1,4 +1,4 @@
-"""Salt and pepper: noise that makes single samples one bright or one dark code, anew every frame.
+"""Salt and pepper: noise that turns single samples into one bright or dark code, new every frame.
 
 No detail of a picture does the same. Light lies on more than one pixel, so that the pixels beside
 it see part of it; it comes in all codes; it is bright, or dark, but not as often both; it lies on

@@ -1,4 +1,4 @@
-"""Which pixels are defects of the sensor, beyond doubt.
+"""Detection of pixels that are defects of the sensor beyond doubt.
 
 Optics spread what is light: a point of light in the middle of a pixel gives each of its four
 neighbours 50 % of what it gives the pixel itself if its image is 0.8 pixels wide (standard
@@ -58,7 +58,7 @@ class Surroundings(NamedTuple):
     twin: Floats  # which of STEPS leads to the one beside that stands out too, or CENTRE
 
     def of(self, some: Mask) -> "Surroundings":
-        """Those of some of the pixels."""
+        """The surroundings of some of the pixels."""
         return Surroundings(*(values[some] for values in self))
 
     def unseen(self, error: Floats) -> Mask:

@@ -1,4 +1,4 @@
-"""Which of x264's and x265's code for this processor may run: some of it is at fault."""
+"""Selects x264's and x265's assembly code for this processor: some of it has bugs."""
 
 import platform
 from functools import cache

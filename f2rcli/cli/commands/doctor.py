@@ -79,7 +79,7 @@ def versions() -> Iterator[Finding]:
 
 
 def codecs() -> Iterator[Finding]:
-    """Which encoders and decoders that f2r knows are in this FFmpeg."""
+    """Encoders and decoders, of those f2r uses, that this FFmpeg has."""
     for topic, names, mode in (("encoders", ENCODERS, "w"), ("decoders", DECODERS, "r")):
         there = [name for name in names if _has(name, mode)]
         absent = ", ".join(name for name in names if name not in there)

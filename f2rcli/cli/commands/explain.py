@@ -147,7 +147,7 @@ def values(found: "Explanation") -> dict[str, object]:
 
 
 def lines(found: "Explanation", name: str) -> Iterator[str]:
-    """The same for people: a line per frame."""
+    """Text for the terminal: a line per frame."""
     left, top = found.corner
     noisy, restored = (255 * value for value in found.value)
     x, y = found.pixel
@@ -175,7 +175,7 @@ def field_values(field: "MotionField") -> dict[str, object]:
 
 
 def field_lines(field: "MotionField", name: str) -> Iterator[str]:
-    """The same for people: a line per frame."""
+    """Text for the terminal: a line per frame."""
     yield f"{name}: {len(field.pixels)} pixels of frame {field.frame}"
     yield "frame   gives   known at   moves to the next by (median)"
     known = [f"{100 * share:5.0f} %" for share in np.isfinite(field.motion).all(-1).mean(0)]

@@ -44,7 +44,7 @@ class RunMeter(BarMeter):
         self.task = self.bars.add_task(label, total=total, words=[(0, "starting")])
 
     def advance(self, sigma: float | None = None) -> None:
-        """One more frame is done; sigma is the estimated noise in 8-bit units, when known."""
+        """Count one more frame; sigma is the estimated noise in 8-bit units, when known."""
         self.done += 1
         self.sigma = sigma
         if self.total is not None and self.done > self.total:

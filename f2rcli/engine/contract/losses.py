@@ -23,7 +23,7 @@ class Losses:
 
     @classmethod
     def none(cls, classes: int, many: int) -> "Losses":
-        """Of no points; many: profiles of each."""
+        """Empty losses, with `many` profiles."""
         square = (classes, many, many)
         shapes = (classes,), (classes, many), square, square
         return cls(*map(np.zeros, shapes))
@@ -52,7 +52,7 @@ class Losses:
 
 
 def values_of(losses: dict[int, Losses]) -> dict[int, dict[str, Any]]:
-    """Those of every plane as JSON values."""
+    """The losses of every plane as JSON values."""
     return {
         i: {name: sums.tolist() for name, sums in vars(one).items()} for i, one in losses.items()
     }

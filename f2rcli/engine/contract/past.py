@@ -12,7 +12,7 @@ from f2rcli.noise.measurement.bound import Bound
 
 @dataclass
 class Past:
-    """Of one shot; points are the same in all of a clip's."""
+    """The memory of one shot; `points` is shared by all shots of a clip."""
 
     steady: Steady | DeviceSteady = field(default_factory=Steady)
     points: PointLosses | None = None  # of a sensor's counts only: light is measured in them

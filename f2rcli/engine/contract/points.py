@@ -74,7 +74,7 @@ class FoundPoints(NamedTuple):
     significance: Floats
 
     def only(self, some: NDArray[np.bool_]) -> "FoundPoints":
-        """Some of them."""
+        """A subset of the points."""
         rows, columns, widths = self.rows[some], self.columns[some], self.widths[some]
         return FoundPoints(rows, columns, widths, self.light[some], self.significance[some])
 
@@ -178,7 +178,7 @@ class _Measured(NamedTuple):
 
     @classmethod
     def joined(cls, some: "list[_Measured]") -> "_Measured | None":
-        """All points of several."""
+        """The union of several sets of points."""
         if not some:
             return None
         found, *rest = zip(*some, strict=True)

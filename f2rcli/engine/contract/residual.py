@@ -1,4 +1,4 @@
-"""From what a method changes in a picture to what changes in planes, under the contract."""
+"""Convert a method's change of a picture into changes of planes, under the contract."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -35,7 +35,7 @@ from f2rcli.noise.planes import PlaneNoise, planes_of
 
 @dataclass(frozen=True, slots=True)
 class Slack:
-    """By how much what was measured may be too little."""
+    """Tolerances for noise that was measured too low."""
 
     # Of luma, of chroma; every plane of RGB, gray and mosaics counts as luma.
     noise: tuple[float, float] = (1.0, 1.0)  # factors of the noise's variance

@@ -15,7 +15,7 @@ class Account(Protocol):
     """Sums that are kept elsewhere until somebody asks."""
 
     def into(self, returned: "Returned") -> None:
-        """Add all of them to a `Returned`, and begin anew."""
+        """Add all sums to a `Returned`, and reset."""
         ...
 
 
@@ -95,7 +95,7 @@ class Returned:
 
     @property
     def by_plane(self) -> tuple[float, ...]:
-        """The same for each plane of the file, in its order."""
+        """The share for each plane of the file, in its order."""
         self._settle()
         return tuple(_ratio(b, t) for b, t in zip(self._back, self._taken, strict=True))
 

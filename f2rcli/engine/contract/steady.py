@@ -23,7 +23,7 @@ SURE = 3.0  # frames from which on the mean is believed in full
 
 @dataclass
 class Steady:
-    """Of one stream of frames that come in order, per plane."""
+    """The mean of the removed signal, per plane, of one stream of frames in order."""
 
     means: list[Real] = field(default_factory=list)  # of the frames
     counts: list[Real] = field(default_factory=list)  # frames that a place stood still, 1 to MOST

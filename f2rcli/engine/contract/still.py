@@ -52,7 +52,7 @@ PATIENCE = 3  # frames in a row whose flows must say so: those of a few stars ar
 
 @dataclass
 class Still:
-    """Of one shot, by plane."""
+    """The mean of the frames of one shot, by plane."""
 
     means: dict[int, Real] = field(default_factory=dict)
     worths: dict[int, Real] = field(default_factory=dict)  # frames in them, 1 to MOST

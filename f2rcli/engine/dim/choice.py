@@ -67,7 +67,7 @@ class Light:
 
     @classmethod
     def of(cls, model: NoiseModel) -> "Light | None":
-        """None where the noise does not grow with light."""
+        """The line of a noise model; None where the noise does not grow with light."""
         gain, read, dark = model.gain[0], model.read[0], model.pedestal[0]
         if model.curve is not None or gain <= 0:
             return None
@@ -78,7 +78,7 @@ class Light:
         return (float(np.mean([plane.mean() for plane in planes])) - self.zero) / self.gain
 
     def variance(self, plane: Singles) -> Singles:
-        """Of every sample's noise, by itself."""
+        """The noise variance of every sample."""
         return self.gain * np.maximum(plane - np.float32(self.zero), 0)
 
 
@@ -92,7 +92,7 @@ def dim(frames: Sequence[Frame], model: NoiseModel) -> bool:
 
 
 def chosen(frames: Sequence[Frame], model: NoiseModel, restore: Restore) -> Blend:
-    """The blend that restores a stack's first frames best; ALONE where there are too few to tell.
+    """The blend that restores a stack's first frames best; ALONE where there are too few.
 
     frames: in a row, no two alike; model: their noise; restore: see `restored_in_sums`.
     """

@@ -33,7 +33,7 @@ def _none() -> NDArray[np.float64]:
 
 @dataclass
 class Missed:
-    """Of a lane's frames so far, by stage and class."""
+    """Light missed in a lane's frames so far, by stage and class."""
 
     power: NDArray[np.float64] = field(default_factory=_none)  # of the noise's, over its places
     places: NDArray[np.float64] = field(default_factory=_none)  # as many as are independent

@@ -36,12 +36,12 @@ class Sum:
 
     @property
     def middle(self) -> float:
-        """Its place in the clip."""
+        """The place of its middle in the clip."""
         return float(np.mean([one.number for one in self.members]))
 
     @cached_property
     def mean(self) -> tuple[Reals, ...]:
-        """Of its pictures' planes, in codes."""
+        """The mean of its pictures' planes, in codes."""
         first = self.members[0].copies[0]
         exact = np.float64 if first.planes[0].dtype.itemsize > 2 else np.float32
         planes = zip(*(one.copies[0].planes for one in self.members), strict=True)

@@ -43,7 +43,7 @@ class Transfers:
         self._rings: dict[tuple[bool, torch.dtype, int], list[_Buffer]] = {}
 
     def up(self, planes: Sequence[Plane]) -> Tensor:
-        """All samples of some planes, one after the other, as a tensor on the device."""
+        """Upload all samples of some planes, concatenated, as a tensor on the device."""
         size, kind = sum(plane.size for plane in planes), AS_BYTES[planes[0].dtype]
         if self._stream is None:
             return _filled(torch.empty(size, dtype=kind), planes).to(self.device)

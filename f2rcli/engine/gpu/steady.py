@@ -27,7 +27,7 @@ from f2rcli.noise.bands import Shares
 
 @dataclass
 class DeviceSteady:
-    """Of one stream of frames that come in order, per group of planes."""
+    """The mean of the removed signal, per group of planes, of one stream of frames in order."""
 
     means: Groups = field(default_factory=list)  # of the frames
     counts: Groups = field(default_factory=list)  # frames that a place stood still, 1 to MOST

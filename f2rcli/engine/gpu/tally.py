@@ -27,7 +27,7 @@ class Tally:
         self._maps = maps.double() if self._maps is None else self._maps.add_(maps)
 
     def into(self, returned: Returned) -> None:
-        """Add all of it to an account, and begin anew."""
+        """Add all sums to an account, and reset."""
         if self._maps is not None:
             sums = {plane: tuple(pair.tolist()) for plane, pair in self._sums.items()}
             returned.add_sums(sums, *self._maps.cpu().numpy())

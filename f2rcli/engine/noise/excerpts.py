@@ -43,7 +43,7 @@ def excerpts(frames: Sequence[Frame]) -> list[Frame]:
 
 
 def excerpter(frames: Sequence[Frame]) -> Callable[[Frame], Frame]:
-    """What makes such a frame of any frame of the clip that begins with these."""
+    """A function that cuts such a frame from any frame of the clip that begins with these."""
     first = frames[0]
     step = 2 if first.layout.family is Family.BAYER else 1  # pixels of a mosaic in one of a plane
     height, width = first.height // step, first.width // step

@@ -1,4 +1,4 @@
-"""One law for the lanes of a stack that one sensor recorded."""
+"""One noise model for the lanes of a stack that one sensor recorded."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace

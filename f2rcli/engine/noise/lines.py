@@ -83,7 +83,7 @@ class LineRemover:
             yield self._next(ahead)
 
     def fresh(self) -> "LineRemover":
-        """The same for another part of the clip."""
+        """A fresh remover for another part of the clip."""
         return LineRemover(self.lines, self.share)
 
     def alone(self, frames: Sequence[Frame]) -> list[Frame]:

@@ -93,7 +93,7 @@ def _entry(frame: Frame, source: str) -> bytes:
 
 
 def digest_of(frame: Frame) -> str:
-    """Of a frame's samples and time."""
+    """The digest of a frame's samples and time."""
     whole = blake2b(repr((frame.pts, frame.lane)).encode(), digest_size=16)
     for plane in frame.planes:
         whole.update(np.ascontiguousarray(plane).data)

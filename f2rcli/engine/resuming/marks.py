@@ -140,7 +140,7 @@ class Mark:
 
 
 class Marks:
-    """Of all streams of a run, in the order in which they begin."""
+    """The marks of all streams of a run, in the order in which they begin."""
 
     def __init__(self, past: JsonValues | None = None, arrays: Arrays | None = None) -> None:
         """Raises KeyError, TypeError or ValueError for what `taken` never gave."""
@@ -167,7 +167,7 @@ class Marks:
         return self.marks[-1]
 
     def taken(self, engine: "Engine") -> tuple[JsonValues, Arrays] | None:
-        """Where all of them stand; None where they cannot be left right now, but soon."""
+        """The state of all streams; None if they cannot be left at this moment."""
         each = [mark.taken() for mark in self.marks]
         whole = [one for one in each if one is not None]
         self.wanted = not whole or len(whole) < len(each)

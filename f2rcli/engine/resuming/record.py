@@ -222,7 +222,7 @@ def forget(target: Path) -> None:
 
 
 def identity_of(engine: Engine, read: ReadOptions, info: ClipInfo) -> JsonValues:
-    """What decides on a run's frames, as JSON values; the clip's own frames are checked apart."""
+    """All that determines a run's frames, as JSON values; those of the clip are checked apart."""
     settings = {k: v for k, v in asdict(engine.settings).items() if k not in HARMLESS}
     facts = {
         "f2r": __version__, "torch": version("torch"), "numpy": np.__version__,

@@ -48,7 +48,7 @@ class Benchmark:
 
     @property
     def hint(self) -> str:
-        """Where the data come from."""
+        """Where to get the data."""
         return f"f2r downloads nothing: {self.where}."
 
     def wrong(self, root: Path, what: str) -> InputError:

@@ -73,7 +73,7 @@ class Products:
         return frame.correlation()
 
     def correlation(self) -> float:
-        """From -1 to 1; 0 where either has no detail at all."""
+        """The correlation, -1 to 1; 0 where either has no detail at all."""
         size = (self.removed * self.kept) ** 0.5
         return self.both / size if size > 0 else 0.0
 

@@ -18,7 +18,7 @@ def median(noisy: Floats) -> Floats:
 
 
 def best_gaussian(noisy: Floats, light: Floats) -> Floats:
-    """Of all Gaussians, the one that comes nearest to the truth."""
+    """The stack, filtered by the Gaussian that comes nearest to the truth."""
     smooth = (blurred(noisy, *widths) for widths in product(TIMES, WIDTHS))
     return min(smooth, key=lambda one: float(np.mean((one - light) ** 2)))
 

@@ -130,7 +130,7 @@ class _ScreenReader(Reader):
         return iter(())
 
     def describe(self) -> list[dict[str, Any]]:
-        """Nothing: there is no file."""
+        """An empty description: there is no file."""
         return []
 
     def paths(self) -> list[Path]:

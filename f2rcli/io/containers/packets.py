@@ -12,7 +12,7 @@ AnyPacket: TypeAlias = "Packet[Stream]"  # in quotes: generic in PyAV's stubs on
 
 
 def shown_at(packet: AnyPacket) -> int | None:
-    """When a packet is shown, in ticks; when it is decoded, where the container tells no more."""
+    """When a packet is shown, in ticks; its decoding time where the container has no other."""
     return packet.dts if packet.pts is None else packet.pts
 
 

@@ -92,7 +92,7 @@ class Mastering:
     light: tuple[int, int] | None = None  # MaxCLL, MaxFALL in cd/m2
 
     def x265(self) -> list[str]:
-        """As options of x265."""
+        """The colour facts as options of x265."""
         options = ["hdr10=1", "hdr10-opt=1", "repeat-headers=1"]
         if self.display:
             options.append(f"master-display={_display_option([*map(str, self.codes)])}")
@@ -101,7 +101,7 @@ class Mastering:
         return options
 
     def svtav1(self) -> list[str]:
-        """As options of SVT-AV1."""
+        """The colour facts as options of SVT-AV1."""
         options = []
         if self.display:
             texts = [f"{float(v):.{5 if n < 8 else 4}f}" for n, v in enumerate(self.display)]
@@ -255,7 +255,7 @@ def _display_matrix(frame: av.VideoFrame) -> tuple[int, ...]:
 
 
 def side_data(frame: av.VideoFrame, kind: Type) -> list[bytes]:
-    """All that comes with a decoded picture of one kind."""
+    """All side data of one kind of a decoded picture."""
     try:
         container: object = frame.side_data
     except ValueError:  # of a kind that FFmpeg knows and PyAV does not, EXIF for one

@@ -23,7 +23,7 @@ AXES = True  # its axes and series can be named by the user
 
 
 def claims(source: str) -> bool:
-    """By suffix; folders also by what they hold."""
+    """Whether a path is one of these formats, by suffix; folders also by content."""
     path = Path(split_path(source)[0])
     return format_of(path) is not None or path.suffix.lower() in UNSUPPORTED
 

@@ -59,7 +59,7 @@ def _named_after(output: Path, edit: Path, *, whole: bool) -> Path:
 
 
 def words(edits: list[Edit]) -> list[str]:
-    """One line that names them; none where there are none."""
+    """A line that names them; empty if there are none."""
     names = [edit.source.name for edit in edits]
     more = f" and {len(names) - 2} more" if len(names) > 3 else ""
     listed = ", ".join(names[: 2 if more else 3])

@@ -59,7 +59,7 @@ def opened(page: Any) -> Iterator[None]:
 
 
 def check_head(path: Path) -> None:
-    """Refuse what is no TIFF file by its first bytes. Raises InputError."""
+    """Raise InputError unless the first bytes are those of a TIFF file."""
     try:
         with path.open("rb") as handle:
             head = handle.read(4)

@@ -27,7 +27,7 @@ class Seeker:
     ahead: list[DecodedPicture]  # decoded already; each is released when it is taken
 
     def pictures(self) -> Iterator[DecodedPicture]:
-        """From here to the end."""
+        """Decode the pictures from here to the end."""
         return chain(self._taken(), self.decoder)
 
     def _taken(self) -> Iterator[DecodedPicture]:

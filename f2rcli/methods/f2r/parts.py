@@ -29,7 +29,7 @@ class Parts(NamedTuple):
     def of(
         cls, window: Window[Prepared], rated: Iterable[tuple[Tensor, Tensor]], memory: Memory | None
     ) -> Self:
-        """Of frames that stay on a device."""
+        """Take a window apart whose frames stay on a device."""
         first = window.items[0].index
         plan = Plan(
             tuple(one.index - first for one in window.items),

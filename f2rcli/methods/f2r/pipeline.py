@@ -112,7 +112,7 @@ class F2R(Method, Following):
         return self.finish(window, noise, self.follow(window, noise))
 
     def follow(self, window: Window[Prepared], noise: NoiseModel | None) -> Followed | None:
-        """None where the coarse estimate is the result."""
+        """The flows and memory of a window; None where the coarse estimate is the result."""
         memory = self.remember(window.before[0], noise) if window.before else None
         self.flows.forget_before(window.items[0].index)
         if not window.neighbours or self.estimate is Estimate.COARSE:
@@ -160,7 +160,7 @@ class F2R(Method, Following):
         self.flows.chain(window.items)
 
     def remembered(self) -> tuple[int | None, dict[str, NDArray[np.float32]]]:
-        """Of flows nothing: they are found again."""
+        """The long memory; not the flows, which are computed again."""
         known = self.memory
         if known is None:
             return None, {}
@@ -245,7 +245,7 @@ class F2R(Method, Following):
         return self.flows.enlarged(self.flows.rated(window), window.centre)
 
     def align_strictly(self, window: Window[Prepared]) -> Aligned:
-        """The same with nothing of the centre: flows between neighbours, by constant velocity."""
+        """Align without using the centre: flows between neighbours, by constant velocity."""
         whole = (
             self.flows.whole(flow, window.centre.noisy.shape) for flow in self._blind_flows(window)
         )

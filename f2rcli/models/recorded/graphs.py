@@ -47,7 +47,7 @@ class Graphs:
 
     @classmethod
     def on(cls, device: torch.device) -> "Graphs":
-        """Those of a device."""
+        """The graphs of a device."""
         return cls(CudaRecorder(device) if records(device) else None)
 
     def __call__(self, name: Hashable, function: Callable[..., Any], *inputs: Any) -> Any:

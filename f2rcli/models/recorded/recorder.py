@@ -1,4 +1,4 @@
-"""What records work on a device."""
+"""Recording of work on a device."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,7 +10,7 @@ from f2rcli.models.layers import leaves
 
 
 class Recorder(Protocol):
-    """What records work on a device."""
+    """Recording of work on a device."""
 
     def has_room(self) -> bool:
         """Whether the device has memory for a recording."""

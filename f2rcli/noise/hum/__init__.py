@@ -1,1 +1,1 @@
-"""Hum and broad bands: offsets of rows that vary slowly down a frame, and anew in every frame."""
+"""Hum and broad bands: row offsets that vary slowly down a frame, and are new in every frame."""

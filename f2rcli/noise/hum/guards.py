@@ -1,4 +1,4 @@
-"""What looks like bands and is the scene: rows that moved, and light that changes."""
+"""Scene content that looks like bands: rows that moved, and light that changes."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple

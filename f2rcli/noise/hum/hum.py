@@ -1,4 +1,4 @@
-"""Hum: bands of any width that a sensor or its cables add anew to every frame.
+"""Hum: bands of any width that a sensor or its cables add, new in every frame.
 
 They are measured as lines are (`measurement/lines.py`), with three differences. Flow looks at
 pictures whose rows have equal means, because bands slide and flow would follow them. What changes
@@ -60,12 +60,12 @@ def of_light(views: Sequence[View], group: Sequence[int]) -> bool:
 
 
 def lines_of_light(views: Sequence[View], group: Sequence[int], *, turned: bool) -> bool:
-    """The same of single rows, or of columns."""
+    """Whether single rows or columns are light, not offsets."""
     return lit([differences(view, group, turned=turned) for view in views], HALFWAY)
 
 
 def differences(view: View, group: Sequence[int], *, turned: bool = False) -> Apart:
-    """Of the rows (columns, if turned) of a frame between its neighbours."""
+    """The differences of the rows (columns, if turned) of a frame from its neighbours."""
     centre = view.centre.mean(group)
     others = []
     for near, flow in zip(view.near, view.flows if turned else view.even_flows, strict=True):
@@ -106,7 +106,7 @@ def _left(apart: Values, level: Values, tilt: Values) -> Values:
 
 
 class Agreed(NamedTuple):
-    """What frames together say of their bands."""
+    """The bands that frames agree on."""
 
     low: float  # what most covariances exceed
     middle: float  # their median: the variance

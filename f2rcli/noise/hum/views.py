@@ -22,16 +22,16 @@ class Cut:
 
     @cached_property
     def look(self) -> Values:
-        """Its luma to see motion by."""
+        """Its luma, for motion estimation."""
         return destriped(self.middle.luma)
 
     @cached_property
     def even(self) -> Values:
-        """The same with rows of equal means, however broad a band is."""
+        """Its luma with rows of equal means, however broad a band is."""
         return evened(self.middle.luma)
 
     def mean(self, group: Sequence[int]) -> Values:
-        """Of some planes."""
+        """The mean of some planes."""
         planes = [self.middle.planes[index] for index in group]
         return planes[0] if len(planes) == 1 else np.asarray(np.mean(planes, axis=0), np.float32)
 

@@ -28,7 +28,7 @@ ALONE, WITHIN, MOST_STRIPS = 0.5, 0.02, 0.5
 
 @dataclass(frozen=True, slots=True)
 class Blocking:
-    """By how much block edges stand out: excess of the mean step, white - black."""
+    """How far block edges stand out: excess of the mean step, white - black."""
 
     across: float  # at the edges of columns of blocks
     down: float  # at the edges of rows of blocks

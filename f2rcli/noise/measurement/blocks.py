@@ -42,7 +42,7 @@ class FramePlanes(NamedTuple):
 
     @classmethod
     def of_channels(cls, planes: list[Singles]) -> "FramePlanes":
-        """Of channels on one grid; luma is their mean."""
+        """Planes from channels on one grid; luma is their mean."""
         return cls(planes, np.clip(np.mean(planes, axis=0, dtype=np.float32), 0, 1))
 
 
@@ -56,7 +56,7 @@ class Pair:
 
     @cached_property
     def flow(self) -> Flow:
-        """From the one into the other, (H, W, 2)."""
+        """The flow from the one frame into the other, (H, W, 2)."""
         return DISFlow()(self.before.luma, self.after.luma)
 
     def moved(self, plane: int) -> Singles:
@@ -146,7 +146,7 @@ def _bars(painted: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def joined(parts: list[Blocks]) -> Blocks:
-    """Those of several pairs."""
+    """The blocks of several pairs."""
     level, power, error, void, rail, still = (
         np.concatenate([part[index] for part in parts], -1) for index in range(6)
     )

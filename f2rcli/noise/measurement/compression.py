@@ -35,7 +35,7 @@ class Compression:
 
     @property
     def sigma8(self) -> float:
-        """The same of 255."""
+        """Their standard deviation, of 255."""
         return 255 * self.sigma
 
     def exceeds(self, model: NoiseModel) -> bool:

@@ -1,4 +1,4 @@
-"""From products at many brightnesses to a law: bins, clipping undone, a line or a curve."""
+"""Fit a noise model to products at many brightnesses: bins, clipping undone, a line or a curve."""
 
 from math import erf, exp, pi, sqrt
 from typing import NamedTuple

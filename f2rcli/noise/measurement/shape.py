@@ -94,7 +94,7 @@ class _Histograms:
 
     @classmethod
     def of(cls, frames: Floats, classes: NDArray[np.intp]) -> "_Histograms | None":
-        """None where all samples are alike."""
+        """Histograms of samples; None where all samples are alike."""
         low, high = np.quantile(frames, (TAIL, 1 - TAIL))
         step = step_of(frames)
         if not high > low or step == np.inf:
@@ -124,7 +124,7 @@ class _Histograms:
         return found
 
     def likelihood(self, law: Floats) -> float:
-        """Its logarithm, but for a constant."""
+        """The log-likelihood, up to a constant."""
         return float(np.sum(self.seen * np.log(self.shares(law))))
 
     def fit(self, law: Floats, free: int) -> bool:

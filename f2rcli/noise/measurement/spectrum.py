@@ -50,7 +50,7 @@ class Spectrum:
         return apart / (count * (count - 1)) if count > 1 else 0.0
 
     def whitened(self) -> "Spectrum":
-        """The same channels with white noise."""
+        """The spectrum of white noise in the same channels."""
         none = (0.0,) * len(self.rho_x)
         return replace(self, power=np.ones_like(self.power), rho_x=none, rho_y=none)
 

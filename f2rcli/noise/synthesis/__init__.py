@@ -9,7 +9,7 @@ def kinds() -> list[str]:
 
 
 def training_kinds() -> list[str]:
-    """The same of `f2r train --noise`."""
+    """The kinds of `f2r train --noise`."""
     from f2rcli.noise.synthesis.spec import usages  # brings PyAV
 
     return usages(training=True)

@@ -1,4 +1,4 @@
-"""Clean clips made into the noisy footage that people own, with the truth beside it.
+"""Clean clips degraded like real footage, paired with the truth.
 
 Daylight with strong, clipped noise taught networks to harm everything else (DESIGN.md D32). So
 every sample draws what it shows (a moving scene, a still one, graphics, texture), how it is lit,

@@ -52,7 +52,7 @@ class Kind:
     training: bool = False  # shapes the clean picture as well, so that only training can use it
 
     def usage(self, name: str) -> str:
-        """Its spelling, with default numbers."""
+        """How it is written, with default numbers."""
         values = [f"{p.default:g}" for p in self.parameters] + list(self.words[:1])
         return f"{name}:{','.join(values)}" if values else name
 

@@ -1,4 +1,4 @@
-"""What weights will lack because of their footage: measured, and said before the first step."""
+"""Warnings about footage that teaches little, measured before the first step."""
 
 from collections.abc import Sequence
 
@@ -33,7 +33,7 @@ def caveats(footage: Sequence[Footage], noise: Sequence[NoiseReport | None]) -> 
 
 
 def caveat(clip: Footage, report: NoiseReport) -> str | None:
-    """What weights that a clip teaches will lack, and what would help; None for nothing."""
+    """What weights trained on a clip will lack, and what would help; None for nothing."""
     correlation = shared(report.temporal)
     if processed(clip, report):
         return (

@@ -1,4 +1,4 @@
-"""One file into the cache: pictures as the network would see them, and their shots.
+"""Decode one file into the cache: pictures as the network sees them, and their shots.
 
 Lanes of a stack (channels, depths, series) and fields of interlaced video are clips of their own:
 they differ in noise, levels and maybe in size.
@@ -231,7 +231,7 @@ class LaneWriter:
             raise InputError(f"{name}: {why}", hint=need)
 
     def facts(self) -> dict[str, Any]:
-        """Its entry in `facts.json`."""
+        """The clip's entry in `facts.json`."""
         shape = (self.count, *(self.shape or ()))
         layout = self.layout
         mosaic = None if layout is None else layout.mosaic

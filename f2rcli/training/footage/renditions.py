@@ -61,7 +61,7 @@ class RenditionJob:
 
     @property
     def entry(self) -> Path:
-        """Its place in the cache."""
+        """The rendition's place in the cache."""
         clip = self.clip
         source = (clip.path.parent.name, clip.path.name, clip.name, clip.shape)
         key = fingerprint([], self.noise, source, self.number, self.seed, self.frames)

@@ -55,7 +55,7 @@ def find_sources(paths: Sequence[Path]) -> list[ClipSource | F2RError]:
 
 
 def clip_sources(inputs: Iterable[str]) -> list[ClipSource]:
-    """What can be read of what `find_sources` finds."""
+    """The readable clips among those that `find_sources` finds."""
     found = find_sources([Path(item) for item in inputs])
     return [item for item in found if isinstance(item, ClipSource)]
 

@@ -52,7 +52,7 @@ class WindowSource(Protocol):
     """Source of training windows."""
 
     def every_clip(self) -> Sequence[Clip]:
-        """All clips that windows come from."""
+        """All clips that windows are drawn from."""
 
     @property
     def side(self) -> int:

@@ -1,4 +1,4 @@
-"""Muon: momentum, orthogonalised, for convolutions; Adam for what is no matrix.
+"""Muon: orthogonalised momentum for convolutions, Adam for everything that is not a matrix.
 
 K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks" (2024), with the step
 size of Liu et al., "Muon is scalable for LLM training" (arXiv 2502.16982), section 2.2. Measured

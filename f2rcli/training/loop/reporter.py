@@ -47,7 +47,7 @@ class Reporter:
             self._csv.picture(step, picture)
 
     def progress(self, state: RunState, lr: float, loss: float) -> None:
-        """One more step is done; said about once a second."""
+        """Count one more step; reported about once a second."""
         if self.timing.progress_due(state.step):
             self.tell(EventKind.PROGRESS, state, lr=lr, loss=loss)
 

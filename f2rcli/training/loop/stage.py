@@ -67,7 +67,7 @@ class Divisible(Stage, Protocol):
 
 
 def on_device(batch: Any, device: torch.device) -> Any:
-    """The same structure with its tensors on a device; everything else as it is."""
+    """Move a structure's tensors to a device; everything else stays as it is."""
     match batch:
         case Tensor():
             return batch.to(device, non_blocking=True)

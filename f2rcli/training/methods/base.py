@@ -254,7 +254,7 @@ class Staged(Recipe, Protocol):
     few steps tell whether weights have anything to gain."""
 
     def validation_errors(self) -> ValidationErrors:
-        """The same as `test_errors`, on the frames that weights are chosen by."""
+        """As `test_errors`, on the frames that weights are chosen by."""
 
     def probe(self) -> StageRun:
         """A few steps of the last stage, after which the latest weights are left."""

@@ -1,4 +1,4 @@
-"""Every loss, of all methods: what an estimate costs beside its target.
+"""All losses of all methods: the cost of an estimate against its target.
 
 Pictures are (B, C, H, W), 0 = black and 1 = white; a weight says how much each sample counts. A
 stage's loss is the mean over its batch, so that the shares of several processes add up.

@@ -24,7 +24,7 @@ class ValidationErrors(NamedTuple):
 
     @classmethod
     def of(cls, squares: list[Tensor]) -> "ValidationErrors":
-        """From the squared errors (1, C, H, W) of every sample."""
+        """Build from the squared errors (1, C, H, W) of every sample."""
         scores: list[float] = []
         blocks: list[BlockErrors] = []
         for error in squares:
@@ -39,7 +39,7 @@ NO_ERRORS = ValidationErrors(math.nan, ())  # of no samples
 
 
 class ErrorReduction(NamedTuple):
-    """By how much a held-out squared error fell, and the standard error of that.
+    """The reduction of a held-out squared error, and its standard error.
 
     The targets' own noise is in both errors and falls out of the difference, which is therefore
     that of the errors against the clean frames nobody has.
@@ -69,7 +69,7 @@ def error_reduction(before: ValidationErrors, after: ValidationErrors) -> ErrorR
 def is_significant(
     before: ValidationErrors, after: ValidationErrors, certainty: float = CERTAINTY
 ) -> bool:
-    """True if the held-out error fell by more than so many standard errors."""
+    """True if the held-out error fell by more than this many standard errors."""
     if not before.errors:
         return False
     found = error_reduction(before, after)

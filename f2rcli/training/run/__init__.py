@@ -1,1 +1,1 @@
-"""One training run: what was asked for, its folder, its stages, its report."""
+"""One training run: its configuration, folder, stages and report."""

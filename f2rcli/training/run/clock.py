@@ -1,4 +1,4 @@
-"""How long a session may take."""
+"""The time limit of a session."""
 
 import math
 

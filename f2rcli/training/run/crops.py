@@ -1,4 +1,4 @@
-"""The same few frames with the weights before and after a run, side by side."""
+"""Crops of a few frames, restored with the weights before and after a run, side by side."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -33,7 +33,7 @@ class StageOverrides:
 
     @classmethod
     def of(cls, name: str, table: Mapping[str, Any]) -> "StageOverrides":
-        """From a `[stage.NAME]` table; raises ConfigError that names the stage and the key."""
+        """Parse a `[stage.NAME]` table; raises ConfigError that names the stage and the key."""
         known = list(settings_of(cls))
         for key in table:
             if key not in known:

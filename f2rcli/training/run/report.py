@@ -30,7 +30,7 @@ CODES = 255
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The same facts as lines for a terminal, as a page, and as values for programs."""
+    """The result of a run, as lines for a terminal, as a page, and as JSON values."""
 
     lines: tuple[str, ...]
     page: Path

@@ -1,4 +1,4 @@
-"""One training run from footage to weights: decode, measure, train stage after stage, save."""
+"""A training run from footage to weights: decode, measure, train stage after stage, save."""
 
 import math
 import time

@@ -41,7 +41,7 @@ def read_config(path: Path) -> TrainConfig:
 
 
 def from_table(table: Mapping[str, Any], *, name: str) -> TrainConfig:
-    """From the tables of a TOML file; raises ConfigError that says which key is wrong."""
+    """Parse the tables of a TOML file; raises ConfigError that says which key is wrong."""
     known = sorted({f.name for f in fields(TrainConfig)} - NOT_STORED - {"stages"} | {"stage"})
     values: dict[str, Any] = {}
     for key, value in table.items():
@@ -65,7 +65,7 @@ def from_table(table: Mapping[str, Any], *, name: str) -> TrainConfig:
 
 
 def located(config: TrainConfig) -> TrainConfig:
-    """The same run with absolute paths, so that it means the same from any folder."""
+    """The configuration with absolute paths, so that it means the same from any folder."""
     paths = {name: _located(name, getattr(config, name)) for name in _PATHS}
     return replace(config, **paths)
 

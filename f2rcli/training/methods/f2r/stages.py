@@ -80,7 +80,7 @@ class FusionBatch(NamedTuple):
     cut: Tensor | None = None  # (B, C, H, W), sigma of targets that a range clipped; 0: of others
 
     def of(self, samples: slice) -> "FusionBatch":
-        """Some of its samples."""
+        """A subset of its samples."""
         clean, noisy, coarse, level = (one[samples] for one in self[:4])
         aligned = Aligned(*(one[samples] for one in self.aligned))
         cut = None if self.cut is None else self.cut[samples]

@@ -73,7 +73,7 @@ class FrameSets(NamedTuple):
 
     @property
     def known(self) -> Tensor:
-        """What is best known of the frames."""
+        """The best known estimate of the frames."""
         return self.second if self.clean is None else self.clean
 
 
@@ -163,7 +163,7 @@ class JointStage(Stage):
         return ValidationErrors.of(squares)
 
     def for_validation(self) -> "JointStage":
-        """The same with a loss that does not change as training goes on."""
+        """A copy whose loss does not change as training goes on."""
         variant = Variant(0.0) if self.blocks else Variant(1.0, clean=True)
         return JointStage(
             self.networks, self.source, variant, self.name, self.batch, self.crop, self.blocks
