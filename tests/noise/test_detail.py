@@ -1,5 +1,6 @@
 """Noise of a single frame, and patterns that are none."""
 
+import math
 from collections.abc import Callable
 
 import cv2
@@ -7,7 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from f2rcli.noise.measurement.detail import single_frame_sigma, without_patterns
+from f2rcli.noise.measurement.detail import (
+    most_by_repeats,
+    single_frame_sigma,
+    without_patterns,
+)
 
 ROWS, COLUMNS = np.mgrid[:192, :256].astype(float)
 
@@ -46,6 +51,38 @@ def test_a_woven_picture_reads_hardly_more_than_its_noise(
 def test_a_halftone_reads_half_of_its_detail() -> None:
     noisy = (halftone() / 255).astype(np.float32)[None, None]
     assert without_patterns(torch.from_numpy(noisy)) < 0.6
+
+
+def fine_dots() -> np.ndarray:
+    """Halftone of four pixels on a screen that lies askew."""
+    light = 0.5 + 0.3 * np.sin(COLUMNS / 40) * np.sin(ROWS / 30)
+    along, across = 0.26 * COLUMNS + 0.97 * ROWS, 0.97 * COLUMNS - 0.26 * ROWS
+    dots = 0.5 + (np.cos(0.5 * np.pi * along) + np.cos(0.5 * np.pi * across)) / 4
+    return np.asarray(16 + 219 / (1 + np.exp(-60 * (light - dots))))
+
+
+def dither() -> np.ndarray:
+    """Two codes, by a matrix of 4x4 thresholds."""
+    order = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]]) / 16
+    light = 0.5 + 0.3 * np.sin(COLUMNS / 40) * np.sin(ROWS / 30)
+    return np.where(light > np.tile(order, (48, 64)), 220.0, 30.0)
+
+
+@pytest.mark.parametrize("print_", [fine_dots, dither])
+@pytest.mark.parametrize("sigma8", [0.0, 2.0, 6.0])
+def test_what_repeats_is_no_noise(print_: Callable[[], np.ndarray], sigma8: float) -> None:
+    """They read 13 to 35, with hardly any noise in them."""
+    assert measured(np.rint(print_()), sigma8) <= 1.5 * sigma8
+
+
+@pytest.mark.parametrize("sigma8", [1.0, 4.0, 20.0])
+def test_repeats_take_no_noise_away(sigma8: float) -> None:
+    """Rounded to codes, on a slope and beside an edge."""
+    noise = np.random.default_rng(5).normal(0, sigma8, ROWS.shape)
+    picture = np.rint(60 + COLUMNS / 3 + 50 * (ROWS > 90) + noise)
+    noisy = torch.from_numpy(np.float32(picture / 255))[None, None]
+    assert 255 * most_by_repeats(noisy) > 0.93 * sigma8
+    assert most_by_repeats(noisy[..., :16, :]) == math.inf
 
 
 @pytest.mark.parametrize("blur", [0.0, 0.8, 1.2])
