@@ -246,7 +246,7 @@ def test_a_probe_must_be_surer_than_a_test(fell: float, goes_on: bool) -> None:
 
 @pytest.mark.parametrize("gained", [0.0, 5.0])
 def test_networks_go_back_unless_the_test_frames_show_a_gain(gained: float) -> None:
-    """Validation may have chosen them by chance."""
+    """Validation may have chosen them by chance. What is said of their estimates goes too."""
     errors = 50 + np.indices((20, 20)).sum(0) % 2 * 2.0
     found = iter([ValidationErrors(0, (blocks,)) for blocks in (errors, errors - gained)])
 
@@ -256,10 +256,13 @@ def test_networks_go_back_unless_the_test_frames_show_a_gain(gained: float) -> N
         test_errors = staticmethod(lambda: next(found))
 
     before = Recipe.networks.weight.detach().clone()
-    start, totals = session._Start(Recipe()), Totals()  # type: ignore[arg-type]  # all it asks for
+    start = session._Start(Recipe())  # type: ignore[arg-type]  # all it asks for
+    said = EARLIER[Estimate.COARSE]
+    totals = Totals(notes=[said])
     torch.nn.init.constant_(Recipe.networks.weight, 7.0)
     start.returned_unless_better(totals)
     assert totals.kept is bool(gained)
+    assert totals.notes == ([said] if gained else [])
     assert Recipe.networks.weight.item() == (7.0 if gained else before.item())
 
 

@@ -182,7 +182,7 @@ class _Start:
             totals.best_loss, totals.fell = after.score, error_reduction(self.before, after)
             return
         self.put_back()
-        totals.kept, totals.header = False, self.header
+        totals.kept, totals.header, totals.notes = False, self.header, []
 
     def put_back(self) -> None:
         """The networks as they were."""
