@@ -13,7 +13,7 @@ from torch import Tensor
 from f2rcli import sensor, yuv
 from f2rcli.frames import Family, Floats, Frame, PlaneLayout
 from f2rcli.noise.bands import shares_of, white_shares
-from f2rcli.noise.measurement.blocks import FINEST, FramePlanes, Pair, joined, side_of
+from f2rcli.noise.measurement.blocks import FINEST, FramePlanes, Pair, joined, least_step, side_of
 from f2rcli.noise.measurement.bound import (
     FLAT,
     KNOT_PLACES,
@@ -26,15 +26,14 @@ from f2rcli.noise.measurement.bound import (
 )
 from f2rcli.noise.measurement.samples import NoiseSamples
 from f2rcli.noise.model import NoiseModel, blend
-from f2rcli.order import median, quantile
+from f2rcli.order import median
 
 JOINT = 1.1  # times what independent planes bring into a channel: theirs may be correlated
 EVEN = 1e-3  # difference of factors that is none
 ENOUGH_PIXELS = 2_000_000  # of frames that are compared; more would only take longer
 FEWEST_PAIRS = 2
-LEAST_APART = 0.05  # quantile of what samples differ by where they do: one code, as a rule
-# Of white, from which samples of noise are hardly ever the same in three frames; and the same in
-# steps of a file that uses few of its codes: electrons one by one, video of 32 levels.
+# Of white, and of steps of a file that uses few of its codes (electrons one by one, video of 32
+# levels): noise from here on is hardly ever the same in three frames.
 VARIED, VARIED_STEPS = 2.0 / 255, 1.7
 
 
@@ -58,8 +57,7 @@ class PlaneNoise:
     finest: per plane, the power in the finest band of blocks in units of the variance; empty where
     nobody has looked. uneven: whether it is the law of a part of the picture that is louder than
     the rest. places: per plane, what the standard deviation is multiplied by in every block.
-    steps: per plane, the least that samples of two frames differ by where they do; empty where
-    nobody has looked.
+    steps: per plane, the least that samples of two frames differ by where they do, or empty.
     """
 
     models: tuple[NoiseModel, ...]
@@ -210,7 +208,7 @@ def measure_planes(
     held = tuple(lowered(one, [row], lumas) for one, row in zip(free.models, factors, strict=True))
     shares = shares_of(chosen[len(chosen) // 2], bounds)
     found = [_finest(chosen, plane, law) for plane, law in enumerate(held)]
-    steps = tuple(_step(chosen, plane) for plane in range(len(held)))
+    steps = tuple(least_step(chosen, plane) for plane in range(len(held)))
     planes = PlaneNoise(held, shares, clipped, tuple(found), steps=steps)
     rows = _rgb_factors(model, free, held, layout) if yuv_planes else factors
     count = len(model.gain)
@@ -227,17 +225,6 @@ def _finest(pairs: Sequence[Pair], plane: int, law: NoiseModel) -> float:
     if flat.sum() < LEAST_FLAT:
         return 1.0
     return min(float(median(blocks.power[FINEST, flat] / variance[flat])), 1.0)
-
-
-def _step(pairs: Sequence[Pair], plane: int) -> float:
-    """The least that samples of a plane differ by from one frame to the next; 0 if none does."""
-    apart = [
-        np.abs(pair.after.planes[plane] - pair.before.planes[plane])[::2, ::2].ravel()
-        for pair in pairs
-    ]
-    differing = np.concatenate(apart)
-    differing = differing[differing > EVEN / 255]
-    return float(quantile(differing, LEAST_APART)) if len(differing) else 0.0
 
 
 def _fewer(pairs: Sequence[Pair]) -> list[Pair]:

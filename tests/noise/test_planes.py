@@ -323,7 +323,7 @@ def test_laws_are_held_to_their_bounds_at_the_brightness_of_every_fourth_pixel(
     for name, stand_in in (("bounds_of", bounds), ("lowered", lowered), ("shares_of", shares)):
         monkeypatch.setattr(module, name, stand_in)
     monkeypatch.setattr(module, "_finest", lambda *given: 0.5)
-    monkeypatch.setattr(module, "_step", lambda given, plane: 0.1 * (plane + 1))
+    monkeypatch.setattr(module, "least_step", lambda given, plane: 0.1 * (plane + 1))
     monkeypatch.setattr(module, "_rgb_factors", lambda *given: [np.full(KNOTS, 0.5)] * 3)
     found = measure_planes(pairs, [], model, layout, clipped=clipped)
     laws = PlaneNoise.of(model, layout, clipped=clipped).models

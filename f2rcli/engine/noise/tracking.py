@@ -285,11 +285,9 @@ class NoiseTracker:
         low, high = sorted((declared, sigma))
         contradicted = high > CONTRADICTION * low
         if self.planes is not None:
-            scales = self.planes if contradicted or not found.compared else found.planes
-            self.planes = replace(
-                self.planes, clipped=found.planes.clipped, steps=found.planes.steps,
-                shares=scales.shares,
-            )  # fmt: skip
+            own, seen = self.planes, found.planes
+            shares = own.shares if contradicted or not found.compared else seen.shares
+            self.planes = replace(own, clipped=seen.clipped, steps=seen.steps, shares=shares)
         if found.compared and contradicted and high > CONTRADICTION * HARDLY_ANY8:
             words = f"{sigma:.1f} of 255" if share == 1 else f"{share * sigma:.3g}"
             self.engine.note(f"sigma={given:g} is used, though {words} was measured")

@@ -6,6 +6,7 @@ bands, with what a wrong match may have added.
 """
 
 import math
+from collections.abc import Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -31,6 +32,8 @@ SPARSE = 0.2, 0.3  # of the variance: below it is the least samples', above it c
 # are told from noise by other means.
 MOSTLY = 0.2, 0.25
 FULL, FINE, FINEST = range(3)
+LEAST_STEP = 0.05  # quantile of what samples differ by where they do: one code, as a rule
+SAME = 1e-3 / 255  # difference that rounding of floats makes
 
 
 class FramePlanes(NamedTuple):
@@ -151,6 +154,17 @@ def joined(parts: list[Blocks]) -> Blocks:
         np.concatenate([part[index] for part in parts], -1) for index in range(6)
     )
     return Blocks(level, power, error, void, rail, still, parts[0].samples)
+
+
+def least_step(pairs: Sequence[Pair], plane: int) -> float:
+    """The least that samples of a plane differ by from one frame to the next; 0 if none does."""
+    apart = [
+        np.abs(pair.after.planes[plane] - pair.before.planes[plane])[::2, ::2].ravel()
+        for pair in pairs
+    ]
+    differing = np.concatenate(apart)
+    differing = differing[differing > SAME]
+    return float(quantile(differing, LEAST_STEP)) if len(differing) else 0.0
 
 
 def same_light(after: Singles, blocks: Singles, before: Singles) -> Singles:
