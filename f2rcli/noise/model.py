@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from f2rcli.frames import Floats
 from f2rcli.models.constants import kept
 
 KNOTS = 17  # of a level curve, evenly spaced over 0..1
@@ -146,3 +147,10 @@ def blend(old: NoiseModel, new: NoiseModel, share: float) -> NoiseModel:
         curve,
         mix(old.pedestal, new.pedestal, 1) if old.dark or new.dark else (),
     )
+
+
+def at_levels(model: NoiseModel, levels: Floats) -> Floats:
+    """The standard deviation of a law of one channel at some brightnesses (N,)."""
+    signal = torch.from_numpy(levels)[None, None, None]
+    found: Floats = model.level(signal)[0, 0, 0].numpy()
+    return found

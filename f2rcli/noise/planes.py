@@ -25,7 +25,7 @@ from f2rcli.noise.measurement.bound import (
     lowered,
 )
 from f2rcli.noise.measurement.samples import NoiseSamples
-from f2rcli.noise.model import NoiseModel, blend
+from f2rcli.noise.model import NoiseModel, at_levels, blend
 from f2rcli.order import median
 
 JOINT = 1.1  # times what independent planes bring into a channel: theirs may be correlated
@@ -98,6 +98,13 @@ class PlaneNoise:
             for model, step in zip(self.models, steps, strict=True)
         )
 
+    @property
+    def few_codes(self) -> bool:
+        """Whether noise that is no rounding moves samples by few codes, as electrons do: more often
+        far up than far down."""
+        both = zip(self.models, self.varied, strict=True)
+        return any(model.sigma[0] >= VARIED for model, varied in both if not varied)
+
     def scaled(self, factor: float) -> "PlaneNoise":
         """The noise, `factor` times stronger."""
         return replace(self, models=tuple(model.scaled(factor) for model in self.models))
@@ -138,13 +145,6 @@ def spread_out(places: Places, shape: tuple[int, ...]) -> NDArray[np.float32]:
         cv2.resize(grid, size, interpolation=i) for i in (cv2.INTER_NEAREST, cv2.INTER_LINEAR)
     )
     return np.asarray(np.minimum(own, whole)[:height, :width], np.float32)
-
-
-def at_levels(model: NoiseModel, levels: Floats) -> Floats:
-    """The standard deviation of a law of one channel at some brightnesses (N,)."""
-    signal = torch.from_numpy(levels)[None, None, None]
-    found: Floats = model.level(signal)[0, 0, 0].numpy()
-    return found
 
 
 class Measured(NamedTuple):

@@ -181,19 +181,29 @@ def test_letters_over_noise_are_left_alone_sample_by_sample() -> None:
     assert bound[12, 10] > 0  # windows are too wide for it
 
 
+def levels(clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return 26 * np.rint((clean + rng.normal(0, 16, clean.shape)) / 26)
+
+
+def electrons(clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return 64 * rng.poisson(clean / 64)
+
+
 @pytest.mark.parametrize("there", [False, True], ids=["processor", "device"])
-@pytest.mark.parametrize("step", [26, 64])
-def test_samples_of_few_codes_are_the_same_by_chance(step: int, there: bool) -> None:
-    """Video of few levels, electrons one by one: three frames agree in every fifth sample."""
-    clean, rng = 255 * sliding(PREROLL, 1)[:, 0], np.random.default_rng(1)
-    noisy = step * np.rint((clean + rng.normal(0, 0.6 * step, clean.shape)) / step)
-    frames = to_frames(np.clip(noisy[:, None], 0, 255) / 255, GRAY8)
+@pytest.mark.parametrize("recorded", [levels, electrons])
+def test_samples_of_few_codes_are_the_same_by_chance(recorded: Any, there: bool) -> None:
+    """Three frames agree in every fifth sample, and many stand out far above their noise."""
+    clean = 80 * sliding(PREROLL, 1)[:, 0]
+    noisy = np.clip(recorded(clean, np.random.default_rng(1)), 0, 255)
+    frames = to_frames(noisy[:, None] / 255, GRAY8)
     engine = engine_for(frames)
     if there:
         engine.stay_on_device()
     done = list(denoise_stream(frames, info_of(frames), engine))
-    kept = np.mean([a.planes[0] == b.planes[0] for a, b in zip(done, frames, strict=True)])
-    assert kept < 0.1
+    codes = np.stack([one.planes[0] for one in done])
+    left, before = (np.sqrt(np.square(one - clean).mean()) for one in (codes, noisy))
+    assert left < (0.25 if recorded is levels else 0.49) * before
+    assert np.mean(codes == noisy) < 0.12
 
 
 @pytest.mark.parametrize("there", [False, True], ids=["processor", "device"])

@@ -114,7 +114,8 @@ def under_contract(
     centre = planes_of(frame)
     removed = [-plane for plane in changes_of(frame, change[0].cpu().numpy())]
     steady = beside.steady if isinstance(beside.steady, Steady) else None
-    chroma, alike = frame.layout.family is Family.YUV, not frame.layout.counts_light  # its tails
+    chroma = frame.layout.family is Family.YUV
+    alike = not (frame.layout.counts_light or noise.few_codes)  # its tails
     if beside.shrinkage is not None:
         levels = levels_of(centre, removed, noise, chroma=chroma)
         counts = [] if steady is None else steady.counts

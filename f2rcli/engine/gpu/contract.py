@@ -203,7 +203,7 @@ def _kept(
                 fine=taken.shape[-2:] == fine, lasting=terms.slack.lasting[kind],
             )  # fmt: skip
         stays = held(free, bound.variance, shares, clipped=cut)
-        if not kind:
+        if not (kind or terms.few_codes):
             stays *= noise_share(free, bound.variance, cut)
         if bound.shift:
             stays += bound.shift[0]

@@ -17,8 +17,7 @@ from f2rcli.engine.noise.excerpts import Square
 from f2rcli.frames import Floats
 from f2rcli.noise.measurement.blocks import FINE, FINEST, FULL, Blocks, Pair, side_of
 from f2rcli.noise.measurement.bound import Places
-from f2rcli.noise.model import NoiseModel
-from f2rcli.noise.planes import at_levels
+from f2rcli.noise.model import NoiseModel, at_levels
 from f2rcli.order import MAD_TO_SIGMA
 
 COLOURED = 0.25  # of white noise's power in the finest band: of less, texture drowns what there is
