@@ -59,3 +59,19 @@ def test_without_test_frames_nothing_is_claimed() -> None:
     assert not is_significant(nothing, nothing)
     few = np.full((1, 2), 4.0)
     assert error_reduction(errors(few), errors(few / 2)) == ErrorReduction(2.0, float("inf"))
+
+
+def test_what_a_wrong_noise_model_may_add_is_no_gain() -> None:
+    rng = np.random.default_rng(1)
+    blocks = np.full((16, 16), 10.0)
+    lower = blocks - rng.normal(1, 1, blocks.shape)
+
+    def told(doubt: float, errors: NDArray[np.float64]) -> ValidationErrors:
+        return ValidationErrors(0.0, (errors,), (doubt,))
+
+    assert is_significant(told(3.0, blocks), told(3.0, lower))
+    for before, after in ((3.0, 2.1), (2.1, 3.0)):
+        found = error_reduction(told(before, blocks), told(after, lower))
+        assert found.doubt == pytest.approx(0.9)
+        assert not is_significant(told(before, blocks), told(after, lower))
+    assert is_significant(told(3.0, blocks), errors(lower))  # nobody has looked

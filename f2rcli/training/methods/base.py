@@ -125,6 +125,13 @@ class TrainingContext:
         """True if the networks see the clips' luma."""
         return self.space is Space.GRAY
 
+    @property
+    def variance_error(self) -> float:
+        """The share of its variance by which the clips' noise may have been measured wrong, the
+        mean of all: twice the error of sigma that the reports state."""
+        known = [report.confidence.percent for report in self.noise if report is not None]
+        return 2 * sum(known) / len(known) / 100 if known else 0.0
+
     def law(self, clip: int, hint: str = "Leave this clip out.") -> NoiseLaw:
         """The measured law of a clip's noise. Raises InputError, with the hint, where there is
         none."""

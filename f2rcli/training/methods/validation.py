@@ -1,6 +1,7 @@
 """Held-out errors before and after: by how much they fell, and whether that is certain."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,9 +22,12 @@ class ValidationErrors(NamedTuple):
 
     score: float  # mean over samples of half the log of the mean squared error
     errors: tuple[BlockErrors, ...]  # mean squared error of every block, of each sample
+    # How far the error of each sample may be off, in either direction, if the noise drawn for it is
+    # as far off as its measurement says; the same sign for all weights. Empty: no noise was drawn.
+    doubts: tuple[float, ...] = ()
 
     @classmethod
-    def of(cls, squares: list[Tensor]) -> "ValidationErrors":
+    def of(cls, squares: list[Tensor], doubts: Sequence[float] = ()) -> "ValidationErrors":
         """Build from the squared errors (1, C, H, W) of every sample."""
         scores: list[float] = []
         blocks: list[BlockErrors] = []
@@ -32,7 +36,7 @@ class ValidationErrors(NamedTuple):
             side = min(BLOCK, *error.shape[-2:])
             means = functional.avg_pool2d(error.double().mean(1, keepdim=True), side)
             blocks.extend(means[:, 0].cpu().numpy())
-        return cls(float(np.mean(scores)), tuple(blocks))
+        return cls(float(np.mean(scores)), tuple(blocks), tuple(doubts))
 
 
 NO_ERRORS = ValidationErrors(math.nan, ())  # of no samples
@@ -42,11 +46,13 @@ class ErrorReduction(NamedTuple):
     """The reduction of a held-out squared error, and its standard error.
 
     The targets' own noise is in both errors and falls out of the difference, which is therefore
-    that of the errors against the clean frames nobody has.
+    that of the errors against the clean frames nobody has; but for `doubt`, what a wrong noise
+    model may add.
     """
 
     mean: float
     spread: float
+    doubt: float = 0.0
 
 
 def error_reduction(before: ValidationErrors, after: ValidationErrors) -> ErrorReduction:
@@ -63,17 +69,21 @@ def error_reduction(before: ValidationErrors, after: ValidationErrors) -> ErrorR
         for weight, one, other in zip(weights, before.errors, after.errors, strict=True)
     ]
     mean = float(np.concatenate([gain.ravel() for gain in gains]).mean())
-    return ErrorReduction(mean, max(_spread(gains, scale) for scale in SCALES))
+    doubt = 0.0
+    if before.doubts and after.doubts:
+        doubt = abs(float(np.mean(weights * np.subtract(before.doubts, after.doubts))))
+    return ErrorReduction(mean, max(_spread(gains, scale) for scale in SCALES), doubt)
 
 
 def is_significant(
     before: ValidationErrors, after: ValidationErrors, certainty: float = CERTAINTY
 ) -> bool:
-    """True if the held-out error fell by more than this many standard errors."""
+    """True if the held-out error fell by more than this many standard errors, beyond what a wrong
+    noise model may add."""
     if not before.errors:
         return False
     found = error_reduction(before, after)
-    return found.mean > certainty * found.spread
+    return found.mean - found.doubt > certainty * found.spread
 
 
 def _spread(gains: list[BlockErrors], scale: int) -> float:

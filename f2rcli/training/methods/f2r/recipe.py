@@ -181,7 +181,8 @@ class F2RRecipe(Staged):
 
     def _errors(self, held: list[Excerpt], estimate: Estimate) -> ValidationErrors:
         networks = self.networks
-        return errors_of(networks, held, lambda batch: served(networks, batch, estimate))
+        wrong = self.context.variance_error
+        return errors_of(networks, held, lambda batch: served(networks, batch, estimate), wrong)
 
     def stage(self, spec: PairSpec) -> PairStage:
         """A stage with its training pairs, made with the networks as they are now, but for those

@@ -17,6 +17,7 @@ from f2rcli.models.layers import padded
 from f2rcli.training.loop.stage import Divisible, placed, side_by_side
 from f2rcli.training.methods.f2r.excerpts import CELL, Excerpt, TrainingPair
 from f2rcli.training.methods.f2r.stages import BLIND_WEIGHT, FusionBatch, collated, turned
+from f2rcli.training.methods.f2r.training_pairs import TAU, TargetKind
 from f2rcli.training.methods.losses import Loss, as_stored, psnr_loss
 from f2rcli.training.methods.validation import ValidationErrors
 
@@ -116,20 +117,32 @@ def served(networks: F2RNetworks, batch: FusionBatch, estimate: Estimate) -> Ten
 
 
 def errors_of(
-    networks: F2RNetworks, excerpts: Sequence[Excerpt], estimate: Callable[[FusionBatch], Tensor]
+    networks: F2RNetworks,
+    excerpts: Sequence[Excerpt],
+    estimate: Callable[[FusionBatch], Tensor],
+    variance_error: float = 0.0,
 ) -> ValidationErrors:
-    """Errors of an estimate on held-out pairs, several of them at a time on the CPU."""
+    """Errors of an estimate on held-out pairs, several of them at a time on the CPU.
+
+    variance_error: the share of its variance by which the noise drawn for recorrupted pairs may be
+    wrong. So much of the noise that the estimate lets through does not cancel: it adds to the error
+    twice, and weights that let through less look better by it, or worse, than they are.
+    """
     device = next(networks.parameters()).device
     lowered = torch.is_autocast_enabled(device.type)  # here; threads have states of their own
     kind = torch.get_autocast_dtype(device.type)
 
-    def squares(excerpt: Excerpt, pair: TrainingPair) -> Tensor:
+    def judged(excerpt: Excerpt, pair: TrainingPair) -> tuple[Tensor, float]:
         with torch.no_grad(), torch.autocast(device.type, kind, enabled=lowered):
             batch = held_out_batch(networks, excerpt, pair)
-            return (as_stored(estimate(batch), batch.cut) - batch.clean).square()
+            found = as_stored(estimate(batch), batch.cut)
+            drawn = (batch.noisy - batch.clean) / (1 + TAU[TargetKind.RECORRUPTED] ** 2)
+            let_through = float((found * drawn).mean())
+            return (found - batch.clean).square(), 2 * variance_error * let_through
 
-    work = [partial(squares, excerpt, pair) for excerpt in excerpts for pair in excerpt.pairs]
-    return ValidationErrors.of(at_once(work, device))
+    work = [partial(judged, excerpt, pair) for excerpt in excerpts for pair in excerpt.pairs]
+    found = at_once(work, device)
+    return ValidationErrors.of([squares for squares, _ in found], [doubt for _, doubt in found])
 
 
 def held_out_batch(networks: F2RNetworks, excerpt: Excerpt, pair: TrainingPair) -> FusionBatch:
