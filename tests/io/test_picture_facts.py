@@ -41,7 +41,7 @@ def test_rotation_and_flips(tools, tmp_path: Path, matrix, suffix: str) -> None:
     frames, receipt = tools.passthrough(source, tmp_path / f"out{suffix}")
     after = facts(tmp_path / f"out{suffix}")[0].facts.display_matrix
     if (suffix, matrix) == (".mkv", MIRRORED):
-        assert "rotation, by turned pictures" in receipt.kept
+        assert "rotation, by rotated pictures" in receipt.kept
         assert after == ()
     else:
         assert after == matrix
