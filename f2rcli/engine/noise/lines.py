@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.engine.cuts import same_shot, thumbnail
+from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.noise.line_offsets import LineGroup
 from f2rcli.engine.noise.seen import Seen, onward
@@ -20,6 +20,7 @@ from f2rcli.noise.measurement.profiles import TINY, Values
 from f2rcli.noise.planes import picture_of, with_changes
 
 AHEAD = 6  # frames that are looked at after each
+MOST_LIGHT = 1.5  # times the contrast of a frame that the next may have
 PAINTED = 5  # pixels: what is the same sample for sample around is no sensor's
 
 GROUPS = {
@@ -37,12 +38,20 @@ def lines_of(frames: Sequence[Frame]) -> Lines | None:
         return None
     pictures = [picture_of(frame) for frame in frames]
     looks = [thumbnail(picture.luma) for picture in pictures]
-    joined, family = [same_shot(*pair) for pair in pairwise(looks)], frames[0].layout.family
+    joined = [same_shot(*pair) and _as_lit(*pair) for pair in pairwise(looks)]
+    family = frames[0].layout.family
     found = find_lines(pictures, joined, GROUPS[family])
     if found is not None and max(found.strongest("rows"), found.strongest("bands")) > 0:
         return found
     columns = find_columns(pictures, joined, STANDING.get(family, GROUPS[family]))
     return columns or found
+
+
+def _as_lit(before: Thumbnail, after: Thumbnail) -> bool:
+    """Whether frames show much the same contrast: under a strobe or a flash flow errs, and what
+    rows differ by is light."""
+    spread = float(before.std()), float(after.std())
+    return min(spread) * MOST_LIGHT >= max(spread)
 
 
 def remover_for(frames: Sequence[Frame], engine: Engine) -> "LineRemover | None":
