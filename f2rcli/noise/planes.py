@@ -13,7 +13,14 @@ from torch import Tensor
 from f2rcli import sensor, yuv
 from f2rcli.frames import Family, Floats, Frame, PlaneLayout
 from f2rcli.noise.bands import shares_of, white_shares
-from f2rcli.noise.measurement.blocks import FINEST, FramePlanes, Pair, joined, least_step, side_of
+from f2rcli.noise.measurement.blocks import (
+    FINEST,
+    FramePlanes,
+    Pair,
+    joined,
+    least_step,
+    unwoven,
+)
 from f2rcli.noise.measurement.bound import (
     FLAT,
     KNOT_PLACES,
@@ -23,6 +30,7 @@ from f2rcli.noise.measurement.bound import (
     bounds_of,
     cut_to,
     lowered,
+    spread_out,
 )
 from f2rcli.noise.measurement.samples import NoiseSamples
 from f2rcli.noise.model import NoiseModel, at_levels, blend
@@ -134,19 +142,6 @@ class PlaneNoise:
         )  # fmt: skip
 
 
-def spread_out(places: Places, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Factors of blocks at every sample of a plane, linear between the blocks' middles, and nowhere
-    more than the block's own: what is quiet stays so up to its border."""
-    grid = np.array(places, np.float32)
-    side = side_of(shape)
-    height, width = shape
-    size = grid.shape[1] * side, grid.shape[0] * side
-    own, whole = (
-        cv2.resize(grid, size, interpolation=i) for i in (cv2.INTER_NEAREST, cv2.INTER_LINEAR)
-    )
-    return np.asarray(np.minimum(own, whole)[:height, :width], np.float32)
-
-
 class Measured(NamedTuple):
     """Noise held to its bound: for the networks, and for the file's planes."""
 
@@ -193,7 +188,7 @@ def measure_planes(
     planes are not the picture's channels their laws are measured on them. clipped: whether black
     and white cut the noise off.
     """
-    chosen = _fewer(pairs)
+    chosen = unwoven(_fewer(pairs))
     yuv_planes = layout.family is Family.YUV
     cut_off = [clipped and not (yuv_planes and index) for index in range(_planes(layout))]
     bounds = bounds_of(chosen, cut_off)

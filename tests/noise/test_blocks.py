@@ -1,5 +1,7 @@
 """Evidence of noise in small blocks of two frames, against what each is by definition."""
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import pytest
@@ -16,8 +18,10 @@ from f2rcli.noise.measurement.blocks import (
     joined,
     same_light,
     tiles,
+    unwoven,
     whole_landing,
 )
+from f2rcli.noise.measurement.bound import bounds_of
 
 HEIGHT, WIDTH = 224, 240  # 210 blocks of 16 x 16
 COLUMNS = WIDTH // 16
@@ -213,3 +217,52 @@ def test_chroma_is_as_bright_as_luma_is_there() -> None:
 def test_shares_rise_from_the_first_limit_to_the_second() -> None:
     found = _rising(np.array([0.0, 0.2, 0.23, 0.25, 0.3, 1.0]), (0.2, 0.3))
     assert found == pytest.approx([0, 0, 0.3, 0.5, 1, 1])
+
+
+def panned(place: float) -> np.ndarray:
+    """Texture with edges that moves across."""
+    rng = np.random.default_rng(8)
+    soft = cv2.GaussianBlur(rng.normal(0, 1, (HEIGHT, WIDTH + 80)).astype(np.float32), (0, 0), 2)
+    scene = 0.5 + 0.2 * np.tanh(2 * soft / soft.std())
+    return np.asarray(scene[:, round(place) :][:, :WIDTH], np.float32)
+
+
+PLACES = 40, 52, 35, 30, 47, 36  # of a hand-held camera, field by field
+
+
+def woven(index: int) -> np.ndarray:
+    """Two fields, of which the second is half a frame later."""
+    frame = panned(PLACES[2 * index])
+    frame[1::2] = panned(PLACES[2 * index + 1])[1::2]
+    return frame
+
+
+@pytest.mark.parametrize("sigma", [0.004, 0.02])
+def test_combs_are_no_noise(sigma: float) -> None:
+    """Frames of a broadcast that nobody said was interlaced read as noise of 5 to 17 of 255."""
+    frames = [woven(index) + noisy(sigma, index, 0) for index in range(3)]
+    pairs = [Pair(gray(a), gray(b)) for a, b in pairwise(frames)]
+    whole, apart = (bounds_of(found, [False])[0] for found in (pairs, unwoven(pairs)))
+    assert apart.mean == pytest.approx(sigma, rel=0.15)
+    assert whole.mean > 2 * apart.mean
+    assert apart.white
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.02])
+def test_frames_without_combs_are_looked_at_whole(sigma: float) -> None:
+    frames = [panned(4 * index) + noisy(sigma, index, 0) for index in range(2)]
+    pairs = [Pair(gray(frames[0]), gray(frames[1]))]
+    assert unwoven(pairs) == pairs
+    small = gray(woven(0)[:20])
+    assert unwoven([Pair(small, small)])[0].before is small
+
+
+def test_a_field_has_every_other_line_of_every_plane() -> None:
+    planes = [woven(0), woven(0)[::2, ::2] - 0.5]
+    frame = FramePlanes(planes, woven(0), chroma=True)
+    (found,) = unwoven([Pair(frame, frame)])
+    for field, plane in zip(
+        [found.before.luma, *found.after.planes], [planes[0], *planes], strict=True
+    ):
+        np.testing.assert_array_equal(field, plane[::2])
+    assert found.before.chroma

@@ -158,7 +158,7 @@ def _blocks(places: Places, shape: tuple[int, ...]) -> NDArray[np.float32]:
 
 
 def _spread_out(blocks: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """See `noise.planes.spread_out`."""
+    """See `noise.measurement.bound.spread_out`."""
     side = side_of(shape)
     whole = (blocks.shape[0] * side, blocks.shape[1] * side)
     own = blocks.repeat_interleave(side, 0).repeat_interleave(side, 1)

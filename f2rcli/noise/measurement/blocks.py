@@ -31,6 +31,9 @@ SPARSE = 0.2, 0.3  # of the variance: below it is the least samples', above it c
 # The same of most blocks, for any to be read so: scenes in motion have some such blocks, too, which
 # are told from noise by other means.
 MOSTLY = 0.2, 0.25
+# Times the power of the difference of every other line that of adjacent ones has in a comb, and the
+# share of blocks that are such: white noise exceeds it in a few of 100.
+COMBED, WOVEN = 1.25, 0.15
 FULL, FINE, FINEST = range(3)
 LEAST_STEP = 0.05  # quantile of what samples differ by where they do: one code, as a rule
 SAME = 1e-3 / 255  # difference that rounding of floats makes
@@ -77,6 +80,28 @@ class Pair:
         if (plane, small) not in self._blocks:
             self._blocks[plane, small] = _plane_blocks(self, plane, small=small)
         return self._blocks[plane, small]
+
+
+def unwoven(pairs: Sequence[Pair]) -> list[Pair]:
+    """Pairs of frames, of their first fields if two fields of other times are woven into them: what
+    moved differs from line to line there, and no flow matches combs."""
+    if not any(_woven(pair.before.luma) for pair in pairs):
+        return list(pairs)
+    return [Pair(_first_field(pair.before), _first_field(pair.after)) for pair in pairs]
+
+
+def _woven(luma: Luma) -> bool:
+    """Whether in many blocks adjacent lines differ by more than every other line does."""
+    if min(luma.shape) < 2 * SIDES[0]:
+        return False
+    near, far = (np.square(luma[gap:] - luma[:-gap])[: len(luma) - 2] for gap in (1, 2))
+    combed = tiles(near, SIDES[0]).mean(1) > COMBED * tiles(far, SIDES[0]).mean(1)
+    return bool(combed.mean() > WOVEN)
+
+
+def _first_field(frame: FramePlanes) -> FramePlanes:
+    planes = [np.ascontiguousarray(plane[::2]) for plane in frame.planes]
+    return FramePlanes(planes, np.ascontiguousarray(frame.luma[::2]), frame.chroma)
 
 
 class Blocks(NamedTuple):

@@ -12,8 +12,10 @@ from math import exp, inf, log
 from statistics import NormalDist
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from f2rcli.frames import Floats, Singles
 from f2rcli.noise.measurement.blocks import (
@@ -23,6 +25,7 @@ from f2rcli.noise.measurement.blocks import (
     Pair,
     joined,
     same_light,
+    side_of,
     tiles,
 )
 from f2rcli.noise.measurement.fitting import ramp, undo_clipping
@@ -263,3 +266,16 @@ def _unit(share: float, degrees: float) -> float:
     """The quantile of a mean of so many squares of unit noise (Wilson and Hilferty, 1931)."""
     spread = 2 / (9 * degrees)
     return float((1 - spread + NormalDist().inv_cdf(share) * spread**0.5) ** 3)
+
+
+def spread_out(places: Places, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Factors of blocks at every sample of a plane, linear between the blocks' middles, and nowhere
+    more than the block's own: what is quiet stays so up to its border."""
+    grid = np.array(places, np.float32)
+    side = side_of(shape)
+    height, width = shape
+    size = grid.shape[1] * side, grid.shape[0] * side
+    own, whole = (
+        cv2.resize(grid, size, interpolation=i) for i in (cv2.INTER_NEAREST, cv2.INTER_LINEAR)
+    )
+    return np.asarray(np.minimum(own, whole)[:height, :width], np.float32)
