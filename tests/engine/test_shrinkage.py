@@ -1,6 +1,7 @@
 """What a method removes is left at the share of it that follows noise."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ from f2rcli.engine.contract.residual import CODED
 from f2rcli.engine.contract.shrinkage import LEAST_CERTAIN, Shrinkage
 from f2rcli.engine.noise.tracking import NoiseTracker
 from f2rcli.engine.probing import ResponseProbe
+from f2rcli.frames import Family, Frame, PlaneLayout
+from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.planes import PlaneNoise
 from tests.engine.conftest import engine_for, noisy_clip
 
 Real = NDArray[np.float32]
@@ -177,3 +181,17 @@ def test_only_faint_noise_of_files_that_no_codec_smoothed_is_asked_about(
             engine.slack = CODED
         noise = NoiseTracker(engine, frames[0].layout)
         assert (ResponseProbe(engine.new_method(), engine, noise).new() is not None) == asked
+
+
+@pytest.mark.parametrize(("luma8", "asked"), [(2.0, True), (6.0, False)])
+def test_faint_luma_beside_strong_colour_noise_is_asked_about(luma8: float, asked: bool) -> None:
+    """Networks are told the strong noise of R, G and B: luma of sigma 1 lost 3 dB."""
+    layout = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False)
+    shapes = (24, 32), (12, 16), (12, 16)
+    frame = Frame(planes=tuple(np.full(shape, 128, np.uint8) for shape in shapes), layout=layout)
+    engine = engine_for([frame, frame])
+    noise = NoiseTracker(engine, layout)
+    strong = NoiseModel.gaussian(11 / 255, 3)
+    laws = tuple(NoiseModel.gaussian(sigma / 255, 1) for sigma in (luma8, 8.0, 8.0))
+    noise.know(strong, replace(PlaneNoise.of(strong, layout, clipped=False), models=laws))
+    assert (ResponseProbe(engine.new_method(), engine, noise).new() is not None) == asked

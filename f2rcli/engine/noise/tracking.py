@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
+from math import inf
 
 from torch import Tensor
 
@@ -28,7 +29,7 @@ from f2rcli.engine.noise.opening import (
     with_compression,
 )
 from f2rcli.engine.strength import allowance
-from f2rcli.frames import Frame, PlaneLayout
+from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.methods.base import Method, Prepared
 from f2rcli.models.large.codes import plain
 from f2rcli.noise.measurement.blocking import Blocking
@@ -47,7 +48,8 @@ REFRESH_EVERY = 48  # unique frames between measurements of the noise
 REFRESH_SHARE = 0.3  # of a new measurement in the running one
 # Of 255: at 3 the rounding of bf16 costs 0.03 dB, and an ensemble gains more than 0.12 dB.
 FAINT8 = 4.0
-WEAK8 = 8.0  # of 255: below it methods remove texture beside noise, see `Shrinkage`
+# Of 255: below it methods remove texture beside noise, see `Shrinkage`; of luma beside colours.
+WEAK8, WEAK_LUMA8 = 8.0, 4.0
 LIGHT8, HEAVY8 = 12.0, 30.0  # of 255, clipped and not: benchmarks/quality.py, fidelity.py
 # Of 255, and of the texture of a stack's first frames, what does not move: in long still bursts
 # weights for heavy noise lose texture, the more so the longer the memory. Five still clips at sigma
@@ -131,8 +133,11 @@ class NoiseTracker:
     @property
     def weak(self) -> bool:
         """Whether methods are asked how much of what they remove is noise. Sensors' counts go to
-        networks through a space of their own, with noise that is never weak."""
-        return self._weaker(WEAK8)
+        networks through a space of their own, with noise that is never weak. Networks that are told
+        of strong colour noise take more out of luma, too."""
+        planes = self.planes if self.layout.family is Family.YUV else None
+        light = planes is not None and planes.models[0].sigma8[0] < WEAK_LUMA8
+        return self._weaker(inf if light else WEAK8)
 
     def _weaker(self, sigma8: float) -> bool:
         return self.space is None and self.layout.levels is None and self._below(sigma8)
@@ -141,13 +146,11 @@ class NoiseTracker:
         return self.measured is not None and mean_sigma8(self.measured) < sigma8
 
     def of_errors(self, frame: Frame) -> PlaneNoise | None:
-        """The errors of compression in the planes of a frame, which may be finer than the clip, and
-        none where the codec has kept drawings exactly."""
+        """The errors of compression in a frame, which may be finer than its clip, or be drawn."""
         if self.planes is None or self.measured is None:
             return self.planes
         share = own_share(frame, self.blocking, mean_sigma8(self.measured))
-        planes = self.planes if share == 1 else self.planes.scaled(share)
-        return without_drawings(planes, frame)
+        return without_drawings(self.planes if share == 1 else self.planes.scaled(share), frame)
 
     def into(self, picture: Tensor) -> Tensor:
         """A picture as networks see it."""
