@@ -79,6 +79,8 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "engine/gpu/limits.py": ("tests/engine/test_gpu.py",),
     "engine/gpu/outliers.py": ("tests/engine/test_outliers.py",),
     "engine/noise/ceiling.py": ("tests/engine/test_ceiling.py",),
+    "engine/noise/line_offsets.py": ("tests/engine/test_lines.py",),
+    "engine/noise/lines.py": ("tests/engine/test_lines.py",),
     "engine/noise/places.py": ("tests/engine/test_places.py",),
     "noise/anscombe.py": ("tests/noise/test_anscombe.py",),
     "noise/bands.py": ("tests/engine/test_contract_reference.py", "tests/noise/test_planes.py"),

@@ -61,6 +61,15 @@ def only_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "_restored", lambda pictures, *_: chain.from_iterable(pictures))
 
 
+@pytest.fixture
+def coarse_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs give out f2r's coarse estimate, as they do where a frame has no neighbours, for tests of
+    what lies around networks: what follows it takes most of the time."""
+    from f2rcli.methods.f2r.pipeline import F2R
+
+    monkeypatch.setattr(F2R, "follow", F2R.pass_over)
+
+
 @pytest.fixture(autouse=True)
 def _ordinary_scheduling() -> Iterator[None]:
     """Clips that tests make with SVT-AV1 themselves must not leave the suite in real time."""

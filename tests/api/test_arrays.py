@@ -203,7 +203,9 @@ def test_pushing_gives_the_same_frames_with_a_known_latency(noisy, denoised) -> 
     assert live.flush() == []
 
 
-def test_a_hot_pixel_that_appears_in_a_live_sequence_is_repaired_from_the_second_look_on() -> None:
+def test_a_hot_pixel_that_appears_in_a_live_sequence_is_repaired_from_the_second_look_on(
+    coarse_alone: None,
+) -> None:
     rng = np.random.default_rng(0)
     light = 20 + 10 * np.sin(np.mgrid[:32, :32][0] / 9.0)
     codes = 100 + 8 * rng.poisson(light, (70, 32, 32))

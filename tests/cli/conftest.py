@@ -63,6 +63,12 @@ def _read_once(weights_read_once: None) -> None:
     pass
 
 
+@pytest.fixture(autouse=True)
+def _quick_forecast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a run will cost is told by a window of a few pixels."""
+    monkeypatch.setattr("f2rcli.engine.engine.PROBE_SIZE", 16)
+
+
 @pytest.fixture
 def clip_writer() -> Callable[..., Path]:
     return write_clip

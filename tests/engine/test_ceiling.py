@@ -96,7 +96,7 @@ def renumbered(frames: list[Frame]) -> list[Frame]:
 
 
 @pytest.mark.parametrize("there", [False, True], ids=["processor", "device"])
-def test_a_clean_shot_after_a_noisy_one_stays_as_it_is(there: bool) -> None:
+def test_a_clean_shot_after_a_noisy_one_stays_as_it_is(there: bool, coarse_alone: None) -> None:
     loud = sliding(8, 1) + np.random.default_rng(2).normal(0, 15 / 255, (8, 3, HEIGHT, WIDTH))
     frames = renumbered([*to_frames(loud, GRAY8), *to_frames(sliding(8, 3), GRAY8)])
     engine = engine_for(frames)
@@ -112,7 +112,7 @@ def test_a_clean_shot_after_a_noisy_one_stays_as_it_is(there: bool) -> None:
 
 
 def test_beside_a_device_the_host_begins_to_look_before_a_picture_is_the_centre(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, coarse_alone: None
 ) -> None:
     """And once at each picture that is due, whatever a window holds."""
     order: list[tuple[str, int]] = []

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import product
+from itertools import islice, product
 from typing import Any
 
 import numpy as np
@@ -294,11 +294,10 @@ def test_a_frame_goes_up_once_and_comes_down_once_and_nothing_else_moves(
     engine = engine_for(frames, device="cuda", precision="fp32", sigma=sigma)
     samples = sum(plane.size for plane in frames[0].planes)
     per_frame = []
-    for _ in denoise_stream(iter(frames), info_of(frames), engine):
+    for _ in islice(denoise_stream(iter(frames), info_of(frames), engine), 7):
         per_frame.append(list(gpu.moves))
         gpu.moves.clear()
-    assert len(per_frame) == 11
-    for moves in per_frame[4:7]:
+    for moves in per_frame[4:]:
         planes = [move for move in moves if move.dtype is torch.uint8]
         assert sorted(move.way for move in planes) == ["down", "up"]
         assert all(move.elements == samples for move in planes)

@@ -18,7 +18,7 @@ import tifffile
 from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.frames import Space
 from f2rcli.io import ReadOptions, open_reader
-from f2rcli.training.footage import decoding
+from f2rcli.training.footage import decoding, footage
 from f2rcli.training.footage.footage import Budget, Footage, open_footage
 from f2rcli.yuv import to_rgb
 from tests.noise.line_scenes import row_offsets, white
@@ -92,10 +92,20 @@ def test_an_entry_that_lost_bytes_is_made_again(tmp_path: Path) -> None:
     assert opened(path, tmp_path / "cache").path.read_bytes() == whole
 
 
-def test_workers_decode_what_one_process_decodes(tmp_path: Path) -> None:
+def test_workers_decode_what_one_process_decodes(tmp_path: Path, monkeypatch) -> None:
+    """In whatever order they end; test_worker_pool.py has real ones, which take seconds to load."""
+    asked = []
+
+    def spread(function, items, jobs):
+        asked.append(jobs)
+        pickle.dumps((function, items))  # as they go to a process
+        yield from [(item, function(item)) for item in items][::-1]
+
     paths = [save(tmp_path / f"{n}.mkv", scene(4, seed=n)) for n in range(3)]
     alone = open_footage(paths, tmp_path / "one")
+    monkeypatch.setattr(footage, "spread", spread)
     shared = open_footage(paths, tmp_path / "two", jobs=2)
+    assert asked == [2, 2]  # to measure and to decode
     assert [clip.name for clip in shared] == ["0.mkv", "1.mkv", "2.mkv"]
     for one, two in zip(alone, shared, strict=True):
         assert one.path.read_bytes() == two.path.read_bytes()
