@@ -78,8 +78,10 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "engine/gpu/contract.py": ("tests/engine/test_gpu.py", "tests/engine/test_gpu_contract.py"),
     "engine/gpu/limits.py": ("tests/engine/test_gpu.py",),
     "engine/gpu/outliers.py": ("tests/engine/test_outliers.py",),
-    "engine/noise/ceiling.py": ("tests/engine/test_ceiling.py",),
-    "engine/noise/line_offsets.py": ("tests/engine/test_lines.py",),
+    "engine/noise/ceiling.py": ("tests/engine/test_ceiling.py", "tests/engine/test_places.py"),
+    "engine/noise/line_offsets.py": (
+        "tests/engine/test_line_offsets.py", "tests/engine/test_lines.py",
+    ),
     "engine/noise/lines.py": ("tests/engine/test_lines.py",),
     "engine/noise/places.py": ("tests/engine/test_places.py",),
     "noise/anscombe.py": ("tests/noise/test_anscombe.py",),

@@ -197,6 +197,15 @@ def test_dark_defects_have_hardly_any_noise() -> None:
         assert (seen(shown) == [[10, 10]]) == told
 
 
+@pytest.mark.parametrize("unit", [1e-3, 1e3])
+def test_the_unit_of_samples_does_not_count(unit: float) -> None:
+    """Codes of eight bits or of sixteen, or electrons."""
+    shown = frames()
+    assert seen(unit * shown) == []
+    shown[:, 10, 10] += 100
+    assert seen(shown) == seen(unit * shown) == [[10, 10]]
+
+
 def test_two_defects_may_lie_side_by_side() -> None:
     for step in ((0, 1), (1, 0)):
         shown = frames()

@@ -11,6 +11,7 @@ from f2rcli.engine.contract.limits import (
     changing,
     held,
     power_around,
+    unchanged,
 )
 from f2rcli.noise.bands import bands, white_shares
 from f2rcli.noise.clipping import clipped_moments
@@ -306,3 +307,14 @@ def test_no_sample_of_clipped_noise_stays_as_a_speck(restored: float) -> None:
     kept = held(free, variance, white_shares(), clipped=np.ones_like(noisy))
     assert np.abs(free - kept).max() < 0.1
     assert np.abs(free - held(free, variance, white_shares())).max() > 0.1
+
+
+def test_samples_are_alike_in_both_frames_by_threes_at_least() -> None:
+    """Two side by side are so by chance."""
+    for count in (2, 3):
+        centre = np.full((16, 16), 100, np.float32)
+        near = [centre + 1, centre + 2]
+        for frame in near:
+            frame[5, 5 : 5 + count] = 100
+        same = unchanged(centre, near, [None, None])
+        assert same.sum() == (count if count > 2 else 0)

@@ -10,7 +10,7 @@ from scipy.ndimage import uniform_filter
 from torch import Tensor
 
 from f2rcli import yuv
-from f2rcli.engine.contract.debias import _evened, with_means_kept
+from f2rcli.engine.contract.debias import _evened, with_means_kept, written_of
 from f2rcli.engine.contract.debias import without_bias as of_planes
 from f2rcli.engine.contract.frame_points import corrected
 from f2rcli.engine.contract.residual import Beside
@@ -176,3 +176,15 @@ def test_what_is_set_aside_counts_for_no_mean(kind: str) -> None:
     for before, after in zip(frame.planes, with_changes(frame, changes).planes, strict=True):
         own = before[~border].mean(dtype=np.float64)
         assert abs(after[~border].mean(dtype=np.float64) / own - 1) < 1e-3
+
+
+def test_every_plane_is_written_whole_where_nothing_is_kept_as_it_was() -> None:
+    """One of gray, three of colour, four of a mosaic."""
+    codes = np.zeros((8, 8), np.uint16)
+    mosaic = bayer_layout(Mosaic(pattern="RGGB", black=(0.0,) * 4, white=(4095.0,) * 4), 12)
+    for layout, planes, count in (
+        (PlaneLayout(family=Family.GRAY, bits=16), 1, 1),
+        (PlaneLayout(family=Family.RGB, bits=16), 3, 3),
+        (mosaic, 1, 4),
+    ):
+        assert written_of(Frame(planes=(codes,) * planes, layout=layout)) == [None] * count

@@ -6,7 +6,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from f2rcli.engine.contract.outliers import HEIGHTS, noise_share, shares_at
+from f2rcli.engine.contract.outliers import HEIGHTS, KERNELS, noise_share, shares_at
 from f2rcli.engine.gpu.outliers import noise_share as device_share
 
 Real = NDArray[np.float32]
@@ -127,3 +127,10 @@ def test_tensors_tell_the_same() -> None:
             wanted = noise_share(removed[index], variance[index], clipped)
             np.testing.assert_allclose(one, wanted, atol=1e-5)
         assert found.min() < 0.05
+
+
+def test_sums_are_of_three_in_a_row_and_of_a_square_and_as_strong_as_one_sample() -> None:
+    row, slant = [[0, 0, 0], [1, 1, 1], [0, 0, 0]], np.eye(3)
+    wanted = [row, np.transpose(row), slant, slant[::-1], [[1, 1, 0], [1, 1, 0], [0, 0, 0]]]
+    for kernel, places in zip(KERNELS, wanted, strict=True):
+        np.testing.assert_allclose(kernel, places / np.sqrt(np.sum(places)), rtol=1e-6)

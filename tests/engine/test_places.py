@@ -11,7 +11,14 @@ from f2rcli.engine.contract.limits import changing, unchanged
 from f2rcli.engine.noise.ceiling import below, ceiling
 from f2rcli.engine.noise.excerpts import cut_out
 from f2rcli.engine.noise.opening import PREROLL, opening_noise
-from f2rcli.engine.noise.places import _white, drawn, louder_part, places
+from f2rcli.engine.noise.places import (
+    _filled,
+    _stands_out,
+    _white,
+    drawn,
+    louder_part,
+    places,
+)
 from f2rcli.engine.noise.tracking import UNEVEN
 from f2rcli.engine.resuming.marks import _plane_noise
 from f2rcli.engine.stream import denoise_stream
@@ -90,6 +97,45 @@ def test_white_blocks_hold_about_as_much_in_every_band() -> None:
     finest = [0.69, 0.71, 1.34, 1.36, 1, 1]
     blocks: Any = SimpleNamespace(power=np.array([full, [1.0] * 6, finest]))
     assert _white(blocks).tolist() == [False, True, True, False, True, False]
+
+
+@pytest.mark.parametrize(("times", "told"), [(3.8, False), (4.2, True)])
+def test_a_louder_part_holds_four_times_the_laws_variance_or_that_of_places_as_bright(
+    times: float, told: bool
+) -> None:
+    level = np.repeat([0.5, 0.5, 0.9], 16)
+    loud, silent = (np.repeat(one, 16) for one in ([True, False, False], [False, True, True]))
+    power = np.log(np.repeat([times, 1.0, 0.01], 16))
+    law = np.zeros(48)
+    assert _stands_out(level, power, law, loud, np.zeros(48, bool)) == told
+    assert _stands_out(level, power, law + np.log(times), loud, silent) == told
+    few = silent & (np.arange(48) != 20)  # fewer than sixteen blocks say nothing
+    assert not _stands_out(level, power, law + np.log(times), loud, few)
+
+
+def test_a_louder_part_is_found_among_blocks_of_it_that_say_nothing() -> None:
+    """Every fourth is covered by something else in each frame."""
+    rng, (rows, columns) = np.random.default_rng(4), np.mgrid[:HEIGHT, :WIDTH] // 8
+    covered = (rows % 2 == 1) & (columns % 2 == 1) & LOUD
+    frames = []
+    for frame in frames_of(uneven(12, 0)):
+        other = np.kron(rng.normal(0, 40, (HEIGHT // 4, WIDTH // 4)), np.ones((4, 4)))
+        codes = np.clip(frame.planes[0] + other * covered, 0, 255).astype(np.uint8)
+        frames.append(replace(frame, planes=(codes,)))
+    part = louder_part(pair_of(frames), NoiseModel.gaussian(0, 1))
+    assert part is not None
+    assert part.left >= WIDTH // 2 - 8
+    assert part.height * part.width > 0.7 * LOUD.sum()
+
+
+def test_what_a_block_does_not_say_those_near_it_do() -> None:
+    share = np.full((24, 24), np.nan)
+    share[:, :8] = 0.2
+    found = _filled(share)
+    assert (found[:, :8] == 0.2).all()
+    assert found[:, 8] == pytest.approx(0.2, abs=0.06)
+    assert found[:, 20:] == pytest.approx(1, abs=0.01)
+    assert (np.diff(found[12, 8:]) >= 0).all()
 
 
 def test_texture_that_changes_is_no_louder_part() -> None:

@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
@@ -121,7 +122,12 @@ def test_of_clipped_noise_alone_hardly_anything_counts_as_lost() -> None:
 
 
 def reference(
-    frames: list[Real], removed: list[Real], variance: Real, shares: tuple[float, ...], cut: Real
+    frames: list[Real],
+    removed: list[Real],
+    variance: Real,
+    shares: tuple[float, ...],
+    cut: Real,
+    lasting: float,
 ) -> list[NDArray[np.float64]]:
     """What is lost of every frame, by the definition; the contract itself as it is."""
     known, lost = frames[0].astype(np.float64), []
@@ -138,7 +144,7 @@ def reference(
             age = np.minimum(age + 1, count)
             mean = mean + (taken - mean) / age
         hidden = age**2 / (age**2 + 81) * (1 - cut)
-        allowed = variance / age
+        allowed = (1 - lasting) * variance / age + lasting * variance
         given = [one.astype(np.float32) for one in (mean, allowed)]
         found = mean - held(*given, shares, hidden.astype(np.float32), cut)
         enough = (age > 3).mean() >= 0.02
@@ -149,7 +155,8 @@ def reference(
 COARSE = (0.2, 0.2, 0.2, 0.2, 0.1, 0.1)
 
 
-def test_what_is_lost_is_the_definitions() -> None:
+@pytest.mark.parametrize("lasting", [0.0, 0.25])
+def test_what_is_lost_is_the_definitions(lasting: float) -> None:
     """Noise that stands still but for a part that changes now and then, and a shade in what is
     removed of it, in two planes with laws of their own."""
     rng, steady = np.random.default_rng(9), Steady()
@@ -167,10 +174,12 @@ def test_what_is_lost_is_the_definitions() -> None:
             removed[plane].append((noise + 0.01).astype(np.float32))
         steady.add([one[-1] for one in frames], variances, tuple(law))
         for plane in (0, 1):
-            lost = steady.lost(plane, removed[plane][-1], variances[plane], law[plane], cut)
+            of_plane = removed[plane][-1], variances[plane], law[plane]
+            lost = steady.lost(plane, *of_plane, cut, lasting)
             found[plane].append(lost)
     for plane in (0, 1):
-        wanted = reference(frames[plane], removed[plane], variances[plane], law[plane], cut)
+        of_plane = frames[plane], removed[plane], variances[plane]
+        wanted = reference(*of_plane, law[plane], cut, lasting)
         assert float(np.abs(wanted[-1]).max()) > 0.005
         np.testing.assert_allclose(found[plane], wanted, atol=5e-5)
 

@@ -1,6 +1,7 @@
 """The bound of sigma: what adjacent frames differ by, whatever the picture shows."""
 
 from itertools import pairwise, starmap
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from scipy.stats import chi2
 
 from f2rcli.frames import Singles
+from f2rcli.noise.measurement import bound as measured
 from f2rcli.noise.measurement.blocks import Blocks, FramePlanes, Pair, joined
 from f2rcli.noise.measurement.bound import (
     DEGREES,
@@ -242,6 +244,29 @@ def test_a_bound_at_one_brightness_bends_the_law_there() -> None:
     assert bent.curve[0][3] == pytest.approx(0.01, rel=0.05)
     assert bent.curve[0][13] == pytest.approx(0.04, rel=0.05)
     assert 0.02 < bent.sigma[0] < 0.04
+
+
+def test_a_bound_that_hardly_bends_lowers_the_law_by_one_factor() -> None:
+    for sigma, even in (((0.02, 0.021), False), ((0.01, 0.04), True)):
+        found = Bound((0.2, 0.8), sigma, (300, 100)).factors(told(0.08), even=even)
+        mean = np.exp(np.average(np.log(np.array(sigma) / 0.08), weights=(300, 100)))
+        np.testing.assert_allclose(found, mean, rtol=1e-6)
+    assert np.ptp(Bound((0.2, 0.8), (0.01, 0.04), (300, 100)).factors(told(0.08))) > 0.3
+
+
+@pytest.mark.parametrize(("sigma", "believed"), [(0.7, True), (0.9, False)])
+def test_small_blocks_are_believed_that_find_a_fifth_less_at_least(
+    monkeypatch: pytest.MonkeyPatch, sigma: float, believed: bool
+) -> None:
+    def bound_of(small: bool, *, clipped: bool) -> Bound:
+        values = (sigma if small else 1.0,)
+        return Bound((0.5,), values, (9,), flat=0.2, still=0.2, whiteness=0.96)
+
+    monkeypatch.setattr(measured, "_bound", bound_of)
+    monkeypatch.setattr(measured, "joined", lambda every: every[0])
+    pair = SimpleNamespace(blocks=lambda plane, small=False: small)
+    found = measured._plane_bound([pair], 0, clipped=False)  # type: ignore[list-item]
+    assert found.mean == pytest.approx(sigma if believed else 1.0)
 
 
 def test_frames_smaller_than_a_block_bound_nothing() -> None:

@@ -101,6 +101,7 @@ def test_errors_are_a_share_of_the_step_or_of_what_stands_out() -> None:
     assert compression_of([frame(0.9 * LEAST8 / 0.3)], None) is None
     assert compression_of([frame(LEAST8 / 0.3)], None) is not None
     most = compression_of([frame(200)], None)
+    assert (LEAST8, MOST8) == (1, 12)
     assert most is not None
     assert most.sigma8 == pytest.approx(MOST8)
 

@@ -170,6 +170,23 @@ def test_a_line_is_fitted_exactly() -> None:
     assert line.dark == 0
 
 
+def test_a_line_needs_four_brightnesses() -> None:
+    for count, told in ((3, False), (4, True)):
+        level = np.linspace(0.1, 0.9, count)
+        line = fit_line(bins(GAIN * level + READ**2, level))
+        assert line.gain == pytest.approx(GAIN if told else 0, rel=1e-6)
+
+
+@pytest.mark.parametrize(("doubt", "told"), [(3, True), (10, False)])
+def test_a_line_explains_half_of_what_differs_by_how_sure_it_is(doubt: float, told: bool) -> None:
+    """Six brightnesses that scatter, between six of less certainty on a slope."""
+    level, between = np.linspace(0.1, 0.9, 12), np.arange(12) // 3 % 3 > 0
+    between[9:] = False
+    variance = 1e-3 * np.where(between, 1 + 0.1 * (-1.0) ** np.arange(12), 2 * level)
+    line = fit_line(Bins(level, variance, np.where(between, 1e-5, doubt * 1e-5)))
+    assert (line.gain > 0) == told
+
+
 def reference_line(found: Bins) -> tuple[float, float]:
     """Least squares, weighted three times by the error and 2 % of the line before."""
     sigma = found.error

@@ -263,20 +263,23 @@ def test_a_grating_is_more_than_a_third_of_waves_shorter_than_twenty_rows() -> N
 
 
 @pytest.mark.parametrize(
-    ("rows", "bands", "columns", "grating", "wanted"),
-    [((4, 4, 4), (1, 1, 1), (9, 9, 9), False, (2, 1, 3)),
-     ((4, 4, 4), (-1, 0.01, 0.04), (0, 0, 0), False, (2, 0.5, 0)),  # a quarter, where it is less
-     ((4, 4, 4), (9, 9, 9), (0, 0, 0), True, (0, 3, 0)),
-     ((4, 0, 4, 4), (9, 9, 9, 9), (0, 0, 9, 9), False, (2, 3, 0)),  # three of four, and all
-     ((0, 0, 4, 4), (9, 0, 9, 9), (9, 9, 9, 9), False, (0, 0, 3)),
-     ((0, 0, 0, 0), (9, 9, 9, 9), (0, 9, 9, 9), False, (0, 3, 3))],
+    ("rows", "bands", "columns", "scene", "wanted"),
+    [((4, 4, 4), (1, 1, 1), (9, 9, 9), "", (2, 1, 3)),
+     ((4, 4, 4), (-1, 0.01, 0.04), (0, 0, 0), "", (2, 0.5, 0)),  # a quarter, where it is less
+     ((4, 4, 4), (9, 9, 9), (0, 0, 0), "grating", (0, 3, 0)),
+     ((4, 0, 4, 4), (9, 9, 9, 9), (0, 0, 9, 9), "", (2, 3, 0)),  # three of four, and all
+     ((0, 0, 4, 4), (9, 0, 9, 9), (9, 9, 9, 9), "", (0, 0, 3)),
+     ((0, 0, 0, 0), (9, 9, 9, 9), (0, 9, 9, 9), "", (0, 3, 3)),
+     ((4, 4, 4), (-1, -1, 0.04), (0, 0, 0), "", (2, 0.5, 0)),
+     ((4, 4, 4), (0, 0, 0), (9, 9, 9), "rows of light", (0, 0, 3)),
+     ((4, 4, 4), (1, 1, 1), (9, 9, 9), "columns of light", (2, 1, 0))],
 )  # fmt: skip
 def test_lines_are_what_triples_of_frames_agree_on(
     monkeypatch: pytest.MonkeyPatch,
     rows: tuple[float, ...],
     bands: tuple[float, ...],
     columns: tuple[float, ...],
-    grating: bool,
+    scene: str,
     wanted: tuple[float, float, float],
 ) -> None:
     """Variances of 1/255 that each tells; what is no more than 0 is not sure."""
@@ -291,7 +294,7 @@ def test_lines_are_what_triples_of_frames_agree_on(
         assert not (turned and broad)
         told = (columns if turned else bands if broad else rows)[view] / 255**2
         spectrum = np.ones(121)
-        spectrum[40] = 1000.0 if grating and not broad else 1.0
+        spectrum[40] = 1000.0 if scene == "grating" and not broad else 1.0
         return Agreement(told, told, 0.9, spectrum)
 
     monkeypatch.setattr(measured, "_differences", differences)
@@ -300,7 +303,8 @@ def test_lines_are_what_triples_of_frames_agree_on(
     monkeypatch.setattr(measured, "hum_of", lambda *_: (0.0, 0.0))
     monkeypatch.setattr(measured, "_stay", lambda *_: True)
     monkeypatch.setattr(measured, "of_light", lambda *_: False)
-    monkeypatch.setattr(measured, "lines_of_light", lambda *_, turned: False)
+    light = {"rows of light": False, "columns of light": True}.get(scene)
+    monkeypatch.setattr(measured, "lines_of_light", lambda *_, turned: turned is light)
     found = measured._measured(range(len(rows)), (0, 2))  # type: ignore[arg-type]
     assert found.planes == (0, 2)
     assert 255 * np.array([found.rows, found.bands, found.columns]) == pytest.approx(wanted)
