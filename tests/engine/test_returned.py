@@ -15,7 +15,7 @@ def test_nothing_taken_out_means_nothing_given_back() -> None:
     found = Returned()
     assert found.share == 0
     assert found.by_plane == ()
-    assert found.places.size == 0
+    assert found.places.shape == (0, 0)
     found.add(0, np.zeros((9, 16), np.float32), np.zeros((9, 16), np.float32))
     assert found.share == 0
     assert not found.places.any()
@@ -83,6 +83,21 @@ def test_sums_from_elsewhere_count_as_frames_do() -> None:
     assert found.by_plane == (0.25, 0.25, 1.0)
     assert found.share == pytest.approx(6.25 / 13)
     np.testing.assert_allclose(found.places, np.minimum(maps[1] / maps[0], 1))
+
+
+@pytest.mark.parametrize("asked", ["share", "by_plane", "places", "values"])
+def test_sums_that_are_kept_elsewhere_are_fetched_before_anything_is_told(asked: str) -> None:
+    class Account:
+        def into(self, returned: Returned) -> None:
+            returned.add_sums({0: (4.0, 1.0)}, np.full((1, 1), 4.0), np.ones((1, 1)))
+
+    found = Returned(elsewhere=[Account()])
+    told = getattr(found, asked)
+    wanted = {"share": 0.25, "by_plane": (0.25,), "places": np.full((1, 1), 0.25)}
+    if asked == "values":
+        assert told() == {"taken": [4.0], "back": [1.0], "maps": ([[4.0]], [[1.0]])}
+    else:
+        np.testing.assert_array_equal(told, wanted[asked])
 
 
 def test_more_than_was_taken_is_all_of_it() -> None:
