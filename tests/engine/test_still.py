@@ -373,6 +373,22 @@ def test_pictures_of_another_size_begin_anew_in_full_calm() -> None:
     assert still.nearer(1, LAW, LAW) is None
 
 
+def test_of_pictures_of_another_size_nothing_is_known() -> None:
+    rng, (still, fresh) = np.random.default_rng(3), (Still(), Still())
+    for size in (SIDE, SIDE // 2):
+        for _ in range(3):
+            frame = rng.normal(0.5, SIGMA, (size, SIDE)).astype(np.float32)
+            still.add(0, frame, LAW[:size], white_shares())
+            if size < SIDE:
+                fresh.add(0, frame, LAW[:size], white_shares())
+    for one, other in zip(
+        (still.means, still.worths, still.lately, still.flicker, still.events, still.drifts),
+        (fresh.means, fresh.worths, fresh.lately, fresh.flicker, fresh.events, fresh.drifts),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one[0], other[0])
+
+
 @pytest.mark.parametrize(("moving", "wanted"), [(0.985, 0.0), (0.93, 4 / 7), (0.5, 1.0)])
 def test_between_a_thirtieth_and_a_tenth_that_rests_a_picture_half_rests(
     moving: float, wanted: float
