@@ -134,6 +134,7 @@ def test_the_parts_of_thinned_counts_are_independent_and_keep_their_mean() -> No
     assert light is not None
     whole = (slice(0, 400), slice(0, 400))
     part, judge = _split(frame, whole, light, np.random.default_rng(1))
+    assert part.layout.float_samples
     one, two = ((part.planes[0] - BLACK) / GAIN, (200 * judge + 60 - BLACK) / GAIN)
     assert one.mean() == pytest.approx(0.7, abs=0.02)
     assert two.mean() == pytest.approx(0.7, abs=0.02)

@@ -31,3 +31,14 @@ def test_two_other_frames_tell_whether_rows_still_have_offsets(count: int) -> No
         group = LineGroup(LineNoise((0,), 6 / 255, 0.0, 0.0))
         group._compare(own, destriped(own), references)
         assert group.present == pytest.approx(wanted if count > 1 else 0.0, abs=0.3)
+
+
+def test_columns_that_nothing_is_learnt_of_are_no_more_doubtful_than_they_were_measured() -> None:
+    own = np.full((64, 96), 0.5, np.float32)
+    at_rest = Reference(own, np.ones_like(own), np.zeros((64, 96, 2), np.float32))
+    at_rest.offset = np.zeros(64, np.float32)
+    group = LineGroup(LineNoise((0,), 0.0, 0.0, 4 / 255))
+    for _ in range(200):
+        group._learn(own, at_rest, np.ones_like(own))
+    assert group.doubt is not None
+    assert group.doubt == pytest.approx((4 / 255) ** 2, rel=1e-5)

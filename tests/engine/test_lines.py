@@ -1,6 +1,7 @@
 """Lines and bands are taken out before anything else sees a frame; nothing else changes."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -132,6 +133,9 @@ def test_copies_get_their_originals_result_and_times_stay() -> None:
     assert [len(run) for run in out] == [2] * COUNT
     assert [run[0].pts for run in out] == [frame.pts for frame in frames]
     assert all(run[0].planes is run[1].planes for run in out)
+    late = [one for frame in frames for one in ([frame], [replace(frame, pts=frame.pts)])]
+    (first,), (again,), *_ = LineRemover(ROWS).corrected(late)
+    assert again.planes is first.planes
 
 
 def test_a_few_frames_are_held_and_no_more() -> None:

@@ -128,6 +128,14 @@ def test_a_louder_part_is_found_among_blocks_of_it_that_say_nothing() -> None:
     assert part.height * part.width > 0.7 * LOUD.sum()
 
 
+def test_a_louder_part_is_found_beside_one_colour_without_noise() -> None:
+    rng = np.random.default_rng(5)
+    clip = 0.5 + rng.normal(0, 12 / 255, (2, 1, HEIGHT, WIDTH)) * LOUD
+    part = louder_part(pair_of(to_frames(clip, GRAY8)), NoiseModel.gaussian(0, 1))
+    assert part is not None
+    assert part.left >= WIDTH // 2 - 8
+
+
 def test_what_a_block_does_not_say_those_near_it_do() -> None:
     share = np.full((24, 24), np.nan)
     share[:, :8] = 0.2

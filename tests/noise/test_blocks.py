@@ -38,6 +38,13 @@ def blocks_of(before: np.ndarray, after: np.ndarray, flow: np.ndarray = AT_REST)
     return pair.blocks(0)
 
 
+def test_the_luma_of_channels_is_their_mean_from_black_to_white() -> None:
+    planes = [np.array([[-0.4, 0.2, 0.9]], np.float32), np.array([[0.2, 0.4, 1.5]], np.float32)]
+    found = FramePlanes.of_channels(planes)
+    np.testing.assert_allclose(found.luma, [[0, 0.3, 1]], atol=1e-6)
+    assert not found.chroma
+
+
 def noisy(sigma: float = 0.02, seed: int = 0, mean: float = 0.5) -> np.ndarray:
     return mean + np.random.default_rng(seed).normal(0, sigma, (HEIGHT, WIDTH))
 

@@ -259,14 +259,14 @@ def test_small_blocks_are_believed_that_find_a_fifth_less_at_least(
     monkeypatch: pytest.MonkeyPatch, sigma: float, believed: bool
 ) -> None:
     def bound_of(small: bool, *, clipped: bool) -> Bound:
-        values = (sigma if small else 1.0,)
+        values = (0.1 * (sigma if small else 1.0),)
         return Bound((0.5,), values, (9,), flat=0.2, still=0.2, whiteness=0.96)
 
     monkeypatch.setattr(measured, "_bound", bound_of)
     monkeypatch.setattr(measured, "joined", lambda every: every[0])
     pair = SimpleNamespace(blocks=lambda plane, small=False: small)
     found = measured._plane_bound([pair], 0, clipped=False)  # type: ignore[list-item]
-    assert found.mean == pytest.approx(sigma if believed else 1.0)
+    assert found.mean == pytest.approx(0.1 * (sigma if believed else 1.0))
 
 
 def test_frames_smaller_than_a_block_bound_nothing() -> None:
