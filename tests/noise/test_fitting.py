@@ -210,6 +210,13 @@ def test_bins_that_scatter_are_weighed_by_their_error_and_their_size() -> None:
         assert (line.gain, line.read2) == pytest.approx(reference_line(found), rel=1e-6)
 
 
+def test_no_variance_is_below_zero() -> None:
+    """Of errors that two anchors share with opposite signs."""
+    seen = evidence(np.linspace(0.1, 0.9, 48_000), 0.02)
+    found = bins_of(seen._replace(product=-np.abs(seen.product)), clipped=False)
+    assert (found.variance > 0).all()
+
+
 def test_bins_that_scatter_far_more_than_others_are_left_out() -> None:
     """Cuts and dust: the mean of their products is right, and worth nothing."""
     signal = np.linspace(0.1, 0.9, 48_000)
