@@ -44,6 +44,15 @@ def test_two_independent_anchors_find_white_noise_within_three_percent(sigma: fl
     assert model.sigma8 == pytest.approx((sigma,) * 3, rel=0.03)
 
 
+@pytest.mark.parametrize("size", [(2, 64), (64, 2)])
+def test_pictures_of_two_rows_or_columns_tell_nothing(size: tuple[int, int]) -> None:
+    noisy, first, second = (torch.rand((1, 3, *size), generator=seeded(i)) for i in range(3))
+    samples = NoiseSamples.empty(3)
+    samples.add(noisy, first, second)
+    assert samples.beyond == []
+    assert samples.model() is None
+
+
 def test_signal_dependence_is_found() -> None:
     truth, clean = NoiseModel((0.01,) * 3, (0.02,) * 3, (0.0,) * 3), smooth_picture(320, 400)
     samples = NoiseSamples.empty(3)
