@@ -1,6 +1,7 @@
 """Whether the blind score of held-out frames orders weights as PSNR against clean frames does.
 
     python benchmarks/ranking.py CLIP ... [--noise g30,pg,corr30] [--frames 12] [--side 192]
+        [--method f2r] [--list]
 
 CLIPs are clean. Their noisy versions (seed 0) are restored by many versions of the bundled F2R
 weights: mixtures of `f2r-rgb-small` and `f2r-rgb-light` and beyond them, both with random changes
@@ -9,6 +10,9 @@ blind score is the one that training tests its gains by: half the log of the mea
 recorrupted targets. It knows the noisy clip alone. For every clip and noise a row: Spearman's rank
 correlation of the two scores over the weights; and in the end that of the differences of all pairs
 of weights, and how often the better of a pair is named rightly, by how far they are apart.
+
+`--method fitvnet`, `udvd` or `blind2sound`: the same for every stage of that method, by the score
+that its stage validates with, over the bundled weights and random changes of those.
 """
 
 import argparse
@@ -31,13 +35,18 @@ from f2rcli.engine.tiles import Runner
 from f2rcli.header import Estimate
 from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.training.footage.windows import channels_first
+from f2rcli.training.methods.base import load_recipe
 from f2rcli.training.methods.f2r.self_supervised import errors_of, served
 from f2rcli.training.methods.f2r.stages import FusionBatch
 from f2rcli.training.methods.f2r.training_pairs import TargetKind, make_pairs
+from f2rcli.training.run.config import TrainConfig
+from f2rcli.training.run.session import gather
 from f2rcli.window import window_at
 
 RUN = Runner(torch.device("cpu"), "bf16", None)
 CENTRES = (4, 7)  # frames that are judged
+HELD_OUT = 4  # frames of another method's clips
+STRENGTHS, DRAWS = (0.01, 0.02, 0.04, 0.08), 3  # of random changes, and how many of each
 
 
 class Version(NamedTuple):
@@ -108,6 +117,52 @@ def compare(noisy: Path, clean: Clip) -> list[Scores]:
     return found
 
 
+def changes(start: dict[str, torch.Tensor]) -> Iterator[dict[str, torch.Tensor]]:
+    """Weights and random changes of them."""
+    yield start
+    generator = torch.Generator().manual_seed(0)
+    for strength in STRENGTHS * DRAWS:
+        yield {
+            name: tensor + strength * tensor.std(unbiased=False)
+            * torch.randn(tensor.shape, generator=generator)
+            for name, tensor in start.items()
+        }  # fmt: skip
+
+
+def compare_stages(method: str, noisy: Path, clean: Clip) -> Iterator[tuple[str, list[Scores]]]:
+    """Every stage of another method, and both scores of every version of its weights."""
+    config = TrainConfig(
+        inputs=(str(noisy),), output=str(noisy.with_suffix(".safetensors")), method=method,
+        init=f"{method}-rgb-small", threads=1, jobs=1, held_out=HELD_OUT,
+    )  # fmt: skip
+    config.folder.mkdir(parents=True)
+    context = gather(config, torch.device("cpu"), [], lambda event: None)
+    recipe = load_recipe(context)
+    assert context.noise[0] is not None
+    model = context.noise[0].model
+    start = {name: tensor.clone() for name, tensor in recipe.networks.state_dict().items()}
+    pictures = channels_first(read(noisy).astype(np.float32) / np.float32(255))
+    truth = channels_first(clean.astype(np.float32) / np.float32(255))
+    for course in recipe.stage_runs():
+        found = []
+        for version in changes(start):
+            recipe.networks.load_state_dict(version)
+            recipe.networks.eval()
+            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+                blind = course.stage.validate()
+            made = methods.load(method)(recipe.networks, RUN)  # type: ignore[call-arg]  # all take them
+            errors = []
+            with torch.inference_mode():
+                frames = [made.prepare(i, one[None], model) for i, one in enumerate(pictures)]
+                for centre in range(len(frames) - HELD_OUT, len(frames)):
+                    restored = made.restore(window_at(frames, centre, made.length), model)
+                    one = restored.coarse if course.stage.name == "image" else restored.refined
+                    errors.append(float((one.clamp(0, 1) - truth[centre]).square().mean()))
+            assert blind is not None
+            found.append(Scores(blind, float(-10 * np.log10(np.mean(errors)))))
+        yield course.stage.name, found
+
+
 def judged(
     estimate: Callable[[FusionBatch], torch.Tensor], factor: float, batch: FusionBatch
 ) -> torch.Tensor:
@@ -135,23 +190,28 @@ def main() -> None:
     parser.add_argument("--noise", default="g30,pg,corr30")
     parser.add_argument("--frames", type=int, default=12)
     parser.add_argument("--side", type=int, default=192)
+    parser.add_argument("--method", default="f2r")
     parser.add_argument("--list", action="store_true", help="print the scores of all weights")
     given = parser.parse_args()
-    names = [version.name for version in versions()]
-    print("| clip | noise | weights | rank correlation |\n|---|---|---|---|")
+    print("| clip | noise | stage | weights | rank correlation |\n|---|---|---|---|---|")
     pairs: list[tuple[float, float]] = []
     for source, noise in itertools.product(given.clips, given.noise.split(",")):
         with tempfile.TemporaryDirectory() as folder:
             clean = cut(read(source, given.frames), given.frames, given.side)
             write(Path(folder) / source.name, clean)
             made = make_noisy(Path(folder) / source.name, noise, Path(folder))
-            found = compare(made, clean)
-        rank = rank_correlation([-s.blind for s in found], [s.psnr for s in found])
-        print(f"| {source.stem} | {noise} | {len(found)} | {rank:.3f} |", flush=True)
-        if given.list:
-            for name, scores in zip(names, found, strict=True):
-                print(f"    {name}: {scores.blind:.5f}, {scores.psnr:.2f} dB")
-        pairs += [(b.blind - a.blind, a.psnr - b.psnr) for a, b in itertools.combinations(found, 2)]
+            if given.method == "f2r":
+                stages = [("all", compare(made, clean))]
+            else:
+                stages = list(compare_stages(given.method, made, clean))
+        for stage, found in stages:
+            rank = rank_correlation([-s.blind for s in found], [s.psnr for s in found])
+            print(f"| {source.stem} | {noise} | {stage} | {len(found)} | {rank:.3f} |", flush=True)
+            if given.list:
+                for number, scores in enumerate(found):
+                    print(f"    {number}: {scores.blind:.5f}, {scores.psnr:.2f} dB")
+            both = itertools.combinations(found, 2)
+            pairs += [(b.blind - a.blind, a.psnr - b.psnr) for a, b in both]
     blind, clean_db = np.array(pairs).T
     rank = rank_correlation(blind, clean_db)
     print(f"{len(pairs)} pairs of weights: rank correlation {rank:.3f}")
