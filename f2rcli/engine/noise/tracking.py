@@ -4,7 +4,6 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
-from math import inf
 
 from torch import Tensor
 
@@ -51,9 +50,8 @@ FAINT8 = 4.0
 # Of 255: below it methods remove texture beside noise, see `Shrinkage`; of luma beside colours.
 WEAK8, WEAK_LUMA8 = 8.0, 4.0
 LIGHT8, HEAVY8 = 12.0, 30.0  # of 255, clipped and not: benchmarks/quality.py, fidelity.py
-# Of 255, and of the texture of a stack's first frames, what does not move: in long still bursts
-# weights for heavy noise lose texture, the more so the longer the memory. Five still clips at sigma
-# 15, frames 25 to 32: 0.2 to 1.4 dB; at 27 those for light noise lose 0.3.
+# Of 255, and the still share of a stack's texture: in long still bursts weights for heavy noise lose
+# texture (five clips at sigma 15, frames 25 to 32: 0.2 to 1.4 dB; at 27 those for light noise 0.3).
 BURST8, RESTING = 18.0, 0.9
 SINGLE_FRAMES = "too few frames, or too small ones, to compare: noise estimated from single frames"
 TOO_FEW_PIXELS = "too few pixels to measure the noise: left unchanged (sigma= sets it)"
@@ -137,7 +135,7 @@ class NoiseTracker:
         of strong colour noise take more out of luma, too."""
         planes = self.planes if self.layout.family is Family.YUV else None
         light = planes is not None and planes.models[0].sigma8[0] < WEAK_LUMA8
-        return self._weaker(inf if light else WEAK8)
+        return self._weaker(255.0 if light else WEAK8)
 
     def _weaker(self, sigma8: float) -> bool:
         return self.space is None and self.layout.levels is None and self._below(sigma8)
@@ -284,8 +282,7 @@ class NoiseTracker:
         """Say so where what was declared and what is measured lie far apart; keep what is known of
         clipping, steps and scales, which nobody tells."""
         given, share = self.engine.settings.sigma or 0.0, self.units / 255
-        declared, sigma = given / share, mean_sigma8(found.model)
-        low, high = sorted((declared, sigma))
+        low, high = sorted((given / share, sigma := mean_sigma8(found.model)))
         contradicted = high > CONTRADICTION * low
         if self.planes is not None:
             own, seen = self.planes, found.planes
