@@ -50,8 +50,8 @@ FAINT8 = 4.0
 # Of 255: below it methods remove texture beside noise, see `Shrinkage`; of luma beside colours.
 WEAK8, WEAK_LUMA8 = 8.0, 4.0
 LIGHT8, HEAVY8 = 12.0, 30.0  # of 255, clipped and not: benchmarks/quality.py, fidelity.py
-# Of 255, and the still share of a stack's texture: in long still bursts weights for heavy noise lose
-# texture (five clips at sigma 15, frames 25 to 32: 0.2 to 1.4 dB; at 27 those for light noise 0.3).
+# Of 255, and the still share of a stack's texture: in long bursts weights for heavy noise lose it
+# (five clips at sigma 15, frames 25 to 32: 0.2 to 1.4 dB; at 27 those for light noise 0.3).
 BURST8, RESTING = 18.0, 0.9
 SINGLE_FRAMES = "too few frames, or too small ones, to compare: noise estimated from single frames"
 TOO_FEW_PIXELS = "too few pixels to measure the noise: left unchanged (sigma= sets it)"
