@@ -114,8 +114,7 @@ def under_contract(
     centre = planes_of(frame)
     removed = [-plane for plane in changes_of(frame, change[0].cpu().numpy())]
     steady = beside.steady if isinstance(beside.steady, Steady) else None
-    chroma = frame.layout.family is Family.YUV
-    alike = not (frame.layout.counts_light or noise.few_codes)  # its tails
+    chroma, few = frame.layout.family is Family.YUV, noise.few_codes or frame.layout.counts_light
     if beside.shrinkage is not None:
         levels = levels_of(centre, removed, noise, chroma=chroma)
         counts = [] if steady is None else steady.counts
@@ -140,7 +139,7 @@ def under_contract(
             variances.append(lasting)
             free = free - steady.lost(index, free, lasting, shares, cut, slack.lasting[kind])
         kept = held(free, variance, shares, clipped=cut)
-        kept *= noise_share(free, variance, cut) if alike and not kind else 1
+        kept *= 1 if few or kind else noise_share(free, variance, cut)  # of few, tails are unlike
         if shift is not None:
             kept += shift
         returned.add(index, taken, kept)
