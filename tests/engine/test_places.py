@@ -4,10 +4,13 @@ from dataclasses import asdict, replace
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
+from f2rcli.engine.contract import residual
 from f2rcli.engine.contract.limits import changing, unchanged
+from f2rcli.engine.gpu import contract as device_contract
 from f2rcli.engine.noise.ceiling import below, ceiling
 from f2rcli.engine.noise.excerpts import cut_out
 from f2rcli.engine.noise.opening import PREROLL, opening_noise
@@ -259,6 +262,31 @@ def test_samples_of_few_codes_are_the_same_by_chance(recorded: Any, there: bool)
     left, before = (np.sqrt(np.square(one - clean).mean()) for one in (codes, noisy))
     assert left < (0.25 if recorded is levels else 0.49) * before
     assert np.mean(codes == noisy) < 0.12
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["processor", "device"])
+@pytest.mark.parametrize("coarse", [False, True])
+def test_no_sparks_are_looked_for_in_coarse_grain(
+    monkeypatch: pytest.MonkeyPatch, coarse: bool, there: bool
+) -> None:
+    """A bright blob of it holds many samples, and stayed as dots of colour."""
+    rng, clip, looked = np.random.default_rng(2), sliding(PREROLL, 1), []
+    noise = rng.standard_normal(clip.shape)
+    if coarse:
+        noise = np.stack([[cv2.GaussianBlur(one, (0, 0), 1.3) for one in f] for f in noise])
+    frames = to_frames(clip + 15 / 255 * noise / noise.std(), GRAY8)
+
+    def look(removed: Any, *_: Any) -> Any:
+        looked.append(removed.shape)
+        return 1
+
+    module = device_contract if there else residual
+    monkeypatch.setattr(module, "noise_share", look)
+    engine = engine_for(frames)
+    if there:
+        engine.stay_on_device()
+    list(denoise_stream(frames, info_of(frames), engine))
+    assert bool(looked) != coarse
 
 
 @pytest.mark.parametrize("there", [False, True], ids=["processor", "device"])

@@ -271,7 +271,9 @@ def test_samples_are_the_same_by_chance_where_a_file_uses_few_codes(
     assert step - 1e-3 <= 255 * found.steps[0] <= max(step, 0.2 * sigma) + 1e-3
     by_law = PlaneNoise((model,), found.shares, steps=found.steps)
     assert by_law.varied == (varied,)
-    assert by_law.few_codes == (step > 1 and not varied)
+    assert by_law.shows_sparks == (step == 1 or varied)
+    coarse = PlaneNoise((model,), ((0.34, 0.5, 0.16, 0.0, 0.0, 0.0),), steps=(1 / 255,))
+    assert not coarse.shows_sparks
     assert by_law.blended(found, 0.5).steps == found.steps
 
 

@@ -114,7 +114,7 @@ def under_contract(
     centre = planes_of(frame)
     removed = [-plane for plane in changes_of(frame, change[0].cpu().numpy())]
     steady = beside.steady if isinstance(beside.steady, Steady) else None
-    chroma, few = frame.layout.family is Family.YUV, noise.few_codes or frame.layout.counts_light
+    chroma, photons = frame.layout.family is Family.YUV, frame.layout.counts_light
     if beside.shrinkage is not None:
         levels = levels_of(centre, removed, noise, chroma=chroma)
         counts = [] if steady is None else steady.counts
@@ -139,7 +139,7 @@ def under_contract(
             variances.append(lasting)
             free = free - steady.lost(index, free, lasting, shares, cut, slack.lasting[kind])
         kept = held(free, variance, shares, clipped=cut)
-        kept *= 1 if few or kind else noise_share(free, variance, cut)  # of few, tails are unlike
+        kept *= 1 if photons or kind or not noise.shows_sparks else noise_share(free, variance, cut)
         if shift is not None:
             kept += shift
         returned.add(index, taken, kept)

@@ -203,7 +203,7 @@ def _kept(
                 fine=taken.shape[-2:] == fine, lasting=terms.slack.lasting[kind],
             )  # fmt: skip
         stays = held(free, bound.variance, shares, clipped=cut)
-        if not (kind or terms.few_codes):
+        if terms.shows_sparks and not kind:
             stays *= noise_share(free, bound.variance, cut)
         if bound.shift:
             stays += bound.shift[0]

@@ -79,7 +79,7 @@ class Resident:
         terms = Terms(
             frame.layout, noise.shares, noise.clipped, allowance, slack, model,
             varied(noise, frame.layout, slack), 0.0 if known is None else known.texture,
-            noise.few_codes,
+            noise.shows_sparks,
         )  # fmt: skip
         near = [
             Near(self._codes(one), (flow,) if isinstance(flow, Tensor) else ())

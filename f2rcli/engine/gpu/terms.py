@@ -41,7 +41,7 @@ class Terms:
     model: NoiseModel | None = None  # of the picture's channels; None: of no picture
     varied: tuple[bool, ...] = ()  # per plane, whether samples are hardly ever the same by chance
     texture: float = 0.0  # see `Shrinkage`
-    few_codes: bool = False  # see `PlaneNoise`
+    shows_sparks: bool = True  # see `PlaneNoise`
 
     @classmethod
     def of(cls, layout: PlaneLayout, noise: PlaneNoise) -> "Terms":
