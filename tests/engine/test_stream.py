@@ -71,11 +71,11 @@ def test_pictures_of_a_few_pixels_are_left_alone_and_that_is_said(count: int) ->
     engine = engine_for(frames)
     done = list(denoise_stream(iter(frames), info_of(frames), engine))
     assert differences(frames, done) == 0
-    assert [note for note in engine.notes if "so few pixels" in note]
+    assert [note for note in engine.notes if "too few pixels" in note]
     assert not [note for note in engine.notes if "noise estimated" in note]
 
 
-@pytest.mark.parametrize(("side", "told"), [(15, "so few pixels"), (20, "hardly any noise")])
+@pytest.mark.parametrize(("side", "told"), [(15, "too few pixels"), (20, "hardly any noise")])
 @pytest.mark.parametrize("count", [1, 8])
 def test_what_is_said_of_small_clean_pictures_is_what_was_measured(
     count: int, side: int, told: str
@@ -83,7 +83,7 @@ def test_what_is_said_of_small_clean_pictures_is_what_was_measured(
     frames = to_frames(np.full((count, 3, side, side), 0.5))
     engine = engine_for(frames)
     list(denoise_stream(iter(frames), info_of(frames), engine))
-    said = [one for one in engine.notes if "so few pixels" in one or "hardly any noise" in one]
+    said = [one for one in engine.notes if "too few pixels" in one or "hardly any noise" in one]
     assert len(said) == 1
     assert told in said[0]
 
