@@ -1,4 +1,4 @@
-"""The motion that a network has learnt to follow, over a whole frame.
+"""The motion that a network follows, over a whole frame.
 
 The pixels of a grid are explained as `explain` does one. Filters are small beside a frame: pixels
 far enough apart share one pass backwards (Sheth et al., ICCV 2021, section on motion).

@@ -15,7 +15,7 @@ def box(planes: Tensor, side: int) -> Tensor:
 
 
 def blurred(planes: Tensor, side: int) -> Tensor:
-    """Gaussian blur, mirrored without repeating the edge (BORDER_REFLECT_101)."""
+    """As `box`, but mirrored without repeating the edge (BORDER_REFLECT_101)."""
     return _mean(mirrored(planes, side // 2, edge=False), side)
 
 
