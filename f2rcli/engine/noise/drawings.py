@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from f2rcli.frames import Floats, Frame, Singles, in_cells
 from f2rcli.noise.measurement.blocks import side_of
-from f2rcli.noise.measurement.bound import Places
+from f2rcli.noise.measurement.bound import Places, every_block
 from f2rcli.noise.planes import PlaneNoise, picture_of
 
 STEP8, STEP = 16 / 255, 3.0  # of 255, and times the errors: less may be the edge of a codec's block
@@ -46,9 +46,7 @@ def exact(planes: Sequence[Singles], sigmas: Sequence[float]) -> tuple[Places, .
         variance = _ripples(plane, sigma)
         near = cv2.resize(drawn, variance.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
         factor = np.where(near, np.sqrt(np.minimum(ROOM * variance / max(sigma**2, 1e-18), 1)), 1)
-        rows, columns = (-(-length // side_of(plane.shape)) for length in plane.shape)
-        whole = np.pad(factor, ((0, rows - len(factor)), (0, columns - factor.shape[1])), "edge")
-        found.append(tuple(tuple(round(float(value), 4) for value in row) for row in whole))
+        found.append(every_block(factor, plane.shape))
     return tuple(found)
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from f2rcli.engine.noise.excerpts import Square
 from f2rcli.frames import Floats
 from f2rcli.noise.measurement.blocks import FINE, FINEST, FULL, Blocks, Pair, side_of
-from f2rcli.noise.measurement.bound import Places
+from f2rcli.noise.measurement.bound import Places, every_block
 from f2rcli.noise.model import NoiseModel, at_levels
 from f2rcli.order import MAD_TO_SIGMA
 
@@ -74,9 +74,7 @@ def places(pair: Pair, plane: int, model: NoiseModel, finest: float) -> Places:
     rest[rest < np.maximum(ROUNDING / np.maximum(law.reshape(grid), 1e-18), NONE)] = 0
     share[quiet] = np.minimum(share, rest)[quiet]
     factor = np.sqrt(share + (1 - share) * np.clip((share - LESS) / (HOLDS - LESS), 0, 1))
-    rows, columns = (-(-length // _side(blocks)) for length in shape)
-    whole = np.pad(factor, ((0, rows - grid[0]), (0, columns - grid[1])), "edge")
-    return tuple(tuple(round(float(value), 4) for value in row) for row in whole)
+    return every_block(factor, shape)
 
 
 def drawn(chroma: Places, luma: Places, shape: tuple[int, int]) -> Places:

@@ -268,6 +268,15 @@ def _unit(share: float, degrees: float) -> float:
     return float((1 - spread + NormalDist().inv_cdf(share) * spread**0.5) ** 3)
 
 
+def every_block(factors: Floats, shape: tuple[int, ...]) -> Places:
+    """Factors of the whole blocks of a plane of this shape, as those of all its blocks: cut ones at
+    the border have their neighbours'."""
+    rows, columns = (-(-length // side_of(shape)) for length in shape)
+    more = (0, rows - len(factors)), (0, columns - factors.shape[1])
+    padded = np.pad(factors, more, "edge")
+    return tuple(tuple(round(float(value), 4) for value in row) for row in padded)
+
+
 def spread_out(places: Places, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Factors of blocks at every sample of a plane, linear between the blocks' middles, and nowhere
     more than the block's own: what is quiet stays so up to its border."""
