@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter
 import f2rcli
 from f2rcli.api.report import LaneNoise
 from f2rcli.engine import stream
-from f2rcli.noise.measurement.photons import photon_line
+from f2rcli.noise.photons.line import photon_line
 
 Floats = NDArray[np.float64]
 

@@ -100,7 +100,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "noise/measurement/compression.py": ("tests/noise/test_compression.py",),
     "noise/measurement/fitting.py": ("tests/noise/test_fitting.py",),
     "noise/measurement/lines.py": ("tests/noise/test_lines.py",),
-    "noise/measurement/photons.py": ("tests/noise/test_photons.py",),
+    "noise/photons/line.py": ("tests/noise/test_photons.py",),
     "noise/measurement/samples.py": ("tests/noise/test_samples.py",),
     "noise/measurement/spectrum.py": ("tests/noise/test_spectrum.py",),
     "samples/defects.py": ("tests/test_defects.py",),

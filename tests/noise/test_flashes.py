@@ -5,7 +5,7 @@ import numpy as np
 import f2rcli
 from f2rcli.evaluation.simulation.camera import GAIN, OFFSET, READ, recorded
 from f2rcli.evaluation.simulation.points import scene
-from f2rcli.noise.flashes import FEWEST, without_flashes
+from f2rcli.noise.photons.flashes import FEWEST, without_flashes
 
 
 def test_sparse_molecules_leave_the_law_of_an_even_background(only_measured: None) -> None:

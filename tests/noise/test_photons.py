@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import kstat
 
-from f2rcli.noise.measurement.photons import (
+from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.photons.line import (
     PhotonLine,
     _blocks,
     _fine,
@@ -22,8 +23,7 @@ from f2rcli.noise.measurement.photons import (
     photon_line,
     pooled,
 )
-from f2rcli.noise.measurement.shape import comb_gain, cumulant_gain, jackknife
-from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.photons.shape import comb_gain, cumulant_gain, jackknife
 
 GAIN, OFFSET, READ = 8.0, 100.0, 4.0
 ZERO = OFFSET - READ**2 / GAIN

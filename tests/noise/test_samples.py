@@ -5,12 +5,12 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from f2rcli.noise.counting import counts_events
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.measurement import samples
 from f2rcli.noise.measurement.detail import single_frame_sigma
 from f2rcli.noise.measurement.samples import Bands, NoiseSamples, _beyond, _chosen, _clipped
 from f2rcli.noise.model import NoiseModel, blend
+from f2rcli.noise.photons.counting import counts_events
 
 
 def smooth_picture(height: int = 160, width: int = 200) -> torch.Tensor:

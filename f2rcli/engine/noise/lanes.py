@@ -9,8 +9,8 @@ from f2rcli.engine.engine import Engine
 from f2rcli.engine.noise.excerpts import excerpts
 from f2rcli.engine.noise.opening import Opening, measured_alone
 from f2rcli.frames import Family, Frame
-from f2rcli.noise.measurement.photons import photon_line
 from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.photons.line import photon_line
 from f2rcli.noise.planes import PlaneNoise, planes_of
 from f2rcli.noise.sensors import LaneLaw, SensorLaw, sensors_of
 from f2rcli.yuv import code_span

@@ -17,14 +17,14 @@ from f2rcli.engine.noise.excerpts import cut_out, excerpts, over_all
 from f2rcli.engine.noise.places import louder_part
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.methods.base import Method
-from f2rcli.noise.flashes import without_flashes
 from f2rcli.noise.measurement.blocking import Blocking, find_blocking
 from f2rcli.noise.measurement.blocks import FramePlanes, Pair
 from f2rcli.noise.measurement.bound import Bound
 from f2rcli.noise.measurement.compression import Compression, compression_of
 from f2rcli.noise.measurement.detail import single_frame_sigma
-from f2rcli.noise.measurement.photons import FEW, counted_model, photon_line
 from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.photons.flashes import without_flashes
+from f2rcli.noise.photons.line import FEW, counted_model, photon_line
 from f2rcli.noise.planes import Anchored, PlaneNoise, measure_planes, picture_of
 from f2rcli.noise.report import FLAT_ENOUGH, HARDLY_ANY, Doubts
 from f2rcli.noise.stabilising import VarianceStabiliser

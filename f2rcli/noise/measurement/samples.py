@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from f2rcli.frames import Singles
-from f2rcli.noise.counting import counts_events
 from f2rcli.noise.measurement.detail import in_bands, painted, roughness
 from f2rcli.noise.measurement.fitting import (
     ENOUGH,
@@ -28,6 +27,7 @@ from f2rcli.noise.measurement.fitting import (
     trimmed_mean,
 )
 from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.photons.counting import counts_events
 from f2rcli.order import median, quantile, quantiles
 
 FLATTEST = 0.5  # of a frame is kept at all; what is used of it is chosen at every brightness

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from f2rcli.frames import Pictures
 from f2rcli.models.fusion import smooth
 from f2rcli.noise.codec import to_codes, to_unit
-from f2rcli.noise.counting import counts_events
 from f2rcli.noise.law import NoiseLaw
+from f2rcli.noise.photons.counting import counts_events
 from f2rcli.noise.synthesis.colour import as_gray, luma, recolour
 from f2rcli.noise.synthesis.law import Law, draw_mixture
 from f2rcli.training.footage.augment import dihedral

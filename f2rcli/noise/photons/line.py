@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.frames import Floats, in_cells
-from f2rcli.noise.measurement.shape import (
+from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.photons.shape import (
     PARTS,
     SURE,
     Gain,
@@ -25,7 +26,6 @@ from f2rcli.noise.measurement.shape import (
     of_unknown_events,
     step_of,
 )
-from f2rcli.noise.model import NoiseModel
 from f2rcli.order import robust_sigma
 
 BLOCK = 8  # pixels a side of blocks

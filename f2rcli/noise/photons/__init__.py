@@ -1,0 +1,1 @@
+"""Light counted one by one: photon statistics, and light that shines in few frames."""
