@@ -107,7 +107,7 @@ def write(
     each time."""
     kind = "rgb24" if clip.ndim == 4 else "gray"
     with av.open(str(path), "w") as container:
-        told = (options or {}) | repeatable(encoder, clip.shape[2])
+        told = _joined(options or {}, repeatable(encoder, clip.shape[2]))
         stream = container.add_stream(encoder, rate=rate, options=told)
         stream.thread_count = 1
         stream.height, stream.width = clip.shape[1:3]
@@ -116,6 +116,12 @@ def write(
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=kind)
             container.mux(stream.encode(frame.reformat(format=stream.pix_fmt)))
         container.mux(stream.encode())
+
+
+def _joined(options: dict[str, str], more: dict[str, str]) -> dict[str, str]:
+    """Options of an encoder; parameters of the same name follow each other."""
+    both = {key: f"{value}:{options[key]}" for key, value in more.items() if key in options}
+    return options | more | both
 
 
 def _rate(clip: Path) -> Fraction:

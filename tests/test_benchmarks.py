@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -36,6 +37,7 @@ import ablation  # noqa: E402  # found by the path above
 import changes  # noqa: E402
 import cost  # noqa: E402
 import fidelity  # noqa: E402
+import foreign  # noqa: E402
 import noisy_clips  # noqa: E402
 import quality  # noqa: E402
 import speed_peers  # noqa: E402
@@ -106,6 +108,15 @@ def test_the_last_table_has_a_row_per_noise() -> None:
     rows = quality.summary(reached, 10).splitlines()[3:]
     assert [row.split("|")[1].strip() for row in rows] == list(quality.NOISES)
     assert rows[0] == "| g20 | 20.00 / 0.300 | 30.50 / 0.900 |"
+
+
+def test_tape_is_interlaced_and_nothing_codes_it(tmp_path: Path) -> None:
+    clean = np.full((8, 64, 64, 3), 0.5, np.float32)
+    pair = foreign.tape(clean, np.random.default_rng(0))
+    foreign.save(tmp_path / "tape.mkv", pair)
+    with av.open(str(tmp_path / "tape.mkv")) as container:
+        assert all(frame.interlaced_frame for frame in container.decode(video=0))
+    assert np.abs(noisy_clips.read(tmp_path / "tape.mkv").astype(int) - pair.noisy).max() <= 3
 
 
 @pytest.mark.parametrize(("noise", "suffix"), [("g30", ".mkv"), ("h264", ".mp4")])
