@@ -13,14 +13,7 @@ from torch import Tensor
 from f2rcli import sensor, yuv
 from f2rcli.frames import Family, Floats, Frame, PlaneLayout
 from f2rcli.noise.bands import shares_of, white_shares
-from f2rcli.noise.measurement.blocks import (
-    FINEST,
-    FramePlanes,
-    Pair,
-    joined,
-    least_step,
-    unwoven,
-)
+from f2rcli.noise.measurement.blocks import FramePlanes, Pair, joined, least_step, unwoven
 from f2rcli.noise.measurement.bound import (
     FLAT,
     KNOT_PLACES,
@@ -32,6 +25,7 @@ from f2rcli.noise.measurement.bound import (
     lowered,
     spread_out,
 )
+from f2rcli.noise.measurement.highpass import FINEST
 from f2rcli.noise.measurement.samples import NoiseSamples
 from f2rcli.noise.model import NoiseModel, at_levels, blend
 from f2rcli.order import median

@@ -17,11 +17,11 @@ from f2rcli.noise.measurement.blocks import (
     _rising,
     joined,
     same_light,
-    tiles,
     unwoven,
     whole_landing,
 )
 from f2rcli.noise.measurement.bound import bounds_of
+from f2rcli.noise.measurement.highpass import tiles
 
 HEIGHT, WIDTH = 224, 240  # 210 blocks of 16 x 16
 COLUMNS = WIDTH // 16

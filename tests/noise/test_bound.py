@@ -12,13 +12,10 @@ from f2rcli.frames import Singles
 from f2rcli.noise.measurement import bound as measured
 from f2rcli.noise.measurement.blocks import Blocks, FramePlanes, Pair, joined
 from f2rcli.noise.measurement.bound import (
-    DEGREES,
-    QUIETEST,
     Bound,
     _Bin,
     _bound,
     _inside,
-    _unit,
     _white_share,
     bounds_of,
     cut_to,
@@ -26,6 +23,7 @@ from f2rcli.noise.measurement.bound import (
     lowered,
 )
 from f2rcli.noise.measurement.fitting import undo_clipping
+from f2rcli.noise.measurement.highpass import DEGREES, QUIETEST, unit
 from f2rcli.noise.model import NoiseModel
 
 SIGMA = 10 / 255
@@ -276,11 +274,29 @@ def test_frames_smaller_than_a_block_bound_nothing() -> None:
     assert bounds_of([], [True]) == []
 
 
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("soft", [1.0, 9.0])
+def test_noise_that_is_soft_along_lines_is_bounded_in_full(soft: float, turned: bool) -> None:
+    """As luma and chroma of analogue tape are; scenes that move, and rounding to codes, are not."""
+    rng = np.random.default_rng(4)
+    scene = cv2.GaussianBlur(rng.random((200, 260), np.float32), (0, 0), 4)
+    scene = 0.5 + (scene - scene.mean()) * 0.1 / scene.std()
+    shown = []
+    for place in range(4):
+        noise = cv2.GaussianBlur(rng.normal(0, 1, (192, 240)), (0, 0), sigmaX=soft, sigmaY=0.01)
+        seen = scene[:192, place : place + 240] + noise * SIGMA / noise.std()
+        plane = (np.rint((seen.T if turned else seen) * 255) / 255).astype(np.float32)
+        shown.append(FramePlanes([plane], plane))
+    found = bound(shown)
+    assert found.mean == pytest.approx(SIGMA, rel=0.08)
+    assert not found.white
+
+
 def quietest(full: float, fine: float, finest: float) -> Blocks:
     """Blocks whose quietest have these powers; the high-pass bands as shares of 0.0025."""
     found = blocks(np.full(50, 0.5))
     for band, power in enumerate((full, 0.0025 * fine, 0.0025 * finest)):
-        found.power[band] = power * _unit(QUIETEST, found.samples * DEGREES[band])
+        found.power[band] = power * unit(QUIETEST, found.samples * DEGREES[band])
     return found
 
 
@@ -315,7 +331,7 @@ def test_where_bandwidths_differ_by_more_than_texture_the_quietest_blocks_are_as
 @pytest.mark.parametrize("degrees", [17, 60, 256])
 @pytest.mark.parametrize("share", [0.05, 0.5])
 def test_quantiles_of_blocks_are_freed_of_their_bias(share: float, degrees: int) -> None:
-    assert _unit(share, degrees) == pytest.approx(chi2.ppf(share, degrees) / degrees, rel=5e-3)
+    assert unit(share, degrees) == pytest.approx(chi2.ppf(share, degrees) / degrees, rel=5e-3)
 
 
 @pytest.mark.parametrize(
@@ -340,7 +356,8 @@ def test_a_law_is_cut_to_its_bound_but_for_what_heavy_noise_may_have_more(
 def blocks(level: np.ndarray) -> Blocks:  # type: ignore[type-arg]
     """Of unit noise of 0.05."""
     many, no = len(level), np.zeros(len(level), bool)
-    return Blocks(level, np.full((3, many), 0.0025), np.zeros(many), no, no, no, 256)
+    power = np.full((3, many), 0.0025)
+    return Blocks(level, power, np.zeros(many), no, no, no, 256, np.stack([power[1:]] * 2))
 
 
 @pytest.mark.parametrize(
@@ -485,7 +502,9 @@ def test_the_bound_of_blocks_is_the_definitions(
     power *= rng.chisquare(100, (3, count)) / 100
     flags = (rng.random((3, count)) < [[void], [0.1], [0.5]]).astype(bool)
     flags[1] &= flags[0]
-    shown = Blocks(level, power, error, flags[0], flags[1], flags[2], 256)
+    shown = Blocks(
+        level, power, error, flags[0], flags[1], flags[2], 256, np.stack([power[1:]] * 2)
+    )
     found, wanted = _bound(shown, clipped=clipped), reference(shown, clipped=clipped)
     assert found.counts == wanted.counts
     assert found.level == pytest.approx(wanted.level)

@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.frames import Floats, Singles, in_cells
+from f2rcli.frames import Floats, Singles
 from f2rcli.models.flow import DISFlow, Flow, Luma
+from f2rcli.noise.measurement.highpass import FINE, power, power_one_way, tiles
 from f2rcli.order import median, quantile
 
 SIDES = 16, 8  # pixels of a block: the smaller where a plane holds few of the larger
@@ -34,7 +35,6 @@ MOSTLY = 0.2, 0.25
 # Times the power of the difference of every other line that of adjacent ones has in a comb, and the
 # share of blocks that are such: white noise exceeds it in a few of 100.
 COMBED, WOVEN = 1.25, 0.15
-FULL, FINE, FINEST = range(3)
 LEAST_STEP = 0.05  # quantile of what samples differ by where they do: one code, as a rule
 SAME = 1e-3 / 255  # difference that rounding of floats makes
 
@@ -114,12 +114,14 @@ class Blocks(NamedTuple):
     rail: NDArray[np.bool_]  # (N,), void on black or white, or in a bar at the border
     still: NDArray[np.bool_]  # (N,), matched as well where it is as where the flow leads
     samples: int  # of one block
+    one_way: Floats  # (2, 2, N), power in the high-pass bands of rows alone, and of columns alone
 
     def taken(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> "Blocks":
         """Those of the blocks that are chosen."""
         return Blocks(
             self.level[chosen], self.power[:, chosen], self.error[chosen],
             self.void[chosen], self.rail[chosen], self.still[chosen], self.samples,
+            self.one_way[..., chosen],
         )  # fmt: skip
 
 
@@ -133,14 +135,15 @@ def _plane_blocks(pair: Pair, plane: int, *, small: bool) -> Blocks:
     apart = [other - before for other in matched]
     rough = [tiles(_smooth(one), side).var(1) for one in apart]
     plain = rough[0] <= rough[1]  # chosen by the low frequencies: no bias to the high ones
-    power = [_power(one, side) / 2 for one in apart]
+    powers = [power(one, side) / 2 for one in apart]
+    one_way = [power_one_way(one, side) / 2 for one in apart]
     slopes = _slopes(before)
     error = [MATCHED * _shared(slopes, _slopes(other), side) for other in matched]
     if small:
         own = MATCHED * np.minimum(_shared(slopes, slopes, side), _own(after, side))
         error = [
             np.maximum(one, own - MATCHED * GRADIENT * parts[FINE])
-            for one, parts in zip(error, power, strict=True)
+            for one, parts in zip(error, powers, strict=True)
         ]
     same = [~(other != here).any(1) for other in there]
     painted = (here == here[:, :1]).all(1) & (there[0] == there[0][:, :1]).all(1)
@@ -151,8 +154,8 @@ def _plane_blocks(pair: Pair, plane: int, *, small: bool) -> Blocks:
     rows, columns = before.shape[0] // side, before.shape[1] // side
     rail = painted & ((level < RAIL) | (level > 1 - RAIL) | _bars(painted.reshape(rows, columns)))
     return Blocks(
-        level.astype(np.float64), np.where(plain, *power) * dense, np.where(plain, *error),
-        void, rail, plain, side**2,
+        level.astype(np.float64), np.where(plain, *powers) * dense, np.where(plain, *error),
+        void, rail, plain, side**2, np.where(plain, *one_way) * dense,
     )  # fmt: skip
 
 
@@ -175,10 +178,10 @@ def _bars(painted: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def joined(parts: list[Blocks]) -> Blocks:
     """The blocks of several pairs."""
-    level, power, error, void, rail, still = (
-        np.concatenate([part[index] for part in parts], -1) for index in range(6)
+    level, powers, error, void, rail, still, one_way = (
+        np.concatenate([part[index] for part in parts], -1) for index in (*range(6), 7)
     )
-    return Blocks(level, power, error, void, rail, still, parts[0].samples)
+    return Blocks(level, powers, error, void, rail, still, parts[0].samples, one_way)
 
 
 def least_step(pairs: Sequence[Pair], plane: int) -> float:
@@ -230,17 +233,6 @@ def whole_landing(flow: Singles, shape: tuple[int, ...]) -> NDArray[np.int32]:
     return y
 
 
-def _power(difference: Singles, side: int) -> Floats:
-    """Power of every block in three bandwidths, (3, N): its variance, [1 -1] and [1 -2 1] twice."""
-    samples, line = side**2, (np.array([-1, 1, 0], np.float32), np.array([1, -2, 1], np.float32))
-    full = tiles(difference, side).var(1) * samples / (samples - 1)
-    fine, finest = (
-        np.asarray(cv2.sepFilter2D(difference, -1, taps, taps), np.float32) for taps in line
-    )
-    high = [np.square(tiles(one, side)).mean(1) / e for one, e in ((fine, 4), (finest, 36))]
-    return np.stack([full, *high]).astype(np.float64)
-
-
 def _dense(blocks: Singles, live: NDArray[np.bool_]) -> Floats:
     """The share of the variance of every block (N, samples) that is not of a few samples; all of
     it, unless it is so of most blocks that are live."""
@@ -288,8 +280,3 @@ def _smooth(plane: Singles) -> Singles:
 def _resized(luma: Luma, shape: tuple[int, ...]) -> Luma:
     small = cv2.resize(luma, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
     return np.asarray(small, np.float32)
-
-
-def tiles(plane: Singles, side: int) -> Singles:
-    """Whole blocks of a plane (H, W): (N, side * side)."""
-    return in_cells(plane, side).swapaxes(1, 2).reshape(-1, side**2)

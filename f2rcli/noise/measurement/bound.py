@@ -9,7 +9,6 @@ quantile's own bias. What a codec repeats from frame to frame escapes it.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import exp, inf, log
-from statistics import NormalDist
 from typing import NamedTuple
 
 import cv2
@@ -18,29 +17,21 @@ import torch
 from numpy.typing import NDArray
 
 from f2rcli.frames import Floats, Singles
-from f2rcli.noise.measurement.blocks import (
-    FINEST,
-    FULL,
-    Blocks,
-    Pair,
-    joined,
-    same_light,
-    side_of,
-    tiles,
-)
+from f2rcli.noise.measurement.blocks import Blocks, Pair, joined, same_light, side_of
 from f2rcli.noise.measurement.fitting import ramp, undo_clipping
+from f2rcli.noise.measurement.highpass import DEGREES, FINE, FINEST, FULL, quietest, tiles, unit
 from f2rcli.noise.model import KNOTS, NoiseModel
-from f2rcli.order import median, quantile
+from f2rcli.order import median
 
 BINS = 6  # of brightness
 LEAST_BIN = 60  # blocks
-QUIETEST = 0.05  # quantile of blocks that is believed where nothing is flat
 FLAT = 0.05  # of the noise's power: what wrong matches may add to a flat block
 LEAST_FLAT = 12  # blocks; the median of fewer says less than the quantile
 LIFT = 1.05  # sigma of a brightness with nothing but texture over that of the quietest places
 NOISY_SHARE = 1 / 3  # of a picture's blocks must change, or those that never do are the truth
 WHITE, COLOURED = 0.85, 0.5  # finest over fine power: white above, coloured below
 COARSE = 0.7  # the same, coloured below, of the quietest blocks of all brightnesses
+ONE_WAY = 0.5  # finest power over that of rows or columns alone: below, noise is soft one way
 # Of full bandwidth beyond the finest band, there: more than moving texture leaves in any of 50
 # clean clips (3.6 of 255). From there on it counts as noise, from twice its variance altogether.
 EXCESS = (4.0 / 255) ** 2
@@ -53,7 +44,6 @@ SLACK = 1.03, 1.35  # a law that is above the bound by no more is left alone
 SCARCE, RESTLESS = 0.35, 0.3
 SURE, FAR_LESS = 0.95, 0.8  # whiteness and sigma, from smaller blocks, that are believed
 UNEVEN = 0.2  # difference of the logarithms of a law's corrections that makes it a curve
-DEGREES = (1.0, 0.444, 0.265)  # of freedom per sample of white noise, per bandwidth
 
 Places = tuple[tuple[float, ...], ...]  # of the blocks of a plane, by row; empty: all are alike
 
@@ -145,7 +135,7 @@ def flat_difference(pair: Pair, plane: int) -> Singles:
     shown = np.full(first.shape, np.nan, np.float32)
     if not live.any():
         return shown
-    lowest = _quietest(blocks.power[FINEST, live], blocks.samples * DEGREES[FINEST])
+    lowest = quietest(blocks.power[FINEST, live], blocks.samples * DEGREES[FINEST])
     chosen = live & (blocks.error < FLAT * lowest)
     side = round(blocks.samples**0.5)
     rows, columns = first.shape[0] // side, first.shape[1] // side
@@ -177,7 +167,8 @@ def _bound(blocks: Blocks, *, clipped: bool) -> Bound:
     scene = blocks.taken(~blocks.rail)
     if not len(scene.void) or 1 - scene.void.mean() < NOISY_SHARE:
         return Bound((0.5,), (0.0,), (len(scene.level),))
-    live = _inside(scene.taken(~scene.void))
+    inside = _inside(scene.taken(~scene.void))
+    live = _one_way(inside)
     parts = np.array_split(np.argsort(live.level), max(1, min(BINS, len(live.level) // LEAST_BIN)))
     bins = [_bin(live.taken(part)) for part in parts]
     white = _white_share(live, bins)
@@ -190,9 +181,21 @@ def _bound(blocks: Blocks, *, clipped: bool) -> Bound:
     sigma = tuple(float(s) for s in np.sqrt(np.maximum(variance, 0)))
     flat = float(np.average([b.flat for b in bins], weights=counts))
     excess = min(b.full_power / max(b.fine_power, 1e-18) for b in bins)
-    even = white > 0.5 and excess < MOST_EXCESS
+    even = white > 0.5 and excess < MOST_EXCESS and live is inside
     still = float(live.error[live.still].sum()) / max(float(live.error.sum()), 1e-18)
     return Bound(tuple(level.tolist()), sigma, tuple(counts), flat, even, still, white)
+
+
+def _one_way(blocks: Blocks) -> Blocks:
+    """With the bands of rows alone, or of columns, if noise is white there and soft the other way,
+    as analogue tape's is along its lines: both ways together would hold next to none of it."""
+    for fine, finest in blocks.one_way:
+        flat = blocks.error < FLAT * quietest(finest, blocks.samples * DEGREES[FINE])
+        if flat.sum() >= LEAST_FLAT:
+            one, two, both = (median(p[flat]) for p in (fine, finest, blocks.power[FINEST]))
+            if two > WHITE * one and both < ONE_WAY * two:
+                return blocks._replace(power=np.stack([blocks.power[FULL], fine, finest]))
+    return blocks
 
 
 class _Bin(NamedTuple):
@@ -218,7 +221,7 @@ def _bin(blocks: Blocks) -> _Bin:
     known = int(flat.sum()) >= LEAST_FLAT
     if known:
         full, fine, finest = (
-            float(median(blocks.power[band, flat])) / _unit(0.5, blocks.samples * DEGREES[band])
+            float(median(blocks.power[band, flat])) / unit(0.5, blocks.samples * DEGREES[band])
             for band in range(3)
         )
     agree = finest / max(fine, 1e-18)
@@ -228,7 +231,7 @@ def _bin(blocks: Blocks) -> _Bin:
 
 def _all_bands(blocks: Blocks) -> Iterator[float]:
     """The power of the quietest blocks in each bandwidth."""
-    return (_quietest(blocks.power[band], blocks.samples * DEGREES[band]) for band in range(3))
+    return (quietest(blocks.power[band], blocks.samples * DEGREES[band]) for band in range(3))
 
 
 def _white_share(live: Blocks, bins: list[_Bin]) -> float:
@@ -252,20 +255,9 @@ def _inside(blocks: Blocks) -> Blocks:
     file, may have cut noise off there that it says nothing of."""
     if not len(blocks.level):
         return blocks
-    guess = _quietest(blocks.power[FULL], blocks.samples) ** 0.5
+    guess = quietest(blocks.power[FULL], blocks.samples) ** 0.5
     inside = np.minimum(blocks.level, 1 - blocks.level) > min(INSIDE * guess, 0.25)
     return blocks.taken(inside) if inside.mean() > LEAST_INSIDE else blocks
-
-
-def _quietest(power: Floats, degrees: float) -> float:
-    """A low quantile of powers, freed of its bias."""
-    return float(quantile(power, QUIETEST)) / _unit(QUIETEST, degrees)
-
-
-def _unit(share: float, degrees: float) -> float:
-    """The quantile of a mean of so many squares of unit noise (Wilson and Hilferty, 1931)."""
-    spread = 2 / (9 * degrees)
-    return float((1 - spread + NormalDist().inv_cdf(share) * spread**0.5) ** 3)
 
 
 def every_block(factors: Floats, shape: tuple[int, ...]) -> Places:
