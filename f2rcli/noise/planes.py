@@ -19,13 +19,12 @@ from f2rcli.noise.measurement.bound import (
     KNOT_PLACES,
     LEAST_FLAT,
     Bound,
-    Places,
     bounds_of,
     cut_to,
     lowered,
-    spread_out,
 )
 from f2rcli.noise.measurement.highpass import FINEST
+from f2rcli.noise.measurement.place_factors import Places, spread_out
 from f2rcli.noise.measurement.samples import NoiseSamples
 from f2rcli.noise.model import NoiseModel, at_levels, blend
 from f2rcli.order import median

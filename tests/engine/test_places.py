@@ -28,7 +28,7 @@ from f2rcli.engine.stream import denoise_stream
 from f2rcli.frames import Frame
 from f2rcli.noise.bands import white_shares
 from f2rcli.noise.measurement.blocks import FramePlanes, Pair
-from f2rcli.noise.measurement.bound import spread_out
+from f2rcli.noise.measurement.place_factors import spread_out
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise
 from tests.engine.conftest import GRAY8, engine_for, info_of, to_frames

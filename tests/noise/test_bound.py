@@ -256,7 +256,7 @@ def test_a_bound_that_hardly_bends_lowers_the_law_by_one_factor() -> None:
 def test_small_blocks_are_believed_that_find_a_fifth_less_at_least(
     monkeypatch: pytest.MonkeyPatch, sigma: float, believed: bool
 ) -> None:
-    def bound_of(small: bool, *, clipped: bool) -> Bound:
+    def bound_of(small: bool, *, clipped: bool, chroma: bool) -> Bound:
         values = (0.1 * (sigma if small else 1.0),)
         return Bound((0.5,), values, (9,), flat=0.2, still=0.2, whiteness=0.96)
 
@@ -290,6 +290,27 @@ def test_noise_that_is_soft_along_lines_is_bounded_in_full(soft: float, turned: 
     found = bound(shown)
     assert found.mean == pytest.approx(SIGMA, rel=0.08)
     assert not found.white
+
+
+@pytest.mark.parametrize(("sigma8", "blur"), [(3.0, 1.0), (3.0, 2.0), (6.0, 2.0), (6.0, 4.0)])
+def test_blotches_of_chroma_are_bounded_in_full(sigma8: float, blur: float) -> None:
+    """All that is left of them in high bands is rounding. Colours that move are no blotches."""
+    rng = np.random.default_rng(1)
+    scene = cv2.GaussianBlur(rng.random((200, 260, 2), np.float32), (0, 0), 6)
+    scene = (scene - scene.mean((0, 1))) * 0.05 / scene.std((0, 1))
+    shown: list[list[FramePlanes]] = [[], []]
+    for place in range(4):
+        luma, chroma = scene[:192, place : place + 240].transpose(2, 0, 1)
+        noise = cv2.GaussianBlur(rng.normal(0, 1, chroma.shape), (0, 0), blur)
+        for kind, strong in zip(shown, (sigma8, 0), strict=True):
+            loud = np.rint(255 * chroma + strong * noise / noise.std()) / 255
+            light = np.rint(255 * (luma + 0.5) + rng.normal(0, 2, luma.shape)) / 255
+            planes = [light.astype(np.float32), loud.astype(np.float32)]
+            kind.append(FramePlanes(planes, planes[0], chroma=True))
+    noisy, clean = (bounds_of(starmap(Pair, pairwise(kind)), [False] * 2)[1] for kind in shown)
+    assert noisy.mean * 255 == pytest.approx(sigma8, rel=0.15)
+    assert not noisy.white
+    assert clean.mean * 255 < 0.7
 
 
 def quietest(full: float, fine: float, finest: float) -> Blocks:
@@ -357,7 +378,8 @@ def blocks(level: np.ndarray) -> Blocks:  # type: ignore[type-arg]
     """Of unit noise of 0.05."""
     many, no = len(level), np.zeros(len(level), bool)
     power = np.full((3, many), 0.0025)
-    return Blocks(level, power, np.zeros(many), no, no, no, 256, np.stack([power[1:]] * 2))
+    one_way = np.stack([power[1:]] * 2)
+    return Blocks(level, power, np.zeros(many), no, no, no, 256, one_way, power[0])
 
 
 @pytest.mark.parametrize(
@@ -502,9 +524,8 @@ def test_the_bound_of_blocks_is_the_definitions(
     power *= rng.chisquare(100, (3, count)) / 100
     flags = (rng.random((3, count)) < [[void], [0.1], [0.5]]).astype(bool)
     flags[1] &= flags[0]
-    shown = Blocks(
-        level, power, error, flags[0], flags[1], flags[2], 256, np.stack([power[1:]] * 2)
-    )
+    one_way = np.stack([power[1:]] * 2)
+    shown = Blocks(level, power, error, *flags, 256, one_way, power[0])
     found, wanted = _bound(shown, clipped=clipped), reference(shown, clipped=clipped)
     assert found.counts == wanted.counts
     assert found.level == pytest.approx(wanted.level)

@@ -20,7 +20,7 @@ from f2rcli.engine.gpu.filters import resized
 from f2rcli.frames import Family, PlaneLayout
 from f2rcli.noise.bands import Shares
 from f2rcli.noise.measurement.blocks import side_of
-from f2rcli.noise.measurement.bound import Places
+from f2rcli.noise.measurement.place_factors import Places
 from f2rcli.noise.model import KNOTS, NoiseModel
 from f2rcli.noise.planes import PlaneNoise
 
@@ -158,7 +158,7 @@ def _blocks(places: Places, shape: tuple[int, ...]) -> NDArray[np.float32]:
 
 
 def _spread_out(blocks: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """See `noise.measurement.bound.spread_out`."""
+    """See `noise.measurement.place_factors.spread_out`."""
     side = side_of(shape)
     whole = (blocks.shape[0] * side, blocks.shape[1] * side)
     own = blocks.repeat_interleave(side, 0).repeat_interleave(side, 1)

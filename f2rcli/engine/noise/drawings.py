@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from f2rcli.frames import Floats, Frame, Singles, in_cells
 from f2rcli.noise.measurement.blocks import side_of
-from f2rcli.noise.measurement.bound import Places, every_block
+from f2rcli.noise.measurement.place_factors import Places, every_block
 from f2rcli.noise.planes import PlaneNoise, picture_of
 
 STEP8, STEP = 16 / 255, 3.0  # of 255, and times the errors: less may be the edge of a codec's block

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from f2rcli.engine.noise.excerpts import Square
 from f2rcli.frames import Floats
 from f2rcli.noise.measurement.blocks import Blocks, Pair, side_of
-from f2rcli.noise.measurement.bound import Places, every_block
 from f2rcli.noise.measurement.highpass import FINE, FINEST, FULL
+from f2rcli.noise.measurement.place_factors import Places, every_block
 from f2rcli.noise.model import NoiseModel, at_levels
 from f2rcli.order import MAD_TO_SIGMA
 

@@ -115,13 +115,14 @@ class Blocks(NamedTuple):
     still: NDArray[np.bool_]  # (N,), matched as well where it is as where the flow leads
     samples: int  # of one block
     one_way: Floats  # (2, 2, N), power in the high-pass bands of rows alone, and of columns alone
+    whole: Floats  # (N,), power with what the block's mean differs by
 
     def taken(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> "Blocks":
         """Those of the blocks that are chosen."""
         return Blocks(
             self.level[chosen], self.power[:, chosen], self.error[chosen],
             self.void[chosen], self.rail[chosen], self.still[chosen], self.samples,
-            self.one_way[..., chosen],
+            self.one_way[..., chosen], self.whole[chosen],
         )  # fmt: skip
 
 
@@ -137,6 +138,7 @@ def _plane_blocks(pair: Pair, plane: int, *, small: bool) -> Blocks:
     plain = rough[0] <= rough[1]  # chosen by the low frequencies: no bias to the high ones
     powers = [power(one, side) / 2 for one in apart]
     one_way = [power_one_way(one, side) / 2 for one in apart]
+    whole = [np.square(tiles(one, side)).mean(1) / 2 for one in apart]
     slopes = _slopes(before)
     error = [MATCHED * _shared(slopes, _slopes(other), side) for other in matched]
     if small:
@@ -156,6 +158,7 @@ def _plane_blocks(pair: Pair, plane: int, *, small: bool) -> Blocks:
     return Blocks(
         level.astype(np.float64), np.where(plain, *powers) * dense, np.where(plain, *error),
         void, rail, plain, side**2, np.where(plain, *one_way) * dense,
+        np.where(plain, *whole) * dense,
     )  # fmt: skip
 
 
@@ -178,10 +181,10 @@ def _bars(painted: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def joined(parts: list[Blocks]) -> Blocks:
     """The blocks of several pairs."""
-    level, powers, error, void, rail, still, one_way = (
-        np.concatenate([part[index] for part in parts], -1) for index in (*range(6), 7)
+    level, powers, error, void, rail, still, one_way, whole = (
+        np.concatenate([part[index] for part in parts], -1) for index in (*range(6), 7, 8)
     )
-    return Blocks(level, powers, error, void, rail, still, parts[0].samples, one_way)
+    return Blocks(level, powers, error, void, rail, still, parts[0].samples, one_way, whole)
 
 
 def least_step(pairs: Sequence[Pair], plane: int) -> float:

@@ -11,17 +11,16 @@ from dataclasses import dataclass, replace
 from math import exp, inf, log
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from f2rcli.frames import Floats, Singles
-from f2rcli.noise.measurement.blocks import Blocks, Pair, joined, same_light, side_of
+from f2rcli.noise.measurement.blocks import Blocks, Pair, joined, same_light
 from f2rcli.noise.measurement.fitting import ramp, undo_clipping
 from f2rcli.noise.measurement.highpass import DEGREES, FINE, FINEST, FULL, quietest, tiles, unit
+from f2rcli.noise.measurement.place_factors import Places
 from f2rcli.noise.model import KNOTS, NoiseModel
-from f2rcli.order import median
+from f2rcli.order import median, quantile
 
 BINS = 6  # of brightness
 LEAST_BIN = 60  # blocks
@@ -31,7 +30,10 @@ LIFT = 1.05  # sigma of a brightness with nothing but texture over that of the q
 NOISY_SHARE = 1 / 3  # of a picture's blocks must change, or those that never do are the truth
 WHITE, COLOURED = 0.85, 0.5  # finest over fine power: white above, coloured below
 COARSE = 0.7  # the same, coloured below, of the quietest blocks of all brightnesses
-ONE_WAY = 0.5  # finest power over that of rows or columns alone: below, noise is soft one way
+SOFT = 0.5  # finest power over that of rows or columns alone, or of all: below, noise is soft
+# Of all bandwidths beyond the finest in this flattest share of chroma: more than in any of 58 clean
+# clips, as they are and at half their size (2.3 of 255).
+EXCESS_OF_CHROMA, FLATTEST = (2.5 / 255) ** 2, 1 / 3
 # Of full bandwidth beyond the finest band, there: more than moving texture leaves in any of 50
 # clean clips (3.6 of 255). From there on it counts as noise, from twice its variance altogether.
 EXCESS = (4.0 / 255) ** 2
@@ -44,8 +46,6 @@ SLACK = 1.03, 1.35  # a law that is above the bound by no more is left alone
 SCARCE, RESTLESS = 0.35, 0.3
 SURE, FAR_LESS = 0.95, 0.8  # whiteness and sigma, from smaller blocks, that are believed
 UNEVEN = 0.2  # difference of the logarithms of a law's corrections that makes it a curve
-
-Places = tuple[tuple[float, ...], ...]  # of the blocks of a plane, by row; empty: all are alike
 
 KNOT_PLACES: Floats = np.linspace(0, 1, KNOTS)
 
@@ -111,19 +111,26 @@ def bounds_of(pairs: Iterable[Pair], clipped: Sequence[bool]) -> list[Bound]:
     pairs = list(pairs)
     if not pairs:
         return []
-    bounds = [_plane_bound(pairs, plane, clipped=cut) for plane, cut in enumerate(clipped)]
-    drawn = pairs[0].before.chroma and bounds[0].mean == 0
+    yuv = pairs[0].before.chroma
+    bounds = [
+        _plane_bound(pairs, plane, clipped=cut, chroma=yuv and plane > 0)
+        for plane, cut in enumerate(clipped)
+    ]
+    drawn = yuv and bounds[0].mean == 0
     return bounds[:1] * len(bounds) if drawn else bounds
 
 
-def _plane_bound(pairs: Sequence[Pair], plane: int, *, clipped: bool) -> Bound:
+def _plane_bound(
+    pairs: Sequence[Pair], plane: int, *, clipped: bool, chroma: bool = False
+) -> Bound:
     """Of one plane. Where few blocks are flat and nothing stands still, leaves in wind may be all
     there is: smaller blocks are asked, too, and believed if they find white noise and far less."""
-    bound = _bound(joined([pair.blocks(plane) for pair in pairs]), clipped=clipped)
+    large = joined([pair.blocks(plane) for pair in pairs])
+    bound = _bound(large, clipped=clipped, chroma=chroma)
     if bound.flat > SCARCE or bound.still > RESTLESS:
         return bound
     small = joined([pair.blocks(plane, small=True) for pair in pairs])
-    other = _bound(small, clipped=clipped)
+    other = _bound(small, clipped=clipped, chroma=chroma)
     sure = other.whiteness > SURE and other.mean < FAR_LESS * bound.mean
     return replace(other, flat=bound.flat, white=bound.white, still=bound.still) if sure else bound
 
@@ -160,7 +167,7 @@ def cut_to(law: float, bound: float, *, even: bool = False) -> float:
     return exp(max(0.0, 2 * slack - excess) - excess) if excess > slack else 1.0
 
 
-def _bound(blocks: Blocks, *, clipped: bool) -> Bound:
+def _bound(blocks: Blocks, *, clipped: bool, chroma: bool = False) -> Bound:
     """The bound from a plane's blocks, brightness by brightness."""
     if not len(blocks.level):  # smaller than a block: nothing is known
         return Bound((0.5,), (inf,), (0,))
@@ -168,7 +175,7 @@ def _bound(blocks: Blocks, *, clipped: bool) -> Bound:
     if not len(scene.void) or 1 - scene.void.mean() < NOISY_SHARE:
         return Bound((0.5,), (0.0,), (len(scene.level),))
     inside = _inside(scene.taken(~scene.void))
-    live = _one_way(inside)
+    live = _soft(inside, chroma=chroma)
     parts = np.array_split(np.argsort(live.level), max(1, min(BINS, len(live.level) // LEAST_BIN)))
     bins = [_bin(live.taken(part)) for part in parts]
     white = _white_share(live, bins)
@@ -186,15 +193,23 @@ def _bound(blocks: Blocks, *, clipped: bool) -> Bound:
     return Bound(tuple(level.tolist()), sigma, tuple(counts), flat, even, still, white)
 
 
-def _one_way(blocks: Blocks) -> Blocks:
-    """With the bands of rows alone, or of columns, if noise is white there and soft the other way,
-    as analogue tape's is along its lines: both ways together would hold next to none of it."""
+def _soft(blocks: Blocks, *, chroma: bool) -> Blocks:
+    """With the bands that noise is in, if it is so soft that high ones hold little but rounding,
+    which is white: of rows or columns alone where it is white that way, as analogue tape's is from
+    line to line; all bandwidths of chroma, in which texture leaves little."""
+    power, degrees = blocks.power, blocks.samples * DEGREES[FINE]
     for fine, finest in blocks.one_way:
-        flat = blocks.error < FLAT * quietest(finest, blocks.samples * DEGREES[FINE])
+        flat = blocks.error < FLAT * quietest(finest, degrees)
         if flat.sum() >= LEAST_FLAT:
-            one, two, both = (median(p[flat]) for p in (fine, finest, blocks.power[FINEST]))
-            if two > WHITE * one and both < ONE_WAY * two:
-                return blocks._replace(power=np.stack([blocks.power[FULL], fine, finest]))
+            one, two, both = (median(band[flat]) for band in (fine, finest, power[FINEST]))
+            if two > WHITE * one and both < SOFT * two:
+                return blocks._replace(power=np.stack([power[FULL], fine, finest]))
+    if chroma and len(blocks.error):
+        flat = blocks.error <= quantile(blocks.error, FLATTEST)
+        bands = (blocks.whole, power[FINEST], blocks.error)
+        whole, finest, error = (median(band[flat]) for band in bands)
+        if whole - finest > EXCESS_OF_CHROMA and max(finest / SOFT, error / FLAT) < whole:
+            return blocks._replace(power=np.stack([blocks.whole] * 3))
     return blocks
 
 
@@ -258,25 +273,3 @@ def _inside(blocks: Blocks) -> Blocks:
     guess = quietest(blocks.power[FULL], blocks.samples) ** 0.5
     inside = np.minimum(blocks.level, 1 - blocks.level) > min(INSIDE * guess, 0.25)
     return blocks.taken(inside) if inside.mean() > LEAST_INSIDE else blocks
-
-
-def every_block(factors: Floats, shape: tuple[int, ...]) -> Places:
-    """Factors of the whole blocks of a plane of this shape, as those of all its blocks: cut ones at
-    the border have their neighbours'."""
-    rows, columns = (-(-length // side_of(shape)) for length in shape)
-    more = (0, rows - len(factors)), (0, columns - factors.shape[1])
-    padded = np.pad(factors, more, "edge")
-    return tuple(tuple(round(float(value), 4) for value in row) for row in padded)
-
-
-def spread_out(places: Places, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Factors of blocks at every sample of a plane, linear between the blocks' middles, and nowhere
-    more than the block's own: what is quiet stays so up to its border."""
-    grid = np.array(places, np.float32)
-    side = side_of(shape)
-    height, width = shape
-    size = grid.shape[1] * side, grid.shape[0] * side
-    own, whole = (
-        cv2.resize(grid, size, interpolation=i) for i in (cv2.INTER_NEAREST, cv2.INTER_LINEAR)
-    )
-    return np.asarray(np.minimum(own, whole)[:height, :width], np.float32)
