@@ -125,8 +125,9 @@ def _open_error(source: str | Path | StandardInput, name: str, error: BaseExcept
         return InputError(f"{name}: truncated or damaged, its index (moov) is missing.", hint=hint)
     if "whitelist" in reason:
         return InputError(
-            f"{name}: is of a format that f2r does not open ({reason}).",
-            hint="Pass a video file: mp4, mov, mkv, webm, avi, ts, y4m, ...",
+            f"{name}: is not a video.",
+            hint="Pass mp4, mov, mkv, webm, avi, ts, y4m, ...; pictures, stacks and camera raw "
+            "need their own suffixes, such as .png, .tif and .dng.",
         )
     return InputError(
         f"{name}: is not a video that FFmpeg can read ({reason}).",

@@ -14,6 +14,7 @@ from f2rcli.io.ffmpeg.messages import ffmpeg_reason, quiet_ffmpeg
 from f2rcli.io.images.files import PICTURES
 
 _ERRORS = (av.FFmpegError, ValueError, OSError)
+WHOLE = "Check that it is a whole picture, as its suffix says."
 
 
 def decode_picture(path: Path) -> av.VideoFrame:
@@ -33,12 +34,12 @@ def decode_picture(path: Path) -> av.VideoFrame:
             raise InputError(f"{path.name}: is empty (0 bytes).", hint="Copy or record it again.")
         frames = context.decode(Packet(data)) or context.decode(None)
     except _ERRORS as error:
-        raise InputError(f"{path.name}: {ffmpeg_reason(error)}.") from error
-    if not frames:
+        why = ffmpeg_reason(error)
         raise InputError(
-            f"{path.name}: holds no picture that FFmpeg can decode.",
-            hint="Check that it is a whole picture, as its suffix says.",
-        )
+            f"{path.name}: is not a picture that FFmpeg can read ({why}).", hint=WHOLE
+        ) from error
+    if not frames:
+        raise InputError(f"{path.name}: holds no picture that FFmpeg can decode.", hint=WHOLE)
     return frames[0]
 
 

@@ -57,6 +57,8 @@ class MicroscopyFile(Stack):
         self.path, self.name = path, path.name
         if not path.exists():
             raise InputError(f"{path.name}: no such file.", hint="Check the path.")
+        if path.is_file() and not path.stat().st_size:
+            raise InputError(f"{path.name}: is empty (0 bytes).", hint="Copy or record it again.")
         kind = format_of(path)
         assert kind is not None  # the format claims no others
         self._kind, self.paths, self.flavour = kind, [path], kind.name
@@ -78,7 +80,8 @@ class MicroscopyFile(Stack):
         self.absent = [self._absent(number) for number in range(len(self.images))]
 
     def _unreadable(self, error: BaseException) -> InputError:
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        words = str(error).replace(str(self.path.absolute()), self.name)
+        reason = " ".join(words.split())[:160] or type(error).__name__
         hint = "The file is damaged, or of a kind that its library does not read."
         return InputError(f"{self.name}: cannot be read ({reason}).", hint=hint)
 
