@@ -262,6 +262,11 @@ def test_a_border_is_left_out_on_every_side() -> None:
     assert (inner.width, inner.height) == (60, 44)
 
 
+def test_a_border_that_leaves_nothing_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"border=24: leaves nothing of pictures of 64x48"):
+        run(given(Made(), out=Made()), border=24)
+
+
 def test_lanes_of_a_stack_are_not_compared_with_each_other() -> None:
     clip = Made(lanes=(0, 0, 1, 1))
     series = run(given(clip, out=clip), metrics=("warping",)).clips[0].methods[0].series[0]

@@ -7,7 +7,7 @@ import av
 import numpy as np
 
 from f2rcli import sensor, yuv
-from f2rcli.errors import InputError
+from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, Picture, Plane, PlaneLayout, Space
 from f2rcli.io.ffmpeg.colour import FULL, LIMITED, MATRIX_NUMBERS
 
@@ -42,6 +42,10 @@ class Reading:
     def _cut(self, picture: Picture, scale: int = 1) -> Picture:
         rows, columns = self.size or (picture.shape[1] * scale, picture.shape[2] * scale)
         edge = self.border // scale
+        if 2 * self.border >= min(rows, columns):
+            raise UsageError(
+                f"border={self.border}: leaves nothing of pictures of {columns}x{rows}."
+            )
         picture = picture[:, : -(-rows // scale), : -(-columns // scale)]
         return picture[:, edge : picture.shape[1] - edge, edge : picture.shape[2] - edge]
 
