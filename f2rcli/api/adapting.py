@@ -19,12 +19,14 @@ from f2rcli.io.base import ReadOptions
 from f2rcli.settings import check_choice
 
 
-def check_adapt(level: str | None) -> None:
-    """Raise UsageError for a level that does not exist."""
+def check_adapt(level: str | None, sigma: float | None) -> None:
+    """Raise UsageError for a level that does not exist, or beside a sigma of the user's own."""
     if level is not None:
-        from f2rcli.training.run.config import ADAPT  # the room that adapts
+        from f2rcli.training.run.adaptation import refuse_sigma  # the room that adapts
+        from f2rcli.training.run.config import ADAPT
 
         check_choice("adapt", level, list(ADAPT))
+        refuse_sigma(sigma)
 
 
 def fitted(settings: EngineSettings, source: str, read: ReadOptions, call: Call) -> EngineSettings:

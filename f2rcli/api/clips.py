@@ -94,7 +94,7 @@ def denoise(
     for what cannot be written, CancelledError where `cancel` ended it.
     """
     call = Call(Watch(progress, cancel), Options.of(options), adapt)
-    check_adapt(adapt)
+    check_adapt(adapt, call.options.sigma)
     if isinstance(frames, str | os.PathLike):
         if not isinstance(output, str | Path | None):
             raise UsageError(
@@ -103,8 +103,13 @@ def denoise(
         written = denoise_file(os.fspath(frames), output, call, overwrite=overwrite)
         done: Any = written if isinstance(frames, str) else Path(written)
     else:
-        if overwrite or isinstance(output, str | os.PathLike):
-            raise UsageError("overwrite, output as a path: for files only.", hint="Leave it out.")
+        if isinstance(output, str | os.PathLike):
+            raise UsageError(
+                f"output={os.fspath(output)!r}: a path is for files only.",
+                hint="For an array, output= is an array to fill; or pass the path of a file.",
+            )
+        if overwrite:
+            raise UsageError("overwrite=True: for files only.", hint="Leave it out.")
         if call.options.series is not None:
             raise UsageError("series: for files only.", hint="Leave it out.")
         done = _denoised(frames, output, call)

@@ -6,7 +6,7 @@ from pathlib import Path
 from f2rcli.api.adapting import fitted
 from f2rcli.api.watch import Call
 from f2rcli.engine.provenance import provenance_of
-from f2rcli.errors import UsageError
+from f2rcli.errors import InputError, UsageError
 from f2rcli.io import default_target, open_reader, open_writer, plan_output
 from f2rcli.io.base import ReadOptions, WriteOptions
 
@@ -15,6 +15,8 @@ def denoise_file(source: str, output: str | Path | None, call: Call, *, overwrit
     """The path that was written. Raises InputError, OutputError or UsageError."""
     from f2rcli.engine.stream import denoise_stream, load_engine  # brings torch
 
+    if not source:
+        raise InputError("the path is empty.", hint="Is a variable not set?")
     options, watch, report = call.options, call.watch, call.report
     if options.levels is not None:
         raise UsageError("levels: for arrays only.", hint="Files say what their values mean.")

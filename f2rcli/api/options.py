@@ -30,7 +30,7 @@ class Keywords(TypedDict, total=False):
     precision: str
     tile: str | int
     axes: str | None
-    series: str | None
+    series: str | int | None
     levels: tuple[float, float] | None
 
 
@@ -72,7 +72,8 @@ class Options(EngineSettings):
         for name in values:
             if name not in known:
                 raise UsageError(f"{name}: no such option.", hint=nearest(name, sorted(known)))
-        texts = {n: str(values[n]) for n in ("weights", "tile") if values.get(n) is not None}
+        loose = ("weights", "tile", "series")  # paths and numbers are welcome, too
+        texts = {n: str(values[n]) for n in loose if values.get(n) is not None}
         return cls(**(values | texts))  # type: ignore[arg-type]  # whatever they are is checked
 
     def units(self, span: float) -> float:

@@ -3,6 +3,7 @@
 import inspect
 import re
 import threading
+from pathlib import Path
 from typing import get_args, get_type_hints
 
 import numpy as np
@@ -11,7 +12,7 @@ import tifffile
 
 import f2rcli
 from f2rcli.api.options import Keywords, Options
-from f2rcli.errors import CancelledError, F2RError
+from f2rcli.errors import CancelledError, F2RError, InputError
 from f2rcli.settings import settings_of
 
 CLIP = np.zeros((2, 64, 64), np.uint8)
@@ -38,12 +39,38 @@ CLIP = np.zeros((2, 64, 64), np.uint8)
         ({"progress": "yes"}, "progress='yes': neither True, False nor a function"),
         ({"cancel": True}, "cancel=True: not a function"),
         ({"adapt": "slow"}, "adapt='slow': no such choice"),
+        ({"adapt": "fast", "sigma": 5}, "adapt= and sigma=: choose one"),
+        ({"output": "clean.tif"}, "output='clean.tif': a path is for files only"),
+        ({"overwrite": True}, "overwrite=True: for files only"),
+        ({"series": 1}, "series: for files only"),
     ],
 )
 def test_errors_name_parameters_and_units(options: dict[str, object], message: str) -> None:
     with pytest.raises(F2RError, match=re.escape(message)) as caught:
         f2rcli.denoise(CLIP, **options)
     assert "--" not in str(caught.value)
+
+
+def test_wide_integers_are_told_what_to_become() -> None:
+    with pytest.raises(InputError, match="array: samples are int64, too wide") as caught:
+        f2rcli.denoise(CLIP.astype(np.int64))
+    assert "32 bits" in str(caught.value.hint)
+
+
+def test_an_empty_path_is_an_input_error() -> None:
+    with pytest.raises(InputError, match="the path is empty"):
+        f2rcli.denoise("")
+
+
+def test_a_series_may_be_a_number(tmp_path: Path) -> None:
+    path = tmp_path / "two.tif"
+    with tifffile.TiffWriter(path, ome=True) as file:
+        for _ in range(2):
+            file.write(CLIP, metadata={"axes": "TYX"})
+    options = {"strength": 0, "overwrite": True}
+    assert f2rcli.denoise(path, tmp_path / "out.tif", series=2, **options).exists()
+    with pytest.raises(F2RError, match="series='3'"):
+        f2rcli.denoise(path, tmp_path / "out.tif", series=3, **options)
 
 
 def test_the_signature_lists_the_options() -> None:

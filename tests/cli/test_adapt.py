@@ -177,3 +177,13 @@ def test_a_cache_folder_that_is_none_is_not_used(
     folder = cache_folder()
     assert folder is not None
     assert folder.is_absolute()
+
+
+def test_a_sigma_of_one_s_own_is_not_silently_left_out_of_the_fit(
+    adapt: Callable[..., Any], session: Any
+) -> None:
+    done = adapt("--adapt", "--sigma", "20")
+    assert done.code == EXIT_USAGE
+    assert done.err.startswith("error: --adapt and --sigma: choose one")
+    assert "f2r train" in done.err
+    assert not session.asked

@@ -14,6 +14,7 @@ from f2rcli.errors import UsageError
 from f2rcli.io import default_target
 from f2rcli.io.base import SPAN, ReadOptions, WriteOptions
 from f2rcli.settings import check, setting, settings_of
+from f2rcli.training.run.adaptation import refuse_sigma
 from f2rcli.training.run.config import ADAPT
 
 BATCH = "Folders and several clips"
@@ -121,10 +122,12 @@ class Job:
 
     def check(self, *, json: bool) -> None:
         """Raise UsageError for options that clash; `json`: standard output holds events."""
-        if self.adapt is not None and self.source == "-":
-            raise UsageError(
-                "- --adapt: standard input can be read only once.", hint="Adapt to a file."
-            )
+        if self.adapt is not None:
+            refuse_sigma(self.engine.sigma)
+            if self.source == "-":
+                raise UsageError(
+                    "- --adapt: standard input can be read only once.", hint="Adapt to a file."
+                )
         if self.preview is not None and self.dry_run:
             raise UsageError("--preview --dry-run: choose one of them.")
         if self.report is not None and (self.preview is not None or self.write.demosaic):

@@ -265,7 +265,9 @@ def check_series(series: Series, name: str) -> None:
 def check_samples(dtype: np.dtype[Any], name: str) -> None:
     """Raise InputError for samples that are not intensities f2r can denoise."""
     if dtype.kind not in "uif" or dtype.itemsize > (8 if dtype.kind == "f" else 4):
-        why = {"b": "a binary mask", "c": "complex numbers"}.get(dtype.kind, "not intensities")
+        kinds = {"b": "a binary mask", "c": "complex numbers"}
+        kinds |= dict.fromkeys("uif", "too wide")
+        why = kinds.get(dtype.kind, "not intensities")
         raise InputError(
             f"{name}: samples are {dtype}, {why}.",
             hint="f2r reads integers of 8 to 32 bits and floats of 16 to 64.",

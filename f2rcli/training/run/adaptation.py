@@ -12,7 +12,7 @@ from pathlib import Path
 from f2rcli import weights
 from f2rcli.documents import parse_json, read_text
 from f2rcli.engine.settings import EngineSettings
-from f2rcli.errors import InputError, OutputError, TrainingError
+from f2rcli.errors import InputError, OutputError, TrainingError, UsageError
 from f2rcli.io.atomic import write_text
 from f2rcli.io.base import ReadOptions
 from f2rcli.io.digest import file_digest
@@ -22,6 +22,17 @@ from f2rcli.training.loop.events import OnEvent
 from f2rcli.training.run.clock import NO_TIME, TIME_UP
 from f2rcli.training.run.config import TrainConfig
 from f2rcli.training.run.folder import running
+
+
+def refuse_sigma(sigma: float | None) -> None:
+    """Raise UsageError for a sigma of the user's own: training draws noise as it measures it, with
+    its spectrum and law, and held-out frames hold the real one."""
+    if sigma is not None:
+        raise UsageError(
+            "adapt= and sigma=: choose one; adapting measures the noise itself.",
+            hint="For both, fit the weights first (f2r train CLIP --adapt -o W.safetensors), "
+            "then pass them as weights= with sigma=.",
+        )
 
 
 class Adaptation:
