@@ -5,7 +5,7 @@ Files are safetensors; the header is JSON in their metadata. Pickles are never l
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
@@ -38,6 +38,7 @@ class Weights:
     header: Header
     tensors: "dict[str, Tensor]"
     sha256: str = ""
+    bundled: bool = False  # whether the name is of the manifest; a user's file may have the same
     _built: "list[nn.Module]" = field(default_factory=list, repr=False)
 
     def network(self, build: "Callable[[], N]") -> N:
@@ -186,7 +187,8 @@ def load(name_or_path: str) -> Weights:
         )
     if entry and name_or_path in _kept:
         return _kept[name_or_path]
-    return _read(path, name_or_path if entry else path.stem, digest)
+    found = _read(path, name_or_path if entry else path.stem, digest)
+    return replace(found, bundled=bool(entry))
 
 
 def keep(bundled: Weights) -> None:

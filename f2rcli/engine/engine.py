@@ -174,6 +174,8 @@ class Engine:
         """The bundled weights for a kind of footage beside these, unless the user named single
         ones."""
         named = self.settings.weights is not None
+        if not self.weights.bundled:
+            return None
         other = weights.beside(self.weights.name, kind, named=named)
         return None if other is None else self._other(other)
 

@@ -75,6 +75,13 @@ def test_the_larger_weights_are_a_pair() -> None:
     assert used(30, weights="f2r-rgb-base") == "f2r-rgb-base"
 
 
+def test_a_file_named_like_one_of_a_pair_is_used_as_it_is(tmp_path: Path) -> None:
+    own = tmp_path / "f2r-rgb-base.safetensors"
+    shutil.copy(weights.folder() / weights.manifest()["f2r-rgb-small"]["file"], own)
+    engine = engine_for(noisy_clip(1), weights=str(own))
+    assert engine.suited(weights.KINDS).sha256 == weights.manifest()["f2r-rgb-small"]["sha256"]
+
+
 def test_noise_is_measured_alike_whatever_restores(tmp_path: Path) -> None:
     """Fitted to a clip of speckle, weights read 32.6 where the bundled ones read 38.4, and lost
     1.5 dB by it that they had gained."""
