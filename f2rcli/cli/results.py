@@ -51,6 +51,7 @@ def deliver(
     if files.json_file is not None:
         text = json.dumps(values, indent=1)
         write_file(Path(files.json_file), f"{text}\n".encode(), overwrite=files.overwrite)
+        console.note(f"results: {files.json_file}")
     console.event(kind, **values)
     if console.events is None and not console.quiet:
         console.rows(lines)

@@ -145,6 +145,7 @@ def test_a_report_and_a_comparison_video_are_written(
     assert done.code == EXIT_OK, done.err
     assert "lossy" in page.read_text(encoding="utf-8")
     assert video.stat().st_size > 0
+    assert f"video: {video}" in done.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["e.html", "e.mp4"]
 
 

@@ -38,6 +38,7 @@ def test_a_picture_a_table_and_json(explain: Callable[..., Done], tmp_path: Path
     )  # fmt: skip
     assert done.code == 0, done.err
     assert picture.read_bytes().startswith(b"<svg ")
+    assert done.err.endswith(f"plot: {picture}\nresults: {values}\n")
     read = json.loads(values.read_text())
     assert [f["frame"] for f in read["frames"]] == [1, 2, 3, 4, 5]
     assert len(read["motion"]) == 4

@@ -57,6 +57,14 @@ def test_json_and_plot_are_written_whole_and_what_is_there_only_when_told(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["n.json", "n.svg"]
 
 
+def test_where_results_were_written_is_said(
+    noise: Callable[..., Done], grainy: Path, tmp_path: Path
+) -> None:
+    values, plot = tmp_path / "n.json", tmp_path / "n.svg"
+    done = noise(grainy, "--json-file", values, "--plot", plot)
+    assert f"plot: {plot}\nresults: {values}\n" in done.err
+
+
 def test_json_to_standard_output_is_json_alone(noise: Callable[..., Done], grainy: Path) -> None:
     done = noise(grainy, "--json", "--frames", 4)
     assert json.loads(done.out)["frames"] == 4

@@ -121,6 +121,9 @@ def _deliver(found: Evaluation, targets: eopt.Targets, console: Console) -> None
     for target, written in ((targets.csv, export.to_csv), (targets.json_file, export.to_json)):
         if target not in (None, "-"):
             write_file(Path(target), written(found).encode(), overwrite=targets.overwrite)
+            console.note(f"results: {target}")
+    if targets.compare_video is not None:
+        console.note(f"video: {targets.compare_video}")
     if targets.report is not None:
         from f2rcli.evaluation.report import write_report
 

@@ -82,6 +82,7 @@ def explain(
         name, damaged = reader.info.name, reader.ledger.damaged
     say_notes(network, console)
     write_file(target, shown.plot, overwrite=files.overwrite)
+    console.note(f"plot: {target}")
     facts = {"file": name, "picture": output, **shown.facts}
     deliver("explanation", facts, shown.lines, console, files)
     return EXIT_DAMAGED if damaged else EXIT_OK

@@ -66,6 +66,7 @@ def noise(
         )
     if plot is not None:
         write_file(Path(plot), plotted(report, name), overwrite=files.overwrite)
+        console.note(f"plot: {plot}")
     values = {"file": name, **report.values()}
     deliver("noise", values, lines(report, name), console, files)
     return EXIT_DAMAGED if damaged else EXIT_OK
