@@ -7,7 +7,7 @@ import importlib
 import io
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from shutil import get_terminal_size
 from typing import Annotated, Any
 
@@ -17,6 +17,7 @@ from typer.exceptions import TyperException
 from f2rcli import __version__
 from f2rcli.cli.signals import Stopper, Terminated
 from f2rcli.cli.terminal.console import Console
+from f2rcli.cli.usage import advice, in_plain_words
 from f2rcli.errors import (
     EXIT_BUG,
     EXIT_FAILURE,
@@ -87,10 +88,13 @@ class ExitHandler:
     below, and only the rest are bugs.
     """
 
-    def __init__(self, console: Console, stopper: Stopper | None = None) -> None:
-        """stopper: what receives the signals of this process."""
+    def __init__(
+        self, console: Console, stopper: Stopper | None = None, arguments: Sequence[str] = ()
+    ) -> None:
+        """stopper: what receives the signals of this process; arguments: the command line."""
         self.console = console
         self.stopper = stopper
+        self.arguments = arguments
         self.code: int = EXIT_OK
 
     def __enter__(self) -> "ExitHandler":
@@ -138,11 +142,12 @@ class ExitHandler:
                 )
 
     def _usage(self, error: TyperException) -> int:
-        message = error.format_message().strip()
+        message = in_plain_words(error.format_message().strip(), self.arguments)
         if not message:  # no command given: the help is printed already
             return error.exit_code
         context = getattr(error, "ctx", None)
-        hint = f"See {context.command_path if context else 'f2r'} --help."
+        see = f"See {context.command_path if context else 'f2r'} --help."
+        hint = (message.startswith("No such") and advice(self.arguments)) or see
         name = getattr(getattr(error, "param", None), "name", None)
         if context and name in (context.default_map or {}):
             hint = "The value may be that of the run file (--config)."
@@ -172,7 +177,7 @@ def run(arguments: list[str], stopper: Stopper | None = None) -> int:
     """
     ignore_odd_sizes()
     with contextlib.closing(Console()) as console:
-        ending = ExitHandler(console, stopper)
+        ending = ExitHandler(console, stopper, arguments)
         with ending:
             app = command_line(
                 [arguments[0]] if arguments[:1] and arguments[0] in COMMANDS else COMMANDS

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from f2rcli.cli.terminal.console import RUN, Console
-from f2rcli.errors import F2RError
+from f2rcli.errors import F2RError, OutputError
 from f2rcli.io.atomic import write_file
 from f2rcli.io.targets import check_target
 from f2rcli.settings import setting
@@ -30,11 +30,16 @@ def check_result(name: str, target: str, *, overwrite: bool) -> None:
 
     That it is no clip and no other file of the run is known by then (`own_files`).
     """
+    path, flag = Path(target), f"--{name.replace('_', '-')}"
+    if overwrite and path.exists() and not (path.is_file() or path.is_dir()):
+        raise OutputError(
+            f"{flag}: {path.name}: is not a regular file.", hint=f"Name a file with {flag}."
+        )
     try:
-        check_target(Path(target), [], overwrite=overwrite)
+        check_target(path, [], overwrite=overwrite)
     except F2RError as error:
         hint = (error.hint or "").replace("output=", f"{name}=")
-        raise type(error)(f"--{name.replace('_', '-')}: {error}", hint=hint) from error
+        raise type(error)(f"{flag}: {error}", hint=hint) from error
 
 
 def command_typed() -> str:

@@ -9,15 +9,18 @@ MENTION = re.compile(r"(?<![\w./\\-])([a-z]\w*)=(?:'([^']*)'|(True|False)\b|(?=(
 
 
 def flags_of(context: typer.Context) -> dict[str, tuple[str, str]]:
-    """The flags that set and unset every option, by parameter: the running command's first."""
+    """The flags that set and unset every option, and what --help calls the running command's
+    arguments, by parameter: the running command's first."""
     root: Any = context.find_root().command
     commands = [*getattr(root, "commands", {}).values(), context.command]
-    return {
+    flags = {
         str(param.name): (_flag(param.opts), _flag(param.secondary_opts or param.opts))
         for command in commands
         for param in command.params
         if param.opts[0].startswith("-")
     }
+    own = [p for p in context.command.params if not p.opts[0].startswith("-") and p.metavar]
+    return flags | {str(param.name): (str(param.metavar),) * 2 for param in own}
 
 
 def _flag(spellings: list[str]) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from f2rcli.noise.model import NoiseModel
 from f2rcli.training.methods import trainable
+from f2rcli.training.run.clock import NO_TIME
 from f2rcli.training.run.config import TrainConfig
 from f2rcli.training.run.report import decibels, gain_db, summarise, use_command, verdict
 
@@ -119,6 +120,17 @@ def test_nothing_gained_is_said_and_no_gain_is_claimed(result, config) -> None:
     words = verdict(replace(result, kept=False), config)
     assert "no significant improvement" in words
     assert "dB" not in words
+
+
+def test_a_session_without_a_step_does_not_claim_to_have_looked_for_a_gain(result, config) -> None:
+    words = verdict(replace(result, kept=False, stopped=NO_TIME), config)
+    assert words == "not adapted, for lack of time: these are the weights that it began with"
+
+
+def test_crops_are_mentioned_where_there_are_some(config, result, tmp_path) -> None:
+    crops = [tmp_path / "my.run" / "crop_1.svg"]
+    assert "Look at the crops" in summarise(result, config, crops).page.read_text()
+    assert "Look at" not in summarise(result, config).page.read_text()
 
 
 def test_the_command_fits_what_was_trained_on(config, tmp_path) -> None:

@@ -14,7 +14,7 @@ import typer
 from f2rcli.cli.engine import loaded, say_notes
 from f2rcli.cli.options import shared as opt
 from f2rcli.cli.options.derived import Fields, with_options
-from f2rcli.cli.results import ResultFiles, deliver
+from f2rcli.cli.results import ResultFiles, check_result, deliver
 from f2rcli.cli.terminal.console import Console
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, InputError, UsageError
@@ -74,8 +74,9 @@ def explain(
     asked, target = _asked(pixel, grid), Path(output)
     if target.suffix.lower() != ".svg":
         raise UsageError(f"-o {output}: the plot is an SVG file.", hint="Name it OUT.svg.")
-    for path in filter(None, (output, files.json_file)):
-        check_target(Path(path), [Path(source)], overwrite=files.overwrite)
+    check_target(target, [Path(source)], overwrite=files.overwrite)
+    if files.json_file is not None:
+        check_result("json_file", files.json_file, overwrite=files.overwrite)
     with open_reader(source, read) as reader:
         network = loaded(replace(engine, precision="fp32"), reader.info, console)
         shown = _shown(network, reader, frame, asked)

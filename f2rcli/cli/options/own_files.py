@@ -29,6 +29,11 @@ def check_results(given: Mapping[str, Any]) -> None:
     arguments of a run name."""
     for name in RESULTS:
         target = given.get(name)
+        if target == "-" and name == "json_file":
+            raise UsageError(
+                "json_file='-': results go to a file.",
+                hint="json=True prints them on standard output.",
+            )
         if target not in (None, "-"):
             _check_own(name, Path(target), given)
 

@@ -14,6 +14,7 @@ from f2rcli import methods
 from f2rcli.io.atomic import write_text
 from f2rcli.io.disk_errors import disk_errors
 from f2rcli.training.footage.sources import clip_sources
+from f2rcli.training.run.clock import NO_TIME
 from f2rcli.training.run.config import TrainConfig
 from f2rcli.training.run.folder import record_result
 from f2rcli.training.run.plots import plot_curve
@@ -100,6 +101,8 @@ def verdict(result: "TrainResult", config: TrainConfig) -> str:
     """One sentence that says, with numbers, if the run found better weights."""
     if result.idle:
         return "nothing learnt in this session"
+    if result.stopped == NO_TIME:
+        return "not adapted, for lack of time: these are the weights that it began with"
     if not result.kept:
         return "no significant improvement over the starting weights, which are kept"
     start, best = decibels(result.start_loss), decibels(result.best_loss)
