@@ -130,7 +130,8 @@ def returned_lines(engine: "Engine | None", info: ClipInfo) -> list[str]:
         return []
     from f2rcli.engine.noise.opening import hardly_any  # brings torch, as the engine did
 
-    if engine.noise is None or hardly_any(engine.noise, info.layout):
+    noise = engine.noise
+    if noise is None or not any(noise.sigma) or hardly_any(noise, info.layout):
         return []
     return [
         f"{100 * returned.share:.0f} % of what the networks took out was put back: texture that "

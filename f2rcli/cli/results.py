@@ -3,13 +3,14 @@
 import json
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from f2rcli.cli.terminal.console import RUN, Console
-from f2rcli.errors import F2RError, OutputError
+from f2rcli.errors import OutputError
 from f2rcli.io.atomic import write_file
 from f2rcli.io.targets import check_target
 from f2rcli.settings import setting
@@ -30,16 +31,21 @@ def check_result(name: str, target: str, *, overwrite: bool) -> None:
 
     That it is no clip and no other file of the run is known by then (`own_files`).
     """
-    path, flag = Path(target), f"--{name.replace('_', '-')}"
-    if overwrite and path.exists() and not (path.is_file() or path.is_dir()):
-        raise OutputError(
-            f"{flag}: {path.name}: is not a regular file.", hint=f"Name a file with {flag}."
-        )
-    try:
+    path = Path(target)
+    with about_result(name):
+        if overwrite and path.exists() and not (path.is_file() or path.is_dir()):
+            raise OutputError(f"{path.name}: is not a regular file.", hint="Name a file.")
         check_target(path, [], overwrite=overwrite)
-    except F2RError as error:
+
+
+@contextmanager
+def about_result(name: str) -> Iterator[None]:
+    """Errors within name the option of a result file, and not -o, for what to change."""
+    try:
+        yield
+    except OutputError as error:
         hint = (error.hint or "").replace("output=", f"{name}=")
-        raise type(error)(f"{flag}: {error}", hint=hint) from error
+        raise OutputError(f"--{name.replace('_', '-')}: {error}", hint=hint) from error
 
 
 def command_typed() -> str:
@@ -55,7 +61,8 @@ def deliver(
     values = finite(values)
     if files.json_file is not None:
         text = json.dumps(values, indent=1)
-        write_file(Path(files.json_file), f"{text}\n".encode(), overwrite=files.overwrite)
+        with about_result("json_file"):
+            write_file(Path(files.json_file), f"{text}\n".encode(), overwrite=files.overwrite)
         console.note(f"results: {files.json_file}")
     console.event(kind, **values)
     if console.events is None and not console.quiet:

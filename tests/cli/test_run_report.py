@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,7 @@ from f2rcli.engine.contract.returned import Returned
 from f2rcli.engine.self_test import CLIP
 from f2rcli.errors import OutputError
 from f2rcli.evaluation import report
+from f2rcli.frames import Family, PlaneLayout
 from f2rcli.noise.model import NoiseModel
 from tests.cli.conftest import Done, write_clip
 
@@ -116,6 +118,10 @@ def test_a_receipt_is_silent_where_little_was_given_back() -> None:
 def test_a_receipt_is_silent_where_there_was_hardly_any_noise() -> None:
     assert returned_lines(ran(0.9, 0.29), CLIP) == []
     assert len(returned_lines(ran(0.9, 0.31), CLIP)) == 1
+    counts = replace(CLIP, layout=PlaneLayout(family=Family.GRAY, bits=16, levels=(0.0, 99.0)))
+    assert counts.layout.counts_light
+    assert returned_lines(ran(1.0, 0.0), counts) == []  # a stack of one code holds no texture
+    assert len(returned_lines(ran(0.9, 0.1), counts)) == 1
 
 
 @pytest.mark.parametrize(

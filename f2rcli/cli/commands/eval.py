@@ -13,7 +13,7 @@ from f2rcli.cli.eval_cases import EvalRequest, plan_of, request
 from f2rcli.cli.options import eval as eopt
 from f2rcli.cli.options import shared as opt
 from f2rcli.cli.options.derived import Fields, with_options
-from f2rcli.cli.results import check_result, command_typed
+from f2rcli.cli.results import about_result, check_result, command_typed
 from f2rcli.cli.terminal.console import Console
 from f2rcli.cli.terminal.eval_table import ARROWS, tables
 from f2rcli.cli.terminal.progress import RunMeter
@@ -118,16 +118,19 @@ def _observers(asked: EvalRequest, targets: eopt.Targets, stack: ExitStack) -> "
 def _deliver(found: Evaluation, targets: eopt.Targets, console: Console) -> None:
     from f2rcli.evaluation import export
 
-    for target, written in ((targets.csv, export.to_csv), (targets.json_file, export.to_json)):
+    for name, written in (("csv", export.to_csv), ("json_file", export.to_json)):
+        target = getattr(targets, name)
         if target not in (None, "-"):
-            write_file(Path(target), written(found).encode(), overwrite=targets.overwrite)
+            with about_result(name):
+                write_file(Path(target), written(found).encode(), overwrite=targets.overwrite)
             console.note(f"results: {target}")
     if targets.compare_video is not None:
         console.note(f"video: {targets.compare_video}")
     if targets.report is not None:
         from f2rcli.evaluation.report import write_report
 
-        write_report(found, Path(targets.report), overwrite=targets.overwrite)
+        with about_result("report"):
+            write_report(found, Path(targets.report), overwrite=targets.overwrite)
     if console.events is not None:
         console.event("evaluation", **json.loads(export.to_json(found)))
     elif targets.csv == "-":

@@ -9,7 +9,7 @@ import typer
 from f2rcli.cli.engine import loaded
 from f2rcli.cli.options import shared as opt
 from f2rcli.cli.options.derived import with_options
-from f2rcli.cli.results import ResultFiles, check_result, deliver
+from f2rcli.cli.results import ResultFiles, about_result, check_result, deliver
 from f2rcli.cli.terminal.console import Console
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, InputError, UsageError
 from f2rcli.io import open_reader
@@ -65,7 +65,8 @@ def noise(
             hint="It needs three different frames of one shot, of 32 x 32 pixels or more.",
         )
     if plot is not None:
-        write_file(Path(plot), plotted(report, name), overwrite=files.overwrite)
+        with about_result("plot"):
+            write_file(Path(plot), plotted(report, name), overwrite=files.overwrite)
         console.note(f"plot: {plot}")
     values = {"file": name, **report.values()}
     deliver("noise", values, lines(report, name), console, files)
