@@ -213,10 +213,10 @@ def _noise_words(facts: dict[str, Any]) -> str:
     if levels is None:
         return "too few pixels to measure"
     if facts["codes"] is not None:
-        return f"{facts['codes']}, in the file's own units, from up to {count(facts['frames'])}"
+        return f"{facts['codes']}, in the file's own units"
     names = ("R ", "G ", "B ") if len(levels) == 3 else ("",) * len(levels)
     listed = ", ".join(f"{name}{level:.1f}" for name, level in zip(names, levels, strict=True))
-    return f"sigma {listed} (of 255), from up to {count(facts['frames'])}"
+    return f"sigma {listed} (of 255)"
 
 
 def _stream_words(stream: dict[str, Any]) -> str:

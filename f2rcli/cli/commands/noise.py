@@ -92,7 +92,7 @@ def lines(report: "NoiseReport", name: str) -> Iterator[str]:
             yield f"dark      {cells}   of 255, where light begins"
     else:
         for place, words in (
-            (0.25, "   sigma there: a curve, no line fits"),
+            (0.25, "   sigma at this brightness"),
             (0.5, ""),
             (0.75, ""),
         ):
