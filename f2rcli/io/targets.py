@@ -27,6 +27,11 @@ def check_target(target: Path, sources: list[Path], *, overwrite: bool) -> None:
 
 def check_place(target: Path, sources: list[Path]) -> None:
     """Raise for a target that is one of the sources, or in a folder that does not exist."""
+    if target.parent.is_file():
+        raise OutputError(
+            f"{target.name}: {target.parent} is a file, not a folder.",
+            hint="Choose another name with output=.",
+        )
     if not target.parent.is_dir():
         raise OutputError(
             f"{target.name}: the folder {target.parent} does not exist.", hint="Create it first."

@@ -135,6 +135,8 @@ def test_the_input_is_never_the_output(clip: Path, tmp_path: Path, link: str) ->
 def test_a_folder_that_does_not_exist(clip: Path, tmp_path: Path) -> None:
     with open_reader(clip) as reader, pytest.raises(OutputError, match="does not exist"):
         plan_output(reader, tmp_path / "no" / "out.mp4")
+    with open_reader(clip) as reader, pytest.raises(OutputError, match=r"in\.mkv is a file, not"):
+        plan_output(reader, clip / "out.mkv")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
