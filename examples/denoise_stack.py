@@ -42,4 +42,6 @@ def largest_drift(before: np.ndarray, after: np.ndarray) -> float:  # type: igno
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 4:
+        sys.exit(__doc__)
     main(*sys.argv[1:4])

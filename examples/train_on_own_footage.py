@@ -20,4 +20,6 @@ def main(clip: str, output: str, time_limit: str = "10m") -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
     main(*sys.argv[1:4])

@@ -70,6 +70,17 @@ def burst(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.parametrize(
+    "name",
+    sorted({path.name for path in EXAMPLES.glob("*.py")} - {"onnx_denoise.py", "walkthrough.py"}),
+)
+def test_an_example_without_arguments_says_what_it_takes(
+    script: Callable[..., str], name: str
+) -> None:
+    with pytest.raises(SystemExit, match=rf"(?m)^python examples/{name} \S"):
+        script(name)
+
+
 def test_denoise_video_writes_a_video_with_every_frame(
     script: Callable[..., str], clip: Path, tmp_path: Path
 ) -> None:
