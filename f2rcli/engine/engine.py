@@ -172,10 +172,10 @@ class Engine:
 
     def _beside(self, kind: Kind) -> Weights | None:
         """The bundled weights for a kind of footage beside these, unless the user named single
-        ones."""
-        named = self.settings.weights is not None
+        ones or a file."""
         if not self.weights.bundled:
             return None
+        named = self.settings.weights is not None
         other = weights.beside(self.weights.name, kind, named=named)
         return None if other is None else self._other(other)
 

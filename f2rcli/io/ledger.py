@@ -83,9 +83,13 @@ class Ledger:
 
     def lines(self) -> list[str]:
         """The ledger as lines of text."""
+        return self.damage() + self.remarks
+
+    def damage(self) -> list[str]:
+        """What is damaged, as lines of text."""
         counts = []
         if self.corrupt:
             counts.append(f"{count(self.corrupt)} decoded with errors")
         if self.held:
             counts.append(f"{count(self.held)} could not be decoded; the frame before is held")
-        return counts + self.faults + self.remarks
+        return counts + self.faults

@@ -77,6 +77,18 @@ def test_info_shows_axes_samples_and_lanes(stack: Path, capsys: pytest.CaptureFi
     assert seen["streams"][0]["lanes"] == 2
 
 
+def test_what_is_no_damage_is_not_called_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    movie = np.random.default_rng(0).normal(900, 40, (8, 48, 64))
+    movie[:, 20, 30] += 3000
+    tifffile.imwrite(tmp_path / "s.tif", movie.astype(np.uint16), metadata={"axes": "TYX"})
+    assert run(["info", str(tmp_path / "s.tif"), "--device", "cpu"]) == EXIT_OK
+    said = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("note ") and "1 pixel is" in line for line in said)
+    assert not any(line.startswith("damage ") for line in said)
+
+
 def test_a_stack_without_time_or_depth_is_asked_about(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -76,7 +76,8 @@ def examine(reader: Reader, settings: EngineSettings, console: Console) -> dict[
             "cost": {"summary": "not known"},
             "noise": {"sigma8": None, "frames": 0, "means": None},
             "set_aside": [],
-            "damage": reader.ledger.lines(),
+            "damage": reader.ledger.damage(),
+            "remarks": reader.ledger.remarks,
         }
     seen, method = looked_at(engine, reader)
     summary, cost = forecast(engine, clip, method)
@@ -85,7 +86,8 @@ def examine(reader: Reader, settings: EngineSettings, console: Console) -> dict[
         "cost": {"summary": summary, **cost},
         "noise": noise(None if seen is None else seen.measured, clip, engine),
         "set_aside": aside_lines(engine),
-        "damage": reader.ledger.lines(),
+        "damage": reader.ledger.damage(),
+        "remarks": reader.ledger.remarks,
     }
 
 
@@ -183,7 +185,7 @@ def found_lines(seen: dict[str, Any]) -> Iterator[str]:
             yield f"{word:<9} {seen['noise'][word]}"
     yield f"engine    {seen['engine']['summary']}"
     yield f"cost      {seen['cost']['summary']}"
-    for line in seen["set_aside"]:
+    for line in (*seen["set_aside"], *seen["remarks"]):
         yield f"note      {line}"
     for line in seen["damage"]:
         yield f"damage    {line}"
