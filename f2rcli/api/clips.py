@@ -103,17 +103,22 @@ def denoise(
         written = denoise_file(os.fspath(frames), output, call, overwrite=overwrite)
         done: Any = written if isinstance(frames, str) else Path(written)
     else:
-        if isinstance(output, str | os.PathLike):
-            raise UsageError(
-                f"output={os.fspath(output)!r}: a path is for files only.",
-                hint="For an array, output= is an array to fill; or pass the path of a file.",
-            )
-        if overwrite:
-            raise UsageError("overwrite=True: for files only.", hint="Leave it out.")
-        if call.options.series is not None:
-            raise UsageError("series: for files only.", hint="Leave it out.")
+        _refuse_what_files_take(output, call, overwrite=overwrite)
         done = _denoised(frames, output, call)
     return (done, call.report) if return_report else done
+
+
+def _refuse_what_files_take(output: Any, call: Call, *, overwrite: bool) -> None:
+    """Raise UsageError for options of files, of frames that come from none."""
+    if isinstance(output, str | os.PathLike):
+        raise UsageError(
+            f"output={os.fspath(output)!r}: a path is for files only.",
+            hint="For an array, output= is an array to fill; or pass the path of a file.",
+        )
+    if overwrite:
+        raise UsageError("overwrite=True: for files only.", hint="Leave it out.")
+    if call.options.series is not None:
+        raise UsageError("series: for files only.", hint="Leave it out.")
 
 
 def _denoised(frames: Any, output: Any, call: Call) -> Any:

@@ -44,7 +44,8 @@ class Reading:
         edge = self.border // scale
         if 2 * self.border >= min(rows, columns):
             raise UsageError(
-                f"border={self.border}: leaves nothing of pictures of {columns}x{rows}."
+                f"border={self.border}: leaves nothing of pictures of {columns}x{rows}.",
+                hint="Pass a smaller one.",
             )
         picture = picture[:, : -(-rows // scale), : -(-columns // scale)]
         return picture[:, edge : picture.shape[1] - edge, edge : picture.shape[2] - edge]
