@@ -1,17 +1,21 @@
 """FITVNet, first image then video: every frame by itself, then five of them together.
 
 Psi denoises each frame once. Phi_1 joins the triples (t-2..t), (t-1..t+1) and (t..t+2), each once
-while it is in use, and Phi_2 joins the three results. Nothing is aligned:
-the networks have to see past the motion.
+while it is in use, and Phi_2 joins the three results. As published nothing is aligned, and the
+networks have to see past the motion; `aligned` networks are shown neighbours that were moved by
+optical flow between Psi's estimates (DESIGN.md D28).
 """
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from f2rcli.methods.base import Method, Prepared, Restored, Run
+from f2rcli.methods.f2r.flows import FlowBook
 from f2rcli.models.fitvnet import FusionBlock, ImageModule
+from f2rcli.models.flow import warp
 from f2rcli.models.fusion import smooth
 from f2rcli.noise.model import NoiseModel
 from f2rcli.weights import Weights
@@ -25,10 +29,12 @@ class FITVNetNetworks(nn.Module):
     """The image module, the block on triples of frames, and the block on its three results."""
 
     def __init__(self, channels: int, config: dict[str, Any]) -> None:
-        """config: tables of constructor arguments `image` and `block`, and whether the reference
-        is `hidden` from both blocks."""
+        """config: tables of constructor arguments `image` and `block`; whether the reference is
+        `hidden` from both blocks, and whether they see `aligned` neighbours (not of a hidden
+        one: flow would look at it)."""
         super().__init__()
         self.hidden = bool(config.get("hidden", False))
+        self.aligned = bool(config.get("aligned", False)) and not self.hidden
         self.image = ImageModule(channels, **config["image"])
         self.triple = FusionBlock(channels, **config["block"])
         self.merge = FusionBlock(channels, **config["block"])
@@ -44,12 +50,29 @@ class FITVNetNetworks(nn.Module):
 
     def joined(self, estimates: Tensor, level: Tensor) -> Tensor:
         """Both blocks over five estimates (B, 5, C, H, W), with `level` as for `forward`."""
+        if self.aligned:
+            return self._aligned(estimates, level)
         shown = self.shown(estimates)
         first = range(LENGTH - 2)
         triples = torch.stack([shown[:, i : i + 3] for i in first], 1).flatten(0, 1)
         levels = level[:, 1:-1].flatten(0, 1)
         results = self.triple(triples, levels).float().unflatten(0, (-1, len(first)))
         merged: Tensor = self.merge(results, level[:, MIDDLE])
+        return merged
+
+    def _aligned(self, estimates: Tensor, level: Tensor) -> Tensor:
+        windows = [(FlowBook(), in_order(window)) for window in estimates.split(1)]
+        triples = [
+            on_middle(book, frames[i : i + 3], [frame.coarse for frame in frames[i : i + 3]])
+            for book, frames in windows
+            for i in range(LENGTH - 2)
+        ]
+        results = self.triple(torch.cat(triples), level[:, 1:-1].flatten(0, 1)).float()
+        moved = [
+            on_middle(book, frames[1:-1], list(three.split(1)))
+            for (book, frames), three in zip(windows, results.split(LENGTH - 2), strict=True)
+        ]
+        merged: Tensor = self.merge(torch.cat(moved), level[:, MIDDLE])
         return merged
 
     def shown(self, estimates: Tensor) -> Tensor:
@@ -76,6 +99,7 @@ class FITVNet(Method):
         """level: what the noise's measured level is multiplied by before networks are given it."""
         self.networks = networks
         self.level = level
+        self.flows = FlowBook()
         self._run = run
         self._triples: dict[tuple[int, ...], Tensor] = {}
 
@@ -88,12 +112,14 @@ class FITVNet(Method):
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
         coarse = self._run(self.networks.image, noisy)
         luma = coarse[0].detach().mean(0).float().cpu().numpy()
-        return Prepared(index, noisy, coarse, luma)
+        look = self.flows.look(luma) if self.networks.aligned else None
+        return Prepared(index, noisy, coarse, luma, look)
 
     def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:
         """A shot's first and last frames see it mirrored about them."""
         oldest = window.items[0].index
         self._triples = {k: v for k, v in self._triples.items() if min(k) >= oldest}
+        self.flows.forget_before(oldest)
         frames = five(window, blind=self.networks.hidden)
         level = self._level(window.centre.coarse, noise)
         places = [slice(i, i + 3) for i in range(LENGTH - 2)]
@@ -102,7 +128,10 @@ class FITVNet(Method):
             triples = [self._run(self.networks.triple, shown[:, at], level) for at in places]
         else:
             triples = [self._joined(frames[at], noise) for at in places]
-        results = torch.stack(triples, 1)
+        if self.networks.aligned:
+            results = on_middle(self.flows, frames[1:-1], triples)
+        else:
+            results = torch.stack(triples, 1)
         refined = self._run(self.networks.merge, results, level)
         return Restored(window.centre.coarse, results[:, 1], refined)
 
@@ -110,10 +139,19 @@ class FITVNet(Method):
         """Phi_1 of three frames, computed once while they are in the window."""
         key = tuple(frame.index for frame in triple)
         if key not in self._triples:
-            pictures = torch.stack([frame.coarse for frame in triple], 1)
+            estimates = [frame.coarse for frame in triple]
+            if self.networks.aligned:
+                pictures = on_middle(self.flows, triple, estimates)
+            else:
+                pictures = torch.stack(estimates, 1)
             level = self._level(triple[1].coarse, noise)
             self._triples[key] = self._run(self.networks.triple, pictures, level)
         return self._triples[key]
+
+    def forget(self) -> None:
+        """Begin a new clip: its frames may have the indices of this one's."""
+        self.flows.forget_before(2**62)
+        self._triples = {}
 
     def _level(self, signal: Tensor, noise: NoiseModel | None) -> Tensor:
         """The noise's standard deviation at every pixel, (1, 1, H, W), of all channels together;
@@ -122,6 +160,36 @@ class FITVNet(Method):
             return torch.zeros_like(signal[:, :1])
         variance = noise.scaled(self.level).level(smooth(signal)).square()
         return variance.mean(1, keepdim=True).sqrt()
+
+
+def in_order(window: Tensor) -> list[Prepared]:
+    """Estimates (1, T, C, H, W) of frames that follow each other, for flow to look at."""
+    frames = window.unbind(1)
+    lumas = [frame[0].detach().mean(0).float().cpu().numpy() for frame in frames]
+    return [Prepared(i, f, f, y) for i, (f, y) in enumerate(zip(frames, lumas, strict=True))]
+
+
+def on_middle(flows: FlowBook, triple: Sequence[Prepared], pictures: Sequence[Tensor]) -> Tensor:
+    """Pictures (1, C, H, W) of three frames on the grid of the middle one, (1, 3, C, H, W); where
+    flow there and back disagrees, the middle one's own stands in."""
+    middle, own = triple[1], pictures[1]
+    return torch.stack(
+        [
+            own if frame.index == middle.index else _moved(flows, middle, frame, picture, own)
+            for frame, picture in zip(triple, pictures, strict=True)
+        ],
+        1,
+    )
+
+
+def _moved(
+    flows: FlowBook, middle: Prepared, frame: Prepared, picture: Tensor, own: Tensor
+) -> Tensor:
+    flows.chain(sorted((middle, frame), key=lambda one: one.index))
+    flow = flows.flow(middle, frame)
+    rated = [(flow, flows.agreement(middle, frame, flow))]
+    ((whole, agreement),) = flows.enlarged(rated, middle)
+    return own.lerp(warp(picture, whole), torch.from_numpy(agreement).to(own.device))
 
 
 def five(window: Window[Prepared], *, blind: bool = False) -> list[Prepared]:

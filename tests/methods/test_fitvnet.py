@@ -26,10 +26,10 @@ TINY = {"image": {"width": 6}, "block": {"widths": (4, 4, 8, 8)}}
 NOISE = NoiseModel.gaussian(0.1, 3)
 
 
-def networks(*, hidden: bool = False) -> FITVNetNetworks:
+def networks(*, hidden: bool = False, aligned: bool = False) -> FITVNetNetworks:
     """Untrained, with every parameter drawn at random."""
     torch.manual_seed(0)
-    made = FITVNetNetworks(3, TINY | {"hidden": hidden})
+    made = FITVNetNetworks(3, TINY | {"hidden": hidden, "aligned": aligned})
     for parameter in made.parameters():
         nn.init.normal_(parameter, std=0.8 / parameter[0].numel() ** 0.5)
     return made.eval()
@@ -73,8 +73,9 @@ def test_each_network_runs_once_per_frame_and_mirrors_cost_two_triples_at_either
     assert run.calls[id(nets.triple)] == 9 + 2  # centres -1 and 9 stand for mirrored ones
 
 
-def test_what_is_kept_of_earlier_windows_gives_what_a_new_start_gives() -> None:
-    nets, clip = networks(), pictures(6, (32, 32))
+@pytest.mark.parametrize("aligned", [False, True])
+def test_what_is_kept_of_earlier_windows_gives_what_a_new_start_gives(aligned: bool) -> None:
+    nets, clip = networks(aligned=aligned), pictures(6, (32, 32))
     kept = restored(FITVNet(nets, padded), clip)
     ready = [FITVNet(nets, padded).prepare(i, frame, NOISE) for i, frame in enumerate(clip)]
     for result, window in zip(kept, windows(ready, 5), strict=True):
@@ -83,14 +84,60 @@ def test_what_is_kept_of_earlier_windows_gives_what_a_new_start_gives() -> None:
         torch.testing.assert_close(result.refined, fresh.refined, rtol=0, atol=1e-6)
 
 
-def test_the_streamed_result_is_that_of_the_networks_as_they_are_trained() -> None:
-    nets, clip = networks(), pictures(5, (64, 32))
+@pytest.mark.parametrize("aligned", [False, True])
+def test_the_streamed_result_is_that_of_the_networks_as_they_are_trained(aligned: bool) -> None:
+    nets, clip = networks(aligned=aligned), pictures(5, (64, 32))
     streamed = restored(FITVNet(nets, padded), clip)[2]
     with torch.inference_mode():
         level = torch.full((1, 5, 1, 64, 32), 0.1)
         estimates, joined = nets(torch.stack(clip, 1), level)
     torch.testing.assert_close(streamed.coarse, estimates[:, 2], rtol=0, atol=1e-5)
     torch.testing.assert_close(streamed.refined, joined, rtol=0, atol=1e-5)
+
+
+def averaging(*, aligned: bool) -> FITVNetNetworks:
+    """Networks whose image module is the identity and whose blocks are near the mean of three."""
+    nets = networks(aligned=aligned)
+    nets.image.forward = lambda noisy: noisy  # type: ignore[method-assign]  # of this test alone
+    for block in (nets.triple, nets.merge):
+        block.forward = lambda frames, level: frames.mean(1)  # type: ignore[method-assign]
+    return nets
+
+
+def test_aligned_blocks_see_what_the_middle_frame_shows() -> None:
+    """A pan by three pixels a frame: the mean of five frames blurs it unless they are moved, and
+    training sees the same."""
+    rng = np.random.default_rng(2)
+    wide = torch.from_numpy(rng.random((1, 3, 26, 40), np.float32))
+    scene = nn.functional.interpolate(wide, scale_factor=5, mode="bicubic")
+    clip = [scene[..., 3 * t : 3 * t + 160].contiguous() for t in range(5)]
+    inner, errors = (..., slice(16, -16), slice(16, -16)), []
+    for aligned in (False, True):
+        nets = averaging(aligned=aligned)
+        streamed = restored(FITVNet(nets, padded), clip, None)[2].refined
+        _, joined = nets(torch.stack(clip, 1), torch.zeros(1, 5, 1, 130, 160))
+        torch.testing.assert_close(streamed, joined, rtol=0, atol=1e-5)
+        errors.append(float((streamed - clip[2])[inner].square().mean() ** 0.5))
+    assert errors[1] < 0.2 * errors[0]
+
+
+def test_where_flows_disagree_the_middle_frame_stands_in() -> None:
+    """Frames of two scenes have nothing to give each other."""
+    clip = pictures(5, (96, 96))
+    result = restored(FITVNet(averaging(aligned=True), padded), clip, None)[2].refined
+    apart, plain = (
+        float((one - clip[2]).square().mean() ** 0.5) for one in (result, torch.stack(clip).mean(0))
+    )
+    assert apart < 0.6 * plain
+
+
+def test_a_new_clip_does_not_see_the_one_before() -> None:
+    """Frames of both have the same indices."""
+    method, clip = FITVNet(networks(aligned=True), padded), pictures(5, (32, 32))
+    restored(method, [1 - frame for frame in clip])
+    method.forget()
+    again, fresh = restored(method, clip), restored(FITVNet(method.networks, padded), clip)
+    assert all(torch.equal(a.refined, b.refined) for a, b in zip(again, fresh, strict=True))
 
 
 def test_memory_of_triples_is_bounded() -> None:
@@ -116,9 +163,11 @@ def test_a_mirror_never_leaves_a_short_shot() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-@pytest.mark.parametrize("hidden", [False, True])
-def test_shots_of_fewer_than_five_frames_give_as_many_results(count: int, hidden: bool) -> None:
-    method = FITVNet(networks(hidden=hidden), padded)
+@pytest.mark.parametrize("kind", [{}, {"hidden": True}, {"aligned": True}])
+def test_shots_of_fewer_than_five_frames_give_as_many_results(
+    count: int, kind: dict[str, bool]
+) -> None:
+    method = FITVNet(networks(**kind), padded)
     results = restored(method, pictures(count), None)
     assert len(results) == count
     assert all(r.refined.isfinite().all() and r.refined.shape == (1, 3, 40, 48) for r in results)
@@ -133,15 +182,17 @@ def test_a_hidden_reference_is_seen_by_no_block_and_an_open_one_is() -> None:
         assert seen == [True, True, not hidden, True, True]
 
 
-def test_flat_and_equal_frames_stay_equal_to_each_other() -> None:
+@pytest.mark.parametrize("aligned", [False, True])
+def test_flat_and_equal_frames_stay_equal_to_each_other(aligned: bool) -> None:
     for clip in ([torch.full((1, 3, 40, 48), 0.4)] * 6, [pictures(1)[0]] * 6):
-        results = restored(FITVNet(networks(), padded), clip)
+        results = restored(FITVNet(networks(aligned=aligned), padded), clip)
         for result in results[1:]:
             torch.testing.assert_close(result.refined, results[0].refined, rtol=0, atol=1e-6)
 
 
-def test_tiles_give_the_numbers_of_the_whole_picture() -> None:
-    nets, clip = networks(), pictures(5, (40, 488))
+@pytest.mark.parametrize("aligned", [False, True])
+def test_tiles_give_the_numbers_of_the_whole_picture(aligned: bool) -> None:
+    nets, clip = networks(aligned=aligned), pictures(5, (40, 488))
     cpu = torch.device("cpu")
     whole, tiled = (
         restored(FITVNet(nets, Runner(cpu, "fp32", tile)), clip)[2] for tile in (None, 72)

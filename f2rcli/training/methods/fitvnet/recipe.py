@@ -24,7 +24,7 @@ from f2rcli.training.methods.validation import NO_ERRORS, ValidationErrors
 
 # `small` costs a quarter of `published`: 129 against 499 GMAC per megapixel of output.
 SIZES: dict[str, dict[str, Any]] = {
-    "small": {"image": {"width": 24}, "block": {"widths": (16, 16, 32, 64)}},
+    "small": {"image": {"width": 24}, "block": {"widths": (16, 16, 32, 64)}, "aligned": True},
     "published": {"image": {"width": 48}, "block": {"widths": (30, 32, 64, 128)}},
 }
 STRIDE = 32  # crops are multiples of it: five halvings
@@ -72,7 +72,7 @@ class FITVNetRecipe(Recipe):
                     f"noise={config.noise!r}: only F2R learns from {part.kind}.",
                     hint="Pass method='f2r', or noise='gaussian:5-80+mixture'.",
                 )
-        hidden = {"hidden": self.variant.hidden}
+        hidden = {"hidden": True, "aligned": False} if self.variant.hidden else {"hidden": False}
         made = context.header(LENGTH, SIZES[config.size], sigma_range=(0.0, 80.0))
         self.header = replace(made, config=made.config | hidden)
         self.networks = build_networks(
