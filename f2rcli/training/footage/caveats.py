@@ -7,13 +7,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from f2rcli.noise.law import NoiseLaw
-from f2rcli.noise.report import NoiseReport
+from f2rcli.noise.measurement.spectrum import Spectrum
+from f2rcli.noise.report import FEWEST_FRAMES, NoiseReport
 from f2rcli.training.footage.footage import Footage
 from f2rcli.training.footage.noise_check import processed, shared
 from f2rcli.training.footage.windows import channels_first
 
 FEW_FRAMES = 8  # of all shots together
 WEAK8 = 2.0  # sigma in codes: what denoising leaves
+# The same where neighbouring pixels share at least so much of it: strong film grain has more.
+WEAK_COARSE8, COARSE = 8.0, 0.5
 AREA = 8  # pixels per side
 UNIFORM = 2.0  # variance of areas' means beside that of noise alone
 MOST = 3  # clips that are named
@@ -53,6 +56,20 @@ def caveat(clip: Footage, report: NoiseReport) -> str | None:
             f"{clip.name}: its noise is weak (sigma {sigma8:.1f} of 255): weights learn little; "
             "if it was denoised before, the original teaches more"
         )
+    if not clip.sensor and report.spectrum is not None and sigma8 < WEAK_COARSE8:
+        coarse = _coarse(report.spectrum)
+        if coarse > COARSE:
+            return (
+                f"{clip.name}: its noise is weak (sigma {sigma8:.1f} of 255) and neighbouring "
+                f"pixels share {coarse:.0%} of it, as denoising and scaling leave it: weights "
+                "learn little; the footage from before that teaches more"
+            )
+    if report.spectrum is None and report.frames >= FEWEST_FRAMES:
+        _, height, width, _ = clip.shape
+        return (
+            f"{clip.name}: {width}x{height} pixels are too few to see whether neighbouring ones "
+            "share noise: fresh noise is drawn white; a larger picture teaches more"
+        )
     seen, alone = _variation(clip, report.law.first_channels(clip.channels))
     if seen**2 < UNIFORM * alone**2:
         return (
@@ -61,6 +78,12 @@ def caveat(clip: Footage, report: NoiseReport) -> str | None:
             "learn no detail; footage that shows some teaches more"
         )
     return None
+
+
+def _coarse(spectrum: Spectrum) -> float:
+    """Mean correlation of neighbouring pixels' noise."""
+    lags = spectrum.rho_x + spectrum.rho_y
+    return sum(lags) / len(lags)
 
 
 def _variation(clip: Footage, law: NoiseLaw) -> tuple[float, float]:
