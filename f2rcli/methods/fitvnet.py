@@ -61,7 +61,7 @@ class FITVNetNetworks(nn.Module):
         return merged
 
     def _aligned(self, estimates: Tensor, level: Tensor) -> Tensor:
-        windows = [(FlowBook(), in_order(window)) for window in estimates.split(1)]
+        windows = [(FlowBook(), in_order(window)) for window in torch.split(estimates, 1)]
         triples = [
             on_middle(book, frames[i : i + 3], [frame.coarse for frame in frames[i : i + 3]])
             for book, frames in windows
@@ -69,8 +69,8 @@ class FITVNetNetworks(nn.Module):
         ]
         results = self.triple(torch.cat(triples), level[:, 1:-1].flatten(0, 1)).float()
         moved = [
-            on_middle(book, frames[1:-1], list(three.split(1)))
-            for (book, frames), three in zip(windows, results.split(LENGTH - 2), strict=True)
+            on_middle(book, frames[1:-1], list(torch.split(three, 1)))
+            for (book, frames), three in zip(windows, torch.split(results, LENGTH - 2), strict=True)
         ]
         merged: Tensor = self.merge(torch.cat(moved), level[:, MIDDLE])
         return merged
