@@ -170,26 +170,16 @@ def in_order(window: Tensor) -> list[Prepared]:
 
 
 def on_middle(flows: FlowBook, triple: Sequence[Prepared], pictures: Sequence[Tensor]) -> Tensor:
-    """Pictures (1, C, H, W) of three frames on the grid of the middle one, (1, 3, C, H, W); where
-    flow there and back disagrees, the middle one's own stands in."""
-    middle, own = triple[1], pictures[1]
-    return torch.stack(
-        [
-            own if frame.index == middle.index else _moved(flows, middle, frame, picture, own)
-            for frame, picture in zip(triple, pictures, strict=True)
-        ],
-        1,
-    )
-
-
-def _moved(
-    flows: FlowBook, middle: Prepared, frame: Prepared, picture: Tensor, own: Tensor
-) -> Tensor:
-    flows.chain(sorted((middle, frame), key=lambda one: one.index))
-    flow = flows.flow(middle, frame)
-    rated = [(flow, flows.agreement(middle, frame, flow))]
-    ((whole, agreement),) = flows.enlarged(rated, middle)
-    return own.lerp(warp(picture, whole), torch.from_numpy(agreement).to(own.device))
+    """Pictures (1, C, H, W) of three frames on the grid of the middle one, (1, 3, C, H, W). What
+    flow cannot follow, and what a frame does not show, is left to the blocks."""
+    middle, moved = triple[1], []
+    for frame, picture in zip(triple, pictures, strict=True):
+        if frame.index != middle.index:
+            flow = flows.whole(flows.flow(middle, frame), picture.shape)
+            moved.append(warp(picture, flow))
+        else:
+            moved.append(picture)
+    return torch.stack(moved, 1)
 
 
 def five(window: Window[Prepared], *, blind: bool = False) -> list[Prepared]:
