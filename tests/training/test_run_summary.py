@@ -11,6 +11,7 @@ import pytest
 
 from f2rcli.noise.model import NoiseModel
 from f2rcli.training.methods import trainable
+from f2rcli.training.methods.validation import ErrorReduction
 from f2rcli.training.run.clock import NO_TIME
 from f2rcli.training.run.config import TrainConfig
 from f2rcli.training.run.report import decibels, gain_db, summarise, use_command, verdict
@@ -70,6 +71,14 @@ def test_the_verdict_says_what_the_figure_is_measured_against(result, config) ->
         "PSNR against noisy held-out frames: 17.447 dB"
     )
     assert "quality unknown" in verdict(replace(result, best_loss=math.nan), config)
+
+
+def test_an_adaptation_says_by_how_much_the_error_fell(result, config) -> None:
+    """In codes, with its error; what a wrong noise model may add has been taken into account."""
+    fell = ErrorReduction(30 / 255**2, 2 / 255**2, doubt=1 / 255**2)
+    summary = summarise(replace(result, fell=fell), config)
+    assert "squared error fell by 30.00 +- 2.00 of 8-bit codes" in summary.lines[0]
+    assert summary.values["squared_error_fell"] == (fell.mean, fell.spread)
 
 
 def test_a_session_without_a_step_promises_nothing(result, config) -> None:

@@ -120,7 +120,7 @@ def _fallen(result: "TrainResult") -> str:
     """Reduction of an adaptation's squared error, which needs no clean frames."""
     if result.fell is None:
         return ""
-    mean, spread = (value * CODES**2 for value in result.fell)
+    mean, spread = (value * CODES**2 for value in result.fell[:2])
     return f"; squared error fell by {mean:.2f} +- {spread:.2f} of 8-bit codes (at 34 dB it is 26)"
 
 
@@ -155,7 +155,7 @@ def _values(result: "TrainResult", config: TrainConfig) -> dict[str, Any]:
         "best_db": None if config.inputs_are_clean else decibels(result.best_loss),
         "gain_db": None if config.inputs_are_clean else gain_db(result),
         "noise": None if result.noise is None else result.noise.values(),
-        "squared_error_fell": result.fell,
+        "squared_error_fell": None if result.fell is None else result.fell[:2],
         "curve": [[step, number(loss)] for step, loss in result.curve],
         "seconds": round(result.seconds, 1),
         "notes": list(result.notes),
