@@ -1,4 +1,4 @@
-"""What code, tests and pages cite is in the repository, or is published."""
+"""What code, tests and pages cite is in the repository, or is published; tables are whole."""
 
 import re
 from pathlib import Path
@@ -33,3 +33,17 @@ def test_no_section_of_an_unknown_page_is_cited() -> None:
         if (match := cited.search(path.read_text(encoding="utf-8")))
     ]
     assert not found
+
+
+def test_every_row_of_a_table_stands_in_one() -> None:
+    """Markdown prints a row that follows a paragraph, or one of other columns, as text."""
+    stray = []
+    for path in texts():
+        if path.suffix == ".md":
+            text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+            for block in re.findall(r"(?:^\|.*\n?)+", text, re.MULTILINE):
+                rows = block.replace(r"\|", "").splitlines()
+                ruled = len(rows) > 1 and not rows[1].strip("|-: ")
+                if not ruled or len({row.count("|") for row in rows}) > 1:
+                    stray.append(f"{path.relative_to(ROOT)}: {rows[0][:60]}")
+    assert not stray
