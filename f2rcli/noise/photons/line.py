@@ -23,7 +23,7 @@ from f2rcli.noise.photons.shape import (
     comb_gain,
     cumulant_gain,
     jackknife,
-    of_unknown_events,
+    one_by_one,
     step_of,
 )
 from f2rcli.order import robust_sigma
@@ -88,7 +88,7 @@ def photon_line(frames: Sequence[NDArray[np.float32]]) -> PhotonLine | None:
     if flat is not None:
         moved = abs(flat.gain - line.gain) > AGREED * np.hypot(flat.error, line.error)
         line = line if moved else flat
-    if of_unknown_events(np.asarray(frames, np.float64), line.gain):
+    if one_by_one(np.asarray(frames, np.float64), line.gain) is False:
         return replace(line, rounded=max(line.rounded, ANY_BELOW * line.gain))
     return line
 
@@ -116,6 +116,8 @@ def _line(
     chance = float(variance.mean()) / ((len(frames) - 2) * BLOCK**2)
     uneven = _uneven(others, chance, others.size // (len(frames) - 1))
     rounded = float(np.average(_rounded(at, step_of(np.asarray(frames[:1]))), weights=weight))
+    if uneven and one_by_one(np.asarray(frames, np.float64), gain):
+        rounded = 0.0
     shape = _of_shape(frames, others, CLASSES if uneven else 1, rounded)
     if not uneven:
         return shape

@@ -201,24 +201,30 @@ def cumulant_gain(stack: Floats, rounded: float = 0.0) -> Gain | None:
     return gain, float(np.hypot(error, rounded * among))
 
 
-def of_unknown_events(stack: Floats, gain: float) -> bool:
-    """Whether frames (T, H, W) without read noise leave open how many electrons make a code.
+def one_by_one(stack: Floats, gain: float) -> bool | None:
+    """Whether each code of frames (T, H, W) is an electron, so that rounding changes nothing; False
+    where they leave open how many make one, None where read noise or the gain says it.
 
     Where a code is an electron, twos are as many as Poisson's law has them: a sample's pairs are as
-    many as those between adjacent frames. Rounding that makes a code of several electrons leaves
-    more or fewer, and the dimmest light has too few to count; a `gain` of about a code is then the
-    step of the codes. Read noise, which tells gains, is seen by codes below the darkest common one.
+    many as those between adjacent frames, in dark parts and in bright ones. Rounding that makes a
+    code of several electrons leaves more or fewer, and the dimmest light has too few to count; a
+    `gain` of about a code is then the step of the codes. Read noise, which tells gains, is seen by
+    codes below the darkest common one.
     """
     step = step_of(stack)
     if gain >= ROUNDED * step:
-        return False
+        return None
     events = np.rint((stack - stack.min()) / step)
     if np.mean(events == 0) < COMMON:
-        return False
+        return None
     own, other = _parts((events * (events - 1)).mean(0)), _parts((events[:-1] * events[1:]).mean(0))
-    beyond = float((own - other).std() / own.size**0.5)
-    apart = abs(float((own - other).mean())) > SURE * beyond
-    return apart or float(other.mean()) * stack.size < FEWEST_PAIRS
+    if float(other.mean()) * stack.size < FEWEST_PAIRS:
+        return False
+    by_light = (own - other)[np.argsort(_parts(events.mean(0)))]
+    for some in (by_light, *np.array_split(by_light, 2)):
+        if abs(float(some.mean())) > SURE * float(some.std() / some.size**0.5):
+            return False
+    return True if gain > step / ROUNDED else None
 
 
 def step_of(stack: Floats) -> float:
