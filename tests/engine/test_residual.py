@@ -401,14 +401,23 @@ def test_what_comes_out_goes_to_the_mean_as_far_as_the_picture_rests(
 
 def test_means_over_time_are_held_to_the_law_itself(told: Told) -> None:
     seen: list[Real] = []
+    slack: list[bool] = []
 
     class Watched(Steady):
-        def lost(self, index: int, removed: Real, variance: Real, *rest: Any) -> Real:
+        def lost(  # type: ignore[override]
+            self, index: int, removed: Real, variance: Real, *rest: Any, counts: bool
+        ) -> Real:
             seen.append(variance)
+            slack.append(counts)
             return np.zeros_like(removed)
 
     ones = [np.ones((HEIGHT, WIDTH), np.float32)] * 3
+    stack = drawn(replace(GRAY, levels=(0.0, 255.0)))
+    run(stack, Beside(steady=Watched(ones[:1], ones[:1], still=None)), slack=STRICT)
+    told.clear()
+    seen.clear()
     run(drawn(RGB), Beside(steady=Watched(ones, ones, still=None)), slack=STRICT)
+    assert slack == [True, False, False, False]  # a sensor's counts alone get some
     assert len(seen) == 3
     for variance, (_, allowed, _) in zip(seen, told, strict=True):
         np.testing.assert_allclose(1.1 * variance, allowed, rtol=1e-6)
@@ -487,7 +496,7 @@ class Lost(Steady):
 
     def lost(
         self, index: int, removed: Real, variance: Real, shares: Any,
-        clipped: Real | None = None, lasting: float = 0.0,
+        clipped: Real | None = None, lasting: float = 0.0, *, counts: bool = False,
     ) -> Real:  # fmt: skip
         assert shares == white_shares()
         return removed / 4

@@ -91,6 +91,19 @@ def test_noise_that_was_removed_rightly_stays_removed() -> None:
     assert float(np.square(lost).mean()) < 0.02 * SIGMA**2
 
 
+def test_of_counts_half_as_much_noise_comes_back() -> None:
+    """In a mean of few frames, places where it is loud by chance look like something lost."""
+    back = []
+    for counts in (False, True):
+        steady, rng = Steady(), np.random.default_rng(0)
+        for _ in range(6):
+            noise = (SIGMA * rng.standard_normal((SIDE, SIDE))).astype(np.float32)
+            steady.add([0.5 + noise], [law()], SHARES)
+            lost = steady.lost(0, noise, law(), SHARES[0], counts=counts)
+        back.append(float(np.square(lost).mean()))
+    assert back[1] < 0.6 * back[0]
+
+
 def test_a_shade_that_is_lost_in_every_frame_comes_back() -> None:
     steady, rng = Steady(), np.random.default_rng(3)
     flat = np.full((SIDE, SIDE), 0.4, np.float32)

@@ -137,7 +137,8 @@ def under_contract(
         if steady is not None:
             lasting = variance / np.float32(slack.chance)
             variances.append(lasting)
-            free = free - steady.lost(index, free, lasting, shares, cut, slack.lasting[kind])
+            copied = slack.lasting[kind]
+            free = free - steady.lost(index, free, lasting, shares, cut, copied, counts=photons)
         kept = held(free, variance, shares, clipped=cut)
         kept *= 1 if photons or kind or not noise.shows_sparks else noise_share(free, variance, cut)
         if shift is not None:

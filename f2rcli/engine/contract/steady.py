@@ -19,6 +19,9 @@ FINE_SLACK, LOW_SLACK = 1.5, 9.0  # times the noise's power before a mismatch co
 LEAST_STILL = 0.02  # of a picture must stand still for all this to be worth its time
 HIDDEN = 9.0  # frames after which half of what shows only in a wide window is given back
 SURE = 3.0  # frames from which on the mean is believed in full
+# Frames in which the noise in a mean of counts may be twice the law's, and less from then on: in a
+# mean of few, places where noise is loud by chance look like something lost.
+EARLY = 0.25
 
 
 @dataclass
@@ -64,13 +67,14 @@ class Steady:
 
     def lost(
         self, index: int, removed: Real, variance: Real, shares: Shares,
-        clipped: Real | None = None, lasting: float = 0.0,
+        clipped: Real | None = None, lasting: float = 0.0, *, counts: bool = False,
     ) -> Real:  # fmt: skip
         """What of a plane's `removed` (noisy - restored) is no noise but was lost, as far as what
         was removed before at the same places tells; `add` has seen this frame.
 
         variance (H, W) of the noise; shares, clipped: see `held`; lasting: the part of the variance
-        that is the same in every frame.
+        that is the same in every frame; counts: whether
+        samples are a sensor's counts.
         """
         count = self.counts[index]
         before, age = self.removed.get(index), self.ages.get(index)
@@ -87,7 +91,7 @@ class Steady:
             hidden = np.zeros_like(hidden)
         if clipped is not None:  # its law is not known well enough to find what is weaker
             hidden = hidden * (1 - clipped)
-        of_mean = variance / age
+        of_mean = variance / age * (1 + EARLY / age) if counts else variance / age
         if lasting:
             of_mean += lasting * (variance - of_mean)
         lost = mean - held(mean, of_mean, shares, hidden, clipped)
