@@ -299,3 +299,14 @@ def test_training_and_evaluation_draw_the_same_law(blur: float, impulses: float)
     narrow = law.add(clean.astype(np.float32), np.random.default_rng(1))
     assert narrow.dtype == np.float32
     assert narrow.std() == pytest.approx(single.std(), rel=0.03)
+
+
+@pytest.mark.parametrize(("noise", "coded"), [("gaussian:30", False), ("h264", True)])
+@pytest.mark.parametrize("before", [True, False])
+def test_a_clip_is_a_codecs_where_one_was_the_last_to_change_it(
+    noise: str, coded: bool, before: bool
+) -> None:
+    """White noise on clean frames of an MP4 got networks for noise that a codec has weakened."""
+    info, frames = floats(codes())
+    made, _ = parse(noise).add(iter(frames), replace(info, coded=before), seed=0, clipped=True)
+    assert made.coded == coded

@@ -37,7 +37,8 @@ def noisy_clip(
     shells: deque[Frame] = deque()
     signals = law.add_to_clip(map(signal_of, _noted(frames, shells)), rng)
     noisy = (_stored(signal, shells.popleft(), layout) for signal in signals)
-    return replace(info, layout=layout, noise_profile=None), noisy
+    # Noise that came after a codec is none of its errors, and no codec weakened it.
+    return replace(info, layout=layout, noise_profile=None, coded=False), noisy
 
 
 def coded_clip(
@@ -60,7 +61,7 @@ def coded_clip(
     family, chroma = (Family.GRAY, (0, 0)) if gray else (Family.YUV, (1, 1))
     layout = PlaneLayout(family=family, bits=8, log2_chroma=chroma, full_range=False)
     width, height = info.width // 2 * 2, info.height // 2 * 2
-    coded = replace(info, layout=layout, noise_profile=None, width=width, height=height)
+    coded = replace(info, layout=layout, noise_profile=None, coded=True, width=width, height=height)
     return coded, _coded(frames, coded, law, coding, rng)
 
 
