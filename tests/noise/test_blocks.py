@@ -5,18 +5,24 @@ from itertools import pairwise
 import cv2
 import numpy as np
 import pytest
+from scipy import ndimage, stats
 
 from f2rcli.noise.measurement.blocks import (
     FEW_BLOCKS,
-    MATCHED,
+    GRADIENT,
+    LEAST,
+    LEAST_POWER,
     RAIL,
     Blocks,
     FramePlanes,
     Pair,
     _dense,
     _rising,
+    _woven,
     joined,
+    least_step,
     same_light,
+    side_of,
     unwoven,
     whole_landing,
 )
@@ -57,6 +63,13 @@ def test_every_band_s_power_of_white_noise_is_its_variance() -> None:
     assert found.samples == 256
     assert not found.void.any()
     assert not found.rail.any()
+    assert found.still.all()  # where nothing moves, both places are the same
+
+
+@pytest.mark.parametrize(("width", "side"), [(240, 16), (239, 8)])
+def test_a_hundred_and_fifty_blocks_are_enough(width: int, side: int) -> None:
+    assert side_of((160, width)) == side
+    assert side_of((160, width), small=True) == 8
 
 
 @pytest.mark.parametrize(("side", "each"), [(144, 64), (208, 256)])
@@ -83,7 +96,7 @@ def test_bands_tell_what_varies_slowly_from_what_does_not() -> None:
         # |1 - e^jw|^2 and |2 - 2 cos w|^2, down and across, over their powers of white noise
         gain = (2 - 2 * np.cos(2 * np.pi / period)) ** 2
         want = [variance * 256 / 255, variance * gain / 4, variance * gain**2 / 36]
-        assert found.power[:, inner].mean((1, 2)) == pytest.approx(want, rel=0.02)
+        assert found.power[:, inner].mean((1, 2)) == pytest.approx(want, rel=1e-3)
 
 
 def test_blocks_that_are_the_same_or_painted_are_void_and_those_on_a_rail_say_so() -> None:
@@ -96,9 +109,13 @@ def test_blocks_that_are_the_same_or_painted_are_void_and_those_on_a_rail_say_so
         "dark": (slice(160, 176), slice(160, 176)),
     }
     after[places["the same"]] = before[places["the same"]]
-    levels = {"painted": 0.4, "black": RAIL / 2, "white": 1 - RAIL / 2, "dark": 2 * RAIL}
+    assert RAIL == 1.5 / 255
+    levels = {"painted": 0.4, "black": 1 / 255, "white": 254 / 255, "dark": 2 / 255}
     for name, value in levels.items():
         before[places[name]] = after[places[name]] = value
+    after[places["painted"]] = 0.41  # painted anew
+    before[192:208, 32:48] = 0.4  # in one of them alone
+    after[192:208, 64:80] = 0.4
     found = blocks_of(before, after)
     number = {name: rows.start // 16 * COLUMNS + across.start // 16
               for name, (rows, across) in places.items()}  # fmt: skip
@@ -115,6 +132,11 @@ def test_painted_rows_and_columns_at_a_border_are_bars_and_others_are_not() -> N
     want = np.zeros_like(rail)
     want[0] = want[-2:] = want[:, 0] = True
     assert np.array_equal(rail, want)
+
+
+def test_a_picture_that_is_painted_all_over_is_all_bars() -> None:
+    paper = np.full((HEIGHT, WIDTH), 0.4)
+    assert blocks_of(paper, paper).rail.all()
 
 
 def test_a_block_is_fetched_from_where_the_flow_leads_or_taken_where_it_is() -> None:
@@ -135,7 +157,62 @@ def test_what_a_wrong_match_may_add_is_a_share_of_the_gradient_that_both_have() 
     ramp = np.arange(WIDTH) * 0.002 + np.arange(HEIGHT)[:, None] * 0.001
     found = blocks_of(ramp, ramp)
     inner = found.error.reshape(14, COLUMNS)[1:-1, 1:-1]
-    assert inner == pytest.approx(MATCHED * (0.002**2 + 0.001**2), rel=1e-3)
+    assert inner == pytest.approx((0.002**2 + 0.001**2) / 8, rel=1e-3)
+
+
+def soft(plane: np.ndarray) -> np.ndarray:
+    taps = np.array([1, 2, 1]) / 4
+    return np.asarray(ndimage.convolve(plane, np.outer(taps, taps), mode="mirror"))
+
+
+def slopes(plane: np.ndarray) -> np.ndarray:
+    step = np.array([[0.5, 0, -0.5]])
+    both = (ndimage.convolve(soft(plane), one, mode="mirror") for one in (step, step.T))
+    return np.stack(list(both))
+
+
+def means(plane: np.ndarray, side: int) -> np.ndarray:
+    rows, columns = (size // side for size in plane.shape)
+    return np.asarray(plane.reshape(rows, side, columns, side).mean((1, 3)).ravel())
+
+
+def test_of_small_blocks_a_frames_own_texture_counts_but_not_its_noise() -> None:
+    """An eighth of what both share of the gradient, or of what each has, less what noise as strong
+    as that of the difference has: whichever is more."""
+    impulse = np.zeros((9, 9))
+    impulse[4, 4] = 1
+    assert pytest.approx(np.square(slopes(impulse)).sum(), abs=1e-4) == GRADIENT
+    rng = np.random.default_rng(1)
+    before, after = (
+        np.float32(0.5 + 0.1 * ndimage.gaussian_filter(rng.normal(0, 1, (64, 96)), 1) + noise)
+        for noise in rng.normal(0, 0.02, (2, 64, 96))
+    )
+    pair = Pair(gray(before), gray(after))
+    pair.flow = np.zeros((64, 96, 2), np.float32)
+    found = pair.blocks(0, small=True)
+    assert found.samples == 64
+    down, up = slopes(before), slopes(after)
+    shared = means((down * up).sum(0), 8)
+    own = np.minimum(means((down**2).sum(0), 8), means((up**2).sum(0), 8))
+    apart = after - before
+    fine = ndimage.convolve(apart, np.outer([-1, 1, 0], [-1, 1, 0])[::-1, ::-1], mode="mirror")
+    noise = means(fine**2, 8) / 8
+    want = np.maximum(shared, own - GRADIENT * noise) / 8
+    inner = np.arange(96).reshape(8, 12)[1:-1, 1:-1]
+    assert found.error[inner] == pytest.approx(want[inner], rel=1e-3, abs=1e-9)
+    assert (found.error > 1.01 * shared / 8).mean() > 0.3
+
+
+def test_the_least_that_samples_differ_by_is_a_step() -> None:
+    """A twentieth of those that differ at all may differ by less, as where noise was scaled."""
+    before, rng = np.full((200, 200), 0.5), np.random.default_rng(0)
+    apart = rng.choice([0, 1e-6, 0.02, 0.04], before.shape)
+    for scaled, step in ((0.0, 0.02), (0.02, 0.02), (0.04, 0.01)):  # half as many differ
+        found = np.where(rng.random(before.shape) < scaled, 0.01, apart)
+        pair = Pair(gray(before), gray(before - found))
+        assert least_step([pair], 0) == pytest.approx(step, rel=1e-4)
+    assert least_step([Pair(gray(before), gray(before + 3e-6))], 0) == 0
+    assert least_step([Pair(gray(before), gray(before + 1e-5))], 0) == pytest.approx(1e-5, rel=0.01)
 
 
 @pytest.mark.parametrize(("size", "height", "width"), [((20, 30), 20, 30), ((40, 60), 20, 30)])
@@ -173,10 +250,29 @@ def test_a_change_of_light_beyond_a_fade_is_another_picture(gain: float) -> None
     assert same_light(other, tiles(other, 16), tiles(scene, 16)) is other
 
 
-def test_few_blocks_tell_no_fade() -> None:
-    few = tiles(noisy(0.1)[:32, :48].astype(np.float32), 16)  # 6 of them
+@pytest.mark.parametrize(("count", "told"), [(7, False), (12, False), (13, True)])
+def test_few_blocks_tell_no_fade(count: int, told: bool) -> None:
+    """Eight at least, and of the six tenths that fit best, which the others are left out for."""
+    light = np.random.default_rng(0).random((count, 1)).astype(np.float32)
     plane = np.zeros((32, 48), np.float32)
-    assert same_light(plane, few, few + 0.1) is plane
+    after = same_light(plane, light, light + np.float32(0.1))
+    assert (after is not plane) == told
+    assert after == pytest.approx(0.1 if told else 0)
+
+
+def test_light_that_is_the_same_in_all_blocks_tells_no_fade() -> None:
+    even, plane = np.full((20, 1), 0.5, np.float32), np.zeros((32, 48), np.float32)
+    assert same_light(plane, even, even + np.float32(0.1)) is plane
+
+
+@pytest.mark.parametrize(("left", "told"), [(0.45, True), (0.55, False)])
+def test_a_fade_leaves_less_than_half_of_what_blocks_differ_by(left: float, told: bool) -> None:
+    """What is left alternates, so that no line explains it."""
+    rank = np.arange(400)
+    light = np.float32(0.2 + 0.6 * rank / 399)[:, None]
+    other = light + np.float32(0.1 * (1 + left * (-1.0) ** (rank // 2 % 2)))[:, None]
+    plane = np.zeros((8, 8), np.float32)
+    assert (same_light(plane, light, other) is not plane) == told
 
 
 def test_variance_of_few_samples_counts_as_far_as_the_others_tell_of_it() -> None:
@@ -192,6 +288,34 @@ def test_variance_of_few_samples_counts_as_far_as_the_others_tell_of_it() -> Non
     assert _dense(mixed, every) == pytest.approx(1)  # most have none
     assert _dense(mixed, np.arange(40) >= 30)[30:].max() < 0.01  # of those that are live
     assert _dense(even, ~every) == pytest.approx(1)
+
+
+def test_the_least_of_gaussian_samples_hold_what_they_hold() -> None:
+    ends = stats.norm.ppf(0.5 + np.array([-0.5, 0.5]) * 2 / 3)
+    power = stats.norm.expect(np.square, lb=ends[0], ub=ends[1])
+    assert pytest.approx(2 / 3) == LEAST
+    assert pytest.approx(power, abs=1e-4) == LEAST_POWER
+
+
+@pytest.mark.parametrize(("most", "alone"), [(0.1, 0), (0.22, 0.4), (0.24, 0.8), (0.4, 1)])
+def test_blocks_of_few_samples_are_such_where_most_are(most: float, alone: float) -> None:
+    """most: what the least two thirds say of the variance of most blocks, against what they do of
+    Gaussian ones: up to 0.2 all is read so, from 0.25 on nothing, and of a block the same from 0.2
+    to 0.3."""
+
+    def block(share: float) -> np.ndarray:
+        """85 samples of 256 far from the rest, which are at +-1."""
+        least = np.where(np.arange(171) % 2, 1.0, -1.0)
+        least[0] = 0  # the median
+        power = 170 / (0.1832 * share * 256)  # of all
+        far = np.sqrt((256 * power - 170) / 85)
+        return np.concatenate([least, far * np.where(np.arange(85) % 2, 1.0, -1.0)])
+
+    shares = [most, most, most, 0.1, 0.25, 0.28]
+    found = _dense(np.float32([block(share) for share in shares]), np.arange(6) < 3)
+    full = [max(alone, np.clip((share - 0.2) / 0.1, 0, 1)) for share in shares]
+    want = [one + (1 - one) * share for one, share in zip(full, shares, strict=True)]
+    assert found == pytest.approx(want, rel=0.03)
 
 
 def test_blocks_are_picked_and_joined_field_by_field() -> None:
@@ -242,6 +366,27 @@ def woven(index: int) -> np.ndarray:
     frame = panned(PLACES[2 * index])
     frame[1::2] = panned(PLACES[2 * index + 1])[1::2]
     return frame
+
+
+def combed(shape: tuple[int, int], blocks: int, depth: float) -> np.ndarray:
+    """Lines that climb by 0.01, with a comb in the lowest blocks of so many columns: the power of
+    adjacent lines' differences is depth^2 + 1/4 times that of every other line's."""
+    rows = np.arange(shape[0])[:, None]
+    comb = depth * 0.01 * (-1.0) ** rows * (np.arange(shape[1]) < 16 * blocks)
+    return np.float32(0.01 * rows + comb * (rows >= (shape[0] - 2) // 16 * 16 - 16))
+
+
+@pytest.mark.parametrize(
+    ("shape", "blocks", "depth", "found"),
+    [((34, 320), 8, 1.02, True), ((34, 320), 8, 0.98, False), ((34, 320), 7, 1.02, True),
+     ((34, 320), 6, 1.02, False),  # 15 % of 40
+     ((33, 320), 20, 1.02, True), ((32, 32), 2, 1.02, True), ((31, 32), 2, 1.02, False),
+     ((32, 31), 2, 1.02, False)],
+)  # fmt: skip
+def test_a_picture_is_woven_where_one_block_in_seven_is_combed(
+    shape: tuple[int, int], blocks: int, depth: float, found: bool
+) -> None:
+    assert _woven(combed(shape, blocks, depth)) == found
 
 
 @pytest.mark.parametrize("sigma", [0.004, 0.02])

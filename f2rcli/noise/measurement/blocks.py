@@ -171,11 +171,9 @@ def _bars(painted: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Rows and columns of painted blocks (R, C) at the border, as letterboxes have; flat."""
     bars = np.zeros_like(painted)
     for lines, marked in ((painted, bars), (painted.T, bars.T)):
-        whole: NDArray[np.bool_] = np.all(lines, axis=1)
-        inner = np.flatnonzero(~whole)
-        first, last = (int(inner[0]), int(inner[-1]) + 1) if len(inner) else (len(whole), 0)
-        marked[:first] = True
-        marked[last:] = True
+        whole = np.all(lines, axis=1)
+        for way in (1, -1):
+            marked[np.logical_and.accumulate(whole[::way])[::way]] = True
     return bars.reshape(-1)
 
 
