@@ -7,16 +7,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from f2rcli.noise.measurement import fitting
 from f2rcli.noise.measurement.fitting import (
     CLIPPED,
     Bins,
     Levels,
     Line,
+    _agrees,
     bins_of,
     curve_of,
     fit_line,
     fit_model,
     is_curved,
+    ramp,
     trimmed_mean,
     undo_clipping,
 )
@@ -73,6 +76,15 @@ def test_variance_that_black_or_white_cut_off_is_undone(signal: float, sigma: fl
     if min(mean, 1 - mean) >= CLIPPED * sigma:  # nearer to a rail the bin is not used
         assert math.sqrt(found) == pytest.approx(sigma, rel=0.03)
     assert found >= held
+
+
+def test_what_is_cut_off_is_at_most_five_times_what_is_left() -> None:
+    found = undo_clipping(np.array([0.0, 0.5, 1.0]), np.array([1e-4, 0.0, 1e-4]))
+    assert found == pytest.approx([5e-4, 0, 5e-4])
+
+
+def test_a_ramp_rises_from_its_low_to_its_high_end() -> None:
+    assert [ramp(value, 2, 6) for value in (1, 2, 3, 5, 6, 7)] == [0, 0, 0.25, 0.75, 1, 1]
 
 
 def test_a_railed_picture_has_the_noise_it_had_before_it_was_cut_off() -> None:
@@ -217,15 +229,20 @@ def test_no_variance_is_below_zero() -> None:
     assert (found.variance > 0).all()
 
 
-def test_bins_that_scatter_far_more_than_others_are_left_out() -> None:
+@pytest.mark.parametrize(("times", "used"), [(4.6, True), (5.4, False)])
+def test_bins_that_scatter_five_times_as_much_as_others_are_left_out(
+    times: float, used: bool
+) -> None:
     """Cuts and dust: the mean of their products is right, and worth nothing."""
     signal = np.linspace(0.1, 0.9, 48_000)
     seen = evidence(signal, 0.02)
-    wild = np.random.default_rng(5).choice([-1, 1], 48_000) * 0.05
-    product = np.where((signal > 0.5) & (signal < 0.53), seen.product + wild, seen.product)
-    found = bins_of(seen._replace(product=product.astype(np.float32)), clipped=False)
-    assert not ((found.level > 0.505) & (found.level < 0.525)).any()
-    np.testing.assert_allclose(found.variance, 4e-4, rtol=0.2)
+    bin_13 = (signal > 0.5) & (signal < 0.5 + 0.8 / 24)
+    wild = np.random.default_rng(5).choice([-1, 1], 48_000) * (times**2 - 1) ** 0.5 * 2**0.5 * 4e-4
+    found = bins_of(
+        seen._replace(product=np.float32(seen.product + wild * bin_13)), clipped=False
+    )
+    assert ((found.level > 0.505) & (found.level < 0.525)).any() == used
+    np.testing.assert_allclose(found.variance, 4e-4, rtol=0.3 if used else 0.2)
 
 
 def test_bins_count_by_their_error() -> None:
@@ -250,6 +267,27 @@ def test_a_line_that_would_be_negative_at_zero_goes_through_it_or_begins_later(d
     else:
         assert line.dark == 0
         assert 0.005 < line.gain < 0.008
+
+
+@pytest.mark.parametrize("dark", [True, False])
+def test_such_lines_are_weighed_by_their_error_and_their_size_too(dark: bool) -> None:
+    rng = np.random.default_rng(5)
+    level = np.linspace(0.05, 0.95, 14)
+    for _ in range(5):
+        variance = 0.02 * np.maximum(level - 0.2, 1e-3) * (1 + 0.1 * rng.standard_normal(14))
+        found = Bins(level, variance, 1e-5 * (1 + 20 * rng.random(14)))
+        sigma = found.error
+        for _ in range(3):
+            pull = 1 / sigma**2
+            mean = np.average(level, weights=pull) * dark
+            start = np.average(variance, weights=pull) * dark
+            gain = (pull * (level - mean) * (variance - start)).sum() / (
+                pull * (level - mean) ** 2
+            ).sum()
+            sigma = found.error + 0.02 * np.maximum(start + gain * (level - mean), 1e-9)
+        line = fit_line(found, dark=dark)
+        assert line.gain == pytest.approx(gain, rel=1e-6)
+        assert line.dark == pytest.approx(mean - start / gain)
 
 
 @pytest.mark.parametrize(
@@ -289,6 +327,42 @@ def test_a_curve_is_seen_where_the_line_misses_by_more_than_the_scatter() -> Non
     assert not is_curved(bins(straight * 1.1, level, error=1e-9), line, 0.0)  # 5 % of sigma
 
 
+@pytest.mark.parametrize(("times", "bent"), [(1.45, False), (1.55, True)])
+def test_a_curve_misses_the_line_by_one_and_a_half_errors(times: float, bent: bool) -> None:
+    """That of a bin, 2 % of its variance, and what anchors add: here 10 and 6 %."""
+    variance = 1e-4 * (1 + times * 0.18)
+    found = bins(np.full(8, variance), error=1e-5)
+    assert is_curved(found, Line(0, 1e-4), 6e-6) == bent
+
+
+@pytest.mark.parametrize(("apart", "bent"), [(0.055, False), (0.065, True)])
+def test_a_curve_differs_from_the_line_by_six_percent_of_sigma(apart: float, bent: bool) -> None:
+    for sign in (-1, 1):
+        found = bins(np.full(8, 1e-4 * (1 + sign * apart) ** 2), error=1e-9)
+        assert is_curved(found, Line(0, 1e-4), 0.0) == bent
+
+
+def test_whatever_differs_from_a_line_without_noise_is_curved() -> None:
+    assert is_curved(bins(np.full(8, 1e-3)), Line(0, 0), 0.0)
+
+
+def test_anchors_err_by_a_code_and_a_half_as_products_are_scaled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = []
+    monkeypatch.setattr(fitting, "is_curved", lambda *given: bool(told.append(given[2])))
+    fit_model([evidence(np.linspace(0.1, 0.9, 4000), 0.02)], 3.0)
+    assert told == pytest.approx([3 * (1.5 / 255) ** 2])
+
+
+@pytest.mark.parametrize(("apart", "agrees"), [(0.09, True), (0.11, False)])
+def test_a_line_agrees_with_bins_that_are_within_a_tenth_of_it(apart: float, agrees: bool) -> None:
+    level = np.linspace(0.4, 0.5, 8)
+    line = Line(0.02, 0.001)
+    assert _agrees(bins(line.at(level) * (1 + apart), level), line) == agrees
+    assert _agrees(bins(line.at(level) * (1 - apart), level), line) == agrees
+
+
 def test_a_curve_is_smoothed_over_three_bins_and_held_beyond_the_last() -> None:
     level = np.array([0.25, 0.375, 0.5, 0.625])
     curve = curve_of(bins(np.array([1.0, 4.0, 1.0, 4.0]), level))
@@ -309,6 +383,7 @@ def test_products_are_averaged_without_their_ends_and_without_bias() -> None:
     product[:200] = -1e6
     assert trimmed_mean(product) == pytest.approx(1, rel=0.015)
     assert trimmed_mean(np.zeros(0, np.float32)) == 0
+    assert trimmed_mean(np.full(9, np.nan, np.float32)) == 0
     assert trimmed_mean(np.arange(1000, dtype=np.float32)) == pytest.approx(1.008 * 499.5, rel=1e-4)
 
 

@@ -1,0 +1,135 @@
+"""The bound's limits: little evidence, no noise at all, and what is just enough."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from f2rcli.noise.measurement import bound as measured
+from f2rcli.noise.measurement.blocks import Blocks
+from f2rcli.noise.measurement.bound import (
+    Bound,
+    _bin,
+    _bound,
+    _inside,
+    _plane_bound,
+    _unit,
+    every_block,
+    lowered,
+    spread_out,
+)
+from f2rcli.noise.model import NoiseModel
+
+POWER = 0.0025
+
+
+def alike(
+    count: int = 50, power: tuple[float, float, float] = (1, 1, 1), level: float = 0.5
+) -> Blocks:
+    """Blocks that all hold as much, which is what the quietest twentieth of noise of these powers
+    would: in each bandwidth as a multiple of 0.0025."""
+    degrees = 256 * np.array([1, 4 / 9, (36 / 70) ** 2])
+    held = [POWER * p * _unit(0.05, d) for p, d in zip(power, degrees, strict=True)]
+    no = np.zeros(count, bool)
+    bands = np.repeat(np.array(held)[:, None], count, 1)
+    return Blocks(np.full(count, level), bands, np.full(count, 1.0), no, no, no, 256)
+
+
+@pytest.mark.parametrize(
+    ("flat", "still", "white", "believed"),
+    [(0.34, 0.29, 0.96, True), (0.36, 0.29, 0.96, False), (0.34, 0.31, 0.96, False),
+     (0.34, 0.29, 0.94, False)],
+)  # fmt: skip
+def test_small_blocks_are_asked_where_little_is_flat_or_still(
+    monkeypatch: pytest.MonkeyPatch, flat: float, still: float, white: float, believed: bool
+) -> None:
+    def bound_of(small: bool, *, clipped: bool) -> Bound:
+        values = (0.05 if small else 0.1,)
+        return Bound((0.5,), values, (9,), flat=flat, still=still, whiteness=white)
+
+    monkeypatch.setattr(measured, "_bound", bound_of)
+    monkeypatch.setattr(measured, "joined", lambda every: every[0])
+    pair = SimpleNamespace(blocks=lambda plane, small=False: small)
+    found = _plane_bound([pair], 0, clipped=False)  # type: ignore[list-item]
+    assert found.mean == pytest.approx(0.05 if believed else 0.1)
+
+
+@pytest.mark.parametrize(("apart", "bends"), [(0.15, False), (0.25, True)])
+def test_corrections_that_differ_by_a_fifth_make_a_curve(apart: float, bends: bool) -> None:
+    found = Bound((0.2, 0.8), (0.02, 0.02 * np.exp(apart)), (300, 100))
+    factors = found.factors(NoiseModel.gaussian(0.08, 1))
+    assert (np.ptp(factors) > 0) == bends
+    none = Bound((0.2, 0.8), (0.0, 0.2), (300, 100)).factors(NoiseModel.gaussian(0.08, 1))
+    assert none == pytest.approx(np.interp(np.linspace(0, 1, 17), (0.2, 0.8), (0, 1)))
+
+
+def test_a_channel_without_noise_has_none_after_it_was_lowered() -> None:
+    model = NoiseModel((0.0, 0.0), (0.0, 0.1), (0.0, 0.1))
+    bent = lowered(model, [np.linspace(0.5, 1, 17)] * 2, np.array([0.0, 1.0], np.float32))
+    assert bent.sigma == pytest.approx((0, 0.1 * (0.625) ** 0.5))
+
+
+@pytest.mark.parametrize(("excess", "white"), [(1.28, True), (1.32, False)])
+def test_noise_is_white_whose_bandwidths_differ_by_less_than_three_tenths(
+    excess: float, white: bool
+) -> None:
+    found = _bound(alike(power=(excess, 1, 1)), clipped=False)
+    assert found.white == white
+    assert found.still == 0
+    assert found.mean == pytest.approx(0.05, rel=1e-3)
+
+
+@pytest.mark.parametrize(("agree", "white"), [(0.66, False), (0.69, True)])
+def test_noise_is_white_if_it_is_more_so_than_coloured(agree: float, white: bool) -> None:
+    assert _bound(alike(power=(agree, 1, agree)), clipped=False).white == white
+
+
+def test_blocks_that_differ_by_nothing_hold_nothing() -> None:
+    found = _bound(alike(power=(0, 0, 0)), clipped=False)
+    assert found.sigma == (0,)
+    assert found.flat == 0
+
+
+@pytest.mark.parametrize(("count", "bins"), [(119, 1), (120, 2), (359, 5), (360, 6), (900, 6)])
+def test_every_sixty_blocks_are_a_bin_up_to_six(count: int, bins: int) -> None:
+    assert len(_bound(alike(count), clipped=False).level) == bins
+
+
+@pytest.mark.parametrize(("flat", "known"), [(11, False), (12, True)])
+def test_a_dozen_flat_blocks_are_enough(flat: int, known: bool) -> None:
+    """Flat: where a wrong match adds a twentieth of the noise at most. Their median counts."""
+    blocks = alike(60)
+    blocks.error[:] = 0.051 * POWER
+    blocks.error[:flat] = 0.049 * POWER
+    found = _bin(blocks)
+    assert found.known == known
+    assert found.flat == flat / 60
+    held = blocks.power[2, 0] / (_unit(0.5, 256 * (36 / 70) ** 2) if known else 1)
+    assert found.fine_power == pytest.approx(held if known else POWER, rel=2e-3)
+
+
+def test_blocks_of_heavy_noise_keep_a_quarter_from_black_and_white() -> None:
+    blocks = alike(5, (16, 16, 16))  # two deviations of 0.2
+    blocks.level[:] = (0.1, 0.24, 0.26, 0.74, 0.76)
+    assert _inside(blocks).level.tolist() == [0.26, 0.74]
+
+
+def test_factors_of_cut_blocks_are_their_neighbours() -> None:
+    """Of 23 x 33 samples there are two rows of four whole blocks of 8."""
+    whole = np.arange(8).reshape(2, 4) / 7
+    found = np.array(every_block(whole, (23, 33)))
+    rows, columns = np.minimum(np.arange(3), 1), np.minimum(np.arange(5), 3)
+    assert found == pytest.approx(whole[np.ix_(rows, columns)], abs=1e-4)
+    assert every_block(np.array([[0.123456]]), (8, 8)) == ((0.1235,),)
+
+
+def test_factors_are_spread_between_the_middles_of_blocks_and_never_above_them() -> None:
+    rng = np.random.default_rng(0)
+    grid = rng.random((3, 5))
+    places = np.arange(40)
+    middle = (places + 0.5) / 8 - 0.5
+    lines = np.stack([np.interp(middle[:24], np.arange(3), column) for column in grid.T], 1)
+    smooth = np.stack([np.interp(middle, np.arange(5), row) for row in lines])
+    own = np.kron(grid, np.ones((8, 8)))
+    found = spread_out(tuple(map(tuple, grid.tolist())), (23, 38))
+    assert found == pytest.approx(np.minimum(smooth, own)[:23, :38], abs=1e-5)
