@@ -210,7 +210,7 @@ SURE_ONE, BLIND, FAINT, UNLIKE = (
         ([SURE_ONE] * 2 + [FAINT] * 2, True, None), ([SURE_ONE] + [FAINT] * 3, False, 0),
         ([SURE_ONE] * 3 + [UNLIKE], True, 2), ([UNLIKE] * 3, False, 0), ([UNLIKE] * 2, True, 0),
         ([vote(0.2, 0.41, 0.21)] * 4, True, 0.41), ([FAINT, SURE_ONE], True, None),
-        ([FAINT] * 2, True, 0),
+        ([FAINT] * 2, True, 0), ([SURE_ONE, BLIND], True, 0),
     ],
 )  # fmt: skip
 def test_three_of_four_triples_must_be_sure_of_lines_that_are_not_faint(

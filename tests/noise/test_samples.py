@@ -126,6 +126,8 @@ def test_the_shape_of_the_spectrum_is_read_by_its_rules(monkeypatch: pytest.Monk
         assert asked[-1] == share
     monkeypatch.setattr(samples, "bands", lambda _: Bands(1.0, 0.0, 1.0))
     assert samples.shape() == 1  # no noise at all
+    monkeypatch.setattr(samples, "bands", lambda _: Bands(-0.5, 1.0, 0.5))
+    assert samples.shape() == 0  # none is less than none
 
 
 def test_bands_are_means_over_the_flattest_places_and_excesses_between_shares_of_them() -> None:
@@ -176,6 +178,26 @@ def test_samples_beyond_black_and_white_are_as_many_as_of_free_noise(sigma: floa
     assert _clipped(given[0].clamp(-0.4 * sigma, 1 + 0.4 * sigma), given[2])
     for limits in ((-9, 1), (0, 9)):  # of one end alone
         assert not _clipped(given[0].clamp(*limits), given[2])
+    nothing = torch.zeros_like(given[2])
+    assert _clipped(nothing, nothing)
+
+
+@pytest.mark.parametrize(("beyond", "cut"), [(4, True), (5, False)])
+def test_noise_is_cut_off_where_five_of_ten_thousand_samples_lie_beyond(
+    beyond: int, cut: bool
+) -> None:
+    """By more than half a deviation."""
+    noisy, power = torch.full((1, 1, 100, 100), 0.5), torch.full((1, 1, 100, 100), 0.01)
+    noisy[..., 0, :beyond] = -0.051
+    noisy[..., 1, :] = -0.049
+    assert _clipped(noisy, power) == cut
+    assert _clipped(1 - noisy, power) == cut
+
+
+def test_free_noise_that_is_not_there_lies_nowhere_beyond() -> None:
+    nothing, gray = torch.zeros(1, 1, 8, 8), torch.full((1, 1, 8, 8), 0.5)
+    assert _beyond(gray, gray, nothing) == (0, 0)
+    assert _beyond(gray, gray, -gray) == (0, 0)  # anchors erred by more than there is noise
 
 
 def test_noise_was_cut_off_where_less_than_half_or_hardly_any_of_it_lies_beyond() -> None:

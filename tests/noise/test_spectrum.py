@@ -261,6 +261,66 @@ def test_nothing_known_is_not_called_independent() -> None:
     assert Temporal(None, None).independent is None
 
 
+@pytest.mark.parametrize("white", [True, False])
+def test_the_spectrum_of_a_channel_without_noise_is_none(white: bool) -> None:
+    first, second = (torch.from_numpy(one) for one in patches())
+    for part in (first, second):
+        part[:, 1] = 0
+    found = SpectrumSamples([first], [second]).spectrum(white=white)
+    assert found is not None
+    assert (found.power[1] == 0).all()
+    assert (found.rho_x[1], found.rho_y[1]) == (0, 0)
+
+
+@pytest.mark.parametrize("count", [3, 4])
+def test_four_patches_tell_a_spectrum(count: int) -> None:
+    first, second = (torch.from_numpy(one[:count]) for one in patches())
+    found = SpectrumSamples([first], [second]).spectrum(white=False)
+    assert (found is not None) == (count == 4)
+
+
+def test_channels_whose_products_contradict_each_other_share_what_is_nearest() -> None:
+    """No correlation is more than one, and no noise has a negative power in any direction."""
+    rng = torch.Generator().manual_seed(3)
+    first, second = (torch.randn(1, 3, 2, 3, generator=rng) for _ in "ab")
+    one, two = (part[0].flatten(1).double().numpy() for part in (first, second))
+    shared = (one @ two.T + two @ one.T) / 12
+    scale = np.sqrt(np.maximum(np.diag(shared), 1e-12))
+    told = np.clip(shared / np.outer(scale, scale), -1, 1)
+    assert (np.abs(shared) > np.outer(scale, scale)).any()
+    power, ways = np.linalg.eigh(told)
+    nearest = sum(p * np.outer(way, way) for p, way in zip(power, ways.T, strict=True) if p > 0)
+    size = np.sqrt(np.diag(nearest))
+    np.testing.assert_allclose(_mixed(first, second), nearest / np.outer(size, size), atol=1e-9)
+
+
+def test_what_channels_share_is_the_mean_of_pairs_and_mixes_them_again() -> None:
+    mixed = np.array([[1, 0.04, 0.1], [0.04, 1, 0.3], [0.1, 0.3, 1]])
+    found = Spectrum(np.ones((3, 32, 32)), (0.0,) * 3, (0.0,) * 3, mixed)
+    assert found.channels_share == pytest.approx(0.44 / 3)
+    root = np.array(found.mixing())
+    np.testing.assert_allclose(root @ root.T, mixed, atol=2e-3)
+    np.testing.assert_allclose(np.square(root).sum(1), 1)
+    alone = Spectrum(np.ones((1, 32, 32)), (0.0,), (0.0,), np.eye(1))
+    assert alone.channels_share == 0
+    assert alone.mixing() is None
+    for share, told in ((0.049, False), (0.05, True), (-0.05, True)):
+        pair = Spectrum(np.ones((2, 32, 32)), (0.0,) * 2, (0.0,) * 2, np.eye(2) * (1 - share) + share)
+        assert (pair.mixing() is not None) == told
+
+
+@pytest.mark.parametrize(("size", "count"), [((31, 400), 0), ((32, 80), 4), ((96, 240), 17)])
+def test_a_quarter_of_the_patches_is_kept_or_four(size: tuple[int, int], count: int) -> None:
+    """Of 96 x 240 pixels there are 5 x 14; of many no more than 64."""
+    noisy, first, second = (torch.rand(1, 1, *size) for _ in "abc")
+    samples = SpectrumSamples()
+    samples.add(noisy, first, second, noisy, NoiseModel.gaussian(0.1, 1))
+    assert samples.count == count
+    large = torch.rand(1, 1, 336, 336)  # 20 x 20
+    samples.add(large, large, large, large, NoiseModel.gaussian(0.1, 1))
+    assert samples.count == count + 64
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_correlations_of_channels_are_those_of_some_noise_however_loud(seed: int) -> None:
     """Of a few samples they would often contradict each other."""
