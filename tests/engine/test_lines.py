@@ -225,6 +225,23 @@ def test_the_note_says_what_was_taken_out() -> None:
     assert len(engine.notes) == 1
 
 
+@pytest.mark.parametrize(("strength", "share"), [(0.5, 0.5), (1.0, 1.0), (2.0, 1.0)])
+def test_no_more_than_the_lines_is_taken_out(strength: float, share: float) -> None:
+    frames = gray(scene(6) + row_offsets(6, 6))
+    remover = remover_for(frames, engine_for(frames, strength=strength))
+    assert remover is not None
+    assert remover.share == share
+    assert remover.fresh().share == share
+
+
+def test_columns_are_known_before_the_first_frame_comes_out() -> None:
+    clean = scene(COUNT) + white(2, COUNT)
+    lines = Lines((LineNoise((0,), 0.0, 0.0, 6 / 255),))
+    frames = gray(clean + column_offsets(6))
+    first = values(corrected(frames, lines))[0] - clean[0]
+    assert first.mean(0).std() < 0.5 * (values(frames)[0] - clean[0]).mean(0).std()
+
+
 def on_side(pictures: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(pictures.swapaxes(1, 2))
 

@@ -53,6 +53,27 @@ def test_pictures_of_two_rows_or_columns_tell_nothing(size: tuple[int, int]) -> 
     assert samples.model() is None
 
 
+@pytest.mark.parametrize("bright", [None, 0.25])
+def test_three_rows_tell_something_of_planes_as_bright_as_is_said(bright: float | None) -> None:
+    noisy, first, second = (torch.rand((1, 2, 3, 500), generator=seeded(i)) for i in range(3))
+    samples = NoiseSamples.empty(2)
+    light = None if bright is None else torch.full_like(noisy, bright)
+    samples.add(noisy, first, second, light)
+    assert len(samples.beyond) == (bright is None)
+    shown = (first + second) / 2 if light is None else light
+    for channel in range(2):
+        inner = shown[0, channel, 1, 1:-1].numpy()
+        assert np.isin(samples.level[channel][0], inner).all()
+        assert samples.picture[channel][0].mean() == pytest.approx(inner.mean(), abs=0.03)
+
+
+def test_where_anchors_err_by_more_than_there_is_noise_all_places_have_room() -> None:
+    noisy = torch.rand((1, 1, 42, 42), generator=seeded(0))
+    rank = torch.arange(1764.0).reshape(1, 1, 42, 42)
+    found = _chosen(noisy, torch.full_like(noisy, 0.01), rank, torch.full((1, 1, 40, 40), -1.0))
+    assert len(found) == 1600
+
+
 def test_signal_dependence_is_found() -> None:
     truth, clean = NoiseModel((0.01,) * 3, (0.02,) * 3, (0.0,) * 3), smooth_picture(320, 400)
     samples = NoiseSamples.empty(3)

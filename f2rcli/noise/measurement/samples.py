@@ -165,7 +165,7 @@ class NoiseSamples:
         if flat.fine <= 0:
             return 1.0
         white, whole = self._whiteness(flat), max(flat.full / flat.fine, 0.0)
-        return float(whole ** (1 - white)) if white < 1 else 1.0
+        return float(whole ** (1 - white))
 
     def _whiteness(self, flat: Bands) -> float:
         """0 where the noise is as coloured as it looks in the flattest places, 1 where it is
@@ -179,7 +179,7 @@ class NoiseSamples:
         if free:
             rougher = max(self.excesses(STEPS))
             more = max(allowed, EXCESS_CODES**2, EXCESS_FALLS * rougher)
-            allowed = more if free == 1 else allowed + free * (more - allowed)
+            allowed += free * (more - allowed)
         return alike * (1 - ramp(flat.excess / allowed, *AT_LIMIT))
 
     def shared(self, fine: float) -> float:
