@@ -80,10 +80,13 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "engine/gpu/outliers.py": ("tests/engine/test_outliers.py",),
     "engine/noise/ceiling.py": ("tests/engine/test_ceiling.py", "tests/engine/test_places.py"),
     "engine/noise/line_offsets.py": (
-        "tests/engine/test_line_offsets.py", "tests/engine/test_lines.py",
+        "tests/engine/test_line_offsets_parts.py", "tests/engine/test_line_offsets.py",
+        "tests/engine/test_lines.py",
     ),
     "engine/noise/lines.py": ("tests/engine/test_lines.py",),
-    "engine/noise/places.py": ("tests/engine/test_places.py",),
+    "engine/noise/places.py": (
+        "tests/engine/test_places_parts.py", "tests/engine/test_places.py",
+    ),
     "noise/anscombe.py": ("tests/noise/test_anscombe.py",),
     "noise/bands.py": ("tests/engine/test_contract_reference.py", "tests/noise/test_planes.py"),
     "noise/clipping.py": (
@@ -96,11 +99,13 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "noise/model.py": ("tests/noise/test_model.py",),
     "noise/planes.py": ("tests/noise/test_planes.py",),
     "noise/measurement/blocks.py": ("tests/noise/test_blocks.py", "tests/noise/test_bound.py"),
-    "noise/measurement/bound.py": ("tests/noise/test_bound.py",),
+    "noise/measurement/bound.py": ("tests/noise/test_bound_parts.py", "tests/noise/test_bound.py"),
     "noise/measurement/compression.py": ("tests/noise/test_compression.py",),
     "noise/measurement/fitting.py": ("tests/noise/test_fitting.py",),
-    "noise/measurement/lines.py": ("tests/noise/test_lines.py",),
-    "noise/photons/line.py": ("tests/noise/test_photons.py",),
+    "noise/measurement/lines.py": ("tests/noise/test_lines_parts.py", "tests/noise/test_lines.py"),
+    "noise/photons/line.py": (
+        "tests/noise/test_photons_parts.py", "tests/noise/test_photons.py",
+    ),
     "noise/measurement/samples.py": ("tests/noise/test_samples.py",),
     "noise/measurement/spectrum.py": ("tests/noise/test_spectrum.py",),
     "samples/defects.py": ("tests/test_defects.py",),

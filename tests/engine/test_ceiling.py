@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from f2rcli.engine import windowed
-from f2rcli.engine.noise.ceiling import CODED_ROOM, LOOK_BESIDE, ROOM, below, ceiling
+from f2rcli.engine.noise import ceiling as module
+from f2rcli.engine.noise.ceiling import ROOM, below, ceiling
 from f2rcli.engine.stream import denoise_stream
 from f2rcli.frames import Frame
 from f2rcli.noise.bands import white_shares
+from f2rcli.noise.measurement.blocks import FramePlanes, Pair
 from f2rcli.noise.measurement.bound import Bound
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise
@@ -19,6 +21,7 @@ from tests.engine.conftest import GRAY8, engine_for, info_of, noisy_clip, to_fra
 from tests.engine.test_noise_measurement import smooth_clip
 
 HEIGHT, WIDTH = 96, 128
+BESIDE = 8  # pictures from one look to the next, beside a device
 
 
 def law(sigma8: float) -> PlaneNoise:
@@ -33,7 +36,7 @@ def bounded(sigma: float) -> Bound:
     return Bound((0.3, 0.6), (sigma / 255,) * 2, (100, 100))
 
 
-@pytest.mark.parametrize(("coded", "room"), [(False, ROOM), (True, CODED_ROOM)])
+@pytest.mark.parametrize(("coded", "room"), [(False, 1.25), (True, 1.5)])
 def test_a_law_is_lowered_to_a_little_more_than_its_ceiling(coded: bool, room: float) -> None:
     found = below(law(12), [bounded(4)], coded=coded)
     assert sigma8(found) == pytest.approx(room * 4, rel=0.01)
@@ -76,6 +79,48 @@ def test_the_ceiling_is_that_of_two_frames(sigma: float) -> None:
     at_rest = np.zeros((96, 128, 2), np.float32)
     (found,) = ceiling(first, second, at_rest, law(30))
     assert 255 * found.mean == pytest.approx(sigma, rel=0.15)
+
+
+def test_noise_as_strong_as_its_ceiling_stays_the_very_same() -> None:
+    seen = Bound((0.2, 0.8), (12 / 1.25 / 255,) * 2, (100, 100))
+    noise = law(12)
+    assert below(noise, [seen], coded=False).models[0] is noise.models[0]
+
+
+@pytest.mark.parametrize("chroma", [False, True])
+def test_the_ceiling_takes_the_flow_it_is_given_and_clips_what_is_no_colour(
+    monkeypatch: pytest.MonkeyPatch, chroma: bool
+) -> None:
+    """Of colours neither black nor white cuts noise off; a flow that is not given is found."""
+    sizes = [(64, 96), (32, 48), (32, 48)] if chroma else [(64, 96)] * 3
+    planes = [np.zeros(size, np.float32) for size in sizes]
+    picture = FramePlanes(planes, planes[0], chroma)
+    asked: list[Any] = []
+
+    def bounds_of(pairs: list[Pair], clipped: list[bool]) -> list[Bound]:
+        asked.append((vars(pairs[0]).get("flow"), clipped))
+        return [bounded(4)] * 3
+
+    def shaped(own: Any, luma: Any, shape: Any) -> Any:
+        asked.append(shape)
+        return ((len(luma),),)
+
+    monkeypatch.setattr(module, "picture_of", lambda _: picture)
+    monkeypatch.setattr(module, "bounds_of", bounds_of)
+    monkeypatch.setattr(module, "places", lambda _, plane, *__: ((float(plane),),))
+    monkeypatch.setattr(module, "drawn", shaped)
+    noise = PlaneNoise((law(9).models[0],) * 3, law(9).shares * 3, clipped=True)
+    frame: Any = None
+    flow = np.zeros((64, 96, 2), np.float32)
+    assert [one.places for one in ceiling(frame, frame, flow, noise)] == [()] * 3
+    known = [True, not chroma, not chroma]
+    assert asked[0][0] is flow
+    assert asked.pop()[1] == known
+    finest = replace(noise, finest=(1.0,) * 3, clipped=False)
+    found = [one.places for one in ceiling(frame, frame, None, finest)]
+    assert asked.pop(0) == (None, [False] * 3)
+    assert found == ([((0.0,),)] + [((1,),)] * 2 if chroma else [((float(i),),) for i in range(3)])
+    assert asked == [(32, 48)] * 2 * chroma
 
 
 def sliding(count: int, seed: int) -> np.ndarray:
@@ -130,15 +175,15 @@ def test_beside_a_device_the_host_begins_to_look_before_a_picture_is_the_centre(
 
     monkeypatch.setattr(windowed.Restorer, "start", noted)
     monkeypatch.setattr(windowed, "ceiling", looked)
-    frames = noisy_clip(LOOK_BESIDE + 3, height=48, width=48)
+    frames = noisy_clip(BESIDE + 3, height=48, width=48)
     engine = engine_for(frames, precision="fp32")
     engine.stay_on_device()
     engine.prompt = True  # looks are taken when they are asked for, at their centre
     list(denoise_stream(frames, info_of(frames), engine))
-    assert [index for what, index in order if what == "look"] == [0, LOOK_BESIDE]
+    assert [index for what, index in order if what == "look"] == [0, BESIDE]
     order.clear()
     engine = engine_for(frames, precision="fp32")
     engine.stay_on_device()
     list(denoise_stream(frames, info_of(frames), engine))
-    assert [index for what, index in order if what == "look"] == [0, LOOK_BESIDE]
-    assert order.index(("look", LOOK_BESIDE)) < order.index(("centre", LOOK_BESIDE))
+    assert [index for what, index in order if what == "look"] == [0, BESIDE]
+    assert order.index(("look", BESIDE)) < order.index(("centre", BESIDE))

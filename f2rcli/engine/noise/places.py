@@ -56,7 +56,7 @@ def places(pair: Pair, plane: int, model: NoiseModel, finest: float) -> Places:
     blocks, shape = pair.blocks(plane), pair.before.planes[plane].shape
     law = np.square(at_levels(model, blocks.level)) * finest
     grid = _grid(blocks, shape)
-    if not law.any() or not len(law) or finest < COLOURED:
+    if not law.any() or finest < COLOURED:
         return ()
     power = np.where(blocks.void, 0, blocks.power[FINEST])
     seen = (power / np.maximum(law, 1e-18)).reshape(grid)
