@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage, stats
 
 from f2rcli.engine.contract.outliers import HEIGHTS, KERNELS, noise_share, shares_at
 from f2rcli.engine.gpu.outliers import noise_share as device_share
@@ -107,6 +108,62 @@ def test_the_share_is_of_what_chance_and_the_other_side_leave() -> None:
     assert shares_at(mine, none, 1)[0] == 1
     fewer = np.where(HEIGHTS > 5, 1.0, mine)  # what stands out farther is no more of noise
     assert (shares_at(fewer, none, 1)[at:] < 0.0301).all()
+
+
+LEVELS = np.linspace(3.75, 10, 26)
+
+
+def by_definition(height: Real) -> NDArray[np.float64]:
+    """A sample is as high as the highest of it, the sums of three through it and of the squares it
+    is in, in deviations of these; counted in steps of a quarter, up to two more or, beyond 8,
+    whatever; noise are as many as chance leaves 15 times, or thrice those of the other side."""
+    held = np.clip(height.astype(float), -4, 4)
+    row, slant = np.float64([[0, 0, 0], [1, 1, 1], [0, 0, 0]]), np.eye(3)
+    square = np.float64([[1, 1, 0], [1, 1, 0], [0, 0, 0]])
+    sides = [height.astype(float), -height.astype(float)]
+    for number, weights in enumerate((row, row.T, slant, slant[::-1], square)):
+        found = ndimage.correlate(held, weights / weights.sum() ** 0.5, mode="reflect")
+        usual = np.median(np.abs(found[::8, ::8])) / stats.norm.ppf(0.75)
+        found /= max(usual, 1)
+        wide = np.pad(found, ((0, 1), (0, 1)), mode="edge")
+        for index, sign in enumerate((1, -1)):
+            each = [sign * wide[y : y + len(found), x : x + found.shape[1]]
+                    for y in (0, 1) for x in (0, 1)]  # fmt: skip
+            highest = np.max(each, 0) if number == 4 else sign * found
+            sides[index] = np.maximum(sides[index], highest)
+    ends = np.where(LEVELS > 8, np.inf, LEVELS + 2)
+    counts = [
+        np.array([((side > low) & (side <= high)).sum() for low, high in zip(LEVELS, ends)])  # noqa: B905
+        for side in sides
+    ]
+    wanted = np.ones(height.shape)
+    for index, sign in enumerate((1, -1)):
+        chance = np.maximum(15 * height.size * stats.norm.sf(LEVELS), 3 * counts[1 - index])
+        always = np.interp(LEVELS, (5, 8), (3, 0.3))
+        table = np.minimum((always + chance) / np.maximum(counts[index], 1), 1)
+        table[0] = 1
+        near = ndimage.grey_dilation(sides[index], (3, 3))
+        part = np.clip(sign * height - 1, 0, 1) * (near > 3.75)
+        less = 1 - part * (1 - np.interp(near, LEVELS, np.minimum.accumulate(table)))
+        wanted = np.where(sign * height > 1, less, wanted)
+    return wanted
+
+
+@pytest.mark.parametrize("blur", [0.0, 0.7])
+@pytest.mark.parametrize("most", [7, 10, 13])
+def test_the_share_is_the_definitions(blur: float, most: float) -> None:
+    height = white(int(most))
+    if blur:  # noise whose sums scatter by more
+        cv2.GaussianBlur(height, (0, 0), blur, dst=height)
+        height /= height.std()
+    height[places(90)] += np.linspace(2, most, 90, dtype=np.float32)
+    height[places(30, 8)] -= np.linspace(2, most, 30, dtype=np.float32)
+    for row, column in zip(*places(20, 9), strict=True):
+        height[row : row + 2, column : column + 3] += np.float32(most / 4)
+    found = noise_share(height, np.ones_like(height), None)
+    wanted = by_definition(height)
+    assert (~np.isclose(found, wanted, atol=1e-4)).sum() <= 3  # roundings at the steps
+    assert (wanted < 0.95).sum() > 60
 
 
 def test_tensors_tell_the_same() -> None:
