@@ -5,7 +5,7 @@ copy between the two is counted with its number of elements. Work that CUDA itse
 streams, pinned memory) is not covered.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -13,11 +13,15 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+MOVING = ("to", "cpu", "cuda")
 ASKING = ("item", "tolist", "__float__", "__bool__", "__int__", "__index__")
 
 
 class There(Tensor):
     """A tensor that pretends."""
+
+
+HELD = There, torch.nn.Parameter  # the latter wherever its network is
 
 
 class Move(NamedTuple):
@@ -42,31 +46,32 @@ class PretendGpu(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        kwargs, name = dict(kwargs or {}), getattr(func, "__name__", str(func))
-        tensors = list(_leaves((args, kwargs)))
-        there = any(isinstance(one, There) for one in tensors)
+        kwargs, name = kwargs or {}, getattr(func, "__name__", str(func))
+        there = There in types
+        if not there and name not in MOVING and kwargs.get("device") is None:  # most calls by far
+            return func(*args, **kwargs)
         with torch._C.DisableTorchFunctionSubclass():
             if name == "__get__":
-                return self._attribute(func, args, kwargs, there)
-            if name in ("to", "cpu", "cuda"):
+                return self._attribute(func, args, kwargs)
+            if name in MOVING:
                 return self._moved(func, name, args, kwargs)
-            if name in ("numpy", "__array__") and there:
+            if name in ("numpy", "__array__"):
                 raise TypeError("can't convert cuda:0 device type tensor to numpy")
-            if name in ASKING and there:
+            if name in ASKING:
                 self._count("asked", args[0])
                 return func(_plain(args[0]), *args[1:], **kwargs)
-            if name.startswith("new_"):
-                if name == "new_tensor" and there:
+            if name.startswith("new_") and there:
+                if name == "new_tensor":
                     self.moves.append(Move("up", 1, args[0].dtype))
-                return _tagged(func(*args, **kwargs)) if there else func(*args, **kwargs)
+                return _tagged(func(*args, **kwargs))
             if self._means(kwargs.get("device")):
-                kwargs.pop("device")
+                kwargs = {key: value for key, value in kwargs.items() if key != "device"}
                 made = self._held(func(*args, **kwargs))
                 if name in ("tensor", "as_tensor"):
                     self._count("up", made)
                 return _tagged(made)
             if there and not name.startswith("_"):
-                self._check(name, tensors)
+                self._check(name, (*args, *kwargs.values()))
             made = func(*args, **kwargs)
             return _tagged(self._held(made)) if there else made
 
@@ -75,17 +80,16 @@ class PretendGpu(TorchFunctionMode):
 
     def _held(self, made: Any) -> Any:
         """What the device can hold. Raises TypeError, as MPS does."""
-        for one in _leaves(made):
-            if self.kind == "mps" and one.dtype is torch.float64:
+        for one in _leaves(made) if self.kind == "mps" else ():
+            if one.dtype is torch.float64:
                 raise TypeError("the MPS framework doesn't support float64")
         return made
 
-    def _attribute(self, func: Any, args: Any, kwargs: Any, there: bool) -> Any:
+    def _attribute(self, func: Any, args: Any, kwargs: Any) -> Any:
         which = getattr(getattr(func, "__self__", None), "__name__", "")
-        if there and which in ("device", "is_cuda"):
+        if which in ("device", "is_cuda"):
             return torch.device(self.kind) if which == "device" else self.kind == "cuda"
-        made = func(*args, **kwargs)
-        return _tagged(made) if there else made
+        return _tagged(func(*args, **kwargs))
 
     def _moved(self, func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
         source, *rest = args
@@ -106,16 +110,15 @@ class PretendGpu(TorchFunctionMode):
             self._count("up" if goes else "down", made)
         return self._held(made).as_subclass(There) if goes else made
 
-    def _check(self, name: str, tensors: list[Tensor]) -> None:
-        strangers = [
-            tuple(one.shape)
-            for one in tensors
-            if not isinstance(one, There | torch.nn.Parameter) and one.dim() > 0
-        ]
-        if strangers:
-            raise RuntimeError(
-                f"{name}: expected all tensors on one device, found {strangers} here"
-            )
+    def _check(self, name: str, given: Iterable[Any]) -> None:
+        for one in given:
+            if isinstance(one, Tensor):
+                if not isinstance(one, HELD) and one.dim() > 0:
+                    raise RuntimeError(
+                        f"{name}: expected all tensors on one device, found {tuple(one.shape)} here"
+                    )
+            elif isinstance(one, list | tuple):
+                self._check(name, one)
 
     def _count(self, way: str, tensor: Tensor) -> None:
         self.moves.append(Move(way, tensor.numel(), tensor.dtype))

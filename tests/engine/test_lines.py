@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from f2rcli.engine import stream
+from f2rcli.engine.noise import lines as lines_module
 from f2rcli.engine.noise.lines import AHEAD, LineRemover, lines_of, remover_for
 from f2rcli.frames import Family, Frame, Mosaic, PlaneLayout
 from f2rcli.noise.measurement.lines import LineNoise, Lines
@@ -174,6 +175,20 @@ def test_chroma_without_lines_keeps_its_samples() -> None:
         assert all(a is b for a, b in zip(before.planes[1:], after.planes[1:], strict=True)) or all(
             np.array_equal(a, b) for a, b in zip(before.planes[1:], after.planes[1:], strict=True)
         )
+
+
+def test_planes_of_luma_and_chroma_have_lines_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[object] = []
+    for name in ("find_lines", "find_columns"):
+        monkeypatch.setattr(lines_module, name, lambda *given: asked.append(given[2]))
+    planes = [np.zeros(size, np.uint8) for size in ((32, 32), (16, 16), (16, 16))]
+    assert lines_of([Frame(planes=tuple(planes), layout=YUV8)]) is None
+    assert lines_of(to_frames(np.zeros((1, 3, 32, 32)), RGB8)) is None
+    assert lines_of(gray(np.zeros((1, 32, 32)))) is None
+    each = ((0,), (1,), (2,)), ((0, 1, 2),), ((0,),)
+    assert asked == [groups for groups in each for _ in "rc"]
 
 
 def test_a_mosaics_rows_are_those_of_its_sensor() -> None:

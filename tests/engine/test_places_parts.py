@@ -283,3 +283,27 @@ def test_a_louder_part_is_a_square_of_four_blocks_of_what_is_worth_removing(
     found = louder_part(pair_of(blocks_of(power)), model)
     assert found == (Square(16, 24, 8 * side, 8 * side + 8) if told else None)
     assert louder_part(pair_of(blocks_of(power[:3]), (3, 12)), model) is None
+
+
+def curved(*sigma: float) -> NoiseModel:
+    """A law of these codes at brightnesses from 0 to 1."""
+    curve = np.interp(np.linspace(0, 1, 17), np.linspace(0, 1, len(sigma)), sigma) * CODE
+    return NoiseModel((0.0,), (0.01,), (0.01,), curve=(tuple(curve.tolist()),))
+
+
+def test_where_the_loudest_blocks_are_as_the_law_says_others_are_asked() -> None:
+    power, level = np.full(GRID, (0.3 * CODE) ** 2), np.full(GRID, 0.2)
+    power[:, 8:], level[:, 8:] = (12 * CODE) ** 2, 0.8
+    power[2:6, 1:6] = (4 * CODE) ** 2
+    found = louder_part(pair_of(blocks_of(power, level=level)), curved(1, 1, 1, 12, 12))
+    assert found == Square(16, 8, 32, 40)
+
+
+def test_where_the_loudest_blocks_lie_far_apart_others_are_asked() -> None:
+    grid = (12, 24)
+    power = np.full(grid, (0.3 * CODE) ** 2)
+    power[::3, 12::2] = (20 * CODE) ** 2
+    power[2:8, 1:8] = (4 * CODE) ** 2
+    blocks = blocks_of(power)
+    found = louder_part(pair_of(blocks, grid), NoiseModel.gaussian(0.3 * CODE, 1))
+    assert found == Square(16, 8, 48, 56)
