@@ -1,6 +1,7 @@
 """Noise that is not the same everywhere: what is clean stays, and what is noisy is denoised."""
 
 from dataclasses import asdict, replace
+from itertools import islice
 from types import SimpleNamespace
 from typing import Any
 
@@ -257,11 +258,11 @@ def test_samples_of_few_codes_are_the_same_by_chance(recorded: Any, there: bool)
     engine = engine_for(frames)
     if there:
         engine.stay_on_device()
-    done = list(denoise_stream(frames, info_of(frames), engine))
+    done = islice(denoise_stream(frames, info_of(frames), engine), 3)
     codes = np.stack([one.planes[0] for one in done])
-    left, before = (np.sqrt(np.square(one - clean).mean()) for one in (codes, noisy))
+    left, before = (np.sqrt(np.square(one - clean[:3]).mean()) for one in (codes, noisy[:3]))
     assert left < (0.25 if recorded is levels else 0.49) * before
-    assert np.mean(codes == noisy) < 0.12
+    assert np.mean(codes == noisy[:3]) < 0.12
 
 
 @pytest.mark.parametrize("there", [False, True], ids=["processor", "device"])
@@ -285,7 +286,7 @@ def test_no_sparks_are_looked_for_in_coarse_grain(
     engine = engine_for(frames)
     if there:
         engine.stay_on_device()
-    list(denoise_stream(frames, info_of(frames), engine))
+    next(denoise_stream(frames, info_of(frames), engine))
     assert bool(looked) != coarse
 
 
@@ -296,8 +297,8 @@ def test_a_clean_half_stays_and_the_noisy_one_is_denoised(there: bool) -> None:
     engine = engine_for(frames)
     if there:
         engine.stay_on_device()
-    done = list(denoise_stream(frames, info_of(frames), engine))
-    off = [one.planes[0] - truth for one, truth in zip(done, clean, strict=True)]
+    done = islice(denoise_stream(frames, info_of(frames), engine), 4)
+    off = [one.planes[0] - truth for one, truth in zip(done, clean[:4], strict=True)]
     quiet, loud = (float(np.sqrt(np.mean([np.square(o[m]).mean() for o in off])))
                    for m in (~LOUD, LOUD))  # fmt: skip
     assert loud < 6  # 12 while one law was measured for both

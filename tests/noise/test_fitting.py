@@ -212,6 +212,20 @@ def reference_line(found: Bins) -> tuple[float, float]:
     return gain, read2
 
 
+@pytest.mark.parametrize(("flat", "used"), [(3, 12), (4, 4)])
+def test_four_flat_bins_are_enough(flat: int, used: int) -> None:
+    """All that are far enough from black and white are used where fewer hold no texture."""
+    signal = np.linspace(0.1, 0.9, 4800)
+    seen = evidence(signal, 0.02)
+    rough = np.linspace(0, 1, 400).repeat(12).reshape(400, 12).T.ravel().astype(np.float32)
+    textured = np.arange(4800) >= 400 * flat
+    product = np.where(textured, seen.product * (1 + 8 * rough), seen.product)
+    found = bins_of(
+        seen._replace(product=product.astype(np.float32), roughness=rough), clipped=False
+    )
+    assert len(found.level) == used
+
+
 def test_bins_that_scatter_are_weighed_by_their_error_and_their_size() -> None:
     rng = np.random.default_rng(4)
     level = np.linspace(0.05, 0.95, 14)
