@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from f2rcli.engine.noise import line_offsets as module
-from f2rcli.engine.noise.line_offsets import LineGroup, Reference, _sigma, _standing_out
+from f2rcli.engine.noise.line_offsets import LineGroup, Reference, _sigma, _standing_out, relit
+from f2rcli.noise.hum.hum import FADE
 from f2rcli.noise.measurement.lines import LineNoise
 
 Array = np.ndarray
@@ -181,6 +182,16 @@ def test_noise_is_half_of_what_pictures_differ_by_but_for_their_rows() -> None:
     for others in ([], [first]):
         first.values = np.zeros_like(own)
         assert _sigma(np.zeros_like(own), others) == 0.5 / 255
+
+
+@pytest.mark.parametrize("sure", [0.5, 1.0, 4.0])
+def test_a_change_of_light_is_believed_as_far_as_pieces_tell_of_it(sure: float) -> None:
+    """Beside a deviation of FADE that changes have: ridge regression."""
+    values = np.repeat(singles(RNG.random((HEIGHT, WIDTH // 8))), 8, axis=1)
+    apart = values - values.mean(1, keepdims=True)
+    weight = sure / FADE**2 / np.square(apart).sum()
+    found = relit(values, 1.2 * values, np.full_like(values, weight))
+    np.testing.assert_allclose(found, values * (1 + 0.2 * sure / (sure + 1)), rtol=1e-3)
 
 
 def seen(*planes: Array) -> Any:
