@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from f2rcli.noise.measurement.blocking import find_blocking
+from f2rcli.noise.measurement import blocking
+from f2rcli.noise.measurement.blocking import _excess, _strips, _within, find_blocking
 
 
 def scene(seed: int, size: tuple[int, int] = (128, 192)) -> np.ndarray:
@@ -41,6 +42,77 @@ def test_a_known_step_is_measured() -> None:
     assert found is not None
     assert found.across == pytest.approx(0.01, rel=0.06)
     assert found.down == pytest.approx(0.01, rel=0.06)
+
+
+def excess_of(luma: np.ndarray) -> np.ndarray:
+    """Step at every phase of columns less those beside it, (strips, 8), from the calmer half."""
+    step = np.abs(np.diff(luma.astype(float), axis=1))
+    rows, columns = luma.shape[0] // 16, (luma.shape[1] - 3) // 8
+    beside = np.stack([(step[:, c - 1] + step[:, c + 1]) / 2 for c in range(1, 8 * columns + 1)], 1)
+    beside, least = beside[: 16 * rows], np.median(beside[: 16 * rows])
+    found = np.zeros((rows, 8))
+    for strip, phase in np.ndindex(rows, 8):
+        part = np.s_[16 * strip : 16 * strip + 16, phase::8]
+        calm = beside[part] <= least
+        own = step[16 * strip : 16 * strip + 16, 1 : 8 * columns + 1][:, phase::8] - beside[part]
+        found[strip, phase] = (own * calm).sum() / max(calm.sum(), 1)
+    return found
+
+
+@pytest.mark.parametrize("size", [(64, 96), (50, 45), (47, 35)])
+def test_steps_are_counted_in_strips_at_every_phase(size: tuple[int, int]) -> None:
+    luma = np.random.default_rng(1).random(size).astype(np.float32)
+    np.testing.assert_allclose(_strips(luma), excess_of(luma), atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(15, 99), (99, 34)])
+def test_less_than_a_strip_or_four_blocks_tell_nothing(size: tuple[int, int]) -> None:
+    assert _strips(np.zeros(size, np.float32)).shape == (0, 8)
+
+
+def told(phases: np.ndarray, monkeypatch: pytest.MonkeyPatch, within: float = 1.0) -> float | None:
+    monkeypatch.setattr(blocking, "_strips", lambda _: phases)
+    monkeypatch.setattr(blocking, "_within", lambda *_: within)
+    return _excess([np.zeros((1, 1), np.float32)])
+
+
+def strips(apart: np.ndarray, *, other: float = 0.0, half: float = 0.0) -> np.ndarray:
+    """By how much phase 6 exceeds the mean of others; of which one, and halfway, have more."""
+    phases = np.zeros((len(apart), 8))
+    phases[:, 3], phases[:, 2] = other, half
+    phases[:, 6] = apart + (other + half) / 7
+    return phases
+
+
+def test_an_excess_is_told_that_is_there_for_sure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By six standard errors, more than a tenth of a code, in most strips, at one phase alone."""
+    many = np.where(np.arange(100) % 2, 1.0, -1.0) * 0.99**0.5 * 1e-2  # error 1e-3
+    assert told(strips(6.1e-3 + many), monkeypatch) == pytest.approx(6.1e-3)
+    assert told(strips(5.9e-3 + many), monkeypatch) is None
+    for code, seen in ((0.11, True), (0.09, False)):
+        assert (told(strips(np.full(9, code / 255)), monkeypatch) is not None) == seen
+    for most, seen in ((0.53, True), (0.47, False)):  # of the mean, the median
+        apart = np.where(np.arange(101) < 60, most, (1 - 0.6 * most) / 0.4) * 0.01
+        apart *= 0.01 / apart.mean()
+        assert (told(strips(apart), monkeypatch) is not None) == (np.median(apart) >= 0.005) == seen
+    for other, seen in ((0.55, True), (0.65, False)):  # which leaves 0.52 and 0.44 of 1
+        found = told(strips(np.full(9, 0.01), other=other * 0.01), monkeypatch)
+        assert (found is not None) == seen
+    assert told(strips(np.full(9, 0.01), half=0.009), monkeypatch) is not None  # smaller blocks
+    for within, seen in ((2.1e-4, True), (1.9e-4, False)):
+        assert (told(strips(np.full(9, 0.01)), monkeypatch, within) is not None) == seen
+    assert told(strips(np.full(1, 0.01)), monkeypatch) is None
+    assert told(strips(np.full(2, 0.01)), monkeypatch) is not None
+
+
+@pytest.mark.parametrize("edges", [0, 3, 7])
+def test_what_squares_hold_is_seen_in_their_middle(edges: int) -> None:
+    """A step from the fourth pixel of a square to its fifth; that at its edge is `edges` + 1."""
+    steps = np.zeros((6, 96))
+    columns = np.arange(95)
+    steps[:, 1:][:, (columns - 1) % 8 == (edges + 4) % 8] = 0.1
+    found = _within([np.cumsum(steps, 1)], edges)
+    assert found == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("offset", [(0, 0), (3, 5)])

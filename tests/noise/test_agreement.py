@@ -1,0 +1,100 @@
+"""Whether different pieces of rows differ by the same before and after a frame."""
+
+import cv2
+import numpy as np
+import pytest
+
+from f2rcli.noise.measurement.agreement import Agreement, agreement, destriped, pieces
+
+Array = np.ndarray
+HEIGHT, WIDTH = 64, 96
+ROWS = np.arange(HEIGHT)
+
+
+def singles(values: Array) -> Array:
+    return np.asarray(values, np.float32)
+
+
+def without(values: Array, *known: Array) -> Array:
+    """What least squares leave of columns (H, J)."""
+    design = np.stack(known, 1).astype(float)
+    return values - design @ np.linalg.pinv(design) @ values
+
+
+def test_rows_that_stand_out_do_so_no_more() -> None:
+    rng = np.random.default_rng(0)
+    offsets = rng.normal(0, 0.05, (HEIGHT, 1))
+    soft = cv2.GaussianBlur(rng.normal(0, 1, (HEIGHT, WIDTH)), (0, 0), 8)
+    found = destriped(singles(soft + offsets))
+    fine = [np.diff((one - soft).mean(1)).std() for one in (found, soft + offsets)]
+    assert fine[0] < 0.25 * fine[1]
+
+
+def test_pieces_are_means_without_a_fade_a_slope_of_light_and_a_comb() -> None:
+    """Eight to a row; of a picture without texture, all samples count alike."""
+    rng = np.random.default_rng(1)
+    look = np.full((HEIGHT, WIDTH + 5), 0.5, np.float32)
+    others = singles(rng.normal(0, 0.02, (2, HEIGHT, WIDTH + 5)))
+    found = pieces(look, list(others))
+    for one, other in zip(found, others, strict=True):
+        means = other[:, :96].reshape(HEIGHT, 8, 12).mean(2)
+        wanted = without(means, np.ones(HEIGHT), ROWS, (-1.0) ** ROWS)
+        np.testing.assert_allclose(one, wanted, atol=1e-5)
+
+
+def test_pieces_of_a_picture_lit_or_moved_otherwise_differ_by_nothing() -> None:
+    """Of soft texture: what brightness, or the slope down a piece, explains is taken out."""
+    rng = np.random.default_rng(2)
+    field = cv2.GaussianBlur(rng.normal(0, 1, (HEIGHT, WIDTH)), (0, 0), 6)
+    look = singles(0.5 + 0.1 * field / field.std())
+    soft = cv2.GaussianBlur(look, (0, 0), 1.2)
+    slope = cv2.Sobel(soft, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8)
+    noise = singles(1e-3 * rng.standard_normal((HEIGHT, WIDTH)))
+    for more in (0.1 * soft, 2 * slope):
+        bare, found = pieces(look, [noise, noise + more])  # the first says how strong noise is
+        assert np.abs(found - bare).max() < 2e-5
+
+
+def test_pictures_that_do_not_differ_have_pieces_of_nothing() -> None:
+    rng = np.random.default_rng(3)
+    nothing = np.zeros((HEIGHT, 6), np.float32)  # fewer columns than pieces
+    first, second = pieces(singles(rng.random((HEIGHT, 6))), [nothing, nothing])
+    assert first.shape == second.shape == (HEIGHT, 6)
+    assert not first.any()
+
+
+def by_definition(first: Array, second: Array, *, broad: bool) -> Agreement:
+    """Of pieces that are no neighbours: covariances in each of four blocks of rows (one, of broad
+    bands), of which a quarter may be less, and correlations."""
+    parts = []
+    for one in (first, second):
+        soft = cv2.GaussianBlur(
+            singles(one), (1, 25), sigmaX=1, sigmaY=4, borderType=cv2.BORDER_REFLECT
+        )
+        parts.append((soft if broad else one - soft).astype(float))
+    blocks = np.array_split(ROWS, 1 if broad else 4)
+    pairs = [(i, j) for i in range(8) for j in range(8) if abs(i - j) >= 2]
+    found = [[np.mean(parts[0][rows, i] * parts[1][rows, j]) for i, j in pairs] for rows in blocks]
+    own = [np.mean(part**2, 0) for part in parts]
+    alike = np.mean(found, 0) / [np.sqrt(own[0][i] * own[1][j]) for i, j in pairs]
+    middle = np.median(np.concatenate(parts, 1), axis=1)
+    waves = np.exp(-2j * np.pi * np.outer(np.arange(HEIGHT // 2 + 1), ROWS) / HEIGHT)
+    power = np.abs(waves @ (middle - middle.mean())) ** 2
+    return Agreement(float(np.quantile(found, 0.25)), float(np.median(found)),
+                     float(np.median(alike)), power)  # fmt: skip
+
+
+@pytest.mark.parametrize("broad", [False, True])
+@pytest.mark.parametrize("shared", [0.0, 0.5, 2.0])
+def test_pieces_agree_as_the_definition_says(broad: bool, shared: float) -> None:
+    rng = np.random.default_rng(4)
+    offsets = shared * cv2.GaussianBlur(rng.normal(0, 2, (HEIGHT, 1)), (1, 0), 1 + 5 * broad)
+    first, second = singles(rng.standard_normal((2, HEIGHT, 8)) + offsets.reshape(-1, 1))
+    found, wanted = (f(first, second, broad=broad) for f in (agreement, by_definition))
+    assert found[:3] == pytest.approx(wanted[:3], rel=1e-4, abs=1e-6)
+    np.testing.assert_allclose(found.spectrum, wanted.spectrum, rtol=1e-3, atol=1e-3)
+
+
+def test_pieces_that_hold_nothing_do_not_agree() -> None:
+    nothing = np.zeros((HEIGHT, 8), np.float32)
+    assert agreement(nothing, nothing, broad=False)[:3] == (0, 0, 0)
