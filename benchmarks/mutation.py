@@ -103,9 +103,13 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "noise/measurement/blocks.py": ("tests/noise/test_blocks.py", "tests/noise/test_bound.py"),
     "noise/measurement/bound.py": ("tests/noise/test_bound_parts.py", "tests/noise/test_bound.py"),
     "noise/measurement/compression.py": ("tests/noise/test_compression.py",),
-    "noise/measurement/detail.py": ("tests/noise/test_detail.py",),
+    "noise/measurement/detail.py": (
+        "tests/noise/test_detail_parts.py", "tests/noise/test_detail.py",
+    ),
     "noise/measurement/fitting.py": ("tests/noise/test_fitting.py",),
-    "noise/measurement/independence.py": ("tests/noise/test_spectrum.py",),
+    "noise/measurement/independence.py": (
+        "tests/noise/test_independence.py", "tests/noise/test_spectrum.py",
+    ),
     "noise/measurement/lines.py": ("tests/noise/test_lines_parts.py", "tests/noise/test_lines.py"),
     "noise/photons/line.py": (
         "tests/noise/test_photons_parts.py", "tests/noise/test_photons.py",

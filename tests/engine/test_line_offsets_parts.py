@@ -31,8 +31,8 @@ def blurred(values: Array, sigma: float) -> Array:
 
 
 def reference(worth: float, away: int = 1, *, past: bool = False) -> Reference:
-    one = Reference(singles(RNG.random((HEIGHT, WIDTH))), np.full((HEIGHT, WIDTH), worth, np.float32),
-                    STILL, past, away)  # fmt: skip
+    values, frames = singles(RNG.random((HEIGHT, WIDTH))), np.full((HEIGHT, WIDTH), worth)
+    one = Reference(values, singles(frames), STILL, past, away)
     one.offset = singles(RNG.normal(0, 0.02, HEIGHT))
     one.variance = singles(RNG.uniform(1e-6, 1e-4, HEIGHT))
     return one
@@ -142,7 +142,7 @@ def test_columns_fainter_than_they_were_measured_are_errors(share: float, doubt:
     np.testing.assert_allclose(group._across(), group.columns)
 
 
-def test_the_mean_of_the_past_grows_to_twenty_four_frames_and_is_lost_where_it_does_not_match() -> None:
+def test_the_mean_of_the_past_is_worth_24_frames_and_lost_where_it_does_not_match() -> None:
     """Of seven by seven pixels, four and a half deviations of what they and it differ by, and half
     a code."""
     sigma, own = 0.02, np.zeros((HEIGHT, WIDTH), np.float32)
@@ -250,7 +250,7 @@ def test_a_quarter_of_what_each_frame_shows_of_its_rows_is_news(
 
 def test_one_other_frame_tells_nothing_of_rows() -> None:
     own = singles(RNG.random((HEIGHT, WIDTH)))
-    for hum, known, wanted in ((False, -1.0, 0.0), (False, 0.5, 0.5), (True, -1.0, 1.0), (True, 0.5, 0.5)):
+    for hum, known, wanted in ((False, -1, 0), (False, 0.5, 0.5), (True, -1, 1), (True, 0.5, 0.5)):
         group = LineGroup(LineNoise((0,), 0.02, 0.0, 0.0, hum=hum), present=known)
         group._compare(own, own, [reference(1)])
         assert group.present == wanted

@@ -232,7 +232,7 @@ def test_places_as_bright_are_those_between_the_tenths_of_loud_ones() -> None:
 def best(loud: Array, silent: Array) -> tuple[int, set[tuple[int, int, int, int]]]:
     """The most loud blocks of any rectangle of 4 x 4 or more, of which they are half and silent
     ones a twentieth, and where."""
-    most, where = 0, set()
+    most, where = 0, set[tuple[int, int, int, int]]()
     rows, columns = loud.shape
     for top, left in np.ndindex(rows - 3, columns - 3):
         for high in range(4, rows - top + 1):
@@ -241,7 +241,7 @@ def best(loud: Array, silent: Array) -> tuple[int, set[tuple[int, int, int, int]
                 much, none, size = int(loud[part].sum()), int(silent[part].sum()), high * wide
                 if 2 * much < size or 20 * none > size or much < most:
                     continue
-                where = {*where, (top, left, high, wide)} if much == most else {(top, left, high, wide)}
+                where = (where if much == most else set()) | {(top, left, high, wide)}
                 most = much
     return most, where
 

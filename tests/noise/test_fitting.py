@@ -252,9 +252,7 @@ def test_bins_that_scatter_five_times_as_much_as_others_are_left_out(
     seen = evidence(signal, 0.02)
     bin_13 = (signal > 0.5) & (signal < 0.5 + 0.8 / 24)
     wild = np.random.default_rng(5).choice([-1, 1], 48_000) * (times**2 - 1) ** 0.5 * 2**0.5 * 4e-4
-    found = bins_of(
-        seen._replace(product=np.float32(seen.product + wild * bin_13)), clipped=False
-    )
+    found = bins_of(seen._replace(product=np.float32(seen.product + wild * bin_13)), clipped=False)
     assert ((found.level > 0.505) & (found.level < 0.525)).any() == used
     np.testing.assert_allclose(found.variance, 4e-4, rtol=0.3 if used else 0.2)
 

@@ -35,7 +35,8 @@ def view_of(*planes: Array, flow: tuple[float, float] = (0, 0)) -> View:
 
 
 def numbers(view: View) -> tuple[int, ...]:
-    return tuple(round(float(cut.middle.luma[0, 0])) for cut in (view.near[0], view.centre, view.near[1]))
+    cuts = view.near[0], view.centre, view.near[1]
+    return tuple(round(float(cut.middle.luma[0, 0])) for cut in cuts)
 
 
 @pytest.mark.parametrize(

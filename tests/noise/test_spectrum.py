@@ -305,7 +305,8 @@ def test_what_channels_share_is_the_mean_of_pairs_and_mixes_them_again() -> None
     assert alone.channels_share == 0
     assert alone.mixing() is None
     for share, told in ((0.049, False), (0.05, True), (-0.05, True)):
-        pair = Spectrum(np.ones((2, 32, 32)), (0.0,) * 2, (0.0,) * 2, np.eye(2) * (1 - share) + share)
+        mixed = np.eye(2) * (1 - share) + share
+        pair = Spectrum(np.ones((2, 32, 32)), (0.0,) * 2, (0.0,) * 2, mixed)
         assert (pair.mixing() is not None) == told
 
 

@@ -202,7 +202,7 @@ def same_light(after: Singles, blocks: Singles, before: Singles) -> Singles:
     blocks, before: its blocks and the other's, see `tiles`.
     """
     x, y = (plane.mean(1).astype(np.float64) for plane in (blocks, before))
-    gain, offset, kept = 1.0, 0.0, np.ones(len(x), bool)
+    kept = np.ones(len(x), bool)
     for _ in range(3):
         known, wanted = x[kept], y[kept]
         if len(known) < 8 or np.ptp(known) < 1e-6:
