@@ -67,6 +67,23 @@ def test_three_rows_tell_something_of_planes_as_bright_as_is_said(bright: float 
         assert samples.picture[channel][0].mean() == pytest.approx(inner.mean(), abs=0.03)
 
 
+@pytest.mark.parametrize("counted", [False, True])
+def test_places_near_black_and_white_are_not_chosen_nor_those_near_white_of_counts(
+    counted: bool,
+) -> None:
+    """Nearer than one and a half deviations of 0.02; counts end at 0 by themselves."""
+    light = torch.linspace(0, 1, 400).expand(1, 1, 300, 400)
+    noise = [0.02 * torch.randn((1, 1, 300, 400), generator=seeded(i)) for i in range(3)]
+    samples = NoiseSamples.empty(1)
+    samples.counted = counted
+    samples.add(light + noise[0], light + 0.1 * noise[1], light + 0.1 * noise[2])
+    level = samples.level[0][0]
+    assert level.max() < 0.985
+    assert level.max() > 0.95
+    assert (level.min() < 0.015) == counted
+    assert level.min() < 0.05
+
+
 def test_where_anchors_err_by_more_than_there_is_noise_all_places_have_room() -> None:
     noisy = torch.rand((1, 1, 42, 42), generator=seeded(0))
     rank = torch.arange(1764.0).reshape(1, 1, 42, 42)

@@ -198,6 +198,21 @@ def test_patches_are_the_flattest_quarter_with_room_to_black_and_white() -> None
         torch.testing.assert_close(found, wanted)
 
 
+@pytest.mark.parametrize(("level", "room"), [(0.19, False), (0.21, True)])
+@pytest.mark.parametrize("white", [False, True])
+def test_patches_have_room_for_two_deviations(level: float, room: bool, white: bool) -> None:
+    """The flattest lie at the left, whose residuals are above zero."""
+    left = torch.arange(224) < 96
+    light = torch.where(left, 1 - level if white else level, 0.5).expand(1, 1, 96, 224)
+    noisy = light + torch.where(left, 0.01, -0.01)
+    samples = SpectrumSamples()
+    rank = torch.where(left, 0.0, 1.0).expand(1, 1, 96, 224)
+    samples.add(noisy, light, light, rank, NoiseModel.gaussian(0.1, 1))
+    assert samples.count == 16
+    assert (samples.first[0] > 0).all() == room
+    assert (samples.first[0] > 0).any() == room
+
+
 def residuals(shared: float) -> tuple[Residuals, Residuals]:
     """Of two frames, against anchors without noise."""
     generator = torch.Generator().manual_seed(1)
