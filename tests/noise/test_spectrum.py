@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.measurement.detail import roughness
 from f2rcli.noise.measurement.independence import Residuals, Temporal, temporal_correlation
-from f2rcli.noise.measurement.spectrum import Spectrum, SpectrumSamples, _high_lags, _mixed
+from f2rcli.noise.measurement.spectrum import Spectrum, SpectrumSamples, _high_lags, _kernel, _mixed
 from f2rcli.noise.model import NoiseModel
 
 LEVEL = NoiseModel.gaussian(0.1, 3)
@@ -316,6 +316,8 @@ def test_what_channels_share_is_the_mean_of_pairs_and_mixes_them_again() -> None
     root = np.array(found.mixing())
     np.testing.assert_allclose(root @ root.T, mixed, atol=2e-3)
     np.testing.assert_allclose(np.square(root).sum(1), 1)
+    same = Spectrum(np.ones((3, 32, 32)), (0.0,) * 3, (0.0,) * 3, np.ones((3, 3)))
+    np.testing.assert_allclose(np.array(same.mixing()), 3**-0.5, rtol=1e-6)
     alone = Spectrum(np.ones((1, 32, 32)), (0.0,), (0.0,), np.eye(1))
     assert alone.channels_share == 0
     assert alone.mixing() is None
@@ -323,6 +325,22 @@ def test_what_channels_share_is_the_mean_of_pairs_and_mixes_them_again() -> None
         mixed = np.eye(2) * (1 - share) + share
         pair = Spectrum(np.ones((2, 32, 32)), (0.0,) * 2, (0.0,) * 2, mixed)
         assert (pair.mixing() is not None) == told
+
+
+def test_a_filter_has_the_power_of_its_spectrum_where_there_is_some() -> None:
+    """Of a wave and its neighbours, which chance makes less than nothing elsewhere."""
+    power = np.full((32, 32), -0.5)
+    power[0, 4] = power[0, -4] = 9.0
+    taps = np.array(_kernel(power))
+    assert np.square(taps).sum() == pytest.approx(1)
+    wave = np.cos(2 * np.pi * np.arange(-5, 6) / 8)
+    np.testing.assert_allclose(taps, np.broadcast_to(wave, taps.shape) * taps[5, 5], atol=1e-9)
+
+
+def test_where_a_law_has_no_noise_residuals_are_still_numbers() -> None:
+    samples, light = SpectrumSamples(), torch.full((1, 1, 64, 64), 0.5)
+    samples.add(light + 1e-3, light, light, light, NoiseModel.gaussian(0.0, 1))
+    torch.testing.assert_close(samples.first[0], torch.full((4, 1, 32, 32), 1e3), rtol=1e-3, atol=0)
 
 
 @pytest.mark.parametrize(("size", "count"), [((31, 400), 0), ((32, 80), 4), ((96, 240), 17)])
