@@ -194,6 +194,39 @@ def test_a_change_of_light_is_believed_as_far_as_pieces_tell_of_it(sure: float) 
     np.testing.assert_allclose(found, values * (1 + 0.2 * sure / (sure + 1)), rtol=1e-3)
 
 
+@pytest.mark.parametrize("count", [0, 1, 3])
+@pytest.mark.parametrize(
+    ("rows", "bands", "columns"), [(0.0, 0.02, 0.0), (0.02, 0.0, 0.02), (0.0, 0.0, 0.02)]
+)
+def test_columns_are_learnt_by_two_others_and_rows_by_all(
+    monkeypatch: pytest.MonkeyPatch, count: int, rows: float, bands: float, columns: float
+) -> None:
+    """Offsets of both are added, and those by which others differ are known by then."""
+    learnt, asked = [], []
+    group = LineGroup(LineNoise((0,), rows, bands, columns))
+    others = [reference(1) for _ in range(count)]
+
+    def of_rows(own: Array, references: Any, *_: Any) -> Array:
+        asked.append(list(references))
+        return np.arange(HEIGHT, dtype=np.float32)
+
+    monkeypatch.setattr(LineGroup, "_learn", lambda _, own, one, weights: learnt.append(one))
+    monkeypatch.setattr(LineGroup, "_rows", lambda _, *given: of_rows(*given))
+    monkeypatch.setattr(LineGroup, "_compare", lambda *_: None)
+    monkeypatch.setattr(LineGroup, "_across", lambda _: np.arange(WIDTH, dtype=np.float32))
+    own = singles(RNG.random((HEIGHT, WIDTH)))
+    for number, one in enumerate(others):
+        one.values = own - np.float32(0.01 * (number + 1))
+    found = group.offsets(seen(own), others)
+    down = np.arange(HEIGHT) if rows or bands else np.zeros(HEIGHT)
+    np.testing.assert_allclose(found, down[:, None] + np.arange(WIDTH))
+    assert learnt == (others[:2] if columns else [])
+    assert asked == ([others] if rows or bands else [])
+    for number, one in enumerate(others):
+        np.testing.assert_allclose(one.offset, 0.01 * (number + 1), rtol=1e-4)
+    assert group.mean is not None
+
+
 def seen(*planes: Array) -> Any:
     return SimpleNamespace(planes=list(planes), sized=lambda flow, shape: (flow, shape)[0])
 

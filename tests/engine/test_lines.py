@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -149,7 +151,37 @@ def test_a_few_frames_are_held_and_no_more() -> None:
             yield [frame]
 
     for given, _ in enumerate(LineRemover(ROWS).corrected(frames()), start=1):
-        assert taken <= given + AHEAD
+        assert taken == min(given + 6, COUNT)
+
+
+@pytest.mark.parametrize(("times", "alike"), [(1.45, True), (1.55, False)])
+def test_frames_whose_contrast_differs_by_half_are_not_lit_alike(times: float, alike: bool) -> None:
+    look = np.random.default_rng(0).random((18, 32)).astype(np.float32)
+    assert lines_module._as_lit(look, look * np.float32(times)) == alike
+    assert lines_module._as_lit(look * np.float32(times), look) == alike
+
+
+def test_what_is_the_same_within_five_pixels_is_painted() -> None:
+    plane = np.zeros((12, 14), np.float32)
+    near = plane.copy()
+    near[6, 5] = -1 / 255
+    wanted = np.ones_like(plane, bool)
+    wanted[4:9, 3:8] = False
+    np.testing.assert_array_equal(lines_module._painted(plane, near), wanted)
+
+
+def test_the_frames_of_a_shot_are_those_up_to_a_cut_that_are_no_copies() -> None:
+    def seen(code: int, look: int) -> Any:
+        picture = np.random.default_rng(look).random((18, 32)).astype(np.float32)
+        frame = Frame(planes=(np.full((4, 4), code, np.uint8),), layout=GRAY8)
+        return SimpleNamespace(copies=[frame], look=picture)
+
+    centre, copy, second, third, other, after = (
+        seen(*each) for each in ((1, 0), (1, 0), (2, 0), (3, 0), (3, 9), (4, 0))
+    )
+    ahead = [copy, second, seen(2, 0), third, other, after]
+    assert lines_module._of_shot(centre, ahead) == [second, third]
+    assert lines_module._of_shot(centre, []) == []
 
 
 def test_bars_and_clipped_light_stay() -> None:

@@ -205,6 +205,7 @@ def test_blocks_are_told_apart_by_how_much_they_hold_the_loudest_first() -> None
     assert groups((3, 30), (0, 20)) == [[30, 0], [0, 20]]
     assert groups((0, 30), (3, 15)) == [[30, 0]]
     assert groups((0, 30), (3, 16)) == [[0, 16], [30, 0]]
+    assert groups((0, 30), (0.9, 20)) == [[0, 20], [30, 0]]
     assert groups((0, 15)) == []
     assert groups((0, 16)) == [[16]]
     assert groups((0, 79), (3, 20)) == [[0, 20], [79, 0]]
