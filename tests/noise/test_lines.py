@@ -258,7 +258,9 @@ def test_a_grating_is_more_than_a_third_of_waves_shorter_than_twenty_rows() -> N
     for period in (2.5, 6, 19):
         assert seen(period, 0.40)
         assert not seen(period, 0.30)
-    assert not seen(24, 0.9)  # those are broad bands
+    assert seen(20, 0.40)
+    for period in (240 / 11, 24):
+        assert not seen(period, 0.9)  # those are broad bands
     assert not measured._grating([])
 
 
