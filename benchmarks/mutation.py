@@ -116,7 +116,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     ),
     "noise/measurement/profiles.py": ("tests/noise/test_profiles.py",),
     "noise/measurement/samples.py": ("tests/noise/test_samples.py",),
-    "noise/measurement/shape.py": (
+    "noise/photons/shape.py": (
         "tests/noise/test_photons_parts.py", "tests/noise/test_photons.py",
     ),
     "noise/measurement/spectrum.py": ("tests/noise/test_spectrum.py",),

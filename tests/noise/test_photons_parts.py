@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import norm
 
 from f2rcli.noise.measurement import photons as measured
-from f2rcli.noise.measurement.photons import (
+from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.photons.line import (
     PhotonLine,
     _classified,
     _fitted,
@@ -16,7 +17,6 @@ from f2rcli.noise.measurement.photons import (
     counted_model,
     photon_line,
 )
-from f2rcli.noise.model import NoiseModel
 
 Array = np.ndarray
 LINE = PhotonLine(gain=2.0, error=0.1, middle=50.0, level=8.0, dark=48.0)
