@@ -13,11 +13,10 @@ from f2rcli.noise.measurement.bound import (
     _bound,
     _inside,
     _plane_bound,
-    _unit,
-    every_block,
     lowered,
-    spread_out,
 )
+from f2rcli.noise.measurement.highpass import unit
+from f2rcli.noise.measurement.place_factors import every_block, spread_out
 from f2rcli.noise.model import NoiseModel
 
 POWER = 0.0025
@@ -29,10 +28,11 @@ def alike(
     """Blocks that all hold as much, which is what the quietest twentieth of noise of these powers
     would: in each bandwidth as a multiple of 0.0025."""
     degrees = 256 * np.array([1, 4 / 9, (36 / 70) ** 2])
-    held = [POWER * p * _unit(0.05, d) for p, d in zip(power, degrees, strict=True)]
+    held = [POWER * p * unit(0.05, d) for p, d in zip(power, degrees, strict=True)]
     no = np.zeros(count, bool)
     bands = np.repeat(np.array(held)[:, None], count, 1)
-    return Blocks(np.full(count, level), bands, np.full(count, 1.0), no, no, no, 256)
+    one_way, error = np.stack([bands[1:]] * 2), np.full(count, 1.0)
+    return Blocks(np.full(count, level), bands, error, no, no, no, 256, one_way, bands[0])
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_dozen_flat_blocks_are_enough(flat: int, known: bool) -> None:
     found = _bin(blocks)
     assert found.known == known
     assert found.flat == flat / 60
-    held = blocks.power[2, 0] / (_unit(0.5, 256 * (36 / 70) ** 2) if known else 1)
+    held = blocks.power[2, 0] / (unit(0.5, 256 * (36 / 70) ** 2) if known else 1)
     assert found.fine_power == pytest.approx(held if known else POWER, rel=2e-3)
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from f2rcli.noise.measurement import photons as measured
 from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.photons import line as measured
 from f2rcli.noise.photons.line import (
     PhotonLine,
     _classified,
