@@ -135,10 +135,9 @@ def under_contract(
         free = taken if shift is None else taken - shift
         cut = None if left is None else falling(left, UNCLIPPED)
         if steady is not None:
-            lasting = variance / np.float32(slack.chance)
-            variances.append(lasting)
-            copied = slack.lasting[kind]
-            free = free - steady.lost(index, free, lasting, shares, cut, copied, counts=photons)
+            law, lasting = variance / np.float32(slack.chance), slack.lasting[kind]
+            variances.append(law)
+            free = free - steady.lost(index, free, law, shares, cut, lasting, counts=photons)
         kept = held(free, variance, shares, clipped=cut)
         kept *= 1 if photons or kind or not noise.shows_sparks else noise_share(free, variance, cut)
         if shift is not None:
