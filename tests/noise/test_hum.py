@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from f2rcli.noise.hum.guards import Apart, lit, traced
-from f2rcli.noise.hum.hum import agreed
+from f2rcli.noise.hum.hum import _left, agreed
 from f2rcli.noise.hum.views import evened
 from f2rcli.noise.measurement.blocks import FramePlanes
 from f2rcli.noise.measurement.lines import LineNoise, find_lines
@@ -80,6 +80,14 @@ def test_light_adds_more_where_there_is_more(share: float, told: bool) -> None:
 
 def test_an_even_picture_does_not_tell_light_from_offsets() -> None:
     assert not lit([pieces(np.ones(8), np.full(8, 0.5))] * 3)
+
+
+def test_every_other_line_of_a_filmed_screen_is_no_hum() -> None:
+    """Dimmed in turn: the more they lose the brighter the picture is there."""
+    level = np.random.default_rng(3).uniform(0.1, 0.9, (96, 8)).astype(np.float32)
+    apart = level * np.float32(0.25) * np.where(np.arange(96) % 2, 1, -1)[:, None]
+    left = _left(apart.astype(np.float32), level, np.zeros_like(level))
+    assert left.std() < 0.05 * apart.std()
 
 
 def test_a_fifth_of_a_rows_slope_is_what_flow_may_leave_of_stripes() -> None:

@@ -90,12 +90,14 @@ def apart_from(centre: Values, others: Sequence[Values]) -> Apart:
 
 def _left(apart: Values, level: Values, tilt: Values) -> Values:
     """Pieces (H, J) without what an even offset, a gradient or a comb of their own explains, and
-    without a fade and a shift of the whole picture."""
+    without a fade, a shift of the whole picture and dimmed lines of one parity."""
     rows, count = apart.shape
-    own = np.stack([np.ones(rows), np.linspace(-1, 1, rows), (-1.0) ** np.arange(rows)], 1)
+    comb = (-1.0) ** np.arange(rows)
+    own = np.stack([np.ones(rows), np.linspace(-1, 1, rows), comb], 1)
     basis, _ = np.linalg.qr(own)
     across = np.linspace(-1, 1, count)
-    known = (FADE * level, STEP * tilt, STEP * tilt * across)
+    dimmed = FADE * level * comb[:, None]  # every other line of a filmed screen
+    known = (FADE * level, dimmed, STEP * tilt, STEP * tilt * across)
     left, *fits = (np.ravel(one - basis @ (basis.T @ one)) for one in (apart, *known))
     fit = np.stack(fits, 1)
     doubt = float(np.mean(np.square(left))) * count  # pieces of a row may share all of it
