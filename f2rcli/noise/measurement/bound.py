@@ -45,6 +45,9 @@ SLACK = 1.03, 1.35  # a law that is above the bound by no more is left alone
 # Of the blocks that are flat, and of the texture that stands still: up to there leaves may be all.
 SCARCE, RESTLESS = 0.35, 0.3
 SURE, FAR_LESS = 0.95, 0.8  # whiteness and sigma, from smaller blocks, that are believed
+# Of the blocks that are flat: between, coarse noise is believed. With such noise of 10 they were
+# 0.03 and more in ten clips; where texture fills the picture, what it leaves looks coarse, too.
+FEW_FLAT = 0.01, 0.025
 UNEVEN = 0.2  # difference of the logarithms of a law's corrections that makes it a curve
 
 KNOT_PLACES: Floats = np.linspace(0, 1, KNOTS)
@@ -182,11 +185,12 @@ def _bound(blocks: Blocks, *, clipped: bool, chroma: bool = False) -> Bound:
     level, counts = np.array([b.level for b in bins]), [b.blocks for b in bins]
     *_, lowest = _all_bands(live)
     bins = [b.held(LIFT**2 * lowest) for b in bins]
-    variance = np.array([b.fine_power**white * b.full_power ** (1 - white) for b in bins])
+    flat = float(np.average([b.flat for b in bins], weights=counts))
+    fine = 1 - (1 - white) * ramp(flat, *FEW_FLAT)
+    variance = np.array([b.fine_power**fine * b.full_power ** (1 - fine) for b in bins])
     if clipped:
         variance = undo_clipping(level, variance)
     sigma = tuple(float(s) for s in np.sqrt(np.maximum(variance, 0)))
-    flat = float(np.average([b.flat for b in bins], weights=counts))
     excess = min(b.full_power / max(b.fine_power, 1e-18) for b in bins)
     even = white > 0.5 and excess < MOST_EXCESS and live is inside
     still = float(live.error[live.still].sum()) / max(float(live.error.sum()), 1e-18)
