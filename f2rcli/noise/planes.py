@@ -201,7 +201,7 @@ def measure_planes(
     found = [_finest(chosen, plane, law) for plane, law in enumerate(held)]
     steps = tuple(least_step(chosen, plane) for plane in range(len(held)))
     planes = PlaneNoise(held, shares, clipped, tuple(found), steps=steps)
-    rows = _rgb_factors(model, free, held, layout) if yuv_planes else factors
+    rows = rgb_factors(model, free, held, layout) if yuv_planes else factors
     count = len(model.gain)
     rows = rows * count if len(rows) == 1 else rows  # gray through RGB weights
     return Measured(lowered(model, rows, lumas), planes, bounds)
@@ -268,7 +268,7 @@ def _measured_models(
     return tuple(m or other for m, other in zip(found, free.models, strict=True))
 
 
-def _rgb_factors(
+def rgb_factors(
     model: NoiseModel, free: PlaneNoise, held: Sequence[NoiseModel], layout: PlaneLayout
 ) -> list[Floats]:
     """The bound's factors for R, G and B, at the knots of their laws: of the noise that Y'CbCr

@@ -20,9 +20,9 @@ from f2rcli.noise.planes import (
     _fewer,
     _measured_models,
     _mixed,
-    _rgb_factors,
     measure_planes,
     picture_of,
+    rgb_factors,
 )
 
 HALVED = PlaneLayout(
@@ -202,7 +202,7 @@ def test_channels_lose_what_their_planes_lose_and_have_no_more_than_these_bring(
         held = [one.scaled(factor) for one, factor in zip(plane, factors, strict=True)]
         after = weights @ np.square(np.multiply((0.1, 0.04, 0.05), factors))
         share = np.sqrt(after / before)
-        found = _rgb_factors(model, free, held, HALVED)
+        found = rgb_factors(model, free, held, HALVED)
         for row, kept, most in zip(found, share, 1.1 * np.sqrt(after), strict=True):
             assert row.shape == (KNOTS,)
             law = 0.1 * kept
@@ -212,11 +212,11 @@ def test_channels_lose_what_their_planes_lose_and_have_no_more_than_these_bring(
                 assert most / 0.1 * 0.99 < row[0] < kept
     light = [NoiseModel((0.01,), (0.0,), (0.1,), dark=(0.3,))] * 3  # no noise at all in the dark
     counted = NoiseModel((0.001,) * 3, (0.0,) * 3, (0.1,) * 3, dark=(0.3,) * 3)
-    kept = _rgb_factors(counted, PlaneNoise(tuple(light), (white_shares(),) * 3), light, HALVED)
+    kept = rgb_factors(counted, PlaneNoise(tuple(light), (white_shares(),) * 3), light, HALVED)
     np.testing.assert_allclose(kept, 1)
     nothing = [NoiseModel.gaussian(0.0, 1)] * 3
     silent = PlaneNoise(tuple(nothing), (white_shares(),) * 3)
-    assert [row.tolist() for row in _rgb_factors(model, silent, nothing, HALVED)] == [
+    assert [row.tolist() for row in rgb_factors(model, silent, nothing, HALVED)] == [
         [0.0] * KNOTS
     ] * 3
 
@@ -327,7 +327,7 @@ def test_laws_are_held_to_their_bounds_at_the_brightness_of_every_fourth_pixel(
         monkeypatch.setattr(module, name, stand_in)
     monkeypatch.setattr(module, "_finest", lambda *given: 0.5)
     monkeypatch.setattr(module, "least_step", lambda given, plane: 0.1 * (plane + 1))
-    monkeypatch.setattr(module, "_rgb_factors", lambda *given: [np.full(KNOTS, 0.5)] * 3)
+    monkeypatch.setattr(module, "rgb_factors", lambda *given: [np.full(KNOTS, 0.5)] * 3)
     found = measure_planes(pairs, [], model, layout, clipped=clipped)
     laws = PlaneNoise.of(model, layout, clipped=clipped).models
     even = layout is COUNTS

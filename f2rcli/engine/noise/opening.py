@@ -14,6 +14,7 @@ from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.noise.anchor_pairs import AnchorPair, AnchorPairs, evidence
 from f2rcli.engine.noise.excerpts import cut_out, excerpts, over_all
+from f2rcli.engine.noise.nearby import held_nearby
 from f2rcli.engine.noise.places import louder_part
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.methods.base import Method
@@ -186,6 +187,7 @@ def _opening(frames: Sequence[Frame], engine: Engine) -> Opening:
     clipped = samples.cut_off if compared else layout.full_range
     planes = [picture_of(frame) for frame in frames]
     found = measure_planes(pairs_of(planes), anchored, free, layout, clipped=clipped)
+    found = held_nearby(found, planes, layout)
     blocking = None if layout.counts_light else find_blocking([one.luma for one in planes])
     model, held = found.model, found.planes
     if layout.counts_light:

@@ -13,6 +13,7 @@ from f2rcli.engine.engine import Engine
 from f2rcli.engine.noise.anchor_pairs import AnchorPair, evidence
 from f2rcli.engine.noise.drawings import without_drawings
 from f2rcli.engine.noise.excerpts import excerpter
+from f2rcli.engine.noise.nearby import held_nearby
 from f2rcli.engine.noise.opening import (
     DIM_PREROLL,
     HARDLY_ANY8,
@@ -222,11 +223,10 @@ class NoiseTracker:
         if model is None:
             return
         place = len(view.before)
-        found = measure_planes(
-            pairs_of([picture_of(frame) for frame in frames[place - 1 : place + 2]]),
-            [Anchored(frames[place], *pair)], model,
-            self.layout, clipped=samples.cut_off,
-        )  # fmt: skip
+        pictures = [picture_of(frame) for frame in frames[place - 1 : place + 2]]
+        anchored, clipped = [Anchored(frames[place], *pair)], samples.cut_off
+        found = measure_planes(pairs_of(pictures), anchored, model, self.layout, clipped=clipped)
+        found = held_nearby(found, pictures, self.layout)
         share = 1 - (1 - REFRESH_SHARE) ** max(missed, 1)
         self._know_all(
             blend(self.measured, found.model, share),
