@@ -134,6 +134,28 @@ def test_where_nothing_is_flat_no_coarse_noise_is_read(sigma: float) -> None:
     assert 255 * bound(pictures(waves(), sigma / 255)).mean < 1.1 * sigma + 2
 
 
+def fireworks(count: int = 6) -> list[np.ndarray]:
+    """Sparks that fly from three places, each its own way, over a dark picture."""
+    rng = np.random.default_rng(22)
+    sparks = 120
+    place = rng.uniform((60, 30), (170, 90), (3, 2))[rng.integers(0, 3, sparks)]
+    ways = rng.normal(0, 4, (sparks, 2))
+    light = rng.uniform(0.3, 0.9, sparks)
+    scene = []
+    for time in range(count):
+        shown = np.full((160, 192), 0.1, np.float32)
+        for at, way, bright in zip(place, ways, light, strict=True):
+            ends = [tuple(int(16 * v) for v in at + way * (2 + time + later)) for later in (0, 0.8)]
+            cv2.line(shown, *ends, float(bright), 1, cv2.LINE_AA, 4)
+        scene.append(shown)
+    return scene
+
+
+@pytest.mark.parametrize("sigma", [1, 2, 4])
+def test_what_no_frame_shares_is_not_flat(sigma: float) -> None:
+    assert 255 * bound(pictures(fireworks(), sigma / 255)).mean < 1.2 * sigma + 0.5
+
+
 def test_few_blocks_that_do_not_match_lower_nothing() -> None:
     shown = pictures(smooth(), 2 / 255)
     for t, picture in enumerate(shown):
@@ -284,7 +306,9 @@ def test_small_blocks_are_believed_that_find_a_fifth_less_at_least(
 
     monkeypatch.setattr(measured, "_bound", bound_of)
     monkeypatch.setattr(measured, "joined", lambda every: every[0])
-    pair = SimpleNamespace(blocks=lambda plane, small=False: small)
+    pair = SimpleNamespace(
+        before=SimpleNamespace(chroma=False), blocks=lambda plane, small=False: small
+    )
     found = measured._plane_bound([pair], 0, clipped=False)  # type: ignore[list-item]
     assert found.mean == pytest.approx(0.1 * (sigma if believed else 1.0))
 
@@ -507,9 +531,11 @@ def reference(found: Blocks, *, clipped: bool) -> Bound:
         power, error = live.power[:, part], live.error[part]
         bands = [low(power[band], band) for band in range(3)]
         flat = error < 0.05 * bands[2]
-        if flat.sum() >= 12:
-            bands = [low(power[band, flat], band, 0.5) for band in range(3)]
-        most = bands[2] if flat.sum() >= 12 else min(bands[2], 1.05**2 * finest)
+        middle = [low(power[band, flat], band, 0.5) for band in range(3)] if flat.any() else bands
+        sparks = bands[2] >= 0.5 * bands[0] and middle[2] > 2.2**2 * bands[2]
+        known = flat.sum() >= 12 and not sparks
+        bands = middle if known else bands
+        most = bands[2] if known else min(bands[2], 1.05**2 * finest)
         level.append(live.level[part].mean())
         agree.append(bands[2] / bands[1])
         powers.append((max(bands[0], bands[2]), most))

@@ -45,9 +45,10 @@ SLACK = 1.03, 1.35  # a law that is above the bound by no more is left alone
 # Of the blocks that are flat, and of the texture that stands still: up to there leaves may be all.
 SCARCE, RESTLESS = 0.35, 0.3
 SURE, FAR_LESS = 0.95, 0.8  # whiteness and sigma, from smaller blocks, that are believed
-# Of the blocks that are flat: between, coarse noise is believed. With such noise of 10 they were
-# 0.03 and more in ten clips; where texture fills the picture, what it leaves looks coarse, too.
-FEW_FLAT = 0.01, 0.025
+# Of the blocks that are flat (0.03 and more in ten clips with coarse noise of 10), from where on
+FEW_FLAT = 0.01, 0.025  # such noise is believed: texture that fills a picture looks coarse, too
+# Times the quietest blocks' deviation, that flat ones as bright may have: uneven noise has up to 2,
+SPARKS = 2.2  # a codec's in colours far more. Beyond, it is fireworks, which no frame shares either
 UNEVEN = 0.2  # difference of the logarithms of a law's corrections that makes it a curve
 
 KNOT_PLACES: Floats = np.linspace(0, 1, KNOTS)
@@ -114,20 +115,15 @@ def bounds_of(pairs: Iterable[Pair], clipped: Sequence[bool]) -> list[Bound]:
     pairs = list(pairs)
     if not pairs:
         return []
-    yuv = pairs[0].before.chroma
-    bounds = [
-        _plane_bound(pairs, plane, clipped=cut, chroma=yuv and plane > 0)
-        for plane, cut in enumerate(clipped)
-    ]
-    drawn = yuv and bounds[0].mean == 0
+    bounds = [_plane_bound(pairs, plane, clipped=cut) for plane, cut in enumerate(clipped)]
+    drawn = pairs[0].before.chroma and bounds[0].mean == 0
     return bounds[:1] * len(bounds) if drawn else bounds
 
 
-def _plane_bound(
-    pairs: Sequence[Pair], plane: int, *, clipped: bool, chroma: bool = False
-) -> Bound:
-    """Of one plane. Where few blocks are flat and nothing stands still, leaves in wind may be all
-    there is: smaller blocks are asked, too, and believed if they find white noise and far less."""
+def _plane_bound(pairs: Sequence[Pair], plane: int, *, clipped: bool) -> Bound:
+    """Of one plane. Where few blocks are flat and nothing stands still, leaves in wind may be all:
+    smaller blocks are asked, too, and believed if they find white noise and far less."""
+    chroma = pairs[0].before.chroma and plane > 0
     large = joined([pair.blocks(plane) for pair in pairs])
     bound = _bound(large, clipped=clipped, chroma=chroma)
     if bound.flat > SCARCE or bound.still > RESTLESS:
@@ -180,7 +176,7 @@ def _bound(blocks: Blocks, *, clipped: bool, chroma: bool = False) -> Bound:
     inside = _inside(scene.taken(~scene.void))
     live = _soft(inside, chroma=chroma)
     parts = np.array_split(np.argsort(live.level), max(1, min(BINS, len(live.level) // LEAST_BIN)))
-    bins = [_bin(live.taken(part)) for part in parts]
+    bins = [_bin(live.taken(part), chroma=chroma) for part in parts]
     white = _white_share(live, bins)
     level, counts = np.array([b.level for b in bins]), [b.blocks for b in bins]
     *_, lowest = _all_bands(live)
@@ -233,16 +229,18 @@ class _Bin(NamedTuple):
         return self if self.known else self._replace(fine_power=min(self.fine_power, most))
 
 
-def _bin(blocks: Blocks) -> _Bin:
+def _bin(blocks: Blocks, *, chroma: bool) -> _Bin:
     """The joint estimate of blocks of much the same brightness."""
     full, fine, finest = _all_bands(blocks)
     flat = blocks.error < FLAT * finest
     known = int(flat.sum()) >= LEAST_FLAT
     if known:
-        full, fine, finest = (
+        middle = [
             float(median(blocks.power[band, flat])) / unit(0.5, blocks.samples * DEGREES[band])
             for band in range(3)
-        )
+        ]
+        even = chroma or finest < COLOURED * full or middle[FINEST] <= SPARKS**2 * finest
+        known, (full, fine, finest) = even, middle if even else (full, fine, finest)
     agree = finest / max(fine, 1e-18)
     level = float(blocks.level.mean())
     return _Bin(level, max(full, finest), finest, agree, float(flat.mean()), len(flat), known)
