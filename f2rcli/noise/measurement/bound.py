@@ -48,7 +48,7 @@ SURE, FAR_LESS = 0.95, 0.8  # whiteness and sigma, from smaller blocks, that are
 # Of the blocks that are flat (0.03 and more in ten clips with coarse noise of 10), from where on
 FEW_FLAT = 0.01, 0.025  # such noise is believed: texture that fills a picture looks coarse, too
 # Times the quietest blocks' deviation, that flat ones as bright may have: uneven noise has up to 2,
-SPARKS = 2.2  # a codec's in colours far more. Beyond, it is fireworks, which no frame shares either
+SPARKS = 2.2  # a codec's in colours, and clipped noise, more. Beyond, it is what no frame shares
 UNEVEN = 0.2  # difference of the logarithms of a law's corrections that makes it a curve
 
 KNOT_PLACES: Floats = np.linspace(0, 1, KNOTS)
@@ -176,7 +176,7 @@ def _bound(blocks: Blocks, *, clipped: bool, chroma: bool = False) -> Bound:
     inside = _inside(scene.taken(~scene.void))
     live = _soft(inside, chroma=chroma)
     parts = np.array_split(np.argsort(live.level), max(1, min(BINS, len(live.level) // LEAST_BIN)))
-    bins = [_bin(live.taken(part), chroma=chroma) for part in parts]
+    bins = [_bin(live.taken(part), uneven=chroma or clipped) for part in parts]
     white = _white_share(live, bins)
     level, counts = np.array([b.level for b in bins]), [b.blocks for b in bins]
     *_, lowest = _all_bands(live)
@@ -229,8 +229,8 @@ class _Bin(NamedTuple):
         return self if self.known else self._replace(fine_power=min(self.fine_power, most))
 
 
-def _bin(blocks: Blocks, *, chroma: bool) -> _Bin:
-    """The joint estimate of blocks of much the same brightness."""
+def _bin(blocks: Blocks, *, uneven: bool) -> _Bin:
+    """Blocks of much the same brightness as one. uneven: some may hold far less noise than most."""
     full, fine, finest = _all_bands(blocks)
     flat = blocks.error < FLAT * finest
     known = int(flat.sum()) >= LEAST_FLAT
@@ -239,8 +239,8 @@ def _bin(blocks: Blocks, *, chroma: bool) -> _Bin:
             float(median(blocks.power[band, flat])) / unit(0.5, blocks.samples * DEGREES[band])
             for band in range(3)
         ]
-        even = chroma or finest < COLOURED * full or middle[FINEST] <= SPARKS**2 * finest
-        known, (full, fine, finest) = even, middle if even else (full, fine, finest)
+        known = uneven or finest < COLOURED * full or middle[FINEST] <= SPARKS**2 * finest
+        full, fine, finest = middle if known else (full, fine, finest)
     agree = finest / max(fine, 1e-18)
     level = float(blocks.level.mean())
     return _Bin(level, max(full, finest), finest, agree, float(flat.mean()), len(flat), known)
