@@ -14,7 +14,14 @@ from f2rcli.engine.contract.residual import COMPRESSED, STRICT, Beside
 from f2rcli.engine.contract.shrinkage import Shrinkage
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine
-from f2rcli.engine.noise.ceiling import LOOK_BESIDE, LOOK_EVERY, below, ceiling
+from f2rcli.engine.noise.ceiling import (
+    LOOK_BESIDE,
+    LOOK_EVERY,
+    below,
+    ceiling,
+    fades,
+    one_code,
+)
 from f2rcli.engine.noise.tracking import REFRESH_EVERY, NoiseTracker
 from f2rcli.engine.probing import ResponseProbe
 from f2rcli.engine.resuming.marks import Mark
@@ -141,7 +148,8 @@ class Restorer(NamedTuple):
         if (look := past.looks.pop(window.centre.prepared.index, None)) is not None:
             past.bounds = look()
         elif (
-            self._due(window.centre, past, LOOK_EVERY)
+            (self._due(window.centre, past, LOOK_EVERY) or _fades(window))
+            and not noise.compressed
             and flows
             and isinstance(flows[-1], np.ndarray)
         ):
@@ -172,7 +180,11 @@ class Restorer(NamedTuple):
         """The noise of a frame's planes, no more than was seen lately."""
         if self.noise.compressed:
             return self.noise.of_errors(frame)
-        if self.noise.planes is None or not past.bounds:
+        if self.noise.planes is None or self.noise.declared or self.noise.sensor:
+            return self.noise.planes
+        if one_code(frame):
+            return replace(self.noise.planes.scaled(0), clipped=False)
+        if not past.bounds:
             return self.noise.planes
         return below(self.noise.planes, past.bounds, coded=self.engine.slack is not STRICT)
 
@@ -201,6 +213,13 @@ class Restorer(NamedTuple):
         held = self.engine.marks is not None and self.engine.marks.wanted
         probed = self.probe.due(view, shrinkage)
         return 0 if held or probed or self.noise.due(view) else self.worker.ahead
+
+
+def _fades(window: Window[PreparedPicture]) -> bool:
+    """Whether the centre is fainter than the picture before it, as far as the host can tell."""
+    looks = [entry.look for entry in (*window.before[-1:], window.centre)]
+    known = [look for look in looks if isinstance(look, np.ndarray)]
+    return len(known) == 2 and fades(*known)
 
 
 def _near(window: Window[PreparedPicture]) -> tuple[PreparedPicture, ...]:

@@ -9,7 +9,13 @@ import pytest
 
 from f2rcli.engine import windowed
 from f2rcli.engine.noise import ceiling as module
-from f2rcli.engine.noise.ceiling import ROOM, below, ceiling
+from f2rcli.engine.noise.ceiling import (
+    ROOM,
+    below,
+    ceiling,
+    fades,
+    one_code,
+)
 from f2rcli.engine.stream import denoise_stream
 from f2rcli.frames import Frame
 from f2rcli.noise.bands import white_shares
@@ -18,7 +24,7 @@ from f2rcli.noise.measurement.bound import Bound
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise
 from tests.engine.conftest import GRAY8, engine_for, info_of, noisy_clip, to_frames
-from tests.engine.test_noise_measurement import smooth_clip
+from tests.engine.test_noise_measurement import YUV420, smooth_clip
 
 HEIGHT, WIDTH = 96, 128
 BESIDE = 8  # pictures from one look to the next, beside a device
@@ -188,3 +194,48 @@ def test_beside_a_device_the_host_begins_to_look_before_a_picture_is_the_centre(
     list(denoise_stream(frames, info_of(frames), engine))
     assert [index for what, index in order if what == "look"] == [0, BESIDE]
     assert order.index(("look", BESIDE)) < order.index(("centre", BESIDE))
+
+
+def fade(count: int, sigma: float) -> np.ndarray:
+    """To black, in `count` frames of which the last shows one code: (T, 3, H, W)."""
+    light = (np.arange(count - 1, -1, -1) / count)[:, None, None, None]
+    noise = np.random.default_rng(3).normal(0, sigma / 255, (count, 3, HEIGHT, WIDTH))
+    return np.asarray(light * (sliding(count, 2) + noise))
+
+
+def test_noise_fades_with_what_it_lies_on(
+    monkeypatch: pytest.MonkeyPatch, coarse_alone: None
+) -> None:
+    """A frame that is fainter than the one before is looked at whatever its number, and one code
+    has no noise: the last frames of a fade lost up to 5 dB."""
+    looked: list[int] = []
+    held: list[float] = []
+    below = windowed.below
+
+    def ceiling(frame: Frame, *others: Any) -> tuple[Bound, ...]:
+        looked.append((frame.pts or 0) // 40)
+        return (bounded(12),)
+
+    def noted(noise: PlaneNoise, *others: Any, **more: Any) -> PlaneNoise:
+        held.append(sigma8(noise))
+        return below(noise, *others, **more)
+
+    monkeypatch.setattr(windowed, "ceiling", ceiling)
+    monkeypatch.setattr(windowed, "below", noted)
+    steady = sliding(6, 2) + np.random.default_rng(3).normal(0, 6 / 255, (6, 3, HEIGHT, WIDTH))
+    frames = renumbered(to_frames(np.concatenate([steady, fade(4, 6)]), GRAY8))
+    done = list(denoise_stream(frames, info_of(frames), engine_for(frames)))
+    assert looked == [0, 4, 6, 7, 8]
+    assert len(held) == 9  # not of the last, whose noise is known
+    assert done[-1].planes[0].tolist() == frames[-1].planes[0].tolist()
+
+
+def test_a_fade_and_one_code_are_seen() -> None:
+    look = np.linspace(0, 1, 576, dtype=np.float32).reshape(18, 32)
+    assert fades(look, 0.9 * look)
+    assert not fades(look, 0.95 * look)
+    assert not fades(look, 0.5 + look)
+    even = to_frames(np.full((1, 3, 32, 32), 0.2), YUV420)[0]
+    assert one_code(even)
+    even.planes[1][0, 0] += 1
+    assert not one_code(even)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from f2rcli.engine.noise.places import drawn, places
 from f2rcli.frames import Frame
@@ -21,6 +22,19 @@ LOOK_EVERY = 4  # pictures
 LOOK_BESIDE = 8  # the same beside a device, which is faster than its host looks
 ROOM = 1.25  # times its ceiling that a law may be: two frames tell it less well than the opening
 CODED_ROOM = 1.5  # the same where a codec leaves each frame another part of its noise
+# Of the contrast of the frame before: below it a frame is looked at whatever its number, as noise
+# fades with what it lies on.
+FADING = 0.94
+
+
+def fades(before: NDArray[np.float32], look: NDArray[np.float32]) -> bool:
+    """Whether a frame is fainter than the one before, by small pictures of both."""
+    return bool(look.std() < FADING * before.std())
+
+
+def one_code(frame: Frame) -> bool:
+    """Whether each plane of a frame holds one code alone: the end of a fade, which has no noise."""
+    return all(plane.min() == plane.max() for plane in frame.planes)
 
 
 def ceiling(frame: Frame, other: Frame, flow: Flow | None, noise: PlaneNoise) -> tuple[Bound, ...]:
