@@ -14,6 +14,7 @@ from f2rcli.noise.measurement.blocks import FramePlanes
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import Measured, PlaneNoise
 from tests.engine.conftest import GRAY8, engine_for, to_frames
+from tests.noise.test_bound import fireworks
 
 SIZE = 112, 144
 SIGMA = 12 / 255
@@ -102,6 +103,12 @@ def test_a_part_without_noise_lowers_nothing() -> None:
 
 def test_where_noise_may_be_cut_off_nothing_is_told() -> None:
     assert factor(rounded(0.02 + noise()), SIGMA) == 1  # half of it is 0
+
+
+def test_where_black_holds_less_than_noise_would_leave_nothing_was_cut_off() -> None:
+    """Sparks in the dark, by the law of what they differ by."""
+    shown = rounded(np.pad(fireworks(1)[0][40:120, 20:140] - 0.04, 16, mode="reflect"))
+    assert factor(shown, 60 / 255) < FAR_LESS
 
 
 @pytest.mark.parametrize(

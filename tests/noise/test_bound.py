@@ -532,7 +532,8 @@ def reference(found: Blocks, *, clipped: bool) -> Bound:
         bands = [low(power[band], band) for band in range(3)]
         flat = error < 0.05 * bands[2]
         middle = [low(power[band, flat], band, 0.5) for band in range(3)] if flat.any() else bands
-        sparks = not clipped and bands[2] >= 0.5 * bands[0] and middle[2] > 2.2**2 * bands[2]
+        dark = not clipped or live.level[part].mean() <= 0.5
+        sparks = dark and bands[2] >= 0.5 * bands[0] and middle[2] > 2.2**2 * bands[2]
         known = flat.sum() >= 12 and not sparks
         bands = middle if known else bands
         most = bands[2] if known else min(bands[2], 1.05**2 * finest)

@@ -43,7 +43,7 @@ def alike(
 def test_small_blocks_are_asked_where_little_is_flat_or_still(
     monkeypatch: pytest.MonkeyPatch, flat: float, still: float, white: float, believed: bool
 ) -> None:
-    def bound_of(small: bool, *, clipped: bool) -> Bound:
+    def bound_of(small: bool, *, clipped: bool, chroma: bool) -> Bound:
         values = (0.05 if small else 0.1,)
         return Bound((0.5,), values, (9,), flat=flat, still=still, whiteness=white)
 

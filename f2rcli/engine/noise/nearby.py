@@ -34,7 +34,9 @@ FAR_LESS = 0.85  # times the law: noise of any kind that was tried has 0.89 and 
 # The same quantile over the median, where Gaussian noise has 1: noise over textures, and with long
 # tails, has 0.93 and more, textures that were taken for noise 0.1 to 0.7.
 GAUSSIAN = 0.9
-ROOM = 1.5  # times the law, from black and white: nearer, noise may be cut off
+ROOM = 1.5  # times the law, from black and white: nearer, noise may be cut off,
+RAILED = 0.5  # where so many of the samples that it puts there are there
+HALF_CODE = 0.5 / 255
 # What quantile ALIKE and median of the sizes of Gaussian values are multiplied by to tell sigma.
 UNITS = np.array([1 / NormalDist().inv_cdf((1 + share) / 2) for share in (ALIKE, 0.5)])
 WHITE = 0.25  # of the variance in the finest band; coarse noise is alike nearby
@@ -95,7 +97,9 @@ def _most(picture: FramePlanes, plane: int, model: NoiseModel) -> float:
         light = np.asarray(cv2.resize(light, (width, height), interpolation=cv2.INTER_AREA))
     bright = cv2.blur(light, (AROUND, AROUND)).ravel()
     law = np.square(at_levels(model, bright.astype(np.float64))).astype(np.float32)
-    clear = np.square(np.minimum(bright, 1 - bright).clip(0)) > ROOM**2 * law
+    room = np.minimum(bright, 1 - bright).clip(0)
+    clear = np.square(room) > ROOM**2 * law
+    clear |= not _cut_off(values.ravel()[at.here], (room / np.sqrt(law.clip(1e-18)))[at.here])
     apart = np.stack(list(_apart(_unrounded(values, at.here, model), law, at)), 1)
     drawn = np.ptp(values.ravel()[at.here], axis=1) == 0
     known = ~drawn & (law[at.here] > 0).all(1) & (colour | clear[at.here].all(1))
@@ -107,6 +111,13 @@ def _most(picture: FramePlanes, plane: int, model: NoiseModel) -> float:
     most = float(median(alike))
     shape = float(median(alike / half.clip(1e-9)))
     return most * min(shape / GAUSSIAN, 1) if most < FAR_LESS else 1.0
+
+
+def _cut_off(values: Singles, room: Singles) -> bool:
+    """Whether about as many samples lie on black and white, or beyond, as noise of the law would
+    put there. room: from there to the brightness around each, in units of the law."""
+    railed = float(((values < HALF_CODE) | (values > 1 - HALF_CODE)).mean())
+    return railed > RAILED * float((1 / (1 + np.exp(1.702 * room))).mean())  # the normal's, nearly
 
 
 def _unrounded(values: Singles, looked_at: NDArray[np.int64], model: NoiseModel) -> Singles:

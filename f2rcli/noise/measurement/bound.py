@@ -176,7 +176,7 @@ def _bound(blocks: Blocks, *, clipped: bool, chroma: bool = False) -> Bound:
     inside = _inside(scene.taken(~scene.void))
     live = _soft(inside, chroma=chroma)
     parts = np.array_split(np.argsort(live.level), max(1, min(BINS, len(live.level) // LEAST_BIN)))
-    bins = [_bin(live.taken(part), uneven=chroma or clipped) for part in parts]
+    bins = [_bin(live.taken(part), uneven=chroma, clipped=clipped) for part in parts]
     white = _white_share(live, bins)
     level, counts = np.array([b.level for b in bins]), [b.blocks for b in bins]
     *_, lowest = _all_bands(live)
@@ -229,16 +229,15 @@ class _Bin(NamedTuple):
         return self if self.known else self._replace(fine_power=min(self.fine_power, most))
 
 
-def _bin(blocks: Blocks, *, uneven: bool) -> _Bin:
+def _bin(blocks: Blocks, *, uneven: bool, clipped: bool) -> _Bin:
     """Blocks of much the same brightness as one. uneven: some may hold far less noise than most."""
     full, fine, finest = _all_bands(blocks)
     flat = blocks.error < FLAT * finest
     known = int(flat.sum()) >= LEAST_FLAT
     if known:
-        middle = [
-            float(median(blocks.power[band, flat])) / unit(0.5, blocks.samples * DEGREES[band])
-            for band in range(3)
-        ]
+        units = [_unit(0.5, blocks.samples * degrees) for degrees in DEGREES]
+        middle = [float(median(blocks.power[band, flat])) / units[band] for band in range(3)]
+        uneven |= clipped and float(blocks.level.mean()) > 0.5  # white cut it off
         known = uneven or finest < COLOURED * full or middle[FINEST] <= SPARKS**2 * finest
         full, fine, finest = middle if known else (full, fine, finest)
     agree = finest / max(fine, 1e-18)
