@@ -1,5 +1,6 @@
 """Texture that no two frames share is no noise: samples near each other are too much alike."""
 
+import warnings
 from dataclasses import replace
 
 import cv2
@@ -102,7 +103,12 @@ def test_a_part_without_noise_lowers_nothing() -> None:
 
 
 def test_where_noise_may_be_cut_off_nothing_is_told() -> None:
-    assert factor(rounded(0.02 + noise()), SIGMA) == 1  # half of it is 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of a law of nearly nothing, too
+        assert factor(rounded(0.02 + noise()), SIGMA) == 1  # half of it is 0
+        curve = (0.1, *([0.0] * 16))
+        bent = NoiseModel((0.0,), (0.1,), (0.1,), curve=(curve,))
+        assert most_nearby([rounded(SOFT)], replace(law(0.1), models=(bent,))) == [1.0]
 
 
 def test_where_black_holds_less_than_noise_would_leave_nothing_was_cut_off() -> None:

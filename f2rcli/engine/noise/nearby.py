@@ -117,7 +117,8 @@ def _cut_off(values: Singles, room: Singles) -> bool:
     """Whether about as many samples lie on black and white, or beyond, as noise of the law would
     put there. room: from there to the brightness around each, in units of the law."""
     railed = float(((values < HALF_CODE) | (values > 1 - HALF_CODE)).mean())
-    return railed > RAILED * float((1 / (1 + np.exp(1.702 * room))).mean())  # the normal's, nearly
+    tail = 1 / (1 + np.exp(1.702 * room.clip(0, 20)))  # the normal distribution's, nearly
+    return railed > RAILED * float(tail.mean())
 
 
 def _unrounded(values: Singles, looked_at: NDArray[np.int64], model: NoiseModel) -> Singles:
