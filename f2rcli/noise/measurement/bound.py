@@ -17,7 +17,7 @@ import torch
 from f2rcli.frames import Floats, Singles
 from f2rcli.noise.measurement.blocks import Blocks, Pair, joined, same_light
 from f2rcli.noise.measurement.fitting import ramp, undo_clipping
-from f2rcli.noise.measurement.highpass import DEGREES, FINE, FINEST, FULL, quietest, tiles, unit
+from f2rcli.noise.measurement.highpass import DEGREES, FINE, FINEST, FULL, quietest, tiles
 from f2rcli.noise.measurement.place_factors import Places
 from f2rcli.noise.model import KNOTS, NoiseModel
 from f2rcli.order import median, quantile
@@ -235,7 +235,7 @@ def _bin(blocks: Blocks, *, uneven: bool, clipped: bool) -> _Bin:
     flat = blocks.error < FLAT * finest
     known = int(flat.sum()) >= LEAST_FLAT
     if known:
-        units = [_unit(0.5, blocks.samples * degrees) for degrees in DEGREES]
+        units = [unit(0.5, blocks.samples * degrees) for degrees in DEGREES]
         middle = [float(median(blocks.power[band, flat])) / units[band] for band in range(3)]
         uneven |= clipped and float(blocks.level.mean()) > 0.5  # white cut it off
         known = uneven or finest < COLOURED * full or middle[FINEST] <= SPARKS**2 * finest
