@@ -17,7 +17,7 @@ import torch
 from f2rcli.frames import Floats, Singles
 from f2rcli.noise.measurement.blocks import Blocks, Pair, joined, same_light
 from f2rcli.noise.measurement.fitting import ramp, undo_clipping
-from f2rcli.noise.measurement.highpass import DEGREES, FINE, FINEST, FULL, quietest, tiles
+from f2rcli.noise.measurement.highpass import DEGREES, FINE, FINEST, FULL, quietest, tiles, unit
 from f2rcli.noise.measurement.place_factors import Places
 from f2rcli.noise.model import KNOTS, NoiseModel
 from f2rcli.order import median, quantile
