@@ -49,7 +49,8 @@ def test_small_blocks_are_asked_where_little_is_flat_or_still(
 
     monkeypatch.setattr(measured, "_bound", bound_of)
     monkeypatch.setattr(measured, "joined", lambda every: every[0])
-    pair = SimpleNamespace(blocks=lambda plane, small=False: small)
+    before = SimpleNamespace(chroma=False)
+    pair = SimpleNamespace(before=before, blocks=lambda plane, small=False: small)
     found = _plane_bound([pair], 0, clipped=False)  # type: ignore[list-item]
     assert found.mean == pytest.approx(0.05 if believed else 0.1)
 
@@ -101,7 +102,7 @@ def test_a_dozen_flat_blocks_are_enough(flat: int, known: bool) -> None:
     blocks = alike(60)
     blocks.error[:] = 0.051 * POWER
     blocks.error[:flat] = 0.049 * POWER
-    found = _bin(blocks)
+    found = _bin(blocks, uneven=False, clipped=False)
     assert found.known == known
     assert found.flat == flat / 60
     held = blocks.power[2, 0] / (unit(0.5, 256 * (36 / 70) ** 2) if known else 1)

@@ -26,7 +26,7 @@ FRAMES = [np.zeros((32, 32), np.float32)] * 3
 def told(monkeypatch: pytest.MonkeyPatch, fine: PhotonLine | None, flat: PhotonLine | None) -> None:
     lines = {"_fine": fine, "_flat": flat}
     monkeypatch.setattr(measured, "_line", lambda _, powers: lines[powers.__name__])
-    monkeypatch.setattr(measured, "of_unknown_events", lambda *_: False)
+    monkeypatch.setattr(measured, "one_by_one", lambda *_: None)
 
 
 @pytest.mark.parametrize(("photons", "flat"), [(2.99, True), (3.01, False)])
@@ -58,14 +58,14 @@ def test_a_gain_that_may_be_anything_below_is_as_unsure_as_that(
     """As far from it as what is spread evenly from 0 to it, root mean square."""
     below = np.linspace(0, 2, 100_001)
     told(monkeypatch, LINE, LINE)
-    monkeypatch.setattr(measured, "of_unknown_events", lambda _, gain: gain == 2)
+    monkeypatch.setattr(measured, "one_by_one", lambda _, gain: False if gain == 2 else None)
     found = photon_line(FRAMES)
     assert found is not None
     assert found.rounded == pytest.approx(np.square(2 - below).mean() ** 0.5, rel=1e-4)
     assert found.unsure == pytest.approx(np.hypot(0.1, found.rounded))
     told(monkeypatch, None, replace(LINE, rounded=9.0))
     told(monkeypatch, replace(LINE, rounded=9.0), None)
-    monkeypatch.setattr(measured, "of_unknown_events", lambda *_: True)
+    monkeypatch.setattr(measured, "one_by_one", lambda *_: False)
     found = photon_line(FRAMES)
     assert found is not None
     assert found.rounded == 9
