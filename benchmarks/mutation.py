@@ -101,6 +101,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "noise/measurement/agreement.py": ("tests/noise/test_agreement.py",),
     "noise/measurement/blocking.py": ("tests/noise/test_blocking.py",),
     "noise/measurement/blocks.py": ("tests/noise/test_blocks.py", "tests/noise/test_bound.py"),
+    "noise/measurement/highpass.py": ("tests/noise/test_bound.py", "tests/noise/test_blocks.py"),
     "noise/measurement/bound.py": ("tests/noise/test_bound_parts.py", "tests/noise/test_bound.py"),
     "noise/measurement/compression.py": ("tests/noise/test_compression.py",),
     "noise/measurement/detail.py": (

@@ -39,7 +39,9 @@ def blocks_of(
     shape = power.shape
     flat = [np.broadcast_to(one, shape).ravel().copy() for one in (level, error, void)]
     no = np.zeros(power.size, bool)
-    return Blocks(flat[0], np.stack([power.ravel()] * 3), flat[1], flat[2], no, no, 64)
+    held = power.ravel()
+    one_way = np.stack([[held] * 2] * 2)
+    return Blocks(flat[0], np.stack([held] * 3), flat[1], flat[2], no, no, 64, one_way, held)
 
 
 def pair_of(blocks: Blocks, grid: tuple[int, int] = GRID) -> Any:
