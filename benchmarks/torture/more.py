@@ -14,7 +14,7 @@ import numpy as np
 import tifffile
 from children import command, forked
 from kills import TAUGHT, briefly, keep_cache_in
-from seeds import FRAMES, SIZE, TELL, Seed, of_file, pictures, video
+from seeds import FRAMES, MEASURE, SIZE, TELL, Seed, of_file, pictures, video
 
 from f2rcli.cli.app import run
 from f2rcli.engine.resuming import record
@@ -213,7 +213,7 @@ def prepare(room: Path) -> None:
 def _fitted(folder: Path) -> None:
     """Weights in the cache as if they had been fitted: the bundled ones, which a run falls back to
     where fitting finds nothing better."""
-    words = ["denoise", CLIP, "-o", "wanted.mkv", *TELL, "--adapt", "fast"]
+    words = ["denoise", CLIP, "-o", "wanted.mkv", *MEASURE, "--adapt", "fast"]
     command(words, folder, ready=lambda: in_cache(folder))
     for account in folder.glob("cache/f2r/adapted/*.json"):
         bundled = WEIGHTS / "f2r_rgb_small.safetensors"

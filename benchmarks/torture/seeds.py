@@ -40,7 +40,8 @@ class Seed:
     words: Sequence[str] = ()  # another command than denoise
 
     def command(self, more: tuple[str, ...]) -> list[str]:
-        """The words after `f2r`."""
+        """The words after `f2r`; fitting measures the noise and takes none that it is told."""
+        more = MEASURE if "--adapt" in self.options else more
         return list(self.words) or ["denoise", self.source, "-o", self.out, *more, *self.options]
 
 
