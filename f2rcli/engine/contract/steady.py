@@ -73,8 +73,7 @@ class Steady:
         was removed before at the same places tells; `add` has seen this frame.
 
         variance (H, W) of the noise; shares, clipped: see `held`; lasting: the part of the variance
-        that is the same in every frame; counts: whether
-        samples are a sensor's counts.
+        that is the same in every frame; counts: whether samples are a sensor's counts.
         """
         count = self.counts[index]
         before, age = self.removed.get(index), self.ages.get(index)

@@ -26,6 +26,7 @@ from f2rcli.noise.measurement.fitting import (
     ramp,
     trimmed_mean,
 )
+from f2rcli.noise.measurement.highpass import FINE, FINEST, FULL
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.photons.counting import counts_events
 from f2rcli.order import median, quantile, quantiles
@@ -46,8 +47,6 @@ CUT_SHARE = 0.5  # of the samples beyond black and white that free noise would l
 INSIDE = 1.5  # times a first guess of sigma that brightness keeps from the rails
 
 Points = tuple[tuple[float, float], ...]
-
-FULL, FINE, FINEST = range(3)  # bandwidths
 
 
 class Bands(NamedTuple):
