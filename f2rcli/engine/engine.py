@@ -211,7 +211,7 @@ class Engine:
         """A new memory of what stands still, for a shot that begins with this frame."""
         if self.resident is not None and stays(frame):
             return DeviceSteady()
-        return Steady() if self.slack is STRICT else Steady(still=None)
+        return Steady()
 
     def watch(self, steady: Steady | DeviceSteady, frame: Frame, noise: PlaneNoise | None) -> None:
         """Let what stands still learn of the next frame, where there is a contract to know it."""

@@ -12,6 +12,7 @@ import torch
 
 from f2rcli import weights
 from f2rcli.engine.contract.residual import CODED
+from f2rcli.engine.contract.steady import Steady
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.noise.tracking import NoiseTracker
 from f2rcli.engine.stream import denoise_stream, looked_ahead
@@ -44,6 +45,15 @@ def test_noise_that_a_codec_has_been_at_has_weights_of_its_own() -> None:
     engine.slack = CODED
     next(denoise_stream(frames, info_of(frames), engine))
     assert engine.weights_name == "f2r-rgb-coded-noise"
+
+
+def test_what_stands_still_has_a_mean_in_files_that_a_codec_has_written_too() -> None:
+    frames = noisy_clip(1, height=48, width=64)
+    engine = engine_for(frames)
+    engine.slack = CODED
+    steady = engine.new_steady(frames[0])
+    assert isinstance(steady, Steady)
+    assert steady.still is not None
 
 
 def test_a_still_burst_of_a_stack_keeps_its_texture_by_the_weights_for_light_noise() -> None:
