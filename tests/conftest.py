@@ -4,6 +4,7 @@ import contextlib
 import gc
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from functools import cache
 from itertools import chain
@@ -16,8 +17,10 @@ from f2rcli import weights
 from f2rcli.io.ffmpeg.scheduling import ordinary_scheduling
 
 os.environ.pop("PYTHONUNBUFFERED", None)  # users' output is buffered: what tests start has it too
-# Processes that tests start would each compile f2r anew, which takes as long as their work.
+# Processes that tests start would each compile f2r anew, which takes as long as their work; and
+# every worker of `pytest -n` the tests, which takes six seconds.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # As cli/app.py does: waiting threads sleep, or tests crawl on a machine with other work.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # AMX sums bf16 in an order that depends on the picture's size; everything before it does not, so

@@ -47,8 +47,7 @@ def restored(
 @pytest.mark.parametrize(
     ("count", "sigma", "settings"),
     [
-        (4, 20.0, {"sigma": 20.0, "tile": "64"}),
-        (4, 20.0, {"sigma": 20.0, "interlaced": True}),
+        (4, 20.0, {"sigma": 20.0, "tile": "64", "interlaced": True}),
         (3, 2.0, {"sigma": 2.0, "ensemble": "on"}),
         (6, 20.0, {}),
     ],

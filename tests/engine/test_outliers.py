@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage, stats
+from scipy import ndimage, special
 
 from f2rcli.engine.contract.outliers import HEIGHTS, KERNELS, noise_share, shares_at
 from f2rcli.engine.gpu.outliers import noise_share as device_share
@@ -123,7 +123,7 @@ def by_definition(height: Real) -> NDArray[np.float64]:
     sides = [height.astype(float), -height.astype(float)]
     for number, weights in enumerate((row, row.T, slant, slant[::-1], square)):
         found = ndimage.correlate(held, weights / weights.sum() ** 0.5, mode="reflect")
-        usual = np.median(np.abs(found[::8, ::8])) / stats.norm.ppf(0.75)
+        usual = np.median(np.abs(found[::8, ::8])) / special.ndtri(0.75)
         found /= max(usual, 1)
         wide = np.pad(found, ((0, 1), (0, 1)), mode="edge")
         for index, sign in enumerate((1, -1)):
@@ -138,7 +138,7 @@ def by_definition(height: Real) -> NDArray[np.float64]:
     ]
     wanted = np.ones(height.shape)
     for index, sign in enumerate((1, -1)):
-        chance = np.maximum(15 * height.size * stats.norm.sf(LEVELS), 3 * counts[1 - index])
+        chance = np.maximum(15 * height.size * special.ndtr(-LEVELS), 3 * counts[1 - index])
         always = np.interp(LEVELS, (5, 8), (3, 0.3))
         table = np.minimum((always + chance) / np.maximum(counts[index], 1), 1)
         table[0] = 1

@@ -17,7 +17,7 @@ LEVELS = (40.0, 440.0)
 
 def light(count: int) -> np.ndarray:
     """Codes without noise (T, H, W): photons over a black that the file does not state."""
-    scene = clean_clip(count, height=96, width=128)[:, 0]
+    scene = clean_clip(count, height=72, width=96)[:, 0]
     return BLACK + 250 * (scene - 0.1) ** 2
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from scipy import ndimage, stats
+from scipy import ndimage, special
 
 from f2rcli.noise.measurement.detail import (
     OF_WHITE,
@@ -98,7 +98,7 @@ def repeats(noisy: Array) -> float:
             if max(abs(down), abs(across)) > 1:
                 other = np.roll(noisy, (-down, -across), (1, 2))
                 found.append(np.median(np.abs(other[at] - noisy[at])))
-    return float(min(found)) / stats.norm.ppf(0.75) / 2**0.5
+    return float(min(found)) / special.ndtri(0.75) / 2**0.5
 
 
 @pytest.mark.parametrize("size", [(17, 19), (40, 61), (500, 500)])

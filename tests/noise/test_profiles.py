@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy import ndimage, stats
+from scipy import ndimage, special
 
 from f2rcli.noise.measurement.profiles import (
     common,
@@ -64,7 +64,7 @@ def test_edges_are_believed_less() -> None:
 
 def believed(apart: np.ndarray) -> np.ndarray:
     """Less from two and a half robust deviations on, squared twice over (Geman and McClure)."""
-    sigma = np.median(np.abs(apart)) / stats.norm.ppf(0.75)
+    sigma = np.median(np.abs(apart)) / special.ndtri(0.75)
     return 1 / (1 + (apart / (2.5 * sigma)) ** 2) ** 2
 
 
