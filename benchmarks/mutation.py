@@ -129,7 +129,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "noise/measurement/profiles.py": ("tests/noise/test_profiles.py",),
     "noise/measurement/samples.py": ("tests/noise/test_samples.py",),
     "noise/measurement/spectrum.py": ("tests/noise/test_spectrum.py",),
-    "noise/photons/counting.py": ("tests/noise/test_samples.py",),
+    "noise/photons/counting.py": ("tests/noise/test_counting.py", "tests/noise/test_samples.py"),
     "noise/photons/flashes.py": ("tests/noise/test_flashes.py",),
     "noise/photons/line.py": (
         "tests/noise/test_photons_parts.py", "tests/noise/test_photons.py",

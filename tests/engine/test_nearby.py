@@ -135,6 +135,12 @@ def test_small_pictures_tell_nothing(size: tuple[int, int]) -> None:
     assert factor(rounded(dots()[: size[0], : size[1]]), 0.15) == 1
 
 
+@pytest.mark.parametrize(("height", "told"), [(45, False), (46, True)])
+def test_two_dozen_blocks_are_enough(height: int, told: bool) -> None:
+    """Six of 8 pixels beside each other, 7 from the borders, and three or four of these rows."""
+    assert (factor(rounded(dots()[:height, :62]), 0.15) < FAR_LESS) == told
+
+
 def test_few_codes_are_not_the_same_by_chance() -> None:
     """Noise of 1.7 steps, rounded: one pair in six is equal."""
     step = 8 / 255

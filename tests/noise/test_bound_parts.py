@@ -55,6 +55,24 @@ def test_small_blocks_are_asked_where_little_is_flat_or_still(
     assert found.mean == pytest.approx(0.05 if believed else 0.1)
 
 
+@pytest.mark.parametrize(("plane", "chroma"), [(0, True), (1, True), (0, False), (2, False)])
+def test_planes_after_the_first_are_colours_where_a_frame_has_any(
+    monkeypatch: pytest.MonkeyPatch, plane: int, chroma: bool
+) -> None:
+    told = []
+
+    def bound_of(small: bool, *, clipped: bool, chroma: bool) -> Bound:
+        told.append((clipped, chroma))
+        return Bound((0.5,), (0.1,), (9,), flat=0.1, still=0.1, whiteness=0.9)
+
+    monkeypatch.setattr(measured, "_bound", bound_of)
+    monkeypatch.setattr(measured, "joined", lambda every: every[0])
+    before = SimpleNamespace(chroma=chroma)
+    pair = SimpleNamespace(before=before, blocks=lambda plane, small=False: small)
+    _plane_bound([pair], plane, clipped=True)  # type: ignore[list-item]
+    assert told == [(True, chroma and plane > 0)] * 2
+
+
 @pytest.mark.parametrize(("apart", "bends"), [(0.15, False), (0.25, True)])
 def test_corrections_that_differ_by_a_fifth_make_a_curve(apart: float, bends: bool) -> None:
     found = Bound((0.2, 0.8), (0.02, 0.02 * np.exp(apart)), (300, 100))
