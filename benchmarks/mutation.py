@@ -96,7 +96,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "engine/noise/places.py": (
         "tests/engine/test_places_parts.py", "tests/engine/test_places.py",
     ),
-    "engine/noise/seen.py": ("tests/engine/test_seen.py", "tests/engine/test_lines.py"),
+    "engine/noise/seen.py": ("tests/engine/test_seen.py",),
     "engine/noise/tracking.py": (
         "tests/engine/test_noise_measurement.py", "tests/engine/test_light_weights.py",
     ),

@@ -1,11 +1,18 @@
 """Light of single frames is no noise of the others."""
 
 import numpy as np
+import pytest
 
 import f2rcli
 from f2rcli.evaluation.simulation.camera import GAIN, OFFSET, READ, recorded
 from f2rcli.evaluation.simulation.points import scene
-from f2rcli.noise.photons.flashes import FEWEST, without_flashes
+from f2rcli.noise.photons.flashes import (
+    AROUND,
+    FEWEST,
+    _compact,
+    _standing_out,
+    without_flashes,
+)
 
 
 def test_sparse_molecules_leave_the_law_of_an_even_background(only_measured: None) -> None:
@@ -55,3 +62,28 @@ def test_what_moves_is_no_flash() -> None:
     for light in (ramp, 10 + 100.0 * disc):
         frames = recorded(np.stack([np.roll(light, 3 * n, 1) for n in range(7)]), rng)
         np.testing.assert_array_equal(np.stack(without_flashes(list(frames))), frames)
+
+
+def test_means_stand_out_by_their_own_noise() -> None:
+    """A fifth of that of a sample, wherever noise is; of light that others share, nothing does."""
+    rng = np.random.default_rng(5)
+    strong = np.where(np.arange(120) < 60, 3.0, 12.0)
+    light = 400 + 300 * np.sin(np.arange(90)[:, None] / 7)
+    stack = np.float32(light + strong * rng.standard_normal((9, 90, 120)))
+    stack[4, 40:45, 20:25] += 2 * 3.0
+    found = _standing_out(stack)
+    for half in (found[:, 20:-20, 20:45], found[:, 20:-20, 75:-20]):
+        assert np.delete(half, 4, 0).std() == pytest.approx(1, abs=0.12)
+    assert found[4, 42, 22] == pytest.approx(10, abs=2.5)
+
+
+@pytest.mark.parametrize(("size", "small"), [((15, 15), True), ((16, 3), False), ((3, 16), False)])
+def test_flashes_are_no_more_than_fifteen_pixels_across(size: tuple[int, int], small: bool) -> None:
+    assert AROUND == 15
+    mask = np.zeros((40, 50), bool)
+    mask[5 : 5 + size[0], 9 : 9 + size[1]] = True
+    mask[30, 45] = True
+    found = _compact(mask)
+    assert found[30, 45]
+    assert found[:25, :40].sum() == (mask.sum() - 1 if small else 0)
+    assert not (found & ~mask).any()
