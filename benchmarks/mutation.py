@@ -303,18 +303,11 @@ def copied(folder: Path) -> Path:
     return folder
 
 
-def run_tests(
-    folder: Path, tests: tuple[str, ...], limit: float, *, whole: bool = False
-) -> tuple[int | None, float]:
-    """pytest's exit code, None if it ran out of time, and the seconds it took.
-
-    whole: the tree has no fault, so its bytecode may be kept. A faulty module's must not be: one
-    of the same size within a second would pass for it.
-    """
+def run_tests(folder: Path, tests: tuple[str, ...], limit: float) -> tuple[int | None, float]:
+    """pytest's exit code, None if it ran out of time, and the seconds it took."""
     began = time.monotonic()
     child = os.fork()
     if child == 0:
-        sys.dont_write_bytecode = not whole
         _be_pytest(folder, tests)
     while time.monotonic() - began < limit:
         done, status = os.waitpid(child, os.WNOHANG)
@@ -362,7 +355,8 @@ def judged(module: str, fault: Fault, folder: Path, limit: float) -> Result:
 
 
 def _put(path: Path, code: str) -> None:
-    """Write a module, of which processes that tests start may have kept the bytecode."""
+    """Write a module, of which tests keep the bytecode: one of the same size within a second would
+    pass for it."""
     for stale in path.parent.glob(f"__pycache__/{path.stem}.*"):
         stale.unlink()
     path.write_text(code, encoding="utf-8")
@@ -371,7 +365,7 @@ def _put(path: Path, code: str) -> None:
 def survey(module: str, folder: Path, options: argparse.Namespace) -> list[Result]:
     """The fates of a sample of a module's faults."""
     tests = TARGETS[module]
-    code, seconds = run_tests(folder, tests, 300, whole=True)
+    code, seconds = run_tests(folder, tests, 300)
     if code != 0:
         raise SystemExit(f"{module}: its tests fail before anything is wrong (exit code {code}).")
     limit = min(options.limit, 10 + 5 * seconds)
@@ -421,7 +415,7 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=60, help="seconds for one fault's tests")
     options = parser.parse_args()
     os.environ |= {
-        "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "PYTHONDONTWRITEBYTECODE": "1",
+        "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE",
         "ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16",
     }  # fmt: skip
     for library in LIBRARIES:

@@ -41,6 +41,19 @@ def test_cells_of_one_code_hold_no_errors() -> None:
     assert factors(cells()).max() == 0
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_only_where_a_picture_is_drawn(turned: bool) -> None:
+    """Bars at one side of a plain picture, upright and lying."""
+    luma = np.full((HEIGHT, WIDTH), 0.5, np.float32)
+    luma[:, 200:] = np.where(np.arange(56) // 8 % 2, 0.8, 0.2)
+    luma += np.random.default_rng(6).normal(0, 3 / 255, luma.shape) * (np.arange(WIDTH) < 176)
+    luma = luma.astype(np.float32)
+    found = factors(np.ascontiguousarray(luma.T)).T if turned else factors(luma)
+    columns = np.arange(found.shape[1]) / found.shape[1] * WIDTH
+    assert found[:, columns >= 216].max() == 0
+    assert found[:, columns < 144].min() == 1
+
+
 def test_weak_ripples_leave_as_much_room_as_they_are_strong() -> None:
     ripples = np.random.default_rng(4).normal(0, 0.5 / 255, (HEIGHT, WIDTH)).astype(np.float32)
     middle = np.median(factors(cells() + ripples))

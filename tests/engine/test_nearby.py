@@ -106,6 +106,7 @@ def test_where_noise_may_be_cut_off_nothing_is_told() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # of a law of nearly nothing, too
         assert factor(rounded(0.02 + noise()), SIGMA) == 1  # half of it is 0
+        assert factor(rounded(0.98 + noise()), SIGMA) == 1  # or white
         curve = (0.1, *([0.0] * 16))
         bent = NoiseModel((0.0,), (0.1,), (0.1,), curve=(curve,))
         assert most_nearby([rounded(SOFT)], replace(law(0.1), models=(bent,))) == [1.0]
