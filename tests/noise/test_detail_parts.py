@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy import ndimage, special
 
+from f2rcli.noise.measurement import detail as module
 from f2rcli.noise.measurement.detail import (
     OF_WHITE,
     _spread,
@@ -54,6 +55,23 @@ def ranks(values: Array) -> Array:
     """The share of a ninth of the places that is smaller."""
     sample = values[::3, ::3].ravel()
     return (values[..., None] > sample).mean(-1)
+
+
+@pytest.mark.parametrize(("repeats", "believed"), [(0.79, True), (0.81, False)])
+def test_a_single_frames_sigma_is_the_median_of_its_finest_diagonal_detail(
+    monkeypatch: pytest.MonkeyPatch, repeats: float, believed: bool
+) -> None:
+    """Of what no pattern holds; what repeats is believed where it is less by a fifth. A slope of
+    light changes nothing."""
+    rows, columns = np.indices((41, 53))
+    plane = 0.05 * RNG.standard_normal((41, 53)) + 0.02 * rows + 0.03 * columns
+    corners = [plane[y:40:2, x:52:2] for y, x in ((0, 0), (1, 1), (0, 1), (1, 0))]
+    detail = np.abs(corners[0] + corners[1] - corners[2] - corners[3]) / 2
+    sigma = 0.7 * np.median(detail) / special.ndtri(0.75)
+    monkeypatch.setattr(module, "without_patterns", lambda noisy: 0.7)
+    monkeypatch.setattr(module, "most_by_repeats", lambda noisy: repeats * sigma)
+    wanted = repeats * sigma if believed else sigma
+    assert single_frame_sigma(tensor(plane)[None, None]) == pytest.approx(wanted, rel=1e-3)
 
 
 def test_roughness_is_the_rank_of_the_gradient_and_of_what_anchors_differ_by() -> None:

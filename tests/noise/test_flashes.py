@@ -48,6 +48,7 @@ def test_light_that_lasts_stays() -> None:
 
 
 def test_too_few_or_empty_frames_stay() -> None:
+    assert FEWEST == 5
     few = [np.full((32, 32), number, np.uint16) for number in range(FEWEST - 1)]
     assert all(a is b for a, b in zip(without_flashes(few), few, strict=True))
     empty = np.zeros((FEWEST, 32, 32), np.uint16)
