@@ -5,7 +5,9 @@ import numpy as np
 from f2rcli.frames import Mask, Plane
 from f2rcli.samples.impulses import LEAST_CODES, SAMPLED, Places
 
-ABSURD = 1e18  # floats as far from 0 are no light, and their squares would overflow
+# Floats so far from 0 are no light, unless most of a plane (in units that make them so large) are
+# no more than `BEYOND` times nearer to it. Beyond the last, sums of float32 would overflow.
+ABSURD, BEYOND, LARGEST = 1e18, 1e4, 1e36
 MOST_FILLED = 0.5  # of a plane's samples: a value that more of them have is its darkness
 GAP = 0.1  # of the range of a plane's samples, that lies between them and a fill value
 SOLID = 3, 0.8  # pixels a side of squares that cover that share of an area at the least
@@ -17,11 +19,20 @@ def no_light(plane: Plane, *, fills: bool) -> Mask:
     `fills`, areas of one value that is the least or the greatest, with all others far from it."""
     bad = np.zeros(plane.shape, bool)
     if plane.dtype.kind == "f":
-        most = min(ABSURD, float(np.finfo(plane.dtype).max))
+        most = min(_absurd(plane), LARGEST, float(np.finfo(plane.dtype).max))
         bad = ~(np.abs(plane) <= plane.dtype.type(most))
     if fills:
         _mark_fills(plane, bad)
     return bad
+
+
+def _absurd(plane: Plane) -> float:
+    """How far from 0 floats of a plane (H, W) are no light."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        far = np.abs(plane[np.isfinite(plane)])
+    if not np.count_nonzero(far > ABSURD / BEYOND) > far.size / 2:
+        return ABSURD
+    return max(ABSURD, BEYOND * float(np.median(far)))
 
 
 def filled(plane: Plane, bad: Mask) -> Plane:

@@ -109,8 +109,8 @@ def defects(frames: Sequence[Plane], mean: Floats, count: int, known: Pixels) ->
 def _jumping(frames: Sequence[Plane], pixels: Pixels) -> Mask:
     """Whether pixels jump between two levels while their four neighbours see nothing of it, and
     nothing else around them jumps: a point of light that moves on does."""
-    near = np.stack([_near(one, pixels, TWO_AROUND)[0].astype(np.float32) for one in frames])
-    own, four = near[..., 0], near[..., 1:5].astype(np.float64)
+    near = np.stack([_near(one, pixels, TWO_AROUND)[0].astype(np.float64) for one in frames])
+    own, four = near[..., 0], near[..., 1:5]
     high = own > (own.max(axis=0) + own.min(axis=0)) / 2
     up, down = np.maximum(high.sum(axis=0), 1), np.maximum((~high).sum(axis=0), 1)
     between = high / up - ~high / down  # of frames: the difference of both levels
@@ -133,7 +133,7 @@ def _some(frames: Sequence[Plane]) -> tuple[Floats, Floats]:
 
 def _lively(near: NDArray[np.generic], excess: Floats) -> Mask:
     """Whether pixels vary from frame to frame as samples do. near: samples (frames, M, 49)."""
-    spread = near.std(axis=0, ddof=1)
+    spread = near.std(axis=0, ddof=1, dtype=np.float64)
     least = LIVELY * np.median(spread, axis=1)
     dark = np.maximum(STILL * np.abs(excess), 0 if near.dtype.kind == "f" else ROUNDED)
     return np.asarray(spread[:, CENTRE] > np.where(excess < 0, np.minimum(dark, least), least))

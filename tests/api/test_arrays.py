@@ -243,3 +243,10 @@ def test_abandoned_denoisers_leave_no_threads(noisy) -> None:
         if thread.name == "f2r":
             thread.join(240)
     assert threading.active_count() <= before  # those of earlier tests may have ended
+
+
+@pytest.mark.filterwarnings("error")
+def test_floats_whose_squares_overflow_are_light_like_any_other() -> None:
+    stack = GRAY[:7].astype(np.float32)
+    scaled = f2rcli.denoise(np.ldexp(stack, 110))
+    np.testing.assert_array_equal(np.ldexp(scaled, -110), f2rcli.denoise(stack))

@@ -57,6 +57,8 @@ def _flashes(stack: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 def _standing_out(stack: NDArray[np.float32]) -> NDArray[np.float32]:
     """The excess of means of SIDE x SIDE pixels over the median frame, in standard deviations."""
+    # Floats may be so large or small that their squares are beyond float32.
+    stack = np.ldexp(stack, -int(np.frexp(np.abs(stack).max())[1]))
     means = np.stack([cv2.blur(one, (SIDE, SIDE)) for one in stack])
     pairs = np.diff(stack, axis=0)
     # A star's own noise is seen close to it alone.
