@@ -82,18 +82,33 @@ def run_on_cluster(
             return future
 
         waiting = distributed.as_completed([submit(task) for task in tasks])
+        suspects: list[Task] = []
+        alone: set[str] = set()  # places of those that had their workers to themselves
         try:
             for future in waiting:
-                outcome = _outcome(future, by_key[future.key])
-                if outcome.status != UNFIT:
-                    yield outcome
-                    continue
-                unfit.add(outcome.where)
-                fit = [worker for worker in _workers(client) if worker not in unfit]
-                if fit:
-                    waiting.add(submit(by_key[future.key], workers=fit))
+                task = by_key[future.key]
+                outcome = _outcome(future, task)
+                if outcome.status == UNFIT:
+                    unfit.add(outcome.where)
+                    fit = [worker for worker in _workers(client) if worker not in unfit]
+                    if fit:
+                        waiting.add(submit(task, workers=fit))
+                    else:
+                        yield replace(outcome, status="failed")
+                elif outcome.reason == DIED and task.place not in alone:
+                    suspects.append(task)
                 else:
-                    yield replace(outcome, status="failed")
+                    yield outcome
+                if waiting.count() or not suspects:
+                    continue
+                task = suspects.pop(0)
+                if not suspects and not alone:
+                    yield failure(task, DIED, LOGS)
+                    continue
+                if not alone:
+                    tell(f"{len(suspects) + 1} clips lost their workers: each is tried alone")
+                alone.add(task.place)
+                waiting.add(submit(task))
         finally:
             client.cancel([future for future in waiting.futures if not future.done()])
 
@@ -154,6 +169,8 @@ def size_of(path: str) -> int:
 
 
 UNFIT = "unfit"  # status of a task that a worker sent back untouched
+# Dask blames all that a dying worker has, so a clip that only waited there has the same reason.
+DIED, LOGS = "every worker that took it died.", "See the workers' logs."
 
 
 def on_worker(task: Task, needs: Needs) -> Outcome:
@@ -176,7 +193,7 @@ def _outcome(future: Any, task: Task) -> Outcome:
         return outcome
     error = future.exception() if future.status == "error" else None
     if type(error).__name__ == "KilledWorker":
-        return failure(task, "every worker that took it died.", "See the workers' logs.")
+        return failure(task, DIED, LOGS)
     return failure(task, f"lost by the cluster ({future.status}): {error}", "Run it again.")
 
 

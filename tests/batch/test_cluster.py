@@ -129,20 +129,31 @@ def test_a_worker_killed_in_mid_job_loses_nothing_and_repeats_nothing(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("others", [0, 1])
 def test_a_clip_that_kills_its_workers_fails_alone(
-    tmp_path: Path, cluster: Any, gate: Path
+    tmp_path: Path, others: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate.touch()
-    poison, *others = tasks_of(tmp_path, 3)
+    """One worker has them all, and Dask blames those that wait there too."""
+    import dask
+
+    monkeypatch.setenv("PYTHONPATH", str(FAKE.parents[2]))
+    poison, *sound = tasks_of(tmp_path, 1 + others)
     kill = "import os, signal; os.kill(os.getppid(), signal.SIGKILL)"
     poison = replace(poison, command=(sys.executable, "-c", kill))
-    outcomes = {
-        outcome.place: outcome
-        for outcome in run_on_cluster([poison, *others], cluster.scheduler_address, gpu=False)
-    }
-    assert outcomes["0.mkv"].failed
-    assert outcomes["0.mkv"].reason == "every worker that took it died."
-    assert {outcomes[f"{n}.mkv"].status for n in (1, 2)} <= {"done", "skipped"}, outcomes
+    said: list[str] = []
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0"
+        ) as made,
+    ):
+        run = run_on_cluster([poison, *sound], made.scheduler_address, gpu=False, tell=said.append)
+        outcomes = {outcome.place: outcome for outcome in run}
+    died = outcomes.pop("0.mkv")
+    assert died.failed
+    assert died.reason == "every worker that took it died."
+    assert [one.status for one in outcomes.values()] == ["done"] * others
+    assert len(said) == others
 
 
 def test_a_scheduler_without_workers_is_waited_for(tmp_path: Path, lonely: Any) -> None:
