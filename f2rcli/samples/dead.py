@@ -25,6 +25,7 @@ from f2rcli.sensor import cell_blacks
 BLACK = 0.1  # of the light around it, that a dead pixel shows at most,
 BLACK_ALWAYS = 0.5  # and in no frame more
 LIT = 0.35  # of that light, that all but one of the 24 of its colour show
+LIT_AROUND = 0.4  # of that of their own colours, that all but one of the 24 next to it show
 UNSEEN = 0.2  # of their light, that three of its neighbours, of other colours, may lack
 # Standard errors of the mean of frames, that the light around comes to; and where the pixel varies
 # from frame to frame by less than half of what those around it do, as what counts no photons does.
@@ -58,7 +59,11 @@ def dead(planes: Sequence[Plane], mean: Plane, mosaic: Mosaic, count: float = 0.
     needed = (
         np.where(own < QUIET * noise, SURE_IF_QUIET, SURE) * noise / max(len(planes), count) ** 0.5
     )
-    found = places[(ground[some] > needed) & (_beside(light, rows, columns) > 1 - UNSEEN)]
+    shares = _shares(light, rows, columns)
+    unseen = np.sort(shares[: len(CROSS)], axis=0)[1:].mean(axis=0) > 1 - UNSEEN
+    # in texture as dark in places there are others, of other colours
+    single = np.sort(shares, axis=0)[1] > LIT_AROUND
+    found = places[(ground[some] > needed) & unseen & single]
     return found if found.size <= max(2.0, MOST_IMPULSES * mean.size) else NOWHERE
 
 
@@ -82,11 +87,12 @@ def _noise(planes: Sequence[Plane], rows: Places, columns: Places) -> Plane:
     return noise
 
 
-def _beside(light: Plane, rows: Places, columns: Places) -> Plane:
-    """What the brightest three neighbours of places show, of the median of their own colour."""
+def _shares(light: Plane, rows: Places, columns: Places) -> Plane:
+    """What each of the 24 around places shows, of the median of its own colour: (24, N), those of
+    CROSS first."""
     shares = []
-    for y, x in CROSS:
+    for y, x in sorted(STEPS, key=lambda step: step not in CROSS):
         near = samples_near(light, rows + y, columns + x, np.array(OWN_COLOUR))
         shares.append(near[:, 0] / np.maximum(np.median(near[:, 1:], axis=1), 1.0))
-    best: Plane = np.sort(shares, axis=0)[1:].mean(axis=0)
-    return best
+    found: Plane = np.array(shares)
+    return found

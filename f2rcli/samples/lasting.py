@@ -19,6 +19,8 @@ from f2rcli.samples.impulses import CROSS, NOWHERE, OWN_COLOUR, Places, samples_
 WAYS = ((0, 1), (1, 0), (1, 1), (1, -1))  # down and across
 BENT = 0.5  # of what the colours between bend by, that a pixel's own does
 AROUND, NEAR = 15, 3  # sides of the squares with the points that one is compared with, and without
+ALONE = 2.0  # times the most that any other one around does
+SURELY = 15.0  # times their root mean square, that one does whatever others do
 ROUGHER = 7.0  # times their root mean square, that a defect stands out by
 FAR = 4.0  # standard deviations of all that the mean of frames stands out by
 SEEN = 0.05  # of a defect, that its neighbours may see at the most
@@ -38,12 +40,23 @@ Values = NDArray[np.float32]
 
 
 class _Rough(NamedTuple):
-    """What a mosaic's pixels (H, W) stand out by: how far in all four directions, and the mean
-    squares around each of that, and of what its own colour alone tells."""
+    """What a mosaic's pixels (H, W) stand out by: how far in all four directions, how far by their
+    own colour alone, and the mean squares of both around each."""
 
     least: Values
+    middle: Values
     power: Values
     own: Values
+
+    @classmethod
+    def of(cls, least: Values, middle: Values) -> "_Rough":
+        return cls(least, middle, _power(least), _power(middle))
+
+    def without(self, places: Places) -> "_Rough":
+        """The same where some pixels stand out by nothing."""
+        least, middle = self.least.copy(), self.middle.copy()
+        least.flat[places] = middle.flat[places] = 0
+        return self.of(least, middle)
 
 
 class _Cell(NamedTuple):
@@ -82,23 +95,52 @@ def lasting(
     light = cell.whole(mean)
     rough, scatter = _roughness(light)
     far = max(FAR * scatter, least * float(cell.scale.min()))
+    found, seen = _points(planes, light.copy(), cell, rough, far)
+    if found.size:  # which hid others around them
+        light.flat[found] = _told(light, *np.divmod(found, light.shape[1]))
+        more, seen = _points(planes, light, cell, rough.without(found), far)
+        found = np.append(found, more)
+    return np.sort(found), seen
+
+
+def _points(
+    planes: Sequence[Plane], light: Values, cell: _Cell, rough: _Rough, far: float
+) -> tuple[Places, Places]:
+    """See `lasting`, of points as far out as `far`; light: of the mean, which is changed."""
     likely = np.abs(rough.least) > far
     likely &= np.square(rough.least) > np.float32(ROUGHER**2) * rough.power
     places = np.flatnonzero(likely)
-    if not 0 < places.size <= MOST_LOOKED_AT * mean.size:
+    if not 0 < places.size <= MOST_LOOKED_AT * light.size:
         return NOWHERE, NOWHERE
     unseen, twins = _unseen(light, places, rough)
     seen, (places, twins) = places[~unseen], _steady(planes, (places, twins), unseen, light, cell)
+    alone = _alone(rough, places)
+    # what texture has more of is as good as seen
+    seen, places, twins = np.union1d(seen, places[~alone]), places[alone], twins[alone]
     # without those that are sure their twins show, which they may have hidden
-    light.flat[places] = _told(light, *np.divmod(places, mean.shape[1]))
+    light.flat[places] = _told(light, *np.divmod(places, light.shape[1]))
     hidden = np.setdiff1d(twins, places)
     size = _least(light, hidden)
     hidden = hidden[(np.abs(size) > far) & (size**2 > ROUGHER**2 * rough.power.flat[hidden])]
     unseen, _ = _unseen(light, hidden, rough)
     hidden, _ = _steady(planes, (hidden, hidden), unseen, light, cell)
     alone = (twins == places) | np.isin(twins, np.append(places, hidden))
-    found = np.append(places[alone], np.intersect1d(hidden, twins[alone]))
-    return np.sort(found), seen
+    return np.append(places[alone], np.intersect1d(hidden, twins[alone])), seen
+
+
+def _alone(rough: _Rough, places: Places) -> Mask:
+    """Whether points stand out far more than any other around them: rough texture has many."""
+    import cv2
+
+    others = np.abs(rough.least)
+    rows, columns = np.divmod(places, others.shape[1])
+    for y, x in np.argwhere(np.ones((NEAR, NEAR))) - NEAR // 2:
+        row, column = rows + y, columns + x
+        inside = (row >= 0) & (row < others.shape[0]) & (column >= 0) & (column < others.shape[1])
+        others[row[inside], column[inside]] = 0
+    most = np.asarray(cv2.dilate(others, np.ones((AROUND, AROUND), np.uint8)))
+    size, power = np.abs(rough.least.flat[places]), rough.power.flat[places]
+    return np.asarray((size > ALONE * most.flat[places]) | (size**2 > SURELY**2 * power))
 
 
 def in_place(plane: Plane, places: Places, black: Plane) -> Plane:
@@ -125,9 +167,7 @@ def _roughness(light: Values) -> tuple[_Rough, float]:
     some = np.s_[:: max(1, least.size >> 15)]
     scatter = robust_sigma((lower.ravel()[some] + upper.ravel()[some]) / 2)
     _, lower, upper, _ = _sorted(_apart(light, 0.0))
-    return _Rough(
-        least, _power(least), _power(np.asarray((lower + upper) / 2, np.float32))
-    ), scatter
+    return _Rough.of(least, np.asarray((lower + upper) / 2, np.float32)), scatter
 
 
 def _apart(light: Values, bent: float) -> list[Values]:
