@@ -87,3 +87,9 @@ def test_one_that_wakes_up_once_is_not_dead() -> None:
     assert dead(list(shown), np.rint(shown.mean(0)).astype("u2"), MOSAIC).tolist() == [20 * 64 + 30]
     shown[4, 20, 30] += 500
     assert dead(list(shown), np.rint(shown.mean(0)).astype("u2"), MOSAIC).size == 0
+
+
+def test_a_black_pixel_in_texture_that_has_black_ones_of_other_colours_is_none() -> None:
+    light = textured(900)
+    assert found(light, [20 * 64 + 30, 19 * 64 + 31]) == [19 * 64 + 31, 20 * 64 + 30]
+    assert found(light, [20 * 64 + 30, 19 * 64 + 31, 21 * 64 + 32]) == []

@@ -139,3 +139,23 @@ def test_a_pair_on_the_border_is_left_as_texture_may_look_the_same(place: int) -
     assert found(light)[0] == []
     inner = np.roll(light, (3, 3), (0, 1))  # where both sides are known
     assert len(found(inner)[0]) == 2
+
+
+WEAK = 20 * 64 + 12
+
+
+def test_a_point_beside_a_like_one_of_light_is_texture() -> None:
+    """Detail that no optics have blurred has points of which neighbours see nothing, and others."""
+    rows, columns = np.mgrid[:48, :64]
+    light = textured()
+    light.flat[WEAK] += 300
+    assert found(light, sigma=8)[0] == [WEAK]
+    light += 600 * np.exp(-(np.square(rows - 24) + np.square(columns - 17)) / (2 * 0.5**2))
+    assert found(light, sigma=8)[0] == []
+    assert WEAK in found(light, sigma=8)[1]  # nor is it one in a single frame
+
+
+def test_a_defect_does_not_hide_weaker_ones_near_it() -> None:
+    light = textured()
+    light.flat[[WEAK, 24 * 64 + 16]] += (300, 3000)
+    assert found(light, sigma=8)[0] == [WEAK, 24 * 64 + 16]

@@ -27,6 +27,7 @@ from f2rcli.noise.measurement.highpass import FINEST
 from f2rcli.noise.measurement.place_factors import Places, spread_out
 from f2rcli.noise.measurement.samples import NoiseSamples
 from f2rcli.noise.model import NoiseModel, at_levels, blend
+from f2rcli.noise.sensors import of_one_sensor
 from f2rcli.order import median
 
 JOINT = 1.1  # times what independent planes bring into a channel: theirs may be correlated
@@ -195,6 +196,8 @@ def measure_planes(
         return Measured(model, free, bounds)
     even = layout.counts_light
     factors = [b.factors(m, even=even) for b, m in zip(bounds, free.models, strict=True)]
+    if layout.family is Family.BAYER:
+        factors = of_one_sensor(factors, free.models, bounds)
     lumas = np.concatenate([pair.before.luma[::4, ::4].ravel() for pair in chosen])
     held = tuple(lowered(one, [row], lumas) for one, row in zip(free.models, factors, strict=True))
     shares = shares_of(chosen[len(chosen) // 2], bounds)

@@ -1,4 +1,5 @@
-"""One noise model for all lanes of a sensor: each measures a point of the line and its slope."""
+"""One noise model for all lanes of a sensor, each of which measures a point of the line and its
+slope, and for the colours of a mosaic."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from f2rcli.frames import Floats
+from f2rcli.noise.measurement.bound import Bound
+from f2rcli.noise.model import NoiseModel, at_levels
 
 SYSTEMATIC = 0.05  # relative, of variances and of gains: what statistics does not tell
 SURE = 9.0, 11.8  # chi-square of one and of two numbers that chance exceeds once in 370
@@ -75,3 +78,21 @@ def sensors_of(lanes: Sequence[LaneLaw]) -> list[tuple[SensorLaw, set[int]]]:
             same[0].add(lane)
             same[1].add(number)
     return [pair for pair in found if len(pair[1]) > 1 and pair[0].line[0] > 0]
+
+
+def of_one_sensor(
+    factors: Sequence[Floats], models: Sequence[NoiseModel], bounds: Sequence[Bound]
+) -> list[Floats]:
+    """Factors for the laws of a mosaic's colours, none less than the next one allows: they have one
+    gain, but the bound of a colour errs where few of its blocks are flat."""
+    same: list[Floats] = []
+    for row, bound in zip(factors, bounds, strict=True):
+        level = np.asarray(bound.level, np.float64)
+        powers = [
+            float(np.square(float(one[0]) * at_levels(model, level)).mean())
+            for one, model in zip(factors, models, strict=True)
+        ]
+        own = powers.pop(len(same))
+        more = (min(powers) / own) ** 0.5 if own > 0 else 1.0
+        same.append(np.minimum(row * max(more, 1.0), 1.0))
+    return same

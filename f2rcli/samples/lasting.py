@@ -20,10 +20,11 @@ WAYS = ((0, 1), (1, 0), (1, 1), (1, -1))  # down and across
 BENT = 0.5  # of what the colours between bend by, that a pixel's own does
 AROUND, NEAR = 15, 3  # sides of the squares with the points that one is compared with, and without
 ALONE = 2.0  # times the most that any other one around does
-SURELY = 15.0  # times their root mean square, that one does whatever others do
+SURELY = 12.0  # times their root mean square, that one does whatever others do
 ROUGHER = 7.0  # times their root mean square, that a defect stands out by
 FAR = 4.0  # standard deviations of all that the mean of frames stands out by
 SEEN = 0.05  # of a defect, that its neighbours may see at the most
+SEEN_AGAIN = 0.025  # of one that only shows once others are gone, for the sake of coloured stars
 ACROSS = 0.03  # of one of a pair, by those across it: of coloured light they see little
 ERRING = 0.2  # of it, with their standard error
 TWIN = 0.15  # of it: where one neighbour sees more it may be another, and those across it tell
@@ -95,24 +96,25 @@ def lasting(
     light = cell.whole(mean)
     rough, scatter = _roughness(light)
     far = max(FAR * scatter, least * float(cell.scale.min()))
-    found, seen = _points(planes, light.copy(), cell, rough, far)
+    found, seen = _points(planes, light.copy(), cell, rough, far, SEEN)
     if found.size:  # which hid others around them
         light.flat[found] = _told(light, *np.divmod(found, light.shape[1]))
-        more, seen = _points(planes, light, cell, rough.without(found), far)
+        more, seen = _points(planes, light, cell, rough.without(found), far, SEEN_AGAIN)
         found = np.append(found, more)
     return np.sort(found), seen
 
 
 def _points(
-    planes: Sequence[Plane], light: Values, cell: _Cell, rough: _Rough, far: float
+    planes: Sequence[Plane], light: Values, cell: _Cell, rough: _Rough, far: float, most: float
 ) -> tuple[Places, Places]:
-    """See `lasting`, of points as far out as `far`; light: of the mean, which is changed."""
+    """See `lasting`, of points as far out as `far`, of which neighbours see at most so much; light:
+    of the mean, which is changed."""
     likely = np.abs(rough.least) > far
     likely &= np.square(rough.least) > np.float32(ROUGHER**2) * rough.power
     places = np.flatnonzero(likely)
     if not 0 < places.size <= MOST_LOOKED_AT * light.size:
         return NOWHERE, NOWHERE
-    unseen, twins = _unseen(light, places, rough)
+    unseen, twins = _unseen(light, places, rough, most)
     seen, (places, twins) = places[~unseen], _steady(planes, (places, twins), unseen, light, cell)
     alone = _alone(rough, places)
     # what texture has more of is as good as seen
@@ -122,7 +124,7 @@ def _points(
     hidden = np.setdiff1d(twins, places)
     size = _least(light, hidden)
     hidden = hidden[(np.abs(size) > far) & (size**2 > ROUGHER**2 * rough.power.flat[hidden])]
-    unseen, _ = _unseen(light, hidden, rough)
+    unseen, _ = _unseen(light, hidden, rough, most)
     hidden, _ = _steady(planes, (hidden, hidden), unseen, light, cell)
     alone = (twins == places) | np.isin(twins, np.append(places, hidden))
     return np.append(places[alone], np.intersect1d(hidden, twins[alone])), seen
@@ -132,15 +134,15 @@ def _alone(rough: _Rough, places: Places) -> Mask:
     """Whether points stand out far more than any other around them: rough texture has many."""
     import cv2
 
-    others = np.abs(rough.least)
+    others, near = np.abs(rough.least), np.zeros(rough.least.shape, np.uint8)
+    size, power = others.flat[places], rough.power.flat[places]
+    near.flat[places] = 1
+    others[cv2.dilate(near, np.ones((NEAR, NEAR), np.uint8)) > 0] = 0
+    most = np.asarray(cv2.dilate(others, np.ones((AROUND, AROUND), np.uint8))).flat[places]
     rows, columns = np.divmod(places, others.shape[1])
-    for y, x in np.argwhere(np.ones((NEAR, NEAR))) - NEAR // 2:
-        row, column = rows + y, columns + x
-        inside = (row >= 0) & (row < others.shape[0]) & (column >= 0) & (column < others.shape[1])
-        others[row[inside], column[inside]] = 0
-    most = np.asarray(cv2.dilate(others, np.ones((AROUND, AROUND), np.uint8)))
-    size, power = np.abs(rough.least.flat[places]), rough.power.flat[places]
-    return np.asarray((size > ALONE * most.flat[places]) | (size**2 > SURELY**2 * power))
+    height, width = others.shape  # at the border mirror images count twice
+    inside = (rows > 2) & (rows < height - 3) & (columns > 2) & (columns < width - 3)
+    return np.asarray((size > ALONE * most) | (inside & (size**2 > SURELY**2 * power)))
 
 
 def in_place(plane: Plane, places: Places, black: Plane) -> Plane:
@@ -238,9 +240,9 @@ def _told(light: Values, rows: Places, columns: Places) -> Values:
     return np.asarray(own - _beyond(light, rows, columns))
 
 
-def _unseen(light: Values, places: Places, rough: _Rough) -> tuple[Mask, Places]:
-    """Whether neighbours see nothing of points, and where a second one may lie beside each; itself
-    where it is alone."""
+def _unseen(light: Values, places: Places, rough: _Rough, most: float) -> tuple[Mask, Places]:
+    """Whether neighbours see no more than `most` of points, and where a second one may lie beside
+    each; itself where it is alone."""
     rows, columns = np.divmod(places, light.shape[1])
     beyond = _beyond(light, rows, columns)
     size, sign = np.abs(beyond), np.sign(beyond)
@@ -258,7 +260,7 @@ def _unseen(light: Values, places: Places, rough: _Rough) -> tuple[Mask, Places]
         for one in (bent, own)
     )
     error = scatter / np.where(paired, 2, 4) ** 0.5
-    unseen = np.maximum(bent, own) < np.where(paired, ACROSS, SEEN) * size
+    unseen = np.maximum(bent, own) < np.where(paired, min(ACROSS, most), most) * size
     height, width = light.shape  # two steps away there must be no mirror image, which shows a pair
     inside = (rows > 1) & (rows < height - 2) & (columns > 1) & (columns < width - 2)
     unseen &= inside | ~paired

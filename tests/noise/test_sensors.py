@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from f2rcli.noise.sensors import LaneLaw, sensors_of
+from f2rcli.noise.measurement.bound import Bound
+from f2rcli.noise.model import KNOTS, NoiseModel
+from f2rcli.noise.sensors import LaneLaw, of_one_sensor, sensors_of
 
 ZERO = 98.0
 
@@ -38,3 +40,29 @@ def test_other_gains_and_other_variances_are_other_sensors() -> None:
         assert law.line[0] == pytest.approx(gain, rel=0.02)
     noisier = told(8, 20)._replace(level=1.4 * told(8, 20).level)
     assert sensors_of([told(8, 20), noisier]) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ((1.0, 1.0, 0.7, 0.9), (1.0, 1.0, 0.9, 0.9)),  # no less than the next
+        ((0.8, 0.8, 0.8, 0.8), (0.8, 0.8, 0.8, 0.8)),
+        ((0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0)),
+    ],
+)
+def test_the_colours_of_a_mosaic_have_one_gain(
+    given: tuple[float, ...], wanted: tuple[float, ...]
+) -> None:
+    model = NoiseModel((0.002,), (0.001,), (0.02,))
+    bounds = [Bound((0.1, 0.2 + 0.1 * n), (0.02, 0.03), (9, 9)) for n in range(4)]
+    rows = [np.full(KNOTS, factor) for factor in given]
+    same = of_one_sensor(rows, [model] * 4, bounds)
+    np.testing.assert_allclose([row[0] for row in same], wanted)
+
+
+def test_a_colour_with_more_gain_keeps_its_own_law_as_do_the_others() -> None:
+    """Some cameras multiply red and blue before they store them."""
+    models = [NoiseModel((gain,), (0.001,), (0.02,)) for gain in (0.004, 0.002, 0.003, 0.002)]
+    bounds = [Bound((0.1, 0.3), (0.02, 0.03), (9, 9))] * 4
+    for row in of_one_sensor([np.full(KNOTS, 0.9)] * 4, models, bounds):
+        np.testing.assert_allclose(row, 0.9)
