@@ -105,6 +105,9 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "noise/clipping.py": (
         "tests/noise/test_clipping.py", "tests/engine/test_contract_reference.py",
     ),
+    "noise/standing/evidence.py": ("tests/noise/test_standing.py",),
+    "noise/standing/steps.py": ("tests/noise/test_standing.py",),
+    "engine/standing/remover.py": ("tests/engine/test_standing.py",),
     "noise/hum/guards.py": ("tests/noise/test_hum.py",),
     "noise/hum/hum.py": ("tests/noise/test_hum.py",),
     "noise/hum/views.py": ("tests/noise/test_hum.py",),

@@ -150,7 +150,9 @@ def test_what_was_found_is_named() -> None:
     assert both.words() == "row noise 6.0, column noise 3.0 of 255 (standard deviations)"
     told = both.values()[0]
     assert told.pop("planes") == [0]
-    assert told == pytest.approx({"rows8": 6, "bands8": 1, "columns8": 0, "turned": False})
+    assert told == pytest.approx(
+        {"rows8": 6, "bands8": 1, "columns8": 0, "staying_rows8": 0, "turned": False}
+    )
     turned = Lines((rows,), turned=True)
     assert turned.words() == (
         "column noise that is new in every frame 6.0 of 255 (standard deviations)"

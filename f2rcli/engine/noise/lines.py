@@ -5,23 +5,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.noise.line_offsets import LineGroup
 from f2rcli.engine.noise.seen import Seen, onward
+from f2rcli.engine.standing.remover import StandingRemover
 from f2rcli.engine.strength import luma_and_chroma
 from f2rcli.frames import Family, Frame, same_samples
 from f2rcli.noise.measurement.lines import Lines, find_columns, find_lines
-from f2rcli.noise.measurement.profiles import TINY, Values
 from f2rcli.noise.planes import picture_of, with_changes
+from f2rcli.noise.standing.evidence import Standing, find_standing
+from f2rcli.noise.standing.steps import painted
 
 AHEAD = 6  # frames that are looked at after each
 MOST_LIGHT = 1.5  # times the contrast of a frame that the next may have
-PAINTED = 5  # pixels: what is the same sample for sample around is no sensor's
 
 GROUPS = {
     Family.YUV: ((0,), (1,), (2,)),
@@ -29,22 +28,35 @@ GROUPS = {
     Family.GRAY: ((0,),),
     Family.BAYER: ((0, 1), (2, 3)),  # the rows that red, and that blue stands in
 }
-STANDING = {Family.BAYER: ((0, 3), (1, 2))}  # where these differ for columns
+ACROSS = {Family.BAYER: ((0, 3), (1, 2))}  # where these differ for columns
 
 
 def lines_of(frames: Sequence[Frame]) -> Lines | None:
     """The lines and bands of frames in a row, no two alike; None where none are sure."""
     if not frames:
         return None
+    looks = [thumbnail(picture_of(frame).luma) for frame in frames]
+    standing = _standing(frames, looks)
+    if standing:
+        frames = LineRemover(Lines((), standing=standing)).alone(frames)
     pictures = [picture_of(frame) for frame in frames]
-    looks = [thumbnail(picture.luma) for picture in pictures]
     joined = [same_shot(*pair) and _as_lit(*pair) for pair in pairwise(looks)]
     family = frames[0].layout.family
     found = find_lines(pictures, joined, GROUPS[family])
-    if found is not None and max(found.strongest("rows"), found.strongest("bands")) > 0:
+    if found is None or max(found.strongest("rows"), found.strongest("bands")) <= 0:
+        columns = find_columns(pictures, joined, ACROSS.get(family, GROUPS[family]))
+        found = columns or found
+    if not standing:
         return found
-    columns = find_columns(pictures, joined, STANDING.get(family, GROUPS[family]))
-    return columns or found
+    return Lines((), standing=standing) if found is None else replace(found, standing=standing)
+
+
+def _standing(frames: Sequence[Frame], looks: Sequence[Thumbnail]) -> tuple[Standing, ...]:
+    """The offsets that stay in the first shot."""
+    cuts = (at for at, pair in enumerate(pairwise(looks), 1) if not same_shot(*pair))
+    family = frames[0].layout.family
+    planes = [picture_of(frame).planes for frame in frames[: next(cuts, None)]]
+    return find_standing(planes, GROUPS[family], ACROSS.get(family, GROUPS[family]))
 
 
 def _as_lit(before: Thumbnail, after: Thumbnail) -> bool:
@@ -82,6 +94,11 @@ class LineRemover:
 
     def corrected(self, pictures: Iterable[list[Frame]]) -> Iterator[list[Frame]]:
         """Runs of frames that show one picture, without its lines."""
+        if self.lines.standing:
+            pictures = StandingRemover(self.lines.standing, self.share).corrected(pictures)
+        if not self.lines.groups:
+            yield from pictures
+            return
         ahead: deque[Seen] = deque()
         hum = any(group.hum for group in self.lines.groups)
         for copies in pictures:
@@ -128,7 +145,7 @@ class LineRemover:
             for index in group.noise.planes:
                 change = offsets * np.float32(-self.share)
                 if near:
-                    change[_painted(centre.planes[index], near[0].planes[index])] = 0
+                    change[painted(centre.planes[index], near[0].planes[index])] = 0
                 changes[index] = change
         if self.lines.turned:
             changes = [np.ascontiguousarray(change.T) for change in changes]
@@ -149,8 +166,3 @@ def _of_shot(centre: Seen, ahead: Iterable[Seen]) -> list[Seen]:
 
 def _same(one: Seen, other: Seen) -> bool:
     return same_samples(one.copies[0], other.copies[0])
-
-
-def _painted(plane: Values, near: Values) -> NDArray[np.bool_]:
-    """Where two frames are the same sample for sample: bars, graphics, clipped light."""
-    return cv2.blur(np.abs(plane - near), (PAINTED, PAINTED)) <= np.float32(TINY)

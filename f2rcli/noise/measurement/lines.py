@@ -20,6 +20,7 @@ from f2rcli.noise.hum.views import LEAST_COLUMNS, LEAST_ROWS, Cut, View
 from f2rcli.noise.measurement.agreement import Agreement, agreement, destriped, pieces
 from f2rcli.noise.measurement.blocks import FramePlanes
 from f2rcli.noise.measurement.profiles import TINY, Values, parted
+from f2rcli.noise.standing.evidence import Standing, staying
 from f2rcli.order import median
 
 SURE = 0.75  # of the triples of frames that must show it
@@ -57,6 +58,7 @@ class Lines:
 
     groups: tuple[LineNoise, ...]
     turned: bool = False  # whether rows are the columns of frames: a camera turned on its side
+    standing: tuple[Standing, ...] = ()  # taken out before the others were looked for
 
     def strongest(self, kind: str) -> float:
         """The largest standard deviation of `rows`, `bands` or `columns`, white - black."""
@@ -70,7 +72,8 @@ class Lines:
         named = {
             rows: self.strongest("rows"),
             bands: self.strongest("bands"),
-            "column noise": self.strongest("columns"),
+            "column noise": max(self.strongest("columns"), staying(self.standing, columns=True)),
+            "row noise that stays": staying(self.standing, columns=False),
         }
         if named[bands] < NAMED * named[rows]:
             del named[bands]  # no more than single rows bring along
@@ -85,10 +88,11 @@ class Lines:
                 "rows8": 255 * group.rows,
                 "bands8": 255 * group.bands,
                 "columns8": 255 * group.columns,
+                "staying_rows8": 0.0,
                 "turned": self.turned,
             }
             for group in self.groups
-        ]
+        ] + [one.values() for one in self.standing]
 
 
 def find_columns(

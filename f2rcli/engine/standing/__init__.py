@@ -1,0 +1,1 @@
+"""Offsets of rows and columns that stay, taken out of frames."""
