@@ -28,6 +28,7 @@ class Result:
     best_loss: float = -2.009
     kept: bool = True
     idle: bool = False
+    written: bool = True
     stopped: str = "end of schedule"
     noise: Any = None
     curve: list[tuple[int, float]] = field(default_factory=lambda: [(0, -1.956), (9, -2.009)])

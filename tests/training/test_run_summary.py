@@ -25,6 +25,7 @@ class Result:
     best_loss: float = 0.5 * math.log(0.018)
     kept: bool = True
     idle: bool = False
+    written: bool = True
     stopped: str = "end of schedule"
     noise: Any = None
     curve: list[tuple[int, float]] = field(default_factory=list)
@@ -82,10 +83,19 @@ def test_an_adaptation_says_by_how_much_the_error_fell(result, config) -> None:
 
 
 def test_a_session_without_a_step_promises_nothing(result, config) -> None:
-    summary = summarise(replace(result, idle=True), config)
+    summary = summarise(replace(result, idle=True, written=False), config)
     assert summary.lines[0] == "result   nothing learnt in this session"
     assert not any(line.startswith(("weights", "use")) for line in summary.lines)
     assert "## Use" not in summary.page.read_text()
+
+
+def test_weights_that_were_not_written_are_not_offered(result, config) -> None:
+    stopped = replace(result, written=False, stopped="time limit")
+    summary = summarise(stopped, config)
+    assert summary.lines[0] == "result   no weights: they would make the footage worse"
+    assert not any(line.startswith(("weights", "use")) for line in summary.lines)
+    assert summary.lines[-1].startswith("resume   f2r train --resume")
+    assert summary.values["weights"] is None
 
 
 def test_the_page_tells_the_noise_in_words_and_the_json_in_numbers(config, result) -> None:

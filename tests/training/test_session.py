@@ -30,15 +30,9 @@ from f2rcli.training.methods.validation import ValidationErrors
 from f2rcli.training.run import clock, session
 from f2rcli.training.run.clock import LATE, NO_STEP
 from f2rcli.training.run.config import TrainConfig
+from f2rcli.training.run.outcome import EARLIER, NOTHING_YET, Totals, TrainResult
 from f2rcli.training.run.overrides import StageOverrides
-from f2rcli.training.run.session import (
-    EARLIER,
-    NOTHING_TO_GAIN,
-    NOTHING_YET,
-    Totals,
-    TrainResult,
-    train,
-)
+from f2rcli.training.run.session import NOTHING_TO_GAIN, train
 
 pytestmark = pytest.mark.usefixtures("measured_once")
 
@@ -117,6 +111,13 @@ def is_bundled(path: Path | str, method: str = "f2r") -> bool:
 Scratch = tuple[TrainConfig, TrainResult, bytes]
 
 
+def run_and_write(asked: TrainConfig) -> TrainResult:
+    """Run from scratch; weights that make the footage worse, after a step or two, are written."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipe.F2RRecipe, "choose_estimate", lambda self: True)
+        return run(asked)
+
+
 def short(*names: str, steps: int = 1, batch: int = 1) -> dict[str, StageOverrides]:
     return {name: StageOverrides(steps=steps, batch=batch, crop=32) for name in names}
 
@@ -139,12 +140,14 @@ def test_adapting_writes_weights_that_load_and_never_scores_worse(tmp_path: Path
     assert result.kept or is_bundled(result.weights)
 
 
-def test_the_wait_before_the_first_stage_is_said_and_that_nothing_was_learnt(
+def test_the_wait_is_said_and_weights_that_would_make_the_footage_worse_are_not_written(
     tmp_path: Path,
 ) -> None:
     asked, events = config(write_clip(tmp_path / "a.mkv"), **SMALL, stages=UNTRAINED), []
     asked.folder.mkdir()
-    assert train(asked, events.append).notes[-1] == NOTHING_YET
+    result = train(asked, events.append)
+    assert (result.notes[-1], result.written) == (NOTHING_YET, False)
+    assert not result.weights.exists()
     said = [event.text for event in events if event.kind is EventKind.LOG]
     waits = [text for text in said if not text.startswith("note: ")]
     assert waits[-2:] == ["measuring the noise", "preparing what the first stage learns from"]
@@ -292,7 +295,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Scratch:
     """A finished run of all stages, and the bytes of its weights."""
     clip = write_clip(tmp_path_factory.mktemp("scratch") / "a.mkv")
     asked = config(clip, **SMALL, stages=short(*SCRATCH))
-    result = run(asked)
+    result = run_and_write(asked)
     return asked, result, result.weights.read_bytes()
 
 
@@ -308,10 +311,10 @@ def test_resumed_to_the_same_weights_with_nothing_of_finished_stages_prepared_ag
     scratch: Scratch, targets: Targets
 ) -> None:
     asked, _, first = scratch
-    assert run(replace(asked, resume=True)).weights.read_bytes() == first
+    assert run_and_write(replace(asked, resume=True)).weights.read_bytes() == first
     (asked.folder / "recorruption.last.safetensors").unlink()
     targets.clear()
-    assert run(replace(asked, resume=True)).weights.read_bytes() == first
+    assert run_and_write(replace(asked, resume=True)).weights.read_bytes() == first
     assert set(targets) == {TargetKind.RECORRUPTED}
 
 
@@ -464,7 +467,9 @@ def test_the_same_seed_gives_the_same_weights_and_another_one_others(tmp_path: P
     stages = UNTRAINED | short("coarse", steps=2)
     asked = config(write_clip(tmp_path / "a.mkv"), **SMALL, stages=stages)
     made = [
-        run(replace(asked, run=str(tmp_path / f"{i}.run"), seed=seed)).weights.read_bytes()
+        run_and_write(
+            replace(asked, run=str(tmp_path / f"{i}.run"), seed=seed)
+        ).weights.read_bytes()
         for i, seed in enumerate((3, 3, 4))
     ]
     assert made[0] == made[1] != made[2]

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from f2rcli.training.methods.validation import NO_ERRORS, ValidationErrors
-from f2rcli.training.run.session import Totals, _probed, _Start
+from f2rcli.training.run.outcome import Totals
+from f2rcli.training.run.session import _probed, _Start
 
 BLOCKS = np.random.default_rng(0).uniform(0.9, 1.1, (6, 6))
 

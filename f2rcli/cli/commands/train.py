@@ -99,7 +99,7 @@ def run_training(config: TrainConfig, console: Console) -> int:
 
 def _crops(result: Any, config: TrainConfig, console: Console) -> list[Path]:
     """Pictures before and after; a run that went well does not fail for want of them."""
-    if result.idle or not result.kept or config.inputs_are_clean:
+    if not (result.written and result.kept) or config.inputs_are_clean:
         return []  # no difference to be seen, or no noise
     from f2rcli.training.run.crops import compare  # brings torch
 

@@ -126,8 +126,8 @@ class TrainConfig:
     )  # fmt: skip
     memory: str = setting("2GiB", "Memory limit for decoded frames.", metavar="SIZE", group=MACHINE)
     time_limit: str | None = setting(
-        None, "Stop after this time, such as 25m or 1h30m, with usable weights; --resume "
-        "continues.", metavar="TIME", group=RUN,
+        None, "Stop after this time, such as 25m or 1h30m, with the best weights so far; "
+        "--resume continues.", metavar="TIME", group=RUN,
     )  # fmt: skip
     resume: bool = setting(
         False, "Continue the run of this OUTPUT or --run.",

@@ -21,7 +21,7 @@ from f2rcli.training.run.plots import plot_curve
 
 if TYPE_CHECKING:
     from f2rcli.noise.report import NoiseReport
-    from f2rcli.training.run.session import TrainResult
+    from f2rcli.training.run.outcome import TrainResult
 
 REPORT = "report.md"
 CURVE = "curve.svg"
@@ -101,6 +101,8 @@ def verdict(result: "TrainResult", config: TrainConfig) -> str:
     """One sentence that says, with numbers, if the run found better weights."""
     if result.idle:
         return "nothing learnt in this session"
+    if not result.written:
+        return "no weights: they would make the footage worse"
     if result.stopped == NO_TIME:
         return "not adapted, for lack of time: these are the weights that it began with"
     if not result.kept:
@@ -129,9 +131,9 @@ def _lines(result: "TrainResult", config: TrainConfig, page: Path) -> list[str]:
         f"result   {verdict(result, config)}",
         *([f"noise    {noise_words(result.noise)}"] if result.noise is not None else []),
         *(f"note     {note}" for note in result.notes),
-        *([] if result.idle else [f"weights  {config.output}"]),
+        *([f"weights  {config.output}"] if result.written else []),
         f"report   {page}",
-        *([] if result.idle else [f"use      {use_command(config)}"]),
+        *([f"use      {use_command(config)}"] if result.written else []),
         *([] if _finished(result) else [f"resume   {resume_command(config)}"]),
     ]
 
@@ -145,7 +147,7 @@ def _values(result: "TrainResult", config: TrainConfig) -> dict[str, Any]:
         return value if math.isfinite(value) else None
 
     return {
-        "weights": None if result.idle else str(config.output),
+        "weights": str(config.output) if result.written else None,
         "run": str(result.run),
         "kept": result.kept,
         "stopped": result.stopped,

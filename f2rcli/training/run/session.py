@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,7 +12,6 @@ import torch
 from f2rcli import weights
 from f2rcli.engine.device import choose_device, choose_precision, use_threads
 from f2rcli.errors import InputError
-from f2rcli.header import Estimate, Header
 from f2rcli.noise.report import NoiseReport
 from f2rcli.system.machine import processors
 from f2rcli.training.footage.caveats import caveats
@@ -34,54 +33,18 @@ from f2rcli.training.methods.base import (
     TrainingContext,
     load_recipe,
 )
-from f2rcli.training.methods.validation import ErrorReduction, error_reduction, is_significant
+from f2rcli.training.methods.validation import error_reduction, is_significant
 from f2rcli.training.run.clock import LATE, NO_STEP, NO_TIME, TIME_UP, seconds_of
 from f2rcli.training.run.config import TrainConfig
+from f2rcli.training.run.outcome import EARLIER, NOTHING_YET, Totals, TrainResult
 from f2rcli.training.run.start import suited
 
 ADAPT_FRAMES = 480  # of a file, in runs all over it: more than an adaptation sees
-EARLIER = {
-    Estimate.COARSE: "the result is the single-frame estimate: stages 1 and 2 are not better yet",
-    Estimate.ANCHOR: "the result is the estimate of stage 1: stage 2 is not better yet",
-}
 PREPARING = "preparing what the first stage learns from"  # which may take minutes
-NOTHING_YET = "no estimate is better than the noisy frames yet: train for longer"
 NOTHING_TO_GAIN = "nothing to gain: a few trial steps did not improve held-out frames"
 # Standard errors by which a probe must lower the error. Where it was 2.1 to 2.9 the test frames did
 # not confirm a gain after all stages (four clips); where they did it was 4.0 and more (docs).
 PROBE_CERTAINTY = 3.0
-
-
-@dataclass(kw_only=True)
-class Totals:
-    """The outcome of the last stage that ran. Losses are half the log of the mean squared error to
-    held-out targets."""
-
-    start_loss: float = math.nan  # NaN where nothing was held out
-    best_loss: float = math.nan
-    stopped: str = "finished"
-    curve: list[tuple[int, float]] = field(default_factory=list)
-    learnt: bool = True  # False: this session made no step
-    kept: bool = True  # False: no significant improvement, the networks are as they were
-    header: Header | None = None  # where it differs from the recipe's
-    notes: list[str] = field(default_factory=list)
-    fell: ErrorReduction | None = None  # of an adaptation's held-out squared error
-
-    @property
-    def idle(self) -> bool:
-        """Whether the time limit came before the first step. Nothing is written then: networks from
-        scratch know nothing, and of a run that is resumed they may hold only a part."""
-        return self.stopped == TIME_UP and not self.learnt
-
-
-@dataclass(kw_only=True)
-class TrainResult(Totals):
-    """Result of a run."""
-
-    weights: Path
-    run: Path
-    noise: NoiseReport | None
-    seconds: float
 
 
 def train(config: TrainConfig, report: OnEvent) -> TrainResult:
@@ -102,7 +65,7 @@ def train(config: TrainConfig, report: OnEvent) -> TrainResult:
         recipe = load_recipe(context)
         outcome = _train_stages(recipe, context, group, report)
         outcome.notes = notes + ([NO_STEP] if outcome.idle else outcome.notes)
-    if group.first and not outcome.idle:
+    if group.first and outcome.written:
         state = {name: value.cpu() for name, value in recipe.networks.state_dict().items()}
         weights.save(Path(config.output), outcome.header or recipe.header, state)
     noise = next((r for r in context.noise if r is not None), None)
@@ -290,6 +253,7 @@ def _train_stages(
         return _without_time(context.config)
     if noisy and isinstance(recipe, Staged):
         better = recipe.choose_estimate()
+        totals.worthless = not better and start is None
         totals.notes += [] if better else [NOTHING_YET]
         if better and recipe.header.estimate in EARLIER:
             totals.notes.append(EARLIER[recipe.header.estimate])
