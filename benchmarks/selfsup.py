@@ -8,8 +8,9 @@ separated by commas, are dealt out in turn), and networks are trained on that fr
 by one thread. At every validation the networks restore the clean clips' own held-out frames (or the
 first frames of the --test clips) through the pipeline, and a row is printed: seconds of CPU, stage,
 step, the held-out loss that training goes by, and PSNR against the clean frames of the coarse
-estimate, of stage 1 and of stage 2. `--recipe supervised` is the same with clean targets.
-`--init scratch` is the default; with another the rows start from those weights.
+estimate, of stage 1 and of stage 2. `--recipe supervised` is the same with clean targets,
+every kind of noise on every clip. `--init scratch` is the default; with another the rows start from
+those weights.
 """
 
 import argparse
@@ -136,7 +137,8 @@ def run(given: argparse.Namespace, folder: Path) -> None:
     config = TrainConfig(
         inputs=tuple(str(clean if supervised else noisy) for clean, noisy, _ in made),
         output=str(folder / "out.safetensors"), recipe=given.recipe, init=given.init,
-        inputs_are_clean=supervised, noise=given.noise if supervised else None, threads=1, jobs=1,
+        inputs_are_clean=supervised, threads=1, jobs=1,
+        noise=given.noise.replace(",", "+") if supervised else None,
         stages={name: StageOverrides.of(name, table) for name, table in stages.items()},
         validate_every=given.validate_every, held_out=given.held_out,
     )  # fmt: skip
