@@ -95,28 +95,6 @@ def test_noise_drawn_wrong_moves_an_error_by_no_more_than_its_doubt(
     assert error_reduction(again, again).doubt == 0
 
 
-def test_mirrored_noise_makes_a_gain_surer(method: F2R, scene: NDArray[np.float32]) -> None:
-    """Weights that let through a little less of what they are shown: by how much the error falls is
-    the same, and how sure that is, is not. Both signs of a centre count as one sample."""
-    clip, clean = noisy_clip(scene), channels_first(scene[None])
-    wave = 0.02 * torch.sin(30 * clean)
-    spreads = []
-    for mirrored in (False, True):
-        with torch.inference_mode():
-            excerpt = make_pairs(method, clip, [2, 3], TargetKind.RECORRUPTED, LAW,
-                                 np.random.default_rng(7), mirrored=mirrored)  # fmt: skip
-        before, after = (
-            errors_of(method.networks, [excerpt], lambda b, share=share: clean + share * wave)
-            for share in (1.0, 0.5)
-        )
-        assert len(before.errors) == 2 == len(before.doubts)
-        spreads.append(error_reduction(before, after).spread)
-    assert spreads[1] < 0.7 * spreads[0]
-    both = [pair.noisy.astype(np.float32) for pair in excerpt.pairs]
-    assert np.abs((both[0] + both[1]) / 2 - clip[2]).max() < 1e-3
-    assert np.abs((both[2] + both[3]) / 2 - clip[3]).max() < 1e-3
-
-
 def test_what_depends_on_the_centre_is_made_from_the_centre_that_is_shown(
     method: F2R, scene: NDArray[np.float32]
 ) -> None:

@@ -137,8 +137,7 @@ def held_out_segments(
     order = rng.permutation(len(held))
     found, left = [], most
     each = max(1, min(4, most // max(len(held), 1)))  # of many clips each has its say
-    alone = len(held) == 1 and max(footage[held[0].clip].shape[1:3]) > SIDE
-    rounds = 2 if alone else 1  # two places of a single clip, if it has them
+    rounds = 2 if len(held) == 1 else 1  # two places of a single clip
     for index in list(order) * rounds:
         part = held[index]
         if left <= 0:

@@ -155,7 +155,7 @@ class _Start:
 def _probed(recipe: Staged, train: Callable[[StageRun], Totals]) -> Totals | None:
     """The outcome of a run where a few steps do not lower the validation error for sure; None where
     they do, or where there was no time for them. The networks stay as they are."""
-    before = recipe.validation_errors()._replace(doubts=())  # the test judges by those
+    before = recipe.validation_errors()
     kept = {name: value.clone() for name, value in recipe.networks.state_dict().items()}
     probed = train(recipe.probe())
     after = recipe.validation_errors()

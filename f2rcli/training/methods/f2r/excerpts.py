@@ -84,7 +84,6 @@ class Excerpt:
     noisy: StoredPictures
     coarse: StoredPictures
     pairs: tuple[TrainingPair, ...]
-    each: int = 1  # pairs in a row that are of one centre, to be judged by their mean
 
     def crop(self, pair: TrainingPair, top: int, left: int, height: int, width: int) -> WindowCrop:
         """Part of a pair with its neighbours warped onto it; sides are multiples of 8."""

@@ -26,7 +26,7 @@ from f2rcli.training.methods.f2r.excerpts import Excerpt
 from f2rcli.training.methods.f2r.gray_start import narrowed
 from f2rcli.training.methods.f2r.self_supervised import PairStage, errors_of, served
 from f2rcli.training.methods.f2r.supervised import supervised_stages
-from f2rcli.training.methods.f2r.training_pairs import TAU, TargetKind, make_pairs
+from f2rcli.training.methods.f2r.training_pairs import TargetKind, make_pairs
 from f2rcli.training.methods.gray_start import with_gray_start
 from f2rcli.training.methods.losses import Loss, l1_loss, psnr_loss
 from f2rcli.training.methods.validation import NO_ERRORS, ValidationErrors
@@ -44,7 +44,7 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
         "refiner": {"widths": (96, 128, 256), "embed": 48},
     },
 }
-HELD_OUT_CENTRES = 8  # held-out centres; up to half as many are judged with mirrored noise, too
+HELD_OUT_CENTRES = 8  # held-out centres
 LEAST_PIXELS, MOST_PIXELS = 200_000, 40_000_000  # of all centres of a stage
 # That training pairs are made for, of a stage that follows the clock
 CLOCKED_STEPS, STEPS_PER_MINUTE = 3000, 400
@@ -223,23 +223,19 @@ class F2RRecipe(Staged):
         footage, seed = self.context.footage, self.context.config.seed
         given = (footage, self.parts, self.header.length, HELD_OUT_CENTRES, seed)
         pieces = [(segment, kind) for segment in held_out_segments(*given, test=test)]
-        few = 2 * sum(len(segment.centres) for segment, _ in pieces) <= HELD_OUT_CENTRES
-        rng = np.random.default_rng([seed, 2 + test])
-        return self._made(pieces, rng, mirrored=few and kind in TAU)
+        return self._made(pieces, np.random.default_rng([seed, 2 + test]))
 
     def _made(
         self,
         pieces: Sequence[Piece],
         rng: np.random.Generator,
         check: Callable[[], None] = lambda: None,
-        *,
-        mirrored: bool = False,
     ) -> list[Excerpt]:
         """The pairs of every piece. Each has a generator of its own, so that they are the same
         however many are made at a time. check: called before each, and before every pass of a
         network, to raise what ends it all."""
         makers = [
-            partial(self._excerpt, segment, kind, own, check, mirrored=mirrored)
+            partial(self._excerpt, segment, kind, own, check)
             for (segment, kind), own in zip(pieces, rng.spawn(len(pieces)), strict=True)
         ]
         return at_once(makers, self.context.device)
@@ -251,16 +247,13 @@ class F2RRecipe(Staged):
         target: TargetKind,
         rng: np.random.Generator,
         check: Callable[[], None],
-        *,
-        mirrored: bool,
     ) -> Excerpt:
         check()
-        context, header, law = self.context, self.header, self.context.law(segment.clip)
+        context, header = self.context, self.header
         runner = Runner(context.device, context.precision, None, ask=check)
         method = F2R(self.networks.eval(), runner, header.length, header.level)
         pictures = segment.read(context.footage)
-        given = (pictures, segment.centres, target, law, rng)
-        return make_pairs(method, *given, mirrored=mirrored)
+        return make_pairs(method, pictures, segment.centres, target, context.law(segment.clip), rng)
 
     def _specs(self) -> tuple[PairSpec, ...]:
         config = self.context.config

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
-from statistics import fmean
 
 import numpy as np
 import torch
@@ -143,14 +141,8 @@ def errors_of(
             return (found - batch.clean).square(), 2 * variance_error * let_through
 
     work = [partial(judged, excerpt, pair) for excerpt in excerpts for pair in excerpt.pairs]
-    found = iter(at_once(work, device))
-    groups = [
-        list(islice(found, excerpt.each))
-        for excerpt in excerpts
-        for _ in range(0, len(excerpt.pairs), excerpt.each)
-    ]
-    squares = [torch.stack([one for one, _ in group]).mean(0) for group in groups]
-    return ValidationErrors.of(squares, [fmean(doubt for _, doubt in group) for group in groups])
+    found = at_once(work, device)
+    return ValidationErrors.of([squares for squares, _ in found], [doubt for _, doubt in found])
 
 
 def held_out_batch(networks: F2RNetworks, excerpt: Excerpt, pair: TrainingPair) -> FusionBatch:

@@ -55,24 +55,18 @@ def make_pairs(
     target_kind: TargetKind,
     law: NoiseLaw,
     rng: np.random.Generator,
-    *,
-    mirrored: bool = False,
 ) -> Excerpt:
     """Training pairs on these centres of a piece of one shot (T, H, W, C).
 
-    n' is drawn from `law`, and the networks are given its level. mirrored: every centre is
-    recorrupted twice, with n' and with -n'. Most of what n' adds to the difference of two errors
-    falls out of their mean (antithetic variates).
+    n' is drawn from `law`, and the networks are given its level.
     """
     maker = _PairMaker(method, law, is_clipped(pictures), rng)
     frames = maker.prepared(pictures)
     if target_kind is TargetKind.RENOISED:
         return maker.renoised(frames, centres)
     maker.remember(frames)
-    signs = (1, -1) if mirrored else (1,)
-    windows = (window_at(frames, centre, method.length) for centre in centres)
-    pairs = tuple(pair for window in windows for pair in maker.pairs(window, target_kind, signs))
-    return Excerpt(pictures.astype(np.float16), _coarse(frames), pairs, len(signs))
+    pairs = tuple(maker.pair(window_at(frames, c, method.length), target_kind) for c in centres)
+    return Excerpt(pictures.astype(np.float16), _coarse(frames), pairs)
 
 
 @dataclass
@@ -102,24 +96,15 @@ class _PairMaker:
         """The memory that stands in for a window's first neighbour."""
         return self.memories[window.before[0].index] if window.before else None
 
-    def pairs(
-        self, window: Window[Prepared], target_kind: TargetKind, signs: Sequence[int]
-    ) -> list[TrainingPair]:
-        """Training pairs on the centre of a window: one for each sign of the same fresh noise."""
-        seed = self._seed()
-        return [self._pair(window, target_kind, seed, sign) for sign in signs]
-
-    def _pair(
-        self, window: Window[Prepared], target_kind: TargetKind, seed: int, sign: int
-    ) -> TrainingPair:
+    def pair(self, window: Window[Prepared], target_kind: TargetKind) -> TrainingPair:
+        """One training pair on the centre of a window."""
         noisy, centre, model = window.centre.noisy, window.centre, self.law.level
         if target_kind is TargetKind.BLIND:
             signal, target = centre.coarse, noisy
         else:
             aligned = self.method.align(window, memory=self.memory(window))
             signal = self.method.anchor(aligned).guided(centre.coarse)
-            # Its level is the anchor's, not the noisy centre's
-            fresh = sign * self._drawn(signal, seed)
+            fresh = self._drawn(signal)  # its level from the anchor, not from the noisy centre
             shown, target = signal + fresh, signal
             if tau := TAU.get(target_kind):
                 fresh = fresh * self._share_left(signal)
@@ -137,7 +122,7 @@ class _PairMaker:
         length, level = self.method.length, self.law.level
         windows = [window_at(frames, place, length) for place in range(len(frames))]
         restored = [self.method.restore(window, level).refined for window in windows]
-        noisy = [picture + self._drawn(picture, self._seed()) for picture in restored]
+        noisy = [picture + self._drawn(picture) for picture in restored]
         if self.clipped:
             noisy = [picture.clamp(0, 1) for picture in noisy]
         shown = stored(noisy)
@@ -174,11 +159,9 @@ class _PairMaker:
             None if cut is None else stored([cut])[0],
         )
 
-    def _seed(self) -> int:
-        return int(self.rng.integers(2**62))
-
-    def _drawn(self, signal: Tensor, seed: int) -> Tensor:
-        return self.law.sample(smooth(signal), torch.Generator().manual_seed(seed))
+    def _drawn(self, signal: Tensor) -> Tensor:
+        generator = torch.Generator().manual_seed(int(self.rng.integers(2**62)))
+        return self.law.sample(smooth(signal), generator)
 
     def _share_left(self, signal: Tensor) -> Tensor | float:
         """The share of the noise's standard deviation that the file's range left.
