@@ -126,7 +126,8 @@ def errors_of(
 
     variance_error: the share of its variance by which the noise drawn for recorrupted pairs may be
     wrong. So much of the noise that the estimate lets through does not cancel: it adds to the error
-    twice, and weights that let through less look better by it, or worse, than they are.
+    twice, and weights that let through less look better by it, or worse, than they are. By as much
+    the mean may be off that black and white leave of the noise, which estimates there are held to.
     """
     device = next(networks.parameters()).device
     lowered = torch.is_autocast_enabled(device.type)  # here; threads have states of their own
@@ -135,10 +136,14 @@ def errors_of(
     def judged(excerpt: Excerpt, pair: TrainingPair) -> tuple[Tensor, float]:
         with torch.no_grad(), torch.autocast(device.type, kind, enabled=lowered):
             batch = held_out_batch(networks, excerpt, pair)
-            found = as_stored(estimate(batch), batch.cut)
-            drawn = (batch.noisy - batch.clean) / (1 + TAU[TargetKind.RECORRUPTED] ** 2)
-            let_through = float((found * drawn).mean())
-            return (found - batch.clean).square(), 2 * variance_error * let_through
+            guess, asked, cut = estimate(batch), batch.clean, batch.cut
+            squares = (as_stored(guess, cut) - asked).square()
+            drawn = (batch.noisy - asked) / (1 + TAU[TargetKind.RECORRUPTED] ** 2)
+            doubt = 2 * variance_error * (as_stored(guess, cut) * drawn).mean()
+            if cut is not None:  # were it drawn too strong, the true sigma would be lower
+                weaker = as_stored(guess, cut * (1 - variance_error / 2))
+                doubt += (squares - (weaker - asked).square()).mean()
+            return squares, float(doubt)
 
     work = [partial(judged, excerpt, pair) for excerpt in excerpts for pair in excerpt.pairs]
     found = at_once(work, device)
