@@ -28,6 +28,8 @@ def no_light(plane: Plane, *, fills: bool) -> Mask:
 
 def _absurd(plane: Plane) -> float:
     """How far from 0 floats of a plane (H, W) are no light."""
+    if float(np.finfo(plane.dtype).max) < ABSURD:
+        return ABSURD
     with np.errstate(invalid="ignore", over="ignore"):
         far = np.abs(plane[np.isfinite(plane)])
     if not np.count_nonzero(far > ABSURD / BEYOND) > far.size / 2:

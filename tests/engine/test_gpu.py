@@ -103,7 +103,7 @@ def test_the_contract_on_a_device_is_that_of_the_processor(layout: PlaneLayout) 
     noise = PlaneNoise.of(model, layout, clipped=True)
     rng = np.random.default_rng(0)
     most = (1.2, 1.2, 1.2) if layout is RGB8 else (1.2, 1.1, 1.1)
-    there, steady, other = Resident(CPU), Steady(), DeviceSteady()
+    there, steady, other = Resident(CPU), Steady(still=None), DeviceSteady()
     returned, before = Returned(), None
     still = rng.random((8, 10)).astype(np.float32).repeat(8, 0).repeat(8, 1) * 1.2 - 0.1
     flow = rng.normal(0, 1, (64, 80, 2)).astype(np.float32)

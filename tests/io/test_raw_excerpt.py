@@ -27,7 +27,7 @@ def burst(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frames = np.empty((FRAMES, HEIGHT, WIDTH), np.uint16)
     for index in range(FRAMES):
         light = scene[:, index : index + WIDTH] + rng.normal(0, 30, (HEIGHT, WIDTH))
-        light.flat[hot[: 40 if index >= 60 else 20]] += 250
+        light.flat[hot[: 40 if index >= 60 else 20]] += 300
         frames[index] = np.rint(light)
     return write_movie(tmp_path_factory.mktemp("burst") / "a.tif", frames)
 

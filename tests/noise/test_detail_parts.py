@@ -64,14 +64,15 @@ def test_a_single_frames_sigma_is_the_median_of_its_finest_diagonal_detail(
     """Of what no pattern holds; what repeats is believed where it is less by a fifth. A slope of
     light changes nothing."""
     rows, columns = np.indices((41, 53))
-    plane = 0.05 * RNG.standard_normal((41, 53)) + 0.02 * rows + 0.03 * columns
+    noise = np.random.default_rng(0).standard_normal((41, 53))
+    plane = 0.05 * noise + 0.02 * rows + 0.03 * columns
     corners = [plane[y:40:2, x:52:2] for y, x in ((0, 0), (1, 1), (0, 1), (1, 0))]
     detail = np.abs(corners[0] + corners[1] - corners[2] - corners[3]) / 2
     sigma = 0.7 * np.median(detail) / special.ndtri(0.75)
     monkeypatch.setattr(module, "without_patterns", lambda noisy: 0.7)
     monkeypatch.setattr(module, "most_by_repeats", lambda noisy: repeats * sigma)
     wanted = repeats * sigma if believed else sigma
-    assert single_frame_sigma(tensor(plane)[None, None]) == pytest.approx(wanted, rel=1e-3)
+    assert single_frame_sigma(tensor(plane)[None, None]) == pytest.approx(wanted, rel=5e-3)
 
 
 def test_roughness_is_the_rank_of_the_gradient_and_of_what_anchors_differ_by() -> None:
