@@ -196,7 +196,9 @@ class Restorer(NamedTuple):
         self.engine.watch(past.steady, centre, self._held(centre, past))
         first = count - 1 == method.length // 2  # with frames on both sides
         missed = window.centre.prepared.index // REFRESH_EVERY if first else 0
-        if past.steady.stands or window.centre.prepared.noisy[0, 0].numel() <= QUICK_PIXELS:
+        small = window.centre.prepared.noisy[0, 0].numel() <= QUICK_PIXELS
+        near = any(not copy.context for one in window.after for copy in one.copies)
+        if past.steady.stands or small or near:  # near: a frame that is written is brought closer
             alone = self._replace(worker=Worker(), watch=None)
             alone.finish(alone.start(window, past), missed, watched=True)
             return

@@ -222,3 +222,70 @@ def test_luma_tells_what_stands_still() -> None:
     few, many = (np.full((20, 20), count, np.float32) for count in (1, 9))
     assert Steady(counts=[many, few]).stands
     assert not Steady(counts=[few, many]).stands
+
+
+def settled_after(steady: Steady, result: Real, variance: float = 1.0, flow: object = None) -> Real:
+    change, plane = np.zeros_like(result), result
+    found = steady.settled([change], [plane], [np.full_like(result, variance)], (flow,))
+    return found[0]
+
+
+NO_FLOW = np.zeros((24, 32, 2), np.float32)
+
+
+def test_colour_goes_half_the_way_to_the_frame_before_where_they_differ_by_little() -> None:
+    """By up to a fiftieth of the noise's power; by more than three times that, not at all."""
+    rng = np.random.default_rng(3)
+    first = rng.random((24, 32)).astype(np.float32)
+    for apart, share in ((0.1, 1 / 2), (0.2, 1 / 3), (0.3, 0.0)):  # squared: 0.01, 0.04, 0.09
+        steady = Steady()
+        assert not settled_after(steady, first, flow=NO_FLOW).any()  # nothing was before
+        found = settled_after(steady, first + np.float32(apart), flow=NO_FLOW)
+        np.testing.assert_allclose(found, -apart * share, atol=1e-5)
+        third = settled_after(steady, first, flow=NO_FLOW)  # what was written is what counts
+        assert third.mean() == pytest.approx(
+            apart * (1 - share) * share_of(apart * (1 - share)), abs=1e-4
+        )
+
+
+def share_of(apart: float) -> float:
+    alike = float(np.clip((0.06 - apart**2) / 0.04, 0, 1))
+    return alike / (1 + alike)
+
+
+def test_the_frame_before_is_sought_where_the_flow_leads() -> None:
+    """Flow of a picture twice the size of the plane; without any, nothing is known of before."""
+    x = np.arange(32, dtype=np.float32)
+    scene = np.broadcast_to(np.sin(0.3 * x), (24, 32)).astype(np.float32)
+    moved = np.broadcast_to(np.sin(0.3 * (x - 2)), (24, 32)).astype(np.float32)
+    flow = np.zeros((48, 64, 2), np.float32)
+    flow[..., 0] = -4
+    for way, near in ((flow, True), (NO_FLOW, False), (None, False)):
+        steady = Steady()
+        settled_after(steady, scene + 0.1, 1.0, NO_FLOW)
+        found = settled_after(steady, moved, 1.0, way)[:, 6:-6]
+        if near:
+            np.testing.assert_allclose(found, 0.05, atol=5e-3)
+        else:
+            assert np.abs(found).min() < 0.02
+    steady = Steady()
+    settled_after(steady, scene, flow=NO_FLOW)
+    other = np.zeros((12, 16), np.float32)
+    assert not settled_after(steady, other, flow=NO_FLOW).any()  # another size is another clip
+
+
+def test_chroma_settles_and_luma_does_not() -> None:
+    steady, planes = Steady(), [np.full((24, 32), 0.5, np.float32)] * 3
+    still, law = [np.zeros((24, 32), np.float32)] * 3, [np.ones((24, 32), np.float32)] * 3
+    for chroma, settles in ((True, 0.05), (False, 0.0)):
+        steady = Steady()
+        for light in (0.0, 0.1):
+            shown = [plane + np.float32(light) for plane in planes]
+            found = steady.averaged(
+                still, shown, law, None, (NO_FLOW,), (False, chroma), even=False
+            )
+        np.testing.assert_allclose(found[0], 0, atol=1e-6)
+        np.testing.assert_allclose(found[1], -settles, atol=1e-5)
+    assert (
+        Steady(still=None).averaged(still, planes, law, None, (), (True, True), even=False) == still
+    )

@@ -47,7 +47,8 @@ class Slack:
     # time see to that themselves.
     chance: float = 1.0
     lasting: tuple[float, float] = (0.0, 0.0)  # parts of the variance that need not change in time
-    averages: bool = True  # whether what stands still comes nearer to its mean over time
+    # Whether results come nearer to those over time: of what stands still, luma and chroma.
+    averages: tuple[bool, bool] = (True, True)
 
 
 # Of the variance: where clipping left less there was some, where more hardly any. By degrees: at a
@@ -60,12 +61,12 @@ CHANCE = 1.1
 STRICT = Slack(noise=(CHANCE, CHANCE), change=(CHANCE * 1.2, 1.2), chance=CHANCE)
 # Of a few electrons a pixel: single samples and small windows hold far more than their share of
 # noise by chance, and what changes between frames is counted on too few of them.
-SPARSE = Slack(noise=(2.0, 2.0), change=(4.0, 4.0), averages=False)
+SPARSE = Slack(noise=(2.0, 2.0), change=(4.0, 4.0), averages=(False, False))
 # Frames share part of what a codec did to them, most of it in chroma, and it took noise out after
 # that was clipped.
-CODED = Slack(noise=(1.4, 3.5), change=(2.0, 5.0), clipped=1.6)
+CODED = Slack(noise=(1.4, 3.5), change=(2.0, 5.0), clipped=1.6, averages=(True, False))
 # What a codec rounded off is copied from frame to frame, and stays where the scene stands still.
-COMPRESSED = replace(CODED, lasting=(0.25, 0.08), averages=False)
+COMPRESSED = replace(CODED, lasting=(0.25, 0.08), averages=(False, False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,6 @@ def under_contract(
     levels = levels_of(centre, removed, noise, chroma=chroma)
     if chroma:
         removed = _calmed(centre, removed, levels, slack, allowance)
-    still = steady.still if steady is not None and slack.averages else None
     out, variances = [], []
     for index, (taken, bound) in enumerate(zip(removed, quiet, strict=True)):
         left = None if factor is None else sized(factor, taken.shape)
@@ -146,9 +146,10 @@ def under_contract(
         returned.add(index, taken, kept)
         out.append(-kept)
     out = out if corrected is None else corrected(out)
-    if still is not None and (rests := still.rests(beside.flows)):
-        out = still.brought(out, centre, variances, shifts, rests, even=frame.layout.keeps_means)
-    return out
+    if steady is None or not slack.averages[0]:
+        return out
+    kinds, even = (slack.averages[int(chroma)], chroma), frame.layout.keeps_means
+    return steady.averaged(out, centre, variances, shifts, beside.flows, kinds, even=even)
 
 
 def _variance(level: Real, left: Real | None, bound: Real | None, slack: Slack, kind: int) -> Real:

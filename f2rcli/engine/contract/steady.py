@@ -5,17 +5,25 @@ not. After n frames it shows n times as sharply. Averaging what was removed, not
 no ghosts: where something moves, what is removed from it is new noise in every frame.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 
-from f2rcli.engine.contract.limits import LEAST, Real, box, held, power_around
+from f2rcli.engine.contract.limits import LEAST, Real, box, falling, held, power_around
 from f2rcli.engine.contract.still import Still
+from f2rcli.models.flow import Flow
 from f2rcli.noise.bands import Shares
 
 MOST = 32.0  # frames that a place may be worth: slow changes must still fade
 FINE, LOW = 9, 15  # pixels, of windows that a match is judged over
 FINE_SLACK, LOW_SLACK = 1.5, 9.0  # times the noise's power before a mismatch counts
+ALIKE, ALIKE_SIDE = (
+    (0.02, 0.06),
+    7,
+)  # parts of the noise's power, over so many pixels: see `settled`
+RESTS = 0.02  # pixels of flow that are none: nothing is read between pixels
 LEAST_STILL = 0.02  # of a picture must stand still for all this to be worth its time
 HIDDEN = 9.0  # frames after which half of what shows only in a wide window is given back
 SURE = 3.0  # frames from which on the mean is believed in full
@@ -33,6 +41,7 @@ class Steady:
     removed: dict[int, Real] = field(default_factory=dict)  # the mean of what was taken out
     ages: dict[int, Real] = field(default_factory=dict)  # frames in it
     still: Still | None = field(default_factory=Still)  # None: nobody asks for it
+    results: dict[int, Real] = field(default_factory=dict)  # restored chroma of the frame before
 
     def add(
         self,
@@ -65,6 +74,62 @@ class Steady:
         """Whether enough of the picture has stood still for its past to count."""
         return bool(self.counts) and float((self.counts[0] > SURE).mean()) >= LEAST_STILL
 
+    def averaged(
+        self,
+        changes: list[Real],
+        planes: Sequence[Real],
+        variances: Sequence[Real],
+        shifts: Sequence[Real] | None,
+        flows: Sequence[object],
+        kinds: tuple[bool, bool],
+        *,
+        even: bool,
+    ) -> list[Real]:
+        """The changes of a frame's planes with what `Still.brought` and `settled` add to them.
+
+        kinds: whether the last planes come nearer to the mean as the first does, and whether these
+        are chroma; otherwise see there.
+        """
+        if self.still is None:
+            return changes
+        out, (all_planes, chroma) = list(changes), kinds
+        if rests := self.still.rests(flows):
+            nearer = self.still.brought(changes, planes, variances, shifts, rests, even=even)
+            out = nearer if all_planes else [nearer[0], *out[1:]]
+        if chroma:
+            out[1:] = self.settled(out[1:], planes[1:], variances[1:], flows)
+        return out
+
+    def settled(
+        self,
+        changes: Sequence[Real],
+        planes: Sequence[Real],
+        variances: Sequence[Real],
+        flows: Sequence[object],
+    ) -> list[Real]:
+        """The changes of chroma planes with half of what brings them to the frame before as it was
+        restored, along the first flow, where both differ by far less than noise: colour that is
+        left of it flickers.
+
+        Where noise is weak, moving colour differs by more than that and stays as it is; so does
+        what is new. variances (H, W): of the noise; flows that are no arrays tell nothing.
+        """
+        flow = flows[0] if flows and isinstance(flows[0], np.ndarray) else None
+        out = []
+        for index, (change, plane, law) in enumerate(zip(changes, planes, variances, strict=True)):
+            shown = plane + change
+            before = self.results.get(index)
+            if before is not None and before.shape == shown.shape and flow is not None:
+                apart = _moved(before, flow) - shown
+                power = power_around(apart, ALIKE_SIDE)
+                power /= np.maximum(law, LEAST)
+                alike = falling(power, ALIKE)
+                apart *= alike / (1 + alike)
+                shown, change = shown + apart, change + apart
+            self.results[index] = shown
+            out.append(change)
+        return out
+
     def lost(
         self, index: int, removed: Real, variance: Real, shares: Shares,
         clipped: Real | None = None, lasting: float = 0.0, *, counts: bool = False,
@@ -96,6 +161,19 @@ class Steady:
         lost = mean - held(mean, of_mean, shares, hidden, clipped)
         lost *= np.minimum((age - 1) / (SURE - 1), 1)
         return lost
+
+
+def _moved(before: Real, flow: Flow) -> Real:
+    """A plane (H, W) where the flow (h, w, 2) into it leads."""
+    height, width = before.shape
+    if flow.shape[:2] != before.shape:
+        scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
+        flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA) * scale
+    way = np.where(np.abs(flow) < RESTS, 0, flow).astype(np.float32)
+    rows, columns = np.indices((height, width), dtype=np.float32)
+    there = columns + way[..., 0], rows + way[..., 1]
+    moved = cv2.remap(before, *there, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, np.float32)
 
 
 def _matching(count: Real, apart: Real, variance: Real, shares: Shares) -> Real:

@@ -194,6 +194,7 @@ def _arrays_of(steady: Steady | DeviceSteady) -> Arrays:
     kinds: dict[str, Any] = {
         "means": enumerate(steady.means), "counts": enumerate(steady.counts),
         "removed": steady.removed.items(), "ages": steady.ages.items(),
+        "results": steady.results.items() if isinstance(steady, Steady) else (),
     }  # fmt: skip
     if isinstance(steady, Steady) and steady.still is not None:
         kinds |= {f"still-{kind}": getattr(steady.still, kind).items() for kind in _STILL}
@@ -212,6 +213,8 @@ def _fill(steady: Steady | DeviceSteady, arrays: Arrays, device: torch.device) -
             kept = {i: torch.from_numpy(values).to(device) for i, values in kept.items()}
         listed = kind in ("means", "counts")
         setattr(steady, kind, [kept[i] for i in sorted(kept)] if listed else kept)
+    if isinstance(steady, Steady):
+        steady.results = {int(i): values for i, values in _part(arrays, "results").items()}
     if isinstance(steady, Steady) and steady.still is not None:
         for name in _STILL:
             part = _part(arrays, f"still-{name}")
