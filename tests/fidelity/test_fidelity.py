@@ -30,7 +30,7 @@ ALIKE = {"clean": ["sky"], "lattice": ["sky"], "static": ["leaves"]}
 # Bars that the shipped weights miss at this size, and what they reach: a guard, not a goal.
 REACHED = {
     "patches sigma 4: noise left in the worst patch": 1.38,
-    "patches sigma 17: worst shift of a patch's mean": 1.36,
+    "patches sigma 17: worst shift of a patch's mean": 1.41,
     "letterbox clean bars: most a sample is off": 2,
     "letterbox clean bars: mean a sample is off": 0.12,
     "dark worst bias of a step of 4 codes": 1.26,

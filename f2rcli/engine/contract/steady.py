@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from f2rcli.engine.contract.limits import LEAST, Real, box, falling, held, power_around
-from f2rcli.engine.contract.still import Still
+from f2rcli.engine.contract.still import PATIENCE, Still
 from f2rcli.models.flow import Flow
 from f2rcli.noise.bands import Shares
 
@@ -97,7 +97,8 @@ class Steady:
             nearer = self.still.brought(changes, planes, variances, shifts, rests, even=even)
             out = nearer if all_planes else [nearer[0], *out[1:]]
         if chroma:
-            out[1:] = self.settled(out[1:], planes[1:], variances[1:], flows)
+            seen = self.still.rested[0].shape[1]
+            out[1:] = self.settled(out[1:], planes[1:], variances[1:], flows, seen=seen)
         return out
 
     def settled(
@@ -106,15 +107,21 @@ class Steady:
         planes: Sequence[Real],
         variances: Sequence[Real],
         flows: Sequence[object],
+        *,
+        seen: int,
     ) -> list[Real]:
         """The changes of chroma planes with half of what brings them to the frame before as it was
         restored, along the first flow, where both differ by far less than noise: colour that is
         left of it flickers.
 
         Where noise is weak, moving colour differs by more than that and stays as it is; so does
-        what is new. variances (H, W): of the noise; flows that are no arrays tell nothing.
+        what is new. A shot's first frames, which have few others to go by, are not gone to.
+        variances (H, W): of the noise; flows that are no arrays tell nothing; seen: frames of the
+        shot by now, or `PATIENCE` for more.
         """
         flow = flows[0] if flows and isinstance(flows[0], np.ndarray) else None
+        if seen < PATIENCE:
+            flow = None
         out = []
         for index, (change, plane, law) in enumerate(zip(changes, planes, variances, strict=True)):
             shown = plane + change
