@@ -19,10 +19,8 @@ from f2rcli.noise.bands import Shares
 MOST = 32.0  # frames that a place may be worth: slow changes must still fade
 FINE, LOW = 9, 15  # pixels, of windows that a match is judged over
 FINE_SLACK, LOW_SLACK = 1.5, 9.0  # times the noise's power before a mismatch counts
-ALIKE, ALIKE_SIDE = (
-    (0.02, 0.06),
-    7,
-)  # parts of the noise's power, over so many pixels: see `settled`
+ALIKE = 0.02, 0.06  # of the noise's power, that results may differ by: see `Steady.settled`
+ALIKE_SIDE = 7  # pixels, over which
 RESTS = 0.02  # pixels of flow that are none: nothing is read between pixels
 LEAST_STILL = 0.02  # of a picture must stand still for all this to be worth its time
 HIDDEN = 9.0  # frames after which half of what shows only in a wide window is given back

@@ -102,12 +102,7 @@ def kept(steps: Sequence[Profile]) -> float:
     far = len(fine) - 2
     if far < 2:
         return LONGEST
-    near, wide = (
-        float(
-            np.mean([np.square(b - a).mean() / 2 for a, b in zip(fine, fine[lag:], strict=False)])
-        )
-        for lag in (1, far)
-    )
+    near, wide = _apart(fine, 1), _apart(fine, far)
     drift = max(2 * (wide - near) / (far - 1), 0.0)
     ratio = drift / max(near - drift / 2, TINY)
     if ratio < FAINTEST:
