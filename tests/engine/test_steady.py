@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
 from f2rcli.engine.contract.limits import held
-from f2rcli.engine.contract.steady import Steady
+from f2rcli.engine.contract.steady import STANDS, Steady
+from f2rcli.models.flow import Flow
 from f2rcli.noise.bands import white_shares
 
 SIGMA, SIDE = 0.05, 128
@@ -224,9 +225,11 @@ def test_luma_tells_what_stands_still() -> None:
     assert not Steady(counts=[few, many]).stands
 
 
-def settled_after(steady: Steady, result: Real, variance: float = 1.0, flow: object = None) -> Real:
+def settled_after(
+    steady: Steady, result: Real, variance: float = 1.0, flow: Flow | None = None
+) -> Real:
     change, plane = np.zeros_like(result), result
-    found = steady.settled([change], [plane], [np.full_like(result, variance)], (flow,), seen=3)
+    found = steady.settled([change], [plane], [np.full_like(result, variance)], [flow])
     return found[0]
 
 
@@ -274,18 +277,38 @@ def test_the_frame_before_is_sought_where_the_flow_leads() -> None:
     assert not settled_after(steady, other, flow=NO_FLOW).any()  # another size is another clip
 
 
-def test_chroma_settles_and_luma_does_not() -> None:
+MOVES = np.full((24, 32, 2), 2, np.float32)  # a camera that pans
+
+
+@pytest.mark.parametrize(
+    ("chroma", "way", "settles"),
+    [(True, NO_FLOW, (0.05, 0.05)), (True, MOVES, (0, 0.05)), (False, NO_FLOW, (0, 0))],
+)
+def test_chroma_settles_along_the_flow_and_luma_where_the_scene_stands(
+    chroma: bool, way: Flow, settles: tuple[float, float]
+) -> None:
     steady, planes = Steady(), [np.full((24, 32), 0.5, np.float32)] * 3
     still, law = [np.zeros((24, 32), np.float32)] * 3, [np.ones((24, 32), np.float32)] * 3
-    for chroma, settles in ((True, 0.05), (False, 0.0)):
-        steady = Steady()
-        for light in (0.0, 0.0, 0.1):  # the first two are not gone to
-            shown = [plane + np.float32(light) for plane in planes]
-            found = steady.averaged(
-                still, shown, law, None, (NO_FLOW,), (False, chroma), even=False
-            )
-        np.testing.assert_allclose(found[0], 0, atol=1e-6)
-        np.testing.assert_allclose(found[1], -settles, atol=1e-5)
-    assert (
-        Steady(still=None).averaged(still, planes, law, None, (), (True, True), even=False) == still
-    )
+    for light in (0.0, 0.0, 0.1):  # the first two are not gone to
+        assert steady.still is not None
+        steady.still.forget()  # a mean of all frames would go further
+        shown = [plane + np.float32(light) for plane in planes]
+        found = steady.averaged(still, shown, law, None, (way,), (False, chroma), even=False)
+    np.testing.assert_allclose(found[0], -settles[0], atol=1e-5)
+    np.testing.assert_allclose(found[1], -settles[1], atol=1e-5)
+
+
+def test_nothing_is_averaged_where_nobody_asks_for_it() -> None:
+    planes = [np.zeros((24, 32), np.float32)] * 3
+    alone = Steady(still=None)
+    assert alone.averaged(planes, planes, planes, None, (), (True, True), even=False) == planes
+
+
+def test_luma_is_settled_without_reading_between_pixels() -> None:
+    """What stands still is where it was, whatever the noise in its flow says."""
+    rng = np.random.default_rng(5)
+    scene = rng.random((24, 32)).astype(np.float32)
+    steady = Steady()
+    settled_after(steady, scene, flow=STANDS)
+    found = settled_after(steady, scene + np.float32(0.1), flow=STANDS)
+    np.testing.assert_allclose(found, -0.05, atol=1e-6)

@@ -21,6 +21,7 @@ FINE, LOW = 9, 15  # pixels, of windows that a match is judged over
 FINE_SLACK, LOW_SLACK = 1.5, 9.0  # times the noise's power before a mismatch counts
 ALIKE = 0.02, 0.06  # of the noise's power, that results may differ by: see `Steady.settled`
 ALIKE_SIDE = 7  # pixels, over which
+STANDS = np.zeros((1, 1, 2), np.float32)  # the flow of a scene that stands still
 RESTS = 0.02  # pixels of flow that are none: nothing is read between pixels
 LEAST_STILL = 0.02  # of a picture must stand still for all this to be worth its time
 HIDDEN = 9.0  # frames after which half of what shows only in a wide window is given back
@@ -39,7 +40,7 @@ class Steady:
     removed: dict[int, Real] = field(default_factory=dict)  # the mean of what was taken out
     ages: dict[int, Real] = field(default_factory=dict)  # frames in it
     still: Still | None = field(default_factory=Still)  # None: nobody asks for it
-    results: dict[int, Real] = field(default_factory=dict)  # restored chroma of the frame before
+    results: dict[int, Real] = field(default_factory=dict)  # restored planes of the frame before
 
     def add(
         self,
@@ -95,8 +96,10 @@ class Steady:
             nearer = self.still.brought(changes, planes, variances, shifts, rests, even=even)
             out = nearer if all_planes else [nearer[0], *out[1:]]
         if chroma:
-            seen = self.still.rested[0].shape[1]
-            out[1:] = self.settled(out[1:], planes[1:], variances[1:], flows, seen=seen)
+            flow = flows[0] if flows and isinstance(flows[0], np.ndarray) else None
+            ways = [STANDS if rests else None, *[flow] * (len(out) - 1)]
+            known = self.still.rested[0].shape[1] >= PATIENCE
+            out = self.settled(out, planes, variances, ways if known else [None] * len(out))
         return out
 
     def settled(
@@ -104,28 +107,25 @@ class Steady:
         changes: Sequence[Real],
         planes: Sequence[Real],
         variances: Sequence[Real],
-        flows: Sequence[object],
-        *,
-        seen: int,
+        ways: Sequence[Flow | None],
     ) -> list[Real]:
-        """The changes of chroma planes with half of what brings them to the frame before as it was
-        restored, along the first flow, where both differ by far less than noise: colour that is
-        left of it flickers.
+        """The changes of planes with half of what brings them to the frame before as it was
+        restored, where both differ by far less than noise: what is left of it flickers.
 
-        Where noise is weak, moving colour differs by more than that and stays as it is; so does
-        what is new. A shot's first frames, which have few others to go by, are not gone to.
-        variances (H, W): of the noise; flows that are no arrays tell nothing; seen: frames of the
-        shot by now, or `PATIENCE` for more.
+        variances (H, W): of the noise; ways: the flow of each plane into the frame before, `STANDS`
+        for none; None keeps its change. Chroma is followed; where noise is weak, moving colour
+        differs by more than that and stays as it is, and so does what is new. Luma, which is finer,
+        loses as much as it gains along these flows, and is only settled where a scene stands still.
+        A shot's first frames, which have few others to go by, are not gone to.
         """
-        flow = flows[0] if flows and isinstance(flows[0], np.ndarray) else None
-        if seen < PATIENCE:
-            flow = None
         out = []
-        for index, (change, plane, law) in enumerate(zip(changes, planes, variances, strict=True)):
+        for index, (change, plane, law, way) in enumerate(
+            zip(changes, planes, variances, ways, strict=True)
+        ):
             shown = plane + change
             before = self.results.get(index)
-            if before is not None and before.shape == shown.shape and flow is not None:
-                apart = _moved(before, flow) - shown
+            if before is not None and before.shape == shown.shape and way is not None:
+                apart = (before if way is STANDS else _moved(before, way)) - shown
                 power = power_around(apart, ALIKE_SIDE)
                 power /= np.maximum(law, LEAST)
                 alike = falling(power, ALIKE)
