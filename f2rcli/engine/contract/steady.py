@@ -8,12 +8,11 @@ no ghosts: where something moves, what is removed from it is new noise in every 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 
 from f2rcli.engine.contract.limits import LEAST, Real, box, falling, held, power_around
 from f2rcli.engine.contract.still import PATIENCE, Still
-from f2rcli.models.flow import Flow
+from f2rcli.models.flow import Flow, resized, sample
 from f2rcli.noise.bands import Shares
 
 MOST = 32.0  # frames that a place may be worth: slow changes must still fade
@@ -170,15 +169,8 @@ class Steady:
 
 def _moved(before: Real, flow: Flow) -> Real:
     """A plane (H, W) where the flow (h, w, 2) into it leads."""
-    height, width = before.shape
-    if flow.shape[:2] != before.shape:
-        scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
-        flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA) * scale
-    way = np.where(np.abs(flow) < RESTS, 0, flow).astype(np.float32)
-    rows, columns = np.indices((height, width), dtype=np.float32)
-    there = columns + way[..., 0], rows + way[..., 1]
-    moved = cv2.remap(before, *there, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(moved, np.float32)
+    way = resized(flow, before.shape)
+    return sample(before, np.where(np.abs(way) < RESTS, np.float32(0), way), cubic=True)
 
 
 def _matching(count: Real, apart: Real, variance: Real, shares: Shares) -> Real:
