@@ -304,11 +304,12 @@ def test_nothing_is_averaged_where_nobody_asks_for_it() -> None:
     assert alone.averaged(planes, planes, planes, None, (), (True, True), even=False) == planes
 
 
-def test_luma_is_settled_without_reading_between_pixels() -> None:
-    """What stands still is where it was, whatever the noise in its flow says."""
+def test_luma_is_settled_where_it_shows_no_detail() -> None:
+    """Without reading between pixels: what stands still is where it was. Detail still grows."""
     rng = np.random.default_rng(5)
-    scene = rng.random((24, 32)).astype(np.float32)
-    steady = Steady()
-    settled_after(steady, scene, flow=STANDS)
-    found = settled_after(steady, scene + np.float32(0.1), flow=STANDS)
-    np.testing.assert_allclose(found, -0.05, atol=1e-6)
+    flat, detail = np.full((24, 32), 0.5, np.float32), rng.random((24, 32)).astype(np.float32)
+    for scene, settles in ((flat, 0.05), (detail, 0.0)):
+        steady = Steady()
+        settled_after(steady, scene, flow=STANDS)
+        found = settled_after(steady, scene + np.float32(0.1), flow=STANDS)
+        np.testing.assert_allclose(found, -settles, atol=1e-6)

@@ -18,8 +18,9 @@ from f2rcli.noise.bands import Shares
 MOST = 32.0  # frames that a place may be worth: slow changes must still fade
 FINE, LOW = 9, 15  # pixels, of windows that a match is judged over
 FINE_SLACK, LOW_SLACK = 1.5, 9.0  # times the noise's power before a mismatch counts
-ALIKE = 0.02, 0.06  # of the noise's power, that results may differ by: see `Steady.settled`
-ALIKE_SIDE = 7  # pixels, over which
+# Of the noise's power, over so many pixels, that results may differ by: see `Steady.settled`.
+ALIKE = 0.02, 0.06
+ALIKE_SIDE = 7
 STANDS = np.zeros((1, 1, 2), np.float32)  # the flow of a scene that stands still
 RESTS = 0.02  # pixels of flow that are none: nothing is read between pixels
 LEAST_STILL = 0.02  # of a picture must stand still for all this to be worth its time
@@ -114,8 +115,9 @@ class Steady:
         variances (H, W): of the noise; ways: the flow of each plane into the frame before, `STANDS`
         for none; None keeps its change. Chroma is followed; where noise is weak, moving colour
         differs by more than that and stays as it is, and so does what is new. Luma, which is finer,
-        loses as much as it gains along these flows, and is only settled where a scene stands still.
-        A shot's first frames, which have few others to go by, are not gone to.
+        loses as much as it gains along these flows, and is only settled where a scene stands still
+        and shows no detail: that still grows from frame to frame. A shot's first frames, which have
+        few others to go by, are not gone to.
         """
         out = []
         for index, (change, plane, law, way) in enumerate(
@@ -125,9 +127,9 @@ class Steady:
             before = self.results.get(index)
             if before is not None and before.shape == shown.shape and way is not None:
                 apart = (before if way is STANDS else _moved(before, way)) - shown
-                power = power_around(apart, ALIKE_SIDE)
-                power /= np.maximum(law, LEAST)
-                alike = falling(power, ALIKE)
+                alike = _faint(apart, law)
+                if way is STANDS:
+                    alike *= _faint(shown - box(shown, 3), law)
                 apart *= alike / (1 + alike)
                 shown, change = shown + apart, change + apart
             self.results[index] = shown
@@ -165,6 +167,13 @@ class Steady:
         lost = mean - held(mean, of_mean, shares, hidden, clipped)
         lost *= np.minimum((age - 1) / (SURE - 1), 1)
         return lost
+
+
+def _faint(apart: Real, law: Real) -> Real:
+    """How far a plane lies below the noise, 0..1; see `ALIKE`."""
+    power = power_around(apart, ALIKE_SIDE)
+    power /= np.maximum(law, LEAST)
+    return falling(power, ALIKE)
 
 
 def _moved(before: Real, flow: Flow) -> Real:
