@@ -145,6 +145,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "samples/impulses.py": ("tests/test_defects.py",),
     "samples/lanes.py": ("tests/test_lanes.py",),
     "samples/lasting.py": ("tests/test_lasting.py",),
+    "samples/learned.py": ("tests/test_learned.py",),
     "samples/stuck.py": ("tests/test_stuck.py",),
     "io/atomic.py": ("tests/io/test_part_files.py",),
     "io/ffmpeg/quantiser.py": ("tests/noise/test_compression.py",),

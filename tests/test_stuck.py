@@ -84,13 +84,15 @@ def test_where_more_than_four_others_stand_out_nothing_is_known(others: int) -> 
 
 
 def test_neighbours_may_see_little_of_a_defect_errors_included() -> None:
-    beside, error = np.array([8.0, -8.0, 11.4, 8.0, 8.0]), np.array([1.1, 1.1, 0.0, 1.2, 1.1])
-    excess = np.array([100.0, 100.0, -100.0, 100.0, 90.0])
+    beside, error = np.full(6, 8.0), np.array([1.1, 1.1, 0.0, 1.2, 1.1, 1.1])
+    beside[1:3] = -8.0, 11.4
+    excess = np.array([100.0, 100.0, -100.0, 100.0, 90.0, 100.0])
+    shared = np.array([0.115] * 5 + [0.11])
     around = Surroundings(
-        excess, beside, np.zeros((5, 49)), error, error, np.full(5, float(CENTRE))
+        excess, beside, np.zeros((6, 49)), error, error, np.full(6, float(CENTRE)), shared
     )
-    assert around.unseen(error).tolist() == [True, True, True, False, False]
-    assert around.of(error > 1).beside.tolist() == [8, -8, 8, 8]
+    assert around.unseen(error).tolist() == [True, True, True, False, False, False]
+    assert around.of(error > 1).beside.tolist() == [8, -8, 8, 8, 8]
 
 
 def test_what_is_looked_at_stands_out_of_its_median_and_more_than_those_beside_it() -> None:
@@ -204,6 +206,51 @@ def test_the_unit_of_samples_does_not_count(unit: float) -> None:
     assert seen(unit * shown) == []
     shown[:, 10, 10] += 100
     assert seen(shown) == seen(unit * shown) == [[10, 10]]
+
+
+def edges(seed: int = 5) -> np.ndarray:  # type: ignore[type-arg]
+    """Nine frames of sharp slanting stripes, of which no smooth surface tells."""
+    rows, columns = np.mgrid[:64, :64]
+    stripes = special.erf(np.sin((rows + 0.4 * columns) / 2.5) * 3)
+    noise: np.ndarray = np.random.default_rng(seed).normal(0, 4, (9, 64, 64))  # type: ignore[type-arg]
+    return 1000 + 300 * stripes + noise
+
+
+def test_edges_hide_no_defects() -> None:
+    places = [[12, 30], [31, 20], [40, 44]]
+    shown = edges()
+    assert seen(shown) == []
+    for row, column in places:
+        shown[:, row, column] += 800
+    around = _surroundings(shown.mean(0), tuple(np.array(places).T))
+    assert not around.unseen(around.error).any()
+    assert seen(shown) == places
+    for sign in (1, -1):
+        shown = edges()
+        shown[:, 31, 20:22] += sign * np.array([1000, 900])
+        assert seen(shown) == [[31, 20], [31, 21]]
+        shown[:, 30, 20:22] += sign * 1000
+        assert seen(shown) == []
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.25, 0.4, 0.5])
+def test_points_of_light_on_edges_are_no_defects(offset: float) -> None:
+    rows, columns = np.mgrid[:64, :64]
+    for light in (400, 1000, 3000, 20000):
+        shown = edges()
+        for row, column in ((12, 30), (31, 20), (40, 44)):
+            down, across = erf_share(rows - row, 0.4), erf_share(columns - column - offset, 0.4)
+            shown += light * down * across
+        assert seen(shown) == []
+
+
+def test_defects_that_are_found_hide_none_near_them() -> None:
+    """What is learned of the second comes from samples without the first."""
+    shown = edges()
+    shown[:, :30] = 1000 + shown[:, :30] * 1e-2
+    shown[:, 26, 30] += 60000
+    shown[:, 34, 30] += 800
+    assert seen(shown) == [[26, 30], [34, 30]]
 
 
 def test_two_defects_may_lie_side_by_side() -> None:

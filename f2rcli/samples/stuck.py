@@ -5,6 +5,9 @@ neighbours 50 % of what it gives the pixel itself if its image is 0.8 pixels wid
 deviation), 23 % at 0.5, 13 % at 0.4. Noise hides that in one frame, and so does texture. In the
 mean of many frames both are less, and what surrounds a pixel tells how much of them is left. Of two
 pixels side by side, those across the pair tell: they see the same share of a point between both.
+
+A smooth surface tells what surrounds most pixels, and what is learned near by
+(`samples/learned.py`) that of pixels beside edges and in texture.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,10 +18,14 @@ from numpy.typing import NDArray
 
 from f2rcli.frames import Floats, Mask, Plane
 from f2rcli.order import robust_sigma
+from f2rcli.samples.learned import ITSELF, learned
 
 LEAST_FRAMES = 5  # that tell by how much samples vary
 SHARED = 0.115  # of a defect, at most, that its four neighbours may seem to see
 SURE = 3.0  # standard errors of what they see that are added to it
+# What stands out of a surface by so many standard deviations, the picture near by may tell more of,
+# of no more pixels than these, for the time; such errors have longer tails.
+PROMISING, MOST_LEARNED, TAILS = 5.0, 300, 4 / 3
 LIVELY = 0.5  # of the noise around: what is bright and varies less was drawn into the picture
 ROUNDED, STILL = 0.3, 1e-3  # what is dark has little noise: codes, or a share of its depth
 TWIN = 0.5  # of a pixel's excess: a neighbour that has more may be a defect as well
@@ -56,6 +63,7 @@ class Surroundings(NamedTuple):
     rough: Floats  # standard deviations of samples from the surface
     error: Floats  # standard errors of `beside`
     twin: Floats  # which of STEPS leads to the one beside that stands out too, or CENTRE
+    shared: Floats  # of what light stands out by, that `beside` would be at the least
 
     def of(self, some: Mask) -> "Surroundings":
         """The surroundings of some of the pixels."""
@@ -63,7 +71,7 @@ class Surroundings(NamedTuple):
 
     def unseen(self, error: Floats) -> Mask:
         """Whose neighbours see nothing of what they stand out by, with this error."""
-        return np.asarray(np.abs(self.beside) + SURE * error < SHARED * np.abs(self.excess))
+        return np.asarray(np.abs(self.beside) + SURE * error < self.shared * np.abs(self.excess))
 
 
 def mean_of(frames: Iterable[Plane]) -> tuple[Floats, int]:
@@ -86,9 +94,34 @@ def defects(frames: Sequence[Plane], mean: Floats, count: int, known: Pixels) ->
     outlying = _outlying(mean)
     outlying[known] = True
     rows, columns = np.nonzero(outlying)
-    around = _surroundings(mean, (rows, columns))
+    pixels = rows, columns
+    around = _surroundings(mean, pixels)
+    found = _sure(frames, count, pixels, around)
+    rest = _promising(around) & ~found[pixels]
+    whole = mean.copy()
+    whole[pixels] -= np.where(found[pixels], around.excess, 0)  # what is known hides no others
+    some = rows[rest], columns[rest]
+    found |= _sure(frames, count, some, _learned(whole, some))
+    jumping = _jumping(frames, (rows, columns))
+    found[rows[jumping], columns[jumping]] = True
+    return found
+
+
+def _promising(around: Surroundings) -> Mask:
+    """Which pixels stand out so far that what is learned near by may show them to be defects, and
+    may be some for all that the surface tells."""
+    far = np.abs(around.excess) / np.maximum(around.rough, 1e-9)
+    seen = np.abs(around.beside) - SURE * around.error
+    far[~(seen < SHARED * np.abs(around.excess))] = 0
+    least = np.sort(far)[-MOST_LEARNED] if far.size > MOST_LEARNED else 0.0
+    return np.asarray(far > max(PROMISING, least))
+
+
+def _sure(frames: Sequence[Plane], count: int, pixels: Pixels, around: Surroundings) -> Mask:
+    """Which of some pixels are defects beyond doubt, by what surrounds them."""
+    found = np.zeros(frames[0].shape, bool)
     likely = around.unseen(around.error)
-    pixels, around = (rows[likely], columns[likely]), around.of(likely)
+    pixels, around = (pixels[0][likely], pixels[1][likely]), around.of(likely)
     near = np.stack([_near(frame, pixels)[0] for frame in frames])
     own = near[..., CENTRE] - (near * around.weights).sum(axis=-1)
     # of light, neighbours would share the noise
@@ -101,8 +134,6 @@ def defects(frames: Sequence[Plane], mean: Floats, count: int, known: Pixels) ->
         place + step for place, step in zip(pixels, STEPS[around.twin.astype(int)].T, strict=True)
     )
     found[pixels] &= found[tuple(twins)]  # of a pair both, or none
-    jumping = _jumping(frames, (rows, columns))
-    found[rows[jumping], columns[jumping]] = True
     return found
 
 
@@ -176,7 +207,37 @@ def _surroundings(mean: Floats, pixels: Pixels) -> Surroundings:
     error[every.sum(axis=1) - part.sum(axis=1) > OTHERS] = np.inf
     weights = part * (inverse[:, 0] @ TERMS.T)
     beside = (share * apart).sum(axis=1)
-    return Surroundings(excess, beside, weights, rough, error, twin.astype(np.float64))
+    shared = np.full(len(near), SHARED)
+    return Surroundings(excess, beside, weights, rough, error, twin.astype(np.float64), shared)
+
+
+def _learned(mean: Floats, pixels: Pixels) -> Surroundings:
+    """The surroundings of pixels in a mean of frames, as the picture near by tells them."""
+    if not pixels[0].size:
+        return _surroundings(mean, pixels)
+    each = [_learned_of(mean, row, column) for row, column in zip(*pixels, strict=True)]
+    return Surroundings(*(np.array(values, np.float64) for values in zip(*each, strict=True)))
+
+
+def _learned_of(mean: Floats, row: int, column: int) -> tuple[float | Floats, ...]:
+    """Those of one pixel, in the order of `Surroundings`; without an end to the error where they
+    are not known."""
+    known = learned(mean, row, column)
+    if known is None:
+        return 0.0, 0.0, np.zeros(len(STEPS)), 0.0, np.inf, CENTRE, 0.0
+    rough = float(np.sqrt(np.square(known.errors[:, ITSELF]).mean()))
+    excess, around = float(known.apart[ITSELF]), np.flatnonzero(CROSS)
+    apart, errors, points = (np.delete(one, ITSELF, axis=-1) for one in known[:3])
+    alike = apart * np.sign(excess) > max(TWIN * abs(excess), FAR * rough)
+    beside, twin, point = np.ones(4, bool), CENTRE, ITSELF
+    if np.count_nonzero(alike) == 1:
+        twin = int(around[alike.argmax()])
+        beside = STEPS[around] @ STEPS[twin] == 0
+        point = int(np.delete(np.arange(5), ITSELF)[alike.argmax()])  # between both
+    error = TAILS * float(np.sqrt(np.square(errors[:, beside].mean(axis=1)).mean()))
+    light = points[point, beside].mean() / known.points[point, ITSELF]
+    shared = min(SHARED, float(light))
+    return excess, float(apart[beside].mean()), known.weights, rough, error, twin, shared
 
 
 def _fit(near: Floats, part: Mask) -> tuple[Floats, Floats, Floats]:

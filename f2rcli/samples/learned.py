@@ -1,0 +1,95 @@
+"""Pixels as those around them predict them, learned from the picture near by.
+
+Edges and texture go on: what predicts their pixels from those around predicts others along the same
+edge, several times better than a smooth surface does. Where nothing near by is as rough, nothing is
+known.
+"""
+
+from math import erf, sqrt
+from typing import NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from f2rcli.frames import Floats, Mask
+
+SIDE = 7  # pixels, of squares whose middle five are predicted from the others
+WITHIN, CLEAR = (
+    16,
+    4,
+)  # pixels to the squares that tell how, and to those that know the pixel itself
+SMOOTH = 1e-3  # of the mean power of samples, that is added to each: weights stay small
+ALIKE, LEAST_ALIKE = 0.5, 16  # of what varies around a pixel, that so many of the squares have
+LEVER = 0.9  # of a square's own sample, at most, that its prediction has made of it
+SHARPEST = 0.4  # pixels (standard deviation): the width of light that is told from defects
+
+INNER = np.abs(np.argwhere(np.ones((SIDE, SIDE))) - SIDE // 2).sum(axis=1) <= 1  # five of 49
+OUTER, ITSELF = ~INNER, 2  # of these the one in the middle
+
+
+class Learned(NamedTuple):
+    """A pixel and its four neighbours: up, left, itself, right and down."""
+
+    apart: Floats  # (5,) how far they lie from what is predicted, in codes
+    errors: Floats  # (N, 5) the same of N pixels near by, with as much around them
+    points: Floats  # (5, 5) the same of points of light, in the middle or midway to each neighbour
+    weights: Floats  # (49,) of the samples that predict the pixel itself
+
+
+def learned(picture: Floats, row: int, column: int) -> Learned | None:
+    """What is learned of one pixel of a picture (H, W); nothing beside a border, or where the
+    picture near by tells too little."""
+    squares = sliding_window_view(picture, (SIDE, SIDE))
+    row, column = row - SIDE // 2, column - SIDE // 2
+    if not (0 <= row < squares.shape[0] and 0 <= column < squares.shape[1]):
+        return None
+    own, others = squares[row, column].reshape(1, -1), _others(squares, row, column)
+    samples, wanted = _level(others)
+    power = samples.T @ samples
+    power[np.diag_indices(len(power))] += SMOOTH * np.trace(power) / len(power) + 1e-9
+    inverse = np.linalg.inv(power)
+    weights = inverse @ (samples.T @ wanted)
+    # each as the others alone would predict it
+    lever = np.minimum(((samples @ inverse) * samples).sum(axis=1), LEVER)
+    errors = (wanted - samples @ weights) / (1 - lever)[:, None]
+    around, middle = _level(own)
+    alike = np.square(samples).sum(axis=1) >= ALIKE * np.square(around).sum()
+    if np.count_nonzero(alike) < LEAST_ALIKE:
+        return None
+    lit, points = _level(POINTS)
+    whole = np.zeros(SIDE * SIDE)
+    whole[OUTER] = weights[:, ITSELF] + (1 - weights[:, ITSELF].sum()) / len(weights)
+    return Learned((middle - around @ weights)[0], errors[alike], points - lit @ weights, whole)
+
+
+def _others(squares: NDArray[np.float64], row: int, column: int) -> Floats:
+    """The squares (N, 49) around one that do not know its middle."""
+    rows, columns = (
+        np.arange(max(0, place - WITHIN), min(length, place + WITHIN + 1))
+        for place, length in zip((row, column), squares.shape[:2], strict=True)
+    )
+    apart: Mask = np.maximum(np.abs(rows - row)[:, None], np.abs(columns - column)) > CLEAR
+    return np.asarray(squares[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1][apart]).reshape(
+        -1, SIDE * SIDE
+    )
+
+
+def _level(squares: Floats) -> tuple[Floats, Floats]:
+    """The outer samples of squares (N, 49) and the inner ones, without the mean of the outer."""
+    outer = squares[:, OUTER]
+    mean = outer.mean(axis=1, keepdims=True)
+    return outer - mean, squares[:, INNER] - mean
+
+
+def _point(down: float, across: float) -> Floats:
+    """Light (49,) of a point so far from the middle of a square, of which its middle sees 1."""
+    sides = []
+    for offset in (down, across):
+        ends = (np.arange(SIDE + 1) - SIDE / 2 - offset) / (SHARPEST * sqrt(2))
+        sides.append(np.diff([erf(end) for end in ends]))
+    light = np.outer(*sides).ravel()
+    return np.asarray(light / light[light.size // 2])
+
+
+POINTS = np.stack([_point(*step) for step in ((-0.5, 0), (0, -0.5), (0, 0), (0, 0.5), (0.5, 0))])

@@ -1,0 +1,88 @@
+"""What samples near by tell of a pixel."""
+
+import numpy as np
+import pytest
+
+from f2rcli.samples.learned import INNER, ITSELF, OUTER, POINTS, learned
+
+PLACE = 24, 27
+
+
+def waves(noise: float = 0.0) -> np.ndarray:  # type: ignore[type-arg]
+    """Three of them, which a linear rule continues; no surface of the second degree does."""
+    rows, columns = np.mgrid[:50, :54]
+    rng = np.random.default_rng(1)
+    light = 500 + 100 * (np.sin(1.1 * rows + 0.8 * columns) + np.cos(0.9 * rows - 1.3 * columns))
+    light += 50 * np.sin(1.7 * columns)
+    return np.asarray(light + rng.normal(0, noise, light.shape))
+
+
+def test_the_five_in_the_middle_are_up_left_itself_right_and_down() -> None:
+    assert np.flatnonzero(INNER).tolist() == [17, 23, 24, 25, 31]
+    assert np.flatnonzero(INNER)[ITSELF] == 24
+    assert (OUTER == ~INNER).all()
+
+
+def test_texture_that_goes_on_is_predicted() -> None:
+    picture = waves(1.0)
+    picture[PLACE] += 300
+    picture[PLACE[0] - 1, PLACE[1]] += 20
+    found = learned(picture, *PLACE)
+    assert found is not None
+    np.testing.assert_allclose(found.apart, [20, 0, 300, 0, 0], atol=6)
+    assert 0.8 < np.sqrt(np.square(found.errors).mean()) < 2.5
+    near = picture[PLACE[0] - 3 : PLACE[0] + 4, PLACE[1] - 3 : PLACE[1] + 4].ravel()
+    assert found.weights.sum() == pytest.approx(1)
+    assert not found.weights[INNER].any()
+    assert near[24] - near @ found.weights == pytest.approx(found.apart[ITSELF])
+
+
+def test_nothing_is_learned_from_the_pixel_or_its_neighbours() -> None:
+    plain = learned(waves(1.0), *PLACE)
+    picture = waves(1.0)
+    picture[PLACE] += 1e6
+    picture[PLACE[0], PLACE[1] + 1] += 1e6
+    spoiled = learned(picture, *PLACE)
+    assert plain is not None
+    assert spoiled is not None
+    np.testing.assert_allclose(spoiled.weights, plain.weights)
+    np.testing.assert_allclose(spoiled.errors, plain.errors)
+    np.testing.assert_allclose(spoiled.apart - plain.apart, [0, 0, 1e6, 1e6, 0], atol=1e-3)
+
+
+def test_what_is_predicted_leaves_of_a_point_is_told() -> None:
+    """Its neighbours see 13 % of a point of 0.4 pixels, of which a part is predicted; of one midway
+    to a neighbour those across see as much."""
+    for number, place in enumerate(np.flatnonzero(INNER)):
+        square = POINTS[number].reshape(7, 7)
+        assert square[3, 3] == pytest.approx(1)
+        assert POINTS[number, place] == pytest.approx(1)
+        across = square[3, 2] if number in (0, 4) else square[2, 3]
+        assert across == pytest.approx(0.134, abs=1e-3)
+        plain, picture = learned(waves(1.0), *PLACE), waves(1.0)
+        picture[PLACE[0] - 3 : PLACE[0] + 4, PLACE[1] - 3 : PLACE[1] + 4] += 100 * square
+        lit = learned(picture, *PLACE)
+        assert plain is not None
+        assert lit is not None
+        # it also lies at the border of squares that tell, which changes little
+        np.testing.assert_allclose(lit.apart - plain.apart, 100 * plain.points[number], atol=4)
+
+
+def test_errors_are_those_of_places_with_as_much_around_them() -> None:
+    picture = waves(1.0)
+    picture[:, 30:] += np.random.default_rng(2).normal(0, 100, (50, 24))
+    calm, rough = (learned(picture, 24, column) for column in (20, 40))
+    assert calm is not None
+    assert rough is not None
+    assert np.square(rough.errors).mean() > 2 * np.square(calm.errors).mean()
+
+
+def test_where_too_little_is_alike_nothing_is_known() -> None:
+    picture = np.random.default_rng(3).normal(100, 1, (50, 54))
+    assert learned(picture, *PLACE) is not None
+    picture[PLACE[0] - 2, PLACE[1] + 2] += 100
+    assert learned(picture, *PLACE) is None  # the only place that has such a thing
+    for place in ((2, 20), (20, 2), (47, 20), (20, 51)):
+        assert learned(picture, *place) is None
+    for place in ((3, 3), (46, 50)):
+        assert learned(picture, *place) is not None
