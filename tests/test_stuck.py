@@ -244,6 +244,17 @@ def test_points_of_light_on_edges_are_no_defects(offset: float) -> None:
         assert seen(shown) == []
 
 
+def test_a_brighter_point_beside_one_tells_nothing_of_it() -> None:
+    """As some 20 squares near by show it, always the same."""
+    rows, columns = np.mgrid[:64, :64]
+    for angle in np.linspace(0, 2 * np.pi, 24, endpoint=False):
+        shown = np.random.default_rng(3).normal(100, 2, (9, 64, 64))
+        y, x = 30 + 3.4 * np.sin(angle), 30 + 3.4 * np.cos(angle)
+        for light, row, column in ((30000, 30, 30), (60000, y, x)):
+            shown += light * erf_share(rows - row, 0.4) * erf_share(columns - column, 0.4)
+        assert seen(shown) == []
+
+
 def test_defects_that_are_found_hide_none_near_them() -> None:
     """What is learned of the second comes from samples without the first."""
     shown = edges()

@@ -20,7 +20,8 @@ WITHIN, CLEAR = (
     4,
 )  # pixels to the squares that tell how, and to those that know the pixel itself
 SMOOTH = 1e-3  # of the mean power of samples, that is added to each: weights stay small
-ALIKE, LEAST_ALIKE = 0.5, 16  # of what varies around a pixel, that so many of the squares have
+ALIKE = 0.5  # of what varies around a pixel, that squares alike have,
+LEAST_ALIKE = SIDE**2 + 1  # of which there are more than show one and the same thing
 LEVER = 0.9  # of a square's own sample, at most, that its prediction has made of it
 SHARPEST = 0.4  # pixels (standard deviation): the width of light that is told from defects
 
