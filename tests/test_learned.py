@@ -82,7 +82,7 @@ def test_where_too_little_is_alike_nothing_is_known() -> None:
     assert learned(picture, *PLACE) is not None
     picture[PLACE[0] - 2, PLACE[1] + 2] += 100
     assert learned(picture, *PLACE) is None  # the only place that has such a thing
-    picture[10, 10] += 100  # once more
+    picture[12, 20] += 100  # once more
     assert learned(picture, *PLACE) is not None
     for place in ((2, 20), (20, 2), (47, 20), (20, 51)):
         assert learned(picture, *place) is None

@@ -15,10 +15,8 @@ from numpy.typing import NDArray
 from f2rcli.frames import Floats, Mask
 
 SIDE = 7  # pixels, of squares whose middle five are predicted from the others
-WITHIN, CLEAR = (
-    16,
-    4,
-)  # pixels to the squares that tell how, and to those that know the pixel itself
+WITHIN = 16  # pixels to the squares that tell how
+CLEAR = 4  # and to those that know the pixel or its neighbours
 SMOOTH = 1e-3  # of the mean power of samples, that is added to each: weights stay small
 ALIKE = 0.5  # of what varies around a pixel, that squares alike have,
 LEAST_ALIKE = SIDE**2 + 1  # of which there are more than show one and the same thing
