@@ -28,6 +28,8 @@ EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
+_SHOWN = 200  # characters of a value that a message shows
+
 
 class F2RError(Exception):
     """An error its user can act on: one line that says what clashes, and a hint what to do.
@@ -84,6 +86,12 @@ class CancelledError(F2RError):
 
 class StaleError(Exception):
     """An earlier run's data are damaged or of another clip; never shown: they are recomputed."""
+
+
+def shown(value: object) -> str:
+    """A value as Python writes it, on one line and cut where it is long: for messages."""
+    words = " ".join(repr(value).split())
+    return words if len(words) <= _SHOWN else f"{words[:_SHOWN]}..."
 
 
 def nearest(word: str, known: list[str], others: str = "") -> str:

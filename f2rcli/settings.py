@@ -13,7 +13,7 @@ from numbers import Integral, Real
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
-from f2rcli.errors import UsageError, nearest
+from f2rcli.errors import UsageError, nearest, shown
 
 KEY = "setting"  # of a field's metadata
 WORDS = {float: "a number", int: "a whole number", str: "text", bool: "True or False"}
@@ -91,17 +91,17 @@ def check_type(name: str, value: Any, kind: Any) -> None:
     }  # fmt: skip
     if not any(fits[one] for one in kinds - {NoneType}):
         wanted = " or ".join(word for one, word in WORDS.items() if one in kinds)
-        raise UsageError(f"{name}={value!r}: must be {wanted}.")
+        raise UsageError(f"{name}={shown(value)}: must be {wanted}.")
 
 
 def check_choice(
     name: str, value: Any, known: Sequence[str], pattern: str = "", others: str = ""
 ) -> None:
     """Raise UsageError for what is neither one of `known` nor matches `pattern`."""
-    fits = isinstance(value, str) and pattern and re.fullmatch(pattern, value)
-    if value not in known and not fits:
+    text = isinstance(value, str)
+    if not (text and (value in known or (pattern and re.fullmatch(pattern, value)))):
         hint = nearest(str(value), list(known), others)
-        raise UsageError(f"{name}={value!r}: no such choice.", hint=hint)
+        raise UsageError(f"{name}={shown(value)}: no such choice.", hint=hint)
 
 
 def check_range(
@@ -109,12 +109,12 @@ def check_range(
 ) -> None:
     """Raise UsageError for what is not a finite number from `low` to `high`, both included."""
     inside = f"between {low:g} and {high:g}" if high is not None else f"{low:g} or more"
-    shown = f"{value:g}" if isinstance(value, Real) else repr(value)
+    given = f"{value:g}" if isinstance(value, Real) else shown(value)
     known = isinstance(value, Real) and math.isfinite(value)
     bounds = (-math.inf if low is None else low, math.inf if high is None else high)
     if not known or not bounds[0] <= value <= bounds[1]:
         unit = f" ({unit})" if unit else ""
-        raise UsageError(f"{name}={shown}: must be {inside}{unit}.")
+        raise UsageError(f"{name}={given}: must be {inside}{unit}.")
 
 
 def clock(name: str, text: str) -> float:

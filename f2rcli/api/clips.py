@@ -17,7 +17,7 @@ from f2rcli.api.options import Keywords, Options, with_keywords
 from f2rcli.api.pictures import is_array, kind_of, no_array, stacked
 from f2rcli.api.report import Report
 from f2rcli.api.watch import Call, Cancel, Progress, Watch
-from f2rcli.errors import InputError, UsageError
+from f2rcli.errors import InputError, UsageError, shown
 
 
 class Shaped(Protocol):
@@ -98,7 +98,7 @@ def denoise(
     if isinstance(frames, str | os.PathLike):
         if not isinstance(output, str | Path | None):
             raise UsageError(
-                f"output={output!r}: not a path.", hint="For a file, output= is a path."
+                f"output={shown(output)}: not a path.", hint="For a file, output= is a path."
             )
         written = denoise_file(os.fspath(frames), output, call, overwrite=overwrite)
         done: Any = written if isinstance(frames, str) else Path(written)
@@ -191,7 +191,7 @@ def _refuse_lazy(output: Any, call: Call) -> None:
     if asked is not None:
         bar = " dask.diagnostics.ProgressBar shows it." if asked == "progress" else ""
         raise UsageError(
-            f"{asked}={given[asked]!r}: a Dask array is lazy.",
+            f"{asked}={shown(given[asked])}: a Dask array is lazy.",
             hint=f"Leave it out where it is planned; it is computed later.{bar}",
         )
 
@@ -203,7 +203,7 @@ def _check_output(output: Any, frames: Any) -> None:
     if not is_array(output) or (tuple(output.shape), output.dtype) != (
         tuple(frames.shape), frames.dtype
     ):  # fmt: skip
-        what = f"{tuple(output.shape)} {output.dtype}" if is_array(output) else repr(output)
+        what = f"{tuple(output.shape)} {output.dtype}" if is_array(output) else shown(output)
         raise UsageError(
             f"output={what}: must be {tuple(frames.shape)} {frames.dtype}, as the input is.",
             hint="Leave it out for a new array.",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypedDict, get_type_hints
 
 from f2rcli.engine.settings import EngineSettings
-from f2rcli.errors import UsageError, nearest
+from f2rcli.errors import UsageError, nearest, shown
 from f2rcli.settings import setting, settings_of
 
 MACHINE = ("device", "threads", "tile")  # what they are set to changes no result
@@ -61,7 +61,7 @@ class Options(EngineSettings):
         numbers = pair and all(isinstance(one, Real) and math.isfinite(one) for one in levels)
         if levels is not None and not (numbers and levels[0] < levels[1]):
             raise UsageError(
-                f"levels={levels!r}: must be two numbers, the lower one first.",
+                f"levels={shown(levels)}: must be two numbers, the lower one first.",
                 hint="For example levels=(0, 4095).",
             )
 

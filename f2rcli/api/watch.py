@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from f2rcli.api.options import Options
 from f2rcli.api.report import Report
-from f2rcli.errors import CancelledError, UsageError
+from f2rcli.errors import CancelledError, UsageError, shown
 from f2rcli.system.asking import Ask
 
 T = TypeVar("T")
@@ -26,13 +26,13 @@ class Watch:
     def __post_init__(self) -> None:
         if not isinstance(self.progress, bool) and not callable(self.progress):
             raise UsageError(
-                f"progress={self.progress!r}: neither True, False nor a function.",
+                f"progress={shown(self.progress)}: neither True, False nor a function.",
                 hint="A function gets the frames done and their total, which may be None.",
             )
         if self.cancel is not None and not callable(self.cancel):
             event = isinstance(self.cancel, Event)
             raise UsageError(
-                f"cancel={self.cancel!r}: not a function.",
+                f"cancel={shown(self.cancel)}: not a function.",
                 hint=f"Pass {'event.is_set' if event else 'one that returns True to end the run'}.",
             )
 

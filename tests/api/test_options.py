@@ -12,7 +12,7 @@ import tifffile
 
 import f2rcli
 from f2rcli.api.options import Keywords, Options
-from f2rcli.errors import CancelledError, F2RError, InputError
+from f2rcli.errors import CancelledError, F2RError, InputError, UsageError
 from f2rcli.settings import settings_of
 
 CLIP = np.zeros((2, 64, 64), np.uint8)
@@ -120,3 +120,22 @@ def test_a_cancelled_file_leaves_nothing(tmp_path) -> None:
     with pytest.raises(CancelledError):
         f2rcli.denoise(source, target, strength=0, cancel=lambda: True)
     assert [path.name for path in tmp_path.iterdir()] == ["s.tif"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"output": CLIP.tolist()},
+        {"levels": CLIP},
+        {"sigma": CLIP},
+        {"axes": CLIP},
+        {"device": CLIP},
+        {"cancel": CLIP},
+        {"progress": CLIP},
+    ],
+)
+def test_what_is_wrong_is_shown_on_one_line(options: dict[str, object]) -> None:
+    with pytest.raises(UsageError) as caught:
+        f2rcli.denoise(CLIP, **options)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
