@@ -9,7 +9,7 @@ import numpy as np
 
 from f2rcli.api.axes import Grid, Lane, Place
 from f2rcli.api.options import Options
-from f2rcli.api.pictures import empty_like, mask_of, put, unmasked, values_of
+from f2rcli.api.pictures import copy_of, empty_like, mask_of, put, unmasked, values_of
 from f2rcli.api.report import Report
 from f2rcli.api.watch import Call
 from f2rcli.engine.strength import changes_nothing
@@ -80,6 +80,7 @@ class ArrayStack:
     grid: Grid
     known: dict[str, LaneStatistics] = field(default_factory=dict)  # by lane
     ask: Ask = nobody_asks  # before every picture is read
+    apart: bool = False  # pictures are copies, as results may be written over the array
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -102,7 +103,8 @@ class ArrayStack:
     def picture(self, lane: Lane, number: int) -> Any:
         """A picture of a lane, as stored in the array."""
         self.ask()
-        return self.array[self.grid.place(lane, number)]
+        found = self.array[self.grid.place(lane, number)]
+        return copy_of(found) if self.apart else found
 
     def frames(
         self, lane: int, seen: LaneStatistics, begin: int = 0, asked: range | None = None

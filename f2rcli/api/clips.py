@@ -13,8 +13,8 @@ from f2rcli.api.axes import Grid, letters_of
 from f2rcli.api.dask_arrays import denoise_dask
 from f2rcli.api.files import denoise_file
 from f2rcli.api.frames import FrameSequence
-from f2rcli.api.options import Keywords, Options, with_keywords
-from f2rcli.api.pictures import is_array, kind_of, no_array, stacked
+from f2rcli.api.options import Keywords, Options, refuse_series, with_keywords
+from f2rcli.api.pictures import is_array, is_writable, kind_of, no_array, stacked
 from f2rcli.api.report import Report
 from f2rcli.api.watch import Call, Cancel, Progress, Watch
 from f2rcli.errors import InputError, UsageError, shown
@@ -117,8 +117,7 @@ def _refuse_what_files_take(output: Any, call: Call, *, overwrite: bool) -> None
         )
     if overwrite:
         raise UsageError("overwrite=True: for files only.", hint="Leave it out.")
-    if call.options.series is not None:
-        raise UsageError("series: for files only.", hint="Leave it out.")
+    refuse_series(call.options)
 
 
 def _denoised(frames: Any, output: Any, call: Call) -> Any:
@@ -151,8 +150,8 @@ def _denoised(frames: Any, output: Any, call: Call) -> Any:
 
 def _denoise_whole(frames: Any, output: Any, call: Call) -> Any:
     grid = Grid.of(tuple(frames.shape), call.options.axes)
-    stack = ArrayStack(frames, grid, ask=call.watch.check)
     _check_output(output, frames)
+    stack = ArrayStack(frames, grid, ask=call.watch.check, apart=output is not None)
     return denoise_array(stack, replace(call, options=fitted_to_array(stack, call)), output)
 
 
@@ -208,6 +207,9 @@ def _check_output(output: Any, frames: Any) -> None:
             f"output={what}: must be {tuple(frames.shape)} {frames.dtype}, as the input is.",
             hint="Leave it out for a new array.",
         )
+    if not is_writable(output):
+        what = f"{tuple(output.shape)} {output.dtype}"
+        raise UsageError(f"output={what}: cannot be written.", hint="Leave it out for a new array.")
 
 
 with_keywords(denoise)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from f2rcli.api.arrays import Taken, array_info, put_back, statistics_of
 from f2rcli.api.axes import Grid
 from f2rcli.api.options import Options
-from f2rcli.api.pictures import check_alike, empty_like, put, unmasked, values_of
+from f2rcli.api.pictures import check_alike, copy_of, empty_like, put, unmasked, values_of
 from f2rcli.api.report import LaneNoise, Report
 from f2rcli.engine.strength import changes_nothing
 from f2rcli.frames import Frame, PlaneLayout
@@ -129,4 +129,4 @@ class FrameSequence:
     def _checked(self, frames: Iterable[Any]) -> Iterator[Any]:
         for number, frame in enumerate(frames):
             check_alike(frame, self.first, number)
-            yield frame
+            yield copy_of(frame)  # cameras fill one buffer again and again

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any, Self, Unpack
 
 from f2rcli.api.frames import FrameSequence
-from f2rcli.api.options import Keywords, Options, with_keywords
+from f2rcli.api.options import Keywords, Options, refuse_series, with_keywords
 from f2rcli.api.report import LaneNoise
 from f2rcli.engine.strength import changes_nothing
 
@@ -29,6 +29,7 @@ class Denoiser:
 
     def __init__(self, **options: Unpack[Keywords]) -> None:
         self._options = Options.of(options)
+        refuse_series(self._options)
         self._clip: FrameSequence | None = None
         self._line: _Line | None = None
 

@@ -97,6 +97,12 @@ class Options(EngineSettings):
         return EngineSettings(**{f.name: getattr(self, f.name) for f in fields(EngineSettings)})
 
 
+def refuse_series(options: Options) -> None:
+    """Raise UsageError for a series of frames that come from no file."""
+    if options.series is not None:
+        raise UsageError("series: for files only.", hint="Leave it out.")
+
+
 def with_keywords(function: Callable[..., Any]) -> None:
     """List the options in a function's signature, in place of its `**options`, for notebooks."""
     whole, types = signature(function), get_type_hints(Keywords)

@@ -36,6 +36,9 @@ def values_of(picture: Any) -> Plane:
     Raises InputError for anything but intensities.
     """
     if kind_of(picture) == "torch":
+        if str(picture.layout) != "torch.strided" or picture.is_meta:
+            what = "without samples" if picture.is_meta else f"of layout {picture.layout}"
+            raise InputError(f"a tensor {what}.", hint="Pass a dense one: to_dense().")
         tensor = picture.detach().cpu()
         values = (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
     elif is_array(picture):
@@ -44,6 +47,13 @@ def values_of(picture: Any) -> Plane:
         raise no_array(picture)
     check_samples(values.dtype, "array")
     return np.ascontiguousarray(values, values.dtype.newbyteorder("="))
+
+
+def copy_of(picture: Any) -> Any:
+    """A copy of the same kind; what cannot be copied (h5py) is no memory of the caller's."""
+    if kind_of(picture) == "torch":
+        return picture.detach().clone()
+    return picture.copy() if hasattr(picture, "copy") else picture
 
 
 def mask_of(picture: Any) -> Mask | None:
@@ -71,9 +81,9 @@ def empty_like(frames: Any) -> Any:
         return frames.new_empty(frames.shape)
     if kind == "zarr":
         zarr: Any = importlib.import_module("zarr")
-        return zarr.create_array(
-            zarr.storage.MemoryStore(), shape=frames.shape, dtype=frames.dtype,
-            chunks=frames.chunks, attributes=dict(frames.attrs),
+        return zarr.from_array(
+            zarr.storage.MemoryStore(), data=frames, write_data=False,
+            fill_value=frames.fill_value, attributes=dict(frames.attrs),
         )  # fmt: skip
     out = np.empty(frames.shape, frames.dtype)
     if not np.ma.isMaskedArray(frames):
@@ -91,6 +101,14 @@ def put(out: Any, place: tuple[Any, ...], values: Plane) -> None:
         np.ma.getdata(out)[place] = values
     else:
         out[place] = values
+
+
+def is_writable(out: Any) -> bool:
+    """Whether an array takes samples, as far as its library tells."""
+    if kind_of(out) == "h5py":
+        return bool(out.file.mode != "r")
+    flags = getattr(out, "flags", None)  # NumPy's
+    return not getattr(out, "read_only", False) and bool(getattr(flags, "writeable", True))
 
 
 def stacked(frames: Sequence[Any]) -> Any:

@@ -1,5 +1,6 @@
 """The same kind of array comes back as was given, with what belongs to it; and a report."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -63,6 +64,52 @@ def test_an_output_is_filled_and_returned(stack, restored, tmp_path: Path) -> No
     np.testing.assert_array_equal(memory, restored[0])
 
 
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
+def test_an_array_may_be_filled_with_its_own_result(kind, stack, restored) -> None:
+    given = kind(stack.copy())
+    assert f2rcli.denoise(given, given) is given
+    np.testing.assert_array_equal(np.asarray(given), restored[0])
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
+def test_a_camera_may_use_one_buffer_for_all_frames(kind, stack) -> None:
+    buffer = np.empty_like(stack[0])
+
+    def camera() -> Iterator[Any]:
+        for frame in stack:
+            buffer[...] = frame
+            yield kind(buffer)
+
+    expected = np.stack(list(f2rcli.denoise(iter(stack))))
+    np.testing.assert_array_equal(np.stack(list(f2rcli.denoise(camera()))), expected)
+    with f2rcli.Denoiser() as live:
+        done = [ready for frame in camera() for ready in live.push(frame)] + live.flush()
+    np.testing.assert_array_equal(np.stack(done), expected)
+
+
+def test_an_output_that_cannot_be_written_is_told_at_once(stack, tmp_path: Path) -> None:
+    frozen = stack.copy()
+    frozen.setflags(write=False)
+    with pytest.raises(UsageError, match=r"output=\(7, 32, 32\) uint16: cannot be written"):
+        f2rcli.denoise(stack, frozen)
+    zarr, h5py = pytest.importorskip("zarr"), pytest.importorskip("h5py")
+    zarr.save_array(tmp_path / "a.zarr", stack)
+    with pytest.raises(UsageError, match="cannot be written"):
+        f2rcli.denoise(stack, zarr.open_array(tmp_path / "a.zarr", mode="r"))
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["a"] = stack
+    with h5py.File(tmp_path / "a.h5", "r") as file, pytest.raises(UsageError, match="written"):
+        f2rcli.denoise(stack, file["a"])
+
+
+@pytest.mark.parametrize(
+    "tensor", [torch.zeros(7, 8, 8).to_sparse(), torch.zeros(7, 8, 8, device="meta")]
+)
+def test_a_tensor_without_plain_samples_is_refused(tensor: torch.Tensor) -> None:
+    with pytest.raises(InputError, match="a tensor "):
+        f2rcli.denoise(tensor)
+
+
 def test_masked_samples_and_their_mask_stay(stack) -> None:
     mask = np.zeros(stack.shape, bool)
     mask[:, 10:14, 10:14] = True
@@ -98,6 +145,14 @@ def test_a_zarr_array_gives_one_with_its_chunks_and_attributes(stack) -> None:
         {"unit": "photons"},
     )
     np.testing.assert_array_equal(done[...], stack)
+    stored = {"shards": (3, 32, 32), "dimension_names": ["t", "y", "x"], "fill_value": 7}
+    packed = zarr.create_array(
+        {}, shape=stack.shape, dtype=stack.dtype, chunks=(1, 32, 16), compressors=None, **stored
+    )
+    done = f2rcli.denoise(packed, strength=0)
+    assert (done.metadata, done.compressors) == (packed.metadata, ())
+    older = zarr.create_array({}, shape=stack.shape, dtype=stack.dtype, zarr_format=2)
+    assert f2rcli.denoise(older, strength=0).metadata.zarr_format == 2
     other = zarr.create_array({}, shape=stack.shape, dtype=stack.dtype, chunks=(1, 32, 32))
     assert f2rcli.denoise(given, other, strength=0) is other
     np.testing.assert_array_equal(other[...], stack)

@@ -139,3 +139,8 @@ def test_what_is_wrong_is_shown_on_one_line(options: dict[str, object]) -> None:
         f2rcli.denoise(CLIP, **options)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
+
+
+def test_live_frames_have_no_series() -> None:
+    with pytest.raises(UsageError, match="series: for files only"):
+        f2rcli.Denoiser(series=1)
