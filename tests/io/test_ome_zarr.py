@@ -219,3 +219,56 @@ def test_what_ome_zarr_cannot_hold_is_refused(tmp_path: Path) -> None:
                      metadata={"axes": "TEYX"})  # fmt: skip
     with open_reader(source) as reader, pytest.raises(UsageError, match="no place for the axes"):
         plan_output(reader, tmp_path / "b.zarr", WriteOptions())
+
+
+def test_rows_and_columns_are_known_by_those_names(tmp_path: Path) -> None:
+    axes = [{"name": "frame", "type": "time"}, {"name": "row"}, {"name": "col"}]
+    source = write(tmp_path / "a.zarr", ARRAY[:, 0], multiscales=scaled([1.0, 2.0, 2.0], axes))
+    with open_reader(source) as reader:
+        plan = plan_output(reader, tmp_path / "b.ome.tif", WriteOptions())
+    assert plan.kept == ("axes TYX 3x12x14", "pixel size X Y")
+
+
+@pytest.mark.parametrize("names", ["tpq", "tyy", "yx", "tcyx"])
+def test_axes_that_are_no_pictures_are_refused_by_name(names: str, tmp_path: Path) -> None:
+    scales = [{"axes": list(names), "datasets": [{"path": "0"}]}]
+    source = write(tmp_path / "a.zarr", ARRAY[:, 0], multiscales=scales)
+    message = f"3 axes named {', '.join(names)} is not supported"
+    with pytest.raises(InputError, match=message):
+        open_reader(source)
+
+
+def test_versions_with_systems_of_coordinates_are_refused_by_name(tmp_path: Path) -> None:
+    systems = [{"name": "physical", "axes": [{"name": name} for name in "tyx"]}]
+    scales = [{"coordinateSystems": systems, "datasets": [{"path": "0"}]}]
+    source = write(tmp_path / "a.zarr", ARRAY[:, 0], three=True, version="0.6", multiscales=scales)
+    with pytest.raises(InputError, match=r"OME-Zarr of version 0\.6 is not supported"):
+        open_reader(source)
+
+
+def test_a_mask_is_called_one(tmp_path: Path) -> None:
+    source = write(
+        tmp_path / "a.zarr", ARRAY[:, 0] > 90, multiscales=scaled([1.0] * 3, ["t", *"yx"])
+    )
+    with pytest.raises(InputError, match="samples are bool, a binary mask"):
+        open_reader(source)
+
+
+@pytest.mark.parametrize("scale", [["wide", 1, 1], [1.0, 1.0], {"path": "steps"}])
+def test_a_scale_that_says_nothing_costs_no_pictures(scale: Any, tmp_path: Path) -> None:
+    multiscales = scaled([1.0], list("tyx"))
+    given = scale if isinstance(scale, dict) else {"scale": scale}
+    multiscales[0]["datasets"][0]["coordinateTransformations"] = [{"type": "scale"} | given]
+    source = write(tmp_path / "a.zarr", ARRAY[:, 0], multiscales=multiscales, omero=None)
+    receipt = passed(source, tmp_path / "b.ome.tif", change=False)
+    assert receipt.dropped == ("scale",)
+
+
+def test_colours_of_other_spellings_are_kept_or_named(tmp_path: Path) -> None:
+    for colour, kept in (("#FF8000", True), ("ff8000ff", True), ("orange", False)):
+        omero = {"channels": [{"label": "a", "color": colour}] * 2}
+        source = write(tmp_path / "a.zarr", ARRAY, multiscales=NAMED, omero=omero)
+        with open_reader(source) as reader:
+            plan = plan_output(reader, tmp_path / "b.ome.tif", WriteOptions())
+        assert ("colours of channels" in plan.kept) == kept
+        assert ("color of channels" in plan.dropped) != kept

@@ -372,6 +372,27 @@ def test_scenes_are_series_of_their_own_sizes(
             np.testing.assert_array_equal(series.asarray(), array)
 
 
+def test_an_image_of_single_points_keeps_no_other_from_being_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = [lif_image("point", {"T": 12, "C": 2}, {}), lif_image("line", {"C": 2, "X": 14}, {})]
+
+    class Mixed(Lif):
+        images = (*points, Lif.images[0])
+
+    _, _, reader = through(tmp_path, monkeypatch, "liffile", Mixed)
+    assert "'point' and 'line' hold no pictures" in " ".join(reader.ledger.lines())
+    with tifffile.TiffFile(tmp_path / "a.ome.tif") as file:
+        assert [series.axes for series in file.series] == ["TCYX"]
+
+    class Points(Lif):
+        images = tuple(points)
+
+    source = install(tmp_path, monkeypatch, "liffile", Points)
+    with pytest.raises(InputError, match=r"a\.lif: holds no pictures"):
+        open_reader(source)
+
+
 def test_line_scans_have_time_down_their_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,8 +26,11 @@ _LUTS = {"red": 0xFF0000FF, "green": 0x00FF00FF, "blue": 0x0000FFFF, "cyan": 0x0
 
 
 def open_lif(library: Any, path: Path) -> Opened:
-    """An image per image of the project."""
+    """An image per image of the project, but for those of single points and lines."""
     file = library.LifFile(path)
+    pictures = [one for one in file.images if _is_picture(one.sizes)]
+    others = [f"'{one.name}'" for one in file.images if not _is_picture(one.sizes)]
+    remark = f"{' and '.join(others)} hold no pictures and are left out" if others else ""
 
     def image(one: Any) -> Image:
         rows = rows_of(dict(one.sizes))
@@ -42,9 +45,15 @@ def open_lif(library: Any, path: Path) -> Opened:
                           for axis in one.sizes)  # fmt: skip
             return one.asarray()[index]  # lines of all channels in turn: never large
 
-        return Image(str(one.name), sizes, one.dtype, read, _passport(one, sizes))
+        told = remark if one is pictures[0] else ""
+        return Image(str(one.name), sizes, one.dtype, read, _passport(one, sizes), remark=told)
 
-    return Opened(file, (image(one) for one in file.images))
+    return Opened(file, (image(one) for one in pictures))
+
+
+def _is_picture(sizes: Any) -> bool:
+    """Whether an image has columns, and an axis that can be its rows."""
+    return "X" in sizes and not set(sizes) <= set("XSC")
 
 
 def _passport(one: Any, sizes: dict[str, int]) -> Passport:

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 
 from f2rcli.io.microscopy.image import Image, Opened, Where, unsupported
 from f2rcli.io.microscopy.passport import LENGTHS, Facts, Passport, micrometres, ome_colour
+from f2rcli.io.tiff.axes import LETTER_OF, check_samples
 from f2rcli.io.tiff.file import SECONDS
 
 _BEFORE_AXES = ("t", "c", "z", "y", "x")  # of versions 0.1 and 0.2, which do not name them
@@ -51,16 +53,20 @@ def open_zarr(library: Any, path: Path) -> Opened:
                               "Pass one of the images inside it, e.g. its folder 0.")  # fmt: skip
         raise unsupported(path, "a Zarr folder without multiscales (OME-Zarr) is",
                           "Pass the folder of an OME-Zarr image.")  # fmt: skip
-    lost = [name for name in attributes if name not in _CARRIED]
-    lost += [name for name in metadata if name not in _CARRIED and name not in lost]
-    levels = {level["path"] for scales in metadata["multiscales"] for level in scales["datasets"]}
-    inside = (one.name for one in path.iterdir() if one.name not in _OWN_FILES)
-    lost += sorted(n for n in inside if not any(f"{at}/".startswith(f"{n}/") for at in levels))
+    if any("coordinateSystems" in scales for scales in metadata["multiscales"]):
+        raise unsupported(path, f"OME-Zarr of version {metadata.get('version', '0.6')} is",
+                          "Save it as version 0.5 or before.")  # fmt: skip
+    lost = list(_left_behind(attributes, metadata, path))
 
     def image(scales: dict[str, Any]) -> Image:
         array = group[scales["datasets"][0]["path"]]
+        check_samples(array.dtype, path.name)
         axes = axes_of(scales, array.ndim)
         names = _letters(axes)
+        if not {"Y", "X"} <= set(names) or len({*names}) != array.ndim or len(axes) != array.ndim:
+            words = ", ".join(str(axis["name"]) for axis in axes)
+            raise unsupported(path, f"an array of {array.ndim} axes named {words} is",
+                              "Name each of them, y and x among them.")  # fmt: skip
         sizes = dict(zip(names, array.shape, strict=True))
 
         def read(where: Where) -> Any:
@@ -70,13 +76,15 @@ def open_zarr(library: Any, path: Path) -> Opened:
         told = [f"attribute {name} of {array.basename}" for name in array.attrs if name != _AXES]
         own = [f"{name} of multiscales" for name in ("type", "metadata")
                if name in scales and scales[name] != kept.get(name)]  # fmt: skip
-        omero = metadata.get("omero", {})
+        omero = metadata.get("omero") or {}
         shown = _display(omero, array.dtype)
         passport = Passport(
             pixels=_scaled(scales, axes),
-            channels=[_channel(one) for one in omero.get("channels", [])],
+            channels=[_channel(one) for one in omero.get("channels") or []],
             lost=tuple(
-                dict.fromkeys((*lost, *told, *own, *_transforms(scales), *_strange(axes), *shown))
+                dict.fromkeys(
+                    (*lost, *told, *own, *_transforms(scales, axes), *_strange(axes), *shown)
+                )
             ),
         )
         return Image(
@@ -87,6 +95,14 @@ def open_zarr(library: Any, path: Path) -> Opened:
     return Opened(group, (image(scales) for scales in metadata["multiscales"]))
 
 
+def _left_behind(attributes: dict[str, Any], metadata: dict[str, Any], path: Path) -> Iterator[str]:
+    """Attributes of a group that no output has, then what its folder holds beside the levels."""
+    yield from (name for name in {**attributes, **metadata} if name not in _CARRIED)
+    levels = {level["path"] for scales in metadata["multiscales"] for level in scales["datasets"]}
+    inside = (one.name for one in path.iterdir() if one.name not in _OWN_FILES)
+    yield from sorted(n for n in inside if not any(f"{at}/".startswith(f"{n}/") for at in levels))
+
+
 def axes_of(scales: dict[str, Any], count: int) -> list[dict[str, Any]]:
     """The axes of a multiscale as version 0.4 writes them: named ones of all versions, or the last
     ones of t, c, z, y, x."""
@@ -95,8 +111,11 @@ def axes_of(scales: dict[str, Any], count: int) -> list[dict[str, Any]]:
 
 
 def _letters(axes: list[dict[str, Any]]) -> list[str]:
-    """A letter for each axis: its name, or for a longer name that of its type or its first."""
-    names = [str(axis["name"]).upper() for axis in axes]
+    """A letter for each axis: its name, or for a longer name that of the word, of its type or its
+    first."""
+    words = (str(axis["name"]) for axis in axes)
+    names = [(word if len(word) == 1 else LETTER_OF.get(word.lower(), word)).upper()
+             for word in words]  # fmt: skip
     for place, (name, axis) in enumerate(zip(names, axes, strict=True)):
         if len(name) != 1:
             first = {"time": "T", "channel": "C"}.get(str(axis.get("type")), name[:1])
@@ -111,10 +130,21 @@ def _all_transforms(scales: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from owner.get("coordinateTransformations", [])
 
 
-def _transforms(scales: dict[str, Any]) -> Iterator[str]:
-    """Types of transformations that move or turn the picture, which no output has."""
+def _steps(transform: dict[str, Any], count: int) -> list[float] | None:
+    """The steps of a scale along so many axes; None where it says none."""
+    with suppress(KeyError, TypeError, ValueError):
+        steps = [float(step) for step in transform["scale"]]
+        return steps if len(steps) == count else None
+    return None
+
+
+def _transforms(scales: dict[str, Any], axes: list[dict[str, Any]]) -> Iterator[str]:
+    """Types of transformations that move or turn the picture, which no output has, and of scales
+    that cannot be read."""
     for transform in _all_transforms(scales):
         kind = str(transform.get("type"))
+        if kind == "scale" and _steps(transform, len(axes)) is None:
+            yield kind
         if kind not in ("scale", "identity") and any(transform.get(kind) or [1]):
             yield kind
 
@@ -131,7 +161,9 @@ def _display(omero: dict[str, Any], dtype: Any) -> Iterator[str]:
     """How the file wants to be shown, by name, but for what every output has."""
     yield from (f"omero {name}" for name in omero if name not in ("channels", "version"))
     own = {"active": True, "window": window_of(dtype)}
-    for channel in omero.get("channels", []):
+    for channel in omero.get("channels") or []:
+        if channel.get("color") and "Color" not in _channel(channel):
+            yield "color of channels"
         for name, value in channel.items():
             if name not in ("label", "color") and own.get(name) != value:
                 yield f"{name} of channels"
@@ -145,10 +177,10 @@ def window_of(dtype: Any) -> Facts:
 
 def _scaled(scales: dict[str, Any], axes: list[dict[str, Any]]) -> Facts:
     """Pixel sizes, and the interval of frames where they state a unit that f2r knows."""
-    steps = [1.0] * len(axes)
+    steps = ones = [1.0] * len(axes)
     for transform in _all_transforms(scales):
-        if transform.get("type") == "scale" and "scale" in transform:
-            steps = [a * float(b) for a, b in zip(steps, transform["scale"], strict=True)]
+        more = _steps(transform, len(axes)) if transform.get("type") == "scale" else None
+        steps = [a * b for a, b in zip(steps, more or ones, strict=True)]
     lengths: dict[str, float | None] = {}
     facts: Facts = {}
     for letter, axis, step in zip(_letters(axes), axes, steps, strict=True):
@@ -168,7 +200,7 @@ def _channel(one: dict[str, Any]) -> Facts:
     facts: Facts = {}
     if one.get("label"):
         facts["Name"] = str(one["label"])
-    colour = str(one.get("color", ""))
-    if re.fullmatch("[0-9A-Fa-f]{6}", colour):
-        facts["Color"] = ome_colour(int(colour + "FF", 16))
+    colour = re.fullmatch("#?([0-9A-Fa-f]{6})([0-9A-Fa-f]{2})?", str(one.get("color", "")))
+    if colour:
+        facts["Color"] = ome_colour(int(colour[1] + "FF", 16))
     return facts
