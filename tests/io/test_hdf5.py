@@ -161,3 +161,33 @@ def test_files_without_pictures_and_other_files_are_refused_in_one_line(tmp_path
         open_reader(tmp_path / "b.h5")
     with pytest.raises(InputError, match=r"c\.h5: no such file"):
         open_reader(f"{tmp_path}/c.h5:/movie")
+
+
+def test_a_group_of_one_array_may_stand_for_it(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.h5", {"one/data": MOVIE, "two/data": MOVIE[:3], "two/b": MOVIE})
+    with open_reader(f"{source}:/one") as reader:
+        assert reader.info.frames == 5
+    with pytest.raises(UsageError, match=r"series='/two': a\.h5 has"):
+        open_reader(f"{source}:/two")
+
+
+@pytest.mark.parametrize(
+    ("array", "what"),
+    [(MOVIE.astype("i8"), "int64, too wide"), (MOVIE > 90, "bool, a binary mask"),
+     (MOVIE.astype("c8"), "complex64, complex numbers")],
+)  # fmt: skip
+def test_samples_of_another_kind_are_named(array: Any, what: str, tmp_path: Path) -> None:
+    source = write(tmp_path / "a.h5", {"trace": np.zeros(4), "mov": array})
+    with pytest.raises(InputError, match=rf"a\.h5:/mov: samples are {what}"):
+        open_reader(source)
+
+
+@pytest.mark.parametrize("times", [np.full(5, np.nan), np.arange(3) / 10])
+def test_times_that_fit_no_frames_are_named_as_lost(times: Any, tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.nwb", "w") as file:
+        series = file.create_group("acquisition/mov")
+        series.attrs["neurodata_type"] = "TwoPhotonSeries"
+        series["data"], series["timestamps"] = MOVIE, times
+    receipt = passed(tmp_path / "a.nwb", tmp_path / "b.ome.tif", change=False)
+    assert "timestamps" in receipt.dropped
+    assert "time of each picture" not in receipt.kept

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from f2rcli.errors import UsageError
 from f2rcli.io.base import Reader, ReadOptions, WriteOptions, WritePlan, Writer
-from f2rcli.io.microscopy.hdf5 import split_path
+from f2rcli.io.microscopy.hdf5 import named, split_path
 from f2rcli.io.microscopy.image import unsupported
 from f2rcli.io.microscopy.reader import FORMATS, MicroscopyFile, format_of
 from f2rcli.io.microscopy.writer import OmeWriter, plan_ome
@@ -57,11 +57,13 @@ def open_reader(source: str, options: ReadOptions) -> Reader:
     if path.suffix.lower() in UNSUPPORTED:
         what = f"{UNSUPPORTED[path.suffix.lower()]} files are"
         raise unsupported(path, what, "Export it as OME-TIFF, for example with Fiji's Bio-Formats.")
+    if inside is not None and options.series is not None:
+        raise UsageError(
+            f"series={options.series!r}: {source} names an array already.",
+            hint="Leave one out.",
+        )
+    stack = MicroscopyFile(path)
     if inside is not None:
-        if options.series is not None:
-            raise UsageError(
-                f"series={options.series!r}: {source} names an array already.",
-                hint="Leave one out.",
-            )
-        options = replace(options, series=inside)
-    return StackReader(name, options, MicroscopyFile(path))
+        chosen = named(inside, [series.name for series in stack.series])
+        options = replace(options, series=chosen)
+    return StackReader(name, options, stack)

@@ -17,7 +17,7 @@ import numpy as np
 
 from f2rcli.io.microscopy.image import Image, Opened, Where, unsupported
 from f2rcli.io.microscopy.passport import Facts, Passport, micrometres, timed
-from f2rcli.io.tiff.axes import LETTER_OF
+from f2rcli.io.tiff.axes import LETTER_OF, check_samples
 from f2rcli.io.tiff.library import DAMAGE
 
 SUFFIXES = (".h5", ".hdf5", ".hdf", ".nwb")
@@ -38,6 +38,12 @@ def split_path(source: str) -> tuple[str, str | None]:
     """A file, and the path of an array in it: `a.h5:/movie` is a.h5 and /movie."""
     match = None if Path(source).exists() else _INSIDE.fullmatch(source)
     return (match[1], match[2].rstrip("/")) if match else (source, None)
+
+
+def named(inside: str, arrays: list[str]) -> str:
+    """The array that a path in a file means: its own, or the only one of a group."""
+    below = [name for name in arrays if name.startswith(f"{inside}/")]
+    return below[0] if len(below) == 1 and inside not in arrays else inside
 
 
 def open_hdf5(library: Any, path: Path) -> Opened:
@@ -64,6 +70,9 @@ def _arrays(library: Any, file: Any, path: Path) -> list[Any]:
     rank = 2 if all(one.ndim < 3 for one in found) else 3
     found = [one for one in found if rank <= one.ndim <= 5]
     if not found:
+        for one in every:
+            if one.size and rank <= one.ndim <= 5 and one.dtype.kind in "biuc":
+                check_samples(one.dtype, f"{path.name}:{one.name}")
         hint = "f2r reads numbers with two to five axes, those of the picture last."
         raise unsupported(path, "an HDF5 file without arrays of pictures is", hint)
     return found
@@ -146,7 +155,7 @@ def _passport(file: Any, array: Any, sizes: dict[str, int], others: list[str]) -
     carried = {"element_size_um", "axistags", "DIMENSION_LABELS", "CLASS", "NAME"}
     lost = [f"attribute {name}" for name in array.attrs if name not in carried]
     channels = _channels(group) if sizes.get("C", 1) == 1 else []
-    lost += [] if planes else list(_begun(group))
+    lost += [] if planes or _kind(group) not in _SERIES else list(_begun(group))
     return Passport(pixels=pixels, channels=channels, planes=planes, lost=(*lost, *others))
 
 
@@ -162,13 +171,16 @@ def _times(group: Any, count: int) -> list[float]:
 
 def _planes(group: Any, times: list[float], sizes: dict[str, int]) -> list[Facts]:
     """The time of each picture, in the order T, Z, where the file has measured them."""
-    if "timestamps" not in group or len(times) != sizes.get("T"):
+    known = len(times) == sizes.get("T") and all(map(math.isfinite, times))
+    if "timestamps" not in group or not known:
         return []
     return [{"DeltaT": time, "DeltaTUnit": "s"} for time in times for _ in range(sizes.get("Z", 1))]
 
 
 def _begun(group: Any) -> Iterator[str]:
-    """The name of the first frame's time, where that is not the session's start."""
+    """The names of times that fit no frames, or of a first one that is not the session's start."""
+    if "timestamps" in group:
+        yield "timestamps"
     with suppress(*DAMAGE):
         if float(group["starting_time"][()]):
             yield "starting_time"
