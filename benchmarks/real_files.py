@@ -27,6 +27,7 @@ from f2rcli.io import (
 )
 
 SAME_BYTES = {".tif", ".tiff", ".dng"}
+ROUNDING = Fraction(1, 1_000_000)
 
 
 def clips(paths: list[Path]) -> Iterator[Path]:
@@ -43,6 +44,12 @@ def times(frames: list[Frame]) -> list[Fraction]:
     return [(frame.pts or 0) * frame.time_base for frame in frames]
 
 
+def same_times(before: list[Fraction], after: list[Fraction]) -> bool:
+    """Whether frames come at the same times, but for what stacks round of their interval."""
+    pairs = zip(before, after, strict=False)
+    return len(before) == len(after) and all(abs(a - b) <= abs(a) * ROUNDING for a, b in pairs)
+
+
 def passed(source: Path, target: Path, options: ReadOptions) -> str:
     """What became of one file. Raises F2RError."""
     with open_reader(source, options) as reader:
@@ -55,7 +62,7 @@ def passed(source: Path, target: Path, options: ReadOptions) -> str:
         damage = reader.ledger.lines()
     with open_reader(target) as reader:
         after = list(reader)
-    if times(after) != times(before):
+    if not same_times(times(before), times(after)):
         raise InputError(f"{source.name}: {len(before)} frames came back at other times.")
     if source.suffix in SAME_BYTES and target.suffix == source.suffix:
         same = target.read_bytes() == source.read_bytes()
