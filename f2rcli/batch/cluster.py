@@ -191,10 +191,12 @@ def _outcome(future: Any, task: Task) -> Outcome:
     if future.status == "finished":
         outcome: Outcome = future.result()
         return outcome
-    error = future.exception() if future.status == "error" else None
+    if future.status in ("cancelled", "lost"):
+        return failure(task, "the scheduler went away, or cancelled it.", "See its log.")
+    error = future.exception()
     if type(error).__name__ == "KilledWorker":
         return failure(task, DIED, LOGS)
-    return failure(task, f"lost by the cluster ({future.status}): {error}", "Run it again.")
+    return failure(task, f"lost by the cluster: {error}", "Run it again.")
 
 
 @contextlib.contextmanager

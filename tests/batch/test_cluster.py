@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from f2rcli import __version__
 from f2rcli.batch.cluster import (
     Needs,
+    _outcome,
     check_address,
     needed,
     probe,
@@ -169,6 +171,12 @@ def test_a_scheduler_without_workers_is_waited_for(tmp_path: Path, lonely: Any) 
     (outcome,) = run_on_cluster([no_work(tmp_path)], str(file), gpu=False, tell=tell)
     assert said == [f"{file}: no workers yet; waiting for the first (Ctrl-C ends this)"]
     assert outcome.where.startswith("tcp://")
+
+
+@pytest.mark.parametrize("status", ["cancelled", "lost"])  # of Dask's futures, by then
+def test_a_scheduler_that_goes_away_is_said_in_words(status: str, tmp_path: Path) -> None:
+    outcome = _outcome(SimpleNamespace(status=status), no_work(tmp_path))
+    assert outcome.reason == "the scheduler went away, or cancelled it."
 
 
 def test_unfit_workers_get_no_clips(
