@@ -145,7 +145,11 @@ class DenoisePanel(Container):
         if PREVIEW in self._viewer.layers:
             self._viewer.layers.remove(PREVIEW)
         kept = _looks(layer)
-        kept |= {name: kept[name][-2:] for name in _PLACED} | {"metadata": {}}
+        kept |= {name: kept[name][-2:] for name in _ALONG} | {"metadata": {}}
+        shear = kept["shear"]  # the upper triangle, or a matrix
+        shear = shear[-1:] if shear.ndim == 1 else shear[-2:, -2:]
+        kept |= {"rotate": kept["rotate"][-2:, -2:], "shear": shear,
+                 "affine": kept["affine"].set_slice([layer.ndim - 2, layer.ndim - 1])}  # fmt: skip
         self._viewer.add_image(clean, name=PREVIEW, **kept)
         self.layer.value = layer
 
@@ -169,7 +173,8 @@ class DenoisePanel(Container):
         show_error(f"f2r: {error}{hint}")
 
 
-_PLACED = ("scale", "translate", "units", "axis_labels")
+_ALONG = ("scale", "translate", "units", "axis_labels")  # a value for each axis
+_PLACED = (*_ALONG, "rotate", "shear", "affine")
 
 
 def _looks(layer: Any) -> dict[str, Any]:

@@ -111,6 +111,22 @@ def test_a_preview_lies_where_the_frame_lies_and_is_replaced(viewer, panel) -> N
     assert len(viewer.layers) == 2
 
 
+def test_a_layer_that_is_turned_and_moved_is_covered_by_its_result(viewer, panel) -> None:
+    source = viewer.layers["cells"]
+    source.rotate, source.shear, source.translate = 30, [0, 0, 0, 0, 0, 0.2], (0, 0, 3, 4)
+    source.affine = np.array([[1.1, 0.1, 5], [0, 0.9, 6], [0, 0, 1]])
+    panel.strength.value = 0
+    panel.show_preview()
+    until_done(panel)
+    panel.denoise()
+    until_done(panel)
+    place = (0.2, 2, 7, 9)
+    expected = source.world_to_data(place)
+    for name in ("cells denoised", "cells difference"):
+        np.testing.assert_allclose(viewer.layers[name].world_to_data(place), expected)
+    np.testing.assert_allclose(viewer.layers[PREVIEW].world_to_data(place), expected[-2:])
+
+
 def test_a_run_can_be_cancelled(viewer, panel) -> None:
     panel.denoise()
     panel.cancel.native.click()
