@@ -67,6 +67,69 @@ def test_a_perkinelmer_slide_keeps_its_overview_and_its_levels_follow(tmp_path: 
         assert not np.array_equal(file.series[0].levels[1].asarray(), array[:, ::2, ::2])
 
 
+@pytest.mark.parametrize("count", [5, 8])
+def test_every_page_of_a_scanimage_file_is_read(count: int, tmp_path: Path) -> None:
+    """tifffile computes where pages of a classic TIFF would be, without the last one."""
+    source, target, array = tmp_path / "a.tif", tmp_path / "b.tif", movie((count, 12, 14))
+    with tifffile.TiffWriter(source) as writer:
+        for number, picture in enumerate(array):
+            said = f"frameNumbers = {number}\nframeTimestamps_sec = 0\n"
+            writer.write(picture, metadata=None, contiguous=False, description=said,
+                         software="SI.VERSION_MAJOR = 5", photometric="minisblack")  # fmt: skip
+    passed(source, target, change=True)
+    with tifffile.TiffFile(target, is_scanimage=False) as file:
+        np.testing.assert_array_equal(file.asarray(), each_smoothed(array))
+
+
+def test_pages_behind_whole_volumes_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = {"SI.hChannels.channelSave": [1, 2], "SI.hStackManager.framesPerSlice": 3}
+    monkeypatch.setattr(tifffile.tifffile, "read_scanimage_metadata", lambda _: (facts, {}, 4))
+    with tifffile.TiffWriter(tmp_path / "a.tif", bigtiff=True) as writer:
+        for picture in movie((7, 12, 14)):
+            writer.write(picture, metadata=None, contiguous=False, photometric="minisblack",
+                         software="SI.VERSION_MAJOR = 5")  # fmt: skip
+    with open_reader(tmp_path / "a.tif") as reader:
+        assert "1 page of an unfinished volume" in " ".join(reader.ledger.lines())
+
+
+def write_stk(path: Path, array: np.ndarray, depth: int, milliseconds: list[int]) -> None:  # type: ignore[type-arg]
+    """(planes, Y, X) as MetaMorph writes it: one page, the other planes behind its samples.
+
+    depth: of a step along Z, in thousandths of a micrometre.
+    """
+    (count, height, width), samples = array.shape, array.astype("<u2").tobytes()
+    day = 2_455_000  # Julian
+    planes = [struct.pack("<6I", depth, 1000, day, ms, day, ms) for ms in milliseconds]
+    facts = [b"".join(planes), struct.pack("<2I", 520, 1) * count, struct.pack("<2I", 1, 2),
+             struct.pack("<I", 3) + b"um\0\0"]  # fmt: skip
+    places = [8 + len(samples) + sum(map(len, facts[:number])) for number in range(5)]
+    uic1 = struct.pack("<8I", 3, 1, 4, places[2], 5, places[2], 6, places[3])
+    tags = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 16), (259, 3, 1, 1),
+            (262, 3, 1, 1), (273, 4, 1, 8), (277, 3, 1, 1), (278, 4, 1, height),
+            (279, 4, 1, len(samples) // count), (33628, 4, 4, places[4]),
+            (33629, 5, count, places[0]), (33630, 5, count, places[1])]  # fmt: skip
+    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *t) for t in tags)
+    head = b"II*\0" + struct.pack("<I", places[4] + len(uic1))
+    path.write_bytes(head + samples + b"".join(facts) + uic1 + directory + bytes(4))
+
+
+def test_a_metamorph_stack_keeps_its_size_and_time(tmp_path: Path) -> None:
+    pytest.importorskip("zarr")
+    source, array = tmp_path / "a.stk", movie((5, 12, 14))
+    for depth, times, expected, kept in (
+        (0, [0, 101, 199, 300, 400], "TYX", ["pixel size X Y", "time between frames"]),
+        (0, [0, 1, 199, 300, 900], "TYX", ["pixel size X Y"]),
+        (500, [0, 100, 200, 300, 400], "ZYX", ["pixel size X Y Z"]),
+    ):
+        write_stk(source, array, depth, times)
+        assert passed(source, tmp_path / "b.stk", change=False, overwrite=True)
+        assert (tmp_path / "b.stk").read_bytes() == source.read_bytes()
+        receipt = passed(source, tmp_path / "b.zarr", change=False, overwrite=True)
+        assert list(receipt.kept) == [f"axes {expected} 5x12x14", *kept]
+
+
 @pytest.mark.parametrize("suffix", [".btf", ".tf8", ".tf2", ".stk"])
 def test_tiff_of_another_name_is_copied_under_it(suffix: str, tmp_path: Path) -> None:
     source, target, array = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}", movie((3, 12, 16))

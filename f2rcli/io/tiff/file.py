@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
@@ -18,6 +17,8 @@ from f2rcli.io.tiff.compression import compression_name
 from f2rcli.io.tiff.library import (
     DAMAGE,
     check_head,
+    created_every,
+    file_at,
     one_piece,
     opened,
     quiet_tifffile,
@@ -58,7 +59,7 @@ class TiffStack(Stack):
         self._chain = follow(path)
         try:
             with quiet_tifffile(self.complaints):
-                self.file = tifffile.TiffFile(path)
+                self.file = file_at(path)
         except DAMAGE as error:
             raise unreadable(self.name, error) from error
         try:
@@ -95,6 +96,10 @@ class TiffStack(Stack):
         self.absent = [self._absent(number) for number in range(len(self._arrays))]
         self.cut_off = self._broken_list(unlisted)
         self.paths = self._all_paths()
+        used = sum(prod(one.shape) // prod(one.keyframe.shape) for one in self._arrays)
+        if self.file.is_scanimage and used < self._chain.pages:
+            more = count(self._chain.pages - used, "page")
+            self.remarks += (f"{more} of an unfinished volume: no whole one, left as stored",)
         kind = next((word for name, word in _FLAVOURS.items() if getattr(self.file, name)), "")
         self.flavour = f"{kind}{'BigTIFF' if self.file.is_bigtiff else 'TIFF'}"
 
@@ -248,6 +253,8 @@ class TiffStack(Stack):
             return imagej["finterval"], str(imagej.get("tunit", "s")).strip().lower()
         if self.file.is_lsm:
             return (self.file.lsm_metadata or {}).get("TimeIntervall"), "s"
+        if self.file.is_stk and self._arrays[number].axes == "TYX":
+            return created_every(self.file.stk_metadata or {}), "msec"
         images = (self.file.ome_metadata or "").split("<Image ")[1:]
         ome = images[number] if len(images) == len(self._arrays) else "".join(images)
         found = (re.search(rf'{name}="([^"]+)"', ome) for name in _INTERVAL)

@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ STORAGE = frozenset({
     *range(254, 260), 262, 263, 266, 273, *range(277, 282), 284, 292, 293, 317, 320,
     *range(322, 326), 330, 338, 339, 340, 341, 347, 512, 513, 514, *range(529, 533),
 })  # fmt: skip
+_MILLISECONDS = 1e-6  # of NumPy's times, which count nanoseconds here
+_EVEN = 0.1  # steps of time are one interval as long as they differ by less from their mean
 
 
 @contextmanager
@@ -69,6 +72,25 @@ def check_head(path: Path) -> None:
         raise InputError(f"{path.name}: is empty (0 bytes).", hint="Copy or record it again.")
     if head[:2] not in (b"II", b"MM", b"EP"):
         raise InputError(f"{path.name}: is not a TIFF file.", hint="Check that the file is whole.")
+
+
+def file_at(path: Path) -> tifffile.TiffFile:
+    """A file as tifffile opens it, but ScanImage's classic ones page by page: their places it only
+    computes, and misses the last."""
+    file = tifffile.TiffFile(path)
+    if not file.is_scanimage or file.is_bigtiff:
+        return file
+    file.close()
+    return tifffile.TiffFile(path, is_scanimage=False)
+
+
+def created_every(facts: dict[str, Any]) -> float | None:
+    """Milliseconds from plane to plane of MetaMorph's, where they are even."""
+    times = [int(time) * _MILLISECONDS for time in facts.get("DatetimeCreated", ())]
+    steps = [after - before for before, after in pairwise(times)]
+    mean = sum(steps) / len(steps) if steps else 0.0
+    even = all(abs(step - mean) <= _EVEN * mean for step in steps)
+    return mean if mean > 0 and even else None
 
 
 def one_piece(page: Any) -> int | None:
