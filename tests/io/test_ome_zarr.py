@@ -8,7 +8,7 @@ import pytest
 import tifffile
 
 from f2rcli.errors import InputError, OutputError, UsageError
-from f2rcli.io import WriteOptions, open_reader, plan_output
+from f2rcli.io import ReadOptions, WriteOptions, open_reader, plan_output
 from tests.io.stacks import each_smoothed, movie, passed
 
 zarr = pytest.importorskip("zarr")
@@ -272,3 +272,13 @@ def test_colours_of_other_spellings_are_kept_or_named(tmp_path: Path) -> None:
             plan = plan_output(reader, tmp_path / "b.ome.tif", WriteOptions())
         assert ("colours of channels" in plan.kept) == kept
         assert ("color of channels" in plan.dropped) != kept
+
+
+def test_series_that_are_not_chosen_are_named_as_lost(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as writer:
+        for name, axes, array in (("one", "TYX", ARRAY[:, 0]), ("two", "CYX", ARRAY[0])):
+            form = {"axes": axes, "Name": name}
+            writer.write(array, photometric="minisblack", metadata=form)
+    with open_reader(tmp_path / "a.ome.tif", ReadOptions(series="1")) as reader:
+        plan = plan_output(reader, tmp_path / "b.zarr", WriteOptions())
+    assert plan.dropped == ("Software", "series 2 two")

@@ -73,6 +73,13 @@ def test_imagej_s_sizes_in_units_of_their_own_and_colours(tmp_path: Path) -> Non
     assert "ImageJ's LUTs" in plan_to_zarr(imagej(tmp_path / "b.tif", LUTs=[fire] * 2)).dropped
 
 
+def test_imagej_s_steps_down_count_as_steps(tmp_path: Path) -> None:
+    form = {"axes": "ZYX", "unit": "um", "spacing": -0.5}
+    tifffile.imwrite(tmp_path / "a.tif", movie((4, 12, 14)), imagej=True, resolution=(2, 2),
+                     metadata=form)  # fmt: skip
+    assert "pixel size X Y Z" in plan_to_zarr(tmp_path / "a.tif").kept
+
+
 def test_an_lsm_keeps_its_sizes_and_time(tmp_path: Path) -> None:
     zarr = pytest.importorskip("zarr")
     source, target = tmp_path / "a.lsm", tmp_path / "a.zarr"

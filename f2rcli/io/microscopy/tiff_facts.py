@@ -67,7 +67,9 @@ def _imagej(file: Any) -> Passport:
     facts = file.imagej_metadata or {}
     units = {axis: facts.get(f"{axis.lower()}unit", facts.get("unit", "")) for axis in "XYZ"}
     scale = {axis: _UNITS.get(str(unit).lower(), 0.0) for axis, unit in units.items()}
-    steps = dict(zip("XY", _steps(file), strict=True)) | {"Z": float(facts.get("spacing", 0.0))}
+    steps = dict(zip("XY", _steps(file), strict=True)) | {
+        "Z": abs(float(facts.get("spacing", 0.0)))
+    }
     tables = [np.asarray(table) for table in facts.get("LUTs", [])]
     ramps = (np.abs(table - table[:, -1:] * _RAMP).max() <= 1 for table in tables)
     carried = _IMAGEJ | ({"LUTs"} if all(ramps) else set())

@@ -50,7 +50,7 @@ def plan_ome(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
         encoder="uncompressed",
         pix_fmt=str(series[0].dtype),
         kept=(f"axes {series[0].words}", *_names(one.kept for one in chosen)),
-        dropped=(*_names(one.lost for one in chosen), *_left_out(reader)),
+        dropped=(*_names(one.lost for one in chosen), *left_out(reader)),
         notes=tuple(_names([reader.stack.images[one.number].note] for one in series)),
         detail=StackDetail(folder=False),
     )
@@ -69,7 +69,8 @@ def _names(each: Iterable[Iterable[str]]) -> list[str]:
     return list(dict.fromkeys(name for names in each for name in names if name))
 
 
-def _left_out(reader: StackReader) -> list[str]:
+def left_out(reader: StackReader) -> list[str]:
+    """Names of the series that are not written."""
     return [f"series {one.number + 1} {one.name}".rstrip() for one in reader.stack.series
             if one.number not in reader.chosen]  # fmt: skip
 

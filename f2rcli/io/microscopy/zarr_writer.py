@@ -22,7 +22,7 @@ from f2rcli.io.microscopy.ome_zarr import PROVENANCE, RELATIVE, UNITS, is_zarr, 
 from f2rcli.io.microscopy.passport import Facts, Passport
 from f2rcli.io.microscopy.reader import MicroscopyFile
 from f2rcli.io.microscopy.stacks import passport_of
-from f2rcli.io.microscopy.writer import as_written
+from f2rcli.io.microscopy.writer import as_written, left_out
 from f2rcli.io.targets import check_place
 from f2rcli.io.tiff.axes import Series
 from f2rcli.io.tiff.levels import averaged
@@ -61,7 +61,7 @@ def plan_zarr(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
         encoder="zstd",
         pix_fmt=str(series.dtype),
         kept=(f"axes {_arranged(series).words}", *own.kept),
-        dropped=tuple(dict.fromkeys((*_rest(whole, own).kept, *whole.lost))),
+        dropped=tuple(dict.fromkeys((*_rest(whole, own).kept, *whole.lost, *left_out(reader)))),
         detail=StackDetail(folder=True),
     )
 
