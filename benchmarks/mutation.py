@@ -105,9 +105,15 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "noise/clipping.py": (
         "tests/noise/test_clipping.py", "tests/engine/test_contract_reference.py",
     ),
-    "noise/standing/evidence.py": ("tests/noise/test_standing.py",),
-    "noise/standing/steps.py": ("tests/noise/test_standing.py",),
-    "engine/standing/remover.py": ("tests/engine/test_standing.py",),
+    "noise/standing/evidence.py": (
+        "tests/noise/test_standing_parts.py", "tests/noise/test_standing.py",
+    ),
+    "noise/standing/steps.py": (
+        "tests/noise/test_standing_steps.py", "tests/noise/test_standing.py",
+    ),
+    "engine/standing/remover.py": (
+        "tests/engine/test_standing_parts.py", "tests/engine/test_standing.py",
+    ),
     "noise/hum/guards.py": ("tests/noise/test_hum.py",),
     "noise/hum/hum.py": ("tests/noise/test_hum.py",),
     "noise/hum/views.py": ("tests/noise/test_hum.py",),
@@ -140,6 +146,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "noise/photons/shape.py": (
         "tests/noise/test_photons_parts.py", "tests/noise/test_photons.py",
     ),
+    "samples/dead.py": ("tests/test_dead.py",),
     "samples/defects.py": ("tests/test_defects.py",),
     "samples/fills.py": ("tests/test_defects.py",),
     "samples/impulses.py": ("tests/test_defects.py",),
