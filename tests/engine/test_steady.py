@@ -307,9 +307,44 @@ def test_nothing_is_averaged_where_nobody_asks_for_it() -> None:
 def test_luma_is_settled_where_it_shows_no_detail() -> None:
     """Without reading between pixels: what stands still is where it was. Detail still grows."""
     rng = np.random.default_rng(5)
-    flat, detail = np.full((24, 32), 0.5, np.float32), rng.random((24, 32)).astype(np.float32)
+    flat, detail = np.full((24, 32), 0.5, np.float32), 2 * rng.random((24, 32), np.float32)
     for scene, settles in ((flat, 0.05), (detail, 0.0)):
         steady = Steady()
         settled_after(steady, scene, flow=STANDS)
         found = settled_after(steady, scene + np.float32(0.1), flow=STANDS)
         np.testing.assert_allclose(found, -settles, atol=1e-6)
+
+
+def test_colour_is_settled_by_definition() -> None:
+    """Along a flow of twice the size, two samples across and one down, in two planes with laws of
+    their own; a plane without a flow stays as it is."""
+    rng, shape = np.random.default_rng(12), (24, 40)
+    flow = np.empty((48, 80, 2), np.float32)
+    flow[:] = -4, 2
+    befores, planes, changes = (rng.random((2, *shape)).astype(np.float32) for _ in range(3))
+    laws = np.array([0.8, 1.6], np.float32)[:, None, None] + 0.2 * rng.random((2, *shape), "f4")
+    changes *= np.float32(0.05)
+    rows, columns = np.mgrid[:24, :40]
+    moved = befores[:, np.minimum(rows + 1, 23), np.maximum(columns - 2, 0)]
+    planes = moved + np.linspace(-0.45, 0.45, 40, dtype="f4") * rng.choice([-1, 1], shape)
+    planes = np.asarray(planes, np.float32)
+    apart = moved - planes - changes
+    power = uniform_filter(apart**2, (0, 7, 7)) / laws
+    alike = np.clip((0.06 - power) / 0.04, 0, 1)
+    assert 0.2 < ((alike > 0) & (alike < 1)).mean() < 0.8
+    for way in (flow, None):
+        steady = Steady(results=dict(enumerate(befores)))
+        found = steady.settled(list(changes), list(planes), list(laws), [way, way])
+        wanted = changes + (0 if way is None else apart * alike / (1 + alike))
+        np.testing.assert_allclose(found, wanted, atol=1e-4)
+        shown = [steady.results[0], steady.results[1]]
+        np.testing.assert_allclose(shown, planes + wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize(("moves", "way"), [(0.0195, 0), (1 / 32, 1), (-1 / 32, -1)])
+def test_a_fiftieth_of_a_pixel_is_no_motion(moves: float, way: int) -> None:
+    ramp = np.broadcast_to(np.arange(32, dtype=np.float32), (24, 32)).copy()
+    steady, flow = Steady(results={0: ramp}), NO_FLOW.copy()
+    flow[..., 0] = moves
+    found = settled_after(steady, ramp, flow=flow)
+    assert (np.sign(found[:, 4:-4]) == way).all()
