@@ -90,9 +90,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "engine/noise/lines.py": ("tests/engine/test_lines.py",),
     "engine/noise/measurement.py": ("tests/engine/test_noise_measurement.py",),
     "engine/noise/nearby.py": ("tests/engine/test_nearby.py",),
-    "engine/noise/opening.py": (
-        "tests/engine/test_excerpts.py", "tests/engine/test_noise_measurement.py",
-    ),
+    "engine/noise/opening.py": ("tests/engine/test_opening.py", "tests/engine/test_excerpts.py"),
     "engine/noise/places.py": (
         "tests/engine/test_places_parts.py", "tests/engine/test_places.py",
     ),

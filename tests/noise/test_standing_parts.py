@@ -164,15 +164,16 @@ def test_what_follows_light_is_told_by_definition() -> None:
     for follows in np.linspace(-1, 1, 9):  # of the way from an offset to a factor
         for contrast in (0.09, 0.11, 0.2, 0.4):
             for noise in (0.02, 0.1, 0.4):
-                for dark in (1.0, 0.03):
+                for dark, uneven in ((1.0, 0.0), (1.0, 0.3), (0.03, 0.0)):
                     level = dark * 0.5 * (1 + contrast * rng.normal(0, 1, (8, 80)))
                     line = rng.normal(0, 1, 80)
-                    pieces = line * (1 + follows * (level / level.mean(0) - 1))
+                    each = follows + uneven * rng.normal(0, 1, (8, 1))
+                    pieces = line * (1 + each * (level / level.mean(0) - 1))
                     pieces = pieces + noise * rng.normal(0, 1, pieces.shape)
                     wanted.append(of_light(pieces, level))
                     found.append(_of_light(pieces, level))
     assert found == wanted
-    assert 30 < sum(wanted) < 186
+    assert 50 < sum(wanted) < 274
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def kept(steps: Sequence[Profile]) -> float:
     if far < 2:
         return LONGEST
     near, wide = _apart(fine, 1), _apart(fine, far)
-    drift = max(2 * (wide - near) / (far - 1), 0.0)
+    drift = 2 * (wide - near) / (far - 1)
     ratio = drift / max(near - drift / 2, TINY)
     if ratio < FAINTEST:
         return LONGEST
