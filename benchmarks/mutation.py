@@ -95,9 +95,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
         "tests/engine/test_places_parts.py", "tests/engine/test_places.py",
     ),
     "engine/noise/seen.py": ("tests/engine/test_seen.py",),
-    "engine/noise/tracking.py": (
-        "tests/engine/test_noise_measurement.py", "tests/engine/test_light_weights.py",
-    ),
+    "engine/noise/tracking.py": ("tests/engine/test_tracking.py",),
     "noise/anscombe.py": ("tests/noise/test_anscombe.py",),
     "noise/bands.py": ("tests/engine/test_contract_reference.py", "tests/noise/test_planes.py"),
     "noise/clipping.py": (
