@@ -88,7 +88,9 @@ TARGETS: dict[str, tuple[str, ...]] = {
         "tests/engine/test_lines.py",
     ),
     "engine/noise/lines.py": ("tests/engine/test_lines.py",),
-    "engine/noise/measurement.py": ("tests/engine/test_noise_measurement.py",),
+    "engine/noise/measurement.py": (
+        "tests/engine/test_measurement_parts.py", "tests/engine/test_estimating.py",
+    ),
     "engine/noise/nearby.py": ("tests/engine/test_nearby.py",),
     "engine/noise/opening.py": ("tests/engine/test_opening.py", "tests/engine/test_excerpts.py"),
     "engine/noise/places.py": (
