@@ -348,3 +348,14 @@ def test_a_fiftieth_of_a_pixel_is_no_motion(moves: float, way: int) -> None:
     flow[..., 0] = moves
     found = settled_after(steady, ramp, flow=flow)
     assert (np.sign(found[:, 4:-4]) == way).all()
+
+
+def test_what_was_removed_grows_older_by_a_frame_each_time_and_no_older_than_the_scene() -> None:
+    """Also where a place stood still before anything was taken out."""
+    removed, law = np.full((10, 10), 0.5, np.float32), np.full((10, 10), 1e-6, np.float32)
+    steady = Steady(means=[removed], counts=[np.full_like(removed, 9)])
+    steady.counts[0][:5] = 2
+    for age in (1, 2, 3, 4):
+        steady.lost(0, removed, law, SHARES[0])
+        assert (steady.ages[0][5:] == age).all()
+        assert (steady.ages[0][:5] == min(age, 2)).all()
