@@ -91,8 +91,13 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "engine/noise/measurement.py": (
         "tests/engine/test_measurement_parts.py", "tests/engine/test_estimating.py",
     ),
-    "engine/noise/nearby.py": ("tests/engine/test_nearby.py",),
-    "engine/noise/opening.py": ("tests/engine/test_opening.py", "tests/engine/test_excerpts.py"),
+    "engine/noise/nearby.py": (
+        "tests/engine/test_nearby_parts.py", "tests/engine/test_nearby.py",
+    ),
+    "engine/noise/opening.py": (
+        "tests/engine/test_opening.py", "tests/engine/test_tracking.py",
+        "tests/engine/test_excerpts.py",
+    ),
     "engine/noise/places.py": (
         "tests/engine/test_places_parts.py", "tests/engine/test_places.py",
     ),

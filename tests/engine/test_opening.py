@@ -136,6 +136,9 @@ def test_photons_are_counted_in_frames_up_to_a_cut(
     line.photons *= 0.99
     assert few_photons(frames)
     assert seen == [shot, shot]
+    calm = calm[:1]
+    assert few_photons(frames[:1])
+    assert seen.pop() == 1
     monkeypatch.setattr(module, "photon_line", lambda planes: None)
     assert not few_photons(frames)
     monkeypatch.setattr(module, "photon_line", counted)

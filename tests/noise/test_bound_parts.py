@@ -152,3 +152,52 @@ def test_factors_are_spread_between_the_middles_of_blocks_and_never_above_them()
     own = np.kron(grid, np.ones((8, 8)))
     found = spread_out(tuple(map(tuple, grid.tolist())), (23, 38))
     assert found == pytest.approx(np.minimum(smooth, own)[:23, :38], abs=1e-5)
+
+
+def kind_by_definition(blocks: Blocks, *, chroma: bool) -> int:
+    """0: bands as they are; 1, 2: those of rows alone, and of columns alone; 3: all bandwidths."""
+    fine_degrees = 256 * 4 / 9
+    finest_power = blocks.power[2]
+    for kind, (fine, finest) in enumerate(blocks.one_way, start=1):
+        quiet = np.quantile(finest, 0.05) / unit(0.05, fine_degrees)
+        flat = blocks.error < 0.05 * quiet
+        if flat.sum() < 12:
+            continue
+        one, two, both = (np.median(band[flat]) for band in (fine, finest, finest_power))
+        if two > 0.85 * one and both < 0.5 * two:
+            return kind
+    if chroma:
+        flat = blocks.error <= np.quantile(blocks.error, 1 / 3)
+        whole, finest, error = (
+            np.median(band[flat]) for band in (blocks.whole, finest_power, blocks.error)
+        )
+        if whole - finest > (2.5 / 255) ** 2 and finest / 0.5 < whole and error / 0.05 < whole:
+            return 3
+    return 0
+
+
+def test_soft_noise_is_told_by_definition() -> None:
+    rng, wanted, found = np.random.default_rng(3), [], []
+    for _ in range(400):
+        count, size = int(rng.choice([9, 13, 40])), rng.choice([1.0, 2.0, 5.0]) / 255
+        spread = 1 + 0.1 * rng.normal(0, 1, (8, count))
+        finest = rng.choice([0.3, 0.55, 1.0])
+        power = size**2 * spread[:3] * np.array([1.0, 0.9, finest])[:, None]
+        lines = size**2 * spread[3:7].reshape(2, 2, count)
+        lines *= rng.choice([0.5, 0.8, 0.9, 1.0], (2, 2, 1))
+        lines *= rng.choice([0.6, 1.0])
+        error = (
+            size**2 * rng.choice([0.02, 0.045, 0.06]) * np.abs(1 + 0.3 * rng.normal(0, 1, count))
+        )
+        whole = size**2 * rng.choice([1.0, 1.4, 2.5]) * spread[7]
+        no = np.zeros(count, bool)
+        blocks = Blocks(np.full(count, 0.5), power, error, no, no, no, 256, lines, whole)
+        chroma = bool(rng.integers(2))
+        got = measured._soft(blocks, chroma=chroma)
+        kinds = [
+            power, *(np.stack([power[0], *one]) for one in lines), np.stack([whole] * 3),
+        ]  # fmt: skip
+        found.append([bool((got.power == kind).all()) for kind in kinds].index(True))
+        wanted.append(kind_by_definition(blocks, chroma=chroma))
+    assert found == wanted
+    assert min(wanted.count(kind) for kind in range(4)) > 8
