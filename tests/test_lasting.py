@@ -259,12 +259,14 @@ def test_points_stand_far_above_others_or_far_above_all_by_definition() -> None:
     and more pixels from the border."""
     rng, wanted, found = RNG(6), [], []
     for _ in range(150):
-        size = rng.uniform(1, 20)
+        size = rng.uniform(1, 40)
         least = rng.normal(0, 1, (24, 26)).astype(np.float32)
         least.flat[rng.integers(0, least.size, 4)] *= rng.uniform(1, 5)
         near = [0, 1, 2, 3, 20, 21, 22, 23]
         rows = np.array([rng.choice(near), 12])
         columns = np.array([13, rng.choice([*near, 24, 25])])
+        if rng.random() < 0.6:
+            least[rows, (columns + rng.choice([-5, 5])) % 26] = 0.7 * size
         least[rows, columns] = size * rng.choice([-1, 1], 2)
         known = _Rough.of(least, least)
         places = rows * 26 + columns
@@ -317,7 +319,7 @@ def test_neighbours_see_nothing_of_a_defect_by_definition() -> None:
                 if 0 <= row + y < 14 and 0 <= column + x < 16:
                     light[row + y, column + x] += share * size
             light = light.astype(np.float32)
-            power = rng.choice([0.01, 0.05, 0.1]) ** 2
+            power = rng.choice([0.01, 0.05, rng.uniform(0.05, 0.45)]) ** 2
             known = _Rough(*[np.full(light.shape, power, np.float32)] * 4)
             place = np.array([row * 16 + column])
             one, twin = _unseen(light, place, known, most)

@@ -226,16 +226,14 @@ class Samples:
     def model(self) -> NoiseModel | None:
         return gaussian(sum(self.found) / 10) if sum(self.found) else None
 
-    def shape(self) -> float:
-        return 1.0
-
     def points(self) -> Any:
         return "points"
 
 
-@pytest.mark.parametrize("white", [False, True])
+@pytest.mark.parametrize("seen_as", [0.9, 1.0])
+@pytest.mark.parametrize("given", [{}, {"white": False}, {"white": True}])
 def test_pictures_are_measured_together_and_each_alone(
-    white: bool, monkeypatch: pytest.MonkeyPatch
+    given: dict[str, bool], seen_as: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pictures = [torch.full((1, 1, 2, 2), float(at)) for at in range(7)]
 
@@ -252,10 +250,12 @@ def test_pictures_are_measured_together_and_each_alone(
 
     def evidence(seen: Any, channels: int, *, dark: bool) -> Samples:
         assert (channels, dark) == (1, True)
-        return Samples(seen)
+        found = Samples(seen)
+        found.shape = lambda: seen_as  # type: ignore[attr-defined]
+        return found
 
     def spectrum(seen: Any, model: Any, *, white: bool) -> Any:
-        assert white
+        assert white == (given.get("white", False) or seen_as == 1)
         return "spectrum"
 
     monkeypatch.setattr(module, "AnchorPairs", Anchors)
@@ -265,7 +265,7 @@ def test_pictures_are_measured_together_and_each_alone(
     monkeypatch.setattr(module, "_rails", lambda pictures, floor: (0.1, floor))
     monkeypatch.setattr(module, "confidence_of", lambda *known: known)
     call: Any = measure_pictures
-    found = call(pictures, "method", 3, 0.2, "space", dark=True, white=white)
+    found = call(pictures, "method", 3, 0.2, "space", dark=True, **given)
     assert found.model == gaussian(0.6)  # of frames 2 and 4; 3 has no anchors
     assert found.by_frame == pytest.approx((0.2, 0.4))
     assert found.confidence == (found.model, "spectrum", UNSEEN, found.by_frame)
