@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from f2rcli.noise.measurement.agreement import Agreement, agreement, destriped, pieces
+from f2rcli.noise.measurement.profiles import precision
 
 Array = np.ndarray
 HEIGHT, WIDTH = 64, 96
@@ -98,3 +99,26 @@ def test_pieces_agree_as_the_definition_says(broad: bool, shared: float) -> None
 def test_pieces_that_hold_nothing_do_not_agree() -> None:
     nothing = np.zeros((HEIGHT, 8), np.float32)
     assert agreement(nothing, nothing, broad=False)[:3] == (0, 0, 0)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_texture_weighs_less_by_noise_of_half_a_code_or_more(noise: float) -> None:
+    rng = np.random.default_rng(9)
+    look = singles(0.5 + 0.1 * cv2.GaussianBlur(rng.normal(0, 1, (HEIGHT, WIDTH)), (0, 0), 1))
+    others = singles(noise * rng.normal(0, 1, (2, HEIGHT, WIDTH)))
+    others[:, ROWS % 5 == 0, 40:] += 0.01  # in less than half: noise is told by the median
+    soft = cv2.GaussianBlur(look, (0, 0), sigmaX=1.2, sigmaY=1.2)
+    slope = cv2.Sobel(soft, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8)
+    sigma = max(1.4826 * float(np.median(np.abs(others[0]))), 0.5 / 255)
+    weights = precision(soft, sigma, 0.125)
+    means = [
+        (one * weights).reshape(HEIGHT, 8, 12).sum(2) / weights.reshape(HEIGHT, 8, 12).sum(2)
+        for one in (soft, slope, *others)
+    ]
+    level, tilt, *apart = means
+    even, line, comb = np.ones(HEIGHT), np.linspace(-1, 1, HEIGHT), (-1.0) ** ROWS
+    for found, one in zip(pieces(look, list(others)), apart, strict=True):
+        for piece in range(8):
+            known = even, line, comb, level[:, piece], tilt[:, piece]
+            wanted = without(one[:, [piece]], *known)[:, 0]
+            np.testing.assert_allclose(found[:, piece], wanted, atol=2e-5)
