@@ -78,6 +78,8 @@ def test_doubts_compare_what_was_found_with_its_bound() -> None:
         assert none.doubts((0.01, 0.02), YUV420) == Doubts(
             clipped=0.03, bounded=False, subsampled=True
         )
+    faint = opened(0.002, bound(0.002), free=0.003).doubts((0.0, 0.0), GRAY8)
+    assert (faint.gap, faint.left) == pytest.approx((log(1.5), 0))
     nothing = opened(0.0, bound(0.0), free=0.0).doubts((0.0, 0.0), GRAY8)
     assert (nothing.gap, nothing.left) == pytest.approx((log(1e-6), 0))
 

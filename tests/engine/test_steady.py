@@ -359,3 +359,17 @@ def test_what_was_removed_grows_older_by_a_frame_each_time_and_no_older_than_the
         steady.lost(0, removed, law, SHARES[0])
         assert (steady.ages[0][5:] == age).all()
         assert (steady.ages[0][:5] == min(age, 2)).all()
+
+
+@pytest.mark.parametrize("side", [SIDE, SIDE // 2])
+def test_what_shows_in_a_wide_window_alone_comes_back_in_planes_of_lumas_size(side: int) -> None:
+    """Small fields of colour are wider in light."""
+    steady, rng, luma = Steady(), np.random.default_rng(4), np.full((SIDE, SIDE), 0.5, np.float32)
+    fine = np.random.default_rng(5).standard_normal((side, side)).astype(np.float32)
+    fine -= np.asarray(cv2.blur(fine, (5, 5)), np.float32)
+    weak, known = fine * np.float32(SIGMA / 8), np.full((side, side), SIGMA**2, np.float32)
+    for _ in range(20):
+        noise = (SIGMA * rng.standard_normal(weak.shape)).astype(np.float32)
+        steady.add([luma, 0.5 + weak + noise], [law(), known], SHARES * 2)
+        lost = steady.lost(1, weak + noise, known, SHARES[0])
+    assert (detail(lost, weak) > 0.4) == (side == SIDE)
