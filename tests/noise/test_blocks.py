@@ -419,3 +419,21 @@ def test_a_field_has_every_other_line_of_every_plane() -> None:
     ):
         np.testing.assert_array_equal(field, plane[::2])
     assert found.before.chroma
+
+
+@pytest.mark.parametrize("moved", [10, 14, 17])
+def test_a_fade_is_fitted_three_times_to_what_fits_best(moved: int) -> None:
+    """To all blocks, and to the six tenths that the line before was nearest to, twice."""
+    rng = np.random.default_rng(moved)
+    x = rng.uniform(0.2, 0.8, 50)
+    y = 0.8 * x + 0.05 + 0.002 * rng.normal(0, 1, 50)
+    y[:moved] += rng.uniform(0.02, 0.3, moved)
+    kept = np.ones(50, bool)
+    for _ in range(3):
+        gain, offset = np.polyfit(x[kept], y[kept], 1)
+        left = np.abs(gain * x + offset - y)
+        kept = left <= np.quantile(left, 0.6)
+    after = rng.random((6, 7)).astype(np.float32)
+    found = same_light(after, *(np.float32(one)[:, None] for one in (x, y)))
+    assert np.median(left) < 0.5 * np.median(np.abs(x - y))
+    np.testing.assert_allclose(found, gain * after + offset, atol=1e-5)
