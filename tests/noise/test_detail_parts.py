@@ -8,6 +8,7 @@ from scipy import ndimage, special
 from f2rcli.noise.measurement import detail as module
 from f2rcli.noise.measurement.detail import (
     OF_WHITE,
+    REACH,
     _spread,
     fine_band,
     in_bands,
@@ -160,3 +161,25 @@ def test_the_share_that_no_pattern_has_is_by_tiles(strength: float) -> None:
 def test_white_noise_has_as_much_power_between_lines_as_is_said() -> None:
     assert pytest.approx(shares(RNG.standard_normal((320, 320))) ** 2, rel=0.03) == 1
     assert OF_WHITE == 0.7514
+
+
+@pytest.mark.parametrize("down", [0, 1, REACH])
+@pytest.mark.parametrize("across", [-REACH, REACH])
+def test_repeats_are_seen_both_ways_as_far_as_they_are_looked_for(down: int, across: int) -> None:
+    """Where a picture is the same again after one step alone."""
+    picture = RNG.random((60, 70))
+    before = slice(None, -across) if across > 0 else slice(-across, None)
+    after = slice(across, None) if across > 0 else slice(None, across)
+    for row in range(60 - down):  # of one row: in turn
+        if down:
+            picture[row + down, after] = picture[row, before]
+        else:
+            picture[row] = np.resize(RNG.random(abs(across)), 70)
+    assert most_by_repeats(tensor(picture)[None, None]) == 0
+
+
+@pytest.mark.parametrize("size", [(2 * REACH, 60), (60, 2 * REACH), (2 * REACH - 1, 60)])
+def test_frames_without_a_middle_do_not_repeat(size: tuple[int, int]) -> None:
+    assert most_by_repeats(tensor(RNG.random(size))[None, None]) == np.inf
+    more = tuple(one + (one == 2 * REACH) for one in size)
+    assert (most_by_repeats(tensor(RNG.random(more))[None, None]) < 1) == (min(size) >= 2 * REACH)
