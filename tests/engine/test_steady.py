@@ -373,3 +373,32 @@ def test_what_shows_in_a_wide_window_alone_comes_back_in_planes_of_lumas_size(si
         steady.add([luma, 0.5 + weak + noise], [law(), known], SHARES * 2)
         lost = steady.lost(1, weak + noise, known, SHARES[0])
     assert (detail(lost, weak) > 0.4) == (side == SIDE)
+
+
+def test_counts_are_as_if_their_mean_held_a_quarter_more_noise_over_its_age() -> None:
+    noise = (SIGMA / 2 * np.random.default_rng(2).standard_normal((SIDE, SIDE))).astype(np.float32)
+    found = []
+    for counts, more in ((True, 1.0), (False, 1 + 0.25 / 4)):
+        age = np.full_like(noise, 3)
+        steady = Steady([noise], [3 * age], removed={0: noise}, ages={0: age})
+        lost = steady.lost(0, noise, np.float32(more) * law(), SHARES[0], counts=counts)
+        found.append(lost)
+    np.testing.assert_allclose(found[0], found[1], atol=1e-6)
+    assert np.abs(found[0]).max() > 1e-3
+
+
+@pytest.mark.parametrize(("all_planes", "wanted"), [(True, [10, 11, 12]), (False, [10, 1, 2])])
+def test_planes_come_nearer_to_the_mean_all_or_the_first_alone(
+    all_planes: bool, wanted: list[float]
+) -> None:
+    class Nearer:
+        def rests(self, flows: object) -> float:
+            return 1.0
+
+        def brought(self, changes: list[Real], *_: object, even: bool) -> list[Real]:
+            return [one + 10 for one in changes]
+
+    changes = [np.full((4, 4), at, np.float32) for at in range(3)]
+    steady = Steady(still=Nearer())  # type: ignore[arg-type]
+    found = steady.averaged(changes, changes, changes, None, (), (all_planes, False), even=False)
+    assert [float(one[0, 0]) for one in found] == wanted
