@@ -6,6 +6,7 @@ Files are safetensors; the header is JSON in their metadata. Pickles are never l
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
@@ -127,8 +128,12 @@ def manifest() -> dict[str, dict[str, Any]]:
     path = folder() / "manifest.toml"
     if not path.is_file():
         return {}
-    entries: dict[str, dict[str, Any]] = parse_toml(path.read_text(encoding="utf-8"))
-    return entries
+    return _entries(path.read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=1)  # a run asks a dozen times, and reading TOML takes most of a millisecond
+def _entries(text: str) -> dict[str, dict[str, Any]]:
+    return parse_toml(text)
 
 
 def available() -> list[str]:
