@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-import f2rcli
 from f2rcli import methods
+from tests.sources import PACKAGE, nodes_of, parsed
 
-PACKAGE = Path(f2rcli.__file__).parent
 ROOMS = (
     {"errors", "frames", "plots", "system"},
     {"documents", "order", "settings", "units"},
@@ -52,14 +51,10 @@ def modules() -> list[tuple[str, Path, ast.Module]]:
     ]
 
 
-def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
 @cache
 def nodes() -> list[tuple[str, Path, list[ast.AST]]]:
     """The same, with every node of the tree."""
-    return [(room, path, list(ast.walk(tree))) for room, path, tree in modules()]
+    return [(room, path, nodes_of(path)) for room, path, _ in modules()]
 
 
 @cache

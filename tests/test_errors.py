@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-import f2rcli
 from f2rcli import errors
+from tests.sources import PACKAGE, nodes_of
 
-PACKAGE = Path(f2rcli.__file__).parent
 # An input that is damaged has no remedy but another copy; all others have one.
 OURS = {
     name
@@ -18,10 +17,10 @@ OURS = {
 SAYS_ITSELF = ("must be", "must lie", "choose one", "available()")  # in the message
 
 
-def raised(source: str) -> list[str]:
+def raised(path: Path) -> list[str]:
     """The calls that make an error without a hint, as they are written."""
     found = []
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes_of(path):
         match node:
             case ast.Raise(exc=ast.Call(func=ast.Name(name), args=[first, *_], keywords=given)):
                 said = ast.unparse(first)
@@ -34,5 +33,5 @@ def raised(source: str) -> list[str]:
 @pytest.mark.parametrize("room", sorted(path.name for path in PACKAGE.iterdir()))
 def test_every_error_has_a_hint_or_says_what_must_be(room: str) -> None:
     paths = [PACKAGE / room, *(PACKAGE / room).rglob("*")]
-    sources = {str(p): p.read_text("utf-8") for p in paths if p.suffix == ".py"}
-    assert {name: found for name, text in sources.items() if (found := raised(text))} == {}
+    modules = [path for path in paths if path.suffix == ".py"]
+    assert {str(path): found for path in modules if (found := raised(path))} == {}

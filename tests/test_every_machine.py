@@ -22,6 +22,7 @@ from f2rcli.errors import EXIT_FAILURE, EXIT_INPUT, EXIT_OK
 from f2rcli.io import atomic, locks
 from f2rcli.system import machine
 from tests.cli.conftest import FAKE, write_clip
+from tests.sources import PACKAGE, nodes_of
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "noisy_path.mp4"
 LINUX_MODULES = ("fcntl", "resource", "pwd", "grp", "termios")
@@ -156,12 +157,11 @@ def test_so_are_folders_and_training_and_evaluation(
 
 
 def test_names_that_only_linux_has_are_asked_for_first() -> None:
-    root = Path(f2rcli.__file__).parent
     bare = [
-        f"{path.relative_to(root)}:{node.lineno} {ast.unparse(node)}"
-        for path in sorted(root.rglob("*.py"))
-        if str(path.relative_to(root)) not in GUARDED
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        f"{path.relative_to(PACKAGE)}:{node.lineno} {ast.unparse(node)}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if str(path.relative_to(PACKAGE)) not in GUARDED
+        for node in nodes_of(path)
         if _names_linux(node)
     ]
     assert not bare, "use getattr, or import_module for modules"
