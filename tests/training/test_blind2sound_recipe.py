@@ -19,7 +19,7 @@ from f2rcli.training.methods.base import TrainingContext
 from f2rcli.training.methods.blind2sound.recipe import Blind2SoundRecipe
 from f2rcli.training.run.overrides import StageOverrides
 from tests.training.test_footage import stored_codes
-from tests.training.test_session import config, run, write_clip
+from tests.training.test_session import config, run_and_write, write_clip
 
 pytestmark = pytest.mark.usefixtures("measured_once")
 
@@ -41,7 +41,7 @@ def test_noisy_footage_alone_makes_weights_that_say_what_they_are(tmp_path: Path
     asked = config(
         write_clip(tmp_path / "a.mkv", size=48), method="blind2sound", stages={"denoise": SMALL}
     )
-    result = run(asked)
+    result = run_and_write(asked)
     made = weights.load(str(result.weights))
     assert (made.header.method, made.header.length) == ("blind2sound", 1)
     assert made.header.space is Space.RGB

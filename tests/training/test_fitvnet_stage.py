@@ -23,15 +23,15 @@ from f2rcli.training.loop.stage import Progressing, sample_rngs
 from f2rcli.training.loop.trainer import Trainer
 from f2rcli.training.methods.fitvnet.stage import (
     EPOCHS,
-    TAU,
     VARIANTS,
     FrameSets,
     JointStage,
     paired,
 )
+from f2rcli.training.methods.improvement import TAU
 from f2rcli.training.methods.losses import mse_loss
 from f2rcli.training.run.config import TrainConfig
-from tests.training.test_session import config, run, short, write_clip
+from tests.training.test_session import config, run, run_and_write, short, write_clip
 
 pytestmark = pytest.mark.usefixtures("measured_once")
 
@@ -280,7 +280,7 @@ def test_clean_clips_give_weights_that_name_their_networks(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("variant", ["jsn", "unsupervised-hidden"])
 def test_noisy_footage_alone(tmp_path: Path, variant: str) -> None:
-    result = run(asked(write_clip(tmp_path / "a.mkv"), variant=variant))
+    result = run_and_write(asked(write_clip(tmp_path / "a.mkv"), variant=variant))
     made = weights.load(str(result.weights))
     assert made.header.config["hidden"] is VARIANTS[variant].hidden
     assert math.isfinite(result.best_loss)

@@ -25,7 +25,7 @@ from f2rcli.training.run.config import TrainConfig
 from f2rcli.training.run.overrides import StageOverrides
 from f2rcli.training.run.session import train
 from tests.methods.test_udvd import TINY
-from tests.training.test_session import write_clip
+from tests.training.test_session import run_and_write, write_clip
 
 pytestmark = pytest.mark.usefixtures("measured_once")
 
@@ -157,7 +157,7 @@ def test_noisy_footage_alone_gives_weights_that_load(
     tmp_path: Path, variant: str, length: int
 ) -> None:
     clip = write_clip(tmp_path / "a.mkv", frames=12)
-    run(config(clip, variant=variant, length=length, stages=short()))
+    run_and_write(config(clip, variant=variant, length=length, stages=short()))
     made = weights.load(str(tmp_path / "out.safetensors"))
     assert made.header.method == "udvd"
     assert made.header.length == length
@@ -167,7 +167,9 @@ def test_noisy_footage_alone_gives_weights_that_load(
 
 def test_one_clip_is_learnt_from_scratch_and_from_weights(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mkv", frames=12)
-    first = run(config(clip, adapt="full", init="scratch", variant="mse", stages=short("adapt")))
+    first = run_and_write(
+        config(clip, adapt="full", init="scratch", variant="mse", stages=short("adapt"))
+    )
     assert first.kept
     assert first.best_loss < first.start_loss
     begun = str(tmp_path / "out.safetensors")
@@ -183,7 +185,7 @@ def test_one_clip_is_learnt_from_scratch_and_from_weights(tmp_path: Path) -> Non
 
 def test_weights_of_one_frame_are_the_start_of_three(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mkv", frames=12)
-    run(config(clip, length=1, stages=short(steps=2)))
+    run_and_write(config(clip, length=1, stages=short(steps=2)))
     one = weights.load(str(tmp_path / "out.safetensors"))
     frame = torch.rand(1, 1, 3, 32, 32)
     before, after = (

@@ -254,6 +254,11 @@ class Recipe(Protocol):
         by the networks and the header as they are now, always of the same samples. No errors where
         nothing is left for a test."""
 
+    def improves(self) -> bool:
+        """Whether the validation frames of noisy footage are better restored by the networks as
+        they are now than left as they are. Of several estimates the header gives out the one that
+        serves them best from now on."""
+
 
 @runtime_checkable
 class Staged(Recipe, Protocol):
@@ -265,10 +270,6 @@ class Staged(Recipe, Protocol):
 
     def probe(self) -> StageRun:
         """A few steps of the last stage, after which the latest weights are left."""
-
-    def choose_estimate(self) -> bool:
-        """Let the header give out the estimate that serves the validation frames best; whether it
-        is better than the noisy frames themselves."""
 
 
 def load_recipe(context: TrainingContext) -> Recipe:

@@ -251,8 +251,8 @@ def _train_stages(
     if adapting and totals.idle and start is not None:
         start.put_back()
         return _without_time(context.config)
-    if noisy and isinstance(recipe, Staged):
-        better = recipe.choose_estimate()
+    if noisy:
+        better = recipe.improves()
         totals.worthless = not better and start is None
         totals.notes += [] if better else [NOTHING_YET]
         if better and recipe.header.estimate in EARLIER:

@@ -19,6 +19,7 @@ from f2rcli.training.methods.base import (
 )
 from f2rcli.training.methods.blind2sound.stage import MaskedStage
 from f2rcli.training.methods.gray_start import with_gray_start
+from f2rcli.training.methods.improvement import restores
 from f2rcli.training.methods.validation import NO_ERRORS, ValidationErrors
 
 # `published` costs 285 GMAC per megapixel and pass, seventeen of them in a training step.
@@ -69,6 +70,9 @@ class Blind2SoundRecipe(Recipe):
 
     def test_errors(self) -> ValidationErrors:
         return self._stage(self.test).validation_errors() if self.test else NO_ERRORS
+
+    def improves(self) -> bool:
+        return restores(self.context, self.header, self.networks, self.held)
 
     def _spec(self) -> StageSpec:
         config = self.context.config

@@ -160,7 +160,7 @@ class F2RRecipe(Staged):
         spec = replace(last, name="probe", steps=PROBE_STEPS)
         return StageRun(self._stage(spec, self._probed[pieces], ()), self.context.settings(spec))
 
-    def choose_estimate(self) -> bool:
+    def improves(self) -> bool:
         held = self._judged(TargetKind.RECORRUPTED)
         scores = {estimate: self._errors(held, estimate).score for estimate in Estimate}
         best = min(scores, key=lambda one: scores[one])

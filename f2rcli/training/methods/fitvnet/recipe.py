@@ -19,6 +19,7 @@ from f2rcli.training.methods.base import (
     overridden,
 )
 from f2rcli.training.methods.fitvnet.stage import VARIANTS, JointStage
+from f2rcli.training.methods.improvement import restores
 from f2rcli.training.methods.losses import Loss, mse_loss, psnr_loss
 from f2rcli.training.methods.validation import NO_ERRORS, ValidationErrors
 
@@ -111,6 +112,9 @@ class FITVNetRecipe(Recipe):
             return NO_ERRORS
         joint = next(s for s in overridden(self.specs, self.context.config) if s.blocks)
         return self._stage(joint, self.context.windows(self.test)).validation_errors()
+
+    def improves(self) -> bool:
+        return restores(self.context, self.header, self.networks, self.held)
 
     def _stage(self, spec: JointSpec, source: WindowSource) -> JointStage:
         crop = self.context.fitting_crop(spec, source.side, STRIDE)

@@ -15,9 +15,7 @@ from torch import Tensor, nn
 
 from f2rcli.frames import Pictures
 from f2rcli.methods.fitvnet import LENGTH, MIDDLE, FITVNetNetworks, mirrored
-from f2rcli.models.fusion import smooth
 from f2rcli.models.layers import padded
-from f2rcli.noise.clipping import clipped_moments
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.training.footage.augment import draw_turn
 from f2rcli.training.footage.windows import (
@@ -29,14 +27,13 @@ from f2rcli.training.footage.windows import (
     independent_noise,
 )
 from f2rcli.training.loop.stage import Stage, fixed_batches, fixed_loss, shown_batch, side_by_side
+from f2rcli.training.methods.improvement import LOUDER, recorrupted
 from f2rcli.training.methods.losses import Loss, as_stored, psnr_loss
 from f2rcli.training.methods.validation import ValidationErrors
 
 EPOCHS = 40  # of a schedule, as published
 MIRRORED_SHARE = 0.15  # of windows: as the first and last frames of a shot are seen
 VALIDATION_BATCHES = 4
-
-TAU = 0.5  # of recorruption: the target has 1 + 1/tau^2 times the noise variance
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,23 +208,11 @@ def paired(
 def _recorrupted(
     sample: Sample, law: NoiseLaw, places: Sequence[int], rng: np.random.Generator
 ) -> list[Pictures | None]:
-    """Noisy frames made into two with independent noise: y + tau n' and y - n' / tau.
-
-    n' is drawn from the clip's measured law: for Gaussian noise their errors are independent,
-    though y is one frame. Where the file's range cut noise off, n' is as weak as what it left.
-    """
-    pictures = channels_first(sample.noisy)
-    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-    signal = smooth(pictures)
-    drawn = {p: law.sample(signal[i : i + 1], generator) for i, p in enumerate(places)}
-    fresh = torch.cat([drawn[place] for place in places])
-    cut = None
-    if sample.clipped:
-        level = channels_first(sample.level)
-        fresh = fresh * clipped_moments(signal, level)[1].sqrt()
-        cut = channels_last(level)
-    factor = np.float32(0 if rng.random() < BLIND_SHARE else (1 + TAU**2) ** 0.5)
-    noisy, second = (channels_last(p) for p in (pictures + TAU * fresh, pictures - fresh / TAU))
+    """Noisy frames made into two with independent noise."""
+    pair = recorrupted(sample, law, places, rng)
+    factor = np.float32(0 if rng.random() < BLIND_SHARE else LOUDER)
+    noisy, second = channels_last(pair.shown), channels_last(pair.asked)
+    cut = None if pair.cut is None else channels_last(pair.cut)
     return [noisy, second, None, factor * _root_mean_square(sample.level), cut]
 
 

@@ -10,7 +10,7 @@ from f2rcli.errors import ConfigError, InputError
 from f2rcli.models.udvd import UDVDNet, Widths
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.synthesis.spec import NoiseSpec
-from f2rcli.training.footage.split import held_windows, split
+from f2rcli.training.footage.split import Windows, held_windows, split
 from f2rcli.training.footage.windows import WindowSource
 from f2rcli.training.methods.base import (
     Recipe,
@@ -20,6 +20,7 @@ from f2rcli.training.methods.base import (
     build_networks,
     overridden,
 )
+from f2rcli.training.methods.improvement import restores
 from f2rcli.training.methods.udvd.stage import BlindStage
 from f2rcli.training.methods.udvd.start import with_more_frames
 from f2rcli.training.methods.validation import NO_ERRORS, ValidationErrors
@@ -68,6 +69,7 @@ class UDVDRecipe(Recipe):
         config.check_stages(self.names())
         if context.synthetic is not None:
             _check_pixelwise(context.synthetic)
+        self.judged: Windows = []  # windows around the centres that are validated on
         self.learnt, self.held, self.test = self._sources()
 
     def _spec(self) -> BlindSpec:
@@ -100,6 +102,9 @@ class UDVDRecipe(Recipe):
         tested = BlindStage(self.networks, self.learnt, self.test, "test")
         return tested.validation_errors()
 
+    def improves(self) -> bool:
+        return restores(self.context, self.header, self.networks, self.judged)
+
     def _stage(self, spec: BlindSpec) -> BlindStage:
         crop = self.context.fitting_crop(spec, min(self.learnt.side, self.held.side), CROP_STEP)
         return BlindStage(
@@ -122,6 +127,7 @@ class UDVDRecipe(Recipe):
                 f"windows of {length} and frames that are held out.",
                 hint="Pass longer clips, or a shorter length= (1, 3 or 5).",
             )
+        self.judged = held
         sources = (context.windows(one, law=self._law) if one else None for one in (held, test))
         return context.windows(learnt, law=self._law), *sources  # type: ignore[return-value]  # held is not empty
 
