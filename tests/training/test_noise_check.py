@@ -155,6 +155,22 @@ def test_the_more_anchors_and_frames_disagree_the_less_sure(
     assert report.confidence.percent == pytest.approx(told.confidence.percent + 50, abs=3)
 
 
+@pytest.mark.parametrize(("top", "doubt"), [(1.0, 20), (1.5, 0)])
+def test_what_black_and_white_cut_off_makes_it_less_sure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, top: float, doubt: float
+) -> None:
+    """Else fresh noise that is drawn too weak, and lets weights pass that keep more noise."""
+    frames = np.random.default_rng(1).normal(0.95, 0.1, (10, 64, 64, 3)).clip(0, top)
+    (tmp_path / "frames").write_bytes(frames.astype(np.float16).tobytes())
+    clip = Footage("a", Space.RGB, tmp_path / "frames", frames.shape, (range(10),))
+    told = replace(report_of(0.1, UNSEEN, sigma=1e-4), black=0.1, white_rail=0.3)
+    monkeypatch.setattr(noise_check, "measure_pictures", lambda *given, **dark: told)
+    _, (report,) = measure_footage([clip], None, torch.device("cpu"), "fp32")
+    assert report is not None
+    wanted = np.hypot(told.confidence.percent, doubt)
+    assert report.confidence.percent == pytest.approx(wanted)
+
+
 @pytest.mark.parametrize(
     ("share", "coded", "temporal", "fit"),
     [

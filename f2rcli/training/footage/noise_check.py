@@ -1,5 +1,6 @@
 """Noise of the training footage, and reasons not to train on it."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -21,7 +22,7 @@ from f2rcli.noise.measurement.blocks import FramePlanes
 from f2rcli.noise.measurement.bound import Bound, bounds_of
 from f2rcli.noise.measurement.independence import Temporal
 from f2rcli.noise.measurement.spectrum import REACH, Spectrum
-from f2rcli.noise.report import GRAY, NoiseReport
+from f2rcli.noise.report import CUT_OFF, GRAY, NoiseReport
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
 from f2rcli.training.footage.cache import ELSEWHERE
 from f2rcli.training.footage.footage import Footage
@@ -115,6 +116,8 @@ def _measured(
     white = bool(bounds) and all(bound.white for bound in bounds)
     given = (3, clip.floor, space)
     report = measure_pictures(pictures, measurer(), *given, dark=clip.dark, white=white)
+    if report is not None and not clip.sensor and is_clipped(np.stack([p.cpu() for p in pictures])):
+        report = _cut(report)
     if report is not None and white:
         report = _held(report, bounds)
     if report is None or clip.stated is None or not clip.sensor:
@@ -127,6 +130,13 @@ def _bounds(pictures: list[Tensor]) -> list[Bound]:
     planes = [list(picture[0].float().cpu().numpy()) for picture in pictures]
     clipped = [is_clipped(np.stack(planes))] * len(planes[0])
     return bounds_of(pairs_of([FramePlanes.of_channels(each) for each in planes]), clipped)
+
+
+def _cut(report: NoiseReport) -> NoiseReport:
+    """A report that is the less sure the more of the samples black and white cut off."""
+    error = CUT_OFF * 100 * (report.black + report.white_rail)
+    percent = math.hypot(report.confidence.percent, error)
+    return replace(report, confidence=replace(report.confidence, percent=percent))
 
 
 def _held(report: NoiseReport, bounds: list[Bound]) -> NoiseReport:
