@@ -37,6 +37,7 @@ def noisy_clip(path: Path, *, contrast: float, frames: int = 8) -> Footage:
         ({}, 0.0, r"hardly more than noise \(means over 8x8 pixels vary by 3(\.\d)? of 255"),
         ({"share": 0.9}, 0.3, "its channels share 9[0-9]% of their noise"),
         ({"temporal": Temporal(0.3, None)}, 0.3, r"not independent .*\(correlation 0\.30\)"),
+        ({"temporal": Temporal(0.1, 0.4)}, 0.3, r"same pixels .*\(correlation 0\.40\).*dark frame"),
         ({"sigma": 1.2 / 255}, 0.3, r"its noise is weak \(sigma 1\.2 of 255\).*denoised before"),
     ],
 )

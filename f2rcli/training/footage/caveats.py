@@ -44,6 +44,12 @@ def caveat(clip: Footage, report: NoiseReport) -> str | None:
             "compression and cameras' own processing leave it: weights learn to keep part of it; "
             "the recording from before that processing teaches more"
         )
+    if not report.independent and correlation == report.temporal.fixed:
+        return (
+            f"{clip.name}: its noise stays at the same pixels from frame to frame (correlation "
+            f"{correlation:.2f}), a fixed pattern: weights learn to keep it; footage with a dark "
+            "frame subtracted teaches more"
+        )
     if not report.independent:
         return (
             f"{clip.name}: its noise is not independent from frame to frame (correlation "
