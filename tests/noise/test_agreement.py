@@ -4,7 +4,13 @@ import cv2
 import numpy as np
 import pytest
 
-from f2rcli.noise.measurement.agreement import Agreement, agreement, destriped, pieces
+from f2rcli.noise.measurement.agreement import (
+    Agreement,
+    agreement,
+    destriped,
+    pieces,
+    unexplained,
+)
 from f2rcli.noise.measurement.profiles import precision
 
 Array = np.ndarray
@@ -122,3 +128,28 @@ def test_texture_weighs_less_by_noise_of_half_a_code_or_more(noise: float) -> No
             known = even, line, comb, level[:, piece], tilt[:, piece]
             wanted = without(one[:, [piece]], *known)[:, 0]
             np.testing.assert_allclose(found[:, piece], wanted, atol=2e-5)
+
+
+def test_what_no_filter_of_other_profiles_explains_is_left() -> None:
+    """Filters of five rows about the step of eight at most that fits best, of both at once."""
+    rng = np.random.default_rng(4)
+    light, new = rng.standard_normal(120), rng.standard_normal(120)
+    filters = ((3, (0.1, -0.2, 0.9, 0.3, 0.1)), (-8, (0.0, 0.4, 0.5, 0.2, 0.0)))
+    others = [np.roll(light, -step) + 0.1 * rng.standard_normal(120) for step, _ in filters]
+    mixed = sum(
+        share * np.roll(other, step + tap)
+        for (step, shares), other in zip(filters, others, strict=True)
+        for tap, share in enumerate(shares, -2)
+    )
+    for power in (0.0, 0.3):
+        here = singles(mixed + power * new)
+        left, rows = unexplained(here, [singles(one) for one in others])
+        assert rows == slice(10, -10)
+        columns = [
+            np.roll(other, step + tap)[rows]
+            for (step, _), other in zip(filters, others, strict=True)
+            for tap in range(-2, 3)
+        ]
+        wanted = np.square(without(here[rows], *columns)).sum() / (100 - 10)
+        assert left == pytest.approx(wanted, rel=1e-4, abs=1e-9)
+        assert left == pytest.approx(power**2, rel=0.3, abs=1e-9)

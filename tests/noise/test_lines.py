@@ -92,6 +92,19 @@ def slats() -> np.ndarray:
     return np.stack(shown) + 0.03 * (scene() - 0.5) + white(1)
 
 
+def table() -> np.ndarray:
+    """Thin lines across a sheet that a hand hardly keeps still: each lies between rows."""
+    fine = np.ones((4 * SIZE[0], 1))
+    at = np.cumsum(np.random.default_rng(6).integers(12, 40, 13))
+    fine[at], fine[at + 1] = 0.2, 0.2
+    rows = np.arange(4 * SIZE[0])
+    shown = []
+    for step in 1.2 * np.sin(2.1 * np.arange(COUNT)):  # quarters of a row
+        moved = np.interp(rows + step, rows, cv2.GaussianBlur(fine, (1, 9), 1.6)[:, 0])
+        shown.append(0.8 * moved.reshape(SIZE[0], 4).mean(1)[:, None] + np.zeros(SIZE))
+    return np.stack(shown) + white(2)
+
+
 def streaks() -> np.ndarray:
     """Noise that neighbours in a row share."""
     noise = [cv2.GaussianBlur(one, (0, 0), sigmaX=5, sigmaY=0.01) for one in white(40)]
@@ -109,6 +122,7 @@ CLEAN = {
     "interlaced": woven,
     "blinds": blinds,
     "slats": slats,
+    "table": table,
     "streaks": streaks,
     "rows that stay": lambda: scene(speed=(0, 0)) + row_offsets(6, 1) + white(4),
     "dark": lambda: 0.01 * scene() + white(4),

@@ -20,6 +20,7 @@ from f2rcli.order import robust_sigma
 
 PIECES = 8  # of a row; neighbours among them may share noise that is coloured
 BLOCKS = 4  # of rows, each of which must show single rows' offsets
+FARTHEST, TAPS = 8, 2  # rows that another frame's may be away, and that a filter of them reaches
 LOW = 0.25  # quantile of covariances that must still be above 0
 
 
@@ -79,3 +80,22 @@ def agreement(first: Values, second: Values, *, broad: bool) -> Agreement:
     covariances = np.concatenate([one[apart] for one in found])
     low, middle = float(np.quantile(covariances, LOW)), float(np.median(covariances))
     return Agreement(low, middle, float(np.median(alike[apart])), power)
+
+
+def unexplained(here: Values, others: Sequence[Values]) -> tuple[float, slice]:
+    """The power of a profile of rows (H) that filters of others leave, each a step away; and the
+    rows that were looked at.
+
+    Of a step by part of a row sampling makes new mixtures of adjacent rows, other ones at every
+    edge: those of two frames, filtered, leave a tenth of what thin lines differ by, one step of one
+    frame more than all of it. Offsets that are new in every frame leave half or more.
+    """
+    inside, known = slice(FARTHEST + TAPS, -FARTHEST - TAPS), []
+    for one in others:
+        steps = range(-FARTHEST, FARTHEST + 1)
+        apart = [float(np.square(np.roll(one, by) - here)[inside].mean()) for by in steps]
+        best = steps[int(np.argmin(apart))]
+        known += [np.roll(one, best + tap)[inside] for tap in range(-TAPS, TAPS + 1)]
+    filtered = np.stack(known, 1).astype(np.float64)
+    left = here[inside] - filtered @ np.linalg.lstsq(filtered, here[inside], rcond=None)[0]
+    return float(np.square(left).sum()) / (len(left) - len(known)), inside

@@ -17,7 +17,7 @@ import numpy as np
 from f2rcli.models.flow import resized, sample
 from f2rcli.noise.hum.hum import LEAST, hum_of, lines_of_light, of_light
 from f2rcli.noise.hum.views import LEAST_COLUMNS, LEAST_ROWS, Cut, View
-from f2rcli.noise.measurement.agreement import Agreement, agreement, destriped, pieces
+from f2rcli.noise.measurement.agreement import Agreement, agreement, destriped, pieces, unexplained
 from f2rcli.noise.measurement.blocks import FramePlanes
 from f2rcli.noise.measurement.profiles import TINY, Values, parted
 from f2rcli.noise.standing.evidence import Standing, staying
@@ -26,8 +26,7 @@ from f2rcli.order import median
 SURE = 0.75  # of the triples of frames that must show it
 ALIKE = 0.2  # correlation of the pieces of a row
 FEWEST = 2  # triples
-SHAKEN = 0.4  # of what frames' rows differ by, that another step leaves: blinds that shake
-FARTHEST = 8  # rows of such a step
+SHAKEN = 0.4  # of what frames' rows differ by, that a filter leaves: blinds, tables that shake
 LONGEST, PEAK = 20, 0.35  # rows; share of the power of shorter waves that is a grating's
 WHITE_SHARE = 0.25  # of single rows' offsets, that their broad part has where they are white
 NAMED = 2 * WHITE_SHARE  # of them, that bands have at least which are more
@@ -188,12 +187,13 @@ def _measured(views: Sequence[View], group: tuple[int, ...], far: Sequence[View]
     upright = columns.sigma
     if upright and (not _stay(views, group) or lines_of_light(views, group, turned=True)):
         upright = 0.0
-    single, broad = rows.sigma, bands.sigma
-    if (single or broad) and _shaken(views, group):
+    single, broad, grating = rows.sigma, bands.sigma, _grating(rows.seen)
+    shaken = bool(single or broad) and _shaken(views, group)
+    if shaken:
         single = broad = 0.0
-    if _grating(rows.seen) or (single and lines_of_light(views, group, turned=False)):
+    if grating or (single and lines_of_light(views, group, turned=False)):
         single = 0.0
-    fine, wide = hum_of(views, group, far)
+    fine, wide = (0.0, 0.0) if shaken and not grating else hum_of(views, group, far)
     if single:  # whose slow part is there, sure or not
         slow = max(float(np.median([one.middle for one in bands.seen])), 0.0) ** 0.5
         slow = max(slow, WHITE_SHARE * single)
@@ -260,22 +260,22 @@ def _grating(seen: list[Agreement]) -> bool:
 
 def _shaken(views: Sequence[View], group: tuple[int, ...]) -> bool:
     """Whether most frames' rows are those of their neighbours, moved up or down: by flow no motion
-    is seen along what is nothing but rows. No step makes new offsets alike."""
+    is seen along what is nothing but rows. No step and no filter make new offsets alike."""
     return bool(np.median([_left(view, group) for view in views]) < SHAKEN)
 
 
 def _left(view: View, group: tuple[int, ...]) -> float:
-    """The least share of what rows differ by from those of the frame before, as flow has them, that
-    one step of all rows leaves."""
-    before = view.near[0].mean(group)
-    moved = sample(before, resized(view.flows[0], before.shape))
-    centre = view.centre.mean(group)
-    here, there, warped = (parted(one.mean(axis=1))[0] for one in (centre, before, moved))
-    rows, inside = np.arange(len(here)), slice(FARTHEST, -FARTHEST)
-    steps = np.arange(-FARTHEST, FARTHEST + 0.5, 0.5)
-    stepped = [np.asarray(np.interp(rows + step, rows, there), np.float32) for step in steps]
-    seen, *power = (float(np.square(one - here)[inside].mean()) for one in (warped, *stepped))
-    return min(power) / max(seen, TINY)
+    """The share of what rows differ by from those of the frames beside them, as flow has them, that
+    no filter of these explains."""
+    beside = [near.mean(group) for near in view.near]
+    moves = (resized(flow, one.shape) for flow, one in zip(view.flows, beside, strict=True))
+    warped = [sample(one, move) for one, move in zip(beside, moves, strict=True)]
+    here, *others = (
+        parted(one.mean(axis=1))[0] for one in (view.centre.mean(group), *beside, *warped)
+    )
+    left, inside = unexplained(here, others[:2])
+    seen = np.mean([np.square(one - here)[inside].mean() for one in others[2:]])
+    return left / max(float(seen), TINY)
 
 
 def _differences(
