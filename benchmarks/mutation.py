@@ -117,7 +117,11 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "engine/standing/remover.py": (
         "tests/engine/test_standing_parts.py", "tests/engine/test_standing.py",
     ),
-    "noise/hum/guards.py": ("tests/noise/test_hum.py",),
+    "noise/hum/guards.py": (
+        "tests/noise/test_hum.py",
+        "tests/noise/test_lines_parts.py",
+        "tests/noise/test_lines.py",
+    ),
     "noise/hum/hum.py": ("tests/noise/test_hum.py",),
     "noise/hum/views.py": ("tests/noise/test_hum.py",),
     "noise/law.py": ("tests/noise/test_law_channels.py", "tests/noise/test_law.py"),

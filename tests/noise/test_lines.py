@@ -92,17 +92,24 @@ def slats() -> np.ndarray:
     return np.stack(shown) + 0.03 * (scene() - 0.5) + white(1)
 
 
-def table() -> np.ndarray:
-    """Thin lines across a sheet that a hand hardly keeps still: each lies between rows."""
-    fine = np.ones((4 * SIZE[0], 1))
+def sheet(step: float = 0, zoom: float = 1, turn: float = 0) -> np.ndarray:
+    """Thin lines across a sheet, as a camera shows it: each lies between rows."""
+    fine = np.full((4 * SIZE[0], 4 * SIZE[1]), 0.8, np.float32)
     at = np.cumsum(np.random.default_rng(6).integers(12, 40, 13))
     fine[at], fine[at + 1] = 0.2, 0.2
-    rows = np.arange(4 * SIZE[0])
-    shown = []
-    for step in 1.2 * np.sin(2.1 * np.arange(COUNT)):  # quarters of a row
-        moved = np.interp(rows + step, rows, cv2.GaussianBlur(fine, (1, 9), 1.6)[:, 0])
-        shown.append(0.8 * moved.reshape(SIZE[0], 4).mean(1)[:, None] + np.zeros(SIZE))
-    return np.stack(shown) + white(2)
+    move = cv2.getRotationMatrix2D((2 * SIZE[1], 2 * SIZE[0]), turn, zoom)
+    move[1, 2] += 4 * step
+    how = {"flags": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_REFLECT}
+    shown = cv2.warpAffine(cv2.GaussianBlur(fine, (0, 0), 1.6), move, fine.shape[::-1], **how)
+    return cv2.resize(shown, SIZE[::-1], interpolation=cv2.INTER_AREA)
+
+
+def sheets(kind: str) -> np.ndarray:
+    """In a hand that trembles by 0.3 rows, comes nearer, or turns."""
+    if kind == "zoom":
+        return np.stack([sheet(zoom=1 + 0.015 * time) for time in range(COUNT)]) + white(1)
+    waves = np.sin(2.1 * np.arange(COUNT))
+    return np.stack([sheet(**{kind: 0.4 * wave}) for wave in waves]) + white(1)
 
 
 def streaks() -> np.ndarray:
@@ -122,7 +129,9 @@ CLEAN = {
     "interlaced": woven,
     "blinds": blinds,
     "slats": slats,
-    "table": table,
+    "sheet trembles": lambda: sheets("step"),
+    "sheet comes nearer": lambda: sheets("zoom"),
+    "sheet turns": lambda: sheets("turn"),
     "streaks": streaks,
     "rows that stay": lambda: scene(speed=(0, 0)) + row_offsets(6, 1) + white(4),
     "dark": lambda: 0.01 * scene() + white(4),
@@ -317,7 +326,7 @@ def test_lines_are_what_triples_of_frames_agree_on(
 
     monkeypatch.setattr(measured, "_differences", differences)
     monkeypatch.setattr(measured, "agreement", agreement)
-    monkeypatch.setattr(measured, "_shaken", lambda *_: False)
+    monkeypatch.setattr(measured, "shaken", lambda *_: False)
     monkeypatch.setattr(measured, "hum_of", lambda *_: (0.0, 0.0))
     monkeypatch.setattr(measured, "_stay", lambda *_: True)
     monkeypatch.setattr(measured, "of_light", lambda *_: False)

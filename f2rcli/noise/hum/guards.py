@@ -9,8 +9,12 @@ from numpy.typing import NDArray
 
 from f2rcli.models.flow import Flow, resized, sample
 from f2rcli.noise.hum.views import View, evened
+from f2rcli.noise.measurement.agreement import unexplained
 from f2rcli.noise.measurement.profiles import TINY, Profile, Values, parted
 
+SHAKEN = 0.4  # of what frames' rows differ by, that a filter leaves: blinds, tables that shake
+DRAWN = 10.0  # times the power of what frames differ by in waves of up to
+LONGEST = 20  # rows
 SLID = 0.4  # of what frames' rows differ by, that another step leaves: stripes that moved
 FARTHEST, FINE_STEPS = 64, 8  # rows of such a step; half rows up to
 SOFT = 2.0  # pixels: what is blurred shows little noise
@@ -108,3 +112,37 @@ def _taken(profile: Profile, step: float) -> Profile:
 
 def _power(profile: Profile) -> float:
     return max(float(np.var(profile)), TINY)
+
+
+def shaken(views: Sequence[View], group: Sequence[int]) -> bool:
+    """Whether most frames' rows are those of their neighbours, moved up or down: by flow no motion
+    is seen along what is nothing but rows. No step and no filter make new offsets alike."""
+    return bool(np.median([_left(view, group) for view in views]) < SHAKEN)
+
+
+def _left(view: View, group: Sequence[int]) -> float:
+    """The share of what rows differ by from those of the frames beside them, as flow has them, that
+    no filter of these explains."""
+    beside = [near.mean(group) for near in view.near]
+    moves = (resized(flow, one.shape) for flow, one in zip(view.flows, beside, strict=True))
+    warped = [sample(one, move) for one, move in zip(beside, moves, strict=True)]
+    here, *others = (
+        parted(one.mean(axis=1))[0] for one in (view.centre.mean(group), *beside, *warped)
+    )
+    left, inside = unexplained(here, others[:2])
+    seen = np.mean([np.square(one - here)[inside].mean() for one in others[2:]])
+    return left / max(float(seen), TINY)
+
+
+def drawn(views: Sequence[View], group: Sequence[int]) -> bool:
+    """Whether the mean of all frames shows the wave that rows differ by most far more strongly:
+    waves of new phases cancel out in it, lines of a scene that trembles or turns do not."""
+    cuts = [views[0].near[0], *(view.centre for view in views), views[-1].near[1]]
+    rows = np.stack([parted(cut.mean(group).mean(axis=1))[0] for cut in cuts])
+    rows = rows * np.hanning(rows.shape[1]).astype(np.float32)
+    apart = rows[1:-1] - (rows[:-2] + rows[2:]) / 2
+    new = np.square(np.abs(np.fft.rfft(apart))).mean(0) / 1.5  # of one frame's
+    mean = np.square(np.abs(np.fft.rfft(rows.mean(0))))
+    fine = round(2 * (len(new) - 1) / LONGEST)
+    peaks = [np.convolve(one[fine:], np.ones(3), "same") for one in (new, mean)]
+    return bool(peaks[1][peaks[0].argmax()] > DRAWN * peaks[0].max())

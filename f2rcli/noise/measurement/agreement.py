@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from f2rcli.frames import Floats
 from f2rcli.noise.measurement.blocks import MATCHED
@@ -20,7 +21,8 @@ from f2rcli.order import robust_sigma
 
 PIECES = 8  # of a row; neighbours among them may share noise that is coloured
 BLOCKS = 4  # of rows, each of which must show single rows' offsets
-FARTHEST, TAPS = 8, 2  # rows that another frame's may be away, and that a filter of them reaches
+# Rows that another frame's may be away, that a filter of them reaches, and that take one step at most.
+FARTHEST, TAPS, BLOCK = 8, 2, 60
 LOW = 0.25  # quantile of covariances that must still be above 0
 
 
@@ -84,18 +86,27 @@ def agreement(first: Values, second: Values, *, broad: bool) -> Agreement:
 
 def unexplained(here: Values, others: Sequence[Values]) -> tuple[float, slice]:
     """The power of a profile of rows (H) that filters of others leave, each a step away; and the
-    rows that were looked at.
+    rows that were looked at. Every block of rows has steps and filters of its own.
 
     Of a step by part of a row sampling makes new mixtures of adjacent rows, other ones at every
     edge: those of two frames, filtered, leave a tenth of what thin lines differ by, one step of one
     frame more than all of it. Offsets that are new in every frame leave half or more.
     """
-    inside, known = slice(FARTHEST + TAPS, -FARTHEST - TAPS), []
+    edge = FARTHEST + TAPS
+    inside = np.arange(edge, len(here) - edge)
+    blocks = np.array_split(inside, -(-len(inside) // BLOCK))
+    left = [_filtered(here, others, rows) for rows in blocks]
+    return float(np.average(left, weights=[len(rows) for rows in blocks])), slice(edge, -edge)
+
+
+def _filtered(here: Values, others: Sequence[Values], rows: NDArray[np.int64]) -> float:
+    """The same of a few rows."""
+    known = []
     for one in others:
         steps = range(-FARTHEST, FARTHEST + 1)
-        apart = [float(np.square(np.roll(one, by) - here)[inside].mean()) for by in steps]
+        apart = [float(np.square(np.roll(one, by) - here)[rows].mean()) for by in steps]
         best = steps[int(np.argmin(apart))]
-        known += [np.roll(one, best + tap)[inside] for tap in range(-TAPS, TAPS + 1)]
+        known += [np.roll(one, best + tap)[rows] for tap in range(-TAPS, TAPS + 1)]
     filtered = np.stack(known, 1).astype(np.float64)
-    left = here[inside] - filtered @ np.linalg.lstsq(filtered, here[inside], rcond=None)[0]
-    return float(np.square(left).sum()) / (len(left) - len(known)), inside
+    shares, _, rank, _ = np.linalg.lstsq(filtered, here[rows], rcond=None)
+    return float(np.square(here[rows] - filtered @ shares).sum()) / (len(rows) - int(rank))

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from f2rcli.models.flow import resized, sample
+from f2rcli.noise.hum.guards import drawn, shaken
 from f2rcli.noise.hum.hum import LEAST, hum_of, lines_of_light, of_light
 from f2rcli.noise.hum.views import LEAST_COLUMNS, LEAST_ROWS, Cut, View
-from f2rcli.noise.measurement.agreement import Agreement, agreement, destriped, pieces, unexplained
+from f2rcli.noise.measurement.agreement import Agreement, agreement, destriped, pieces
 from f2rcli.noise.measurement.blocks import FramePlanes
 from f2rcli.noise.measurement.profiles import TINY, Values, parted
 from f2rcli.noise.standing.evidence import Standing, staying
@@ -26,7 +27,6 @@ from f2rcli.order import median
 SURE = 0.75  # of the triples of frames that must show it
 ALIKE = 0.2  # correlation of the pieces of a row
 FEWEST = 2  # triples
-SHAKEN = 0.4  # of what frames' rows differ by, that a filter leaves: blinds, tables that shake
 LONGEST, PEAK = 20, 0.35  # rows; share of the power of shorter waves that is a grating's
 WHITE_SHARE = 0.25  # of single rows' offsets, that their broad part has where they are white
 NAMED = 2 * WHITE_SHARE  # of them, that bands have at least which are more
@@ -188,12 +188,14 @@ def _measured(views: Sequence[View], group: tuple[int, ...], far: Sequence[View]
     if upright and (not _stay(views, group) or lines_of_light(views, group, turned=True)):
         upright = 0.0
     single, broad, grating = rows.sigma, bands.sigma, _grating(rows.seen)
-    shaken = bool(single or broad) and _shaken(views, group)
-    if shaken:
+    moved = bool(single or broad) and shaken(views, group)
+    if moved:
         single = broad = 0.0
     if grating or (single and lines_of_light(views, group, turned=False)):
         single = 0.0
-    fine, wide = (0.0, 0.0) if shaken and not grating else hum_of(views, group, far)
+    fine, wide = (0.0, 0.0) if moved and not grating else hum_of(views, group, far)
+    if fine and drawn(views, group) and (moved or shaken(views, group)):
+        fine = wide = 0.0
     if single:  # whose slow part is there, sure or not
         slow = max(float(np.median([one.middle for one in bands.seen])), 0.0) ** 0.5
         slow = max(slow, WHITE_SHARE * single)
@@ -256,26 +258,6 @@ def _grating(seen: list[Agreement]) -> bool:
     fine = power[round(2 * (len(power) - 1) / LONGEST) :]
     peak = np.convolve(fine, np.ones(3), "same").max()
     return bool(peak > PEAK * max(float(fine.sum()), TINY))
-
-
-def _shaken(views: Sequence[View], group: tuple[int, ...]) -> bool:
-    """Whether most frames' rows are those of their neighbours, moved up or down: by flow no motion
-    is seen along what is nothing but rows. No step and no filter make new offsets alike."""
-    return bool(np.median([_left(view, group) for view in views]) < SHAKEN)
-
-
-def _left(view: View, group: tuple[int, ...]) -> float:
-    """The share of what rows differ by from those of the frames beside them, as flow has them, that
-    no filter of these explains."""
-    beside = [near.mean(group) for near in view.near]
-    moves = (resized(flow, one.shape) for flow, one in zip(view.flows, beside, strict=True))
-    warped = [sample(one, move) for one, move in zip(beside, moves, strict=True)]
-    here, *others = (
-        parted(one.mean(axis=1))[0] for one in (view.centre.mean(group), *beside, *warped)
-    )
-    left, inside = unexplained(here, others[:2])
-    seen = np.mean([np.square(one - here)[inside].mean() for one in others[2:]])
-    return left / max(float(seen), TINY)
 
 
 def _differences(
