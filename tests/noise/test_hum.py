@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from f2rcli.noise.hum.guards import Apart, lit, traced
+from f2rcli.noise.hum.guards import Apart, drawn, lit, traced
 from f2rcli.noise.hum.hum import _left, agreed
-from f2rcli.noise.hum.views import evened
+from f2rcli.noise.hum.views import Cut, View, evened
 from f2rcli.noise.measurement.blocks import FramePlanes
 from f2rcli.noise.measurement.lines import LineNoise, find_lines
 from tests.noise.line_scenes import COUNT, SIZE, hum, scene, stripes, white
@@ -103,3 +103,18 @@ def test_frames_in_which_waves_agree_by_chance_are_outvoted() -> None:
     for signs, sure in (((1, 1, -0.3), True), ((1, 0.01, 0.01, 0.01), False)):
         seen = [Apart(some, np.float32(sign) * some, some) for sign in signs]
         assert (agreed(seen, broad=False).sigma > 0) == sure
+
+
+@pytest.mark.parametrize(("stays", "known"), [(0.0, False), (0.5, False), (1.5, True)])
+def test_what_the_mean_of_frames_shows_far_more_strongly_is_drawn(
+    stays: float, known: bool
+) -> None:
+    """A wave that stays, of so many times the height of one that is new in every frame: ten times
+    the power, which a mean of six frames hardly lowers."""
+    rng = np.random.default_rng(8)
+    standing = stays * np.sin(2 * np.pi * ROWS / 8) + 3 * np.sin(2 * np.pi * ROWS / 48)
+    shown = standing + 0.4 * rng.standard_normal((COUNT, 1, 1)) * np.cos(2 * np.pi * ROWS / 8)
+    planes = np.asarray(shown + np.zeros((1, *SIZE)), np.float32)
+    cuts = [Cut(FramePlanes([one], one)) for one in planes]
+    views = [View(*cuts[at : at + 3]) for at in range(COUNT - 2)]
+    assert drawn(views, (0,)) == known

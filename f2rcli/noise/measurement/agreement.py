@@ -21,7 +21,7 @@ from f2rcli.order import robust_sigma
 
 PIECES = 8  # of a row; neighbours among them may share noise that is coloured
 BLOCKS = 4  # of rows, each of which must show single rows' offsets
-# Rows that another frame's may be away, that a filter of them reaches, and that take one step at most.
+# Rows that another frame's may be away, that a filter of them reaches, and most of one step.
 FARTHEST, TAPS, BLOCK = 8, 2, 60
 LOW = 0.25  # quantile of covariances that must still be above 0
 
