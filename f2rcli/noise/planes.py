@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from f2rcli import sensor, yuv
-from f2rcli.frames import Family, Floats, Frame, PlaneLayout
+from f2rcli.frames import Family, Floats, Frame, PlaneLayout, Singles
 from f2rcli.noise.bands import shares_of, white_shares
 from f2rcli.noise.measurement.blocks import FramePlanes, Pair, joined, least_step, unwoven
 from f2rcli.noise.measurement.bound import (
@@ -146,6 +146,18 @@ class Measured(NamedTuple):
     planes: PlaneNoise
     bounds: list[Bound]  # per plane; empty where no two frames could be compared
 
+    def lowered(
+        self, factors: list[Floats], layout: PlaneLayout, level: Singles | None
+    ) -> "Measured":
+        """The law of each plane times its factors, and the picture's accordingly; see `lowered`."""
+        both = zip(self.planes.models, factors, strict=True)
+        models = tuple(lowered(law, [row], level) for law, row in both)
+        if layout.family is Family.YUV:
+            factors = rgb_factors(self.model, self.planes, models, layout)
+        factors = factors * (len(self.model.gain) if len(factors) == 1 else 1)  # gray as RGB
+        planes = replace(self.planes, models=models)
+        return Measured(lowered(self.model, factors, level), planes, self.bounds)
+
 
 def planes_of(frame: Frame) -> list[NDArray[np.float32]]:
     """The colour planes of a frame, each in its own units: 0..1, chroma around 0. A mosaic's are
@@ -189,25 +201,23 @@ def measure_planes(
     yuv_planes = layout.family is Family.YUV
     cut_off = [clipped and not (yuv_planes and index) for index in range(_planes(layout))]
     bounds = bounds_of(chosen, cut_off)
-    free = PlaneNoise.of(model, layout, clipped=clipped)
+    planes = PlaneNoise.of(model, layout, clipped=clipped)
     if yuv_planes:
-        free = replace(free, models=_measured_models(anchored, free, layout))
+        planes = replace(planes, models=_measured_models(anchored, planes, layout))
+    free = Measured(model, planes, bounds)
     if not bounds:
-        return Measured(model, free, bounds)
+        return free
     even = layout.counts_light
-    factors = [b.factors(m, even=even) for b, m in zip(bounds, free.models, strict=True)]
+    factors = [b.factors(m, even=even) for b, m in zip(bounds, planes.models, strict=True)]
     if layout.family is Family.BAYER:
-        factors = of_one_sensor(factors, free.models, bounds)
+        factors = of_one_sensor(factors, planes.models, bounds)
     lumas = np.concatenate([pair.before.luma[::4, ::4].ravel() for pair in chosen])
-    held = tuple(lowered(one, [row], lumas) for one, row in zip(free.models, factors, strict=True))
+    held = free.lowered(factors, layout, lumas)
     shares = shares_of(chosen[len(chosen) // 2], bounds)
-    found = [_finest(chosen, plane, law) for plane, law in enumerate(held)]
-    steps = tuple(least_step(chosen, plane) for plane in range(len(held)))
-    planes = PlaneNoise(held, shares, clipped, tuple(found), steps=steps)
-    rows = rgb_factors(model, free, held, layout) if yuv_planes else factors
-    count = len(model.gain)
-    rows = rows * count if len(rows) == 1 else rows  # gray through RGB weights
-    return Measured(lowered(model, rows, lumas), planes, bounds)
+    finest = tuple(_finest(chosen, plane, law) for plane, law in enumerate(held.planes.models))
+    steps = tuple(least_step(chosen, plane) for plane in range(len(finest)))
+    planes = replace(held.planes, shares=shares, finest=finest, steps=steps)
+    return held._replace(planes=planes)
 
 
 def _finest(pairs: Sequence[Pair], plane: int, law: NoiseModel) -> float:
@@ -240,8 +250,8 @@ def _mixed(model: NoiseModel, weights: Floats) -> NoiseModel:
     sigma = float(np.dot(weights, np.square(model.sigma))) ** 0.5
     if model.curve is None and not dark:
         gain = float(np.dot(weights, model.gain))
-        return NoiseModel((gain,), (float(np.dot(weights, np.square(model.read))) ** 0.5,),
-                          (sigma,), samples)  # fmt: skip
+        read = float(np.dot(weights, np.square(model.read))) ** 0.5
+        return NoiseModel((gain,), (read,), (sigma,), samples)
     curve = np.sqrt(weights @ np.square(model.at_knots()))
     return NoiseModel((0.0,), (sigma,), (sigma,), samples, (tuple(curve.tolist()),))
 
@@ -259,11 +269,7 @@ def _measured_models(
         luma = (pair[0][0] + pair[1][0]) / 2
         for index, (sample, plane) in enumerate(zip(samples, noisy, strict=True)):
             height, width = plane.shape  # a bottom field may lack the last row
-            bright = (
-                luma
-                if not index
-                else cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA)
-            )
+            bright = cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA)
             first, second = (p[index][:height, :width] for p in pair)
             parts = (np.ascontiguousarray(p, np.float32) for p in (plane, first, second, bright))
             sample.add(*(torch.from_numpy(part)[None, None] for part in parts))

@@ -204,15 +204,13 @@ def test_a_new_measurement_counts_for_three_tenths_each_time(
     samples = SimpleNamespace(model=lambda: new, cut_off=False)
     planes = PlaneNoise.of(new, RGB8, clipped=False)
 
-    def measured(pairs: Any, anchored: Any, model: Any, layout: Any, *, clipped: bool) -> Any:
-        cut.append((pairs, anchored, clipped))
+    def measured(pictures: Any, anchored: Any, model: Any, layout: Any, *, clipped: bool) -> Any:
+        cut.append((pictures, anchored, clipped))
         return SimpleNamespace(model=model, planes=planes)
 
     monkeypatch.setattr(module, "evidence", lambda seen, channels, dark: samples)
-    monkeypatch.setattr(module, "pairs_of", lambda pictures: pictures)
     monkeypatch.setattr(module, "picture_of", lambda frame: frame.pts)
-    monkeypatch.setattr(module, "measure_planes", measured)
-    monkeypatch.setattr(module, "held_nearby", lambda found, pictures, layout: found)
+    monkeypatch.setattr(module, "measured_planes", measured)
     one = tracker(10)
     one.refresh(method, window(at, before=2, after=2), frames, missed)
     variance = (1 - share) * 100 + share * 400
@@ -221,8 +219,8 @@ def test_a_new_measurement_counts_for_three_tenths_each_time(
     assert one.planes is not None
     assert one.planes.models[0].sigma8 == pytest.approx((variance**0.5,))
     if share:
-        ((pairs, (anchored,), clipped),) = cut
-        assert pairs == [40, 80, 120]
+        ((pictures, (anchored,), clipped),) = cut
+        assert pictures == [40, 80, 120]
         assert (anchored.frame.pts, clipped) == (80, False)
     new = None  # type: ignore[assignment]
     before = one.measured

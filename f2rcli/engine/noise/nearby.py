@@ -7,7 +7,6 @@ alike, the law is wrong.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -17,9 +16,8 @@ from numpy.typing import NDArray
 
 from f2rcli.frames import Family, PlaneLayout, Singles
 from f2rcli.noise.measurement.blocks import FramePlanes, side_of
-from f2rcli.noise.measurement.bound import lowered
 from f2rcli.noise.model import KNOTS, NoiseModel, at_levels
-from f2rcli.noise.planes import VARIED_STEPS, Measured, PlaneNoise, rgb_factors
+from f2rcli.noise.planes import VARIED_STEPS, Measured, PlaneNoise
 from f2rcli.order import median
 
 # Steps (rows, columns) between the samples of a pair: beyond what noise of a pixel or so shares.
@@ -61,13 +59,8 @@ def held_nearby(found: Measured, pictures: Sequence[FramePlanes], layout: PlaneL
         factors = [min(factors[0], one) for one in factors]
     if min(factors) == 1:
         return found
-    models = tuple(m.scaled(f) for m, f in zip(found.planes.models, factors, strict=True))
     rows = [np.full(KNOTS, factor) for factor in factors]
-    if layout.family is Family.YUV:
-        rows = rgb_factors(found.model, found.planes, models, layout)
-    rows = rows * len(found.model.gain) if len(rows) == 1 else rows  # gray through RGB weights
-    planes = replace(found.planes, models=models)
-    return Measured(lowered(found.model, rows, None), planes, found.bounds)
+    return found.lowered(rows, layout, None)
 
 
 def most_nearby(pictures: Sequence[FramePlanes], noise: PlaneNoise) -> list[float]:

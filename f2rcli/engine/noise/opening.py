@@ -26,7 +26,7 @@ from f2rcli.noise.measurement.detail import single_frame_sigma
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.photons.flashes import without_flashes
 from f2rcli.noise.photons.line import FEW, counted_model, photon_line
-from f2rcli.noise.planes import Anchored, PlaneNoise, measure_planes, picture_of
+from f2rcli.noise.planes import Anchored, Measured, PlaneNoise, measure_planes, picture_of
 from f2rcli.noise.report import FLAT_ENOUGH, HARDLY_ANY, Doubts
 from f2rcli.noise.stabilising import VarianceStabiliser
 
@@ -186,8 +186,7 @@ def _opening(frames: Sequence[Frame], engine: Engine) -> Opening:
     anchored = [Anchored(frames[index], one.first, one.second) for index, one in seen]
     clipped = samples.cut_off if compared else layout.full_range
     planes = [picture_of(frame) for frame in frames]
-    found = measure_planes(pairs_of(planes), anchored, free, layout, clipped=clipped)
-    found = held_nearby(found, planes, layout)
+    found = measured_planes(planes, anchored, free, layout, clipped=clipped)
     blocking = None if layout.counts_light else find_blocking([one.luma for one in planes])
     model, held = found.model, found.planes
     if layout.counts_light:
@@ -223,6 +222,19 @@ def _one_shot(pictures: Sequence[FramePlanes]) -> int:
     while count < len(looks) and same_shot(looks[count - 1], looks[count]):
         count += 1
     return count
+
+
+def measured_planes(
+    pictures: Sequence[FramePlanes],
+    anchored: Sequence[Anchored],
+    model: NoiseModel,
+    layout: PlaneLayout,
+    *,
+    clipped: bool,
+) -> Measured:
+    """See `measure_planes`; held to what samples of single frames allow, too."""
+    found = measure_planes(pairs_of(pictures), anchored, model, layout, clipped=clipped)
+    return held_nearby(found, pictures, layout)
 
 
 def pairs_of(pictures: Sequence[FramePlanes]) -> list[Pair]:

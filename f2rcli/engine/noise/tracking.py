@@ -13,7 +13,6 @@ from f2rcli.engine.engine import Engine
 from f2rcli.engine.noise.anchor_pairs import AnchorPair, evidence
 from f2rcli.engine.noise.drawings import without_drawings
 from f2rcli.engine.noise.excerpts import excerpter
-from f2rcli.engine.noise.nearby import held_nearby
 from f2rcli.engine.noise.opening import (
     DIM_PREROLL,
     HARDLY_ANY8,
@@ -22,8 +21,8 @@ from f2rcli.engine.noise.opening import (
     few_photons,
     hardly_any,
     mean_sigma8,
+    measured_planes,
     opening_noise,
-    pairs_of,
     recounted,
     stated_model,
     with_compression,
@@ -36,7 +35,7 @@ from f2rcli.noise.measurement.blocking import Blocking
 from f2rcli.noise.measurement.compression import Compression, compression_of, own_share
 from f2rcli.noise.measurement.detail import shows_noise
 from f2rcli.noise.model import NoiseModel, blend
-from f2rcli.noise.planes import Anchored, PlaneNoise, measure_planes, picture_of
+from f2rcli.noise.planes import Anchored, PlaneNoise, picture_of
 from f2rcli.noise.report import NOTHING_TO_DO
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
 from f2rcli.tee import emptied
@@ -117,13 +116,14 @@ class NoiseTracker:
     @property
     def faint(self) -> bool:
         """Whether the noise is so weak that rounding pictures to bf16 shows beside it."""
-        return self.measured is not None and mean_sigma8(self.measured) < FAINT8
+        return self._below(FAINT8)
 
     @property
     def ensemble(self) -> bool:
         """Whether the noise is so weak that the networks' own errors show beside it. Of errors of
         compression an ensemble takes out 0.03 dB more, in two and a half times the time."""
-        return self._weaker(FAINT8) and not self._weaker(HARDLY_ANY8) and not self.compressed
+        drowned = self.compressed or self._below(HARDLY_ANY8)
+        return self._as_stored() and self.faint and not drowned
 
     def new_method(self) -> Method:
         """The method with the networks that serve this noise, which the engine remembers."""
@@ -134,12 +134,12 @@ class NoiseTracker:
         """Whether methods are asked how much of what they remove is noise. Sensors' counts go to
         networks through a space of their own, with noise that is never weak. Networks that are told
         of strong colour noise take more out of luma, too."""
-        planes = self.planes if self.layout.family is Family.YUV else None
-        light = planes is not None and planes.models[0].sigma8[0] < WEAK_LUMA8
-        return self._weaker(255.0 if light else WEAK8)
+        luma = self.planes if self.layout.family is Family.YUV else None
+        light = luma is not None and luma.models[0].sigma8[0] < WEAK_LUMA8
+        return self._as_stored() and (light or self._below(WEAK8))
 
-    def _weaker(self, sigma8: float) -> bool:
-        return self.space is None and self.layout.levels is None and self._below(sigma8)
+    def _as_stored(self) -> bool:
+        return self.space is None and self.layout.levels is None
 
     def _below(self, sigma8: float) -> bool:
         return self.measured is not None and mean_sigma8(self.measured) < sigma8
@@ -225,8 +225,7 @@ class NoiseTracker:
         place = len(view.before)
         pictures = [picture_of(frame) for frame in frames[place - 1 : place + 2]]
         anchored, clipped = [Anchored(frames[place], *pair)], samples.cut_off
-        found = measure_planes(pairs_of(pictures), anchored, model, self.layout, clipped=clipped)
-        found = held_nearby(found, pictures, self.layout)
+        found = measured_planes(pictures, anchored, model, self.layout, clipped=clipped)
         share = 1 - (1 - REFRESH_SHARE) ** max(missed, 1)
         self._know_all(
             blend(self.measured, found.model, share),
