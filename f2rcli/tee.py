@@ -32,6 +32,17 @@ def tee_releasing(items: Iterable[T], count: int) -> list[Branch[T]]:
     return [Branch(stream, branches) for _ in range(count)]
 
 
+def with_next(items: Iterable[T], count: int) -> Iterator[tuple[T, list[T]]]:
+    """Each item with those that follow, at most `count`."""
+    held: deque[T] = deque()
+    for item in items:
+        held.append(item)
+        if len(held) > count:
+            yield held.popleft(), list(held)
+    while held:
+        yield held.popleft(), list(held)
+
+
 def emptied(items: deque[T]) -> Iterator[T]:
     """The items, none of which stays behind once it is taken."""
     while items:

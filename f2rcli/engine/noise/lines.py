@@ -1,6 +1,5 @@
 """Lines and bands taken out of frames before anything else sees them, where they were measured."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -11,15 +10,15 @@ from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.noise.line_offsets import LineGroup
 from f2rcli.engine.noise.seen import Seen, onward
-from f2rcli.engine.standing.remover import StandingRemover
+from f2rcli.engine.standing.remover import AHEAD, StandingRemover
 from f2rcli.engine.strength import luma_and_chroma
 from f2rcli.frames import Family, Frame, same_samples
 from f2rcli.noise.measurement.lines import Lines, find_columns, find_lines
 from f2rcli.noise.planes import picture_of, with_changes
 from f2rcli.noise.standing.evidence import Standing, find_standing
 from f2rcli.noise.standing.steps import painted
+from f2rcli.tee import with_next
 
-AHEAD = 6  # frames that are looked at after each
 MOST_LIGHT = 1.5  # times the contrast of a frame that the next may have
 
 GROUPS = {
@@ -99,14 +98,10 @@ class LineRemover:
         if not self.lines.groups:
             yield from pictures
             return
-        ahead: deque[Seen] = deque()
         hum = any(group.hum for group in self.lines.groups)
-        for copies in pictures:
-            ahead.append(Seen.of(copies, hum=hum, turned=self.lines.turned))
-            if len(ahead) > AHEAD:
-                yield self._next(ahead)
-        while ahead:
-            yield self._next(ahead)
+        seen = (Seen.of(copies, hum=hum, turned=self.lines.turned) for copies in pictures)
+        for centre, following in with_next(seen, AHEAD):
+            yield self._next(centre, following)
 
     def fresh(self) -> "LineRemover":
         """A fresh remover for another part of the clip."""
@@ -116,14 +111,9 @@ class LineRemover:
         """A few different frames in a row without their lines; nothing of it is kept."""
         return [copies[0] for copies in self.fresh().corrected([frame] for frame in frames)]
 
-    def _begins(self, seen: Seen) -> bool:
-        """Whether a frame is the first of a shot."""
-        return self.before is None or not same_shot(self.before.look, seen.look)
-
-    def _next(self, ahead: deque[Seen]) -> list[Frame]:
-        centre = ahead.popleft()
-        future = _of_shot(centre, ahead)
-        if self._begins(centre):
+    def _next(self, centre: Seen, following: list[Seen]) -> list[Frame]:
+        future = _of_shot(centre, following)
+        if self.before is None or not same_shot(self.before.look, centre.look):
             self.before, self.done = None, None
             self.groups = [LineGroup(one) for one in self.lines.groups]
             for group in self.groups:

@@ -6,7 +6,6 @@ the more the offsets drift. Another shot is another camera until it shows the sa
 much evidence of others as the first one did.
 """
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -19,6 +18,7 @@ from f2rcli.noise.measurement.profiles import TINY, Profile, Values, common, par
 from f2rcli.noise.planes import picture_of, with_changes
 from f2rcli.noise.standing.evidence import Standing, plane_of, standing_in
 from f2rcli.noise.standing.steps import offsets_of, painted, steps_of
+from f2rcli.tee import with_next
 
 AHEAD = 6  # frames that are looked at after each
 LONGEST = 0.96  # of a frame's weight, that the one beside it has at most: 24 frames before
@@ -116,6 +116,17 @@ def _apart(profiles: Sequence[Profile], lag: int) -> float:
     return float(np.mean([np.square(after - before).mean() / 2 for before, after in pairs]))
 
 
+def _looks(pictures: Iterable[list[Frame]]) -> Iterator[Look]:
+    last: Look | None = None
+    for copies in pictures:
+        look = Look.of(copies)
+        if last is not None:
+            look.near = last.planes
+            last.near = last.near or look.planes
+        last = look
+        yield look
+
+
 class StandingRemover:
     """Of one stream of frames that come in order; holds AHEAD + 2 of them."""
 
@@ -127,24 +138,12 @@ class StandingRemover:
 
     def corrected(self, pictures: Iterable[list[Frame]]) -> Iterator[list[Frame]]:
         """Runs of frames that show one picture, without offsets that stay."""
-        ahead: deque[Look] = deque()
-        last: Look | None = None
-        for copies in pictures:
-            look = Look.of(copies)
-            if last is not None:
-                look.near = last.planes
-                last.near = last.near or look.planes
-            ahead.append(look)
-            last = look
-            if len(ahead) > AHEAD:
-                yield self._next(ahead)
-        while ahead:
-            yield self._next(ahead)
+        for centre, following in with_next(_looks(pictures), AHEAD):
+            yield self._next(centre, following)
 
-    def _next(self, ahead: deque[Look]) -> list[Frame]:
-        centre = ahead.popleft()
+    def _next(self, centre: Look, following: list[Look]) -> list[Frame]:
         shot = [centre]
-        for before, look in pairwise([centre, *ahead]):
+        for before, look in pairwise([centre, *following]):
             if not same_shot(before.small, look.small):
                 break
             shot.append(look)
