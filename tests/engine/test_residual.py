@@ -31,6 +31,7 @@ from f2rcli.engine.contract.still import Still
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
 from f2rcli.noise.bands import white_shares
 from f2rcli.noise.clipping import clipped_moments
+from f2rcli.noise.measurement.blocks import whole_landing
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise
 
@@ -182,14 +183,13 @@ def test_flow_says_where_a_place_lies_in_the_neighbour(told: Told, layout: Plane
 def test_a_flow_of_another_size_is_brought_to_the_planes() -> None:
     flow = np.zeros((8, 12, 2), np.float32)
     flow[..., 0], flow[..., 1] = 2.0, -1.0
-    found = residual.fetched(flow, (16, 6))  # twice as high, half as wide
+    found = whole_landing(flow, (16, 6))  # twice as high, half as wide
     y, x = np.mgrid[:16, :6]
     wanted = np.clip(y - 2, 0, 15) * 6 + np.clip(x + 1, 0, 5)
     np.testing.assert_array_equal(found, wanted)
-    back = residual.fetched(-flow, (16, 6))  # over the other borders
+    back = whole_landing(-flow, (16, 6))  # over the other borders
     np.testing.assert_array_equal(back, np.clip(y + 2, 0, 15) * 6 + np.clip(x - 1, 0, 5))
-    assert residual.fetched(None, (3, 3)) is None
-    still = residual.fetched(np.zeros((16, 6, 2), np.float32), (16, 6))
+    still = whole_landing(np.zeros((16, 6, 2), np.float32), (16, 6))
     np.testing.assert_array_equal(still, y * 6 + x)
 
 

@@ -8,10 +8,11 @@ from f2rcli import sensor
 from f2rcli.engine.contract.debias import mean_of, without_bias, written_of
 from f2rcli.engine.contract.limits import Real, box
 from f2rcli.engine.contract.points import Others, PointLosses
-from f2rcli.engine.contract.residual import SPARSE, Beside, fetched
+from f2rcli.engine.contract.residual import SPARSE, Beside
 from f2rcli.engine.contract.steady import Steady
 from f2rcli.engine.contract.still import resting
 from f2rcli.frames import Family, Frame
+from f2rcli.noise.measurement.blocks import whole_landing
 from f2rcli.noise.planes import PlaneNoise, planes_of
 
 AROUND_POINTS = 15  # samples of a colour, whose mean a point stands on
@@ -80,7 +81,7 @@ def _others(planes: list[Real], beside: Beside) -> list[Others | None]:
         if steady is not None and index < len(steady.means):
             frames = steady.counts[index] - 1
             total = steady.means[index] * steady.counts[index] - plane
-        move = fetched(flow, plane.shape)
+        move = None if flow is None else whole_landing(flow, plane.shape)
         for number, one in enumerate(later):
             total += one[index] if move is None or number else one[index].ravel().take(move)
             frames = frames + 1

@@ -229,20 +229,20 @@ def watched(steady: Steady, frame: Frame, noise: PlaneNoise) -> None:
 def _quiet(
     centre: list[Real], beside: Beside, noise: PlaneNoise, slack: Slack, layout: PlaneLayout
 ) -> list[Real | None]:
-    """What changes around every sample, see `changing`; 0 where it is no noise by itself, in files
-    whose samples are no counts and no codec's copies."""
-    exact, chroma = slack is STRICT and not layout.counts_light, layout.family is Family.YUV
-    varied = noise.varied
+    """What changes around every sample, see `changing`; 0 where it is no noise by itself."""
+    unlike, chroma = varied(noise, layout, slack), layout.family is Family.YUV
     near = [planes_of(frame) for frame in beside.frames]
     bounds = []
     moves: dict[tuple[int, ...], list[NDArray[np.int32] | None]] = {}
     for index, plane in enumerate(centre):
         if plane.shape not in moves:
             flows = (None if isinstance(flow, Tensor) else flow for flow in beside.flows)
-            moves[plane.shape] = [fetched(flow, plane.shape) for flow in flows]
+            moves[plane.shape] = [
+                None if flow is None else whole_landing(flow, plane.shape) for flow in flows
+            ]
         others, ways = [p[index] for p in near], moves[plane.shape]
         bound = changing(plane, others, ways)
-        if bound is not None and exact and varied[index]:
+        if bound is not None and unlike[index]:
             same = unchanged(plane, others, ways)
             if noise.clipped and not (chroma and index):  # what was cut off is the same there
                 same &= (plane > 0) & (plane < 1)
@@ -251,9 +251,11 @@ def _quiet(
     return bounds
 
 
-def fetched(flow: Flow | None, shape: tuple[int, ...]) -> NDArray[np.int32] | None:
-    """See `whole_landing`; None where no flow is known."""
-    return None if flow is None else whole_landing(flow, shape)
+def varied(noise: PlaneNoise, layout: PlaneLayout, slack: Slack) -> tuple[bool, ...]:
+    """Per plane, whether samples are hardly ever the same in three frames by chance; not in files
+    whose samples are counts or a codec's copies."""
+    exact = slack is STRICT and not layout.counts_light
+    return tuple(exact and own for own in noise.varied)
 
 
 def _clipped(

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from f2rcli.engine.contract.residual import Beside, Slack
+from f2rcli.engine.contract.residual import Beside, Slack, varied
 from f2rcli.engine.contract.shrinkage import Shrinkage
 from f2rcli.engine.gpu import colour
 from f2rcli.engine.gpu.colour import Groups
@@ -18,7 +18,7 @@ from f2rcli.engine.gpu.contract import Near, under_contract, watched
 from f2rcli.engine.gpu.copies import Transfers, travels
 from f2rcli.engine.gpu.steady import DeviceSteady
 from f2rcli.engine.gpu.tally import Tally
-from f2rcli.engine.gpu.terms import Law, Laws, Terms, varied
+from f2rcli.engine.gpu.terms import Law, Laws, Terms
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.strength import luma_and_chroma, scaled
 from f2rcli.frames import Family, Frame, PlaneLayout
@@ -42,7 +42,6 @@ class Resident:
 
     device: torch.device
     graphs: Graphs = field(default_factory=Graphs)
-    uploads: int = 0
     tally: Tally = field(default_factory=Tally)
 
     def __post_init__(self) -> None:
@@ -139,7 +138,6 @@ class Resident:
         known = self._there.get(key)
         if known is not None and known[0].planes[0] is frame.planes[0]:
             return known[1]
-        self.uploads += 1
         planes = frame.planes[: frame.layout.colour_planes]
         groups = _grouped(self._copies.up(planes), [plane.shape for plane in planes], frame.layout)
         self._there[key] = frame, groups

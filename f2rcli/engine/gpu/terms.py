@@ -66,12 +66,6 @@ class Terms:
         return self.allowance[min(self.planes(kind)[0], len(self.allowance) - 1)]
 
 
-def varied(noise: PlaneNoise, layout: PlaneLayout, slack: Slack) -> tuple[bool, ...]:
-    """See `Terms.varied`; nowhere in files whose samples are counts or a codec's copies."""
-    exact = slack is STRICT and not layout.counts_light
-    return tuple(exact and varied for varied in noise.varied)
-
-
 class Law(NamedTuple):
     """The noise of a file's planes, group by group."""
 
