@@ -62,7 +62,8 @@ def noise_share(removed: Real, variance: Real, clipped: Real | None) -> Real:
     height = np.divide(removed, np.sqrt(np.maximum(variance, LEAST)), dtype=np.float32)
     height *= known
     highest, lowest = _standing_out(height)
-    up, down = (_ascending(one) for one in (highest, np.negative(lowest, out=lowest)))
+    sides = highest, np.negative(lowest, out=lowest)
+    up, down = (np.sort(one[one > HEIGHTS[0]]) for one in sides)
     share: Real = np.ones_like(removed)
     samples = int(np.count_nonzero(known))
     for side, mine, other, sign in ((highest, up, down, 1), (lowest, down, up, -1)):
@@ -91,10 +92,6 @@ def _standing_out(height: Real) -> tuple[Real, Real]:
             np.maximum(highest, found, out=highest)
             np.minimum(lowest, found, out=lowest)
     return highest, lowest
-
-
-def _ascending(side: Real) -> Real:
-    return np.sort(side[side > HEIGHTS[0]])
 
 
 def _between(ascending: Real) -> Floats:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from f2rcli.frames import Floats, Frame, Singles, in_cells
 from f2rcli.noise.measurement.blocks import side_of
 from f2rcli.noise.measurement.place_factors import Places, every_block
-from f2rcli.noise.planes import PlaneNoise, picture_of
+from f2rcli.noise.planes import PlaneNoise, planes_of
 
 STEP8, STEP = 16 / 255, 3.0  # of 255, and times the errors: less may be the edge of a codec's block
 EVEN8, EVEN = 1.1 / 255, 0.35  # the same: what samples differ by in an area of one code,
@@ -28,7 +28,7 @@ ROOM = 2.0  # times the variance of all but steps, that errors may have
 
 def without_drawings(errors: PlaneNoise, frame: Frame) -> PlaneNoise:
     """The errors of compression in a frame's planes, fewer where its codec has kept drawings."""
-    found = exact(picture_of(frame).planes, [model.sigma[0] for model in errors.models])
+    found = exact(planes_of(frame), [model.sigma[0] for model in errors.models])
     return replace(errors, places=found) if found else errors
 
 

@@ -28,6 +28,7 @@ from f2rcli.noise.measurement.profiles import (
     common,
     parted,
     precision,
+    row_mean,
     segments,
     smooth,
     standing_out,
@@ -229,7 +230,7 @@ def relit(values: Values, own: Values, weights: Values) -> Values:
     so bands have no part in it."""
     level, weight = segments(values, weights)
     apart, _ = segments(own - values, weights)
-    level, apart = (one - _row_mean(one, weight) for one in (level, apart))
+    level, apart = (one - row_mean(one, weight) for one in (level, apart))
     factor, doubted = 0.0, weight
     for _ in range(RELIT):
         factor = float((doubted * level * apart).sum()) / float(
@@ -238,11 +239,6 @@ def relit(values: Values, own: Values, weights: Values) -> Values:
         far = np.square(apart - factor * level) * weight / FAR**2
         doubted = weight / np.square(1 + far)
     return np.asarray(values * np.float32(1 + factor), np.float32)
-
-
-def _row_mean(values: Values, weights: Values) -> Values:
-    total = np.maximum(weights.sum(1, keepdims=True), TINY)
-    return np.asarray((values * weights).sum(1, keepdims=True) / total, np.float32)
 
 
 def _sigma(own: Values, references: Sequence[Reference]) -> float:

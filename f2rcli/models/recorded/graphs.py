@@ -55,7 +55,7 @@ class Graphs:
         the function, with everything besides tensors that its result depends on."""
         if self._recorder is None or recording_parts() or not _has_hash(name):
             return function(*inputs)
-        with self._lock, _parts():
+        with self._lock, _flag("parts"):
             parts = list(leaves(inputs))
             key = (
                 name,
@@ -111,7 +111,7 @@ class Graphs:
             return None
         with _plain():
             given = mapped(inputs, torch.clone)
-        with holding() as held, _one_at_a_time, _recording():
+        with holding() as held, _one_at_a_time, _flag("recording"):
             replay, result, wanted = recorder.record(lambda: function(*given))
         made = _Recording(replay, function, list(leaves(given)), result, held)
         if not _alike(_replayed(made, list(leaves(inputs))), wanted):
@@ -180,11 +180,3 @@ def _flag(name: str) -> Iterator[None]:
         yield
     finally:
         setattr(_thread, name, before)
-
-
-def _recording() -> Any:
-    return _flag("recording")
-
-
-def _parts() -> Any:
-    return _flag("parts")

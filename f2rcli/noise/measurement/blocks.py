@@ -138,7 +138,6 @@ def _plane_blocks(pair: Pair, plane: int, *, small: bool) -> Blocks:
     plain = rough[0] <= rough[1]  # chosen by the low frequencies: no bias to the high ones
     powers = [power(one, side) / 2 for one in apart]
     one_way = [power_one_way(one, side) / 2 for one in apart]
-    whole = [np.square(tiles(one, side)).mean(1) / 2 for one in apart]
     slopes = _slopes(before)
     error = [MATCHED * _shared(slopes, _slopes(other), side) for other in matched]
     if small:
@@ -150,7 +149,8 @@ def _plane_blocks(pair: Pair, plane: int, *, small: bool) -> Blocks:
     same = [~(other != here).any(1) for other in there]
     painted = (here == here[:, :1]).all(1) & (there[0] == there[0][:, :1]).all(1)
     void = painted | same[0] | same[1]
-    dense = _dense(np.where(plain[:, None], *(tiles(one, side) for one in apart)), ~void)
+    chosen = np.where(plain[:, None], *(tiles(one, side) for one in apart))
+    dense = _dense(chosen, ~void)
     grid = bright if bright.shape == before.shape else _resized(bright, before.shape)
     level = (here if grid is before else tiles(grid, side)).mean(1)
     rows, columns = before.shape[0] // side, before.shape[1] // side
@@ -158,7 +158,7 @@ def _plane_blocks(pair: Pair, plane: int, *, small: bool) -> Blocks:
     return Blocks(
         level.astype(np.float64), np.where(plain, *powers) * dense, np.where(plain, *error),
         void, rail, plain, side**2, np.where(plain, *one_way) * dense,
-        np.where(plain, *whole) * dense,
+        np.square(chosen).mean(1) / 2 * dense,
     )  # fmt: skip
 
 

@@ -61,7 +61,7 @@ def common(values: Values, weights: Values) -> tuple[Profile, Profile]:
     """The common offset of all segments (H, J) of a row, robustly, and its variance."""
     unit, weight = np.sqrt(weights), weights
     for _ in range(ROUNDS):
-        mean = _mean(values, weight)
+        mean = row_mean(values, weight)
         weight = weights * _believed((values - mean) * unit)
     return mean[:, 0], _variance(values - mean, weight, weights)
 
@@ -74,12 +74,13 @@ def standing_out(values: Values, weights: Values) -> tuple[Profile, Profile]:
         level = values - offset
         apart = level - smooth(level, NEAR)
         weight = weights * _believed(apart * unit)
-        offset = offset + _mean(apart, weight)
+        offset = offset + row_mean(apart, weight)
         offset = offset - smooth(offset, HIGH)
     return offset[:, 0], _variance(apart, weight, weights)
 
 
-def _mean(values: Values, weights: Values) -> Values:
+def row_mean(values: Values, weights: Values) -> Values:
+    """The weighted mean of every row, (H, 1)."""
     total = np.maximum(weights.sum(1, keepdims=True), TINY)
     return np.asarray((values * weights).sum(1, keepdims=True) / total, np.float32)
 
