@@ -37,7 +37,7 @@ def _found(codes: bool) -> Found:
     except metadata.PackageNotFoundError:
         return Found(None)
     if _numbers(version) < _numbers(OLDEST):
-        return Found(version, f"{OLDEST} is the oldest that serves")
+        return Found(version, f"{OLDEST} is the oldest that works")
     try:
         from f2rcli.fast.check import check
 
@@ -53,7 +53,7 @@ def note() -> str | None:
     version, trouble = found()
     if trouble is None:
         return None
-    return f"fused loops are left out: numba {version} does not serve ({trouble})"
+    return f"fused loops are left out: numba {version} cannot be used ({trouble})"
 
 
 def serve(picture: Tensor) -> bool:

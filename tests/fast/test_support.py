@@ -51,7 +51,7 @@ def test_a_broken_numba_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch, "0.99.1")
     monkeypatch.setitem(sys.modules, "f2rcli.fast.check", None)  # importing it raises ImportError
     assert not support.serve(PICTURE)
-    assert "numba 0.99.1 does not serve" in (support.note() or "")
+    assert "numba 0.99.1 cannot be used" in (support.note() or "")
     assert "slower" in loops(support.found())
 
 
@@ -72,7 +72,7 @@ def test_a_numba_that_cannot_be_imported_is_left_out(
     monkeypatch.setattr(sys, "meta_path", [Unfit(), *sys.meta_path])
     assert not support.works()
     note = support.note() or ""
-    assert "numba 0.70.0 does not serve (Numba needs NumPy 2.0 or less)" in note
+    assert "numba 0.70.0 cannot be used (Numba needs NumPy 2.0 or less)" in note
 
 
 def test_kernels_that_go_wrong_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,7 +123,7 @@ def loops(found: "Found") -> str:
         return "one by one; the extra fast, which brings numba, fuses them"
     if found.trouble is None:
         return f"fused, by numba {found.version}"
-    return f"one by one, which is slower: numba {found.version} does not serve ({found.trouble})"
+    return f"one by one, which is slower: numba {found.version} cannot be used ({found.trouble})"
 
 
 def shipped_weights() -> Iterator[Finding]:

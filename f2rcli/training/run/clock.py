@@ -10,8 +10,8 @@ ADAPT_SECONDS, FOR_EXAMS = {"fast": 60.0}, 0.1
 TIME_UP, NO_TIME = "time limit", "no time"  # why a session ended; the second before its first step
 NO_STEP = "the time limit came before the first step: pass a longer one"
 LATE = (
-    "not adapted: its time was up before the first step; a machine that is less busy may do, or "
-    "adapt='full', which has no limit"
+    "not adapted: time was up before the first step; a less busy machine may be fast enough, or "
+    "pass adapt='full', which has no limit"
 )
 
 
