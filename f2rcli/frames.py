@@ -167,7 +167,7 @@ class ClipInfo:
     # Noise that the file itself states, per plane: (variance per unit of signal, variance of the
     # read noise), for signals from 0, black, to 1, white. None: it is to be measured.
     noise_profile: tuple[tuple[float, float], ...] | None = None
-    # Whether a lossy video codec has been at it: frames share part of its damage then, so that
+    # Whether it went through a lossy video codec: frames share part of its damage then, so that
     # comparing them tells less than all of the noise.
     coded: bool = False
     # What its lanes are called: clips of their own in one file, as the channels and planes of a

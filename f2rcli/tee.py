@@ -1,4 +1,4 @@
-"""Streams of frames that let go of each as soon as it is taken."""
+"""Streams that release each item as soon as it is taken."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator

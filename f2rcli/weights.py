@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 HEADER_KEY = "f2r"
 
 # Footage that bundled weights may serve in place of others, by the manifest's `KIND_beside`: clean
-# but compressed; with noise that is light or was not clipped at black and white; with noise that a
-# codec has been at. Where several hold, the first counts.
+# but compressed; with noise that is light or was not clipped at black and white; with noise that
+# went through a codec. Where several hold, the first counts.
 Kind = Literal["compressed", "light", "coded_noise"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 

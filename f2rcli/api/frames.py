@@ -64,7 +64,7 @@ class FrameSequence:
         )
 
     def tell(self, report: Report) -> None:
-        """Update a report with what the engines know by now."""
+        """Update a report with what the engines have found so far."""
         for engine in self.engines:
             report.take_in(engine)
         report.noise = self.noise

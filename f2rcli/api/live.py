@@ -117,7 +117,7 @@ class _Line:
         self._wait()
 
     def give(self, item: Any) -> list[Any]:
-        """Hand over a frame or the end, and wait until the next is asked for."""
+        """Pass on a frame or the end, and wait until the stream wants the next."""
         self._inbox.put(item)
         self._wait()
         ready, self._ready[:] = list(self._ready), []

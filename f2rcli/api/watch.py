@@ -1,4 +1,4 @@
-"""A caller's hold on a run in progress: progress and cancellation."""
+"""Progress and cancellation of a run, for its caller."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""Clips at work on a Dask cluster: its scheduler is waited for, its workers are looked at first.
+"""Clips on a Dask cluster: wait for its scheduler, check its workers, hand out the work.
 
 A task lost with its worker is done again by another. The folders must be visible to every worker
 under the same paths. Dask trusts whoever can reach its scheduler: use it in networks that you
@@ -239,7 +239,7 @@ def _await_workers(client: Any, address: str, tell: Tell) -> None:
 
 
 def _check_workers(client: Any, needs: Needs) -> None:
-    """Raise UsageError for workers that could not do a clip, before one goes out."""
+    """Raise UsageError for workers that could not denoise a clip, before any clip is sent."""
     found = client.run(_portable(), asdict(needs), on_error="return")
     lacking = [(where, _words(answer)) for where, answer in sorted(found.items()) if answer]
     if not lacking:

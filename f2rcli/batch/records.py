@@ -91,7 +91,7 @@ class Records:
         write_text(self._path(place), json.dumps(asdict(record)))
 
     def forget(self, place: PurePath) -> None:
-        """Remove a record: nothing is known of what is at the target."""
+        """Remove a record: the target counts as unknown again."""
         with contextlib.suppress(OSError):
             self._path(place).unlink()
 

@@ -1,4 +1,4 @@
-"""Children that begin with everything loaded: forked from a process that has nothing else to do.
+"""Children that start with everything loaded, forked from a process that does nothing else.
 
 Loading torch and the formats takes two seconds, more than a small clip itself. One process loads
 them once and runs nothing; each clip gets a fork of it, which shares that memory and dies alone.
@@ -159,6 +159,6 @@ def _ends(process: subprocess.Popen[bytes]) -> bool:
 
 
 def received(link: socket.socket) -> tuple[list[str], list[int]] | None:
-    """The next command line and its descriptors; None once nobody will ask any more."""
+    """The next command line and its descriptors; None once no more will come."""
     data, descriptors, _, _ = socket.recv_fds(link, LARGEST, HOLDS + 1)
     return (json.loads(data), list(descriptors)) if data else None

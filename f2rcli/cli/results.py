@@ -18,7 +18,7 @@ from f2rcli.settings import setting
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultFiles:
-    """The options of commands that give out results."""
+    """The options of commands that write results."""
 
     json_file: str | None = setting(
         None, "Write the results as JSON.", metavar="OUT.json", group=RUN

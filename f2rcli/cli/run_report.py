@@ -133,7 +133,7 @@ def _with_returned(
 def _described(
     found: "Evaluation", settings: EngineSettings, engine: "Engine | None", part: dict[str, Any]
 ) -> "Evaluation":
-    """The evaluation, which knows two files only, with the engine that made one of the other."""
+    """The evaluation, which only sees two files, with the engine that made one from the other."""
     methods = tuple(_made_by(settings, engine) if m.name == SIDE else m for m in found.methods)
     kept = {name: found.settings[name] for name in ("border", "conversion")}
     return replace(found, methods=methods, settings=part | kept, command=command_typed())

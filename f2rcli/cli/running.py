@@ -102,7 +102,7 @@ def pairs(reader: Reader, engine: "Engine", count: int) -> Iterator[tuple[Frame,
 
 
 def _viewable(frame: Frame) -> Frame:
-    """The frame, or a quick look at it if it is a mosaic."""
+    """The frame; of a mosaic a quick development."""
     if frame.layout.mosaic is None:
         return frame
     codes = np.rint(255 * sensor.to_picture(frame)).astype(np.uint8)

@@ -24,7 +24,7 @@ def flags_of(context: typer.Context) -> dict[str, tuple[str, str]]:
 
 
 def _flag(spellings: list[str]) -> str:
-    """The long flag, but -o, which everybody knows."""
+    """The long flag, except for -o, which is familiar."""
     return "-o" if "-o" in spellings else max(spellings, key=len)
 
 

@@ -1,4 +1,4 @@
-"""A frame with more noise like its own, restored once more: how a method answers to noise."""
+"""A frame with more of its own noise, restored again: how a method responds to noise."""
 
 from typing import NamedTuple
 

@@ -40,7 +40,7 @@ class Worker:
 
 
 class AtOnce(Worker):
-    """Runs work in the caller's thread at once: a device goes on with it while its host reads."""
+    """Runs work in the caller's thread at once; a device continues with it while its host reads."""
 
     def __init__(self, beside: ThreadPoolExecutor | None = None) -> None:
         """beside: a thread for what the host does by itself, a frame ahead of the device."""

@@ -121,7 +121,7 @@ class Method(Protocol):
         """Remember what was `remembered` after this window was restored."""
 
     def forget(self) -> None:
-        """Remember nothing."""
+        """Drop everything remembered of earlier frames."""
 
 
 @runtime_checkable

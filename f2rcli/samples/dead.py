@@ -1,4 +1,4 @@
-"""Dead pixels of a mosaic: black in every frame, in the midst of light.
+"""Dead pixels of a mosaic: black in every frame, surrounded by light.
 
 They hide in texture, which differs by as much as they lack. But optics leave no single pixel black:
 a hole in the light that leaves a tenth of it in the middle is two pixels wide, and takes half of

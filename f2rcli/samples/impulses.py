@@ -1,4 +1,4 @@
-"""Hot and dead samples: single ones, or pairs, that stand out of all around them."""
+"""Hot and dead samples: single ones, or pairs, that stand out from all around them."""
 
 from typing import NamedTuple
 

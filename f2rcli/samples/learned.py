@@ -1,4 +1,4 @@
-"""Pixels as those around them predict them, learned from the picture near by.
+"""Predict pixels from those around them, learning from the picture nearby.
 
 Edges and texture go on: what predicts their pixels from those around predicts others along the same
 edge, several times better than a smooth surface does. Where nothing near by is as rough, nothing is

@@ -1,4 +1,4 @@
-"""Signals that end a run wait until what is in hand is done."""
+"""Delay signals that end a run until the current step is done."""
 
 import signal
 import threading

@@ -1,4 +1,4 @@
-"""Light and unclipped noise, and noise that a codec has been at, have weights of their own."""
+"""Light and unclipped noise, and noise that went through a codec, have weights of their own."""
 
 import shutil
 from dataclasses import replace

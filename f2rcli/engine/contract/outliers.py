@@ -78,7 +78,7 @@ def noise_share(removed: Real, variance: Real, clipped: Real | None) -> Real:
 
 
 def _standing_out(height: Real) -> tuple[Real, Real]:
-    """At every sample the highest and the lowest of it and the sums around it."""
+    """At every sample, the highest and lowest of itself and the sums around it."""
     highest, lowest = height.copy(), height.copy()
     held = np.clip(height, -MOST_OF_ONE, MOST_OF_ONE)
     for weights in KERNELS:

@@ -12,7 +12,7 @@ CELLS = 64  # of a map, along its longer side at most
 
 
 class Account(Protocol):
-    """Sums that are kept elsewhere until somebody asks."""
+    """Sums that are kept elsewhere until they are read."""
 
     def into(self, returned: "Returned") -> None:
         """Add all sums to a `Returned`, and reset."""

@@ -86,7 +86,7 @@ class Shrinkage:
 
     def table(self, index: int) -> Floats:
         """The share (STEPS,) of a plane's removed signal by the power that is removed around, if
-        all of the measured variance is noise; all of it where nobody has learnt it."""
+        all of the measured variance is noise; all of it before any probe."""
         if index not in self._shares:
             return np.ones(STEPS)
         return np.interp(np.linspace(0, MIDDLES[-1], STEPS), MIDDLES, self._shares[index])

@@ -1,4 +1,4 @@
-"""`contract/residual.py` as tensors: what of a change may be made to a frame's planes."""
+"""`contract/residual.py` as tensors: the part of a change that a frame's planes get."""
 
 from collections.abc import Sequence
 from functools import partial

@@ -1,4 +1,4 @@
-"""`contract/returned.py` on the device: sums that come over only when somebody asks for them."""
+"""`contract/returned.py` on the device: sums that are downloaded only when they are read."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What the contract goes by besides pictures: its terms, and the noise's law as tensors.
+"""The contract's inputs besides pictures: its terms, and the noise's law as tensors.
 
 A law changes where noise does, or an encoder's step; its tensors are replaced then, and what was
 recorded for other ones stays.

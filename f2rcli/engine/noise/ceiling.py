@@ -1,4 +1,4 @@
-"""The most that a stream's noise can be by now: a law that was measured at its start may not last.
+"""An upper bound of a stream's noise as it goes on: the law measured at its start may not last.
 
 After a cut, or once a camera has more light, noise may be far less than it was. What adjacent
 frames differ by bounds it from above, at any time and for little.

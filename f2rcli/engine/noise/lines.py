@@ -1,4 +1,4 @@
-"""Lines and bands taken out of frames before anything else sees them, where they were measured."""
+"""Remove lines and bands from frames before anything else sees them, where they were measured."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The most that white noise can be by what samples near each other differ by, in single frames.
+"""An upper bound of white noise from how much nearby samples of single frames differ.
 
 Texture that no two frames share, as that of games, looks like new noise in each. But whatever a
 picture shows, noise of a law spreads the differences of its samples at least as wide as it would

@@ -92,7 +92,7 @@ def hardly_any(model: NoiseModel, layout: PlaneLayout) -> bool:
 
 
 def few_photons(frames: Sequence[Frame]) -> bool:
-    """Whether first frames of a stack hold so few photons that DIM_PREROLL are to tell their law.
+    """Whether a stack's first frames hold so few photons that its law needs DIM_PREROLL of them.
 
     Six of 96x96 pixels, a tenth of an electron and half an electron of read noise in each, tell a
     gain of one code within 8 %, and no estimate could do better; 32 tell it within 3 %.

@@ -150,7 +150,7 @@ def louder_part(pair: Pair, model: NoiseModel) -> Square | None:
 
 
 def _noise(blocks: Blocks, chosen: NDArray[np.bool_]) -> bool:
-    """Whether the bands of chosen blocks agree as closely as so many can tell."""
+    """Whether the bands of chosen blocks agree as well as their number allows."""
     full, fine, finest = (np.median(blocks.power[band, chosen]) for band in (FULL, FINE, FINEST))
     low, high = WHITE_TOGETHER
     return bool(low < finest / fine < high and low < finest / full < high)

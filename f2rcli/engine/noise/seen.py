@@ -1,4 +1,4 @@
-"""Frames as they are looked at before their lines are taken out, and the flow between them."""
+"""Frames as the line remover sees them, and the flow between them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ LEVEL = 8.0  # rows: of the bands down a picture that flow sees
 
 @dataclass
 class Seen:
-    """A frame with what is looked at of it."""
+    """A frame and what the line remover sees of it."""
 
     copies: list[Frame]
     planes: list[Values]  # as `planes_of` gives them

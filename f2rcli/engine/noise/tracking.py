@@ -60,7 +60,7 @@ CONTRADICTION = 2.0  # between a declared sigma and the one that is measured
 
 
 def is_light(model: NoiseModel, *, clipped: bool) -> bool:
-    """Whether weights for light noise serve better; clipped: whether black or white cut it off."""
+    """Whether weights for light noise do better; clipped: whether black or white cut it off."""
     return mean_sigma8(model) < (LIGHT8 if clipped else HEAVY8)
 
 
@@ -126,7 +126,7 @@ class NoiseTracker:
         return self._as_stored() and self.faint and not drowned
 
     def new_method(self) -> Method:
-        """The method with the networks that serve this noise, which the engine remembers."""
+        """The method with the networks for this noise, which the engine remembers."""
         return self.engine.new_method(kinds=self.kinds, faint=self.faint, ensemble=self.ensemble)
 
     @property

@@ -53,7 +53,7 @@ class Mark:
 
     @property
     def count(self) -> int:
-        """Windows that were done by the run that is gone on with."""
+        """Windows that the resumed run had done."""
         return 0 if self.kept is None else self.done - self.begin + 1
 
     @property
@@ -68,7 +68,7 @@ class Mark:
         steady: Steady | DeviceSteady,
         shrinkage: Shrinkage | None,
     ) -> Past:
-        """Begin, with the noise of the run that is gone on with. Returns what the contract carries
+        """Begin, with the noise of the resumed run. Returns what the contract carries
         from there; steady, shrinkage: those of a stream that begins."""
         self._method, self._noise = method, noise
         if self.kept is None:
@@ -93,7 +93,7 @@ class Mark:
         return self._known.setdefault(index, model)
 
     def before(self, view: Window[Prepared]) -> bool:
-        """Whether a window's centre was done by the run that is gone on with."""
+        """Whether the resumed run had done a window's centre."""
         if self.kept is None or view.centre.index > self.done:
             return False
         if view.centre.index == self.done and self._method is not None:
@@ -133,7 +133,7 @@ class Mark:
         return facts, arrays
 
     def end(self) -> None:
-        """The stream is over: what it carried along is let go."""
+        """End the stream and release what it carried along."""
         self.past, self._arrays = Past(), {}
         if self._method is not None:
             self._method.forget()

@@ -216,7 +216,7 @@ class RunRecord:
 
 
 def forget(target: Path) -> None:
-    """Remove what an earlier run of a target has left. Only safe while no other run writes it."""
+    """Remove what an earlier run left for a target. Only safe while no other run writes it."""
     with suppress(OSError):
         shutil.rmtree(record_folder(target), ignore_errors=True)
 

@@ -29,7 +29,7 @@ MOST = 1.5  # times the first standard deviation of offsets, that later ones hav
 
 @dataclass
 class Look:
-    """A run of frames that show one picture, and what is looked at of it."""
+    """A run of frames that show one picture, and what the remover sees of it."""
 
     copies: list[Frame]
     planes: list[Values]  # as `planes_of` gives them

@@ -1,4 +1,4 @@
-"""The noise of pictures in hand, by the networks that `f2r noise` asks."""
+"""The noise of given pictures, by the networks that `f2r noise` uses."""
 
 from fractions import Fraction
 

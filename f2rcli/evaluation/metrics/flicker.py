@@ -27,7 +27,7 @@ FACTS = MetricFacts(
 
 
 def block_change(motion: Motion, now: Picture, before: Picture) -> NDArray[np.float64]:
-    """Change of mean luma per block along the motion; nan where too little of it is seen."""
+    """Change of mean luma per block along the motion; nan where a block is hardly visible."""
     apart = luma(now) - motion.fetch(luma(before)[None])[0]
     seen = _sums(motion.seen.astype(np.float64))
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -1,4 +1,4 @@
-"""Row noise: how much of the offsets of rows is left."""
+"""Remaining row noise."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Structure of the picture in what was taken out."""
+"""Picture structure in the removed signal."""
 
 from f2rcli.evaluation.base import Metric
 from f2rcli.evaluation.frame_set import FrameSet

@@ -1,4 +1,4 @@
-"""Whiteness of what was taken out."""
+"""Whiteness of the removed signal."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Points of light: how much of it is left, how wide they are, and those that are invented.
+"""Points of light: light kept, width, and false points.
 
 Channels are the electrons of a point; a point's light is summed in a disc.
 """

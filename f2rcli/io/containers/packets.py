@@ -36,7 +36,7 @@ class SidePackets:
             self.queue.append(packet)
 
     def begin(self) -> None:
-        """The frames begin to flow: drop what no writer has asked for by now."""
+        """Called before the first frame: drop packets that no writer has asked for."""
         if not self.wanted:
             self.wanted = False
             self.queue.clear()

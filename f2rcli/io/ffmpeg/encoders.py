@@ -89,7 +89,7 @@ class EncoderSetup:
             os.environ.setdefault("SVT_LOG", "1")  # it prints a page of settings otherwise
 
     def tag(self, picture: av.VideoFrame | VideoCodecContext) -> None:
-        """Tag a picture like the stream: some encoders (ProRes) look at pictures only."""
+        """Tag a picture like the stream: some encoders (ProRes) read tags from pictures only."""
         picture.color_primaries = self.tags.primaries
         picture.color_trc = self.tags.transfer
         picture.colorspace = self.tags.matrix

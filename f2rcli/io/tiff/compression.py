@@ -24,7 +24,7 @@ REWRITTEN = {NONE, 5, DEFLATE, PACKBITS, 32946, 34925, 50000}
 
 
 def compression_name(code: int) -> str:
-    """A compression in a word."""
+    """The name of a compression."""
     return NAMES.get(int(code), f"compression {int(code)}")
 
 

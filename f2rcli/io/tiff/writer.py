@@ -136,7 +136,7 @@ class StackWriter(Writer):
                 self._put(stack.series[number], place, stack.read(number, place))
 
     def _beyond(self, number: int) -> int:
-        """Where the absent pictures of a series would end, as far as one can believe it."""
+        """Where the absent pictures of a series would end, where the file's size allows it."""
         stack = self.reader.stack
         if not isinstance(stack, TiffStack) or not stack.absent[number]:
             return 0

@@ -1,4 +1,4 @@
-"""The errors that lossy compression left, as noise of a strength that is told to the networks.
+"""The errors of lossy compression, as noise of a strength that the networks are given.
 
 A codec rounds the transform of every block by a step, and what it rounds off looks like noise to a
 network that has seen noise of that strength. Frames do not show it: a codec copies its errors from
@@ -50,7 +50,7 @@ class Compression:
 
 
 def compression_of(frames: Sequence[Frame], blocking: Blocking | None) -> Compression | None:
-    """The errors of frames that a codec has been at; None where they are hardly any.
+    """The errors of frames that went through a codec; None where they are hardly any.
 
     blocking: the block edges of these frames, of the first ones of the clip, or none.
     """

@@ -1,4 +1,4 @@
-"""The power of what blocks of a picture differ by, at full bandwidth and high-passed.
+"""The power of differences between blocks of pictures, at full bandwidth and high-passed.
 
 Every band keeps the power of white noise, so its bands tell white noise from what is coarser.
 """

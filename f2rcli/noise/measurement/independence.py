@@ -1,4 +1,4 @@
-"""Whether the noise of a frame knows of the next frame's: fixed patterns and temporal filters.
+"""Correlation of noise between adjacent frames: fixed patterns and temporal filters.
 
 Two residuals of adjacent frames, the earlier against its past and the later against its future:
 they have no frame in common, so independent noise correlates them not at all. What the anchors

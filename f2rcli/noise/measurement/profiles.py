@@ -1,4 +1,4 @@
-"""Profiles of a picture down its rows: what each row has more than its surroundings, in pieces.
+"""Profiles of a picture down its rows: how each row differs from its surroundings, in pieces.
 
 A row is cut into short segments, so that what is no offset of the whole row (texture, an edge, what
 moved) lies in a few of them and is voted down.

@@ -1,4 +1,4 @@
-"""The gain of few photons from the shape of their noise, which read noise has not.
+"""The gain of few photons from the shape of their noise, which differs from that of read noise.
 
 By the comb that single electrons make in histograms of codes: these are Poisson counts times the
 gain, plus an offset and Gaussian read noise, rounded; counts of places that are not equally bright

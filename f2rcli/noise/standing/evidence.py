@@ -1,4 +1,4 @@
-"""Whether lines of a picture stand for those of its sensor: in any scene, still or moving.
+"""Whether lines of a picture are its sensor's, in any scene, still or moving.
 
 Offsets of a sensor are the same along the whole line, in every frame, and where the picture is
 bright as where it is dark; and each line has its own. What stands in a scene fails one of these:

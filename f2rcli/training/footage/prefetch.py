@@ -1,4 +1,4 @@
-"""Batches drawn ahead of the step that needs them."""
+"""Batches drawn before the step that needs them."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""A network while it learns: parameters, their running average, the optimiser's moments."""
+"""A network in training: parameters, their running average, the optimiser's moments."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

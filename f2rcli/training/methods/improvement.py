@@ -1,4 +1,4 @@
-"""Noisy frames made into two with independent noise, and whether networks restore the one so that
+"""Noisy frames split into two with independent noise, and whether networks restore the one so that
 it comes closer to the other than it is."""
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The folder of a training run: what may go where, and what was asked for when it began."""
+"""The folder of a training run: its files, and the options it began with."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What a run came to, and what it says about it."""
+"""The outcome of a run, and its messages about it."""
 
 import math
 from dataclasses import dataclass, field
