@@ -34,7 +34,7 @@ LIGHT = {
     "errors", "frames", "system", "documents", "order", "settings", "units", "header", "tee",
     "window", "sensor", "yuv", "samples", "io", "batch", "api", "cli",
 }  # fmt: skip
-PAIRED = ("batch/warm.py", "cli/nursery.py")  # socket pairs pass descriptors to forks
+PAIRED = ("batch/warm.py", "cli/fork_server.py")  # socket pairs pass descriptors to forks
 FETCHERS = {
     "urllib", "http", "ftplib", "socket", "requests", "httpx", "aiohttp", "urllib3",
     "huggingface_hub", "gdown", "wget", "boto3", "webbrowser",

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from f2rcli.cli import nursery
+from f2rcli.cli import fork_server
 
 TESTS = Path(__file__).parent
 BENCH = TESTS.parent / "benchmarks" / "torture"
@@ -32,7 +32,7 @@ ASKED = {  # fault: arguments of the bench
     "beside": (*ONE, "1"), "harm": (*ONE, "0"), "one noisy": (*ONE, "2"),
     "random": (*KILLS, "--races", "1"), "mess": KILLS,
 }  # fmt: skip
-NEEDED = [name for name in nursery.LOADED if not name.startswith("torch")]
+NEEDED = [name for name in fork_server.LOADED if not name.startswith("torch")]
 
 
 def module(name: str, path: Path) -> ModuleType:

@@ -24,7 +24,7 @@ from f2rcli.samples.lanes import (
     planes_seen,
     surveyed,
 )
-from f2rcli.system.asking import Ask, nobody_asks
+from f2rcli.system.cancellation import CancelCheck, never_cancelled
 
 TIME_BASE = Fraction(1)  # arrays say nothing of time, and nothing depends on it
 UNKNOWN = LaneStatistics((0.0, 1.0))  # of a lane that nothing looks at
@@ -79,7 +79,7 @@ class ArrayStack:
     array: Any
     grid: Grid
     known: dict[str, LaneStatistics] = field(default_factory=dict)  # by lane
-    ask: Ask = nobody_asks  # before every picture is read
+    check: CancelCheck = never_cancelled  # before every picture is read
     apart: bool = False  # pictures are copies, as results may be written over the array
 
     @property
@@ -102,7 +102,7 @@ class ArrayStack:
 
     def picture(self, lane: Lane, number: int) -> Any:
         """A picture of a lane, as stored in the array."""
-        self.ask()
+        self.check()
         found = self.array[self.grid.place(lane, number)]
         return copy_of(found) if self.apart else found
 
@@ -158,7 +158,7 @@ def denoise_array(stack: ArrayStack, call: Call, output: Any) -> Any:
         report.note(grid.note)
     info = array_info(grid, stack.dtype)
     engine = load_engine(options, info)
-    engine.ask = watch.asking()
+    engine.check = watch.own_check()
     frames = _frames(stack, options, report)
     restored = denoise_stream(frames, info, engine, lanes=lambda: _openings(stack, options))
     for frame in watch.counted(restored, info.frames):

@@ -151,7 +151,7 @@ def _denoised(frames: Any, output: Any, call: Call) -> Any:
 def _denoise_whole(frames: Any, output: Any, call: Call) -> Any:
     grid = Grid.of(tuple(frames.shape), call.options.axes)
     _check_output(output, frames)
-    stack = ArrayStack(frames, grid, ask=call.watch.check, apart=output is not None)
+    stack = ArrayStack(frames, grid, check=call.watch.check, apart=output is not None)
     return denoise_array(stack, replace(call, options=fitted_to_array(stack, call)), output)
 
 
@@ -174,7 +174,7 @@ def _denoise_each(frames: Iterator[Any], call: Call) -> Iterator[Any]:
     if opening is None:
         return
     call.watch.check()
-    clip = FrameSequence(opening, call.options, call.watch.asking())
+    clip = FrameSequence(opening, call.options, call.watch.own_check())
     whole = call.watch.reading(chain([opening], frames))
     for frame in call.watch.counted(clip.restored(whole), None):
         call.report.frames += 1

@@ -27,7 +27,7 @@ def denoise_file(source: str, output: str | Path | None, call: Call, *, overwrit
         plan = plan_output(reader, target, WriteOptions(overwrite=overwrite))
         settings = fitted(settings, source, read, call)
         engine = load_engine(settings, reader.info)
-        engine.ask = watch.asking()
+        engine.check = watch.own_check()
         given = options.given | ({} if call.adapt is None else {"adapt": call.adapt})
         plan = replace(plan, provenance=provenance_of(engine, given))
         with open_writer(reader, plan) as writer:

@@ -15,7 +15,7 @@ from f2rcli.engine.strength import changes_nothing
 from f2rcli.frames import Frame, PlaneLayout
 from f2rcli.samples.arriving import Arriving
 from f2rcli.samples.lanes import LaneStatistics, lane_layout
-from f2rcli.system.asking import Ask, nobody_asks
+from f2rcli.system.cancellation import CancelCheck, never_cancelled
 from f2rcli.tee import emptied, tee_releasing
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ OPENING = 6  # frames that levels are measured on: as many as the noise is
 class FrameSequence:
     """A sequence of frames that are alike, with an engine for each of its lanes."""
 
-    def __init__(self, first: Any, options: Options, ask: Ask = nobody_asks) -> None:
-        """first: its first frame; ask: see `Watch.asking`. Raises InputError or UsageError for
+    def __init__(self, first: Any, options: Options, check: CancelCheck = never_cancelled) -> None:
+        """first: its first frame; check: see `Watch.own_check`. Raises InputError or UsageError for
         what does not fit."""
         from f2rcli.engine.stream import load_engine  # brings torch
 
@@ -38,7 +38,7 @@ class FrameSequence:
         self.lanes = self.grid.lanes
         loaded = load_engine(options, array_info(self.grid, self.dtype))
         loaded.threads = 1  # a second one would delay each result by a frame
-        loaded.prompt, loaded.ask = True, ask
+        loaded.prompt, loaded.check = True, check
         self.engines: list[Engine] = [loaded, *(loaded.another() for _ in self.lanes[1:])]
         self.layouts: list[PlaneLayout] = []  # of the lanes, once their levels are known
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 from f2rcli.api.options import Options
 from f2rcli.api.report import Report
 from f2rcli.errors import CancelledError, UsageError, shown
-from f2rcli.system.asking import Ask
+from f2rcli.system.cancellation import CancelCheck
 
 T = TypeVar("T")
 Progress = bool | Callable[[int, int | None], object]
@@ -47,15 +47,15 @@ class Watch:
             self.check()
             yield item
 
-    def asking(self) -> Ask:
+    def own_check(self) -> CancelCheck:
         """`check`, in this thread alone: the caller's function may not be made for others."""
         own = get_ident()
 
-        def ask() -> None:
+        def check() -> None:
             if get_ident() == own:
                 self.check()
 
-        return ask
+        return check
 
     def counted(self, items: Generator[T], total: int | None) -> Iterator[T]:
         """Yield the results, reporting progress to the caller.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import IO, Any
 
-from f2rcli.batch.warm import Nursery, WarmChild, can_fork
+from f2rcli.batch.warm import ForkServer, WarmChild, can_fork
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK
 
 ALONE = "F2R_ONE_CLIP"  # set in a child: its clip must never be taken for a folder of clips
@@ -64,7 +64,7 @@ class Children:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running: set[Child] = set()
-        self._nurseries: dict[tuple[str, ...], Nursery] = {}
+        self._fork_servers: dict[tuple[str, ...], ForkServer] = {}
         self.stopped = threading.Event()
 
     def run(
@@ -117,9 +117,9 @@ class Children:
     ) -> Child:
         """A child, from a process that has everything loaded where there can be one."""
         if can_fork():
-            nursery = self._nurseries.setdefault(tuple(command), Nursery(command))
+            fork_server = self._fork_servers.setdefault(tuple(command), ForkServer(command))
             with contextlib.suppress(OSError):
-                return nursery.child(arguments, words.fileno(), claim)
+                return fork_server.child(arguments, words.fileno(), claim)
         special: dict[str, Any] = {"process_group": 0} if os.name == "posix" else {}
         if claim is not None:
             special["pass_fds"] = (claim,)
@@ -143,8 +143,8 @@ class Children:
                 child.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 child.kill()
-        for nursery in self._nurseries.values():
-            nursery.close()
+        for fork_server in self._fork_servers.values():
+            fork_server.close()
 
 
 def _took_in(line: bytes, ended: Ended) -> bool:

@@ -82,7 +82,7 @@ class WarmChild:
                 signal.pidfd_send_signal(self._handle, number)
 
 
-class Nursery:
+class ForkServer:
     """The process that children are forked from; started when the first is wanted."""
 
     def __init__(self, command: Sequence[str]) -> None:

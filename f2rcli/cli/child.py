@@ -11,7 +11,7 @@ from typing import NoReturn
 from f2rcli.batch.child import ALONE
 from f2rcli.batch.warm import SERVE
 from f2rcli.cli.app import let_threads_sleep, main
-from f2rcli.cli.nursery import serve
+from f2rcli.cli.fork_server import serve
 from f2rcli.cli.signals import send
 from f2rcli.errors import EXIT_BUG
 

@@ -43,7 +43,7 @@ from f2rcli.noise.measurement.lines import Lines
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise, with_changes
 from f2rcli.samples.counts import SetAside
-from f2rcli.system.asking import Ask, nobody_asks
+from f2rcli.system.cancellation import CancelCheck, never_cancelled
 from f2rcli.weights import Kind, Weights
 from f2rcli.window import Window
 
@@ -90,7 +90,7 @@ class Engine:
     prompt: bool = False  # whether results may not wait for more frames than a window holds
     resident: Resident | None = None  # what does all the work on a GPU; None: on the processor
     graphs: Graphs = field(default_factory=Graphs)  # of that work
-    ask: Ask = nobody_asks  # before every pass of a network
+    check: CancelCheck = never_cancelled  # before every pass of a network
 
     def __post_init__(self) -> None:
         if self.torch_device.type == "cuda":
@@ -112,7 +112,7 @@ class Engine:
         return Engine(
             self.settings, self.weights, self.torch_device, self.precision, self.tile,
             used=self.used, slack=self.slack, stated=self.stated, threads=self.threads,
-            beside=self.beside, prompt=self.prompt, ask=self.ask,
+            beside=self.beside, prompt=self.prompt, check=self.check,
         )  # fmt: skip
 
     @property
@@ -188,7 +188,7 @@ class Engine:
     def _loaded(self, chosen: Weights, *, exact: bool = False, ensemble: bool = False) -> Method:
         mirrored = ensemble and chosen.header.space is not Space.BAYER  # its cells begin with red
         run = Runner(
-            self.torch_device, self.precision, self.tile, exact, mirrored, self.graphs, self.ask
+            self.torch_device, self.precision, self.tile, exact, mirrored, self.graphs, self.check
         )
         method = methods.load(chosen.header.method).from_weights(chosen, run)
         channels_last(method.networks.eval().to(self.torch_device))

@@ -19,7 +19,7 @@ from f2rcli.models.large.codes import bits
 from f2rcli.models.large.strips import Span, even, spans
 from f2rcli.models.layers import leaves, mapped, padded
 from f2rcli.models.recorded.graphs import Graphs, recording
-from f2rcli.system.asking import Ask, nobody_asks
+from f2rcli.system.cancellation import CancelCheck, never_cancelled
 
 ACTIVATION_BYTES = 700  # per pixel of a picture that runs in one piece, where no method says
 MEMORY_SHARE = 0.25  # of the device's memory that activations may take under `auto`
@@ -55,7 +55,7 @@ class Runner:
     exact: bool = False  # fp32 for networks that see whole pictures, see `Coarse`
     ensemble: bool = False  # the mean over pictures and their mirror images, see `MIRRORED`
     graphs: Graphs = field(default_factory=Graphs)
-    ask: Ask = nobody_asks  # before every pass of a network
+    check: CancelCheck = never_cancelled  # before every pass of a network
 
     def __call__(self, network: nn.Module, *inputs: Any) -> Any:
         """inputs: tensors (..., H, W) or tuples of them -> the network's outputs, in float32.
@@ -102,7 +102,7 @@ class Runner:
         precision = "fp32" if exact else self.precision
         with torch.inference_mode(), autocast(self.device, precision):
             if self.tile is None or self.tile >= max(height, width):
-                self.ask()
+                self.check()
                 return mapped(padded(network, *inputs), Tensor.float)
             return self._tiled(network, inputs, height, width)
 
@@ -114,7 +114,7 @@ class Runner:
         whole: list[Tensor] = []
         for rows in spans(height, high, reach):
             for columns in spans(width, wide, reach):
-                self.ask()
+                self.check()
                 out = padded(network, *mapped(inputs, lambda x: _cut(x, rows, columns)))  # noqa: B023  # used at once
                 parts = list(leaves(out))
                 if not whole:

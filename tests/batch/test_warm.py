@@ -10,16 +10,16 @@ from collections.abc import Iterator
 import pytest
 
 from f2rcli.batch.child import Children
-from f2rcli.batch.warm import Nursery, can_fork
+from f2rcli.batch.warm import ForkServer, can_fork
 
 pytestmark = pytest.mark.skipif(not can_fork(), reason="this system starts children anew")
 
 # A child prints its parent and a line of its input, then ends as its argument says.
 CODE = """
 import os, signal, sys
-from f2rcli.cli import nursery
-nursery.LOADED = ()
-word = nursery.serve(int(sys.argv[2]))[0]
+from f2rcli.cli import fork_server
+fork_server.LOADED = ()
+word = fork_server.serve(int(sys.argv[2]))[0]
 print(os.getppid(), os.getpgrp() == os.getpid(), flush=True)
 print("words", file=sys.stderr, flush=True)
 if word == "wait":
@@ -31,16 +31,16 @@ sys.exit(int(word))
 
 
 @pytest.fixture
-def nursery() -> Iterator[Nursery]:
-    one = Nursery([sys.executable, "-c", CODE])
+def fork_server() -> Iterator[ForkServer]:
+    one = ForkServer([sys.executable, "-c", CODE])
     yield one
     one.close()
 
 
-def ended(nursery: Nursery, word: str) -> tuple[int, str, str]:
+def ended(fork_server: ForkServer, word: str) -> tuple[int, str, str]:
     """Exit code, output and messages of a child."""
     with tempfile.TemporaryFile() as words:
-        child = nursery.child([word], words.fileno(), None)
+        child = fork_server.child([word], words.fileno(), None)
         with child.stdin, child.stdout:
             output = child.stdout.read().decode()
         code = child.wait()
@@ -49,8 +49,8 @@ def ended(nursery: Nursery, word: str) -> tuple[int, str, str]:
         return code, output, words.read().decode()
 
 
-def test_all_come_from_one_process_and_end_as_they_do(nursery: Nursery) -> None:
-    plain, other, crashed = (ended(nursery, word) for word in ("0", "7", "crash"))
+def test_all_come_from_one_process_and_end_as_they_do(fork_server: ForkServer) -> None:
+    plain, other, crashed = (ended(fork_server, word) for word in ("0", "7", "crash"))
     assert (plain[0], other[0], crashed[0]) == (0, 7, -signal.SIGSEGV)
     assert plain[1] == other[1] == crashed[1]
     assert plain[1].split()[1] == "True"
@@ -58,36 +58,36 @@ def test_all_come_from_one_process_and_end_as_they_do(nursery: Nursery) -> None:
 
 
 def test_one_that_waits_is_ended_and_another_begins_where_their_process_was_killed(
-    nursery: Nursery,
+    fork_server: ForkServer,
 ) -> None:
     with tempfile.TemporaryFile() as words:
-        child = nursery.child(["wait"], words.fileno(), None)
+        child = fork_server.child(["wait"], words.fileno(), None)
         parent = int(child.stdout.readline().split()[0])
         assert child.poll() is None
         child.terminate()
         assert child.wait(240) == -signal.SIGTERM
-        orphan = nursery.child(["wait"], words.fileno(), None)
+        orphan = fork_server.child(["wait"], words.fileno(), None)
         os.kill(parent, signal.SIGKILL)
         assert orphan.wait(240) == -signal.SIGKILL
         for one in (child, orphan):
             one.stdin.close()
             one.stdout.close()
-    code, output, _ = ended(nursery, "0")
+    code, output, _ = ended(fork_server, "0")
     assert code == 0
     assert int(output.split()[0]) != parent
 
 
 def test_one_killed_a_moment_ago_is_replaced(
-    nursery: Nursery, monkeypatch: pytest.MonkeyPatch
+    fork_server: ForkServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its socket is closed before it counts as ended."""
-    assert ended(nursery, "0")[0] == 0
-    killed = nursery._process
+    assert ended(fork_server, "0")[0] == 0
+    killed = fork_server._process
     assert killed is not None
     killed.kill()
     killed.wait()
     monkeypatch.setattr(killed, "poll", lambda: None)
-    assert ended(nursery, "7")[0] == 7
+    assert ended(fork_server, "7")[0] == 7
 
 
 def test_where_nothing_can_be_forked_a_child_starts_anew() -> None:
@@ -100,12 +100,12 @@ def test_where_nothing_can_be_forked_a_child_starts_anew() -> None:
     assert found.code == 0
 
 
-def test_one_killed_with_a_request_in_hand_is_replaced(nursery: Nursery) -> None:
+def test_one_killed_with_a_request_in_hand_is_replaced(fork_server: ForkServer) -> None:
     """It was asked while it was dying, and nobody answered."""
-    assert ended(nursery, "0")[0] == 0
-    killed = nursery._process
+    assert ended(fork_server, "0")[0] == 0
+    killed = fork_server._process
     assert killed is not None
     killed.send_signal(signal.SIGSTOP)
     threading.Timer(0.2, killed.kill).start()
-    assert ended(nursery, "7")[0] == 7
-    assert nursery._process is not killed
+    assert ended(fork_server, "7")[0] == 7
+    assert fork_server._process is not killed

@@ -151,14 +151,14 @@ def module() -> ModuleType:
 if __name__ == "__main__":
     sys.modules["f2rcli.engine.stream"] = module()
     sys.modules["f2rcli.engine.resuming.record"] = record_module()
-    from f2rcli.cli import child, nursery
+    from f2rcli.cli import child, fork_server
     from f2rcli.cli.app import main
     from f2rcli.cli.commands import batch
 
     batch.COMMAND = (sys.executable, __file__, "--child")
     if "--child" in sys.argv:
         sys.argv.remove("--child")
-        nursery.LOADED = (
+        fork_server.LOADED = (
             "f2rcli.cli.commands.denoise", "f2rcli.io.video.reader", "f2rcli.io.video.writer",
             "pydantic.type_adapter",
         )  # fmt: skip

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from f2rcli.batch import child, cluster
-from f2rcli.batch.warm import Nursery
+from f2rcli.batch.warm import ForkServer
 from f2rcli.cli.commands import batch
 from f2rcli.errors import (
     EXIT_BATCH,
@@ -31,7 +31,7 @@ FAKE = Path(__file__).parent / "fake_engine.py"
 CHILD = (sys.executable, str(FAKE), "--child")
 
 
-class Kept(Nursery):
+class Kept(ForkServer):
     """The process that the children of one command after another are forked from."""
 
     def close(self) -> None:
@@ -42,13 +42,13 @@ class Kept(Nursery):
 def kept() -> Iterator[Kept]:
     one = Kept(CHILD)
     yield one
-    Nursery.close(one)
+    ForkServer.close(one)
 
 
 @pytest.fixture(autouse=True)
 def _fake_children(monkeypatch: pytest.MonkeyPatch, kept: Kept) -> None:
     monkeypatch.setattr(batch, "COMMAND", CHILD)
-    monkeypatch.setattr(child, "Nursery", lambda command: kept)
+    monkeypatch.setattr(child, "ForkServer", lambda command: kept)
 
 
 def report_of(folder: Path, name: str = "report.json") -> dict[str, dict]:

@@ -250,7 +250,7 @@ class F2RRecipe(Staged):
     ) -> Excerpt:
         check()
         context, header = self.context, self.header
-        runner = Runner(context.device, context.precision, None, ask=check)
+        runner = Runner(context.device, context.precision, None, check=check)
         method = F2R(self.networks.eval(), runner, header.length, header.level)
         pictures = segment.read(context.footage)
         return make_pairs(method, pictures, segment.centres, target, context.law(segment.clip), rng)
