@@ -268,4 +268,4 @@ def test_adapt_alone_means_fast(typed: list[str], meant: list[str]) -> None:
 def test_help_names_the_recipes(f2r) -> None:
     said = " ".join(f2r("train", "--help").out.replace("│", " ").split())
     assert all(name in said for name in ("self-supervised", "published", "supervised"))
-    assert all(f"For {method}:" in said for method in trainable())
+    assert all(f"For {method}," in said for method in trainable())

@@ -56,7 +56,7 @@ def by_method(field: str) -> str:
 def recipes_in_words() -> str:
     """Every method's recipes and what they mean."""
     return " ".join(
-        f"For {method}: {in_words(capabilities_of(method).recipes)}." for method in trainable()
+        f"For {method}, {in_words(capabilities_of(method).recipes)}." for method in trainable()
     )
 
 

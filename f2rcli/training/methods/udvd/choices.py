@@ -6,7 +6,7 @@ CAPABILITIES = Capabilities(
     recipes={
         "self-supervised": "noisy footage, or clean clips made noisy (--inputs-are-clean --noise), "
         "whose clean frames are never learnt from",
-        "published": "the published schedule: Adam, batch 32, crops of 128",
+        "published": "the paper's schedule: Adam, batch 32, crops of 128",
     },
     sizes=("small", "published"),
     widths=True,
