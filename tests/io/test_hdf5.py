@@ -58,6 +58,23 @@ def test_a_path_names_one_of_several_arrays(tmp_path: Path) -> None:
         assert (len(reader.info.lanes), reader.info.frames) == (3, 6)
 
 
+def test_a_picture_beside_movies_is_one_that_a_path_names(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.h5", {"one": MOVIE, "mean": MOVIE[0], "group/two": MOVIE,
+                                       "rois/map": MOVIE[1]})  # fmt: skip
+    with open_reader(source) as reader:
+        assert reader.info.frames == 10  # of the two movies
+    target = tmp_path / "b.ome.tif"
+    receipt = passed(Path(f"{source}:/mean"), target, change=True)
+    assert "axes YX 12x16" in receipt.kept
+    assert {"series 1 /group/two", "rois"} <= set(receipt.dropped)
+    assert "mean" not in receipt.dropped
+    np.testing.assert_array_equal(tifffile.imread(target), each_smoothed(MOVIE[0]))
+    with open_reader(f"{source}:/rois") as reader:  # a group that holds one
+        assert reader.info.frames == 1
+    with open_reader(source, ReadOptions(series="/mean")) as reader:
+        assert reader.info.frames == 1
+
+
 @pytest.mark.parametrize("order", ["CTYX", "XYCT"])
 def test_labels_of_dimensions_name_the_axes(order: str, tmp_path: Path) -> None:
     array, target = movie((2, 3, 12, 16)), tmp_path / "b.ome.tif"
@@ -150,6 +167,25 @@ def test_nwb_volumes_have_depth_last(tmp_path: Path) -> None:
     with tifffile.TiffFile(target) as file:
         assert file.series[0].axes == "TZYX"
         np.testing.assert_array_equal(file.asarray(), array.transpose(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("kind", "samples", "axes"),
+    [("ImageSeries", "u1", "TYXS"), ("ImageSeries", "u2", "TZYX"), ("TwoPhotonSeries", "u1", "TZYX")],
+)  # fmt: skip
+def test_nwb_pictures_of_colours_are_no_depth(
+    kind: str, samples: str, axes: str, tmp_path: Path
+) -> None:
+    array = movie((4, 12, 14, 3), samples)
+    with h5py.File(tmp_path / "a.nwb", "w") as file:
+        series = file.create_group("acquisition/camera")
+        series.attrs["neurodata_type"] = kind
+        series["data"] = array
+    passed(tmp_path / "a.nwb", tmp_path / "b.ome.tif", change=False)
+    with tifffile.TiffFile(tmp_path / "b.ome.tif") as file:
+        assert file.series[0].axes == axes
+        expected = array if axes == "TYXS" else array.transpose(0, 3, 1, 2)
+        np.testing.assert_array_equal(file.asarray(), expected)
 
 
 def test_files_without_pictures_and_other_files_are_refused_in_one_line(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from f2rcli.errors import InputError
+from f2rcli.errors import InputError, UsageError
 from f2rcli.io import default_target, microscopy, open_reader, video
 from tests.io.stacks import each_smoothed, movie, passed
 
@@ -92,6 +92,84 @@ def test_pages_behind_whole_volumes_are_named(
                          software="SI.VERSION_MAJOR = 5")  # fmt: skip
     with open_reader(tmp_path / "a.tif") as reader:
         assert "1 page of an unfinished volume" in " ".join(reader.ledger.lines())
+
+
+OLD = "state.configName='a'\rstate.acq.numberOfChannelsSave=2\rstate.acq.numberOfZSlices={}\r"
+FOUR = "scanimage.SI4.channelsSave = [1;2]\nscanimage.SI4.stackNumSlices = {}\n"
+FIVE = "scanimage.SI.hChannels.channelSave = [1;2]\nscanimage.SI.hStackManager.numSlices = {}\n"
+NEW = "SI.hChannels.channelSave = [1;2]\nSI.hStackManager.actualNumSlices = {}\n"
+
+
+def write_scanimage(path: Path, array: np.ndarray, said: str) -> None:  # type: ignore[type-arg]
+    """(pages, Y, X) of a classic TIFF; from 2016 on the header is the Software tag."""
+    form = {"metadata": None, "contiguous": False, "photometric": "minisblack"}
+    form |= {"software": said} if said.startswith("SI.") else {"description": said}
+    with tifffile.TiffWriter(path) as writer:
+        for picture in array:
+            writer.write(picture, **form)
+
+
+@pytest.mark.parametrize("said", [OLD, FOUR, FIVE, NEW])
+def test_interleaved_channels_of_scanimage_are_lanes(said: str, tmp_path: Path) -> None:
+    source, target, array = tmp_path / "a.tif", tmp_path / "b.tif", movie((9, 12, 14))
+    write_scanimage(source, array, said.format(1))
+    with open_reader(source) as reader:
+        (row,) = reader.describe()
+        assert (row["axes"], row["shape"]) == ("TCYX", (4, 2, 12, 14))
+        assert "1 page of an unfinished volume" in " ".join(reader.ledger.lines())
+    passed(source, target, change=True)
+    with tifffile.TiffFile(target, is_scanimage=False) as file:
+        found = np.stack([page.asarray() for page in file.pages])
+    np.testing.assert_array_equal(found[:8], each_smoothed(array[:8]))
+    np.testing.assert_array_equal(found[8], array[8])
+
+
+@pytest.mark.parametrize(
+    ("said", "axes", "outer"),
+    [
+        (OLD, "ZCYX", (3, 2)),
+        (FOUR, "ZCYX", (3, 2)),
+        (FOUR + "scanimage.SI4.acqNumFrames = 2\n", "ZTCYX", (3, 2, 2)),
+        (FOUR + "scanimage.SI4.fastZEnable = 1\nscanimage.SI4.acqNumFrames = 9\n", "TZCYX",
+         (4, 3, 2)),
+        (NEW + "SI.hStackManager.enable = true\nSI.hStackManager.framesPerSlice = 1\n", "TZCYX",
+         (4, 3, 2)),
+        (NEW + "SI.hStackManager.enable = false\n", "TCYX", (12, 2)),
+        (FIVE + "scanimage.SI.hFastZ.enable = true\nscanimage.SI.hFastZ.numFramesPerVolume = 4\n",
+         "TZCYX", (3, 4, 2)),
+    ],
+)  # fmt: skip
+def test_volumes_of_scanimage_have_time_and_depth(
+    said: str, axes: str, outer: tuple[int, ...], tmp_path: Path
+) -> None:
+    pages = movie((int(np.prod(outer)), 12, 14))
+    write_scanimage(tmp_path / "a.tif", pages, said.format(3))
+    with open_reader(tmp_path / "a.tif") as reader:
+        (row,) = reader.describe()
+    assert (row["axes"], row["shape"]) == (axes, (*outer, 12, 14))
+
+
+def test_volumes_of_new_scanimage_files_follow_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """tifffile takes all slices of all volumes for one depth."""
+    facts = {"SI.hChannels.channelSave": [1, 2], "SI.hStackManager.framesPerSlice": 1,
+             "SI.hStackManager.enable": True, "SI.hStackManager.actualNumSlices": 3}  # fmt: skip
+    monkeypatch.setattr(tifffile.tifffile, "read_scanimage_metadata", lambda _: (facts, {}, 4))
+    with tifffile.TiffWriter(tmp_path / "a.tif", bigtiff=True) as writer:
+        for picture in movie((24, 12, 14)):
+            writer.write(picture, metadata=None, contiguous=False, photometric="minisblack",
+                         software="SI.VERSION_MAJOR = 5")  # fmt: skip
+    with open_reader(tmp_path / "a.tif") as reader:
+        (row,) = reader.describe()
+    assert (row["axes"], row["shape"]) == ("TZCYX", (4, 3, 2, 12, 14))
+
+
+def test_frames_of_slices_of_volumes_have_no_name(tmp_path: Path) -> None:
+    said = NEW + "SI.hStackManager.enable = true\nSI.hStackManager.framesPerSlice = 2\n"
+    write_scanimage(tmp_path / "a.tif", movie((24, 12, 14)), said.format(3))
+    with pytest.raises(UsageError, match="axes TZQCYX, shape 2 x 3 x 2 x 2 x 12 x 14"):
+        open_reader(tmp_path / "a.tif")
 
 
 def write_stk(path: Path, array: np.ndarray, depth: int, milliseconds: list[int]) -> None:  # type: ignore[type-arg]

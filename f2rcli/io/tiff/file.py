@@ -24,7 +24,7 @@ from f2rcli.io.tiff.library import (
     quiet_tifffile,
     unreadable,
 )
-from f2rcli.io.tiff.promise import as_promised, unlisted_pages
+from f2rcli.io.tiff.promise import as_promised, as_scanned, unlisted_pages
 from f2rcli.io.tiff.provenance import provenance_of
 from f2rcli.io.tiff.stack import Spot, Stack
 from f2rcli.units import count
@@ -82,6 +82,9 @@ class TiffStack(Stack):
             raise InputError(f"{self.name}: has no pictures.")
         found = self._arrays
         self._arrays = as_promised(self.file, found, self._chain.pages)
+        scanned = self.file.pages.first.is_scanimage
+        if scanned:
+            self._arrays[-1] = as_scanned(self.file, self._arrays[-1])
         self._check_pages()
         self.series = [self._series(number) for number in range(len(self._arrays))]
         for one in self.series:
@@ -97,7 +100,7 @@ class TiffStack(Stack):
         self.cut_off = self._broken_list(unlisted)
         self.paths = self._all_paths()
         used = sum(prod(one.shape) // prod(one.keyframe.shape) for one in self._arrays)
-        if self.file.is_scanimage and used < self._chain.pages:
+        if scanned and used < self._chain.pages:
             more = count(self._chain.pages - used, "page")
             self.remarks += (f"{more} of an unfinished volume: no whole one, left as stored",)
         kind = next((word for name, word in _FLAVOURS.items() if getattr(self.file, name)), "")

@@ -1,10 +1,12 @@
-"""The pictures that a TIFF file's description promises, where its list of pages breaks off early.
+"""The pictures that a TIFF file's description promises, where tifffile does not find them there.
 
-tifffile gives up on such a file: it returns the first page alone, or pages without axes. The
-pictures that can be found go to the places that the description gives them; the others are absent.
+Where the list of pages breaks off early, tifffile gives up: it returns the first page alone, or
+pages without axes. The pictures that can be found go to the places that the description gives them;
+the others are absent. Of ScanImage's files it reads the axes of some only.
 """
 
 import json
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
@@ -48,6 +50,64 @@ def as_promised(file: tifffile.TiffFile, arrays: list[Any], listed: int) -> list
     if wanted <= 1 or prod(last.shape) >= prod(promise.shape):
         return arrays
     return [*arrays[:-1], _array(file, last.keyframe, promise, wanted, listed)]
+
+
+def as_scanned(file: tifffile.TiffFile, array: Any) -> Any:
+    """An array of ScanImage's, its channels and volumes told apart, whatever version wrote it.
+
+    Channels alternate page by page; then come the frames of a slice, the slices, the volumes.
+    """
+    frames = (file.scanimage_metadata or {}).get("FrameData") or {}
+    first = file.pages.first
+    lines = re.findall(r"(?m)^(?:scanimage\.)?([\w.]+) *= *(.*?)\s*$",
+                       f"{first.software}\n{first.description}".replace("\r", "\n"))  # fmt: skip
+    said = dict(lines) | {str(name): str(value) for name, value in frames.items()}
+    pages = prod(array.shape) // max(prod(first.shape), 1)
+    sizes = _scanned(said, pages)
+    outer = {axis: size for axis, size in sizes.items() if size > 1}
+    if not outer.keys() - {"T"}:
+        return array
+    shape, axes = (*outer.values(), *first.shape), "".join(outer) + first.axes
+    found = [array.pages[place] for place in range(prod(outer.values()))]
+    return tifffile.TiffPageSeries(found, shape, array.dtype, axes, kind=array.kind, squeeze=False)
+
+
+def _scanned(said: dict[str, str], pages: int) -> dict[str, int]:
+    """Letters and sizes of the axes that count pages, slowest first.
+
+    said: names and values of a header: `state.acq.` of version 3, `SI4.`, `SI.` from 5 on.
+    """
+
+    def number(*names: str) -> int:
+        """The first of some values that is a number above 0; 1 without one."""
+        values = (said.get(name, "") for name in names)
+        return next((int(value) for value in values if value.isdecimal() and int(value)), 1)
+
+    def on(*names: str) -> bool:
+        return any(said.get(name, "").lower() in ("1", "true") for name in names)
+
+    saved = next((said[name] for name in _CHANNELS if name in said), "")
+    channels = len(re.findall(r"\d+", saved)) or number("state.acq.numberOfChannelsSave")
+    fast = on("SI.hFastZ.enable", "SI4.fastZEnable")  # a volume per sweep, flyback frames included
+    off = "SI.hStackManager.enable" in said and not on("SI.hStackManager.enable") and not fast
+    slices = 1 if off else number(*(_SWEEP if fast else ()), *_SLICES)
+    frames = 1 if fast or on("state.acq.averaging") else number(*_FRAMES)
+    pages //= channels
+    if slices == 1 or pages == 0:
+        return {"T": pages, "C": channels}
+    frames = min(frames, pages)
+    slices = min(slices, pages // frames)
+    volumes = pages // (slices * frames)
+    if volumes == 1:
+        return {"Z": slices, "T": frames, "C": channels}
+    return {"T": volumes, "Z": slices, "Q": frames, "C": channels}  # Q: has no name
+
+
+_CHANNELS = ("SI.hChannels.channelSave", "SI4.channelsSave")
+_SWEEP = ("SI.hStackManager.numFramesPerVolumeWithFlyback", "SI.hFastZ.numFramesPerVolume")
+_SLICES = ("SI.hStackManager.actualNumSlices", "SI.hStackManager.slicesPerAcq",
+           "SI4.stackNumSlices", "state.acq.numberOfZSlices")  # fmt: skip
+_FRAMES = ("SI.hStackManager.framesPerSlice", "SI4.acqNumFrames", "state.acq.numberOfFrames")
 
 
 def _promise(file: tifffile.TiffFile, page: Any) -> Promise | None:
