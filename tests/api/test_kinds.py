@@ -191,6 +191,30 @@ def test_a_lazy_array_keeps_its_chunks_and_has_no_seams() -> None:
     assert errors.max() < 0.5 * np.std(whole[30:40] - truth)
 
 
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_lazy_frames_of_a_list_stay_lazy(kind: Any, stack) -> None:
+    da = pytest.importorskip("dask.array")
+    frames = kind(da.from_array(picture, chunks=(16, 32)) for picture in stack)
+    done = f2rcli.denoise(frames, strength=0)
+    assert type(done) is kind
+    assert [(type(one), one.chunks) for one in done] == [(type(frames[0]), ((16, 16), (32,)))] * 7
+    np.testing.assert_array_equal(np.stack([one.compute() for one in done]), stack)
+    with pytest.raises(UsageError, match="a Dask array is lazy"):
+        f2rcli.denoise(frames, progress=True)
+    with pytest.raises(InputError, match=r"frame 1: is \(9, 9\) uint8"):
+        f2rcli.denoise([frames[0], da.zeros((9, 9), dtype=np.uint8)])
+
+
+def test_named_frames_of_a_list_keep_their_names(stack) -> None:
+    xarray = pytest.importorskip("xarray")
+    frames = [xarray.DataArray(picture, dims=("y", "x"), coords={"time": number},
+                               attrs={"unit": "counts"}) for number, picture in enumerate(stack)]
+    done = f2rcli.denoise(frames, strength=0)
+    assert all(one.identical(given) for one, given in zip(done, frames, strict=True))
+    assert all(one.identical(given) for one, given in
+               zip(f2rcli.denoise(iter(frames), strength=0), frames, strict=True))
+
+
 @pytest.mark.parametrize(
     "options", [{"progress": True}, {"cancel": bool}, {"adapt": "fast"}, {"output": 1}]
 )

@@ -62,7 +62,7 @@ def open_reader(source: str, options: ReadOptions) -> Reader:
             f"series={options.series!r}: {source} names an array already.",
             hint="Leave one out.",
         )
-    stack = MicroscopyFile(path)
+    stack = MicroscopyFile(path, inside or options.series or "")
     if inside is not None:
         chosen = named(inside, [series.name for series in stack.series])
         options = replace(options, series=chosen)

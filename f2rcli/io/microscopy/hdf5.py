@@ -2,7 +2,7 @@
 
 Every array of pictures is a series under its path in the file, so that `file.h5:/path` names one.
 In NWB these are the data of imaging series; elsewhere all arrays of three and more axes, or else of
-two.
+two. Any other array of two to five axes is one where a path names it.
 """
 
 import json
@@ -29,6 +29,7 @@ _CARRIED = {"session_start_time", "specifications", "starting_time", "timestamps
 _STRUCTURE = {"neurodata_type", "namespace", "object_id", "nwb_version", ".specloc"}
 _UNNAMED = {2: "YX", 3: "QYX", 4: "QIYX", 5: "QIPYX"}
 _NWB = {3: "TYX", 4: "TYXZ"}  # frames, x, y [, z] by its schema: its x runs down the rows
+_PLAIN = "ImageSeries"  # a camera's movie: bytes of three or four are colours, no depth
 _METRES = {"meters": 1e6, "metres": 1e6, "m": 1e6, "micrometers": 1.0, "microns": 1.0, "um": 1.0,
            "µm": 1.0, "micrometer": 1.0, "millimeters": 1e3, "mm": 1e3, "nanometers": 1e-3,
            "nm": 1e-3}  # in micrometres  # fmt: skip
@@ -46,11 +47,11 @@ def named(inside: str, arrays: list[str]) -> str:
     return below[0] if len(below) == 1 and inside not in arrays else inside
 
 
-def open_hdf5(library: Any, path: Path) -> Opened:
-    """An image per array of pictures."""
+def open_hdf5(library: Any, path: Path, wanted: str = "") -> Opened:
+    """An image per array of pictures; wanted: the path of one that is a picture at any rate."""
     file = library.File(path, "r", rdcc_nbytes=_CACHE)
     try:
-        arrays = _arrays(library, file, path)
+        arrays = _arrays(library, file, path, wanted)
         others = list(_left_behind(file, {str(array.name) for array in arrays}))
         images = [_image(file, array, others) for array in arrays]
     except BaseException:
@@ -59,7 +60,7 @@ def open_hdf5(library: Any, path: Path) -> Opened:
     return Opened(file, images)
 
 
-def _arrays(library: Any, file: Any, path: Path) -> list[Any]:
+def _arrays(library: Any, file: Any, path: Path, wanted: str) -> list[Any]:
     every: list[Any] = []
     file.visititems(lambda _, one: every.append(one) if isinstance(one, library.Dataset) else None)
     imaging = [one for one in every if _kind(one.parent) in _SERIES and _leaf(one) == "data"]
@@ -69,6 +70,7 @@ def _arrays(library: Any, file: Any, path: Path) -> list[Any]:
     found = [one for one in imaging or every if _is_known(one.dtype) and one.size]
     rank = 2 if all(one.ndim < 3 for one in found) else 3
     found = [one for one in found if rank <= one.ndim <= 5]
+    found += _asked(every, found, wanted)
     if not found:
         for one in every:
             if one.size and rank <= one.ndim <= 5 and one.dtype.kind in "biuc":
@@ -76,6 +78,17 @@ def _arrays(library: Any, file: Any, path: Path) -> list[Any]:
         hint = "f2r reads numbers with two to five axes, those of the picture last."
         raise unsupported(path, "an HDF5 file without arrays of pictures is", hint)
     return found
+
+
+def _asked(every: list[Any], found: list[Any], wanted: str) -> list[Any]:
+    """The one array that a path means, where none of those found is meant."""
+
+    def meant(one: Any) -> bool:
+        return bool(wanted) and f"{one.name}/".startswith(f"{wanted}/")
+
+    fit = [one for one in every if meant(one) and _is_known(one.dtype) and one.size
+           and 2 <= one.ndim <= 5]  # fmt: skip
+    return [] if any(map(meant, found)) or len(fit) != 1 else fit
 
 
 def _is_known(dtype: Any) -> bool:
@@ -130,11 +143,11 @@ def _axes(array: Any) -> str:
         named = "".join(str(tag["key"]) for tag in tags).replace("c", "S" if tags[-1]["key"] == "c"
                                                                  else "C")  # fmt: skip
     named = named.upper()
-    if _kind(array.parent) in _SERIES and array.ndim in _NWB:
-        return _NWB[array.ndim]
+    colour = array.ndim > 2 and array.shape[-1] in (3, 4) and array.dtype == np.uint8
+    if (kind := _kind(array.parent)) in _SERIES and array.ndim in _NWB:
+        return "TYXS" if colour and array.ndim == 4 and kind == _PLAIN else _NWB[array.ndim]
     if len(named) == len(set(named)) == array.ndim and {"Y", "X"} <= set(named):
         return named
-    colour = array.ndim > 2 and array.shape[-1] in (3, 4) and array.dtype == np.uint8
     return _UNNAMED[array.ndim - 1] + "S" if colour else _UNNAMED[array.ndim]
 
 

@@ -3,6 +3,7 @@
 import json
 from contextlib import suppress
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,8 +53,11 @@ class MicroscopyFile(Stack):
 
     unread = "it is left empty"
 
-    def __init__(self, path: Path) -> None:
-        """Raises InputError where the library is missing or refuses the file."""
+    def __init__(self, path: Path, wanted: str = "") -> None:
+        """wanted: the path of an array in HDF5, which is a picture at any rate.
+
+        Raises InputError where the library is missing or refuses the file.
+        """
         self.path, self.name = path, path.name
         if not path.exists():
             raise InputError(f"{path.name}: no such file.", hint="Check the path.")
@@ -66,7 +70,8 @@ class MicroscopyFile(Stack):
         library = package(kind.package, f"{path.name}: reading {kind.name}", InputError)
         self._damage = damage_of(library)
         try:
-            self._file, images = kind.opener(library, path)
+            opener = partial(open_hdf5, wanted=wanted) if kind is HDF5 else kind.opener
+            self._file, images = opener(library, path)
             self.images = list(images)
         except self._damage as error:
             raise self._unreadable(error) from error

@@ -13,8 +13,9 @@ from f2rcli.io.tiff.stack import Stack
 
 def open_stack(source: str) -> Stack:
     """A stack by its suffix or content. Raises InputError for what cannot be read."""
-    path = Path(split_path(source)[0])
-    return open_tiff(source) if format_of(path) is None else MicroscopyFile(path)
+    name, inside = split_path(source)
+    unknown = format_of(path := Path(name)) is None
+    return open_tiff(source) if unknown else MicroscopyFile(path, inside or "")
 
 
 def passport_of(stack: Stack, number: int) -> Passport:
