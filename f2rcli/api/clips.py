@@ -1,7 +1,7 @@
 """Whole clips: arrays, iterables, files and lazy arrays, each given back as what it was."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -14,7 +14,7 @@ from f2rcli.api.dask_arrays import denoise_dask
 from f2rcli.api.files import denoise_file
 from f2rcli.api.frames import FrameSequence
 from f2rcli.api.options import Keywords, Options, refuse_series, with_keywords
-from f2rcli.api.pictures import is_array, is_writable, kind_of, no_array, stacked
+from f2rcli.api.pictures import data_of, is_array, is_writable, kind_of, no_array, stacked
 from f2rcli.api.report import Report
 from f2rcli.api.watch import Call, Cancel, Progress, Watch
 from f2rcli.errors import InputError, UsageError, shown
@@ -133,11 +133,7 @@ def _denoised(frames: Any, output: Any, call: Call) -> Any:
     if isinstance(frames, list | tuple):
         for other in (one for one in frames if not is_array(one)):
             raise no_array(other)
-        if not frames:
-            return type(frames)()
-        grid = Grid.of(tuple(frames[0].shape), options.axes, frame=True)
-        timed = replace(call, options=replace(options, axes=f"T{grid.letters}"))
-        return type(frames)(_denoise_whole(stacked(frames), output, timed))
+        return type(frames)(_denoise_list(frames, output, call) if frames else ())
     if not isinstance(frames, Iterable):
         raise InputError(
             f"frames of type {type(frames).__name__}: neither arrays nor a path.",
@@ -162,11 +158,26 @@ def _denoise_named(frames: Any, output: Any, call: Call) -> Any:
             f"frames of type {type(frames).__name__}: several arrays.",
             hint="Pass one DataArray of it.",
         )
+    _refuse_output(output)
+    options = replace(call.options, axes=call.options.axes or letters_of(frames.dims))
+    return frames.copy(data=_denoised(data_of(frames), None, replace(call, options=options)))
+
+
+def _refuse_output(output: Any) -> None:
     if output is not None:
         raise UsageError("output: not for xarray.", hint="Leave it out: the result is a new one.")
-    options = replace(call.options, axes=call.options.axes or letters_of(frames.dims))
-    data = frames.data if kind_of(frames.data) == "dask" else frames.to_numpy()
-    return frames.copy(data=_denoised(data, None, replace(call, options=options)))
+
+
+def _denoise_list(frames: Sequence[Any], output: Any, call: Call) -> Iterable[Any]:
+    if kind_of(frames[0]) == "xarray":
+        _refuse_output(output)
+        axes = call.options.axes or letters_of(frames[0].dims)
+        inner = replace(call, options=replace(call.options, axes=axes))
+        done = _denoise_list([data_of(frame) for frame in frames], None, inner)
+        return (frame.copy(data=one) for frame, one in zip(frames, done, strict=True))
+    grid = Grid.of(tuple(frames[0].shape), call.options.axes, frame=True)
+    timed = replace(call, options=replace(call.options, axes=f"T{grid.letters}"))
+    return _denoised(stacked(frames), output, timed)
 
 
 def _denoise_each(frames: Iterator[Any], call: Call) -> Iterator[Any]:

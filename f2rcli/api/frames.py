@@ -7,9 +7,18 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from f2rcli.api.arrays import Taken, array_info, put_back, statistics_of
-from f2rcli.api.axes import Grid
+from f2rcli.api.axes import Grid, letters_of
 from f2rcli.api.options import Options
-from f2rcli.api.pictures import check_alike, copy_of, empty_like, put, unmasked, values_of
+from f2rcli.api.pictures import (
+    check_alike,
+    copy_of,
+    empty_like,
+    kind_of,
+    lazy_again,
+    put,
+    unmasked,
+    values_of,
+)
 from f2rcli.api.report import LaneNoise, Report
 from f2rcli.engine.strength import changes_nothing
 from f2rcli.frames import Frame, PlaneLayout
@@ -34,7 +43,8 @@ class FrameSequence:
 
         self.first, self.options = first, options
         self.dtype = values_of(first).dtype
-        self.grid = Grid.of(tuple(first.shape), options.axes, frame=True)
+        named = letters_of(first.dims) if kind_of(first) == "xarray" else None
+        self.grid = Grid.of(tuple(first.shape), options.axes or named, frame=True)
         self.lanes = self.grid.lanes
         loaded = load_engine(options, array_info(self.grid, self.dtype))
         loaded.threads = 1  # a second one would delay each result by a frame
@@ -124,7 +134,7 @@ class FrameSequence:
         for restored in lanes:
             if restored is not None:
                 put_back(out, restored, self.grid)
-        return out
+        return lazy_again(out, frame)
 
     def _checked(self, frames: Iterable[Any]) -> Iterator[Any]:
         for number, frame in enumerate(frames):

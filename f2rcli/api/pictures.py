@@ -30,6 +30,11 @@ def no_array(picture: Any) -> InputError:
     )
 
 
+def data_of(frames: Any) -> Any:
+    """The samples of an xarray DataArray: a Dask array as it is, others as NumPy has them."""
+    return frames.data if kind_of(frames.data) == "dask" else frames.to_numpy()
+
+
 def values_of(picture: Any) -> Plane:
     """The samples of a picture as NumPy has them; bfloat16, which it has not, as float32.
 
@@ -86,6 +91,8 @@ def empty_like(frames: Any) -> Any:
             fill_value=frames.fill_value, attributes=dict(frames.attrs),
         )  # fmt: skip
     out = np.empty(frames.shape, frames.dtype)
+    if kind == "xarray":
+        return frames.copy(data=out)
     if not np.ma.isMaskedArray(frames):
         return out
     return np.ma.array(out, mask=np.ma.getmask(frames).copy(), fill_value=frames.fill_value)
@@ -99,8 +106,18 @@ def put(out: Any, place: tuple[Any, ...], values: Plane) -> None:
         out[place] = torch.from_numpy(np.ascontiguousarray(values)).to(out.device, out.dtype)
     elif np.ma.isMaskedArray(out):
         np.ma.getdata(out)[place] = values
+    elif kind_of(out) == "xarray":
+        out.data[place] = values
     else:
         out[place] = values
+
+
+def lazy_again(out: Any, frame: Any) -> Any:
+    """A result as it is, or as a Dask array with the chunks of the one that was given."""
+    if kind_of(frame) != "dask":
+        return out
+    da: Any = importlib.import_module("dask.array")
+    return da.from_array(out, chunks=frame.chunks)
 
 
 def is_writable(out: Any) -> bool:
@@ -114,6 +131,11 @@ def is_writable(out: Any) -> bool:
 def stacked(frames: Sequence[Any]) -> Any:
     """A list of frames as one array of their kind. Raises InputError where they differ."""
     first = frames[0]
+    if kind_of(first) == "dask":  # nothing is computed yet
+        da: Any = importlib.import_module("dask.array")
+        for number, frame in enumerate(frames):
+            _check_shape(frame, first, number)
+        return da.stack(frames)
     for number, frame in enumerate(frames):
         check_alike(frame, first, number)
     if kind_of(first) == "torch":
@@ -127,6 +149,10 @@ def stacked(frames: Sequence[Any]) -> Any:
 def check_alike(frame: Any, first: Any, number: int) -> None:
     """Raise InputError for a frame that is not as the first one is."""
     values_of(frame)
+    _check_shape(frame, first, number)
+
+
+def _check_shape(frame: Any, first: Any, number: int) -> None:
     if tuple(frame.shape) != tuple(first.shape) or frame.dtype != first.dtype:
         raise InputError(
             f"frame {number}: is {tuple(frame.shape)} {frame.dtype}, "

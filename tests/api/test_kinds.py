@@ -199,6 +199,9 @@ def test_lazy_frames_of_a_list_stay_lazy(kind: Any, stack) -> None:
     assert type(done) is kind
     assert [(type(one), one.chunks) for one in done] == [(type(frames[0]), ((16, 16), (32,)))] * 7
     np.testing.assert_array_equal(np.stack([one.compute() for one in done]), stack)
+    (first, *_) = f2rcli.denoise(iter(frames), strength=0)
+    assert first.chunks == ((16, 16), (32,))
+    np.testing.assert_array_equal(first.compute(), stack[0])
     with pytest.raises(UsageError, match="a Dask array is lazy"):
         f2rcli.denoise(frames, progress=True)
     with pytest.raises(InputError, match=r"frame 1: is \(9, 9\) uint8"):
