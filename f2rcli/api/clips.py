@@ -177,7 +177,8 @@ def _denoise_list(frames: Sequence[Any], output: Any, call: Call) -> Iterable[An
         return (frame.copy(data=one) for frame, one in zip(frames, done, strict=True))
     grid = Grid.of(tuple(frames[0].shape), call.options.axes, frame=True)
     timed = replace(call, options=replace(call.options, axes=f"T{grid.letters}"))
-    return _denoised(stacked(frames), output, timed)
+    whole: Iterable[Any] = _denoised(stacked(frames), output, timed)
+    return whole
 
 
 def _denoise_each(frames: Iterator[Any], call: Call) -> Iterator[Any]:

@@ -210,12 +210,18 @@ def test_lazy_frames_of_a_list_stay_lazy(kind: Any, stack) -> None:
 
 def test_named_frames_of_a_list_keep_their_names(stack) -> None:
     xarray = pytest.importorskip("xarray")
-    frames = [xarray.DataArray(picture, dims=("y", "x"), coords={"time": number},
-                               attrs={"unit": "counts"}) for number, picture in enumerate(stack)]
+    frames = [
+        xarray.DataArray(
+            picture, dims=("y", "x"), coords={"time": number}, attrs={"unit": "counts"}
+        )
+        for number, picture in enumerate(stack)
+    ]
     done = f2rcli.denoise(frames, strength=0)
     assert all(one.identical(given) for one, given in zip(done, frames, strict=True))
-    assert all(one.identical(given) for one, given in
-               zip(f2rcli.denoise(iter(frames), strength=0), frames, strict=True))
+    assert all(
+        one.identical(given)
+        for one, given in zip(f2rcli.denoise(iter(frames), strength=0), frames, strict=True)
+    )
 
 
 @pytest.mark.parametrize(

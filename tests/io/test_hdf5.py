@@ -171,8 +171,12 @@ def test_nwb_volumes_have_depth_last(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "samples", "axes"),
-    [("ImageSeries", "u1", "TYXS"), ("ImageSeries", "u2", "TZYX"), ("TwoPhotonSeries", "u1", "TZYX")],
-)  # fmt: skip
+    [
+        ("ImageSeries", "u1", "TYXS"),
+        ("ImageSeries", "u2", "TZYX"),
+        ("TwoPhotonSeries", "u1", "TZYX"),
+    ],
+)
 def test_nwb_pictures_of_colours_are_no_depth(
     kind: str, samples: str, axes: str, tmp_path: Path
 ) -> None:
