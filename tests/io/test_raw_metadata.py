@@ -19,7 +19,7 @@ from f2rcli.io import WriteOptions, open_reader, plan_output
 from f2rcli.io.raw import dng, writer
 from f2rcli.io.raw.camera import camera_of
 from f2rcli.io.raw.ifd import Entry, directory, first_directory, read_directory
-from f2rcli.io.raw.metadata import EXIF, GPS, MAKER_NOTE, PRIVATE, XMP, Metadata, read_metadata
+from f2rcli.io.raw.metadata import EXIF, GPS, MAKER_NOTE, PRIVATE, XMP, Metadata, read_metadata, unheld
 from f2rcli.io.raw.tags import RawTags
 from tests.io.raw_files import codes, louder, raised, tags, write_dng
 
@@ -114,10 +114,17 @@ def cr3(_: bytes) -> bytes:
     return box(b"ftyp", b"crx ") + box(b"moov", canon) + struct.pack(">I4s", 1, b"mdat")
 
 
+def rw2(block: bytes) -> bytes:
+    """Panasonic's: exposure in tags, all the rest in the JPEG that one of them holds."""
+    jpeg = b"\xff\xd8\xff\xe1" + struct.pack(">H", len(block) + 8) + b"Exif\0\0" + block
+    own = [text(271, "Panasonic"), Entry(46, 7, len(jpeg), jpeg)]
+    return b"IIU\0\x18\0\0\0".ljust(24, b"\0") + directory(own, 24)
+
+
 @pytest.mark.parametrize(
     ("order", "wrap"),
-    [("<", bytes), (">", bytes), ("<", raf), (">", raf), ("<", cr3)],
-    ids=["tiff", "big-endian", "raf", "raf big-endian", "cr3"],
+    [("<", bytes), (">", bytes), ("<", raf), (">", raf), ("<", cr3), ("<", rw2), (">", rw2)],
+    ids=["tiff", "big-endian", "raf", "raf big-endian", "cr3", "rw2", "rw2 big-endian"],
 )
 def test_the_metadata_of_raw_files_is_found(order: str, wrap: Any, tmp_path: Path) -> None:
     path = tmp_path / "a.raw"
@@ -134,7 +141,10 @@ def test_the_metadata_of_raw_files_is_found(order: str, wrap: Any, tmp_path: Pat
     assert private.startswith(b"Adobe\0MakN")
     place = struct.unpack(">I", private[16:20])[0]
     notes = private[20 : 14 + struct.unpack(">I", private[10:14])[0]]
-    assert path.read_bytes()[place : place + len(notes)] == notes
+    data, header = path.read_bytes(), b"II*\0" if order == "<" else b"MM\0*"
+    data = data[data.index(b"CMT3") + 4 if wrap is cr3 else data.index(header) :]
+    assert data[place : place + len(notes)] == notes  # where its own offsets count from
+    assert b"Canon" in notes if wrap is cr3 else notes.startswith(NOTE)
 
 
 def ciff(_: bytes) -> bytes:
@@ -151,6 +161,24 @@ def ciff(_: bytes) -> bytes:
     camera = heap([(0x080A, b"Foo\0Foo Bar\0")])
     header = b"II" + struct.pack("<I", 26) + b"HEAPCCDR".ljust(20, b"\0")
     return header + heap([(0x2005, bytes(9)), (0x300A, heap([(0x2807, camera)]))])
+
+
+@pytest.mark.parametrize(
+    ("wrap", "lost"),
+    [
+        (bytes, []), (rw2, []),
+        (ciff, ["the camera's own data but for exposure, focal length, lens and date"]),
+        (cr3, ["the camera's own data outside EXIF, GPS, XMP and maker notes"]),
+    ],
+)  # fmt: skip
+def test_what_a_raw_file_holds_outside_tags_is_named(
+    wrap: Any, lost: list[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "a.raw"
+    path.write_bytes(wrap(tiff("<", FIRST)))
+    found = read_metadata(path)
+    assert unheld(path, found) == lost
+    assert (found == Metadata()) is (wrap is ciff)
 
 
 CAMERA = [text(271, "Foo"), text(272, "Foo Bar")]

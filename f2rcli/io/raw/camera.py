@@ -29,7 +29,7 @@ def camera_of(path: Path) -> tuple[str, str]:
             found = next((one for code, one in _entries(data[start:]) if code == _CAMERA), b"")
             make, model = (_words(part) for part in (bytes(found) + b"\0\0").split(b"\0")[:2])
             return make, model
-        for kind, block, _ in blocks(data):
+        for kind, block in blocks(data):
             tags = read_directory(block, *first_directory(block))
             if kind == "tiff" and _MAKE in tags and _MODEL in tags:
                 return _words(tags[_MAKE].data), _words(tags[_MODEL].data)

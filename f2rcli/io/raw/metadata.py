@@ -2,8 +2,8 @@
 
 They are taken over as they are, so that developers and catalogues find exposure, lens, date and
 place. Sources: raw files in TIFF's clothes (DNG, CR2, NEF, ARW, ORF, RW2, PEF, KDC, ...), the EXIF
-block of the preview in Fujifilm's RAF, boxes CMT1 to CMT4 of Canon's CR3. What these lack comes
-from LibRaw's reading of the file.
+block of the preview in Fujifilm's RAF and Panasonic's RW2, boxes CMT1 to CMT4 of Canon's CR3. What
+these lack comes from LibRaw's reading of the file.
 """
 
 import os
@@ -30,9 +30,12 @@ _TEXTS = (269, _DESCRIPTION, 306, 315, 316, 18246, 18249, 33432, *range(40091, 4
 _EXIF_CODES = frozenset({33434, 33437, 34850, 34852, 34855, *range(36864, 36870),
                          *range(37377, 37387), 37396, *range(41483, 41996),
                          *range(42032, 42038)})  # fmt: skip
+_PREVIEW, _PANASONIC = 46, b"IIU\0"  # of RW2: the JPEG in its first directory, its first bytes
+_CIFF = b"HEAPCCDR"  # Canon's CRW, which begins as TIFF does
 _INTEROPERABILITY = 40965  # a directory of its own, of no use here
 # tifffile refuses to write pointers to directories: free codes beside them keep their places.
 _STAND_INS = {EXIF: EXIF - 1, GPS: GPS + 1}
+_OF_LIBRAW = "but for exposure, focal length, lens and date"
 _STEERING = (b"camera-raw-settings", b"tiff:Orientation")  # in XMP
 _TIME = "%Y:%m:%d %H:%M:%S"
 _NAMES: dict[str | int, str] = {
@@ -133,18 +136,18 @@ def _gathered(file: memoryview) -> Metadata:
     exif: dict[int, Entry] = {}
     gps: dict[int, Entry] = {}
     notes = b""
-    for kind, block, base in blocks(file):
+    for kind, block in blocks(file):
         order, place = first_directory(block)
         own = read_directory(block, order, place)
         if kind == "notes":
-            notes = notes or _adobe(bytes(block), order, base)
+            notes = notes or _adobe(bytes(block[place:]), order, place)
             continue
         tiff = own if kind == "tiff" else {}
         exif_place, gps_place = (tiff[c].whole if c in tiff else 0 for c in (EXIF, GPS))
         sub = own if kind == "exif" else read_directory(block, order, exif_place)
         note = sub.get(MAKER_NOTE)
         if note is not None:
-            notes = notes or _adobe(note.data, order, base + note.offset)
+            notes = notes or _adobe(note.data, order, note.offset)
         main = {code: tiff[code] for code in _TEXTS if code in tiff} | main
         exif = {code: tag for code, tag in tiff.items() if code in _EXIF_CODES} | sub | exif
         gps = (own if kind == "gps" else read_directory(block, order, gps_place)) | gps
@@ -161,33 +164,52 @@ def _adobe(notes: bytes, order: str, offset: int) -> bytes:
     """Maker notes as DNGPrivateData in Adobe's form, which says where offsets in them count from.
 
     "Adobe", then a record "MakN": length, byte order and former place, big-endian; the notes.
+    offset: their place behind the TIFF header that their own offsets count from.
     """
     letters = b"II" if order == "<" else b"MM"
     record = letters + struct.pack(">I", offset) + notes
     return b"Adobe\0MakN" + struct.pack(">I", len(record)) + record + bytes(len(record) % 2)
 
 
-def blocks(file: memoryview) -> Iterator[tuple[str, Block, int]]:
-    """The TIFF structures of a raw file: tiff, exif, gps or notes, its bytes, and their place."""
+def blocks(file: memoryview) -> Iterator[tuple[str, Block]]:
+    """The TIFF structures of a raw file: tiff, exif, gps or notes, and its bytes."""
     head = bytes(file[:16])
-    if head[:2] in (b"II", b"MM"):
-        yield "tiff", file, 0
+    if _is_tiff(head):
+        yield "tiff", file
+        if head.startswith(_PANASONIC):
+            preview = read_directory(file, *first_directory(file)).get(_PREVIEW)
+            if preview is not None:
+                yield from _of_jpeg(memoryview(preview.data))
     elif head.startswith(b"FUJIFILMCCD-RAW"):
         place, length = struct.unpack(">II", file[84:92])
-        yield from _of_jpeg(file[place : place + length], place)
+        yield from _of_jpeg(file[place : place + length])
     elif head[4:8] == b"ftyp":
         kinds = {b"CMT1": "tiff", b"CMT2": "exif", b"CMT3": "notes", b"CMT4": "gps"}
         for name, place, length in _boxes(file, 0, len(file)):
             if name in kinds:
-                yield kinds[name], file[place : place + length], place
+                yield kinds[name], file[place : place + length]
 
 
-def _of_jpeg(jpeg: memoryview, base: int) -> Iterator[tuple[str, Block, int]]:
+def _is_tiff(head: bytes) -> bool:
+    return head[:2] in (b"II", b"MM") and head[6:14] != _CIFF
+
+
+def unheld(path: Path, found: Metadata) -> list[str]:
+    """What a raw file holds that is no tag with a name, in words."""
+    with path.open("rb") as file:
+        if _is_tiff(file.read(16)):
+            return []
+    noted = PRIVATE in found.main
+    but_for = "outside EXIF, GPS, XMP and maker notes"
+    return [f"the camera's own data {but_for if noted else _OF_LIBRAW}"]
+
+
+def _of_jpeg(jpeg: memoryview) -> Iterator[tuple[str, Block]]:
     place = 2
     while place + 4 <= len(jpeg) and jpeg[place] == 0xFF and jpeg[place + 1] != 0xDA:
         (length,) = struct.unpack(">H", jpeg[place + 2 : place + 4])
         if bytes(jpeg[place + 4 : place + 10]) == b"Exif\0\0":
-            yield "tiff", jpeg[place + 10 : place + 2 + length], base + place + 10
+            yield "tiff", jpeg[place + 10 : place + 2 + length]
             return
         place += 2 + length
 

@@ -10,7 +10,7 @@ from f2rcli.io.base import Reader, WriteOptions, WritePlan
 from f2rcli.io.raw.dng import carried_metadata, find_strips
 from f2rcli.io.raw.edits import Edit, edits_for, words
 from f2rcli.io.raw.exposure import Exposure, read_raw
-from f2rcli.io.raw.metadata import IPTC, PRIVATE, XMP, Metadata
+from f2rcli.io.raw.metadata import IPTC, PRIVATE, XMP, Metadata, unheld
 from f2rcli.io.raw.read_back import AS_JSON, CAMERA, LEVELS, MATRICES
 from f2rcli.io.raw.reader import RawReader, named
 from f2rcli.io.raw.tiff_mosaic import TIFF_SUFFIXES, sidecars
@@ -159,7 +159,7 @@ def _fate(
     own = MATRICES if exposure.tags.dng else CAMERA
     carried = {tag[0] for tag in exposure.tags.carried}
     others = _left_out(exposure, metadata.codes | carried)
-    return (LEVELS, own, *metadata.kept), (*previews, *others)
+    return (LEVELS, own, *metadata.kept), (*previews, *others, *unheld(exposure.path, metadata))
 
 
 def _pictured(
@@ -168,7 +168,7 @@ def _pictured(
     """What of the metadata a TIFF keeps, and what is lost, by name."""
     without = whole.without(part)
     named = part.codes | {XMP, IPTC, PRIVATE} | _IN_FACTS  # those three in words of their own
-    return tuple(part.kept), (*without, *_left_out(exposure, named))
+    return tuple(part.kept), (*without, *_left_out(exposure, named), *unheld(exposure.path, whole))
 
 
 def _left_out(exposure: Exposure, codes: set[int]) -> Iterator[str]:
