@@ -19,7 +19,16 @@ from f2rcli.io import WriteOptions, open_reader, plan_output
 from f2rcli.io.raw import dng, writer
 from f2rcli.io.raw.camera import camera_of
 from f2rcli.io.raw.ifd import Entry, directory, first_directory, read_directory
-from f2rcli.io.raw.metadata import EXIF, GPS, MAKER_NOTE, PRIVATE, XMP, Metadata, read_metadata, unheld
+from f2rcli.io.raw.metadata import (
+    EXIF,
+    GPS,
+    MAKER_NOTE,
+    PRIVATE,
+    XMP,
+    Metadata,
+    read_metadata,
+    unheld,
+)
 from f2rcli.io.raw.tags import RawTags
 from tests.io.raw_files import codes, louder, raised, tags, write_dng
 
