@@ -81,12 +81,15 @@ def test_scales_without_a_unit_are_kept_and_unknown_units_named(tmp_path: Path) 
 
 
 def test_scales_that_are_no_sizes_and_axes_of_nothing(tmp_path: Path) -> None:
-    scale = [-1.0, float("nan"), float("inf")]
+    scale = [-1.0, 8e99, 9e99]
     axes = [
         {"name": "t", "type": "time", "unit": "second"},
         *({"name": a, "type": "space"} for a in "yx"),
     ]
     source = write(tmp_path / "a.zarr", ARRAY[:, 0], multiscales=scaled(scale, axes))
+    stored = next(one for one in source.iterdir() if one.is_file() and b"8e+99" in one.read_bytes())
+    text = stored.read_text().replace("8e+99", "NaN").replace("9e+99", "Infinity")
+    stored.write_text(text)  # zarr 3.1.0 writes neither
     with open_reader(source) as reader:
         plan = plan_output(reader, tmp_path / "b.zarr", WriteOptions())
         assert (plan.kept, reader.info.rate) == (("axes TYX 3x12x14",), None)
