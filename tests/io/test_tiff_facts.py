@@ -120,7 +120,7 @@ def test_bits_that_a_packed_stack_says_its_samples_have_are_named(tmp_path: Path
 
 def test_tags_of_a_plain_stack_that_get_lost_are_named(tmp_path: Path) -> None:
     source = tmp_path / "a.tif"
-    tifffile.imwrite(source, ARRAY[:, 0], photometric="minisblack", resolution=(5, 5, "INCH"),
+    tifffile.imwrite(source, ARRAY[:, 0], photometric="minisblack", resolution=(5, 5), resolutionunit="INCH",
                      metadata={"axes": "TYX"}, software="mine",
                      extratags=[(315, 2, 0, "Ada", True)])  # fmt: skip
     assert set(plan_to_zarr(source).dropped) == {
