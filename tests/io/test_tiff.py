@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from f2rcli.errors import OutputError, UsageError
+from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.frames import Family
 from f2rcli.io import default_target, open_reader, open_writer, plan_output
 from f2rcli.io.base import ReadOptions, WriteOptions
@@ -115,6 +115,13 @@ def test_several_files_of_one_ome_set_go_into_a_folder(tmp_path: Path) -> None:
     passed(first, tmp_path / "out", change=True)
     written = tifffile.imread(tmp_path / "out" / "a.ome.tif")
     np.testing.assert_array_equal(written, each_smoothed(array))
+    with open_reader(tmp_path / "in") as reader:  # their folder is the same stack
+        assert reader.info.frames == 4
+    passed(tmp_path / "in", default_target(tmp_path / "in"), change=True)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "in_f2r" / "b.ome.tif"), written)
+    tifffile.imwrite(tmp_path / "in" / "z.tif", array, photometric="minisblack")
+    with pytest.raises(InputError):  # a folder of clips
+        open_reader(tmp_path / "in")
 
 
 def _write_ome_set(folder: Path, array: np.ndarray) -> None:  # type: ignore[type-arg]

@@ -5,7 +5,7 @@ from pathlib import Path
 from f2rcli.io.base import Reader
 from f2rcli.io.targets import default_folder
 from f2rcli.io.tiff.folder import STACK_SUFFIXES as SUFFIXES
-from f2rcli.io.tiff.folder import holds_pages
+from f2rcli.io.tiff.folder import holds_pages, set_in
 from f2rcli.io.tiff.plan import plan_stack as plan_output
 from f2rcli.io.tiff.reader import StackReader as open_reader
 from f2rcli.io.tiff.writer import StackWriter as open_writer
@@ -20,7 +20,7 @@ def claims(source: str) -> bool:
     """TIFF files by suffix, patterns of them, and folders that hold several."""
     path = Path(source)
     if path.is_dir():
-        return holds_pages(path)
+        return holds_pages(path) or set_in(path) is not None
     return path.suffix.lower() in SUFFIXES
 
 

@@ -1,4 +1,4 @@
-"""A folder or pattern of numbered one-page TIFF files, as one stack."""
+"""A folder or pattern of TIFF files as one stack: numbered pages, or a set that OME-XML names."""
 
 from collections.abc import Iterable
 from contextlib import closing, suppress
@@ -30,6 +30,23 @@ def holds_pages(folder: Path) -> bool:
     """Whether a folder's TIFF files are pages of one stack, by the first and last sound one."""
     files = tiff_files(folder)
     return len(files) > 1 and all(map(_of_pages, (files, reversed(files))))
+
+
+def set_in(folder: Path) -> Path | None:
+    """The first of a folder's TIFF files, if its OME-XML names just all of them as one set."""
+    files = tiff_files(folder)
+    with suppress(InputError, *DAMAGE):
+        if len(files) > 1 and _names_others(files[0]):
+            with closing(TiffStack(files[0])) as stack:
+                if {file.resolve() for file in files} == set(stack.paths):
+                    return files[0]
+    return None
+
+
+def _names_others(path: Path) -> bool:
+    with quiet_tifffile(), tifffile.TiffFile(path) as file:
+        xml = (file.ome_metadata or "") if file.is_ome else ""
+        return "FileName=" in xml or "MetadataFile=" in xml
 
 
 def _of_pages(files: Iterable[Path]) -> bool:
@@ -124,8 +141,10 @@ class PageFolder(Stack):
 
 
 def open_stack(source: str) -> Stack:
-    """A file, or a folder or pattern of one-page files."""
+    """A file, a folder that is one set, or a folder or pattern of one-page files."""
     path = Path(source)
+    if path.is_dir() and (first := set_in(path)) is not None:
+        return TiffStack(first)
     if path.is_dir() or (not path.exists() and is_pattern(source)):
         return PageFolder(source)
     return TiffStack(path)
