@@ -18,10 +18,11 @@ RAMP = np.arange(256, dtype=np.uint8)
 RICH = """<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Project ID="Project:0"
  Name="p"/><Instrument ID="Instrument:0"><Microscope Model="M"/><Laser ID="LightSource:0"/>
 </Instrument><Image ID="Image:0"><ExperimenterRef ID="Experimenter:0"/><InstrumentRef
- ID="Instrument:0"/><StageLabel Name="s"/><Pixels ID="Pixels:0" DimensionOrder="XYCTZ"
+ ID="Instrument:0"/><ObjectiveSettings ID="Objective:0" RefractiveIndex="1.3"/><StageLabel
+ Name="s"/><Pixels ID="Pixels:0" DimensionOrder="XYCTZ"
  Type="uint16" SizeX="14" SizeY="12" SizeC="2" SizeZ="1" SizeT="3" PhysicalSizeX="2"><Channel
- ID="Channel:0:0" SamplesPerPixel="1"><LightPath/></Channel><Channel ID="Channel:0:1"
- SamplesPerPixel="1"><DetectorSettings ID="Detector:0" Gain="6"/></Channel><TiffData IFD="0"
+ ID="Channel:0:0" SamplesPerPixel="1" IlluminationType="Oblique"><LightPath/></Channel><Channel
+ ID="Channel:0:1" SamplesPerPixel="1"><DetectorSettings ID="Detector:0" Gain="6"/></Channel><TiffData IFD="0"
  PlaneCount="6"/><Plane TheT="0" TheZ="0" TheC="0" DeltaT="1"/></Pixels></Image><ROI ID="ROI:0"/>
 <StructuredAnnotations><CommentAnnotation ID="Annotation:0"><Value>hi</Value></CommentAnnotation>
 <CommentAnnotation ID="Annotation:1" Namespace="f2r"><Value/></CommentAnnotation>
@@ -98,9 +99,15 @@ def test_elements_of_ome_xml_that_get_lost_are_named(tmp_path: Path) -> None:
     plan = plan_to_zarr(tmp_path / "a.ome.tif")
     assert "pixel size X" in plan.kept
     assert plan.dropped == (
-        "time of each picture", "microscope", "Project", "Laser", "StageLabel", "DetectorSettings",
-        "ROI", "CommentAnnotation", "Software",
+        "modes of channels", "time of each picture", "microscope", "objective settings", "Project",
+        "Laser", "StageLabel", "DetectorSettings", "ROI", "CommentAnnotation", "Software",
     )  # fmt: skip
+
+
+def test_colours_that_become_channels_are_noted(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", movie((3, 12, 14, 3), "u1"), photometric="rgb",
+                     metadata={"axes": "TYXS"})  # fmt: skip
+    assert plan_to_zarr(tmp_path / "a.tif").notes == ("colours become channels",)
 
 
 def test_bits_that_a_packed_stack_says_its_samples_have_are_named(tmp_path: Path) -> None:
@@ -120,8 +127,8 @@ def test_bits_that_a_packed_stack_says_its_samples_have_are_named(tmp_path: Path
 
 def test_tags_of_a_plain_stack_that_get_lost_are_named(tmp_path: Path) -> None:
     source = tmp_path / "a.tif"
-    tifffile.imwrite(source, ARRAY[:, 0], photometric="minisblack", resolution=(5, 5), resolutionunit="INCH",
-                     metadata={"axes": "TYX"}, software="mine",
+    tifffile.imwrite(source, ARRAY[:, 0], photometric="minisblack", resolution=(5, 5),
+                     resolutionunit="INCH", metadata={"axes": "TYX"}, software="mine",
                      extratags=[(315, 2, 0, "Ada", True)])  # fmt: skip
     assert set(plan_to_zarr(source).dropped) == {
         "Artist", "Software", "XResolution", "YResolution", "ResolutionUnit"

@@ -39,6 +39,13 @@ _KEPT_OF_CHANNELS = {
     "dyes": ("Fluor",),
     "wavelengths": ("EmissionWavelength", "ExcitationWavelength"),
     "pinhole": ("PinholeSize",),
+    "modes of channels": (
+        "AcquisitionMode",
+        "ContrastMethod",
+        "IlluminationType",
+        "NDFilter",
+        "PockelCellSetting",
+    ),
 }
 _KEPT_OF_PLANES = {
     "time of each picture": ("DeltaT",),
@@ -86,6 +93,8 @@ class Passport:
         )  # fmt: skip
         for name, part in self.instrument:
             held.setdefault(name.lower(), []).extend(_value(part, key) for key in sorted(part))
+        if self.medium:
+            held["objective settings"] = [_value(self.medium, key) for key in sorted(self.medium)]
         return held | {name: [_value(self.notes, name)] for name in self.notes}
 
 

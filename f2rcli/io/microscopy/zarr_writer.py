@@ -6,6 +6,7 @@ Version 0.4 in Zarr 2, which most programs read; 0.5 in Zarr 3 where the source 
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -62,8 +63,18 @@ def plan_zarr(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
         pix_fmt=str(series.dtype),
         kept=(f"axes {_arranged(series).words}", *own.kept),
         dropped=tuple(dict.fromkeys((*_rest(whole, own).kept, *whole.lost, *left_out(reader)))),
+        notes=tuple(_notes(reader, series)),
         detail=StackDetail(folder=True),
     )
+
+
+def _notes(reader: StackReader, series: Series) -> Iterator[str]:
+    if isinstance(reader.stack, MicroscopyFile) and (
+        own := reader.stack.images[series.number].note
+    ):
+        yield own
+    if "S" in series.axes:
+        yield "colours become channels"
 
 
 def _check_place(target: Path, sources: list[Path], *, overwrite: bool) -> None:
