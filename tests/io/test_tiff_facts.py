@@ -23,7 +23,8 @@ RICH = """<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Projec
  Type="uint16" SizeX="14" SizeY="12" SizeC="2" SizeZ="1" SizeT="3" PhysicalSizeX="2"><Channel
  ID="Channel:0:0" SamplesPerPixel="1" IlluminationType="Oblique"><LightPath/></Channel><Channel
  ID="Channel:0:1" SamplesPerPixel="1"><DetectorSettings ID="Detector:0" Gain="6"/></Channel>
-<TiffData IFD="0" PlaneCount="6"/><Plane TheT="0" TheZ="0" TheC="0" DeltaT="1"/></Pixels></Image><ROI ID="ROI:0"/>
+<TiffData IFD="0" PlaneCount="6"/><Plane TheT="0" TheZ="0" TheC="0" DeltaT="1"/></Pixels></Image>
+<ROI ID="ROI:0"/>
 <StructuredAnnotations><CommentAnnotation ID="Annotation:0"><Value>hi</Value></CommentAnnotation>
 <CommentAnnotation ID="Annotation:1" Namespace="f2r"><Value/></CommentAnnotation>
 </StructuredAnnotations></OME>"""
