@@ -148,6 +148,28 @@ def _write_ome_set(folder: Path, array: np.ndarray) -> None:  # type: ignore[typ
         )
 
 
+def test_a_set_may_keep_its_metadata_in_a_companion(tmp_path: Path) -> None:
+    array, folder = movie((4, 16, 20)), tmp_path / "in"
+    _write_ome_set(folder, array)
+    with tifffile.TiffFile(folder / "a.ome.tif") as file:
+        (folder / "set.companion.ome").write_text(file.ome_metadata or "")
+    for number, name in enumerate(("a.ome.tif", "b.ome.tif")):
+        xml = (
+            '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">'
+            '<BinaryOnly MetadataFile="set.companion.ome" UUID="urn:uuid:0"/></OME>'
+        )
+        tifffile.imwrite(folder / name, array[2 * number : 2 * number + 2], description=xml,
+                         photometric="minisblack", metadata=None)  # fmt: skip
+    passed(folder, tmp_path / "out", change=True)
+    assert (tmp_path / "out" / "set.companion.ome").read_bytes() == (
+        folder / "set.companion.ome"
+    ).read_bytes()
+    with open_reader(tmp_path / "out") as reader:
+        assert reader.info.frames == 4
+        found = np.stack([frame.planes[0] for frame in reader])
+    np.testing.assert_array_equal(found, each_smoothed(array))
+
+
 def test_numbered_pages_are_a_stack_and_keep_their_names(tmp_path: Path) -> None:
     folder, array = tmp_path / "in é", movie((12, 16, 20))
     folder.mkdir()

@@ -17,6 +17,7 @@ from f2rcli.io.tiff.compression import compression_name
 from f2rcli.io.tiff.library import (
     DAMAGE,
     check_head,
+    companions_of,
     created_every,
     file_at,
     one_piece,
@@ -272,7 +273,7 @@ class TiffStack(Stack):
                     spot = self.spot(number, place)
                     if spot is not None and spot.path.resolve() not in found:
                         found.append(spot.path.resolve())
-        return found
+        return found + companions_of(self.path, self.file)
 
     def provenance_text(self) -> str:
         return provenance_of(self.file.ome_metadata or "")

@@ -38,7 +38,8 @@ def set_in(folder: Path) -> Path | None:
     with suppress(InputError, *DAMAGE):
         if len(files) > 1 and _names_others(files[0]):
             with closing(TiffStack(files[0])) as stack:
-                if {file.resolve() for file in files} == set(stack.paths):
+                named = {one for one in stack.paths if one.suffix.lower() in SUFFIXES}
+                if {file.resolve() for file in files} == named:
                     return files[0]
     return None
 

@@ -2,6 +2,7 @@
 
 import logging
 import lzma
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -78,10 +79,21 @@ def file_at(path: Path) -> tifffile.TiffFile:
     """A file as tifffile opens it, but ScanImage's classic ones page by page: their places it only
     computes, and misses the last."""
     file = tifffile.TiffFile(path)
+    for companion in companions_of(path, file):
+        file.close()
+        return tifffile.TiffFile(path, omexml=companion.read_text(encoding="utf-8"))
     if not file.is_scanimage or file.is_bigtiff:
         return file
     file.close()
     return tifffile.TiffFile(path, is_scanimage=False)
+
+
+def companions_of(path: Path, file: tifffile.TiffFile) -> list[Path]:
+    """The file beside an OME-TIFF set that has its OME-XML, if that is no TIFF: one or none."""
+    text = file.pages.first.description if file.is_ome else ""
+    match = re.search(r'<(?:\w+:)?BinaryOnly\s[^>]*MetadataFile="([^"/\\]+)"', text)
+    found = [path.resolve().with_name(match[1])] if match else []
+    return [one for one in found if one.is_file() and one.suffix.lower() not in (".tif", ".tiff")]
 
 
 def created_every(facts: dict[str, Any]) -> float | None:

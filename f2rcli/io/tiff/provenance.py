@@ -40,6 +40,9 @@ def put_provenance(path: Path, text: str) -> list[int]:
 
     Returns starts and ends of the bytes written.
     """
+    with path.open("rb") as handle:
+        if handle.read(2) not in (b"II", b"MM"):  # a set's companion of OME-XML
+            return []
     with quiet_tifffile(), tifffile.TiffFile(path) as file:
         tag = file.pages.first.tags.get(_DESCRIPTION)
         if tag is None:
