@@ -18,7 +18,7 @@ SIDE = 7  # pixels, of squares whose middle five are predicted from the others
 WITHIN = 16  # pixels to the squares that tell how
 CLEAR = 4  # and to those that know the pixel or its neighbours
 SMOOTH = 1e-3  # of the mean power of samples, that is added to each: weights stay small
-ALIKE = 0.5  # of what varies around a pixel, that squares alike have,
+ALIKE = 0.5, 4.0  # of what varies around a pixel, that squares alike have,
 LEAST_ALIKE = SIDE**2 + 1  # of which there are more than show one and the same thing
 LEVER = 0.9  # of a square's own sample, at most, that its prediction has made of it
 SHARPEST = 0.4  # pixels (standard deviation): the width of light that is told from defects
@@ -32,7 +32,7 @@ class Learned(NamedTuple):
 
     apart: Floats  # (5,) how far they lie from what is predicted, in codes
     errors: Floats  # (N, 5) the same of N pixels near by, with as much around them
-    points: Floats  # (5, 5) the same of points of light, in the middle or midway to each neighbour
+    points: Floats  # (25, 5) the same of points of light, at PLACES
     weights: Floats  # (49,) of the samples that predict the pixel itself
 
 
@@ -45,15 +45,19 @@ def learned(picture: Floats, row: int, column: int) -> Learned | None:
         return None
     own, others = squares[row, column].reshape(1, -1), _others(squares, row, column)
     samples, wanted = _level(others)
-    power = samples.T @ samples
+    around, middle = _level(own)
+    # errors grow with what varies: each square counts by its own, or strong edges alone would tell
+    varies, varied = np.square(samples).sum(axis=1), np.square(around).sum()
+    counted = samples / (varies + varied + 1e-9)[:, None]
+    counted /= np.mean(1 / (varies + varied + 1e-9))
+    power = counted.T @ samples
     power[np.diag_indices(len(power))] += SMOOTH * np.trace(power) / len(power) + 1e-9
     inverse = np.linalg.inv(power)
-    weights = inverse @ (samples.T @ wanted)
+    weights = inverse @ (counted.T @ wanted)
     # each as the others alone would predict it
-    lever = np.minimum(((samples @ inverse) * samples).sum(axis=1), LEVER)
+    lever = np.minimum(((samples @ inverse) * counted).sum(axis=1), LEVER)
     errors = (wanted - samples @ weights) / (1 - lever)[:, None]
-    around, middle = _level(own)
-    alike = np.square(samples).sum(axis=1) >= ALIKE * np.square(around).sum()
+    alike = (varies >= ALIKE[0] * varied) & (varies <= ALIKE[1] * varied)
     if np.count_nonzero(alike) < LEAST_ALIKE:
         return None
     lit, points = _level(POINTS)
@@ -91,4 +95,5 @@ def _point(down: float, across: float) -> Floats:
     return np.asarray(light / light[light.size // 2])
 
 
-POINTS = np.stack([_point(*step) for step in ((-0.5, 0), (0, -0.5), (0, 0), (0, 0.5), (0.5, 0))])
+PLACES = np.argwhere(np.ones((5, 5))) / 4 - 0.5  # pixels from the middle, down and across
+POINTS = np.stack([_point(*place) for place in PLACES])

@@ -18,15 +18,18 @@ from numpy.typing import NDArray
 
 from f2rcli.frames import Floats, Mask, Plane
 from f2rcli.order import robust_sigma
-from f2rcli.samples.learned import ITSELF, learned
+from f2rcli.samples.learned import ITSELF, PLACES, SIDE, WITHIN, learned
 
 LEAST_FRAMES = 5  # that tell by how much samples vary
 SHARED = 0.115  # of a defect, at most, that its four neighbours may seem to see
 SURE = 3.0  # standard errors of what they see that are added to it
 # What stands out of a surface by so many standard deviations, the picture near by may tell more of,
 # of no more pixels than these, for the time; such errors have longer tails.
-PROMISING, MOST_LEARNED, TAILS = 5.0, 300, 4 / 3
-LIVELY = 0.5  # of the noise around: what is bright and varies less was drawn into the picture
+PROMISING, MOST_LEARNED, TAILS = 2.0, 300, 4 / 3
+# What stands out by so many errors of what is learned is taken out where others are learned of, in
+# so many looks; not where more than so many lie near: they are texture.
+DISTINCT, LOOKS, MOST_NEAR = 5.0, 4, 4
+LIVELY = 0.35  # of the noise around: what is bright and varies less was drawn into the picture
 ROUNDED, STILL = 0.3, 1e-3  # what is dark has little noise: codes, or a share of its depth
 TWIN = 0.5  # of a pixel's excess: a neighbour that has more may be a defect as well
 # Frames at either level, and jumps, of a pixel with random telegraph noise (a flash shows in one or
@@ -42,6 +45,7 @@ FAR = 3.0  # standard deviations from the surface around a pixel: not part of it
 ROUNDS = 3  # in which a surface loses what is not part of it
 OTHERS = 4  # of those samples, at most: where more stand out there is no smooth surface
 
+REACH = WITHIN + SIDE // 2  # pixels, that others near may be learned of by
 STEPS = np.argwhere(np.ones((7, 7))) - 3  # (49, 2), down and across
 FROM_CENTRE = np.abs(STEPS).sum(axis=1)
 CENTRE, CROSS = int(np.argmin(FROM_CENTRE)), FROM_CENTRE == 1
@@ -100,8 +104,7 @@ def defects(frames: Sequence[Plane], mean: Floats, count: int, known: Pixels) ->
     rest = _promising(around) & ~found[pixels]
     whole = mean.copy()
     whole[pixels] -= np.where(found[pixels], around.excess, 0)  # what is known hides no others
-    some = rows[rest], columns[rest]
-    found |= _sure(frames, count, some, _learned(whole, some))
+    found |= _together(frames, whole, count, (rows[rest], columns[rest]))
     jumping = _jumping(frames, (rows, columns))
     found[rows[jumping], columns[jumping]] = True
     return found
@@ -115,6 +118,25 @@ def _promising(around: Surroundings) -> Mask:
     far[~(seen < SHARED * np.abs(around.excess))] = 0
     least = np.sort(far)[-MOST_LEARNED] if far.size > MOST_LEARNED else 0.0
     return np.asarray(far > max(PROMISING, least))
+
+
+def _together(frames: Sequence[Plane], mean: Floats, count: int, pixels: Pixels) -> Mask:
+    """Which of some pixels are defects, by what the picture near by tells once the others are out
+    of it: of two that lie near each other, each spoils what is learned of the other."""
+    around = _learned(mean, pixels)
+    far = np.abs(around.excess) > DISTINCT * around.rough
+    some = far & around.unseen(np.zeros(far.size))
+    alone = _sure(frames, count, pixels, around)
+    pixels = pixels[0][some], pixels[1][some]
+    around = _learned(mean, pixels, around.excess[some])  # what is to be taken out, more exactly
+    for _ in range(LOOKS):
+        around = _learned(mean, pixels, around.excess)
+        found = _sure(frames, count, pixels, around)
+        still = found[pixels]
+        if still.all():  # each with all the others
+            return alone | found
+        pixels, around = (pixels[0][still], pixels[1][still]), around.of(still)
+    return alone
 
 
 def _sure(frames: Sequence[Plane], count: int, pixels: Pixels, around: Surroundings) -> Mask:
@@ -211,11 +233,21 @@ def _surroundings(mean: Floats, pixels: Pixels) -> Surroundings:
     return Surroundings(excess, beside, weights, rough, error, twin.astype(np.float64), shared)
 
 
-def _learned(mean: Floats, pixels: Pixels) -> Surroundings:
-    """The surroundings of pixels in a mean of frames, as the picture near by tells them."""
+def _learned(mean: Floats, pixels: Pixels, excess: Floats | None = None) -> Surroundings:
+    """The surroundings of pixels in a mean of frames, as the picture near by tells them; with their
+    excess, that of each without the others but its neighbours, where these are few."""
     if not pixels[0].size:
         return _surroundings(mean, pixels)
-    each = [_learned_of(mean, row, column) for row, column in zip(*pixels, strict=True)]
+    each = []
+    for row, column in zip(*pixels, strict=True):
+        picture = mean
+        if excess is not None:
+            away = np.maximum(np.abs(pixels[0] - row), np.abs(pixels[1] - column))
+            others = (away > 1) & (away <= REACH)
+            if 0 < np.count_nonzero(others) <= MOST_NEAR:
+                picture = mean.copy()
+                picture[pixels[0][others], pixels[1][others]] -= excess[others]
+        each.append(_learned_of(picture, row, column))
     return Surroundings(*(np.array(values, np.float64) for values in zip(*each, strict=True)))
 
 
@@ -229,15 +261,20 @@ def _learned_of(mean: Floats, row: int, column: int) -> tuple[float | Floats, ..
     excess, around = float(known.apart[ITSELF]), np.flatnonzero(CROSS)
     apart, errors, points = (np.delete(one, ITSELF, axis=-1) for one in known[:3])
     alike = apart * np.sign(excess) > max(TWIN * abs(excess), FAR * rough)
-    beside, twin, point = np.ones(4, bool), CENTRE, ITSELF
+    beside, twin, some = np.ones(4, bool), CENTRE, np.ones(len(PLACES), bool)
     if np.count_nonzero(alike) == 1:
         twin = int(around[alike.argmax()])
         beside = STEPS[around] @ STEPS[twin] == 0
-        point = int(np.delete(np.arange(5), ITSELF)[alike.argmax()])  # between both
-    error = TAILS * float(np.sqrt(np.square(errors[:, beside].mean(axis=1)).mean()))
-    light = points[point, beside].mean() / known.points[point, ITSELF]
-    shared = min(SHARED, float(light))
-    return excess, float(apart[beside].mean()), known.weights, rough, error, twin, shared
+        some = (STEPS[twin] / 2 == PLACES).all(axis=1)  # between both
+    light = points[some][:, beside].mean(axis=1) / known.points[some, ITSELF]
+    shared = min(SHARED, float(light.min()))
+    # what is missed of a pixel is missed of its neighbours too, and tells of it
+    missed = errors[:, beside].mean(axis=1) - shared * known.errors[:, ITSELF]
+    error = TAILS * float(np.sqrt(np.square(missed).mean()))
+    seen = np.sign(excess) * apart[beside].mean()
+    if -seen < shared * abs(excess):  # less than nothing is no light
+        seen = max(seen, 0.0)
+    return excess, seen, known.weights, rough, error, twin, shared
 
 
 def _fit(near: Floats, part: Mask) -> tuple[Floats, Floats, Floats]:
