@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from f2rcli.samples.learned import INNER, ITSELF, OUTER, POINTS, learned
+from f2rcli.samples.learned import INNER, ITSELF, OUTER, PLACES, POINTS, learned
 
 PLACE = 24, 27
 
@@ -53,11 +53,13 @@ def test_nothing_is_learned_from_the_pixel_or_its_neighbours() -> None:
 def test_what_is_predicted_leaves_of_a_point_is_told() -> None:
     """Its neighbours see 13 % of a point of 0.4 pixels, of which a part is predicted; of one midway
     to a neighbour those across see as much."""
-    for number, place in enumerate(np.flatnonzero(INNER)):
+    numbers = [2, 10, 12, 14, 22]
+    assert (2 * PLACES[numbers]).tolist() == [[-1, 0], [0, -1], [0, 0], [0, 1], [1, 0]]
+    for number, place in zip(numbers, np.flatnonzero(INNER), strict=True):
         square = POINTS[number].reshape(7, 7)
         assert square[3, 3] == pytest.approx(1)
         assert POINTS[number, place] == pytest.approx(1)
-        across = square[3, 2] if number in (0, 4) else square[2, 3]
+        across = square[3, 2] if number in (2, 22) else square[2, 3]
         assert across == pytest.approx(0.134, abs=1e-3)
         plain, picture = learned(waves(1.0), *PLACE), waves(1.0)
         picture[PLACE[0] - 3 : PLACE[0] + 4, PLACE[1] - 3 : PLACE[1] + 4] += 100 * square
