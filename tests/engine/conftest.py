@@ -1,5 +1,6 @@
 """Small synthetic clips with known motion and noise, and an engine with the shipped weights."""
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
@@ -14,8 +15,11 @@ GRAY8 = PlaneLayout(family=Family.GRAY, bits=8)
 
 
 @pytest.fixture(autouse=True)
-def _two_threads() -> None:
+def _two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
     torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)
