@@ -5,6 +5,8 @@ import gc
 import os
 import signal
 import sys
+import tomllib
+from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 from itertools import chain
@@ -32,6 +34,32 @@ hypothesis.settings.register_profile("f2r", deadline=None)  # machines may be bu
 hypothesis.settings.load_profile("f2r")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a shell leaves it in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+SLOW = Path(__file__).with_name("slow.toml")
+# The cases of every test that was found, left out or not; see test_slow.py.
+FOUND = pytest.StashKey[dict[str, set[str]]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What slow.toml lists is left out where no file of tests is named and no marker asked for."""
+    named = any(given.partition("::")[0].endswith(".py") for given in config.args)
+    if not named and not config.option.markexpr:
+        config.option.markexpr = "not slow"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Before markers choose: marks what slow.toml lists."""
+    groups = tomllib.loads(SLOW.read_text(encoding="utf-8"))["left_out"]
+    whole = {name for group in groups for name in group["whole"]}
+    stays = {name: cases for group in groups for name, cases in group.get("stays", {}).items()}
+    found = config.stash.setdefault(FOUND, defaultdict(set))
+    for item in items:
+        name, _, case = item.nodeid.removeprefix("tests/").rstrip("]").partition("[")
+        found[name].add(case)
+        if name in whole or (name in stays and case not in stays[name]):
+            item.add_marker("slow")
 
 
 gc.disable()  # what is loaded now stays

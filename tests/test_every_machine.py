@@ -130,7 +130,6 @@ SHORT = [
 ]  # fmt: skip
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize(
     ("words", "out"),

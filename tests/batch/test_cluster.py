@@ -94,7 +94,6 @@ def lonely() -> Iterator[Any]:
         yield made
 
 
-@pytest.mark.slow
 def test_a_worker_killed_in_mid_job_loses_nothing_and_repeats_nothing(
     tmp_path: Path, cluster: Any, gate: Path
 ) -> None:
@@ -130,7 +129,6 @@ def test_a_worker_killed_in_mid_job_loses_nothing_and_repeats_nothing(
     assert len({outcome.where for outcome in outcomes}) >= 2
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("others", [0, 1])
 def test_a_clip_that_kills_its_workers_fails_alone(
     tmp_path: Path, others: int, monkeypatch: pytest.MonkeyPatch

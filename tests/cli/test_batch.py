@@ -163,7 +163,6 @@ def until(found: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_killed_batch_leaves_no_half_files_and_goes_on_where_it_was(
     start, f2r, tree, tmp_path, clip_writer, number

@@ -38,10 +38,7 @@ REACHED = {
 }
 EXAMPLE = Path(__file__).parents[2] / "examples" / "noisy_path_lossless.mkv"
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not weights.available(), reason="no weights are bundled"),
-]
+pytestmark = pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
 
 
 @cache

@@ -253,7 +253,6 @@ def test_hidden_frames_are_not_taken_for_lost_ones(tools, tmp_path: Path) -> Non
     assert len(frames) == 60
 
 
-@pytest.mark.slow
 def test_mutated_files_never_crash_or_hang(tools, tmp_path: Path) -> None:
     import numpy as np
 

@@ -21,7 +21,6 @@ for source in sys.argv[1:]:
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_memory_is_flat_in_the_length_of_the_clip(tools, tmp_path: Path, suffix: str) -> None:
     names = [f"in{count}{suffix}" for count in (40, 300)]

@@ -327,7 +327,6 @@ for source in sys.argv[1:]:
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("imagej", [True, False], ids=["uncompressed", "deflate"])
 def test_memory_is_flat_in_the_length_of_the_stack(imagej: bool, tmp_path: Path) -> None:
     sources = []

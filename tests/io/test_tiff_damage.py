@@ -360,7 +360,6 @@ def test_pages_that_share_their_samples_are_not_written(tmp_path: Path) -> None:
         plan_output(reader, tmp_path / "o.tif")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["imagej tzcyx", "ome tczyx", "tiles deflate predictor", "rgb"])
 def test_damaged_headers_end_in_errors_of_ours(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "s.tif"

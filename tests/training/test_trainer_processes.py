@@ -127,7 +127,6 @@ def test_a_run_killed_before_its_first_checkpoint_writes_its_first_row_once(
     assert [row["step"] for row in rows(tmp_path)].count("0") == 1
 
 
-@pytest.mark.slow
 def test_two_processes_have_the_gradient_of_one_with_the_same_batch(
     toy: ModuleType, tmp_path: Path, one_thread: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
