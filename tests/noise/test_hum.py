@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from f2rcli.noise.hum.guards import Apart, drawn, lit, traced
+from f2rcli.noise.hum.guards import Apart, _explaining, drawn, lit, traced
 from f2rcli.noise.hum.hum import _left, agreed
 from f2rcli.noise.hum.views import Cut, View, evened
 from f2rcli.noise.measurement.blocks import FramePlanes
@@ -118,3 +118,24 @@ def test_what_the_mean_of_frames_shows_far_more_strongly_is_drawn(
     cuts = [Cut(FramePlanes([one], one)) for one in planes]
     views = [View(*cuts[at : at + 3]) for at in range(COUNT - 2)]
     assert drawn(views, (0,)) == known
+
+
+@pytest.mark.parametrize(
+    ("filtered", "seen", "taken"),
+    [(True, 1.4, True), (True, 0.5, True), (True, 1.6, False), (False, 1.4, False)],
+)
+def test_thin_lines_take_the_step_that_flow_sees_though_it_leaves_much(
+    filtered: bool, seen: float, taken: bool
+) -> None:
+    """Lines of an eighth of a row, whose light falls on other rows a frame later."""
+    fine = np.zeros((8 * 80, 1))
+    fine[np.cumsum(np.random.default_rng(3).integers(30, 70, 12))] = 0.3
+    there, here = (
+        np.asarray(one.reshape(-1, 8).mean(1)[:, None] + np.zeros(64), np.float32)
+        for one in (fine, np.roll(fine, -11, 0))
+    )
+    flow = np.zeros((80, 64, 2), np.float32)
+    flow[..., 1] = seen
+    steps = _explaining(here, there, flow, filtered=filtered)
+    assert (steps == [1.0]) == taken
+    assert taken or not steps

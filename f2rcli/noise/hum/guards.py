@@ -1,6 +1,6 @@
 """Scene content that looks like bands: rows that moved, and light that changes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -17,6 +17,7 @@ DRAWN = 10.0  # times the power of what frames differ by in waves of up to
 LONGEST = 20  # rows
 SLID = 0.4  # of what frames' rows differ by, that another step leaves: stripes that moved
 FARTHEST, FINE_STEPS = 64, 8  # rows of such a step; half rows up to
+HALF_ROW = 0.5  # between steps
 SOFT = 2.0  # pixels: what is blurred shows little noise
 WORSE = 1.3  # times the difference of all else: the scene did not take that step
 OFF = 0.2  # rows that flow is off by, over stripes
@@ -65,7 +66,7 @@ def _stepped(view: View, group: Sequence[int]) -> bool:
     """Whether such a step leads from the frame before to this one."""
     here, there = view.centre.mean(group), view.near[0].mean(group)
     flow = resized(view.even_flows[0], here.shape)
-    steps = sorted(set(_explaining(here, there, sample(there, flow))))
+    steps = _explaining(here, there, flow, filtered=_left(view, group) < SHAKEN)
     if not steps:
         return False
     soft, before = (
@@ -85,17 +86,23 @@ def _unlike(here: Values, there: Values, flow: Flow) -> float:
     return float(np.square(here - sample(there, flow)).mean())
 
 
-def _explaining(here: Values, there: Values, moved: Values) -> Iterator[float]:
+def _explaining(here: Values, there: Values, flow: Flow, *, filtered: bool) -> list[float]:
     """Steps that leave little of what rows differ by from those of the frame before, as flow has
-    them: of single rows, or of all."""
-    whole = [one.mean(1) for one in (here, there, moved)]
+    them: of single rows, or of all. filtered: whether filters do; light of thin lines is shared
+    among rows anew, so that the step which leaves least is theirs, if flow takes it too."""
+    whole = [one.mean(1) for one in (here, there, sample(there, flow))]
+    left = []
     for profiles in (whole, [parted(one)[0] for one in whole]):
         now, before, warped = profiles
         seen = _power(now - warped)
         for step in _steps(len(now)):
             inside = slice(max(0, int(np.ceil(-step))), len(now) - max(0, int(np.ceil(step))))
-            if _power((now - _taken(before, step))[inside]) < SLID * seen:
-                yield step
+            left.append((_power((now - _taken(before, step))[inside]) / seen, float(step)))
+    steps = {step for share, step in left if share < SLID}
+    least = min(left)[1]
+    if filtered and least and abs(least - np.median(flow[..., 1])) <= HALF_ROW:
+        steps.add(least)
+    return sorted(steps)
 
 
 def _steps(rows: int) -> NDArray[np.float64]:
