@@ -18,6 +18,7 @@ LONGEST = 20  # rows
 SLID = 0.4  # of what frames' rows differ by, that another step leaves: stripes that moved
 FARTHEST, FINE_STEPS = 64, 8  # rows of such a step; half rows up to
 HALF_ROW = 0.5  # between steps
+THIN = 0.6  # of their power, by which adjacent rows differ in waves of eight rows: lines have finer
 SOFT = 2.0  # pixels: what is blurred shows little noise
 WORSE = 1.3  # times the difference of all else: the scene did not take that step
 OFF = 0.2  # rows that flow is off by, over stripes
@@ -91,16 +92,17 @@ def _explaining(here: Values, there: Values, flow: Flow, *, filtered: bool) -> l
     them: of single rows, or of all. filtered: whether filters do; light of thin lines is shared
     among rows anew, so that the step which leaves least is theirs, if flow takes it too."""
     whole = [one.mean(1) for one in (here, there, sample(there, flow))]
-    left = []
+    left, fine = [], False
     for profiles in (whole, [parted(one)[0] for one in whole]):
         now, before, warped = profiles
         seen = _power(now - warped)
+        fine = _power(np.diff(now - warped)) > THIN * seen
         for step in _steps(len(now)):
             inside = slice(max(0, int(np.ceil(-step))), len(now) - max(0, int(np.ceil(step))))
             left.append((_power((now - _taken(before, step))[inside]) / seen, float(step)))
     steps = {step for share, step in left if share < SLID}
     least = min(left)[1]
-    if filtered and least and abs(least - np.median(flow[..., 1])) <= HALF_ROW:
+    if filtered and fine and least and abs(least - np.median(flow[..., 1])) <= HALF_ROW:
         steps.add(least)
     return sorted(steps)
 
