@@ -42,7 +42,7 @@ def read_layers(path: str | list[str]) -> list[Layer]:
 def layers_of(stack: Stack) -> Iterator[Layer]:
     """The layers of an open stack."""
     shared = Shared(stack)
-    for series in stack.series:
+    for series in (stack.series[number] for number in stack.chosen(None)):
         title = Path(stack.name).name.split(".")[0]
         title += f" {series.name or series.number + 1}" if len(stack.series) > 1 else ""
         passport = passport_of(stack, series.number)

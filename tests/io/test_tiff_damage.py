@@ -116,15 +116,6 @@ def test_a_table_of_colours_that_only_shows_brightness_is_no_palette(tmp_path: P
         assert len(list(reader)) == 3
 
 
-def test_pages_of_several_sizes_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "s.tif"
-    with tifffile.TiffWriter(path) as writer:
-        writer.write(movie((16, 20)), metadata=None)
-        writer.write(movie((18, 20)), metadata=None)
-    with pytest.raises(InputError, match="pages differ"):
-        open_reader(path)
-
-
 def test_numbered_pages_of_several_sizes_are_refused(tmp_path: Path) -> None:
     for number, height in ((1, 16), (2, 18), (3, 16)):
         tifffile.imwrite(tmp_path / f"{number}.tif", movie((height, 20)), metadata=None)

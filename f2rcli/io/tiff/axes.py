@@ -41,6 +41,7 @@ class Series:
     dtype: np.dtype[np.generic]
     colour: bool = False  # its samples are red, green, blue [, alpha]
     codec: str = ""  # its compression, in a word
+    aside: bool = False  # a thumbnail or mask that belongs to another: taken only if it is named
 
     @property
     def outer(self) -> list[tuple[str, int]]:
@@ -100,10 +101,13 @@ class Lane:
 
 
 def chosen_series(every: list[Series], wanted: str | None, name: str) -> list[int]:
-    """The numbers of the series that a user wants: by number from 1, by name, or all of them.
+    """The numbers of the series that a user wants: by number from 1, by name, or all of them;
+    without a wish all but thumbnails and masks.
 
     Raises UsageError for one that the file lacks.
     """
+    if wanted is None and (shown := [one.number for one in every if not one.aside]):
+        return shown
     if wanted is None or wanted.casefold() == ALL:
         return [one.number for one in every]
     named = [one.number for one in every if one.name.casefold() == wanted.casefold()]

@@ -11,7 +11,7 @@ import numpy as np
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
-from f2rcli.io.tiff.axes import Series, check_series
+from f2rcli.io.tiff.axes import Series, listed_series
 from f2rcli.io.tiff.chain import distinct_pages, follow
 from f2rcli.io.tiff.compression import compression_name
 from f2rcli.io.tiff.library import (
@@ -36,6 +36,8 @@ MISFIT = ("metadata invalid or corrupted", "invalid value offset", "shaped serie
 CUT_OFF = (
     "invalid page offset", "circular reference", "corrupted tag list", "suspicious number of tags",
 )  # fmt: skip
+UNDESCRIBED = ("generic", "uniform")  # tifffile's words for series without a description,
+PLAIN = (*UNDESCRIBED, "shaped")  # and with one of its own
 CHECKED = (8, 32946)  # Deflate: its checksum tells whether all of it is there
 SECONDS = {  # units of OME, and words of ImageJ
     "fs": 1e-15, "ps": 1e-12, "ns": 1e-9, "µs": 1e-6, "ms": 1e-3, "cs": 1e-2, "ds": 0.1, "s": 1.0,
@@ -86,21 +88,20 @@ class TiffStack(Stack):
         scanned = self.file.pages.first.is_scanimage
         if scanned:
             self._arrays[-1] = as_scanned(self.file, self._arrays[-1])
-        self._check_pages()
         self.series = [self._series(number) for number in range(len(self._arrays))]
-        for one in self.series:
-            check_series(one, self.name)
         counted = int(_number((self.file.imagej_metadata or {}).get("images")) or 1)
         contradicted = counted > sum(series.frames for series in self.series)
         if contradicted or (self._complained(MISFIT) and self._arrays is found):
             self.misfit = f"its description does not fit its {count(self._chain.pages, 'page')}"
-        self.described = self._arrays[0].kind not in ("generic", "uniform")
+        self.described = self._arrays[0].kind not in UNDESCRIBED
+        if not self.described and len(self.series) > 1:
+            self.remarks += (f"pages of {len(self.series)} kinds: {listed_series(self.series)}",)
         lists = self.described or self._chain.circular
         unlisted = 0 if lists else unlisted_pages(self.file, self._chain.pages)
         self.absent = [self._absent(number) for number in range(len(self._arrays))]
         self.cut_off = self._broken_list(unlisted)
         self.paths = self._all_paths()
-        used = sum(prod(one.shape) // prod(one.keyframe.shape) for one in self._arrays)
+        used = sum(prod(one.shape) // max(1, prod(one.keyframe.shape)) for one in self._arrays)
         if scanned and used < self._chain.pages:
             more = count(self._chain.pages - used, "page")
             self.remarks += (f"{more} of an unfinished volume: no whole one, left as stored",)
@@ -118,30 +119,21 @@ class TiffStack(Stack):
             return f"its list of pages breaks off after {pages}"
         return f"its list has {pages}, and {unlisted} more lie behind them" if unlisted else ""
 
-    def _check_pages(self) -> None:
-        kinds = {(array.shape, str(array.dtype)) for array in self._arrays}
-        first = self._arrays[0]
-        if len(kinds) > 1 and first.kind in ("generic", "uniform"):
-            sizes = " and ".join("x".join(map(str, a.shape)) for a in self._arrays[:2])
-            raise InputError(
-                f"{self.name}: its pages differ in size or samples ({sizes}).",
-                hint="The pages of a stack are alike; split the file first.",
-            )
-        for array in self._arrays:
-            self._check_colours(array.keyframe)
-
-    def _check_colours(self, page: Any) -> None:
+    def check(self, number: int) -> None:
+        """See Stack."""
+        super().check(number)
+        page = self._arrays[number].keyframe
         if page.photometric == PALETTE and page.colormap is not None:
             shown = np.asarray(page.colormap, np.float64).sum(axis=0)
             steps = np.diff(shown)
             if not ((steps >= 0).all() or (steps <= 0).all()) and not self.file.is_imagej:
                 raise InputError(
-                    f"{self.name}: samples are palette indices, not intensities.",
+                    f"{self.title(number)}: samples are palette indices, not intensities.",
                     hint="Convert it to RGB or grayscale first.",
                 )
         if page.photometric == CFA:
             raise InputError(
-                f"{self.name}: is a sensor's colour mosaic, not a stack.",
+                f"{self.title(number)}: is a sensor's colour mosaic, not a stack.",
                 hint="Pass camera raw as DNG, or as described in docs/raw.md.",
             )
 
@@ -155,9 +147,14 @@ class TiffStack(Stack):
         return Series(
             number=number, name=name, axes=array.axes, shape=tuple(array.shape),
             dtype=np.dtype(array.dtype), colour=colour, codec=compression_name(page.compression),
+            aside=array.kind in PLAIN and (page.is_reduced or page.is_mask),
         )  # fmt: skip
 
     def _absent(self, number: int) -> frozenset[int]:
+        try:
+            self.check(number)
+        except InputError:  # it is never read
+            return frozenset()
         sizes: dict[Path, int] = {}
         series = self.series[number]
         return frozenset(
@@ -192,7 +189,7 @@ class TiffStack(Stack):
     def spot(self, number: int, place: int) -> Spot | None:
         array, series = self._arrays[number], self.series[number]
         pages = array.pages
-        share = max(1, prod(array.keyframe.shape) // series.picture)  # pictures per page
+        share = max(1, prod(array.keyframe.shape) // max(series.picture, 1))  # pictures per page
         page, piece = self._page(pages, place // share)
         if page is None and array.dataoffset is not None:  # its samples may still be there
             page, share = array.keyframe, 0

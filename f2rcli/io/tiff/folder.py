@@ -102,6 +102,7 @@ class PageFolder(Stack):
                 f"{self.name}: {first.name} is itself a stack ({first.series[0].words}).",
                 hint="Pass one stack, or a folder of stacks with an output folder (-o).",
             )
+        first.check(0)
         only = first.series[0]
         self.one = only
         self.series = [replace(only, axes=f"T{only.axes}", shape=(len(self.paths), *only.shape))]

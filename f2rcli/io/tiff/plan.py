@@ -51,7 +51,7 @@ def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
         target=target,
         container="tiff",
         encoder=codings[0],
-        pix_fmt=str(series[0].dtype),
+        pix_fmt=str(series[reader.chosen[0]].dtype),
         kept=tuple(facts),
         notes=tuple(notes),
         detail=StackDetail(folder=several),
@@ -119,9 +119,9 @@ def _check_shared(stack: Stack) -> None:
 
 
 def _codings(reader: StackReader) -> tuple[list[str], list[str]]:
-    """Compression of each series in words, and notes on changes."""
+    """Compression of each chosen series in words, and notes on changes."""
     words, notes = [], []
-    for series in reader.stack.series:
+    for series in (reader.stack.series[number] for number in reader.chosen):
         spot = _first_spot(reader.stack, series)
         page = spot.page.keyframe
         coding = SegmentCoding.of(page)

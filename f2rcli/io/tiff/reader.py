@@ -20,7 +20,6 @@ from f2rcli.io.tiff.axes import (
     ALONE,
     Lane,
     Series,
-    chosen_series,
     in_time,
     lanes_of,
     listed_series,
@@ -66,7 +65,7 @@ class StackReader(Reader):
     def _understand(self) -> None:
         self._check_description()
         every_series = self.stack.series
-        self.chosen = chosen_series(every_series, self.options.series, self.stack.name)
+        self.chosen = self.stack.chosen(self.options.series)
         self.series = [self._understood(series) if series.number in self.chosen else series
                        for series in every_series]  # fmt: skip
         for line in self.stack.remarks:

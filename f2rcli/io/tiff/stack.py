@@ -6,8 +6,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from f2rcli.errors import InputError
 from f2rcli.frames import Plane
-from f2rcli.io.tiff.axes import Series
+from f2rcli.io.tiff.axes import Series, check_series, chosen_series, listed_series
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,31 @@ class Stack(ABC):
     gaps: tuple[str, ...] = ()  # names of files that the numbers of the others promise
     remarks: tuple[str, ...] = ()  # worth saying, not damage
     unread: str = "it stays as it is stored"  # what the output has for a picture that is unreadable
+
+    def title(self, number: int) -> str:
+        """The file's name, with the number of a series where it has several."""
+        return f"{self.name}, series {number + 1}" if len(self.series) > 1 else self.name
+
+    def check(self, number: int) -> None:
+        """Raise InputError for a series that is not pictures f2r can denoise."""
+        check_series(self.series[number], self.title(number))
+
+    def chosen(self, wanted: str | None) -> list[int]:
+        """The numbers of the series that a user wants.
+
+        Raises UsageError for one that is not there, InputError for one that f2r cannot denoise.
+        """
+        numbers = chosen_series(self.series, wanted, self.name)
+        for number in numbers:
+            try:
+                self.check(number)
+            except InputError as error:
+                if len(numbers) == 1:
+                    raise
+                hint = f"Choose one of them: series=1 to {len(self.series)}."
+                listed = listed_series(self.series)
+                raise InputError(f"{error} Its series: {listed}.", hint=hint) from error
+        return numbers
 
     def interval(self, number: int) -> Fraction | None:
         """Seconds from one frame of a series to the next, where the file says so."""
