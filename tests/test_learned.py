@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from f2rcli.samples.learned import INNER, ITSELF, OUTER, PLACES, POINTS, learned
+from f2rcli.samples.learned import ITSELF, PLACES, SHARED, WINDOWS, learned, seen_of_pair
+
+INNER, POINTS = WINDOWS[0, 0].inner, WINDOWS[0, 0].points
 
 PLACE = 24, 27
 
@@ -20,7 +22,7 @@ def waves(noise: float = 0.0) -> np.ndarray:  # type: ignore[type-arg]
 def test_the_five_in_the_middle_are_up_left_itself_right_and_down() -> None:
     assert np.flatnonzero(INNER).tolist() == [17, 23, 24, 25, 31]
     assert np.flatnonzero(INNER)[ITSELF] == 24
-    assert (OUTER == ~INNER).all()
+    assert WINDOWS[0, 0].places[ITSELF].tolist() == [0, 0]
 
 
 def test_texture_that_goes_on_is_predicted() -> None:
@@ -85,7 +87,7 @@ def test_errors_are_those_of_squares_that_did_not_tell() -> None:
         found = learned(np.random.default_rng(seed).normal(100, 1, (50, 54)), 4, 4)
         assert found is not None
         errors.append(np.square(found.errors).mean())
-    assert 1.03 < np.sqrt(np.mean(errors)) < 1.3
+    assert 1.01 < np.sqrt(np.mean(errors)) < 1.3
 
 
 def test_where_too_little_is_alike_nothing_is_known() -> None:
@@ -99,3 +101,57 @@ def test_where_too_little_is_alike_nothing_is_known() -> None:
         assert learned(picture, *place) is None
     for place in ((3, 3), (46, 50)):
         assert learned(picture, *place) is not None
+
+
+@pytest.mark.parametrize("step", [(0, 1), (1, 0)])
+def test_the_middle_of_a_pair_is_both_and_all_six_beside_them(step: tuple[int, int]) -> None:
+    window = WINDOWS[step]
+    assert window.sides == (7 + step[0], 7 + step[1])
+    places = window.places.tolist()
+    assert len(places) == 8
+    for one in ((0, 0), step):
+        for y, x in ((0, 0), (-1, 0), (0, -1), (0, 1), (1, 0)):
+            assert [one[0] + y, one[1] + x] in places
+    # both see about as much of the points that may be mistaken for them
+    first, second = (window.points[:, np.flatnonzero(window.inner)[places.index(list(one))]]
+                     for one in ((0, 0), step))  # fmt: skip
+    np.testing.assert_allclose(first, 1)
+    assert ((second > 0.5) & (second < 2)).all()
+
+
+@pytest.mark.parametrize("step", [(0, 1), (1, 0), (0, -1), (-1, 0)])
+def test_two_that_show_nothing_are_told_from_a_point_between_them(step: tuple[int, int]) -> None:
+    pixel, shift = np.array(PLACE), np.array(step)
+    picture, lit = waves(1.0), waves(1.0)
+    picture[PLACE] += 100
+    picture[tuple(pixel + shift)] += 80
+    first, way = np.minimum(pixel, pixel + shift), tuple(np.abs(shift).tolist())
+    number = 12  # of 25: midway
+    square = WINDOWS[way].points[number].reshape(WINDOWS[way].sides)
+    lit[tuple(slice(a - 3, a - 3 + n) for a, n in zip(first, square.shape, strict=True))] += (
+        100 * square
+    )
+    both, own, other = seen_of_pair(picture, pixel, shift)
+    assert both.excess == pytest.approx(90, abs=3)
+    assert {round(own.excess, -1), round(other.excess, -1)} == {100, 80}
+    assert both.beside == pytest.approx(0, abs=2)
+    assert both.shared > SHARED  # samples that see light of the other do not tell
+    assert both.error < 1.01 * max(own.error, other.error)
+    light, *_ = seen_of_pair(lit, pixel, shift)
+    assert light.beside > SHARED * light.excess
+    assert seen_of_pair(picture, np.array([2, 20]), shift) == []
+
+
+def test_squares_tell_upside_down_as_well() -> None:
+    found = learned(waves(1.0), *PLACE)
+    assert found is not None
+    np.testing.assert_allclose(found.weights, found.weights[::-1], atol=1e-12)
+
+
+def test_turning_a_picture_turns_its_errors() -> None:
+    picture = waves(5.0)
+    found, turned = learned(picture, 24, 27), learned(picture[::-1, ::-1], 50 - 25, 54 - 28)
+    assert found is not None
+    assert turned is not None
+    np.testing.assert_allclose(found.apart, turned.apart[::-1])
+    np.testing.assert_allclose(found.errors, turned.errors[::-1, ::-1], atol=1e-9)

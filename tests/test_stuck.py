@@ -190,6 +190,21 @@ def test_defects_vary_as_samples_do() -> None:
         assert (seen(shown) == [[10, 10]]) == told
 
 
+def test_of_fewer_frames_samples_vary_less_by_chance() -> None:
+    """In one of fifty by less than 0.35 of the noise, where there are five."""
+
+    def found(count: int, share: float) -> list[list[int]]:
+        shown = frames(count)
+        own = shown[:, 10, 10]
+        shown[:, 10, 10] = 900 + share * np.std(shown, axis=0, ddof=1).mean() * (
+            (own - own.mean()) / own.std(ddof=1)
+        )
+        return seen(shown)
+
+    assert found(9, 0.45) == found(5, 0.28) == [[10, 10]]
+    assert found(9, 0.28) == found(5, 0.1) == []
+
+
 def test_dark_defects_have_hardly_any_noise() -> None:
     """A dead pixel counts no photons, but it is read like others; what is drawn is one code."""
     rng = np.random.default_rng(4)
@@ -231,6 +246,49 @@ def test_edges_hide_no_defects() -> None:
         assert seen(shown) == [[31, 20], [31, 21]]
         shown[:, 30, 20:22] += sign * 1000
         assert seen(shown) == []
+
+
+@pytest.mark.parametrize("step", [(0, 1), (1, 0)])
+def test_pairs_on_edges_are_told_by_the_four_across_them(step: tuple[int, int]) -> None:
+    light, hidden = 400, []
+    for row, column in ((12, 30), (31, 20), (40, 44), (22, 51)):
+        shown, pair = edges(), [[row, column], [row + step[0], column + step[1]]]
+        for y, x in pair:
+            shown[:, y, x] += light
+        if seen(shown) != pair:
+            hidden.append(row)
+        shown[:, row - 1 : row + 2, column - 1 : column + 2] += 0.13 * light  # as of a point
+        assert seen(shown) == []
+    assert not hidden
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.25, 0.5])
+@pytest.mark.parametrize("width", [0.4, 0.45])
+def test_points_of_light_between_two_pixels_on_edges_are_no_pairs(
+    offset: float, width: float
+) -> None:
+    rows, columns = np.mgrid[:64, :64]
+    for light in (200, 400, 1000, 5000):
+        for flip in (False, True):
+            shown = edges()
+            for row, column in ((12, 30), (31, 20), (40, 44), (22, 51)):
+                down, across = (0.5, offset) if flip else (offset, 0.5)
+                image = erf_share(rows - row - down, width) * erf_share(
+                    columns - column - across, width
+                )
+                shown += light * image / image.max()
+            assert seen(shown) == []
+
+
+def test_a_point_of_light_beside_a_defect_is_no_pair() -> None:
+    rows, columns = np.mgrid[:64, :64]
+    for row, column in ((12, 30), (31, 20), (40, 44), (22, 51)):
+        for light in (600, 1200):
+            shown = edges()
+            image = erf_share(rows - row, 0.4) * erf_share(columns - column, 0.4)
+            shown += light * image / image.max()
+            shown[:, row + 1, column] += light
+            assert seen(shown) == []
 
 
 NEAR_EACH_OTHER = [[20, 30], [24, 36], [31, 31], [31, 20], [40, 44]]

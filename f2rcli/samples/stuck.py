@@ -18,18 +18,20 @@ from numpy.typing import NDArray
 
 from f2rcli.frames import Floats, Mask, Plane
 from f2rcli.order import robust_sigma
-from f2rcli.samples.learned import ITSELF, PLACES, SIDE, WITHIN, learned
+from f2rcli.samples.learned import BESIDE, ITSELF, SHARED, SIDE, WITHIN, learned, seen_of_pair
 
 LEAST_FRAMES = 5  # that tell by how much samples vary
-SHARED = 0.115  # of a defect, at most, that its four neighbours may seem to see
 SURE = 3.0  # standard errors of what they see that are added to it
 # What stands out of a surface by so many standard deviations, the picture near by may tell more of,
-# of no more pixels than these, for the time; such errors have longer tails.
-PROMISING, MOST_LEARNED, TAILS = 2.0, 300, 4 / 3
+# of no more pixels than these, for the time.
+PROMISING, MOST_LEARNED = 2.0, 300
 # What stands out by so many errors of what is learned is taken out where others are learned of, in
 # so many looks; not where more than so many lie near: they are texture.
 DISTINCT, LOOKS, MOST_NEAR = 5.0, 4, 4
-LIVELY = 0.35  # of the noise around: what is bright and varies less was drawn into the picture
+EITHER = 2.0  # standard errors of what is seen of one of a pair by itself
+# Of the noise around: what is bright and varies less in so many frames was drawn into the picture;
+# in fewer frames samples vary by less by chance.
+LIVELY, MOST_FRAMES = 0.35, 9
 ROUNDED, STILL = 0.3, 1e-3  # what is dark has little noise: codes, or a share of its depth
 TWIN = 0.5  # of a pixel's excess: a neighbour that has more may be a defect as well
 # Frames at either level, and jumps, of a pixel with random telegraph noise (a flash shows in one or
@@ -187,7 +189,7 @@ def _some(frames: Sequence[Plane]) -> tuple[Floats, Floats]:
 def _lively(near: NDArray[np.generic], excess: Floats) -> Mask:
     """Whether pixels vary from frame to frame as samples do. near: samples (frames, M, 49)."""
     spread = near.std(axis=0, ddof=1, dtype=np.float64)
-    least = LIVELY * np.median(spread, axis=1)
+    least = LIVELY * len(near) / MOST_FRAMES * np.median(spread, axis=1)
     dark = np.maximum(STILL * np.abs(excess), 0 if near.dtype.kind == "f" else ROUNDED)
     return np.asarray(spread[:, CENTRE] > np.where(excess < 0, np.minimum(dark, least), least))
 
@@ -254,27 +256,25 @@ def _learned(mean: Floats, pixels: Pixels, excess: Floats | None = None) -> Surr
 def _learned_of(mean: Floats, row: int, column: int) -> tuple[float | Floats, ...]:
     """Those of one pixel, in the order of `Surroundings`; without an end to the error where they
     are not known."""
+    unknown = 0.0, 0.0, np.zeros(len(STEPS)), 0.0, np.inf, CENTRE, 0.0
     known = learned(mean, row, column)
     if known is None:
-        return 0.0, 0.0, np.zeros(len(STEPS)), 0.0, np.inf, CENTRE, 0.0
+        return unknown
     rough = float(np.sqrt(np.square(known.errors[:, ITSELF]).mean()))
     excess, around = float(known.apart[ITSELF]), np.flatnonzero(CROSS)
-    apart, errors, points = (np.delete(one, ITSELF, axis=-1) for one in known[:3])
-    alike = apart * np.sign(excess) > max(TWIN * abs(excess), FAR * rough)
-    beside, twin, some = np.ones(4, bool), CENTRE, np.ones(len(PLACES), bool)
+    alike = known.apart[list(BESIDE)] * np.sign(excess) > max(TWIN * abs(excess), FAR * rough)
+    twin, found = CENTRE, [known.seen([ITSELF], BESIDE)]
     if np.count_nonzero(alike) == 1:
         twin = int(around[alike.argmax()])
-        beside = STEPS[around] @ STEPS[twin] == 0
-        some = (STEPS[twin] / 2 == PLACES).all(axis=1)  # between both
-    light = points[some][:, beside].mean(axis=1) / known.points[some, ITSELF]
-    shared = min(SHARED, float(light.min()))
-    # what is missed of a pixel is missed of its neighbours too, and tells of it
-    missed = errors[:, beside].mean(axis=1) - shared * known.errors[:, ITSELF]
-    error = TAILS * float(np.sqrt(np.square(missed).mean()))
-    seen = np.sign(excess) * apart[beside].mean()
-    if -seen < shared * abs(excess):  # less than nothing is no light
-        seen = max(seen, 0.0)
-    return excess, seen, known.weights, rough, error, twin, shared
+        found = seen_of_pair(mean, np.array([row, column]), STEPS[twin])
+    if not found or found[0].excess * excess <= 0:
+        return unknown
+    (beside, error, shared), *each = (one.told() for one in found)
+    scale = excess / found[0].excess  # as if all of it were this one's
+    for one, (own, more, least) in zip(found[1:], each, strict=True):  # neither may be light
+        if abs(own) + EITHER * more > least * abs(one.excess):
+            error = np.inf
+    return excess, beside * scale, known.weights, rough, error * scale, twin, shared
 
 
 def _fit(near: Floats, part: Mask) -> tuple[Floats, Floats, Floats]:
