@@ -16,6 +16,7 @@ from f2rcli.engine.noise.anchor_pairs import AnchorPair, AnchorPairs, evidence
 from f2rcli.engine.noise.excerpts import cut_out, excerpts, over_all
 from f2rcli.engine.noise.nearby import held_nearby
 from f2rcli.engine.noise.places import louder_part
+from f2rcli.engine.noise.predicted import held_predicted
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.methods.base import Method
 from f2rcli.noise.measurement.blocking import Blocking, find_blocking
@@ -232,9 +233,10 @@ def measured_planes(
     *,
     clipped: bool,
 ) -> Measured:
-    """See `measure_planes`; held to what samples of single frames allow, too."""
+    """See `measure_planes`; held to what frames tell of each other and samples of single ones
+    allow, too."""
     found = measure_planes(pairs_of(pictures), anchored, model, layout, clipped=clipped)
-    return held_nearby(found, pictures, layout)
+    return held_nearby(held_predicted(found, pictures, layout), pictures, layout)
 
 
 def pairs_of(pictures: Sequence[FramePlanes]) -> list[Pair]:
