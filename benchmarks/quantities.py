@@ -1,8 +1,8 @@
 """What is measured in pictures, where `f2r eval` has no benchmark for it: still bursts, cells that
-move, means at code 0, hot pixels, and molecules that any method could keep; tables in
-docs/microscopy.md.
+move, means at code 0, hot pixels, the light of points by width and background, and molecules that
+any method could keep; tables in docs/microscopy.md.
 
-python benchmarks/quantities.py [burst moving means hot ideal]
+python benchmarks/quantities.py [burst moving means hot flux ideal]
 
 Everything is simulated, as `f2r eval --benchmark molecules`, stars, spikes and rows simulate.
 """
@@ -14,7 +14,8 @@ from itertools import product
 import numpy as np
 
 import f2rcli
-from f2rcli.evaluation.simulation import filters, spikes
+from f2rcli.evaluation.quantities.points import light_in
+from f2rcli.evaluation.simulation import filters, points, spikes
 from f2rcli.evaluation.simulation.camera import (
     GAIN,
     READ,
@@ -138,6 +139,49 @@ def _mistaken(width: float, step: float) -> str:
     return f"{mistaken} of {count} repaired"
 
 
+def flux(_: np.random.Generator) -> None:
+    """Light kept, and that of the noisy frames in brackets, by width and background. SNR: the light
+    over what the background's noise leaves of it in one frame, if place and width are known."""
+    kinds = (("molecules", False, (200.0, 500.0, 2000.0)), ("stars", True, (100.0, 200.0, 500.0)))
+    for (name, stay, lights), width, sky in product(
+        kinds, (0.9, 1.1, 1.3, 1.6, 2.0), (2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
+    ):
+        scatter = width * np.sqrt(4 * np.pi * (sky + (READ / GAIN) ** 2))
+        kept = np.concatenate([_light_kept(width, sky, lights, seed, stay) for seed in range(2)], 1)
+        words = []
+        for light, (own, noisy) in zip(lights, kept.reshape(len(lights), 2, -1), strict=True):
+            error = np.std(own - noisy) / own.size**0.5
+            words.append(
+                f"{light:g} e, SNR {light / scatter:.1f}: "
+                f"{own.mean():.2f} ({noisy.mean():.2f}) +- {error:.2f}"
+            )
+        print(f"{name}, {width} px on {sky:g} e | {' | '.join(words)}", flush=True)
+
+
+def _light_kept(
+    width: float, sky: float, lights: tuple[float, ...], seed: int, stay: bool
+) -> Floats:
+    """Of all points of a scene, by light: what f2r and the noisy frames hold (2 rows a light, N
+    columns), as shares of the truth."""
+    made = points.scene(
+        12 if stay else 24, np.random.default_rng(seed),
+        electrons=lights, width=width, background=sky, side=128, count=9, stay=stay,
+    )  # fmt: skip
+    restored, noisy = electrons(f2rcli.denoise(made.codes)), electrons(made.codes)
+    return np.array(
+        [
+            [
+                light_in(one[point.frame] - sky, point)
+                / light_in(made.light[point.frame] - sky, point)
+                for point in made.truth.points
+                if point.electrons == light
+            ]
+            for light in lights
+            for one in (restored, noisy)
+        ]
+    )
+
+
 def ideal(rng: np.random.Generator) -> None:
     """Light that a molecule's posterior mean keeps, if all but its place and light are known."""
     for (width, sky), bright in product(
@@ -170,7 +214,7 @@ def _kept(width: float, sky: float, bright: float, rng: np.random.Generator) -> 
 
 
 SCENES: dict[str, Callable[[np.random.Generator], None]] = {
-    "burst": burst, "moving": moving, "means": means, "hot": hot, "ideal": ideal,
+    "burst": burst, "moving": moving, "means": means, "hot": hot, "flux": flux, "ideal": ideal,
 }  # fmt: skip
 
 
