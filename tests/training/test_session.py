@@ -124,6 +124,7 @@ def short(*names: str, steps: int = 1, batch: int = 1) -> dict[str, StageOverrid
     return {name: StageOverrides(steps=steps, batch=batch, crop=32) for name in names}
 
 
+TOLD = 48  # pixels a side from which a clip shows whether its noise is white
 SMALL: dict[str, Any] = {"size": "8,16", "length": 3}
 RUIN = StageOverrides(steps=1, batch=1, crop=32, lr=0.1)
 SCRATCH = tuple(spec.name for spec in recipe.SCRATCH)
@@ -133,7 +134,7 @@ ONE_STAGE = short("anchor", "recorruption", steps=0) | short("pseudo")
 
 @pytest.mark.usefixtures("_whatever_a_probe_gains")
 def test_adapting_writes_weights_that_load_and_never_scores_worse(tmp_path: Path) -> None:
-    result = run(config(write_clip(tmp_path / "a.mkv"), adapt="full", stages=ONE_STAGE))
+    result = run(config(write_clip(tmp_path / "a.mkv", size=TOLD), adapt="full", stages=ONE_STAGE))
     made = weights.load(str(result.weights))
     assert made.header.space is Space.RGB
     assert result.notes == []
@@ -170,7 +171,7 @@ def test_adapting_ends_at_once_where_a_probe_gains_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recipe, "ADAPT_RATE", 1.0)  # ruins the networks
-    asked = config(write_clip(tmp_path / "a.mkv"), adapt="fast", stages=ONE_STAGE)
+    asked = config(write_clip(tmp_path / "a.mkv", size=TOLD), adapt="fast", stages=ONE_STAGE)
     result = run(asked)
     assert (result.stopped, result.kept) == ("nothing to gain", False)
     assert result.notes == [NOTHING_TO_GAIN]
@@ -191,7 +192,7 @@ def test_an_adaptation_without_time_leaves_the_weights_as_they_were(
 ) -> None:
     """Opening and measuring count."""
     monkeypatch.setattr(clock, "ADAPT_SECONDS", {"fast": 1e-9})
-    result = run(config(write_clip(tmp_path / "a.mkv"), stages=ONE_STAGE, **given))
+    result = run(config(write_clip(tmp_path / "a.mkv", size=TOLD), stages=ONE_STAGE, **given))
     assert (result.stopped, result.kept, result.notes) == ("no time", False, [said])
     assert targets == []
     assert is_bundled(result.weights)
@@ -210,7 +211,7 @@ def test_the_clock_ends_an_adaptation_between_the_passes_of_a_piece(
             raise OutOfTimeError
 
     monkeypatch.setattr(TrainingContext, "check_time", late_at_last)
-    result = run(config(write_clip(tmp_path / "a.mkv"), adapt="fast", stages=ONE_STAGE))
+    result = run(config(write_clip(tmp_path / "a.mkv", size=TOLD), adapt="fast", stages=ONE_STAGE))
     assert (result.stopped, result.kept, result.notes) == ("no time", False, [LATE])
     assert asked[-2] == asked[-1] == len(targets)
     assert is_bundled(result.weights)
