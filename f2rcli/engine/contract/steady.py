@@ -12,7 +12,7 @@ import numpy as np
 
 from f2rcli.engine.contract.limits import LEAST, Real, box, falling, held, power_around
 from f2rcli.engine.contract.still import PATIENCE, Still
-from f2rcli.models.flow import Flow, resized, sample
+from f2rcli.models.flow import DISFlow, Flow, resized, sample
 from f2rcli.noise.bands import Shares
 
 MOST = 32.0  # frames that a place may be worth: slow changes must still fade
@@ -22,6 +22,8 @@ FINE_SLACK, LOW_SLACK = 1.5, 9.0  # times the noise's power before a mismatch co
 ALIKE = 0.02, 0.06
 ALIKE_SIDE = 7
 STANDS = np.zeros((1, 1, 2), np.float32)  # the flow of a scene that stands still
+# Of the picture's power, from which on noise is strong enough for a flow between restored frames.
+LOUD = 0.04
 RESTS = 0.02  # pixels of flow that are none: nothing is read between pixels
 LEAST_STILL = 0.02  # of a picture must stand still for all this to be worth its time
 HIDDEN = 9.0  # frames after which half of what shows only in a wide window is given back
@@ -96,11 +98,37 @@ class Steady:
             nearer = self.still.brought(changes, planes, variances, shifts, rests, even=even)
             out = nearer if all_planes else [nearer[0], *out[1:]]
         if chroma:
-            flow = flows[0] if flows and isinstance(flows[0], np.ndarray) else None
-            ways = [STANDS if rests else None, *[flow] * (len(out) - 1)]
-            known = self.still.rested[0].shape[1] >= PATIENCE
-            out = self.settled(out, planes, variances, ways if known else [None] * len(out))
+            ways = self._ways(out, planes, variances, flows, rests > 0)
+            out = self.settled(out, planes, variances, ways)
         return out
+
+    def _ways(
+        self,
+        changes: Sequence[Real],
+        planes: Sequence[Real],
+        variances: Sequence[Real],
+        flows: Sequence[object],
+        rests: bool,
+    ) -> list[Flow | None]:
+        """The flow of each plane into the frame before, for `settled`; None: it is not gone to.
+
+        That of the networks is good enough for chroma. Moving luma, which is finer, loses as much
+        as it gains along it. Under strong noise a flow between restored frames is nearer to the
+        truth, and luma gains. A shot's first frames, which have few others to go by, are not gone
+        to.
+        """
+        assert self.still is not None
+        flow = flows[0] if flows and isinstance(flows[0], np.ndarray) else None
+        chroma, before = len(planes) - 1, self.results.get(0)
+        if self.still.rested[0].shape[1] < PATIENCE:
+            return [None] * len(planes)
+        if rests:
+            return [STANDS, *[flow] * chroma]
+        shown = planes[0] + changes[0]
+        quiet = float(variances[0].mean()) < LOUD * float(shown.var())
+        if quiet or flow is None or before is None or before.shape != shown.shape:
+            return [None, *[flow] * chroma]
+        return [DISFlow()(shown, before)] * len(planes)
 
     def settled(
         self,
@@ -113,11 +141,9 @@ class Steady:
         restored, where both differ by far less than noise: what is left of it flickers.
 
         variances (H, W): of the noise; ways: the flow of each plane into the frame before, `STANDS`
-        for none; None keeps its change. Chroma is followed; where noise is weak, moving colour
-        differs by more than that and stays as it is, and so does what is new. Luma, which is finer,
-        loses as much as it gains along these flows, and is only settled where a scene stands still
-        and shows no detail: that still grows from frame to frame. A shot's first frames, which have
-        few others to go by, are not gone to.
+        for none; None keeps its change. What is new stays as it is, since it differs by more; so
+        does moving detail where noise is weak. Where a scene stands still, only places without
+        detail settle: that still grows from frame to frame.
         """
         out = []
         for index, (change, plane, law, way) in enumerate(
