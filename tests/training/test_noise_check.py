@@ -12,6 +12,7 @@ import torch
 from f2rcli import weights
 from f2rcli.engine.noise.measurement import FRAMES, UNSEEN
 from f2rcli.frames import Space
+from f2rcli.noise.measurement.bound import Bound
 from f2rcli.noise.measurement.independence import Temporal
 from f2rcli.noise.measurement.spectrum import Spectrum
 from f2rcli.noise.model import NoiseModel
@@ -155,9 +156,9 @@ def test_the_more_anchors_and_frames_disagree_the_less_sure(
     assert report.confidence.percent == pytest.approx(told.confidence.percent + 50, abs=3)
 
 
-@pytest.mark.parametrize(("top", "doubt"), [(1.0, 20), (1.5, 0)])
+@pytest.mark.parametrize(("top", "white", "doubt"), [(1.0, True, 6), (1.0, False, 20), (1.5, 1, 0)])
 def test_what_black_and_white_cut_off_makes_it_less_sure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, top: float, doubt: float
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, top: float, white: bool, doubt: float
 ) -> None:
     """Else fresh noise that is drawn too weak, and lets weights pass that keep more noise."""
     frames = np.random.default_rng(1).normal(0.95, 0.1, (10, 64, 64, 3)).clip(0, top)
@@ -165,10 +166,21 @@ def test_what_black_and_white_cut_off_makes_it_less_sure(
     clip = Footage("a", Space.RGB, tmp_path / "frames", frames.shape, (range(10),))
     told = replace(report_of(0.1, UNSEEN, sigma=1e-4), black=0.1, white_rail=0.3)
     monkeypatch.setattr(noise_check, "measure_pictures", lambda *given, **dark: told)
+    bound = Bound((0.5,), (0.1,), (99,), white=bool(white))
+    monkeypatch.setattr(noise_check, "_bounds", lambda pictures: [bound] * 3)
     _, (report,) = measure_footage([clip], None, torch.device("cpu"), "fp32")
     assert report is not None
     wanted = np.hypot(told.confidence.percent, doubt)
     assert report.confidence.percent == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(("rails", "sigma"), [(0.0, 0.09), (0.1, 0.0927), (0.4, 0.1)])
+def test_bounds_are_raised_where_black_and_white_cut_noise_off(rails: float, sigma: float) -> None:
+    """They come out too low there, and noise drawn as weak rewards weights that keep noise."""
+    told = report_of(0.1, UNSEEN, sigma=0.1)
+    report = noise_check._held(told, [Bound((0.5,), (0.09,), (99,))] * 3, rails)
+    assert report.model.sigma == pytest.approx((sigma,) * 3)
+    assert report.confidence.percent == pytest.approx(5 + 100 * (1 - sigma / 0.1))
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,10 @@ FAR, FAR_CORRELATED = REACH // 2, 0.1
 # Correlation of pixels one or two apart in noise that a filter, or film, left coarse: 0.3 and more;
 # white noise has none.
 COARSE = 0.2
+# Times the share of samples that black and white cut off: what bounds lack there (8 % of 29 %, 5 of
+# 20, 2 of 11), and the error of white noise that is held to bounds so raised (1 to 2.5 % of 3 to
+# 29 %; three clips, sigma 20 to 50).
+LOW, WHITE_CUT_OFF = 0.3, 0.15
 COLOURED = 4 / 255  # mean distance of a picture's channels; gray ones as files hold them have 1
 
 
@@ -119,10 +123,11 @@ def _measured(
     white = bool(bounds) and all(bound.white for bound in bounds)
     given = (3, clip.floor, space)
     report = measure_pictures(pictures, measurer(), *given, dark=clip.dark, white=white)
-    if report is not None and not clip.sensor and is_clipped(np.stack([p.cpu() for p in pictures])):
-        report = _cut(report)
-    if report is not None and white:
-        report = _held(report, bounds)
+    if report is not None and not clip.sensor:
+        clipped = is_clipped(np.stack([p.cpu() for p in pictures]))
+        cut = report.black + report.white_rail if clipped else 0.0
+        report = _held(report, bounds, cut) if white else report
+        report = _unsure(report, cut * (WHITE_CUT_OFF if white else CUT_OFF))
     if report is None or clip.stated is None or not clip.sensor:
         return report
     return replace(report, model=stated_model(clip.stated, pictures[0]))
@@ -135,18 +140,18 @@ def _bounds(pictures: list[Tensor]) -> list[Bound]:
     return bounds_of(pairs_of([FramePlanes.of_channels(each) for each in planes]), clipped)
 
 
-def _cut(report: NoiseReport) -> NoiseReport:
-    """A report that is the less sure the more of the samples black and white cut off."""
-    error = CUT_OFF * 100 * (report.black + report.white_rail)
-    percent = math.hypot(report.confidence.percent, error)
+def _unsure(report: NoiseReport, error: float) -> NoiseReport:
+    """A report with one more error of its sigma, a share of it."""
+    percent = math.hypot(report.confidence.percent, 100 * error)
     return replace(report, confidence=replace(report.confidence, percent=percent))
 
 
-def _held(report: NoiseReport, bounds: list[Bound]) -> NoiseReport:
+def _held(report: NoiseReport, bounds: list[Bound], cut: float) -> NoiseReport:
     """A report of white noise held to its bounds. Texture that anchors lose looks like noise, and
     coarse; where fresh noise is made like it, held-out pictures prefer what keeps less texture. The
-    more of it there was, the less sure is what is left."""
-    shares = [min(1.0, b.mean / s) for b, s in zip(bounds, report.model.sigma, strict=True)]
+    more of it there was, the less sure is what is left. cut: share of the samples at the rails."""
+    most = [bound.mean * (1 + LOW * cut) for bound in bounds]
+    shares = [min(1.0, m / s) for m, s in zip(most, report.model.sigma, strict=True)]
     spectrum = report.spectrum and report.spectrum.whitened()
     percent = report.confidence.percent + 100 * (1 - min(shares))
     sure = replace(report.confidence, percent=percent)
