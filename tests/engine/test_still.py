@@ -284,7 +284,7 @@ class Reference:
             found += [(power - 20) * left, (drift - 16) * left * 3 / 8]
             powers.append(power)
             drifts.append(drift)
-            self.sure |= maximum_filter(drift > 12, {3: 7, 7: 11, 15: 15}[side])
+            self.sure |= maximum_filter(drift > 11, {3: 7, 7: 11, 15: 15}[side])
             if side == 7:
                 self.flicker += (power - self.flicker) / 16
                 found.append((uniform_filter(self.flicker, 15) - 1.4) * left)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from f2rcli.engine.contract.supported import near_sure, often, supported
+from f2rcli.engine.contract.still.supported import near_sure, often, supported
 
 
 def event(*places: tuple[int, int, float]) -> np.ndarray:
@@ -47,7 +47,7 @@ def test_how_often_changes_come_is_that_of_chance_in_noise_and_follows_within_fr
 
 @pytest.mark.parametrize(("place", "reach"), [(0, 3), (1, 5), (2, 7)])
 def test_what_differs_for_sure_reaches_as_far_as_its_window(place: int, reach: int) -> None:
-    near = near_sure(event((20, 30, 12.1), (40, 30, 11.9)), place)
+    near = near_sure(event((20, 30, 11.1), (40, 30, 10.9)), place)
     rows, columns = np.nonzero(near)
     assert (rows.min(), rows.max()) == (20 - reach, 20 + reach)
     assert (columns.min(), columns.max()) == (30 - reach, 30 + reach)

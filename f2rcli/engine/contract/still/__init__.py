@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.engine.contract.limits import LEAST, Real, box, falling, power_around
-from f2rcli.engine.contract.supported import Near, near_sure, often, supported
+from f2rcli.engine.contract.still.supported import Near, near_sure, often, supported
 from f2rcli.frames import Floats
 
 MOST = 256.0  # frames that a mean may be worth

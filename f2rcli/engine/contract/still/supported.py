@@ -15,7 +15,7 @@ from f2rcli.engine.contract.limits import Real, falling
 
 Near = NDArray[np.uint8]  # (H, W), 1 or 0
 
-SURE = 12.0  # times the noise's power, that the last few frames differ by for sure
+SURE = 11.0  # times the noise's power, that the last few frames differ by for sure
 NEAR = 7, 11, 15  # pixels around that, by its window, where fainter differences belong to it
 BESIDE = 15  # pixels around strong changes of a single frame
 ALONE = 4.0  # times the noise's power, that a change has to have more where nothing bears it out
