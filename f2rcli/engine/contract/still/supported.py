@@ -1,10 +1,10 @@
 """Changes of a still scene that others bear out, and those that stand alone.
 
 Noise passes any limit by chance, and where it does a result keeps noise that a mean of all frames
-would take out: of fine texture that costs as much as all the mean's noise in sixty times the area.
-What happens is seldom that small. It lies beside what differs more, or goes on, or happens often;
-noise is alone in space and time. So faint changes count in full beside strong ones only, as the
-edges of a picture do that are followed by two limits (Canny, 1986).
+would take out: in fine texture 5 to 9 dB more than the mean holds. What happens is seldom so small.
+It lies beside what differs more, or goes on, or happens often; noise is alone in space and time. So
+faint changes count in full beside strong ones only, as the edges of a picture do that are followed
+by two limits (Canny, 1986); see DESIGN.md D47.
 """
 
 import cv2
