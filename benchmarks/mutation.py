@@ -69,7 +69,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "engine/contract/shift.py": ("tests/engine/test_residual.py", "tests/engine/test_contract.py"),
     "engine/contract/shrinkage.py": ("tests/engine/test_shrinkage.py",),
     "engine/contract/steady.py": ("tests/engine/test_steady.py", "tests/engine/test_residual.py"),
-    "engine/contract/still.py": ("tests/engine/test_still.py",),
+    "engine/contract/still/__init__.py": ("tests/engine/test_still.py",),
     "engine/dim/choice.py": ("tests/engine/test_dim.py",),
     "engine/dim/missed.py": ("tests/engine/test_dim.py",),
     "engine/dim/sums.py": ("tests/engine/test_sums.py", "tests/engine/test_dim.py"),

@@ -48,6 +48,15 @@ def test_what_noise_may_hide_is_not_dead(level: float, dead: list[int]) -> None:
     assert found(np.full((48, 64), level), PLACES) == dead
 
 
+@pytest.mark.parametrize(("share", "dead"), [(0.0, [PLACES[0]]), (0.02, [PLACES[0]]), (0.08, [])])
+def test_a_gap_in_texture_that_surely_shows_some_light_is_not_dead(
+    share: float, dead: list[int]
+) -> None:
+    light = textured(900)
+    light.flat[PLACES[0]] *= share
+    assert found(light, [], frames=9) == dead
+
+
 def test_of_several_black_ones_of_a_colour_none_is_dead() -> None:
     """They may be drawn; but two may be so by chance."""
     light = textured(900)
@@ -120,7 +129,9 @@ def by_definition(
         ground = np.median(own)
         through = planes[:, row, column] - blacks[row, column]
         dark = own[1] > 0.35 * ground and through.max() < 0.5 * ground
-        dark &= light[row, column] < 0.1 * ground
+        error = 1 / max(len(planes), count) ** 0.5
+        hardly = 0.05 * ground + through.std(ddof=1) * error
+        dark &= light[row, column] < min(0.1 * ground, hardly)
         noise = np.sqrt(
             np.mean([shown[:, at[0] + 2 * y, at[1] + 2 * x].var(ddof=1) for y, x in steps])
         )
@@ -132,7 +143,7 @@ def by_definition(
             shares[y, x] = near[1, 1] / max(around, 1)
         beside = sorted(shares[one] for one in ((-1, 0), (1, 0), (0, -1), (0, 1)))[1:]
         single = sorted(shares.values())[1] > 0.4 and np.mean(beside) > 0.8
-        if dark and single and ground > sure * noise / max(len(planes), count) ** 0.5:
+        if dark and single and ground > sure * noise * error:
             found.append(int(row * mean.shape[1] + column))
     return found if len(found) <= max(2, 0.003 * mean.size) else []
 

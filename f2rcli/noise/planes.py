@@ -200,7 +200,7 @@ def measure_planes(
     chosen = unwoven(_fewer(pairs))
     yuv_planes = layout.family is Family.YUV
     cut_off = [clipped and not (yuv_planes and index) for index in range(_planes(layout))]
-    bounds = bounds_of(chosen, cut_off)
+    bounds = bounds_of(chosen, cut_off, light=layout.counts_light)
     planes = PlaneNoise.of(model, layout, clipped=clipped)
     if yuv_planes:
         planes = replace(planes, models=_measured_models(anchored, planes, layout))

@@ -23,6 +23,7 @@ from f2rcli.samples.impulses import (
 from f2rcli.sensor import cell_blacks
 
 BLACK = 0.1  # of the light around it, that a dead pixel shows at most,
+BLACK_SURELY = 0.05  # and a standard error of its mean more than this: texture may be so dark,
 BLACK_ALWAYS = 0.5  # and in no frame more
 LIT = 0.35  # of that light, that all but one of the 24 of its colour show
 LIT_AROUND = 0.4  # of that of their own colours, that all but one of the 24 next to it show
@@ -56,14 +57,14 @@ def dead(planes: Sequence[Plane], mean: Plane, mosaic: Mosaic, count: float = 0.
     places, rows, columns = places[some], rows[some], columns[some]
     noise = _noise(planes, rows, columns)
     own = np.std([one.flat[places] for one in planes], axis=0, ddof=1)
-    needed = (
-        np.where(own < QUIET * noise, SURE_IF_QUIET, SURE) * noise / max(len(planes), count) ** 0.5
-    )
+    error = max(len(planes), count) ** -0.5
+    needed = np.where(own < QUIET * noise, SURE_IF_QUIET, SURE) * noise * error
+    hardly = light.flat[places] < BLACK_SURELY * ground[some] + own * error
     shares = _shares(light, rows, columns)
     unseen = np.sort(shares[: len(CROSS)], axis=0)[1:].mean(axis=0) > 1 - UNSEEN
     # in texture as dark in places there are others, of other colours
     single = np.sort(shares, axis=0)[1] > LIT_AROUND
-    found = places[(ground[some] > needed) & unseen & single]
+    found = places[(ground[some] > needed) & hardly & unseen & single]
     return found if found.size <= max(2.0, MOST_IMPULSES * mean.size) else NOWHERE
 
 

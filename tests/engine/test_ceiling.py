@@ -1,6 +1,7 @@
 """The law of a stream's opening may not last: where there is less noise by now, less goes."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -103,7 +104,8 @@ def test_the_ceiling_takes_the_flow_it_is_given_and_clips_what_is_no_colour(
     picture = FramePlanes(planes, planes[0], chroma)
     asked: list[Any] = []
 
-    def bounds_of(pairs: list[Pair], clipped: list[bool]) -> list[Bound]:
+    def bounds_of(pairs: list[Pair], clipped: list[bool], *, light: bool) -> list[Bound]:
+        assert light != chroma
         asked.append((vars(pairs[0]).get("flow"), clipped))
         return [bounded(4)] * 3
 
@@ -116,7 +118,7 @@ def test_the_ceiling_takes_the_flow_it_is_given_and_clips_what_is_no_colour(
     monkeypatch.setattr(module, "places", lambda _, plane, *__: ((float(plane),),))
     monkeypatch.setattr(module, "drawn", shaped)
     noise = PlaneNoise((law(9).models[0],) * 3, law(9).shares * 3, clipped=True)
-    frame: Any = None
+    frame: Any = SimpleNamespace(layout=SimpleNamespace(counts_light=not chroma))
     flow = np.zeros((64, 96, 2), np.float32)
     assert [one.places for one in ceiling(frame, frame, flow, noise)] == [()] * 3
     known = [True, not chroma, not chroma]

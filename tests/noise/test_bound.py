@@ -300,7 +300,7 @@ def test_a_bound_that_hardly_bends_lowers_the_law_by_one_factor() -> None:
 def test_small_blocks_are_believed_that_find_a_fifth_less_at_least(
     monkeypatch: pytest.MonkeyPatch, sigma: float, believed: bool
 ) -> None:
-    def bound_of(small: bool, *, clipped: bool, chroma: bool) -> Bound:
+    def bound_of(small: bool, *, clipped: bool, chroma: bool, light: bool) -> Bound:
         values = (0.1 * (sigma if small else 1.0),)
         return Bound((0.5,), values, (9,), flat=0.2, still=0.2, whiteness=0.96)
 

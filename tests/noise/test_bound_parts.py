@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from f2rcli.noise.measurement import bound as measured
-from f2rcli.noise.measurement.blocks import Blocks
+from f2rcli.noise.measurement.blocks import Blocks, joined
 from f2rcli.noise.measurement.bound import (
     Bound,
     _bin,
@@ -43,7 +43,7 @@ def alike(
 def test_small_blocks_are_asked_where_little_is_flat_or_still(
     monkeypatch: pytest.MonkeyPatch, flat: float, still: float, white: float, believed: bool
 ) -> None:
-    def bound_of(small: bool, *, clipped: bool, chroma: bool) -> Bound:
+    def bound_of(small: bool, *, clipped: bool, chroma: bool, light: bool) -> Bound:
         values = (0.05 if small else 0.1,)
         return Bound((0.5,), values, (9,), flat=flat, still=still, whiteness=white)
 
@@ -61,16 +61,16 @@ def test_planes_after_the_first_are_colours_where_a_frame_has_any(
 ) -> None:
     told = []
 
-    def bound_of(small: bool, *, clipped: bool, chroma: bool) -> Bound:
-        told.append((clipped, chroma))
+    def bound_of(small: bool, *, clipped: bool, chroma: bool, light: bool) -> Bound:
+        told.append((clipped, chroma, light))
         return Bound((0.5,), (0.1,), (9,), flat=0.1, still=0.1, whiteness=0.9)
 
     monkeypatch.setattr(measured, "_bound", bound_of)
     monkeypatch.setattr(measured, "joined", lambda every: every[0])
     before = SimpleNamespace(chroma=chroma)
     pair = SimpleNamespace(before=before, blocks=lambda plane, small=False: small)
-    _plane_bound([pair], plane, clipped=True)  # type: ignore[list-item]
-    assert told == [(True, chroma and plane > 0)] * 2
+    _plane_bound([pair], plane, clipped=True, light=True)  # type: ignore[list-item]
+    assert told == [(True, chroma and plane > 0, True)] * 2
 
 
 @pytest.mark.parametrize(("apart", "bends"), [(0.15, False), (0.25, True)])
@@ -96,6 +96,20 @@ def test_noise_is_white_whose_bandwidths_differ_by_less_than_three_tenths(
     assert found.white == white
     assert found.still == 0
     assert found.mean == pytest.approx(0.05, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("light", "still", "bright"),
+    [(True, 1.0, 0.1), (True, 0.9, 0.0525), (False, 1.0, 0.0525), (True, 0.97, 0.1)],
+)
+def test_light_at_rest_is_not_held_to_the_noise_of_the_dark(
+    light: bool, still: float, bright: float
+) -> None:
+    """All of it is texture, of which nothing moves: frames differ by noise alone."""
+    dark, lit = alike(60, level=0.2), alike(60, (4, 4, 4), level=0.8)
+    at_rest = np.arange(60) < round(60 * still)
+    both = joined([one._replace(still=at_rest) for one in (dark, lit)])
+    assert _bound(both, clipped=False, light=light).sigma == pytest.approx((0.05, bright), rel=0.02)
 
 
 @pytest.mark.parametrize(("agree", "white"), [(0.66, False), (0.69, True)])

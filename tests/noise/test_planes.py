@@ -306,8 +306,8 @@ def test_laws_are_held_to_their_bounds_at_the_brightness_of_every_fourth_pixel(
     factors = rng.random((len(cut_off), KNOTS))
     asked: list[Any] = []
 
-    def bounds(given: object, cut: object) -> list[Any]:
-        assert (given, cut) == (pairs, cut_off)
+    def bounds(given: object, cut: object, *, light: bool) -> list[Any]:
+        assert (given, cut, light) == (pairs, cut_off, layout is COUNTS)
 
         def told(index: int) -> Any:
             return lambda law, even: asked.append((index, law, even)) or factors[index]

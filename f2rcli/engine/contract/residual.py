@@ -25,6 +25,7 @@ from f2rcli.engine.contract.returned import Returned
 from f2rcli.engine.contract.shift import clipping, halved, part_removed
 from f2rcli.engine.contract.shrinkage import Shrinkage
 from f2rcli.engine.contract.steady import Steady
+from f2rcli.engine.contract.still.aside import as_before
 from f2rcli.engine.gpu.steady import DeviceSteady
 from f2rcli.frames import Family, Frame, PlaneLayout, Space
 from f2rcli.models.flow import Flow
@@ -213,7 +214,7 @@ def _calmed(
 
 def watched(steady: Steady, frame: Frame, noise: PlaneNoise) -> None:
     """Let what stands still learn of the next frame."""
-    planes = planes_of(frame)
+    planes = as_before(frame, planes_of(frame), steady.still)
     chroma, each = frame.layout.family is Family.YUV, False
     around = [box(plane, 5) for plane in (planes[:1] if chroma else planes)]
     if steady.still is not None and frame.layout.counts_light:

@@ -47,7 +47,7 @@ def ceiling(frame: Frame, other: Frame, flow: Flow | None, noise: PlaneNoise) ->
         pair.flow = flow
     chroma = pair.before.chroma
     clipped = [noise.clipped and not (chroma and index) for index in range(len(noise.models))]
-    bounds = bounds_of([pair], clipped)
+    bounds = bounds_of([pair], clipped, light=frame.layout.counts_light)
     if not noise.finest:
         return tuple(bounds)
     parts = enumerate(zip(noise.models, noise.finest, strict=True))

@@ -27,6 +27,7 @@ LEAST_BIN = 60  # blocks
 FLAT = 0.05  # of the noise's power: what wrong matches may add to a flat block
 LEAST_FLAT = 12  # blocks; the median of fewer says less than the quantile
 LIFT = 1.05  # sigma of a brightness with nothing but texture over that of the quietest places
+STANDS = 0.95  # of the texture: with so much at rest nothing but noise differs from frame to frame
 NOISY_SHARE = 1 / 3  # of a picture's blocks must change, or those that never do are the truth
 WHITE, COLOURED = 0.85, 0.5  # finest over fine power: white above, coloured below
 COARSE = 0.7  # the same, coloured below, of the quietest blocks of all brightnesses
@@ -106,30 +107,35 @@ def lowered(model: NoiseModel, factors: Sequence[Floats], level: Singles | None)
     return replace(model, sigma=tuple(sigma), curve=tuple(curves))
 
 
-def bounds_of(pairs: Iterable[Pair], clipped: Sequence[bool]) -> list[Bound]:
+def bounds_of(
+    pairs: Iterable[Pair], clipped: Sequence[bool], *, light: bool = False
+) -> list[Bound]:
     """The bound of every plane, from adjacent frames of one shot; `clipped` says of which planes
-    black and white cut the noise off. Empty without a pair.
+    black and white cut the noise off. Empty without a pair. light: whether samples count it,
+    so that noise grows with it.
 
     Where luma shows no noise at all, a picture is drawn, and so is what changes in its colours.
     """
     pairs = list(pairs)
     if not pairs:
         return []
-    bounds = [_plane_bound(pairs, plane, clipped=cut) for plane, cut in enumerate(clipped)]
+    bounds = [
+        _plane_bound(pairs, plane, clipped=cut, light=light) for plane, cut in enumerate(clipped)
+    ]
     drawn = pairs[0].before.chroma and bounds[0].mean == 0
     return bounds[:1] * len(bounds) if drawn else bounds
 
 
-def _plane_bound(pairs: Sequence[Pair], plane: int, *, clipped: bool) -> Bound:
+def _plane_bound(pairs: Sequence[Pair], plane: int, *, clipped: bool, light: bool = False) -> Bound:
     """Of one plane. Where few blocks are flat and nothing stands still, leaves in wind may be all:
     smaller blocks are asked, too, and believed if they find white noise and far less."""
     chroma = pairs[0].before.chroma and plane > 0
     large = joined([pair.blocks(plane) for pair in pairs])
-    bound = _bound(large, clipped=clipped, chroma=chroma)
+    bound = _bound(large, clipped=clipped, chroma=chroma, light=light)
     if bound.flat > SCARCE or bound.still > RESTLESS:
         return bound
     small = joined([pair.blocks(plane, small=True) for pair in pairs])
-    other = _bound(small, clipped=clipped, chroma=chroma)
+    other = _bound(small, clipped=clipped, chroma=chroma, light=light)
     sure = other.whiteness > SURE and other.mean < FAR_LESS * bound.mean
     return replace(other, flat=bound.flat, white=bound.white, still=bound.still) if sure else bound
 
@@ -166,7 +172,7 @@ def cut_to(law: float, bound: float, *, even: bool = False) -> float:
     return exp(max(0.0, 2 * slack - excess) - excess) if excess > slack else 1.0
 
 
-def _bound(blocks: Blocks, *, clipped: bool, chroma: bool = False) -> Bound:
+def _bound(blocks: Blocks, *, clipped: bool, chroma: bool = False, light: bool = False) -> Bound:
     """The bound from a plane's blocks, brightness by brightness."""
     if not len(blocks.level):  # smaller than a block: nothing is known
         return Bound((0.5,), (inf,), (0,))
@@ -180,7 +186,9 @@ def _bound(blocks: Blocks, *, clipped: bool, chroma: bool = False) -> Bound:
     white = _white_share(live, bins)
     level, counts = np.array([b.level for b in bins]), [b.blocks for b in bins]
     *_, lowest = _all_bands(live)
-    bins = [b.held(LIFT**2 * lowest) for b in bins]
+    still = float(live.error[live.still].sum()) / max(float(live.error.sum()), 1e-18)
+    if not light or still < STANDS:  # texture at rest adds nothing, and light has its own noise
+        bins = [b.held(LIFT**2 * lowest) for b in bins]
     flat = float(np.average([b.flat for b in bins], weights=counts))
     fine = 1 - (1 - white) * ramp(flat, *FEW_FLAT)
     variance = np.array([b.fine_power**fine * b.full_power ** (1 - fine) for b in bins])
@@ -189,7 +197,6 @@ def _bound(blocks: Blocks, *, clipped: bool, chroma: bool = False) -> Bound:
     sigma = tuple(float(s) for s in np.sqrt(np.maximum(variance, 0)))
     excess = min(b.full_power / max(b.fine_power, 1e-18) for b in bins)
     even = white > 0.5 and excess < MOST_EXCESS and live is inside
-    still = float(live.error[live.still].sum()) / max(float(live.error.sum()), 1e-18)
     return Bound(tuple(level.tolist()), sigma, tuple(counts), flat, even, still, white)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.engine.contract.limits import LEAST, Real, box, falling, power_around
+from f2rcli.engine.contract.still.supported import Near, near_sure, often, supported
 from f2rcli.frames import Floats
 
 MOST = 256.0  # frames that a mean may be worth
@@ -60,6 +61,8 @@ class Still:
     flicker: dict[int, Real] = field(default_factory=dict)  # power of differences, of the noise's
     events: dict[int, Real] = field(default_factory=dict)  # the same of the last frame, the most
     drifts: dict[int, Real] = field(default_factory=dict)  # the same of the last few together
+    sure: dict[int, Near] = field(default_factory=dict)  # 1 near what the last few surely show
+    come: dict[int, Real] = field(default_factory=dict)  # (1, 1): see `often`
     calm: dict[int, Real] = field(default_factory=dict)  # (1, 2): how still all is, 0..1; frames
     rested: dict[int, Real] = field(default_factory=dict)  # 0: what `resting` said of the last few
     # (LATER, 2, h, w): of the last frames, how far results lay from the mean, over the variance of
@@ -91,13 +94,14 @@ class Still:
         lately = lately + np.float32(LATELY) * (apart - lately)
         expected, of_few = noise * (1 + 1 / worth), noise * _of_few(worth)
         event, drifts, excess = (np.zeros_like(plane) for _ in range(3))
-        flicker = _known(self.flicker, index, plane, 1)
+        flicker, sure = _known(self.flicker, index, plane, 1), np.zeros(plane.shape, np.uint8)
         for place, side in enumerate(SIDES):
             left = np.float32(max(sum(shares[place + 1 :]), 1 / side**2))
             power = _squared(apart, side) / (_over(expected, side, each) * left)
             drift = _squared(lately, side) / (_over(of_few, side, each) * left)
             np.maximum(event, power, out=event)
             np.maximum(drifts, drift, out=drifts)
+            sure |= near_sure(drift, place)
             np.maximum(excess, (power - JUMP) * left, out=excess)
             np.maximum(excess, (drift - DRIFT) * (left * np.float32(3 * LATELY)), out=excess)
             if side == FLICKERS:
@@ -108,7 +112,11 @@ class Still:
         self.means[index] = self.means[index] + step
         self._settle(index, worth, float(np.minimum(drift, JUMP).mean()))
         self.worths[index], self.lately[index] = worth, lately - step
-        self.flicker[index], self.events[index], self.drifts[index] = flicker, event, drifts
+        come = often(float(self.come[index][0, 0]) if index in self.come else 1.0, event, EVENT[0])
+        self.events[index] = supported(event, self.sure.get(index), EVENT[1], come)
+        self.drifts[index] = drifts * sure
+        self.flicker[index], self.sure[index] = flicker, sure
+        self.come[index] = np.array([[come]], np.float32)
 
     def light(self, index: int, around: Real) -> Real:
         """How bright a plane is, by the frames so far where these are many, elsewhere by what is
@@ -138,7 +146,7 @@ class Still:
         """Forget a plane but for how calm all was, and what its means own."""
         for known in (
             self.means, self.worths, self.lately, self.flicker, self.events, self.drifts,
-            self.asked,
+            self.sure, self.come, self.asked,
         ):  # fmt: skip
             known.pop(index, None)
 
