@@ -9,7 +9,7 @@ its lines shows none of that, so nothing is concluded from it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -32,6 +32,7 @@ ALIKE = 0.2  # correlation of pieces of a line
 LASTING = 0.35  # of the offsets of half of the frames, that the other half has too
 FLAT = 0.35, 2.5  # power of the finest waves, by that of waves twice as long
 FINEST, LONGER = (0.75, 1.0), (0.3, 0.6)  # of the finest frequency
+LOOSE = 1.6  # times wider are these limits for lines beside sure ones: chance, where lines are few
 SPREAD = 0.75  # of the power, that medians of neighbouring frequencies hold
 AROUND, HELD, BROAD = 15, 4.0, 0.12  # frequencies; times their median; of the finest one
 AGREED = 0.7, 1.6  # the offsets' sigma by their spectrum, by that of what pieces share
@@ -66,6 +67,51 @@ class Standing:
         }
 
 
+class Light(NamedTuple):
+    """How offsets follow brightness: by nothing (0), or as light does (1), and its standard
+    error."""
+
+    slope: float
+    error: float
+
+    @property
+    def none(self) -> bool:
+        """Whether they surely do not."""
+        return abs(self.slope) + 2 * self.error < LIT
+
+    @property
+    def chance(self) -> bool:
+        """Whether they may seem to by chance."""
+        return abs(self.slope) < 2 * self.error
+
+    def beside(self, others: "Sequence[Light]") -> "Light":
+        """What it tells with the same lines of other colours, each by the inverse of its
+        variance."""
+        weights = np.array([one.error for one in (self, *others)]) ** -2.0
+        slopes = np.array([one.slope for one in (self, *others)])
+        return Light(float(weights @ slopes / weights.sum()), float(weights.sum() ** -0.5))
+
+
+class Likely(NamedTuple):
+    """Lines that stay, whether they are a sensor's or the scene's."""
+
+    line: Standing
+    pieces: Floats  # (PIECES, lines), as `_pieces` gives them
+    light: Light
+
+    @property
+    def sure(self) -> bool:
+        """Whether they are a sensor's beyond doubt."""
+        return self.light.none and _white([self.pieces])
+
+    def sure_beside(self, others: "Sequence[Likely]") -> bool:
+        """Whether they are, as the same sensor's lines in other colours are sure."""
+        white = _white([self.pieces], LOOSE) and _white(
+            [self.pieces, *(one.pieces for one in others)]
+        )
+        return white and self.light.chance and self.light.beside([x.light for x in others]).none
+
+
 def staying(lines: Sequence[Standing], *, columns: bool) -> float:
     """The largest standard deviation of rows, or of columns, white - black."""
     return max((one.sigma for one in lines if one.columns == columns), default=0.0)
@@ -78,8 +124,8 @@ def find_standing(
     may share the offsets of a row, and of a column."""
     found = []
     for upright, groups in ((True, columns), (False, rows)):
-        for group in groups:
-            shared = standing_in(frames, group, columns=upright)
+        likely = [likely_in(frames, group, columns=upright) for group in groups]
+        for group, shared in zip(groups, _of_sensor(likely), strict=True):
             if shared is None:
                 continue
             alone = [shared]
@@ -91,6 +137,16 @@ def find_standing(
     return tuple(found)
 
 
+def _of_sensor(likely: Sequence[Likely | None]) -> list[Standing | None]:
+    """The lines of groups of planes that are a sensor's beyond doubt, or that are likely beside
+    those: lines of a sensor run through all colours."""
+    sure = [one for one in likely if one is not None and one.sure]
+    return [
+        one.line if one is not None and (one.sure or (sure and one.sure_beside(sure))) else None
+        for one in likely
+    ]
+
+
 def plane_of(planes: Planes, group: Sequence[int], *, columns: bool) -> Values:
     """The mean of some planes, on its side if the lines are columns."""
     mean = planes[group[0]] if len(group) == 1 else np.mean([planes[at] for at in group], axis=0)
@@ -100,7 +156,14 @@ def plane_of(planes: Planes, group: Sequence[int], *, columns: bool) -> Values:
 def standing_in(
     frames: Sequence[Planes], group: tuple[int, ...], *, columns: bool
 ) -> Standing | None:
-    """The lines that stay in the mean of some planes; None where none are sure."""
+    """The lines of a sensor in the mean of some planes; None where none are sure."""
+    found = likely_in(frames, group, columns=columns)
+    return found.line if found is not None and found.sure else None
+
+
+def likely_in(frames: Sequence[Planes], group: tuple[int, ...], *, columns: bool) -> Likely | None:
+    """The lines that stay in the mean of some planes; None where there are none, or nothing to
+    tell them from light by."""
     if len(frames) < FEWEST:
         return None
     planes = [_middle(plane_of(one, group, columns=columns)) for one in frames]
@@ -122,9 +185,8 @@ def standing_in(
     shared = _agreed(*seen)
     told = AGREED[0] * shared < found.sigma < AGREED[1] * shared
     both = np.mean(seen, axis=0)
-    if not told or not _white(both) or _of_light(both, _levels(mean)):
-        return None
-    return Standing(group, columns, found.sigma, found.values)
+    light = _of_light(both, _levels(mean)) if told else None
+    return light and Likely(Standing(group, columns, found.sigma, found.values), both, light)
 
 
 def _middle(plane: Values) -> Values:
@@ -160,21 +222,28 @@ def _agreed(first: Floats, second: Floats) -> float:
     return middle**0.5 if alike >= ALIKE and lasting >= LASTING else 0.0
 
 
-def _white(pieces: Floats) -> bool:
-    """Whether lines differ each on its own: no lens draws that, and nothing that repeats itself."""
+def _white(groups: Sequence[Floats], loose: float = 1.0) -> bool:
+    """Whether lines differ each on its own: no lens draws that, and nothing that repeats itself.
+    groups: pieces of lines in some colours, which count alike; loose: times wider limits."""
+    finest, longer, held, power = np.sum([_power(pieces) for pieces in groups], axis=0)
+    low, high = FLAT[0] / loose * longer, FLAT[1] * loose * longer
+    return bool(low < finest < high and held > SPREAD * power)
+
+
+def _power(pieces: Floats) -> tuple[float, ...]:
+    """Power of lines' finest waves, of longer ones, and of all but broad bands, with and without
+    what stands out of neighbouring frequencies; in units of their own."""
     window = np.hanning(pieces.shape[1])
     one, other = (np.fft.rfft(pieces[at::2].mean(0) * window) for at in (0, 1))
     shared, places = (one * other.conj()).real, np.linspace(0, 1, len(one))
-    finest, longer = (
-        float(shared[(places >= low) & (places <= high)].mean()) for low, high in (FINEST, LONGER)
-    )
-    if not FLAT[0] * longer < finest < FLAT[1] * longer:
-        return False
+    bands = [shared[(places >= low) & (places <= high)].mean() for low, high in (FINEST, LONGER)]
     power = np.square(np.abs(np.fft.rfft(pieces.mean(0) * window)))[round(BROAD * len(one)) :]
     padded = np.pad(power, AROUND // 2, "reflect")
     middle = np.median(np.lib.stride_tricks.sliding_window_view(padded, AROUND), axis=1)
     held = np.minimum(power, HELD * middle)
-    return bool(held.sum() > SPREAD * power.sum())
+    return tuple(
+        float(part) / (float(power.mean()) + TINY) for part in (*bands, held.mean(), power.mean())
+    )
 
 
 def _levels(picture: Values) -> Floats:
@@ -185,16 +254,16 @@ def _levels(picture: Values) -> Floats:
     return np.stack([cut.mean(1) for cut in cuts])[:, RIM:-RIM].astype(np.float64)
 
 
-def _of_light(pieces: Floats, level: Floats) -> bool:
-    """Whether offsets may grow or fall with brightness, as all does that light falls on or that
-    hides what is behind it; or the picture has too little contrast to tell."""
+def _of_light(pieces: Floats, level: Floats) -> Light | None:
+    """Whether offsets grow or fall with brightness, as all does that light falls on or that hides
+    what is behind it; None where the picture has too little contrast to tell."""
     line, mean = pieces.mean(0), level.mean(0)
     by_light = line * (level - mean) / np.maximum(mean, DARK)
     shared, power = (by_light * (pieces - line)).sum(1), np.square(by_light).sum(1)
     if power.sum() < CONTRAST**2 * np.square(line).sum() * len(pieces):
-        return True
+        return None
     slope = shared.sum() / power.sum()
     without = (shared.sum() - shared) / np.maximum(power.sum() - power, TINY)  # jackknife
     scatter = (1 - 1 / len(pieces)) * np.square(without - without.mean()).sum()
     chance = np.square(pieces - line).mean() / power.sum()
-    return bool(abs(slope) + 2 * max(scatter, chance) ** 0.5 >= LIT)
+    return Light(float(slope), float(max(scatter, chance, TINY) ** 0.5))
