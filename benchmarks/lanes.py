@@ -105,7 +105,8 @@ def counted(light: Callable[[float, np.random.Generator], Floats]) -> None:
         most = np.nanmax(np.abs(errors))
         none = f", {np.isnan(errors).sum()} unseen" if np.isnan(errors).any() else ""
         print(f"gain {gain:g}, {electrons:g} electrons, read noise {read:g}: "
-              f"{100 * rms:.1f} %, at most {100 * most:.0f} %, stated {100 * said:.1f} %{none}", flush=True)  # fmt: skip
+              f"{100 * rms:.1f} %, at most {100 * most:.0f} %, stated {100 * said:.1f} %{none}",
+              flush=True)  # fmt: skip
 
 
 def lanes() -> None:

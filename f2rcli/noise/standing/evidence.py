@@ -39,7 +39,9 @@ AGREED = 0.7, 1.6  # the offsets' sigma by their spectrum, by that of what piece
 LIT = 0.5  # of the way from an offset to a factor of light, less two standard errors
 CONTRAST = 0.1  # of brightness, along the lines that have offsets
 DARK = 4 / 255  # brightness that relative contrast is not measured below
+SPLIT = 3.0  # standard errors of what every other line has more, from where a colour has it
 TOGETHER = 0.6  # of the mean variance of planes' offsets, that their mean's has where they share
+MOSAIC, GREENS = range(4), (1, 3)  # planes: R, G, B, G
 
 
 Planes = Sequence[Values]  # of a frame, as `planes_of` gives them
@@ -49,7 +51,7 @@ Planes = Sequence[Values]  # of a frame, as `planes_of` gives them
 class Standing:
     """Offsets that lines of some planes have in every frame."""
 
-    planes: tuple[int, ...]  # indices, as `planes_of` gives them
+    planes: tuple[int, ...]  # indices, as `planes_of` gives them; four: see `interleaved`
     columns: bool  # whether the lines are columns
     sigma: float  # standard deviation, white - black
     offsets: Profile = field(compare=False, repr=False)  # as first measured, white - black
@@ -58,7 +60,7 @@ class Standing:
         """JSON values, in 255ths of a plane's own unit."""
         across, down = (0.0, self.sigma) if self.columns else (self.sigma, 0.0)
         return {
-            "planes": list(self.planes),
+            "planes": sorted(self.planes),
             "rows8": 0.0,
             "bands8": 0.0,
             "columns8": 255 * down,
@@ -121,11 +123,17 @@ def find_standing(
     frames: Sequence[Planes], rows: Sequence[tuple[int, ...]], columns: Sequence[tuple[int, ...]]
 ) -> tuple[Standing, ...]:
     """The lines that stay in frames of one shot, no two alike. rows, columns: groups of planes that
-    may share the offsets of a row, and of a column."""
+    may share the offsets of a row, and of a column; two pairs are a mosaic's even and odd lines."""
     found = []
     for upright, groups in ((True, columns), (False, rows)):
         likely = [likely_in(frames, group, columns=upright) for group in groups]
-        for group, shared in zip(groups, _of_sensor(likely), strict=True):
+        sure = _of_sensor(likely)
+        if [len(group) for group in groups] == [2, 2] and all(sure):
+            whole = standing_in(frames, (*groups[0], *groups[1]), columns=upright)
+            if whole is not None:
+                found.append(whole)
+                continue
+        for group, shared in zip(groups, sure, strict=True):
             if shared is None:
                 continue
             alone = [shared]
@@ -148,9 +156,31 @@ def _of_sensor(likely: Sequence[Likely | None]) -> list[Standing | None]:
 
 
 def plane_of(planes: Planes, group: Sequence[int], *, columns: bool) -> Values:
-    """The mean of some planes, on its side if the lines are columns."""
+    """The mean of some planes, or what four show together; on its side if the lines are columns."""
+    if len(group) == len(MOSAIC):
+        return interleaved(planes, group, columns=columns)
     mean = planes[group[0]] if len(group) == 1 else np.mean([planes[at] for at in group], axis=0)
     return np.ascontiguousarray(mean.T if columns else mean, np.float32)
+
+
+def interleaved(planes: Planes, group: Sequence[int], *, columns: bool) -> Values:
+    """The greens of a mosaic, whose even lines are in the first two planes of the group, as the
+    lines lie on the sensor. What the scene has in neighbours is more alike, and less of their
+    offsets is lost in broad bands."""
+    even, odd = (planes[at].T if columns else planes[at] for at in group if at in GREENS)
+    return np.stack([even, odd], 1).reshape(-1, even.shape[1]).astype(np.float32)
+
+
+def of_plane(offsets: Profile, group: Sequence[int], index: int) -> Profile:
+    """The offsets of lines in one plane of their group. What all even lines of a mosaic have more
+    than the odd ones is its greens', but for chance."""
+    if len(group) < len(MOSAIC):
+        return offsets
+    even, odd = offsets[::2], offsets[1::2]
+    split = float(even.mean() - odd.mean())
+    if abs(split) <= SPLIT * float(offsets.std()) * (1 / len(even) + 1 / len(odd)) ** 0.5:
+        split = 0.0
+    return even - np.float32(split / 2) if index in group[:2] else odd + np.float32(split / 2)
 
 
 def standing_in(
