@@ -1,6 +1,6 @@
 """Noise laws of a stack's lanes, each by itself and shared: a table in docs/microscopy.md.
 
-python benchmarks/lanes.py [lanes|even|dim]
+python benchmarks/lanes.py [lanes|even|dim [STACKS]]    (six)
 """
 
 import sys
@@ -88,20 +88,25 @@ def dim() -> None:
 
 
 def counted(light: Callable[[float, np.random.Generator], Floats]) -> None:
-    """A row for every sensor and brightness, of six stacks of six frames."""
+    """A row for every sensor and brightness, of stacks of six frames: root mean squares of the
+    errors and of the standard errors that are stated."""
+    stacks = int(sys.argv[2]) if len(sys.argv) > 2 else 6
     for gain, electrons, read in product((1.0, 2.0, 8.0), (0.1, 0.3, 0.5, 1.0, 2.0), (0.0, 0.5)):
-        errors = []
-        for seed in range(6):
+        errors, stated = [], []
+        for seed in range(stacks):
             rng = np.random.default_rng(seed)
             shown = light(electrons, rng)
             counts = rng.poisson(shown, (6, *shown.shape))
             counts = counts + rng.normal(0, read, counts.shape)
             line = photon_line(list(np.rint(gain * counts + OFFSET).astype(np.float32)))
             errors.append(np.nan if line is None or not line.sure else line.gain / gain - 1)
-        rms, most = np.sqrt(np.nanmean(np.square(errors))), np.nanmax(np.abs(errors))
+            stated.append(np.nan if line is None or not line.sure else line.unsure / gain)
+        rms, said = (np.sqrt(np.nanmean(np.square(some))) for some in (errors, stated))
+        most = np.nanmax(np.abs(errors))
         none = f", {np.isnan(errors).sum()} unseen" if np.isnan(errors).any() else ""
         print(f"gain {gain:g}, {electrons:g} electrons, read noise {read:g}: "
-              f"{100 * rms:.1f} %, at most {100 * most:.0f} %{none}", flush=True)  # fmt: skip
+              f"{100 * rms:.1f} %, at most {100 * most:.0f} %, stated {100 * said:.1f} %{none}",
+              flush=True)  # fmt: skip
 
 
 def lanes() -> None:
@@ -119,4 +124,4 @@ def lanes() -> None:
 
 
 if __name__ == "__main__":
-    {"even": even, "dim": dim, "lanes": lanes}[(*sys.argv[1:], "lanes")[0]]()
+    {"even": even, "dim": dim, "lanes": lanes}[(*sys.argv[1:2], "lanes")[0]]()

@@ -154,6 +154,22 @@ def test_a_pair_on_the_border_is_left_as_texture_may_look_the_same(place: int) -
     assert len(found(inner)[0]) == 2
 
 
+@pytest.mark.parametrize("width", [0.0, 0.5, 0.6])
+def test_texture_does_not_hide_a_defect_as_if_its_neighbours_saw_it(width: float) -> None:
+    """Texture that goes on tells what neighbours see; light they see there as well."""
+    rows, columns = np.mgrid[:48, :64]
+    light = (
+        900 + 150 * np.sin(0.9 * rows + 0.55 * columns) + 120 * np.cos(0.7 * rows - 0.8 * columns)
+    )
+    light += 40 * np.random.default_rng(3).normal(0, 1, SHAPE)
+    far = np.square(rows - 24) + np.square(columns - 31)
+    point = np.exp(-far / (2 * width**2)) if width else (far == 0).astype(float)
+    light += 1100 * point
+    for plane, gain in zip(((0, 0), (0, 1), (1, 0), (1, 1)), (0.6, 1, 1, 0.4), strict=True):
+        light[plane[0] :: 2, plane[1] :: 2] *= gain
+    assert found(light, sigma=8)[0] == ([] if width else [24 * 64 + 31])
+
+
 WEAK = 20 * 64 + 12
 
 

@@ -2,8 +2,18 @@
 
 import numpy as np
 import pytest
+from numpy.lib.stride_tricks import sliding_window_view
 
-from f2rcli.samples.learned import ITSELF, PLACES, SHARED, WINDOWS, learned, seen_of_pair
+from f2rcli.samples.learned import (
+    ITSELF,
+    PLACES,
+    SHARED,
+    WINDOWS,
+    _others,
+    learned,
+    seen_of_pair,
+    unseen_near,
+)
 
 INNER, POINTS = WINDOWS[0, 0].inner, WINDOWS[0, 0].points
 
@@ -37,6 +47,28 @@ def test_texture_that_goes_on_is_predicted() -> None:
     assert found.weights.sum() == pytest.approx(1)
     assert not found.weights[INNER].any()
     assert near[24] - near @ found.weights == pytest.approx(found.apart[ITSELF])
+
+
+def test_squares_of_a_mosaic_are_of_the_same_colours() -> None:
+    """Anywhere, and no farther than 24 pixels; of pictures every square no farther than 16."""
+    rows, columns = np.mgrid[:70, :75]
+    squares = sliding_window_view(2.0 * (rows % 2) + columns % 2, (7, 7))
+    for place in ((0, 0), (3, 40), (30, 31), (63, 68)):
+        near = _others(squares, place, (0, 0), 2)
+        assert (near == squares[place].ravel()).all()
+    assert len(_others(squares, (30, 31), (0, 0), 2)) == 25**2 - 5**2
+    assert len(_others(squares, (30, 31), (0, 0), 1)) == 33**2 - 9**2
+
+
+def test_points_that_neighbours_do_not_see_are_found_in_a_mosaic() -> None:
+    light = waves(1.0)
+    rows, columns = np.mgrid[:50, :54]
+    light[24, 20] += 300
+    light += 300 * np.exp(-(np.square(rows - 24) + np.square(columns - 33)) / (2 * 0.5**2))
+    places = np.array([24 * 54 + 20, 24 * 54 + 33, 0])  # the last lies in a corner
+    assert unseen_near(light.astype(np.float32), places, 0.025, 0.2).tolist() == places[:1].tolist()
+    many = np.append(np.full(256, places[1]), places[0])
+    assert not unseen_near(light.astype(np.float32), many, 0.025, 0.2).size
 
 
 def test_nothing_is_learned_from_the_pixel_or_its_neighbours() -> None:

@@ -95,7 +95,10 @@ def empty_like(frames: Any) -> Any:
         return frames.copy(data=out)
     if not np.ma.isMaskedArray(frames):
         return out
-    return np.ma.array(out, mask=np.ma.getmask(frames).copy(), fill_value=frames.fill_value)
+    masked = np.ma.array(out, mask=np.ma.getmask(frames).copy())
+    if masked.fill_value != frames.fill_value:  # what NumPy takes by itself may not fit the type
+        masked.fill_value = frames.fill_value
+    return masked
 
 
 def put(out: Any, place: tuple[Any, ...], values: Plane) -> None:

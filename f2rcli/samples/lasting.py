@@ -3,8 +3,7 @@
 What surrounds a pixel tells what it would show: in each of four directions the two of its colour
 beside it, bent as the colours between them bend. A line or an edge agrees with one of the four, so
 what all of them miss is a point. Points are compared with those around, most of them texture; and
-optics show what is light to the neighbours too, which have other colours.
-"""
+optics show what is light to the neighbours too, which have other colours."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from f2rcli.frames import Mask, Plane
 from f2rcli.order import robust_sigma
 from f2rcli.samples.impulses import CROSS, NOWHERE, OWN_COLOUR, Places, samples_near
+from f2rcli.samples.learned import unseen_near
 
 WAYS = ((0, 1), (1, 0), (1, 1), (1, -1))  # down and across
 BENT = 0.5  # of what the colours between bend by, that a pixel's own does
@@ -24,7 +24,7 @@ SURELY = 12.0  # times their root mean square, that one does whatever others do
 ROUGHER = 7.0  # times their root mean square, that a defect stands out by
 FAR = 4.0  # standard deviations of all that the mean of frames stands out by
 SEEN = 0.05  # of a defect, that its neighbours may see at the most
-SEEN_AGAIN = 0.025  # of one that only shows once others are gone, for the sake of coloured stars
+SEEN_AGAIN = 0.025  # of one that shows when looked at again, for the sake of coloured stars
 ACROSS = 0.03  # of one of a pair, by those across it: of coloured light they see little
 ERRING = 0.2  # of it, with their standard error
 TWIN = 0.15  # of it: where one neighbour sees more it may be another, and those across it tell
@@ -115,6 +115,8 @@ def _points(
     if not 0 < places.size <= MOST_LOOKED_AT * light.size:
         return NOWHERE, NOWHERE
     unseen, twins = _unseen(light, places, rough, most)
+    again = places[~unseen][np.argsort(-np.abs(rough.least.flat[places[~unseen]]), kind="stable")]
+    unseen |= np.isin(places, unseen_near(light, again, SEEN_AGAIN, ERRING))
     seen, (places, twins) = places[~unseen], _steady(planes, (places, twins), unseen, light, cell)
     alone = _alone(rough, places)
     # what texture has more of is as good as seen

@@ -17,11 +17,14 @@ from f2rcli.frames import Floats, Mask
 
 SIDE = 7  # pixels, of squares whose middle five are predicted from the others
 WITHIN = 16  # pixels to the squares that tell how
+WITHIN_MOSAICS = 24  # and in mosaics, which have fewer: they are alike every two pixels
 CLEAR = 4  # and to those that know the pixel or its neighbours
 SMOOTH = 1e-4  # of the mean power of samples, that is added to each: weights stay small
 ALIKE = 0.5, 4.0  # of what varies around a pixel, that squares alike have,
 LEAST_ALIKE = SIDE**2 + 1  # of which there are more than show one and the same thing
 SHARED = 0.115  # of a defect, at most, that its four neighbours may seem to see
+CHANCE = 3.0  # standard errors
+MOST = 256  # points of a mosaic, for the time it takes
 TAILS = 4 / 3  # such errors have longer tails
 LEVER = 0.9  # of a square's own sample, at most, that its prediction has made of it
 SHARPEST = 0.4  # pixels (standard deviation): the width of light that is told from defects
@@ -106,16 +109,19 @@ def seen_of_pair(picture: Floats, pixel: Places, step: Places) -> list[Seen]:
     return [known.seen(both, across[0] + across[1]), *each]
 
 
-def learned(picture: Floats, row: int, column: int, step: Step = (0, 0)) -> Learned | None:
+def learned(
+    picture: Floats, row: int, column: int, step: Step = (0, 0), every: int = 1
+) -> Learned | None:
     """What is learned of one pixel of a picture (H, W), or of it and the one a step down or right
-    of it; nothing beside a border, or where the picture near by tells too little."""
+    of it; nothing beside a border, or where the picture near by tells too little. every: 2 for a
+    mosaic, whose squares are alike every two pixels."""
     window = WINDOWS[step]
     squares = sliding_window_view(picture, window.sides)
     row, column = row - SIDE // 2, column - SIDE // 2
     if not (0 <= row < squares.shape[0] and 0 <= column < squares.shape[1]):
         return None
     inner = window.inner
-    own, others = squares[row, column].reshape(1, -1), _others(squares, row, column, step)
+    own, others = squares[row, column].reshape(1, -1), _others(squares, (row, column), step, every)
     samples, wanted = _level(others, inner)
     around, middle = _level(own, inner)
     # errors grow with what varies: each square counts by its own, or strong edges alone would tell
@@ -144,15 +150,33 @@ def learned(picture: Floats, row: int, column: int, step: Step = (0, 0)) -> Lear
     return Learned((middle - around @ weights)[0], errors[alike], points - lit @ weights, whole)
 
 
-def _others(squares: NDArray[np.float64], row: int, column: int, step: Step) -> Floats:
+def unseen_near(light: NDArray[np.float32], places: Places, most: float, erring: float) -> Places:
+    """Those of the first points of a mosaic (H, W), equally bright in all colours, of which their
+    four neighbours see less than `most`, and less than `erring` with three standard errors."""
+    found, far = [], WITHIN_MOSAICS + SIDE // 2
+    for place in places[:MOST]:
+        row, column = divmod(int(place), light.shape[1])
+        top, left = max(row - far, 0), max(column - far, 0)
+        near = light[top : row + far + 1, left : column + far + 1].astype(np.float64)
+        known = learned(near, row - top, column - left, every=2)
+        if known is not None:
+            seen = known.seen([ITSELF], BESIDE)
+            (beside, error, _), size = seen.told(), abs(seen.excess)
+            if beside < most * size and beside + CHANCE * error < erring * size:
+                found.append(place)
+    return np.array(found, np.intp)
+
+
+def _others(squares: NDArray[np.float64], place: tuple[int, int], step: Step, every: int) -> Floats:
     """The squares (N, 49) around one that do not know its middle."""
+    most = WITHIN if every == 1 else WITHIN_MOSAICS
     rows, columns = (
-        np.arange(max(0, place - WITHIN), min(length, place + WITHIN + 1))
-        for place, length in zip((row, column), squares.shape[:2], strict=True)
+        np.arange(at - min(at, most) // every * every, min(length, at + most + 1), every)
+        for at, length in zip(place, squares.shape[:2], strict=True)
     )
-    apart: Mask = np.abs(rows - row)[:, None] > CLEAR + step[0]
-    apart = apart | (np.abs(columns - column) > CLEAR + step[1])
-    near = squares[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1][apart]
+    apart: Mask = np.abs(rows - place[0])[:, None] > CLEAR + step[0]
+    apart = apart | (np.abs(columns - place[1]) > CLEAR + step[1])
+    near = squares[rows[0] : rows[-1] + 1 : every, columns[0] : columns[-1] + 1 : every][apart]
     return np.asarray(near).reshape(len(near), -1)
 
 

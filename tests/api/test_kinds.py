@@ -110,6 +110,15 @@ def test_a_tensor_without_plain_samples_is_refused(tensor: torch.Tensor) -> None
         f2rcli.denoise(tensor)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.float32])
+def test_a_fill_value_that_nobody_chose_stays(dtype: type) -> None:
+    """NumPy's 999999, which no uint16 can hold, had become 16959."""
+    masked = np.ma.masked_array(np.ones((7, 16, 16), dtype), np.zeros((7, 16, 16), bool))
+    done = f2rcli.denoise(masked, strength=0)
+    assert done.fill_value == masked.fill_value
+    assert done.dtype == dtype
+
+
 def test_masked_samples_and_their_mask_stay(stack) -> None:
     mask = np.zeros(stack.shape, bool)
     mask[:, 10:14, 10:14] = True

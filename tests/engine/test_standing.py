@@ -115,7 +115,7 @@ def test_a_mosaics_columns_are_those_of_its_sensor() -> None:
     ]
     lines = lines_of(frames)
     assert lines is not None
-    assert [one.planes for one in lines.standing] == [(0, 3), (1, 2)]
+    assert [one.planes for one in lines.standing] == [(1, 2, 0, 3)]
     out = np.stack([one.planes[0] for one in LineRemover(lines).alone(frames)])
     assert (out - clean).mean((0, 1)).std() < 0.3 * more.std()
 

@@ -52,6 +52,18 @@ def test_what_moves_makes_lines_differ_by_two_standard_errors(
     assert photon_line(FRAMES) is (fine if moved else flat)
 
 
+@pytest.mark.parametrize(
+    ("fine", "flat", "moved"),
+    [(True, False, False), (True, True, True), (False, True, True), (False, False, True)],
+)
+def test_nothing_moves_where_the_shape_of_noise_denies_the_finest_band_alone(
+    monkeypatch: pytest.MonkeyPatch, fine: bool, flat: bool, moved: bool
+) -> None:
+    lines = replace(LINE, denied=fine), replace(LINE, gain=3.0, denied=flat)
+    told(monkeypatch, *lines)
+    assert photon_line(FRAMES) is lines[0 if moved else 1]
+
+
 def test_a_gain_that_may_be_anything_below_is_as_unsure_as_that(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,9 +1,17 @@
 """Lines that stay are told from what stands in a scene, and measured."""
 
+import cv2
 import numpy as np
 import pytest
 
-from f2rcli.noise.standing.evidence import Standing, find_standing, standing_in, staying
+from f2rcli.noise.standing.evidence import (
+    Standing,
+    find_standing,
+    of_plane,
+    plane_of,
+    standing_in,
+    staying,
+)
 from f2rcli.noise.standing.steps import _positive, estimated, offsets_of, painted, steps_of
 from tests.noise.standing_scenes import HEIGHT, WIDTH, filmed, offsets, scenery, still_life
 
@@ -55,6 +63,41 @@ def test_lines_are_said_once_where_all_colours_have_them_and_each_where_they_do_
     apart = [filmed(life + offsets(WIDTH, 8, seed), seed=seed) for seed in (3, 4, 5)]
     frames = [list(planes) for planes in zip(*apart, strict=True)]
     assert [one.planes for one in find_standing(frames, [], [(0, 1, 2)])] == [(0,), (1,), (2,)]
+
+
+def test_lines_of_a_mosaic_are_those_of_one_sensor() -> None:
+    """Even and odd rows lie beside each other: broad bands, too, are told from the scene."""
+    life = cv2.resize(still_life(), (2 * WIDTH, 2 * HEIGHT), interpolation=cv2.INTER_CUBIC)
+    rng, more = np.random.default_rng(4), offsets(2 * HEIGHT)[:, None]
+    filmed = (life + more + rng.normal(0, 0.01, (6, *life.shape))).astype(np.float32)
+    for places in (((0, 0), (0, 1), (1, 1), (1, 0)), ((1, 1), (1, 0), (0, 0), (0, 1))):
+        frames = [[one[y::2, x::2] for y, x in places] for one in filmed]
+        even, odd = ((0, 1), (2, 3))[:: 1 if places[0][0] == 0 else -1]
+        (line,) = find_standing(frames, [even, odd], [])
+        assert line.planes == (*even, *odd)
+        left = np.stack([of_plane(line.offsets, line.planes, at) for at in (even[0], odd[0])], 1)
+        left = left.ravel() - more[:, 0]
+        assert (left - left.mean()).std() < 0.25 * more.std()
+
+
+def test_planes_of_a_mosaic_have_every_other_line_without_what_one_green_has_more() -> None:
+    planes = [np.full((2, 3), at, np.float32) for at in range(4)]
+    for group, columns, wanted in (
+        ((0, 1, 2, 3), False, (1, 3, 1, 3)), ((2, 3, 0, 1), False, (3, 1, 3, 1)),
+        ((0, 3, 1, 2), True, (3, 1) * 3), ((1, 2, 0, 3), True, (1, 3) * 3),
+    ):  # fmt: skip
+        seen = plane_of(planes, group, columns=columns)
+        assert seen.shape == ((6, 2) if columns else (4, 3))
+        np.testing.assert_array_equal(seen[:, 0], wanted)
+    values = np.random.default_rng(3).normal(0, 1, 400).astype(np.float32)
+    values[::2] -= values[::2].mean()
+    values[1::2] -= values[1::2].mean()
+    for split, stays in ((0.2, True), (0.4, False)):  # three standard errors: 0.3
+        more = values + np.tile([split / 2, -split / 2], 200).astype(np.float32)
+        for at, first in ((0, 0), (1, 0), (2, 1), (3, 1)):
+            wanted = (more if stays else values)[first::2]
+            np.testing.assert_allclose(of_plane(more, (0, 1, 2, 3), at), wanted, atol=1e-6)
+    assert of_plane(values, (0, 1), 0) is values
 
 
 def test_three_frames_are_too_few_and_so_is_a_small_picture() -> None:

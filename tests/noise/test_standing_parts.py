@@ -9,6 +9,8 @@ import pytest
 from f2rcli.noise.measurement.profiles import common, parted
 from f2rcli.noise.standing import evidence
 from f2rcli.noise.standing.evidence import (
+    Light,
+    Likely,
     Standing,
     _agreed,
     _levels,
@@ -128,7 +130,7 @@ def test_lines_differ_each_on_its_own_by_definition() -> None:
                 shared = shared + wave * np.sin(lines * rng.uniform(0.5, 3))
                 pieces = shared + noise * rng.normal(0, 1, (8, 170))
                 wanted.append(white(pieces))
-                found.append(_white(pieces))
+                found.append(_white([pieces]))
     assert found == wanted
     assert 20 < sum(wanted) < 84
 
@@ -171,7 +173,8 @@ def test_what_follows_light_is_told_by_definition() -> None:
                     pieces = line * (1 + each * (level / level.mean(0) - 1))
                     pieces = pieces + noise * rng.normal(0, 1, pieces.shape)
                     wanted.append(of_light(pieces, level))
-                    found.append(_of_light(pieces, level))
+                    light = _of_light(pieces, level)
+                    found.append(light is None or not light.none)
     assert found == wanted
     assert 50 < sum(wanted) < 274
 
@@ -202,8 +205,9 @@ def test_lines_stay_where_all_evidence_says_so(
     monkeypatch.setattr(evidence, "steps_of", steps)
     monkeypatch.setattr(evidence, "estimated", measured)
     monkeypatch.setattr(evidence, "_agreed", lambda first, second: 1.0)
-    monkeypatch.setattr(evidence, "_white", lambda pieces: is_white)
-    monkeypatch.setattr(evidence, "_of_light", lambda pieces, level: lit)
+    monkeypatch.setattr(evidence, "_white", lambda *_: is_white)
+    told = Light(1.0 if lit else 0.0, 0.1)
+    monkeypatch.setattr(evidence, "_of_light", lambda pieces, level: told)
     pictures = filmed(still_life(), 30, count=5)
     got = standing_in([[one] for one in pictures], (0,), columns=False)
     first, second = pictures[:2].mean(0), pictures[2:].mean(0)
@@ -265,12 +269,75 @@ def test_planes_share_what_their_mean_has_six_tenths_of(
         size = {(0, 1, 2): together, (0,): 2.0, (1,): 2.0, (2,): 0.0}[group]
         return Standing(group, columns, size, none) if size else None
 
+    def likely(*asked: object, columns: bool) -> Likely | None:
+        line = sought(*asked, columns=columns)
+        return line and Likely(line, np.zeros((8, 4)), Light(0.0, 0.1))
+
+    monkeypatch.setattr(evidence, "_white", lambda *_: True)
     monkeypatch.setattr(evidence, "standing_in", sought)
+    monkeypatch.setattr(evidence, "likely_in", likely)
     for upright in (True, False):
         groups = [[], [(0, 1, 2)]] if upright else [[(0, 1, 2)], []]
         found = find_standing([], *groups)
         assert [one.planes for one in found] == planes
         assert all(one.columns == upright for one in found)
+
+
+@pytest.mark.parametrize(
+    ("slope", "error", "other", "found"),
+    [(0.24, 0.17, (0.1, 0.05), True), (0.24, 0.17, None, False),  # with nothing beside
+     (0.24, 0.17, (0.4, 0.1), False),  # which is not sure either
+     (0.35, 0.2, (0.4, 0.04), True), (0.9, 0.5, (0.46, 0.0199), False),  # both together
+     (0.39, 0.2, (0.0, 0.1), True), (0.41, 0.2, (0.0, 0.1), False),  # by chance, or not
+     (-0.39, 0.2, (0.0, 0.1), True), (-0.41, 0.2, (0.0, 0.1), False)],
+)  # fmt: skip
+def test_lines_of_other_colours_tell_whether_unsure_ones_are_the_sensors(
+    slope: float,
+    error: float,
+    other: tuple[float, float] | None,
+    found: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Columns of a sensor run through all colours."""
+    none = np.zeros(4, np.float32)
+    lights = {(0,): Light(slope, error), (1,): other and Light(*other)}
+
+    def likely(frames: object, group: tuple[int, ...], *, columns: bool) -> Likely | None:
+        light = lights[group]
+        return light and Likely(Standing(group, columns, 1.0, none), np.zeros((8, 4)), light)
+
+    monkeypatch.setattr(evidence, "_white", lambda *_: True)
+    monkeypatch.setattr(evidence, "likely_in", likely)
+    for upright in (True, False):
+        groups = [[], [(0,), (1,)]] if upright else [[(0,), (1,)], []]
+        assert ((0,) in [one.planes for one in find_standing([], *groups)]) == found
+
+
+def test_lines_of_all_colours_tell_together_whether_they_are_white(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those of one colour may differ a little less in the finest waves; not far less."""
+    rng, seen = RNG(14), {}
+    for group, near in (((0,), 0.0), ((1,), 0.3), ((2,), 0.4)):
+        shared = rng.normal(0, 1 + 9 * near, 322)
+        shared = shared[1:-1] + near * (shared[:-2] + shared[2:])
+        seen[group] = shared + 0.1 * rng.normal(0, 1, (8, 320))
+    none = np.zeros(4, np.float32)
+
+    def likely(frames: object, group: tuple[int, ...], *, columns: bool) -> Likely:
+        return Likely(Standing(group, columns, 1.0, none), seen[group], Light(0.0, 0.1))
+
+    monkeypatch.setattr(evidence, "likely_in", likely)
+    for groups, wanted in (
+        ([(0,), (1,)], [(0,), (1,)]), ([(1,)], []), ([(1,), (2,)], []), ([(0,), (2,)], [(0,)]),
+    ):  # fmt: skip
+        assert [one.planes for one in find_standing([], [], groups)] == wanted
+
+
+def test_what_two_tell_of_light_counts_by_its_variance() -> None:
+    both = Light(0.5, 0.2).beside([Light(0.1, 0.1)])
+    assert both.slope == pytest.approx((0.5 / 4 + 0.1) / (1 / 4 + 1))
+    assert both.error == pytest.approx((1 / (25 + 100)) ** 0.5)
 
 
 def test_strengths_are_in_255ths_and_rows_and_columns_apart() -> None:

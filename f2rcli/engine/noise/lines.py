@@ -53,9 +53,15 @@ def lines_of(frames: Sequence[Frame]) -> Lines | None:
 def _standing(frames: Sequence[Frame], looks: Sequence[Thumbnail]) -> tuple[Standing, ...]:
     """The offsets that stay in the first shot."""
     cuts = (at for at, pair in enumerate(pairwise(looks), 1) if not same_shot(*pair))
-    family = frames[0].layout.family
+    family, mosaic = frames[0].layout.family, frames[0].layout.mosaic
     planes = [picture_of(frame).planes for frame in frames[: next(cuts, None)]]
-    return find_standing(planes, GROUPS[family], ACROSS.get(family, GROUPS[family]))
+    rows, columns = GROUPS[family], ACROSS.get(family, GROUPS[family])
+    if mosaic is not None:  # those with even lines first
+        odd = divmod(mosaic.pattern.index("R"), 2)
+        rows, columns = (
+            one[::-1] if last else one for one, last in zip((rows, columns), odd, strict=True)
+        )
+    return find_standing(planes, rows, columns)
 
 
 def _as_lit(before: Thumbnail, after: Thumbnail) -> bool:

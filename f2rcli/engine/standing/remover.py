@@ -16,7 +16,7 @@ from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.frames import Floats, Frame
 from f2rcli.noise.measurement.profiles import TINY, Profile, Values, common, parted
 from f2rcli.noise.planes import picture_of, with_changes
-from f2rcli.noise.standing.evidence import Standing, plane_of, standing_in
+from f2rcli.noise.standing.evidence import Standing, of_plane, plane_of, standing_in
 from f2rcli.noise.standing.steps import offsets_of, painted, steps_of
 from f2rcli.tee import with_next
 
@@ -160,8 +160,8 @@ class StandingRemover:
     def _without(self, look: Look, found: Sequence[tuple[Track, Profile]]) -> Frame:
         changes = [np.zeros_like(plane) for plane in look.planes]
         for track, offsets in found:
-            change = offsets * np.float32(-self.share)
             for index in track.line.planes:
+                change = of_plane(offsets, track.line.planes, index) * np.float32(-self.share)
                 changes[index] += change if track.line.columns else change[:, None]
         if look.near is not None:
             for change, plane, near in zip(changes, look.planes, look.near, strict=True):

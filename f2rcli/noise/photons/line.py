@@ -42,6 +42,7 @@ FEW = 3.0  # photons: of fewer, anchors tell less than counting does
 FEWEST_FRAMES = 6  # whose noise has a shape to see
 CLASSES = 6  # of brightness, that histograms are taken in
 ANY_BELOW = 3**-0.5  # of a gain: how far one that may be anything below it is from it
+AT_MOST = 1.5  # times its error: that of a line is as large as its gain, which may be low by chance
 AGREED = 2.0  # standard errors, by which lines of whole blocks and of their finest band may differ
 
 
@@ -55,6 +56,7 @@ class PhotonLine:
     level: float  # variance there
     dark: float  # brightness of the darkest places
     rounded: float = 0.0  # by how much rounding to codes may change the gain, see `_rounded`
+    denied: bool = False  # by the shape of the noise
 
     @property
     def unsure(self) -> float:
@@ -87,7 +89,7 @@ def photon_line(frames: Sequence[NDArray[np.float32]]) -> PhotonLine | None:
     flat = _line(frames, _flat)
     if flat is not None:
         moved = abs(flat.gain - line.gain) > AGREED * np.hypot(flat.error, line.error)
-        line = line if moved else flat
+        line = line if moved and (flat.denied or not line.denied) else flat  # shapes see no motion
     if one_by_one(np.asarray(frames, np.float64), line.gain) is False:
         return replace(line, rounded=max(line.rounded, ANY_BELOW * line.gain))
     return line
@@ -145,10 +147,11 @@ def _rounded(variance: Floats, step: float) -> Floats:
 
 def _with_shape(line: PhotonLine, shape: PhotonLine) -> PhotonLine:
     """A line with what the shape of the noise says of its gain, where that is not denied."""
-    known = replace(line, error=line.unsure, rounded=0.0)  # rounding is a part of shapes' laws
-    gain, error = pooled([known, shape])
-    apart = SURE * float(np.hypot(known.error, shape.error))
-    return line if abs(line.gain - shape.gain) > apart else replace(known, gain=gain, error=error)
+    error = line.unsure * float(np.clip(shape.gain / line.gain, 1.0, AT_MOST))
+    if abs(line.gain - shape.gain) > SURE * np.hypot(error, shape.error):
+        return replace(line, denied=True)
+    gain, error = pooled([replace(line, error=error), shape])
+    return replace(line, gain=gain, error=error, rounded=0.0)  # a part of shapes' laws
 
 
 def _parts_of_blocks(shape: tuple[int, ...], pairs: int) -> NDArray[np.intp]:
