@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from f2rcli.noise.report import NoiseReport
-from f2rcli.training.footage import noise_check
+from f2rcli.training.footage import noise
 from f2rcli.training.footage.footage import Footage
 
 TOY = Path(__file__).with_name("toy.py")
@@ -43,11 +43,11 @@ def one_thread() -> Iterator[None]:
 def measured_once() -> Iterator[None]:
     """The noise of pictures that another test had measured, and they are often the same."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(noise_check, "_measured", _remembered)
+        patch.setattr(noise, "_measured", _remembered)
         yield
 
 
-measured, REPORTS = noise_check._measured, dict[object, NoiseReport | None]()
+measured, REPORTS = noise._measured, dict[object, NoiseReport | None]()
 
 
 def _remembered(clip: Footage, pictures: list[Tensor], measurer: Any) -> NoiseReport | None:

@@ -16,8 +16,8 @@ from f2rcli.frames import Space
 from f2rcli.noise.measurement.independence import Temporal
 from f2rcli.training.footage.caveats import caveats
 from f2rcli.training.footage.footage import Footage
-from f2rcli.training.footage.noise_check import measure_footage
-from tests.training.test_noise_check import report_of
+from f2rcli.training.footage.noise import measure_footage
+from tests.training.test_footage_noise import report_of
 
 
 def noisy_clip(path: Path, *, contrast: float, frames: int = 8) -> Footage:

@@ -10,7 +10,8 @@ from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.measurement.spectrum import Spectrum
 from f2rcli.noise.report import FEWEST_FRAMES, NoiseReport
 from f2rcli.training.footage.footage import Footage
-from f2rcli.training.footage.noise_check import processed, shared
+from f2rcli.training.footage.noise import shared
+from f2rcli.training.footage.objections import processed
 from f2rcli.training.footage.windows import channels_first
 
 FEW_FRAMES = 8  # of all shots together

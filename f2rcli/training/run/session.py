@@ -16,12 +16,8 @@ from f2rcli.noise.report import NoiseReport
 from f2rcli.system.machine import processors
 from f2rcli.training.footage.caveats import caveats
 from f2rcli.training.footage.footage import Footage, open_footage
-from f2rcli.training.footage.noise_check import (
-    check_noise,
-    measure_footage,
-    objections,
-    without_unfit,
-)
+from f2rcli.training.footage.noise import measure_footage
+from f2rcli.training.footage.objections import check_noise, objections, without_unfit
 from f2rcli.training.loop.distributed import ALONE, ProcessGroup, joined, launched
 from f2rcli.training.loop.events import Event, EventKind, OnEvent
 from f2rcli.training.loop.trainer import Trainer

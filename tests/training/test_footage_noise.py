@@ -17,14 +17,11 @@ from f2rcli.noise.measurement.independence import Temporal
 from f2rcli.noise.measurement.spectrum import Spectrum
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.report import Confidence, NoiseReport
-from f2rcli.training.footage import noise_check
+from f2rcli.training.footage import noise as footage_noise
+from f2rcli.training.footage import objections as objecting
 from f2rcli.training.footage.footage import Footage, open_footage
-from f2rcli.training.footage.noise_check import (
-    measure_footage,
-    objection,
-    objections,
-    without_unfit,
-)
+from f2rcli.training.footage.noise import measure_footage
+from f2rcli.training.footage.objections import objection, objections, without_unfit
 
 pytestmark = pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
 GAIN, READ, OFFSET = 6.0, 4.0, 100.0
@@ -78,8 +75,8 @@ def test_noise_is_measured_where_it_shows_best(
         seen = report_of(0.1, Temporal(asked[-1] / 100, None))
         return replace(seen, confidence=Confidence(errors[asked[-1]], ()))
 
-    monkeypatch.setattr(noise_check, "measure_pictures", measured)
-    monkeypatch.setattr(noise_check, "_bounds", lambda pictures: [])
+    monkeypatch.setattr(footage_noise, "measure_pictures", measured)
+    monkeypatch.setattr(footage_noise, "_bounds", lambda pictures: [])
     _, (report,) = measure_footage([clip], None, torch.device("cpu"), "fp32")
     assert report is not None
     assert (asked, report.confidence.percent) == ([18, 6, 30], 7.0)
@@ -149,7 +146,7 @@ def test_the_more_anchors_and_frames_disagree_the_less_sure(
     (tmp_path / "frames").write_bytes(frames.tobytes())
     clip = Footage("a", Space.RGB, tmp_path / "frames", frames.shape, (range(10),))
     told = report_of(0.1, UNSEEN, sigma=0.1)  # twice what frames differ by
-    monkeypatch.setattr(noise_check, "measure_pictures", lambda *given, **dark: told)
+    monkeypatch.setattr(footage_noise, "measure_pictures", lambda *given, **dark: told)
     _, (report,) = measure_footage([clip], None, torch.device("cpu"), "fp32")
     assert report is not None
     assert report.model.sigma == pytest.approx((0.05,) * 3, rel=0.05)
@@ -165,9 +162,9 @@ def test_what_black_and_white_cut_off_makes_it_less_sure(
     (tmp_path / "frames").write_bytes(frames.astype(np.float16).tobytes())
     clip = Footage("a", Space.RGB, tmp_path / "frames", frames.shape, (range(10),))
     told = replace(report_of(0.1, UNSEEN, sigma=1e-4), black=0.1, white_rail=0.3)
-    monkeypatch.setattr(noise_check, "measure_pictures", lambda *given, **dark: told)
+    monkeypatch.setattr(footage_noise, "measure_pictures", lambda *given, **dark: told)
     bound = Bound((0.5,), (0.1,), (99,), white=bool(white))
-    monkeypatch.setattr(noise_check, "_bounds", lambda pictures: [bound] * 3)
+    monkeypatch.setattr(footage_noise, "_bounds", lambda pictures: [bound] * 3)
     _, (report,) = measure_footage([clip], None, torch.device("cpu"), "fp32")
     assert report is not None
     wanted = np.hypot(told.confidence.percent, doubt)
@@ -178,7 +175,7 @@ def test_what_black_and_white_cut_off_makes_it_less_sure(
 def test_bounds_are_raised_where_black_and_white_cut_noise_off(rails: float, sigma: float) -> None:
     """They come out too low there, and noise drawn as weak rewards weights that keep noise."""
     told = report_of(0.1, UNSEEN, sigma=0.1)
-    report = noise_check._held(told, [Bound((0.5,), (0.09,), (99,))] * 3, rails)
+    report = footage_noise._held(told, [Bound((0.5,), (0.09,), (99,))] * 3, rails)
     assert report.model.sigma == pytest.approx((sigma,) * 3)
     assert report.confidence.percent == pytest.approx(5 + 100 * (1 - sigma / 0.1))
 
@@ -205,7 +202,7 @@ def test_noise_that_would_teach_itself_is_refused(
     fit: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(noise_check, "_coloured", lambda clip: False)
+    monkeypatch.setattr(objecting, "_coloured", lambda clip: False)
     clip = replace(counted[0], coded=coded, shape=(*counted[0].shape[:3], 3))
     report = report_of(share, temporal)
     assert (objection(clip, report) is None) is fit

@@ -1,0 +1,135 @@
+"""Reasons not to train on footage, told by its noise."""
+
+import numpy as np
+
+from f2rcli.errors import InputError
+from f2rcli.noise.measurement.spectrum import REACH, Spectrum
+from f2rcli.noise.report import GRAY, NoiseReport
+from f2rcli.training.footage.footage import Footage
+from f2rcli.training.footage.noise import shared
+
+DEPENDENT = 0.12  # correlation of adjacent frames; where they are independent 0.1 is found at most
+# Pixels apart, farther than the filters of fresh noise reach to either side, and half of what their
+# noise may correlate by: that is what spectra keep there. Grain has none, streaks of tape 0.3.
+FAR, FAR_CORRELATED = REACH // 2, 0.1
+# Correlation of pixels one or two apart in noise that a filter, or film, left coarse: 0.3 and more;
+# white noise has none.
+COARSE = 0.2
+COLOURED = 4 / 255  # mean distance of a picture's channels; gray ones as files hold them have 1
+
+
+def check_noise(footage: list[Footage], noise: list[NoiseReport | None]) -> None:
+    """Raise InputError where nothing can be measured or nothing is noisy."""
+    seen = [r for r in noise if r is not None]
+    if not seen:
+        raise InputError(
+            f"{footage[0].name}: its noise cannot be measured: too few different frames, "
+            "or too small ones.",
+            hint="Pass a clip with four frames or more of one shot.",
+        )
+    if not any(report.noisy for report in seen):
+        raise InputError(
+            f"{footage[0].name}: no measurable noise "
+            f"(sigma {255 * max(seen[0].model.sigma):.2f} of 255): there is nothing to learn from.",
+            hint="Noise that all frames share, as a fixed pattern, counts as picture. "
+            "For clean clips pass inputs_are_clean=True and noise=.",
+        )
+
+
+def objections(footage: list[Footage], noise: list[NoiseReport | None]) -> list[str]:
+    """Reasons not to adapt, one for each unfit clip."""
+    pairs = zip(footage, noise, strict=True)
+    return [line for clip, report in pairs if (line := objection(clip, report))]
+
+
+def objection(clip: Footage, report: NoiseReport | None) -> str | None:
+    """Why training on this clip alone would teach its noise, or nothing; None where it would not.
+
+    A codec changes the picture with the noise, and in every frame alike: held-out frames prefer
+    what errs as it does, and no noise of their own says so (DESIGN.md D18).
+    """
+    if report is None:
+        return f"{clip.name}: its noise could not be measured reliably"
+    if not report.noisy:
+        return f"{clip.name}: no measurable noise"
+    if processed(clip, report):
+        return (
+            f"{clip.name}: its channels share their noise, as compression and cameras' own "
+            "processing leave it; the bundled weights are trained on such noise"
+        )
+    if report.spectrum is not None and _streaked(report.spectrum):
+        return (
+            f"{clip.name}: pixels {FAR} apart share noise, and training cannot draw fresh noise "
+            "like that; the bundled weights stay"
+        )
+    if not clip.sensor and clip.channels > 1 and _coloured(clip):
+        if report.spectrum is None:
+            return (
+                f"{clip.name}: too small to tell whether neighbouring pixels share noise; "
+                "the bundled weights stay"
+            )
+        if _coarse(report.spectrum):
+            return (
+                f"{clip.name}: neighbouring pixels share noise, as a filter leaves it; the bundled "
+                "weights are trained on such noise"
+            )
+    correlation = shared(report.temporal)
+    if abs(correlation) > DEPENDENT:
+        return (
+            f"{clip.name}: its noise is not independent from frame to frame "
+            f"(correlation {correlation:.2f}); the bundled weights are kept"
+        )
+    return None
+
+
+def processed(clip: Footage, report: NoiseReport) -> bool:
+    """Whether the noise is what a codec or a camera's processing left of it. Of a gray clip, whose
+    channels tell nothing, the file says it."""
+    tells = report.spectrum is not None and clip.channels > 1
+    shared_by_all = tells and report.channels_share >= GRAY
+    return (
+        report.processed
+        or (clip.coded and not tells)
+        or (shared_by_all and (clip.coded or _coloured(clip)))
+    )
+
+
+def _coloured(clip: Footage) -> bool:
+    """Whether pictures have colours. Then noise of luma alone is what a codec left of it (Motion
+    JPEG took that of chroma out): fitted to that, weights lost 0.26 dB."""
+    picture = clip.read(clip.shape[0] // 2)
+    return bool(np.ptp(picture, axis=-1).mean() > COLOURED)
+
+
+def _streaked(spectrum: Spectrum) -> bool:
+    """Whether rows or columns share noise farther than the law's filters reach. Held-out targets
+    would share it with what networks are shown, so that keeping it would score."""
+    if spectrum.white:
+        return False
+    lags = np.fft.ifft2(spectrum.power).real
+    along = np.stack([lags[:, 0, FAR], lags[:, FAR, 0]]) / lags[:, 0, 0]
+    return bool(along.max() > FAR_CORRELATED)
+
+
+def _coarse(spectrum: Spectrum) -> bool:
+    """Whether pixels one or two apart share noise. What a median or a bilateral filter leaves
+    depends on the picture; noise drawn in its colour does not, and weights fitted to that lost up
+    to 0.34 dB while held-out frames saw a gain."""
+    lags = np.fft.ifft2(spectrum.power).real
+    near = np.stack([lags[:, 0, 1], lags[:, 1, 0], lags[:, 0, 2], lags[:, 2, 0]]) / lags[:, 0, 0]
+    return bool(near.max() > COARSE)
+
+
+def without_unfit(
+    footage: list[Footage], noise: list[NoiseReport | None], notes: list[str], *, adapting: bool
+) -> tuple[list[Footage], list[NoiseReport | None]]:
+    """The clips, and their noise, that can be learnt from, and a note on the others; all of them
+    where there are no others. A stack may have an empty channel beside a good one."""
+    pairs = list(zip(footage, noise, strict=True))
+    fit = [(c, r) for c, r in pairs if (objection(c, r) is None if adapting else r is not None)]
+    if not fit or len(fit) == len(pairs):
+        return footage, noise
+    lines = [objection(c, r) or c.name for c, r in pairs if (c, r) not in fit]
+    more = f"; and {len(lines) - 2} more" if len(lines) > 2 else ""
+    notes.append(f"left out: {'; '.join(lines[:2])}{more}")
+    return [c for c, _ in fit], [r for _, r in fit]
