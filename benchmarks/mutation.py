@@ -70,6 +70,8 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "engine/contract/shrinkage.py": ("tests/engine/test_shrinkage.py",),
     "engine/contract/steady.py": ("tests/engine/test_steady.py", "tests/engine/test_residual.py"),
     "engine/contract/still/__init__.py": ("tests/engine/test_still.py",),
+    "engine/contract/still/aside.py": ("tests/engine/test_aside.py",),
+    "engine/contract/still/supported.py": ("tests/engine/test_supported.py",),
     "engine/dim/choice.py": ("tests/engine/test_dim.py",),
     "engine/dim/missed.py": ("tests/engine/test_dim.py",),
     "engine/dim/sums.py": ("tests/engine/test_sums.py", "tests/engine/test_dim.py"),
