@@ -153,7 +153,9 @@ def test_the_more_anchors_and_frames_disagree_the_less_sure(
     assert report.confidence.percent == pytest.approx(told.confidence.percent + 50, abs=3)
 
 
-@pytest.mark.parametrize(("top", "white", "doubt"), [(1.0, True, 6), (1.0, False, 20), (1.5, 1, 0)])
+@pytest.mark.parametrize(
+    ("top", "white", "doubt"), [(1.0, True, 20), (1.0, False, 20), (1.5, True, 0)]
+)
 def test_what_black_and_white_cut_off_makes_it_less_sure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, top: float, white: bool, doubt: float
 ) -> None:
@@ -163,7 +165,7 @@ def test_what_black_and_white_cut_off_makes_it_less_sure(
     clip = Footage("a", Space.RGB, tmp_path / "frames", frames.shape, (range(10),))
     told = replace(report_of(0.1, UNSEEN, sigma=1e-4), black=0.1, white_rail=0.3)
     monkeypatch.setattr(footage_noise, "measure_pictures", lambda *given, **dark: told)
-    bound = Bound((0.5,), (0.1,), (99,), white=bool(white))
+    bound = Bound((0.5,), (0.1,), (99,), white=white)
     monkeypatch.setattr(footage_noise, "_bounds", lambda pictures: [bound] * 3)
     _, (report,) = measure_footage([clip], None, torch.device("cpu"), "fp32")
     assert report is not None

@@ -29,9 +29,8 @@ from f2rcli.training.footage.windows import channels_first, is_clipped
 from f2rcli.weights import Weights
 
 # Times the share of samples that black and white cut off: what bounds lack there (8 % of 29 %, 5 of
-# 20, 2 of 11), and the error of white noise that is held to bounds so raised (1 to 2.5 % of 3 to
-# 29 %; three clips, sigma 20 to 50).
-LOW, WHITE_CUT_OFF = 0.3, 0.15
+# 20, 2 of 11; three clips, sigma 20 to 50).
+LOW = 0.3
 
 
 def measure_footage(
@@ -118,7 +117,7 @@ def _measured(
         clipped = is_clipped(np.stack([p.cpu() for p in pictures]))
         cut = report.black + report.white_rail if clipped else 0.0
         report = _held(report, bounds, cut) if white else report
-        report = _unsure(report, cut * (WHITE_CUT_OFF if white else CUT_OFF))
+        report = _unsure(report, CUT_OFF * cut)
     if report is None or clip.stated is None or not clip.sensor:
         return report
     return replace(report, model=stated_model(clip.stated, pictures[0]))
