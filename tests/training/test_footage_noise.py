@@ -21,7 +21,12 @@ from f2rcli.training.footage import noise as footage_noise
 from f2rcli.training.footage import objections as objecting
 from f2rcli.training.footage.footage import Footage, open_footage
 from f2rcli.training.footage.noise import measure_footage
-from f2rcli.training.footage.objections import objection, objections, without_unfit
+from f2rcli.training.footage.objections import (
+    cut_off,
+    objection,
+    objections,
+    without_unfit,
+)
 
 pytestmark = pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
 GAIN, READ, OFFSET = 6.0, 4.0, 100.0
@@ -255,3 +260,22 @@ def test_colours_of_whose_noise_too_little_is_seen_are_refused(tmp_path: Path) -
     said = objection(clip, replace(report_of(0.0, UNSEEN), spectrum=None))
     assert said is not None
     assert "too small to tell" in said
+
+
+@pytest.mark.parametrize(
+    ("light", "saturated", "share"), [(0.5, 0, 0.0), (0.95, 0, 0.31), (0.5, 20, 0.02)]
+)
+def test_footage_much_of_whose_noise_is_cut_off_is_refused(
+    tmp_path: Path, light: float, saturated: int, share: float
+) -> None:
+    """Its held-out errors prefer weights that lose; but a sky that is all white counts for little:
+    none of its noise is there."""
+    noise = np.random.default_rng(4).normal(0, 0.1, (10, 48, 48, 3))
+    frames = (light + noise).clip(0, 1)
+    frames[:, :saturated] = 1
+    (tmp_path / "a").write_bytes(frames.astype(np.float16).tobytes())
+    clip = Footage("a", Space.RGB, tmp_path / "a", frames.shape, (range(10),))
+    assert cut_off(clip) == pytest.approx(share, abs=0.01)
+    said = objection(clip, report_of(0.0, UNSEEN))
+    assert ("cut off the noise of 31 %" in (said or "")) is (share > 0.1)
+    assert cut_off(replace(clip, sensor=True)) == 0

@@ -25,7 +25,7 @@ from f2rcli.training.run.config import TrainConfig
 from f2rcli.training.run.overrides import StageOverrides
 from f2rcli.training.run.session import train
 from tests.methods.test_udvd import TINY
-from tests.training.test_session import run_and_write, write_clip
+from tests.training.test_session import TOLD, run_and_write, write_clip
 
 pytestmark = pytest.mark.usefixtures("measured_once")
 
@@ -166,7 +166,7 @@ def test_noisy_footage_alone_gives_weights_that_load(
 
 
 def test_one_clip_is_learnt_from_scratch_and_from_weights(tmp_path: Path) -> None:
-    clip = write_clip(tmp_path / "a.mkv", frames=12)
+    clip = write_clip(tmp_path / "a.mkv", frames=12, size=TOLD)
     first = run_and_write(
         config(clip, adapt="full", init="scratch", variant="mse", stages=short("adapt"))
     )
