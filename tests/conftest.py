@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 
 import hypothesis
+import numpy as np
 import pytest
 
 from f2rcli import weights
@@ -71,6 +72,15 @@ def pytest_collection_finish() -> None:
     gc.freeze()
     gc.set_threshold(50_000, *gc.get_threshold()[1:])
     gc.enable()
+
+
+@pytest.fixture(autouse=True)
+def random_numbers_of_its_own(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A test draws the same numbers whichever tests ran before it."""
+    if isinstance(getattr(request.module, "RNG", None), np.random.Generator):
+        monkeypatch.setattr(request.module, "RNG", np.random.default_rng(0))
 
 
 load = cache(weights.load)

@@ -173,12 +173,12 @@ def test_noise_is_half_of_what_pictures_differ_by_but_for_their_rows() -> None:
     own = noise[0] + singles(RNG.random((HEIGHT, 1)))
     first, last = reference(1), reference(1)
     first.values, last.values = noise[1], 2 * noise[2]
-    assert _sigma(own, [first, last]) == pytest.approx(0.02, rel=0.03)
-    assert _sigma(own, [last, first]) == pytest.approx(0.02 * 2.5**0.5, rel=0.03)
+    assert _sigma(own, [first, last]) == pytest.approx(0.02, rel=0.06)
+    assert _sigma(own, [last, first]) == pytest.approx(0.02 * 2.5**0.5, rel=0.06)
     first.worth = np.full_like(own, 1.01)
-    assert _sigma(own, [first, last]) == pytest.approx(0.02 * 2.5**0.5, rel=0.03)
+    assert _sigma(own, [first, last]) == pytest.approx(0.02 * 2.5**0.5, rel=0.06)
     left = 0.02 * (8 / 9) ** 0.5  # of white noise without the mean of nine
-    assert _sigma(noise[3], []) == pytest.approx(left, rel=0.03)
+    assert _sigma(noise[3], []) == pytest.approx(left, rel=0.06)
     for others in ([], [first]):
         first.values = np.zeros_like(own)
         assert _sigma(np.zeros_like(own), others) == 0.5 / 255
