@@ -87,8 +87,10 @@ def by_definition(first: Array, second: Array, *, broad: bool) -> Agreement:
     middle = np.median(np.concatenate(parts, 1), axis=1)
     waves = np.exp(-2j * np.pi * np.outer(np.arange(HEIGHT // 2 + 1), ROWS) / HEIGHT)
     power = np.abs(waves @ (middle - middle.mean())) ** 2
+    squares = sorted((middle - middle.mean()) ** 2)
+    typical = np.mean(squares[(HEIGHT - 1) // 2 : HEIGHT // 2 + 1]) / np.mean(squares)
     return Agreement(float(np.quantile(found, 0.25)), float(np.median(found)),
-                     float(np.median(alike)), power)  # fmt: skip
+                     float(np.median(alike)), power, float(typical))  # fmt: skip
 
 
 @pytest.mark.parametrize("broad", [False, True])
@@ -100,6 +102,7 @@ def test_pieces_agree_as_the_definition_says(broad: bool, shared: float) -> None
     found, wanted = (f(first, second, broad=broad) for f in (agreement, by_definition))
     assert found[:3] == pytest.approx(wanted[:3], rel=1e-4, abs=1e-6)
     np.testing.assert_allclose(found.spectrum, wanted.spectrum, rtol=1e-3, atol=1e-3)
+    assert found.median == pytest.approx(wanted.median, rel=1e-3)
 
 
 def test_pieces_that_hold_nothing_do_not_agree() -> None:

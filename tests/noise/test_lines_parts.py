@@ -146,6 +146,9 @@ RowsBandsHum = tuple[float, float, float, float]
      ((2, 0.8, 0, 0.9), "", (2, 0.8, False)), ((2, 0.1, 0, 0), "", (2, 0.5, False)),
      ((2, 1.5, 0, 1.4), "", (2, 1.5, False)),  # no more than single rows bring along
      ((0, 3, 1, 2), "", (1, 2, True)), ((0, 3, 1, 0.1), "", (1, 0.25, True)),
+     ((0, 3, 9, 9.9), "", (9, 9.9, True)), ((0, 3, 9, 10.1), "", (0, 3, False)),  # of a scene
+     ((0, 3, 10.1, 9), "", (0, 3, False)),
+     ((0, 3, 2, 1), "2 pass", (0, 3, False)), ((0, 3, 2, 2.1), "2 pass", (2, 2.1, True)),
      ((0, 3, 0, 0), "", (0, 3, False)), ((0, 3, 0, 0), "light", (0, 0, False)),
      ((2, 3, 0, 0), "light", (2, 3, False)),
      ((2, 3, 0, 0), "shaken", (0, 0, False)), ((0, 3, 0, 0), "shaken", (0, 0, False)),
@@ -163,7 +166,7 @@ def test_waves_count_where_they_are_more_than_rows_bring_along(
 
     def agreement(*_: object, broad: bool) -> Agreement:
         told = (seen[broad] / 255) ** 2 or -1.0
-        return Agreement(told, told, 0.9, np.ones(121))
+        return Agreement(told, told, 0.9, np.ones(121), 0.45)
 
     def differences(*_: object, turned: bool) -> tuple[int, int] | None:
         return None if turned else (0, 0)
@@ -172,6 +175,7 @@ def test_waves_count_where_they_are_more_than_rows_bring_along(
     monkeypatch.setattr(measured, "agreement", agreement)
     monkeypatch.setattr(measured, "shaken", lambda *_: scene[:6] in ("shaken", "drawn "))
     monkeypatch.setattr(measured, "drawn", lambda *_: scene == "drawn wave")
+    monkeypatch.setattr(measured, "passing", lambda _, group, fine: scene == f"{255 * fine:g} pass")
     monkeypatch.setattr(measured, "_grating", lambda *_: scene.endswith("wave"))
     monkeypatch.setattr(measured, "hum_of", lambda *_: (seen[2] / 255, seen[3] / 255))
     monkeypatch.setattr(measured, "of_light", lambda *_: scene == "light")

@@ -15,6 +15,11 @@ from f2rcli.noise.measurement.profiles import TINY, Profile, Values, parted
 SHAKEN = 0.4  # of what frames' rows differ by, that a filter leaves: blinds, tables that shake
 DRAWN = 10.0  # times the power of what frames differ by in waves of up to
 LONGEST = 20  # rows
+SHOWN = (
+    20.0  # times the power of what frames differ by, of waves of a scene: fine hum has 5 or less
+)
+FOLLOWED = 1.5  # times the deviation found, of what frames differ by: fine hum has 0.8 to 1.2
+OF_HANN = 16 / 3  # what makes the squares of a windowed wave's frequencies its variance
 SLID = 0.4  # of what frames' rows differ by, that another step leaves: stripes that moved
 FARTHEST, FINE_STEPS = 64, 8  # rows of such a step; half rows up to
 HALF_ROW = 0.5  # between steps
@@ -146,12 +151,37 @@ def _left(view: View, group: Sequence[int]) -> float:
 def drawn(views: Sequence[View], group: Sequence[int]) -> bool:
     """Whether the mean of all frames shows the wave that rows differ by most far more strongly:
     waves of new phases cancel out in it, lines of a scene that trembles or turns do not."""
+    waves = _waves(views, group)
+    return bool(waves.mean[waves.new.argmax()] > DRAWN * waves.new.max())
+
+
+def passing(views: Sequence[View], group: Sequence[int], sigma: float) -> bool:
+    """Whether waves of single rows, of which sigma was found, are a scene's that passes, as a
+    shutter that comes down: frames show a wave far more strongly than they differ by any, or they
+    differ by one of more than sigma, most of which flow has followed."""
+    waves = _waves(views, group)
+    apart = float(waves.new.max())
+    return bool(waves.each.max() > SHOWN * apart or apart > (FOLLOWED * sigma) ** 2)
+
+
+class _Waves(NamedTuple):
+    """Waves of up to LONGEST rows: the variance of each in rows' brightness."""
+
+    new: Values  # that one frame adds to those beside it
+    each: Values  # in a frame
+    mean: Values  # in the mean of all frames
+
+
+def _waves(views: Sequence[View], group: Sequence[int]) -> _Waves:
     cuts = [views[0].near[0], *(view.centre for view in views), views[-1].near[1]]
     rows = np.stack([parted(cut.mean(group).mean(axis=1))[0] for cut in cuts])
-    rows = rows * np.hanning(rows.shape[1]).astype(np.float32)
+    count = rows.shape[1]
+    rows = rows * np.hanning(count).astype(np.float32)
     apart = rows[1:-1] - (rows[:-2] + rows[2:]) / 2
-    new = np.square(np.abs(np.fft.rfft(apart))).mean(0) / 1.5  # of one frame's
-    mean = np.square(np.abs(np.fft.rfft(rows.mean(0))))
+    new, each, mean = (
+        np.square(np.abs(np.fft.rfft(some))).mean(0) for some in (apart, rows, rows.mean(0)[None])
+    )
     fine = round(2 * (len(new) - 1) / LONGEST)
-    peaks = [np.convolve(one[fine:], np.ones(3), "same") for one in (new, mean)]
-    return bool(peaks[1][peaks[0].argmax()] > DRAWN * peaks[0].max())
+    unit = OF_HANN / count**2  # the window spreads a wave over three frequencies
+    peaks = [np.convolve(one[fine:] * unit, np.ones(3), "same") for one in (new / 1.5, each, mean)]
+    return _Waves(*(np.asarray(one, np.float32) for one in peaks))
