@@ -197,8 +197,7 @@ def load(name_or_path: str) -> Weights:
 
 
 def keep(bundled: Weights) -> None:
-    """From now on `load` gives these by their name, with the network that is built of them: for
-    processes that are forked from this one."""
+    """Make `load` return these, with their network built, by name: for forks of this process."""
     _kept[bundled.name] = bundled
 
 
@@ -235,8 +234,7 @@ def save(path: Path, header: Header, tensors: "dict[str, Tensor]") -> str:
 
 
 def mark(name: str | None) -> str:
-    """A mark that tells weights apart: the SHA-256 of a file or a bundled name; None: of all
-    bundled ones."""
+    """A mark that tells weights apart: SHA-256 of a file or bundled name; None: of all bundled."""
     if name is not None and Path(name).is_file():
         return file_digest(Path(name))
     marks = {bundled: str(entry["sha256"]) for bundled, entry in manifest().items()}

@@ -87,8 +87,7 @@ def plane_changes(frame: Frame, residual: Picture) -> list[NDArray[np.float32]]:
 
 
 def add_changes(frame: Frame, changes: list[NDArray[np.float32]]) -> tuple[Plane, ...]:
-    """New planes: those of `frame` plus a change of each (see plane_changes), rounded once and
-    clipped. Alpha is copied."""
+    """Planes of `frame` plus a change of each (`plane_changes`), rounded, clipped; alpha copied."""
     layout = frame.layout
     count = layout.colour_planes
     pairs = zip(frame.planes[:count], changes, strict=True)
@@ -100,8 +99,7 @@ def add_changes(frame: Frame, changes: list[NDArray[np.float32]]) -> tuple[Plane
 
 
 def split(picture: Picture, layout: PlaneLayout) -> list[NDArray[np.float32]]:
-    """An RGB picture (3, H, W) as Y'CbCr planes of a layout, chroma averaged onto its grid, in
-    units of each plane; not rounded."""
+    """RGB (3, H, W) as Y'CbCr planes, chroma averaged onto its grid, in plane units, unrounded."""
     _, from_rgb_matrix = matrices(layout.matrix)
     luma, *chroma = _mix(from_rgb_matrix, list(picture))
     return [luma, *(_downsample(plane, layout) for plane in chroma)]
@@ -257,8 +255,7 @@ def _there_and_back(
 
 
 def _blurred(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
-    """[1 6 1] / 8 along an axis: what twice the size and back leaves, whether samples are sited on
-    the first pixel or between two."""
+    """[1 6 1] / 8 along an axis: down- and upsampling's blur, for either siting of samples."""
     values = np.moveaxis(values, axis, 0)
     out = np.float32(0.75) * values
     near = np.float32(0.125) * values

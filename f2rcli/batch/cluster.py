@@ -174,8 +174,7 @@ DIED, LOGS = "every worker that took it died.", "See the workers' logs."
 
 
 def on_worker(task: Task, needs: Needs) -> Outcome:
-    """`process` on a worker that can; says which one. Workers may join at any time, so each looks
-    again at what it needs."""
+    """`process` on a worker that meets the `needs`: each checks itself, as any may join later."""
     where = str(importlib.import_module("distributed").get_worker().address)
     lacking = probe(needs)
     if lacking:

@@ -131,8 +131,7 @@ def _typed(record: ClipRecord | Content) -> bool:
 
 
 def settings_hash(options: Mapping[str, list[str]], weights_name: str | None) -> str:
-    """The SHA-256 of every option that changes a result, and of the weights' bytes: clips made with
-    other settings are made again."""
+    """The SHA-256 of every option that changes a result, and of the weights' bytes."""
     telling = {name: words for name, words in options.items() if name not in NEUTRAL}
     telling["weights"] = [weights.mark(weights_name)]
     return hashlib.sha256(json.dumps(telling, sort_keys=True).encode()).hexdigest()

@@ -51,8 +51,7 @@ def recorded(
 
 
 def denoised(reader: Reader, engine: "Engine | None", saved: "RunRecord | None") -> Iterable[Frame]:
-    """Every frame of a clip restored, those that were saved from there; as they are without
-    an engine."""
+    """Every frame of a clip restored, saved ones from their record; unchanged without an engine."""
     from f2rcli.engine.stream import denoise_stream  # brings torch
 
     if engine is None:

@@ -171,8 +171,7 @@ class Engine:
         return self._loaded(chosen)
 
     def _beside(self, kind: Kind) -> Weights | None:
-        """The bundled weights for a kind of footage beside these, unless the user named single
-        ones or a file."""
+        """The bundled weights for a kind of footage, unless the user named one set or a file."""
         if not self.weights.bundled:
             return None
         named = self.settings.weights is not None

@@ -81,8 +81,7 @@ def _bundled(method: str, space: Space) -> str:
 
 
 def build_ahead() -> None:
-    """Have the networks of most clips ready for processes that are forked from this one. On one
-    thread: others would be lost in a fork."""
+    """Build the usual networks for forks of this process; on one thread, as forks lose others."""
     torch.set_num_threads(1)
     settings = EngineSettings(device="cpu")
     chosen = weights.load(_bundled(settings.method, Space.RGB))

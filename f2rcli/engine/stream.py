@@ -141,8 +141,7 @@ def restore_stream(
 
 
 def _blend(begin: "_Begun", engine: Engine, noise: NoiseTracker) -> Blend:
-    """How frames of a stream that begins like this are restored: each by itself, unless it is of a
-    few photons."""
+    """How to restore the frames of a stream that begins like this: as sums if photons are few."""
     opening = [copies[0] for copies in begin.waiting]
     if engine.prompt or noise.measured is None or not dim(opening, noise.measured):
         return ALONE

@@ -125,8 +125,7 @@ class Observer(Protocol):
     """Watches an evaluation: keeps pictures for a report, or writes a comparison video."""
 
     def begin(self, name: str, setting: ClipFacts, methods: tuple[str, ...]) -> None:
-        """A clip begins. `methods` in the order they are shown, the noisy input ("none") first
-        where there is one."""
+        """A clip begins; `methods` in display order, the noisy input ("none") first if any."""
 
     def see(self, frame_set: FrameSet, estimates: Mapping[str, Picture]) -> None:
         """The next frame and all estimates of it (without "none": that is `frame_set.noisy`)."""

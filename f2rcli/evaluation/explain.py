@@ -130,8 +130,7 @@ def traced(
     engine: Engine, window: Window[tuple[int, Tensor]], rows: slice, columns: slice,
     noise: NoiseModel | None,
 ) -> tuple[dict[int, Tensor], Tensor]:  # fmt: skip
-    """Crops of a window's frames, by their indices in order, and the centre as restored from them;
-    see `traceable`."""
+    """Crops of a window's frames, by index, and the centre restored from them; see `traceable`."""
     crops = {i: picture[..., rows, columns].clone().requires_grad_() for i, picture in window.items}
     return crops, traceable(engine, window.map(lambda item: (item[0], crops[item[0]])), noise)
 

@@ -84,8 +84,7 @@ class MetricSeries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Residual:
-    """The signal a method removed, noisy - estimate, over all frames. It should be noise alone:
-    structure in it is lost detail."""
+    """The removed signal, noisy - estimate, over all frames; structure in it is lost detail."""
 
     sigma8: tuple[float, ...]  # standard deviation per channel, in 8-bit units
     mean8: tuple[float, ...]  # mean per channel, in 8-bit units

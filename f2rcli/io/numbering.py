@@ -32,8 +32,7 @@ def natural_key(path: Path) -> list[tuple[int, str]]:
 
 
 def files_of(folder: Path, suffixes: Collection[str] | None = None) -> Iterator[Path]:
-    """The files of a folder, or those with one of these suffixes, in no order; hidden ones are left
-    out."""
+    """The visible files of a folder, or those with one of these suffixes, in no order."""
     for path in folder.iterdir():
         wanted = suffixes is None or path.suffix.lower() in suffixes
         if wanted and not path.name.startswith(".") and path.is_file():

@@ -154,8 +154,7 @@ class FITVNet(Method):
         self._triples = {}
 
     def _level(self, signal: Tensor, noise: NoiseModel | None) -> Tensor:
-        """The noise's standard deviation at every pixel, (1, 1, H, W), of all channels together;
-        zero where it is not known."""
+        """The noise's standard deviation over all channels, (1, 1, H, W); zero where unknown."""
         if noise is None or not self.level:
             return torch.zeros_like(signal[:, :1])
         variance = noise.scaled(self.level).level(smooth(signal)).square()

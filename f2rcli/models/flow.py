@@ -189,8 +189,7 @@ def squared(flow: F) -> F:
 
 
 def inside(flow: F, pixel: float = 1.0) -> F:
-    """A map: 1 where p + flow(p) lies in the picture, 0 elsewhere, with half a pixel of grace; see
-    `consistency` for `pixel`."""
+    """1 where p + flow(p) lies within half a pixel of the picture, else 0; see `consistency`."""
     if isinstance(flow, Tensor):
         return _within(motion.landing(flow), pixel).float().unsqueeze(1)
     return _within(landing(flow), pixel).astype(np.float32)

@@ -72,8 +72,7 @@ class LayerRun:
 
 
 def near(frame: int, frames: int) -> tuple[int, int]:
-    """The first and one past the last of the frames that a preview takes: 2 AROUND + 1 of them,
-    less where there are fewer."""
+    """First and end of the frames that a preview takes: 2 AROUND + 1, or all if fewer."""
     count = min(frames, 2 * AROUND + 1)
     first = min(max(0, frame - AROUND), frames - count)
     return first, first + count

@@ -68,8 +68,7 @@ def without_defects(frames: Iterable[Frame]) -> Iterator[Frame]:
 
 
 def searches(frames: Iterable[Frame]) -> Iterator[Callable[[], Frame]]:
-    """The work that `without_defects` does for each frame, to be done in this order. Frames are
-    read as pieces of it are asked for."""
+    """The searches of `without_defects` for each frame, in order; frames are read as needed."""
     source = iter(frames)
     first = next(source, None)
     if first is None:

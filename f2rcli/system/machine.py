@@ -37,8 +37,7 @@ def number_in(variable: str, default: int) -> int:
 
 
 def memory() -> int:
-    """Bytes of memory that this process may have: the machine's, or less in a container or under
-    a limit of its address space."""
+    """Bytes this process may use: the machine's, or a container's or address space's limit."""
     ask = getattr(os, "sysconf", None)  # not there on Windows
     own = ask("SC_PHYS_PAGES") * ask("SC_PAGE_SIZE") if ask else _windows_memory()
     return min(own, *_limits())
@@ -63,8 +62,7 @@ def _address_space() -> list[int]:
 
 
 def cramped() -> bool:
-    """Whether there are too few addresses to load the libraries of a run: they would crash, abort,
-    or blame the file."""
+    """Whether too little address space is left to load a run's libraries, which would crash."""
     return any(0 < space < LEAST_SPACE for space in _address_space())
 
 

@@ -25,8 +25,7 @@ def check_log_file(name: str, given: Mapping[str, Any]) -> None:
 
 
 def check_results(given: Mapping[str, Any]) -> None:
-    """Raise UsageError for results that would replace a clip, or another file that the options and
-    arguments of a run name."""
+    """Raise UsageError for results that would replace a clip or another file the run names."""
     for name in RESULTS:
         target = given.get(name)
         if target == "-" and name == "json_file":

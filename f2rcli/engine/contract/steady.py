@@ -52,8 +52,7 @@ class Steady:
         *,
         each: bool = False,
     ) -> None:
-        """Take in the next frame's planes; variances (H, W) of their noise; shares: see `held`;
-        each: see `Still.add`."""
+        """Take in the next frame's planes and their noise's variances; shares: see `held`."""
         if self.still is not None:
             for index, known in enumerate(zip(planes, variances, shares, strict=True)):
                 self.still.add(index, *known, each=each)

@@ -233,8 +233,7 @@ def measured_planes(
     *,
     clipped: bool,
 ) -> Measured:
-    """See `measure_planes`; held to what frames tell of each other and samples of single ones
-    allow, too."""
+    """See `measure_planes`; lowered to what adjacent frames and nearby samples allow."""
     found = measure_planes(pairs_of(pictures), anchored, model, layout, clipped=clipped)
     return held_nearby(held_predicted(found, pictures, layout), pictures, layout)
 
@@ -267,8 +266,7 @@ def sensor_space(
 def _opening_views(
     pictures: list[Tensor], method: Method | None, space: VarianceStabiliser | None
 ) -> list[tuple[int, AnchorPair]]:
-    """Two of the pictures, from the middle, with their places and anchors; none without a method
-    that measures."""
+    """Two of the middle pictures with their places and anchors; none unless the method measures."""
     if method is None:
         return []
     anchors = AnchorPairs(method, space, pictures)

@@ -164,8 +164,7 @@ class NoiseTracker:
         return self.space.back(estimate - self._lift(self.space, picture))
 
     def _lift(self, space: VarianceStabiliser, picture: Tensor) -> float:
-        """What is added to a picture in the space, if it is far darker than those that it is for:
-        below zero networks fail."""
+        """An offset for pictures far darker than the space's: networks fail below zero."""
         return 0.0 if self.low is None else space.lift(lowest([picture]))
 
     def measure_opening(self, frames: Sequence[Frame]) -> None:
@@ -259,8 +258,7 @@ class NoiseTracker:
             yield copies
 
     def know(self, model: NoiseModel, planes: PlaneNoise) -> None:
-        """From now on this is the noise, in the picture's channels and in the file's planes, and
-        what networks see is made for it."""
+        """Adopt a noise model, by the picture's channels and the file's planes."""
         self._believe(model, planes)
         if self.sensor:
             self.space = VarianceStabiliser.of(model, self.engine.torch_device, self.low)

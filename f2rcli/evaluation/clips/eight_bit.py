@@ -32,8 +32,7 @@ def refuse_mosaic(info: ClipInfo, who: str) -> None:
 
 
 def to_eight_bit(frame: Frame) -> EightBitPlanes:
-    """The frame's own planes where they are 8-bit Y'CbCr or gray, else 8-bit RGB or gray of it:
-    rounded, and clipped to what files hold."""
+    """The frame's own planes if 8-bit Y'CbCr or gray, else 8-bit RGB or gray, rounded, clipped."""
     layout = frame.layout
     if _own(layout):
         planes = tuple(

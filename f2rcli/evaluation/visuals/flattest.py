@@ -69,8 +69,7 @@ class Flattest:
 
 
 def unclamped(frame_set: FrameSet, shown: Mapping[str, Picture]) -> Mapping[str, Picture]:
-    """The sides as their files have them, beyond black and white too; as they are shown where
-    that is not possible for all of them."""
+    """The sides as their files have them, beyond black and white, or as shown unless all can be."""
     exact = {}
     for name, picture in shown.items():
         frame = frame_set.files.get(name)

@@ -21,8 +21,7 @@ def ends_with_trailer(file: BinaryIO) -> bool:
 
 
 def unfilled(file: BinaryIO) -> Iterator[int]:
-    """The numbers, from 1, of pictures whose data give another count of pixels than their size;
-    up to where the blocks break off."""
+    """Numbers, from 1, of pictures with too few or many pixels, up to where blocks break off."""
     try:
         for number, (pixels, size, parts) in enumerate(_pictures(file), 1):
             if pixels != unpacked_pixels(b"".join(parts), size):

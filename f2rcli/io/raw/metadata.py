@@ -215,8 +215,7 @@ def _of_jpeg(jpeg: memoryview) -> Iterator[tuple[str, Block]]:
 
 
 def _boxes(file: memoryview, place: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Names, places and lengths of an ISO file's boxes; those of moov and Canon's uuid from
-    inside."""
+    """Names, places and lengths of an ISO file's boxes, those inside moov and Canon's uuid too."""
     while place + 8 <= end:
         length, name = struct.unpack(">I4s", file[place : place + 8])
         if length < 8 or place + length > end:

@@ -76,8 +76,7 @@ def check_head(path: Path) -> None:
 
 
 def file_at(path: Path) -> tifffile.TiffFile:
-    """A file as tifffile opens it, but ScanImage's classic ones page by page: their places it only
-    computes, and misses the last."""
+    """A TiffFile; classic ScanImage page by page: tifffile misses its last page otherwise."""
     file = tifffile.TiffFile(path)
     for companion in companions_of(path, file):
         file.close()

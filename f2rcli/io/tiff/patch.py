@@ -35,8 +35,7 @@ class PatchedFile:
     """A copy of a TIFF file whose pages get other samples."""
 
     def __init__(self, path: Path, beyond: int = 0) -> None:
-        """beyond: where pictures that are cut off would end; nothing new is put before that, or
-        they would show it."""
+        """beyond: where pictures that are cut off would end; new samples go behind that."""
         self.path = path
         self._beyond = beyond
         self._handle: IO[bytes] = path.open("r+b")

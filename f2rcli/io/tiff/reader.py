@@ -157,8 +157,7 @@ class StackReader(Reader):
         return replace(lane, frames=tuple(taken))
 
     def _asked(self, lane: Lane) -> range:
-        """Of a lane's frames those that are asked for; the others are context, as far as that is
-        wanted."""
+        """The frames of a lane that are asked for; the others are context, where wanted."""
         most = self.options.frames if self.stack.divisible else None
         return range(len(lane.frames) if most is None else min(most, len(lane.frames)))
 

@@ -76,8 +76,7 @@ class Graphs:
             return function(*inputs)
 
     def drop(self) -> bool:
-        """Record nothing any more, and give the memory of recordings back; False if there were
-        none."""
+        """Stop recording and free the recordings' memory; False if there were none."""
         recorder, had = self._recorder, bool(self._recordings)
         self._recorder = None
         self._recordings.clear()

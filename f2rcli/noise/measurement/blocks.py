@@ -66,8 +66,7 @@ class Pair:
         return DISFlow()(self.before.luma, self.after.luma)
 
     def moved(self, plane: int) -> Singles:
-        """A plane of the second, by its number, fetched from where the flow of luma points, whole
-        pixels: variance stays."""
+        """A plane of the second frame moved by luma's flow, to whole pixels: variance stays."""
         shape = self.before.planes[plane].shape
         if shape not in self._landings:
             self._landings[shape] = whole_landing(self.flow, shape)
@@ -217,8 +216,7 @@ def same_light(after: Singles, blocks: Singles, before: Singles) -> Singles:
 
 
 def whole_landing(flow: Singles, shape: tuple[int, ...]) -> NDArray[np.int32]:
-    """Where each sample of a plane of this shape lies in a neighbour's by a flow (H, W, 2) of any
-    size, to whole samples, as flat indices."""
+    """Flat indices where samples of a plane of this shape land by a flow (H, W, 2) of any size."""
     height, width = shape
     scale = (width / flow.shape[1], height / flow.shape[0])
     if flow.shape[:2] != shape:

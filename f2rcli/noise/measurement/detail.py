@@ -179,8 +179,7 @@ def _ranks(values: Tensor) -> Tensor:
 
 
 def painted(noisy: Tensor) -> Tensor:
-    """Places without any noise at all, (1, 1, H, W): black bars and drawn areas, which say nothing
-    of the camera's noise."""
+    """Places without any noise, (1, 1, H, W): black bars and drawn areas, not the camera's."""
     gray, around = noisy.mean((0, 1)).float().cpu().numpy(), np.ones((SIDE, SIDE), np.uint8)
     span = cv2.dilate(gray, around) - cv2.erode(gray, around)
     return torch.from_numpy(span < PAINTED)[None, None]

@@ -70,8 +70,7 @@ class Standing:
 
 
 class Light(NamedTuple):
-    """How offsets follow brightness: by nothing (0), or as light does (1), and its standard
-    error."""
+    """How offsets follow brightness: not at all (0) or as light does (1); its standard error."""
 
     slope: float
     error: float
@@ -87,8 +86,7 @@ class Light(NamedTuple):
         return abs(self.slope) < 2 * self.error
 
     def beside(self, others: "Sequence[Light]") -> "Light":
-        """What it tells with the same lines of other colours, each by the inverse of its
-        variance."""
+        """Combined with the same lines of other colours, each weighed by inverse variance."""
         weights = np.array([one.error for one in (self, *others)]) ** -2.0
         slopes = np.array([one.slope for one in (self, *others)])
         return Light(float(weights @ slopes / weights.sum()), float(weights.sum() ** -0.5))

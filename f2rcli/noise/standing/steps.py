@@ -44,8 +44,7 @@ class Offsets(NamedTuple):
 
 
 def steps_of(picture: Values, known: Profile, painted: NDArray[np.bool_] | None = None) -> Steps:
-    """Steps of a picture (H, W). known: offsets (H,) that edges are not seen in; painted: where
-    nothing is a sensor's."""
+    """Line steps of a picture (H, W), less known offsets (H,), without what is painted."""
     if painted is not None:  # what is hardly anything else must not say how far segments scatter
         kept = painted.mean(0) < MOSTLY
         if not kept.any():

@@ -77,8 +77,7 @@ def draw_light_law(rng: np.random.Generator) -> Law:
 
 
 def noised(clean: Pictures, law: Law, rng: np.random.Generator) -> Pictures:
-    """Every frame with its own noise; in a twentieth of clips a camera's filter has mixed it with
-    that of the frame before."""
+    """Frames with fresh noise; in a twentieth of clips filtered with the last frame's."""
     if rng.random() > 0.05:
         return np.stack([law.add(frame, rng) for frame in clean])
     memory = np.float32(rng.uniform(0.2, 0.6))

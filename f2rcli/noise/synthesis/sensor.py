@@ -63,8 +63,7 @@ class Unprocessing:
         return np.clip(light, 0, 1).astype(np.float32)
 
     def packed(self, frames: Codes) -> Packed:
-        """frames (T, H, W, 3) -> what the pixels of a mosaic see, packed; odd sizes lose a row or
-        column."""
+        """frames (T, H, W, 3) -> the packed mosaic they expose; odd sizes lose a row or column."""
         return mosaicked(self.sensor_light(frames))
 
     @cached_property

@@ -130,8 +130,7 @@ def held_out_segments(
     *,
     test: bool = False,
 ) -> list[Segment]:
-    """Pieces whose centres are held out for validation, or for the test; at most `most` centres in
-    all; always the same."""
+    """Pieces around held-out centres, at most `most`, for validation or test; always the same."""
     rng = np.random.default_rng([seed, 1 + test])
     held = [part for part in parts if part.held]
     order = rng.permutation(len(held))
