@@ -19,10 +19,7 @@ _PLACES = ((0, 0), (0, 1), (1, 1), (1, 0))  # row and column of each plane in a 
 
 
 def bayer_layout(mosaic: Mosaic, bits: int, name: str = "mosaic") -> PlaneLayout:
-    """The layout of a frame whose one plane is a mosaic.
-
-    name: of the file, for messages. Raises InputError for what is no such mosaic.
-    """
+    """The layout of a frame whose one plane is a mosaic of file `name`. Raises InputError."""
     if mosaic.pattern not in PATTERNS:
         raise InputError(
             f"{name}: colour filters {mosaic.pattern} are not one of the four Bayer orders.",

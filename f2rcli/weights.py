@@ -142,10 +142,7 @@ def available() -> list[str]:
 
 
 def choose(method: str, space: Space) -> str:
-    """The name of the bundled weights for a method and space.
-
-    Raises WeightsError if there are none.
-    """
+    """The bundled weights for a method and space, by name. Raises WeightsError for none."""
     wanted = (method, space.value)
     fitting = [n for n, entry in manifest().items() if (entry["method"], entry["space"]) == wanted]
     if not fitting:
@@ -173,10 +170,8 @@ def measuring(space: Space) -> str | None:
 
 
 def load(name_or_path: str) -> Weights:
-    """Bundled weights by name (checked against the manifest's SHA-256), or any file by path.
-
-    Raises WeightsError for an unknown name, a missing or damaged file, or a foreign format.
-    """
+    """Weights by bundled name (SHA-256 checked) or path. Raises WeightsError for unknown, missing,
+    damaged or foreign ones."""
     entry = manifest().get(name_or_path)
     path = folder() / entry["file"] if entry else Path(name_or_path)
     if not path.is_file():

@@ -66,10 +66,8 @@ def matrix_to_rgb(layout: PlaneLayout) -> NDArray[np.float32]:
 
 
 def add_residual(frame: Frame, residual: Picture) -> tuple[Plane, ...]:
-    """New planes: those of `frame` plus a change of its picture, rounded once and clipped.
-
-    residual (3, H, W) in RGB, or (1, H, W) for gray, in units of white - black. Alpha is copied.
-    """
+    """Planes of `frame` plus a change of its picture, rounded once and clipped; alpha copied.
+    residual: RGB (3, H, W) or gray (1, H, W), in units of white - black."""
     return add_changes(frame, plane_changes(frame, residual))
 
 
@@ -114,10 +112,8 @@ def joined(planes: list[NDArray[np.float32]], layout: PlaneLayout) -> Picture:
 
 
 def code_span(layout: PlaneLayout, *, chroma: bool) -> tuple[float, float]:
-    """The code that means zero, and how many codes one unit spans (1 for float samples).
-
-    Chroma counts from its neutral code, and its unit is the distance between its extremes.
-    """
+    """The zero's code and the codes in one unit (1 for floats); chroma: from its neutral code,
+    between its extremes."""
     if layout.levels is not None:
         return layout.levels[0], layout.levels[1] - layout.levels[0]
     if layout.float_samples:
@@ -229,10 +225,8 @@ def _stretch(
 
 
 def _sampled(values: NDArray[np.float32], layout: PlaneLayout) -> NDArray[np.float32]:
-    """The chroma whose interpolation comes closest to a change on the luma grid.
-
-    Averages alone come back blurred; what is missing is added again (back-projection).
-    """
+    """Chroma whose interpolation comes closest to a change on luma's grid: averages, sharpened by
+    back-projection."""
     chroma = _downsample(values, layout)
     if not any(layout.log2_chroma):
         return chroma

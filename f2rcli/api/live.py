@@ -34,10 +34,8 @@ class Denoiser:
         self._line: _Line | None = None
 
     def push(self, frame: Any) -> list[Any]:
-        """Take the next frame; returns the frames that are ready, oldest first.
-
-        Raises InputError for a frame that is not as the first one was; the sequence is over then.
-        """
+        """Take the next frame; returns those that are ready, oldest first. Raises InputError for a
+        frame unlike the first one, which ends the sequence."""
         if self._line is None:
             self._begin(frame)
         return self._given(frame)
@@ -48,10 +46,8 @@ class Denoiser:
 
     @property
     def latency(self) -> int | None:
-        """The delay of results in frames; None before the first push.
-
-        Half a window, and one to see whether a frame is repeated. At strength 0 there is none.
-        """
+        """The delay of results in frames: half a window, and one frame more to see repeats. None
+        before the first push, 0 at strength 0."""
         if self._clip is None:
             return None
         still = changes_nothing(self._options)

@@ -62,11 +62,9 @@ def scheduler_of(address: str) -> str:
 def run_on_cluster(
     tasks: Sequence[Task], address: str, *, gpu: bool, tell: Tell = lambda line: None
 ) -> Iterator[Outcome]:
-    """Yield outcomes as they come. gpu: each task takes one of its worker's resource GPU.
-
-    tell: gets a line where there is something to wait for. Raises UsageError for a scheduler that
-    does not answer, and for workers that lack f2r, the paths or the GPU.
-    """
+    """Yield outcomes as they come. gpu: each task takes one of its worker's resource GPU; tell:
+    gets a line when there is something to wait for. Raises UsageError for a silent scheduler and
+    unfit workers."""
     distributed = importlib.import_module("distributed")
     with _client(distributed, address, gpu=gpu) as client, needed(tasks) as needs:
         _await_workers(client, address, tell)

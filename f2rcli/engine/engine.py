@@ -157,10 +157,9 @@ class Engine:
         return chosen or self.weights
 
     def new_measurer(self) -> Method | None:
-        """A method that measures noise: the bundled one for such pictures, whatever restores them;
-        where there is none, a new one of the engine's own weights, where those can.
-
-        Weights that restore better do not measure better, so those that measure stay."""
+        """A method that measures noise: the bundled one for such pictures, whatever restores them,
+        as better weights do not measure better; without one the engine's own weights if they
+        can."""
         name = weights.measuring(self.weights.header.space)
         if name is None:
             can = methods.load(self.settings.method).can_measure_noise

@@ -26,10 +26,8 @@ STACK_TILE = 512  # pixels: stacks are promised to need little memory, for a ten
 
 
 def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
-    """Choose weights, device, precision and tile for a clip.
-
-    Raises UsageError, WeightsError or DeviceError, each with what to do about it.
-    """
+    """Choose weights, device, precision and tile for a clip. Raises UsageError, WeightsError,
+    DeviceError."""
     check_strengths(settings, info)
     keep_memory()
     threads = use_threads(settings.threads)

@@ -50,11 +50,8 @@ class Contestant(Protocol):
     def denoise(
         self, frames: Iterable[Frame], info: ClipInfo, sigma8: float | None
     ) -> Iterator[Frame]:
-        """One frame for each, in order, in the layout that came in (or a float one).
-
-        sigma8: the noise's standard deviation in 8-bit units where it is known, else None.
-        Raises F2RError for clips it cannot take.
-        """
+        """Yield one frame for each, in the layout that came in or floats. sigma8: the noise's
+        standard deviation in 8-bit units, if known. Raises F2RError for clips it cannot take."""
 
     def facts(self) -> MethodFacts:
         """Name, title, version, weights and settings; complete once a clip was denoised."""

@@ -138,10 +138,8 @@ def traced(
 def traceable(
     engine: Engine, window: Window[tuple[int, Tensor]], noise: NoiseModel | None
 ) -> Tensor:
-    """The centre restored in one piece, in float32, with every step remembered: (1, C, H, W).
-
-    Raises InputError for a method whose result is cut off from its input.
-    """
+    """The centre (1, C, H, W), restored untiled in float32 with gradients. Raises InputError for a
+    method whose result is cut off from its input."""
     method = methods.load(engine.method_name).from_weights(engine.used or engine.weights, padded)
     method.networks.eval().to(engine.torch_device)
     try:

@@ -71,10 +71,7 @@ def pattern_slots(pattern: Path) -> list[Slot]:
 
 
 def with_gaps(files: dict[int, Path]) -> list[Slot]:
-    """Every number from the first to the last; those without a file are marked.
-
-    Raises InputError for a gap too wide to be lost frames.
-    """
+    """Every number from first to last, missing files marked. Raises InputError for wide gaps."""
     numbers = sorted(files)
     slots: list[Slot] = []
     for before, number in zip([numbers[0], *numbers], numbers, strict=False):
@@ -90,10 +87,8 @@ def with_gaps(files: dict[int, Path]) -> list[Slot]:
 
 
 def folder_slots(files: list[Path]) -> list[Slot]:
-    """The frames of a folder's files: by number where all names differ in that alone, else by name.
-
-    Raises InputError for a gap too wide to be lost frames.
-    """
+    """A folder's frames: by the one number that differs, else by name. Raises InputError for gaps
+    too wide to be lost frames."""
     ordered = sorted(files, key=natural_key)
     stems = [re.fullmatch(r"(.*?)(\d+)", path.stem) for path in ordered]
     if any(stem is None for stem in stems) or len({stem[1] for stem in stems if stem}) > 1:

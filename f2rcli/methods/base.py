@@ -76,10 +76,7 @@ class Method(Protocol):
 
     @classmethod
     def from_weights(cls, weights: Weights, run: Run) -> Self:
-        """Build the networks that the weights' header describes and fill them.
-
-        Raises WeightsError when header and tensors do not agree.
-        """
+        """Build and fill the networks of a header. Raises WeightsError if tensors do not fit it."""
 
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
         """Prepare a frame by itself; called once per frame, in order."""

@@ -39,11 +39,8 @@ class FlowEstimator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DISFlow:
-    """Dense inverse search (Kroeger et al., ECCV 2016) by OpenCV, tuned for noise.
-
-    Half resolution at the finest, small patches and strong smoothness: benchmarks/ablation.md has
-    the numbers.
-    """
+    """Dense inverse search (Kroeger et al., ECCV 2016) by OpenCV, tuned for noise: half resolution,
+    small patches, strong smoothness (benchmarks/ablation.md)."""
 
     halved: bool = False  # whether pictures come from `halved`, and flows are to be as small
 

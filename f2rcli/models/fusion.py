@@ -228,10 +228,8 @@ def weighted(weights: Tensor, pictures: Tensor) -> Tensor:
 
 
 def smooth(x: Tensor) -> Tensor:
-    """Mean over 7x7 pixels; at the border over those inside. x (B, C, H, W).
-
-    On the CPU by OpenCV's running sums, which take a tenth of the time.
-    """
+    """Mean over 7x7 pixels (B, C, H, W), inside ones only; OpenCV's running sums take a tenth of
+    the time on a CPU."""
     if x.device.type == "cpu" and not x.requires_grad:
         return _smooth_planes(x)
     return inner_mean(x, SIDE)

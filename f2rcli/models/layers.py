@@ -209,10 +209,8 @@ PAIRS = {2: torch.int32, 4: torch.int64}  # by the bytes of a number: two side b
 
 
 def _cells(x: Tensor, extra: Tensor | None) -> Tensor:
-    """x pixel-unshuffled, and further channels of the result's size, channels last.
-
-    Two pixels of a row that are in one cell move as one: half as many steps.
-    """
+    """x pixel-unshuffled, and extra channels of that size, channels last; two pixels of a row in
+    one cell move as one."""
     batch, channels, height, width = x.shape
     own, more = SHUFFLE**2 * channels, 0 if extra is None else extra.shape[1]
     cells = torch.empty((batch, height // 2, width // 2, own + more), dtype=x.dtype)

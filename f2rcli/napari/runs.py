@@ -79,10 +79,8 @@ def near(frame: int, frames: int) -> tuple[int, int]:
 
 
 def axes_of(shape: Sequence[int], labels: Sequence[str], known: str | None, *, colour: bool) -> str:
-    """The axes of a layer, as proposed to its user.
-
-    known: as f2r's reader named them; labels: napari's, of all axes but colours.
-    """
+    """The axes proposed for a layer: `known` to f2r's reader, or by napari's labels, without
+    colours."""
     tail = "S" if colour else ""
     count = len(shape) - len(tail)
     if known is not None and len(known) == len(shape):

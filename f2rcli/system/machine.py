@@ -22,10 +22,7 @@ def processors() -> int:
 
 
 def asked_threads() -> int | None:
-    """The number of threads that OMP_NUM_THREADS asks for; None where it names none.
-
-    OpenMP allows a list, a number for each nesting level; the first one counts.
-    """
+    """OMP_NUM_THREADS, the first if it lists several for nesting; None if it names none."""
     first = re.match(r"\s*0*([1-9]\d*)\s*(,|$)", os.environ.get("OMP_NUM_THREADS", ""))
     return None if first is None else min(int(first[1][:9]), MOST_THREADS)
 

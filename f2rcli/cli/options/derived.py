@@ -16,10 +16,8 @@ from f2rcli.system.machine import cramped
 
 
 class Fields:
-    """Marks a parameter as some of a dataclass' settings: `Annotated[ReadOptions, Fields("axes")]`.
-
-    The others keep their defaults.
-    """
+    """Limits a dataclass parameter to some settings; others keep their defaults:
+    `Annotated[ReadOptions, Fields("axes")]`."""
 
     def __init__(self, *only: str, without: tuple[str, ...] = ()) -> None:
         self.only = only

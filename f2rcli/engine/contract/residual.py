@@ -169,10 +169,8 @@ def _variance(level: Real, left: Real | None, bound: Real | None, slack: Slack, 
 def levels_of(
     planes: list[Real], removed: list[Real], noise: PlaneNoise, *, chroma: bool
 ) -> list[Real]:
-    """The noise's standard deviation at every sample of every plane, where this is removed.
-
-    chroma: whether all planes but the first are chroma, as bright as luma is there.
-    """
+    """The noise's standard deviation at every sample of every plane with this removed. chroma:
+    whether all planes but the first go by luma's brightness."""
     light = planes[0] - removed[0]
     return [
         noise.level(i, sized(light, taken.shape) if chroma and i else plane - taken)

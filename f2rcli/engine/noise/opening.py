@@ -251,10 +251,8 @@ def pairs_of(pictures: Sequence[FramePlanes]) -> list[Pair]:
 def sensor_space(
     pictures: list[Tensor], new_measurer: Callable[[], Method | None], *, dark: bool
 ) -> VarianceStabiliser | None:
-    """The space to look at sensor values (1, C, H, W) through, close enough to measure them in.
-
-    dark: whether their light may begin above 0. None where there is too little to see.
-    """
+    """A space to measure sensor values (1, C, H, W) in; None if there is too little to see. dark:
+    whether their light may begin above 0."""
     sigma = min(single_frame_sigma(picture) for picture in pictures)
     rough = NoiseModel.gaussian(max(sigma, LEAST_SIGMA), pictures[0].shape[1])
     space = VarianceStabiliser.of(rough, pictures[0].device)

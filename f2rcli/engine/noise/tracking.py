@@ -168,10 +168,8 @@ class NoiseTracker:
         return 0.0 if self.low is None else space.lift(lowest([picture]))
 
     def measure_opening(self, frames: Sequence[Frame]) -> None:
-        """Measure on the first frames, no two alike, with a method of its own, given nothing.
-
-        A declared sigma is used whatever is found, but not in silence.
-        """
+        """Measure on the first frames, all different, by a fresh method. A declared sigma is used
+        all the same, but a contradiction is noted."""
         if not frames:
             return
         if self.layout.levels is not None and self.sensor:

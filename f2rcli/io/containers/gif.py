@@ -65,10 +65,8 @@ def _parts(file: BinaryIO) -> Iterator[bytes]:
 
 
 def unpacked_pixels(data: bytes, size: int) -> int:
-    """The pixels that LZW codes give, whose first are of `size` + 1 bits; -1 for impossible codes.
-
-    Strings are not built: how long they are says enough.
-    """
+    """The number of pixels in LZW codes that begin with `size` + 1 bits; -1 if impossible. Only
+    lengths of strings are followed."""
     if not 1 <= size <= 11:
         return -1
     clear = 1 << size

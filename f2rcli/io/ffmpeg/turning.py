@@ -48,10 +48,8 @@ class Turn:
 
 
 def turn_of(matrix: Sequence[int]) -> Turn | None:
-    """The turn that a display matrix asks for; None where it is not one by right angles.
-
-    matrix: x' = a x + c y, y' = b x + d y, as (a, b, u, c, d, v, ...).
-    """
+    """The turn of a display matrix (a, b, u, c, d, v, ...): x' = a x + c y, y' = b x + d y; None
+    unless by right angles."""
     if len(matrix) != 9:
         return None
     a, b, c, d = (value / _ONE for value in (*matrix[:2], *matrix[3:5]))

@@ -105,10 +105,7 @@ def created_every(facts: dict[str, Any]) -> float | None:
 
 
 def one_piece(page: Any) -> int | None:
-    """Where all samples of a page begin that are stored as they are, in one piece.
-
-    Such a piece is as long as its samples, whatever the page says of its length.
-    """
+    """Where a page's uncompressed samples begin, if contiguous, whatever length the page states."""
     whole = page.keyframe.is_final and len(page.dataoffsets) == 1
     return int(page.dataoffsets[0]) or None if whole else None
 

@@ -48,10 +48,8 @@ class PatchedFile:
         return bool(self._converted)
 
     def write_picture(self, spot: Spot, picture: Plane) -> None:
-        """Write a picture, (Y, X), (Y, X, S), or (S, Y, X) for pages stored plane by plane.
-
-        spot: where it lies in the file that was copied, which must still be open.
-        """
+        """Write a picture, (Y, X), (Y, X, S) or planar (S, Y, X), at its spot in the open
+        source."""
         page = spot.page
         if spot.offset is not None:
             dtype = picture.dtype.newbyteorder(page.parent.byteorder)

@@ -113,10 +113,7 @@ class StackReader(Reader):
             raise UsageError(f"{error} Its series: {listed}.", hint=hint) from error
 
     def _check_description(self) -> None:
-        """Tell of a description or list of pages that is damaged.
-
-        Raises InputError where that leaves the order of the pictures unknown.
-        """
+        """Note a damaged description or page list. Raises InputError if that hides the order."""
         if self.stack.misfit and self.options.axes is None:
             raise InputError(
                 f"{self.stack.name}: truncated or damaged: {self.stack.misfit}.",

@@ -137,10 +137,7 @@ def _streams(
 
 
 def _rebuilt(reader: Reader, container: Container, stream: Stream) -> bool:
-    """Whether a data stream of mov or mp4 repeats what is written anew.
-
-    Chapters are text tracks there, and the time code is a track and a tag.
-    """
+    """Whether a mov or mp4 data stream is written anew: chapters (text tracks) and time codes."""
     if stream.type != "data" or not container.chapters:
         return False
     source = metadata_of(reader)

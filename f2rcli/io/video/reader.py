@@ -141,10 +141,8 @@ class VideoReader(Reader):
             return first_steps8(container, choose_video(container, self.name))
 
     def _begun(self) -> tuple[deque[Frame], Iterator[Frame]]:
-        """The context frames before the excerpt, and the clip from the excerpt on.
-
-        Frames may lie farther apart than usual, or be copies: then one goes back farther.
-        """
+        """The context before the excerpt, and the clip from there; goes back farther for copies and
+        sparse frames."""
         tail = partial(self._probe.tail, decoder=self._decoder)
         for reach in _REACHES:
             whole = self._set_out(reach * self.options.lead * self._probe.step)

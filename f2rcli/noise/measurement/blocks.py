@@ -196,10 +196,8 @@ def least_step(pairs: Sequence[Pair], plane: int) -> float:
 
 
 def same_light(after: Singles, blocks: Singles, before: Singles) -> Singles:
-    """A plane as bright as another, if one gain and one offset explain what changed: a fade.
-
-    blocks, before: its blocks and the other's, see `tiles`.
-    """
+    """A plane as bright as another if one gain and offset explain the change (a fade). blocks,
+    before: their blocks, see `tiles`."""
     x, y = (plane.mean(1).astype(np.float64) for plane in (blocks, before))
     kept = np.ones(len(x), bool)
     for _ in range(3):

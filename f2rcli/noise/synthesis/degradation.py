@@ -40,10 +40,8 @@ class DegradedClip(NamedTuple):
 def degraded(
     clip: NDArray[Any], frames: int, size: int, rng: np.random.Generator, *, coded: bool
 ) -> DegradedClip:
-    """Footage of `frames` square pictures, cut from a clip (T, H, W, 3) of codes or of 0..1.
-
-    coded: whether it goes through a video encoder at the end.
-    """
+    """Footage of `frames` square pictures cut from a clip (T, H, W, 3) of codes or 0..1; coded:
+    encoded as video at the end."""
     clean = relit(draw_scene(clip, frames, size, rng), rng)
     gray = rng.random() < 0.1
     if gray:

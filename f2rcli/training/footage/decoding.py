@@ -56,10 +56,7 @@ class ClipSize:
 
 
 def measure(job: DecodingJob) -> ClipSize:
-    """Open a clip and say what decoding it takes; an unknown number of frames counts as none.
-
-    Raises InputError where it cannot be read, or where its pictures are too large.
-    """
+    """What decoding a clip takes; an unknown number of frames counts as none. Raises InputError."""
     with open_reader(job.source, job.read) as reader:
         info = reader.info
     # a mosaic's four planes have a quarter of its size each

@@ -36,10 +36,8 @@ def refuse_sigma(sigma: float | None) -> None:
 
 
 class Adaptation:
-    """The entry of the cache for a clip, a level of adaptation and an engine's settings.
-
-    It holds weights and their digest, or the reason why the ones at hand stay.
-    """
+    """The cache entry of a clip, level and settings: weights and their digest, or why there are
+    none."""
 
     def __init__(
         self, settings: EngineSettings, level: str, source: str, read: ReadOptions

@@ -246,10 +246,8 @@ class TrainConfig:
 
     @property
     def start(self) -> str | None:
-        """The weights to begin from, for `weights.load`; None for scratch, or if not said.
-
-        Raises WeightsError if there are no bundled ones for the colours asked for.
-        """
+        """The weights to begin from, for `weights.load`; None: scratch, or unsaid. Raises
+        WeightsError."""
         if self.init in COLOURS:
             return weights.choose(self.method, Space(self.init))
         return None if self.init == SCRATCH else self.init

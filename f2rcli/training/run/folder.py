@@ -37,10 +37,7 @@ def rank() -> int:
 
 
 def resumed(folder: Path, asked: dict[str, Any]) -> TrainConfig:
-    """The run in `folder`, with the fields that were asked for now; to be checked by check_run.
-
-    Raises UsageError where there is no run.
-    """
+    """The run in `folder` with what was asked for now, for check_run. Raises UsageError if none."""
     if not (folder / CONFIG).is_file():
         raise UsageError(
             f"resume=True: {folder} is not a run folder.",

@@ -33,10 +33,7 @@ def to_toml(config: TrainConfig) -> str:
 
 
 def read_config(path: Path) -> TrainConfig:
-    """The run that a run folder's config.toml describes.
-
-    Raises ConfigError where there is none, or none of this version's.
-    """
+    """The run of a run folder's config.toml. Raises ConfigError for none, or another version's."""
     return from_table(read_run_file(path), name=path.name)
 
 

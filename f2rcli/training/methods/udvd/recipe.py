@@ -151,10 +151,8 @@ def _check_pixelwise(noise: NoiseSpec) -> None:
 
 
 def sizes(name: str, widths: tuple[int, ...] | None) -> dict[str, Any]:
-    """The networks' widths: of a size by name, or the five numbers of a blind U-Net.
-
-    Raises ConfigError for other than five numbers.
-    """
+    """The widths of a named size, or the five numbers given. Raises ConfigError for other
+    counts."""
     if widths is None:
         return SIZES[name]
     if len(widths) != len(Widths()):
