@@ -110,7 +110,7 @@ class Job:
     resume: bool = setting(
         True, "After the first minute, keep finished frames beside OUTPUT, so that the same "
         "command continues after a kill; they are removed at the end.",
-        flags=("--resume/--no-resume",), metavar="", group=RUN,
+        flags=("--resume/--no-resume",), group=RUN,
     )  # fmt: skip
     dry_run: bool = setting(
         False, "Print the plan and write nothing.", flags=("--dry-run",), group=RUN

@@ -77,9 +77,10 @@ def option(name: str, known: Setting, default: Any) -> Any:
     flags = known.flags or (f"--{word}/--no-{word}" if default is False else f"--{word}",)
     metavar = known.metavar
     if metavar is None:
-        metavar = "|".join(known.names()) or ("" if default is False else None)
+        metavar = "|".join(known.names()) or ("" if isinstance(default, bool) else None)
     return typer.Option(
         *flags, help=known.help, metavar=metavar, rich_help_panel=known.group,
+        show_default=default is not False,
         autocompletion=completing(known.names, known.mark) if known.choices else None,
     )  # fmt: skip
 
