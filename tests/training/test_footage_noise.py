@@ -81,7 +81,7 @@ def test_noise_is_measured_where_it_shows_best(
         return replace(seen, confidence=Confidence(errors[asked[-1]], ()))
 
     monkeypatch.setattr(footage_noise, "measure_pictures", measured)
-    monkeypatch.setattr(footage_noise, "_bounds", lambda pictures: [])
+    monkeypatch.setattr(footage_noise, "_bounds", lambda *given: [])
     _, (report,) = measure_footage([clip], None, torch.device("cpu"), "fp32")
     assert report is not None
     assert (asked, report.confidence.percent) == ([18, 6, 30], 7.0)
@@ -171,7 +171,7 @@ def test_what_black_and_white_cut_off_makes_it_less_sure(
     told = replace(report_of(0.1, UNSEEN, sigma=1e-4), black=0.1, white_rail=0.3)
     monkeypatch.setattr(footage_noise, "measure_pictures", lambda *given, **dark: told)
     bound = Bound((0.5,), (0.1,), (99,), white=white)
-    monkeypatch.setattr(footage_noise, "_bounds", lambda pictures: [bound] * 3)
+    monkeypatch.setattr(footage_noise, "_bounds", lambda *given: [bound] * 3)
     _, (report,) = measure_footage([clip], None, torch.device("cpu"), "fp32")
     assert report is not None
     wanted = np.hypot(told.confidence.percent, doubt)
