@@ -34,6 +34,21 @@ class Done(NamedTuple):
     err: str
 
 
+class Clock:
+    """A clock that moves when told."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def rgb(path: Path) -> np.ndarray:
+    """The pictures of a video, (T, H, W, 3) codes."""
+    with av.open(str(path)) as container:
+        return np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
+
+
 def write_clip(
     path: Path, frames: int = 6, size: tuple[int, int] = (64, 48), **options: str
 ) -> Path:
@@ -92,7 +107,7 @@ def fake_engine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def f2r(fake_engine: None, capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+def command(capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
     """Run a command line in this process."""
 
     def call(*arguments: object) -> Done:
@@ -101,6 +116,17 @@ def f2r(fake_engine: None, capfd: pytest.CaptureFixture[str]) -> Callable[..., D
         return Done(code, *capfd.readouterr())
 
     return call
+
+
+@pytest.fixture
+def f2r(fake_engine: None, command: Callable[..., Done]) -> Callable[..., Done]:
+    """The same with an engine that only darkens."""
+    return command
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 class Started:

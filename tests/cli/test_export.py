@@ -40,15 +40,9 @@ Codes = NDArray[np.uint8]  # (H, W, 3)
 
 
 @pytest.fixture
-def export(capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """Run `f2r export` in this process."""
-
-    def call(*arguments: object) -> Done:
-        capfd.readouterr()
-        code = run(["export", *map(str, arguments)])
-        return Done(code, *capfd.readouterr())
-
-    return call
+def export(command: Callable[..., Done]) -> Callable[..., Done]:
+    """`f2r export`."""
+    return lambda *arguments: command("export", *arguments)
 
 
 @pytest.fixture(scope="module")

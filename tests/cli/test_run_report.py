@@ -14,7 +14,6 @@ import pytest
 import f2rcli.cli.commands.denoise as denoise_command
 from f2rcli.cli import engine as cli_engine
 from f2rcli.cli import run_report
-from f2rcli.cli.app import run
 from f2rcli.cli.engine import returned_lines, returned_values
 from f2rcli.engine.contract.returned import Returned
 from f2rcli.engine.self_test import CLIP
@@ -29,15 +28,9 @@ QUICK = ("--sigma", 20)  # nothing is measured
 
 
 @pytest.fixture
-def denoise(capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """Run `f2r denoise` in this process, with the shipped weights."""
-
-    def call(*arguments: object) -> Done:
-        capfd.readouterr()
-        code = run(["denoise", *map(str, arguments), *OPTIONS])
-        return Done(code, *capfd.readouterr())
-
-    return call
+def denoise(command: Callable[..., Done]) -> Callable[..., Done]:
+    """`f2r denoise` with the shipped weights."""
+    return lambda *arguments: command("denoise", *arguments, *OPTIONS)
 
 
 @pytest.fixture(scope="module")
