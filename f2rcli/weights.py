@@ -162,8 +162,7 @@ def beside(name: str, kind: Kind, *, named: bool = False) -> str | None:
 
 
 def measuring(space: Space) -> str | None:
-    """The name of the bundled weights that noise in such pictures is measured with: those whose
-    manifest entry says `noise = true`. None if there are none."""
+    """The bundled weights that measure noise in such pictures (`noise = true`), if any."""
     kinds = (space, Space.RGB) if space is Space.GRAY else (space,)
     named = [(entry["space"], n) for n, entry in manifest().items() if entry.get("noise")]
     return next((n for kind in kinds for held, n in named if held == kind.value), None)

@@ -195,8 +195,8 @@ class Engine:
         return method
 
     def to_tensor(self, frame: Frame) -> Tensor:
-        """The frame's picture, (1, C, H, W) float32; gray is repeated for RGB weights, and a
-        mosaic becomes four planes of half its size."""
+        """The frame's picture, (1, C, H, W) float32: gray as RGB weights want it, mosaics
+        packed."""
         if self.resident is not None and stays(frame):
             picture = self.resident.picture(frame)
         else:

@@ -157,8 +157,8 @@ class Reader(ABC):
 
     @abstractmethod
     def describe(self) -> list[dict[str, Any]]:
-        """One dict per stream, for `f2r info`: `index`, `kind` (video, raw, stack, audio),
-        `codec`, and whatever else there is to say."""
+        """A dict per stream for `f2r info`: `index`, `kind` (video, raw, stack, audio),
+        `codec`..."""
 
     @abstractmethod
     def paths(self) -> list[Path]:

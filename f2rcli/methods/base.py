@@ -97,8 +97,7 @@ class Method(Protocol):
         return None
 
     def stay_on_device(self, graphs: Graphs) -> None:
-        """Keep everything between pictures and estimates there, if the method can, and record what
-        it can of that; called before the first frame."""
+        """Keep everything on the device, and record it, if possible; before the first frame."""
 
     def hold_codes(self) -> None:
         """Hold large frames as 16-bit codes, if the method can; called before the first frame."""

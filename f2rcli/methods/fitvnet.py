@@ -76,8 +76,7 @@ class FITVNetNetworks(nn.Module):
         return merged
 
     def shown(self, estimates: Tensor) -> Tensor:
-        """The blocks' view of (B, 5, C, H, W): all, or for networks with a `hidden`
-        reference the mean of its two neighbours in its place."""
+        """The blocks' view of (B, 5, C, H, W); a `hidden` reference is its neighbours' mean."""
         if not self.hidden:
             return estimates
         before, after = estimates[:, MIDDLE - 1], estimates[:, MIDDLE + 1]

@@ -96,8 +96,7 @@ class NoiseReport:
 
     @property
     def processed(self) -> bool:
-        """Whether channels share as much as a codec or a camera's processing leaves them. Gray
-        pictures, whose channels tell nothing, do not count."""
+        """Whether colour channels share as much noise as codecs and cameras' processing leave."""
         return PROCESSED < self.channels_share < GRAY
 
     @property

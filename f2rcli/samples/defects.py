@@ -62,8 +62,7 @@ def no_numbers(plane: Plane) -> int:
 
 
 def without_defects(frames: Iterable[Frame]) -> Iterator[Frame]:
-    """The frames of a lane as everything may see them: what is no picture lies in `aside`. Holds
-    seven mosaics, or three frames of another kind."""
+    """A lane's frames with `aside` taken out; holds seven mosaics, or three other frames."""
     return (search() for search in searches(frames))
 
 

@@ -67,8 +67,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def cluster(gate: Path) -> Iterator[Any]:
-    """A scheduler and two workers on the loopback, processes of their own that are replaced when
-    they die."""
+    """A scheduler and two worker processes on the loopback that are replaced when they die."""
     import dask
 
     patch = pytest.MonkeyPatch()

@@ -135,8 +135,7 @@ class Started:
     def __init__(
         self, *arguments: object, delay: float = 0.0, hold: str = "", **options: object
     ) -> None:
-        """delay: seconds for a frame; hold: stop after the first frame of clips so named, until
-        `go_on`."""
+        """delay: seconds a frame; hold: stop clips so named at a frame, until `go_on`."""
         self._folder = tempfile.TemporaryDirectory(prefix="f2r-held-")
         self._mark = Path(self._folder.name) / "held"
         told = {"F2R_FAKE_DELAY": str(delay), "PYTHONPATH": str(PACKAGE.parent)}

@@ -84,8 +84,7 @@ REDUCED, MASK = {"subfiletype": 1}, {"subfiletype": 4}
 
 @pytest.fixture
 def mixed(tmp_path: Path) -> Path:
-    """Pages without a description: a movie, a picture of another size in the middle of it, and
-    two of another type."""
+    """Pages without a description: a movie, another size amid it, and two of another type."""
     first, rest = (CELLS[:2], {}), (CELLS[2:], {})
     return plain(tmp_path / "a.tif", first, (MAP, {}), rest, (FLOATS, {}))
 

@@ -92,8 +92,7 @@ def test_identity_on_the_reference_is_a_global_minimum_of_the_unsupervised_loss(
 
 
 def test_a_hidden_reference_leaves_no_such_minimum() -> None:
-    """The loss of passing on what is shown is the error of the neighbours' mean, and the blocks
-    are taught to change it."""
+    """Passing on costs the error of the neighbours' mean, and blocks are taught to change it."""
     hidden = stage("unsupervised-hidden")
     drawn = batch(hidden)
     passing_on(hidden.networks)

@@ -124,8 +124,7 @@ def test_white_noise_beside_texture_is_learnt_from_as_white(tmp_path: Path) -> N
 def report_of(
     share: float, temporal: Temporal, *, sigma: float = 0.1, soft: float = 0
 ) -> NoiseReport:
-    """A report of noise that three channels and adjacent frames share to some extent, blurred
-    along its rows."""
+    """A report of noise shared by channels and adjacent frames to some extent, blurred in rows."""
     mixed = np.full((3, 3), share) + (1 - share) * np.eye(3)
     lags = np.zeros((3, 32, 32))
     apart = np.minimum(np.arange(32), 32 - np.arange(32))
@@ -268,8 +267,7 @@ def test_colours_of_whose_noise_too_little_is_seen_are_refused(tmp_path: Path) -
 def test_footage_much_of_whose_noise_is_cut_off_is_refused(
     tmp_path: Path, light: float, saturated: int, share: float
 ) -> None:
-    """Its held-out errors prefer weights that lose; but a sky that is all white counts for little:
-    none of its noise is there."""
+    """Its held-out errors prefer weights that lose; an all-white sky has none of its noise."""
     noise = np.random.default_rng(4).normal(0, 0.1, (10, 48, 48, 3))
     frames = (light + noise).clip(0, 1)
     frames[:, :saturated] = 1

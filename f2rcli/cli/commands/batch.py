@@ -197,8 +197,7 @@ def shard_of(text: str | None) -> tuple[int, int] | None:
 
 
 def child_options(ctx: typer.Context) -> dict[str, list[str]]:
-    """By parameter, the words that give a child those options that are not at their default;
-    it gets the others otherwise, or must not get them."""
+    """Words that give a child the options off their default, by parameter, unless it has them."""
     words: dict[str, list[str]] = {}
     for param, value in given_options(ctx, APART):
         flag = max(param.opts, key=len)

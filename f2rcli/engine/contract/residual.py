@@ -251,8 +251,7 @@ def _quiet(
 
 
 def varied(noise: PlaneNoise, layout: PlaneLayout, slack: Slack) -> tuple[bool, ...]:
-    """Per plane, whether samples are hardly ever the same in three frames by chance; not in files
-    whose samples are counts or a codec's copies."""
+    """Per plane, whether samples repeat only by chance in three frames; not counts and copies."""
     exact = slack is STRICT and not layout.counts_light
     return tuple(exact and own for own in noise.varied)
 

@@ -165,8 +165,7 @@ def _off(restored: Sequence[Frame], blend: Blend, judges: Singles) -> NDArray[np
 def _split(
     frame: Frame, square: tuple[slice, slice], light: Light, rng: np.random.Generator
 ) -> tuple[Frame, Singles]:
-    """The square of a frame with SEEN of its light, as a frame of floats, and what its other light
-    shows: independent of each other, with the same mean."""
+    """A square of a frame with SEEN of its light, and the rest: independent, of the same mean."""
     plane = planes_of(frame)[0][square]
     apart = np.sqrt(light.variance(plane)) * _coins(light.variance(plane) / light.gain**2, rng)
     part = plane + apart * np.float32(sqrt((1 - SEEN) / SEEN))

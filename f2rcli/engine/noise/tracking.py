@@ -99,8 +99,7 @@ class NoiseTracker:
 
     @property
     def light(self) -> bool:
-        """Whether the noise is light, or was never cut off at black and white: what most footage
-        holds, and heavy noise of 8-bit RGB does not."""
+        """Whether the noise is light or was never clipped, as in most footage."""
         if self.measured is None:
             return False
         clipped = self.planes is None or self.planes.clipped

@@ -70,8 +70,7 @@ def float_frame(planes: Sequence[Codes], like: Frame) -> Frame:
 def by_lane(
     frames: Iterable[Frame], sigma8: float | None
 ) -> Iterator[tuple[float, Iterator[Frame]]]:
-    """The frames of each lane, with the standard deviation of their noise in 8-bit units: a rough
-    estimate of the first one's where it is not given."""
+    """Each lane's frames and noise sigma in 8-bit units, roughly of the first one if not given."""
     for _, lane in groupby(frames, key=lambda frame: frame.lane):
         first = next(lane)
         sigma = sigma8

@@ -61,8 +61,7 @@ def turn_of(matrix: Sequence[int]) -> Turn | None:
 
 
 def turn_for(reader: Reader) -> Turn | None:
-    """The turn that a clip's display matrix asks for, if it can be made sample by sample: of a clip
-    without fields, and without cut chroma cells."""
+    """The turn of a clip's display matrix, if exact: without fields and cut chroma cells."""
     turn, info = turn_of(metadata_of(reader).facts.display_matrix), reader.info
     if info.interlaced:
         return None

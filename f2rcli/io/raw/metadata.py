@@ -62,8 +62,7 @@ class Metadata:
 
     @property
     def for_pictures(self) -> "Metadata":
-        """The part for a developed picture: XMP only if it does not say how to turn or develop the
-        raw file, which programs would do to the picture again."""
+        """The part for a developed picture; no XMP that would turn or develop it again."""
         without = {code: tag for code, tag in self.main.items() if code != PRIVATE}
         if XMP in without and any(word in without[XMP].data for word in _STEERING):
             del without[XMP]

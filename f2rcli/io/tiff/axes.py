@@ -129,8 +129,7 @@ def listed_series(every: list[Series]) -> str:
 
 
 def sequence_of(axes: str, shape: Sequence[int]) -> str:
-    """The letter of the axis along which pictures are each other's neighbours: T unless there is
-    none, or too little of it for a window and more of Z."""
+    """The letter of the axis whose pictures are neighbours: T, or Z where T is short or absent."""
     sizes = dict(zip(axes, shape, strict=True))
     times, planes = sizes.get("T", 1), sizes.get("Z", 1)
     return "Z" if planes > times and times < WINDOW else "T"

@@ -161,8 +161,7 @@ def _plain() -> Iterator[None]:
 
 
 def recording() -> bool:
-    """Whether this thread's work is being recorded: nothing may be asked of the device now, and
-    running out of memory is no reason to try with less."""
+    """Whether this thread records: the device answers nothing, and lack of memory is final."""
     return bool(getattr(_thread, "recording", False))
 
 

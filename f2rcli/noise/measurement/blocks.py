@@ -231,8 +231,7 @@ def whole_landing(flow: Singles, shape: tuple[int, ...]) -> NDArray[np.int32]:
 
 
 def _dense(blocks: Singles, live: NDArray[np.bool_]) -> Floats:
-    """The share of the variance of every block (N, samples) that is not of a few samples; all of
-    it, unless it is so of most blocks that are live."""
+    """The share of each block's variance (N, samples) not of a few samples; all if few are so."""
     middle = blocks.shape[1] // 2
     apart = np.abs(blocks - np.partition(blocks, middle, axis=1)[:, middle, None])
     count = round(LEAST * blocks.shape[1])

@@ -73,8 +73,7 @@ def most_by_repeats(noisy: Tensor) -> float:
 
 
 def _spread(apart: Tensor) -> float:
-    """The standard deviation of Gaussian values of which these are the sizes, by their median: in
-    the middle of those that rounding made the same."""
+    """Gaussian standard deviation by the median of sizes, mid-way among those rounded alike."""
     middle = apart.median()
     share = (float((apart < middle).float().mean()) + float((apart <= middle).float().mean())) / 2
     return float(middle) / NormalDist().inv_cdf((1 + share) / 2) if share else 0.0
@@ -159,8 +158,7 @@ def _around(power: Tensor) -> Tensor:
 
 
 def roughness(first: Tensor, second: Tensor) -> Tensor:
-    """The unreliability of every place, (1, 1, H, W) in 0..2: gradient and disagreement of
-    two anchors (1, C, H, W), each as a rank within the frame."""
+    """Unreliability of each place, (1, 1, H, W) in 0..2: ranks of gradient and disagreement."""
     disagreement = _around(_over_channels((first - second).square_()))
     return _ranks(_gradient((first + second) / 2)) + _ranks(disagreement)
 

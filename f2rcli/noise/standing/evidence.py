@@ -144,8 +144,7 @@ def find_standing(
 
 
 def _of_sensor(likely: Sequence[Likely | None]) -> list[Standing | None]:
-    """The lines of groups of planes that are a sensor's beyond doubt, or that are likely beside
-    those: lines of a sensor run through all colours."""
+    """Sensor lines beyond doubt, or likely beside those, as lines run through all colours."""
     sure = [one for one in likely if one is not None and one.sure]
     return [
         one.line if one is not None and (one.sure or (sure and one.sure_beside(sure))) else None
@@ -234,8 +233,7 @@ def _pieces(steps: Steps) -> Floats:
 
 
 def _agreed(first: Floats, second: Floats) -> float:
-    """The standard deviation that different pieces of lines share, in one half of the frames and
-    the other; 0 where they do not agree, or by chance."""
+    """Standard deviation shared by pieces of lines in both halves of the frames; 0: by chance."""
     places = np.arange(len(first))
     apart = np.abs(places[:, None] - places) > 1
     across, *within = (a @ b.T for a, b in ((first, second), (first, first), (second, second)))

@@ -18,8 +18,7 @@ _PATHS = ("inputs", "output", "init", "run")
 
 
 def to_toml(config: TrainConfig) -> str:
-    """A resolved run as TOML that `f2r train --config` takes; paths are absolute. The run's own
-    folder is not in it: another output has another."""
+    """A run as TOML for `f2r train --config`, with absolute paths and without its own folder."""
     lines = ["# A run of f2r train. f2r train --config THIS -o OTHER.safetensors repeats it."]
     for f in fields(config):
         value = getattr(config, f.name)
