@@ -21,10 +21,10 @@ class Denoiser:
     other axes with `axes`, all alike; results are of the same type, dtype and device, in order, one
     for each. The keywords are those of `denoise`; levels are those of the first six frames, hot
     pixels are looked for again in every 33, and frames of a few photons are not summed. The first
-    results come once a window and the six frames that the noise is measured on are full; from then
-    on each push gives one, `latency` frames behind. Frames that repeat the one before
-    wait with it, 64 at most. `flush` gives what is left and ends the sequence; the next push
-    begins another, with the same networks. Not for several threads at once.
+    results come once a window, and the six frames for the noise measurement, are full; from then on
+    each push gives one, `latency` frames behind. Frames that repeat the one before wait with it, 64
+    at most. `flush` returns the rest and ends the sequence; the next push begins another, with the
+    same networks. Not for several threads at once.
     """
 
     def __init__(self, **options: Unpack[Keywords]) -> None:
