@@ -16,14 +16,7 @@ import numpy as np
 import f2rcli
 from f2rcli.evaluation.quantities.points import light_in
 from f2rcli.evaluation.simulation import filters, points, spikes
-from f2rcli.evaluation.simulation.camera import (
-    GAIN,
-    READ,
-    electrons,
-    in_codes,
-    psnr,
-    recorded,
-)
+from f2rcli.evaluation.simulation.camera import GAIN, READ, electrons, in_codes, psnr, recorded
 from f2rcli.evaluation.simulation.points import scattered, spot
 from f2rcli.frames import Floats
 from f2rcli.samples.lanes import measure_lane

@@ -15,13 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from f2rcli.evaluation.frame_set import FrameSet
-from f2rcli.evaluation.result import (
-    ClipResult,
-    FileFacts,
-    MethodFacts,
-    MetricFacts,
-    MetricSeries,
-)
+from f2rcli.evaluation.result import ClipResult, FileFacts, MethodFacts, MetricFacts, MetricSeries
 from f2rcli.evaluation.simulation.scene import Scene
 from f2rcli.frames import ClipInfo, Frame, Mosaic, Picture, Space
 from f2rcli.noise.synthesis.spec import NoiseSpec

@@ -12,16 +12,7 @@ from torch import Tensor
 
 from f2rcli.fast.cells import Code, cells, lines, packed
 from f2rcli.fast.compiling import compiled
-from f2rcli.fast.rows import (
-    exponential,
-    like,
-    line,
-    line_of,
-    lowered,
-    raised,
-    row,
-    rows_of,
-)
+from f2rcli.fast.rows import exponential, like, line, line_of, lowered, raised, row, rows_of
 
 NONE, ONE = np.float32(0), np.float32(1)
 LEAST = np.float32(1e-4)  # see models/fusion.py, EPSILON

@@ -21,13 +21,7 @@ from f2rcli.training.footage.windows import CleanClips, NoisyClips, Sample, cut
 from f2rcli.training.loop.settings import TrainSettings
 from f2rcli.training.loop.stage import Progressing, sample_rngs
 from f2rcli.training.loop.trainer import Trainer
-from f2rcli.training.methods.fitvnet.stage import (
-    EPOCHS,
-    VARIANTS,
-    FrameSets,
-    JointStage,
-    paired,
-)
+from f2rcli.training.methods.fitvnet.stage import EPOCHS, VARIANTS, FrameSets, JointStage, paired
 from f2rcli.training.methods.improvement import TAU
 from f2rcli.training.methods.losses import mse_loss
 from f2rcli.training.run.config import TrainConfig

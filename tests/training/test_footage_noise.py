@@ -21,12 +21,7 @@ from f2rcli.training.footage import noise as footage_noise
 from f2rcli.training.footage import objections as objecting
 from f2rcli.training.footage.footage import Footage, open_footage
 from f2rcli.training.footage.noise import measure_footage
-from f2rcli.training.footage.objections import (
-    cut_off,
-    objection,
-    objections,
-    without_unfit,
-)
+from f2rcli.training.footage.objections import cut_off, objection, objections, without_unfit
 
 pytestmark = pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
 GAIN, READ, OFFSET = 6.0, 4.0, 100.0

@@ -15,21 +15,11 @@ from f2rcli.io.containers.ffmpeg_input import PIPE
 from f2rcli.io.containers.kinds import Container, container_for, refusal
 from f2rcli.io.containers.sound import SoundSetup, choose_sound, sound_words
 from f2rcli.io.ffmpeg.colour import Mastering
-from f2rcli.io.ffmpeg.encoders import (
-    EncoderSetup,
-    encoders_for,
-    family_of_encoder,
-    quality,
-)
+from f2rcli.io.ffmpeg.encoders import EncoderSetup, encoders_for, family_of_encoder, quality
 from f2rcli.io.ffmpeg.metadata import family_of, is_cover, metadata_of, stream_line
 from f2rcli.io.ffmpeg.turning import TURNED, Turn, as_turned, turn_for
 from f2rcli.io.targets import check_target
-from f2rcli.io.video.encoder_choice import (
-    EncoderChoice,
-    check_options,
-    choose_encoder,
-    one_rate,
-)
+from f2rcli.io.video.encoder_choice import EncoderChoice, check_options, choose_encoder, one_rate
 from f2rcli.io.video.properties import (
     anamorphic,
     boxed,
