@@ -48,7 +48,7 @@ class Options(EngineSettings):
     )  # fmt: skip
     series: str | None = setting(
         None,
-        "Series to use of a file with several: a number from 1, a name, or all; files only.",
+        "Series to read if a file has several: a number from 1, a name, or all; files only.",
     )
     levels: tuple[float, float] | None = setting(
         None, "The values that networks see as black and white (default: measured)."

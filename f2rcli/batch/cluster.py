@@ -52,7 +52,7 @@ def scheduler_of(address: str) -> str:
     try:
         return str(parse_json(read_text(Path(address)))["address"])
     except (OSError, ValueError, TypeError, KeyError) as error:
-        why, how = "is no scheduler file", "Write it with"
+        why, how = "is not a scheduler file", "Write it with"
         if isinstance(error, FileNotFoundError):
             why, how = "there is no such file", "A scheduler writes it"
         hint = f"{how}: dask scheduler --scheduler-file {address}"

@@ -76,7 +76,7 @@ class Engine:
     noise: NoiseModel | None = None  # what is known of the clip's noise by now
     compression: Compression | None = None  # whose errors that is, where they are stronger
     returned: Returned = field(default_factory=Returned)  # by the residual contract
-    aside: SetAside = field(default_factory=SetAside)  # samples that are no picture
+    aside: SetAside = field(default_factory=SetAside)  # invalid samples
     notes: list[str] = field(default_factory=list)
     lane_noise: list[tuple[PlaneLayout, NoiseModel]] = field(default_factory=list)  # of lanes done
     used: Weights | None = None  # those for its kind of footage, where they were taken

@@ -268,7 +268,7 @@ def looked_ahead(
     frames: Iterable[Frame], info: ClipInfo, engine: Engine, lanes: Lanes = None
 ) -> NoiseTracker | None:
     """A clip's noise as a run finds it in its first frames; None without frames. The engine counts
-    in `aside` what is no picture there, and `used` are its weights for this noise. lanes: see
+    in `aside` what is invalid there, and `used` are its weights for this noise. lanes: see
     `denoise_stream`."""
     compare_lanes(lanes, engine)
     opening = [copies[0] for copies in _begun(to_measure(frames, info), engine).waiting]
@@ -284,7 +284,7 @@ def looked_ahead(
 
 def unique(frames: Iterable[Frame], worker: Worker | None = None) -> Iterator[list[Frame]]:
     """Runs of frames with the same samples, as lists. A copy has its original's noise: it teaches
-    nothing as a neighbour, and gets its original's result. What is no picture is set aside, by the
+    nothing as a neighbour, and gets its original's result. Invalid samples are set aside, by the
     worker if there is one."""
     run: list[Frame] = []
     for frame in (Worker() if worker is None else worker).done(searches(frames)):

@@ -36,7 +36,7 @@ class MetricFacts:
     def best(self, values: Mapping[str, float]) -> float | None:
         """The best value that is known, by method; None where none is better than another.
 
-        Without a reference the noisy input is no rival: it has lost no detail and changed no
+        Without a reference the noisy input does not compete: it has lost no detail and changed no
         colour.
         """
         rivals = (value for name, value in values.items() if self.reference or name != NOISY)

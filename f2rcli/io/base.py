@@ -33,7 +33,7 @@ class ReadOptions:
         "P single pictures, Y, X (default: as the file says).", metavar="TZCYX", group=SPAN,
     )  # fmt: skip
     series: str | None = setting(
-        None, "Series to use of a file with several: a number from 1, a name, or all.",
+        None, "Series to read if a file has several: a number from 1, a name, or all.",
         metavar="N|NAME", group=SPAN,
     )  # fmt: skip
     start: float | None = setting(

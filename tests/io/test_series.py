@@ -62,7 +62,7 @@ def test_all_series_are_taken_whatever_their_axes(unlike: Path) -> None:
     target = unlike.with_name("b.ome.tif")
     with open_reader(unlike, ReadOptions(series="all")) as reader:
         assert reader.info.lanes == ("cells", *(f"angles, angle {n}" for n in (1, 2, 3)), "map")
-        assert any("each picture is denoised by itself" in note for note in reader.info.notes)
+        assert any("each picture is denoised separately" in note for note in reader.info.notes)
     passed(unlike, target, change=True, series="all")
     for found, before in zip(stored(target), (CELLS, ANGLES, MAP), strict=True):
         np.testing.assert_array_equal(found, each_smoothed(before))

@@ -157,7 +157,7 @@ def test_noise_that_was_not_told_is_estimated_and_said(tmp_path: Path) -> None:
     untold = engine_for(frames, method="udvd", weights=path)
     list(denoise_stream(frames, info_of(frames), untold))
     (note,) = untold.notes
-    assert note.startswith("no sigma= given: the noise was estimated, ")
+    assert note.startswith("no sigma= given: the noise was measured, ")
     said = float(note.split("estimated, ")[1].split(" of")[0])
     assert said == pytest.approx(25, rel=0.15)
 

@@ -103,7 +103,7 @@ class Job:
     read: ReadOptions
     preview: int | None = None  # frames of a comparison, which takes the place of the output
     report: str | None = setting(
-        None, "Write a page about the run: before and after, what was removed, what is left.",
+        None, "Write a page about the run: before and after, what was removed, what remains.",
         metavar="OUT.html", group=RUN,
     )  # fmt: skip
     write: WriteOptions

@@ -142,7 +142,7 @@ def _check_words(ctx: typer.Context) -> None:
         if "" in (value if isinstance(value, list | tuple) else [value]):
             typed = max(param.opts, key=len)
             name = typed if typed.startswith("-") else param.metavar or typed.upper()
-            raise UsageError(f"{name}: is empty.", hint="Is a variable of the shell not set?")
+            raise UsageError(f"{name}: is empty.", hint="Is a shell variable unset?")
 
 
 def _group(annotation: Any) -> OptionGroup | None:

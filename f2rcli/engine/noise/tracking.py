@@ -201,7 +201,7 @@ class NoiseTracker:
         elif measurable and hardly_any(found.model, self.layout):
             self.engine.note(NOTHING_TO_DO)
         if methods.load(self.engine.method_name).wants_sigma:
-            self.engine.note(f"no sigma= given: the noise was estimated, {sigma:.1f} of 255")
+            self.engine.note(f"no sigma= given: the noise was measured, {sigma:.1f} of 255")
 
     def refresh(
         self, method: Method, view: Window[Prepared], frames: Sequence[Frame], missed: int = 0

@@ -16,7 +16,7 @@ from f2rcli.errors import InputError, UsageError
 from f2rcli.io.base import MOST_PIXELS
 
 ALL = "all"  # series
-ALONE = "no time axis: each picture is denoised by itself"
+ALONE = "no time axis: each picture is denoised separately"
 UNNAMED = "QI"  # tifffile's letters for an axis that a file does not name
 WINDOW = 7  # frames; a stack with fewer in time than that, and more in depth, runs along depth
 _WORDS = {"T": "frame", "C": "channel", "Z": "z", "P": "position", "A": "angle", "H": "phase",

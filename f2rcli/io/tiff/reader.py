@@ -117,7 +117,7 @@ class StackReader(Reader):
         if self.stack.misfit and self.options.axes is None:
             raise InputError(
                 f"{self.stack.name}: truncated or damaged: {self.stack.misfit}.",
-                hint="Copy it again, or name the axes of what is left: axes='TYX' is a movie.",
+                hint="Copy it again, or name the axes of the rest: axes='TYX' is a movie.",
             )
         for line in filter(None, (self.stack.misfit, self.stack.cut_off)):
             self.ledger.fault(line)

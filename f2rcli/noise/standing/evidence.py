@@ -22,7 +22,7 @@ from f2rcli.order import robust_sigma
 
 MOST = 512  # pixels of a line that are looked at, in the middle
 PIECES = 8  # of a line
-DRAWN = 0.5  # of a picture: what has no noise is no camera's
+DRAWN = 0.5  # of a picture: what has no noise is not a camera's
 FEWEST = 4  # frames
 RIM = 8  # lines at either end, where broad bands are not told from single lines
 OUTLYING = 6.0  # standard deviations of steps, from where one is an edge all along a line

@@ -26,7 +26,7 @@ FITS = 8
 ROUNDS = 3  # in which edges are found in the picture without the offsets
 LEAST_SIGMA = 0.5 / 255  # of a picture's noise: rounding
 MOSTLY = 0.5  # of what runs across the lines at one place, that is painted
-PAINTED = 5  # pixels: what is the same sample for sample around is no sensor's
+PAINTED = 5  # pixels: what is the same sample for sample around is not a sensor's
 
 
 class Steps(NamedTuple):

@@ -81,7 +81,7 @@ def held_windows(parts: Sequence[Split], length: int) -> tuple[Windows, Windows]
     """Clips, and the frames of whole windows of `length` around held-out centres: for validation,
     for the test.
 
-    The last frames of a shot are no centres: half a window lies after those.
+    The last frames of a shot are not centres: half a window lies after those.
     """
     half = length // 2
     held: Windows = []

@@ -74,7 +74,7 @@ def check_run(config: TrainConfig) -> None:
                 f"{folder}: holds {state}.",
                 hint="resume=True continues it, overwrite=True starts afresh.",
             )
-        read_config(folder / CONFIG)  # what is no run of ours is not emptied
+        read_config(folder / CONFIG)  # a folder of others is not emptied
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OutputError(
             f"{folder}: already exists and is not a run folder.", hint="Name another with run=."
