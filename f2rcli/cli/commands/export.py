@@ -31,7 +31,6 @@ Overwrite = Annotated[
     bool,
     typer.Option(
         "--overwrite/--no-overwrite",
-        metavar="",
         show_default=False,
         help="Replace files of these names in DIR.",
     ),

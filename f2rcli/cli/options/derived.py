@@ -75,9 +75,7 @@ def option(name: str, known: Setting, default: Any) -> Any:
     """The Typer option of one setting."""
     word = name.replace("_", "-")
     flags = known.flags or (f"--{word}/--no-{word}" if default is False else f"--{word}",)
-    metavar = known.metavar
-    if metavar is None:
-        metavar = "|".join(known.names()) or ("" if isinstance(default, bool) else None)
+    metavar = "|".join(known.names()) or None if known.metavar is None else known.metavar
     return typer.Option(
         *flags, help=known.help, metavar=metavar, rich_help_panel=known.group,
         show_default=default is not False,

@@ -72,7 +72,7 @@ class EvalOptions:
     )  # fmt: skip
     clipped: bool | None = setting(
         None, "8-bit codes, as files hold them (default), or floats, as papers use them.",
-        flags=("--clipped/--unclipped",), metavar="", group=NOISE,
+        flags=("--clipped/--unclipped",), group=NOISE,
     )  # fmt: skip
     seed: int = setting(0, "Same seed, same noise.", metavar="N", group=NOISE, low=0)
     methods: str | None = setting(
