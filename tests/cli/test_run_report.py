@@ -86,8 +86,8 @@ def test_a_receipt_and_a_page_say_when_much_was_given_back(
     done = denoise(grainy, "-o", output, "--report", page, "--frames", 3, "--json", *QUICK)
     event = [json.loads(line) for line in done.out.splitlines()][-1]
     assert event["event"] == "result"
-    assert event["returned"]["share"] == pytest.approx(0.234, abs=1e-3)
-    assert len(event["returned"]["by_plane"]) == 3
+    assert event["given_back"]["share"] == pytest.approx(0.234, abs=1e-3)
+    assert len(event["given_back"]["by_plane"]) == 3
     assert "23 % of what the networks took out was put back" in event["notes"][0]
     text = page.read_text(encoding="utf-8")
     assert "23.4% of what was taken out (Y 23.4%, Cb 23.4%, Cr 23.4%)" in text
