@@ -48,8 +48,7 @@ def main() -> None:
 
 
 def compare(path: Path, noise: str, given: argparse.Namespace) -> tuple[float, float, float, str]:
-    """PSNR with bundled weights and adapted ones, the CPU seconds that adapting took, and what it
-    said."""
+    """PSNR with bundled and adapted weights, the CPU seconds of adapting, and what it said."""
     with tempfile.TemporaryDirectory() as folder:
         clip, clean = middle(path, Path(folder), given)
         noisy = make_noisy(clip, noise, Path(folder), given.frames)

@@ -12,36 +12,25 @@ Nothing else is denoised.
 """
 
 import argparse
+from dataclasses import replace
 from itertools import islice, product
 from pathlib import Path
-from typing import NamedTuple
 
 import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from sensor_defects import MOSAIC, SIZE, WAY, Kind, shown, stored, uneven
 
 from f2rcli.engine.noise.lines import LineRemover, lines_of
-from f2rcli.frames import Family, Frame, Mosaic, PlaneLayout
+from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.sensor import bayer_layout
 
 Floats = NDArray[np.float64]
 
-SIZE = 256, 384
-WAY = 0.6, 0.8  # of motion: down and across
 CORNER = 10, 40
 
 
-class Kind(NamedTuple):
-    """A file's samples."""
-
-    layout: PlaneLayout
-    black: float
-    white: float
-    sigma: float  # of white - black
-
-
-MOSAIC = Mosaic(pattern="RGGB", black=(240.0,) * 4, white=(4095.0,) * 4)
 KINDS = {
     "stack": Kind(PlaneLayout(family=Family.GRAY, bits=16, levels=(100, 4100)), 100, 4100, 0.02),
     "mosaic": Kind(bayer_layout(MOSAIC, 12), 240, 4095, 0.02),
@@ -105,40 +94,29 @@ def measured(
     noisy = clean + kind.sigma * np.random.default_rng(100 + given.seed).standard_normal(
         clean.shape
     )
-    frames = stored(kind, noisy + bands)
+    frames = coloured(kind, noisy + bands)
     lines = lines_of(frames[:6])
     done = frames if lines is None else LineRemover(lines).alone(frames)
-    plain, before, after = (shown(kind, one) for one in (stored(kind, noisy), frames, done))
-    share = 100 * uneven(after - plain) / uneven(before - plain)
+    plain, before, after = (light(kind, one) for one in (coloured(kind, noisy), frames, done))
+    share = 100 * uneven(after - plain, 2) / uneven(before - plain, 2)
     levels = (psnr(one, clean) for one in (before, after, plain))
     return f"{share:.0f} %, {' -> '.join(f'{level:.1f}' for level in levels)}"
 
 
-def uneven(apart: Floats) -> float:
-    """The root mean square of rows' means, without that of their frame."""
-    return float(np.sqrt(apart.mean(2).var(1).mean()))
-
-
-def stored(kind: Kind, pictures: Floats) -> list[Frame]:
+def coloured(kind: Kind, pictures: Floats) -> list[Frame]:
     """Frames as a file holds them; colours of video are gray with noise."""
-    codes = kind.black + (kind.white - kind.black) * pictures
-    most = 65535 if kind.layout.bits == 16 else 2**kind.layout.bits - 1
-    dtype = np.uint8 if kind.layout.bits == 8 else np.uint16
-    rng = np.random.default_rng(0)
-    frames = []
-    for time, one in enumerate(np.rint(codes).clip(0, most).astype(dtype)):
-        colours = ()
+    rng, size, frames = np.random.default_rng(0), (2, SIZE[0] // 2, SIZE[1] // 2), []
+    for frame in stored(kind, pictures):
         if kind.layout.family is Family.YUV:
-            size = 2, SIZE[0] // 2, SIZE[1] // 2
-            colours = tuple(np.rint(rng.normal(128, 3, size)).clip(0, 255).astype(np.uint8))
-        frames.append(Frame(planes=(one, *colours), layout=kind.layout, pts=time))
+            colours = np.rint(rng.normal(128, 3, size)).clip(0, 255).astype(np.uint8)
+            frame = replace(frame, planes=(*frame.planes, *colours))
+        frames.append(frame)
     return frames
 
 
-def shown(kind: Kind, frames: list[Frame]) -> Floats:
+def light(kind: Kind, frames: list[Frame]) -> Floats:
     """What frames' first plane shows, 0..1."""
-    codes = np.stack([frame.planes[0] for frame in frames]).astype(np.float64)
-    return (codes - kind.black) / (kind.white - kind.black)
+    return shown(kind, [replace(frame, planes=frame.planes[:1]) for frame in frames])
 
 
 def psnr(pictures: Floats, clean: Floats) -> float:

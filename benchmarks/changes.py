@@ -25,8 +25,7 @@ from f2rcli.window import Window
 
 @dataclass
 class Search:
-    """The package's DIS with some parameters replaced; None keeps the package's own. Pictures are
-    of half the size, see `flow.halved`."""
+    """The package's DIS, some parameters replaced (None: its own), on `flow.halved` pictures."""
 
     finest: int | None = None  # counted from whole pictures; at least 1
     patch: int | None = None

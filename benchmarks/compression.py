@@ -22,7 +22,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
+from f2rcli.engine.stream import Engine, EngineSettings, denoise_stream, load_engine
 from f2rcli.io import open_reader
 from f2rcli.io.ffmpeg.scheduling import ordinary_scheduling
 from f2rcli.noise.measurement.blocking import find_blocking
@@ -128,12 +128,18 @@ def gained(clip: list[Planes], codec: Codec, folder: Path) -> NDArray[np.float64
     path = folder / "clip.mkv"
     given = clip if codec.before is None else encoded(clip, codec.before, path)
     before = encoded(given, codec, path)
-    with open_reader(str(path)) as reader:
-        engine = load_engine(EngineSettings(), reader.info)
-        after = [list(f.planes) for f in denoise_stream(reader, reader.info, engine)]
+    after, engine = denoised(path)
     sigma = 0.0 if engine.noise is None else float(np.mean(engine.noise.sigma8))
     start, end = psnr(before, clip), psnr(after, clip)
     return np.array([start[0], sigma, *(end - start)])
+
+
+def denoised(path: Path) -> tuple[list[Planes], Engine]:
+    """A file's frames by default settings, and the engine, which has seen its noise."""
+    with open_reader(str(path)) as reader:
+        engine = load_engine(EngineSettings(), reader.info)
+        frames = list(denoise_stream(reader, reader.info, engine))
+    return [[plane.astype(np.float64) for plane in frame.planes] for frame in frames], engine
 
 
 def encoded(clip: list[Planes], codec: Codec, path: Path) -> list[Planes]:

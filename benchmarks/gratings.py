@@ -16,11 +16,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from compression import Codec, Planes, encoded, psnr
+from compression import Codec, Planes, denoised, encoded, psnr
 from numpy.typing import NDArray
-
-from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
-from f2rcli.io import open_reader
 
 ROWS, COLUMNS = np.indices((160, 256)).astype(np.float64)
 Real = NDArray[np.float64]
@@ -79,11 +76,9 @@ def row(clean: list[Planes], sigma: float, folder: Path) -> str:
     given = [[(p + rng.normal(0, sigma, p.shape)).clip(1, 254) for p in f] for f in clean]
     path = folder / "pattern.mkv"
     before = encoded(given, Codec("ffv1", {}), path)
-    with open_reader(str(path)) as reader:
-        engine = load_engine(EngineSettings(), reader.info)
-        after = [list(f.planes) for f in denoise_stream(reader, reader.info, engine)]
+    after, engine = denoised(path)
     found = () if engine.noise is None else engine.noise.sigma8
-    cells = (found, psnr(before, clean), psnr([[p.astype(float) for p in f] for f in after], clean))
+    cells = (found, psnr(before, clean), psnr(after, clean))
     return " | ".join(", ".join(f"{value:.1f}" for value in cell) for cell in cells)
 
 

@@ -82,8 +82,7 @@ def even() -> None:
 
 
 def dim() -> None:
-    """The gain of cells in light of a few photons, from the line of their variance and the shape
-    of its noise."""
+    """The gain of cells in dim light, from the line of their variance and the shape of noise."""
     counted(lambda electrons, rng: light_of(electrons / 1.16, rng))  # their mean
 
 

@@ -242,8 +242,7 @@ def operators() -> list[Operator]:
 
 
 def places(source: str) -> list[tuple[Operator, int, str]]:
-    """Every way to put one fault into a module: an operator, which of its places, and the code
-    that stands there, in whole lines."""
+    """Every single fault of a module: an operator, its place there, and the lines of code."""
     nodes, lines = list(ast_nodes(get_ast(source))), source.splitlines()
     found = []
     for operator in operators():
@@ -376,8 +375,7 @@ def judged(module: str, fault: Fault, folder: Path, limit: float) -> Result:
 
 
 def _put(path: Path, code: str) -> None:
-    """Write a module, of which tests keep the bytecode: one of the same size within a second would
-    pass for it."""
+    """Write a module, without its bytecode, which would pass for one of equal size and second."""
     for stale in path.parent.glob(f"__pycache__/{path.stem}.*"):
         stale.unlink()
     path.write_text(code, encoding="utf-8")

@@ -103,8 +103,7 @@ def write(
     options: dict[str, str] | None = None,
     pix_fmt: str = "bgr0",
 ) -> None:
-    """Write a clip (T, H, W, 3) of RGB, or (T, H, W) of gray, which stays gray; the same bytes
-    each time."""
+    """Write a clip (T, H, W, 3) of RGB or (T, H, W) of gray; the same bytes each time."""
     kind = "rgb24" if clip.ndim == 4 else "gray"
     with av.open(str(path), "w") as container:
         told = _joined(options or {}, repeatable(encoder, clip.shape[2]))

@@ -16,14 +16,7 @@ import numpy as np
 import f2rcli
 from f2rcli.evaluation.quantities.points import light_in
 from f2rcli.evaluation.simulation import filters, points, spikes
-from f2rcli.evaluation.simulation.camera import (
-    GAIN,
-    READ,
-    electrons,
-    in_codes,
-    psnr,
-    recorded,
-)
+from f2rcli.evaluation.simulation.camera import GAIN, READ, electrons, in_codes, psnr, recorded
 from f2rcli.evaluation.simulation.points import scattered, spot
 from f2rcli.frames import Floats
 from f2rcli.samples.lanes import measure_lane
@@ -161,8 +154,7 @@ def flux(_: np.random.Generator) -> None:
 def _light_kept(
     width: float, sky: float, lights: tuple[float, ...], seed: int, stay: bool
 ) -> Floats:
-    """Of all points of a scene, by light: what f2r and the noisy frames hold (2 rows a light, N
-    columns), as shares of the truth."""
+    """By light of all points: the shares that f2r and the noisy frames hold (2 rows, N columns)."""
     made = points.scene(
         12 if stay else 24, np.random.default_rng(seed),
         electrons=lights, width=width, background=sky, side=128, count=9, stay=stay,

@@ -17,11 +17,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from compression import Codec, Planes, encoded
+from compression import Codec, Planes, denoised, encoded
 from numpy.typing import NDArray
-
-from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
-from f2rcli.io import open_reader
 
 HEIGHT, WIDTH, FINER, MARGIN = 288, 384, 4, 20
 Sheet = NDArray[np.uint8]
@@ -62,9 +59,7 @@ def row(clean: list[Planes], sigma: float, folder: str) -> str:
     given = [[plane + rng.normal(0, sigma, plane.shape) for plane in frame] for frame in clean]
     path = Path(folder) / "sheet.mkv"
     before = encoded([[p.clip(1, 254) for p in f] for f in given], Codec("ffv1", {}), path)
-    with open_reader(str(path)) as reader:
-        engine = load_engine(EngineSettings(), reader.info)
-        after = [list(f.planes) for f in denoise_stream(reader, reader.info, engine)]
+    after, engine = denoised(path)
     found = "; ".join(lines.words() for lines in engine.lines.values()) or "-"
     return f"{found} | {psnr(before, clean):.1f} | {psnr(after, clean):.1f}"
 

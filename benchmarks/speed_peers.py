@@ -75,8 +75,7 @@ class Block(nn.Module):
 
 
 def fastdvdnet(width: int, height: int, *, cached: bool) -> float:
-    """CPU seconds per frame on one thread: four blocks, or two where the first stage's results of
-    the frame before are kept."""
+    """CPU seconds per frame on one thread: four blocks, or two with a reused first stage."""
     device = torch.device("cpu")
     torch.set_num_threads(1)
     blocks = [Block().eval().to(memory_format=torch.channels_last) for _ in range(2)]

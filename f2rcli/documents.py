@@ -39,10 +39,7 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 
 def read_run_file(path: Path) -> dict[str, Any]:
-    """The top table of a run file. Raises ConfigError.
-
-    Names of files in it need not be text: what is not UTF-8 stays as it is.
-    """
+    """The top table of a run file. Raises ConfigError. Undecodable bytes of file names survive."""
     try:
         return parse_toml(read_text(path, errors="surrogateescape"))
     except OSError as error:

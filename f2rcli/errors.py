@@ -32,10 +32,8 @@ _SHOWN = 200  # characters of a value that a message shows
 
 
 class F2RError(Exception):
-    """An error its user can act on: one line that says what clashes, and a hint what to do.
-
-    Settings are named as Python writes them, `sigma=-1`; the command line spells them its own way.
-    """
+    """A user's error: one line with what clashes, and a hint. Settings are spelled as in Python,
+    `sigma=-1`; the command line respells them."""
 
     exit_code = EXIT_FAILURE
 
@@ -95,10 +93,7 @@ def shown(value: object) -> str:
 
 
 def nearest(word: str, known: list[str], others: str = "") -> str:
-    """A hint that names the known word closest to `word`, and all there are.
-
-    others: what may be given besides, in words.
-    """
+    """A hint that names the known word closest to `word`, and all of them; others: in words."""
     meant = closest(word, known)
     listed = ", ".join([*known, *([f"or {others}"] if others else [])])
     choose = f"Choose from {listed}." if listed else "Leave it out."

@@ -52,8 +52,7 @@ class Matrix(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mosaic:
-    """The pattern and levels of a Bayer sensor. Planes are in the order R, G in red rows, B, G in
-    blue rows."""
+    """The pattern and levels of a Bayer sensor; planes: R, G in red rows, B, G in blue rows."""
 
     pattern: str  # colours of the upper left 2x2 cell, row by row: RGGB, BGGR, GRBG or GBRG
     black: tuple[float, float, float, float]  # codes of no light, per plane
@@ -180,7 +179,6 @@ class ClipInfo:
 
 
 def in_cells(plane: NDArray[S], side: int) -> NDArray[S]:
-    """The cells of side x side samples that lie wholly in a plane (H, W), a view
-    (rows, side, columns, side)."""
+    """A view of the whole side x side cells of a plane (H, W): (rows, side, columns, side)."""
     rows, columns = (size // side for size in plane.shape)
     return plane[: rows * side, : columns * side].reshape(rows, side, columns, side)

@@ -19,10 +19,7 @@ _PLACES = ((0, 0), (0, 1), (1, 1), (1, 0))  # row and column of each plane in a 
 
 
 def bayer_layout(mosaic: Mosaic, bits: int, name: str = "mosaic") -> PlaneLayout:
-    """The layout of a frame whose one plane is a mosaic.
-
-    name: of the file, for messages. Raises InputError for what is no such mosaic.
-    """
+    """The layout of a frame whose one plane is a mosaic of file `name`. Raises InputError."""
     if mosaic.pattern not in PATTERNS:
         raise InputError(
             f"{name}: colour filters {mosaic.pattern} are not one of the four Bayer orders.",
@@ -42,8 +39,7 @@ def _listed(levels: tuple[float, ...]) -> str:
 
 
 def to_planes(frame: Frame) -> Packed:
-    """The packed picture (4, ceil(H / 2), ceil(W / 2)) of a Bayer frame, one row or column more
-    where its first pixel is not red."""
+    """A Bayer frame packed (4, ceil(H / 2), ceil(W / 2)), one more if it does not begin red."""
     mosaic = _mosaic(frame.layout)
     packed = pack(frame.planes[0].astype(np.float32), mosaic.pattern)
     for plane, black, white in zip(packed, mosaic.black, mosaic.white, strict=True):
@@ -58,8 +54,7 @@ def to_picture(frame: Frame) -> NDArray[np.float32]:
 
 
 def developed(planes: Packed, mosaic: Mosaic) -> NDArray[np.float32]:
-    """A quick look at packed planes, (3, h, w) in 0..1: half size, white balance as shot, sRGB's
-    curve."""
+    """A quick view of packed planes, (3, h, w) in 0..1: half size, white balance, sRGB curve."""
     red, green, blue, other = planes
     light = np.stack([red, (green + other) / 2, blue])
     light *= np.array(mosaic.balance, np.float32)[:, None, None]

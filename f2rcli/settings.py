@@ -77,10 +77,7 @@ def check(settings: Any) -> None:
 
 
 def check_type(name: str, value: Any, kind: Any) -> None:
-    """Raise UsageError for a value that is not of its field's type: numbers, text, True or False.
-
-    Other types are not looked at.
-    """
+    """Raise UsageError unless a number, text or bool is of its field's type."""
     kinds = set(get_args(kind)) or {kind}
     if not kinds <= {*WORDS, NoneType} or (value is None and NoneType in kinds):
         return

@@ -26,8 +26,7 @@ class Branch(Iterator[T]):
 
 
 def tee_releasing(items: Iterable[T], count: int) -> list[Branch[T]]:
-    """As itertools.tee, but an item is let go once all have taken it; tee holds 57 at a time,
-    which are gigabytes of large frames."""
+    """As itertools.tee, but frees an item once all have it; tee holds 57, gigabytes of frames."""
     stream, branches = iter(items), WeakSet[Branch[T]]()
     return [Branch(stream, branches) for _ in range(count)]
 

@@ -142,10 +142,7 @@ def available() -> list[str]:
 
 
 def choose(method: str, space: Space) -> str:
-    """The name of the bundled weights for a method and space.
-
-    Raises WeightsError if there are none.
-    """
+    """The bundled weights for a method and space, by name. Raises WeightsError for none."""
     wanted = (method, space.value)
     fitting = [n for n, entry in manifest().items() if (entry["method"], entry["space"]) == wanted]
     if not fitting:
@@ -165,18 +162,15 @@ def beside(name: str, kind: Kind, *, named: bool = False) -> str | None:
 
 
 def measuring(space: Space) -> str | None:
-    """The name of the bundled weights that noise in such pictures is measured with: those whose
-    manifest entry says `noise = true`. None if there are none."""
+    """The bundled weights that measure noise in such pictures (`noise = true`), if any."""
     kinds = (space, Space.RGB) if space is Space.GRAY else (space,)
     named = [(entry["space"], n) for n, entry in manifest().items() if entry.get("noise")]
     return next((n for kind in kinds for held, n in named if held == kind.value), None)
 
 
 def load(name_or_path: str) -> Weights:
-    """Bundled weights by name (checked against the manifest's SHA-256), or any file by path.
-
-    Raises WeightsError for an unknown name, a missing or damaged file, or a foreign format.
-    """
+    """Weights by bundled name (SHA-256 checked) or path. Raises WeightsError for unknown, missing,
+    damaged or foreign ones."""
     entry = manifest().get(name_or_path)
     path = folder() / entry["file"] if entry else Path(name_or_path)
     if not path.is_file():
@@ -197,8 +191,7 @@ def load(name_or_path: str) -> Weights:
 
 
 def keep(bundled: Weights) -> None:
-    """From now on `load` gives these by their name, with the network that is built of them: for
-    processes that are forked from this one."""
+    """Make `load` return these, with their network built, by name: for forks of this process."""
     _kept[bundled.name] = bundled
 
 
@@ -235,8 +228,7 @@ def save(path: Path, header: Header, tensors: "dict[str, Tensor]") -> str:
 
 
 def mark(name: str | None) -> str:
-    """A mark that tells weights apart: the SHA-256 of a file or a bundled name; None: of all
-    bundled ones."""
+    """A mark that tells weights apart: SHA-256 of a file or bundled name; None: of all bundled."""
     if name is not None and Path(name).is_file():
         return file_digest(Path(name))
     marks = {bundled: str(entry["sha256"]) for bundled, entry in manifest().items()}

@@ -77,10 +77,8 @@ def windows(
 
 
 def window_at(items: Sequence[T], centre: int, length: int, before: int | None = None) -> Window[T]:
-    """The window that `windows` yields for one item of a whole shot.
-
-    before: how many of its neighbours should come first; half of them unless given.
-    """
+    """The window that `windows` yields for one item of a whole shot. before: how many neighbours
+    come first, by default half."""
     wanted = centre - (length // 2 if before is None else before)
     first = min(max(wanted, 0), max(len(items) - length, 0))
     return Window.of(items[first : first + length], centre - first)

@@ -66,10 +66,8 @@ def matrix_to_rgb(layout: PlaneLayout) -> NDArray[np.float32]:
 
 
 def add_residual(frame: Frame, residual: Picture) -> tuple[Plane, ...]:
-    """New planes: those of `frame` plus a change of its picture, rounded once and clipped.
-
-    residual (3, H, W) in RGB, or (1, H, W) for gray, in units of white - black. Alpha is copied.
-    """
+    """Planes of `frame` plus a change of its picture, rounded once and clipped; alpha copied.
+    residual: RGB (3, H, W) or gray (1, H, W), in units of white - black."""
     return add_changes(frame, plane_changes(frame, residual))
 
 
@@ -87,8 +85,7 @@ def plane_changes(frame: Frame, residual: Picture) -> list[NDArray[np.float32]]:
 
 
 def add_changes(frame: Frame, changes: list[NDArray[np.float32]]) -> tuple[Plane, ...]:
-    """New planes: those of `frame` plus a change of each (see plane_changes), rounded once and
-    clipped. Alpha is copied."""
+    """Planes of `frame` plus a change of each (`plane_changes`), rounded, clipped; alpha copied."""
     layout = frame.layout
     count = layout.colour_planes
     pairs = zip(frame.planes[:count], changes, strict=True)
@@ -100,8 +97,7 @@ def add_changes(frame: Frame, changes: list[NDArray[np.float32]]) -> tuple[Plane
 
 
 def split(picture: Picture, layout: PlaneLayout) -> list[NDArray[np.float32]]:
-    """An RGB picture (3, H, W) as Y'CbCr planes of a layout, chroma averaged onto its grid, in
-    units of each plane; not rounded."""
+    """RGB (3, H, W) as Y'CbCr planes, chroma averaged onto its grid, in plane units, unrounded."""
     _, from_rgb_matrix = matrices(layout.matrix)
     luma, *chroma = _mix(from_rgb_matrix, list(picture))
     return [luma, *(_downsample(plane, layout) for plane in chroma)]
@@ -116,10 +112,8 @@ def joined(planes: list[NDArray[np.float32]], layout: PlaneLayout) -> Picture:
 
 
 def code_span(layout: PlaneLayout, *, chroma: bool) -> tuple[float, float]:
-    """The code that means zero, and how many codes one unit spans (1 for float samples).
-
-    Chroma counts from its neutral code, and its unit is the distance between its extremes.
-    """
+    """The zero's code and the codes in one unit (1 for floats); chroma: from its neutral code,
+    between its extremes."""
     if layout.levels is not None:
         return layout.levels[0], layout.levels[1] - layout.levels[0]
     if layout.float_samples:
@@ -231,10 +225,8 @@ def _stretch(
 
 
 def _sampled(values: NDArray[np.float32], layout: PlaneLayout) -> NDArray[np.float32]:
-    """The chroma whose interpolation comes closest to a change on the luma grid.
-
-    Averages alone come back blurred; what is missing is added again (back-projection).
-    """
+    """Chroma whose interpolation comes closest to a change on luma's grid: averages, sharpened by
+    back-projection."""
     chroma = _downsample(values, layout)
     if not any(layout.log2_chroma):
         return chroma
@@ -257,8 +249,7 @@ def _there_and_back(
 
 
 def _blurred(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
-    """[1 6 1] / 8 along an axis: what twice the size and back leaves, whether samples are sited on
-    the first pixel or between two."""
+    """[1 6 1] / 8 along an axis: down- and upsampling's blur, for either siting of samples."""
     values = np.moveaxis(values, axis, 0)
     out = np.float32(0.75) * values
     near = np.float32(0.125) * values

@@ -450,8 +450,7 @@ def test_impulses_at_their_limits_are_the_definitions(seed: int) -> None:
 
 
 def test_impulses_lie_beyond_all_but_one_around_by_the_noise_and_by_their_range() -> None:
-    """By 8 standard deviations and 2.5 times the range of the 24 samples but for one of them, which
-    may be an impulse too."""
+    """By 8 deviations and 2.5 times the range of the 24, of which one may be an impulse too."""
     rng = np.random.default_rng(4)
     plane = rng.normal(500, 4, (80, 90)).astype(np.float32)
     plane[:, 60:] += 20 * rng.random((80, 30)).astype(np.float32)  # texture

@@ -20,14 +20,7 @@ from f2rcli.batch.records import Records
 from f2rcli.batch.report import check_report
 from f2rcli.cli.app import run
 from f2rcli.documents import LARGEST, parse_toml, read_run_file
-from f2rcli.errors import (
-    EXIT_BUG,
-    EXIT_OK,
-    ConfigError,
-    F2RError,
-    OutputError,
-    WeightsError,
-)
+from f2rcli.errors import EXIT_BUG, EXIT_OK, ConfigError, F2RError, OutputError, WeightsError
 from f2rcli.header import Header
 from f2rcli.models.layers import padded
 from f2rcli.system.machine import MOST_THREADS, asked_threads

@@ -158,8 +158,7 @@ def draw_compressed(shots: Shots, rng: np.random.Generator) -> tuple[Pictures, P
 def draw_noisy(
     shots: Shots, rng: np.random.Generator
 ) -> tuple[Pictures, Pictures, NDArray[np.floating[Any]]]:
-    """A scene with strong noise that was encoded, the truth at 4:2:0, and what is left of the
-    noise in every channel."""
+    """An encoded scene with strong noise, its truth in 4:2:0, and the noise left by channel."""
     while True:
         clean = draw_scene(shots[int(rng.integers(len(shots)))], FRAMES, SIZE, rng)
         if rng.random() < 0.25:

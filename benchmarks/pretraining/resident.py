@@ -79,8 +79,7 @@ class Ring:
 
 
 def draw_plan(rng: np.random.Generator, batch: int, clips: int) -> NDArray[np.int64]:
-    """Crops at random: (B, 5 + NEIGHBOURS), each its clip, frame, top, left and turn, and 1 for
-    every neighbour that it loses."""
+    """Random crops (B, 5 + NEIGHBOURS): clip, frame, top, left, turn, 1 for each lost neighbour."""
     plan = np.zeros((batch, 5 + NEIGHBOURS), np.int64)
     plan[:, 0] = rng.integers(clips, size=batch)
     plan[:, 1] = rng.integers(FRAMES, size=batch)

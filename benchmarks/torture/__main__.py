@@ -194,8 +194,7 @@ def _cuts(seeds: list[Seed], room: Path, given: argparse.Namespace) -> Counter[t
 
 
 def _judged(seed: Seed, folder: Path, more: tuple[str, ...], whole: int | None = None) -> str:
-    """What the command makes of a damaged seed, in a word; whole: frames that it should have,
-    where that is known."""
+    """What the command makes of a damaged seed, in a word; whole: its frames, if known."""
     source, out = folder / seed.source, folder / seed.out
     before, listed = _digests(source), set(folder.iterdir())
     most = SLOWEST if seed.wanted else WALL_SECONDS  # what is damaged there may be made anew

@@ -16,14 +16,12 @@ RUINED = 25.0  # codes of 8 bits: RMS change that no noise of the seeds (8 codes
 
 
 def frames(path: Path, folder: Path) -> int | None:
-    """The number of frames that another reader finds in a file or folder, in a child; None for
-    none."""
+    """The number of frames another reader finds in a file or folder, in a child; None for none."""
     return _asked(lambda: sum(page is not None for page in _pages(path)), folder)
 
 
 def untouched(before: Path, after: Path, folder: Path) -> tuple[int, int]:
-    """Of pictures that can be read and hold some noise: how many have not changed, and how many
-    have."""
+    """Of readable pictures with some noise: how many are unchanged, and how many changed."""
 
     def count() -> int:
         pairs = zip(_pages(before), _pages(after), strict=False)

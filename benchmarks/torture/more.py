@@ -211,8 +211,7 @@ def prepare(room: Path) -> None:
 
 
 def _fitted(folder: Path) -> None:
-    """Weights in the cache as if they had been fitted: the bundled ones, which a run falls back to
-    where fitting finds nothing better."""
+    """Weights in the cache as if fitted: the bundled ones, a run's fallback."""
     words = ["denoise", CLIP, "-o", "wanted.mkv", *MEASURE, "--adapt", "fast"]
     command(words, folder, ready=lambda: in_cache(folder))
     for account in folder.glob("cache/f2r/adapted/*.json"):

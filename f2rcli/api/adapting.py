@@ -30,8 +30,7 @@ def check_adapt(level: str | None, sigma: float | None) -> None:
 
 
 def fitted(settings: EngineSettings, source: str, read: ReadOptions, call: Call) -> EngineSettings:
-    """The settings with weights fitted to a file, where the call asks for that; as they were where
-    nothing better is found."""
+    """The settings with weights fitted to a file, if the call asks for them and they are better."""
     if call.adapt is None:
         return settings
     from f2rcli.training.run.adaptation import Adaptation

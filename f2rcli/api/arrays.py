@@ -120,8 +120,7 @@ class ArrayStack:
 def statistics_of(
     stored: Iterable[Any], grid: Grid, options: Options, more: Iterable[Any] = ()
 ) -> LaneStatistics:
-    """Statistics of a lane from some of its pictures, as they lie in their arrays, and `more` that
-    are read one by one."""
+    """A lane's statistics from some of its pictures in arrays, and `more`, read one by one."""
     if changes_nothing(options):
         return UNKNOWN
     pictures = list(_pictures(stored, grid))

@@ -79,9 +79,8 @@ def denoise(
     output: the file to write (default: `clip_f2r.mp4` beside `clip.mp4`), or the array to fill and
     return. overwrite: replace the file. progress: True for a bar (tqdm), or a function of the
     frames done and their total, which may be None. cancel: a function that ends the run by
-    returning True; it is asked at every frame and every
-    pass of a network. adapt: "fast" or "full" fits the weights to the
-    clip first. return_report: return a tuple of the result and a `Report`.
+    returning True; it is asked at every frame and every pass of a network. adapt: "fast" or "full"
+    fits the weights to the clip first. return_report: return a tuple of the result and a `Report`.
 
     Options, with their defaults: strength (0 to 4; 1), luma_strength and chroma_strength (the same
     for brightness and for colour alone; strength), sigma (standard deviation of the noise in the

@@ -16,7 +16,7 @@ def denoise_file(source: str, output: str | Path | None, call: Call, *, overwrit
     from f2rcli.engine.stream import denoise_stream, load_engine  # brings torch
 
     if not source:
-        raise InputError("the path is empty.", hint="Is a variable not set?")
+        raise InputError("the path is empty.", hint="Is a variable unset?")
     options, watch, report = call.options, call.watch, call.report
     if options.levels is not None:
         raise UsageError("levels: for arrays only.", hint="Files say what their values mean.")

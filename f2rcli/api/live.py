@@ -21,10 +21,10 @@ class Denoiser:
     other axes with `axes`, all alike; results are of the same type, dtype and device, in order, one
     for each. The keywords are those of `denoise`; levels are those of the first six frames, hot
     pixels are looked for again in every 33, and frames of a few photons are not summed. The first
-    results come once a window and the six frames that the noise is measured on are full; from then
-    on each push gives one, `latency` frames behind. Frames that repeat the one before
-    wait with it, 64 at most. `flush` gives what is left and ends the sequence; the next push
-    begins another, with the same networks. Not for several threads at once.
+    results come once a window, and the six frames for the noise measurement, are full; from then on
+    each push gives one, `latency` frames behind. Frames that repeat the one before wait with it, 64
+    at most. `flush` returns the rest and ends the sequence; the next push begins another, with the
+    same networks. Not for several threads at once.
     """
 
     def __init__(self, **options: Unpack[Keywords]) -> None:
@@ -34,10 +34,8 @@ class Denoiser:
         self._line: _Line | None = None
 
     def push(self, frame: Any) -> list[Any]:
-        """Take the next frame; returns the frames that are ready, oldest first.
-
-        Raises InputError for a frame that is not as the first one was; the sequence is over then.
-        """
+        """Take the next frame; returns those that are ready, oldest first. Raises InputError for a
+        frame unlike the first one, which ends the sequence."""
         if self._line is None:
             self._begin(frame)
         return self._given(frame)
@@ -48,10 +46,8 @@ class Denoiser:
 
     @property
     def latency(self) -> int | None:
-        """The delay of results in frames; None before the first push.
-
-        Half a window, and one to see whether a frame is repeated. At strength 0 there is none.
-        """
+        """The delay of results in frames: half a window, and one frame more to see repeats. None
+        before the first push, 0 at strength 0."""
         if self._clip is None:
             return None
         still = changes_nothing(self._options)

@@ -48,7 +48,7 @@ class Options(EngineSettings):
     )  # fmt: skip
     series: str | None = setting(
         None,
-        "Series to use of a file with several: a number from 1, a name, or all; files only.",
+        "Series to read if a file has several: a number from 1, a name, or all; files only.",
     )
     levels: tuple[float, float] | None = setting(
         None, "The values that networks see as black and white (default: measured)."
@@ -82,8 +82,7 @@ class Options(EngineSettings):
 
     @property
     def given(self) -> dict[str, Any]:
-        """Those that are not at their default and change a result, as run files name them; of the
-        weights' path the name."""
+        """The options that change a result and were set, named as in run files; weights by name."""
         values = {
             f.name: getattr(self, f.name) for f in fields(self)
             if f.name not in MACHINE and getattr(self, f.name) != f.default

@@ -36,10 +36,8 @@ def data_of(frames: Any) -> Any:
 
 
 def values_of(picture: Any) -> Plane:
-    """The samples of a picture as NumPy has them; bfloat16, which it has not, as float32.
-
-    Raises InputError for anything but intensities.
-    """
+    """A picture's samples as NumPy has them, bfloat16 as float32. Raises InputError for anything
+    but intensities."""
     if kind_of(picture) == "torch":
         if str(picture.layout) != "torch.strided" or picture.is_meta:
             what = "without samples" if picture.is_meta else f"of layout {picture.layout}"

@@ -58,10 +58,8 @@ class Watch:
         return check
 
     def counted(self, items: Generator[T], total: int | None) -> Iterator[T]:
-        """Yield the results, reporting progress to the caller.
-
-        However that ends, so do they: an error that somebody keeps would keep their threads too.
-        """
+        """Yield the results, reporting progress to the caller. They end with this, however it ends:
+        an error that somebody keeps would keep their threads too."""
         shown: Iterable[T] = items
         if self.progress is True:
             from tqdm.auto import tqdm  # looks for a notebook when it is imported

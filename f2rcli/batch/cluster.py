@@ -52,7 +52,7 @@ def scheduler_of(address: str) -> str:
     try:
         return str(parse_json(read_text(Path(address)))["address"])
     except (OSError, ValueError, TypeError, KeyError) as error:
-        why, how = "is no scheduler file", "Write it with"
+        why, how = "is not a scheduler file", "Write it with"
         if isinstance(error, FileNotFoundError):
             why, how = "there is no such file", "A scheduler writes it"
         hint = f"{how}: dask scheduler --scheduler-file {address}"
@@ -62,11 +62,9 @@ def scheduler_of(address: str) -> str:
 def run_on_cluster(
     tasks: Sequence[Task], address: str, *, gpu: bool, tell: Tell = lambda line: None
 ) -> Iterator[Outcome]:
-    """Yield outcomes as they come. gpu: each task takes one of its worker's resource GPU.
-
-    tell: gets a line where there is something to wait for. Raises UsageError for a scheduler that
-    does not answer, and for workers that lack f2r, the paths or the GPU.
-    """
+    """Yield outcomes as they come. gpu: each task takes one of its worker's resource GPU; tell:
+    gets a line when there is something to wait for. Raises UsageError for a silent scheduler and
+    unfit workers."""
     distributed = importlib.import_module("distributed")
     with _client(distributed, address, gpu=gpu) as client, needed(tasks) as needs:
         _await_workers(client, address, tell)
@@ -174,8 +172,7 @@ DIED, LOGS = "every worker that took it died.", "See the workers' logs."
 
 
 def on_worker(task: Task, needs: Needs) -> Outcome:
-    """`process` on a worker that can; says which one. Workers may join at any time, so each looks
-    again at what it needs."""
+    """`process` on a worker that meets the `needs`: each checks itself, as any may join later."""
     where = str(importlib.import_module("distributed").get_worker().address)
     lacking = probe(needs)
     if lacking:

@@ -131,8 +131,7 @@ def _typed(record: ClipRecord | Content) -> bool:
 
 
 def settings_hash(options: Mapping[str, list[str]], weights_name: str | None) -> str:
-    """The SHA-256 of every option that changes a result, and of the weights' bytes: clips made with
-    other settings are made again."""
+    """The SHA-256 of every option that changes a result, and of the weights' bytes."""
     telling = {name: words for name, words in options.items() if name not in NEUTRAL}
     telling["weights"] = [weights.mark(weights_name)]
     return hashlib.sha256(json.dumps(telling, sort_keys=True).encode()).hexdigest()
@@ -141,10 +140,8 @@ def settings_hash(options: Mapping[str, list[str]], weights_name: str | None) ->
 def content_of(
     source: Path, known: Content | None, stopped: threading.Event | None = None
 ) -> Content:
-    """A clip's identity; its bytes are read only where its stamp is not the known one's.
-
-    Raises OSError for what cannot be read, and InterruptedError once `stopped` is set.
-    """
+    """A clip's identity; its bytes are read only if its stamp is new. Raises OSError, and
+    InterruptedError once `stopped` is set."""
     if is_special(source):
         raise OSError(errno.EINVAL, "is a pipe or a device: give it a run of its own", str(source))
     stamp = stamp_of(source)

@@ -55,8 +55,7 @@ class BatchReport:
         return f"{count(len(self.outcomes), 'clip')}: {', '.join(parts) or 'none'}"
 
     def table(self) -> Iterator[str]:
-        """One line per clip, or per clip that went wrong where there are many; names are last, as
-        they may be long and wide."""
+        """One line per clip, or per failed one if there are many; names, often long, come last."""
         rows = [
             outcome for outcome in self.outcomes if len(self.outcomes) <= SHOWN or wrong(outcome)
         ]

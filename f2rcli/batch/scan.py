@@ -52,11 +52,9 @@ class Choice:
 
 
 def scan(sources: Sequence[str], choice: Choice = Choice(), avoid: Path | None = None) -> Scan:
-    """Find the clips of all sources, in a steady order; `avoid` is a folder not to look into.
-
-    Files keep their name, folders mirror their tree; with several sources each folder's tree
-    goes below the folder's own name. Raises UsageError for what is no file or folder by nature.
-    """
+    """Find the clips of all sources, in a stable order, outside the folder `avoid`. Files keep
+    their names, folders mirror their trees, several sources below their own names. Raises
+    UsageError."""
     found = Scan()
     walker = _Walker(choice, found, avoid)
     for source in sources:

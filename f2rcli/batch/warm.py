@@ -27,10 +27,8 @@ def can_fork() -> bool:
 
 
 class WarmChild:
-    """A fork that works: what of `subprocess.Popen` its parent needs.
-
-    Raises ChildProcessError where there is none.
-    """
+    """A working fork, with what its parent needs of `subprocess.Popen`. Raises
+    ChildProcessError."""
 
     def __init__(self, answers: socket.socket, stdin: int, stdout: int) -> None:
         self.returncode: int | None = None
@@ -95,10 +93,8 @@ class ForkServer:
     def child(
         self, arguments: Sequence[str], words: int, claim: int | None, *, again: bool = True
     ) -> WarmChild:
-        """A fork that runs these arguments, its messages going to `words`. Raises OSError.
-
-        again: whether another process is asked where the one that was asked is killed meanwhile.
-        """
+        """A fork that runs these arguments, its messages going to `words`. Raises OSError. again:
+        whether to ask another process if the first is killed meanwhile."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         (input_end, stdin), (stdout, output_end) = os.pipe(), os.pipe()
         given = [theirs.fileno(), input_end, output_end, words, *([] if claim is None else [claim])]

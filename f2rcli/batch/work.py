@@ -76,10 +76,8 @@ def failure(task: Task, reason: str, hint: str = "", code: int = EXIT_FAILURE) -
 def run_here(
     tasks: Sequence[Task], jobs: int, listener: Callable[[Task, dict[str, Any]], None]
 ) -> Iterator[Outcome]:
-    """Yield outcomes as they come. Whatever ends the iteration early ends the children too.
-
-    listener: gets a clip's progress events, from the thread that runs it.
-    """
+    """Yield outcomes as they come; ending early ends the children. listener: gets a clip's progress
+    events, from the thread that runs it."""
     children = Children()
     with ThreadPoolExecutor(jobs, thread_name_prefix="clip") as pool:
         waiting = [pool.submit(process, task, children, partial(listener, task)) for task in tasks]

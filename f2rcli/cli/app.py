@@ -12,6 +12,7 @@ from shutil import get_terminal_size
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
 from f2rcli import __version__
@@ -52,12 +53,31 @@ def command_line(names: Iterable[str] = COMMANDS) -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback()(options)
+    app.callback(cls=_Group)(options)
     for name in names:
         module, function = COMMANDS[name]
         found = importlib.import_module(f"f2rcli.cli.commands.{module}")
-        app.command(name)(getattr(found, function))
+        app.command(name, cls=_Command)(getattr(found, function))
     return app
+
+
+class _PlainSwitches:
+    """Help that names no type for switches, --help among them: Typer writes <bool>."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The parameters, --help among them."""
+        params: list[Any] = super().get_params(ctx)  # type: ignore[misc]  # of Typer's classes
+        for switch in (param for param in params if getattr(param, "is_flag", False)):
+            switch.metavar = ""
+        return params
+
+
+class _Command(_PlainSwitches, TyperCommand):
+    """A sub-command."""
+
+
+class _Group(_PlainSwitches, TyperGroup):
+    """The command line as a whole."""
 
 
 def _print_version(value: bool) -> None:
@@ -71,7 +91,6 @@ def options(
         bool,
         typer.Option(
             "--version",
-            metavar="",
             is_eager=True,
             callback=_print_version,
             help="Print the version and stop.",

@@ -79,10 +79,8 @@ def forecast(
 
 
 def expected_frames(info: ClipInfo) -> tuple[int | None, bool]:
-    """The number of frames a clip should have, and whether its container counts them.
-
-    Many containers do not: then duration times rate, which varying rates make a guess.
-    """
+    """The number of frames a clip should have, and whether its container counts them; otherwise
+    duration times rate, a guess at varying rates."""
     if info.frames is not None:
         return info.frames, True
     if info.duration is None or info.rate is None:
@@ -120,11 +118,8 @@ def aside_lines(engine: "Engine | None") -> list[str]:
 
 
 def returned_lines(engine: "Engine | None", info: ClipInfo) -> list[str]:
-    """A line for the receipt where the contract gave back much of what was removed.
-
-    None where there was hardly any noise, or none was measured: then most of it comes back as a
-    matter of course.
-    """
+    """A line for the receipt where the contract gave back much of what was removed. None where
+    hardly any noise, or none, was measured: then most comes back as a matter of course."""
     returned = returned_of(engine)
     if engine is None or returned is None or returned.share <= MUCH_RETURNED:
         return []

@@ -95,10 +95,8 @@ def _check_sides(options: EvalOptions) -> None:
 
 
 def request(options: EvalOptions, read: ReadOptions, plan: Plan) -> tuple[EvalRequest, Plan]:
-    """The cases, and the plan as a benchmark's protocol wants it.
-
-    Raises InputError where no clips belong together.
-    """
+    """The cases, and the plan as a benchmark's protocol wants it. Raises InputError for no
+    match."""
     from f2rcli.noise.synthesis import spec  # brings torch
 
     noises = [spec.parse(text) for text in options.noise or []]

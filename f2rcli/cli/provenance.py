@@ -50,10 +50,7 @@ def _levels(found: Any) -> str:
 
 
 def load_like(ctx: typer.Context, value: str | None) -> str | None:
-    """Make the settings of an earlier run the command's defaults (an eager callback).
-
-    Raises InputError for a file without them.
-    """
+    """Make an earlier run's settings the defaults (an eager callback). Raises InputError."""
     if value is None or ctx.resilient_parsing:
         return value
     with open_reader(value) as reader:

@@ -27,10 +27,8 @@ class ResultFiles:
 
 
 def check_result(name: str, target: str, *, overwrite: bool) -> None:
-    """Raise for a result file that could not be written; `name` is its setting.
-
-    That it is no clip and no other file of the run is known by then (`own_files`).
-    """
+    """Raise if a result file, of setting `name`, cannot be written; `own_files` has checked
+    clashes."""
     path = Path(target)
     with about_result(name):
         if overwrite and path.exists() and not (path.is_file() or path.is_dir()):

@@ -51,8 +51,7 @@ def recorded(
 
 
 def denoised(reader: Reader, engine: "Engine | None", saved: "RunRecord | None") -> Iterable[Frame]:
-    """Every frame of a clip restored, those that were saved from there; as they are without
-    an engine."""
+    """Every frame of a clip restored, saved ones from their record; unchanged without an engine."""
     from f2rcli.engine.stream import denoise_stream  # brings torch
 
     if engine is None:
@@ -82,8 +81,7 @@ def preview_target(named: str | None, full: str, count: int) -> str:
 
 
 def pairs(reader: Reader, engine: "Engine", count: int) -> Iterator[tuple[Frame, Frame]]:
-    """Up to `count` (before, after) frames of the stretch that is read; their windows look back
-    and ahead as in a run, and no farther is read."""
+    """Up to `count` (before, after) frames; windows look back and ahead as in a whole run."""
     from f2rcli.engine.stream import denoise_stream  # brings torch
 
     originals: deque[Frame] = deque()

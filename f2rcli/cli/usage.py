@@ -40,8 +40,7 @@ def _value_of(flags: Sequence[str], arguments: Sequence[str]) -> str | None:
 
 
 def advice(arguments: Sequence[str]) -> str | None:
-    """What to type instead, where a word of the command line is a file and was taken for something
-    else; None where that is not it."""
+    """What to type instead, where a file name was taken for another word; else None."""
     first, *others = arguments or [""]
     if not first.startswith("-") and os.path.isfile(first):
         return f"Name a command first: f2r denoise {shlex.quote(first)}."

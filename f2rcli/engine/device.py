@@ -19,10 +19,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def choose_device(wish: str) -> torch.device:
-    """`auto`, `cpu`, `cuda`, `cuda:1`, `mps` -> a device that works here.
-
-    Raises DeviceError for one that is not here.
-    """
+    """`auto`, `cpu`, `cuda`, `cuda:1`, `mps` -> a device that works here, or DeviceError."""
     if wish == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -40,10 +37,7 @@ def choose_device(wish: str) -> torch.device:
 
 
 def choose_precision(wish: str, device: torch.device) -> str:
-    """`auto` -> the fastest precision that loses nothing visible here; others as they are.
-
-    Raises DeviceError for one the device cannot compute in.
-    """
+    """`auto` -> the fastest precision without visible loss; others are checked: DeviceError."""
     if wish == "fp16" and device.type == "cpu":
         raise DeviceError("precision='fp16': slower than fp32 on CPUs.", hint="Pass bf16 or fp32.")
     if wish != "auto":

@@ -76,7 +76,7 @@ class Engine:
     noise: NoiseModel | None = None  # what is known of the clip's noise by now
     compression: Compression | None = None  # whose errors that is, where they are stronger
     returned: Returned = field(default_factory=Returned)  # by the residual contract
-    aside: SetAside = field(default_factory=SetAside)  # samples that are no picture
+    aside: SetAside = field(default_factory=SetAside)  # invalid samples
     notes: list[str] = field(default_factory=list)
     lane_noise: list[tuple[PlaneLayout, NoiseModel]] = field(default_factory=list)  # of lanes done
     used: Weights | None = None  # those for its kind of footage, where they were taken
@@ -157,10 +157,9 @@ class Engine:
         return chosen or self.weights
 
     def new_measurer(self) -> Method | None:
-        """A method that measures noise: the bundled one for such pictures, whatever restores them;
-        where there is none, a new one of the engine's own weights, where those can.
-
-        Weights that restore better do not measure better, so those that measure stay."""
+        """A method that measures noise: the bundled one for such pictures, whatever restores them,
+        as better weights do not measure better; without one the engine's own weights if they
+        can."""
         name = weights.measuring(self.weights.header.space)
         if name is None:
             can = methods.load(self.settings.method).can_measure_noise
@@ -171,8 +170,7 @@ class Engine:
         return self._loaded(chosen)
 
     def _beside(self, kind: Kind) -> Weights | None:
-        """The bundled weights for a kind of footage beside these, unless the user named single
-        ones or a file."""
+        """The bundled weights for a kind of footage, unless the user named one set or a file."""
         if not self.weights.bundled:
             return None
         named = self.settings.weights is not None
@@ -197,8 +195,8 @@ class Engine:
         return method
 
     def to_tensor(self, frame: Frame) -> Tensor:
-        """The frame's picture, (1, C, H, W) float32; gray is repeated for RGB weights, and a
-        mosaic becomes four planes of half its size."""
+        """The frame's picture, (1, C, H, W) float32: gray as RGB weights want it, mosaics
+        packed."""
         if self.resident is not None and stays(frame):
             picture = self.resident.picture(frame)
         else:

@@ -26,10 +26,8 @@ STACK_TILE = 512  # pixels: stacks are promised to need little memory, for a ten
 
 
 def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
-    """Choose weights, device, precision and tile for a clip.
-
-    Raises UsageError, WeightsError or DeviceError, each with what to do about it.
-    """
+    """Choose weights, device, precision and tile for a clip. Raises UsageError, WeightsError,
+    DeviceError."""
     check_strengths(settings, info)
     keep_memory()
     threads = use_threads(settings.threads)
@@ -81,8 +79,7 @@ def _bundled(method: str, space: Space) -> str:
 
 
 def build_ahead() -> None:
-    """Have the networks of most clips ready for processes that are forked from this one. On one
-    thread: others would be lost in a fork."""
+    """Build the usual networks for forks of this process; on one thread, as forks lose others."""
     torch.set_num_threads(1)
     settings = EngineSettings(device="cpu")
     chosen = weights.load(_bundled(settings.method, Space.RGB))

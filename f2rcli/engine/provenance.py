@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 def provenance_of(
     engine: "Engine | None", settings: dict[str, Any]
 ) -> Callable[[], dict[str, Any]]:
-    """A clip's provenance, to be asked for when its noise is known; without an engine for one
-    that is copied."""
+    """A clip's provenance, final once its noise is known; without an engine that of a copy."""
 
     def facts() -> dict[str, Any]:
         facts: dict[str, Any] = {"f2r": __version__, "settings": settings}

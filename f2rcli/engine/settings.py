@@ -74,8 +74,5 @@ class EngineSettings:
             check_range("tile", int(self.tile), SMALLEST_TILE, None, "pixels per side")
 
     def units(self, span: float) -> float:
-        """The number of units of sigma between black and white.
-
-        span: how many of the clip's own codes do, for settings that count those.
-        """
+        """The number of units of sigma from black to white. span: that of the clip's codes."""
         return 255.0

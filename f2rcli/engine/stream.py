@@ -141,8 +141,7 @@ def restore_stream(
 
 
 def _blend(begin: "_Begun", engine: Engine, noise: NoiseTracker) -> Blend:
-    """How frames of a stream that begins like this are restored: each by itself, unless it is of a
-    few photons."""
+    """How to restore the frames of a stream that begins like this: as sums if photons are few."""
     opening = [copies[0] for copies in begin.waiting]
     if engine.prompt or noise.measured is None or not dim(opening, noise.measured):
         return ALONE
@@ -269,7 +268,7 @@ def looked_ahead(
     frames: Iterable[Frame], info: ClipInfo, engine: Engine, lanes: Lanes = None
 ) -> NoiseTracker | None:
     """A clip's noise as a run finds it in its first frames; None without frames. The engine counts
-    in `aside` what is no picture there, and `used` are its weights for this noise. lanes: see
+    in `aside` what is invalid there, and `used` are its weights for this noise. lanes: see
     `denoise_stream`."""
     compare_lanes(lanes, engine)
     opening = [copies[0] for copies in _begun(to_measure(frames, info), engine).waiting]
@@ -285,7 +284,7 @@ def looked_ahead(
 
 def unique(frames: Iterable[Frame], worker: Worker | None = None) -> Iterator[list[Frame]]:
     """Runs of frames with the same samples, as lists. A copy has its original's noise: it teaches
-    nothing as a neighbour, and gets its original's result. What is no picture is set aside, by the
+    nothing as a neighbour, and gets its original's result. Invalid samples are set aside, by the
     worker if there is one."""
     run: list[Frame] = []
     for frame in (Worker() if worker is None else worker).done(searches(frames)):

@@ -14,14 +14,7 @@ from f2rcli.engine.contract.residual import COMPRESSED, STRICT, Beside
 from f2rcli.engine.contract.shrinkage import Shrinkage
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine
-from f2rcli.engine.noise.ceiling import (
-    LOOK_BESIDE,
-    LOOK_EVERY,
-    below,
-    ceiling,
-    fades,
-    one_code,
-)
+from f2rcli.engine.noise.ceiling import LOOK_BESIDE, LOOK_EVERY, below, ceiling, fades, one_code
 from f2rcli.engine.noise.tracking import REFRESH_EVERY, NoiseTracker
 from f2rcli.engine.probing import ResponseProbe
 from f2rcli.engine.resuming.marks import Mark

@@ -61,8 +61,7 @@ class AtOnce(Worker):
 
 
 class ThreadWorker(Worker):
-    """Runs work in a thread of its own, one piece after the other. From the first piece on, both
-    threads share the engine's threads."""
+    """Runs work in a thread of its own, in order; both threads then share the engine's threads."""
 
     ahead = AHEAD
 

@@ -15,13 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from f2rcli.evaluation.frame_set import FrameSet
-from f2rcli.evaluation.result import (
-    ClipResult,
-    FileFacts,
-    MethodFacts,
-    MetricFacts,
-    MetricSeries,
-)
+from f2rcli.evaluation.result import ClipResult, FileFacts, MethodFacts, MetricFacts, MetricSeries
 from f2rcli.evaluation.simulation.scene import Scene
 from f2rcli.frames import ClipInfo, Frame, Mosaic, Picture, Space
 from f2rcli.noise.synthesis.spec import NoiseSpec
@@ -50,11 +44,8 @@ class Contestant(Protocol):
     def denoise(
         self, frames: Iterable[Frame], info: ClipInfo, sigma8: float | None
     ) -> Iterator[Frame]:
-        """One frame for each, in order, in the layout that came in (or a float one).
-
-        sigma8: the noise's standard deviation in 8-bit units where it is known, else None.
-        Raises F2RError for clips it cannot take.
-        """
+        """Yield one frame for each, in the layout that came in or floats. sigma8: the noise's
+        standard deviation in 8-bit units, if known. Raises F2RError for clips it cannot take."""
 
     def facts(self) -> MethodFacts:
         """Name, title, version, weights and settings; complete once a clip was denoised."""
@@ -125,8 +116,7 @@ class Observer(Protocol):
     """Watches an evaluation: keeps pictures for a report, or writes a comparison video."""
 
     def begin(self, name: str, setting: ClipFacts, methods: tuple[str, ...]) -> None:
-        """A clip begins. `methods` in the order they are shown, the noisy input ("none") first
-        where there is one."""
+        """A clip begins; `methods` in display order, the noisy input ("none") first if any."""
 
     def see(self, frame_set: FrameSet, estimates: Mapping[str, Picture]) -> None:
         """The next frame and all estimates of it (without "none": that is `frame_set.noisy`)."""

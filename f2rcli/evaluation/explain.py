@@ -130,8 +130,7 @@ def traced(
     engine: Engine, window: Window[tuple[int, Tensor]], rows: slice, columns: slice,
     noise: NoiseModel | None,
 ) -> tuple[dict[int, Tensor], Tensor]:  # fmt: skip
-    """Crops of a window's frames, by their indices in order, and the centre as restored from them;
-    see `traceable`."""
+    """Crops of a window's frames, by index, and the centre restored from them; see `traceable`."""
     crops = {i: picture[..., rows, columns].clone().requires_grad_() for i, picture in window.items}
     return crops, traceable(engine, window.map(lambda item: (item[0], crops[item[0]])), noise)
 
@@ -139,10 +138,8 @@ def traced(
 def traceable(
     engine: Engine, window: Window[tuple[int, Tensor]], noise: NoiseModel | None
 ) -> Tensor:
-    """The centre restored in one piece, in float32, with every step remembered: (1, C, H, W).
-
-    Raises InputError for a method whose result is cut off from its input.
-    """
+    """The centre (1, C, H, W), restored untiled in float32 with gradients. Raises InputError for a
+    method whose result is cut off from its input."""
     method = methods.load(engine.method_name).from_weights(engine.used or engine.weights, padded)
     method.networks.eval().to(engine.torch_device)
     try:

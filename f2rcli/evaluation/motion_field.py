@@ -40,8 +40,7 @@ class MotionField:
 
     @property
     def motion(self) -> Points:
-        """(N, T - 1, 2): how far filters move from each frame to the next, (dx, dy) in pixels; nan
-        where one of the two gives next to nothing."""
+        """(N, T - 1, 2): filters' motion from frame to frame, (dx, dy) in pixels; nan if faint."""
         clear = np.where((self.shares >= LEAST_SHARE)[..., None], self.centres, np.nan)
         return np.diff(clear, axis=1)
 

@@ -36,7 +36,7 @@ class MetricFacts:
     def best(self, values: Mapping[str, float]) -> float | None:
         """The best value that is known, by method; None where none is better than another.
 
-        Without a reference the noisy input is no rival: it has lost no detail and changed no
+        Without a reference the noisy input does not compete: it has lost no detail and changed no
         colour.
         """
         rivals = (value for name, value in values.items() if self.reference or name != NOISY)
@@ -84,8 +84,7 @@ class MetricSeries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Residual:
-    """The signal a method removed, noisy - estimate, over all frames. It should be noise alone:
-    structure in it is lost detail."""
+    """The removed signal, noisy - estimate, over all frames; structure in it is lost detail."""
 
     sigma8: tuple[float, ...]  # standard deviation per channel, in 8-bit units
     mean8: tuple[float, ...]  # mean per channel, in 8-bit units

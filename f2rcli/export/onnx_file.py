@@ -94,10 +94,8 @@ def runtime_version() -> str | None:
 
 
 def difference(data: bytes, graph: Graph, header: Header, unit: int) -> float:
-    """The largest difference of onnxruntime from torch, over random inputs of two sizes.
-
-    Raises OutputError where that is more than TOLERANCE, ImportError without onnxruntime.
-    """
+    """The largest difference of onnxruntime from torch on random inputs of two sizes. Raises
+    OutputError above TOLERANCE, ImportError without onnxruntime."""
     runtime = importlib.import_module("onnxruntime")
     session = runtime.InferenceSession(data, providers=["CPUExecutionProvider"])
     largest = 0.0

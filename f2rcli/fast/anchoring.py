@@ -12,24 +12,14 @@ from torch import Tensor
 
 from f2rcli.fast.cells import Code, cells, lines, packed
 from f2rcli.fast.compiling import compiled
-from f2rcli.fast.rows import (
-    exponential,
-    like,
-    line,
-    line_of,
-    lowered,
-    raised,
-    row,
-    rows_of,
-)
+from f2rcli.fast.rows import exponential, like, line, line_of, lowered, raised, row, rows_of
 
 NONE, ONE = np.float32(0), np.float32(1)
 LEAST = np.float32(1e-4)  # see models/fusion.py, EPSILON
 
 
 def compared(coarse: Tensor, confidence: Tensor, code: Code) -> tuple[Tensor, Tensor]:
-    """The mean of the neighbours (1, C, H, W) by confidence, and their mean distance from it
-    (1, 1, H, W)."""
+    """The neighbours' mean by confidence (1, C, H, W), and their distance from it (1, 1, H, W)."""
     _, several, channels, height, width = coarse.shape
     mean, spread = torch.empty((1, channels, height, width)), torch.empty((1, 1, height, width))
     _compared(

@@ -15,8 +15,7 @@ NEAR = 1 / SPAN  # a code
 
 
 def check(codes: bool) -> None:
-    """On codes, or float32. Raises RuntimeError, or another error of an installation that does not
-    fit."""
+    """On codes, or float32. Raises RuntimeError, or another error if the installation is broken."""
     try:
         _run(codes)
     except NumbaError as error:

@@ -22,8 +22,7 @@ CODED: Code = (1 / SPAN, LOWEST)
 
 
 def serves(layer: nn.Conv2d, pictures: Sequence[Tensor]) -> bool:
-    """Whether these go through kernels, neighbours (1, N, C, H, W) first; layer: what they are
-    embedded by."""
+    """Whether kernels serve these pictures, neighbours (1, N, C, H, W) first, and their layer."""
     alike = len({picture.dtype for picture in pictures}) == 1
     fits = cells.serves(pictures[0][:, 0]) and layer.out_channels >= LANES
     return alike and fits and precision() in PRECISIONS

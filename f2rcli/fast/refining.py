@@ -18,8 +18,7 @@ LEAST, SURE = np.float32(1e-8), np.float32(1e-4)  # see models/fusion.py, EPSILO
 
 
 def power(noisy: Tensor, anchor: Tensor, level: Tensor, code: Code) -> tuple[Tensor, Tensor]:
-    """The power of noisy - anchor and of the noise at every pixel, (1, 1, H, W) each: means over
-    channels. For `code` see `around`."""
+    """Powers of noisy - anchor and of noise, (1, 1, H, W), channel means; code: see `around`."""
     height, width = level.shape[-2:]
     found = torch.empty((2, 1, 1, height, width))
     _power(

@@ -126,8 +126,7 @@ LOWEST, HIGHEST = np.float32(0), np.float32(65535)
 
 @compiled
 def exponential(x: Any) -> Any:
-    """e to a float32 of at most 0, within two roundings, in a way that compilers make registers
-    of; after Cephes."""
+    """e to a float32 <= 0, within two roundings, in a form that vectorises; after Cephes."""
     x = DEEPEST if x < DEEPEST else x  # what is not a number stays so
     power = np.rint(x * E_FOLDS)
     rest = x - power * LN2_HIGH - power * LN2_LOW

@@ -57,8 +57,7 @@ def note() -> str | None:
 
 
 def serve(picture: Tensor) -> bool:
-    """Whether kernels run on a picture (..., H, W) of float32 or codes: on a processor, where no
-    gradient of it is wanted, and where numba works."""
+    """Whether kernels run: on a processor with numba, of float32 or codes, without gradient."""
     if picture.requires_grad or picture.device.type != "cpu" or type(picture) is not Tensor:
         return False
     if picture.dtype not in (torch.float32, torch.uint16) or picture.stride(-1) != 1:

@@ -76,8 +76,7 @@ def _warped(planes: Any, flow: Any, results: Any, kind: Any) -> None:
 
 @compiled
 def _landing(flow: Any, y: int, height: int, into: Any) -> None:
-    """Where a row's pixels land, no farther outside than makes a difference: columns in the fourth
-    row of `into`, rows in the eighth."""
+    """Where a row's pixels land, clamped near the border: columns in into[3], rows in into[7]."""
     width = len(flow)
     for x in range(width):
         there = np.float32(x) + flow[x, 0]

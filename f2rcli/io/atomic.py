@@ -36,8 +36,7 @@ def replacing(target: Path) -> Iterator[Path]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what `replacing` and others left in a folder, NAME.PID.part, of processes that are
-    gone."""
+    """Remove a folder's temporary files, NAME.PID.part, whose processes are gone."""
     for part in folder.glob("*.*.part"):
         owner = part.name.split(".")[-2]
         if not owner.isdigit() or _alive(int(owner), part):

@@ -33,7 +33,7 @@ class ReadOptions:
         "P single pictures, Y, X (default: as the file says).", metavar="TZCYX", group=SPAN,
     )  # fmt: skip
     series: str | None = setting(
-        None, "Series to use of a file with several: a number from 1, a name, or all.",
+        None, "Series to read if a file has several: a number from 1, a name, or all.",
         metavar="N|NAME", group=SPAN,
     )  # fmt: skip
     start: float | None = setting(
@@ -118,10 +118,8 @@ class WriteOptions:
         check(self)
 
     def refuse_encoding(self, target: str, *, pix_fmt: bool = True) -> None:
-        """Raise UsageError for options of encoders, where `target` is written without one.
-
-        pix_fmt: whether the pixel format is refused too.
-        """
+        """Raise UsageError for encoder options if `target` has no encoder; pix_fmt: refuse that
+        too."""
         given = {
             "codec": self.codec, "crf": self.crf, "preset": self.preset,
             "encoder_options": self.encoder_options or None, "pix_fmt": self.pix_fmt,
@@ -159,8 +157,8 @@ class Reader(ABC):
 
     @abstractmethod
     def describe(self) -> list[dict[str, Any]]:
-        """One dict per stream, for `f2r info`: `index`, `kind` (video, raw, stack, audio),
-        `codec`, and whatever else there is to say."""
+        """A dict per stream for `f2r info`: `index`, `kind` (video, raw, stack, audio),
+        `codec`..."""
 
     @abstractmethod
     def paths(self) -> list[Path]:
@@ -179,10 +177,7 @@ class Reader(ABC):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WritePlan:
-    """The output a run would write, planned without touching the disk.
-
-    `detail` belongs to the format that made the plan and is opaque to all others.
-    """
+    """The output a run would write; `detail` belongs to the format that planned it."""
 
     target: str  # a path, or "-" for standard output
     container: str  # "mp4", "matroska", "images", ...
@@ -215,10 +210,8 @@ class WritePlan:
         self, *, frames: int, seconds: float, size: int, verified: tuple[str, ...],
         remark: str = "", lost: Sequence[str] = (),
     ) -> "Receipt":  # fmt: skip
-        """The receipt of a target written to this plan.
-
-        size: bytes. remark: more about the codec. lost: what could not be kept after all.
-        """
+        """The receipt of a target written to this plan. size: bytes; remark: on the codec; lost:
+        planned, but not kept."""
         return Receipt(
             path=self.target, frames=frames, seconds=seconds, bytes=size,
             kept=tuple(what for what in self.kept if what not in lost),

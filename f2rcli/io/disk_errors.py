@@ -36,10 +36,7 @@ def misread_error(
 
 
 def disk_error(target: Path, error: OSError, elsewhere: str = ELSEWHERE) -> OutputError:
-    """Turn an error of the file system into one that says what to do.
-
-    elsewhere: how the user names another place, for the hint.
-    """
+    """A file system's error as one that says what to do; elsewhere: how to name another place."""
     match error.errno:
         case full if full in FULL:
             why, hint = "the disk is full", f"Free some space, or {elsewhere}."

@@ -50,10 +50,8 @@ class Ledger:
         self.fault(f"{by} promises {count(promised, unit)}, {read} {were} read{more}")
 
     def promised_time(self, by: str, promised: float, read: float, frames: int) -> None:
-        """Record a promise in seconds; frames: about as many are missing at the end.
-
-        Raises InputError if strict.
-        """
+        """Record a promise in seconds, about `frames` missing at the end. Raises InputError if
+        strict."""
         self.missing_frames += frames
         about = f"about {count(frames)} missing at the end"
         self.fault(f"{by} promises {promised:.2f} s, {read:.2f} s were read: {about}")

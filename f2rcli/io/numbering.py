@@ -32,8 +32,7 @@ def natural_key(path: Path) -> list[tuple[int, str]]:
 
 
 def files_of(folder: Path, suffixes: Collection[str] | None = None) -> Iterator[Path]:
-    """The files of a folder, or those with one of these suffixes, in no order; hidden ones are left
-    out."""
+    """The visible files of a folder, or those with one of these suffixes, in no order."""
     for path in folder.iterdir():
         wanted = suffixes is None or path.suffix.lower() in suffixes
         if wanted and not path.name.startswith(".") and path.is_file():
@@ -72,10 +71,7 @@ def pattern_slots(pattern: Path) -> list[Slot]:
 
 
 def with_gaps(files: dict[int, Path]) -> list[Slot]:
-    """Every number from the first to the last; those without a file are marked.
-
-    Raises InputError for a gap too wide to be lost frames.
-    """
+    """Every number from first to last, missing files marked. Raises InputError for wide gaps."""
     numbers = sorted(files)
     slots: list[Slot] = []
     for before, number in zip([numbers[0], *numbers], numbers, strict=False):
@@ -91,10 +87,8 @@ def with_gaps(files: dict[int, Path]) -> list[Slot]:
 
 
 def folder_slots(files: list[Path]) -> list[Slot]:
-    """The frames of a folder's files: by number where all names differ in that alone, else by name.
-
-    Raises InputError for a gap too wide to be lost frames.
-    """
+    """A folder's frames: by the one number that differs, else by name. Raises InputError for gaps
+    too wide to be lost frames."""
     ordered = sorted(files, key=natural_key)
     stems = [re.fullmatch(r"(.*?)(\d+)", path.stem) for path in ordered]
     if any(stem is None for stem in stems) or len({stem[1] for stem in stems if stem}) > 1:

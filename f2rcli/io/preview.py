@@ -73,10 +73,8 @@ def _read_back(path: Path, frames: int) -> str:
 
 
 def side_by_side(before: Frame, after: Frame, turns: int = 0) -> Frame:
-    """One frame that shows `before` left of `after`, once turned by `turns` quarters (ccw).
-
-    Cropped to whole chroma samples; alpha is left out.
-    """
+    """A frame with `before` left of `after`, turned by `turns` quarters (ccw); cropped to whole
+    chroma samples, without alpha."""
     axis = 1 if turns % 2 == 0 else 0
     parts = (before, after) if turns in (0, 1) else (after, before)
     pieces = [_whole(part) for part in parts]

@@ -71,10 +71,8 @@ def same_file(a: Path, b: Path) -> bool:
 
 
 def check_folder(folder: Path, sources: list[Path], *, pattern: str = "", overwrite: bool) -> None:
-    """Raise for a folder of files that cannot or must not be written; touches nothing.
-
-    pattern: a name or pattern of the files; "" for files with the names of their sources.
-    """
+    """Raise unless a folder of files can be written; touches nothing. pattern: the files' name or
+    pattern; "": their sources' names."""
     if pattern and not is_pattern(pattern):
         check_target(folder / pattern, sources, overwrite=overwrite)
         return

@@ -94,10 +94,8 @@ def leading(
 
 
 def trailing(frames: Iterable[Frame], last: Frame, count: int) -> Iterator[Frame]:
-    """Up to `count` different frames after `last`, the last of an excerpt.
-
-    A picture that stands still for long is not waited for: no window looks so far in vain.
-    """
+    """Up to `count` different frames after an excerpt's `last`; a picture that stays is not waited
+    out, as no window needs it."""
     for frame in islice(frames, _SEARCHED * count):
         if not same_samples(last, frame):
             yield frame

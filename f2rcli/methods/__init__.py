@@ -21,10 +21,7 @@ def available() -> list[str]:
 
 
 def load(name: str) -> "type[Method]":
-    """The class of a method, by name.
-
-    Raises UsageError for a name that no file here has.
-    """
+    """The class of a method, by name. Raises UsageError for an unknown one."""
     check_choice("method", name, available())
     method: type[Method] = import_module(f"f2rcli.methods.{name}").METHOD
     return method

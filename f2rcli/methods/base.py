@@ -76,10 +76,7 @@ class Method(Protocol):
 
     @classmethod
     def from_weights(cls, weights: Weights, run: Run) -> Self:
-        """Build the networks that the weights' header describes and fill them.
-
-        Raises WeightsError when header and tensors do not agree.
-        """
+        """Build and fill the networks of a header. Raises WeightsError if tensors do not fit it."""
 
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
         """Prepare a frame by itself; called once per frame, in order."""
@@ -100,8 +97,7 @@ class Method(Protocol):
         return None
 
     def stay_on_device(self, graphs: Graphs) -> None:
-        """Keep everything between pictures and estimates there, if the method can, and record what
-        it can of that; called before the first frame."""
+        """Keep everything on the device, and record it, if possible; before the first frame."""
 
     def hold_codes(self) -> None:
         """Hold large frames as 16-bit codes, if the method can; called before the first frame."""

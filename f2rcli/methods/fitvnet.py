@@ -76,8 +76,7 @@ class FITVNetNetworks(nn.Module):
         return merged
 
     def shown(self, estimates: Tensor) -> Tensor:
-        """The blocks' view of (B, 5, C, H, W): all, or for networks with a `hidden`
-        reference the mean of its two neighbours in its place."""
+        """The blocks' view of (B, 5, C, H, W); a `hidden` reference is its neighbours' mean."""
         if not self.hidden:
             return estimates
         before, after = estimates[:, MIDDLE - 1], estimates[:, MIDDLE + 1]
@@ -154,8 +153,7 @@ class FITVNet(Method):
         self._triples = {}
 
     def _level(self, signal: Tensor, noise: NoiseModel | None) -> Tensor:
-        """The noise's standard deviation at every pixel, (1, 1, H, W), of all channels together;
-        zero where it is not known."""
+        """The noise's standard deviation over all channels, (1, 1, H, W); zero where unknown."""
         if noise is None or not self.level:
             return torch.zeros_like(signal[:, :1])
         variance = noise.scaled(self.level).level(smooth(signal)).square()

@@ -80,10 +80,8 @@ class UDVD(Method):
         return out
 
     def around(self, window: Window[Prepared]) -> list[Prepared]:
-        """The frames that the network sees, in order; mirrored where the shot ends.
-
-        Mirroring may repeat the centre: a pixel is hidden from itself in every frame.
-        """
+        """The frames the network sees, in order, mirrored at a shot's ends; a repeated centre does
+        no harm, as a pixel is hidden from itself in every frame."""
         frames = window.items
         middle, last = len(window.before), len(frames) - 1
         half = self.length // 2

@@ -49,10 +49,8 @@ class NoiseLevel(NamedTuple):
 
 
 class DenoisingUNet(nn.Module):
-    """The U-Net of Blind2Unblind: max-pooling, nearest upsampling, pooled pictures as skips.
-
-    As published (width 48, wide 96, depth 5): 1.103 M parameters for RGB, 285 GMAC per megapixel.
-    """
+    """Blind2Unblind's U-Net: max-pooling, nearest upsampling, pooled pictures as skips. Published
+    (width 48, wide 96, depth 5): 1.103 M parameters in RGB, 285 GMAC per megapixel."""
 
     def __init__(self, channels: int = 3, width: int = 48, wide: int = 96, depth: int = 5) -> None:
         """width: channels on the way down; wide: on the way up; depth: halvings."""
@@ -96,10 +94,8 @@ class DenoisingUNet(nn.Module):
                         layer.weight[channel, channel, centre, centre] = 1
 
     def forward(self, noisy: Tensor) -> Tensor:
-        """noisy (B, C, H, W), 0 = black, 1 = white -> the mean of the clean picture, alike.
-
-        H and W must be multiples of `stride`.
-        """
+        """Noisy (B, C, H, W), 0..1, multiples of `stride` -> the mean of the clean picture,
+        alike."""
         return self.raw(noisy)[:, : self.channels]
 
     def raw(self, noisy: Tensor) -> Tensor:
@@ -146,10 +142,8 @@ def covariance(triangle: Tensor) -> Tensor:
 
 
 class Estimator(nn.Module):
-    """The noise estimator: a U-Net with additive skips; its outputs are averaged over the picture.
-
-    As published (widths 64, 128, 256): 1.68 M parameters, 312 GMAC per megapixel.
-    """
+    """The noise estimator: a U-Net with additive skips, averaged over the picture. Published (64,
+    128, 256): 1.68 M parameters, 312 GMAC per megapixel."""
 
     def __init__(self, channels: int = 3, widths: tuple[int, ...] = (64, 128, 256)) -> None:
         super().__init__()
@@ -166,10 +160,8 @@ class Estimator(nn.Module):
             self.tail.bias.fill_(0.01)  # type: ignore[union-attr]  # there is one: a likely variance
 
     def forward(self, noisy: Tensor) -> Tensor:
-        """noisy (B, C, H, W), 0 = black, 1 = white -> (B, 3, H, W), positive, for `NoiseLevel.of`.
-
-        H and W must be multiples of `stride`.
-        """
+        """Noisy (B, C, H, W), 0..1, multiples of `stride` -> (B, 3, H, W) > 0, see
+        `NoiseLevel.of`."""
         x = lowered(noisy)
         skips: list[Tensor] = []
         for level, down in enumerate(self.downs):

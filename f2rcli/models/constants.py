@@ -38,8 +38,7 @@ def constant(most: int) -> Callable[[Callable[P, Tensor]], Callable[P, Tensor]]:
 
 @contextmanager
 def holding() -> Iterator[list[Tensor]]:
-    """Every constant that this thread uses within, for who has to keep them longer than they are
-    kept here."""
+    """Collect every constant that this thread uses, for callers that must keep them longer."""
     before, _thread.used = getattr(_thread, "used", None), []
     try:
         yield _thread.used

@@ -39,11 +39,8 @@ class FlowEstimator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DISFlow:
-    """Dense inverse search (Kroeger et al., ECCV 2016) by OpenCV, tuned for noise.
-
-    Half resolution at the finest, small patches and strong smoothness: benchmarks/ablation.md has
-    the numbers.
-    """
+    """Dense inverse search (Kroeger et al., ECCV 2016) by OpenCV, tuned for noise: half resolution,
+    small patches, strong smoothness (benchmarks/ablation.md)."""
 
     halved: bool = False  # whether pictures come from `halved`, and flows are to be as small
 
@@ -189,8 +186,7 @@ def squared(flow: F) -> F:
 
 
 def inside(flow: F, pixel: float = 1.0) -> F:
-    """A map: 1 where p + flow(p) lies in the picture, 0 elsewhere, with half a pixel of grace; see
-    `consistency` for `pixel`."""
+    """1 where p + flow(p) lies within half a pixel of the picture, else 0; see `consistency`."""
     if isinstance(flow, Tensor):
         return _within(motion.landing(flow), pixel).float().unsqueeze(1)
     return _within(landing(flow), pixel).astype(np.float32)

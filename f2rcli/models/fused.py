@@ -43,8 +43,7 @@ KEPT = 16  # uses of a layer whose kernels are kept: more sizes than a run has
 def convolved(
     layer: nn.Conv2d, x: Tensor, slope: float | None = None, plus: Tensor | None = None
 ) -> Tensor:
-    """The layer's convolution of x (B, C, H, W), `plus` of the result's shape added to it, and
-    LeakyReLU of this slope of that. `plus` may be overwritten."""
+    """LeakyReLU of x (B, C, H, W) convolved, and `plus`, which may be overwritten, added."""
     x = lowered(x)
     if not fuses(x):
         return _finished(layer(x), slope, plus)

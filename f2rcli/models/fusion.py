@@ -197,8 +197,7 @@ class Refiner(nn.Module):
 
 
 def _kernels(layer: nn.Conv2d, aligned: Aligned, *centre: Tensor) -> Any:
-    """The module `fast.networks` where its kernels make what networks see; else None. layer: what
-    neighbours are embedded by."""
+    """The module `fast.networks` if its kernels serve this embedding layer, else None."""
     pictures = aligned.noisy, aligned.coarse, *centre
     if torch.is_grad_enabled() or not all(map(serve, pictures)):
         return None
@@ -221,8 +220,7 @@ def posterior_mean(noisy: Tensor, anchor: Tensor, level: Tensor) -> Tensor:
 
 
 def weighted(weights: Tensor, pictures: Tensor) -> Tensor:
-    """Sum over N of weights (B, N, 1, H, W) times pictures (B, N, C, H, W), which may be coded:
-    (B, C, H, W)."""
+    """Sum over N of weights (B, N, 1, H, W) times pictures (B, N, C, H, W), floats or codes."""
     total = weights[:, 0] * plain(pictures[:, 0])
     for place in range(1, pictures.shape[1]):
         total.addcmul_(weights[:, place], plain(pictures[:, place]))
@@ -230,10 +228,8 @@ def weighted(weights: Tensor, pictures: Tensor) -> Tensor:
 
 
 def smooth(x: Tensor) -> Tensor:
-    """Mean over 7x7 pixels; at the border over those inside. x (B, C, H, W).
-
-    On the CPU by OpenCV's running sums, which take a tenth of the time.
-    """
+    """Mean over 7x7 pixels (B, C, H, W), inside ones only; OpenCV's running sums take a tenth of
+    the time on a CPU."""
     if x.device.type == "cpu" and not x.requires_grad:
         return _smooth_planes(x)
     return inner_mean(x, SIDE)

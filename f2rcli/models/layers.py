@@ -66,8 +66,7 @@ class Up(nn.Module):
         self.conv = conv(inputs, 4 * outputs, kernel=1)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """x (B, C, H, W), skip (B, C', 2H, 2W), which is overwritten -> their sum, of skip's
-        shape."""
+        """x (B, C, H, W), skip (B, C', 2H, 2W), overwritten -> their sum, shaped as skip."""
         if not folds(x):
             return functional.pixel_shuffle(self.conv(x), SHUFFLE).add_(skip)
         rows = applied(kernel(self.conv, "rows", lowered(x), self._by_rows), lowered(x))
@@ -80,8 +79,7 @@ class Up(nn.Module):
         return whole.permute(0, 3, 1, 2)
 
     def _by_rows(self) -> Kernel:
-        """The convolution with its outputs in another order: cell by cell, so that what lies in
-        one row of pixels is one piece of memory."""
+        """The convolution with outputs ordered by cells, so that a row of pixels is contiguous."""
         outputs, inputs = self.conv.weight.shape[:2]
         cells = self.conv.weight.view(outputs // SHUFFLE**2, SHUFFLE**2, inputs).transpose(0, 1)
         return Kernel(cells.reshape(outputs, inputs, 1, 1), None, 1, 0)
@@ -191,8 +189,7 @@ def lowered_cat(parts: Iterable[Tensor]) -> Tensor:
 
 
 def folds(x: Tensor) -> bool:
-    """Whether to make pixel shuffling part of the convolution beside it: processors take as long
-    to move pixels as to multiply them."""
+    """Whether to fuse pixel shuffling with its convolution, as processors move pixels slowly."""
     return x.device.type == "cpu" and not torch.is_grad_enabled()
 
 
@@ -212,10 +209,8 @@ PAIRS = {2: torch.int32, 4: torch.int64}  # by the bytes of a number: two side b
 
 
 def _cells(x: Tensor, extra: Tensor | None) -> Tensor:
-    """x pixel-unshuffled, and further channels of the result's size, channels last.
-
-    Two pixels of a row that are in one cell move as one: half as many steps.
-    """
+    """x pixel-unshuffled, and extra channels of that size, channels last; two pixels of a row in
+    one cell move as one."""
     batch, channels, height, width = x.shape
     own, more = SHUFFLE**2 * channels, 0 if extra is None else extra.shape[1]
     cells = torch.empty((batch, height // 2, width // 2, own + more), dtype=x.dtype)
@@ -230,8 +225,7 @@ def _cells(x: Tensor, extra: Tensor | None) -> Tensor:
 
 
 def shuffled(x: Tensor) -> Tensor:
-    """Pixel-shuffled x (B, 4 C, H, W) -> (B, C, 2 H, 2 W); what is channels last by pairs, as
-    `_cells`."""
+    """Pixel-shuffled x (B, 4 C, H, W) -> (B, C, 2 H, 2 W); channels last in pairs, as `_cells`."""
     last = x.is_contiguous(memory_format=torch.channels_last)
     if not last or not folds(x) or x.element_size() not in PAIRS:
         return functional.pixel_shuffle(x, SHUFFLE)
@@ -243,8 +237,7 @@ def shuffled(x: Tensor) -> Tensor:
 
 
 def planar(x: Tensor) -> Tensor:
-    """x (B, C, H, W) with every channel's picture in one piece; OpenCV transposes pixels of many
-    channels five times as fast as torch."""
+    """x (B, C, H, W), channels contiguous: OpenCV transposes many five times as fast as torch."""
     last = x.is_contiguous(memory_format=torch.channels_last)
     if not last or not folds(x) or x.element_size() not in CODES:
         return x.contiguous()

@@ -103,8 +103,7 @@ def _luma(x: Tensor) -> Tensor:
 
 
 def _filtered(x: Tensor, sign: int) -> Tensor:
-    """x (B, 1, H, W) by 1, 2 sign, 1 in both directions, of rows up to each row's own: white noise
-    comes out with the same power for either sign."""
+    """x (B, 1, H, W) by 1, 2 sign, 1 both ways, on rows up to its own; white power stays."""
     x = functional.pad(x, (1, 1, 2, 0))
     x = x[..., 2:, :] + x[..., :-2, :] + 2 * sign * x[..., 1:-1, :]
     return x[..., 2:] + x[..., :-2] + 2 * sign * x[..., 1:-1]

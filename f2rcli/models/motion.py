@@ -55,8 +55,7 @@ def sample(values: Tensor, flow: Shifts, mode: str = "bilinear") -> Tensor:
 
 
 def warp_all(pictures: Sequence[Tensor], flow: Shifts) -> list[Tensor]:
-    """Backward warp with cubic interpolation of several pictures (B, C, H, W) that share their
-    flows, in one call."""
+    """Cubic backward warp of several pictures (B, C, H, W) by the same flows, in one call."""
     moved = sample(torch.cat(list(pictures), 1).float(), flow, "bicubic")
     return list(moved.split_with_sizes([picture.shape[1] for picture in pictures], 1))
 

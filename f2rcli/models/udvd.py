@@ -158,8 +158,7 @@ class Head(nn.Module):
                 layer.weight.mul_(gain)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, 4, inputs, H, W) -> (B, outputs, H, W) in float32: pictures need more digits than
-        features."""
+        """x (B, 4, inputs, H, W) -> (B, outputs, H, W), float32: pictures need more digits."""
         x = functional.leaky_relu(self.first(x.flatten(1, 2)), SLOPE)
         x = functional.leaky_relu(self.second(x), SLOPE)
         with torch.autocast(x.device.type, enabled=False):
@@ -168,8 +167,7 @@ class Head(nn.Module):
 
 
 class Second(nn.Module):
-    """The second stage: a blind U-Net over three of its results, if there are
-    three; then the head."""
+    """The second stage: a blind U-Net over three results of the first, if any; then the head."""
 
     stride = 1
     aligned = STRIDE

@@ -31,10 +31,7 @@ def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Layer]
 
 
 def read_layers(path: str | list[str]) -> list[Layer]:
-    """The layers of one file or of several: one for each series and channel.
-
-    Raises InputError for what cannot be read.
-    """
+    """The layers of files: one per series and channel. Raises InputError."""
     paths = [path] if isinstance(path, str) else path
     return [layer for one in paths for layer in layers_of(open_stack(one))]
 

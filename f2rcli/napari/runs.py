@@ -72,18 +72,15 @@ class LayerRun:
 
 
 def near(frame: int, frames: int) -> tuple[int, int]:
-    """The first and one past the last of the frames that a preview takes: 2 AROUND + 1 of them,
-    less where there are fewer."""
+    """First and end of the frames that a preview takes: 2 AROUND + 1, or all if fewer."""
     count = min(frames, 2 * AROUND + 1)
     first = min(max(0, frame - AROUND), frames - count)
     return first, first + count
 
 
 def axes_of(shape: Sequence[int], labels: Sequence[str], known: str | None, *, colour: bool) -> str:
-    """The axes of a layer, as proposed to its user.
-
-    known: as f2r's reader named them; labels: napari's, of all axes but colours.
-    """
+    """The axes proposed for a layer: `known` to f2r's reader, or by napari's labels, without
+    colours."""
     tail = "S" if colour else ""
     count = len(shape) - len(tail)
     if known is not None and len(known) == len(shape):

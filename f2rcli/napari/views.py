@@ -43,8 +43,7 @@ class View(ABC):
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> Array:
-        """Samples at integers, slices and lists along the outer axes, and at any place within
-        pictures. Raises IndexError."""
+        """Samples at integers, slices, lists of outer axes, and anywhere inside; or IndexError."""
         keys = _whole(key, self.ndim)
         outer = keys[: self.ndim - self.inner]
         taken = [np.arange(n)[k] for k, n in zip(outer, self.shape, strict=False)]

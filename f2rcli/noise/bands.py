@@ -18,8 +18,7 @@ Shares = tuple[float, ...]  # six
 
 
 def bands(residual: Singles, sides: Sequence[int] = BAND_SIDES) -> list[Singles]:
-    """A plane (H, W) in six bands that add up to it, the finest first; or in those that other box
-    filters part."""
+    """A plane (H, W) in six bands that add up to it, finest first; or in other filters' bands."""
     parts, low = [], residual
     for side in sides:
         below = cv2.blur(low, (side, side), borderType=cv2.BORDER_REFLECT_101)
@@ -62,8 +61,7 @@ def _measured(flat: Singles) -> Shares:
 
 
 def _believable(energy: Floats) -> Shares:
-    """Bands that may not grow without end towards coarse scales, where light and wrong matches
-    look like noise; they sum to one."""
+    """Shares of energy, capped where coarse scales grow without end; they sum to one."""
     white = np.array(white_shares())
     power = energy / white
     for band in range(2, len(power)):

@@ -45,8 +45,7 @@ def clipped_mean(signal: Tensor, sigma: Tensor) -> Tensor:
 def _clipped_mean(
     signal: Tensor, sigma: Tensor, low: Tensor, high: Tensor, ends: tuple[Tensor, Tensor]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The mean, and the shares of samples inside the range and above it. ends: the densities at
-    black and at white."""
+    """The mean, and the shares inside and above the range; ends: densities at black and white."""
     below, above = _normal(low), 1 - _normal(high)
     inside = 1 - below - above
     return signal * inside + sigma * (ends[0] - ends[1]) + above, inside, above

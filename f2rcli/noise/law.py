@@ -32,10 +32,8 @@ class NoiseLaw:
     mixing: Mixing | None = None
 
     def sample(self, signal: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Fresh noise for a signal (B, C, H, W) in 0..1, of the same shape; unclipped.
-
-        `generator` is the CPU's: the same seed gives the same noise on every device.
-        """
+        """Fresh noise for a signal (B, C, H, W) in 0..1, unclipped; `generator` is the CPU's, so a
+        seed gives the same noise on every device."""
         batch, channels, height, width = signal.shape
         rim = 0 if self.kernels is None else len(self.kernels[0]) // 2
         size = (batch, channels, height + 2 * rim, width + 2 * rim)

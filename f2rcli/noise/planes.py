@@ -73,8 +73,7 @@ class PlaneNoise:
 
     @classmethod
     def of(cls, model: NoiseModel, layout: PlaneLayout, *, clipped: bool) -> "PlaneNoise":
-        """White noise, independent between the channels of a picture, as a file's planes hold it:
-        chroma is averaged onto its grid."""
+        """White noise, independent by channel, in a file's planes; chroma averaged to its grid."""
         white = white_shares()
         if layout.family is not Family.YUV:
             models = tuple(model.of(slice(n, n + 1)) for n in range(_planes(layout)))
@@ -160,8 +159,7 @@ class Measured(NamedTuple):
 
 
 def planes_of(frame: Frame) -> list[NDArray[np.float32]]:
-    """The colour planes of a frame, each in its own units: 0..1, chroma around 0. A mosaic's are
-    the four packed ones."""
+    """A frame's colour planes in their own units (0..1, chroma around 0); a mosaic's four."""
     if frame.layout.family is Family.BAYER:
         return list(sensor.to_planes(frame))
     return yuv.decoded(frame)

@@ -76,8 +76,7 @@ class NoiseReport:
 
     @property
     def shared(self) -> float:
-        """Standard deviation of what adjacent frames have in common and their neighbours have
-        not; 0 where it could not be seen."""
+        """Standard deviation that adjacent frames share and their neighbours do not; 0: unknown."""
         return self._deviation(self.temporal.compensated or 0.0)
 
     @property
@@ -97,8 +96,7 @@ class NoiseReport:
 
     @property
     def processed(self) -> bool:
-        """Whether channels share as much as a codec or a camera's processing leaves them. Gray
-        pictures, whose channels tell nothing, do not count."""
+        """Whether colour channels share as much noise as codecs and cameras' processing leave."""
         return PROCESSED < self.channels_share < GRAY
 
     @property
@@ -245,8 +243,7 @@ def confidence_of(
     by_frame: tuple[float, ...],
     doubts: Doubts | None = None,
 ) -> Confidence:
-    """The confidence of a measurement: from the number of samples, the frames' spread, and what
-    speaks against it."""
+    """The confidence of a measurement, from sample count, spread over frames, and doubts."""
     mean = sum(by_frame) / len(by_frame)
     spread = (sum((s - mean) ** 2 for s in by_frame) / max(len(by_frame) - 1, 1)) ** 0.5
     between = spread / max(mean, 1e-9) / len(by_frame) ** 0.5

@@ -26,8 +26,7 @@ LEAST_BASE, STEP = 1.0, 4.0  # noise deviations: the darkest light of a picture 
 
 
 def lowest(pictures: Sequence[Tensor]) -> float:
-    """The signal that next to no sample of a stack lies below: as some pictures (1, C, H, W) show,
-    and as the levels of their lane say."""
+    """The signal nearly all samples exceed, by pictures (1, C, H, W) and their lane's levels."""
     flat = (one.flatten()[:: max(1, one.numel() // MOST)].float().cpu() for one in pictures)
     return min(SURVEYED, *(float(quantile(one.numpy(), TAIL)) for one in flat))
 

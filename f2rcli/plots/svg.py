@@ -58,10 +58,8 @@ def chart_svg(chart: Chart) -> bytes:
 def chart_and_picture_svg(
     title: str, chart: Chart, picture: Codes | None, bar: ColourBar, axis: str
 ) -> bytes:
-    """A chart beside a square picture with its colour bar, as an SVG file.
-
-    picture: (H, W, 3), None if there is none; axis: what it spans on both sides.
-    """
+    """A chart beside a square picture (H, W, 3), or None, with its colour bar, as SVG; axis: what
+    both sides span."""
     return _rendered("beside.svg", title=title, chart=chart, picture=picture, bar=bar, axis=axis)
 
 

@@ -5,13 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from f2rcli.frames import Floats, Mask, Plane
-from f2rcli.samples.lanes import (
-    SAMPLED_FRAMES,
-    STEADY_FRAMES,
-    LaneStatistics,
-    all_stuck,
-    light_of,
-)
+from f2rcli.samples.lanes import SAMPLED_FRAMES, STEADY_FRAMES, LaneStatistics, all_stuck, light_of
 from f2rcli.samples.stuck import Pixels
 
 STEP = (STEADY_FRAMES - 1) // (SAMPLED_FRAMES - 1)  # frames from one that is kept to the next

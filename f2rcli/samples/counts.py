@@ -1,4 +1,4 @@
-"""Counts of samples that are no picture, and the notes about them."""
+"""Counts of invalid samples, and the notes about them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

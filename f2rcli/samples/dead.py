@@ -35,8 +35,7 @@ LOOKED_AT = 3.0  # standard deviations of the mean from its medians, that it com
 
 
 def dead(planes: Sequence[Plane], mean: Plane, mosaic: Mosaic, count: float = 0.0) -> Places:
-    """Places of pixels that are dead in all of some frames of a mosaic (H, W); mean: of these, or
-    of `count` frames with them among these."""
+    """Dead pixels in all of some frames of a mosaic (H, W); mean: of `count`, these included."""
     light, likely = np.empty(mean.shape, np.float32), np.zeros(mean.shape, bool)
     blacks = cell_blacks(mosaic)
     for row in (0, 1):
@@ -89,8 +88,7 @@ def _noise(planes: Sequence[Plane], rows: Places, columns: Places) -> Plane:
 
 
 def _shares(light: Plane, rows: Places, columns: Places) -> Plane:
-    """What each of the 24 around places shows, of the median of its own colour: (24, N), those of
-    CROSS first."""
+    """The share of its colour's median that each of 24 neighbours shows, (24, N), CROSS first."""
     shares = []
     for y, x in sorted(STEPS, key=lambda step: step not in CROSS):
         near = samples_near(light, rows + y, columns + x, np.array(OWN_COLOUR))

@@ -1,10 +1,9 @@
-"""Samples that are no picture: hot and dead ones, fill values, floats that are no numbers, salt
-and pepper.
+"""Invalid samples: hot and dead pixels, fill values, NaN and infinities, salt and pepper.
 
-They are set aside before anything looks at a frame, so that no level, flow or noise is made of
-them, and put back into what comes out, bit for bit; but hot and dead samples of a mosaic that no
-other colour sees are repaired from their own, and salt and pepper from what is around. What is
-neither single nor of one value over an area is a picture, whatever its value.
+They are set aside before anything looks at a frame, so that they affect no level, flow or noise
+estimate, and put back into the result bit for bit. Hot and dead pixels of a mosaic that no other
+colour sees are repaired from their own colour instead, salt and pepper from its surroundings.
+Samples that are neither single nor of one value over an area are picture, whatever their value.
 """
 
 from collections import deque
@@ -62,14 +61,12 @@ def no_numbers(plane: Plane) -> int:
 
 
 def without_defects(frames: Iterable[Frame]) -> Iterator[Frame]:
-    """The frames of a lane as everything may see them: what is no picture lies in `aside`. Holds
-    seven mosaics, or three frames of another kind."""
+    """A lane's frames with `aside` taken out; holds seven mosaics, or three other frames."""
     return (search() for search in searches(frames))
 
 
 def searches(frames: Iterable[Frame]) -> Iterator[Callable[[], Frame]]:
-    """The work that `without_defects` does for each frame, to be done in this order. Frames are
-    read as pieces of it are asked for."""
+    """The searches of `without_defects` for each frame, in order; frames are read as needed."""
     source = iter(frames)
     first = next(source, None)
     if first is None:
@@ -145,7 +142,7 @@ class _Search:
 
 
 def set_aside(frame: Frame, before: Sequence[Kept] = (), lasting: Lasting = NOTHING_LASTS) -> Frame:
-    """The frame with what its surroundings suggest in place of samples that are no picture, and
+    """The frame with what its surroundings suggest in place of invalid samples, and
     those in `aside`, an entry a plane; the frame itself where there are none.
 
     before: what was set aside of the frame before it: its hot samples are looked for less strictly.

@@ -5,7 +5,7 @@ import numpy as np
 from f2rcli.frames import Mask, Plane
 from f2rcli.samples.impulses import LEAST_CODES, SAMPLED, Places
 
-# Floats so far from 0 are no light, unless most of a plane (in units that make them so large) are
+# Floats so far from 0 are not light, unless most of a plane (in units that make them so large) are
 # no more than `BEYOND` times nearer to it. Beyond the last, sums of float32 would overflow.
 ABSURD, BEYOND, LARGEST = 1e18, 1e4, 1e36
 MOST_FILLED = 0.5  # of a plane's samples: a value that more of them have is its darkness

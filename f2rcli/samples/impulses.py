@@ -117,8 +117,7 @@ def _samples_before(known: Impulses, places: Places) -> NDArray[np.float64]:
 def _beyond(
     centre: NDArray[np.float64], around: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """How far samples (N,) lie above or below all but TWIN of those around them (N, 24), and the
-    range of all but these."""
+    """How far samples (N,) lie beyond all but TWIN of the 24 around, and the range of those."""
     above, below = centre - around[:, -1 - TWIN], around[:, TWIN] - centre
     upper, lower = around[:, -1] - around[:, TWIN], around[:, -1 - TWIN] - around[:, 0]
     return np.maximum(above, below), np.where(above > below, lower, upper)
@@ -131,8 +130,7 @@ def _around(plane: Plane, places: Places) -> NDArray[np.float64]:
 
 
 def medians_of_own(plane: Plane, places: Places) -> Plane:
-    """The medians of the 24 samples of the same colour around places of a mosaic; mirrored at the
-    border."""
+    """Medians of the 24 samples of the same colour around places of a mosaic, mirrored outside."""
     near = samples_near(plane, *np.divmod(places, plane.shape[1]), 2 * np.array(STEPS))
     medians: Plane = np.sort(near, axis=1)[:, len(STEPS) // 2]
     return medians
@@ -155,8 +153,7 @@ def lone(plane: Plane, whole: Plane, hot: Mask, known: Places) -> Places:
 
 
 def _excess(plane: Plane, rows: Places, columns: Places) -> NDArray[np.float64]:
-    """How far samples lie above the median of the eight nearest of their colour; mirrored at the
-    border."""
+    """How far samples lie above the median of the eight nearest of their colour."""
     near = samples_near(plane, rows, columns, np.array(OWN_COLOUR)).astype(np.float64)
     excess: NDArray[np.float64] = near[:, 0] - np.median(near[:, 1:], axis=1)
     return excess

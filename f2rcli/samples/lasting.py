@@ -277,8 +277,7 @@ def _steady(
     light: Values,
     cell: _Cell,
 ) -> tuple[Places, Places]:
-    """Those of unseen points, and their twins, that stand out in most frames, and by more than
-    chance."""
+    """Those of unseen points, with their twins, that stand out in most frames, beyond chance."""
     places, twins = (one[unseen] for one in points)
     rows, columns = np.divmod(places, light.shape[1])
     size, wholes = _beyond(light, rows, columns), [cell.whole(plane) for plane in planes]

@@ -31,7 +31,7 @@ MOST = 0.3  # of the samples that may stand out, for the time it takes
 BEYOND = 2.5, 0.03  # of the noise, of the range: salt and pepper of a known law stand out by more
 ALIKE = 2.0, 0.016  # of the noise, of the range: samples that differ by less
 SURE = 3.5  # standard deviations of how many are alike by chance
-WIDEST = 2  # samples of a square: more that are alike are no single point
+WIDEST = 2  # samples of a square: more that are alike are not a single point
 
 AROUND = np.array([step for step in STEPS if max(map(abs, step)) == 1])
 RING = np.array([step for step in STEPS if max(map(abs, step)) == 2])

@@ -41,7 +41,7 @@ TWIN = 0.5  # of a pixel's excess: a neighbour that has more may be a defect as 
 JUMPS, JUMPING, TWICE, RARE = 3, 6.0, 2, 1e-3
 SAMPLED = 1 << 13  # samples of each frame, at least, by which RARE is told
 STEADY = 0.5  # of what a defect stands out by in the mean, that it does in most frames
-OUTLYING = 4.0  # standard deviations of a plane's samples from medians: nearer ones are no defects
+OUTLYING = 4.0  # standard deviations of a plane's samples from medians: nearer ones are not defects
 MOST_LOOKED_AT = 0.01  # of the samples, for the time it takes
 FAR = 3.0  # standard deviations from the surface around a pixel: not part of it
 ROUNDS = 3  # in which a surface loses what is not part of it
@@ -254,8 +254,7 @@ def _learned(mean: Floats, pixels: Pixels, excess: Floats | None = None) -> Surr
 
 
 def _learned_of(mean: Floats, row: int, column: int) -> tuple[float | Floats, ...]:
-    """Those of one pixel, in the order of `Surroundings`; without an end to the error where they
-    are not known."""
+    """Those of one pixel, in the order of `Surroundings`; with an infinite error if unknown."""
     unknown = 0.0, 0.0, np.zeros(len(STEPS)), 0.0, np.inf, CENTRE, 0.0
     known = learned(mean, row, column)
     if known is None:
@@ -291,8 +290,7 @@ def _fit(near: Floats, part: Mask) -> tuple[Floats, Floats, Floats]:
 def _near(
     plane: NDArray[np.generic], pixels: Pixels, steps: NDArray[np.intp] = STEPS
 ) -> tuple[Any, Mask]:
-    """Samples (M, 49) of a plane around pixels, or so many as there are steps, and which of them
-    lie inside it."""
+    """Samples (M, 49), or one per step, of a plane around pixels, and which lie inside it."""
     rows, columns = (places[:, None] + step for places, step in zip(pixels, steps.T, strict=True))
     height, width = plane.shape
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)

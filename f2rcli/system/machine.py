@@ -22,10 +22,7 @@ def processors() -> int:
 
 
 def asked_threads() -> int | None:
-    """The number of threads that OMP_NUM_THREADS asks for; None where it names none.
-
-    OpenMP allows a list, a number for each nesting level; the first one counts.
-    """
+    """OMP_NUM_THREADS, the first if it lists several for nesting; None if it names none."""
     first = re.match(r"\s*0*([1-9]\d*)\s*(,|$)", os.environ.get("OMP_NUM_THREADS", ""))
     return None if first is None else min(int(first[1][:9]), MOST_THREADS)
 
@@ -37,8 +34,7 @@ def number_in(variable: str, default: int) -> int:
 
 
 def memory() -> int:
-    """Bytes of memory that this process may have: the machine's, or less in a container or under
-    a limit of its address space."""
+    """Bytes this process may use: the machine's, or a container's or address space's limit."""
     ask = getattr(os, "sysconf", None)  # not there on Windows
     own = ask("SC_PHYS_PAGES") * ask("SC_PAGE_SIZE") if ask else _windows_memory()
     return min(own, *_limits())
@@ -63,8 +59,7 @@ def _address_space() -> list[int]:
 
 
 def cramped() -> bool:
-    """Whether there are too few addresses to load the libraries of a run: they would crash, abort,
-    or blame the file."""
+    """Whether too little address space is left to load a run's libraries, which would crash."""
     return any(0 < space < LEAST_SPACE for space in _address_space())
 
 

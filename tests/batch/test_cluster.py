@@ -67,8 +67,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def cluster(gate: Path) -> Iterator[Any]:
-    """A scheduler and two workers on the loopback, processes of their own that are replaced when
-    they die."""
+    """A scheduler and two worker processes on the loopback that are replaced when they die."""
     import dask
 
     patch = pytest.MonkeyPatch()
@@ -249,7 +248,7 @@ def test_scheduler_files_are_read_or_refused(tmp_path: Path) -> None:
     assert scheduler_of("tls://x:1") == "tls://x:1"
     for text in ("", "[]", '{"id": 3}'):
         bad.write_text(text)
-        with pytest.raises(UsageError, match="is no scheduler file"):
+        with pytest.raises(UsageError, match="is not a scheduler file"):
             check_address(str(bad))
     with pytest.raises(UsageError, match="there is no such file"):
         check_address(str(tmp_path / "none.json"))

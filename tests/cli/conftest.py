@@ -34,6 +34,21 @@ class Done(NamedTuple):
     err: str
 
 
+class Clock:
+    """A clock that moves when told."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def rgb(path: Path) -> np.ndarray:
+    """The pictures of a video, (T, H, W, 3) codes."""
+    with av.open(str(path)) as container:
+        return np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
+
+
 def write_clip(
     path: Path, frames: int = 6, size: tuple[int, int] = (64, 48), **options: str
 ) -> Path:
@@ -92,7 +107,7 @@ def fake_engine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def f2r(fake_engine: None, capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+def command(capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
     """Run a command line in this process."""
 
     def call(*arguments: object) -> Done:
@@ -103,14 +118,24 @@ def f2r(fake_engine: None, capfd: pytest.CaptureFixture[str]) -> Callable[..., D
     return call
 
 
+@pytest.fixture
+def f2r(fake_engine: None, command: Callable[..., Done]) -> Callable[..., Done]:
+    """The same with an engine that only darkens."""
+    return command
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
 class Started:
     """`f2r` in a process of its own, with the fake engine."""
 
     def __init__(
         self, *arguments: object, delay: float = 0.0, hold: str = "", **options: object
     ) -> None:
-        """delay: seconds for a frame; hold: stop after the first frame of clips so named, until
-        `go_on`."""
+        """delay: seconds a frame; hold: stop clips so named at a frame, until `go_on`."""
         self._folder = tempfile.TemporaryDirectory(prefix="f2r-held-")
         self._mark = Path(self._folder.name) / "held"
         told = {"F2R_FAKE_DELAY": str(delay), "PYTHONPATH": str(PACKAGE.parent)}

@@ -19,6 +19,7 @@ from f2rcli.cli.app import run
 from f2rcli.engine import stream
 from f2rcli.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK
 from tests.cli import fake_engine
+from tests.cli.conftest import rgb
 
 SIGMA = 20.0
 HEIGHT, WIDTH, FRAMES = 48, 64, 7
@@ -50,11 +51,6 @@ def written(path: Path, clean: np.ndarray, sigma: float) -> Path:
             container.mux(stream.encode(frame.reformat(format="bgr0")))
         container.mux(stream.encode(None))
     return path
-
-
-def rgb(path: Path) -> np.ndarray:
-    with av.open(str(path)) as container:
-        return np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:

@@ -10,25 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from f2rcli.cli.app import run
 from f2rcli.errors import EXIT_DAMAGED, EXIT_INPUT, EXIT_OK, EXIT_USAGE
 from f2rcli.evaluation import metrics
 from tests.cli.conftest import Done, write_clip
 
 Eval = Callable[..., Done]
 PSNR = ("--metrics", "psnr")
+OPTIONS = ("--device", "cpu", "--threads", "1")
 
 
 @pytest.fixture
-def evaluate(capfd: pytest.CaptureFixture[str]) -> Eval:
-    """Run `f2r eval` in this process, with the shipped weights."""
-
-    def call(*arguments: object) -> Done:
-        capfd.readouterr()
-        code = run(["eval", *map(str, arguments), "--device", "cpu", "--threads", "1"])
-        return Done(code, *capfd.readouterr())
-
-    return call
+def evaluate(command: Callable[..., Done]) -> Eval:
+    """`f2r eval` with the shipped weights."""
+    return lambda *arguments: command("eval", *arguments, *OPTIONS)
 
 
 @pytest.fixture(scope="module")

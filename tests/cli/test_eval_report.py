@@ -7,20 +7,13 @@ from pathlib import Path
 import av
 import pytest
 
-from f2rcli.cli.app import run
 from tests.cli.conftest import Done, write_clip
 
 
 @pytest.fixture
-def evaluate(capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """Run `f2r eval` in this process."""
-
-    def call(*arguments: object) -> Done:
-        capfd.readouterr()
-        code = run(["eval", *map(str, arguments), "--device", "cpu", "--threads", "1"])
-        return Done(code, *capfd.readouterr())
-
-    return call
+def evaluate(command: Callable[..., Done]) -> Callable[..., Done]:
+    """`f2r eval` with the shipped weights."""
+    return lambda *arguments: command("eval", *arguments, "--device", "cpu", "--threads", "1")
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.errors import EXIT_OK
 from f2rcli.io import ReadOptions, open_reader
 from f2rcli.window import LEAD_IN, LEAD_OUT
+from tests.cli.conftest import rgb
 
 HEIGHT, WIDTH, FRAMES, CUT = 48, 64, 35, 30
 
@@ -56,11 +57,6 @@ def denoised(clip: Path, tmp_path_factory) -> Callable[..., np.ndarray]:
         return rgb(out)
 
     return denoise
-
-
-def rgb(path: Path) -> np.ndarray:
-    with av.open(str(path)) as container:
-        return np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
 
 
 def assert_alike(part: np.ndarray, whole: np.ndarray) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from f2rcli.cli.app import run
 from tests.cli.conftest import Done, write_clip
 
 udvd = pytest.importorskip("tests.methods.test_udvd", reason="it was removed")
@@ -19,16 +18,10 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 @pytest.fixture
-def explain(given, capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """Run `f2r explain` in this process, with untrained networks."""
-
-    def call(*arguments: object) -> Done:
-        capfd.readouterr()
-        options = ("--device", "cpu", "--threads", "1", "--method", "udvd", "--weights", given[1])
-        code = run(["explain", str(given[0]), *map(str, arguments), *options])
-        return Done(code, *capfd.readouterr())
-
-    return call
+def explain(given, command: Callable[..., Done]) -> Callable[..., Done]:
+    """`f2r explain` with untrained networks."""
+    options = ("--device", "cpu", "--threads", "1", "--method", "udvd", "--weights", given[1])
+    return lambda *arguments: command("explain", given[0], *arguments, *options)
 
 
 def test_a_picture_a_table_and_json(explain: Callable[..., Done], tmp_path: Path) -> None:

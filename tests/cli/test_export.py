@@ -40,15 +40,9 @@ Codes = NDArray[np.uint8]  # (H, W, 3)
 
 
 @pytest.fixture
-def export(capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """Run `f2r export` in this process."""
-
-    def call(*arguments: object) -> Done:
-        capfd.readouterr()
-        code = run(["export", *map(str, arguments)])
-        return Done(code, *capfd.readouterr())
-
-    return call
+def export(command: Callable[..., Done]) -> Callable[..., Done]:
+    """`f2r export`."""
+    return lambda *arguments: command("export", *arguments)
 
 
 @pytest.fixture(scope="module")
@@ -159,8 +153,7 @@ def test_graph_json_says_what_is_in_the_files(folders: Callable[[str], Path], na
 def test_files_that_are_there_stay_unless_overwritten_by_the_same_bytes_again(
     export: Callable[..., Done], tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Events, a folder that is there, weights by their path. The first export, without onnxruntime,
-    says that nothing was checked."""
+    """Events, an existing folder, weights by path; at first without onnxruntime, unchecked."""
     first, tmp_path = tmp_path / "first", tmp_path / "again"
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "onnxruntime", None)

@@ -9,22 +9,15 @@ import pytest
 import tifffile
 
 from f2rcli import weights
-from f2rcli.cli.app import run
 from tests.cli.conftest import Done, write_clip
 
 OPTIONS = ("--device", "cpu", "--threads", "1")
 
 
 @pytest.fixture
-def noise(capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """Run `f2r noise` in this process, with the shipped weights."""
-
-    def call(*arguments: object) -> Done:
-        capfd.readouterr()
-        code = run(["noise", *map(str, arguments), *OPTIONS])
-        return Done(code, *capfd.readouterr())
-
-    return call
+def noise(command: Callable[..., Done]) -> Callable[..., Done]:
+    """`f2r noise` with the shipped weights."""
+    return lambda *arguments: command("noise", *arguments, *OPTIONS)
 
 
 @pytest.fixture(scope="module")

@@ -10,21 +10,7 @@ from rich.console import Console as RichConsole
 
 from f2rcli.cli.terminal.console import Console, EventStream
 from f2rcli.cli.terminal.progress import RunMeter
-
-
-class Clock:
-    """A clock that moves when told."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from tests.cli.conftest import Clock
 
 
 @pytest.fixture

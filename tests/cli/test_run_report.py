@@ -14,7 +14,6 @@ import pytest
 import f2rcli.cli.commands.denoise as denoise_command
 from f2rcli.cli import engine as cli_engine
 from f2rcli.cli import run_report
-from f2rcli.cli.app import run
 from f2rcli.cli.engine import returned_lines, returned_values
 from f2rcli.engine.contract.returned import Returned
 from f2rcli.engine.self_test import CLIP
@@ -29,15 +28,9 @@ QUICK = ("--sigma", 20)  # nothing is measured
 
 
 @pytest.fixture
-def denoise(capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """Run `f2r denoise` in this process, with the shipped weights."""
-
-    def call(*arguments: object) -> Done:
-        capfd.readouterr()
-        code = run(["denoise", *map(str, arguments), *OPTIONS])
-        return Done(code, *capfd.readouterr())
-
-    return call
+def denoise(command: Callable[..., Done]) -> Callable[..., Done]:
+    """`f2r denoise` with the shipped weights."""
+    return lambda *arguments: command("denoise", *arguments, *OPTIONS)
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +86,8 @@ def test_a_receipt_and_a_page_say_when_much_was_given_back(
     done = denoise(grainy, "-o", output, "--report", page, "--frames", 3, "--json", *QUICK)
     event = [json.loads(line) for line in done.out.splitlines()][-1]
     assert event["event"] == "result"
-    assert event["returned"]["share"] == pytest.approx(0.234, abs=1e-3)
-    assert len(event["returned"]["by_plane"]) == 3
+    assert event["given_back"]["share"] == pytest.approx(0.234, abs=1e-3)
+    assert len(event["given_back"]["by_plane"]) == 3
     assert "23 % of what the networks took out was put back" in event["notes"][0]
     text = page.read_text(encoding="utf-8")
     assert "23.4% of what was taken out (Y 23.4%, Cb 23.4%, Cr 23.4%)" in text

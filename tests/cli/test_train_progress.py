@@ -3,25 +3,12 @@
 import json
 import math
 
-import pytest
-
 from f2rcli.cli.terminal.bars import joined
 from f2rcli.cli.terminal.console import Console, Verbosity
 from f2rcli.cli.terminal.train_progress import StepMeter
 from f2rcli.training.loop.events import Event
 from f2rcli.training.loop.events import EventKind as Kind
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from tests.cli.conftest import Clock
 
 
 def feed(meter: StepMeter, clock: Clock, seconds: int) -> None:

@@ -10,13 +10,7 @@ import pytest
 
 from f2rcli.engine import windowed
 from f2rcli.engine.noise import ceiling as module
-from f2rcli.engine.noise.ceiling import (
-    ROOM,
-    below,
-    ceiling,
-    fades,
-    one_code,
-)
+from f2rcli.engine.noise.ceiling import ROOM, below, ceiling, fades, one_code
 from f2rcli.engine.stream import denoise_stream
 from f2rcli.frames import Frame
 from f2rcli.noise.bands import white_shares

@@ -297,8 +297,7 @@ def test_clipped_places_give_less_back_and_others_are_as_they_were() -> None:
 
 @pytest.mark.parametrize("restored", [0.0, 1.0])
 def test_no_sample_of_clipped_noise_stays_as_a_speck(restored: float) -> None:
-    """Its tail away from black or white is as long as before: far longer than four of the
-    deviations that clipping left."""
+    """Its other tail is as long as before: far beyond four of the deviations left by clipping."""
     rng = np.random.default_rng(2)
     noisy = np.clip(restored + rng.normal(0, 0.1, (256, 256)), 0, 1).astype(np.float32)
     shift, factor = clipped_moments(torch.tensor([[restored]]), torch.tensor([[0.1]]))

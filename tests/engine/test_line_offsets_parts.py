@@ -143,8 +143,7 @@ def test_columns_fainter_than_they_were_measured_are_errors(share: float, doubt:
 
 
 def test_the_mean_of_the_past_is_worth_24_frames_and_lost_where_it_does_not_match() -> None:
-    """Of seven by seven pixels, four and a half deviations of what they and it differ by, and half
-    a code."""
+    """Over 7x7 pixels, by four and a half deviations of the difference, and half a code."""
     sigma, own = 0.02, np.zeros((HEIGHT, WIDTH), np.float32)
     for frames, kept in ((4.0, 4.0), (24.0, 24.0), (25.0, 24.0), (0.1, 0.1)):
         most = sigma * (1 + 1 / max(frames, 0.3)) ** 0.5 / 7 * 4.5 + 0.5 / 255

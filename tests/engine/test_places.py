@@ -15,14 +15,7 @@ from f2rcli.engine.gpu import contract as device_contract
 from f2rcli.engine.noise.ceiling import below, ceiling
 from f2rcli.engine.noise.excerpts import cut_out
 from f2rcli.engine.noise.opening import PREROLL, opening_noise
-from f2rcli.engine.noise.places import (
-    _filled,
-    _stands_out,
-    _white,
-    drawn,
-    louder_part,
-    places,
-)
+from f2rcli.engine.noise.places import _filled, _stands_out, _white, drawn, louder_part, places
 from f2rcli.engine.noise.tracking import UNEVEN
 from f2rcli.engine.resuming.marks import _plane_noise
 from f2rcli.engine.stream import denoise_stream

@@ -233,8 +233,7 @@ def test_places_as_bright_are_those_between_the_tenths_of_loud_ones() -> None:
 
 
 def best(loud: Array, silent: Array) -> tuple[int, set[tuple[int, int, int, int]]]:
-    """The most loud blocks of any rectangle of 4 x 4 or more, of which they are half and silent
-    ones a twentieth, and where."""
+    """The most loud blocks of a rectangle (4 x 4 or more, half loud, a twentieth silent); where."""
     most, where = 0, set[tuple[int, int, int, int]]()
     rows, columns = loud.shape
     for top, left in np.ndindex(rows - 3, columns - 3):

@@ -189,8 +189,7 @@ def gaussian(width: float, reach: int) -> Array:
 
 
 def profiles(width: float) -> tuple[Array, list[Array], Array]:
-    """A point, what it loses (narrower and wider: what was made wider lost light in the middle),
-    its surroundings."""
+    """A point, what it loses (narrower and wider), and its surroundings."""
     reach = round(3 * 3.5 * width)
     lost = [gaussian(k * width, reach) for k in (0.7, 1.6, 3.5)]
     return gaussian(width, reach), lost, gaussian(2.5 * width, reach)

@@ -380,8 +380,7 @@ class Nearer(Still):
 def test_what_comes_out_goes_to_the_mean_as_far_as_the_picture_rests(
     told: Told, rests: float, slack: Slack
 ) -> None:
-    """But for a few electrons and a codec's own errors, which its frames share; what clipping moved
-    is no part of the mean."""
+    """But for a few electrons and a codec's shared errors; clipping's shift is not in the mean."""
     frame, change = drawn(RGB, low=0, high=20), torch.full((1, 3, HEIGHT, WIDTH), -0.5)
     model = NoiseModel.gaussian(0.1, 3)
     noise = PlaneNoise.of(model, RGB, clipped=True)

@@ -61,8 +61,7 @@ def test_photon_noise_goes_and_brightness_stays_in_dim_and_bright_places() -> No
 
 
 def bright_stack(shutter: np.ndarray) -> tuple[list[Frame], np.ndarray]:
-    """Smooth light of a hundred electrons or so, in each frame such a share of it; as recorded,
-    and as codes without noise."""
+    """Smooth light of about 100 electrons, a share of it per frame: recorded, and without noise."""
     rng = np.random.default_rng(4)
     rough = cv2.GaussianBlur(rng.normal(size=(96, 96)), (0, 0), 5)
     still = 100 * (1 + 0.15 * rough / rough.std()).clip(0.6)

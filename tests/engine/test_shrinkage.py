@@ -28,8 +28,7 @@ def normal(seed: int, sigma: float = SIGMA, shape: tuple[int, int] = SHAPE) -> R
 
 
 def asked(gain: float, texture: float, known: Shrinkage | None = None) -> tuple[Shrinkage, Real]:
-    """What is learnt of a method that removes a share of the noise and so much texture, and what
-    it removes."""
+    """What is learnt of a method that removes a share of noise and some texture; the removed."""
     shrinkage = Shrinkage() if known is None else known
     removed = gain * normal(1) + normal(2, texture * SIGMA)
     added = normal(3)

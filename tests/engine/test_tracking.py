@@ -257,7 +257,7 @@ def test_what_first_frames_tell_is_known(monkeypatch: pytest.MonkeyPatch) -> Non
     wants = opened(opening(), monkeypatch)
     wants.engine.method_name = "udvd"  # type: ignore[misc]
     wants.measure_opening(to_frames(np.full((3, 3, 64, 64), 0.5)))
-    assert wants.engine.notes == ["no sigma= given: the noise was estimated, 10.0 of 255"]
+    assert wants.engine.notes == ["no sigma= given: the noise was measured, 10.0 of 255"]
     none = tracker(None)
     none.measure_opening([])
     assert none.measured is None

@@ -46,8 +46,7 @@ def test_the_mean_s_filters_are_zero_at_the_pixel_itself_in_every_frame(tmp_path
 
 
 def test_the_mean_is_all_frames_weighed_by_their_filters(tmp_path: Path) -> None:
-    """Euler: the network is positively homogeneous. Filters are summed over colours, so the
-    frames here are gray."""
+    """Euler, as the network is positively homogeneous; gray, as filters are summed over colours."""
     frames = noisy_clip(5)
     engine = engine_for(frames, method="udvd", weights=udvd.saved(tmp_path, udvd.header(5, False)))
     pictures = [engine.to_tensor(f).mean(1, keepdim=True).expand(-1, 3, -1, -1) for f in frames]

@@ -85,8 +85,7 @@ def read(path: Path, frames: int | None = None) -> Clip:
 
 
 def halved(folder: Path, frames: int, height: int = 192, width: int = 256) -> dict[str, Clip]:
-    """The beginnings of a folder's clips by name, halved, which takes their own noise away, and
-    cut to their middle."""
+    """The beginnings of a folder's clips by name, halved against their own noise, and cropped."""
     found = {}
     for path in sorted(folder.glob("*.mkv")):
         clip: Clip = []
@@ -161,8 +160,7 @@ def colourless(clip: Clip) -> Clip:
 
 
 def graphics(height: int, width: int, frames: int) -> Clip:
-    """A gradient, text-like blocks, a one-pixel checkerboard, thin lines, and a bright bar that
-    falls: no noise at all."""
+    """A gradient, text-like blocks, a fine checkerboard, thin lines, a falling bar; no noise."""
     rng = np.random.default_rng(4)
     base = np.full((height, width), 60.0)
     quarter, half = width // 4, height // 2

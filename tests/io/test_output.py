@@ -9,13 +9,7 @@ from pathlib import Path
 import pytest
 
 from f2rcli.errors import InputError, OutputError, UsageError
-from f2rcli.io import (
-    WriteOptions,
-    default_target,
-    open_reader,
-    open_writer,
-    plan_output,
-)
+from f2rcli.io import WriteOptions, default_target, open_reader, open_writer, plan_output
 from f2rcli.io.atomic import PartFile
 
 

@@ -16,8 +16,7 @@ FRAMES, HEIGHT, WIDTH = 108, 64, 96
 
 @pytest.fixture(scope="module")
 def burst(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Texture that moves by a pixel a frame, and hot pixels that hardly stand out from it; half of
-    them since frame 60."""
+    """Texture that moves by a pixel a frame, and faint hot pixels, half of them since frame 60."""
     rng = np.random.default_rng(4)
     y, x = np.mgrid[:HEIGHT, : WIDTH + FRAMES]
     scene = 900 + sum(

@@ -62,7 +62,7 @@ def test_all_series_are_taken_whatever_their_axes(unlike: Path) -> None:
     target = unlike.with_name("b.ome.tif")
     with open_reader(unlike, ReadOptions(series="all")) as reader:
         assert reader.info.lanes == ("cells", *(f"angles, angle {n}" for n in (1, 2, 3)), "map")
-        assert any("each picture is denoised by itself" in note for note in reader.info.notes)
+        assert any("each picture is denoised separately" in note for note in reader.info.notes)
     passed(unlike, target, change=True, series="all")
     for found, before in zip(stored(target), (CELLS, ANGLES, MAP), strict=True):
         np.testing.assert_array_equal(found, each_smoothed(before))
@@ -84,8 +84,7 @@ REDUCED, MASK = {"subfiletype": 1}, {"subfiletype": 4}
 
 @pytest.fixture
 def mixed(tmp_path: Path) -> Path:
-    """Pages without a description: a movie, a picture of another size in the middle of it, and
-    two of another type."""
+    """Pages without a description: a movie, another size amid it, and two of another type."""
     first, rest = (CELLS[:2], {}), (CELLS[2:], {})
     return plain(tmp_path / "a.tif", first, (MAP, {}), rest, (FLOATS, {}))
 

@@ -73,7 +73,7 @@ def test_a_stack_of_one_page_is_denoised_by_itself_and_says_so(tmp_path: Path) -
     source = write(tmp_path / "one.tif", (16, 20))
     with open_reader(source) as reader:
         assert reader.info.frames == 1
-        assert reader.info.notes == ("no time axis: each picture is denoised by itself",)
+        assert reader.info.notes == ("no time axis: each picture is denoised separately",)
     passed(source, tmp_path / "out.tif", change=False)
     assert np.array_equal(tifffile.imread(tmp_path / "out.tif"), tifffile.imread(source))
 

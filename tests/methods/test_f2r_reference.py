@@ -40,8 +40,7 @@ Floats = NDArray[np.float32]
 
 
 class Drift:
-    """Flow of a scene where everything moves by so many pixels a frame, of the grid that the book
-    looks at: luma holds the index."""
+    """Flow of a uniform motion, in pixels of the book's grid; luma holds the index."""
 
     def __init__(self, speed: tuple[float, float]) -> None:
         self.speed = speed

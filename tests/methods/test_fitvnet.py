@@ -114,8 +114,7 @@ def averaging(*, aligned: bool) -> FITVNetNetworks:
 
 
 def test_aligned_blocks_see_what_the_middle_frame_shows() -> None:
-    """A pan by three pixels a frame: the mean of five frames blurs it unless they are moved, and
-    training sees the same."""
+    """On a pan by three pixels a frame, which a plain mean blurs; training sees the same."""
     clip = panning(5, (130, 160))
     inner, errors = (..., slice(16, -16), slice(16, -16)), []
     for aligned in (False, True):

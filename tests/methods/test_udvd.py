@@ -149,7 +149,7 @@ def test_a_header_that_describes_no_such_network_is_refused(tmp_path: Path) -> N
 
 
 @torch.no_grad()
-def test_noise_that_was_not_told_is_estimated_and_said(tmp_path: Path) -> None:
+def test_noise_that_was_not_told_is_measured_and_said(tmp_path: Path) -> None:
     path, frames = saved(tmp_path, header()), noisy_clip(7, sigma=25)
     told = engine_for(frames, method="udvd", weights=path, sigma=25.0)
     assert len(list(denoise_stream(frames, info_of(frames), told))) == 7
@@ -157,8 +157,8 @@ def test_noise_that_was_not_told_is_estimated_and_said(tmp_path: Path) -> None:
     untold = engine_for(frames, method="udvd", weights=path)
     list(denoise_stream(frames, info_of(frames), untold))
     (note,) = untold.notes
-    assert note.startswith("no sigma= given: the noise was estimated, ")
-    said = float(note.split("estimated, ")[1].split(" of")[0])
+    assert note.startswith("no sigma= given: the noise was measured, ")
+    said = float(note.split("measured, ")[1].split(" of")[0])
     assert said == pytest.approx(25, rel=0.15)
 
 

@@ -15,8 +15,7 @@ ROWS, COLUMNS = 88, 112
 
 
 def field(motion: tuple[float, float], weights: str | None = None) -> MotionField:
-    """What the middle of five frames is made of; their content moves by (dx, dy) a frame, in
-    quarters of a pixel."""
+    """What makes the middle of five frames that move by (dx, dy) quarter pixels a frame."""
     dx, dy = (round(4 * step) for step in motion)
     torch.manual_seed(0)
     layers = [torch.rand(1, 3, 700 // side, 840 // side) for side in (8, 16, 32)]

@@ -6,13 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from f2rcli.models.gaussian import (
-    JITTER,
-    covariance,
-    noisy_covariance,
-    posterior_mean,
-    split,
-)
+from f2rcli.models.gaussian import JITTER, covariance, noisy_covariance, posterior_mean, split
 from f2rcli.training.methods.losses import gaussian_nll
 
 

@@ -209,8 +209,7 @@ def test_clips_in_threads_do_not_meet() -> None:
 
 
 def test_cuda_is_left_as_it_was_where_recording_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By stand-ins for what torch.cuda does: torch leaves its own stream in place there, and goes
-    on taking memory from the pool."""
+    """By stand-ins: torch.cuda would leave its own stream set and the pool in use."""
     log: list[str] = []
 
     class Stream:

@@ -14,6 +14,7 @@ import tifffile
 
 import f2rcli
 from f2rcli.errors import CancelledError, UsageError
+from f2rcli.io import microscopy, tiff
 from f2rcli.io.tiff.axes import Series
 from f2rcli.napari.files import get_reader
 from f2rcli.napari.runs import LayerRun, Progress, axes_of, levels_of, near
@@ -199,6 +200,7 @@ def test_the_manifest_names_what_is_there() -> None:
             assert callable(getattr(import_module(module), name))
     patterns = [line.split('"*')[1][:-1] for line in text.splitlines() if '"*' in line]
     assert all(get_reader(f"a{suffix}") is not None for suffix in patterns)
+    assert set(patterns) == microscopy.SUFFIXES | tiff.SUFFIXES
 
 
 def test_reading_needs_neither_torch_nor_qt() -> None:

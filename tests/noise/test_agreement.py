@@ -4,13 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from f2rcli.noise.measurement.agreement import (
-    Agreement,
-    agreement,
-    destriped,
-    pieces,
-    unexplained,
-)
+from f2rcli.noise.measurement.agreement import Agreement, agreement, destriped, pieces, unexplained
 from f2rcli.noise.measurement.profiles import precision
 
 Array = np.ndarray

@@ -7,14 +7,7 @@ import pytest
 
 from f2rcli.noise.measurement import bound as measured
 from f2rcli.noise.measurement.blocks import Blocks, joined
-from f2rcli.noise.measurement.bound import (
-    Bound,
-    _bin,
-    _bound,
-    _inside,
-    _plane_bound,
-    lowered,
-)
+from f2rcli.noise.measurement.bound import Bound, _bin, _bound, _inside, _plane_bound, lowered
 from f2rcli.noise.measurement.highpass import unit
 from f2rcli.noise.measurement.place_factors import every_block, spread_out
 from f2rcli.noise.model import NoiseModel

@@ -8,11 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from f2rcli.noise.measurement.detail import (
-    most_by_repeats,
-    single_frame_sigma,
-    without_patterns,
-)
+from f2rcli.noise.measurement.detail import most_by_repeats, single_frame_sigma, without_patterns
 
 ROWS, COLUMNS = np.mgrid[:192, :256].astype(float)
 

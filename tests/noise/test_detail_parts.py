@@ -62,8 +62,7 @@ def ranks(values: Array) -> Array:
 def test_a_single_frames_sigma_is_the_median_of_its_finest_diagonal_detail(
     monkeypatch: pytest.MonkeyPatch, repeats: float, believed: bool
 ) -> None:
-    """Of what no pattern holds; what repeats is believed where it is less by a fifth. A slope of
-    light changes nothing."""
+    """Of what no pattern holds; repeats count from a fifth less on, a slope changes nothing."""
     rows, columns = np.indices((41, 53))
     noise = np.random.default_rng(0).standard_normal((41, 53))
     plane = 0.05 * noise + 0.02 * rows + 0.03 * columns

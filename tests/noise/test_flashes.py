@@ -6,13 +6,7 @@ import pytest
 import f2rcli
 from f2rcli.evaluation.simulation.camera import GAIN, OFFSET, READ, recorded
 from f2rcli.evaluation.simulation.points import scene
-from f2rcli.noise.photons.flashes import (
-    AROUND,
-    FEWEST,
-    _compact,
-    _standing_out,
-    without_flashes,
-)
+from f2rcli.noise.photons.flashes import AROUND, FEWEST, _compact, _standing_out, without_flashes
 
 
 def test_sparse_molecules_leave_the_law_of_an_even_background(only_measured: None) -> None:

@@ -18,15 +18,7 @@ from f2rcli.noise.measurement.lines import (
     _Votes,
     find_lines,
 )
-from tests.noise.line_scenes import (
-    COUNT,
-    SIZE,
-    bands,
-    column_offsets,
-    row_offsets,
-    scene,
-    white,
-)
+from tests.noise.line_scenes import COUNT, SIZE, bands, column_offsets, row_offsets, scene, white
 
 JOINED = [True] * (COUNT - 1)
 

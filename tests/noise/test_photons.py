@@ -133,8 +133,7 @@ def test_even_light_tells_its_gain_by_the_shape_of_its_noise(photons: float, rea
 
 
 def off(light: np.ndarray, gain: float, stacks: int) -> float:  # type: ignore[type-arg]
-    """How far gains of stacks of such light (H, W), with half an electron of read noise, are from
-    the truth: root mean square."""
+    """RMS error of the gain in stacks of light (H, W) with half an electron of read noise."""
     errors = []
     for seed in range(stacks):
         rng = np.random.default_rng(seed)
@@ -166,8 +165,7 @@ def test_of_codes_coarser_than_electrons_the_gain_lies_within_its_stated_error(
 def test_codes_of_several_electrons_each_are_not_said_to_be_electrons(
     gain: float, photons: float
 ) -> None:
-    """Without read noise they look like counts at a gain of one: off by 140 to 230 %, stated as
-    sure within 7 to 25 %."""
+    """Without read noise they look like gain one: 140 to 230 % off, stated as 7 to 25 %."""
     counts = np.random.default_rng(1).poisson(photons, (6, 96, 96))
     line = photon_line(list(np.rint(gain * counts + OFFSET).astype(np.float32)))
     assert line is not None

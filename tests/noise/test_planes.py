@@ -346,8 +346,7 @@ def test_laws_are_held_to_their_bounds_at_the_brightness_of_every_fourth_pixel(
 def test_planes_of_luma_and_chroma_are_measured_where_luma_is_as_bright(
     monkeypatch: pytest.MonkeyPatch, layout: PlaneLayout
 ) -> None:
-    """By the mean of both pictures; chroma is never cut off. As another law says where nothing
-    could be measured."""
+    """By both pictures' mean; chroma is never cut off; another law where nothing is measured."""
 
     class Samples:
         def __init__(self, channels: int) -> None:

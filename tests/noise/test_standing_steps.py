@@ -6,13 +6,7 @@ import pytest
 from scipy.optimize import nnls
 
 from f2rcli.noise.measurement.profiles import common, precision, segments
-from f2rcli.noise.standing.steps import (
-    Offsets,
-    _positive,
-    estimated,
-    offsets_of,
-    steps_of,
-)
+from f2rcli.noise.standing.steps import Offsets, _positive, estimated, offsets_of, steps_of
 from tests.noise.standing_scenes import HEIGHT, WIDTH, filmed, offsets, still_life
 
 Array = np.ndarray

@@ -58,8 +58,7 @@ def begun(*clips: Path, **given: Any) -> str:
 def test_the_footages_kind_chooses_as_it_does_for_denoising(
     tmp_path: Path, sigma: float, options: dict[str, str], chosen: str
 ) -> None:
-    """Else a gain is one over weights that nobody would have used: of a compressed clip those for
-    heavy noise."""
+    """Else a gain would be one over weights for heavy noise, which no run would have used."""
     clip = write_clip(tmp_path / "a.mkv", sigma, options)
     with open_reader(str(clip)) as reader:
         engine = load_engine(EngineSettings(threads=1), reader.info)

@@ -54,8 +54,7 @@ def test_what_weights_will_lack_is_said_with_what_was_measured(
 
 
 def test_weak_noise_that_pixels_share_is_said_to_be_what_denoising_leaves(tmp_path: Path) -> None:
-    """White noise of sigma 25 through non-local means leaves 2 to 3 codes, a correlation of 0.6 and
-    more; film grain has 12."""
+    """White noise of 25 through non-local means leaves 2 to 3 codes, correlated; grain has 12."""
     clip = noisy_clip(tmp_path / "a", contrast=0.3)
     for sigma8, rho, said in ((3, 0.6, True), (3, 0.3, False), (12, 0.6, False)):
         report = report_of(0.1, UNSEEN, sigma=sigma8 / 255)

@@ -21,13 +21,7 @@ from f2rcli.training.footage.windows import CleanClips, NoisyClips, Sample, cut
 from f2rcli.training.loop.settings import TrainSettings
 from f2rcli.training.loop.stage import Progressing, sample_rngs
 from f2rcli.training.loop.trainer import Trainer
-from f2rcli.training.methods.fitvnet.stage import (
-    EPOCHS,
-    VARIANTS,
-    FrameSets,
-    JointStage,
-    paired,
-)
+from f2rcli.training.methods.fitvnet.stage import EPOCHS, VARIANTS, FrameSets, JointStage, paired
 from f2rcli.training.methods.improvement import TAU
 from f2rcli.training.methods.losses import mse_loss
 from f2rcli.training.run.config import TrainConfig
@@ -92,8 +86,7 @@ def test_identity_on_the_reference_is_a_global_minimum_of_the_unsupervised_loss(
 
 
 def test_a_hidden_reference_leaves_no_such_minimum() -> None:
-    """The loss of passing on what is shown is the error of the neighbours' mean, and the blocks
-    are taught to change it."""
+    """Passing on costs the error of the neighbours' mean, and blocks are taught to change it."""
     hidden = stage("unsupervised-hidden")
     drawn = batch(hidden)
     passing_on(hidden.networks)

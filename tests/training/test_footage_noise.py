@@ -21,12 +21,7 @@ from f2rcli.training.footage import noise as footage_noise
 from f2rcli.training.footage import objections as objecting
 from f2rcli.training.footage.footage import Footage, open_footage
 from f2rcli.training.footage.noise import measure_footage
-from f2rcli.training.footage.objections import (
-    cut_off,
-    objection,
-    objections,
-    without_unfit,
-)
+from f2rcli.training.footage.objections import cut_off, objection, objections, without_unfit
 
 pytestmark = pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
 GAIN, READ, OFFSET = 6.0, 4.0, 100.0
@@ -81,7 +76,7 @@ def test_noise_is_measured_where_it_shows_best(
         return replace(seen, confidence=Confidence(errors[asked[-1]], ()))
 
     monkeypatch.setattr(footage_noise, "measure_pictures", measured)
-    monkeypatch.setattr(footage_noise, "_bounds", lambda pictures: [])
+    monkeypatch.setattr(footage_noise, "_bounds", lambda *given: [])
     _, (report,) = measure_footage([clip], None, torch.device("cpu"), "fp32")
     assert report is not None
     assert (asked, report.confidence.percent) == ([18, 6, 30], 7.0)
@@ -124,8 +119,7 @@ def test_white_noise_beside_texture_is_learnt_from_as_white(tmp_path: Path) -> N
 def report_of(
     share: float, temporal: Temporal, *, sigma: float = 0.1, soft: float = 0
 ) -> NoiseReport:
-    """A report of noise that three channels and adjacent frames share to some extent, blurred
-    along its rows."""
+    """A report of noise shared by channels and adjacent frames to some extent, blurred in rows."""
     mixed = np.full((3, 3), share) + (1 - share) * np.eye(3)
     lags = np.zeros((3, 32, 32))
     apart = np.minimum(np.arange(32), 32 - np.arange(32))
@@ -171,7 +165,7 @@ def test_what_black_and_white_cut_off_makes_it_less_sure(
     told = replace(report_of(0.1, UNSEEN, sigma=1e-4), black=0.1, white_rail=0.3)
     monkeypatch.setattr(footage_noise, "measure_pictures", lambda *given, **dark: told)
     bound = Bound((0.5,), (0.1,), (99,), white=white)
-    monkeypatch.setattr(footage_noise, "_bounds", lambda pictures: [bound] * 3)
+    monkeypatch.setattr(footage_noise, "_bounds", lambda *given: [bound] * 3)
     _, (report,) = measure_footage([clip], None, torch.device("cpu"), "fp32")
     assert report is not None
     wanted = np.hypot(told.confidence.percent, doubt)
@@ -268,8 +262,7 @@ def test_colours_of_whose_noise_too_little_is_seen_are_refused(tmp_path: Path) -
 def test_footage_much_of_whose_noise_is_cut_off_is_refused(
     tmp_path: Path, light: float, saturated: int, share: float
 ) -> None:
-    """Its held-out errors prefer weights that lose; but a sky that is all white counts for little:
-    none of its noise is there."""
+    """Its held-out errors prefer weights that lose; an all-white sky has none of its noise."""
     noise = np.random.default_rng(4).normal(0, 0.1, (10, 48, 48, 3))
     frames = (light + noise).clip(0, 1)
     frames[:, :saturated] = 1

@@ -136,8 +136,7 @@ def test_the_centre_is_never_among_its_neighbours(method: F2R, scene: NDArray[np
 def test_the_first_neighbour_is_what_the_pipeline_remembers(
     method: F2R, scene: NDArray[np.float32], target: TargetKind
 ) -> None:
-    """Without it weights are taught and judged as they never run: where a scene stands still the
-    memory is worth many frames."""
+    """Else weights learn as they never run: in a still scene the memory is worth many frames."""
     excerpt = excerpt_of(method, noisy_clip(scene), target)
     first, *_, last = excerpt.pairs
     assert first.past is None

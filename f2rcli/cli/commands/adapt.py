@@ -12,10 +12,7 @@ from f2rcli.training.run.adaptation import Adaptation
 def adapted(
     engine: EngineSettings, level: str, source: str, read: ReadOptions, console: Console
 ) -> EngineSettings:
-    """The settings with weights fitted to the clip, or as they were where nothing better is found.
-
-    Says which, and why.
-    """
+    """The settings with weights fitted to the clip, or unchanged if none are better; says why."""
     entry = Adaptation(engine, level, source, read)
     known = entry.known
     if not known:

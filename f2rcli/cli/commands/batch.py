@@ -32,10 +32,7 @@ COMMAND: tuple[str, ...] = ()  # see Task.command
 
 
 def asks_for_batch(sources: list[str], options: BatchOptions) -> bool:
-    """Whether several clips are meant, by what the inputs are or by the options.
-
-    Raises UsageError for --recursive and the like of standard input.
-    """
+    """Whether inputs or options mean several clips. Raises UsageError for --recursive of stdin."""
     given = options.given
     if sources == ["-"]:
         if given:
@@ -54,10 +51,8 @@ def _holds_clips(folder: Path) -> bool:
 
 
 def run_batch(ctx: typer.Context, console: Console) -> int:
-    """Denoise every clip that the options name; returns the exit code.
-
-    Raises UsageError or OutputError for what concerns all of them, before any is begun.
-    """
+    """Denoise every clip named; returns the exit code. Raises UsageError or OutputError for what
+    concerns them all, before any begins."""
     if ALONE in os.environ:  # children that start children would never end
         raise UsageError(
             f"{ctx.params['source'][0]}: expected one clip, found a folder of clips.",
@@ -202,8 +197,7 @@ def shard_of(text: str | None) -> tuple[int, int] | None:
 
 
 def child_options(ctx: typer.Context) -> dict[str, list[str]]:
-    """By parameter, the words that give a child those options that are not at their default;
-    it gets the others otherwise, or must not get them."""
+    """Words that give a child the options off their default, by parameter, unless it has them."""
     words: dict[str, list[str]] = {}
     for param, value in given_options(ctx, APART):
         flag = max(param.opts, key=len)

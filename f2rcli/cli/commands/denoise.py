@@ -222,7 +222,7 @@ def _close(
 ) -> int:
     """After the run: the damage ledger, the receipt, and the exit code."""
     ledger, lines = reader.ledger, reader.ledger.lines()
-    given_back = returned_lines(engine, reader.info)
+    back = returned_lines(engine, reader.info)
     if ledger.damaged:
         listed = "".join(f"\n  {line}" for line in lines)
         console.warning(f"{reader.info.name} is damaged; damage ledger:{listed}")
@@ -237,9 +237,9 @@ def _close(
     console.event(
         "result", **asdict(done.receipt), source_bytes=done.source_bytes,
         elapsed=round(done.seconds, 3), damaged=ledger.damaged, ledger=lines,
-        returned=returned_values(returned_of(engine)), exit_code=code,
-        notes=[*given_back, *aside_lines(engine)],
+        given_back=returned_values(returned_of(engine)), exit_code=code,
+        notes=[*back, *aside_lines(engine)],
     )  # fmt: skip
-    for line in (*done.lines(), *given_back):
+    for line in (*done.lines(), *back):
         console.note(line)
     return code

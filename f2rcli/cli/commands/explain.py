@@ -114,8 +114,7 @@ def _pixel(text: str) -> tuple[int, int]:
 
 
 def _shown(engine: "Engine", reader: Reader, frame: int, asked: tuple[int, int] | int) -> _Shown:
-    """The frames around the one asked for, their noise, and a pixel, or a grid of a step, followed
-    through both."""
+    """The frames around the one asked for, their noise, and the pixel or grid traced in both."""
     from f2rcli.engine.stream import estimate_noise  # brings torch
     from f2rcli.evaluation.explain import explain as follow
     from f2rcli.evaluation.motion_field import motion_field

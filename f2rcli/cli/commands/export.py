@@ -28,7 +28,12 @@ Folder = Annotated[
     typer.Option("--output", "-o", metavar="DIR", help="Folder for the files; created if missing."),
 ]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite/--no-overwrite", help="Replace files of these names in DIR.")
+    bool,
+    typer.Option(
+        "--overwrite/--no-overwrite",
+        show_default=False,
+        help="Replace files of these names in DIR.",
+    ),
 ]
 
 

@@ -71,24 +71,22 @@ def examine(reader: Reader, settings: EngineSettings, console: Console) -> dict[
     except WeightsError as error:  # all but the engine is known
         if settings.weights is not None:
             raise
-        return {
+        found: dict[str, Any] = {
             "engine": {"summary": str(error)},
             "cost": {"summary": "not known"},
             "noise": {"sigma8": None, "frames": 0, "means": None},
             "set_aside": [],
-            "damage": reader.ledger.damage(),
-            "remarks": reader.ledger.remarks,
         }
-    seen, method = looked_at(engine, reader)
-    summary, cost = forecast(engine, clip, method)
-    return {
-        "engine": {"summary": engine_words(engine), **engine_values(engine)},
-        "cost": {"summary": summary, **cost},
-        "noise": noise(None if seen is None else seen.measured, clip, engine),
-        "set_aside": aside_lines(engine),
-        "damage": reader.ledger.damage(),
-        "remarks": reader.ledger.remarks,
-    }
+    else:
+        seen, method = looked_at(engine, reader)
+        summary, cost = forecast(engine, clip, method)
+        found = {
+            "engine": {"summary": engine_words(engine), **engine_values(engine)},
+            "cost": {"summary": summary, **cost},
+            "noise": noise(None if seen is None else seen.measured, clip, engine),
+            "set_aside": aside_lines(engine),
+        }
+    return found | {"damage": reader.ledger.damage(), "remarks": reader.ledger.remarks}
 
 
 def facts_of(source: str, reader: Reader) -> dict[str, Any]:

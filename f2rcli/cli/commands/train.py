@@ -54,10 +54,7 @@ def train(
 
 
 def config_of(settings: dict[str, Any], asked: set[str]) -> TrainConfig:
-    """The run that the options describe; those `asked` for were not left at their default.
-
-    Raises UsageError where they clash.
-    """
+    """The run described by the options, `asked` being those set. Raises UsageError for clashes."""
     if settings["resume"]:
         names = {name: settings[name] for name in ("run", "output") if name in settings}
         if not names:

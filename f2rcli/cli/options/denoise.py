@@ -103,14 +103,14 @@ class Job:
     read: ReadOptions
     preview: int | None = None  # frames of a comparison, which takes the place of the output
     report: str | None = setting(
-        None, "Write a page about the run: before and after, what was removed, what is left.",
+        None, "Write a page about the run: before and after, what was removed, what remains.",
         metavar="OUT.html", group=RUN,
     )  # fmt: skip
     write: WriteOptions
     resume: bool = setting(
         True, "After the first minute, keep finished frames beside OUTPUT, so that the same "
         "command continues after a kill; they are removed at the end.",
-        flags=("--resume/--no-resume",), metavar="", group=RUN,
+        flags=("--resume/--no-resume",), group=RUN,
     )  # fmt: skip
     dry_run: bool = setting(
         False, "Print the plan and write nothing.", flags=("--dry-run",), group=RUN

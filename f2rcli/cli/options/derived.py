@@ -16,10 +16,8 @@ from f2rcli.system.machine import cramped
 
 
 class Fields:
-    """Marks a parameter as some of a dataclass' settings: `Annotated[ReadOptions, Fields("axes")]`.
-
-    The others keep their defaults.
-    """
+    """Limits a dataclass parameter to some settings; others keep their defaults:
+    `Annotated[ReadOptions, Fields("axes")]`."""
 
     def __init__(self, *only: str, without: tuple[str, ...] = ()) -> None:
         self.only = only
@@ -77,11 +75,10 @@ def option(name: str, known: Setting, default: Any) -> Any:
     """The Typer option of one setting."""
     word = name.replace("_", "-")
     flags = known.flags or (f"--{word}/--no-{word}" if default is False else f"--{word}",)
-    metavar = known.metavar
-    if metavar is None:
-        metavar = "|".join(known.names()) or ("" if default is False else None)
+    metavar = "|".join(known.names()) or None if known.metavar is None else known.metavar
     return typer.Option(
         *flags, help=known.help, metavar=metavar, rich_help_panel=known.group,
+        show_default=default is not False,
         autocompletion=completing(known.names, known.mark) if known.choices else None,
     )  # fmt: skip
 
@@ -143,7 +140,7 @@ def _check_words(ctx: typer.Context) -> None:
         if "" in (value if isinstance(value, list | tuple) else [value]):
             typed = max(param.opts, key=len)
             name = typed if typed.startswith("-") else param.metavar or typed.upper()
-            raise UsageError(f"{name}: is empty.", hint="Is a variable of the shell not set?")
+            raise UsageError(f"{name}: is empty.", hint="Is a shell variable unset?")
 
 
 def _group(annotation: Any) -> OptionGroup | None:

@@ -14,10 +14,8 @@ RESULTS = ("csv", "json_file", "plot", "report", "compare_video")  # options tha
 
 
 def check_log_file(name: str, given: Mapping[str, Any]) -> None:
-    """Raise UsageError for a log file that is another file: text would be appended to that.
-
-    given: the other options and arguments of the run.
-    """
+    """Raise UsageError for a log file that another option or argument of the run (`given`)
+    names."""
     path = Path(name)
     _check_own("log_file", path, given)
     if path.is_file() and path.stat().st_size and not _is_log(path):
@@ -25,8 +23,7 @@ def check_log_file(name: str, given: Mapping[str, Any]) -> None:
 
 
 def check_results(given: Mapping[str, Any]) -> None:
-    """Raise UsageError for results that would replace a clip, or another file that the options and
-    arguments of a run name."""
+    """Raise UsageError for results that would replace a clip or another file the run names."""
     for name in RESULTS:
         target = given.get(name)
         if target == "-" and name == "json_file":

@@ -14,11 +14,7 @@ NOT_IN_A_FILE = {"source", "config", "like", "help"}
 
 
 def load_config(ctx: typer.Context, value: str | None) -> str | None:
-    """Make the file's values the defaults of the command about to run (an eager callback).
-
-    Raises ConfigError for a file that cannot be read and for keys or kinds of value that the
-    command does not have.
-    """
+    """Make the file's values the command's defaults (an eager callback). Raises ConfigError."""
     if value is not None and not ctx.resilient_parsing:
         table = read_run_file(Path(value))
         ctx.default_map = dict(ctx.default_map or {}) | settings_for(

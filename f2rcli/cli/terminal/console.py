@@ -65,10 +65,7 @@ class Console:
         return self.human.is_terminal and not self.human.is_dumb_terminal
 
     def configure(self, how: Verbosity, check: Callable[[], None] = lambda: None) -> None:
-        """Follow a command's options; `check` may refuse the log file, before it is opened.
-
-        Raises OutputError for an unwritable log file.
-        """
+        """Follow a command's options; `check` may refuse the log file first. Raises OutputError."""
         self.events = EventStream(sys.stdout) if how.json else None
         self.quiet = how.quiet
         self.verbose = how.verbose and not how.quiet

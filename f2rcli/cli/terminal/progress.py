@@ -17,11 +17,8 @@ MEMORY = 32  # frames the pace is measured over: long enough to be calm, short e
 
 
 class RunMeter(BarMeter):
-    """Counts finished frames and shows the count.
-
-    total: frames to come; None, or one that turns out too small, means not known.
-    exact: whether the total was counted rather than guessed from duration and rate.
-    """
+    """Counts finished frames and shows the count. total: frames to come, None (or too few) if
+    unknown; exact: whether it was counted, not guessed from duration and rate."""
 
     def __init__(
         self,

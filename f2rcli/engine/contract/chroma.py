@@ -43,8 +43,7 @@ def smoothed(planes: list[Real], levels: list[float]) -> list[Real]:
 
 @contextmanager
 def _tiny_numbers_as_zero() -> Iterator[None]:
-    """Have the processor take numbers below the range of normal ones for zero, in this thread: it
-    takes a hundred times as long for them as for others."""
+    """Flush denormal numbers to zero in this thread: they cost a hundred times as much."""
     before = not bool(torch.tensor(LEAST_NORMAL).mul(0.5))
     torch.set_flush_denormal(True)
     try:

@@ -34,10 +34,8 @@ def corrected(
 def with_points(
     changes: list[Real], frame: Frame, points: PointLosses, noise: PlaneNoise, beside: Beside
 ) -> list[Real]:
-    """The changes of a frame's planes with the light of points given back, and the same mean.
-
-    See `PointLosses`; noise: the law of every plane.
-    """
+    """Changes of a frame's planes with points' light given back and means kept; see
+    `PointLosses`."""
     planes = planes_of(frame)
     variances = [
         np.square(noise.level(index, plane + change))

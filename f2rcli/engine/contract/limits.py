@@ -41,9 +41,9 @@ TOLERANCE = 1.2  # times the noise's power before anything goes back
 CLIPPED_TOLERANCES = (1.4, 1.7, 2.2, 3.0, 3.8, 3.8)
 SMALL = 5  # pixels: within so few no more goes than
 SMALL_TOLERANCE = 4.0  # times the noise's power
-MOST = 4.0  # standard deviations: more at one sample is no noise
+MOST = 4.0  # standard deviations: more at one sample is not noise
 # The same where black or white cut noise off: of the tail on the other side, which is still whole,
-# four standard deviations are seven of what is left of one (0.58 at black and white themselves).
+# four standard deviations are seven of the remainder of one (0.58 at black and white themselves).
 CLIPPED_MOST = 7.0
 LEAST = 1e-14  # power below which there is nothing to compare
 

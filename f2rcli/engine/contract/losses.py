@@ -13,8 +13,7 @@ SURE = 2.0  # standard errors from which a loss is believed
 
 @dataclass
 class Losses:
-    """Of the points of each class: how many, and sums of what they lost, of its products, and of
-    the covariance of its noise."""
+    """Per class of points: their count, and sums of losses, their products and noise covariance."""
 
     count: Floats
     total: Floats

@@ -169,10 +169,8 @@ def _variance(level: Real, left: Real | None, bound: Real | None, slack: Slack, 
 def levels_of(
     planes: list[Real], removed: list[Real], noise: PlaneNoise, *, chroma: bool
 ) -> list[Real]:
-    """The noise's standard deviation at every sample of every plane, where this is removed.
-
-    chroma: whether all planes but the first are chroma, as bright as luma is there.
-    """
+    """The noise's standard deviation at every sample of every plane with this removed. chroma:
+    whether all planes but the first go by luma's brightness."""
     light = planes[0] - removed[0]
     return [
         noise.level(i, sized(light, taken.shape) if chroma and i else plane - taken)
@@ -253,8 +251,7 @@ def _quiet(
 
 
 def varied(noise: PlaneNoise, layout: PlaneLayout, slack: Slack) -> tuple[bool, ...]:
-    """Per plane, whether samples are hardly ever the same in three frames by chance; not in files
-    whose samples are counts or a codec's copies."""
+    """Per plane, whether samples repeat only by chance in three frames; not counts and copies."""
     exact = slack is STRICT and not layout.counts_light
     return tuple(exact and own for own in noise.varied)
 

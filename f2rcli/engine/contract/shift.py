@@ -95,6 +95,5 @@ def part_removed(taken: Real, shift: Real, variance: Real, shares: Sequence[floa
 
 
 def shift_scatter(shares: Sequence[float]) -> float:
-    """By how many of the noise's standard deviations its means over SHIFT_SIDE may scatter;
-    shares: of its variance in bands, see `held`."""
+    """By how many noise deviations means over SHIFT_SIDE scatter; shares: see `held`."""
     return SHIFT_SURE * max(sum(shares[SHIFT_BANDS:]), 1 / SHIFT_SIDE**2) ** 0.5

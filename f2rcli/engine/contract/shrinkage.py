@@ -51,11 +51,8 @@ class Shrinkage:
         added: Sequence[Real],
         variances: Sequence[Real],
     ) -> None:
-        """Learn from one frame, planes (H, W) each.
-
-        removed: what the method takes out of it; again: out of the same with `added` to it;
-        variances: of its noise.
-        """
+        """Learn from a frame's planes (H, W): what is `removed` of it and, with noise `added`,
+        `again`."""
         self.looks += 1
         parts = zip(removed, again, added, variances, strict=True)
         for index, (first, second, noise, variance) in enumerate(parts):
@@ -66,10 +63,8 @@ class Shrinkage:
             self._shares[index] = found
 
     def shrunk(self, index: int, removed: Real, variance: Real) -> Real:
-        """The part of a plane's `removed` that follows noise, (H, W); at first all of it.
-
-        variance (H, W): of the noise.
-        """
+        """The part of a plane's `removed` that follows noise of this variance, (H, W); at first
+        all."""
         if index not in self._shares:
             return removed
         table = self.table(index)

@@ -52,8 +52,7 @@ class Steady:
         *,
         each: bool = False,
     ) -> None:
-        """Take in the next frame's planes; variances (H, W) of their noise; shares: see `held`;
-        each: see `Still.add`."""
+        """Take in the next frame's planes and their noise's variances; shares: see `held`."""
         if self.still is not None:
             for index, known in enumerate(zip(planes, variances, shares, strict=True)):
                 self.still.add(index, *known, each=each)
@@ -138,7 +137,7 @@ class Steady:
         ways: Sequence[Flow | None],
     ) -> list[Real]:
         """The changes of planes with half of what brings them to the frame before as it was
-        restored, where both differ by far less than noise: what is left of it flickers.
+        restored, where both differ by far less than noise: the rest of it flickers.
 
         variances (H, W): of the noise; ways: the flow of each plane into the frame before, `STANDS`
         for none; None keeps its change. What is new stays as it is, since it differs by more; so

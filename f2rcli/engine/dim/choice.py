@@ -92,10 +92,8 @@ def dim(frames: Sequence[Frame], model: NoiseModel) -> bool:
 
 
 def chosen(frames: Sequence[Frame], model: NoiseModel, restore: Restore) -> Blend:
-    """The blend that restores a stack's first frames best; ALONE where there are too few.
-
-    frames: in a row, no two alike; model: their noise; restore: see `restored_in_sums`.
-    """
+    """The blend that restores a stack's first `frames`, in a row and all different, best; ALONE if
+    too few. model: their noise; restore: see `restored_in_sums`."""
     light = Light.of(model)
     if light is None or len(frames) < LEAST_FRAMES:
         return ALONE
@@ -116,10 +114,8 @@ def chosen(frames: Sequence[Frame], model: NoiseModel, restore: Restore) -> Blen
 def restored_in_sums(
     pictures: Iterable[Copies], blend: Blend, first: int, model: NoiseModel, restore: Restore
 ) -> Iterator[Estimated]:
-    """Every picture with what it shows by restored sums.
-
-    first: the place of the first in its clip; model: the stack's noise.
-    """
+    """Every picture with what restored sums show of it. first: the first one's place in its
+    clip."""
     restored = _sums_restored(pictures, blend.size, first, model, restore)
     return between(blend.of(frame) for frame in restored)
 
@@ -169,8 +165,7 @@ def _off(restored: Sequence[Frame], blend: Blend, judges: Singles) -> NDArray[np
 def _split(
     frame: Frame, square: tuple[slice, slice], light: Light, rng: np.random.Generator
 ) -> tuple[Frame, Singles]:
-    """The square of a frame with SEEN of its light, as a frame of floats, and what its other light
-    shows: independent of each other, with the same mean."""
+    """A square of a frame with SEEN of its light, and the rest: independent, of the same mean."""
     plane = planes_of(frame)[0][square]
     apart = np.sqrt(light.variance(plane)) * _coins(light.variance(plane) / light.gain**2, rng)
     part = plane + apart * np.float32(sqrt((1 - SEEN) / SEEN))

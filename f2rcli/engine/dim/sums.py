@@ -120,8 +120,7 @@ class Estimated(NamedTuple):
 
 
 def between(restored: Iterable[Frame]) -> Iterator[Estimated]:
-    """Every picture of restored `Sum.frame`s, in order; linear between the middles of sums of a
-    shot, and at its ends as the outermost are."""
+    """Every picture of restored `Sum.frame`s in order: linear between middles of a shot's sums."""
     before: Frame | None = None
     waiting: deque[Shown] = deque()
     for after in restored:

@@ -236,10 +236,8 @@ def _watched(
 def _quiet(
     centre: Groups, near: Sequence[tuple[Groups, tuple[Tensor, ...]]], terms: Terms
 ) -> Groups:
-    """What changes around every sample, see `contract.residual._quiet`.
-
-    near: groups of the frames beside, and the flow into each where known.
-    """
+    """See `contract.residual._quiet`. near: groups of adjacent frames, and the flow into each, if
+    known."""
     if not near:
         return []
     found = []

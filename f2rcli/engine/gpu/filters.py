@@ -9,8 +9,7 @@ from f2rcli.models.constants import constant
 
 
 def box(planes: Tensor, side: int) -> Tensor:
-    """Mean over side x side samples (odd) of planes (P, H, W), mirrored beyond the border with the
-    edge repeated (BORDER_REFLECT)."""
+    """Mean over side x side samples (odd) of planes (P, H, W), as cv2.BORDER_REFLECT."""
     return _mean(mirrored(planes, side // 2, edge=True), side)
 
 
@@ -45,8 +44,7 @@ def mirrored(planes: Tensor, reach: int, *, edge: bool) -> Tensor:
 
 
 def resized(planes: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Planes (P, H, W) at another size: averaged over areas where that is smaller, linear where it
-    is larger."""
+    """Planes (P, H, W) at another size: area averages where smaller, linear where larger."""
     size = tuple(planes.shape[-2:])
     if size == tuple(shape):
         return planes

@@ -67,8 +67,7 @@ def held(
 
 
 def _seen(band: Tensor, noise: Tensor, wide: int) -> Tensor:
-    """How surely even the quietest of the wide windows around a place holds more than noise, 0..1;
-    see `contract.limits._lasting_share`."""
+    """`contract.limits._lasting_share` of planes: how surely even quiet windows exceed noise."""
     quiet, sure = EVIDENT
     ratio = power_around(band, wide).div_(noise.clamp_min_(LEAST))
     least = least_around(ratio, wide)
@@ -88,8 +87,7 @@ def _bands(residual: Tensor) -> list[Tensor]:
 
 
 def changing(centre: Tensor, near: Sequence[Tensor], moves: Sequence[Tensor | None]) -> Tensor:
-    """The variance of what differs between planes and their neighbours, at least one, around every
-    place; see `contract.limits.changing`."""
+    """See `contract.limits.changing`: the variance of differences from neighbours, at least one."""
     bounds = []
     for other, move in zip(near, moves, strict=True):
         found = power_around(centre - other, CHANGE_SIDE)
@@ -101,8 +99,7 @@ def changing(centre: Tensor, near: Sequence[Tensor], moves: Sequence[Tensor | No
 
 
 def unchanged(centre: Tensor, near: Sequence[Tensor], moves: Sequence[Tensor | None]) -> Tensor:
-    """Samples that are the very same in all neighbours, and not alone; see
-    `contract.limits.unchanged`."""
+    """See `contract.limits.unchanged`: samples equal in all neighbours, and not alone."""
     same = torch.ones_like(centre, dtype=torch.bool)
     if len(near) < BOTH:
         return ~same

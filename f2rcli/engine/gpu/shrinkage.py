@@ -4,14 +4,7 @@ import torch
 from torch import Tensor
 
 from f2rcli.engine.contract.limits import LEAST
-from f2rcli.engine.contract.shrinkage import (
-    LEAST_CERTAIN,
-    MIDDLES,
-    NEARLY,
-    STEPS,
-    WHOLE,
-    WINDOW,
-)
+from f2rcli.engine.contract.shrinkage import LEAST_CERTAIN, MIDDLES, NEARLY, STEPS, WHOLE, WINDOW
 from f2rcli.engine.gpu.filters import box, power_around
 
 

@@ -35,8 +35,7 @@ class Tally:
 
 
 def energies(taken: Tensor, stays: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """What was taken from a group (P, H, W) and what of it was given back: sums (2, P) and maps
-    (2, *shape)."""
+    """Energy removed from a group (P, H, W) and given back: sums (2, P) and maps (2, *shape)."""
     both = torch.stack([taken, taken - stays]).square_()
     share = taken[0].numel() / (shape[0] * shape[1])
     return both.sum((2, 3)), resized(both.sum(1), shape) * share

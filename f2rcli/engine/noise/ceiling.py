@@ -38,10 +38,8 @@ def one_code(frame: Frame) -> bool:
 
 
 def ceiling(frame: Frame, other: Frame, flow: Flow | None, noise: PlaneNoise) -> tuple[Bound, ...]:
-    """The bounds of every plane's noise, from a frame and one of the same shot beside it.
-
-    flow (H, W, 2): from the one into the other; None: it is found here.
-    """
+    """Bounds of every plane's noise from a frame and an adjacent one. flow (H, W, 2); None: found
+    here."""
     pair = Pair(picture_of(frame), picture_of(other))
     if flow is not None:  # not estimated again
         pair.flow = flow

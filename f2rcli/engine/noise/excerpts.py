@@ -65,8 +65,7 @@ def cut_out(frame: Frame, part: Square) -> Frame:
 
 
 def over_all(model: NoiseModel, part: Frame, whole: Frame) -> NoiseModel:
-    """A law with its sigma as it is over the brightnesses of a whole frame, where it was measured
-    on a part of it."""
+    """A law measured on a part of a frame, with its sigma over the whole frame's brightnesses."""
     levels = [_brightness(frame) for frame in (part, whole)]
     sigma = []
     for curve, old in zip(model.at_knots(), model.sigma, strict=True):

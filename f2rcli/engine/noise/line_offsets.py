@@ -141,8 +141,7 @@ class LineGroup:
                 self._learn(own, near, weights)
 
     def _across(self) -> Profile:
-        """The columns' offsets that come out: where they are fainter than they were measured, they
-        are no more than errors."""
+        """The columns' offsets that come out; none where they have become fainter than measured."""
         if self.columns is None or self.doubt is None:
             return np.zeros(1, np.float32)
         expected = max(self.noise.columns**2 - float(self.doubt.mean()), TINY)
@@ -226,8 +225,7 @@ class LineGroup:
 
 
 def relit(values: Values, own: Values, weights: Values) -> Values:
-    """An expected picture in the light of the frame: as what lies beside each other in rows says,
-    so bands have no part in it."""
+    """An expected picture in the frame's light, fitted along rows, so that bands play no part."""
     level, weight = segments(values, weights)
     apart, _ = segments(own - values, weights)
     level, apart = (one - row_mean(one, weight) for one in (level, apart))

@@ -65,8 +65,7 @@ def _standing(frames: Sequence[Frame], looks: Sequence[Thumbnail]) -> tuple[Stan
 
 
 def _as_lit(before: Thumbnail, after: Thumbnail) -> bool:
-    """Whether frames show much the same contrast: under a strobe or a flash flow errs, and what
-    rows differ by is light."""
+    """Whether frames have similar contrast: flow fails under strobes, and rows differ by light."""
     spread = float(before.std()), float(after.std())
     return min(spread) * MOST_LIGHT >= max(spread)
 
@@ -86,8 +85,7 @@ def remover_for(frames: Sequence[Frame], engine: Engine) -> "LineRemover | None"
 
 
 class LineRemover:
-    """Of one stream of frames that come in order; holds AHEAD + 2 of them, and a mean a
-    group."""
+    """Works on one stream in order; holds AHEAD + 2 frames and one mean per group."""
 
     def __init__(self, lines: Lines, share: float = 1.0) -> None:
         """share: of the offsets that is taken out, 0 to 1."""

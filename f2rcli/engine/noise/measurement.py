@@ -87,8 +87,7 @@ def measure_noise(
 
 
 def _as_the_run_says(found: NoiseReport, opening: Opening, layout: PlaneLayout) -> NoiseReport:
-    """The report with the level that `f2r denoise` and `f2r info` find: that of the first frames,
-    held to its bound."""
+    """The report with the level of `f2r denoise` and `f2r info`: the bounded one of the opening."""
     share = _mean(opening.model.sigma) / max(_mean(found.model.sigma), 1e-12)
     by_frame = tuple(sigma * share for sigma in found.by_frame)
     points = tuple(tuple((x, sigma * share) for x, sigma in row) for row in found.points)

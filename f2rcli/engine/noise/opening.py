@@ -233,8 +233,7 @@ def measured_planes(
     *,
     clipped: bool,
 ) -> Measured:
-    """See `measure_planes`; held to what frames tell of each other and samples of single ones
-    allow, too."""
+    """See `measure_planes`; lowered to what adjacent frames and nearby samples allow."""
     found = measure_planes(pairs_of(pictures), anchored, model, layout, clipped=clipped)
     return held_nearby(held_predicted(found, pictures, layout), pictures, layout)
 
@@ -252,10 +251,8 @@ def pairs_of(pictures: Sequence[FramePlanes]) -> list[Pair]:
 def sensor_space(
     pictures: list[Tensor], new_measurer: Callable[[], Method | None], *, dark: bool
 ) -> VarianceStabiliser | None:
-    """The space to look at sensor values (1, C, H, W) through, close enough to measure them in.
-
-    dark: whether their light may begin above 0. None where there is too little to see.
-    """
+    """A space to measure sensor values (1, C, H, W) in; None if there is too little to see. dark:
+    whether their light may begin above 0."""
     sigma = min(single_frame_sigma(picture) for picture in pictures)
     rough = NoiseModel.gaussian(max(sigma, LEAST_SIGMA), pictures[0].shape[1])
     space = VarianceStabiliser.of(rough, pictures[0].device)
@@ -267,8 +264,7 @@ def sensor_space(
 def _opening_views(
     pictures: list[Tensor], method: Method | None, space: VarianceStabiliser | None
 ) -> list[tuple[int, AnchorPair]]:
-    """Two of the pictures, from the middle, with their places and anchors; none without a method
-    that measures."""
+    """Two of the middle pictures with their places and anchors; none unless the method measures."""
     if method is None:
         return []
     anchors = AnchorPairs(method, space, pictures)

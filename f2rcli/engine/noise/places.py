@@ -79,8 +79,7 @@ def places(pair: Pair, plane: int, model: NoiseModel, finest: float) -> Places:
 
 
 def drawn(chroma: Places, luma: Places, shape: tuple[int, int]) -> Places:
-    """The factors of chroma where luma shows no noise at all: none either. What changes there in
-    colours is the scene. shape: of the plane."""
+    """Chroma's factors where luma shows no noise: none either. shape: of the plane."""
     if not luma:
         return chroma
     side = side_of(shape)

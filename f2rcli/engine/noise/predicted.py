@@ -60,8 +60,7 @@ def most_unpredicted(pictures: Sequence[FramePlanes], models: Sequence[NoiseMode
 
 
 def _unpredicted(pairs: tuple[Pair, Pair], plane: int, model: NoiseModel) -> float:
-    """The same of a frame, given with the one before it and the one after; 1 where too little of it
-    can be asked."""
+    """The same of a frame between its two neighbours; 1 where too few blocks can be compared."""
     picture = pairs[0].before
     here = picture.planes[plane]
     chosen, law = _asked(picture, plane, model)

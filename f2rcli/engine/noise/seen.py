@@ -66,7 +66,6 @@ def onward(centre: Seen, future: Sequence[Seen]) -> Iterator[Flow]:
 
 
 def _levelled(luma: Values) -> Values:
-    """A picture whose rows are equally bright but for broad bands: where light rises or falls down
-    a picture, flow takes the offsets of rows for motion."""
+    """A picture with evenly bright rows but for broad bands: flow would take offsets for motion."""
     means = luma.mean(1, keepdims=True)
     return np.asarray(luma - means + smooth(means, LEVEL), np.float32)

@@ -99,8 +99,7 @@ class NoiseTracker:
 
     @property
     def light(self) -> bool:
-        """Whether the noise is light, or was never cut off at black and white: what most footage
-        holds, and heavy noise of 8-bit RGB does not."""
+        """Whether the noise is light or was never clipped, as in most footage."""
         if self.measured is None:
             return False
         clipped = self.planes is None or self.planes.clipped
@@ -164,15 +163,12 @@ class NoiseTracker:
         return self.space.back(estimate - self._lift(self.space, picture))
 
     def _lift(self, space: VarianceStabiliser, picture: Tensor) -> float:
-        """What is added to a picture in the space, if it is far darker than those that it is for:
-        below zero networks fail."""
+        """An offset for pictures far darker than the space's: networks fail below zero."""
         return 0.0 if self.low is None else space.lift(lowest([picture]))
 
     def measure_opening(self, frames: Sequence[Frame]) -> None:
-        """Measure on the first frames, no two alike, with a method of its own, given nothing.
-
-        A declared sigma is used whatever is found, but not in silence.
-        """
+        """Measure on the first frames, all different, by a fresh method. A declared sigma is used
+        all the same, but a contradiction is noted."""
         if not frames:
             return
         if self.layout.levels is not None and self.sensor:
@@ -205,7 +201,7 @@ class NoiseTracker:
         elif measurable and hardly_any(found.model, self.layout):
             self.engine.note(NOTHING_TO_DO)
         if methods.load(self.engine.method_name).wants_sigma:
-            self.engine.note(f"no sigma= given: the noise was estimated, {sigma:.1f} of 255")
+            self.engine.note(f"no sigma= given: the noise was measured, {sigma:.1f} of 255")
 
     def refresh(
         self, method: Method, view: Window[Prepared], frames: Sequence[Frame], missed: int = 0
@@ -259,8 +255,7 @@ class NoiseTracker:
             yield copies
 
     def know(self, model: NoiseModel, planes: PlaneNoise) -> None:
-        """From now on this is the noise, in the picture's channels and in the file's planes, and
-        what networks see is made for it."""
+        """Adopt a noise model, by the picture's channels and the file's planes."""
         self._believe(model, planes)
         if self.sensor:
             self.space = VarianceStabiliser.of(model, self.engine.torch_device, self.low)

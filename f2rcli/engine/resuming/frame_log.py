@@ -1,5 +1,4 @@
-"""Finished frames in a file that only grows: without loss, each with its own hash and that of the
-frame that it was made of."""
+"""An append-only file of finished frames, lossless, each with its hash and its source frame's."""
 
 import json
 import os

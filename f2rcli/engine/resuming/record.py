@@ -84,8 +84,7 @@ class RunRecord:
             )
 
     def open(self) -> Marks:
-        """Where the streams are to begin: where an earlier run of the same stood, if there is
-        one."""
+        """Where the streams begin: where an earlier run of the same stopped, if there was one."""
         if not self.folder.exists():
             return Marks()
         try:

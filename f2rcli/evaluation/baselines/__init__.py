@@ -17,10 +17,7 @@ def available() -> dict[str, "tuple[Baseline, ...]"]:
 
 
 def find(names: tuple[str, ...]) -> "list[Baseline]":
-    """The baselines of these names and groups, each once, in the order asked for.
-
-    Raises UsageError for a name that is neither a group nor a baseline.
-    """
+    """The baselines of these names and groups, each once. Raises UsageError for unknown names."""
     groups = available()
     known = {baseline.name: (baseline,) for group in groups.values() for baseline in group} | groups
     chosen: dict[str, Baseline] = {}

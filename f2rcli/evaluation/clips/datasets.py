@@ -43,10 +43,7 @@ def pictures(
     *,
     apart: bool = False,
 ) -> PictureClip:
-    """A clip of pictures of `size` (rows, columns), one plane each.
-
-    apart: they are not neighbours of each other, and get a lane each.
-    """
+    """A clip of one-plane pictures of `size` (rows, columns). apart: each in a lane of its own."""
     lanes = tuple(str(number) for number in range(len(read))) if apart else ("",)
     info = ClipInfo(
         name=name, width=size[1], height=size[0], layout=layout, frames=len(read), duration=None,

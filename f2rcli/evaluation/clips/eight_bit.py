@@ -32,8 +32,7 @@ def refuse_mosaic(info: ClipInfo, who: str) -> None:
 
 
 def to_eight_bit(frame: Frame) -> EightBitPlanes:
-    """The frame's own planes where they are 8-bit Y'CbCr or gray, else 8-bit RGB or gray of it:
-    rounded, and clipped to what files hold."""
+    """The frame's own planes if 8-bit Y'CbCr or gray, else 8-bit RGB or gray, rounded, clipped."""
     layout = frame.layout
     if _own(layout):
         planes = tuple(
@@ -71,8 +70,7 @@ def float_frame(planes: Sequence[Codes], like: Frame) -> Frame:
 def by_lane(
     frames: Iterable[Frame], sigma8: float | None
 ) -> Iterator[tuple[float, Iterator[Frame]]]:
-    """The frames of each lane, with the standard deviation of their noise in 8-bit units: a rough
-    estimate of the first one's where it is not given."""
+    """Each lane's frames and noise sigma in 8-bit units, roughly of the first one if not given."""
     for _, lane in groupby(frames, key=lambda frame: frame.lane):
         first = next(lane)
         sigma = sigma8

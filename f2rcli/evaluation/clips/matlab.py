@@ -21,8 +21,7 @@ Element = tuple[int, memoryview]  # type, bytes
 
 
 def read_array(path: Path, name: str) -> NDArray[Any]:
-    """The array of a name in a file. Raises InputError for files that are not of version 5 and
-    for names that are not there."""
+    """A named array of a MATLAB 5 file. Raises InputError for other versions and unknown names."""
     data = path.read_bytes()
     if data[:20] == b"MATLAB 7.3 MAT-file ":
         raise InputError(f"{path}: is a MATLAB file of version 7.3; only version 5 is supported.")

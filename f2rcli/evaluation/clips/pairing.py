@@ -66,8 +66,7 @@ def is_folder_of_clips(path: Path) -> bool:
 
 
 def clips_of(path: Path) -> Clips:
-    """The clips of a folder by their names, or the one file. Raises InputError for none, and for
-    two of one name."""
+    """The clips of a folder by name, or the one file. Raises InputError for none or doubles."""
     if not is_folder_of_clips(path):
         return {path.stem: path}
     found = scan([str(path)])

@@ -107,10 +107,7 @@ def _by_swscale(
 
 
 def check_alike(clips: list[ClipInfo]) -> list[str]:
-    """Remarks on clips that are to be compared; raises InputError where they cannot be.
-
-    The first is the one that the others are measured by.
-    """
+    """Remarks on clips to be compared with the first. Raises InputError if they cannot be."""
     first, remarks = clips[0], []
     for other in clips[1:]:
         pair = f"{other.name} and {first.name}"

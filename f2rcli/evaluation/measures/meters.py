@@ -55,10 +55,8 @@ def series_of(metric: str, rows: list[ChannelValues | None]) -> MetricSeries:
 
 
 def mean(values: list[float]) -> float:
-    """The mean of the finite values; inf where all are, nan where there are none.
-
-    One black frame that is restored exactly shall not make a whole clip perfect.
-    """
+    """The mean of the finite values, so that one exact black frame makes no clip perfect; inf if
+    all are, nan if there are none."""
     finite = [value for value in values if math.isfinite(value)]
     if finite:
         return fmean(finite)

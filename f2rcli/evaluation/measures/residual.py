@@ -18,8 +18,7 @@ DETAIL = 1.5  # pixels: what a blur of this sigma takes away is detail
 
 
 def patches(plane: Floats) -> Floats:
-    """Up to MOST_PATCHES patches (N, PATCH, PATCH) spread over a plane (H, W); a plane that is
-    smaller has none."""
+    """Up to MOST_PATCHES patches (N, PATCH, PATCH) spread over a plane (H, W); none if small."""
     each = in_cells(plane, PATCH).swapaxes(1, 2).reshape(-1, PATCH, PATCH)
     count = len(each)
     return np.asarray(each[np.linspace(0, count - 1, min(count, MOST_PATCHES)).round().astype(int)])

@@ -35,8 +35,7 @@ def width_of(picture: Floats, point: Point) -> float:
 
 
 def false_points(picture: Floats, points: Iterable[Point], limit: float) -> int:
-    """Blobs above a limit of light, further than DISC from all points, in a picture without its
-    background."""
+    """Blobs brighter than a limit and farther than DISC from all points, background subtracted."""
     seen = blurred(picture[None], 0, SEEN)[0] * 4 * pi * SEEN**2
     top = seen > limit
     for point in points:

@@ -10,10 +10,7 @@ from f2rcli.io.atomic import write_file
 def write_report(
     evaluation: Evaluation, path: Path, *, overwrite: bool = False, title: str | None = None
 ) -> None:
-    """Write an evaluation as one self-contained HTML page, atomically.
-
-    About 8 MB at most, with the pictures that `ReportPictures` keeps. title: the page's heading;
-    None: the benchmark's, or "Evaluation". Raises OutputError.
-    """
+    """Write an evaluation as one HTML page, atomically; at most about 8 MB. title: its heading, by
+    default the benchmark's or "Evaluation". Raises OutputError."""
     text = page(evaluation, title)
     write_file(path, text.encode("utf-8", "replace"), overwrite=overwrite)

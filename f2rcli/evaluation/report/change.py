@@ -64,8 +64,7 @@ def _words(name: str, planes: Sequence[PlaneChange], base: str) -> str:
 
 
 def _chart(plane: str, found: Changes, label: Label, hues: Mapping[str, int]) -> Chart:
-    """One plane's curves. The spread of several methods would hide their means: it is in the
-    readout then, and drawn where there is only one."""
+    """One plane's curves, with a single method's spread; several ones' is in the readout."""
     alone = len(found) == 1
     lines = [
         Curve(

@@ -88,4 +88,4 @@ def _crops_title(crops: Sequence[ReportImage]) -> str:
     if len(methods) > 1:
         return "Where the methods differ most"
     reference = any(image.method == CLEAN for image in crops)
-    return "Where the result is furthest off" if reference else "Where most was changed"
+    return "Where the result is furthest off" if reference else "Where most changed"

@@ -71,10 +71,7 @@ class CropFinder:
 
 
 def highest(plane: FloatPlane, rows: int, columns: int) -> Iterator[tuple[float, int, int]]:
-    """Mean, top and left of rectangles of a plane that do not overlap, the highest mean first.
-
-    No value is negative.
-    """
+    """Mean, top and left of disjoint rectangles of a non-negative plane, highest mean first."""
     mean = cv2.boxFilter(plane, -1, (columns, rows), anchor=(0, 0), borderType=cv2.BORDER_CONSTANT)
     score = mean[: plane.shape[0] - rows + 1, : plane.shape[1] - columns + 1].copy()
     while score.max() >= 0:

@@ -28,10 +28,7 @@ CHANGED = 1e-6  # mean squared change, of 1, below which nothing was done to a p
 
 
 class Flattest:
-    """Keeps the flattest square of a clip in which anything was changed, as every side has it.
-
-    Black bars that were left alone would be flatter than anything, and show nothing.
-    """
+    """Keeps the flattest changed square of a clip, from every side; unchanged bars show nothing."""
 
     def __init__(self) -> None:
         self.score = (True, math.inf)  # unchanged, structure: the lower the flatter
@@ -69,8 +66,7 @@ class Flattest:
 
 
 def unclamped(frame_set: FrameSet, shown: Mapping[str, Picture]) -> Mapping[str, Picture]:
-    """The sides as their files have them, beyond black and white too; as they are shown where
-    that is not possible for all of them."""
+    """The sides as their files have them, beyond black and white, or as shown unless all can be."""
     exact = {}
     for name, picture in shown.items():
         frame = frame_set.files.get(name)

@@ -30,8 +30,7 @@ class ReportImage:
 
 @dataclass(frozen=True, slots=True)
 class ClipPictures:
-    """A report's pictures of one clip: images of one frame or place stand together, the noisy
-    input first and the reference last."""
+    """A report's pictures of one clip, grouped by frame or place: noisy first, reference last."""
 
     images: tuple[ReportImage, ...]
     noise: Mapping[str, Any] | None = None  # of the noisy input: NoiseReport.values()

@@ -142,10 +142,7 @@ class _ScreenReader(Reader):
 
 
 class SplitScreen(Observer):
-    """Writes a comparison video of every clip.
-
-    Use it as a context manager: unfinished videos are removed at its end.
-    """
+    """Writes a comparison video per clip. As a context manager it removes unfinished ones."""
 
     def __init__(self, target: Path, *, clips: int = 1, overwrite: bool = False) -> None:
         """target: the video; of several clips each gets its own, NAME-clip.mp4, or clip.mp4 in

@@ -53,10 +53,8 @@ def display_name(source: str | Path) -> str:
 
 
 def open_source(source: str | Path | StandardInput) -> InputContainer:
-    """Open a local file or standard input for demuxing.
-
-    Raises InputError with the reason: missing, empty, a playlist, a network address, not media.
-    """
+    """Open a local file or standard input for demuxing. Raises InputError with the reason: missing,
+    empty, a playlist, a network address, not media."""
     quiet_ffmpeg()
     file: StandardInput | str
     if isinstance(source, StandardInput):
@@ -136,10 +134,7 @@ def _open_error(source: str | Path | StandardInput, name: str, error: BaseExcept
 
 
 def choose_video(container: InputContainer, name: str) -> av.VideoStream:
-    """The first video stream that can be decoded; cover art does not count.
-
-    Raises InputError where there is none, or where it is encrypted.
-    """
+    """The first decodable video stream that is no cover art. Raises InputError for none."""
     videos = [s for s in container.streams.video if not is_cover(s)]
     if not videos:
         raise InputError(f"{name}: no video stream{_only(container)}.", hint="Pass a video file.")

@@ -21,8 +21,7 @@ def ends_with_trailer(file: BinaryIO) -> bool:
 
 
 def unfilled(file: BinaryIO) -> Iterator[int]:
-    """The numbers, from 1, of pictures whose data give another count of pixels than their size;
-    up to where the blocks break off."""
+    """Numbers, from 1, of pictures with too few or many pixels, up to where blocks break off."""
     try:
         for number, (pixels, size, parts) in enumerate(_pictures(file), 1):
             if pixels != unpacked_pixels(b"".join(parts), size):
@@ -66,10 +65,8 @@ def _parts(file: BinaryIO) -> Iterator[bytes]:
 
 
 def unpacked_pixels(data: bytes, size: int) -> int:
-    """The pixels that LZW codes give, whose first are of `size` + 1 bits; -1 for impossible codes.
-
-    Strings are not built: how long they are says enough.
-    """
+    """The number of pixels in LZW codes that begin with `size` + 1 bits; -1 if impossible. Only
+    lengths of strings are followed."""
     if not 1 <= size <= 11:
         return -1
     clear = 1 << size

@@ -141,10 +141,7 @@ class Packets:
 
 
 def container_for(target: str, source_container: str, codec: str | None) -> Container:
-    """The container of a target: by its suffix, or on standard output y4m or mkv.
-
-    Raises UsageError for an unknown suffix.
-    """
+    """A target's container by its suffix; for standard output y4m or mkv. Raises UsageError."""
     if target == "-":
         raw = codec == "rawvideo" or (codec is None and source_container == "yuv4mpegpipe")
         name = "y4m" if raw else "matroska"
@@ -161,10 +158,8 @@ def container_for(target: str, source_container: str, codec: str | None) -> Cont
 
 
 def default_suffix(source: Path) -> str:
-    """The default target's suffix: the input's own, or a close one where f2r cannot write it well.
-
-    AVI becomes mkv: it holds neither variable rates, nor colour tags, nor pixel aspect.
-    """
+    """The default target's suffix: the input's, or the nearest that holds as much. AVI becomes mkv,
+    as it has no variable rates, colour tags or pixel aspect."""
     suffix = source.suffix.lower()
     if suffix in _OWN_SUFFIX:
         return source.suffix

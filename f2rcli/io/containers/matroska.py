@@ -32,10 +32,8 @@ class _Element:
 
 
 def read_siting(path: Path, track: int) -> str:
-    """The chroma siting of track number `track` (from 0) by the header; "" if unstated.
-
-    VP9, FFV1 and others do not say it in the stream itself.
-    """
+    """The chroma siting in the header of track `track` (from 0), "" if unstated; VP9, FFV1 and
+    others do not have it in the stream."""
     try:
         with path.open("rb") as handle:
             head = handle.read(_HEAD)
@@ -67,10 +65,8 @@ def _is_unknown(size: bytes) -> bool:
 
 
 def write_pixel_aspect(path: Path, track: int, size: tuple[int, int], aspect: Fraction) -> None:
-    """Give track number `track` (from 0) of pictures of `size` a pixel aspect.
-
-    Raises ValueError for a file that is not laid out as FFmpeg's muxer does.
-    """
+    """Give track `track` (from 0) of pictures of `size` a pixel aspect. Raises ValueError for a
+    layout other than FFmpeg's."""
     with path.open("r+b") as handle:
         head = handle.read(_HEAD)
         tracks, entries = _tracks(head)

@@ -25,10 +25,8 @@ class _Box:
 
 
 def write_mastering(path: Path, mastering: Mastering) -> None:
-    """State a mastering display and light levels in the track whose name ends in `PADDING`.
-
-    Raises ValueError for a file that is not laid out as FFmpeg's muxer does.
-    """
+    """State mastering display and light levels in the track named with `PADDING`. Raises ValueError
+    for a layout other than FFmpeg's."""
     with path.open("r+b") as file:
         size = file.seek(0, 2)
         place = 0

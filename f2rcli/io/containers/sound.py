@@ -46,10 +46,8 @@ class SoundSetup:
 
 
 def choose_sound(container: Container, stream: AudioStream) -> SoundSetup | None:
-    """The first encoder of a container that takes a stream's sound, with the most channels.
-
-    None where there is none, or no decoder. Encoders without loss are for sound without loss.
-    """
+    """A container's first encoder, with the most channels, for a stream's sound, lossless for
+    lossless; None without one or a decoder."""
     source = stream.codec_context
     if source is None or not source.rate or not source.layout.nb_channels:
         return None
@@ -94,10 +92,7 @@ def _opens(setup: SoundSetup) -> bool:
 
 
 class SoundConverter:
-    """Decodes a stream's packets and encodes their sound, at its own time stamps.
-
-    Gaps become silence: an encoder knows no holes.
-    """
+    """Re-encodes a stream's sound at its own time stamps; gaps become silence."""
 
     def __init__(self, stream: AudioStream, setup: SoundSetup, container: OutputContainer) -> None:
         self.source, self.setup = stream.codec_context, setup

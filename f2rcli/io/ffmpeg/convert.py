@@ -23,10 +23,8 @@ def fits(layout: PlaneLayout, form: PixelFormat) -> bool:
 def converted(
     frame: Frame, form: PixelFormat, coding: PlaneLayout | None = None
 ) -> tuple[Plane, ...]:
-    """The planes of `frame` as a picture of `form`.
-
-    coding: whose range, matrix and siting the picture is to have, where not the frame's own.
-    """
+    """A frame's planes as a picture of `form`, in range, matrix and siting of `coding`, if
+    given."""
     layout = frame.layout
     coding = coding or layout
     same = (layout.full_range, layout.matrix) == (coding.full_range, coding.matrix)

@@ -148,10 +148,7 @@ def planar_name(layout: PlaneLayout) -> str | None:
 
 
 def read_planes(frame: av.VideoFrame) -> tuple[PixelFormat, tuple[Plane, ...]]:
-    """Copy the samples of a decoded frame into planes of their own.
-
-    Raises InputError for a pixel format that f2r cannot hold without loss.
-    """
+    """A decoded frame's samples as planes of its own. Raises InputError for unsupported formats."""
     name = frame.format.name
     form = pixel_format(name)
     if form is None:

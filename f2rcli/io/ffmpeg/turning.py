@@ -48,10 +48,8 @@ class Turn:
 
 
 def turn_of(matrix: Sequence[int]) -> Turn | None:
-    """The turn that a display matrix asks for; None where it is not one by right angles.
-
-    matrix: x' = a x + c y, y' = b x + d y, as (a, b, u, c, d, v, ...).
-    """
+    """The turn of a display matrix (a, b, u, c, d, v, ...): x' = a x + c y, y' = b x + d y; None
+    unless by right angles."""
     if len(matrix) != 9:
         return None
     a, b, c, d = (value / _ONE for value in (*matrix[:2], *matrix[3:5]))
@@ -63,8 +61,7 @@ def turn_of(matrix: Sequence[int]) -> Turn | None:
 
 
 def turn_for(reader: Reader) -> Turn | None:
-    """The turn that a clip's display matrix asks for, if it can be made sample by sample: of a clip
-    without fields, and without cut chroma cells."""
+    """The turn of a clip's display matrix, if exact: without fields and cut chroma cells."""
     turn, info = turn_of(metadata_of(reader).facts.display_matrix), reader.info
     if info.interlaced:
         return None

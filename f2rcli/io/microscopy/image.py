@@ -43,10 +43,7 @@ class Image:
 
 
 def damage_of(library: Any) -> tuple[type[BaseException], ...]:
-    """The exceptions that a library raises on damaged files, its own among them.
-
-    library: its module, or an object that it made.
-    """
+    """The exceptions that a library (its module, or an object of it) raises on damaged files."""
     module = library if isinstance(library, ModuleType) else sys.modules[type(library).__module__]
     own = (one for one in vars(module).values() if isinstance(one, type))
     return (

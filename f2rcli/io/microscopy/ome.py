@@ -31,10 +31,7 @@ def _fit(facts: Facts) -> Facts:
 
 
 def as_stated(xml: str, number: int) -> Passport:
-    """The passport of an image in OME-XML that was made from `ome_facts`: planes are in order.
-
-    Raises ParseError.
-    """
+    """The passport of an image in OME-XML made from `ome_facts`. Raises ParseError."""
     root, order = ome_root(xml), count()
     found = of_ome(root, number, lambda *_: next(order))
     refers = {one.get("ID") for one in root.findall("Image")[number].findall("AnnotationRef")}

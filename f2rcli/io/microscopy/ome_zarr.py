@@ -104,8 +104,7 @@ def _left_behind(attributes: dict[str, Any], metadata: dict[str, Any], path: Pat
 
 
 def axes_of(scales: dict[str, Any], count: int) -> list[dict[str, Any]]:
-    """The axes of a multiscale as version 0.4 writes them: named ones of all versions, or the last
-    ones of t, c, z, y, x."""
+    """The axes of a multiscale as in version 0.4: the named ones, or the last of t, c, z, y, x."""
     axes = scales.get("axes") or _BEFORE_AXES[-count:]
     return [{"name": axis} if isinstance(axis, str) else axis for axis in axes]
 
@@ -139,8 +138,7 @@ def _steps(transform: dict[str, Any], count: int) -> list[float] | None:
 
 
 def _transforms(scales: dict[str, Any], axes: list[dict[str, Any]]) -> Iterator[str]:
-    """Types of transformations that move or turn the picture, which no output has, and of scales
-    that cannot be read."""
+    """Transforms that move or turn the picture, which no output has, and unreadable scales."""
     for transform in _all_transforms(scales):
         kind = str(transform.get("type"))
         if kind == "scale" and _steps(transform, len(axes)) is None:

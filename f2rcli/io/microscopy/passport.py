@@ -186,10 +186,7 @@ def ome_root(xml: str) -> ElementTree.Element:
 def of_ome(
     root: ElementTree.Element, number: int, place: Callable[[int, int, int], int | None]
 ) -> Passport:
-    """The passport of image `number` in OME-XML.
-
-    place: of a picture in the file's order, from its numbers along T, Z and C.
-    """
+    """The passport of image `number` in OME-XML. place: a picture's, by its T, Z and C numbers."""
     image = root.findall("Image")[number]
     pixels = image.find("Pixels")
     if pixels is None:

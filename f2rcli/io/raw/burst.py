@@ -47,10 +47,8 @@ def _claims_folder(folder: Path) -> bool:
 
 
 def find_files(source: str) -> tuple[list[Path], list[str]]:
-    """The files of a burst in natural order, and notes on files that were left out.
-
-    Raises InputError where there are none, or raw files of several kinds.
-    """
+    """A burst's files in natural order, and notes on those left out. Raises InputError for none, or
+    several kinds."""
     path = Path(source)
     if path.is_dir():
         return _of_folder(path)

@@ -96,8 +96,7 @@ def _strips(page: Any) -> list[Strip]:
 
 
 def replaced(path: Path, where: Strips, samples: Samples) -> bytes:
-    """The bytes of a DNG with other samples in it; digests of the old ones become zero, which
-    stands for none (DNG specification 1.7, NewRawImageDigest)."""
+    """A DNG's bytes with new samples; old digests become zero (DNG 1.7, NewRawImageDigest)."""
     data = bytearray(path.read_bytes())
     for strip in where.strips:
         data[strip.offset : strip.offset + strip.length] = where.coded(samples, strip)

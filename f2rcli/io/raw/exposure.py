@@ -74,8 +74,7 @@ def read_header(path: Path) -> ExposureHeader:
 
 
 def read_raw(path: Path) -> tuple[Exposure, Samples]:
-    """A raw file and its samples. Raises InputError with the reason it cannot be read, or why f2r
-    does not denoise it."""
+    """A raw file and its samples. Raises InputError if it cannot be read or denoised."""
     tags = _checked_tags(path)
     with _opened(path) as raw:
         check_size(path, _geometry(raw)[0], hint="The file is most likely damaged.")

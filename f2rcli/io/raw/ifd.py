@@ -38,10 +38,8 @@ class Entry(NamedTuple):
 
 
 def first_directory(block: Block) -> tuple[str, int]:
-    """Byte order and place of a TIFF's first directory, whatever its magic number (ORF, RW2).
-
-    Raises ValueError for other bytes.
-    """
+    """Byte order and place of a TIFF-like block's first directory (ORF, RW2 too). Raises
+    ValueError."""
     orders = {b"II": "<", b"MM": ">"}
     order = orders.get(bytes(block[:2]))
     if order is None or len(block) < 8:

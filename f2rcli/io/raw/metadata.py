@@ -62,8 +62,7 @@ class Metadata:
 
     @property
     def for_pictures(self) -> "Metadata":
-        """The part for a developed picture: XMP only if it does not say how to turn or develop the
-        raw file, which programs would do to the picture again."""
+        """The part for a developed picture; no XMP that would turn or develop it again."""
         without = {code: tag for code, tag in self.main.items() if code != PRIVATE}
         if XMP in without and any(word in without[XMP].data for word in _STEERING):
             del without[XMP]
@@ -215,8 +214,7 @@ def _of_jpeg(jpeg: memoryview) -> Iterator[tuple[str, Block]]:
 
 
 def _boxes(file: memoryview, place: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Names, places and lengths of an ISO file's boxes; those of moov and Canon's uuid from
-    inside."""
+    """Names, places and lengths of an ISO file's boxes, those inside moov and Canon's uuid too."""
     while place + 8 <= end:
         length, name = struct.unpack(">I4s", file[place : place + 8])
         if length < 8 or place + length > end:

@@ -40,10 +40,7 @@ Tag = tuple[int, int, int, Any, bool]  # as tifffile writes it: code, type, coun
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawTags:
-    """Metadata from TIFF tags; all unknown for files of another structure.
-
-    Of a mosaic in a TIFF: as its sensor facts say.
-    """
+    """Metadata from TIFF tags, or a TIFF mosaic's sensor facts; unknown in other structures."""
 
     make: str = ""
     model: str = ""

@@ -35,10 +35,7 @@ _CRVD_FACTS = {"cfa": "GBRG", "black": 240, "white": 4095}
 
 
 def sensor_facts(path: Path) -> dict[str, Any] | None:
-    """The sensor facts stated for a TIFF file's mosaics; None where there are none.
-
-    Raises InputError for a sidecar that is not a JSON object.
-    """
+    """The sensor facts of a TIFF's mosaics, if stated. Raises InputError for a bad sidecar."""
     for sidecar in sidecars(path):
         if (facts := _json_object(sidecar)) is not None:
             return facts

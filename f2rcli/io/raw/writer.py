@@ -184,8 +184,7 @@ class RawWriter(Writer):
 
 
 def develop(exposure: Exposure, samples: Samples) -> NDArray[np.uint16]:
-    """A picture (H, W, 3) of a mosaic, upright: LibRaw's demosaicking, white balance as shot, sRGB
-    primaries, BT.709 curve, no automatic brightness."""
+    """A mosaic as an upright picture (H, W, 3): LibRaw, balance as shot, sRGB, BT.709 curve."""
     is_tiff = exposure.path.suffix.lower() in TIFF_SUFFIXES
     try:
         with rawpy.RawPy() as raw:

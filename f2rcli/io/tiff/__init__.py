@@ -30,8 +30,7 @@ def writes(target: str, reader: Reader) -> bool:
 
 
 def default_target(source: Path) -> Path:
-    """`stack_f2r.tif` beside `stack.tif`, `a_f2r.ome.tif` beside `a.ome.tif`, `run_f2r` for a
-    folder."""
+    """`stack_f2r.tif` beside `stack.tif`, `a_f2r.ome.tif` beside `a.ome.tif`, else `run_f2r`."""
     ome = 4 * source.stem.lower().endswith(".ome")
     stem, suffix = source.stem[: len(source.stem) - ome], source.name[len(source.stem) - ome :]
     return default_folder(source) or source.with_name(f"{stem}_f2r{suffix}")

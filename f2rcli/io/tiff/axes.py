@@ -16,7 +16,7 @@ from f2rcli.errors import InputError, UsageError
 from f2rcli.io.base import MOST_PIXELS
 
 ALL = "all"  # series
-ALONE = "no time axis: each picture is denoised by itself"
+ALONE = "no time axis: each picture is denoised separately"
 UNNAMED = "QI"  # tifffile's letters for an axis that a file does not name
 WINDOW = 7  # frames; a stack with fewer in time than that, and more in depth, runs along depth
 _WORDS = {"T": "frame", "C": "channel", "Z": "z", "P": "position", "A": "angle", "H": "phase",
@@ -129,8 +129,7 @@ def listed_series(every: list[Series]) -> str:
 
 
 def sequence_of(axes: str, shape: Sequence[int]) -> str:
-    """The letter of the axis along which pictures are each other's neighbours: T unless there is
-    none, or too little of it for a window and more of Z."""
+    """The letter of the axis whose pictures are neighbours: T, or Z where T is short or absent."""
     sizes = dict(zip(axes, shape, strict=True))
     times, planes = sizes.get("T", 1), sizes.get("Z", 1)
     return "Z" if planes > times and times < WINDOW else "T"

@@ -203,8 +203,7 @@ class TiffStack(Stack):
         return Spot(path, page, place % share)
 
     def _page(self, pages: Any, index: int) -> tuple[Any, int | None]:
-        """A page, None where its header is damaged; and where its samples begin, if in one
-        piece."""
+        """A page (None if its header is damaged), and where its samples begin if in one piece."""
         try:
             with quiet_tifffile(self.complaints):
                 page = pages[index]

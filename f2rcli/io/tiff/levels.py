@@ -19,11 +19,8 @@ def read_level(level: Any, place: int) -> Plane | None:
 
 
 def changed_level(level: Any, place: int, original: Plane, change: Plane) -> Plane | None:
-    """A picture of a level with the change of its cells added, within its dtype.
-
-    original, change: (Y, X) or (Y, X, S) of the whole picture. None for what is no smaller copy of
-    it.
-    """
+    """A pyramid level's picture plus the change of its cells, within its dtype; None if it is no
+    smaller copy. original, change: whole pictures (Y, X[, S])."""
     small = read_level(level, place)
     if small is None or not _smaller(small, change):
         return None

@@ -76,8 +76,7 @@ def check_head(path: Path) -> None:
 
 
 def file_at(path: Path) -> tifffile.TiffFile:
-    """A file as tifffile opens it, but ScanImage's classic ones page by page: their places it only
-    computes, and misses the last."""
+    """A TiffFile; classic ScanImage page by page: tifffile misses its last page otherwise."""
     file = tifffile.TiffFile(path)
     for companion in companions_of(path, file):
         file.close()
@@ -106,10 +105,7 @@ def created_every(facts: dict[str, Any]) -> float | None:
 
 
 def one_piece(page: Any) -> int | None:
-    """Where all samples of a page begin that are stored as they are, in one piece.
-
-    Such a piece is as long as its samples, whatever the page says of its length.
-    """
+    """Where a page's uncompressed samples begin, if contiguous, whatever length the page states."""
     whole = page.keyframe.is_final and len(page.dataoffsets) == 1
     return int(page.dataoffsets[0]) or None if whole else None
 

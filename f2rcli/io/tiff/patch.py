@@ -35,8 +35,7 @@ class PatchedFile:
     """A copy of a TIFF file whose pages get other samples."""
 
     def __init__(self, path: Path, beyond: int = 0) -> None:
-        """beyond: where pictures that are cut off would end; nothing new is put before that, or
-        they would show it."""
+        """beyond: where pictures that are cut off would end; new samples go behind that."""
         self.path = path
         self._beyond = beyond
         self._handle: IO[bytes] = path.open("r+b")
@@ -49,10 +48,8 @@ class PatchedFile:
         return bool(self._converted)
 
     def write_picture(self, spot: Spot, picture: Plane) -> None:
-        """Write a picture, (Y, X), (Y, X, S), or (S, Y, X) for pages stored plane by plane.
-
-        spot: where it lies in the file that was copied, which must still be open.
-        """
+        """Write a picture, (Y, X), (Y, X, S) or planar (S, Y, X), at its spot in the open
+        source."""
         page = spot.page
         if spot.offset is not None:
             dtype = picture.dtype.newbyteorder(page.parent.byteorder)

@@ -71,10 +71,7 @@ def _words(reader: StackReader) -> tuple[str, str]:
 
 
 def check_options(reader: StackReader, options: WriteOptions, *, folder: bool = False) -> None:
-    """Raise UsageError for options that mean nothing for a stack.
-
-    folder: each frame is written into a file of its own.
-    """
+    """Raise UsageError for options without meaning for a stack; folder: one file per frame."""
     options.refuse_encoding("a stack, which is stored as its source is")
     if not TimeRange.of(reader.options).whole and not folder:
         raise UsageError(

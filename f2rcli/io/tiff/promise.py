@@ -38,10 +38,8 @@ class Promise:
 
 
 def as_promised(file: tifffile.TiffFile, arrays: list[Any], listed: int) -> list[Any]:
-    """The arrays of a file, the last one as its description promises it.
-
-    listed: the number of its pages. Those that are not there are None.
-    """
+    """A file's arrays, the last with the pictures its description promises; None: missing ones.
+    listed: its number of pages."""
     last = arrays[-1]
     promise = _promise(file, last.keyframe)
     if promise is None:
@@ -163,10 +161,8 @@ def _array(
 
 
 def unlisted_pages(file: tifffile.TiffFile, listed: int) -> int:
-    """Headers of pages like the first that lie behind all listed ones: the list ends too early.
-
-    Only files without a description need this. A header is known by its width and height.
-    """
+    """Headers behind the listed pages with the first one's width and height: the list ended early.
+    Only for files without a description."""
     pages = []
     for index in range(listed):
         with quiet_tifffile(), suppress(*DAMAGE):  # a header that is damaged itself

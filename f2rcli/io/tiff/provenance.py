@@ -36,10 +36,8 @@ def provenance_of(description: str) -> str:
 
 
 def put_provenance(path: Path, text: str) -> list[int]:
-    """Replace a TIFF file's provenance, if it has room for one; by blanks if `text` is too long.
-
-    Returns starts and ends of the bytes written.
-    """
+    """Replace a TIFF's provenance, if it has room; by blanks if `text` is too long. Returns starts
+    and ends of the bytes written."""
     with path.open("rb") as handle:
         if handle.read(2) not in (b"II", b"MM"):  # a set's companion of OME-XML
             return []

@@ -113,14 +113,11 @@ class StackReader(Reader):
             raise UsageError(f"{error} Its series: {listed}.", hint=hint) from error
 
     def _check_description(self) -> None:
-        """Tell of a description or list of pages that is damaged.
-
-        Raises InputError where that leaves the order of the pictures unknown.
-        """
+        """Note a damaged description or page list. Raises InputError if that hides the order."""
         if self.stack.misfit and self.options.axes is None:
             raise InputError(
                 f"{self.stack.name}: truncated or damaged: {self.stack.misfit}.",
-                hint="Copy it again, or name the axes of what is left: axes='TYX' is a movie.",
+                hint="Copy it again, or name the axes of the rest: axes='TYX' is a movie.",
             )
         for line in filter(None, (self.stack.misfit, self.stack.cut_off)):
             self.ledger.fault(line)
@@ -157,8 +154,7 @@ class StackReader(Reader):
         return replace(lane, frames=tuple(taken))
 
     def _asked(self, lane: Lane) -> range:
-        """Of a lane's frames those that are asked for; the others are context, as far as that is
-        wanted."""
+        """The frames of a lane that are asked for; the others are context, where wanted."""
         most = self.options.frames if self.stack.divisible else None
         return range(len(lane.frames) if most is None else min(most, len(lane.frames)))
 

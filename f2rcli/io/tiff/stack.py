@@ -50,10 +50,8 @@ class Stack(ABC):
         check_series(self.series[number], self.title(number))
 
     def chosen(self, wanted: str | None) -> list[int]:
-        """The numbers of the series that a user wants.
-
-        Raises UsageError for one that is not there, InputError for one that f2r cannot denoise.
-        """
+        """The numbers of the wanted series. Raises UsageError for unknown, InputError for
+        unsupported ones."""
         numbers = chosen_series(self.series, wanted, self.name)
         for number in numbers:
             try:
@@ -72,10 +70,7 @@ class Stack(ABC):
 
     @abstractmethod
     def read(self, number: int, place: int) -> Plane:
-        """A picture (Y, X) or (Y, X, S), in the machine's byte order.
-
-        Raises InputError where it cannot be decoded.
-        """
+        """A picture (Y, X) or (Y, X, S), native byte order. Raises InputError if undecodable."""
 
     def spot(self, number: int, place: int) -> Spot | None:
         """The place of a picture; None where the file ends before it, or is not a TIFF."""

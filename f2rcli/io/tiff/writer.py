@@ -103,8 +103,7 @@ class StackWriter(Writer):
             self._unchanged.append(taken)
 
     def _recode(self) -> None:
-        """Code the pictures that did not change as those that did, where these are coded anew:
-        readers take the pages of a series to be stored alike."""
+        """Recode unchanged pictures like changed ones: readers expect series to be stored alike."""
         stack = self.reader.stack
         for taken in () if stack.divisible else self._unchanged:
             if taken.series in self._recoded:

@@ -208,10 +208,8 @@ class Decoder:
         return self._logged > before
 
     def _lost_before(self, pts: int | None) -> Iterator[DecodedPicture]:
-        """Places of pictures that were sent but will not come, now that `pts` has come.
-
-        A packet that begins within the picture before it held a second field or no picture.
-        """
+        """Places of pictures that were sent but will not come, now that `pts` has; packets within
+        the picture before were second fields or empty."""
         while self._expected and (pts is None or self._expected[0][0] <= pts):
             expected, duration = heapq.heappop(self._expected)
             if expected == pts or self._owed <= (0 if pts is None else 1):

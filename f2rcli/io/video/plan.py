@@ -15,21 +15,11 @@ from f2rcli.io.containers.ffmpeg_input import PIPE
 from f2rcli.io.containers.kinds import Container, container_for, refusal
 from f2rcli.io.containers.sound import SoundSetup, choose_sound, sound_words
 from f2rcli.io.ffmpeg.colour import Mastering
-from f2rcli.io.ffmpeg.encoders import (
-    EncoderSetup,
-    encoders_for,
-    family_of_encoder,
-    quality,
-)
+from f2rcli.io.ffmpeg.encoders import EncoderSetup, encoders_for, family_of_encoder, quality
 from f2rcli.io.ffmpeg.metadata import family_of, is_cover, metadata_of, stream_line
 from f2rcli.io.ffmpeg.turning import TURNED, Turn, as_turned, turn_for
 from f2rcli.io.targets import check_target
-from f2rcli.io.video.encoder_choice import (
-    EncoderChoice,
-    check_options,
-    choose_encoder,
-    one_rate,
-)
+from f2rcli.io.video.encoder_choice import EncoderChoice, check_options, choose_encoder, one_rate
 from f2rcli.io.video.properties import (
     anamorphic,
     boxed,
@@ -137,10 +127,7 @@ def _streams(
 
 
 def _rebuilt(reader: Reader, container: Container, stream: Stream) -> bool:
-    """Whether a data stream of mov or mp4 repeats what is written anew.
-
-    Chapters are text tracks there, and the time code is a track and a tag.
-    """
+    """Whether a mov or mp4 data stream is written anew: chapters (text tracks) and time codes."""
     if stream.type != "data" or not container.chapters:
         return False
     source = metadata_of(reader)

@@ -155,10 +155,8 @@ class Probe:
         return None
 
     def _tag(self, name: str) -> str:
-        """A statistics tag of Matroska, whose name may end in a language.
-
-        FFmpeg writes a true DURATION and copies all others, from whatever file they stated of.
-        """
+        """A Matroska statistics tag, with or without a language. FFmpeg writes a true DURATION and
+        copies the others, whatever file they are from."""
         if "matroska" not in self.container.format.name:
             return ""
         tags, about = self.stream.metadata, self.container.metadata

@@ -68,10 +68,8 @@ def _check_time(
 
 
 def check_gaps(ledger: Ledger, probe: Probe, stamps: Sequence[int]) -> None:
-    """Compare the times of the frames that were read with the clip's constant rate, if it has one.
-
-    stamps: pts in ticks, increasing. Raises InputError if strict.
-    """
+    """Compare increasing `stamps` (pts in ticks) with the clip's constant rate, if any. Raises
+    InputError if strict."""
     if probe.untimed or probe.container.format.name not in _EVEN:
         return
     gaps = gaps_in(stamps, probe.step)
@@ -86,10 +84,8 @@ def check_gaps(ledger: Ledger, probe: Probe, stamps: Sequence[int]) -> None:
 
 
 def gaps_in(stamps: Sequence[int], step: int) -> list[tuple[int, int]]:
-    """The pts before each gap and the number of frames missing there; none at a variable rate.
-
-    step: ticks per frame by the file's rate.
-    """
+    """The pts before each gap and its number of missing frames; none at a variable rate. step:
+    ticks per frame."""
     steps = [b - a for a, b in pairwise(stamps)]
     if len(steps) < _LEAST or abs(median(steps) - step) > max(1, step // 50):
         return []

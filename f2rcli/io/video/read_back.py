@@ -27,10 +27,7 @@ _RESTATED = ("creation_time", "date")  # tags that containers write in their own
 def facts_not_kept(
     path: Path, kept: Sequence[str], source: SourceMetadata, info: ClipInfo, detail: VideoDetail
 ) -> list[str]:
-    """Properties of the picture among `kept` that a finished file does not state.
-
-    Raises InputError for a file that cannot be read.
-    """
+    """Picture properties of `kept` that a finished file lacks. Raises InputError if unreadable."""
     with VideoReader(path, ReadOptions()) as again:
         there, facts, setup = again.metadata, again.metadata.facts, detail.setup
         matrix = facts.display_matrix

@@ -133,8 +133,7 @@ class VideoReader(Reader):
 
     @cached_property
     def _first_steps8(self) -> tuple[float, float]:
-        """The quantiser's steps by the headers of the file's first pictures, of key frames and of
-        others; 0 if unknown."""
+        """Quantiser steps from the headers of the first key frames and other frames; 0: unknown."""
         known = family_of(self.stream) in HEADERS
         if not known or self.source == PIPE or not Path(self.source).is_file():
             return 0.0, 0.0  # of a named pipe, what is read here would be missing later
@@ -142,10 +141,8 @@ class VideoReader(Reader):
             return first_steps8(container, choose_video(container, self.name))
 
     def _begun(self) -> tuple[deque[Frame], Iterator[Frame]]:
-        """The context frames before the excerpt, and the clip from the excerpt on.
-
-        Frames may lie farther apart than usual, or be copies: then one goes back farther.
-        """
+        """The context before the excerpt, and the clip from there; goes back farther for copies and
+        sparse frames."""
         tail = partial(self._probe.tail, decoder=self._decoder)
         for reach in _REACHES:
             whole = self._set_out(reach * self.options.lead * self._probe.step)
@@ -223,8 +220,7 @@ class VideoReader(Reader):
         )
 
     def _within(self, lead: deque[Frame], clip: Iterator[Frame]) -> Iterator[Frame]:
-        """The frames of the excerpt asked for, moved so that it begins when its source did, and
-        those around it that are context."""
+        """The frames of the excerpt, moved to begin when their source did, and their context."""
         if self.span.whole:
             yield from clip
             return

@@ -79,10 +79,8 @@ class Seeker:
         return picture
 
     def _rewind(self) -> None:
-        """Go back to the first picture by its time; where that does not find it, to the first byte.
-
-        Matroska and AVI read on wherever they were after a seek to a byte.
-        """
+        """Go back to the first picture by time, else to the first byte; Matroska and AVI do not
+        move on a byte seek."""
         first, container = self.probe.first_pts, self.decoder.container
         picture = self._sought(first)
         if picture is not None and picture.frame and picture.pts == first:

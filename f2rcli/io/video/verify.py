@@ -45,10 +45,7 @@ class Written:
 def verify(
     path: Path, name: str, index: int, written: Written, detail: VideoDetail
 ) -> tuple[str, ...]:
-    """Read a finished file again; returns what was verified, in words.
-
-    Raises OutputError where the number of frames or the last time stamp differs.
-    """
+    """Read a finished file again; returns what was verified, in words. Raises OutputError."""
     try:
         frames, first, last = _reread(path, index)
     except (av.FFmpegError, OSError, ValueError, IndexError) as error:

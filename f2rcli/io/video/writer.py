@@ -233,10 +233,8 @@ class VideoWriter(Writer):
         self._mux(packets)
 
     def _picture(self, frame: Frame) -> av.VideoFrame:
-        """The picture to encode: a fresh one, or the decoded one filled anew.
-
-        Captions can only be had with the decoded picture; it is kept for nothing else.
-        """
+        """The picture to encode: a fresh one, or the decoded one refilled, for its captions
+        only."""
         setup, turn = self.detail.setup, self.detail.turn
         frame = frame if turn is None else turn.frame(frame)
         planes = converted(frame, setup.form, setup.coding)
@@ -269,10 +267,8 @@ class VideoWriter(Writer):
             self._container.mux(packet)
 
     def _mend_dts(self, packet: AnyPacket) -> None:
-        """Replace an impossible decoding time: x265 gives random ones for clips of few frames.
-
-        Any increasing times at or before the display times will do.
-        """
+        """Replace impossible decoding times (x265 on few frames); any increasing ones up to pts
+        do."""
         written = self._written
         if packet.pts is None or packet.dts is None or written.first is None:
             return

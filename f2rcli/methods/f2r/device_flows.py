@@ -76,8 +76,7 @@ def _rated(
     looks: Sequence[Tensor],
     links: Sequence[Shifts],
 ) -> list[tuple[Shifts, Tensor]]:
-    """`DeviceFlows.rated` as a function of tensors: what frames are searched in, and flows between
-    adjacent ones."""
+    """`DeviceFlows.rated` as a function of tensors: of looks, and flows between adjacent frames."""
     flows = DeviceFlows()
     flows._known = dict(zip(keys, links, strict=True))
     frames = [Prepared(i, one, one, one, one) for i, one in zip(indices, looks, strict=True)]

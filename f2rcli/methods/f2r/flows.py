@@ -51,8 +51,7 @@ class Flows(ABC):
         return self.known(*key) if _adjacent(key) else self._composed(*key)
 
     def agreement(self, source: Prepared, target: Prepared, flow: Any) -> Any:
-        """The agreement of the flow there with the one back, or if it lies inside without one; of
-        the flow's size."""
+        """Agreement of the flow there and back, or whether it stays inside; of the flow's size."""
         back = self.back(source, target)
         return inside(flow, HALF) if back is None else consistency(flow, back, HALF)
 

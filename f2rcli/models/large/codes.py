@@ -17,8 +17,7 @@ FINEST = 1 / 1024  # of white: the least noise whose pictures are coded
 
 
 def serve(picture: Tensor, level: Tensor) -> bool:
-    """Whether a picture (1, C, H, W) with noise of this standard deviation (the same shape) may be
-    coded."""
+    """Whether a picture (1, C, H, W) with this noise level at each sample may be coded."""
     if picture.device.type != "cpu" or picture[0, 0].numel() < LARGE:
         return False
     if level[..., ::16, ::16].mean() < FINEST:
@@ -28,8 +27,7 @@ def serve(picture: Tensor, level: Tensor) -> bool:
 
 
 def coded(x: Tensor) -> Tensor:
-    """Pictures (..., H, W) as codes, uint16; what lies beyond the codes becomes the last of them.
-    Codes as they are."""
+    """Pictures (..., H, W) as uint16 codes, clipped to the codes' range; codes stay as they are."""
     if x.dtype is torch.uint16:
         return x
     codes = torch.empty(x.shape, dtype=torch.uint16)

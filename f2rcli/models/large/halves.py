@@ -19,8 +19,7 @@ def serve(x: Tensor) -> bool:
 
 
 def halved(x: Tensor, side: int = 1) -> Tensor:
-    """Means over cells of 2x2 pixels, then over side x side cells (odd): x (..., H, W) -> half of
-    both, rounded up."""
+    """Means over 2x2 cells, then over side x side cells (odd): half the size, rounded up."""
     height, width = ((size + 1) // 2 for size in x.shape[-2:])
     small = torch.empty((*x.shape[:-2], height, width))
     for plane, out in zip(_planes(x), _planes(small), strict=True):

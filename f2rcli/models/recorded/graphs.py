@@ -76,8 +76,7 @@ class Graphs:
             return function(*inputs)
 
     def drop(self) -> bool:
-        """Record nothing any more, and give the memory of recordings back; False if there were
-        none."""
+        """Stop recording and free the recordings' memory; False if there were none."""
         recorder, had = self._recorder, bool(self._recordings)
         self._recorder = None
         self._recordings.clear()
@@ -162,8 +161,7 @@ def _plain() -> Iterator[None]:
 
 
 def recording() -> bool:
-    """Whether this thread's work is being recorded: nothing may be asked of the device now, and
-    running out of memory is no reason to try with less."""
+    """Whether this thread records: the device answers nothing, and lack of memory is final."""
     return bool(getattr(_thread, "recording", False))
 
 

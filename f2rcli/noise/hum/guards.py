@@ -135,8 +135,7 @@ def shaken(views: Sequence[View], group: Sequence[int]) -> bool:
 
 
 def _left(view: View, group: Sequence[int]) -> float:
-    """The share of what rows differ by from those of the frames beside them, as flow has them, that
-    no filter of these explains."""
+    """The share of rows' differences from moved neighbouring frames that no filter explains."""
     beside = [near.mean(group) for near in view.near]
     moves = (resized(flow, one.shape) for flow, one in zip(view.flows, beside, strict=True))
     warped = [sample(one, move) for one, move in zip(beside, moves, strict=True)]

@@ -66,8 +66,7 @@ class Pair:
         return DISFlow()(self.before.luma, self.after.luma)
 
     def moved(self, plane: int) -> Singles:
-        """A plane of the second, by its number, fetched from where the flow of luma points, whole
-        pixels: variance stays."""
+        """A plane of the second frame moved by luma's flow, to whole pixels: variance stays."""
         shape = self.before.planes[plane].shape
         if shape not in self._landings:
             self._landings[shape] = whole_landing(self.flow, shape)
@@ -197,10 +196,8 @@ def least_step(pairs: Sequence[Pair], plane: int) -> float:
 
 
 def same_light(after: Singles, blocks: Singles, before: Singles) -> Singles:
-    """A plane as bright as another, if one gain and one offset explain what changed: a fade.
-
-    blocks, before: its blocks and the other's, see `tiles`.
-    """
+    """A plane as bright as another if one gain and offset explain the change (a fade). blocks,
+    before: their blocks, see `tiles`."""
     x, y = (plane.mean(1).astype(np.float64) for plane in (blocks, before))
     kept = np.ones(len(x), bool)
     for _ in range(3):
@@ -217,8 +214,7 @@ def same_light(after: Singles, blocks: Singles, before: Singles) -> Singles:
 
 
 def whole_landing(flow: Singles, shape: tuple[int, ...]) -> NDArray[np.int32]:
-    """Where each sample of a plane of this shape lies in a neighbour's by a flow (H, W, 2) of any
-    size, to whole samples, as flat indices."""
+    """Flat indices where samples of a plane of this shape land by a flow (H, W, 2) of any size."""
     height, width = shape
     scale = (width / flow.shape[1], height / flow.shape[0])
     if flow.shape[:2] != shape:
@@ -235,8 +231,7 @@ def whole_landing(flow: Singles, shape: tuple[int, ...]) -> NDArray[np.int32]:
 
 
 def _dense(blocks: Singles, live: NDArray[np.bool_]) -> Floats:
-    """The share of the variance of every block (N, samples) that is not of a few samples; all of
-    it, unless it is so of most blocks that are live."""
+    """The share of each block's variance (N, samples) not of a few samples; all if few are so."""
     middle = blocks.shape[1] // 2
     apart = np.abs(blocks - np.partition(blocks, middle, axis=1)[:, middle, None])
     count = round(LEAST * blocks.shape[1])

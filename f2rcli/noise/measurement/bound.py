@@ -274,8 +274,7 @@ def _white_share(live: Blocks, bins: list[_Bin]) -> float:
 
 
 def _inside(blocks: Blocks) -> Blocks:
-    """Blocks that keep away from black and white, if there are such: a codec, or whoever made the
-    file, may have cut noise off there that it says nothing of."""
+    """Blocks away from black and white, if any: noise may have been cut off there unannounced."""
     if not len(blocks.level):
         return blocks
     guess = quietest(blocks.power[FULL], blocks.samples) ** 0.5

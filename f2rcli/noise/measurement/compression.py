@@ -50,10 +50,8 @@ class Compression:
 
 
 def compression_of(frames: Sequence[Frame], blocking: Blocking | None) -> Compression | None:
-    """The errors of frames that went through a codec; None where they are hardly any.
-
-    blocking: the block edges of these frames, of the first ones of the clip, or none.
-    """
+    """The coding errors of frames; None if hardly any. blocking: block edges of the clip's first
+    frames."""
     steps = [frame.quantiser8 for frame in frames if frame.quantiser8]
     stated = OF_STEP * median(steps) if steps else 0.0
     shown = _shown8(blocking)

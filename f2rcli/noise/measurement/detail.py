@@ -73,8 +73,7 @@ def most_by_repeats(noisy: Tensor) -> float:
 
 
 def _spread(apart: Tensor) -> float:
-    """The standard deviation of Gaussian values of which these are the sizes, by their median: in
-    the middle of those that rounding made the same."""
+    """Gaussian standard deviation by the median of sizes, mid-way among those rounded alike."""
     middle = apart.median()
     share = (float((apart < middle).float().mean()) + float((apart <= middle).float().mean())) / 2
     return float(middle) / NormalDist().inv_cdf((1 + share) / 2) if share else 0.0
@@ -159,8 +158,7 @@ def _around(power: Tensor) -> Tensor:
 
 
 def roughness(first: Tensor, second: Tensor) -> Tensor:
-    """The unreliability of every place, (1, 1, H, W) in 0..2: gradient and disagreement of
-    two anchors (1, C, H, W), each as a rank within the frame."""
+    """Unreliability of each place, (1, 1, H, W) in 0..2: ranks of gradient and disagreement."""
     disagreement = _around(_over_channels((first - second).square_()))
     return _ranks(_gradient((first + second) / 2)) + _ranks(disagreement)
 
@@ -179,8 +177,7 @@ def _ranks(values: Tensor) -> Tensor:
 
 
 def painted(noisy: Tensor) -> Tensor:
-    """Places without any noise at all, (1, 1, H, W): black bars and drawn areas, which say nothing
-    of the camera's noise."""
+    """Places without any noise, (1, 1, H, W): black bars and drawn areas, not the camera's."""
     gray, around = noisy.mean((0, 1)).float().cpu().numpy(), np.ones((SIDE, SIDE), np.uint8)
     span = cv2.dilate(gray, around) - cv2.erode(gray, around)
     return torch.from_numpy(span < PAINTED)[None, None]

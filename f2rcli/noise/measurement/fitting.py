@@ -181,8 +181,7 @@ def fit_line(bins: Bins, *, dark: bool = False) -> Line:
 
 
 def _agrees(bins: Bins, line: Line) -> bool:
-    """Whether the line of all channels together says the same of one whose own range of
-    brightness is too narrow for a slope."""
+    """Whether all channels' line fits one whose brightness range is too narrow for a slope."""
     model = np.maximum(line.at(bins.level), 1e-12)
     return bool(np.abs(_running_mean(bins.variance) / model - 1).mean() < POOLED)
 
@@ -223,8 +222,7 @@ def ramp(value: float, low: float, high: float) -> float:
 
 
 def undo_clipping(level: Floats, held: Floats) -> Floats:
-    """Variance before the range clipped it, from what is held at a mean brightness (that of a
-    rectified Gaussian)."""
+    """Variance before the range clipped it, from that left at a mean level (rectified Gaussian)."""
     variance = held.copy()
     for _ in range(6):
         sigma = np.sqrt(np.maximum(variance, 1e-12))

@@ -38,8 +38,7 @@ class Temporal(NamedTuple):
 
 
 class Residuals(NamedTuple):
-    """A frame less two estimates of it that share no noise, (1, C, H, W), in units of the noise's
-    level."""
+    """A frame less two noise-independent estimates of it, (1, C, H, W), over the noise level."""
 
     first: Tensor
     second: Tensor

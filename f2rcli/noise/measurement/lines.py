@@ -138,8 +138,7 @@ def find_lines(
 def _views(
     pictures: Sequence[FramePlanes], joined: Sequence[bool]
 ) -> tuple[list[View], list[View]]:
-    """Frames between those beside them, and between those two away; none where they are too few or
-    too small."""
+    """Frames between their neighbours, at one and two frames' distance; none if few or small."""
     if len(pictures) < FEWEST + 2 or min(pictures[0].luma.shape) < LEAST_ROWS:
         return [], []
     cut = [Cut(picture) for picture in pictures]

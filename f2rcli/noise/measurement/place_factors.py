@@ -11,8 +11,7 @@ Places = tuple[tuple[float, ...], ...]  # of the blocks of a plane, by row; empt
 
 
 def every_block(factors: Floats, shape: tuple[int, ...]) -> Places:
-    """Factors of the whole blocks of a plane of this shape, as those of all its blocks: cut ones at
-    the border have their neighbours'."""
+    """Factors of whole blocks for all blocks of a plane; cut ones take their neighbours'."""
     rows, columns = (-(-length // side_of(shape)) for length in shape)
     more = (0, rows - len(factors)), (0, columns - factors.shape[1])
     padded = np.pad(factors, more, "edge")

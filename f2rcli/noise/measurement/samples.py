@@ -133,8 +133,7 @@ class NoiseSamples:
         return sum(len(part) for part in self.roughness)
 
     def bands(self, rougher: float) -> Bands:
-        """Mean products of all channels in the three bandwidths, in such a share of the places,
-        counted from the flattest."""
+        """Mean products of all channels in three bandwidths, in the flattest share of places."""
         rough = np.concatenate(self.roughness)
         chosen = rough <= quantiles(rough, (rougher,))[0]
         return Bands(*(self._mean(band, chosen) for band in (FULL, FINE, FINEST)))

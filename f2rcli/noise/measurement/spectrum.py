@@ -55,8 +55,7 @@ class Spectrum:
         return replace(self, power=np.ones_like(self.power), rho_x=none, rho_y=none)
 
     def kernels(self) -> tuple[NoiseKernel, ...] | None:
-        """One filter of unit energy per channel that gives white noise this spectrum; None for
-        white noise."""
+        """One unit-energy filter per channel that colours white noise so; None for white noise."""
         return None if self.white else tuple(_kernel(power) for power in self.power)
 
     def mixing(self) -> Mixing | None:

@@ -161,8 +161,7 @@ def _parts_of_blocks(shape: tuple[int, ...], pairs: int) -> NDArray[np.intp]:
 
 
 def _uneven(bright: Floats, noise: float, blocks: int) -> bool:
-    """Whether the brightness of blocks, so many in a picture, differs by more than its noise (a
-    variance): or no line is seen."""
+    """Whether blocks vary in brightness by more than its noise (a variance): a line needs it."""
     seen = float(np.square(bright - bright.mean()).mean())
     return bool(seen - noise > SURE * seen * (2 / blocks) ** 0.5)
 
@@ -170,8 +169,7 @@ def _uneven(bright: Floats, noise: float, blocks: int) -> bool:
 def _of_shape(
     frames: Sequence[NDArray[np.float32]], bright: Floats, classes: int, rounded: float = 0.0
 ) -> PhotonLine | None:
-    """The line by the shape of the noise alone; classes: of brightness, 1 for even light; rounded:
-    see `PhotonLine`."""
+    """The line by the noise's shape alone; classes: of brightness, 1: even; see `PhotonLine`."""
     if len(frames) < FEWEST_FRAMES:
         return None
     stack = np.asarray(frames, np.float64)
@@ -196,8 +194,7 @@ def _surer(comb: Gain | None, cumulants: Gain | None) -> Gain | None:
 
 
 def _classified(stack: Floats, classes: int) -> tuple[Floats, NDArray[np.intp]]:
-    """Frames (T, H, W) of whole blocks, and the class of every sample, by how bright its block is
-    in the other frames."""
+    """Whole blocks of frames (T, H, W); each sample's class by its block in the other frames."""
     height, width = (size // BLOCK * BLOCK for size in stack.shape[1:])
     whole = stack[:, :height, :width]
     others = (whole.sum(0) - whole) / (len(stack) - 1)

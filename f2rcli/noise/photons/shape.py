@@ -181,7 +181,7 @@ def cumulant_gain(stack: Floats, rounded: float = 0.0) -> Gain | None:
     stack = stack - stack.mean((1, 2), keepdims=True)
     apart = stack - stack.mean(0)
     two, three, four = ((apart**n).sum(0) for n in (2, 3, 4))
-    weights = np.eye(count) - 1 / count  # of frames, in what is left of each
+    weights = np.eye(count) - 1 / count  # of frames, in the rest of each
     of_two, of_three, of_four = ((weights[0] ** n).sum() for n in (2, 3, 4))
     # In pairs of frames, so that places that differ in variance do not look like a wide shape.
     pairs = (two**2 - four) / (count * (count - 1))

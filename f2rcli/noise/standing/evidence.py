@@ -22,7 +22,7 @@ from f2rcli.order import robust_sigma
 
 MOST = 512  # pixels of a line that are looked at, in the middle
 PIECES = 8  # of a line
-DRAWN = 0.5  # of a picture: what has no noise is no camera's
+DRAWN = 0.5  # of a picture: what has no noise is not a camera's
 FEWEST = 4  # frames
 RIM = 8  # lines at either end, where broad bands are not told from single lines
 OUTLYING = 6.0  # standard deviations of steps, from where one is an edge all along a line
@@ -70,8 +70,7 @@ class Standing:
 
 
 class Light(NamedTuple):
-    """How offsets follow brightness: by nothing (0), or as light does (1), and its standard
-    error."""
+    """How offsets follow brightness: not at all (0) or as light does (1); its standard error."""
 
     slope: float
     error: float
@@ -87,8 +86,7 @@ class Light(NamedTuple):
         return abs(self.slope) < 2 * self.error
 
     def beside(self, others: "Sequence[Light]") -> "Light":
-        """What it tells with the same lines of other colours, each by the inverse of its
-        variance."""
+        """Combined with the same lines of other colours, each weighed by inverse variance."""
         weights = np.array([one.error for one in (self, *others)]) ** -2.0
         slopes = np.array([one.slope for one in (self, *others)])
         return Light(float(weights @ slopes / weights.sum()), float(weights.sum() ** -0.5))
@@ -146,8 +144,7 @@ def find_standing(
 
 
 def _of_sensor(likely: Sequence[Likely | None]) -> list[Standing | None]:
-    """The lines of groups of planes that are a sensor's beyond doubt, or that are likely beside
-    those: lines of a sensor run through all colours."""
+    """Sensor lines beyond doubt, or likely beside those, as lines run through all colours."""
     sure = [one for one in likely if one is not None and one.sure]
     return [
         one.line if one is not None and (one.sure or (sure and one.sure_beside(sure))) else None
@@ -236,8 +233,7 @@ def _pieces(steps: Steps) -> Floats:
 
 
 def _agreed(first: Floats, second: Floats) -> float:
-    """The standard deviation that different pieces of lines share, in one half of the frames and
-    the other; 0 where they do not agree, or by chance."""
+    """Standard deviation shared by pieces of lines in both halves of the frames; 0: by chance."""
     places = np.arange(len(first))
     apart = np.abs(places[:, None] - places) > 1
     across, *within = (a @ b.T for a, b in ((first, second), (first, first), (second, second)))

@@ -26,7 +26,7 @@ FITS = 8
 ROUNDS = 3  # in which edges are found in the picture without the offsets
 LEAST_SIGMA = 0.5 / 255  # of a picture's noise: rounding
 MOSTLY = 0.5  # of what runs across the lines at one place, that is painted
-PAINTED = 5  # pixels: what is the same sample for sample around is no sensor's
+PAINTED = 5  # pixels: what is the same sample for sample around is not a sensor's
 
 
 class Steps(NamedTuple):
@@ -44,8 +44,7 @@ class Offsets(NamedTuple):
 
 
 def steps_of(picture: Values, known: Profile, painted: NDArray[np.bool_] | None = None) -> Steps:
-    """Steps of a picture (H, W). known: offsets (H,) that edges are not seen in; painted: where
-    nothing is a sensor's."""
+    """Line steps of a picture (H, W), less known offsets (H,), without what is painted."""
     if painted is not None:  # what is hardly anything else must not say how far segments scatter
         kept = painted.mean(0) < MOSTLY
         if not kept.any():

@@ -57,10 +57,8 @@ class Camera:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> "Camera":
-        """A camera at random: ISO 100 to night, plain or with all that phones do.
-
-        Read noise follows shot noise as in real sensors (Brooks et al., section 3.1).
-        """
+        """A camera at random, from ISO 100 to night, plain or as phones are; read noise follows
+        shot noise as in sensors (Brooks et al., section 3.1)."""
         shot = float(np.exp(rng.uniform(np.log(2e-4), np.log(3e-2))))
         read2 = np.exp(2.18 * np.log(shot) + 1.2 + rng.normal(0, 0.26))
         return cls(

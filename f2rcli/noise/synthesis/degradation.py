@@ -40,10 +40,8 @@ class DegradedClip(NamedTuple):
 def degraded(
     clip: NDArray[Any], frames: int, size: int, rng: np.random.Generator, *, coded: bool
 ) -> DegradedClip:
-    """Footage of `frames` square pictures, cut from a clip (T, H, W, 3) of codes or of 0..1.
-
-    coded: whether it goes through a video encoder at the end.
-    """
+    """Footage of `frames` square pictures cut from a clip (T, H, W, 3) of codes or 0..1; coded:
+    encoded as video at the end."""
     clean = relit(draw_scene(clip, frames, size, rng), rng)
     gray = rng.random() < 0.1
     if gray:
@@ -77,8 +75,7 @@ def draw_light_law(rng: np.random.Generator) -> Law:
 
 
 def noised(clean: Pictures, law: Law, rng: np.random.Generator) -> Pictures:
-    """Every frame with its own noise; in a twentieth of clips a camera's filter has mixed it with
-    that of the frame before."""
+    """Frames with fresh noise; in a twentieth of clips filtered with the last frame's."""
     if rng.random() > 0.05:
         return np.stack([law.add(frame, rng) for frame in clean])
     memory = np.float32(rng.uniform(0.2, 0.6))

@@ -12,10 +12,8 @@ from f2rcli.noise.synthesis.colour import recolour
 
 
 def draw_scene(clip: NDArray[Any], frames: int, size: int, rng: np.random.Generator) -> Pictures:
-    """A scene that moves, stands still or drifts, graphics, or texture.
-
-    clip: (T, H, W, 3) to cut from, 8-bit codes or 0..1; the scene has `size` pixels per side.
-    """
+    """A moving, still or drifting scene of `size` pixels a side, graphics or texture; clip: (T, H,
+    W, 3), 8-bit codes or 0..1."""
     kind = rng.random()
     if kind < 0.08:
         return _graphics(frames, size, rng)

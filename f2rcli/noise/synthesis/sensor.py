@@ -63,8 +63,7 @@ class Unprocessing:
         return np.clip(light, 0, 1).astype(np.float32)
 
     def packed(self, frames: Codes) -> Packed:
-        """frames (T, H, W, 3) -> what the pixels of a mosaic see, packed; odd sizes lose a row or
-        column."""
+        """frames (T, H, W, 3) -> the packed mosaic they expose; odd sizes lose a row or column."""
         return mosaicked(self.sensor_light(frames))
 
     @cached_property
@@ -85,8 +84,7 @@ def mosaicked(light: NDArray[np.float32]) -> Packed:
 
 
 def draw_raw_law(rng: np.random.Generator) -> Law:
-    """A sensor's law: half of them as CRVD's camera between ISO 1600 and 25600, half of other
-    sensors and settings, from daylight to beyond ISO 50000."""
+    """A sensor's law: CRVD's camera at ISO 1600 to 25600, or any from daylight to ISO 50000."""
     if rng.random() < _CRVD_SHARE:
         low, high = CRVD_ISO[1600][0], CRVD_ISO[25600][0]
         spread = 0.1
@@ -103,8 +101,7 @@ def calibrated(a: float, b: float) -> Law:
 
 
 def sense(clean: Packed, law: Law, rng: np.random.Generator) -> Packed:
-    """A sensor's record of light `clean`: Poisson and read noise, rounded to CRVD's codes and
-    clipped at code 0, below black, and at white, as files are."""
+    """A record of light `clean`: Poisson and read noise, rounded, clipped at code 0 and white."""
     black = CRVD_BLACK / _SPAN
     noisy = rng.poisson(np.maximum(clean, 0) / law.gain).astype(np.float32) * np.float32(law.gain)
     noisy += rng.standard_normal(clean.shape, np.float32) * np.float32(law.read)

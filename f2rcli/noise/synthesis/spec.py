@@ -202,10 +202,8 @@ class NoiseSpec:
         return noisy_clip(frames, info, law, rng, clipped=clipped)
 
     def draw_for(self, clip: str, seed: int) -> tuple[Draw, np.random.Generator]:
-        """The law and codec of a clip of this name, and the generator that its noise is drawn with.
-
-        The generator depends on the noise and the seed alone.
-        """
+        """The law and codec of a clip of this name, and its noise's generator, which depends on
+        noise and seed alone."""
         short = _respelled(self.name, ((long, short) for short, long in SHORT))
         key = zlib.crc32(short.encode())
         rng = np.random.default_rng([seed, key, zlib.crc32(clip.encode())])

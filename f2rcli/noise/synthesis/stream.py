@@ -85,10 +85,8 @@ def _noted(frames: Iterable[Frame], shells: deque[Frame]) -> Iterator[Frame]:
 
 
 def signal_of(frame: Frame) -> Signal:
-    """A frame as (H, W, C) in units of white - black; a mosaic as (H, W, 1).
-
-    Samples that all lie on 8-bit codes are taken for these codes exactly.
-    """
+    """A frame as (H, W, C) in units of white - black, exactly 8-bit codes if close; a mosaic as (H,
+    W, 1)."""
     if frame.layout.mosaic is not None:
         black, white = mosaic_levels(frame.layout.mosaic, frame.planes[0].shape)
         return ((frame.planes[0] - black) / (white - black))[..., None]

@@ -9,10 +9,8 @@ SWAPPED_GREENS = (0, 3, 2, 1)  # planes R, G1, B, G2 of a transposed mosaic
 
 
 def dihedral(picture: NDArray[Any], code: int) -> NDArray[Any]:
-    """One of the eight flips and transposes of (..., H, W, C), a view; code from 0 to 7.
-
-    Of packed mosaics only code 0 and 4 leave samples on their filters' sites: see `draw_turn`.
-    """
+    """One of eight flips and transposes of (..., H, W, C), a view; packed mosaics allow codes 0 and
+    4 only (`draw_turn`)."""
     if code & 1:
         picture = picture[..., ::-1, :, :]
     if code & 2:

@@ -46,10 +46,8 @@ def fingerprint(files: Sequence[Path], *facts: object) -> str:
 
 @contextmanager
 def building(entry: Path) -> Iterator[Path]:
-    """A folder to fill; it becomes `entry` if the block ends well, and vanishes if not.
-
-    Where another process was faster, its entry stays. Raises OutputError for a full disk.
-    """
+    """A folder to fill that becomes `entry` if the block ends well and no other is there, else
+    vanishes. Raises OutputError for a full disk."""
     part = entry.with_name(f"{entry.name}.{os.getpid()}.part")
     try:
         shutil.rmtree(part, ignore_errors=True)

@@ -56,10 +56,7 @@ class ClipSize:
 
 
 def measure(job: DecodingJob) -> ClipSize:
-    """Open a clip and say what decoding it takes; an unknown number of frames counts as none.
-
-    Raises InputError where it cannot be read, or where its pictures are too large.
-    """
+    """What decoding a clip takes; an unknown number of frames counts as none. Raises InputError."""
     with open_reader(job.source, job.read) as reader:
         info = reader.info
     # a mosaic's four planes have a quarter of its size each
@@ -247,8 +244,7 @@ class LaneWriter:
 
 
 def _chosen(frames: Any, info: ClipInfo, limit: int | None) -> Iterator[tuple[int, Frame]]:
-    """Frames of the lanes that are taken, with their numbers in the lane: all of them, or a share
-    of `limit` of each lane."""
+    """Numbered frames of the chosen lanes: all, or a share of `limit` from each lane."""
     wanted = _lanes(info)
     total, share = _expected(info) // len(info.lanes), None
     if limit is not None:
@@ -261,8 +257,7 @@ def _chosen(frames: Any, info: ClipInfo, limit: int | None) -> Iterator[tuple[in
 
 
 def _spread(frames: Iterator[Frame], total: int, limit: int | None) -> Iterator[tuple[int, Frame]]:
-    """Frames with their numbers: all, or `limit` of them in runs, evenly spread; total 0 stands
-    for an unknown number."""
+    """Numbered frames: all, or `limit` of them in evenly spread runs; total 0: unknown."""
     if limit is None or 0 < total <= limit:
         yield from enumerate(frames)
         return

@@ -67,10 +67,8 @@ class Budget:
 
 @dataclass(frozen=True)
 class Footage:
-    """A clip in the cache: pictures, and where its shots are. May be sent to other processes.
-
-    Read it by `read`, which keeps to the memory budget; `array` is all of it, memory-mapped.
-    """
+    """A cached clip and its shots, picklable; `read` keeps to the memory budget, `array` maps all
+    of it."""
 
     name: str
     space: Space

@@ -105,16 +105,17 @@ def _places(clip: Footage) -> list[range]:
 def _measured(
     clip: Footage, pictures: list[Tensor], measurer: Callable[[], Method]
 ) -> NoiseReport | None:
-    space = None
+    space, bounds, clipped = None, [], False
     with torch.inference_mode():
         if clip.sensor and pictures:
             space = sensor_space(pictures, measurer, dark=clip.dark)
-    bounds = [] if clip.sensor or not pictures else _bounds(pictures)
+    if pictures and not clip.sensor:
+        clipped = is_clipped(np.stack([p.cpu() for p in pictures]))
+        bounds = _bounds(pictures, clipped)
     white = bool(bounds) and all(bound.white for bound in bounds)
     given = (3, clip.floor, space)
     report = measure_pictures(pictures, measurer(), *given, dark=clip.dark, white=white)
     if report is not None and not clip.sensor:
-        clipped = is_clipped(np.stack([p.cpu() for p in pictures]))
         cut = report.black + report.white_rail if clipped else 0.0
         report = _held(report, bounds, cut) if white else report
         report = _unsure(report, CUT_OFF * cut)
@@ -123,11 +124,11 @@ def _measured(
     return replace(report, model=stated_model(clip.stated, pictures[0]))
 
 
-def _bounds(pictures: list[Tensor]) -> list[Bound]:
+def _bounds(pictures: list[Tensor], clipped: bool) -> list[Bound]:
     """Bounds from differences of adjacent pictures (1, C, H, W), per channel."""
     planes = [list(picture[0].float().cpu().numpy()) for picture in pictures]
-    clipped = [is_clipped(np.stack(planes))] * len(planes[0])
-    return bounds_of(pairs_of([FramePlanes.of_channels(each) for each in planes]), clipped)
+    pairs = pairs_of([FramePlanes.of_channels(each) for each in planes])
+    return bounds_of(pairs, [clipped] * len(planes[0]))
 
 
 def _unsure(report: NoiseReport, error: float) -> NoiseReport:

@@ -81,7 +81,7 @@ def held_windows(parts: Sequence[Split], length: int) -> tuple[Windows, Windows]
     """Clips, and the frames of whole windows of `length` around held-out centres: for validation,
     for the test.
 
-    The last frames of a shot are no centres: half a window lies after those.
+    The last frames of a shot are not centres: half a window lies after those.
     """
     half = length // 2
     held: Windows = []
@@ -130,8 +130,7 @@ def held_out_segments(
     *,
     test: bool = False,
 ) -> list[Segment]:
-    """Pieces whose centres are held out for validation, or for the test; at most `most` centres in
-    all; always the same."""
+    """Pieces around held-out centres, at most `most`, for validation or test; always the same."""
     rng = np.random.default_rng([seed, 1 + test])
     held = [part for part in parts if part.held]
     order = rng.permutation(len(held))

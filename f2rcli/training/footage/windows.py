@@ -165,6 +165,5 @@ def channels_last(pictures: torch.Tensor) -> Pictures:
 
 
 def is_clipped(clip: Clip) -> bool:
-    """Whether black and white cut a clip's noise off: files of whole numbers do, unless those are
-    counts of single events."""
+    """Whether noise is clipped at black and white: in integer files, unless they count events."""
     return bool(clip.min() >= 0 and clip.max() <= 1) and not counts_events(np.asarray(clip))

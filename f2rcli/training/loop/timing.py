@@ -10,8 +10,7 @@ SPEAK = 1.0  # seconds between reports of progress
 
 
 class Timing:
-    """Measures one session of a run. Decides nothing that changes the weights, but for schedules
-    that follow the clock."""
+    """Measures one session of a run; of the weights it affects only schedules by the clock."""
 
     def __init__(self, settings: TrainSettings, step: int, elapsed: float) -> None:
         self.settings = settings

@@ -121,8 +121,7 @@ class Trainer:
         return stopped
 
     def use_best(self) -> None:
-        """Copy the averaged weights with the lowest validation into the network, or the latest
-        averaged ones where nothing was validated."""
+        """Put the averaged weights of the lowest validation, or the latest, into the network."""
         self.learner.use(self.learner.average)
         if self.state.best is not None and self.group.first:
             _, stored = read(self._best)

@@ -10,6 +10,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from f2rcli.errors import ConfigError
+from f2rcli.methods import DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +28,9 @@ class Capabilities:
 
 
 def trainable() -> list[str]:
-    """The methods that can be trained."""
-    return sorted(module.name for module in iter_modules(__path__) if module.ispkg)
+    """The methods that can be trained, the default first."""
+    names = (module.name for module in iter_modules(__path__) if module.ispkg)
+    return sorted(names, key=lambda name: (name != DEFAULT, name))
 
 
 def capabilities_of(method: str) -> Capabilities:

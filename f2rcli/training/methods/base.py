@@ -133,8 +133,7 @@ class TrainingContext:
         return 2 * sum(known) / len(known) / 100 if known else 0.0
 
     def law(self, clip: int, hint: str = "Leave this clip out.") -> NoiseLaw:
-        """The measured law of a clip's noise. Raises InputError, with the hint, where there is
-        none."""
+        """The measured law of a clip's noise. Raises InputError, with the hint, without one."""
         found = self.noise[clip]
         if found is None:
             raise InputError(
@@ -162,8 +161,7 @@ class TrainingContext:
         return NoisyClips(clips, laws, [is_clipped(clip) for clip in clips])
 
     def settings(self, spec: StageSpec) -> TrainSettings:
-        """A stage's settings: the run's own, and the stage's. Short stages warm up for less, and
-        remember for less."""
+        """A stage's settings: the run's and its own; short stages warm up and average over less."""
         own: dict[str, Any] = {f.name: getattr(spec, f.name) for f in fields(TrainSettings)}
         own["warmup"] = min(spec.warmup, max(1, spec.steps // 10))
         own["ema"] = min(spec.ema, 1 - 10 / max(spec.steps, 20))
@@ -246,8 +244,7 @@ class Recipe(Protocol):
         """The stages of the recipe that was asked for, in order."""
 
     def stage_runs(self) -> Iterator[StageRun]:
-        """Yield stages lazily: each is built after the previous one has been trained. One of no
-        steps is left out."""
+        """Yield stages lazily, each built after the one before is trained; none without steps."""
 
     def test_errors(self) -> ValidationErrors:
         """Errors on frames that are held out for a test, beside those that weights are chosen by;

@@ -1,5 +1,4 @@
-"""Noisy frames split into two with independent noise, and whether networks restore the one so that
-it comes closer to the other than it is."""
+"""Frames recorrupted into independent pairs, and whether networks bring one closer to the other."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -78,8 +78,7 @@ def error_reduction(before: ValidationErrors, after: ValidationErrors) -> ErrorR
 def is_significant(
     before: ValidationErrors, after: ValidationErrors, certainty: float = CERTAINTY
 ) -> bool:
-    """True if the held-out error fell by more than this many standard errors, beyond what a wrong
-    noise model may add."""
+    """Whether the error fell by `certainty` standard errors more than a wrong noise model adds."""
     if not before.errors:
         return False
     found = error_reduction(before, after)

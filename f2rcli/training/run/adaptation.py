@@ -36,10 +36,8 @@ def refuse_sigma(sigma: float | None) -> None:
 
 
 class Adaptation:
-    """The entry of the cache for a clip, a level of adaptation and an engine's settings.
-
-    It holds weights and their digest, or the reason why the ones at hand stay.
-    """
+    """The cache entry of a clip, level and settings: weights and their digest, or why there are
+    none."""
 
     def __init__(
         self, settings: EngineSettings, level: str, source: str, read: ReadOptions
@@ -133,8 +131,7 @@ class Adaptation:
 
 
 def _read(account: Path) -> dict[str, str]:
-    """The reason why the weights at hand stay, or the digest of fitted ones; neither where there
-    is none, or what is left of it."""
+    """Why the weights at hand stay, or the digest of fitted ones; neither if none, or damaged."""
     try:
         facts = parse_json(read_text(account))
     except (OSError, ValueError):
@@ -151,8 +148,7 @@ def _folder_for_once() -> Path:
 
 
 def cache_folder() -> Path | None:
-    """The folder of this user's fitted weights; None for users without a home, as containers have
-    them."""
+    """The folder of this user's fitted weights; None for users without a home (containers)."""
     if os.path.isabs(os.environ.get("XDG_CACHE_HOME", "")):  # others are void, by its standard
         return Path(os.environ["XDG_CACHE_HOME"]) / "f2r" / "adapted"
     try:

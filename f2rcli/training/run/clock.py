@@ -16,8 +16,7 @@ LATE = (
 
 
 def seconds_of(config: TrainConfig) -> float:
-    """Seconds from the start of a session to its last step; infinite where nothing ends it. One
-    core has twice the time of two."""
+    """Seconds a session may train for, infinite without a limit; one core has twice two's."""
     asked = config.time_limit_seconds or math.inf
     if config.adapt not in ADAPT_SECONDS:
         return asked

@@ -95,7 +95,7 @@ class TrainConfig:
     )  # fmt: skip
     inputs_are_clean: bool = setting(
         False, "Train from clean clips; --noise adds noise to them.",
-        flags=("--inputs-are-clean",), metavar="<bool>", group=FOOTAGE,
+        flags=("--inputs-are-clean",), group=FOOTAGE,
     )  # fmt: skip
     noise: str | None = setting(
         None, "Noise to add to clean clips, as for f2r eval: gaussian:5-55, "
@@ -130,9 +130,8 @@ class TrainConfig:
         "--resume continues.", metavar="TIME", group=RUN,
     )  # fmt: skip
     resume: bool = setting(
-        False, "Continue the run of this OUTPUT or --run.",
-        flags=("--resume",), metavar="<bool>", group=RUN,
-    )  # fmt: skip
+        False, "Continue the run of this OUTPUT or --run.", flags=("--resume",), group=RUN
+    )
     overwrite: bool = setting(False, "Replace existing files.", group=RUN)
     run: str | None = setting(
         None, "Folder for checkpoints, curves and the report; default: NAME.run beside the output.",
@@ -246,10 +245,8 @@ class TrainConfig:
 
     @property
     def start(self) -> str | None:
-        """The weights to begin from, for `weights.load`; None for scratch, or if not said.
-
-        Raises WeightsError if there are no bundled ones for the colours asked for.
-        """
+        """The weights to begin from, for `weights.load`; None: scratch, or unsaid. Raises
+        WeightsError."""
         if self.init in COLOURS:
             return weights.choose(self.method, Space(self.init))
         return None if self.init == SCRATCH else self.init

@@ -37,10 +37,7 @@ def rank() -> int:
 
 
 def resumed(folder: Path, asked: dict[str, Any]) -> TrainConfig:
-    """The run in `folder`, with the fields that were asked for now; to be checked by check_run.
-
-    Raises UsageError where there is no run.
-    """
+    """The run in `folder` with what was asked for now, for check_run. Raises UsageError if none."""
     if not (folder / CONFIG).is_file():
         raise UsageError(
             f"resume=True: {folder} is not a run folder.",
@@ -77,7 +74,7 @@ def check_run(config: TrainConfig) -> None:
                 f"{folder}: holds {state}.",
                 hint="resume=True continues it, overwrite=True starts afresh.",
             )
-        read_config(folder / CONFIG)  # what is no run of ours is not emptied
+        read_config(folder / CONFIG)  # a folder of others is not emptied
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OutputError(
             f"{folder}: already exists and is not a run folder.", hint="Name another with run=."

@@ -18,8 +18,7 @@ NOTHING_YET = "no estimate is better than the noisy frames yet: train for longer
 
 @dataclass(kw_only=True)
 class Totals:
-    """The outcome of the last stage that ran. Losses are half the log of the mean squared error to
-    held-out targets."""
+    """The last stage's outcome; losses are half the log of the held-out mean squared error."""
 
     start_loss: float = math.nan  # NaN where nothing was held out
     best_loss: float = math.nan

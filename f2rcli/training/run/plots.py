@@ -24,10 +24,8 @@ ZOOM = 2
 def plot_curve(
     curve: Sequence[tuple[int, float]], path: Path, *, start: float | None, title: str
 ) -> Path:
-    """A figure that should rise over the steps, as an SVG file; the start is a dashed line.
-
-    curve: (step, figure) in order; what is not finite is left out. Raises OutputError.
-    """
+    """A rising figure over steps as SVG, its start dashed; non-finite points are left out. Raises
+    OutputError."""
     known = [(step, level) for step, level in curve if math.isfinite(level)]
     steps, levels = [step for step, _ in known], [level for _, level in known]
     lines = [Curve(name="held out", x=steps, y=levels, hue=BLUE)]

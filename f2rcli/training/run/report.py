@@ -39,11 +39,8 @@ class Summary:
 
 
 def summarise(result: "TrainResult", config: TrainConfig, crops: Sequence[Path] = ()) -> Summary:
-    """Write report.md, curve.svg and result.json into the run folder; returns what they say.
-
-    crops: pictures before and after. Raises OutputError when the folder cannot be written; the
-    weights are there all the same.
-    """
+    """Write report.md, curve.svg and result.json into the run folder; returns what they say. crops:
+    pictures before and after. Raises OutputError; the weights are there all the same."""
     plot_curve(
         [(step, _figure(loss, config)) for step, loss in result.curve],
         result.run / CURVE,

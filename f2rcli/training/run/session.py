@@ -216,7 +216,7 @@ def _train_stages(
 ) -> Totals:
     """Train every stage in turn; the time limit is the whole session's.
 
-    Whenever that ends, what is left is no worse than what it began with: the best of the estimates,
+    However that ends, the result is no worse than what it began with: the best of the estimates,
     or the start. Nothing is adapted to noise that would teach itself, nor for long where a short
     probe gains nothing.
     """

@@ -18,8 +18,7 @@ _PATHS = ("inputs", "output", "init", "run")
 
 
 def to_toml(config: TrainConfig) -> str:
-    """A resolved run as TOML that `f2r train --config` takes; paths are absolute. The run's own
-    folder is not in it: another output has another."""
+    """A run as TOML for `f2r train --config`, with absolute paths and without its own folder."""
     lines = ["# A run of f2r train. f2r train --config THIS -o OTHER.safetensors repeats it."]
     for f in fields(config):
         value = getattr(config, f.name)
@@ -33,10 +32,7 @@ def to_toml(config: TrainConfig) -> str:
 
 
 def read_config(path: Path) -> TrainConfig:
-    """The run that a run folder's config.toml describes.
-
-    Raises ConfigError where there is none, or none of this version's.
-    """
+    """The run of a run folder's config.toml. Raises ConfigError for none, or another version's."""
     return from_table(read_run_file(path), name=path.name)
 
 

@@ -1,6 +1,6 @@
 """Raw photographs as SIDD lays them out: blocks of mosaics in MATLAB files.
 
-Blocks are no frames of a video: each is a picture by itself.
+Blocks are not frames of a video: each is a picture of its own.
 """
 
 from functools import partial

@@ -1,6 +1,6 @@
 """Microscopy as FMD lays it out: noisy captures of one field of view, and their mean.
 
-Captures are no frames of a video: each is a picture by itself, or their mean would be the
+Captures are not frames of a video: each is a picture of its own, or their mean would be the
 reference.
 """
 

@@ -23,8 +23,7 @@ def cases(benchmark: Benchmark, root: Path, frames: int | None) -> list[Case]:
 
 
 def find(benchmark: Benchmark, root: Path) -> Clips:
-    """The clips below a root; none where there are none. Raises InputError for missing files and
-    for pictures in colour where gray ones belong."""
+    """The clips below a root, if any. Raises InputError for missing files and wrong colours."""
     layout = benchmark.layout
     if "list" in layout:
         return _listed(benchmark, root)

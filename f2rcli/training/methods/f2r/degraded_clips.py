@@ -1,5 +1,4 @@
-"""Clean clips degraded on the spot into footage of every kind: light and heavy noise, dark, still,
-drawn, coded."""
+"""Clean clips degraded into footage of every kind: light, heavy, dark, still, drawn, coded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

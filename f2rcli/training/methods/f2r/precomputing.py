@@ -122,8 +122,7 @@ def precompute_all(context: TrainingContext, maker: ClipMaker, count: int) -> No
 
 
 def _cut(rng: np.random.Generator, *clips: NDArray[Any]) -> list[NDArray[Any]]:
-    """The same place of clips (T, H, W, C), at most LARGEST pixels per side: what is precomputed
-    takes 36 bytes a pixel of RGB, and crops are far smaller."""
+    """The same place of clips, at most LARGEST a side: 36 bytes a pixel are precomputed."""
     size = clips[0].shape[1:3]
     top, left = (int(rng.integers(max(side - LARGEST, 0) + 1)) for side in size)
     return [clip[:, top : top + LARGEST, left : left + LARGEST] for clip in clips]

@@ -173,8 +173,7 @@ class F2RRecipe(Staged):
         return self._fixed_pairs(test=False) if fixed else self._held_out(kind)
 
     def _fixed_pairs(self, *, test: bool) -> list[Excerpt]:
-        """The coarse network does not change where there is a start to compare with, so the pairs
-        made first serve to the end."""
+        """Coarse is fixed where there is a start to compare with, so the first pairs last."""
         if test not in self._fixed:
             self._fixed[test] = self._held_out(TargetKind.RECORRUPTED, test=test)
         return self._fixed[test]
@@ -185,8 +184,7 @@ class F2RRecipe(Staged):
         return errors_of(networks, held, lambda batch: served(networks, batch, estimate), wrong)
 
     def stage(self, spec: PairSpec) -> PairStage:
-        """A stage with its training pairs, made with the networks as they are now, but for those
-        that the probe was taught with."""
+        """A stage with training pairs by the present networks, or those the probe learnt from."""
         pieces = self._pieces(spec)
         kind = TargetKind.BLIND if spec.part == "anchor" else TargetKind.RECORRUPTED
         known = self._probed.pop(pieces, None)

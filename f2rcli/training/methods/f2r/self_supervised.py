@@ -106,8 +106,7 @@ def _refined(networks: F2RNetworks, batch: FusionBatch, anchor: Anchor) -> Tenso
 
 
 def served(networks: F2RNetworks, batch: FusionBatch, estimate: Estimate) -> Tensor:
-    """The pipeline's result for a centre, by the networks as they are now; of stage 2 with
-    no gradient to stage 1."""
+    """The pipeline's result with the networks as they are; stage 2 passes stage 1 no gradient."""
     if estimate is Estimate.COARSE:
         return batch.coarse
     anchor = _anchor(networks, batch)

@@ -104,10 +104,7 @@ def _is_footage(noise: NoiseSpec) -> bool:
 
 
 def split_shots(footage: Sequence[Footage]) -> tuple[list[Shot], list[Shot]]:
-    """Shots to learn from, and those that are held out.
-
-    Raises InputError where there is none of LEAST frames.
-    """
+    """Training shots and held-out ones. Raises InputError if none has LEAST frames."""
     clips = [[Shot(clip, s) for s in clip.shots if len(s) >= LEAST] for clip in footage]
     clips = [shots for shots in clips if shots]
     if not clips:

@@ -56,10 +56,8 @@ def make_pairs(
     law: NoiseLaw,
     rng: np.random.Generator,
 ) -> Excerpt:
-    """Training pairs on these centres of a piece of one shot (T, H, W, C).
-
-    n' is drawn from `law`, and the networks are given its level.
-    """
+    """Pairs on these centres of a piece of a shot (T, H, W, C), with noise n' from `law`, whose
+    level the networks get."""
     maker = _PairMaker(method, law, is_clipped(pictures), rng)
     frames = maker.prepared(pictures)
     if target_kind is TargetKind.RENOISED:
@@ -173,10 +171,8 @@ class _PairMaker:
         return 1.0 if sigma is None else clipped_moments(signal, sigma)[1].sqrt()
 
     def _cut(self, signal: Tensor) -> Tensor | None:
-        """Standard deviation of the noise before the file's range cut it off; None if nothing is.
-
-        From a smoothed picture, so that it hardly depends on the target's own noise.
-        """
+        """Standard deviation of noise before the range clipped it, by a smoothed picture, so that a
+        target's noise hardly counts; None if unclipped."""
         return self.law.level.level(smooth(signal)) if self.clipped else None
 
 

@@ -38,8 +38,7 @@ VALIDATION_BATCHES = 4
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """Targets of both losses. Without clean frames, copies with independent
-    noise stand in for them: their mean is the same."""
+    """Targets of both losses; without clean frames, independently noisy copies."""
 
     alpha: float  # weight of L_pd in the first epoch; 0: none
     clean: bool = False  # L_pd against clean frames; False: against a second noisy copy

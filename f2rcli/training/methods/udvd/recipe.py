@@ -113,8 +113,7 @@ class UDVDRecipe(Recipe):
         )  # fmt: skip
 
     def _sources(self) -> tuple[WindowSource, WindowSource, WindowSource | None]:
-        """Training windows, and windows for validation and for the test from the last frames of
-        every clip; None where no frame is left for a test."""
+        """Windows for training, and, from clips' last frames, for validation and test, if any."""
         context, length = self.context, self.header.length
         parts = split(context.footage, context.config.held_out)
         learnt = [(p.clip, p.learnt) for p in parts if len(p.learnt) >= length]
@@ -151,10 +150,8 @@ def _check_pixelwise(noise: NoiseSpec) -> None:
 
 
 def sizes(name: str, widths: tuple[int, ...] | None) -> dict[str, Any]:
-    """The networks' widths: of a size by name, or the five numbers of a blind U-Net.
-
-    Raises ConfigError for other than five numbers.
-    """
+    """The widths of a named size, or the five numbers given. Raises ConfigError for other
+    counts."""
     if widths is None:
         return SIZES[name]
     if len(widths) != len(Widths()):

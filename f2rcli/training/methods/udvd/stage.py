@@ -18,12 +18,7 @@ from f2rcli.models.fusion import smooth
 from f2rcli.models.gaussian import covariance, noisy_covariance, posterior_mean, split
 from f2rcli.models.udvd import UDVDNet
 from f2rcli.training.footage.augment import draw_turn
-from f2rcli.training.footage.windows import (
-    Sample,
-    WindowSource,
-    channels_first,
-    channels_last,
-)
+from f2rcli.training.footage.windows import Sample, WindowSource, channels_first, channels_last
 from f2rcli.training.loop.stage import VALIDATION_SEED, Stage, placed, sample_rngs, side_by_side
 from f2rcli.training.methods.losses import as_stored, gaussian_nll, psnr_loss
 from f2rcli.training.methods.validation import ValidationErrors

@@ -12,8 +12,7 @@ PICTURES = ("first.unet.first.0.weight", "first.unet.last.0.weight")  # what see
 
 
 def with_more_frames(context: TrainingContext) -> TrainingContext:
-    """The context of a run; where windows of three frames begin from weights of one, with these
-    spread over three."""
+    """The context of a run; weights of one frame are spread over three if windows have three."""
     start = context.start
     if start is None or (start.header.length, context.config.length) != (1, 3):
         return context
