@@ -18,7 +18,13 @@ from f2rcli.models.flow import resized, sample
 from f2rcli.noise.hum.guards import drawn, passing, shaken
 from f2rcli.noise.hum.hum import LEAST, hum_of, lines_of_light, of_light
 from f2rcli.noise.hum.views import LEAST_COLUMNS, LEAST_ROWS, Cut, View
-from f2rcli.noise.measurement.agreement import Agreement, agreement, destriped, pieces
+from f2rcli.noise.measurement.agreement import (
+    Agreement,
+    agreement,
+    destriped,
+    of_few,
+    pieces,
+)
 from f2rcli.noise.measurement.blocks import FramePlanes
 from f2rcli.noise.measurement.profiles import TINY, Values, parted
 from f2rcli.noise.standing.evidence import Standing, staying
@@ -27,9 +33,6 @@ from f2rcli.order import median
 SURE = 0.75  # of the triples of frames that must show it
 ALIKE = 0.2  # correlation of the pieces of a row
 FEWEST = 2  # triples
-# The median of the squares of lines' offsets, by their mean: 0.36 and more over thirteen filmed
-# clips with offsets that are Gaussian (0.45), 0.2 and less of scenes' edges.
-MANY = 0.25
 LOUDEST = 10 / 255  # standard deviation of hum: what is louder are blinds and siding that pass by
 LONGEST, PEAK = 20, 0.35  # rows; share of the power of shorter waves that is a grating's
 WHITE_SHARE = 0.25  # of single rows' offsets, that their broad part has where they are white
@@ -188,20 +191,18 @@ def _measured(views: Sequence[View], group: tuple[int, ...], far: Sequence[View]
         if columns.open:
             columns.add(_differences(view, group, turned=True), broad=False)
     upright = columns.sigma
-    if upright and (_drawn(columns.seen) or not _stay(views, group)):
+    if upright and (of_few(columns.seen) or _grating(columns.seen) or not _stay(views, group)):
         upright = 0.0
     if upright and lines_of_light(views, group, turned=True):
         upright = 0.0
     single, broad, grating = rows.sigma, bands.sigma, _grating(rows.seen)
-    moved = bool(single and _few(rows.seen)) or (bool(single or broad) and shaken(views, group))
+    moved = bool(single and of_few(rows.seen)) or (bool(single or broad) and shaken(views, group))
     if moved:
         single = broad = 0.0
     if grating or (single and lines_of_light(views, group, turned=False)):
         single = 0.0
     fine, wide = (0.0, 0.0) if moved and not grating else hum_of(views, group, far)
-    if fine and drawn(views, group) and (moved or shaken(views, group)):
-        fine = wide = 0.0
-    if max(fine, wide) > LOUDEST or (fine > wide and passing(views, group, fine)):
+    if _of_scene(views, group, fine, wide, moved):
         fine = wide = 0.0
     if single:  # whose slow part is there, sure or not
         slow = max(float(np.median([one.middle for one in bands.seen])), 0.0) ** 0.5
@@ -213,6 +214,15 @@ def _measured(views: Sequence[View], group: tuple[int, ...], far: Sequence[View]
     if broad and of_light(views, group):
         broad = 0.0
     return LineNoise(group, single, broad, upright)
+
+
+def _of_scene(
+    views: Sequence[View], group: tuple[int, ...], fine: float, wide: float, moved: bool
+) -> bool:
+    """Whether hum of these standard deviations is a scene's. moved: whether its rows are."""
+    if max(fine, wide) > LOUDEST or (fine > wide and passing(views, group, fine)):
+        return True
+    return bool(fine) and drawn(views, group) and (moved or shaken(views, group))
 
 
 def _stay(views: Sequence[View], group: tuple[int, ...]) -> bool:
@@ -255,17 +265,6 @@ class _Votes:
         """Take in the differences of a triple, if it has any."""
         if pair is not None:
             self.seen.append(agreement(*pair, broad=broad))
-
-
-def _drawn(seen: list[Agreement]) -> bool:
-    """Whether lines are a scene's: a grating, or edges all along a few of them."""
-    return _grating(seen) or _few(seen)
-
-
-def _few(seen: list[Agreement]) -> bool:
-    """Whether few lines have most of the offsets, as where edges along rows are matched a little
-    off: books on a shelf, siding. A sensor's are Gaussian."""
-    return float(np.median([one.median for one in seen])) < MANY
 
 
 def _grating(seen: list[Agreement]) -> bool:
