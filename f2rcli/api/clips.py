@@ -133,6 +133,11 @@ def _denoised(frames: Any, output: Any, call: Call) -> Any:
         for other in (one for one in frames if not is_array(one)):
             raise no_array(other)
         return type(frames)(_denoise_list(frames, output, call) if frames else ())
+    if hasattr(frames, "keys"):
+        raise InputError(
+            f"frames of type {type(frames).__name__}: a group of arrays.",
+            hint="Pass one of them, such as group['name'].",
+        )
     if not isinstance(frames, Iterable):
         raise InputError(
             f"frames of type {type(frames).__name__}: neither arrays nor a path.",

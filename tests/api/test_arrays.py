@@ -176,6 +176,7 @@ def test_files_give_the_path_that_was_written(tmp_path: Path) -> None:
         (iter([np.zeros((4, 4), np.uint8)]), {"axes": "TYX"}, "each axis needs its own"),
         (iter([]), {"adapt": "full"}, "not for iterables"),
         (["a.mp4", "b.mp4"], {}, "a frame of type str"),
+        ({"movie": np.zeros((2, 4, 5), np.uint8)}, {}, "frames of type dict: a group of arrays"),
         (7, {}, "neither arrays nor a path"),
         (None, {}, "neither arrays nor a path"),
     ],

@@ -370,7 +370,9 @@ class Nearer(Still):
     def rests(self, flows: Any) -> float:
         return self.resting
 
-    def nearer(self, index: int, restored: Real, variance: Real) -> Real | None:
+    def nearer(
+        self, index: int, restored: Real, variance: Real, near: object = None
+    ) -> Real | None:
         self.shown.append((restored.copy(), variance.copy()))
         return None if index == 1 else np.full_like(restored, 0.1)
 

@@ -12,6 +12,7 @@ from f2rcli.engine.contract.limits import falling
 from f2rcli.engine.contract.residual import watched
 from f2rcli.engine.contract.steady import Steady
 from f2rcli.engine.contract.still import EVENT, HOLDS, Still, resting
+from f2rcli.engine.contract.still.supported import near_agreed
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.noise.bands import white_shares
 from f2rcli.noise.model import NoiseModel
@@ -119,9 +120,23 @@ def test_in_a_still_scene_less_is_kept_from_the_mean_than_passes_limits_by_chanc
             if number < 24:
                 continue
             new.append((still.events[0] > EVENT[0]).mean())
-            differ.append((still.drifts[0] > HOLDS[0]).mean())
+            differ.append((still.drifts[0] * still.sure[0] > HOLDS[0]).mean())
     assert np.mean(new) < 3e-4  # 5e-4 of all places pass the limit
     assert np.mean(differ) < 0.08  # 0.15 pass it
+
+
+def test_in_a_still_mosaic_chance_keeps_even_less_from_the_mean() -> None:
+    still, rng, differ, alone = Still(), np.random.default_rng(5), [], []
+    for number in range(56):
+        for index in range(4):
+            noisy = (SIGMA * rng.standard_normal((SIDE, SIDE))).astype(np.float32)
+            still.add(index, noisy, LAW, white_shares())
+        if number >= 24:
+            near = near_agreed(still.drifts)
+            differ += [(still.drifts[n] * near[n] > HOLDS[0]).mean() for n in near]
+            alone += [(still.drifts[n] * still.sure[n] > HOLDS[0]).mean() for n in near]
+    assert len(differ) == 4 * 32
+    assert np.mean(differ) < 0.4 * np.mean(alone)
 
 
 @pytest.mark.parametrize(("shared", "wanted"), [(0.0, 1.0), (0.7, 0.3), (1.0, 0.0)])
@@ -165,7 +180,7 @@ def test_what_is_learnt_holds_where_the_last_few_frames_differ_from_the_mean_as_
     """The trail of what moves slowly in the mean is as weak as the mean's noise."""
     scene, seed = texture(), np.random.default_rng(7)
     still, _, _, _ = after(40, lambda _: scene)
-    still.drifts[0][: SIDE // 2] = 8
+    still.drifts[0][: SIDE // 2], still.sure[0][: SIDE // 2] = 8, 1
     still.owned[0] = np.array([[0, 1e6]], np.float32)  # results lack nothing of the mean's noise
     noise = 0.5 * np.sqrt(LAW / still.worths[0]) * seed.standard_normal(LAW.shape)
     nearer = still.nearer(0, still.means[0] + noise.astype(np.float32), LAW)
@@ -452,7 +467,7 @@ def test_changes_bring_results_closer_to_the_mean_as_far_as_the_picture_rests(
     changes, planes, variances, shifts = rng.random((4, 2, 12, 14)).astype(np.float32)
     nearer = rng.random((12, 14)).astype(np.float32)
 
-    def told(index: int, restored: Real, variance: Real) -> Real | None:
+    def told(index: int, restored: Real, variance: Real, near: object) -> Real | None:
         shown = planes[index] + changes[index] + (shifts[index] if moved else 0)
         np.testing.assert_allclose(restored, shown, rtol=1e-6)
         assert variance is law[index]

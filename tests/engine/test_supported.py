@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from f2rcli.engine.contract.still.supported import near_sure, often, supported
+from f2rcli.engine.contract.still.supported import near_agreed, near_sure, often, supported
 
 
 def event(*places: tuple[int, int, float]) -> np.ndarray:
@@ -51,3 +51,18 @@ def test_what_differs_for_sure_reaches_as_far_as_its_window(place: int, reach: i
     rows, columns = np.nonzero(near)
     assert (rows.min(), rows.max()) == (20 - reach, 20 + reach)
     assert (columns.min(), columns.max()) == (30 - reach, 30 + reach)
+
+
+def test_what_one_colour_of_a_mosaic_shows_others_bear_out() -> None:
+    own = event((10, 10, 12), (30, 40, 12), (24, 20, 18.1))
+    others = event((30, 40, 6.5))
+    near = near_agreed({0: own, 1: others, 2: others, 3: event()})
+    assert [near[0][place] for place in ((10, 10), (30, 40), (24, 20))] == [0, 1, 1]
+    assert (near[0][30, 35], near[0][30, 34]) == (1, 0)
+    assert not near[1].any()  # 6.5 is nothing sure by itself
+    far = near_agreed({0: own, 1: event((30, 40, 6)), 2: event(), 3: event((30, 40, 4.9))})
+    assert not far[0][30, 40]
+
+
+def test_planes_of_other_pictures_bear_out_nothing() -> None:
+    assert near_agreed(dict.fromkeys(range(3), event((10, 10, 30)))) == {}

@@ -25,6 +25,7 @@ from f2rcli.noise.measurement.bound import Bound
 from f2rcli.noise.measurement.compression import Compression, compression_of
 from f2rcli.noise.measurement.detail import single_frame_sigma
 from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.photons.colours import law_of_colours
 from f2rcli.noise.photons.flashes import without_flashes
 from f2rcli.noise.photons.line import FEW, counted_model, photon_line
 from f2rcli.noise.planes import Anchored, Measured, PlaneNoise, measure_planes, picture_of
@@ -191,7 +192,8 @@ def _opening(frames: Sequence[Frame], engine: Engine) -> Opening:
     blocking = None if layout.counts_light else find_blocking([one.luma for one in planes])
     model, held = found.model, found.planes
     if layout.counts_light:
-        counted = counted_model([picture_of(frame).planes for frame in of_shot], model)
+        shown = [picture_of(frame).planes for frame in of_shot]
+        counted = law_of_colours(shown, found, layout.mosaic) or counted_model(shown, model)
         if counted is not None:
             model, held = counted, _counted(held, counted, frames[0])
     compression = None if layout.counts_light else compression_of(frames, blocking)
@@ -200,8 +202,7 @@ def _opening(frames: Sequence[Frame], engine: Engine) -> Opening:
 
 def _counted(planes: PlaneNoise, model: NoiseModel, frame: Frame) -> PlaneNoise:
     """The law of a frame's planes where its picture's is known by counting."""
-    law = PlaneNoise.of(model, frame.layout, clipped=planes.clipped)
-    return replace(law, shares=planes.shares)
+    return replace(PlaneNoise.of(model, frame.layout, clipped=planes.clipped), shares=planes.shares)
 
 
 def _calm_shot(frames: Sequence[Frame]) -> list[Frame]:

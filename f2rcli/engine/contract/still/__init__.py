@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.engine.contract.limits import LEAST, Real, box, falling, power_around
-from f2rcli.engine.contract.still.supported import Near, near_sure, often, supported
+from f2rcli.engine.contract.still.supported import Near, near_agreed, near_sure, often, supported
 from f2rcli.frames import Floats
 
 MOST = 256.0  # frames that a mean may be worth
@@ -114,7 +114,7 @@ class Still:
         self.worths[index], self.lately[index] = worth, lately - step
         come = often(float(self.come[index][0, 0]) if index in self.come else 1.0, event, EVENT[0])
         self.events[index] = supported(event, self.sure.get(index), EVENT[1], come)
-        self.drifts[index] = drifts * sure
+        self.drifts[index] = drifts
         self.flicker[index], self.sure[index] = flicker, sure
         self.come[index] = np.array([[come]], np.float32)
 
@@ -202,13 +202,13 @@ class Still:
         variances (H, W): of the noise; shifts: what clipping moved the planes' means by; rests: see
         `resting`; even: whether every plane keeps its mean.
         """
-        out = []
+        out, near = [], near_agreed(self.drifts)
         parts = zip(changes, planes, variances, strict=True)
         for index, (change, plane, variance) in enumerate(parts):
             shown = plane + change
             if shifts is not None:
                 shown += shifts[index]
-            nearer = self.nearer(index, shown, variance)
+            nearer = self.nearer(index, shown, variance, near.get(index))
             if nearer is not None:
                 if even:
                     nearer -= np.float32(nearer.mean(dtype=np.float64))
@@ -216,8 +216,11 @@ class Still:
             out.append(change)
         return out
 
-    def nearer(self, index: int, restored: Real, variance: Real) -> Real | None:
-        """A correction of a restored plane towards the mean; None for nothing."""
+    def nearer(
+        self, index: int, restored: Real, variance: Real, near: Near | None = None
+    ) -> Real | None:
+        """A correction of a restored plane towards the mean; None for nothing. near: 1 where the
+        last few frames surely show a change; None: as this plane by itself says."""
         if index not in self.means or self.means[index].shape != restored.shape:
             return None
         events, drifts = (known.pop(index, None) for known in (self.events, self.drifts))
@@ -232,7 +235,7 @@ class Still:
         self._remember(index, apart, own)
         owned, samples = self._owned(index)[0]
         lacking = np.clip((owned + DOUBT) / (samples + DOUBT), 0, 1)
-        rest = falling(drifts, HOLDS)
+        rest = falling(drifts * (self.sure[index] if near is None else near), HOLDS)
         lacking = 1 - (1 - lacking) * rest
         share = 1 - lacking * own / power_around(apart, SIDE, LEAST)
         share = np.maximum(share, 0, out=share)
