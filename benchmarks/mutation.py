@@ -168,6 +168,10 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "io/video/verify.py": ("tests/io/test_verify.py",),
     "io/tiff/compression.py": ("tests/io/test_tiff_patch.py",),
     "io/tiff/patch.py": ("tests/io/test_tiff_patch.py",),
+    "training/footage/noise.py": ("tests/training/test_footage_noise.py",),
+    "training/footage/objections.py": (
+        "tests/training/test_objections.py", "tests/training/test_footage_noise.py",
+    ),
     "batch/records.py": ("tests/batch/test_records_on_disk.py", "tests/batch/test_records.py"),
 }  # fmt: skip
 
