@@ -81,6 +81,16 @@ def test_what_stays_removed_is_the_definitions(lasting: bool, size: tuple[int, i
     assert float(np.abs(found).max()) > 0.1
 
 
+def test_of_means_over_time_weak_detail_everywhere_tells_of_a_law_that_says_too_little() -> None:
+    """By how much, a tenth of every fourth row and column tells."""
+    rng, size = np.random.default_rng(7), (75, 110)
+    variance = 0.0016 + 0.0008 * np.linspace(0, 1, size[1]) + np.zeros(size)
+    removed = rng.standard_normal(size) * np.sqrt(variance * np.linspace(1.3, 1.7, 75)[:, None])
+    likely = np.full(size, LIKELY, np.float32)
+    found = held(removed.astype(np.float32), variance.astype(np.float32), white_shares(), likely)
+    np.testing.assert_allclose(found, reference(removed, variance, white_shares(), True), atol=2e-5)
+
+
 def test_large_planes_are_judged_on_coarser_grids_much_as_on_all_of_theirs() -> None:
     rng = np.random.default_rng(5)
     noise = 0.05 * rng.standard_normal((256, 261))
