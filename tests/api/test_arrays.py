@@ -246,7 +246,7 @@ def test_abandoned_denoisers_leave_no_threads(noisy) -> None:
 
 
 @pytest.mark.filterwarnings("error")
-def test_floats_whose_squares_overflow_are_light_like_any_other() -> None:
+def test_floats_whose_squares_overflow_are_light_like_any_other(coarse_alone: None) -> None:
     stack = GRAY[:7].astype(np.float32)
     scaled = f2rcli.denoise(np.ldexp(stack, 110))
     np.testing.assert_array_equal(np.ldexp(scaled, -110), f2rcli.denoise(stack))
