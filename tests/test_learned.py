@@ -60,6 +60,18 @@ def test_squares_of_a_mosaic_are_of_the_same_colours() -> None:
     assert len(_others(squares, (30, 31), (0, 0), 1)) == 33**2 - 9**2
 
 
+@pytest.mark.parametrize("step", [(0, 1), (1, 0)])
+def test_squares_that_know_either_of_a_pair_do_not_tell(step: tuple[int, int]) -> None:
+    numbers = np.arange(60 * 60).reshape(60, 60)
+    sides = 7 + step[0], 7 + step[1]
+    first = _others(sliding_window_view(numbers, sides), (28, 27), step, 1)[:, 0]
+    rows, columns = np.divmod(np.setdiff1d(numbers, first), 60)
+    near = (abs(rows - 28) <= 16) & (abs(columns - 27) <= 16)
+    assert len(first) + near.sum() == 33**2
+    assert (np.ptp(rows[near]), np.ptp(columns[near])) == (8 + 2 * step[0], 8 + 2 * step[1])
+    assert near.sum() == 9 * 11
+
+
 def test_points_that_neighbours_do_not_see_are_found_in_a_mosaic() -> None:
     light = waves(1.0)
     rows, columns = np.mgrid[:50, :54]

@@ -256,7 +256,8 @@ def test_a_frame_is_expected_as_the_past_was_and_the_next_few_are() -> None:
 @pytest.mark.parametrize(
     ("known", "low", "middle", "wanted"),
     [(-1.0, 1.0, 0.5, 0.5), (-1.0, 1.0, 3.0, 1.0), (-1.0, 0.0, 0.5, 0.0), (-1.0, 1.0, 0.019, 0.0),
-     (-1.0, 1.0, 0.021, 0.021), (0.4, 1.0, 0.8, 0.5), (0.0, 1.0, 0.8, 0.2), (0.4, -1.0, 0.8, 0.3)],
+     (-1.0, 1.0, 0.021, 0.021), (0.4, 1.0, 0.8, 0.5), (0.0, 1.0, 0.8, 0.2), (0.4, -1.0, 0.8, 0.3),
+     (0.026, -1.0, 0.8, 0.0), (0.028, -1.0, 0.8, 0.021)],
 )  # fmt: skip
 @pytest.mark.parametrize("hum", [False, True])
 @pytest.mark.parametrize("rows", [0.0, 0.02])

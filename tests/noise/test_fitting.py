@@ -156,6 +156,18 @@ def test_bins_of_texture_are_left_out() -> None:
     np.testing.assert_allclose(found.variance, 4e-4, rtol=0.35)
 
 
+@pytest.mark.parametrize(("times", "used"), [(1.28, 24), (1.32, 23)])
+def test_bins_without_flat_places_are_left_out(times: float, used: int) -> None:
+    """From 1.3 times the roughness on that the flattest places elsewhere have."""
+    signal = np.linspace(0.1, 0.9, 48_000)
+    seen, rng = evidence(signal, 0.02), np.random.default_rng(7)
+    rough = (
+        0.1 * (1 + 0.001 * rng.random(48_000)) * np.where(np.arange(48_000) // 2000 == 9, times, 1)
+    )
+    found = bins_of(seen._replace(roughness=rough.astype(np.float32)), clipped=False)
+    assert len(found.level) == used
+
+
 def test_the_lower_of_two_bandwidths_counts() -> None:
     seen = evidence(np.linspace(0.1, 0.9, 48_000), 0.02)
     lower = bins_of(seen._replace(wide=seen.product * 0.5), clipped=False)
