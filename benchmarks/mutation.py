@@ -165,7 +165,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "samples/learned.py": ("tests/test_learned.py",),
     "samples/stuck.py": ("tests/test_stuck.py",),
     "io/atomic.py": ("tests/io/test_part_files.py",),
-    "io/ffmpeg/quantiser.py": ("tests/noise/test_compression.py",),
+    "io/ffmpeg/quantiser.py": ("tests/io/test_quantiser.py", "tests/noise/test_compression.py"),
     "io/video/verify.py": ("tests/io/test_verify.py",),
     "io/tiff/compression.py": ("tests/io/test_tiff_patch.py",),
     "io/tiff/patch.py": ("tests/io/test_tiff_patch.py",),
