@@ -29,8 +29,8 @@ QUICK = ("--sigma", 20)  # nothing is measured
 
 
 @pytest.fixture
-def denoise(capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """Run `f2r denoise` in this process, with the shipped weights."""
+def denoise(capfd: pytest.CaptureFixture[str], coarse_alone: None) -> Callable[..., Done]:
+    """Run `f2r denoise` in this process, with the shipped weights as far as pages need them."""
 
     def call(*arguments: object) -> Done:
         capfd.readouterr()

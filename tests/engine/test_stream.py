@@ -251,7 +251,10 @@ def test_impossible_settings_are_one_clear_error(settings: dict[str, object], er
     assert (f"{value:g}" if isinstance(value, float) else str(value)) in str(raised.value)
 
 
-def test_a_prediction_is_positive_and_grows_with_the_picture() -> None:
+def test_a_prediction_is_positive_and_grows_with_the_picture(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("f2rcli.engine.engine.PROBE_SIZE", 32)
     frames = noisy_clip(1)
     engine = engine_for(frames)
     small, large = (engine.predict(replace(info_of(frames), width=w, height=w)) for w in (64, 256))
