@@ -12,6 +12,7 @@ from f2rcli import weights
 from f2rcli.cli.app import run
 from tests.cli.conftest import Done, write_clip
 
+pytestmark = pytest.mark.usefixtures("noise_measured_once")
 OPTIONS = ("--device", "cpu", "--threads", "1")
 
 

@@ -24,6 +24,7 @@ from f2rcli.frames import Family, PlaneLayout
 from f2rcli.noise.model import NoiseModel
 from tests.cli.conftest import Done, write_clip
 
+pytestmark = pytest.mark.usefixtures("noise_measured_once")
 OPTIONS = ("--device", "cpu", "--threads", "1")
 QUICK = ("--sigma", 20)  # nothing is measured
 

@@ -23,6 +23,8 @@ from tests.engine.conftest import (
     to_frames,
 )
 
+pytestmark = pytest.mark.usefixtures("noise_measured_once")
+
 
 def run(frames: list[Frame], *, interlaced: bool = False, **settings: object) -> list[Frame]:
     engine = engine_for(frames, interlaced=interlaced, **settings)
