@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
+from f2rcli.samples import learned as module
 from f2rcli.samples.learned import (
     ITSELF,
     PLACES,
@@ -81,6 +82,22 @@ def test_points_that_neighbours_do_not_see_are_found_in_a_mosaic() -> None:
     assert unseen_near(light.astype(np.float32), places, 0.025, 0.2).tolist() == places[:1].tolist()
     many = np.append(np.full(256, places[1]), places[0])
     assert not unseen_near(light.astype(np.float32), many, 0.025, 0.2).size
+
+
+def test_points_of_a_mosaic_are_told_from_what_lies_near_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """27 pixels to each side, as far as there are any, every two pixels: of the same colours."""
+    rows, columns = np.indices((70, 80))
+    light, asked = (100.0 * rows + columns).astype(np.float32), []
+
+    def told(near: np.ndarray, row: int, column: int, *, every: int) -> None:
+        corner, last = near[0, 0], near[-1, -1]
+        asked.append((*map(int, (corner, last)), float(near[row, column]), every))
+
+    monkeypatch.setattr(module, "learned", told)
+    assert unseen_near(light, np.array([30 * 80 + 41, 3 * 80 + 70]), 0.1, 0.2).size == 0
+    assert asked == [(314, 5768, 3041.0, 2), (43, 3079, 370.0, 2)]
 
 
 def test_nothing_is_learned_from_the_pixel_or_its_neighbours() -> None:

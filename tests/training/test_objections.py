@@ -137,6 +137,19 @@ def test_clips_are_refused_by_the_first_reason_that_holds(tmp_path: Path) -> Non
     assert min(said[word] for word in ("", "no", "channels", "pixels", "(correlation")) > 20
 
 
+@pytest.mark.parametrize(("apart", "fit"), [(3.992, True), (4.008, False)])
+def test_pictures_have_colours_from_four_codes_on(tmp_path: Path, apart: float, fit: bool) -> None:
+    """Noise that all channels share is a codec's then, and a gray picture's otherwise."""
+    pictures = np.full((*SHAPE, 3), 0.04, np.float16)
+    pictures[..., 1] += apart / 255
+    (tmp_path / "a").write_bytes(pictures.tobytes())
+    one = Footage("a", Space.RGB, tmp_path / "a", pictures.shape, (range(SHAPE[0]),))
+    white = Spectrum(np.ones((3, 32, 32)), (0.0,) * 3, (0.0,) * 3, np.ones((3, 3)))
+    model, sure = NoiseModel.gaussian(0.1, 3), Confidence(5, ())
+    seen = NoiseReport(model, ((),) * 3, white, Temporal(0, 0), 0, 0, (0.1,), 9, sure)
+    assert (objection(one, seen) is None) is fit
+
+
 def test_without_noise_there_is_nothing_to_train_on(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     one = clip(tmp_path / "a", rng)
