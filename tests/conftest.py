@@ -13,6 +13,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # pytest -n: a processor each, for what a test starts too
+    # Before numpy is loaded: its inverses wait by spinning, on the processor of the other worker.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import hypothesis
 import pytest
 
@@ -30,8 +34,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # AMX sums bf16 in an order that depends on the picture's size; everything before it does not, so
 # tiles can be compared bit for bit.
 os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
-if "PYTEST_XDIST_WORKER" in os.environ:  # pytest -n: a processor each, for what a test starts too
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
 hypothesis.settings.register_profile("f2r", deadline=None)  # machines may be busy with other work
 hypothesis.settings.load_profile("f2r")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a shell leaves it in the background
