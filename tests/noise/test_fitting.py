@@ -83,6 +83,11 @@ def test_what_is_cut_off_is_at_most_five_times_what_is_left() -> None:
     assert found == pytest.approx([5e-4, 0, 5e-4])
 
 
+def test_a_mean_of_none_is_nothing_and_of_one_that() -> None:
+    assert trimmed_mean(np.zeros(0, np.float32)) == 0
+    assert trimmed_mean(np.array([0.5], np.float32)) == pytest.approx(0.5 * fitting.TRIMMING)
+
+
 def test_a_ramp_rises_from_its_low_to_its_high_end() -> None:
     assert [ramp(value, 2, 6) for value in (1, 2, 3, 5, 6, 7)] == [0, 0, 0.25, 0.75, 1, 1]
 
