@@ -151,6 +151,36 @@ def test_errors_are_those_of_squares_that_did_not_tell() -> None:
     assert 1.01 < np.sqrt(np.mean(errors)) < 1.3
 
 
+def test_errors_are_those_of_predictions_without_the_square_and_its_mirror_image() -> None:
+    """By least squares of all others, each counted by how much varies in it and around the pixel,
+    and upside down as well."""
+    picture = np.asarray(waves(6.0)[8:42, 8:44])
+    found = learned(picture, 17, 18)
+    assert found is not None
+    squares = sliding_window_view(picture, (7, 7))
+    others = _others(squares, (14, 15), (0, 0), 1)
+    own = squares[14, 15].reshape(1, -1)
+    (around, _), (samples, wanted) = (
+        (part[:, ~INNER] - mean, part[:, INNER] - mean)
+        for part in (own, others)
+        for mean in [part[:, ~INNER].mean(1, keepdims=True)]
+    )
+    varied, varies = (around**2).sum(), (samples**2).sum(1)
+    counts = 1 / (varies + varied + 1e-9)
+    counts /= counts.mean()
+    both = np.stack([samples, samples[:, ::-1]]), np.stack([wanted, wanted[:, ::-1]])
+    parts = [np.einsum("i,oij,oik->ijk", counts, both[0], one) for one in both]
+    power, goal = (part.sum(0) for part in parts)
+    ridge = (1e-4 * np.trace(power) / len(power) + 1e-9) * np.eye(len(power))
+    alike = np.flatnonzero((varies >= 0.5 * varied) & (varies <= 4 * varied))
+    assert len(alike) == len(found.errors)
+    for number in range(0, len(alike), 40):
+        at = alike[number]
+        weights = np.linalg.solve(power + ridge - parts[0][at], goal - parts[1][at])
+        left = wanted[at] - samples[at] @ weights
+        np.testing.assert_allclose(found.errors[number], left, rtol=1e-5, atol=1e-6)
+
+
 def test_where_too_little_is_alike_nothing_is_known() -> None:
     picture = np.random.default_rng(3).normal(100, 1, (50, 54))
     assert learned(picture, *PLACE) is not None
