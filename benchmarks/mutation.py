@@ -120,12 +120,13 @@ TARGETS: dict[str, tuple[str, ...]] = {
         "tests/engine/test_standing_parts.py", "tests/engine/test_standing.py",
     ),
     "noise/hum/guards.py": (
+        "tests/noise/test_hum_parts.py",
         "tests/noise/test_hum.py",
         "tests/noise/test_lines_parts.py",
         "tests/noise/test_lines.py",
     ),
-    "noise/hum/hum.py": ("tests/noise/test_hum.py",),
-    "noise/hum/views.py": ("tests/noise/test_hum.py",),
+    "noise/hum/hum.py": ("tests/noise/test_hum_parts.py", "tests/noise/test_hum.py"),
+    "noise/hum/views.py": ("tests/noise/test_hum_parts.py", "tests/noise/test_hum.py"),
     "noise/law.py": ("tests/noise/test_law_channels.py", "tests/noise/test_law.py"),
     "noise/model.py": ("tests/noise/test_model.py",),
     "noise/planes.py": ("tests/noise/test_planes.py",),
@@ -164,10 +165,14 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "samples/learned.py": ("tests/test_learned.py",),
     "samples/stuck.py": ("tests/test_stuck.py",),
     "io/atomic.py": ("tests/io/test_part_files.py",),
-    "io/ffmpeg/quantiser.py": ("tests/noise/test_compression.py",),
+    "io/ffmpeg/quantiser.py": ("tests/io/test_quantiser.py", "tests/noise/test_compression.py"),
     "io/video/verify.py": ("tests/io/test_verify.py",),
     "io/tiff/compression.py": ("tests/io/test_tiff_patch.py",),
     "io/tiff/patch.py": ("tests/io/test_tiff_patch.py",),
+    "training/footage/noise.py": ("tests/training/test_footage_noise.py",),
+    "training/footage/objections.py": (
+        "tests/training/test_objections.py", "tests/training/test_footage_noise.py",
+    ),
     "batch/records.py": ("tests/batch/test_records_on_disk.py", "tests/batch/test_records.py"),
 }  # fmt: skip
 

@@ -12,7 +12,8 @@ from f2rcli.samples.counts import SetAside
 from f2rcli.samples.defects import _lasting, put_back, set_aside, without_defects
 from f2rcli.samples.fills import _range, filled, no_light
 from f2rcli.samples.impulses import Impulses, _excess, lone, medians_of_own, without_impulses
-from f2rcli.sensor import bayer_layout
+from f2rcli.samples.lasting import in_place
+from f2rcli.sensor import bayer_layout, cell_blacks
 
 HEIGHT, WIDTH = 96, 128
 GRAY8 = PlaneLayout(family=Family.GRAY, bits=8)
@@ -168,6 +169,9 @@ def test_in_a_mosaic_hot_samples_are_repaired_and_stars_of_any_colour_are_not(
     found = set_aside(frame(plane, RAW))
     (kept,) = found.aside
     assert sorted(kept.repaired) == sorted(places)
+    whole = found.planes[0]  # with what texture tells, not medians, but for what lies near others
+    told = in_place(whole, kept.repaired, cell_blacks(RAW.mosaic))
+    assert np.count_nonzero(whole.flat[kept.repaired] != told) <= 2
     done = put_back(found).planes[0]
     assert np.abs(done.flat[places] - 100.0).max() < 20  # of the noise, where 600 to 3000 were
     np.testing.assert_array_equal(np.delete(done, places), np.delete(plane, places))

@@ -62,6 +62,18 @@ def test_hot_pixels_and_pairs_of_unlike_ones_are_found_in_texture() -> None:
     assert found(with_more(textured()))[0] == PLACES
 
 
+@pytest.mark.parametrize(("count", "told"), [(30, True), (31, False)])
+def test_of_more_points_than_a_hundredth_of_the_pixels_nothing_is_told(
+    count: int, told: bool
+) -> None:
+    """3072 pixels."""
+    rows, columns = np.divmod(np.arange(count), 7)
+    places = ((8 + 9 * rows) * 64 + 5 + 9 * columns).tolist()
+    light = np.full(SHAPE, 600.0)
+    light.flat[places] += 3000
+    assert found(light, sigma=4)[0] == (places if told else [])
+
+
 def test_pixels_that_lack_light_are_found_too() -> None:
     dark = textured()
     dark.flat[PLACES] *= 0.1

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
+from f2rcli.samples import learned as module
 from f2rcli.samples.learned import (
     ITSELF,
     PLACES,
@@ -60,6 +61,18 @@ def test_squares_of_a_mosaic_are_of_the_same_colours() -> None:
     assert len(_others(squares, (30, 31), (0, 0), 1)) == 33**2 - 9**2
 
 
+@pytest.mark.parametrize("step", [(0, 1), (1, 0)])
+def test_squares_that_know_either_of_a_pair_do_not_tell(step: tuple[int, int]) -> None:
+    numbers = np.arange(60 * 60).reshape(60, 60)
+    sides = 7 + step[0], 7 + step[1]
+    first = _others(sliding_window_view(numbers, sides), (28, 27), step, 1)[:, 0]
+    rows, columns = np.divmod(np.setdiff1d(numbers, first), 60)
+    near = (abs(rows - 28) <= 16) & (abs(columns - 27) <= 16)
+    assert len(first) + near.sum() == 33**2
+    assert (np.ptp(rows[near]), np.ptp(columns[near])) == (8 + 2 * step[0], 8 + 2 * step[1])
+    assert near.sum() == 9 * 11
+
+
 def test_points_that_neighbours_do_not_see_are_found_in_a_mosaic() -> None:
     light = waves(1.0)
     rows, columns = np.mgrid[:50, :54]
@@ -69,6 +82,22 @@ def test_points_that_neighbours_do_not_see_are_found_in_a_mosaic() -> None:
     assert unseen_near(light.astype(np.float32), places, 0.025, 0.2).tolist() == places[:1].tolist()
     many = np.append(np.full(256, places[1]), places[0])
     assert not unseen_near(light.astype(np.float32), many, 0.025, 0.2).size
+
+
+def test_points_of_a_mosaic_are_told_from_what_lies_near_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """27 pixels to each side, as far as there are any, every two pixels: of the same colours."""
+    rows, columns = np.indices((70, 80))
+    light, asked = (100.0 * rows + columns).astype(np.float32), []
+
+    def told(near: np.ndarray, row: int, column: int, *, every: int) -> None:
+        corner, last = near[0, 0], near[-1, -1]
+        asked.append((*map(int, (corner, last)), float(near[row, column]), every))
+
+    monkeypatch.setattr(module, "learned", told)
+    assert unseen_near(light, np.array([30 * 80 + 41, 3 * 80 + 70]), 0.1, 0.2).size == 0
+    assert asked == [(314, 5768, 3041.0, 2), (43, 3079, 370.0, 2)]
 
 
 def test_nothing_is_learned_from_the_pixel_or_its_neighbours() -> None:
@@ -120,6 +149,36 @@ def test_errors_are_those_of_squares_that_did_not_tell() -> None:
         assert found is not None
         errors.append(np.square(found.errors).mean())
     assert 1.01 < np.sqrt(np.mean(errors)) < 1.3
+
+
+def test_errors_are_those_of_predictions_without_the_square_and_its_mirror_image() -> None:
+    """By least squares of all others, each counted by how much varies in it and around the pixel,
+    and upside down as well."""
+    picture = np.asarray(waves(6.0)[8:42, 8:44])
+    found = learned(picture, 17, 18)
+    assert found is not None
+    squares = sliding_window_view(picture, (7, 7))
+    others = _others(squares, (14, 15), (0, 0), 1)
+    own = squares[14, 15].reshape(1, -1)
+    (around, _), (samples, wanted) = (
+        (part[:, ~INNER] - mean, part[:, INNER] - mean)
+        for part in (own, others)
+        for mean in [part[:, ~INNER].mean(1, keepdims=True)]
+    )
+    varied, varies = (around**2).sum(), (samples**2).sum(1)
+    counts = 1 / (varies + varied + 1e-9)
+    counts /= counts.mean()
+    both = np.stack([samples, samples[:, ::-1]]), np.stack([wanted, wanted[:, ::-1]])
+    parts = [np.einsum("i,oij,oik->ijk", counts, both[0], one) for one in both]
+    power, goal = (part.sum(0) for part in parts)
+    ridge = (1e-4 * np.trace(power) / len(power) + 1e-9) * np.eye(len(power))
+    alike = np.flatnonzero((varies >= 0.5 * varied) & (varies <= 4 * varied))
+    assert len(alike) == len(found.errors)
+    for number in range(0, len(alike), 40):
+        at = alike[number]
+        weights = np.linalg.solve(power + ridge - parts[0][at], goal - parts[1][at])
+        left = wanted[at] - samples[at] @ weights
+        np.testing.assert_allclose(found.errors[number], left, rtol=1e-5, atol=1e-6)
 
 
 def test_where_too_little_is_alike_nothing_is_known() -> None:

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from scipy import special
 
-from f2rcli.samples.stuck import CENTRE, Surroundings, _outlying, _surroundings, defects, mean_of
+from f2rcli.samples.stuck import (
+    CENTRE,
+    Surroundings,
+    _jumping,
+    _outlying,
+    _surroundings,
+    defects,
+    mean_of,
+)
 
 NOWHERE = (np.zeros(0, np.intp), np.zeros(0, np.intp))
 STEPS = [(y, x) for y in range(-3, 4) for x in range(-3, 4)]
@@ -404,3 +412,41 @@ def test_known_pixels_are_looked_at_wherever_they_are_and_few_frames_tell_nothin
     assert seen(shown, (10, 10)) == [[10, 10]]
     many = np.random.default_rng(5).normal(100, 60, (9, 24, 24)) ** 2
     assert seen(many) == []
+
+
+def jumps(frames: np.ndarray, row: int, column: int) -> bool:
+    """The definition: at least three frames at either level and three jumps, of six deviations of
+    all around, and twice what all but a thousandth of samples change by; of which the four beside
+    see less than a point of light of 0.4 pixels would show them."""
+    own = frames[:, row, column]
+    high = own > (own.max() + own.min()) / 2
+    if min(high.sum(), (~high).sum()) < 3 or np.abs(np.diff(high.astype(int))).sum() < 3:
+        return False
+    around = frames[:, row - 2 : row + 3, column - 2 : column + 3].reshape(len(frames), 25)
+    noise = np.delete(around.std(0, ddof=1), 12).max()
+    four = np.mean(
+        [frames[:, row + y, column + x] for y, x in ((0, 1), (1, 0), (0, -1), (-1, 0))], 0
+    )
+    jump, beside = (one[high].mean() - one[~high].mean() for one in (own, four))
+    usual = 2 * np.quantile(np.abs(np.diff(frames, axis=0)), 0.999)
+    error = noise * np.sqrt(1 / high.sum() + 1 / (~high).sum()) / 2
+    return bool(jump > max(6 * noise, usual) and abs(beside) + 3 * error < 0.115 * jump)
+
+
+def test_pixels_jump_by_definition() -> None:
+    """Between two levels, so often and so far; seen by none, some or one of the four beside."""
+    rng, found, wanted = np.random.default_rng(3), [], []
+    places = np.array([9, 5]), np.array([10, 16])
+    for _ in range(100):
+        frames = rng.normal(100, 1, (16, 40, 60))
+        for row, column in zip(*places, strict=True):
+            up = rng.random(16) < rng.choice([0.15, 0.5])
+            size = rng.choice([5, 8, 12, 30, 60]) * rng.uniform(0.8, 1.2)
+            frames[up, row, column] += size
+            seen = rng.choice([0.0, 0.0, 0.05, 0.1, 0.3], 4) * rng.choice([0, 1])
+            for share, (y, x) in zip(seen, ((0, 1), (1, 0), (0, -1), (-1, 0)), strict=True):
+                frames[up, row + y, column + x] += share * size
+        found += _jumping(list(frames), places).tolist()
+        wanted += [jumps(frames, *place) for place in zip(*places, strict=True)]
+    assert found == wanted
+    assert 25 < sum(wanted) < 175

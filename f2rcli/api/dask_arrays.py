@@ -52,13 +52,16 @@ def _along(axis: int, low: int, high: int) -> tuple[slice, ...]:
 
 
 def _block_sizes(chunks: tuple[int, ...]) -> list[int]:
-    """Chunks put together until they are worth a start of their own."""
+    """Chunks put together until they are worth a start of their own; what is left at the end and
+    far from worth it goes with the block before."""
     sizes: list[int] = []
     for chunk in chunks:
-        if sizes and (sizes[-1] < LEAST_BLOCK or chunk < LEAST_BLOCK // 2):
+        if sizes and sizes[-1] < LEAST_BLOCK:
             sizes[-1] += chunk
         else:
             sizes.append(chunk)
+    if len(sizes) > 1 and sizes[-1] < LEAST_BLOCK // 2:
+        sizes[-2:] = [sum(sizes[-2:])]
     return [size for size in sizes if size]
 
 

@@ -15,6 +15,7 @@ import f2rcli
 from f2rcli.errors import F2RError, InputError, UsageError
 from tests.cli.conftest import write_clip
 
+pytestmark = pytest.mark.usefixtures("noise_measured_once")
 FRAMES, HEIGHT, WIDTH = 11, 32, 48
 SIGMA = 20.0
 
@@ -247,7 +248,7 @@ def test_abandoned_denoisers_leave_no_threads(noisy) -> None:
 
 
 @pytest.mark.filterwarnings("error")
-def test_floats_whose_squares_overflow_are_light_like_any_other() -> None:
+def test_floats_whose_squares_overflow_are_light_like_any_other(coarse_alone: None) -> None:
     stack = GRAY[:7].astype(np.float32)
     scaled = f2rcli.denoise(np.ldexp(stack, 110))
     np.testing.assert_array_equal(np.ldexp(scaled, -110), f2rcli.denoise(stack))

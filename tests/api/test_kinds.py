@@ -11,8 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 import f2rcli
+from f2rcli.api import dask_arrays
 from f2rcli.errors import InputError, UsageError
 
+pytestmark = pytest.mark.usefixtures("noise_measured_once")
 FRAMES, SIDE = 7, 32
 GAIN, OFFSET = 6.0, 100.0
 
@@ -72,7 +74,7 @@ def test_an_array_may_be_filled_with_its_own_result(kind, stack, restored) -> No
 
 
 @pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
-def test_a_camera_may_use_one_buffer_for_all_frames(kind, stack) -> None:
+def test_a_camera_may_use_one_buffer_for_all_frames(kind, stack, coarse_alone: None) -> None:
     buffer = np.empty_like(stack[0])
 
     def camera() -> Iterator[Any]:
@@ -119,7 +121,7 @@ def test_a_fill_value_that_nobody_chose_stays(dtype: type) -> None:
     assert done.dtype == dtype
 
 
-def test_masked_samples_and_their_mask_stay(stack) -> None:
+def test_masked_samples_and_their_mask_stay(stack, coarse_alone: None) -> None:
     mask = np.zeros(stack.shape, bool)
     mask[:, 10:14, 10:14] = True
     garbage = np.where(mask, 60000, stack).astype(stack.dtype)
@@ -186,18 +188,42 @@ def test_xarray_keeps_coordinates_and_attributes(stack) -> None:
         f2rcli.denoise(given.to_dataset())
 
 
-def test_a_lazy_array_keeps_its_chunks_and_has_no_seams() -> None:
+def test_a_lazy_array_keeps_its_chunks_and_has_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
     da = pytest.importorskip("dask.array")
-    whole = counts(50)
+    whole = counts(20)
     clip = da.from_array(whole, chunks=(7, 16, 32))
-    done = f2rcli.denoise(clip)
-    assert type(done) is type(clip)
-    assert (done.chunks, done.dtype) == (clip.chunks, clip.dtype)
-    part = done[30:40].compute(scheduler="synchronous")  # across a seam of two blocks
-    truth = OFFSET + GAIN * photons(50)[30:40]
-    errors = np.sqrt(np.mean((part - truth) ** 2, axis=(1, 2)))
-    assert errors.max() < 1.3 * errors.min()
-    assert errors.max() < 0.5 * np.std(whole[30:40] - truth)
+    truth, errors = OFFSET + GAIN * photons(20), []
+    for least in (20, 8):  # one block; two that meet at frame 14
+        monkeypatch.setattr(dask_arrays, "LEAST_BLOCK", least)
+        done = f2rcli.denoise(clip)
+        assert type(done) is type(clip)
+        assert (done.chunks, done.dtype) == (clip.chunks, clip.dtype)
+        restored = done.compute(scheduler="synchronous")
+        errors.append(np.sqrt(np.mean((restored - truth) ** 2, axis=(1, 2))))
+    assert (errors[1] / errors[0]).max() < 1.05
+    assert errors[1].max() < 0.5 * np.std(whole - truth)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "blocks"),
+    [
+        ((1,) * 100, [32, 32, 36]),
+        ((7,) * 10, [35, 35]),
+        ((7,) * 8, [35, 21]),
+        ((7,) * 7, [49]),
+        ((31, 1, 15), [47]),
+        ((31, 1, 16), [32, 16]),
+        ((40, 5, 40, 60), [40, 45, 60]),
+        ((5,), [5]),
+        ((0, 40, 0, 33), [40, 33]),
+        ((0, 0), []),
+    ],
+)
+def test_chunks_of_a_lazy_array_make_blocks_of_32_frames(
+    chunks: tuple[int, ...], blocks: list[int]
+) -> None:
+    """However small they are: a block is held in memory."""
+    assert dask_arrays._block_sizes(chunks) == blocks
 
 
 @pytest.mark.parametrize("kind", [list, tuple])
@@ -242,7 +268,7 @@ def test_a_lazy_array_is_told_so(options: dict[str, Any]) -> None:
         f2rcli.denoise(da.zeros((3, 8, 8), dtype=np.uint8), **options)
 
 
-def test_lanes_of_frames_go_side_by_side(stack) -> None:
+def test_lanes_of_frames_go_side_by_side(stack, coarse_alone: None) -> None:
     pair = np.stack([stack[:4, :24, :24], stack[:4, 8:, 8:]], axis=1)
     levels = (0.0, 500.0)  # those of a list would come from frames over all of it
     whole = f2rcli.denoise(pair, axes="TCYX", levels=levels)
@@ -280,7 +306,7 @@ def test_an_array_is_adapted_to_as_a_stack_of_its_axes(
     assert seen[0][2] == seen[1][2] != seen[2][2]  # equal arrays are found again
 
 
-def test_a_sigma_that_is_given_counts_the_arrays_own_units(stack) -> None:
+def test_a_sigma_that_is_given_counts_the_arrays_own_units(stack, coarse_alone: None) -> None:
     _, report = f2rcli.denoise(stack[:6], sigma=2.0, return_report=True)
     assert report.noise[0].sigma == pytest.approx((2.0,))
     (line,) = [note for note in report.notes if note.startswith("sigma=2 is used, though ")]

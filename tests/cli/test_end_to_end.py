@@ -24,7 +24,10 @@ from tests.cli.conftest import rgb
 SIGMA = 20.0
 HEIGHT, WIDTH, FRAMES = 48, 64, 7
 
-pytestmark = pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
+pytestmark = [
+    pytest.mark.skipif(not weights.available(), reason="no weights are bundled"),
+    pytest.mark.usefixtures("noise_measured_once"),
+]
 
 
 @pytest.fixture(scope="module")

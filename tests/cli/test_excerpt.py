@@ -20,7 +20,10 @@ from tests.cli.conftest import rgb
 
 HEIGHT, WIDTH, FRAMES, CUT = 48, 64, 35, 30
 
-pytestmark = pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
+pytestmark = [
+    pytest.mark.skipif(not weights.available(), reason="no weights are bundled"),
+    pytest.mark.usefixtures("noise_measured_once"),
+]
 
 
 @pytest.fixture(scope="module")

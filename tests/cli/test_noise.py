@@ -11,6 +11,7 @@ import tifffile
 from f2rcli import weights
 from tests.cli.conftest import Done, write_clip
 
+pytestmark = pytest.mark.usefixtures("noise_measured_once")
 OPTIONS = ("--device", "cpu", "--threads", "1")
 
 
@@ -25,9 +26,13 @@ def grainy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_clip(tmp_path_factory.mktemp("noise") / "grainy.mkv", size=(96, 64))
 
 
-def test_the_table_goes_to_standard_output(noise: Callable[..., Done], grainy: Path) -> None:
-    done = noise(grainy)
+def test_the_table_goes_to_standard_output_and_where_results_were_written_is_said(
+    noise: Callable[..., Done], grainy: Path, tmp_path: Path
+) -> None:
+    values, plot = tmp_path / "n.json", tmp_path / "n.svg"
+    done = noise(grainy, "--json-file", values, "--plot", plot)
     assert done.code == 0, done.err
+    assert f"plot: {plot}\nresults: {values}\n" in done.err
     topics = [line.split()[0] for line in done.out.splitlines() if not line.startswith(" ")]
     assert {"file", "sigma", "time", "clipped", "sure", "means"} <= set(topics)
 
@@ -48,14 +53,6 @@ def test_json_and_plot_are_written_whole_and_what_is_there_only_when_told(
     assert len(read["sigma8"]) == 3
     assert plot.read_bytes().startswith(b"<svg ")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["n.json", "n.svg"]
-
-
-def test_where_results_were_written_is_said(
-    noise: Callable[..., Done], grainy: Path, tmp_path: Path
-) -> None:
-    values, plot = tmp_path / "n.json", tmp_path / "n.svg"
-    done = noise(grainy, "--json-file", values, "--plot", plot)
-    assert f"plot: {plot}\nresults: {values}\n" in done.err
 
 
 def test_json_to_standard_output_is_json_alone(noise: Callable[..., Done], grainy: Path) -> None:

@@ -23,13 +23,14 @@ from f2rcli.frames import Family, PlaneLayout
 from f2rcli.noise.model import NoiseModel
 from tests.cli.conftest import Done, write_clip
 
+pytestmark = pytest.mark.usefixtures("noise_measured_once")
 OPTIONS = ("--device", "cpu", "--threads", "1")
 QUICK = ("--sigma", 20)  # nothing is measured
 
 
 @pytest.fixture
-def denoise(command: Callable[..., Done]) -> Callable[..., Done]:
-    """`f2r denoise` with the shipped weights."""
+def denoise(command: Callable[..., Done], coarse_alone: None) -> Callable[..., Done]:
+    """`f2r denoise` with the shipped weights, as far as pages need them."""
     return lambda *arguments: command("denoise", *arguments, *OPTIONS)
 
 

@@ -20,7 +20,10 @@ BOX = np.s_[:, 18:28, 24:40]
 ARRAYS = {"bgr0": "rgb24"}  # how arrays hold a pixel format
 HOT = "1 outlier (hot or dead pixel) a picture, in 4 of 4 pictures: kept as stored"
 
-pytestmark = pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
+pytestmark = [
+    pytest.mark.skipif(not weights.available(), reason="no weights are bundled"),
+    pytest.mark.usefixtures("noise_measured_once"),
+]
 
 
 def light(low: float, high: float) -> NDArray[np.float64]:

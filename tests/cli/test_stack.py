@@ -11,7 +11,10 @@ from f2rcli import weights
 from f2rcli.cli.app import run
 from f2rcli.errors import EXIT_DAMAGED, EXIT_INPUT, EXIT_OK, EXIT_USAGE
 
-pytestmark = pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
+pytestmark = [
+    pytest.mark.skipif(not weights.available(), reason="no weights are bundled"),
+    pytest.mark.usefixtures("noise_measured_once"),
+]
 GAIN, READ, OFFSET = 6.0, 4.0, 100.0
 
 

@@ -81,6 +81,16 @@ def test_what_stays_removed_is_the_definitions(lasting: bool, size: tuple[int, i
     assert float(np.abs(found).max()) > 0.1
 
 
+def test_of_means_over_time_weak_detail_everywhere_tells_of_a_law_that_says_too_little() -> None:
+    """By how much, a tenth of every fourth row and column tells."""
+    rng, size = np.random.default_rng(7), (75, 110)
+    variance = 0.0016 + 0.0008 * np.linspace(0, 1, size[1]) + np.zeros(size)
+    removed = rng.standard_normal(size) * np.sqrt(variance * np.linspace(1.3, 1.7, 75)[:, None])
+    likely = np.full(size, LIKELY, np.float32)
+    found = held(removed.astype(np.float32), variance.astype(np.float32), white_shares(), likely)
+    np.testing.assert_allclose(found, reference(removed, variance, white_shares(), True), atol=2e-5)
+
+
 def test_large_planes_are_judged_on_coarser_grids_much_as_on_all_of_theirs() -> None:
     rng = np.random.default_rng(5)
     noise = 0.05 * rng.standard_normal((256, 261))
@@ -124,12 +134,22 @@ def shares_of(
     shares: list[float],
     windows: Windows,
     tolerances: list[Array],
+    likely: float = 0.0,
+    wide: int = 15,
 ) -> list[Array]:
-    """What may stay of each band, from its squares, on one grid."""
+    """What may stay of each band, from its squares, on one grid. likely: of a mean over time, what
+    goes back where windows of `wide` samples around hold more than noise."""
     found = []
     for power, share, side, tolerance in zip(parts, shares, windows, tolerances, strict=True):
         allowed, seen = (ndimage.uniform_filter(one, side) for one in (variance, power))
-        found.append(np.minimum(tolerance * share * allowed / seen, 1))
+        ratio = share * allowed / seen
+        stays = np.minimum(tolerance * ratio * (ratio if likely else 1), 1)
+        if likely:
+            around, known = (ndimage.uniform_filter(one, wide) for one in (power, variance))
+            quiet = ndimage.minimum_filter(around / (known * share), wide, mode="nearest")
+            quiet /= max(np.quantile(quiet[::4, ::4], 0.1) / 0.95, 1)
+            stays = np.minimum(stays, 1 - likely * np.clip((quiet - 0.95) / 0.05, 0, 1))
+        found.append(stays)
     return found
 
 
@@ -139,8 +159,11 @@ def stay(
     shares: list[float],
     windows: Windows,
     tolerances: list[Array],
+    likely: float = 0.0,
+    wide: int = 15,
 ) -> Array:
-    found = shares_of([band**2 for band in parts], variance, shares, windows, tolerances)
+    powers = [band**2 for band in parts]
+    found = shares_of(powers, variance, shares, windows, tolerances, likely, wide)
     return sum((band * share for band, share in zip(parts, found, strict=True)), 0 * variance)
 
 
@@ -162,18 +185,18 @@ def gains() -> list[float]:
 
 
 def on_coarser_grids(
-    removed: Array, variance: Array, shares: list[float], loose: list[Array]
+    removed: Array, variance: Array, shares: list[float], loose: list[Array], likely: float = 0.0
 ) -> Array:
     there = [*shares[:2], *(share * gain for share, gain in zip(shares[2:], gains(), strict=True))]
     half, small = halved(variance), [halved(one) for one in loose]
     *fine, low = parts_of(removed, SIDES[:2])
     powers = [halved(band**2) for band in fine]
-    found = shares_of(powers, half, there[:2], COARSER[:2], small[:2])
+    found = shares_of(powers, half, there[:2], COARSER[:2], small[:2], likely)
     kept = sum((band * grown(share) for band, share in zip(fine, found, strict=True)), low)
     *middle, lower = parts_of(halved(low), HALF_SIDES)
-    back = sum(middle, -stay(middle, half, there[2:4], COARSER[2:4], small[2:4]))
+    back = sum(middle, -stay(middle, half, there[2:4], COARSER[2:4], small[2:4], likely))
     coarse, tiny = parts_of(halved(lower), QUARTER_SIDES), [halved(one) for one in small]
-    rest = sum(coarse, -stay(coarse, halved(half), there[4:], COARSER[4:], tiny[4:]))
+    rest = sum(coarse, -stay(coarse, halved(half), there[4:], COARSER[4:], tiny[4:], likely, 7))
     return kept - grown(back + grown(rest))
 
 
@@ -202,6 +225,23 @@ def test_bands_are_held_by_windows_and_tolerances_of_their_own(
     given = [one.astype(np.float32) for one in (removed, variance)]
     found = held(*given, white_shares(), clipped=cut.astype(np.float32) if cut_off else None)
     np.testing.assert_allclose(found, np.clip(kept, -most, most), atol=3e-5)
+
+
+def test_of_means_over_time_large_planes_are_judged_on_coarser_grids_by_definition() -> None:
+    """Weak detail in every band, in one half of the picture."""
+    rng, size = np.random.default_rng(8), (164, 300)
+    variance = np.broadcast_to(0.001 + 0.001 * np.linspace(0, 1, size[1]), size)
+    removed = rng.standard_normal(size) * np.sqrt(variance * np.linspace(0.8, 1.6, size[1]))
+    for wave in (3, 9, 25, 60):
+        removed += 0.01 * np.sin(np.arange(size[1]) / wave) * (np.arange(size[0]) > 70)[:, None]
+    loose = [np.full(size, 1.2)] * 6
+    kept = on_coarser_grids(removed, variance, list(white_shares()), loose, LIKELY)
+    power = np.maximum(ndimage.uniform_filter(kept**2, 5), 1e-14)
+    kept *= np.sqrt(np.minimum(4 * ndimage.uniform_filter(variance, 5) / power, 1))
+    most = 4 * np.sqrt(variance)
+    given = [np.asarray(one, np.float32) for one in (removed, variance)]
+    found = held(*given, white_shares(), np.full(size, LIKELY, np.float32))
+    np.testing.assert_allclose(found, np.clip(kept, -most, most), atol=1e-4)
 
 
 @pytest.mark.parametrize("side", [30, 31, 40])

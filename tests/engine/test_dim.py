@@ -382,7 +382,8 @@ class Reference:
 def test_what_is_missed_is_the_definitions() -> None:
     rng, side = np.random.default_rng(11), 48
     rows, columns = np.mgrid[:side, :side] % 24 - 12
-    estimate = 0.5 + 1.5 * (np.hypot(rows, columns) < 4) + 0.1 * rng.random((side, side))
+    heights = np.kron([[1.5, 6], [15, 60]], np.ones((24, 24)))  # up to far above the last class
+    estimate = 0.5 + heights * (np.hypot(rows, columns) < 4) + 0.1 * rng.random((side, side))
     variance = 0.5 + 0.5 * rng.random((side, side))
     light = estimate + 0.4 * (np.hypot(rows, columns) < 4)
     row = [light - estimate + rng.standard_normal((side, side)) * variance**0.5 for _ in range(12)]

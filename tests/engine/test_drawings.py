@@ -6,11 +6,13 @@ import av
 import cv2
 import numpy as np
 import pytest
+from scipy.ndimage import maximum_filter
 
 from f2rcli.engine.noise.drawings import ROOM, exact, without_drawings
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.io import open_reader
+from f2rcli.noise.measurement.blocks import side_of
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise
 
@@ -64,6 +66,76 @@ def test_weak_ripples_leave_as_much_room_as_they_are_strong() -> None:
 def test_ripples_as_strong_as_the_errors_are_left_to_the_networks(sigma8: float) -> None:
     noise = np.random.default_rng(4).normal(0, sigma8 / 255, (HEIGHT, WIDTH)).astype(np.float32)
     assert exact([cells() + noise], [SIGMA]) == ()
+
+
+def exact_by_definition(planes: list[np.ndarray], sigmas: list[float]) -> list[np.ndarray] | None:
+    """Sample by sample, block by block."""
+    side, luma, sigma = side_of(planes[0].shape), planes[0], sigmas[0]
+    rows, columns = (length // side for length in luma.shape)
+    steps, kept = np.zeros((2, rows, columns))
+    for turned in (False, True):
+        lines = luma.T if turned else luma
+        for line in range(0, len(lines), 2):
+            apart = np.abs(np.diff(lines[line])).tolist()
+            for at, size in enumerate(apart):
+                row, column = (at, line) if turned else (line, at)
+                block = row // side, column // side
+                if size < max(16 / 255, 3 * sigma) or block[0] >= rows or block[1] >= columns:
+                    continue
+                beside = [*apart[max(at - 2, 0) : at], *apart[at + 1 : at + 3]]
+                steps[block] += 1
+                kept[block] += max(beside) <= max(1.1 / 255, 0.35 * sigma)
+    drawn = (kept >= side**2 / 64) & (kept >= 0.7 * steps)
+    if not drawn.any():
+        return None
+    near, found = maximum_filter(drawn, 3), []
+    for plane, known in zip(planes, sigmas, strict=True):
+        side = side_of(plane.shape)
+        factor = np.ones([length // side for length in plane.shape])
+        padded = np.pad(plane, ((0, 1), (0, 1)), mode="edge")
+        for row, column in np.ndindex(*factor.shape):
+            block = padded[
+                side * row : side * (row + 1) + 1, side * column : side * (column + 1) + 1
+            ]
+            apart = [np.diff(block[:-1], axis=1), np.diff(block[:, :-1], axis=0)]
+            rest = [np.where(np.abs(one) >= max(16 / 255, 3 * known), 0, one) for one in apart]
+            far = [
+                at * have // want
+                for at, have, want in zip((row, column), near.shape, factor.shape, strict=True)
+            ]
+            if near[tuple(far)]:
+                variance = sum(np.mean(one**2) for one in rest) / 4
+                factor[row, column] = min(2 * variance / known**2, 1) ** 0.5
+        more = [-(-length // side) for length in plane.shape]  # parts of blocks are as those beside
+        found.append(
+            np.pad(
+                factor, [(0, n - m) for n, m in zip(more, factor.shape, strict=True)], mode="edge"
+            )
+        )
+    return found
+
+
+@pytest.mark.parametrize("sigma8", [3.0, 8.0])
+@pytest.mark.parametrize("size", [(101, 157), (144, 120), (272, 330)])
+def test_where_what_is_drawn_and_how_exactly_are_by_definition(
+    size: tuple[int, int], sigma8: float
+) -> None:
+    """Cells of steps around the least, ripples around what an area of one code may have."""
+    rng = np.random.default_rng(7)
+    tones = (
+        16 * rng.integers(0, 9, [length // 7 + 1 for length in size]) / 8 * max(1, 3 * sigma8 / 16)
+    )
+    drawing = np.kron(tones, np.ones((7, 7)))[: size[0], : size[1]] + 60
+    rough = rng.normal(0, 1, size) * np.linspace(0, 0.25 * max(3, sigma8), size[1])
+    luma = ((drawing + rough) / 255).astype(np.float32)
+    chroma = (rng.normal(0, 1, [length // 2 for length in size]) * sigma8 / 255).astype(np.float32)
+    chroma *= np.linspace(0.2, 1.2, chroma.shape[1], dtype=np.float32)
+    planes, sigmas = [luma, chroma], [sigma8 / 255, 1.3 * sigma8 / 255]
+    wanted = exact_by_definition(planes, sigmas)
+    assert wanted is not None
+    for one, other in zip(exact(planes, sigmas), wanted, strict=True):
+        np.testing.assert_allclose(np.array(one), other, atol=1e-4)
+        assert 0.02 < np.mean(other < 1) < 0.98
 
 
 def test_scenes_and_blocks_of_a_codec_are_no_drawings() -> None:

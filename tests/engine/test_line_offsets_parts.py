@@ -6,11 +6,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from scipy.ndimage import uniform_filter
 
 from f2rcli.engine.noise import line_offsets as module
 from f2rcli.engine.noise.line_offsets import LineGroup, Reference, _sigma, _standing_out, relit
 from f2rcli.noise.hum.hum import FADE
 from f2rcli.noise.measurement.lines import LineNoise
+from f2rcli.order import robust_sigma
 
 Array = np.ndarray
 RNG = np.random.default_rng(0)
@@ -178,6 +180,8 @@ def test_noise_is_half_of_what_pictures_differ_by_but_for_their_rows() -> None:
     assert _sigma(own, [first, last]) == pytest.approx(0.02 * 2.5**0.5, rel=0.06)
     left = 0.02 * (8 / 9) ** 0.5  # of white noise without the mean of nine
     assert _sigma(noise[3], []) == pytest.approx(left, rel=0.06)
+    around = uniform_filter(noise[3].astype(float), 3, mode="mirror")
+    assert _sigma(noise[3], []) == pytest.approx(robust_sigma(noise[3] - around), rel=1e-4)
     for others in ([], [first]):
         first.values = np.zeros_like(own)
         assert _sigma(np.zeros_like(own), others) == 0.5 / 255
@@ -255,7 +259,8 @@ def test_a_frame_is_expected_as_the_past_was_and_the_next_few_are() -> None:
 @pytest.mark.parametrize(
     ("known", "low", "middle", "wanted"),
     [(-1.0, 1.0, 0.5, 0.5), (-1.0, 1.0, 3.0, 1.0), (-1.0, 0.0, 0.5, 0.0), (-1.0, 1.0, 0.019, 0.0),
-     (-1.0, 1.0, 0.021, 0.021), (0.4, 1.0, 0.8, 0.5), (0.0, 1.0, 0.8, 0.2), (0.4, -1.0, 0.8, 0.3)],
+     (-1.0, 1.0, 0.021, 0.021), (0.4, 1.0, 0.8, 0.5), (0.0, 1.0, 0.8, 0.2), (0.4, -1.0, 0.8, 0.3),
+     (0.026, -1.0, 0.8, 0.0), (0.028, -1.0, 0.8, 0.021)],
 )  # fmt: skip
 @pytest.mark.parametrize("hum", [False, True])
 @pytest.mark.parametrize("rows", [0.0, 0.02])

@@ -129,6 +129,26 @@ def test_lines_are_seen_on_both_sides_of_a_cut() -> None:
     assert 255 * lines.strongest("rows") == pytest.approx(6, rel=0.25)
 
 
+@pytest.mark.parametrize("cut", [None, 1, 3])
+def test_lines_that_stay_are_looked_for_in_the_first_shot(
+    cut: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[float] = []
+
+    def told(planes: Any, rows: Any, columns: Any) -> tuple[()]:
+        looked.extend(round(255 * float(one[0].mean())) for one in planes)
+        return ()
+
+    monkeypatch.setattr(lines_module, "find_standing", told)
+    rng = np.random.default_rng(3)
+    looks = [rng.random((18, 32)).astype(np.float32) for _ in "ab"]
+    seen = [looks[cut is not None and at >= cut] for at in range(5)]
+    layout = PlaneLayout(family=Family.GRAY, bits=8, full_range=True)
+    frames = [Frame(planes=(np.full((4, 4), at, np.uint8),), layout=layout) for at in range(5)]
+    assert lines_module._standing(frames, seen) == ()
+    assert looked == list(range(cut or 5))
+
+
 def test_copies_get_their_originals_result_and_times_stay() -> None:
     frames = gray(scene(COUNT) + row_offsets(6, COUNT))
     runs = [[frame, frame] for frame in frames]

@@ -77,15 +77,18 @@ def by_definition(plane: np.ndarray, light: np.ndarray, known: PlaneNoise, colou
 
 
 @pytest.mark.parametrize("noise", [0.4, 0.8, 0.84, 0.87, 1.0])
-@pytest.mark.parametrize("scene", ["flat", "dots", "rails", "drawn"])
+@pytest.mark.parametrize("scene", ["flat", "dots", "rails", "slope", "drawn"])
 def test_what_a_frame_allows_is_by_definition(scene: str, noise: float) -> None:
-    """Noise by a law but weaker; in dots of two brightnesses, on white, and beside a drawing."""
+    """Noise by a law but weaker; in dots of two brightnesses, on white, on the
+    way there, and beside a drawing."""
     rng, gain, read = np.random.default_rng(1), 0.003, 0.02
     shown = 0.35 + 0.2 * np.sin(np.arange(SHAPE[1]) / 30) + np.zeros(SHAPE)
     if scene == "dots":
         shown += rng.choice([0.0, 0.004], SHAPE)
     if scene == "rails":
         shown[:, 20:] = 0.97
+    if scene == "slope":
+        shown = np.linspace(0.8, 1.0, SHAPE[1]) + np.zeros(SHAPE)
     grains = noise * rng.standard_t(5 if scene == "dots" else 300, SHAPE)
     plane = shown + np.sqrt(gain * shown + read**2) * grains
     plane = (np.rint(plane.clip(0, 1) * 255) / 255).astype(np.float32)

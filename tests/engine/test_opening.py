@@ -180,6 +180,9 @@ def test_a_part_that_is_louder_says_what_the_noise_is(
     slack: Any, part: bool, there: float | None, uneven: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, frames, asked = opened(0.02), shots(*[0] * 8), []
+    frames = [
+        replace(one, planes=(one.planes[0] // 2 + np.uint8(n),)) for n, one in enumerate(frames)
+    ]
     loud = opened(there or 0.05, compared=there is not None)
 
     def louder(pair: Any, law: NoiseModel) -> object:

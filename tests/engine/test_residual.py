@@ -101,6 +101,31 @@ def test_every_plane_is_held_to_its_own_law_at_the_brightness_that_comes_out(tol
         np.testing.assert_allclose(kept[index], change[0, index].numpy() / 2)
 
 
+@pytest.mark.parametrize(
+    ("layout", "plain"),
+    [(GRAY, ()), (YUV, (1, 2)), (replace(GRAY, levels=(0.0, 255.0)), (0,))],
+    ids=["gray", "chroma", "counts"],
+)
+def test_sparks_are_looked_for_in_luma_alone(
+    told: Told, layout: PlaneLayout, plain: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what is held of the others all stays; of luma as much as noise may be."""
+    monkeypatch.setattr(residual, "noise_share", lambda removed, variance, cut: np.float32(0.25))
+    frame, change = drawn(layout), change_of(layout)
+    noise = PlaneNoise.of(MODEL.first_channels(layout.colour_planes), layout, clipped=False)
+    assert noise.shows_sparks
+    found, planes = run(frame, noise=noise), change[0].numpy()
+    if layout is YUV:
+        planes = yuv.plane_changes(frame, planes)
+    for index, (one, whole) in enumerate(zip(found, planes, strict=True)):
+        share = 1 / 2 if index in plain else 1 / 8
+        np.testing.assert_allclose(one, whole * share, atol=1e-6)
+    coarse = replace(noise, shares=((0.1, 0.1, 0.2, 0.2, 0.2, 0.2),) * len(noise.shares))
+    assert not coarse.shows_sparks
+    found = run(frame, noise=coarse)
+    np.testing.assert_allclose(found[0], planes[0] / 2, atol=1e-6)
+
+
 def test_chroma_is_as_loud_as_the_luma_beside_it_says(told: Told) -> None:
     frame, change = drawn(YUV), change_of(YUV)
     noise = PlaneNoise.of(MODEL, YUV, clipped=False)

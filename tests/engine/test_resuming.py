@@ -20,6 +20,7 @@ from f2rcli.models.large import codes, strips
 from tests.engine.conftest import GRAY8, engine_for, info_of, noisy_clip
 from tests.engine.test_stream import differences
 
+pytestmark = pytest.mark.usefixtures("noise_measured_once")
 MOVING = 6  # frames before the copy and the cut
 
 

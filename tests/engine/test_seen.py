@@ -32,9 +32,9 @@ def test_flow_sees_broad_bands_down_a_picture_and_no_offsets_of_rows() -> None:
     assert pytest.approx(8) == LEVEL
 
 
-@pytest.mark.parametrize("hum", [False, True])
-def test_luma_is_looked_at_half_as_large(hum: bool) -> None:
-    seen = of(LUMA, hum=hum)
+@pytest.mark.parametrize("hum", [None, False, True])
+def test_luma_is_looked_at_half_as_large(hum: bool | None) -> None:
+    seen = of(LUMA) if hum is None else of(LUMA, hum=hum)
     assert seen.shape == LUMA.shape
     np.testing.assert_allclose(seen.planes[0], LUMA, atol=1e-6)
     looked_at = evened(LUMA) if hum else _levelled(LUMA)

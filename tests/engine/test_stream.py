@@ -23,6 +23,8 @@ from tests.engine.conftest import (
     to_frames,
 )
 
+pytestmark = pytest.mark.usefixtures("noise_measured_once")
+
 
 def run(frames: list[Frame], *, interlaced: bool = False, **settings: object) -> list[Frame]:
     engine = engine_for(frames, interlaced=interlaced, **settings)
@@ -251,7 +253,10 @@ def test_impossible_settings_are_one_clear_error(settings: dict[str, object], er
     assert (f"{value:g}" if isinstance(value, float) else str(value)) in str(raised.value)
 
 
-def test_a_prediction_is_positive_and_grows_with_the_picture() -> None:
+def test_a_prediction_is_positive_and_grows_with_the_picture(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("f2rcli.engine.engine.PROBE_SIZE", 32)
     frames = noisy_clip(1)
     engine = engine_for(frames)
     small, large = (engine.predict(replace(info_of(frames), width=w, height=w)) for w in (64, 256))

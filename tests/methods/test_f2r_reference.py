@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates, uniform_filter
+from scipy.ndimage import gaussian_filter, map_coordinates, uniform_filter
 
 from f2rcli.header import Estimate
 from f2rcli.methods.base import Prepared
@@ -21,7 +21,7 @@ from f2rcli.methods.f2r.alignment import (
 )
 from f2rcli.methods.f2r.flows import FlowBook
 from f2rcli.methods.f2r.pipeline import level_map
-from f2rcli.models.flow import midway
+from f2rcli.models.flow import DISFlow, midway
 from f2rcli.models.fusion import Aligned, Anchor
 from f2rcli.models.large import codes
 from f2rcli.models.large.codes import coded, plain
@@ -29,6 +29,7 @@ from f2rcli.models.layers import padded
 from f2rcli.models.memory import Memory
 from f2rcli.noise.model import NoiseModel
 from f2rcli.window import Window
+from tests.engine.pretend_gpu import PretendGpu
 
 SIZE = (24, 32)
 TINY = {
@@ -129,6 +130,28 @@ def test_agreement_falls_with_the_square_of_the_mismatch() -> None:
     assert float(at[1, 4, 60]) == pytest.approx(1 / 10)
     told = photometric(warped, reference, torch.tensor([0.06]))
     assert float(told[0, 1, 0, 4, 60]) == pytest.approx(1 / 2)
+
+
+@pytest.mark.parametrize("size", [(17, 22), (40, 36)])
+def test_devices_rate_neighbours_as_processors_do(size: tuple[int, int]) -> None:
+    """By the mean distance of channels, smoothed."""
+    reference, warped = torch.rand(1, 3, *size), torch.rand(1, 4, 3, *size)
+    here = mismatches(warped, reference)
+    with PretendGpu():
+        there = mismatches(warped.to("cuda"), reference.to("cuda")).to("cpu")
+    torch.testing.assert_close(torch.Tensor(there), here)
+
+
+def test_flows_are_looked_for_on_pictures_of_half_the_size() -> None:
+    """Two pixels of these are one of flow, whichever of the two is halved before."""
+    scene = gaussian_filter(np.random.default_rng(5).random((96, 128)), 2).astype(np.float32)
+    book, empty = FlowBook(), torch.zeros(1, 1, 1, 1)
+    looks = [Prepared(at, empty, empty, scene[:, 4 * at : 4 * at + 112]) for at in range(2)]
+    (flow,) = book._found([(looks[0], looks[1])], [None])
+    whole = DISFlow()(*(one.luma for one in looks))
+    assert flow.shape == (48, 56, 2)
+    assert np.median(flow[8:-8, 8:-8, 0]) == pytest.approx(-2, abs=0.1)
+    np.testing.assert_allclose(2 * flow[4:-4, 4:-4], whole[8:-8:2, 8:-8:2], atol=0.35)
 
 
 @pytest.mark.parametrize("size", [(16, 18), (256, 258)])

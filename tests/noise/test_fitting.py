@@ -83,6 +83,11 @@ def test_what_is_cut_off_is_at_most_five_times_what_is_left() -> None:
     assert found == pytest.approx([5e-4, 0, 5e-4])
 
 
+def test_a_mean_of_none_is_nothing_and_of_one_that() -> None:
+    assert trimmed_mean(np.zeros(0, np.float32)) == 0
+    assert trimmed_mean(np.array([0.5], np.float32)) == pytest.approx(0.5 * fitting.TRIMMING)
+
+
 def test_a_ramp_rises_from_its_low_to_its_high_end() -> None:
     assert [ramp(value, 2, 6) for value in (1, 2, 3, 5, 6, 7)] == [0, 0, 0.25, 0.75, 1, 1]
 
@@ -154,6 +159,18 @@ def test_bins_of_texture_are_left_out() -> None:
     )
     assert len(found.level) > 10
     np.testing.assert_allclose(found.variance, 4e-4, rtol=0.35)
+
+
+@pytest.mark.parametrize(("times", "used"), [(1.28, 24), (1.32, 23)])
+def test_bins_without_flat_places_are_left_out(times: float, used: int) -> None:
+    """From 1.3 times the roughness on that the flattest places elsewhere have."""
+    signal = np.linspace(0.1, 0.9, 48_000)
+    seen, rng = evidence(signal, 0.02), np.random.default_rng(7)
+    rough = (
+        0.1 * (1 + 0.001 * rng.random(48_000)) * np.where(np.arange(48_000) // 2000 == 9, times, 1)
+    )
+    found = bins_of(seen._replace(roughness=rough.astype(np.float32)), clipped=False)
+    assert len(found.level) == used
 
 
 def test_the_lower_of_two_bandwidths_counts() -> None:

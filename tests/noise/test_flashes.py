@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import uniform_filter
 
 import f2rcli
 from f2rcli.evaluation.simulation.camera import GAIN, OFFSET, READ, recorded
@@ -9,17 +10,19 @@ from f2rcli.evaluation.simulation.points import scene
 from f2rcli.noise.photons.flashes import AROUND, FEWEST, _compact, _standing_out, without_flashes
 
 
-def test_sparse_molecules_leave_the_law_of_an_even_background(only_measured: None) -> None:
-    for background in (20.0, 50.0):
-        shown = scene(
-            6, np.random.default_rng((1, 0)), electrons=(100, 200, 500, 1500), width=1.3,
-            background=background, side=128, count=9, stay=False,
-        )  # fmt: skip
-        _, report = f2rcli.denoise(shown.codes, return_report=True)
-        noise = report.noise[0]
-        true = (GAIN**2 * background + READ**2) ** 0.5
-        assert abs(noise.at(OFFSET + GAIN * background) / true - 1) < 0.05
-        assert all(abs(gain / GAIN - 1) < 0.25 for gain in noise.gain)
+@pytest.mark.parametrize("background", [20.0, 50.0])
+def test_sparse_molecules_leave_the_law_of_an_even_background(
+    only_measured: None, background: float
+) -> None:
+    shown = scene(
+        6, np.random.default_rng((1, 0)), electrons=(100, 200, 500, 1500), width=1.3,
+        background=background, side=128, count=9, stay=False,
+    )  # fmt: skip
+    _, report = f2rcli.denoise(shown.codes, return_report=True)
+    noise = report.noise[0]
+    true = (GAIN**2 * background + READ**2) ** 0.5
+    assert abs(noise.at(OFFSET + GAIN * background) / true - 1) < 0.05
+    assert all(abs(gain / GAIN - 1) < 0.25 for gain in noise.gain)
 
 
 def test_light_of_one_frame_gives_way_to_that_of_another() -> None:
@@ -70,6 +73,37 @@ def test_means_stand_out_by_their_own_noise() -> None:
     for half in (found[:, 20:-20, 20:45], found[:, 20:-20, 75:-20]):
         assert np.delete(half, 4, 0).std() == pytest.approx(1, abs=0.12)
     assert found[4, 42, 22] == pytest.approx(10, abs=2.5)
+
+
+def test_how_far_means_stand_out_is_by_definition() -> None:
+    """Against the noise of the finest band of differences of adjacent frames, close by and around;
+    whatever stays, or rises evenly, is no noise."""
+    rng = np.random.default_rng(6)
+    rows, columns = np.mgrid[:50, :60]
+    stack = rng.normal(0, 1, (7, 50, 60)) * np.where(columns < 30, 2, 6) + 3.0 * rows
+    stack += np.arange(7)[:, None, None] * (5 + rows - 2 * columns)
+    stack[3, 20:25, 40:45] += 40
+    fine = []
+    for one in np.diff(stack, axis=0):
+        padded = np.pad(one, 1, "reflect")
+        here, left, above, both = (
+            padded[1 - down : 51 - down, 1 - across : 61 - across]
+            for down, across in ((0, 0), (0, 1), (1, 0), (1, 1))
+        )
+        fine.append(((here - left - above + both) / 2) ** 2)
+    near, wide = (
+        np.median([uniform_filter(one, side, mode="mirror") for one in fine], axis=0)
+        for side in (5, 15)
+    )
+    noise = np.maximum(near, wide) / 50
+    noise = np.maximum(noise, np.median(noise) / 25)
+    means = np.stack([uniform_filter(one, 5, mode="mirror") for one in stack])
+    apart = means - np.median(means, axis=0)
+    apart = (apart - np.median(apart, axis=(1, 2), keepdims=True)) / np.sqrt(noise)
+    some = apart[:, ::5, ::5]
+    scale = 1.4826 * np.median(np.abs(some - np.median(some)))
+    found = _standing_out(stack.astype(np.float32))
+    np.testing.assert_allclose(found, apart / max(scale, 1), atol=2e-3)
 
 
 @pytest.mark.parametrize(("size", "small"), [((15, 15), True), ((16, 3), False), ((3, 16), False)])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from f2rcli.noise.hum.guards import Apart, _explaining, drawn, lit, traced
+from f2rcli.noise.hum.guards import Apart, _explaining, _steps, drawn, lit, traced
 from f2rcli.noise.hum.hum import _left, agreed
 from f2rcli.noise.hum.views import Cut, View, evened
 from f2rcli.noise.measurement.blocks import FramePlanes
@@ -139,3 +139,12 @@ def test_thin_lines_take_the_step_that_flow_sees_though_it_leaves_much(
     steps = _explaining(here, there, flow, filtered=filtered)
     assert (steps == [1.0]) == taken
     assert taken or not steps
+
+
+@pytest.mark.parametrize(("rows", "far"), [(60, 15), (101, 25), (400, 64)])
+def test_half_rows_up_to_eight_and_whole_ones_to_a_quarter_of_all_are_tried(
+    rows: int, far: int
+) -> None:
+    half = [step / 2 for step in range(-16, 16)]
+    whole = [*range(-far, -7), *range(8, far + 1)]
+    assert sorted(set(_steps(rows))) == sorted({*half, *whole})

@@ -322,6 +322,10 @@ def test_a_grating_is_more_than_a_third_of_waves_shorter_than_twenty_rows() -> N
     assert seen(20, 0.40)
     for period in (240 / 11, 24):
         assert not seen(period, 0.9)  # those are broad bands
+    for rows in (150, 171, 189, 208, 226):  # the first frequency that counts, and two before
+        first = round((rows // 2) / 10)
+        assert seen(rows / first, 0.9, rows)
+        assert not seen(rows / (first - 2), 0.9, rows)
     assert not measured._grating([])
 
 

@@ -137,6 +137,28 @@ def test_rows_of_which_less_than_four_tenths_are_new_shake(new: float, shakes: b
     assert shaken([still, view, view], (0,)) == shakes
 
 
+def test_planes_share_lines_that_have_most_of_their_power(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of rows, bands and columns together, on average over planes; else each has its own."""
+    rng, both = np.random.default_rng(4), [0, 0]
+    for _ in range(200):
+        told = {
+            group: LineNoise(group, *(rng.choice([0, 1], 3) * rng.uniform(0.5, 1, 3)))
+            for group in ((0,), (1,), (2,), (0, 1, 2))
+        }
+        monkeypatch.setattr(measured, "_measured", lambda views, group, far, told=told: told[group])
+        found = list(measured._of_group([], (0, 1, 2)))
+        power = {g: one.rows**2 + one.bands**2 + one.columns**2 for g, one in told.items()}
+        alone = [power[index,] for index in range(3)]
+        if power[0, 1, 2] == 0 or power[0, 1, 2] >= 0.6 * sum(alone) / 3:
+            assert found == [told[0, 1, 2]]
+            both[0] += 1
+        else:
+            assert found == [told[index,] for index in range(3)]
+            both[1] += 1
+        assert list(measured._of_group([], (1,))) == [told[1,]]
+    assert min(both) > 15
+
+
 RowsBandsHum = tuple[float, float, float, float]
 
 
@@ -149,6 +171,7 @@ RowsBandsHum = tuple[float, float, float, float]
      ((0, 3, 9, 9.9), "", (9, 9.9, True)), ((0, 3, 9, 10.1), "", (0, 3, False)),  # of a scene
      ((0, 3, 10.1, 9), "", (0, 3, False)),
      ((0, 3, 2, 1), "2 pass", (0, 3, False)), ((0, 3, 2, 2.1), "2 pass", (2, 2.1, True)),
+     ((0, 3, 0, 2), "", (0, 2, True)), ((0, 3, 1, 0), "", (1, 0.25, True)),
      ((0, 3, 0, 0), "", (0, 3, False)), ((0, 3, 0, 0), "light", (0, 0, False)),
      ((2, 3, 0, 0), "light", (2, 3, False)),
      ((2, 3, 0, 0), "shaken", (0, 0, False)), ((0, 3, 0, 0), "shaken", (0, 0, False)),

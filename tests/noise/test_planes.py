@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import uniform_filter
 
 from f2rcli import yuv
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
@@ -275,6 +276,35 @@ def test_samples_are_the_same_by_chance_where_a_file_uses_few_codes(
     coarse = PlaneNoise((model,), ((0.34, 0.5, 0.16, 0.0, 0.0, 0.0),), steps=(1 / 255,))
     assert not coarse.shows_sparks
     assert by_law.blended(found, 0.5).steps == found.steps
+
+
+@pytest.mark.parametrize("times", [0.5, 1.25, 2.0])
+@pytest.mark.parametrize("coarse", [False, True])
+def test_the_finest_band_has_as_much_of_a_law_as_flat_blocks_show(
+    coarse: bool, times: float
+) -> None:
+    """In the median, and no more than all of it; blocks of which nothing is known are left out."""
+    rng = np.random.default_rng(5)
+    scene = np.full((160, 240), 0.5)
+    scene[:, 120:] += 0.3 * (np.arange(120) // 7 % 2)  # bars that move
+    both = []
+    for at in range(2):
+        grains = rng.normal(0, 0.02, scene.shape)
+        grains = uniform_filter(grains, 2) if coarse else grains
+        plane = np.asarray(np.roll(scene, at, 1) + grains, np.float32)
+        both.append(FramePlanes([plane], plane))
+    pair, law = Pair(*both), NoiseModel.gaussian(0.02 * times, 1)
+    blocks = pair.blocks(0)
+    shares = [
+        power / law.sigma[0] ** 2
+        for power, error, void in zip(blocks.power[-1], blocks.error, blocks.void, strict=True)
+        if not void and error < module.FLAT * power
+    ]
+    assert len(shares) > module.LEAST_FLAT
+    found = module._finest([pair], 0, law)
+    assert found == pytest.approx(min(float(np.median(shares)), 1))
+    assert found == pytest.approx(min((0.034 if coarse else 1) / times**2, 1), rel=0.25)
+    assert module._finest([pair], 0, NoiseModel.gaussian(0.0, 1)) == 1
 
 
 def test_pictures_that_are_the_same_tell_of_no_step() -> None:

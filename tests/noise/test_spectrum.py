@@ -325,6 +325,7 @@ def test_what_channels_share_is_the_mean_of_pairs_and_mixes_them_again() -> None
         mixed = np.eye(2) * (1 - share) + share
         pair = Spectrum(np.ones((2, 32, 32)), (0.0,) * 2, (0.0,) * 2, mixed)
         assert (pair.mixing() is not None) == told
+        assert pair.channels_share == pytest.approx(share)
 
 
 def test_a_filter_has_the_power_of_its_spectrum_where_there_is_some() -> None:

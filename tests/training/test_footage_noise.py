@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,6 +13,7 @@ import torch
 
 from f2rcli import weights
 from f2rcli.engine.noise.measurement import FRAMES, UNSEEN
+from f2rcli.errors import WeightsError
 from f2rcli.frames import Space
 from f2rcli.noise.measurement.bound import Bound
 from f2rcli.noise.measurement.independence import Temporal
@@ -114,6 +117,27 @@ def test_white_noise_beside_texture_is_learnt_from_as_white(tmp_path: Path) -> N
     assert report is not None
     assert report.white
     assert report.model.sigma8 == pytest.approx((7.0,) * 3, rel=0.08)
+
+
+@pytest.mark.parametrize(
+    ("space", "can", "begun", "told"),
+    [(Space.BAYER, True, True, True), (Space.BAYER, True, False, False),
+     (Space.BAYER, False, True, False), (Space.RGB, True, True, False)],
+)  # fmt: skip
+def test_without_bundled_weights_those_that_training_begins_from_measure(
+    space: Space, can: bool, begun: bool, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where they are of the footage's space and of a method that can."""
+    monkeypatch.setattr(weights, "measuring", lambda space: None)
+    monkeypatch.setattr(
+        footage_noise.methods, "load", lambda name: SimpleNamespace(can_measure_noise=can)
+    )
+    start: Any = SimpleNamespace(header=SimpleNamespace(space=space, method="f2r"))
+    if told:
+        assert footage_noise._measuring_weights(Space.BAYER, start) is start
+        return
+    with pytest.raises(WeightsError, match="no bundled weights to measure noise in"):
+        footage_noise._measuring_weights(Space.BAYER, start if begun else None)
 
 
 def report_of(

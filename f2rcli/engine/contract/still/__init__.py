@@ -154,7 +154,7 @@ class Still:
         before, age = self.calm[index][0]
         least = NEW[1] * min(age + 1, NEW[0])
         worn = float((worth[::2, ::2] < least).mean())
-        now = min(falling(worn, WORN), falling(drift, MOVED), float(before) + CALMING, 1.0)
+        now = min(falling(worn, WORN), falling(drift, MOVED), float(before) + CALMING)
         self.calm[index] = np.array([[now, age + 1]], np.float32)
 
     def _ask(self, index: int, plane: Real) -> None:
