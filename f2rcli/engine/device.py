@@ -59,9 +59,10 @@ def _bf16_serves(pixels: int) -> bool:
     """Does this processor multiply bf16 faster than float32, or is a picture so large that half
     the memory is worth a tenth more time?
 
-    Matrix units are faster, and AMD's vectors. Those of Intel's processors since Sapphire Rapids,
-    which have avx512_fp16 too, are half as fast as in float32 (43 against 77 GMAC/s): they count
-    where a virtual machine hides the units. Emulation is slower still.
+    Matrix units do. The vectors of Intel's processors since Sapphire Rapids, which have avx512_fp16
+    too, are half as fast as in float32 (43 against 77 GMAC/s): they count where a virtual machine
+    hides the units. Other vectors were not measured and are taken at their word; emulation is
+    slower.
     """
     if getattr(torch.cpu, "_is_amx_tile_supported", bool)():
         return True

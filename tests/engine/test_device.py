@@ -33,7 +33,7 @@ def test_memory_is_kept_wherever_it_can_be(monkeypatch: pytest.MonkeyPatch) -> N
     ("matrix", "vectors", "float16", "precision"),
     [
         (True, True, True, "bf16"),
-        (False, True, False, "bf16"),  # AMD's
+        (False, True, False, "bf16"),  # AMD's and Cooper Lake's
         (False, True, True, "fp32"),  # Intel's in a virtual machine that hides matrix units
         (False, False, False, "fp32"),
     ],
