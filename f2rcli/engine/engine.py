@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import cycle
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -33,7 +34,7 @@ from f2rcli.engine.strength import allowance, scaled
 from f2rcli.engine.tiles import Runner, picture_size
 from f2rcli.errors import DeviceError
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
-from f2rcli.methods.base import Method, Prepared
+from f2rcli.methods.base import Method
 from f2rcli.models.flow import Flow
 from f2rcli.models.large import codes
 from f2rcli.models.layers import channels_last
@@ -277,20 +278,19 @@ class Engine:
         return Prediction(seconds, BASE_BYTES + frames + method.activation_bytes * held)
 
     def _probe(self, method: Method) -> float:
-        """Seconds for one more small frame of a stream, with what it shares with those before."""
-        rng = np.random.default_rng(0)
-        size = (1, self.weights.header.channels, PROBE_SIZE, PROBE_SIZE)
-        noise = NoiseModel.gaussian(0.1, size[1])
-        half, taken = method.length // 2, []
-        frames: deque[Prepared] = deque(maxlen=method.length)
-        for index in range(method.length + 1):
-            picture = torch.from_numpy(rng.random(size, np.float32)).to(self.torch_device)
-            started = time.monotonic()
-            frames.append(method.prepare(index, picture, noise))
-            if len(frames) == method.length:  # the first of them warms up
-                method.restore(Window.of(frames, half), noise)
-                taken.append(time.monotonic() - started)
-        return taken[-1]
+        """Seconds for one more small frame of a stream; those before show two pictures in turn."""
+        size = (3, self.weights.header.channels, PROBE_SIZE, PROBE_SIZE)
+        drawn = torch.from_numpy(np.random.default_rng(0).random(size, np.float32))
+        *turns, last = drawn.to(self.torch_device).split_with_sizes([1, 1, 1])
+        noise, half = NoiseModel.gaussian(0.1, size[1]), method.length // 2
+        shown = cycle([method.prepare(0, picture, noise) for picture in turns])
+        before = (replace(next(shown), index=index) for index in range(method.length))
+        frames = deque(before, method.length)
+        method.restore(Window.of(frames, half), noise)  # warms up
+        started = time.monotonic()
+        frames.append(method.prepare(method.length, last, noise))
+        method.restore(Window.of(frames, half), noise)
+        return time.monotonic() - started
 
 
 def _on_processor(flow: Flow | Tensor | None) -> Flow | None:

@@ -32,11 +32,11 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
     keep_memory()
     threads = use_threads(settings.threads)
     device = choose_device(settings.device)
-    precision = choose_precision(settings.precision, device)
+    size, memory = picture_size(info), memory_of(device)
+    precision = choose_precision(settings.precision, device, math.prod(size))
     wish = settings.tile
     if wish == "auto" and info.layout.levels is not None and device.type == "cpu":
         wish = str(STACK_TILE)
-    size, memory = picture_size(info), memory_of(device)
     tile = choose_tile(wish, *size, memory)
     chosen = weights.load(settings.weights or _bundled(settings.method, info.space))
     header = chosen.header

@@ -1,10 +1,15 @@
-"""Threads and memory as the process is told to use them."""
+"""Threads, memory and precision as the process is told to use them."""
 
 import cv2
 import pytest
 import torch
 
-from f2rcli.engine.device import give_memory_back, keep_memory, use_threads
+from f2rcli.engine.device import (
+    choose_precision,
+    give_memory_back,
+    keep_memory,
+    use_threads,
+)
 
 
 def test_threads_reach_torch_and_opencv() -> None:
@@ -22,3 +27,29 @@ def test_memory_is_kept_wherever_it_can_be(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("ctypes.CDLL", lambda name: object())  # a C library without mallopt
     assert keep_memory() is False
     give_memory_back()  # nothing to give, and no error
+
+
+@pytest.mark.parametrize(
+    ("matrix", "vectors", "float16", "precision"),
+    [
+        (True, True, True, "bf16"),
+        (False, True, False, "bf16"),  # AMD's and Cooper Lake's
+        (False, True, True, "fp32"),  # Intel's in a virtual machine that hides matrix units
+        (False, False, False, "fp32"),
+    ],
+)
+def test_bf16_is_taken_where_it_is_faster(
+    monkeypatch: pytest.MonkeyPatch, matrix: bool, vectors: bool, float16: bool, precision: str
+) -> None:
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: matrix)
+    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: vectors)
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_fp16": float16})
+    assert choose_precision("auto", torch.device("cpu")) == precision
+    large = "bf16" if vectors else "fp32"  # takes half the memory
+    assert choose_precision("auto", torch.device("cpu"), 1920 * 1080) == large
+
+
+def test_bf16_needs_no_new_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported", "get_capabilities"):
+        monkeypatch.delattr(f"torch.cpu.{name}")
+    assert choose_precision("auto", torch.device("cpu")) == "fp32"

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.noise.bands import BAND_SIDES, bands
+from f2rcli.order import quantile
 
 Real = NDArray[np.float32]  # (H, W), in units of a plane
 F = TypeVar("F", float, Real)
@@ -201,9 +202,9 @@ def _lasting_share(
         return np.minimum(stays, 1, out=stays)
     wide = sought.side
     far = box(power, wide) / np.maximum(sought.variance * np.float32(share), LEAST)
-    far = cv2.erode(far, np.ones((wide, wide), np.uint8))
+    far = np.asarray(cv2.erode(far, np.ones((wide, wide), np.uint8)), np.float32)
     quiet, sure = EVIDENT
-    wrong = max(float(np.quantile(far[::4, ::4], QUIETEST)) / quiet, 1.0)
+    wrong = max(float(quantile(far[::4, ::4], QUIETEST)) / quiet, 1.0)
     seen = np.clip((far / np.float32(wrong) - np.float32(quiet)) / np.float32(sure - quiet), 0, 1)
     return np.minimum(stays, 1 - sought.share * seen, out=stays)
 

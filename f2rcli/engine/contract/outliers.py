@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from f2rcli.engine.contract.limits import LEAST, Real
 from f2rcli.frames import Floats
-from f2rcli.order import MAD_TO_SIGMA
+from f2rcli.order import MAD_TO_SIGMA, median
 
 # Standard deviations, and the steps between them, at which samples that stand out are counted.
 HEIGHTS = np.arange(3.75, 10.01, 0.25)
@@ -83,7 +83,7 @@ def _standing_out(height: Real) -> tuple[Real, Real]:
     held = np.clip(height, -MOST_OF_ONE, MOST_OF_ONE)
     for weights in KERNELS:
         found: Real = cv2.filter2D(held, cv2.CV_32F, weights, borderType=cv2.BORDER_REFLECT)  # type: ignore[assignment]  # float32 as asked
-        usual = MAD_TO_SIGMA * float(np.median(np.abs(found[::EVERY, ::EVERY])))
+        usual = MAD_TO_SIGMA * float(median(np.abs(found[::EVERY, ::EVERY])))
         found /= np.float32(max(usual, 1.0))
         if weights is SQUARE:  # each of its four samples
             np.maximum(highest, cv2.dilate(found, FOUR, anchor=(0, 0)), out=highest)

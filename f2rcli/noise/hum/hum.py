@@ -20,7 +20,7 @@ from f2rcli.noise.hum.views import LEAST_COLUMNS, LEAST_ROWS, View, evened
 from f2rcli.noise.measurement.agreement import PIECES
 from f2rcli.noise.measurement.blocks import MATCHED
 from f2rcli.noise.measurement.profiles import TINY, Values, parted, precision, segments
-from f2rcli.order import robust_sigma
+from f2rcli.order import median, quantile, robust_sigma
 
 LEAST = 0.4 / 255  # offsets that are too faint to be worth a pass over every frame
 FADE, STEP = 0.1, 0.3  # standard deviations of a change of light, and of rows that flow is off by
@@ -133,10 +133,10 @@ def agreed(seen: Sequence[Apart], *, broad: bool) -> Agreed:
     other = np.abs(places[:, None] - places) > 1
     covariances, alike = zip(*_covariances(seen, other, broad=broad), strict=True)
     pooled = np.mean(covariances, 0)
-    middle = float(np.median(pooled))
-    shown = [float(np.median(one)) > EACH * middle for one in covariances]
-    low = float(np.quantile(pooled, LOW))
-    return Agreed(low, middle, float(np.median(np.mean(alike, 0))), float(np.mean(shown)))
+    middle = float(median(pooled))
+    shown = [float(median(one)) > EACH * middle for one in covariances]
+    low = float(quantile(pooled, LOW))
+    return Agreed(low, middle, float(median(np.mean(alike, 0))), float(np.mean(shown)))
 
 
 def _covariances(

@@ -17,7 +17,7 @@ from f2rcli.noise.measurement.profiles import (
     segments,
     standing_out,
 )
-from f2rcli.order import robust_sigma
+from f2rcli.order import median, quantile, robust_sigma
 
 PIECES = 8  # of a row; neighbours among them may share noise that is coloured
 BLOCKS = 4  # of rows, each of which must show single rows' offsets
@@ -87,8 +87,8 @@ def agreement(first: Values, second: Values, *, broad: bool) -> Agreement:
     squares = np.square(profile)
     typical = float(np.median(squares)) / max(float(squares.mean()), TINY)
     covariances = np.concatenate([one[apart] for one in found])
-    low, middle = float(np.quantile(covariances, LOW)), float(np.median(covariances))
-    return Agreement(low, middle, float(np.median(alike[apart])), power, typical)
+    low, middle = float(quantile(covariances, LOW)), float(median(covariances))
+    return Agreement(low, middle, float(median(alike[apart])), power, typical)
 
 
 def of_few(seen: Sequence[Agreement]) -> bool:

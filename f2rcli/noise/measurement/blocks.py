@@ -237,7 +237,7 @@ def _dense(blocks: Singles, live: NDArray[np.bool_]) -> Floats:
     count = round(LEAST * blocks.shape[1])
     least = np.square(np.partition(apart, count, axis=1)[:, :count]).sum(1) / blocks.shape[1]
     share = least / np.maximum(LEAST_POWER * blocks.var(1), 1e-18)
-    mostly = float(np.median(share[live])) if live.any() else 1.0
+    mostly = float(median(share[live])) if live.any() else 1.0
     full = np.maximum(_rising(share, SPARSE), _rising(mostly, MOSTLY))
     return np.asarray(full + (1 - full) * share, np.float64)
 

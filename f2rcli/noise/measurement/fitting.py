@@ -112,13 +112,13 @@ def bins_of(channel: Levels, *, clipped: bool = True, counted: bool = False) -> 
     variance = undo_clipping(level, held) if clipped else held
     room = 1 - level if counted else np.minimum(level, 1 - level)
     inside = room > np.maximum(CLIPPED * np.sqrt(variance), RAIL)
-    usable = inside & (texture < TEXTURED) & (error < SCATTERED * np.median(error))
+    usable = inside & (texture < TEXTURED) & (error < SCATTERED * median(error))
     if usable.sum() < min(4, len(usable)):  # no flat places but at few brightnesses
         usable = inside
     if not usable.any():  # a picture that lies almost all on a rail
         usable = room >= np.quantile(room, 0.5)
     # Every bin's own scatter would favour those that came out low: the typical one is as good.
-    typical = max(float(np.median(error / np.maximum(held, 1e-12))), 1e-6)
+    typical = max(float(median(error / np.maximum(held, 1e-12))), 1e-6)
     expected = typical * _running_mean(variance[usable])
     return Bins(level[usable], variance[usable], np.maximum(expected, 1e-12))
 

@@ -18,7 +18,7 @@ from f2rcli.frames import Floats
 from f2rcli.noise.hum.views import LEAST_COLUMNS, LEAST_ROWS
 from f2rcli.noise.measurement.profiles import TINY, Profile, Values, common, parted, segments
 from f2rcli.noise.standing.steps import SOFT, Steps, estimated, painted, steps_of
-from f2rcli.order import robust_sigma
+from f2rcli.order import median, quantile, robust_sigma
 
 MOST = 512  # pixels of a line that are looked at, in the middle
 PIECES = 8  # of a line
@@ -226,7 +226,7 @@ def _pieces(steps: Steps) -> Floats:
     cuts = np.array_split(np.arange(steps.values.shape[1]), PIECES)
     found = np.stack([common(steps.values[:, cut], steps.weights[:, cut])[0] for cut in cuts])
     middle = np.median(found, axis=0)
-    found[:, np.abs(middle - np.median(middle)) > OUTLYING * robust_sigma(middle)] = 0
+    found[:, np.abs(middle - median(middle)) > OUTLYING * robust_sigma(middle)] = 0
     levels = np.cumsum(found - found.mean(1, keepdims=True), 1)
     levels = np.concatenate([np.zeros((len(cuts), 1)), levels], 1)
     return np.stack([parted(one)[0] for one in levels])[:, RIM:-RIM].astype(np.float64)
@@ -238,12 +238,12 @@ def _agreed(first: Floats, second: Floats) -> float:
     apart = np.abs(places[:, None] - places) > 1
     across, *within = (a @ b.T for a, b in ((first, second), (first, first), (second, second)))
     covariances = across[apart] / first.shape[1]
-    middle = float(np.median(covariances))
-    if middle < LEAST**2 or float(np.quantile(covariances, LOW)) < LEAST_LOW * middle:
+    middle = float(median(covariances))
+    if middle < LEAST**2 or float(quantile(covariances, LOW)) < LEAST_LOW * middle:
         return 0.0
     power = np.sqrt(np.outer(np.diag(within[0]), np.diag(within[1]))) / first.shape[1]
-    alike = float(np.median((across / first.shape[1] / np.maximum(power, TINY))[apart]))
-    both = [max(float(np.median(one[apart])) / first.shape[1], TINY) for one in within]
+    alike = float(median((across / first.shape[1] / np.maximum(power, TINY))[apart]))
+    both = [max(float(median(one[apart])) / first.shape[1], TINY) for one in within]
     lasting = middle / float(np.prod(both)) ** 0.5
     return middle**0.5 if alike >= ALIKE and lasting >= LASTING else 0.0
 

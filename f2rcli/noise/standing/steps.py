@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from f2rcli.frames import Floats
 from f2rcli.noise.measurement.blocks import MATCHED
 from f2rcli.noise.measurement.profiles import TINY, Profile, Values, common, precision, segments
-from f2rcli.order import robust_sigma
+from f2rcli.order import median, robust_sigma
 
 EDGES = 32 * MATCHED  # of the gradient's power: what an edge leaves in a step
 SOFT = 1.2  # pixels
@@ -62,7 +62,7 @@ def steps_of(picture: Values, known: Profile, painted: NDArray[np.bool_] | None 
 
 def offsets_of(steps: NDArray[np.floating]) -> Offsets:
     """The offsets that lines have each of their own, from the steps (H - 1,) between them."""
-    centred = steps - np.median(steps)
+    centred = steps - median(steps)
     inside = np.abs(centred) <= OUTLYING * robust_sigma(centred) + TINY
     kept = np.where(inside, centred - centred[inside].mean(), 0.0)
     own, *scene = _parts(kept, float(inside.mean()))
