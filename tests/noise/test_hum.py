@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from f2rcli.noise.hum.guards import Apart, _explaining, _steps, drawn, lit, traced
+from f2rcli.noise.hum.guards import Apart, _explaining, _steps, drawn, lit, passing, traced
 from f2rcli.noise.hum.hum import _left, agreed
 from f2rcli.noise.hum.views import Cut, View, evened
 from f2rcli.noise.measurement.blocks import FramePlanes
@@ -118,6 +118,24 @@ def test_what_the_mean_of_frames_shows_far_more_strongly_is_drawn(
     cuts = [Cut(FramePlanes([one], one)) for one in planes]
     views = [View(*cuts[at : at + 3]) for at in range(COUNT - 2)]
     assert drawn(views, (0,)) == known
+
+
+@pytest.mark.parametrize(
+    ("new", "times", "known"),
+    [(2.0, 0.5, True), (2.0, 0.56, False), (2.0, 1.28, False), (2.0, 1.4, True),
+     (0.3, 1.0, True), (0.5, 1.0, False)],
+)  # fmt: skip
+def test_waves_pass_that_differ_by_another_height_than_was_found_or_far_less_than_are_shown(
+    new: float, times: float, known: bool
+) -> None:
+    """A wave of the deviation `new` with another phase in every frame, by which triples differ 1.13
+    times as much, over one twice as fine that all show; hum of `new / times` was found."""
+    phases = np.random.default_rng(2).permutation(COUNT)[:, None, None] / COUNT
+    own = 2**0.5 * new * np.sin(2 * np.pi * (ROWS / 12 + phases))
+    shown = (own + 2.4 * np.sin(2 * np.pi * ROWS / 6) + np.zeros((1, *SIZE))) / 255
+    cuts = [Cut(FramePlanes([one], one)) for one in np.asarray(shown, np.float32)]
+    views = [View(*cuts[at : at + 3]) for at in range(COUNT - 2)]
+    assert passing(views, (0,), new / times / 255) == known
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ LONGEST = 20  # rows
 SHOWN = (
     20.0  # times the power of what frames differ by, of waves of a scene: fine hum has 5 or less
 )
-FOLLOWED = 1.5  # times the deviation found, of what frames differ by: fine hum has 0.8 to 1.2
+ONE_WAVE = 0.6, 1.5  # times the deviation found, of the strongest wave: fine hum has 0.8 to 1.2
 OF_HANN = 16 / 3  # what makes the squares of a windowed wave's frequencies its variance
 SLID = 0.4  # of what frames' rows differ by, that another step leaves: stripes that moved
 FARTHEST, FINE_STEPS = 64, 8  # rows of such a step; half rows up to
@@ -156,11 +156,13 @@ def drawn(views: Sequence[View], group: Sequence[int]) -> bool:
 
 def passing(views: Sequence[View], group: Sequence[int], sigma: float) -> bool:
     """Whether waves of single rows, of which sigma was found, are a scene's that passes, as a
-    shutter that comes down: frames show a wave far more strongly than they differ by any, or they
-    differ by one of more than sigma, most of which flow has followed."""
+    shutter that comes down: frames show a wave far more strongly than they differ by any, or the
+    strongest that they differ by is more than sigma, most of which flow has followed, or hardly a
+    part of it, as of stripes."""
     waves = _waves(views, group)
     apart = float(waves.new.max())
-    return bool(waves.each.max() > SHOWN * apart or apart > (FOLLOWED * sigma) ** 2)
+    low, high = (times * sigma for times in ONE_WAVE)
+    return bool(waves.each.max() > SHOWN * apart) or not low**2 < apart < high**2
 
 
 class _Waves(NamedTuple):
