@@ -120,10 +120,12 @@ TARGETS: dict[str, tuple[str, ...]] = {
         "tests/engine/test_standing_parts.py", "tests/engine/test_standing.py",
     ),
     "noise/hum/guards.py": (
+        "tests/noise/test_hum_guards.py",
         "tests/noise/test_hum_parts.py",
         "tests/noise/test_hum.py",
         "tests/noise/test_lines_parts.py",
         "tests/noise/test_lines.py",
+        "tests/noise/test_stripes.py",
     ),
     "noise/hum/hum.py": ("tests/noise/test_hum_parts.py", "tests/noise/test_hum.py"),
     "noise/hum/views.py": ("tests/noise/test_hum_parts.py", "tests/noise/test_hum.py"),
@@ -148,6 +150,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "noise/measurement/profiles.py": ("tests/noise/test_profiles.py",),
     "noise/measurement/samples.py": ("tests/noise/test_samples.py",),
     "noise/measurement/spectrum.py": ("tests/noise/test_spectrum.py",),
+    "noise/photons/colours.py": ("tests/noise/test_colours.py",),
     "noise/photons/counting.py": ("tests/noise/test_counting.py", "tests/noise/test_samples.py"),
     "noise/photons/flashes.py": ("tests/noise/test_flashes.py",),
     "noise/photons/line.py": (
