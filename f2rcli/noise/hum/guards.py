@@ -15,9 +15,7 @@ from f2rcli.noise.measurement.profiles import TINY, Profile, Values, parted
 SHAKEN = 0.4  # of what frames' rows differ by, that a filter leaves: blinds, tables that shake
 DRAWN = 10.0  # times the power of what frames differ by in waves of up to
 LONGEST = 20  # rows
-SHOWN = (
-    20.0  # times the power of what frames differ by, of waves of a scene: fine hum has 5 or less
-)
+SHOWN = 20.0  # times the power that frames differ by, of a scene's waves: fine hum has 5 or less
 ONE_WAVE = 0.6, 1.5  # times the deviation found, of the strongest wave: fine hum has 0.8 to 1.2
 OF_HANN = 16 / 3  # what makes the squares of a windowed wave's frequencies its variance
 SLID = 0.4  # of what frames' rows differ by, that another step leaves: stripes that moved
