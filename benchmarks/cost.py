@@ -33,7 +33,7 @@ from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, Picture, PlaneLayout, Space
 from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.methods.f2r.flows import FramePair
-from f2rcli.models import fused
+from f2rcli.models.convolutions import fused
 from f2rcli.models.fusion import Aligned
 from f2rcli.models.layers import leaves
 from f2rcli.noise.model import NoiseModel
@@ -60,13 +60,14 @@ class Cost(NamedTuple):
 
 def counter() -> FlopCounterMode:
     """Torch's counter, which also knows oneDNN's convolutions with what follows them."""
-    ops = torch.ops.mkldnn
+    ops, bytewise = torch.ops.mkldnn, torch.ops.onednn.qconv2d_pointwise
     known = {ops._convolution_pointwise: _fused_flops, ops._convolution_pointwise_: _sum_flops}
+    known[bytewise] = _byte_flops
     return FlopCounterMode(display=False, custom_mapping=known)
 
 
 def _fused_flops(x: Any, *shapes: Any, out_shape: Any = None, **_: Any) -> int:
-    """x, a picture to be added if there is one, weights, bias; see `f2rcli.models.fused`."""
+    """x, a picture to be added if there is one, weights, bias; see models/convolutions/fused.py."""
     weight = shapes[1] if shapes[1] is not None and len(shapes[1]) == 4 else shapes[0]
     return conv_flop_count(x, weight, out_shape)
 
@@ -74,6 +75,11 @@ def _fused_flops(x: Any, *shapes: Any, out_shape: Any = None, **_: Any) -> int:
 def _sum_flops(into: Any, x: Any, weight: Any, *_: Any, out_shape: Any = None, **__: Any) -> int:
     """Of a convolution whose result is added to what is there."""
     return conv_flop_count(x, weight, out_shape)
+
+
+def _byte_flops(x: Any, *given: Any, out_shape: Any = None, **_: Any) -> int:
+    """Of a convolution of bytes; given: their scale and zero, weights; see int8.py beside it."""
+    return conv_flop_count(x, given[2], out_shape)
 
 
 class _Alive(TorchDispatchMode):

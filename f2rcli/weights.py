@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 HEADER_KEY = "f2r"
+RANGES = "ranges"  # the manifest's entry of the file with those of all bundled weights
 
 # Footage that bundled weights may serve in place of others, by the manifest's `KIND_beside`: clean
 # but compressed; with noise that is light or was not clipped at black and white; with noise that
@@ -124,7 +125,12 @@ def folder() -> Path:
 
 
 def manifest() -> dict[str, dict[str, Any]]:
-    """Name -> file, sha256, method, space, size and default of every bundled file."""
+    """Name -> file, sha256, method, space, size and default of all bundled weights."""
+    return {name: entry for name, entry in _files().items() if name != RANGES}
+
+
+def _files() -> dict[str, dict[str, Any]]:
+    """Name -> file and sha256 of every bundled file, and more of weights."""
     path = folder() / "manifest.toml"
     if not path.is_file():
         return {}
@@ -180,14 +186,42 @@ def load(name_or_path: str) -> Weights:
         )
     digest = file_digest(path)
     if entry and digest != entry["sha256"]:
-        raise WeightsError(
-            f"{path.name}: SHA-256 differs from the manifest's: the file is damaged.",
-            hint="Reinstall f2r.",
-        )
+        raise _damaged(path)
     if entry and name_or_path in _kept:
         return _kept[name_or_path]
     found = _read(path, name_or_path if entry else path.stem, digest)
     return replace(found, bundled=bool(entry))
+
+
+def ranges(chosen: Weights) -> "dict[str, Tensor]":
+    """The ranges of activations by block of their networks, each (2, C), as int8 needs them; none
+    for weights that were not calibrated. Raises WeightsError for a damaged file."""
+    entry = _files().get(RANGES)
+    return (
+        {}
+        if entry is None
+        else _ranges(folder() / entry["file"], entry["sha256"]).get(chosen.sha256, {})
+    )
+
+
+@lru_cache(maxsize=1)
+def _ranges(path: Path, sha256: str) -> "dict[str, dict[str, Tensor]]":
+    from safetensors.torch import load_file
+
+    if not path.is_file() or file_digest(path) != sha256:
+        raise _damaged(path)
+    found: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in load_file(path).items():
+        owner, block = key.split("/")
+        found.setdefault(owner, {})[block] = tensor
+    return found
+
+
+def _damaged(path: Path) -> WeightsError:
+    return WeightsError(
+        f"{path.name}: SHA-256 differs from the manifest's: the file is damaged.",
+        hint="Reinstall f2r.",
+    )
 
 
 def keep(bundled: Weights) -> None:

@@ -22,8 +22,8 @@ from f2rcli.frames import Space
 from f2rcli.io import ReadOptions, open_reader
 from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.models.coarse import Coarse
+from f2rcli.models.convolutions.fused import convolved, works
 from f2rcli.models.flow import DISFlow
-from f2rcli.models.fused import convolved, works
 from f2rcli.models.layers import padded
 from f2rcli.noise.model import NoiseModel
 from f2rcli.window import window_at

@@ -1,12 +1,14 @@
 """The device and the precision that networks run in."""
 
 import ctypes
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 
 import cv2
 import torch
 
 from f2rcli.errors import DeviceError
+from f2rcli.models.convolutions import int8
 from f2rcli.models.large.codes import LARGE
 from f2rcli.system.machine import asked_threads, memory, processors
 from f2rcli.units import count
@@ -17,6 +19,7 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8
 NEVER = -1
 KEPT = {M_MMAP_MAX: 0, M_ARENA_MAX: 1, M_TRIM_THRESHOLD: NEVER, M_TOP_PAD: 2**24}
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+INT8 = {"int8": "fp32", "int8+bf16": "bf16"}  # what is not done in int8
 
 
 def choose_device(wish: str) -> torch.device:
@@ -40,13 +43,29 @@ def choose_device(wish: str) -> torch.device:
 def choose_precision(wish: str, device: torch.device, pixels: int = 0) -> str:
     """`auto` -> the fastest precision without visible loss for a picture of so many pixels; others
     are checked: DeviceError."""
-    if wish == "fp16" and device.type == "cpu":
+    on_cpu = device.type == "cpu"
+    if wish == "fp16" and on_cpu:
         raise DeviceError("precision='fp16': slower than fp32 on CPUs.", hint="Pass bf16 or fp32.")
+    if wish == "int8" and not (on_cpu and int8.works()):
+        raise DeviceError(
+            "precision='int8': needs a CPU with VNNI, and torch with oneDNN.",
+            hint="Pass precision='auto'.",
+        )
     if wish != "auto":
         return wish
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    return "bf16" if device.type == "cpu" and _bf16_serves(pixels) else "fp32"
+    if not on_cpu:
+        return "fp32"
+    usual = "bf16" if _bf16_serves(pixels) else "fp32"
+    if _has_matrix_units() or not int8.works():
+        return usual
+    return next(both for both, rest in INT8.items() if rest == usual)
+
+
+def without_int8(precision: str) -> str:
+    """The precision of what is not done in int8."""
+    return INT8.get(precision, precision)
 
 
 def _bf16_serves(pixels: int) -> bool:
@@ -58,18 +77,27 @@ def _bf16_serves(pixels: int) -> bool:
     hides the units. Other vectors were not measured and are taken at their word; emulation is
     slower.
     """
-    if getattr(torch.cpu, "_is_amx_tile_supported", bool)():
+    if _has_matrix_units():
         return True
     known: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     vectors = bool(getattr(torch.cpu, "_is_avx512_bf16_supported", bool)())
     return vectors and (pixels >= LARGE or not known.get("avx512_fp16"))
 
 
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+def _has_matrix_units() -> bool:
+    return bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
+
+
+@contextmanager
+def autocast(device: torch.device, precision: str) -> Iterator[None]:
     """Convolutions in `precision`, everything else in float32."""
-    if precision == "fp32":
-        return nullcontext()
-    return torch.autocast(device.type, DTYPES[precision])
+    kind = DTYPES[without_int8(precision)]
+    with ExitStack() as within:
+        if kind is not torch.float32:
+            within.enter_context(torch.autocast(device.type, kind))
+        if precision in INT8:
+            within.enter_context(int8.allowed())
+        yield
 
 
 def use_threads(count: int | None) -> int:

@@ -9,7 +9,7 @@ from f2rcli.system.machine import MOST_THREADS
 PICTURE = "Picture"
 MACHINE = "Machine"
 ENSEMBLE = ("auto", "on", "off")
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 DEVICES = ("auto", "cpu", "cuda", "cuda:1", "mps")  # cuda:0, cuda:2 ... as well
 SMALLEST_TILE = 64  # pixels per side
 
@@ -58,7 +58,7 @@ class EngineSettings:
         None, "CPU threads (default: all).", metavar="N", group=MACHINE, low=1, high=MOST_THREADS,
     )  # fmt: skip
     precision: str = setting(
-        "auto", "Floating-point precision of the networks.", group=MACHINE, choices=PRECISIONS
+        "auto", "Precision of the networks.", group=MACHINE, choices=PRECISIONS
     )
     tile: str = setting(
         "auto", "Process frames in tiles of N pixels; auto does so for stacks, and for frames that "

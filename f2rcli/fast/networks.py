@@ -13,7 +13,7 @@ from f2rcli.fast.cells import Code
 from f2rcli.fast.lanes import LANES
 from f2rcli.fast.rows import in_rows
 from f2rcli.fast.support import PRECISIONS, precision
-from f2rcli.models.fused import convolved
+from f2rcli.models.convolutions.fused import convolved
 from f2rcli.models.large.codes import LOWEST, SPAN, plain
 from f2rcli.models.layers import SLOPE
 

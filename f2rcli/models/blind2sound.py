@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from f2rcli.models.fused import lowered
+from f2rcli.models.convolutions.fused import lowered
 from f2rcli.models.layers import SLOPE
 
 LEAST = 1e-5  # added to the estimator's outputs, so that none is zero

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from f2rcli.models.fused import lowered
+from f2rcli.models.convolutions.fused import lowered
 from f2rcli.models.layers import SLOPE
 
 LEVELS = 5  # halvings of the image module

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from f2rcli.fast.support import serve
-from f2rcli.models.fused import convolved, lowered
+from f2rcli.models.convolutions.fused import convolved, lowered
 from f2rcli.models.large.codes import difference, plain
 from f2rcli.models.large.strips import in_strips
 from f2rcli.models.layers import (

@@ -9,7 +9,7 @@ from f2rcli.cli.commands import doctor
 from f2rcli.engine import self_test
 from f2rcli.errors import EXIT_FAILURE
 from f2rcli.fast import support
-from f2rcli.models import fused
+from f2rcli.models.convolutions import fused
 
 
 def test_doctor_notices_an_engine_that_makes_things_worse(f2r, monkeypatch) -> None:

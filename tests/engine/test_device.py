@@ -9,7 +9,10 @@ from f2rcli.engine.device import (
     give_memory_back,
     keep_memory,
     use_threads,
+    without_int8,
 )
+from f2rcli.errors import DeviceError
+from f2rcli.models.convolutions import int8
 
 
 def test_threads_reach_torch_and_opencv() -> None:
@@ -29,6 +32,7 @@ def test_memory_is_kept_wherever_it_can_be(monkeypatch: pytest.MonkeyPatch) -> N
     give_memory_back()  # nothing to give, and no error
 
 
+@pytest.mark.parametrize("bytewise", [False, True])
 @pytest.mark.parametrize(
     ("matrix", "vectors", "float16", "precision"),
     [
@@ -38,18 +42,36 @@ def test_memory_is_kept_wherever_it_can_be(monkeypatch: pytest.MonkeyPatch) -> N
         (False, False, False, "fp32"),
     ],
 )
-def test_bf16_is_taken_where_it_is_faster(
-    monkeypatch: pytest.MonkeyPatch, matrix: bool, vectors: bool, float16: bool, precision: str
+def test_each_processor_gets_what_is_fastest(
+    monkeypatch: pytest.MonkeyPatch,
+    matrix: bool,
+    vectors: bool,
+    float16: bool,
+    precision: str,
+    bytewise: bool,
 ) -> None:
+    """With int8 where bytes are multiplied, but by matrix units, which are as fast in bf16."""
+    monkeypatch.setattr(int8, "works", lambda: bytewise)
     monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: matrix)
     monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: vectors)
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_fp16": float16})
-    assert choose_precision("auto", torch.device("cpu")) == precision
     large = "bf16" if vectors else "fp32"  # takes half the memory
-    assert choose_precision("auto", torch.device("cpu"), 1920 * 1080) == large
+    for pixels, usual in ((0, precision), (1920 * 1080, large)):
+        found = choose_precision("auto", torch.device("cpu"), pixels)
+        assert without_int8(found) == usual
+        assert (found != usual) == (bytewise and not matrix)
 
 
 def test_bf16_needs_no_new_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported", "get_capabilities"):
         monkeypatch.delattr(f"torch.cpu.{name}")
+    monkeypatch.setattr(int8, "works", lambda: False)
     assert choose_precision("auto", torch.device("cpu")) == "fp32"
+
+
+def test_int8_is_refused_where_bytes_are_not_multiplied(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DeviceError, match="VNNI"):
+        choose_precision("int8", torch.device("cuda"))
+    monkeypatch.setattr(int8, "works", lambda: False)
+    with pytest.raises(DeviceError, match="VNNI"):
+        choose_precision("int8", torch.device("cpu"))

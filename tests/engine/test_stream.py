@@ -236,7 +236,7 @@ def test_inside_the_pipeline_each_stage_is_better_than_the_one_before() -> None:
         ({"sigma": 300.0}, UsageError),
         ({"device": "tpu"}, UsageError),
         ({"device": "cuda:77"}, DeviceError),
-        ({"precision": "int8"}, UsageError),
+        ({"precision": "int4"}, UsageError),
         ({"precision": "fp16", "device": "cpu"}, DeviceError),
         ({"tile": "7"}, UsageError),
         ({"tile": "big"}, UsageError),

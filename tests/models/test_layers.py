@@ -7,8 +7,8 @@ import sys
 import pytest
 import torch
 
-from f2rcli.models import fused
 from f2rcli.models.coarse import Coarse
+from f2rcli.models.convolutions import fused
 from f2rcli.models.fusion import posterior_mean, smooth
 from f2rcli.models.layers import UNet, conv_of_cells, padded, unet_reach
 

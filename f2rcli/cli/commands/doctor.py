@@ -100,12 +100,13 @@ def devices() -> Iterator[Finding]:
     """The devices that torch can use, and how networks run on the processor."""
     import torch
 
-    from f2rcli.engine.device import DTYPES, autocast, choose_precision
+    from f2rcli.engine.device import DTYPES, autocast, choose_precision, without_int8
     from f2rcli.fast import support
-    from f2rcli.models.fused import works
+    from f2rcli.models.convolutions.fused import works
 
     precision = choose_precision("auto", torch.device("cpu"))
-    how = "in one pass" if works(DTYPES[precision]) else "step by step, which is slower"
+    fused = works(DTYPES[without_int8(precision)])
+    how = "in one pass" if fused else "step by step, which is slower"
     threads = torch.get_num_threads()
     yield Finding("device", f"cpu, {count(threads, 'thread')}, {precision}, convolutions {how}")
     with autocast(torch.device("cpu"), precision):
@@ -130,12 +131,13 @@ def shipped_weights() -> Iterator[Finding]:
     """The bundled weights, each checked against the manifest's SHA-256."""
     for name, entry in weights.manifest().items():
         try:
-            digest = weights.load(name).sha256
+            found = weights.load(name)
+            kind = f"{entry['space']}, int8" if weights.ranges(found) else entry["space"]
         except WeightsError as error:
             yield Finding("weights", f"{name}: {error}", good=False)
         else:
-            what = f"{name}: {entry['method']}, {entry['space']}"
-            yield Finding("weights", f"{what}, sha256 {digest[:16]} as in the manifest")
+            what = f"{name}: {entry['method']}, {kind}"
+            yield Finding("weights", f"{what}, sha256 {found.sha256[:16]} as in the manifest")
     if not weights.available():
         yield Finding("weights", f"none bundled in {weights.folder().name}", good=False)
 

@@ -7,7 +7,7 @@ weights in an order of its own. Where its operators are not there, the steps are
 
 from collections.abc import Callable
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import torch
@@ -34,9 +34,10 @@ class Kernel(NamedTuple):
         return cls(layer.weight, layer.bias, layer.stride[0], int(layer.padding[0]))
 
 
+K = TypeVar("K")
 Version = tuple[int, int]  # of a layer's weights: training changes them
 Use = tuple[str, torch.dtype, torch.Size]  # the part of a layer, and what its inputs are like
-_packed: WeakKeyDictionary[nn.Module, dict[Use, tuple[Version, Kernel]]] = WeakKeyDictionary()
+_packed: WeakKeyDictionary[nn.Module, dict[Use, tuple[Version, Any]]] = WeakKeyDictionary()
 KEPT = 16  # uses of a layer whose kernels are kept: more sizes than a run has
 
 
@@ -60,19 +61,23 @@ def halved(layer: nn.Conv2d, x: Tensor, slope: float) -> Tensor:
 
 def kernel(layer: nn.Conv2d, part: str, x: Tensor, make: Callable[[], Kernel]) -> Kernel:
     """The result of `make` for (a part of) a layer's weights and inputs like x; in oneDNN's order,
-    and kept until the weights change, where that is of use. The order is that for x's size: oneDNN
-    brings one for another size into it at every call, which takes longer than small pictures."""
-    if not fuses(x):
-        return make()
+    and kept, where that is of use."""
+    return kept(layer, (part, x.dtype, x.shape), lambda: _pack(make(), x)) if fuses(x) else make()
+
+
+def kept(layer: nn.Conv2d, use: Use, make: Callable[[], K]) -> K:
+    """The result of `make`, until the layer's weights change. The order is that for one size:
+    oneDNN brings one for another size into it at every call, which takes longer than small
+    pictures."""
     weight = layer.weight
     version = weight.data_ptr(), 0 if weight.is_inference() else weight._version
-    known, use = _packed.setdefault(layer, {}), (part, x.dtype, x.shape)
+    known = _packed.setdefault(layer, {})
     found = known.get(use)
     if found is None or found[0] != version:
         if len(known) >= KEPT:
             known.clear()
-        found = known[use] = version, _pack(make(), x)
-    return found[1]
+        found = known[use] = version, make()
+    return cast("K", found[1])
 
 
 def _pack(plain: Kernel, x: Tensor) -> Kernel:

@@ -1,0 +1,1 @@
+"""Convolutions on a processor, by oneDNN's operators."""
