@@ -72,6 +72,27 @@ def test_what_black_cut_off_and_what_is_painted_is_not_asked() -> None:
     assert most_unpredicted(dark, LAW) == most_unpredicted(painted, LAW) == [1.0]
 
 
+def flips(time: int) -> np.ndarray:
+    """Black and white pixels that change places in every frame."""
+    return ((ROWS + COLUMNS + time) % 2).astype(float)
+
+
+@pytest.mark.parametrize("sigma", [0, 3])
+def test_black_and_white_that_change_places_are_no_noise(sigma: float) -> None:
+    """Their result was gray: 88 dB of itself became 6."""
+    clip = np.stack([flips(t) + noise(t, sigma / 255) for t in range(6)]).clip(0, 1)[:, None]
+    frames = to_frames(clip, GRAY8)
+    assert opening_noise(frames, engine_for(frames)).planes.models[0].sigma8[0] < 1.5 * sigma + 1
+
+
+def test_of_noise_around_black_or_white_a_third_is_left() -> None:
+    """Its half below black is cut off: the variance of the other is 1/2 - 1/(2 pi)."""
+    shown = pictures([flips(t) + noise(t) for t in range(5)])
+    (factor,) = most_unpredicted(shown, LAW)
+    assert factor * 0.1 == pytest.approx(SIGMA, rel=0.15)
+    assert most_unpredicted(shown, [NoiseModel.gaussian(SIGMA, 1)]) == [1.0]
+
+
 @pytest.mark.parametrize(("height", "told"), [(67, False), (68, True)])
 def test_small_planes_have_smaller_blocks(height: int, told: bool) -> None:
     """Two by two of 32 pixels, two from the borders."""

@@ -25,6 +25,7 @@ LOUD = 0.75  # quantile of blocks: noise in a part of the picture is noise, thou
 FAR_LESS = 0.8  # times the law: noise of all kinds that were tried has 0.9 and more
 LEAST = 0.3 / 255  # of a law that is worth a look: rounding
 RAIL, RAILED = 0.5 / 255, 0.05  # of black or white; share of a block that may lie there, cut off
+CUT_OFF = 0.34  # of the variance of white noise around black or white, which is left of it
 CELL, PAINTED = 4, 0.1  # pixels a side that are all alike; share of a block that may be such
 RIDGE = 1e-9  # of the power of what filters are made of
 
@@ -77,24 +78,28 @@ def _unpredicted(pairs: tuple[Pair, Pair], plane: int, model: NoiseModel) -> flo
 def _asked(
     picture: FramePlanes, plane: int, model: NoiseModel
 ) -> tuple[list[tuple[slice, slice]], Floats]:
-    """Blocks of a plane that would show noise, neither cut off at black or white nor painted; and
-    the variance of the law in each."""
+    """Blocks of a plane that would show noise, not painted, and the variance that its law leaves
+    in each: those cut off at black or white only where there are too few others."""
     here = picture.planes[plane]
     colour = bool(picture.chroma and plane)
     size = here.shape[1], here.shape[0]
     bright = cv2.resize(picture.luma, size, interpolation=cv2.INTER_AREA) if colour else here
     railed = np.minimum(bright, 1 - bright) < RAIL
-    chosen, law = [], []
+    whole, cut = [], []
     for at in _blocks(here.shape):
         level = np.clip(float(bright[at].mean()), 0, 1)
         sigma = float(at_levels(model, np.array([level]))[0])
         cells = tiles(np.ascontiguousarray(here[at]), CELL)
         painted = (np.ptp(cells, axis=1) == 0).mean()
-        if sigma > 0 and painted < PAINTED and (colour or railed[at].mean() < RAILED):
-            chosen.append(at)
-            law.append(sigma**2)
+        if sigma == 0 or painted >= PAINTED:
+            continue
+        if colour or railed[at].mean() < RAILED:
+            whole.append((at, sigma**2))
+        else:
+            cut.append((at, CUT_OFF * sigma**2))
+    chosen = whole if len(whole) >= FEWEST else whole + cut
     kept = np.linspace(0, len(chosen) - 1, min(MOST, len(chosen))).round().astype(int)
-    return [chosen[index] for index in kept], np.array(law)[kept]
+    return [chosen[index][0] for index in kept], np.array([chosen[index][1] for index in kept])
 
 
 def _blocks(shape: tuple[int, ...]) -> list[tuple[slice, slice]]:
