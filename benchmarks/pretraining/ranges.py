@@ -5,7 +5,7 @@
 CLIPS is a folder of clean clips (.mkv). Every fifth is made noisy in each way that f2r has weights
 for, and denoised in float32; what is kept is the largest value that each channel of an inner
 convolution was given, by the SHA-256 of the weights. Shipped as weights/int8.safetensors
-(docs/performance.md, Precision): new weights run in floating point until they are in it. About ten
+(docs/performance.md, Precision): new weights cannot run in int8 until they are in it. About ten
 minutes of one core.
 """
 

@@ -41,8 +41,8 @@ def choose_device(wish: str) -> torch.device:
 
 
 def choose_precision(wish: str, device: torch.device, pixels: int = 0) -> str:
-    """`auto` -> the fastest precision without visible loss for a picture of so many pixels; others
-    are checked: DeviceError."""
+    """`auto` -> the fastest precision without visible loss for a picture of so many pixels, `int8`
+    -> the same with int8; others are checked: DeviceError."""
     on_cpu = device.type == "cpu"
     if wish == "fp16" and on_cpu:
         raise DeviceError("precision='fp16': slower than fp32 on CPUs.", hint="Pass bf16 or fp32.")
@@ -51,16 +51,12 @@ def choose_precision(wish: str, device: torch.device, pixels: int = 0) -> str:
             "precision='int8': needs a CPU with VNNI, and torch with oneDNN.",
             hint="Pass precision='auto'.",
         )
-    if wish != "auto":
+    if wish not in ("auto", "int8"):
         return wish
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    if not on_cpu:
-        return "fp32"
-    usual = "bf16" if _bf16_serves(pixels) else "fp32"
-    if _has_matrix_units() or not int8.works():
-        return usual
-    return next(both for both, rest in INT8.items() if rest == usual)
+    usual = "bf16" if on_cpu and _bf16_serves(pixels) else "fp32"
+    return next(both for both, rest in INT8.items() if rest == usual) if wish == "int8" else usual
 
 
 def without_int8(precision: str) -> str:
@@ -77,15 +73,11 @@ def _bf16_serves(pixels: int) -> bool:
     hides the units. Other vectors were not measured and are taken at their word; emulation is
     slower.
     """
-    if _has_matrix_units():
+    if getattr(torch.cpu, "_is_amx_tile_supported", bool)():
         return True
     known: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     vectors = bool(getattr(torch.cpu, "_is_avx512_bf16_supported", bool)())
     return vectors and (pixels >= LARGE or not known.get("avx512_fp16"))
-
-
-def _has_matrix_units() -> bool:
-    return bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
 
 
 @contextmanager

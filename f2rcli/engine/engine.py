@@ -146,7 +146,7 @@ class Engine:
         wish = self.settings.ensemble
         return self._loaded(
             self.suited(kinds),
-            exact=faint and self.settings.precision == "auto",
+            exact=faint and self.settings.precision in ("auto", "int8"),
             ensemble=(ensemble or wish == "on") and wish != "off",
         )
 

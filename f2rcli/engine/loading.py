@@ -14,7 +14,6 @@ from f2rcli.engine.device import (
     keep_memory,
     memory_of,
     use_threads,
-    without_int8,
 )
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.settings import EngineSettings
@@ -55,8 +54,11 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
             f"{info.name} holds {info.space.value}.",
             hint="Leave weights= out, or pass weights for such pictures.",
         )
-    if precision in INT8:
-        precision = _checked_int8(precision, settings, info, chosen)
+    if precision in INT8 and not weights.ranges(chosen):
+        raise WeightsError(
+            f"{chosen.name}: these weights cannot run in int8: their ranges are not known.",
+            hint="Pass precision='auto'.",
+        )
     engine = Engine(
         settings, chosen, device, precision, tile, stated=info.noise_profile, threads=threads
     )
@@ -71,21 +73,6 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
     sized = engine.new_method() if settings.weights else methods.load(settings.method)
     engine.tile = choose_tile(wish, *size, memory, sized.activation_bytes)
     return engine
-
-
-def _checked_int8(
-    precision: str, settings: EngineSettings, info: ClipInfo, chosen: weights.Weights
-) -> str:
-    """int8 where these weights have ranges for it; by itself, counts of light keep floats."""
-    wished, known = settings.precision == "int8", weights.ranges(chosen)
-    if wished and not known:
-        raise WeightsError(
-            f"{chosen.name}: these weights cannot run in int8: their ranges are not known.",
-            hint="Pass precision='auto'.",
-        )
-    if wished or (known and info.layout.levels is None):
-        return precision
-    return without_int8(precision)
 
 
 def _bundled(method: str, space: Space) -> str:

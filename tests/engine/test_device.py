@@ -32,7 +32,6 @@ def test_memory_is_kept_wherever_it_can_be(monkeypatch: pytest.MonkeyPatch) -> N
     give_memory_back()  # nothing to give, and no error
 
 
-@pytest.mark.parametrize("bytewise", [False, True])
 @pytest.mark.parametrize(
     ("matrix", "vectors", "float16", "precision"),
     [
@@ -42,30 +41,25 @@ def test_memory_is_kept_wherever_it_can_be(monkeypatch: pytest.MonkeyPatch) -> N
         (False, False, False, "fp32"),
     ],
 )
-def test_each_processor_gets_what_is_fastest(
-    monkeypatch: pytest.MonkeyPatch,
-    matrix: bool,
-    vectors: bool,
-    float16: bool,
-    precision: str,
-    bytewise: bool,
+def test_bf16_is_taken_where_it_is_faster(
+    monkeypatch: pytest.MonkeyPatch, matrix: bool, vectors: bool, float16: bool, precision: str
 ) -> None:
-    """With int8 where bytes are multiplied, but by matrix units, which are as fast in bf16."""
-    monkeypatch.setattr(int8, "works", lambda: bytewise)
+    """Also of what is not done in int8, which is taken where it is asked for alone."""
+    monkeypatch.setattr(int8, "works", lambda: True)
     monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: matrix)
     monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: vectors)
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_fp16": float16})
     large = "bf16" if vectors else "fp32"  # takes half the memory
     for pixels, usual in ((0, precision), (1920 * 1080, large)):
-        found = choose_precision("auto", torch.device("cpu"), pixels)
+        assert choose_precision("auto", torch.device("cpu"), pixels) == usual
+        found = choose_precision("int8", torch.device("cpu"), pixels)
+        assert found != usual
         assert without_int8(found) == usual
-        assert (found != usual) == (bytewise and not matrix)
 
 
 def test_bf16_needs_no_new_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported", "get_capabilities"):
         monkeypatch.delattr(f"torch.cpu.{name}")
-    monkeypatch.setattr(int8, "works", lambda: False)
     assert choose_precision("auto", torch.device("cpu")) == "fp32"
 
 

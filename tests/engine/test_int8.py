@@ -1,4 +1,4 @@
-"""Where runs take int8: for noise that is not faint, in video, by weights with ranges."""
+"""Where runs take int8: if asked to, for noise that is not faint, by weights with ranges."""
 
 import shutil
 from dataclasses import replace
@@ -45,10 +45,10 @@ def bytewise(frames: list[Frame], info: ClipInfo, **settings: object) -> tuple[s
 
 @needs_vnni
 @pytest.mark.usefixtures("vector_processor")
-def test_strong_noise_of_video_runs_in_int8_and_loses_nothing() -> None:
+def test_strong_noise_runs_in_int8_and_loses_nothing_if_asked_to() -> None:
     clean, frames = noisy_clip(3, sigma=0), noisy_clip(3, sigma=25)
     info = info_of(frames)
-    precision, calls = bytewise(frames, info)
+    precision, calls = bytewise(frames, info, precision="int8")
     assert precision == "int8"
     # coarse once a frame, anchor and refiner once, four blocks each; none while noise is measured
     assert calls == 3 * 3 * 4
@@ -63,34 +63,20 @@ def test_strong_noise_of_video_runs_in_int8_and_loses_nothing() -> None:
 
 
 @needs_vnni
-@pytest.mark.usefixtures("vector_processor")
-@pytest.mark.parametrize("chosen", ["auto", "fp32", "bf16"])
-def test_faint_noise_runs_in_floats(chosen: str) -> None:
-    frames = noisy_clip(2, sigma=2)
+@pytest.mark.parametrize(("sigma", "chosen"), [(2, "int8"), (25, "auto"), (25, "fp32")])
+def test_faint_noise_and_all_other_runs_are_in_floats(sigma: float, chosen: str) -> None:
+    frames = noisy_clip(2, sigma=sigma)
     assert bytewise(frames, info_of(frames), precision=chosen)[1] == 0
 
 
 @needs_vnni
 @pytest.mark.usefixtures("vector_processor")
-def test_counts_of_light_run_in_floats_unless_asked_otherwise() -> None:
-    frames = [
-        replace(frame, layout=replace(frame.layout, levels=(0.0, 255.0)))
-        for frame in noisy_clip(1, sigma=25)
-    ]
-    info = info_of(frames)
-    assert load_engine(EngineSettings(), info).precision == "fp32"
-    assert load_engine(EngineSettings(precision="int8"), info).precision == "int8"
-
-
-@needs_vnni
-@pytest.mark.usefixtures("vector_processor")
-def test_weights_without_ranges_run_in_floats(tmp_path: Path) -> None:
+def test_weights_without_ranges_cannot_run_in_int8(tmp_path: Path) -> None:
     """A user's own: the same tensors under another SHA-256."""
     own = weights.load("f2r-rgb-small")
     path = tmp_path / "own.safetensors"
     weights.save(path, replace(own.header, trained_on="something else"), own.tensors)
     info = info_of(noisy_clip(1))
-    assert load_engine(EngineSettings(weights=str(path)), info).precision == "fp32"
     with pytest.raises(WeightsError, match="ranges are not known"):
         load_engine(EngineSettings(weights=str(path), precision="int8"), info)
 

@@ -178,7 +178,7 @@ VIDEO = [
 
 @pytest.mark.parametrize("name", VIDEO)
 def test_bundled_weights_for_video_have_ranges(name: str) -> None:
-    """New weights need benchmarks/pretraining/ranges.py, or they run in floats."""
+    """New weights need benchmarks/pretraining/ranges.py, or they cannot run in int8."""
     chosen = weights.load(name)
     networks = F2R.from_weights(chosen, Runner(CPU, "int8", None)).networks
     ranges = weights.ranges(chosen)

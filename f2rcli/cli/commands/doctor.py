@@ -100,13 +100,12 @@ def devices() -> Iterator[Finding]:
     """The devices that torch can use, and how networks run on the processor."""
     import torch
 
-    from f2rcli.engine.device import DTYPES, autocast, choose_precision, without_int8
+    from f2rcli.engine.device import DTYPES, autocast, choose_precision
     from f2rcli.fast import support
     from f2rcli.models.convolutions.fused import works
 
     precision = choose_precision("auto", torch.device("cpu"))
-    fused = works(DTYPES[without_int8(precision)])
-    how = "in one pass" if fused else "step by step, which is slower"
+    how = "in one pass" if works(DTYPES[precision]) else "step by step, which is slower"
     threads = torch.get_num_threads()
     yield Finding("device", f"cpu, {count(threads, 'thread')}, {precision}, convolutions {how}")
     with autocast(torch.device("cpu"), precision):

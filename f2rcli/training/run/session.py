@@ -10,12 +10,7 @@ from pathlib import Path
 import torch
 
 from f2rcli import weights
-from f2rcli.engine.device import (
-    choose_device,
-    choose_precision,
-    use_threads,
-    without_int8,
-)
+from f2rcli.engine.device import choose_device, choose_precision, use_threads
 from f2rcli.errors import InputError
 from f2rcli.noise.report import NoiseReport
 from f2rcli.system.machine import processors
@@ -96,7 +91,7 @@ def gather(
         noisy=not config.inputs_are_clean,
     )
     _check_space(config, footage)
-    precision = without_int8(choose_precision(config.precision, device))
+    precision = choose_precision(config.precision, device)
     begun = config.begun_from(footage[0].space)
     start = None if begun is None else weights.load(begun)
     noise: list[NoiseReport | None] = []
