@@ -163,6 +163,12 @@ def test_ranges_are_the_largest_values_seen() -> None:
     assert torch.allclose(found[""].between, inner.abs().amax((0, 2, 3)), rtol=1e-5)
 
 
+def test_bytes_reach_a_quarter_beyond_the_ranges_and_silent_channels_have_steps() -> None:
+    steps = Steps.of(Ranges(torch.tensor([4.0, 0.0]), torch.tensor([0.5, 2.0])))
+    assert (127 * steps.outer).tolist() == pytest.approx([5.0, 0.005])
+    assert (127 * steps.between).tolist() == pytest.approx([0.625, 2.5])
+
+
 def test_only_blocks_below_full_size_run_in_int8() -> None:
     names = [name for name, _ in int8.inner_blocks(Coarse(3, (16, 16, 32)))]
     assert names == ["unet.encoders.1", "unet.middle.0", "unet.middle.1", "unet.decoders.1"]
