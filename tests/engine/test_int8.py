@@ -17,8 +17,7 @@ from f2rcli.frames import ClipInfo, Frame
 from f2rcli.models.convolutions import int8
 from f2rcli.training.run.config import TrainConfig
 from tests.engine.conftest import info_of, noisy_clip
-
-needs_vnni = pytest.mark.skipif(not int8.works(), reason="this processor multiplies no bytes")
+from tests.models.test_int8 import needs_vnni
 
 
 @pytest.fixture
