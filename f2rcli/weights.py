@@ -197,11 +197,9 @@ def ranges(chosen: Weights) -> "dict[str, Tensor]":
     """The ranges of activations by block of their networks, each (2, C), as int8 needs them; none
     for weights that were not calibrated. Raises WeightsError for a damaged file."""
     entry = _files().get(RANGES)
-    return (
-        {}
-        if entry is None
-        else _ranges(folder() / entry["file"], entry["sha256"]).get(chosen.sha256, {})
-    )
+    if entry is None:
+        return {}
+    return _ranges(folder() / entry["file"], entry["sha256"]).get(chosen.sha256, {})
 
 
 @lru_cache(maxsize=1)

@@ -36,7 +36,7 @@ def conv(inputs: int, outputs: int, kernel: int = 3, gain: float = 1.0) -> nn.Co
 class ResidualBlock(nn.Module):
     """x + conv(LeakyReLU(conv(x))); the second convolution starts small: near the identity."""
 
-    inner = False  # whether int8 loses nothing visible in it
+    inner = False  # below full size, where it may run in int8
     steps: int8.Steps | None = None  # of its int8; None where ranges are not known
 
     def __init__(self, channels: int) -> None:

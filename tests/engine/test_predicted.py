@@ -93,6 +93,12 @@ def test_of_noise_around_black_or_white_a_third_is_left() -> None:
     assert most_unpredicted(shown, [NoiseModel.gaussian(SIGMA, 1)]) == [1.0]
 
 
+def test_noise_of_which_black_cut_off_most_is_not_judged() -> None:
+    """Night, with blacks one deviation below what the file holds: a fifteenth of it is left."""
+    night = pictures([noise(t, 0.1) - 0.1 for t in range(5)])
+    assert most_unpredicted(night, LAW) == [1.0]
+
+
 @pytest.mark.parametrize(("height", "told"), [(67, False), (68, True)])
 def test_small_planes_have_smaller_blocks(height: int, told: bool) -> None:
     """Two by two of 32 pixels, two from the borders."""

@@ -79,12 +79,13 @@ def _asked(
     picture: FramePlanes, plane: int, model: NoiseModel
 ) -> tuple[list[tuple[slice, slice]], Floats]:
     """Blocks of a plane that would show noise, not painted, and the variance that its law leaves
-    in each: those cut off at black or white only where there are too few others."""
+    in each: those cut off at black and white only where there are too few others, and those at
+    one of them never, as more than half of noise may be cut off there."""
     here = picture.planes[plane]
     colour = bool(picture.chroma and plane)
     size = here.shape[1], here.shape[0]
     bright = cv2.resize(picture.luma, size, interpolation=cv2.INTER_AREA) if colour else here
-    railed = np.minimum(bright, 1 - bright) < RAIL
+    rails = bright < RAIL, bright > 1 - RAIL
     whole, cut = [], []
     for at in _blocks(here.shape):
         level = np.clip(float(bright[at].mean()), 0, 1)
@@ -93,9 +94,10 @@ def _asked(
         painted = (np.ptp(cells, axis=1) == 0).mean()
         if sigma == 0 or painted >= PAINTED:
             continue
-        if colour or railed[at].mean() < RAILED:
+        shares = [float(rail[at].mean()) for rail in rails]
+        if colour or sum(shares) < RAILED:
             whole.append((at, sigma**2))
-        else:
+        elif min(shares) >= RAILED:
             cut.append((at, CUT_OFF * sigma**2))
     chosen = whole if len(whole) >= FEWEST else whole + cut
     kept = np.linspace(0, len(chosen) - 1, min(MOST, len(chosen))).round().astype(int)

@@ -43,7 +43,7 @@ class Steps(NamedTuple):
 
     @classmethod
     def of(cls, ranges: Ranges) -> "Steps":
-        """With room for what calibration did not see; none for channels that hardly ever speak."""
+        """With room for what calibration did not see, and a least one for silent channels."""
         return cls(
             *(most.clamp_min(QUIETEST * float(most.max())) * ROOM / LARGEST for most in ranges)
         )
@@ -82,7 +82,7 @@ def residual(first: nn.Conv2d, second: nn.Conv2d, x: Tensor, slope: float, steps
 
 
 def inner_blocks(network: nn.Module) -> Iterator[tuple[str, Any]]:
-    """The residual blocks that lose nothing visible in int8, with their names."""
+    """The residual blocks below full size, which may run in int8, with their names."""
     for name, module in network.named_modules():
         if getattr(module, "inner", False):
             yield name, module
