@@ -16,6 +16,7 @@ from noisy_clips import clean_clips, psnr, read, write
 
 from f2rcli import methods, weights, yuv
 from f2rcli.engine.stream import EngineSettings, load_engine, restore_stream
+from f2rcli.evaluation.frame_set import LUMA
 from f2rcli.io import open_reader
 
 
@@ -47,7 +48,7 @@ def titles(name: str) -> list[str]:
 def measure(path: Path, given: argparse.Namespace) -> list[float]:
     """PSNR of the noisy luma, and of the result with each of the weights, which may tell sigma."""
     rng = np.random.default_rng(0)
-    clean = [np.rint(f @ np.array([0.299, 0.587, 0.114])) for f in read(path, given.frames)]
+    clean = [np.rint(f @ np.array(LUMA)) for f in read(path, given.frames)]
     noise = [given.sigma * rng.standard_normal(c.shape) for c in clean]
     noisy = [np.clip(np.rint(c + n), 0, 255) for c, n in zip(clean, noise, strict=True)]
     row = [psnr(noisy, clean)]

@@ -26,6 +26,7 @@ from noisy_clips import clean_clips, make_noisy, read, write
 from f2rcli import weights
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.stream import EngineSettings, load_engine, restore_stream
+from f2rcli.evaluation.frame_set import LUMA
 from f2rcli.frames import Space
 from f2rcli.io import open_reader
 from f2rcli.methods.base import Method
@@ -72,7 +73,7 @@ def noisy(clips: Sequence[Path], folder: Path) -> Iterator[tuple[str | None, Pat
         for name, kinds in RUNS:
             for kind in kinds:
                 yield name, make_noisy(clip, kind, folder, FRAMES)
-        light = read(clip, FRAMES) @ np.array([0.299, 0.587, 0.114])
+        light = read(clip, FRAMES) @ np.array(LUMA)
         for name, sigmas in GRAY:
             for sigma in sigmas:
                 codes = np.clip(np.rint(light + rng.normal(0, sigma, light.shape)), 0, 255)

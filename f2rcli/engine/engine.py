@@ -35,6 +35,7 @@ from f2rcli.engine.tiles import Runner, picture_size
 from f2rcli.errors import DeviceError
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
 from f2rcli.methods.base import Method
+from f2rcli.models.convolutions.int8 import give_ranges
 from f2rcli.models.flow import Flow
 from f2rcli.models.large import codes
 from f2rcli.models.layers import channels_last
@@ -159,8 +160,7 @@ class Engine:
 
     def new_measurer(self) -> Method | None:
         """A method that measures noise: the bundled one for such pictures, whatever restores them,
-        as better weights do not measure better; without one the engine's own weights if they
-        can."""
+        as better weights do not measure better; without one the engine's own if they can."""
         name = weights.measuring(self.weights.header.space)
         if name is None:
             can = methods.load(self.settings.method).can_measure_noise
@@ -191,6 +191,8 @@ class Engine:
         )
         method = methods.load(chosen.header.method).from_weights(chosen, run)
         channels_last(method.networks.eval().to(self.torch_device))
+        if self.settings.precision == "int8":
+            give_ranges(method.networks, weights.ranges(chosen))
         if self.resident is not None:
             method.stay_on_device(self.graphs)
         return method

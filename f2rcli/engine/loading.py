@@ -7,7 +7,6 @@ import torch
 from f2rcli import methods, weights
 from f2rcli.engine.contract.residual import CODED, STRICT
 from f2rcli.engine.device import (
-    INT8,
     autocast,
     choose_device,
     choose_precision,
@@ -54,7 +53,7 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
             f"{info.name} holds {info.space.value}.",
             hint="Leave weights= out, or pass weights for such pictures.",
         )
-    if precision in INT8 and not weights.ranges(chosen):
+    if settings.precision == "int8" and not weights.ranges(chosen):
         raise WeightsError(
             f"{chosen.name}: these weights cannot run in int8: their ranges are not known.",
             hint="Pass precision='auto'.",

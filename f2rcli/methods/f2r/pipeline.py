@@ -17,7 +17,6 @@ from f2rcli.methods.f2r.device_flows import DeviceFlows
 from f2rcli.methods.f2r.flows import FlowBook, Flows
 from f2rcli.methods.f2r.parts import Parts, Plan
 from f2rcli.models.coarse import Coarse
-from f2rcli.models.convolutions.int8 import give_ranges
 from f2rcli.models.flow import carried, compose, inside, midway
 from f2rcli.models.fusion import Aligned, Anchor, BlindAnchor, Refiner, smooth
 from f2rcli.models.large import codes, halves
@@ -26,7 +25,7 @@ from f2rcli.models.memory import Memory
 from f2rcli.models.recorded.graphs import Graphs
 from f2rcli.noise.model import NoiseModel
 from f2rcli.tee import emptied
-from f2rcli.weights import Weights, ranges
+from f2rcli.weights import Weights
 from f2rcli.window import Window
 
 
@@ -81,7 +80,6 @@ class F2R(Method, Following):
     def from_weights(cls, weights: Weights, run: Run) -> Self:
         header = weights.header
         networks = weights.network(lambda: F2RNetworks(header.channels, header.config))
-        give_ranges(networks, ranges(weights))
         return cls(networks, run, header.length, header.level, header.estimate)
 
     def stay_on_device(self, graphs: Graphs) -> None:
