@@ -27,8 +27,8 @@ ROOMS = (
     {"api"},
     {"cli", "napari"},
 )
-# Folders that grow with what they list.
-REGISTRIES = {PACKAGE / "evaluation" / name for name in ("metrics", "baselines", "benchmarks")}
+TESTS = Path(__file__).parent
+DEEP_DOORS = ("f2rcli.cli.app.", "f2rcli.models.", "f2rcli.methods.")
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 LIGHT = {
     "errors", "frames", "system", "documents", "order", "settings", "units", "header", "tee",
@@ -237,22 +237,27 @@ def test_every_module_says_what_it_is_for() -> None:
     assert not silent
 
 
-def test_modules_functions_and_folders_are_small() -> None:
-    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    sizes = [
-        (str(path), path.read_text(encoding="utf-8").count("\n"), 299) for _, path, _ in modules()
-    ]
-    sizes += [
-        (f"{path}:{node.name}", (node.end_lineno or 0) - node.lineno + 1, 55)
-        for _, path, every in nodes()
-        for node in every
-        if isinstance(node, functions)
-    ]
-    folders = Counter(path.parent for _, path, _ in modules() if path.name != "__init__.py")
-    sizes += [
-        (str(folder), count, 14) for folder, count in folders.items() if folder not in REGISTRIES
-    ]
-    assert not [f"{what}: {size}" for what, size, most in sizes if size > most]
+def doors_only(path: Path) -> bool:
+    """Whether a file of tests reaches f2r through its doors alone: the package's own names, a
+    room's, or a module that stands for one thing a user could name; and no private names."""
+    names = [name for node in nodes_of(path) for name in imported(node)]
+    ours = [name for name in names if name.startswith("f2rcli.")]
+    private = [name for name in ours if any(part.startswith("_") for part in name.split("."))]
+    deep = [name for name in ours if name.count(".") > 2 and not name.startswith(DEEP_DOORS)]
+    return not private and not deep
+
+
+def test_the_share_of_tests_at_doors_is_told() -> None:
+    counted = Counter[bool]()
+    for path in sorted(TESTS.rglob("test_*.py")):
+        tests = sum(
+            isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+            for node in nodes_of(path)
+        )
+        counted[doors_only(path)] += tests
+    share = counted[True] / counted.total()
+    print(f"tests at doors: {share:.0%} of {counted.total()}")
+    assert share > 0.0
 
 
 @pytest.fixture(scope="module")

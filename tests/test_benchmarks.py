@@ -1,8 +1,6 @@
 """The benchmarks count and compare what they say they do."""
 
-import ast
 import sys
-import tomllib
 import zlib
 from collections import defaultdict
 from contextlib import ExitStack
@@ -225,22 +223,3 @@ def test_every_stage_that_has_a_row_is_found_at_work() -> None:
         for _ in restore_stream(iter(reader), load_engine(EngineSettings(threads=1), reader.info)):
             pass
     assert {label for label, _, _ in speed_stages.STAGES} <= set(account.used)
-
-
-def test_mutation_testing_knows_modules_tests_and_lines_as_they_are() -> None:
-    """Its script needs an extra, so its tables are read from the source."""
-    targets: dict[str, tuple[str, ...]] = {}
-    for node in ast.parse((BENCHMARKS / "mutation.py").read_text(encoding="utf-8")).body:
-        match node:
-            case ast.AnnAssign(target=ast.Name("TARGETS"), value=ast.Dict() as table):
-                targets = ast.literal_eval(table)
-    assert all((BENCHMARKS.parent / test).is_file() for tests in targets.values() for test in tests)
-    lines = {
-        module: (BENCHMARKS.parent / "f2rcli" / module).read_text(encoding="utf-8").splitlines()
-        for module in targets
-    }
-    equivalent = tomllib.loads((BENCHMARKS / "equivalent.toml").read_text(encoding="utf-8"))
-    for module, rows in equivalent.items():
-        for part, *others, why in rows:
-            assert any(part in line for line in lines[module]), (module, part)
-            assert {part} < {part, *others}, (module, part, why)
