@@ -90,6 +90,7 @@ def carried_ends(
     for name, layout in LAYOUTS.items():
         into, out = fold(layout)
         tails = [out_of(one, out) for one in last[:, kept].split(12)]
+        tails = tails if config.get("guided", True) else tails[:1]
         new[f"{part}.tails.{name}.weight"] = torch.cat(tails)
         stem = f"{part}.stems.{name}.weight"
         told = torch.zeros(len(head), 2 * len(layout.planes), 3, 3)
@@ -101,14 +102,17 @@ def carried_ends(
             new[stem] = torch.cat([*pictures, joined(head[:, 24:]), told], 1)
             first = source["anchor.first.weight"]
             ratios = [joined(one) for one in first[:, 12:].split(4, 1)]
-            new[f"anchor.firsts.{name}.weight"] = torch.cat([in_to(first[:, :12], into), *ratios], 1)
+            new[f"anchor.firsts.{name}.weight"] = torch.cat(
+                [in_to(first[:, :12], into), *ratios], 1
+            )
             new[f"anchor.firsts.{name}.bias"] = source["anchor.first.bias"]
         else:
-            pictures = [in_to(one, into) for one in head[:, :48].split(12, 1)]
+            shown = 48 if config["guided"] else 36
+            pictures = [in_to(one, into) for one in head[:, :shown].split(12, 1)]
             told[:, [0, len(layout.planes)]] = level_of(head[:, 48:60], layout)
-            spread = torch.zeros(len(head), 1, 3, 3)
+            more = torch.zeros(len(head), 2, 3, 3)
             features = [head[:, 60:]] if config["embed"] else []
-            new[stem] = torch.cat([*pictures, told, spread, *features], 1)
+            new[stem] = torch.cat([*pictures, told, more, *features], 1)
             if config["embed"]:
                 embed = source["refiner.embed.weight"]
                 seen = [in_to(one, into) for one in embed[:, :24].split(12, 1)]
@@ -117,7 +121,9 @@ def carried_ends(
         for layer in ("second", "logits"):
             for kind in ("weight", "bias"):
                 old = source[f"anchor.{layer}.{kind}"]
-                new[f"anchor.{layer}.{kind}"] = old.mean(0, keepdim=True) if layer == "logits" else old
+                new[f"anchor.{layer}.{kind}"] = (
+                    old.mean(0, keepdim=True) if layer == "logits" else old
+                )
     if part == "refiner" and config["deep"]:
         new["refiner.deep.weight"] = torch.zeros(config["trunk"]["widths"][1], config["deep"], 1, 1)
 

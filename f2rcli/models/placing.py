@@ -47,7 +47,7 @@ def _at(flow: Flow, rows: int, columns: int) -> Flow:
     if rows == columns == 1:
         return flow
     size = (columns * flow.shape[1], rows * flow.shape[0])
-    return np.asarray(cv2.resize(flow, size) * np.float32([columns, rows]), np.float32)
+    return np.asarray(cv2.resize(flow, size) * np.array([columns, rows], np.float32), np.float32)
 
 
 def rated(coarse: Tensor, reference: Tensor, typical: Tensor | None = None) -> Tensor:

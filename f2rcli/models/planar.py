@@ -12,13 +12,13 @@ B pictures, N neighbours, C channels and P planes of the layout, h x w cells.
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from f2rcli.models.convolutions.fused import convolved
+from f2rcli.models.convolutions.fused import convolved, lowered
 from f2rcli.models.layers import SLOPE, Down, ResidualBlock, Up, conv
 from f2rcli.planes import LAYOUTS, Layout
 
@@ -34,26 +34,30 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "coarse": {"widths": (32, 64, 128), "encoders": (1, 1), "middle": 2, "decoders": (1, 1)},
         "anchor": {
             "trunk": {"widths": (24, 48, 96), "encoders": (1, 1), "middle": 2, "decoders": (1, 1)},
-            "hidden": 16,
+            "hidden": 12,
             "step": 1,
+            "guided": True,
         },
         "refiner": {
             "trunk": {"widths": (48, 64, 128), "encoders": (1, 1), "middle": 2, "decoders": (1, 1)},
-            "embed": 24,
+            "embed": 20,
             "deep": 0,
+            "guided": True,
         },
     },
     "lite": {
-        "coarse": {"widths": (24, 48, 96), "encoders": (1, 1), "middle": 2, "decoders": (1, 1)},
+        "coarse": {"widths": (32, 48, 96), "encoders": (0, 1), "middle": 2, "decoders": (1, 1)},
         "anchor": {
             "trunk": {"widths": (24, 48), "encoders": (0,), "middle": 2, "decoders": (1,)},
-            "hidden": 16,
+            "hidden": 12,
             "step": 2,
+            "guided": False,
         },
         "refiner": {
-            "trunk": {"widths": (24, 48), "encoders": (0,), "middle": 2, "decoders": (1,)},
+            "trunk": {"widths": (32, 48), "encoders": (0,), "middle": 2, "decoders": (1,)},
             "embed": 0,
             "deep": 96,
+            "guided": False,
         },
     },
 }
@@ -79,14 +83,28 @@ class Anchor(NamedTuple):
     """Stage 1's estimates of the centre; no noisy sample of the centre enters them."""
 
     strict: Tensor  # (B, C, h, w): made of neighbours alone
-    correction: Tensor  # (B, C, h, w): what guided mode adds to the centre's coarse frame
+    correction: Tensor | None  # (B, C, h, w): what guided mode adds to the centre's coarse frame
     weights: Tensor  # (B, N, 1, h, w): sum to one over N
     spread: Tensor  # (B, 1, h, w): how far neighbours disagree
     deep: Tensor  # (B, D, h/2, w/2): what the trunk knows
 
-    def guided(self, coarse_centre: Tensor) -> Tensor:
-        """The anchor with the coarse centre (B, C, h, w) added at the very end."""
-        return coarse_centre + self.correction
+    def given(self, coarse_centre: Tensor) -> Tensor:
+        """What the refiner begins from: guided, the coarse centre (B, C, h, w) with what
+        neighbours add to it at the very end; without that mode, the strict estimate."""
+        return self.strict if self.correction is None else coarse_centre + self.correction
+
+    def detached(self) -> "Anchor":
+        """The same, through which no gradient passes."""
+        parts = {name: part for name, part in self._asdict().items() if part is not None}
+        return self._replace(**{name: part.detach() for name, part in parts.items()})
+
+
+class Restored(NamedTuple):
+    """Both stages' estimates of a centre, (B, C, h, w) each."""
+
+    strict: Tensor
+    anchor: Tensor  # what the refiner begins from
+    refined: Tensor
 
 
 class Trunk(nn.Module):
@@ -138,13 +156,20 @@ def per_layout(make: Callable[[Layout], nn.Module]) -> nn.ModuleDict:
 
 def stem(layers: nn.ModuleDict, layout: Layout, parts: list[Tensor]) -> Tensor:
     """Pictures into a trunk's features, in float32: bfloat16 would round them by half a code."""
+    layer = of(layers, layout)
     with torch.autocast(parts[0].device.type, enabled=False):
-        return convolved(layers[layout.name], torch.cat(parts, 1).float(), SLOPE)
+        begun = convolved(layer, torch.cat(parts, 1).float(), SLOPE)
+    return lowered(begun)
 
 
 def tail(layers: nn.ModuleDict, layout: Layout, x: Tensor) -> Tensor:
     """A trunk's features into a change of pictures, float32."""
-    return convolved(layers[layout.name], x).float()
+    return convolved(of(layers, layout), x).float()
+
+
+def of(layers: nn.ModuleDict, layout: Layout) -> nn.Conv2d:
+    """The layer of a layout."""
+    return cast("nn.Conv2d", layers[layout.name])
 
 
 class CoarseNet(nn.Module):
@@ -168,25 +193,25 @@ class AnchorNet(nn.Module):
     """Stage 1, the blind temporal estimator. The centre is not among its arguments.
 
     A softmax weighs the neighbours cell by cell; the weighted mean of the *noisy* ones is linear in
-    their noise. A trunk adds a change for each mode: `strict` stands on the merged neighbours,
-    `guided` on the coarse centre, which is added outside.
+    their noise. A trunk adds a change to it: `strict`; and where `guided` is wanted, one that is for
+    the coarse centre, to which it is added outside.
     """
 
-    def __init__(self, trunk: dict[str, Any], hidden: int, step: int) -> None:
+    def __init__(self, trunk: dict[str, Any], hidden: int, step: int, *, guided: bool) -> None:
         """hidden: channels of the weighing; step: cells along a side that it looks at as one."""
         super().__init__()
         width = trunk["widths"][0]
         self.step = step
-        self.firsts = per_layout(
-            lambda one: nn.Conv2d(one.channels + 2, hidden, 3, padding=1)
-        )
+        self.firsts = per_layout(lambda one: nn.Conv2d(one.channels + 2, hidden, 3, padding=1))
         self.second = nn.Conv2d(hidden, hidden, 3, padding=1)
         self.logits = nn.Conv2d(hidden, 1, 3, padding=1)
         nn.init.zeros_(self.logits.weight)  # start from confidence alone
         nn.init.zeros_(self.logits.bias)  # type: ignore[arg-type]  # bias=True, so never None
         self.stems = per_layout(lambda one: conv(2 * one.channels + 1 + 2 * len(one.planes), width))
         self.trunk = Trunk(**trunk)
-        self.tails = per_layout(lambda one: conv(width, 2 * one.channels, gain=0.1))
+        self.guided = guided
+        count = 2 if guided else 1
+        self.tails = per_layout(lambda one: conv(width, count * one.channels, gain=0.1))
         self.stride = max(self.trunk.stride, step)
 
     def forward(self, layout: Layout, neighbours: Neighbours, told: Tensor) -> Anchor:
@@ -198,28 +223,38 @@ class AnchorNet(nn.Module):
         left = weighted(weights.square(), 1 / neighbours.worth).sqrt()  # of noise, as a share
         begun = stem(self.stems, layout, [merged, texture, spread, told * left])
         x, deep = self.trunk(begun)
-        strict, guided = tail(self.tails, layout, x).chunk(2, 1)
-        return Anchor(noisy + strict, texture + guided, weights, spread, deep)
+        strict, *guided = torch.split(tail(self.tails, layout, x), layout.channels, 1)
+        correction = texture + guided[0] if guided else None
+        return Anchor(noisy + strict, correction, weights, spread, deep)
 
     def _weigh(self, layout: Layout, seen: Neighbours) -> tuple[Tensor, Tensor]:
         """Weights (B, N, 1, h, w), and how far neighbours disagree (B, 1, h, w), which is also the
         unit of disagreement: weights do not change when a clip is made brighter."""
-        sure = seen.confidence
+        coarse, sure = (self._seen(one) for one in (seen.coarse, seen.confidence))
         trust = sure / sure.sum(1, keepdim=True).clamp_min(EPSILON)
-        apart = seen.coarse - weighted(trust, seen.coarse).unsqueeze(1)
+        apart = coarse - weighted(trust, coarse).unsqueeze(1)
         distance = apart.abs().mean(2, keepdim=True)
         spread = box(weighted(trust, distance), NEAR)
         scale = 1 / (spread.unsqueeze(1) + EPSILON)
         parts = torch.cat([apart * scale, distance * scale, sure.clamp_max(1)], 2).flatten(0, 1)
+        x = convolved(of(self.firsts, layout), parts, SLOPE)
+        x = convolved(self.logits, convolved(self.second, x, SLOPE)).float()
         if self.step > 1:
-            parts = functional.avg_pool2d(parts, self.step)
-        x = functional.leaky_relu(self.firsts[layout.name](parts), SLOPE, inplace=True)
-        x = self.logits(functional.leaky_relu(self.second(x), SLOPE, inplace=True)).float()
-        if self.step > 1:
-            x = functional.interpolate(x, scale_factor=self.step, mode="bilinear")
-        logits = torch.log(sure + EPSILON) + x.unflatten(0, sure.shape[:2])
+            x, spread = (
+                functional.interpolate(one, scale_factor=self.step, mode="bilinear")
+                for one in (x, spread)
+            )
+        sure = seen.confidence
+        logits = torch.log(sure + EPSILON) + x.view(sure.shape)
         missing = sure.amax((2, 3, 4), keepdim=True) == 0
         return torch.softmax(logits.masked_fill(missing, NOTHING), 1), spread
+
+    def _seen(self, pictures: Tensor) -> Tensor:
+        """Pictures (B, N, C, h, w) as the weighing looks at them: `step` cells at once."""
+        if self.step == 1:
+            return pictures
+        small = functional.avg_pool2d(pictures.flatten(0, 1), self.step)
+        return small.view(*pictures.shape[:2], *small.shape[1:])
 
 
 class RefinerNet(nn.Module):
@@ -228,14 +263,16 @@ class RefinerNet(nn.Module):
     It begins at the posterior mean of the centre, given the anchor, and adds a change to it.
     """
 
-    def __init__(self, trunk: dict[str, Any], embed: int, deep: int) -> None:
+    def __init__(self, trunk: dict[str, Any], embed: int, deep: int, *, guided: bool) -> None:
         """embed: features made of every neighbour, and averaged over them; deep: features of the
-        coarse frame's and the anchor's trunks together that enter its own."""
+        coarse frame's and the anchor's trunks together that enter its own; guided: whether the
+        anchor is, which is then shown beside where it begins."""
         super().__init__()
         width = trunk["widths"][0]
         self.embeds = per_layout(lambda one: conv(2 * one.channels + 1, embed)) if embed else None
+        self.guided, pictures = guided, 4 if guided else 3
         self.stems = per_layout(
-            lambda one: conv(4 * one.channels + 1 + 2 * len(one.planes) + 2 * embed, width)
+            lambda one: conv(pictures * one.channels + 2 * len(one.planes) + 2 + 2 * embed, width)
         )
         self.deep = conv(deep, trunk["widths"][1], 1, gain=0.1) if deep else None
         self.trunk = Trunk(**trunk)
@@ -252,9 +289,13 @@ class RefinerNet(nn.Module):
         neighbours: Neighbours,
     ) -> Tensor:
         """noisy (B, C, h, w), told (B, 2 P, h, w): the centre's -> the refined centre."""
-        guided = anchor.guided(coarse.picture)
-        start = posterior_mean(layout, noisy, guided, told)
-        parts = [start, noisy - start, coarse.picture - start, guided - start, told, anchor.spread]
+        given = anchor.given(coarse.picture)
+        start = posterior_mean(layout, noisy, given, told)
+        parts = [start, noisy - start, coarse.picture - start]
+        if self.guided:
+            parts.append(given - start)
+        alone = told[:, :1] / (1 + neighbours.confidence.sum(1))  # noise where nothing helps
+        parts += [told, anchor.spread, alone]
         if self.embeds is not None:
             parts += self._embedded(layout, start, anchor, neighbours)
         deep = None
@@ -274,7 +315,7 @@ class RefinerNet(nn.Module):
             apart = seen.coarse[:, place] - start
             texture = seen.noisy[:, place] - seen.coarse[:, place]
             parts = [apart, texture, apart.abs().mean(1, keepdim=True)]
-            features = convolved(self.embeds[layout.name], torch.cat(parts, 1), SLOPE)
+            features = convolved(of(self.embeds, layout), torch.cat(parts, 1), SLOPE)
             means = [
                 mean + by[:, place] * features
                 for mean, by in zip(means, (anchor.weights, trust), strict=True)
@@ -294,6 +335,18 @@ class Networks(nn.Module):
         self.refiner = RefinerNet(**config["refiner"])
         self.stride = max(part.stride for part in (self.coarse, self.anchor, self.refiner))
 
+    def forward(
+        self, layout: Layout, noisy: Tensor, told: Tensor, coarse: Coarse, neighbours: Neighbours
+    ) -> Restored:
+        """Both stages on a centre: its noisy planes (B, C, h, w), what is told of them (B, 2 P, h,
+        w) and its coarse frame. Gradients do not pass from one stage to the one before, so that an
+        anchor stays an estimate of the picture and does not become a message to the refiner; but
+        the refiner may ask the coarse trunk for what it needs."""
+        fixed = Coarse(coarse.picture.detach(), coarse.deep)
+        anchor = self.anchor(layout, neighbours, told)
+        refined = self.refiner(layout, noisy, told, fixed, anchor.detached(), neighbours)
+        return Restored(anchor.strict, anchor.given(fixed.picture), refined)
+
 
 def posterior_mean(layout: Layout, noisy: Tensor, anchor: Tensor, told: Tensor) -> Tensor:
     """anchor + g (noisy - anchor), g = E / (E + sigma^2), plane by plane; all (B, C, h, w).
@@ -302,7 +355,8 @@ def posterior_mean(layout: Layout, noisy: Tensor, anchor: Tensor, told: Tensor) 
     noise and codec's errors (methods: Gaussian posterior).
     """
     apart = noisy - anchor
-    variance = told.square().unflatten(1, (2, -1)).sum(1)  # (B, P, h, w)
+    noise, errors = told.square().chunk(2, 1)
+    variance = noise + errors  # (B, P, h, w)
     power = torch.stack([apart[:, part].square().mean(1) for part in layout.slices], 1)
     excess = (box(power, WIDE) - variance).clamp_min(0)
     gain = excess / (excess + variance + EPSILON**2)
