@@ -6,6 +6,7 @@ the strongest channels.
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,12 +31,13 @@ LEVELS = {"encoders.0": 0, "decoders.0": 0, "encoders.1": 1, "decoders.1": 1,
 
 
 def begun(size: str, of: str = "f2r-rgb-small") -> Networks:
-    """Networks of a size with the weights of bundled ones carried over."""
+    """Networks of a size, or of the shape in a file, begun from bundled weights."""
+    shape = shape_of(size)
     source = {name: value.float() for name, value in weights.load(of).tensors.items()}
-    networks = Networks(CONFIGS[size])
+    networks = Networks(shape)
     new: dict[str, Tensor] = {}
     for part in ("coarse", "anchor", "refiner"):
-        config = CONFIGS[size][part]
+        config = shape[part]
         trunk = config if part == "coarse" else config["trunk"]
         kept = carried_trunk(source, part, trunk, new)
         carried_ends(source, part, kept, config, new)
@@ -44,6 +46,11 @@ def begun(size: str, of: str = "f2r-rgb-small") -> Networks:
     assert not unknown, unknown
     networks.load_state_dict({**own, **new})
     return networks
+
+
+def shape_of(size: str) -> dict[str, Any]:
+    """The constructor's arguments of a size, or of a JSON file that holds them."""
+    return CONFIGS[size] if size in CONFIGS else json.loads(Path(size).read_text())
 
 
 def carried_trunk(
@@ -186,7 +193,7 @@ def strongest(power: Tensor, count: int) -> Tensor:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("size", choices=list(CONFIGS))
+    parser.add_argument("size", help="a size, or a JSON file of a shape")
     parser.add_argument("out", type=Path)
     parser.add_argument("--of", default="f2r-rgb-small")
     given = parser.parse_args()

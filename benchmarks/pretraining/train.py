@@ -13,6 +13,7 @@ the averaged weights.
 
 import argparse
 import copy
+import json
 import math
 import os
 import sys
@@ -36,11 +37,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from excerpts import Shown, Teachers, precision, tested, windows_of
 from material import Material
 from safetensors.torch import save_file
-from start import begun
+from start import begun, shape_of
 
 from f2rcli.models.layers import channels_last
 from f2rcli.models.placing import placed, warped
-from f2rcli.models.planar import CONFIGS, Networks
+from f2rcli.models.planar import Networks
 from f2rcli.planes import Layout, gathered, spread
 from f2rcli.training.loop.muon import Muon
 
@@ -365,11 +366,16 @@ def psnr(one: Tensor, clean: Tensor) -> Tensor:
 def export(folder: Path, out: Path) -> None:
     """The averaged weights of a run, in float16."""
     state = torch.load(folder / "state.pt", weights_only=True)
-    networks = Networks(CONFIGS[state["size"]])
+    shape = shape_of(state["size"])
+    networks = Networks(shape)
     names = [name for name, _ in networks.named_parameters()]
     tensors = {n: m.half().contiguous() for n, m in zip(names, state["mean"], strict=True)}
     out.parent.mkdir(parents=True, exist_ok=True)
-    facts = {"size": state["size"], "step": str(state["step"]), "cpu_s": f"{state['spent']:.0f}"}
+    facts = {
+        "shape": json.dumps(shape),
+        "step": str(state["step"]),
+        "cpu_s": f"{state['spent']:.0f}",
+    }
     save_file(tensors, out, facts)
     print(f"{out}: {facts}")
 
@@ -378,7 +384,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     ways = parser.add_subparsers(dest="way", required=True)
     run = ways.add_parser("run")
-    run.add_argument("size", choices=list(CONFIGS))
+    run.add_argument("size", help="lite, full, or a JSON file of another shape")
     run.add_argument("clips", type=Path)
     run.add_argument("folder", type=Path)
     run.add_argument("--steps", type=int, default=100_000)

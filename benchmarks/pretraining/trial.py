@@ -5,12 +5,13 @@
 
 `quality` runs networks with the engine's flows and memory over the first frames of clips, told the
 truth about the noise, as today's networks are beside them; PSNR over all samples of the file's
-planes. WEIGHTS are files of `train.py export`, or the name of a size for what it begins from.
-`time` gives CPU milliseconds of a steady 640x360 frame on one thread, FFmpeg's nlmeans in the same
+planes. WEIGHTS are files of `train.py export`, or sizes or JSON files of shapes, for what those
+begin from. `time` gives CPU milliseconds of a steady 640x360 frame on one thread, FFmpeg's nlmeans in the same
 run; --as-owned: by the instructions of most people's processors (AVX2, no bfloat16).
 """
 
 import argparse
+import json
 import os
 import sys
 import time
@@ -52,7 +53,7 @@ from f2rcli.methods.f2r.flows import FlowBook
 from f2rcli.models.layers import channels_last
 from f2rcli.models.memory import Memory
 from f2rcli.models.placing import placed, warped
-from f2rcli.models.planar import CONFIGS, Neighbours, Networks
+from f2rcli.models.planar import Neighbours, Networks
 from f2rcli.planes import Layout, spread
 from f2rcli.window import window_at
 
@@ -63,11 +64,11 @@ CLIPS = Path(__file__).resolve().parents[3] / "shared" / "data" / "video" / "tes
 
 def loaded(name: str) -> Networks:
     """Networks of a file, or as a size of them begins."""
-    if name in CONFIGS:
+    if not name.endswith(".safetensors"):
         networks = begun(name)
     else:
         with safe_open(name, "pt") as file:
-            networks = Networks(CONFIGS[file.metadata()["size"]])
+            networks = Networks(json.loads(file.metadata()["shape"]))
             state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
         networks.load_state_dict(state)
     channels_last(networks)
@@ -209,9 +210,8 @@ def quality(given: argparse.Namespace) -> None:
                 if teachers:
                     found["today's"] = todays(sample, teachers)
                 for one, nets in networks.items():
-                    found[one] = OnPlanes(nets, layout, given.precision, given.length).restored(
-                        noisy, told
-                    )
+                    run = OnPlanes(nets, layout, given.precision, given.length)
+                    found[one] = run.restored(noisy, told)
                 row = [psnr(one, truth) for one in found.values()]
                 for label, value in zip(found, row, strict=True):
                     sums[f"{kind} {name} {label}"].append(value)
