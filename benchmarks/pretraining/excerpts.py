@@ -41,9 +41,10 @@ class Shown(NamedTuple):
     oldest frame, the frame before, and two after."""
 
     layout: Layout
-    clean: Floats  # (C, h, w)
-    target: Floats  # (C, h, w): of the full networks
-    noisy: Floats  # (4, C, h, w): frames before, centre, two after
+    clean: Floats  # (4, C, h, w): frames before, centre, two after; so the next two
+    noisy: Floats
+    single: Floats  # the full networks' coarse frames
+    target: Floats  # (C, h, w): their result
     told: Floats  # (4, 2 P, h, w)
     memory: tuple[Floats, Floats, Floats]  # noisy, coarse (C, h, w), worth (1, h, w)
     flows: Floats  # (4, h, w, 2), in cells
@@ -184,10 +185,12 @@ def windows_of(sample: Sample, teachers: Teachers, *, all_: bool = False) -> lis
             target = truth[centre]
         here = [centre - 1, centre, centre + 1, centre + 2]
         flows, agreement = zip(*rated, strict=True)
-        small = [pictures[here], told[here], truth[centre], target, *memory, worth]
-        seen, maps, clear, full, *past_ = (one.astype(np.float16) for one in small)
+        single = [packed_rgb(frames[i].coarse[0].numpy(), sample, layout) for i in here]
+        small = truth[here], pictures[here], np.stack(single), target, told[here], *memory, worth
+        *centres, maps, past_noisy, past_coarse, count = (one.astype(np.float16) for one in small)
         motion, agree = np.stack(flows), np.stack(agreement).astype(np.float16)
-        shown.append(Shown(layout, clear, full, seen, maps, tuple(past_), motion, agree))
+        kept = past_noisy, past_coarse, count
+        shown.append(Shown(layout, *centres, maps, kept, motion, agree))
     return shown
 
 

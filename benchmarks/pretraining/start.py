@@ -114,8 +114,9 @@ def carried_ends(
             )
             new[f"anchor.firsts.{name}.bias"] = source["anchor.first.bias"]
         else:
-            shown = 48 if config["guided"] else 36
-            pictures = [in_to(one, into) for one in head[:, :shown].split(12, 1)]
+            pictures = [in_to(one, into) for one in head[:, :48].split(12, 1)]
+            if not config["guided"]:  # merged neighbours stand in place of the guided anchor
+                pictures[3] = torch.zeros_like(pictures[3])
             told[:, [0, len(layout.planes)]] = level_of(head[:, 48:60], layout)
             more = torch.zeros(len(head), 2, 3, 3)
             features = [head[:, 60:]] if config["embed"] else []

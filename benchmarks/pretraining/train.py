@@ -36,12 +36,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from excerpts import Shown, Teachers, precision, tested, windows_of
 from material import Material
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from start import begun, shape_of
 
 from f2rcli.models.layers import channels_last
 from f2rcli.models.placing import placed, warped
-from f2rcli.models.planar import Networks
+from f2rcli.models.planar import Coarse, Networks
 from f2rcli.planes import Layout, gathered, spread
 from f2rcli.training.loop.muon import Muon
 
@@ -51,7 +51,7 @@ HELD_OUT_EVERY = 9  # clips
 SHARES = {"rgb": 0.32, "420": 0.36, "420 10": 0.1, "444": 0.05, "422": 0.04, "gray": 0.07,
           "422 10": 0.06}  # fmt: skip
 LOUD_SHARE, LOUD = 0.45, 10 / 255  # of samples are at least so noisy: light noise is learnt sooner
-POOL, FRESH = 72, 0.5  # samples in use, and new ones per step
+POOL, FRESH = 72, 0.35  # samples in use, and new ones per step
 BATCH = 8
 TEACH = 0.5  # of the target is the full networks' result, where that is any good
 BLIND, SINGLE, LATTICE = 0.3, 0.5, 8.0  # of the anchor's and the coarse loss; see `cost`
@@ -110,10 +110,13 @@ class Stream:
 
 
 class Batch(NamedTuple):
+    """Windows; see `Shown`. The centre is the second of four frames."""
+
     layout: Layout
-    clean: Tensor  # (B, C, h, w), like target
-    target: Tensor
-    noisy: Tensor  # (B, 4, C, h, w)
+    clean: Tensor  # (B, 4, C, h, w), like noisy and single
+    noisy: Tensor
+    single: Tensor
+    target: Tensor  # (B, C, h, w)
     told: Tensor  # (B, 4, 2 P, h, w)
     memory: Tensor  # (B, 2 C + 1, h, w): noisy, coarse, worth
     flows: Floats  # (B, 4, h, w, 2)
@@ -136,11 +139,10 @@ def turned(one: Shown, code: int) -> Shown:
     flows = plane(flows) * np.float32([[[-1 if code & 1 else 1]], [[-1 if code & 2 else 1]]])
     flows = flows[:, ::-1] if swap else flows
     noisy, coarse, worth = one.memory
-    return Shown(
-        one.layout, picture(one.clean), picture(one.target), picture(one.noisy), plane(one.told),
-        (picture(noisy), picture(coarse), plane(worth)),
-        np.ascontiguousarray(np.moveaxis(flows, -3, -1)), plane(one.agreement),
-    )  # fmt: skip
+    pictures = [picture(part) for part in (one.clean, one.noisy, one.single, one.target)]
+    memory = picture(noisy), picture(coarse), plane(worth)
+    moved = np.ascontiguousarray(np.moveaxis(flows, -3, -1))
+    return Shown(one.layout, *pictures, plane(one.told), memory, moved, plane(one.agreement))
 
 
 def batched(several: Sequence[Shown], rng: np.random.Generator | None) -> Batch:
@@ -158,36 +160,37 @@ def batched(several: Sequence[Shown], rng: np.random.Generator | None) -> Batch:
         for sample in range(len(several)):
             if rng.random() < 0.1:
                 agreement[sample, rng.permutation(4)[: rng.integers(1, 4)]] = 0
-    memory = [np.concatenate(one.memory) for one in several]
-    return Batch(
-        several[0].layout, joined([one.clean for one in several]),
-        joined([one.target for one in several]), joined([one.noisy for one in several]), told,
-        joined(memory), np.stack([one.flows for one in several]), agreement.unsqueeze(2),
-    )  # fmt: skip
+    pictures = [joined([getattr(one, part) for one in several]) for part in PICTURES]
+    memory = joined([np.concatenate(one.memory) for one in several])
+    flows = np.stack([one.flows for one in several])
+    return Batch(several[0].layout, *pictures, told, memory, flows, agreement.unsqueeze(2))
+
+
+PICTURES = "clean", "noisy", "single", "target"
 
 
 class Estimates(NamedTuple):
-    coarse: Tensor
+    coarse: Tensor  # (B, 4, C, h, w)
     strict: Tensor
     anchor: Tensor
     refined: Tensor
 
 
 def estimates(networks: Networks, batch: Batch) -> Estimates:
-    """The whole pipeline on a batch; coarse neighbours are taken as they are."""
-    layout, others = batch.layout, [0, 2, 3]
-    with torch.no_grad():
-        flat = [one[:, others].flatten(0, 1) for one in (batch.noisy, batch.told)]
-        around = networks.coarse(layout, *flat).picture.unflatten(0, (-1, 3))
-    noisy, told = batch.noisy[:, 1], batch.told[:, 1]
-    coarse = networks.coarse(layout, noisy, told)
-    neighbours = placed(*moved(batch, around), coarse.picture.detach())
-    return Estimates(coarse.picture, *networks(layout, noisy, told, coarse, neighbours))
+    """The whole pipeline on a batch."""
+    layout = batch.layout
+    flat = [one.flatten(0, 1) for one in (batch.noisy, batch.told)]
+    coarse = Coarse(*(one.unflatten(0, (-1, 4)) for one in networks.coarse(layout, *flat)))
+    centre = Coarse(*(one[:, 1] for one in coarse))
+    fixed = coarse.picture.detach()
+    neighbours = placed(*moved(batch, fixed[:, [0, 2, 3]]), fixed[:, 1])
+    done = networks(layout, batch.noisy[:, 1], batch.told[:, 1], centre, neighbours)
+    return Estimates(coarse.picture, *done)
 
 
 def moved(batch: Batch, around: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Neighbours on the centre's grid: noisy, coarse, agreement, worth."""
-    channels = batch.clean.shape[1]
+    channels = batch.clean.shape[2]
     noisy, coarse = (torch.empty_like(batch.noisy) for _ in range(2))
     worth = torch.ones_like(batch.agreement)
     for sample in range(len(noisy)):
@@ -205,22 +208,28 @@ def moved(batch: Batch, around: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]
 LAYOUT_OF_MAPS = Layout("map", ((1, 1),))
 
 
-def cost(estimate: Tensor, target: Tensor, batch: Batch, lattice: float = 0.0) -> Tensor:
-    """Mean over the batch of half the log of each picture's squared error beside its input's own;
-    of Y'CbCr, luma's and chroma's apart. lattice: how much more errors count that repeat from cell
-    to cell of 2x2 pixels."""
-    before = (batch.noisy[:, 1] - batch.clean).square()
+def cost(
+    layout: Layout,
+    estimate: Tensor,
+    target: Tensor,
+    shown: tuple[Tensor, Tensor],
+    lattice: float = 0.0,
+) -> Tensor:
+    """Mean over pictures (B, C, h, w) of half the log of each one's squared error beside its
+    input's own; of Y'CbCr, luma's and chroma's apart. shown: clean and noisy pictures; lattice: how
+    much more errors count that repeat from cell to cell of 2x2 pixels."""
+    before = (shown[1] - shown[0]).square()
     apart = estimate.float() - target
     power = apart.square()
     parts = [(slice(None), 1.0)]
-    if batch.layout.name.startswith("yuv"):
-        luma = batch.layout.slices[0]
+    if layout.name.startswith("yuv"):
+        luma = layout.slices[0]
         parts = [(luma, 1 - CHROMA), (slice(luma.stop, None), CHROMA)]
     total = torch.zeros(())
     for part, share in parts:
         error = power[:, part].mean((1, 2, 3))
         if lattice and (part.start or 0) == 0:
-            error = error + lattice * uneven(apart[:, batch.layout.slices[0]])
+            error = error + lattice * uneven(apart[:, layout.slices[0]])
         floor = 0.003 * before[:, part].mean((1, 2, 3)) + LEAST_ERROR
         total = total + share * 0.5 * torch.log(error + floor).mean()
     return total
@@ -234,13 +243,18 @@ def uneven(luma: Tensor) -> Tensor:
 
 
 def loss_of(networks: Networks, batch: Batch) -> Tensor:
-    found = estimates(networks, batch)
-    target = torch.lerp(batch.clean, batch.target, TEACH)
-    blind = cost(found.strict, batch.clean, batch)
+    found, layout = estimates(networks, batch), batch.layout
+    clean = batch.clean[:, 1]
+    shown = clean, batch.noisy[:, 1]
+    blind = cost(layout, found.strict, clean, shown)
     if found.anchor is not found.strict:
-        blind = blind + cost(found.anchor, batch.clean, batch)
-    single = cost(found.coarse, batch.clean, batch)
-    return cost(found.refined, target, batch, LATTICE) + BLIND * blind + SINGLE * single
+        blind = blind + cost(layout, found.anchor, clean, shown)
+    every = [one.flatten(0, 1) for one in (found.coarse, batch.clean, batch.single, batch.noisy)]
+    aim = torch.lerp(every[1], every[2], TEACH)
+    single = cost(layout, every[0], aim, (every[1], every[3]))
+    target = torch.lerp(clean, batch.target, TEACH)
+    refined = cost(layout, found.refined, target, shown, LATTICE)
+    return refined + BLIND * blind + SINGLE * single
 
 
 # The run -----------------------------------------------------------------------------------------
@@ -249,10 +263,14 @@ def loss_of(networks: Networks, batch: Batch) -> Tensor:
 class Run:
     """A network in training, its average, and where it stands."""
 
-    def __init__(self, size: str, clips: Path, folder: Path, seed: int) -> None:
+    def __init__(
+        self, size: str, clips: Path, folder: Path, seed: int, start: Path | None = None
+    ) -> None:
         torch.manual_seed(seed)
         self.folder, self.seed, self.size = folder, seed, size
         self.networks = begun(size)
+        if start is not None:
+            fit(self.networks, load_file(start))
         channels_last(self.networks)
         self.parameters = list(self.networks.parameters())
         self.mean = [p.detach().clone() for p in self.parameters]
@@ -342,20 +360,29 @@ class Run:
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision() == "bf16"):
             for kind, batch in self.held:
                 found = estimates(networks, batch)
-                several = (*found, batch.target, batch.noisy[:, 1])
-                errors = [psnr(one, batch.clean) for one in several]
+                singles = found.coarse[:, 1], batch.single[:, 1]
+                several = (*singles, *found[1:], batch.target, batch.noisy[:, 1])
+                errors = [psnr(one, batch.clean[:, 1]) for one in several]
                 rows.setdefault(kind, []).append(tuple(map(float, errors)))
         means = {kind: np.mean(values, 0) for kind, values in rows.items()}
-        beside = {kind: row[3] - row[4] for kind, row in means.items()}
+        beside = {kind: row[4] - row[5] for kind, row in means.items()}
         every = np.mean([*means.values()], 0)
         text = f"{time.strftime('%H:%M')} step {self.step} cpu {self.spent:.0f} loss {running:.4f}"
         text += f" | beside today's {np.mean([*beside.values()]):+.3f} dB"
-        names = "coarse", "strict", "anchor", "refined", "today's", "noisy"
+        names = "coarse", "theirs", "strict", "anchor", "refined", "today's", "noisy"
         text += " | " + " ".join(f"{n} {v:.2f}" for n, v in zip(names, every, strict=True)) + " |"
-        text += " ".join(f" {kind}: {means[kind][3]:.2f} ({b:+.2f})" for kind, b in beside.items())
+        text += " ".join(f" {kind}: {means[kind][4]:.2f} ({b:+.2f})" for kind, b in beside.items())
         print(text, flush=True)
         with (self.folder / "log.txt").open("a") as file:
             file.write(text + "\n")
+
+
+def fit(networks: Networks, tensors: dict[str, Tensor]) -> None:
+    """Fill networks with the tensors whose names and shapes are theirs."""
+    own = networks.state_dict()
+    same = {n: t.float() for n, t in tensors.items() if n in own and own[n].shape == t.shape}
+    networks.load_state_dict({**own, **same})
+    print(f"{len(same)} of {len(own)} tensors begin from there", flush=True)
 
 
 def psnr(one: Tensor, clean: Tensor) -> Tensor:
@@ -389,6 +416,7 @@ def main() -> None:
     run.add_argument("folder", type=Path)
     run.add_argument("--steps", type=int, default=100_000)
     run.add_argument("--seed", type=int, default=0)
+    run.add_argument("--start", type=Path, help="exported weights to begin from, where they fit")
     written = ways.add_parser("export")
     written.add_argument("folder", type=Path)
     written.add_argument("out", type=Path)
@@ -398,7 +426,7 @@ def main() -> None:
     if given.way == "export":
         export(given.folder, given.out)
     else:
-        Run(given.size, given.clips, given.folder, given.seed).train(given.steps)
+        Run(given.size, given.clips, given.folder, given.seed, given.start).train(given.steps)
 
 
 if __name__ == "__main__":

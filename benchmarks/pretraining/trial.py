@@ -6,8 +6,8 @@
 `quality` runs networks with the engine's flows and memory over the first frames of clips, told the
 truth about the noise, as today's networks are beside them; PSNR over all samples of the file's
 planes. WEIGHTS are files of `train.py export`, or sizes or JSON files of shapes, for what those
-begin from. `time` gives CPU milliseconds of a steady 640x360 frame on one thread, FFmpeg's nlmeans in the same
-run; --as-owned: by the instructions of most people's processors (AVX2, no bfloat16).
+begin from. `time` gives CPU milliseconds of a steady 640x360 frame on one thread, FFmpeg's nlmeans
+in the same run; --as-owned: by the instructions of most people's processors (AVX2, no bfloat16).
 """
 
 import argparse

@@ -48,7 +48,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "lite": {
         "coarse": {"widths": (32, 48, 96), "encoders": (0, 1), "middle": 2, "decoders": (1, 1)},
         "anchor": {
-            "trunk": {"widths": (24, 48), "encoders": (0,), "middle": 2, "decoders": (1,)},
+            "trunk": {"widths": (24, 48), "encoders": (0,), "middle": 1, "decoders": (1,)},
             "hidden": 12,
             "step": 2,
             "guided": False,
@@ -84,6 +84,7 @@ class Anchor(NamedTuple):
 
     strict: Tensor  # (B, C, h, w): made of neighbours alone
     correction: Tensor | None  # (B, C, h, w): what guided mode adds to the centre's coarse frame
+    merged: Tensor  # (B, C, h, w): the mean of the noisy neighbours by `weights`
     weights: Tensor  # (B, N, 1, h, w): sum to one over N
     spread: Tensor  # (B, 1, h, w): how far neighbours disagree
     deep: Tensor  # (B, D, h/2, w/2): what the trunk knows
@@ -193,7 +194,7 @@ class AnchorNet(nn.Module):
     """Stage 1, the blind temporal estimator. The centre is not among its arguments.
 
     A softmax weighs the neighbours cell by cell; the weighted mean of the *noisy* ones is linear in
-    their noise. A trunk adds a change to it: `strict`; and where `guided` is wanted, one that is for
+    their noise. A trunk adds a change to it: `strict`; where `guided` is wanted, also one that is for
     the coarse centre, to which it is added outside.
     """
 
@@ -225,7 +226,7 @@ class AnchorNet(nn.Module):
         x, deep = self.trunk(begun)
         strict, *guided = torch.split(tail(self.tails, layout, x), layout.channels, 1)
         correction = texture + guided[0] if guided else None
-        return Anchor(noisy + strict, correction, weights, spread, deep)
+        return Anchor(noisy + strict, correction, noisy, weights, spread, deep)
 
     def _weigh(self, layout: Layout, seen: Neighbours) -> tuple[Tensor, Tensor]:
         """Weights (B, N, 1, h, w), and how far neighbours disagree (B, 1, h, w), which is also the
@@ -266,13 +267,13 @@ class RefinerNet(nn.Module):
     def __init__(self, trunk: dict[str, Any], embed: int, deep: int, *, guided: bool) -> None:
         """embed: features made of every neighbour, and averaged over them; deep: features of the
         coarse frame's and the anchor's trunks together that enter its own; guided: whether the
-        anchor is, which is then shown beside where it begins."""
+        anchor is, which is then shown beside where it begins; else the merged neighbours are."""
         super().__init__()
         width = trunk["widths"][0]
         self.embeds = per_layout(lambda one: conv(2 * one.channels + 1, embed)) if embed else None
-        self.guided, pictures = guided, 4 if guided else 3
+        self.guided = guided
         self.stems = per_layout(
-            lambda one: conv(pictures * one.channels + 2 * len(one.planes) + 2 + 2 * embed, width)
+            lambda one: conv(4 * one.channels + 2 * len(one.planes) + 2 + 2 * embed, width)
         )
         self.deep = conv(deep, trunk["widths"][1], 1, gain=0.1) if deep else None
         self.trunk = Trunk(**trunk)
@@ -291,9 +292,8 @@ class RefinerNet(nn.Module):
         """noisy (B, C, h, w), told (B, 2 P, h, w): the centre's -> the refined centre."""
         given = anchor.given(coarse.picture)
         start = posterior_mean(layout, noisy, given, told)
-        parts = [start, noisy - start, coarse.picture - start]
-        if self.guided:
-            parts.append(given - start)
+        beside = given if self.guided else anchor.merged
+        parts = [start, noisy - start, coarse.picture - start, beside - start]
         alone = told[:, :1] / (1 + neighbours.confidence.sum(1))  # noise where nothing helps
         parts += [told, anchor.spread, alone]
         if self.embeds is not None:
