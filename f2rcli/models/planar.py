@@ -194,7 +194,7 @@ class AnchorNet(nn.Module):
     """Stage 1, the blind temporal estimator. The centre is not among its arguments.
 
     A softmax weighs the neighbours cell by cell; the weighted mean of the *noisy* ones is linear in
-    their noise. A trunk adds a change to it: `strict`; where `guided` is wanted, also one that is for
+    their noise. A trunk adds a change to it: `strict`; where `guided` is wanted, also one for
     the coarse centre, to which it is added outside.
     """
 
