@@ -199,7 +199,8 @@ def main() -> None:
     parser.add_argument("--of", default="f2r-rgb-small")
     given = parser.parse_args()
     state = begun(given.size, given.of).state_dict()
-    save_file({name: value.half().contiguous() for name, value in state.items()}, given.out)
+    halves = {name: value.half().contiguous() for name, value in state.items()}
+    save_file(halves, given.out, {"shape": json.dumps(shape_of(given.size))})
 
 
 if __name__ == "__main__":
