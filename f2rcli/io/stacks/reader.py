@@ -15,7 +15,7 @@ from f2rcli.frames import ClipInfo, Frame, Plane, PlaneLayout
 from f2rcli.io.base import Reader, ReadOptions
 from f2rcli.io.ledger import Ledger
 from f2rcli.io.sequence import MismatchError, first_readable
-from f2rcli.io.tiff.axes import (
+from f2rcli.io.stacks.lanes import (
     ALL,
     ALONE,
     Lane,
@@ -25,8 +25,7 @@ from f2rcli.io.tiff.axes import (
     listed_series,
     sequence_of,
 )
-from f2rcli.io.tiff.folder import open_stack
-from f2rcli.io.tiff.stack import Stack
+from f2rcli.io.stacks.stack import Stack
 from f2rcli.io.time_range import TimeRange
 from f2rcli.samples.counts import unreal_line
 from f2rcli.samples.defects import no_numbers
@@ -42,17 +41,17 @@ class StackFrame:
     picture: int
     sample: int | None
     statistics: LaneStatistics  # says which samples stay as they are stored
+    original: Plane  # as it is stored, before stuck pixels were filled in
 
 
 class StackReader(Reader):
-    """A TIFF stack, read lane by lane (see `axes.py`)."""
+    """A stack, read lane by lane (see `lanes.py`)."""
 
-    def __init__(self, source: str, options: ReadOptions, stack: Stack | None = None) -> None:
-        """stack: the files to read, if not TIFF."""
+    def __init__(self, source: str, options: ReadOptions, stack: Stack) -> None:
         self.source = Path(source)
         self.options = options
         self.ledger = Ledger(name=self.source.name, strict=options.strict)
-        self.stack: Stack = stack or open_stack(source)
+        self.stack = stack
         self.notes: list[str] = []
         self.skipped = 0  # frames of `info.frames` that could not be decoded
         self._unread: set[tuple[int, int]] = set()  # their series and places
@@ -93,8 +92,7 @@ class StackReader(Reader):
             self._note(note)
         lacking = len(self.stack.absent[series.number])
         self.ledger.promised(
-            f"its description ({series.words})" if self.stack.described else "its list of pages",
-            series.frames, series.frames - lacking, "picture",
+            self.stack.promised_by(series.words), series.frames, series.frames - lacking, "picture",
         )  # fmt: skip
         if series.dtype.itemsize == 8:
             self._note("float64 samples: the noise is computed in float32")
@@ -119,7 +117,7 @@ class StackReader(Reader):
                 f"{self.stack.name}: truncated or damaged: {self.stack.misfit}.",
                 hint="Copy it again, or name the axes of the rest: axes='TYX' is a movie.",
             )
-        for line in filter(None, (self.stack.misfit, self.stack.cut_off)):
+        for line in filter(None, (self.stack.misfit, self.stack.broken)):
             self.ledger.fault(line)
 
     def _tell_gaps(self, gaps: tuple[str, ...]) -> None:
@@ -144,7 +142,7 @@ class StackReader(Reader):
             )
         step = self.interval or Fraction(0)
         if self.stack.divisible:
-            return lane
+            return replace(lane, frames=tuple(one for one in lane.frames if one not in absent))
         taken: list[int] = []
         for number, frame in enumerate(lane.frames):
             if span.beyond(number * step, len(taken)):
@@ -264,7 +262,7 @@ class StackReader(Reader):
                 yield Frame(
                     planes=planes_seen(picture, seen), stored=seen.stored(picture),
                     layout=layout, pts=index, duration=1, time_base=self.info.time_base,
-                    source=StackFrame(lane.series, lane.frames[index], lane.sample, seen),
+                    source=StackFrame(lane.series, lane.frames[index], lane.sample, seen, picture),
                     lane=number, context=index not in asked,
                 )  # fmt: skip
             if unreal:

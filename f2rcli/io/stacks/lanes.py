@@ -8,12 +8,10 @@ every other letter tells lanes apart.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
 
 import numpy as np
 
-from f2rcli.errors import InputError, UsageError
-from f2rcli.io.base import MOST_PIXELS
+from f2rcli.errors import UsageError
 
 ALL = "all"  # series
 ALONE = "no time axis: each picture is denoised separately"
@@ -244,34 +242,3 @@ def lane_words(axes: Sequence[str], index: Sequence[int], shape: Sequence[int]) 
     """A lane's place along the axes that are not time or picture: ["z 1", "channel 2"]."""
     places = zip(axes, index, shape, strict=False)
     return [f"{_WORDS.get(a, a)} {i + 1}" for a, i, n in places if n > 1]
-
-
-def check_series(series: Series, name: str) -> None:
-    """Raise InputError for arrays that are not pictures f2r can denoise."""
-    if series.picture > MOST_PIXELS:
-        raise InputError(
-            f"{name}: claims pictures of {series.width} x {series.height}; f2r reads up to "
-            f"{MOST_PIXELS} samples each.",
-            hint="The header is damaged, or this is not a microscopy stack.",
-        )
-    check_samples(series.dtype, name)
-    if "Y" not in series.axes or "X" not in series.axes or 0 in series.shape:
-        raise InputError(f"{name}: axes {series.words}: there are no pictures (Y and X).")
-    inner = series.axes[-3:].replace("S", "")[-2:]
-    if inner != "YX":
-        raise InputError(
-            f"{name}: axes {series.words}: pictures must be stored row by row (… Y X).",
-            hint="Save it again with the picture's axes last.",
-        )
-
-
-def check_samples(dtype: np.dtype[Any], name: str) -> None:
-    """Raise InputError for samples that are not intensities f2r can denoise."""
-    if dtype.kind not in "uif" or dtype.itemsize > (8 if dtype.kind == "f" else 4):
-        kinds = {"b": "a binary mask", "c": "complex numbers"}
-        kinds |= dict.fromkeys("uif", "too wide")
-        why = kinds.get(dtype.kind, "not intensities")
-        raise InputError(
-            f"{name}: samples are {dtype}, {why}.",
-            hint="f2r reads integers of 8 to 32 bits and floats of 16 to 64.",
-        )

@@ -1,26 +1,35 @@
-"""Microscopy formats, read picture by picture through libraries of the extra `microscopy`."""
+"""Stacks by suffix or content: makers' formats of the extra `microscopy`, HDF5, Zarr, and TIFF."""
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
-from f2rcli.io.microscopy.hdf5 import SUFFIXES, open_hdf5
-from f2rcli.io.microscopy.image import Opener, damage_of, package, upright
-from f2rcli.io.microscopy.leica import open_lif
-from f2rcli.io.microscopy.nikon import open_nd2
-from f2rcli.io.microscopy.ome_zarr import PROVENANCE, is_zarr, open_zarr
-from f2rcli.io.microscopy.passport import Passport
-from f2rcli.io.microscopy.zeiss import open_czi
-from f2rcli.io.tiff.axes import Series, check_series
-from f2rcli.io.tiff.stack import Stack
+from f2rcli.io.stacks.arrays import (
+    HDF5_SUFFIXES,
+    ZARR_PROVENANCE,
+    is_zarr,
+    open_hdf5,
+    open_zarr,
+    split_path,
+)
+from f2rcli.io.stacks.czi import open_czi
+from f2rcli.io.stacks.foreign import Image, open_lif, open_nd2, package, upright
+from f2rcli.io.stacks.lanes import Series
+from f2rcli.io.stacks.metadata import Metadata
+from f2rcli.io.stacks.pages import open_tiff
+from f2rcli.io.stacks.stack import Stack, check_series
+from f2rcli.io.tifffiles import refusals
 from f2rcli.units import count
+
+Opener = Callable[[Any, Path], tuple[Any, list[Image]]]  # of a library and a path
 
 
 class StackFormat(NamedTuple):
@@ -38,20 +47,26 @@ FORMATS = {
     ".czi": StackFormat("CZI", "czifile", open_czi),
     ".lif": StackFormat("LIF", "liffile", open_lif),
     ".zarr": ZARR,
-    **dict.fromkeys(SUFFIXES, HDF5),
+    **dict.fromkeys(HDF5_SUFFIXES, HDF5),
 }
 
 
 def format_of(path: Path) -> StackFormat | None:
-    """The format of a source, by suffix, or by content for folders."""
+    """The format of a source that is no TIFF, by suffix, or by content for folders."""
     known = FORMATS.get(path.suffix.lower())
     return ZARR if known is None and path.is_dir() and is_zarr(path) else known
 
 
-class MicroscopyFile(Stack):
-    """A stack in a microscope maker's own format."""
+def open_stack(source: str) -> Stack:
+    """A stack of any format. Raises InputError for what cannot be read."""
+    name, inside = split_path(source)
+    if format_of(path := Path(name)) is None:
+        return open_tiff(source)
+    return LibraryStack(path, inside or "")
 
-    unread = "it is left empty"
+
+class LibraryStack(Stack):
+    """A stack in a format that a package of the extra `microscopy` reads."""
 
     def __init__(self, path: Path, wanted: str = "") -> None:
         """wanted: the path of an array in HDF5, which is a picture at any rate.
@@ -64,31 +79,21 @@ class MicroscopyFile(Stack):
         if path.is_file() and not path.stat().st_size:
             raise InputError(f"{path.name}: is empty (0 bytes).", hint="Copy or record it again.")
         kind = format_of(path)
-        assert kind is not None  # the format claims no others
+        assert kind is not None  # nobody opens others with it
         self._kind, self.paths, self.flavour = kind, [path], kind.name
-        self._passports: dict[int, Passport] = {}
         library = package(kind.package, f"{path.name}: reading {kind.name}", InputError)
-        self._damage = damage_of(library)
-        try:
-            opener = partial(open_hdf5, wanted=wanted) if kind is HDF5 else kind.opener
-            self._file, images = opener(library, path)
-            self.images = list(images)
-        except self._damage as error:
-            raise self._unreadable(error) from error
+        opener = partial(open_hdf5, wanted=wanted) if kind is HDF5 else kind.opener
+        with refusals(self.name):
+            self.file, self.images = opener(library, path)
         if not self.images:
             raise InputError(f"{path.name}: holds no pictures.")
         self._letters = [upright(image.sizes) for image in self.images]
+        self._metadata: dict[int, Metadata] = {}
         self.series = [self._series(number) for number in range(len(self.images))]
         for one in self.series:
             check_series(one, self.name)
         self.remarks += tuple(image.remark for image in self.images if image.remark)
         self.absent = [self._absent(number) for number in range(len(self.images))]
-
-    def _unreadable(self, error: BaseException) -> InputError:
-        words = str(error).replace(str(self.path.absolute()), self.name)
-        reason = " ".join(words.split())[:160] or type(error).__name__
-        hint = "The file is damaged, or of a kind that its library does not read."
-        return InputError(f"{self.name}: cannot be read ({reason}).", hint=hint)
 
     def _series(self, number: int) -> Series:
         image, letters = self.images[number], self._letters[number]
@@ -100,15 +105,18 @@ class MicroscopyFile(Stack):
             colour=kept.get("S", 1) in (3, 4), codec=self.flavour,
         )  # fmt: skip
 
-    def passport(self, number: int) -> Passport:
-        """Metadata of a series."""
-        image = self.images[number]
-        if number not in self._passports:
-            try:
-                self._passports[number] = image.complete() if image.complete else image.passport
-            except self._damage as error:
-                raise self._unreadable(error) from error
-        return self._passports[number]
+    def metadata(self, number: int) -> Metadata:
+        if number not in self._metadata:
+            with refusals(self.name):
+                self._metadata[number] = self.images[number].metadata()
+        return self._metadata[number]
+
+    def interval(self, number: int) -> Fraction | None:
+        seconds = self.images[number].interval
+        return None if not seconds else Fraction(seconds).limit_denominator(1_000_000_000)
+
+    def levels(self, number: int) -> list[tuple[int, int]]:
+        return list(self.images[number].levels)
 
     def _absent(self, number: int) -> frozenset[int]:
         """Places of pictures of which no chunk is stored."""
@@ -132,32 +140,26 @@ class MicroscopyFile(Stack):
         index = np.unravel_index(place, [n for _, n in series.outer] or [1])
         at = {letter: int(i) for (letter, _), i in zip(series.outer, index, strict=False)}
         where = {axis: at.get(letter, 0) for axis, letter in self._letters[number].items()}
-        try:
+        with refusals(f"{self.name}, picture {place + 1}"):
             picture = np.asarray(image.read(where))
-        except self._damage as error:
-            raise self._unreadable(error) from error
         shape = series.picture_shape
         if picture.size != int(np.prod(shape)):
             raise InputError(f"{self.name}: picture {place + 1} is incomplete.")
-        native: Plane = np.ascontiguousarray(picture.reshape(shape), series.dtype.newbyteorder("="))
+        native: Plane = np.ascontiguousarray(picture.reshape(shape), series.dtype)
         return native
 
     @property
     def zarr_format(self) -> int | None:
         """2 or 3 for Zarr, None for other formats."""
-        return int(self._file.metadata.zarr_format) if self._kind is ZARR else None
+        return int(self.file.metadata.zarr_format) if self._kind is ZARR else None
 
     def provenance_text(self) -> str:
-        facts = self._file.attrs.get(PROVENANCE) if self._kind is ZARR else None
+        facts = self.file.attrs.get(ZARR_PROVENANCE) if self._kind is ZARR else None
         if isinstance(facts, dict):
             with suppress(RecursionError):  # nested too deeply
                 return json.dumps({"f2r": facts.get("f2r"), **facts})
         return ""
 
-    def interval(self, number: int) -> Fraction | None:
-        seconds = self.images[number].passport.interval
-        return None if not seconds else Fraction(seconds).limit_denominator(1_000_000_000)
-
     def close(self) -> None:
-        with suppress(AttributeError):  # zarr's groups need none
-            self._file.close()
+        if self._kind is not ZARR:  # whose groups hold nothing open
+            self.file.close()
