@@ -78,9 +78,9 @@ def unreadable(name: str, error: BaseException) -> InputError:
 
 
 @contextmanager
-def quiet_tifffile() -> Iterator[None]:
-    """Keep tifffile's complaints about this thread's file from being printed."""
-    logger, own = logging.getLogger("tifffile"), threading.get_ident()
+def quiet(library: str = "tifffile") -> Iterator[None]:
+    """Keep a library's complaints about this thread's file from being printed."""
+    logger, own = logging.getLogger(library), threading.get_ident()
 
     def of_others(record: logging.LogRecord) -> bool:
         return record.thread != own

@@ -14,8 +14,8 @@ import tifffile
 
 import f2rcli
 from f2rcli.errors import CancelledError, UsageError
-from f2rcli.io import microscopy, tiff
-from f2rcli.io.tiff.axes import Series
+from f2rcli.io import stacks
+from f2rcli.io.stacks import Series
 from f2rcli.napari.files import get_reader
 from f2rcli.napari.runs import LayerRun, Progress, axes_of, levels_of, near
 from f2rcli.napari.sample import noisy_calcium

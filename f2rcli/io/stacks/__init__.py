@@ -8,7 +8,14 @@ from f2rcli.io.base import Reader, ReadOptions
 from f2rcli.io.stacks.arrays import named, split_path
 from f2rcli.io.stacks.files import FORMATS, LibraryStack, format_of, open_stack
 from f2rcli.io.stacks.foreign import unsupported
-from f2rcli.io.stacks.lanes import LETTER_OF, UNNAMED, Series, lane_words, sequence_note, sequence_of
+from f2rcli.io.stacks.lanes import (
+    LETTER_OF,
+    UNNAMED,
+    Series,
+    lane_words,
+    sequence_note,
+    sequence_of,
+)
 from f2rcli.io.stacks.metadata import Facts, Metadata, colour_of
 from f2rcli.io.stacks.pages import SUFFIXES as _PAGES
 from f2rcli.io.stacks.pages import holds_pages, open_tiff, set_in, tiff_files

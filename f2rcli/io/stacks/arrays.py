@@ -101,10 +101,10 @@ def _of_scales(group: Any, scales: dict[str, Any], said: dict[str, Any], path: P
     def read(where: Where) -> Any:
         return array[tuple(slice(None) if a in "YX" else where.get(a, 0) for a in letters)]
 
-    sizes, interval = _scaled(scales, axes, letters)
+    sizes, relative, interval = _scaled(scales, axes, letters)
     omero = said.get("omero") or {}
     found = Metadata(
-        sizes=sizes, interval=interval, own=json.dumps(said),
+        sizes=sizes, relative=relative, interval=interval, own=json.dumps(said),
         channels=[_omero_channel(one) for one in omero.get("channels") or []],
     )  # fmt: skip
     rows = [letters.index(axis) for axis in "YX"]
@@ -139,24 +139,28 @@ def _letters(axes: list[dict[str, Any]]) -> list[str]:
 
 def _scaled(
     scales: dict[str, Any], axes: list[dict[str, Any]], letters: list[str]
-) -> tuple[dict[str, float], float | None]:
-    """Pixel sizes, and the interval of frames, where they state a unit that f2r knows."""
-    steps = [1.0] * len(axes)
+) -> tuple[dict[str, float], dict[str, float], float | None]:
+    """Pixel sizes in units that f2r knows, and in others, and the interval of frames."""
+    steps = [math.nan] * len(axes)
     for owner in (scales["datasets"][0], scales):
         for transform in owner.get("coordinateTransformations", []):
             more = transform.get("scale") if transform.get("type") == "scale" else None
             if isinstance(more, list) and len(more) == len(axes):
                 numbers = [number_of(step) for step in more]
-                if None not in numbers:
-                    steps = [a * b for a, b in zip(steps, numbers, strict=True)]  # type: ignore[operator]
-    sizes, interval = {}, None
+                steps = [
+                    math.nan if b is None else b if math.isnan(a) else a * b
+                    for a, b in zip(steps, numbers, strict=True)
+                ]
+    sizes, relative, interval = {}, {}, None
     for letter, axis, step in zip(letters, axes, steps, strict=True):
         unit = str(axis.get("unit", ""))
         if letter in "XYZ" and unit in ZARR_LENGTHS:
             sizes[letter] = step * ZARR_LENGTHS[unit]
+        elif letter in "XYZ" and step != 1:
+            relative[letter] = step
         elif letter == "T" and unit in ZARR_TIMES and 0 < step < math.inf:
             interval = step * ZARR_TIMES[unit]
-    return known_sizes(**sizes), interval
+    return known_sizes(**sizes), known_sizes(**relative), interval
 
 
 def _omero_channel(one: dict[str, Any]) -> Facts:
@@ -205,7 +209,7 @@ def _arrays(library: Any, file: Any, path: Path, wanted: str) -> list[Any]:
             if one.size and rank <= one.ndim <= 5 and one.dtype.kind in "biuc":
                 check_samples(one.dtype, f"{path.name}:{one.name}")
         raise unsupported(path, "an HDF5 file without arrays of pictures is",
-                          "f2r reads numbers with two to five axes, those of the picture last.")  # fmt: skip
+                          "f2r reads numbers of two to five axes, the picture's last.")  # fmt: skip
     return found
 
 
@@ -272,7 +276,9 @@ def _array_axes(array: Any) -> str:
 def _array_metadata(file: Any, array: Any, sizes: dict[str, int]) -> Metadata:
     group = array.parent
     steps = _numbers(array.attrs.get("element_size_um"))  # Fiji's and ilastik's: z, y, x
-    found = dict(zip("ZYX"[-len(steps) :], steps, strict=True)) if 0 < len(steps) < 4 else {}
+    found: dict[str, float | None] = {}
+    if 0 < len(steps) < 4:
+        found |= zip("ZYX"[-len(steps) :], steps, strict=True)
     own = "\n".join(_attributes(array))
     if _kind(group) not in _SERIES:
         return Metadata(sizes=known_sizes(**found), own=own)

@@ -25,7 +25,7 @@ from f2rcli.io.stacks.metadata import (
     ome_colour,
     steady,
 )
-from f2rcli.io.tifffiles import refusals
+from f2rcli.io.tifffiles import quiet, refusals
 
 _MICROMETRES = 1e6  # of a metre
 _NANOSECONDS = 1e-9  # of a second
@@ -37,7 +37,7 @@ _SPLIT = "Split it into files in ZEN, or export it as OME-TIFF."
 def open_czi(library: Any, path: Path) -> tuple[Any, list[Image]]:
     """The file, and an image per scene, its tiles joined. Views and phases are refused."""
     file = library.CziFile(path)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), quiet("czifile"):
         warnings.simplefilter("ignore")  # of files without metadata or attachments
         said = partial(_metadata, *_described(file))
         if hasattr(file, "scenes"):
@@ -51,7 +51,9 @@ def _scene(path: Path, said: Callable[..., Metadata], scenes: Any, key: int) -> 
     sizes = {str(axis): int(n) for axis, n in view.sizes.items()}
     start = dict(zip(view.dims, view.start, strict=True))
     _check_axes(path, sizes)
-    outer = [axis for axis in sizes if axis not in "YXS"]
+    outer = [axis for axis in _LANES if axis in sizes]
+    last = [axis for axis in sizes if axis in "YXS"]
+    sizes = {axis: sizes[axis] for axis in (*outer, *last)}
 
     def read(where: Where) -> Any:
         at = {axis: int(start[axis]) + where.get(axis, 0) for axis in outer}
@@ -223,9 +225,7 @@ def _channel(channel: Any) -> Facts:
 
 def _planes(sizes: dict[str, int], times: list[float], channels: list[Any]) -> list[Facts]:
     """Time and exposure of each picture, in the order of the axes."""
-    exposures = [
-        (number_of(one.findtext("ExposureTime")) or 0) * _NANOSECONDS for one in channels
-    ]
+    exposures = [(number_of(one.findtext("ExposureTime")) or 0) * _NANOSECONDS for one in channels]
     if not times and not any(exposures):
         return []
     outer = [axis for axis in sizes if axis not in "YXS0"]

@@ -40,6 +40,7 @@ class Metadata:
     """Facts of a series. Empty where its file does not say them."""
 
     sizes: dict[str, float] = field(default_factory=dict)  # micrometres a pixel along X, Y, Z
+    relative: dict[str, float] = field(default_factory=dict)  # the same, in no unit that is known
     interval: float | None = None  # seconds from frame to frame
     bits: int | None = None  # significant bits of a sample
     date: str = ""  # of the recording, as ISO 8601
@@ -53,7 +54,13 @@ class Metadata:
         """What is known, under the words that receipts use for it."""
         found: dict[str, list[Any]] = {}
         if self.sizes:
-            found[f"pixel size {' '.join(sorted(self.sizes))}"] = [*self.sizes.values()]
+            found[f"pixel size {' '.join(sorted(self.sizes))}"] = [
+                size for _, size in sorted(self.sizes.items())
+            ]
+        if self.relative:
+            found[f"proportions {' '.join(sorted(self.relative))}"] = [
+                size for _, size in sorted(self.relative.items())
+            ]
         if self.interval is not None:
             found["time between frames"] = [self.interval]
         if self.bits is not None:
@@ -171,9 +178,12 @@ def of_ome(
         axis: scaled(said.get(f"PhysicalSize{axis}"), said.get(f"PhysicalSize{axis}Unit", "µm"))
         for axis in "XYZ"
     }
+    stated = {axis: number_of(said.get(f"PhysicalSize{axis}")) for axis in "XYZ"}
+    unknown = {axis: step for axis, step in stated.items() if steps[axis] is None}
     bits = number_of(said.get("SignificantBits"))
     return Metadata(
         sizes=known_sizes(**steps),
+        relative=known_sizes(**unknown),
         interval=scaled(said.get("TimeIncrement"), said.get("TimeIncrementUnit", "s"), SECONDS),
         bits=None if bits is None else int(bits),
         date=images[number].findtext("AcquisitionDate") or "",

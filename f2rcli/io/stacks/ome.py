@@ -57,7 +57,7 @@ def _of_source(
             root.remove(image)
     root.attrib.pop("UUID", None)  # of files of the set that it was
     ifd = 0
-    for one, image in zip(series, kept, strict=True):
+    for one, said, image in zip(series, metadata, kept, strict=True):
         pixels = image.find("Pixels")
         assert pixels is not None  # else tifffile had found no series
         for tag in ("TiffData", "BinData", "MetadataOnly"):
@@ -67,12 +67,14 @@ def _of_source(
         data = {"IFD": str(ifd), "PlaneCount": str(one.frames)}
         pixels.insert(place, ElementTree.Element("TiffData", data))
         pixels.attrib.pop("BigEndian", None)
-        pixels.attrib |= _dimensions(one, pixels)
+        pixels.attrib |= _dimensions(one)
+        if said.interval is not None and "TimeIncrement" not in pixels.attrib:
+            pixels.attrib |= {"TimeIncrement": repr(said.interval), "TimeIncrementUnit": "s"}
         ifd += one.frames
     return root
 
 
-def _dimensions(series: Series, pixels: ElementTree.Element) -> dict[str, str]:
+def _dimensions(series: Series) -> dict[str, str]:
     """The order and sizes of axes as the pages have them, where OME names all of them."""
     sizes = dict(series.outer)
     if not set(sizes) <= set("TCZ"):
@@ -106,6 +108,8 @@ def _image_facts(series: Series, said: Metadata) -> Facts:
     facts: Facts = {}
     for axis, size in said.sizes.items():
         facts |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "µm"}
+    for axis, size in said.relative.items():
+        facts |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "reference frame"}
     if said.interval is not None:
         facts |= {"TimeIncrement": said.interval, "TimeIncrementUnit": "s"}
     if said.bits is not None:

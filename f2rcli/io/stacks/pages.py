@@ -15,7 +15,7 @@ from f2rcli.io.sequence import MismatchError, first_readable
 from f2rcli.io.stacks.metadata import Metadata
 from f2rcli.io.stacks.stack import Stack
 from f2rcli.io.stacks.tiff import TiffStack
-from f2rcli.io.tifffiles import list_pages, quiet_tifffile, refusals
+from f2rcli.io.tifffiles import list_pages, quiet, refusals
 
 SUFFIXES = frozenset({".tif", ".tiff"})
 NDTIFF_INDEX = "NDTiff.index"  # beside the files of a Micro-Manager data set
@@ -53,7 +53,7 @@ def set_in(folder: Path) -> Path | None:
 
 
 def _names_others(path: Path) -> bool:
-    with refusals(path.name), quiet_tifffile(), tifffile.TiffFile(path) as file:
+    with refusals(path.name), quiet(), tifffile.TiffFile(path) as file:
         xml = (file.ome_metadata or "") if file.is_ome else ""
         return "FileName=" in xml or "MetadataFile=" in xml
 
@@ -66,7 +66,7 @@ def _one_page(path: Path) -> bool | None:
     """Whether a file is one page; None if it cannot be read."""
     with suppress(InputError), refusals(path.name):
         pages = list_pages(path).pages
-        with quiet_tifffile(), tifffile.TiffFile(path) as file:
+        with quiet(), tifffile.TiffFile(path) as file:
             if pages:
                 return pages == 1 and not set(file.series[0].axes) - set("YXS")
     return None
@@ -86,7 +86,7 @@ def _slots(path: Path) -> list[Slot]:
 
 def axes_in_names(files: list[Path]) -> tuple[dict[str, int], list[Path | None]] | None:
     """Axes that names of files count, `exp_T0000_C01_Z03.tif`, with their sizes, and the file at
-    each place, None for a missing one. None where names count no channel, depth or position."""
+    each place, None for a missing one. None where names count less than two axes, or a depth."""
     found: dict[tuple[int, ...], Path] = {}
     letters = ""
     for path in files:
@@ -97,7 +97,7 @@ def axes_in_names(files: list[Path]) -> tuple[dict[str, int], list[Path | None]]
         found[tuple(marks[axis] for axis in letters)] = path
     values = [sorted({key[n] for key in found}) for n in range(len(letters))]
     sizes = {axis: len(one) for axis, one in zip(letters, values, strict=True) if len(one) > 1}
-    if len(found) < len(files) or not set(sizes) - {"T"}:
+    if len(found) < len(files) or (len(sizes) < 2 and "Z" not in sizes):  # a letter, not an axis
         return None
     every = [()]  # type: list[tuple[int, ...]]
     for one in values:

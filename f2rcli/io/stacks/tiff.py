@@ -32,7 +32,7 @@ from f2rcli.io.tifffiles import (
     compression_name,
     first_description,
     list_pages,
-    quiet_tifffile,
+    quiet,
     refusals,
 )
 from f2rcli.units import count
@@ -71,7 +71,7 @@ class TiffStack(Stack):
         self.path = path
         check_head(path)
         self._list = list_pages(path)
-        with refusals(self.name), quiet_tifffile():
+        with refusals(self.name), quiet():
             self.file = _opened(path)
         self._raw = path.open("rb")
         self._cached: tuple[int, int, Plane] | None = None  # a page of several pictures
@@ -82,12 +82,17 @@ class TiffStack(Stack):
             raise
 
     def _understand(self) -> None:
-        with refusals(self.name), quiet_tifffile():
+        with refusals(self.name), quiet():
             self.pictures = self._found()
             self._ome = parsed(self.file.ome_metadata or "") if self.file.is_ome else None
         if not self.pictures:
             raise InputError(f"{self.name}: has no pictures.")
-        self.series = [self._series(number) for number in range(len(self.pictures))]
+        for one in self.pictures:
+            told = (one.first.compression, one.first.photometric, one.first.bitspersample)
+            if not all(isinstance(value, int) for value in told):
+                raise InputError(f"{self.name}: its header is damaged.", hint="Copy it again.")
+        with refusals(self.name), quiet():
+            self.series = [self._series(number) for number in range(len(self.pictures))]
         self._described = self.pictures[0].kind not in UNDESCRIBED
         if self._contradicted():
             self.misfit = f"its description does not fit its {count(self._list.pages, 'page')}"
@@ -98,7 +103,7 @@ class TiffStack(Stack):
             self.broken = f"its list of pages runs in a circle after {pages}"
         elif self._list.broken:
             self.broken = f"its list of pages breaks off after {pages}"
-        with refusals(self.name), quiet_tifffile():
+        with refusals(self.name), quiet():
             self.absent = [self._absent(number) for number in range(len(self.pictures))]
             self.paths = self._all_paths()
         kind = next((word for name, word in _FLAVOURS.items() if getattr(self.file, name)), "")
@@ -112,7 +117,7 @@ class TiffStack(Stack):
         ]  # fmt: skip
         if found and (promised := self._promised(found[-1])) is not None:
             found[-1] = promised
-        if found and self.file.is_scanimage:
+        if found and self.file.pages.first.is_scanimage:
             found[-1] = self._scanned(found[-1])
         return found
 
@@ -155,7 +160,7 @@ class TiffStack(Stack):
         """ScanImage's channels and volumes told apart, whatever version wrote them."""
         frames = (self.file.scanimage_metadata or {}).get("FrameData") or {}
         first = last.first.aspage()
-        said = scanimage.header_of(f"{first.software}\n{first.description}")
+        said = scanimage.header_of(_header(self.file))
         said |= {str(name): str(value) for name, value in frames.items()}
         pages = self._pages_like(first, self._list.pages)
         sizes = scanimage.outer_axes(said, len(pages))
@@ -218,19 +223,20 @@ class TiffStack(Stack):
             there = (self.path.stat().st_size - one.offset) // max(series.picture_bytes, 1)
             return frozenset(range(max(there, 0), series.frames))
         holes = one.kind in ("ome", "promised")  # the others' pages are a list without any
-        missing = [n for n, page in enumerate(one.pages) if page is None] if holes else []
-        places = (place for place in reversed(range(len(one.pages))) if place not in missing)
-        for place in places:  # a cut takes the last of them
-            if _ends_within(one.pages[place]):
-                break
-            missing.append(place)
+        missing = {n for n, page in enumerate(one.pages) if page is None} if holes else set()
+        for place in reversed(range(-(-series.frames // one.share))):  # a cut takes the last
+            if place not in missing:
+                page = _page_at(one.pages, place)
+                if page is not None and _ends_within(page):
+                    break
+                missing.add(place)
         return frozenset(p * one.share + n for p in missing for n in range(one.share))
 
     def read(self, number: int, place: int) -> Plane:
         one, series = self.pictures[number], self.series[number]
         if place in self.absent[number]:
             raise InputError(f"{self.name}: is truncated before picture {place + 1}.")
-        with refusals(f"{self.name}, picture {place + 1}"), quiet_tifffile():
+        with refusals(f"{self.name}, picture {place + 1}"), quiet():
             samples = self._read(one, series, place)
         native: Plane = np.ascontiguousarray(samples, series.dtype)
         return native
@@ -273,13 +279,14 @@ class TiffStack(Stack):
         found = self._said(number)
         page, series = self.pictures[number].first.aspage(), self.series[number]
         packed = page.bitspersample < 8 * series.dtype.itemsize and found.bits is None
-        own = "" if found.ome is not None else first_description(self.file)
+        said = found.ome is not None or _of_tifffile(self.file.pages.first) is not None
+        own = "" if said else first_description(self.file)
         found = replace(found, own=own)
         return replace(found, bits=int(page.bitspersample)) if packed else found
 
     def _said(self, number: int) -> Metadata:
         file, series = self.file, self.series[number]
-        with refusals(self.name), quiet_tifffile():
+        with refusals(self.name), quiet():
             if self._ome is not None and self.pictures[number].kind == "ome":
                 return of_ome(self._ome, number, _places(series))
             if file.is_imagej:
@@ -296,7 +303,7 @@ class TiffStack(Stack):
     def _all_paths(self) -> list[Path]:
         found = [self.path.resolve(), *companions_of(self.path, self.file)]
         for one in self.pictures:
-            if one.offset is None and self.file.is_ome or self.file.is_ndtiff:
+            if (one.offset is None and self.file.is_ome) or self.file.is_ndtiff:
                 names = {page.parent.filehandle.path for page in one.pages if page is not None}
                 found += sorted(Path(name).resolve() for name in names)
         return list(dict.fromkeys(found))
@@ -310,12 +317,21 @@ class TiffStack(Stack):
 
 
 def _opened(path: Path) -> tifffile.TiffFile:
-    """A TiffFile, with the OME-XML that lies beside it."""
+    """A TiffFile, with the OME-XML that lies beside it. Classic ScanImage is read page by page:
+    tifffile computes where its pages lie, without the last."""
     file = tifffile.TiffFile(path)
     for companion in companions_of(path, file):
         file.close()
         return tifffile.TiffFile(path, omexml=companion.read_text(encoding="utf-8"))
-    return file
+    if not file.is_scanimage or file.is_bigtiff:
+        return file
+    file.close()
+    return tifffile.TiffFile(path, is_scanimage=False)
+
+
+def _header(file: tifffile.TiffFile) -> str:
+    """Where ScanImage says what it recorded."""
+    return f"{file.pages.first.software}\n{first_description(file)}"
 
 
 def companions_of(path: Path, file: tifffile.TiffFile) -> list[Path]:
@@ -331,19 +347,27 @@ def _pictures(one: Any) -> Pictures:
     first = next(page for page in one if page is not None)
     axes, shape = str(one.axes), tuple(int(n) for n in one.shape)
     inner = prod(n for axis, n in zip(axes, shape, strict=True) if axis in "YXS")
-    smaller = tuple(
-        tuple(int(level.shape[level.axes.index(axis)]) for axis in "YX") for level in one.levels[1:]
+    rows, columns = (
+        [int(level.shape[level.axes.index(axis)]) for level in one.levels[1:]] for axis in "YX"
     )
     return Pictures(
         one, max(1, prod(first.shape) // max(inner, 1)), first, axes, shape,
-        str(one.kind), str(one.name or ""), one.dataoffset, smaller,
+        str(one.kind), str(one.name or ""), one.dataoffset, tuple(zip(rows, columns, strict=True)),
     )  # fmt: skip
 
 
 def _is_preview(one: Any) -> bool:
     """Whether a series is a small copy for display: an LSM's thumbnails, a slide's overviews."""
     named = one.kind == "qpi" and one.name in ("Thumbnail", "Macro", "Label")
-    return named or (one.kind == "lsm" and bool(one[0].is_reduced))
+    return bool(named or (one.kind == "lsm" and one[0].is_reduced))
+
+
+def _page_at(pages: Sequence[Any], place: int) -> Any:
+    """A page of a series; None where its list ends before."""
+    try:
+        return pages[place]
+    except IndexError:  # tifffile's series promise more than there are
+        return None
 
 
 def _ends_within(page: Any) -> bool:
@@ -351,7 +375,8 @@ def _ends_within(page: Any) -> bool:
     starts, counts = page.dataoffsets, page.databytecounts
     if not starts or len(starts) != len(counts):
         return False
-    return max(map(sum, zip(starts, counts, strict=True))) <= page.parent.filehandle.size
+    end = max(start + size for start, size in zip(starts, counts, strict=True))
+    return bool(end <= page.parent.filehandle.size)
 
 
 def _of_tifffile(page: Any) -> tuple[str, tuple[int, ...]] | None:
@@ -393,8 +418,14 @@ def _of_imagej(file: Any, page: Any) -> tuple[str, tuple[int, ...]] | None:
 def _pixel(file: Any) -> tuple[float, float]:
     """Width and height of a pixel in the file's unit, 0 where it does not say."""
     tags = (file.pages.first.tags.get(name) for name in ("XResolution", "YResolution"))
-    across, down = ((0, 1) if tag is None else tag.value for tag in tags)
-    return tuple(units / pixels if pixels else 0.0 for pixels, units in (across, down))  # type: ignore[return-value]
+    across, down = (_inverse(None if tag is None else tag.value) for tag in tags)
+    return across, down
+
+
+def _inverse(resolution: Any) -> float:
+    """Units per pixel of TIFF's pixels per unit, a fraction; 0 where it says nothing."""
+    whole = isinstance(resolution, tuple) and len(resolution) == 2 and all(resolution)
+    return resolution[1] / resolution[0] if whole else 0.0
 
 
 def _places(series: Series) -> Any:

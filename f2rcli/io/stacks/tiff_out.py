@@ -16,7 +16,7 @@ from f2rcli.io.stacks.levels import shrunk
 from f2rcli.io.stacks.metadata import Metadata
 from f2rcli.io.stacks.ome import ome_document
 from f2rcli.io.stacks.tiff import UNDESCRIBED, TiffStack
-from f2rcli.io.tifffiles import STORAGE, compression_name, quiet_tifffile
+from f2rcli.io.tifffiles import STORAGE, compression_name, quiet
 
 Kind = Literal["ome", "imagej", "plain"]
 
@@ -187,12 +187,12 @@ class TiffOutput:
         row = sum(1 + len(before.levels) for before in self.outputs[:number]) + level
         size = (None, *one.levels)[level]
         shape = (len(one.places), *one.stored_shape(size))
+        assert self._handle is not None  # `close` asks for them
         return np.memmap(self._handle, one.series.dtype, "r", self._starts[row][0], shape)
 
     @property
     def _byteorder(self) -> Any:
-        own = self.stack.file.byteorder if isinstance(self.stack, TiffStack) else "<"
-        return own
+        return self.stack.file.byteorder if isinstance(self.stack, TiffStack) else "<"
 
     def _lay_out(self, data: Callable[[int, int], Any]) -> None:
         """Write the file with these samples, or with room for them where `data` has none."""
@@ -203,7 +203,7 @@ class TiffOutput:
         fiji = self.kind == "imagej"
         tiff = isinstance(self.stack, TiffStack)
         big = not fiji and (size > CLASSIC or (tiff and self.stack.file.is_bigtiff))
-        with quiet_tifffile(), ExitStack() as closing:
+        with quiet(), ExitStack() as closing:
             writer = closing.enter_context(
                 tifffile.TiffWriter(
                     self.path, bigtiff=big, byteorder=self._byteorder, imagej=fiji,

@@ -10,14 +10,14 @@ from typing import IO, Any, Protocol
 
 import numpy as np
 
-from f2rcli.errors import InputError, OutputError, UsageError
+from f2rcli.errors import OutputError, UsageError
 from f2rcli.frames import Frame, Plane
 from f2rcli.io.atomic import PartFile, PartFolder
 from f2rcli.io.base import Reader, Receipt, WriteOptions, WritePlan, Writer
 from f2rcli.io.disk_errors import disk_errors, misread_error
+from f2rcli.io.sequence import first_readable
 from f2rcli.io.stacks.files import LibraryStack, open_stack
 from f2rcli.io.stacks.lanes import UNNAMED, Series
-from f2rcli.io.stacks.metadata import Metadata
 from f2rcli.io.stacks.pages import PageFolder
 from f2rcli.io.stacks.reader import StackFrame, StackReader
 from f2rcli.io.stacks.tiff import TiffStack
@@ -119,9 +119,9 @@ def _plan_tiff(reader: StackReader, target: Path) -> WritePlan:
         )
     forms = [PageForm.of(stack, one) for one in outputs]
     kept = [] if isinstance(stack, LibraryStack) else [stack.flavour]
-    kept += [_axes(reader, outputs[0]), *_facts(outputs)]
-    kept += ["tags of its pages"] if kind == "plain" else []
+    kept += [_axes(reader, outputs[0]), *_facts(outputs), _in_whole(kind, outputs)]
     kept += ["pyramid, its levels made anew"] if any(one.levels for one in outputs) else []
+    kept = [word for word in kept if word]
     notes = [form.note for form in forms if form.note] + _scan_notes(reader)
     if len(reader.paths()) > 1:
         notes.append(f"{len(reader.paths())} files become one")
@@ -137,7 +137,7 @@ def _plan_folder(reader: StackReader, target: Path) -> WritePlan:
     stack = reader.stack
     assert isinstance(stack, PageFolder)  # nothing else is divisible
     output = _output(reader, 0)
-    with closing(stack.page(next(place for place in output.places))) as first:
+    with closing(first_readable(output.places, stack.page)) as first:
         form = PageForm.of(first, _page_output(first))
         dropped = () if first.pictures[0].kind in ("generic", "uniform") else _lost_tags(first)
     return WritePlan(
@@ -191,9 +191,10 @@ def _output(reader: StackReader, number: int) -> Output:
         at = axes.index(series.outer[0][0])
         shape = (*series.shape[:at], len(places), *series.shape[at + 1 :])
         series = replace(series, shape=shape)
-    return Output(
-        series, places, reader.stack.metadata(number), tuple(reader.stack.levels(number))
-    )
+    said = reader.stack.metadata(number)
+    if set(dict(series.outer)) - set("TZC") or len(said.planes) != len(places):
+        said = replace(said, planes=())  # OME's planes are known by time, depth and channel
+    return Output(series, places, said, tuple(reader.stack.levels(number)))
 
 
 def _axes(reader: StackReader, output: Output) -> str:
@@ -205,10 +206,16 @@ def _axes(reader: StackReader, output: Output) -> str:
 
 def _facts(outputs: list[Output]) -> list[str]:
     """Words for what is known of series, each once."""
-    found = [word for one in outputs for word in one.metadata.facts()]
-    if any(one.metadata.own for one in outputs):
-        found.append("the source's own metadata in whole")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(word for one in outputs for word in one.metadata.facts()))
+
+
+def _in_whole(kind: str, outputs: list[Output]) -> str:
+    """What of the source's own metadata is carried as it is, in words."""
+    if kind != "ome":
+        return "tags of its pages" if kind == "plain" else "ImageJ's metadata"
+    if all(one.metadata.ome is not None for one in outputs):
+        return "OME-XML in whole"
+    return "its own metadata in whole, as a comment" if outputs[0].metadata.own else ""
 
 
 def _scan_notes(reader: StackReader) -> list[str]:

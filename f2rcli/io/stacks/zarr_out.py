@@ -73,6 +73,7 @@ def zarr_metadata(said: Metadata, series: Series) -> Metadata:
     count = dict(zip(series.axes, series.shape, strict=True)).get("C", 1)
     return Metadata(
         sizes={axis: size for axis, size in said.sizes.items() if axis in series.axes},
+        relative={axis: size for axis, size in said.relative.items() if axis in series.axes},
         interval=said.interval if "T" in series.axes else None,
         channels=channels if len(channels) == count and any(channels) else [],
     )
@@ -178,7 +179,7 @@ class ZarrOutput:
             | ({"unit": units[axis]} if axis in units else {})
             for axis in letters
         ]
-        steps = {**said.sizes, "T": said.interval or 1.0}
+        steps = {**said.relative, **said.sizes, "T": said.interval or 1.0}
         datasets = [
             {"path": str(n), "coordinateTransformations": [
                 {"type": "scale", "scale": [
@@ -205,7 +206,7 @@ class ZarrOutput:
         return full.get(axis, 1.0)
 
     def _channel(self, one: Facts) -> Facts:
-        dtype = self.series.dtype
+        dtype: Any = self.series.dtype
         high = 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)
         window = {"min": 0, "max": high, "start": 0, "end": high}
         colour = (colour_of(one) or "ffffff").upper()
