@@ -20,7 +20,7 @@ CLIP = (
     "name", "group", "width", "height", "frames", "space", "rate", "noise_made", "files", "noise",
     "notes",
 )  # fmt: skip
-METHOD = ("method", "failed", "seconds_per_frame", "notes", "residual", "change", "given_back")
+METHOD = ("method", "failed", "seconds_per_frame", "notes", "residual", "change")
 COLUMNS = ("clip", "group", "method", "metric", "channel", "frame", "value")
 
 

@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from f2rcli.evaluation.visuals.images import ClipPictures
+    from f2rcli.evaluation.pictures import ClipPictures
 
 WHOLE = "all"  # the channel that stands for the picture as the metric's definition takes it
 NOISY = "none"  # the method that changes nothing: the noisy input itself
@@ -88,12 +88,11 @@ class Residual:
 
     sigma8: tuple[float, ...]  # standard deviation per channel, in 8-bit units
     mean8: tuple[float, ...]  # mean per channel, in 8-bit units
-    # Autocorrelation, mean of the channels, lags -reach..reach; (0, 0) in the middle is 1.
-    autocorrelation: NumberRows
-    spectrum: (
-        NumberRows  # power by frequency, 32 x 32, zero frequency first, mean 1; channels' mean
-    )
-    structure: float  # correlation of its size with the estimate's own detail, 0 for pure noise
+    # Power by frequency, 32 x 32, zero frequency first, mean 1; mean of the channels.
+    spectrum: NumberRows
+    # Correlation of its detail with the estimate's (Buades et al., 2005); 0 for noise that is
+    # independent of the picture, above it detail was taken out, or noise was left.
+    structure: float
 
 
 MOVED = 0.5  # codes of 255: a brightness whose mean changes by more has moved
@@ -125,16 +124,6 @@ class PlaneChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GivenBack:
-    """The share of a method's change that the residual contract returned, over a whole run."""
-
-    share: float  # of energy, 0..1
-    by_plane: tuple[float, ...]  # the same for each plane of the file
-    planes: tuple[str, ...] = ()  # what they are called; () where they have no names
-    places: NumberRows = ()  # the same place by place, at most 64 cells per side; () if not known
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MethodResult:
     """One method on one clip."""
 
@@ -143,7 +132,6 @@ class MethodResult:
     seconds_per_frame: float | None = None  # of denoising alone; None where nothing was timed
     residual: Residual | None = None  # None without a noisy input, and for the input itself
     change: tuple[PlaneChange, ...] = ()  # by brightness, a curve per plane
-    given_back: GivenBack | None = None  # None where no run of the engine tells
     noise: Mapping[str, Any] | None = None  # left in the estimate: NoiseReport.values()
     failed: str | None = None  # why there are no values, in a line
     notes: tuple[str, ...] = ()
