@@ -5,7 +5,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,12 @@ PNG = b"\x89PNG"
 GREY = "#6b6f76"
 DECIBELS = 10.0  # a spectrum's colours reach this far to either side of white noise
 # Text stays text, and the same chart has the same bytes.
-STYLE = {"svg.fonttype": "none", "svg.hashsalt": "f2r", "axes.grid": True, "grid.alpha": 0.3}
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "f2r",
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,21 +67,26 @@ def draw_curves(
         values = [value if math.isfinite(value) else math.nan for value in curve.y]
         label = None if curve.name in known else curve.name
         known.add(curve.name)
-        style = {"linestyle": "", "marker": "."} if curve.dots else {"linewidth": 1.5}
+        style: dict[str, Any] = (
+            {"linestyle": "", "marker": "."} if curve.dots else {"linewidth": 1.5}
+        )
         if len(values) == 1:  # a line through one point would not be seen
             style["marker"] = "o"
         (line,) = axes.plot(curve.x, values, label=label, color=curve.colour, **style)
         if curve.spread:
             low, high = (np.add(values, np.multiply(sign, curve.spread)) for sign in (-1, 1))
             axes.fill_between(curve.x, low, high, alpha=0.15, color=line.get_color())
-    axes.set(title=plain(title), xlabel=plain(x), ylabel=plain(y))
+    axes.set_title(plain(title), fontsize="medium")
+    axes.set(xlabel=plain(x), ylabel=plain(y))
     if zero:
         axes.set_ylim(bottom=0)
     if known:
         axes.legend(fontsize="small")
 
 
-def draw_spectrum(axes: "Axes", power: NDArray[np.float64] | Sequence[Sequence[float]]) -> None:
+def draw_spectrum(
+    axes: "Axes", power: NDArray[np.float64] | Sequence[Sequence[float]], title: str = ""
+) -> None:
     """A power spectrum (H, W), mean 1, zero frequency first; shown in decibels, zero centred."""
     shifted = np.fft.fftshift(np.asarray(power, np.float64))
     decibels = 10 * np.log10(np.maximum(shifted, 10 ** (-DECIBELS / 10)))
@@ -84,9 +94,10 @@ def draw_spectrum(axes: "Axes", power: NDArray[np.float64] | Sequence[Sequence[f
         decibels, cmap="viridis", vmin=-DECIBELS, vmax=DECIBELS, extent=(-0.5, 0.5, 0.5, -0.5)
     )
     axes.grid(visible=False)
+    axes.set_title(plain(title), fontsize="small")
     axes.set(xlabel="frequency, cycles per pixel")
     assert axes.figure is not None
-    axes.figure.colorbar(shown, ax=axes, label="power, dB; white noise is 0 everywhere")
+    axes.figure.colorbar(shown, ax=axes, label="dB over white noise")
 
 
 def plain(text: str) -> str:

@@ -1,7 +1,7 @@
 """Who denoises in an evaluation: f2r's methods, and the denoisers of others that are installed.
 
-Those of others are FFmpeg's filters (nlmeans takes 0.6 sigma; bm3d 3.67 sigma, one block per group;
-hqdn3d 1.67 sigma in space and 0.53 in time: the best on white noise in 8-bit samples), OpenCV's
+Those of others are FFmpeg's filters (nlmeans takes 0.6 sigma; bm3d 3.67 sigma, one block per group:
+the best on white noise in 8-bit samples), OpenCV's
 non-local means over frames.
 """
 
@@ -90,6 +90,14 @@ class Stopwatch:
         return item
 
 
+@dataclass(frozen=True, slots=True)
+class EightBitPlanes:
+    """A picture's planes, in FFmpeg's order for `pix_fmt`."""
+
+    planes: tuple[Codes, ...]
+    pix_fmt: str  # yuv4xxp, gray or gbrp
+
+
 @dataclass
 class FFmpegFilter(Baseline):
     """One of FFmpeg's filters, by the libraries that read and write video here."""
@@ -147,7 +155,7 @@ def _graph(like: EightBitPlanes, name: str, options: str) -> av.filter.Graph:
     height, width = like.planes[0].shape
     graph = av.filter.Graph()
     source = graph.add_buffer(
-        width=width, height=height, format=like.pix_fmt, time_base=Fraction(1, 25)
+        width=width, height=height, format=av.VideoFormat(like.pix_fmt), time_base=Fraction(1, 25)
     )
     graph.link_nodes(source, graph.add(name, options), graph.add("buffersink")).configure()
     return graph
@@ -160,7 +168,7 @@ def _pulled(graph: av.filter.Graph) -> Iterator[EightBitPlanes]:
             frame = graph.vpull()
             assert isinstance(frame, av.VideoFrame)
             planes = [
-                np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+                np.frombuffer(bytes(plane), np.uint8).reshape(plane.height, plane.line_size)
                 for plane in frame.planes
             ]
             cut = (p[:, : plane.width] for p, plane in zip(planes, frame.planes, strict=True))
@@ -173,7 +181,7 @@ def _video_frame(plain: EightBitPlanes) -> av.VideoFrame:
     for plane, codes in zip(frame.planes, plain.planes, strict=True):
         rows = np.zeros((plane.height, plane.line_size), np.uint8)
         rows[:, : plane.width] = codes
-        plane.update(rows)
+        plane.update(rows.tobytes())
     return frame
 
 
@@ -185,12 +193,6 @@ def nlmeans(sigma8: float) -> str:
 def bm3d(sigma8: float) -> str:
     """Options of bm3d; blocks of 16 pixels, which releases before and after 7 write differently."""
     return f"sigma={3.67 * sigma8:.4g}:bstep=2:group=1:estim=basic"
-
-
-def hqdn3d(sigma8: float) -> str:
-    """Options of hqdn3d: luma and chroma in space, luma and chroma in time."""
-    space, steps = min(255.0, 5 / 3 * sigma8), min(255.0, 16 / 30 * sigma8)
-    return f"{space:.4g}:{space:.4g}:{steps:.4g}:{steps:.4g}"
 
 
 @dataclass
@@ -262,14 +264,6 @@ def _denoised(pictures: list[Codes], strength: float) -> Codes:
 def _codes(frame: Frame) -> Codes:
     codes = to_codes(to_rgb(frame))
     return codes[0] if len(codes) == 1 else np.ascontiguousarray(codes[::-1].transpose(1, 2, 0))
-
-
-@dataclass(frozen=True, slots=True)
-class EightBitPlanes:
-    """A picture's planes, in FFmpeg's order for `pix_fmt`."""
-
-    planes: tuple[Codes, ...]
-    pix_fmt: str  # yuv4xxp, gray or gbrp
 
 
 def refuse_mosaic(info: ClipInfo, who: str) -> None:
@@ -356,6 +350,6 @@ def find(names: tuple[str, ...]) -> list[Baseline]:
 def _made(name: str) -> Baseline:
     if name == "opencv-nlm":
         return OpenCVNonLocalMeans()
-    options = {"nlmeans": nlmeans, "bm3d": bm3d, "hqdn3d": hqdn3d}
+    options = {"nlmeans": nlmeans, "bm3d": bm3d}
     wanted = name.removeprefix("ffmpeg-")
     return FFmpegFilter(name, wanted, options[wanted])

@@ -10,7 +10,7 @@ from f2rcli.settings import settings_of
 
 # What --baselines takes: groups, and single denoisers.
 BASELINES: dict[str, tuple[str, ...]] = {
-    "ffmpeg": ("ffmpeg-nlmeans", "ffmpeg-bm3d", "ffmpeg-hqdn3d"),
+    "ffmpeg": ("ffmpeg-nlmeans", "ffmpeg-bm3d"),
     "opencv": ("opencv-nlm",),
 }
 BASELINES |= {name: (name,) for names in [*BASELINES.values()] for name in names}

@@ -314,8 +314,7 @@ def _noise_chart(clip: ClipResult, label: Label) -> bytes | None:
     if noise is not None:
         draw_levels(places.pop(0), noise, "Noise over brightness")
     for axes, (title, spectrum) in zip(places, spectra, strict=False):
-        draw_spectrum(axes, spectrum)
-        axes.set_title(title.replace("$", r"\$"))
+        draw_spectrum(axes, spectrum, title)
     for axes in places[len(spectra) :]:
         axes.set_axis_off()
     return saved(figure)

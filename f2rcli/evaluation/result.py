@@ -6,9 +6,9 @@ Pictures are kept only where a report is wanted, and few (`ClipResult.pictures`)
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from f2rcli.evaluation.pictures import ClipPictures
@@ -44,13 +44,6 @@ class MetricFacts:
         if len(known) < 2 or not self.better:
             return None
         return max(known) if self.better == "higher" else min(known)
-
-
-class Column(NamedTuple):
-    """A value that tables show for every method: a metric's, or that of one of its channels."""
-
-    facts: MetricFacts  # whose title names the channel
-    channel: str = WHOLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,11 +166,11 @@ class ClipResult:
         """A method's result, or None."""
         return next((result for result in self.methods if result.method == method), None)
 
-    def value(self, method: str, metric: str, channel: str = WHOLE) -> float:
+    def value(self, method: str, metric: str) -> float:
         """The clip's value; nan where there is none."""
         result = self.of(method)
         series = None if result is None else result.of(metric)
-        return math.nan if series is None else series.clip.get(channel, math.nan)
+        return math.nan if series is None else series.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,21 +210,6 @@ class Evaluation:
     benchmark: BenchmarkFacts | None = None
     notes: tuple[str, ...] = ()
 
-    def columns(self, group: str | None = None) -> list[Column]:
-        """The columns of a group of clips, or of all: every metric, or every channel of
-        one that has no value as a whole."""
-        clips = [clip for clip in self.clips if group is None or clip.group == group]
-        columns = []
-        for metric in self.metrics:
-            series = (result.of(metric.name) for clip in clips for result in clip.methods)
-            channels = dict.fromkeys(name for one in series if one for name in one.clip)
-            whole = not channels or WHOLE in channels
-            columns += [Column(metric)] if whole else [
-                Column(replace(metric, title=f"{metric.title}, {channel}"), channel)
-                for channel in channels
-            ]  # fmt: skip
-        return columns
-
     @property
     def groups(self) -> tuple[str, ...]:
         """The groups of clips, in order of appearance."""
@@ -241,16 +219,14 @@ class Evaluation:
         """The facts of a method that was run."""
         return next(method for method in self.methods if method.name == name)
 
-    def mean(
-        self, method: str, metric: str, group: str | None = None, channel: str = WHOLE
-    ) -> float:
+    def mean(self, method: str, metric: str, group: str | None = None) -> float:
         """The mean over clips (of one group, or of all) of the clips' values.
 
         settings["mean"] == "frames" weighs clips by their frames. nan where any is missing: a
         mean over fewer clips than its neighbour's would compare what cannot be compared.
         """
         clips = [clip for clip in self.clips if group is None or clip.group == group]
-        values = [clip.value(method, metric, channel) for clip in clips]
+        values = [clip.value(method, metric) for clip in clips]
         if not values:
             return math.nan
         if self.settings.get("mean") == "frames":

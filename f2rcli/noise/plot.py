@@ -45,5 +45,5 @@ def draw_levels(axes: "Axes", values: Mapping[str, Any], title: str) -> None:
         if seen:
             x, y = zip(*seen, strict=True)
             lines.append(Curve(name=name, x=x, y=y, colour=colour, dots=True))
-    words = "sigma, of 255; dots are measured, lines are fitted"
-    draw_curves(axes, lines, title=title, x="brightness, of 255", y=words, zero=True)
+    place = "brightness, of 255; dots are measured, lines fitted"
+    draw_curves(axes, lines, title=title, x=place, y="sigma, of 255", zero=True)

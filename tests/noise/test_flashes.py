@@ -5,8 +5,7 @@ import pytest
 from scipy.ndimage import uniform_filter
 
 import f2rcli
-from f2rcli.evaluation.simulation.camera import GAIN, OFFSET, READ, recorded
-from f2rcli.evaluation.simulation.points import scene
+from benchmarks.simulated import GAIN, OFFSET, READ, points, recorded
 from f2rcli.noise.photons.flashes import AROUND, FEWEST, _compact, _standing_out, without_flashes
 
 
@@ -14,7 +13,7 @@ from f2rcli.noise.photons.flashes import AROUND, FEWEST, _compact, _standing_out
 def test_sparse_molecules_leave_the_law_of_an_even_background(
     only_measured: None, background: float
 ) -> None:
-    shown = scene(
+    shown = points(
         6, np.random.default_rng((1, 0)), electrons=(100, 200, 500, 1500), width=1.3,
         background=background, side=128, count=9, stay=False,
     )  # fmt: skip
