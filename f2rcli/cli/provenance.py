@@ -8,7 +8,7 @@ import typer
 from f2rcli.cli.options.run_file import given_options, long_name, settings_for
 from f2rcli.errors import InputError
 from f2rcli.io import open_reader
-from f2rcli.io.containers.provenance import read_provenance
+from f2rcli.io.provenance import read_provenance
 
 # Options that say which clips are meant, where they go and how that is reported.
 APART = {

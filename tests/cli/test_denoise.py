@@ -12,7 +12,7 @@ import tifffile
 
 from f2rcli.cli.running import preview_target
 from f2rcli.errors import EXIT_DAMAGED, EXIT_FAILURE, EXIT_INPUT, EXIT_OK, EXIT_USAGE
-from f2rcli.io.ffmpeg.turning import Turn
+from f2rcli.io.video.turning import Turn
 
 
 def frames_of(path: Path) -> list[np.ndarray]:

@@ -8,7 +8,7 @@ import pytest
 
 from f2rcli.errors import EXIT_OK, EXIT_USAGE, UsageError
 from f2rcli.io.base import WriteOptions
-from f2rcli.io.ffmpeg.encoders import _with_users
+from f2rcli.io.video.encoders import _with_users
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from f2rcli.frames import Family, Frame, Matrix
 from f2rcli.io import ReadOptions, Receipt, WriteOptions, open_reader, open_writer, plan_output
-from f2rcli.io.ffmpeg.pixel_formats import PixelFormat, make_frame, pixel_format
+from f2rcli.io.video.pixels import PixelFormat, make_frame, pixel_format
 from tests.io.odd_files import make
 from tests.io.rich import write_rich
 

@@ -6,7 +6,7 @@ import pytest
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Matrix
-from f2rcli.io.ffmpeg.pixel_formats import pixel_format, planar_name, read_planes
+from f2rcli.io.video.pixels import pixel_format, planar_name, read_planes
 
 
 def noise(pix_fmt: str, low_bits: int = 0) -> av.VideoFrame:

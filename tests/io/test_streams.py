@@ -9,7 +9,7 @@ from av.stream import Disposition
 
 from f2rcli.errors import OutputError
 from f2rcli.io import WriteOptions, open_reader, open_writer, plan_output
-from f2rcli.io.containers import kinds
+from f2rcli.io.video import containers as kinds
 from tests.io.rich import SRT, png
 
 

@@ -25,8 +25,8 @@ from f2rcli.evaluation.visuals.images import in_colour
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, Mosaic, Picture, PlaneLayout
 from f2rcli.io import Reader, WriteOptions, Writer, open_writer, plan_output
 from f2rcli.io.disk_errors import disk_error
-from f2rcli.io.ffmpeg.colour import LIMITED, ColourTags
-from f2rcli.io.ffmpeg.metadata import SourceMetadata
+from f2rcli.io.video.colour import LIMITED, ColourTags
+from f2rcli.io.video.source import SourceMetadata
 from f2rcli.io.ledger import Ledger
 
 SUFFIXES = (".mp4", ".mkv", ".mov")

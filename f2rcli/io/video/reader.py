@@ -17,28 +17,26 @@ from av.video.codeccontext import VideoCodecContext
 from f2rcli.errors import InputError
 from f2rcli.frames import Frame
 from f2rcli.io.base import Reader, ReadOptions
-from f2rcli.io.containers.ffmpeg_input import (
+from f2rcli.io.ledger import Ledger
+from f2rcli.io.provenance import text_of
+from f2rcli.io.time_range import TimeRange, leading, timed, trailing
+from f2rcli.io.video.colour import has_captions
+from f2rcli.io.video.decoder import AnyPacket, DamageLog, DecodedPicture, Decoder, SidePackets
+from f2rcli.io.video.pixels import fits, read_planes
+from f2rcli.io.video.probe import Probe
+from f2rcli.io.video.promise import check_end, check_gaps
+from f2rcli.io.video.quantiser import EXPORTED, HEADERS, first_steps8, step8
+from f2rcli.io.video.seeking import Seeker
+from f2rcli.io.video.source import (
     COMPLETE,
     LATE_INDEX,
     PIPE,
     StandardInput,
     choose_video,
     display_name,
+    family_of,
     open_source,
 )
-from f2rcli.io.containers.packets import AnyPacket, SidePackets
-from f2rcli.io.ffmpeg.colour import has_captions
-from f2rcli.io.ffmpeg.convert import fits
-from f2rcli.io.ffmpeg.metadata import family_of
-from f2rcli.io.ffmpeg.pixel_formats import read_planes
-from f2rcli.io.ffmpeg.quantiser import EXPORTED, HEADERS, first_steps8, step8
-from f2rcli.io.ledger import Ledger
-from f2rcli.io.png_text import text_of
-from f2rcli.io.time_range import TimeRange, leading, timed, trailing
-from f2rcli.io.video.decoder import DamageLog, DecodedPicture, Decoder
-from f2rcli.io.video.probe import Probe
-from f2rcli.io.video.promise import check_end, check_gaps
-from f2rcli.io.video.seeking import Seeker
 
 _REACHES = (1, 4, 16)  # times the usual length of a lead-in that is gone back for it, in turn
 _PROBED = 4  # pictures looked at before the first is given out
@@ -193,7 +191,8 @@ class VideoReader(Reader):
         form, planes = read_planes(decoded)
         if not fits(info.layout, form):
             raise self._changed(f"pixel format changes to {form.name}", picture)
-        if decoded.interlaced_frame and not info.interlaced and self.options.fields == "auto":
+        unlike = decoded.interlaced_frame and not (info.interlaced or self._probe.single_fields)
+        if unlike and self.options.fields == "auto":
             self.ledger.remark(
                 f"interlaced frames{self._when(picture).replace(' at ', ' from ')} were treated as "
                 "progressive; pass fields='on' to treat them as interlaced"

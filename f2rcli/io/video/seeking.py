@@ -7,11 +7,9 @@ from itertools import chain
 import av
 
 from f2rcli.errors import InputError
-from f2rcli.io.containers.packets import SidePackets
-from f2rcli.io.ffmpeg.messages import ffmpeg_reason
-from f2rcli.io.ffmpeg.metadata import is_cover
-from f2rcli.io.video.decoder import DecodedPicture, Decoder
+from f2rcli.io.video.decoder import DecodedPicture, Decoder, SidePackets
 from f2rcli.io.video.probe import Probe
+from f2rcli.io.video.source import ffmpeg_reason, is_cover
 
 _MARGINS = (0, 2, 10)  # seconds before the place that are tried one after the other
 

@@ -1,27 +1,46 @@
-"""Side streams: copied packet by packet, or converted to a codec that the target holds."""
+"""Side streams: copied packet by packet, or their sound encoded again where that was asked for."""
 
 from collections import Counter
 from collections.abc import Iterator
 from copy import copy
+from dataclasses import dataclass
 from fractions import Fraction
 
 import av
+from av.audio.codeccontext import AudioCodecContext
+from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.error import ArgumentError, InvalidDataError
 from av.stream import Stream
-from av.subtitles.codeccontext import SubtitleCodecContext
 
-from f2rcli.io.containers.kinds import Packets, copy_stream, describe_like
-from f2rcli.io.containers.packets import AnyPacket, SidePackets, shown_at
-from f2rcli.io.containers.sound import SoundConverter
-from f2rcli.io.ffmpeg.messages import ffmpeg_reason
-from f2rcli.io.ffmpeg.metadata import is_cover, stream_line
+from f2rcli.errors import OutputError
+from f2rcli.io.video.containers import copy_stream, stream_tags
+from f2rcli.io.video.decoder import AnyPacket, SidePackets, shown_at
 from f2rcli.io.video.plan import StreamPlan, VideoDetail
+from f2rcli.io.video.source import ffmpeg_reason, is_cover, stream_line
 from f2rcli.units import count
 
 _MIMES = {"png": "image/png", "mjpeg": "image/jpeg", "bmp": "image/bmp", "gif": "image/gif"}
 _EXTENSIONS = {"mjpeg": "jpg"}  # others are the codec's name
+# Bits per second and channel: transparent or close to it.
+_BIT_RATES = {"libopus": 96_000, "aac": 128_000, "libmp3lame": 128_000, "ac3": 96_000}
+
+
+@dataclass(slots=True)
+class Packets:
+    """A count of packets."""
+
+    count: int = 0
+    size: int = 0  # bytes
+    first: bytes = b""
+
+    def add(self, packet: AnyPacket, *, keep: bool = False) -> None:
+        """Count a packet. keep: whether to remember it, if it is the first."""
+        if keep and not self.count:
+            self.first = bytes(packet)
+        self.count += 1
+        self.size += packet.size
 
 
 class SideStreams:
@@ -38,7 +57,7 @@ class SideStreams:
         self._lost: list[str] = []
         self._broken: Counter[int] = Counter()  # packets the muxer refused, by source stream
         self._targets: dict[int, Stream] = {}  # by the index of the source stream
-        self._turners: dict[int, _SubtitleConverter | SoundConverter] = {}
+        self._sound: dict[int, SoundEncoder] = {}
         self._begun: set[int] = set()  # cut video streams that have reached a key frame
 
     def add(self, plans: tuple[StreamPlan, ...]) -> None:
@@ -47,12 +66,9 @@ class SideStreams:
             index = plan.stream.index
             if plan.action == "copy":
                 self._targets[index] = copy_stream(self.container, plan.stream)
-            elif plan.action == "subtitle":
-                turner = _SubtitleConverter(plan, self.container)
-                self._targets[index], self._turners[index] = turner.target, turner
-            elif plan.sound is not None and isinstance(plan.stream, AudioStream):
-                sound = SoundConverter(plan.stream, plan.sound, self.container)
-                self._targets[index], self._turners[index] = sound.target, sound
+            elif plan.action == "sound" and isinstance(plan.stream, AudioStream):
+                self._sound[index] = sound = SoundEncoder(plan.stream, plan, self.container)
+                self._targets[index] = sound.target
 
     def attach(self) -> None:
         """Put cover art into the header, for containers that keep it there."""
@@ -95,20 +111,20 @@ class SideStreams:
                 self._put(packet)
 
     def finish(self) -> None:
-        """Mux what converters still hold."""
+        """Mux what sound encoders still hold."""
         self.drain()
-        for index, turner in self._turners.items():
+        for index, sound in self._sound.items():
             try:
-                for packet in turner.finish():
+                for packet in sound.finish():
                     self._mux(packet, index)
             except InvalidDataError:
                 self._broken[index] += 1
 
     def _put(self, packet: AnyPacket) -> None:
         index = packet.stream_index
-        turner = self._turners.get(index)
+        sound = self._sound.get(index)
         try:
-            for turned in (packet,) if turner is None else turner.turn(packet):
+            for turned in (packet,) if sound is None else sound.encoded(packet):
                 self._mux(turned, index)
         except (InvalidDataError, ArgumentError):  # of this packet, not of the disk
             self._broken[index] += 1
@@ -145,36 +161,49 @@ class SideStreams:
         return True
 
 
-class _SubtitleConverter:
-    """Converts text subtitles from one codec to another, event by event."""
+class SoundEncoder:
+    """Encodes a stream's sound again, at its own times."""
 
-    def __init__(self, plan: StreamPlan, container: OutputContainer) -> None:
-        decoder = plan.stream.codec_context
-        stream = container.add_stream(plan.codec)
-        encoder = stream.codec_context
-        assert isinstance(decoder, SubtitleCodecContext)  # as the plan's maker saw to
-        assert isinstance(encoder, SubtitleCodecContext)
-        decoder.open(strict=False)
-        encoder.subtitle_header = decoder.subtitle_header
-        encoder.time_base = Fraction(1, 1000)
-        describe_like(stream, plan.stream)
-        self.decoder, self.encoder, self.target = decoder, encoder, stream
+    def __init__(self, stream: AudioStream, plan: StreamPlan, container: OutputContainer) -> None:
+        self.source = stream.codec_context
+        codec = av.Codec(plan.encoder, "w")
+        rates = sorted(codec.audio_rates or [self.source.rate])
+        rate = next((rate for rate in rates if rate >= self.source.rate), rates[-1])
+        target = container.add_stream(plan.encoder, rate=rate)
+        assert isinstance(target, AudioStream)  # as the plan saw to
+        context: AudioCodecContext = target.codec_context
+        forms = [form.name for form in codec.audio_formats or []]
+        alike = [f for f in forms if f.rstrip("p") == self.source.format.name.rstrip("p")]
+        context.format = (alike or forms or [self.source.format.name])[0]
+        context.layout, context.time_base = self.source.layout.name, Fraction(1, rate)
+        if plan.encoder in _BIT_RATES:
+            context.bit_rate = _BIT_RATES[plan.encoder] * context.layout.nb_channels
+        try:
+            context.open()
+        except (av.FFmpegError, ValueError) as error:
+            raise OutputError(
+                f"{stream_line(stream)}: {plan.encoder} refuses it ({ffmpeg_reason(error)}).",
+                hint="Pass another audio_codec=, such as flac or pcm_s16le.",
+            ) from error
+        target.metadata.update(stream_tags(stream.metadata, container.format.name))
+        target.disposition = stream.disposition
+        self.target = target
+        self._resampler = av.AudioResampler(
+            context.format.name, context.layout.name, rate, context.frame_size or None
+        )
+
+    def encoded(self, packet: AnyPacket) -> Iterator[AnyPacket]:
+        """The sound of a packet, as far as it makes whole packets. Raises av.FFmpegError."""
+        for frame in self.source.decode(packet):
+            yield from self._resampled(frame)
 
     def finish(self) -> Iterator[AnyPacket]:
-        """Nothing is held back."""
-        return iter(())
+        """The packets that decoder, resampler and encoder still hold."""
+        for frame in self.source.decode(None):
+            yield from self._resampled(frame)
+        yield from self._resampled(None)
+        yield from self.target.encode(None)
 
-    def turn(self, packet: AnyPacket) -> Iterator[AnyPacket]:
-        """The packet in the other codec; nothing for one that shows nothing."""
-        try:
-            events = self.decoder.decode2(packet)
-            if events is None or not len(events):
-                return
-            turned = self.encoder.encode_subtitle(events)
-        except av.FFmpegError as error:
-            if ffmpeg_reason(error):
-                return
-            raise
-        turned.pts, turned.dts, turned.duration = packet.pts, packet.pts, packet.duration
-        turned.time_base = packet.time_base
-        yield turned
+    def _resampled(self, frame: AudioFrame | None) -> Iterator[AnyPacket]:
+        for resampled in self._resampler.resample(frame):
+            yield from self.target.encode(resampled)

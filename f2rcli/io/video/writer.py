@@ -7,34 +7,32 @@ from pathlib import Path
 
 import av
 from av.container import OutputContainer
+from av.stream import Stream
+from av.video.codeccontext import VideoCodecContext
 
 from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import Frame
 from f2rcli.io.atomic import PartFile
 from f2rcli.io.base import Reader, Receipt, WritePlan, Writer, written_name
-from f2rcli.io.containers import matroska, mp4_boxes
-from f2rcli.io.containers.ffmpeg_input import PIPE
-from f2rcli.io.containers.kinds import open_target, stream_tags
-from f2rcli.io.containers.packets import AnyPacket, SidePackets
-from f2rcli.io.containers.provenance import provenance_tag
 from f2rcli.io.disk_errors import disk_error
-from f2rcli.io.ffmpeg.convert import converted
-from f2rcli.io.ffmpeg.encoders import CAPTIONERS
-from f2rcli.io.ffmpeg.filters import Filter
-from f2rcli.io.ffmpeg.messages import ffmpeg_reason, quiet_ffmpeg
-from f2rcli.io.ffmpeg.metadata import metadata_of
-from f2rcli.io.ffmpeg.pixel_formats import fill_frame, make_frame
-from f2rcli.io.ffmpeg.scheduling import ordinary_scheduling
-from f2rcli.io.png_text import append_text
+from f2rcli.io.provenance import append_text
+from f2rcli.io.video import matroska
+from f2rcli.io.video.colour import Filter
+from f2rcli.io.video.containers import open_target, stream_tags
+from f2rcli.io.video.decoder import AnyPacket, SidePackets
+from f2rcli.io.video.encoders import CAPTIONERS, ordinary_scheduling
+from f2rcli.io.video.pixels import converted, fill_frame, make_frame
 from f2rcli.io.video.plan import VideoDetail
-from f2rcli.io.video.read_back import facts_not_kept, not_kept
 from f2rcli.io.video.reader import VideoReader
 from f2rcli.io.video.side_streams import SideStreams
-from f2rcli.io.video.verify import Written, verify
+from f2rcli.io.video.source import PIPE, ffmpeg_reason, metadata_of, quiet_ffmpeg
+from f2rcli.io.video.verify import Written, lost_facts, verified_file
 
 _ERRORS = (av.FFmpegError, OSError)
 _REORDERED = 32  # ticks; more than any encoder holds frames back, at one tick a frame
 _KEY_PICTURE = 1  # FFmpeg's AV_PICTURE_TYPE_I
+_WANTS_APART = 1 << 6  # FFmpeg's AVFMT_GLOBALHEADER, of a container
+_HEADERS_APART = 1 << 22  # FFmpeg's AV_CODEC_FLAG_GLOBAL_HEADER
 
 
 class VideoWriter(Writer):
@@ -55,7 +53,7 @@ class VideoWriter(Writer):
         self._held: Frame | None = None
         self._durations: dict[int, int] = {}  # of frames in the encoder, by pts
         self._written = Written(time_base=self.detail.setup.time_base)
-        self._chapter_count = 0  # written
+        self._chapters = 0  # written
         self._captioned = False  # the first picture
         self._provenance = ""  # how it is made
         self._last_dts: int | None = None  # of the encoder's packets, in its ticks
@@ -89,7 +87,7 @@ class VideoWriter(Writer):
         try:
             self._encode(self._held, last=True)
             self._held = None
-            self._mux(self._video.encode(None))
+            self._mux(self._encoder.encode(None))
             self._side.finish()
             self._container.close()
             self._container = None
@@ -105,35 +103,22 @@ class VideoWriter(Writer):
         """Verify the part file and put it at its target; its size, and what was verified."""
         if self._part is None:
             return 0, ()
-        if self._provenance and self.detail.container.name == "apng":
-            append_text(self._part.path, self._provenance)
-        self._patch_header(self._part.path)
-        verified = verify(self._part.path, self.name, self._index, self._written, self.detail)
-        self._look_for_what_is_kept(self._part.path)
-        return self._part.publish(), verified
-
-    def _patch_header(self, path: Path) -> None:
-        """State in the finished file what PyAV cannot: pixel aspect and HDR10 boxes."""
-        setup, mastering = self.detail.setup, self.detail.mastering
-        if self.detail.patch_aspect and setup.pixel_aspect is not None:
-            size = setup.width, setup.height
+        path, detail = self._part.path, self.detail
+        if self._provenance and detail.container.name == "apng":
+            append_text(path, self._provenance)
+        if detail.display is not None:
             try:
-                matroska.write_pixel_aspect(path, self._track, size, setup.pixel_aspect)
+                matroska.write_display_size(path, self._track, detail.display)
             except ValueError as error:  # better without than not at all
-                self._side.lose(f"pixel aspect {setup.pixel_aspect} ({error})")
-        if mastering is not None:
-            try:
-                mp4_boxes.write_mastering(path, mastering)
-            except ValueError as error:
-                self._side.lose(f"HDR10 boxes ({error})")
-
-    def _look_for_what_is_kept(self, path: Path) -> None:
+                self._side.lose(f"pixel aspect {detail.setup.pixel_aspect} ({error})")
+        verified, lost = verified_file(
+            path, self.name, self._stream.index, self._written, detail, self._side.sent,
+            self._chapters,
+        )  # fmt: skip
         stated = [what for what in self.plan.kept if what != "closed captions" or self._captioned]
-        info, detail = self.reader.info, self.detail
-        lost = not_kept(path, detail, self._side.sent, self._chapter_count, self._index)
-        lost += facts_not_kept(path, stated, self.metadata, info, detail)
-        for what in lost:
+        for what in (*lost, *lost_facts(path, stated, self.metadata, self.reader.info, detail)):
             self._side.lose(what)
+        return self._part.publish(), verified
 
     def abandon(self) -> None:
         """Stop; remove the part file. After `finish` there is nothing to remove."""
@@ -159,45 +144,56 @@ class VideoWriter(Writer):
         self._container = container = open_target(url, detail.container, options)
         container.metadata.update(detail.metadata)
         self._provenance = self.plan.provenance_text()
-        container.metadata.update(provenance_tag(detail.container.name, self._provenance))
+        if self._provenance and detail.container.provenance:
+            container.metadata[detail.container.provenance] = self._provenance
         self._side = SideStreams(self._packets, detail, container)
-        place = sum(1 for plan in detail.streams if plan.stream.index < self._video_index())
+        taken = {stream.index for stream in self.metadata.others}
+        index = next(index for index in range(len(taken) + 1) if index not in taken)
+        place = sum(plan.stream.index < index for plan in detail.streams)
         self._side.add(detail.streams[:place])
-        self._video = self._add_video(container)
-        self._index = self._video.index
-        before = list(container.streams)[: self._index]
-        self._track = sum(stream.type != "attachment" for stream in before)
+        self._track = sum(stream.type != "attachment" for stream in container.streams)
+        self._stream = self._add_video(container)
         self._side.add(detail.streams[place:])
         if detail.container.chapters:
-            chapters = list(self._chapters())
-            self._chapter_count = len(chapters)
+            chapters = list(self._moved_chapters())
+            self._chapters = len(chapters)
             container.set_chapters(chapters)  # type: ignore[arg-type]  # plain dicts
         self._side.attach()
 
-    def _video_index(self) -> int:
-        taken = {stream.index for stream in self.metadata.others}
-        return next(index for index in range(len(taken) + 1) if index not in taken)
-
     def _add_video(self, container: OutputContainer) -> av.VideoStream:
-        setup = self.detail.setup
-        stream = container.add_stream(setup.encoder, rate=setup.rate)
-        assert isinstance(stream, av.VideoStream)  # as its trial showed
-        setup.apply(stream.codec_context)
-        stream.time_base = setup.time_base
-        tags = stream_tags(self.metadata.stream_tags, self.detail.container.muxer)
-        stream.metadata.update(tags)
-        if self.detail.mastering is not None or self.detail.patch_aspect:  # takes its place
-            room = matroska.PADDING if self.detail.mastering is None else mp4_boxes.PADDING
-            stream.metadata["title"] = stream.metadata.get("title", "") + room
+        """The picture's stream, and the encoder of its packets."""
+        setup, template = self.detail.setup, self.detail.template
+        added: Stream
+        if template is None:
+            added = container.add_stream(setup.encoder, rate=setup.rate)
+        else:  # with the side data that the source's header states, and an encoder of its own
+            added = container.add_stream_from_template(template, opaque=True)
+        assert isinstance(added, av.VideoStream)  # as its trial showed
+        self._encoder = added.codec_context
+        if template is not None:
+            context = av.CodecContext.create(setup.encoder, "w")
+            assert isinstance(context, VideoCodecContext)
+            if container.format.flags & _WANTS_APART:
+                context.flags |= _HEADERS_APART
+            self._encoder = context
+        setup.apply(self._encoder)
+        if template is not None:
+            with ordinary_scheduling():
+                self._encoder.open()
+            setup.describe(added.codec_context, self._encoder)
+        added.time_base = setup.time_base
+        added.metadata.update(stream_tags(self.metadata.stream_tags, self.detail.container.muxer))
+        if self.detail.display is not None:  # takes its place
+            added.metadata["title"] = added.metadata.get("title", "") + matroska.PADDING
         if self.metadata.disposition:
-            stream.disposition = self.metadata.disposition
+            added.disposition = self.metadata.disposition
         if self.detail.display_matrix:
-            stream.set_display_matrix(self.detail.display_matrix)
+            added.set_display_matrix(self.detail.display_matrix)
         if self.reader.info.interlaced:
             self._fields = Filter("setfield", "tff" if self.reader.info.top_field_first else "bff")
-        return stream
+        return added
 
-    def _chapters(self) -> Iterator[dict[str, object]]:
+    def _moved_chapters(self) -> Iterator[dict[str, object]]:
         excerpt = self._packets
         for chapter in self.metadata.chapters:
             base = chapter["time_base"] or Fraction(1, 1000)
@@ -229,29 +225,27 @@ class VideoWriter(Writer):
         picture.pict_type = _KEY_PICTURE if last and self._written.uneven else 0
         self._durations[pts] = duration
         with ordinary_scheduling():  # the first picture opens the encoder
-            packets = self._video.encode(picture)
+            packets = self._encoder.encode(picture)
         self._mux(packets)
 
     def _picture(self, frame: Frame) -> av.VideoFrame:
         """The picture to encode: a fresh one, or the decoded one refilled, for its captions
         only."""
-        setup, turn = self.detail.setup, self.detail.turn
-        frame = frame if turn is None else turn.frame(frame)
+        setup = self.detail.setup
         planes = converted(frame, setup.form, setup.coding)
-        if not isinstance(frame.source, av.VideoFrame) or setup.encoder not in CAPTIONERS:
+        decoded = frame.source if isinstance(frame.source, av.VideoFrame) else None
+        captioned = decoded is not None and setup.encoder in CAPTIONERS
+        if decoded is None or not captioned or decoded.format.name != setup.form.name:
             return make_frame(planes, setup.form)
-        if frame.source.format.name != setup.form.name:
-            return make_frame(planes, setup.form)
-        frame.source.make_writable()
-        fill_frame(frame.source, planes, setup.form)
-        return frame.source
+        decoded.make_writable()
+        fill_frame(decoded, planes, setup.form)
+        return decoded
 
     def _place(self, frame: Frame) -> tuple[int, int]:
         """A frame's pts and duration in the encoder's ticks; pts strictly increase."""
-        base = self.detail.setup.time_base
         if frame.pts is None:
             raise ValueError("the frame has no pts")
-        scale = frame.time_base / base
+        scale = frame.time_base / self.detail.setup.time_base
         pts = round(frame.pts * scale)
         if self._written.last is not None and pts <= self._written.last:
             pts = self._written.last + 1
@@ -261,6 +255,8 @@ class VideoWriter(Writer):
         if self._container is None:
             raise ValueError("the writer is closed")
         for packet in packets:
+            packet.stream = self._stream
+            packet.time_base = self.detail.setup.time_base
             if packet.pts is not None and packet.pts in self._durations:
                 packet.duration = self._durations.pop(packet.pts)
             self._mend_dts(packet)
