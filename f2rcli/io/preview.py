@@ -1,12 +1,13 @@
 """A picture before | after, written as a PNG still: to be looked at and thrown away."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import av
 import numpy as np
 
 from f2rcli import yuv
-from f2rcli.errors import OutputError
+from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import Frame, Plane
 from f2rcli.io.atomic import PartFile
 from f2rcli.io.base import Reader, Receipt, WriteOptions
@@ -19,14 +20,17 @@ SUFFIX = ".png"
 
 
 def write_preview(
-    reader: Reader, before: Frame, after: Frame, target: str, write: WriteOptions
+    reader: Reader, shown: Iterable[tuple[Frame, Frame]], target: str, write: WriteOptions
 ) -> Receipt:
-    """Write two frames side by side, upright, to `target`, whole or not at all."""
+    """Write the first pair side by side, upright, to `target`, whole or not at all."""
     path = Path(target)
     check_target(path, reader.paths(), overwrite=write.overwrite)
+    pair = next(iter(shown), None)
+    if pair is None:
+        raise InputError(f"{reader.info.name}: no frame to show.", hint="Check start= and end=.")
     video = next((row for row in reader.describe() if row.get("kind") in ("video", "raw")), {})
     turns = round(float(video.get("rotation") or 0) / 90) % 4
-    codes = np.concatenate([_upright(before, turns), _upright(after, turns)], axis=1)
+    codes = np.concatenate([_upright(frame, turns) for frame in pair], axis=1)
     picture = av.VideoFrame.from_ndarray(codes, format="rgb24")
     encoder = PictureEncoder("png", (picture.width, picture.height), "rgb24", None)
     part = PartFile(path, overwrite=write.overwrite, keep=write.keep_partial)

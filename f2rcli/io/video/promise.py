@@ -58,9 +58,9 @@ def _check_count(ledger: Ledger, form: str, source: StandardInput | Path, decode
             return
         with source.open("rb") as file:
             head, size = file.read(StandardInput.HEAD), file.seek(0, 2)
-            file.seek(-1, 2)
-            last = file.read()
-        if form == "gif" and last.rstrip(b"\0") not in (b";", b""):
+            file.seek(-min(size, 64), 2)
+            tail = file.read().rstrip(b"\0")
+        if form == "gif" and not tail.endswith(b";"):
             ledger.fault("its trailer is missing: the file breaks off, and frames may be missing")
     else:
         head, size = source.head, source.size
