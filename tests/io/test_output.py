@@ -239,8 +239,8 @@ def test_a_file_that_reads_back_wrong_is_not_published(
     tools, clip: Path, tmp_path: Path, in_folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A muxer that swallows a frame: planted in the writer's own count of them."""
-    counted = "f2rcli.io.video.verify.Written.add"
-    real = sys.modules["f2rcli.io.video.verify"].Written.add
+    counted = "f2rcli.io.video.writer.Written.add"
+    real = sys.modules["f2rcli.io.video.writer"].Written.add
 
     def add(written, pts: int, duration: int) -> None:
         real(written, pts, duration)

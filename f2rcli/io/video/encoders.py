@@ -1,7 +1,6 @@
 """Video encoders: names, defaults, pixel formats, options, and a trial without writing."""
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -62,12 +61,6 @@ _RAW = ["yuv420p", "yuv422p", "yuv444p", "yuv411p", "gray", "yuv420p10le", "yuv4
         "gray16le", "yuv420p16le", "yuv422p16le", "yuv444p16le", "rgb24", "rgba", "rgb48le",
         "rgba64le"]  # fmt: skip
 _NEVER_FULL = ("prores_ks", "dnxhd", "cfhd", "v210")  # encoders whose streams are never full range
-# Also within "-params". A run file may come from anyone.
-_FILES = {
-    "dump-yuv", "stats", "pass", "cqmfile", "opencl-clbin", "csv", "lambda-file", "scaling-list",
-    "recon", "qpfile", "zonefile", "dhdr10-info", "nalu-file", "aom-film-grain", "fgs-table",
-    "passlogfile", "reconfig-file", "stat-file", "input-stat-file", "output-stat-file",
-}  # fmt: skip
 LAMBDA = 118  # FFmpeg's quantiser unit (FF_QP2LAMBDA)
 
 
@@ -315,7 +308,6 @@ MASTERED = ("libx264", "libx264rgb", "libx265", "libsvtav1")  # streams that hol
 def _with_users(encoder: str, chosen: dict[str, str], options: WriteOptions) -> dict[str, str]:
     known = option_names(encoder)
     for name, value in options.encoder_options:
-        _refuse_files(name, value)
         if name not in known:
             raise UsageError(
                 f"encoder option {name}: {encoder} has no such option.",
@@ -324,21 +316,6 @@ def _with_users(encoder: str, chosen: dict[str, str], options: WriteOptions) -> 
         joined = name.endswith("-params") and name in chosen
         chosen[name] = f"{chosen[name]}:{value}" if joined else value
     return chosen
-
-
-def _refuse_files(name: str, value: str) -> None:
-    """Raise UsageError for an option that names a file or makes one."""
-    plain = re.sub(r"[\s'\"\\]", "", f"{name}={value}").replace("_", "-").lower()
-    known = _FILES | ({"film-grain"} if name == "x265-params" else set())  # a number to others
-    words = re.split(r"[:=,+]", plain)
-    found = [word for word in words if word in known or word.startswith("analysis-")]
-    if name == "flags" and "pass" in plain:
-        found.append("pass")
-    if found:
-        raise UsageError(
-            f"encoder option {name}={value}: {found[0]} reads or writes files.",
-            hint="Leave it out.",
-        )
 
 
 def formats_of(encoder: str) -> list[PixelFormat]:

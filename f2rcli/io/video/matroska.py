@@ -98,13 +98,11 @@ def _odd_chapters(head: bytes) -> bool:
 
 def display_size(size: tuple[int, int], aspect: Fraction) -> tuple[int, int]:
     """Width and height in proportion to the shape shown, exact where that is possible."""
-    shape = Fraction(size[0], size[1]) * aspect
-    width, height = round(size[1] * shape), size[1]
-    if Fraction(width, height) != shape and max(shape.as_integer_ratio()) < 1 << 16:
-        width, height = shape.as_integer_ratio()
-        scale = max(1, size[1] // height)
-        width, height = width * scale, height * scale
-    return width, height
+    shape = Fraction(*size) * aspect
+    if max(shape.as_integer_ratio()) >= 1 << 16:
+        return round(size[1] * shape), size[1]
+    scale = max(1, size[1] // shape.denominator)
+    return shape.numerator * scale, shape.denominator * scale
 
 
 def write_display_size(path: Path, track: int, display: tuple[int, int]) -> None:
