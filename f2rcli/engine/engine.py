@@ -35,7 +35,6 @@ from f2rcli.engine.tiles import Runner, picture_size
 from f2rcli.errors import DeviceError
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
 from f2rcli.methods.base import Method
-from f2rcli.models.convolutions.int8 import give_ranges
 from f2rcli.models.flow import Flow
 from f2rcli.models.large import codes
 from f2rcli.models.layers import channels_last
@@ -147,7 +146,7 @@ class Engine:
         wish = self.settings.ensemble
         return self._loaded(
             self.suited(kinds),
-            exact=faint and self.settings.precision in ("auto", "int8"),
+            exact=faint and self.settings.precision == "auto",
             ensemble=(ensemble or wish == "on") and wish != "off",
         )
 
@@ -191,8 +190,6 @@ class Engine:
         )
         method = methods.load(chosen.header.method).from_weights(chosen, run)
         channels_last(method.networks.eval().to(self.torch_device))
-        if self.settings.precision == "int8":
-            give_ranges(method.networks, weights.ranges(chosen))
         if self.resident is not None:
             method.stay_on_device(self.graphs)
         return method
