@@ -49,7 +49,6 @@ from f2rcli.weights import Kind, Weights
 from f2rcli.window import Window
 
 if TYPE_CHECKING:
-    from f2rcli.engine.noise.lanes import Laws
     from f2rcli.engine.resuming.marks import Marks
 
 BASE_BYTES = 420_000_000  # torch, PyAV and their libraries
@@ -87,7 +86,6 @@ class Engine:
     threads: int = 1  # of the processor, that a stream may use
     beside: dict[str, Weights] = field(default_factory=dict)  # other bundled ones, by name
     marks: "Marks | None" = None  # where its streams stand, of runs that can be gone on with
-    laws: "Laws | None" = None  # of a stack's lanes, once they were compared
     prompt: bool = False  # whether results may not wait for more frames than a window holds
     resident: Resident | None = None  # what does all the work on a GPU; None: on the processor
     graphs: Graphs = field(default_factory=Graphs)  # of that work

@@ -43,6 +43,7 @@ FEWEST_FRAMES = 6  # whose noise has a shape to see
 CLASSES = 6  # of brightness, that histograms are taken in
 ANY_BELOW = 3**-0.5  # of a gain: how far one that may be anything below it is from it
 AT_MOST = 1.5  # times its error: that of a line is as large as its gain, which may be low by chance
+SYSTEMATIC = 0.05  # of a gain, that statistics does not tell of the planes of one sensor
 AGREED = 2.0  # standard errors, by which lines of whole blocks and of their finest band may differ
 
 
@@ -232,17 +233,23 @@ def counted_model(
     gain, error = pooled(found)
     if gain < SURE * error:
         return None
-    same = [replace(line, gain=gain) for line in found]
+    apart = (abs(line.gain - gain) for line in found)
+    errors = (np.hypot(line.error, SYSTEMATIC * gain) for line in found)
+    if all(far <= SURE * error for far, error in zip(apart, errors, strict=True)):
+        same = [replace(line, gain=gain) for line in found]
+    else:  # a camera that multiplies some of its colours
+        same = found
     if not all(line.dark > line.zero for line in same):
         return None
     means = [float(np.mean([planes[i] for planes in frames])) for i in range(len(same))]
     many = len(model.gain) // len(same)  # for gray through RGB weights
     same, means = same * many, means * many
     return NoiseModel(
-        (gain,) * len(same),
-        tuple((gain * (line.dark - line.zero)) ** 0.5 for line in same),
+        tuple(line.gain for line in same),
+        tuple((line.gain * (line.dark - line.zero)) ** 0.5 for line in same),
         tuple(
-            (gain * max(mean - line.zero, 0)) ** 0.5 for mean, line in zip(means, same, strict=True)
+            (line.gain * max(mean - line.zero, 0)) ** 0.5
+            for mean, line in zip(means, same, strict=True)
         ),
         model.samples,
         None,
