@@ -126,15 +126,6 @@ def as_toml(value: Any) -> str:
     return '""' if value is None else repr(value) if isinstance(value, float) else json.dumps(value)
 
 
-@settings(FEW, max_examples=15)
-@given(table=st.dictionaries(st.sampled_from(OPTIONS), VALUES, max_size=4))
-def test_a_run_file_of_any_options_is_no_bug(tmp_path: Path, table: dict[str, Any]) -> None:
-    path = tmp_path / "run.toml"
-    text = "\n".join(f"{key} = {as_toml(value)}" for key, value in table.items())
-    path.write_text(text, encoding="utf-8", errors="replace")
-    assert run(["denoise", str(tmp_path / "none.mp4"), "--config", str(path)]) != EXIT_BUG
-
-
 RUN = [*(field.name for field in fields(TrainConfig)), "stage", "unknown"]
 STAGE = [*(field.name for field in fields(StageOverrides)), "unknown"]
 STAGES = st.dictionaries(

@@ -184,8 +184,6 @@ def _of_a_clip(room: Path) -> list[Seed]:
     seeds = [
         Seed("weights", "weights", CLIP, "out.mkv", "*.safetensors",
              ("--method", "udvd", "--weights", "in.safetensors")),
-        Seed("run file", "run file", CLIP, "out.mkv", "in.toml", ("--config", "in.toml")),
-        Seed("like", "--like", CLIP, "out.mkv", "made.mkv", ("--like", "made.mkv")),
         Seed("record", "record", CLIP, "out.mkv", ".out.mkv.resume/*", wanted="wanted.mkv"),
         Seed("fitted", "fitted weights", CLIP, "out.mkv", "cache/f2r/adapted/*",
              ("--adapt", "fast"), wanted="wanted.mkv"),

@@ -36,7 +36,6 @@ COMMANDS = {  # name -> module in f2rcli.cli.commands, and its function
     "train": ("train", "train"),
     "info": ("info", "info"),
     "noise": ("noise", "noise"),
-    "explain": ("explain", "explain"),
     "eval": ("eval", "evaluate"),
     "export": ("export", "export"),
     "doctor": ("doctor", "doctor"),
@@ -167,9 +166,6 @@ class ExitHandler:
         context = getattr(error, "ctx", None)
         see = f"See {context.command_path if context else 'f2r'} --help."
         hint = (message.startswith("No such") and advice(self.arguments)) or see
-        name = getattr(getattr(error, "param", None), "name", None)
-        if context and name in (context.default_map or {}):
-            hint = "The value may be that of the run file (--config)."
         return self._say(message, hint, error.exit_code)
 
     def _stopped(self, word: str, code: int) -> int:

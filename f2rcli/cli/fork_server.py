@@ -16,7 +16,7 @@ from f2rcli.errors import F2RError
 
 # What `f2r denoise` loads on its way through a clip; the last few only where they are installed.
 LOADED = (
-    "f2rcli.cli.commands.denoise", "f2rcli.cli.run_report", "f2rcli.engine.stream",
+    "f2rcli.cli.commands.denoise", "f2rcli.engine.stream",
     "f2rcli.methods.f2r", "f2rcli.io.video.reader", "f2rcli.io.video.writer",
     "f2rcli.io.images", "f2rcli.io.microscopy", "f2rcli.io.preview", "f2rcli.io.raw",
     "f2rcli.io.tiff", "f2rcli.cli.terminal.progress", "safetensors.numpy", "torch.utils._device",

@@ -1,19 +1,15 @@
 """The settings of a run, written to a file's metadata and read from there."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from f2rcli.cli.options.run_file import given_options, long_name, settings_for
-from f2rcli.errors import InputError
-from f2rcli.io import open_reader
-from f2rcli.io.containers.provenance import read_provenance
-
 # Options that say which clips are meant, where they go and how that is reported.
 APART = {
     "source", "output", "recursive", "pattern", "jobs", "shard", "cluster", "json", "quiet",
-    "verbose", "log_file", "debug", "config", "like", "dry_run", "preview", "report", "help",
+    "verbose", "log_file", "debug", "dry_run", "preview", "help",
 }  # fmt: skip
 # Those and all others that say nothing of what a run makes of a clip.
 SILENT = APART | {
@@ -22,10 +18,20 @@ SILENT = APART | {
 }  # fmt: skip
 
 
+def given_options(ctx: typer.Context, apart: set[str]) -> Iterator[tuple[Any, Any]]:
+    """The parameters that are not at their default and not among `apart`, and their values."""
+    for param in ctx.command.params:
+        value = ctx.params.get(str(param.name))
+        if param.name not in apart and value not in (None, (), [], param.default):
+            yield param, value
+
+
 def settings_given(ctx: typer.Context) -> dict[str, Any]:
     """The options that are not at their default, under the names that run files use."""
     return {
-        long_name(param): Path(value).name if param.name == "weights" else value
+        str(max(param.opts, key=len).lstrip("-").replace("-", "_")): Path(value).name
+        if param.name == "weights"
+        else value
         for param, value in given_options(ctx, SILENT)
     }
 
@@ -47,20 +53,3 @@ def _levels(found: Any) -> str:
     if not isinstance(found, list) or not all(isinstance(one, int | float) for one in found):
         return str(found)
     return "/".join(f"{one:.1f}" for one in found) + " of 255"
-
-
-def load_like(ctx: typer.Context, value: str | None) -> str | None:
-    """Make an earlier run's settings the defaults (an eager callback). Raises InputError."""
-    if value is None or ctx.resilient_parsing:
-        return value
-    with open_reader(value) as reader:
-        facts = read_provenance(reader)
-    if facts is None:
-        raise InputError(
-            f"--like {value}: does not say how f2r made it.",
-            hint="Name a file that f2r wrote without --no-provenance.",
-        )
-    # the file may come from anyone: it says nothing of what is written, and where
-    table = {key: v for key, v in facts.get("settings", {}).items() if key not in SILENT}
-    ctx.default_map = settings_for(ctx, table, name=value) | dict(ctx.default_map or {})
-    return value

@@ -3,6 +3,7 @@
 import atexit
 import hashlib
 import os
+import secrets
 import shutil
 import time
 from abc import ABC, abstractmethod
@@ -15,7 +16,7 @@ from f2rcli.io.disk_errors import disk_errors, exists_error
 from f2rcli.io.locks import RENAMES_OPEN, lock, unlock
 from f2rcli.system.signals import Interruption
 
-FORGOTTEN = 86_400  # seconds after which a part is nobody's, where nobody can be asked
+FORGOTTEN = 86_400  # seconds without a write, after which a temporary file is nobody's
 
 
 @contextmanager
@@ -25,7 +26,7 @@ def replacing(target: Path) -> Iterator[Path]:
     For files of our own, such as records and checkpoints: what processes write at once does not
     mix, and the last one wins. Raises OSError.
     """
-    part = target.with_name(_fitting(f".{target.name}.{os.getpid()}.part"))
+    part = unique_part(target)
     try:
         yield part
         flush(part)
@@ -35,31 +36,30 @@ def replacing(target: Path) -> Iterator[Path]:
             part.unlink()
 
 
+def unique_part(target: Path) -> Path:
+    """A name beside `target` that no other process uses, on whatever machine shares the disk."""
+    return target.with_name(_fitting(f".{target.name}.{secrets.token_hex(8)}.part"))
+
+
 def sweep(folder: Path) -> None:
-    """Remove a folder's temporary files, NAME.PID.part, whose processes are gone."""
-    for part in folder.glob("*.*.part"):
-        owner = part.name.split(".")[-2]
-        if not owner.isdigit() or _alive(int(owner), part):
+    """Remove a folder's temporary files and folders that nobody has written to for a day.
+
+    Their age is all that can be known of them: whoever writes may run on another machine, or in
+    another container, where no process can be asked for.
+    """
+    for part in folder.glob(".*.part"):
+        try:
+            within = part.rglob("*") if part.is_dir() else ()
+            touched = max(path.lstat().st_mtime for path in (part, *within))
+        except OSError:  # it was renamed or removed meanwhile
+            continue
+        if time.time() - touched < FORGOTTEN:
             continue
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)
         else:
             with suppress(OSError):
                 part.unlink()
-
-
-def _alive(process: int, part: Path) -> bool:
-    if process == os.getpid():
-        return True
-    if os.name != "posix":  # os.kill(…, 0) would end it on Windows
-        return time.time() - part.stat().st_mtime < FORGOTTEN
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def write_text(target: Path, text: str) -> None:

@@ -227,14 +227,6 @@ def test_shards_share_the_clips_and_write_reports_of_their_own(f2r, tmp_path, cl
     assert list(report_of(tmp_path / "out", "report-3-of-3.json")) == ["2.mkv", "5.mkv"]
 
 
-def test_a_run_file_may_hold_the_options_of_a_batch(f2r, tree, tmp_path) -> None:
-    run = tmp_path / "run.toml"
-    run.write_text(f'output = "{tmp_path}/out"\nrecursive = true\npattern = ["*.mkv", "b*"]\n')
-    done = f2r("denoise", tree, "--config", run, "--dry-run", "--json")
-    (plan,) = [json.loads(line) for line in done.out.splitlines()]
-    assert [Path(clip["target"]).name for clip in plan["clips"]] == ["a.mkv", "b ü.mp4"]
-
-
 def test_a_cluster_that_is_not_there_is_one_clear_line(
     f2r, tree, tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

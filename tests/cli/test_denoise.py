@@ -12,7 +12,6 @@ import tifffile
 
 from f2rcli.cli.running import preview_target
 from f2rcli.errors import EXIT_DAMAGED, EXIT_FAILURE, EXIT_INPUT, EXIT_OK, EXIT_USAGE
-from f2rcli.io.ffmpeg.turning import Turn
 
 
 def frames_of(path: Path) -> list[np.ndarray]:
@@ -72,32 +71,6 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(f2r, clip) -> None:
     assert plan["event"] == "plan"
     assert plan["cost"]["seconds"] == 3.0
     assert listing(clip.parent) == before
-
-
-def test_a_run_file_sets_options_and_flags_override_it(f2r, clip, tmp_path) -> None:
-    run_file = tmp_path / "run.toml"
-    run_file.write_text('frames = 4\ncodec = "ffv1"\n[encoder-opt]\nslices = 4\n')
-    out = tmp_path / "out.mkv"
-    assert f2r("denoise", clip, "-o", out, "--config", run_file).code == EXIT_OK
-    assert len(frames_of(out)) == 4
-    with av.open(str(out)) as container:
-        assert container.streams.video[0].codec_context.name == "ffv1"
-    arguments = ("denoise", clip, "-o", out, "--config", run_file, "--frames", 2, "--overwrite")
-    assert f2r(*arguments).code == EXIT_OK
-    assert len(frames_of(out)) == 2
-
-
-def test_a_run_file_with_an_unknown_key_is_refused(f2r, clip, tmp_path) -> None:
-    run_file = tmp_path / "run.toml"
-    run_file.write_text("strenght = 0.5\n")
-    done = f2r("denoise", clip, "--config", run_file)
-    assert done.code == EXIT_USAGE
-    assert "unknown key 'strenght'" in done.err
-    assert "Did you mean strength?" in done.err
-    run_file.write_text('crf = "low"\n')
-    done = f2r("denoise", clip, "--config", run_file)
-    assert done.code == EXIT_USAGE
-    assert "run file" in done.err
 
 
 def test_strength_zero_gives_back_the_input(f2r, clip, tmp_path) -> None:
@@ -327,12 +300,3 @@ def test_what_was_to_be_kept_and_is_not_there_is_exit_code_4(
     assert "the output lacks what it should have kept: 2 chapters." in done.err
     assert "lost 2 chapters" in done.err
     assert len(frames_of(tmp_path / "out.mkv")) == 6
-
-
-def test_a_report_of_turned_pictures_is_refused_first(f2r, clip, tmp_path, monkeypatch) -> None:
-    turn = Turn(transposed=True, rows_back=False, columns_back=True)
-    monkeypatch.setattr("f2rcli.io.video.plan._turn", lambda *_: turn)
-    done = f2r("denoise", clip, "-o", tmp_path / "out.ts", "--report", tmp_path / "r.html")
-    assert done.code == EXIT_USAGE
-    assert "rotated" in done.err
-    assert listing(tmp_path) == {"clip.mp4"}

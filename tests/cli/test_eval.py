@@ -73,24 +73,6 @@ def test_methods_run_on_noise_that_is_made_here(
     assert read["clips"][0]["methods"][1]["seconds_per_frame"] > 0
 
 
-def test_a_simulated_benchmark_needs_no_files_and_shows_each_brightness(
-    evaluate: Eval, tmp_path: Path
-) -> None:
-    targets = ("--json-file", tmp_path / "e.json", "--report", tmp_path / "e.html")
-    done = evaluate("--benchmark", "molecules", "--frames", 2, "--methods", "none", *targets)
-    assert done.code == EXIT_OK, done.err
-    assert "here at most 2 frames of each" in done.out  # of a protocol of 24
-    found = values(tmp_path / "e.json")
-    share = found["median 3x3x3"]["light, 500 e-"]
-    assert isinstance(share, float)
-    row = next(line for line in done.out.splitlines() if "Light kept, 500 e-" in line)
-    shown = [cell.strip() for cell in row.split("│")[2:5]]
-    assert shown == [f"{found[name]['light, 500 e-']:.2f}" for name in found]
-    page = (tmp_path / "e.html").read_text()
-    assert "Light kept, 500 e-" in page
-    assert f"{share:.2f}" in page
-
-
 def test_without_any_reference_there_is_what_can_be_told(
     evaluate: Eval, clips: Path, tmp_path: Path
 ) -> None:
@@ -126,21 +108,6 @@ def test_json_or_csv_on_standard_output_is_alone_there(evaluate: Eval, clips: Pa
 def test_quiet_prints_nothing(evaluate: Eval, clips: Path) -> None:
     sides = (clips / "lossy.mp4", "--clean", clips / "clean.mkv")
     assert evaluate(*sides, *PSNR, "--quiet") == Done(0, "", "")
-
-
-def test_a_report_and_a_comparison_video_are_written(
-    evaluate: Eval, clips: Path, tmp_path: Path
-) -> None:
-    page, video = tmp_path / "e.html", tmp_path / "e.mp4"
-    done = evaluate(
-        clips / "lossy.mp4", "--clean", clips / "clean.mkv", *PSNR,
-        "--report", page, "--compare-video", video,
-    )  # fmt: skip
-    assert done.code == EXIT_OK, done.err
-    assert "lossy" in page.read_text(encoding="utf-8")
-    assert video.stat().st_size > 0
-    assert f"video: {video}" in done.err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["e.html", "e.mp4"]
 
 
 def test_results_are_not_overwritten_and_that_is_known_before_the_work(

@@ -24,7 +24,6 @@ CALLS: dict[str, tuple[list[str], tuple[Any, str]]] = {
     "train": (["clip.mp4", "-o", "my.safetensors"], (av, "open")),
     "info": (["clip.mp4"], (av, "open")),
     "noise": (["clip.mp4", "--plot", "noise.svg"], (av, "open")),
-    "explain": (["clip.mp4", "--pixel", "3,3", "-o", "why.svg"], (av, "open")),
     "eval": (
         ["--clean", "clip.mp4", "--noise", "gaussian:20", "--csv", "out.csv"], (av, "open")
     ),

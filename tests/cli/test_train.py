@@ -16,7 +16,6 @@ from f2rcli.errors import (
     InputError,
 )
 from f2rcli.training.methods import trainable
-from f2rcli.training.run.folder import differences
 from f2rcli.training.run.toml import read_config
 
 CLIPS = ["a.mp4", "b.mp4"]
@@ -46,41 +45,6 @@ def test_a_run_leaves_weights_a_report_and_its_configuration(train, session, tmp
     assert stored.stage("anchor").steps == 9
     assert stored.inputs == (str(tmp_path / "a.mp4"), str(tmp_path / "b.mp4"))
     assert session.asked[0].inputs == ("a.mp4", "b.mp4")
-
-
-def test_the_run_folders_configuration_does_the_run_again(train, session) -> None:
-    train("a.mp4", "-o", "my.safetensors", "--seed", 7, "--stage", "anchor.lr=1e-4")
-    done = train("--config", "my.run/config.toml", "-o", "other.safetensors")
-    assert done.code == EXIT_OK, done.err
-    assert differences(*session.asked) == ["inputs"]  # absolute now
-    assert session.asked[1].seed == 7
-    assert session.asked[1].stage("anchor").lr == 1e-4
-
-
-def test_flags_win_over_the_run_file(train, session, tmp_path) -> None:
-    (tmp_path / "r.toml").write_text("seed = 3\nlength = 7\n[stage.anchor]\nsteps = 5\n")
-    assert train("a.mp4", "-o", "a.safetensors", "--config", "r.toml", "--seed", 4).code == EXIT_OK
-    assert (session.asked[0].seed, session.asked[0].length) == (4, 7)
-    assert session.asked[0].stage("anchor").steps == 5
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("recipee = 1", "unknown key 'recipee'"),
-        ("[stage.anchor]\nstepz = 1", "stage.anchor: unknown key 'stepz'"),
-        ("stage = 3", "stage: must be tables"),
-        ("[stage]\nanchor = 3", "stage: must be tables"),
-        ('inputs = "a.mp4"', "must be a list of paths"),
-        ("inputs_are_clean = 1", "must be true or false"),
-    ],
-)
-def test_a_mistake_in_the_run_file_is_one_line_that_names_it(train, tmp_path, text, said) -> None:
-    (tmp_path / "r.toml").write_text(text)
-    done = train("a.mp4", "-o", "a.safetensors", "--config", "r.toml")
-    assert done.code == EXIT_USAGE
-    assert said in done.err
-    assert done.err.count("error:") == 1
 
 
 @pytest.mark.parametrize(

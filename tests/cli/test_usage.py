@@ -58,13 +58,12 @@ def test_an_argument_is_called_as_the_help_calls_it(refused: Callable[..., list[
     )
 
 
-@pytest.mark.parametrize("command", ["noise", "explain", "eval"])
+@pytest.mark.parametrize("command", ["noise", "eval"])
 def test_results_for_standard_output_are_asked_for_with_json(
     refused: Callable[..., list[str]], command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They went to a file named -, or nowhere."""
     monkeypatch.chdir(tmp_path)
-    more = {"explain": ("--pixel", "1,1", "-o", "x.svg")}.get(command, ())
-    lines = refused(command, "a.mkv", "--json-file", "-", *more)
+    lines = refused(command, "a.mkv", "--json-file", "-")
     assert lines[0] == "error: --json-file -: results go to a file."
     assert lines[1] == "hint: --json prints them on standard output."

@@ -6,6 +6,7 @@ import zlib
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -285,3 +286,24 @@ def test_pictures_into_the_folder_one_is_in(tools, tmp_path: Path, pictures, mon
     monkeypatch.chdir(tmp_path)
     tools.passthrough(source, "x_%02d.png")
     assert sorted(os.listdir(".")) == ["in", *(f"x_{n:02d}.png" for n in range(1, 6))]
+
+
+def test_metadata_behind_fill_bytes_travels(tmp_path: Path) -> None:
+    """Any number of bytes 0xFF may precede a JPEG's markers (ITU-T T.81, B.1.1.2)."""
+    noise = np.random.default_rng(0).integers(0, 255, (64, 48, 3)).astype(np.uint8)
+    data = cv2.imencode(".jpg", noise)[1].tobytes()
+    facts = b"Exif\0\0II*\0\x08\0\0\0" + bytes(12)
+    segment = b"\xff\xe1" + (len(facts) + 2).to_bytes(2, "big") + facts
+    (tmp_path / "in").mkdir()
+    for number in range(2):
+        filled = data[:2] + b"\xff" * (number + 1) + segment + data[2:]
+        (tmp_path / "in" / f"{number}.jpg").write_bytes(filled)
+    with open_reader(tmp_path / "in") as reader:
+        plan = plan_output(reader, tmp_path / "out")
+        assert any("EXIF" in what for what in plan.kept)
+        with open_writer(reader, plan) as writer:
+            for frame in reader:
+                writer.write(frame)
+            assert not writer.finish().lost
+    for number in range(2):
+        assert facts in (tmp_path / "out" / f"{number}.jpg").read_bytes()

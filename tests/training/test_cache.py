@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from f2rcli.errors import OutputError
-from f2rcli.io.atomic import sweep
 from f2rcli.training.footage.cache import building, check_space, fingerprint
 
 
@@ -51,15 +50,6 @@ def test_fingerprints_follow_content_not_names(tmp_path: Path) -> None:
     path.write_bytes(b"x" * 99 + b"y")
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
     assert fingerprint([path], "footage") != first
-
-
-def test_parts_of_dead_processes_are_swept_and_those_of_living_ones_are_not(tmp_path: Path) -> None:
-    for owner in (os.getpid(), 2**22 + 1):  # beyond the highest process number of Linux
-        (tmp_path / f"key.{owner}.part").mkdir()
-        (tmp_path / f".toy.last.safetensors.{owner}.part").touch()
-    sweep(tmp_path)
-    left = {path.name for path in tmp_path.iterdir()}
-    assert left == {f"{name}.{os.getpid()}.part" for name in ("key", ".toy.last.safetensors")}
 
 
 def test_space_that_is_not_there_is_refused_before_it_is_taken(tmp_path: Path) -> None:

@@ -19,8 +19,7 @@ from f2rcli.batch.scan import Choice, Scan, scan
 from f2rcli.batch.targets import Placed, check_output, place_all
 from f2rcli.batch.work import Outcome, Task, not_run, run_here
 from f2rcli.cli.options.denoise import BatchOptions
-from f2rcli.cli.options.run_file import given_options
-from f2rcli.cli.provenance import APART
+from f2rcli.cli.provenance import APART, given_options
 from f2rcli.cli.terminal.batch_progress import BatchMeter
 from f2rcli.cli.terminal.console import Console
 from f2rcli.errors import EXIT_INPUT, EXIT_OK, InputError, UsageError
@@ -120,11 +119,6 @@ class Batch:
         """Raises UsageError where options clash."""
         if given["preview"] is not None:
             raise UsageError("--preview: is for one clip at a time.", hint="Name one clip.")
-        if given["report"] is not None:
-            raise UsageError(
-                "--report: is for one clip at a time.",
-                hint="f2r eval OUTPUT --noisy INPUT --report OUT.html makes one page of them all.",
-            )
         sources, jobs = tuple(given["source"]), given["jobs"] or 1
         if given["cluster"] is not None:
             if given["jobs"]:

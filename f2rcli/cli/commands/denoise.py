@@ -24,22 +24,18 @@ from f2rcli.cli.engine import (
     say_notes,
     sigma_of,
 )
-from f2rcli.cli.options.denoise import BatchOptions, Job, Like, Preview, Sources
+from f2rcli.cli.options.denoise import BatchOptions, Job, Preview, Sources
 from f2rcli.cli.options.derived import with_options
-from f2rcli.cli.options.shared import Config
 from f2rcli.cli.provenance import settings_given
-from f2rcli.cli.run_report import RunReport
 from f2rcli.cli.running import denoised, pairs, recorded
 from f2rcli.cli.terminal.console import Console
 from f2rcli.cli.terminal.progress import RunMeter
 from f2rcli.cli.terminal.receipts import Finished, source_bytes
 from f2rcli.engine.provenance import provenance_of
 from f2rcli.engine.strength import changes_nothing
-from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, StaleError, UsageError, WeightsError
-from f2rcli.frames import ClipInfo
+from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, StaleError, UsageError, WeightsError
 from f2rcli.io import open_reader, open_writer, plan_output
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
-from f2rcli.io.ffmpeg.turning import TURNED
 from f2rcli.io.preview import write_preview
 from f2rcli.window import LEAD_IN, LEAD_OUT
 
@@ -56,8 +52,6 @@ def denoise(
     job: Job,
     preview: Preview = None,
     console: Console,
-    config: Config = None,
-    like: Like = None,
 ) -> int:
     """Denoise INPUT into OUTPUT, frame by frame, in constant memory.
 
@@ -86,9 +80,6 @@ def _run_job(job: Job, console: Console) -> int:
             "-o -: standard output is a terminal.", hint="Pipe it: f2r denoise IN -o - | ..."
         )
     console.detail(f"f2r {__version__}: {asdict(job)}")
-    page, trouble = job.page, None
-    if page is not None:
-        page.check()
     with open_reader(job.source, replace(job.read, lead=LEAD_IN, trail=LEAD_OUT)) as reader:
         if job.adapt is not None and not job.dry_run and not changes_nothing(job.engine):
             if job.preview is None:
@@ -100,9 +91,6 @@ def _run_job(job: Job, console: Console) -> int:
             done = _preview(job, job.preview, reader, console)
         else:
             plan = plan_output(reader, job.target, job.write)
-            if page is not None and TURNED in plan.kept:
-                why = "--report: the output's pictures are rotated and cannot be compared."
-                raise UsageError(why, hint="Write .mkv, .mp4 or .mov, or pass --copy-only.")
             _announce(job, reader, plan, console)
             engine = _engine(job, reader, console)
             if job.dry_run:
@@ -111,11 +99,7 @@ def _run_job(job: Job, console: Console) -> int:
             if job.write.provenance:
                 plan = replace(plan, provenance=provenance_of(engine, job.settings))
             done = _restore(job, reader, plan, engine, console)
-            trouble = None if page is None else _reported(page, job, reader.info, engine, console)
-        code = _close(job, reader, done, engine, console)
-    if trouble is not None:
-        raise trouble
-    return code
+        return _close(job, reader, done, engine, console)
 
 
 def _announce(job: Job, reader: Reader, plan: WritePlan, console: Console) -> None:
@@ -193,17 +177,6 @@ def _restore(
         console.note(line)
     part = (job.read.start, job.read.end, job.read.frames)
     return Finished(receipt, meter.elapsed, source_bytes(reader) if not any(part) else None)
-
-
-def _reported(
-    page: RunReport, job: Job, info: ClipInfo, engine: "Engine | None", console: Console
-) -> F2RError | None:
-    """Write the page; returns the error of one that failed, to be raised after the receipt."""
-    try:
-        page.write(job.engine, info, engine, console)
-    except F2RError as error:
-        return error
-    return None
 
 
 def _preview(job: Job, count: int, reader: Reader, console: Console) -> Finished:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -39,7 +39,6 @@ def evaluate(
     engine: Annotated[EngineSettings, Fields(without=("method",))],
     targets: eopt.Targets,
     console: Console,
-    config: opt.Config = None,
 ) -> int:
     """Score DENOISED clips, or what f2r makes of noisy ones, with or without clean clips."""
     console.if_stopped = "no results were written."
@@ -62,12 +61,10 @@ def _check_targets(targets: eopt.Targets, console: Console) -> None:
         raise UsageError(
             "--csv - --json: both want standard output.", hint="Write one of them to a file."
         )
-    for name in ("csv", "json_file", "report", "compare_video"):
+    for name in ("csv", "json_file", "report"):
         target = getattr(targets, name)
         if target is None or (target == "-" and name == "csv"):
             continue
-        if name == "compare_video" and (Path(target).is_dir() or not Path(target).suffix):
-            continue  # a folder, which is made if need be
         check_result(name, target, overwrite=targets.overwrite)
 
 
@@ -78,10 +75,10 @@ def _run(
     from f2rcli.evaluation.run import Evaluator
 
     total = None if plan.frames is None else plan.frames * len(asked.cases)
-    with ExitStack() as stack, RunMeter(console, "eval", total, exact=False) as meter:
+    with RunMeter(console, "eval", total, exact=False) as meter:
         run = Evaluator(
             plan, kind=asked.kind, baselines=asked.baselines,
-            observers=_observers(asked, targets, stack), progress=lambda *_: meter.advance(),
+            observers=_observers(asked, targets), progress=lambda *_: meter.advance(),
         )  # fmt: skip
         clips = []
         for case in asked.cases:
@@ -99,19 +96,12 @@ def _run(
     return found, run.damaged
 
 
-def _observers(asked: EvalRequest, targets: eopt.Targets, stack: ExitStack) -> "list[Observer]":
+def _observers(asked: EvalRequest, targets: eopt.Targets) -> "list[Observer]":
     observers: list[Observer] = []
     if targets.report is not None:
         from f2rcli.evaluation.visuals.pictures import ReportPictures
 
         observers.append(ReportPictures(len(asked.cases)))
-    if targets.compare_video is not None:
-        from f2rcli.evaluation.visuals.split_screen import SplitScreen
-
-        screen = SplitScreen(
-            Path(targets.compare_video), clips=len(asked.cases), overwrite=targets.overwrite
-        )
-        observers.append(stack.enter_context(screen))
     return observers
 
 
@@ -124,8 +114,6 @@ def _deliver(found: Evaluation, targets: eopt.Targets, console: Console) -> None
             with about_result(name):
                 write_file(Path(target), written(found).encode(), overwrite=targets.overwrite)
             console.note(f"results: {target}")
-    if targets.compare_video is not None:
-        console.note(f"video: {targets.compare_video}")
     if targets.report is not None:
         from f2rcli.evaluation.report import write_report
 

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 
 from f2rcli import __version__
-from f2rcli.cli.options import shared as opt
 from f2rcli.cli.options.derived import AsValues, with_options
 from f2rcli.cli.signals import Terminated
 from f2rcli.cli.terminal.console import Console
@@ -38,7 +37,6 @@ def train(
     ] = None,
     settings: Annotated[dict[str, Any], AsValues(TrainConfig)],
     console: Console,
-    config: opt.Config = None,
 ) -> int:
     """Train on noisy CLIPs alone, or fit the bundled weights to them (--adapt)."""
     if rank() > 0:  # one of torchrun's other processes: the first one speaks
@@ -47,7 +45,7 @@ def train(
     asked = {name for name, source in sources.items() if source and source.name != "DEFAULT"}
     if output is not None:
         settings["output"] = output
-    if inputs := inputs or (ctx.default_map or {}).get("inputs"):
+    if inputs:
         settings["inputs"] = tuple(inputs)
         asked.add("inputs")
     return run_training(config_of(settings, asked), console)

@@ -5,8 +5,6 @@ from typing import Annotated, Any
 
 import typer
 
-from f2rcli.cli.provenance import load_like
-from f2rcli.cli.run_report import RunReport
 from f2rcli.cli.running import preview_target
 from f2rcli.cli.terminal.console import RUN
 from f2rcli.engine.settings import PICTURE, EngineSettings
@@ -36,17 +34,6 @@ Preview = Annotated[
         min=1,
         help="Write only a comparison, before | after: a PNG still (1) or a clip of N frames.",
         rich_help_panel=SPAN,
-    ),
-]
-Like = Annotated[
-    str | None,
-    typer.Option(
-        "--like",
-        metavar="EARLIER",
-        help="Take the settings from a file that f2r wrote; --config and flags override them.",
-        callback=load_like,
-        is_eager=True,
-        rich_help_panel=RUN,
     ),
 ]
 
@@ -102,10 +89,6 @@ class Job:
     )  # fmt: skip
     read: ReadOptions
     preview: int | None = None  # frames of a comparison, which takes the place of the output
-    report: str | None = setting(
-        None, "Write a page about the run: before and after, what was removed, what remains.",
-        metavar="OUT.html", group=RUN,
-    )  # fmt: skip
     write: WriteOptions
     resume: bool = setting(
         True, "After the first minute, keep finished frames beside OUTPUT, so that the same "
@@ -130,27 +113,11 @@ class Job:
                 )
         if self.preview is not None and self.dry_run:
             raise UsageError("--preview --dry-run: choose one of them.")
-        if self.report is not None and (self.preview is not None or self.write.demosaic):
-            clash = "--preview" if self.preview is not None else "--demosaic"
-            raise UsageError(
-                f"--report {clash}: a report compares the input with the whole output of its kind.",
-                hint="Choose one of them.",
-            )
         if self.target == "-" and json:
             raise UsageError(
                 "-o - --json: both want standard output.",
                 hint="Write to a file, or use --log-file.",
             )
-
-    @property
-    def page(self) -> RunReport | None:
-        """The report page, if there is to be one."""
-        if self.report is None:
-            return None
-        return RunReport(
-            page=self.report, source=self.source, target=self.target, read=self.read,
-            overwrite=self.write.overwrite,
-        )  # fmt: skip
 
     @property
     def target(self) -> str:

@@ -114,8 +114,4 @@ class Targets:
         None, "A page with tables, curves and pictures, in one file.",
         metavar="OUT.html", group=RESULTS,
     )  # fmt: skip
-    compare_video: str | None = setting(
-        None, "Split-screen video of everything compared; for several clips, a folder.",
-        metavar="OUT.mp4", group=RESULTS,
-    )  # fmt: skip
     overwrite: bool = setting(False, "Replace existing result files.", group=RUN)

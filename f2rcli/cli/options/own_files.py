@@ -10,7 +10,7 @@ from f2rcli.io import readable_suffixes
 from f2rcli.io.targets import same_file
 
 STAMP = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ "  # that each entry of a log begins with
-RESULTS = ("csv", "json_file", "plot", "report", "compare_video")  # options that name results
+RESULTS = ("csv", "json_file", "plot", "report")  # options that name results
 
 
 def check_log_file(name: str, given: Mapping[str, Any]) -> None:
@@ -41,22 +41,11 @@ _HINT = "Name another file; clips, settings and weights are never written."
 def _check_own(name: str, path: Path, given: Mapping[str, Any]) -> None:
     """Raise UsageError where the option `name` names a clip or another file of the run."""
     others = [Path(word) for key in given if key != name for word in _words(given[key])]
-    if name == "compare_video":  # which is a clip itself, or a folder of them
-        taken = any(_within(path, one) for one in others if one.exists())
-    else:
-        taken = path.suffix.lower() in readable_suffixes()
+    taken = path.suffix.lower() in readable_suffixes()
     own = any(same_file(path, one) for one in others)
     if own or taken:
         what = "names another file of this run" if own else "is named like a clip"
         raise UsageError(f"--{name.replace('_', '-')} {path}: {what}.", hint=_HINT)
-
-
-def _within(video: Path, given: Path) -> bool:
-    """Whether a video, or one in a folder of videos, may lie among the clips of what was given."""
-    folder = given if given.is_dir() else given.parent
-    if video.is_dir() or not video.suffix:
-        return same_file(video, folder)
-    return video.exists() and given.is_dir() and folder.resolve() in video.resolve().parents
 
 
 def _words(value: Any) -> Iterator[str]:

@@ -5,8 +5,6 @@ from typing import Annotated
 import typer
 
 from f2rcli.cli.options.derived import Fields
-from f2rcli.cli.options.run_file import load_config
-from f2rcli.cli.terminal.console import RUN
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.io.base import ReadOptions
 
@@ -16,17 +14,6 @@ Source = Annotated[
         metavar="INPUT",
         show_default=False,
         help="Video, folder or pattern of pictures (frames/%05d.png), or - for standard input.",
-    ),
-]
-Config = Annotated[
-    str | None,
-    typer.Option(
-        "--config",
-        metavar="run.toml",
-        help="Read options from a TOML file, by their long names; flags override it.",
-        callback=load_config,
-        is_eager=True,
-        rich_help_panel=RUN,
     ),
 ]
 StackOptions = Annotated[ReadOptions, Fields("axes", "series")]

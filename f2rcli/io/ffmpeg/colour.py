@@ -226,7 +226,7 @@ def _showinfo(frame: av.VideoFrame) -> str:
     """The report of FFmpeg's showinfo filter: the only way to a picture's siting and fields."""
     level = av.logging.get_level()
     try:
-        with av.logging.Capture(local=False) as lines:
+        with av.logging.Capture() as lines:
             av.logging.set_level(av.logging.INFO)
             Filter("showinfo", "checksum=0").apply(frame)
     finally:

@@ -64,9 +64,16 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Kind and bytes of each segment of a JPEG file before its samples."""
+    """Kind and bytes of each segment of a JPEG file before its samples.
+
+    Any number of fill bytes 0xFF may precede a marker (ITU-T T.81, B.1.1.2); they are left out.
+    """
     place = 2
-    while place + 4 <= len(data) and data[place] == 0xFF and data[place + 1] != _START_OF_SCAN:
+    while data[place : place + 1] == b"\xff":
+        while data[place + 1 : place + 2] == b"\xff":
+            place += 1
+        if place + 4 > len(data) or data[place + 1] == _START_OF_SCAN:
+            return
         length = 2 + int.from_bytes(data[place + 2 : place + 4], "big")
         yield data[place + 1], data[place : place + length]
         place += length

@@ -3,7 +3,9 @@
 import heapq
 import logging
 import re
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -33,9 +35,14 @@ class DecodedPicture:
     corrupt: bool = False
 
 
-class DecoderLog(logging.Handler):
-    """Counts damage that a decoder reports only in its log."""
+class DamageLog(logging.Handler):
+    """Counts damage that a decoder reports only in its log, while it decodes one packet.
 
+    FFmpeg's log is the process's, and does not say which decoder speaks: those that report so
+    decode one at a time (`_SPEAKING`), with threads that end with the call.
+    """
+
+    CODECS = ("ffv1", "h264", "hevc", "mpeg4", "gif")
     _DAMAGE = re.compile(
         r"CRC mismatch|Could not find ref with POC|Error constructing|[Cc]orrupt|LZW decode failed"
     )
@@ -44,17 +51,27 @@ class DecoderLog(logging.Handler):
         super().__init__(logging.ERROR)
         self.codec = codec
         self.damages = 0
-        logging.getLogger("libav").addHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Count a message of this decoder that reports damage."""
+        """Count a message of such a decoder that reports damage."""
         if record.name.endswith(self.codec) and self._DAMAGE.search(record.getMessage()):
             self.damages += 1
 
-    def close(self) -> None:
-        """Stop listening."""
-        logging.getLogger("libav").removeHandler(self)
-        super().close()
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Hear what is logged within the block."""
+        if self.codec not in self.CODECS:
+            yield
+            return
+        with _SPEAKING:
+            logging.getLogger("libav").addHandler(self)
+            try:
+                yield
+            finally:
+                logging.getLogger("libav").removeHandler(self)
+
+
+_SPEAKING = threading.Lock()
 
 
 @dataclass(eq=False)
@@ -82,7 +99,7 @@ class Decoder:
         self._demuxed = self._demux()
         self._pictures = self._run()
         self._continuity = Continuity(self.container, self.stream.index, self.ledger)
-        self._log = DecoderLog(self.context.name)
+        self._log = DamageLog(self.context.name)
         self._logged = 0  # damages of the log that are in the ledger
 
     def close(self) -> None:
@@ -92,7 +109,6 @@ class Decoder:
         thread and the thread for Python, for ever.
         """
         self.context.flush_buffers()
-        self._log.close()
 
     def __iter__(self) -> Iterator[DecodedPicture]:
         """The pictures, with a place for each one that was sent to the decoder and lost.
@@ -165,7 +181,8 @@ class Decoder:
         self.last_sent = packet.pts
         self.reordered |= packet.dts is not None and packet.dts != packet.pts
         try:
-            frames = self.context.decode(packet)
+            with self._log.listening():
+                frames = self.context.decode(packet)
         except _ERRORS as error:
             self._fault(f"a packet at {self._time(packet)} could not be decoded", error)
             return
@@ -178,7 +195,8 @@ class Decoder:
         packet.time_base = self._tick()
         for _ in range(_HELD_BACK):
             try:
-                frames = self.context.decode(packet)
+                with self._log.listening():
+                    frames = self.context.decode(packet)
             except EOFError:
                 return
             except _ERRORS as error:

@@ -35,7 +35,7 @@ from f2rcli.io.ffmpeg.quantiser import EXPORTED, HEADERS, first_steps8, step8
 from f2rcli.io.ledger import Ledger
 from f2rcli.io.png_text import text_of
 from f2rcli.io.time_range import TimeRange, leading, timed, trailing
-from f2rcli.io.video.decoder import DecodedPicture, Decoder
+from f2rcli.io.video.decoder import DamageLog, DecodedPicture, Decoder
 from f2rcli.io.video.probe import Probe
 from f2rcli.io.video.promise import check_end, check_gaps
 from f2rcli.io.video.seeking import Seeker
@@ -43,8 +43,8 @@ from f2rcli.io.video.seeking import Seeker
 _REACHES = (1, 4, 16)  # times the usual length of a lead-in that is gone back for it, in turn
 _PROBED = 4  # pictures looked at before the first is given out
 # With frame threads damage is reported too late: of H.264 and MPEG-4 after the picture is given
-# out, of FFV1 only in the log, where nothing says of which picture.
-_REPORTS_LATE = ("ffv1", "h264", "mpeg4")
+# out, of FFV1 and H.265 in the log, where nothing says of which picture.
+_REPORTS_LATE = DamageLog.CODECS
 _AFTER_END = 1  # seconds read beyond a cut, for streams that are interleaved late
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from f2rcli import __version__
 from f2rcli.errors import OutputError
-from f2rcli.io.atomic import flush
+from f2rcli.io.atomic import flush, unique_part
 from f2rcli.io.disk_errors import disk_error
 from f2rcli.units import size
 
@@ -48,7 +48,7 @@ def fingerprint(files: Sequence[Path], *facts: object) -> str:
 def building(entry: Path) -> Iterator[Path]:
     """A folder to fill that becomes `entry` if the block ends well and no other is there, else
     vanishes. Raises OutputError for a full disk."""
-    part = entry.with_name(f"{entry.name}.{os.getpid()}.part")
+    part = unique_part(entry)
     try:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
