@@ -26,7 +26,7 @@ from noisy_clips import clean_clips, make_noisy, read, write
 from f2rcli import weights
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.stream import EngineSettings, load_engine, restore_stream
-from f2rcli.evaluation.frame_set import LUMA
+from f2rcli.evaluation.metrics import LUMA
 from f2rcli.frames import Space
 from f2rcli.io import open_reader
 from f2rcli.methods.base import Method
