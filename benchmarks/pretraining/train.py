@@ -8,7 +8,8 @@ sample depends on the seed and its number alone, a step on the seed and its own.
 as training goes (material.py), and today's networks go over each once: they give its flows, its
 memory of the past and half of the target. RUN/log.txt has a curve on excerpts of clips that are
 held out: decibels by kind of noise, beside today's networks on the same excerpts. `export` writes
-the averaged weights.
+the averaged weights. For weights to ship from a run that goes on, copy RUN and let the copy settle:
+--steps a few hundred after where it stands, --settle as many.
 """
 
 import argparse
@@ -320,7 +321,8 @@ class Run:
         chosen = rng.choice(len(fit), min(BATCH, len(fit)), replace=False)
         return batched([turned(fit[i], int(rng.integers(8))) for i in chosen], rng)
 
-    def train(self, steps: int) -> None:
+    def train(self, steps: int, settle: int) -> None:
+        """Up to so many steps, in the last `settle` of which the learning rate falls to nothing."""
         begun_at, before = time.process_time(), self.spent
         marked, running = -math.inf, 0.0
         while True:
@@ -332,6 +334,7 @@ class Run:
                 if self.step >= steps:
                     return
             rate = RATE * min(1, (self.step + 1) / WARM) / math.sqrt(1 + self.step / SLOWER)
+            rate *= min(1.0, (steps - self.step) / settle)
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
             with torch.autocast("cpu", torch.bfloat16, enabled=precision() == "bf16"):
@@ -415,6 +418,7 @@ def main() -> None:
     run.add_argument("clips", type=Path)
     run.add_argument("folder", type=Path)
     run.add_argument("--steps", type=int, default=100_000)
+    run.add_argument("--settle", type=int, default=2000, help="last steps, of a falling rate")
     run.add_argument("--seed", type=int, default=0)
     run.add_argument("--start", type=Path, help="exported weights to begin from, where they fit")
     written = ways.add_parser("export")
@@ -426,7 +430,9 @@ def main() -> None:
     if given.way == "export":
         export(given.folder, given.out)
     else:
-        Run(given.size, given.clips, given.folder, given.seed, given.start).train(given.steps)
+        Run(given.size, given.clips, given.folder, given.seed, given.start).train(
+            given.steps, given.settle
+        )
 
 
 if __name__ == "__main__":
