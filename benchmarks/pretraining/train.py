@@ -58,7 +58,7 @@ TEACH = 0.5  # of the target is the full networks' result, where that is any goo
 BLIND, SINGLE, LATTICE = 0.3, 0.5, 8.0  # of the anchor's and the coarse loss; see `cost`
 CHROMA = 0.3  # of the loss of Y'CbCr pictures
 SPREAD = 0.1  # of the log of the strengths that networks are told
-RATE, WARM, SLOWER = 1.5e-3, 300, 3000  # the learning rate's peak, and steps until it is / sqrt(2)
+RATE, WARM, SLOWER = 3e-3, 200, 1500  # the learning rate's peak, and steps until it is / sqrt(2)
 # Mean squared error of a third of an 8-bit code: better is not seen. With less, pictures without
 # noise, whose error can fall for ever, rule the gradient.
 LEAST_ERROR = 1.7e-6
