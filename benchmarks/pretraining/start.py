@@ -1,7 +1,7 @@
 """Networks on packed planes begun from today's RGB networks: the colour transform (and 4:2:0's
 nearest enlargement) is folded into stems and tails. A narrower trunk begins from the strongest
-channels; one with fewer levels from nothing: what pruning leaves of those was learnt away slower
-than a fresh one learns (benchmarks/results).
+channels; one with other inputs and fewer levels from nothing: what pruning leaves of it is learnt
+away slower than a fresh one learns (benchmarks/results).
 
     python benchmarks/pretraining/start.py full OUT.safetensors [--of f2r-rgb-small]
 """
@@ -40,7 +40,7 @@ def begun(size: str, of: str = "f2r-rgb-small") -> Networks:
     for part in ("coarse", "anchor", "refiner"):
         config = shape[part]
         trunk = config if part == "coarse" else config["trunk"]
-        if len(trunk["widths"]) == 3:  # what is left of a trunk without its lowest level misleads
+        if part == "coarse" or config["guided"]:  # else it has other inputs, and fewer levels
             kept = carried_trunk(source, part, trunk, new)
             carried_ends(source, part, kept, config, new)
     own = networks.state_dict()
