@@ -51,14 +51,14 @@ HELD_OUT_EVERY = 9  # clips
 # Shares of samples by layout: what test clips and most cameras hold. `material.py` draws them.
 SHARES = {"rgb": 0.32, "420": 0.36, "420 10": 0.1, "444": 0.05, "422": 0.04, "gray": 0.07,
           "422 10": 0.06}  # fmt: skip
-LOUD_SHARE, LOUD = 0.45, 10 / 255  # of samples are at least so noisy: light noise is learnt sooner
+LOUD_SHARE, LOUD, DRAWS = 0.7, 10 / 255, 10  # of samples are at least so noisy: light noise is learnt sooner
 POOL, FRESH = 72, 0.35  # samples in use, and new ones per step
 BATCH = 8
 TEACH = 0.5  # of the target is the full networks' result, where that is any good
 BLIND, SINGLE, LATTICE = 0.3, 0.5, 8.0  # of the anchor's and the coarse loss; see `cost`
 CHROMA = 0.3  # of the loss of Y'CbCr pictures
 SPREAD = 0.1  # of the log of the strengths that networks are told
-RATE, WARM, SLOWER = 3e-3, 200, 1500  # the learning rate's peak, and steps until it is / sqrt(2)
+RATE, WARM, SLOWER = 2e-3, 200, 1500  # the learning rate's peak, and steps until it is / sqrt(2)
 # Mean squared error of a third of an 8-bit code: better is not seen. With less, pictures without
 # noise, whose error can fall for ever, rule the gradient.
 LEAST_ERROR = 1.7e-6
@@ -90,8 +90,8 @@ class Stream:
         material = copy.copy(self.material)
         material.layouts = [names[int(rng.choice(len(names), p=shares / shares.sum()))]]
         loud = rng.random() < LOUD_SHARE
-        for attempt in range(6):
-            sample = material[number * 6 + attempt]
+        for attempt in range(DRAWS):
+            sample = material[number * DRAWS + attempt]
             sigma = float(np.sqrt(np.mean((sample.noisy[0] - sample.clean[0]) ** 2)))
             if not loud or sigma > LOUD:
                 break
