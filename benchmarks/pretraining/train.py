@@ -37,7 +37,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from excerpts import Shown, Teachers, precision, tested, windows_of
 from material import Material
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 from start import begun, shape_of
 
 from f2rcli.models.layers import channels_last
@@ -51,7 +52,8 @@ HELD_OUT_EVERY = 9  # clips
 # Shares of samples by layout: what test clips and most cameras hold. `material.py` draws them.
 SHARES = {"rgb": 0.32, "420": 0.36, "420 10": 0.1, "444": 0.05, "422": 0.04, "gray": 0.07,
           "422 10": 0.06}  # fmt: skip
-LOUD_SHARE, LOUD, DRAWS = 0.7, 10 / 255, 10  # of samples are at least so noisy: light noise is learnt sooner
+# Of samples are at least so noisy, if so many draws give one: light noise is learnt sooner.
+LOUD_SHARE, LOUD, DRAWS = 0.7, 10 / 255, 10
 POOL, FRESH = 72, 0.35  # samples in use, and new ones per step
 BATCH = 8
 TEACH = 0.5  # of the target is the full networks' result, where that is any good
@@ -270,13 +272,12 @@ class Run:
         torch.manual_seed(seed)
         self.folder, self.seed, self.size = folder, seed, size
         self.networks = begun(size)
-        if start is not None:
-            fit(self.networks, load_file(start))
+        self.step = fit(self.networks, start) if start is not None else 0
         channels_last(self.networks)
         self.parameters = list(self.networks.parameters())
         self.mean = [p.detach().clone() for p in self.parameters]
         self.optimiser = Muon(self.parameters, lr=RATE)
-        self.step, self.spent = 0, 0.0
+        self.spent = 0.0
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "state.pt").exists():
             self.load(torch.load(folder / "state.pt", weights_only=True))
@@ -380,12 +381,17 @@ class Run:
             file.write(text + "\n")
 
 
-def fit(networks: Networks, tensors: dict[str, Tensor]) -> None:
-    """Fill networks with the tensors whose names and shapes are theirs."""
+def fit(networks: Networks, start: Path) -> int:
+    """Fill networks with the tensors of a file whose names and shapes are theirs; the step to go
+    on from, 0 unless all are."""
     own = networks.state_dict()
-    same = {n: t.float() for n, t in tensors.items() if n in own and own[n].shape == t.shape}
+    with safe_open(start, "pt") as file:
+        given = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+        step = int((file.metadata() or {}).get("step", 0))
+    same = {n: t for n, t in given.items() if n in own and own[n].shape == t.shape}
     networks.load_state_dict({**own, **same})
-    print(f"{len(same)} of {len(own)} tensors begin from there", flush=True)
+    print(f"{len(same)} of {len(own)} tensors begin from {start.name}", flush=True)
+    return step if len(same) == len(own) else 0
 
 
 def psnr(one: Tensor, clean: Tensor) -> Tensor:
@@ -420,7 +426,7 @@ def main() -> None:
     run.add_argument("--steps", type=int, default=100_000)
     run.add_argument("--settle", type=int, default=2000, help="last steps, of a falling rate")
     run.add_argument("--seed", type=int, default=0)
-    run.add_argument("--start", type=Path, help="exported weights to begin from, where they fit")
+    run.add_argument("--start", type=Path, help="exported weights to go on from")
     written = ways.add_parser("export")
     written.add_argument("folder", type=Path)
     written.add_argument("out", type=Path)
