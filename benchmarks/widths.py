@@ -24,7 +24,7 @@ from f2rcli.models.layers import channels_last
 from f2rcli.noise.codec import to_codes, to_unit
 from f2rcli.noise.synthesis.law import Law, draw_mixture
 from f2rcli.noise.synthesis.spec import parse
-from f2rcli.plots import Curve, draw_curves, new_axes, new_figure, saved
+from f2rcli.plots import Curve, draw_curves, new_figure, saved
 from f2rcli.training.footage.footage import open_footage
 from f2rcli.training.footage.renditions import render_all
 from f2rcli.training.footage.windows import CleanClips
@@ -90,9 +90,9 @@ def plot(rows: list[dict[str, Any]], noises: list[str], target: Path) -> None:
     costs = [row["gmac"] for row in rows]
     lines = [Curve(name=noise, x=costs, y=[row[noise] for row in rows]) for noise in noises]
     widths = ", ".join(row["widths"] for row in rows)
-    figure = new_figure(8, 5)
+    figure, (axes,) = new_figure(8, 5)
     draw_curves(
-        new_axes(figure)[0], lines,
+        axes, lines,
         title=f"Coarse network, {rows[0]['steps']} steps each: PSNR on clips held out",
         x=f"GMAC per megapixel, of widths {widths}", y="PSNR, dB",
     )  # fmt: skip

@@ -1,17 +1,13 @@
-"""The parts of an evaluation: clips, denoisers that take part, and who watches."""
+"""The parts of an evaluation: clips, and denoisers that take part."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from f2rcli.evaluation.frame_set import FrameSet
-from f2rcli.evaluation.result import ClipResult, FileFacts, MethodFacts
+from f2rcli.evaluation.result import FileFacts, MethodFacts
 from f2rcli.frames import ClipInfo, Frame, Mosaic, Space
 from f2rcli.noise.synthesis.spec import NoiseSpec
-
-if TYPE_CHECKING:
-    from f2rcli.evaluation.pictures import ClipPictures
 
 
 class OpenClip(Protocol):
@@ -70,16 +66,3 @@ class ClipFacts:
     mosaic: Mosaic | None = None  # of camera raw
     device: str = "auto"  # where networks that measure run
     threads: int | None = None
-
-
-class Observer(Protocol):
-    """Watches an evaluation: keeps pictures for a report."""
-
-    def begin(self, name: str, setting: ClipFacts, methods: tuple[str, ...]) -> None:
-        """A clip begins; `methods` in display order, the noisy input ("none") first if any."""
-
-    def see(self, frame_set: FrameSet) -> None:
-        """The next frame, with all estimates of it."""
-
-    def end(self, result: ClipResult) -> "ClipPictures | None":
-        """The clip is done. What is returned becomes the result's `pictures`."""

@@ -38,7 +38,6 @@ class FrameSet:
     """Everything known about one frame. Only `follow` changes it."""
 
     index: int  # place in the clip, from 0
-    seconds: float | None = None  # from the clip's beginning
     reference: Picture | None = None  # clean
     noisy: Picture | None = None
     estimates: Mapping[str, Picture] = field(default_factory=dict, repr=False)

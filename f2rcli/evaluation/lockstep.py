@@ -163,12 +163,10 @@ class Lockstep:
             before = frame_set
 
     def _frame_set(self, index: int, frames: dict[str, Frame]) -> FrameSet:
-        first = next(iter(frames.values()))
         clean, noisy = frames.get(CLEAN), frames.get(NOISY)
         made = [run.name for run in self.runs if run.name in frames]
         return FrameSet(
             index=index,
-            seconds=None if first.pts is None else float(first.pts * first.time_base),
             reference=None if clean is None else self._shown(clean),
             noisy=None if noisy is None else self._shown(noisy, clamp=not self.made_floats),
             estimates={name: self._shown(frames[name]) for name in made},

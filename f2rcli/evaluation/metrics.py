@@ -85,10 +85,7 @@ NOISE_LEFT = MetricFacts(
 METRICS = {facts.name: facts for facts in (PSNR, SSIM, WARPING, DRIFT, NOISE_LEFT)}
 WITH_REFERENCE = ("psnr", "ssim", "warping")  # what is measured unless asked otherwise
 WITHOUT = ("noise_left", "warping", "drift")
-REFUSED = {
-    "lpips": "LPIPS downloads its weights, and f2r downloads nothing. ",
-    "vmaf": "FFmpeg's filter libvmaf compares two files. ",
-}
+REFUSED = {"lpips": "It downloads its weights. ", "vmaf": "FFmpeg's filter libvmaf has it. "}
 
 
 def available() -> list[str]:

@@ -26,7 +26,6 @@ class Plan:
     seed: int = 0
     clipped: bool = True  # noise made on the spot: 8-bit codes; False: floats, as papers do
     frames: int | None = None  # at most this many of each clip
-    mean: str = "clips"  # or "frames": what weighs the same in the mean
     engine: EngineSettings = field(default_factory=EngineSettings)  # but for the method
 
     def __post_init__(self) -> None:
@@ -40,6 +39,5 @@ class Plan:
         engine = {name: getattr(self.engine, name) for name in named}
         return {
             "seed": self.seed, "clipped": self.clipped, "frames": self.frames,
-            "mean": self.mean,
             **{name: value for name, value in engine.items() if value is not None},
         }  # fmt: skip

@@ -105,12 +105,3 @@ def counts_differ(
 
 def _depth(layout: PlaneLayout) -> str:
     return "float" if layout.float_samples else f"{layout.bits} bits"
-
-
-def stored(info: ClipInfo) -> str:
-    """The storage of a clip's samples, in words."""
-    layout = info.layout
-    family = {"yuv": "Y'CbCr", "rgb": "RGB", "gray": "gray", "bayer": "mosaic"}
-    chroma = {(0, 0): " 4:4:4", (1, 0): " 4:2:2", (1, 1): " 4:2:0"}.get(layout.log2_chroma, "")
-    words = family[layout.family.value] + (chroma if layout.family is Family.YUV else "")
-    return f"{words}, {_depth(layout)}"

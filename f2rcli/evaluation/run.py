@@ -11,21 +11,21 @@ from datetime import UTC, datetime
 from f2rcli import __version__
 from f2rcli.errors import F2RError, UsageError
 from f2rcli.evaluation import metrics
-from f2rcli.evaluation.base import Baseline, Case, ClipFacts, Contestant, Observer, OpenClip
+from f2rcli.evaluation.base import Baseline, Case, ClipFacts, Contestant, OpenClip
 from f2rcli.evaluation.baselines import MethodContestant
 from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.lockstep import DenoiserRun, Lockstep
 from f2rcli.evaluation.measured_noise import NoiseLeft
 from f2rcli.evaluation.metrics import MEASURES, METRICS, ChannelValues, series_of
+from f2rcli.evaluation.pictures import ReportPictures
 from f2rcli.evaluation.plan import Plan
-from f2rcli.evaluation.reading import Reading, stored
+from f2rcli.evaluation.reading import Reading
 from f2rcli.evaluation.removed import ChangeMeter, ResidualMeter
 from f2rcli.evaluation.result import (
     NOISY,
     BenchmarkFacts,
     ClipResult,
     Evaluation,
-    FileFacts,
     MethodFacts,
     MethodResult,
 )
@@ -101,11 +101,11 @@ class Evaluator:
 
     def __init__(
         self, plan: Plan, *, kind: str, baselines: Iterable[Baseline] = (),
-        observers: Iterable[Observer] = (), progress: ClipProgress | None = None,
+        pictures: ReportPictures | None = None, progress: ClipProgress | None = None,
     ) -> None:  # fmt: skip
         """kind: reference, synthetic or blind. Raises UsageError for metrics that do not suit."""
         self.plan, self.kind = plan, kind
-        self.observers, self.progress = tuple(observers), progress
+        self.pictures, self.progress = pictures, progress
         self.notes: list[str] = []
         self.metrics = self._metrics()
         self.shows_noisy = NOISY in plan.methods
@@ -150,12 +150,13 @@ class Evaluator:
             for label in case.given:
                 self.given[label] = MethodFacts(name=label, title=label, kind="given")
             scores = {name: self._scores(name, setting) for name in names}
-            for observer in self.observers:
-                observer.begin(case.name, setting, names)
+            if self.pictures is not None:
+                self.pictures.begin(setting)
             size, frames = self._stream(steps, scores)
             result = self._result(case, steps, setting, scores, size, frames)
-        kept = [observer.end(result) for observer in self.observers]
-        return replace(result, pictures=next((k for k in kept if k is not None), None))
+        return replace(
+            result, pictures=None if self.pictures is None else self.pictures.end(result)
+        )
 
     def _scores(self, name: str, setting: ClipFacts) -> Scores:
         rows: dict[str, list[ChannelValues | None]] = {m: [] for m in self.metrics if m in MEASURES}
@@ -169,8 +170,8 @@ class Evaluator:
             for name, score in scores.items():
                 if name in sides:
                     score.add(frame_set, sides[name])
-            for observer in self.observers:
-                observer.see(frame_set)
+            if self.pictures is not None:
+                self.pictures.see(frame_set)
             some = next(iter(sides.values()))
             size, frames = (some.shape[1], some.shape[2]), frame_set.index + 1
             if self.progress is not None:
@@ -191,7 +192,7 @@ class Evaluator:
             name=case.name, group=case.group, width=size[1], height=size[0], frames=frames,
             space=setting.space.value, rate=setting.rate,
             noise_made=case.noise.name if case.noise is not None else "",
-            files=_described(case.files, steps.opened), methods=done, noise=noise,
+            files=case.files, methods=done, noise=noise,
             notes=(*steps.remarks, *damage),
         )  # fmt: skip
 
@@ -224,19 +225,11 @@ class Evaluator:
 
 def evaluate(
     cases: Iterable[Case], plan: Plan, *, kind: str, baselines: Iterable[Baseline] = (),
-    observers: Iterable[Observer] = (), progress: ClipProgress | None = None, command: str = "",
+    pictures: ReportPictures | None = None, progress: ClipProgress | None = None, command: str = "",
 ) -> Evaluation:  # fmt: skip
     """Evaluate all cases; see `Evaluator`."""
-    run = Evaluator(plan, kind=kind, baselines=baselines, observers=observers, progress=progress)
+    run = Evaluator(plan, kind=kind, baselines=baselines, pictures=pictures, progress=progress)
     return run.evaluation([run.clip(case) for case in cases], command=command)
-
-
-def _described(files: tuple[FileFacts, ...], clips: list[OpenClip]) -> tuple[FileFacts, ...]:
-    """The files with how they are stored; both in the order reference, noisy, denoised."""
-    if len(files) != len(clips):
-        return files
-    pairs = zip(files, clips, strict=True)
-    return tuple(replace(file, stored=stored(clip.info)) for file, clip in pairs)
 
 
 def _versions() -> dict[str, str]:

@@ -88,8 +88,7 @@ def test_without_any_reference_there_is_what_can_be_told(
     assert (noisy["method"], mine["method"]) == ("none", "mine")
     assert mine["residual"]["sigma8"][0] > 0
     assert values(out)["mine"]["drift"] is not None
-    files = {file["role"]: file["stored"] for file in read["clips"][0]["files"]}
-    assert files == {"noisy": "Y'CbCr 4:2:0, 8 bits", "denoised": "Y'CbCr 4:2:0, 8 bits"}
+    assert [file["role"] for file in read["clips"][0]["files"]] == ["noisy", "denoised"]
 
 
 def test_identical_files_have_an_infinite_psnr(evaluate: Eval, clips: Path) -> None:

@@ -57,7 +57,6 @@ def test_every_frame_comes_back_in_order_with_less_noise(
     done = list(baseline.denoise(iter(given), told, 20.0))
     assert [frame.pts for frame in done] == [0, 40, 80, 120]
     assert error(done, truth) < 0.7 * error(given, truth)
-    assert done[0].layout == given[0].layout or done[0].layout.float_samples
 
 
 @pytest.mark.parametrize("baseline", EVERYONE, ids=lambda b: b.name)
@@ -67,8 +66,7 @@ def test_gray_clips_stay_gray_and_the_noise_is_measured_if_not_told(
     info, truth = clean(3, channels=1)
     told, frames = spec.parse("gaussian:20").add(iter(truth), info, seed=0, clipped=True)
     given = list(frames)
-    ((measured, _),) = baselines.by_lane(given, None)
-    assert measured == pytest.approx(20, rel=0.1)
+    assert baselines.rough_sigma8(given[0]) == pytest.approx(20, rel=0.1)
     done = list(baseline.denoise(iter(given), told, None))
     assert all(len(frame.planes) == 1 for frame in done)
     assert error(done, truth) < 0.7 * error(given, truth)

@@ -25,7 +25,7 @@ from f2rcli.evaluation.result import Evaluation
 from f2rcli.io.atomic import write_file
 
 if TYPE_CHECKING:
-    from f2rcli.evaluation.base import Observer
+    from f2rcli.evaluation.pictures import ReportPictures
 
 WIDTH = 160  # columns of a table that does not go to a terminal
 
@@ -78,7 +78,7 @@ def _run(
     with RunMeter(console, "eval", total, exact=False) as meter:
         run = Evaluator(
             plan, kind=asked.kind, baselines=asked.baselines,
-            observers=_observers(asked, targets), progress=lambda *_: meter.advance(),
+            pictures=_pictures(asked, targets), progress=lambda *_: meter.advance(),
         )  # fmt: skip
         clips = []
         for case in asked.cases:
@@ -96,13 +96,12 @@ def _run(
     return found, run.damaged
 
 
-def _observers(asked: EvalRequest, targets: eopt.Targets) -> "list[Observer]":
-    observers: list[Observer] = []
-    if targets.report is not None:
-        from f2rcli.evaluation.pictures import ReportPictures
+def _pictures(asked: EvalRequest, targets: eopt.Targets) -> "ReportPictures | None":
+    if targets.report is None:
+        return None
+    from f2rcli.evaluation.pictures import ReportPictures
 
-        observers.append(ReportPictures(len(asked.cases)))
-    return observers
+    return ReportPictures(len(asked.cases))
 
 
 def _deliver(found: Evaluation, targets: eopt.Targets, console: Console) -> None:

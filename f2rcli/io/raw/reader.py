@@ -186,7 +186,7 @@ def _one_draw(files: list[Path]) -> tuple[list[Path], list[str]]:
     """Of CRVD's several noisy takes per frame, the first; other folders as they are."""
     takes: dict[int, list[Path]] = {}
     for path in files:
-        if match := CRVD.fullmatch(path.name):
+        if (match := CRVD.fullmatch(path.name)) and match[2] is not None:
             takes.setdefault(int(match[2]), []).append(path)
     if not takes:
         return files, []

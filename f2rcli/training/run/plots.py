@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from f2rcli.evaluation.pictures import highest
 from f2rcli.io.disk_errors import disk_errors
-from f2rcli.plots import Curve, draw_curves, new_axes, new_figure, saved
+from f2rcli.plots import Curve, draw_curves, new_figure, saved
 
 CropPicture = NDArray[np.float32]  # (H, W, C), 0 = black, 1 = white; C is 1 or 3 (RGB)
 
@@ -29,8 +29,7 @@ def plot_curve(
         step, level = max(known, key=lambda point: point[1])
         best = f"best: {level:.5g} at step {step}"
         lines.append(Curve(name=best, x=[step], y=[level], dots=True))
-    figure = new_figure(7, 4)
-    (axes,) = new_axes(figure)
+    figure, (axes,) = new_figure(7, 4)
     if start is not None:
         axes.axhline(start, linestyle="--", color="gray", label="start")
     draw_curves(axes, lines, title=title, x="step", y="")
@@ -52,10 +51,8 @@ def write_crops(
     paths = []
     squares = islice(highest(np.abs(after - against).mean(-1), side, side), CROPS)
     for number, (_, top, left) in enumerate(squares, 1):
-        figure = new_figure(3 * len(shown), 3.2)
-        for axes, (name, picture) in zip(
-            new_axes(figure, columns=len(shown)), shown.items(), strict=True
-        ):
+        figure, each = new_figure(3 * len(shown), 3.2, columns=len(shown))
+        for axes, (name, picture) in zip(each, shown.items(), strict=True):
             part = picture[top : top + side, left : left + side].clip(0, 1)
             axes.imshow(np.repeat(part, 3 // part.shape[2], 2), interpolation="nearest")
             axes.set_axis_off()
