@@ -62,7 +62,6 @@ class ClipFacts:
     """Facts of a clip that are known before its first frame."""
 
     space: Space
-    rate: float | None = None  # frames per second
     mosaic: Mosaic | None = None  # of camera raw
     device: str = "auto"  # where networks that measure run
     threads: int | None = None

@@ -2,17 +2,19 @@
 
 Those of others are FFmpeg's filters (nlmeans takes 0.6 sigma; bm3d 3.67 sigma, one block per group:
 the best on white noise in 8-bit samples), OpenCV's
-non-local means over frames.
+non-local means over frames, and VapourSynth's V-BM3D where it is installed.
 """
 
+import importlib
+import importlib.metadata
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
-from itertools import chain, groupby
-from typing import Protocol, TypeVar
+from itertools import chain, groupby, islice
+from typing import Any, Protocol, TypeVar
 
 import av
 import cv2
@@ -35,6 +37,10 @@ STRONGEST_NLMEANS = 30.0  # the filter's own limit of s
 NLM_FRAMES = 3  # five take longer and gain nothing
 NLM_STRENGTH = 0.8  # h over sigma, the best on white noise
 NLM_TEMPLATE, NLM_SEARCH = 7, 21  # pixels per side
+VBM3D_RADIUS = 2  # frames to either side that blocks are sought in
+VBM3D_HELD = (
+    8 * VBM3D_RADIUS + 1
+)  # frames: two passes, each with a search and a sum over both sides
 
 
 @dataclass
@@ -92,8 +98,10 @@ class Stopwatch:
 class Filter(Baseline, Protocol):
     """A denoiser of 8-bit pictures, (H, W, 3) RGB or (H, W) gray."""
 
-    def filtered(self, pictures: Iterable[Codes], sigma8: float) -> Iterator[Codes]:
-        """One picture for each, in order."""
+    def filtered(
+        self, pictures: Iterable[Codes], sigma8: float, count: int | None
+    ) -> Iterator[Codes]:
+        """One picture for each, in order. count: of them, if known."""
 
     def denoise(
         self, frames: Iterable[Frame], info: ClipInfo, sigma8: float | None
@@ -105,7 +113,8 @@ class Filter(Baseline, Protocol):
             first = next(lane)
             waiting: deque[Frame] = deque()
             codes = _codes_of(chain([first], lane), waiting)  # noqa: B031  # goes on
-            for done in self.filtered(codes, sigma8 or rough_sigma8(first)):
+            frames_of_lane = None if info.frames is None else info.frames // len(info.lanes)
+            for done in self.filtered(codes, sigma8 or rough_sigma8(first), frames_of_lane):
                 yield _frame(done, waiting.popleft())
             if waiting:
                 raise F2RError(f"{self.name}: failed, frames are missing.", hint=LEAVE_OUT)
@@ -133,7 +142,9 @@ class FFmpegFilter(Filter):
             settings={"at sigma 10": f"{self.filter}={self.options(10.0)}"},
         )  # fmt: skip
 
-    def filtered(self, pictures: Iterable[Codes], sigma8: float) -> Iterator[Codes]:
+    def filtered(
+        self, pictures: Iterable[Codes], sigma8: float, count: int | None
+    ) -> Iterator[Codes]:
         graph: av.filter.Graph | None = None
         try:
             for picture in pictures:
@@ -198,7 +209,9 @@ class OpenCVNonLocalMeans(Filter):
             },
         )  # fmt: skip
 
-    def filtered(self, pictures: Iterable[Codes], sigma8: float) -> Iterator[Codes]:
+    def filtered(
+        self, pictures: Iterable[Codes], sigma8: float, count: int | None
+    ) -> Iterator[Codes]:
         """Windows shrink at the ends of a clip, so that the frame stays in the middle."""
         held: deque[Codes] = deque()
         reach, strength = NLM_FRAMES // 2, NLM_STRENGTH * sigma8
@@ -225,6 +238,67 @@ def _middle_denoised(held: deque[Codes], centre: int, strength: float) -> Codes:
             window, *how, strength, NLM_TEMPLATE, NLM_SEARCH
         )[..., ::-1]
     return np.asarray(done, np.uint8)
+
+
+@dataclass
+class VapourSynthBM3D(Filter):
+    """V-BM3D (Dabov et al., EUSIPCO 2007) of VapourSynth, its fast profile over five frames."""
+
+    name: str = "vapoursynth-vbm3d"
+
+    def available(self) -> str | None:
+        try:
+            if hasattr(importlib.import_module("vapoursynth").core, "bm3d"):
+                return None
+        except ImportError:
+            pass
+        return "VapourSynth with BM3D is not installed: pip install vapoursynth vapoursynth-bm3d."
+
+    def facts(self) -> MethodFacts:
+        version = importlib.metadata.version("vapoursynth-bm3d") if not self.available() else ""
+        return MethodFacts(
+            name=self.name, title="V-BM3D (VapourSynth)", kind="baseline", version=version,
+            settings={"profile": "fast", "radius": VBM3D_RADIUS},
+        )  # fmt: skip
+
+    def filtered(
+        self, pictures: Iterable[Codes], sigma8: float, count: int | None
+    ) -> Iterator[Codes]:
+        """VapourSynth asks for frames by number, a few ahead; one too many is the last again."""
+        vs: Any = importlib.import_module("vapoursynth")
+        supply = iter(pictures if count else (every := list(pictures)))
+        length = count or len(every)
+        held = dict(enumerate(islice(supply, 1)))
+        if not held:
+            return
+
+        def fill(n: int, f: Any) -> Any:
+            while n not in held:
+                last = max(held)
+                held[last + 1] = next(supply, held[last])
+                held.pop(last + 1 - VBM3D_HELD, None)
+            made = f.copy()
+            for place, plane in enumerate(np.atleast_3d(held[n]).transpose(2, 0, 1)):
+                np.asarray(made[place])[...] = plane / np.float32(255)
+            return made
+
+        (rows, columns), rgb = held[0].shape[:2], held[0].ndim == 3
+        core = vs.core
+        core.num_threads = 1  # frames are asked for in order
+        kind = vs.RGBS if rgb else vs.GRAYS
+        clip = core.std.BlankClip(width=columns, height=rows, format=kind, length=length)
+        clip = core.std.ModifyFrame(clip, clip, fill)
+        clip = core.bm3d.RGB2OPP(clip, sample=1) if rgb else clip
+        how = {
+            "profile": "fast", "sigma": [sigma8] * (3 if rgb else 1), "radius": VBM3D_RADIUS,
+            "matrix": 100 if rgb else 2,
+        }  # fmt: skip
+        basic = core.bm3d.VAggregate(core.bm3d.VBasic(clip, **how), VBM3D_RADIUS, 1)
+        final = core.bm3d.VAggregate(core.bm3d.VFinal(clip, basic, **how), VBM3D_RADIUS, 1)
+        for frame in (core.bm3d.OPP2RGB(final, 1) if rgb else final).frames():
+            planes = [np.asarray(frame[place]) for place in range(frame.format.num_planes)]
+            codes = to_codes(np.stack(planes, -1))
+            yield codes if rgb else codes[..., 0]
 
 
 def _codes_of(frames: Iterable[Frame], waiting: deque[Frame]) -> Iterator[Codes]:
@@ -258,8 +332,7 @@ def rough_sigma8(frame: Frame) -> float:
 
 
 def find(names: tuple[str, ...]) -> list[Baseline]:
-    """The baselines of these names and groups (ffmpeg, opencv), each once. Raises UsageError for
-    unknown names."""
+    """The baselines of these names and groups, each once. Raises UsageError for unknown names."""
     chosen: dict[str, Baseline] = {}
     for name in names:
         check_choice("baselines", name, [*BASELINES])
@@ -270,6 +343,8 @@ def find(names: tuple[str, ...]) -> list[Baseline]:
 def _made(name: str) -> Baseline:
     if name == "opencv-nlm":
         return OpenCVNonLocalMeans()
+    if name == "vapoursynth-vbm3d":
+        return VapourSynthBM3D()
     options = {"nlmeans": nlmeans, "bm3d": bm3d}
     wanted = name.removeprefix("ffmpeg-")
     return FFmpegFilter(name, wanted, options[wanted])

@@ -139,10 +139,8 @@ class Lockstep:
 
     def setting(self, device: str, threads: int | None) -> ClipFacts:
         """The facts of the clip that metrics need."""
-        rate = self.first.rate
         return ClipFacts(
-            space=self.first.space, rate=None if rate is None else float(rate),
-            mosaic=self.first.layout.mosaic, device=device, threads=threads,
+            space=self.first.space, mosaic=self.first.layout.mosaic, device=device, threads=threads,
         )  # fmt: skip
 
     def frame_sets(self) -> Iterator[FrameSet]:

@@ -85,7 +85,6 @@ NOISE_LEFT = MetricFacts(
 METRICS = {facts.name: facts for facts in (PSNR, SSIM, WARPING, DRIFT, NOISE_LEFT)}
 WITH_REFERENCE = ("psnr", "ssim", "warping")  # what is measured unless asked otherwise
 WITHOUT = ("noise_left", "warping", "drift")
-REFUSED = {"lpips": "It downloads its weights. ", "vmaf": "FFmpeg's filter libvmaf has it. "}
 
 
 def available() -> list[str]:
@@ -97,7 +96,7 @@ def check(names: tuple[str, ...]) -> tuple[str, ...]:
     """The names without duplicates, "all" expanded; raises UsageError for an unknown one."""
     for name in names:
         if name != "all" and name.replace("-", "_") not in METRICS:
-            hint = REFUSED.get(name, "") + nearest(name, available())
+            hint = nearest(name, available())
             raise UsageError(f"metrics={name!r}: no such choice.", hint=hint)
     spelt = [n for name in names for n in (METRICS if name == "all" else [name.replace("-", "_")])]
     return tuple(dict.fromkeys(spelt))

@@ -12,6 +12,7 @@ from f2rcli.settings import settings_of
 BASELINES: dict[str, tuple[str, ...]] = {
     "ffmpeg": ("ffmpeg-nlmeans", "ffmpeg-bm3d"),
     "opencv": ("opencv-nlm",),
+    "vapoursynth": ("vapoursynth-vbm3d",),
 }
 BASELINES |= {name: (name,) for names in [*BASELINES.values()] for name in names}
 

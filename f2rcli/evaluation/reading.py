@@ -77,9 +77,6 @@ def check_alike(clips: list[ClipInfo]) -> list[str]:
             )
         if None not in (other.frames, first.frames) and other.frames != first.frames:
             raise counts_differ(other, first, other.frames, first.frames)
-        if other.layout.bits != first.layout.bits and other.layout.levels is None:
-            depths = " and ".join(_depth(clip.layout) for clip in (other, first))
-            remarks.append(f"{pair}: depths differ, {depths}; compared from black to white")
         if None not in (other.rate, first.rate) and other.rate != first.rate:
             rates = [f"{float(clip.rate or 0):.4g}" for clip in (other, first)]
             remarks.append(
@@ -101,7 +98,3 @@ def counts_differ(
         if known and min(known) > 0
         else "One of them has no frames.",
     )
-
-
-def _depth(layout: PlaneLayout) -> str:
-    return "float" if layout.float_samples else f"{layout.bits} bits"

@@ -153,7 +153,6 @@ class ClipResult:
     height: int
     frames: int
     space: str  # rgb, gray or bayer
-    rate: float | None = None  # frames per second
     noise_made: str = ""  # the noise that was added, as --noise took it; "" where none was
     files: tuple[FileFacts, ...] = ()
     methods: tuple[MethodResult, ...] = ()

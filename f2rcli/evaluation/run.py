@@ -34,8 +34,6 @@ from f2rcli.frames import Picture
 FAR = 0.1  # of the range: a difference in mean brightness that no denoiser makes
 PACKAGES = ("torch", "numpy", "opencv-python-headless", "av")
 
-ClipProgress = Callable[[str, int, int | None], None]  # clip, frames done, frames there are
-
 
 @dataclass
 class Scores:
@@ -101,7 +99,7 @@ class Evaluator:
 
     def __init__(
         self, plan: Plan, *, kind: str, baselines: Iterable[Baseline] = (),
-        pictures: ReportPictures | None = None, progress: ClipProgress | None = None,
+        pictures: ReportPictures | None = None, progress: Callable[[], None] | None = None,
     ) -> None:  # fmt: skip
         """kind: reference, synthetic or blind. Raises UsageError for metrics that do not suit."""
         self.plan, self.kind = plan, kind
@@ -175,9 +173,7 @@ class Evaluator:
             some = next(iter(sides.values()))
             size, frames = (some.shape[1], some.shape[2]), frame_set.index + 1
             if self.progress is not None:
-                limit = self.plan.frames
-                total = limit if steps.first.frames is None else steps.first.frames
-                self.progress(steps.case.name, frames, total)
+                self.progress()
         return size, frames
 
     def _result(
@@ -190,7 +186,7 @@ class Evaluator:
         noise = next((result.noise for result in done if result.method == NOISY), None)
         return ClipResult(
             name=case.name, group=case.group, width=size[1], height=size[0], frames=frames,
-            space=setting.space.value, rate=setting.rate,
+            space=setting.space.value,
             noise_made=case.noise.name if case.noise is not None else "",
             files=case.files, methods=done, noise=noise,
             notes=(*steps.remarks, *damage),
@@ -224,12 +220,11 @@ class Evaluator:
 
 
 def evaluate(
-    cases: Iterable[Case], plan: Plan, *, kind: str, baselines: Iterable[Baseline] = (),
-    pictures: ReportPictures | None = None, progress: ClipProgress | None = None, command: str = "",
-) -> Evaluation:  # fmt: skip
+    cases: Iterable[Case], plan: Plan, *, kind: str, baselines: Iterable[Baseline] = ()
+) -> Evaluation:
     """Evaluate all cases; see `Evaluator`."""
-    run = Evaluator(plan, kind=kind, baselines=baselines, pictures=pictures, progress=progress)
-    return run.evaluation([run.clip(case) for case in cases], command=command)
+    run = Evaluator(plan, kind=kind, baselines=baselines)
+    return run.evaluation([run.clip(case) for case in cases])
 
 
 def _versions() -> dict[str, str]:

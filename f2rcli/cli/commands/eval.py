@@ -78,7 +78,7 @@ def _run(
     with RunMeter(console, "eval", total, exact=False) as meter:
         run = Evaluator(
             plan, kind=asked.kind, baselines=asked.baselines,
-            pictures=_pictures(asked, targets), progress=lambda *_: meter.advance(),
+            pictures=_pictures(asked, targets), progress=meter.advance,
         )  # fmt: skip
         clips = []
         for case in asked.cases:
