@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from f2rcli.evaluation.result import FileFacts, MethodFacts
 from f2rcli.frames import ClipInfo, Frame, Mosaic, Space
-from f2rcli.noise.synthesis.spec import NoiseSpec
+
+if TYPE_CHECKING:
+    from f2rcli.noise.synthesis.spec import NoiseSpec  # brings torch
 
 
 class OpenClip(Protocol):
@@ -52,7 +54,7 @@ class Case:
     group: str = ""
     reference: ClipOpener | None = None
     noisy: ClipOpener | None = None  # None where `noise` makes it of the reference
-    noise: NoiseSpec | None = None
+    noise: "NoiseSpec | None" = None
     given: Mapping[str, ClipOpener] = field(default_factory=dict)  # denoised by others, by label
     files: tuple[FileFacts, ...] = ()
 

@@ -11,15 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from f2rcli.errors import InputError, UsageError
+from f2rcli.evaluation.base import Case
+from f2rcli.evaluation.pairing import File, file_facts
 from f2rcli.evaluation.result import BenchmarkFacts, Published
 from f2rcli.io import ReadOptions, readable_suffixes
 from f2rcli.settings import check_choice
-
-if TYPE_CHECKING:
-    from f2rcli.evaluation.base import Case
 
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 NAMED = 4  # missing clips that an error names
@@ -72,7 +71,7 @@ class Benchmark:
     def cases(
         self, root: Path, noises: tuple[str, ...] = (), frames: int | None = None,
         *, any_clips: bool = False,
-    ) -> "list[Case]":  # fmt: skip
+    ) -> list[Case]:  # fmt: skip
         """The clips below `root`, once per noise or ISO (`noises` () means the published ones).
 
         frames: at most this many of a clip, instead of the protocol's own number. any_clips: take
@@ -91,7 +90,7 @@ class Benchmark:
         chosen = [parse(text) for text in noises or self.noises]
         return [replace(case, group=noise.name, noise=noise) for noise in chosen for case in found]
 
-    def facts(self, cases: "Sequence[Case]", frames: int | None = None) -> BenchmarkFacts:
+    def facts(self, cases: Sequence[Case], frames: int | None = None) -> BenchmarkFacts:
         """Title, protocol and published rows. frames: a limit that was asked for instead."""
         whole = self._missing({case.name for case in cases}) == ([], [])
         return BenchmarkFacts(
@@ -106,12 +105,9 @@ class Benchmark:
         """Clips that are not there, and those that are not the benchmark's."""
         return [c for c in self.clips if c not in names], sorted(names - {*self.clips})
 
-    def _sequences(self, root: Path, frames: int | None, *, any_clips: bool) -> "list[Case]":
+    def _sequences(self, root: Path, frames: int | None, *, any_clips: bool) -> list[Case]:
         """A case for each clip, without noise; the benchmark's own, or with any_clips whatever is
         there."""
-        from f2rcli.evaluation.base import Case
-        from f2rcli.evaluation.pairing import File, file_facts
-
         prefix = self.layout.get("prefix", "")
         each = [_sequences_in(folder) for folder in self._folders(root)]
         clips = {n.removeprefix(prefix): p for found in each for n, p in sorted(found.items())}
@@ -136,7 +132,7 @@ class Benchmark:
             found += [folder for folder in here if _sequences_in(folder)]
         return found if self.layout.get("together") else found[:1]
 
-    def _mosaics(self, root: Path, frames: int | None, *, any_clips: bool) -> "list[Case]":
+    def _mosaics(self, root: Path, frames: int | None, *, any_clips: bool) -> list[Case]:
         """A case per scene and ISO value; with any_clips also per pair of stacks."""
         folder = self.layout["noisy"][0]
         if (root / folder).is_dir():
@@ -148,7 +144,7 @@ class Benchmark:
             raise self._wrong(root, f"has no folder {folder}{other}")
         return [self._pair(path, found["name"], found["iso"], frames) for path, found in pairs]
 
-    def _scene(self, root: Path, scene: int, iso: int, frames: int | None) -> "Case":
+    def _scene(self, root: Path, scene: int, iso: int, frames: int | None) -> Case:
         sides = {}
         for role in ("clean", "noisy"):
             base, name = self.layout[role]
@@ -163,7 +159,7 @@ class Benchmark:
             sides[role] = folder / name.format("%d")
         return _noisy_case(f"scene{scene}", f"ISO {iso}", **sides, frames=frames)
 
-    def _pair(self, noisy: Path, name: str, iso: str, frames: int | None) -> "Case":
+    def _pair(self, noisy: Path, name: str, iso: str, frames: int | None) -> Case:
         clean = noisy.with_name(re.sub("_noisy", "_clean", noisy.name, flags=re.IGNORECASE))
         if not clean.is_file():
             raise self._wrong(noisy.parent, f"{clean.name} is missing")
@@ -196,11 +192,8 @@ class Benchmark:
         )
 
 
-def _noisy_case(name: str, group: str, clean: Path, noisy: Path, frames: int | None) -> "Case":
+def _noisy_case(name: str, group: str, clean: Path, noisy: Path, frames: int | None) -> Case:
     """A case of mosaics with noise of their own: stacks, or patterns of numbered files."""
-    from f2rcli.evaluation.base import Case
-    from f2rcli.evaluation.pairing import File, file_facts
-
     options = ReadOptions(frames=frames)
     whole = [path.parent if "%" in path.name else path for path in (clean, noisy)]
     facts = (file_facts(role, path) for role, path in zip(("clean", "noisy"), whole, strict=True))

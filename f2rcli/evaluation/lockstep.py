@@ -63,7 +63,7 @@ class DenoiserRun:
 class Lockstep:
     """An open case: its sides, and its frame sets, which can be read once."""
 
-    def __init__(self, case: Case, reading: Reading) -> None:
+    def __init__(self, case: Case) -> None:
         """Open the clips; raises InputError where they do not belong together."""
         self.case = case
         self.stack = ExitStack()
@@ -79,7 +79,7 @@ class Lockstep:
             self.stack.close()
             raise
         self.first = self.opened[0].info
-        self.reading = replace(reading, levels=self.first.layout.levels)
+        self.reading = Reading(levels=self.first.layout.levels)
         # The reference first, then the noisy input, then estimates.
         self.sides = {name: DenoiserRun(name, c.info, iter(c)) for name, c in clips.items()}
 
@@ -128,14 +128,8 @@ class Lockstep:
         sigma8 = getattr(self.case.noise, "sigma8", None)
         for contestant, branch in zip(contestants, branches, strict=True):
             name, watch = contestant.name, Stopwatch()
-            run = DenoiserRun(name, noisy.info, None, watch, name in optional)
-            try:
-                run.frames = contestant.denoise(watch.source(branch), noisy.info, sigma8)
-            except F2RError as error:
-                if not run.optional:
-                    raise
-                run.failed = str(error)
-            self.sides[name] = run
+            frames = contestant.denoise(watch.source(branch), noisy.info, sigma8)
+            self.sides[name] = DenoiserRun(name, noisy.info, frames, watch, name in optional)
 
     def setting(self, device: str, threads: int | None) -> ClipFacts:
         """The facts of the clip that metrics need."""

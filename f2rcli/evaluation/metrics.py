@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from f2rcli.errors import UsageError, nearest
 from f2rcli.evaluation.result import WHOLE, MetricFacts, MetricSeries
-from f2rcli.frames import Floats, Picture, Space
+from f2rcli.frames import Floats, Picture
 from f2rcli.sensor import PLANES
 
 if TYPE_CHECKING:
@@ -207,11 +207,6 @@ def mean(values: list[float]) -> float:
     if finite:
         return fmean(finite)
     return math.inf if values and all(value == math.inf for value in values) else math.nan
-
-
-def channel_names(space: Space) -> tuple[str, ...]:
-    """The names of a picture's channels; () for gray."""
-    return CHANNELS[{Space.RGB: 3, Space.GRAY: 1, Space.BAYER: 4}[space]]
 
 
 def _by_channel(values: NDArray[np.float64]) -> dict[str, float]:

@@ -4,7 +4,6 @@ An observer sees every frame as it streams by and keeps little of it. Pictures s
 one: a reduced picture has less noise than the file.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -26,7 +25,6 @@ from f2rcli.plots import encode
 # Kinds of images: REMOVED is noisy - estimate, ERROR is estimate - reference.
 FRAME, CROP, REMOVED, ERROR = "frame", "crop", "removed", "error"
 BUDGET = 5_600_000  # bytes of all pictures of an evaluation; in base64 a third more
-LEAST = 250_000  # bytes of a clip: with more clips than that allows, not all are shown
 LARGEST = (960, 1280)  # rows and columns of what is kept of a frame
 KEPT = 4  # frames that are held at a time
 GAINS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
@@ -97,23 +95,17 @@ class ReportPictures:
     """
 
     def __init__(self, clips: int, budget: int = BUDGET) -> None:
-        """clips: how many there will be. With very many, every second or third is shown."""
-        self.every = max(1, math.ceil(clips * LEAST / budget))
-        self.budget = budget // max(1, math.ceil(clips / self.every))
-        self.begun = 0
+        """clips: how many there will be, which share the budget."""
+        self.budget = budget // max(1, clips)
 
     def begin(self, setting: ClipFacts) -> None:
         """A clip begins."""
-        self.wanted = self.begun % self.every == 0
-        self.begun += 1
         self.mosaic = setting.mosaic
         self.stride = 1
         self.kept: list[_Kept] = []
 
     def see(self, frame_set: FrameSet) -> None:
         """The next frame, with all estimates of it."""
-        if not self.wanted:
-            return
         if frame_set.index % self.stride == 0:
             self.kept.append(_keep(frame_set, self.mosaic))
             if len(self.kept) > KEPT:
@@ -122,7 +114,7 @@ class ReportPictures:
 
     def end(self, result: ClipResult) -> ClipPictures | None:
         """The pictures kept, encoded within the clip's share of the budget."""
-        if not self.wanted or not self.kept:
+        if not self.kept:
             return None
         size = (result.height, result.width)
         crops = list(self._crops(size))

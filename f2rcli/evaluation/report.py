@@ -42,16 +42,12 @@ KINDS = {
 }
 
 
-def write_report(
-    evaluation: Evaluation, path: Path, *, overwrite: bool = False, title: str | None = None
-) -> None:
-    """Write an evaluation as one HTML page, atomically; at most about 8 MB. title: its heading, by
-    default the benchmark's or "Evaluation". Raises OutputError."""
-    text = page(evaluation, title)
-    write_file(path, text.encode("utf-8", "replace"), overwrite=overwrite)
+def write_report(evaluation: Evaluation, path: Path, *, overwrite: bool = False) -> None:
+    """Write an evaluation as one HTML page, atomically; at most about 8 MB. Raises OutputError."""
+    write_file(path, page(evaluation).encode("utf-8", "replace"), overwrite=overwrite)
 
 
-def page(evaluation: Evaluation, title: str | None = None) -> str:
+def page(evaluation: Evaluation) -> str:
     """The report of an evaluation as the text of an HTML file."""
     script = _environment().get_template("report.js").render()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -60,7 +56,7 @@ def page(evaluation: Evaluation, title: str | None = None) -> str:
     files = (file for clip in evaluation.clips for file in clip.files)
     return _environment().get_template("report.html").render(
         evaluation=evaluation,
-        title=title or (benchmark.title if benchmark else "Evaluation"),
+        title=benchmark.title if benchmark else "Evaluation",
         subject=names[0] if len(names) == 1 else count(len(names), "clip"),
         headline=_headline(evaluation),
         notes=_notes(evaluation),

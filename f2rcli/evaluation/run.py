@@ -19,7 +19,6 @@ from f2rcli.evaluation.measured_noise import NoiseLeft
 from f2rcli.evaluation.metrics import MEASURES, METRICS, ChannelValues, series_of
 from f2rcli.evaluation.pictures import ReportPictures
 from f2rcli.evaluation.plan import Plan
-from f2rcli.evaluation.reading import Reading
 from f2rcli.evaluation.removed import ChangeMeter, ResidualMeter
 from f2rcli.evaluation.result import (
     NOISY,
@@ -111,7 +110,6 @@ class Evaluator:
         self.methods = [MethodContestant(n, replace(plan.engine, method=n)) for n in made]
         self.baselines = [baseline for baseline in baselines if self._runs(baseline)]
         self.contestants: list[Contestant] = [*self.methods, *self.baselines]
-        self.reading = Reading()
         self.given: dict[str, MethodFacts] = {}
         self.damaged = False  # whether any input was
         self.began = time.time()
@@ -138,7 +136,7 @@ class Evaluator:
     def clip(self, case: Case) -> ClipResult:
         """Evaluate one case. Raises InputError where its clips cannot be compared."""
         plan = self.plan
-        with Lockstep(case, self.reading) as steps:
+        with Lockstep(case) as steps:
             steps.make_noise(seed=plan.seed, clipped=plan.clipped)
             optional = frozenset(contestant.name for contestant in self.baselines)
             steps.enter(self.contestants, optional)
