@@ -197,9 +197,7 @@ def run(arguments: list[str], stopper: Stopper | None = None) -> int:
             app = command_line(
                 [arguments[0]] if arguments[:1] and arguments[0] in COMMANDS else COMMANDS
             )
-            result: Any = app(
-                args=spell_out(arguments), prog_name="f2r", standalone_mode=False, obj=console
-            )
+            result: Any = app(args=arguments, prog_name="f2r", standalone_mode=False, obj=console)
             ending.code = result if isinstance(result, int) else EXIT_OK
             if ending.code == EXIT_INTERRUPTED:  # Typer swallows Ctrl-C and returns this
                 raise KeyboardInterrupt
@@ -271,20 +269,3 @@ def main() -> None:
     stopper.remove()
     gc.freeze()  # Python's last collections would take half a second where torch is loaded
     sys.exit(code)
-
-
-def spell_out(arguments: list[str]) -> list[str]:
-    """Write out the value of an `--adapt` that stands alone.
-
-    The parser knows options with a value and options without; `--adapt -o out.mp4` would take
-    `-o` for the value. Words after `--` are not options.
-    """
-    if "--adapt" not in arguments:
-        return arguments
-    from f2rcli.training.run.config import ADAPT  # only where it is asked for
-
-    end = arguments.index("--") if "--" in arguments else len(arguments)
-    options, rest = arguments[:end], arguments[end:]
-    pairs = zip(options, [*options[1:], ""], strict=False)
-    alone = {"--adapt": "--adapt=fast"}
-    return [alone.get(word, word) if after not in ADAPT else word for word, after in pairs] + rest

@@ -6,18 +6,18 @@ from f2rcli.cli.terminal.console import Console
 from f2rcli.cli.terminal.train_progress import StepMeter
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.io.base import ReadOptions
-from f2rcli.training.run.adaptation import Adaptation
+from f2rcli.training.adapt import Adaptation
 
 
 def adapted(
-    engine: EngineSettings, level: str, source: str, read: ReadOptions, console: Console
+    engine: EngineSettings, minutes: float, source: str, read: ReadOptions, console: Console
 ) -> EngineSettings:
     """The settings with weights fitted to the clip, or unchanged if none are better; says why."""
-    entry = Adaptation(engine, level, source, read)
+    entry = Adaptation(engine, minutes, source, read)
     known = entry.known
     if not known:
         name = Path(source).name
-        console.note(f"adapting to {name} ({level}); Ctrl-C leaves everything as it was")
+        console.note(f"adapting to {name}; Ctrl-C leaves everything as it was")
         with StepMeter(console) as meter:
             entry.fit(meter)
     if entry.trouble is not None:

@@ -81,10 +81,10 @@ def _run_job(job: Job, console: Console) -> int:
         )
     console.detail(f"f2r {__version__}: {asdict(job)}")
     with open_reader(job.source, replace(job.read, lead=LEAD_IN, trail=LEAD_OUT)) as reader:
-        if job.adapt is not None and not job.dry_run and not changes_nothing(job.engine):
+        if job.adapt and not job.dry_run and not changes_nothing(job.engine):
             if job.preview is None:
                 plan_output(reader, job.target, job.write)  # what cannot be written fails first
-            fitted = adapted(job.engine, job.adapt, job.source, job.read, console)
+            fitted = adapted(job.engine, job.adapt_minutes, job.source, job.read, console)
             job = replace(job, engine=fitted)
         if job.preview is not None:
             engine = None

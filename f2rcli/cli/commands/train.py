@@ -1,7 +1,6 @@
 """`f2r train`: parse, check, call the library, report."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,10 +10,10 @@ from f2rcli.cli.options.derived import AsValues, with_options
 from f2rcli.cli.signals import Terminated
 from f2rcli.cli.terminal.console import Console
 from f2rcli.cli.terminal.train_progress import StepMeter
-from f2rcli.errors import EXIT_OK, F2RError, OutputError, UsageError
+from f2rcli.errors import EXIT_FAILURE, EXIT_OK, OutputError, UsageError
 from f2rcli.io.disk_errors import FULL
-from f2rcli.training.run.config import TrainConfig
-from f2rcli.training.run.folder import check_run, rank, resumed, running
+from f2rcli.training.config import TrainConfig
+from f2rcli.training.folder import check_run, resumed, running
 
 
 @with_options
@@ -39,8 +38,6 @@ def train(
     console: Console,
 ) -> int:
     """Train on noisy CLIPs alone, or fit the bundled weights to them (--adapt)."""
-    if rank() > 0:  # one of torchrun's other processes: the first one speaks
-        console.silence()
     sources = {name: ctx.get_parameter_source(name) for name in ("output", *settings)}
     asked = {name for name, source in sources.items() if source and source.name != "DEFAULT"}
     if output is not None:
@@ -69,8 +66,8 @@ def run_training(config: TrainConfig, console: Console) -> int:
     check_run(config)
     console.event("start", version=__version__, config=asdict(config))
     console.detail(f"f2r {__version__}: {config}")
-    from f2rcli.training.run.report import resume_command, summarise
-    from f2rcli.training.run.session import train as session  # brings torch
+    from f2rcli.training.report import resume_command, summarise
+    from f2rcli.training.session import train as session  # brings torch
 
     try:
         with running(config), StepMeter(console) as meter:
@@ -83,23 +80,9 @@ def run_training(config: TrainConfig, console: Console) -> int:
             raise
         hint = f"Free some space, then continue: {resume_command(config)}"
         raise OutputError(f"{config.folder}: the disk is full.", hint=hint) from error
-    if rank():
-        return EXIT_OK
-    summary = summarise(result, config, _crops(result, config, console))
-    console.event("result", **summary.values, report=str(summary.page), exit_code=EXIT_OK)
+    summary = summarise(result)
+    code = EXIT_OK if result.written else EXIT_FAILURE
+    console.event("result", **summary.values, exit_code=code)
     for line in summary.lines:
         console.note(line)
-    return EXIT_OK
-
-
-def _crops(result: Any, config: TrainConfig, console: Console) -> list[Path]:
-    """Pictures before and after; a run that went well does not fail for want of them."""
-    if not (result.written and result.kept) or config.inputs_are_clean:
-        return []  # no difference to be seen, or no noise
-    from f2rcli.training.run.crops import compare  # brings torch
-
-    try:
-        return compare(config, result.weights, result.run)
-    except F2RError as error:
-        console.warning(f"the report has no crops: {error}")
-        return []
+    return code

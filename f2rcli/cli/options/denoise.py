@@ -12,8 +12,7 @@ from f2rcli.errors import UsageError
 from f2rcli.io import default_target
 from f2rcli.io.base import SPAN, ReadOptions, WriteOptions
 from f2rcli.settings import check, setting, settings_of
-from f2rcli.training.run.adaptation import refuse_sigma
-from f2rcli.training.run.config import ADAPT
+from f2rcli.training.adapt import MINUTES, refuse_sigma
 
 BATCH = "Folders and several clips"
 
@@ -82,10 +81,13 @@ class Job:
         flags=("--output", "-o"), metavar="OUTPUT",
     )  # fmt: skip
     engine: EngineSettings
-    adapt: str | None = setting(
-        None, "Fit the weights to this clip first: fast (a minute of training on it; --adapt alone "
-        "means fast) or full (several minutes). The result is cached.",
-        metavar="[fast|full]", group=PICTURE, choices=tuple(ADAPT),
+    adapt: bool = setting(
+        False, "Fit the weights to this clip first, where that gains. The result is cached.",
+        flags=("--adapt",), group=PICTURE,
+    )  # fmt: skip
+    adapt_minutes: float = setting(
+        MINUTES, "What fitting may take on two cores.", metavar="N", group=PICTURE, low=0.1,
+        high=1440,
     )  # fmt: skip
     read: ReadOptions
     preview: int | None = None  # frames of a comparison, which takes the place of the output
@@ -105,7 +107,7 @@ class Job:
 
     def check(self, *, json: bool) -> None:
         """Raise UsageError for options that clash; `json`: standard output holds events."""
-        if self.adapt is not None:
+        if self.adapt:
             refuse_sigma(self.engine.sigma)
             if self.source == "-":
                 raise UsageError(

@@ -9,7 +9,7 @@ from f2rcli.cli.results import finite
 from f2rcli.cli.terminal.bars import BarMeter, Words, joined
 from f2rcli.cli.terminal.console import Console
 from f2rcli.cli.terminal.progress import EVENT_EVERY, LINE_EVERY
-from f2rcli.training.loop.events import Event, EventKind
+from f2rcli.training.events import Event, EventKind
 from f2rcli.units import span
 
 QUIET_KINDS = {EventKind.PROGRESS, EventKind.LOG, EventKind.SAVED}  # of no interest line by line
@@ -73,5 +73,5 @@ class StepMeter(BarMeter):
         if self.loss is not None:
             parts.append((1, f"loss {self.loss:.4f}"))
         if self.validation is not None:
-            parts.append((3, f"held out {self.validation:.4f}"))
+            parts.append((3, f"held out {self.validation:.2f} dB"))
         return parts
