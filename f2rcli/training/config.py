@@ -92,9 +92,6 @@ class TrainConfig:
             raise ConfigError("no clips to train on.", hint="Name one: f2r train CLIP -o NAME.")
         check(self)
         _ = self.read  # checks itself
-        if self.precision == "int8":
-            hint = "Pass precision='auto'."
-            raise ConfigError("precision='int8': networks learn in floats.", hint=hint)
         if self.time_limit_seconds == 0:
             raise ConfigError(f"time_limit={self.time_limit!r}: must be longer than 0 s.")
         if Path(self.output).suffix != ".safetensors":

@@ -28,7 +28,7 @@ from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.errors import F2RError, InputError, OutputError
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
 from f2rcli.io import ReadOptions, open_reader
-from f2rcli.io.atomic import flush, sweep
+from f2rcli.io.atomic import flush, sweep, unique_part
 from f2rcli.io.disk_errors import disk_error
 from f2rcli.sensor import lowest, to_planes
 from f2rcli.training.events import Event, EventKind, OnEvent, said
@@ -255,7 +255,7 @@ def _decode(item: ClipSource, entry: Path, how: Decoding, report: OnEvent) -> in
 def _building(entry: Path) -> Iterator[Path]:
     """A folder to fill that becomes `entry` if the block ends well, else vanishes. Raises
     OutputError for a full disk."""
-    part = entry.with_name(f"{entry.name}.{os.getpid()}.part")
+    part = unique_part(entry)
     try:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
