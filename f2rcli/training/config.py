@@ -52,6 +52,10 @@ class TrainConfig:
     adapt_minutes: float = setting(
         1.0, "What fitting may take on two cores.", metavar="N", group=LEARNING, low=0.1, high=1440
     )
+    steps: int | None = setting(
+        None, "At most so many steps of every stage (default: by the method).",
+        metavar="N", group=LEARNING, low=1, high=10**7,
+    )  # fmt: skip
     seed: int = setting(
         0, "Random seed; the same seed repeats the run.",
         metavar="N", group=LEARNING, low=0, high=2**63 - 1,

@@ -20,8 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from f2rcli.errors import DeviceError, OutputError, TrainingError, WeightsError
+from f2rcli.errors import DeviceError, TrainingError, WeightsError
 from f2rcli.io.atomic import sweep, write_text
+from f2rcli.io.disk_errors import disk_errors
 from f2rcli.system.signals import Interruption
 from f2rcli.training.checkpoint import read, write
 from f2rcli.training.events import Event, EventKind, OnEvent
@@ -34,6 +35,7 @@ SAVE_EVERY = 60.0  # seconds
 LOG_EVERY = 50  # steps
 WORSE = 0.35  # of half the log of an error: a run 3 dB worse than it began has gone wrong
 SETBACKS = 5  # at most; each halves the rate
+IN_A_ROW = 5  # batches without a number for a loss, before that is a setback
 CPU = torch.device("cpu")
 
 
@@ -50,6 +52,8 @@ class RunState:
     stale: int = 0  # validations since the best one
     curve: list[tuple[int, float]] = field(default_factory=list)  # step, dB
     setbacks: int = 0
+    skipped: int = 0  # batches whose loss was no number
+    failing: int = 0  # of them in a row
     finished: bool = False  # at the end of its schedule, or of its patience
     scaler: dict[str, Any] = field(default_factory=dict)  # of fp16's loss scaling
     pending: list[tuple[float, float]] = field(default_factory=list)  # loss, norm: not logged yet
@@ -107,9 +111,9 @@ class Trainer:
         peak = settings.lr * 0.5**self.state.setbacks * min(1, (step + 1) / settings.warmup)
         return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.progress())))
 
-    def run(self, report: OnEvent, deadline: float = math.inf) -> str:
-        """Train until the schedule, the patience or the deadline (of time.monotonic) ends; returns
-        which of them: "finished", "patience" or "time limit". What was reached is in `state`.
+    def run(self, report: OnEvent) -> str:
+        """Train until the schedule or the patience ends; returns which of them: "finished" or
+        "patience". What was reached is in `state`.
 
         Leaves the best weights in the network: the averaged ones with the lowest validation, or
         the latest averaged ones where nothing is held out. A signal ends the run after the step
@@ -123,17 +127,18 @@ class Trainer:
         with Interruption() as interruption, ThreadPoolExecutor(1, "draw") as pool:
             stopped = "finished"
             if not self.state.finished:
-                stopped = self._loop(pool, interruption, deadline)
+                stopped = self._loop(pool, interruption)
             self.state.finished |= stopped in ("finished", "patience")
             self._save()
             if stopped != "interrupted":
                 if self.state.curve and self.state.curve[-1][0] != self.state.step:
                     self._validate()  # a session more or less must not change what was saved
                 self._use_best()
+                self.network.eval()
             self._tell(EventKind.ENDED, text=stopped)
         return stopped
 
-    def _loop(self, pool: ThreadPoolExecutor, interruption: Interruption, deadline: float) -> str:
+    def _loop(self, pool: ThreadPoolExecutor, interruption: Interruption) -> str:
         """Update after update; returns why there are no more."""
         state, settings = self.state, self.settings
         coming: dict[tuple[int, int], Future[Any]] = {}
@@ -144,13 +149,11 @@ class Trainer:
             if settings.patience is not None and state.stale >= settings.patience:
                 return "patience"
             for step in (state.step, state.step + 1):
-                key = step, state.setbacks
+                key = step, state.setbacks + state.skipped
                 coming.setdefault(key, pool.submit(self._draw, key))
-            self._learn(coming.pop((state.step, state.setbacks)).result())
+            self._learn(coming.pop((state.step, state.setbacks + state.skipped)).result())
             if interruption.signal is not None:
                 return "interrupted"
-            if time.monotonic() >= deadline:
-                return "time limit"
             if time.monotonic() - self._saved >= SAVE_EVERY:
                 self._save()
         return "finished"
@@ -171,8 +174,9 @@ class Trainer:
         norm = float(nn.utils.clip_grad_norm_(trained, settings.clip_grad))
         value, overflowed = float(loss.detach()), self.scaler.is_enabled() and math.isinf(norm)
         if not (math.isfinite(value) and (math.isfinite(norm) or overflowed)):
-            self._step_back("the loss is not a number")
+            self._skip()
             return
+        state.failing = 0
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate()
         self.scaler.step(self.optimiser)
@@ -184,8 +188,17 @@ class Trainer:
         self._mark(value)
         if int(self.progress() * settings.points) > state.points:
             self._validate()
+            if state.stale == 0:  # else stepping back might lead to where it went wrong
+                self._save()
         elif state.step % LOG_EVERY == 0:
             self._row(None)
+
+    def _skip(self) -> None:
+        """Leave out a batch whose loss or gradient is no number; many in a row are a failure."""
+        self.state.skipped += 1
+        self.state.failing += 1
+        if self.state.failing > IN_A_ROW:
+            self._step_back("the loss is not a number")
 
     def _draw(self, key: tuple[int, int]) -> Any:
         with torch.no_grad():  # a thread's own state
@@ -295,14 +308,14 @@ class Trainer:
 
     def _step_back(self, reason: str) -> None:
         """Go on from the last checkpoint, more carefully and with other data."""
-        at, setbacks = self.state.step, self.state.setbacks + 1
+        at, setbacks, skipped = self.state.step, self.state.setbacks + 1, self.state.skipped
         if setbacks > SETBACKS:
             raise TrainingError(
                 f"{self.stage.name}: {reason} at step {at}, and stepping back did not help.",
                 hint="The footage may be damaged; another seed= may help, too.",
             )
         self._restore()
-        self.state.setbacks = setbacks
+        self.state.setbacks, self.state.skipped = setbacks, skipped
         self._forget_rows_after(self.state.step)
         self._marks.clear()
         self._marks.append((time.monotonic(), self.state.step))
@@ -348,14 +361,11 @@ class Trainer:
         state.pending = []
         facts = (state.step, round(state.elapsed, 1), lr, loss, norm, decibels, state.setbacks)
         cells = ["" if value is None else f"{value:.9g}" for value in facts]
-        try:
-            with self._csv.open("a", newline="", encoding="utf-8") as file:
-                csv.writer(file, lineterminator="\n").writerow(cells)
-        except OSError as error:
-            raise OutputError(
-                f"{self._csv}: cannot write ({error.strerror}).",
-                hint="Free some space; resume=True continues from the last checkpoint.",
-            ) from error
+        with (
+            disk_errors(self._csv, "name another folder with run="),
+            self._csv.open("a", newline="", encoding="utf-8") as file,
+        ):
+            csv.writer(file, lineterminator="\n").writerow(cells)
         kind = EventKind.LOG if decibels is None else EventKind.VALIDATED
         self._tell(kind, lr=lr, loss=loss, norm=norm, validation=decibels)
 
@@ -366,7 +376,8 @@ class Trainer:
         kept = [line for line in whole if (n := line.split(",")[0]).isdigit() and int(n) <= step]
         if not self.state.curve:  # killed before its first checkpoint: it begins anew
             kept = []
-        write_text(self._csv, "".join([",".join(COLUMNS) + "\n", *kept]))
+        with disk_errors(self._csv, "name another folder with run="):
+            write_text(self._csv, "".join([",".join(COLUMNS) + "\n", *kept]))
 
 
 def checkpoints(folder: Path, name: str) -> tuple[Path, Path]:

@@ -86,7 +86,8 @@ def verdict(result: "TrainResult") -> str:
     """One sentence that says, with numbers, what the run reached on frames it never saw."""
     name, config = measure(result.config), result.config
     if not math.isfinite(result.best_db):
-        return "not measured: no frames were left for a test"
+        few = "the clips are too short to keep frames for a test"
+        return f"not measured: {few if result.curve else 'nothing was trained'}"
     best = f"{result.best_db:.2f} dB"
     if math.isfinite(result.start_db):
         gained = result.best_db - result.start_db

@@ -170,18 +170,16 @@ def _train_stages(recipe: Recipe, result: TrainResult, report: OnEvent) -> bool:
         trainer = Trainer(stage, context.folder, settings, device=context.device)
         if math.isfinite(budget):
             trainer.allow(max(budget - (time.monotonic() - began), 1.0))
-        result.stopped = trainer.run(report, context.deadline)
+        trainer.run(report)
         learnt |= trainer.step > 0
         result.curve += [(spec.name, step, level) for step, level in trainer.state.curve]
-        if result.stopped == TIME_UP:
-            break
         recipe.tidy(spec)
     return learnt
 
 
 def _budget(spec: StageSpec, left: Sequence[StageSpec], context: TrainingContext) -> float:
     """Seconds for a stage: its share of the time until the deadline."""
-    seconds = context.deadline - time.monotonic()
+    seconds = max(0.0, context.deadline - time.monotonic())
     return seconds * spec.share / sum(one.share for one in left)
 
 
@@ -198,7 +196,7 @@ def plan_lines(recipe: Recipe) -> list[str]:
         total += steps * seconds
         of = "" if steps == spec.steps else f" of {spec.steps}"
         lines.append(f"stage {spec.name}: about {steps}{of} steps, {span(steps * seconds)}")
-    limit = context.deadline - time.monotonic()
+    limit = max(0.0, context.deadline - time.monotonic())
     whole = f"all stages: about {span(total)}, beside preparing what they learn from"
     if math.isfinite(limit):
         whole = f"all stages: {span(limit)}, as the time limit leaves it, preparation included"

@@ -40,6 +40,7 @@ from f2rcli.weights import Weights
 from f2rcli.window import Window
 
 LEAST_CROP = 32  # pixels per side
+LONG = 1.0  # seconds of a step; the first one is slower by less
 EXAM_WINDOWS, EXAM_SIDE = 6, 256  # that are judged, and pixels of their sides at most
 ORDERS = {Space.RGB: "RGB", Space.GRAY: "Y", Space.BAYER: "R G1 B G2"}
 
@@ -251,7 +252,7 @@ def recorrupted_sample(
 
 
 def timed(context: TrainingContext, stage: Stage, batch: Callable[[], Any]) -> float:
-    """Seconds that one step of a stage takes, its second one."""
+    """Seconds that one step of a stage takes, its second one if that is no long wait."""
     stage.network.to(context.device).train()
     taken = 0.0
     for _ in range(2):
@@ -260,6 +261,8 @@ def timed(context: TrainingContext, stage: Stage, batch: Callable[[], Any]) -> f
         loss.backward()  # type: ignore[no-untyped-call]  # torch's annotation
         float(loss.detach())  # waits for a device
         taken = time.monotonic() - begun
+        if taken > LONG:
+            break
     stage.network.zero_grad(set_to_none=True)
     return taken
 
@@ -268,4 +271,6 @@ def load_recipe(context: TrainingContext) -> Recipe:
     """The recipe of a run's method, as RECIPE in its file. Raises what that raises."""
     name = f"f2rcli.training.methods.{context.config.method}"
     recipe: Recipe = import_module(name).RECIPE(context)
+    if (most := context.config.steps) is not None:
+        recipe.specs = [replace(spec, steps=min(spec.steps, most)) for spec in recipe.specs]
     return recipe

@@ -52,7 +52,7 @@ LENGTH = 5  # frames per window
 HELD_OUT_CENTRES = 8
 # Pixels per side of the part of a held-out pair that is examined, at the end and on the way.
 EXAM_SIDE, CURVE_SIDE = 448, 192
-LEAST_PIXELS, MOST_PIXELS = 200_000, 40_000_000  # of all centres of a stage; 40 bytes each
+MOST_PIXELS = 40_000_000  # of all centres of a stage; 40 bytes each
 REPEATS = 6  # how often a stage may see a pixel before it would want others
 STRIDE = 8  # crops are multiples of it
 BLIND_WEIGHT = 0.3  # of stage 1's losses beside stage 2's
@@ -128,7 +128,7 @@ class F2RRecipe(Recipe):
     def stage(self, spec: StageSpec, seconds: float = math.inf) -> Stage:
         assert isinstance(spec, PairSpec)  # one of ours
         wanted = spec.steps * spec.batch * spec.crop**2 // REPEATS
-        pixels = min(max(wanted, LEAST_PIXELS), MOST_PIXELS)
+        pixels = min(wanted, MOST_PIXELS)
         rng = np.random.default_rng([self.context.config.seed, sum(spec.name.encode())])
         learnt = draw_segments(self.context.footage, self.parts, pixels, rng)
         learnt = learnt[: max(1, len(learnt) // len(spec.targets))]

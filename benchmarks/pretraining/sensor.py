@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from camera import STEPS, sensor_matrix, tone_curve
 from numpy.typing import NDArray
 
 from f2rcli.frames import Codes
-from f2rcli.noise.synthesis.camera import STEPS, sensor_matrix, tone_curve
 from f2rcli.noise.synthesis.law import Law
 
 Packed = NDArray[np.float32]  # (T, H / 2, W / 2, 4), 0 = black, 1 = white
