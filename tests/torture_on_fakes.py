@@ -77,10 +77,10 @@ def stand_ins(fake: ModuleType) -> Iterator[tuple[str, ModuleType]]:
     """What the bench would load torch for."""
     yield "f2rcli.engine.stream", fake.module()
     yield "f2rcli.engine.resuming.record", fake.record_module()
-    recipe: Any = ModuleType("f2rcli.training.methods.f2r.recipe")
-    recipe.ADAPT_STEPS = {}
+    recipe: Any = ModuleType("f2rcli.training.methods.f2r")
+    recipe.ADAPT_STEPS = 1
     yield recipe.__name__, recipe
-    for name in ("f2rcli.methods.f2r", "f2rcli.training.run.session", "f2rcli.evaluation.run"):
+    for name in ("f2rcli.methods.f2r", "f2rcli.training.session", "f2rcli.evaluation.run"):
         yield name, ModuleType(name)
 
 

@@ -9,8 +9,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import NamedTuple
 
 import av
@@ -214,7 +214,7 @@ def damaged(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def session(monkeypatch: pytest.MonkeyPatch):
-    """Stands in for f2rcli.training.run.session; remembers what it was asked."""
+    """Stands in for f2rcli.training.session; remembers what it was asked."""
     spec = importlib.util.spec_from_file_location("fake_session", FAKE_SESSION)
     assert spec is not None
     assert spec.loader is not None
@@ -222,10 +222,5 @@ def session(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "fake_session", fakes)  # dataclasses look themselves up
     spec.loader.exec_module(fakes)
     fake = fakes.Session()
-    module = ModuleType("f2rcli.training.run.session")
-    module.train = fake.train  # type: ignore[attr-defined]  # it stands in for a module
-    monkeypatch.setitem(sys.modules, "f2rcli.training.run.session", module)
-    pictures = ModuleType("f2rcli.training.run.crops")
-    pictures.compare = lambda config, after, folder: [folder / "crop_1.svg"]  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "f2rcli.training.run.crops", pictures)
+    monkeypatch.setattr(import_module("f2rcli.training.session"), "train", fake.train)
     return fake

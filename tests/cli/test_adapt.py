@@ -11,7 +11,7 @@ import tifffile
 
 from f2rcli.errors import EXIT_OK, EXIT_USAGE, InputError, OutputError
 from f2rcli.io import ReadOptions
-from f2rcli.training.run.adaptation import cache_folder
+from f2rcli.training.adapt import cache_folder, forget_all_but
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_fitted_weights_are_made_once_for_a_content(
         assert done.code == EXIT_OK, done.err
         assert "weights fitted to this clip" in done.err
     assert len(session.asked) == 1
-    assert session.asked[0].adapt == "fast"
+    assert (session.asked[0].adapt, session.asked[0].adapt_minutes) == (True, 1.0)
     assert [path.suffix for path in cached(tmp_path)] == [".json", ".safetensors"]
 
 
@@ -47,10 +47,37 @@ def test_nothing_is_fitted_where_nothing_is_to_change(
     assert not session.asked
 
 
-def test_each_level_has_weights_of_its_own(adapt: Callable[..., Any], session: Any) -> None:
-    adapt("--adapt", "fast")
-    adapt("--adapt", "full")
-    assert [config.adapt for config in session.asked] == ["fast", "full"]
+def test_each_time_has_weights_of_its_own(adapt: Callable[..., Any], session: Any) -> None:
+    adapt("--adapt")
+    adapt("--adapt", "--adapt-minutes", "5")
+    assert [config.adapt_minutes for config in session.asked] == [1.0, 5.0]
+
+
+def test_a_folder_named_as_a_level_was_is_an_input(
+    f2r: Callable[..., Any],
+    session: Any,
+    clip_writer: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Once `--adapt full` took the folder for its level."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full").mkdir()
+    clip_writer(tmp_path / "full" / "a.mkv")
+    done = f2r("denoise", "--adapt", "full/a.mkv", "-o", "out.mkv")
+    assert done.code == EXIT_OK, done.err
+
+
+def test_the_cache_keeps_what_was_used_last(tmp_path: Path) -> None:
+    for number in range(5):
+        for suffix in (".json", ".safetensors"):
+            path = tmp_path / f"{number}{suffix}"
+            path.touch()
+            os.utime(path, (100 - number, 100 - number))
+    forget_all_but(tmp_path, 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "0.json", "0.safetensors", "1.json", "1.safetensors",
+    ]  # fmt: skip
 
 
 def test_adaptation_reads_what_denoising_reads(adapt: Callable[..., Any], session: Any) -> None:
@@ -79,7 +106,7 @@ def test_axes_reach_the_training(
 def test_where_nothing_is_better_the_weights_stay_and_that_is_remembered(
     adapt: Callable[..., Any], session: Any, tmp_path: Path
 ) -> None:
-    session.changes = {"kept": False, "notes": ["in.mkv: its channels share their noise"]}
+    session.changes = {"why_not": "in.mkv: its channels share their noise"}
     first, second = adapt("--adapt"), adapt("--adapt")
     assert first.code == second.code == EXIT_OK
     assert "channels share their noise" in first.err
@@ -88,12 +115,11 @@ def test_where_nothing_is_better_the_weights_stay_and_that_is_remembered(
     assert [path.suffix for path in cached(tmp_path)] == [".json"]
 
 
-@pytest.mark.parametrize("stopped", ["no time", "time limit"])
 def test_that_the_time_was_up_is_not_remembered(
-    adapt: Callable[..., Any], session: Any, tmp_path: Path, stopped: str
+    adapt: Callable[..., Any], session: Any, tmp_path: Path
 ) -> None:
     """The machine may be less busy the next time."""
-    session.changes = {"kept": False, "stopped": stopped, "notes": ["not adapted: no time"]}
+    session.changes = {"why_not": "not adapted: no time", "for_time": True}
     first, second = adapt("--adapt"), adapt("--adapt")
     assert first.code == second.code == EXIT_OK
     assert "not adapted: no time" in second.err
@@ -138,7 +164,7 @@ def test_a_damaged_cache_is_made_anew(
         adapt("--adapt")
         assert fitted.read_bytes() == whole
     fitted.unlink()
-    session.changes = {"kept": False}
+    session.changes = {"why_not": "nothing gained"}
     adapt("--adapt")
     (account,) = cached(tmp_path)
     for left in ("", "[", "3", "{}", '{"reason": 3}'):  # as a full disk leaves it, or a stranger

@@ -12,7 +12,6 @@ from f2rcli.cli import app
 from f2rcli.cli.app import COMMANDS, ExitHandler, command_line
 from f2rcli.cli.signals import Terminated
 from f2rcli.cli.terminal.console import Console
-from f2rcli.training.methods import capabilities_of, trainable
 
 
 class OutOfMemoryError(RuntimeError):
@@ -53,14 +52,9 @@ def test_every_error_has_its_code_and_one_line(error, code, capsys) -> None:
 @pytest.mark.parametrize(
     ("command", "name", "begun", "offered"),
     [
-        ("train", "recipe", "s", {"self-supervised", "supervised"}),
         ("train", "method", "f2", {"f2r"}),
         ("train", "init", "f2r-rgb-s", {"f2r-rgb-small"}),
-        ("train", "adapt", "", {"fast", "full"}),
-        ("train", "size", "b", {"base"}),
-        ("train", "variant", "", {v for m in trainable() for v in capabilities_of(m).variants}),
-        ("train", "space", "g", {"gray"}),
-        ("train", "noise", "gaussian:5-55+r", {"gaussian:5-55+realistic"}),
+        ("train", "noise", "gaussian:5-55+m", {"gaussian:5-55+mixture"}),
         ("eval", "noise", "cor", {"correlated:30,0.8"}),
         ("export", "weights", "f2r-rgb-bl", {"f2r-rgb-blind"}),
     ],

@@ -6,8 +6,8 @@ import math
 from f2rcli.cli.terminal.bars import joined
 from f2rcli.cli.terminal.console import Console, Verbosity
 from f2rcli.cli.terminal.train_progress import StepMeter
-from f2rcli.training.loop.events import Event
-from f2rcli.training.loop.events import EventKind as Kind
+from f2rcli.training.events import Event
+from f2rcli.training.events import EventKind as Kind
 from tests.cli.conftest import Clock
 
 
@@ -49,7 +49,7 @@ def test_what_was_last_known_stays_in_the_words(clock) -> None:
     meter = StepMeter(Console(), clock)
     meter(Event(kind=Kind.VALIDATED, stage="anchor", step=1, steps=9, loss=0.25, validation=0.5))
     later = Event(kind=Kind.PROGRESS, stage="anchor", step=2, steps=9, rate=1.5)
-    assert joined(meter.parts(later)) == "2/9 steps, 1.50 steps/s, loss 0.2500, held out 0.5000"
+    assert joined(meter.parts(later)) == "2/9 steps, 1.50 steps/s, loss 0.2500, held out 0.50 dB"
 
 
 def test_work_before_the_first_step_is_a_line_of_its_own(clock, capfd) -> None:
