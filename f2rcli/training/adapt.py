@@ -20,8 +20,7 @@ from f2rcli.io.digest import file_digest
 from f2rcli.training.config import TrainConfig
 from f2rcli.training.events import OnEvent
 from f2rcli.training.folder import running
-from f2rcli.training.footage import fingerprint
-from f2rcli.training.sources import clip_sources
+from f2rcli.training.sources import clip_sources, fingerprint
 
 MINUTES = 1.0  # that fitting takes unless more are asked for
 MOST_KEPT = 64  # entries of the cache, 4 to 13 MB each: those that were used last

@@ -10,7 +10,6 @@ import hashlib
 import itertools
 import json
 import math
-import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -23,7 +22,6 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli import __version__
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.errors import F2RError, InputError, OutputError
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
@@ -32,7 +30,7 @@ from f2rcli.io.atomic import flush, sweep, unique_part
 from f2rcli.io.disk_errors import disk_error
 from f2rcli.sensor import lowest, to_planes
 from f2rcli.training.events import Event, EventKind, OnEvent, said
-from f2rcli.training.sources import ClipSource, find_sources
+from f2rcli.training.sources import ClipSource, find_sources, fingerprint
 from f2rcli.units import size
 from f2rcli.yuv import to_rgb
 
@@ -40,8 +38,6 @@ if TYPE_CHECKING:
     from f2rcli.engine.noise.lines import LineRemover
     from f2rcli.noise.synthesis.spec import NoiseSpec
 
-LAYOUT = 4  # of the entries; raise it when their files change
-EDGE = 1 << 20  # bytes read at either end of a file
 SPARE = 1 << 28  # bytes of free disk that are never taken
 ELSEWHERE = "choose a run folder on another disk"
 RUN = 32  # frames in a row, where only a part of a clip is taken
@@ -149,26 +145,6 @@ def open_footage(
                 hint="Train on each kind separately.",
             )
     return footage
-
-
-def fingerprint(files: Sequence[Path], *facts: object) -> str:
-    """A name for what is made of these files: 32 hex digits.
-
-    It depends on f2r's version, on `facts`, and on size, time of change and the first and last
-    mebibyte of every file (of the first and last file only, where there are more than eight);
-    not on paths, so a moved clip is found again.
-    """
-    digest = hashlib.sha256(repr((__version__, LAYOUT, facts)).encode())
-    for index, path in enumerate(files):
-        state = path.stat()
-        digest.update(repr((state.st_size, state.st_mtime_ns)).encode())
-        if len(files) <= 8 or index in (0, len(files) - 1):
-            with path.open("rb") as file:
-                digest.update(file.read(EDGE))
-                if state.st_size > 2 * EDGE:
-                    file.seek(-EDGE, os.SEEK_END)
-                digest.update(file.read(EDGE))
-    return digest.hexdigest()[:32]
 
 
 def _clips(item: ClipSource, cache: Path, how: Decoding, report: OnEvent) -> list[Footage]:

@@ -1,16 +1,21 @@
-"""Clips found in files and folders."""
+"""Clips found in files and folders, and a name for what is made of them."""
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from f2rcli import __version__
 from f2rcli.errors import F2RError, InputError
 from f2rcli.io import readable_suffixes
 from f2rcli.io.images.files import PICTURES, find_slots
 from f2rcli.io.numbering import is_pattern
 from f2rcli.io.raw.exposure import RAW_SUFFIXES
 from f2rcli.io.tiff.folder import holds_pages, tiff_files
+
+LAYOUT = 4  # of what is made of clips; raise it when its files change
+EDGE = 1 << 20  # bytes read at either end of a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +102,23 @@ def _sequence(folder: Path, *, found: bool) -> ClipSource | F2RError:
     except InputError as error:
         return error
     return ClipSource(str(folder), tuple(slot.path for slot in slots if slot.exists), found)
+
+
+def fingerprint(files: Sequence[Path], *facts: object) -> str:
+    """A name for what is made of these files: 32 hex digits.
+
+    It depends on f2r's version, on `facts`, and on size, time of change and the first and last
+    mebibyte of every file (of the first and last file only, where there are more than eight);
+    not on paths, so a moved clip is found again.
+    """
+    digest = hashlib.sha256(repr((__version__, LAYOUT, facts)).encode())
+    for index, path in enumerate(files):
+        state = path.stat()
+        digest.update(repr((state.st_size, state.st_mtime_ns)).encode())
+        if len(files) <= 8 or index in (0, len(files) - 1):
+            with path.open("rb") as file:
+                digest.update(file.read(EDGE))
+                if state.st_size > 2 * EDGE:
+                    file.seek(-EDGE, os.SEEK_END)
+                digest.update(file.read(EDGE))
+    return digest.hexdigest()[:32]

@@ -260,7 +260,7 @@ def test_named_frames_of_a_list_keep_their_names(stack) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"progress": True}, {"cancel": bool}, {"adapt": "fast"}, {"output": 1}]
+    "options", [{"progress": True}, {"cancel": bool}, {"adapt": True}, {"output": 1}]
 )
 def test_a_lazy_array_is_told_so(options: dict[str, Any]) -> None:
     da = pytest.importorskip("dask.array")
