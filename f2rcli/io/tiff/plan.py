@@ -76,7 +76,7 @@ def check_options(reader: StackReader, options: WriteOptions, *, folder: bool = 
     if not TimeRange.of(reader.options).whole and not folder:
         raise UsageError(
             f"{reader.info.name}: a stack can only be written whole.",
-            hint="Leave out start=, end= and frames=; --preview N shows the first frames.",
+            hint="Leave out start=, end= and frames=; --preview 0 shows the first.",
         )
 
 
