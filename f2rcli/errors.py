@@ -11,8 +11,8 @@
     +- CancelledError      130   the Python caller's own cancel() said so
 
 Exit codes that are not errors of this tree: 0 done; 4 finished, but frames were damaged or
-missing, or something listed as kept was lost; 5 part of a batch
-failed; 70 a bug in f2r; 130 Ctrl-C; 143 SIGTERM.
+missing, or something listed as kept was lost; 5 part of a batch failed;
+70 a bug in f2r; 130 Ctrl-C; 143 SIGTERM.
 """
 
 import difflib

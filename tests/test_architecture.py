@@ -17,7 +17,7 @@ from tests.sources import PACKAGE, nodes_of, parsed
 ROOMS = (
     {"errors", "frames", "plots", "system"},
     {"documents", "order", "settings", "units"},
-    {"header", "tee", "window", "sensor", "yuv"},
+    {"header", "tee", "window", "sensor", "yuv", "planes"},
     {"samples"},
     {"io", "noise", "weights", "models", "fast"},
     {"methods"},
@@ -32,7 +32,7 @@ DEEP_DOORS = ("f2rcli.cli.app.", "f2rcli.models.", "f2rcli.methods.")
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 LIGHT = {
     "errors", "frames", "system", "documents", "order", "settings", "units", "header", "tee",
-    "window", "sensor", "yuv", "samples", "io", "batch", "api", "cli",
+    "window", "sensor", "yuv", "planes", "samples", "io", "batch", "api", "cli",
 }  # fmt: skip
 FETCHERS = {
     "urllib", "http", "ftplib", "socket", "requests", "httpx", "aiohttp", "urllib3",

@@ -31,7 +31,7 @@ def restored(reader: Reader, frames: Iterable[Frame], engine: "Engine") -> Itera
     """The frames of a clip, restored."""
     from f2rcli.engine.stream import denoise_stream
 
-    return denoise_stream(frames, reader.info, engine, reader.opening, reader.lane_openings)
+    return denoise_stream(frames, reader.info, engine, reader.opening)
 
 
 def say_notes(engine: "Engine", say: Callable[[str], None]) -> None:
@@ -46,7 +46,7 @@ def look_ahead(engine: "Engine", reader: Reader) -> tuple[Any, Any]:
     from f2rcli.engine.stream import looked_ahead
 
     first = islice(reader, PROBE_FRAMES)
-    noise = looked_ahead(first, reader.info, engine, reader.lane_openings)
+    noise = looked_ahead(first, reader.info, engine)
     return (None, None) if noise is None else (noise.measured, noise.new_method())
 
 

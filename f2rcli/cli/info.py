@@ -285,9 +285,7 @@ def noise(
         from f2rcli.noise.plot import plot as plotted
 
         measurer = loaded(settings, reader.info, console.note)
-        report = measure_noise(
-            reader, reader.info, measurer, frames_read=MEASURED, lanes=reader.lane_openings
-        )
+        report = measure_noise(reader, reader.info, measurer, frames_read=MEASURED)
         name, damaged = reader.info.name, reader.ledger.damaged
         for line in (*reader.ledger.lines(), *measurer.aside.lines()):
             console.note(f"note: {line}")

@@ -1,5 +1,6 @@
 """OME-Zarr: every version is read, scales in any unit; images are written with their levels."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import tifffile
 
 from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.io import ReadOptions, WriteOptions, open_reader, plan_output
-from tests.io.stacks import each_smoothed, movie, passed
+from tests.io.stacks import each_smoothed, movie, passed, write_kind
 
 zarr = pytest.importorskip("zarr")
 ARRAY = movie((3, 2, 12, 14))  # TCYX
@@ -214,6 +215,22 @@ def test_only_a_zarr_folder_is_replaced_and_only_if_asked(tmp_path: Path) -> Non
     passed(source, target, change=True, overwrite=True)
     assert not (target / "old").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tif", "b.zarr", "c.zarr"]
+
+
+def test_a_run_that_was_killed_while_it_published_is_finished_by_the_next(tmp_path: Path) -> None:
+    source, target = tmp_path / "a.tif", tmp_path / "b.zarr"
+    write_kind("plain u16", source)
+    passed(source, target, change=False)
+    before = tmp_path / ".b.zarr.part.old"
+    shutil.copytree(target, before)  # killed before what it replaced was removed
+    passed(source, target, change=True, overwrite=True)
+    assert not before.exists()
+    target.rename(before)  # killed between two renames: the target is what it was
+    with pytest.raises(OutputError, match="already exists"):
+        passed(source, target, change=False)
+    assert target.exists()
+    passed(source, target, change=False, overwrite=True)
+    assert not before.exists()
 
 
 def test_what_ome_zarr_cannot_hold_is_refused(tmp_path: Path) -> None:

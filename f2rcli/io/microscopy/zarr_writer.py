@@ -15,9 +15,10 @@ import numpy as np
 
 from f2rcli.errors import OutputError, UsageError
 from f2rcli.frames import Plane
-from f2rcli.io.atomic import PartFolder
+from f2rcli.io.atomic import PartFolder, lock_path
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
 from f2rcli.io.disk_errors import exists_error, misread_error
+from f2rcli.io.locks import unlock
 from f2rcli.io.microscopy.image import package
 from f2rcli.io.microscopy.ome_zarr import PROVENANCE, RELATIVE, UNITS, is_zarr, window_of
 from f2rcli.io.microscopy.passport import Facts, Passport
@@ -140,13 +141,32 @@ class PartTree(PartFolder):
     def _place(self) -> Path:
         return self.target.with_name(f".{self.target.name}.part")
 
+    def _begin(self) -> int:
+        descriptor = super()._begin()
+        self._clear()
+        if self.target.exists() and not self.overwrite:  # as it was before the killed run
+            shutil.rmtree(self.path, ignore_errors=True)
+            unlock(lock_path(self.target), descriptor)
+            raise exists_error(self.target)
+        return descriptor
+
+    @property
+    def _before(self) -> Path:
+        """What was at the target, while the new folder takes its place."""
+        return self.path.with_name(f"{self.path.name}.old")
+
+    def _clear(self) -> None:
+        """Finish what a run did not that was killed while it published."""
+        if not self.target.exists() and self._before.exists():
+            os.replace(self._before, self.target)
+        shutil.rmtree(self._before, ignore_errors=True)
+
     def _move(self) -> None:
         if not self.overwrite:  # it appeared during the run
             raise exists_error(self.target)
-        before = self.path.with_name(f"{self.path.name}.old")
-        os.replace(self.target, before)
+        os.replace(self.target, self._before)
         os.replace(self.path, self.target)
-        shutil.rmtree(before)
+        shutil.rmtree(self._before, ignore_errors=True)  # it is out of the way at any rate
 
 
 class ZarrWriter(StackWriter):

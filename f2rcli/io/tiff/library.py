@@ -4,6 +4,7 @@ import logging
 import lzma
 import re
 import struct
+import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,9 +36,11 @@ _EVEN = 0.1  # steps of time are one interval as long as they differ by less fro
 def quiet_tifffile(said: list[str] | None = None) -> Iterator[list[str]]:
     """Gather tifffile's log messages, behind those that were `said`, instead of printing them."""
     said = [] if said is None else said
-    logger = logging.getLogger("tifffile")
+    logger, own = logging.getLogger("tifffile"), threading.get_ident()
 
     def listen(record: logging.LogRecord) -> bool:
+        if record.thread != own:  # of another file, which somebody else is reading
+            return True
         said.append(record.getMessage())
         return False
 

@@ -1,0 +1,137 @@
+"""A picture as its file's own planes, packed to half size: what networks, noise and memory see.
+
+A *cell* is 2x2 pixels of the picture. `pack` puts everything a file holds of a cell side by side
+as channels, (..., C, H/2, W/2): 4:2:0 becomes four samples of luma and one of each chroma plane,
+RGB twelve samples of one luma and two chroma planes made by a fixed rotation of colours, so that
+noise that was equal and independent in R, G and B stays so. `unpack` is the exact inverse. Both
+take arrays and tensors, and import neither library.
+
+Samples keep their units: 0 = black and 1 = white for luma, RGB, gray and mosaics; chroma counts
+from its neutral value, in distances between its extremes.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from f2rcli.errors import InputError
+
+# Rows: luma, two chroma planes; columns: R, G, B. Orthonormal: its inverse is its transpose.
+ROTATION = np.array(
+    [
+        [3**-0.5, 3**-0.5, 3**-0.5],
+        [2**-0.5, 0.0, -(2**-0.5)],
+        [6**-0.5, -2 * 6**-0.5, 6**-0.5],
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which samples of which planes a cell holds."""
+
+    name: str
+    planes: tuple[tuple[int, int], ...]  # rows and columns of samples in a cell, plane by plane
+    rotated: bool = False  # from RGB
+    mosaic: bool = False  # one picture in a file, whose four phases are planes
+
+    @property
+    def channels(self) -> int:
+        """Samples per cell."""
+        return sum(rows * columns for rows, columns in self.planes)
+
+    @property
+    def slices(self) -> tuple[slice, ...]:
+        """The channels of every plane."""
+        ends = np.cumsum([0, *(rows * columns for rows, columns in self.planes)]).tolist()
+        return tuple(slice(a, b) for a, b in pairwise(ends))
+
+
+LAYOUTS = {
+    one.name: one
+    for one in (
+        Layout("yuv420", ((2, 2), (1, 1), (1, 1))),
+        Layout("yuv422", ((2, 2), (2, 1), (2, 1))),
+        Layout("yuv444", ((2, 2), (2, 2), (2, 2))),
+        Layout("rgb", ((2, 2), (2, 2), (2, 2)), rotated=True),
+        Layout("gray", ((2, 2),)),
+        Layout("mosaic", ((1, 1),) * 4, mosaic=True),
+    )
+}
+
+
+def pack(layout: Layout, planes: Sequence[Any]) -> Any:
+    """The planes of a picture -> (..., C, H/2, W/2).
+
+    planes: what the file has, each (..., rows, columns) float, with the same leading axes: Y, Cb,
+    Cr; R, G, B; one of a gray picture or a mosaic. Height and width are of whole cells (`whole`).
+    Raises InputError where the sizes of planes do not fit the layout.
+    """
+    if layout.rotated:
+        planes = _mixed(ROTATION, planes)
+    if layout.mosaic:
+        planes = _phases(planes[0], 2, 2)
+    cells = {
+        (*plane.shape[:-2], plane.shape[-2] / rows, plane.shape[-1] / columns)
+        for plane, (rows, columns) in zip(planes, layout.planes, strict=True)
+    }
+    if len(cells) != 1 or any(side % 1 for side in next(iter(cells))[-2:]):
+        sizes = ", ".join(f"{plane.shape[-1]}x{plane.shape[-2]}" for plane in planes)
+        raise InputError(f"planes of {sizes} pixels are no whole cells of {layout.name}.")
+    parts = [
+        part
+        for plane, (rows, columns) in zip(planes, layout.planes, strict=True)
+        for part in _phases(plane, rows, columns)
+    ]
+    return _stacked(parts)
+
+
+def unpack(layout: Layout, packed: Any) -> list[Any]:
+    """The inverse of `pack`: (..., C, H/2, W/2) -> the file's planes."""
+    planes = [
+        _joined([packed[..., i, :, :] for i in range(part.start, part.stop)], rows, columns)
+        for part, (rows, columns) in zip(layout.slices, layout.planes, strict=True)
+    ]
+    if layout.mosaic:
+        return [_joined(planes, 2, 2)]
+    return _mixed(ROTATION.T, planes) if layout.rotated else planes
+
+
+def whole(plane: Any, rows: int, columns: int) -> Any:
+    """A plane (..., H, W), numpy, grown by its last row and column to whole cells of so many."""
+    missing = -plane.shape[-2] % rows, -plane.shape[-1] % columns
+    around = [(0, 0)] * (plane.ndim - 2) + [(0, missing[0]), (0, missing[1])]
+    return np.pad(plane, around, mode="edge") if any(missing) else plane
+
+
+def _mixed(matrix: Any, planes: Sequence[Any]) -> list[Any]:
+    """Planes with their colours mixed: row i of the matrix gives plane i."""
+    rows = matrix.tolist()
+    return [sum(w * plane for w, plane in zip(row, planes, strict=True) if w) for row in rows]
+
+
+def _phases(plane: Any, rows: int, columns: int) -> list[Any]:
+    """The samples of every place in a cell, row by row."""
+    return [plane[..., i::rows, j::columns] for i in range(rows) for j in range(columns)]
+
+
+def _stacked(parts: list[Any]) -> Any:
+    if isinstance(parts[0], np.ndarray):
+        return np.stack(parts, -3)
+    return sys.modules["torch"].stack(parts, -3)
+
+
+def _joined(parts: list[Any], rows: int, columns: int) -> Any:
+    """The inverse of `_phases`."""
+    height, width = parts[0].shape[-2:]
+    shape = (*parts[0].shape[:-2], rows * height, columns * width)
+    new = np.empty(shape, parts[0].dtype) if isinstance(parts[0], np.ndarray) else (
+        parts[0].new_empty(shape))  # fmt: skip
+    places = [(i, j) for i in range(rows) for j in range(columns)]
+    for part, (i, j) in zip(parts, places, strict=True):
+        new[..., i::rows, j::columns] = part
+    return new

@@ -1,0 +1,54 @@
+"""Packing planes to half size, and back."""
+
+import numpy as np
+import pytest
+import torch
+
+from f2rcli.errors import InputError
+from f2rcli.planes import LAYOUTS, Layout, pack, unpack, whole
+
+
+def planes_of(layout: Layout, rng: np.random.Generator) -> list[np.ndarray]:
+    """Random planes of a file of three 24x32 pictures."""
+    if layout.mosaic:
+        return [rng.random((3, 24, 32), np.float32)]
+    return [rng.random((3, 12 * r, 16 * c), np.float32) for r, c in layout.planes]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_unpacking_gives_back_every_sample(layout: Layout) -> None:
+    planes = planes_of(layout, np.random.default_rng(1))
+    packed = pack(layout, planes)
+    assert packed.shape == (3, layout.channels, 12, 16)
+    for back, plane in zip(unpack(layout, packed), planes, strict=True):
+        if layout.rotated:
+            np.testing.assert_allclose(back, plane, atol=1e-6)
+        else:
+            np.testing.assert_array_equal(back, plane)
+    as_tensor = pack(layout, [torch.from_numpy(plane) for plane in planes])
+    np.testing.assert_array_equal(as_tensor.numpy(), packed)
+    for back, plane in zip(unpack(layout, as_tensor), planes, strict=True):
+        np.testing.assert_allclose(back.numpy(), plane, atol=1e-6)
+
+
+def test_luma_of_a_cell_lies_row_by_row() -> None:
+    luma = np.arange(8.0).reshape(2, 4)
+    chroma = np.full((1, 2), 9.0)
+    packed = pack(LAYOUTS["yuv420"], [luma, chroma, -chroma])
+    np.testing.assert_array_equal(packed[:, 0, 1], [2, 3, 6, 7, 9, -9])
+
+
+def test_noise_of_rgb_stays_as_strong_and_independent() -> None:
+    noise = np.random.default_rng(2).standard_normal((3, 256, 256))
+    packed = pack(LAYOUTS["rgb"], list(noise)).reshape(12, -1)
+    np.testing.assert_allclose(np.cov(packed), np.eye(12), atol=0.04)
+    gray = pack(LAYOUTS["rgb"], [np.full((2, 2), 0.5)] * 3)
+    np.testing.assert_allclose(gray[4:], 0, atol=1e-12)  # gray has no chroma
+
+
+def test_odd_sizes_are_told_and_can_be_grown() -> None:
+    luma, chroma = np.ones((5, 6)), np.ones((3, 3))
+    with pytest.raises(InputError, match="6x5"):
+        pack(LAYOUTS["yuv420"], [luma, chroma, chroma])
+    packed = pack(LAYOUTS["yuv420"], [whole(luma, 2, 2), chroma, chroma])
+    assert packed.shape == (6, 3, 3)
