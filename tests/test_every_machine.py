@@ -38,7 +38,7 @@ LINUX_SIGNALS = {
     "SIGHUP", "SIGKILL", "SIGPIPE", "SIGALRM", "SIGUSR1", "setitimer", "pthread_sigmask",
     "pthread_kill", "sigwait", "pidfd_send_signal", "SIGXCPU", "SIGXFSZ", "SIGCHLD",
 }  # fmt: skip
-GUARDED = {"io/ffmpeg/scheduling.py"}  # which asks first
+GUARDED = {"io/video/encoders.py"}  # which asks first
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console as RichConsole
@@ -33,7 +33,7 @@ class Console:
         self.began = time.monotonic()
         self.json = False  # events for programs, nothing but warnings for people
         self.quiet = False  # warnings and errors only
-        self.flags: Mapping[str, str] = {}  # the options of the running command, by setting
+        self.flags: dict[str, str] = {}  # the options of the running command, by setting
         self.if_stopped = "nothing was put at the final path."  # what a signal leaves, in words
         self.problems: list[str] = []  # the warnings so far
 

@@ -99,15 +99,6 @@ def denoise(
     ] = None,
     method: opt.Method = "f2r",
     weights: opt.Weights = None,
-    ensemble: Annotated[
-        str,
-        rare(
-            "--ensemble",
-            RESULT,
-            "auto|on|off",
-            "Average mirror images: slower.",
-        ),
-    ] = "auto",
     fields: Annotated[
         str,
         rare(
@@ -123,6 +114,10 @@ def denoise(
     ] = None,
     crf: Annotated[
         float | None, option("--crf", RESULT, "N", "Quality; lower is better, and larger.")
+    ] = None,
+    audio_codec: Annotated[
+        str | None,
+        rare("--audio-codec", RESULT, "NAME|none", "Encode sound, or leave it out."),
     ] = None,
     encoder_opt: Annotated[
         list[str] | None,
@@ -177,7 +172,7 @@ def denoise(
         output=output,
         engine=EngineSettings(
             strength=strength, chroma_strength=chroma_strength, sigma=sigma, method=method,
-            weights=weights, ensemble=ensemble, device=device, threads=threads,
+            weights=weights, device=device, threads=threads,
             precision=precision, tile=tile,
         ),
         read=ReadOptions(
@@ -186,12 +181,16 @@ def denoise(
         ),
         write=_encoding(encoder_opt or (), WriteOptions(
             codec=codec, crf=crf, lossless=lossless, overwrite=overwrite,
-            format=None if format == DEVELOPED else format, demosaic=format == DEVELOPED,
+            format=None if format == DEVELOPED else format,
+                demosaic=format == DEVELOPED,
+                audio_codec=None if audio_codec == "none" else audio_codec,
+                copy_only=audio_codec == "none",
         )),
         adapt=adapt or adapt_minutes is not None, adapt_minutes=adapt_minutes,
         preview=_time("preview", preview), dry_run=dry_run, settings=opt.given(ctx, *SILENT),
     )  # fmt: skip
     job.check(json=json)
+    console.flags["copy_only"] = "--audio-codec none"
     several = {"recursive": recursive, "jobs": jobs, "shard": shard}
     from f2rcli.cli.several import asks_for_several, denoise_all
 
@@ -465,7 +464,7 @@ def _preview(job: Job, reader: Reader, console: Console) -> Receipt:
     engine = loaded(job.engine, reader.info, console.note)
     with FrameMeter(console, reader.info.name, 1, stage="reading and measuring") as meter:
         shown = _pairs(reader, engine)
-        receipt = write_preview(reader, shown, job.target, 1, job.write)
+        receipt = write_preview(reader, shown, job.target, job.write)
         meter.advance()
     return receipt
 

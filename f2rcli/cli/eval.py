@@ -55,6 +55,9 @@ def evaluate(
         option("--benchmark", CLIPS, "NAME", "davis, set8, crvd: published, with its protocol."),
     ] = None,
     root: Annotated[str | None, option("--root", CLIPS, "DIR", "Its files.")] = None,
+    any_clips: Annotated[
+        bool, rare("--any-clips", CLIPS, "", "Whatever clips --root has, by its protocol.")
+    ] = False,
     noise: Annotated[
         list[str] | None,
         option(
@@ -88,12 +91,6 @@ def evaluate(
         str | None,
         option("--metrics", MEASURES, "A,B|all", "psnr, ssim, ... (default: those that fit)."),
     ] = None,
-    border: Annotated[
-        int, rare("--border", MEASURES, "PIXELS", "Pixels to leave out on every side.")
-    ] = 0,
-    conversion: Annotated[
-        str, rare("--conversion", MEASURES, "f2r|ffmpeg", "How Y'CbCr becomes RGB.")
-    ] = "f2r",
     strength: Annotated[float, rare("--strength", MEASURES, "S", "As for f2r denoise.")] = 1.0,
     weights: opt.Weights = None,
     frames: opt.Frames = None,
@@ -123,7 +120,7 @@ def evaluate(
     """  # fmt: skip
     console = opt.begin(ctx, json=json, quiet=quiet)
     console.if_stopped = "no results were written."
-    sides = Sides(denoised or [], clean, noisy, noise or [], benchmark, root)
+    sides = Sides(denoised or [], clean, noisy, noise or [], benchmark, root, any_clips)
     engine = EngineSettings(
         strength=strength, weights=weights, device=device, threads=threads, precision=precision,
         tile=tile,
@@ -131,7 +128,7 @@ def evaluate(
     plan = Plan(
         metrics=_measured(metrics), methods=_denoisers(methods, sides, engine),
         baselines=_listed(baselines), seed=seed, clipped=clipped is not False, frames=frames,
-        border=border, conversion=conversion, engine=engine,
+        engine=engine,
     )  # fmt: skip
     sides.check()
     if csv == "-" and json:
@@ -170,13 +167,17 @@ class Sides:
     noise: list[str]
     benchmark: str | None
     root: str | None
+    any_clips: bool
 
     def check(self) -> None:
         """Raise UsageError for sides that do not make an evaluation."""
         clean, noisy, denoised = self.clean, self.noisy, self.denoised
-        needs_root = self.benchmark is not None and benchmarks.needs_files(self.benchmark)
-        if needs_root != (self.root is not None):
+        if (self.benchmark is None) != (self.root is None):
             raise UsageError("--benchmark and --root: go together.", hint="Pass both.")
+        if self.any_clips and self.benchmark is None:
+            raise UsageError(
+                "--any-clips: says which clips a --benchmark takes.", hint="Leave it out."
+            )
         if self.benchmark is not None:
             if clean or noisy or denoised:
                 raise UsageError(
@@ -210,8 +211,8 @@ class Sides:
         if self.benchmark is not None:
             found, plan = self._benchmark(self.benchmark, plan, clipped)
         else:
-            from f2rcli.evaluation.clips.pairing import Sides as Paths
-            from f2rcli.evaluation.clips.pairing import paired
+            from f2rcli.evaluation.pairing import Sides as Paths
+            from f2rcli.evaluation.pairing import paired
 
             clean, noisy = (None if one is None else Path(one) for one in (self.clean, self.noisy))
             paths = Paths(clean, noisy, self._labelled())
@@ -225,9 +226,11 @@ class Sides:
         return found, plan
 
     def _benchmark(self, name: str, plan: Plan, clipped: bool | None) -> tuple[Request, Plan]:
-        chosen = replace(benchmarks.load(name), seed=plan.seed)
-        root = None if self.root is None else Path(self.root)
-        cases = chosen.cases(root, tuple(self.noise), plan.frames)
+        chosen = benchmarks.load(name)
+        cases = chosen.cases(
+            Path(self.root or ""), tuple(self.noise), plan.frames, any_clips=self.any_clips
+        )
+        facts = chosen.facts(cases, plan.frames)
         plan = replace(
             plan,
             metrics=plan.metrics or chosen.metrics,
@@ -235,7 +238,7 @@ class Sides:
             frames=plan.frames or chosen.frames,
         )
         kind = "synthetic" if any(case.noise is not None for case in cases) else "reference"
-        return Request(kind, cases, benchmark=chosen.facts(cases)), plan
+        return Request(kind, cases, benchmark=facts), plan
 
     def _labelled(self) -> dict[str, Path]:
         """The denoised sides by label; without one by their own name, made unlike all others."""
@@ -288,7 +291,7 @@ def _run(
 
     observers: list[Observer] = []
     if pictures:
-        from f2rcli.evaluation.visuals.pictures import ReportPictures
+        from f2rcli.evaluation.pictures import ReportPictures
 
         observers.append(ReportPictures(len(asked.cases)))
     total = None if plan.frames is None else plan.frames * len(asked.cases)
@@ -354,9 +357,8 @@ def facts(found: Evaluation) -> list[str]:
     if found.kind == "synthetic":
         made = "8-bit, clipped" if settings["clipped"] else "unclipped float"
         lines.append(f"noise: {made}, seed {settings['seed']} (compressed noise: 8-bit always)")
-    if settings.get("border"):
-        lines.append(f"border: {settings['border']} px left out")
     if found.benchmark is not None:
+        lines.append(found.benchmark.title)
         lines += found.benchmark.protocol
         most = settings["frames"]
         lines += [f"here at most {most} frames of each"] if most else []

@@ -33,7 +33,7 @@ from f2rcli.io import (
     open_reader,
     plan_output,
 )
-from f2rcli.io.containers.provenance import read_provenance
+from f2rcli.io.provenance import read_provenance
 from f2rcli.units import bit_rate, count, duration, size
 
 if TYPE_CHECKING:
