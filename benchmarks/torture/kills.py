@@ -21,7 +21,7 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 SLOWEST = 600  # seconds, beside other work
 SAME = "the same result"
 # What a training of seconds is told: a method that makes footage better from its first step on.
-TAUGHT = ("--clean", "--noise", "gaussian:20", "--method", "blind2sound", "--steps", "3")
+TAUGHT = ("--noise", "gaussian:20", "--method", "blind2sound", "--steps", "3")
 
 
 @dataclass(frozen=True)

@@ -61,16 +61,13 @@ def train(
         str | None,
         option("--time-limit", LEARNING, "TIME", "Such as 25m or 1h30m: the schedule fits it."),
     ] = None,
-    clean: Annotated[
-        bool, option("--clean", LEARNING, "", "Clean clips, to which --noise is added.")
-    ] = False,
     noise: Annotated[
         str | None,
         option(
             "--noise",
             LEARNING,
             "KIND:NUMBERS",
-            "Such as gaussian:5-55.",
+            "Noise to add to clean clips.",
         ),
     ] = None,
     axes: opt.Axes = None,

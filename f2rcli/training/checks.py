@@ -60,7 +60,7 @@ def check_noise(footage: Sequence[Footage], noise: Reports) -> None:
             f"{footage[0].name}: no measurable noise "
             f"(sigma {255 * max(seen[0].model.sigma):.2f} of 255): there is nothing to learn from.",
             hint="Noise that all frames share, as a fixed pattern, counts as picture. "
-            "For clean clips pass clean=True and noise=.",
+            "For clips without noise pass noise=.",
         )
 
 

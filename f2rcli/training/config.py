@@ -60,12 +60,9 @@ class TrainConfig:
         0, "Random seed; the same seed repeats the run.",
         metavar="N", group=LEARNING, low=0, high=2**63 - 1,
     )  # fmt: skip
-    clean: bool = setting(
-        False, "The clips have no noise: --noise is added to them, and results are measured "
-        "against them.", flags=("--clean",), group=FOOTAGE,
-    )  # fmt: skip
     noise: str | None = setting(
-        None, "Noise to add to clean clips, as for f2r eval.",
+        None,
+        "Noise to add, for clips that have none: results are measured against them.",
         metavar="KIND[:NUMBERS][+KIND...]", group=FOOTAGE,
         choices=synthesis.kinds, others="ranges and numbers of each", mark="+",
     )  # fmt: skip
@@ -106,15 +103,6 @@ class TrainConfig:
         self._check_clashes()
 
     def _check_clashes(self) -> None:
-        if self.clean and self.noise is None:
-            raise ConfigError(
-                "clean=True: which noise should be added?", hint="For example noise='gaussian:30'."
-            )
-        if self.noise is not None and not self.clean:
-            raise ConfigError(
-                f"noise={self.noise!r}: only for clean clips.",
-                hint="Pass clean=True if the clips have no noise; else leave it out.",
-            )
         if self.adapt and self.method not in ADAPTABLE:
             raise ConfigError(
                 f"adapt=True: not with method {self.method}.",
@@ -125,6 +113,11 @@ class TrainConfig:
                 f"init={SCRATCH!r}: method {self.method} can adapt existing weights only.",
                 hint="Leave it out.",
             )
+
+    @property
+    def clean(self) -> bool:
+        """Whether the clips have no noise of their own."""
+        return self.noise is not None
 
     @property
     def read(self) -> ReadOptions:

@@ -76,7 +76,7 @@ def test_every_method_trains_from_nothing_and_writes_what_is_better_than_its_inp
 
 def test_against_clean_clips_results_are_psnr(tmp_path: Path) -> None:
     clean = write_clip(tmp_path / "clean.mkv", pictures(), sigma=0)
-    result = run(asked(clean, method="blind2sound", clean=True, noise="gaussian:25"))
+    result = run(asked(clean, method="blind2sound", noise="gaussian:25"))
     assert result.noise is not None
     assert result.noise.model.sigma8[0] == pytest.approx(25, rel=0.15)
     assert summarise(result).values["measure"] == "PSNR"
@@ -190,7 +190,7 @@ def test_footage_that_teaches_nothing_is_refused(
 
 def test_what_went_through_a_codec_is_not_adapted_to(tmp_path: Path) -> None:
     clean = write_clip(tmp_path / "clean.mkv", pictures(12, 64), sigma=0)
-    result = run(asked(clean, adapt=True, clean=True, noise="compressed:30,23"))
+    result = run(asked(clean, adapt=True, noise="compressed:30,23"))
     assert "compression" in str(result.why_not)
     assert not result.weights.exists()
 
