@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from f2rcli.batch.scan import scan
+from f2rcli.batch import clips_in
 from f2rcli.errors import InputError, UsageError
 from f2rcli.evaluation.base import Case, OpenClip
 from f2rcli.evaluation.result import FileFacts
@@ -78,16 +78,15 @@ def clips_of(path: Path) -> Clips:
     """The clips of a folder by name, or the one file. Raises InputError for none or doubles."""
     if not is_folder_of_clips(path):
         return {path.stem: path}
-    found = scan([str(path)])
     clips: Clips = {}
-    for clip in found.clips:
-        name = clip.source.stem if clip.source.is_file() else clip.source.name
+    for clip in clips_in(path):
+        name = clip.stem if clip.is_file() else clip.name
         if name in clips:
             raise InputError(
-                f"{path}: {clips[name].name} and {clip.source.name} have the same name.",
+                f"{path}: {clips[name].name} and {clip.name} have the same name.",
                 hint="Clips are matched by name: rename one of them.",
             )
-        clips[name] = clip.source
+        clips[name] = clip
     if not clips:
         raise InputError(f"{path}: has no clips.", hint="Name a folder of videos or stacks.")
     return clips
