@@ -77,7 +77,7 @@ def denoise(
     the samples that `f2r denoise` gives for it as a TIFF stack.
 
     output: the file to write (default: `clip_f2r.mp4` beside `clip.mp4`), or the array to fill and
-    return. overwrite: replace the file. progress: True for a bar (tqdm), or a function of the
+    return. overwrite: replace the file. progress: True for a bar, or a function of the
     frames done and their total, which may be None. cancel: a function that ends the run by
     returning True; it is asked at every frame and every pass of a network. adapt: "fast" or "full"
     fits the weights to the clip first. return_report: return a tuple of the result and a `Report`.
