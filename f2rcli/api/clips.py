@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, Unpack
+from typing import Any, Unpack
 
 from f2rcli.api.adapting import check_adapt, fitted_to_array
 from f2rcli.api.arrays import ArrayStack, denoise_array
@@ -18,7 +18,7 @@ from f2rcli.api.pictures import data_of, is_array, is_writable, kind_of, no_arra
 from f2rcli.api.watch import Call, Cancel, Progress, Watch
 from f2rcli.errors import InputError, UsageError, shown
 
-Adapt = Literal["fast", "full"] | None
+Adapt = bool | float
 
 
 def denoise(
@@ -28,7 +28,7 @@ def denoise(
     overwrite: bool = False,
     progress: Progress = False,
     cancel: Cancel = None,
-    adapt: Adapt = None,
+    adapt: Adapt = False,
     return_report: bool = False,
     **options: Unpack[Keywords],
 ) -> Any:
@@ -44,8 +44,9 @@ def denoise(
     output: the file to write (default: `clip_f2r.mp4` beside `clip.mp4`), or the array to fill and
     return. overwrite: replace the file. progress: True for a bar, or a function of the
     frames done and their total, which may be None. cancel: a function that ends the run by
-    returning True; it is asked at every frame and every pass of a network. adapt: "fast" or "full"
-    fits the weights to the clip first. return_report: return a tuple of the result and a `Report`.
+    returning True; it is asked at every frame and every pass of a network. adapt: True fits the
+    weights to the clip first, in about a minute; a number is that many minutes. return_report:
+    return a tuple of the result and a `Report`.
 
     Options, with their defaults: strength (0 to 4; 1), luma_strength and chroma_strength (the same
     for brightness and for colour alone; strength), sigma (standard deviation of the noise in the
@@ -108,7 +109,7 @@ def _denoised(frames: Any, output: Any, call: Call) -> Any:
             f"frames of type {type(frames).__name__}: neither arrays nor a path.",
             hint="Pass an array (T, H, W[, C]), an iterable of frames, or a path.",
         )
-    if output is not None or call.adapt is not None:
+    if output is not None or call.adapt:
         raise UsageError("output, adapt: not for iterables.", hint="Pass an array or a list.")
     return _denoise_each(iter(frames), call)
 
