@@ -7,6 +7,7 @@ from f2rcli.cli.terminal.console import Console
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.frames import ClipInfo
 from f2rcli.io.base import Reader
+from f2rcli.system.memory import keep_memory
 from f2rcli.units import size, span
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def loaded(settings: EngineSettings, info: ClipInfo, console: Console) -> "Engin
     """Load the engine for a clip, and print its notes."""
     from f2rcli.engine.stream import load_engine  # brings torch
 
+    keep_memory()
     engine = load_engine(settings, info)
     say_notes(engine, console)
     console.detail(f"engine: {engine_words(engine)}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from f2rcli import weights
-from f2rcli.engine.device import choose_device, choose_precision, use_threads
+from f2rcli.engine.device import choose_device, choose_precision, threads_for, use_threads
 from f2rcli.errors import InputError
 from f2rcli.noise.report import NoiseReport
 from f2rcli.system.machine import processors
@@ -54,7 +54,7 @@ def train(config: TrainConfig, report: OnEvent) -> TrainResult:
         device, group = choose_device(config.device), ALONE
         if launched():
             group, device = open_.enter_context(joined(device))
-        use_threads(config.threads)
+        use_threads(threads_for(config.threads))
         notes: list[str] = []
         context = gather(config, device, notes, report)
         context = replace(context, deadline=started + seconds_of(config))
