@@ -75,21 +75,15 @@ ROWS: dict[str, tuple[str, list[Patch], tuple[str, ...]]] = {
         (f"{NOISE}.blocks", "_dense", lambda blocks, _: np.ones(len(blocks))),
         (f"{NOISE}.bound", "SPARKS", 1e9),
     ], ()),
-    "combs": ("4", [("f2rcli.noise.planes", "unwoven", list)], ()),
     "fades": ("5", [(f"{NOISE}.blocks", "same_light", first),
                     (f"{NOISE}.bound", "same_light", first)], ("fade", "cut")),
-    "small blocks": ("6", [(f"{NOISE}.bound", "SCARCE", -1.0)], ()),
-    "soft noise": ("7", [(f"{NOISE}.bound", "_soft", first)], ()),
     "coarse or white": ("8", [(f"{NOISE}.bound", "_white_share", gives(1.0))], ()),
     "slack": ("9", [
         (f"{NOISE}.bound", "cut_to",
          lambda law, bound, *, even=False: min(bound / law, 1.0) if law > 0 else 1.0),
         (f"{NOISE}.bound", "LIFT", 1e9),
     ], ()),
-    "samples nearby": ("10", [(f"{ENGINE}.opening", "held_nearby", first)], ()),
     "predicted": ("11", [(f"{ENGINE}.opening", "held_predicted", first)], ()),
-    "patterns": ("12", [(f"{NOISE}.detail", "without_patterns", gives(1.0)),
-                        (f"{NOISE}.detail", "most_by_repeats", gives(np.inf))], ("one",)),
     "places": ("13", [(f"{ENGINE}.opening", "louder_part", gives(None)),
                       (f"{ENGINE}.ceiling", "places", gives(()))], ("inset",)),
     "ceiling": ("14", [("f2rcli.engine.windowed.Restorer", "_due", gives(False)),
@@ -205,11 +199,9 @@ def footage(data: Path, name: str) -> Footage:
         return framed([np.rint(c).astype(np.uint8) for c in codes], RGB, big)
     clean = clip(data, stem, "yuv", 16)
     clean = [plane[: 16 if name.startswith("still") else FRAMES] for plane in clean]
-    sigma = {"y2": 2, "y4": 4, "y6": 6, "clean": 0, "still": 5, "still15": 15, "dark": 8, "one": 2}
+    sigma = {"y2": 2, "y4": 4, "y6": 6, "clean": 0, "still": 5, "still15": 15, "dark": 8}
     if name.startswith("still"):
         clean = [np.repeat(plane[:1], 16, 0) for plane in clean]
-    elif name == "one":
-        clean = [plane[:1] for plane in clean]
     elif name == "dark":
         clean = [16 + (clean[0] - 16) * 27 / 219, *(128 + (c - 128) * 0.3 for c in clean[1:])]
     elif name == "fade":

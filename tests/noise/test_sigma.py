@@ -10,7 +10,7 @@ from tests.fidelity import footage
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
-import sigma  # noqa: E402  # found by the path above
+import sigma  # found by the path above
 
 SIZE, FRAMES = 96, 7
 # What drawn scenes that no camera films are read as, beyond what is stated.

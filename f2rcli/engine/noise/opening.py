@@ -14,7 +14,6 @@ from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.noise.anchor_pairs import AnchorPair, AnchorPairs, evidence
 from f2rcli.engine.noise.excerpts import cut_out, excerpts, over_all
-from f2rcli.engine.noise.nearby import held_nearby
 from f2rcli.engine.noise.places import louder_part
 from f2rcli.engine.noise.predicted import held_predicted
 from f2rcli.frames import Family, Frame, PlaneLayout
@@ -229,9 +228,9 @@ def measured_planes(
     *,
     clipped: bool,
 ) -> Measured:
-    """See `measure_planes`; lowered to what adjacent frames and nearby samples allow."""
+    """See `measure_planes`; lowered to what adjacent frames allow."""
     found = measure_planes(pairs_of(pictures), anchored, model, layout, clipped=clipped)
-    return held_nearby(held_predicted(found, pictures, layout), pictures, layout)
+    return held_predicted(found, pictures, layout)
 
 
 def pairs_of(pictures: Sequence[FramePlanes]) -> list[Pair]:

@@ -276,14 +276,14 @@ class NoiseTracker:
 
     def _compare(self, found: Opening) -> None:
         """Say so where what was declared and what is measured lie far apart; keep what is known of
-        clipping, steps and scales, which nobody tells."""
+        clipping and scales, which nobody tells."""
         given, share = self.engine.settings.sigma or 0.0, self.units / 255
         low, high = sorted((given / share, sigma := mean_sigma8(found.model)))
         contradicted = high > CONTRADICTION * low
         if self.planes is not None:
             own, seen = self.planes, found.planes
             shares = own.shares if contradicted or not found.compared else seen.shares
-            self.planes = replace(own, clipped=seen.clipped, steps=seen.steps, shares=shares)
+            self.planes = replace(own, clipped=seen.clipped, shares=shares)
         if found.compared and contradicted and high > CONTRADICTION * HARDLY_ANY8:
             words = f"{sigma:.1f} of 255" if share == 1 else f"{share * sigma:.3g}"
             self.engine.note(f"sigma={given:g} is used, though {words} was measured")
