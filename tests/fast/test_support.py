@@ -8,11 +8,13 @@ import pytest
 import torch
 
 from f2rcli.cli.commands.doctor import loops
-from f2rcli.engine.self_test import CLIP
-from f2rcli.engine.settings import EngineSettings
-from f2rcli.engine.stream import load_engine
+from f2rcli.engine import self_test, settings, stream
 from f2rcli.fast import support
 from f2rcli.models.large.codes import coded
+
+CLIP = self_test.CLIP
+EngineSettings = settings.EngineSettings
+load_engine = stream.load_engine
 
 PICTURE = torch.zeros(1, 3, 256, 256)
 

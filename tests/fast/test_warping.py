@@ -11,10 +11,12 @@ from torch import Tensor
 from f2rcli.fast import support
 from f2rcli.models import flow
 from f2rcli.models.large.codes import coded, plain
-from f2rcli.system.memory import keep_memory
+from f2rcli.system import memory
 
 pytest.importorskip("numba")
 from f2rcli.fast import warping
+
+keep_memory = memory.keep_memory
 
 RNG = np.random.default_rng(0)
 

@@ -4,10 +4,14 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from f2rcli.evaluation.motion_field import MotionField, motion_field
-from f2rcli.noise.model import NoiseModel
+from f2rcli.evaluation import motion_field
+from f2rcli.noise import model
 from f2rcli.window import Window
 from tests.engine.conftest import engine_for, noisy_clip
+
+MotionField = motion_field.MotionField
+motion_field = motion_field.motion_field
+NoiseModel = model.NoiseModel
 
 SIGMA = 30 / 255
 LEAST = 0.3  # of a pixel: what neighbours give at sigma 30 where little moves
