@@ -15,12 +15,9 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from f2rcli import methods, weights
-from f2rcli.batch.records import ClipRecord as BatchRecord
-from f2rcli.batch.records import Records
-from f2rcli.batch.report import check_report
 from f2rcli.cli.app import run
 from f2rcli.documents import LARGEST, parse_toml, read_run_file
-from f2rcli.errors import EXIT_BUG, EXIT_OK, ConfigError, F2RError, OutputError, WeightsError
+from f2rcli.errors import EXIT_BUG, EXIT_OK, ConfigError, F2RError, WeightsError
 from f2rcli.header import Header
 from f2rcli.models.layers import padded
 from f2rcli.system.machine import MOST_THREADS, asked_threads
@@ -162,33 +159,6 @@ def test_any_name_may_be_asked_for(
 def test_a_run_file_without_end_is_not_read_to_it() -> None:
     with pytest.raises(ConfigError, match="more than"):
         read_run_file(Path("/dev/zero"))
-
-
-@pytest.mark.parametrize("text", [DEEP, "9" * 5000, "null", '{"format": 1, "content": 3}', ""])
-def test_records_and_reports_that_nobody_wrote(tmp_path: Path, text: str) -> None:
-    records = Records(tmp_path)
-    records.prepare()
-    records._path(Path("a.mp4")).write_text(text)
-    assert records.find(Path("a.mp4")) is None
-    report = tmp_path / "report.json"
-    report.write_text(text)
-    with pytest.raises(OutputError, match="not an f2r report"):
-        check_report(report)
-
-
-@FEW
-@given(changes=st.dictionaries(st.sampled_from([*BatchRecord.__slots__, "format"]), VALUES))
-def test_a_record_of_anything_is_one_of_ours_or_none(
-    tmp_path: Path, changes: dict[str, Any]
-) -> None:
-    content = {"digest": "0" * 64, "stamp": "1"}
-    whole = {"format": 1, "source": "a", "target": "b", "settings": "c", "content": content}
-    records = Records(tmp_path)
-    records.prepare()
-    records._path(Path("a.mp4")).write_text(json.dumps(whole | changes))
-    found = records.find(Path("a.mp4"))
-    assert found is None or all(isinstance(x, str) for x in (found.source, found.made))
-    assert found is None or isinstance(found.facts, dict)
 
 
 @FEW

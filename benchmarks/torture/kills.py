@@ -69,7 +69,7 @@ def jobs(source: Path, lossless: Path) -> list[Job]:
             ("out/a.mp4", "out/b.mp4"),
         ),
         Job(
-            "adapt", lossless, ("denoise", lossless.name, *mkv, "--adapt", "fast", *once),
+            "adapt", lossless, ("denoise", lossless.name, *mkv, "--adapt", *once),
             ("out.mkv",), ready=briefly,
         ),
         Job(

@@ -40,9 +40,9 @@ Codes = NDArray[np.uint8]  # (H, W, 3)
 
 
 @pytest.fixture
-def export(command: Callable[..., Done]) -> Callable[..., Done]:
+def export(f2r: Callable[..., Done]) -> Callable[..., Done]:
     """`f2r export`."""
-    return lambda *arguments: command("export", *arguments)
+    return lambda *arguments: f2r("export", *arguments)
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,13 @@ import cv2
 import numpy as np
 import pytest
 
-from f2rcli.engine import stream as stream_room
 from f2rcli.engine.noise.opening import mean_sigma8
 from f2rcli.engine.noise.tracking import NoiseTracker
+from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.frames import Family, Frame, PlaneLayout
-from f2rcli.io import ffmpeg, open_reader
-from f2rcli.io.ffmpeg.quantiser import OF_HEADER, stated
+from f2rcli.io import open_reader
+from f2rcli.io.video import quantiser
+from f2rcli.io.video.quantiser import OF_HEADER, stated
 from f2rcli.noise.measurement.blocking import Blocking
 from f2rcli.noise.measurement.compression import (
     LEAST8,
@@ -25,11 +26,6 @@ from f2rcli.noise.measurement.compression import (
     compression_of,
     own_share,
 )
-
-EngineSettings = stream_room.EngineSettings
-denoise_stream = stream_room.denoise_stream
-load_engine = stream_room.load_engine
-quantiser = ffmpeg.quantiser
 
 LAYOUT = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False)
 

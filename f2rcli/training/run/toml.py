@@ -1,4 +1,4 @@
-"""A training run as TOML: what the run folder keeps, and what `f2r train --config` takes."""
+"""A training run as TOML: what the run folder keeps, and `--resume` reads."""
 
 import json
 import re
@@ -18,8 +18,8 @@ _PATHS = ("inputs", "output", "init", "run")
 
 
 def to_toml(config: TrainConfig) -> str:
-    """A run as TOML for `f2r train --config`, with absolute paths and without its own folder."""
-    lines = ["# A run of f2r train. f2r train --config THIS -o OTHER.safetensors repeats it."]
+    """A run as TOML, with absolute paths and without its own folder."""
+    lines = ["# A run of f2r train."]
     for f in fields(config):
         value = getattr(config, f.name)
         if f.name not in NOT_STORED | {"run", "stages"} and value is not None:
