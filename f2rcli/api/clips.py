@@ -29,7 +29,7 @@ class Shaped(Protocol):
     def dtype(self) -> Any: ...
 
 
-Adapt = Literal["fast", "full"] | None
+Adapt = bool | float
 ClipT = TypeVar("ClipT", bound=str | Path | Shaped | list[Any] | tuple[Any, ...])
 FrameT = TypeVar("FrameT")
 
@@ -37,13 +37,13 @@ FrameT = TypeVar("FrameT")
 @overload
 def denoise(  # type: ignore[overload-overlap]  # arrays are iterables too; they come first
     frames: ClipT, output: Any = None, *, overwrite: bool = False, progress: Progress = False,
-    cancel: Cancel = None, adapt: Adapt = None, return_report: Literal[False] = False,
+    cancel: Cancel = None, adapt: Adapt = False, return_report: Literal[False] = False,
     **options: Unpack[Keywords],
 ) -> ClipT: ...  # fmt: skip
 @overload
 def denoise(  # type: ignore[overload-overlap]  # arrays are iterables too; they come first
     frames: ClipT, output: Any = None, *, overwrite: bool = False, progress: Progress = False,
-    cancel: Cancel = None, adapt: Adapt = None, return_report: Literal[True],
+    cancel: Cancel = None, adapt: Adapt = False, return_report: Literal[True],
     **options: Unpack[Keywords],
 ) -> tuple[ClipT, Report]: ...  # fmt: skip
 @overload
@@ -63,7 +63,7 @@ def denoise(
     overwrite: bool = False,
     progress: Progress = False,
     cancel: Cancel = None,
-    adapt: Adapt = None,
+    adapt: Adapt = False,
     return_report: bool = False,
     **options: Unpack[Keywords],
 ) -> Any:
@@ -79,8 +79,9 @@ def denoise(
     output: the file to write (default: `clip_f2r.mp4` beside `clip.mp4`), or the array to fill and
     return. overwrite: replace the file. progress: True for a bar (tqdm), or a function of the
     frames done and their total, which may be None. cancel: a function that ends the run by
-    returning True; it is asked at every frame and every pass of a network. adapt: "fast" or "full"
-    fits the weights to the clip first. return_report: return a tuple of the result and a `Report`.
+    returning True; it is asked at every frame and every pass of a network. adapt: True fits the
+    weights to the clip first, in about a minute; a number is that many minutes. return_report:
+    return a tuple of the result and a `Report`.
 
     Options, with their defaults: strength (0 to 4; 1), luma_strength and chroma_strength (the same
     for brightness and for colour alone; strength), sigma (standard deviation of the noise in the
@@ -143,7 +144,7 @@ def _denoised(frames: Any, output: Any, call: Call) -> Any:
             f"frames of type {type(frames).__name__}: neither arrays nor a path.",
             hint="Pass an array (T, H, W[, C]), an iterable of frames, or a path.",
         )
-    if output is not None or call.adapt is not None:
+    if output is not None or call.adapt:
         raise UsageError("output, adapt: not for iterables.", hint="Pass an array or a list.")
     return _denoise_each(iter(frames), call)
 

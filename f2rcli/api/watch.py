@@ -79,5 +79,5 @@ class Call:
 
     watch: Watch
     options: Options
-    adapt: str | None
+    adapt: bool | float  # whether weights are fitted first; minutes of training
     report: Report = field(default_factory=Report)

@@ -351,10 +351,9 @@ def _adapted(job: Job, console: Console) -> Job:
     if not job.adapt or changes_nothing(job.engine):
         return job
     from f2rcli.cli.train import StepMeter
-    from f2rcli.training.run.adaptation import Adaptation
+    from f2rcli.training.adapt import MINUTES, Adaptation
 
-    level = "fast" if (job.adapt_minutes or 1) < 3 else "full"
-    entry = Adaptation(job.engine, level, job.source, job.read)
+    entry = Adaptation(job.engine, job.adapt_minutes or MINUTES, job.source, job.read)
     known = entry.known
     if not known:
         console.note(f"adapting to {Path(job.source).name}; Ctrl-C leaves everything as it was")

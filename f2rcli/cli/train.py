@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,12 +13,11 @@ from f2rcli.cli.console import Console
 from f2rcli.cli.options import FILES, RESULT, SPAN, option, rare
 from f2rcli.cli.progress import EVENT_EVERY, LINE_EVERY, Clock, Meter
 from f2rcli.cli.signals import Terminated
-from f2rcli.errors import EXIT_OK, F2RError, OutputError, UsageError
+from f2rcli.errors import EXIT_FAILURE, EXIT_OK, OutputError, UsageError
 from f2rcli.io.disk_errors import FULL
-from f2rcli.training.loop.events import Event, EventKind
-from f2rcli.training.run.config import TrainConfig
-from f2rcli.training.run.folder import check_run, rank, resumed, running
-from f2rcli.training.run.overrides import asked_overrides
+from f2rcli.training.config import TrainConfig
+from f2rcli.training.events import Event, EventKind
+from f2rcli.training.folder import check_run, resumed, running
 from f2rcli.units import span
 
 LEARNING = "Learning"
@@ -52,49 +50,26 @@ def train(
     method: Annotated[
         str, option("--method", LEARNING, "NAME", "f2r, fitvnet, udvd or blind2sound.")
     ] = "f2r",
-    recipe: Annotated[
-        str, rare("--recipe", LEARNING, "NAME", "How the method learns (default: self-supervised).")
-    ] = "self-supervised",
-    size: Annotated[
-        str,
-        rare("--size", LEARNING, "NAME|N,N,N", "Size of the networks, or their channel widths."),
-    ] = "small",
-    variant: Annotated[
-        str | None, rare("--variant", LEARNING, "NAME", "Variant of networks and losses.")
-    ] = None,
-    length: Annotated[
-        int | None, rare("--length", LEARNING, "T", "Frames per window, an odd number.")
-    ] = None,
-    stage: Annotated[
-        list[str] | None,
-        rare(
-            "--stage",
-            LEARNING,
-            "NAME.KEY=V",
-            "Set steps, lr, batch ... of a stage.",
-        ),
+    adapt_minutes: Annotated[
+        float, rare("--adapt-minutes", LEARNING, "N", "What --adapt may take on two cores.")
+    ] = 1.0,
+    steps: Annotated[
+        int | None, rare("--steps", LEARNING, "N", "At most so many steps of every stage.")
     ] = None,
     seed: Annotated[int, option("--seed", LEARNING, "N", "The same seed repeats the run.")] = 0,
     time_limit: Annotated[
         str | None,
-        option("--time-limit", LEARNING, "TIME", "Such as 25m or 1h30m; --resume goes on later."),
+        option("--time-limit", LEARNING, "TIME", "Such as 25m or 1h30m: the schedule fits it."),
     ] = None,
-    inputs_are_clean: Annotated[
-        bool, option("--inputs-are-clean", LEARNING, "", "Clean clips, to which --noise is added.")
-    ] = False,
     noise: Annotated[
         str | None,
         option(
             "--noise",
             LEARNING,
             "KIND:NUMBERS",
-            "Such as gaussian:5-55.",
+            "Noise to add to clean clips.",
         ),
     ] = None,
-    held_out: Annotated[
-        int, rare("--held-out", LEARNING, "N", "Frames per clip for validation and test.")
-    ] = 4,
-    space: Annotated[str, rare("--space", LEARNING, "KIND", "auto, rgb, gray or bayer.")] = "auto",
     axes: opt.Axes = None,
     series: opt.Series = None,
     fields: Annotated[
@@ -109,7 +84,7 @@ def train(
     resume: Annotated[bool, option("--resume", FILES, "", "Continue the run of this -o.")] = False,
     run: Annotated[
         str | None,
-        rare("--run", FILES, "FOLDER", "Checkpoints, curves and the report (default: NAME.run)."),
+        rare("--run", FILES, "FOLDER", "Checkpoints and curves (default: NAME.run)."),
     ] = None,
     overwrite: opt.Overwrite = False,
     device: opt.Device = "auto",
@@ -126,15 +101,9 @@ def train(
       f2r train takes/ -o my.safetensors --resume
     """  # fmt: skip
     console = opt.begin(ctx, json=json, quiet=quiet)
-    if rank() > 0:  # one of torchrun's other processes: the first one speaks
-        console.json, console.quiet = False, True
-    asked = opt.given(ctx, "json", "quiet", "help_all", "stage")
+    asked = opt.given(ctx, "json", "quiet", "help_all")
     if inputs:
         asked["inputs"] = tuple(inputs)
-    if stage:
-        asked["stages"] = asked_overrides("stage", stage)
-    if "adapt" in asked:
-        asked["adapt"] = "fast"
     return run_training(config_of(asked), console)
 
 
@@ -155,8 +124,8 @@ def run_training(config: TrainConfig, console: Console) -> int:
     """Run to the end of the schedule or the time limit; returns the exit code."""
     check_run(config)
     console.event("start", version=__version__, config=asdict(config))
-    from f2rcli.training.run.report import resume_command, summarise
-    from f2rcli.training.run.session import train as session  # brings torch
+    from f2rcli.training.report import resume_command, summarise
+    from f2rcli.training.session import train as session  # brings torch
 
     try:
         with running(config), StepMeter(console) as meter:
@@ -169,26 +138,12 @@ def run_training(config: TrainConfig, console: Console) -> int:
             raise
         hint = f"Free some space, then continue: {resume_command(config)}"
         raise OutputError(f"{config.folder}: the disk is full.", hint=hint) from error
-    if rank():
-        return EXIT_OK
-    summary = summarise(result, config, _crops(result, config, console))
-    console.event("result", **summary.values, report=str(summary.page), exit_code=EXIT_OK)
+    summary = summarise(result)
+    code = EXIT_OK if result.written else EXIT_FAILURE
+    console.event("result", **summary.values, exit_code=code)
     for line in summary.lines:
         console.note(line)
-    return EXIT_OK
-
-
-def _crops(result: Any, config: TrainConfig, console: Console) -> list[Path]:
-    """Pictures before and after; a run that went well does not fail for want of them."""
-    if not (result.written and result.kept) or config.inputs_are_clean:
-        return []  # no difference to be seen, or no noise
-    from f2rcli.training.run.crops import compare  # brings torch
-
-    try:
-        return compare(config, result.weights, result.run)
-    except F2RError as error:
-        console.warning(f"the report has no crops: {error}")
-        return []
+    return code
 
 
 class StepMeter(Meter):
@@ -233,5 +188,5 @@ class StepMeter(Meter):
         if event.eta is not None:
             parts.append(f"ETA {span(event.eta)}")
         if event.stage in self.validation:
-            parts.append(f"held out {self.validation[event.stage]:.2f}")
+            parts.append(f"held out {self.validation[event.stage]:.2f} dB")
         return ", ".join(parts)
