@@ -342,7 +342,7 @@ def print_tables(found: Evaluation) -> None:
     out = RichConsole(file=sys.stdout, highlight=False)
     if not out.is_terminal:
         out.width = WIDTH
-    for table in tables(found, out.width):
+    for table in tables(found):
         out.print(table)
     for line in facts(found):
         out.print(plain(line), markup=False, soft_wrap=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from f2rcli import weights
-from f2rcli.engine.device import choose_device, choose_precision, use_threads
+from f2rcli.engine.device import choose_device, choose_precision, threads_for, use_threads
 from f2rcli.header import Estimate, Header
 from f2rcli.noise.report import NoiseReport
 from f2rcli.training.checks import check_noise, fit_clips
@@ -70,7 +70,7 @@ def train(config: TrainConfig, report: OnEvent) -> TrainResult:
     start that does not fit, and what opening footage and training raise.
     """
     started = time.monotonic()
-    use_threads(config.threads)
+    use_threads(threads_for(config.threads))
     result = TrainResult(config=config)
     context = gather(config, result, report)
     result.noise = next((r for r in context.noise if r is not None), None)

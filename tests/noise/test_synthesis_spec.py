@@ -9,11 +9,13 @@ import pytest
 
 from f2rcli.errors import F2RError, InputError, UsageError
 from f2rcli.frames import ClipInfo, Family, Frame, Mosaic, PlaneLayout
-from f2rcli.noise.codec import uncoded
+from f2rcli.noise import codec
 from f2rcli.noise.synthesis.law import Law
 from f2rcli.noise.synthesis.spec import parse, usages
 from f2rcli.sensor import bayer_layout
 from f2rcli.yuv import to_rgb
+
+uncoded = codec.uncoded
 
 MOSAIC = Mosaic(pattern="GBRG", black=(240.0,) * 4, white=(4095.0,) * 4)
 
