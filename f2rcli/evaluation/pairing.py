@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from f2rcli.batch import clips_in
 from f2rcli.errors import InputError, UsageError
@@ -11,7 +12,9 @@ from f2rcli.evaluation.base import Case, OpenClip
 from f2rcli.evaluation.result import FileFacts
 from f2rcli.io import ReadOptions, is_clip, open_reader
 from f2rcli.io.digest import digest
-from f2rcli.noise.synthesis.spec import NoiseSpec
+
+if TYPE_CHECKING:
+    from f2rcli.noise.synthesis.spec import NoiseSpec
 
 Clips = dict[str, Path]  # by name, without suffix
 
@@ -90,7 +93,7 @@ def clips_of(path: Path) -> Clips:
 
 
 def paired(
-    sides: Sides, options: ReadOptions, noises: Sequence[NoiseSpec] = ()
+    sides: Sides, options: ReadOptions, noises: "Sequence[NoiseSpec]" = ()
 ) -> tuple[list[Case], list[str]]:
     """The cases of what was named, and remarks on clips that are left out.
 
@@ -157,7 +160,7 @@ def _cases(
     paths: Mapping[str, Path],
     sides: Sides,
     options: ReadOptions,
-    noises: Sequence[NoiseSpec],
+    noises: "Sequence[NoiseSpec]",
 ) -> list[Case]:
     """One case, or one for each noise that is to be made."""
     files = {word: File(path, options) for word, path in paths.items()}
