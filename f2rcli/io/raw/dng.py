@@ -17,8 +17,8 @@ import rawpy
 import tifffile
 from numpy.typing import NDArray
 
+import f2rcli.io.raw.tags as t
 from f2rcli.errors import OutputError
-from f2rcli.io.raw import tags as t
 from f2rcli.io.raw.exposure import RAW_SUFFIXES, Exposure, NoiseProfile, Samples
 from f2rcli.io.raw.tags import EXIF, EXIF_TAGS, GPS, GPS_TAGS, RATIONAL, SHORT, SRATIONAL, Tag
 from f2rcli.sensor import plane_colours
