@@ -122,7 +122,7 @@ def test_the_contract_of_formats_and_those_without_codecs_load_no_ffmpeg() -> No
     modules = ", ".join(f"f2rcli.io.{name}" for name in without)
     script = (
         f"import sys, {modules}\n"
-        "rooms = ('ffmpeg', 'containers', 'video', 'images')\n"
+        "rooms = ('video', 'images')\n"
         "ours = [f'f2rcli.io.{room}' for room in rooms]\n"
         "print([name for name in sys.modules if name.split('.')[0] == 'av' or name in ours])\n"
     )
@@ -132,10 +132,9 @@ def test_the_contract_of_formats_and_those_without_codecs_load_no_ffmpeg() -> No
 
 def test_formats_lean_on_the_contract_and_not_on_each_other() -> None:
     """The exceptions: microscopes' stacks become OME-TIFF, mosaics in TIFF are read by tifffile,
-    FFmpeg's libraries serve video and still pictures, and videos lie in containers."""
+    and still pictures are decoded and encoded as videos' are."""
     allowed = {
-        "microscopy": {"tiff"}, "raw": {"tiff"}, "images": {"ffmpeg"}, "containers": {"ffmpeg"},
-        "video": {"ffmpeg", "containers"},
+        "microscopy": {"tiff"}, "raw": {"tiff"}, "images": {"video"},
     }  # fmt: skip
     folders = {path.name for path in (PACKAGE / "io").iterdir() if path.is_dir()}
     strangers = [

@@ -40,7 +40,7 @@ LINUX_SIGNALS = {
     "pthread_kill", "sigwait", "pidfd_send_signal", "SIGXCPU", "SIGXFSZ", "SIGCHLD",
 }  # fmt: skip
 GUARDED = {  # which ask first, or are used by those only that have asked
-    "io/ffmpeg/scheduling.py", "batch/warm.py", "cli/fork_server.py",
+    "io/video/encoders.py", "batch/warm.py", "cli/fork_server.py",
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from f2rcli import yuv
 from f2rcli.frames import Frame, Pictures
 from f2rcli.io import open_reader
-from f2rcli.io.ffmpeg.scheduling import ordinary_scheduling
+from f2rcli.io.video.encoders import ordinary_scheduling
 from f2rcli.noise.codec import repeatable
 from f2rcli.noise.synthesis.degradation import SPANS, VIDEO
 

@@ -17,7 +17,7 @@ from f2rcli.engine.strength import changes_nothing
 from f2rcli.errors import UsageError
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.io.base import Reader, WritePlan
-from f2rcli.io.preview import CLIP, STILL
+from f2rcli.io.preview import SUFFIX
 
 if TYPE_CHECKING:
     from f2rcli.cli.options.denoise import Job
@@ -63,7 +63,7 @@ def denoised(reader: Reader, engine: "Engine | None", saved: "RunRecord | None")
     return saved.keeping(frames)
 
 
-def preview_target(named: str | None, full: str, count: int) -> str:
+def preview_target(named: str | None, full: str) -> str:
     """The preview's path: `named` if that can hold it, else beside the full output.
 
     So `--preview` may be added to a command line as it stands: `-o out.mkv --preview 1` writes
@@ -71,12 +71,10 @@ def preview_target(named: str | None, full: str, count: int) -> str:
     """
     if full == "-":
         raise UsageError("--preview: writes a file.", hint="Name it with -o, e.g. -o look.png.")
-    allowed = STILL if count == 1 else CLIP
-    if named is not None and Path(named).suffix.lower() in allowed:
+    if named is not None and Path(named).suffix.lower() == SUFFIX:
         return named
     path = Path(full)
-    suffix = path.suffix if path.suffix.lower() in allowed else allowed[0]
-    return str(path.with_name(f"{path.stem}_preview{suffix}"))
+    return str(path.with_name(f"{path.stem}_preview{SUFFIX}"))
 
 
 def pairs(reader: Reader, engine: "Engine", count: int) -> Iterator[tuple[Frame, Frame]]:

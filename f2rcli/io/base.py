@@ -98,11 +98,13 @@ class WriteOptions:
         False, "Camera raw: developed 16-bit TIFF instead of the mosaic.",
         flags=("--demosaic/--mosaic",), group=ENCODING,
     )  # fmt: skip
-    copy_only: bool = setting(
-        False, "Drop sound, subtitles and rotation that OUTPUT cannot hold instead of converting "
-        "them.",
+    audio_codec: str | None = setting(
+        None, "Encode sound again: aac, opus, flac... (default: copy it).", metavar="NAME",
         group=ENCODING,
     )  # fmt: skip
+    copy_only: bool = setting(
+        False, "Leave out sound and subtitles that OUTPUT cannot hold.", group=ENCODING
+    )
     overwrite: bool = setting(False, "Replace OUTPUT.", group=RUN)
     provenance: bool = setting(
         True,

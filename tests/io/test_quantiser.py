@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from f2rcli.io.ffmpeg import quantiser
-from f2rcli.io.ffmpeg.quantiser import stated, step8
+from f2rcli.io.video import quantiser
+from f2rcli.io.video.quantiser import stated, step8
 
 PICTURE: Any = None
 

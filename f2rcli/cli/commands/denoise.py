@@ -186,7 +186,7 @@ def _preview(job: Job, count: int, reader: Reader, console: Console) -> Finished
     engine = loaded(job.engine, reader.info, console)
     with RunMeter(console, reader.info.name, count) as meter:
         shown = meter.counted(pairs(reader, engine, count), lambda: sigma_of(engine))
-        receipt = write_preview(reader, shown, job.target, count, job.write)
+        receipt = write_preview(reader, shown, job.target, job.write)
     return Finished(receipt, meter.elapsed)
 
 

@@ -22,7 +22,7 @@ from f2rcli.errors import EXIT_OK, F2RError, WeightsError
 from f2rcli.frames import ClipInfo
 from f2rcli.io import default_target, open_reader, plan_output
 from f2rcli.io.base import Reader, WriteOptions
-from f2rcli.io.containers.provenance import read_provenance
+from f2rcli.io.provenance import read_provenance
 from f2rcli.units import bit_rate, count, duration, size
 
 if TYPE_CHECKING:

@@ -32,7 +32,8 @@ Preview = Annotated[
         "--preview",
         metavar="N",
         min=1,
-        help="Write only a comparison, before | after: a PNG still (1) or a clip of N frames.",
+        max=1,
+        help="Write only a comparison, before | after: a PNG still (1).",
         rich_help_panel=SPAN,
     ),
 ]
@@ -123,4 +124,4 @@ class Job:
     def target(self) -> str:
         """The path of the result, or "-"."""
         full = str(default_target(self.source)) if self.output is None else self.output
-        return full if self.preview is None else preview_target(self.output, full, self.preview)
+        return full if self.preview is None else preview_target(self.output, full)

@@ -9,7 +9,7 @@ import numpy as np
 from f2rcli import sensor, yuv
 from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, Picture, Plane, PlaneLayout, Space
-from f2rcli.io.ffmpeg.colour import FULL, LIMITED, MATRIX_NUMBERS
+from f2rcli.io.video.colour import FULL, LIMITED, MATRIX_NUMBERS
 
 Conversion = str  # one of f2rcli.evaluation.plan.CONVERSIONS
 

@@ -1,6 +1,6 @@
 """Still pictures: a folder, a pattern such as frames/%05d.png, or one file.
 
-FFmpeg's codecs read and write them, so this format needs io/ffmpeg; nothing of io/video.
+FFmpeg's codecs read and write them.
 """
 
 from pathlib import Path

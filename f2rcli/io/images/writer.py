@@ -6,26 +6,22 @@ from hashlib import sha256
 from pathlib import Path
 
 import av
+from av.video.codeccontext import VideoCodecContext
 
 from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.frames import Frame, Matrix, PlaneLayout
 from f2rcli.io.atomic import PartFolder
 from f2rcli.io.base import Reader, Receipt, WriteOptions, WritePlan, Writer
 from f2rcli.io.disk_errors import disk_errors, misread_error
-from f2rcli.io.ffmpeg.colour import picture_facts
-from f2rcli.io.ffmpeg.convert import converted
-from f2rcli.io.ffmpeg.messages import ffmpeg_reason
-from f2rcli.io.ffmpeg.metadata import metadata_of, stream_line
-from f2rcli.io.ffmpeg.pixel_format_choice import closest_format, formats_of, losses
-from f2rcli.io.ffmpeg.pixel_formats import PixelFormat, make_frame
-from f2rcli.io.ffmpeg.turning import TURNED, Turn, as_turned, turn_for
-from f2rcli.io.images.codec import PictureEncoder, decode_picture
-from f2rcli.io.images.files import WRITTEN
-from f2rcli.io.images.metadata import read_metadata, with_metadata
-from f2rcli.io.images.reader import ImageReader
+from f2rcli.io.images.files import WRITTEN, read_metadata, with_metadata
+from f2rcli.io.images.reader import ImageReader, decode_picture
 from f2rcli.io.numbering import is_pattern, numbered
-from f2rcli.io.png_text import text_chunk
+from f2rcli.io.provenance import text_chunk
 from f2rcli.io.targets import check_folder
+from f2rcli.io.video.colour import picture_facts
+from f2rcli.io.video.encoders import LAMBDA, closest_format, formats_of, losses
+from f2rcli.io.video.pixels import PixelFormat, converted, make_frame
+from f2rcli.io.video.source import ffmpeg_reason, metadata_of, quiet_ffmpeg, stream_line
 from f2rcli.units import count
 
 METADATA = "colour profile, EXIF and text of the pictures"
@@ -41,7 +37,6 @@ class ImageDetail:
     suffix: str
     form: PixelFormat
     coding: PlaneLayout
-    turn: Turn | None  # of the pictures, whose files cannot say so
 
 
 def plan_images(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
@@ -49,11 +44,7 @@ def plan_images(reader: Reader, target: str, options: WriteOptions) -> WritePlan
     folder, pattern, suffix = _places(reader, Path(target))
     _check_options(options, suffix)
     codec = WRITTEN[suffix]
-    # those of the source's own kind keep its EXIF, which says how they are turned
-    turned = metadata_of(reader).family != codec and not options.copy_only
-    turn = turn_for(reader) if turned else None
     paths, video = reader.paths(), not isinstance(reader, ImageReader)
-    reader = reader if turn is None else as_turned(reader, turn)
     layout = reader.info.layout
     form = _form(codec, layout, options)
     coding = form.layout(
@@ -66,7 +57,7 @@ def plan_images(reader: Reader, target: str, options: WriteOptions) -> WritePlan
     dropped += [f"{len(source.chapters)} chapters ({none})"] if source.chapters else []
     turned = bool(source.facts.display_matrix) and source.family != codec
     dropped += [f"rotation ({none})"] if turned else []
-    kept = [TURNED] if turn else []
+    kept = []
     if source.pixel_aspect not in (None, Fraction(1)):
         kept.append(f"pixel aspect {source.pixel_aspect}")
     if paths and not video:
@@ -81,9 +72,7 @@ def plan_images(reader: Reader, target: str, options: WriteOptions) -> WritePlan
         kept=tuple(kept),
         dropped=tuple(dropped),
         notes=_notes(target, folder) if video else (),
-        detail=ImageDetail(
-            folder=folder, pattern=pattern, suffix=suffix, form=form, coding=coding, turn=turn
-        ),
+        detail=ImageDetail(folder=folder, pattern=pattern, suffix=suffix, form=form, coding=coding),
     )
 
 
@@ -129,6 +118,34 @@ def _form(codec: str, layout: PlaneLayout, options: WriteOptions) -> PixelFormat
     return form
 
 
+class PictureEncoder:
+    """Encodes pictures of one size into files of one kind."""
+
+    def __init__(
+        self, codec: str, size: tuple[int, int], pix_fmt: str, aspect: Fraction | None
+    ) -> None:
+        quiet_ffmpeg()
+        context = av.CodecContext.create(codec, "w")
+        assert isinstance(context, VideoCodecContext)
+        context.width, context.height = size
+        context.pix_fmt = pix_fmt
+        context.time_base = Fraction(1, 25)  # nothing of it reaches the file
+        if aspect is not None:
+            context.sample_aspect_ratio = aspect
+        context.thread_count = 1  # one file out for each picture in
+        if codec == "mjpeg":
+            context.color_range = 2
+            context.options = {"flags": "+qscale", "global_quality": str(2 * LAMBDA)}
+        self._context = context
+        self._count = 0
+
+    def encode(self, picture: av.VideoFrame) -> bytes:
+        """The bytes of a file."""
+        picture.pts = self._count
+        self._count += 1
+        return b"".join(bytes(packet) for packet in self._context.encode(picture))
+
+
 class ImageWriter(Writer):
     """Pictures are gathered in a part folder and moved to their places at the very end."""
 
@@ -136,11 +153,9 @@ class ImageWriter(Writer):
         self.reader = reader
         self.plan = plan
         self.detail: ImageDetail = plan.detail
-        turn = self.detail.turn
-        shown = reader if turn is None else as_turned(reader, turn)
-        self._size = shown.info.width, shown.info.height
+        self._size = reader.info.width, reader.info.height
         self._encoder = PictureEncoder(
-            plan.encoder, self._size, plan.pix_fmt, metadata_of(shown).pixel_aspect
+            plan.encoder, self._size, plan.pix_fmt, metadata_of(reader).pixel_aspect
         )
         self._provenance: str | None = None  # once the first frame is there
         self._digests: dict[str, bytes] = {}  # of what was written, by name
@@ -151,9 +166,8 @@ class ImageWriter(Writer):
 
     def write(self, frame: Frame) -> None:
         name = self._name(frame)
-        turned = frame if self.detail.turn is None else self.detail.turn.frame(frame)
         picture = make_frame(
-            converted(turned, self.detail.form, self.detail.coding), self.detail.form
+            converted(frame, self.detail.form, self.detail.coding), self.detail.form
         )
         try:
             with disk_errors(Path(name)):

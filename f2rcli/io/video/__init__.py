@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from f2rcli.io.base import Reader
-from f2rcli.io.containers.kinds import CONTAINERS, default_suffix
+from f2rcli.io.video.containers import CONTAINERS, default_suffix
 from f2rcli.io.video.plan import plan_video as plan_output
 from f2rcli.io.video.reader import VideoReader as open_reader
 from f2rcli.io.video.writer import VideoWriter as open_writer

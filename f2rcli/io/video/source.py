@@ -1,19 +1,28 @@
-"""Files and pipes opened with FFmpeg, safely: no network, no playlists, clear errors."""
+"""Files and pipes opened with FFmpeg, safely (no network, no playlists), and their streams."""
 
+import logging
 import os
 import re
+import struct
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import InputContainer
+from av.stream import Disposition, Stream
 
 from f2rcli.errors import InputError
-from f2rcli.io.base import MOST_PIXELS
-from f2rcli.io.ffmpeg.messages import ffmpeg_reason, quiet_ffmpeg
-from f2rcli.io.ffmpeg.metadata import is_cover
+from f2rcli.io.base import MOST_PIXELS, Reader
+from f2rcli.io.video.colour import ColourTags, PictureFacts
+from f2rcli.io.video.matroska import TrackFacts
 
 PIPE = "-"
 _BUFFER = 1 << 16  # bytes read at a time through a pipe
+_MOST_HEADER = 1 << 24  # bytes of a movie header that are looked at
 
 COMPLETE = "Check that the file is complete and plays elsewhere."
 LATE_INDEX = "An MP4 in a pipe needs its index first: ffmpeg -c copy -movflags +faststart."
@@ -27,6 +36,26 @@ _DEMUXERS = (
     "ivr", "nuv", "r3d", "cine", "smjpeg", "amv", "roq", "bink", "smk", "flic", "avs", "avif",
     "aac", "mp3", "flac", "wav", "ac3", "eac3", "aiff", "caf", "srt", "ass", "webvtt",
 )  # fmt: skip
+
+
+def quiet_ffmpeg() -> None:
+    """Let FFmpeg's messages reach errors and the log, not the terminal."""
+    if av.logging.get_level() is None:
+        av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)  # damage may be reported twice in the same words
+    logger = logging.getLogger("libav")
+    if not any(isinstance(handler, logging.NullHandler) for handler in logger.handlers):
+        logger.addHandler(logging.NullHandler())  # else Python prints them to standard error
+        logger.propagate = bool(logging.getLogger().handlers)
+
+
+def ffmpeg_reason(error: BaseException) -> str:
+    """The shortest true statement of why FFmpeg failed."""
+    log = getattr(error, "log", None)  # (level, component, message)
+    if log and str(log[2]).strip():
+        return str(log[2]).strip().rstrip(".")
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(text).split("; last error log")[0].strip()
 
 
 class StandardInput:
@@ -133,6 +162,21 @@ def _open_error(source: str | Path | StandardInput, name: str, error: BaseExcept
     )
 
 
+def movie_header(path: Path) -> bytes:
+    """The header of an MP4 or MOV file, as it stands there; b"" for none."""
+    with suppress(OSError, struct.error), path.open("rb") as file:
+        while True:
+            length, kind = struct.unpack(">I4s", file.read(8))
+            if length == 1:
+                length = struct.unpack(">Q", file.read(8))[0] - 8
+            if kind == b"moov":
+                return file.read(min(length - 8, _MOST_HEADER))
+            if length < 8:
+                break
+            file.seek(length - 8, 1)
+    return b""
+
+
 def choose_video(container: InputContainer, name: str) -> av.VideoStream:
     """The first decodable video stream that is no cover art. Raises InputError for none."""
     videos = [s for s in container.streams.video if not is_cover(s)]
@@ -163,3 +207,94 @@ def _only(container: InputContainer) -> str:
     if "attachment" in kinds:
         named.append("cover art")
     return ", only " + " and ".join(named) if named else ""
+
+
+_PLAIN = Disposition(0)
+
+# Decoder names that differ from the family's.
+_FAMILIES = {
+    "libdav1d": "av1", "libvpx-vp9": "vp9", "libvpx": "vp8", "mpeg2video": "mpeg2",
+    "mpeg1video": "mpeg1", "dvvideo": "dv", "prores_raw": "prores", "jpegls": "jpeg-ls",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceMetadata:
+    """Facts of a source beyond its frames, for a writer to keep."""
+
+    container: str = ""  # FFmpeg's name of the demuxer; "" for none
+    family: str = ""  # h264, hevc, av1, vp9, prores, ffv1, ...
+    profile: str = ""
+    pix_fmt: str = ""
+    pixel_aspect: Fraction | None = None
+    colour: ColourTags = field(default_factory=ColourTags)
+    facts: PictureFacts = field(default_factory=PictureFacts)
+    track: TrackFacts = field(default_factory=TrackFacts)
+    single_fields: bool = False  # each picture is one field of an interlaced frame
+    container_tags: Mapping[str, str] = field(default_factory=dict)
+    stream_tags: Mapping[str, str] = field(default_factory=dict)
+    disposition: Disposition = _PLAIN  # of the video stream
+    chapters: tuple[Mapping[str, Any], ...] = ()
+    stream: av.VideoStream | None = field(default=None, repr=False)  # the denoised one
+    others: tuple[Stream, ...] = field(default=(), repr=False)  # all others
+
+
+def metadata_of(reader: Reader) -> SourceMetadata:
+    """The metadata of a reader's source; empty for formats that FFmpeg has no part in."""
+    found = getattr(reader, "metadata", None)
+    return found if isinstance(found, SourceMetadata) else SourceMetadata()
+
+
+def is_cover(stream: Stream) -> bool:
+    """Whether a video stream is a single attached picture."""
+    return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
+
+
+def family_of(stream: Stream) -> str:
+    """The common name of a stream's codec family."""
+    context = stream.codec_context
+    if context is None:
+        return getattr(stream, "name", None) or "unknown"
+    name = context.codec.canonical_name or context.name
+    return _FAMILIES.get(name, name)
+
+
+def stream_facts(stream: Stream) -> dict[str, Any]:
+    """One stream as a dict of plain values, for `f2r info`."""
+    facts: dict[str, Any] = {
+        "index": stream.index,
+        "kind": "cover art" if is_cover(stream) else stream.type,
+        "codec": family_of(stream),
+        "language": stream.language,
+        "title": title_of(stream.metadata),
+        "disposition": [flag.name for flag in Disposition if flag & stream.disposition],
+        "start": _seconds(stream, stream.start_time),
+        "duration": _seconds(stream, stream.duration),
+    }
+    context = stream.codec_context
+    if stream.type == "audio" and context is not None:
+        facts["sample_rate"] = getattr(context, "sample_rate", None)
+        facts["channels"] = getattr(context, "channels", None)
+    return {key: value for key, value in facts.items() if value not in (None, [], "")}
+
+
+def stream_line(stream: Stream) -> str:
+    """One stream in words: `audio #1 aac eng "Commentary"`."""
+    kind = "cover art" if is_cover(stream) else stream.type
+    words = [f"{kind} #{stream.index}", family_of(stream)]
+    if stream.language and stream.language != "und":
+        words.append(stream.language)
+    if title := title_of(stream.metadata):
+        words.append(f'"{title}"')
+    return " ".join(word for word in words if word != "unknown")
+
+
+def title_of(tags: Mapping[str, str]) -> str:
+    """A stream's title; mp4 and mov keep it as its name, and FFmpeg reads it back as that."""
+    return tags.get("title") or tags.get("name", "")
+
+
+def _seconds(stream: Stream, ticks: int | None) -> float | None:
+    if ticks is None or stream.time_base is None:
+        return None
+    return float(ticks * stream.time_base)

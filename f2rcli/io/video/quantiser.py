@@ -11,7 +11,7 @@ from av.bitstream import BitStreamFilterContext
 from av.container import InputContainer
 from av.sidedata.sidedata import Type
 
-from f2rcli.io.ffmpeg.colour import side_data
+from f2rcli.io.video.colour import side_data
 
 # For a decoder's options: every picture comes with AVVideoEncParams among its side data.
 EXPORTED = {"export_side_data": "venc_params"}

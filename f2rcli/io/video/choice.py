@@ -7,26 +7,24 @@ from fractions import Fraction
 from f2rcli.errors import UsageError
 from f2rcli.frames import Family, PlaneLayout
 from f2rcli.io.base import Reader, WriteOptions
-from f2rcli.io.containers.kinds import Container, accepts
-from f2rcli.io.ffmpeg.encoders import (
+from f2rcli.io.video.containers import Container
+from f2rcli.io.video.encoders import (
     FIELDERS,
     EncoderSetup,
+    closest_format,
+    coding_for,
+    colour_for,
     encoder_options,
     encoders_for,
     family_name,
     family_of_encoder,
+    formats_of,
+    losses,
     named_encoders,
     other_encoders,
 )
-from f2rcli.io.ffmpeg.metadata import metadata_of
-from f2rcli.io.ffmpeg.pixel_format_choice import (
-    closest_format,
-    coding_for,
-    colour_for,
-    formats_of,
-    losses,
-)
-from f2rcli.io.ffmpeg.pixel_formats import PixelFormat
+from f2rcli.io.video.pixels import PixelFormat
+from f2rcli.io.video.source import metadata_of
 
 _LOSSLESS = "ffv1"
 
@@ -57,24 +55,27 @@ def check_options(container: Container, options: WriteOptions) -> None:
 
 
 def choose_encoder(reader: Reader, container: Container, options: WriteOptions) -> EncoderChoice:
-    """The first encoder, in order of preference, that loses nothing; else what loses least."""
-    encoders = _candidates(reader, container, options)
+    """The first encoder, in order of preference, that loses nothing; else what loses least.
+
+    Tables put them in order; the first that opens is taken, which is the first one nearly always.
+    """
     layout = reader.info.layout
+    encoders = _candidates(reader, container, options)
+    pairs = [
+        (encoder, form) for encoder in encoders for form in _forms(encoder, container, options)
+    ]
+
+    def regret(pair: tuple[str, PixelFormat]) -> tuple[int, int, bool]:
+        encoder, form = pair
+        if not losses(form, layout) or _tolerated(encoder, form, reader):
+            return 0, 0, form != closest_format(encoder, layout)
+        return len(losses(form, layout)), max(0, layout.bits - form.bits), False
+
     refusals: dict[str, str] = {}
-    for any_form in (False, True):  # the closest format of each, then larger ones
-        for encoder in encoders:
-            for form in _lossless_forms(encoder, reader, container, options, any_form):
-                setup, reason = _tried(reader, container, encoder, form, options)
-                if reason is None:
-                    lost = (*_tolerated(encoder, form, reader), *_coding_losses(reader, setup))
-                    return EncoderChoice(setup, lost, refusals)
-                refusals.setdefault(encoder, reason)
-    lossy = [(e, f) for e in encoders for f in _forms(e, container, options)]
-    for encoder, form in sorted(lossy, key=lambda pair: _regret(pair[1], layout)):
+    for encoder, form in sorted(pairs, key=regret):  # stable: the encoders' order otherwise
         setup, reason = _tried(reader, container, encoder, form, options)
         if reason is None:
-            worse = [*losses(form, layout), *_coding_losses(reader, setup)]
-            return EncoderChoice(setup, tuple(f"{line} ({encoder})" for line in worse), refusals)
+            return EncoderChoice(setup, tuple(_losses(reader, setup)), refusals)
         refusals.setdefault(encoder, reason)
     reasons = [f"{encoder}: {reason}" for encoder, reason in refusals.items()]
     raise UsageError(
@@ -82,6 +83,16 @@ def choose_encoder(reader: Reader, container: Container, options: WriteOptions) 
         f"{reasons[0] if reasons else 'no encoder fits'}.",
         hint="Try another codec=, pix_fmt= or container; .mkv with lossless=True holds everything.",
     )
+
+
+def _losses(reader: Reader, setup: EncoderSetup) -> Iterator[str]:
+    tolerated = _tolerated(setup.encoder, setup.form, reader)
+    yield from tolerated
+    if not tolerated:
+        for what in losses(setup.form, reader.info.layout):
+            yield f"{what} ({setup.encoder})"
+    if reader.info.layout.full_range and not setup.coding.full_range:
+        yield f"full range (limited instead) ({setup.encoder})"
 
 
 def _tried(
@@ -101,10 +112,6 @@ def _tried(
     return setup, reason
 
 
-def _regret(form: PixelFormat, layout: PlaneLayout) -> tuple[int, int]:
-    return len(losses(form, layout)), max(0, layout.bits - form.bits)
-
-
 def _candidates(reader: Reader, container: Container, options: WriteOptions) -> list[str]:
     if options.lossless:
         names: tuple[str, ...] = (_LOSSLESS,)
@@ -116,7 +123,7 @@ def _candidates(reader: Reader, container: Container, options: WriteOptions) -> 
         if reader.info.interlaced:
             others = tuple(name for name in others if says_fields(container, name))
         names = own + tuple(name for name in others if name not in own)
-    fitting = [name for name in names if accepts(container, name)]
+    fitting = [name for name in names if family_of_encoder(name) in container.families]
     if not fitting and options.codec is None:
         raise UsageError(
             f"{container.name} files cannot say that their pictures are interlaced.",
@@ -128,17 +135,14 @@ def _candidates(reader: Reader, container: Container, options: WriteOptions) -> 
             hint=f"{container.name} holds {', '.join(container.families)}; .mkv holds most.",
         )
     if options.pix_fmt:
-        fitting = _with_pix_fmt(fitting, options.pix_fmt)
-    return fitting
-
-
-def _with_pix_fmt(encoders: list[str], pix_fmt: str) -> list[str]:
-    fitting = [name for name in encoders if any(f.name == pix_fmt for f in formats_of(name))]
-    if not fitting:
-        names = " ".join(form.name for form in formats_of(encoders[0]))
-        raise UsageError(
-            f"pix_fmt={pix_fmt!r}: {encoders[0]} does not take it.", hint=f"It takes {names}."
-        )
+        taking = [n for n in fitting if any(f.name == options.pix_fmt for f in formats_of(n))]
+        if not taking:
+            names_ = " ".join(form.name for form in formats_of(fitting[0]))
+            raise UsageError(
+                f"pix_fmt={options.pix_fmt!r}: {fitting[0]} does not take it.",
+                hint=f"It takes {names_}.",
+            )
+        return taking
     return fitting
 
 
@@ -149,24 +153,6 @@ def _forms(encoder: str, container: Container, options: WriteOptions) -> Iterato
         wanted = options.pix_fmt in (None, form.name) and not (beside and form.alpha)
         plain = form.family is not Family.RGB and not form.alpha
         if wanted and (plain or container.name != "y4m"):
-            yield form
-
-
-def _coding_losses(reader: Reader, setup: EncoderSetup) -> list[str]:
-    narrowed = reader.info.layout.full_range and not setup.coding.full_range
-    return ["full range (limited instead)"] if narrowed else []
-
-
-def _lossless_forms(
-    encoder: str, reader: Reader, container: Container, options: WriteOptions, any_form: bool
-) -> Iterator[PixelFormat]:
-    """Formats of an encoder that hold every sample: the closest one, or all the others."""
-    layout = reader.info.layout
-    closest = closest_format(encoder, layout)
-    for form in _forms(encoder, container, options):
-        if (form == closest) is any_form and options.pix_fmt is None:
-            continue
-        if not losses(form, layout) or _tolerated(encoder, form, reader):
             yield form
 
 
@@ -189,15 +175,31 @@ def one_rate(container: Container, encoder: str) -> bool:
     return not container.variable_rate or encoder in ("mpeg2video", "mpeg4", "dvvideo")
 
 
+def reason_for_another(
+    container: Container, choice: EncoderChoice, family: str, info_layout: PlaneLayout
+) -> str:
+    """Why a clip of a codec family is written in another; "" where it is not."""
+    own = encoders_for(family)
+    if not family or choice.setup.encoder in own:
+        return ""
+    if not own:
+        return f"f2r cannot write {family}"
+    if not any(family_of_encoder(name) in container.families for name in own):
+        return f"{container.name} files cannot hold {family}"
+    alpha = " with alpha" if info_layout.alpha else ""
+    samples = f"{info_layout.bits}-bit {info_layout.family.value}{alpha}"
+    takes = f"does not take {samples} at {choice.setup.width}x{choice.setup.height}"
+    return f"the {family} encoder {choice.refusals.get(own[0], takes)}"
+
+
 def _setup(
     reader: Reader, container: Container, encoder: str, form: PixelFormat, options: WriteOptions
 ) -> EncoderSetup:
     info, source = reader.info, metadata_of(reader)
     rate = info.rate or Fraction(25)
     chosen = encoder_options(
-        encoder, form, info, source.profile, source.facts.mastering,
-        source.colour.chroma_location, options, in_order=not container.variable_rate,
-    )  # fmt: skip
+        encoder, form, info, source, options, in_order=not container.variable_rate
+    )
     coding = coding_for(encoder, form, info.layout)
     order = 1 if not info.interlaced else 2 if info.top_field_first else 3
     hevc = family_of_encoder(encoder) == "hevc" and container.name in ("mp4", "mov")

@@ -1,4 +1,4 @@
-"""The containers that f2r writes, and their capabilities."""
+"""The containers that f2r writes: what each holds, and which streams it takes as they are."""
 
 import io
 from collections.abc import Mapping
@@ -12,8 +12,7 @@ from av.container import OutputContainer
 from av.stream import Stream
 
 from f2rcli.errors import UsageError
-from f2rcli.io.containers.packets import AnyPacket
-from f2rcli.io.ffmpeg.metadata import family_of, title_of
+from f2rcli.io.video.source import family_of, is_cover, title_of
 
 _LOSSLESS = ("ffv1", "huffyuv", "ffvhuff", "utvideo", "magicyuv")
 _COMMON = ("h264", "hevc", "av1", "vp9", "vp8", "mjpeg", "mpeg4", "mpeg2video")
@@ -31,17 +30,19 @@ class Container:
     chapters: bool = False
     metadata: bool = True
     tags: frozenset[str] | None = None  # of the file that it has names for; None: any
+    provenance: str = ""  # the tag that says how the file was made; "" for none
     stream_tags: tuple[str, ...] = ("language", "title")
     no_language: tuple[str, ...] = ()  # streams stored without it: types, codecs
     display_matrix: str = ""  # "all", "rotation" or "" for none
     colour: bool = True  # tags are kept, by it or by every codec it holds
     pixel_aspect: bool = False  # whatever the codec
+    side_data: bool = False  # HDR10 metadata, cropping, 360-degree and stereoscopic layouts
     variable_rate: bool = True  # and time stamps of any kind
-    text_subtitles: str = ""  # the codec that text subtitles may be turned into
-    sound: tuple[str, ...] = ()  # encoders for sound that it cannot hold as it is, best first
     attachments: bool = False
     covers: str = ""  # "stream", "attachment" or "" for none
     other_streams: bool = True
+    # Sound, subtitles, data and video that players find in it, where its muxer takes more.
+    only: tuple[tuple[str, tuple[str, ...]], ...] = ()
     tick: Fraction = Fraction(1, 90000)  # seconds; the coarsest rounding of time stamps
 
     def holds_tag(self, name: str) -> bool:
@@ -53,58 +54,67 @@ class Container:
         held = {stream.type, family_of(stream)}.isdisjoint(self.no_language)
         return "language" in self.stream_tags and held
 
+    def holds_matrix(self, matrix: tuple[int, ...]) -> bool:
+        """Whether it states a display matrix; some state turns alone, and no flips."""
+        turns = matrix[0] * matrix[4] - matrix[1] * matrix[3] > 0
+        return self.display_matrix == "all" or (turns and self.display_matrix == "rotation")
 
-_AVI_TAGS = frozenset(
-    {"title", "artist", "copyright", "comment", "date", "genre", "album", "track", "encoded_by"}
-)
-_MOV_OPTIONS = (("movflags", "+faststart"),)
 
+_MOV: dict[str, Any] = {
+    "options": (("movflags", "+faststart"), ("strict", "unofficial")), "chapters": True,
+    "pixel_aspect": True, "display_matrix": "all", "side_data": True,
+}  # fmt: skip
+_BROADCAST = ("aac", "mp2", "mp3", "ac3", "eac3", "dts", "opus", "truehd")
 _TRANSPORT: dict[str, Any] = {
     "families": ("h264", "hevc", "mpeg2video"), "options": (("mpegts_copyts", "1"),),
-    "sound": ("aac",), "metadata": False, "stream_tags": ("language",),
+    "metadata": False, "stream_tags": ("language",),
 }  # fmt: skip
 
 CONTAINERS = (
     Container(
-        name="mp4", muxer="mp4", suffixes=(".mp4", ".m4v"), options=_MOV_OPTIONS,
-        families=("h264", "hevc", "av1", "vp9", "mpeg4", "mjpeg"),
-        chapters=True, pixel_aspect=True, display_matrix="all", text_subtitles="mov_text",
-        covers="stream", sound=("alac", "aac"),
+        name="mp4", muxer="mp4", suffixes=(".mp4", ".m4v"), **_MOV, covers="stream",
+        families=("h264", "hevc", "av1", "vp9", "mpeg4", "mjpeg"), provenance="encoding_tool",
+        only=(("audio", ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac", "dts", "mp2")),),
     ),
     Container(
-        name="mov", muxer="mov", suffixes=(".mov", ".qt"), options=_MOV_OPTIONS,
+        name="mov", muxer="mov", suffixes=(".mov", ".qt"), **_MOV, provenance="f2r",
         families=("h264", "hevc", "prores", "mjpeg", "dnxhd", "cfhd", "v210", "png", "mpeg4",
                   "qtrle"),
-        chapters=True, pixel_aspect=True, display_matrix="all", text_subtitles="mov_text",
-        sound=("alac", "aac"),
     ),
     Container(
         name="matroska", muxer="matroska", suffixes=(".mkv",), chapters=True,
-        families=(*_COMMON, "prores", "ffv1"), display_matrix="rotation",
-        text_subtitles="subrip", attachments=True, covers="attachment", tick=Fraction(1, 1000),
-        sound=("flac", "libopus"),
+        families=(*_COMMON, "prores", "ffv1"), display_matrix="rotation", attachments=True,
+        covers="attachment", side_data=True, provenance="F2R", tick=Fraction(1, 1000),
     ),
     Container(
         name="webm", muxer="webm", suffixes=(".webm",), families=("vp9", "av1", "vp8"),
-        chapters=True, display_matrix="rotation", text_subtitles="webvtt", tick=Fraction(1, 1000),
-        sound=("libopus",),
+        chapters=True, display_matrix="rotation", side_data=True, provenance="F2R",
+        tick=Fraction(1, 1000),
     ),
     Container(
         name="mpegts", muxer="mpegts", suffixes=(".ts", ".mts"), **_TRANSPORT,
         no_language=("video", "data"),
+        only=(("audio", _BROADCAST), ("subtitle", ("dvb_subtitle", "dvb_teletext")),
+              ("data", ("scte_35", "klv", "timed_id3")),
+              ("video", ("h264", "hevc", "mpeg2video", "mpeg1video", "mpeg4"))),
     ),
-    Container(  # as on Blu-ray discs: FFmpeg writes it for this suffix alone
+    Container(  # as on Blu-ray discs: FFmpeg writes it for this suffix alone, with one picture
         name="m2ts", muxer="mpegts", suffixes=(".m2ts",), **_TRANSPORT,
         no_language=("hdmv_pgs_subtitle",),
+        only=(("audio", _BROADCAST), ("subtitle", ("hdmv_pgs_subtitle",)), ("data", ()),
+              ("video", ())),
     ),
     Container(
         name="avi", muxer="avi", suffixes=(".avi",), variable_rate=False, colour=False,
-        families=("mjpeg", "mpeg4", *_LOSSLESS), sound=("pcm_s16le", "libmp3lame", "ac3"),
-        tags=_AVI_TAGS, stream_tags=("title",),
+        families=("mjpeg", "mpeg4", *_LOSSLESS), stream_tags=("title",), provenance="ISFT",
+        tags=frozenset({"title", "artist", "copyright", "comment", "date", "genre", "album",
+                        "track", "encoded_by"}),
+        only=(("audio", ("mp3", "mp2", "ac3", "aac", "pcm_s16le", "pcm_u8", "pcm_s24le",
+                         "adpcm_ms")), ("subtitle", ()), ("data", ())),
     ),
     Container(
         name="nut", muxer="nut", suffixes=(".nut",), chapters=True, colour=False,
-        families=(*_COMMON, *_LOSSLESS, "rawvideo", "v210"), sound=("flac", "aac"),
+        families=(*_COMMON, *_LOSSLESS, "rawvideo", "v210"), provenance="f2r",
     ),
     Container(
         name="y4m", muxer="yuv4mpegpipe", suffixes=(".y4m",), families=("rawvideo",),
@@ -118,26 +128,10 @@ CONTAINERS = (
 )  # fmt: skip
 
 # What to write for inputs whose own container f2r does not write.
-_STAND_INS = {".gif": ".apng", ".png": ".apng", ".3gp": ".mp4", ".3g2": ".mp4", ".f4v": ".mp4",
+_STAND_INS = {".gif": ".apng", ".png": ".apng", ".3gp": ".mov", ".3g2": ".mov", ".f4v": ".mp4",
               ".h264": ".mp4", ".264": ".mp4", ".avc": ".mp4", ".hevc": ".mp4", ".h265": ".mp4",
               ".265": ".mp4", ".obu": ".mp4", ".ivf": ".mkv", ".m2t": ".ts"}  # fmt: skip
 _OWN_SUFFIX = {s for container in CONTAINERS for s in container.suffixes} - {".avi"}
-
-
-@dataclass(slots=True)
-class Packets:
-    """A count of packets."""
-
-    count: int = 0
-    size: int = 0  # bytes
-    first: bytes = b""
-
-    def add(self, packet: AnyPacket, *, keep: bool = False) -> None:
-        """Count a packet. keep: whether to remember it, if it is the first."""
-        if keep and not self.count:
-            self.first = bytes(packet)
-        self.count += 1
-        self.size += packet.size
 
 
 def container_for(target: str, source_container: str, codec: str | None) -> Container:
@@ -172,69 +166,53 @@ def open_target(url: str, container: Container, options: dict[str, str]) -> Outp
     return av.open(url, "w", format=container.muxer, container_options=same | options)
 
 
-def accepts(container: Container, encoder: str) -> bool:
-    """Whether a container takes what an encoder writes: by our table, and by its muxer."""
-    if av.Codec(encoder, "w").canonical_name not in container.families:
-        return False
-    trial = av.open(io.BytesIO(), "w", format=container.muxer)
-    try:
-        trial.add_stream(encoder)
-    except ValueError:
-        return False
-    return True
-
-
 def refusal(container: Container, stream: Stream) -> str | None:
     """The reason why a container cannot take a stream as it is; None if it can.
 
     Most muxers say so only at the header or the first packet, so a header is written to memory.
     """
+    cannot = f"{container.name} cannot hold it"
     if not container.other_streams:
         return "it holds one picture stream and nothing else"
-    named = _known_refusal(container, stream)
-    if named is not None:
-        return named
+    if is_cover(stream) and container.covers != "stream":
+        return None if container.covers else f"{container.name} holds no cover art"
+    if stream.type == "attachment" and not container.attachments:
+        return f"{container.name} holds no attachments"
+    family = family_of(stream)
+    if stream.type == "data" and family == "unknown":
+        return "f2r knows nothing of its kind"  # under another name nobody would find it
+    allowed = dict(container.only).get(stream.type)
+    if allowed is not None and family not in allowed and not is_cover(stream):
+        return cannot
     try:
         trial = av.open(io.BytesIO(), "w", format=container.muxer)
         copy_stream(trial, stream)
         trial.start_encoding()
         trial.close()
     except (av.FFmpegError, ValueError, OSError):
-        return f"{container.name} cannot hold it"
+        return cannot
     return None
 
 
-# Codecs that a muxer accepts in silence though few or no players find them there.
-_ONLY = {
-    ("mpegts", "audio"): ("aac", "mp2", "mp3", "ac3", "eac3", "dts", "opus", "truehd"),
-    ("mpegts", "subtitle"): ("dvb_subtitle", "dvb_teletext"),
-    ("mpegts", "data"): ("scte_35", "klv", "timed_id3"),
-    ("mpegts", "video"): ("h264", "hevc", "mpeg2video", "mpeg1video", "mpeg4"),
-    ("avi", "audio"): ("mp3", "mp2", "ac3", "aac", "pcm_s16le", "pcm_u8", "pcm_s24le", "adpcm_ms"),
-    ("avi", "subtitle"): (),
-    ("avi", "data"): (),
-    ("mp4", "audio"): ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac", "dts", "mp2"),
-}
+def takes_sound(container: Container, encoder: str) -> bool:
+    """Whether a container takes what an audio encoder writes: by our table, and by its muxer."""
+    name = av.Codec(encoder, "w").canonical_name
+    if name not in dict(container.only).get("audio", (name,)):
+        return False
+    try:
+        av.open(io.BytesIO(), "w", format=container.muxer).add_stream(encoder)
+    except ValueError:
+        return False
+    return True
 
 
-# One picture, sound, and subtitles as on discs: FFmpeg writes no header with anything else in it.
-_ONLY |= {
-    ("m2ts", "audio"): _ONLY["mpegts", "audio"], ("m2ts", "subtitle"): ("hdmv_pgs_subtitle",),
-    ("m2ts", "data"): (), ("m2ts", "video"): (),
-}  # fmt: skip
-
-
-def _known_refusal(container: Container, stream: Stream) -> str | None:
-    if stream.type == "attachment" and not container.attachments:
-        return f"{container.name} holds no attachments"
-    allowed = _ONLY.get((container.name, stream.type))
-    context = stream.codec_context
-    if allowed is None:
-        return None
-    name = getattr(stream, "name", None) if context is None else context.codec.canonical_name
-    if name not in allowed:
-        return f"{container.name} cannot hold it"
-    return None
+def holder(stream: Stream) -> str | None:
+    """The suffix of a container that takes a stream as it is; None where f2r writes none."""
+    wide = ("matroska", "mov", "mp4", "mpegts")
+    ordered = sorted(
+        (c for c in CONTAINERS if c.name in wide), key=lambda container: wide.index(container.name)
+    )
+    return next((c.suffixes[0] for c in ordered if refusal(c, stream) is None), None)
 
 
 def copy_stream(target: OutputContainer, stream: Stream) -> Stream:
@@ -243,14 +221,9 @@ def copy_stream(target: OutputContainer, stream: Stream) -> Stream:
         copy = target.add_stream_from_template(stream)
     else:  # opaque: take the parameters as they are; no encoder of that name need exist
         copy = target.add_stream_from_template(stream, opaque=True)
-    describe_like(copy, stream)
-    return copy
-
-
-def describe_like(copy: Stream, stream: Stream) -> None:
-    """Give a stream the language, title, flags and other tags of another."""
-    copy.metadata.update(stream_tags(stream.metadata, copy.container.format.name))
+    copy.metadata.update(stream_tags(stream.metadata, target.format.name))
     copy.disposition = stream.disposition
+    return copy
 
 
 # Languages that QuickTime numbers, as FFmpeg's table of the numbers spells them. By other spellings

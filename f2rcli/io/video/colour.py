@@ -11,7 +11,6 @@ from av.sidedata.sidedata import Type
 from av.video.codeccontext import VideoCodecContext
 
 from f2rcli.frames import Family, Matrix
-from f2rcli.io.ffmpeg.filters import Filter
 
 UNSPECIFIED = 2  # ITU-T H.273, for primaries, transfer and matrix alike
 LIMITED, FULL = 1, 2  # FFmpeg's AVColorRange
@@ -48,16 +47,42 @@ _NAMES = {
 }  # fmt: skip
 
 
+SPHERICAL, STEREO = "360-degree projection", "stereoscopic layout"
+DOLBY = "Dolby Vision metadata"
 _EXTRAS = {
-    Type.DOVI_METADATA: "Dolby Vision metadata",
-    Type.DOVI_RPU_BUFFER: "Dolby Vision metadata",
+    Type.DOVI_METADATA: DOLBY,
+    Type.DOVI_RPU_BUFFER: DOLBY,
     Type.DYNAMIC_HDR_PLUS: "HDR10+ metadata",
     Type.DYNAMIC_HDR_VIVID: "HDR Vivid metadata",
-    Type.SPHERICAL: "360-degree projection",
-    Type.STEREO3D: "stereoscopic layout",
+    Type.SPHERICAL: SPHERICAL,
+    Type.STEREO3D: STEREO,
     Type.ICC_PROFILE: "ICC profile",
     Type.AFD: "active format description",
 }
+
+
+class Filter:
+    """One filter with its arguments, for pictures of one size and format: one out for each in."""
+
+    def __init__(self, name: str, arguments: str = "") -> None:
+        self.name, self.arguments = name, arguments
+        self._graph: av.filter.Graph | None = None
+
+    def apply(self, picture: av.VideoFrame) -> av.VideoFrame:
+        """The picture, filtered."""
+        graph = self._graph
+        if graph is None:
+            graph = self._graph = av.filter.Graph()
+            source = graph.add_buffer(
+                width=picture.width, height=picture.height, format=picture.format,
+                time_base=picture.time_base or Fraction(1, 1000),
+            )  # fmt: skip
+            step = graph.add(self.name, self.arguments)
+            graph.link_nodes(source, step, graph.add("buffersink")).configure()
+        graph.push(picture)
+        filtered = graph.pull()
+        assert isinstance(filtered, av.VideoFrame)  # pictures went in
+        return filtered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +123,15 @@ class Mastering:
             options.append(f"master-display={_display_option([*map(str, self.codes)])}")
         if self.light:
             options.append(f"max-cll={self.light[0]},{self.light[1]}")
+        return options
+
+    def x264(self) -> list[str]:
+        """The colour facts as options of x264."""
+        options = []
+        if self.display:
+            options.append(f"mastering-display={_display_option([*map(str, self.codes)])}")
+        if self.light:
+            options.append(f"cll={self.light[0]},{self.light[1]}")
         return options
 
     def svtav1(self) -> list[str]:
@@ -157,11 +191,6 @@ def _said(first: int, second: int) -> int:
 def siting(tags: ColourTags) -> tuple[float, float]:
     """The siting of chroma samples, as in `PlaneLayout.siting`; "left" where it is not tagged."""
     return _SITINGS.get(tags.chroma_location, _SITINGS["left"])
-
-
-def location_of(siting: tuple[float, float]) -> str:
-    """The name of a siting; "" where it has none."""
-    return next((name for name, place in _SITINGS.items() if place == siting), "")
 
 
 def full_range(tags: ColourTags, family: Family) -> bool:

@@ -1,18 +1,35 @@
-"""f2r's provenance in PNG and APNG files: a text chunk of its own."""
+"""How a file was made, in the file: a tag of its container, or a text chunk of its PNG pictures."""
 
 import struct
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
-from f2rcli.documents import LARGEST
+from f2rcli.documents import LARGEST, parse_json
+from f2rcli.io.base import MARK, Reader
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG = b"\x89PNG\r\n\x1a\n"  # what every PNG file begins with
 _KEYWORD = b"f2r\0"
-_END = struct.pack(">I4sI", 0, b"IEND", crc32(b"IEND"))  # the last chunk of every file
+_END = struct.pack(">I4sI", 0, b"IEND", crc32(b"IEND"))  # the last chunk of every PNG file
+
+
+def read_provenance(reader: Reader) -> dict[str, Any] | None:
+    """The provenance of a clip; None where f2r did not make it, or did not say. Raises nothing."""
+    tags = getattr(getattr(reader, "metadata", None), "container_tags", {})
+    for value in (*tags.values(), reader.provenance_text()):
+        if not value.startswith(MARK) or len(value) > LARGEST:
+            continue
+        try:
+            facts = parse_json(value)
+        except ValueError:
+            continue
+        if isinstance(facts, dict) and isinstance(facts.get("settings", {}), dict):
+            return facts
+    return None
 
 
 def text_chunk(text: str) -> tuple[bytes, bytes]:
-    """A chunk with a text in ASCII: its kind, and its bytes."""
+    """A PNG chunk with a text in ASCII: its kind, and its bytes."""
     body = b"tEXt" + _KEYWORD + text.encode("ascii")
     return b"tEXt", struct.pack(">I", len(body) - 4) + body + struct.pack(">I", crc32(body))
 
@@ -23,9 +40,9 @@ def is_text_chunk(kind: bytes, raw: bytes) -> bool:
 
 
 def text_of(path: Path) -> str:
-    """The text of such a chunk in a file; "" for none."""
+    """The text of such a chunk in a PNG file; "" for none."""
     with path.open("rb") as file:
-        if file.read(len(SIGNATURE)) != SIGNATURE:
+        if file.read(len(PNG)) != PNG:
             return ""
         while len(head := file.read(8)) == 8:
             after = file.tell() + int.from_bytes(head[:4], "big") + 4
