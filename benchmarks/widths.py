@@ -24,8 +24,7 @@ from f2rcli.models.layers import channels_last
 from f2rcli.noise.codec import to_codes, to_unit
 from f2rcli.noise.synthesis.law import Law, draw_mixture
 from f2rcli.noise.synthesis.spec import parse
-from f2rcli.plots.chart import Axes, Chart, Curve
-from f2rcli.plots.svg import chart_svg
+from f2rcli.plots import Curve, draw_curves, new_axes, new_figure, saved
 from f2rcli.training.footage.footage import open_footage
 from f2rcli.training.footage.renditions import render_all
 from f2rcli.training.footage.windows import CleanClips
@@ -89,16 +88,15 @@ def quality(network: Coarse, crops: list[Sample]) -> float:
 def plot(rows: list[dict[str, Any]], noises: list[str], target: Path) -> None:
     """PSNR against GMAC per megapixel, one line per noise, as an SVG file."""
     costs = [row["gmac"] for row in rows]
-    lines = [
-        Curve(name=noise, x=costs, y=[row[noise] for row in rows], hue=hue)
-        for hue, noise in enumerate(noises)
-    ]
+    lines = [Curve(name=noise, x=costs, y=[row[noise] for row in rows]) for noise in noises]
     widths = ", ".join(row["widths"] for row in rows)
-    axes = Axes(
+    figure = new_figure(8, 5)
+    draw_curves(
+        new_axes(figure)[0], lines,
         title=f"Coarse network, {rows[0]['steps']} steps each: PSNR on clips held out",
         x=f"GMAC per megapixel, of widths {widths}", y="PSNR, dB",
     )  # fmt: skip
-    target.write_bytes(chart_svg(Chart(lines, axes)))
+    target.write_bytes(saved(figure, "svg"))
 
 
 def main() -> None:

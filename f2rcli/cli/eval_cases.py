@@ -45,16 +45,10 @@ def plan_of(options: EvalOptions, engine: EngineSettings) -> Plan:
         )
     _check_sides(options)
     measured = metrics.check(_listed(options.metrics))
-    if options.benchmark is None and (unknown := {*measured} & {*metrics.of_scenes()}):
-        raise UsageError(
-            f"--metrics {min(unknown)}: needs a scene whose truth is known.",
-            hint="f2r eval --benchmark molecules, stars, spikes or rows.",
-        )
     return Plan(
         metrics=measured, methods=names,
         baselines=_listed(options.baselines), seed=options.seed,
-        clipped=options.clipped is not False, frames=options.frames, border=options.border,
-        conversion=options.conversion, engine=engine,
+        clipped=options.clipped is not False, frames=options.frames, engine=engine,
     )  # fmt: skip
 
 
@@ -66,11 +60,10 @@ def _check_sides(options: EvalOptions) -> None:
     """Raise UsageError for sides that do not make an evaluation."""
     clean, noisy, denoised = options.clean, options.noisy, options.denoised
     noises = options.noise
-    needs_root = options.benchmark is not None and benchmarks.needs_files(options.benchmark)
-    if needs_root != (options.root is not None):
-        if options.benchmark is not None and not needs_root:
-            raise UsageError(f"--root: {options.benchmark} needs no files.", hint="Leave it out.")
+    if (options.benchmark is None) != (options.root is None):
         raise UsageError("--benchmark and --root: go together.", hint="Pass both.")
+    if options.any_clips and options.benchmark is None:
+        raise UsageError("--any-clips: says which clips a --benchmark takes.", hint="Leave it out.")
     if options.benchmark is not None:
         if clean or noisy or denoised:
             raise UsageError(
@@ -103,7 +96,7 @@ def request(options: EvalOptions, read: ReadOptions, plan: Plan) -> tuple[EvalRe
     if options.benchmark is not None:
         found, plan = _benchmark(options, options.benchmark, plan)
     else:
-        from f2rcli.evaluation.clips.pairing import Sides, paired
+        from f2rcli.evaluation.pairing import Sides, paired
 
         sides = Sides(_path(options.clean), _path(options.noisy), _labelled(options.denoised or []))
         cases, remarks = paired(sides, replace(read, frames=plan.frames), noises)
@@ -139,8 +132,12 @@ def _labelled(texts: list[str]) -> dict[str, Path]:
 
 
 def _benchmark(options: EvalOptions, name: str, plan: Plan) -> tuple[EvalRequest, Plan]:
-    chosen = replace(benchmarks.load(name), seed=plan.seed)
-    cases = chosen.cases(_path(options.root), tuple(options.noise or ()), plan.frames)
+    chosen = benchmarks.load(name)
+    cases = chosen.cases(
+        Path(options.root or ""), tuple(options.noise or ()), plan.frames,
+        any_clips=options.any_clips,
+    )  # fmt: skip
+    facts = chosen.facts(cases, plan.frames)
     plan = replace(
         plan,
         metrics=plan.metrics or chosen.metrics,
@@ -148,4 +145,4 @@ def _benchmark(options: EvalOptions, name: str, plan: Plan) -> tuple[EvalRequest
         frames=plan.frames or chosen.frames,
     )
     kind = "synthetic" if any(case.noise is not None for case in cases) else "reference"
-    return EvalRequest(kind, cases, benchmark=chosen.facts(cases)), plan
+    return EvalRequest(kind, cases, benchmark=facts), plan

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from f2rcli.evaluation.result import WHOLE, ClipResult, Evaluation, MethodResult
+from f2rcli.evaluation.result import ClipResult, Evaluation, MethodResult
 
 FORMAT = 1
 # Fields that are written as they are.
@@ -20,7 +20,7 @@ CLIP = (
     "name", "group", "width", "height", "frames", "space", "rate", "noise_made", "files", "noise",
     "notes",
 )  # fmt: skip
-METHOD = ("method", "failed", "seconds_per_frame", "notes", "residual", "change", "given_back")
+METHOD = ("method", "failed", "seconds_per_frame", "notes", "residual", "change")
 COLUMNS = ("clip", "group", "method", "metric", "channel", "frame", "value")
 
 
@@ -52,10 +52,8 @@ def _means(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
                 "method": method.name,
                 "seconds_per_frame": evaluation.seconds_per_frame(method.name, group),
                 "values": {
-                    metric.name if channel == WHOLE else f"{metric.name}, {channel}": _plain(
-                        evaluation.mean(method.name, metric.name, group, channel)
-                    )
-                    for metric, channel in evaluation.columns()
+                    metric.name: _plain(evaluation.mean(method.name, metric.name, group))
+                    for metric in evaluation.metrics
                 },
             }
 

@@ -7,29 +7,19 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import chain
 
 from f2rcli import __version__
 from f2rcli.errors import F2RError, UsageError
 from f2rcli.evaluation import metrics
-from f2rcli.evaluation.base import (
-    Baseline,
-    Case,
-    ClipFacts,
-    Contestant,
-    Meter,
-    Metric,
-    Observer,
-    OpenClip,
-)
-from f2rcli.evaluation.clips.reading import Reading, stored
-from f2rcli.evaluation.contestants import MethodContestant
+from f2rcli.evaluation.base import Baseline, Case, ClipFacts, Contestant, Observer, OpenClip
+from f2rcli.evaluation.baselines import MethodContestant
 from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.lockstep import DenoiserRun, Lockstep
-from f2rcli.evaluation.measures.change import ChangeMeter
-from f2rcli.evaluation.measures.residual import ResidualMeter
-from f2rcli.evaluation.metrics.noise_left import NoiseLeftMeter
+from f2rcli.evaluation.measured_noise import NoiseLeft
+from f2rcli.evaluation.metrics import MEASURES, METRICS, ChannelValues, series_of
 from f2rcli.evaluation.plan import Plan
+from f2rcli.evaluation.reading import Reading, stored
+from f2rcli.evaluation.removed import ChangeMeter, ResidualMeter
 from f2rcli.evaluation.result import (
     NOISY,
     BenchmarkFacts,
@@ -49,45 +39,50 @@ ClipProgress = Callable[[str, int, int | None], None]  # clip, frames done, fram
 
 @dataclass
 class Scores:
-    """All meters of one estimate of one clip."""
+    """All that is measured of one estimate of one clip."""
 
     name: str
-    meters: dict[str, Meter]
+    rows: dict[str, list[ChannelValues | None]]  # by metric, frame by frame
+    noise: NoiseLeft | None
     residual: ResidualMeter = field(default_factory=ResidualMeter)
     change: ChangeMeter = field(init=False)
     frames: int = 0
     offset: float = 0.0  # sum over frames of how much brighter it is than the reference
+    before: Picture | None = None  # the estimate of the frame before
 
     def __post_init__(self) -> None:
         self.change = ChangeMeter(self.name)
 
     def add(self, frame_set: FrameSet, estimate: Picture) -> None:
         """See the next frame."""
-        for meter in self.meters.values():
-            meter.add(frame_set, estimate)
+        before = None if frame_set.before is None else self.before
+        for name, rows in self.rows.items():
+            rows.append(MEASURES[name](frame_set, estimate, before))
+        if self.noise is not None:
+            self.noise.add(estimate)
+        self.before = estimate
         self.frames += 1
         if frame_set.reference is not None:
             self.offset += float(estimate.mean()) - float(frame_set.reference.mean())
         if frame_set.noisy is not None and self.name != NOISY:
             self.residual.add(frame_set.noisy, estimate)
-        self.change.add(frame_set, estimate)
+        self.change.add(frame_set)
 
     def finish(self, run: DenoiserRun | None) -> MethodResult:
-        """Results of all meters; for a run that failed, only the reason."""
+        """All results; for a run that failed, only the reason."""
         if run is not None and run.failed is not None:
             return MethodResult(method=self.name, failed=run.failed)
-        series, notes = [], self._remarks()
-        for meter in self.meters.values():
+        series, notes = [series_of(name, rows) for name, rows in self.rows.items()], self._remarks()
+        if self.noise is not None:
             try:
-                series.append(meter.finish())
+                series.append(self.noise.finish())
             except F2RError as error:
                 notes.append(str(error))
-        left = next((m for m in self.meters.values() if isinstance(m, NoiseLeftMeter)), None)
         return MethodResult(
             method=self.name, series=tuple(series), notes=tuple(notes),
             seconds_per_frame=None if run is None else run.seconds_per_frame,
             residual=self.residual.finish(), change=self.change.finish(),
-            noise=None if left is None else left.report,
+            noise=None if self.noise is None else self.noise.report,
         )  # fmt: skip
 
     def _remarks(self) -> list[str]:
@@ -118,31 +113,23 @@ class Evaluator:
         self.methods = [MethodContestant(n, replace(plan.engine, method=n)) for n in made]
         self.baselines = [baseline for baseline in baselines if self._runs(baseline)]
         self.contestants: list[Contestant] = [*self.methods, *self.baselines]
-        self.reading = Reading(conversion=plan.conversion, border=plan.border)
+        self.reading = Reading()
         self.given: dict[str, MethodFacts] = {}
         self.damaged = False  # whether any input was
         self.began = time.time()
 
-    def _metrics(self) -> list[Metric]:
+    def _metrics(self) -> list[str]:
         asked = metrics.check(self.plan.metrics)
-        every = "all" in self.plan.metrics
-        blind = self.kind == "blind"
-        chosen = []
-        names = asked or (metrics.WITHOUT if blind else metrics.WITH_REFERENCE)
-        for metric in chain.from_iterable(metrics.load(name) for name in names):
-            if blind and metric.facts.reference:
-                if every:
-                    continue
-                raise UsageError(
-                    f"metrics={metric.facts.name!r}: needs a clean reference.",
-                    hint=f"Pass clean=, or choose from {', '.join(metrics.WITHOUT)}.",
-                )
-            missing = metric.available()
-            if missing is None:
-                chosen.append(metric)
-            else:
-                self.notes.append(missing)
-        return chosen
+        if self.kind != "blind":
+            return [*(asked or metrics.WITH_REFERENCE)]
+        names = asked or metrics.WITHOUT
+        need = [name for name in names if METRICS[name].reference]
+        if need and "all" not in self.plan.metrics:
+            raise UsageError(
+                f"metrics={need[0]!r}: needs a clean reference.",
+                hint=f"Pass clean=, or choose from {', '.join(metrics.WITHOUT)}.",
+            )
+        return [name for name in names if name not in need]
 
     def _runs(self, baseline: Baseline) -> bool:
         reason = baseline.available()
@@ -162,7 +149,7 @@ class Evaluator:
             names = (*shown, *(run.name for run in steps.runs))
             for label in case.given:
                 self.given[label] = MethodFacts(name=label, title=label, kind="given")
-            scores = {name: Scores(name, self._meters(setting)) for name in names}
+            scores = {name: self._scores(name, setting) for name in names}
             for observer in self.observers:
                 observer.begin(case.name, setting, names)
             size, frames = self._stream(steps, scores)
@@ -170,22 +157,21 @@ class Evaluator:
         kept = [observer.end(result) for observer in self.observers]
         return replace(result, pictures=next((k for k in kept if k is not None), None))
 
-    def _meters(self, setting: ClipFacts) -> dict[str, Meter]:
-        made = {metric.facts.name: metric.meter(setting) for metric in self.metrics}
-        return {name: meter for name, meter in made.items() if meter is not None}
+    def _scores(self, name: str, setting: ClipFacts) -> Scores:
+        rows: dict[str, list[ChannelValues | None]] = {m: [] for m in self.metrics if m in MEASURES}
+        return Scores(name, rows, NoiseLeft(setting) if "noise_left" in self.metrics else None)
 
     def _stream(self, steps: Lockstep, scores: Mapping[str, Scores]) -> tuple[tuple[int, int], int]:
         """Show every frame set to meters and observers; returns the pictures' size and number."""
         size, frames = (0, 0), 0
-        for frame_set, estimates in steps.frame_sets():
+        for frame_set in steps.frame_sets():
+            sides = frame_set.sides
             for name, score in scores.items():
-                estimate = frame_set.noisy if name == NOISY else estimates.get(name)
-                if estimate is not None:
-                    score.add(frame_set, estimate)
+                if name in sides:
+                    score.add(frame_set, sides[name])
             for observer in self.observers:
-                observer.see(frame_set, estimates)
-            pictures = (frame_set.reference, frame_set.noisy, *estimates.values())
-            some = next(picture for picture in pictures if picture is not None)
+                observer.see(frame_set)
+            some = next(iter(sides.values()))
             size, frames = (some.shape[1], some.shape[2]), frame_set.index + 1
             if self.progress is not None:
                 limit = self.plan.frames
@@ -226,7 +212,7 @@ class Evaluator:
         facts += [self.given[name] for name in self.given if name in present]
         facts += [contestant.facts() for contestant in self.contestants]
         return Evaluation(
-            kind=self.kind, metrics=tuple(metric.facts for metric in self.metrics),
+            kind=self.kind, metrics=tuple(METRICS[name] for name in self.metrics),
             methods=tuple(facts), clips=tuple(clips), settings=self.plan.values(),
             versions=_versions(),
             machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores",

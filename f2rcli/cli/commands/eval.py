@@ -99,7 +99,7 @@ def _run(
 def _observers(asked: EvalRequest, targets: eopt.Targets) -> "list[Observer]":
     observers: list[Observer] = []
     if targets.report is not None:
-        from f2rcli.evaluation.visuals.pictures import ReportPictures
+        from f2rcli.evaluation.pictures import ReportPictures
 
         observers.append(ReportPictures(len(asked.cases)))
     return observers
@@ -150,9 +150,8 @@ def facts(found: Evaluation) -> list[str]:
     if found.kind == "synthetic":
         made = "8-bit, clipped" if settings["clipped"] else "unclipped float"
         lines.append(f"noise: {made}, seed {settings['seed']} (compressed noise: 8-bit always)")
-    border, colours = settings["border"], settings["conversion"]
-    lines.append(f"border: {border} px left out; colours by {colours}; every clip weighs the same")
     if found.benchmark is not None:
+        lines.append(found.benchmark.title)
         lines += found.benchmark.protocol
         most = settings["frames"]
         lines += [f"here at most {most} frames of each"] if most else []

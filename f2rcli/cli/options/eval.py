@@ -7,8 +7,8 @@ import typer
 
 from f2rcli import methods
 from f2rcli.cli.terminal.console import RUN
-from f2rcli.evaluation import baselines, benchmarks, metrics
-from f2rcli.evaluation.plan import CONVERSIONS
+from f2rcli.evaluation import benchmarks, metrics
+from f2rcli.evaluation.plan import BASELINES
 from f2rcli.evaluation.result import NOISY
 from f2rcli.io.base import SPAN
 from f2rcli.noise import synthesis
@@ -35,11 +35,6 @@ def denoisers() -> list[str]:
     return [*methods.available(), NOISY]
 
 
-def measured() -> list[str]:
-    """The values of --metrics."""
-    return [*metrics.available(), *metrics.of_scenes()]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalOptions:
     """The evaluation asked for. Raises UsageError for values that do not exist."""
@@ -56,12 +51,14 @@ class EvalOptions:
         metavar="PATH", group=CLIPS,
     )  # fmt: skip
     benchmark: str | None = setting(
-        None, "A published benchmark with its protocol, which needs --root; or a simulated one "
-        "whose truth is known: molecules, stars, spikes, rows.",
+        None, "A published benchmark with its protocol; needs --root.",
         metavar="NAME", group=CLIPS, choices=benchmarks.available, others="one of them",
     )  # fmt: skip
     root: str | None = setting(
         None, "The folder with a published benchmark's files.", metavar="DIR", group=CLIPS
+    )
+    any_clips: bool = setting(
+        False, "Take whatever clips --root has, under the benchmark's protocol.", group=CLIPS
     )
     noise: list[str] | None = setting(
         None, "gaussian:30, poisson-gaussian:0.01,4, salt-pepper, correlated:30, compressed:30,23, "
@@ -81,18 +78,11 @@ class EvalOptions:
     )  # fmt: skip
     baselines: str | None = setting(
         None, "Third-party denoisers to compare with: ffmpeg, opencv, or a single filter.",
-        metavar="A,B", group=WHO, choices=baselines.available, others="several with commas",
+        metavar="A,B", group=WHO, choices=lambda: [*BASELINES], others="several with commas",
     )  # fmt: skip
     metrics: str | None = setting(
         None, "Metrics to compute (default: depends on whether there is a clean clip).",
-        metavar="A,B|all", group=MEASURES, choices=measured, others="several with commas",
-    )  # fmt: skip
-    border: int = setting(
-        0, "Pixels to leave out on every side, an even number.", metavar="PIXELS", group=MEASURES
-    )
-    conversion: str = setting(
-        "f2r", "How Y'CbCr becomes RGB: exactly, or to 8 bits as FFmpeg does.",
-        group=MEASURES, choices=CONVERSIONS,
+        metavar="A,B|all", group=MEASURES, choices=metrics.available, others="several with commas",
     )  # fmt: skip
     frames: int | None = setting(
         None, "At most N frames of each clip.", metavar="N", group=SPAN, low=1

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from f2rcli.cli.terminal.text import one_line
-from f2rcli.evaluation.result import ClipResult, Column, Evaluation, MetricFacts
+from f2rcli.evaluation.result import ClipResult, Evaluation, MetricFacts
 from f2rcli.units import count
 
 ARROWS = "↑↓"
@@ -24,15 +24,14 @@ class _Subject(NamedTuple):
     name: str
     group: str
     methods: list[str]
-    value: Callable[[str, str, str], float]  # of a method, a metric and a channel
+    value: Callable[[str, str], float]  # of a method and a metric
     seconds: Callable[[str], float | None]  # per frame, of a method
     failed: Collection[str] = ()  # methods
     style: str = ""
 
-    def row(self, column: Column) -> list[Text]:
-        """The value that every method has in a column, in bold where it is the best."""
-        metric, channel = column
-        values = {name: self.value(name, metric.name, channel) for name in self.methods}
+    def row(self, metric: MetricFacts) -> list[Text]:
+        """The value that every method has of a metric, in bold where it is the best."""
+        values = {name: self.value(name, metric.name) for name in self.methods}
         top = metric.best(values)
         best = None if top is None else shown(top, metric)
         return [_cell(value, metric, best) for value in values.values()]
@@ -43,7 +42,7 @@ def tables(evaluation: Evaluation, width: int, *, every_clip: bool = False) -> I
     clip, with a row for every value, where headings would be cut in `width` characters."""
     for group in evaluation.groups:
         clips = [clip for clip in evaluation.clips if clip.group == group]
-        columns = evaluation.columns(group)
+        columns = evaluation.metrics
         if len(clips) == 1 and len(columns) > MOST_COLUMNS:
             yield _turned(_of_clip(clips[0]), evaluation)
             continue
@@ -74,8 +73,8 @@ def _of_clip(clip: ClipResult) -> _Subject:
 
 
 def _of_mean(evaluation: Evaluation, group: str, clips: int) -> _Subject:
-    def mean(method: str, metric: str, channel: str) -> float:
-        return evaluation.mean(method, metric, group, channel)
+    def mean(method: str, metric: str) -> float:
+        return evaluation.mean(method, metric, group)
 
     names = [method.name for method in evaluation.methods]
     seconds = partial(evaluation.seconds_per_frame, group=group)
@@ -94,19 +93,18 @@ def _turned(subject: _Subject, evaluation: Evaluation) -> Table:
     table.add_column("")
     for name in subject.methods:
         table.add_column(one_line(evaluation.method(name).title), justify="right", overflow="fold")
-    for column in evaluation.columns(subject.group):
-        metric = column.facts
+    for metric in evaluation.metrics:
         unit = f" ({metric.unit})" if metric.unit else ""
         heading = metric.title + unit + BETTER[metric.better]
-        table.add_row(heading, *subject.row(column))
+        table.add_row(heading, *subject.row(metric))
     return table
 
 
-def _empty(columns: Sequence[Column], title: str | None, *, timed: bool) -> Table:
+def _empty(columns: Sequence[MetricFacts], title: str | None, *, timed: bool) -> Table:
     table = Table(title=title, title_justify="left", highlight=False)
     table.add_column("clip", overflow="fold")
     table.add_column("method", overflow="fold")
-    for metric, _ in columns:
+    for metric in columns:
         unit = f"\n{metric.unit}" if metric.unit else ""
         table.add_column(metric.title + BETTER[metric.better] + unit, justify="right")
     if timed:
@@ -115,7 +113,7 @@ def _empty(columns: Sequence[Column], title: str | None, *, timed: bool) -> Tabl
 
 
 def _rows(
-    subject: _Subject, columns: Sequence[Column], evaluation: Evaluation
+    subject: _Subject, columns: Sequence[MetricFacts], evaluation: Evaluation
 ) -> Iterator[list[Text]]:
     values = [subject.row(column) for column in columns]
     for place, name in enumerate(subject.methods):

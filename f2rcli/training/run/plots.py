@@ -8,17 +8,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.evaluation.visuals.crops import highest
+from f2rcli.evaluation.pictures import highest
 from f2rcli.io.disk_errors import disk_errors
-from f2rcli.noise.codec import to_codes
-from f2rcli.plots.chart import BLUE, RED, Axes, Chart, Curve
-from f2rcli.plots.svg import Tile, chart_svg, tiles_svg
+from f2rcli.plots import Curve, draw_curves, new_axes, new_figure, saved
 
 CropPicture = NDArray[np.float32]  # (H, W, C), 0 = black, 1 = white; C is 1 or 3 (RGB)
 
 CROP = 128  # pixels per side
 CROPS = 3
-ZOOM = 2
 
 
 def plot_curve(
@@ -27,15 +24,17 @@ def plot_curve(
     """A rising figure over steps as SVG, its start dashed; non-finite points are left out. Raises
     OutputError."""
     known = [(step, level) for step, level in curve if math.isfinite(level)]
-    steps, levels = [step for step, _ in known], [level for _, level in known]
-    lines = [Curve(name="held out", x=steps, y=levels, hue=BLUE)]
+    lines = [Curve(name="held out", x=[s for s, _ in known], y=[level for _, level in known])]
     if known:
         step, level = max(known, key=lambda point: point[1])
         best = f"best: {level:.5g} at step {step}"
-        lines.append(Curve(name=best, x=[step], y=[level], line=False, hue=RED))
-    marks = {} if start is None else {start: "start"}
-    chart = Chart(lines, Axes(title=title, x="step", y="", whole=True, marks=marks))
-    return _write(path, chart_svg(chart))
+        lines.append(Curve(name=best, x=[step], y=[level], dots=True))
+    figure = new_figure(7, 4)
+    (axes,) = new_axes(figure)
+    if start is not None:
+        axes.axhline(start, linestyle="--", color="gray", label="start")
+    draw_curves(axes, lines, title=title, x="step", y="")
+    return _write(path, saved(figure, "svg"))
 
 
 def write_crops(
@@ -53,15 +52,16 @@ def write_crops(
     paths = []
     squares = islice(highest(np.abs(after - against).mean(-1), side, side), CROPS)
     for number, (_, top, left) in enumerate(squares, 1):
-        part = slice(top, top + side), slice(left, left + side)
-        tiles = [Tile(_codes(picture[part]), (name,)) for name, picture in shown.items()]
-        paths.append(_write(folder / f"crop_{number}.svg", tiles_svg([tiles], zoom=ZOOM)))
+        figure = new_figure(3 * len(shown), 3.2)
+        for axes, (name, picture) in zip(
+            new_axes(figure, columns=len(shown)), shown.items(), strict=True
+        ):
+            part = picture[top : top + side, left : left + side].clip(0, 1)
+            axes.imshow(np.repeat(part, 3 // part.shape[2], 2), interpolation="nearest")
+            axes.set_axis_off()
+            axes.set_title(name)
+        paths.append(_write(folder / f"crop_{number}.svg", saved(figure, "svg")))
     return paths
-
-
-def _codes(picture: CropPicture) -> NDArray[np.uint8]:
-    codes = to_codes(picture)
-    return codes[..., 0] if codes.shape[2] == 1 else np.ascontiguousarray(codes)
 
 
 def _write(path: Path, plot: bytes) -> Path:
