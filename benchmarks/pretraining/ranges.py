@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import save
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from f2rcli.models.convolutions.int8 import Ranges, watch_ranges
 from noisy_clips import clean_clips, make_noisy, read, write
 
 from f2rcli import weights
@@ -30,7 +31,6 @@ from f2rcli.evaluation.metrics import LUMA
 from f2rcli.frames import Space
 from f2rcli.io import open_reader
 from f2rcli.methods.base import Method
-from f2rcli.models.convolutions.int8 import Ranges, watch_ranges
 from f2rcli.models.layers import SLOPE
 from f2rcli.weights import Weights
 

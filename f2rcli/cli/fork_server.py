@@ -18,8 +18,8 @@ from f2rcli.errors import F2RError
 LOADED = (
     "f2rcli.cli.commands.denoise", "f2rcli.engine.stream",
     "f2rcli.methods.f2r", "f2rcli.io.video.reader", "f2rcli.io.video.writer",
-    "f2rcli.io.images", "f2rcli.io.microscopy", "f2rcli.io.preview", "f2rcli.io.raw",
-    "f2rcli.io.tiff", "f2rcli.cli.terminal.progress", "safetensors.numpy", "torch.utils._device",
+    "f2rcli.io.images", "f2rcli.io.preview", "f2rcli.io.raw",
+    "f2rcli.io.stacks", "f2rcli.cli.terminal.progress", "safetensors.numpy", "torch.utils._device",
     "numpy.ma", "pydantic.fields", "pydantic.type_adapter", "pydantic.types", "rawpy", "rich.live",
 )  # fmt: skip
 BUILT = "f2rcli.engine.loading"  # builds networks, where it is loaded

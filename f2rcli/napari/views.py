@@ -12,8 +12,7 @@ from weakref import finalize
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.io.tiff.axes import Series
-from f2rcli.io.tiff.stack import Stack
+from f2rcli.io.stacks import Series, Stack
 
 Array = NDArray[Any]
 

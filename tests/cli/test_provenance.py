@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import tifffile
 
 from f2rcli import __version__
 from f2rcli.errors import EXIT_OK
-from f2rcli.io.tiff.provenance import provenance_of, put_provenance
 
 
 def told(f2r: Callable[..., Any], path: Path) -> Any:
@@ -60,22 +58,6 @@ def files(path: Path) -> dict[str, bytes]:
     return {str(p.relative_to(path)): p.read_bytes() for p in path.rglob("*") if p.is_file()}
 
 
-def test_a_note_without_room_is_blanked_and_others_stay(tmp_path: Path) -> None:
-    path = tmp_path / "a.tif"
-    note = '<{}CommentAnnotation ID="a" Namespace="{}"><{}Value>{}</{}Value></{}CommentAnnotation>'
-    notes = [
-        note.format(p, n, p, "x" * 30, p, p) for p, n in (("", "f2r"), ("SA:", "f2r"), ("", "b"))
-    ]
-    tifffile.imwrite(path, np.zeros((4, 4), np.uint8), description="".join(notes), metadata=None)
-    before = path.read_bytes()
-    for text, value in (("1 < 2", b"1 &lt; 2"), ("y" * 31, b"")):
-        runs = put_provenance(path, text)
-        after = path.read_bytes()
-        assert after.count(value.ljust(30)) == 2
-        assert (len(runs), len(after), after.count(b"x" * 30)) == (4, len(before), 1)
-        assert provenance_of(after.decode("latin-1")) == unescape(value.decode())
-
-
 def test_other_readers_take_the_note_of_an_ome_tiff(f2r: Callable[..., Any], cells: Path) -> None:
     ome_types = pytest.importorskip("ome_types")
     out = cells.with_name("out.ome.tif")
@@ -83,6 +65,6 @@ def test_other_readers_take_the_note_of_an_ome_tiff(f2r: Callable[..., Any], cel
     with tifffile.TiffFile(out) as file:
         assert file.series[0].axes == "TCYX"
         ome = ome_types.from_xml(file.ome_metadata or "")
-    (note,) = ome.structured_annotations.comment_annotations
-    assert note.namespace == "f2r"
+    notes = ome.structured_annotations.comment_annotations
+    (note,) = (one for one in notes if one.namespace == "f2r")
     assert json.loads(note.value) == told(f2r, out)

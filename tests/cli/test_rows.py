@@ -10,7 +10,7 @@ import tifffile
 from f2rcli import weights
 from f2rcli.cli.app import run
 from f2rcli.errors import EXIT_FAILURE, EXIT_OK
-from f2rcli.io.tiff.library import unreadable
+from f2rcli.io.tifffiles import unreadable
 
 needs_weights = pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
 

@@ -14,13 +14,13 @@ import tifffile
 
 import f2rcli
 from f2rcli.errors import CancelledError, UsageError
-from f2rcli.io import microscopy, tiff
-from f2rcli.io.tiff.axes import Series
+from f2rcli.io import stacks
+from f2rcli.io.stacks import Series
 from f2rcli.napari.files import get_reader
 from f2rcli.napari.runs import LayerRun, Progress, axes_of, levels_of, near
 from f2rcli.napari.sample import noisy_calcium
 from f2rcli.napari.views import Computed, Difference, SeriesView
-from tests.io.test_tiff_makers import write_lsm
+from tests.io.makers import write_lsm
 
 MANIFEST = Path(f2rcli.__file__).parent / "napari" / "napari.yaml"
 
@@ -200,7 +200,7 @@ def test_the_manifest_names_what_is_there() -> None:
             assert callable(getattr(import_module(module), name))
     patterns = [line.split('"*')[1][:-1] for line in text.splitlines() if '"*' in line]
     assert all(get_reader(f"a{suffix}") is not None for suffix in patterns)
-    assert set(patterns) == microscopy.SUFFIXES | tiff.SUFFIXES
+    assert set(patterns) == stacks.SUFFIXES
 
 
 def test_reading_needs_neither_torch_nor_qt() -> None:

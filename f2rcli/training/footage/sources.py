@@ -10,7 +10,7 @@ from f2rcli.io import readable_suffixes
 from f2rcli.io.images.files import PICTURES, find_slots
 from f2rcli.io.numbering import is_pattern
 from f2rcli.io.raw.exposure import RAW_SUFFIXES
-from f2rcli.io.tiff.folder import holds_pages, tiff_files
+from f2rcli.io.stacks import holds_pages, tiff_files
 
 
 @dataclass(frozen=True, slots=True)
