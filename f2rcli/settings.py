@@ -52,7 +52,7 @@ class Setting:
             check_choice(name, value, self.names(), self.pattern, self.others)
 
 
-def setting(default: Any, help: str, **known: Any) -> Any:
+def setting(default: Any, help: str = "", **known: Any) -> Any:
     """A dataclass field for users to set; the other arguments are those of `Setting`."""
     return field(default=default, metadata={KEY: Setting(help=help, **known)})
 
