@@ -17,7 +17,6 @@ import rawpy
 import tifffile
 from numpy.typing import NDArray
 
-import f2rcli.io.raw.tags as t
 from f2rcli.errors import OutputError
 from f2rcli.io.raw.exposure import RAW_SUFFIXES, Exposure, NoiseProfile, Samples
 from f2rcli.io.raw.tags import (
