@@ -80,7 +80,7 @@ def raw(work: Path, pictures: Path) -> None:
     developed = []
     for name, source in (("before", BURST), ("after", work / "burst")):
         target = work / f"{name}.tif"
-        f2r("denoise", source, "-o", target, "--demosaic", "--strength", "0", "-q")
+        f2r("denoise", source, "-o", target, "--format", "developed", "--strength", "0", "-q")
         movie = tifffile.imread(target)
         developed.append(movie[len(movie) // 2].astype(np.float64))
     white = np.percentile(developed[0], 99.5)

@@ -141,7 +141,6 @@ class FileFacts:
     role: str  # clean, noisy or denoised
     path: str  # as given
     sha256: str = ""  # of a file's bytes, or of names and bytes of a folder
-    stored: str = ""  # how its samples are stored, in words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +153,6 @@ class ClipResult:
     height: int
     frames: int
     space: str  # rgb, gray or bayer
-    rate: float | None = None  # frames per second
     noise_made: str = ""  # the noise that was added, as --noise took it; "" where none was
     files: tuple[FileFacts, ...] = ()
     methods: tuple[MethodResult, ...] = ()
@@ -222,17 +220,11 @@ class Evaluation:
     def mean(self, method: str, metric: str, group: str | None = None) -> float:
         """The mean over clips (of one group, or of all) of the clips' values.
 
-        settings["mean"] == "frames" weighs clips by their frames. nan where any is missing: a
-        mean over fewer clips than its neighbour's would compare what cannot be compared.
+        nan where any is missing: a mean over fewer clips than its neighbour's would compare what
+        cannot be compared.
         """
         clips = [clip for clip in self.clips if group is None or clip.group == group]
-        values = [clip.value(method, metric) for clip in clips]
-        if not values:
-            return math.nan
-        if self.settings.get("mean") == "frames":
-            total = sum(clip.frames for clip in clips)
-            return sum(v * clip.frames for v, clip in zip(values, clips, strict=True)) / total
-        return fmean(values)
+        return fmean(clip.value(method, metric) for clip in clips) if clips else math.nan
 
     def seconds_per_frame(self, method: str, group: str | None = None) -> float | None:
         """Mean time of a method per frame; None if it was not timed."""

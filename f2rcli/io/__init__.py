@@ -9,10 +9,18 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
-from f2rcli.errors import UsageError
+from f2rcli.errors import InputError, UsageError
 from f2rcli.io.base import Reader, ReadOptions, Receipt, WriteOptions, WritePlan, Writer
 from f2rcli.io.ledger import Ledger
 from f2rcli.io.numbering import files_of
+
+# Formats that people bring from neighbouring trades, which FFmpeg would misread or refuse.
+NEIGHBOURS = {
+    ".fits": "Make it a TIFF first: astropy.io.fits.getdata, then tifffile.imwrite.",
+    ".fit": "Make it a TIFF first: astropy.io.fits.getdata, then tifffile.imwrite.",
+    ".ser": "Make it a TIFF stack or AVI first: Siril and PIPP do.",
+    ".mlv": "Make it a folder of DNG first, with MLV App or mlv_dump --dng, and name that.",
+}
 
 __all__ = [
     "Ledger",
@@ -67,6 +75,10 @@ def open_reader(source: str | Path, options: ReadOptions | None = None) -> Reade
 
     Raises InputError with the reason it cannot be read.
     """
+    way = NEIGHBOURS.get(Path(source).suffix.lower())
+    if way is not None and Path(source).is_file():
+        what = f"{Path(source).name}: f2r does not read {Path(source).suffix.upper()[1:]} files."
+        raise InputError(what, hint=way)
     found, options = _source_format(str(source)), options or ReadOptions()
     for name in ("axes", "series"):
         value = getattr(options, name)
