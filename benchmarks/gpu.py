@@ -56,7 +56,7 @@ FRAMES = 64  # of a clip whose speed is measured
 SETTLED = 24  # frames until windows are full, and work that recurs is recorded
 LAST = 8  # frames that are read ahead: at the end nothing is
 
-# What a prediction assumes of an H200 and its host, from its data sheet and from what was reached on an H100.
+# What a prediction assumes of an H200 and its host: its data sheet, and the shares an H100 reached.
 BANDWIDTH, BANDWIDTH_SHARE = 4.8e12, 0.6  # bytes per second, and the share that is reached
 MATRIX, MATRIX_SHARE = 790e12, 0.15  # FLOP per second in bf16, and the share
 LAUNCH = 5e-6  # seconds of the host per kernel started by torch
