@@ -6,8 +6,6 @@ from f2rcli import methods, weights
 from f2rcli.settings import check, check_range, setting
 from f2rcli.system.machine import MOST_THREADS
 
-PICTURE = "Picture"
-MACHINE = "Machine"
 ENSEMBLE = ("auto", "on", "off")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda", "cuda:1", "mps")  # cuda:0, cuda:2 ... as well

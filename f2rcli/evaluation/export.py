@@ -1,4 +1,4 @@
-"""An evaluation as JSON and CSV; docs/eval.md has the schema."""
+"""An evaluation as JSON and CSV."""
 
 import csv
 import io

@@ -1,12 +1,12 @@
 """Reading and writing clips, in the format that a source or target asks for.
 
-A format is a folder whose `__init__` has what `Format` lists; adding one needs no edit here.
+A format is a folder whose `__init__` has what `Format` lists, and its place in `ORDER`.
 """
 
 from dataclasses import replace
+from functools import cache
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 from typing import Protocol, cast
 
 from f2rcli.errors import InputError, UsageError
@@ -38,14 +38,17 @@ __all__ = [
     "readable_suffixes",
 ]
 
+# A folder of raw files may hold previews, too; one of TIFF pages is a stack; what is left, FFmpeg
+# judges by content.
+ORDER = ("raw", "stacks", "images", "video")
+
 
 class Format(Protocol):
-    """A format's folder, as this module uses it. Of those that claim, the lowest RANK is taken.
+    """A format's folder, as this module uses it. Of those that claim, the first is taken.
 
     Stacks, whose axes and series users may name, also have AXES = True.
     """
 
-    RANK: int
     SUFFIXES: frozenset[str]  # of files it reads: lower case, with their dot
 
     def claims(self, source: str) -> bool:
@@ -130,11 +133,9 @@ def is_clip(folder: Path) -> bool:
     return not any(files_of(folder, others))
 
 
-def _formats() -> list[Format]:
-    folders = (f"{__name__}.{found.name}" for found in iter_modules(__path__) if found.ispkg)
-    modules = (import_module(folder) for folder in folders)
-    formats = [cast(Format, module) for module in modules if hasattr(module, "RANK")]
-    return sorted(formats, key=lambda found: found.RANK)
+@cache
+def _formats() -> tuple[Format, ...]:
+    return tuple(cast(Format, import_module(f"{__name__}.{name}")) for name in ORDER)
 
 
 def _source_format(source: str) -> Format:

@@ -21,7 +21,6 @@ FieldMode = Literal["auto", "on", "off"]  # interlaced: as the file says, always
 FAMILIES = ("h264", "hevc", "av1", "vp9", "ffv1", "prores", "mjpeg")  # of codecs
 MARK = '{"f2r": '  # what a file's provenance begins with
 MOST_PIXELS = 1 << 29  # of a picture: a header that claims more is more likely broken than right
-SPAN, ENCODING, RUN = "Selection", "Encoding", "Run"  # headings in --help
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
