@@ -13,7 +13,6 @@ import tifffile
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
-from f2rcli.io.stacks import scanimage
 from f2rcli.io.stacks.lanes import Series, listed_series
 from f2rcli.io.stacks.metadata import (
     PROVENANCE,
@@ -25,6 +24,7 @@ from f2rcli.io.stacks.metadata import (
     ome_annotation,
     parsed,
 )
+from f2rcli.io.stacks.scanimage import header_of, outer_axes
 from f2rcli.io.stacks.stack import Stack
 from f2rcli.io.tifffiles import (
     PageList,
@@ -41,7 +41,7 @@ RGB, PALETTE, YCBCR, CFA = 2, 3, 6, 32803  # photometric interpretations
 UNDESCRIBED = ("generic", "uniform")  # tifffile's words for series without a description
 _FLAVOURS = {
     "is_ome": "OME-", "is_imagej": "ImageJ ", "is_lsm": "LSM ", "is_stk": "MetaMorph ",
-    "is_qpi": "PerkinElmer ", "is_ndtiff": "ND",
+    "is_qpi": "PerkinElmer ", "is_ndtiff": "NDTiff in ",
 }  # fmt: skip
 _IMAGEJ = {"T": "frames", "Z": "slices", "C": "channels"}
 _MOST = 1 << 24  # pictures; a description that promises more is itself damaged
@@ -160,10 +160,10 @@ class TiffStack(Stack):
         """ScanImage's channels and volumes told apart, whatever version wrote them."""
         frames = (self.file.scanimage_metadata or {}).get("FrameData") or {}
         first = last.first.aspage()
-        said = scanimage.header_of(_header(self.file))
+        said = header_of(_header(self.file))
         said |= {str(name): str(value) for name, value in frames.items()}
         pages = self._pages_like(first, self._list.pages)
-        sizes = scanimage.outer_axes(said, len(pages))
+        sizes = outer_axes(said, len(pages))
         used = prod(sizes.values())
         if used < len(pages):
             more = count(len(pages) - used, "page")
