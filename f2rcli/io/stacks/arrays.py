@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from f2rcli.errors import InputError
+from f2rcli.errors import InputError, UsageError
 from f2rcli.io.stacks.foreign import Image, Where, unsupported
 from f2rcli.io.stacks.lanes import LETTER_OF
 from f2rcli.io.stacks.metadata import Facts, Metadata, known_sizes, number_of, ome_colour, steady
@@ -180,15 +180,9 @@ def split_path(source: str) -> tuple[str, str | None]:
     return (match[1], match[2].rstrip("/")) if match else (source, None)
 
 
-def named(inside: str, arrays: list[str]) -> str:
-    """The array that a path in a file means: its own, or the only one of a group."""
-    below = [name for name in arrays if name.startswith(f"{inside}/")]
-    return below[0] if len(below) == 1 and inside not in arrays else inside
-
-
 def open_hdf5(library: Any, path: Path, wanted: str = "") -> tuple[Any, list[Image]]:
-    """The file, and an image per array of pictures; wanted: the path of one that is a picture at
-    any rate."""
+    """The file, and an image per array of pictures; wanted: the path of the only one, or of a group
+    that holds one."""
     file = library.File(path, "r", rdcc_nbytes=_CACHE)
     return file, [_of_array(file, array) for array in _arrays(library, file, path, wanted)]
 
@@ -203,7 +197,8 @@ def _arrays(library: Any, file: Any, path: Path, wanted: str) -> list[Any]:
     found = [one for one in imaging or every if _is_known(one.dtype) and one.size]
     rank = 2 if all(one.ndim < 3 for one in found) else 3
     found = [one for one in found if rank <= one.ndim <= 5]
-    found += _asked(every, found, wanted)
+    if wanted:
+        return [_named(every, found, path, wanted)]
     if not found:
         for one in every:
             if one.size and rank <= one.ndim <= 5 and one.dtype.kind in "biuc":
@@ -213,17 +208,14 @@ def _arrays(library: Any, file: Any, path: Path, wanted: str) -> list[Any]:
     return found
 
 
-def _asked(every: list[Any], found: list[Any], wanted: str) -> list[Any]:
-    """The one array that a path means, where none of those found is meant."""
-
-    def meant(one: Any) -> bool:
-        return bool(wanted) and f"{one.name}/".startswith(f"{wanted}/")
-
-    fit = [
-        one for one in every
-        if meant(one) and _is_known(one.dtype) and one.size and 2 <= one.ndim <= 5
-    ]  # fmt: skip
-    return [] if any(map(meant, found)) or len(fit) != 1 else fit
+def _named(every: list[Any], found: list[Any], path: Path, wanted: str) -> Any:
+    below = [one for one in every if f"{one.name}/".startswith(f"{wanted}/")]
+    fit = [one for one in below if _is_known(one.dtype) and one.size and 2 <= one.ndim <= 5]
+    if len(fit) != 1:
+        names = ", ".join(str(one.name) for one in (fit or found)[:6])
+        raise UsageError(f"{path.name}:{wanted}: names no array of pictures.",
+                         hint=f"It has {names or 'none'}.")  # fmt: skip
+    return fit[0]
 
 
 def _is_known(dtype: Any) -> bool:

@@ -69,7 +69,7 @@ class LibraryStack(Stack):
     """A stack in a format that a package of the extra `microscopy` reads."""
 
     def __init__(self, path: Path, wanted: str = "") -> None:
-        """wanted: the path of an array in HDF5, which is a picture at any rate.
+        """wanted: the path of an array in HDF5, which is the only series then.
 
         Raises InputError where the library is missing or refuses the file.
         """
