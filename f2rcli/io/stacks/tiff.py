@@ -245,6 +245,8 @@ class TiffStack(Stack):
             samples: Plane = np.frombuffer(data, dtype).reshape(shape)
         else:
             samples = self._page(series.number, one, place // one.share)
+            if samples.size % prod(shape) or samples.size // prod(shape) <= place % one.share:
+                raise InputError(f"{self.name}, picture {place + 1}: is of another size.")
             samples = samples.reshape(-1, *shape)[place % one.share]
         return np.moveaxis(samples, 0, -1) if order.startswith("S") else samples
 
