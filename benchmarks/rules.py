@@ -113,8 +113,6 @@ ROWS: dict[str, tuple[str, list[Patch], tuple[str, ...]]] = {
     "settling": ("51", [(f"{CONTRACT}.steady.Steady", "settled", second)], ("still", "still15")),
     "points": ("52", [(f"{CONTRACT}.frame_points", "with_points", first)],
                ("swan", "car", "calcium")),
-    "brightness bias": ("53", [(f"{CONTRACT}.debias", "_shade", gives(np.float32(0)))],
-                        ("swan", "car", "calcium")),
     "account": ("54", [(f"{CONTRACT}.returned.Returned", "add", gives(None))], ()),
     "sums": ("56", [("f2rcli.engine.stream", "dim", gives(False))], ("calcium",)),
     "missed light": ("57", [("f2rcli.engine.dim.missed.Missed", "of",
