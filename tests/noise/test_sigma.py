@@ -4,6 +4,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.fidelity import footage
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
@@ -22,17 +24,19 @@ def _clips() -> Iterator[tuple[str, footage.Clip]]:
                                               sky=seed == 2)  # fmt: skip
 
 
-def test_sigma_lies_within_what_is_stated(tmp_path: Path) -> None:
-    """Of sixty and more of the benchmark's cases nine in ten; none beyond twice and a half of that,
-    but for drawings."""
+@pytest.mark.parametrize("part", range(3))
+def test_sigma_lies_within_what_is_stated(part: int, tmp_path: Path) -> None:
+    """Of more than sixty of the benchmark's cases; but for one in seven, and none of these beyond
+    twice and a half of that but drawings."""
     for name, clip in _clips():
         footage.write(tmp_path / f"{name}.mkv", clip)
     engines: dict[sigma.PlaneLayout, sigma.Engine] = {}
-    chosen = [c for n, c in enumerate(sigma.cases(tmp_path, SIZE, FRAMES)) if n % 3 != 2]
-    assert len(chosen) >= 60
-    outside = [row for row in (sigma.measure(case, engines) for case in chosen) if not row.within]
+    cases = [case for n, case in enumerate(sigma.cases(tmp_path, SIZE, FRAMES)) if n % 3 != 2]
+    assert len(cases) > 60
+    rows = [sigma.measure(case, engines) for case in cases[part::3]]
+    outside = [row for row in rows if not row.within]
     told = "\n".join(f"{row.name}: {row.estimate:.2f} of {row.truth:.2f}" for row in outside)
-    assert len(outside) <= 0.1 * len(chosen), told
+    assert len(outside) <= len(rows) / 7, told
     for row in outside:
         allowed = max(row.percent / 100 * row.estimate, sigma.FLOOR)
         drawn = row.name.startswith(MISREAD)
