@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io import Reader
+from f2rcli.system.memory import keep_memory
 from f2rcli.units import size, span
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def loaded(settings: EngineSettings, info: ClipInfo, say: Callable[[str], None])
     """The engine for a clip; its notes are said."""
     from f2rcli.engine.stream import load_engine  # brings torch
 
+    keep_memory()
     engine = load_engine(settings, info)
     say_notes(engine, say)
     return engine
@@ -111,7 +113,11 @@ def noise_words(model: Any, levels: tuple[float, float] | None = None) -> str:
         return "too little to measure"
     if levels is not None:
         return f"{model.in_codes(levels)}, in the file's own units"
-    sigma = sigma_of(model) or 0.0
+    return sigma_words(sigma_of(model) or 0.0)
+
+
+def sigma_words(sigma: float) -> str:
+    """A standard deviation, of 255, with a word for it."""
     word = "light" if sigma < LIGHT else "strong" if sigma > STRONG else "usual"
     return f"{word}, sigma {sigma:.1f} of 255"
 

@@ -35,16 +35,16 @@ class TrainConfig:
 
     inputs: tuple[str, ...]  # files, folders or patterns, as for `f2r denoise`
     output: str  # .safetensors
-    method: str = setting(methods.DEFAULT, "", choices=trainable)
+    method: str = setting(methods.DEFAULT, choices=trainable)
     init: str | None = setting(  # weights to start from; None: scratch, or bundled ones to adapt
-        None, "", choices=beginnings, pattern=r"(?s).*[./\\].*",
+        None, choices=beginnings, pattern=r"(?s).*[./\\].*",
         others="the path of a .safetensors file",
     )  # fmt: skip
     adapt: bool = False  # fit the bundled weights, or those of `init`, to the clips ...
-    adapt_minutes: float = setting(1.0, "", low=0.1, high=1440)  # ... in so long, on two cores
-    steps: int | None = setting(None, "", low=1, high=10**7)  # at most so many of every stage
-    seed: int = setting(0, "", low=0, high=2**63 - 1)  # the same seed repeats the run
-    noise: str | None = setting(None, "")  # to be added, to clips that have none
+    adapt_minutes: float = setting(1.0, low=0.1, high=1440)  # ... in so long, on two cores
+    steps: int | None = setting(None, low=1, high=10**7)  # at most so many of every stage
+    seed: int = setting(0, low=0, high=2**63 - 1)  # the same seed repeats the run
+    noise: str | None = setting(None)  # to be added, to clips that have none
     axes: str | None = like(ReadOptions, "axes")
     series: str | None = like(ReadOptions, "series")
     fields: str = like(ReadOptions, "fields")
@@ -54,9 +54,8 @@ class TrainConfig:
     device: str = like(EngineSettings, "device")
     threads: int | None = like(EngineSettings, "threads")
     precision: str = like(EngineSettings, "precision")
-    time_limit: str | None = setting(
-        None, ""
-    )  # of the session, such as 25m; the schedule is fitted to it
+    # Of the session, such as 25m; the schedule is fitted to it.
+    time_limit: str | None = setting(None)
     resume: bool = False  # continue the run of this output, or of `run`
     overwrite: bool = False  # replace existing files
     run: str | None = None  # folder of checkpoints and curves; None: NAME.run beside the output

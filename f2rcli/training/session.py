@@ -13,8 +13,9 @@ from pathlib import Path
 import torch
 
 from f2rcli import weights
-from f2rcli.engine.device import choose_device, choose_precision, use_threads
+from f2rcli.engine.device import choose_device, choose_precision, threads_for, use_threads
 from f2rcli.header import Estimate, Header
+from f2rcli.noise import synthesis
 from f2rcli.noise.report import NoiseReport
 from f2rcli.training.checks import check_noise, fit_clips
 from f2rcli.training.config import TrainConfig
@@ -70,7 +71,7 @@ def train(config: TrainConfig, report: OnEvent) -> TrainResult:
     start that does not fit, and what opening footage and training raise.
     """
     started = time.monotonic()
-    use_threads(config.threads)
+    use_threads(threads_for(config.threads))
     result = TrainResult(config=config)
     context = gather(config, result, report)
     result.noise = next((r for r in context.noise if r is not None), None)
@@ -97,11 +98,7 @@ def gather(config: TrainConfig, result: TrainResult, report: OnEvent) -> Trainin
     """Footage, its noise and the weights to start from. Notes, and why there is nothing to adapt
     to, are the result's."""
     device = choose_device(config.device)
-    noise = None
-    if config.noise is not None:
-        from f2rcli.noise.synthesis.spec import parse
-
-        noise = parse(config.noise)
+    noise = None if config.noise is None else synthesis.parse(config.noise)
     how = Decoding(
         frames=ADAPT_FRAMES if config.adapt else None, read=config.read, noise=noise,
         seed=config.seed,

@@ -9,7 +9,7 @@ import tifffile
 
 from f2rcli.errors import InputError, OutputError
 from f2rcli.io import ReadOptions
-from f2rcli.noise.synthesis.spec import parse
+from f2rcli.noise import synthesis
 from f2rcli.training import Decoding, Footage, open_footage
 from tests.training.clips import pictures, write_clip
 
@@ -72,14 +72,14 @@ def test_the_frames_that_are_taken_of_a_long_clip_are_spread_over_it(tmp_path: P
 def test_noise_that_is_added_leaves_the_clean_frames_beside(tmp_path: Path) -> None:
     clip = pictures(5)
     path = write_clip(tmp_path / "a.mkv", clip, sigma=0)
-    (footage,) = opened(path, noise=parse("gaussian:20"))
+    (footage,) = opened(path, noise=synthesis.parse("gaussian:20"))
     assert footage.reference is not None
     np.testing.assert_allclose(footage.reference, np.rint(255 * clip) / 255, atol=1 / 2000)
     apart = np.asarray(footage.array, float) - footage.reference
     assert 255 * apart.std() == pytest.approx(20, rel=0.05)
-    (again,) = opened(path, noise=parse("gaussian:20"))
+    (again,) = opened(path, noise=synthesis.parse("gaussian:20"))
     np.testing.assert_array_equal(again.array, footage.array)
-    (other,) = opened(path, noise=parse("gaussian:20"), seed=1)
+    (other,) = opened(path, noise=synthesis.parse("gaussian:20"), seed=1)
     assert not np.array_equal(other.array, footage.array)
 
 
