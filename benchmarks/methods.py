@@ -3,7 +3,7 @@
     python benchmarks/methods.py CLIPS [--noise g30 pg corr30 h264] [--frames 8] [--methods ...]
 
 Each method is one `f2r eval` per noise (files' own 8-bit noise, blind, FFmpeg's conversion, as in
-docs/quality.md): PSNR dB / SSIM, mean over frames and clips. CPU seconds are those of
+README's table): PSNR dB / SSIM, mean over frames and clips. CPU seconds are those of
 the process, without those of the same run without a method, per frame of 640x360.
 """
 
@@ -51,7 +51,7 @@ def evaluated(method: str, noise: str, given: argparse.Namespace) -> tuple[dict[
     command = [
         sys.executable, "-m", "f2rcli", "eval", "--clean", str(given.clips), "--noise", noise,
         "--methods", method, "--frames", str(given.frames), "--metrics", "psnr,ssim",
-        "--conversion", "swscale", "--threads", "1", "--json",
+        "--threads", "1", "--json",
     ]  # fmt: skip
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return json.loads(done.stdout.splitlines()[-1]), spent() - before

@@ -62,9 +62,10 @@ class Watch:
         an error that somebody keeps would keep their threads too."""
         shown: Iterable[T] = items
         if self.progress is True:
-            from tqdm.auto import tqdm  # looks for a notebook when it is imported
+            from rich.console import Console
+            from rich.progress import track
 
-            shown = tqdm(items, total=total, unit="frame")
+            shown = track(items, "f2r", total=total, console=Console(stderr=True))
         with closing(items):
             for done, item in enumerate(shown, start=1):
                 self.check()

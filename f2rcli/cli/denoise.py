@@ -77,16 +77,13 @@ def denoise(
         ),
     ],
     output: Annotated[
-        str | None,
-        option("--output -o", RESULT, "OUTPUT", "File or folder; - is stdout."),
+        str | None, option("--output -o", RESULT, "OUTPUT", "File or folder; - is stdout.")
     ] = None,
     strength: Annotated[
-        float,
-        option("--strength", RESULT, "S", "1 removes the noise, less keeps grain; 0 to 4."),
+        float, option("--strength", RESULT, "S", "1 removes the noise, less keeps grain; 0 to 4.")
     ] = 1.0,
     chroma_strength: Annotated[
-        float | None,
-        option("--chroma-strength", RESULT, "S", "The same for colour alone."),
+        float | None, option("--chroma-strength", RESULT, "S", "The same for colour alone.")
     ] = None,
     sigma: Annotated[
         float | None, option("--sigma", RESULT, "N", "The noise, of 255 (default: measured).")
@@ -100,13 +97,7 @@ def denoise(
     method: opt.Method = "f2r",
     weights: opt.Weights = None,
     fields: Annotated[
-        str,
-        rare(
-            "--fields",
-            RESULT,
-            "auto|on|off",
-            "Fields of interlaced video.",
-        ),
+        str, rare("--fields", RESULT, "auto|on|off", "Fields of interlaced video.")
     ] = "auto",
     codec: Annotated[
         str | None,
@@ -116,8 +107,7 @@ def denoise(
         float | None, option("--crf", RESULT, "N", "Quality; lower is better, and larger.")
     ] = None,
     audio_codec: Annotated[
-        str | None,
-        rare("--audio-codec", RESULT, "NAME|none", "Encode sound, or leave it out."),
+        str | None, rare("--audio-codec", RESULT, "NAME|none", "Encode sound, or leave it out.")
     ] = None,
     encoder_opt: Annotated[
         list[str] | None,
@@ -353,7 +343,8 @@ def _adapted(job: Job, console: Console) -> Job:
     from f2rcli.cli.train import StepMeter
     from f2rcli.training.adapt import MINUTES, Adaptation
 
-    entry = Adaptation(job.engine, job.adapt_minutes or MINUTES, job.source, job.read)
+    minutes = MINUTES if job.adapt_minutes is None else job.adapt_minutes
+    entry = Adaptation(job.engine, minutes, job.source, job.read)
     known = entry.known
     if not known:
         console.note(f"adapting to {Path(job.source).name}; Ctrl-C leaves everything as it was")

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib import metadata
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import typer
 
@@ -18,10 +18,10 @@ from f2rcli.errors import EXIT_FAILURE, EXIT_OK, F2RError, WeightsError
 from f2rcli.units import count
 
 LIBRARIES = ("torch", "av", "numpy", "opencv-python-headless", "rawpy", "tifffile", "safetensors")
-ENCODERS = ("libx264", "libx264rgb", "libx265", "libsvtav1", "libvpx-vp9", "ffv1", "prores_ks",
-            "mjpeg", "png")  # fmt: skip
-DECODERS = ("h264", "hevc", "av1", "vp9", "ffv1", "prores", "mjpeg", "dvvideo", "mpeg2video",
-            "mpeg4")  # fmt: skip
+CODECS = {
+    "encoders": ("libx264", "libx265", "libsvtav1", "libvpx-vp9", "ffv1", "prores_ks"),
+    "decoders": ("h264", "hevc", "av1", "vp9", "ffv1", "prores", "mjpeg", "mpeg2video"),
+}
 
 
 class Finding(NamedTuple):
@@ -88,14 +88,8 @@ def codecs() -> Iterator[Finding]:
     """Encoders and decoders, of those f2r uses, that this FFmpeg has."""
     import av
 
-    kinds: Any = (("encoders", ENCODERS, "w"), ("decoders", DECODERS, "r"))
-    for topic, names, mode in kinds:
-        absent = []
-        for name in names:
-            try:
-                av.Codec(name, mode)
-            except ValueError:
-                absent.append(name)
+    for topic, names in CODECS.items():
+        absent = [name for name in names if name not in av.codecs_available]
         there = ", ".join(name for name in names if name not in absent)
         yield Finding(topic, there + (f"; not here: {', '.join(absent)}" if absent else ""))
 

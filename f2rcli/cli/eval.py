@@ -26,7 +26,7 @@ from f2rcli.io import ReadOptions
 from f2rcli.settings import check_choice
 
 if TYPE_CHECKING:
-    from f2rcli.evaluation.base import Baseline, Case, Observer
+    from f2rcli.evaluation.base import Baseline, Case
 
 WIDTH = 160  # columns of a table that does not go to a terminal
 CLIPS, MEASURES = "Clips", "Noise, methods and metrics"
@@ -60,21 +60,10 @@ def evaluate(
     ] = False,
     noise: Annotated[
         list[str] | None,
-        option(
-            "--noise",
-            MEASURES,
-            "KIND:NUMBERS",
-            "Added to clean clips: gaussian:30.",
-        ),
+        option("--noise", MEASURES, "KIND:NUMBERS", "Added to clean clips: gaussian:30."),
     ] = None,
     clipped: Annotated[
-        bool | None,
-        rare(
-            "--clipped/--unclipped",
-            MEASURES,
-            "",
-            "8-bit codes, or floats.",
-        ),
+        bool | None, rare("--clipped/--unclipped", MEASURES, "", "8-bit codes, or floats.")
     ] = None,
     seed: Annotated[int, rare("--seed", MEASURES, "N", "Same seed, same noise.")] = 0,
     methods: Annotated[
@@ -287,18 +276,15 @@ def _run(
     asked: Request, plan: Plan, console: Console, *, pictures: bool
 ) -> tuple[Evaluation, bool]:
     """Everything measured, and whether any input was damaged."""
+    from f2rcli.evaluation.pictures import ReportPictures
     from f2rcli.evaluation.run import Evaluator
 
-    observers: list[Observer] = []
-    if pictures:
-        from f2rcli.evaluation.pictures import ReportPictures
-
-        observers.append(ReportPictures(len(asked.cases)))
+    kept = ReportPictures(len(asked.cases)) if pictures else None
     total = None if plan.frames is None else plan.frames * len(asked.cases)
     with FrameMeter(console, "eval", total, exact=False, stage="opening") as meter:
         run = Evaluator(
-            plan, kind=asked.kind, baselines=asked.baselines, observers=observers,
-            progress=lambda *_: meter.advance(),
+            plan, kind=asked.kind, baselines=asked.baselines, pictures=kept,
+            progress=lambda: meter.advance(),
         )  # fmt: skip
         clips = []
         for case in asked.cases:
@@ -345,7 +331,7 @@ def print_tables(found: Evaluation) -> None:
     out = RichConsole(file=sys.stdout, highlight=False)
     if not out.is_terminal:
         out.width = WIDTH
-    for table in tables(found, out.width):
+    for table in tables(found):
         out.print(table)
     for line in facts(found):
         out.print(plain(line), markup=False, soft_wrap=True)

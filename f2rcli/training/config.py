@@ -11,14 +11,12 @@ from f2rcli.documents import parse_json, read_text
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import ConfigError, UsageError, WeightsError, nearest
 from f2rcli.frames import Space
-from f2rcli.io.base import RUN, FieldMode, ReadOptions
-from f2rcli.noise import synthesis
+from f2rcli.io.base import FieldMode, ReadOptions
 from f2rcli.settings import check, check_type, like, setting
 from f2rcli.training.methods import ADAPTABLE, trainable
 
 COLOURS = ("rgb", "gray", "bayer")
 SCRATCH = "scratch"
-FOOTAGE, LEARNING = "Footage", "Learning"  # headings in --help
 NOT_STORED = frozenset({"resume", "overwrite"})
 _PATHS = ("inputs", "output", "init", "run")
 
@@ -37,35 +35,16 @@ class TrainConfig:
 
     inputs: tuple[str, ...]  # files, folders or patterns, as for `f2r denoise`
     output: str  # .safetensors
-    method: str = setting(
-        methods.DEFAULT, "Method to train.", metavar="NAME", group=LEARNING, choices=trainable
-    )
-    init: str | None = setting(
-        None, "Weights to start from; rgb, gray and bayer are bundled. Default: scratch, or the "
-        "bundled ones with --adapt.", metavar="NAME|PATH", group=LEARNING, choices=beginnings,
-        pattern=r"(?s).*[./\\].*", others="the path of a .safetensors file",
+    method: str = setting(methods.DEFAULT, choices=trainable)
+    init: str | None = setting(  # weights to start from; None: scratch, or bundled ones to adapt
+        None, choices=beginnings, pattern=r"(?s).*[./\\].*",
+        others="the path of a .safetensors file",
     )  # fmt: skip
-    adapt: bool = setting(
-        False, "Fit the bundled weights (or --init) to the clips, in a minute or --adapt-minutes.",
-        flags=("--adapt",), group=LEARNING,
-    )  # fmt: skip
-    adapt_minutes: float = setting(
-        1.0, "What fitting may take on two cores.", metavar="N", group=LEARNING, low=0.1, high=1440
-    )
-    steps: int | None = setting(
-        None, "At most so many steps of every stage (default: by the method).",
-        metavar="N", group=LEARNING, low=1, high=10**7,
-    )  # fmt: skip
-    seed: int = setting(
-        0, "Random seed; the same seed repeats the run.",
-        metavar="N", group=LEARNING, low=0, high=2**63 - 1,
-    )  # fmt: skip
-    noise: str | None = setting(
-        None,
-        "Noise to add, for clips that have none: results are measured against them.",
-        metavar="KIND[:NUMBERS][+KIND...]", group=FOOTAGE,
-        choices=synthesis.kinds, others="ranges and numbers of each", mark="+",
-    )  # fmt: skip
+    adapt: bool = False  # fit the bundled weights, or those of `init`, to the clips ...
+    adapt_minutes: float = setting(1.0, low=0.1, high=1440)  # ... in so long, on two cores
+    steps: int | None = setting(None, low=1, high=10**7)  # at most so many of every stage
+    seed: int = setting(0, low=0, high=2**63 - 1)  # the same seed repeats the run
+    noise: str | None = setting(None)  # to be added, to clips that have none
     axes: str | None = like(ReadOptions, "axes")
     series: str | None = like(ReadOptions, "series")
     fields: str = like(ReadOptions, "fields")
@@ -75,18 +54,11 @@ class TrainConfig:
     device: str = like(EngineSettings, "device")
     threads: int | None = like(EngineSettings, "threads")
     precision: str = like(EngineSettings, "precision")
-    time_limit: str | None = setting(
-        None, "What the session may take, such as 25m or 1h30m: the schedule is fitted to it.",
-        metavar="TIME", group=RUN,
-    )  # fmt: skip
-    resume: bool = setting(
-        False, "Continue the run of this OUTPUT or --run.", flags=("--resume",), group=RUN
-    )
-    overwrite: bool = setting(False, "Replace existing files.", group=RUN)
-    run: str | None = setting(
-        None, "Folder for checkpoints and curves; default: NAME.run beside the output.",
-        metavar="FOLDER", group=RUN,
-    )  # fmt: skip
+    # Of the session, such as 25m; the schedule is fitted to it.
+    time_limit: str | None = setting(None)
+    resume: bool = False  # continue the run of this output, or of `run`
+    overwrite: bool = False  # replace existing files
+    run: str | None = None  # folder of checkpoints and curves; None: NAME.run beside the output
 
     def __post_init__(self) -> None:
         if not self.inputs:

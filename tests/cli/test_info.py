@@ -53,6 +53,14 @@ def test_noise_is_told_in_full(f2r: Run, tmp_path: Path) -> None:
     assert found["file"] == "clip.mkv"
 
 
+def test_info_and_noise_say_the_same_of_coded_noise(f2r: Run, clip: Path) -> None:
+    told = [
+        next(line for line in f2r(command, clip).out.splitlines() if line.startswith("noise "))
+        for command in ("info", "noise")
+    ]
+    assert told[0] == told[1]
+
+
 def test_a_plot_never_replaces_a_clip(f2r: Run, clip: Path) -> None:
     link = clip.with_name("clip.svg")
     link.hardlink_to(clip)

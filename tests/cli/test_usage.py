@@ -92,6 +92,17 @@ def test_what_is_no_clip_is_one_clear_line(
         assert len(done.err.splitlines()) <= 2
 
 
+@pytest.mark.parametrize("name", ["m31.fits", "m31.FIT", "moon.ser", "take.mlv"])
+def test_a_format_of_a_neighbouring_trade_names_the_way(
+    f2r: Callable[..., Done], tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_bytes(b"SIMPLE  =                    T" + bytes(5000))
+    done = f2r("denoise", tmp_path / name)
+    assert done.code == EXIT_INPUT
+    assert done.err.startswith(f"error: {name}: f2r does not read ")
+    assert "hint: Make it a " in done.err
+
+
 def test_a_file_that_looks_like_an_option_is_named_with_its_folder(
     f2r: Callable[..., Done], place: Path
 ) -> None:
