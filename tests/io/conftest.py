@@ -122,7 +122,7 @@ def read_all(source: str | Path, **options: object) -> list[Frame]:
 
 def packets_of(path: Path, kind: str) -> list[bytes]:
     """The packets of a file's streams of one kind, stream by stream."""
-    with av.open(str(path), metadata_errors="replace") as container:
+    with av.open(str(path)) as container:
         streams = [stream for stream in container.streams if stream.type == kind]
         found: dict[int, list[bytes]] = {stream.index: [] for stream in streams}
         for packet in container.demux(*streams):

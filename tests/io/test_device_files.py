@@ -118,7 +118,7 @@ def test_pictures_side_by_side_keep_their_display_size(tools, tmp_path: Path, sh
 )
 def test_hdr10_metadata_is_in_the_stream(tools, tmp_path: Path, suffix: str, codec) -> None:
     source = tools.write_clip(
-        tmp_path / f"in{suffix}", codec="libx265", pix_fmt="yuv420p10le", pts=2, smooth=True,
+        tmp_path / f"in{suffix}", codec="libx265", pix_fmt="yuv420p10le", pts=12, smooth=True,
         size=(128, 96), options={"x265-params": HDR},
     )  # fmt: skip
     target = tmp_path / f"out{suffix}"
@@ -137,7 +137,7 @@ def test_hdr10_metadata_is_in_the_stream(tools, tmp_path: Path, suffix: str, cod
 def test_hdr10_metadata_of_a_header_comes_over(tools, tmp_path: Path) -> None:
     """FFV1 has no place for it: Matroska's header has."""
     source = tools.write_clip(
-        tmp_path / "in.mkv", codec="libx265", pix_fmt="yuv420p10le", pts=2, smooth=True,
+        tmp_path / "in.mkv", codec="libx265", pix_fmt="yuv420p10le", pts=12, smooth=True,
         size=(128, 96), options={"x265-params": HDR},
     )  # fmt: skip
     with open_reader(source) as reader:
@@ -151,7 +151,7 @@ def test_single_fields_are_not_split_again_and_are_marked_again(
 ) -> None:
     parameters = f"log-level=error:interlace={'tff' if top_first else 'bff'}"
     source = tools.write_clip(
-        tmp_path / "in.mp4", codec="libx265", pts=8, smooth=True, size=(128, 64),
+        tmp_path / "in.mp4", codec="libx265", pts=12, smooth=True, size=(128, 64),
         options={"x265-params": parameters},
     )  # fmt: skip
     with open_reader(source) as reader:

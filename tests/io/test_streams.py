@@ -5,6 +5,7 @@ from pathlib import Path
 
 import av
 import pytest
+from av.sidedata.sidedata import Type
 from av.stream import Disposition
 
 from f2rcli.errors import UsageError
@@ -13,7 +14,7 @@ from tests.io.rich import png
 
 
 def tags(path: Path) -> list[tuple[str, str | None, str | None, int]]:
-    with av.open(str(path), metadata_errors="replace") as container:
+    with av.open(str(path)) as container:
         return [
             (s.type, s.language, s.metadata.get("title"), int(s.disposition))
             for s in container.streams
@@ -203,7 +204,7 @@ def test_a_second_video_stream_is_copied(tools, odd, tmp_path: Path) -> None:
 
 
 def _packets(path: Path, index: int) -> list[bytes]:
-    with av.open(str(path), metadata_errors="replace") as container:
+    with av.open(str(path)) as container:
         return [bytes(p) for p in container.demux(container.streams[index]) if p.size]
 
 
@@ -285,12 +286,8 @@ def test_closed_captions_within_the_pictures(tools, tmp_path: Path) -> None:
 
 def _captions(path: Path) -> list[bytes]:
     with av.open(str(path)) as container:
-        return [
-            bytes(data)
-            for frame in container.decode(video=0)
-            for data in frame.side_data
-            if data.type.name == "A53_CC"
-        ]
+        found = [frame.side_data.get(Type.A53_CC) for frame in container.decode(video=0)]
+    return [bytes(data) for data in found if data is not None]
 
 
 def test_a_packet_that_the_muxer_refuses_costs_itself_only(tools, tmp_path: Path) -> None:

@@ -50,7 +50,6 @@ __all__ = [
     "tiff_files",
 ]
 
-RANK = 45  # before pictures: a folder of TIFF pages is a stack; after camera raw in TIFF's clothes
 AXES = True  # its axes and series can be named by the user
 # TIFF under other names: Zeiss LSM, MetaMorph, BigTIFF, PerkinElmer. Never pages of a folder.
 _BIG, _MAKERS = frozenset({".btf", ".tf2", ".tf8"}), frozenset({".lsm", ".stk", ".qptiff"})

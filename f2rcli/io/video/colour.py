@@ -2,8 +2,11 @@
 
 import re
 import struct
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import count
 from typing import Any
 
 import av
@@ -26,8 +29,6 @@ _MATRICES = {
     8: Matrix.YCGCO,
     9: Matrix.BT2020,
 }
-# The number of each matrix; of BT.601's two the one with 525 lines.
-MATRIX_NUMBERS = {matrix: number for number, matrix in _MATRICES.items()}
 _SITINGS = {
     "left": (0.0, 0.5),
     "center": (0.5, 0.5),
@@ -286,12 +287,18 @@ def _display_matrix(frame: av.VideoFrame) -> tuple[int, ...]:
 def side_data(frame: av.VideoFrame, kind: Type) -> list[bytes]:
     """All side data of one kind of a decoded picture."""
     try:
-        container: object = frame.side_data
+        container: Any = frame.side_data
     except ValueError:  # of a kind that FFmpeg knows and PyAV does not, EXIF for one
         Type._missing_ = classmethod(_unknown_kind)  # type: ignore[assignment]  # a method indeed
         container = frame.side_data
-    items = list(container)  # type: ignore[call-overload]  # PyAV types it as a TypedDict
-    return [bytes(item) for item in items if item.type is kind]
+    return [bytes(item) for item in _every(container) if item.type is kind]
+
+
+def _every(container: Any) -> Iterator[Any]:
+    """The side data by their places: from PyAV 19 on, iterating gives kinds."""
+    with suppress(IndexError):
+        for place in count():
+            yield container[place]
 
 
 def _unknown_kind(cls: type[Type], value: object) -> Type:

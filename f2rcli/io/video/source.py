@@ -21,6 +21,10 @@ from f2rcli.io.video.colour import ColourTags, PictureFacts
 from f2rcli.io.video.matroska import TrackFacts
 
 PIPE = "-"
+# Of tags in another coding than UTF-8; from 19 on PyAV is so by itself.
+TOLERANT: dict[str, Any] = (
+    {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+)
 _BUFFER = 1 << 16  # bytes read at a time through a pipe
 _MOST_HEADER = 1 << 24  # bytes of a movie header that are looked at
 
@@ -93,7 +97,10 @@ def open_source(source: str | Path | StandardInput) -> InputContainer:
         _check_file(source, name)
     options = {"protocol_whitelist": protocols, "format_whitelist": ",".join(_DEMUXERS)}
     try:
-        return av.open(file, "r", options=options, metadata_errors="replace", buffer_size=_BUFFER)
+        opened: InputContainer = av.open(
+            file, "r", options=options, buffer_size=_BUFFER, **TOLERANT
+        )
+        return opened
     except (av.FFmpegError, OSError, ValueError, IndexError, MemoryError) as error:
         raise _open_error(source, name, error) from error
 
@@ -291,7 +298,8 @@ def stream_line(stream: Stream) -> str:
 
 def title_of(tags: Mapping[str, str]) -> str:
     """A stream's title; mp4 and mov keep it as its name, and FFmpeg reads it back as that."""
-    return tags.get("title") or tags.get("name", "")
+    title = tags.get("title") or tags.get("name", "")
+    return title.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _seconds(stream: Stream, ticks: int | None) -> float | None:

@@ -23,16 +23,17 @@ from f2rcli.io.atomic import PartFile
 from f2rcli.io.base import Reader, ReadOptions, Receipt, WritePlan, Writer, written_name
 from f2rcli.io.disk_errors import disk_error, misread_error
 from f2rcli.io.provenance import append_text
-from f2rcli.io.video import matroska
 from f2rcli.io.video.colour import UNSPECIFIED, Filter, Mastering
 from f2rcli.io.video.containers import QUICKTIME, copy_stream, open_target, stream_tags
 from f2rcli.io.video.decoder import AnyPacket, SidePackets, shown_at
 from f2rcli.io.video.encoders import CAPTIONERS, ordinary_scheduling, says_matrix
+from f2rcli.io.video.matroska import PADDING, write_display_size
 from f2rcli.io.video.pixels import converted, fill_frame, make_frame
 from f2rcli.io.video.plan import StreamPlan, VideoDetail
 from f2rcli.io.video.reader import VideoReader
 from f2rcli.io.video.source import (
     PIPE,
+    TOLERANT,
     ffmpeg_reason,
     is_cover,
     metadata_of,
@@ -154,7 +155,7 @@ class VideoWriter(Writer):
             append_text(path, self._provenance)
         if detail.display is not None:
             try:
-                matroska.write_display_size(path, self._track, detail.display)
+                write_display_size(path, self._track, detail.display)
             except ValueError as error:  # better without than not at all
                 self._side.losses.append(f"pixel aspect {detail.setup.pixel_aspect} ({error})")
         verified = tuple(self._verified(path))
@@ -165,9 +166,9 @@ class VideoWriter(Writer):
     def _verified(self, path: Path) -> Iterator[str]:
         """Read a finished file again: what was verified of its picture; what it lacks of all else
         is lost. Raises OutputError for frames that are not there."""
-        written, index = self._written, self._stream.index
+        written, index = self._written, self._index
         try:
-            with av.open(f"file:{path}", "r", metadata_errors="replace") as container:
+            with av.open(f"file:{path}", "r", **TOLERANT) as container:
                 came, times = _read_again(container, index)
                 self._side.losses += self._side.missing(container, came, index)
                 there, gave = len(container.chapters()), len(self._chapters)
@@ -219,6 +220,7 @@ class VideoWriter(Writer):
         self._side.add(detail.streams[:place])
         self._track = sum(stream.type != "attachment" for stream in container.streams)
         self._stream = self._add_video(container)
+        self._index = self._stream.index
         self._side.add(detail.streams[place:])
         if detail.container.chapters:
             self._chapters = list(self._moved_chapters())
@@ -249,7 +251,7 @@ class VideoWriter(Writer):
         added.time_base = setup.time_base
         added.metadata.update(stream_tags(self.metadata.stream_tags, container.format.name))
         if self.detail.display is not None:  # takes its place
-            added.metadata["title"] = added.metadata.get("title", "") + matroska.PADDING
+            added.metadata["title"] = added.metadata.get("title", "") + PADDING
         if self.metadata.disposition:
             added.disposition = self.metadata.disposition
         if self.detail.display_matrix:
