@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 HEADER_KEY = "f2r"
 RANGES = "ranges"  # the manifest's entry of the file with those of all bundled weights
+SHARE = "share"  # the manifest's entry of the network that measures noise
 
 # Footage that bundled weights may serve in place of others, by the manifest's `KIND_beside`: clean
 # but compressed; with noise that is light or was not clipped at black and white; with noise that
@@ -126,7 +127,7 @@ def folder() -> Path:
 
 def manifest() -> dict[str, dict[str, Any]]:
     """Name -> file, sha256, method, space, size and default of all bundled weights."""
-    return {name: entry for name, entry in _files().items() if name != RANGES}
+    return {name: entry for name, entry in _files().items() if name not in (RANGES, SHARE)}
 
 
 def _files() -> dict[str, dict[str, Any]]:
@@ -213,6 +214,20 @@ def _ranges(path: Path, sha256: str) -> "dict[str, dict[str, Tensor]]":
         owner, block = key.split("/")
         found.setdefault(owner, {})[block] = tensor
     return found
+
+
+def share() -> "dict[str, Tensor]":
+    """The tensors of the network of `f2rcli.noise.estimate`. Raises WeightsError for a damaged or
+    missing file."""
+    from safetensors.torch import load_file
+
+    entry = _files().get(SHARE)
+    if entry is None:
+        raise WeightsError("no bundled weights to measure noise by.", hint="Reinstall f2r.")
+    path = folder() / entry["file"]
+    if not path.is_file() or file_digest(path) != entry["sha256"]:
+        raise _damaged(path)
+    return {name: tensor.float() for name, tensor in load_file(path).items()}
 
 
 def _damaged(path: Path) -> WeightsError:

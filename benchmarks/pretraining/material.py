@@ -59,6 +59,7 @@ from f2rcli.noise.synthesis.sensor import (
 from f2rcli.sensor import unpack
 
 MOST_FRAMES = 40  # of a clip that are kept in memory
+MOST_REDUCED = 2.6
 DRAWN_SHARE = 0.3
 CLEAN_SHARE = 0.12  # of samples without any noise
 CODED = {"no": 0.62, "after": 0.24, "before": 0.14}  # where a codec comes, seen from the noise
@@ -77,6 +78,7 @@ class Sample(NamedTuple):
     noisy: tuple[Stack, ...]  # what the file holds: whole codes
     noise: tuple[Stack, ...]  # standard deviation of the noise before the range clipped it
     coding: tuple[Stack, ...]  # standard deviation of the codec's errors
+    bare: tuple[Stack, ...]  # what noise was added to: `clean`, unless a codec came before it
     scene: str
     kind: str
     reduced: float  # by how much filmed material was reduced; its own noise is gone from 1.5 on
@@ -103,7 +105,8 @@ class Sample(NamedTuple):
 @dataclass
 class Material:
     """The stream. size: pixels a side (a multiple of 16); layouts: names of LAYOUTS, None: all, as
-    likely as there; without: names of drawn scenes to leave out."""
+    likely as there; without: names of drawn scenes to leave out; least_reduced: by how much clips
+    are reduced at least, and those too small for it left out."""
 
     clips: Path
     seed: int
@@ -112,13 +115,16 @@ class Material:
     layouts: Sequence[str] | None = None
     drawn_share: float = DRAWN_SHARE
     without: Sequence[str] = ()
+    least_reduced: float = 1.0
     films: list[NDArray[np.uint8]] = field(init=False)
 
     def __post_init__(self) -> None:
         paths = sorted(self.clips.glob("*.mkv"))
         if not paths:
             raise SystemExit(f"{self.clips}: no .mkv files in it")
-        self.films = [decoded(path) for path in paths]
+        films = [decoded(path) for path in paths]
+        least = self.size * self.least_reduced
+        self.films = [film for film in films if min(film.shape[1:3]) >= least] or films
 
     def __iter__(self) -> Iterator[Sample]:
         return self.from_(0, 1)
@@ -183,9 +189,8 @@ class Material:
         film = self.films[rng.integers(len(self.films))]
         count, height, width, _ = film.shape
         most = min(height, width) / self.size
-        reduced = float(rng.uniform(1, max(min(most, 2.6), 1)))
-        if most > 1.5 and rng.random() < 0.6:
-            reduced = float(rng.uniform(1.5, min(most, 2.6)))
+        least = min(max(self.least_reduced, 1.5 * (rng.random() < 0.6)), MOST_REDUCED)
+        reduced = float(rng.uniform(least, max(min(most, MOST_REDUCED), least)))
         reduced = min(reduced, most)  # a clip smaller than a sample is enlarged
         pan = rng.random() < 0.12
         room = 8 if pan and most > reduced * (1 + 8 / self.size) else 0
@@ -349,7 +354,7 @@ def of_file(
         noise = draw_noise(clean, layout, loud, rng)
         kind, level = noise.kind, noise.level
         noisy = [c + n for c, n in zip(clean, noise.added, strict=True)]
-    errors = nothing
+    errors, bare = nothing, clean
     if where == "after":
         given = rounded(noisy, layout)
         found, name = through(given, layout, rng)
@@ -360,8 +365,9 @@ def of_file(
         found, name = through(rounded(clean, layout), layout, rng)
         errors = spread_of([a - b for a, b in zip(found, clean, strict=True)])
         noisy = [f + (n - c) for f, n, c in zip(found, noisy, clean, strict=True)]
+        bare = found
         kind = f"{name}, then {kind}"
-    parts = (clean, rounded(noisy, layout), level, errors)
+    parts = (clean, rounded(noisy, layout), level, errors, bare)
     return Sample(layout, *(tuple(p) for p in parts), scene, kind, reduced)
 
 
@@ -406,7 +412,7 @@ def of_camera(
         noisy, name = through(given, layout, rng)
         level, errors = parted(given, clean, noisy, level)
         kind = f"camera, then {name}"
-    parts = (clean, noisy, level, errors)
+    parts = (clean, noisy, level, errors, clean)
     return Sample(layout, *(tuple(p) for p in parts), scene, kind, reduced)
 
 
@@ -419,7 +425,7 @@ def of_sensor(
     stacks = [np.moveaxis(x, -1, 0) for x in (light, sense(light, law, rng), law.level(light))]
     clean, noisy, level = (tuple(np.ascontiguousarray(p, np.float32) for p in s) for s in stacks)
     nothing = tuple(np.zeros_like(p) for p in clean)
-    return Sample(layout, clean, noisy, level, nothing, scene, "sensor", reduced)
+    return Sample(layout, clean, noisy, level, nothing, clean, scene, "sensor", reduced)
 
 
 def main() -> None:

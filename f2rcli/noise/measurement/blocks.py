@@ -37,6 +37,7 @@ MOSTLY = 0.2, 0.25
 COMBED, WOVEN = 1.25, 0.15
 LEAST_STEP = 0.05  # quantile of what samples differ by where they do: one code, as a rule
 SAME = 1e-3 / 255  # difference that rounding of floats makes
+SAME_LIGHT = 1.0, 0.0  # gain and offset
 
 
 class FramePlanes(NamedTuple):
@@ -198,19 +199,26 @@ def least_step(pairs: Sequence[Pair], plane: int) -> float:
 def same_light(after: Singles, blocks: Singles, before: Singles) -> Singles:
     """A plane as bright as another if one gain and offset explain the change (a fade). blocks,
     before: their blocks, see `tiles`."""
+    gain, offset = light_between(blocks, before)
+    return after if (gain, offset) == SAME_LIGHT else np.asarray(gain * after + offset, np.float32)
+
+
+def light_between(blocks: Singles, before: Singles) -> tuple[float, float]:
+    """The gain and the offset that make blocks as bright as those before, if one explains the
+    change (a fade); SAME_LIGHT if not."""
     x, y = (plane.mean(1).astype(np.float64) for plane in (blocks, before))
     kept = np.ones(len(x), bool)
     for _ in range(3):
         known, wanted = x[kept], y[kept]
         if len(known) < 8 or np.ptp(known) < 1e-6:
-            return after
+            return SAME_LIGHT
         apart = known - known.mean()
-        gain = apart @ wanted / (apart @ apart)
-        offset = wanted.mean() - gain * known.mean()
+        gain = float(apart @ wanted / (apart @ apart))
+        offset = float(wanted.mean() - gain * known.mean())
         left = np.abs(gain * x + offset - y)
         kept = left <= quantile(left, 0.6)
     explained = median(np.abs(gain * x + offset - y)) < 0.5 * median(np.abs(x - y))
-    return np.asarray(gain * after + offset, np.float32) if explained and 0.5 < gain < 2 else after
+    return (gain, offset) if explained and 0.5 < gain < 2 else SAME_LIGHT
 
 
 def whole_landing(flow: Singles, shape: tuple[int, ...]) -> NDArray[np.int32]:
