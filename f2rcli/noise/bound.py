@@ -22,6 +22,9 @@ BLOCK, CELL = 16, 8  # pixels a side: of what is told, and of what is looked at
 CODES = np.float32(255)  # evidence is in 8-bit codes, whatever the file holds
 LEAST = np.float32(0.004)  # codes squared: below it is nothing, and logarithms end there
 RAIL = 1.5 / 255  # of black or white
+# Low frequencies of noise alone differ by less than this from one block to another: a match is
+# better only if it leaves fewer. Where both are as good, chance must not choose the quieter one.
+CLEARLY = 0.6
 GAUSS = np.array([0.25, 0.5, 0.25], np.float32)
 STEP = np.array([-1, 1, 0], np.float32) / np.float32(2**0.5)
 CURVE = np.array([1, -2, 1], np.float32) / np.float32(6**0.5)  # keeps the power of white noise
@@ -46,7 +49,7 @@ class Matched:
         self.plane = whole(centre.planes[plane])
         self.landings = [Landing.of(flow, centre.planes[plane].shape) for flow in flows]
         shown = [other.planes[plane] for other in others]
-        self.lights, self.moved, worth = [], [], []
+        self.lights, self.moved, left = [], [], []
         for other, landing in zip(shown, self.landings, strict=True):
             there = [whole(other), landing.fetched(other)]
             lights = [light_between(cells(one, CELL), cells(self.plane, CELL)) for one in there]
@@ -55,11 +58,12 @@ class Matched:
                 variance(smooth(gain * one + offset - self.plane))
                 for one, (gain, offset) in zip(there, lights, strict=True)
             ]
-            closer = np.asarray(rough[1] < rough[0], np.float32)
-            self.moved.append(enlarged(closer, BLOCK) > 0)
-            worth.append(1 / np.square(np.maximum(np.minimum(*rough), 1e-9)))
-        self.rough = np.sqrt(1 / np.stack(worth))
-        self.weights = np.stack(worth) / sum(worth)  # of the neighbours, (N, R, C)
+            closer = rough[1] < CLEARLY * rough[0]
+            self.moved.append(enlarged(np.asarray(closer, np.float32), BLOCK) > 0)
+            left.append(np.where(closer, rough[1], rough[0]))
+        self.rough = np.stack(left)  # (N, R, C), as the weights of the neighbours
+        worth = np.maximum(self.rough, self.rough.min(0) / CLEARLY + 1e-9) ** -2
+        self.weights = worth / worth.sum(0)
 
     def apart(self, centre: Singles, others: Sequence[Singles], *, lit: bool) -> list[Singles]:
         """What planes of the neighbours differ by from one of the centre, (H, W) each; lit: as

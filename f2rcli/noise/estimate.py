@@ -9,6 +9,7 @@ result is as exact as statistics are.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,6 +27,20 @@ FULL, FINE = 0, 1  # bands: all frequencies of a block, and the finest
 ALL = 0.9  # typical share of a plane from where on all of its bound is noise
 SAMPLING = (2 / (BLOCK**2 - 1)) ** 0.5  # relative error of one block's power, by chance alone
 BINS, LEAST_BIN = 6, 24  # of brightness, at most, and blocks in each at least
+
+
+class Square(NamedTuple):
+    """A part of a frame, in pixels of luma; multiples of 2 * BLOCK."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def of(self, plane: Singles) -> Singles:
+        """That part of a plane of luma's size, (H, W, ...)."""
+        rows = slice(self.top, self.top + self.height)
+        return np.ascontiguousarray(plane[rows, self.left : self.left + self.width])
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,20 +119,42 @@ def _stacked(maps: Sequence[PlaneMap]) -> PlaneMap:
     return PlaneMap(*parts)
 
 
-def estimate(frames: Sequence[FramePlanes], flows: Sequence[Flow]) -> NoiseMap:
+def estimate(
+    frames: Sequence[FramePlanes], flows: Sequence[Flow], squares: Sequence[Square] = ()
+) -> NoiseMap:
     """The noise of a frame, frames[0], beside one or two neighbours of its shot.
 
-    flows: from its luma into that of each neighbour, (H, W, 2) pixels, of any size. Planes smaller
-    than a block have maps without blocks.
+    flows: from its luma into that of each neighbour, (H, W, 2) pixels. squares: parts to look at
+    alone, as large frames want, whose maps are then one below the other; none: all of the frame.
+    Planes smaller than a block have maps without blocks.
     """
     centre, *others = frames
-    if not others or len(others) != len(flows):
+    if not 0 < len(others) == len(flows) < 3:
         raise ValueError(f"{len(others)} neighbours and {len(flows)} flows: one of each, or two.")
+    if squares:
+        parts = [
+            estimate([cut_out(one, part) for one in frames], [part.of(flow) for flow in flows])
+            for part in squares
+        ]
+        return NoiseMap.joined(parts)
     others, flows = list(others) * (3 - len(others)), list(flows) * (3 - len(flows))
-    maps = [
-        _plane_map(evidence(centre, others[:2], flows[:2], p)[0]) for p in range(len(centre.planes))
-    ]
-    return NoiseMap(tuple(maps))
+    both = others[:2], flows[:2]
+    return NoiseMap(
+        tuple(_plane_map(evidence(centre, *both, p)[0]) for p in range(len(centre.planes)))
+    )
+
+
+def cut_out(frame: FramePlanes, part: Square) -> FramePlanes:
+    """A part of a frame; of coarser planes, the part that shows the same."""
+    height, width = frame.luma.shape
+    planes = []
+    for plane in frame.planes:
+        down, across = (round(n / m) for n, m in zip((height, width), plane.shape, strict=True))
+        top, left, rows, columns = part
+        planes.append(
+            Square(top // down, left // across, rows // down, columns // across).of(plane)
+        )
+    return FramePlanes(planes, part.of(frame.luma), frame.chroma)
 
 
 def _plane_map(seen: Evidence) -> PlaneMap:

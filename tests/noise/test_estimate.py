@@ -155,3 +155,20 @@ def test_a_frame_alone_is_refused() -> None:
     )
     with pytest.raises(ValueError, match="neighbours"):
         estimate.estimate([picture], [])
+
+
+def test_large_frames_are_read_on_parts_of_them() -> None:
+    whole = read(hills, (5, 5, 5))
+    rng, shown = np.random.default_rng(1), []
+    for time in range(3):
+        luma, small = hills(time), np.full((80, 104), 128.0)
+        codes = [
+            np.rint(p + rng.normal(0, 5, p.shape)).astype(np.uint8) for p in (luma, small, small)
+        ]
+        shown.append(planes.picture_of(Frame(planes=tuple(codes), layout=VIDEO)))
+    flows = [DISFlow()(shown[1].luma, shown[k].luma) for k in (0, 2)]
+    squares = [estimate.Square(0, 0, 64, 96), estimate.Square(96, 64, 64, 96)]
+    found = estimate.estimate([shown[1], shown[0], shown[2]], flows, squares)
+    assert found.planes[0].level.shape == (8, 6)
+    assert found.planes[1].level.shape == (4, 3)
+    assert in_codes(found, 0) == pytest.approx(in_codes(whole, 0), rel=0.1)
