@@ -60,9 +60,8 @@ class Cost(NamedTuple):
 
 def counter() -> FlopCounterMode:
     """Torch's counter, which also knows oneDNN's convolutions with what follows them."""
-    ops, bytewise = torch.ops.mkldnn, torch.ops.onednn.qconv2d_pointwise
+    ops = torch.ops.mkldnn
     known = {ops._convolution_pointwise: _fused_flops, ops._convolution_pointwise_: _sum_flops}
-    known[bytewise] = _byte_flops
     return FlopCounterMode(display=False, custom_mapping=known)
 
 
@@ -75,11 +74,6 @@ def _fused_flops(x: Any, *shapes: Any, out_shape: Any = None, **_: Any) -> int:
 def _sum_flops(into: Any, x: Any, weight: Any, *_: Any, out_shape: Any = None, **__: Any) -> int:
     """Of a convolution whose result is added to what is there."""
     return conv_flop_count(x, weight, out_shape)
-
-
-def _byte_flops(x: Any, *given: Any, out_shape: Any = None, **_: Any) -> int:
-    """Of a convolution of bytes; given: their scale and zero, weights; see int8.py beside it."""
-    return conv_flop_count(x, given[2], out_shape)
 
 
 class _Alive(TorchDispatchMode):

@@ -288,7 +288,6 @@ def speed(until: float) -> list[str]:
 
 # What a frame goes through, one after the other.
 OUTER = {
-    "salt and pepper": "f2rcli.samples.defects._one_unsalted",
     "single invalid samples": "f2rcli.samples.defects.set_aside",
     "planes up, colour": "f2rcli.engine.gpu.resident.Resident.picture",
     "coarse, once per frame": "f2rcli.methods.f2r.F2R.prepare",

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 HEADER_KEY = "f2r"
-RANGES = "ranges"  # the manifest's entry of the file with those of all bundled weights
 SHARE = "share"  # the manifest's entry of the network that measures noise
 
 # Footage that bundled weights may serve in place of others, by the manifest's `KIND_beside`: clean
@@ -127,7 +126,7 @@ def folder() -> Path:
 
 def manifest() -> dict[str, dict[str, Any]]:
     """Name -> file, sha256, method, space, size and default of all bundled weights."""
-    return {name: entry for name, entry in _files().items() if name not in (RANGES, SHARE)}
+    return {name: entry for name, entry in _files().items() if name != SHARE}
 
 
 def _files() -> dict[str, dict[str, Any]]:
@@ -192,28 +191,6 @@ def load(name_or_path: str) -> Weights:
         return _kept[name_or_path]
     found = _read(path, name_or_path if entry else path.stem, digest)
     return replace(found, bundled=bool(entry))
-
-
-def ranges(chosen: Weights) -> "dict[str, Tensor]":
-    """The ranges of activations by block of their networks, each (2, C), as int8 needs them; none
-    for weights that were not calibrated. Raises WeightsError for a damaged file."""
-    entry = _files().get(RANGES)
-    if entry is None:
-        return {}
-    return _ranges(folder() / entry["file"], entry["sha256"]).get(chosen.sha256, {})
-
-
-@lru_cache(maxsize=1)
-def _ranges(path: Path, sha256: str) -> "dict[str, dict[str, Tensor]]":
-    from safetensors.torch import load_file
-
-    if not path.is_file() or file_digest(path) != sha256:
-        raise _damaged(path)
-    found: dict[str, dict[str, Tensor]] = {}
-    for key, tensor in load_file(path).items():
-        owner, block = key.split("/")
-        found.setdefault(owner, {})[block] = tensor
-    return found
 
 
 def share() -> "dict[str, Tensor]":

@@ -705,18 +705,3 @@ def test_neighbours_of_a_defect_see_a_twentieth_of_it_or_three_if_it_was_one_bef
         plane[row, column] += shared * sign
     before = np.array([place] if known else [], np.intp)
     assert lone(plane, whole, hot, before).tolist() == ([place] if alone else [])
-
-
-def test_salt_is_told_by_two_other_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The different ones before, the last first; those after it where there are fewer."""
-    seen = []
-
-    def told(planes: list[Plane], near: list[list[Plane]], span: float) -> list[tuple[Plane, int]]:
-        seen.append((int(planes[0][0, 0]), [int(plane[0, 0]) for (plane,) in near]))
-        return [(plane, 0) for plane in planes]
-
-    monkeypatch.setattr("f2rcli.samples.defects.without_salt_and_pepper", told)
-    shown = [frame(np.full((HEIGHT, WIDTH), value, np.uint8)) for value in (10, 20, 30, 30, 40, 50)]
-    assert list(without_defects(shown)) == shown
-    before = [(30, [20, 10]), (30, [20, 10]), (40, [30, 20]), (50, [40, 30])]
-    assert seen == [(10, [20, 30]), (20, [10, 30]), *before]

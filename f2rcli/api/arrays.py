@@ -159,20 +159,13 @@ def denoise_array(stack: ArrayStack, call: Call, output: Any) -> Any:
     engine = load_engine(options, info)
     engine.check = watch.own_check()
     frames = _frames(stack, options, report)
-    restored = denoise_stream(frames, info, engine, lanes=lambda: _openings(stack, options))
+    restored = denoise_stream(frames, info, engine)
     for frame in watch.counted(restored, info.frames):
         put_back(out, frame, grid)
         report.frames += 1
     report.take_in(engine)
     report.take_lanes(engine, (lane.label for lane in grid.lanes))
     return out
-
-
-def _openings(stack: ArrayStack, options: Options) -> Iterator[Iterator[Frame]]:
-    """The first frames of some lanes, lane by lane."""
-    lanes = stack.grid.lanes
-    for number in surveyed(len(lanes)) if len(lanes) > 1 else ():
-        yield stack.frames(number, stack.survey(lanes[number], options))
 
 
 def _frames(stack: ArrayStack, options: Options, report: Report) -> Iterator[Frame]:

@@ -76,7 +76,7 @@ def _denoise_block(
     span: tuple[int, int, int],
 ) -> Any:  # fmt: skip
     """The frames from span[1] to span[2] of an array; those of `part` begin with span[0]."""
-    from f2rcli.engine.stream import compare_lanes, denoise_stream, load_engine  # brings torch
+    from f2rcli.engine.stream import denoise_stream, load_engine  # brings torch
 
     begin, first, end = span
     block = ArrayStack(part, replace(grid, shape=tuple(part.shape)))
@@ -86,11 +86,8 @@ def _denoise_block(
     info = array_info(block.grid, block.dtype)
     loaded = load_engine(options, info)
     openings = [partial(head.frames, lane, seen) for lane, seen in enumerate(known)]
-    if len(known) > 1:
-        compare_lanes(lambda: (openings[lane]() for lane in surveyed(len(known))), loaded)
     for lane, seen in enumerate(known):
         engine = loaded.another()
-        engine.laws = loaded.laws
         shown = block.frames(lane, seen, begin, range(own.start, own.stop))
         for frame in denoise_stream(shown, info, engine, openings[lane] if begin else None):
             put_back(out, frame, block.grid)

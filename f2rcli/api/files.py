@@ -31,10 +31,7 @@ def denoise_file(source: str, output: str | Path | None, call: Call, *, overwrit
         given = options.given | ({} if call.adapt is None else {"adapt": call.adapt})
         plan = replace(plan, provenance=provenance_of(engine, given))
         with open_writer(reader, plan) as writer:
-            frames = denoise_stream(
-                watch.reading(reader), reader.info, engine, reader.opening,
-                lambda: map(watch.reading, reader.lane_openings()),
-            )  # fmt: skip
+            frames = denoise_stream(watch.reading(reader), reader.info, engine, reader.opening)
             for frame in watch.counted(frames, reader.info.frames):
                 writer.write(frame)
                 report.frames += 1

@@ -41,7 +41,7 @@ def looked_at(engine: "Engine", reader: Reader) -> "tuple[NoiseTracker | None, M
     from f2rcli.engine.stream import looked_ahead  # brings torch
 
     first = islice(reader, PROBE_FRAMES)
-    noise = looked_ahead(first, reader.info, engine, reader.lane_openings)
+    noise = looked_ahead(first, reader.info, engine)
     return noise, None if noise is None else noise.new_method()
 
 

@@ -56,11 +56,10 @@ def denoised(reader: Reader, engine: "Engine | None", saved: "RunRecord | None")
 
     if engine is None:
         return (frame for frame in reader if not frame.context)
-    openings = reader.opening, reader.lane_openings
     if saved is None:
-        return denoise_stream(reader, reader.info, engine, *openings)
+        return denoise_stream(reader, reader.info, engine, reader.opening)
     engine.marks = saved.open()
-    frames = denoise_stream(saved.reading(reader), reader.info, engine, *openings)
+    frames = denoise_stream(saved.reading(reader), reader.info, engine, reader.opening)
     return saved.keeping(frames)
 
 
@@ -92,9 +91,7 @@ def pairs(reader: Reader, engine: "Engine", count: int) -> Iterator[tuple[Frame,
                 originals.append(frame)
             yield frame
 
-    restored = denoise_stream(
-        remembered(), reader.info, engine, reader.opening, reader.lane_openings
-    )
+    restored = denoise_stream(remembered(), reader.info, engine, reader.opening)
     for after in islice(restored, count):
         yield _viewable(originals.popleft()), _viewable(after)
 

@@ -2,13 +2,12 @@
 
 import ctypes
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 
 import cv2
 import torch
 
 from f2rcli.errors import DeviceError
-from f2rcli.models.convolutions import int8
 from f2rcli.models.large.codes import LARGE
 from f2rcli.system.machine import asked_threads, memory, processors
 from f2rcli.units import count
@@ -19,7 +18,6 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8
 NEVER = -1
 KEPT = {M_MMAP_MAX: 0, M_ARENA_MAX: 1, M_TRIM_THRESHOLD: NEVER, M_TOP_PAD: 2**24}
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-INT8 = {"int8": "fp32", "int8+bf16": "bf16"}  # what is not done in int8
 
 
 def choose_device(wish: str) -> torch.device:
@@ -41,27 +39,16 @@ def choose_device(wish: str) -> torch.device:
 
 
 def choose_precision(wish: str, device: torch.device, pixels: int = 0) -> str:
-    """`auto` -> the fastest precision without visible loss for a picture of so many pixels, `int8`
-    -> the same with int8; others are checked: DeviceError."""
+    """`auto` -> the fastest precision without visible loss for a picture of so many pixels; others
+    are checked: DeviceError."""
     on_cpu = device.type == "cpu"
     if wish == "fp16" and on_cpu:
         raise DeviceError("precision='fp16': slower than fp32 on CPUs.", hint="Pass bf16 or fp32.")
-    if wish == "int8" and not (on_cpu and int8.works()):
-        raise DeviceError(
-            "precision='int8': needs a CPU with VNNI, and torch with oneDNN.",
-            hint="Pass precision='auto'.",
-        )
-    if wish not in ("auto", "int8"):
+    if wish != "auto":
         return wish
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    usual = "bf16" if on_cpu and _bf16_serves(pixels) else "fp32"
-    return next(both for both, rest in INT8.items() if rest == usual) if wish == "int8" else usual
-
-
-def without_int8(precision: str) -> str:
-    """The precision of what is not done in int8."""
-    return INT8.get(precision, precision)
+    return "bf16" if on_cpu and _bf16_serves(pixels) else "fp32"
 
 
 def _bf16_serves(pixels: int) -> bool:
@@ -83,12 +70,8 @@ def _bf16_serves(pixels: int) -> bool:
 @contextmanager
 def autocast(device: torch.device, precision: str) -> Iterator[None]:
     """Convolutions in `precision`, everything else in float32."""
-    kind = DTYPES[without_int8(precision)]
-    with ExitStack() as within:
-        if kind is not torch.float32:
-            within.enter_context(torch.autocast(device.type, kind))
-        if precision in INT8:
-            within.enter_context(int8.allowed())
+    kind = DTYPES[precision]
+    with nullcontext() if kind is torch.float32 else torch.autocast(device.type, kind):
         yield
 
 

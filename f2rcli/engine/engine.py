@@ -35,7 +35,6 @@ from f2rcli.engine.tiles import Runner, picture_size
 from f2rcli.errors import DeviceError
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
 from f2rcli.methods.base import Method
-from f2rcli.models.convolutions.int8 import give_ranges
 from f2rcli.models.flow import Flow
 from f2rcli.models.large import codes
 from f2rcli.models.layers import channels_last
@@ -50,7 +49,6 @@ from f2rcli.weights import Kind, Weights
 from f2rcli.window import Window
 
 if TYPE_CHECKING:
-    from f2rcli.engine.noise.lanes import Laws
     from f2rcli.engine.resuming.marks import Marks
 
 BASE_BYTES = 420_000_000  # torch, PyAV and their libraries
@@ -88,7 +86,6 @@ class Engine:
     threads: int = 1  # of the processor, that a stream may use
     beside: dict[str, Weights] = field(default_factory=dict)  # other bundled ones, by name
     marks: "Marks | None" = None  # where its streams stand, of runs that can be gone on with
-    laws: "Laws | None" = None  # of a stack's lanes, once they were compared
     prompt: bool = False  # whether results may not wait for more frames than a window holds
     resident: Resident | None = None  # what does all the work on a GPU; None: on the processor
     graphs: Graphs = field(default_factory=Graphs)  # of that work
@@ -147,7 +144,7 @@ class Engine:
         wish = self.settings.ensemble
         return self._loaded(
             self.suited(kinds),
-            exact=faint and self.settings.precision in ("auto", "int8"),
+            exact=faint and self.settings.precision == "auto",
             ensemble=(ensemble or wish == "on") and wish != "off",
         )
 
@@ -191,8 +188,6 @@ class Engine:
         )
         method = methods.load(chosen.header.method).from_weights(chosen, run)
         channels_last(method.networks.eval().to(self.torch_device))
-        if self.settings.precision == "int8":
-            give_ranges(method.networks, weights.ranges(chosen))
         if self.resident is not None:
             method.stay_on_device(self.graphs)
         return method

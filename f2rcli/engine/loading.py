@@ -53,11 +53,6 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
             f"{info.name} holds {info.space.value}.",
             hint="Leave weights= out, or pass weights for such pictures.",
         )
-    if settings.precision == "int8" and not weights.ranges(chosen):
-        raise WeightsError(
-            f"{chosen.name}: these weights cannot run in int8: their ranges are not known.",
-            hint="Pass precision='auto'.",
-        )
     engine = Engine(
         settings, chosen, device, precision, tile, stated=info.noise_profile, threads=threads
     )

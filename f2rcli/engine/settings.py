@@ -9,7 +9,7 @@ from f2rcli.system.machine import MOST_THREADS
 PICTURE = "Picture"
 MACHINE = "Machine"
 ENSEMBLE = ("auto", "on", "off")
-PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda", "cuda:1", "mps")  # cuda:0, cuda:2 ... as well
 SMALLEST_TILE = 64  # pixels per side
 

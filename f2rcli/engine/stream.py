@@ -13,7 +13,6 @@ from f2rcli.engine.dim.written import given, written
 from f2rcli.engine.engine import Engine, Prediction
 from f2rcli.engine.fields import one_field, woven
 from f2rcli.engine.loading import load_engine
-from f2rcli.engine.noise.lanes import Laws
 from f2rcli.engine.noise.lines import LineRemover, remover_for
 from f2rcli.engine.noise.opening import DIM_PREROLL, PREROLL, few_photons
 from f2rcli.engine.noise.tracking import NoiseTracker
@@ -40,7 +39,6 @@ __all__ = [
 ]
 
 OpeningFrames = Callable[[], Iterable[Frame]] | None  # of the whole clip
-Lanes = Callable[[], Iterable[Iterable[Frame]]] | None  # the beginning of each
 
 LONGEST_REPEAT = 64  # copies of one picture that wait for the next; more start a shot of their own
 
@@ -50,40 +48,31 @@ def denoise_stream(
     info: ClipInfo,
     engine: Engine,
     opening: OpeningFrames = None,
-    lanes: Lanes = None,
 ) -> Generator[Frame]:
     """Restore every frame, yielding one for each that comes in, in order, with its own time.
 
     Frames that are context are looked at and not given out. opening: gives the whole clip's first
     frames, which the noise is measured on, where `frames` begin elsewhere (`Reader.opening`).
-    lanes: gives the beginnings of lanes, whose noise is compared (`Reader.lane_openings`).
 
-    Lanes are clips of their own; those that agree share the noise law of their sensor. Holds one
-    window of frames, two at most for interlaced clips, whose fields go separate ways.
+    Lanes are clips of their own. Holds one window of frames, two at most for interlaced clips,
+    whose fields go separate ways.
     """
     if changes_nothing(engine.settings):
         yield from (frame for frame in frames if not frame.context)
         return
     try:
-        compare_lanes(lanes, engine)
         for _, lane in groupby(frames, key=lambda frame: frame.lane):
+            layout = None  # of no frame: a lane may hold context alone
             with network_worker(engine) as worker:
                 for frame in _denoise_lane(lane, info, engine, opening, worker):
+                    layout = frame.layout
                     yield frame
-            if engine.noise is not None:
-                engine.lane_noise.append((frame.layout, engine.noise))
+            if layout is not None and engine.noise is not None:
+                engine.lane_noise.append((layout, engine.noise))
     finally:
         give_memory_back()
     for line in engine.aside.lines():
         engine.note(line)
-
-
-def compare_lanes(lanes: Lanes, engine: Engine) -> None:
-    """Let lanes share the noise law of their sensor where they agree (see `Laws`)."""
-    if lanes is not None and engine.settings.sigma is None and engine.stated is None:
-        other = engine.another()  # what is found of lines is said when their lane's turn comes
-        begun = (_begun(unique(one), other).waiting for one in lanes())
-        engine.laws = Laws.of(([copies[0] for copies in one] for one in begun), other)
 
 
 def _denoise_lane(
@@ -256,21 +245,15 @@ def to_measure(frames: Iterable[Frame], info: ClipInfo) -> Iterator[list[Frame]]
     return unique(lane)
 
 
-def estimate_noise(
-    frames: Iterable[Frame], info: ClipInfo, engine: Engine, lanes: Lanes = None
-) -> NoiseModel | None:
+def estimate_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> NoiseModel | None:
     """The noise of a clip from its first frames; None where they hold too little evidence."""
-    noise = looked_ahead(frames, info, engine, lanes)
+    noise = looked_ahead(frames, info, engine)
     return None if noise is None else noise.measured
 
 
-def looked_ahead(
-    frames: Iterable[Frame], info: ClipInfo, engine: Engine, lanes: Lanes = None
-) -> NoiseTracker | None:
+def looked_ahead(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> NoiseTracker | None:
     """A clip's noise as a run finds it in its first frames; None without frames. The engine counts
-    in `aside` what is invalid there, and `used` are its weights for this noise. lanes: see
-    `denoise_stream`."""
-    compare_lanes(lanes, engine)
+    in `aside` what is invalid there, and `used` are its weights for this noise."""
     opening = [copies[0] for copies in _begun(to_measure(frames, info), engine).waiting]
     if not opening:
         return None

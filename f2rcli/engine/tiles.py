@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from f2rcli import sensor
-from f2rcli.engine.device import autocast, without_int8
+from f2rcli.engine.device import autocast
 from f2rcli.engine.settings import SMALLEST_TILE
 from f2rcli.frames import ClipInfo
 from f2rcli.models.large.codes import bits
@@ -52,7 +52,7 @@ class Runner:
     device: torch.device
     precision: str
     tile: int | None  # pixels per side; None: whole pictures
-    exact: bool = False  # no int8, and fp32 for networks that see whole pictures, see `Coarse`
+    exact: bool = False  # fp32 for networks that see whole pictures, see `Coarse`
     ensemble: bool = False  # the mean over pictures and their mirror images, see `MIRRORED`
     graphs: Graphs = field(default_factory=Graphs)
     check: CancelCheck = never_cancelled  # before every pass of a network
@@ -98,9 +98,8 @@ class Runner:
         return mapped(out, lambda _: next(means))
 
     def _run(self, network: nn.Module, inputs: Any, height: int, width: int) -> Any:
-        precision = without_int8(self.precision) if self.exact else self.precision
-        if self.exact and getattr(network, "sees_pictures", False):
-            precision = "fp32"
+        whole = self.exact and getattr(network, "sees_pictures", False)
+        precision = "fp32" if whole else self.precision
         with torch.inference_mode(), autocast(self.device, precision):
             if self.tile is None or self.tile >= max(height, width):
                 self.check()

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from f2rcli.models.convolutions import int8
 from f2rcli.models.convolutions.fused import Kernel, applied, convolved, halved, kernel, lowered
 from f2rcli.models.large.codes import grown_codes
 
@@ -36,9 +35,6 @@ def conv(inputs: int, outputs: int, kernel: int = 3, gain: float = 1.0) -> nn.Co
 class ResidualBlock(nn.Module):
     """x + conv(LeakyReLU(conv(x))); the second convolution starts small: near the identity."""
 
-    inner = False  # below full size, where it may run in int8
-    steps: int8.Steps | None = None  # of its int8; None where ranges are not known
-
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first = conv(channels, channels)
@@ -46,8 +42,6 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, C, H, W), which may be overwritten -> the same shape."""
-        if self.steps is not None and int8.serves(x):
-            return int8.residual(self.first, self.second, x, SLOPE, self.steps)
         return convolved(self.second, convolved(self.first, x, SLOPE), plus=x)
 
 
@@ -109,8 +103,6 @@ class UNet(nn.Module):
         self.ups = nn.ModuleList(Up(b, a) for a, b in pairs)
         self.decoders = nn.ModuleList(ResidualBlock(width) for width in widths[:-1])
         self.tail = conv(widths[0], outputs * SHUFFLE**2, gain=0.1)
-        for block in (*self.encoders[1:], *self.middle, *self.decoders[1:]):
-            block.inner = True
 
     def forward(self, x: Tensor, extra: Tensor | None = None) -> Tensor:
         """x (B, inputs, H, W), H and W multiples of the stride; extra (B, extra, H/2, W/2) ->

@@ -37,7 +37,6 @@ FEWEST_PAIRS = 2
 # Of white, and of steps of a file that uses few of its codes (electrons one by one, video of 32
 # levels): noise from here on is hardly ever the same in three frames.
 VARIED, VARIED_STEPS = 2.0 / 255, 1.7
-COARSE = 0.35  # of the variance in the finest band: less is noise blurred by 0.9 pixels and more
 
 
 class Anchored(NamedTuple):
@@ -99,15 +98,6 @@ class PlaneNoise:
             model.sigma[0] >= max(VARIED, VARIED_STEPS * step)
             for model, step in zip(self.models, steps, strict=True)
         )
-
-    @property
-    def shows_sparks(self) -> bool:
-        """Whether a spark stands out of the noise: not where that moves samples by few codes, as
-        electrons do, more often far up than far down; nor of coarse grain, which is as bright as a
-        spark here and there, in several samples at once."""
-        both = zip(self.models, self.varied, strict=True)
-        few_codes = any(model.sigma[0] >= VARIED for model, varied in both if not varied)
-        return not few_codes and self.shares[0][0] >= COARSE
 
     def scaled(self, factor: float) -> "PlaneNoise":
         """The noise, `factor` times stronger."""

@@ -67,7 +67,7 @@ class NoiseReport:
     planes: PlaneNoise | None = None  # the same noise in the file's own planes
     blocking: Blocking | None = None  # block edges of compression; None: none found
     compression: Compression | None = None  # its errors, not in `model`; None: hardly any
-    lines: Lines | None = None  # row noise, bands and column noise, not in `model`; None: none
+    lines: Lines | None = None  # rows' and columns' offsets, not in `model`; None: none
 
     @property
     def noisy(self) -> bool:

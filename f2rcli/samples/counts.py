@@ -17,18 +17,13 @@ class SetAside:
     repaired: int = 0  # of these, most in a frame
     unreal: int = 0  # in all frames
     fills: int = 0  # in all frames
-    salted: int = 0  # frames with salt and pepper
-    salt: int = 0  # samples of it, most in a frame
 
     def add(self, aside: Sequence[Kept]) -> None:
         """Take in what the planes of a frame held."""
         repaired = sum(one.repaired.size for one in aside)
         impulses = sum(one.impulses.places.size for one in aside)
         unreal = sum(one.unreal for one in aside)
-        salt = sum(one.salted for one in aside)
         self.frames += 1
-        self.salted += salt > 0
-        self.salt = max(self.salt, salt)
         self.hit += impulses > 0
         self.impulses = max(self.impulses, impulses)
         self.repaired = max(self.repaired, repaired)
@@ -38,10 +33,6 @@ class SetAside:
     def lines(self) -> list[str]:
         """The lines worth saying about it."""
         said = []
-        if self.salt:
-            most = ("at most ", " a picture") if self.salted > 1 else ("", "")
-            where = f"{most[1]}, in {self.salted} of {self.frames} pictures"
-            said.append(f"salt and pepper, {most[0]}{count(self.salt, 'sample')}{where}: repaired")
         if self.impulses:
             most = ("at most ", " a picture,") if self.hit > 1 else ("", "")
             s = "" if self.impulses == 1 else "s"

@@ -1,16 +1,15 @@
-"""Invalid samples: hot and dead pixels, fill values, NaN and infinities, salt and pepper.
+"""Invalid samples: hot and dead pixels, fill values, NaN and infinities.
 
 They are set aside before anything looks at a frame, so that they affect no level, flow or noise
 estimate, and put back into the result bit for bit. Hot and dead pixels of a mosaic that no other
-colour sees are repaired from their own colour instead, salt and pepper from its surroundings.
+colour sees are repaired from their own colour instead.
 Samples that are neither single nor of one value over an area are picture, whatever their value.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, islice, pairwise
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -29,7 +28,6 @@ from f2rcli.samples.impulses import (
 )
 from f2rcli.samples.lasting import in_place, lasting
 from f2rcli.samples.past import NO_PAST, Past
-from f2rcli.samples.salt_pepper import without_salt_and_pepper
 from f2rcli.sensor import cell_blacks
 from f2rcli.window import windows
 from f2rcli.yuv import code_span
@@ -38,7 +36,6 @@ LEAST = {True: 1 / 256, False: 1 / 32}  # of white - black, of mosaics (mostly d
 
 SEEN_TOGETHER, LEAST_TOGETHER = 7, 3  # frames of mosaics that show what stays in place
 LOOKED_EVERY = 4  # frames: sensors change less than scenes
-COMPARED = 3  # frames of pictures, itself among them, that show what comes and goes
 
 
 class Kept(NamedTuple):
@@ -49,7 +46,6 @@ class Kept(NamedTuple):
     impulses: Impulses  # those that are hot or dead; the others are fill values,
     unreal: int  # but for so many that are no numbers
     repaired: Places = NOWHERE  # of the impulses, which are not put back
-    salted: int = 0  # samples that were salt and pepper; not put back either
 
 
 NOTHING = Kept(NOWHERE, np.zeros(0), NONE, 0)
@@ -61,7 +57,7 @@ def no_numbers(plane: Plane) -> int:
 
 
 def without_defects(frames: Iterable[Frame]) -> Iterator[Frame]:
-    """A lane's frames with `aside` taken out; holds seven mosaics, or three other frames."""
+    """A lane's frames with `aside` taken out; holds seven mosaics, or one other frame."""
     return (search() for search in searches(frames))
 
 
@@ -71,15 +67,10 @@ def searches(frames: Iterable[Frame]) -> Iterator[Callable[[], Frame]]:
     first = next(source, None)
     if first is None:
         return
-    layout, source, search = first.layout, chain([first], source), _Search()
-    if layout.family is Family.BAYER:
+    source, search = chain([first], source), _Search()
+    if first.layout.family is Family.BAYER:
         for window in windows(search.recalling(source), SEEN_TOGETHER):
             yield partial(search.aside, window.centre, window.items)
-    elif layout.levels is None and first.planes[0].dtype in (np.uint8, np.uint16):
-        opening = list(islice(source, COMPARED))
-        search.near.extend(opening[:0:-1])
-        for frame in chain(opening, source):
-            yield partial(search.aside_unsalted, frame)
     else:
         for frame in source:
             yield partial(search.aside, frame)
@@ -100,7 +91,6 @@ class _Search:
     """What one frame is searched with that those before it have left."""
 
     before: tuple[Kept, ...] = ()  # of the frame before
-    near: deque[Frame] = field(default_factory=lambda: deque(maxlen=COMPARED))  # different ones
     past: Past = NO_PAST  # of the mosaics before those seen together
     last: Frame | None = None  # of these the first
     lasting: Lasting = NOTHING_LASTS
@@ -131,15 +121,6 @@ class _Search:
         self.before = done.aside
         return done
 
-    def aside_unsalted(self, frame: Frame) -> Frame:
-        """Of a picture, without salt and pepper, of which `aside` tells how much there was. Each is
-        compared with the different ones before it, or at the beginning with those after it."""
-        others = [one for one in reversed(self.near) if not same_samples(one, frame)]
-        done = self.aside(_one_unsalted(frame, others[: COMPARED - 1]))
-        if not self.near or not same_samples(self.near[-1], frame):
-            self.near.append(frame)
-        return done
-
 
 def set_aside(frame: Frame, before: Sequence[Kept] = (), lasting: Lasting = NOTHING_LASTS) -> Frame:
     """The frame with what its surroundings suggest in place of invalid samples, and
@@ -161,29 +142,7 @@ def set_aside(frame: Frame, before: Sequence[Kept] = (), lasting: Lasting = NOTH
         return frame
     planes = tuple(plane for plane, _ in found)
     aside = tuple(kept for _, kept in found)
-    if frame.aside:
-        pairs = zip(aside, frame.aside, strict=True)
-        aside = tuple(kept._replace(salted=was.salted) for kept, was in pairs)
     return replace(frame, planes=planes + frame.planes[count:], aside=aside)
-
-
-def _one_unsalted(frame: Frame, near: Sequence[Frame]) -> Frame:
-    planes, span = frame.planes[: frame.layout.colour_planes], _span(frame.layout, chroma=False)
-    width = 1 if frame.layout.family is Family.YUV else len(planes)  # of planes that are alike
-    done = [
-        one
-        for first in range(0, len(planes), width)
-        for one in without_salt_and_pepper(
-            planes[first : first + width],
-            [other.planes[first : first + width] for other in near],
-            span,
-        )
-    ]
-    if not any(count for _, count in done):
-        return frame
-    aside = tuple(NOTHING._replace(salted=count) for _, count in done)
-    whole = (plane for plane, _ in done)
-    return replace(frame, planes=(*whole, *frame.planes[len(planes) :]), aside=aside)
 
 
 def put_back(frame: Frame) -> Frame:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from f2rcli.frames import Mask, Plane
 from f2rcli.order import robust_sigma
 from f2rcli.samples.impulses import CROSS, NOWHERE, OWN_COLOUR, Places, samples_near
-from f2rcli.samples.learned import unseen_near
 
 WAYS = ((0, 1), (1, 0), (1, 1), (1, -1))  # down and across
 BENT = 0.5  # of what the colours between bend by, that a pixel's own does
@@ -115,8 +114,6 @@ def _points(
     if not 0 < places.size <= MOST_LOOKED_AT * light.size:
         return NOWHERE, NOWHERE
     unseen, twins = _unseen(light, places, rough, most)
-    again = places[~unseen][np.argsort(-np.abs(rough.least.flat[places[~unseen]]), kind="stable")]
-    unseen |= np.isin(places, unseen_near(light, again, SEEN_AGAIN, ERRING))
     seen, (places, twins) = places[~unseen], _steady(planes, (places, twins), unseen, light, cell)
     alone = _alone(rough, places)
     # what texture has more of is as good as seen

@@ -5,9 +5,6 @@ neighbours 50 % of what it gives the pixel itself if its image is 0.8 pixels wid
 deviation), 23 % at 0.5, 13 % at 0.4. Noise hides that in one frame, and so does texture. In the
 mean of many frames both are less, and what surrounds a pixel tells how much of them is left. Of two
 pixels side by side, those across the pair tell: they see the same share of a point between both.
-
-A smooth surface tells what surrounds most pixels, and what is learned near by
-(`samples/learned.py`) that of pixels beside edges and in texture.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,28 +15,15 @@ from numpy.typing import NDArray
 
 from f2rcli.frames import Floats, Mask, Plane
 from f2rcli.order import robust_sigma
-from f2rcli.samples.learned import BESIDE, ITSELF, SHARED, SIDE, WITHIN, learned, seen_of_pair
 
 LEAST_FRAMES = 5  # that tell by how much samples vary
 SURE = 3.0  # standard errors of what they see that are added to it
-# What stands out of a surface by so many standard deviations, the picture near by may tell more of,
-# of no more pixels than these, for the time.
-PROMISING, MOST_LEARNED = 2.0, 300
-# What stands out by so many errors of what is learned is taken out where others are learned of, in
-# so many looks; not where more than so many lie near: they are texture.
-DISTINCT, LOOKS, MOST_NEAR = 5.0, 4, 4
-EITHER = 2.0  # standard errors of what is seen of one of a pair by itself
+SHARED = 0.115  # of a defect, at most, that its four neighbours may seem to see
 # Of the noise around: what is bright and varies less in so many frames was drawn into the picture;
 # in fewer frames samples vary by less by chance.
 LIVELY, MOST_FRAMES = 0.35, 9
 ROUNDED, STILL = 0.3, 1e-3  # what is dark has little noise: codes, or a share of its depth
 TWIN = 0.5  # of a pixel's excess: a neighbour that has more may be a defect as well
-# Frames at either level, and jumps, of a pixel with random telegraph noise (a flash shows in one or
-# two frames, what comes and goes jumps twice); by so many standard deviations of all around it, and
-# twice as far as all but RARE of samples change: of a few photons each is a jump, and where more
-# pixels jump it is the scene.
-JUMPS, JUMPING, TWICE, RARE = 3, 6.0, 2, 1e-3
-SAMPLED = 1 << 13  # samples of each frame, at least, by which RARE is told
 STEADY = 0.5  # of what a defect stands out by in the mean, that it does in most frames
 OUTLYING = 4.0  # standard deviations of a plane's samples from medians: nearer ones are not defects
 MOST_LOOKED_AT = 0.01  # of the samples, for the time it takes
@@ -47,12 +31,9 @@ FAR = 3.0  # standard deviations from the surface around a pixel: not part of it
 ROUNDS = 3  # in which a surface loses what is not part of it
 OTHERS = 4  # of those samples, at most: where more stand out there is no smooth surface
 
-REACH = WITHIN + SIDE // 2  # pixels, that others near may be learned of by
 STEPS = np.argwhere(np.ones((7, 7))) - 3  # (49, 2), down and across
 FROM_CENTRE = np.abs(STEPS).sum(axis=1)
 CENTRE, CROSS = int(np.argmin(FROM_CENTRE)), FROM_CENTRE == 1
-TWO_AROUND = STEPS[np.abs(STEPS).max(axis=1) <= 2]
-TWO_AROUND = TWO_AROUND[np.argsort(np.abs(TWO_AROUND).sum(axis=1), kind="stable")]  # four are next
 Y, X = STEPS.T.astype(np.float64)
 TERMS = np.stack([Y**0, Y, X, Y * Y, X * X, X * Y], axis=1)  # of a surface of the second degree
 SQUARES = (TERMS[:, :, None] * TERMS[:, None]).reshape(len(STEPS), -1)
@@ -69,7 +50,6 @@ class Surroundings(NamedTuple):
     rough: Floats  # standard deviations of samples from the surface
     error: Floats  # standard errors of `beside`
     twin: Floats  # which of STEPS leads to the one beside that stands out too, or CENTRE
-    shared: Floats  # of what light stands out by, that `beside` would be at the least
 
     def of(self, some: Mask) -> "Surroundings":
         """The surroundings of some of the pixels."""
@@ -77,7 +57,7 @@ class Surroundings(NamedTuple):
 
     def unseen(self, error: Floats) -> Mask:
         """Whose neighbours see nothing of what they stand out by, with this error."""
-        return np.asarray(np.abs(self.beside) + SURE * error < self.shared * np.abs(self.excess))
+        return np.asarray(np.abs(self.beside) + SURE * error < SHARED * np.abs(self.excess))
 
 
 def mean_of(frames: Iterable[Plane]) -> tuple[Floats, int]:
@@ -94,51 +74,13 @@ def defects(frames: Sequence[Plane], mean: Floats, count: int, known: Pixels) ->
 
     frames: some of the `count` frames (H, W) that `mean` is of; known: pixels that stand out.
     """
-    found = np.zeros(mean.shape, bool)
     if len(frames) < LEAST_FRAMES or min(mean.shape) < 3:
-        return found
+        return np.zeros(mean.shape, bool)
     outlying = _outlying(mean)
     outlying[known] = True
     rows, columns = np.nonzero(outlying)
     pixels = rows, columns
-    around = _surroundings(mean, pixels)
-    found = _sure(frames, count, pixels, around)
-    rest = _promising(around) & ~found[pixels]
-    whole = mean.copy()
-    whole[pixels] -= np.where(found[pixels], around.excess, 0)  # what is known hides no others
-    found |= _together(frames, whole, count, (rows[rest], columns[rest]))
-    jumping = _jumping(frames, (rows, columns))
-    found[rows[jumping], columns[jumping]] = True
-    return found
-
-
-def _promising(around: Surroundings) -> Mask:
-    """Which pixels stand out so far that what is learned near by may show them to be defects, and
-    may be some for all that the surface tells."""
-    far = np.abs(around.excess) / np.maximum(around.rough, 1e-9)
-    seen = np.abs(around.beside) - SURE * around.error
-    far[~(seen < SHARED * np.abs(around.excess))] = 0
-    least = np.sort(far)[-MOST_LEARNED] if far.size > MOST_LEARNED else 0.0
-    return np.asarray(far > max(PROMISING, least))
-
-
-def _together(frames: Sequence[Plane], mean: Floats, count: int, pixels: Pixels) -> Mask:
-    """Which of some pixels are defects, by what the picture near by tells once the others are out
-    of it: of two that lie near each other, each spoils what is learned of the other."""
-    around = _learned(mean, pixels)
-    far = np.abs(around.excess) > DISTINCT * around.rough
-    some = far & around.unseen(np.zeros(far.size))
-    alone = _sure(frames, count, pixels, around)
-    pixels = pixels[0][some], pixels[1][some]
-    around = _learned(mean, pixels, around.excess[some])  # what is to be taken out, more exactly
-    for _ in range(LOOKS):
-        around = _learned(mean, pixels, around.excess)
-        found = _sure(frames, count, pixels, around)
-        still = found[pixels]
-        if still.all():  # each with all the others
-            return alone | found
-        pixels, around = (pixels[0][still], pixels[1][still]), around.of(still)
-    return alone
+    return _sure(frames, count, pixels, _surroundings(mean, pixels))
 
 
 def _sure(frames: Sequence[Plane], count: int, pixels: Pixels, around: Surroundings) -> Mask:
@@ -159,31 +101,6 @@ def _sure(frames: Sequence[Plane], count: int, pixels: Pixels, around: Surroundi
     )
     found[pixels] &= found[tuple(twins)]  # of a pair both, or none
     return found
-
-
-def _jumping(frames: Sequence[Plane], pixels: Pixels) -> Mask:
-    """Whether pixels jump between two levels while their four neighbours see nothing of it, and
-    nothing else around them jumps: a point of light that moves on does."""
-    near = np.stack([_near(one, pixels, TWO_AROUND)[0].astype(np.float64) for one in frames])
-    own, four = near[..., 0], near[..., 1:5]
-    high = own > (own.max(axis=0) + own.min(axis=0)) / 2
-    up, down = np.maximum(high.sum(axis=0), 1), np.maximum((~high).sum(axis=0), 1)
-    between = high / up - ~high / down  # of frames: the difference of both levels
-    jump = (own * between).sum(axis=0)
-    beside = np.abs((four.mean(axis=-1) * between).sum(axis=0))
-    noise = near[..., 1:].std(axis=0, ddof=1).max(axis=-1)
-    error = noise * np.sqrt((1 / up + 1 / down) / 4)
-    usual = TWICE * np.quantile(np.abs(np.subtract(*_some(frames))), 1 - RARE)
-    often = np.abs(np.diff(high, axis=0)).sum(axis=0) >= JUMPS
-    often &= (up >= JUMPS) & (down >= JUMPS) & (jump > np.maximum(JUMPING * noise, usual))
-    return np.asarray(often & (beside + SURE * error < SHARED * jump))
-
-
-def _some(frames: Sequence[Plane]) -> tuple[Floats, Floats]:
-    """Some samples of frames, and those at the same places of the frame after."""
-    step = max(1, frames[0].size // SAMPLED)
-    every = np.stack([frame.ravel()[::step] for frame in frames]).astype(np.float64)
-    return every[:-1], every[1:]
 
 
 def _lively(near: NDArray[np.generic], excess: Floats) -> Mask:
@@ -231,49 +148,7 @@ def _surroundings(mean: Floats, pixels: Pixels) -> Surroundings:
     error[every.sum(axis=1) - part.sum(axis=1) > OTHERS] = np.inf
     weights = part * (inverse[:, 0] @ TERMS.T)
     beside = (share * apart).sum(axis=1)
-    shared = np.full(len(near), SHARED)
-    return Surroundings(excess, beside, weights, rough, error, twin.astype(np.float64), shared)
-
-
-def _learned(mean: Floats, pixels: Pixels, excess: Floats | None = None) -> Surroundings:
-    """The surroundings of pixels in a mean of frames, as the picture near by tells them; with their
-    excess, that of each without the others but its neighbours, where these are few."""
-    if not pixels[0].size:
-        return _surroundings(mean, pixels)
-    each = []
-    for row, column in zip(*pixels, strict=True):
-        picture = mean
-        if excess is not None:
-            away = np.maximum(np.abs(pixels[0] - row), np.abs(pixels[1] - column))
-            others = (away > 1) & (away <= REACH)
-            if 0 < np.count_nonzero(others) <= MOST_NEAR:
-                picture = mean.copy()
-                picture[pixels[0][others], pixels[1][others]] -= excess[others]
-        each.append(_learned_of(picture, row, column))
-    return Surroundings(*(np.array(values, np.float64) for values in zip(*each, strict=True)))
-
-
-def _learned_of(mean: Floats, row: int, column: int) -> tuple[float | Floats, ...]:
-    """Those of one pixel, in the order of `Surroundings`; with an infinite error if unknown."""
-    unknown = 0.0, 0.0, np.zeros(len(STEPS)), 0.0, np.inf, CENTRE, 0.0
-    known = learned(mean, row, column)
-    if known is None:
-        return unknown
-    rough = float(np.sqrt(np.square(known.errors[:, ITSELF]).mean()))
-    excess, around = float(known.apart[ITSELF]), np.flatnonzero(CROSS)
-    alike = known.apart[list(BESIDE)] * np.sign(excess) > max(TWIN * abs(excess), FAR * rough)
-    twin, found = CENTRE, [known.seen([ITSELF], BESIDE)]
-    if np.count_nonzero(alike) == 1:
-        twin = int(around[alike.argmax()])
-        found = seen_of_pair(mean, np.array([row, column]), STEPS[twin])
-    if not found or found[0].excess * excess <= 0:
-        return unknown
-    (beside, error, shared), *each = (one.told() for one in found)
-    scale = excess / found[0].excess  # as if all of it were this one's
-    for one, (own, more, least) in zip(found[1:], each, strict=True):  # neither may be light
-        if abs(own) + EITHER * more > least * abs(one.excess):
-            error = np.inf
-    return excess, beside * scale, known.weights, rough, error * scale, twin, shared
+    return Surroundings(excess, beside, weights, rough, error, twin.astype(np.float64))
 
 
 def _fit(near: Floats, part: Mask) -> tuple[Floats, Floats, Floats]:
@@ -287,11 +162,9 @@ def _fit(near: Floats, part: Mask) -> tuple[Floats, Floats, Floats]:
     return np.asarray(inverse, np.float64), apart, rough
 
 
-def _near(
-    plane: NDArray[np.generic], pixels: Pixels, steps: NDArray[np.intp] = STEPS
-) -> tuple[Any, Mask]:
-    """Samples (M, 49), or one per step, of a plane around pixels, and which lie inside it."""
-    rows, columns = (places[:, None] + step for places, step in zip(pixels, steps.T, strict=True))
+def _near(plane: NDArray[np.generic], pixels: Pixels) -> tuple[Any, Mask]:
+    """Samples (M, 49) of a plane around pixels, and which lie inside it."""
+    rows, columns = (places[:, None] + step for places, step in zip(pixels, STEPS.T, strict=True))
     height, width = plane.shape
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     return plane[rows.clip(0, height - 1), columns.clip(0, width - 1)], inside

@@ -78,28 +78,6 @@ def test_a_hot_sample_of_a_video_stays_and_is_told(
     assert result["notes"] == [f"at most {hot}"]
 
 
-def test_salt_and_pepper_is_repaired_and_told(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    sound = np.rint(light(30, 220)).astype("u1")
-    chance = np.random.default_rng(1).random(sound.shape)
-    bad = (chance < 0.02) | (chance > 0.98)
-    pictures = np.where(bad, np.where(chance < 0.5, 0, 255), sound).astype("u1")
-    source, target = video(tmp_path / "in.mkv", "gray", pictures), tmp_path / "out.mkv"
-    result = denoise(source, target, capfd)
-    with av.open(str(target)) as container:
-        done = np.stack([frame.to_ndarray(format="gray") for frame in container.decode(video=0)])
-    error = np.sqrt(np.mean((done.astype(float) - sound)[bad] ** 2))
-    assert error < 12  # 108 before, noise 6
-    assert "salt and pepper" in str(result["notes"])
-    assert run(["info", str(source), "--json"]) == EXIT_OK
-    seen = json.loads(capfd.readouterr().out)
-    assert seen["set_aside"][0].startswith("salt and pepper, at most 1")
-    assert seen["damage"] == []
-    assert run(["info", str(source)]) == EXIT_OK
-    assert f"note      {seen['set_aside'][0]}" in capfd.readouterr().out.splitlines()
-
-
 @pytest.mark.parametrize(("dtype", "value", "told"), [
     ("u2", 0, "notes"), ("f4", np.nan, "ledger"),
 ])  # fmt: skip

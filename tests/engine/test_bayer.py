@@ -12,10 +12,8 @@ from f2rcli import weights
 from f2rcli.engine.engine import Engine, EngineSettings
 from f2rcli.engine.stream import denoise_stream, estimate_noise, load_engine
 from f2rcli.engine.tiles import picture_size
-from f2rcli.errors import WeightsError
 from f2rcli.frames import ClipInfo, Frame, Mosaic, Space
 from f2rcli.methods.f2r import F2RNetworks
-from f2rcli.noise.model import at_levels
 from f2rcli.sensor import bayer_layout, to_planes
 from tests.engine.conftest import info_of
 
@@ -97,33 +95,3 @@ def test_noise_that_a_file_states_is_believed_and_sigma_replaces_it(untrained: P
     told = estimate_noise(frames, info, engine_of(untrained, info, sigma=20))
     assert told is not None
     assert np.allclose(told.sigma8, 20)
-
-
-def test_the_law_of_a_still_mosaic_is_counted_and_not_read_off_its_texture() -> None:
-    """Dark parts were read at 0.6 to 2.7 of their deviation, as anchors miss such texture."""
-    rng = np.random.default_rng(1)
-    light = np.linspace(10, 800, 192) * np.exp(0.7 * rng.standard_normal((192, 192)))
-    mosaic = Mosaic(pattern="RGGB", black=(240.0,) * 4, white=(4095.0,) * 4)
-    shown = [
-        240 + 8 * (rng.poisson(light / 8) + rng.standard_normal(light.shape)) for _ in range(6)
-    ]
-    frames = [
-        Frame(
-            planes=(np.rint(one).clip(0, 4095).astype(np.uint16),),
-            layout=bayer_layout(mosaic, 12), pts=t, duration=1, time_base=Fraction(1, 25),
-        )
-        for t, one in enumerate(shown)
-    ]  # fmt: skip
-    engine = load_engine(EngineSettings(), info_of(frames))
-    model = estimate_noise(frames, info_of(frames), engine)
-    assert model is not None
-    level = np.full(1, 20 / 3855)
-    dark = [3855 * at_levels(model.of(slice(n, n + 1)), level)[0] for n in range(4)]
-    np.testing.assert_allclose(dark, (8 * 20 + 64) ** 0.5, rtol=0.15)
-
-
-def test_weights_for_colour_are_refused_for_mosaics() -> None:
-    with pytest.raises(WeightsError, match="holds bayer"):
-        load_engine(
-            EngineSettings(weights=weights.choose("f2r", Space.RGB)), info_of(burst(count=1))
-        )

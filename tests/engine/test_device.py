@@ -9,10 +9,7 @@ from f2rcli.engine.device import (
     give_memory_back,
     keep_memory,
     use_threads,
-    without_int8,
 )
-from f2rcli.errors import DeviceError
-from f2rcli.models.convolutions import int8
 
 
 def test_threads_reach_torch_and_opencv() -> None:
@@ -44,28 +41,15 @@ def test_memory_is_kept_wherever_it_can_be(monkeypatch: pytest.MonkeyPatch) -> N
 def test_bf16_is_taken_where_it_is_faster(
     monkeypatch: pytest.MonkeyPatch, matrix: bool, vectors: bool, float16: bool, precision: str
 ) -> None:
-    """Also of what is not done in int8, which is taken where it is asked for alone."""
-    monkeypatch.setattr(int8, "works", lambda: True)
     monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: matrix)
     monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: vectors)
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_fp16": float16})
     large = "bf16" if vectors else "fp32"  # takes half the memory
     for pixels, usual in ((0, precision), (1920 * 1080, large)):
         assert choose_precision("auto", torch.device("cpu"), pixels) == usual
-        found = choose_precision("int8", torch.device("cpu"), pixels)
-        assert found != usual
-        assert without_int8(found) == usual
 
 
 def test_bf16_needs_no_new_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported", "get_capabilities"):
         monkeypatch.delattr(f"torch.cpu.{name}")
     assert choose_precision("auto", torch.device("cpu")) == "fp32"
-
-
-def test_int8_is_refused_where_bytes_are_not_multiplied(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(DeviceError, match="VNNI"):
-        choose_precision("int8", torch.device("cuda"))
-    monkeypatch.setattr(int8, "works", lambda: False)
-    with pytest.raises(DeviceError, match="VNNI"):
-        choose_precision("int8", torch.device("cpu"))

@@ -1,5 +1,6 @@
 """Raw files as cameras may lay them out, made on the spot."""
 
+import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import tifffile
 
 from f2rcli.io import WriteOptions, open_reader, open_writer, plan_output
 from f2rcli.io.base import Receipt
-from f2rcli.io.raw.dng import packed_bits
+from tests.io.packed import packed_bits
 
 SIZE = (48, 64)
 PROFILE = (1e-3, 1e-6, 2e-3, 2e-6, 3e-3, 3e-6)
@@ -95,3 +96,36 @@ def raised(source: Path, target: Path, by: int, **options: Any) -> Receipt:
             for frame in reader:
                 writer.write(replace(frame, planes=(frame.planes[0] + np.uint16(by),)))
             return writer.finish()
+
+
+def with_directories(
+    path: Path, exif: dict[int, tuple[int, Any]], gps: dict[int, tuple[int, Any]]
+) -> None:
+    """Give a little-endian TIFF an EXIF and a GPS directory: types and values by code."""
+    formats = {1: "B", 3: "H", 4: "I", 5: "I", 10: "i"}
+
+    def packed(tags: dict[int, tuple[int, Any]], place: int) -> bytes:
+        head, tail = struct.pack("<H", len(tags)), b""
+        for code, (kind, value) in sorted(tags.items()):
+            data = value.encode() + b"\0" if kind == 2 else bytes(value) if kind == 1 else (
+                struct.pack(f"<{len(value)}{formats[kind]}", *value))  # fmt: skip
+            count = len(data) // (8 if kind in (5, 10) else 1)
+            if len(data) > 4:
+                where = struct.pack("<I", place + 6 + 12 * len(tags) + len(tail))
+                tail, data = tail + data + bytes(len(data) % 2), where
+            head += struct.pack("<HHI", code, kind, count) + data.ljust(4, b"\0")
+        return head + bytes(4) + tail
+
+    data = bytearray(path.read_bytes())
+    (first,) = struct.unpack("<I", data[4:8])
+    (count,) = struct.unpack("<H", data[first : first + 2])
+    entries = [bytes(data[first + 2 + 12 * i :][:12]) for i in range(count)]
+    data += bytes(len(data) % 2)
+    for code, tags in ((34665, exif), (34853, gps)):
+        entries.append(struct.pack("<HHII", code, 4, 1, len(data)))
+        data += packed(tags, len(data))
+        data += bytes(len(data) % 2)
+    entries.sort(key=lambda entry: struct.unpack("<H", entry[:2]))
+    data[4:8] = struct.pack("<I", len(data))
+    data += struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
+    path.write_bytes(data)

@@ -10,7 +10,7 @@ import tifffile
 
 from f2rcli.errors import InputError
 from f2rcli.io import WriteOptions, open_reader
-from f2rcli.io.raw.burst import claims_raw
+from f2rcli.io.raw import claims as claims_raw
 
 FACTS = {"cfa": "GBRG", "black": 240, "white": 4095, "iso": 6400}
 

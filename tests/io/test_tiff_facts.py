@@ -9,7 +9,7 @@ import tifffile
 
 from f2rcli.io import WriteOptions, WritePlan, open_reader, plan_output
 from f2rcli.io.microscopy.stacks import open_stack, passport_of
-from f2rcli.io.raw.dng import packed_bits
+from tests.io.packed import packed_bits
 from tests.io.stacks import movie, passed
 from tests.io.test_tiff_makers import write_lsm
 

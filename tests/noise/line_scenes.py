@@ -1,4 +1,6 @@
-"""Small moving scenes with known offsets of rows, bands and columns."""
+"""Small moving scenes with known offsets of rows and columns, and what looks like them."""
+
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -36,29 +38,54 @@ def column_offsets(sigma8: float, seed: int = 3) -> np.ndarray:
     return np.random.default_rng(seed).normal(0, sigma8 / 255, (1, 1, SIZE[1]))
 
 
-def bands(sigma8: float, count: int = COUNT) -> np.ndarray:
-    """(T, H, 1): a wave that runs through the picture."""
-    place = np.arange(SIZE[0])[None] / 45 + np.arange(count)[:, None] * 0.37
-    return (2**0.5 * sigma8 / 255 * np.sin(2 * np.pi * place))[..., None]
+ROWS, COLUMNS = np.mgrid[: SIZE[0], : SIZE[1]].astype(float)
 
 
-def hum(period: float, amplitude8: float, count: int = COUNT, seed: int = 3) -> np.ndarray:
-    """(T, H, 1): a wave down the rows, of new phase in every frame."""
-    phases = np.random.default_rng(seed).uniform(0, 1, (count, 1))
-    place = np.arange(SIZE[0])[None] / period + phases
-    return (amplitude8 / 255 * np.sin(2 * np.pi * place))[..., None]
+def blinds(period: float, places: np.ndarray) -> np.ndarray:
+    """Slats before a room that stays."""
+    waves = np.cos(2 * np.pi * (ROWS + places[:, None, None]) / period)
+    slats = 1 / (1 + np.exp(-8 * waves))
+    return np.asarray(0.6 * scene(speed=(0, 0)) * (1 - slats) + slats * 0.75)
 
 
-def stripes(period: float, steps: np.ndarray, texture: float) -> np.ndarray:
-    """A wall striped across that is at another height in every frame, with its texture."""
-    rng = np.random.default_rng(9)
-    soft = cv2.GaussianBlur(rng.normal(0, 1, (300, SIZE[1])).astype(np.float32), (0, 0), 2)
-    soft = soft / soft.std() * texture
-    shown = []
-    for step in steps:
-        move = np.array([[1, 0, 0], [0, 1, 80 + step]], np.float32)
-        how = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-        moved = cv2.warpAffine(soft, move, SIZE[::-1], flags=how)
-        place = (np.arange(SIZE[0])[:, None] + step) / period
-        shown.append(0.5 + 0.15 * np.sin(2 * np.pi * place) + moved)
-    return np.stack(shown)
+def shelves() -> np.ndarray:
+    """Boards before the same room, no two as thick, that slide by."""
+    edges = np.sort(np.random.default_rng(8).uniform(0, 150, 55))
+    places = 30 + ROWS[:, 0] + 0.7 * np.arange(COUNT)[:, None]
+    boards = np.searchsorted(edges, places) % 2 == 0
+    return np.where(boards[..., None], 0.75, 0.6 * scene(speed=(0, 0)))
+
+
+def knitwear() -> np.ndarray:
+    """Stitches of seven by six pixels, moved by a row a frame."""
+    rows = ROWS + np.arange(COUNT)[:, None, None]
+    stitch = np.cos(2 * np.pi * (rows + 2 * np.abs(COLUMNS % 7 - 3.5)) / 6)
+    light = 0.08 * np.sin(COLUMNS / 50 + rows / 70)
+    return np.asarray(0.5 + 0.14 * np.cos(2 * np.pi * COLUMNS / 7) * stitch + light)
+
+
+def strobe() -> np.ndarray:
+    """Every other frame is dark."""
+    return scene(speed=(0, 0)) * np.where(np.arange(COUNT) % 2, 0.3, 1.0)[:, None, None]
+
+
+def posts() -> np.ndarray:
+    """Posts that pass before a still scene."""
+    near = np.isin(COLUMNS[0] + 3 * np.arange(COUNT)[:, None, None], np.arange(9, 250, 23))
+    return np.where(near, 0.1, scene(speed=(0, 0)))
+
+
+# What is no line of a sensor: each made of COUNT frames.
+SCENES: dict[str, Callable[[], np.ndarray]] = {
+    "nothing": lambda: scene(),
+    "blinds": lambda: blinds(9, 0.5 * np.arange(COUNT)),
+    "fine blinds": lambda: blinds(4.5, 0.3 * np.arange(COUNT)),
+    "blinds that sway": lambda: blinds(9, 2 * np.sin(1.3 * np.arange(COUNT))),
+    "shelves": shelves,
+    "knitwear": knitwear,
+    "wall of lamps": lambda: np.where((COLUMNS % 4 < 3) & (ROWS % 4 < 3), scene(), 0.07),
+    "strobe": strobe,
+    "posts": posts,
+    "fence": lambda: 0.5 + 0.3 * (COLUMNS % 9 < 3) + 0 * scene(),
+    "text": lambda: scene(speed=(0, 0)) + 0.4 * (np.indices(SIZE).sum(0) % 7 < 2) * (COLUMNS > 70),
+}

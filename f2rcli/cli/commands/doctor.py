@@ -131,11 +131,10 @@ def shipped_weights() -> Iterator[Finding]:
     for name, entry in weights.manifest().items():
         try:
             found = weights.load(name)
-            kind = f"{entry['space']}, int8" if weights.ranges(found) else entry["space"]
         except WeightsError as error:
             yield Finding("weights", f"{name}: {error}", good=False)
         else:
-            what = f"{name}: {entry['method']}, {kind}"
+            what = f"{name}: {entry['method']}, {entry['space']}"
             yield Finding("weights", f"{what}, sha256 {found.sha256[:16]} as in the manifest")
     if not weights.available():
         yield Finding("weights", f"none bundled in {weights.folder().name}", good=False)

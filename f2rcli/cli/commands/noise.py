@@ -53,9 +53,7 @@ def noise(
         from f2rcli.noise.plot import plot as plotted
 
         measurer = loaded(engine, reader.info, console)
-        report = measure_noise(
-            reader, reader.info, measurer, frames_read=frames, lanes=reader.lane_openings
-        )
+        report = measure_noise(reader, reader.info, measurer, frames_read=frames)
         name, damaged = reader.info.name, reader.ledger.damaged
         for line in (*reader.ledger.lines(), *measurer.aside.lines()):
             console.note(f"note: {line}")

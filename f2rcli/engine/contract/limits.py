@@ -47,6 +47,7 @@ MOST = 4.0  # standard deviations: more at one sample is not noise
 # four standard deviations are seven of the remainder of one (0.58 at black and white themselves).
 CLIPPED_MOST = 7.0
 LEAST = 1e-14  # power below which there is nothing to compare
+CHANGE_SIDE = 9  # pixels, over which differences of frames are counted
 
 
 def held(
@@ -245,25 +246,3 @@ def changing(
             np.minimum(found, power_around(there, CHANGE_SIDE), out=found)
         mean = found if mean is None else np.add(mean, found, out=mean)
     return None if mean is None else np.divide(mean, np.float32(2 * len(near)), out=mean)
-
-
-def unchanged(
-    centre: Real, near: Sequence[Real], moves: Sequence[NDArray[np.int32] | None]
-) -> NDArray[np.bool_]:
-    """Samples that are the very same in all neighbours, as noise is by chance only, and not alone:
-    letters and lines over noise, which windows are too wide for. See `changing`."""
-    same = np.ones(centre.shape, bool)
-    if len(near) < BOTH:
-        return ~same
-    for other, move in zip(near, moves, strict=True):
-        here = other == centre
-        same &= here if move is None else here | (other.ravel().take(move) == centre)
-    beside = cv2.boxFilter(
-        same.astype(np.uint8), -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT
-    )
-    core = (same & (beside >= TOGETHER)).astype(np.uint8)
-    return np.asarray(same & (cv2.dilate(core, np.ones((3, 3), np.uint8)) > 0))
-
-
-BOTH, TOGETHER = 2, 3  # neighbours, and samples of nine that are the same in them
-CHANGE_SIDE = 9  # pixels, over which differences of frames are counted

@@ -17,9 +17,7 @@ from f2rcli.engine.contract.limits import (
     falling,
     held,
     sized,
-    unchanged,
 )
-from f2rcli.engine.contract.outliers import noise_share
 from f2rcli.engine.contract.points import PointLosses
 from f2rcli.engine.contract.returned import Returned
 from f2rcli.engine.contract.shift import clipping, halved, part_removed
@@ -27,7 +25,7 @@ from f2rcli.engine.contract.shrinkage import Shrinkage
 from f2rcli.engine.contract.steady import Steady
 from f2rcli.engine.contract.still.aside import as_before
 from f2rcli.engine.gpu.steady import DeviceSteady
-from f2rcli.frames import Family, Frame, PlaneLayout, Space
+from f2rcli.frames import Family, Frame, Space
 from f2rcli.models.flow import Flow
 from f2rcli.noise.measurement.blocks import whole_landing
 from f2rcli.noise.model import NoiseModel
@@ -122,7 +120,7 @@ def under_contract(
         levels = levels_of(centre, removed, noise, chroma=chroma)
         counts = [] if steady is None else steady.counts
         removed = _shrunk(removed, levels, beside.shrinkage, counts)
-    quiet = _quiet(centre, beside, noise, slack, frame.layout)
+    quiet = _quiet(centre, beside)
     shifts, factor = _clipped(frame, picture, change, model, noise, centre, quiet, slack)
     levels = levels_of(centre, removed, noise, chroma=chroma)
     if chroma:
@@ -141,7 +139,6 @@ def under_contract(
             variances.append(law)
             free = free - steady.lost(index, free, law, shares, cut, lasting, counts=photons)
         kept = held(free, variance, shares, clipped=cut)
-        kept *= 1 if photons or kind or not noise.shows_sparks else noise_share(free, variance, cut)
         if shift is not None:
             kept += shift
         returned.add(index, taken, kept)
@@ -225,11 +222,8 @@ def watched(steady: Steady, frame: Frame, noise: PlaneNoise) -> None:
     steady.add(planes, variances, noise.shares, each=each)
 
 
-def _quiet(
-    centre: list[Real], beside: Beside, noise: PlaneNoise, slack: Slack, layout: PlaneLayout
-) -> list[Real | None]:
-    """What changes around every sample, see `changing`; 0 where it is no noise by itself."""
-    unlike, chroma = varied(noise, layout, slack), layout.family is Family.YUV
+def _quiet(centre: list[Real], beside: Beside) -> list[Real | None]:
+    """What changes around every sample, see `changing`."""
     near = [planes_of(frame) for frame in beside.frames]
     bounds = []
     moves: dict[tuple[int, ...], list[NDArray[np.int32] | None]] = {}
@@ -239,21 +233,8 @@ def _quiet(
             moves[plane.shape] = [
                 None if flow is None else whole_landing(flow, plane.shape) for flow in flows
             ]
-        others, ways = [p[index] for p in near], moves[plane.shape]
-        bound = changing(plane, others, ways)
-        if bound is not None and unlike[index]:
-            same = unchanged(plane, others, ways)
-            if noise.clipped and not (chroma and index):  # what was cut off is the same there
-                same &= (plane > 0) & (plane < 1)
-            bound[same] = 0
-        bounds.append(bound)
+        bounds.append(changing(plane, [p[index] for p in near], moves[plane.shape]))
     return bounds
-
-
-def varied(noise: PlaneNoise, layout: PlaneLayout, slack: Slack) -> tuple[bool, ...]:
-    """Per plane, whether samples repeat only by chance in three frames; not counts and copies."""
-    exact = slack is STRICT and not layout.counts_light
-    return tuple(exact and own for own in noise.varied)
 
 
 def _clipped(

@@ -14,14 +14,12 @@ from f2rcli.engine.contract.shift import halved, looked_up, reaching
 from f2rcli.engine.gpu.clipping import cut_off, part_removed
 from f2rcli.engine.gpu.colour import Groups, decoded, plane_changes
 from f2rcli.engine.gpu.filters import box, joint_bilateral, resized
-from f2rcli.engine.gpu.limits import changing, held, unchanged
-from f2rcli.engine.gpu.outliers import noise_share
+from f2rcli.engine.gpu.limits import changing, held
 from f2rcli.engine.gpu.shrinkage import shrunk
 from f2rcli.engine.gpu.steady import DeviceSteady, added, averaged, enough
 from f2rcli.engine.gpu.steady import lost as missed
 from f2rcli.engine.gpu.tally import Tally, energies
 from f2rcli.engine.gpu.terms import Law, Terms
-from f2rcli.models.constants import kept as constants
 from f2rcli.models.recorded.graphs import Graphs
 
 
@@ -203,8 +201,6 @@ def _kept(
                 fine=taken.shape[-2:] == fine, lasting=terms.slack.lasting[kind],
             )  # fmt: skip
         stays = held(free, bound.variance, shares, clipped=cut)
-        if terms.shows_sparks and not kind:
-            stays *= noise_share(free, bound.variance, cut)
         if bound.shift:
             stays += bound.shift[0]
         out.append((-stays, *energies(taken, stays, shape)))
@@ -247,14 +243,7 @@ def _quiet(
         if size not in moves:
             moves[size] = [_fetched(flow[0], size) if flow else None for _, flow in near]
         others = [groups[kind] for groups, _ in near]
-        bound = changing(group, others, moves[size])
-        if any(varied := [terms.varied[plane] for plane in terms.planes(kind)]):
-            same = unchanged(group, others, moves[size])
-            if terms.clipped and not kind:  # what was cut off is the same there
-                same &= (group > 0) & (group < 1)
-            found.append(bound * ~(same & constants(tuple(varied), same).view(-1, 1, 1)))
-        else:
-            found.append(bound)
+        found.append(changing(group, others, moves[size]))
     return found
 
 

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from f2rcli.engine.contract.limits import (
-    BOTH,
     CHANGE_SIDE,
     CLIPPED_MOST,
     CLIPPED_TOLERANCES,
@@ -17,7 +15,6 @@ from f2rcli.engine.contract.limits import (
     QUIETEST,
     SMALL,
     SMALL_TOLERANCE,
-    TOGETHER,
     TOLERANCE,
     WIDE,
     WINDOWS,
@@ -96,18 +93,3 @@ def changing(centre: Tensor, near: Sequence[Tensor], moves: Sequence[Tensor | No
             found = torch.minimum(found, power_around(centre - there, CHANGE_SIDE))
         bounds.append(found)
     return torch.stack(bounds).sum(0) / (2 * len(bounds))
-
-
-def unchanged(centre: Tensor, near: Sequence[Tensor], moves: Sequence[Tensor | None]) -> Tensor:
-    """See `contract.limits.unchanged`: samples equal in all neighbours, and not alone."""
-    same = torch.ones_like(centre, dtype=torch.bool)
-    if len(near) < BOTH:
-        return ~same
-    for other, move in zip(near, moves, strict=True):
-        here = other == centre
-        if move is not None:
-            here |= other.flatten(1).index_select(1, move).view_as(other) == centre
-        same &= here
-    beside = functional.avg_pool2d(same.float().unsqueeze(1), 3, 1, 1) * 9
-    core = (same.unsqueeze(1) & (beside > TOGETHER - 0.5)).float()
-    return same & (functional.max_pool2d(core, 3, 1, 1).squeeze(1) > 0)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from f2rcli.engine.contract.residual import Beside, Slack, varied
+from f2rcli.engine.contract.residual import Beside, Slack
 from f2rcli.engine.contract.shrinkage import Shrinkage
 from f2rcli.engine.gpu import colour
 from f2rcli.engine.gpu.colour import Groups
@@ -77,8 +77,7 @@ class Resident:
         noise, known = beside.noise, beside.shrinkage
         terms = Terms(
             frame.layout, noise.shares, noise.clipped, allowance, slack, model,
-            varied(noise, frame.layout, slack), 0.0 if known is None else known.texture,
-            noise.shows_sparks,
+            0.0 if known is None else known.texture,
         )  # fmt: skip
         near = [
             Near(self._codes(one), (flow,) if isinstance(flow, Tensor) else ())

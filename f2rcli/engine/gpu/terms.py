@@ -39,9 +39,7 @@ class Terms:
     allowance: tuple[float, ...] = (1.0,)
     slack: Slack = STRICT
     model: NoiseModel | None = None  # of the picture's channels; None: of no picture
-    varied: tuple[bool, ...] = ()  # per plane, whether samples are hardly ever the same by chance
     texture: float = 0.0  # see `Shrinkage`
-    shows_sparks: bool = True  # see `PlaneNoise`
 
     @classmethod
     def of(cls, layout: PlaneLayout, noise: PlaneNoise) -> "Terms":

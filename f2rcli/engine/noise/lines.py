@@ -1,4 +1,4 @@
-"""Remove lines and bands from frames before anything else sees them, where they were measured."""
+"""Remove rows' and columns' offsets from frames before anything else sees them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -6,14 +6,14 @@ from itertools import pairwise
 
 import numpy as np
 
+from f2rcli.engine.contract.residual import STRICT
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine
-from f2rcli.engine.noise.line_offsets import LineGroup
-from f2rcli.engine.noise.seen import Seen, onward
+from f2rcli.engine.noise.line_offsets import LineGroup, Seen, onward
 from f2rcli.engine.standing.remover import AHEAD, StandingRemover
 from f2rcli.engine.strength import luma_and_chroma
 from f2rcli.frames import Family, Frame, same_samples
-from f2rcli.noise.measurement.lines import Lines, find_columns, find_lines
+from f2rcli.noise.measurement.lines import Lines, find_lines
 from f2rcli.noise.planes import picture_of, with_changes
 from f2rcli.noise.standing.evidence import Standing, find_standing
 from f2rcli.noise.standing.steps import painted
@@ -31,7 +31,7 @@ ACROSS = {Family.BAYER: ((0, 3), (1, 2))}  # where these differ for columns
 
 
 def lines_of(frames: Sequence[Frame]) -> Lines | None:
-    """The lines and bands of frames in a row, no two alike; None where none are sure."""
+    """The lines of frames in a row, no two alike; None where none are sure."""
     if not frames:
         return None
     looks = [thumbnail(picture_of(frame).luma) for frame in frames]
@@ -40,11 +40,7 @@ def lines_of(frames: Sequence[Frame]) -> Lines | None:
         frames = LineRemover(Lines((), standing=standing)).alone(frames)
     pictures = [picture_of(frame) for frame in frames]
     joined = [same_shot(*pair) and _as_lit(*pair) for pair in pairwise(looks)]
-    family = frames[0].layout.family
-    found = find_lines(pictures, joined, GROUPS[family])
-    if found is None or max(found.strongest("rows"), found.strongest("bands")) <= 0:
-        columns = find_columns(pictures, joined, ACROSS.get(family, GROUPS[family]))
-        found = columns or found
+    found = find_lines(pictures, joined, GROUPS[frames[0].layout.family])
     if not standing:
         return found
     return Lines((), standing=standing) if found is None else replace(found, standing=standing)
@@ -72,7 +68,9 @@ def _as_lit(before: Thumbnail, after: Thumbnail) -> bool:
 
 def remover_for(frames: Sequence[Frame], engine: Engine) -> "LineRemover | None":
     """A remover for the lines of a lane that begins with these frames; None where it has none.
-    The engine's notes say what was found."""
+    The engine's notes say what was found. What a codec has been at shows no sensor's rows."""
+    if engine.slack is not STRICT:
+        return None
     lines = lines_of(frames)
     if lines is None:
         return None
@@ -102,8 +100,7 @@ class LineRemover:
         if not self.lines.groups:
             yield from pictures
             return
-        hum = any(group.hum for group in self.lines.groups)
-        seen = (Seen.of(copies, hum=hum, turned=self.lines.turned) for copies in pictures)
+        seen = (Seen.of(copies) for copies in pictures)
         for centre, following in with_next(seen, AHEAD):
             yield self._next(centre, following)
 
@@ -120,8 +117,6 @@ class LineRemover:
         if self.before is None or not same_shot(self.before.look, centre.look):
             self.before, self.done = None, None
             self.groups = [LineGroup(one) for one in self.lines.groups]
-            for group in self.groups:
-                group.look_ahead([centre, *future])
         if self.done is None or self.before is None or not _same(self.before, centre):
             self.done = self._without(centre, future)
         self.before = centre
@@ -141,8 +136,6 @@ class LineRemover:
                 if near:
                     change[painted(centre.planes[index], near[0].planes[index])] = 0
                 changes[index] = change
-        if self.lines.turned:
-            changes = [np.ascontiguousarray(change.T) for change in changes]
         return with_changes(frame, changes)
 
 

@@ -21,7 +21,7 @@ from f2rcli.engine.noise.opening import (
     opening_noise,
     sensor_space,
 )
-from f2rcli.engine.stream import Lanes, compare_lanes, to_measure
+from f2rcli.engine.stream import to_measure
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout
 from f2rcli.methods.base import Estimating, Method, Prepared
 from f2rcli.models.flow import DISFlow
@@ -48,7 +48,6 @@ def measure_noise(
     engine: Engine,
     windows_used: int = 3,
     frames_read: int = FRAMES,
-    lanes: Lanes = None,
 ) -> NoiseReport | None:
     """Measure the noise of a clip on its first `frames_read` different frames (fields, if it is
     interlaced); `windows_used` of them are compared with their neighbours.
@@ -56,9 +55,8 @@ def measure_noise(
     None where there is too little evidence: fewer than three different frames of one shot, or
     frames of a few hundred pixels. Takes about a second per window and megapixel on eight cores.
     Where the engine's method estimates noise itself the report's model is its estimate.
-    lanes: see `denoise_stream`. Hot and dead samples are counted in the engine's `aside`.
+    Hot and dead samples are counted in the engine's `aside`.
     """
-    compare_lanes(lanes, engine)
     runs = to_measure(frames, info)
     looked_at = [run[0] for run in islice(runs, frames_read)]
     for frame in looked_at:

@@ -25,7 +25,6 @@ from f2rcli.noise.measurement.bound import Bound
 from f2rcli.noise.measurement.compression import Compression, compression_of
 from f2rcli.noise.measurement.detail import single_frame_sigma
 from f2rcli.noise.model import NoiseModel
-from f2rcli.noise.photons.colours import law_of_colours
 from f2rcli.noise.photons.flashes import without_flashes
 from f2rcli.noise.photons.line import FEW, counted_model, photon_line
 from f2rcli.noise.planes import Anchored, Measured, PlaneNoise, measure_planes, picture_of
@@ -117,16 +116,9 @@ def recounted(
 
 
 def opening_noise(frames: Sequence[Frame], engine: Engine) -> Opening:
-    """The noise of a stream's first frames, no two of them alike: PREROLL, or more of few photons;
-    of a stack's lane by the law that lanes of one sensor share."""
-    if engine.laws is None:
-        return measured_alone(frames, engine)
-    return engine.laws.opening(frames, engine)
-
-
-def measured_alone(frames: Sequence[Frame], engine: Engine) -> Opening:
-    """The same without other lanes: measured by blind anchors, and held to what adjacent frames
-    differ by; of large frames, on four squares of them."""
+    """The noise of a stream's first frames, no two of them alike: PREROLL, or more of few photons.
+    It is measured by blind anchors, and held to what adjacent frames differ by; of large frames,
+    on four squares of them."""
     return _of_louder_part(_measured(frames, engine), frames, engine)
 
 
@@ -193,7 +185,7 @@ def _opening(frames: Sequence[Frame], engine: Engine) -> Opening:
     model, held = found.model, found.planes
     if layout.counts_light:
         shown = [picture_of(frame).planes for frame in of_shot]
-        counted = law_of_colours(shown, found, layout.mosaic) or counted_model(shown, model)
+        counted = counted_model(shown, model)
         if counted is not None:
             model, held = counted, _counted(held, counted, frames[0])
     compression = None if layout.counts_light else compression_of(frames, blocking)

@@ -11,7 +11,6 @@ from f2rcli import methods
 from f2rcli.engine.contract.residual import STRICT
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.noise.anchor_pairs import AnchorPair, evidence
-from f2rcli.engine.noise.drawings import without_drawings
 from f2rcli.engine.noise.excerpts import excerpter
 from f2rcli.engine.noise.opening import (
     DIM_PREROLL,
@@ -144,11 +143,11 @@ class NoiseTracker:
         return self.measured is not None and mean_sigma8(self.measured) < sigma8
 
     def of_errors(self, frame: Frame) -> PlaneNoise | None:
-        """The errors of compression in a frame, which may be finer than its clip, or be drawn."""
+        """The errors of compression in a frame, which may be finer than its clip."""
         if self.planes is None or self.measured is None:
             return self.planes
         share = own_share(frame, self.blocking, mean_sigma8(self.measured))
-        return without_drawings(self.planes if share == 1 else self.planes.scaled(share), frame)
+        return self.planes if share == 1 else self.planes.scaled(share)
 
     def into(self, picture: Tensor) -> Tensor:
         """A picture as networks see it."""

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from f2rcli.frames import Space
 from f2rcli.io.base import Reader
-from f2rcli.io.raw.burst import claims_raw as claims
 from f2rcli.io.raw.exposure import RAW_SUFFIXES as SUFFIXES
 from f2rcli.io.raw.plan import plan_raw as plan_output
 from f2rcli.io.raw.reader import RawReader as open_reader
+from f2rcli.io.raw.reader import claims_raw as claims
 from f2rcli.io.raw.tiff_mosaic import TIFF_SUFFIXES
 from f2rcli.io.raw.writer import RawWriter as open_writer
 from f2rcli.io.targets import default_folder

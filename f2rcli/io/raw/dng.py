@@ -1,120 +1,48 @@
-"""DNG files: a copy of the source with new samples in its strips, or a new file.
+"""DNG files, written anew by tifffile: the mosaic, its levels and colours, EXIF, GPS and a preview.
 
-A copy keeps every byte but the samples, so everything a camera or editor wrote stays. It is only
-made where the strips, coded as the file says, are bit for bit what LibRaw read: uncompressed, 16
-bits or packed. Else the file is written anew, with the source's tags where it was a DNG, and with
-EXIF, GPS, XMP and maker notes of every raw file. Sources that are compressed become lossless JPEG:
-two components side by side and predictor 1, which every raw developer reads.
+Sources that are compressed become lossless JPEG: two components side by side and predictor 1,
+which every raw developer reads. tifffile writes no EXIF or GPS directory, so those are appended.
 """
 
-from collections.abc import Iterator
+import os
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from io import BytesIO
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any
 
 import imagecodecs
 import numpy as np
+import rawpy
 import tifffile
 from numpy.typing import NDArray
 
 from f2rcli.errors import OutputError
-from f2rcli.io.raw.exposure import RAW_SUFFIXES, Exposure, Samples
-from f2rcli.io.raw.metadata import Metadata, as_tags, complete, read_metadata
-from f2rcli.io.raw.provenance import provenance_tag, with_provenance
-from f2rcli.io.raw.tags import DIGESTS, Tag, raw_page
-from f2rcli.io.tiff.library import DAMAGE
+from f2rcli.io.raw import tags as t
+from f2rcli.io.raw.exposure import RAW_SUFFIXES, Exposure, NoiseProfile, Samples
+from f2rcli.io.raw.tags import EXIF, EXIF_TAGS, GPS, GPS_TAGS, RATIONAL, SHORT, SRATIONAL, Tag
 from f2rcli.sensor import plane_colours
 
-BYTE, ASCII, SHORT, LONG, RATIONAL, SRATIONAL, DOUBLE = 1, 2, 3, 4, 5, 10, 12
 TILE = 512  # pixels a side at most, of compressed mosaics
-_PACKED_BITS = (10, 12, 14)
+PREVIEW = 1024  # pixels a side at most
 _COLOURS = "RGB"  # codes in CFAPattern
 _SRGB = (3.2406, -1.5372, -0.4986, -0.9689, 1.8758, 0.0415, 0.0557, -0.2040, 1.0570)  # from XYZ
 _D65 = 21
+# tifffile refuses to write pointers to directories: free codes beside them keep their places.
+_STAND_INS = {EXIF: EXIF - 1, GPS: GPS + 1}
+_STRUCTS = {t.BYTE: "B", t.UNDEFINED: "B", SHORT: "H", t.LONG: "I", RATIONAL: "I", SRATIONAL: "i"}
 
 
-class Strip(NamedTuple):
-    """A run of rows in a file."""
-
-    offset: int
-    length: int
-    row: int
-    rows: int
-
-
-class Strips(NamedTuple):
-    """The strips that hold a file's raw samples, and their coding."""
-
-    strips: tuple[Strip, ...]
-    bits: int
-    byteorder: str  # of 16-bit samples, "<" or ">"
-    digests: tuple[int, ...]  # places of 16-byte digests of the samples
-
-    def coded(self, samples: Samples, strip: Strip) -> bytes:
-        """The bytes of a strip that holds these samples."""
-        rows = samples[strip.row : strip.row + strip.rows]
-        if self.bits in _PACKED_BITS:
-            return packed_bits(rows, self.bits)
-        return rows.astype(self.byteorder + "u2").tobytes()
-
-
-def find_strips(path: Path, samples: Samples) -> Strips | None:
-    """The strips of a DNG that hold `samples`, as LibRaw read them; None if irreplaceable."""
-    try:
-        with tifffile.TiffFile(path) as file:
-            page = raw_page(file)
-            if page is None or not _plain(page, samples.shape):
-                return None
-            digests = tuple(
-                int(tag.valueoffset) for code in DIGESTS if (tag := file.pages.first.tags.get(code))
-            )
-            found = Strips(tuple(_strips(page)), page.bitspersample, file.byteorder, digests)
-        with path.open("rb") as handle:
-            for strip in found.strips:
-                handle.seek(strip.offset)
-                if handle.read(strip.length) != found.coded(samples, strip):
-                    return None
-    except DAMAGE:
-        return None
-    return found
-
-
-def _plain(page: Any, shape: tuple[int, ...]) -> bool:
-    stored = (page.imagelength, page.imagewidth) == shape and page.samplesperpixel == 1
-    coded = page.bitspersample == 16 or page.bitspersample in _PACKED_BITS
-    return stored and coded and int(page.compression) == 1 and not page.is_tiled
-
-
-def _strips(page: Any) -> list[Strip]:
-    rows = min(int(page.rowsperstrip), page.imagelength)
-    return [
-        Strip(int(offset), int(length), i * rows, min(rows, page.imagelength - i * rows))
-        for i, (offset, length) in enumerate(
-            zip(page.dataoffsets, page.databytecounts, strict=True)
-        )
-    ]
-
-
-def replaced(path: Path, where: Strips, samples: Samples) -> bytes:
-    """A DNG's bytes with new samples; old digests become zero (DNG 1.7, NewRawImageDigest)."""
-    data = bytearray(path.read_bytes())
-    for strip in where.strips:
-        data[strip.offset : strip.offset + strip.length] = where.coded(samples, strip)
-    for place in where.digests:
-        data[place : place + 16] = bytes(16)
-    return bytes(data)
-
-
-def packed_bits(rows: NDArray[Any], bits: int) -> bytes:
-    """Samples (H, W) as a row of bits each, highest first, filled up to whole bytes."""
-    height, width = rows.shape
-    shifts = np.arange(bits - 1, -1, -1, dtype=np.uint16)
-    planes = (rows.astype(np.uint16)[..., None] >> shifts) & 1
-    return np.packbits(planes.reshape(height, width * bits).astype(np.uint8), axis=1).tobytes()
-
-
-def new_dng(exposure: Exposure, samples: Samples, provenance: str = "") -> bytes:
-    """A DNG of our own: 16 bits, in one strip, or in tiles of lossless JPEG for compressed sources.
+def new_dng(
+    exposure: Exposure,
+    samples: Samples,
+    *,
+    noise: NoiseProfile | None = None,
+    preview: NDArray[np.uint8] | None = None,
+    provenance: str = "",
+) -> bytes:
+    """A DNG of 16 bits. samples: the whole sensor's; noise: the profile of these samples; preview
+    (h, w, 3): them developed, not turned.
 
     Masked margins are kept unless their size is odd, which LibRaw would round.
     """
@@ -124,40 +52,33 @@ def new_dng(exposure: Exposure, samples: Samples, provenance: str = "") -> bytes
         samples, area = exposure.crop(samples), None
     elif samples.shape == (height, width):
         area = None
-    metadata = carried_metadata(exposure)
     samples = np.ascontiguousarray(samples, np.uint16)
+    directories = {code: tags for code, tags in _directories(exposure).items() if tags}
     own: dict[str, Any] = {
         "photometric": "cfa", "metadata": None, "software": "f2r",
-        "extratags": [*_tags(exposure, area, metadata), *provenance_tag(provenance)],
+        "subifds": int(preview is not None),
+        "extratags": _tags(exposure, area, noise, provenance, directories),
     }  # fmt: skip
     buffer = BytesIO()
     side = min(TILE, samples.shape[1] // 16 * 16)  # LibRaw misreads tiles wider than the sensor
-    if is_compressed(exposure) and side:
-        tifffile.imwrite(
-            buffer, coded_tiles(samples, side), shape=samples.shape, dtype=samples.dtype,
-            tile=(side, side), compression="jpeg", **own,
-        )  # fmt: skip
-    else:
-        tifffile.imwrite(buffer, samples, rowsperstrip=samples.shape[0], **own)
-    complete(buffer, metadata)
-    _state_bits(buffer)
+    coded = is_compressed(exposure) and side > 0
+    with tifffile.TiffWriter(buffer, byteorder="<") as file:
+        if coded:
+            file.write(
+                coded_tiles(samples, side), shape=samples.shape, dtype=samples.dtype,
+                tile=(side, side), compression="jpeg", **own,
+            )  # fmt: skip
+        else:
+            file.write(samples, rowsperstrip=samples.shape[0], **own)
+        if preview is not None:
+            file.write(
+                preview, photometric="rgb", compression="jpeg", compressionargs={"level": 90},
+                rowsperstrip=preview.shape[0], subfiletype=1, metadata=None,
+            )  # fmt: skip
+    if coded:
+        _state_bits(buffer)
+    append_directories(buffer, directories)
     return buffer.getvalue()
-
-
-def _state_bits(buffer: BytesIO) -> None:
-    """Put right the bits of samples, of which tifffile gives JPEG twelve at most."""
-    buffer.seek(0)
-    with tifffile.TiffFile(buffer) as file:
-        place = file.pages.first.tags[258].valueoffset
-    buffer.seek(place)
-    buffer.write(b"\x10\0")
-
-
-def carried_metadata(exposure: Exposure) -> Metadata:
-    """What a new DNG takes over from the exposure's raw file; nothing of a TIFF's mosaic."""
-    if exposure.path.suffix.lower() not in RAW_SUFFIXES:
-        return Metadata()
-    return read_metadata(exposure.path, exposure.other, exposure.lens)
 
 
 def is_compressed(exposure: Exposure) -> bool:
@@ -184,40 +105,63 @@ def coded_tiles(samples: Samples, side: int) -> Iterator[bytes]:
             yield bytes(coded)
 
 
+def _state_bits(buffer: BytesIO) -> None:
+    """Put right the bits of samples, of which tifffile gives JPEG twelve at most."""
+    buffer.seek(0)
+    with tifffile.TiffFile(buffer) as file:
+        place = file.pages.first.tags[258].valueoffset
+    buffer.seek(place)
+    buffer.write(b"\x10\0")
+
+
 def _tags(
-    exposure: Exposure, area: tuple[int, int, int, int] | None, metadata: Metadata
+    exposure: Exposure,
+    area: tuple[int, int, int, int] | None,
+    noise: NoiseProfile | None,
+    provenance: str,
+    directories: Mapping[int, object],
 ) -> list[Tag]:
-    """Every tag once, as the last part that has it says, by code."""
-    own = [*_described(exposure), *_coloured(exposure), *exposure.tags.carried]
-    tags = {tag[0]: tag for tag in (*own, *as_tags(metadata), *_levels(exposure))}
+    """Every tag of the first directory once, as the last part that has it says, by code."""
+    own = [*_described(exposure), *_coloured(exposure), *exposure.tags.carried, *_levels(exposure)]
+    tags = {tag[0]: tag for tag in own}
     if area is not None:
-        tags[50829] = (50829, LONG, 4, area, True)
+        tags[50829] = (50829, t.LONG, 4, area, True)
+    if noise is not None:
+        pairs = [value for plane in noise[:3] for value in plane]
+        tags[t.NOISE_PROFILE] = (t.NOISE_PROFILE, t.DOUBLE, 6, pairs, True)
+    if provenance:
+        tags[t.PROVENANCE] = (t.PROVENANCE, t.ASCII, 0, provenance, True)
+    for code in directories:
+        tags[_STAND_INS[code]] = (_STAND_INS[code], t.LONG, 1, 0, True)
     return [tags[code] for code in sorted(tags)]
 
 
 def named_tags(exposure: Exposure) -> list[Tag]:
     """Make and model, as far as they are known."""
     named = ((271, exposure.tags.make), (272, exposure.tags.model))
-    return [(code, ASCII, 0, text, True) for code, text in named if text]
+    return [(code, t.ASCII, 0, text, True) for code, text in named if text]
 
 
 def _described(exposure: Exposure) -> list[Tag]:
     tags: list[Tag] = [
-        (274, SHORT, 1, exposure.orientation, True),
-        (50706, BYTE, 4, b"\x01\x04\x00\x00", True),
-        (50707, BYTE, 4, b"\x01\x01\x00\x00", True),
-        (50708, ASCII, 0, exposure.tags.camera or "unknown", True),
+        (t.ORIENTATION, SHORT, 1, exposure.orientation, True),
+        (50706, t.BYTE, 4, b"\x01\x04\x00\x00", True),
+        (50707, t.BYTE, 4, b"\x01\x01\x00\x00", True),
+        (50708, t.ASCII, 0, exposure.tags.camera or "unknown", True),
         *named_tags(exposure),
     ]
     if exposure.iso is not None and exposure.iso < 1 << 16:
-        tags.append((34855, SHORT, 1, exposure.iso, True))
+        tags.append((t.ISO, SHORT, 1, exposure.iso, True))
     if exposure.aspect != 1:
         tags.append((50718, RATIONAL, 2, (round(10000 * exposure.aspect), 10000, 1, 1), True))
     if exposure.shown is not None:
         top, left, height, width = exposure.shown
-        tags += [(50719, LONG, 2, (left, top), True), (50720, LONG, 2, (width, height), True)]
+        tags += [
+            (t.CROP_FROM, t.LONG, 2, (left, top), True),
+            (t.CROP_SIZE, t.LONG, 2, (width, height), True),
+        ]
     if exposure.tags.rate is not None:
-        tags.append((51044, SRATIONAL, 1, exposure.tags.rate.as_integer_ratio(), True))
+        tags.append((t.FRAME_RATE, SRATIONAL, 1, exposure.tags.rate.as_integer_ratio(), True))
     return tags
 
 
@@ -227,15 +171,11 @@ def _coloured(exposure: Exposure) -> list[Tag]:
     neutral = [
         part for gain in exposure.mosaic.balance for part in (round(1_000_000 / gain), 1_000_000)
     ]
-    tags: list[Tag] = [
+    return [
         (50721, SRATIONAL, 9, ratios, True),
-        (50728, RATIONAL, 3, neutral, True),
+        (t.NEUTRAL, RATIONAL, 3, neutral, True),
         (50778, SHORT, 1, _D65, True),
     ]
-    if exposure.noise is not None:
-        pairs = [value for plane in exposure.noise[:3] for value in plane]
-        tags.append((51041, DOUBLE, 6, pairs, True))
-    return tags
 
 
 def _levels(exposure: Exposure) -> list[Tag]:
@@ -247,32 +187,128 @@ def _levels(exposure: Exposure) -> list[Tag]:
     whole = all(black == int(black) for black in blacks)
     black_tag: Tag = (50714, RATIONAL, 4, ratios, True)
     if whole:
-        black_tag = (50714, LONG, 4, [int(black) for black in blacks], True)
-    return [
+        black_tag = (50714, t.LONG, 4, [int(black) for black in blacks], True)
+    tags: list[Tag] = [
         (33421, SHORT, 2, (2, 2), True),
-        (33422, BYTE, 4, letters, True),
-        (50710, BYTE, 3, b"\x00\x01\x02", True),
+        (33422, t.BYTE, 4, letters, True),
+        (50710, t.BYTE, 3, b"\x00\x01\x02", True),
         (50711, SHORT, 1, 1, True),
         (50713, SHORT, 2, (2, 2), True),
         black_tag,
-        (50717, LONG, 1, round(max(mosaic.white)), True),
+        (50717, t.LONG, 1, round(max(mosaic.white)), True),
     ]
+    if exposure.lift is None:
+        return tags
+    # LibRaw's black levels have the mean of these in them.
+    for code, axis in ((t.BLACK_DOWN, 1), (t.BLACK_ACROSS, 0)):
+        level = -exposure.lift.mean(axis)
+        parts = [part for v in level - level.mean() for part in (round(v * 256), 256)]
+        tags.append((code, SRATIONAL, len(level), parts, True))
+    return tags
 
 
-def dng_of(exposure: Exposure, before: Samples, after: Samples, text: str) -> tuple[bytes, bool]:
-    """A DNG that holds `after`, and whether it is a copy of the source, which held `before`.
+def _directories(exposure: Exposure) -> dict[int, dict[int, tuple[int, Any]]]:
+    """Type and value of the tags of the EXIF and GPS directories, by code."""
+    exif = {EXIF_TAGS[name]: value for name, value in exif_of(exposure).items()}
+    gps = {GPS_TAGS[name]: value for name, value in exposure.tags.gps.items()}
+    return {
+        EXIF: {code: (kind, value) for (code, kind), value in sorted(exif.items())},
+        GPS: {code: (kind, value) for (code, kind), value in sorted(gps.items())},
+    }
 
-    text: how it is made, for a new file, and a changed copy of one that f2r made. Raises
-    OutputError where the source cannot be read again.
-    """
-    where = find_strips(exposure.path, before) if exposure.tags.dng else None
-    if where is None:
-        return new_dng(exposure, after, text), False
+
+def exif_of(exposure: Exposure) -> dict[str, Any]:
+    """EXIF's values by tifffile's names: of the file's tags, and of LibRaw where those have none.
+    Nothing of a TIFF's mosaic."""
+    if exposure.path.suffix.lower() not in RAW_SUFFIXES:
+        return {}
+    other, lens = exposure.other, exposure.lens
+    found: dict[str, Any] = {}
+    for name, attribute in (("ExposureTime", "shutter_speed"), ("FNumber", "aperture"),
+                            ("FocalLength", "focal_length")):  # fmt: skip
+        value = float(getattr(other, attribute, 0) or 0)
+        if value > 0:
+            found[name] = _ratio(value)
+    moment = getattr(other, "timestamp", None)
+    if moment is not None and moment.year > 1970:
+        found["DateTimeOriginal"] = moment.strftime("%Y:%m:%d %H:%M:%S")
+    if exposure.iso is not None and exposure.iso < 1 << 16:
+        found["ISOSpeedRatings"] = exposure.iso
+    if model := str(getattr(lens, "model", "") or "").strip():
+        found["LensModel"] = model
+    return found | exposure.tags.exif
+
+
+def _ratio(value: float) -> tuple[int, int]:
+    short = Fraction(value).limit_denominator(10000)
+    if short.numerator == 0:
+        short = Fraction(1, round(1 / value))
+    return short.numerator, short.denominator
+
+
+def append_directories(
+    file: IO[bytes], directories: Mapping[int, Mapping[int, tuple[int, Any]]]
+) -> None:
+    """Append directories to a little-endian TIFF whose first page has stand-ins for them."""
+    file.seek(0)
+    with tifffile.TiffFile(file) as tiff:
+        offsets = {code: tiff.pages.first.tags[_STAND_INS[code]].offset for code in directories}
+    for code, offset in offsets.items():
+        place = file.seek(0, os.SEEK_END)
+        place += file.write(bytes(place % 2))
+        file.write(_directory(directories[code], place))
+        file.seek(offset)
+        file.write(struct.pack("<HHII", code, t.LONG, 1, place))
+
+
+def _directory(tags: Mapping[int, tuple[int, Any]], place: int) -> bytes:
+    """The bytes of a directory that begins at `place` of a little-endian file."""
+    head, tail = struct.pack("<H", len(tags)), b""
+    end = place + 2 + 12 * len(tags) + 4
+    for code, (kind, value) in sorted(tags.items()):
+        count, data = _packed(kind, value)
+        if len(data) > 4:
+            where = struct.pack("<I", end + len(tail))
+            tail += data + bytes(len(data) % 2)
+            data = where
+        head += struct.pack("<HHI", code, kind, count) + data.ljust(4, b"\0")
+    return head + bytes(4) + tail
+
+
+def _packed(kind: int, value: Any) -> tuple[int, bytes]:
+    """A value's count and bytes, as its type has them."""
+    if kind == t.ASCII:
+        data = str(value).encode("utf-8", "replace") + b"\0"
+        return len(data), data
+    values: Sequence[Any] = value if isinstance(value, tuple | list | bytes) else (value,)
+    data = struct.pack(f"<{len(values)}{_STRUCTS[kind]}", *(int(v) for v in values))
+    return len(values) // (2 if kind in (RATIONAL, SRATIONAL) else 1), data
+
+
+def develop(exposure: Exposure, samples: Samples, **how: Any) -> NDArray[Any]:
+    """A mosaic as a picture (H, W, 3): LibRaw, balance as shot, sRGB, BT.709 curve; how: further
+    settings of rawpy's `postprocess`. Raises OutputError."""
     try:
-        copy = replaced(exposure.path, where, after)
-        same = np.array_equal(before, after)
-        return copy if same else with_provenance(exposure.path, copy, text), True
-    except OSError as error:
+        with rawpy.RawPy() as raw:
+            if exposure.path.suffix.lower() in RAW_SUFFIXES:
+                raw.open_file(str(exposure.path))
+            else:
+                raw.open_buffer(BytesIO(new_dng(exposure, samples)))
+            raw.unpack()
+            raw.raw_image[...] = samples
+            return np.asarray(raw.postprocess(use_camera_wb=True, no_auto_bright=True, **how))
+    except rawpy.LibRawError as error:
         raise OutputError(
-            f"{exposure.path.name}: {error.strerror}.", hint="Keep the burst until the run ends."
+            f"{exposure.path.name}: LibRaw cannot develop it ({error}).",
+            hint="Leave demosaic= out, and develop the mosaic with another program.",
         ) from error
+
+
+def preview_of(exposure: Exposure, samples: Samples) -> NDArray[np.uint8]:
+    """A small developed picture (h, w, 3), not turned."""
+    picture = develop(exposure, samples, half_size=True, output_bps=8, user_flip=0)
+    by = -(-max(picture.shape[:2]) // PREVIEW)
+    height, width = (size // by * by for size in picture.shape[:2])
+    cells = picture[:height, :width].reshape(height // by, by, width // by, by, 3)
+    small: NDArray[np.uint8] = np.rint(cells.mean((1, 3))).astype(np.uint8)
+    return small

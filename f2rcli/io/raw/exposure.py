@@ -1,6 +1,7 @@
 """A raw exposure: metadata and samples of one file, through LibRaw (rawpy)."""
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 from f2rcli.errors import InputError
 from f2rcli.frames import Mosaic
 from f2rcli.io.base import MOST_PIXELS
-from f2rcli.io.raw.camera import camera_of
 from f2rcli.io.raw.tags import RawTags, read_tags
 from f2rcli.sensor import PATTERNS, plane_colours
 
@@ -27,7 +27,7 @@ _FLIPS = {0: 1, 3: 3, 5: 8, 6: 6}  # LibRaw's flip -> TIFF's orientation
 NoiseProfile = tuple[tuple[float, float], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ExposureHeader:
     """Metadata that files have before their samples are decoded."""
 
@@ -36,7 +36,7 @@ class ExposureHeader:
     tags: RawTags = field(default_factory=RawTags)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Exposure(ExposureHeader):
     """Metadata of an exposure."""
 
@@ -63,6 +63,44 @@ class Exposure(ExposureHeader):
         """The active area, as a view."""
         top, left, height, width = self.active
         return samples[top : top + height, left : left + width]
+
+    @cached_property
+    def lift(self) -> NDArray[np.uint16] | None:
+        """What each row and column of the active area lies below the highest black level, in
+        codes; None where all have one level. See DNG's BlackLevelDeltaV and BlackLevelDeltaH."""
+        top, left, height, width = self.active
+        first = self.tags.area[:2] or (top, left)
+        down = np.array(self.tags.black_down)[top - first[0] :][:height]
+        across = np.array(self.tags.black_across)[left - first[1] :][:width]
+        if len(down) != height and len(across) != width:
+            return None
+        down = down if len(down) == height else np.zeros(height)
+        across = across if len(across) == width else np.zeros(width)
+        level = down[:, None] + across
+        lift = np.rint(level.max() - level).astype(np.uint16)
+        return lift if lift.any() else None
+
+    def picture(self, samples: Samples) -> Samples:
+        """The active area with one black level, which `even_mosaic` has."""
+        if self.lift is None:
+            return self.crop(samples)
+        top = np.uint16(np.iinfo(np.uint16).max)
+        lifted: Samples = np.minimum(self.crop(samples), top - self.lift) + self.lift
+        return lifted
+
+    def put_back(self, picture: Samples, samples: Samples) -> None:
+        """Set the active area to what `picture` gave, changed: with its levels as stored."""
+        lift = 0 if self.lift is None else self.lift
+        self.crop(samples)[...] = np.maximum(picture, lift) - lift
+
+    @property
+    def even_mosaic(self) -> Mosaic:
+        """The mosaic of `picture`."""
+        if self.lift is None:
+            return self.mosaic
+        by = float(self.lift.mean())
+        a, b, c, d = (black + by for black in self.mosaic.black)
+        return replace(self.mosaic, black=(a, b, c, d))
 
 
 def read_header(path: Path) -> ExposureHeader:
@@ -126,10 +164,7 @@ def _checked_tags(path: Path) -> RawTags:
             f"{path.name}: is cut off, {tags.missing_bytes} bytes are missing.",
             hint="Copy it from the camera again.",
         )
-    if tags.make or tags.model:
-        return tags
-    make, model = camera_of(path)
-    return replace(tags, make=make, model=model)
+    return tags
 
 
 def _opened(path: Path) -> Any:
@@ -163,7 +198,7 @@ def _exposure(raw: Any, path: Path, tags: RawTags) -> Exposure:
         name=path.stem,
         shape=shape,
         active=active,
-        shown=_shown(raw.sizes),
+        shown=_shown(raw.sizes, tags),
         aspect=float(raw.sizes.pixel_aspect) or 1.0,
         mosaic=_mosaic(raw, path.name),
         iso=tags.iso or int(raw.other.iso_speed) or None,
@@ -176,8 +211,19 @@ def _exposure(raw: Any, path: Path, tags: RawTags) -> Exposure:
     )
 
 
-def _shown(sizes: Any) -> tuple[int, int, int, int] | None:
-    """LibRaw's crop, from the corner of the active area, if it lies within."""
+def _shown(sizes: Any, tags: RawTags) -> tuple[int, int, int, int] | None:
+    """Top, left, height and width of what is shown, from the corner of the active area, if known.
+
+    A DNG's crop counts from the area it states, LibRaw's area begins at even rows and columns.
+    """
+    if tags.crop and len(tags.area) in (0, 4):
+        across, down, width, height = (round(v) for v in tags.crop)
+        top, left = (tags.area or (0, 0))[:2]
+        down, across = down + top - sizes.top_margin, across + left - sizes.left_margin
+        height, width = height + min(down, 0), width + min(across, 0)
+        down, across = max(down, 0), max(across, 0)
+        height, width = min(height, sizes.height - down), min(width, sizes.width - across)
+        return (down, across, height, width) if min(height, width) > 0 else None
     top = sizes.crop_top_margin - sizes.top_margin
     left = sizes.crop_left_margin - sizes.left_margin
     height, width = sizes.crop_height, sizes.crop_width

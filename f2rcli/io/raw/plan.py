@@ -1,24 +1,26 @@
-"""The output plan for camera raw: target, format and losses."""
+"""The output plan for camera raw: target, format, what is kept and what is not."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
 from f2rcli.errors import InputError, UsageError
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
-from f2rcli.io.raw.dng import carried_metadata, find_strips
-from f2rcli.io.raw.edits import Edit, edits_for, words
-from f2rcli.io.raw.exposure import Exposure, read_raw
-from f2rcli.io.raw.metadata import IPTC, PRIVATE, XMP, Metadata, unheld
-from f2rcli.io.raw.read_back import AS_JSON, CAMERA, LEVELS, MATRICES
+from f2rcli.io.raw.dng import exif_of
+from f2rcli.io.raw.exposure import Exposure
 from f2rcli.io.raw.reader import RawReader, named
 from f2rcli.io.raw.tiff_mosaic import TIFF_SUFFIXES, sidecars
 from f2rcli.io.targets import check_folder, check_target
 
 RawFormat = Literal["dng", "tiff"]
-_IN_FACTS = {50728, 51044}  # tags that the description of a mosaic in TIFF has: balance and rate
 _SUFFIX_FORMATS: dict[str, RawFormat] = {".dng": "dng", ".tif": "tiff", ".tiff": "tiff"}
+
+# What a plan lists as kept, in words.
+LEVELS = "levels, colour filters, white balance, size"
+COLOURS, CAMERA = "colour matrices and profile", "camera and ISO"
+EXIF_WORDS, GPS_WORDS = "exposure, lens and date", "GPS"
+AS_JSON = "levels, colour filters and ISO as JSON in the description"
+_NAMED = 4  # tags that are listed by name; the others are counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +30,7 @@ class RawDetail:
     demosaic: bool
     folder: Path | None  # None: one file
     suffix: str
-    sidecar: Path | None  # of the source, copied beside the target
-    edits: tuple[Edit, ...]  # copied too, where nothing of their names is there
+    sidecar: Path | None  # of the source's facts, copied beside the target
 
 
 def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
@@ -47,7 +48,6 @@ def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
         raise UsageError(
             "demosaic=True and format='dng': a DNG keeps its mosaic.", hint="Pass format='tiff'."
         )
-    suffix = path.suffix if single else _own_suffix(reader, form)
     if single:
         check_target(path, reader.paths(), overwrite=options.overwrite)
     else:
@@ -55,34 +55,21 @@ def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
         _check_names(reader)
     beside = sidecars(reader.first.path) if form == "tiff" and not options.demosaic else []
     kept, dropped = _fate(reader.first, form, demosaic=options.demosaic)
-    edits = [] if reader.of_tiff else edits_for(_outputs(reader, path, suffix, single=single))
-    there = [edit for edit in edits if form == "dng" and edit.target.exists()]
-    copied = [edit for edit in edits if form == "dng" and edit not in there]
     return WritePlan(
         target=target,
         container="raw",
         encoder=form,
         pix_fmt="rgb48" if options.demosaic else "cfa16",
-        kept=(*kept, *words(copied)),
-        dropped=(*dropped, *words([] if form == "dng" else edits)),
-        notes=tuple(f"{edit.target.name} already exists and is left as it is" for edit in there),
+        kept=kept,
+        dropped=dropped,
+        notes=_notes(reader.first, form),
         detail=RawDetail(
             demosaic=options.demosaic,
             folder=None if single else path,
-            suffix=suffix,
+            suffix=path.suffix if single else _own_suffix(reader, form),
             sidecar=next(iter(beside), None),
-            edits=tuple(copied),
         ),
     )
-
-
-def _outputs(reader: RawReader, path: Path, suffix: str, *, single: bool) -> dict[Path, Path]:
-    """The files of a burst, and what becomes of each."""
-    names = {
-        item.path if isinstance(item, Exposure) else item: f"{named(item)}{suffix}"
-        for item in reader.exposures
-    }
-    return {source: path if single else path / name for source, name in names.items()}
 
 
 def _form(
@@ -138,39 +125,41 @@ def _check_names(reader: RawReader) -> None:
 def _fate(
     exposure: Exposure, form: RawFormat, *, demosaic: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    metadata = carried_metadata(exposure)
-    of_raw = exposure.path.suffix.lower() not in TIFF_SUFFIXES
-    previews = ("previews",) if of_raw and exposure.tags.previews else ()
+    """What is kept, and what is not."""
+    if exposure.path.suffix.lower() in TIFF_SUFFIXES:
+        if form == "dng":
+            return (LEVELS,), ()
+        return (() if demosaic else (AS_JSON,)), (("the mosaic (developed)",) if demosaic else ())
+    if form == "dng":
+        known = {
+            LEVELS: True, COLOURS: exposure.tags.dng, CAMERA: not exposure.tags.dng,
+            EXIF_WORDS: exif_of(exposure).keys() - {"ISOSpeedRatings"} != set(),
+            GPS_WORDS: bool(exposure.tags.gps),
+        }  # fmt: skip
+        return tuple(words for words, there in known.items() if there), tuple(_left(exposure))
+    lost = [words for words, there in ((EXIF_WORDS, exif_of(exposure)),
+                                       (GPS_WORDS, exposure.tags.gps)) if there]  # fmt: skip
     if demosaic:
         developed = "the mosaic (developed by LibRaw to sRGB, as shot, upright)"
-        kept, lost = _pictured(exposure, metadata, metadata.for_pictures)
-        return kept, (developed, *lost, *previews)
-    if form == "tiff":
-        kept, lost = _pictured(exposure, metadata, metadata.for_mosaics)
-        turned = ("Orientation",) if exposure.orientation != 1 else ()
-        masked = ("ActiveArea",) if exposure.active != (0, 0, *exposure.shape) else ()
-        return (AS_JSON, *kept), (*lost, *turned, *masked, *previews) if of_raw else ()
-    if not of_raw:
-        return (LEVELS,), ()
-    if exposure.tags.dng:
-        _, samples = read_raw(exposure.path)
-        if find_strips(exposure.path, samples) is not None:
-            return ("every byte of the source DNG but its samples",), ()
-    own = MATRICES if exposure.tags.dng else CAMERA
-    carried = {tag[0] for tag in exposure.tags.carried}
-    others = _left_out(exposure, metadata.codes | carried)
-    return (LEVELS, own, *metadata.kept), (*previews, *others, *unheld(exposure.path, metadata))
+        return (), (developed, *lost, *_left(exposure))
+    turned = ["Orientation"] if exposure.orientation != 1 else []
+    masked = ["ActiveArea"] if exposure.active != (0, 0, *exposure.shape) else []
+    return (AS_JSON,), (*lost, *turned, *masked, *_left(exposure))
 
 
-def _pictured(
-    exposure: Exposure, whole: Metadata, part: Metadata
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What of the metadata a TIFF keeps, and what is lost, by name."""
-    without = whole.without(part)
-    named = part.codes | {XMP, IPTC, PRIVATE} | _IN_FACTS  # those three in words of their own
-    return tuple(part.kept), (*without, *_left_out(exposure, named), *unheld(exposure.path, whole))
+def _left(exposure: Exposure) -> list[str]:
+    """What of the camera's own data stays in the source."""
+    names = exposure.tags.left
+    if not names and not exposure.tags.exif:
+        return ["the camera's own data (maker notes)"]
+    more = [f"{len(names) - _NAMED} more tags"] if len(names) > _NAMED else []
+    return [*names[:_NAMED], *more]
 
 
-def _left_out(exposure: Exposure, codes: set[int]) -> Iterator[str]:
-    """Names of a raw file's tags that are not among these."""
-    return (name for code, name in sorted(exposure.tags.names.items()) if code not in codes)
+def _notes(exposure: Exposure, form: RawFormat) -> tuple[str, ...]:
+    """How to carry over what f2r does not."""
+    if form != "dng" or exposure.path.suffix.lower() in TIFF_SUFFIXES or not _left(exposure):
+        return ()
+    return (
+        "ExifTool copies the rest: exiftool -TagsFromFile SOURCE -ExifIFD:all -MakerNotes OUTPUT",
+    )

@@ -23,9 +23,9 @@ import tifffile
 from f2rcli.errors import InputError
 from f2rcli.frames import Mosaic
 from f2rcli.io.raw.exposure import Exposure, Samples, check_size
-from f2rcli.io.raw.tags import RawTags
+from f2rcli.io.raw.tags import UNREADABLE, RawTags
 from f2rcli.io.tiff.chain import follow
-from f2rcli.io.tiff.library import DAMAGE, quiet_tifffile
+from f2rcli.io.tiff.library import quiet_tifffile
 from f2rcli.sensor import PATTERNS
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
@@ -67,7 +67,7 @@ def _described(path: Path) -> dict[str, Any] | None:
         with quiet_tifffile(), tifffile.TiffFile(path) as file:
             text = file.pages.first.description
         facts = json.loads(text) if text.startswith("{") else None
-    except DAMAGE:
+    except UNREADABLE:
         return None
     return facts if isinstance(facts, dict) and "cfa" in facts else None
 
@@ -91,7 +91,7 @@ def examine_tiff(path: Path) -> list[Exposure]:
             extents = zip(pages[-1].dataoffsets, pages[-1].databytecounts, strict=False)
             lacking = max((o + n for o, n in extents), default=0) - path.stat().st_size
             count = len(pages)
-    except DAMAGE as error:
+    except UNREADABLE as error:
         raise InputError(f"{path.name}: is not a complete TIFF ({error}).") from error
     promised = facts.get("shape", [count])[0] if len(facts.get("shape", [])) == 3 else count
     if lacking > 0 or promised > count or any("offset" in line for line in said):
@@ -192,7 +192,7 @@ class TiffPages:
                 self._file, self._path = tifffile.TiffFile(exposure.path), exposure.path
             page = self._file.pages[exposure.page]
             return np.asarray(page.asarray())
-        except DAMAGE as error:
+        except UNREADABLE as error:
             raise InputError(
                 f"{exposure.path.name}: page {exposure.page + 1} cannot be read ({error})."
             ) from error

@@ -1,88 +1,85 @@
-"""Lines and bands: offsets that whole rows or columns of a sensor have on their own.
+"""Row noise: offsets that whole rows of a sensor have on their own, new in every frame.
 
 A frame's row differs from the same place of the scene in the frame before it, and in the frame
 after it, by the same offset: its own. So the covariance of the two differences, taken between
 *different* pieces of the row, is the offsets' variance. White noise has none there, what moves or
 was matched wrongly lies in few pieces and has opposite signs before and after, and brightness that
-changes evenly is fitted away. Columns that stay are seen the same way where the scene moves.
+changes evenly is fitted away.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from f2rcli.models.flow import resized, sample
-from f2rcli.noise.hum.guards import drawn, passing, shaken
-from f2rcli.noise.hum.hum import LEAST, hum_of, lines_of_light, of_light
-from f2rcli.noise.hum.views import LEAST_COLUMNS, LEAST_ROWS, Cut, View
-from f2rcli.noise.measurement.agreement import (
-    Agreement,
-    agreement,
-    destriped,
-    of_few,
-    pieces,
+from f2rcli.frames import Floats
+from f2rcli.models.flow import DISFlow, Flow, resized, sample
+from f2rcli.noise.measurement.blocks import MATCHED, FramePlanes
+from f2rcli.noise.measurement.profiles import (
+    LEAST_COLUMNS,
+    LEAST_ROWS,
+    TINY,
+    Values,
+    parted,
+    precision,
+    segments,
+    standing_out,
 )
-from f2rcli.noise.measurement.blocks import FramePlanes
-from f2rcli.noise.measurement.profiles import TINY, Values, parted
 from f2rcli.noise.standing.evidence import Standing, staying
-from f2rcli.order import median
+from f2rcli.order import median, quantile, robust_sigma
 
-SURE = 0.75  # of the triples of frames that must show it
+MOST = 256, 384  # rows and columns that are looked at, in the middle
+PIECES = 8  # of a row; neighbours among them may share noise that is coloured
+BLOCKS = 4  # of rows, each of which must show offsets
+SURE = 0.75  # of the triples of frames that must show them
+LEAST = 0.4 / 255  # standard deviation of offsets; fainter ones are not worth a pass over frames
 ALIKE = 0.2  # correlation of the pieces of a row
 FEWEST = 2  # triples
-LOUDEST = 10 / 255  # standard deviation of hum: what is louder are blinds and siding that pass by
 LONGEST, PEAK = 20, 0.35  # rows; share of the power of shorter waves that is a grating's
-WHITE_SHARE = 0.25  # of single rows' offsets, that their broad part has where they are white
-NAMED = 2 * WHITE_SHARE  # of them, that bands have at least which are more
+WHITE_SHARE = 0.25  # of the standard deviation of white offsets, that their broad part has
 TOGETHER = 0.6  # of the mean variance of planes' offsets, that their mean's has where they share
-STAYING = 0.3  # correlation of what columns differ by in one frame and the next
-STILL = 0.5  # pixels a frame: columns of what moves less look like the scene
+# Rows that another frame's may be away, that a filter of them reaches, and most of one step.
+FARTHEST, TAPS, BLOCK = 8, 2, 60
+SHAKEN = 0.4  # of what frames' rows differ by, that such filters leave of a scene that shakes
+# The median of the squares of lines' offsets, by their mean: 0.36 and more over thirteen filmed
+# clips with offsets that are Gaussian (0.45), 0.2 and less of scenes' edges.
+MANY = 0.25
+LOW = 0.25  # quantile of covariances that must still be above 0
 
 
 @dataclass(frozen=True, slots=True)
 class LineNoise:
-    """Standard deviations of the offsets that planes share, in their units; 0: none was found."""
+    """Row noise that planes share; standard deviations in their units."""
 
     planes: tuple[int, ...]  # indices, as `planes_of` gives them
-    rows: float  # single rows, new in every frame
-    bands: float  # broad horizontal bands, new in every frame
-    columns: float  # single columns, the same in every frame
-    hum: bool = False  # whether rows and bands are parts of waves, which flow would follow
-
-    @property
-    def found(self) -> bool:
-        """Whether there is any."""
-        return max(self.rows, self.bands, self.columns) > 0
+    rows: float  # of what a row stands out by from those around it
+    broad: float  # of the rest of its offset
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """The lines and bands of a clip, by groups of planes that share them."""
+    """The row noise of a clip by groups of planes that share it, and lines that stay."""
 
     groups: tuple[LineNoise, ...]
-    turned: bool = False  # whether rows are the columns of frames: a camera turned on its side
     standing: tuple[Standing, ...] = ()  # taken out before the others were looked for
 
-    def strongest(self, kind: str) -> float:
-        """The largest standard deviation of `rows`, `bands` or `columns`, white - black."""
-        return max((getattr(group, kind) for group in self.groups), default=0.0)
+    @property
+    def rows(self) -> float:
+        """The largest standard deviation of row noise, white - black."""
+        return max((group.rows for group in self.groups), default=0.0)
 
     def words(self) -> str:
         """The findings, for people."""
-        rows, bands = "row noise", "moving bands"
-        if self.turned:
-            rows, bands = "column noise that is new in every frame", "moving bands down the picture"
         named = {
-            rows: self.strongest("rows"),
-            bands: self.strongest("bands"),
-            "column noise": max(self.strongest("columns"), staying(self.standing, columns=True)),
+            "row noise": self.rows,
+            "column noise": staying(self.standing, columns=True),
             "row noise that stays": staying(self.standing, columns=False),
         }
-        if named[bands] < NAMED * named[rows]:
-            del named[bands]  # no more than single rows bring along
         found = [f"{name} {255 * sigma:.1f}" for name, sigma in named.items() if sigma]
         return f"{', '.join(found)} of 255 (standard deviations)"
 
@@ -92,207 +89,234 @@ class Lines:
             {
                 "planes": list(group.planes),
                 "rows8": 255 * group.rows,
-                "bands8": 255 * group.bands,
-                "columns8": 255 * group.columns,
+                "columns8": 0.0,
                 "staying_rows8": 0.0,
-                "turned": self.turned,
             }
             for group in self.groups
         ] + [one.values() for one in self.standing]
 
 
-def find_columns(
-    pictures: Sequence[FramePlanes], joined: Sequence[bool], groups: Sequence[tuple[int, ...]]
-) -> Lines | None:
-    """Columns and bands beside each other that are new in every frame, as `find_lines` finds rows:
-    in pictures on their side, and only where the scene does not move across them, since most
-    cameras pan and most of what stands (posts, trunks, slats) would be such stripes."""
-    views, far = _views([on_its_side(one) for one in pictures], joined)
-    found = (replace(one, columns=0.0) for one in _found(views, far, groups))
-    new = tuple(one for one in found if one.found)
-    if not new or any(_moves_down(view) for view in views):
-        return None
-    return Lines(new, turned=True)
+class Agreement(NamedTuple):
+    """How far different pieces of rows agree, before and after a frame."""
 
-
-def on_its_side(picture: FramePlanes) -> FramePlanes:
-    """A frame whose columns are rows."""
-    planes = [np.ascontiguousarray(plane.T) for plane in picture.planes]
-    return FramePlanes(planes, np.ascontiguousarray(picture.luma.T), picture.chroma)
-
-
-def _moves_down(view: View) -> bool:
-    """Whether a scene moves up or down."""
-    return any(float(median(np.abs(flow[..., 1]))) >= STILL for flow in view.even_flows)
+    low: float  # what most covariances exceed
+    middle: float  # their median: the variance of the offsets
+    correlation: float  # the median of all pairs of pieces
+    spectrum: Floats  # power of what all pieces have, at rising frequencies
+    median: float  # of its squares, by their mean: 0.45 of Gaussian offsets, little of a few edges
 
 
 def find_lines(
     pictures: Sequence[FramePlanes], joined: Sequence[bool], groups: Sequence[tuple[int, ...]]
 ) -> Lines | None:
-    """The lines of frames in a row; None where none are sure.
+    """The row noise of frames in a row; None where none is sure.
 
     joined: whether each but the first shows the shot of the one before it; groups: planes that may
     share their offsets (the colours of a pixel, those of a mosaic's row).
     """
-    found = _found(*_views(pictures, joined), groups)
+    if len(pictures) < FEWEST + 2 or min(pictures[0].luma.shape) < LEAST_ROWS:
+        return None
+    cut = [_Cut(picture) for picture in pictures]
+    triples = zip(cut, cut[1:], cut[2:], pairwise(joined), strict=False)
+    views = [_View(*frames) for *frames, both in triples if all(both)]
+    if len(views) < FEWEST:
+        return None
+    found = tuple(one for group in groups for one in _of_group(views, group))
     return Lines(found) if found else None
 
 
-def _views(
-    pictures: Sequence[FramePlanes], joined: Sequence[bool]
-) -> tuple[list[View], list[View]]:
-    """Frames between their neighbours, at one and two frames' distance; none if few or small."""
-    if len(pictures) < FEWEST + 2 or min(pictures[0].luma.shape) < LEAST_ROWS:
-        return [], []
-    cut = [Cut(picture) for picture in pictures]
-    triples = zip(cut, cut[1:], cut[2:], pairwise(joined), strict=False)
-    views = [View(*frames) for *frames, both in triples if all(both)]
-    if len(views) < FEWEST:
-        return [], []
-    far = [View(*cut[at : at + 5 : 2]) for at in range(len(cut) - 4) if all(joined[at : at + 4])]
-    return views, far
+def destriped(plane: Values) -> Values:
+    """A plane whose rows stand out of those around them no more: to see motion by."""
+    offsets, _ = standing_out(*segments(plane, np.ones_like(plane)))
+    return np.asarray(plane - offsets[:, None], np.float32)
 
 
-def _found(
-    views: Sequence[View], far: Sequence[View], groups: Sequence[tuple[int, ...]]
-) -> tuple[LineNoise, ...]:
-    if not views:
-        return ()
-    return tuple(one for group in groups for one in _of_group(views, group, far) if one.found)
+def pieces(look: Values, others: Sequence[Values]) -> tuple[Values, Values]:
+    """Differences of a picture in pieces, without what brightness and the slope explain."""
+    width = max(look.shape[1] // PIECES, 1)
+    soft = np.asarray(cv2.GaussianBlur(look, (0, 0), 1.2), np.float32)
+    slope = np.asarray(cv2.Sobel(soft, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8), np.float32)
+    sigma = max(robust_sigma(others[0]), 0.5 / 255)
+    weights = precision(soft, sigma, MATCHED)
+    level, tilt = (segments(one, weights, width)[0] for one in (soft, slope))
+    first, second = (_left(segments(one, weights, width)[0], level, tilt) for one in others)
+    return first, second
 
 
-def _of_group(
-    views: Sequence[View], group: tuple[int, ...], far: Sequence[View] = ()
-) -> Iterator[LineNoise]:
-    """The lines that planes share, or those of each. far: frames between those two away."""
-    shared = _measured(views, group, far)
-    if len(group) == 1 or not shared.found:  # what planes do not share is in their mean as well
-        yield shared
+def agreement(first: Values, second: Values, *, broad: bool = False) -> Agreement:
+    """Of different pieces before and after: of single rows, or of what is broad."""
+    parts = []
+    for one in (first, second):
+        columns = [parted(one[:, piece])[broad] for piece in range(one.shape[1])]
+        parts.append(np.stack(columns, 1).astype(np.float64))
+    places = np.arange(first.shape[1])
+    apart = np.abs(places[:, None] - places) > 1
+    blocks = np.array_split(np.arange(len(first)), 1 if broad else BLOCKS)
+    found = [parts[0][rows].T @ parts[1][rows] / len(rows) for rows in blocks]
+    own = [np.maximum(np.square(part).mean(0), TINY) for part in parts]
+    alike = np.mean(found, 0) / np.sqrt(np.outer(*own))
+    profile = np.median(np.concatenate(parts, 1), axis=1)
+    profile -= profile.mean()
+    power = np.square(np.abs(np.fft.rfft(profile)))
+    squares = np.square(profile)
+    typical = float(np.median(squares)) / max(float(squares.mean()), TINY)
+    covariances = np.concatenate([one[apart] for one in found])
+    low, middle = float(quantile(covariances, LOW)), float(median(covariances))
+    return Agreement(low, middle, float(median(alike[apart])), power, typical)
+
+
+class _Cut:
+    """The middle of a picture."""
+
+    def __init__(self, picture: FramePlanes) -> None:
+        self.middle = _middle(picture)
+
+    @cached_property
+    def look(self) -> Values:
+        """Its luma, for motion estimation."""
+        return destriped(self.middle.luma)
+
+    def mean(self, group: Sequence[int]) -> Values:
+        """The mean of some planes."""
+        planes = [self.middle.planes[index] for index in group]
+        return planes[0] if len(planes) == 1 else np.asarray(np.mean(planes, axis=0), np.float32)
+
+
+class _View:
+    """A frame between its neighbours, cut to the middle."""
+
+    def __init__(self, before: _Cut, centre: _Cut, after: _Cut) -> None:
+        self.centre, self.near = centre, (before, after)
+
+    @cached_property
+    def flows(self) -> tuple[Flow, Flow]:
+        """Into each neighbour. Most clips have no lines, and a view or two are enough to see it."""
+        search, (before, after) = DISFlow(), self.near
+        return search(self.centre.look, before.look), search(self.centre.look, after.look)
+
+
+def _middle(picture: FramePlanes) -> FramePlanes:
+    """The middle of all planes; chroma grids stay where they are in luma's."""
+    height, width = picture.luma.shape
+    rows, columns = min(height, MOST[0]), min(width, MOST[1])
+    top, left = ((size - kept) // 8 * 4 for size, kept in ((height, rows), (width, columns)))
+
+    def cut(plane: Values) -> Values:
+        by = round(height / plane.shape[0]), round(width / plane.shape[1])
+        y, x = top // by[0], left // by[1]
+        kept = plane[y : y + rows // by[0], x : x + columns // by[1]]
+        return np.ascontiguousarray(kept, np.float32)
+
+    return FramePlanes([cut(plane) for plane in picture.planes], cut(picture.luma), picture.chroma)
+
+
+def _of_group(views: Sequence[_View], group: tuple[int, ...]) -> Iterator[LineNoise]:
+    """The row noise that planes share, or that of each."""
+    shared = _measured(views, group)
+    if shared is None:  # what planes do not share is in their mean as well
         return
-    alone = [_measured(views, (index,), far) for index in group]
-    if _power(shared) >= TOGETHER * float(np.mean([_power(one) for one in alone])):
+    alone = [_measured(views, (index,)) for index in group] if len(group) > 1 else []
+    power = float(np.mean([one.rows**2 if one else 0.0 for one in alone])) if alone else 0.0
+    if shared.rows**2 >= TOGETHER * power:
         yield shared
     else:
-        yield from alone
+        yield from (one for one in alone if one)
 
 
-def _power(one: LineNoise) -> float:
-    return one.rows**2 + one.bands**2 + one.columns**2
-
-
-def _measured(views: Sequence[View], group: tuple[int, ...], far: Sequence[View] = ()) -> LineNoise:
-    """The lines of the mean of some planes."""
-    rows, bands, columns = (_Votes(len(views), share) for share in (SURE, 1.0, SURE))
+def _measured(views: Sequence[_View], group: tuple[int, ...]) -> LineNoise | None:
+    """The row noise of the mean of some planes, of most triples of frames; None where few agree, or
+    where it is the scene's: an edge or two, blinds and lattices, what shakes."""
+    seen, slow = list[Agreement](), list[float]()
+    most = (1 - SURE) * len(views)
     for view in views:
-        if rows.open or bands.open:
-            pair = _differences(view, group, turned=False)
-            rows.add(pair, broad=False)
-            bands.add(pair, broad=True)
-        if columns.open:
-            columns.add(_differences(view, group, turned=True), broad=False)
-    upright = columns.sigma
-    if upright and (of_few(columns.seen) or _grating(columns.seen) or not _stay(views, group)):
-        upright = 0.0
-    if upright and lines_of_light(views, group, turned=True):
-        upright = 0.0
-    single, broad, grating = rows.sigma, bands.sigma, _grating(rows.seen)
-    moved = bool(single and of_few(rows.seen)) or (bool(single or broad) and shaken(views, group))
-    if moved:
-        single = broad = 0.0
-    if grating or (single and lines_of_light(views, group, turned=False)):
-        single = 0.0
-    fine, wide = (0.0, 0.0) if moved and not grating else hum_of(views, group, far)
-    if _of_scene(views, group, fine, wide, moved):
-        fine = wide = 0.0
-    if single:  # whose slow part is there, sure or not
-        slow = max(float(np.median([one.middle for one in bands.seen])), 0.0) ** 0.5
-        slow = max(slow, WHITE_SHARE * single)
-        more = wide > max(slow, NAMED * single)
-        return LineNoise(group, single, wide if more else slow, upright, more)
-    if fine or wide:
-        return LineNoise(group, fine, max(wide, WHITE_SHARE * fine), upright, hum=True)
-    if broad and of_light(views, group):
-        broad = 0.0
-    return LineNoise(group, single, broad, upright)
+        pair = _differences(view, group)
+        if pair is None:
+            return None
+        seen.append(agreement(*pair))
+        slow.append(agreement(*pair, broad=True).middle)
+        blind = sum(one.low <= 0 for one in seen)
+        faint = sum(one.middle < LEAST**2 or one.correlation < ALIKE for one in seen)
+        if blind > most or faint > len(views) / 2:
+            return None
+    rows, alike, few = (
+        float(np.median([getattr(one, name) for one in seen]))
+        for name in ("middle", "correlation", "median")
+    )
+    if rows < LEAST**2 or alike < ALIKE or few < MANY or _grating(seen) or _shaken(views, group):
+        return None
+    broad = max(float(np.median(slow)), 0.0) ** 0.5
+    return LineNoise(group, rows**0.5, max(broad, WHITE_SHARE * rows**0.5))
 
 
-def _of_scene(
-    views: Sequence[View], group: tuple[int, ...], fine: float, wide: float, moved: bool
-) -> bool:
-    """Whether hum of these standard deviations is a scene's. moved: whether its rows are."""
-    if max(fine, wide) > LOUDEST or (fine > wide and passing(views, group, fine)):
-        return True
-    return bool(fine) and drawn(views, group) and (moved or shaken(views, group))
+def _differences(view: _View, group: tuple[int, ...]) -> tuple[Values, Values] | None:
+    """Differences of pieces of rows from the frames before and after."""
+    centre = view.centre.mean(group)
+    if min(centre.shape) < LEAST_ROWS or max(centre.shape) < LEAST_COLUMNS:
+        return None
+    others = [
+        np.asarray(centre - sample(near.mean(group), resized(flow, centre.shape)), np.float32)
+        for near, flow in zip(view.near, view.flows, strict=True)
+    ]
+    return pieces(destriped(centre), others)
 
 
-def _stay(views: Sequence[View], group: tuple[int, ...]) -> bool:
-    """Whether columns differ by the same in every frame: posts that pass do not."""
-    sides = [_differences(view, group, turned=True) for view in views]
-    profiles = [parted(np.median(np.concatenate(one, 1), axis=1))[0] for one in sides if one]
-    alike = [float(np.corrcoef(*pair)[0, 1]) for pair in pairwise(profiles)]
-    return bool(alike) and float(np.median(alike)) > STAYING
+def _left(apart: Values, level: Values, tilt: Values) -> Values:
+    """Pieces (H, J) without what a fade, a gradient of light, a shift or a comb explains."""
+    rows = np.arange(len(apart))
+    even = [np.ones(len(rows)), np.linspace(-1, 1, len(rows)), (-1.0) ** rows]
+    left = np.empty_like(apart)
+    for piece in range(apart.shape[1]):
+        known = np.stack([*even, level[:, piece], tilt[:, piece]], 1)
+        fit = np.linalg.lstsq(known, apart[:, piece], rcond=None)[0]
+        left[:, piece] = apart[:, piece] - known @ fit
+    return left
 
 
-class _Votes:
-    """Votes of so many triples of frames, until too many of them see nothing."""
-
-    def __init__(self, triples: int, share: float) -> None:
-        """share: of those triples that say anything, that must agree."""
-        self.share = share
-        self.triples = triples
-        self.seen: list[Agreement] = []
-
-    @property
-    def open(self) -> bool:
-        """Whether those to come may still be sure."""
-        blind = sum(one.low <= 0 for one in self.seen)
-        faint = sum(one.middle < LEAST**2 for one in self.seen)
-        unlike = sum(one.correlation < ALIKE for one in self.seen)
-        most = (1 - self.share) * self.triples
-        return blind <= most and max(faint, unlike) <= self.triples / 2
-
-    @property
-    def sigma(self) -> float:
-        """The standard deviation that covariances of enough triples agree on, or 0."""
-        if not self.open or len(self.seen) < FEWEST:
-            return 0.0
-        middle = float(np.median([one.middle for one in self.seen]))
-        alike = float(np.median([one.correlation for one in self.seen]))
-        sure = np.mean([one.low > 0 for one in self.seen]) >= self.share
-        return float(middle**0.5) if sure and alike >= ALIKE and middle >= LEAST**2 else 0.0
-
-    def add(self, pair: tuple[Values, Values] | None, *, broad: bool) -> None:
-        """Take in the differences of a triple, if it has any."""
-        if pair is not None:
-            self.seen.append(agreement(*pair, broad=broad))
-
-
-def _grating(seen: list[Agreement]) -> bool:
-    """Whether single lines differ at one frequency: blinds, stairs, lattices that move or shake, a
-    wall of lamps whose picture moves."""
-    if not seen:
-        return False
+def _grating(seen: Sequence[Agreement]) -> bool:
+    """Whether rows differ at one frequency: blinds, stairs, lattices that move or shake, a wall of
+    lamps whose picture moves."""
     power = np.mean([one.spectrum for one in seen], axis=0)
     fine = power[round(2 * (len(power) - 1) / LONGEST) :]
     peak = np.convolve(fine, np.ones(3), "same").max()
     return bool(peak > PEAK * max(float(fine.sum()), TINY))
 
 
-def _differences(
-    view: View, group: tuple[int, ...], *, turned: bool
-) -> tuple[Values, Values] | None:
-    """Differences of pieces of rows (columns, if turned) from the frames before and after."""
-    centre = view.centre.mean(group)
-    if min(centre.shape) < LEAST_ROWS or max(centre.shape) < LEAST_COLUMNS:
-        return None
-    others = []
-    moves = [resized(flow, centre.shape) for flow in view.flows]
-    if turned and min(float(median(np.abs(move[..., 0]))) for move in moves) < STILL:
-        return None
-    for near, move in zip(view.near, moves, strict=True):
-        others.append(np.asarray(centre - sample(near.mean(group), move), np.float32))
-    look = centre if turned else destriped(centre)
-    if turned:
-        centre, look = (np.ascontiguousarray(one.T) for one in (centre, look))
-        others = [np.ascontiguousarray(one.T) for one in others]
-    return pieces(look, others)
+def _shaken(views: Sequence[_View], group: Sequence[int]) -> bool:
+    """Whether most frames' rows are those of their neighbours, moved up or down: by flow no motion
+    is seen along what is nothing but rows. No step and no filter make new offsets alike."""
+    return bool(np.median([_unfiltered(view, group) for view in views]) < SHAKEN)
+
+
+def _unfiltered(view: _View, group: Sequence[int]) -> float:
+    """The share of rows' differences from moved neighbouring frames that no filter explains.
+
+    Of a step by part of a row sampling makes new mixtures of adjacent rows, other ones at every
+    edge: those of two frames, filtered, leave a tenth of what thin lines differ by, one step of one
+    frame more than all of it. Offsets that are new in every frame leave half or more.
+    """
+    beside = [near.mean(group) for near in view.near]
+    moves = (resized(flow, one.shape) for flow, one in zip(view.flows, beside, strict=True))
+    warped = [sample(one, move) for one, move in zip(beside, moves, strict=True)]
+    here, *others = (
+        parted(one.mean(axis=1))[0] for one in (view.centre.mean(group), *beside, *warped)
+    )
+    edge = FARTHEST + TAPS
+    inside = np.arange(edge, len(here) - edge)
+    blocks = np.array_split(inside, -(-len(inside) // BLOCK))
+    left = [_filtered(here, others[:2], rows) for rows in blocks]
+    power = float(np.average(left, weights=[len(rows) for rows in blocks]))
+    seen = np.mean([np.square(one - here)[edge:-edge].mean() for one in others[2:]])
+    return power / max(float(seen), TINY)
+
+
+def _filtered(here: Values, others: Sequence[Values], rows: NDArray[np.int64]) -> float:
+    """The power of a profile of rows that filters of others leave, each a step away."""
+    known = []
+    for one in others:
+        steps = range(-FARTHEST, FARTHEST + 1)
+        apart = [float(np.square(np.roll(one, by) - here)[rows].mean()) for by in steps]
+        best = steps[int(np.argmin(apart))]
+        known += [np.roll(one, best + tap)[rows] for tap in range(-TAPS, TAPS + 1)]
+    filtered = np.stack(known, 1).astype(np.float64)
+    shares, _, rank, _ = np.linalg.lstsq(filtered, here[rows], rcond=None)
+    return float(np.square(here[rows] - filtered @ shares).sum()) / (len(rows) - int(rank))

@@ -13,6 +13,7 @@ from f2rcli.order import robust_sigma
 Values = NDArray[np.float32]  # (H, W)
 Profile = NDArray[np.float32]  # (H,)
 
+LEAST_ROWS, LEAST_COLUMNS = 48, 64  # of a plane whose lines are looked at
 SEGMENT = 8  # columns
 FINE = 4.0  # rows: standard deviation of the blur that parts broad bands from single rows
 FAR = 2.5  # standard deviations of the segments, from where one is believed less

@@ -19,8 +19,6 @@ from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.photons.shape import (
     PARTS,
     SURE,
-    Gain,
-    comb_gain,
     cumulant_gain,
     jackknife,
     one_by_one,
@@ -40,9 +38,9 @@ LEAST_SCALE = 0.2  # of a block's variance, that it may lie beside the line for 
 FEW = 3.0  # photons: of fewer, anchors tell less than counting does
 
 FEWEST_FRAMES = 6  # whose noise has a shape to see
-CLASSES = 6  # of brightness, that histograms are taken in
 ANY_BELOW = 3**-0.5  # of a gain: how far one that may be anything below it is from it
 AT_MOST = 1.5  # times its error: that of a line is as large as its gain, which may be low by chance
+SYSTEMATIC = 0.05  # of a gain, that statistics does not tell of the planes of one sensor
 AGREED = 2.0  # standard errors, by which lines of whole blocks and of their finest band may differ
 
 
@@ -120,7 +118,7 @@ def _line(
     rounded = float(np.average(_rounded(at, step_of(np.asarray(frames[:1]))), weights=weight))
     if uneven and one_by_one(np.asarray(frames, np.float64), gain):
         rounded = 0.0
-    shape = _of_shape(frames, others, CLASSES if uneven else 1, rounded)
+    shape = _of_shape(frames, others, rounded)
     if not uneven:
         return shape
     parts = _parts_of_blocks(frames[0].shape, len(frames) - 1)
@@ -167,14 +165,13 @@ def _uneven(bright: Floats, noise: float, blocks: int) -> bool:
 
 
 def _of_shape(
-    frames: Sequence[NDArray[np.float32]], bright: Floats, classes: int, rounded: float = 0.0
+    frames: Sequence[NDArray[np.float32]], bright: Floats, rounded: float = 0.0
 ) -> PhotonLine | None:
-    """The line by the noise's shape alone; classes: of brightness, 1: even; see `PhotonLine`."""
+    """The line by the noise's shape alone; see `PhotonLine`."""
     if len(frames) < FEWEST_FRAMES:
         return None
     stack = np.asarray(frames, np.float64)
-    comb = comb_gain(*_classified(stack, classes))
-    found = _surer(comb, cumulant_gain(stack, rounded))
+    found = cumulant_gain(stack, rounded)
     if found is None:
         return None
     gain, error = found
@@ -182,27 +179,6 @@ def _of_shape(
     level, middle = float(stack.var(0, ddof=1).mean()), float(bright.mean())
     dark = max(float(np.quantile(bright, DARKEST)), middle - level / gain)
     return PhotonLine(gain, error, middle, level, dark)
-
-
-def _surer(comb: Gain | None, cumulants: Gain | None) -> Gain | None:
-    """A gain by either."""
-    if comb is None or comb[0] < SURE * comb[1]:
-        return cumulants
-    if cumulants is None:
-        return comb
-    return min(comb, cumulants, key=lambda one: one[1] / one[0])
-
-
-def _classified(stack: Floats, classes: int) -> tuple[Floats, NDArray[np.intp]]:
-    """Whole blocks of frames (T, H, W); each sample's class by its block in the other frames."""
-    height, width = (size // BLOCK * BLOCK for size in stack.shape[1:])
-    whole = stack[:, :height, :width]
-    others = (whole.sum(0) - whole) / (len(stack) - 1)
-    blocks = np.stack([in_cells(one, BLOCK).mean((1, 3)) for one in others])
-    ends = np.quantile(blocks, np.arange(1, classes) / classes)
-    found = np.searchsorted(ends, blocks)
-    _, found = np.unique(found, return_inverse=True)  # where most blocks are alike some are empty
-    return whole, found.reshape(blocks.shape).repeat(BLOCK, 1).repeat(BLOCK, 2)
 
 
 def pooled(lines: Sequence[PhotonLine]) -> tuple[float, float]:
@@ -232,17 +208,23 @@ def counted_model(
     gain, error = pooled(found)
     if gain < SURE * error:
         return None
-    same = [replace(line, gain=gain) for line in found]
+    apart = (abs(line.gain - gain) for line in found)
+    errors = (np.hypot(line.error, SYSTEMATIC * gain) for line in found)
+    if all(far <= SURE * error for far, error in zip(apart, errors, strict=True)):
+        same = [replace(line, gain=gain) for line in found]
+    else:  # a camera that multiplies some of its colours
+        same = found
     if not all(line.dark > line.zero for line in same):
         return None
     means = [float(np.mean([planes[i] for planes in frames])) for i in range(len(same))]
     many = len(model.gain) // len(same)  # for gray through RGB weights
     same, means = same * many, means * many
     return NoiseModel(
-        (gain,) * len(same),
-        tuple((gain * (line.dark - line.zero)) ** 0.5 for line in same),
+        tuple(line.gain for line in same),
+        tuple((line.gain * (line.dark - line.zero)) ** 0.5 for line in same),
         tuple(
-            (gain * max(mean - line.zero, 0)) ** 0.5 for mean, line in zip(means, same, strict=True)
+            (line.gain * max(mean - line.zero, 0)) ** 0.5
+            for mean, line in zip(means, same, strict=True)
         ),
         model.samples,
         None,

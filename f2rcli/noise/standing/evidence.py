@@ -15,8 +15,16 @@ import cv2
 import numpy as np
 
 from f2rcli.frames import Floats
-from f2rcli.noise.hum.views import LEAST_COLUMNS, LEAST_ROWS
-from f2rcli.noise.measurement.profiles import TINY, Profile, Values, common, parted, segments
+from f2rcli.noise.measurement.profiles import (
+    LEAST_COLUMNS,
+    LEAST_ROWS,
+    TINY,
+    Profile,
+    Values,
+    common,
+    parted,
+    segments,
+)
 from f2rcli.noise.standing.steps import SOFT, Steps, estimated, painted, steps_of
 from f2rcli.order import median, quantile, robust_sigma
 
@@ -62,10 +70,8 @@ class Standing:
         return {
             "planes": sorted(self.planes),
             "rows8": 0.0,
-            "bands8": 0.0,
             "columns8": 255 * down,
             "staying_rows8": 255 * across,
-            "turned": False,
         }
 
 

@@ -151,9 +151,6 @@ class TrainConfig:
         check(self)
         self._check_capabilities()
         _ = self.read  # checks itself
-        if self.precision == "int8":
-            hint = "Pass precision='auto'."
-            raise ConfigError("precision='int8': networks learn in floats.", hint=hint)
         if self.memory_bytes < LEAST_MEMORY:
             raise ConfigError(f"memory={self.memory!r}: must be 64MiB or more.")
         if self.time_limit_seconds == 0:

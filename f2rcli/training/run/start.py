@@ -45,7 +45,7 @@ def _used(source: str, settings: EngineSettings, start: str, config: TrainConfig
             if engine.weights.name != start:
                 return start
             frames = chain(reader.opening(), reader)
-            estimate_noise(frames, reader.info, engine, reader.lane_openings)
+            estimate_noise(frames, reader.info, engine)
             return engine.weights_name
     except F2RError:
         return None
