@@ -48,7 +48,7 @@ def make(given: argparse.Namespace) -> None:
     """Write evidence and truth of samples, by shape of their planes."""
     cv2.setNumThreads(1)
     material = Material(
-        given.clips, given.seed, SIZE, FRAMES, drawn_share=DRAWN, least_reduced=REDUCED
+        given.clips, given.seed, SIZE, FRAMES, given.layouts, DRAWN, least_reduced=REDUCED
     )
     found: dict[str, list[NDArray[Any]]] = defaultdict(list)
     for index in range(given.first, given.first + given.count):
@@ -210,6 +210,7 @@ def main() -> None:
     making.add_argument("--seed", type=int, default=1)
     making.add_argument("--first", type=int, default=0)
     making.add_argument("--count", type=int, default=4000)
+    making.add_argument("--layouts", nargs="+", help="names of material.py; twice is more often")
     training = steps.add_parser("train")
     training.add_argument("out", type=Path)
     training.add_argument("made", type=Path, nargs="+")

@@ -44,4 +44,4 @@ class Share(nn.Module):
         for layer in self.last:
             x = x + act(layer(x))
         share, error = torch.split(self.head(x), 2, 1)
-        return -functional.softplus(share), error.clamp(-5, 3)
+        return -functional.softplus(share), error.clamp(-3, 3)
