@@ -60,7 +60,7 @@ from f2rcli.sensor import unpack
 
 MOST_FRAMES = 40  # of a clip that are kept in memory
 MOST_REDUCED = 2.6
-DRAWN_SHARE = 0.3
+DRAWN_SHARE, BARS_SHARE = 0.3, 0.05
 CLEAN_SHARE = 0.12  # of samples without any noise
 CODED = {"no": 0.62, "after": 0.24, "before": 0.14}  # where a codec comes, seen from the noise
 LAYOUTS = {"420": 0.5, "420 10": 0.16, "422": 0.06, "422 10": 0.05, "444": 0.07, "rgb": 0.08,
@@ -141,6 +141,8 @@ class Material:
         layout = layout_of(name, rng)
         scene, pictures, loud, reduced = self._scene(rng)
         pictures = relit(pictures, rng)
+        if rng.random() < BARS_SHARE:
+            pictures, loud = letterboxed(pictures, loud, rng)
         if layout.mosaic is not None:
             return of_sensor(layout, scene, pictures, reduced, rng)
         clean = planes_of(pictures, layout)
@@ -295,12 +297,23 @@ def relit(pictures: Pictures, rng: Rng) -> Pictures:
         power = np.float32(rng.uniform(0.35, 0.8))
         low, high = rng.uniform(0.0, 0.15), rng.uniform(0.5, 1.0)
         pictures = np.float32(low) + np.float32(high - low) * np.maximum(pictures, 0) ** power
-    elif kind < 0.26:  # bright, white cut off
-        pictures = np.minimum(1 - (1 - pictures) * np.float32(rng.uniform(0.3, 0.7)), 1)
-        pictures = np.minimum(pictures * np.float32(rng.uniform(1, 1.3)), 1)
+    elif kind < 0.28:  # bright; beyond white, the file's range cuts it off together with its noise
+        pictures = 1 - (1 - pictures) * np.float32(rng.uniform(0.3, 0.8))
+        pictures = pictures * np.float32(rng.uniform(1, 1.35))
     if rng.random() < 0.06:
         pictures = np.repeat(pictures.mean(-1, keepdims=True), 3, -1)
     return pictures.astype(np.float32)
+
+
+def letterboxed(pictures: Pictures, loud: Stack | None, rng: Rng) -> tuple[Pictures, Stack]:
+    """Scenes between black bars without noise, above and below or on both sides."""
+    size = pictures.shape[1]
+    bar = int(rng.integers(size // 20, size // 3)) // 2 * 2
+    inside = np.zeros((1, size, size), np.float32)
+    inside[:, bar : size - bar] = 1
+    if rng.random() < 0.3:
+        inside = np.ascontiguousarray(inside.swapaxes(1, 2))
+    return pictures * inside[..., None], inside if loud is None else inside * loud
 
 
 def layout_of(name: str, rng: Rng) -> PlaneLayout:
@@ -340,6 +353,15 @@ def rounded(planes: Planes, layout: PlaneLayout) -> Planes:
     ]
 
 
+def limited(planes: Planes, layout: PlaneLayout) -> Planes:
+    """Planes without what lies beyond the file's range."""
+    limits = []
+    for index in range(len(planes)):
+        zero, span = yuv.code_span(layout, chroma=layout.family is Family.YUV and index > 0)
+        limits.append((-zero / span, (2**layout.bits - 1 - zero) / span))
+    return [p.clip(*ends) for p, ends in zip(planes, limits, strict=True)]
+
+
 def of_file(
     layout: PlaneLayout, scene: str, clean: Planes, loud: Stack | None, reduced: float, rng: Rng
 ) -> Sample:
@@ -354,6 +376,7 @@ def of_file(
         noise = draw_noise(clean, layout, loud, rng)
         kind, level = noise.kind, noise.level
         noisy = [c + n for c, n in zip(clean, noise.added, strict=True)]
+        clean = limited(clean, layout)
     errors, bare = nothing, clean
     if where == "after":
         given = rounded(noisy, layout)

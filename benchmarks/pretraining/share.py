@@ -41,7 +41,7 @@ REDUCED = 1.4  # at least: clips' own noise counts as none
 ONE_NEIGHBOUR = 0.15  # of the samples
 FLOOR = 2 * math.log(0.25)  # of variances: below a quarter of an 8-bit code, all is none
 HELD_EVERY = 12  # of the items, one is validated on
-BATCH, RATE = 16, 2e-3
+BATCH, RATE = 32, 2e-3
 
 
 def make(given: argparse.Namespace) -> None:
@@ -103,7 +103,9 @@ def picture(sample: Sample, time: int) -> FramePlanes:
 def loss_of(net: nn.Module, looks: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     """The likelihood of the truth by a Laplacian of the error that the network expects, and how far
     the logarithm of the standard deviation is off."""
-    share, error = net(looks)
+    looks = looks.to(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16, enabled=net.training):
+        share, error = (part.float() for part in net(looks))
     bound, target = truth[:, :2], truth[:, 2:]
     found, wanted = ((bound + one).clamp_min(FLOOR) for one in (share, target))
     off = (found - wanted).abs()
@@ -116,11 +118,12 @@ def train(given: argparse.Namespace) -> None:
     torch.manual_seed(given.seed)
     groups = loaded(given.made, given.without)
     sizes = np.array([len(looks) for looks, _ in groups])
-    net, average = Share(LOOKS), Share(LOOKS)
+    net, average = Share(LOOKS).to(memory_format=torch.channels_last), Share(LOOKS)
     steady = torch.optim.AdamW(net.parameters(), RATE, weight_decay=1e-4)
     state_path, limit = given.out.with_suffix(".state"), 60 * given.minutes
     step, before = 0, 0.0
     average.load_state_dict(net.state_dict())
+    average.eval()
     if state_path.exists():
         state = torch.load(state_path, weights_only=True)
         net.load_state_dict(state["net"])
@@ -133,8 +136,8 @@ def train(given: argparse.Namespace) -> None:
         looks, truth = groups[rng.choice(len(groups), p=sizes / sizes.sum())]
         chosen = learnt(len(looks), rng.integers(0, 1 << 31, BATCH))
         x, y = (torch.from_numpy(part[chosen].astype(np.float32)) for part in (looks, truth))
-        if rng.random() < 0.3:  # brighter or darker scenes: no, but other mixtures of batches
-            x, y = x.flip(0), y.flip(0)
+        ways = [way for way in (2, 3) if rng.random() < 0.5]  # mirrored, evidence is the same
+        x, y = x.flip(ways), y.flip(ways)
         for group in steady.param_groups:
             group["lr"] = RATE * 0.5 * (1 + math.cos(math.pi * spent / limit)) + 1e-6
         loss, _ = loss_of(net, x, y)
@@ -147,7 +150,7 @@ def train(given: argparse.Namespace) -> None:
         with torch.no_grad():
             for slow, fast in zip(average.parameters(), net.parameters(), strict=True):
                 slow.lerp_(fast, 1 - keep)
-        if step % 500 == 0:
+        if step % 250 == 0:
             held = validated(average, groups)
             print(
                 step, f"{spent:.0f} s, loss {held[0]:.4f}, log sigma off {held[1]:.4f}", flush=True
@@ -155,9 +158,14 @@ def train(given: argparse.Namespace) -> None:
             state = {"net": net, "average": average, "optimiser": steady}
             kept = {name: part.state_dict() for name, part in state.items()}
             torch.save(kept | {"step": step, "seconds": spent}, state_path)
-            save_file(average.state_dict(), given.out)
-    save_file(average.state_dict(), given.out)
+            save_file(halves(average), given.out)
+    save_file(halves(average), given.out)
     print(step, "held out: loss {:.4f}, log sigma off {:.4f}".format(*validated(average, groups)))
+
+
+def halves(net: nn.Module) -> dict[str, Tensor]:
+    """Weights as they are shipped."""
+    return {name: tensor.half() for name, tensor in net.state_dict().items()}
 
 
 def loaded(

@@ -26,6 +26,8 @@ from f2rcli.noise.model import KNOTS, NoiseModel
 FULL, FINE = 0, 1  # bands: all frequencies of a block, and the finest
 ALL = 0.9  # typical share of a plane from where on all of its bound is noise
 SAMPLING = (2 / (BLOCK**2 - 1)) ** 0.5  # relative error of one block's power, by chance alone
+INSIDE = 2.0  # times its standard deviation: noise that far from black and white is whole
+LEAST_INSIDE = 0.2  # of the blocks; fewer do not speak for the picture
 BINS, LEAST_BIN = 6, 24  # of brightness, at most, and blocks in each at least
 
 
@@ -63,6 +65,9 @@ class PlaneMap:
         seen = self._seen()
         if not seen.any():
             return NoiseModel.gaussian(0.0, 1)
+        if clipped:
+            rough = float(np.average(self.sigma[FULL][seen], weights=self._worth()[seen]))
+            seen = self._inside(seen, INSIDE * rough)
         order = np.argsort(self.level[seen], kind="stable")
         level = self.level[seen][order].astype(np.float64)
         variance = (self.bound[FULL] * self.share[FULL])[seen][order].astype(np.float64)
@@ -93,9 +98,17 @@ class PlaneMap:
         full = (self.level < RAIL) | (self.level > 1 - RAIL)
         return np.asarray(~(full & (self.bound[FULL] == 0)))
 
+    def _inside(self, seen: Mask, room: float) -> Mask:
+        """Those of the blocks that keep so far from black and white, if they are enough: what is
+        cut off is hard to undo."""
+        inside = seen & (self.level > room) & (self.level < 1 - room)
+        return inside if inside.sum() >= LEAST_INSIDE * seen.sum() else seen
+
     def _worth(self) -> Floats:
+        """Weights: sure blocks count far more than those where it is anybody's guess, whose errors
+        are mostly upwards."""
         unsure = np.square(self.error[FULL].astype(np.float64)) + (SAMPLING / 2) ** 2
-        return np.asarray(1 / unsure, np.float64)
+        return np.asarray(unsure**-2, np.float64)
 
 
 @dataclass(frozen=True, slots=True)
