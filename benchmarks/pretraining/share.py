@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -122,6 +122,8 @@ def train(given: argparse.Namespace) -> None:
     steady = torch.optim.AdamW(net.parameters(), RATE, weight_decay=1e-4)
     state_path, limit = given.out.with_suffix(".state"), 60 * given.minutes
     step, before = 0, 0.0
+    if given.start is not None:
+        net.load_state_dict(load_file(given.start), strict=False)
     average.load_state_dict(net.state_dict())
     average.eval()
     if state_path.exists():
@@ -223,6 +225,7 @@ def main() -> None:
     training.add_argument("out", type=Path)
     training.add_argument("made", type=Path, nargs="+")
     training.add_argument("--minutes", type=float, default=20)
+    training.add_argument("--start", type=Path, help="weights to begin from")
     training.add_argument("--seed", type=int, default=0)
     training.add_argument("--without", nargs="+", default=[], help="scenes to leave out")
     given = parser.parse_args()
