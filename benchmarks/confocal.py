@@ -16,10 +16,9 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
+from simulated import best_gaussian, electrons, median, psnr, recorded
 
 import f2rcli
-from f2rcli.evaluation.simulation import filters
-from f2rcli.evaluation.simulation.camera import electrons, psnr, recorded
 from f2rcli.methods.f2r.flows import FlowBook, FramePair
 from f2rcli.models.flow import Flow
 
@@ -105,8 +104,8 @@ def main() -> None:
 
         noisy = electrons(codes)
         row("noisy", noisy)
-        row("median 3x3x3", filters.median(noisy))
-        row("Gaussian, by the truth", filters.best_gaussian(noisy, light))
+        row("median 3x3x3", median(noisy))
+        row("Gaussian, by the truth", best_gaussian(noisy, light))
         row("f2r, single planes", electrons(f2rcli.denoise(codes, axes="PYX")))
         row("f2r, depth", electrons(f2rcli.denoise(codes, axes="ZYX")))
         with patch.object(FlowBook, "_found", standing):

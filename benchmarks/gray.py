@@ -16,7 +16,7 @@ from noisy_clips import clean_clips, psnr, read, write
 
 from f2rcli import methods, weights, yuv
 from f2rcli.engine.stream import EngineSettings, load_engine, restore_stream
-from f2rcli.evaluation.frame_set import LUMA
+from f2rcli.evaluation.metrics import LUMA
 from f2rcli.io import open_reader
 
 

@@ -1,10 +1,10 @@
-"""What is measured in pictures, where `f2r eval` has no benchmark for it: still bursts, cells that
+"""What is measured in pictures, still bursts, cells that
 move, means at code 0, hot pixels, the light of points by width and background, and molecules that
 any method could keep; tables in docs/microscopy.md.
 
 python benchmarks/quantities.py [burst moving means hot flux ideal]
 
-Everything is simulated, as `f2r eval --benchmark molecules`, stars, spikes and rows simulate.
+Everything is simulated.
 """
 
 import argparse
@@ -12,12 +12,25 @@ from collections.abc import Callable
 from itertools import product
 
 import numpy as np
+from simulated import (
+    GAIN,
+    READ,
+    SPIKE_RATE,
+    best_gaussian,
+    calcium,
+    cells,
+    electrons,
+    in_codes,
+    light_in,
+    points,
+    psnr,
+    recorded,
+    scattered,
+    spot,
+    texture,
+)
 
 import f2rcli
-from f2rcli.evaluation.quantities.points import light_in
-from f2rcli.evaluation.simulation import filters, points, spikes
-from f2rcli.evaluation.simulation.camera import GAIN, READ, electrons, in_codes, psnr, recorded
-from f2rcli.evaluation.simulation.points import scattered, spot
 from f2rcli.frames import Floats
 from f2rcli.samples.lanes import measure_lane
 
@@ -27,7 +40,7 @@ def moving(_: np.random.Generator) -> None:
     for speed, seed in ((0.3, 2), (0.6, 2), (0.6, 3), (1.2, 3)):  # pixels a frame
         light = _wandering(speed, 0.5, np.random.default_rng(seed))
         codes = recorded(light, np.random.default_rng(50 + seed))
-        best = filters.best_gaussian(electrons(codes), light)
+        best = best_gaussian(electrons(codes), light)
         stored = electrons(np.rint(in_codes(best)))
         own = [electrons(f2rcli.denoise(one)) for one in (codes.astype(np.float32), codes)]
         words = (f"{psnr(one, light):.2f}" for one in (best, own[0], stored, own[1]))
@@ -37,10 +50,10 @@ def moving(_: np.random.Generator) -> None:
 def _wandering(speed: float, photons: float, rng: np.random.Generator) -> Floats:
     """Light (T, H, W) of cells that move straight on and turn back at the border."""
     frames, side = 72, 112
-    light = spikes.texture(frames, side, rng)
+    light = texture(frames, side, rng)
     rows, columns = np.ogrid[:side, :side]
     for start in scattered(20, side, 14, rng):
-        radius, trace = rng.uniform(4, 6), spikes.calcium(rng.random(frames) < spikes.RATE)
+        radius, trace = rng.uniform(4, 6), calcium(rng.random(frames) < SPIKE_RATE)
         angle, bright = rng.uniform(0, 2 * np.pi), rng.uniform(0.6, 2.5)
         for t in range(frames):
             place = (start + speed * t * np.array([np.sin(angle), np.cos(angle)])) % (2 * side)
@@ -67,7 +80,7 @@ def burst(rng: np.random.Generator) -> None:
 def means(rng: np.random.Generator) -> None:
     """How far means of frames and of the lane move where samples end at code 0: 8 frames."""
     sensors = ((1, 0, 0), (1, 0, 0.5), (2, -1, 1), (8, -6, 6), (20, -40, 20))
-    shape = spikes.scene(120, rng, photons=1.0, side=128, count=24).light[:8]
+    shape = cells(120, rng, 1.0, 128, 24)[:8]
     for (gain, offset, read), photons in product(sensors, (0.1, 0.3, 1, 3)):
         codes = gain * rng.poisson(photons * shape) + offset + rng.normal(0, read, shape.shape)
         noisy = np.rint(codes).clip(0, 65535).astype(np.uint16)
@@ -83,8 +96,8 @@ def hot(rng: np.random.Generator) -> None:
     """60 hot pixels of 50 to 2000 electrons in 24 frames, and stars that might be such."""
     first = _passing(rng)
     scenes = {
-        "cells of 2 electrons": spikes.scene(24, rng, photons=2.0, side=128, count=24).light,
-        "cells of 20 electrons": spikes.scene(24, rng, photons=20.0, side=128, count=24).light,
+        "cells of 2 electrons": cells(24, rng, 2.0, 128, 24),
+        "cells of 20 electrons": cells(24, rng, 20.0, 128, 24),
         "a texture that moves": first,
     }
     for seed in range(2, 6):
@@ -111,7 +124,7 @@ def hot(rng: np.random.Generator) -> None:
 
 def _passing(rng: np.random.Generator) -> Floats:
     """A texture (24, 128, 128) that passes by a pixel a frame."""
-    rolled = spikes.texture(1, 192, rng)[0] ** 3
+    rolled = texture(1, 192, rng)[0] ** 3
     return np.stack([30 * rolled[:128, t : t + 128] for t in range(24)])
 
 
@@ -155,7 +168,7 @@ def _light_kept(
     width: float, sky: float, lights: tuple[float, ...], seed: int, stay: bool
 ) -> Floats:
     """By light of all points: the shares that f2r and the noisy frames hold (2 rows, N columns)."""
-    made = points.scene(
+    made = points(
         12 if stay else 24, np.random.default_rng(seed),
         electrons=lights, width=width, background=sky, side=128, count=9, stay=stay,
     )  # fmt: skip

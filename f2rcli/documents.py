@@ -43,7 +43,7 @@ def read_run_file(path: Path) -> dict[str, Any]:
     try:
         return parse_toml(read_text(path, errors="surrogateescape"))
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}.", hint="Check --config.") from error
+        raise ConfigError(f"{path}: {error.strerror or error}.", hint="Check the file.") from error
     except ValueError as error:
         raise ConfigError(
             f"{path}: not TOML: {error}.",

@@ -82,23 +82,34 @@ def pack(layout: Layout, planes: Sequence[Any]) -> Any:
     if len(cells) != 1 or any(side % 1 for side in next(iter(cells))[-2:]):
         sizes = ", ".join(f"{plane.shape[-1]}x{plane.shape[-2]}" for plane in planes)
         raise InputError(f"planes of {sizes} pixels are no whole cells of {layout.name}.")
-    parts = [
-        part
-        for plane, (rows, columns) in zip(planes, layout.planes, strict=True)
-        for part in _phases(plane, rows, columns)
-    ]
-    return _stacked(parts)
+    return gathered(layout, planes)
 
 
 def unpack(layout: Layout, packed: Any) -> list[Any]:
     """The inverse of `pack`: (..., C, H/2, W/2) -> the file's planes."""
-    planes = [
-        _joined([packed[..., i, :, :] for i in range(part.start, part.stop)], rows, columns)
-        for part, (rows, columns) in zip(layout.slices, layout.planes, strict=True)
-    ]
+    planes = spread(layout, packed)
     if layout.mosaic:
         return [_joined(planes, 2, 2)]
     return _mixed(ROTATION.T, planes) if layout.rotated else planes
+
+
+def gathered(layout: Layout, planes: Sequence[Any]) -> Any:
+    """`pack` of planes as networks see them: colours rotated, a mosaic's phases apart."""
+    return _stacked(
+        [
+            part
+            for plane, (rows, columns) in zip(planes, layout.planes, strict=True)
+            for part in _phases(plane, rows, columns)
+        ]
+    )
+
+
+def spread(layout: Layout, packed: Any) -> list[Any]:
+    """The inverse of `gathered`: planes each on a grid of its own."""
+    return [
+        _joined([packed[..., i, :, :] for i in range(part.start, part.stop)], rows, columns)
+        for part, (rows, columns) in zip(layout.slices, layout.planes, strict=True)
+    ]
 
 
 def whole(plane: Any, rows: int, columns: int) -> Any:

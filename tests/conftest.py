@@ -23,7 +23,7 @@ import pytest
 
 from f2rcli import weights
 from f2rcli.frames import Frame
-from f2rcli.io.ffmpeg.scheduling import ordinary_scheduling
+from f2rcli.io.video.encoders import ordinary_scheduling
 
 os.environ.pop("PYTHONUNBUFFERED", None)  # users' output is buffered: what tests start has it too
 # Processes that tests start would each compile f2r anew, which takes as long as their work; and

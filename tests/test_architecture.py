@@ -34,7 +34,6 @@ LIGHT = {
     "errors", "frames", "system", "documents", "order", "settings", "units", "header", "tee",
     "window", "sensor", "yuv", "planes", "samples", "io", "batch", "api", "cli",
 }  # fmt: skip
-PAIRED = ("batch/warm.py", "cli/fork_server.py")  # socket pairs pass descriptors to forks
 FETCHERS = {
     "urllib", "http", "ftplib", "socket", "requests", "httpx", "aiohttp", "urllib3",
     "huggingface_hub", "gdown", "wget", "boto3", "webbrowser",
@@ -122,7 +121,7 @@ def test_the_contract_of_formats_and_those_without_codecs_load_no_ffmpeg() -> No
     modules = ", ".join(f"f2rcli.io.{name}" for name in without)
     script = (
         f"import sys, {modules}\n"
-        "rooms = ('ffmpeg', 'containers', 'video', 'images')\n"
+        "rooms = ('video', 'images')\n"
         "ours = [f'f2rcli.io.{room}' for room in rooms]\n"
         "print([name for name in sys.modules if name.split('.')[0] == 'av' or name in ours])\n"
     )
@@ -132,10 +131,9 @@ def test_the_contract_of_formats_and_those_without_codecs_load_no_ffmpeg() -> No
 
 def test_formats_lean_on_the_contract_and_not_on_each_other() -> None:
     """The exceptions: microscopes' stacks become OME-TIFF, mosaics in TIFF are read by tifffile,
-    FFmpeg's libraries serve video and still pictures, and videos lie in containers."""
+    and still pictures are decoded and encoded as videos' are."""
     allowed = {
-        "microscopy": {"tiff"}, "raw": {"tiff"}, "images": {"ffmpeg"}, "containers": {"ffmpeg"},
-        "video": {"ffmpeg", "containers"},
+        "microscopy": {"tiff"}, "raw": {"tiff"}, "images": {"video"},
     }  # fmt: skip
     folders = {path.name for path in (PACKAGE / "io").iterdir() if path.is_dir()}
     strangers = [
@@ -169,22 +167,7 @@ def test_nothing_fetches_from_a_network() -> None:
         for name in names
         if name.split(".")[0] in FETCHERS or name.startswith("torch.hub")
     ]
-    assert sorted(fetchers) == [f"{path} -> socket" for path in PAIRED]
-
-
-def test_sockets_join_processes_of_one_batch_and_connect_to_nothing() -> None:
-    used = {
-        node.attr
-        for _, path, every in nodes()
-        if str(path.relative_to(PACKAGE)) in PAIRED
-        for node in every
-        if isinstance(node, ast.Attribute)
-        and isinstance(node.value, ast.Name)
-        and node.value.id == "socket"
-    }
-    assert used == {
-        "AF_UNIX", "SOCK_SEQPACKET", "recv_fds", "send_fds", "socket", "socketpair",
-    }  # fmt: skip
+    assert not fetchers
 
 
 def test_no_file_is_loaded_in_a_way_that_runs_code() -> None:

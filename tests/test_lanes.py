@@ -7,12 +7,10 @@ import numpy as np
 import pytest
 import tifffile
 
+from benchmarks.simulated import recorded, scattered, spot, texture
 from f2rcli.api.arrays import ArrayStack
 from f2rcli.api.axes import Grid
 from f2rcli.api.options import Options
-from f2rcli.evaluation.simulation.camera import recorded
-from f2rcli.evaluation.simulation.points import scattered, spot
-from f2rcli.evaluation.simulation.spikes import texture
 from f2rcli.frames import Family, PlaneLayout
 from f2rcli.io import open_reader, open_writer, plan_output
 from f2rcli.io.base import WriteOptions

@@ -28,6 +28,8 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+from camera import Camera
+from colour import recolour
 from degraded import (
     Planes,
     Rng,
@@ -42,20 +44,11 @@ from degraded import (
     spread_of,
 )
 from drawn import OVER_FILM, SCENES, Pictures, graphics, words
+from sensor import CRVD_BLACK, CRVD_WHITE, Unprocessing, draw_raw_law, mosaicked, sense
 
 from f2rcli import yuv
 from f2rcli.frames import Family, Frame, Matrix, Mosaic, PlaneLayout
 from f2rcli.noise.codec import to_codes
-from f2rcli.noise.synthesis.camera import Camera
-from f2rcli.noise.synthesis.colour import recolour
-from f2rcli.noise.synthesis.sensor import (
-    CRVD_BLACK,
-    CRVD_WHITE,
-    Unprocessing,
-    draw_raw_law,
-    mosaicked,
-    sense,
-)
 from f2rcli.sensor import unpack
 
 MOST_FRAMES = 40  # of a clip that are kept in memory

@@ -186,7 +186,7 @@ def _of_a_clip(room: Path) -> list[Seed]:
              ("--method", "udvd", "--weights", "in.safetensors")),
         Seed("record", "record", CLIP, "out.mkv", ".out.mkv.resume/*", wanted="wanted.mkv"),
         Seed("fitted", "fitted weights", CLIP, "out.mkv", "cache/f2r/adapted/*",
-             ("--adapt", "fast"), wanted="wanted.mkv"),
+             ("--adapt",), wanted="wanted.mkv"),
         Seed("training", "checkpoint", CLIP, "my.safetensors", "my.run/*.safetensors",
              wanted="wanted.safetensors",
              words=("train", "--resume", "-o", "my.safetensors")),
@@ -210,7 +210,7 @@ def prepare(room: Path) -> None:
 
 def _fitted(folder: Path) -> None:
     """Weights in the cache as if fitted: the bundled ones, a run's fallback."""
-    words = ["denoise", CLIP, "-o", "wanted.mkv", *MEASURE, "--adapt", "fast"]
+    words = ["denoise", CLIP, "-o", "wanted.mkv", *MEASURE, "--adapt"]
     command(words, folder, ready=lambda: in_cache(folder))
     for account in folder.glob("cache/f2r/adapted/*.json"):
         bundled = WEIGHTS / "f2r_rgb_small.safetensors"

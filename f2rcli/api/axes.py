@@ -8,7 +8,7 @@ import numpy as np
 
 from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import Plane
-from f2rcli.io.tiff.axes import LETTER_OF, lane_words, sequence_note, sequence_of
+from f2rcli.io.stacks import LETTER_OF, lane_words, sequence_note, sequence_of
 
 COLOURS = (3, 4)  # samples of a pixel: RGB, and RGB with alpha
 LETTERS = "T time, Y rows, X columns, S colours, C channels, Z depth; others are lanes of their own"

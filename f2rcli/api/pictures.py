@@ -8,7 +8,7 @@ import numpy as np
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Mask, Plane
-from f2rcli.io.tiff.axes import check_samples
+from f2rcli.io.stacks import check_samples
 from f2rcli.samples.fills import filled
 
 

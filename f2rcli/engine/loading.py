@@ -10,9 +10,8 @@ from f2rcli.engine.device import (
     autocast,
     choose_device,
     choose_precision,
-    keep_memory,
     memory_of,
-    use_threads,
+    threads_for,
 )
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.settings import EngineSettings
@@ -29,8 +28,7 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
     """Choose weights, device, precision and tile for a clip. Raises UsageError, WeightsError,
     DeviceError."""
     check_strengths(settings, info)
-    keep_memory()
-    threads = use_threads(settings.threads)
+    threads = threads_for(settings.threads)
     device = choose_device(settings.device)
     size, memory = picture_size(info), memory_of(device)
     precision = choose_precision(settings.precision, device, math.prod(size))

@@ -8,13 +8,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from f2rcli import yuv
 from f2rcli.engine.cuts import same_shot, thumbnail
-from f2rcli.frames import Frame, Picture
+from f2rcli.evaluation.metrics import luma
+from f2rcli.evaluation.result import CLEAN, NOISY
+from f2rcli.frames import Frame, Picture, Space
 from f2rcli.models.flow import DISFlow, Flow, inside, sample, squared
 
 FloatPlane = NDArray[np.float32]  # (H, W)
+Sides = Mapping[str, Picture]  # (C, H, W) by method, NOISY first, CLEAN last
 
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, of gamma-encoded RGB
 NOISY_BLUR = 2.0  # pixels, of a noisy picture before motion is measured on it
 
 
@@ -32,14 +35,13 @@ class Motion:
 
 @dataclass(eq=False)
 class FrameSet:
-    """Everything known about one frame except estimates of it. Only `follow` changes it."""
+    """Everything known about one frame. Only `follow` changes it."""
 
     index: int  # place in the clip, from 0
-    seconds: float | None = None  # from the clip's beginning
     reference: Picture | None = None  # clean
     noisy: Picture | None = None
-    # Frames in the files' own samples, by method: NOISY, "" for the reference, and estimates.
-    files: Mapping[str, Frame] = field(default_factory=dict, repr=False)
+    estimates: Mapping[str, Picture] = field(default_factory=dict, repr=False)
+    files: Mapping[str, Frame] = field(default_factory=dict, repr=False)  # as stored, by method
     before: "FrameSet | None" = field(default=None, repr=False)  # its own `before` is None
 
     def follow(self, before: "FrameSet | None") -> None:
@@ -48,7 +50,28 @@ class FrameSet:
         if before is not None:
             before.before = None
             before.files = {}
-            before.__dict__.pop("motion", None)
+            before.estimates = {}
+            for name in ("motion", "exact"):
+                before.__dict__.pop(name, None)
+
+    @property
+    def sides(self) -> Sides:
+        """All pictures of the frame, from black to white as a player shows them."""
+        every = {NOISY: self.noisy, **self.estimates, CLEAN: self.reference}
+        return {name: picture for name, picture in every.items() if picture is not None}
+
+    @cached_property
+    def exact(self) -> Sides:
+        """The same as their files have them, beyond black and white, where all can be told so."""
+        exact = {}
+        for name, picture in self.sides.items():
+            frame = self.files.get(name)
+            if frame is None or frame.layout.space is Space.BAYER or frame.layout.levels:
+                return self.sides
+            exact[name] = yuv.to_rgb(frame)
+            if exact[name].shape != picture.shape:
+                return self.sides
+        return exact
 
     @cached_property
     def guide(self) -> FloatPlane | None:
@@ -71,24 +94,10 @@ class FrameSet:
         return Motion(back, visible(back, forth))
 
 
-def luma(picture: Picture) -> FloatPlane:
-    """Brightness (H, W) of RGB, gray, or packed Bayer planes R, G1, B, G2 (the greens' mean)."""
-    if len(picture) == 3:
-        return np.asarray(
-            sum(w * plane for w, plane in zip(LUMA, picture, strict=True)), np.float32
-        )
-    if len(picture) == 4:
-        return np.asarray((picture[1] + picture[3]) / 2, np.float32)
-    return np.asarray(picture[0])
-
-
 def middle_window(size: tuple[int, ...], largest: tuple[int, ...]) -> tuple[slice, slice]:
     """The middle of a picture, at most `largest`."""
     starts = [max(0, (side - most) // 2) for side, most in zip(size, largest, strict=True)]
-    rows, columns = (
-        slice(start, start + min(side, most))
-        for start, side, most in zip(starts, size, largest, strict=True)
-    )
+    rows, columns = (slice(a, a + most) for a, most in zip(starts, largest, strict=True))
     return rows, columns
 
 

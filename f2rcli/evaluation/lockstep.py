@@ -11,20 +11,18 @@ from typing import Self
 
 from f2rcli.errors import F2RError, InputError
 from f2rcli.evaluation.base import Case, ClipFacts, Contestant
-from f2rcli.evaluation.clips.reading import (
+from f2rcli.evaluation.baselines import Stopwatch
+from f2rcli.evaluation.frame_set import FrameSet
+from f2rcli.evaluation.reading import (
     Reading,
     check_alike,
-    converted,
-    converted_layout,
+    clean_frames,
+    clean_layout,
     counts_differ,
 )
-from f2rcli.evaluation.contestants import Stopwatch
-from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.result import CLEAN, NOISY
 from f2rcli.frames import ClipInfo, Frame, Picture
 from f2rcli.tee import tee_releasing
-
-Estimates = dict[str, Picture]
 
 
 @dataclass
@@ -65,7 +63,7 @@ class DenoiserRun:
 class Lockstep:
     """An open case: its sides, and its frame sets, which can be read once."""
 
-    def __init__(self, case: Case, reading: Reading) -> None:
+    def __init__(self, case: Case) -> None:
         """Open the clips; raises InputError where they do not belong together."""
         self.case = case
         self.stack = ExitStack()
@@ -81,7 +79,7 @@ class Lockstep:
             self.stack.close()
             raise
         self.first = self.opened[0].info
-        self.reading = replace(reading, levels=self.first.layout.levels)
+        self.reading = Reading(levels=self.first.layout.levels)
         # The reference first, then the noisy input, then estimates.
         self.sides = {name: DenoiserRun(name, c.info, iter(c)) for name, c in clips.items()}
 
@@ -105,9 +103,8 @@ class Lockstep:
             return
         self.made_floats = not clipped
         clean.frames, branch = tee_releasing(clean.frames, 2)
-        layout = converted_layout(self.first.layout, self.reading.conversion)
-        info = replace(self.first, layout=layout, noise_profile=None)
-        frames = converted(branch, self.reading.conversion)
+        info = replace(self.first, layout=clean_layout(self.first.layout), noise_profile=None)
+        frames = clean_frames(branch)
         made, noisy = noise.add(frames, info, seed=seed, clipped=clipped)
         self.sides = {CLEAN: clean, NOISY: DenoiserRun(NOISY, made, noisy)}
         size = made.height, made.width
@@ -128,28 +125,19 @@ class Lockstep:
                 hint="Pass noisy=, or clean= and noise=.",
             )
         noisy.frames, *branches = tee_releasing(noisy.frames, len(contestants) + 1)
-        sigma8 = getattr(self.case.noise, "sigma8", None) or self.case.sigma8
+        sigma8 = getattr(self.case.noise, "sigma8", None)
         for contestant, branch in zip(contestants, branches, strict=True):
             name, watch = contestant.name, Stopwatch()
-            run = DenoiserRun(name, noisy.info, None, watch, name in optional)
-            try:
-                run.frames = contestant.denoise(watch.source(branch), noisy.info, sigma8)
-            except F2RError as error:
-                if not run.optional:
-                    raise
-                run.failed = str(error)
-            self.sides[name] = run
+            frames = contestant.denoise(watch.source(branch), noisy.info, sigma8)
+            self.sides[name] = DenoiserRun(name, noisy.info, frames, watch, name in optional)
 
     def setting(self, device: str, threads: int | None) -> ClipFacts:
         """The facts of the clip that metrics need."""
-        rate = self.first.rate
         return ClipFacts(
-            space=self.first.space, rate=None if rate is None else float(rate),
-            mosaic=self.first.layout.mosaic, scene=self.case.scene, device=device,
-            threads=threads,
+            space=self.first.space, mosaic=self.first.layout.mosaic, device=device, threads=threads,
         )  # fmt: skip
 
-    def frame_sets(self) -> Iterator[tuple[FrameSet, Estimates]]:
+    def frame_sets(self) -> Iterator[FrameSet]:
         """Every frame with all estimates of it. Raises InputError where clips differ in length."""
         before: FrameSet | None = None
         lane = 0
@@ -163,18 +151,17 @@ class Lockstep:
             first = next(iter(frames.values()))
             frame_set.follow(before if first.lane == lane else None)
             lane = first.lane
-            made = [run.name for run in self.runs if run.name in frames]
-            yield frame_set, {name: self._shown(frames[name]) for name in made}
+            yield frame_set
             before = frame_set
 
     def _frame_set(self, index: int, frames: dict[str, Frame]) -> FrameSet:
-        first = next(iter(frames.values()))
         clean, noisy = frames.get(CLEAN), frames.get(NOISY)
+        made = [run.name for run in self.runs if run.name in frames]
         return FrameSet(
             index=index,
-            seconds=None if first.pts is None else float(first.pts * first.time_base),
             reference=None if clean is None else self._shown(clean),
             noisy=None if noisy is None else self._shown(noisy, clamp=not self.made_floats),
+            estimates={name: self._shown(frames[name]) for name in made},
             files=frames,
         )
 

@@ -8,7 +8,13 @@ from f2rcli.errors import UsageError
 from f2rcli.evaluation import metrics
 from f2rcli.settings import settings_of
 
-CONVERSIONS = ("f2r", "swscale")
+# What --baselines takes: groups, and single denoisers.
+BASELINES: dict[str, tuple[str, ...]] = {
+    "ffmpeg": ("ffmpeg-nlmeans", "ffmpeg-bm3d"),
+    "opencv": ("opencv-nlm",),
+    "vapoursynth": ("vapoursynth-vbm3d",),
+}
+BASELINES |= {name: (name,) for names in [*BASELINES.values()] for name in names}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,15 +27,10 @@ class Plan:
     seed: int = 0
     clipped: bool = True  # noise made on the spot: 8-bit codes; False: floats, as papers do
     frames: int | None = None  # at most this many of each clip
-    border: int = 0  # pixels left out on every side
-    conversion: str = "f2r"  # of Y'CbCr to RGB
-    mean: str = "clips"  # or "frames": what weighs the same in the mean
     engine: EngineSettings = field(default_factory=EngineSettings)  # but for the method
 
     def __post_init__(self) -> None:
         metrics.check(self.metrics)
-        if self.border < 0 or self.border % 2:
-            raise UsageError(f"border={self.border}: must be an even number of pixels, 0 or more.")
         if self.seed < 0:
             raise UsageError(f"seed={self.seed}: must be 0 or more.")
 
@@ -39,6 +40,5 @@ class Plan:
         engine = {name: getattr(self.engine, name) for name in named}
         return {
             "seed": self.seed, "clipped": self.clipped, "frames": self.frames,
-            "border": self.border, "conversion": self.conversion, "mean": self.mean,
             **{name: value for name, value in engine.items() if value is not None},
         }  # fmt: skip

@@ -6,19 +6,18 @@ Pictures are kept only where a report is wanted, and few (`ClipResult.pictures`)
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from f2rcli.evaluation.visuals.images import ClipPictures
+    from f2rcli.evaluation.pictures import ClipPictures
 
 WHOLE = "all"  # the channel that stands for the picture as the metric's definition takes it
 NOISY = "none"  # the method that changes nothing: the noisy input itself
 CLEAN = ""  # in place of a method: the reference
 
 FrameValues = tuple[float | None, ...]  # one per frame; None where a frame has none
-NumberRows = Sequence[Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +43,6 @@ class MetricFacts:
         if len(known) < 2 or not self.better:
             return None
         return max(known) if self.better == "higher" else min(known)
-
-
-class Column(NamedTuple):
-    """A value that tables show for every method: a metric's, or that of one of its channels."""
-
-    facts: MetricFacts  # whose title names the channel
-    channel: str = WHOLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,12 +80,11 @@ class Residual:
 
     sigma8: tuple[float, ...]  # standard deviation per channel, in 8-bit units
     mean8: tuple[float, ...]  # mean per channel, in 8-bit units
-    # Autocorrelation, mean of the channels, lags -reach..reach; (0, 0) in the middle is 1.
-    autocorrelation: NumberRows
-    spectrum: (
-        NumberRows  # power by frequency, 32 x 32, zero frequency first, mean 1; channels' mean
-    )
-    structure: float  # correlation of its size with the estimate's own detail, 0 for pure noise
+    # Power by frequency, 32 x 32, zero frequency first, mean 1; mean of the channels.
+    spectrum: Sequence[Sequence[float]]
+    # Correlation of its detail with the estimate's (Buades et al., 2005); 0 for noise that is
+    # independent of the picture, above it detail was taken out, or noise was left.
+    structure: float
 
 
 MOVED = 0.5  # codes of 255: a brightness whose mean changes by more has moved
@@ -125,16 +116,6 @@ class PlaneChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GivenBack:
-    """The share of a method's change that the residual contract returned, over a whole run."""
-
-    share: float  # of energy, 0..1
-    by_plane: tuple[float, ...]  # the same for each plane of the file
-    planes: tuple[str, ...] = ()  # what they are called; () where they have no names
-    places: NumberRows = ()  # the same place by place, at most 64 cells per side; () if not known
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MethodResult:
     """One method on one clip."""
 
@@ -143,7 +124,6 @@ class MethodResult:
     seconds_per_frame: float | None = None  # of denoising alone; None where nothing was timed
     residual: Residual | None = None  # None without a noisy input, and for the input itself
     change: tuple[PlaneChange, ...] = ()  # by brightness, a curve per plane
-    given_back: GivenBack | None = None  # None where no run of the engine tells
     noise: Mapping[str, Any] | None = None  # left in the estimate: NoiseReport.values()
     failed: str | None = None  # why there are no values, in a line
     notes: tuple[str, ...] = ()
@@ -160,7 +140,6 @@ class FileFacts:
     role: str  # clean, noisy or denoised
     path: str  # as given
     sha256: str = ""  # of a file's bytes, or of names and bytes of a folder
-    stored: str = ""  # how its samples are stored, in words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +152,6 @@ class ClipResult:
     height: int
     frames: int
     space: str  # rgb, gray or bayer
-    rate: float | None = None  # frames per second
     noise_made: str = ""  # the noise that was added, as --noise took it; "" where none was
     files: tuple[FileFacts, ...] = ()
     methods: tuple[MethodResult, ...] = ()
@@ -185,11 +163,11 @@ class ClipResult:
         """A method's result, or None."""
         return next((result for result in self.methods if result.method == method), None)
 
-    def value(self, method: str, metric: str, channel: str = WHOLE) -> float:
+    def value(self, method: str, metric: str) -> float:
         """The clip's value; nan where there is none."""
         result = self.of(method)
         series = None if result is None else result.of(metric)
-        return math.nan if series is None else series.clip.get(channel, math.nan)
+        return math.nan if series is None else series.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,21 +207,6 @@ class Evaluation:
     benchmark: BenchmarkFacts | None = None
     notes: tuple[str, ...] = ()
 
-    def columns(self, group: str | None = None) -> list[Column]:
-        """The columns of a group of clips, or of all: every metric, or every channel of
-        one that has no value as a whole."""
-        clips = [clip for clip in self.clips if group is None or clip.group == group]
-        columns = []
-        for metric in self.metrics:
-            series = (result.of(metric.name) for clip in clips for result in clip.methods)
-            channels = dict.fromkeys(name for one in series if one for name in one.clip)
-            whole = not channels or WHOLE in channels
-            columns += [Column(metric)] if whole else [
-                Column(replace(metric, title=f"{metric.title}, {channel}"), channel)
-                for channel in channels
-            ]  # fmt: skip
-        return columns
-
     @property
     def groups(self) -> tuple[str, ...]:
         """The groups of clips, in order of appearance."""
@@ -253,22 +216,14 @@ class Evaluation:
         """The facts of a method that was run."""
         return next(method for method in self.methods if method.name == name)
 
-    def mean(
-        self, method: str, metric: str, group: str | None = None, channel: str = WHOLE
-    ) -> float:
+    def mean(self, method: str, metric: str, group: str | None = None) -> float:
         """The mean over clips (of one group, or of all) of the clips' values.
 
-        settings["mean"] == "frames" weighs clips by their frames. nan where any is missing: a
-        mean over fewer clips than its neighbour's would compare what cannot be compared.
+        nan where any is missing: a mean over fewer clips than its neighbour's would compare what
+        cannot be compared.
         """
         clips = [clip for clip in self.clips if group is None or clip.group == group]
-        values = [clip.value(method, metric, channel) for clip in clips]
-        if not values:
-            return math.nan
-        if self.settings.get("mean") == "frames":
-            total = sum(clip.frames for clip in clips)
-            return sum(v * clip.frames for v, clip in zip(values, clips, strict=True)) / total
-        return fmean(values)
+        return fmean(clip.value(method, metric) for clip in clips) if clips else math.nan
 
     def seconds_per_frame(self, method: str, group: str | None = None) -> float | None:
         """Mean time of a method per frame; None if it was not timed."""

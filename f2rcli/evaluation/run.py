@@ -7,35 +7,24 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import chain
 
 from f2rcli import __version__
 from f2rcli.errors import F2RError, UsageError
 from f2rcli.evaluation import metrics
-from f2rcli.evaluation.base import (
-    Baseline,
-    Case,
-    ClipFacts,
-    Contestant,
-    Meter,
-    Metric,
-    Observer,
-    OpenClip,
-)
-from f2rcli.evaluation.clips.reading import Reading, stored
-from f2rcli.evaluation.contestants import MethodContestant
+from f2rcli.evaluation.base import Baseline, Case, ClipFacts, Contestant, OpenClip
+from f2rcli.evaluation.baselines import MethodContestant
 from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.lockstep import DenoiserRun, Lockstep
-from f2rcli.evaluation.measures.change import ChangeMeter
-from f2rcli.evaluation.measures.residual import ResidualMeter
-from f2rcli.evaluation.metrics.noise_left import NoiseLeftMeter
+from f2rcli.evaluation.measured_noise import NoiseLeft
+from f2rcli.evaluation.metrics import MEASURES, METRICS, ChannelValues, series_of
+from f2rcli.evaluation.pictures import ReportPictures
 from f2rcli.evaluation.plan import Plan
+from f2rcli.evaluation.removed import ChangeMeter, ResidualMeter
 from f2rcli.evaluation.result import (
     NOISY,
     BenchmarkFacts,
     ClipResult,
     Evaluation,
-    FileFacts,
     MethodFacts,
     MethodResult,
 )
@@ -44,50 +33,53 @@ from f2rcli.frames import Picture
 FAR = 0.1  # of the range: a difference in mean brightness that no denoiser makes
 PACKAGES = ("torch", "numpy", "opencv-python-headless", "av")
 
-ClipProgress = Callable[[str, int, int | None], None]  # clip, frames done, frames there are
-
 
 @dataclass
 class Scores:
-    """All meters of one estimate of one clip."""
+    """All that is measured of one estimate of one clip."""
 
     name: str
-    meters: dict[str, Meter]
+    rows: dict[str, list[ChannelValues | None]]  # by metric, frame by frame
+    noise: NoiseLeft | None
     residual: ResidualMeter = field(default_factory=ResidualMeter)
     change: ChangeMeter = field(init=False)
     frames: int = 0
     offset: float = 0.0  # sum over frames of how much brighter it is than the reference
+    before: Picture | None = None  # the estimate of the frame before
 
     def __post_init__(self) -> None:
         self.change = ChangeMeter(self.name)
 
     def add(self, frame_set: FrameSet, estimate: Picture) -> None:
         """See the next frame."""
-        for meter in self.meters.values():
-            meter.add(frame_set, estimate)
+        before = None if frame_set.before is None else self.before
+        for name, rows in self.rows.items():
+            rows.append(MEASURES[name](frame_set, estimate, before))
+        if self.noise is not None:
+            self.noise.add(estimate)
+        self.before = estimate
         self.frames += 1
         if frame_set.reference is not None:
             self.offset += float(estimate.mean()) - float(frame_set.reference.mean())
         if frame_set.noisy is not None and self.name != NOISY:
             self.residual.add(frame_set.noisy, estimate)
-        self.change.add(frame_set, estimate)
+        self.change.add(frame_set)
 
     def finish(self, run: DenoiserRun | None) -> MethodResult:
-        """Results of all meters; for a run that failed, only the reason."""
+        """All results; for a run that failed, only the reason."""
         if run is not None and run.failed is not None:
             return MethodResult(method=self.name, failed=run.failed)
-        series, notes = [], self._remarks()
-        for meter in self.meters.values():
+        series, notes = [series_of(name, rows) for name, rows in self.rows.items()], self._remarks()
+        if self.noise is not None:
             try:
-                series.append(meter.finish())
+                series.append(self.noise.finish())
             except F2RError as error:
                 notes.append(str(error))
-        left = next((m for m in self.meters.values() if isinstance(m, NoiseLeftMeter)), None)
         return MethodResult(
             method=self.name, series=tuple(series), notes=tuple(notes),
             seconds_per_frame=None if run is None else run.seconds_per_frame,
             residual=self.residual.finish(), change=self.change.finish(),
-            noise=None if left is None else left.report,
+            noise=None if self.noise is None else self.noise.report,
         )  # fmt: skip
 
     def _remarks(self) -> list[str]:
@@ -106,91 +98,76 @@ class Evaluator:
 
     def __init__(
         self, plan: Plan, *, kind: str, baselines: Iterable[Baseline] = (),
-        observers: Iterable[Observer] = (), progress: ClipProgress | None = None,
+        pictures: ReportPictures | None = None, progress: Callable[[], None] | None = None,
     ) -> None:  # fmt: skip
         """kind: reference, synthetic or blind. Raises UsageError for metrics that do not suit."""
         self.plan, self.kind = plan, kind
-        self.observers, self.progress = tuple(observers), progress
+        self.pictures, self.progress = pictures, progress
         self.notes: list[str] = []
         self.metrics = self._metrics()
-        self.shows_noisy = NOISY in plan.methods
         made = [name for name in plan.methods if name != NOISY]
         self.methods = [MethodContestant(n, replace(plan.engine, method=n)) for n in made]
-        self.baselines = [baseline for baseline in baselines if self._runs(baseline)]
+        self.baselines: list[Baseline] = []
+        for baseline in baselines:
+            if (reason := baseline.available()) is None:
+                self.baselines.append(baseline)
+            else:
+                self.notes.append(f"{baseline.name} left out: {reason}")
         self.contestants: list[Contestant] = [*self.methods, *self.baselines]
-        self.reading = Reading(conversion=plan.conversion, border=plan.border)
-        self.given: dict[str, MethodFacts] = {}
         self.damaged = False  # whether any input was
         self.began = time.time()
 
-    def _metrics(self) -> list[Metric]:
+    def _metrics(self) -> list[str]:
         asked = metrics.check(self.plan.metrics)
-        every = "all" in self.plan.metrics
-        blind = self.kind == "blind"
-        chosen = []
-        names = asked or (metrics.WITHOUT if blind else metrics.WITH_REFERENCE)
-        for metric in chain.from_iterable(metrics.load(name) for name in names):
-            if blind and metric.facts.reference:
-                if every:
-                    continue
-                raise UsageError(
-                    f"metrics={metric.facts.name!r}: needs a clean reference.",
-                    hint=f"Pass clean=, or choose from {', '.join(metrics.WITHOUT)}.",
-                )
-            missing = metric.available()
-            if missing is None:
-                chosen.append(metric)
-            else:
-                self.notes.append(missing)
-        return chosen
-
-    def _runs(self, baseline: Baseline) -> bool:
-        reason = baseline.available()
-        if reason is not None:
-            self.notes.append(f"{baseline.name} left out: {reason}")
-        return reason is None
+        if self.kind != "blind":
+            return [*(asked or metrics.WITH_REFERENCE)]
+        names = asked or metrics.WITHOUT
+        need = [name for name in names if METRICS[name].reference]
+        if need and "all" not in self.plan.metrics:
+            raise UsageError(
+                f"metrics={need[0]!r}: needs a clean reference.",
+                hint=f"Pass clean=, or choose from {', '.join(metrics.WITHOUT)}.",
+            )
+        return [name for name in names if name not in need]
 
     def clip(self, case: Case) -> ClipResult:
         """Evaluate one case. Raises InputError where its clips cannot be compared."""
         plan = self.plan
-        with Lockstep(case, self.reading) as steps:
+        with Lockstep(case) as steps:
             steps.make_noise(seed=plan.seed, clipped=plan.clipped)
-            optional = frozenset(contestant.name for contestant in self.baselines)
-            steps.enter(self.contestants, optional)
+            steps.enter(self.contestants, frozenset(one.name for one in self.baselines))
             setting = steps.setting(plan.engine.device, plan.engine.threads)
-            shown = [NOISY] if NOISY in steps.sides and (self.shows_noisy or case.given) else []
+            shown = (
+                [NOISY] if NOISY in steps.sides and (NOISY in plan.methods or case.given) else []
+            )
             names = (*shown, *(run.name for run in steps.runs))
-            for label in case.given:
-                self.given[label] = MethodFacts(name=label, title=label, kind="given")
-            scores = {name: Scores(name, self._meters(setting)) for name in names}
-            for observer in self.observers:
-                observer.begin(case.name, setting, names)
+            scores = {name: self._scores(name, setting) for name in names}
+            if self.pictures is not None:
+                self.pictures.begin(setting)
             size, frames = self._stream(steps, scores)
             result = self._result(case, steps, setting, scores, size, frames)
-        kept = [observer.end(result) for observer in self.observers]
-        return replace(result, pictures=next((k for k in kept if k is not None), None))
+        return replace(
+            result, pictures=None if self.pictures is None else self.pictures.end(result)
+        )
 
-    def _meters(self, setting: ClipFacts) -> dict[str, Meter]:
-        made = {metric.facts.name: metric.meter(setting) for metric in self.metrics}
-        return {name: meter for name, meter in made.items() if meter is not None}
+    def _scores(self, name: str, setting: ClipFacts) -> Scores:
+        rows: dict[str, list[ChannelValues | None]] = {m: [] for m in self.metrics if m in MEASURES}
+        return Scores(name, rows, NoiseLeft(setting) if "noise_left" in self.metrics else None)
 
     def _stream(self, steps: Lockstep, scores: Mapping[str, Scores]) -> tuple[tuple[int, int], int]:
         """Show every frame set to meters and observers; returns the pictures' size and number."""
         size, frames = (0, 0), 0
-        for frame_set, estimates in steps.frame_sets():
+        for frame_set in steps.frame_sets():
+            sides = frame_set.sides
             for name, score in scores.items():
-                estimate = frame_set.noisy if name == NOISY else estimates.get(name)
-                if estimate is not None:
-                    score.add(frame_set, estimate)
-            for observer in self.observers:
-                observer.see(frame_set, estimates)
-            pictures = (frame_set.reference, frame_set.noisy, *estimates.values())
-            some = next(picture for picture in pictures if picture is not None)
+                if name in sides:
+                    score.add(frame_set, sides[name])
+            if self.pictures is not None:
+                self.pictures.see(frame_set)
+            some = next(iter(sides.values()))
             size, frames = (some.shape[1], some.shape[2]), frame_set.index + 1
             if self.progress is not None:
-                limit = self.plan.frames
-                total = limit if steps.first.frames is None else steps.first.frames
-                self.progress(steps.case.name, frames, total)
+                self.progress()
         return size, frames
 
     def _result(
@@ -203,9 +180,9 @@ class Evaluator:
         noise = next((result.noise for result in done if result.method == NOISY), None)
         return ClipResult(
             name=case.name, group=case.group, width=size[1], height=size[0], frames=frames,
-            space=setting.space.value, rate=setting.rate,
+            space=setting.space.value,
             noise_made=case.noise.name if case.noise is not None else "",
-            files=_described(case.files, steps.opened), methods=done, noise=noise,
+            files=case.files, methods=done, noise=noise,
             notes=(*steps.remarks, *damage),
         )  # fmt: skip
 
@@ -221,12 +198,14 @@ class Evaluator:
         self, clips: list[ClipResult], *, command: str = "", benchmark: BenchmarkFacts | None = None
     ) -> Evaluation:
         """The results of all cases."""
-        present = {result.method for clip in clips for result in clip.methods}
+        present = dict.fromkeys(result.method for clip in clips for result in clip.methods)
         facts = [MethodFacts(name=NOISY, title="noisy input", kind="noisy")] * (NOISY in present)
-        facts += [self.given[name] for name in self.given if name in present]
+        others = {NOISY, *(contestant.name for contestant in self.contestants)}
+        given = [name for name in present if name not in others]
+        facts += [MethodFacts(name=name, title=name, kind="given") for name in given]
         facts += [contestant.facts() for contestant in self.contestants]
         return Evaluation(
-            kind=self.kind, metrics=tuple(metric.facts for metric in self.metrics),
+            kind=self.kind, metrics=tuple(METRICS[name] for name in self.metrics),
             methods=tuple(facts), clips=tuple(clips), settings=self.plan.values(),
             versions=_versions(),
             machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores",
@@ -237,20 +216,11 @@ class Evaluator:
 
 
 def evaluate(
-    cases: Iterable[Case], plan: Plan, *, kind: str, baselines: Iterable[Baseline] = (),
-    observers: Iterable[Observer] = (), progress: ClipProgress | None = None, command: str = "",
-) -> Evaluation:  # fmt: skip
+    cases: Iterable[Case], plan: Plan, *, kind: str, baselines: Iterable[Baseline] = ()
+) -> Evaluation:
     """Evaluate all cases; see `Evaluator`."""
-    run = Evaluator(plan, kind=kind, baselines=baselines, observers=observers, progress=progress)
-    return run.evaluation([run.clip(case) for case in cases], command=command)
-
-
-def _described(files: tuple[FileFacts, ...], clips: list[OpenClip]) -> tuple[FileFacts, ...]:
-    """The files with how they are stored; both in the order reference, noisy, denoised."""
-    if len(files) != len(clips):
-        return files
-    pairs = zip(files, clips, strict=True)
-    return tuple(replace(file, stored=stored(clip.info)) for file, clip in pairs)
+    run = Evaluator(plan, kind=kind, baselines=baselines)
+    return run.evaluation([run.clip(case) for case in cases])
 
 
 def _versions() -> dict[str, str]:

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from f2rcli.errors import InputError
@@ -87,15 +88,17 @@ def with_gaps(files: dict[int, Path]) -> list[Slot]:
 
 
 def folder_slots(files: list[Path]) -> list[Slot]:
-    """A folder's frames: by the one number that differs, else by name. Raises InputError for gaps
-    too wide to be lost frames."""
+    """A folder's frames: by the one number that differs, where most numbers follow each other; else
+    by name, as of files named by time. Raises InputError for gaps too wide to be lost frames."""
     ordered = sorted(files, key=natural_key)
     stems = [re.fullmatch(r"(.*?)(\d+)", path.stem) for path in ordered]
+    by_name = [Slot(path) for path in ordered]
     if any(stem is None for stem in stems) or len({stem[1] for stem in stems if stem}) > 1:
-        return [Slot(path) for path in ordered]
-    return with_gaps(
-        {int(stem[2]): path for stem, path in zip(stems, ordered, strict=True) if stem}
-    )
+        return by_name
+    found = {int(stem[2]): path for stem, path in zip(stems, ordered, strict=True) if stem}
+    steps = [after - before for before, after in pairwise(sorted(found))]
+    counted = 2 * steps.count(1) >= len(steps) and len(found) == len(ordered)
+    return with_gaps(found) if counted else by_name
 
 
 def _renumbered(path: Path, number: int, other: int) -> Path:

@@ -10,13 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from f2rcli.io.microscopy.passport import LENGTHS, Facts, Passport
-from f2rcli.io.microscopy.reader import format_of
-from f2rcli.io.microscopy.stacks import open_stack, passport_of
-from f2rcli.io.tiff import claims
-from f2rcli.io.tiff.axes import UNNAMED, Series
-from f2rcli.io.tiff.stack import Stack
-from f2rcli.napari.views import SeriesView, Shared
+from f2rcli.io.stacks import UNNAMED, Facts, Metadata, Series, Stack, colour_of, open_stack, reads
+from f2rcli.napari.views import Shared, middle_of, series_view
 
 Layer = tuple[Any, dict[str, Any], str]
 
@@ -26,7 +21,7 @@ MOST_CHANNELS = 16  # more of them are an axis, not layers
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Layer]] | None:
     """The function that reads a path; None where f2r does not read it as a stack."""
     paths = [path] if isinstance(path, str) else path
-    known = all(format_of(Path(one)) is not None or claims(one) for one in paths)
+    known = all(map(reads, paths))
     return read_layers if paths and known else None
 
 
@@ -42,32 +37,33 @@ def layers_of(stack: Stack) -> Iterator[Layer]:
     for series in (stack.series[number] for number in stack.chosen(None)):
         title = Path(stack.name).name.split(".")[0]
         title += f" {series.name or series.number + 1}" if len(stack.series) > 1 else ""
-        passport = passport_of(stack, series.number)
-        for data, word in _channels(shared, series):
+        metadata = stack.metadata(series.number)
+        for channel, sample, word in _channels(series):
             count = dict(series.outer).get("C", 1)
-            known = len(passport.channels) == count <= MOST_CHANNELS
-            facts = passport.channels[data.channel or 0] if known else {}
+            known = len(metadata.channels) == count <= MOST_CHANNELS
+            facts = metadata.channels[channel or 0] if known else {}
             name = f"{title} {facts.get('Name') or word}".strip()
-            yield data, _keywords(data, series, passport, facts, name), "image"
+            data, axes = series_view(shared, series, channel, sample)
+            yield data, _keywords(data, axes, series, metadata, facts, name), "image"
 
 
-def _channels(shared: Shared, series: Series) -> Iterator[tuple[SeriesView, str]]:
-    """A view of each channel, or of each sample that is no colour, and a word for it."""
+def _channels(series: Series) -> Iterator[tuple[int | None, int | None, str]]:
+    """Each channel, or each sample that is no colour, and a word for it."""
     count = dict(series.outer).get("C", 1)
     channels = range(count) if 1 < count <= MOST_CHANNELS else [None]
     samples = range(series.samples) if series.samples > 1 and not series.colour else [None]
     for channel, sample in product(channels, samples):
         places = {"channel": channel, "sample": sample}
         words = [f"{word} {place + 1}" for word, place in places.items() if place is not None]
-        yield SeriesView(shared, series, channel, sample), " ".join(words)
+        yield channel, sample, " ".join(words)
 
 
 def _keywords(
-    data: SeriesView, series: Series, passport: Passport, facts: Facts, name: str
+    data: Any, axes: str, series: Series, metadata: Metadata, facts: Facts, name: str
 ) -> dict[str, Any]:
-    axes = time_named(data.axes)
+    axes = time_named(axes)
     known = axes[:-1] if series.colour else axes
-    steps = [step_of(passport, axis) for axis in known]
+    steps = [step_of(metadata, axis) for axis in known]
     keywords: dict[str, Any] = {
         "name": name,
         "scale": tuple(step for step, _ in steps),
@@ -90,28 +86,24 @@ def time_named(axes: str) -> str:
     return axes.replace(outer[0], "T") if len(outer) == 1 and outer[0] in UNNAMED else axes
 
 
-def step_of(passport: Passport, axis: str) -> tuple[float, str]:
+def step_of(metadata: Metadata, axis: str) -> tuple[float, str]:
     """The step along an axis and its unit: µm, s, or pixels where the file has none."""
     if axis == "T":
-        return (1.0, "pixel") if not passport.interval else (passport.interval, "s")
-    size = passport.pixels.get(f"PhysicalSize{axis}")
-    scale = LENGTHS.get(passport.pixels.get(f"PhysicalSize{axis}Unit", "µm"))
-    if not size:
-        return 1.0, "pixel"
-    return (float(size), "pixel") if scale is None else (float(size) * scale, "µm")
+        return (1.0, "pixel") if not metadata.interval else (metadata.interval, "s")
+    if axis in metadata.sizes:
+        return metadata.sizes[axis], "µm"
+    return metadata.relative.get(axis, 1.0), "pixel"
 
 
 def _colour(facts: Facts) -> str | None:
     """`#rrggbb` of a channel; None for white and for none."""
-    if "Color" not in facts:
-        return None
-    rgb = (int(facts["Color"]) & 0xFFFFFFFF) >> 8
-    return None if rgb == 0xFFFFFF else f"#{rgb:06x}"
+    colour = colour_of(facts)
+    return None if colour in (None, "ffffff") else f"#{colour}"
 
 
-def _limits(data: SeriesView) -> tuple[float, float]:
+def _limits(data: Any) -> tuple[float, float]:
     """Black and white of a channel as shown at first: the range of its middle picture."""
-    middle = data.picture(tuple(n // 2 for n in data.shape[: data.ndim - data.inner]))
+    middle = middle_of(data, 2)
     real = middle[np.isfinite(middle)]
     low, high = (float(real.min()), float(real.max())) if real.size else (0.0, 1.0)
     return (low, high) if high > low else (low, low + 1.0)

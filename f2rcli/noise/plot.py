@@ -1,20 +1,18 @@
 """Plots of a noise measurement: sigma over brightness, and the power spectrum."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from f2rcli.frames import Codes
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.report import NoiseReport
-from f2rcli.plots.chart import BLUE, GREEN, GREY, RED, YELLOW, Axes, Chart, Curve
-from f2rcli.plots.images import tinted
-from f2rcli.plots.svg import ColourBar, chart_and_picture_svg
+from f2rcli.plots import GREY, Curve, draw_curves, draw_spectrum, new_figure, saved
 
-DECIBELS = 10.0  # the spectrum's colours reach this far to either side of white noise
-SCALE = (f"-{DECIBELS:g} dB", "0 dB", f"+{DECIBELS:g} dB")
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+RED, GREEN, BLUE, YELLOW = "#b0203a", "#0f7b5f", "#0b62c4", "#8a6a00"
 CHANNELS = {
     3: (("R", RED), ("G", GREEN), ("B", BLUE)),
     4: (("R", RED), ("G1", GREEN), ("B", BLUE), ("G2", YELLOW)),
@@ -26,40 +24,26 @@ def plot(report: NoiseReport, name: str) -> bytes:
     """Both plots of a report as an SVG file; `name` is the clip's."""
     values = report.values()
     mean = sum(values["sigma8"]) / len(values["sigma8"])
-    power = None if report.spectrum is None else report.spectrum.power.mean(0)
-    return chart_and_picture_svg(
-        f"{name}: sigma {mean:.1f} of 255",
-        level_chart(values),
-        None if power is None else spectrum_picture(power),
-        ColourBar(SCALE, "power; white noise is 0 dB everywhere"),
-        "frequency, cycles per pixel",
-    )
+    columns = 1 if report.spectrum is None else 2
+    figure, axes = new_figure(5 * columns, 4, columns=columns)
+    draw_levels(axes[0], values, f"{name}: sigma {mean:.1f} of 255")
+    if report.spectrum is not None:
+        draw_spectrum(axes[1], report.spectrum.power.mean(0))
+    return saved(figure, "svg")
 
 
-def level_chart(values: Mapping[str, Any]) -> Chart:
+def draw_levels(axes: "Axes", values: Mapping[str, Any], title: str) -> None:
     """Sigma over brightness, of what `NoiseReport.values` gives, in 8-bit units."""
     curves = NoiseLaw.from_values(dict(values["law"])).level.at_knots()
     names = CHANNELS.get(len(curves), GRAY * len(curves))
     points = values.get("level_points8") or [[]] * len(curves)
     lines = []
-    for (name, hue), curve, seen in zip(names, curves, points, strict=True):
+    for (name, colour), curve, seen in zip(names, curves, points, strict=True):
         places = np.linspace(0, 255, len(curve)).tolist()
         curve8 = [255 * sigma for sigma in curve]
-        lines.append(Curve(name=name, x=places, y=curve8, hue=hue, dots=False))
+        lines.append(Curve(name=name, x=places, y=curve8, colour=colour))
         if seen:
             x, y = zip(*seen, strict=True)
-            lines.append(Curve(name=name, x=x, y=y, hue=hue, line=False))
-    axes = Axes(
-        title="Noise over brightness",
-        x="brightness, of 255",
-        y="sigma, of 255; dots are measured, lines are fitted",
-        zero=True,
-    )
-    return Chart(lines, axes)
-
-
-def spectrum_picture(power: NDArray[np.float64] | Sequence[Sequence[float]]) -> Codes:
-    """(H, W, 3) of a power spectrum (H, W), mean 1, zero frequency first: zero in the middle."""
-    shifted = np.fft.fftshift(np.asarray(power, np.float64))
-    decibels = 10 * np.log10(np.maximum(shifted, 10 ** (-DECIBELS / 10)))
-    return tinted(np.clip(127.5 * (1 + decibels / DECIBELS), 0, 255).astype(np.uint8))
+            lines.append(Curve(name=name, x=x, y=y, colour=colour, dots=True))
+    place = "brightness, of 255; dots are measured, lines fitted"
+    draw_curves(axes, lines, title=title, x=place, y="sigma, of 255", zero=True)

@@ -10,28 +10,36 @@ import pytest
 import torch
 
 from f2rcli import yuv
-from f2rcli.engine import windowed
-from f2rcli.engine.contract import limits, residual
+from f2rcli.engine import contract, settings, stream, windowed
+from f2rcli.engine import gpu as gpu_room
+from f2rcli.engine import worker as worker_room
 from f2rcli.engine.contract.residual import CODED, Beside
 from f2rcli.engine.contract.returned import Returned
 from f2rcli.engine.contract.steady import Steady
-from f2rcli.engine.gpu import copies
-from f2rcli.engine.gpu import limits as device_limits
 from f2rcli.engine.gpu.resident import Resident
 from f2rcli.engine.gpu.steady import DeviceSteady
-from f2rcli.engine.settings import EngineSettings
-from f2rcli.engine.stream import denoise_stream
-from f2rcli.engine.worker import network_worker
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
 from f2rcli.models.recorded import graphs
 from f2rcli.models.recorded.graphs import Graphs
 from f2rcli.models.recorded.recorder import CudaRecorder
-from f2rcli.noise.bands import white_shares
-from f2rcli.noise.model import KNOTS, NoiseModel
-from f2rcli.noise.planes import PlaneNoise
+from f2rcli.noise import bands
+from f2rcli.noise import model as model_room
+from f2rcli.noise import planes as planes_room
 from tests.engine.conftest import clean_clip, engine_for, info_of, noisy_clip, psnr
 from tests.engine.pretend_gpu import PretendGpu
 from tests.models.test_recorded import Tape
+
+limits = contract.limits
+residual = contract.residual
+copies = gpu_room.copies
+device_limits = gpu_room.limits
+EngineSettings = settings.EngineSettings
+denoise_stream = stream.denoise_stream
+network_worker = worker_room.network_worker
+white_shares = bands.white_shares
+KNOTS = model_room.KNOTS
+NoiseModel = model_room.NoiseModel
+PlaneNoise = planes_room.PlaneNoise
 
 CPU = torch.device("cpu")
 
@@ -366,7 +374,7 @@ def test_cuda_records_everything_and_gives_what_it_gives_unrecorded(
     for there in (True, False):
         engine = engine_for(frames, device="cuda", precision="fp32", sigma=25.0)
         if not there:
-            engine.graphs.drop()
+            engine.graphs._recorder = None
         results.append(list(denoise_stream(iter(frames), info_of(frames), engine)))
         if there:
             assert not engine.graphs.failures

@@ -6,51 +6,34 @@ from typing import Any
 
 import numpy as np
 
-from f2rcli.evaluation.base import ClipFacts
-from f2rcli.evaluation.frame_set import FrameSet
-from f2rcli.evaluation.result import (
-    BenchmarkFacts,
-    ClipResult,
-    Evaluation,
-    FileFacts,
-    GivenBack,
-    MethodFacts,
-    MethodResult,
-    MetricFacts,
-    MetricSeries,
-    PlaneChange,
-    Published,
-    Residual,
-)
-from f2rcli.evaluation.visuals.pictures import ReportPictures
+from f2rcli.evaluation import base, frame_set, pictures, result
 from f2rcli.frames import Space
-from f2rcli.noise.law import NoiseLaw
-from f2rcli.noise.model import NoiseModel
+from f2rcli.noise import law, model
 
 EVIL = "<script>alert('x')</script> \"&' clip.mkv"
-PSNR = MetricFacts(name="psnr", title="PSNR", unit="dB", definition="10 log10(1 / MSE)")
-FLICKER = MetricFacts(name="flicker", title="Flicker", better="lower", digits=3)
+PSNR = result.MetricFacts(name="psnr", title="PSNR", unit="dB", definition="10 log10(1 / MSE)")
+WARPING = result.MetricFacts(name="warping", title="Warping error", better="lower", digits=3)
 
 
-def _series(metric: str, values: tuple[float | None, ...]) -> MetricSeries:
+def _series(metric: str, values: tuple[float | None, ...]) -> result.MetricSeries:
     known = [value for value in values if value is not None]
-    return MetricSeries(
+    return result.MetricSeries(
         metric=metric, frames={"all": values}, clip={"all": sum(known) / len(known)}
     )
 
 
-def _residual(rng: np.random.Generator) -> Residual:
+def _residual(rng: np.random.Generator) -> result.Residual:
     power = rng.uniform(0.5, 1.5, (32, 32))
     rows = tuple(map(tuple, (power / power.mean()).tolist()))
-    return Residual(
-        sigma8=(20.0,) * 3, mean8=(0.0,) * 3, autocorrelation=((1.0,),), spectrum=rows,
+    return result.Residual(
+        sigma8=(20.0,) * 3, mean8=(0.0,) * 3, spectrum=rows,
         structure=0.1,
     )  # fmt: skip
 
 
-def _change(name: str, lift: float) -> PlaneChange:
+def _change(name: str, lift: float) -> result.PlaneChange:
     """A plane whose dark third is lifted."""
-    return PlaneChange(
+    return result.PlaneChange(
         name=name, against="", brightness=(2.0, 6.0, 10.0), mean=(lift, 0.0, -0.1),
         spread=(4.0, 5.0, 6.0), samples=(10_000,) * 3,
     )  # fmt: skip
@@ -64,66 +47,63 @@ def _noise(rng: np.random.Generator) -> dict[str, Any]:
         "power_spectrum": [_residual(rng).spectrum] * 3,
         "confidence": {"word": "high", "percent": 2.0, "reasons": []},
         "meaning": ["white: neighbouring pixels are independent."],
-        "law": NoiseLaw(NoiseModel.gaussian(0.1, 3)).values(),
+        "law": law.NoiseLaw(model.NoiseModel.gaussian(0.1, 3)).values(),
     }
 
 
-def _clip(name: str, frames: int, pictures: ReportPictures) -> ClipResult:
+def _clip(name: str, frames: int, kept: pictures.ReportPictures) -> result.ClipResult:
     rng = np.random.default_rng(frames)
     clean = np.repeat(np.linspace(0, 1, 96 * 128, dtype=np.float32).reshape(1, 96, 128), 3, 0)
     noisy = clean + rng.normal(0, 0.1, clean.shape).astype(np.float32)
-    pictures.begin(name, ClipFacts(space=Space.RGB, rate=25.0), ("none", "f2r", "other"))
-    pictures.noise = None  # takes its seconds
+    kept.begin(base.ClipFacts(space=Space.RGB))
     for index in range(frames):
         estimates = {"f2r": clean + 0.01, "other": np.clip(clean, 0.1, 0.9)}
-        pictures.see(FrameSet(index, reference=clean, noisy=noisy), estimates)
+        kept.see(frame_set.FrameSet(index, reference=clean, noisy=noisy, estimates=estimates))
     rising = tuple(30 + 0.1 * index for index in range(frames))
     exact = (math.inf, *rising[1:])
     methods = (
-        MethodResult(method="none", series=(_series("psnr", (20.0,) * frames),)),
-        MethodResult(
+        result.MethodResult(method="none", series=(_series("psnr", (20.0,) * frames),)),
+        result.MethodResult(
             method="f2r",
-            series=(_series("psnr", rising), _series("flicker", (None, *rising[1:]))),
+            series=(_series("psnr", rising), _series("warping", (None, *rising[1:]))),
             seconds_per_frame=0.25,
             residual=_residual(rng),
             change=tuple(_change(name, lift) for name, lift in (("R", 0.1), ("G", 3.0), ("B", 0))),
-            given_back=GivenBack(
-                share=0.234,
-                by_plane=(0.3, 0.2, 0.1),
-                planes=("R", "G", "B"),
-                places=((0.0, 0.5), (0.25, 1.0)),
-            ),
         ),
-        MethodResult(method="other", series=(_series("psnr", exact),), notes=("a <b>note</b>",)),
-        MethodResult(method="broken", failed="no FFmpeg"),
+        result.MethodResult(
+            method="other", series=(_series("psnr", exact),), notes=("a <b>note</b>",)
+        ),
+        result.MethodResult(method="broken", failed="no FFmpeg"),
     )
-    result = ClipResult(
+    found = result.ClipResult(
         name=name, group="gaussian:30", width=128, height=96, frames=frames, space="rgb",
-        rate=25.0, noise_made="gaussian:30", methods=methods, noise=_noise(rng),
-        files=(FileFacts(role="clean", path=f"dir/{name}", sha256="ab" * 32),),
+        noise_made="gaussian:30", methods=methods, noise=_noise(rng),
+        files=(result.FileFacts(role="clean", path=f"dir/{name}", sha256="ab" * 32),),
     )  # fmt: skip
-    return replace(result, pictures=pictures.end(result))
+    return replace(found, pictures=kept.end(found))
 
 
-def evaluation(name: str = EVIL, clips: int = 2, frames: int = 6) -> Evaluation:
+def evaluation(name: str = EVIL, clips: int = 2, frames: int = 6) -> result.Evaluation:
     """Everything a report can show, of made-up clips."""
-    pictures = ReportPictures(clips)
+    kept = pictures.ReportPictures(clips)
     names = [name, *(f"clip {number}" for number in range(1, clips))]
-    benchmark = BenchmarkFacts(
+    benchmark = result.BenchmarkFacts(
         name="davis", title="DAVIS", protocol=("85 frames at most",), complete=False,
-        published=(Published(title="FastDVDnet", source="CVPR 2020",
+        published=(result.Published(title="FastDVDnet", source="CVPR 2020",
                              values={"gaussian:30": {"psnr": 34.06}}),),
     )  # fmt: skip
-    return Evaluation(
+    return result.Evaluation(
         kind="synthetic",
-        metrics=(PSNR, FLICKER),
+        metrics=(PSNR, WARPING),
         methods=(
-            MethodFacts(name="none", title="noisy input", kind="noisy"),
-            MethodFacts(name="f2r", title="f2r", weights="small", settings={"strength": 1.0}),
-            MethodFacts(name="other", title="<i>other</i>", kind="baseline"),
-            MethodFacts(name="broken", title="broken", kind="baseline"),
+            result.MethodFacts(name="none", title="noisy input", kind="noisy"),
+            result.MethodFacts(
+                name="f2r", title="f2r", weights="small", settings={"strength": 1.0}
+            ),
+            result.MethodFacts(name="other", title="<i>other</i>", kind="baseline"),
+            result.MethodFacts(name="broken", title="broken", kind="baseline"),
         ),
-        clips=tuple(_clip(each, frames, pictures) for each in names),
+        clips=tuple(_clip(each, frames, kept) for each in names),
         settings={"seed": 0, "noise": ["gaussian:30"], "border": None},
         versions={"f2r": "1.0", "torch": "2.13"},
         command=f"f2r eval --clean {name!r}",

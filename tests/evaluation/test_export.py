@@ -5,33 +5,26 @@ import io
 import json
 import math
 
-from f2rcli.evaluation import export
-from f2rcli.evaluation.result import (
-    ClipResult,
-    Evaluation,
-    MethodFacts,
-    MethodResult,
-    MetricFacts,
-    MetricSeries,
-    Residual,
-)
+from f2rcli.evaluation import export, result
 
-PSNR = MetricFacts(name="psnr", title="PSNR", unit="dB")
+PSNR = result.MetricFacts(name="psnr", title="PSNR", unit="dB")
 
 
-def evaluation() -> Evaluation:
-    series = MetricSeries(
+def evaluation() -> result.Evaluation:
+    series = result.MetricSeries(
         metric="psnr",
         frames={"all": (30.5, None, math.inf), "r": (31.0, 32.0, 33.0)},
         clip={"all": math.inf, "r": 32.0, "b": math.nan},
     )
-    residual = Residual(
-        sigma8=(1.0,), mean8=(0.0,), autocorrelation=((1.0,),), spectrum=((1.0,),), structure=0.0
+    residual = result.Residual(sigma8=(1.0,), mean8=(0.0,), spectrum=((1.0,),), structure=0.0)
+    done = result.MethodResult(
+        method="f2r", series=(series,), residual=residual, seconds_per_frame=0.5
     )
-    done = MethodResult(method="f2r", series=(series,), residual=residual, seconds_per_frame=0.5)
-    clip = ClipResult(name='a, "b".mkv', width=4, height=2, frames=3, space="rgb", methods=(done,))
-    return Evaluation(
-        kind="reference", metrics=(PSNR,), methods=(MethodFacts(name="f2r", title="f2r"),),
+    clip = result.ClipResult(
+        name='a, "b".mkv', width=4, height=2, frames=3, space="rgb", methods=(done,)
+    )
+    return result.Evaluation(
+        kind="reference", metrics=(PSNR,), methods=(result.MethodFacts(name="f2r", title="f2r"),),
         clips=(clip,), settings={"seed": 0}, versions={"f2r": "1"},
     )  # fmt: skip
 

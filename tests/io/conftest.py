@@ -12,7 +12,7 @@ import pytest
 
 from f2rcli.frames import Family, Frame, Matrix
 from f2rcli.io import ReadOptions, Receipt, WriteOptions, open_reader, open_writer, plan_output
-from f2rcli.io.ffmpeg.pixel_formats import PixelFormat, make_frame, pixel_format
+from f2rcli.io.video.pixels import PixelFormat, make_frame, pixel_format
 from tests.io.odd_files import make
 from tests.io.rich import write_rich
 
@@ -44,6 +44,7 @@ def write_clip(
     last_duration: int | None = None,
     setup: Callable[[av.VideoStream], None] = lambda stream: None,
     audio: bool = False,
+    rate: Fraction = Fraction(25),
     smooth: bool = False,
     options: dict[str, str] | None = None,
     container_options: dict[str, str] | None = None,
@@ -53,7 +54,7 @@ def write_clip(
     form = pixel_format(pix_fmt)
     assert form is not None
     with av.open(str(path), "w", container_options=container_options or {}) as container:
-        stream = container.add_stream(codec, rate=25, options=options or {})
+        stream = container.add_stream(codec, rate=rate, options=options or {})
         stream.width, stream.height = size
         stream.pix_fmt = pix_fmt
         stream.codec_context.time_base = time_base
@@ -121,7 +122,7 @@ def read_all(source: str | Path, **options: object) -> list[Frame]:
 
 def packets_of(path: Path, kind: str) -> list[bytes]:
     """The packets of a file's streams of one kind, stream by stream."""
-    with av.open(str(path), metadata_errors="replace") as container:
+    with av.open(str(path)) as container:
         streams = [stream for stream in container.streams if stream.type == kind]
         found: dict[int, list[bytes]] = {stream.index: [] for stream in streams}
         for packet in container.demux(*streams):

@@ -10,7 +10,7 @@ from typing import Any
 import av
 import numpy as np
 
-from f2rcli.io.ffmpeg.pixel_formats import make_frame, pixel_format
+from f2rcli.io.video.pixels import make_frame, pixel_format
 
 Write = Callable[..., Path]  # write_clip of conftest.py
 MILLISECONDS = Fraction(1, 1000)

@@ -75,7 +75,7 @@ def test_silent_truncation_is_noticed(tools, odd, tmp_path: Path) -> None:
         assert reader.ledger.missing_frames == missing
         assert any(f"about {missing} frames missing" in line for line in reader.ledger.lines())
     with (
-        pytest.raises(InputError, match="damaged: its header promises"),
+        pytest.raises(InputError, match="damaged: its video stream promises"),
         open_reader(odd("truncated.mkv"), ReadOptions(strict=True)) as reader,
     ):
         list(reader)

@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from f2rcli.errors import OutputError
 from f2rcli.io import locks
-from f2rcli.io.atomic import PartFile, replacing, write_file, write_text
-from f2rcli.io.locks import lock, unlock
+from f2rcli.io.atomic import PartFile, replacing, write_text
 
 
 def test_a_block_that_fails_leaves_the_file_before(tmp_path: Path) -> None:
@@ -24,22 +22,6 @@ def test_a_block_that_fails_leaves_the_file_before(tmp_path: Path) -> None:
         interrupted()
     assert target.read_text() == "before"
     assert list(tmp_path.iterdir()) == [target]
-
-
-def test_a_failed_write_names_the_file_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"a\.png: cannot be written"):
-        write_file(tmp_path / "none" / "a.png", b"", overwrite=False)
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_lock_is_held_by_one_descriptor_at_a_time(tmp_path: Path) -> None:
-    path = tmp_path / "a.lock"
-    held = lock(path)
-    with pytest.raises(BlockingIOError):
-        lock(path)
-    unlock(path, held)
-    unlock(path, lock(path))
-    assert not list(tmp_path.iterdir())
 
 
 def test_a_run_that_comes_while_another_publishes_leaves_its_file_whole(

@@ -2,12 +2,9 @@
 
 import errno
 import os
-import shutil
-import signal
 import stat
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +12,7 @@ from f2rcli.errors import OutputError, UsageError
 from f2rcli.io import atomic, targets
 from f2rcli.io.atomic import PartFile, PartFolder, part_folder, part_path, remove_parts, write_file
 from f2rcli.io.disk_errors import disk_error
-from f2rcli.io.targets import check_target, same_file
+from f2rcli.io.targets import check_target
 
 posix = pytest.mark.skipif(os.name != "posix", reason="locks and permissions are POSIX's")
 
@@ -45,14 +42,6 @@ def test_a_discarded_part_goes_and_a_kept_one_stays(tmp_path: Path) -> None:
         assert names(tmp_path) == left
 
 
-def test_a_part_may_be_removed_while_it_is_written(tmp_path: Path) -> None:
-    part = PartFile(tmp_path / "a.txt", overwrite=False, keep=True)
-    part.remove()
-    part.remove()
-    assert names(tmp_path) == []
-    part.discard()
-
-
 def test_a_target_that_appeared_is_replaced_only_where_that_was_asked_for(tmp_path: Path) -> None:
     target = tmp_path / "a.txt"
     part = PartFile(target, overwrite=False)
@@ -78,16 +67,6 @@ def test_two_cannot_write_one_target_and_a_dead_ones_part_is_begun_anew(tmp_path
     assert second.path.read_bytes() == b""
     second.discard()
     assert names(tmp_path) == []
-
-
-@posix
-def test_the_lock_ends_with_publishing(tmp_path: Path) -> None:
-    target = tmp_path / "a.txt"
-    before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").is_dir() else None
-    for _ in range(3):
-        write_file(target, b"x", overwrite=True)
-    if before is not None:
-        assert len(os.listdir("/proc/self/fd")) == before
 
 
 @posix
@@ -122,19 +101,6 @@ def test_a_whole_file_or_none_is_written(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(OutputError, match="disk is full"):
         write_file(target, b"longer", overwrite=True)
     assert (names(tmp_path), target.read_bytes()) == (["a.txt"], b"old")
-
-
-def test_a_failed_rename_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(source: Path, target: Path) -> None:
-        raise OSError(errno.EROFS, "Read-only file system")
-
-    monkeypatch.setattr(atomic.os, "replace", refused)
-    with pytest.raises(OutputError, match="no permission"):
-        write_file(tmp_path / "a.txt", b"x", overwrite=True)
-    assert names(tmp_path) == []
-    folder = PartFolder(tmp_path / "new", overwrite=False)
-    with pytest.raises(OutputError, match="no permission"):
-        folder.publish()
 
 
 @posix
@@ -283,40 +249,6 @@ def test_a_folder_without_permission_is_refused(
     assert asked == [(tmp_path, os.W_OK | os.X_OK)]
 
 
-def test_one_file_is_known_under_all_its_names(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first, other = tmp_path / "a", tmp_path / "b"
-    first.write_bytes(b"")
-    other.write_bytes(b"")
-    (tmp_path / "link").symlink_to(first)
-    assert same_file(first, tmp_path / "link")
-    assert not same_file(first, other)
-    monkeypatch.chdir(tmp_path)
-    assert same_file(Path("missing"), tmp_path / "missing")
-    assert not same_file(Path("missing"), tmp_path / "gone")
-
-
-def test_a_signal_while_a_part_is_begun_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is heard once the part is known, and whoever is to remove it never got it."""
-
-    def locked(path: Path) -> int:
-        descriptor = lock(path)
-        signal.raise_signal(signal.SIGINT)
-        return descriptor
-
-    lock = atomic.lock
-    monkeypatch.setattr(atomic, "lock", locked)
-    for kind in (PartFile, PartFolder):
-        with pytest.raises(KeyboardInterrupt):
-            kind(tmp_path / "a.txt", overwrite=False)
-        assert names(tmp_path)
-        atomic._discard_all(os.getpid())  # as Python's end does
-        assert names(tmp_path) == []
-
-
 @posix
 def test_two_cannot_write_one_folder_and_a_dead_ones_part_is_begun_anew(tmp_path: Path) -> None:
     target = tmp_path / "out"
@@ -372,96 +304,3 @@ def test_only_what_nobody_has_written_to_for_a_day_is_swept(tmp_path: Path) -> N
 
 def test_no_two_processes_build_under_one_name(tmp_path: Path) -> None:
     assert len({atomic.unique_part(tmp_path / "entry") for _ in range(50)}) == 50
-
-
-@pytest.mark.parametrize("renames_open", [True, False])
-def test_what_is_renamed_is_on_the_disk_and_its_lock_ends_when_the_system_lets_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renames_open: bool
-) -> None:
-    """Last, or whoever waits for the lock would find the part; or before, as Windows wants."""
-    done: list[str] = []
-
-    def noted(place: Any, name: str) -> None:
-        real = getattr(place, name)
-
-        def note(*given: Any, **named: Any) -> Any:
-            done.append(name)
-            return real(*given, **named)
-
-        monkeypatch.setattr(place, name, note)
-
-    for place, name in ((os, "fsync"), (os, "replace"), (os, "close"), (Path, "unlink")):
-        noted(place, name)
-    monkeypatch.setattr(atomic, "RENAMES_OPEN", renames_open)
-    PartFile(tmp_path / "a.txt", overwrite=False).publish()
-    last = ["replace", "close"] if renames_open else ["close", "replace"]
-    assert done == ["fsync", *last]
-    assert not atomic._UNDER_WAY
-    done.clear()
-    part = PartFile(tmp_path / "b.txt", overwrite=False)
-    atomic._discard_all(os.getpid() + 1)  # a child that was forked
-    assert set(atomic._UNDER_WAY) == {part}
-    assert not done
-    part.discard()
-    part.discard()
-    assert done == (["unlink", "close"] if renames_open else ["close", "unlink"])
-    assert not atomic._UNDER_WAY
-    done.clear()
-    atomic.write_text(tmp_path / "c.txt", "\udcff")  # a byte of a name that is no text
-    assert done[:2] == ["fsync", "replace"]
-    assert (tmp_path / "c.txt").read_bytes() == b"\xff"
-    folder = PartFolder(tmp_path / "d", overwrite=False)
-    folder.add("1.png", b"one")
-    assert folder.publish() == 3
-    folder.discard()
-    assert not atomic._UNDER_WAY
-    assert names(tmp_path) == ["a.txt", "c.txt", "d"]
-
-
-def test_a_text_that_is_not_written_whole_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(UnicodeEncodeError):
-        atomic.write_text(tmp_path / "a.txt", "\ud800")
-    assert names(tmp_path) == []
-
-
-@pytest.mark.parametrize(("length", "short"), [(245, False), (246, True)])
-def test_names_of_255_bytes_are_not_too_long(length: int, short: bool) -> None:
-    part = part_path(Path("o" * length + ".mp4")).name
-    assert (part == "." + "o" * length + ".part.mp4") != short
-    assert len(part) <= 255
-    assert len(part_path(Path("a." + "x" * 253)).name) == 255
-
-
-def test_a_part_is_locked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between two times another run could begin it."""
-    locked, lock = [], atomic.lock
-    monkeypatch.setattr(atomic, "lock", lambda path: locked.append(path) or lock(path))
-    part_path(tmp_path / "a.txt").write_bytes(b"left by a killed run")
-    PartFile(tmp_path / "a.txt", overwrite=False).discard()
-    assert locked == [part_path(tmp_path / "a.txt")]
-
-
-def test_what_others_have_removed_already_is_no_error(tmp_path: Path) -> None:
-    for kind in (PartFile, PartFolder):
-        part = kind(tmp_path / "a", overwrite=False)
-        shutil.rmtree(part.path) if part.path.is_dir() else part.path.unlink()
-        part.discard()
-    atomic.lock_path(tmp_path / "a").touch()
-    remove_parts(tmp_path / "a")
-    assert names(tmp_path) == []
-    assert atomic.record_folder(tmp_path / "a.mkv") == tmp_path / ".a.mkv.resume"
-
-
-def test_a_folder_that_cannot_be_begun_is_nobodys(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refused(path: Path) -> None:
-        raise OSError(errno.EROFS, "Read-only file system")
-
-    with monkeypatch.context() as disk:
-        disk.setattr(Path, "mkdir", refused)
-        with pytest.raises(OutputError, match="no permission"):
-            PartFolder(tmp_path / "out", overwrite=False)
-    assert names(tmp_path) == []
-    PartFolder(tmp_path / "out", overwrite=False).discard()
-    assert names(tmp_path) == []

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from f2rcli.errors import InputError
-from f2rcli.frames import Matrix
-from f2rcli.io.ffmpeg.pixel_formats import pixel_format, planar_name, read_planes
+from f2rcli.io.video.pixels import pixel_format, read_planes
 
 
 def noise(pix_fmt: str, low_bits: int = 0) -> av.VideoFrame:
@@ -33,9 +32,8 @@ def noise(pix_fmt: str, low_bits: int = 0) -> av.VideoFrame:
 )  # fmt: skip
 def test_interleaved_formats_agree_with_ffmpeg(pix_fmt: str, shuffled: str, low_bits: int) -> None:
     picture = noise(pix_fmt, low_bits)
-    form, planes = read_planes(picture)
+    _, planes = read_planes(picture)
     _, expected = read_planes(picture.reformat(format=shuffled))
-    assert planar_name(form.layout(full_range=True, matrix=Matrix.BT601)) == shuffled
     for mine, theirs in zip(planes, expected, strict=True):
         np.testing.assert_array_equal(mine, theirs)
 

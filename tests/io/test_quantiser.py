@@ -1,85 +1,48 @@
-"""How coarsely a codec rounded, from the bytes and words that FFmpeg tells it in."""
+"""How coarsely a codec rounded: read from clips that were encoded at a stated quantiser."""
 
-import struct
-from statistics import median
-from typing import Any
+from pathlib import Path
 
-import numpy as np
 import pytest
 
-from f2rcli.io.ffmpeg import quantiser
-from f2rcli.io.ffmpeg.quantiser import stated, step8
-
-PICTURE: Any = None
+from f2rcli.io import open_reader
 
 
-def parameters(
-    kind: int, base: int, deltas: list[int], *, start: int = 32, size: int = 20
-) -> bytes:
-    """AVVideoEncParams of a 64-bit machine: blocks of four numbers, what is added to the quantiser
-    there, and maybe more."""
-    blocks = b"".join(
-        struct.pack("=4ii", 7, -7, 9, 9, delta) + b"\xff" * (size - 20) for delta in deltas
-    )
-    head = struct.pack("=IIQQii", len(deltas), 77, start, size, kind, base)
-    return head + b"\xee" * (start - 32) + blocks
+@pytest.mark.parametrize("bits", [8, 10])
+@pytest.mark.parametrize("qp", [16, 28, 34])
+def test_h264_states_its_step_picture_by_picture(tools, tmp_path: Path, qp: int, bits: int) -> None:
+    """ITU-T H.264, 8.5.9: the step is 1 at 4 and doubles every six; x264's qp counts from 0 at any
+    depth, and a code of more bits is a smaller part of 255."""
+    source = tools.write_clip(
+        tmp_path / "in.mkv", codec="libx264", pts=6, size=(64, 64),
+        pix_fmt="yuv420p" if bits == 8 else "yuv420p10le",
+        options={"qp": str(qp), "x264-params": "ipratio=1:pbratio=1:aq-mode=0"},
+    )  # fmt: skip
+    with open_reader(source) as reader:
+        steps = [frame.quantiser8 for frame in reader]
+    wanted = 2 ** ((qp - 4) / 6) / 2 ** (bits - 8)
+    assert steps == pytest.approx([wanted] * 6, rel=0.02)
 
 
-def told(monkeypatch: pytest.MonkeyPatch, data: bytes, bits: int = 8) -> float:
-    monkeypatch.setattr(quantiser, "side_data", lambda frame, kind: [data])
-    return step8(PICTURE, bits)
-
-
-def test_the_step_of_a_picture_is_the_root_mean_square_of_its_blocks(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    rng = np.random.default_rng(1)
-    for kind, count, start, size, bits in (
-        (1, 9, 32, 20, 8), (1, 1, 40, 28, 10), (2, 5, 32, 24, 8), (2, 3, 48, 20, 12),
-        (1, 0, 32, 20, 8), (2, 0, 32, 20, 8),
-    ):  # fmt: skip
-        base = int(rng.integers(4, 30))
-        deltas = rng.integers(-3, 12, count).tolist()
-        each = [base + delta for delta in deltas] or [base]
-        steps = [2 ** ((one - 4) / 6) if kind == 1 else one for one in each]
-        wanted = (sum(step**2 for step in steps) / len(steps)) ** 0.5 / 2 ** (bits - 8)
-        data = parameters(kind, base, deltas, start=start, size=size)
-        assert told(monkeypatch, data, bits) == pytest.approx(wanted)
-
-
-def test_what_is_not_understood_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = parameters(1, 22, [1, 2, 3])
-    assert told(monkeypatch, whole) > 0
-    assert told(monkeypatch, whole + b"more") == told(monkeypatch, whole)
-    for data in (
-        b"", whole[:31], whole[:-1], parameters(0, 22, [1]), parameters(3, 22, [1]),
-        struct.pack("=IIQQii", 3, 0, 32, 19, 1, 22) + bytes(99),
-    ):  # fmt: skip
-        assert told(monkeypatch, data) == 0
-    assert told(monkeypatch, struct.pack("=IIQQii", 0, 0, 32, 20, 1, 22)) == pytest.approx(8)
-    monkeypatch.setattr(quantiser, "side_data", lambda frame, kind: [])
-    assert step8(PICTURE, 8) == 0
-
-
-def test_headers_state_half_the_median_step() -> None:
-    """HEVC's quantiser is 26 and what parameter sets and slices add; a step doubles every six."""
-    lines = ["0  init_qp_minus26   1 = -4", "slice_type 1 = 2", "12 slice_qp_delta  00111 = 3"]
-    assert stated(lines) == pytest.approx(2 ** ((26 - 4 + 3 - 4) / 6) / 2)
-    assert stated(lines[2:]) == pytest.approx(2 ** ((26 + 3 - 4) / 6) / 2)
-    three = [f"slice_qp_delta 0 = {delta}" for delta in (9, -1, 4)]
-    assert stated([*lines[:1], *three]) == pytest.approx(2 ** ((22 + 4 - 4) / 6) / 2)
-    assert stated(lines[:2]) == stated([]) == 0
-
-
-def test_steps_between_the_tables_places_are_straight_in_the_logarithm() -> None:
-    indices = [30, 60, 110, 200]
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [("libx265", {"x265-params": "qp={}:log-level=error:ipratio=1:pbratio=1"}),
+     ("libvpx-vp9", {"crf": "{}", "qmin": "{}", "qmax": "{}", "b": "0"})],
+)  # fmt: skip
+def test_headers_of_other_codecs_tell_coarse_from_fine(tools, tmp_path: Path, codec, options):
     steps = []
-    for index, (low, high) in zip(
-        indices, (((25, 32), (50, 57)), ((50, 57), (95, 102)), ((95, 102), (120, 152)),
-                  ((188, 510), (219, 915))), strict=True,
-    ):  # fmt: skip
-        share = (index - low[0]) / (high[0] - low[0])
-        steps.append(low[1] ** (1 - share) * high[1] ** share / 8)
-        assert stated([f"base_q_idx 0 = {index}"]) == pytest.approx(steps[-1] / 2)
-    every = [f"base_q_idx 0 = {index}" for index in indices]
-    assert stated(every) == pytest.approx(median(steps) / 2)
+    for qp in (20, 38):
+        source = tools.write_clip(
+            tmp_path / f"{qp}.mkv", codec=codec, pts=6, size=(64, 64),
+            options={key: value.format(qp, qp) for key, value in options.items()},
+        )  # fmt: skip
+        with open_reader(source) as reader:
+            steps.append(next(frame.quantiser8 for frame in reader))
+    assert 0 < steps[0] < steps[1]
+    if codec == "libx265":  # three doublings, and half of what the header says
+        assert steps[1] / steps[0] == pytest.approx(8, rel=0.05)
+        assert steps[0] == pytest.approx(2 ** ((20 - 4) / 6) / 2, rel=0.05)
+
+
+def test_lossless_clips_have_no_step(tools, tmp_path: Path) -> None:
+    with open_reader(tools.write_clip(tmp_path / "in.mkv", pts=2)) as reader:
+        assert [frame.quantiser8 for frame in reader] == [0, 0]

@@ -307,3 +307,25 @@ def test_metadata_behind_fill_bytes_travels(tmp_path: Path) -> None:
             assert not writer.finish().lost
     for number in range(2):
         assert facts in (tmp_path / "out" / f"{number}.jpg").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"IMG_12{n // 12:02}{5 * n % 60:02}" for n in range(8)],  # every five seconds
+        [f"shot_{10 * n:04}" for n in range(8)],  # every tenth number
+        [f"1732540{n}.{n}5" for n in range(8)],  # fractions of seconds
+        [f"12{7 * n:02}00" for n in range(8)],  # every seven minutes
+    ],
+)
+def test_pictures_named_by_time_are_the_files_there_are(tools, tmp_path: Path, names) -> None:
+    (tmp_path / "in").mkdir()
+    for number, name in enumerate(names):
+        picture = np.full((8, 8, 3), 10 * number, np.uint8)
+        assert cv2.imwrite(str(tmp_path / "in" / f"{name}.png"), picture)
+    with open_reader(tmp_path / "in") as reader:
+        assert [int(frame.planes[0][0, 0]) for frame in reader] == [10 * n for n in range(8)]
+        assert not reader.ledger.damaged
+    _, receipt = tools.passthrough(tmp_path / "in", tmp_path / "out")
+    assert receipt.frames == 8
+    assert sorted(p.stem for p in (tmp_path / "out").iterdir()) == sorted(names)

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import av
 import pytest
+from av.sidedata.sidedata import Type
 from av.stream import Disposition
 
-from f2rcli.errors import OutputError
+from f2rcli.errors import UsageError
 from f2rcli.io import WriteOptions, open_reader, open_writer, plan_output
-from f2rcli.io.containers import kinds
-from tests.io.rich import SRT, png
+from tests.io.rich import png
 
 
 def tags(path: Path) -> list[tuple[str, str | None, str | None, int]]:
-    with av.open(str(path), metadata_errors="replace") as container:
+    with av.open(str(path)) as container:
         return [
             (s.type, s.language, s.metadata.get("title"), int(s.disposition))
             for s in container.streams
@@ -50,20 +50,26 @@ def _cover(container: av.container.InputContainer) -> bytes:
     return next(bytes(p) for p in container.demux(covers[0]) if p.size)
 
 
+ALL = WriteOptions(copy_only=True)  # what the target holds, and no refusal
+
+
 def test_mkv_to_mp4_says_what_it_leaves(tools, rich_clip: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
     with open_reader(rich_clip) as reader:
-        planned = plan_output(reader, target).dropped
-    _, receipt = tools.passthrough(rich_clip, target)
+        with pytest.raises(UsageError, match="mp4 cannot hold subtitle #3 subrip deu") as raised:
+            plan_output(reader, target)
+        planned = plan_output(reader, target, ALL).dropped
+    assert "Name an .mkv file" in str(raised.value.hint)
+    _, receipt = tools.passthrough(rich_clip, target, ALL)
     assert receipt.dropped == planned
     assert [line.split(" (")[0] for line in planned] == [
+        "subtitle #3 subrip deu",
         "attachment #4 font.ttf",
         "tags X_CUSTOM",
     ]
     assert tools.packets_of(target, "audio") == tools.packets_of(rich_clip, "audio")
     assert [t[:2] for t in tags(target)] == [
-        ("video", "und"), ("audio", "eng"), ("audio", "fra"), ("subtitle", "deu"),
-        ("data", "eng"), ("video", None),
+        ("video", "und"), ("audio", "eng"), ("audio", "fra"), ("data", "eng"), ("video", None),
     ]  # fmt: skip
     with av.open(str(target)) as out:
         assert _cover(out) == png()
@@ -71,9 +77,6 @@ def test_mkv_to_mp4_says_what_it_leaves(tools, rich_clip: Path, tmp_path: Path) 
         assert out.metadata["title"] == "A clip"
         names = [s.metadata.get("name") for s in list(out.streams)[:3]]  # mp4's word for a title
         assert names == ["Main picture", "Original", "Commentaire"]
-        text = next(s for s in out.streams if s.type == "subtitle")
-        events = [p for p in out.demux(text) if p.size > 2]
-        assert [(bytes(p)[2:], p.pts * p.time_base) for p in events] == [(SRT, Fraction(1, 10))]
 
 
 @pytest.mark.parametrize("suffix", [".webm", ".ts", ".avi", ".y4m", ".nut"])
@@ -81,16 +84,56 @@ def test_every_other_container_lists_what_it_drops(
     tools, rich_clip: Path, tmp_path: Path, suffix: str
 ) -> None:
     target = tmp_path / f"out{suffix}"
-    _, receipt = tools.passthrough(rich_clip, target)
-    kept = sum(
-        line.startswith(("audio", "subtitle", "attachment", "cover")) for line in receipt.kept
-    )
-    lost = sum(
-        line.startswith(("audio", "subtitle", "attachment", "cover")) for line in receipt.dropped
-    )
-    assert kept + lost == 5
+    _, receipt = tools.passthrough(rich_clip, target, ALL)
+    beside = ("audio", "subtitle", "attachment", "cover")
+    kept = sum(line.startswith(beside) for line in receipt.kept)
+    assert kept + sum(line.startswith(beside) for line in receipt.dropped) == 5
     with av.open(str(target)) as out:
         assert len(out.streams) == 1 + kept
+
+
+def with_subtitles(tools, path: Path, codec: str, data: bytes = b"a line") -> Path:
+    """A clip with a subtitle of a codec."""
+    plain = tools.write_clip(path.with_name("plain.mkv"), codec="libx264", pts=20, smooth=True)
+    with av.open(str(plain)) as source, av.open(str(path), "w") as target:
+        video = target.add_stream_from_template(source.streams.video[0], opaque=True)
+        text = target.add_mux_stream(codec, time_base=Fraction(1, 1000))
+        text.metadata["language"] = "deu"
+        for packet in [packet for packet in source.demux(0) if packet.size]:
+            packet.stream = video
+            target.mux(packet)
+        line = av.Packet(data)
+        line.pts = line.dts = 40
+        line.duration, line.time_base, line.stream = 200, Fraction(1, 1000), text
+        target.mux(line)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("codec", "source", "target", "holder"),
+    [
+        ("subrip", "in.mkv", "out.mkv", ""), ("subrip", "in.mkv", "out.mov", ".mkv"),
+        ("mov_text", "in.mp4", "out.mov", ""), ("mov_text", "in.mp4", "out.mkv", ".mov"),
+        ("webvtt", "in.mkv", "out.webm", ""), ("webvtt", "in.mkv", "out.mp4", ".mkv"),
+        ("hdmv_pgs_subtitle", "in.mkv", "out.m2ts", ""),
+        ("hdmv_pgs_subtitle", "in.mkv", "out.mp4", ".mkv"),
+        ("dvb_subtitle", "in.ts", "out.ts", ""), ("dvb_subtitle", "in.ts", "out.m2ts", ".mkv"),
+    ],
+)  # fmt: skip
+def test_subtitles_are_copied_or_refused_before_the_run_with_a_file_that_holds_them(
+    tools, tmp_path: Path, codec: str, source: str, target: str, holder: str
+) -> None:
+    data = b"\0\6a line" if codec == "mov_text" else b"a line"
+    clip = with_subtitles(tools, tmp_path / source, codec, data)
+    if holder:
+        with open_reader(clip) as reader, pytest.raises(UsageError, match=codec) as raised:
+            plan_output(reader, tmp_path / target)
+        assert f"{holder} file" in str(raised.value.hint)
+        target = f"held{holder}"
+    _, receipt = tools.passthrough(clip, tmp_path / target)
+    assert any(line.startswith(f"subtitle #1 {codec}") for line in receipt.kept)
+    bitmap = codec in ("hdmv_pgs_subtitle", "dvb_subtitle")  # which FFmpeg takes apart
+    assert bitmap or data in tools.packets_of(tmp_path / target, "subtitle")
 
 
 @pytest.mark.parametrize("suffix", [".ts", ".m2ts", ".mkv"])
@@ -123,17 +166,6 @@ def two_pictures(tools, tmp_path: Path) -> Path:
     return tmp_path / "two.mkv"
 
 
-def test_a_header_that_ffmpeg_refuses_ends_in_a_line(
-    tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = two_pictures(tools, tmp_path)
-    monkeypatch.setitem(kinds._ONLY, ("m2ts", "video"), ("h264",))
-    with pytest.raises(OutputError, match=r"^out\.m2ts: writing failed: .* PID") as raised:
-        tools.passthrough(source, tmp_path / "out.m2ts")
-    assert "another" in str(raised.value.hint)
-    assert not (tmp_path / "out.m2ts").exists()
-
-
 def test_unusual_tags_come_over_to_mp4(tools, tmp_path: Path) -> None:
     source = tools.write_clip(tmp_path / "in.mkv", codec="libx264", pts=3, smooth=True)
     with av.open(str(source)) as plain, av.open(str(tmp_path / "t.mkv"), "w") as tagged:
@@ -149,14 +181,13 @@ def test_unusual_tags_come_over_to_mp4(tools, tmp_path: Path) -> None:
         assert (out.metadata["title"], out.metadata["X_CUSTOM"]) == ("A clip", "kept")
 
 
-def test_mp4_cover_art_and_text_come_over_to_mkv(tools, rich_clip: Path, tmp_path: Path) -> None:
-    tools.passthrough(rich_clip, tmp_path / "a.mp4")
+def test_mp4_cover_art_comes_over_to_mkv(tools, rich_clip: Path, tmp_path: Path) -> None:
+    tools.passthrough(rich_clip, tmp_path / "a.mp4", ALL)
     _, receipt = tools.passthrough(tmp_path / "a.mp4", tmp_path / "b.mkv")
     assert receipt.dropped == ()
     with av.open(str(tmp_path / "b.mkv")) as out:
         assert _cover(out) == png()
         assert [c["metadata"]["title"] for c in out.chapters()] == ["Part 0", "Part 1"]
-    assert tools.packets_of(tmp_path / "b.mkv", "subtitle") == [SRT]
 
 
 def test_a_second_video_stream_is_copied(tools, odd, tmp_path: Path) -> None:
@@ -173,7 +204,7 @@ def test_a_second_video_stream_is_copied(tools, odd, tmp_path: Path) -> None:
 
 
 def _packets(path: Path, index: int) -> list[bytes]:
-    with av.open(str(path), metadata_errors="replace") as container:
+    with av.open(str(path)) as container:
         return [bytes(p) for p in container.demux(container.streams[index]) if p.size]
 
 
@@ -255,12 +286,8 @@ def test_closed_captions_within_the_pictures(tools, tmp_path: Path) -> None:
 
 def _captions(path: Path) -> list[bytes]:
     with av.open(str(path)) as container:
-        return [
-            bytes(data)
-            for frame in container.decode(video=0)
-            for data in frame.side_data
-            if data.type.name == "A53_CC"
-        ]
+        found = [frame.side_data.get(Type.A53_CC) for frame in container.decode(video=0)]
+    return [bytes(data) for data in found if data is not None]
 
 
 def test_a_packet_that_the_muxer_refuses_costs_itself_only(tools, tmp_path: Path) -> None:
@@ -282,7 +309,7 @@ def test_a_packet_that_the_muxer_refuses_costs_itself_only(tools, tmp_path: Path
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
 def test_titles_come_back_from_mp4(rich_clip: Path, tools, tmp_path: Path, suffix: str) -> None:
-    tools.passthrough(rich_clip, tmp_path / "a.mp4")
+    tools.passthrough(rich_clip, tmp_path / "a.mp4", ALL)
     _, receipt = tools.passthrough(tmp_path / "a.mp4", tmp_path / f"b{suffix}")
     key = "title" if suffix == ".mkv" else "name"
     with av.open(str(tmp_path / f"b{suffix}")) as out:

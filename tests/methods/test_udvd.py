@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from f2rcli import methods
-from f2rcli.engine.stream import denoise_stream
-from f2rcli.engine.tiles import Runner
+from f2rcli.engine import stream, tiles
 from f2rcli.errors import WeightsError
 from f2rcli.frames import Space
 from f2rcli.header import Header
@@ -18,10 +17,14 @@ from f2rcli.methods.udvd import UDVD, _mirrored
 from f2rcli.models.gaussian import posterior_mean, split
 from f2rcli.models.layers import padded
 from f2rcli.models.udvd import UDVDNet as Network
-from f2rcli.noise.model import NoiseModel
+from f2rcli.noise import model
 from f2rcli.weights import Weights, load, save
 from f2rcli.window import Window, windows
 from tests.engine.conftest import engine_for, info_of, noisy_clip
+
+denoise_stream = stream.denoise_stream
+Runner = tiles.Runner
+NoiseModel = model.NoiseModel
 
 TINY = {"widths": (4, 4, 6, 6, 4), "middle": 3, "last": 4}
 NOISE = NoiseModel.gaussian(0.1, 3)

@@ -12,7 +12,11 @@ import pytest
 from numpy.typing import NDArray
 
 from f2rcli.frames import Family
-from f2rcli.noise.codec import coded, recoded, uncoded
+from f2rcli.noise import codec as codec_room
+
+coded = codec_room.coded
+recoded = codec_room.recoded
+uncoded = codec_room.uncoded
 
 
 def pictures(count: int = 8) -> NDArray[np.uint8]:

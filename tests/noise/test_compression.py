@@ -16,8 +16,8 @@ from f2rcli.engine.noise.tracking import NoiseTracker
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.io import open_reader
-from f2rcli.io.ffmpeg import quantiser
-from f2rcli.io.ffmpeg.quantiser import OF_HEADER, stated
+from f2rcli.io.video import quantiser
+from f2rcli.io.video.quantiser import OF_HEADER, stated
 from f2rcli.noise.measurement.blocking import Blocking
 from f2rcli.noise.measurement.compression import (
     LEAST8,

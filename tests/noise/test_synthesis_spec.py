@@ -9,11 +9,13 @@ import pytest
 
 from f2rcli.errors import F2RError, InputError, UsageError
 from f2rcli.frames import ClipInfo, Family, Frame, Mosaic, PlaneLayout
-from f2rcli.noise.codec import uncoded
+from f2rcli.noise import codec
 from f2rcli.noise.synthesis.law import Law
 from f2rcli.noise.synthesis.spec import parse, usages
 from f2rcli.sensor import bayer_layout
 from f2rcli.yuv import to_rgb
+
+uncoded = codec.uncoded
 
 MOSAIC = Mosaic(pattern="GBRG", black=(240.0,) * 4, white=(4095.0,) * 4)
 
@@ -246,7 +248,7 @@ def test_stacks_get_noise_in_units_of_their_levels_and_stay_what_they_are() -> N
         ("gaussian:30,40", "gaussian takes at most 1 number"),
         ("mixture:3", "mixture takes no numbers"),
         ("mix", "mix is not a kind of noise"),
-        ("realistic", "only training can use it"),
+        ("realistic", "realistic is not a kind of noise"),
         ("correlated:30,9", "blur in pixels must be from 0.1 to 5"),
         ("compressed:30,23,vp9", "compressed takes at most 2 numbers"),
     ],
@@ -265,9 +267,9 @@ def test_tiny_pictures_do_not_go_through_a_codec() -> None:
 
 
 def test_every_choice_is_readable_and_canonical() -> None:
-    for text in usages(training=True):
-        read = parse(text, training=True)
-        assert parse(read.name, training=True) == read
+    for text in usages():
+        read = parse(text)
+        assert parse(read.name) == read
         assert read.title
     assert parse("g30").name == "gaussian:30"
     assert parse("h264_20").name == "compressed:20,23"

@@ -130,23 +130,28 @@ def _mean_kept(plane: NDArray[Any], change: Real, layout: PlaneLayout, own: Mask
         moved = change + middle.astype(np.float32)[bins].reshape(change.shape)
         low = np.bincount(bins, drift(moved).ravel(), count) < 0
         below, above = np.where(low, middle, below), np.where(low, above, middle)
-    written = changed(plane, moved, layout)
-    over = round(float(drift(moved).sum()))
-    codes = before + np.rint(moved * np.float32(span)) - np.sign(over)
-    room = np.clip(codes, limits.min, limits.max) != written  # not of those far beyond an end
-    room &= everywhere
-    return _evened(moved, span, over, room)
+    for _ in range(ROUNDS):  # one code each
+        over = round(float(drift(moved).sum()))
+        written = changed(plane, moved, layout)
+        codes = before + np.rint(moved * np.float32(span)) - np.sign(over)
+        room = np.clip(codes, limits.min, limits.max) != written  # not of those far beyond an end
+        room &= everywhere
+        if not over or not room.any():
+            break
+        moved = _evened(moved, span, over, room)
+    return moved
 
 
 def _evened(change: Real, span: float, over: int, room: NDArray[np.bool_]) -> Real:
     """A change that writes so many codes too many (below 0: too few), with a code less for as many
     of the samples with room for it that were rounded up most: samples that are alike cross the
     middle between two codes together, so no common shift is exact."""
-    codes = (change * np.float32(span)).ravel()
+    places = np.flatnonzero(room)
+    codes = change.flat[places] * np.float32(span)
     whole, step = np.rint(codes), np.sign(over)
-    places = np.argsort(np.where(room.ravel(), step * (codes - whole), 1), kind="stable")
+    chosen = np.argsort(step * (codes - whole), kind="stable")[: abs(over)]
     change = change.copy()
-    change.flat[places[: abs(over)]] = (whole - step)[places[: abs(over)]] / np.float32(span)
+    change.flat[places[chosen]] = (whole - step)[chosen] / np.float32(span)
     return change
 
 

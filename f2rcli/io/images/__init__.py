@@ -1,6 +1,6 @@
 """Still pictures: a folder, a pattern such as frames/%05d.png, or one file.
 
-FFmpeg's codecs read and write them, so this format needs io/ffmpeg; nothing of io/video.
+FFmpeg's codecs read and write them.
 """
 
 from pathlib import Path
@@ -14,7 +14,6 @@ from f2rcli.io.targets import default_folder
 
 __all__ = ["open_reader", "open_writer", "plan_output"]
 
-RANK = 50
 SUFFIXES = frozenset(PICTURES)
 
 

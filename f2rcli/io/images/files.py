@@ -1,10 +1,14 @@
-"""Picture files: their suffixes, the sequences they make up, and their size by the header."""
+"""Picture files: their suffixes, the sequences they make up, and what PNG and JPEG state.
+
+FFmpeg's encoders write little metadata (colour profile, EXIF, text, resolution), so it is copied
+from file to file as it is.
+"""
 
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 from f2rcli.errors import InputError
-from f2rcli.io.images.metadata import jpeg_segments
 from f2rcli.io.numbering import (
     Slot,
     check_one_kind,
@@ -13,6 +17,7 @@ from f2rcli.io.numbering import (
     is_pattern,
     pattern_slots,
 )
+from f2rcli.io.provenance import PNG, is_text_chunk
 
 # Suffix -> FFmpeg's codec.
 PICTURES = {
@@ -21,6 +26,14 @@ PICTURES = {
     ".jp2": "jpeg2000", ".j2k": "jpeg2000",
 }  # fmt: skip
 WRITTEN = {".png": "png", ".jpg": "mjpeg", ".jpeg": "mjpeg"}
+_JPEG = b"\xff\xd8"
+_CHUNKS = {
+    b"iCCP", b"sRGB", b"cICP", b"gAMA", b"cHRM", b"mDCV", b"cLLI", b"pHYs", b"eXIf", b"tEXt",
+    b"zTXt", b"iTXt", b"tIME",
+}  # fmt: skip
+_COLOUR = {b"iCCP", b"sRGB", b"cICP", b"gAMA", b"cHRM"}  # one of them replaces all of the encoder's
+_EXIF, _ICC, _IPTC = 0xE1, 0xE2, 0xED  # JPEG's APP1, APP2, APP13
+_START_OF_SCAN = 0xDA
 
 
 def holds_pictures(folder: Path) -> bool:
@@ -54,7 +67,7 @@ def picture_size(path: Path) -> tuple[int, int] | None:
     """Width and height by the header of a PNG or JPEG file; None for others and damaged ones."""
     with path.open("rb") as handle:
         head = handle.read(1 << 16)
-    if head.startswith(b"\x89PNG") and len(head) >= 24:
+    if head.startswith(PNG) and len(head) >= 24:
         width, height = struct.unpack(">II", head[16:24])
         return int(width), int(height)
     if not head.startswith(b"\xff\xd8"):
@@ -64,3 +77,70 @@ def picture_size(path: Path) -> tuple[int, int] | None:
             height, width = struct.unpack(">HH", segment[5:9])
             return int(width), int(height)
     return None
+
+
+def read_metadata(path: Path) -> list[tuple[bytes, bytes]]:
+    """The metadata of a file as (kind, raw bytes); empty for other formats."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return []
+    if data.startswith(PNG):
+        chunks = ((kind, raw) for kind, raw in _png_chunks(data) if kind in _CHUNKS)
+        return [(kind, raw) for kind, raw in chunks if not is_text_chunk(kind, raw)]
+    if data.startswith(_JPEG):
+        return [(bytes([kind]), raw) for kind, raw in jpeg_segments(data) if _travels(kind, raw)]
+    return []
+
+
+def with_metadata(picture: bytes, parts: list[tuple[bytes, bytes]]) -> bytes:
+    """An encoded picture of the same format with this metadata in place of its own."""
+    if not parts:
+        return picture
+    if picture.startswith(PNG):
+        return _png_with(picture, parts)
+    place = 2
+    for kind, raw in jpeg_segments(picture):
+        if kind != 0xE0:  # JFIF's own segment stays in front
+            break
+        place += len(raw)
+    return picture[:place] + b"".join(raw for _, raw in parts) + picture[place:]
+
+
+def _png_with(picture: bytes, parts: list[tuple[bytes, bytes]]) -> bytes:
+    replaced = {kind for kind, _ in parts}
+    if replaced & _COLOUR:
+        replaced |= _COLOUR
+    chunks = [(kind, raw) for kind, raw in _png_chunks(picture) if kind not in replaced]
+    header, rest = chunks[0][1], b"".join(raw for _, raw in chunks[1:])
+    return PNG + header + b"".join(raw for _, raw in parts) + rest
+
+
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    place = len(PNG)
+    while place + 12 <= len(data):
+        length = int.from_bytes(data[place : place + 4], "big")
+        yield data[place + 4 : place + 8], data[place : place + 12 + length]
+        place += 12 + length
+
+
+def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Kind and bytes of each segment of a JPEG file before its samples.
+
+    Any number of fill bytes 0xFF may precede a marker (ITU-T T.81, B.1.1.2); they are left out.
+    """
+    place = 2
+    while data[place : place + 1] == b"\xff":
+        while data[place + 1 : place + 2] == b"\xff":
+            place += 1
+        if place + 4 > len(data) or data[place + 1] == _START_OF_SCAN:
+            return
+        length = 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+        yield data[place + 1], data[place : place + length]
+        place += length
+
+
+def _travels(kind: int, raw: bytes) -> bool:
+    if kind == _ICC:
+        return raw[4:].startswith(b"ICC_PROFILE\0")
+    return kind in (_EXIF, _IPTC)

@@ -5,19 +5,48 @@ from pathlib import Path
 from typing import Any
 
 import av
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 
 from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Frame
-from f2rcli.io.base import ReadOptions
-from f2rcli.io.ffmpeg.colour import colour_tags, picture_facts
-from f2rcli.io.ffmpeg.convert import fits
-from f2rcli.io.ffmpeg.metadata import SourceMetadata
-from f2rcli.io.ffmpeg.pixel_formats import read_planes
-from f2rcli.io.images.codec import decode_picture
+from f2rcli.io.base import MOST_PIXELS, ReadOptions
 from f2rcli.io.images.files import PICTURES, find_slots, picture_size
 from f2rcli.io.numbering import Slot
-from f2rcli.io.png_text import text_of
+from f2rcli.io.provenance import text_of
 from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readable
+from f2rcli.io.video.colour import colour_tags, picture_facts
+from f2rcli.io.video.pixels import fits, read_planes
+from f2rcli.io.video.source import SourceMetadata, ffmpeg_reason, quiet_ffmpeg
+
+_ERRORS = (av.FFmpegError, ValueError, OSError)
+WHOLE = "Check that it is a whole picture, as its suffix says."
+
+
+def decode_picture(path: Path) -> av.VideoFrame:
+    """The picture of a file. Raises InputError with the reason it cannot be read.
+
+    Every file gets a decoder of its own: FFmpeg's PNG decoder takes a second file for the next
+    frame of an animation and adds it to the first.
+    """
+    quiet_ffmpeg()
+    context = av.CodecContext.create(PICTURES.get(path.suffix.lower(), "png"), "r")
+    assert isinstance(context, VideoCodecContext)
+    context.thread_count = 1
+    context.options = {"max_pixels": str(MOST_PIXELS)}
+    try:
+        data = path.read_bytes()
+        if not data:
+            raise InputError(f"{path.name}: is empty (0 bytes).", hint="Copy or record it again.")
+        frames = context.decode(Packet(data)) or context.decode(None)
+    except _ERRORS as error:
+        why = ffmpeg_reason(error)
+        raise InputError(
+            f"{path.name}: is not a picture that FFmpeg can read ({why}).", hint=WHOLE
+        ) from error
+    if not frames:
+        raise InputError(f"{path.name}: holds no picture that FFmpeg can decode.", hint=WHOLE)
+    return frames[0]
 
 
 class ImageReader(SequenceReader):

@@ -6,26 +6,22 @@ from hashlib import sha256
 from pathlib import Path
 
 import av
+from av.video.codeccontext import VideoCodecContext
 
 from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.frames import Frame, Matrix, PlaneLayout
 from f2rcli.io.atomic import PartFolder
 from f2rcli.io.base import Reader, Receipt, WriteOptions, WritePlan, Writer
 from f2rcli.io.disk_errors import disk_errors, misread_error
-from f2rcli.io.ffmpeg.colour import picture_facts
-from f2rcli.io.ffmpeg.convert import converted
-from f2rcli.io.ffmpeg.messages import ffmpeg_reason
-from f2rcli.io.ffmpeg.metadata import metadata_of, stream_line
-from f2rcli.io.ffmpeg.pixel_format_choice import closest_format, formats_of, losses
-from f2rcli.io.ffmpeg.pixel_formats import PixelFormat, make_frame
-from f2rcli.io.ffmpeg.turning import TURNED, Turn, as_turned, turn_for
-from f2rcli.io.images.codec import PictureEncoder, decode_picture
-from f2rcli.io.images.files import WRITTEN
-from f2rcli.io.images.metadata import read_metadata, with_metadata
-from f2rcli.io.images.reader import ImageReader
+from f2rcli.io.images.files import WRITTEN, read_metadata, with_metadata
+from f2rcli.io.images.reader import ImageReader, decode_picture
 from f2rcli.io.numbering import is_pattern, numbered
-from f2rcli.io.png_text import text_chunk
+from f2rcli.io.provenance import text_chunk
 from f2rcli.io.targets import check_folder
+from f2rcli.io.video.colour import FULL, picture_facts
+from f2rcli.io.video.encoders import LAMBDA, closest_format, formats_of, losses
+from f2rcli.io.video.pixels import PixelFormat, converted, make_frame
+from f2rcli.io.video.source import ffmpeg_reason, metadata_of, quiet_ffmpeg, stream_line
 from f2rcli.units import count
 
 METADATA = "colour profile, EXIF and text of the pictures"
@@ -41,21 +37,20 @@ class ImageDetail:
     suffix: str
     form: PixelFormat
     coding: PlaneLayout
-    turn: Turn | None  # of the pictures, whose files cannot say so
 
 
 def plan_images(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     """Plan numbered pictures. Raises UsageError or OutputError for what cannot be done."""
     folder, pattern, suffix = _places(reader, Path(target))
-    _check_options(options, suffix)
+    options.refuse_encoding(f"{suffix} pictures", pix_fmt=False)
     codec = WRITTEN[suffix]
-    # those of the source's own kind keep its EXIF, which says how they are turned
-    turned = metadata_of(reader).family != codec and not options.copy_only
-    turn = turn_for(reader) if turned else None
+    if options.lossless and codec != "png":
+        raise UsageError(
+            f"lossless=True: {suffix} pictures are lossy.", hint="Write .png pictures."
+        )
     paths, video = reader.paths(), not isinstance(reader, ImageReader)
-    reader = reader if turn is None else as_turned(reader, turn)
     layout = reader.info.layout
-    form = _form(codec, layout, options)
+    form = _form(codec, layout, options.pix_fmt)
     coding = form.layout(
         full_range=True, matrix=Matrix.BT601 if codec == "mjpeg" else layout.matrix
     )
@@ -66,13 +61,11 @@ def plan_images(reader: Reader, target: str, options: WriteOptions) -> WritePlan
     dropped += [f"{len(source.chapters)} chapters ({none})"] if source.chapters else []
     turned = bool(source.facts.display_matrix) and source.family != codec
     dropped += [f"rotation ({none})"] if turned else []
-    kept = [TURNED] if turn else []
+    kept = []
     if source.pixel_aspect not in (None, Fraction(1)):
         kept.append(f"pixel aspect {source.pixel_aspect}")
-    if paths and not video:
-        same = source.family == codec
-        if read_metadata(paths[0]):
-            (kept if same else dropped).append(METADATA)
+    if paths and not video and read_metadata(paths[0]):
+        (kept if source.family == codec else dropped).append(METADATA)
     return WritePlan(
         target=target,
         container="images",
@@ -81,9 +74,7 @@ def plan_images(reader: Reader, target: str, options: WriteOptions) -> WritePlan
         kept=tuple(kept),
         dropped=tuple(dropped),
         notes=_notes(target, folder) if video else (),
-        detail=ImageDetail(
-            folder=folder, pattern=pattern, suffix=suffix, form=form, coding=coding, turn=turn
-        ),
+        detail=ImageDetail(folder=folder, pattern=pattern, suffix=suffix, form=form, coding=coding),
     )
 
 
@@ -108,25 +99,33 @@ def _places(reader: Reader, target: Path) -> tuple[Path, str, str]:
     return target, "%06d.png", ".png"
 
 
-def _check_options(options: WriteOptions, suffix: str) -> None:
-    options.refuse_encoding(f"{suffix} pictures", pix_fmt=False)
-    if options.lossless and WRITTEN[suffix] != "png":
-        raise UsageError(
-            f"lossless=True: {suffix} pictures are lossy.", hint="Write .png pictures."
-        )
-
-
-def _form(codec: str, layout: PlaneLayout, options: WriteOptions) -> PixelFormat:
+def _form(codec: str, layout: PlaneLayout, wanted: str | None) -> PixelFormat:
     form = closest_format(codec, layout)
-    if options.pix_fmt is not None or form is None:
-        names = {f.name: f for f in formats_of(codec)}
-        if options.pix_fmt not in names:
-            raise UsageError(
-                f"pix_fmt={options.pix_fmt!r}: {codec} does not take it.",
-                hint=f"It takes {' '.join(names)}.",
-            )
-        return names[options.pix_fmt]
-    return form
+    if wanted is None and form is not None:
+        return form
+    names = {f.name: f for f in formats_of(codec)}
+    if wanted not in names:
+        raise UsageError(
+            f"pix_fmt={wanted!r}: {codec} does not take it.", hint=f"It takes {' '.join(names)}."
+        )
+    return names[wanted]
+
+
+def encode_picture(picture: av.VideoFrame, codec: str, aspect: Fraction | None = None) -> bytes:
+    """The bytes of a file with a picture. aspect: of its pixels. Raises av.FFmpegError."""
+    quiet_ffmpeg()
+    context = av.CodecContext.create(codec, "w")
+    assert isinstance(context, VideoCodecContext)
+    context.width, context.height = picture.width, picture.height
+    context.pix_fmt = picture.format.name
+    context.time_base, picture.pts = Fraction(1, 25), 0  # nothing of it reaches the file
+    context.thread_count = 1
+    if aspect is not None:
+        context.sample_aspect_ratio = aspect
+    if codec == "mjpeg":
+        context.color_range = FULL
+        context.options = {"flags": "+qscale", "global_quality": str(2 * LAMBDA)}
+    return b"".join(bytes(packet) for packet in (*context.encode(picture), *context.encode(None)))
 
 
 class ImageWriter(Writer):
@@ -136,12 +135,8 @@ class ImageWriter(Writer):
         self.reader = reader
         self.plan = plan
         self.detail: ImageDetail = plan.detail
-        turn = self.detail.turn
-        shown = reader if turn is None else as_turned(reader, turn)
-        self._size = shown.info.width, shown.info.height
-        self._encoder = PictureEncoder(
-            plan.encoder, self._size, plan.pix_fmt, metadata_of(shown).pixel_aspect
-        )
+        self._size = reader.info.width, reader.info.height
+        self._aspect = metadata_of(reader).pixel_aspect
         self._provenance: str | None = None  # once the first frame is there
         self._digests: dict[str, bytes] = {}  # of what was written, by name
         self._bare = False  # whether a picture lacks metadata that it was given
@@ -151,14 +146,15 @@ class ImageWriter(Writer):
 
     def write(self, frame: Frame) -> None:
         name = self._name(frame)
-        turned = frame if self.detail.turn is None else self.detail.turn.frame(frame)
         picture = make_frame(
-            converted(turned, self.detail.form, self.detail.coding), self.detail.form
+            converted(frame, self.detail.form, self.detail.coding), self.detail.form
         )
         try:
             with disk_errors(Path(name)):
                 parts = self._metadata(frame)
-                data = with_metadata(self._encoder.encode(picture), parts)
+                data = with_metadata(
+                    encode_picture(picture, self.plan.encoder, self._aspect), parts
+                )
         except (av.FFmpegError, ValueError) as error:
             raise OutputError(
                 f"{name}: encoding failed: {ffmpeg_reason(error)}.",

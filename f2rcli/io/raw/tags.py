@@ -16,7 +16,7 @@ from typing import Any
 
 import tifffile
 
-from f2rcli.io.tiff.library import quiet_tifffile
+from f2rcli.io.tifffiles import quiet
 
 # What tifffile raises on files that are no TIFF, or broken ones.
 UNREADABLE = (
@@ -120,7 +120,7 @@ class RawTags:
 def read_tags(path: Path) -> RawTags:
     """The tags of a file; RawTags() where tifffile cannot read it."""
     try:
-        with quiet_tifffile(), tifffile.TiffFile(path) as file:
+        with quiet(), tifffile.TiffFile(path) as file:
             pages = list(_pages(file))
             values = [{tag.code: tag for tag in page.tags} for page in pages]
             ends = [

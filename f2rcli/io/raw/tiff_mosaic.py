@@ -12,6 +12,7 @@ what R, G, B are multiplied by to make gray gray. All but the first three may be
 import json
 import os
 import re
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -24,13 +25,13 @@ from f2rcli.errors import InputError
 from f2rcli.frames import Mosaic
 from f2rcli.io.raw.exposure import Exposure, Samples, check_size
 from f2rcli.io.raw.tags import UNREADABLE, RawTags
-from f2rcli.io.tiff.chain import follow
-from f2rcli.io.tiff.library import quiet_tifffile
+from f2rcli.io.tifffiles import PageList, list_pages, quiet, refusals
 from f2rcli.sensor import PATTERNS
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 FOLDER_SIDECAR = "sensor.json"
-CRVD = re.compile(r"frame(\d+)_noisy(\d+)\.tiff?", re.IGNORECASE)  # Yue et al., CVPR 2020
+# Yue et al., CVPR 2020: noisy takes of a frame, or its clean version.
+CRVD = re.compile(r"frame(\d+)_(?:noisy(\d+)|clean\w*)\.tiff?", re.IGNORECASE)
 _CRVD_FACTS = {"cfa": "GBRG", "black": 240, "white": 4095}
 
 
@@ -63,11 +64,12 @@ def _json_object(sidecar: Path) -> dict[str, Any] | None:
 
 
 def _described(path: Path) -> dict[str, Any] | None:
+    text = ""
+    with suppress(InputError), refusals(path.name), quiet(), tifffile.TiffFile(path) as file:
+        text = str(file.pages.first.description)
     try:
-        with quiet_tifffile(), tifffile.TiffFile(path) as file:
-            text = file.pages.first.description
         facts = json.loads(text) if text.startswith("{") else None
-    except UNREADABLE:
+    except ValueError:
         return None
     return facts if isinstance(facts, dict) and "cfa" in facts else None
 
@@ -80,10 +82,11 @@ def examine_tiff(path: Path) -> list[Exposure]:
             f"{path.name}: its colour filters are not stated.",
             hint=f'Put {path.stem}.json beside it: {{"cfa": "RGGB", "black": 240, "white": 4095}}.',
         )
-    if path.is_file() and follow(path).circular:  # tifffile would follow it for ever
+    listed = list_pages(path) if path.is_file() else PageList(0)
+    if listed.circular:  # tifffile would follow it for ever
         raise InputError(f"{path.name}: is damaged: its list of pages runs in a circle.")
     try:
-        with quiet_tifffile() as said, tifffile.TiffFile(path) as file:
+        with quiet(), tifffile.TiffFile(path) as file:
             pages = list(file.pages)
             shape = _checked_shape(path, pages[0])
             for number, page in enumerate(pages[1:], 2):
@@ -94,7 +97,7 @@ def examine_tiff(path: Path) -> list[Exposure]:
     except UNREADABLE as error:
         raise InputError(f"{path.name}: is not a complete TIFF ({error}).") from error
     promised = facts.get("shape", [count])[0] if len(facts.get("shape", [])) == 3 else count
-    if lacking > 0 or promised > count or any("offset" in line for line in said):
+    if lacking > 0 or promised > count or listed.broken:
         whole = f"{count} of {promised} pages are" if promised > count else "not all pages are"
         raise InputError(f"{path.name}: is truncated: {whole} there.", hint="Copy it again.")
     iso = _number(facts, "iso", path)

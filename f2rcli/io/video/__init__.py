@@ -3,14 +3,13 @@
 from pathlib import Path
 
 from f2rcli.io.base import Reader
-from f2rcli.io.containers.kinds import CONTAINERS, default_suffix
+from f2rcli.io.video.containers import CONTAINERS, default_suffix
 from f2rcli.io.video.plan import plan_video as plan_output
 from f2rcli.io.video.reader import VideoReader as open_reader
 from f2rcli.io.video.writer import VideoWriter as open_writer
 
 __all__ = ["open_reader", "open_writer", "plan_output"]
 
-RANK = 100  # after every format with suffixes of its own: FFmpeg looks at content, not names
 # What FFmpeg demuxes and f2r does not write: only folders are searched by suffix.
 _READ_ONLY = (
     ".mpg", ".mpeg", ".m2v", ".vob", ".wmv", ".asf", ".flv", ".f4v", ".3gp", ".3g2", ".ogv", ".mxf",

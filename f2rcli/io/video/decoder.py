@@ -1,28 +1,107 @@
-"""Decoding packet by packet, so that damage costs a frame and not the run."""
+"""Packets of a file: of the video, decoded one by one, so that damage costs a frame, not the run;
+of other streams, on their way to a writer."""
 
 import heapq
 import logging
 import re
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import TypeAlias
 
 import av
+from av.bitstream import BitStreamFilterContext
 from av.container import InputContainer
 from av.packet import Packet
+from av.stream import Stream
 from av.video.codeccontext import VideoCodecContext
 
 from f2rcli.errors import InputError
-from f2rcli.io.containers.ffmpeg_input import encrypted_error
-from f2rcli.io.containers.packets import AnyPacket, shown_at
-from f2rcli.io.containers.timestamps import Continuity
-from f2rcli.io.ffmpeg.messages import ffmpeg_reason
 from f2rcli.io.ledger import Ledger
+from f2rcli.io.video.source import encrypted_error, family_of, ffmpeg_reason
 
 _HELD_BACK = 256  # more pictures than any decoder keeps, threads included
 _ERRORS = (av.FFmpegError, OSError, ValueError, IndexError, MemoryError)
+_PACKED = re.compile(rb"DivX\d+(b|Build)\d+p")  # in the stream of an encoder that packs
+_MAY_JUMP = ("mpegts", "mpeg")  # FFmpeg's names of formats whose clock may start again
+_BACK = Fraction(1, 2)  # seconds; decoding times never run backwards by themselves
+
+AnyPacket: TypeAlias = "Packet[Stream]"  # in quotes: generic in PyAV's stubs only
+
+
+def shown_at(packet: AnyPacket) -> int | None:
+    """When a packet is shown, in ticks; its decoding time where the container has no other."""
+    return packet.dts if packet.pts is None else packet.pts
+
+
+@dataclass(slots=True)
+class SidePackets:
+    """The queue between a video reader and a video writer, and the excerpt they agree on.
+
+    Until iterating begins every packet is queued; from then on only for a writer that has set
+    `wanted`, and takes packets out as it goes.
+    """
+
+    queue: deque[AnyPacket] = field(default_factory=deque)
+    wanted: bool | None = None  # None: not yet known
+    start: Fraction | None = None  # seconds, container time, of an excerpt's first frame
+    end: Fraction | None = None  # seconds, container time; None: read to the end
+    shift: Fraction = Fraction(0)  # seconds by which an excerpt moves, to begin as its source did
+
+    def add(self, packet: AnyPacket) -> None:
+        """Queue a packet, or drop it where no writer wants it."""
+        if self.wanted is not False:
+            self.queue.append(packet)
+
+    def begin(self) -> None:
+        """Called before the first frame: drop packets that no writer has asked for."""
+        if not self.wanted:
+            self.wanted = False
+            self.queue.clear()
+
+
+class Continuity:
+    """Moves packets behind a backward jump so that each stream goes on where it was.
+
+    Transport streams that were joined, or ran over their clock's end, jump so. Forward jumps are
+    gaps in time and stay. Streams jump one after the other, hence one move for each; those too
+    sparse to tell, such as subtitles, move with the picture.
+    """
+
+    def __init__(self, container: InputContainer, picture: int, ledger: Ledger) -> None:
+        self.active = container.format.name in _MAY_JUMP
+        self.ledger = ledger
+        self.picture = picture  # the index of the video stream
+        self._moves: dict[int, Fraction] = {}  # seconds, by stream
+        self._next: dict[int, Fraction] = {}  # seconds; where each stream should go on
+
+    def mend(self, packet: AnyPacket) -> None:
+        """Move a packet's time stamps, in place."""
+        if not self.active or not packet.time_base:
+            return
+        index, base = packet.stream_index, packet.time_base
+        dense = packet.stream.type in ("video", "audio")
+        move = self._moves.get(index if dense else self.picture, Fraction(0))
+        if dense and packet.dts is not None:
+            seconds = packet.dts * base + move
+            expected = self._next.get(index)
+            if expected is not None and seconds < expected - _BACK:
+                move += expected - seconds
+                self._moves[index], seconds = move, expected
+                self.ledger.remark("time stamps jump back; they were joined without a gap")
+            self._next[index] = seconds + (packet.duration or 0) * base
+        ticks = round(move / base)
+        if ticks:
+            packet.pts = None if packet.pts is None else packet.pts + ticks
+            packet.dts = None if packet.dts is None else packet.dts + ticks
+
+    def restart(self) -> None:
+        """Start over, after a seek."""
+        self._moves.clear()
+        self._next.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +175,8 @@ class Decoder:
         self._expected: list[tuple[int, int]] = []  # heap of (pts, duration) sent, not yet shown
         self._owed = 0  # packets sent minus pictures received
         self._shown: int | None = None  # end of the last picture shown, ticks
+        self._unpack: BitStreamFilterContext | None = None
+        self._may_pack = self.container.format.name == "avi" and family_of(self.stream) == "mpeg4"
         self._demuxed = self._demux()
         self._pictures = self._run()
         self._continuity = Continuity(self.container, self.stream.index, self.ledger)
@@ -140,6 +221,8 @@ class Decoder:
         self.context.flush_buffers()
         self._expected.clear()
         self._continuity.restart()
+        if self._unpack is not None:
+            self._unpack.flush()
         self._owed = 0
         self._shown = None
         self.ended = False
@@ -160,7 +243,26 @@ class Decoder:
             self._continuity.mend(packet)
             self._note_reach(packet)
             if packet.size:  # empty ones end a stream, or repeat a frame (AVI): pts say so too
-                yield packet
+                yield from self._unpacked(packet)
+
+    def _unpacked(self, packet: AnyPacket) -> Iterator[AnyPacket]:
+        """A packet; or the pictures that one of DivX's packs together, without its times, which are
+        wrong: they are shown one after the other."""
+        if not self._may_pack or packet.stream_index != self.stream.index:
+            yield packet
+            return
+        if self._unpack is None:
+            self._may_pack = _PACKED.search(bytes(packet)) is not None
+            if self._may_pack:
+                self._unpack = BitStreamFilterContext("mpeg4_unpack_bframes", self.stream)
+        try:
+            for single in self._unpack.filter(packet) if self._unpack else (packet,):
+                if self._unpack:
+                    single.pts = single.dts = None
+                single.stream = self.stream
+                yield single
+        except av.FFmpegError as error:
+            self._fault(f"a packet at {self._time(packet)} could not be taken apart", error)
 
     def _note_reach(self, packet: AnyPacket) -> None:
         time = shown_at(packet)

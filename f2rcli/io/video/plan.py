@@ -1,54 +1,80 @@
-"""The output plan for a video: encoder, pixel format, streams and metadata to keep."""
+"""The output plan for a video: encoder, pixel format, and what is kept beside the picture."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
+import av
 from av.audio.stream import AudioStream
 from av.stream import Stream
 
-from f2rcli.frames import PlaneLayout
+from f2rcli.errors import UsageError
+from f2rcli.frames import Family
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
-from f2rcli.io.containers.ffmpeg_input import PIPE
-from f2rcli.io.containers.kinds import Container, container_for, refusal
-from f2rcli.io.containers.sound import SoundSetup, choose_sound, sound_words
-from f2rcli.io.ffmpeg.colour import Mastering
-from f2rcli.io.ffmpeg.encoders import EncoderSetup, encoders_for, family_of_encoder, quality
-from f2rcli.io.ffmpeg.metadata import family_of, is_cover, metadata_of, stream_line
-from f2rcli.io.ffmpeg.turning import TURNED, Turn, as_turned, turn_for
 from f2rcli.io.targets import check_target
-from f2rcli.io.video.encoder_choice import EncoderChoice, check_options, choose_encoder, one_rate
-from f2rcli.io.video.properties import (
-    anamorphic,
-    boxed,
-    file_tags,
-    has_cover,
-    holds_matrix,
-    patched,
-    properties,
-    rare_tags,
+from f2rcli.io.video.choice import (
+    EncoderChoice,
+    check_options,
+    choose_encoder,
+    one_rate,
+    reason_for_another,
+    says_fields,
+)
+from f2rcli.io.video.colour import DOLBY, SPHERICAL, STEREO
+from f2rcli.io.video.containers import (
+    CONTAINERS,
+    Container,
+    container_for,
+    holder,
+    plain_tags,
+    refusal,
+    takes_sound,
+)
+from f2rcli.io.video.encoders import (
+    CAPTIONERS,
+    MASTERED,
+    EncoderSetup,
+    family_of_encoder,
+    is_encoder,
+    quality,
+    says_matrix,
+)
+from f2rcli.io.video.matroska import display_size
+from f2rcli.io.video.source import (
+    PIPE,
+    SourceMetadata,
+    is_cover,
+    metadata_of,
+    stream_line,
+    title_of,
 )
 
-_TURNING = "has no rotation flag: the pictures themselves are rotated"
-_TEXT = ("mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text")
+_MP4_TAGS = {  # what mp4 and mov store under names of their own
+    "title", "artist", "album_artist", "album", "composer", "date", "year", "comment", "genre",
+    "copyright", "grouping", "lyrics", "description", "synopsis", "show", "episode_id", "network",
+    "keywords", "track", "disc", "creation_time", "timecode", "location", "location-eng",
+}  # fmt: skip
+_SOUND = {"opus": "libopus", "mp3": "libmp3lame", "vorbis": "libvorbis"}  # FFmpeg's names
+_IN_STREAM = ("libx264", "libx264rgb", "libx265", "mpeg4", "mpeg2video")  # colour and aspect
+# Families whose stream in the file may begin as a copy of the source's, side data included.
+_ALIKE = ("h264", "hevc", "av1", "vp9", "vp8", "prores", "ffv1", "mjpeg", "dnxhd")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamPlan:
     """A stream beside the video that the target keeps."""
 
-    stream: Stream
-    action: Literal["copy", "subtitle", "sound", "attach"]
-    codec: str = ""  # the subtitle codec it is turned into
-    sound: SoundSetup | None = None  # the encoder its sound goes through
+    stream: Stream = field(repr=False)  # once its file is closed, PyAV cannot print it
+    action: Literal["copy", "sound", "attach"]
+    encoder: str = ""  # that sound goes through
 
     @property
     def words(self) -> str:
-        """The stream, and the codec it is turned into."""
-        codec = family_of_encoder(self.sound.encoder) if self.sound else self.codec
-        return stream_line(self.stream) + (f" as {codec}" if codec else "")
+        """The stream, and the codec it is encoded as."""
+        codec = f" as {av.Codec(self.encoder, 'w').canonical_name}" if self.encoder else ""
+        return stream_line(self.stream) + codec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,25 +87,35 @@ class VideoDetail:
     container_options: tuple[tuple[str, str], ...]
     metadata: tuple[tuple[str, str], ...]
     display_matrix: tuple[int, ...]
-    turn: Turn | None  # of the pictures, where the container holds no matrix
-    patch_aspect: bool  # the pixel aspect is written into the finished file
-    mastering: Mastering | None  # likewise
+    # The source's stream, whose copy states in the file's header what PyAV has no call for:
+    # cropping, 360-degree and stereoscopic layouts, HDR10 metadata.
+    template: av.VideoStream | None = field(repr=False)
+    display: tuple[int, int] | None  # written into the finished Matroska file
+
+
+@dataclass(frozen=True, slots=True)
+class _Fact:
+    """Something beside the samples that a source has."""
+
+    words: str
+    held: bool
+    reason: str = ""  # why the target does not hold it
 
 
 def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> WritePlan:
     """Plan a video file or pipe. Raises UsageError or OutputError for what cannot be done."""
-    where = str(target)
-    container = container_for(where, metadata_of(reader).container, options.codec)
+    where, source = str(target), metadata_of(reader)
+    container = container_for(where, source.container, options.codec)
     if where != PIPE:
         check_target(Path(where), reader.paths(), overwrite=options.overwrite)
     check_options(container, options)
-    turn = _turn(reader, container, options)
-    reader = reader if turn is None else as_turned(reader, turn)
     choice = choose_encoder(reader, container, options)
     setup = choice.setup
-    streams, kept, dropped = _streams(reader, container, options)
-    kept_facts, dropped_facts, matrix = properties(reader, container, setup, where)
+    streams, dropped = _streams(reader, container, options)
+    template = _template(container, setup, source)
+    facts = [*_facts(reader, container, setup, template), *_stream_facts(source, container)]
     crf, preset = quality(setup.encoder, options)
+    matrix = source.facts.display_matrix
     return WritePlan(
         target=where,
         container=container.name,
@@ -88,49 +124,121 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
         crf=crf,
         preset=preset,
         options=setup.options,
-        kept=(*kept, *kept_facts, *([TURNED] if turn else [])),
-        dropped=(*choice.lost, *dropped, *dropped_facts),
-        notes=(
-            *_notes(reader, container, choice, options),
-            *([f"{container.name} {_TURNING}"] if turn else []),
-            *(sound_words(container, p.stream, p.sound) for p in streams if p.sound),
+        kept=(*(plan.words for plan in streams), *(fact.words for fact in facts if fact.held)),
+        dropped=(
+            *choice.lost, *dropped,
+            *(f"{fact.words} ({fact.reason})" for fact in facts if not fact.held),
         ),
+        notes=tuple(_notes(reader, container, choice, options)),
         detail=VideoDetail(
             container=container,
             setup=setup,
             streams=streams,
-            container_options=_container_options(reader, container, setup.time_base, options),
-            metadata=tuple(file_tags(reader, container).items()),
-            display_matrix=matrix,
-            turn=turn,
-            mastering=metadata_of(reader).facts.mastering if boxed(container, where) else None,
-            patch_aspect=patched(container, where) and anamorphic(reader),
+            container_options=_container_options(source, container, setup.time_base, options),
+            metadata=tuple(_file_tags(source, container).items()),
+            display_matrix=matrix if matrix and container.holds_matrix(matrix) else (),
+            template=template,
+            display=_display(container, setup, source, where),
         ),
-    )
+    )  # fmt: skip
+
+
+def _template(
+    container: Container, setup: EncoderSetup, source: SourceMetadata
+) -> av.VideoStream | None:
+    """The source's stream, where it states what PyAV has no call for and what is written is of the
+    same kind. It would not say the rate: time codes need that."""
+    facts, family = source.facts, family_of_encoder(setup.encoder)
+    stated = facts.mastering or source.track.cropped or {SPHERICAL, STEREO} & {*facts.extras}
+    if not stated or "timecode" in source.stream_tags:
+        return None
+    form = source.pix_fmt.replace("yuvj", "yuv")
+    alike = family == source.family and form == setup.form.name and family in _ALIKE
+    if source.stream is None or not alike or not container.side_data:
+        return None
+    return None if DOLBY in facts.extras else source.stream  # its layer is not written
+
+
+def _display(
+    container: Container, setup: EncoderSetup, source: SourceMetadata, target: str
+) -> tuple[int, int] | None:
+    """The display size to write into a Matroska file, where pixels are not square or the source's
+    header says."""
+    if container.name not in ("matroska", "webm") or target == PIPE:
+        return None
+    track = source.track
+    if "matroska" in source.container and track.display and setup.pixel_aspect is not None:
+        told = track.cropped or STEREO in source.facts.extras or anamorphic(source)
+        return track.display if told else None
+    size = setup.width, setup.height
+    return display_size(size, source.pixel_aspect or Fraction(1)) if anamorphic(source) else None
 
 
 def _streams(
     reader: Reader, container: Container, options: WriteOptions
-) -> tuple[tuple[StreamPlan, ...], list[str], list[str]]:
-    """Plans of the other streams; those kept in words, and those dropped with the reason."""
-    plans, kept, dropped = [], [], []
-    for stream in metadata_of(reader).others:
-        if _rebuilt(reader, container, stream):
+) -> tuple[tuple[StreamPlan, ...], list[str]]:
+    """Plans of the other streams, and those dropped with the reason. Raises UsageError for sound
+    and subtitles that another file could hold."""
+    plans, dropped = [], []
+    source = metadata_of(reader)
+    for stream in source.others:
+        if _rebuilt(source, container, stream):
             continue
-        plan, reason = _stream(container, stream, options)
-        if plan is None:
-            dropped.append(f"{stream_line(stream)} ({reason})")
+        if stream.type == "audio" and options.audio_codec and container.other_streams:
+            plans.append(_sound(container, stream, options.audio_codec))
             continue
-        plans.append(plan)
-        kept.append(plan.words)
-    return tuple(plans), kept, dropped
+        reason = refusal(container, stream)
+        if reason is None:
+            attached = is_cover(stream) and container.covers == "attachment"
+            plans.append(StreamPlan(stream=stream, action="attach" if attached else "copy"))
+            continue
+        if container.other_streams and not options.copy_only:
+            _refuse(container, stream)
+        dropped.append(f"{stream_line(stream)} ({reason})")
+    return tuple(plans), dropped
 
 
-def _rebuilt(reader: Reader, container: Container, stream: Stream) -> bool:
+def _refuse(container: Container, stream: Stream) -> None:
+    """Raise UsageError for sound and subtitles that are lost only because of the chosen target."""
+    if stream.type not in ("audio", "subtitle"):
+        return
+    suffix = holder(stream)
+    again = stream.type == "audio" and stream.codec_context is not None
+    if suffix is None and not again:
+        return
+    ways = [f"name {'an' if suffix == '.mkv' else 'a'} {suffix} file with output="] * bool(suffix)
+    ways += ["pass audio_codec= to encode it again"] * again
+    first, *others = [*ways, "pass copy_only=True to leave it out"]
+    raise UsageError(
+        f"{container.name} cannot hold {stream_line(stream)}.",
+        hint=f"{first[0].upper()}{first[1:]}, or {', or '.join(others)}.",
+    )
+
+
+def _sound(container: Container, stream: Stream, codec: str) -> StreamPlan:
+    """The plan of sound that is encoded again. Raises UsageError."""
+    encoder = _SOUND.get(codec, codec)
+    if not is_encoder(encoder, "audio"):
+        raise UsageError(
+            f"audio_codec={codec!r}: this FFmpeg has no such audio encoder.",
+            hint="Try aac, opus, flac, mp3, ac3 or pcm_s16le.",
+        )
+    if not isinstance(stream, AudioStream) or stream.codec_context is None:
+        raise UsageError(
+            f"{stream_line(stream)}: FFmpeg has no decoder for it.", hint="Leave out audio_codec=."
+        )
+    if not takes_sound(container, encoder):
+        raise UsageError(
+            f"audio_codec={codec!r}: {container.name} cannot hold it.",
+            hint="opus fits .webm and .mkv, aac fits .mp4, .mov and .ts.",
+        )
+    return StreamPlan(stream=stream, action="sound", encoder=encoder)
+
+
+def _rebuilt(source: SourceMetadata, container: Container, stream: Stream) -> bool:
     """Whether a mov or mp4 data stream is written anew: chapters (text tracks) and time codes."""
     if stream.type != "data" or not container.chapters:
         return False
-    source = metadata_of(reader)
     if str(stream.codec_tag if stream.codec_context else "") == "tmcd":
         return "timecode" in source.stream_tags
     mov = "mov" in source.container and stream.codec_context is None
@@ -138,42 +246,106 @@ def _rebuilt(reader: Reader, container: Container, stream: Stream) -> bool:
     return timecode or (mov and bool(source.chapters) and stream.frames == len(source.chapters))
 
 
-def _stream(
-    container: Container, stream: Stream, options: WriteOptions
-) -> tuple[StreamPlan | None, str]:
-    if is_cover(stream):
-        if container.covers == "attachment":
-            return StreamPlan(stream=stream, action="attach"), ""
-        if not container.covers:
-            return None, f"{container.name} holds no cover art"
-    reason = refusal(container, stream)
-    if reason is None:
-        return StreamPlan(stream=stream, action="copy"), ""
-    if options.copy_only:
-        return None, reason
-    if isinstance(stream, AudioStream) and (sound := choose_sound(container, stream)):
-        return StreamPlan(stream=stream, action="sound", sound=sound), ""
-    text = container.text_subtitles
-    if stream.type == "subtitle" and text and family_of(stream) in _TEXT:
-        return StreamPlan(stream=stream, action="subtitle", codec=text), ""
-    return None, reason
+def _facts(
+    reader: Reader, container: Container, setup: EncoderSetup, template: av.VideoStream | None
+) -> Iterator[_Fact]:
+    """What the picture and the file state beside samples."""
+    source, facts, encoder = metadata_of(reader), metadata_of(reader).facts, setup.encoder
+    none = f"{container.name} holds none"
+    if source.chapters:
+        yield _Fact(f"{len(source.chapters)} chapters", container.chapters, none)
+    if source.track.odd_chapters and container.chapters:
+        yield _Fact("levels, languages and flags of chapters", False, "f2r writes a flat list")
+    tags = plain_tags(source.container_tags)
+    if tags:
+        yield _Fact("metadata", container.metadata, none)
+    unnamed = [tag for tag in tags if not container.holds_tag(tag)]
+    if unnamed and container.metadata:
+        yield _Fact(f"tags {', '.join(unnamed)}", False, none)
+    rare = _rare_tags(source, container)
+    if rare and _has_cover(source, container):
+        yield _Fact(f"tags {', '.join(rare)}", False, "mp4 holds either these or cover art")
+    if matrix := facts.display_matrix:
+        turns = matrix[0] * matrix[4] - matrix[1] * matrix[3] > 0
+        words = "rotation" if turns else "rotation and flip"
+        yield _Fact(words, container.holds_matrix(matrix), none)
+    if facts.mastering is not None:
+        stated = template is not None and source.family not in ("h264", "hevc", "av1")
+        why = f"{encoder} cannot carry it; hevc and av1 can"
+        yield _Fact("HDR10 mastering metadata", stated or encoder in MASTERED, why)
+    if facts.captions:
+        carried = encoder in CAPTIONERS and source.pix_fmt == setup.form.name
+        yield _Fact("closed captions", carried, f"{encoder} cannot carry them")
+    for extra in facts.extras:
+        layout = extra in (SPHERICAL, STEREO) and template is not None
+        yield _Fact(extra, layout, "f2r cannot carry it")
+    if source.track.cropped:
+        why = "pictures are written whole, and the file does not say what to hide"
+        yield _Fact("cropping", template is not None, why)
+    if anamorphic(source):
+        shaped = container.pixel_aspect or encoder in _IN_STREAM or container.side_data
+        why = f"f2r cannot write it to {container.name}"
+        yield _Fact(f"pixel aspect {source.pixel_aspect}", shaped, why)
+    if reader.info.interlaced:
+        why = f"{encoder} in {container.name} does not store it"
+        yield _Fact("field order", says_fields(container, encoder), why)
+    if source.single_fields:
+        yield _Fact("marks of single fields", encoder == "libx265", f"{encoder} has none")
+    if not says_matrix(encoder, setup.tags.matrix):
+        yield _Fact("colour matrix", False, f"{encoder} has no code for it")
+    coloured = setup.tags.primaries != 2 or setup.tags.transfer != 2 or setup.coding.full_range
+    if coloured and (setup.coding.family is not Family.RGB or setup.tags.primaries != 2):
+        yield _Fact("colour tags", container.colour or encoder in _IN_STREAM, none)
 
 
-def _turn(reader: Reader, container: Container, options: WriteOptions) -> Turn | None:
-    """The turn that pictures need, because the container cannot state it."""
-    matrix = metadata_of(reader).facts.display_matrix
-    held = not matrix or holds_matrix(container, matrix)
-    return None if held or options.copy_only else turn_for(reader)
+def _stream_facts(source: SourceMetadata, container: Container) -> Iterator[_Fact]:
+    """Languages and titles that streams which are kept lose."""
+    none = f"{container.name} holds none"
+    for stream in source.others:
+        if stream.type == "attachment" or is_cover(stream) or refusal(container, stream):
+            continue
+        named = stream.language not in (None, "", "und")
+        if named and not container.holds_language(stream):
+            yield _Fact(f"language of {stream_line(stream)}", False, none)
+        if title_of(stream.metadata) and "title" not in container.stream_tags:
+            yield _Fact(f"title of {stream_line(stream)}", False, none)
+
+
+def anamorphic(source: SourceMetadata) -> bool:
+    """Whether pixels are not square."""
+    return source.pixel_aspect not in (None, Fraction(1))
+
+
+def _file_tags(source: SourceMetadata, container: Container) -> dict[str, str]:
+    """The tags of the file that the container has room for."""
+    tags = plain_tags(source.container_tags)
+    if not container.metadata:
+        return tags
+    rare = _rare_tags(source, container) if _has_cover(source, container) else []
+    return {k: v for k, v in tags.items() if container.holds_tag(k) and k not in rare}
+
+
+def _rare_tags(source: SourceMetadata, container: Container) -> list[str]:
+    """Tags that mp4 and mov have no name for: they need its other, open list of keys."""
+    if container.name not in ("mp4", "mov"):
+        return []
+    tags = plain_tags(source.container_tags)
+    return [name for name in tags if name.lower() not in _MP4_TAGS]
+
+
+def _has_cover(source: SourceMetadata, container: Container) -> bool:
+    """Whether a picture is kept where tags are."""
+    return container.covers == "stream" and any(map(is_cover, source.others))
 
 
 def _container_options(
-    reader: Reader, container: Container, time_base: Fraction, asked: WriteOptions
+    source: SourceMetadata, container: Container, time_base: Fraction, asked: WriteOptions
 ) -> tuple[tuple[str, str], ...]:
     options = dict(container.options)
     if container.name in ("mp4", "mov"):  # else offsets and holds are rounded to milliseconds
         options["movie_timescale"] = str(max(1000, time_base.denominator))
-    keys = rare_tags(reader, container) or (container.name == "mov" and asked.provenance)
-    if keys and not has_cover(reader, container):
+    keys = _rare_tags(source, container) or (container.name == "mov" and asked.provenance)
+    if keys and not _has_cover(source, container):
         options["movflags"] += "+use_metadata_tags"
     return tuple(options.items())
 
@@ -181,26 +353,16 @@ def _container_options(
 def _notes(
     reader: Reader, container: Container, choice: EncoderChoice, options: WriteOptions
 ) -> Iterator[str]:
-    info, source, setup = reader.info, metadata_of(reader).family, choice.setup
-    family = family_of_encoder(setup.encoder)
-    own = encoders_for(source)
-    if source and not options.codec and not options.lossless and setup.encoder not in own:
-        if not own:
-            why = f"f2r cannot write {source}"
-        elif not any(family_of_encoder(name) in container.families for name in own):
-            why = f"{container.name} files cannot hold {source}"
-        else:
-            takes = f"does not take {_samples(info.layout)} at {info.width}x{info.height}"
-            why = f"the {source} encoder {choice.refusals.get(own[0], takes)}"
-        yield f"written as {family}: {why}"
-    extra = [a for a, b in zip(setup.form.log2_chroma, info.layout.log2_chroma, strict=True)]
-    if setup.form.family is info.layout.family and tuple(extra) != info.layout.log2_chroma:
+    source, layout, setup = metadata_of(reader), reader.info.layout, choice.setup
+    ours = {container.muxer for container in CONTAINERS}
+    if source.container and not ours & {*source.container.split(",")}:
+        yield f"written as {container.name}: f2r does not write {source.container}"
+    why = reason_for_another(container, choice, source.family, layout)
+    if why and not options.codec and not options.lossless:
+        yield f"written as {family_of_encoder(setup.encoder)}: {why}"
+    finer = any(a < b for a, b in zip(setup.form.log2_chroma, layout.log2_chroma, strict=True))
+    if setup.form.family is layout.family and finer and not choice.lost:
         yield f"stored as {setup.form.name}, which holds every sample of the input"
-    if one_rate(container, setup.encoder) and metadata_of(reader).container != "yuv4mpegpipe":
+    if one_rate(container, setup.encoder) and source.container != "yuv4mpegpipe":
         what = setup.encoder if container.variable_rate else container.name
         yield f"{what} has one frame rate, {float(setup.rate):g}: frame times are rounded"
-
-
-def _samples(layout: PlaneLayout) -> str:
-    alpha = " with alpha" if layout.alpha else ""
-    return f"{layout.bits}-bit {layout.family.value}{alpha}"

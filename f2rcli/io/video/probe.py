@@ -12,13 +12,19 @@ from av.container import InputContainer
 from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io.base import ReadOptions
-from f2rcli.io.containers.ffmpeg_input import COMPLETE
-from f2rcli.io.containers.matroska import read_siting
-from f2rcli.io.ffmpeg.colour import colour_tags, picture_facts, subsampled
-from f2rcli.io.ffmpeg.metadata import SourceMetadata, family_of, is_cover, stream_facts
-from f2rcli.io.ffmpeg.pixel_formats import read_planes
 from f2rcli.io.time_range import TimeRange
+from f2rcli.io.video.colour import colour_tags, picture_facts, subsampled
 from f2rcli.io.video.decoder import DecodedPicture, Decoder
+from f2rcli.io.video.matroska import TrackFacts, track_facts
+from f2rcli.io.video.pixels import read_planes
+from f2rcli.io.video.source import (
+    COMPLETE,
+    SourceMetadata,
+    family_of,
+    is_cover,
+    movie_header,
+    stream_facts,
+)
 
 _BOTTOM_FIRST = (3, 5)  # FFmpeg's AV_FIELD_BB and AV_FIELD_BT
 
@@ -44,9 +50,13 @@ class Probe:
         self.span = TimeRange.of(options)
         self.first = first
         self.facts = picture_facts(first)
+        self.track = self._track()
+        by_header = self.track.siting if subsampled(first) else ""
         self.tags = colour_tags(
-            first, stream.codec_context, self.facts.chroma_location or self._siting()
+            first, stream.codec_context, self.facts.chroma_location or by_header
         )
+        own = self.track.pixel_aspect(first.width, first.height)
+        self.pixel_aspect = own or stream.sample_aspect_ratio or self.facts.pixel_aspect
         self.rate: Fraction | None = stream.guessed_rate or stream.average_rate or None
         self.untimed = all(picture.pts is None for picture in pictures)
         usual = 1 / (self.rate or Fraction(25))
@@ -54,14 +64,20 @@ class Probe:
         self.step = max(1, round(usual / self.time_base))  # ticks of a frame of the usual length
         self.first_pts = first.pts or 0
         fields = sum(p.frame is not None and p.frame.interlaced_frame for p in pictures)
-        self.flagged = 2 * fields >= len(pictures)  # as interlaced
+        interlaced = 2 * fields >= len(pictures)
+        # FFmpeg flags pictures of H.265 as interlaced where each of them is one field.
+        self.single_fields = interlaced and family_of(stream) == "hevc"
+        self.flagged = interlaced and not self.single_fields
 
-    def _siting(self) -> str:
-        """The chroma siting by the container, for codecs that do not state it."""
+    def _track(self) -> TrackFacts:
+        """What the header of a Matroska or MP4 file says of the track, and FFmpeg does not."""
         path = Path(self.container.name.removeprefix("file:"))
-        stated = "matroska" in self.container.format.name and subsampled(self.first)
-        # A named pipe is left alone: what is read here would be missing later.
-        return read_siting(path, self.stream.index) if stated and path.is_file() else ""
+        if not path.is_file():  # a named pipe: what is read here would be missing later
+            return TrackFacts()
+        if "matroska" in self.container.format.name:
+            return track_facts(path, self.stream.index)
+        mov = self.container.format.name.startswith("mov")
+        return TrackFacts(cropped=mov and b"clap" in movie_header(path))
 
     @property
     def _from_zero(self) -> bool:
@@ -102,6 +118,10 @@ class Probe:
             notes.append(f"{len(videos)} video streams: only #{self.stream.index} is denoised")
         if self.flagged and self.options.fields == "off":
             notes.append("the clip is flagged interlaced but treated as progressive, as requested")
+        if self.single_fields:
+            notes.append(
+                "every picture is one field; fields are denoised as they follow each other"
+            )
         return notes
 
     def _top_first(self) -> bool:
@@ -184,13 +204,16 @@ class Probe:
             family=family_of(self.stream),
             profile=str(self.stream.codec_context.profile or ""),
             pix_fmt=self.first.format.name,
-            pixel_aspect=self.stream.sample_aspect_ratio or self.facts.pixel_aspect,
+            pixel_aspect=self.pixel_aspect,
             colour=self.tags,
             facts=self.facts,
             container_tags=dict(self.container.metadata),
             stream_tags=dict(self.stream.metadata),
             disposition=self.stream.disposition,
             chapters=tuple(self.container.chapters()),
+            track=self.track,
+            single_fields=self.single_fields,
+            stream=self.stream,
             others=tuple(s for s in self.container.streams if s.index != self.stream.index),
         )
 
@@ -202,7 +225,7 @@ class Probe:
 
     def _describe_video(self, info: ClipInfo) -> dict[str, Any]:
         mastering = self.facts.mastering
-        aspect = self.stream.sample_aspect_ratio or self.facts.pixel_aspect
+        aspect = self.pixel_aspect
         order = "top field first" if info.top_field_first else "bottom field first"
         facts = stream_facts(self.stream) | {
             "denoised": True,

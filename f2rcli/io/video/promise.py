@@ -1,7 +1,7 @@
 """The promises of a video file, compared with what was read: a truncated file ends in silence.
 
 Its index counts frames, its tags and its header state durations, its constant rate says when the
-next frame is due; `sizes.py` knows what its bytes promise.
+next frame is due.
 """
 
 from collections.abc import Sequence
@@ -10,11 +10,10 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
-from f2rcli.io.containers.ffmpeg_input import StandardInput
 from f2rcli.io.ledger import Ledger
 from f2rcli.io.video.decoder import Decoder
 from f2rcli.io.video.probe import Probe
-from f2rcli.io.video.sizes import check_piped, check_size
+from f2rcli.io.video.source import StandardInput
 from f2rcli.units import count
 
 _EVEN = ("matroska,webm", "mpegts", "mpeg")  # time stamps and a rate, but no count of frames
@@ -26,15 +25,13 @@ _ENDLESS = {
 _LEAST = 5  # steps between frames that tell a constant rate
 _REGULAR = 0.9  # share of steps that are one frame long, apart from the first two gaps
 _NAMED = 3  # gaps listed by their time
+_FRAME = b"FRAME\n"  # of y4m
 
 
 def check_end(ledger: Ledger, probe: Probe, decoder: Decoder, source: StandardInput | Path) -> None:
     """Compare promises of the whole file with what came. Raises InputError if strict."""
     form = probe.container.format.name
-    if isinstance(source, StandardInput):
-        check_piped(ledger, form, source, decoder)
-    elif source.is_file():
-        check_size(ledger, form, source, decoder)
+    _check_count(ledger, form, source, decoder)
     if decoder.hidden:
         hides = f"its edit list hides {count(decoder.hidden)}: no player shows them, and f2r reads"
         ledger.remark(f"{hides} none of them")
@@ -52,6 +49,29 @@ def check_end(ledger: Ledger, probe: Probe, decoder: Decoder, source: StandardIn
         _check_time(ledger, "its video stream", own, decoder.reached - start, probe, slack)
     elif (end := probe.promised_end()) is not None:
         _check_time(ledger, "its header", end - start, decoder.newest - start, probe, rough)
+
+
+def _check_count(ledger: Ledger, form: str, source: StandardInput | Path, decoder: Decoder) -> None:
+    """Compare frames with those that a whole file of its kind has, where FFmpeg does not say."""
+    if isinstance(source, Path):
+        if form not in ("yuv4mpegpipe", "apng", "gif") or not source.is_file():
+            return
+        with source.open("rb") as file:
+            head, size = file.read(StandardInput.HEAD), file.seek(0, 2)
+            file.seek(-min(size, 64), 2)
+            tail = file.read().rstrip(b"\0")
+        if form == "gif" and not tail.endswith(b";"):
+            ledger.fault("its trailer is missing: the file breaks off, and frames may be missing")
+    else:
+        head, size = source.head, source.size
+    begin = head.find(b"\n") + 1
+    if form == "yuv4mpegpipe" and head.startswith(_FRAME, begin):  # without parameters of frames
+        each = len(_FRAME) + decoder.packet_size
+        ledger.promised("its size", -(-(size - begin) // each), decoder.packets)
+    place = head.find(b"acTL")
+    if form == "apng" and place > 0:
+        stated = int.from_bytes(head[place + 4 : place + 8], "big")
+        ledger.promised("its header", stated, decoder.packets)
 
 
 def _step(probe: Probe) -> Fraction:

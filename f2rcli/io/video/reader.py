@@ -17,30 +17,29 @@ from av.video.codeccontext import VideoCodecContext
 from f2rcli.errors import InputError
 from f2rcli.frames import Frame
 from f2rcli.io.base import Reader, ReadOptions
-from f2rcli.io.containers.ffmpeg_input import (
+from f2rcli.io.ledger import Ledger
+from f2rcli.io.provenance import text_of
+from f2rcli.io.time_range import TimeRange, leading, timed, trailing
+from f2rcli.io.video.colour import has_captions
+from f2rcli.io.video.decoder import AnyPacket, DamageLog, DecodedPicture, Decoder, SidePackets
+from f2rcli.io.video.pixels import fits, read_planes
+from f2rcli.io.video.probe import Probe
+from f2rcli.io.video.promise import check_end, check_gaps
+from f2rcli.io.video.quantiser import EXPORTED, HEADERS, first_steps8, step8
+from f2rcli.io.video.source import (
     COMPLETE,
     LATE_INDEX,
     PIPE,
     StandardInput,
     choose_video,
     display_name,
+    family_of,
+    is_cover,
     open_source,
 )
-from f2rcli.io.containers.packets import AnyPacket, SidePackets
-from f2rcli.io.ffmpeg.colour import has_captions
-from f2rcli.io.ffmpeg.convert import fits
-from f2rcli.io.ffmpeg.metadata import family_of
-from f2rcli.io.ffmpeg.pixel_formats import read_planes
-from f2rcli.io.ffmpeg.quantiser import EXPORTED, HEADERS, first_steps8, step8
-from f2rcli.io.ledger import Ledger
-from f2rcli.io.png_text import text_of
-from f2rcli.io.time_range import TimeRange, leading, timed, trailing
-from f2rcli.io.video.decoder import DamageLog, DecodedPicture, Decoder
-from f2rcli.io.video.probe import Probe
-from f2rcli.io.video.promise import check_end, check_gaps
-from f2rcli.io.video.seeking import Seeker
 
 _REACHES = (1, 4, 16)  # times the usual length of a lead-in that is gone back for it, in turn
+_MARGINS = (0, 2, 10)  # seconds before a place that are tried one after the other
 _PROBED = 4  # pictures looked at before the first is given out
 # With frame threads damage is reported too late: of H.264 and MPEG-4 after the picture is given
 # out, of FFV1 and H.265 in the log, where nothing says of which picture.
@@ -71,7 +70,7 @@ class VideoReader(Reader):
             opened.callback(self._decoder.close)
             ahead = self._first_pictures()
             self._probe = Probe(self.container, self.stream, ahead, options, self.name)
-            self._seeker = Seeker(self.name, self._decoder, self.side, self._probe, ahead)
+            self._ahead = ahead  # decoded already; each is released when it is taken
             self.info, self.metadata = self._probe.info(), self._probe.metadata()
             self._opened = opened.pop_all()
 
@@ -146,7 +145,7 @@ class VideoReader(Reader):
         tail = partial(self._probe.tail, decoder=self._decoder)
         for reach in _REACHES:
             whole = self._set_out(reach * self.options.lead * self._probe.step)
-            frames = self._frames(self._seeker.pictures())
+            frames = self._frames(chain(self._taken(), self._decoder))
             clip = timed(frames, self._probe.step, self.ledger, tail)
             lead, clip = leading(clip, self._early, self.options.lead)
             if whole or len(lead) == self.options.lead:
@@ -158,7 +157,66 @@ class VideoReader(Reader):
         from which one reads on where one cannot go elsewhere."""
         if not self.span.start or self.source == PIPE or self._probe.untimed:
             return True
-        return self._seeker.seek(int(self.span.start / self._probe.time_base) - lead)
+        return self._seek(int(self.span.start / self._probe.time_base) - lead)
+
+    def _taken(self) -> Iterator[DecodedPicture]:
+        self._ahead.reverse()
+        while self._ahead:
+            yield self._ahead.pop()
+
+    def _seek(self, ticks: int) -> bool:
+        """Go to a key frame so far behind the first picture, or before that; whether that is the
+        very beginning.
+
+        Transport streams find times only roughly, so what comes after a seek is looked at.
+        """
+        first = self._probe.first_pts
+        target = first + ticks
+        if target <= first and self._ahead:  # where one is
+            return True
+        covers = [packet for packet in self.side.queue if is_cover(packet.stream)]
+        for margin in _MARGINS:
+            place = target - round(margin / self._probe.time_base)
+            if place > first and self._reaches(place, target):
+                break
+        else:
+            self._rewind()
+            target = first
+        self.side.queue.extendleft(covers)
+        return target == first
+
+    def _reaches(self, place: int, target: int) -> bool:
+        """Seek; whether a sound key frame at or before `target` follows."""
+        picture = self._sought(place)
+        if picture is None or picture.frame is None or picture.pts is None:
+            return False
+        return picture.pts <= target and picture.frame.key_frame and not picture.corrupt
+
+    def _sought(self, place: int, *, by_bytes: bool = False) -> DecodedPicture | None:
+        """Seek; the picture that follows, which is the next to be taken; None where one cannot."""
+        self.ledger.clear()  # of what lies before the excerpt that is asked for
+        try:
+            if by_bytes:
+                self.container.seek(place, unsupported_byte_offset=True)
+            else:
+                self.container.seek(place, stream=self.stream)
+        except av.FFmpegError:
+            return None
+        self.side.queue.clear()
+        self._decoder.restart()
+        picture = next(iter(self._decoder), None)
+        self._ahead = [picture] if picture is not None and picture.frame else []
+        return picture
+
+    def _rewind(self) -> None:
+        """Go back to the first picture by time, else to the first byte; Matroska and AVI do not
+        move on a byte seek."""
+        first = self._probe.first_pts
+        picture = self._sought(first)
+        if picture is not None and picture.frame and picture.pts == first:
+            return
+        if self._sought(0, by_bytes=True) is None and self._sought(first) is None:
+            raise InputError(f"{self.name}: is not seekable.", hint="Leave out start=.")
 
     def _early(self, frame: Frame) -> bool:
         """Whether a frame lies before the excerpt; its damage does not count then."""
@@ -193,7 +251,8 @@ class VideoReader(Reader):
         form, planes = read_planes(decoded)
         if not fits(info.layout, form):
             raise self._changed(f"pixel format changes to {form.name}", picture)
-        if decoded.interlaced_frame and not info.interlaced and self.options.fields == "auto":
+        unlike = decoded.interlaced_frame and not (info.interlaced or self._probe.single_fields)
+        if unlike and self.options.fields == "auto":
             self.ledger.remark(
                 f"interlaced frames{self._when(picture).replace(' at ', ' from ')} were treated as "
                 "progressive; pass fields='on' to treat them as interlaced"
@@ -276,6 +335,6 @@ class VideoReader(Reader):
         return [] if self.source == PIPE else [Path(self.source)]
 
     def close(self) -> None:
-        self._seeker.ahead = []
+        self._ahead = []
         self.side.queue.clear()
         self._opened.close()

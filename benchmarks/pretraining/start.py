@@ -1,0 +1,207 @@
+"""Networks on packed planes begun from today's RGB networks: the colour transform (and 4:2:0's
+nearest enlargement) is folded into stems and tails, and where a trunk is narrower, it begins from
+the strongest channels.
+
+    python benchmarks/pretraining/start.py full OUT.safetensors [--of f2r-rgb-small]
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from safetensors.torch import save_file
+
+from f2rcli import weights, yuv
+from f2rcli.frames import Matrix
+from f2rcli.models.planar import CONFIGS, Networks
+from f2rcli.planes import LAYOUTS, ROTATION, Layout
+
+TOLD = 4 / 3  # sigma of R, G and B by that of luma, where they are equal (BT.709: 1.33)
+OLD = "encoders.0", "encoders.1", "middle.0", "middle.1", "decoders.1", "decoders.0"
+LEVELS = {"encoders.0": 0, "decoders.0": 0, "encoders.1": 1, "decoders.1": 1,
+          "middle.0": 2, "middle.1": 2}  # fmt: skip
+
+
+def begun(size: str, of: str = "f2r-rgb-small") -> Networks:
+    """Networks of a size, or of the shape in a file, begun from bundled weights."""
+    shape = shape_of(size)
+    source = {name: value.float() for name, value in weights.load(of).tensors.items()}
+    networks = Networks(shape)
+    new: dict[str, Tensor] = {}
+    for part in ("coarse", "anchor", "refiner"):
+        config = shape[part]
+        trunk = config if part == "coarse" else config["trunk"]
+        kept = carried_trunk(source, part, trunk, new)
+        carried_ends(source, part, kept, config, new)
+    own = networks.state_dict()
+    unknown = [name for name, value in new.items() if own[name].shape != value.shape]
+    assert not unknown, unknown
+    networks.load_state_dict({**own, **new})
+    return networks
+
+
+def shape_of(size: str) -> dict[str, Any]:
+    """The constructor's arguments of a size, or of a JSON file that holds them."""
+    return CONFIGS[size] if size in CONFIGS else json.loads(Path(size).read_text())
+
+
+def carried_trunk(
+    source: Mapping[str, Tensor], part: str, config: Mapping[str, Any], new: dict[str, Tensor]
+) -> Tensor:
+    """Fill a trunk; the channels of its first level that were kept."""
+    unet, widths = f"{part}.unet", config["widths"]
+    streams = []  # channels kept of every level: those that its blocks write most into
+    for level, width in enumerate(widths):
+        blocks = [block for block in OLD if LEVELS[block] == level]
+        written = [source[f"{unet}.{b}.second.weight"].square().sum((1, 2, 3)) for b in blocks]
+        streams.append(strongest(torch.stack(written).sum(0), width))
+    last = len(widths) - 1
+    places = {f"middle.{i}": ("middle.0", "middle.1")[i % 2] for i in range(config["middle"])}
+    if last == 1:  # its lowest level was the one above the lowest
+        places = {f"middle.{i}": ("encoders.1", "decoders.1")[i] for i in range(config["middle"])}
+    for side in ("encoders", "decoders"):
+        for level, count in enumerate(config[side]):
+            places |= {f"{side}.{level}.{i}": f"{side}.{level}" for i in range(count)}
+    for name, old in places.items():
+        first, second = (source[f"{unet}.{old}.{half}.weight"] for half in ("first", "second"))
+        stream = streams[LEVELS[old]]
+        power = first.square().sum((1, 2, 3)) * second.square().sum((0, 2, 3))
+        inner = strongest(power, len(stream))
+        new[f"{part}.trunk.{name}.first.weight"] = first[inner][:, stream]
+        new[f"{part}.trunk.{name}.second.weight"] = second[stream][:, inner]
+    for i in range(last):
+        down, up = (source[f"{unet}.{way}.{i}.conv.weight"] for way in ("downs", "ups"))
+        new[f"{part}.trunk.downs.{i}.conv.weight"] = down[streams[i + 1]][:, streams[i]]
+        rows = (streams[i][:, None] * 4 + torch.arange(4)).flatten()
+        new[f"{part}.trunk.ups.{i}.conv.weight"] = up[rows][:, streams[i + 1]]
+    return streams[0]
+
+
+def carried_ends(
+    source: Mapping[str, Tensor],
+    part: str,
+    kept: Tensor,
+    config: Mapping[str, Any],
+    new: dict[str, Tensor],
+) -> None:
+    """Fill stems and tails of every layout."""
+    head, last = source[f"{part}.unet.head.weight"][kept], source[f"{part}.unet.tail.weight"]
+    for name, layout in LAYOUTS.items():
+        into, out = fold(layout)
+        tails = [out_of(one, out) for one in last[:, kept].split(12)]
+        tails = tails if config.get("guided", True) else tails[:1]
+        new[f"{part}.tails.{name}.weight"] = torch.cat(tails)
+        stem = f"{part}.stems.{name}.weight"
+        told = torch.zeros(len(head), 2 * len(layout.planes), 3, 3)
+        if part == "coarse":
+            told[:, [0, len(layout.planes)]] = level_of(head[:, 12:], layout)
+            new[stem] = torch.cat([in_to(head[:, :12], into), told], 1)
+        elif part == "anchor":
+            pictures = [in_to(one, into) for one in head[:, :24].split(12, 1)]
+            new[stem] = torch.cat([*pictures, joined(head[:, 24:]), told], 1)
+            first = source["anchor.first.weight"]
+            ratios = [joined(one) for one in first[:, 12:].split(4, 1)]
+            new[f"anchor.firsts.{name}.weight"] = torch.cat(
+                [in_to(first[:, :12], into), *ratios], 1
+            )
+            new[f"anchor.firsts.{name}.bias"] = source["anchor.first.bias"]
+        else:
+            pictures = [in_to(one, into) for one in head[:, :48].split(12, 1)]
+            if not config["guided"]:  # merged neighbours stand in place of the guided anchor
+                pictures[3] = torch.zeros_like(pictures[3])
+            told[:, [0, len(layout.planes)]] = level_of(head[:, 48:60], layout)
+            more = torch.zeros(len(head), 2, 3, 3)
+            features = [head[:, 60:]] if config["embed"] else []
+            new[stem] = torch.cat([*pictures, told, more, *features], 1)
+            if config["embed"]:
+                embed = source["refiner.embed.weight"]
+                seen = [in_to(one, into) for one in embed[:, :24].split(12, 1)]
+                new[f"refiner.embeds.{name}.weight"] = torch.cat([*seen, joined(embed[:, 24:])], 1)
+    if part == "anchor":
+        for layer in ("second", "logits"):
+            for kind in ("weight", "bias"):
+                old = source[f"anchor.{layer}.{kind}"]
+                new[f"anchor.{layer}.{kind}"] = (
+                    old.mean(0, keepdim=True) if layer == "logits" else old
+                )
+    if part == "refiner" and config["deep"]:
+        new["refiner.deep.weight"] = torch.zeros(config["trunk"]["widths"][1], config["deep"], 1, 1)
+
+
+def fold(layout: Layout) -> tuple[Tensor, Tensor]:
+    """RGB cells (12, channel by channel) of packed planes (C), and planes of RGB cells."""
+    if layout.mosaic:
+        return mosaic_fold()
+    if layout.rotated:
+        to_planes = np.asarray(ROTATION)
+    elif len(layout.planes) == 1:
+        to_planes = np.full((1, 3), 1 / 3)
+    else:
+        to_planes = np.asarray(yuv.matrices(Matrix.BT709)[1], float)
+    to_rgb = np.linalg.inv(to_planes) if len(to_planes) == 3 else np.ones((3, 1))
+    into, out = np.zeros((12, layout.channels)), np.zeros((layout.channels, 12))
+    for plane, ((rows, columns), part) in enumerate(zip(layout.planes, layout.slices, strict=True)):
+        for phase in range(4):
+            y, x = phase // 2 * rows // 2, phase % 2 * columns // 2
+            sample = part.start + y * columns + x
+            for colour in range(3):
+                into[4 * colour + phase, sample] = to_rgb[colour, plane]
+                out[sample, 4 * colour + phase] = to_planes[plane, colour] * rows * columns / 4
+    return torch.from_numpy(into).float(), torch.from_numpy(out).float()
+
+
+def mosaic_fold() -> tuple[Tensor, Tensor]:
+    """The same of a mosaic whose phases are R, G, G, B: each colour all over its cell."""
+    into, out = torch.zeros(12, 4), torch.zeros(4, 12)
+    for sample, (colour, share) in enumerate(((0, 1.0), (1, 0.5), (1, 0.5), (2, 1.0))):
+        into[4 * colour : 4 * colour + 4, sample] = share
+        out[sample, 4 * colour : 4 * colour + 4] = 0.25
+    return into, out
+
+
+def in_to(weight: Tensor, into: Tensor) -> Tensor:
+    """A convolution of RGB cells (O, 12, 3, 3) as one of packed planes."""
+    return torch.einsum("oiyx,ic->ocyx", weight, into)
+
+
+def out_of(weight: Tensor, out: Tensor) -> Tensor:
+    """A convolution that gives RGB cells (12, I, 3, 3) as one that gives packed planes."""
+    return torch.einsum("oiyx,co->ciyx", weight, out)
+
+
+def joined(weight: Tensor) -> Tensor:
+    """A convolution of a map's four phases as one of their mean."""
+    return weight.sum(1, keepdim=True)
+
+
+def level_of(weight: Tensor, layout: Layout) -> Tensor:
+    """A convolution of the noise in R, G and B as one of luma's, (O, 1, 3, 3)."""
+    return joined(weight) * (1.0 if layout.rotated or len(layout.planes) != 3 else TOLD)
+
+
+def strongest(power: Tensor, count: int) -> Tensor:
+    """Places of the largest, in order."""
+    return torch.topk(power, count).indices.sort().values
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("size", help="a size, or a JSON file of a shape")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--of", default="f2r-rgb-small")
+    given = parser.parse_args()
+    state = begun(given.size, given.of).state_dict()
+    halves = {name: value.half().contiguous() for name, value in state.items()}
+    save_file(halves, given.out, {"shape": json.dumps(shape_of(given.size))})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,350 @@
+"""Who denoises in an evaluation: f2r's methods, and the denoisers of others that are installed.
+
+Those of others are FFmpeg's filters (nlmeans takes 0.6 sigma; bm3d 3.67 sigma, one block per group:
+the best on white noise in 8-bit samples), OpenCV's
+non-local means over frames, and VapourSynth's V-BM3D where it is installed.
+"""
+
+import importlib
+import importlib.metadata
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from itertools import chain, groupby, islice
+from typing import Any, Protocol, TypeVar
+
+import av
+import cv2
+import numpy as np
+
+from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
+from f2rcli.errors import F2RError, InputError
+from f2rcli.evaluation.base import Baseline, Contestant
+from f2rcli.evaluation.plan import BASELINES
+from f2rcli.evaluation.result import MethodFacts
+from f2rcli.frames import ClipInfo, Codes, Family, Frame, PlaneLayout
+from f2rcli.noise.codec import to_codes
+from f2rcli.settings import check_choice
+from f2rcli.yuv import code_span, to_rgb
+
+T = TypeVar("T")
+
+LEAVE_OUT = "Leave it out of baselines=."
+STRONGEST_NLMEANS = 30.0  # the filter's own limit of s
+NLM_FRAMES = 3  # five take longer and gain nothing
+NLM_STRENGTH = 0.8  # h over sigma, the best on white noise
+NLM_TEMPLATE, NLM_SEARCH = 7, 21  # pixels per side
+VBM3D_RADIUS = 2  # frames to either side that blocks are sought in
+VBM3D_HELD = (
+    8 * VBM3D_RADIUS + 1
+)  # frames: two passes, each with a search and a sum over both sides
+
+
+@dataclass
+class MethodContestant(Contestant):
+    """One of f2r's methods, run blind by the engine: it does not know the noise that was added."""
+
+    name: str
+    settings: EngineSettings
+    weights: dict[str, str] = field(default_factory=dict)  # name -> sha256, of every clip
+    settled: dict[str, str] = field(default_factory=dict)
+
+    def denoise(
+        self, frames: Iterable[Frame], info: ClipInfo, sigma8: float | None
+    ) -> Iterator[Frame]:
+        """Raises F2RError where no weights suit the clip."""
+        engine = load_engine(self.settings, info)
+        self.weights[engine.weights.name] = engine.weights.sha256
+        self.settled = {"device": engine.device, "precision": engine.precision}
+        return denoise_stream(frames, info, engine)
+
+    def facts(self) -> MethodFacts:
+        chosen = {k: v for k, v in asdict(self.settings).items() if v is not None}
+        return MethodFacts(
+            name=self.name, title=self.name, kind="method",
+            weights=", ".join(self.weights), weights_sha256=", ".join(self.weights.values()),
+            settings=chosen | self.settled,
+        )  # fmt: skip
+
+
+@dataclass
+class Stopwatch:
+    """Times an iterator, without the time that its own input takes."""
+
+    seconds: float = 0.0
+
+    def source(self, items: Iterable[T]) -> Iterator[T]:
+        """The items; the time it takes to get them does not count."""
+        iterator = iter(items)
+        while True:
+            began = time.perf_counter()
+            item = next(iterator, None)
+            self.seconds -= time.perf_counter() - began
+            if item is None:
+                return
+            yield item
+
+    def draw(self, items: Iterator[T]) -> T | None:
+        """The next item, or None at the end; the time it takes counts."""
+        began = time.perf_counter()
+        item = next(items, None)
+        self.seconds += time.perf_counter() - began
+        return item
+
+
+class Filter(Baseline, Protocol):
+    """A denoiser of 8-bit pictures, (H, W, 3) RGB or (H, W) gray."""
+
+    def filtered(
+        self, pictures: Iterable[Codes], sigma8: float, count: int | None
+    ) -> Iterator[Codes]:
+        """One picture for each, in order. count: of them, if known."""
+
+    def denoise(
+        self, frames: Iterable[Frame], info: ClipInfo, sigma8: float | None
+    ) -> Iterator[Frame]:
+        """Without a sigma, that of each lane's first frame is measured. Raises F2RError."""
+        if info.layout.family is Family.BAYER:
+            raise InputError(f"{info.name}: {self.name} cannot denoise mosaics.", hint=LEAVE_OUT)
+        for _, lane in groupby(frames, key=lambda frame: frame.lane):
+            first = next(lane)
+            waiting: deque[Frame] = deque()
+            codes = _codes_of(chain([first], lane), waiting)  # noqa: B031  # goes on
+            frames_of_lane = None if info.frames is None else info.frames // len(info.lanes)
+            for done in self.filtered(codes, sigma8 or rough_sigma8(first), frames_of_lane):
+                yield _frame(done, waiting.popleft())
+            if waiting:
+                raise F2RError(f"{self.name}: failed, frames are missing.", hint=LEAVE_OUT)
+
+
+@dataclass
+class FFmpegFilter(Filter):
+    """One of FFmpeg's filters, by the libraries that read and write video here."""
+
+    name: str
+    filter: str
+    options: Callable[[float], str]  # of sigma in 8-bit units
+
+    def available(self) -> str | None:
+        if self.filter in av.filter.filters_available:
+            return None
+        return f"PyAV's FFmpeg was built without the filter {self.filter}."
+
+    def facts(self) -> MethodFacts:
+        """Settings are shown for a sigma of 10."""
+        version = ".".join(map(str, av.library_versions["libavfilter"]))
+        return MethodFacts(
+            name=self.name, title=f"FFmpeg {self.filter}", kind="baseline",
+            version=f"libavfilter {version}",
+            settings={"at sigma 10": f"{self.filter}={self.options(10.0)}"},
+        )  # fmt: skip
+
+    def filtered(
+        self, pictures: Iterable[Codes], sigma8: float, count: int | None
+    ) -> Iterator[Codes]:
+        graph: av.filter.Graph | None = None
+        try:
+            for picture in pictures:
+                kind = "gray" if picture.ndim == 2 else "gbrp"
+                frame = av.VideoFrame.from_ndarray(picture, format=kind)
+                graph = self._graph(frame, sigma8) if graph is None else graph
+                graph.vpush(frame)
+                yield from _pulled(graph)
+            if graph is not None:
+                graph.vpush(None)
+                yield from _pulled(graph)
+        except av.FFmpegError as error:
+            raise F2RError(f"{self.name}: failed: {error.strerror}.", hint=LEAVE_OUT) from error
+
+    def _graph(self, like: av.VideoFrame, sigma8: float) -> av.filter.Graph:
+        graph = av.filter.Graph()
+        source = graph.add_buffer(
+            width=like.width, height=like.height, format=like.format, time_base=Fraction(1, 25)
+        )
+        node = graph.add(self.filter, self.options(sigma8))
+        graph.link_nodes(source, node, graph.add("buffersink")).configure()
+        return graph
+
+
+def _pulled(graph: av.filter.Graph) -> Iterator[Codes]:
+    """The pictures that are ready."""
+    with suppress(av.BlockingIOError, av.EOFError):
+        while True:
+            frame = graph.vpull()
+            assert isinstance(frame, av.VideoFrame)
+            yield np.asarray(frame.to_ndarray(), np.uint8)
+
+
+def nlmeans(sigma8: float) -> str:
+    """Options of nlmeans for noise of this standard deviation."""
+    return f"s={min(STRONGEST_NLMEANS, max(1.0, 0.6 * sigma8)):.4g}:p=7:r=15"
+
+
+def bm3d(sigma8: float) -> str:
+    """Options of bm3d; blocks of 16 pixels, which releases before and after 7 write differently."""
+    return f"sigma={3.67 * sigma8:.4g}:bstep=2:group=1:estim=basic"
+
+
+@dataclass
+class OpenCVNonLocalMeans(Filter):
+    """fastNlMeansDenoisingMulti and its colour form (Buades et al., IPOL 2011)."""
+
+    name: str = "opencv-nlm"
+
+    def available(self) -> str | None:
+        if hasattr(cv2, "fastNlMeansDenoisingColoredMulti"):
+            return None
+        return "this OpenCV was built without its photo module. Install opencv-python-headless."
+
+    def facts(self) -> MethodFacts:
+        return MethodFacts(
+            name=self.name, title="OpenCV fastNlMeansDenoisingMulti", kind="baseline",
+            version=f"OpenCV {cv2.__version__}",
+            settings={
+                "h": f"{NLM_STRENGTH:g} sigma", "frames": NLM_FRAMES, "template": NLM_TEMPLATE,
+                "search": NLM_SEARCH,
+            },
+        )  # fmt: skip
+
+    def filtered(
+        self, pictures: Iterable[Codes], sigma8: float, count: int | None
+    ) -> Iterator[Codes]:
+        """Windows shrink at the ends of a clip, so that the frame stays in the middle."""
+        held: deque[Codes] = deque()
+        reach, strength = NLM_FRAMES // 2, NLM_STRENGTH * sigma8
+        for picture in pictures:
+            held.append(picture)
+            if len(held) in (NLM_FRAMES, reach + 1):  # the middle one has its neighbours
+                yield _middle_denoised(held, len(held) - 1 - reach, strength)
+            if len(held) == NLM_FRAMES:
+                held.popleft()
+        for index in range(max(0, len(held) - reach), len(held)):
+            yield _middle_denoised(held, index, strength)
+
+
+def _middle_denoised(held: deque[Codes], centre: int, strength: float) -> Codes:
+    """One of the pictures held, with as many before it as after."""
+    reach = min(NLM_FRAMES // 2, centre, len(held) - 1 - centre)
+    window = list(held)[centre - reach : centre + reach + 1]
+    how = (reach, len(window), None, strength)
+    if window[0].ndim == 2:
+        done = cv2.fastNlMeansDenoisingMulti(window, *how, NLM_TEMPLATE, NLM_SEARCH)
+    else:  # its colour form wants blue first
+        window = [np.ascontiguousarray(picture[..., ::-1]) for picture in window]
+        done = cv2.fastNlMeansDenoisingColoredMulti(
+            window, *how, strength, NLM_TEMPLATE, NLM_SEARCH
+        )[..., ::-1]
+    return np.asarray(done, np.uint8)
+
+
+@dataclass
+class VapourSynthBM3D(Filter):
+    """V-BM3D (Dabov et al., EUSIPCO 2007) of VapourSynth, its fast profile over five frames."""
+
+    name: str = "vapoursynth-vbm3d"
+
+    def available(self) -> str | None:
+        try:
+            if hasattr(importlib.import_module("vapoursynth").core, "bm3d"):
+                return None
+        except ImportError:
+            pass
+        return "VapourSynth with BM3D is not installed: pip install vapoursynth vapoursynth-bm3d."
+
+    def facts(self) -> MethodFacts:
+        version = importlib.metadata.version("vapoursynth-bm3d") if not self.available() else ""
+        return MethodFacts(
+            name=self.name, title="V-BM3D (VapourSynth)", kind="baseline", version=version,
+            settings={"profile": "fast", "radius": VBM3D_RADIUS},
+        )  # fmt: skip
+
+    def filtered(
+        self, pictures: Iterable[Codes], sigma8: float, count: int | None
+    ) -> Iterator[Codes]:
+        """VapourSynth asks for frames by number, a few ahead; one too many is the last again."""
+        vs: Any = importlib.import_module("vapoursynth")
+        supply = iter(pictures if count else (every := list(pictures)))
+        length = count or len(every)
+        held = dict(enumerate(islice(supply, 1)))
+        if not held:
+            return
+
+        def fill(n: int, f: Any) -> Any:
+            while n not in held:
+                last = max(held)
+                held[last + 1] = next(supply, held[last])
+                held.pop(last + 1 - VBM3D_HELD, None)
+            made = f.copy()
+            for place, plane in enumerate(np.atleast_3d(held[n]).transpose(2, 0, 1)):
+                np.asarray(made[place])[...] = plane / np.float32(255)
+            return made
+
+        (rows, columns), rgb = held[0].shape[:2], held[0].ndim == 3
+        core = vs.core
+        core.num_threads = 1  # frames are asked for in order
+        kind = vs.RGBS if rgb else vs.GRAYS
+        clip = core.std.BlankClip(width=columns, height=rows, format=kind, length=length)
+        clip = core.std.ModifyFrame(clip, clip, fill)
+        clip = core.bm3d.RGB2OPP(clip, sample=1) if rgb else clip
+        how = {
+            "profile": "fast", "sigma": [sigma8] * (3 if rgb else 1), "radius": VBM3D_RADIUS,
+            "matrix": 100 if rgb else 2,
+        }  # fmt: skip
+        basic = core.bm3d.VAggregate(core.bm3d.VBasic(clip, **how), VBM3D_RADIUS, 1)
+        final = core.bm3d.VAggregate(core.bm3d.VFinal(clip, basic, **how), VBM3D_RADIUS, 1)
+        for frame in (core.bm3d.OPP2RGB(final, 1) if rgb else final).frames():
+            planes = [np.asarray(frame[place]) for place in range(frame.format.num_planes)]
+            codes = to_codes(np.stack(planes, -1))
+            yield codes if rgb else codes[..., 0]
+
+
+def _codes_of(frames: Iterable[Frame], waiting: deque[Frame]) -> Iterator[Codes]:
+    """Frames as 8-bit pictures, rounded and clipped; they themselves are put in the queue."""
+    for frame in frames:
+        codes = to_codes(to_rgb(frame))
+        waiting.append(frame)
+        yield codes[0] if len(codes) == 1 else np.ascontiguousarray(codes.transpose(1, 2, 0))
+
+
+def _frame(picture: Codes, like: Frame) -> Frame:
+    """A frame of an 8-bit picture, in floats: 0..1, or the codes of a stack."""
+    planes = [picture] if picture.ndim == 2 else [picture[..., channel] for channel in range(3)]
+    family = Family.GRAY if len(planes) == 1 else Family.RGB
+    layout = PlaneLayout(family=family, bits=32, levels=like.layout.levels)
+    zero, span = (np.float32(number) for number in code_span(layout, chroma=False))
+    values = tuple(zero + span * (plane.astype(np.float32) / np.float32(255)) for plane in planes)
+    return Frame(
+        planes=values, layout=layout, pts=like.pts, duration=like.duration,
+        time_base=like.time_base, lane=like.lane,
+    )  # fmt: skip
+
+
+def rough_sigma8(frame: Frame) -> float:
+    """The noise of a frame by itself: the median of its finest diagonal wavelet coefficients
+    (Donoho and Johnstone, 1994), mean of the channels, in 8-bit units."""
+    picture = 255 * to_rgb(frame)
+    rows, columns = (size // 2 * 2 for size in picture.shape[1:])
+    a, b, c, d = (picture[:, r:rows:2, s:columns:2] for r in (0, 1) for s in (0, 1))
+    return float(np.mean(np.median(np.abs(a - b - c + d) / 2, axis=(1, 2))) / 0.6745)
+
+
+def find(names: tuple[str, ...]) -> list[Baseline]:
+    """The baselines of these names and groups, each once. Raises UsageError for unknown names."""
+    chosen: dict[str, Baseline] = {}
+    for name in names:
+        check_choice("baselines", name, [*BASELINES])
+        chosen |= {one: _made(one) for one in BASELINES[name]}
+    return list(chosen.values())
+
+
+def _made(name: str) -> Baseline:
+    if name == "opencv-nlm":
+        return OpenCVNonLocalMeans()
+    if name == "vapoursynth-vbm3d":
+        return VapourSynthBM3D()
+    options = {"nlmeans": nlmeans, "bm3d": bm3d}
+    wanted = name.removeprefix("ffmpeg-")
+    return FFmpegFilter(name, wanted, options[wanted])

@@ -1,0 +1,232 @@
+"""Published benchmarks: the clips of a folder laid out as published, under the published protocol.
+
+One is a TOML file in `published`; its name is the registry. It has the title, protocol, noises,
+where its files lie, and rows that others published. A benchmark is that benchmark: names and
+numbers of clips are checked, and other footage is refused unless it is asked for.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Self
+
+from f2rcli.errors import InputError, UsageError
+from f2rcli.evaluation.base import Case
+from f2rcli.evaluation.pairing import File, file_facts
+from f2rcli.evaluation.result import BenchmarkFacts, Published
+from f2rcli.io import ReadOptions, readable_suffixes
+from f2rcli.settings import check_choice
+
+PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
+NAMED = 4  # missing clips that an error names
+# Pairs of stacks that --any-clips takes for CRVD.
+PAIR = re.compile(r"(?P<name>.+)_iso(?P<iso>\d+)_noisy\.tiff?", re.IGNORECASE)
+
+
+def available() -> list[str]:
+    """The names of all benchmarks, without reading any of them."""
+    names = (entry.name for entry in files("f2rcli.evaluation").joinpath("published").iterdir())
+    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
+
+
+def load(name: str) -> "Benchmark":
+    """A benchmark by name; raises UsageError for an unknown one."""
+    check_choice("benchmark", name, available())
+    text = files("f2rcli.evaluation").joinpath("published", f"{name}.toml").read_text("utf-8")
+    return Benchmark.parse(name, text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """A benchmark: of clean clips if it states noises, else of mosaics with noise of a sensor."""
+
+    name: str
+    title: str
+    expects: str  # "JPEGImages/480p/<sequence>/00000.jpg and so on"
+    where: str  # "the authors publish DAVIS 2017 at davischallenge.org"
+    protocol: tuple[str, ...]
+    layout: Mapping[str, Any]  # where its files lie
+    clips: tuple[str, ...]
+    frames: int | None = None  # of a clip, at most
+    noises: tuple[str, ...] = ()
+    published: tuple[Published, ...] = ()
+    metrics: tuple[str, ...] = ("psnr", "ssim")
+
+    @classmethod
+    def parse(cls, name: str, text: str) -> Self:
+        """The benchmark that a TOML file describes."""
+        found = tomllib.loads(text)
+        rows = tuple(row for table in found.pop("published", ()) for row in _rows(table))
+        lists = {key: tuple(v) for key, v in found.items() if isinstance(v, list)}
+        return cls(name=name, published=rows, **found | lists)
+
+    @property
+    def clipped(self) -> bool:
+        """Whether noise made on the spot is clipped to codes; the protocols say it is not."""
+        return not self.noises
+
+    def cases(
+        self, root: Path, noises: tuple[str, ...] = (), frames: int | None = None,
+        *, any_clips: bool = False,
+    ) -> list[Case]:  # fmt: skip
+        """The clips below `root`, once per noise or ISO (`noises` () means the published ones).
+
+        frames: at most this many of a clip, instead of the protocol's own number. any_clips: take
+        whatever clips are there. Raises InputError that says what is missing and what is expected.
+        """
+        if noises and not self.noises:
+            raise UsageError(
+                f"noise={noises[0]!r}: {self.name} has noise of its own.", hint="Leave noise= out."
+            )
+        self._check_folder(root)
+        if not self.noises:
+            return self._mosaics(root, frames or self.frames, any_clips=any_clips)
+        from f2rcli.noise.synthesis.spec import parse  # brings torch
+
+        found = self._sequences(root, frames or self.frames, any_clips=any_clips)
+        chosen = [parse(text) for text in noises or self.noises]
+        return [replace(case, group=noise.name, noise=noise) for noise in chosen for case in found]
+
+    def facts(self, cases: Sequence[Case], frames: int | None = None) -> BenchmarkFacts:
+        """Title, protocol and published rows. frames: a limit that was asked for instead."""
+        whole = self._missing({case.name for case in cases}) == ([], [])
+        return BenchmarkFacts(
+            name=self.name,
+            title=self.title if whole else f"{self.title}: not its own clips, or not all of them",
+            protocol=self.protocol,
+            complete=whole and frames in (None, self.frames),
+            published=self.published,
+        )
+
+    def _missing(self, names: set[str]) -> tuple[list[str], list[str]]:
+        """Clips that are not there, and those that are not the benchmark's."""
+        return [c for c in self.clips if c not in names], sorted(names - {*self.clips})
+
+    def _sequences(self, root: Path, frames: int | None, *, any_clips: bool) -> list[Case]:
+        """A case for each clip, without noise; the benchmark's own, or with any_clips whatever is
+        there."""
+        prefix = self.layout.get("prefix", "")
+        each = [_sequences_in(folder) for folder in self._folders(root)]
+        clips = {n.removeprefix(prefix): p for found in each for n, p in sorted(found.items())}
+        if not clips:
+            raise self._wrong(root, "has none of its clips")
+        missing, others = self._missing({*clips})
+        if not any_clips:
+            if missing:
+                raise self._not_this(root, missing, others)
+            clips = {name: clips[name] for name in sorted(self.clips)}
+        options = ReadOptions(frames=frames)
+        return [
+            Case(name=name, reference=File(path, options), files=(file_facts("clean", path),))
+            for name, path in clips.items()
+        ]
+
+    def _folders(self, root: Path) -> list[Path]:
+        """The folders that hold clips: all that the layout names, or the first with any."""
+        found: list[Path] = []
+        for pattern in self.layout["folders"]:
+            here = [root] if pattern == "." else sorted(root.glob(pattern))
+            found += [folder for folder in here if _sequences_in(folder)]
+        return found if self.layout.get("together") else found[:1]
+
+    def _mosaics(self, root: Path, frames: int | None, *, any_clips: bool) -> list[Case]:
+        """A case per scene and ISO value; with any_clips also per pair of stacks."""
+        folder = self.layout["noisy"][0]
+        if (root / folder).is_dir():
+            every = [(s, iso) for iso in self.layout["isos"] for s in self.layout["scenes"]]
+            return [self._scene(root, *each, frames) for each in every]
+        pairs = [(p, found) for p in sorted(root.iterdir()) if (found := PAIR.fullmatch(p.name))]
+        if not pairs or not any_clips:
+            other = f"; it has {len(pairs)} other clips, which --any-clips takes" if pairs else ""
+            raise self._wrong(root, f"has no folder {folder}{other}")
+        return [self._pair(path, found["name"], found["iso"], frames) for path, found in pairs]
+
+    def _scene(self, root: Path, scene: int, iso: int, frames: int | None) -> Case:
+        sides = {}
+        for role in ("clean", "noisy"):
+            base, name = self.layout[role]
+            inner = Path(f"scene{scene}") / f"ISO{iso}"
+            # The download unpacks to one folder more per scene.
+            nested = root / base / f"{base}_scene{scene}" / inner
+            folder = nested if nested.is_dir() else root / base / inner
+            for number in range(1, (self.frames or 0) + 1):
+                if not (folder / name.format(number)).is_file():
+                    missing = (folder / name.format(number)).relative_to(root)
+                    raise self._wrong(root, f"{missing} is missing")
+            sides[role] = folder / name.format("%d")
+        return _noisy_case(f"scene{scene}", f"ISO {iso}", **sides, frames=frames)
+
+    def _pair(self, noisy: Path, name: str, iso: str, frames: int | None) -> Case:
+        clean = noisy.with_name(re.sub("_noisy", "_clean", noisy.name, flags=re.IGNORECASE))
+        if not clean.is_file():
+            raise self._wrong(noisy.parent, f"{clean.name} is missing")
+        return _noisy_case(name, f"ISO {iso}", clean=clean, noisy=noisy, frames=frames)
+
+    @property
+    def _hint(self) -> str:
+        return f"f2r downloads nothing: {self.where}."
+
+    def _check_folder(self, root: Path) -> None:
+        if not root.exists():
+            raise InputError(f"{root}: there is no such folder.", hint=self._hint)
+        if not root.is_dir():
+            raise InputError(f"{root}: is not a folder.", hint=self._hint)
+        if not any(root.iterdir()):
+            raise self._wrong(root, "is empty")
+
+    def _wrong(self, root: Path, what: str) -> InputError:
+        """The error for a folder that is laid out otherwise."""
+        return InputError(f"{root}: {what}; expected {self.expects}.", hint=self._hint)
+
+    def _not_this(self, root: Path, missing: list[str], others: list[str]) -> InputError:
+        """The error for a folder with other clips, or with a part of the benchmark."""
+        named = ", ".join(missing[:NAMED]) + (" ..." if len(missing) > NAMED else "")
+        beside = f"; {len(others)} clips are not its own" if others else ""
+        return InputError(
+            f"{root}: {len(missing)} of the {len(self.clips)} clips of {self.title} are missing: "
+            f"{named}{beside}.",
+            hint=f"--any-clips measures what is there, and the report says so. {self._hint}",
+        )
+
+
+def _noisy_case(name: str, group: str, clean: Path, noisy: Path, frames: int | None) -> Case:
+    """A case of mosaics with noise of their own: stacks, or patterns of numbered files."""
+    options = ReadOptions(frames=frames)
+    whole = [path.parent if "%" in path.name else path for path in (clean, noisy)]
+    facts = (file_facts(role, path) for role, path in zip(("clean", "noisy"), whole, strict=True))
+    return Case(
+        name=name, group=group, reference=File(clean, options), noisy=File(noisy, options),
+        files=tuple(facts),
+    )  # fmt: skip
+
+
+def _sequences_in(folder: Path) -> dict[str, Path]:
+    """Clips in a folder by name: folders of pictures, and video files."""
+    found = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.name.startswith("."):
+            continue
+        if path.is_dir() and any(p.suffix.lower() in PICTURES for p in path.iterdir()):
+            found[path.name] = path
+        elif path.is_file() and path.suffix.lower() in readable_suffixes() - PICTURES:
+            found[path.stem] = path
+    return found
+
+
+def _rows(table: Mapping[str, Any]) -> list[Published]:
+    """Rows of one source: a title, and PSNR and SSIM for each column."""
+    return [
+        Published(
+            title=title,
+            source=table["source"],
+            values={
+                column: dict(zip(("psnr", "ssim"), value, strict=False))
+                for column, value in zip(table["columns"], values, strict=True)
+                if value
+            },
+        )
+        for title, *values in table["rows"]
+    ]

@@ -1,1 +1,0 @@
-"""Readers of data sets' layouts: `cases(benchmark, root, frames)` gives a root's clips."""

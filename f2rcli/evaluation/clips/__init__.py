@@ -1,1 +1,0 @@
-"""The clips of an evaluation: found, paired, read and compared frame by frame."""

@@ -1,0 +1,169 @@
+"""Turn paths into cases: files, or folders whose clips are matched by name."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from f2rcli.batch import clips_in
+from f2rcli.errors import InputError, UsageError
+from f2rcli.evaluation.base import Case, OpenClip
+from f2rcli.evaluation.result import FileFacts
+from f2rcli.io import ReadOptions, is_clip, open_reader
+from f2rcli.io.digest import digest
+
+if TYPE_CHECKING:
+    from f2rcli.noise.synthesis.spec import NoiseSpec
+
+Clips = dict[str, Path]  # by name, without suffix
+
+SEPARATORS = "._-"  # what may follow a clip's name in that of its noisy or denoised version
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A clip on disk, which can be opened again and again."""
+
+    path: Path
+    options: ReadOptions
+
+    def __call__(self) -> AbstractContextManager[OpenClip]:
+        """See `f2rcli.evaluation.base.ClipOpener`. Raises InputError."""
+        return open_reader(self.path, self.options)
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """The clean, noisy and denoised paths: all of them files, or all folders of clips."""
+
+    clean: Path | None
+    noisy: Path | None
+    denoised: Mapping[str, Path]  # by label
+
+    def __post_init__(self) -> None:
+        paths = [path for _, path in self.named()]
+        folders = [path for path in paths if is_folder_of_clips(path)]
+        if folders and len(folders) < len(paths):
+            files = next(path for path in paths if path not in folders)
+            raise UsageError(
+                f"{folders[0]} is a folder of clips, {files} is one clip.",
+                hint="Name files or folders, not both.",
+            )
+
+    def named(self) -> list[tuple[str, Path]]:
+        """Every side with its word: clean, noisy, or a label."""
+        sides = [("clean", self.clean), ("noisy", self.noisy), *self.denoised.items()]
+        return [(word, path) for word, path in sides if path is not None]
+
+
+def file_facts(role: str, path: Path) -> FileFacts:
+    """A report's facts about a file or folder."""
+    return FileFacts(role=role, path=str(path), sha256=digest(path))
+
+
+def is_folder_of_clips(path: Path) -> bool:
+    """Whether a path is a folder that is not a clip by itself. Raises InputError if not there."""
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file or folder.", hint="Check the path.")
+    try:
+        return path.is_dir() and not is_clip(path)
+    except OSError as error:
+        raise InputError(
+            f"{path}: {error.strerror or error}.", hint="Check its permissions."
+        ) from error
+
+
+def clips_of(path: Path) -> Clips:
+    """The clips of a folder by name, or the one file. Raises InputError for none or doubles."""
+    if not is_folder_of_clips(path):
+        return {path.stem: path}
+    clips: Clips = {}
+    for clip in clips_in(path):
+        name = clip.stem if clip.is_file() else clip.name
+        if name in clips:
+            raise InputError(
+                f"{path}: {clips[name].name} and {clip.name} have the same name.",
+                hint="Clips are matched by name: rename one of them.",
+            )
+        clips[name] = clip
+    if not clips:
+        raise InputError(f"{path}: has no clips.", hint="Name a folder of videos or stacks.")
+    return clips
+
+
+def paired(
+    sides: Sides, options: ReadOptions, noises: "Sequence[NoiseSpec]" = ()
+) -> tuple[list[Case], list[str]]:
+    """The cases of what was named, and remarks on clips that are left out.
+
+    Of files, they belong together; of folders, clips do whose names are those of the first side
+    (clean, else noisy), alone or followed by a point, dash or underscore: `swan`, `swan_f2r`,
+    `swan.g30`. Raises InputError where no clip has all it needs.
+    """
+    each = {word: clips_of(path) for word, path in sides.named()}
+    words = list(each)
+    single = not is_folder_of_clips(sides.named()[0][1])
+    names = [next(iter(each[words[0]]))] if single else list(each[words[0]])
+    cases, remarks, used = [], [], {word: set[str]() for word in words}
+    for name in names:
+        found = {w: (next(iter(c)) if single else match(name, names, c)) for w, c in each.items()}
+        missing = [word for word, other in found.items() if other is None]
+        if missing:
+            remarks.append(f"{name}: no {' or '.join(missing)} clip of this name; left out")
+            continue
+        paths = {word: each[word][other] for word, other in found.items() if other is not None}
+        for word, other in found.items():
+            used[word].add(str(other))
+        cases += _cases(name, paths, sides, options, noises)
+    for word in words[1:]:
+        alone = (n for n in each[word] if n not in used[word])
+        remarks += [f"{n}: {word}, without a {words[0]} clip; left out" for n in alone]
+    if not cases:
+        raise InputError(
+            f"no clips in {' and '.join(str(path) for _, path in sides.named())} match by name.",
+            hint=f"{words[1].capitalize()} clips are found by the names of the {words[0]} ones, "
+            f"such as {names[0]} and {names[0]}_f2r.",
+        )
+    return cases, remarks
+
+
+def match(name: str, names: Sequence[str], clips: Clips) -> str | None:
+    """The clip that belongs to `name`: of that name, else the one that begins with it, if no
+    longer one of `names` fits better. Raises InputError where there are several."""
+    if name in clips:
+        return name
+    longer = [other for other in names if other != name and belongs(other, name)]
+    candidates = [
+        clip
+        for clip in clips
+        if belongs(clip, name) and not any(clip == n or belongs(clip, n) for n in longer)
+    ]
+    if len(candidates) > 1:
+        raise InputError(
+            f"{name}: several clips match, {' or '.join(sorted(candidates)[:3])}.",
+            hint="Keep one version of each clip in a folder.",
+        )
+    return next(iter(candidates), None)
+
+
+def belongs(clip: str, name: str) -> bool:
+    """Whether a clip's name is another's with something after it."""
+    return clip.startswith(name) and clip[len(name) : len(name) + 1] in tuple(SEPARATORS)
+
+
+def _cases(
+    name: str, paths: Mapping[str, Path], sides: Sides, options: ReadOptions,
+    noises: "Sequence[NoiseSpec]",
+) -> list[Case]:  # fmt: skip
+    """One case, or one for each noise that is to be made."""
+    files = {word: File(path, options) for word, path in paths.items()}
+    facts = tuple(
+        file_facts(word if word in ("clean", "noisy") else "denoised", path)
+        for word, path in paths.items()
+    )
+    given = {label: files[label] for label in sides.denoised}
+    case = Case(
+        name=name, reference=files.get("clean"), noisy=files.get("noisy"), given=given, files=facts
+    )
+    return [replace(case, group=noise.name, noise=noise) for noise in noises] or [case]

@@ -1,0 +1,267 @@
+"""The pictures of a report: a few frames, crops where methods differ, and what was taken out.
+
+An observer sees every frame as it streams by and keeps little of it. Pictures stay at one pixel to
+one: a reduced picture has less noise than the file.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli import sensor
+from f2rcli.evaluation.base import ClipFacts
+from f2rcli.evaluation.frame_set import FloatPlane, FrameSet, Sides, middle_window
+from f2rcli.evaluation.metrics import luma, psnr
+from f2rcli.evaluation.result import CLEAN, NOISY, ClipResult
+from f2rcli.frames import Codes, Mosaic, Picture
+from f2rcli.noise.codec import to_codes
+from f2rcli.plots import encode
+
+# Kinds of images: REMOVED is noisy - estimate, ERROR is estimate - reference.
+FRAME, CROP, REMOVED, ERROR = "frame", "crop", "removed", "error"
+BUDGET = 5_600_000  # bytes of all pictures of an evaluation; in base64 a third more
+LARGEST = (960, 1280)  # rows and columns of what is kept of a frame
+KEPT = 4  # frames that are held at a time
+GAINS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+SPAN = 3.0  # standard deviations that a map shows before it clips
+CROP_SIDE, CROPS = 80, 4  # pixels of a square; squares that are kept
+
+
+class DetailLevel(NamedTuple):
+    """The amount of a clip that is shown."""
+
+    frames: int
+    rows: int
+    columns: int
+    quality: int  # of WebP
+    crops: int
+
+
+# From the richest; the first one that fits the budget is taken.
+DETAIL_LEVELS = (
+    DetailLevel(3, 960, 1280, 85, 4),
+    DetailLevel(2, 720, 960, 80, 4),
+    DetailLevel(1, 540, 720, 80, 3),
+    DetailLevel(1, 400, 560, 75, 2),
+    DetailLevel(1, 180, 280, 70, 1),
+    DetailLevel(1, 96, 128, 60, 0),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportImage:
+    """A picture, one pixel to one of the clip's."""
+
+    kind: str
+    frame: int  # from 0
+    method: str  # CLEAN for the reference
+    box: tuple[int, int, int, int]  # x, y, width, height in the clip's pixels
+    caption: str = ""
+    gain: float = 1  # what differences are multiplied by
+    data: bytes = field(repr=False)  # a PNG or WebP file
+
+
+@dataclass(frozen=True, slots=True)
+class ClipPictures:
+    """A report's pictures of one clip, grouped by frame or place: noisy first, reference last."""
+
+    images: tuple[ReportImage, ...]
+
+    def of(self, kind: str) -> tuple[ReportImage, ...]:
+        """The images of a kind."""
+        return tuple(image for image in self.images if image.kind == kind)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """The middle of a frame, by method: as shown, and (3, H, W) differences as the file has it."""
+
+    frame: int
+    pictures: dict[str, Codes]
+    removed: dict[str, NDArray[np.float16]]
+    errors: dict[str, NDArray[np.float16]]
+
+
+class ReportPictures:
+    """Keeps the pictures that a report shows of each clip.
+
+    Memory is bounded whatever the length, size and number of clips, and so are the bytes of all
+    images together: about BUDGET.
+    """
+
+    def __init__(self, clips: int, budget: int = BUDGET) -> None:
+        """clips: how many there will be, which share the budget."""
+        self.budget = budget // max(1, clips)
+
+    def begin(self, setting: ClipFacts) -> None:
+        """A clip begins."""
+        self.mosaic = setting.mosaic
+        self.stride = 1
+        self.kept: list[_Kept] = []
+
+    def see(self, frame_set: FrameSet) -> None:
+        """The next frame, with all estimates of it."""
+        if frame_set.index % self.stride == 0:
+            self.kept.append(_keep(frame_set, self.mosaic))
+            if len(self.kept) > KEPT:
+                self.stride *= 2
+                self.kept = [kept for kept in self.kept if kept.frame % self.stride == 0]
+
+    def end(self, result: ClipResult) -> ClipPictures | None:
+        """The pictures kept, encoded within the clip's share of the budget."""
+        if not self.kept:
+            return None
+        size = (result.height, result.width)
+        crops = list(self._crops(size))
+        for level in DETAIL_LEVELS:
+            near = [image for crop in crops[: level.crops] for image in crop]
+            found = (*self._frames(size, level), *self._maps(size, level), *near)
+            if sum(len(image.data) for image in found) <= self.budget:
+                return ClipPictures(found)
+        return ClipPictures(())
+
+    def _frames(self, size: tuple[int, int], level: DetailLevel) -> Iterator[ReportImage]:
+        """Frames spread over what was kept, as large as a level allows."""
+        count = min(level.frames, len(self.kept))
+        for place in range(count):
+            kept = self.kept[int((place + 0.5) / count * len(self.kept))]
+            for name, codes in kept.pictures.items():
+                yield _middle_image(FRAME, kept.frame, name, codes, level, size)
+
+    def _maps(self, size: tuple[int, int], level: DetailLevel) -> Iterator[ReportImage]:
+        """Differences of a frame around mid-gray, all with one gain, so that methods compare."""
+        kept = self.kept[len(self.kept) // 2]
+        changes = (kept.removed or kept.errors).values()
+        spread = max((float(change.std(dtype=np.float64)) for change in changes), default=0.0)
+        gain = max((g for g in GAINS if g * SPAN * 255 * spread <= 128), default=1)
+        for kind, maps in ((REMOVED, kept.removed), (ERROR, kept.errors)):
+            for name, change in maps.items():
+                codes = _around_gray(change.astype(np.float32), gain)
+                yield _middle_image(kind, kept.frame, name, codes, level, size, gain)
+
+    def _crops(self, size: tuple[int, int]) -> Iterator[list[ReportImage]]:
+        """The squares where methods differ most, every side of each; they do not overlap, in
+        whatever frames. Lossless, because they are looked at enlarged."""
+        found = []
+        for kept in self.kept:
+            sides = {
+                name: codes.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
+                for name, codes in kept.pictures.items()
+            }
+            apart = difference(sides)
+            rows, columns = (min(CROP_SIDE, side) for side in apart.shape)
+            squares = islice(highest(apart, rows, columns), CROPS)
+            found += [(score, top, left, kept) for score, top, left in squares if score > 0]
+        taken: list[tuple[int, int]] = []
+        for _, top, left, kept in sorted(found, key=lambda one: -one[0]):
+            if len(taken) < CROPS and not any(
+                abs(top - y) < CROP_SIDE and abs(left - x) < CROP_SIDE for y, x in taken
+            ):
+                taken.append((top, left))
+                yield _crop_images(kept, top, left, size)
+
+
+def _crop_images(kept: _Kept, top: int, left: int, size: tuple[int, int]) -> list[ReportImage]:
+    """A square of every side, with its PSNR."""
+    part = slice(top, top + CROP_SIDE), slice(left, left + CROP_SIDE)
+    cut = {name: codes[part] for name, codes in kept.pictures.items()}
+    height, width = next(iter(kept.pictures.values())).shape[:2]
+    rows, columns = next(iter(cut.values())).shape[:2]
+    box = (left + (size[1] - width) // 2, top + (size[0] - height) // 2, columns, rows)
+    captions = {}
+    if CLEAN in cut:
+        truth = cut[CLEAN] / 255
+        errors = {n: float(np.mean((c / 255 - truth) ** 2)) for n, c in cut.items() if n != CLEAN}
+        captions = {name: f"{psnr(error):.2f} dB" for name, error in errors.items()}
+    return [
+        ReportImage(
+            kind=CROP, frame=kept.frame, method=name, box=box,
+            data=encode(np.ascontiguousarray(codes)), caption=captions.get(name, ""),
+        )
+        for name, codes in cut.items()
+    ]  # fmt: skip
+
+
+def in_colour(picture: Picture, mosaic: Mosaic | None) -> Picture:
+    """(3, H, W) of a picture (C, H, W): gray three times, packed planes of a mosaic developed."""
+    if mosaic is not None and len(picture) == 4:
+        return sensor.developed(picture, mosaic)
+    return np.repeat(picture, 3, axis=0) if len(picture) == 1 else picture
+
+
+def codes_of(picture: Picture, mosaic: Mosaic | None) -> Codes:
+    """(H, W, 3) RGB of a picture (C, H, W) that `in_colour` takes."""
+    shown = to_codes(np.nan_to_num(in_colour(picture, mosaic)))
+    return np.ascontiguousarray(shown.transpose(1, 2, 0))
+
+
+def _keep(frame_set: FrameSet, mosaic: Mosaic | None) -> _Kept:
+    """Pictures as a player shows them, and differences of what the files have."""
+    seen = {
+        name: np.nan_to_num(in_colour(p[:, *middle_window(p.shape[1:], LARGEST)], mosaic))
+        for name, p in frame_set.exact.items()
+    }
+    methods = {name: p for name, p in seen.items() if name not in (NOISY, CLEAN)}
+    noisy, clean = seen.get(NOISY), seen.get(CLEAN)
+    return _Kept(
+        frame_set.index,
+        {
+            name: codes_of(p[:, *middle_window(p.shape[1:], LARGEST)], mosaic)
+            for name, p in frame_set.sides.items()
+        },
+        {} if noisy is None else {n: (noisy - p).astype(np.float16) for n, p in methods.items()},
+        {} if clean is None else {n: (p - clean).astype(np.float16) for n, p in methods.items()},
+    )
+
+
+def _middle_image(
+    kind: str, frame: int, method: str, codes: Codes, level: DetailLevel, size: tuple[int, int],
+    gain: float = 1,
+) -> ReportImage:  # fmt: skip
+    """The middle of what was kept of a frame of `size`."""
+    part = codes[middle_window(codes.shape[:2], (level.rows, level.columns))]
+    height, width = part.shape[:2]
+    box = (max(0, (size[1] - width) // 2), max(0, (size[0] - height) // 2), width, height)
+    data = encode(part, level.quality)
+    return ReportImage(kind=kind, frame=frame, method=method, box=box, gain=gain, data=data)
+
+
+def _around_gray(change: Picture, gain: float) -> Codes:
+    """(H, W, 3) of a difference (3, H, W), 0 at mid-gray."""
+    codes = np.clip(np.rint(128 + 255 * gain * change), 0, 255).astype(np.uint8)
+    return np.ascontiguousarray(codes.transpose(1, 2, 0))
+
+
+def highest(plane: FloatPlane, rows: int, columns: int) -> Iterator[tuple[float, int, int]]:
+    """Mean, top and left of disjoint rectangles of a non-negative plane, highest mean first."""
+    mean = cv2.boxFilter(plane, -1, (columns, rows), anchor=(0, 0), borderType=cv2.BORDER_CONSTANT)
+    score = mean[: plane.shape[0] - rows + 1, : plane.shape[1] - columns + 1].copy()
+    while score.max() >= 0:
+        top, left = divmod(int(score.argmax()), score.shape[1])
+        yield float(score[top, left]), top, left
+        above, before = max(0, top - rows + 1), max(0, left - columns + 1)
+        score[above : top + rows, before : left + columns] = -1
+
+
+def difference(shown: Sides) -> FloatPlane:
+    """The difference of methods per pixel, in luma; for a single one, its error.
+
+    Without a reference that is what is smooth in what it took out: noise averages away under the
+    blur, and lost detail does not.
+    """
+    methods = [luma(picture) for name, picture in shown.items() if name not in (NOISY, CLEAN)]
+    if len(methods) > 1:
+        apart = np.ptp(np.stack(methods), axis=0)
+    elif methods and CLEAN in shown:
+        apart = np.abs(methods[0] - luma(shown[CLEAN]))
+    elif methods and NOISY in shown:
+        apart = np.abs(cv2.GaussianBlur(methods[0] - luma(shown[NOISY]), (0, 0), 2.0))
+    else:
+        apart = np.zeros(next(iter(shown.values())).shape[1:])
+    known: FloatPlane = np.nan_to_num(apart).astype(np.float32)
+    return known

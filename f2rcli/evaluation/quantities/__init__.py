@@ -1,1 +1,0 @@
-"""Metrics of simulated scenes, whose truth is known. Each file has METRICS, and is their group."""

@@ -1,0 +1,137 @@
+"""What a method changed: the spectrum of what it took out, and its change by brightness.
+
+What was taken out is noise if all is well, and the picture's detail where it is not. A mean change
+that is not zero is a shade, a tint or crushed black; it is measured on pictures that do not end at
+black and white, or what was pushed beyond them would not be seen.
+"""
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli.evaluation.frame_set import FrameSet
+from f2rcli.evaluation.metrics import luma
+from f2rcli.evaluation.result import CLEAN, NOISY, PlaneChange, Residual
+from f2rcli.frames import Floats, Picture, in_cells
+from f2rcli.sensor import PLANES
+
+PATCH = 32  # pixels per side of the patches whose spectrum is taken
+MOST_PATCHES = 64  # per frame, spread over it
+DETAIL = 1.5  # pixels: what a blur of this sigma takes away is detail
+STEP = 4  # codes of 255 that a step of brightness is wide
+STEPS = 64
+BLUR = 2.0  # pixels: brightness is that of a place, not of its noise
+RARE = 1 / 2000  # of all samples: steps with fewer are left out
+FEW = 40  # samples: the same
+CHANNELS = {1: ("gray",), 3: ("R", "G", "B"), 4: PLANES}
+
+
+@dataclass(slots=True)
+class ResidualMeter:
+    """Gathers what a method takes out of a clip, frame by frame, in a few small sums."""
+
+    frames: int = 0
+    mean: Floats = field(default_factory=lambda: np.zeros(0))
+    square: Floats = field(default_factory=lambda: np.zeros(0))
+    powers: Floats = field(default_factory=lambda: np.zeros((PATCH, PATCH)))
+    # Of details: removed x kept, removed squared, kept squared.
+    products: Floats = field(default_factory=lambda: np.zeros(3))
+
+    def add(self, noisy: Picture, estimate: Picture) -> None:
+        """Take in the next frame."""
+        removed = noisy - estimate
+        exact = removed.astype(np.float64)
+        if not self.frames:
+            self.mean, self.square = np.zeros(len(removed)), np.zeros(len(removed))
+        self.frames += 1
+        self.mean += exact.mean((1, 2))
+        self.square += np.square(exact).mean((1, 2))
+        for plane in exact:
+            self.powers += _power(plane)
+        a, b = (_detail(picture).astype(np.float64) for picture in (removed, estimate))
+        self.products += (a * b).sum(), (a * a).sum(), (b * b).sum()
+
+    def finish(self) -> Residual | None:
+        """The sums; None for no frames."""
+        if not self.frames:
+            return None
+        mean, square = self.mean / self.frames, self.square / self.frames
+        spread = np.sqrt(np.maximum(square - mean**2, 0))
+        level = self.powers.mean()
+        powers = self.powers / level if level > 0 else self.powers
+        both, removed, kept = self.products.tolist()
+        size = (removed * kept) ** 0.5
+        return Residual(
+            sigma8=tuple(255 * spread), mean8=tuple(255 * mean),
+            spectrum=tuple(tuple(row) for row in powers.tolist()),
+            structure=both / size if size > 0 else 0.0,
+        )  # fmt: skip
+
+
+def _power(plane: Floats) -> Floats:
+    """Mean power spectrum (PATCH, PATCH) of patches of a plane (H, W) without their means; zero
+    frequency first. Nothing where the plane is small."""
+    each = in_cells(plane, PATCH).swapaxes(1, 2).reshape(-1, PATCH, PATCH)
+    if not len(each):
+        return np.zeros((PATCH, PATCH))
+    chosen = np.linspace(0, len(each) - 1, min(len(each), MOST_PATCHES)).round().astype(int)
+    flat = each[chosen] - each[chosen].mean((1, 2), keepdims=True)
+    return np.asarray(np.square(np.abs(np.fft.fft2(flat))).mean(0))
+
+
+def _detail(picture: Picture) -> Picture:
+    """The detail that a small blur removes from every channel."""
+    blurred = np.stack([cv2.GaussianBlur(plane, (0, 0), DETAIL) for plane in picture])
+    return np.asarray(picture - blurred, np.float32)
+
+
+@dataclass(slots=True)
+class ChangeMeter:
+    """Gathers the change of every channel by brightness, frame by frame, in a few small sums."""
+
+    method: str
+    against: str = NOISY
+    # By channel: number, sum and sum of squares of each step.
+    sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 3, STEPS)))
+
+    def add(self, frame_set: FrameSet) -> None:
+        """Take in a frame: its change from the reference, else from the noisy input."""
+        sides = frame_set.exact
+        against = CLEAN if CLEAN in sides else NOISY
+        before, after = sides.get(against), sides.get(self.method)
+        if before is None or after is None or self.method == against:
+            return
+        if not len(self.sums):
+            self.against, self.sums = against, np.zeros((len(before), 3, STEPS))
+        if len(self.sums) != len(before):
+            return  # a lane with other channels: the first lane counts
+        # Not that of the noise which is taken out: what noise made darkest would seem lifted.
+        bright = luma(before) if against == CLEAN else cv2.GaussianBlur(luma(after), (0, 0), BLUR)
+        codes = 255 * np.nan_to_num(np.asarray(bright, np.float64).ravel())
+        step = np.clip(codes / STEP, 0, STEPS - 1).astype(np.int64)
+        for sums, one, other in zip(self.sums, before, after, strict=True):
+            change = 255 * np.nan_to_num(other.astype(np.float64) - one).ravel()
+            sums[0] += np.bincount(step, minlength=STEPS)
+            sums[1] += np.bincount(step, change, minlength=STEPS)
+            sums[2] += np.bincount(step, change * change, minlength=STEPS)
+
+    def finish(self) -> tuple[PlaneChange, ...]:
+        """A curve for each channel; () where there was nothing to compare."""
+        names = CHANNELS.get(len(self.sums), ())
+        return tuple(
+            _curve(name, sums, self.against) for name, sums in zip(names, self.sums, strict=True)
+        )
+
+
+def _curve(name: str, sums: NDArray[np.float64], against: str) -> PlaneChange:
+    number, total, squares = sums
+    seen = number >= max(FEW, RARE * number.sum())
+    mean = total[seen] / number[seen]
+    spread = np.sqrt(np.maximum(squares[seen] / number[seen] - mean**2, 0))
+    places = (np.flatnonzero(seen) + 0.5) * STEP
+    return PlaneChange(
+        name=name, against=against, brightness=tuple(places.tolist()), mean=tuple(mean.tolist()),
+        spread=tuple(spread.tolist()), samples=tuple(number[seen].astype(int).tolist()),
+    )  # fmt: skip

@@ -1,1 +1,0 @@
-"""Scenes whose truth is known: each module has `scene(frames, rng, ...)`, which makes one."""

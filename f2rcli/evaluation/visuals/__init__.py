@@ -1,1 +1,0 @@
-"""Pictures of an evaluation, for its report and for comparison videos."""

@@ -1,1 +1,0 @@
-"""FFmpeg's libraries through PyAV: encoders, pixel formats, colour, filters and metadata."""

@@ -1,0 +1,116 @@
+"""Stacks of microscopes: TIFF, ND2, CZI, LIF, HDF5, NWB and OME-Zarr in; TIFF and OME-Zarr out."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from f2rcli.errors import UsageError
+from f2rcli.io.base import Reader, ReadOptions
+from f2rcli.io.stacks.arrays import named, split_path
+from f2rcli.io.stacks.files import FORMATS, LibraryStack, format_of, open_stack
+from f2rcli.io.stacks.foreign import unsupported
+from f2rcli.io.stacks.lanes import (
+    LETTER_OF,
+    UNNAMED,
+    Series,
+    lane_words,
+    sequence_note,
+    sequence_of,
+)
+from f2rcli.io.stacks.metadata import Facts, Metadata, colour_of
+from f2rcli.io.stacks.pages import SUFFIXES as _PAGES
+from f2rcli.io.stacks.pages import holds_pages, open_tiff, set_in, tiff_files
+from f2rcli.io.stacks.reader import StackReader
+from f2rcli.io.stacks.stack import Stack, check_samples
+from f2rcli.io.stacks.write import StackWriter as open_writer
+from f2rcli.io.stacks.write import plan_stack as plan_output
+from f2rcli.io.stacks.zarr_out import is_target
+from f2rcli.io.targets import default_folder
+
+__all__ = [
+    "LETTER_OF",
+    "SUFFIXES",
+    "UNNAMED",
+    "UNSUPPORTED",
+    "Facts",
+    "Metadata",
+    "Series",
+    "Stack",
+    "StackReader",
+    "check_samples",
+    "colour_of",
+    "format_of",
+    "holds_pages",
+    "lane_words",
+    "open_reader",
+    "open_stack",
+    "open_writer",
+    "plan_output",
+    "reads",
+    "sequence_note",
+    "sequence_of",
+    "tiff_files",
+]
+
+AXES = True  # its axes and series can be named by the user
+# TIFF under other names: Zeiss LSM, MetaMorph, BigTIFF, PerkinElmer. Never pages of a folder.
+_BIG, _MAKERS = frozenset({".btf", ".tf2", ".tf8"}), frozenset({".lsm", ".stk", ".qptiff"})
+SUFFIXES = _PAGES | _BIG | _MAKERS | frozenset(FORMATS)
+UNSUPPORTED = {
+    ".ims": "Imaris", ".lof": "Leica LOF", ".mrc": "MRC",
+    ".oib": "Olympus OIB", ".oif": "Olympus OIF", ".oir": "Olympus OIR", ".sld": "SlideBook",
+    ".vsi": "Olympus VSI", ".xlef": "Leica XLEF",
+}  # fmt: skip
+
+
+def claims(source: str) -> bool:
+    """Whether a path is a stack: by suffix, folders and patterns by their files."""
+    path = Path(split_path(source)[0])
+    return path.suffix.lower() in UNSUPPORTED or reads(source)
+
+
+def reads(source: str) -> bool:
+    """Whether a path is a stack of a kind that f2r reads."""
+    path = Path(split_path(source)[0])
+    if format_of(path) is not None:
+        return True
+    if path.is_dir():
+        return holds_pages(path) or set_in(path) is not None
+    return path.suffix.lower() in SUFFIXES
+
+
+def writes(target: str, reader: Reader) -> bool:
+    """Whatever comes from a stack, and what is to be a TIFF file or OME-Zarr."""
+    wanted = Path(target).suffix.lower() in SUFFIXES - frozenset(FORMATS)
+    return isinstance(reader, StackReader) or wanted or is_target(target)
+
+
+def default_target(source: Path) -> Path:
+    """`a_f2r.tif` beside `a.tif`, `a_f2r.ome.tif` beside `a.ome.tif` and makers' formats, `run_f2r`
+    beside a folder of pages; beside `a.h5` for `a.h5:/movie`."""
+    source = Path(split_path(str(source))[0])
+    made = format_of(source) is not None or source.suffix.lower() in _MAKERS
+    if made or (source.is_dir() and set_in(source) is not None):
+        return source.with_name(f"{source.name.split('.')[0]}_f2r.ome.tif")
+    ome = 4 * source.stem.lower().endswith(".ome")
+    stem, suffix = source.stem[: len(source.stem) - ome], source.name[len(source.stem) - ome :]
+    return default_folder(source) or source.with_name(f"{stem}_f2r{suffix}")
+
+
+def open_reader(source: str, options: ReadOptions) -> Reader:
+    """Open a stack. Raises InputError for makers' formats without a reader."""
+    name, inside = split_path(source)
+    path = Path(name)
+    if path.suffix.lower() in UNSUPPORTED:
+        what = f"{UNSUPPORTED[path.suffix.lower()]} files are"
+        raise unsupported(path, what, "Export it as OME-TIFF, for example with Fiji's Bio-Formats.")
+    if format_of(path) is None:
+        return StackReader(source, options, open_tiff(source))
+    if inside is not None and options.series is not None:
+        raise UsageError(
+            f"series={options.series!r}: {source} names an array already.",
+            hint="Leave one out.",
+        )
+    stack = LibraryStack(path, inside or options.series or "")
+    if inside is not None:
+        options = replace(options, series=named(inside, [one.name for one in stack.series]))
+    return StackReader(name, options, stack)

@@ -1,0 +1,241 @@
+"""Zeiss CZI through the package czifile: its views of scenes, or in Python 3.11 its subblocks.
+
+czifile was written anew in 2026, for Python 3.12 and later; the release before it, of 2019, is all
+that Python 3.11 can have. It has no views, and does not know Zstandard.
+"""
+
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from f2rcli.errors import InputError
+from f2rcli.io.stacks.foreign import Image, Where, unsupported
+from f2rcli.io.stacks.metadata import (
+    Facts,
+    Metadata,
+    known_sizes,
+    number_of,
+    ome_colour,
+    steady,
+)
+from f2rcli.io.tifffiles import quiet, refusals
+
+_MICROMETRES = 1e6  # of a metre
+_NANOSECONDS = 1e-9  # of a second
+_ZSTD, _ZSTD_HEADED = 5, 6  # compressions that czifile of 2019 does not know
+_LANES = "TZC"  # axes that count pictures; scenes (S) are series, tiles (M) are joined
+_SPLIT = "Split it into files in ZEN, or export it as OME-TIFF."
+
+
+def open_czi(library: Any, path: Path) -> tuple[Any, list[Image]]:
+    """The file, and an image per scene, its tiles joined. Views and phases are refused."""
+    file = library.CziFile(path)
+    with warnings.catch_warnings(), quiet("czifile"):
+        warnings.simplefilter("ignore")  # of files without metadata or attachments
+        said = partial(_metadata, *_described(file))
+        if hasattr(file, "scenes"):
+            return file, [_scene(path, said, file.scenes, key) for key in file.scenes]
+        return file, list(_subblock_scenes(file, path, said))
+
+
+def _scene(path: Path, said: Callable[..., Metadata], scenes: Any, key: int) -> Image:
+    """A scene as czifile of 2026 shows it. Places along an axis count from its start."""
+    view = scenes[key]
+    sizes = {str(axis): int(n) for axis, n in view.sizes.items()}
+    start = dict(zip(view.dims, view.start, strict=True))
+    _check_axes(path, sizes)
+    outer = [axis for axis in _LANES if axis in sizes]
+    last = [axis for axis in sizes if axis in "YXS"]
+    sizes = {axis: sizes[axis] for axis in (*outer, *last)}
+
+    def read(where: Where) -> Any:
+        at = {axis: int(start[axis]) + where.get(axis, 0) for axis in outer}
+        return (view(**at) if at else view).asarray(maxworkers=1)
+
+    name = f"scene {key + 1}" if len(scenes) > 1 else path.stem
+    most = len(view.directory_entries) // max(1, int(np.prod([sizes[axis] for axis in outer])))
+    return _image(name, sizes, view.dtype, read, said, most)
+
+
+def _image(
+    name: str, sizes: dict[str, int], dtype: Any, read: Any, said: Callable[..., Metadata],
+    tiles: int,
+) -> Image:  # fmt: skip
+    mosaic = f"{name}: a mosaic of {tiles} tiles, joined as the file places them"
+    return Image(
+        name, sizes, dtype, read, partial(said, sizes), said(sizes).interval,
+        remark=mosaic if tiles > 1 else "",
+    )  # fmt: skip
+
+
+def _check_axes(path: Path, sizes: dict[str, int]) -> None:
+    odd = [axis for axis, n in sizes.items() if n > 1 and axis not in "SMBTZCYX0"]
+    if odd:
+        raise unsupported(path, f"axis {odd[0]} of a CZI is", _SPLIT)
+
+
+# --- Subblocks, as czifile of 2019 has them ------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A picture as it is stored: a whole plane, or a tile of a mosaic."""
+
+    entry: Any
+    at: dict[str, int]  # by axis; Y and X of its upper left pixel
+    height: int
+    width: int
+
+    def samples(self, count: int) -> Any:
+        """Its picture (height, width, count)."""
+        part = self.entry.data_segment()
+        if self.entry.compression not in (_ZSTD, _ZSTD_HEADED):
+            return np.asarray(part.data(resize=False)).reshape(self.height, self.width, count)
+        headed = self.entry.compression == _ZSTD_HEADED
+        whole = _unpacked(part.data(raw=True), self.entry.dtype, headed=headed)
+        if whole.size != self.height * self.width * count:
+            raise InputError("a tile is incomplete.")
+        whole = whole.reshape(self.height, self.width, count)
+        return whole[..., [2, 1, 0, 3][:count]] if count > 1 else whole  # blue comes first
+
+
+def _unpacked(data: bytes, dtype: str, *, headed: bool) -> Any:
+    """Samples as Zstandard holds them; a header of one or three bytes tells whether all low bytes
+    stand before all high ones (ZEISS, libCZI: "ZStd compression")."""
+    from imagecodecs import zstd_decode  # takes a while
+
+    header = data[: data[0]] if headed else b""
+    whole = np.frombuffer(zstd_decode(data[len(header) :]), np.uint8)
+    if len(header) > 2 and header[2] & 1:
+        whole = np.ascontiguousarray(whole.reshape(2, -1).T)
+    return np.frombuffer(whole.tobytes(), np.dtype(dtype[-2:]).newbyteorder("<"))
+
+
+def _subblock_scenes(file: Any, path: Path, said: Callable[..., Metadata]) -> list[Image]:
+    axes = file.axes if isinstance(file.axes, str) else file.axes.decode()
+    sizes = dict(zip(axes, map(int, file.shape), strict=True))
+    _check_axes(path, sizes)
+    scenes: dict[int, list[Tile]] = {}
+    for entry in file.filtered_subblock_directory:
+        if tuple(entry.stored_shape) == tuple(entry.shape):  # others are smaller copies
+            begin = (int(a - b) for a, b in zip(entry.start, file.start, strict=True))
+            height, width = (int(entry.shape[axes.index(axis)]) for axis in "YX")
+            tile = Tile(entry, dict(zip(axes, begin, strict=True)), height, width)
+            scenes.setdefault(tile.at.get("S", 0), []).append(tile)
+    names = {key: f"scene {key + 1}" if len(scenes) > 1 else path.stem for key in scenes}
+    return [_joined(file, names[key], sizes, tiles, said) for key, tiles in sorted(scenes.items())]
+
+
+def _joined(
+    file: Any, name: str, sizes: dict[str, int], tiles: list[Tile], said: Callable[..., Metadata]
+) -> Image:
+    """The image of a scene: tiles lie where the file places them, later ones above."""
+    top, left = (min(tile.at[axis] for tile in tiles) for axis in "YX")
+    height = max(tile.at["Y"] + tile.height for tile in tiles) - top
+    width = max(tile.at["X"] + tile.width for tile in tiles) - left
+    count = sizes.get("0", 1)
+    own = {a: sizes[a] for a in _LANES if a in sizes} | {"Y": height, "X": width, "S": count}
+    planes: dict[tuple[int, ...], list[Tile]] = {}
+    for tile in tiles:
+        planes.setdefault(tuple(tile.at.get(axis, 0) for axis in _LANES), []).append(tile)
+
+    def read(where: Where) -> Any:
+        found = planes[tuple(where.get(axis, 0) for axis in _LANES)]
+        whole = np.zeros((height, width, count), file.dtype)
+        for tile in found:
+            row, column = tile.at["Y"] - top, tile.at["X"] - left
+            there = np.s_[row : row + tile.height, column : column + tile.width]
+            whole[there] = tile.samples(count)
+        return whole
+
+    return _image(name, own, file.dtype, read, said, max(map(len, planes.values())))
+
+
+# --- Metadata ------------------------------------------------------------------------------------
+
+
+def _described(file: Any) -> tuple[str, list[float]]:
+    """The file's XML, and the times of its frames in seconds."""
+    xml, times = "", []
+    with suppress(InputError), refusals("metadata"):
+        xml = str(file.metadata() or "")
+    with suppress(InputError), refusals("times"):
+        for one in file.attachments():
+            if str(one.attachment_entry.name) == "TimeStamps":
+                times = [float(value) for value in one.data()]
+    return xml, times
+
+
+def _metadata(xml: str, stamps: list[float], sizes: dict[str, int]) -> Metadata:
+    try:
+        document = ElementTree.fromstring(xml).find("Metadata") if xml else None
+    except ElementTree.ParseError:
+        document = None
+    if document is None:
+        return Metadata(own=xml)
+    image = document.find("Information/Image")
+    image = ElementTree.Element("Image") if image is None else image
+    channels = image.findall("Dimensions/Channels/Channel")
+    channels = channels if len(channels) == sizes.get("C", 1) else []
+    times = _times(image, sizes.get("T", 1), stamps)
+    steps = {}
+    for distance in document.findall("Scaling/Items/Distance"):
+        step = number_of(distance.findtext("Value"))
+        steps[distance.get("Id", "")] = None if step is None else step * _MICROMETRES
+    return Metadata(
+        sizes=known_sizes(**{axis: steps[axis] for axis in "XYZ" if axis in steps}),
+        interval=steady(times),
+        bits=int(number_of(image.findtext("ComponentBitCount")) or 0) or None,
+        date=image.findtext("AcquisitionDateAndTime") or "",
+        channels=[_channel(channel) for channel in channels],
+        planes=_planes(sizes, times, channels),
+        own=xml,
+    )
+
+
+def _times(image: Any, count: int, stamps: list[float]) -> list[float]:
+    """Seconds of each frame from the first: as measured, else as planned."""
+    if len(stamps) != count:
+        text = image.findtext("Dimensions/T/Positions/List/Offsets") or ""
+        stamps = [time for word in text.split() if (time := number_of(word)) is not None]
+    return [time - stamps[0] for time in stamps] if len(stamps) == count else []
+
+
+def _channel(channel: Any) -> Facts:
+    facts: Facts = {"Name": channel.get("Name")} if channel.get("Name") else {}
+    if fluor := channel.findtext("Fluor"):
+        facts["Fluor"] = fluor
+    for name in ("ExcitationWavelength", "EmissionWavelength"):
+        wave = number_of(channel.findtext(name))
+        if wave is not None and wave > 0:
+            facts |= {name: wave, f"{name}Unit": "nm"}
+    colour = (channel.findtext("Color") or "").removeprefix("#")
+    if len(colour) == 8 and all(digit in "0123456789abcdefABCDEF" for digit in colour):
+        alpha_first = int(colour, 16)
+        facts["Color"] = ome_colour(*(alpha_first >> shift & 0xFF for shift in (16, 8, 0)))
+    return facts
+
+
+def _planes(sizes: dict[str, int], times: list[float], channels: list[Any]) -> list[Facts]:
+    """Time and exposure of each picture, in the order of the axes."""
+    exposures = [(number_of(one.findtext("ExposureTime")) or 0) * _NANOSECONDS for one in channels]
+    if not times and not any(exposures):
+        return []
+    outer = [axis for axis in sizes if axis not in "YXS0"]
+    planes = []
+    for index in np.ndindex(*(sizes[axis] for axis in outer)):
+        at = dict(zip(outer, index, strict=True))
+        plane: Facts = {}
+        if times:
+            plane = {"DeltaT": times[at.get("T", 0)], "DeltaTUnit": "s"}
+        if exposures and exposures[at.get("C", 0)] > 0:
+            plane |= {"ExposureTime": exposures[at.get("C", 0)], "ExposureTimeUnit": "s"}
+        planes.append(plane)
+    return planes

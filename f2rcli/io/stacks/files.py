@@ -1,0 +1,165 @@
+"""Stacks by suffix or content: makers' formats of the extra `microscopy`, HDF5, Zarr, and TIFF."""
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from f2rcli.errors import InputError
+from f2rcli.frames import Plane
+from f2rcli.io.stacks.arrays import (
+    HDF5_SUFFIXES,
+    ZARR_PROVENANCE,
+    is_zarr,
+    open_hdf5,
+    open_zarr,
+    split_path,
+)
+from f2rcli.io.stacks.czi import open_czi
+from f2rcli.io.stacks.foreign import Image, open_lif, open_nd2, package, upright
+from f2rcli.io.stacks.lanes import Series
+from f2rcli.io.stacks.metadata import Metadata
+from f2rcli.io.stacks.pages import open_tiff
+from f2rcli.io.stacks.stack import Stack, check_series
+from f2rcli.io.tifffiles import refusals
+from f2rcli.units import count
+
+Opener = Callable[[Any, Path], tuple[Any, list[Image]]]  # of a library and a path
+
+
+class StackFormat(NamedTuple):
+    """A format: its name, the package that reads it, and how."""
+
+    name: str
+    package: str
+    opener: Opener
+
+
+HDF5 = StackFormat("HDF5", "h5py", open_hdf5)
+ZARR = StackFormat("OME-Zarr", "zarr", open_zarr)
+FORMATS = {
+    ".nd2": StackFormat("ND2", "nd2", open_nd2),
+    ".czi": StackFormat("CZI", "czifile", open_czi),
+    ".lif": StackFormat("LIF", "liffile", open_lif),
+    ".zarr": ZARR,
+    **dict.fromkeys(HDF5_SUFFIXES, HDF5),
+}
+
+
+def format_of(path: Path) -> StackFormat | None:
+    """The format of a source that is no TIFF, by suffix, or by content for folders."""
+    known = FORMATS.get(path.suffix.lower())
+    return ZARR if known is None and path.is_dir() and is_zarr(path) else known
+
+
+def open_stack(source: str) -> Stack:
+    """A stack of any format. Raises InputError for what cannot be read."""
+    name, inside = split_path(source)
+    if format_of(path := Path(name)) is None:
+        return open_tiff(source)
+    return LibraryStack(path, inside or "")
+
+
+class LibraryStack(Stack):
+    """A stack in a format that a package of the extra `microscopy` reads."""
+
+    def __init__(self, path: Path, wanted: str = "") -> None:
+        """wanted: the path of an array in HDF5, which is a picture at any rate.
+
+        Raises InputError where the library is missing or refuses the file.
+        """
+        self.path, self.name = path, path.name
+        if not path.exists():
+            raise InputError(f"{path.name}: no such file.", hint="Check the path.")
+        if path.is_file() and not path.stat().st_size:
+            raise InputError(f"{path.name}: is empty (0 bytes).", hint="Copy or record it again.")
+        kind = format_of(path)
+        assert kind is not None  # nobody opens others with it
+        self._kind, self.paths, self.flavour = kind, [path], kind.name
+        library = package(kind.package, f"{path.name}: reading {kind.name}", InputError)
+        opener = partial(open_hdf5, wanted=wanted) if kind is HDF5 else kind.opener
+        with refusals(self.name):
+            self.file, self.images = opener(library, path)
+        if not self.images:
+            raise InputError(f"{path.name}: holds no pictures.")
+        self._letters = [upright(image.sizes) for image in self.images]
+        self._metadata: dict[int, Metadata] = {}
+        self.series = [self._series(number) for number in range(len(self.images))]
+        for one in self.series:
+            check_series(one, self.name)
+        self.remarks += tuple(image.remark for image in self.images if image.remark)
+        self.absent = [self._absent(number) for number in range(len(self.images))]
+
+    def _series(self, number: int) -> Series:
+        image, letters = self.images[number], self._letters[number]
+        own = {letters[axis]: n for axis, n in image.sizes.items()}
+        kept = {axis: n for axis, n in own.items() if n != 1 or axis in "YX"}
+        return Series(
+            number=number, name=image.name, axes="".join(kept),
+            shape=tuple(kept.values()), dtype=np.dtype(image.dtype).newbyteorder("="),
+            colour=kept.get("S", 1) in (3, 4), codec=self.flavour,
+        )  # fmt: skip
+
+    def metadata(self, number: int) -> Metadata:
+        if number not in self._metadata:
+            with refusals(self.name):
+                self._metadata[number] = self.images[number].metadata()
+        return self._metadata[number]
+
+    def interval(self, number: int) -> Fraction | None:
+        seconds = self.images[number].interval
+        return None if not seconds else Fraction(seconds).limit_denominator(1_000_000_000)
+
+    def levels(self, number: int) -> list[tuple[int, int]]:
+        return list(self.images[number].levels)
+
+    def _absent(self, number: int) -> frozenset[int]:
+        """Places of pictures of which no chunk is stored."""
+        image, series = self.images[number], self.series[number]
+        if not image.lacking:
+            return frozenset()
+        self.remarks += (
+            f"{count(image.lacking, 'chunk')} not stored; there samples are {image.fill}",
+        )
+        empty = np.full(1, image.fill, series.dtype)
+        return frozenset(
+            place for place in range(series.frames)
+            if np.array_equal(
+                self.read(number, place), np.broadcast_to(empty, series.picture_shape),
+                equal_nan=series.dtype.kind == "f",
+            )
+        )  # fmt: skip
+
+    def read(self, number: int, place: int) -> Plane:
+        image, series = self.images[number], self.series[number]
+        index = np.unravel_index(place, [n for _, n in series.outer] or [1])
+        at = {letter: int(i) for (letter, _), i in zip(series.outer, index, strict=False)}
+        where = {axis: at.get(letter, 0) for axis, letter in self._letters[number].items()}
+        with refusals(f"{self.name}, picture {place + 1}"):
+            picture = np.asarray(image.read(where))
+        shape = series.picture_shape
+        if picture.size != int(np.prod(shape)):
+            raise InputError(f"{self.name}: picture {place + 1} is incomplete.")
+        native: Plane = np.ascontiguousarray(picture.reshape(shape), series.dtype)
+        return native
+
+    @property
+    def zarr_format(self) -> int | None:
+        """2 or 3 for Zarr, None for other formats."""
+        return int(self.file.metadata.zarr_format) if self._kind is ZARR else None
+
+    def provenance_text(self) -> str:
+        facts = self.file.attrs.get(ZARR_PROVENANCE) if self._kind is ZARR else None
+        if isinstance(facts, dict):
+            with suppress(RecursionError):  # nested too deeply
+                return json.dumps({"f2r": facts.get("f2r"), **facts})
+        return ""
+
+    def close(self) -> None:
+        if self._kind is not ZARR:  # whose groups hold nothing open
+            self.file.close()

@@ -1,0 +1,247 @@
+"""What a stack says besides its samples: sizes, times, channels, and its own words in whole.
+
+Names of facts of channels and planes are attributes of OME-XML 2016-06
+(https://www.openmicroscopy.org/Schemas/OME/); a ...Unit beside a number is its unit.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+Facts = dict[str, Any]
+
+PROVENANCE = "f2r"  # the namespace of the annotation that tells how f2r made a file
+SOURCE = "f2r/source-metadata"  # and of the source's own metadata in whole
+LENGTHS = {"fm": 1e-9, "pm": 1e-6, "Å": 1e-4, "nm": 1e-3, "µm": 1.0, "mm": 1e3, "cm": 1e4,
+           "dm": 1e5, "m": 1e6, "km": 1e9, "in.": 25400.0, "inch": 25400.0, "ft": 304800.0,
+           "micron": 1.0, "microns": 1.0, "um": 1.0, "\\u00b5m": 1.0}  # micrometres  # fmt: skip
+SECONDS = {
+    "fs": 1e-15, "ps": 1e-12, "ns": 1e-9, "µs": 1e-6, "ms": 1e-3, "cs": 1e-2, "ds": 0.1, "s": 1.0,
+    "min": 60.0, "h": 3600.0, "d": 86400.0, "us": 1e-6, "msec": 1e-3, "sec": 1.0, "hr": 3600.0,
+}  # units of OME, and words of ImageJ  # fmt: skip
+_STEADY = 0.1  # steps of time count as one interval as long as they differ by less from their mean
+_ROUNDING = 1e-6  # of numbers written as text
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NUMBERS = ("EmissionWavelength", "ExcitationWavelength")
+_CHANNELS = {"names of channels": ("Name",), "colours of channels": ("Color",),
+             "wavelengths": _NUMBERS}  # fmt: skip
+_PLANES = {"time of each picture": ("DeltaT",), "exposure times": ("ExposureTime",),
+           "stage positions": ("PositionX", "PositionY", "PositionZ")}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metadata:
+    """Facts of a series. Empty where its file does not say them."""
+
+    sizes: dict[str, float] = field(default_factory=dict)  # micrometres a pixel along X, Y, Z
+    relative: dict[str, float] = field(default_factory=dict)  # the same, in no unit that is known
+    interval: float | None = None  # seconds from frame to frame
+    bits: int | None = None  # significant bits of a sample
+    date: str = ""  # of the recording, as ISO 8601
+    channels: Sequence[Facts] = ()  # per channel; none or all
+    planes: Sequence[Facts] = ()  # per picture, in the order of the axes; none or all
+    own: str = ""  # the file's own metadata in whole: XML, JSON or text
+    ome: ElementTree.Element | None = None  # the OME-XML it comes with, and which image of it
+    image: int = 0
+
+    def facts(self) -> dict[str, list[Any]]:
+        """What is known, under the words that receipts use for it."""
+        found: dict[str, list[Any]] = {}
+        if self.sizes:
+            found[f"pixel size {' '.join(sorted(self.sizes))}"] = [
+                size for _, size in sorted(self.sizes.items())
+            ]
+        if self.relative:
+            found[f"proportions {' '.join(sorted(self.relative))}"] = [
+                size for _, size in sorted(self.relative.items())
+            ]
+        if self.interval is not None:
+            found["time between frames"] = [self.interval]
+        if self.bits is not None:
+            found["significant bits"] = [self.bits]
+        if self.date:
+            found["date"] = [self.date]
+        for table, facts in ((_CHANNELS, self.channels), (_PLANES, self.planes)):
+            for word, names in table.items():
+                if any(name in one for one in facts for name in names):
+                    found[word] = [_value(one, name) for one in facts for name in names]
+        return found
+
+    def missing_from(self, other: "Metadata") -> list[str]:
+        """The words for what another does not say, or says otherwise."""
+        theirs = other.facts()
+        return [
+            word for word, values in self.facts().items() if not _alike(values, theirs.get(word))
+        ]
+
+
+def _value(facts: Facts, name: str) -> Any:
+    """A fact in micrometres or seconds, where it has a unit of either; colours without alpha."""
+    value = facts.get(name)
+    if value is None:
+        return None
+    if name == "Name":
+        return in_xml(str(value))
+    try:
+        number = float(value)
+    except ValueError:
+        return str(value)
+    if name == "Color":
+        return int(number) >> 8 & 0xFFFFFF
+    return number * {**LENGTHS, **SECONDS}.get(str(facts.get(f"{name}Unit", "")), 1.0)
+
+
+def _alike(ours: list[Any], theirs: list[Any] | None) -> bool:
+    return theirs is not None and len(ours) == len(theirs) and all(
+        one is None or one == other
+        or (isinstance(one, float) and isinstance(other, float)
+            and math.isclose(one, other, rel_tol=_ROUNDING))
+        for one, other in zip(ours, theirs, strict=True)
+    )  # fmt: skip
+
+
+def number_of(value: Any) -> float | None:
+    """A finite number, or text that is one; else None."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def known_sizes(**steps: float | None) -> dict[str, float]:
+    """The steps of those axes that have one."""
+    return {
+        axis: float(step)
+        for axis, step in steps.items()
+        if step is not None and math.isfinite(step) and step > 0
+    }
+
+
+def steady(times: Sequence[float]) -> float | None:
+    """The step of times in even succession; None where they are uneven, or fewer than two."""
+    steps = [after - before for before, after in pairwise(times)]
+    mean = sum(steps) / len(steps) if steps else 0.0
+    even = mean > 0 and all(abs(step - mean) <= _STEADY * mean for step in steps)
+    return mean if even and math.isfinite(mean) else None
+
+
+def ome_colour(red: int, green: int, blue: int) -> int:
+    """A colour as OME writes it: red, green, blue and alpha, a byte each, signed."""
+    rgba = red << 24 | green << 16 | blue << 8 | 255
+    return rgba - (1 << 32) if rgba >= 1 << 31 else rgba
+
+
+def colour_of(facts: Facts) -> str | None:
+    """`rrggbb` of a channel; None where it says no colour."""
+    number = number_of(facts.get("Color"))
+    return None if number is None else f"{int(number) >> 8 & 0xFFFFFF:06x}"
+
+
+def in_xml(value: str) -> str:
+    """Text without the characters that XML has no place for."""
+    return _NOT_IN_XML.sub("", value)
+
+
+def parsed(xml: str) -> ElementTree.Element | None:
+    """XML, names freed of their namespace; None where it is none."""
+    try:
+        root = ElementTree.fromstring(xml)
+    except (ElementTree.ParseError, ValueError):
+        return None
+    for element in root.iter():
+        element.tag = str(element.tag).rpartition("}")[2]
+    return root
+
+
+def of_ome(
+    root: ElementTree.Element, number: int, place: Callable[[int, int, int], int | None]
+) -> Metadata:
+    """Image `number` of OME-XML (see `parsed`). place: a picture's, by its T, Z and C numbers."""
+    images = root.findall("Image")
+    pixels = images[number].find("Pixels") if number < len(images) else None
+    if pixels is None:
+        return Metadata()
+    planes: dict[int, Facts] = {}
+    for plane in pixels.findall("Plane"):
+        at = place(*(int(number_of(plane.get(f"The{axis}")) or 0) for axis in "TZC"))
+        if at is not None:
+            planes[at] = {k: v for k, v in plane.attrib.items() if not k.startswith("The")}
+    said = pixels.attrib
+    steps = {
+        axis: scaled(said.get(f"PhysicalSize{axis}"), said.get(f"PhysicalSize{axis}Unit", "µm"))
+        for axis in "XYZ"
+    }
+    stated = {axis: number_of(said.get(f"PhysicalSize{axis}")) for axis in "XYZ"}
+    unknown = {axis: step for axis, step in stated.items() if steps[axis] is None}
+    bits = number_of(said.get("SignificantBits"))
+    return Metadata(
+        sizes=known_sizes(**steps),
+        relative=known_sizes(**unknown),
+        interval=scaled(said.get("TimeIncrement"), said.get("TimeIncrementUnit", "s"), SECONDS),
+        bits=None if bits is None else int(bits),
+        date=images[number].findtext("AcquisitionDate") or "",
+        channels=[
+            {k: v for k, v in one.attrib.items() if k not in ("ID", "SamplesPerPixel")}
+            for one in pixels.findall("Channel")
+        ],
+        planes=[planes[at] for at in sorted(planes)],
+        ome=root,
+        image=number,
+    )
+
+
+def scaled(value: Any, unit: Any, table: dict[str, float] = LENGTHS) -> float | None:
+    """A number times its unit; None where either is unknown."""
+    number, scale = number_of(value), table.get(str(unit).strip("\0 ").lower())
+    scale = table.get(str(unit)) if scale is None else scale
+    return None if number is None or scale is None else number * scale
+
+
+def ome_annotation(root: ElementTree.Element, namespace: str) -> str:
+    """The text of a comment in OME-XML (see `parsed`), by its namespace; "" for none."""
+    found = root.find(f"StructuredAnnotations/CommentAnnotation[@Namespace='{namespace}']/Value")
+    return "" if found is None else (found.text or "").strip()
+
+
+_RAMP = np.arange(256) / 255  # a table that shows one colour, brighter with every code
+
+
+def of_imagej(said: Facts, pixel: tuple[float, float]) -> Metadata:
+    """ImageJ's metadata as tifffile reads it. pixel: width and height in the file's unit."""
+    units = {axis: said.get(f"{axis.lower()}unit", said.get("unit", "")) for axis in "XYZ"}
+    steps = {"X": pixel[0], "Y": pixel[1], "Z": abs(number_of(said.get("spacing")) or 0.0)}
+    tables = [np.asarray(table) for table in said.get("LUTs", [])]
+    ramps = all(np.abs(table - table[:, -1:] * _RAMP).max() <= 1 for table in tables)
+    return Metadata(
+        sizes=known_sizes(**{axis: scaled(steps[axis], units[axis]) for axis in steps}),
+        interval=scaled(said.get("finterval"), said.get("tunit", "s"), SECONDS),
+        channels=[{"Color": ome_colour(*map(int, one[:3, -1]))} for one in tables] if ramps else [],
+    )
+
+
+def of_lsm(said: Facts) -> Metadata:
+    """Zeiss LSM's metadata as tifffile reads it."""
+    colours = said.get("ChannelColors") or {}
+    channels: list[Facts] = [{"Name": str(name)} for name in colours.get("ColorNames", [])]
+    for channel, colour in zip(channels, colours.get("Colors", []), strict=False):
+        channel["Color"] = ome_colour(*(int(part) for part in colour[:3]))
+    steps = {axis: scaled(said.get(f"VoxelSize{axis}"), "m") for axis in "XYZ"}
+    interval = number_of(said.get("TimeIntervall")) or None
+    return Metadata(sizes=known_sizes(**steps), interval=interval, channels=channels)
+
+
+def of_metamorph(said: Facts, frames: int) -> Metadata:
+    """MetaMorph STK's metadata as tifffile reads it; frames: along time, 1 for a depth."""
+    unit = said.get("CalibrationUnits", "")
+    depths: Iterable[Any] = said.get("ZDistance", ())
+    steps = {axis: scaled(said.get(f"{axis}Calibration"), unit) for axis in "XY"}
+    steps["Z"] = scaled(next((abs(float(depth)) for depth in depths), None), unit)
+    times = [int(time) * 1e-9 for time in said.get("DatetimeCreated", ())]  # nanoseconds
+    return Metadata(sizes=known_sizes(**steps), interval=steady(times) if frames > 1 else None)

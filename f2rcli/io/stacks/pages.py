@@ -1,0 +1,192 @@
+"""A folder or pattern of one-page TIFF files as one stack, and folders that are one set."""
+
+import re
+from collections.abc import Iterable
+from contextlib import closing, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import tifffile
+
+from f2rcli.errors import InputError
+from f2rcli.frames import Plane
+from f2rcli.io.numbering import Slot, files_of, folder_slots, is_pattern, natural_key, pattern_slots
+from f2rcli.io.sequence import MismatchError, first_readable
+from f2rcli.io.stacks.metadata import Metadata
+from f2rcli.io.stacks.stack import Stack
+from f2rcli.io.stacks.tiff import TiffStack
+from f2rcli.io.tifffiles import list_pages, quiet, refusals
+
+SUFFIXES = frozenset({".tif", ".tiff"})
+NDTIFF_INDEX = "NDTiff.index"  # beside the files of a Micro-Manager data set
+# Letters and words in names that number a file along an axis, as Micro-Manager, ImageXpress,
+# CellProfiler and tifffile write them.
+_AXES = {"t": "T", "time": "T", "z": "Z", "slice": "Z", "c": "C", "ch": "C", "channel": "C",
+         "w": "C", "p": "P", "s": "P", "pos": "P", "position": "P"}  # fmt: skip
+_NUMBERED = re.compile(rf"(?<![a-z])({'|'.join(sorted(_AXES, key=len, reverse=True))})[_-]?(\d+)")
+_ORDER = "PTCZ"  # of axes, slowest first
+
+
+def tiff_files(folder: Path) -> list[Path]:
+    """The TIFF files of a folder in natural order, without hidden ones."""
+    return sorted(files_of(folder, SUFFIXES), key=natural_key)
+
+
+def holds_pages(folder: Path) -> bool:
+    """Whether a folder's TIFF files are pages of one stack, by the first and last sound one."""
+    files = tiff_files(folder)
+    return len(files) > 1 and all(map(_of_pages, (files, reversed(files))))
+
+
+def set_in(folder: Path) -> Path | None:
+    """The first of a folder's TIFF files, if it names just all of them as one set."""
+    files = tiff_files(folder)
+    if (folder / NDTIFF_INDEX).is_file() and files:
+        return files[0]
+    with suppress(InputError):
+        if len(files) > 1 and _names_others(files[0]):
+            with closing(TiffStack(files[0])) as stack:
+                named = {one for one in stack.paths if one.suffix.lower() in SUFFIXES}
+                if {file.resolve() for file in files} == named:
+                    return files[0]
+    return None
+
+
+def _names_others(path: Path) -> bool:
+    with refusals(path.name), quiet(), tifffile.TiffFile(path) as file:
+        xml = (file.ome_metadata or "") if file.is_ome else ""
+        return "FileName=" in xml or "MetadataFile=" in xml
+
+
+def _of_pages(files: Iterable[Path]) -> bool:
+    return next((one for one in map(_one_page, files) if one is not None), False)
+
+
+def _one_page(path: Path) -> bool | None:
+    """Whether a file is one page; None if it cannot be read."""
+    with suppress(InputError), refusals(path.name):
+        pages = list_pages(path).pages
+        with quiet(), tifffile.TiffFile(path) as file:
+            if pages:
+                return pages == 1 and not set(file.series[0].axes) - set("YXS")
+    return None
+
+
+def _slots(path: Path) -> list[Slot]:
+    """The files of a folder or pattern; marks for missing ones where most numbers are there."""
+    if not path.is_dir():
+        return pattern_slots(path)
+    files = tiff_files(path)
+    with suppress(InputError):  # numbers that jump far are not a count
+        slots = folder_slots(files) if files else []
+        if sum(not slot.exists for slot in slots) < len(files) / 2:
+            return slots
+    return [Slot(file) for file in files]
+
+
+def axes_in_names(files: list[Path]) -> tuple[dict[str, int], list[Path | None]] | None:
+    """Axes that names of files count, `exp_T0000_C01_Z03.tif`, with their sizes, and the file at
+    each place, None for a missing one. None where names count less than two axes, or a depth."""
+    found: dict[tuple[int, ...], Path] = {}
+    letters = ""
+    for path in files:
+        marks = {_AXES[word]: int(number) for word, number in _NUMBERED.findall(path.stem.lower())}
+        letters = letters or "".join(axis for axis in _ORDER if axis in marks)
+        if "".join(axis for axis in _ORDER if axis in marks) != letters:
+            return None
+        found[tuple(marks[axis] for axis in letters)] = path
+    values = [sorted({key[n] for key in found}) for n in range(len(letters))]
+    sizes = {axis: len(one) for axis, one in zip(letters, values, strict=True) if len(one) > 1}
+    if len(found) < len(files) or (len(sizes) < 2 and "Z" not in sizes):  # a letter, not an axis
+        return None
+    every = [()]  # type: list[tuple[int, ...]]
+    for one in values:
+        every = [(*before, value) for before in every for value in one]
+    if len(every) > 2 * len(found):  # hardly a grid
+        return None
+    return sizes, [found.get(key) for key in every]
+
+
+class PageFolder(Stack):
+    """Files of one page each: along time in natural order, or along the axes their names count."""
+
+    divisible = True
+    unread = "it stays as it is stored"
+
+    def __init__(self, source: str) -> None:
+        """Raises InputError where no file can be read."""
+        path = Path(source)
+        self.name, self.path = path.name, path
+        self.files, sizes = self._arranged(path)
+        self.paths = [file for file in self.files if file is not None]
+        self.flavour = f"{len(self.paths)} TIFF files"
+        if not self.paths:
+            raise InputError(f"{self.name}: holds no TIFF files.", hint="Name another folder.")
+        with closing(first_readable(self.paths, TiffStack)) as first:
+            self._begin(first, sizes)
+
+    def _arranged(self, path: Path) -> tuple[list[Path | None], dict[str, int]]:
+        named = axes_in_names(tiff_files(path)) if path.is_dir() else None
+        if named is not None:
+            sizes, files = named
+            axes = ", ".join(f"{axis} {size}" for axis, size in sizes.items())
+            self.remarks = (f"names of files count {axes}: taken as those axes",)
+            return files, sizes
+        slots = _slots(path)
+        self.gaps = tuple(slot.path.name for slot in slots if not slot.exists)
+        there: list[Path | None] = [slot.path for slot in slots if slot.exists]
+        return there, {"T": len(there)}
+
+    def _begin(self, first: TiffStack, sizes: dict[str, int]) -> None:
+        """Take the pages' kind from the first of them."""
+        if len(first.series) > 1 or first.series[0].frames > 1:
+            raise InputError(
+                f"{self.name}: {first.name} is itself a stack ({first.series[0].words}).",
+                hint="Pass one stack, or a folder of stacks with an output folder (-o).",
+            )
+        first.check(0)
+        only = first.series[0]
+        self.one = only
+        axes, shape = "".join(sizes) + only.axes, (*sizes.values(), *only.shape)
+        self.series = [replace(only, axes=axes, shape=shape)]
+        self.absent = [frozenset(n for n, file in enumerate(self.files) if file is None)]
+        self._said = replace(first.metadata(0), planes=())
+
+    def promised_by(self, words: str) -> str:
+        return f"the names of its files ({words})"
+
+    def page(self, place: int) -> TiffStack:
+        """The file at a place, open. Raises InputError, MismatchError for one of another kind."""
+        path = self.files[place]
+        if path is None:
+            raise InputError(f"{self.name}: file {place + 1} is missing.")
+        stack = TiffStack(path)
+        only = stack.series[0]
+        if (only.shape, only.dtype, len(stack.series)) != (self.one.shape, self.one.dtype, 1):
+            stack.close()
+            raise MismatchError(
+                f"{path.name}: is {only.words} {only.dtype}, the files before are "
+                f"{self.one.words} {self.one.dtype}.",
+                hint="A sequence has pages of one size and kind.",
+            )
+        return stack
+
+    def read(self, number: int, place: int) -> Plane:
+        with closing(self.page(place)) as stack:
+            return stack.read(number, 0)
+
+    def metadata(self, number: int) -> Metadata:
+        return self._said
+
+    def close(self) -> None:
+        """See Stack; no file is open between pictures."""
+
+
+def open_tiff(source: str) -> Stack:
+    """A file, a folder that is one set, or a folder or pattern of one-page files."""
+    path = Path(source)
+    if path.is_dir() and (first := set_in(path)) is not None:
+        return TiffStack(first)
+    if path.is_dir() or (not path.exists() and is_pattern(source)):
+        return PageFolder(source)
+    return TiffStack(path)

@@ -1,0 +1,292 @@
+"""Stacks read lane by lane, along time or depth."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from f2rcli.errors import InputError, UsageError
+from f2rcli.frames import ClipInfo, Frame, Plane, PlaneLayout
+from f2rcli.io.base import Reader, ReadOptions
+from f2rcli.io.ledger import Ledger
+from f2rcli.io.sequence import MismatchError, first_readable
+from f2rcli.io.stacks.lanes import (
+    ALL,
+    ALONE,
+    Lane,
+    Series,
+    in_time,
+    lanes_of,
+    listed_series,
+    sequence_of,
+)
+from f2rcli.io.stacks.stack import Stack
+from f2rcli.io.time_range import TimeRange
+from f2rcli.samples.counts import unreal_line
+from f2rcli.samples.defects import no_numbers
+from f2rcli.samples.lanes import LaneStatistics, lane_layout, measure_lane, planes_seen, surveyed
+from f2rcli.units import count
+
+
+@dataclass(frozen=True, slots=True)
+class StackFrame:
+    """The place that a frame came from and goes back to."""
+
+    series: int
+    picture: int
+    sample: int | None
+    statistics: LaneStatistics  # says which samples stay as they are stored
+    original: Plane  # as it is stored, before stuck pixels were filled in
+
+
+class StackReader(Reader):
+    """A stack, read lane by lane (see `lanes.py`)."""
+
+    def __init__(self, source: str, options: ReadOptions, stack: Stack) -> None:
+        self.source = Path(source)
+        self.options = options
+        self.ledger = Ledger(name=self.source.name, strict=options.strict)
+        self.stack = stack
+        self.notes: list[str] = []
+        self.skipped = 0  # frames of `info.frames` that could not be decoded
+        self._unread: set[tuple[int, int]] = set()  # their series and places
+        try:
+            self._understand()
+        except BaseException:
+            self.stack.close()
+            raise
+
+    def _understand(self) -> None:
+        self._check_description()
+        every_series = self.stack.series
+        self.chosen = self.stack.chosen(self.options.series)
+        self.series = [self._understood(series) if series.number in self.chosen else series
+                       for series in every_series]  # fmt: skip
+        for line in self.stack.remarks:
+            self.ledger.remark(line)
+        if self.stack.gaps:
+            self._tell_gaps(self.stack.gaps)
+        first = self.series[self.chosen[0]]
+        timed = sequence_of(first.axes, first.shape) == "T"
+        self.interval = self.stack.interval(first.number) if timed else None
+        every = lanes_of([self.series[number] for number in self.chosen])
+        self.lanes = [lane for lane in map(self._cut, every) if lane.frames]
+        asked = [self._asked(lane) for lane in self.lanes]
+        self.whole = sum(map(len, asked)) == sum(len(lane.frames) for lane in every)
+        if not self.lanes:
+            raise InputError(
+                f"{self.source.name}: no pictures are left to read.",
+                hint="The file is truncated, or start= lies behind its end.",
+            )
+        self._by_lane: dict[int, LaneStatistics] = {}
+        self.info = self._info()
+
+    def _understood(self, series: Series) -> Series:
+        timed, note = self._timed(series)
+        if note is not None:
+            self._note(note)
+        lacking = len(self.stack.absent[series.number])
+        self.ledger.promised(
+            self.stack.promised_by(series.words), series.frames, series.frames - lacking, "picture",
+        )  # fmt: skip
+        if series.dtype.itemsize == 8:
+            self._note("float64 samples: the noise is computed in float32")
+        return timed
+
+    def _timed(self, series: Series) -> tuple[Series, str | None]:
+        wanted, several = self.options.series, len(self.stack.series) > 1
+        unlike = several and wanted is not None and wanted.casefold() == ALL
+        try:
+            return in_time(series, self.options.axes, self.stack.name, unlike=unlike)
+        except UsageError as error:
+            if not several or wanted is not None:
+                raise
+            listed = listed_series(self.stack.series)
+            hint = f"Choose one of them: series=1 to {len(self.stack.series)}; or series='all'."
+            raise UsageError(f"{error} Its series: {listed}.", hint=hint) from error
+
+    def _check_description(self) -> None:
+        """Note a damaged description or page list. Raises InputError if that hides the order."""
+        if self.stack.misfit and self.options.axes is None:
+            raise InputError(
+                f"{self.stack.name}: truncated or damaged: {self.stack.misfit}.",
+                hint="Copy it again, or name the axes of the rest: axes='TYX' is a movie.",
+            )
+        for line in filter(None, (self.stack.misfit, self.stack.broken)):
+            self.ledger.fault(line)
+
+    def _tell_gaps(self, gaps: tuple[str, ...]) -> None:
+        files = len(self.stack.paths)
+        are = f" and {count(len(gaps) - 1, 'other')} are" if len(gaps) > 1 else " is"
+        self.ledger.promised(
+            "the numbering", files + len(gaps), files, "file",
+            detail=f"{gaps[0]}{are} missing",
+        )  # fmt: skip
+
+    def _note(self, line: str) -> None:
+        if line not in self.notes:
+            self.notes.append(line)
+
+    def _cut(self, lane: Lane) -> Lane:
+        """The lane without what is not asked for, and without what is not there."""
+        span, absent = TimeRange.of(self.options), self.stack.absent[lane.series]
+        if self.interval is None and (span.start or span.end is not None):
+            raise UsageError(
+                f"{self.source.name}: does not state the time between frames.",
+                hint="Pass frames= instead of start= and end=.",
+            )
+        step = self.interval or Fraction(0)
+        if self.stack.divisible:
+            return replace(lane, frames=tuple(one for one in lane.frames if one not in absent))
+        taken: list[int] = []
+        for number, frame in enumerate(lane.frames):
+            if span.beyond(number * step, len(taken)):
+                break
+            if frame not in absent and not span.before(number * step):
+                taken.append(frame)
+        return replace(lane, frames=tuple(taken))
+
+    def _asked(self, lane: Lane) -> range:
+        """The frames of a lane that are asked for; the others are context, where wanted."""
+        most = self.options.frames if self.stack.divisible else None
+        return range(len(lane.frames) if most is None else min(most, len(lane.frames)))
+
+    @property
+    def places(self) -> list[int]:
+        """Of the pictures of a divisible stack those that are asked for, in order."""
+        return sorted({lane.frames[n] for lane in self.lanes for n in self._asked(lane)})
+
+    def _info(self) -> ClipInfo:
+        first = self.series[self.lanes[0].series]
+        counts = [len(self._asked(lane)) for lane in self.lanes]
+        if max(counts) == 1 and ALONE not in self.notes:
+            self._note("one frame per lane: no neighbours to use")
+        if any(lane.sample is not None for lane in self.lanes):
+            self._note("the samples of a pixel are denoised separately, as channels")
+        stated = self.interval
+        for line in self._statistics(0).lines():
+            self.ledger.remark(self._said(0, line))
+        return ClipInfo(
+            name=self.source.name,
+            width=first.width,
+            height=first.height,
+            layout=self._layout(0),
+            frames=sum(counts),
+            duration=None if stated is None else float(max(counts) * stated),
+            rate=None if stated is None else 1 / stated,
+            time_base=stated or Fraction(1),
+            notes=tuple(self.notes),
+            lanes=tuple(lane.label for lane in self.lanes),
+        )
+
+    def _said(self, number: int, line: str) -> str:
+        label = self.lanes[number].label
+        return f"{label}: {line}" if label else line
+
+    def _statistics(self, number: int) -> LaneStatistics:
+        if number not in self._by_lane:
+            lane = self.lanes[number]
+            more = self._pictures(lane, surveyed(len(lane.frames), between=True))
+            self._by_lane[number] = measure_lane(self._sampled(lane), more)
+        return self._by_lane[number]
+
+    def _sampled(self, lane: Lane) -> list[Plane]:
+        """Pictures spread over a lane, or the first that can be read at all."""
+        if found := list(self._pictures(lane, surveyed(len(lane.frames)))):
+            return found
+        return [first_readable(range(len(lane.frames)), partial(self._read, lane))]
+
+    def _pictures(self, lane: Lane, places: list[int]) -> Iterator[Plane]:
+        """Those that can be read of the pictures at some places of a lane."""
+        return (one for place in places if (one := self._picture(lane, place)) is not None)
+
+    def _picture(self, lane: Lane, number: int) -> Plane | None:
+        """Frame `number` of a lane; None and an entry in the ledger where it cannot be decoded."""
+        try:
+            return self._read(lane, number)
+        except InputError as error:
+            if self.options.strict or isinstance(error, MismatchError):
+                raise
+            place = lane.series, lane.frames[number]
+            if place not in self._unread:
+                self._unread.add(place)
+                self.ledger.fault(f"{str(error).rstrip('.')}; {self.stack.unread}")
+            return None
+
+    def _layout(self, number: int) -> PlaneLayout:
+        lane = self.lanes[number]
+        series = self.series[lane.series]
+        samples = series.samples if lane.sample is None else 1
+        return lane_layout(series.dtype, samples, self._statistics(number).levels)
+
+    def _read(self, lane: Lane, number: int) -> Plane:
+        """Frame `number` of a lane, (Y, X) or (Y, X, S)."""
+        picture = self.stack.read(lane.series, lane.frames[number])
+        return picture if lane.sample is None else np.ascontiguousarray(picture[..., lane.sample])
+
+    def lane_openings(self) -> Iterator[Iterator[Frame]]:
+        """See Reader."""
+        for number in surveyed(len(self.lanes)) if len(self.lanes) > 1 else ():
+            with suppress(InputError):  # no picture can be read: reported when its turn comes
+                self._statistics(number)
+                yield self._opening(number)
+
+    def _opening(self, number: int) -> Iterator[Frame]:
+        lane, seen = self.lanes[number], self._statistics(number)
+        for index in self._asked(lane):
+            if (picture := self._picture(lane, index)) is not None:
+                yield Frame(
+                    planes=planes_seen(picture, seen), layout=self._layout(number), pts=index,
+                    duration=1, time_base=self.info.time_base, lane=number,
+                )  # fmt: skip
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames of the first lane in their order, then those of the next."""
+        for number, lane in enumerate(self.lanes):
+            layout, seen = self._layout(number), self._statistics(number)
+            for line in seen.lines():
+                self.ledger.remark(self._said(number, line))
+            unreal = 0
+            asked = self._asked(lane)
+            for index in range(min(len(lane.frames), len(asked) + self.options.trail)):
+                picture = self._picture(lane, index)
+                if picture is None:
+                    self.skipped += index in asked
+                    continue
+                unreal += no_numbers(picture) if index in asked else 0
+                yield Frame(
+                    planes=planes_seen(picture, seen), stored=seen.stored(picture),
+                    layout=layout, pts=index, duration=1, time_base=self.info.time_base,
+                    source=StackFrame(lane.series, lane.frames[index], lane.sample, seen, picture),
+                    lane=number, context=index not in asked,
+                )  # fmt: skip
+            if unreal:
+                self.ledger.remark(self._said(number, unreal_line(unreal)))
+            del self._by_lane[number]
+
+    def provenance_text(self) -> str:
+        return self.stack.provenance_text()
+
+    def describe(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "index": series.number, "kind": "stack", "codec": series.codec,
+                "title": series.name, "axes": series.axes, "shape": series.shape,
+                "samples": str(series.dtype), "container": self.stack.flavour,
+                "lanes": sum(lane.series == series.number for lane in self.lanes),
+                "pyramid": len(self.stack.levels(series.number)),
+                "interval": float(self.stack.interval(series.number) or 0) or None,
+            }
+            for series in self.series
+        ]  # fmt: skip
+
+    def paths(self) -> list[Path]:
+        return self.stack.paths
+
+    def close(self) -> None:
+        self.stack.close()

@@ -1,0 +1,442 @@
+"""TIFF stacks through tifffile: multi-page, BigTIFF, OME, ImageJ, LSM, STK, ScanImage, NDTiff."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from f2rcli.errors import InputError
+from f2rcli.frames import Plane
+from f2rcli.io.stacks import scanimage
+from f2rcli.io.stacks.lanes import Series, listed_series
+from f2rcli.io.stacks.metadata import (
+    PROVENANCE,
+    Metadata,
+    of_imagej,
+    of_lsm,
+    of_metamorph,
+    of_ome,
+    ome_annotation,
+    parsed,
+)
+from f2rcli.io.stacks.stack import Stack
+from f2rcli.io.tifffiles import (
+    PageList,
+    check_head,
+    compression_name,
+    first_description,
+    list_pages,
+    quiet,
+    refusals,
+)
+from f2rcli.units import count
+
+RGB, PALETTE, YCBCR, CFA = 2, 3, 6, 32803  # photometric interpretations
+UNDESCRIBED = ("generic", "uniform")  # tifffile's words for series without a description
+_FLAVOURS = {
+    "is_ome": "OME-", "is_imagej": "ImageJ ", "is_lsm": "LSM ", "is_stk": "MetaMorph ",
+    "is_qpi": "PerkinElmer ", "is_ndtiff": "ND",
+}  # fmt: skip
+_IMAGEJ = {"T": "frames", "Z": "slices", "C": "channels"}
+_MOST = 1 << 24  # pictures; a description that promises more is itself damaged
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Where the pictures of a series lie."""
+
+    pages: Sequence[Any]  # tifffile's, None for missing ones
+    share: int  # pictures per page
+    first: Any  # the first page there is
+    axes: str
+    shape: tuple[int, ...]
+    kind: str  # as tifffile calls it
+    name: str = ""
+    offset: int | None = None  # of the first, if all lie one behind another, uncompressed
+    levels: tuple[tuple[int, int], ...] = ()
+
+
+class TiffStack(Stack):
+    """A TIFF file, and the files it names (OME, NDTiff)."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises InputError for what cannot be read, with the reason."""
+        self.name = path.name
+        self.path = path
+        check_head(path)
+        self._list = list_pages(path)
+        with refusals(self.name), quiet():
+            self.file = _opened(path)
+        self._raw = path.open("rb")
+        self._cached: tuple[int, int, Plane] | None = None  # a page of several pictures
+        try:
+            self._understand()
+        except BaseException:
+            self.close()
+            raise
+
+    def _understand(self) -> None:
+        with refusals(self.name), quiet():
+            self.pictures = self._found()
+            self._ome = parsed(self.file.ome_metadata or "") if self.file.is_ome else None
+        if not self.pictures:
+            raise InputError(f"{self.name}: has no pictures.")
+        for one in self.pictures:
+            told = (one.first.compression, one.first.photometric, one.first.bitspersample)
+            if not all(isinstance(value, int) for value in told):
+                raise InputError(f"{self.name}: its header is damaged.", hint="Copy it again.")
+        with refusals(self.name), quiet():
+            self.series = [self._series(number) for number in range(len(self.pictures))]
+        self._described = self.pictures[0].kind not in UNDESCRIBED
+        if self._contradicted():
+            self.misfit = f"its description does not fit its {count(self._list.pages, 'page')}"
+        if not self._described and len(self.series) > 1:
+            self.remarks += (f"pages of {len(self.series)} kinds: {listed_series(self.series)}",)
+        pages = count(self._list.pages, "page")
+        if self._list.circular:
+            self.broken = f"its list of pages runs in a circle after {pages}"
+        elif self._list.broken:
+            self.broken = f"its list of pages breaks off after {pages}"
+        with refusals(self.name), quiet():
+            self.absent = [self._absent(number) for number in range(len(self.pictures))]
+            self.paths = self._all_paths()
+        kind = next((word for name, word in _FLAVOURS.items() if getattr(self.file, name)), "")
+        self.flavour = f"{kind}{'BigTIFF' if self.file.is_bigtiff else 'TIFF'}"
+
+    def _found(self) -> list[Pictures]:
+        if self._list.circular:
+            return [self._undescribed(self.file.pages.first, self._list)]
+        found = [
+            _pictures(one) for one in self.file.series if len(one) and not _is_preview(one)
+        ]  # fmt: skip
+        if found and (promised := self._promised(found[-1])) is not None:
+            found[-1] = promised
+        if found and self.file.pages.first.is_scanimage:
+            found[-1] = self._scanned(found[-1])
+        return found
+
+    def _undescribed(self, first: Any, listed: PageList) -> Pictures:
+        """The pages from one on as they come, as far as they are like it."""
+        pages = self._pages_like(first, listed.pages)
+        axes, shape = f"I{first.axes}", (len(pages), *first.shape)
+        return Pictures(pages, 1, first, axes, shape, "generic")
+
+    def _pages_like(self, first: Any, stop: int) -> list[Any]:
+        pages = [first]
+        for index in range(first.index + 1, stop):
+            page = self.file.pages[index]
+            if page.shape != first.shape or page.dtype != first.dtype:
+                break
+            pages.append(page)
+        return pages
+
+    def _promised(self, last: Pictures) -> Pictures | None:
+        """The pictures a description promises, where tifffile found fewer and gave up on it.
+
+        Those that can be found are in their places; None stands for the others.
+        """
+        first = last.first.aspage()
+        promise = _of_tifffile(first) or _of_imagej(self.file, first)
+        if promise is None or prod(last.shape) >= prod(promise[1]):
+            return None
+        axes, shape = promise
+        wanted, rest = divmod(prod(shape), prod(first.shape))
+        if rest or not 1 < wanted <= _MOST:
+            return None
+        pages = self._pages_like(first, min(first.index + wanted, self._list.pages))
+        starts = [page.dataoffsets[0] for page in pages[:2] if len(page.dataoffsets) == 1]
+        together = len(pages) == 1 or starts[1:] == [starts[0] + first.nbytes]
+        offset = starts[0] if starts and together and first.is_final else None
+        missing = [None] * (wanted - len(pages))
+        return Pictures([*pages, *missing], 1, first, axes, shape, "promised", offset=offset)
+
+    def _scanned(self, last: Pictures) -> Pictures:
+        """ScanImage's channels and volumes told apart, whatever version wrote them."""
+        frames = (self.file.scanimage_metadata or {}).get("FrameData") or {}
+        first = last.first.aspage()
+        said = scanimage.header_of(_header(self.file))
+        said |= {str(name): str(value) for name, value in frames.items()}
+        pages = self._pages_like(first, self._list.pages)
+        sizes = scanimage.outer_axes(said, len(pages))
+        used = prod(sizes.values())
+        if used < len(pages):
+            more = count(len(pages) - used, "page")
+            self.remarks += (f"{more} of an unfinished volume: no whole one, left out",)
+        axes, shape = "".join(sizes) + first.axes, (*sizes.values(), *first.shape)
+        return replace(last, pages=pages[:used], share=1, axes=axes, shape=shape, offset=None)
+
+    def _contradicted(self) -> bool:
+        """Whether the file says of itself what its pages do not bear out."""
+        kinds, file = {one.kind for one in self.pictures}, self.file
+        counted = (file.imagej_metadata or {}).get("images", 1)
+        if file.is_imagej and counted > sum(one.frames for one in self.series):
+            return True
+        if file.is_ome and "ome" not in kinds:
+            return True
+        shaped = _of_tifffile(file.pages.first) is not None
+        return shaped and not kinds & {"shaped", "promised"} and not self._list.circular
+
+    def promised_by(self, words: str) -> str:
+        return super().promised_by(words) if self._described else "its list of pages"
+
+    def check(self, number: int) -> None:
+        """See Stack."""
+        super().check(number)
+        page = self.pictures[number].first.aspage()
+        if page.photometric == PALETTE and page.colormap is not None:
+            shown = np.asarray(page.colormap, np.float64).sum(axis=0)
+            steps = np.diff(shown)
+            if not ((steps >= 0).all() or (steps <= 0).all()) and not self.file.is_imagej:
+                raise InputError(
+                    f"{self.title(number)}: samples are palette indices, not intensities.",
+                    hint="Convert it to RGB or grayscale first.",
+                )
+        if page.photometric == CFA:
+            raise InputError(
+                f"{self.title(number)}: is a sensor's colour mosaic, not a stack.",
+                hint="Pass camera raw as DNG, or as described in docs/raw.md.",
+            )
+
+    def _series(self, number: int) -> Series:
+        one, page = self.pictures[number], self.pictures[number].first
+        samples = dict(zip(one.axes, one.shape, strict=True)).get("S", 1)
+        return Series(
+            number=number, name=one.name if len(self.pictures) > 1 else "", axes=one.axes,
+            shape=one.shape, dtype=np.dtype(page.dtype).newbyteorder("="),
+            colour=page.photometric in (RGB, YCBCR) and samples in (3, 4),
+            codec=compression_name(page.compression),
+            aside=one.kind in (*UNDESCRIBED, "shaped") and bool(page.is_reduced or page.is_mask),
+        )  # fmt: skip
+
+    def _absent(self, number: int) -> frozenset[int]:
+        """Places whose pages are missing, or lie behind the end of the file."""
+        one, series = self.pictures[number], self.series[number]
+        if not {"Y", "X"} <= set(series.axes):
+            return frozenset()
+        if one.offset is not None:
+            there = (self.path.stat().st_size - one.offset) // max(series.picture_bytes, 1)
+            return frozenset(range(max(there, 0), series.frames))
+        holes = one.kind in ("ome", "promised")  # the others' pages are a list without any
+        missing = {n for n, page in enumerate(one.pages) if page is None} if holes else set()
+        for place in reversed(range(-(-series.frames // one.share))):  # a cut takes the last
+            if place not in missing:
+                page = _page_at(one.pages, place)
+                if page is not None and _ends_within(page):
+                    break
+                missing.add(place)
+        return frozenset(p * one.share + n for p in missing for n in range(one.share))
+
+    def read(self, number: int, place: int) -> Plane:
+        one, series = self.pictures[number], self.series[number]
+        if place in self.absent[number]:
+            raise InputError(f"{self.name}: is truncated before picture {place + 1}.")
+        with refusals(f"{self.name}, picture {place + 1}"), quiet():
+            samples = self._read(one, series, place)
+        native: Plane = np.ascontiguousarray(samples, series.dtype)
+        return native
+
+    def _read(self, one: Pictures, series: Series, place: int) -> Plane:
+        order = "".join(letter for letter in series.axes if letter in "YXS")
+        shape = tuple(series.shape[series.axes.index(letter)] for letter in order)
+        if one.offset is not None:
+            self._raw.seek(one.offset + place * series.picture_bytes)
+            data = self._raw.read(series.picture_bytes)
+            if len(data) < series.picture_bytes:
+                raise InputError(f"{self.name}: is truncated before picture {place + 1}.")
+            dtype = series.dtype.newbyteorder(self.file.byteorder)
+            samples: Plane = np.frombuffer(data, dtype).reshape(shape)
+        else:
+            samples = self._page(series.number, one, place // one.share)
+            samples = samples.reshape(-1, *shape)[place % one.share]
+        return np.moveaxis(samples, 0, -1) if order.startswith("S") else samples
+
+    def _page(self, number: int, one: Pictures, index: int) -> Plane:
+        if self._cached is not None and self._cached[:2] == (number, index):
+            return self._cached[2]
+        page = one.pages[index]
+        handle = page.parent.filehandle
+        closed = handle.closed  # tifffile closes all files of a set but the first
+        if closed:
+            handle.open()
+        try:
+            samples: Plane = page.asarray(maxworkers=1)
+        finally:
+            if closed:
+                handle.close()
+        if samples.size != prod(page.shape):
+            raise InputError(f"{self.name}, picture {index + 1}: is incomplete.")
+        if one.share > 1:
+            self._cached = number, index, samples
+        return samples
+
+    def metadata(self, number: int) -> Metadata:
+        found = self._said(number)
+        page, series = self.pictures[number].first.aspage(), self.series[number]
+        packed = page.bitspersample < 8 * series.dtype.itemsize and found.bits is None
+        said = found.ome is not None or _of_tifffile(self.file.pages.first) is not None
+        own = "" if said else first_description(self.file)
+        found = replace(found, own=own)
+        return replace(found, bits=int(page.bitspersample)) if packed else found
+
+    def _said(self, number: int) -> Metadata:
+        file, series = self.file, self.series[number]
+        with refusals(self.name), quiet():
+            if self._ome is not None and self.pictures[number].kind == "ome":
+                return of_ome(self._ome, number, _places(series))
+            if file.is_imagej:
+                return of_imagej(file.imagej_metadata or {}, _pixel(file))
+            if file.is_lsm:
+                return of_lsm(file.lsm_metadata or {})
+            if file.is_stk:
+                return of_metamorph(file.stk_metadata or {}, dict(series.outer).get("T", 1))
+        return Metadata()
+
+    def levels(self, number: int) -> list[tuple[int, int]]:
+        return list(self.pictures[number].levels)
+
+    def _all_paths(self) -> list[Path]:
+        found = [self.path.resolve(), *companions_of(self.path, self.file)]
+        for one in self.pictures:
+            if (one.offset is None and self.file.is_ome) or self.file.is_ndtiff:
+                names = {page.parent.filehandle.path for page in one.pages if page is not None}
+                found += sorted(Path(name).resolve() for name in names)
+        return list(dict.fromkeys(found))
+
+    def provenance_text(self) -> str:
+        return "" if self._ome is None else ome_annotation(self._ome, PROVENANCE)
+
+    def close(self) -> None:
+        self.file.close()
+        self._raw.close()
+
+
+def _opened(path: Path) -> tifffile.TiffFile:
+    """A TiffFile, with the OME-XML that lies beside it. Classic ScanImage is read page by page:
+    tifffile computes where its pages lie, without the last."""
+    file = tifffile.TiffFile(path)
+    for companion in companions_of(path, file):
+        file.close()
+        return tifffile.TiffFile(path, omexml=companion.read_text(encoding="utf-8"))
+    if not file.is_scanimage or file.is_bigtiff:
+        return file
+    file.close()
+    return tifffile.TiffFile(path, is_scanimage=False)
+
+
+def _header(file: tifffile.TiffFile) -> str:
+    """Where ScanImage says what it recorded."""
+    return f"{file.pages.first.software}\n{first_description(file)}"
+
+
+def companions_of(path: Path, file: tifffile.TiffFile) -> list[Path]:
+    """The file beside an OME-TIFF set that has its OME-XML, if that is no TIFF: one or none."""
+    text = first_description(file) if file.is_ome else ""
+    match = re.search(r'<(?:\w+:)?BinaryOnly\s[^>]*MetadataFile="([^"/\\]+)"', text)
+    found = [path.resolve().with_name(match[1])] if match else []
+    return [one for one in found if one.is_file() and one.suffix.lower() not in (".tif", ".tiff")]
+
+
+def _pictures(one: Any) -> Pictures:
+    """A series of tifffile's."""
+    first = next(page for page in one if page is not None)
+    axes, shape = str(one.axes), tuple(int(n) for n in one.shape)
+    inner = prod(n for axis, n in zip(axes, shape, strict=True) if axis in "YXS")
+    rows, columns = (
+        [int(level.shape[level.axes.index(axis)]) for level in one.levels[1:]] for axis in "YX"
+    )
+    return Pictures(
+        one, max(1, prod(first.shape) // max(inner, 1)), first, axes, shape,
+        str(one.kind), str(one.name or ""), one.dataoffset, tuple(zip(rows, columns, strict=True)),
+    )  # fmt: skip
+
+
+def _is_preview(one: Any) -> bool:
+    """Whether a series is a small copy for display: an LSM's thumbnails, a slide's overviews."""
+    named = one.kind == "qpi" and one.name in ("Thumbnail", "Macro", "Label")
+    return bool(named or (one.kind == "lsm" and one[0].is_reduced))
+
+
+def _page_at(pages: Sequence[Any], place: int) -> Any:
+    """A page of a series; None where its list ends before."""
+    try:
+        return pages[place]
+    except IndexError:  # tifffile's series promise more than there are
+        return None
+
+
+def _ends_within(page: Any) -> bool:
+    """Whether a page's samples end before its file does."""
+    starts, counts = page.dataoffsets, page.databytecounts
+    if not starts or len(starts) != len(counts):
+        return False
+    end = max(start + size for start, size in zip(starts, counts, strict=True))
+    return bool(end <= page.parent.filehandle.size)
+
+
+def _of_tifffile(page: Any) -> tuple[str, tuple[int, ...]] | None:
+    """What tifffile's own description promises: {"shape": [8, 64, 64], "axes": "TYX"}."""
+    text = str(page.description or "")
+    if not text.startswith('{"shape"'):
+        return None
+    try:
+        said = json.loads(text)
+        shape = tuple(int(size) for size in said["shape"])
+    except (ValueError, TypeError, KeyError):  # as anyone may have written it
+        return None
+    outer = len(shape) - len(page.axes)
+    axes = str(said.get("axes") or "")
+    axes = axes if len(axes) == len(shape) else "Q" * outer + page.axes
+    fits = outer > 0 and shape[outer:] == tuple(page.shape) and min(shape) > 0
+    return (axes, shape) if fits and len(set(axes)) == len(axes) else None
+
+
+def _of_imagej(file: Any, page: Any) -> tuple[str, tuple[int, ...]] | None:
+    """What ImageJ's description promises: images=24 channels=2 slices=3 frames=4."""
+    said = file.imagej_metadata if file.is_imagej and page.index == 0 else None
+    if not said:
+        return None
+    sizes = {axis: said.get(name, 1) for axis, name in _IMAGEJ.items()}
+    images = said.get("images", 1)
+    order = str(said.get("order", "czt"))[::-1].upper()
+    whole = all(isinstance(n, int) and n > 0 for n in (*sizes.values(), images))
+    if not whole or sorted(order) != sorted(sizes):
+        return None
+    if images == prod(sizes.values()):
+        letters = [axis for axis in order if sizes[axis] > 1]
+        shape = tuple(sizes[axis] for axis in letters)
+        return "".join(letters) + page.axes, (*shape, *page.shape)
+    alone = images > 1 and prod(sizes.values()) == 1
+    return (f"I{page.axes}", (images, *page.shape)) if alone else None
+
+
+def _pixel(file: Any) -> tuple[float, float]:
+    """Width and height of a pixel in the file's unit, 0 where it does not say."""
+    tags = (file.pages.first.tags.get(name) for name in ("XResolution", "YResolution"))
+    across, down = (_inverse(None if tag is None else tag.value) for tag in tags)
+    return across, down
+
+
+def _inverse(resolution: Any) -> float:
+    """Units per pixel of TIFF's pixels per unit, a fraction; 0 where it says nothing."""
+    whole = isinstance(resolution, tuple) and len(resolution) == 2 and all(resolution)
+    return resolution[1] / resolution[0] if whole else 0.0
+
+
+def _places(series: Series) -> Any:
+    """The place of a picture by its numbers of T, Z and C."""
+    outer = series.outer
+
+    def place(t: int, z: int, c: int) -> int | None:
+        at = {"T": t, "Z": z, "C": c}
+        index = [at.get(axis, 0) for axis, _ in outer]
+        if any(n >= size for n, (_, size) in zip(index, outer, strict=True)):
+            return None
+        return int(np.ravel_multi_index(index, [n for _, n in outer])) if outer else 0
+
+    return place

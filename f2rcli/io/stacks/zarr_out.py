@@ -1,0 +1,214 @@
+"""OME-Zarr output: one image with its levels, each half the size of the one before.
+
+Version 0.4 in Zarr 2, which most programs read; 0.5 in Zarr 3 where the source is.
+"""
+
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from f2rcli.errors import OutputError, UsageError
+from f2rcli.frames import Plane
+from f2rcli.io.atomic import PartFolder, lock_path
+from f2rcli.io.disk_errors import exists_error
+from f2rcli.io.locks import unlock
+from f2rcli.io.stacks.arrays import ZARR_PROVENANCE, is_zarr
+from f2rcli.io.stacks.files import LibraryStack
+from f2rcli.io.stacks.foreign import package
+from f2rcli.io.stacks.lanes import Series
+from f2rcli.io.stacks.levels import halved, shrunk
+from f2rcli.io.stacks.metadata import Facts, Metadata, colour_of
+from f2rcli.io.stacks.stack import Stack
+from f2rcli.io.stacks.tiff_out import Output
+from f2rcli.io.targets import check_place
+
+SUFFIX = ".zarr"
+_ORDER = "TCZYX"  # of axes: time, channels, space (specification 0.4, "axes" metadata)
+_CHUNK = 1024  # pixels a side of a chunk at most
+_OWN = ("multiscales", "version")  # attributes that are written anew
+
+
+def is_target(target: str) -> bool:
+    """Whether a target's name asks for OME-Zarr."""
+    return Path(target).suffix.lower() == SUFFIX
+
+
+def check_zarr_target(target: Path, sources: list[Path], *, overwrite: bool) -> None:
+    """Raise for a target that cannot be written, or that f2r does not replace."""
+    package("zarr", f"{target.name}: writing OME-Zarr", UsageError)
+    check_place(target, sources)
+    if target.exists():
+        if not overwrite:
+            raise exists_error(target)
+        if not (target.is_dir() and is_zarr(target)):
+            raise OutputError(
+                f"{target.name}: is not a Zarr folder; f2r does not replace it.",
+                hint="Choose another name with output=.",
+            )
+
+
+def arranged(series: Series, target: Path) -> Series:
+    """A series in OME-Zarr's order of axes, colours as channels. Raises UsageError for axes that
+    it lacks."""
+    if not set(series.axes) <= set(_ORDER + "S") or {"C", "S"} <= set(series.axes):
+        raise UsageError(
+            f"{target.name}: OME-Zarr has no place for the axes {series.axes}.",
+            hint="Name an .ome.tif file with output=.",
+        )
+    sizes = dict(zip(series.axes.replace("S", "C"), series.shape, strict=True))
+    axes = "".join(axis for axis in _ORDER if axis in sizes)
+    return replace(series, axes=axes, shape=tuple(sizes[axis] for axis in axes), colour=False)
+
+
+def zarr_metadata(said: Metadata, series: Series) -> Metadata:
+    """The part of metadata that OME-Zarr holds, for the axes of a series (see `arranged`)."""
+    channels: list[Facts] = [
+        {name: one[name] for name in ("Name", "Color") if name in one} for one in said.channels
+    ]
+    count = dict(zip(series.axes, series.shape, strict=True)).get("C", 1)
+    return Metadata(
+        sizes={axis: size for axis, size in said.sizes.items() if axis in series.axes},
+        relative={axis: size for axis, size in said.relative.items() if axis in series.axes},
+        interval=said.interval if "T" in series.axes else None,
+        channels=channels if len(channels) == count and any(channels) else [],
+    )
+
+
+class PartTree(PartFolder):
+    """A folder with folders in it, that takes its target's place as a whole."""
+
+    def _place(self) -> Path:
+        return self.target.with_name(f".{self.target.name}.part")
+
+    def _begin(self) -> int:
+        descriptor = super()._begin()
+        self._clear()
+        if self.target.exists() and not self.overwrite:  # as it was before the killed run
+            shutil.rmtree(self.path, ignore_errors=True)
+            unlock(lock_path(self.target), descriptor)
+            raise exists_error(self.target)
+        return descriptor
+
+    @property
+    def _before(self) -> Path:
+        """What was at the target, while the new folder takes its place."""
+        return self.path.with_name(f"{self.path.name}.old")
+
+    def _clear(self) -> None:
+        """Finish what a run did not that was killed while it published."""
+        if not self.target.exists() and self._before.exists():
+            os.replace(self._before, self.target)
+        shutil.rmtree(self._before, ignore_errors=True)
+
+    def _move(self) -> None:
+        if not self.overwrite:  # it appeared during the run
+            raise exists_error(self.target)
+        os.replace(self.target, self._before)
+        os.replace(self.path, self.target)
+        shutil.rmtree(self._before, ignore_errors=True)  # it is out of the way at any rate
+
+
+class ZarrOutput:
+    """A folder of arrays that takes pictures in any order."""
+
+    def __init__(self, path: Path, output: Output, stack: Stack) -> None:
+        self.path, self.series, self.stack = path, output.series, stack
+        self.arranged = arranged(output.series, path)
+        self.metadata = output.metadata
+        self.sizes = [(self.series.height, self.series.width)]
+        self.sizes += halved(self.series.height, self.series.width)
+
+    def begin(self, provenance: str) -> None:
+        """Make the arrays. provenance: how f2r makes them, as JSON. Raises OSError."""
+        stack = self.stack
+        three = isinstance(stack, LibraryStack) and stack.zarr_format == 3
+        zarr = package("zarr", "writing OME-Zarr", UsageError)
+        group = zarr.open_group(str(self.path), mode="w", zarr_format=3 if three else 2)
+        self.levels = [self._level(group, three, n, size) for n, size in enumerate(self.sizes)]
+        attributes = self._attributes()
+        if three:
+            attributes = {"ome": attributes | {"version": "0.5"}}
+        else:
+            attributes["multiscales"][0]["version"] = "0.4"
+        if provenance:
+            attributes[ZARR_PROVENANCE] = json.loads(provenance)
+        group.attrs.update(attributes)
+
+    def _level(self, group: Any, three: bool, number: int, size: tuple[int, int]) -> Any:
+        outer = self.arranged.shape[:-2]
+        more: Facts = {"dimension_names": list(self.arranged.axes.lower())} if three else {}
+        return group.create_array(
+            str(number), shape=(*outer, *size), dtype=self.arranged.dtype,
+            chunks=(*(1 for _ in outer), *(min(side, _CHUNK) for side in size)),
+            chunk_key_encoding={"name": "default" if three else "v2", "separator": "/"}, **more,
+        )  # fmt: skip
+
+    def put(self, number: int, index: int, picture: Plane) -> None:
+        """Write picture `index`, (Y, X) or (Y, X, S), and its smaller copies."""
+        outer = self.series.outer
+        numbers = np.unravel_index(index, [n for _, n in outer] or [1])
+        at = {axis: int(i) for (axis, _), i in zip(outer, numbers, strict=False)}
+        planes = [picture] if picture.ndim == 2 else list(np.moveaxis(picture, -1, 0))
+        for sample, plane in enumerate(planes):
+            if picture.ndim > 2:
+                at["C"] = sample
+            place = tuple(at[axis] for axis in self.arranged.axes if axis not in "YX")
+            for level, size in zip(self.levels, self.sizes, strict=True):
+                level[place] = shrunk(plane, size)
+
+    def close(self) -> None:
+        """Nothing is pending."""
+
+    def abandon(self) -> None:
+        """Nothing is open."""
+
+    def _attributes(self) -> dict[str, Any]:
+        """The attributes of version 0.4: axes with units, the scale of each level, channels; a
+        Zarr source's own, as far as they are not these."""
+        said, letters = self.metadata, self.arranged.axes
+        units = {"T": "second"} if said.interval is not None else {}
+        units |= dict.fromkeys(said.sizes, "micrometer")
+        kinds = {"T": "time", "C": "channel"}
+        axes = [
+            {"name": axis.lower(), "type": kinds.get(axis, "space")}
+            | ({"unit": units[axis]} if axis in units else {})
+            for axis in letters
+        ]
+        steps = {**said.relative, **said.sizes, "T": said.interval or 1.0}
+        datasets = [
+            {"path": str(n), "coordinateTransformations": [
+                {"type": "scale", "scale": [
+                    float(steps.get(axis, 1.0)) * self._grown(axis, size) for axis in letters]}]}
+            for n, size in enumerate(self.sizes)
+        ]  # fmt: skip
+        name = self.series.name or self.stack.name
+        scales = {"name": name, "axes": axes, "datasets": datasets, "type": "mean"}
+        own = self._of_source()
+        found = {key: value for key, value in own.items() if key not in _OWN}
+        found |= {"multiscales": [scales]}
+        if said.channels and "omero" not in found:
+            found["omero"] = {"channels": [self._channel(one) for one in said.channels]}
+        return found
+
+    def _of_source(self) -> dict[str, Any]:
+        if not isinstance(self.stack, LibraryStack) or self.stack.zarr_format is None:
+            return {}
+        own: dict[str, Any] = json.loads(self.stack.metadata(self.series.number).own)
+        return own
+
+    def _grown(self, axis: str, size: tuple[int, int]) -> float:
+        full = {"Y": self.series.height / size[0], "X": self.series.width / size[1]}
+        return full.get(axis, 1.0)
+
+    def _channel(self, one: Facts) -> Facts:
+        dtype: Any = self.series.dtype
+        high = 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)
+        window = {"min": 0, "max": high, "start": 0, "end": high}
+        colour = (colour_of(one) or "ffffff").upper()
+        return {"label": str(one.get("Name", "")), "color": colour, "active": True,
+                "window": window}  # fmt: skip

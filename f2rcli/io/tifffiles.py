@@ -1,0 +1,158 @@
+"""TIFF through tifffile, and what libraries raise on damaged files: for stacks and camera raw."""
+
+import logging
+import lzma
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+from f2rcli.errors import F2RError, InputError
+
+# Tags that say how and where samples are stored, not what they show.
+STORAGE = frozenset({
+    *range(254, 260), 262, 263, 266, 273, *range(277, 282), 284, 292, 293, 317, 320,
+    *range(322, 326), 330, 338, 339, 340, 341, 347, 512, 513, 514, *range(529, 533),
+})  # fmt: skip
+_COMPRESSIONS = {
+    1: "uncompressed", 2: "CCITT", 5: "LZW", 6: "JPEG", 7: "JPEG", 8: "Deflate", 32773: "PackBits",
+    32946: "Deflate", 33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 34887: "LERC",
+    34925: "LZMA", 50000: "Zstandard", 50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL",
+}  # fmt: skip
+# Everything that tifffile, nd2, czifile, liffile, h5py, zarr and their codecs raise on damaged
+# files; `refusals` tells it from the same errors of f2r's own lines.
+_RAISED = (
+    OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError,
+    RuntimeError, EOFError, MemoryError, ImportError, SyntaxError, struct.error, zlib.error,
+    lzma.LZMAError,
+)  # fmt: skip
+
+
+@contextmanager
+def refusals(name: str) -> Iterator[None]:
+    """Turn what a library raises in the block into InputError about `name`.
+
+    Damaged files make libraries raise anything, TypeError and KeyError too. An error that a line
+    of f2r itself raises is a mistake in f2r, or of its way to call the library: it passes.
+    """
+    try:
+        yield
+    except F2RError:
+        raise
+    except _RAISED as error:
+        if _by_f2r(error.__traceback__) and not isinstance(error, OSError | MemoryError):
+            raise
+        raise unreadable(name, error) from error
+
+
+def _by_f2r(trace: TracebackType | None) -> bool:
+    """Whether the innermost line of a traceback is f2r's own."""
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    module = "" if trace is None else str(trace.tb_frame.f_globals.get("__name__", ""))
+    return module.partition(".")[0] == "f2rcli"
+
+
+def unreadable(name: str, error: BaseException) -> InputError:
+    """The error for a file, or a picture of it, that its library gave up on."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if "imagecodecs" in text or isinstance(error, ImportError):
+        return InputError(
+            f"{name}: its compression needs a codec that imagecodecs lacks here ({text[:80]}).",
+            hint="Reinstall it: pip install --force-reinstall imagecodecs.",
+        )
+    if isinstance(error, MemoryError):
+        return InputError(
+            f"{name}: does not fit into memory.",
+            hint="Free memory, or its header claims more than it holds.",
+        )
+    return InputError(
+        f"{name}: cannot be decoded ({text[:160]}).",
+        hint="The file is damaged, or of a kind that its library does not read.",
+    )
+
+
+@contextmanager
+def quiet(library: str = "tifffile") -> Iterator[None]:
+    """Keep a library's complaints about this thread's file from being printed."""
+    logger, own = logging.getLogger(library), threading.get_ident()
+
+    def of_others(record: logging.LogRecord) -> bool:
+        return record.thread != own
+
+    logger.addFilter(of_others)
+    try:
+        yield
+    finally:
+        logger.removeFilter(of_others)
+
+
+def compression_name(scheme: int) -> str:
+    """TIFF's compression, in a word."""
+    return _COMPRESSIONS.get(int(scheme), f"compression {int(scheme)}")
+
+
+def check_head(path: Path) -> None:
+    """Raise InputError unless the first bytes are those of a TIFF file."""
+    try:
+        with path.open("rb") as handle:
+            head = handle.read(4)
+    except OSError as error:
+        raise InputError(f"{path.name}: {error.strerror}.", hint="Check the path.") from error
+    if not head:
+        raise InputError(f"{path.name}: is empty (0 bytes).", hint="Copy or record it again.")
+    if head[:2] not in (b"II", b"MM", b"EP"):
+        raise InputError(f"{path.name}: is not a TIFF file.", hint="Check that the file is whole.")
+
+
+@dataclass(frozen=True, slots=True)
+class PageList:
+    """The pages that a TIFF file lists, and how the list ends."""
+
+    pages: int
+    circular: bool = False  # it comes back to one of its pages
+    broken: bool = False  # it leads to where no page is
+
+
+def list_pages(path: Path) -> PageList:
+    """Follow the list of pages to its end, reading no page. Raises OSError."""
+    with path.open("rb") as file:
+        head = file.read(16)
+        order = "<" if head[:2] == b"II" else ">"
+        big = head[2:4] in (b"+\0", b"\0+")
+        count, tag, link = (order + "Q", 20, order + "Q") if big else (order + "H", 12, order + "I")
+        return _followed(file, head[8:16] if big else head[4:8], count, tag, link)
+
+
+def _followed(file: BinaryIO, place: bytes, count: str, tag: int, link: str) -> PageList:
+    seen: set[int] = set()
+    size = file.seek(0, 2)
+    while len(place) == struct.calcsize(link):
+        (offset,) = struct.unpack(link, place)
+        if not offset:
+            return PageList(len(seen))
+        if offset in seen:
+            return PageList(len(seen), circular=True)
+        if offset >= size:
+            break
+        file.seek(offset)
+        tags = file.read(struct.calcsize(count))
+        if len(tags) < struct.calcsize(count):
+            break
+        end = file.tell() + struct.unpack(count, tags)[0] * tag
+        if end > size:  # a damaged count may be more than any file holds
+            break
+        seen.add(offset)
+        file.seek(end)
+        place = file.read(struct.calcsize(link))
+    return PageList(len(seen), broken=True)
+
+
+def first_description(file: Any) -> str:
+    """The description of a tifffile.TiffFile's first page; "" where it has none."""
+    return str(file.pages.first.description or "")

@@ -1,0 +1,262 @@
+"""The containers that f2r writes: what each holds, and which streams it takes as they are."""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import OutputContainer
+from av.stream import Stream
+
+from f2rcli.errors import UsageError
+from f2rcli.io.video.source import family_of, is_cover, title_of
+
+_LOSSLESS = ("ffv1", "huffyuv", "ffvhuff", "utvideo", "magicyuv")
+_COMMON = ("h264", "hevc", "av1", "vp9", "vp8", "mjpeg", "mpeg4", "mpeg2video")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """A container format: its names and capabilities."""
+
+    name: str  # for people
+    muxer: str  # FFmpeg's name
+    suffixes: tuple[str, ...]
+    families: tuple[str, ...]  # of video codecs that players know in it; the first is its default
+    options: tuple[tuple[str, str], ...] = ()
+    chapters: bool = False
+    metadata: bool = True
+    tags: frozenset[str] | None = None  # of the file that it has names for; None: any
+    provenance: str = ""  # the tag that says how the file was made; "" for none
+    stream_tags: tuple[str, ...] = ("language", "title")
+    no_language: tuple[str, ...] = ()  # streams stored without it: types, codecs
+    display_matrix: str = ""  # "all", "rotation" or "" for none
+    colour: bool = True  # tags are kept, by it or by every codec it holds
+    pixel_aspect: bool = False  # whatever the codec
+    side_data: bool = False  # HDR10 metadata, cropping, 360-degree and stereoscopic layouts
+    variable_rate: bool = True  # and time stamps of any kind
+    attachments: bool = False
+    covers: str = ""  # "stream", "attachment" or "" for none
+    other_streams: bool = True
+    # Sound, subtitles, data and video that players find in it, where its muxer takes more.
+    only: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    tick: Fraction = Fraction(1, 90000)  # seconds; the coarsest rounding of time stamps
+
+    def holds_tag(self, name: str) -> bool:
+        """Whether a tag of the file has a name in it."""
+        return self.metadata and (self.tags is None or name.lower() in self.tags)
+
+    def holds_language(self, stream: Stream) -> bool:
+        """Whether it stores the language of a stream like this."""
+        held = {stream.type, family_of(stream)}.isdisjoint(self.no_language)
+        return "language" in self.stream_tags and held
+
+    def holds_matrix(self, matrix: tuple[int, ...]) -> bool:
+        """Whether it states a display matrix; some state turns alone, and no flips."""
+        turns = matrix[0] * matrix[4] - matrix[1] * matrix[3] > 0
+        return self.display_matrix == "all" or (turns and self.display_matrix == "rotation")
+
+
+_MOV: dict[str, Any] = {
+    "options": (("movflags", "+faststart"), ("strict", "unofficial")), "chapters": True,
+    "pixel_aspect": True, "display_matrix": "all", "side_data": True,
+}  # fmt: skip
+_BROADCAST = ("aac", "mp2", "mp3", "ac3", "eac3", "dts", "opus", "truehd")
+_TRANSPORT: dict[str, Any] = {
+    "families": ("h264", "hevc", "mpeg2video"), "options": (("mpegts_copyts", "1"),),
+    "metadata": False, "stream_tags": ("language",),
+}  # fmt: skip
+
+CONTAINERS = (
+    Container(
+        name="mp4", muxer="mp4", suffixes=(".mp4", ".m4v"), **_MOV, covers="stream",
+        families=("h264", "hevc", "av1", "vp9", "mpeg4", "mjpeg"), provenance="encoding_tool",
+        only=(("audio", ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac", "dts", "mp2")),),
+    ),
+    Container(
+        name="mov", muxer="mov", suffixes=(".mov", ".qt"), **_MOV, provenance="f2r",
+        families=("h264", "hevc", "prores", "mjpeg", "dnxhd", "cfhd", "v210", "png", "mpeg4",
+                  "qtrle"),
+    ),
+    Container(
+        name="matroska", muxer="matroska", suffixes=(".mkv",), chapters=True,
+        families=(*_COMMON, "prores", "ffv1"), display_matrix="rotation", attachments=True,
+        covers="attachment", side_data=True, provenance="F2R", tick=Fraction(1, 1000),
+    ),
+    Container(
+        name="webm", muxer="webm", suffixes=(".webm",), families=("vp9", "av1", "vp8"),
+        chapters=True, display_matrix="rotation", side_data=True, provenance="F2R",
+        tick=Fraction(1, 1000),
+    ),
+    Container(
+        name="mpegts", muxer="mpegts", suffixes=(".ts", ".mts"), **_TRANSPORT,
+        no_language=("video", "data"),
+        only=(("audio", _BROADCAST), ("subtitle", ("dvb_subtitle", "dvb_teletext")),
+              ("data", ("scte_35", "klv", "timed_id3")),
+              ("video", ("h264", "hevc", "mpeg2video", "mpeg1video", "mpeg4"))),
+    ),
+    Container(  # as on Blu-ray discs: FFmpeg writes it for this suffix alone, with one picture
+        name="m2ts", muxer="mpegts", suffixes=(".m2ts",), **_TRANSPORT,
+        no_language=("hdmv_pgs_subtitle",),
+        only=(("audio", _BROADCAST), ("subtitle", ("hdmv_pgs_subtitle",)), ("data", ()),
+              ("video", ())),
+    ),
+    Container(
+        name="avi", muxer="avi", suffixes=(".avi",), variable_rate=False, colour=False,
+        families=("mjpeg", "mpeg4", *_LOSSLESS), stream_tags=("title",), provenance="ISFT",
+        tags=frozenset({"title", "artist", "copyright", "comment", "date", "genre", "album",
+                        "track", "encoded_by"}),
+        only=(("audio", ("mp3", "mp2", "ac3", "aac", "pcm_s16le", "pcm_u8", "pcm_s24le",
+                         "adpcm_ms")), ("subtitle", ()), ("data", ())),
+    ),
+    Container(
+        name="nut", muxer="nut", suffixes=(".nut",), chapters=True, colour=False,
+        families=(*_COMMON, *_LOSSLESS, "rawvideo", "v210"), provenance="f2r",
+    ),
+    Container(
+        name="y4m", muxer="yuv4mpegpipe", suffixes=(".y4m",), families=("rawvideo",),
+        options=(("strict", "-1"),), metadata=False, colour=False, variable_rate=False,
+        other_streams=False,
+    ),
+    Container(
+        name="apng", muxer="apng", suffixes=(".apng",), families=("apng",), metadata=False,
+        options=(("plays", "0"),), colour=False, other_streams=False,
+    ),
+)  # fmt: skip
+
+# What to write for inputs whose own container f2r does not write.
+_STAND_INS = {".gif": ".apng", ".png": ".apng", ".3gp": ".mov", ".3g2": ".mov", ".f4v": ".mp4",
+              ".h264": ".mp4", ".264": ".mp4", ".avc": ".mp4", ".hevc": ".mp4", ".h265": ".mp4",
+              ".265": ".mp4", ".obu": ".mp4", ".ivf": ".mkv", ".m2t": ".ts"}  # fmt: skip
+_OWN_SUFFIX = {s for container in CONTAINERS for s in container.suffixes} - {".avi"}
+
+
+def container_for(target: str, source_container: str, codec: str | None) -> Container:
+    """A target's container by its suffix; for standard output y4m or mkv. Raises UsageError."""
+    if target == "-":
+        raw = codec == "rawvideo" or (codec is None and source_container == "yuv4mpegpipe")
+        name = "y4m" if raw else "matroska"
+        return next(container for container in CONTAINERS if container.name == name)
+    suffix = Path(target).suffix.lower()
+    for container in CONTAINERS:
+        if suffix in container.suffixes:
+            return container
+    known = " ".join(s for container in CONTAINERS for s in container.suffixes)
+    raise UsageError(
+        f"{Path(target).name}: f2r does not write {suffix or 'files without a suffix'}.",
+        hint=f"Choose one of {known}; for pictures a folder, out/, or a pattern, out/%05d.png.",
+    )
+
+
+def default_suffix(source: Path) -> str:
+    """The default target's suffix: the input's, or the nearest that holds as much. AVI becomes mkv,
+    as it has no variable rates, colour tags or pixel aspect."""
+    suffix = source.suffix.lower()
+    if suffix in _OWN_SUFFIX:
+        return source.suffix
+    return _STAND_INS.get(suffix, ".mkv")
+
+
+def open_target(url: str, container: Container, options: dict[str, str]) -> OutputContainer:
+    """Open a file or pipe for muxing, without random numbers or FFmpeg's version in it."""
+    same = {"fflags": "+bitexact"}
+    return av.open(url, "w", format=container.muxer, container_options=same | options)
+
+
+def refusal(container: Container, stream: Stream) -> str | None:
+    """The reason why a container cannot take a stream as it is; None if it can.
+
+    Most muxers say so only at the header or the first packet, so a header is written to memory.
+    """
+    cannot = f"{container.name} cannot hold it"
+    if not container.other_streams:
+        return "it holds one picture stream and nothing else"
+    if is_cover(stream) and container.covers != "stream":
+        return None if container.covers else f"{container.name} holds no cover art"
+    if stream.type == "attachment" and not container.attachments:
+        return f"{container.name} holds no attachments"
+    family = family_of(stream)
+    if stream.type == "data" and family == "unknown":
+        return "f2r knows nothing of its kind"  # under another name nobody would find it
+    allowed = dict(container.only).get(stream.type)
+    if allowed is not None and family not in allowed and not is_cover(stream):
+        return cannot
+    try:
+        trial = av.open(io.BytesIO(), "w", format=container.muxer)
+        copy_stream(trial, stream)
+        trial.start_encoding()
+        trial.close()
+    except (av.FFmpegError, ValueError, OSError):
+        return cannot
+    return None
+
+
+def takes_sound(container: Container, encoder: str) -> bool:
+    """Whether a container takes what an audio encoder writes: by our table, and by its muxer."""
+    name = av.Codec(encoder, "w").canonical_name
+    if name not in dict(container.only).get("audio", (name,)):
+        return False
+    try:
+        av.open(io.BytesIO(), "w", format=container.muxer).add_stream(encoder)
+    except ValueError:
+        return False
+    return True
+
+
+def holder(stream: Stream) -> str | None:
+    """The suffix of a container that takes a stream as it is; None where f2r writes none."""
+    wide = ("matroska", "mov", "mp4", "mpegts")
+    ordered = sorted(
+        (c for c in CONTAINERS if c.name in wide), key=lambda container: wide.index(container.name)
+    )
+    return next((c.suffixes[0] for c in ordered if refusal(c, stream) is None), None)
+
+
+def copy_stream(target: OutputContainer, stream: Stream) -> Stream:
+    """Add a stream like `stream`, for packets copied as they are, with its tags and flags."""
+    if stream.codec_context is None:
+        copy = target.add_stream_from_template(stream)
+    else:  # opaque: take the parameters as they are; no encoder of that name need exist
+        copy = target.add_stream_from_template(stream, opaque=True)
+    copy.metadata.update(stream_tags(stream.metadata, target.format.name))
+    copy.disposition = stream.disposition
+    return copy
+
+
+# Languages that QuickTime numbers, as FFmpeg's table of the numbers spells them. By other spellings
+# it knows no number, and writes none. mp4 has letters instead.
+QUICKTIME = {
+    "sqi": "alb", "hye": "arm", "eus": "baq", "mya": "bur", "zho": "chi", "cze": "ces",
+    "nld": "dut", "fre": "fra", "kat": "geo", "deu": "ger", "ell": "gre", "isl": "ice",
+    "mkd": "mac", "msa": "may", "rum": "ron", "slo": "slk", "swe": "sve", "bod": "tib",
+    "cym": "wel", "hrv": "hr ", "srp": "sr ",
+}  # fmt: skip
+
+
+def stream_tags(metadata: Mapping[str, str], muxer: str) -> dict[str, str]:
+    """The tags of a stream, under names and with languages that the muxer knows."""
+    tags = plain_tags(metadata)
+    if muxer == "mov" and "language" in tags:
+        tags["language"] = QUICKTIME.get(tags["language"], tags["language"])
+    if title := title_of(tags):
+        tags.pop("name", None)
+        tags["title"] = title
+    return tags
+
+
+# Tags of the file that the content came in.
+_STALE = {
+    "major_brand", "minor_version", "compatible_brands", "encoder", "duration", "number_of_frames",
+    "number_of_bytes", "bps", "vendor_id", "alpha_mode", "_statistics_writing_app", "software",
+    "_statistics_tags", "_statistics_writing_date_utc", "f2r", "encoding_tool",
+}  # fmt: skip
+
+
+def plain_tags(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Tags that describe the content, not the file they came in."""
+    return {
+        key: value for key, value in metadata.items() if key.lower().split("-")[0] not in _STALE
+    }

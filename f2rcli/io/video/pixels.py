@@ -1,0 +1,326 @@
+"""Planes of a decoded picture as NumPy arrays, and back, sample for sample.
+
+Neither swscale nor `to_ndarray` is used for Y'CbCr: both change samples or refuse formats.
+Every picture is copied out of the decoder's buffers once, so that frames own their planes.
+
+Outputs that cannot hold the input's own layout get another one (`converted`): exact wherever it
+holds every sample (more depth, finer chroma, opaque alpha, gray as Y'CbCr), else rounded once.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import av
+import numpy as np
+
+from f2rcli.errors import InputError
+from f2rcli.frames import Family, Frame, Matrix, Plane, PlaneLayout
+from f2rcli.io.video.colour import ColourTags, Filter, choose_matrix, full_range, siting
+from f2rcli.yuv import LUMA_WEIGHTS, add_residual, to_rgb
+
+# Formats that store their channels pixel by pixel, in the order of their names; 0 and x are unused.
+_INTERLEAVED = (
+    "rgb24 bgr24 rgba bgra argb abgr rgb0 bgr0 0rgb 0bgr ya8 vuya vuyx ayuv uyva vyu444 "
+    "rgb48le bgr48le rgba64le bgra64le ya16le ayuv64le rgb48be bgr48be rgba64be bgra64be ya16be "
+    "rgbf32le rgbaf32le"
+)
+# Others whose channels share planes, read and not written: the channels of each stored plane in
+# the order of its samples, and the low bits that are unused.
+_SHARED = {
+    "yuyv422": ("yuyv", 0), "uyvy422": ("uyvy", 0), "yvyu422": ("yvyu", 0),
+    "y210le": ("yuyv", 6), "y212le": ("yuyv", 4), "y216le": ("yuyv", 0),
+    **dict.fromkeys(("nv12", "nv16", "nv24", "nv20le", "p016le", "p216le", "p416le"), ("y uv", 0)),
+    **dict.fromkeys(("nv21", "nv42"), ("y vu", 0)),
+    **dict.fromkeys(("p010le", "p210le", "p410le"), ("y uv", 6)),
+    **dict.fromkeys(("p012le", "p212le", "p412le"), ("y uv", 4)),
+}  # fmt: skip
+_PACKED = {
+    name: (re.findall("^[0axrgbyuv]+", name)[0], 0) for name in _INTERLEAVED.split()
+} | _SHARED
+# Formats of less than eight bits per channel: FFmpeg's widening to the format on the right
+# is exact and reversible.
+_WIDENED = {
+    **dict.fromkeys(("rgb565le", "bgr565le", "rgb555le", "bgr555le", "rgb444le", "bgr444le",
+                     "rgb565be", "bgr565be", "rgb555be", "bgr555be", "rgb8", "bgr8", "rgb4_byte",
+                     "bgr4_byte"), "rgb24"),
+    **dict.fromkeys(("x2rgb10le", "x2bgr10le", "gbrp10be"), "gbrp10le"),
+    "gbrp12be": "gbrp12le", "monob": "gray", "monow": "gray", "pal8": "bgra",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelFormat:
+    """Properties of an FFmpeg pixel format that reading and writing its samples needs."""
+
+    name: str
+    family: Family
+    bits: int
+    log2_chroma: tuple[int, int]
+    alpha: bool
+    places: tuple[tuple[int, int, int], ...]  # per channel: stored plane, first sample, step
+    dtype: str  # of a stored sample
+    unused: int  # low bits of it
+
+    def layout(
+        self, *, full_range: bool, matrix: Matrix, siting: tuple[float, float] = (0.0, 0.5)
+    ) -> PlaneLayout:
+        """The layout of frames read from this format."""
+        return PlaneLayout(
+            family=self.family,
+            bits=self.bits,
+            log2_chroma=self.log2_chroma,
+            alpha=self.alpha,
+            full_range=full_range,
+            matrix=matrix,
+            siting=siting,
+        )
+
+    def layout_tagged(self, tags: ColourTags, height: int) -> tuple[PlaneLayout, str | None]:
+        """The layout by a stream's colour tags, and a note where the matrix had to be assumed."""
+        matrix, note = choose_matrix(tags, self.family, height)
+        full = full_range(tags, self.family)
+        return self.layout(full_range=full, matrix=matrix, siting=siting(tags)), note
+
+
+@cache
+def pixel_format(name: str) -> PixelFormat | None:
+    """FFmpeg's pixel format `name`; None for one that f2r cannot represent."""
+    if name.startswith("yuvj"):
+        name = "yuv" + name[4:]
+    try:
+        native = av.VideoFormat(name, 256, 256)
+    except ValueError:
+        return None
+    parts = native.components
+    if not parts or native.is_bayer or name.startswith("xyz") or "msb" in name:
+        return None
+    colours = [part for part in parts if not part.is_alpha]
+    family = Family.RGB if native.is_rgb else Family.YUV if len(colours) == 3 else Family.GRAY
+    bits = parts[0].bits
+    floating = "f32" in name or "f16" in name
+    planar = len({part.plane for part in parts}) == len(parts) and not native.is_bit_stream
+    if not (planar or name in _PACKED) or native.has_palette or bits < 8:
+        return None
+    if len({part.bits for part in parts}) != 1:
+        return None
+    chroma = colours[1] if family is Family.YUV else colours[0]
+    shift = (256 // max(chroma.width, 1)).bit_length() - 1, (256 // chroma.height).bit_length() - 1
+    order = ">" if native.is_big_endian else "<"
+    kind = f"f{bits // 8}" if floating else f"u{1 if bits == 8 else 2}"
+    shared, unused = _PACKED.get(name, ("", 0))
+    return PixelFormat(
+        name=name,
+        family=family,
+        bits=32 if floating else bits,
+        log2_chroma=shift if family is Family.YUV else (0, 0),
+        alpha=any(part.is_alpha for part in parts),
+        places=_places(shared) if shared else tuple((part.plane, 0, 1) for part in parts),
+        dtype=order + kind,
+        unused=unused,
+    )
+
+
+def _places(orders: str) -> tuple[tuple[int, int, int], ...]:
+    """Stored plane, first sample and step of the channels R, G, B [, A], Y [, A] or Y, U, V [, A].
+
+    orders: channels of each stored plane, in the order of its samples.
+    """
+    found = {
+        channel: (plane, order.index(channel), len(order) // order.count(channel))
+        for plane, order in enumerate(orders.split())
+        for channel in order
+    }
+    return tuple(found[channel] for channel in "rgbyuva" if channel in found)
+
+
+def read_planes(frame: av.VideoFrame) -> tuple[PixelFormat, tuple[Plane, ...]]:
+    """A decoded frame's samples as planes of its own. Raises InputError for unsupported formats."""
+    name = frame.format.name
+    form = pixel_format(name)
+    if form is None:
+        wider = _WIDENED.get(name, "")
+        form = pixel_format(wider)
+        if form is None:
+            raise InputError(
+                f"the pixel format {name} is not supported.",
+                hint="Convert it first, e.g. ffmpeg -i IN -pix_fmt yuv444p16le -c:v ffv1 OUT.mkv.",
+            )
+        frame = frame.reformat(format=wider)
+    if frame.planes[0].line_size < 0:  # stored bottom up: let FFmpeg turn it over
+        frame = Filter("copy").apply(frame)
+    planes = (_own(samples) for samples in _samples(frame, form))
+    return form, tuple(plane >> form.unused if form.unused else plane for plane in planes)
+
+
+def _samples(frame: av.VideoFrame, form: PixelFormat) -> Iterator[Plane]:
+    """The samples of each channel of a picture, in place."""
+    for number, (stored, first, step) in enumerate(form.places):
+        chroma = form.family is Family.YUV and number in (1, 2)
+        width = -(-frame.width >> form.log2_chroma[0]) if chroma else frame.width
+        yield _view(frame, stored, form.dtype)[:, first::step][:, :width]
+
+
+def _view(frame: av.VideoFrame, index: int, dtype: str) -> Plane:
+    """The lines of one stored plane, in place; they may go on behind the picture."""
+    plane = frame.planes[index]
+    kind = np.dtype(dtype)
+    lines = np.frombuffer(memoryview(plane), np.uint8)[: plane.line_size * plane.height]
+    samples: Plane = lines.reshape(plane.height, plane.line_size)
+    return samples[:, : plane.line_size // kind.itemsize * kind.itemsize].view(kind)
+
+
+def _own(samples: Plane) -> Plane:
+    """A contiguous copy in the machine's byte order; halves become singles."""
+    kind: Any = np.float32 if samples.dtype.kind == "f" else samples.dtype.newbyteorder("=")
+    return np.array(samples, dtype=kind, order="C")
+
+
+def make_frame(planes: tuple[Plane, ...], form: PixelFormat) -> av.VideoFrame:
+    """A fresh picture of `form` that holds `planes`, whose samples fit it already."""
+    height, width = planes[0].shape
+    frame = av.VideoFrame(width, height, form.name)
+    fill_frame(frame, planes, form)
+    return frame
+
+
+def fill_frame(frame: av.VideoFrame, planes: tuple[Plane, ...], form: PixelFormat) -> None:
+    """Put `planes` into a picture of `form`, in place."""
+    if not writable(form):
+        raise ValueError(f"{form.name}: f2r reads this pixel format but does not write it")
+    step = form.places[0][2]
+    if step > len(form.places):  # the unused byte of rgb0 and its like
+        _view(frame, 0, form.dtype)[:, : frame.width * step] = np.iinfo(form.dtype).max
+    for samples, plane in zip(_samples(frame, form), planes, strict=True):
+        samples[:] = plane
+
+
+def writable(form: PixelFormat) -> bool:
+    """Whether `make_frame` can make pictures of this format."""
+    return form.name not in _SHARED
+
+
+def fits(layout: PlaneLayout, form: PixelFormat) -> bool:
+    """Whether planes of this layout are planes of this pixel format as they are."""
+    return (layout.family, layout.bits, layout.log2_chroma, layout.alpha) == (
+        form.family, form.bits, form.log2_chroma, form.alpha,
+    )  # fmt: skip
+
+
+def converted(
+    frame: Frame, form: PixelFormat, coding: PlaneLayout | None = None
+) -> tuple[Plane, ...]:
+    """A frame's planes as a picture of `form`, in range, matrix and siting of `coding`, if
+    given."""
+    layout = frame.layout
+    coding = coding or layout
+    same = (layout.full_range, layout.matrix) == (coding.full_range, coding.matrix)
+    if fits(layout, form) and (same or layout.family is Family.RGB):
+        return frame.planes
+    target = form.layout(full_range=coding.full_range, matrix=coding.matrix, siting=coding.siting)
+    colour = _colour(frame, target)
+    if not form.alpha:
+        return colour
+    if layout.alpha:
+        return (*colour, _rescaled(frame.planes[-1], layout.bits, form.bits, full=True))
+    opaque = 1.0 if form.bits == 32 else (1 << form.bits) - 1
+    return (*colour, np.full(colour[0].shape, opaque, colour[0].dtype))
+
+
+def _colour(frame: Frame, target: PlaneLayout) -> tuple[Plane, ...]:
+    layout = frame.layout
+    families = (layout.family, target.family)
+    if layout.full_range is not target.full_range or (
+        families == (Family.YUV, Family.YUV) and layout.matrix is not target.matrix
+    ):
+        return _through_rgb(frame, target)
+    if families in ((Family.GRAY, Family.YUV), (Family.YUV, Family.GRAY)):
+        luma = _rescaled(frame.planes[0], layout.bits, target.bits, full=layout.full_range)
+        return (luma, *_neutral(luma, target)) if target.family is Family.YUV else (luma,)
+    if layout.family is not target.family:
+        return _through_rgb(frame, target)
+    planes = []
+    for index, plane in enumerate(frame.planes[: layout.colour_planes]):
+        chroma = layout.family is Family.YUV and index > 0
+        if chroma:
+            plane = _resampled(plane, layout, target, frame.planes[0].shape)
+        planes.append(
+            _rescaled(plane, layout.bits, target.bits, full=layout.full_range, chroma=chroma)
+        )
+    return tuple(planes)
+
+
+def _through_rgb(frame: Frame, target: PlaneLayout) -> tuple[Plane, ...]:
+    """From Y'CbCr to RGB or gray, or back: black plus the picture, rounded once."""
+    picture = to_rgb(frame)
+    if target.family is not Family.GRAY and picture.shape[0] == 1:
+        picture = np.repeat(picture, 3, axis=0)
+    if target.family is Family.GRAY and picture.shape[0] == 3:
+        red, blue = LUMA_WEIGHTS[Matrix.BT709]
+        weights = np.array((red, 1 - red - blue, blue), np.float32)
+        picture = np.tensordot(weights, picture, axes=1)[None]
+    kind = np.float32 if target.float_samples else np.uint8 if target.bits == 8 else np.uint16
+    low = 0 if target.full_range else 16 << (target.bits - 8)
+    black = np.full(frame.planes[0].shape, low, kind)
+    planes = (black, *_neutral(black, target)) if target.family is Family.YUV else (
+        (black,) * target.colour_planes
+    )  # fmt: skip
+    return add_residual(Frame(planes=planes, layout=replace(target, alpha=False)), picture)
+
+
+def _neutral(luma: Plane, target: PlaneLayout) -> tuple[Plane, Plane]:
+    x, y = target.log2_chroma
+    shape = (-(-luma.shape[0] >> y), -(-luma.shape[1] >> x))
+    plane = np.full(shape, 1 << (target.bits - 1), luma.dtype)
+    return plane, plane
+
+
+def _rescaled(plane: Plane, bits: int, to: int, *, full: bool, chroma: bool = False) -> Plane:
+    """Codes of another depth: shifted in limited range, scaled to the whole of full range."""
+    if bits == to:
+        return plane
+    kind = np.float32 if to == 32 else np.uint8 if to == 8 else np.uint16
+    top, new_top = (1.0 if depth == 32 else float((1 << depth) - 1) for depth in (bits, to))
+    values = plane.astype(np.float64)
+    if 32 in (bits, to):
+        scaled = values * (new_top / top)
+    elif not full:
+        scaled = values * 2.0 ** (to - bits)
+    elif chroma:
+        middle, new_middle = 1 << (bits - 1), 1 << (to - 1)
+        scaled = (values - middle) * (new_top / top) + new_middle
+    else:
+        scaled = values * (new_top / top)
+    if to == 32:
+        return scaled.astype(np.float32)
+    return np.clip(np.rint(scaled), 0, new_top).astype(kind)
+
+
+def _resampled(
+    plane: Plane, layout: PlaneLayout, target: PlaneLayout, size: tuple[int, ...]
+) -> Plane:
+    """A chroma plane on a finer grid (repeated) or a coarser one (averaged)."""
+    for axis, (have, want) in enumerate(
+        zip(reversed(layout.log2_chroma), reversed(target.log2_chroma), strict=True)
+    ):
+        if want < have:
+            length = -(-size[axis] >> want)
+            repeated = np.repeat(plane, 1 << (have - want), axis=axis)
+            plane = np.take(repeated, np.arange(length), axis=axis)
+        elif want > have:
+            plane = _averaged(plane, 1 << (want - have), axis)
+    return plane
+
+
+def _averaged(plane: Plane, step: int, axis: int) -> Plane:
+    """Means of `step` neighbours along an axis; the last sample repeats where it is cut."""
+    short = -plane.shape[axis] % step
+    padding = [(0, short if index == axis else 0) for index in range(2)]
+    padded = np.pad(plane, padding, mode="edge").astype(np.float64)
+    shape = list(padded.shape)
+    shape[axis : axis + 1] = [shape[axis] // step, step]
+    means = padded.reshape(shape).mean(axis=axis + 1)
+    result: Plane = (means if plane.dtype.kind == "f" else np.rint(means)).astype(plane.dtype)
+    return result

@@ -1,0 +1,308 @@
+"""Files and pipes opened with FFmpeg, safely (no network, no playlists), and their streams."""
+
+import logging
+import os
+import re
+import struct
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition, Stream
+
+from f2rcli.errors import InputError
+from f2rcli.io.base import MOST_PIXELS, Reader
+from f2rcli.io.video.colour import ColourTags, PictureFacts
+from f2rcli.io.video.matroska import TrackFacts
+
+PIPE = "-"
+# Of tags in another coding than UTF-8; from 19 on PyAV is so by itself.
+TOLERANT: dict[str, Any] = (
+    {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+)
+_BUFFER = 1 << 16  # bytes read at a time through a pipe
+_MOST_HEADER = 1 << 24  # bytes of a movie header that are looked at
+
+COMPLETE = "Check that the file is complete and plays elsewhere."
+LATE_INDEX = "An MP4 in a pipe needs its index first: ffmpeg -c copy -movflags +faststart."
+
+# Demuxers that read one local file and nothing else. Left out on purpose: playlists (hls, dash,
+# concat), capture devices, and everything that opens further files or sockets.
+_DEMUXERS = (
+    "mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo", "m4v", "yuv4mpegpipe", "nut", "flv",
+    "asf", "ogg", "mxf", "dv", "gxf", "rm", "wtv", "h264", "hevc", "vvc", "obu", "av1", "ivf",
+    "h261", "h263", "vc1", "dirac", "cavsvideo", "mjpeg", "dnxhd", "gif", "apng", "webp", "lxf",
+    "ivr", "nuv", "r3d", "cine", "smjpeg", "amv", "roq", "bink", "smk", "flic", "avs", "avif",
+    "aac", "mp3", "flac", "wav", "ac3", "eac3", "aiff", "caf", "srt", "ass", "webvtt",
+)  # fmt: skip
+
+
+def quiet_ffmpeg() -> None:
+    """Let FFmpeg's messages reach errors and the log, not the terminal."""
+    if av.logging.get_level() is None:
+        av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)  # damage may be reported twice in the same words
+    logger = logging.getLogger("libav")
+    if not any(isinstance(handler, logging.NullHandler) for handler in logger.handlers):
+        logger.addHandler(logging.NullHandler())  # else Python prints them to standard error
+        logger.propagate = bool(logging.getLogger().handlers)
+
+
+def ffmpeg_reason(error: BaseException) -> str:
+    """The shortest true statement of why FFmpeg failed."""
+    log = getattr(error, "log", None)  # (level, component, message)
+    if log and str(log[2]).strip():
+        return str(log[2]).strip().rstrip(".")
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(text).split("; last error log")[0].strip()
+
+
+class StandardInput:
+    """Standard input as a file that FFmpeg reads; counts what came."""
+
+    HEAD = 1024  # bytes that are remembered
+
+    def __init__(self) -> None:
+        self.size = 0  # bytes read
+        self.head = b""
+
+    def read(self, length: int) -> bytes:
+        """Up to `length` bytes; none at the end."""
+        data = os.read(0, length)
+        self.size += len(data)
+        if len(self.head) < self.HEAD:
+            self.head += data[: self.HEAD - len(self.head)]
+        return data
+
+
+def display_name(source: str | Path) -> str:
+    """The name of a source for messages."""
+    return "standard input" if str(source) == PIPE else Path(source).name or str(source)
+
+
+def open_source(source: str | Path | StandardInput) -> InputContainer:
+    """Open a local file or standard input for demuxing. Raises InputError with the reason: missing,
+    empty, a playlist, a network address, not media."""
+    quiet_ffmpeg()
+    file: StandardInput | str
+    if isinstance(source, StandardInput):
+        name, file, protocols = display_name(PIPE), source, ""
+    else:
+        name, file, protocols = display_name(source), f"file:{Path(source)}", "file"
+        _check_file(source, name)
+    options = {"protocol_whitelist": protocols, "format_whitelist": ",".join(_DEMUXERS)}
+    try:
+        opened: InputContainer = av.open(
+            file, "r", options=options, buffer_size=_BUFFER, **TOLERANT
+        )
+        return opened
+    except (av.FFmpegError, OSError, ValueError, IndexError, MemoryError) as error:
+        raise _open_error(source, name, error) from error
+
+
+def _check_file(source: str | Path, name: str) -> None:
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", str(source)):
+        raise InputError(
+            f"{source}: network addresses are not supported.", hint="Download the file first."
+        )
+    path = Path(source)
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise InputError(
+            f"{name}: {error.strerror or 'cannot be read'}.", hint="Check the name and the folder."
+        ) from error
+    if path.is_dir():
+        raise InputError(
+            f"{name}: is a folder without pictures that f2r can read.",
+            hint="Name the files themselves.",
+        )
+    if path.is_file() and size == 0:
+        raise InputError(f"{name}: is empty (0 bytes).", hint="Copy or record it again.")
+    if not path.is_file():
+        return  # a named pipe: what is read here would be missing later
+    try:
+        with path.open("rb") as handle:
+            head = handle.read(256)
+    except OSError as error:
+        raise InputError(f"{name}: {error.strerror}.", hint="Check its permissions.") from error
+    _refuse_playlist(head, name)
+
+
+def _refuse_playlist(head: bytes, name: str) -> None:
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    playlist = text.startswith((b"#EXTM3U", b"ffconcat", b"[playlist]", b"[Reference]"))
+    if playlist or b"<MPD" in text or text.startswith((b"v=0\n", b"v=0\r")):
+        raise InputError(
+            f"{name}: is a playlist, which may point to other files and to the network.",
+            hint="Pass the media file itself.",
+        )
+
+
+def _open_error(source: str | Path | StandardInput, name: str, error: BaseException) -> InputError:
+    if isinstance(error, PermissionError):
+        return InputError(f"{name}: no permission to read it.", hint="Check its permissions.")
+    if isinstance(source, StandardInput) and not source.size:
+        return InputError(f"{name}: is empty.", hint="The program before the pipe wrote nothing.")
+    reason = ffmpeg_reason(error)
+    if "moov atom not found" in reason:
+        hint = (
+            LATE_INDEX
+            if isinstance(source, StandardInput)
+            else "The recording was cut off before its index was written, or it is not an MP4."
+        )
+        return InputError(f"{name}: truncated or damaged, its index (moov) is missing.", hint=hint)
+    if "whitelist" in reason:
+        return InputError(
+            f"{name}: is not a video.",
+            hint="Pass mp4, mov, mkv, webm, avi, ts, y4m, ...; pictures, stacks and camera raw "
+            "need their own suffixes, such as .png, .tif and .dng.",
+        )
+    return InputError(
+        f"{name}: is not a video that FFmpeg can read ({reason}).",
+        hint=COMPLETE,
+    )
+
+
+def movie_header(path: Path) -> bytes:
+    """The header of an MP4 or MOV file, as it stands there; b"" for none."""
+    with suppress(OSError, struct.error), path.open("rb") as file:
+        while True:
+            length, kind = struct.unpack(">I4s", file.read(8))
+            if length == 1:
+                length = struct.unpack(">Q", file.read(8))[0] - 8
+            if kind == b"moov":
+                return file.read(min(length - 8, _MOST_HEADER))
+            if length < 8:
+                break
+            file.seek(length - 8, 1)
+    return b""
+
+
+def choose_video(container: InputContainer, name: str) -> av.VideoStream:
+    """The first decodable video stream that is no cover art. Raises InputError for none."""
+    videos = [s for s in container.streams.video if not is_cover(s)]
+    if not videos:
+        raise InputError(f"{name}: no video stream{_only(container)}.", hint="Pass a video file.")
+    readable = [stream for stream in videos if stream.codec_context is not None]
+    if not readable:
+        raise InputError(
+            f"{name}: FFmpeg has no decoder for its video stream.",
+            hint="Convert it with the program that made it.",
+        )
+    if str(readable[0].codec_context.codec_tag) in ("encv", "drmi"):
+        raise encrypted_error(name)
+    readable[0].codec_context.options = {"max_pixels": str(MOST_PIXELS)}
+    return readable[0]
+
+
+def encrypted_error(name: str) -> InputError:
+    """The error for a protected stream."""
+    return InputError(
+        f"{name}: the video is encrypted (DRM); f2r has no key.", hint="Use an unprotected copy."
+    )
+
+
+def _only(container: InputContainer) -> str:
+    kinds = {"attachment" if is_cover(s) else s.type for s in container.streams}
+    named: list[str] = [kind for kind in ("audio", "subtitle", "data") if kind in kinds]
+    if "attachment" in kinds:
+        named.append("cover art")
+    return ", only " + " and ".join(named) if named else ""
+
+
+_PLAIN = Disposition(0)
+
+# Decoder names that differ from the family's.
+_FAMILIES = {
+    "libdav1d": "av1", "libvpx-vp9": "vp9", "libvpx": "vp8", "mpeg2video": "mpeg2",
+    "mpeg1video": "mpeg1", "dvvideo": "dv", "prores_raw": "prores", "jpegls": "jpeg-ls",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceMetadata:
+    """Facts of a source beyond its frames, for a writer to keep."""
+
+    container: str = ""  # FFmpeg's name of the demuxer; "" for none
+    family: str = ""  # h264, hevc, av1, vp9, prores, ffv1, ...
+    profile: str = ""
+    pix_fmt: str = ""
+    pixel_aspect: Fraction | None = None
+    colour: ColourTags = field(default_factory=ColourTags)
+    facts: PictureFacts = field(default_factory=PictureFacts)
+    track: TrackFacts = field(default_factory=TrackFacts)
+    single_fields: bool = False  # each picture is one field of an interlaced frame
+    container_tags: Mapping[str, str] = field(default_factory=dict)
+    stream_tags: Mapping[str, str] = field(default_factory=dict)
+    disposition: Disposition = _PLAIN  # of the video stream
+    chapters: tuple[Mapping[str, Any], ...] = ()
+    stream: av.VideoStream | None = field(default=None, repr=False)  # the denoised one
+    others: tuple[Stream, ...] = field(default=(), repr=False)  # all others
+
+
+def metadata_of(reader: Reader) -> SourceMetadata:
+    """The metadata of a reader's source; empty for formats that FFmpeg has no part in."""
+    found = getattr(reader, "metadata", None)
+    return found if isinstance(found, SourceMetadata) else SourceMetadata()
+
+
+def is_cover(stream: Stream) -> bool:
+    """Whether a video stream is a single attached picture."""
+    return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
+
+
+def family_of(stream: Stream) -> str:
+    """The common name of a stream's codec family."""
+    context = stream.codec_context
+    if context is None:
+        return getattr(stream, "name", None) or "unknown"
+    name = context.codec.canonical_name or context.name
+    return _FAMILIES.get(name, name)
+
+
+def stream_facts(stream: Stream) -> dict[str, Any]:
+    """One stream as a dict of plain values, for `f2r info`."""
+    facts: dict[str, Any] = {
+        "index": stream.index,
+        "kind": "cover art" if is_cover(stream) else stream.type,
+        "codec": family_of(stream),
+        "language": stream.language,
+        "title": title_of(stream.metadata),
+        "disposition": [flag.name for flag in Disposition if flag & stream.disposition],
+        "start": _seconds(stream, stream.start_time),
+        "duration": _seconds(stream, stream.duration),
+    }
+    context = stream.codec_context
+    if stream.type == "audio" and context is not None:
+        facts["sample_rate"] = getattr(context, "sample_rate", None)
+        facts["channels"] = getattr(context, "channels", None)
+    return {key: value for key, value in facts.items() if value not in (None, [], "")}
+
+
+def stream_line(stream: Stream) -> str:
+    """One stream in words: `audio #1 aac eng "Commentary"`."""
+    kind = "cover art" if is_cover(stream) else stream.type
+    words = [f"{kind} #{stream.index}", family_of(stream)]
+    if stream.language and stream.language != "und":
+        words.append(stream.language)
+    if title := title_of(stream.metadata):
+        words.append(f'"{title}"')
+    return " ".join(word for word in words if word != "unknown")
+
+
+def title_of(tags: Mapping[str, str]) -> str:
+    """A stream's title; mp4 and mov keep it as its name, and FFmpeg reads it back as that."""
+    title = tags.get("title") or tags.get("name", "")
+    return title.encode(errors="surrogateescape").decode(errors="replace")
+
+
+def _seconds(stream: Stream, ticks: int | None) -> float | None:
+    if ticks is None or stream.time_base is None:
+        return None
+    return float(ticks * stream.time_base)

@@ -1,0 +1,131 @@
+"""Charts by matplotlib, which is loaded once something is drawn, and pictures as small files."""
+
+import base64
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli.frames import Codes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LOSSLESS = 0  # the quality that stands for PNG
+PNG = b"\x89PNG"
+GREY = "#6b6f76"
+DECIBELS = 10.0  # a spectrum's colours reach this far to either side of white noise
+# Text stays text, and the same chart has the same bytes.
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "f2r",
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """A curve of a chart; what is not finite is a gap. Curves of one name share a legend's line."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    colour: str | None = None  # None: the next of matplotlib's own
+    dots: bool = False  # points without a line
+    spread: Sequence[float] = ()  # drawn as a band to either side of y
+
+
+def new_figure(
+    width: float, height: float, rows: int = 1, columns: int = 1
+) -> "tuple[Figure, list[Axes]]":
+    """An empty figure and the axes of its grid, row by row; sizes in inches."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        return figure, list(figure.subplots(rows, columns, squeeze=False).ravel())
+
+
+def draw_curves(
+    axes: "Axes", curves: Sequence[Curve], *, title: str, x: str, y: str, zero: bool = False
+) -> None:
+    """Curves with their legend; zero: the y axis begins at 0."""
+    known: set[str] = set()
+    for curve in curves:
+        values = [value if math.isfinite(value) else math.nan for value in curve.y]
+        label = None if curve.name in known else curve.name
+        known.add(curve.name)
+        style: dict[str, Any] = (
+            {"linestyle": "", "marker": "."} if curve.dots else {"linewidth": 1.5}
+        )
+        if len(values) == 1:  # a line through one point would not be seen
+            style["marker"] = "o"
+        (line,) = axes.plot(curve.x, values, label=label, color=curve.colour, **style)
+        if curve.spread:
+            low, high = (np.add(values, np.multiply(sign, curve.spread)) for sign in (-1, 1))
+            axes.fill_between(curve.x, low, high, alpha=0.15, color=line.get_color())
+    axes.set_title(plain(title), fontsize="medium")
+    axes.set(xlabel=plain(x), ylabel=plain(y))
+    if zero:
+        axes.set_ylim(bottom=0)
+    if known:
+        axes.legend(fontsize="small")
+
+
+def draw_spectrum(
+    axes: "Axes", power: NDArray[np.float64] | Sequence[Sequence[float]], title: str = ""
+) -> None:
+    """A power spectrum (H, W), mean 1, zero frequency first; shown in decibels, zero centred."""
+    shifted = np.fft.fftshift(np.asarray(power, np.float64))
+    decibels = 10 * np.log10(np.maximum(shifted, 10 ** (-DECIBELS / 10)))
+    shown = axes.imshow(
+        decibels, cmap="viridis", vmin=-DECIBELS, vmax=DECIBELS, extent=(-0.5, 0.5, 0.5, -0.5)
+    )
+    axes.grid(visible=False)
+    axes.set_title(plain(title), fontsize="small")
+    axes.set(xlabel="frequency, cycles per pixel")
+    assert axes.figure is not None
+    axes.figure.colorbar(shown, ax=axes, label="dB over white noise")
+
+
+def plain(text: str) -> str:
+    """Text that matplotlib does not take for a formula."""
+    return text.replace("$", r"\$")
+
+
+def saved(figure: "Figure", kind: str = "png") -> bytes:
+    """A figure as a file: png or svg."""
+    import matplotlib
+
+    out = io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        metadata = {"Date": None} if kind == "svg" else None
+        figure.savefig(out, format=kind, dpi=130, metadata=metadata)
+    return out.getvalue()
+
+
+def encode(codes: Codes, quality: int = LOSSLESS) -> bytes:
+    """A picture (H, W, 3) RGB or (H, W) gray, as PNG, or as WebP of a quality from 1 to 100."""
+    import cv2
+
+    shown = codes if codes.ndim == 2 else np.ascontiguousarray(codes[..., ::-1])
+    if quality == LOSSLESS:
+        done, data = cv2.imencode(".png", shown, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    else:
+        done, data = cv2.imencode(".webp", shown, [cv2.IMWRITE_WEBP_QUALITY, quality])
+    if not done:
+        raise ValueError(f"a picture of shape {codes.shape} cannot be encoded")
+    return data.tobytes()
+
+
+def data_uri(picture: bytes) -> str:
+    """A PNG or WebP file as a data URI, for a page that must not fetch anything."""
+    kind = "png" if picture.startswith(PNG) else "webp"
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"

@@ -1,0 +1,334 @@
+"""Makers' formats, HDF5 and NWB become OME-TIFF: their pictures, sizes, times and channels.
+
+CZI and LIF are written byte by byte and read by their libraries; the ND2 is a real one.
+"""
+
+import lzma
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from f2rcli.errors import InputError, UsageError
+from f2rcli.io import ReadOptions, WriteOptions, default_target, open_reader, plan_output
+from tests.io.makers import write_czi, write_lif
+from tests.io.stacks import each_smoothed, movie, passed
+
+FILES = Path(__file__).parent / "files"
+MOVIE = movie((5, 12, 16))
+CZI_XML = """<ImageDocument><Metadata><Information><Image>
+<AcquisitionDateAndTime>2016-02-12T09:41:02Z</AcquisitionDateAndTime>
+<ComponentBitCount>14</ComponentBitCount><Dimensions><Channels><Channel Id="Channel:0"
+Name="LED555"><ExcitationWavelength>553</ExcitationWavelength><EmissionWavelength>568
+</EmissionWavelength><Color>#FFFF7E00</Color><ExposureTime>100000000</ExposureTime></Channel>
+</Channels><T><Positions><List><Offsets>0 60 120 180 240 300 360</Offsets></List></Positions></T>
+</Dimensions></Image></Information><Scaling><Items><Distance Id="X"><Value>9.06E-08</Value>
+</Distance><Distance Id="Y"><Value>9.1E-08</Value></Distance></Items></Scaling></Metadata>
+</ImageDocument>"""
+
+
+def ome_of(path: Path) -> Any:
+    """A file's OME-XML as a second reader understands it."""
+    ome_types = pytest.importorskip("ome_types")
+    with tifffile.TiffFile(path) as file:
+        return ome_types.from_xml(file.ome_metadata or "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "samples"),
+    [("plain", "u2", 1), ("zstd", "u2", 1), ("zstd", "u1", 3), ("short header", "u1", 1),
+     ("halves", "u2", 1), ("halves", "u2", 3), ("zstd", "u1", 4)],
+)  # fmt: skip
+def test_pictures_of_a_czi_come_back_however_they_are_packed(
+    kind: str, dtype: str, samples: int, tmp_path: Path
+) -> None:
+    pytest.importorskip("czifile")
+    array = np.stack([movie((7, 12, 16), dtype, seed=n) for n in range(samples)], axis=-1)
+    source, target = tmp_path / "a.czi", tmp_path / "b.ome.tif"
+    write_czi(source, array, kind)
+    with open_reader(source) as reader:
+        assert reader.info.frames == 7
+    passed(source, target, change=False)
+    found = tifffile.imread(target)
+    if samples == 4:  # what czifile of 2026 takes for no alpha is opaque
+        found, array = found[..., :3], array[..., :3]
+    np.testing.assert_array_equal(found, np.squeeze(array))
+
+
+def test_a_czi_keeps_sizes_times_channels_and_its_own_words(tmp_path: Path) -> None:
+    pytest.importorskip("czifile")
+    source, target = tmp_path / "a.czi", tmp_path / "b.ome.tif"
+    write_czi(source, movie((7, 12, 16))[..., None], xml=CZI_XML)
+    assert passed(source, target, change=True).frames == 7
+    ome = ome_of(target)
+    pixels = ome.images[0].pixels
+    assert (pixels.physical_size_x, pixels.physical_size_y) == pytest.approx((0.0906, 0.091))
+    assert (pixels.time_increment, pixels.significant_bits) == (60, 14)
+    assert ome.images[0].acquisition_date.year == 2016
+    (channel,) = pixels.channels
+    waves = channel.excitation_wavelength, channel.emission_wavelength
+    assert (channel.name, *waves) == ("LED555", 553, 568)
+    assert channel.color.as_rgb_tuple()[:3] == (255, 126, 0)
+    assert [plane.delta_t for plane in pixels.planes] == [60 * n for n in range(7)]
+    assert {plane.exposure_time for plane in pixels.planes} == {0.1}
+    notes = {one.namespace: one.value for one in ome.structured_annotations.comment_annotations}
+    assert notes["f2r/source-metadata"] == CZI_XML
+
+
+def test_a_lif_keeps_sizes_times_and_channels(tmp_path: Path) -> None:
+    pytest.importorskip("liffile")
+    source, target, array = tmp_path / "a.lif", tmp_path / "b.ome.tif", movie((7, 2, 12, 16))
+    write_lif(source, array)
+    with open_reader(source) as reader:
+        assert reader.info.lanes == ("channel 1", "channel 2")
+        assert float(reader.info.time_base) == 0.5
+    passed(source, target, change=True)
+    np.testing.assert_array_equal(tifffile.imread(target), each_smoothed(array))
+    pixels = ome_of(target).images[0].pixels
+    assert (pixels.physical_size_x, pixels.physical_size_y) == pytest.approx((0.2, 0.3))
+    assert (pixels.time_increment, pixels.significant_bits) == (0.5, 12)
+    assert [one.name for one in pixels.channels] == ["GFP", "RFP"]
+    assert pixels.channels[1].color.as_rgb_tuple()[:3] == (255, 0, 0)
+
+
+def test_a_real_nd2_keeps_all_that_its_library_says(tmp_path: Path) -> None:
+    nd2 = pytest.importorskip("nd2")
+    source, target = tmp_path / "cluster.nd2", tmp_path / "b.ome.tif"
+    source.write_bytes(lzma.decompress((FILES / "cluster.nd2.xz").read_bytes()))
+    with open_reader(source) as reader:
+        assert (len(reader.info.lanes), reader.info.frames) == (6, 60)  # along depth
+        assert reader.info.notes
+    receipt = passed(source, target, change=False)
+    assert "OME-XML in whole" in receipt.kept
+    with nd2.ND2File(source) as file:
+        np.testing.assert_array_equal(tifffile.imread(target), file.asarray())
+        expected = file.ome_metadata()
+    found, before = ome_of(target), expected.images[0].pixels
+    pixels = found.images[0].pixels
+    for name in ("physical_size_x", "physical_size_z", "significant_bits", "size_t", "size_c"):
+        assert getattr(pixels, name) == getattr(before, name)
+    assert pixels.planes == before.planes
+    assert [one.name for one in pixels.channels] == [one.name for one in before.channels]
+    assert found.instruments == expected.instruments
+    assert found.images[0].acquisition_date == expected.images[0].acquisition_date
+    assert pixels.time_increment == pytest.approx(10.6, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "package"), [(".nd2", "nd2"), (".lif", "liffile"), (".czi", "czifile"),
+                            (".h5", "h5py")]
+)  # fmt: skip
+def test_what_a_library_refuses_is_one_line(suffix: str, package: str, tmp_path: Path) -> None:
+    pytest.importorskip(package)
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(b"not a microscope's file" * 99)
+    with pytest.raises(InputError, match=rf"a\{suffix}: cannot be decoded"):
+        open_reader(path)
+    with pytest.raises(InputError, match="no such file"):
+        open_reader(tmp_path / f"none{suffix}")
+
+
+def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nd2", None)
+    path = tmp_path / "a.nd2"
+    path.write_bytes(b"x")
+    with pytest.raises(InputError, match="package nd2") as raised:
+        open_reader(path)
+    assert "f2rcli[microscopy]" in str(raised.value.hint)
+
+
+def test_a_mistake_of_f2r_is_never_called_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a library has another interface than f2r calls."""
+    czifile = pytest.importorskip("czifile")
+    write_czi(tmp_path / "a.czi", MOVIE[..., None])
+
+    class Another:
+        def __init__(self, path: Path) -> None:
+            pass
+
+    monkeypatch.setattr(czifile, "CziFile", Another)
+    with pytest.raises(AttributeError):
+        open_reader(tmp_path / "a.czi")
+
+
+def test_damage_inside_a_file_of_a_maker_costs_its_pictures(tmp_path: Path) -> None:
+    pytest.importorskip("czifile")
+    source = tmp_path / "a.czi"
+    write_czi(source, MOVIE[..., None], "zstd")
+    data = bytearray(source.read_bytes())
+    start = data.index(b"\x28\xb5\x2f\xfd")  # the first frame of Zstandard
+    data[start : start + 40] = bytes(40)
+    source.write_bytes(data)
+    with open_reader(source) as reader:
+        assert len(list(reader)) == 4
+        assert "picture 1: cannot be decoded" in " ".join(reader.ledger.damage())
+
+
+@pytest.mark.parametrize("suffix", [".oir", ".mrc", ".ims", ".vsi"])
+def test_other_microscopes_files_are_not_supported_rather_than_no_video(
+    suffix: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(b"x" * 99)
+    with pytest.raises(InputError, match=r"not supported") as raised:
+        open_reader(path)
+    assert "OME-TIFF" in str(raised.value.hint)
+
+
+# --- HDF5 and NWB --------------------------------------------------------------------------------
+
+
+def write(path: Path, arrays: dict[str, Any], **attributes: Any) -> Path:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(path, "w") as file:
+        for name, array in arrays.items():
+            file.create_dataset(name, data=array, chunks=True).attrs.update(attributes)
+    return path
+
+
+def write_nwb(path: Path, data: Any, kind: str = "TwoPhotonSeries", **more: Any) -> Path:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(path, "w") as file:
+        series = file.create_group("acquisition/calcium")
+        series.attrs["neurodata_type"] = kind
+        series["data"] = data
+        for name, value in more.items():
+            series[name] = value
+    return path
+
+
+def test_the_one_movie_of_a_file_is_found_and_written_along_time(tmp_path: Path) -> None:
+    source = write(
+        tmp_path / "a.h5", {"data/mov": MOVIE, "trace": np.zeros((9, 9)), "ids": np.arange(3)},
+        element_size_um=[1.0, 0.4, 0.3], note="x",
+    )  # fmt: skip
+    target = default_target(source)
+    assert target.name == "a_f2r.ome.tif"
+    assert "axes TYX 5x12x16" in passed(source, target, change=True).kept
+    with tifffile.TiffFile(target) as file:
+        assert file.series[0].axes == "TYX"
+        np.testing.assert_array_equal(file.asarray(), each_smoothed(MOVIE))
+    ome = ome_of(target)
+    assert ome.images[0].pixels.physical_size_x == 0.3
+    (note,) = ome.structured_annotations.comment_annotations
+    assert "/data/mov note: x" in note.value
+
+
+def test_a_path_names_one_of_several_arrays(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.h5", {"one": MOVIE, "group/two": MOVIE[:3] + 1, "mean": MOVIE[0],
+                                       "four": movie((2, 3, 12, 16))})  # fmt: skip
+    target, name = tmp_path / "b.ome.tif", f"{source}:/group/two"
+    assert default_target(name) == tmp_path / "a_f2r.ome.tif"
+    passed(Path(name), target, change=True)
+    np.testing.assert_array_equal(tifffile.imread(target), each_smoothed(MOVIE[:3] + 1))
+    with pytest.raises(UsageError, match=r"'/four' .*'/group/two' .*'/one'"):
+        open_reader(source)
+    with pytest.raises(UsageError, match=r"series='/three': a\.h5 has"):
+        open_reader(f"{source}:/three")
+    with pytest.raises(UsageError, match="names an array already"):
+        open_reader(name, ReadOptions(series="1"))
+    with open_reader(f"{source}:/four", ReadOptions(axes="TPYX")) as reader:
+        assert (len(reader.info.lanes), reader.info.frames) == (3, 6)
+    with open_reader(f"{source}:/mean") as reader:  # a picture, as a path names it
+        assert reader.info.frames == 1
+    with open_reader(f"{source}:/group") as reader:  # a group of one array
+        assert reader.info.frames == 3
+
+
+@pytest.mark.parametrize(
+    ("labels", "order"),
+    [("ctyx", (0, 1, 2, 3)), ("xyct", (3, 2, 0, 1)),
+     (("channel", "time", "row", "Column"), (0, 1, 2, 3))],
+)  # fmt: skip
+def test_labels_of_dimensions_name_the_axes(labels: Any, order: Any, tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    array, target = movie((2, 3, 12, 16)), tmp_path / "b.ome.tif"
+    with h5py.File(tmp_path / "a.hdf5", "w") as file:
+        labelled = file.create_dataset("a", data=array.transpose(order))
+        for dimension, label in zip(labelled.dims, labels, strict=True):
+            dimension.label = label
+    with open_reader(tmp_path / "a.hdf5") as reader:
+        assert (len(reader.info.lanes), reader.info.frames) == (2, 6)
+    passed(tmp_path / "a.hdf5", target, change=False)
+    np.testing.assert_array_equal(tifffile.imread(target), array)
+
+
+def test_nwb_imaging_keeps_rate_spacing_and_wavelengths(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    source, target = write_nwb(tmp_path / "a.nwb", MOVIE, starting_time=0.0), tmp_path / "b.ome.tif"
+    with h5py.File(source, "r+") as file:
+        file["session_start_time"] = "2023-01-02T03:04:05Z"
+        file["acquisition/calcium/starting_time"].attrs["rate"] = 30.0
+        plane = file.create_group("general/optophysiology/plane")
+        plane["grid_spacing"] = [2e-6, 1e-6]
+        plane["grid_spacing"].attrs["unit"] = "meters"
+        plane["excitation_lambda"] = 920.0
+        channel = plane.create_group("GCaMP")
+        channel.attrs["neurodata_type"] = "OpticalChannel"
+        channel["emission_lambda"] = 510.0
+        file["acquisition/calcium/imaging_plane"] = h5py.SoftLink("/general/optophysiology/plane")
+        file["processing/masks"] = np.zeros((4, 12, 16))
+    passed(source, target, change=True)
+    pixels = ome_of(target).images[0].pixels
+    assert (pixels.physical_size_y, pixels.physical_size_x) == pytest.approx((2, 1))
+    assert pixels.time_increment == pytest.approx(1 / 30)
+    (one,) = pixels.channels
+    assert (one.name, one.emission_wavelength, one.excitation_wavelength) == ("GCaMP", 510, 920)
+
+
+@pytest.mark.parametrize(
+    ("stamps", "kept"),
+    [(np.cumsum(np.linspace(0.1, 0.4, 5)), True), (np.full(5, np.nan), False),
+     (np.arange(3) / 10, False)],
+)  # fmt: skip
+def test_nwb_keeps_measured_times_that_fit_its_frames(
+    stamps: Any, kept: bool, tmp_path: Path
+) -> None:
+    source, target = write_nwb(tmp_path / "a.nwb", MOVIE, timestamps=stamps), tmp_path / "b.ome.tif"
+    receipt = passed(source, target, change=True)
+    assert ("time of each picture" in receipt.kept) == kept
+    planes = ome_of(target).images[0].pixels.planes
+    assert [one.delta_t for one in planes] == pytest.approx(stamps if kept else [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "samples", "axes"),
+    [("TwoPhotonSeries", (3, 12, 14, 2), "u2", "TZYX"), ("ImageSeries", (4, 12, 14, 3), "u1",
+     "TYXS"), ("ImageSeries", (4, 12, 14, 3), "u2", "TZYX")],
+)  # fmt: skip
+def test_nwb_has_depth_last_and_a_camera_colours(
+    kind: str, shape: Any, samples: str, axes: str, tmp_path: Path
+) -> None:
+    array = movie(shape, samples)
+    passed(write_nwb(tmp_path / "a.nwb", array, kind), tmp_path / "b.ome.tif", change=False)
+    with tifffile.TiffFile(tmp_path / "b.ome.tif") as file:
+        assert file.series[0].axes == axes
+        expected = array if axes == "TYXS" else array.transpose(0, 3, 1, 2)
+        np.testing.assert_array_equal(file.asarray(), expected)
+
+
+@pytest.mark.parametrize(
+    ("array", "what"),
+    [(MOVIE.astype("i8"), "a.h5:/mov: samples are int64, too wide"),
+     (MOVIE > 90, "a.h5:/mov: samples are bool, a binary mask"),
+     (MOVIE.astype("c8"), "a.h5:/mov: samples are complex64, complex numbers"),
+     (np.arange(9.0), "without arrays of pictures is not supported")],
+)  # fmt: skip
+def test_what_is_no_picture_is_named(array: Any, what: str, tmp_path: Path) -> None:
+    source = write(tmp_path / "a.h5", {"trace": np.zeros(4), "mov": array})
+    with pytest.raises(InputError, match=what):
+        open_reader(source)
+
+
+def test_other_formats_are_written_as_ome_alone(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.h5", {"one": MOVIE.astype("f2")})
+    with open_reader(source) as reader:
+        with pytest.raises(UsageError, match="written as OME-TIFF or OME-Zarr"):
+            plan_output(reader, tmp_path / "o.mkv", WriteOptions())
+        with pytest.raises(UsageError, match="OME-TIFF has no floats of 16 bits"):
+            plan_output(reader, tmp_path / "o.ome.tif", WriteOptions())
