@@ -343,7 +343,8 @@ def _adapted(job: Job, console: Console) -> Job:
     from f2rcli.cli.train import StepMeter
     from f2rcli.training.adapt import MINUTES, Adaptation
 
-    entry = Adaptation(job.engine, job.adapt_minutes or MINUTES, job.source, job.read)
+    minutes = MINUTES if job.adapt_minutes is None else job.adapt_minutes
+    entry = Adaptation(job.engine, minutes, job.source, job.read)
     known = entry.known
     if not known:
         console.note(f"adapting to {Path(job.source).name}; Ctrl-C leaves everything as it was")

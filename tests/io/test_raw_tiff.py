@@ -9,8 +9,7 @@ import pytest
 import tifffile
 
 from f2rcli.errors import InputError
-from f2rcli.io import WriteOptions, open_reader
-from f2rcli.io.raw import claims as claims_raw
+from f2rcli.io import WriteOptions, open_reader, raw
 
 FACTS = {"cfa": "GBRG", "black": 240, "white": 4095, "iso": 6400}
 
@@ -46,17 +45,17 @@ def test_a_written_tiff_says_what_it_is_without_its_sidecar(tmp_path: Path, tool
 
 def test_tiffs_that_say_nothing_are_left_to_others(tmp_path: Path) -> None:
     path = write_movie(tmp_path / "a.tif", movie(), {"about": "something else"})
-    assert not claims_raw(str(path))
+    assert not raw.claims(str(path))
     path.with_suffix(".json").write_text("{ no json")
-    assert not claims_raw(str(path))
-    assert not claims_raw(str(tmp_path))
+    assert not raw.claims(str(path))
+    assert not raw.claims(str(tmp_path))
 
 
 def test_a_sidecar_of_others_makes_no_folder_raw(tmp_path: Path) -> None:
     (tmp_path / "sensor.json").write_text("{}")
-    assert not claims_raw(str(tmp_path))
+    assert not raw.claims(str(tmp_path))
     tifffile.imwrite(tmp_path / "a.tif", movie()[0])
-    assert not claims_raw(str(tmp_path))
+    assert not raw.claims(str(tmp_path))
 
 
 def test_a_folder_of_tiffs_is_raw_by_its_sidecar(tmp_path: Path, tools: Any) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from f2rcli.errors import UsageError, nearest
 from f2rcli.frames import ClipInfo, Frame
-from f2rcli.noise.synthesis.coding import ENCODERS, Coding
+from f2rcli.noise.synthesis.codec import ENCODERS, Coding
 from f2rcli.noise.synthesis.law import Law, draw_mixture
 from f2rcli.noise.synthesis.stream import coded_clip, noisy_clip
 
@@ -130,7 +130,7 @@ class NoisePart:
         law = kind.law(*values) if kind.law else draw_mixture(rng)
         if not kind.coded:
             return Draw(law, None)
-        return Draw(law, Coding(ENCODERS[self.word], "medium", round(values[1])))
+        return Draw(law, Coding(ENCODERS[self.word], round(values[1])))
 
 
 @dataclass(frozen=True, slots=True)
