@@ -286,7 +286,7 @@ def page_options(page: Any) -> dict[str, Any]:
     if page.software:
         options["software"] = str(page.software).encode("utf-8", "replace")
     steps = [page.tags.valueof(code) for code in _RESOLUTION[:2]]
-    if all(isinstance(step, tuple) for step in steps):
+    if all(isinstance(step, tuple) and all(step) for step in steps):
         options |= {"resolution": tuple(steps), "resolutionunit": int(page.resolutionunit)}
     options["extratags"] = [
         (tag.code, int(tag.dtype), 0 if isinstance(tag.value, str) else tag.count, tag.value, True)
