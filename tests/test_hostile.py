@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from f2rcli import methods, weights
 from f2rcli.cli.app import run
-from f2rcli.documents import LARGEST, read_run_file
+from f2rcli.documents import LARGEST, read_text
 from f2rcli.errors import EXIT_BUG, EXIT_OK, ConfigError, F2RError, WeightsError
 from f2rcli.header import Header
 from f2rcli.models.layers import padded
@@ -130,9 +130,9 @@ def test_any_name_may_be_asked_for(
 
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no /dev/zero here")
-def test_a_run_file_without_end_is_not_read_to_it() -> None:
-    with pytest.raises(ConfigError, match="more than"):
-        read_run_file(Path("/dev/zero"))
+def test_a_file_without_end_is_not_read_to_it() -> None:
+    with pytest.raises(ValueError, match="more than"):
+        read_text(Path("/dev/zero"))
 
 
 @FEW

@@ -207,7 +207,7 @@ def _judged(seed: Seed, folder: Path, more: tuple[str, ...], whole: int | None =
         return "crash"
     if _digests(source) != before:
         return "input changed"
-    if set(folder.iterdir()) - listed - {out}:
+    if set(folder.iterdir()) - listed - {out, folder / "cache"}:
         return "left behind"
     if ended.code not in (0, 4):
         errors = [line for line in ended.words.splitlines() if line.startswith("error: ")]
