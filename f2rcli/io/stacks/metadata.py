@@ -4,6 +4,7 @@ Names of facts of channels and planes are attributes of OME-XML 2016-06
 (https://www.openmicroscopy.org/Schemas/OME/); a ...Unit beside a number is its unit.
 """
 
+import json
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -247,3 +248,12 @@ def of_metamorph(said: Facts, frames: int) -> Metadata:
     created = said.get("DatetimeCreated")
     times = [] if created is None else [int(time) * 1e-9 for time in created]  # nanoseconds
     return Metadata(sizes=known_sizes(**steps), interval=steady(times) if frames > 1 else None)
+
+
+def of_micromanager(said: Facts) -> Metadata:
+    """The header of Micro-Manager's NDTiff as tifffile reads it."""
+    summary = said.get("Summary")
+    summary = summary if isinstance(summary, dict) else {}
+    size, step = (number_of(summary.get(name)) for name in ("PixelSize_um", "Interval_ms"))
+    interval = step / 1000 if step is not None and step > 0 else None
+    return Metadata(sizes=known_sizes(X=size, Y=size), interval=interval, own=json.dumps(said))

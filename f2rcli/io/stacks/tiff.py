@@ -20,6 +20,7 @@ from f2rcli.io.stacks.metadata import (
     of_imagej,
     of_lsm,
     of_metamorph,
+    of_micromanager,
     of_ome,
     ome_annotation,
     parsed,
@@ -275,7 +276,7 @@ class TiffStack(Stack):
         packed = page.bitspersample < 8 * series.dtype.itemsize and found.bits is None
         said = found.ome is not None or _of_tifffile(self.file.pages.first) is not None
         own = "" if said else first_description(self.file)
-        found = replace(found, own=own)
+        found = replace(found, own=found.own or own)
         return replace(found, bits=int(page.bitspersample)) if packed else found
 
     def _said(self, number: int) -> Metadata:
@@ -283,6 +284,8 @@ class TiffStack(Stack):
         with refusals(self.name), quiet():
             if self._ome is not None and self.pictures[number].kind == "ome":
                 return of_ome(self._ome, number, _places(series))
+            if file.is_ndtiff:
+                return of_micromanager(file.micromanager_metadata or {})
             if file.is_imagej:
                 return of_imagej(file.imagej_metadata or {}, _pixel(file))
             if file.is_lsm:
