@@ -1,7 +1,7 @@
 """The gain of adapting to a clip: quality with the bundled weights and with adapted ones.
 
     python benchmarks/adaptation.py CLIPS [--noise g20 g30 g50 pg corr30 h264] [--frames 16]
-        [--size PIXELS] [--only NAME] [--level fast] [--threads 1]
+        [--size PIXELS] [--only NAME] [--minutes 1] [--threads 1]
 
 Every noisy clip, or the middle of it (`--size`), is denoised losslessly by `f2r denoise` without
 and with `--adapt`; PSNR against the clean frames, over all pixels and channels of 8-bit RGB, mean
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--size", type=int, help="pixels per side of the middle; else all")
     parser.add_argument("--only", nargs="+", default=[], help="parts of clips' names")
-    parser.add_argument("--level", default="fast")
+    parser.add_argument("--minutes", default="1")
     parser.add_argument("--threads", default="1")
     given = parser.parse_args()
     print(
@@ -53,7 +53,7 @@ def compare(path: Path, noise: str, given: argparse.Namespace) -> tuple[float, f
         clip, clean = middle(path, Path(folder), given)
         noisy = make_noisy(clip, noise, Path(folder), given.frames)
         scores, spent, said = [], [], ""
-        for options in ([], ["--adapt", given.level]):
+        for options in ([], ["--adapt", "--adapt-minutes", given.minutes]):
             out = Path(folder) / f"out{len(options)}.mkv"
             started = os.times().children_user
             done = subprocess.run(

@@ -1,7 +1,7 @@
 """What f2r makes of noise that no weights were trained on, without and with adapting.
 
     python benchmarks/foreign.py CLIP ... [--materials rows speckle ...] [--frames 16]
-        [--size 256] [--adapt fast] [--threads 2] [--keep FOLDER]
+        [--size 256] [--adapt MINUTES] [--threads 2] [--keep FOLDER]
 
 CLIP is a clean clip. Every material is made from its frames with a fixed seed, denoised losslessly
 by `f2r denoise` with lines left in, as it is, and with `--adapt`, and compared with the clean
@@ -189,7 +189,7 @@ def compare(pair: Pair, folder: Path, given: argparse.Namespace) -> Row:
         done = subprocess.run(
             [sys.executable, *run, "denoise", str(source), "-o", str(target), "--lossless",
              "--overwrite", "--threads", str(given.threads),
-             *(["--adapt", given.adapt] if adapting else [])],
+             *(["--adapt", "--adapt-minutes", given.adapt] if adapting else [])],
             check=True, capture_output=True, text=True, cwd=ROOT,
             env={**os.environ, "XDG_CACHE_HOME": str(folder)},
         )  # fmt: skip
@@ -214,7 +214,7 @@ def main() -> None:
     parser.add_argument("--materials", nargs="+", choices=MATERIALS, default=list(MATERIALS))
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--adapt", default="fast")
+    parser.add_argument("--adapt", default="1", metavar="MINUTES")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--keep", type=Path, help="write the materials there, and stop")
     given = parser.parse_args()

@@ -4,7 +4,7 @@
 
 From a checkout, with clips it makes itself. With a CUDA device: tests marked gpu, the four methods
 on both in dB, frames per second and memory by size and by clips side by side, one row per stage,
-and a profile, as tables to paste into docs/gpu.md. Without one it counts, with tensors that
+and a profile as tables. Without one it counts, with tensors that
 pretend to be on a GPU, what a frame moves and starts there, and predicts a time from that.
 """
 
@@ -56,7 +56,7 @@ FRAMES = 64  # of a clip whose speed is measured
 SETTLED = 24  # frames until windows are full, and work that recurs is recorded
 LAST = 8  # frames that are read ahead: at the end nothing is
 
-# What a prediction assumes of an H200 and its host; docs/gpu.md has the reasons.
+# What a prediction assumes of an H200 and its host: its data sheet, and the shares an H100 reached.
 BANDWIDTH, BANDWIDTH_SHARE = 4.8e12, 0.6  # bytes per second, and the share that is reached
 MATRIX, MATRIX_SHARE = 790e12, 0.15  # FLOP per second in bf16, and the share
 LAUNCH = 5e-6  # seconds of the host per kernel started by torch

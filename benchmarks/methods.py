@@ -3,7 +3,7 @@
     python benchmarks/methods.py CLIPS [--noise g30 pg corr30 h264] [--frames 8] [--methods ...]
 
 Each method is one `f2r eval` per noise (files' own 8-bit noise, blind, FFmpeg's conversion, as in
-docs/quality.md): PSNR dB / SSIM, mean over frames and clips. CPU seconds are those of
+README's table): PSNR dB / SSIM, mean over frames and clips. CPU seconds are those of
 the process, without those of the same run without a method, per frame of 640x360.
 """
 
@@ -12,7 +12,6 @@ import json
 import resource
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -48,16 +47,14 @@ def main() -> None:
 
 def evaluated(method: str, noise: str, given: argparse.Namespace) -> tuple[dict[str, Any], float]:
     """What `f2r eval` found, and the CPU seconds it took."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "found.json"
-        before = spent()
-        command = [
-            sys.executable, "-m", "f2rcli", "eval", "--clean", str(given.clips), "--noise", noise,
-            "--methods", method, "--frames", str(given.frames), "--metrics", "psnr,ssim",
-            "--conversion", "swscale", "--threads", "1", "--json-file", str(out),
-        ]  # fmt: skip
-        subprocess.run(command, check=True, capture_output=True)
-        return json.loads(out.read_text()), spent() - before
+    before = spent()
+    command = [
+        sys.executable, "-m", "f2rcli", "eval", "--clean", str(given.clips), "--noise", noise,
+        "--methods", method, "--frames", str(given.frames), "--metrics", "psnr,ssim",
+        "--threads", "1", "--json",
+    ]  # fmt: skip
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1]), spent() - before
 
 
 def spent() -> float:

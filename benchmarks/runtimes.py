@@ -17,13 +17,14 @@ import torch
 from torch import Tensor
 
 from f2rcli import weights
-from f2rcli.engine.device import autocast, keep_memory, use_threads
+from f2rcli.engine.device import autocast, use_threads
 from f2rcli.export.graphs import Graph, graphs, multiple, sizes
 from f2rcli.export.onnx_file import onnx_bytes
 from f2rcli.frames import Space
 from f2rcli.header import Header
 from f2rcli.methods.f2r import F2RNetworks
 from f2rcli.models.layers import channels_last
+from f2rcli.system.memory import keep_memory
 
 TYPES = {"bf16": "bf16", "fp32": "f32"}  # in OpenVINO's words
 

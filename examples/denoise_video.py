@@ -5,7 +5,7 @@ python examples/denoise_video.py INPUT OUTPUT
 
 import sys
 
-from tqdm import tqdm
+from rich.progress import track
 
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.io import WriteOptions, open_reader, open_writer, plan_output
@@ -18,7 +18,7 @@ def main(source: str, target: str) -> None:
         engine = load_engine(EngineSettings(), reader.info)
         with open_writer(reader, plan) as writer:
             frames = denoise_stream(iter(reader), reader.info, engine)
-            for frame in tqdm(frames, total=reader.info.frames, unit="frame"):
+            for frame in track(frames, "denoising", total=reader.info.frames):
                 writer.write(frame)
             print(writer.finish().line())
     if engine.noise is not None:

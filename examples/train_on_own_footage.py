@@ -1,22 +1,19 @@
 """Fit the bundled weights to a noisy clip of your own, from Python.
 
-python examples/train_on_own_footage.py CLIP NAME.safetensors [TIME]
+python examples/train_on_own_footage.py CLIP NAME.safetensors [MINUTES]
 """
 
 import sys
 
-from f2rcli.training.run.config import TrainConfig
-from f2rcli.training.run.folder import running
-from f2rcli.training.run.report import summarise
-from f2rcli.training.run.session import train
+from f2rcli.training import TrainConfig, running, summarise, train
 
 
-def main(clip: str, output: str, time_limit: str = "10m") -> None:
-    """Adapt to `clip` for at most `time_limit`; print what happens and how to use the result."""
-    config = TrainConfig(inputs=(clip,), output=output, adapt="full", time_limit=time_limit)
+def main(clip: str, output: str, minutes: str = "5") -> None:
+    """Adapt to `clip` for about `minutes`; print what happens and how to use the result."""
+    config = TrainConfig(inputs=(clip,), output=output, adapt=True, adapt_minutes=float(minutes))
     with running(config):
         result = train(config, print)
-    print("\n".join(summarise(result, config).lines))
+    print("\n".join(summarise(result).lines))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """f2r: two-stage video denoising, pre-trained, and trained further on noisy footage alone.
 
-`denoise`, `Denoiser` and `judge` are the Python interface (docs/api.md); `import f2rcli` loads
+`denoise`, `Denoiser` and `judge` are the Python interface (docs/python.md); `import f2rcli` loads
 neither torch nor anything else that takes time.
 """
 

@@ -2,7 +2,7 @@
 
     F2RError                 1   anything f2r refuses or cannot do, with a hint
     +- UsageError            2   options that do not fit together or do not exist
-    |  +- ConfigError        2   a run file with unknown or impossible values
+    |  +- ConfigError        2   settings of a training with unknown or impossible values
     +- InputError            3   the input is missing, empty, not video, damaged beyond use
     +- OutputError           1   the target exists, cannot be written, or the disk is full
     +- WeightsError          1   weights missing, of the wrong kind, or damaged
@@ -11,8 +11,8 @@
     +- CancelledError      130   the Python caller's own cancel() said so
 
 Exit codes that are not errors of this tree: 0 done; 4 finished, but frames were damaged or
-missing, something listed as kept was lost, or streams dropped under --strict; 5 part of a batch
-failed; 70 a bug in f2r; 130 Ctrl-C; 143 SIGTERM.
+missing, or something listed as kept was lost; 5 part of a batch failed;
+70 a bug in f2r; 130 Ctrl-C; 143 SIGTERM.
 """
 
 import difflib

@@ -41,21 +41,16 @@ class Curve:
     spread: Sequence[float] = ()  # drawn as a band to either side of y
 
 
-def new_figure(width: float, height: float) -> "Figure":
-    """An empty figure; sizes in inches."""
+def new_figure(
+    width: float, height: float, rows: int = 1, columns: int = 1
+) -> "tuple[Figure, list[Axes]]":
+    """An empty figure and the axes of its grid, row by row; sizes in inches."""
     import matplotlib
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(STYLE):
-        return Figure(figsize=(width, height), layout="constrained")
-
-
-def new_axes(figure: "Figure", rows: int = 1, columns: int = 1) -> "list[Axes]":
-    """The axes of a figure's grid, row by row."""
-    import matplotlib
-
-    with matplotlib.rc_context(STYLE):
-        return list(figure.subplots(rows, columns, squeeze=False).ravel())
+        figure = Figure(figsize=(width, height), layout="constrained")
+        return figure, list(figure.subplots(rows, columns, squeeze=False).ravel())
 
 
 def draw_curves(

@@ -1,8 +1,6 @@
-"""Settings: dataclass fields that know their help, unit, range and choices.
+"""Settings: dataclass fields that know their range and choices, for the command line and Python.
 
-The command line's options, the Python API's keywords and the keys of run files come from them.
-Messages name a setting as Python writes it, `sigma=-1`; the command line spells it `--sigma -1`
-(`f2rcli.cli.spelling`).
+Messages name a setting as Python writes it, `sigma=-1`; the command line spells it `--sigma -1`.
 """
 
 import math
@@ -22,25 +20,14 @@ Choices = Sequence[str] | Callable[[], Sequence[str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """The facts of a field that users may set."""
+    """What a field that users may set can be."""
 
-    help: str
-    group: str | None = None  # its heading in --help
-    metavar: str | None = None  # stands for the value in --help; None: its choices or kind
-    flags: tuple[str, ...] = ()  # of the command line; (): --name
     low: float | None = None  # the range includes both ends
     high: float | None = None
     unit: str = ""  # such as "8-bit units"
-    choices: Choices = ()  # values that --help and TAB offer; (): any
+    choices: Choices = ()  # (): any
     pattern: str = ""  # a regular expression for values beside the choices; "": none
-    others: str = ""  # those values in words
-    mark: str = ","  # stands between several values in one word
-    typed: Any = None  # the command line's type, where `parse` makes the value of what is typed
-    parse: Callable[[str, Any], Any] | None = None  # (name, what is typed) -> value
-
-    def names(self) -> list[str]:
-        """The choices."""
-        return list(self.choices() if callable(self.choices) else self.choices)
+    others: str = ""  # those values in words; they are checked elsewhere where there is no pattern
 
     def check(self, name: str, value: Any) -> None:
         """Raise UsageError for a value that cannot be; None is always allowed."""
@@ -49,12 +36,13 @@ class Setting:
         if self.low is not None or self.high is not None:
             check_range(name, value, self.low, self.high, self.unit)
         if self.pattern or (self.choices and not self.others):
-            check_choice(name, value, self.names(), self.pattern, self.others)
+            known = list(self.choices() if callable(self.choices) else self.choices)
+            check_choice(name, value, known, self.pattern, self.others)
 
 
-def setting(default: Any, help: str, **known: Any) -> Any:
+def setting(default: Any, **known: Any) -> Any:
     """A dataclass field for users to set; the other arguments are those of `Setting`."""
-    return field(default=default, metadata={KEY: Setting(help=help, **known)})
+    return field(default=default, metadata={KEY: Setting(**known)})
 
 
 def like(kind: Any, name: str) -> Any:

@@ -34,7 +34,6 @@ LIGHT = {
     "errors", "frames", "system", "documents", "order", "settings", "units", "header", "tee",
     "window", "sensor", "yuv", "planes", "samples", "io", "batch", "api", "cli",
 }  # fmt: skip
-PAIRED = ("batch/warm.py", "cli/fork_server.py")  # socket pairs pass descriptors to forks
 FETCHERS = {
     "urllib", "http", "ftplib", "socket", "requests", "httpx", "aiohttp", "urllib3",
     "huggingface_hub", "gdown", "wget", "boto3", "webbrowser",
@@ -168,22 +167,7 @@ def test_nothing_fetches_from_a_network() -> None:
         for name in names
         if name.split(".")[0] in FETCHERS or name.startswith("torch.hub")
     ]
-    assert sorted(fetchers) == [f"{path} -> socket" for path in PAIRED]
-
-
-def test_sockets_join_processes_of_one_batch_and_connect_to_nothing() -> None:
-    used = {
-        node.attr
-        for _, path, every in nodes()
-        if str(path.relative_to(PACKAGE)) in PAIRED
-        for node in every
-        if isinstance(node, ast.Attribute)
-        and isinstance(node.value, ast.Name)
-        and node.value.id == "socket"
-    }
-    assert used == {
-        "AF_UNIX", "SOCK_SEQPACKET", "recv_fds", "send_fds", "socket", "socketpair",
-    }  # fmt: skip
+    assert not fetchers
 
 
 def test_no_file_is_loaded_in_a_way_that_runs_code() -> None:

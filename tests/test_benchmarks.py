@@ -40,7 +40,6 @@ import noisy_clips  # noqa: E402
 import quality  # noqa: E402
 import speed_peers  # noqa: E402
 import speed_stages  # noqa: E402
-import widths  # noqa: E402
 
 SMALL_LIMIT = 120  # GMAC per megapixel of output, at the weights' own T
 TINY = {
@@ -164,15 +163,6 @@ def test_a_table_states_gain_and_spread_over_the_clips() -> None:
     rows = {"a": {"as shipped": 30.0, "other": 31.0}, "b": {"as shipped": 32.0, "other": 31.5}}
     shown = ablation.table({"g30": rows}, "choice", ["as shipped", "other"]).splitlines()
     assert shown[-2:] == ["| as shipped | 31.00 |", "| other | 31.25 (+0.25; -0.50 to +1.00) |"]
-
-
-def test_the_plot_of_widths_is_a_picture(tmp_path: Path) -> None:
-    rows = [
-        {"widths": "8-16", "gmac": 9.0, "steps": 10, "g30": 29.1, "corr30": 27.0},
-        {"widths": "16-32", "gmac": 33.0, "steps": 10, "g30": 29.9, "corr30": 27.4},
-    ]
-    widths.plot(rows, ["g30", "corr30"], tmp_path / "cost.svg")
-    assert "GMAC per megapixel, of widths 8-16, 16-32" in (tmp_path / "cost.svg").read_text()
 
 
 def test_the_picture_contracts_table_marks_what_falls_short() -> None:

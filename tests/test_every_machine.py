@@ -17,11 +17,10 @@ import pytest
 
 import f2rcli
 from f2rcli.cli.app import run
-from f2rcli.cli.commands import batch
-from f2rcli.errors import EXIT_FAILURE, EXIT_INPUT, EXIT_OK
+from f2rcli.errors import EXIT_FAILURE, EXIT_OK
 from f2rcli.io import atomic, locks
 from f2rcli.system import machine
-from tests.cli.conftest import FAKE, write_clip
+from tests.cli.conftest import write_clip
 from tests.sources import PACKAGE, nodes_of
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "noisy_path.mp4"
@@ -39,9 +38,7 @@ LINUX_SIGNALS = {
     "SIGHUP", "SIGKILL", "SIGPIPE", "SIGALRM", "SIGUSR1", "setitimer", "pthread_sigmask",
     "pthread_kill", "sigwait", "pidfd_send_signal", "SIGXCPU", "SIGXFSZ", "SIGCHLD",
 }  # fmt: skip
-GUARDED = {  # which ask first, or are used by those only that have asked
-    "io/video/encoders.py", "batch/warm.py", "cli/fork_server.py",
-}  # fmt: skip
+GUARDED = {"io/video/encoders.py"}  # which asks first
 
 
 @pytest.fixture
@@ -116,38 +113,20 @@ def test_a_clip_is_denoised_without_what_only_linux_has(
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_a_run_that_fails_leaves_nothing_there_either(tmp_path: Path) -> None:
-    clip = write_clip(tmp_path / "in.mkv", 4)
-    clip.write_bytes(clip.read_bytes()[:-200])
-    words = ["denoise", str(clip), "-o", str(tmp_path / "out.mkv"), "--strict", "--strength", "0"]
-    assert run(words) == EXIT_INPUT
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mkv"]
-
-
-SHORT = [
-    word for stage in ("coarse", "fusion") for setting in ("steps=1", "crop=32", "batch=1")
-    for word in ("--stage", f"{stage}.{setting}")
-]  # fmt: skip
-
-
-@pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize(
     ("words", "out"),
     [
-        (["denoise", "clips", "-o", "out", "--jobs", "1"], "out/a.mp4"),
+        (["denoise", "clips", "-o", "out", "--strength", "0"], "out/a.mp4"),
         (["eval", "--clean", "clips/a.mp4", "--noise", "gaussian:20", "--methods", "none",
           "--csv", "out.csv"], "out.csv"),
-        (["train", "clips/a.mp4", "-o", "my.safetensors", "--inputs-are-clean", "--noise",
-          "gaussian:20", "--recipe", "supervised", "--size", "8,16", *SHORT], "my.safetensors"),
     ],
-    ids=["batch", "eval", "train"],
+    ids=["batch", "eval"],
 )  # fmt: skip
-def test_so_are_folders_and_training_and_evaluation(
+def test_so_are_folders_and_evaluation(
     words: list[str], out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(batch, "COMMAND", (sys.executable, str(FAKE), "--child"))
     (tmp_path / "clips").mkdir()
     write_clip(tmp_path / "clips" / "a.mp4", 8)
     code = run(words)

@@ -14,10 +14,6 @@ import av
 import pytest
 import tifffile
 
-from f2rcli import weights
-from f2rcli.cli.app import run
-from f2rcli.errors import EXIT_OK
-
 EXAMPLES = Path(__file__).parent.parent / "examples"
 FRAMES = 7
 
@@ -72,7 +68,7 @@ def burst(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     "name",
-    sorted({path.name for path in EXAMPLES.glob("*.py")} - {"onnx_denoise.py", "walkthrough.py"}),
+    sorted({path.name for path in EXAMPLES.glob("*.py")} - {"onnx_denoise.py"}),
 )
 def test_an_example_without_arguments_says_what_it_takes(
     script: Callable[..., str], name: str
@@ -103,7 +99,7 @@ def test_denoise_array_tells_the_noise(
     said = capsys.readouterr().out
     assert f"{FRAMES} of {FRAMES} frames" in said
     slope = float(re.search(r"variance ([\d.]+) x", said)[1])  # type: ignore[index]
-    assert slope == pytest.approx(5.77, rel=0.2)  # of the whole stack, docs/walkthrough.md
+    assert slope == pytest.approx(5.77, rel=0.2)  # of the whole stack
 
 
 def test_denoise_stack_writes_a_stack_and_a_picture(
@@ -114,27 +110,3 @@ def test_denoise_stack_writes_a_stack_and_a_picture(
     assert f"{FRAMES} frames in all" in said
     assert tifffile.imread(target).shape == (FRAMES, 64, 64)
     assert picture.stat().st_size > 1000
-
-
-@pytest.mark.parametrize(
-    ("part", "pictures"), [("stack", {"_stack.png", "_trace.png"}), ("raw", {"_raw.png"})]
-)
-def test_the_walk_through_makes_its_pictures(
-    part: str, pictures: set[str], stack: Path, burst: Path, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    if part == "raw" and not any(e["space"] == "bayer" for e in weights.manifest().values()):
-        pytest.skip("no weights for mosaics are shipped yet")
-    monkeypatch.syspath_prepend(EXAMPLES)
-    walk = importlib.import_module("walkthrough")
-
-    def here(*arguments: object) -> None:
-        assert run([str(argument) for argument in arguments]) == EXIT_OK
-
-    monkeypatch.setattr(walk, "f2r", here)  # in this process: it costs no start
-    monkeypatch.setattr(walk, "STACK", stack)
-    monkeypatch.setattr(walk, "BURST", burst)
-    monkeypatch.setattr(sys, "argv", ["walkthrough.py", str(tmp_path), "--only", part])
-    walk.main()
-    assert {p.name.removeprefix("walkthrough") for p in tmp_path.iterdir()} == pictures
-    assert min(p.stat().st_size for p in tmp_path.iterdir()) > 1000

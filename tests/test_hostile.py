@@ -15,20 +15,15 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from f2rcli import methods, weights
-from f2rcli.batch.records import ClipRecord as BatchRecord
-from f2rcli.batch.records import Records
-from f2rcli.batch.report import check_report
 from f2rcli.cli.app import run
-from f2rcli.documents import LARGEST, parse_toml, read_run_file
-from f2rcli.errors import EXIT_BUG, EXIT_OK, ConfigError, F2RError, OutputError, WeightsError
+from f2rcli.documents import LARGEST, read_text
+from f2rcli.errors import EXIT_BUG, EXIT_OK, ConfigError, F2RError, WeightsError
 from f2rcli.header import Header
 from f2rcli.models.layers import padded
+from f2rcli.system.cache import cache_folder
 from f2rcli.system.machine import MOST_THREADS, asked_threads
-from f2rcli.training.loop.distributed import joined
-from f2rcli.training.run.adaptation import cache_folder
-from f2rcli.training.run.config import TrainConfig
-from f2rcli.training.run.overrides import StageOverrides
-from f2rcli.training.run.toml import from_table, located, read_config, to_toml
+from f2rcli.training import TrainConfig
+from f2rcli.training.config import from_table, read_config
 from f2rcli.weights import Weights
 
 FEW = settings(
@@ -99,50 +94,26 @@ def test_headers_that_are_no_table(tmp_path: Path, text: str) -> None:
         weights.load(str(path))
 
 
-@pytest.mark.parametrize(
-    "text", ["a = " + DEEP, "a = " + "9" * 5000, "a", "\x00", "#" * LARGEST + "\n"]
-)
-def test_run_files_that_are_no_settings(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "run.toml"
+@pytest.mark.parametrize("text", [DEEP, "9" * 5000, "a", "\x00", "[]", " " * (LARGEST + 1)])
+def test_files_of_runs_that_are_none(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "run.json"
     path.write_text(text)
-    for read in (read_run_file, read_config):
-        with pytest.raises(ConfigError, match="not TOML"):
-            read(path)
-
-
-OPTIONS = [
-    "adapt", "axes", "codec", "config", "crf", "device", "encoder_opt", "frames", "inputs", "like",
-    "method", "noise", "overwrite", "pattern", "preset", "preview", "report", "resume", "series",
-    "sigma", "source", "start", "stage", "strength", "threads", "tile", "weights", "unknown",
-]  # fmt: skip
-
-
-def as_toml(value: Any) -> str:
-    """A value as TOML writes it."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(k)} = {as_toml(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(as_toml, value)) + "]"
-    return '""' if value is None else repr(value) if isinstance(value, float) else json.dumps(value)
+    with pytest.raises(ConfigError, match="not the file of a training run"):
+        read_config(path)
 
 
 RUN = [*(field.name for field in fields(TrainConfig)), "stage", "unknown"]
-STAGE = [*(field.name for field in fields(StageOverrides)), "unknown"]
-STAGES = st.dictionaries(
-    st.sampled_from(["coarse", "fusion", ""]), st.dictionaries(st.sampled_from(STAGE), VALUES)
-)
 
 
 @settings(FEW, max_examples=60)
-@given(table=st.dictionaries(st.sampled_from(RUN), VALUES | SCALARS), stages=STAGES | VALUES)
-@example({"inputs": 5}, {})
-@example({"inputs": None}, {})
-def test_a_training_of_any_settings_is_refused_or_planned(
-    table: dict[str, Any], stages: Any
-) -> None:
+@given(table=st.dictionaries(st.sampled_from(RUN), VALUES | SCALARS))
+@example({"inputs": 5})
+@example({"inputs": None})
+def test_a_training_of_any_settings_is_refused_or_planned(table: dict[str, Any]) -> None:
     with contextlib.suppress(F2RError):
-        read = from_table({"output": "a.safetensors", **table, "stage": stages}, name="odd")
-        assert from_table(parse_toml(to_toml(read)), name="again").inputs == located(read).inputs
+        read = from_table({"output": "a.safetensors", **table}, name="odd")
+        again = from_table(json.loads(read.to_json()), name="again")
+        assert again.inputs == read.located.inputs
 
 
 @FEW
@@ -159,36 +130,9 @@ def test_any_name_may_be_asked_for(
 
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no /dev/zero here")
-def test_a_run_file_without_end_is_not_read_to_it() -> None:
-    with pytest.raises(ConfigError, match="more than"):
-        read_run_file(Path("/dev/zero"))
-
-
-@pytest.mark.parametrize("text", [DEEP, "9" * 5000, "null", '{"format": 1, "content": 3}', ""])
-def test_records_and_reports_that_nobody_wrote(tmp_path: Path, text: str) -> None:
-    records = Records(tmp_path)
-    records.prepare()
-    records._path(Path("a.mp4")).write_text(text)
-    assert records.find(Path("a.mp4")) is None
-    report = tmp_path / "report.json"
-    report.write_text(text)
-    with pytest.raises(OutputError, match="not an f2r report"):
-        check_report(report)
-
-
-@FEW
-@given(changes=st.dictionaries(st.sampled_from([*BatchRecord.__slots__, "format"]), VALUES))
-def test_a_record_of_anything_is_one_of_ours_or_none(
-    tmp_path: Path, changes: dict[str, Any]
-) -> None:
-    content = {"digest": "0" * 64, "stamp": "1"}
-    whole = {"format": 1, "source": "a", "target": "b", "settings": "c", "content": content}
-    records = Records(tmp_path)
-    records.prepare()
-    records._path(Path("a.mp4")).write_text(json.dumps(whole | changes))
-    found = records.find(Path("a.mp4"))
-    assert found is None or all(isinstance(x, str) for x in (found.source, found.made))
-    assert found is None or isinstance(found.facts, dict)
+def test_a_file_without_end_is_not_read_to_it() -> None:
+    with pytest.raises(ValueError, match="more than"):
+        read_text(Path("/dev/zero"))
 
 
 @FEW
@@ -199,8 +143,8 @@ def test_any_number_of_threads_may_be_asked_for(monkeypatch: pytest.MonkeyPatch,
 
 
 ENVIRONMENT = [
-    "COLUMNS", "F2R_DEBUG", "FORCE_COLOR", "HOME", "LANG", "LC_ALL", "LINES", "LOCAL_RANK",
-    "NO_COLOR", "OMP_NUM_THREADS", "RANK", "SVT_LOG", "TERM", "TMPDIR", "WORLD_SIZE",
+    "COLUMNS", "F2R_DEBUG", "FORCE_COLOR", "HOME", "LANG", "LC_ALL", "LINES",
+    "NO_COLOR", "OMP_NUM_THREADS", "SVT_LOG", "TERM", "TMPDIR",
     "XDG_CACHE_HOME",
 ]  # fmt: skip
 TOLD = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"])) | st.integers()
@@ -210,9 +154,6 @@ TOLD = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"
 @given(variables=st.dictionaries(st.sampled_from(ENVIRONMENT), TOLD.map(str), max_size=4))
 @example({"COLUMNS": "\N{SUPERSCRIPT TWO}"})
 @example({"COLUMNS": "9" * 30})
-@example({"RANK": "first"})
-@example({"WORLD_SIZE": "", "RANK": ""})
-@example({"WORLD_SIZE": "2", "RANK": "1"})
 @example({"HOME": "here", "XDG_CACHE_HOME": ""})
 def test_an_environment_of_anything_is_no_bug(tmp_path: Path, variables: dict[str, str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -222,15 +163,8 @@ def test_an_environment_of_anything_is_no_bug(tmp_path: Path, variables: dict[st
         out = str(tmp_path / "out.safetensors")
         for words in (["info", "none.mp4"], ["train", "none.mp4", "-o", out]):
             assert run(words) not in (EXIT_OK, EXIT_BUG)
-        folder = cache_folder()
+        folder = cache_folder("adapted")
         assert folder is None or folder.is_absolute()
-
-
-def test_a_world_of_processes_that_are_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.delenv("MASTER_ADDR", raising=False)
-    with pytest.raises(ConfigError, match="WORLD_SIZE"), joined(torch.device("cpu")):
-        pass
 
 
 def test_users_without_a_home_have_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,4 +173,4 @@ def test_users_without_a_home_have_no_cache(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "home", unknown)
-    assert cache_folder() is None
+    assert cache_folder("adapted") is None

@@ -15,10 +15,10 @@ from f2rcli.settings import setting
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    size: int = setting(3, "How large.", low=1, high=9, unit="metres")
-    depth: float | None = setting(None, "How deep.", low=0)
-    kind: str = setting("a", "Which.", choices=("a", "bcd"), pattern=r"x\d", others="x and a digit")
-    label: str | None = setting(None, "Any.", choices=("x",), others="any text")
+    size: int = setting(3, low=1, high=9, unit="metres")
+    depth: float | None = setting(None, low=0)
+    kind: str = setting("a", choices=("a", "bcd"), pattern=r"x\d", others="x and a digit")
+    label: str | None = setting(None, choices=("x",), others="any text")
     inner: int = 0
 
     def __post_init__(self) -> None:

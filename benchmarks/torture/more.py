@@ -37,15 +37,6 @@ PICTURES = {
 }  # fmt: skip
 CLIP = "clip.mkv"
 WEIGHTS = Path(__file__).parents[2] / "weights"
-SETTINGS = """\
-# how this clip is denoised
-strength = 0.8
-sigma = 9.5
-codec = "h264"
-crf = 18
-preset = "fast"
-encoder_opt = { tune = "grain" }
-"""
 
 
 def more(room: Path) -> list[Seed]:
@@ -186,7 +177,7 @@ def _of_a_clip(room: Path) -> list[Seed]:
              ("--method", "udvd", "--weights", "in.safetensors")),
         Seed("record", "record", CLIP, "out.mkv", ".out.mkv.resume/*", wanted="wanted.mkv"),
         Seed("fitted", "fitted weights", CLIP, "out.mkv", "cache/f2r/adapted/*",
-             ("--adapt", "fast"), wanted="wanted.mkv"),
+             ("--adapt",), wanted="wanted.mkv"),
         Seed("training", "checkpoint", CLIP, "my.safetensors", "my.run/*.safetensors",
              wanted="wanted.safetensors",
              words=("train", "--resume", "-o", "my.safetensors")),
@@ -194,14 +185,12 @@ def _of_a_clip(room: Path) -> list[Seed]:
     for seed in seeds:
         video(_folder(room, seed.name) / CLIP, "ffv1", "yuv420p")
     shutil.copy(WEIGHTS / "udvd_rgb_small.safetensors", room / "weights" / "in.safetensors")
-    (room / "run file" / "in.toml").write_text(SETTINGS)
     return seeds
 
 
 def prepare(room: Path) -> None:
     """Run the commands that make what some seeds consist of."""
-    for name, out in (("like", "made.mkv"), ("record", "wanted.mkv")):
-        command(["denoise", CLIP, "-o", out, *TELL], room / name)
+    command(["denoise", CLIP, "-o", "wanted.mkv", *TELL], room / "record")
     forked(_left_behind, room / "record")
     _fitted(room / "fitted")
     command(["train", CLIP, "-o", "my.safetensors", *TAUGHT], room / "training")
@@ -210,7 +199,7 @@ def prepare(room: Path) -> None:
 
 def _fitted(folder: Path) -> None:
     """Weights in the cache as if fitted: the bundled ones, a run's fallback."""
-    words = ["denoise", CLIP, "-o", "wanted.mkv", *MEASURE, "--adapt", "fast"]
+    words = ["denoise", CLIP, "-o", "wanted.mkv", *MEASURE, "--adapt"]
     command(words, folder, ready=lambda: in_cache(folder))
     for account in folder.glob("cache/f2r/adapted/*.json"):
         bundled = WEIGHTS / "f2r_rgb_small.safetensors"

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar, Unpack, overload
+from typing import Any, Unpack
 
 from f2rcli.api.adapting import check_adapt, fitted_to_array
 from f2rcli.api.arrays import ArrayStack, denoise_array
@@ -13,49 +13,14 @@ from f2rcli.api.axes import Grid, letters_of
 from f2rcli.api.dask_arrays import denoise_dask
 from f2rcli.api.files import denoise_file
 from f2rcli.api.frames import FrameSequence
-from f2rcli.api.options import Keywords, Options, refuse_series, with_keywords
+from f2rcli.api.options import Keywords, Options, refuse_series
 from f2rcli.api.pictures import data_of, is_array, is_writable, kind_of, no_array, stacked
-from f2rcli.api.report import Report
 from f2rcli.api.watch import Call, Cancel, Progress, Watch
 from f2rcli.errors import InputError, UsageError, shown
 
-
-class Shaped(Protocol):
-    """Any array: of NumPy, torch, Dask, Zarr, xarray, h5py."""
-
-    @property
-    def shape(self) -> Any: ...
-    @property
-    def dtype(self) -> Any: ...
+Adapt = bool | float
 
 
-Adapt = Literal["fast", "full"] | None
-ClipT = TypeVar("ClipT", bound=str | Path | Shaped | list[Any] | tuple[Any, ...])
-FrameT = TypeVar("FrameT")
-
-
-@overload
-def denoise(  # type: ignore[overload-overlap]  # arrays are iterables too; they come first
-    frames: ClipT, output: Any = None, *, overwrite: bool = False, progress: Progress = False,
-    cancel: Cancel = None, adapt: Adapt = None, return_report: Literal[False] = False,
-    **options: Unpack[Keywords],
-) -> ClipT: ...  # fmt: skip
-@overload
-def denoise(  # type: ignore[overload-overlap]  # arrays are iterables too; they come first
-    frames: ClipT, output: Any = None, *, overwrite: bool = False, progress: Progress = False,
-    cancel: Cancel = None, adapt: Adapt = None, return_report: Literal[True],
-    **options: Unpack[Keywords],
-) -> tuple[ClipT, Report]: ...  # fmt: skip
-@overload
-def denoise(
-    frames: Iterable[FrameT], *, progress: Progress = False, cancel: Cancel = None,
-    return_report: Literal[False] = False, **options: Unpack[Keywords],
-) -> Iterator[FrameT]: ...  # fmt: skip
-@overload
-def denoise(
-    frames: Iterable[FrameT], *, progress: Progress = False, cancel: Cancel = None,
-    return_report: Literal[True], **options: Unpack[Keywords],
-) -> tuple[Iterator[FrameT], Report]: ...  # fmt: skip
 def denoise(
     frames: Any,
     output: Any = None,
@@ -63,7 +28,7 @@ def denoise(
     overwrite: bool = False,
     progress: Progress = False,
     cancel: Cancel = None,
-    adapt: Adapt = None,
+    adapt: Adapt = False,
     return_report: bool = False,
     **options: Unpack[Keywords],
 ) -> Any:
@@ -77,10 +42,11 @@ def denoise(
     the samples that `f2r denoise` gives for it as a TIFF stack.
 
     output: the file to write (default: `clip_f2r.mp4` beside `clip.mp4`), or the array to fill and
-    return. overwrite: replace the file. progress: True for a bar (tqdm), or a function of the
+    return. overwrite: replace the file. progress: True for a bar, or a function of the
     frames done and their total, which may be None. cancel: a function that ends the run by
-    returning True; it is asked at every frame and every pass of a network. adapt: "fast" or "full"
-    fits the weights to the clip first. return_report: return a tuple of the result and a `Report`.
+    returning True; it is asked at every frame and every pass of a network. adapt: True fits the
+    weights to the clip first, in about a minute; a number is that many minutes. return_report:
+    return a tuple of the result and a `Report`.
 
     Options, with their defaults: strength (0 to 4; 1), luma_strength and chroma_strength (the same
     for brightness and for colour alone; strength), sigma (standard deviation of the noise in the
@@ -143,7 +109,7 @@ def _denoised(frames: Any, output: Any, call: Call) -> Any:
             f"frames of type {type(frames).__name__}: neither arrays nor a path.",
             hint="Pass an array (T, H, W[, C]), an iterable of frames, or a path.",
         )
-    if output is not None or call.adapt is not None:
+    if output is not None or call.adapt:
         raise UsageError("output, adapt: not for iterables.", hint="Pass an array or a list.")
     return _denoise_each(iter(frames), call)
 
@@ -226,6 +192,3 @@ def _check_output(output: Any, frames: Any) -> None:
     if not is_writable(output):
         what = f"{tuple(output.shape)} {output.dtype}"
         raise UsageError(f"output={what}: cannot be written.", hint="Leave it out for a new array.")
-
-
-with_keywords(denoise)

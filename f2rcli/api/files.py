@@ -28,7 +28,7 @@ def denoise_file(source: str, output: str | Path | None, call: Call, *, overwrit
         settings = fitted(settings, source, read, call)
         engine = load_engine(settings, reader.info)
         engine.check = watch.own_check()
-        given = options.given | ({} if call.adapt is None else {"adapt": call.adapt})
+        given = options.given | ({"adapt": call.adapt} if call.adapt else {})
         plan = replace(plan, provenance=provenance_of(engine, given))
         with open_writer(reader, plan) as writer:
             frames = denoise_stream(watch.reading(reader), reader.info, engine, reader.opening)

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any, Self, Unpack
 
 from f2rcli.api.frames import FrameSequence
-from f2rcli.api.options import Keywords, Options, refuse_series, with_keywords
+from f2rcli.api.options import Keywords, Options, refuse_series
 from f2rcli.api.report import LaneNoise
 from f2rcli.engine.strength import changes_nothing
 
@@ -92,9 +92,6 @@ class Denoiser:
         if item is _END:
             self._line = None
         return ready
-
-
-with_keywords(Denoiser)
 
 
 class _Line:

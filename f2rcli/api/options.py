@@ -1,12 +1,10 @@
 """Options of the Python API, checked at the call and not when the first frame is read."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, fields
-from inspect import Parameter, Signature, signature
 from numbers import Real
 from pathlib import Path
-from typing import Any, TypedDict, get_type_hints
+from typing import Any, TypedDict
 
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import UsageError, nearest, shown
@@ -38,21 +36,17 @@ class Keywords(TypedDict, total=False):
 class Options(EngineSettings):
     """The engine's settings and what arrays mean. Raises UsageError for values that cannot be."""
 
+    # Standard deviation of the noise (default: measured).
     sigma: float | None = setting(
-        None, "Standard deviation of the noise (default: measured).",
-        low=0, unit="in the arrays' own units; 8-bit units for files",
-    )  # fmt: skip
-    axes: str | None = setting(
-        None, "A letter per axis, as in TZCYX: T time, Y rows, X columns, S colours; others are "
-        "lanes (default: where the shape or the file leaves no doubt).",
-    )  # fmt: skip
-    series: str | None = setting(
-        None,
-        "Series to read if a file has several: a number from 1, a name, or all; files only.",
+        None, low=0, unit="in the arrays' own units; 8-bit units for files"
     )
-    levels: tuple[float, float] | None = setting(
-        None, "The values that networks see as black and white (default: measured)."
-    )
+    # A letter per axis, as in TZCYX: T time, Y rows, X columns, S colours; others are lanes
+    # (default: where the shape or the file leaves no doubt).
+    axes: str | None = setting(None)
+    # Series to read if a file has several: a number from 1, a name, or all; files only.
+    series: str | None = setting(None)
+    # The values that networks see as black and white (default: measured).
+    levels: tuple[float, float] | None = setting(None)
 
     def __post_init__(self) -> None:
         EngineSettings.__post_init__(self)
@@ -100,19 +94,3 @@ def refuse_series(options: Options) -> None:
     """Raise UsageError for a series of frames that come from no file."""
     if options.series is not None:
         raise UsageError("series: for files only.", hint="Leave it out.")
-
-
-def with_keywords(function: Callable[..., Any]) -> None:
-    """List the options in a function's signature, in place of its `**options`, for notebooks."""
-    whole, types = signature(function), get_type_hints(Keywords)
-    own = [p for p in whole.parameters.values() if p.kind is not Parameter.VAR_KEYWORD]
-    keywords = [
-        Parameter(
-            name, Parameter.KEYWORD_ONLY, annotation=types.get(name, Parameter.empty),
-            default=Options.__dataclass_fields__[name].default,
-        )
-        for name in settings_of(Options)
-    ]  # fmt: skip
-    function.__signature__ = Signature(  # type: ignore[attr-defined]  # what `inspect` looks for
-        [*own, *keywords], return_annotation=whole.return_annotation
-    )

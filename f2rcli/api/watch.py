@@ -62,9 +62,10 @@ class Watch:
         an error that somebody keeps would keep their threads too."""
         shown: Iterable[T] = items
         if self.progress is True:
-            from tqdm.auto import tqdm  # looks for a notebook when it is imported
+            from rich.console import Console
+            from rich.progress import track
 
-            shown = tqdm(items, total=total, unit="frame")
+            shown = track(items, "f2r", total=total, console=Console(stderr=True))
         with closing(items):
             for done, item in enumerate(shown, start=1):
                 self.check()
@@ -79,5 +80,5 @@ class Call:
 
     watch: Watch
     options: Options
-    adapt: str | None
+    adapt: bool | float  # whether weights are fitted first; minutes of training
     report: Report = field(default_factory=Report)

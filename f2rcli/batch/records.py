@@ -1,189 +1,171 @@
-"""Records of finished clips: one small file per clip in a hidden folder of the output.
+"""What came of each clip, and a small file that remembers it beside the results.
 
-Records are files of their own, so that shards on several machines never write to the same one.
-A record is written before a clip is begun and again when it is finished; each time whole or not
-at all. So after a kill at any moment it is known whether what lies at a target is a finished
-result.
+A record is written before a clip is begun and again when it is finished. Targets appear by a
+rename, whole or not at all: so a killed batch knows which results are whole, and goes on.
 """
 
-import contextlib
-import errno
 import hashlib
 import json
 import os
-import threading
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path, PurePath
-from typing import Any, get_origin
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
 
-from f2rcli import weights
-from f2rcli.batch.scan import is_special
+from f2rcli.batch.clips import Clip
 from f2rcli.documents import parse_json, read_text
-from f2rcli.errors import OutputError
+from f2rcli.errors import (
+    EXIT_BATCH,
+    EXIT_DAMAGED,
+    EXIT_FAILURE,
+    EXIT_INPUT,
+    EXIT_OK,
+    OutputError,
+)
 from f2rcli.io.atomic import write_text
-from f2rcli.io.locks import lock, unlock
 from f2rcli.io.numbering import files_of
 
 FOLDER = ".f2r"
-FORMAT = 1
-CLAIM_STEP = 0.5  # seconds between looks at a claim that another process holds
-# Options that do not change a result: a batch may go on with other values of these.
-NEUTRAL = {"overwrite", "keep_partial", "resume", "device", "tile", "threads"}
-CHUNK = 1 << 20  # bytes read at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
-    """The identity of a clip by its bytes."""
+class Outcome:
+    """The outcome of one clip."""
 
-    digest: str  # SHA-256 of the bytes; of names and bytes for a folder
-    stamp: str  # of sizes, times and inodes: while it stays, so do the bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClipRecord:
-    """One clip's result."""
-
+    place: str
     source: str
     target: str
-    settings: str  # hash of every option that changes the result
-    content: Content
-    finished: bool = False
-    fresh: bool = True  # nothing was at the target when the clip was begun
-    made: str = ""  # stamp of the finished target
-    facts: dict[str, Any] = field(default_factory=dict)  # of the run, for the report
-    format: int = FORMAT
+    status: str  # done, damaged, skipped, failed, not run
+    reason: str = ""  # of a failure, in one line
+    hint: str = ""
+    exit_code: int = EXIT_OK
+    frames: int | None = None
+    seconds: float = 0.0  # of wall clock
+    bytes: int | None = None
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, clip: Clip, status: str, **facts: Any) -> "Outcome":
+        """The outcome of a clip."""
+        return cls(place=clip.place, source=clip.source, target=clip.target, status=status, **facts)
 
 
+def failure(clip: Clip, reason: str, hint: str = "", code: int = EXIT_FAILURE) -> Outcome:
+    """The outcome of a clip that failed."""
+    return Outcome.of(clip, "failed", reason=reason, hint=hint, exit_code=code)
+
+
+def exit_code(outcomes: Sequence[Outcome]) -> int:
+    """Of a batch: 5 if any clip failed, 4 if any result carries damage, else 0."""
+    if any(outcome.status == "failed" for outcome in outcomes):
+        return EXIT_BATCH
+    damaged = any(outcome.exit_code == EXIT_DAMAGED for outcome in outcomes)
+    return EXIT_DAMAGED if damaged else EXIT_OK
+
+
+def summary(outcomes: Sequence[Outcome]) -> str:
+    """The batch in one line: `3 clips: 2 done, 1 failed`."""
+    counts = Counter(outcome.status for outcome in outcomes)
+    return ", ".join(f"{number} {status}" for status, number in sorted(counts.items())) or "none"
+
+
+@dataclass(frozen=True, slots=True)
 class Records:
-    """The records of an output folder."""
+    """The records of an output folder, a file for each clip; settings: a hash of what changes a
+    result."""
 
-    def __init__(self, output: Path) -> None:
-        self.folder = output / FOLDER
+    output: str
+    settings: str
 
     def prepare(self) -> None:
         """Make the folder. Raises OutputError where nothing can be written."""
+        folder = Path(self.output) / FOLDER
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_text(self.folder / "writable", "")
-            (self.folder / "writable").unlink(missing_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
+            write_text(folder / "writable", "")
+            (folder / "writable").unlink(missing_ok=True)
         except OSError as error:
             raise OutputError(
-                f"{self.folder.parent}: cannot be written: {error.strerror or error}.",
+                f"{self.output}: cannot be written: {error.strerror or error}.",
                 hint="Choose another folder with -o.",
             ) from error
 
-    def find(self, place: PurePath) -> ClipRecord | None:
-        """The record of a place; None where there is none, or none that can be read."""
-        try:
-            document = parse_json(read_text(self._path(place)))
-            if document["format"] != FORMAT:
-                return None
-            record = ClipRecord(**document | {"content": Content(**document["content"])})
-            return record if _typed(record) and _typed(record.content) else None
-        except (OSError, ValueError, TypeError, KeyError):
+    def settled(self, clip: Clip, *, overwrite: bool) -> Outcome | None:
+        """The outcome of a clip that needs no run: done before, or its target is in the way."""
+        if not os.path.lexists(clip.source):
+            what = f"{Path(clip.source).name}: there is no such file."
+            return failure(clip, what, "Check the path.", EXIT_INPUT)
+        if not os.path.lexists(clip.target):
             return None
+        known = self._read(clip)
+        same = known.get("settings") == self.settings and known.get("source") == _stamp(clip.source)
+        made = known.get("target")
+        whole = made == _stamp(clip.target) if made else known.get("fresh") is True
+        if same and whole:
+            facts = known.get("outcome", {})
+            kept = {name: facts[name] for name in ("frames", "bytes", "exit_code") if name in facts}
+            return Outcome.of(clip, "skipped", **kept)
+        if overwrite:
+            return None
+        why = "already exists, made from another clip, with other settings, or changed since"
+        why = why if known else "already exists, and no record says that f2r finished it"
+        hint = "Pass --overwrite, or another folder with -o."
+        return failure(clip, f"{Path(clip.target).name}: {why}.", hint)
 
-    def keep(self, place: PurePath, record: ClipRecord) -> None:
-        """Write a record, whole or not at all. Raises OSError."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_text(self._path(place), json.dumps(asdict(record)))
+    def begin(self, clip: Clip) -> None:
+        """Remember that a clip is begun. Raises OSError."""
+        Path(clip.target).parent.mkdir(parents=True, exist_ok=True)
+        self._write(clip, {"fresh": not os.path.lexists(clip.target)})
 
-    def forget(self, place: PurePath) -> None:
-        """Remove a record: the target counts as unknown again."""
-        with contextlib.suppress(OSError):
-            self._path(place).unlink()
+    def finish(self, clip: Clip, outcome: Outcome) -> None:
+        """Remember an outcome; a failed clip counts as never begun. Raises OSError."""
+        if outcome.status == "failed":
+            self._path(clip).unlink(missing_ok=True)
+        else:
+            facts = asdict(replace(outcome, warnings=()))
+            self._write(clip, {"target": _stamp(clip.target), "outcome": facts})
 
-    @contextlib.contextmanager
-    def claimed(self, place: PurePath, stopped: threading.Event) -> Iterator[int | None]:
-        """Work on a place alone; waits for whoever does so now, whatever process that is.
+    def report(self, outcomes: Sequence[Outcome], facts: dict[str, Any], name: str) -> Path:
+        """Write all outcomes as JSON, whole or not at all. Raises OSError."""
+        path = Path(self.output) / FOLDER / name
+        text = json.dumps({**facts, "clips": [asdict(one) for one in outcomes]}, indent=1)
+        write_text(path, text + "\n")
+        return path
 
-        Yields the descriptor that holds the claim, for a child to inherit: where this process is
-        killed, the claim lasts until the child has cleaned up too. None where the system knows no
-        such claims. Raises OSError, and InterruptedError once `stopped` is set.
-        """
-        if os.name != "posix":
-            yield None
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self._path(place).with_suffix(".claim")
-        descriptor = None
-        while descriptor is None:
-            with contextlib.suppress(BlockingIOError):  # another process has it
-                descriptor = lock(path)
-            if descriptor is None and stopped.wait(CLAIM_STEP):
-                raise InterruptedError
+    def _path(self, clip: Clip) -> Path:
+        name = hashlib.sha256(os.fsencode(clip.place)).hexdigest()[:32]
+        return Path(self.output) / FOLDER / f"{name}.json"
+
+    def _write(self, clip: Clip, facts: dict[str, Any]) -> None:
+        same = {"place": clip.place, "settings": self.settings, "source": _stamp(clip.source)}
+        write_text(self._path(clip), json.dumps(same | facts))
+
+    def _read(self, clip: Clip) -> dict[str, Any]:
+        """The record of a clip; empty where there is none, or none that can be read."""
         try:
-            yield descriptor
-        finally:
-            unlock(path, descriptor)
-
-    def _path(self, place: PurePath) -> Path:
-        name = hashlib.sha256(os.fsencode(place.as_posix())).hexdigest()[:32]
-        return self.folder / f"{name}.json"
+            found = parse_json(read_text(self._path(clip)))
+        except (OSError, ValueError):
+            return {}
+        outcome = found.get("outcome", {}) if isinstance(found, dict) else None
+        return found if isinstance(outcome, dict) else {}
 
 
-def _typed(record: ClipRecord | Content) -> bool:
-    """Whether each field holds what its annotation says."""
-    kinds: dict[str, Any] = {f.name: get_origin(f.type) or f.type for f in fields(record)}
-    return all(isinstance(getattr(record, name), kind) for name, kind in kinds.items())
-
-
-def settings_hash(options: Mapping[str, list[str]], weights_name: str | None) -> str:
-    """The SHA-256 of every option that changes a result, and of the weights' bytes."""
-    telling = {name: words for name, words in options.items() if name not in NEUTRAL}
-    telling["weights"] = [weights.mark(weights_name)]
-    return hashlib.sha256(json.dumps(telling, sort_keys=True).encode()).hexdigest()
-
-
-def content_of(
-    source: Path, known: Content | None, stopped: threading.Event | None = None
-) -> Content:
-    """A clip's identity; its bytes are read only if its stamp is new. Raises OSError, and
-    InterruptedError once `stopped` is set."""
-    if is_special(source):
-        raise OSError(errno.EINVAL, "is a pipe or a device: give it a run of its own", str(source))
-    stamp = stamp_of(source)
-    if known is not None and known.stamp == stamp:
-        return known
-    whole = hashlib.sha256()
-    for path in _files(source):
-        content = _digest(path, stopped or threading.Event())
-        whole.update(os.fsencode(path.relative_to(source)) + b"\0" + content)
-    return Content(digest=whole.hexdigest(), stamp=stamp)
-
-
-def _digest(path: Path, stopped: threading.Event) -> bytes:
-    """SHA-256 of a file, which may take minutes."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            if stopped.is_set():
-                raise InterruptedError
-            digest.update(chunk)
-    return digest.digest()
-
-
-def stamp_of(path: Path) -> str:
-    """Changes whenever a file, or any file of a folder, is written. Raises OSError."""
+def _stamp(path: str) -> str:
+    """Changes whenever a file, or any file of a folder, is written; "" where there is nothing."""
     facts = hashlib.sha256()
-    for file in _files(path):
-        stat = file.stat()
-        times = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
-        facts.update(os.fsencode(file.relative_to(path)) + repr(times).encode())
+    try:
+        for file in _files(Path(path)):
+            facts.update(os.fsencode(file.name) + repr(file.stat().st_size).encode())
+            facts.update(repr(file.stat().st_mtime_ns).encode())
+    except OSError:
+        return ""
     return facts.hexdigest()
 
 
-def _files(path: Path) -> Iterator[Path]:
-    """The file itself, or every file in a folder, hidden ones apart. A folder that is one file by
-    its name is looked into all the way down; in others there may be clips of their own."""
+def _files(path: Path) -> list[Path]:
     if not path.is_dir():
-        yield path
-        return
-    if path.suffix != ".zarr":
-        yield from sorted(files_of(path))
-        return
-    for folder, below, names in os.walk(path):
-        below[:] = sorted(name for name in below if not name.startswith("."))
-        yield from (Path(folder) / name for name in sorted(names) if not name.startswith("."))
+        return [path]
+    if path.suffix == ".zarr":  # a file by its name, all the way down
+        return sorted(file for file in path.rglob("*") if file.is_file())
+    return sorted(files_of(path))

@@ -1,24 +1,25 @@
 """The `f2r` command: its sub-commands, and the end of every run: one line, one exit code."""
 
-import contextlib
 import errno
 import gc
 import importlib
 import io
+import logging
 import os
+import shlex
 import sys
 from collections.abc import Iterable, Sequence
-from shutil import get_terminal_size
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from f2rcli import __version__
+from f2rcli.cli.console import Console
+from f2rcli.cli.options import Command
 from f2rcli.cli.signals import Stopper, Terminated
-from f2rcli.cli.terminal.console import Console
-from f2rcli.cli.usage import advice, in_plain_words
 from f2rcli.errors import (
     EXIT_BUG,
     EXIT_FAILURE,
@@ -29,54 +30,47 @@ from f2rcli.errors import (
 )
 from f2rcli.system.machine import cramped, number_in
 
-WIDEST = 10_000  # columns or lines of a terminal
-TABLE = 76  # columns: in fewer, the tables of --help cut the names of options
-COMMANDS = {  # name -> module in f2rcli.cli.commands, and its function
+COMMANDS = {  # name -> module of f2rcli.cli, and its function
     "denoise": ("denoise", "denoise"),
-    "train": ("train", "train"),
     "info": ("info", "info"),
-    "noise": ("noise", "noise"),
+    "noise": ("info", "noise"),
+    "train": ("train", "train"),
     "eval": ("eval", "evaluate"),
     "export": ("export", "export"),
     "doctor": ("doctor", "doctor"),
 }
+WIDEST = 10_000  # columns or lines of a terminal
+
+
+class _Group(TyperGroup):
+    """The command line as a whole."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """What there is, a line for each command."""
+        formatter.write(f"Usage: f2r COMMAND ...\n\n{self.help}\n\n")
+        shown = [command for command in self.commands.values() if not command.hidden]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(one.name, one.get_short_help_str(formatter.width - 14)) for one in shown]
+            )
+        formatter.write(
+            "\nf2r COMMAND --help lists a command's options, f2r --version its version.\n"
+            "f2r --install-completion completes words at TAB in this shell.\n"
+        )
 
 
 def command_line(names: Iterable[str] = COMMANDS) -> typer.Typer:
     """The command line with these commands: what others need is not loaded."""
     app = typer.Typer(
-        name="f2r",
-        epilog="f2r COMMAND --help lists a command's options.",
-        no_args_is_help=True,
-        rich_markup_mode=None if get_terminal_size().columns < TABLE else "rich",
-        pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
+        name="f2r", pretty_exceptions_enable=False, rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )  # fmt: skip
     app.callback(cls=_Group)(options)
     for name in names:
         module, function = COMMANDS[name]
-        found = importlib.import_module(f"f2rcli.cli.commands.{module}")
-        app.command(name, cls=_Command)(getattr(found, function))
+        found = importlib.import_module(f"f2rcli.cli.{module}")
+        app.command(name, cls=Command, hidden=name == "doctor")(getattr(found, function))
     return app
-
-
-class _PlainSwitches:
-    """Help that names no type for switches, --help among them: Typer writes <bool>."""
-
-    def get_params(self, ctx: Any) -> list[Any]:
-        """The parameters, --help among them."""
-        params: list[Any] = super().get_params(ctx)  # type: ignore[misc]  # of Typer's classes
-        for switch in (param for param in params if getattr(param, "is_flag", False)):
-            switch.metavar = ""
-        return params
-
-
-class _Command(_PlainSwitches, TyperCommand):
-    """A sub-command."""
-
-
-class _Group(_PlainSwitches, TyperGroup):
-    """The command line as a whole."""
 
 
 def _print_version(value: bool) -> None:
@@ -87,32 +81,22 @@ def _print_version(value: bool) -> None:
 
 def options(
     version: Annotated[
-        bool,
-        typer.Option(
-            "--version",
-            is_eager=True,
-            callback=_print_version,
-            help="Print the version and stop.",
-        ),
+        bool, typer.Option("--version", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
     """Denoise real video: colours, timing, sound and metadata stay as they are."""
 
 
 class ExitHandler:
-    """Turn the exception that ends a run into a message and an exit code.
+    """Turns the exception that ends a run into a message and an exit code.
 
     A context manager rather than a blanket except clause: every known kind has its own line
     below, and only the rest are bugs.
     """
 
-    def __init__(
-        self, console: Console, stopper: Stopper | None = None, arguments: Sequence[str] = ()
-    ) -> None:
-        """stopper: what receives the signals of this process; arguments: the command line."""
-        self.console = console
-        self.stopper = stopper
-        self.arguments = arguments
+    def __init__(self, console: Console, arguments: Sequence[str] = ()) -> None:
+        """arguments: the command line."""
+        self.console, self.arguments = console, arguments
         self.code: int = EXIT_OK
 
     def __enter__(self) -> "ExitHandler":
@@ -127,8 +111,8 @@ class ExitHandler:
         return True
 
     def _report(self, error: BaseException) -> int:
-        if self.stopper is not None and self.stopper.error is not None:
-            error = self.stopper.error()  # a library may have made another one of it
+        if self.console.stopper.error is not None:
+            error = self.console.stopper.error()  # a library may have made another one of it
         match error:
             case F2RError():
                 self.console.failed(error)
@@ -136,44 +120,49 @@ class ExitHandler:
             case TyperException():
                 return self._usage(error)
             case KeyboardInterrupt() | typer.Abort():
-                return self._stopped("interrupted", EXIT_INTERRUPTED)
+                return self._say(f"interrupted; {self.console.if_stopped}", None, EXIT_INTERRUPTED)
             case Terminated():
-                return self._stopped("terminated", EXIT_TERMINATED)
+                return self._say(f"terminated; {self.console.if_stopped}", None, EXIT_TERMINATED)
             case BrokenPipeError():
-                return self._say("standard output was closed by its reader.", None, EXIT_FAILURE)
+                return self._say("standard output was closed by its reader.", None)
             case _ if _out_of_memory(error):
                 hint = "Pass --tile 256, or close other programs."
                 hint = "Allow more address space: ulimit -v." if cramped() else hint
-                return self._say("not enough memory.", hint, EXIT_FAILURE)
+                return self._say("not enough memory.", hint)
             case OSError() if error.errno == errno.EBADF and error.filename is None:
-                hint = "Send it to a file or a pipe."
-                return self._say("standard output is closed.", hint, EXIT_FAILURE)
+                return self._say("standard output is closed.", "Send it to a file or a pipe.")
             case OSError():
-                what = (
-                    f"{error.filename or 'standard output or a file'}: {error.strerror or error}."
-                )
-                return self._say(what, "Check the disk; --debug says where.", EXIT_FAILURE)
+                where = error.filename or "standard output or a file"
+                return self._say(f"{where}: {error.strerror or error}.", "Check the disk.")
             case _:
-                what = f"internal error: {type(error).__name__}: {error}".splitlines()[0]
-                return self._say(
-                    what, "This is a bug in f2r: run again with --debug and report it.", EXIT_BUG
-                )
+                what = f"internal error: {type(error).__name__}: {error}"
+                hint = "This is a bug in f2r: run again with F2R_DEBUG=1 and report it."
+                return self._say(what, hint, EXIT_BUG)
 
     def _usage(self, error: TyperException) -> int:
-        message = in_plain_words(error.format_message().strip(), self.arguments)
+        message = error.format_message().strip()
         if not message:  # no command given: the help is printed already
             return error.exit_code
         context = getattr(error, "ctx", None)
         see = f"See {context.command_path if context else 'f2r'} --help."
-        hint = (message.startswith("No such") and advice(self.arguments)) or see
-        return self._say(message, hint, error.exit_code)
+        return self._say(message, advice(self.arguments) or see, error.exit_code)
 
-    def _stopped(self, word: str, code: int) -> int:
-        return self._say(f"{word}; {self.console.if_stopped}", None, code)
-
-    def _say(self, message: str, hint: str | None, code: int) -> int:
+    def _say(self, message: str, hint: str | None, code: int = EXIT_FAILURE) -> int:
         self.console.error(" ".join(message.split()), hint=hint, exit_code=code)
         return code
+
+
+def advice(arguments: Sequence[str]) -> str | None:
+    """What to type instead, where habits of other programs lead astray; else None."""
+    first, *others = arguments or [""]
+    if not first.startswith("-") and os.path.isfile(first):
+        return f"Name a command first: f2r denoise {shlex.quote(first)}."
+    if "-i" in others:
+        return "f2r denoise IN -o OUT: inputs need no -i."
+    for word in others:
+        if word.startswith("-") and os.path.isfile(word):
+            return f"If it is a file, write {shlex.quote(f'./{word}')}."
+    return None
 
 
 def _out_of_memory(error: BaseException) -> bool:
@@ -190,20 +179,21 @@ def run(arguments: list[str], stopper: Stopper | None = None) -> int:
     stopper: what receives the signals of this process; a run that one of them ends says so,
     whatever exception it comes to.
     """
-    ignore_odd_sizes()
-    with contextlib.closing(Console()) as console:
-        ending = ExitHandler(console, stopper, arguments)
-        with ending:
-            app = command_line(
-                [arguments[0]] if arguments[:1] and arguments[0] in COMMANDS else COMMANDS
-            )
-            result: Any = app(
-                args=spell_out(arguments), prog_name="f2r", standalone_mode=False, obj=console
-            )
-            ending.code = result if isinstance(result, int) else EXIT_OK
-            if ending.code == EXIT_INTERRUPTED:  # Typer swallows Ctrl-C and returns this
-                raise KeyboardInterrupt
-            sys.stdout.flush()
+    for name in ("COLUMNS", "LINES"):  # rich would take any digits
+        if not 0 < number_in(name, 0) <= WIDEST:
+            os.environ.pop(name, None)
+    console = Console(stopper)
+    ending = ExitHandler(console, arguments)
+    with ending:
+        arguments = arguments or ["--help"]
+        app = command_line(
+            arguments[:1] if arguments[:1] and arguments[0] in COMMANDS else COMMANDS
+        )
+        result: Any = app(args=arguments, prog_name="f2r", standalone_mode=False, obj=console)
+        ending.code = result if isinstance(result, int) else EXIT_OK
+        if ending.code == EXIT_INTERRUPTED:  # Typer swallows Ctrl-C and returns this
+            raise KeyboardInterrupt
+        sys.stdout.flush()
     return ending.code
 
 
@@ -212,17 +202,13 @@ def _drop_unwritten() -> None:
     try:
         sys.stdout.flush()
     except (OSError, ValueError):
-        with contextlib.suppress(OSError, ValueError):
+        with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def fill_standard_streams() -> None:
-    """Give a process that was started without standard streams some, as daemons and cron do.
-
-    Else the next file to be opened would take the place of one, and receive what is meant for it.
-    Reading yields nothing and messages go nowhere, but results have to go somewhere: writing to
-    standard output fails.
-    """
+def _fill_standard_streams() -> None:
+    """Give a process that was started without standard streams some, as daemons and cron do: else
+    the next file to be opened would take the place of one. Writing to standard output fails."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
@@ -233,33 +219,18 @@ def fill_standard_streams() -> None:
             setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
-def ignore_odd_sizes() -> None:
-    """Terminals are as wide as COLUMNS says, where that is a width: Rich would take any digits."""
-    for name in ("COLUMNS", "LINES"):
-        if not 0 < number_in(name, 0) <= WIDEST:
-            os.environ.pop(name, None)
-
-
-def let_threads_sleep() -> None:
-    """Before torch is loaded: its waiting threads shall sleep, not spin. Beside an encoder or any
-    other busy program spinning costs a factor of ten (0.5 instead of 6 frames/s at 320x180 on two
-    shared cores)."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-
-def collect_rarely() -> None:
-    """Before anything large is imported: what modules are made of is not garbage, but Python looks
-    through all of it again and again as it grows, 0.2 to 0.5 of the 1.8 s that torch takes."""
-    gc.set_threshold(50_000, *gc.get_threshold()[1:])
-
-
 def main() -> None:
     """Entry point of `f2r` and of `python -m f2rcli`."""
-    collect_rarely()
-    fill_standard_streams()
+    # What modules are made of is not garbage, but Python looks through all of it again and again
+    # as it grows: 0.2 to 0.5 of the 1.8 s that loading torch takes.
+    gc.set_threshold(50_000, *gc.get_threshold()[1:])
+    # Before torch is loaded: its waiting threads shall sleep, not spin. Beside any other busy
+    # program spinning costs a factor of ten.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _fill_standard_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be text
-    let_threads_sleep()
+    logging.getLogger().addHandler(logging.NullHandler())  # libraries say nothing of their own
     stopper = Stopper()
     stopper.install()
     try:
@@ -271,20 +242,3 @@ def main() -> None:
     stopper.remove()
     gc.freeze()  # Python's last collections would take half a second where torch is loaded
     sys.exit(code)
-
-
-def spell_out(arguments: list[str]) -> list[str]:
-    """Write out the value of an `--adapt` that stands alone.
-
-    The parser knows options with a value and options without; `--adapt -o out.mp4` would take
-    `-o` for the value. Words after `--` are not options.
-    """
-    if "--adapt" not in arguments:
-        return arguments
-    from f2rcli.training.run.config import ADAPT  # only where it is asked for
-
-    end = arguments.index("--") if "--" in arguments else len(arguments)
-    options, rest = arguments[:end], arguments[end:]
-    pairs = zip(options, [*options[1:], ""], strict=False)
-    alone = {"--adapt": "--adapt=fast"}
-    return [alone.get(word, word) if after not in ADAPT else word for word, after in pairs] + rest

@@ -1,8 +1,9 @@
 """The device and the precision that networks run in."""
 
-import ctypes
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
+from threading import Lock
+from typing import ClassVar
 
 import cv2
 import torch
@@ -12,11 +13,6 @@ from f2rcli.models.large.codes import LARGE
 from f2rcli.system.machine import asked_threads, memory, processors
 from f2rcli.units import count
 
-# glibc's mallopt: arrays of every size, of all threads, come from one heap, which gives nothing
-# back while the process runs.
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8
-NEVER = -1
-KEPT = {M_MMAP_MAX: 0, M_ARENA_MAX: 1, M_TRIM_THRESHOLD: NEVER, M_TOP_PAD: 2**24}
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -75,32 +71,67 @@ def autocast(device: torch.device, precision: str) -> Iterator[None]:
         yield
 
 
-def use_threads(count: int | None) -> int:
-    """Set how many threads networks, flow and filters may use; by default all cores there are."""
-    chosen = count or asked_threads() or processors()
-    torch.set_num_threads(chosen)
-    cv2.setNumThreads(chosen)
-    return chosen
+def threads_for(count: int | None) -> int:
+    """How many threads networks, flow and filters may use; by default as many as cores."""
+    return count or asked_threads() or processors()
 
 
-def keep_memory() -> bool:
-    """Let the C library keep the memory of freed arrays for the next ones; False where it cannot.
+def use_threads(count: int) -> None:
+    """Let this thread's torch, and OpenCV in all of them, work on so many threads from now on."""
+    torch.set_num_threads(count)
+    cv2.setNumThreads(count)
 
-    Left alone, glibc maps every array of a few hundred kilobytes anew, and the system clears each
-    page of it: a sixth of all time at 1920x1080. Does nothing with other C libraries.
-    """
+
+class _Lent:
+    """The numbers of threads that callers had, while streams have theirs."""
+
+    lock = Lock()
+    users = 0  # streams that work at this moment, in any thread
+    before = 1, 1  # torch's and OpenCV's, when the first of them began
+    counts: ClassVar[set[int]] = set()  # that these were given
+
+
+@contextmanager
+def lent_threads(count: int) -> Iterator[None]:
+    """So many threads for torch and OpenCV, and the caller's own number afterwards. torch counts
+    threads for each calling thread, OpenCV for the process: it gets its number back once the last
+    of several streams rests."""
+    with _Lent.lock:
+        own = torch.get_num_threads()
+        if not _Lent.users:
+            _Lent.before, _Lent.counts = (own, cv2.getNumThreads()), set()
+        elif own in _Lent.counts:  # a thread that has begun meanwhile
+            own = _Lent.before[0]
+        _Lent.users += 1
+        _Lent.counts.add(count)
+        use_threads(count)
     try:
-        library = ctypes.CDLL(None)
-        library.gnu_get_libc_version  # noqa: B018  # raises where the library is another
-        return all(library.mallopt(which, size) for which, size in KEPT.items())
-    except (AttributeError, OSError, TypeError):
-        return False
+        yield
+    finally:
+        with _Lent.lock:
+            _rest(own)
 
 
-def give_memory_back() -> None:
-    """Return memory that `keep_memory` kept and nothing uses to the system."""
-    with suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)
+@contextmanager
+def threads_given_back(own: int, count: int) -> Iterator[None]:
+    """Within `lent_threads`, the caller's numbers for a while; own: torch's; count: of threads
+    that are lent again afterwards."""
+    with _Lent.lock:
+        _rest(own)
+    try:
+        yield
+    finally:
+        with _Lent.lock:
+            _Lent.users += 1
+            _Lent.counts.add(count)
+            use_threads(count)
+
+
+def _rest(own: int) -> None:
+    _Lent.users -= 1
+    torch.set_num_threads(own)
+    if not _Lent.users:
+        cv2.setNumThreads(_Lent.before[1])
 
 
 def memory_of(device: torch.device) -> int:

@@ -27,6 +27,7 @@ from f2rcli.engine.contract.residual import (
 )
 from f2rcli.engine.contract.returned import Returned
 from f2rcli.engine.contract.steady import Steady
+from f2rcli.engine.device import lent_threads
 from f2rcli.engine.gpu.resident import Resident, stays
 from f2rcli.engine.gpu.steady import DeviceSteady
 from f2rcli.engine.settings import EngineSettings
@@ -57,6 +58,9 @@ CODES_SHARE = 0.6  # of them where frames are held as codes
 PROBE_SIZE = 192  # pixels per side of the frames that speed is predicted from
 
 
+SHORT_OF_MEMORY = "the GPU's memory ran short for a while: slower without recorded work"
+
+
 class Prediction(NamedTuple):
     """The expected cost of a run on this machine."""
 
@@ -84,6 +88,7 @@ class Engine:
     lines: dict[int, Lines] = field(default_factory=dict)  # by lane, where some were taken out
     stated: tuple[tuple[float, float], ...] | None = None  # see ClipInfo.noise_profile
     threads: int = 1  # of the processor, that a stream may use
+    lent: int | None = None  # of these, that each of two pieces of work has at the moment
     beside: dict[str, Weights] = field(default_factory=dict)  # other bundled ones, by name
     marks: "Marks | None" = None  # where its streams stand, of runs that can be gone on with
     prompt: bool = False  # whether results may not wait for more frames than a window holds
@@ -98,6 +103,7 @@ class Engine:
     def stay_on_device(self) -> None:
         """Do everything between uploaded and downloaded planes on the device."""
         self.graphs = Graphs.on(self.torch_device)
+        self.graphs.short = partial(self.note, SHORT_OF_MEMORY)
         self.resident = Resident(self.torch_device, self.graphs)
         self.returned.elsewhere.append(self.resident.tally)
 
@@ -184,13 +190,19 @@ class Engine:
     def _loaded(self, chosen: Weights, *, exact: bool = False, ensemble: bool = False) -> Method:
         mirrored = ensemble and chosen.header.space is not Space.BAYER  # its cells begin with red
         run = Runner(
-            self.torch_device, self.precision, self.tile, exact, mirrored, self.graphs, self.check
-        )
+            self.torch_device, self.precision, self.tile, exact, mirrored, self.graphs, self.check,
+            self._with_smaller_tiles,
+        )  # fmt: skip
         method = methods.load(chosen.header.method).from_weights(chosen, run)
         channels_last(method.networks.eval().to(self.torch_device))
         if self.resident is not None:
             method.stay_on_device(self.graphs)
         return method
+
+    def _with_smaller_tiles(self, tile: int) -> None:
+        """Say what lack of memory has come to: it is what the clip was restored with."""
+        self.tile = tile
+        self.note(f"the GPU's memory ran short: pictures went through networks in tiles of {tile}")
 
     def to_tensor(self, frame: Frame) -> Tensor:
         """The frame's picture, (1, C, H, W) float32: gray as RGB weights want it, mosaics
@@ -225,14 +237,10 @@ class Engine:
         as the residual contract allows and the settings' strengths ask for it.
 
         beside: what the contract goes by; without its noise nothing is held back. Stacks and
-        mosaics keep the mean of every frame and channel, and that of its bright and dark places:
-        brightness is what is measured in them. Raises DeviceError where the networks gave no
-        numbers. Float pictures may hold such.
+        mosaics keep the mean of every frame and channel: brightness is what is measured in them.
+        Raises DeviceError where the networks gave no numbers.
         """
-        if (
-            source.planes[0].dtype.kind != "f"
-            and not torch.stack(change.aminmax()).isfinite().all()
-        ):
+        if not torch.stack(change.aminmax()).isfinite().all():  # samples were, of floats too
             raise DeviceError(
                 f"the networks' result is not finite ({self.device}, {self.precision}).",
                 hint="Pass precision='fp32'.",
@@ -267,8 +275,10 @@ class Engine:
         """Time one small window here, and scale by pixels. Memory by a measured constant. method:
         that of the clip's noise, where this is known."""
         method = self.new_method() if method is None else method
+        with lent_threads(self.threads):
+            seconds = self._probe(method)
         pixels = math.prod(picture_size(info))
-        seconds = self._probe(method) * pixels / PROBE_SIZE**2
+        seconds *= pixels / PROBE_SIZE**2
         held = min(pixels, self.tile**2) if self.tile else pixels
         frames = pixels * (FRAME_BYTES[0] + FRAME_BYTES[1] * self.weights.header.channels)
         frames = round(CODES_SHARE * frames) if pixels >= codes.LARGE else frames

@@ -6,8 +6,6 @@ from f2rcli import methods, weights
 from f2rcli.settings import check, check_range, setting
 from f2rcli.system.machine import MOST_THREADS
 
-PICTURE = "Picture"
-MACHINE = "Machine"
 ENSEMBLE = ("auto", "on", "off")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda", "cuda:1", "mps")  # cuda:0, cuda:2 ... as well
@@ -18,54 +16,36 @@ SMALLEST_TILE = 64  # pixels per side
 class EngineSettings:
     """The engine's settings. Raises UsageError for values that cannot be."""
 
-    strength: float = setting(
-        1.0,
-        "1 removes the measured noise, less keeps grain, 0 changes nothing; above 1, up to 4, "
-        "f2r assumes noise that many times stronger.",
-        metavar="S", group=PICTURE, low=0, high=4,
-    )  # fmt: skip
-    luma_strength: float | None = setting(
-        None, "The same for luma alone (default: as strength).",
-        metavar="S", group=PICTURE, low=0, high=4,
-    )  # fmt: skip
-    chroma_strength: float | None = setting(
-        None, "The same for chroma alone (default: as strength).",
-        metavar="S", group=PICTURE, low=0, high=4,
-    )  # fmt: skip
-    sigma: float | None = setting(
-        None, "Standard deviation of the noise in 8-bit units (default: measured).",
-        metavar="N", group=PICTURE, low=0, high=255, unit="8-bit units",
-    )  # fmt: skip
-    method: str = setting(
-        methods.DEFAULT, "Denoising method.",
-        metavar="NAME", group=PICTURE, choices=methods.available,
-    )  # fmt: skip
+    # 1 removes the measured noise, less keeps grain, 0 changes nothing; above 1, up to 4, f2r
+    # assumes noise that many times stronger.
+    strength: float = setting(1.0, low=0, high=4)
+    # The same for luma alone (default: as strength).
+    luma_strength: float | None = setting(None, low=0, high=4)
+    # The same for chroma alone (default: as strength).
+    chroma_strength: float | None = setting(None, low=0, high=4)
+    # Standard deviation of the noise in 8-bit units (default: measured).
+    sigma: float | None = setting(None, low=0, high=255, unit="8-bit units")
+    # Denoising method.
+    method: str = setting(methods.DEFAULT, choices=methods.available)
+    # Trained weights (default: the bundled ones that suit the clip).
     weights: str | None = setting(
-        None, "Trained weights (default: the bundled ones that suit the clip).",
-        metavar="NAME|PATH", group=PICTURE, choices=weights.available,
-        pattern=r"(?s).*[./\\].*", others="the path of a .safetensors file",
-    )  # fmt: skip
-    ensemble: str = setting(
-        "auto", "Average the networks over each frame and its mirror images, which takes two to "
-        "three times as long; auto does so where the noise is faint.",
-        group=PICTURE, choices=ENSEMBLE,
-    )  # fmt: skip
-    device: str = setting(
-        "auto", "Device to run on.",
-        metavar="auto|cpu|cuda[:i]|mps", group=MACHINE, choices=DEVICES, pattern=r"cuda:\d+",
-    )  # fmt: skip
-    threads: int | None = setting(
-        None, "CPU threads (default: all).", metavar="N", group=MACHINE, low=1, high=MOST_THREADS,
-    )  # fmt: skip
-    precision: str = setting(
-        "auto", "Precision of the networks.", group=MACHINE, choices=PRECISIONS
+        None,
+        choices=weights.available,
+        pattern=r"(?s).*[./\\].*",
+        others="the path of a .safetensors file",
     )
-    tile: str = setting(
-        "auto", "Process frames in tiles of N pixels; auto does so for stacks, and for frames that "
-        "do not fit in memory.",
-        metavar="auto|off|N", group=MACHINE, choices=("auto", "off"),
-        pattern=r"\d+", others="pixels per side",
-    )  # fmt: skip
+    # Average the networks over each frame and its mirror images, which takes two to three times as
+    # long; auto does so where the noise is faint.
+    ensemble: str = setting("auto", choices=ENSEMBLE)
+    # Device to run on.
+    device: str = setting("auto", choices=DEVICES, pattern=r"cuda:\d+")
+    # CPU threads (default: all).
+    threads: int | None = setting(None, low=1, high=MOST_THREADS)
+    # Precision of the networks.
+    precision: str = setting("auto", choices=PRECISIONS)
+    # Process frames in tiles of N pixels; auto does so for stacks, and for frames that do not fit
+    # in memory.
+    tile: str = setting("auto", choices=("auto", "off"), pattern=r"\d+", others="pixels per side")
     contract: bool = True  # hold what is removed to the measured noise; False: for comparisons
 
     def __post_init__(self) -> None:

@@ -6,8 +6,10 @@ from dataclasses import replace
 from itertools import chain, groupby, islice
 from typing import NamedTuple
 
+import torch
+
 from f2rcli.engine import windowed
-from f2rcli.engine.device import give_memory_back
+from f2rcli.engine.device import lent_threads, threads_given_back
 from f2rcli.engine.dim.choice import ALONE, CHOSEN_ON, Blend, Restore, chosen, dim, restored_in_sums
 from f2rcli.engine.dim.written import given, written
 from f2rcli.engine.engine import Engine, Prediction
@@ -24,6 +26,7 @@ from f2rcli.frames import ClipInfo, Frame, same_samples
 from f2rcli.methods.base import Following, Restored
 from f2rcli.noise.model import NoiseModel
 from f2rcli.samples.defects import put_back, searches
+from f2rcli.system.memory import give_memory_back
 from f2rcli.tee import emptied, tee_releasing
 from f2rcli.window import windows
 
@@ -60,19 +63,44 @@ def denoise_stream(
     if changes_nothing(engine.settings):
         yield from (frame for frame in frames if not frame.context)
         return
+    restored = _lanes(_outside(frames, engine, torch.get_num_threads()), info, engine, opening)
     try:
-        for _, lane in groupby(frames, key=lambda frame: frame.lane):
-            layout = None  # of no frame: a lane may hold context alone
-            with network_worker(engine) as worker:
-                for frame in _denoise_lane(lane, info, engine, opening, worker):
-                    layout = frame.layout
-                    yield frame
-            if layout is not None and engine.noise is not None:
-                engine.lane_noise.append((layout, engine.noise))
+        while True:
+            with lent_threads(engine.lent or engine.threads):
+                frame = next(restored, None)
+            if frame is None:
+                break
+            yield frame
     finally:
+        with lent_threads(engine.lent or engine.threads):
+            restored.close()
         give_memory_back()
     for line in engine.aside.lines():
         engine.note(line)
+
+
+def _lanes(
+    frames: Iterable[Frame], info: ClipInfo, engine: Engine, opening: OpeningFrames
+) -> Generator[Frame]:
+    for _, lane in groupby(frames, key=lambda frame: frame.lane):
+        layout = None  # of no frame: a lane may hold context alone
+        with network_worker(engine) as worker:
+            for frame in _denoise_lane(lane, info, engine, opening, worker):
+                layout = frame.layout
+                yield frame
+        if layout is not None and engine.noise is not None:
+            engine.lane_noise.append((layout, engine.noise))
+
+
+def _outside(frames: Iterable[Frame], engine: Engine, own: int) -> Iterator[Frame]:
+    """Frames, each asked for with the caller's own numbers of threads; own: torch's."""
+    source = iter(frames)
+    while True:
+        with threads_given_back(own, engine.lent or engine.threads):
+            frame = next(source, None)
+        if frame is None:
+            return
+        yield frame
 
 
 def _denoise_lane(
@@ -254,13 +282,14 @@ def estimate_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> N
 def looked_ahead(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> NoiseTracker | None:
     """A clip's noise as a run finds it in its first frames; None without frames. The engine counts
     in `aside` what is invalid there, and `used` are its weights for this noise."""
-    opening = [copies[0] for copies in _begun(to_measure(frames, info), engine).waiting]
-    if not opening:
-        return None
-    for frame in opening:
-        engine.aside.add(frame.aside)
-    noise = NoiseTracker(engine, opening[0].layout)
-    noise.measure_opening(opening)
+    with lent_threads(engine.threads):
+        opening = [copies[0] for copies in _begun(to_measure(frames, info), engine).waiting]
+        if not opening:
+            return None
+        for frame in opening:
+            engine.aside.add(frame.aside)
+        noise = NoiseTracker(engine, opening[0].layout)
+        noise.measure_opening(opening)
     engine.suited(noise.kinds)
     return noise
 

@@ -4,6 +4,7 @@ Networks here look no further than their `reach`, have no global statistics, and
 their stride: a tile with `reach` pixels around it gives the very numbers the whole picture gives.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -45,6 +46,10 @@ def choose_tile(
     return None if tile >= max(height, width) else tile
 
 
+def ignored(tile: int) -> None:
+    """Tell nobody."""
+
+
 @dataclass
 class Runner:
     """Runs networks on one device, in one precision, whole or in tiles."""
@@ -56,6 +61,7 @@ class Runner:
     ensemble: bool = False  # the mean over pictures and their mirror images, see `MIRRORED`
     graphs: Graphs = field(default_factory=Graphs)
     check: CancelCheck = never_cancelled  # before every pass of a network
+    smaller: Callable[[int], None] = ignored  # told of tiles that memory has come to
 
     def __call__(self, network: nn.Module, *inputs: Any) -> Any:
         """inputs: tensors (..., H, W) or tuples of them -> the network's outputs, in float32.
@@ -85,6 +91,7 @@ class Runner:
                 if smaller < SMALLEST_TILE:
                     raise
                 self.tile = smaller // 8 * 8
+                self.smaller(self.tile)
             torch.cuda.empty_cache()
 
     def _averaged(self, network: nn.Module, inputs: Any, height: int, width: int) -> Any:

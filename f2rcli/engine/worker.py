@@ -6,14 +6,14 @@ the contract hardly use a second. Results come in order, and bytes are those of 
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TypeVar
 
-import cv2
 import torch
 
+from f2rcli.engine.device import use_threads
 from f2rcli.engine.engine import Engine
 
 T = TypeVar("T")
@@ -65,16 +65,17 @@ class ThreadWorker(Worker):
 
     ahead = AHEAD
 
-    def __init__(self, worker: ThreadPoolExecutor, threads: int) -> None:
+    def __init__(self, worker: ThreadPoolExecutor, engine: Engine) -> None:
         self._worker = worker
-        self._threads = threads
+        self._engine = engine
         self._begun = False
 
     def start(self, work: Callable[[], T]) -> Callable[[], T]:
         """See Worker."""
         if not self._begun:
             self._begun = True
-            _use(max(self._threads // 2, 1))
+            self._engine.lent = _half(self._engine)
+            use_threads(self._engine.lent)
         begun = [self._worker.submit(work)]
         return lambda: begun.pop().result()  # pictures that are taken are let go
 
@@ -91,12 +92,13 @@ def network_worker(engine: Engine) -> Iterator[Worker]:
     if engine.threads < 2:
         yield Worker()
         return
-    with ThreadPoolExecutor(1, "f2r-networks") as worker:
+    half = _half(engine)
+    with ThreadPoolExecutor(1, "f2r-networks", torch.set_num_threads, (half,)) as worker:
         try:
-            yield ThreadWorker(worker, engine.threads)
+            yield ThreadWorker(worker, engine)
         finally:
             worker.shutdown(wait=False, cancel_futures=True)
-            _use(engine.threads)
+            engine.lent = None
 
 
 def _one_ahead(pieces: Iterable[Callable[[], T]], beside: ThreadPoolExecutor) -> Iterator[T]:
@@ -118,26 +120,6 @@ def _one_ahead(pieces: Iterable[Callable[[], T]], beside: ThreadPoolExecutor) ->
         yield one.result()
 
 
-def at_once(
-    work: Sequence[Callable[[], T]], device: torch.device, pool: ThreadPoolExecutor | None = None
-) -> list[T]:
-    """Results of independent pieces of work, in order; on the CPU as many at a time as there are
-    threads, which they share, elsewhere one by one. The bytes are those of one thread.
-
-    pool: threads to work in, kept from call to call; without one they are made for this call.
-    """
-    threads = torch.get_num_threads()
-    lanes = min(threads, len(work))
-    if lanes < 2 or device.type != "cpu":
-        return [piece() for piece in work]
-    _use(threads // lanes)
-    try:
-        with nullcontext(pool) if pool else ThreadPoolExecutor(lanes, "f2r-pieces") as lent:
-            return list(lent.map(lambda piece: piece(), work))
-    finally:
-        _use(threads)
-
-
-def _use(threads: int) -> None:
-    torch.set_num_threads(threads)
-    cv2.setNumThreads(threads)
+def _half(engine: Engine) -> int:
+    """The threads of each of two that work beside each other."""
+    return max(engine.threads // 2, 1)

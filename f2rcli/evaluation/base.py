@@ -1,17 +1,15 @@
-"""The parts of an evaluation: clips, denoisers that take part, and who watches."""
+"""The parts of an evaluation: clips, and denoisers that take part."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from f2rcli.evaluation.frame_set import FrameSet
-from f2rcli.evaluation.result import ClipResult, FileFacts, MethodFacts
+from f2rcli.evaluation.result import FileFacts, MethodFacts
 from f2rcli.frames import ClipInfo, Frame, Mosaic, Space
-from f2rcli.noise.synthesis.spec import NoiseSpec
 
 if TYPE_CHECKING:
-    from f2rcli.evaluation.pictures import ClipPictures
+    from f2rcli.noise.synthesis.spec import NoiseSpec  # brings torch
 
 
 class OpenClip(Protocol):
@@ -56,7 +54,7 @@ class Case:
     group: str = ""
     reference: ClipOpener | None = None
     noisy: ClipOpener | None = None  # None where `noise` makes it of the reference
-    noise: NoiseSpec | None = None
+    noise: "NoiseSpec | None" = None
     given: Mapping[str, ClipOpener] = field(default_factory=dict)  # denoised by others, by label
     files: tuple[FileFacts, ...] = ()
 
@@ -66,20 +64,6 @@ class ClipFacts:
     """Facts of a clip that are known before its first frame."""
 
     space: Space
-    rate: float | None = None  # frames per second
     mosaic: Mosaic | None = None  # of camera raw
     device: str = "auto"  # where networks that measure run
     threads: int | None = None
-
-
-class Observer(Protocol):
-    """Watches an evaluation: keeps pictures for a report."""
-
-    def begin(self, name: str, setting: ClipFacts, methods: tuple[str, ...]) -> None:
-        """A clip begins; `methods` in display order, the noisy input ("none") first if any."""
-
-    def see(self, frame_set: FrameSet) -> None:
-        """The next frame, with all estimates of it."""
-
-    def end(self, result: ClipResult) -> "ClipPictures | None":
-        """The clip is done. What is returned becomes the result's `pictures`."""

@@ -2,17 +2,19 @@
 
 Those of others are FFmpeg's filters (nlmeans takes 0.6 sigma; bm3d 3.67 sigma, one block per group:
 the best on white noise in 8-bit samples), OpenCV's
-non-local means over frames.
+non-local means over frames, and VapourSynth's V-BM3D where it is installed.
 """
 
+import importlib
+import importlib.metadata
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
-from itertools import chain, groupby
-from typing import TypeVar
+from itertools import chain, groupby, islice
+from typing import Any, Protocol, TypeVar
 
 import av
 import cv2
@@ -24,18 +26,21 @@ from f2rcli.evaluation.base import Baseline, Contestant
 from f2rcli.evaluation.plan import BASELINES
 from f2rcli.evaluation.result import MethodFacts
 from f2rcli.frames import ClipInfo, Codes, Family, Frame, PlaneLayout
-from f2rcli.noise.codec import to_codes
+from f2rcli.noise.synthesis.codec import to_codes
 from f2rcli.settings import check_choice
 from f2rcli.yuv import code_span, to_rgb
 
 T = TypeVar("T")
 
-SUBSAMPLED = {(0, 0): "yuv444p", (1, 0): "yuv422p", (1, 1): "yuv420p"}
 LEAVE_OUT = "Leave it out of baselines=."
 STRONGEST_NLMEANS = 30.0  # the filter's own limit of s
 NLM_FRAMES = 3  # five take longer and gain nothing
 NLM_STRENGTH = 0.8  # h over sigma, the best on white noise
 NLM_TEMPLATE, NLM_SEARCH = 7, 21  # pixels per side
+VBM3D_RADIUS = 2  # frames to either side that blocks are sought in
+VBM3D_HELD = (
+    8 * VBM3D_RADIUS + 1
+)  # frames: two passes, each with a search and a sum over both sides
 
 
 @dataclass
@@ -90,16 +95,33 @@ class Stopwatch:
         return item
 
 
-@dataclass(frozen=True, slots=True)
-class EightBitPlanes:
-    """A picture's planes, in FFmpeg's order for `pix_fmt`."""
+class Filter(Baseline, Protocol):
+    """A denoiser of 8-bit pictures, (H, W, 3) RGB or (H, W) gray."""
 
-    planes: tuple[Codes, ...]
-    pix_fmt: str  # yuv4xxp, gray or gbrp
+    def filtered(
+        self, pictures: Iterable[Codes], sigma8: float, count: int | None
+    ) -> Iterator[Codes]:
+        """One picture for each, in order. count: of them, if known."""
+
+    def denoise(
+        self, frames: Iterable[Frame], info: ClipInfo, sigma8: float | None
+    ) -> Iterator[Frame]:
+        """Without a sigma, that of each lane's first frame is measured. Raises F2RError."""
+        if info.layout.family is Family.BAYER:
+            raise InputError(f"{info.name}: {self.name} cannot denoise mosaics.", hint=LEAVE_OUT)
+        for _, lane in groupby(frames, key=lambda frame: frame.lane):
+            first = next(lane)
+            waiting: deque[Frame] = deque()
+            codes = _codes_of(chain([first], lane), waiting)  # noqa: B031  # goes on
+            frames_of_lane = None if info.frames is None else info.frames // len(info.lanes)
+            for done in self.filtered(codes, sigma8 or rough_sigma8(first), frames_of_lane):
+                yield _frame(done, waiting.popleft())
+            if waiting:
+                raise F2RError(f"{self.name}: failed, frames are missing.", hint=LEAVE_OUT)
 
 
 @dataclass
-class FFmpegFilter(Baseline):
+class FFmpegFilter(Filter):
     """One of FFmpeg's filters, by the libraries that read and write video here."""
 
     name: str
@@ -120,69 +142,40 @@ class FFmpegFilter(Baseline):
             settings={"at sigma 10": f"{self.filter}={self.options(10.0)}"},
         )  # fmt: skip
 
-    def denoise(
-        self, frames: Iterable[Frame], info: ClipInfo, sigma8: float | None
-    ) -> Iterator[Frame]:
-        """Without a sigma, that of each lane's first frame is measured."""
-        refuse_mosaic(info, self.name)
-        for sigma, lane in by_lane(frames, sigma8):
-            yield from _filtered(lane, self.filter, self.options(sigma))
+    def filtered(
+        self, pictures: Iterable[Codes], sigma8: float, count: int | None
+    ) -> Iterator[Codes]:
+        graph: av.filter.Graph | None = None
+        try:
+            for picture in pictures:
+                kind = "gray" if picture.ndim == 2 else "gbrp"
+                frame = av.VideoFrame.from_ndarray(picture, format=kind)
+                graph = self._graph(frame, sigma8) if graph is None else graph
+                graph.vpush(frame)
+                yield from _pulled(graph)
+            if graph is not None:
+                graph.vpush(None)
+                yield from _pulled(graph)
+        except av.FFmpegError as error:
+            raise F2RError(f"{self.name}: failed: {error.strerror}.", hint=LEAVE_OUT) from error
+
+    def _graph(self, like: av.VideoFrame, sigma8: float) -> av.filter.Graph:
+        graph = av.filter.Graph()
+        source = graph.add_buffer(
+            width=like.width, height=like.height, format=like.format, time_base=Fraction(1, 25)
+        )
+        node = graph.add(self.filter, self.options(sigma8))
+        graph.link_nodes(source, node, graph.add("buffersink")).configure()
+        return graph
 
 
-def _filtered(frames: Iterable[Frame], name: str, options: str) -> Iterator[Frame]:
-    """Every frame through a filter that gives one for one. Raises F2RError."""
-    waiting: deque[Frame] = deque()
-    graph: av.filter.Graph | None = None
-    try:
-        for frame in frames:
-            plain = to_eight_bit(frame)
-            graph = _graph(plain, name, options) if graph is None else graph
-            waiting.append(frame)
-            graph.vpush(_video_frame(plain))
-            for done in _pulled(graph):
-                yield from_eight_bit(done, waiting.popleft())
-        if graph is not None:
-            graph.vpush(None)
-            for done in _pulled(graph):
-                yield from_eight_bit(done, waiting.popleft())
-    except av.FFmpegError as error:
-        raise F2RError(f"FFmpeg's {name} failed: {error.strerror}.", hint=LEAVE_OUT) from error
-    if waiting:
-        raise F2RError(f"FFmpeg's {name} failed: frames are missing.", hint=LEAVE_OUT)
-
-
-def _graph(like: EightBitPlanes, name: str, options: str) -> av.filter.Graph:
-    height, width = like.planes[0].shape
-    graph = av.filter.Graph()
-    source = graph.add_buffer(
-        width=width, height=height, format=av.VideoFormat(like.pix_fmt), time_base=Fraction(1, 25)
-    )
-    graph.link_nodes(source, graph.add(name, options), graph.add("buffersink")).configure()
-    return graph
-
-
-def _pulled(graph: av.filter.Graph) -> Iterator[EightBitPlanes]:
-    """The frames that are ready."""
+def _pulled(graph: av.filter.Graph) -> Iterator[Codes]:
+    """The pictures that are ready."""
     with suppress(av.BlockingIOError, av.EOFError):
         while True:
             frame = graph.vpull()
             assert isinstance(frame, av.VideoFrame)
-            planes = [
-                np.frombuffer(bytes(plane), np.uint8).reshape(plane.height, plane.line_size)
-                for plane in frame.planes
-            ]
-            cut = (p[:, : plane.width] for p, plane in zip(planes, frame.planes, strict=True))
-            yield EightBitPlanes(tuple(map(np.ascontiguousarray, cut)), frame.format.name)
-
-
-def _video_frame(plain: EightBitPlanes) -> av.VideoFrame:
-    height, width = plain.planes[0].shape
-    frame = av.VideoFrame(width, height, plain.pix_fmt)
-    for plane, codes in zip(frame.planes, plain.planes, strict=True):
-        rows = np.zeros((plane.height, plane.line_size), np.uint8)
-        rows[:, : plane.width] = codes
-        plane.update(rows.tobytes())
-    return frame
+            yield np.asarray(frame.to_ndarray(), np.uint8)
 
 
 def nlmeans(sigma8: float) -> str:
@@ -196,7 +189,7 @@ def bm3d(sigma8: float) -> str:
 
 
 @dataclass
-class OpenCVNonLocalMeans(Baseline):
+class OpenCVNonLocalMeans(Filter):
     """fastNlMeansDenoisingMulti and its colour form (Buades et al., IPOL 2011)."""
 
     name: str = "opencv-nlm"
@@ -216,90 +209,109 @@ class OpenCVNonLocalMeans(Baseline):
             },
         )  # fmt: skip
 
-    def denoise(
-        self, frames: Iterable[Frame], info: ClipInfo, sigma8: float | None
-    ) -> Iterator[Frame]:
-        """In 8-bit RGB or gray. Without a sigma, that of each lane's first frame is measured.
-        Windows shrink at the ends of a clip, so that the frame stays in the middle."""
-        refuse_mosaic(info, self.name)
-        for sigma, lane in by_lane(frames, sigma8):
-            for frame, pictures in _centred(lane):
-                codes = _denoised(pictures, NLM_STRENGTH * sigma)
-                planes = [codes] if codes.ndim == 2 else [codes[..., c] for c in (2, 1, 0)]
-                yield float_frame(planes, frame)
+    def filtered(
+        self, pictures: Iterable[Codes], sigma8: float, count: int | None
+    ) -> Iterator[Codes]:
+        """Windows shrink at the ends of a clip, so that the frame stays in the middle."""
+        held: deque[Codes] = deque()
+        reach, strength = NLM_FRAMES // 2, NLM_STRENGTH * sigma8
+        for picture in pictures:
+            held.append(picture)
+            if len(held) in (NLM_FRAMES, reach + 1):  # the middle one has its neighbours
+                yield _middle_denoised(held, len(held) - 1 - reach, strength)
+            if len(held) == NLM_FRAMES:
+                held.popleft()
+        for index in range(max(0, len(held) - reach), len(held)):
+            yield _middle_denoised(held, index, strength)
 
 
-def _centred(frames: Iterable[Frame]) -> Iterator[tuple[Frame, list[Codes]]]:
-    """Every frame in the middle of its neighbours, with as many before it as after."""
-    held: deque[tuple[Frame, Codes]] = deque()
-    reach = NLM_FRAMES // 2
-    for frame in frames:
-        held.append((frame, _codes(frame)))
-        if len(held) == NLM_FRAMES or len(held) == reach + 1:  # the middle one has its neighbours
-            yield _around(held, len(held) - 1 - reach)
-        if len(held) == NLM_FRAMES:
-            held.popleft()
-    for index in range(max(0, len(held) - reach), len(held)):
-        yield _around(held, index)
-
-
-def _around(held: deque[tuple[Frame, Codes]], centre: int) -> tuple[Frame, list[Codes]]:
+def _middle_denoised(held: deque[Codes], centre: int, strength: float) -> Codes:
+    """One of the pictures held, with as many before it as after."""
     reach = min(NLM_FRAMES // 2, centre, len(held) - 1 - centre)
-    pictures = [codes for _, codes in list(held)[centre - reach : centre + reach + 1]]
-    return held[centre][0], pictures
-
-
-def _denoised(pictures: list[Codes], strength: float) -> Codes:
-    middle, length = len(pictures) // 2, len(pictures)
-    sizes = (NLM_TEMPLATE, NLM_SEARCH)
-    if pictures[0].ndim == 2:
-        done = cv2.fastNlMeansDenoisingMulti(pictures, middle, length, None, strength, *sizes)
-    else:
+    window = list(held)[centre - reach : centre + reach + 1]
+    how = (reach, len(window), None, strength)
+    if window[0].ndim == 2:
+        done = cv2.fastNlMeansDenoisingMulti(window, *how, NLM_TEMPLATE, NLM_SEARCH)
+    else:  # its colour form wants blue first
+        window = [np.ascontiguousarray(picture[..., ::-1]) for picture in window]
         done = cv2.fastNlMeansDenoisingColoredMulti(
-            pictures, middle, length, None, strength, strength, *sizes
-        )
+            window, *how, strength, NLM_TEMPLATE, NLM_SEARCH
+        )[..., ::-1]
     return np.asarray(done, np.uint8)
 
 
-def _codes(frame: Frame) -> Codes:
-    codes = to_codes(to_rgb(frame))
-    return codes[0] if len(codes) == 1 else np.ascontiguousarray(codes[::-1].transpose(1, 2, 0))
+@dataclass
+class VapourSynthBM3D(Filter):
+    """V-BM3D (Dabov et al., EUSIPCO 2007) of VapourSynth, its fast profile over five frames."""
+
+    name: str = "vapoursynth-vbm3d"
+
+    def available(self) -> str | None:
+        try:
+            if hasattr(importlib.import_module("vapoursynth").core, "bm3d"):
+                return None
+        except ImportError:
+            pass
+        return "VapourSynth with BM3D is not installed: pip install vapoursynth vapoursynth-bm3d."
+
+    def facts(self) -> MethodFacts:
+        version = importlib.metadata.version("vapoursynth-bm3d") if not self.available() else ""
+        return MethodFacts(
+            name=self.name, title="V-BM3D (VapourSynth)", kind="baseline", version=version,
+            settings={"profile": "fast", "radius": VBM3D_RADIUS},
+        )  # fmt: skip
+
+    def filtered(
+        self, pictures: Iterable[Codes], sigma8: float, count: int | None
+    ) -> Iterator[Codes]:
+        """VapourSynth asks for frames by number, a few ahead; one too many is the last again."""
+        vs: Any = importlib.import_module("vapoursynth")
+        supply = iter(pictures if count else (every := list(pictures)))
+        length = count or len(every)
+        held = dict(enumerate(islice(supply, 1)))
+        if not held:
+            return
+
+        def fill(n: int, f: Any) -> Any:
+            while n not in held:
+                last = max(held)
+                held[last + 1] = next(supply, held[last])
+                held.pop(last + 1 - VBM3D_HELD, None)
+            made = f.copy()
+            for place, plane in enumerate(np.atleast_3d(held[n]).transpose(2, 0, 1)):
+                np.asarray(made[place])[...] = plane / np.float32(255)
+            return made
+
+        (rows, columns), rgb = held[0].shape[:2], held[0].ndim == 3
+        core = vs.core
+        core.num_threads = 1  # frames are asked for in order
+        kind = vs.RGBS if rgb else vs.GRAYS
+        clip = core.std.BlankClip(width=columns, height=rows, format=kind, length=length)
+        clip = core.std.ModifyFrame(clip, clip, fill)
+        clip = core.bm3d.RGB2OPP(clip, sample=1) if rgb else clip
+        how = {
+            "profile": "fast", "sigma": [sigma8] * (3 if rgb else 1), "radius": VBM3D_RADIUS,
+            "matrix": 100 if rgb else 2,
+        }  # fmt: skip
+        basic = core.bm3d.VAggregate(core.bm3d.VBasic(clip, **how), VBM3D_RADIUS, 1)
+        final = core.bm3d.VAggregate(core.bm3d.VFinal(clip, basic, **how), VBM3D_RADIUS, 1)
+        for frame in (core.bm3d.OPP2RGB(final, 1) if rgb else final).frames():
+            planes = [np.asarray(frame[place]) for place in range(frame.format.num_planes)]
+            codes = to_codes(np.stack(planes, -1))
+            yield codes if rgb else codes[..., 0]
 
 
-def refuse_mosaic(info: ClipInfo, who: str) -> None:
-    """Raise InputError for mosaics, which third-party denoisers cannot take."""
-    if info.layout.family is Family.BAYER:
-        raise InputError(
-            f"{info.name}: {who} cannot denoise mosaics.", hint="Leave it out of baselines=."
-        )
+def _codes_of(frames: Iterable[Frame], waiting: deque[Frame]) -> Iterator[Codes]:
+    """Frames as 8-bit pictures, rounded and clipped; they themselves are put in the queue."""
+    for frame in frames:
+        codes = to_codes(to_rgb(frame))
+        waiting.append(frame)
+        yield codes[0] if len(codes) == 1 else np.ascontiguousarray(codes.transpose(1, 2, 0))
 
 
-def to_eight_bit(frame: Frame) -> EightBitPlanes:
-    """The frame's own planes if 8-bit Y'CbCr or gray, else 8-bit RGB or gray, rounded, clipped."""
-    layout = frame.layout
-    if _own(layout):
-        planes = tuple(
-            np.ascontiguousarray(plane) for plane in frame.planes[: layout.colour_planes]
-        )
-        name = "gray" if len(planes) == 1 else SUBSAMPLED[layout.log2_chroma]
-        return EightBitPlanes(planes, name)
-    codes = to_codes(to_rgb(frame))
-    if len(codes) == 1:
-        return EightBitPlanes((codes[0],), "gray")
-    red, green, blue = codes
-    return EightBitPlanes((green, blue, red), "gbrp")
-
-
-def from_eight_bit(plain: EightBitPlanes, like: Frame) -> Frame:
-    """The frame with these planes: in its own layout if `to_eight_bit` kept it, else in floats."""
-    if _own(like.layout):
-        return replace(like, planes=plain.planes + like.planes[like.layout.colour_planes :])
-    order = (0,) if plain.pix_fmt == "gray" else (2, 0, 1)
-    return float_frame([plain.planes[i] for i in order], like)
-
-
-def float_frame(planes: Sequence[Codes], like: Frame) -> Frame:
-    """A frame of gray or RGB planes of 8 bits, in floats: 0..1, or the codes of a stack."""
+def _frame(picture: Codes, like: Frame) -> Frame:
+    """A frame of an 8-bit picture, in floats: 0..1, or the codes of a stack."""
+    planes = [picture] if picture.ndim == 2 else [picture[..., channel] for channel in range(3)]
     family = Family.GRAY if len(planes) == 1 else Family.RGB
     layout = PlaneLayout(family=family, bits=32, levels=like.layout.levels)
     zero, span = (np.float32(number) for number in code_span(layout, chroma=False))
@@ -310,36 +322,17 @@ def float_frame(planes: Sequence[Codes], like: Frame) -> Frame:
     )  # fmt: skip
 
 
-def by_lane(
-    frames: Iterable[Frame], sigma8: float | None
-) -> Iterator[tuple[float, Iterator[Frame]]]:
-    """Each lane's frames and noise sigma in 8-bit units, roughly of the first one if not given."""
-    for _, lane in groupby(frames, key=lambda frame: frame.lane):
-        first = next(lane)
-        yield sigma8 or _rough_sigma8(first), chain([first], lane)  # noqa: B031  # goes on
-
-
-def _rough_sigma8(frame: Frame) -> float:
+def rough_sigma8(frame: Frame) -> float:
     """The noise of a frame by itself: the median of its finest diagonal wavelet coefficients
-    (Donoho and Johnstone, 1994), mean of the channels."""
+    (Donoho and Johnstone, 1994), mean of the channels, in 8-bit units."""
     picture = 255 * to_rgb(frame)
-    even, odd = (picture[:, part:-1:2, : picture.shape[2] // 2 * 2] for part in (0, 1))
-    apart = even[:, : odd.shape[1]] - odd[:, : even.shape[1]]
-    finest = (apart[..., ::2] - apart[..., 1::2]) / 2
-    return float(np.mean(np.median(np.abs(finest), axis=(1, 2))) / 0.6745)
-
-
-def _own(layout: PlaneLayout) -> bool:
-    if layout.bits != 8 or layout.levels is not None:
-        return False
-    return layout.family is Family.GRAY or (
-        layout.family is Family.YUV and layout.log2_chroma in SUBSAMPLED
-    )
+    rows, columns = (size // 2 * 2 for size in picture.shape[1:])
+    a, b, c, d = (picture[:, r:rows:2, s:columns:2] for r in (0, 1) for s in (0, 1))
+    return float(np.mean(np.median(np.abs(a - b - c + d) / 2, axis=(1, 2))) / 0.6745)
 
 
 def find(names: tuple[str, ...]) -> list[Baseline]:
-    """The baselines of these names and groups (ffmpeg, opencv), each once. Raises UsageError for
-    unknown names."""
+    """The baselines of these names and groups, each once. Raises UsageError for unknown names."""
     chosen: dict[str, Baseline] = {}
     for name in names:
         check_choice("baselines", name, [*BASELINES])
@@ -350,6 +343,8 @@ def find(names: tuple[str, ...]) -> list[Baseline]:
 def _made(name: str) -> Baseline:
     if name == "opencv-nlm":
         return OpenCVNonLocalMeans()
+    if name == "vapoursynth-vbm3d":
+        return VapourSynthBM3D()
     options = {"nlmeans": nlmeans, "bm3d": bm3d}
     wanted = name.removeprefix("ffmpeg-")
     return FFmpegFilter(name, wanted, options[wanted])

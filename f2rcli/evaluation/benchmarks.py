@@ -7,29 +7,20 @@ numbers of clips are checked, and other footage is refused unless it is asked fo
 
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
-from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
-
-import numpy as np
+from typing import Any, Self
 
 from f2rcli.errors import InputError, UsageError
+from f2rcli.evaluation.base import Case
+from f2rcli.evaluation.pairing import File, file_facts
 from f2rcli.evaluation.result import BenchmarkFacts, Published
-from f2rcli.frames import ClipInfo, Frame, Mosaic, Plane, PlaneLayout
 from f2rcli.io import ReadOptions, readable_suffixes
-from f2rcli.sensor import bayer_layout
 from f2rcli.settings import check_choice
 
-if TYPE_CHECKING:
-    from f2rcli.evaluation.base import Case, OpenClip
-
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
-RATE = Fraction(25)  # of pictures that carry no time
 NAMED = 4  # missing clips that an error names
 # Pairs of stacks that --any-clips takes for CRVD.
 PAIR = re.compile(r"(?P<name>.+)_iso(?P<iso>\d+)_noisy\.tiff?", re.IGNORECASE)
@@ -80,7 +71,7 @@ class Benchmark:
     def cases(
         self, root: Path, noises: tuple[str, ...] = (), frames: int | None = None,
         *, any_clips: bool = False,
-    ) -> "list[Case]":  # fmt: skip
+    ) -> list[Case]:  # fmt: skip
         """The clips below `root`, once per noise or ISO (`noises` () means the published ones).
 
         frames: at most this many of a clip, instead of the protocol's own number. any_clips: take
@@ -99,7 +90,7 @@ class Benchmark:
         chosen = [parse(text) for text in noises or self.noises]
         return [replace(case, group=noise.name, noise=noise) for noise in chosen for case in found]
 
-    def facts(self, cases: "Sequence[Case]", frames: int | None = None) -> BenchmarkFacts:
+    def facts(self, cases: Sequence[Case], frames: int | None = None) -> BenchmarkFacts:
         """Title, protocol and published rows. frames: a limit that was asked for instead."""
         whole = self._missing({case.name for case in cases}) == ([], [])
         return BenchmarkFacts(
@@ -114,12 +105,9 @@ class Benchmark:
         """Clips that are not there, and those that are not the benchmark's."""
         return [c for c in self.clips if c not in names], sorted(names - {*self.clips})
 
-    def _sequences(self, root: Path, frames: int | None, *, any_clips: bool) -> "list[Case]":
+    def _sequences(self, root: Path, frames: int | None, *, any_clips: bool) -> list[Case]:
         """A case for each clip, without noise; the benchmark's own, or with any_clips whatever is
         there."""
-        from f2rcli.evaluation.base import Case
-        from f2rcli.evaluation.pairing import File, file_facts
-
         prefix = self.layout.get("prefix", "")
         each = [_sequences_in(folder) for folder in self._folders(root)]
         clips = {n.removeprefix(prefix): p for found in each for n, p in sorted(found.items())}
@@ -144,7 +132,7 @@ class Benchmark:
             found += [folder for folder in here if _sequences_in(folder)]
         return found if self.layout.get("together") else found[:1]
 
-    def _mosaics(self, root: Path, frames: int | None, *, any_clips: bool) -> "list[Case]":
+    def _mosaics(self, root: Path, frames: int | None, *, any_clips: bool) -> list[Case]:
         """A case per scene and ISO value; with any_clips also per pair of stacks."""
         folder = self.layout["noisy"][0]
         if (root / folder).is_dir():
@@ -156,53 +144,26 @@ class Benchmark:
             raise self._wrong(root, f"has no folder {folder}{other}")
         return [self._pair(path, found["name"], found["iso"], frames) for path, found in pairs]
 
-    def _scene(self, root: Path, scene: int, iso: int, frames: int | None) -> "Case":
-        from f2rcli.evaluation.base import Case
-        from f2rcli.evaluation.pairing import file_facts
-
-        sides, facts = [], []
+    def _scene(self, root: Path, scene: int, iso: int, frames: int | None) -> Case:
+        sides = {}
         for role in ("clean", "noisy"):
             base, name = self.layout[role]
             inner = Path(f"scene{scene}") / f"ISO{iso}"
             # The download unpacks to one folder more per scene.
             nested = root / base / f"{base}_scene{scene}" / inner
             folder = nested if nested.is_dir() else root / base / inner
-            paths = [folder / name.format(i) for i in range(1, min(frames or 0, 7) + 1)]
-            missing = next((path for path in paths if not path.is_file()), None)
-            if missing is not None:
-                raise self._wrong(root, f"{missing.relative_to(root)} is missing")
-            sides.append(self._clip(f"scene{scene} ISO{iso} {role}", paths))
-            facts.append(file_facts(role, folder))
-        return Case(
-            name=f"scene{scene}", group=f"ISO {iso}", reference=sides[0], noisy=sides[1],
-            files=tuple(facts),
-        )  # fmt: skip
+            for number in range(1, (self.frames or 0) + 1):
+                if not (folder / name.format(number)).is_file():
+                    missing = (folder / name.format(number)).relative_to(root)
+                    raise self._wrong(root, f"{missing} is missing")
+            sides[role] = folder / name.format("%d")
+        return _noisy_case(f"scene{scene}", f"ISO {iso}", **sides, frames=frames)
 
-    def _pair(self, noisy: Path, name: str, iso: str, frames: int | None) -> "Case":
-        from f2rcli.evaluation.base import Case
-        from f2rcli.evaluation.pairing import File, file_facts
-
+    def _pair(self, noisy: Path, name: str, iso: str, frames: int | None) -> Case:
         clean = noisy.with_name(re.sub("_noisy", "_clean", noisy.name, flags=re.IGNORECASE))
         if not clean.is_file():
             raise self._wrong(noisy.parent, f"{clean.name} is missing")
-        options = ReadOptions(frames=frames)
-        return Case(
-            name=name, group=f"ISO {iso}",
-            reference=File(clean, options), noisy=File(noisy, options),
-            files=(file_facts("clean", clean), file_facts("noisy", noisy)),
-        )  # fmt: skip
-
-    def _clip(self, name: str, paths: list[Path]) -> "PictureClip":
-        sensor = self.layout["sensor"]
-        black, white = ((float(sensor[level]),) * 4 for level in ("black", "white"))
-        mosaic = Mosaic(pattern=sensor["pattern"], black=black, white=white)
-        reads = [partial(_mosaic, path, self._hint) for path in paths]
-        rows, columns = reads[0]().shape
-        info = ClipInfo(
-            name=name, width=columns, height=rows, duration=None, rate=RATE, time_base=1 / RATE,
-            layout=bayer_layout(mosaic, sensor["bits"], sensor["name"]), frames=len(reads),
-        )  # fmt: skip
-        return PictureClip(info, reads)
+        return _noisy_case(name, f"ISO {iso}", clean=clean, noisy=noisy, frames=frames)
 
     @property
     def _hint(self) -> str:
@@ -231,20 +192,15 @@ class Benchmark:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class PictureClip:
-    """A clip of mosaics, read one by one: a `ClipOpener`, and the `OpenClip` it opens."""
-
-    info: ClipInfo
-    read: Sequence[Callable[[], Plane]]
-
-    def __call__(self) -> "AbstractContextManager[OpenClip]":
-        return nullcontext(self)  # type: ignore[arg-type]  # a frozen OpenClip
-
-    def __iter__(self) -> Iterator[Frame]:
-        layout: PlaneLayout = self.info.layout
-        for number, read in enumerate(self.read):
-            yield Frame(planes=(read(),), layout=layout, pts=number, duration=1, time_base=1 / RATE)
+def _noisy_case(name: str, group: str, clean: Path, noisy: Path, frames: int | None) -> Case:
+    """A case of mosaics with noise of their own: stacks, or patterns of numbered files."""
+    options = ReadOptions(frames=frames)
+    whole = [path.parent if "%" in path.name else path for path in (clean, noisy)]
+    facts = (file_facts(role, path) for role, path in zip(("clean", "noisy"), whole, strict=True))
+    return Case(
+        name=name, group=group, reference=File(clean, options), noisy=File(noisy, options),
+        files=tuple(facts),
+    )  # fmt: skip
 
 
 def _sequences_in(folder: Path) -> dict[str, Path]:
@@ -258,15 +214,6 @@ def _sequences_in(folder: Path) -> dict[str, Path]:
         elif path.is_file() and path.suffix.lower() in readable_suffixes() - PICTURES:
             found[path.stem] = path
     return found
-
-
-def _mosaic(path: Path, hint: str) -> Plane:
-    import cv2
-
-    codes = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if codes is None or codes.ndim != 2 or codes.dtype != np.uint16:
-        raise InputError(f"{path}: is not a 16-bit mosaic.", hint=hint)
-    return np.asarray(codes)
 
 
 def _rows(table: Mapping[str, Any]) -> list[Published]:

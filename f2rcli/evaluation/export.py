@@ -1,4 +1,4 @@
-"""An evaluation as JSON and CSV; docs/eval.md has the schema."""
+"""An evaluation as JSON and CSV."""
 
 import csv
 import io
@@ -8,19 +8,9 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from f2rcli.evaluation.result import ClipResult, Evaluation, MethodResult
+from f2rcli.evaluation.result import Evaluation
 
 FORMAT = 1
-# Fields that are written as they are.
-RUN = (
-    "kind", "started", "seconds", "command", "versions", "machine", "settings", "notes", "metrics",
-    "methods", "benchmark",
-)  # fmt: skip
-CLIP = (
-    "name", "group", "width", "height", "frames", "space", "rate", "noise_made", "files", "noise",
-    "notes",
-)  # fmt: skip
-METHOD = ("method", "failed", "seconds_per_frame", "notes", "residual", "change")
 COLUMNS = ("clip", "group", "method", "metric", "channel", "frame", "value")
 
 
@@ -30,54 +20,35 @@ def to_json(evaluation: Evaluation) -> str:
 
 
 def values(evaluation: Evaluation) -> dict[str, Any]:
-    """The evaluation as JSON values."""
-    return {
-        "format": FORMAT,
-        **_facts(evaluation, RUN),
-        "seconds": round(evaluation.seconds, 3),
-        "means": list(_means(evaluation)),
-        "clips": [_clip(clip) for clip in evaluation.clips],
-    }
-
-
-def _facts(facts: Any, names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: _plain(getattr(facts, name)) for name in names}
+    """The evaluation as JSON values: its fields, with the series of a method by metric."""
+    found: dict[str, Any] = {"format": FORMAT, **_plain(evaluation)}
+    for clip in found["clips"]:
+        for result in clip["methods"]:
+            result["metrics"] = {series.pop("metric"): series for series in result.pop("series")}
+    return found | {"means": list(_means(evaluation))}
 
 
 def _means(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
     for group in evaluation.groups:
         for method in evaluation.methods:
+            means = {
+                m.name: evaluation.mean(method.name, m.name, group) for m in evaluation.metrics
+            }
             yield {
                 "group": group,
                 "method": method.name,
                 "seconds_per_frame": evaluation.seconds_per_frame(method.name, group),
-                "values": {
-                    metric.name: _plain(evaluation.mean(method.name, metric.name, group))
-                    for metric in evaluation.metrics
-                },
+                "values": _plain(means),
             }
-
-
-def _clip(clip: ClipResult) -> dict[str, Any]:
-    return _facts(clip, CLIP) | {"methods": [_method(result) for result in clip.methods]}
-
-
-def _method(result: MethodResult) -> dict[str, Any]:
-    return {
-        **_facts(result, METHOD),
-        "noise_left": _plain(result.noise),
-        "metrics": {
-            series.metric: {"clip": _plain(series.clip), "frames": _plain(series.frames)}
-            for series in result.series
-        },
-    }
 
 
 def _plain(value: Any) -> Any:
     """The same in what JSON has: no dataclasses, no tuples, no infinity, no nan."""
     if is_dataclass(value):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-    if isinstance(value, dict) or hasattr(value, "items"):
+        return {
+            f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.name != "pictures"
+        }
+    if hasattr(value, "items"):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]

@@ -38,7 +38,6 @@ class FrameSet:
     """Everything known about one frame. Only `follow` changes it."""
 
     index: int  # place in the clip, from 0
-    seconds: float | None = None  # from the clip's beginning
     reference: Picture | None = None  # clean
     noisy: Picture | None = None
     estimates: Mapping[str, Picture] = field(default_factory=dict, repr=False)
@@ -98,10 +97,7 @@ class FrameSet:
 def middle_window(size: tuple[int, ...], largest: tuple[int, ...]) -> tuple[slice, slice]:
     """The middle of a picture, at most `largest`."""
     starts = [max(0, (side - most) // 2) for side, most in zip(size, largest, strict=True)]
-    rows, columns = (
-        slice(start, start + min(side, most))
-        for start, side, most in zip(starts, size, largest, strict=True)
-    )
+    rows, columns = (slice(a, a + most) for a, most in zip(starts, largest, strict=True))
     return rows, columns
 
 

@@ -63,7 +63,7 @@ class DenoiserRun:
 class Lockstep:
     """An open case: its sides, and its frame sets, which can be read once."""
 
-    def __init__(self, case: Case, reading: Reading) -> None:
+    def __init__(self, case: Case) -> None:
         """Open the clips; raises InputError where they do not belong together."""
         self.case = case
         self.stack = ExitStack()
@@ -79,7 +79,7 @@ class Lockstep:
             self.stack.close()
             raise
         self.first = self.opened[0].info
-        self.reading = replace(reading, levels=self.first.layout.levels)
+        self.reading = Reading(levels=self.first.layout.levels)
         # The reference first, then the noisy input, then estimates.
         self.sides = {name: DenoiserRun(name, c.info, iter(c)) for name, c in clips.items()}
 
@@ -128,21 +128,13 @@ class Lockstep:
         sigma8 = getattr(self.case.noise, "sigma8", None)
         for contestant, branch in zip(contestants, branches, strict=True):
             name, watch = contestant.name, Stopwatch()
-            run = DenoiserRun(name, noisy.info, None, watch, name in optional)
-            try:
-                run.frames = contestant.denoise(watch.source(branch), noisy.info, sigma8)
-            except F2RError as error:
-                if not run.optional:
-                    raise
-                run.failed = str(error)
-            self.sides[name] = run
+            frames = contestant.denoise(watch.source(branch), noisy.info, sigma8)
+            self.sides[name] = DenoiserRun(name, noisy.info, frames, watch, name in optional)
 
     def setting(self, device: str, threads: int | None) -> ClipFacts:
         """The facts of the clip that metrics need."""
-        rate = self.first.rate
         return ClipFacts(
-            space=self.first.space, rate=None if rate is None else float(rate),
-            mosaic=self.first.layout.mosaic, device=device, threads=threads,
+            space=self.first.space, mosaic=self.first.layout.mosaic, device=device, threads=threads,
         )  # fmt: skip
 
     def frame_sets(self) -> Iterator[FrameSet]:
@@ -163,12 +155,10 @@ class Lockstep:
             before = frame_set
 
     def _frame_set(self, index: int, frames: dict[str, Frame]) -> FrameSet:
-        first = next(iter(frames.values()))
         clean, noisy = frames.get(CLEAN), frames.get(NOISY)
         made = [run.name for run in self.runs if run.name in frames]
         return FrameSet(
             index=index,
-            seconds=None if first.pts is None else float(first.pts * first.time_base),
             reference=None if clean is None else self._shown(clean),
             noisy=None if noisy is None else self._shown(noisy, clamp=not self.made_floats),
             estimates={name: self._shown(frames[name]) for name in made},

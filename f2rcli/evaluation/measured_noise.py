@@ -11,7 +11,7 @@ from f2rcli.engine.noise.measurement import measure_pictures
 from f2rcli.engine.stream import EngineSettings, load_engine
 from f2rcli.evaluation.base import ClipFacts
 from f2rcli.evaluation.frame_set import middle_window
-from f2rcli.evaluation.metrics import channel_names
+from f2rcli.evaluation.metrics import CHANNELS
 from f2rcli.evaluation.result import WHOLE, MetricSeries
 from f2rcli.frames import ClipInfo, Family, Picture, PlaneLayout
 from f2rcli.noise.report import NoiseReport
@@ -42,13 +42,14 @@ class NoiseLeft:
     def finish(self) -> MetricSeries:
         """The metric `noise_left`. Raises F2RError where no weights can measure such pictures."""
         found = measure(self.kept, self.setting)
+        names = CHANNELS[len(self.kept[0])] if self.kept else ()
         self.kept = []
         clip = {WHOLE: math.nan}
         if found is not None:
             self.report = found.values()
             levels = found.model.sigma8
             clip = {WHOLE: float(np.mean(levels))}
-            clip |= dict(zip(channel_names(self.setting.space), levels, strict=False))
+            clip |= dict(zip(names, levels, strict=False))
         return MetricSeries(metric="noise_left", frames={WHOLE: (None,) * self.frames}, clip=clip)
 
 

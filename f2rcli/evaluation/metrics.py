@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from f2rcli.errors import UsageError, nearest
 from f2rcli.evaluation.result import WHOLE, MetricFacts, MetricSeries
-from f2rcli.frames import Floats, Picture, Space
+from f2rcli.frames import Floats, Picture
 from f2rcli.sensor import PLANES
 
 if TYPE_CHECKING:
@@ -85,10 +85,6 @@ NOISE_LEFT = MetricFacts(
 METRICS = {facts.name: facts for facts in (PSNR, SSIM, WARPING, DRIFT, NOISE_LEFT)}
 WITH_REFERENCE = ("psnr", "ssim", "warping")  # what is measured unless asked otherwise
 WITHOUT = ("noise_left", "warping", "drift")
-REFUSED = {
-    "lpips": "LPIPS downloads its weights, and f2r downloads nothing. ",
-    "vmaf": "FFmpeg's filter libvmaf compares two files. ",
-}
 
 
 def available() -> list[str]:
@@ -100,7 +96,7 @@ def check(names: tuple[str, ...]) -> tuple[str, ...]:
     """The names without duplicates, "all" expanded; raises UsageError for an unknown one."""
     for name in names:
         if name != "all" and name.replace("-", "_") not in METRICS:
-            hint = REFUSED.get(name, "") + nearest(name, available())
+            hint = nearest(name, available())
             raise UsageError(f"metrics={name!r}: no such choice.", hint=hint)
     spelt = [n for name in names for n in (METRICS if name == "all" else [name.replace("-", "_")])]
     return tuple(dict.fromkeys(spelt))
@@ -194,13 +190,8 @@ MEASURES: dict[str, Measure] = {
 def series_of(metric: str, rows: Sequence[ChannelValues | None]) -> MetricSeries:
     """Frames' values as a series; a clip's value is their `mean`."""
     channels = dict.fromkeys([WHOLE, *(name for row in rows if row for name in row)])
-    frames = {
-        channel: tuple(None if row is None else row.get(channel) for row in rows)
-        for channel in channels
-    }
-    means = {
-        channel: mean([v for v in values if v is not None]) for channel, values in frames.items()
-    }
+    frames = {name: tuple(row.get(name) if row else None for row in rows) for name in channels}
+    means = {name: mean([v for v in each if v is not None]) for name, each in frames.items()}
     return MetricSeries(metric=metric, frames=frames, clip=means)
 
 
@@ -211,11 +202,6 @@ def mean(values: list[float]) -> float:
     if finite:
         return fmean(finite)
     return math.inf if values and all(value == math.inf for value in values) else math.nan
-
-
-def channel_names(space: Space) -> tuple[str, ...]:
-    """The names of a picture's channels; () for gray."""
-    return CHANNELS[{Space.RGB: 3, Space.GRAY: 1, Space.BAYER: 4}[space]]
 
 
 def _by_channel(values: NDArray[np.float64]) -> dict[str, float]:

@@ -4,14 +4,17 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from f2rcli.batch.scan import scan
+from f2rcli.batch import clips_in
 from f2rcli.errors import InputError, UsageError
 from f2rcli.evaluation.base import Case, OpenClip
 from f2rcli.evaluation.result import FileFacts
 from f2rcli.io import ReadOptions, is_clip, open_reader
 from f2rcli.io.digest import digest
-from f2rcli.noise.synthesis.spec import NoiseSpec
+
+if TYPE_CHECKING:
+    from f2rcli.noise.synthesis.spec import NoiseSpec
 
 Clips = dict[str, Path]  # by name, without suffix
 
@@ -75,23 +78,22 @@ def clips_of(path: Path) -> Clips:
     """The clips of a folder by name, or the one file. Raises InputError for none or doubles."""
     if not is_folder_of_clips(path):
         return {path.stem: path}
-    found = scan([str(path)])
     clips: Clips = {}
-    for clip in found.clips:
-        name = clip.source.stem if clip.source.is_file() else clip.source.name
+    for clip in clips_in(path):
+        name = clip.stem if clip.is_file() else clip.name
         if name in clips:
             raise InputError(
-                f"{path}: {clips[name].name} and {clip.source.name} have the same name.",
+                f"{path}: {clips[name].name} and {clip.name} have the same name.",
                 hint="Clips are matched by name: rename one of them.",
             )
-        clips[name] = clip.source
+        clips[name] = clip
     if not clips:
         raise InputError(f"{path}: has no clips.", hint="Name a folder of videos or stacks.")
     return clips
 
 
 def paired(
-    sides: Sides, options: ReadOptions, noises: Sequence[NoiseSpec] = ()
+    sides: Sides, options: ReadOptions, noises: "Sequence[NoiseSpec]" = ()
 ) -> tuple[list[Case], list[str]]:
     """The cases of what was named, and remarks on clips that are left out.
 
@@ -115,11 +117,8 @@ def paired(
             used[word].add(str(other))
         cases += _cases(name, paths, sides, options, noises)
     for word in words[1:]:
-        remarks += [
-            f"{n}: {word}, without a {words[0]} clip; left out"
-            for n in each[word]
-            if n not in used[word]
-        ]
+        alone = (n for n in each[word] if n not in used[word])
+        remarks += [f"{n}: {word}, without a {words[0]} clip; left out" for n in alone]
     if not cases:
         raise InputError(
             f"no clips in {' and '.join(str(path) for _, path in sides.named())} match by name.",
@@ -154,12 +153,9 @@ def belongs(clip: str, name: str) -> bool:
 
 
 def _cases(
-    name: str,
-    paths: Mapping[str, Path],
-    sides: Sides,
-    options: ReadOptions,
-    noises: Sequence[NoiseSpec],
-) -> list[Case]:
+    name: str, paths: Mapping[str, Path], sides: Sides, options: ReadOptions,
+    noises: "Sequence[NoiseSpec]",
+) -> list[Case]:  # fmt: skip
     """One case, or one for each noise that is to be made."""
     files = {word: File(path, options) for word, path in paths.items()}
     facts = tuple(

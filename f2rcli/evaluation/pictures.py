@@ -4,7 +4,6 @@ An observer sees every frame as it streams by and keeps little of it. Pictures s
 one: a reduced picture has less noise than the file.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,18 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli import sensor
-from f2rcli.evaluation.base import ClipFacts, Observer
+from f2rcli.evaluation.base import ClipFacts
 from f2rcli.evaluation.frame_set import FloatPlane, FrameSet, Sides, middle_window
 from f2rcli.evaluation.metrics import luma, psnr
 from f2rcli.evaluation.result import CLEAN, NOISY, ClipResult
 from f2rcli.frames import Codes, Mosaic, Picture
-from f2rcli.noise.codec import to_codes
+from f2rcli.noise.synthesis.codec import to_codes
 from f2rcli.plots import encode
 
 # Kinds of images: REMOVED is noisy - estimate, ERROR is estimate - reference.
 FRAME, CROP, REMOVED, ERROR = "frame", "crop", "removed", "error"
 BUDGET = 5_600_000  # bytes of all pictures of an evaluation; in base64 a third more
-LEAST = 250_000  # bytes of a clip: with more clips than that allows, not all are shown
 LARGEST = (960, 1280)  # rows and columns of what is kept of a frame
 KEPT = 4  # frames that are held at a time
 GAINS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
@@ -89,7 +87,7 @@ class _Kept:
     errors: dict[str, NDArray[np.float16]]
 
 
-class ReportPictures(Observer):
+class ReportPictures:
     """Keeps the pictures that a report shows of each clip.
 
     Memory is bounded whatever the length, size and number of clips, and so are the bytes of all
@@ -97,23 +95,17 @@ class ReportPictures(Observer):
     """
 
     def __init__(self, clips: int, budget: int = BUDGET) -> None:
-        """clips: how many there will be. With very many, every second or third is shown."""
-        self.every = max(1, math.ceil(clips * LEAST / budget))
-        self.budget = budget // max(1, math.ceil(clips / self.every))
-        self.begun = 0
+        """clips: how many there will be, which share the budget."""
+        self.budget = budget // max(1, clips)
 
-    def begin(self, name: str, setting: ClipFacts, methods: tuple[str, ...]) -> None:
-        self.wanted = self.begun % self.every == 0
-        self.begun += 1
+    def begin(self, setting: ClipFacts) -> None:
+        """A clip begins."""
         self.mosaic = setting.mosaic
         self.stride = 1
         self.kept: list[_Kept] = []
-        self.crops = CropFinder()
 
     def see(self, frame_set: FrameSet) -> None:
-        if not self.wanted:
-            return
-        self.crops.look(frame_set.index, frame_set.sides, self.mosaic)
+        """The next frame, with all estimates of it."""
         if frame_set.index % self.stride == 0:
             self.kept.append(_keep(frame_set, self.mosaic))
             if len(self.kept) > KEPT:
@@ -122,11 +114,12 @@ class ReportPictures(Observer):
 
     def end(self, result: ClipResult) -> ClipPictures | None:
         """The pictures kept, encoded within the clip's share of the budget."""
-        if not self.wanted or not self.kept:
+        if not self.kept:
             return None
         size = (result.height, result.width)
+        crops = list(self._crops(size))
         for level in DETAIL_LEVELS:
-            near = [image for crop in self.crops.found[: level.crops] for image in crop.images()]
+            near = [image for crop in crops[: level.crops] for image in crop]
             found = (*self._frames(size, level), *self._maps(size, level), *near)
             if sum(len(image.data) for image in found) <= self.budget:
                 return ClipPictures(found)
@@ -150,6 +143,48 @@ class ReportPictures(Observer):
             for name, change in maps.items():
                 codes = _around_gray(change.astype(np.float32), gain)
                 yield _middle_image(kind, kept.frame, name, codes, level, size, gain)
+
+    def _crops(self, size: tuple[int, int]) -> Iterator[list[ReportImage]]:
+        """The squares where methods differ most, every side of each; they do not overlap, in
+        whatever frames. Lossless, because they are looked at enlarged."""
+        found = []
+        for kept in self.kept:
+            sides = {
+                name: codes.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
+                for name, codes in kept.pictures.items()
+            }
+            apart = difference(sides)
+            rows, columns = (min(CROP_SIDE, side) for side in apart.shape)
+            squares = islice(highest(apart, rows, columns), CROPS)
+            found += [(score, top, left, kept) for score, top, left in squares if score > 0]
+        taken: list[tuple[int, int]] = []
+        for _, top, left, kept in sorted(found, key=lambda one: -one[0]):
+            if len(taken) < CROPS and not any(
+                abs(top - y) < CROP_SIDE and abs(left - x) < CROP_SIDE for y, x in taken
+            ):
+                taken.append((top, left))
+                yield _crop_images(kept, top, left, size)
+
+
+def _crop_images(kept: _Kept, top: int, left: int, size: tuple[int, int]) -> list[ReportImage]:
+    """A square of every side, with its PSNR."""
+    part = slice(top, top + CROP_SIDE), slice(left, left + CROP_SIDE)
+    cut = {name: codes[part] for name, codes in kept.pictures.items()}
+    height, width = next(iter(kept.pictures.values())).shape[:2]
+    rows, columns = next(iter(cut.values())).shape[:2]
+    box = (left + (size[1] - width) // 2, top + (size[0] - height) // 2, columns, rows)
+    captions = {}
+    if CLEAN in cut:
+        truth = cut[CLEAN] / 255
+        errors = {n: float(np.mean((c / 255 - truth) ** 2)) for n, c in cut.items() if n != CLEAN}
+        captions = {name: f"{psnr(error):.2f} dB" for name, error in errors.items()}
+    return [
+        ReportImage(
+            kind=CROP, frame=kept.frame, method=name, box=box,
+            data=encode(np.ascontiguousarray(codes)), caption=captions.get(name, ""),
+        )
+        for name, codes in cut.items()
+    ]  # fmt: skip
 
 
 def in_colour(picture: Picture, mosaic: Mosaic | None) -> Picture:
@@ -200,69 +235,6 @@ def _around_gray(change: Picture, gain: float) -> Codes:
     """(H, W, 3) of a difference (3, H, W), 0 at mid-gray."""
     codes = np.clip(np.rint(128 + 255 * gain * change), 0, 255).astype(np.uint8)
     return np.ascontiguousarray(codes.transpose(1, 2, 0))
-
-
-@dataclass(frozen=True, slots=True)
-class FoundCrop:
-    """A square where methods differ, by method."""
-
-    score: float
-    frame: int
-    top: int
-    left: int
-    pictures: dict[str, Codes]
-    psnr: dict[str, float]
-
-    def overlaps(self, other: "FoundCrop") -> bool:
-        """Whether they share pixels, in whatever frames."""
-        return abs(self.top - other.top) < CROP_SIDE and abs(self.left - other.left) < CROP_SIDE
-
-    def images(self) -> list[ReportImage]:
-        """Every side of it; lossless, because it is looked at enlarged."""
-        rows, columns = next(iter(self.pictures.values())).shape[:2]
-        box = (self.left, self.top, columns, rows)
-        return [
-            ReportImage(
-                kind=CROP, frame=self.frame, method=name, box=box, data=encode(codes),
-                caption=f"{self.psnr[name]:.2f} dB" if name in self.psnr else "",
-            )
-            for name, codes in self.pictures.items()
-        ]  # fmt: skip
-
-
-class CropFinder:
-    """The squares of a clip where methods differ most; they do not overlap, in whatever frames."""
-
-    def __init__(self) -> None:
-        self.found: list[FoundCrop] = []  # the best one first
-
-    def look(self, frame: int, shown: Sides, mosaic: Mosaic | None) -> None:
-        """Look for better ones in a frame."""
-        apart = difference(shown)
-        rows, columns = (min(CROP_SIDE, side) for side in apart.shape)
-        for best, top, left in islice(highest(apart, rows, columns), CROPS):
-            if best <= 0 or (len(self.found) >= CROPS and best <= self.found[-1].score):
-                return
-            cut = {n: p[:, top : top + rows, left : left + columns] for n, p in shown.items()}
-            codes = {name: codes_of(picture, mosaic) for name, picture in cut.items()}
-            self._enter(FoundCrop(best, frame, top, left, codes, _psnr_of(cut)))
-
-    def _enter(self, new: FoundCrop) -> None:
-        """Take a place in, unless a better one overlaps it, in whatever frame."""
-        if any(old.overlaps(new) and old.score >= new.score for old in self.found):
-            return
-        others = [old for old in self.found if not old.overlaps(new)]
-        self.found = sorted([*others, new], key=lambda place: -place.score)[:CROPS]
-
-
-def _psnr_of(cut: Sides) -> dict[str, float]:
-    if CLEAN not in cut:
-        return {}
-    return {
-        name: psnr(float(np.mean((picture - cut[CLEAN]) ** 2, dtype=np.float64)))
-        for name, picture in cut.items()
-        if name != CLEAN
-    }
 
 
 def highest(plane: FloatPlane, rows: int, columns: int) -> Iterator[tuple[float, int, int]]:

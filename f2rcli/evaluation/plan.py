@@ -12,6 +12,7 @@ from f2rcli.settings import settings_of
 BASELINES: dict[str, tuple[str, ...]] = {
     "ffmpeg": ("ffmpeg-nlmeans", "ffmpeg-bm3d"),
     "opencv": ("opencv-nlm",),
+    "vapoursynth": ("vapoursynth-vbm3d",),
 }
 BASELINES |= {name: (name,) for names in [*BASELINES.values()] for name in names}
 
@@ -26,7 +27,6 @@ class Plan:
     seed: int = 0
     clipped: bool = True  # noise made on the spot: 8-bit codes; False: floats, as papers do
     frames: int | None = None  # at most this many of each clip
-    mean: str = "clips"  # or "frames": what weighs the same in the mean
     engine: EngineSettings = field(default_factory=EngineSettings)  # but for the method
 
     def __post_init__(self) -> None:
@@ -40,6 +40,5 @@ class Plan:
         engine = {name: getattr(self.engine, name) for name in named}
         return {
             "seed": self.seed, "clipped": self.clipped, "frames": self.frames,
-            "mean": self.mean,
             **{name: value for name, value in engine.items() if value is not None},
         }  # fmt: skip

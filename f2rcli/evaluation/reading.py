@@ -77,9 +77,6 @@ def check_alike(clips: list[ClipInfo]) -> list[str]:
             )
         if None not in (other.frames, first.frames) and other.frames != first.frames:
             raise counts_differ(other, first, other.frames, first.frames)
-        if other.layout.bits != first.layout.bits and other.layout.levels is None:
-            depths = " and ".join(_depth(clip.layout) for clip in (other, first))
-            remarks.append(f"{pair}: depths differ, {depths}; compared from black to white")
         if None not in (other.rate, first.rate) and other.rate != first.rate:
             rates = [f"{float(clip.rate or 0):.4g}" for clip in (other, first)]
             remarks.append(
@@ -101,16 +98,3 @@ def counts_differ(
         if known and min(known) > 0
         else "One of them has no frames.",
     )
-
-
-def _depth(layout: PlaneLayout) -> str:
-    return "float" if layout.float_samples else f"{layout.bits} bits"
-
-
-def stored(info: ClipInfo) -> str:
-    """The storage of a clip's samples, in words."""
-    layout = info.layout
-    family = {"yuv": "Y'CbCr", "rgb": "RGB", "gray": "gray", "bayer": "mosaic"}
-    chroma = {(0, 0): " 4:4:4", (1, 0): " 4:2:2", (1, 1): " 4:2:0"}.get(layout.log2_chroma, "")
-    words = family[layout.family.value] + (chroma if layout.family is Family.YUV else "")
-    return f"{words}, {_depth(layout)}"

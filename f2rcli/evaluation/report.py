@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
@@ -23,7 +24,6 @@ from f2rcli.plots import (
     data_uri,
     draw_curves,
     draw_spectrum,
-    new_axes,
     new_figure,
     saved,
 )
@@ -42,16 +42,12 @@ KINDS = {
 }
 
 
-def write_report(
-    evaluation: Evaluation, path: Path, *, overwrite: bool = False, title: str | None = None
-) -> None:
-    """Write an evaluation as one HTML page, atomically; at most about 8 MB. title: its heading, by
-    default the benchmark's or "Evaluation". Raises OutputError."""
-    text = page(evaluation, title)
-    write_file(path, text.encode("utf-8", "replace"), overwrite=overwrite)
+def write_report(evaluation: Evaluation, path: Path, *, overwrite: bool = False) -> None:
+    """Write an evaluation as one HTML page, atomically; at most about 8 MB. Raises OutputError."""
+    write_file(path, page(evaluation).encode("utf-8", "replace"), overwrite=overwrite)
 
 
-def page(evaluation: Evaluation, title: str | None = None) -> str:
+def page(evaluation: Evaluation) -> str:
     """The report of an evaluation as the text of an HTML file."""
     script = _environment().get_template("report.js").render()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -60,7 +56,7 @@ def page(evaluation: Evaluation, title: str | None = None) -> str:
     files = (file for clip in evaluation.clips for file in clip.files)
     return _environment().get_template("report.html").render(
         evaluation=evaluation,
-        title=title or (benchmark.title if benchmark else "Evaluation"),
+        title=benchmark.title if benchmark else "Evaluation",
         subject=names[0] if len(names) == 1 else count(len(names), "clip"),
         headline=_headline(evaluation),
         notes=_notes(evaluation),
@@ -122,33 +118,18 @@ def number(value: float | None, digits: int) -> str:
 
 def shown(value: Any) -> str:
     """A JSON value as a reader would write it."""
-    match value:
-        case None:
-            return DASH
-        case bool():
-            return "yes" if value else "no"
-        case float():
-            return f"{value:g}"
-        case Mapping():
-            return ", ".join(f"{key} {shown(item)}" for key, item in value.items()) or DASH
-        case list() | tuple():
-            return ", ".join(shown(item) for item in value) or DASH
-    return str(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _summary(evaluation: Evaluation, group: str) -> tuple[str, list[TableRow]]:
     """Means over a group's clips: a row per method, and rows that others published."""
     metrics = evaluation.metrics
-    values = {
-        method.name: [evaluation.mean(method.name, m.name, group) for m in metrics]
-        for method in evaluation.methods
-    }
-    rows = []
-    for method in evaluation.methods:
-        words = " ".join(word for word in (method.version, method.weights) if word)
-        seconds = number(evaluation.seconds_per_frame(method.name, group), 3)
-        cells = _cells(values, method.name, metrics)
-        rows.append(TableRow(method.title, (words,) if words else (), cells, seconds))
+    rows = _rows(
+        evaluation,
+        {m.name: (m.version, m.weights) for m in evaluation.methods},
+        lambda method, metric: evaluation.mean(method, metric, group),
+        lambda method: evaluation.seconds_per_frame(method, group),
+    )
     for row in evaluation.benchmark.published if evaluation.benchmark else ():
         if group in row.values:
             found = [number(row.values[group].get(m.name), m.digits) for m in metrics]
@@ -159,19 +140,25 @@ def _summary(evaluation: Evaluation, group: str) -> tuple[str, list[TableRow]]:
 
 def clip_rows(clip: ClipResult, evaluation: Evaluation) -> list[TableRow]:
     """The values of one clip, a row per method."""
-    values = {
-        result.method: [clip.value(result.method, m.name) for m in evaluation.metrics]
-        for result in clip.methods
-    }
+    seconds = {result.method: result.seconds_per_frame for result in clip.methods}
+    notes = {result.method: (result.failed or "", *result.notes) for result in clip.methods}
+    return _rows(evaluation, notes, clip.value, seconds.get)
+
+
+def _rows(
+    evaluation: Evaluation, notes: Mapping[str, Sequence[str]],
+    value: Callable[[str, str], float], seconds: Callable[[str], float | None],
+) -> list[TableRow]:  # fmt: skip
+    """A row per method that has notes, of its value per metric and its time."""
+    metrics = evaluation.metrics
+    values = {method: [value(method, metric.name) for metric in metrics] for method in notes}
     return [
         TableRow(
-            evaluation.method(result.method).title,
-            tuple(word for word in (result.failed or "", *result.notes) if word),
-            _cells(values, result.method, evaluation.metrics),
-            number(result.seconds_per_frame, 3),
+            evaluation.method(method).title, tuple(filter(None, notes[method])),
+            _cells(values, method, metrics), number(seconds(method), 3),
         )
-        for result in clip.methods
-    ]
+        for method in notes
+    ]  # fmt: skip
 
 
 def _cells(
@@ -239,8 +226,8 @@ def _over_time(clip: ClipResult, evaluation: Evaluation, label: Label) -> bytes 
     charts = [(m, lines) for m in evaluation.metrics if (lines := [*_lines(clip, m, label)])]
     if not charts:
         return None
-    figure = new_figure(10, 2.6 * len(charts))
-    for axes, (metric, lines) in zip(new_axes(figure, len(charts)), charts, strict=True):
+    figure, each = new_figure(10, 2.6 * len(charts), rows=len(charts))
+    for axes, (metric, lines) in zip(each, charts, strict=True):
         way = f"{metric.better} is better" if metric.better else ""
         unit = "; ".join(word for word in (metric.unit, way) if word)
         draw_curves(axes, lines, title=f"{metric.title} over time", x="frame", y=unit)
@@ -278,8 +265,8 @@ def _change_chart(clip: ClipResult, label: Label) -> bytes | None:
     if not found:
         return None
     names = [plane.name for plane in found[0][1]]
-    figure = new_figure(3.4 * len(names), 3)
-    for axes, name in zip(new_axes(figure, 1, len(names)), names, strict=True):
+    figure, each = new_figure(3.4 * len(names), 3, columns=len(names))
+    for axes, name in zip(each, names, strict=True):
         lines = [
             Curve(
                 name=label(method), x=plane.brightness, y=plane.mean,
@@ -309,8 +296,7 @@ def _noise_chart(clip: ClipResult, label: Label) -> bytes | None:
     if not shown_at:
         return None
     rows = math.ceil(shown_at / 3)
-    figure = new_figure(11, 3.2 * rows)
-    places = new_axes(figure, rows, min(3, shown_at))
+    figure, places = new_figure(11, 3.2 * rows, rows, min(3, shown_at))
     if noise is not None:
         draw_levels(places.pop(0), noise, "Noise over brightness")
     for axes, (title, spectrum) in zip(places, spectra, strict=False):

@@ -18,7 +18,6 @@ NOISY = "none"  # the method that changes nothing: the noisy input itself
 CLEAN = ""  # in place of a method: the reference
 
 FrameValues = tuple[float | None, ...]  # one per frame; None where a frame has none
-NumberRows = Sequence[Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +81,7 @@ class Residual:
     sigma8: tuple[float, ...]  # standard deviation per channel, in 8-bit units
     mean8: tuple[float, ...]  # mean per channel, in 8-bit units
     # Power by frequency, 32 x 32, zero frequency first, mean 1; mean of the channels.
-    spectrum: NumberRows
+    spectrum: Sequence[Sequence[float]]
     # Correlation of its detail with the estimate's (Buades et al., 2005); 0 for noise that is
     # independent of the picture, above it detail was taken out, or noise was left.
     structure: float
@@ -141,7 +140,6 @@ class FileFacts:
     role: str  # clean, noisy or denoised
     path: str  # as given
     sha256: str = ""  # of a file's bytes, or of names and bytes of a folder
-    stored: str = ""  # how its samples are stored, in words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +152,6 @@ class ClipResult:
     height: int
     frames: int
     space: str  # rgb, gray or bayer
-    rate: float | None = None  # frames per second
     noise_made: str = ""  # the noise that was added, as --noise took it; "" where none was
     files: tuple[FileFacts, ...] = ()
     methods: tuple[MethodResult, ...] = ()
@@ -222,17 +219,11 @@ class Evaluation:
     def mean(self, method: str, metric: str, group: str | None = None) -> float:
         """The mean over clips (of one group, or of all) of the clips' values.
 
-        settings["mean"] == "frames" weighs clips by their frames. nan where any is missing: a
-        mean over fewer clips than its neighbour's would compare what cannot be compared.
+        nan where any is missing: a mean over fewer clips than its neighbour's would compare what
+        cannot be compared.
         """
         clips = [clip for clip in self.clips if group is None or clip.group == group]
-        values = [clip.value(method, metric) for clip in clips]
-        if not values:
-            return math.nan
-        if self.settings.get("mean") == "frames":
-            total = sum(clip.frames for clip in clips)
-            return sum(v * clip.frames for v, clip in zip(values, clips, strict=True)) / total
-        return fmean(values)
+        return fmean(clip.value(method, metric) for clip in clips) if clips else math.nan
 
     def seconds_per_frame(self, method: str, group: str | None = None) -> float | None:
         """Mean time of a method per frame; None if it was not timed."""

@@ -11,21 +11,20 @@ from datetime import UTC, datetime
 from f2rcli import __version__
 from f2rcli.errors import F2RError, UsageError
 from f2rcli.evaluation import metrics
-from f2rcli.evaluation.base import Baseline, Case, ClipFacts, Contestant, Observer, OpenClip
+from f2rcli.evaluation.base import Baseline, Case, ClipFacts, Contestant, OpenClip
 from f2rcli.evaluation.baselines import MethodContestant
 from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.lockstep import DenoiserRun, Lockstep
 from f2rcli.evaluation.measured_noise import NoiseLeft
 from f2rcli.evaluation.metrics import MEASURES, METRICS, ChannelValues, series_of
+from f2rcli.evaluation.pictures import ReportPictures
 from f2rcli.evaluation.plan import Plan
-from f2rcli.evaluation.reading import Reading, stored
 from f2rcli.evaluation.removed import ChangeMeter, ResidualMeter
 from f2rcli.evaluation.result import (
     NOISY,
     BenchmarkFacts,
     ClipResult,
     Evaluation,
-    FileFacts,
     MethodFacts,
     MethodResult,
 )
@@ -33,8 +32,6 @@ from f2rcli.frames import Picture
 
 FAR = 0.1  # of the range: a difference in mean brightness that no denoiser makes
 PACKAGES = ("torch", "numpy", "opencv-python-headless", "av")
-
-ClipProgress = Callable[[str, int, int | None], None]  # clip, frames done, frames there are
 
 
 @dataclass
@@ -101,20 +98,22 @@ class Evaluator:
 
     def __init__(
         self, plan: Plan, *, kind: str, baselines: Iterable[Baseline] = (),
-        observers: Iterable[Observer] = (), progress: ClipProgress | None = None,
+        pictures: ReportPictures | None = None, progress: Callable[[], None] | None = None,
     ) -> None:  # fmt: skip
         """kind: reference, synthetic or blind. Raises UsageError for metrics that do not suit."""
         self.plan, self.kind = plan, kind
-        self.observers, self.progress = tuple(observers), progress
+        self.pictures, self.progress = pictures, progress
         self.notes: list[str] = []
         self.metrics = self._metrics()
-        self.shows_noisy = NOISY in plan.methods
         made = [name for name in plan.methods if name != NOISY]
         self.methods = [MethodContestant(n, replace(plan.engine, method=n)) for n in made]
-        self.baselines = [baseline for baseline in baselines if self._runs(baseline)]
+        self.baselines: list[Baseline] = []
+        for baseline in baselines:
+            if (reason := baseline.available()) is None:
+                self.baselines.append(baseline)
+            else:
+                self.notes.append(f"{baseline.name} left out: {reason}")
         self.contestants: list[Contestant] = [*self.methods, *self.baselines]
-        self.reading = Reading()
-        self.given: dict[str, MethodFacts] = {}
         self.damaged = False  # whether any input was
         self.began = time.time()
 
@@ -131,31 +130,25 @@ class Evaluator:
             )
         return [name for name in names if name not in need]
 
-    def _runs(self, baseline: Baseline) -> bool:
-        reason = baseline.available()
-        if reason is not None:
-            self.notes.append(f"{baseline.name} left out: {reason}")
-        return reason is None
-
     def clip(self, case: Case) -> ClipResult:
         """Evaluate one case. Raises InputError where its clips cannot be compared."""
         plan = self.plan
-        with Lockstep(case, self.reading) as steps:
+        with Lockstep(case) as steps:
             steps.make_noise(seed=plan.seed, clipped=plan.clipped)
-            optional = frozenset(contestant.name for contestant in self.baselines)
-            steps.enter(self.contestants, optional)
+            steps.enter(self.contestants, frozenset(one.name for one in self.baselines))
             setting = steps.setting(plan.engine.device, plan.engine.threads)
-            shown = [NOISY] if NOISY in steps.sides and (self.shows_noisy or case.given) else []
+            shown = (
+                [NOISY] if NOISY in steps.sides and (NOISY in plan.methods or case.given) else []
+            )
             names = (*shown, *(run.name for run in steps.runs))
-            for label in case.given:
-                self.given[label] = MethodFacts(name=label, title=label, kind="given")
             scores = {name: self._scores(name, setting) for name in names}
-            for observer in self.observers:
-                observer.begin(case.name, setting, names)
+            if self.pictures is not None:
+                self.pictures.begin(setting)
             size, frames = self._stream(steps, scores)
             result = self._result(case, steps, setting, scores, size, frames)
-        kept = [observer.end(result) for observer in self.observers]
-        return replace(result, pictures=next((k for k in kept if k is not None), None))
+        return replace(
+            result, pictures=None if self.pictures is None else self.pictures.end(result)
+        )
 
     def _scores(self, name: str, setting: ClipFacts) -> Scores:
         rows: dict[str, list[ChannelValues | None]] = {m: [] for m in self.metrics if m in MEASURES}
@@ -169,14 +162,12 @@ class Evaluator:
             for name, score in scores.items():
                 if name in sides:
                     score.add(frame_set, sides[name])
-            for observer in self.observers:
-                observer.see(frame_set)
+            if self.pictures is not None:
+                self.pictures.see(frame_set)
             some = next(iter(sides.values()))
             size, frames = (some.shape[1], some.shape[2]), frame_set.index + 1
             if self.progress is not None:
-                limit = self.plan.frames
-                total = limit if steps.first.frames is None else steps.first.frames
-                self.progress(steps.case.name, frames, total)
+                self.progress()
         return size, frames
 
     def _result(
@@ -189,9 +180,9 @@ class Evaluator:
         noise = next((result.noise for result in done if result.method == NOISY), None)
         return ClipResult(
             name=case.name, group=case.group, width=size[1], height=size[0], frames=frames,
-            space=setting.space.value, rate=setting.rate,
+            space=setting.space.value,
             noise_made=case.noise.name if case.noise is not None else "",
-            files=_described(case.files, steps.opened), methods=done, noise=noise,
+            files=case.files, methods=done, noise=noise,
             notes=(*steps.remarks, *damage),
         )  # fmt: skip
 
@@ -207,9 +198,11 @@ class Evaluator:
         self, clips: list[ClipResult], *, command: str = "", benchmark: BenchmarkFacts | None = None
     ) -> Evaluation:
         """The results of all cases."""
-        present = {result.method for clip in clips for result in clip.methods}
+        present = dict.fromkeys(result.method for clip in clips for result in clip.methods)
         facts = [MethodFacts(name=NOISY, title="noisy input", kind="noisy")] * (NOISY in present)
-        facts += [self.given[name] for name in self.given if name in present]
+        others = {NOISY, *(contestant.name for contestant in self.contestants)}
+        given = [name for name in present if name not in others]
+        facts += [MethodFacts(name=name, title=name, kind="given") for name in given]
         facts += [contestant.facts() for contestant in self.contestants]
         return Evaluation(
             kind=self.kind, metrics=tuple(METRICS[name] for name in self.metrics),
@@ -223,20 +216,11 @@ class Evaluator:
 
 
 def evaluate(
-    cases: Iterable[Case], plan: Plan, *, kind: str, baselines: Iterable[Baseline] = (),
-    observers: Iterable[Observer] = (), progress: ClipProgress | None = None, command: str = "",
-) -> Evaluation:  # fmt: skip
+    cases: Iterable[Case], plan: Plan, *, kind: str, baselines: Iterable[Baseline] = ()
+) -> Evaluation:
     """Evaluate all cases; see `Evaluator`."""
-    run = Evaluator(plan, kind=kind, baselines=baselines, observers=observers, progress=progress)
-    return run.evaluation([run.clip(case) for case in cases], command=command)
-
-
-def _described(files: tuple[FileFacts, ...], clips: list[OpenClip]) -> tuple[FileFacts, ...]:
-    """The files with how they are stored; both in the order reference, noisy, denoised."""
-    if len(files) != len(clips):
-        return files
-    pairs = zip(files, clips, strict=True)
-    return tuple(replace(file, stored=stored(clip.info)) for file, clip in pairs)
+    run = Evaluator(plan, kind=kind, baselines=baselines)
+    return run.evaluation([run.clip(case) for case in cases])
 
 
 def _versions() -> dict[str, str]:

@@ -1,18 +1,26 @@
 """Reading and writing clips, in the format that a source or target asks for.
 
-A format is a folder whose `__init__` has what `Format` lists; adding one needs no edit here.
+A format is a folder whose `__init__` has what `Format` lists, and its place in `ORDER`.
 """
 
 from dataclasses import replace
+from functools import cache
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 from typing import Protocol, cast
 
-from f2rcli.errors import UsageError
+from f2rcli.errors import InputError, UsageError
 from f2rcli.io.base import Reader, ReadOptions, Receipt, WriteOptions, WritePlan, Writer
 from f2rcli.io.ledger import Ledger
 from f2rcli.io.numbering import files_of
+
+# Formats that people bring from neighbouring trades, which FFmpeg would misread or refuse.
+NEIGHBOURS = {
+    ".fits": "Make it a TIFF first: astropy.io.fits.getdata, then tifffile.imwrite.",
+    ".fit": "Make it a TIFF first: astropy.io.fits.getdata, then tifffile.imwrite.",
+    ".ser": "Make it a TIFF stack or AVI first: Siril and PIPP do.",
+    ".mlv": "Make it a folder of DNG first, with MLV App or mlv_dump --dng, and name that.",
+}
 
 __all__ = [
     "Ledger",
@@ -30,14 +38,17 @@ __all__ = [
     "readable_suffixes",
 ]
 
+# A folder of raw files may hold previews, too; one of TIFF pages is a stack; what is left, FFmpeg
+# judges by content.
+ORDER = ("raw", "stacks", "images", "video")
+
 
 class Format(Protocol):
-    """A format's folder, as this module uses it. Of those that claim, the lowest RANK is taken.
+    """A format's folder, as this module uses it. Of those that claim, the first is taken.
 
     Stacks, whose axes and series users may name, also have AXES = True.
     """
 
-    RANK: int
     SUFFIXES: frozenset[str]  # of files it reads: lower case, with their dot
 
     def claims(self, source: str) -> bool:
@@ -64,6 +75,10 @@ def open_reader(source: str | Path, options: ReadOptions | None = None) -> Reade
 
     Raises InputError with the reason it cannot be read.
     """
+    way = NEIGHBOURS.get(Path(source).suffix.lower())
+    if way is not None and Path(source).is_file():
+        what = f"{Path(source).name}: f2r does not read {Path(source).suffix.upper()[1:]} files."
+        raise InputError(what, hint=way)
     found, options = _source_format(str(source)), options or ReadOptions()
     for name in ("axes", "series"):
         value = getattr(options, name)
@@ -118,11 +133,9 @@ def is_clip(folder: Path) -> bool:
     return not any(files_of(folder, others))
 
 
-def _formats() -> list[Format]:
-    folders = (f"{__name__}.{found.name}" for found in iter_modules(__path__) if found.ispkg)
-    modules = (import_module(folder) for folder in folders)
-    formats = [cast(Format, module) for module in modules if hasattr(module, "RANK")]
-    return sorted(formats, key=lambda found: found.RANK)
+@cache
+def _formats() -> tuple[Format, ...]:
+    return tuple(cast(Format, import_module(f"{__name__}.{name}")) for name in ORDER)
 
 
 def _source_format(source: str) -> Format:

@@ -15,43 +15,33 @@ from f2rcli import units
 from f2rcli.errors import UsageError
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io.ledger import Ledger
-from f2rcli.settings import check, clock, pairs, setting
+from f2rcli.settings import check, setting
 
 FieldMode = Literal["auto", "on", "off"]  # interlaced: as the file says, always, never
 FAMILIES = ("h264", "hevc", "av1", "vp9", "ffv1", "prores", "mjpeg")  # of codecs
 MARK = '{"f2r": '  # what a file's provenance begins with
 MOST_PIXELS = 1 << 29  # of a picture: a header that claims more is more likely broken than right
-SPAN, ENCODING, RUN = "Selection", "Encoding", "Run"  # headings in --help
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadOptions:
     """The part of a clip to read, and the tolerance of damage. Raises UsageError."""
 
-    axes: str | None = setting(
-        None, "The axes of a stack, one letter each, slowest first: T time, Z depth, C channel, "
-        "P single pictures, Y, X (default: as the file says).", metavar="TZCYX", group=SPAN,
-    )  # fmt: skip
-    series: str | None = setting(
-        None, "Series to read if a file has several: a number from 1, a name, or all.",
-        metavar="N|NAME", group=SPAN,
-    )  # fmt: skip
-    start: float | None = setting(
-        None, "Seconds or h:mm:ss from the clip's first frame.",
-        metavar="TIME", group=SPAN, low=0, unit="seconds", typed=str, parse=clock,
-    )  # fmt: skip
-    end: float | None = setting(
-        None, "Seconds or h:mm:ss, excluded.",
-        metavar="TIME", group=SPAN, low=0, unit="seconds", typed=str, parse=clock,
-    )  # fmt: skip
-    frames: int | None = setting(None, "At most N frames.", metavar="N", group=SPAN, low=1)
-    fields: FieldMode = setting(
-        "auto", "Denoise the two fields of interlaced video separately.",
-        group="Picture", choices=get_args(FieldMode), typed=str,
-    )  # fmt: skip
-    strict: bool = setting(
-        False, "Stop at the first damaged frame; count dropped streams as a failure.", group=RUN
-    )
+    # The axes of a stack, one letter each, slowest first: T time, Z depth, C channel, P single
+    # pictures, Y, X (default: as the file says).
+    axes: str | None = setting(None)
+    # Series to read if a file has several: a number from 1, a name, or all.
+    series: str | None = setting(None)
+    # Seconds or h:mm:ss from the clip's first frame.
+    start: float | None = setting(None, low=0, unit="seconds")
+    # Seconds or h:mm:ss, excluded.
+    end: float | None = setting(None, low=0, unit="seconds")
+    # At most N frames.
+    frames: int | None = setting(None, low=1)
+    # Denoise the two fields of interlaced video separately.
+    fields: FieldMode = setting("auto", choices=get_args(FieldMode))
+    # Stop at the first damaged frame; count dropped streams as a failure.
+    strict: bool = setting(False)
     # Distinct frames before and after the excerpt to yield as context (`Frame.context`), as far as
     # the clip has them. They do not count for `frames`, times, or the ledger.
     lead: int = 0
@@ -70,51 +60,33 @@ class ReadOptions:
 class WriteOptions:
     """Options for writing a clip; None picks what suits the input."""
 
-    codec: str | None = setting(
-        None, "Encoder or family: h264, hevc, av1, vp9, ffv1, prores, mjpeg, libx264... (default: "
-        "the input's).", metavar="NAME", group=ENCODING, choices=FAMILIES, others="an encoder",
-    )  # fmt: skip
-    crf: float | None = setting(
-        None, "Constant quality; lower is better.", metavar="N", group=ENCODING
-    )
-    preset: str | None = setting(
-        None, "The encoder's speed preset.", metavar="NAME", group=ENCODING
-    )
-    pix_fmt: str | None = setting(
-        None, "Pixel format of the output (default: the input's).", metavar="NAME", group=ENCODING
-    )
-    encoder_options: tuple[tuple[str, str], ...] = setting(
-        (), "An option for the encoder; may be repeated.", flags=("--encoder-opt",),
-        metavar="K=V", group=ENCODING, typed=list[str], parse=pairs,
-    )  # fmt: skip
-    lossless: bool = setting(
-        False, "Encode as FFV1, without loss.", flags=("--lossless/--lossy",), group=ENCODING
-    )
-    format: str | None = setting(
-        None, "Camera raw: files to write into a folder (default: as the input).",
-        group=ENCODING, choices=("dng", "tiff"),
-    )  # fmt: skip
-    demosaic: bool = setting(
-        False, "Camera raw: developed 16-bit TIFF instead of the mosaic.",
-        flags=("--demosaic/--mosaic",), group=ENCODING,
-    )  # fmt: skip
-    audio_codec: str | None = setting(
-        None, "Encode sound again: aac, opus, flac... (default: copy it).", metavar="NAME",
-        group=ENCODING,
-    )  # fmt: skip
-    copy_only: bool = setting(
-        False, "Leave out sound and subtitles that OUTPUT cannot hold.", group=ENCODING
-    )
-    overwrite: bool = setting(False, "Replace OUTPUT.", group=RUN)
-    provenance: bool = setting(
-        True,
-        "Record in the output how it was made.",
-        flags=("--provenance/--no-provenance",),
-        group=RUN,
-    )
-    keep_partial: bool = setting(
-        False, "Leave the part file of a failed run beside OUTPUT.", group=RUN
-    )
+    # Encoder or family: h264, hevc, av1, vp9, ffv1, prores, mjpeg, libx264... (default: the
+    # input's).
+    codec: str | None = setting(None, choices=FAMILIES, others="an encoder")
+    # Constant quality; lower is better.
+    crf: float | None = setting(None)
+    # The encoder's speed preset.
+    preset: str | None = setting(None)
+    # Pixel format of the output (default: the input's).
+    pix_fmt: str | None = setting(None)
+    # An option for the encoder; may be repeated.
+    encoder_options: tuple[tuple[str, str], ...] = setting(())
+    # Encode as FFV1, without loss.
+    lossless: bool = setting(False)
+    # Camera raw: files to write into a folder (default: as the input).
+    format: str | None = setting(None, choices=("dng", "tiff"))
+    # Camera raw: developed 16-bit TIFF instead of the mosaic.
+    demosaic: bool = setting(False)
+    # Encode sound again: aac, opus, flac... (default: copy it).
+    audio_codec: str | None = setting(None)
+    # Leave out sound and subtitles that OUTPUT cannot hold.
+    copy_only: bool = setting(False)
+    # Replace OUTPUT.
+    overwrite: bool = setting(False)
+    # Record in the output how it was made.
+    provenance: bool = setting(True)
+    # Leave the part file of a failed run beside OUTPUT.
+    keep_partial: bool = setting(False)
 
     def __post_init__(self) -> None:
         check(self)

@@ -13,7 +13,7 @@ from f2rcli.io.atomic import PartFile
 from f2rcli.io.base import Reader, Receipt, WriteOptions
 from f2rcli.io.disk_errors import disk_errors
 from f2rcli.io.images.reader import decode_picture
-from f2rcli.io.images.writer import PictureEncoder
+from f2rcli.io.images.writer import encode_picture
 from f2rcli.io.targets import check_target
 
 SUFFIX = ".png"
@@ -32,11 +32,10 @@ def write_preview(
     turns = round(float(video.get("rotation") or 0) / 90) % 4
     codes = np.concatenate([_upright(frame, turns) for frame in pair], axis=1)
     picture = av.VideoFrame.from_ndarray(codes, format="rgb24")
-    encoder = PictureEncoder("png", (picture.width, picture.height), "rgb24", None)
     part = PartFile(path, overwrite=write.overwrite, keep=write.keep_partial)
     try:
         with disk_errors(path):
-            part.path.write_bytes(encoder.encode(picture))
+            part.path.write_bytes(encode_picture(picture, "png"))
         shown = decode_picture(part.path).to_ndarray(format="rgb24")
         if not np.array_equal(shown, codes):
             raise OutputError(f"{path.name}: differs when it is read back.", hint="Check the disk.")

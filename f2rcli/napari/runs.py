@@ -41,7 +41,7 @@ class LayerRun:
 
     @property
     def _source(self) -> Computed:
-        return Computed(self.data, 3 if self.colour else 2)
+        return Computed(self.data)
 
     def whole(self, progress: Progress, stop: Event) -> tuple[Array, Report]:
         """All of it, restored. Raises CancelledError once `stop` is set."""
@@ -65,10 +65,11 @@ class LayerRun:
     def _denoised(
         self, data: Any, axes: str, progress: Progress, stop: Event
     ) -> tuple[Array, Report]:
-        return api.denoise(
+        done: tuple[Array, Report] = api.denoise(
             data, axes=axes, strength=self.strength, progress=progress, cancel=stop.is_set,
             return_report=True,
         )  # fmt: skip
+        return done
 
 
 def near(frame: int, frames: int) -> tuple[int, int]:

@@ -146,6 +146,7 @@ def blend(old: NoiseModel, new: NoiseModel, share: float) -> NoiseModel:
         old.samples + new.samples,
         curve,
         mix(old.pedestal, new.pedestal, 1) if old.dark or new.dark else (),
+        max(old.unsure, new.unsure),
     )
 
 

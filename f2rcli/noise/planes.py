@@ -13,7 +13,7 @@ from torch import Tensor
 from f2rcli import sensor, yuv
 from f2rcli.frames import Family, Floats, Frame, PlaneLayout, Singles
 from f2rcli.noise.bands import shares_of, white_shares
-from f2rcli.noise.measurement.blocks import FramePlanes, Pair, joined, least_step, unwoven
+from f2rcli.noise.measurement.blocks import FramePlanes, Pair, joined
 from f2rcli.noise.measurement.bound import (
     FLAT,
     KNOT_PLACES,
@@ -34,9 +34,6 @@ JOINT = 1.1  # times what independent planes bring into a channel: theirs may be
 EVEN = 1e-3  # difference of factors that is none
 ENOUGH_PIXELS = 2_000_000  # of frames that are compared; more would only take longer
 FEWEST_PAIRS = 2
-# Of white, and of steps of a file that uses few of its codes (electrons one by one, video of 32
-# levels): noise from here on is hardly ever the same in three frames.
-VARIED, VARIED_STEPS = 2.0 / 255, 1.7
 
 
 class Anchored(NamedTuple):
@@ -59,7 +56,6 @@ class PlaneNoise:
     finest: per plane, the power in the finest band of blocks in units of the variance; empty where
     nobody has looked. uneven: whether it is the law of a part of the picture that is louder than
     the rest. places: per plane, what the standard deviation is multiplied by in every block.
-    steps: per plane, the least that samples of two frames differ by where they do, or empty.
     """
 
     models: tuple[NoiseModel, ...]
@@ -68,7 +64,6 @@ class PlaneNoise:
     finest: tuple[float, ...] = ()
     uneven: bool = False
     places: tuple[Places, ...] = ()
-    steps: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, model: NoiseModel, layout: PlaneLayout, *, clipped: bool) -> "PlaneNoise":
@@ -89,15 +84,6 @@ class PlaneNoise:
         if self.places and self.places[plane]:
             found = found * spread_out(self.places[plane], found.shape)
         return found
-
-    @property
-    def varied(self) -> tuple[bool, ...]:
-        """Per plane, whether samples of its noise are hardly ever the same in three frames."""
-        steps = self.steps or (0.0,) * len(self.models)
-        return tuple(
-            model.sigma[0] >= max(VARIED, VARIED_STEPS * step)
-            for model, step in zip(self.models, steps, strict=True)
-        )
 
     def scaled(self, factor: float) -> "PlaneNoise":
         """The noise, `factor` times stronger."""
@@ -124,7 +110,7 @@ class PlaneNoise:
         )
         return replace(
             self, models=models, shares=shares, clipped=self.clipped and new.clipped,
-            finest=new.finest, steps=new.steps,
+            finest=new.finest,
         )  # fmt: skip
 
 
@@ -185,7 +171,7 @@ def measure_planes(
     planes are not the picture's channels their laws are measured on them. clipped: whether black
     and white cut the noise off.
     """
-    chosen = unwoven(_fewer(pairs))
+    chosen = _fewer(pairs)
     yuv_planes = layout.family is Family.YUV
     cut_off = [clipped and not (yuv_planes and index) for index in range(_planes(layout))]
     bounds = bounds_of(chosen, cut_off, light=layout.counts_light)
@@ -203,8 +189,7 @@ def measure_planes(
     held = free.lowered(factors, layout, lumas)
     shares = shares_of(chosen[len(chosen) // 2], bounds)
     finest = tuple(_finest(chosen, plane, law) for plane, law in enumerate(held.planes.models))
-    steps = tuple(least_step(chosen, plane) for plane in range(len(finest)))
-    planes = replace(held.planes, shares=shares, finest=finest, steps=steps)
+    planes = replace(held.planes, shares=shares, finest=finest)
     return held._replace(planes=planes)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.report import NoiseReport
-from f2rcli.plots import GREY, Curve, draw_curves, draw_spectrum, new_axes, new_figure, saved
+from f2rcli.plots import GREY, Curve, draw_curves, draw_spectrum, new_figure, saved
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,8 +24,8 @@ def plot(report: NoiseReport, name: str) -> bytes:
     """Both plots of a report as an SVG file; `name` is the clip's."""
     values = report.values()
     mean = sum(values["sigma8"]) / len(values["sigma8"])
-    figure = new_figure(10 if report.spectrum else 6, 4)
-    axes = new_axes(figure, columns=2 if report.spectrum else 1)
+    columns = 1 if report.spectrum is None else 2
+    figure, axes = new_figure(5 * columns, 4, columns=columns)
     draw_levels(axes[0], values, f"{name}: sigma {mean:.1f} of 255")
     if report.spectrum is not None:
         draw_spectrum(axes[1], report.spectrum.power.mean(0))

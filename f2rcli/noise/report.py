@@ -182,7 +182,7 @@ class NoiseReport:
         return "channels share noise, as in video stored as luma and chroma."
 
     def values(self) -> dict[str, Any]:
-        """The report as JSON values, documented in docs/noise.md."""
+        """The report as JSON values."""
         spectrum = self.spectrum
         return {
             "format": FORMAT,

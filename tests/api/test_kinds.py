@@ -260,7 +260,7 @@ def test_named_frames_of_a_list_keep_their_names(stack) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"progress": True}, {"cancel": bool}, {"adapt": "fast"}, {"output": 1}]
+    "options", [{"progress": True}, {"cancel": bool}, {"adapt": True}, {"output": 1}]
 )
 def test_a_lazy_array_is_told_so(options: dict[str, Any]) -> None:
     da = pytest.importorskip("dask.array")
@@ -282,11 +282,11 @@ def test_lanes_of_frames_go_side_by_side(stack, coarse_alone: None) -> None:
 def test_an_array_is_adapted_to_as_a_stack_of_its_axes(
     stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from f2rcli.training.run import adaptation
+    from f2rcli.training import adapt
 
     seen: list[tuple[NDArray[Any], str, int]] = []
 
-    class Entry(adaptation.Adaptation):
+    class Entry(adapt.Adaptation):
         def fit(self, listener: Any) -> None:
             import tifffile
 
@@ -295,11 +295,11 @@ def test_an_array_is_adapted_to_as_a_stack_of_its_axes(
                 seen.append((series.asarray(), series.axes, hash(self.weights)))
             self.reason = "found to be good"
 
-    monkeypatch.setattr(adaptation, "Adaptation", Entry)
+    monkeypatch.setattr(adapt, "Adaptation", Entry)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     for clip in (stack, stack, stack + 1):
         tensor = torch.from_numpy(clip.astype(np.int32)).permute(1, 2, 0)
-        _, report = f2rcli.denoise(tensor, axes="YXT", adapt="full", strength=0, return_report=True)
+        _, report = f2rcli.denoise(tensor, axes="YXT", adapt=True, strength=0, return_report=True)
     assert report.notes == ["adapt: found to be good"]
     np.testing.assert_array_equal(seen[0][0], stack)
     assert seen[0][1] == "TYX"

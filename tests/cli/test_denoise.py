@@ -1,8 +1,8 @@
-"""`f2r denoise` from the outside, with an engine that is quick and simple: what is written, said
-and returned. What the networks do is tested elsewhere."""
+"""`f2r denoise` of one clip: the result, what is told before and after, and what is never done."""
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -10,276 +10,239 @@ import numpy as np
 import pytest
 import tifffile
 
-from f2rcli.cli.running import preview_target
+from f2rcli.cli.app import run
 from f2rcli.errors import EXIT_DAMAGED, EXIT_FAILURE, EXIT_INPUT, EXIT_OK, EXIT_USAGE
+from tests.cli.conftest import Done, drifting, rgb, write_clip
+
+Run = Callable[..., Done]
 
 
-def frames_of(path: Path) -> list[np.ndarray]:
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    return float(10 * np.log10(255**2 / np.mean((a.astype(float) - b) ** 2)))
+
+
+def events(done: Done) -> list[dict]:
+    return [json.loads(line) for line in done.out.splitlines()]
+
+
+def test_a_noisy_clip_gets_clearly_better_and_its_noise_is_told(f2r: Run, tmp_path: Path) -> None:
+    noisy = write_clip(tmp_path / "noisy.mkv", frames=7, sigma=20)
+    out, clean = tmp_path / "out.mkv", drifting(7, (64, 48))
+    told = events(f2r("denoise", noisy, "-o", out, "--json"))
+    assert psnr(rgb(out), clean) > psnr(rgb(noisy), clean) + 5
+    assert told[-1]["sigma"] == pytest.approx(20, rel=0.25)
+    assert told[-1]["frames"] == 7
+
+
+@pytest.mark.parametrize("method", ["fitvnet", "udvd", "blind2sound"])
+def test_other_methods_run_with_the_same_command(f2r: Run, tmp_path: Path, method: str) -> None:
+    noisy = write_clip(tmp_path / "noisy.mkv", frames=5, sigma=20)
+    out, clean = tmp_path / "out.mkv", drifting(1, (64, 48))
+    done = f2r("denoise", noisy, "-o", out, "--method", method, "--frames", 1, "--sigma", 20)
+    assert done.code == EXIT_OK, done.err
+    assert psnr(rgb(out), clean) > psnr(rgb(noisy)[:1], clean) + 3
+
+
+def test_strength_zero_gives_back_every_sample(f2r: Run, tmp_path: Path) -> None:
+    noisy, out = write_clip(tmp_path / "noisy.mkv"), tmp_path / "same.mkv"
+    assert f2r("denoise", noisy, "-o", out, "--strength", 0).code == EXIT_OK
+    np.testing.assert_array_equal(rgb(out), rgb(noisy))
+
+
+def test_colour_alone_can_be_denoised(f2r: Run, tmp_path: Path) -> None:
+    clip, out = write_clip(tmp_path / "clip.y4m", sigma=20), tmp_path / "out.y4m"
+    words = ("--strength", 0, "--chroma-strength", 1)
+    assert f2r("denoise", clip, "-o", out, *words).code == EXIT_OK
+    before, after = (planes(path) for path in (clip, out))
+    np.testing.assert_array_equal(before[:, :48], after[:, :48])  # luma
+    assert np.any(before[:, 48:] != after[:, 48:])
+
+
+def planes(path: Path) -> np.ndarray:
     with av.open(str(path)) as container:
-        return [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+        return np.stack([f.to_ndarray() for f in container.decode(video=0)])
 
 
-def events_of(out: str) -> list[dict]:
-    return [json.loads(line) for line in out.splitlines()]
+def test_what_is_there_is_told_before_the_wait(f2r: Run, clip: Path) -> None:
+    """And how long it takes here, once a run of its kind was seen."""
+    long = write_clip(clip.with_name("long.mp4"), frames=12)
+    first = f2r("denoise", long, "-o", clip.with_name("a.mp4")).err.splitlines()
+    assert first[0] == (
+        "long.mp4: 64x48, 12 frames, 0.48 s; how long it takes is known after the first frames"
+    )
+    again = f2r("denoise", long, "-o", clip.with_name("b.mp4")).err.splitlines()
+    assert "as fast as the last run of this kind" in again[0]
 
 
-def listing(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
+def test_one_noise_has_one_number_and_one_word(f2r: Run, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mkv", frames=7, sigma=12)
+    (words,) = (
+        line.split(": ", 1)[1]
+        for line in f2r("denoise", clip).err.splitlines()
+        if line.startswith("noise: ")
+    )
+    assert words.startswith("usual, sigma 1")
+    assert f"noise     {words}" in f2r("info", clip).out
 
 
-def test_the_default_target_lies_beside_the_input(f2r, clip) -> None:
-    done = f2r("denoise", clip)
-    assert done.code == EXIT_OK, done.err
-    assert listing(clip.parent) == {"clip.mp4", "clip_f2r.mp4"}
-    assert len(frames_of(clip.parent / "clip_f2r.mp4")) == 6
-    assert done.out == ""
-    assert "clip_f2r.mp4: 6 frames" in done.err  # the receipt
-    assert "verified" in done.err
-
-
-def test_events_tell_the_whole_run(f2r, clip, tmp_path) -> None:
-    done = f2r("denoise", clip, "-o", tmp_path / "out.mkv", "--json")
-    events = events_of(done.out)
-    assert [event["event"] for event in events if event["event"] != "warning"] == [
-        "start", "progress", "result",
-    ]  # fmt: skip
-    start, progress, result = (e for e in events if e["event"] != "warning")
+def test_events_tell_the_whole_run(f2r: Run, clip: Path) -> None:
+    told = events(f2r("denoise", clip, "--json"))
+    kinds = [event["event"] for event in told]
+    assert kinds == ["start", *["progress"] * (len(kinds) - 2), "result"]
+    start, progress, result = told[0], told[-2], told[-1]
     assert (start["width"], start["height"], start["frames"]) == (64, 48, 6)
-    assert start["plan"]["container"] == "matroska"
-    assert (progress["frames"], progress["total"], progress["sigma"]) == (6, 6, 12.0)
-    assert result["frames"] == 6
-    assert result["exit_code"] == 0
-    assert not result["damaged"]
-    assert done.err == ""
+    assert (progress["frames"], progress["total"], progress["exact"]) == (6, 6, True)
+    assert result["path"] == str(clip.with_name("clip_f2r.mp4"))
+    assert result["exit_code"] == EXIT_OK
+    assert result["verified"]
 
 
-def test_a_dry_run_prints_the_plan_and_writes_nothing(f2r, clip) -> None:
-    before = listing(clip.parent)
+def test_quiet_says_nothing_of_a_good_run(f2r: Run, clip: Path) -> None:
+    assert f2r("denoise", clip, "-q") == Done(EXIT_OK, "", "")
+
+
+def test_a_dry_run_tells_plan_and_cost_and_writes_nothing(f2r: Run, clip: Path) -> None:
+    before = sorted(clip.parent.iterdir())
     done = f2r("denoise", clip, "--dry-run")
+    assert sorted(clip.parent.iterdir()) == before
+    for words in ("output   clip_f2r.mp4: mp4, libx264", "s per frame", "of memory", "nothing was"):
+        assert words in done.out
+    plan = events(f2r("denoise", clip, "--dry-run", "--json"))[-1]
+    assert plan["cost"]["seconds_per_frame"] > 0
+    assert plan["engine"]["method"] == "f2r"
+
+
+def test_a_span_is_cut(f2r: Run, clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "cut.mkv"
+    words = ("--start", "0.04", "--end", "0:00:00.16", "--strength", 0, "--codec", "ffv1")
+    assert f2r("denoise", clip, "-o", out, *words).code == EXIT_OK
+    np.testing.assert_array_equal(rgb(out), rgb(clip)[1:4])
+
+
+def test_an_excerpt_shows_the_pixels_of_the_whole_run(f2r: Run, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mkv", frames=20)
+    assert f2r("denoise", clip, "-o", tmp_path / "whole.mkv").code == EXIT_OK
+    words = ("--start", "0.4", "--frames", 4)
+    assert f2r("denoise", clip, "-o", tmp_path / "part.mkv", *words).code == EXIT_OK
+    whole, part = rgb(tmp_path / "whole.mkv")[10:14], rgb(tmp_path / "part.mkv")
+    assert np.abs(whole.astype(int) - part).max() <= 2  # the memory of frames long past
+
+
+def test_a_preview_is_a_still_of_a_moment_before_and_after(f2r: Run, clip: Path) -> None:
+    done = f2r("denoise", clip, "-o", clip.with_name("out.mp4"), "--preview", "0.12")
     assert done.code == EXIT_OK, done.err
-    for word in (
-        "clip_f2r.mp4",
-        "libx264",
-        "0.5 s per frame",
-        "0:03",
-        "1.5 GB",
-        "nothing was written",
-    ):
-        assert word in done.out
-    assert listing(clip.parent) == before
-    plan = events_of(f2r("denoise", clip, "--dry-run", "--json").out)[-1]
-    assert plan["event"] == "plan"
-    assert plan["cost"]["seconds"] == 3.0
-    assert listing(clip.parent) == before
+    (look,) = rgb(clip.with_name("out_preview.png"))
+    assert look.shape == (48, 128, 3)
+    assert psnr(look[:, :64], rgb(clip)[3]) > 30  # chroma is enlarged in another way
+    assert not clip.with_name("out.mp4").exists()
 
 
-def test_strength_zero_gives_back_the_input(f2r, clip, tmp_path) -> None:
-    out = tmp_path / "same.mkv"
-    assert f2r("denoise", clip, "-o", out, "--strength", 0, "--lossless").code == EXIT_OK
-    for a, b in zip(frames_of(clip), frames_of(out), strict=True):
-        np.testing.assert_array_equal(a, b)
+def test_a_film_goes_into_a_folder_that_is_there(f2r: Run, clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    assert f2r("denoise", clip, "-o", tmp_path / "there").code == EXIT_OK
+    assert [path.name for path in (tmp_path / "there").iterdir()] == ["clip.mp4"]
 
 
-def test_a_span_is_cut(f2r, clip, tmp_path) -> None:
-    out = tmp_path / "part.mp4"
-    assert f2r("denoise", clip, "-o", out, "--start", "0.08", "--end", "0:00.16").code == EXIT_OK
-    assert len(frames_of(out)) == 2
+def test_a_film_becomes_pictures_for_a_pattern(f2r: Run, clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    done = f2r("denoise", clip, "-o", tmp_path / "out" / "%05d.png", "--frames", 2)
+    assert done.code == EXIT_OK, done.err
+    assert len(list((tmp_path / "out").glob("*.png"))) == 2
 
 
-def test_a_log_file_gets_what_quiet_hides(f2r, clip, tmp_path) -> None:
-    log = tmp_path / "run.log"
-    done = f2r("denoise", clip, "-q", "--log-file", log)
-    assert (done.code, done.out, done.err) == (EXIT_OK, "", "")
-    text = log.read_text()
-    for word in ("plan:", "engine:", "a fake engine", "clip_f2r.mp4: 6 frames", "progress"):
-        assert word in text
-    f2r("denoise", clip, "--log-file", log)
-    assert "already exists" in log.read_text()
-
-
-def test_verbose_says_more(f2r, clip) -> None:
-    done = f2r("denoise", clip, "-v")
-    assert "plan: clip_f2r.mp4" in done.err
-    assert "stream:" in done.err
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        ("--precision", "fp8"), ("--device", "gpu"), ("--tile", "big"), ("--method", "magic"),
-        ("--weights", "nothing"), ("--strength", "-1"), ("--strength", "nan"), ("--sigma", "300"),
-        ("--sigma", "loud"), ("--fields", "maybe"), ("--start", "soon"), ("--frames", "0"),
-        ("--preview", "0"), ("--threads", "0"), ("--encoder-opt", "tune"),
-        ("--encoder-opt", "tnue=grain"),
-        ("--codec", "h2645"), ("--preset", "warp"), ("--pix-fmt", "yuv42p"), ("--crf", "low"),
-        ("--start", "3", "--end", "2"), ("--bogus",), ("-o", "out.xyz"), ("-o", "-", "--json"),
-        ("--preview", "1", "-o", "-"), ("--preview", "2", "--dry-run"), ("--threads", "1.5"),
-    ],
-    ids="_".join,
-)  # fmt: skip
-def test_a_wrong_option_is_one_clear_line(f2r, clip, options, monkeypatch, tmp_path) -> None:
-    monkeypatch.chdir(tmp_path)
-    before = listing(tmp_path)
-    done = f2r("denoise", clip, *options)
-    assert done.code == EXIT_USAGE, done.err
-    complaints = [line for line in done.err.splitlines() if not line.startswith(("hint:", "note:"))]
-    assert len(complaints) == 1
-    assert complaints[0].startswith("error: ")
-    assert "Traceback" not in done.err
-    assert listing(tmp_path) == before
-
-
-def test_commands_and_arguments_are_checked_too(f2r) -> None:
-    for arguments in (("denois", "x"), ("denoise",), ("denoise", "a", "b"), ("--frobnicate",)):
-        done = f2r(*arguments)
-        assert done.code == EXIT_USAGE
-        assert done.err.startswith("error: ")
-    assert f2r("--version").out.startswith("f2r ")
-    assert f2r("denoise", "--help").code == EXIT_OK
-
-
-def test_what_is_no_video_is_refused_in_one_line(f2r, tmp_path) -> None:
-    (tmp_path / "empty.mp4").touch()
-    (tmp_path / "text.mkv").write_text("this is not a film\n" * 50)
-    (tmp_path / "noise.mp4").write_bytes(np.random.default_rng(1).bytes(5000))
-    (tmp_path / "list.m3u8").write_text("#EXTM3U\nclip.ts\n")
-    sources = ["missing.mp4", "empty.mp4", "text.mkv", "noise.mp4", "list.m3u8"]
-    addresses = ["http://127.0.0.1:9/a.mp4", "rtsp://127.0.0.1/a", "concat:a.ts|b.ts"]
-    before = listing(tmp_path)
-    for source in [*(tmp_path / name for name in sources), *addresses]:
-        done = f2r("denoise", source, "-o", tmp_path / "out.mp4")
-        assert done.code == EXIT_INPUT, (source, done.err)
-        assert done.err.count("error: ") == 1
-        assert "Traceback" not in done.err
-    assert listing(tmp_path) == before
-
-
-def test_an_error_is_an_event_too(f2r, tmp_path) -> None:
-    done = f2r("denoise", tmp_path / "missing.mp4", "--json")
-    (event,) = events_of(done.out)
-    assert (event["event"], event["exit_code"]) == ("error", EXIT_INPUT)
-    assert "missing.mp4" in event["message"]
-
-
-def test_an_existing_output_is_refused_and_kept(f2r, clip, tmp_path) -> None:
-    out = tmp_path / "out.mp4"
-    out.write_bytes(b"precious")
+def test_what_is_there_is_kept_unless_told(f2r: Run, clip: Path) -> None:
+    out = clip.with_name("out.mp4")
+    out.write_bytes(b"mine")
     done = f2r("denoise", clip, "-o", out)
     assert done.code == EXIT_FAILURE
-    assert "--overwrite" in done.err
-    assert out.read_bytes() == b"precious"
-    assert f2r("denoise", clip, "-o", out, "--overwrite").code == EXIT_OK
-    assert len(frames_of(out)) == 6
+    assert done.err.splitlines()[-2:] == [
+        "error: out.mp4: already exists.",
+        "hint: Pass --overwrite, or another name with -o.",
+    ]
+    assert out.read_bytes() == b"mine"
+    assert f2r("denoise", clip, "-o", out, "-y").code == EXIT_OK
+    assert len(rgb(out)) == 6
 
 
-@pytest.mark.parametrize("link", [os.link, os.symlink, None])
-def test_the_input_is_never_the_output(f2r, clip, tmp_path, link) -> None:
-    out = clip
-    if link is not None:
-        out = tmp_path / "linked.mp4"
-        link(clip, out)
-    before = clip.read_bytes()
-    done = f2r("denoise", clip, "-o", out, "--overwrite")
-    assert done.code in (EXIT_FAILURE, EXIT_USAGE)
-    assert "input" in done.err
-    assert clip.read_bytes() == before
+def test_the_input_is_never_the_output(f2r: Run, clip: Path) -> None:
+    whole = clip.read_bytes()
+    done = f2r("denoise", clip, "-o", clip, "-y")
+    assert done.code != EXIT_OK
+    assert clip.read_bytes() == whole
 
 
-def test_an_unwritable_place_is_refused(f2r, clip, tmp_path) -> None:
-    done = f2r("denoise", clip, "-o", tmp_path / "nowhere" / "out.mp4")
-    assert done.code == EXIT_FAILURE
-    assert "folder" in done.err
-    done = f2r("denoise", clip, "--log-file", tmp_path / "nowhere" / "log")
-    assert done.code == EXIT_FAILURE
-    assert listing(tmp_path) == {"clip.mp4"}
-
-
-def test_damage_ends_with_its_own_code_and_a_ledger(f2r, tmp_path, damaged) -> None:
-    out = tmp_path / "out.mkv"
-    done = f2r("denoise", damaged, "-o", out)
-    assert done.code == EXIT_DAMAGED, done.err
-    assert "damage ledger" in done.err
-    assert out.exists()
-    result = events_of(f2r("denoise", damaged, "-o", out, "--overwrite", "--json").out)[-1]
-    assert (result["event"], result["exit_code"], result["damaged"]) == (
-        "result",
-        EXIT_DAMAGED,
-        True,
-    )
-    assert result["ledger"]
-
-
-def test_strict_stops_at_damage_and_leaves_nothing(f2r, tmp_path, damaged) -> None:
-    before = listing(tmp_path)
-    done = f2r("denoise", damaged, "-o", tmp_path / "out.mkv", "--strict")
-    assert done.code == EXIT_INPUT, done.err
-    assert listing(tmp_path) == before
-
-
-def test_a_bug_is_one_line_and_a_trace_only_on_demand(f2r, clip, monkeypatch) -> None:
-    monkeypatch.setenv("F2R_FAKE_BUG", "1")
-    done = f2r("denoise", clip)
-    assert done.code == 70
-    assert "ZeroDivisionError: a planted bug" in done.err
-    assert "--debug" in done.err
-    assert "Traceback" not in done.err
-    assert "Traceback" in f2r("denoise", clip, "--debug").err
-    assert listing(clip.parent) == {"clip.mp4"}
-
-
-def test_a_preview_still_shows_before_and_after(f2r, clip) -> None:
-    done = f2r("denoise", clip, "--preview", 1)
-    assert done.code == EXIT_OK, done.err
-    (still,) = frames_of(clip.parent / "clip_f2r_preview.png")
-    assert still.shape == (48, 128)
-    before, after = still[:, :64].astype(int), still[:, 64:].astype(int)
-    assert before.mean() > after.mean() + 10  # the fake engine darkens
-
-
-@pytest.mark.parametrize(
-    ("named", "written"),
-    [("look.png", "look.png"), ("out.mkv", "out_preview.png"), ("frames/", "frames_preview.png")],
-)
-def test_a_preview_goes_where_it_fits(named: str, written: str) -> None:
-    assert preview_target(named, named) == written
-
-
-def test_info_prints_what_it_sees_and_would_do(f2r, clip) -> None:
-    done = f2r("info", clip)
-    assert done.code == EXIT_OK, done.err
-    for word in (
-        "64x48",
-        "4:2:0",
-        "8 bits",
-        "6 frames",
-        "h264",
-        "R 10.0, G 12.0, B 14.0",
-        "libx264",
-    ):
-        assert word in done.out
-    (event,) = events_of(f2r("info", clip, "--json").out)
-    assert event["picture"]["bits"] == 8
-    assert event["noise"]["sigma8"] == [10.0, 12.0, 14.0]
-    assert event["streams"][0]["codec"] == "h264"
-    assert listing(clip.parent) == {"clip.mp4"}
-
-
-def test_info_names_settings_as_the_command_line_does(f2r, tmp_path) -> None:
-    path = tmp_path / "pages.tif"
-    tifffile.imwrite(path, np.zeros((3, 24, 32), np.uint16), photometric="minisblack")
-    said = f2r("info", path).out
-    assert "taken as time (--axes changes that)" in said
-    assert "axes=" not in said
-    (event,) = events_of(f2r("info", path, "--json").out)
-    assert any("--axes" in note for note in event["notes"])
-
-
-def test_what_was_to_be_kept_and_is_not_there_is_exit_code_4(
-    f2r, clip, tmp_path, monkeypatch
+def test_damage_ends_with_its_own_code_and_an_account(
+    f2r: Run, damaged: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("f2rcli.io.video.writer.lost_facts", lambda *_: ["2 chapters"])
-    done = f2r("denoise", clip, "-o", tmp_path / "out.mkv")
+    done = f2r("denoise", damaged, "-o", tmp_path / "out.mkv", "--strength", 0)
     assert done.code == EXIT_DAMAGED
-    assert "the output lacks what it should have kept: 2 chapters." in done.err
-    assert "lost 2 chapters" in done.err
-    assert len(frames_of(tmp_path / "out.mkv")) == 6
+    assert "warning: damaged.mkv is damaged: " in done.err
+    assert len(rgb(tmp_path / "out.mkv")) > 10
+
+
+def test_a_result_tells_how_it_was_made(f2r: Run, clip: Path) -> None:
+    out = clip.with_name("out.mkv")
+    assert f2r("denoise", clip, "-o", out, "--strength", "0.5").code == EXIT_OK
+    assert "strength=0.5" in next(
+        line for line in f2r("info", out).out.splitlines() if line.startswith("made by")
+    )
+
+
+def test_a_stack_stays_what_it_is(f2r: Run, tmp_path: Path) -> None:
+    path, out = tmp_path / "cells.tif", tmp_path / "clean.tif"
+    light = np.linspace(10, 60, 64 * 48).reshape(48, 64)
+    cells = np.random.default_rng(0).poisson(np.broadcast_to(light, (9, 48, 64))).astype(np.uint16)
+    tifffile.imwrite(path, cells, imagej=True, metadata={"axes": "TYX"})
+    done = f2r("denoise", path, "-o", out)
+    assert done.code == EXIT_OK, done.err
+    clean = tifffile.imread(out)
+    assert (clean.shape, clean.dtype) == (cells.shape, cells.dtype)
+    assert np.abs(clean - light).mean() < np.abs(cells - light).mean() / 2
+    assert "in the file's own units" in done.err
+
+
+def test_a_stack_whose_resolution_is_nothing_is_no_bug(f2r: Run, tmp_path: Path) -> None:
+    path = tmp_path / "cells.tif"
+    tifffile.imwrite(path, np.full((5, 32, 32), 9, np.uint8), resolution=(7, 7))
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        file.pages[0].tags[283].overwrite((0, 0))
+    done = f2r("denoise", path, "--strength", 0)
+    assert done.code == EXIT_OK, done.err
+
+
+def test_weights_fitted_to_a_clip_are_for_what_can_be_read_twice(f2r: Run, clip: Path) -> None:
+    done = f2r("denoise", "-", "--adapt", "-o", clip.with_name("o.mkv"))
+    assert (done.code, "standard input can be read only once" in done.err) == (EXIT_USAGE, True)
+    done = f2r("denoise", clip, "--adapt", "--sigma", 5)
+    assert (done.code, "choose one" in done.err) == (EXIT_USAGE, True)
+
+
+def test_adapt_is_a_flag_that_swallows_no_input(f2r: Run, tmp_path: Path) -> None:
+    """`--adapt full` took a folder of that name for its value."""
+    (tmp_path / "full").mkdir()
+    done = f2r("denoise", "--adapt", tmp_path / "full", "-o", tmp_path / "out")
+    assert done.code == EXIT_INPUT
+    assert "full" in done.err
+
+
+def test_an_error_is_an_event_too(f2r: Run, tmp_path: Path) -> None:
+    done = f2r("denoise", tmp_path / "none.mp4", "--json")
+    (error,) = events(done)
+    assert (error["event"], error["exit_code"]) == ("error", EXIT_INPUT)
+    assert "none.mp4" in error["message"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_an_unwritable_place_is_refused_before_the_work(f2r: Run, clip: Path) -> None:
+    folder = clip.with_name("locked")
+    folder.mkdir(mode=0o500)
+    assert f2r("denoise", clip, "-o", folder / "out.mp4").code == EXIT_FAILURE
+
+
+def test_a_file_name_of_any_characters_is_one_line(tmp_path: Path, capfd) -> None:
+    name = "a\n\x1b[31m\u202eb.mp4"
+    assert run(["denoise", str(tmp_path / name)]) == EXIT_INPUT
+    err = capfd.readouterr().err
+    assert len(err.splitlines()) <= 2
+    assert "\x1b" not in err
+    assert "\u202e" not in err

@@ -25,7 +25,6 @@ from f2rcli.export.folder import NAMES
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
 from f2rcli.methods.f2r import F2RNetworks
 from f2rcli.models.fusion import Aligned
-from f2rcli.training.methods.f2r.recipe import sizes
 from tests.cli.conftest import Done
 
 onnx = pytest.importorskip("onnx")
@@ -33,6 +32,11 @@ runtime = pytest.importorskip("onnxruntime")
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "onnx_denoise.py"
 ALL = ["f2r-rgb-small", "f2r-bayer-small"]  # others share their graphs; `tiny` is a gray one
+TINY = {
+    "coarse": {"widths": (8, 8)},
+    "anchor": {"widths": (8, 8), "hidden": 8},
+    "refiner": {"widths": (8, 8), "embed": 8},
+}
 SIZES = [(1, 40, 64), (2, 72, 24)]  # pictures, height, width
 SIGMA = 20.0
 
@@ -40,9 +44,9 @@ Codes = NDArray[np.uint8]  # (H, W, 3)
 
 
 @pytest.fixture
-def export(command: Callable[..., Done]) -> Callable[..., Done]:
+def export(f2r: Callable[..., Done]) -> Callable[..., Done]:
     """`f2r export`."""
-    return lambda *arguments: command("export", *arguments)
+    return lambda *arguments: f2r("export", *arguments)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +68,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Untrained networks as small as they can be: what is in the graphs does not matter."""
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     header = weights.load("f2r-gray-small").header
-    header = replace(header, config=sizes("small", (8, 8)))
+    header = replace(header, config=TINY)
     torch.manual_seed(0)
     weights.save(path, header, F2RNetworks(header.channels, header.config).state_dict())
     return path

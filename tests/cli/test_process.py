@@ -1,138 +1,151 @@
-"""What only shows in a process of its own: signals, pipes, full disks."""
+"""What only shows in a process of its own: signals, pipes, full disks, closed streams."""
 
 import io
 import json
+import os
 import resource
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
 import pytest
 
 from f2rcli.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, EXIT_TERMINATED
+from tests.cli.conftest import write_clip
+
+Start = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start `f2r` processes; none of them outlives the test."""
+    every: list[subprocess.Popen[bytes]] = []
+
+    def begin(*words: object, **how: object) -> subprocess.Popen[bytes]:
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | how
+        command = [sys.executable, "-m", "f2rcli", *map(str, words)]
+        every.append(subprocess.Popen(command, preexec_fn=hearing, **streams))
+        return every[-1]
+
+    yield begin
+    for one in every:
+        one.kill()
+        one.communicate()
+
+
+def hearing() -> None:
+    """A test run in the background ignores SIGINT, and its children would inherit that."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def until_writing(run: subprocess.Popen[bytes], folder: Path) -> None:
+    """Until a part file is there and the first frames are in it."""
+    assert run.stdout is not None
+    while json.loads(run.stdout.readline())["event"] != "progress":
+        assert run.poll() is None
 
 
 @pytest.mark.parametrize(
     ("number", "code", "word"),
-    [
-        (signal.SIGINT, EXIT_INTERRUPTED, "interrupted"),
-        (signal.SIGTERM, EXIT_TERMINATED, "terminated"),
-        (signal.SIGHUP, EXIT_TERMINATED, "terminated"),
-    ],
-)
-def test_a_signal_leaves_nothing_behind(start, clip, number, code, word) -> None:
-    run = start("denoise", clip, "--json", hold="clip")
-    run.wait_until_held()
-    run.send(number)
-    done = run.end()
-    assert done.code == code, done.err
-    assert done.err.strip() == f"error: {word}; nothing was put at the final path."
-    assert json.loads(done.out.splitlines()[-1])["exit_code"] == code
-    assert [path.name for path in clip.parent.iterdir()] == ["clip.mp4"]
+    [(signal.SIGINT, EXIT_INTERRUPTED, "interrupted"),
+     (signal.SIGTERM, EXIT_TERMINATED, "terminated")],
+)  # fmt: skip
+def test_a_signal_leaves_nothing_behind_within_a_second(
+    start: Start, tmp_path: Path, number: int, code: int, word: str
+) -> None:
+    clip = write_clip(tmp_path / "clip.mkv", frames=400)
+    run = start("denoise", clip, "--json")
+    until_writing(run, tmp_path)
+    run.send_signal(number)
+    out, err = run.communicate(timeout=60)
+    assert run.returncode == code, err.decode()
+    assert f"error: {word}; nothing was put at the final path." in err.decode()
+    assert json.loads(out.splitlines()[-1])["exit_code"] == code
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mkv"]
 
 
-def test_keep_partial_keeps_the_part_file_when_interrupted(start, clip) -> None:
-    run = start("denoise", clip, "--keep-partial", hold="clip")
-    run.wait_until_held()
-    (part,) = (path for path in clip.parent.iterdir() if ".part" in path.name)
-    run.send(signal.SIGINT)
-    assert run.end().code == EXIT_INTERRUPTED
-    assert part.exists()
-    assert not (clip.parent / "clip_f2r.mp4").exists()
+def test_a_second_ctrl_c_ends_it_at_once(start: Start, tmp_path: Path) -> None:
+    run = start("denoise", write_clip(tmp_path / "clip.mkv", frames=400), "--json")
+    until_writing(run, tmp_path)
+    run.send_signal(signal.SIGINT)
+    time.sleep(0.02)
+    run.send_signal(signal.SIGINT)
+    _, err = run.communicate(timeout=60)
+    assert run.returncode == EXIT_INTERRUPTED
+    assert b"stopping; again to stop at once" in err
 
 
-def test_a_full_disk_is_one_clear_line_and_leaves_nothing(start, clip) -> None:
-    run = start("denoise", clip, "--codec", "ffv1", "-o", clip.parent / "out.mkv", hold="clip")
-    run.wait_until_held()
-    resource.prlimit(run.process.pid, resource.RLIMIT_FSIZE, (2000, 2000))
-    run.go_on()
-    done = run.end()
-    assert done.code == EXIT_FAILURE, done.err
-    (line,) = [line for line in done.err.splitlines() if line.startswith("error: ")]
-    assert "out.mkv" in line
-    assert "Traceback" not in done.err
-    assert [path.name for path in clip.parent.iterdir()] == ["clip.mp4"]
+def test_a_full_disk_is_one_clear_line_and_leaves_nothing(start: Start, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mkv", frames=60)
+    run = start("denoise", clip, "--json")
+    until_writing(run, tmp_path)
+    resource.prlimit(run.pid, resource.RLIMIT_FSIZE, (2000, 2000))
+    _, err = run.communicate(timeout=120)
+    assert run.returncode == EXIT_FAILURE, err.decode()
+    assert err.count(b"error: ") == 1
+    assert b"Traceback" not in err
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mkv"]
 
 
-def test_standard_output_holds_the_picture_and_nothing_else(start, clip, tmp_path) -> None:
-    run = start("denoise", clip, "-o", "-", "-v")
-    out, err = run.process.communicate(timeout=240)
-    assert run.process.returncode == EXIT_OK, err.decode()
+def test_pipes_hold_pictures_and_nothing_else(start: Start, tmp_path: Path) -> None:
+    with write_clip(tmp_path / "clip.y4m").open("rb") as piped:
+        run = start("denoise", "-", "-o", "-", "--strength", 0, stdin=piped)
+        out, err = run.communicate(timeout=240)
+    assert run.returncode == EXIT_OK, err.decode()
     with av.open(io.BytesIO(out)) as container:
         assert len(list(container.decode(video=0))) == 6
-    assert b"6 frames" in err
+    assert b"standard output: 6 frames" in err
 
 
-def test_standard_input_streams_with_no_count(start, tmp_path, y4m) -> None:
-    out = tmp_path / "out.mkv"
-    with y4m.open("rb") as piped:
-        done = start("denoise", "-", "-o", out, stdin=piped).end()
-    assert done.code == EXIT_OK, done.err
-    assert "6/6 frames" in done.err
+def test_a_reader_that_goes_away_ends_the_run_quietly(start: Start, tmp_path: Path) -> None:
+    run = start("denoise", write_clip(tmp_path / "clip.y4m", 60), "-o", "-", "--strength", 0)
+    assert run.stdout is not None
+    run.stdout.close()
+    assert run.stderr is not None
+    err = run.stderr.read()
+    assert run.wait(timeout=240) == EXIT_FAILURE, err
+    assert b"Traceback" not in err
+    assert err.count(b"error: ") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_standard_output_is_one_clear_line(start: Start, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mkv")
+    with open("/dev/full", "wb") as full:
+        run = start("denoise", clip, "--dry-run", "--strength", 0, stdout=full)
+        _, err = run.communicate(timeout=240)
+    assert run.returncode == EXIT_FAILURE
+    assert err.count(b"error: ") == 1
+    assert b"Traceback" not in err
+
+
+def test_a_process_without_standard_streams_runs(tmp_path: Path) -> None:
+    """As daemons and cron may start it: the clip must not be written into a stream's place."""
+    clip, out = write_clip(tmp_path / "clip.mkv"), tmp_path / "out.mkv"
+    line = f"{sys.executable} -m f2rcli denoise {clip} -o {out} --strength 0 <&- >&- 2>&-"
+    assert subprocess.run(["/bin/sh", "-c", line], timeout=240).returncode == EXIT_OK
     with av.open(str(out)) as container:
         assert len(list(container.decode(video=0))) == 6
 
 
-def test_a_reader_that_goes_away_ends_the_run_quietly(start, clip) -> None:
-    run = start("denoise", clip, "-o", "-")
-    assert run.process.stdout is not None
-    run.process.stdout.close()
-    err = run.process.stderr.read().decode() if run.process.stderr else ""
-    assert run.process.wait(timeout=240) == EXIT_FAILURE, err
-    assert "Traceback" not in err
-    assert err.count("error: ") == 1
-
-
-WRITTEN_LATER = """import sys
-from f2rcli.cli.app import ExitHandler
-from f2rcli.cli.terminal.console import Console
-ending = ExitHandler(Console())
-with ending:
-    sys.stdout.write("a result")
-    raise OSError(28, "No space left on device")
-sys.exit(ending.code)"""
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_what_a_full_device_did_not_take_is_not_tried_again_at_exit() -> None:
-    with open("/dev/full", "wb") as full:
+def test_a_bug_is_one_line_and_a_trace_only_on_demand(tmp_path: Path) -> None:
+    script = (
+        "import f2rcli.io, sys\n"
+        "def broken(*_): raise ZeroDivisionError('planted')\n"
+        "import f2rcli.cli.info as info; info.open_reader = broken\n"
+        "from f2rcli.cli.app import run; sys.exit(run(['info', 'clip.mp4']))\n"
+    )
+    for debug in ("", "1"):
         done = subprocess.run(
-            [sys.executable, "-c", WRITTEN_LATER], stdout=full, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", script],
+            capture_output=True,
+            env=os.environ | {"F2R_DEBUG": debug},
         )
-    assert done.returncode == EXIT_FAILURE, done.stderr
-    assert done.stderr.count("No space left") == 1
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_full_devices_are_one_clear_line(start, clip) -> None:
-    with open("/dev/full", "wb") as full:
-        for arguments in (
-            ("info", clip), ("denoise", clip, "-o", "-"), ("--help",),
-            ("denoise", clip, "--dry-run", "--json"),
-        ):  # fmt: skip
-            run = start(*arguments, stdout=full)
-            done = run.end()
-            assert done.code == EXIT_FAILURE, (arguments, done.err)
-            assert done.err.count("error: ") == 1
-            assert "Traceback" not in done.err
-    done = start("denoise", clip, "--log-file", "/dev/full").end()
-    assert done.code == EXIT_OK
-    assert done.err.count("the log cannot be written") == 1
-    assert "Traceback" not in done.err
-
-
-def test_ctrl_c_while_the_program_is_loaded_ends_it_without_a_word() -> None:
-    code = """
-import os, runpy, signal, sys
-class Interrupt:
-    def find_spec(self, name, path=None, target=None):
-        if name == "typer":
-            os.kill(os.getpid(), signal.SIGINT)
-sys.meta_path.insert(0, Interrupt())
-runpy.run_module("f2rcli", run_name="__main__")
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
-    assert done.returncode == -signal.SIGINT
-    assert done.stderr == b""
+        assert done.returncode == 70
+        assert b"error: internal error: ZeroDivisionError: planted" in done.stderr
+        assert (b"Traceback" in done.stderr) == bool(debug)

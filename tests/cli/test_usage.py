@@ -1,69 +1,117 @@
-"""What a mistyped command line ends with: one line in plain words, and what to type instead."""
+"""Mistyped command lines: one clear line, a hint what to type instead, the right exit code."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from f2rcli.cli.app import run
-from f2rcli.errors import EXIT_USAGE
+from f2rcli.errors import EXIT_INPUT, EXIT_OK, EXIT_USAGE
+from tests.cli.conftest import Done
+
+MISTAKES = [
+    (("denoise", "clip.mp4", "out.mp4"), "out.mp4: there is no such input", "clip.mp4 -o out.mp4"),
+    (("denoise", "-i", "clip.mp4"), "No such option: -i", "inputs need no -i"),
+    (("clip.mp4",), "No such command", "f2r denoise clip.mp4"),
+    (("denose", "clip.mp4"), "No such command 'denose'. Did you mean 'denoise'", "--help"),
+    (("denoise", "clip.mp4", "--wieghts", "x"), "--weights", "--help"),
+    (("denoise", "clip.mp4", "--weights", "f2r-nope"), "--weights f2r-nope", "Choose from"),
+    (("denoise", "clip.mp4", "--strength", "7"), "--strength 7: must be between 0 and 4.", ""),
+    (("denoise", "clip.mp4", "--strength", "much"), "'--strength'", "--help"),
+    (("denoise", "clip.mp4", "--frames", "0"), "--frames 0: must be 1 or more.", ""),
+    (("denoise", "clip.mp4", "--start", "9", "--end", "2"), "--end 2: must lie after", "count"),
+    (("denoise", "clip.mp4", "--start", "soon"), "--start soon: not a time", "h:mm:ss"),
+    (("denoise", "clip.mp4", "--axes", "TYX"), "--axes TYX: clip.mp4 is not a stack", "Leave"),
+    (("denoise", "clip.mp4", "--tile", "9"), "--tile 9", "64 or more"),
+    (("denoise", "clip.mp4", "--device", "tpu"), "--device tpu: no such choice", "Choose from"),
+    (("denoise", "clip.mp4", "--encoder-opt", "x"), "not key=value", "For example"),
+    (("denoise", "clip.mp4", "--preview", "0", "--dry-run"), "choose one of them", ""),
+    (("denoise", "clip.mp4", "-o", ""), "-o: is empty", "shell variable"),
+    (("denoise", "clip.mp4", "-o", "-", "--preview", "0"), "choose one of", "Write to a file"),
+    (("denoise", "-", "--jobs", "2"), "--jobs: standard input is one clip", "Leave it out"),
+    (("denoise", "takes", "--shard", "3/2"), "--shard 3/2: not I/N", "1/8 to 8/8"),
+    (("denoise", "takes", "--preview", "0"), "--preview: is for one clip", "Name one clip"),
+    (("denoise", "takes", "-o", "-"), "-o -: standard output holds one clip", "Name a folder"),
+    (("denoise", "takes", "-o", "takes/out"), "lies in the input folder", "outside of it"),
+    (("denoise", "takes", "-o", "x.mp4"), "named like one clip", "Name a folder"),
+    (("denoise", "takes", "-j", "many"), "--jobs many: neither a number", "tcp://HOST:PORT"),
+    (("denoise", "clip.mp4", "takes"), "no output folder", "Name a folder"),
+    (("noise", "clip.mp4", "--plot", "x.png"), "the plot is an SVG file", "OUT.svg"),
+    (("eval",), "nothing to evaluate", "f2r eval DENOISED --clean CLEAN"),
+    (("train", "clip.mp4"), "no output", "-o NAME.safetensors"),
+    (("train", "clip.mp4", "-o", "x.mp4"), "weights are written as .safetensors", "x.safetensors"),
+    (("train", "--resume"), "--resume: which run", "-o"),
+    (("export", "f2r-nope", "-o", "out"), "WEIGHTS f2r-nope: no such choice", "Choose from"),
+]
 
 
 @pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
-    """The lines that a command line is refused with."""
+def place(tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "takes").mkdir()
+    clip.with_name("takes").joinpath("one.mp4").write_bytes(clip.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
-    def call(*words: object) -> list[str]:
-        assert run([*map(str, words)]) == EXIT_USAGE
-        return capsys.readouterr().err.splitlines()
 
-    return call
+@pytest.mark.parametrize(("words", "message", "hint"), MISTAKES, ids=lambda one: str(one)[:40])
+def test_a_mistake_is_one_clear_line_and_what_to_do(
+    f2r: Callable[..., Done], place: Path, words: tuple[str, ...], message: str, hint: str
+) -> None:
+    before = sorted(place.rglob("*"))
+    done = f2r(*words)
+    assert done.code == EXIT_USAGE, done.err
+    lines = [line for line in done.err.splitlines() if not line.startswith("warning: ")]
+    assert lines[0].startswith("error: ")
+    assert message in done.err
+    assert hint in done.err
+    assert len(lines) <= 2
+    assert done.out == ""
+    assert sorted(place.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("name", "content", "word"),
     [
-        (("denoise", "a.mkv", "--sigma", "x"), "--sigma x: must be a number."),
-        (("denoise", "a.mkv", "--frames", "1.5"), "--frames 1.5: must be a whole number."),
-        (("denoise", "a.mkv", "--preview", "0"), "--preview 0: must be 1 or more."),
-        (("noise", "a.mkv", "--frames", "2"), "--frames 2: must be 3 or more."),
-        (("noise", "a.mkv", "--frames=49"), "--frames 49: must be 48 or less."),
+        ("none.mp4", None, "o such file"),
+        ("empty.mp4", b"", "empty"),
+        ("text.mp4", b"This is a letter, not a film.\n" * 9, "text.mp4"),
+        ("folder", None, "folder"),
     ],
 )
-def test_values_that_cannot_be_are_refused_in_plain_words(
-    refused: Callable[..., list[str]], words: tuple[str, ...], message: str
+def test_what_is_no_clip_is_one_clear_line(
+    f2r: Callable[..., Done], tmp_path: Path, name: str, content: bytes | None, word: str
 ) -> None:
-    assert refused(*words)[0] == f"error: {message}"
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    if name == "folder":
+        (tmp_path / name).mkdir()
+    for command in ("denoise", "info", "noise"):
+        done = f2r(command, tmp_path / name)
+        assert done.code == EXIT_INPUT, done.err
+        assert done.err.startswith("error: ")
+        assert word in done.err
+        assert len(done.err.splitlines()) <= 2
 
 
-def test_a_file_in_place_of_a_command_is_told_which(
-    refused: Callable[..., list[str]], tmp_path: Path
+@pytest.mark.parametrize("name", ["m31.fits", "m31.FIT", "moon.ser", "take.mlv"])
+def test_a_format_of_a_neighbouring_trade_names_the_way(
+    f2r: Callable[..., Done], tmp_path: Path, name: str
 ) -> None:
-    clip = tmp_path / "my clip.mp4"
-    clip.touch()
-    assert refused(clip)[1] == f"hint: Name a command first: f2r denoise '{clip}'."
+    (tmp_path / name).write_bytes(b"SIMPLE  =                    T" + bytes(5000))
+    done = f2r("denoise", tmp_path / name)
+    assert done.code == EXIT_INPUT
+    assert done.err.startswith(f"error: {name}: f2r does not read ")
+    assert "hint: Make it a " in done.err
 
 
-def test_a_file_that_begins_with_a_dash_is_told_how(
-    refused: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_file_that_looks_like_an_option_is_named_with_its_folder(
+    f2r: Callable[..., Done], place: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("-clip.mp4").touch()
-    assert refused("denoise", "-clip.mp4")[1] == "hint: If it is a file, write ./-clip.mp4."
+    Path("-x.mp4").write_bytes(b"")
+    assert "write ./-x.mp4" in f2r("denoise", "-x.mp4").err
 
 
-def test_an_argument_is_called_as_the_help_calls_it(refused: Callable[..., list[str]]) -> None:
-    assert refused("export", "f2r-nope", "-o", "out")[0] == (
-        "error: WEIGHTS f2r-nope: no such choice."
-    )
-
-
-@pytest.mark.parametrize("command", ["noise", "eval"])
-def test_results_for_standard_output_are_asked_for_with_json(
-    refused: Callable[..., list[str]], command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They went to a file named -, or nowhere."""
-    monkeypatch.chdir(tmp_path)
-    lines = refused(command, "a.mkv", "--json-file", "-")
-    assert lines[0] == "error: --json-file -: results go to a file."
-    assert lines[1] == "hint: --json prints them on standard output."
+def test_version_is_one_line(f2r: Callable[..., Done]) -> None:
+    done = f2r("--version")
+    assert (done.code, done.err) == (EXIT_OK, "")
+    assert done.out.startswith("f2r ")
+    assert len(done.out.splitlines()) == 1

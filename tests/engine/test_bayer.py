@@ -9,13 +9,19 @@ import pytest
 import torch
 
 from f2rcli import weights
-from f2rcli.engine.engine import Engine, EngineSettings
-from f2rcli.engine.stream import denoise_stream, estimate_noise, load_engine
-from f2rcli.engine.tiles import picture_size
+from f2rcli.engine import engine as engine_room
+from f2rcli.engine import stream, tiles
 from f2rcli.frames import ClipInfo, Frame, Mosaic, Space
 from f2rcli.methods.f2r import F2RNetworks
 from f2rcli.sensor import bayer_layout, to_planes
 from tests.engine.conftest import info_of
+
+Engine = engine_room.Engine
+EngineSettings = engine_room.EngineSettings
+denoise_stream = stream.denoise_stream
+estimate_noise = stream.estimate_noise
+load_engine = stream.load_engine
+picture_size = tiles.picture_size
 
 BLACK = (240.0, 244.0, 248.0, 252.0)
 

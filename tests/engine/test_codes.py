@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from f2rcli.engine.noise import tracking
-from f2rcli.engine.stream import denoise_stream
+from f2rcli.engine import noise, stream
 from f2rcli.frames import Frame
 from f2rcli.methods.base import Prepared
 from f2rcli.methods.f2r import F2R
 from f2rcli.models.large import codes, strips
 from tests.engine.conftest import engine_for, info_of, noisy_clip
+
+tracking = noise.tracking
+denoise_stream = stream.denoise_stream
 
 HEIGHT, WIDTH = 45, 85
 

@@ -9,10 +9,14 @@ import torch
 from torch import Tensor
 
 from f2rcli import weights
+from f2rcli.engine import stream
 from f2rcli.engine.noise.measurement import estimated, measure_noise, measure_pictures
-from f2rcli.engine.stream import EngineSettings, load_engine
-from f2rcli.noise.model import NoiseModel
+from f2rcli.noise import model
 from tests.engine.conftest import info_of, noisy_clip
+
+EngineSettings = stream.EngineSettings
+load_engine = stream.load_engine
+NoiseModel = model.NoiseModel
 
 blind2sound = pytest.importorskip("tests.methods.test_blind2sound", reason="it was removed")
 

@@ -11,16 +11,20 @@ import pytest
 import torch
 
 from f2rcli import weights
+from f2rcli.engine import engine as engine_room
+from f2rcli.engine import stream, tiles
 from f2rcli.engine.contract.residual import CODED
 from f2rcli.engine.contract.steady import Steady
-from f2rcli.engine.engine import Engine
 from f2rcli.engine.noise.tracking import NoiseTracker
-from f2rcli.engine.stream import denoise_stream, looked_ahead
-from f2rcli.engine.tiles import Runner
 from f2rcli.frames import Frame, Mosaic
 from f2rcli.methods.f2r import F2R
 from f2rcli.sensor import bayer_layout
 from tests.engine.conftest import engine_for, info_of, noisy_clip
+
+Engine = engine_room.Engine
+denoise_stream = stream.denoise_stream
+looked_ahead = stream.looked_ahead
+Runner = tiles.Runner
 
 pytestmark = pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
 

@@ -8,17 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from f2rcli.engine.resuming import record as records
+from f2rcli.engine import resuming, stream
 from f2rcli.engine.resuming.frame_log import packed, unpacked
 from f2rcli.engine.resuming.record import RunRecord, identity_of
-from f2rcli.engine.stream import Engine, denoise_stream
 from f2rcli.errors import StaleError
 from f2rcli.frames import Family, Frame, Mosaic, PlaneLayout
-from f2rcli.io.atomic import record_folder
-from f2rcli.io.base import ReadOptions
+from f2rcli.io import atomic, base
 from f2rcli.models.large import codes, strips
 from tests.engine.conftest import GRAY8, engine_for, info_of, noisy_clip
 from tests.engine.test_stream import differences
+
+records = resuming.record
+Engine = stream.Engine
+denoise_stream = stream.denoise_stream
+record_folder = atomic.record_folder
+ReadOptions = base.ReadOptions
 
 pytestmark = pytest.mark.usefixtures("noise_measured_once")
 MOVING = 6  # frames before the copy and the cut

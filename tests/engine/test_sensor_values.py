@@ -6,10 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
+from f2rcli.engine import stream
 from f2rcli.engine.noise.measurement import measure_noise
-from f2rcli.engine.stream import denoise_stream, estimate_noise
 from f2rcli.frames import Family, Frame, PlaneLayout
 from tests.engine.conftest import clean_clip, engine_for, info_of
+
+denoise_stream = stream.denoise_stream
+estimate_noise = stream.estimate_noise
 
 GAIN, BLACK, READ = 6.0, 100.0, 4.0
 LEVELS = (40.0, 440.0)

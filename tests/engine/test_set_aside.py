@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 
 from f2rcli import weights
+from f2rcli.engine import stream
 from f2rcli.engine.noise.measurement import measure_noise
-from f2rcli.engine.stream import denoise_stream, estimate_noise
 from f2rcli.frames import Family, Frame, Mosaic, Plane, PlaneLayout
 from f2rcli.sensor import bayer_layout
 from tests.engine.conftest import clean_clip, engine_for, info_of
+
+denoise_stream = stream.denoise_stream
+estimate_noise = stream.estimate_noise
 
 pytestmark = pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
 

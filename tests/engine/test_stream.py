@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from f2rcli.engine import windowed
-from f2rcli.engine.stream import Engine, denoise_stream, estimate_noise, restore_stream
+from f2rcli.engine import stream, windowed
 from f2rcli.errors import DeviceError, UsageError, WeightsError
 from f2rcli.frames import Frame
 from f2rcli.methods.base import Restored
@@ -22,6 +21,11 @@ from tests.engine.conftest import (
     psnr,
     to_frames,
 )
+
+Engine = stream.Engine
+denoise_stream = stream.denoise_stream
+estimate_noise = stream.estimate_noise
+restore_stream = stream.restore_stream
 
 pytestmark = pytest.mark.usefixtures("noise_measured_once")
 

@@ -7,11 +7,18 @@ import numpy as np
 import pytest
 
 from f2rcli import yuv
-from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
-from f2rcli.engine.strength import allowance, changes_nothing, scaled
+from f2rcli.engine import stream
+from f2rcli.engine import strength as strength_room
 from f2rcli.errors import UsageError
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
 from tests.engine.conftest import GRAY8, RGB8, clean_clip, info_of, noisy_clip, to_frames
+
+EngineSettings = stream.EngineSettings
+denoise_stream = stream.denoise_stream
+load_engine = stream.load_engine
+allowance = strength_room.allowance
+changes_nothing = strength_room.changes_nothing
+scaled = strength_room.scaled
 
 YUV420 = PlaneLayout(
     family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False, matrix=Matrix.BT709

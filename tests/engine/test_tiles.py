@@ -5,7 +5,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from f2rcli.engine.tiles import Runner, choose_tile, even, spans
+from f2rcli.engine import tiles
+
+Runner = tiles.Runner
+choose_tile = tiles.choose_tile
+even = tiles.even
+spans = tiles.spans
 
 GIB = 2**30
 

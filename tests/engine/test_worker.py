@@ -8,16 +8,21 @@ import numpy as np
 import pytest
 import torch
 
-from f2rcli.engine.noise import tracking
-from f2rcli.engine.stream import Engine, denoise_stream
-from f2rcli.engine.worker import network_worker
+from f2rcli.engine import noise, worker
+from f2rcli.engine import stream as stream_room
 from f2rcli.errors import DeviceError
 from f2rcli.frames import Frame
 from f2rcli.methods.base import Restored
 from f2rcli.methods.f2r import F2R
 from f2rcli.samples import defects
-from f2rcli.samples.defects import set_aside
+from f2rcli.samples import defects as defects_room
 from tests.engine.conftest import engine_for, info_of, noisy_clip
+
+tracking = noise.tracking
+Engine = stream_room.Engine
+denoise_stream = stream_room.denoise_stream
+network_worker = worker.network_worker
+set_aside = defects_room.set_aside
 
 SMALL = {"height": 24, "width": 32}
 
@@ -75,7 +80,7 @@ def test_no_thread_outlives_a_stream_that_is_left() -> None:
     stream = denoise_stream(iter(frames), info_of(frames), engine)
     next(stream)
     assert len(workers()) == 1
-    assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 2  # the caller's own
     stream.close()  # type: ignore[attr-defined]  # a generator
     assert not workers()
     assert torch.get_num_threads() == 2

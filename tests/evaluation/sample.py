@@ -55,7 +55,7 @@ def _clip(name: str, frames: int, kept: pictures.ReportPictures) -> result.ClipR
     rng = np.random.default_rng(frames)
     clean = np.repeat(np.linspace(0, 1, 96 * 128, dtype=np.float32).reshape(1, 96, 128), 3, 0)
     noisy = clean + rng.normal(0, 0.1, clean.shape).astype(np.float32)
-    kept.begin(name, base.ClipFacts(space=Space.RGB, rate=25.0), ("none", "f2r", "other"))
+    kept.begin(base.ClipFacts(space=Space.RGB))
     for index in range(frames):
         estimates = {"f2r": clean + 0.01, "other": np.clip(clean, 0.1, 0.9)}
         kept.see(frame_set.FrameSet(index, reference=clean, noisy=noisy, estimates=estimates))
@@ -77,7 +77,7 @@ def _clip(name: str, frames: int, kept: pictures.ReportPictures) -> result.ClipR
     )
     found = result.ClipResult(
         name=name, group="gaussian:30", width=128, height=96, frames=frames, space="rgb",
-        rate=25.0, noise_made="gaussian:30", methods=methods, noise=_noise(rng),
+        noise_made="gaussian:30", methods=methods, noise=_noise(rng),
         files=(result.FileFacts(role="clean", path=f"dir/{name}", sha256="ab" * 32),),
     )  # fmt: skip
     return replace(found, pictures=kept.end(found))

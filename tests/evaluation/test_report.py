@@ -136,8 +136,8 @@ def test_a_page_is_written_whole_and_never_over_another(
 ) -> None:
     target = tmp_path / "page.html"
     sample = replace(sample, clips=())
-    report.write_report(sample, target, title="Mine")
-    assert "<h1>Mine</h1>" in target.read_text("utf-8")
+    report.write_report(sample, target)
+    assert "<h1>DAVIS</h1>" in target.read_text("utf-8")
     with pytest.raises(OutputError, match="already exists"):
         report.write_report(sample, target)
     report.write_report(sample, target, overwrite=True)

@@ -8,13 +8,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from f2rcli.engine.device import keep_memory
 from f2rcli.fast import support
 from f2rcli.models import flow
 from f2rcli.models.large.codes import coded, plain
+from f2rcli.system import memory
 
 pytest.importorskip("numba")
 from f2rcli.fast import warping
+
+keep_memory = memory.keep_memory
 
 RNG = np.random.default_rng(0)
 

@@ -13,7 +13,7 @@ from f2rcli.io.base import Receipt
 from tests.io.packed import packed_bits
 
 SIZE = (48, 64)
-PROFILE = (1e-3, 1e-6, 2e-3, 2e-6, 3e-3, 3e-6)
+PROFILE = (3e-2, 1e-5, 4e-2, 2e-5, 5e-2, 3e-5)  # about what `codes` have
 LAYOUTS: dict[str, dict[str, Any]] = {
     "strips": {"rowsperstrip": 10},
     "big endian": {"byteorder": ">"},
@@ -26,12 +26,15 @@ LAYOUTS: dict[str, dict[str, Any]] = {
 }
 
 
-def tags(iso: int = 800, model: str = "Bar", pattern: bytes = b"\1\2\0\1") -> list[Any]:
-    """A DNG's own tags: GBRG unless told, four black levels, turned by a quarter."""
+def tags(
+    iso: int = 800, model: str = "Bar", pattern: bytes = b"\1\2\0\1",
+    left: frozenset[int] = frozenset(),
+) -> list[Any]:  # fmt: skip
+    """A DNG's own tags: GBRG unless told, four black levels, turned by a quarter. left: out."""
     side = round(len(pattern) ** 0.5)
     matrix = [part for v in (3.2, -1.5, -0.5, -1, 1.9, 0.04, 0.05, -0.2, 1.05) for part in
               (round(v * 10000), 10000)]  # fmt: skip
-    return [
+    own = [
         (50706, 1, 4, b"\1\4\0\0", True), (50707, 1, 4, b"\1\1\0\0", True),
         (50708, 2, 0, f"Foo {model}", True), (271, 2, 0, "Foo", True), (272, 2, 0, model, True),
         (33421, 3, 2, (side, side), True), (33422, 1, len(pattern), pattern, True),
@@ -41,6 +44,7 @@ def tags(iso: int = 800, model: str = "Bar", pattern: bytes = b"\1\2\0\1") -> li
         (50778, 3, 1, 21, True), (34855, 3, 1, iso, True), (274, 3, 1, 6, True),
         (51041, 12, 6, PROFILE, True), (50972, 1, 16, bytes(range(16)), True),
     ]  # fmt: skip
+    return [tag for tag in own if tag[0] not in left]
 
 
 def codes(seed: int, size: tuple[int, int] = SIZE, top: int = 1000) -> np.ndarray:

@@ -95,6 +95,22 @@ def test_facts_of_the_file_reach_the_clip(tmp_path: Path) -> None:
     assert np.allclose(info.noise_profile[3], PROFILE[2:4])  # both greens alike
 
 
+@pytest.mark.parametrize(("times", "fits"), [(1 / 25, False), (1, True), (25, False)])
+def test_a_noise_profile_that_is_off_is_not_believed(
+    times: float, fits: bool, tmp_path: Path
+) -> None:
+    """Off by five in standard deviation, either way; darktable #2313 has such profiles."""
+    changed = [(51041, 12, 6, tuple(times * v for v in PROFILE), True)]
+    with open_reader(
+        write_dng(tmp_path / "a.dng", extra=changed, facts={"left": {51041}})
+    ) as reader:
+        (frame,) = reader
+        (note,) = [note for note in reader.info.notes if "NoiseProfile" in note]
+        assert (reader.info.noise_profile is not None) == fits
+        assert (frame.source.exposure.noise is not None) == fits
+    assert note.endswith("it is measured instead") == (not fits)
+
+
 def test_a_cinemadng_folder_has_the_rate_that_its_files_state(tmp_path: Path) -> None:
     folder = write_burst(tmp_path / "scene", extra=[(51044, 10, 1, (24000, 1001), True)])
     (folder / "scene.wav").write_bytes(b"sound")

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from f2rcli import methods, weights
-from f2rcli.engine.stream import EngineSettings, load_engine, restore_stream
-from f2rcli.engine.tiles import Runner
+from f2rcli.engine import stream, tiles
 from f2rcli.errors import WeightsError
 from f2rcli.frames import Space
 from f2rcli.header import CHANNELS, Header
@@ -17,10 +16,16 @@ from f2rcli.methods.base import Estimating
 from f2rcli.methods.blind2sound import Blind2Sound
 from f2rcli.methods.f2r import F2R
 from f2rcli.models.blind2sound import Blind2SoundNetworks
-from f2rcli.noise.model import NoiseModel
+from f2rcli.noise import model as model_room
 from f2rcli.weights import Weights
 from f2rcli.window import Window
 from tests.engine.conftest import info_of, noisy_clip
+
+EngineSettings = stream.EngineSettings
+load_engine = stream.load_engine
+restore_stream = stream.restore_stream
+Runner = tiles.Runner
+NoiseModel = model_room.NoiseModel
 
 CONFIG = {"denoiser": {"width": 4, "wide": 6, "depth": 5}, "estimator": {"widths": (4, 8)}}
 

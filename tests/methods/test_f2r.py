@@ -14,8 +14,10 @@ from f2rcli.methods.f2r.flows import FlowBook
 from f2rcli.models.flow import DISFlow, Flow
 from f2rcli.models.fusion import Aligned
 from f2rcli.models.layers import padded
-from f2rcli.noise.model import NoiseModel
+from f2rcli.noise import model
 from f2rcli.window import Window, windows
+
+NoiseModel = model.NoiseModel
 
 TINY = {
     "coarse": {"widths": (8, 8)},

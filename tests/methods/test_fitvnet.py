@@ -10,17 +10,22 @@ import torch
 from torch import nn
 
 from f2rcli import weights
-from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
-from f2rcli.engine.tiles import Runner
+from f2rcli.engine import stream, tiles
 from f2rcli.errors import WeightsError
 from f2rcli.frames import Family, Frame, PlaneLayout, Space
 from f2rcli.header import Header
 from f2rcli.methods.base import Prepared
 from f2rcli.methods.fitvnet import FITVNet, FITVNetNetworks, five, mirrored
 from f2rcli.models.layers import padded
-from f2rcli.noise.model import NoiseModel
+from f2rcli.noise import model
 from f2rcli.window import Window, windows
 from tests.engine.conftest import clean_clip, info_of, noisy_clip, psnr, to_frames
+
+EngineSettings = stream.EngineSettings
+denoise_stream = stream.denoise_stream
+load_engine = stream.load_engine
+Runner = tiles.Runner
+NoiseModel = model.NoiseModel
 
 TINY = {"image": {"width": 6}, "block": {"widths": (4, 4, 8, 8)}}
 NOISE = NoiseModel.gaussian(0.1, 3)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from f2rcli.engine.tiles import Runner
+from f2rcli.engine import tiles
 from f2rcli.models.blind2sound import (
     LEAST,
     Belief,
@@ -14,6 +14,8 @@ from f2rcli.models.blind2sound import (
     covariance,
     entries,
 )
+
+Runner = tiles.Runner
 
 TINY = {"width": 4, "wide": 6}
 

@@ -6,7 +6,6 @@ from torch import nn
 
 from f2rcli.models.fitvnet import FusionBlock, ImageModule
 from f2rcli.models.layers import padded
-from f2rcli.training.methods.fitvnet.recipe import SIZES
 
 TINY_BLOCK = (4, 4, 8, 8)
 
@@ -45,18 +44,15 @@ def gmacs(network: nn.Module, *inputs: torch.Tensor) -> float:
     return total / 1e9 / (inputs[0].shape[-1] * inputs[0].shape[-2] / 1e6)
 
 
-@pytest.mark.parametrize(
-    ("size", "image", "block"), [("published", 180.9, 159.0), ("small", 46.2, 41.3)]
-)
-def test_the_cost_per_megapixel(size: str, image: float, block: float) -> None:
+def test_the_cost_per_megapixel() -> None:
     """The published size; a stream needs one image and two blocks."""
     frames, level = torch.rand(1, 3, 3, 64, 64), torch.zeros(1, 1, 64, 64)
     with torch.inference_mode():
         found = (
-            gmacs(ImageModule(3, **SIZES[size]["image"]), frames[:, 0]),
-            gmacs(FusionBlock(3, **SIZES[size]["block"]), frames, level),
+            gmacs(ImageModule(3), frames[:, 0]),
+            gmacs(FusionBlock(3), frames, level),
         )
-    assert found == pytest.approx((image, block), abs=0.1)
+    assert found == pytest.approx((180.9, 159.0), abs=0.1)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (33, 47), (64, 31)])

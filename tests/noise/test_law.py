@@ -6,8 +6,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from f2rcli.noise.law import NoiseLaw
-from f2rcli.noise.model import NoiseModel
+from f2rcli.noise import law as law_room
+from f2rcli.noise import model
+
+NoiseLaw = law_room.NoiseLaw
+NoiseModel = model.NoiseModel
 
 BLUR = torch.tensor([0.05, 0.25, 0.4, 0.25, 0.05])
 MIXING = ((0.9, 0.3, 0.3), (0.3, 0.9, 0.3), (0.3, 0.3, 0.9))

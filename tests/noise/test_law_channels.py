@@ -3,8 +3,11 @@
 import pytest
 import torch
 
-from f2rcli.noise.law import NoiseLaw
-from f2rcli.noise.model import NoiseModel
+from f2rcli.noise import law as law_room
+from f2rcli.noise import model
+
+NoiseLaw = law_room.NoiseLaw
+NoiseModel = model.NoiseModel
 
 # Rows of unit energy; green takes half of red's noise, red nothing of green's.
 MIXING = ((1.0, 0.0, 0.0), (0.6, 0.8, 0.0), (0.0, 0.28, 0.96))

@@ -8,8 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from f2rcli.noise.law import NoiseLaw
-from f2rcli.noise.model import KNOTS, NoiseModel, blend
+from f2rcli.noise import law
+from f2rcli.noise import model as model_room
+
+NoiseLaw = law.NoiseLaw
+KNOTS = model_room.KNOTS
+NoiseModel = model_room.NoiseModel
+blend = model_room.blend
 
 LINE = NoiseModel((0.01, 0.02, 0.03), (0.02, 0.0, 0.05), (0.08, 0.1, 0.12), 70)
 DARK = NoiseModel((0.02, 0.03), (0.01, 0.02), (0.1, 0.2), 5, dark=(0.25, 0.125))

@@ -3,8 +3,12 @@
 import pytest
 import torch
 
-from f2rcli.noise.model import NoiseModel
-from f2rcli.noise.stabilising import PEDESTAL, VarianceStabiliser, lowest
+from f2rcli.noise import model, stabilising
+
+NoiseModel = model.NoiseModel
+PEDESTAL = stabilising.PEDESTAL
+VarianceStabiliser = stabilising.VarianceStabiliser
+lowest = stabilising.lowest
 
 MODEL = NoiseModel((0.01, 0.02), (0.01, 0.0), (0.05, 0.05), dark=(0.0, 0.25))
 

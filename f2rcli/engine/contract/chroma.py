@@ -43,7 +43,8 @@ def smoothed(planes: list[Real], levels: list[float]) -> list[Real]:
 
 @contextmanager
 def _tiny_numbers_as_zero() -> Iterator[None]:
-    """Flush denormal numbers to zero in this thread: they cost a hundred times as much."""
+    """Flush denormal numbers to zero in this thread: they cost a hundred times as much. OpenCV
+    makes the table of its weights here, so that its own threads meet none either."""
     before = not bool(torch.tensor(LEAST_NORMAL).mul(0.5))
     torch.set_flush_denormal(True)
     try:

@@ -147,7 +147,10 @@ def under_contract(
     if steady is None or not slack.averages[0]:
         return out
     kinds, even = (slack.averages[int(chroma)], chroma), frame.layout.keeps_means
-    return steady.averaged(out, centre, variances, shifts, beside.flows, kinds, even=even)
+    mosaic = frame.layout.family is Family.BAYER
+    return steady.averaged(
+        out, centre, variances, shifts, beside.flows, kinds, even=even, mosaic=mosaic
+    )
 
 
 def _variance(level: Real, left: Real | None, bound: Real | None, slack: Slack, kind: int) -> Real:

@@ -84,6 +84,7 @@ class Steady:
         kinds: tuple[bool, bool],
         *,
         even: bool,
+        mosaic: bool,
     ) -> list[Real]:
         """The changes of a frame's planes with what `Still.brought` and `settled` add to them.
 
@@ -94,7 +95,9 @@ class Steady:
             return changes
         out, (all_planes, chroma) = list(changes), kinds
         if rests := self.still.rests(flows):
-            nearer = self.still.brought(changes, planes, variances, shifts, rests, even=even)
+            nearer = self.still.brought(
+                changes, planes, variances, shifts, rests, even=even, mosaic=mosaic
+            )
             out = nearer if all_planes else [nearer[0], *out[1:]]
         if chroma:
             ways = self._ways(out, planes, variances, flows, rests > 0)

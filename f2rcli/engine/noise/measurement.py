@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from f2rcli.engine.device import lent_threads
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.noise.anchor_pairs import AnchorPair, AnchorPairs, evidence
 from f2rcli.engine.noise.excerpts import excerpts
@@ -57,6 +58,13 @@ def measure_noise(
     Where the engine's method estimates noise itself the report's model is its estimate.
     Hot and dead samples are counted in the engine's `aside`.
     """
+    with lent_threads(engine.threads):
+        return _reported(frames, info, engine, windows_used, frames_read)
+
+
+def _reported(
+    frames: Iterable[Frame], info: ClipInfo, engine: Engine, windows_used: int, frames_read: int
+) -> NoiseReport | None:
     runs = to_measure(frames, info)
     looked_at = [run[0] for run in islice(runs, frames_read)]
     for frame in looked_at:

@@ -14,7 +14,6 @@ from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.noise.anchor_pairs import AnchorPair, AnchorPairs, evidence
 from f2rcli.engine.noise.excerpts import cut_out, excerpts, over_all
-from f2rcli.engine.noise.nearby import held_nearby
 from f2rcli.engine.noise.places import louder_part
 from f2rcli.engine.noise.predicted import held_predicted
 from f2rcli.frames import Family, Frame, PlaneLayout
@@ -50,6 +49,7 @@ class Opening(NamedTuple):
     compared: bool  # with neighbours; False: from single frames alone
     blocking: Blocking | None = None  # block edges that compression left
     compression: Compression | None = None  # its errors, not in `model`; None: hardly any
+    whole: float = 1.0  # sigma of the first plane over whole frames, by that where it is bounded
 
     def texture(self, layout: PlaneLayout) -> float:
         """Variance that texture which moves may have added to that of the first plane."""
@@ -69,7 +69,7 @@ class Opening(NamedTuple):
         first = self.bounds[0]
         sigma = self.planes.models[0].sigma[0]
         share = mean_sigma8(self.free) / max(mean_sigma8(self.model), 1e-9)
-        left = log(max(sigma, 1e-6) / max(first.mean, 1e-6))
+        left = log(max(sigma / self.whole, 1e-6) / max(first.mean, 1e-6))
         return Doubts(
             flat=first.flat,
             gap=left + log(max(share, 1e-6)),
@@ -147,7 +147,9 @@ def _measured(frames: Sequence[Frame], engine: Engine) -> Opening:
     if not found.compared and len(frames) >= FEWEST_COMPARED:  # the scene moves out of them
         return _opening(frames, engine)
     model, planes = _over_all(found.model, found.planes, parts[0], frames[0])
-    return found._replace(model=model, planes=planes)
+    free = over_all(found.free, parts[0], frames[0])
+    whole = planes.models[0].sigma[0] / max(found.planes.models[0].sigma[0], 1e-9)
+    return found._replace(model=model, planes=planes, free=free, whole=max(whole, 1e-9))
 
 
 def _over_all(
@@ -226,9 +228,9 @@ def measured_planes(
     *,
     clipped: bool,
 ) -> Measured:
-    """See `measure_planes`; lowered to what adjacent frames and nearby samples allow."""
+    """See `measure_planes`; lowered to what adjacent frames allow."""
     found = measure_planes(pairs_of(pictures), anchored, model, layout, clipped=clipped)
-    return held_nearby(held_predicted(found, pictures, layout), pictures, layout)
+    return held_predicted(found, pictures, layout)
 
 
 def pairs_of(pictures: Sequence[FramePlanes]) -> list[Pair]:

@@ -79,6 +79,7 @@ class NoiseTracker:
         self.declared = engine.settings.sigma is not None
         self.measured: NoiseModel | None = None
         self.planes: PlaneNoise | None = None  # of every plane of the file, as found or declared
+        self.law: tuple[NoiseModel, PlaneNoise] | None = None  # of noise, whatever a codec's errors
         self.blocking: Blocking | None = None  # see Opening
         self.compressed = False  # whether what is known are the errors of compression
         self.texture = 0.0  # see Opening
@@ -108,8 +109,11 @@ class NoiseTracker:
     @property
     def kinds(self) -> list[Kind]:
         """What bundled weights may have others for, as far as it holds, the most special first."""
-        coded = self.engine.slack is not STRICT
-        return [k for k, so in zip(KINDS, (self.compressed, self.light, coded), strict=True) if so]
+        so = {
+            "compressed": self.compressed, "light": self.light,
+            "coded_noise": self.engine.slack is not STRICT,
+        }  # fmt: skip
+        return [kind for kind in KINDS if so[kind]]
 
     @property
     def faint(self) -> bool:
@@ -192,7 +196,7 @@ class NoiseTracker:
         self.texture = found.texture(self.layout)
         self.still = found.bounds[0].still if found.bounds else 0.0
         self.blocking = found.blocking
-        self._know_all(found.model, found.planes, found.compression)
+        self.know(found.model, found.planes, found.compression)
         if found.planes.uneven and not self.compressed:
             self.engine.note(UNEVEN)
         if self.compressed and found.compression is not None:
@@ -210,7 +214,7 @@ class NoiseTracker:
         if not method.can_measure_noise or not (self.due(view) or (missed and self._open(view))):
             return
         pair = method.independent_pair(view)
-        if pair is None or self.measured is None or self.planes is None:
+        if pair is None or self.law is None:
             return
         seen = AnchorPair(plain(view.centre.noisy), *pair)
         samples = evidence([seen], seen.noisy.shape[1], dark=False)
@@ -222,11 +226,11 @@ class NoiseTracker:
         anchored, clipped = [Anchored(frames[place], *pair)], samples.cut_off
         found = measured_planes(pictures, anchored, model, self.layout, clipped=clipped)
         share = 1 - (1 - REFRESH_SHARE) ** max(missed, 1)
-        self._know_all(
-            blend(self.measured, found.model, share),
-            self.planes.blended(found.planes, share),
+        before, planes = self.law
+        self.know(
+            blend(before, found.model, share), planes.blended(found.planes, share),
             compression_of(frames, self.blocking),
-        )
+        )  # fmt: skip
 
     def due(self, view: Window[Prepared]) -> bool:
         """Whether the noise is to be measured again on this window's centre."""
@@ -249,23 +253,22 @@ class NoiseTracker:
             if few and self.measured is not None and self.planes is not None:
                 parts.append(cut(copies[0]))
                 if len(parts) == DIM_PREROLL:
-                    self._believe(*recounted(parts, first, self.measured, self.planes))
+                    self.law = recounted(parts, first, self.measured, self.planes)
+                    self._believe(*self.law)
                     parts, few = [], False
             yield copies
 
-    def know(self, model: NoiseModel, planes: PlaneNoise) -> None:
-        """Adopt a noise model, by the picture's channels and the file's planes."""
-        self._believe(model, planes)
-        if self.sensor:
-            self.space = VarianceStabiliser.of(model, self.engine.torch_device, self.low)
-
-    def _know_all(
-        self, model: NoiseModel, planes: PlaneNoise, compression: Compression | None
+    def know(
+        self, model: NoiseModel, planes: PlaneNoise, compression: Compression | None = None
     ) -> None:
-        """The same, unless compression left more."""
+        """Adopt a noise model, by the picture's channels and the file's planes; for the time, the
+        errors of compression in its place where they are stronger."""
+        self.law = model, planes
         self.compressed = compression is not None and compression.exceeds(model)
         self.engine.compression = compression if self.compressed else None
-        self.know(*with_compression(model, planes, compression, self.layout))
+        self._believe(*with_compression(model, planes, compression, self.layout))
+        if self.sensor:
+            self.space = VarianceStabiliser.of(model, self.engine.torch_device, self.low)
 
     def _believe(self, model: NoiseModel, planes: PlaneNoise) -> None:
         self.measured = self.engine.noise = model
@@ -273,14 +276,14 @@ class NoiseTracker:
 
     def _compare(self, found: Opening) -> None:
         """Say so where what was declared and what is measured lie far apart; keep what is known of
-        clipping, steps and scales, which nobody tells."""
+        clipping and scales, which nobody tells."""
         given, share = self.engine.settings.sigma or 0.0, self.units / 255
         low, high = sorted((given / share, sigma := mean_sigma8(found.model)))
         contradicted = high > CONTRADICTION * low
         if self.planes is not None:
             own, seen = self.planes, found.planes
             shares = own.shares if contradicted or not found.compared else seen.shares
-            self.planes = replace(own, clipped=seen.clipped, steps=seen.steps, shares=shares)
+            self.planes = replace(own, clipped=seen.clipped, shares=shares)
         if found.compared and contradicted and high > CONTRADICTION * HARDLY_ANY8:
             words = f"{sigma:.1f} of 255" if share == 1 else f"{share * sigma:.3g}"
             self.engine.note(f"sigma={given:g} is used, though {words} was measured")

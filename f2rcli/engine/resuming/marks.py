@@ -79,6 +79,7 @@ class Mark:
             blocking = self.kept["blocking"]
             noise.blocking = None if blocking is None else Blocking(**blocking)
             noise.compressed = self.kept["compressed"]
+            noise.law = _model(self.kept["law"][0]), _plane_noise(self.kept["law"][1])
         self._known = {i: None if m is None else _model(m) for i, m in self.kept["told"]}
         _fill(steady, self._arrays, noise.engine.torch_device)
         return Past(
@@ -127,6 +128,7 @@ class Mark:
             "planes": None if planes is None else asdict(planes),
             "blocking": None if blocking is None else asdict(blocking),
             "compressed": self._noise.compressed,
+            "law": None if self._noise.law is None else [asdict(one) for one in self._noise.law],
             "told": [[i, None if m is None else asdict(m)] for i, m in self._known.items()],
             "memory": memory,
         }  # fmt: skip

@@ -80,7 +80,7 @@ class RunRecord:
         else:
             self.say(
                 f"the same command continues after {self.kept} finished frames "
-                f"({self.folder.name}, {size(self.log.size)}); --no-resume removes them"
+                f"({self.folder.name}, {size(self.log.size)})"
             )
 
     def open(self) -> Marks:
@@ -191,7 +191,7 @@ class RunRecord:
         whole = f", about {size(each * self.total)} at the end" if self.total else ""
         self.say(
             f"finished frames are kept in {self.folder.name} until the run ends ({so_far} now"
-            f"{whole}), so that the same command continues after a kill; --no-resume keeps none"
+            f"{whole}), so that the same command continues after a kill"
         )
 
     def give_up(self, why: str) -> None:

@@ -14,7 +14,6 @@ from f2rcli.io.targets import default_folder
 
 __all__ = ["open_reader", "open_writer", "plan_output"]
 
-RANK = 50
 SUFFIXES = frozenset(PICTURES)
 
 

@@ -18,7 +18,7 @@ from f2rcli.io.images.reader import ImageReader, decode_picture
 from f2rcli.io.numbering import is_pattern, numbered
 from f2rcli.io.provenance import text_chunk
 from f2rcli.io.targets import check_folder
-from f2rcli.io.video.colour import picture_facts
+from f2rcli.io.video.colour import FULL, picture_facts
 from f2rcli.io.video.encoders import LAMBDA, closest_format, formats_of, losses
 from f2rcli.io.video.pixels import PixelFormat, converted, make_frame
 from f2rcli.io.video.source import ffmpeg_reason, metadata_of, quiet_ffmpeg, stream_line
@@ -42,11 +42,15 @@ class ImageDetail:
 def plan_images(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     """Plan numbered pictures. Raises UsageError or OutputError for what cannot be done."""
     folder, pattern, suffix = _places(reader, Path(target))
-    _check_options(options, suffix)
+    options.refuse_encoding(f"{suffix} pictures", pix_fmt=False)
     codec = WRITTEN[suffix]
+    if options.lossless and codec != "png":
+        raise UsageError(
+            f"lossless=True: {suffix} pictures are lossy.", hint="Write .png pictures."
+        )
     paths, video = reader.paths(), not isinstance(reader, ImageReader)
     layout = reader.info.layout
-    form = _form(codec, layout, options)
+    form = _form(codec, layout, options.pix_fmt)
     coding = form.layout(
         full_range=True, matrix=Matrix.BT601 if codec == "mjpeg" else layout.matrix
     )
@@ -60,10 +64,8 @@ def plan_images(reader: Reader, target: str, options: WriteOptions) -> WritePlan
     kept = []
     if source.pixel_aspect not in (None, Fraction(1)):
         kept.append(f"pixel aspect {source.pixel_aspect}")
-    if paths and not video:
-        same = source.family == codec
-        if read_metadata(paths[0]):
-            (kept if same else dropped).append(METADATA)
+    if paths and not video and read_metadata(paths[0]):
+        (kept if source.family == codec else dropped).append(METADATA)
     return WritePlan(
         target=target,
         container="images",
@@ -97,53 +99,33 @@ def _places(reader: Reader, target: Path) -> tuple[Path, str, str]:
     return target, "%06d.png", ".png"
 
 
-def _check_options(options: WriteOptions, suffix: str) -> None:
-    options.refuse_encoding(f"{suffix} pictures", pix_fmt=False)
-    if options.lossless and WRITTEN[suffix] != "png":
-        raise UsageError(
-            f"lossless=True: {suffix} pictures are lossy.", hint="Write .png pictures."
-        )
-
-
-def _form(codec: str, layout: PlaneLayout, options: WriteOptions) -> PixelFormat:
+def _form(codec: str, layout: PlaneLayout, wanted: str | None) -> PixelFormat:
     form = closest_format(codec, layout)
-    if options.pix_fmt is not None or form is None:
-        names = {f.name: f for f in formats_of(codec)}
-        if options.pix_fmt not in names:
-            raise UsageError(
-                f"pix_fmt={options.pix_fmt!r}: {codec} does not take it.",
-                hint=f"It takes {' '.join(names)}.",
-            )
-        return names[options.pix_fmt]
-    return form
+    if wanted is None and form is not None:
+        return form
+    names = {f.name: f for f in formats_of(codec)}
+    if wanted not in names:
+        raise UsageError(
+            f"pix_fmt={wanted!r}: {codec} does not take it.", hint=f"It takes {' '.join(names)}."
+        )
+    return names[wanted]
 
 
-class PictureEncoder:
-    """Encodes pictures of one size into files of one kind."""
-
-    def __init__(
-        self, codec: str, size: tuple[int, int], pix_fmt: str, aspect: Fraction | None
-    ) -> None:
-        quiet_ffmpeg()
-        context = av.CodecContext.create(codec, "w")
-        assert isinstance(context, VideoCodecContext)
-        context.width, context.height = size
-        context.pix_fmt = pix_fmt
-        context.time_base = Fraction(1, 25)  # nothing of it reaches the file
-        if aspect is not None:
-            context.sample_aspect_ratio = aspect
-        context.thread_count = 1  # one file out for each picture in
-        if codec == "mjpeg":
-            context.color_range = 2
-            context.options = {"flags": "+qscale", "global_quality": str(2 * LAMBDA)}
-        self._context = context
-        self._count = 0
-
-    def encode(self, picture: av.VideoFrame) -> bytes:
-        """The bytes of a file."""
-        picture.pts = self._count
-        self._count += 1
-        return b"".join(bytes(packet) for packet in self._context.encode(picture))
+def encode_picture(picture: av.VideoFrame, codec: str, aspect: Fraction | None = None) -> bytes:
+    """The bytes of a file with a picture. aspect: of its pixels. Raises av.FFmpegError."""
+    quiet_ffmpeg()
+    context = av.CodecContext.create(codec, "w")
+    assert isinstance(context, VideoCodecContext)
+    context.width, context.height = picture.width, picture.height
+    context.pix_fmt = picture.format.name
+    context.time_base, picture.pts = Fraction(1, 25), 0  # nothing of it reaches the file
+    context.thread_count = 1
+    if aspect is not None:
+        context.sample_aspect_ratio = aspect
+    if codec == "mjpeg":
+        context.color_range = FULL
+        context.options = {"flags": "+qscale", "global_quality": str(2 * LAMBDA)}
+    return b"".join(bytes(packet) for packet in (*context.encode(picture), *context.encode(None)))
 
 
 class ImageWriter(Writer):
@@ -154,9 +136,7 @@ class ImageWriter(Writer):
         self.plan = plan
         self.detail: ImageDetail = plan.detail
         self._size = reader.info.width, reader.info.height
-        self._encoder = PictureEncoder(
-            plan.encoder, self._size, plan.pix_fmt, metadata_of(reader).pixel_aspect
-        )
+        self._aspect = metadata_of(reader).pixel_aspect
         self._provenance: str | None = None  # once the first frame is there
         self._digests: dict[str, bytes] = {}  # of what was written, by name
         self._bare = False  # whether a picture lacks metadata that it was given
@@ -172,7 +152,9 @@ class ImageWriter(Writer):
         try:
             with disk_errors(Path(name)):
                 parts = self._metadata(frame)
-                data = with_metadata(self._encoder.encode(picture), parts)
+                data = with_metadata(
+                    encode_picture(picture, self.plan.encoder, self._aspect), parts
+                )
         except (av.FFmpegError, ValueError) as error:
             raise OutputError(
                 f"{name}: encoding failed: {ffmpeg_reason(error)}.",

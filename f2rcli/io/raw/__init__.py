@@ -14,8 +14,6 @@ from f2rcli.io.targets import default_folder
 
 __all__ = ["SUFFIXES", "claims", "open_reader", "open_writer", "plan_output"]
 
-RANK = 20  # before TIFF stacks and pictures: a folder of raw files may hold previews too
-
 
 def writes(target: str, reader: Reader) -> bool:
     """Whatever becomes of camera raw; and DNG, to say that nothing else can become one."""

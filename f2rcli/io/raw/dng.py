@@ -18,9 +18,32 @@ import tifffile
 from numpy.typing import NDArray
 
 from f2rcli.errors import OutputError
-from f2rcli.io.raw import tags as t
 from f2rcli.io.raw.exposure import RAW_SUFFIXES, Exposure, NoiseProfile, Samples
-from f2rcli.io.raw.tags import EXIF, EXIF_TAGS, GPS, GPS_TAGS, RATIONAL, SHORT, SRATIONAL, Tag
+from f2rcli.io.raw.tags import (
+    ASCII,
+    BLACK_ACROSS,
+    BLACK_DOWN,
+    BYTE,
+    CROP_FROM,
+    CROP_SIZE,
+    DOUBLE,
+    EXIF,
+    EXIF_TAGS,
+    FRAME_RATE,
+    GPS,
+    GPS_TAGS,
+    ISO,
+    LONG,
+    NEUTRAL,
+    NOISE_PROFILE,
+    ORIENTATION,
+    PROVENANCE,
+    RATIONAL,
+    SHORT,
+    SRATIONAL,
+    UNDEFINED,
+    Tag,
+)
 from f2rcli.sensor import plane_colours
 
 TILE = 512  # pixels a side at most, of compressed mosaics
@@ -30,7 +53,7 @@ _SRGB = (3.2406, -1.5372, -0.4986, -0.9689, 1.8758, 0.0415, 0.0557, -0.2040, 1.0
 _D65 = 21
 # tifffile refuses to write pointers to directories: free codes beside them keep their places.
 _STAND_INS = {EXIF: EXIF - 1, GPS: GPS + 1}
-_STRUCTS = {t.BYTE: "B", t.UNDEFINED: "B", SHORT: "H", t.LONG: "I", RATIONAL: "I", SRATIONAL: "i"}
+_STRUCTS = {BYTE: "B", UNDEFINED: "B", SHORT: "H", LONG: "I", RATIONAL: "I", SRATIONAL: "i"}
 
 
 def new_dng(
@@ -125,43 +148,43 @@ def _tags(
     own = [*_described(exposure), *_coloured(exposure), *exposure.tags.carried, *_levels(exposure)]
     tags = {tag[0]: tag for tag in own}
     if area is not None:
-        tags[50829] = (50829, t.LONG, 4, area, True)
+        tags[50829] = (50829, LONG, 4, area, True)
     if noise is not None:
         pairs = [value for plane in noise[:3] for value in plane]
-        tags[t.NOISE_PROFILE] = (t.NOISE_PROFILE, t.DOUBLE, 6, pairs, True)
+        tags[NOISE_PROFILE] = (NOISE_PROFILE, DOUBLE, 6, pairs, True)
     if provenance:
-        tags[t.PROVENANCE] = (t.PROVENANCE, t.ASCII, 0, provenance, True)
+        tags[PROVENANCE] = (PROVENANCE, ASCII, 0, provenance, True)
     for code in directories:
-        tags[_STAND_INS[code]] = (_STAND_INS[code], t.LONG, 1, 0, True)
+        tags[_STAND_INS[code]] = (_STAND_INS[code], LONG, 1, 0, True)
     return [tags[code] for code in sorted(tags)]
 
 
 def named_tags(exposure: Exposure) -> list[Tag]:
     """Make and model, as far as they are known."""
     named = ((271, exposure.tags.make), (272, exposure.tags.model))
-    return [(code, t.ASCII, 0, text, True) for code, text in named if text]
+    return [(code, ASCII, 0, text, True) for code, text in named if text]
 
 
 def _described(exposure: Exposure) -> list[Tag]:
     tags: list[Tag] = [
-        (t.ORIENTATION, SHORT, 1, exposure.orientation, True),
-        (50706, t.BYTE, 4, b"\x01\x04\x00\x00", True),
-        (50707, t.BYTE, 4, b"\x01\x01\x00\x00", True),
-        (50708, t.ASCII, 0, exposure.tags.camera or "unknown", True),
+        (ORIENTATION, SHORT, 1, exposure.orientation, True),
+        (50706, BYTE, 4, b"\x01\x04\x00\x00", True),
+        (50707, BYTE, 4, b"\x01\x01\x00\x00", True),
+        (50708, ASCII, 0, exposure.tags.camera or "unknown", True),
         *named_tags(exposure),
     ]
     if exposure.iso is not None and exposure.iso < 1 << 16:
-        tags.append((t.ISO, SHORT, 1, exposure.iso, True))
+        tags.append((ISO, SHORT, 1, exposure.iso, True))
     if exposure.aspect != 1:
         tags.append((50718, RATIONAL, 2, (round(10000 * exposure.aspect), 10000, 1, 1), True))
     if exposure.shown is not None:
         top, left, height, width = exposure.shown
         tags += [
-            (t.CROP_FROM, t.LONG, 2, (left, top), True),
-            (t.CROP_SIZE, t.LONG, 2, (width, height), True),
+            (CROP_FROM, LONG, 2, (left, top), True),
+            (CROP_SIZE, LONG, 2, (width, height), True),
         ]
     if exposure.tags.rate is not None:
-        tags.append((t.FRAME_RATE, SRATIONAL, 1, exposure.tags.rate.as_integer_ratio(), True))
+        tags.append((FRAME_RATE, SRATIONAL, 1, exposure.tags.rate.as_integer_ratio(), True))
     return tags
 
 
@@ -173,7 +196,7 @@ def _coloured(exposure: Exposure) -> list[Tag]:
     ]
     return [
         (50721, SRATIONAL, 9, ratios, True),
-        (t.NEUTRAL, RATIONAL, 3, neutral, True),
+        (NEUTRAL, RATIONAL, 3, neutral, True),
         (50778, SHORT, 1, _D65, True),
     ]
 
@@ -187,20 +210,20 @@ def _levels(exposure: Exposure) -> list[Tag]:
     whole = all(black == int(black) for black in blacks)
     black_tag: Tag = (50714, RATIONAL, 4, ratios, True)
     if whole:
-        black_tag = (50714, t.LONG, 4, [int(black) for black in blacks], True)
+        black_tag = (50714, LONG, 4, [int(black) for black in blacks], True)
     tags: list[Tag] = [
         (33421, SHORT, 2, (2, 2), True),
-        (33422, t.BYTE, 4, letters, True),
-        (50710, t.BYTE, 3, b"\x00\x01\x02", True),
+        (33422, BYTE, 4, letters, True),
+        (50710, BYTE, 3, b"\x00\x01\x02", True),
         (50711, SHORT, 1, 1, True),
         (50713, SHORT, 2, (2, 2), True),
         black_tag,
-        (50717, t.LONG, 1, round(max(mosaic.white)), True),
+        (50717, LONG, 1, round(max(mosaic.white)), True),
     ]
     if exposure.lift is None:
         return tags
     # LibRaw's black levels have the mean of these in them.
-    for code, axis in ((t.BLACK_DOWN, 1), (t.BLACK_ACROSS, 0)):
+    for code, axis in ((BLACK_DOWN, 1), (BLACK_ACROSS, 0)):
         level = -exposure.lift.mean(axis)
         parts = [part for v in level - level.mean() for part in (round(v * 256), 256)]
         tags.append((code, SRATIONAL, len(level), parts, True))
@@ -258,7 +281,7 @@ def append_directories(
         place += file.write(bytes(place % 2))
         file.write(_directory(directories[code], place))
         file.seek(offset)
-        file.write(struct.pack("<HHII", code, t.LONG, 1, place))
+        file.write(struct.pack("<HHII", code, LONG, 1, place))
 
 
 def _directory(tags: Mapping[int, tuple[int, Any]], place: int) -> bytes:
@@ -277,7 +300,7 @@ def _directory(tags: Mapping[int, tuple[int, Any]], place: int) -> bytes:
 
 def _packed(kind: int, value: Any) -> tuple[int, bytes]:
     """A value's count and bytes, as its type has them."""
-    if kind == t.ASCII:
+    if kind == ASCII:
         data = str(value).encode("utf-8", "replace") + b"\0"
         return len(data), data
     values: Sequence[Any] = value if isinstance(value, tuple | list | bytes) else (value,)

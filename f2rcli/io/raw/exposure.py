@@ -238,6 +238,11 @@ def _mosaic(raw: Any, name: str) -> Mosaic:
             f"{name}: holds full colours at every pixel (Foveon, sRAW, linear DNG), not a mosaic.",
             hint="f2r denoises Bayer raw; develop it to 16-bit pictures instead.",
         )
+    if raw.raw_pattern.shape == (1, 1):
+        raise InputError(
+            f"{name}: comes from a monochrome sensor: its picture is gray, not a mosaic.",
+            hint=f"Copy it to {Path(name).stem}.tif and denoise that, which keeps its tags.",
+        )
     if raw.raw_pattern.shape != (2, 2):
         kind = "an X-Trans" if raw.raw_pattern.shape == (6, 6) else "a non-Bayer"
         raise InputError(

@@ -1,5 +1,5 @@
-"""A DNG's NoiseProfile for a denoised mosaic: raw developers would denoise it once more by the
-camera's own."""
+"""A DNG's NoiseProfile: whether that of a file fits it, and one for a denoised mosaic, which raw
+developers would denoise once more by the camera's own."""
 
 from typing import Any
 
@@ -40,6 +40,20 @@ def profile_left(exposure: Exposure, before: Samples, after: Samples) -> NoisePr
         share = min(1.0, float(np.median(variance / stated)))
         left.append((gain * share, read * share))
     return tuple(left)
+
+
+def noise_share(exposure: Exposure, samples: Samples) -> float | None:
+    """The noise that samples have, as a share of what their NoiseProfile states, in standard
+    deviations. None where nothing is stated or the mosaic is too small to tell."""
+    planes = pack(exposure.picture(samples).astype(np.float32), exposure.mosaic.pattern)
+    if exposure.noise is None or planes[0].size < 4 * FEWEST:
+        return None
+    shares = []
+    for place, (plane, (gain, read)) in enumerate(zip(planes, exposure.noise, strict=True)):
+        level, variance = _measured(plane, exposure.even_mosaic, place)
+        stated = np.maximum(gain * level + read, np.finfo(float).tiny)
+        shares.append(float(np.median(variance / stated)))
+    return float(np.sqrt(np.median(shares)))
 
 
 def _measured(plane: Real, mosaic: Mosaic, place: int) -> tuple[Bins, Bins]:

@@ -26,11 +26,13 @@ from f2rcli.io.raw.exposure import (
     read_header,
     read_raw,
 )
+from f2rcli.io.raw.noise_left import noise_share
 from f2rcli.io.raw.tiff_mosaic import CRVD, TIFF_SUFFIXES, TiffPages, examine_tiff, sensor_facts
 from f2rcli.io.sequence import RATE, MismatchError, SequenceReader
 from f2rcli.samples.past import RECALLED
 from f2rcli.sensor import bayer_layout
 
+PROFILE_OFF = 2.0  # times, in standard deviations, that a NoiseProfile may be off to be believed
 LOOKED_AT = 512  # files whose headers are read before any work; the rest are checked when read
 
 
@@ -63,8 +65,8 @@ class RawReader(SequenceReader):
     def _info(self, notes: list[str]) -> ClipInfo:
         exposure = self.first
         _, _, height, width = exposure.active
-        if exposure.noise is not None:
-            notes = [*notes, "noise as the files' NoiseProfile states it"]
+        self.profile_fits, words = _profile_check(exposure)
+        notes = [*notes, *words]
         return ClipInfo(
             name=self.source.name,
             width=width,
@@ -75,7 +77,7 @@ class RawReader(SequenceReader):
             rate=self.rate,
             time_base=1 / self.rate,
             notes=tuple(notes),
-            noise_profile=exposure.noise,
+            noise_profile=exposure.noise if self.profile_fits else None,
         )
 
     def _read(self, index: int) -> Frame:
@@ -89,6 +91,8 @@ class RawReader(SequenceReader):
             exposure = next(exposures_of(path))
             samples = self._pages.read(exposure)
         check_belongs(exposure, self.first)
+        if not self.profile_fits:
+            exposure = replace(exposure, noise=None)
         layout = bayer_layout(exposure.even_mosaic, self.info.layout.bits, exposure.path.name)
         planes = (exposure.picture(samples),)
         return Frame(planes=planes, layout=layout, source=RawFrame(exposure, samples))
@@ -129,6 +133,19 @@ class RawReader(SequenceReader):
 def named(item: Exposure | Path) -> str:
     """The name of an exposure, without a suffix."""
     return item.stem if isinstance(item, Path) else item.name
+
+
+def _profile_check(exposure: Exposure) -> tuple[bool, list[str]]:
+    """Whether a file's NoiseProfile fits its samples, and a line about it. Raises InputError."""
+    if exposure.noise is None:
+        return True, []
+    share = noise_share(*read_raw(exposure.path))
+    if share is None or 1 / PROFILE_OFF <= share <= PROFILE_OFF:
+        return True, ["noise as the files' NoiseProfile states it"]
+    words = (
+        f"noise is {share:.2g} times what the files' NoiseProfile states: it is measured instead"
+    )
+    return False, [words]
 
 
 def claims_raw(source: str) -> bool:
@@ -186,7 +203,7 @@ def _one_draw(files: list[Path]) -> tuple[list[Path], list[str]]:
     """Of CRVD's several noisy takes per frame, the first; other folders as they are."""
     takes: dict[int, list[Path]] = {}
     for path in files:
-        if match := CRVD.fullmatch(path.name):
+        if (match := CRVD.fullmatch(path.name)) and match[2] is not None:
             takes.setdefault(int(match[2]), []).append(path)
     if not takes:
         return files, []

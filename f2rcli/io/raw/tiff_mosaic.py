@@ -30,7 +30,8 @@ from f2rcli.sensor import PATTERNS
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 FOLDER_SIDECAR = "sensor.json"
-CRVD = re.compile(r"frame(\d+)_noisy(\d+)\.tiff?", re.IGNORECASE)  # Yue et al., CVPR 2020
+# Yue et al., CVPR 2020: noisy takes of a frame, or its clean version.
+CRVD = re.compile(r"frame(\d+)_(?:noisy(\d+)|clean\w*)\.tiff?", re.IGNORECASE)
 _CRVD_FACTS = {"cfa": "GBRG", "black": 240, "white": 4095}
 
 

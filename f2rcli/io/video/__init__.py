@@ -10,7 +10,6 @@ from f2rcli.io.video.writer import VideoWriter as open_writer
 
 __all__ = ["open_reader", "open_writer", "plan_output"]
 
-RANK = 100  # after every format with suffixes of its own: FFmpeg looks at content, not names
 # What FFmpeg demuxes and f2r does not write: only folders are searched by suffix.
 _READ_ONLY = (
     ".mpg", ".mpeg", ".m2v", ".vob", ".wmv", ".asf", ".flv", ".f4v", ".3gp", ".3g2", ".ogv", ".mxf",

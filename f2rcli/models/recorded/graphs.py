@@ -15,6 +15,7 @@ from f2rcli.models.recorded.recorder import CudaRecorder, Recorder, records
 
 FIRST = 2  # calls of the same shapes that run as they are: one frame has many sizes and windows
 MOST = 40  # recordings that are kept, those used last
+PAUSE = 256  # calls without recording after a lack of memory: some frames; each next one is double
 CLOSE = 0.02  # of the largest value: a recording that is farther from what it recorded is not used
 # Why something could not be recorded: torch's errors are of these kinds.
 REASONS = (RuntimeError, TypeError, ValueError, AttributeError, AssertionError, SystemError)
@@ -39,11 +40,13 @@ class Graphs:
     def __init__(self, recorder: Recorder | None = None) -> None:
         """Without a recorder, functions run as they are."""
         self.failures: list[str] = []  # why functions were not recorded
+        self.short: Callable[[], object] = bool  # called where memory runs short
         self._recorder = recorder
         self._recordings: OrderedDict[Hashable, _Recording] = OrderedDict()
         self._seen: Counter[Hashable] = Counter()
         self._refused: set[Hashable] = set()
         self._lock = RLock()
+        self._pause, self._wait = PAUSE, 0  # calls, of the next pause and of this one
 
     @classmethod
     def on(cls, device: torch.device) -> "Graphs":
@@ -56,6 +59,9 @@ class Graphs:
         if self._recorder is None or recording_parts() or not _has_hash(name):
             return function(*inputs)
         with self._lock, _flag("parts"):
+            if self._wait:
+                self._wait -= 1
+                return function(*inputs)
             parts = list(leaves(inputs))
             key = (
                 name,
@@ -76,12 +82,14 @@ class Graphs:
             return function(*inputs)
 
     def drop(self) -> bool:
-        """Stop recording and free the recordings' memory; False if there were none."""
-        recorder, had = self._recorder, bool(self._recordings)
-        self._recorder = None
+        """Free the recordings' memory and record nothing for a while; False if there were none."""
+        had = bool(self._recordings)
         self._recordings.clear()
-        if recorder is not None and not recording():
-            recorder.let_go()
+        if self._recorder is not None:
+            self._wait, self._pause = self._pause, 2 * self._pause
+            self.short()
+            if not recording():
+                self._recorder.let_go()
         return had
 
     def _known(self, key: Hashable, function: Callable[..., Any], inputs: Any) -> _Recording | None:

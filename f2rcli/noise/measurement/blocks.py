@@ -6,7 +6,6 @@ bands, with what a wrong match may have added.
 """
 
 import math
-from collections.abc import Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -16,13 +15,12 @@ from numpy.typing import NDArray
 
 from f2rcli.frames import Floats, Singles
 from f2rcli.models.flow import DISFlow, Flow, Luma
-from f2rcli.noise.measurement.highpass import FINE, power, power_one_way, tiles
+from f2rcli.noise.measurement.highpass import power, tiles
 from f2rcli.order import median, quantile
 
 SIDES = 16, 8  # pixels of a block: the smaller where a plane holds few of the larger
 FEW_BLOCKS = 150  # of a plane
 MATCHED = 0.125  # of the gradient's power: what a match half a pixel off leaves, roughly
-GRADIENT = 0.1172  # of white noise's power, that of the gradient
 RAIL = 1.5 / 255  # of black or white: a block without noise there has been cut off
 # Noise is in all samples of a block, so its least ones tell of it as well: two thirds of Gaussian
 # ones hold this much of its variance. Where they say far less, few samples differ by much: snow,
@@ -32,11 +30,7 @@ SPARSE = 0.2, 0.3  # of the variance: below it is the least samples', above it c
 # The same of most blocks, for any to be read so: scenes in motion have some such blocks, too, which
 # are told from noise by other means.
 MOSTLY = 0.2, 0.25
-# Times the power of the difference of every other line that of adjacent ones has in a comb, and the
-# share of blocks that are such: white noise exceeds it in a few of 100.
-COMBED, WOVEN = 1.25, 0.15
-LEAST_STEP = 0.05  # quantile of what samples differ by where they do: one code, as a rule
-SAME = 1e-3 / 255  # difference that rounding of floats makes
+SAME_LIGHT = 1.0, 0.0  # gain and offset
 
 
 class FramePlanes(NamedTuple):
@@ -57,7 +51,7 @@ class Pair:
 
     def __init__(self, before: FramePlanes, after: FramePlanes) -> None:
         self.before, self.after = before, after
-        self._blocks: dict[tuple[int, bool], Blocks] = {}
+        self._blocks: dict[int, Blocks] = {}
         self._landings: dict[tuple[int, ...], NDArray[np.int32]] = {}
 
     @cached_property
@@ -73,34 +67,11 @@ class Pair:
         fetched: Singles = self.after.planes[plane].ravel().take(self._landings[shape])
         return fetched
 
-    def blocks(self, plane: int, *, small: bool = False) -> "Blocks":
-        """Of one plane, by its number. small: of the smaller side, and a block counts as textured
-        by what either frame shows by itself, too: what moves each its own way is in both."""
-        if (plane, small) not in self._blocks:
-            self._blocks[plane, small] = _plane_blocks(self, plane, small=small)
-        return self._blocks[plane, small]
-
-
-def unwoven(pairs: Sequence[Pair]) -> list[Pair]:
-    """Pairs of frames, of their first fields if two fields of other times are woven into them: what
-    moved differs from line to line there, and no flow matches combs."""
-    if not any(_woven(pair.before.luma) for pair in pairs):
-        return list(pairs)
-    return [Pair(_first_field(pair.before), _first_field(pair.after)) for pair in pairs]
-
-
-def _woven(luma: Luma) -> bool:
-    """Whether in many blocks adjacent lines differ by more than every other line does."""
-    if min(luma.shape) < 2 * SIDES[0]:
-        return False
-    near, far = (np.square(luma[gap:] - luma[:-gap])[: len(luma) - 2] for gap in (1, 2))
-    combed = tiles(near, SIDES[0]).mean(1) > COMBED * tiles(far, SIDES[0]).mean(1)
-    return bool(combed.mean() > WOVEN)
-
-
-def _first_field(frame: FramePlanes) -> FramePlanes:
-    planes = [np.ascontiguousarray(plane[::2]) for plane in frame.planes]
-    return FramePlanes(planes, np.ascontiguousarray(frame.luma[::2]), frame.chroma)
+    def blocks(self, plane: int) -> "Blocks":
+        """Of one plane, by its number."""
+        if plane not in self._blocks:
+            self._blocks[plane] = _plane_blocks(self, plane)
+        return self._blocks[plane]
 
 
 class Blocks(NamedTuple):
@@ -113,22 +84,19 @@ class Blocks(NamedTuple):
     rail: NDArray[np.bool_]  # (N,), void on black or white, or in a bar at the border
     still: NDArray[np.bool_]  # (N,), matched as well where it is as where the flow leads
     samples: int  # of one block
-    one_way: Floats  # (2, 2, N), power in the high-pass bands of rows alone, and of columns alone
-    whole: Floats  # (N,), power with what the block's mean differs by
 
     def taken(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> "Blocks":
         """Those of the blocks that are chosen."""
         return Blocks(
             self.level[chosen], self.power[:, chosen], self.error[chosen],
             self.void[chosen], self.rail[chosen], self.still[chosen], self.samples,
-            self.one_way[..., chosen], self.whole[chosen],
         )  # fmt: skip
 
 
-def _plane_blocks(pair: Pair, plane: int, *, small: bool) -> Blocks:
+def _plane_blocks(pair: Pair, plane: int) -> Blocks:
     before, after = (picture.planes[plane] for picture in (pair.before, pair.after))
     bright = pair.before.luma if pair.before.chroma and plane else before
-    side = side_of(before.shape, small=small)
+    side = side_of(before.shape)
     choices = [after, pair.moved(plane)]
     here, there = tiles(before, side), [tiles(other, side) for other in choices]
     matched = [same_light(*one, here) for one in zip(choices, there, strict=True)]
@@ -136,15 +104,8 @@ def _plane_blocks(pair: Pair, plane: int, *, small: bool) -> Blocks:
     rough = [tiles(_smooth(one), side).var(1) for one in apart]
     plain = rough[0] <= rough[1]  # chosen by the low frequencies: no bias to the high ones
     powers = [power(one, side) / 2 for one in apart]
-    one_way = [power_one_way(one, side) / 2 for one in apart]
     slopes = _slopes(before)
     error = [MATCHED * _shared(slopes, _slopes(other), side) for other in matched]
-    if small:
-        own = MATCHED * np.minimum(_shared(slopes, slopes, side), _own(after, side))
-        error = [
-            np.maximum(one, own - MATCHED * GRADIENT * parts[FINE])
-            for one, parts in zip(error, powers, strict=True)
-        ]
     same = [~(other != here).any(1) for other in there]
     painted = (here == here[:, :1]).all(1) & (there[0] == there[0][:, :1]).all(1)
     void = painted | same[0] | same[1]
@@ -156,14 +117,13 @@ def _plane_blocks(pair: Pair, plane: int, *, small: bool) -> Blocks:
     rail = painted & ((level < RAIL) | (level > 1 - RAIL) | _bars(painted.reshape(rows, columns)))
     return Blocks(
         level.astype(np.float64), np.where(plain, *powers) * dense, np.where(plain, *error),
-        void, rail, plain, side**2, np.where(plain, *one_way) * dense,
-        np.square(chosen).mean(1) / 2 * dense,
+        void, rail, plain, side**2,
     )  # fmt: skip
 
 
-def side_of(shape: tuple[int, ...], *, small: bool = False) -> int:
-    """Of the blocks of a plane; small: of the smaller ones, whatever its size."""
-    return SIDES[small or math.prod(shape) < FEW_BLOCKS * SIDES[0] ** 2]
+def side_of(shape: tuple[int, ...]) -> int:
+    """Of the blocks of a plane."""
+    return SIDES[math.prod(shape) < FEW_BLOCKS * SIDES[0] ** 2]
 
 
 def _bars(painted: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -178,39 +138,35 @@ def _bars(painted: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def joined(parts: list[Blocks]) -> Blocks:
     """The blocks of several pairs."""
-    level, powers, error, void, rail, still, one_way, whole = (
-        np.concatenate([part[index] for part in parts], -1) for index in (*range(6), 7, 8)
+    level, powers, error, void, rail, still = (
+        np.concatenate([part[index] for part in parts], -1) for index in range(6)
     )
-    return Blocks(level, powers, error, void, rail, still, parts[0].samples, one_way, whole)
-
-
-def least_step(pairs: Sequence[Pair], plane: int) -> float:
-    """The least that samples of a plane differ by from one frame to the next; 0 if none does."""
-    apart = [
-        np.abs(pair.after.planes[plane] - pair.before.planes[plane])[::2, ::2].ravel()
-        for pair in pairs
-    ]
-    differing = np.concatenate(apart)
-    differing = differing[differing > SAME]
-    return float(quantile(differing, LEAST_STEP)) if len(differing) else 0.0
+    return Blocks(level, powers, error, void, rail, still, parts[0].samples)
 
 
 def same_light(after: Singles, blocks: Singles, before: Singles) -> Singles:
     """A plane as bright as another if one gain and offset explain the change (a fade). blocks,
     before: their blocks, see `tiles`."""
+    gain, offset = light_between(blocks, before)
+    return after if (gain, offset) == SAME_LIGHT else np.asarray(gain * after + offset, np.float32)
+
+
+def light_between(blocks: Singles, before: Singles) -> tuple[float, float]:
+    """The gain and the offset that make blocks as bright as those before, if one explains the
+    change (a fade); SAME_LIGHT if not."""
     x, y = (plane.mean(1).astype(np.float64) for plane in (blocks, before))
     kept = np.ones(len(x), bool)
     for _ in range(3):
         known, wanted = x[kept], y[kept]
         if len(known) < 8 or np.ptp(known) < 1e-6:
-            return after
+            return SAME_LIGHT
         apart = known - known.mean()
-        gain = apart @ wanted / (apart @ apart)
-        offset = wanted.mean() - gain * known.mean()
+        gain = float(apart @ wanted / (apart @ apart))
+        offset = float(wanted.mean() - gain * known.mean())
         left = np.abs(gain * x + offset - y)
         kept = left <= quantile(left, 0.6)
     explained = median(np.abs(gain * x + offset - y)) < 0.5 * median(np.abs(x - y))
-    return np.asarray(gain * after + offset, np.float32) if explained and 0.5 < gain < 2 else after
+    return (gain, offset) if explained and 0.5 < gain < 2 else SAME_LIGHT
 
 
 def whole_landing(flow: Singles, shape: tuple[int, ...]) -> NDArray[np.int32]:
@@ -260,11 +216,6 @@ def _shared(one: tuple[Singles, Singles], other: tuple[Singles, Singles], side: 
     shared = one[0] * other[0]
     shared += one[1] * other[1]
     return np.asarray(tiles(shared, side).mean(1), np.float64)
-
-
-def _own(plane: Singles, side: int) -> Floats:
-    slopes = _slopes(plane)
-    return _shared(slopes, slopes, side)
 
 
 def _smooth(plane: Singles) -> Singles:

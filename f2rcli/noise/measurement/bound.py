@@ -17,10 +17,10 @@ import torch
 from f2rcli.frames import Floats, Singles
 from f2rcli.noise.measurement.blocks import Blocks, Pair, joined, same_light
 from f2rcli.noise.measurement.fitting import ramp, undo_clipping
-from f2rcli.noise.measurement.highpass import DEGREES, FINE, FINEST, FULL, quietest, tiles, unit
+from f2rcli.noise.measurement.highpass import DEGREES, FINEST, FULL, quietest, tiles, unit
 from f2rcli.noise.measurement.place_factors import Places
 from f2rcli.noise.model import KNOTS, NoiseModel
-from f2rcli.order import median, quantile
+from f2rcli.order import median
 
 BINS = 6  # of brightness
 LEAST_BIN = 60  # blocks
@@ -31,10 +31,6 @@ STANDS = 0.95  # of the texture: with so much at rest nothing but noise differs 
 NOISY_SHARE = 1 / 3  # of a picture's blocks must change, or those that never do are the truth
 WHITE, COLOURED = 0.85, 0.5  # finest over fine power: white above, coloured below
 COARSE = 0.7  # the same, coloured below, of the quietest blocks of all brightnesses
-SOFT = 0.5  # finest power over that of rows or columns alone, or of all: below, noise is soft
-# Of all bandwidths beyond the finest in this flattest share of chroma: more than in any of 58 clean
-# clips, as they are and at half their size (2.3 of 255).
-EXCESS_OF_CHROMA, FLATTEST = (2.5 / 255) ** 2, 1 / 3
 # Of full bandwidth beyond the finest band, there: more than moving texture leaves in any of 50
 # clean clips (3.6 of 255). From there on it counts as noise, from twice its variance altogether.
 EXCESS = (4.0 / 255) ** 2
@@ -43,9 +39,6 @@ INSIDE = 2.0  # times a first guess of sigma that a block keeps from black and w
 LEAST_INSIDE = 0.2  # of the blocks; fewer do not speak for the picture
 LIGHT, HEAVY = 2 / 255, 12 / 255  # sigma, between which the slack grows
 SLACK = 1.03, 1.35  # a law that is above the bound by no more is left alone
-# Of the blocks that are flat, and of the texture that stands still: up to there leaves may be all.
-SCARCE, RESTLESS = 0.35, 0.3
-SURE, FAR_LESS = 0.95, 0.8  # whiteness and sigma, from smaller blocks, that are believed
 # Of the blocks that are flat (0.03 and more in ten clips with coarse noise of 10), from where on
 FEW_FLAT = 0.01, 0.025  # such noise is believed: texture that fills a picture looks coarse, too
 # Times the quietest blocks' deviation, that flat ones as bright may have: uneven noise has up to 2,
@@ -127,17 +120,9 @@ def bounds_of(
 
 
 def _plane_bound(pairs: Sequence[Pair], plane: int, *, clipped: bool, light: bool = False) -> Bound:
-    """Of one plane. Where few blocks are flat and nothing stands still, leaves in wind may be all:
-    smaller blocks are asked, too, and believed if they find white noise and far less."""
     chroma = pairs[0].before.chroma and plane > 0
-    large = joined([pair.blocks(plane) for pair in pairs])
-    bound = _bound(large, clipped=clipped, chroma=chroma, light=light)
-    if bound.flat > SCARCE or bound.still > RESTLESS:
-        return bound
-    small = joined([pair.blocks(plane, small=True) for pair in pairs])
-    other = _bound(small, clipped=clipped, chroma=chroma, light=light)
-    sure = other.whiteness > SURE and other.mean < FAR_LESS * bound.mean
-    return replace(other, flat=bound.flat, white=bound.white, still=bound.still) if sure else bound
+    blocks = joined([pair.blocks(plane) for pair in pairs])
+    return _bound(blocks, clipped=clipped, chroma=chroma, light=light)
 
 
 def flat_difference(pair: Pair, plane: int) -> Singles:
@@ -179,8 +164,7 @@ def _bound(blocks: Blocks, *, clipped: bool, chroma: bool = False, light: bool =
     scene = blocks.taken(~blocks.rail)
     if not len(scene.void) or 1 - scene.void.mean() < NOISY_SHARE:
         return Bound((0.5,), (0.0,), (len(scene.level),))
-    inside = _inside(scene.taken(~scene.void))
-    live = _soft(inside, chroma=chroma)
+    live = _inside(scene.taken(~scene.void))
     parts = np.array_split(np.argsort(live.level), max(1, min(BINS, len(live.level) // LEAST_BIN)))
     bins = [_bin(live.taken(part), uneven=chroma, clipped=clipped) for part in parts]
     white = _white_share(live, bins)
@@ -196,28 +180,8 @@ def _bound(blocks: Blocks, *, clipped: bool, chroma: bool = False, light: bool =
         variance = undo_clipping(level, variance)
     sigma = tuple(float(s) for s in np.sqrt(np.maximum(variance, 0)))
     excess = min(b.full_power / max(b.fine_power, 1e-18) for b in bins)
-    even = white > 0.5 and excess < MOST_EXCESS and live is inside
+    even = white > 0.5 and excess < MOST_EXCESS
     return Bound(tuple(level.tolist()), sigma, tuple(counts), flat, even, still, white)
-
-
-def _soft(blocks: Blocks, *, chroma: bool) -> Blocks:
-    """With the bands that noise is in, if it is so soft that high ones hold little but rounding,
-    which is white: of rows or columns alone where it is white that way, as analogue tape's is from
-    line to line; all bandwidths of chroma, in which texture leaves little."""
-    power, degrees = blocks.power, blocks.samples * DEGREES[FINE]
-    for fine, finest in blocks.one_way:
-        flat = blocks.error < FLAT * quietest(finest, degrees)
-        if flat.sum() >= LEAST_FLAT:
-            one, two, both = (median(band[flat]) for band in (fine, finest, power[FINEST]))
-            if two > WHITE * one and both < SOFT * two:
-                return blocks._replace(power=np.stack([power[FULL], fine, finest]))
-    if chroma and len(blocks.error):
-        flat = blocks.error <= quantile(blocks.error, FLATTEST)
-        bands = (blocks.whole, power[FINEST], blocks.error)
-        whole, finest, error = (median(band[flat]) for band in bands)
-        if whole - finest > EXCESS_OF_CHROMA and max(finest / SOFT, error / FLAT) < whole:
-            return blocks._replace(power=np.stack([blocks.whole] * 3))
-    return blocks
 
 
 class _Bin(NamedTuple):

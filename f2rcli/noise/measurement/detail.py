@@ -1,9 +1,5 @@
 """Fine detail: the bands in which noise stands out of a scene, and the places that are flat."""
 
-from itertools import product
-from math import inf, isqrt
-from statistics import NormalDist
-
 import cv2
 import numpy as np
 import torch
@@ -17,14 +13,6 @@ RANKS = 256  # of roughness
 FEWEST_PIXELS = 256  # that a single frame shows its noise in; of fewer the median of their detail
 # tells texture from noise no better than chance does
 PAINTED = 1.0 / 255  # range over SIDE x SIDE pixels
-TILE, MOST_TILES = 32, 96  # pixels a side; of all channels
-OF_WHITE = 0.7514  # of white noise's power, the medians of 5x5 frequencies beside each other have
-# Shares of the first frames of ten clips, noisy or not, are 0.96 and more, of correlated noise 0.88
-# and more; of fabrics, halftone and lattices below 0.75 for the most part.
-PATTERNED = 0.7, 0.85
-REACH = 8  # pixels: how far apart samples are compared,
-EVERY, COMPARED = 3, 20_000  # and every how many of a row and column, so that no more are, roughly
-FAR_LESS = 0.8  # times a sigma: the least of so many medians is a little low by chance
 
 
 def shows_noise(noisy: Tensor) -> bool:
@@ -35,75 +23,15 @@ def shows_noise(noisy: Tensor) -> bool:
 def single_frame_sigma(noisy: Tensor) -> float:
     """A rough standard deviation from one frame (1, C, H, W): median of its finest diagonal detail.
 
-    Donoho and Johnstone, Biometrika 1994. Reads low where noise is spatially correlated, and where
-    a pattern is all over the picture: only the share counts that no lines of a spectrum hold, and
-    no more than samples differ by where the picture repeats itself. 0 of too few pixels.
+    Donoho and Johnstone, Biometrika 1994. Reads low where noise is spatially correlated, and fine
+    patterns as noise. 0 of too few pixels.
     """
     if not shows_noise(noisy):
         return 0.0
     height, width = (size // 2 * 2 for size in noisy.shape[-2:])
     cells = functional.pixel_unshuffle(noisy[..., :height, :width].flatten(0, 1).unsqueeze(1), 2)
     diagonal = (cells[:, 0] - cells[:, 1] - cells[:, 2] + cells[:, 3]) / 2
-    sigma = float(diagonal.abs().median()) * MAD_TO_SIGMA * without_patterns(noisy)
-    most = most_by_repeats(noisy)
-    return most if most < FAR_LESS * sigma else sigma
-
-
-def most_by_repeats(noisy: Tensor) -> float:
-    """The most that the white noise of a frame (1, C, H, W) can be, as a standard deviation: the
-    least median, over all steps of 2 to REACH pixels, of what samples differ by. inf where a frame
-    is smaller than that.
-
-    Whatever a picture shows, its differences can only be wider spread with noise than noise alone
-    (Anderson, Proc. Amer. Math. Soc. 1955). Dots and threads repeat, so there they are little else.
-    """
-    around = noisy[0].float()
-    height, width = (size - 2 * REACH for size in around.shape[-2:])
-    if height < 1 or width < 1:
-        return inf
-    step = max(EVERY, isqrt(height * width // COMPARED))
-    centre, least = around[:, REACH:-REACH:step, REACH:-REACH:step], inf
-    for down, across in product(range(REACH + 1), range(-REACH, REACH + 1)):
-        if max(down, abs(across)) < 2 or (down == 0 and across < 0):
-            continue  # neighbours share correlated noise; the way back is the same
-        top, left = REACH + down, REACH + across
-        there = around[:, top : top + height : step, left : left + width : step]
-        least = min(least, _spread((there - centre).abs_().flatten()))
-    return least / 2**0.5
-
-
-def _spread(apart: Tensor) -> float:
-    """Gaussian standard deviation by the median of sizes, mid-way among those rounded alike."""
-    middle = apart.median()
-    share = (float((apart < middle).float().mean()) + float((apart <= middle).float().mean())) / 2
-    return float(middle) / NormalDist().inv_cdf((1 + share) / 2) if share else 0.0
-
-
-def without_patterns(noisy: Tensor) -> float:
-    """The share of the finest diagonal detail of a frame (1, C, H, W), as a standard deviation,
-    that is not of patterns: fabric, knitwear, halftone, lattices. 1 where there are none.
-
-    A pattern's power lies in lines of its spectrum, that of noise is smooth. So every frequency of
-    a tile is given the median of those around it; the median tile speaks for the picture.
-    """
-    height, width = (size // TILE for size in noisy.shape[-2:])
-    if not height or not width:
-        return 1.0
-    planes = noisy[0, :, : height * TILE, : width * TILE].float().cpu().numpy()
-    tiles = planes.reshape(-1, height, TILE, width, TILE).swapaxes(2, 3).reshape(-1, TILE, TILE)
-    tiles = tiles[:: max(1, len(tiles) // MOST_TILES)]
-    line = np.hanning(TILE + 1)[1:]
-    tiles = (tiles - tiles.mean((1, 2), keepdims=True)) * np.outer(line, line)
-    power = np.fft.fftshift(np.abs(np.fft.fft2(tiles)) ** 2, axes=(1, 2)).astype(np.float32)
-    fine = np.square(np.sin(np.pi * np.fft.fftshift(np.fft.fftfreq(TILE))))
-    weight = np.outer(fine, fine)
-    shares = []
-    for one in power:
-        smooth = cv2.medianBlur(np.pad(one, 2, mode="wrap"), 5)[2:-2, 2:-2]
-        shares.append(float((weight * smooth).sum()) / max(float((weight * one).sum()), 1e-18))
-    share = float(min(float(np.median(shares)) / OF_WHITE, 1.0) ** 0.5)
-    low, high = PATTERNED
-    return share + (1 - share) * float(np.clip((share - low) / (high - low), 0, 1))
+    return float(diagonal.abs().median()) * MAD_TO_SIGMA
 
 
 def in_bands(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

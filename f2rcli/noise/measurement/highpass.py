@@ -21,7 +21,6 @@ TAPS: tuple[Taps, Taps] = (
     np.array([-1, 1, 0], np.float32) / np.float32(2**0.5),
     np.array([1, -2, 1], np.float32) / np.float32(6**0.5),
 )
-ONE: Taps = np.ones(1, np.float32)
 
 
 def tiles(plane: Singles, side: int) -> Singles:
@@ -33,12 +32,6 @@ def power(difference: Singles, side: int) -> Floats:
     """Power of every block in three bandwidths, (3, N): its variance, [1 -1] and [1 -2 1] twice."""
     full = tiles(difference, side).var(1, ddof=1)
     return np.stack([full, *(_passed(difference, side, taps, taps) for taps in TAPS)])
-
-
-def power_one_way(difference: Singles, side: int) -> Floats:
-    """The same two high-pass bands along rows alone, and along columns alone, (2, 2, N)."""
-    ways = [[(taps, ONE) for taps in TAPS], [(ONE, taps) for taps in TAPS]]
-    return np.array([[_passed(difference, side, *band) for band in way] for way in ways])
 
 
 def _passed(difference: Singles, side: int, across: Taps, down: Taps) -> Floats:

@@ -1,15 +1,20 @@
-"""Noise that is made: what users may ask for, laws, cameras, sensors and codecs."""
+"""Noise that is made: what users may ask for, its laws, and codecs."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from f2rcli.noise.synthesis.spec import NoiseSpec
 
 
 def kinds() -> list[str]:
-    """Every kind of `f2r eval --noise` as it is written, with default numbers."""
+    """Every kind of --noise as it is written, with default numbers."""
     from f2rcli.noise.synthesis.spec import usages  # brings PyAV
 
     return usages()
 
 
-def training_kinds() -> list[str]:
-    """The kinds of `f2r train --noise`."""
-    from f2rcli.noise.synthesis.spec import usages  # brings PyAV
+def parse(text: str) -> "NoiseSpec":
+    """The noise that a value of --noise asks for. Raises UsageError."""
+    from f2rcli.noise.synthesis import spec
 
-    return usages(training=True)
+    return spec.parse(text)

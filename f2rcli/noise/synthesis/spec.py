@@ -1,6 +1,5 @@
-"""The language of --noise, in `f2r eval` and `f2r train` alike: `gaussian:30`, `gaussian:5-55`,
-`poisson-gaussian:0.01,4+correlated:3-50,0.4-1.3`, and the short names of the project's tables:
-g30, pg, sp, corr30, h264, h264_20.
+"""The language of --noise: `gaussian:30`, `gaussian:5-55`, `poisson-gaussian:0.01,4+correlated:3`,
+and the short names of the project's tables: g30, pg, sp, corr30, h264, h264_20.
 """
 
 import re
@@ -13,7 +12,7 @@ import numpy as np
 
 from f2rcli.errors import UsageError, nearest
 from f2rcli.frames import ClipInfo, Frame
-from f2rcli.noise.synthesis.coding import ENCODERS, Coding
+from f2rcli.noise.synthesis.codec import ENCODERS, Coding
 from f2rcli.noise.synthesis.law import Law, draw_mixture
 from f2rcli.noise.synthesis.stream import coded_clip, noisy_clip
 
@@ -44,12 +43,10 @@ class Parameter:
 class Kind:
     """A kind of noise: its numbers in the order they are written, and the law they make."""
 
-    title: str  # with a place for every number
     parameters: tuple[Parameter, ...] = ()
     law: Callable[..., Law] | None = None  # None: drawn from the mixture
     words: tuple[str, ...] = ()  # one of which may follow the numbers; the first is the default
     coded: bool = False
-    training: bool = False  # shapes the clean picture as well, so that only training can use it
 
     def usage(self, name: str) -> str:
         """How it is written, with default numbers."""
@@ -65,30 +62,16 @@ _MIXED_SIGMA = Parameter("sigma in 8-bit units", 0, 255, 25.5)
 _IMPULSES = Parameter("share of black and white pixels", 0, 1, 0.1)
 _CRF = Parameter("constant rate factor", 0, 51, 23)
 
-FOOTAGE, SENSOR, REALISTIC = "footage", "sensor", "realistic"
 KINDS = {
-    "gaussian": Kind("white Gaussian, sigma {} of 255", (_SIGMA,), lambda s: Law(0.0, s / 255)),
-    "poisson-gaussian": Kind(
-        "Poisson-Gaussian, variance {} x + ({}/255)^2", (_GAIN, _READ), lambda g, r: Law(g, r / 255)
-    ),
-    "correlated": Kind(
-        "Gaussian, sigma {} of 255, blurred by {} px", (_SIGMA, _BLUR),
-        lambda s, b: Law(0.0, s / 255, b),
-    ),
-    "salt-pepper": Kind(
-        "white Gaussian, sigma {} of 255, and a share of {} salt and pepper",
-        (_MIXED_SIGMA, _IMPULSES), lambda s, i: Law(0.0, s / 255, impulses=i),
-    ),
+    "gaussian": Kind((_SIGMA,), lambda s: Law(0.0, s / 255)),
+    "poisson-gaussian": Kind((_GAIN, _READ), lambda g, r: Law(g, r / 255)),
+    "correlated": Kind((_SIGMA, _BLUR), lambda s, b: Law(0.0, s / 255, b)),
+    "salt-pepper": Kind((_MIXED_SIGMA, _IMPULSES), lambda s, i: Law(0.0, s / 255, impulses=i)),
     "compressed": Kind(
-        "white Gaussian, sigma {} of 255, then {2} at crf {1}", (_SIGMA, _CRF),
-        lambda s, crf: Law(0.0, s / 255), tuple(ENCODERS), coded=True,
+        (_SIGMA, _CRF), lambda s, crf: Law(0.0, s / 255), tuple(ENCODERS), coded=True
     ),
-    "mixture": Kind("the pre-training mixture"),
-    "compressed-mixture": Kind("the pre-training mixture, then H.264 or HEVC", coded=True),
-    REALISTIC: Kind("a camera's noise and processing", training=True),
-    SENSOR: Kind("a raw sensor's noise on mosaics", training=True),
-    FOOTAGE: Kind("degraded footage of every kind", training=True),
-}  # fmt: skip
+    "mixture": Kind(),
+}
 # Short names, {} for sigma, and what they stand for. Clips are seeded by them.
 SHORT = (
     ("g{}", "gaussian:{}"),
@@ -122,20 +105,6 @@ class NoisePart:
         values += [self.word] if self.word not in KINDS[self.kind].words[:1] else []
         return f"{self.kind}:{','.join(filter(None, values))}".removesuffix(":")
 
-    @property
-    def title(self) -> str:
-        """For people."""
-        coder = {"h264": "H.264", "hevc": "HEVC"}.get(self.word, "")
-        title = KINDS[self.kind].title
-        values = [_text(range_) for range_ in self.ranges]
-        return title.replace("{2}", coder).replace("{1}", "{}").format(*values)
-
-    @property
-    def rendered(self) -> bool:
-        """True if training renders it in advance: it takes a camera, a sensor or a codec."""
-        kind = KINDS[self.kind]
-        return kind.coded or kind.training
-
     def draw(self, rng: np.random.Generator) -> Draw:
         """A law and a codec at random, both within the ranges."""
         kind = KINDS[self.kind]
@@ -143,14 +112,12 @@ class NoisePart:
         law = kind.law(*values) if kind.law else draw_mixture(rng)
         if not kind.coded:
             return Draw(law, None)
-        if not self.word:
-            return Draw(law, Coding.draw(rng))
-        return Draw(law, Coding(ENCODERS[self.word], "medium", round(values[1])))
+        return Draw(law, Coding(ENCODERS[self.word], round(values[1])))
 
 
 @dataclass(frozen=True, slots=True)
 class NoiseSpec:
-    """Noise as a user wrote it: kinds with equal shares; made on the spot, or drawn in training."""
+    """Noise as a user wrote it: kinds with equal shares."""
 
     parts: tuple[NoisePart, ...]
 
@@ -160,27 +127,12 @@ class NoiseSpec:
         return "+".join(part.name for part in self.parts)
 
     @property
-    def title(self) -> str:
-        """For people: "white Gaussian, sigma 30 of 255"."""
-        return ", or ".join(part.title for part in self.parts)
-
-    @property
     def sigma8(self) -> float | None:
         """Standard deviation in 8-bit units of white Gaussian noise of one strength; else None."""
         if [part.kind for part in self.parts] != ["gaussian"]:
             return None
         ((low, high),) = self.parts[0].ranges
         return low if low == high else None
-
-    @property
-    def rendered(self) -> tuple[NoisePart, ...]:
-        """The parts that training has made in advance."""
-        return tuple(part for part in self.parts if part.rendered)
-
-    def draw(self, rng: np.random.Generator) -> Law | None:
-        """A law to train with; None stands for one of the renditions of `rendered`."""
-        part = self._part(rng)
-        return None if part.rendered else part.draw(rng).law
 
     def add(
         self, frames: Iterable[Frame], info: ClipInfo, *, seed: int, clipped: bool
@@ -213,35 +165,29 @@ class NoiseSpec:
         return self.parts[rng.integers(len(self.parts)) if len(self.parts) > 1 else 0]
 
 
-def parse(text: str, *, training: bool = False) -> NoiseSpec:
+def parse(text: str) -> NoiseSpec:
     """The noise that a text describes: kinds joined by "+", each with numbers, ranges or neither.
 
-    sigma and read noise in 8-bit units, gain per unit of signal in 0..1, blur in pixels. Kinds that
-    also shape the clean picture are for `training` alone. Raises UsageError for what is unknown or
-    out of range, naming the text and the choices.
+    sigma and read noise in 8-bit units, gain per unit of signal in 0..1, blur in pixels. Raises
+    UsageError for what is unknown or out of range, naming the text and the choices.
     """
     parts = (_respelled(piece.strip(), SHORT) for piece in text.split("+"))
-    return NoiseSpec(tuple(_parsed(part, text, training) for part in parts))
+    return NoiseSpec(tuple(_parsed(part, text) for part in parts))
 
 
-def usages(*, training: bool = False) -> list[str]:
+def usages() -> list[str]:
     """Every kind as it is written, with default numbers, for messages and TAB."""
-    return [kind.usage(n) for n, kind in KINDS.items() if training or not kind.training]
+    return [kind.usage(name) for name, kind in KINDS.items()]
 
 
-def _parsed(piece: str, text: str, training: bool) -> NoisePart:
+def _parsed(piece: str, text: str) -> NoisePart:
     name, colon, values = piece.partition(":")
     if name not in KINDS:
         raise UsageError(
             f"noise={text!r}: {name or 'nothing'} is not a kind of noise.",
-            hint=f"{nearest(name, list(KINDS))} Written as {', '.join(usages(training=training))}.",
+            hint=f"{nearest(name, list(KINDS))} Written as {', '.join(usages())}.",
         )
     kind = KINDS[name]
-    if kind.training and not training:
-        raise UsageError(
-            f"noise={text!r}: {name} changes the clean picture too: only training can use it.",
-            hint=f"Choose from {', '.join(usages())}.",
-        )
     given = values.split(",") if colon else []
     word = given.pop().strip() if given and given[-1].strip() in kind.words else kind.words[:1]
     if len(given) > len(kind.parameters):

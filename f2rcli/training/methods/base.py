@@ -1,82 +1,58 @@
-"""Training recipes: stages, their settings and their data; `<method>/recipe.py` has one."""
+"""What a method's training is made of: a recipe of stages, and the run that it is for."""
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
+from f2rcli import methods
+from f2rcli.engine.tiles import Runner
 from f2rcli.errors import ConfigError, InputError
 from f2rcli.frames import Space
 from f2rcli.header import CHANNELS, Header
+from f2rcli.methods.base import Method
 from f2rcli.models.layers import channels_last
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.report import NoiseReport
-from f2rcli.noise.synthesis.spec import SENSOR, NoiseSpec, parse
-from f2rcli.training.footage.footage import Footage
-from f2rcli.training.footage.renditions import Rendition
-from f2rcli.training.footage.windows import CleanClips, NoisyClips, WindowSource, is_clipped
-from f2rcli.training.loop.settings import TrainSettings
-from f2rcli.training.loop.stage import Stage
-from f2rcli.training.methods.validation import ValidationErrors
-from f2rcli.training.run.config import TrainConfig
-from f2rcli.training.run.overrides import StageOverrides
+from f2rcli.training.config import TrainConfig
+from f2rcli.training.events import OnEvent
+from f2rcli.training.exams import (
+    LOUDER,
+    Noise,
+    Recorrupted,
+    ValidationErrors,
+    as_stored,
+    recorrupted,
+)
+from f2rcli.training.footage import Footage
+from f2rcli.training.split import Windows as Parts
+from f2rcli.training.stage import VALIDATION_SEED, Stage, TrainSettings, placed, sample_rngs
+from f2rcli.training.windows import Sample, Windows, channels_first, is_clipped
 from f2rcli.weights import Weights
+from f2rcli.window import Window
 
-ENDLESS = 200_000  # steps of a stage that follows the clock
 LEAST_CROP = 32  # pixels per side
+LONG = 1.0  # seconds of a step; the first one is slower by less
+EXAM_WINDOWS, EXAM_SIDE = 6, 256  # that are judged, and pixels of their sides at most
 ORDERS = {Space.RGB: "RGB", Space.GRAY: "Y", Space.BAYER: "R G1 B G2"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageSpec(TrainSettings):
-    """One stage of a recipe, before what a user changes of it."""
+    """One stage of a recipe."""
 
     name: str
     batch: int = 8
     crop: int = 96  # pixels per side
-    warmup: int = 100  # steps at most
-    share: float = 1.0  # of a run's minutes, beside the shares of its other stages
-
-
-Spec = TypeVar("Spec", bound=StageSpec)
-
-
-def overridden(specs: Sequence[Spec], config: TrainConfig) -> list[Spec]:
-    """A recipe's stages with what the run asks for of each. Those whose steps and minutes it leaves
-    open share what is left of its own minutes. Raises ConfigError if nothing is left."""
-    asked = [config.stage(spec.name) for spec in specs]
-    pairs = list(zip(specs, asked, strict=True))
-    shares = [s.share if own.steps is own.minutes is None else 0.0 for s, own in pairs]
-    minutes = [own.minutes for own in asked]
-    if config.minutes is not None and any(shares):
-        left = config.minutes - sum(own or 0.0 for own in minutes)
-        if left <= 0:
-            raise ConfigError(
-                f"minutes={config.minutes:g}: stages with minutes of their own take all.",
-                hint="Raise minutes=, or lower theirs: stages='NAME.minutes=N'.",
-            )
-        given = zip(minutes, shares, strict=True)
-        minutes = [left * share / sum(shares) if share else own for own, share in given]
-    return [_changed(s, own, clock) for (s, own), clock in zip(pairs, minutes, strict=True)]
-
-
-def _changed(spec: Spec, asked: StageOverrides, minutes: float | None) -> Spec:
-    changes = {name: getattr(asked, name) for name in ("steps", "lr", "batch", "crop")}
-    changes["minutes"] = minutes
-    if minutes is not None and asked.steps is None:
-        changes["steps"] = ENDLESS
-    return replace(spec, **{n: value for n, value in changes.items() if value is not None})
-
-
-class OutOfTimeError(Exception):
-    """The session's time is up before a stage has all that it learns from."""
+    share: float = 1.0  # of a run's time, beside the shares of its other stages
 
 
 @dataclass(frozen=True)
@@ -85,45 +61,27 @@ class TrainingContext:
 
     config: TrainConfig
     footage: list[Footage]
-    noise: list[NoiseReport | None]  # of each clip; empty for clean clips
+    noise: list[NoiseReport | None]  # of each clip
     start: Weights | None  # None: from scratch
-    folder: Path
     device: torch.device
     precision: str
-    jobs: int
-    report: Callable[[str], None] = field(default=lambda line: None)
+    report: OnEvent
     deadline: float = math.inf  # of this session, as time.monotonic() tells it
 
-    def check_time(self) -> None:
-        """Raise OutOfTimeError past the deadline."""
-        if time.monotonic() >= self.deadline:
-            raise OutOfTimeError
-
-    @cached_property
-    def synthetic(self) -> NoiseSpec | None:
-        """The noise to add to clean clips; None for noisy ones."""
-        if self.config.noise is None:
-            return None
-        return parse(self.config.noise, training=True)
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self.config.folder
 
     @property
-    def space(self) -> Space:
-        """Colour space of the networks: that of the clips, or what clean clips are made into."""
-        if self.synthetic is not None and any(p.kind == SENSOR for p in self.synthetic.parts):
-            return Space.BAYER
-        if self.synthetic is not None and self.config.space == Space.GRAY.value:
-            return Space.GRAY
-        return self.footage[0].space
+    def late(self) -> bool:
+        """Whether it is past the deadline."""
+        return time.monotonic() >= self.deadline
 
     @property
     def channels(self) -> int:
         """Number of channels of the networks."""
-        return CHANNELS[self.space]
-
-    @property
-    def gray(self) -> bool:
-        """True if the networks see the clips' luma."""
-        return self.space is Space.GRAY
+        return CHANNELS[self.footage[0].space]
 
     @property
     def variance_error(self) -> float:
@@ -132,62 +90,43 @@ class TrainingContext:
         known = [report.confidence.percent for report in self.noise if report is not None]
         return 2 * sum(known) / len(known) / 100 if known else 0.0
 
-    def law(self, clip: int, hint: str = "Leave this clip out.") -> NoiseLaw:
-        """The measured law of a clip's noise. Raises InputError, with the hint, without one."""
+    def law(self, clip: int) -> NoiseLaw:
+        """The measured law of a clip's noise. Raises InputError without one."""
         found = self.noise[clip]
         if found is None:
             raise InputError(
                 f"{self.footage[clip].name}: its noise cannot be measured: "
                 "too few different frames, or too small ones.",
-                hint=hint,
+                hint="Leave this clip out.",
             )
         return found.law.first_channels(self.channels)
 
-    def windows(
-        self,
-        parts: list[tuple[int, range]],
-        rendered: list[Rendition] | None = None,
-        *,
-        law: Callable[[int], NoiseLaw | None] | None = None,
-    ) -> WindowSource:
-        """Windows from some frames of some clips, with the run's synthetic noise if it has any.
-
-        law: of a noisy clip; its measured one unless given.
-        """
-        clips = [self.footage[clip].array[frames.start : frames.stop] for clip, frames in parts]
-        if self.synthetic is not None:
-            return CleanClips(clips, self.synthetic.draw, rendered or (), gray=self.gray)
-        laws = [(law or self.law)(clip) for clip, _ in parts]
-        return NoisyClips(clips, laws, [is_clipped(clip) for clip in clips])
+    def windows(self, parts: Parts) -> Windows:
+        """Windows from some frames of some clips."""
+        runs = [(self.footage[clip], slice(frames.start, frames.stop)) for clip, frames in parts]
+        clips = [clip.array[frames] for clip, frames in runs]
+        known = ((clip.reference, frames) for clip, frames in runs)
+        references = [None if one is None else one[frames] for one, frames in known]
+        laws = [self.law(clip) for clip, _ in parts]
+        return Windows(clips, laws, references, [is_clipped(clip) for clip in clips])
 
     def settings(self, spec: StageSpec) -> TrainSettings:
-        """A stage's settings: the run's and its own; short stages warm up and average over less."""
+        """A stage's settings for the loop."""
         own: dict[str, Any] = {f.name: getattr(spec, f.name) for f in fields(TrainSettings)}
-        own["warmup"] = min(spec.warmup, max(1, spec.steps // 10))
-        own["ema"] = min(spec.ema, 1 - 10 / max(spec.steps, 20))
-        own["betas"] = (0.9, 0.999) if spec.optimiser == "adam" else (0.9, 0.99)
-        for name in ("seed", "log_every", "validate_every"):
-            own[name] = getattr(self.config, name)
-        return TrainSettings(**own | {"precision": self.precision})
+        return TrainSettings(**own | {"seed": self.config.seed, "precision": self.precision})
 
-    def header(self, length: int, config: dict[str, Any], **own: Any) -> Header:
+    def header(self, length: int, networks: dict[str, Any], **own: Any) -> Header:
         """The header of what is trained: the start's, or one of networks of this configuration.
 
-        Raises ConfigError for a start of another method, of other colours or of another size.
+        Raises ConfigError for a start of another method or of other colours.
         """
-        start = self.start
+        start, space = self.start, self.footage[0].space
         if start is None:
             return Header(
-                method=self.config.method,
-                space=self.space,
-                channels=self.channels,
-                length=length,
-                config=config,
-                size=self.config.size if self.config.widths is None else "custom",
-                order=ORDERS[self.space],
-                trained_on="the user's footage",
-                **own,
-            )
+                method=self.config.method, space=space, channels=self.channels, length=length,
+                config=networks, size="small", order=ORDERS[space],
+                trained_on="the user's footage", **own,
+            )  # fmt: skip
         if start.header.method != self.config.method:
             raise ConfigError(
                 f"init={start.name!r}: for method {start.header.method}, not {self.config.method}.",
@@ -196,16 +135,9 @@ class TrainingContext:
         if start.header.channels != self.channels:
             raise ConfigError(
                 f"init={start.name!r}: for {start.header.space.value}, "
-                f"the clips are {self.space.value}.",
-                hint=f"Pass init={self.space.value!r}, or leave it out.",
+                f"the clips are {space.value}.",
+                hint=f"Pass init={space.value!r}, or leave it out.",
             )
-        for name, default in (("size", "small"), ("length", None)):
-            asked, there = getattr(self.config, name), getattr(start.header, name)
-            if asked not in (default, there) and there != "custom":
-                raise ConfigError(
-                    f"init={start.name!r}: has {name} {there}, not {asked}.",
-                    hint=f"Leave {name}= out, or pass init='scratch'.",
-                )
         return replace(start.header, trained_on=f"{start.name}, then the user's footage")
 
     def fitting_crop(self, spec: StageSpec, side: int, step: int) -> int:
@@ -221,67 +153,123 @@ class TrainingContext:
             )
         return crop
 
+    def build(self, make: Callable[[], nn.Module]) -> Any:
+        """Networks drawn by the run's seed, or filled with the start's weights; channels last."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed)
+            networks = make()
+        channels_last(networks)
+        if self.start is not None:
+            self.start.fill(networks)
+        return networks
 
-@dataclass(frozen=True)
-class StageRun:
-    """A stage with its settings."""
 
-    stage: Stage
-    settings: TrainSettings
-
-
-class Recipe(Protocol):
+class Recipe(ABC):
     """Training recipe of one method."""
 
-    networks: nn.Module  # to train, filled with the start's weights
+    networks: Any  # to train, filled with the start's weights
     header: Header  # that rebuilds them
+    specs: Sequence[StageSpec]
 
     def __init__(self, context: TrainingContext) -> None:
-        """Raises ConfigError for what the method cannot do, or a start of another method or of
-        other colours; InputError for footage that it cannot learn from."""
+        """Raises ConfigError for a start of another method or of other colours; InputError for
+        footage that the method cannot learn from."""
+        self.context = context
 
-    def names(self) -> list[str]:
-        """The stages of the recipe that was asked for, in order."""
+    @abstractmethod
+    def stage(self, spec: StageSpec, seconds: float = math.inf) -> Stage:
+        """A stage with all that it learns from, which has so much time to be made."""
 
-    def stage_runs(self) -> Iterator[StageRun]:
-        """Yield stages lazily, each built after the one before is trained; none without steps."""
+    def finished(self, spec: StageSpec) -> Stage:
+        """The same of a stage that is at its end: it only has to hold its network."""
+        return self.stage(spec)
 
+    def tidy(self, spec: StageSpec) -> None:  # noqa: B027  # most leave nothing
+        """Remove what a stage needed, once it is at its end."""
+
+    def step_seconds(self, spec: StageSpec) -> float:
+        """How long one step takes here, measured on the second one."""
+        stage = self.stage(spec)
+        rngs = sample_rngs((0,), range(stage.batch))
+        return timed(self.context, stage, lambda: stage.draw(rngs))
+
+    @abstractmethod
     def test_errors(self) -> ValidationErrors:
         """Errors on frames that are held out for a test, beside those that weights are chosen by;
         by the networks and the header as they are now, always of the same samples. No errors where
         nothing is left for a test."""
 
+    @abstractmethod
     def improves(self) -> bool:
-        """Whether the validation frames of noisy footage are better restored by the networks as
-        they are now than left as they are. Of several estimates the header gives out the one that
-        serves them best from now on."""
+        """Whether the validation frames are better restored by the networks as they are now than
+        left as they are. Of several estimates the header gives out the one that serves them best
+        from now on."""
+
+    def restores(self, held: Parts) -> bool:
+        """`improves` by what `f2r denoise` does with the weights, on recorrupted frames: the
+        squared error to the other half differs from that to the clean frames by a constant, of
+        blind networks too."""
+        context, network = self.context, self.networks
+        method, source = self._method(), context.windows(held)
+        side, middle = min(EXAM_SIDE, source.side), method.length // 2
+        restored, left, noise = [], [], []
+        with torch.inference_mode():
+            for number in range(EXAM_WINDOWS):
+                rng = sample_rngs((VALIDATION_SEED, number), (0,))[0]
+                places = range(method.length)
+                sample = source.window(rng, places, side)
+                pair = recorrupted_sample(sample, places, rng)
+                shown, asked = placed(network, (pair.shown, pair.asked))
+                assert sample.law is not None  # else it could not have been recorrupted
+                model = sample.law.level.scaled(LOUDER)
+                method.forget()
+                frames = [method.prepare(i, one[None], model) for i, one in enumerate(shown)]
+                estimate = method.restore(Window.of(frames, middle), model).refined
+                cut = None if pair.cut is None else placed(network, pair.cut[middle : middle + 1])
+                target, input_ = asked[middle : middle + 1], shown[middle : middle + 1]
+                restored.append((as_stored(estimate, cut) - target).square())
+                left.append((input_ - target).square())
+                noise.append(Noise.of_pair(input_, target))
+        return ValidationErrors.of(restored, noise).score < ValidationErrors.of(left, noise).score
+
+    def _method(self) -> Method:
+        """The method as it is with the networks' weights, in copies of them."""
+        made = Weights(self.context.config.output, self.header, self.networks.state_dict())
+        run = Runner(self.context.device, self.context.precision, None)
+        method = methods.load(self.header.method).from_weights(made, run)
+        channels_last(method.networks.eval().to(self.context.device))
+        return method
 
 
-@runtime_checkable
-class Staged(Recipe, Protocol):
-    """A recipe whose estimates come one after the other, so that a run may end before the last; a
-    few steps tell whether weights have anything to gain."""
+def recorrupted_sample(
+    sample: Sample, places: Sequence[int], rng: np.random.Generator
+) -> Recorrupted:
+    """A window made into two with independent noise, by the measured law of its clip."""
+    assert sample.law is not None  # clips without are left out
+    level = channels_first(sample.level) if sample.clipped else None
+    return recorrupted(channels_first(sample.noisy), sample.law, places, rng, level)
 
-    def validation_errors(self) -> ValidationErrors:
-        """As `test_errors`, on the frames that weights are chosen by."""
 
-    def probe(self) -> StageRun:
-        """A few steps of the last stage, after which the latest weights are left."""
+def timed(context: TrainingContext, stage: Stage, batch: Callable[[], Any]) -> float:
+    """Seconds that one step of a stage takes, its second one if that is no long wait."""
+    stage.network.to(context.device).train()
+    taken = 0.0
+    for _ in range(2):
+        begun = time.monotonic()
+        loss = stage.loss(placed(stage.network, batch()))
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's annotation
+        float(loss.detach())  # waits for a device
+        taken = time.monotonic() - begun
+        if taken > LONG:
+            break
+    stage.network.zero_grad(set_to_none=True)
+    return taken
 
 
 def load_recipe(context: TrainingContext) -> Recipe:
-    """The recipe of a run's method, as RECIPE in its folder. Raises what that raises."""
-    name = f"f2rcli.training.methods.{context.config.method}.recipe"
+    """The recipe of a run's method, as RECIPE in its file. Raises what that raises."""
+    name = f"f2rcli.training.methods.{context.config.method}"
     recipe: Recipe = import_module(name).RECIPE(context)
+    if (most := context.config.steps) is not None:
+        recipe.specs = [replace(spec, steps=min(spec.steps, most)) for spec in recipe.specs]
     return recipe
-
-
-def build_networks(context: TrainingContext, make: Callable[[], nn.Module]) -> Any:
-    """Networks drawn by the run's seed, or filled with the start's weights; channels last."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(context.config.seed)
-        networks = make()
-    channels_last(networks)
-    if context.start is not None:
-        context.start.fill(networks)
-    return networks

@@ -196,13 +196,14 @@ class Still:
         rests: float,
         *,
         even: bool,
+        mosaic: bool,
     ) -> list[Real]:
         """The changes of a frame's planes with what brings the results closer to the mean.
 
         variances (H, W): of the noise; shifts: what clipping moved the planes' means by; rests: see
-        `resting`; even: whether every plane keeps its mean.
+        `resting`; even: whether every plane keeps its mean; mosaic: whether they are one's colours.
         """
-        out, near = [], near_agreed(self.drifts)
+        out, near = [], near_agreed(self.drifts) if mosaic else {}
         parts = zip(changes, planes, variances, strict=True)
         for index, (change, plane, variance) in enumerate(parts):
             shown = plane + change

@@ -22,7 +22,7 @@ NEAR = 7, 11, 15  # pixels around that, by its window, where fainter differences
 # In mosaics, of one plane that others do not agree with; and of these at that place, in the mean:
 # of noise alone they have as much in some 2 % of all places.
 SURE_ALONE, AGREED = 18.0, 4.0
-COLOURS, NEAR_COLOURS = 4, 11  # planes of a mosaic, and pixels around what they surely show
+NEAR_COLOURS = 11  # pixels around what a mosaic's planes surely show
 BESIDE = 15  # pixels around strong changes of a single frame
 ALONE = 4.0  # times the noise's power, that a change has to have more where nothing bears it out
 OFTEN = 1.5, 2.5  # times what chance explains: so many changes are such, or too many are
@@ -37,13 +37,10 @@ def near_sure(drift: Real, place: int) -> Near:
 
 def near_agreed(drifts: Mapping[int, Real]) -> dict[int, Near]:
     """The same for each plane of a mosaic, by the most of all kinds of windows: what is there shows
-    in other colours as well, whose noise is their own, or is too much for chance. Nothing of other
-    pictures."""
-    if len(drifts) != COLOURS:
-        return {}
+    in other colours as well, whose noise is their own, or is too much for chance."""
     total, found = np.sum(list(drifts.values()), axis=0), {}
     for index, drift in drifts.items():
-        others = (total - drift) / np.float32(COLOURS - 1)
+        others = (total - drift) / np.float32(len(drifts) - 1)
         sure = (drift > SURE_ALONE) | ((drift > SURE) & (others > AGREED))
         found[index] = _around(sure, NEAR_COLOURS)
     return found

@@ -1,0 +1,119 @@
+"""What a run says: lines on standard error for people, or events on standard output for programs.
+
+Standard output is for data alone: a picture stream, JSON, or what a command was asked to print.
+"""
+
+import contextlib
+import json
+import math
+import os
+import re
+import sys
+import time
+import traceback
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console as RichConsole
+from rich.text import Text
+
+from f2rcli.cli.signals import Stopper
+from f2rcli.errors import F2RError
+
+# A setting in a message, as Python writes it: strength=-1, overwrite=True, weights='x'.
+MENTION = re.compile(r"(?<![\w./\\-])([a-z]\w*)=(?:'([^']*)'|True\b|(?=(\S)))?")
+
+
+class Console:
+    """The voice of one run. Made before the options are known; a command sets it up."""
+
+    def __init__(self, stopper: Stopper | None = None) -> None:
+        self.human = RichConsole(stderr=True, highlight=False)
+        self.stopper = stopper or Stopper()
+        self.began = time.monotonic()
+        self.json = False  # events for programs, nothing but warnings for people
+        self.quiet = False  # warnings and errors only
+        self.flags: dict[str, str] = {}  # the options of the running command, by setting
+        self.if_stopped = "nothing was put at the final path."  # what a signal leaves, in words
+        self.problems: list[str] = []  # the warnings so far
+
+    def note(self, text: str) -> None:
+        """Print a line, unless the run is quiet."""
+        if not self.quiet and not self.json:
+            self._print(self.spelled(text))
+
+    def warning(self, text: str) -> None:
+        """Print a warning, even when quiet."""
+        text = self.spelled(text)
+        self.problems.append(text)
+        if self.json:
+            self.event("warning", message=text)
+        else:
+            self._print(text, "warning", "yellow")
+
+    def event(self, kind: str, /, **fields: Any) -> None:
+        """Write an event, for programs only. Numbers that are not finite become null."""
+        if self.json:
+            moment = round(time.monotonic() - self.began, 3)
+            self.data(json.dumps(finite({"event": kind, "time": moment} | fields), default=str))
+
+    def rows(self, rows: Iterable[str]) -> None:
+        """Print results as lines on standard output."""
+        self.data("\n".join(plain(row) for row in rows))
+
+    def data(self, text: str) -> None:
+        """Print text on standard output as it is."""
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+    def failed(self, error: F2RError) -> None:
+        """Report an error of f2r's own tree, its settings spelled as flags."""
+        hint = None if error.hint is None else self.spelled(error.hint)
+        self.error(self.spelled(str(error)), hint=hint, exit_code=error.exit_code)
+
+    def error(self, message: str, *, hint: str | None, exit_code: int) -> None:
+        """Print the one line that a failed run ends with, and the hint what to do."""
+        with contextlib.suppress(OSError, ValueError):  # standard output may be what failed
+            self.event("error", message=message, hint=hint, exit_code=exit_code)
+        self._print(message, "error", "bold red")
+        if hint:
+            self._print(hint, "hint", "cyan")
+
+    def trace(self, error: BaseException) -> None:
+        """Print a traceback where F2R_DEBUG asks for it."""
+        if os.environ.get("F2R_DEBUG"):
+            self.human.print("".join(traceback.format_exception(error)), markup=False)
+
+    def spelled(self, text: str) -> str:
+        """A message with settings named as the running command's flags: `--strength -1`."""
+
+        def spell(found: re.Match[str]) -> str:
+            name, quoted, follows = found.groups()
+            if name not in self.flags:
+                return found[0]
+            gap = " " if follows and follows not in ".,;:)" else ""
+            return self.flags[name] + (f" {quoted}" if quoted is not None else gap)
+
+        return MENTION.sub(spell, text)
+
+    def _print(self, text: str, label: str = "", style: str = "") -> None:
+        words = Text(plain(text))  # not markup: names may hold brackets
+        line = Text.assemble((f"{label}:", style), " ", words) if label else words
+        self.human.print(line, soft_wrap=True)
+
+
+def plain(text: str) -> str:
+    """The text with escapes for what could move a cursor, colour a terminal or turn the direction
+    of writing round: names of files may hold anything."""
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+    )
+
+
+def finite(value: Any) -> Any:
+    """A JSON value with null in place of every number that is not finite."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,512 @@
+"""`f2r denoise`: parse, open both ends, call the library, report."""
+
+import os
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from f2rcli import __version__, sensor
+from f2rcli.cli import options as opt
+from f2rcli.cli.console import Console
+from f2rcli.cli.engine import (
+    aside_lines,
+    cost_values,
+    cost_words,
+    engine_values,
+    engine_words,
+    expected_frames,
+    loaded,
+    look_ahead,
+    noise_lines,
+    restored,
+    returned_lines,
+    returned_values,
+    say_notes,
+    sigma_of,
+)
+from f2rcli.cli.options import FILES, RESULT, SPAN, option, rare
+from f2rcli.cli.pace import known_pace, remember_pace
+from f2rcli.cli.progress import FrameMeter
+from f2rcli.engine.provenance import provenance_of
+from f2rcli.engine.settings import EngineSettings
+from f2rcli.engine.strength import changes_nothing
+from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, StaleError, UsageError, WeightsError
+from f2rcli.frames import Family, Frame, PlaneLayout
+from f2rcli.io import (
+    Reader,
+    ReadOptions,
+    Receipt,
+    WriteOptions,
+    WritePlan,
+    default_target,
+    open_reader,
+    open_writer,
+    plan_output,
+    readable_suffixes,
+)
+from f2rcli.io.base import written_name
+from f2rcli.io.preview import write_preview
+from f2rcli.settings import clock, pairs
+from f2rcli.units import count, duration, size, span
+from f2rcli.window import LEAD_IN, LEAD_OUT
+
+if TYPE_CHECKING:
+    from f2rcli.engine.resuming.record import RunRecord
+    from f2rcli.engine.stream import Engine
+
+MARK = "_f2r"  # what default_target adds to a name
+DEVELOPED = "developed"  # of --format: a picture of every raw file, not its mosaic
+
+
+def denoise(
+    ctx: typer.Context,
+    source: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT",
+            show_default=False,
+            help="Videos, folders, pictures (frames/%05d.png), or - for stdin.",
+        ),
+    ],
+    output: Annotated[
+        str | None, option("--output -o", RESULT, "OUTPUT", "File or folder; - is stdout.")
+    ] = None,
+    strength: Annotated[
+        float, option("--strength", RESULT, "S", "1 removes the noise, less keeps grain; 0 to 4.")
+    ] = 1.0,
+    chroma_strength: Annotated[
+        float | None, option("--chroma-strength", RESULT, "S", "The same for colour alone.")
+    ] = None,
+    sigma: Annotated[
+        float | None, option("--sigma", RESULT, "N", "The noise, of 255 (default: measured).")
+    ] = None,
+    adapt: Annotated[
+        bool, option("--adapt", RESULT, "", "Train on this clip first, where that gains.")
+    ] = False,
+    adapt_minutes: Annotated[
+        float | None, rare("--adapt-minutes", RESULT, "N", "Train that long (default: one).")
+    ] = None,
+    method: opt.Method = "f2r",
+    weights: opt.Weights = None,
+    fields: Annotated[
+        str, rare("--fields", RESULT, "auto|on|off", "Fields of interlaced video.")
+    ] = "auto",
+    codec: Annotated[
+        str | None,
+        option("--codec", RESULT, "NAME", "h264, hevc, av1, ffv1 ... (default: as INPUT)."),
+    ] = None,
+    crf: Annotated[
+        float | None, option("--crf", RESULT, "N", "Quality; lower is better, and larger.")
+    ] = None,
+    audio_codec: Annotated[
+        str | None, rare("--audio-codec", RESULT, "NAME|none", "Encode sound, or leave it out.")
+    ] = None,
+    encoder_opt: Annotated[
+        list[str] | None,
+        rare("--encoder-opt", RESULT, "K=V", "Encoder options: preset=slow, pix_fmt=yuv420p10le."),
+    ] = None,
+    lossless: Annotated[bool, option("--lossless", RESULT, "", "Encode as FFV1.")] = False,
+    format: Annotated[
+        str | None,
+        rare("--format", RESULT, "KIND", "Of raw files: dng, tiff, or developed (16-bit TIFF)."),
+    ] = None,
+    start: Annotated[str | None, option("--start", SPAN, "TIME", "Seconds or h:mm:ss.")] = None,
+    end: Annotated[str | None, option("--end", SPAN, "TIME", "The same; excluded.")] = None,
+    frames: opt.Frames = None,
+    preview: Annotated[
+        str | None,
+        option("--preview", SPAN, "TIME", "Only a still of that moment, before | after."),
+    ] = None,
+    axes: opt.Axes = None,
+    series: opt.Series = None,
+    overwrite: opt.Overwrite = False,
+    recursive: Annotated[
+        bool, option("--recursive -r", FILES, "", "Folders with all below them.")
+    ] = False,
+    jobs: Annotated[
+        str | None,
+        option("--jobs -j", FILES, "N|CLUSTER", "Clips at a time, or Dask: tcp://HOST:PORT."),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        rare("--shard", FILES, "I/N", "The I-th of N parts of the clips, for N machines."),
+    ] = None,
+    dry_run: Annotated[
+        bool, option("--dry-run", FILES, "", "Say what would be done, and what it costs.")
+    ] = False,
+    device: opt.Device = "auto",
+    threads: opt.Threads = None,
+    precision: opt.Precision = "auto",
+    tile: opt.Tile = "auto",
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    help_all: opt.HelpAll = False,
+) -> int:
+    """Denoise INPUT into OUTPUT, frame by frame, in constant memory.
+
+      f2r denoise clip.mp4 -o clean.mp4            a video; its sound is kept
+      f2r denoise takes/ -o clean/ -j 2            a folder of clips, two at a time
+      f2r denoise stack.tif -o clean.tif --adapt   microscopy; fits the weights
+    """  # fmt: skip
+    console = opt.begin(ctx, json=json, quiet=quiet)
+    engine = EngineSettings(
+        strength=strength, chroma_strength=chroma_strength, sigma=sigma, method=method,
+        weights=weights, device=device, threads=threads, precision=precision, tile=tile,
+    )  # fmt: skip
+    read = ReadOptions(
+        axes=axes, series=series, start=_time("start", start), end=_time("end", end),
+        frames=frames, fields=fields,  # type: ignore[arg-type]  # which it checks
+    )  # fmt: skip
+    encoding = dict(pairs("encoder_opt", encoder_opt or ()))
+    write = WriteOptions(
+        codec=codec, crf=crf, lossless=lossless, overwrite=overwrite,
+        preset=encoding.pop("preset", None), pix_fmt=encoding.pop("pix_fmt", None),
+        encoder_options=tuple(encoding.items()),
+        format=None if format == DEVELOPED else format, demosaic=format == DEVELOPED,
+        audio_codec=None if audio_codec == "none" else audio_codec, copy_only=audio_codec == "none",
+    )  # fmt: skip
+    job = Job(
+        source=source[0], output=output, engine=engine, read=read, write=write,
+        adapt=adapt or adapt_minutes is not None, adapt_minutes=adapt_minutes,
+        preview=_time("preview", preview), dry_run=dry_run, settings=opt.given(ctx, *SILENT),
+    )  # fmt: skip
+    job.check(json=json)
+    console.flags["copy_only"] = "--audio-codec none"
+    several = {"recursive": recursive, "jobs": jobs, "shard": shard}
+    from f2rcli.cli.several import asks_for_several, denoise_all
+
+    if asks_for_several(source, several):
+        return denoise_all(job, source, recursive=recursive, jobs=jobs, shard=shard, say=console)
+    return run_job(job, console).code
+
+
+# Options that say nothing of what a run makes of a clip.
+SILENT = ("source", "output", "start", "end", "frames", "preview", "overwrite", "recursive", "jobs",
+          "shard", "dry_run", "device", "threads", "tile", "json", "quiet", "help_all")  # fmt: skip
+
+
+def _time(name: str, text: str | None) -> float | None:
+    return None if text is None else clock(name, text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One clip to denoise, or what several have in common."""
+
+    source: str
+    output: str | None
+    engine: EngineSettings
+    read: ReadOptions
+    write: WriteOptions
+    adapt: bool = False
+    adapt_minutes: float | None = None
+    preview: float | None = None  # seconds: the still of that moment takes the output's place
+    dry_run: bool = False
+    settings: dict[str, Any] = field(default_factory=dict)  # as given, for the output's provenance
+
+    def check(self, *, json: bool) -> None:
+        """Raise UsageError for options that clash; json: standard output holds events."""
+        if self.adapt and self.engine.sigma is not None:
+            raise UsageError(
+                "--adapt --sigma: choose one; adapting measures the noise itself.",
+                hint="For both: f2r train CLIP --adapt -o W.safetensors, then --weights W.",
+            )
+        if self.adapt and self.source == "-":
+            raise UsageError(
+                "- --adapt: standard input can be read only once.", hint="Adapt to a file."
+            )
+        if self.preview is not None and self.dry_run:
+            raise UsageError("--preview --dry-run: choose one of them.")
+        if self.output == "-" and (json or self.preview is not None):
+            other = "--json" if json else "--preview"
+            raise UsageError(f"-o - {other}: choose one of them.", hint="Write to a file.")
+        if self.target == "-" and sys.stdout.isatty():
+            raise UsageError(
+                "-o -: standard output is a terminal.", hint="Pipe it: f2r denoise IN -o - | ..."
+            )
+
+    @property
+    def target(self) -> str:
+        """The path of the result, or "-". A file goes into a folder that is there, as `cp` does."""
+        target = str(default_target(self.source)) if self.output is None else self.output
+        path, own = Path(target), default_target(self.source)
+        known = path.suffix.lower() in readable_suffixes()  # .zarr is a folder, and a file by name
+        if path.is_dir() and Path(self.source).is_file() and not known:
+            target = str(path / own.name.replace(f"{MARK}.", "."))
+        if self.preview is None:
+            return target
+        if Path(target).suffix.lower() == ".png":
+            return target
+        path = own if target == "-" else Path(target)
+        return str(path.with_name(f"{path.stem}_preview.png"))
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of a job."""
+
+    code: int
+    receipt: Receipt | None = None  # None: a dry run
+
+
+def run_job(job: Job, console: Console) -> Done:
+    """Run a job to its end; raises for one that fails."""
+    try:
+        return _run_job(job, console)
+    except StaleError:  # the record is removed by now
+        console.note("note: finished frames are of another clip or damaged: starting over")
+        return _run_job(job, console)
+
+
+def _run_job(job: Job, console: Console) -> Done:
+    read = job.read if job.preview is None else replace(
+        job.read, start=job.preview, end=None, frames=1
+    )  # fmt: skip
+    with open_reader(job.source, replace(read, lead=LEAD_IN, trail=LEAD_OUT)) as reader:
+        if job.preview is not None:
+            _announce(job, reader, None, console)
+            job = _adapted(job, console)
+            return _close(reader, _preview(job, reader, console), None, console)
+        plan = plan_output(reader, job.target, job.write)
+        _announce(job, reader, plan, console)
+        if not job.dry_run:
+            job = _adapted(job, console)
+        engine = _engine(job, reader, console)
+        if job.dry_run:
+            _print_plan(job, reader, plan, engine, console)
+            return Done(EXIT_OK)
+        plan = replace(plan, provenance=provenance_of(engine, job.settings))
+        receipt = _restore(job, reader, plan, engine, console)
+        return _close(reader, receipt, engine, console)
+
+
+def _announce(job: Job, reader: Reader, plan: WritePlan | None, console: Console) -> None:
+    """Before the wait: what is there, what it will take, and what cannot be kept."""
+    info = reader.info
+    frames, _ = expected_frames(info)
+    pace = known_pace(job.engine, info)
+    parts = [
+        f"{info.width}x{info.height}",
+        "frames not counted" if frames is None else count(frames),
+    ]
+    if info.duration:
+        parts.append(duration(info.duration))
+    if pace is None:
+        takes = "how long it takes is known after the first frames"
+    elif frames is None:
+        takes = f"about {pace:.2g} s per frame here"
+    else:
+        takes = f"about {span(frames * pace)} here, as fast as the last run of this kind"
+    idle = changes_nothing(job.engine) or job.dry_run or job.preview is not None
+    console.note(f"{info.name}: {', '.join(parts)}{'' if idle else f'; {takes}'}")
+    console.event(
+        "start", version=__version__, source=job.source, target=job.target, width=info.width,
+        height=info.height, frames=info.frames, estimate=None if pace is None else pace,
+        plan=None if plan is None else _plan_values(plan),
+    )  # fmt: skip
+    for note in (*info.notes, *(() if plan is None else plan.notes)):
+        console.note(f"note: {note}")
+    if plan is not None and plan.dropped:
+        console.warning(f"the output cannot hold: {'; '.join(plan.dropped)}.")
+
+
+def _plan_values(plan: WritePlan) -> dict[str, object]:
+    names = ("container", "encoder", "pix_fmt", "crf", "preset", "options", "kept", "dropped")
+    return {name: getattr(plan, name) for name in names}
+
+
+def _adapted(job: Job, console: Console) -> Job:
+    """The job with weights fitted to its clip, or unchanged if none are better; says why."""
+    if not job.adapt or changes_nothing(job.engine):
+        return job
+    from f2rcli.cli.train import StepMeter
+    from f2rcli.training.adapt import MINUTES, Adaptation
+
+    minutes = MINUTES if job.adapt_minutes is None else job.adapt_minutes
+    entry = Adaptation(job.engine, minutes, job.source, job.read)
+    known = entry.known
+    if not known:
+        console.note(f"adapting to {Path(job.source).name}; Ctrl-C leaves everything as it was")
+        with StepMeter(console) as meter:
+            entry.fit(meter)
+    if entry.trouble is not None:
+        console.warning(f"adapt: {entry.trouble}")
+    if entry.reason is not None and entry.reason == entry.trouble:
+        return job
+    if entry.reason is None:
+        console.note(f"adapt: weights fitted to this clip: {entry.weights}")
+    else:
+        console.note(f"adapt: {entry.reason}{' (cached)' if known else ''}")
+    return replace(job, engine=entry.applied())
+
+
+def _engine(job: Job, reader: Reader, console: Console) -> "Engine | None":
+    """The engine; None at strength 0 for a clip that no bundled weights fit: none are needed."""
+    try:
+        return loaded(job.engine, reader.info, console.note)
+    except WeightsError:
+        if not changes_nothing(job.engine) or job.engine.weights is not None:
+            raise
+        return None
+
+
+def _print_plan(
+    job: Job, reader: Reader, plan: WritePlan, engine: "Engine | None", console: Console
+) -> None:
+    """--dry-run: the plan and its cost, on standard output unless that is the picture's."""
+    rows = [f"output   {plan.summary()}"]
+    rows += [f"keeps    {line}" for line in plan.kept]
+    rows += [f"drops    {line}" for line in plan.dropped]
+    settled = cost = None
+    if engine is not None:
+        method = None if changes_nothing(engine.settings) else look_ahead(engine, reader)[1]
+        cost, settled = cost_values(engine, reader.info, method), engine_values(engine)
+        rows += [f"engine   {engine_words(engine)}", f"cost     {cost_words(cost)}"]
+    rows.append("nothing was written (--dry-run)")
+    if console.json:
+        console.event("plan", plan=_plan_values(plan), engine=settled, cost=cost)
+    elif job.target != "-":
+        console.rows(rows)
+    else:
+        for row in rows:
+            console.note(row)
+
+
+def _restore(
+    job: Job, reader: Reader, plan: WritePlan, engine: "Engine | None", console: Console
+) -> Receipt:
+    total, exact = expected_frames(reader.info)
+    with (
+        open_writer(reader, plan) as writer,
+        _recorded(job, plan, reader, engine, console) as record,
+    ):
+        frames = _frames(reader, engine, record)
+        with FrameMeter(
+            console, reader.info.name, total, exact=exact, stage="reading and measuring",
+            replayed=0 if record is None else record.begun,
+        ) as meter:  # fmt: skip
+            for frame in frames:
+                writer.write(frame)
+                meter.advance()
+            meter.finish()
+            receipt = writer.finish()
+        if record is not None:
+            record.finished = True
+    if engine is not None and not changes_nothing(engine.settings):
+        remember_pace(job.engine, reader.info, meter.done - meter.replayed, meter.pace)
+    return receipt
+
+
+@contextmanager
+def _recorded(
+    job: Job, plan: WritePlan, reader: Reader, engine: "Engine | None", console: Console
+) -> "Iterator[RunRecord | None]":
+    """The record of a run that alone writes its target, so that the same command goes on after a
+    kill; None where it has none. Raises StaleError once the clip turns out to be another one."""
+    if engine is None or plan.target == "-" or changes_nothing(engine.settings):
+        yield None
+        return
+    from f2rcli.engine.resuming.record import RunRecord, identity_of  # brings torch
+
+    total, _ = expected_frames(reader.info)
+    identity = identity_of(engine, job.read, reader.info)
+
+    def say(line: str) -> None:
+        console.note(f"note: {line}")
+
+    with RunRecord(Path(plan.target), engine, identity, total, say) as record:
+        engine.marks = record.open()
+        yield record
+
+
+def _frames(reader: Reader, engine: "Engine | None", record: "RunRecord | None") -> Iterable[Frame]:
+    """Every frame of a clip restored, saved ones from their record; unchanged without an engine."""
+    if engine is None:
+        return (frame for frame in reader if not frame.context)
+    if record is None:
+        return restored(reader, reader, engine)
+    return record.keeping(restored(reader, record.reading(reader), engine))
+
+
+def _preview(job: Job, reader: Reader, console: Console) -> Receipt:
+    """--preview: before | after of one frame, restored among its neighbours."""
+    engine = loaded(job.engine, reader.info, console.note)
+    with FrameMeter(console, reader.info.name, 1, stage="reading and measuring") as meter:
+        shown = _pairs(reader, engine)
+        receipt = write_preview(reader, shown, job.target, job.write)
+        meter.advance()
+    return receipt
+
+
+def _pairs(reader: Reader, engine: "Engine") -> Iterator[tuple[Frame, Frame]]:
+    originals: deque[Frame] = deque()
+
+    def remembered() -> Iterator[Frame]:
+        for frame in reader:
+            if not frame.context:
+                originals.append(frame)
+            yield frame
+
+    for after in islice(restored(reader, remembered(), engine), 1):
+        yield _viewable(originals.popleft()), _viewable(after)
+
+
+def _viewable(frame: Frame) -> Frame:
+    """The frame; of a mosaic a quick development."""
+    if frame.layout.mosaic is None:
+        return frame
+    codes = np.rint(255 * sensor.to_picture(frame)).astype(np.uint8)
+    return replace(frame, planes=tuple(codes), layout=PlaneLayout(family=Family.RGB, bits=8))
+
+
+def _close(reader: Reader, receipt: Receipt, engine: "Engine | None", console: Console) -> Done:
+    """After the run: the damage ledger, the receipt, and the exit code."""
+    ledger, lines = reader.ledger, reader.ledger.lines()
+    if engine is not None:
+        say_notes(engine, console.note)
+    for line in noise_lines(reader.info, engine):
+        console.note(line)
+    if ledger.damaged:
+        console.warning(f"{reader.info.name} is damaged: {'; '.join(lines)}")
+    else:
+        for line in lines:
+            console.note(f"note: {line}")
+    if receipt.lost:
+        console.warning(f"the output lacks what it should have kept: {', '.join(receipt.lost)}.")
+    code = EXIT_DAMAGED if ledger.damaged or receipt.lost else EXIT_OK
+    back = returned_lines(engine, reader.info)
+    console.event(
+        "result", **asdict(receipt), damaged=ledger.damaged, ledger=lines, exit_code=code,
+        sigma=sigma_of(getattr(engine, "noise", None)), given_back=returned_values(engine),
+        notes=[*back, *aside_lines(engine)],
+    )  # fmt: skip
+    for line in (*receipt_lines(receipt, source_bytes(reader)), *back):
+        console.note(line)
+    return Done(code, receipt)
+
+
+def receipt_lines(receipt: Receipt, before: int | None) -> Iterator[str]:
+    """The receipt for people; before: bytes of the input."""
+    parts = [count(receipt.frames)]
+    if receipt.seconds:
+        parts.append(duration(receipt.seconds))
+    if receipt.bytes:
+        parts.append(f"{size(before)} -> {size(receipt.bytes)}" if before else size(receipt.bytes))
+    yield f"{written_name(receipt.path)}: {', '.join([*parts, receipt.codec])}"
+    yield from (f"  {fate}" for fate in receipt.fates())
+
+
+def source_bytes(reader: Reader) -> int | None:
+    """The size of what is read; None for pipes."""
+    paths = reader.paths()
+    if not paths or not all(path.is_file() for path in paths):
+        return None
+    return sum(os.path.getsize(path) for path in paths)

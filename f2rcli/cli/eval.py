@@ -1,0 +1,355 @@
+"""`f2r eval`: how good denoised clips are, with a reference, with noise made here, or neither."""
+
+import json as formats
+import sys
+from dataclasses import dataclass, field, replace
+from itertools import chain, count
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console as RichConsole
+
+from f2rcli import methods as denoisers
+from f2rcli.cli import options as opt
+from f2rcli.cli.console import Console, plain
+from f2rcli.cli.eval_table import tables
+from f2rcli.cli.options import RESULT, option, rare
+from f2rcli.cli.progress import FrameMeter
+from f2rcli.cli.results import check_result, command_typed, write_result
+from f2rcli.engine.settings import EngineSettings
+from f2rcli.errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, UsageError
+from f2rcli.evaluation import benchmarks, metrics
+from f2rcli.evaluation.plan import Plan
+from f2rcli.evaluation.result import NOISY, BenchmarkFacts, Evaluation
+from f2rcli.io import ReadOptions
+from f2rcli.settings import check_choice
+
+if TYPE_CHECKING:
+    from f2rcli.evaluation.base import Baseline, Case
+
+WIDTH = 160  # columns of a table that does not go to a terminal
+CLIPS, MEASURES = "Clips", "Noise, methods and metrics"
+
+
+def evaluate(
+    ctx: typer.Context,
+    denoised: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[LABEL=]DENOISED",
+            show_default=False,
+            help="Denoised clips, or folders of them.",
+        ),
+    ] = None,
+    clean: Annotated[
+        str | None,
+        option("--clean", CLIPS, "PATH", "Clean clip, or folder of clips, to compare with."),
+    ] = None,
+    noisy: Annotated[
+        str | None,
+        option("--noisy", CLIPS, "PATH", "Noisy clip, or folder: what DENOISED was made of."),
+    ] = None,
+    benchmark: Annotated[
+        str | None,
+        option("--benchmark", CLIPS, "NAME", "davis, set8, crvd: published, with its protocol."),
+    ] = None,
+    root: Annotated[str | None, option("--root", CLIPS, "DIR", "Its files.")] = None,
+    any_clips: Annotated[
+        bool, rare("--any-clips", CLIPS, "", "Whatever clips --root has, by its protocol.")
+    ] = False,
+    noise: Annotated[
+        list[str] | None,
+        option("--noise", MEASURES, "KIND:NUMBERS", "Added to clean clips: gaussian:30."),
+    ] = None,
+    clipped: Annotated[
+        bool | None, rare("--clipped/--unclipped", MEASURES, "", "8-bit codes, or floats.")
+    ] = None,
+    seed: Annotated[int, rare("--seed", MEASURES, "N", "Same seed, same noise.")] = 0,
+    methods: Annotated[
+        str | None,
+        option(
+            "--methods", MEASURES, "A,B,none", "Denoise the noisy clips here; none: not at all."
+        ),
+    ] = None,
+    baselines: Annotated[
+        str | None,
+        option("--baselines", MEASURES, "A,B", "ffmpeg, opencv, or one of their filters."),
+    ] = None,
+    metrics: Annotated[
+        str | None,
+        option("--metrics", MEASURES, "A,B|all", "psnr, ssim, ... (default: those that fit)."),
+    ] = None,
+    strength: Annotated[float, rare("--strength", MEASURES, "S", "As for f2r denoise.")] = 1.0,
+    weights: opt.Weights = None,
+    frames: opt.Frames = None,
+    axes: opt.Axes = None,
+    series: opt.Series = None,
+    csv: Annotated[
+        str | None, option("--csv", RESULT, "OUT.csv", "Every value as a table; - prints it.")
+    ] = None,
+    report: Annotated[
+        str | None,
+        option("--report", RESULT, "OUT.html", "A page with tables, curves and pictures."),
+    ] = None,
+    overwrite: opt.Overwrite = False,
+    device: opt.Device = "auto",
+    threads: opt.Threads = None,
+    precision: opt.Precision = "auto",
+    tile: opt.Tile = "auto",
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    help_all: opt.HelpAll = False,
+) -> int:
+    """Score DENOISED clips, or what f2r makes of noisy ones.
+
+      f2r eval out.mp4 --noisy in.mp4                    without a clean version
+      f2r eval out.mp4 --clean clean.mp4 --report r.html
+      f2r eval --clean clips/ --noise gaussian:30 --baselines ffmpeg
+    """  # fmt: skip
+    console = opt.begin(ctx, json=json, quiet=quiet)
+    console.if_stopped = "no results were written."
+    sides = Sides(denoised or [], clean, noisy, noise or [], benchmark, root, any_clips)
+    engine = EngineSettings(
+        strength=strength, weights=weights, device=device, threads=threads, precision=precision,
+        tile=tile,
+    )  # fmt: skip
+    plan = Plan(
+        metrics=_measured(metrics), methods=_denoisers(methods, sides, engine),
+        baselines=_listed(baselines), seed=seed, clipped=clipped is not False, frames=frames,
+        engine=engine,
+    )  # fmt: skip
+    sides.check()
+    if csv == "-" and json:
+        raise UsageError("--csv - --json: both want standard output.", hint="Name a file.")
+    others = [*sides.denoised, clean, noisy, weights]
+    check_result("--csv", None if csv == "-" else csv, [*others, report], overwrite=overwrite)
+    check_result("--report", report, [*others, csv], overwrite=overwrite)
+    asked, plan = sides.request(ReadOptions(axes=axes, series=series), plan, clipped)
+    for line in asked.remarks:
+        console.warning(line)
+    found, damaged = _run(asked, plan, console, pictures=report is not None)
+    _deliver(found, csv, report, console, overwrite=overwrite)
+    if any(result.failed for clip in found.clips for result in clip.methods):
+        return EXIT_BATCH
+    return EXIT_DAMAGED if damaged else EXIT_OK
+
+
+@dataclass(slots=True)
+class Request:
+    """The clips to evaluate, and with what."""
+
+    kind: str
+    cases: "list[Case]"
+    remarks: list[str] = field(default_factory=list)
+    baselines: "list[Baseline]" = field(default_factory=list)
+    benchmark: BenchmarkFacts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """What is compared with what."""
+
+    denoised: list[str]
+    clean: str | None
+    noisy: str | None
+    noise: list[str]
+    benchmark: str | None
+    root: str | None
+    any_clips: bool
+
+    def check(self) -> None:
+        """Raise UsageError for sides that do not make an evaluation."""
+        clean, noisy, denoised = self.clean, self.noisy, self.denoised
+        if (self.benchmark is None) != (self.root is None):
+            raise UsageError("--benchmark and --root: go together.", hint="Pass both.")
+        if self.any_clips and self.benchmark is None:
+            raise UsageError(
+                "--any-clips: says which clips a --benchmark takes.", hint="Leave it out."
+            )
+        if self.benchmark is not None:
+            if clean or noisy or denoised:
+                raise UsageError(
+                    "--benchmark: names its own clips.",
+                    hint="Leave --clean, --noisy and DENOISED out.",
+                )
+            return
+        if self.noise and (clean is None or noisy or denoised):
+            raise UsageError(
+                "--noise: is made on clean clips, for methods that run here.",
+                hint="Pass --clean, and neither --noisy nor DENOISED.",
+            )
+        if not self.noise and not denoised and noisy is None:
+            raise UsageError(
+                "nothing to evaluate.",
+                hint="f2r eval DENOISED --clean CLEAN, f2r eval --clean CLEAN --noise gaussian:30, "
+                "or f2r eval DENOISED --noisy NOISY.",
+            )
+        if denoised and clean is None and noisy is None:
+            raise UsageError(
+                f"{denoised[0]}: nothing to compare it with.",
+                hint="Pass --clean or --noisy, or both.",
+            )
+
+    def request(self, read: ReadOptions, plan: Plan, clipped: bool | None) -> tuple[Request, Plan]:
+        """The cases, and the plan as a benchmark's protocol wants it. Raises InputError for no
+        match."""
+        from f2rcli.noise.synthesis import spec  # brings torch
+
+        noises = [spec.parse(text) for text in self.noise]
+        if self.benchmark is not None:
+            found, plan = self._benchmark(self.benchmark, plan, clipped)
+        else:
+            from f2rcli.evaluation.pairing import Sides as Paths
+            from f2rcli.evaluation.pairing import paired
+
+            clean, noisy = (None if one is None else Path(one) for one in (self.clean, self.noisy))
+            paths = Paths(clean, noisy, self._labelled())
+            cases, remarks = paired(paths, replace(read, frames=plan.frames), noises)
+            kind = "synthetic" if noises else "blind" if clean is None else "reference"
+            found = Request(kind, cases, remarks)
+        if plan.baselines:
+            from f2rcli.evaluation import baselines
+
+            found.baselines = baselines.find(plan.baselines)
+        return found, plan
+
+    def _benchmark(self, name: str, plan: Plan, clipped: bool | None) -> tuple[Request, Plan]:
+        chosen = benchmarks.load(name)
+        cases = chosen.cases(
+            Path(self.root or ""), tuple(self.noise), plan.frames, any_clips=self.any_clips
+        )
+        facts = chosen.facts(cases, plan.frames)
+        plan = replace(
+            plan,
+            metrics=plan.metrics or chosen.metrics,
+            clipped=chosen.clipped if clipped is None else clipped,
+            frames=plan.frames or chosen.frames,
+        )
+        kind = "synthetic" if any(case.noise is not None for case in cases) else "reference"
+        return Request(kind, cases, benchmark=facts), plan
+
+    def _labelled(self) -> dict[str, Path]:
+        """The denoised sides by label; without one by their own name, made unlike all others."""
+        sides: dict[str, Path] = {}
+        for text in self.denoised:
+            label, _, path = text.partition("=")
+            if not (label and path) or Path(text).exists():
+                label, path = "", text
+            taken = {"clean", "noisy", NOISY, *sides}
+            if label in taken:
+                raise UsageError(
+                    f"{text}: the label {label} is taken.",
+                    hint="Write LABEL=PATH with another label.",
+                )
+            own = Path(path).resolve().stem
+            names = chain([own], (f"{own} ({number})" for number in count(2)))
+            sides[label or next(name for name in names if name not in taken)] = Path(path)
+        return sides
+
+
+def _listed(text: str | None) -> tuple[str, ...]:
+    return tuple(word.strip() for word in (text or "").split(",") if word.strip())
+
+
+def _measured(text: str | None) -> tuple[str, ...]:
+    return metrics.check(_listed(text))
+
+
+def _denoisers(text: str | None, sides: Sides, engine: EngineSettings) -> tuple[str, ...]:
+    """The methods that run here. Raises UsageError for unknown ones, or weights of several."""
+    names = _listed(text)
+    if text is None and not sides.denoised:
+        names = (NOISY, denoisers.DEFAULT)
+    for name in names:
+        check_choice("methods", name, [*denoisers.available(), NOISY])
+    made = [name for name in names if name != NOISY]
+    if engine.weights is not None and len(made) != 1:
+        raise UsageError(
+            f"--weights {engine.weights}: for which of {', '.join(made) or 'no'} methods?",
+            hint="Pass one method with --methods.",
+        )
+    return names
+
+
+def _run(
+    asked: Request, plan: Plan, console: Console, *, pictures: bool
+) -> tuple[Evaluation, bool]:
+    """Everything measured, and whether any input was damaged."""
+    from f2rcli.evaluation.pictures import ReportPictures
+    from f2rcli.evaluation.run import Evaluator
+
+    kept = ReportPictures(len(asked.cases)) if pictures else None
+    total = None if plan.frames is None else plan.frames * len(asked.cases)
+    with FrameMeter(console, "eval", total, exact=False, stage="opening") as meter:
+        run = Evaluator(
+            plan, kind=asked.kind, baselines=asked.baselines, pictures=kept,
+            progress=lambda: meter.advance(),
+        )  # fmt: skip
+        clips = []
+        for case in asked.cases:
+            meter.label = f"{case.name} {case.group}".rstrip()
+            clips.append(run.clip(case))
+            for note in clips[-1].notes:
+                console.note(f"note: {note}")
+    found = run.evaluation(clips, command=command_typed(), benchmark=asked.benchmark)
+    for note in found.notes:
+        console.warning(note)
+    for clip in clips:
+        for result in clip.methods:
+            for line in (*([result.failed] if result.failed else []), *result.notes):
+                console.warning(f"{clip.name}: {result.method}: {line}")
+    return found, run.damaged
+
+
+def _deliver(
+    found: Evaluation, csv: str | None, report: str | None, console: Console, *, overwrite: bool
+) -> None:
+    """Write the files, and print the tables even where the run was to be quiet: they are the
+    result."""
+    from f2rcli.evaluation import export
+
+    if csv not in (None, "-"):
+        write_result("--csv", str(csv), export.to_csv(found).encode(), overwrite=overwrite)
+        console.note(f"results: {csv}")
+    if report is not None:
+        from f2rcli.evaluation.report import write_report
+
+        write_report(found, Path(report), overwrite=overwrite)
+    if console.json:
+        console.event("evaluation", **formats.loads(export.to_json(found)))
+    elif csv == "-":
+        console.data(export.to_csv(found).rstrip())
+    else:
+        print_tables(found)
+    if report is not None:
+        console.note(f"report: {report}")
+
+
+def print_tables(found: Evaluation) -> None:
+    """Print the tables and what they rest on, on standard output."""
+    out = RichConsole(file=sys.stdout, highlight=False)
+    if not out.is_terminal:
+        out.width = WIDTH
+    for table in tables(found):
+        out.print(table)
+    for line in facts(found):
+        out.print(plain(line), markup=False, soft_wrap=True)
+
+
+def facts(found: Evaluation) -> list[str]:
+    """The conditions of the table, a line each."""
+    lines, settings = [], found.settings
+    if found.kind == "synthetic":
+        made = "8-bit, clipped" if settings["clipped"] else "unclipped float"
+        lines.append(f"noise: {made}, seed {settings['seed']} (compressed noise: 8-bit always)")
+    if found.benchmark is not None:
+        lines.append(found.benchmark.title)
+        lines += found.benchmark.protocol
+        most = settings["frames"]
+        lines += [f"here at most {most} frames of each"] if most else []
+        sources = dict.fromkeys(row.source for row in found.benchmark.published)
+        lines += [f"published: {source}" for source in sources]
+        if found.benchmark.published and not found.benchmark.complete:
+            lines.append("the benchmark is not complete: published rows are not comparable")
+    return lines

@@ -1,0 +1,50 @@
+"""`f2r export`: networks as ONNX files, for programs without torch."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from f2rcli.cli import options as opt
+from f2rcli.cli.options import RESULT, option
+from f2rcli.engine.settings import EngineSettings
+from f2rcli.errors import EXIT_OK
+
+
+def export(
+    ctx: typer.Context,
+    weights: Annotated[
+        str,
+        typer.Argument(
+            metavar="WEIGHTS", show_default=False, help="Bundled weights by name, or a file's path."
+        ),
+    ],
+    output: Annotated[str, option("--output -o", RESULT, "DIR", "Folder for the files.")],
+    overwrite: opt.Overwrite = False,
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    help_all: opt.HelpAll = False,
+) -> int:
+    """Write F2R's networks as ONNX files, and how to use them.
+
+    f2r export rgb -o onnx/
+    """
+    console = opt.begin(ctx, json=json, quiet=quiet)
+    EngineSettings(weights=weights)  # checks the name before torch is loaded
+    from f2rcli.export.folder import export as write  # brings torch
+
+    done = write(weights, Path(output), overwrite=overwrite)
+    if done.checked is None:
+        console.warning(
+            "the files were not checked: onnxruntime is not installed "
+            "(pip install 'f2rcli[export]')."
+        )
+    else:
+        worst = max(done.checked.values())
+        console.note(f"checked with onnxruntime: within {worst:.1g} of torch")
+    console.note(f"{done.folder}: {', '.join(done.files)}; {done.bytes / 1e6:.1f} MB")
+    console.event(
+        "result", path=str(done.folder), files=done.files, bytes=done.bytes, checked=done.checked,
+        exit_code=EXIT_OK,
+    )  # fmt: skip
+    return EXIT_OK

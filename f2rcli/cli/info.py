@@ -1,0 +1,357 @@
+"""`f2r info`: what f2r sees in a clip and would do with it; `f2r noise`: its noise in full."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from f2rcli.cli import options as opt
+from f2rcli.cli.console import Console
+from f2rcli.cli.denoise import source_bytes
+from f2rcli.cli.engine import (
+    aside_lines,
+    cost_values,
+    cost_words,
+    engine_values,
+    engine_words,
+    loaded,
+    look_ahead,
+    noise_words,
+    sigma_of,
+    sigma_words,
+)
+from f2rcli.cli.options import RESULT, option
+from f2rcli.cli.results import check_result, write_result
+from f2rcli.engine.settings import EngineSettings
+from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, InputError, UsageError, WeightsError
+from f2rcli.frames import ClipInfo
+from f2rcli.io import (
+    Reader,
+    ReadOptions,
+    WriteOptions,
+    default_target,
+    open_reader,
+    plan_output,
+)
+from f2rcli.io.provenance import read_provenance
+from f2rcli.units import bit_rate, count, duration, size
+
+if TYPE_CHECKING:
+    from f2rcli.noise.report import NoiseReport
+
+CHROMA = {(0, 0): "4:4:4", (1, 0): "4:2:2", (1, 1): "4:2:0", (2, 0): "4:1:1", (2, 2): "4:1:0"}
+IN_PICTURE = {"width", "height", "bits", "frames", "rate", "matrix", "duration"}
+HUMAN: dict[str, Callable[[Any], str]] = {  # facts of streams in the units that people read
+    "duration": duration,
+    "start": lambda seconds: f"starts at {duration(seconds)}",
+    "interval": lambda seconds: f"{seconds:.3g} s between frames",
+    "sample_rate": lambda hertz: f"{hertz / 1000:g} kHz",
+    "channels": lambda number: count(number, "channel"),
+    "rotation": lambda degrees: f"rotated by {degrees:g} degrees",
+}
+MEASURED = 10  # frames of `f2r noise`
+
+
+def info(
+    ctx: typer.Context,
+    source: opt.Clip,
+    method: opt.Method = "f2r",
+    weights: opt.Weights = None,
+    axes: opt.Axes = None,
+    series: opt.Series = None,
+    device: opt.Device = "auto",
+    threads: opt.Threads = None,
+    json: opt.Json = False,
+    help_all: opt.HelpAll = False,
+) -> int:
+    """Print what f2r sees in INPUT: streams, colour, noise, time, memory.
+
+    f2r info clip.mp4
+    f2r info stack.ome.tif --axes TZYX
+    """
+    console = opt.begin(ctx, json=json)
+    settings = EngineSettings(method=method, weights=weights, device=device, threads=threads)
+    with open_reader(source, ReadOptions(axes=axes, series=series)) as reader:
+        facts = facts_of(source, reader)
+        for told in (facts, facts["output"]):
+            told["notes"] = [console.spelled(note) for note in told["notes"]]
+        if not json:  # at once: the rest has torch to load and noise to measure
+            console.rows(fact_lines(facts))
+        found = examine(reader, settings, console)
+    console.event("info", **facts, **found)
+    if not json:
+        console.rows(found_lines(found))
+    return EXIT_OK
+
+
+def examine(reader: Reader, settings: EngineSettings, console: Console) -> dict[str, Any]:
+    """An engine's facts about a clip, as JSON values."""
+    clip = reader.info
+    damage = {"damage": reader.ledger.damage(), "remarks": reader.ledger.remarks}
+    try:
+        engine = loaded(settings, clip, console.note)
+    except WeightsError as error:  # all but the engine is known
+        if settings.weights is not None:
+            raise
+        return damage | {
+            "engine": {"summary": str(error)}, "cost": {"summary": "not known"},
+            "noise": {"sigma": None, "words": "not measured"}, "set_aside": [],
+        }  # fmt: skip
+    model, method = look_ahead(engine, reader)
+    cost = cost_values(engine, clip, method)
+    lines = next(iter(engine.lines.values()), None)
+    means = None if engine.compression is None else engine.compression.words()
+    return {
+        "engine": {"summary": engine_words(engine), **engine_values(engine)},
+        "cost": {"summary": cost_words(cost), **cost},
+        "noise": {
+            "sigma": sigma_of(model), "words": noise_words(model, clip.layout.levels),
+            "means": means, "lines": None if lines is None else lines.words(),
+        },
+        "set_aside": aside_lines(engine),
+        "damage": reader.ledger.damage(), "remarks": reader.ledger.remarks,
+    }  # fmt: skip
+
+
+def facts_of(source: str, reader: Reader) -> dict[str, Any]:
+    """The facts that need no engine."""
+    clip = reader.info
+    return {
+        "file": clip.name,
+        "bytes": source_bytes(reader),
+        "picture": picture(clip),
+        "streams": reader.describe(),
+        "notes": list(clip.notes),
+        "provenance": read_provenance(reader),
+        "output": output(source, reader),
+    }
+
+
+def picture(clip: ClipInfo) -> dict[str, Any]:
+    """The stored picture: size, samples, colour, time."""
+    layout = clip.layout
+    return {
+        "width": clip.width,
+        "height": clip.height,
+        "family": layout.family.value,
+        "bits": layout.bits,
+        "chroma": CHROMA.get(layout.log2_chroma, str(layout.log2_chroma)),
+        "alpha": layout.alpha,
+        "range": "full" if layout.full_range else "limited",
+        "matrix": layout.matrix.value,
+        "frames": clip.frames,
+        "seconds": clip.duration,
+        "rate": None if clip.rate is None else float(clip.rate),
+        "interlaced": clip.interlaced,
+    }
+
+
+def output(source: str, reader: Reader) -> dict[str, Any]:
+    """The output of `f2r denoise` without options, or why there would be none."""
+    target = default_target(source)
+    try:
+        plan = plan_output(reader, target, WriteOptions(overwrite=True))
+    except F2RError as error:
+        return {"summary": str(error), "kept": [], "dropped": [], "notes": []}
+    there = [f"{target.name} already exists: needs --overwrite"] if target.exists() else []
+    kept, dropped = list(plan.kept), list(plan.dropped)
+    notes = [*plan.notes, *there]
+    return {"summary": plan.summary(), "kept": kept, "dropped": dropped, "notes": notes}
+
+
+def fact_lines(seen: dict[str, Any]) -> Iterator[str]:
+    """The facts for people, one a line."""
+    stored, seconds = seen["bytes"], seen["picture"]["seconds"]
+    sizes = [size(stored)] if stored else []
+    sizes += [bit_rate(8 * stored / seconds)] if stored and seconds else []
+    yield f"file      {', '.join([seen['file'], *sizes])}"
+    yield f"picture   {_picture_words(seen['picture'])}"
+    for stream in seen["streams"]:
+        yield f"stream    {_stream_words(stream)}"
+    for note in seen["notes"]:
+        yield f"note      {note}"
+    if seen["provenance"] is not None:
+        yield f"made by   {_provenance_words(seen['provenance'])}"
+    yield f"output    {seen['output']['summary']}"
+    for word, key in (("keeps", "kept"), ("drops", "dropped"), ("note", "notes")):
+        for line in seen["output"][key]:
+            yield f"{word:<9} {line}"
+
+
+def found_lines(seen: dict[str, Any]) -> Iterator[str]:
+    """An engine's facts, for people."""
+    yield f"noise     {seen['noise']['words']}"
+    for word in ("means", "lines"):
+        if seen["noise"].get(word):
+            yield f"{word:<9} {seen['noise'][word]}"
+    yield f"engine    {seen['engine']['summary']}"
+    yield f"cost      {seen['cost']['summary']}"
+    for line in (*seen["set_aside"], *seen["remarks"]):
+        yield f"note      {line}"
+    for line in seen["damage"]:
+        yield f"damage    {line}"
+
+
+def _picture_words(facts: dict[str, Any]) -> str:
+    chroma = f" {facts['chroma']}" if facts["family"] == "yuv" else ""
+    kind = f"{facts['family']}{chroma}{' with alpha' if facts['alpha'] else ''}"
+    words = [f"{facts['width']}x{facts['height']}", kind, f"{facts['bits']} bits"]
+    words.append(f"{facts['range']} range")
+    if facts["family"] == "yuv":
+        words.append(f"matrix {facts['matrix']}")
+    words.append("frames not counted" if facts["frames"] is None else count(facts["frames"]))
+    if facts["seconds"] is not None:
+        words.append(duration(facts["seconds"]))
+    if facts["rate"] is not None:
+        words.append(f"{facts['rate']:.5g} frames/s")
+    if facts["interlaced"]:
+        words.append("interlaced: fields are denoised separately")
+    return ", ".join(words)
+
+
+def _provenance_words(facts: dict[str, Any]) -> str:
+    """How a clip was made, in one line; `facts` may come from anyone."""
+    parts = [f"f2r {facts.get('f2r')}"]
+    parts += [f"{name} {facts[name]}" for name in ("method", "weights") if name in facts]
+    if facts.get("sha256"):
+        parts.append(f"SHA-256 {str(facts['sha256'])[:16]}")
+    settings = facts.get("settings")
+    if isinstance(settings, dict):
+        parts += [f"{key}={value}" for key, value in settings.items()]
+    return ", ".join(parts)[:500]
+
+
+def _stream_words(stream: dict[str, Any]) -> str:
+    rest = {key: value for key, value in stream.items() if not _tacit(key, value, stream)}
+    head = " ".join(str(rest.pop(key, "")) for key in ("index", "kind", "codec"))
+    return ", ".join([head, *_facts(rest)])
+
+
+def _tacit(key: str, value: Any, stream: dict[str, Any]) -> bool:
+    """Is it a matter of course, or printed in the line of the picture?"""
+    if (key, value) in (("language", "und"), ("disposition", ["default"]), ("start", 0)):
+        return True
+    return bool(stream.get("denoised")) and key in IN_PICTURE
+
+
+def _facts(facts: dict[str, Any]) -> Iterator[str]:
+    """`name value` for what is known."""
+    for key, value in facts.items():
+        name = key.replace("_", " ")
+        if isinstance(value, dict):
+            yield from _facts(value)
+        elif key in HUMAN and value:
+            yield HUMAN[key](value)
+        elif isinstance(value, list | tuple) and value:
+            yield f"{name} {'/'.join(map(_plain, value))}"
+        elif value is True:
+            yield name
+        elif value not in (None, "", [], (), False):
+            yield f"{name} {_plain(value)}"
+
+
+def _plain(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def noise(
+    ctx: typer.Context,
+    source: opt.Clip,
+    plot: Annotated[
+        str | None, option("--plot", RESULT, "OUT.svg", "Plot its law and spectrum.")
+    ] = None,
+    method: opt.Method = "f2r",
+    weights: opt.Weights = None,
+    axes: opt.Axes = None,
+    series: opt.Series = None,
+    overwrite: opt.Overwrite = False,
+    device: opt.Device = "auto",
+    threads: opt.Threads = None,
+    json: opt.Json = False,
+    help_all: opt.HelpAll = False,
+) -> int:
+    """Measure the noise of INPUT: how strong it is, and of what kind.
+
+    f2r noise clip.mp4
+    f2r noise clip.mp4 --plot noise.svg
+    """
+    console = opt.begin(ctx, json=json)
+    if plot is not None and Path(plot).suffix.lower() != ".svg":
+        raise UsageError(f"--plot {plot}: the plot is an SVG file.", hint="Name it OUT.svg.")
+    check_result("--plot", plot, [source], overwrite=overwrite)
+    settings = EngineSettings(method=method, weights=weights, device=device, threads=threads)
+    with open_reader(source, ReadOptions(axes=axes, series=series)) as reader:
+        from f2rcli.engine.noise.measurement import measure_noise  # brings torch
+        from f2rcli.noise.plot import plot as plotted
+
+        measurer = loaded(settings, reader.info, console.note)
+        report = measure_noise(reader, reader.info, measurer, frames_read=MEASURED)
+        name, damaged = reader.info.name, reader.ledger.damaged
+        for line in (*reader.ledger.lines(), *measurer.aside.lines()):
+            console.note(f"note: {line}")
+    if report is None:
+        raise InputError(
+            f"{name}: too little to measure its noise.",
+            hint="It needs three different frames of one shot, of 32 x 32 pixels or more.",
+        )
+    if plot is not None:
+        write_result("--plot", plot, plotted(report, name), overwrite=overwrite)
+        console.note(f"plot: {plot}")
+    console.event("noise", file=name, **report.values())
+    if not json:
+        console.rows(noise_report(report, name))
+    return EXIT_DAMAGED if damaged else EXIT_OK
+
+
+def noise_report(report: "NoiseReport", name: str) -> Iterator[str]:
+    """The report for people: a table of the channels, then one fact a line."""
+    model, spectrum = report.model, report.spectrum
+    names = ("R", "G", "B") if len(model.sigma) == 3 else ("",) * len(model.sigma)
+    by = "" if report.estimator is None else f", by {report.estimator}'s own estimator"
+    yield f"file      {name}, {count(report.frames)} measured"
+    codec = report.compression if report.compressed else None  # a run removes its errors
+    sigma = sigma_of(model) if codec is None else codec.sigma8
+    yield f"noise     {sigma_words(sigma or 0.0)}"
+    yield f"{'':<9} {_cells(names)}"
+    yield f"sigma     {_cells(f'{s:.2f}' for s in model.sigma8)}   of 255{by}"
+    if report.measured is not None:
+        cells = _cells(f"{s:.2f}" for s in report.measured.sigma8)
+        yield f"anchors   {cells}   sigma as blind anchors measure it"
+    if model.curve is None:
+        yield f"gain      {_cells(f'{g:.5f}' for g in model.gain)}   variance per brightness"
+        yield f"read      {_cells(f'{255 * r:.2f}' for r in model.read)}   of 255"
+    else:
+        for place in (0.25, 0.5, 0.75):
+            index = round(place * (len(model.curve[0]) - 1))
+            cells = _cells(f"{255 * curve[index]:.2f}" for curve in model.curve)
+            yield f"at {round(255 * place):<6} {cells}   sigma at this brightness"
+    if spectrum is not None:
+        yield f"rho x     {_cells(f'{r:.3f}' for r in spectrum.rho_x)}   with the next column"
+        yield f"rho y     {_cells(f'{r:.3f}' for r in spectrum.rho_y)}   with the next row"
+    yield f"time      {_temporal(report)}"
+    if report.blocking is not None:
+        yield f"blocks    edges {report.blocking.edge8:.2f} of 255"
+    if report.compression is not None:
+        yield f"codec     errors of about {report.compression.sigma8:.1f} of 255"
+    if report.lines is not None:
+        yield f"lines     {report.lines.words()}"
+    yield f"clipped   {100 * report.black:.1f} % black, {100 * report.white_rail:.1f} % white"
+    reasons = "".join(f"; {reason}" for reason in report.confidence.reasons)
+    yield f"sure      {report.confidence.word}, +-{report.confidence.percent:.0f} %{reasons}"
+    for sentence in report.meaning():
+        yield f"means     {sentence}"
+
+
+def _cells(values: Iterable[str]) -> str:
+    return " ".join(f"{value:>9}" for value in values)
+
+
+def _temporal(report: "NoiseReport") -> str:
+    moving, fixed = report.temporal
+    if moving is None:
+        return "too few frames to compare adjacent ones"
+    still = "too little moves for a fixed pattern to be seen"
+    if fixed is not None:
+        still = f"{fixed:.3f} at the same pixel"
+    return f"{moving:.3f} with the next frame at the same point of the scene; {still}"

@@ -1,0 +1,133 @@
+"""Options that commands share, and how a command's --help is laid out.
+
+An option says one thing everywhere. Those of every day are in --help, all of them in --help-all.
+"""
+
+import inspect
+from functools import partial
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from f2rcli import methods
+from f2rcli.cli.console import Console
+from f2rcli.errors import UsageError
+from f2rcli.system.machine import cramped
+
+RESULT, SPAN, FILES, MACHINE, RUN = "Result", "Part of the clip", "Files", "Machine", "This run"
+LEFT = 28  # columns of the names in --help
+
+
+class Command(TyperCommand):
+    """A sub-command, whose help is its docstring as it stands, then its options in groups."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Usage, what it does with examples, and the options: the hidden ones with --help-all."""
+        whole = "--help-all" in ctx.meta
+        formatter.write_usage(ctx.command_path, " ".join(self.collect_usage_pieces(ctx)))
+        formatter.write(f"\n{inspect.cleandoc(self.help or '')}\n")
+        groups: dict[str, list[tuple[str, str]]] = {}
+        params: list[Any] = self.params
+        for param in params:
+            if param.param_type_name == "argument":
+                formatter.write(f"\n{param.metavar}: {param.help}\n")
+            elif whole or not param.hidden:
+                left = ", ".join([*sorted(param.opts, key=len), *param.secondary_opts])
+                left += "" if param.is_flag else f" {param.metavar}"
+                groups.setdefault(param.rich_help_panel or RUN, []).append((left, param.help or ""))
+        for group, rows in groups.items():
+            with formatter.section(group):
+                formatter.write_dl(rows, col_max=LEFT)
+
+
+def _print_all(ctx: typer.Context, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        ctx.meta["--help-all"] = True
+        typer.echo(ctx.get_help())
+        raise typer.Exit
+
+
+def option(
+    flags: str, group: str, metavar: str, help: str, *, more: bool = False, **typers: Any
+) -> Any:
+    """A Typer option; more: only --help-all shows it; typers: further arguments of Typer's."""
+    return typer.Option(
+        *flags.split(), rich_help_panel=group, metavar=metavar or None, help=help, hidden=more,
+        show_default=False, **typers,
+    )  # fmt: skip
+
+
+rare = partial(option, more=True)
+
+Clip = Annotated[
+    str,
+    typer.Argument(
+        metavar="INPUT",
+        show_default=False,
+        help="Video, folder, pictures (frames/%05d.png), or - for stdin.",
+    ),
+]
+Method = Annotated[
+    str, rare("--method", RESULT, "NAME", f"Denoising method: {', '.join(methods.available())}.")
+]
+Weights = Annotated[
+    str | None,
+    rare(
+        "--weights",
+        RESULT,
+        "NAME|PATH",
+        "Trained weights (default: bundled).",
+    ),
+]
+Axes = Annotated[
+    str | None,
+    option("--axes", SPAN, "TZCYX", "Axes of a stack, slowest first: T time, Z depth, C channel."),
+]
+Series = Annotated[
+    str | None, rare("--series", SPAN, "N|NAME|all", "Series of a file that has several.")
+]
+Frames = Annotated[int | None, option("--frames", SPAN, "N", "At most N frames of each clip.")]
+Device = Annotated[str, option("--device", MACHINE, "NAME", "auto, cpu, cuda, cuda:1 or mps.")]
+Threads = Annotated[int | None, option("--threads", MACHINE, "N", "Processor threads.")]
+Precision = Annotated[str, rare("--precision", MACHINE, "KIND", "auto, fp32, bf16 or fp16.")]
+Tile = Annotated[
+    str, rare("--tile", MACHINE, "auto|off|N", "Process frames in tiles of N pixels per side.")
+]
+Overwrite = Annotated[bool, option("--overwrite -y", FILES, "", "Replace files that are there.")]
+Json = Annotated[bool, rare("--json", RUN, "", "Events as JSON lines on stdout.")]
+Quiet = Annotated[bool, option("--quiet -q", RUN, "", "Warnings and errors only.")]
+HelpAll = Annotated[
+    bool,
+    option(
+        "--help-all", RUN, "", "Show every option and exit.", is_eager=True, callback=_print_all
+    ),
+]
+
+
+def begin(ctx: typer.Context, *, json: bool = False, quiet: bool = False) -> Console:
+    """The console of a command's run, which knows its options. Raises UsageError for an empty word,
+    and MemoryError where the libraries of a run would crash for want of addresses."""
+    console: Console = ctx.obj
+    console.json, console.quiet = json, quiet
+    flags = {
+        str(param.name): "-o" if "-o" in param.opts else max(param.opts, key=len)
+        for param in ctx.command.params
+        if param.opts[0].startswith("-")
+    } | {str(p.name): str(p.metavar) for p in ctx.command.params if p.param_type_name == "argument"}
+    console.flags = flags
+    for name, value in ctx.params.items():
+        if "" in (value if isinstance(value, list | tuple) else [value]):
+            raise UsageError(f"{flags[name]}: is empty.", hint="Is a shell variable unset?")
+    if cramped():
+        raise MemoryError
+    return console
+
+
+def given(ctx: typer.Context, *but: str) -> dict[str, Any]:
+    """The options that were set on the command line, but for some."""
+    return {
+        name: value
+        for name, value in ctx.params.items()
+        if name not in but and str(ctx.get_parameter_source(name)).endswith("COMMANDLINE")
+    }

@@ -1,1 +1,0 @@
-"""The options of commands and their first check, without torch."""

@@ -1,0 +1,139 @@
+"""Progress of runs: a bar on a terminal, a line every ten seconds elsewhere, or events."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Self
+
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from f2rcli.cli.console import Console, plain
+from f2rcli.units import span
+
+LINE_EVERY = 10.0  # seconds between plain lines
+EVENT_EVERY = 1.0  # seconds between JSON events
+MEMORY = 32  # frames the pace is measured over: long enough to be calm, short enough to be true
+LABEL = 24  # columns of a name
+
+Clock = Callable[[], float]
+
+
+class Meter:
+    """Bars while a `with` lasts, for people at a terminal; elsewhere lines or events when due."""
+
+    def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
+        self.console, self.clock = console, clock
+        self.began = self.reported = clock()
+        self.live = console.human.is_terminal and not console.human.is_dumb_terminal
+        self.bars = Progress(
+            TextColumn("{task.description}"), BarColumn(30), TextColumn("{task.fields[words]}"),
+            TimeElapsedColumn(), console=console.human, transient=True,
+            disable=console.quiet or console.json or not self.live,
+        )  # fmt: skip
+
+    def add(self, label: str, total: int | None = None, words: str = "") -> TaskID:
+        """A new bar."""
+        label = plain(label)
+        label = label if len(label) <= LABEL else f"{label[: LABEL - 3]}..."
+        return self.bars.add_task(label.replace("[", r"\["), total=total, words=words)
+
+    def due(self, seconds: float) -> bool:
+        """Whether the last report is so long ago; then there is one now."""
+        now = self.clock()
+        late = now - self.reported >= seconds
+        self.reported = now if late else self.reported
+        return late
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the meter was made."""
+        return self.clock() - self.began
+
+    def __enter__(self) -> Self:
+        self.bars.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bars.stop()
+
+
+class FrameMeter(Meter):
+    """Counts finished frames. total: frames to come, None (or too few) if unknown; exact: whether
+    it was counted, not guessed from duration and rate."""
+
+    def __init__(
+        self,
+        console: Console,
+        label: str,
+        total: int | None,
+        *,
+        exact: bool = True,
+        replayed: int = 0,
+        stage: str = "",
+        clock: Clock = time.monotonic,
+    ) -> None:
+        """replayed: frames of an earlier run, which come first and say nothing of the pace; stage:
+        what is done before the first frame."""
+        super().__init__(console, clock)
+        self.label, self.total, self.exact, self.replayed = label, total, exact, replayed
+        self.done = 0
+        self.ticks: deque[float] = deque(maxlen=MEMORY)  # when frames were done
+        self.task = self.add(label, total, stage)
+
+    def advance(self) -> None:
+        """Count one more frame."""
+        self.console.stopper.check()
+        self.done += 1
+        if self.total is not None and self.done > self.total:
+            self.total = None  # the container's count was wrong
+        if self.done >= self.replayed:
+            self.ticks.append(self.clock())
+        self.bars.tasks[0].total = self.total  # update() would take None for "as before"
+        self.bars.update(self.task, completed=self.done, words=self.words())
+        if self.due(EVENT_EVERY if self.console.json else LINE_EVERY):
+            self.report()
+
+    def finish(self) -> None:
+        """All frames are done: now the total is known."""
+        self.total, self.exact = self.done, True
+        self.report()
+
+    def report(self) -> None:
+        """One event or one plain line, unless the bar is there to be seen."""
+        if self.console.json:
+            self.console.event("progress", **self.numbers())
+        elif self.bars.disable:
+            self.console.note(f"{self.label}: {self.words()}")
+
+    @property
+    def pace(self) -> float | None:
+        """Frames per second lately; None before it can be known."""
+        seconds = self.ticks[-1] - self.ticks[0] if self.ticks else 0.0
+        return (len(self.ticks) - 1) / seconds if seconds > 0 else None
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds to go; None when the count or the pace is not known."""
+        if self.total is None or not self.pace:
+            return None
+        return (self.total - self.done) / self.pace
+
+    def numbers(self) -> dict[str, Any]:
+        """Progress as values: frames, their total, frames per second, seconds to go."""
+        rounded = {"fps": (self.pace, 3), "eta": (self.eta, 1)}
+        return {"frames": self.done, "total": self.total, "exact": self.exact} | {
+            name: None if value is None else round(value, digits)
+            for name, (value, digits) in rounded.items()
+        }
+
+    def words(self) -> str:
+        """Progress in words."""
+        total = "" if self.total is None else f"/{'' if self.exact else '~'}{self.total}"
+        parts = [f"{self.done}{total} frames"]
+        if self.done < self.replayed:
+            return f"{parts[0]}, finished before"
+        if self.pace is not None and self.console.human.width >= 60:
+            parts.append(f"{self.pace:.2f} frames/s")
+        if self.eta:
+            parts.append(f"ETA {span(self.eta)}")
+        return ", ".join(parts)

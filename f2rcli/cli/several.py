@@ -1,0 +1,299 @@
+"""`f2r denoise` of several clips: find them, denoise each, remember what is done, report."""
+
+import datetime
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from f2rcli import __version__, weights
+from f2rcli.batch import (
+    Clip,
+    Outcome,
+    Records,
+    find_clips,
+    run_here,
+    run_in_processes,
+    run_on_dask,
+)
+from f2rcli.batch.pools import dask_library
+from f2rcli.batch.records import exit_code, failure, summary
+from f2rcli.cli.app import ExitHandler
+from f2rcli.cli.console import Console, plain
+from f2rcli.cli.denoise import Done, Job, run_job
+from f2rcli.cli.engine import cost_values, expected_frames, loaded
+from f2rcli.cli.pace import known_pace
+from f2rcli.errors import (
+    EXIT_DAMAGED,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_TERMINATED,
+    F2RError,
+    UsageError,
+)
+from f2rcli.io import is_clip, open_reader
+from f2rcli.system.machine import processors
+from f2rcli.units import count, span
+
+SHOWN = 40  # rows of the table; beyond that only what went wrong
+
+
+def asks_for_several(sources: Sequence[str], options: Mapping[str, Any]) -> bool:
+    """Whether inputs or options mean several clips. Raises UsageError for options of stdin."""
+    given = [name for name, value in options.items() if value]
+    if list(sources) == ["-"]:
+        if given:
+            raise UsageError(f"--{given[0]}: standard input is one clip.", hint="Leave it out.")
+        return False
+    folder = Path(sources[0])
+    try:
+        holds = folder.is_dir() and not is_clip(folder) and any(folder.iterdir())
+    except OSError:
+        holds = False
+    return bool(given) or len(sources) > 1 or holds
+
+
+def denoise_all(
+    job: Job,
+    sources: Sequence[str],
+    *,
+    recursive: bool,
+    jobs: str | None,
+    shard: str | None,
+    say: Console,
+) -> int:
+    """Denoise every clip named; returns the exit code. Raises what concerns them all before any
+    begins."""
+    if job.preview is not None:
+        raise UsageError("--preview: is for one clip at a time.", hint="Name one clip.")
+    part, output = _part(shard), _output(sources, job.output)
+    if jobs is not None and not jobs.isdigit():
+        dask_library(jobs)
+    elif jobs is not None and int(jobs) < 1:
+        raise UsageError("--jobs 0: must be 1 or more.")
+    found = find_clips(sources, output, recursive=recursive)
+    clips = found.clips[part]
+    for remark in found.remarks:
+        say.warning(remark)
+    if job.dry_run:
+        return _print_plans(job, clips, say)
+    records = Records(str(output.absolute()), settings_hash(job))
+    records.prepare()
+    say.event("start", version=__version__, clips=len(clips), output=str(output))
+    say.if_stopped = "finished clips are in place; the same command continues."
+    began, started, outcomes = _now(), time.monotonic(), dict[str, Outcome]()
+    try:
+        for outcome in _outcomes(job, clips, records, jobs, say):
+            outcomes[outcome.place] = outcome
+            left = _time_left(clips, outcomes, time.monotonic() - started)
+            _tell(outcome, len(outcomes), len(clips), left, say)
+    finally:
+        every = [outcomes.get(clip.place) or Outcome.of(clip, "not run") for clip in clips]
+        facts = {"f2r": __version__, "began": began, "ended": _now(), "inputs": list(sources)}
+        name = f"report-{shard.replace('/', '-of-')}.json" if shard else "report.json"
+        path = records.report(every, facts | {"settings": job.settings}, name)
+        say.event("result", report=str(path), exit_code=exit_code(every))
+        if not say.quiet and not say.json:
+            say.human.print(_table(every))
+        say.note(f"{count(len(every), 'clip')}: {summary(every)}; report: {path}")
+    return exit_code(every)
+
+
+def settings_hash(job: Job) -> str:
+    """The SHA-256 of every option that changes a result, and of the weights' bytes."""
+    engine = replace(job.engine, device="auto", threads=None, tile="auto")
+    write = replace(job.write, overwrite=False)
+    facts = [asdict(one) for one in (engine, job.read, write)]
+    facts += [
+        {"adapt": [job.adapt, job.adapt_minutes], "weights": weights.mark(job.engine.weights)}
+    ]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _outcomes(
+    job: Job, clips: Sequence[Clip], records: Records, jobs: str | None, console: Console
+) -> Iterator[Outcome]:
+    """The outcomes as they come."""
+    work = partial(denoise_clip, job, records)
+    if jobs is None or jobs == "1":
+        return run_here(clips, partial(work, console=console))
+    if not jobs.isdigit():
+        return run_on_dask(clips, work, jobs)
+    threads = job.engine.threads or max(1, processors() // int(jobs))  # a fair share for each
+    shared = replace(job, engine=replace(job.engine, threads=threads))
+    return run_in_processes(clips, partial(denoise_clip, shared, records), int(jobs))
+
+
+def denoise_clip(
+    job: Job, records: Records, clip: Clip, *, console: Console | None = None
+) -> Outcome:
+    """Denoise one clip unless it is done; raises for nothing but a signal that ends the batch.
+
+    console: of this process, where clips are denoised one by one; else nothing is shown.
+    """
+    began = time.monotonic()
+    known = records.settled(clip, overwrite=job.write.overwrite)
+    if known is not None:
+        return known
+    voice = ClipConsole(clip, console)
+    ending, done = ExitHandler(voice), list[Done]()
+    with ending:
+        records.begin(clip)
+        one = replace(job, source=clip.source, output=clip.target)
+        if Path(clip.target).exists():
+            one = replace(one, write=replace(one.write, overwrite=True))
+        done.append(run_job(one, voice))
+    if ending.code in (EXIT_INTERRUPTED, EXIT_TERMINATED) and voice.stopper.error is not None:
+        raise voice.stopper.error
+    seconds = round(time.monotonic() - began, 3)
+    if done and done[0].receipt is not None:
+        receipt, code = done[0].receipt, done[0].code
+        outcome = Outcome.of(
+            clip, "damaged" if code == EXIT_DAMAGED else "done", exit_code=code, seconds=seconds,
+            frames=receipt.frames, bytes=receipt.bytes, warnings=tuple(voice.problems),
+        )  # fmt: skip
+    else:
+        lost = failure(clip, voice.reason, voice.hint, ending.code)
+        outcome = replace(lost, seconds=seconds, warnings=tuple(voice.problems))
+    with suppress(OSError):  # one that cannot be remembered is still a result
+        records.finish(clip, outcome)
+    return outcome
+
+
+class ClipConsole(Console):
+    """The voice of one clip of a batch: its bar and its events are the batch's, its warnings and
+    its end are kept for the outcome."""
+
+    def __init__(self, clip: Clip, batch: Console | None) -> None:
+        super().__init__(None if batch is None else batch.stopper)
+        self.clip, self.batch, self.reason, self.hint = clip, batch, "", ""
+        self.quiet, self.json = batch is None or batch.quiet, batch is not None and batch.json
+        self.flags = {} if batch is None else batch.flags
+
+    def note(self, text: str) -> None:
+        """Nothing: what is said of every clip would hide what is said of a few."""
+
+    def warning(self, text: str) -> None:
+        """Keep a warning."""
+        self.problems.append(self.spelled(text))
+
+    def event(self, kind: str, /, **fields: Any) -> None:
+        """Pass on progress."""
+        if kind == "progress" and self.batch is not None:
+            self.batch.event(kind, place=self.clip.place, **fields)
+
+    def error(self, message: str, *, hint: str | None, exit_code: int) -> None:
+        """Keep why it failed."""
+        self.reason, self.hint = plain(message), plain(hint or "")
+
+
+def _time_left(
+    clips: Sequence[Clip], outcomes: Mapping[str, Outcome], elapsed: float
+) -> float | None:
+    """Seconds to go, by the bytes of the clips that were denoised; None before one was."""
+    done = rest = 0
+    for clip in clips:
+        known = outcomes.get(clip.place)
+        size = os.path.getsize(clip.source) if os.path.exists(clip.source) else 0
+        done += size if known is not None and known.status in ("done", "damaged") else 0
+        rest += size if known is None else 0
+    return elapsed * rest / done if done else None
+
+
+def _tell(outcome: Outcome, number: int, total: int, left: float | None, console: Console) -> None:
+    """One clip has ended."""
+    console.event("clip", count=number, total=total, eta=left, **asdict(outcome))
+    head = f"[{number}/{total}] {outcome.place}: {outcome.status}"
+    if outcome.status == "failed":
+        console.warning(f"{head}: {outcome.reason} {outcome.hint}".rstrip())
+        return
+    frames = "" if outcome.frames is None else f", {count(outcome.frames)}"
+    rest = f"; about {span(left)} to go" if left else ""
+    console.note(f"{head}{frames}, {outcome.seconds:.1f} s{rest}")
+    for problem in outcome.warnings:
+        console.note(f"  {problem}")
+
+
+def _table(outcomes: Sequence[Outcome]) -> Table:
+    """A row for each clip, or for each that needs a look if there are many."""
+    table = Table("clip", "status", box=None)
+    table.add_column("frames", justify="right")
+    table.add_column("seconds", justify="right")
+    for outcome in outcomes:
+        if len(outcomes) <= SHOWN or outcome.status not in ("done", "skipped"):
+            frames = "-" if outcome.frames is None else str(outcome.frames)
+            cells = [plain(outcome.place).replace("[", r"\["), outcome.status]
+            table.add_row(*cells, frames, f"{outcome.seconds:.1f}")
+    return table
+
+
+def _print_plans(job: Job, clips: Sequence[Clip], console: Console) -> int:
+    """--dry-run: which clip goes where, and what it takes here."""
+    rows, whole, paces = list[dict[str, Any]](), 0.0, dict[Any, float]()
+    for clip in clips:
+        row: dict[str, Any] = {"source": clip.source, "target": clip.target, "seconds": None}
+        try:
+            with open_reader(clip.source, job.read) as reader:
+                info = reader.info
+                kind = (info.width, info.height, info.layout.family)
+                if kind not in paces:
+                    known = known_pace(job.engine, info)
+                    engine = loaded(job.engine, info, console.note) if known is None else None
+                    cost = None if engine is None else cost_values(engine, info, None)
+                    paces[kind] = known or (cost or {}).get("seconds_per_frame", 0.0)
+                frames, _ = expected_frames(info)
+                row["seconds"] = None if frames is None else frames * paces[kind]
+        except F2RError as error:
+            row["trouble"] = str(error)
+        whole += row["seconds"] or 0.0
+        rows.append(row)
+    console.event("plan", clips=rows, seconds=whole)
+    if not console.json:
+        for row in rows:
+            takes = row.get("trouble") or (span(row["seconds"]) if row["seconds"] else "not known")
+            console.rows([f"{row['source']} -> {row['target']}  {takes}"])
+        total = (
+            f"{count(len(rows), 'clip')}, about {span(whole)} one after the other on this machine"
+        )
+        console.rows([f"{total}; nothing was written (--dry-run)"])
+    return EXIT_OK
+
+
+def _part(shard: str | None) -> slice:
+    """Which of the clips, in order, are a shard's: `2/8`."""
+    if shard is None:
+        return slice(None)
+    match = re.fullmatch(r"(\d+)/(\d+)", shard.strip())
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise UsageError(f"--shard {shard}: not I/N.", hint="The parts of eight are 1/8 to 8/8.")
+    return slice(int(match[1]) - 1, None, int(match[2]))
+
+
+def _output(sources: Sequence[str], named: str | None) -> Path:
+    if named == "-":
+        raise UsageError("-o -: standard output holds one clip.", hint="Name a folder with -o.")
+    if named is not None:
+        return Path(named)
+    folder = Path(sources[0])
+    if len(sources) == 1 and folder.is_dir():
+        resolved = folder.resolve()
+        return resolved.with_name(f"{resolved.name}_f2r")
+    last = sources[-1]
+    if len(sources) == 2 and not os.path.exists(last):  # as ffmpeg and cp name their output
+        raise UsageError(
+            f"{last}: there is no such input.", hint=f"To write it: f2r denoise {folder} -o {last}"
+        )
+    raise UsageError("several inputs, and no output folder.", hint="Name a folder with -o.")
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,1 +1,0 @@
-"""Output on the terminal: bars, receipts, tables, and the console that prints them."""

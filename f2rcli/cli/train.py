@@ -1,0 +1,178 @@
+"""`f2r train`: parse, check, call the library, report."""
+
+import time
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.progress import TaskID
+
+from f2rcli import __version__
+from f2rcli.cli import options as opt
+from f2rcli.cli.console import Console
+from f2rcli.cli.options import FILES, RESULT, SPAN, option, rare
+from f2rcli.cli.progress import EVENT_EVERY, LINE_EVERY, Clock, Meter
+from f2rcli.cli.signals import Terminated
+from f2rcli.errors import EXIT_FAILURE, EXIT_OK, OutputError, UsageError
+from f2rcli.io.disk_errors import FULL
+from f2rcli.training.config import TrainConfig
+from f2rcli.training.events import Event, EventKind
+from f2rcli.training.folder import check_run, resumed, running
+from f2rcli.units import span
+
+LEARNING = "Learning"
+QUIET_KINDS = {EventKind.PROGRESS, EventKind.LOG, EventKind.SAVED}  # of no interest line by line
+FIELDS = ("stage", "step", "steps", "text", "loss", "validation", "best", "lr", "norm", "rate",
+          "eta")  # fmt: skip
+
+
+def train(
+    ctx: typer.Context,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="CLIP",
+            show_default=False,
+            help="Footage to learn from: videos, pictures, stacks, raw, or folders.",
+        ),
+    ] = None,
+    output: Annotated[
+        str | None,
+        option("--output -o", RESULT, "NAME.safetensors", "File for the trained weights."),
+    ] = None,
+    init: Annotated[
+        str | None, option("--init", LEARNING, "NAME|PATH", "Weights to start from, or scratch.")
+    ] = None,
+    adapt: Annotated[
+        bool, option("--adapt", LEARNING, "", "Fit the bundled weights (or --init) to the clips.")
+    ] = False,
+    method: Annotated[
+        str, option("--method", LEARNING, "NAME", "f2r, fitvnet, udvd or blind2sound.")
+    ] = "f2r",
+    adapt_minutes: Annotated[
+        float, rare("--adapt-minutes", LEARNING, "N", "What --adapt may take on two cores.")
+    ] = 1.0,
+    steps: Annotated[
+        int | None, rare("--steps", LEARNING, "N", "At most so many steps of every stage.")
+    ] = None,
+    seed: Annotated[int, option("--seed", LEARNING, "N", "The same seed repeats the run.")] = 0,
+    time_limit: Annotated[
+        str | None,
+        option("--time-limit", LEARNING, "TIME", "Such as 25m or 1h30m: the schedule fits it."),
+    ] = None,
+    noise: Annotated[
+        str | None, option("--noise", LEARNING, "KIND:NUMBERS", "Noise to add to clean clips.")
+    ] = None,
+    axes: opt.Axes = None,
+    series: opt.Series = None,
+    fields: Annotated[
+        str, rare("--fields", SPAN, "auto|on|off", "Fields of interlaced video.")
+    ] = "auto",
+    resume: Annotated[bool, option("--resume", FILES, "", "Continue the run of this -o.")] = False,
+    run: Annotated[
+        str | None, rare("--run", FILES, "FOLDER", "Checkpoints and curves (default: NAME.run).")
+    ] = None,
+    overwrite: opt.Overwrite = False,
+    device: opt.Device = "auto",
+    threads: opt.Threads = None,
+    precision: opt.Precision = "auto",
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    help_all: opt.HelpAll = False,
+) -> int:
+    """Train on noisy CLIPs alone, from nothing or from bundled weights.
+
+      f2r train takes/ -o my.safetensors --time-limit 1h
+      f2r train clip.mkv -o fitted.safetensors --adapt
+      f2r train takes/ -o my.safetensors --resume
+    """  # fmt: skip
+    console = opt.begin(ctx, json=json, quiet=quiet)
+    asked = opt.given(ctx, "json", "quiet", "help_all")
+    if inputs:
+        asked["inputs"] = tuple(inputs)
+    return run_training(config_of(asked), console)
+
+
+def config_of(asked: dict[str, Any]) -> TrainConfig:
+    """The run that the options describe. Raises UsageError for clashes."""
+    if asked.get("resume"):
+        names = {name: asked[name] for name in ("run", "output") if name in asked}
+        if not names:
+            raise UsageError("--resume: which run?", hint="Name its output (-o) or folder (--run).")
+        run = TrainConfig(inputs=("any",), **{"output": "unnamed.safetensors", **names})
+        return resumed(run.folder, asked)
+    if "output" not in asked:
+        raise UsageError("no output.", hint="Pass -o NAME.safetensors.")
+    return TrainConfig(**{"inputs": (), **asked})
+
+
+def run_training(config: TrainConfig, console: Console) -> int:
+    """Run to the end of the schedule or the time limit; returns the exit code."""
+    check_run(config)
+    console.event("start", version=__version__, config=asdict(config))
+    from f2rcli.training.report import resume_command, summarise
+    from f2rcli.training.session import train as session  # brings torch
+
+    try:
+        with running(config), StepMeter(console) as meter:
+            result = session(config, meter)
+    except (KeyboardInterrupt, Terminated):
+        console.warning(f"the run is saved; continue with: {resume_command(config)}")
+        raise
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        hint = f"Free some space, then continue: {resume_command(config)}"
+        raise OutputError(f"{config.folder}: the disk is full.", hint=hint) from error
+    summary = summarise(result)
+    code = EXIT_OK if result.written else EXIT_FAILURE
+    console.event("result", **summary.values, exit_code=code)
+    for line in summary.lines:
+        console.note(line)
+    return code
+
+
+class StepMeter(Meter):
+    """Shows a training run's events as they come; call it with each of them."""
+
+    def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
+        super().__init__(console, clock)
+        self.tasks: dict[str, TaskID] = {}
+        self.validation: dict[str, float] = {}  # the latest of every stage
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        self.console.stopper.check()
+        if event.validation is not None:
+            self.validation[event.stage] = event.validation
+        if self.console.json:
+            if self.due(EVENT_EVERY if event.kind is EventKind.PROGRESS else 0):
+                values = {name: getattr(event, name) for name in FIELDS}
+                self.console.event(event.kind.value, **values)
+        elif event.kind is EventKind.SETBACK:
+            self.console.warning(str(event))
+        elif not event.steps and event.kind is EventKind.LOG:  # work before the first step
+            self.console.note(event.text)
+        elif event.kind not in QUIET_KINDS:
+            self.console.note(str(event))
+        if event.steps and not self.console.json:
+            self._show(event)
+
+    def _show(self, event: Event) -> None:
+        if self.bars.disable:
+            if self.due(LINE_EVERY):
+                self.console.note(f"{event.stage}: {self.words(event)}")
+            return
+        if event.stage not in self.tasks:
+            self.tasks[event.stage] = self.add(event.stage)
+        task = self.tasks[event.stage]
+        self.bars.update(task, completed=event.step, total=event.steps, words=self.words(event))
+
+    def words(self, event: Event) -> str:
+        """A stage's progress in words."""
+        parts = [f"{event.step}/{event.steps} steps"]
+        if event.eta is not None:
+            parts.append(f"ETA {span(event.eta)}")
+        if event.stage in self.validation:
+            parts.append(f"held out {self.validation[event.stage]:.2f} dB")
+        return ", ".join(parts)

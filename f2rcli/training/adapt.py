@@ -1,0 +1,167 @@
+"""Weights fitted to one clip: trained once, kept in the user's cache, found again by content."""
+
+import atexit
+import json
+import os
+import shutil
+import tempfile
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from f2rcli import weights
+from f2rcli.documents import parse_json, read_text
+from f2rcli.engine.settings import EngineSettings
+from f2rcli.errors import InputError, OutputError, TrainingError, UsageError
+from f2rcli.io.atomic import write_text
+from f2rcli.io.base import ReadOptions
+from f2rcli.io.digest import file_digest
+from f2rcli.system.cache import cache_folder
+from f2rcli.training.config import TrainConfig
+from f2rcli.training.events import OnEvent
+from f2rcli.training.folder import running
+from f2rcli.training.sources import clip_sources, fingerprint
+
+MINUTES = 1.0  # that fitting takes unless more are asked for
+MOST_KEPT = 64  # entries of the cache, 4 to 13 MB each: those that were used last
+
+
+def refuse_sigma(sigma: float | None) -> None:
+    """Raise UsageError for a sigma of the user's own: training draws noise as it measures it, with
+    its spectrum and law, and held-out frames hold the real one."""
+    if sigma is not None:
+        raise UsageError(
+            "adapt= and sigma=: choose one; adapting measures the noise itself.",
+            hint="For both, fit the weights first (f2r train CLIP --adapt -o W.safetensors), "
+            "then pass them as weights= with sigma=.",
+        )
+
+
+class Adaptation:
+    """The cache entry of a clip, settings and time: weights and their digest, or why there are
+    none."""
+
+    def __init__(
+        self,
+        settings: EngineSettings,
+        minutes: float,
+        source: str,
+        read: ReadOptions,
+        content: str | None = None,
+    ) -> None:
+        """source: a file; content: a digest that stands for it where it is made anew each time."""
+        self.settings, self.minutes, self.source = settings, minutes, source
+        self.read = replace(read, strict=False)  # damaged frames are left out
+        sources = [] if content else clip_sources([source])
+        files = [file for clip in sources for file in clip.files]
+        marks = sorted({weights.mark(settings.weights), weights.mark(None)})
+        facts = ("adapted", content, minutes, settings.method, marks, self.read)
+        key = fingerprint(files, *facts)
+        self.weights = (cache_folder("adapted") or _folder_for_once()) / f"{key}.safetensors"
+        known = _read(self._account)
+        self.reason, self._digest = known.get("reason"), known.get("sha256")
+        self.trouble: str | None = None  # why nothing could be kept
+        self._cut_short = False  # whether the clock is the reason, which may differ next time
+
+    @property
+    def _account(self) -> Path:
+        return self.weights.with_suffix(".json")
+
+    @property
+    def known(self) -> bool:
+        """Whether the entry is there, and whole: not a bit of the weights has changed."""
+        with suppress(OSError):
+            os.utime(self._account)  # used last, so kept longest
+        if self.reason is not None:
+            return True
+        try:
+            return self._digest is not None and self._digest == file_digest(self.weights)
+        except OSError:
+            return False
+
+    def fit(self, listener: OnEvent) -> None:
+        """Make the entry by training; `listener` gets the run's events.
+
+        In a folder for this run alone where the cache cannot be written, and not at all where
+        there is no room for the training.
+        """
+        try:
+            self._make_folder()
+            self.reason = self._trained(listener)
+            if self.reason is None:
+                facts = {"sha256": file_digest(self.weights)}
+            else:
+                self.weights.unlink(missing_ok=True)
+                facts = {"reason": self.reason}
+            if not self._cut_short:
+                write_text(self._account, json.dumps(facts))
+                forget_all_but(self.weights.parent, MOST_KEPT)
+        except OutputError as error:
+            self.reason = self.trouble = f"not adapted: {error}"
+        except OSError as error:
+            where = error.filename or self.weights.parent
+            self.reason = self.trouble = f"not adapted: {where}: {error.strerror or error}."
+
+    def _make_folder(self) -> None:
+        cache = self.weights.parent
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            write_text(cache / ".writable", "")
+            (cache / ".writable").unlink(missing_ok=True)
+        except OSError as error:
+            self.trouble = (
+                f"{cache}: cannot be written ({error.strerror}): fitted for this run only"
+            )
+            self.weights = _folder_for_once() / self.weights.name
+
+    def _trained(self, listener: OnEvent) -> str | None:
+        """Write fitted weights; returns why not where the weights at hand are to stay."""
+        from f2rcli.training.session import train  # brings torch
+
+        run, engine, read = self.weights.with_suffix(".run"), self.settings, self.read
+        config = TrainConfig(
+            inputs=(self.source,), output=str(self.weights), adapt=True,
+            adapt_minutes=self.minutes, method=engine.method, init=engine.weights, run=str(run),
+            device=engine.device, precision=engine.precision, threads=engine.threads,
+            overwrite=True, axes=read.axes, series=read.series, fields=read.fields,
+            start_at=read.start, end_at=read.end, frames=read.frames,
+        )  # fmt: skip
+        try:
+            with running(config):
+                result = train(config, listener)
+        except (InputError, TrainingError) as error:
+            return f"not adapted: {error}"
+        finally:
+            shutil.rmtree(run, ignore_errors=True)
+        self._cut_short = result.for_time
+        return result.why_not
+
+    def applied(self) -> EngineSettings:
+        """The settings with the fitted weights, or as they were."""
+        return self.settings if self.reason else replace(self.settings, weights=str(self.weights))
+
+
+def forget_all_but(cache: Path, most: int) -> None:
+    """Remove the entries of a cache that were not used for longest, if there are more than so
+    many."""
+    accounts = [path for path in cache.glob("*.json") if path.is_file()]
+    for account in sorted(accounts, key=lambda path: path.stat().st_mtime, reverse=True)[most:]:
+        account.unlink(missing_ok=True)
+        account.with_suffix(".safetensors").unlink(missing_ok=True)
+
+
+def _read(account: Path) -> dict[str, str]:
+    """Why the weights at hand stay, or the digest of fitted ones; neither if none, or damaged."""
+    try:
+        facts = parse_json(read_text(account))
+    except (OSError, ValueError):
+        return {}
+    pairs = facts.items() if isinstance(facts, dict) else ()
+    return {name: value for name, value in pairs if isinstance(value, str)}
+
+
+def _folder_for_once() -> Path:
+    """A folder that goes when this process does."""
+    once = Path(tempfile.mkdtemp(prefix="f2r-adapted-"))
+    atexit.register(shutil.rmtree, once, ignore_errors=True)
+    return once

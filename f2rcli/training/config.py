@@ -1,0 +1,185 @@
+"""A training run as its user asks for it: the options of `f2r train`."""
+
+import json
+import re
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, cast, get_type_hints
+
+from f2rcli import methods, weights
+from f2rcli.documents import parse_json, read_text
+from f2rcli.engine.settings import EngineSettings
+from f2rcli.errors import ConfigError, UsageError, WeightsError, nearest
+from f2rcli.frames import Space
+from f2rcli.io.base import FieldMode, ReadOptions
+from f2rcli.settings import check, check_type, like, setting
+from f2rcli.training.methods import ADAPTABLE, trainable
+
+COLOURS = ("rgb", "gray", "bayer")
+SCRATCH = "scratch"
+NOT_STORED = frozenset({"resume", "overwrite"})
+_PATHS = ("inputs", "output", "init", "run")
+
+
+def beginnings() -> list[str]:
+    """Names of weights to start from."""
+    return [*COLOURS, SCRATCH, *weights.available()]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """One `f2r train`. Every field but the paths has a default; text is kept as it was written.
+
+    Raises UsageError for what is unknown, out of range, or contradicts itself.
+    """
+
+    inputs: tuple[str, ...]  # files, folders or patterns, as for `f2r denoise`
+    output: str  # .safetensors
+    method: str = setting(methods.DEFAULT, choices=trainable)
+    init: str | None = setting(  # weights to start from; None: scratch, or bundled ones to adapt
+        None, choices=beginnings, pattern=r"(?s).*[./\\].*",
+        others="the path of a .safetensors file",
+    )  # fmt: skip
+    adapt: bool = False  # fit the bundled weights, or those of `init`, to the clips ...
+    adapt_minutes: float = setting(1.0, low=0.1, high=1440)  # ... in so long, on two cores
+    steps: int | None = setting(None, low=1, high=10**7)  # at most so many of every stage
+    seed: int = setting(0, low=0, high=2**63 - 1)  # the same seed repeats the run
+    noise: str | None = setting(None)  # to be added, to clips that have none
+    axes: str | None = like(ReadOptions, "axes")
+    series: str | None = like(ReadOptions, "series")
+    fields: str = like(ReadOptions, "fields")
+    start_at: float | None = None  # seconds
+    end_at: float | None = None  # seconds
+    frames: int | None = None  # of every clip
+    device: str = like(EngineSettings, "device")
+    threads: int | None = like(EngineSettings, "threads")
+    precision: str = like(EngineSettings, "precision")
+    # Of the session, such as 25m; the schedule is fitted to it.
+    time_limit: str | None = setting(None)
+    resume: bool = False  # continue the run of this output, or of `run`
+    overwrite: bool = False  # replace existing files
+    run: str | None = None  # folder of checkpoints and curves; None: NAME.run beside the output
+
+    def __post_init__(self) -> None:
+        if not self.inputs:
+            raise ConfigError("no clips to train on.", hint="Name one: f2r train CLIP -o NAME.")
+        check(self)
+        _ = self.read  # checks itself
+        if self.time_limit_seconds == 0:
+            raise ConfigError(f"time_limit={self.time_limit!r}: must be longer than 0 s.")
+        if Path(self.output).suffix != ".safetensors":
+            raise ConfigError(
+                f"output={self.output!r}: weights are written as .safetensors.",
+                hint=f"For example output='{Path(self.output).stem or 'my'}.safetensors'.",
+            )
+        self._check_clashes()
+
+    def _check_clashes(self) -> None:
+        if self.adapt and self.method not in ADAPTABLE:
+            raise ConfigError(
+                f"adapt=True: not with method {self.method}.",
+                hint=f"Choose {' or '.join(ADAPTABLE)}, or train without it.",
+            )
+        if self.adapt and self.init == SCRATCH and self.method == methods.DEFAULT:
+            raise ConfigError(
+                f"init={SCRATCH!r}: method {self.method} can adapt existing weights only.",
+                hint="Leave it out.",
+            )
+
+    @property
+    def clean(self) -> bool:
+        """Whether the clips have no noise of their own."""
+        return self.noise is not None
+
+    @property
+    def read(self) -> ReadOptions:
+        """Range of the clips to read, and how to read them."""
+        return ReadOptions(
+            start=self.start_at, end=self.end_at, frames=self.frames, axes=self.axes,
+            series=self.series, fields=cast(FieldMode, self.fields),
+        )  # fmt: skip
+
+    def begun_from(self, space: Space) -> str | None:
+        """The weights that a run on such clips begins from, for `weights.load`: those asked for, or
+        bundled ones for an adaptation; None: scratch. Raises WeightsError if it needs bundled ones
+        and there are none."""
+        if self.init in COLOURS:
+            return weights.choose(self.method, Space(self.init))
+        if self.init is not None or not self.adapt:
+            return None if self.init == SCRATCH else self.init
+        try:
+            return weights.choose(self.method, space)
+        except WeightsError:
+            if self.method == methods.DEFAULT:
+                raise
+            return None
+
+    @property
+    def time_limit_seconds(self) -> float | None:
+        """Time limit of this session in seconds; None without one."""
+        return None if self.time_limit is None else span_in_seconds("time_limit", self.time_limit)
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        if self.run is not None:
+            return Path(self.run)
+        output = Path(self.output)
+        return output.with_name(f"{output.stem}.run")
+
+    @property
+    def located(self) -> "TrainConfig":
+        """The same with absolute paths, so that it means the same from any folder."""
+        return replace(self, **{name: _located(name, getattr(self, name)) for name in _PATHS})
+
+    def to_json(self) -> str:
+        """The run for its folder: absolute paths, and not the folder itself."""
+        table = asdict(self.located)
+        kept = {k: v for k, v in table.items() if k not in NOT_STORED | {"run"} and v is not None}
+        return json.dumps(kept, indent=2, ensure_ascii=False) + "\n"
+
+
+def read_config(path: Path) -> TrainConfig:
+    """The run that `to_json` wrote. Raises ConfigError for none, or another version's."""
+    try:
+        table = parse_json(read_text(path, errors="surrogateescape"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: not the file of a training run: {error}.") from error
+    return from_table(table, name=path.name)
+
+
+def from_table(table: Any, *, name: str) -> TrainConfig:
+    """Parse the table of a run; raises ConfigError that says which key is wrong."""
+    if not isinstance(table, dict):
+        raise ConfigError(f"{name}: not the file of a training run.")
+    known, kinds = {f.name for f in fields(TrainConfig)} - NOT_STORED, get_type_hints(TrainConfig)
+    for key in table:
+        if key not in known:
+            raise ConfigError(f"{name}: unknown key {key!r}.", hint=nearest(str(key), [*known]))
+    inputs = table.get("inputs", ())
+    if not isinstance(inputs, list | tuple) or not all(isinstance(x, str) for x in inputs):
+        raise ConfigError(f"{name}: inputs = {inputs!r}: must be a list of paths.")
+    try:
+        for key, value in table.items():
+            check_type(key, value, kinds[key])
+        return TrainConfig(**{"output": "", **table, "inputs": tuple(inputs)})
+    except UsageError as error:
+        raise ConfigError(f"{name}: {error}", hint=error.hint) from error
+
+
+def span_in_seconds(name: str, text: str) -> float:
+    """`25m`, `1h30m`, `90s` or `90` (seconds) in seconds; raises ConfigError."""
+    match = re.fullmatch(r"\s*(?:(\d+)h)?\s*(?:(\d+)m)?\s*(?:(\d+(?:\.\d+)?)s?)?\s*", text)
+    if match is None or not any(match.groups()):
+        raise ConfigError(f"{name}={text!r}: not a time.", hint="Write 25m, 1h30m or 90s.")
+    hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def _located(name: str, value: Any) -> Any:
+    """Paths made absolute; bundled names as they are."""
+    if name == "inputs":
+        return tuple(str(Path(item).absolute()) for item in value)
+    if value is None or (name == "init" and value in beginnings()):
+        return value
+    return str(Path(value).absolute())

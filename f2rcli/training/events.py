@@ -1,0 +1,56 @@
+"""Events of a training run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from f2rcli.units import span
+
+
+class EventKind(StrEnum):
+    """Kind of an event."""
+
+    PROGRESS = "progress"  # about once a second; for bars
+    LOG = "log"  # a line of text, or a row of the CSV
+    VALIDATED = "validated"
+    SETBACK = "setback"  # the run stepped back to its last checkpoint
+    SAVED = "saved"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Progress of a run: a line of text for people, numbers for bars and programs."""
+
+    kind: EventKind
+    stage: str
+    step: int
+    steps: int  # of the whole schedule; an estimate where it follows the clock; 0: unknown
+    text: str = ""  # what happened, for every kind but progress
+    loss: float | None = None  # of the latest step, or the mean since the last row
+    validation: float | None = None  # dB of the held-out frames; see `exams.ValidationErrors`
+    best: float | None = None  # highest validation so far
+    lr: float = 0.0
+    norm: float | None = None  # mean gradient norm before clipping
+    rate: float = 0.0  # steps per second
+    eta: float | None = None  # seconds to the end of the stage
+
+    def __str__(self) -> str:
+        parts = [f"{self.stage} step {self.step}/{self.steps}"]
+        if self.loss is not None:
+            parts.append(f"loss {self.loss:.4f}")
+        if self.validation is not None:
+            parts.append(f"held out {self.validation:.2f} dB")
+        if self.rate:
+            parts.append(f"{self.rate:.2f} steps/s")
+        if self.eta is not None:
+            parts.append(f"{span(self.eta)} left")
+        return ": ".join(filter(None, (", ".join(parts), self.text)))
+
+
+OnEvent = Callable[[Event], None]
+
+
+def said(text: str, stage: str = "footage") -> Event:
+    """A line of text before the first step."""
+    return Event(kind=EventKind.LOG, stage=stage, step=0, steps=0, text=text)

@@ -1,0 +1,189 @@
+"""Exams on held-out frames: errors, in dB where that can be said, and whether they fell for sure.
+
+A noisy target whose noise is independent of what a network was shown adds its own variance to the
+squared error, the same for every network: so networks can be compared without a clean frame, and
+what is known of the noise says how much of the error is left (Frames2Residual, arXiv 2603.10417;
+recorruption: Pang et al., CVPR 2021).
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from f2rcli.models.fusion import smooth
+from f2rcli.noise.clipping import clipped_mean, clipped_moments
+from f2rcli.noise.law import NoiseLaw
+
+BLOCK = 32  # pixels per side of the squares whose errors are compared
+SCALES = (1, 2, 4)  # blocks per side of the areas whose mean errors may depend on each other
+CERTAINTY = 2.0  # standard errors by which an error fell for sure
+FEWEST = 6  # areas that a spread is measured on
+LEAST_LEFT = 0.01  # of the noise's power: less than that cannot be told from an error of its law
+TAU = 0.5  # of recorruption: the target has 1 + 1/tau^2 times the noise variance
+LOUDER = (1 + TAU**2) ** 0.5  # by how much the noise of what is shown is stronger than the clip's
+
+BlockErrors = NDArray[np.float64]  # (rows, columns)
+
+
+class Noise(NamedTuple):
+    """Mean squared noise of one held-out sample: what was shown to the network, and the target."""
+
+    shown: float
+    target: float
+
+    @classmethod
+    def of_pair(cls, shown: Tensor, target: Tensor, tau: float = TAU) -> "Noise":
+        """Of a recorrupted pair, whose difference is drawn noise, (tau + 1 / tau) n'."""
+        apart = float((shown - target).square().mean())
+        return cls(apart * tau**2 / (1 + tau**2), apart / (1 + tau**2))
+
+    @classmethod
+    def of_frame(cls, signal: Tensor, level: Tensor, cut: Tensor | None) -> "Noise":
+        """Of a frame that is its own target, hidden from the network; cut: see `as_stored`."""
+        power = level.square()
+        if cut is not None:
+            power = power * clipped_moments(signal, level)[1]
+        mean = max(float(power.mean()), 1e-12)
+        return cls(mean, mean)
+
+
+class ValidationErrors(NamedTuple):
+    """Errors of estimates on held-out samples."""
+
+    score: float  # mean over samples of half the log of the mean squared error; lower is better
+    decibels: float  # PSNR where targets are clean, else the gain over the noisy frames
+    errors: tuple[BlockErrors, ...]  # mean squared error of every block, of each sample
+    # How far the error of each sample may be off, in either direction, if the noise drawn for it is
+    # as far off as its measurement says; the same sign for all weights. Empty: no noise was drawn.
+    doubts: tuple[float, ...] = ()
+
+    @classmethod
+    def of(
+        cls, squares: list[Tensor], noise: Sequence[Noise | None], doubts: Sequence[float] = ()
+    ) -> "ValidationErrors":
+        """Build from squared errors (1, C, H, W) of every sample, and its noise; None: a clean
+        target."""
+        means, blocks = [], list[BlockErrors]()
+        for error in squares:
+            means.append(max(float(error.double().mean()), 1e-12))
+            side = min(BLOCK, *error.shape[-2:])
+            averages = functional.avg_pool2d(error.double().mean(1, keepdim=True), side)
+            blocks.extend(averages[:, 0].cpu().numpy())
+        levels = [_decibels(mean, one) for mean, one in zip(means, noise, strict=True)]
+        score = float(np.mean([0.5 * math.log(mean) for mean in means]))
+        return cls(score, float(np.mean(levels)), tuple(blocks), tuple(doubts))
+
+
+def _decibels(error: float, noise: Noise | None) -> float:
+    if noise is None:
+        return -10 * math.log10(error)
+    left = max(error - noise.target, LEAST_LEFT * noise.shown)
+    return 10 * math.log10(noise.shown / left)
+
+
+NO_ERRORS = ValidationErrors(math.nan, math.nan, ())  # of no samples
+
+
+class ErrorReduction(NamedTuple):
+    """The reduction of a held-out squared error, and its standard error.
+
+    The targets' own noise is in both errors and falls out of the difference, which is therefore
+    that of the errors against the clean frames nobody has; but for `doubt`, what a wrong noise
+    model may add.
+    """
+
+    mean: float
+    spread: float
+    doubt: float = 0.0
+
+
+def error_reduction(before: ValidationErrors, after: ValidationErrors) -> ErrorReduction:
+    """Fall of the error between two validations of the same samples, block by block.
+
+    A sample counts by its own error before, so that one noisy clip does not speak for all.
+    Neighbouring blocks show the same things: the spread is the largest of those that means over
+    areas of several sizes tell.
+    """
+    weights = np.array([1 / max(float(blocks.mean()), 1e-12) for blocks in before.errors])
+    weights /= weights.mean()
+    gains = [
+        weight * (one - other)
+        for weight, one, other in zip(weights, before.errors, after.errors, strict=True)
+    ]
+    mean = float(np.concatenate([gain.ravel() for gain in gains]).mean())
+    doubt = 0.0
+    if before.doubts and after.doubts:
+        doubt = abs(float(np.mean(weights * np.subtract(before.doubts, after.doubts))))
+    return ErrorReduction(mean, max(_spread(gains, scale) for scale in SCALES), doubt)
+
+
+def is_significant(
+    before: ValidationErrors, after: ValidationErrors, certainty: float = CERTAINTY
+) -> bool:
+    """Whether the error fell by `certainty` standard errors more than a wrong noise model adds."""
+    if not before.errors:
+        return False
+    found = error_reduction(before, after)
+    return found.mean - found.doubt > certainty * found.spread
+
+
+def _spread(gains: list[BlockErrors], scale: int) -> float:
+    """Standard error of the mean gain, were areas of so many blocks per side independent."""
+    areas = np.concatenate([_areas(gain, scale) for gain in gains])
+    if len(areas) < FEWEST:
+        return float("inf") if scale == 1 else 0.0
+    return float(areas.std(ddof=1)) / float(len(areas)) ** 0.5
+
+
+def _areas(gain: BlockErrors, scale: int) -> NDArray[np.float64]:
+    """Means over areas; what is left over at the border joins none."""
+    rows, columns = (n // scale * scale for n in gain.shape)
+    whole = gain[:rows, :columns].reshape(rows // scale, scale, columns // scale, scale)
+    return np.asarray(whole.mean((1, 3)).ravel())
+
+
+class Recorrupted(NamedTuple):
+    """Noisy frames (T, C, H, W) as they are shown, and as they are asked for."""
+
+    shown: Tensor
+    asked: Tensor
+    cut: Tensor | None  # sigma of `asked`'s noise that a range clipped; None: of none
+
+
+def recorrupted(
+    pictures: Tensor,
+    law: NoiseLaw,
+    places: Sequence[int],
+    rng: np.random.Generator,
+    level: Tensor | None = None,
+) -> Recorrupted:
+    """y + tau n' and y - n' / tau of noisy frames y (T, C, H, W).
+
+    n' is drawn from the clip's measured law: for Gaussian noise their errors are independent,
+    though y is one frame. level: sigma of the noise before a range cut it off, if one did; n' is
+    then as weak as what is left. A frame that is there twice has the same noise twice.
+    """
+    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    signal = smooth(pictures)
+    drawn = {p: law.sample(signal[i : i + 1], generator) for i, p in enumerate(places)}
+    fresh = torch.cat([drawn[place] for place in places])
+    if level is not None:
+        fresh = fresh * clipped_moments(signal, level)[1].sqrt()
+    return Recorrupted(pictures + TAU * fresh, pictures - fresh / TAU, level)
+
+
+def as_stored(estimate: Tensor, cut: Tensor | None) -> Tensor:
+    """What a file's range leaves, on average, of noise around an estimate (B, C, H, W): noisy
+    targets that were clipped are unbiased for that, and not for the clean picture.
+
+    cut: the standard deviation of a target's noise before it was clipped, 0 where it was not; None:
+    nothing was.
+    """
+    estimate = estimate.float()
+    return estimate if cut is None else clipped_mean(estimate, cut)

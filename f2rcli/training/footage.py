@@ -1,0 +1,506 @@
+"""Clips to learn from, decoded once into a memory-mapped file each: (T, H, W, C) float16.
+
+Float16 holds 8- and 10-bit codes to within an eighth of an 8-bit step; nothing is clipped. Lanes
+of a stack (channels, depths, series) and the fields of interlaced video are clips of their own:
+they differ in noise, levels and maybe in size. An entry lies in a folder named by a fingerprint of
+the files it was made from; it is built beside its place and renamed once it is complete.
+"""
+
+import hashlib
+import itertools
+import json
+import math
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
+from f2rcli.errors import F2RError, InputError, OutputError
+from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
+from f2rcli.io import ReadOptions, open_reader
+from f2rcli.io.atomic import flush, sweep, unique_part
+from f2rcli.io.disk_errors import disk_error
+from f2rcli.sensor import lowest, to_planes
+from f2rcli.training.events import Event, EventKind, OnEvent, said
+from f2rcli.training.sources import ClipSource, find_sources, fingerprint
+from f2rcli.units import size
+from f2rcli.yuv import to_rgb
+
+if TYPE_CHECKING:
+    from f2rcli.engine.noise.lines import LineRemover
+    from f2rcli.noise.synthesis.spec import NoiseSpec
+
+SPARE = 1 << 28  # bytes of free disk that are never taken
+ELSEWHERE = "choose a run folder on another disk"
+RUN = 32  # frames in a row, where only a part of a clip is taken
+LANES = 12  # of a stack that has more of them, drawn at random: channels and depths alike
+SMALL = 32  # pixels per side below which noise alone may look like a cut
+FLAT = 2 / 255  # a clip whose samples differ by less shows nothing
+OPENING, BLOCK = 6, 16  # frames that lines are looked for in, and that are corrected together
+Numbered = tuple[int, Frame]  # in its clip
+
+
+@dataclass(frozen=True)
+class Footage:
+    """A clip on disk and its shots."""
+
+    name: str
+    space: Space
+    path: Path
+    shape: tuple[int, int, int, int]  # (T, H, W, C)
+    shots: tuple[range, ...]  # of two or more frames each; frames outside have no neighbours
+    clean: Path | None = None  # the same without the noise that was added to it
+    floor: float = 0.0  # the lowest value that a sample can take; raw files reach below black
+    sensor: bool = False  # samples count light, and are seen through a working space
+    dark: bool = False  # black may lie above 0
+    coded: bool = False  # see ClipInfo.coded
+    stated: tuple[tuple[float, float], ...] | None = None  # see ClipInfo.noise_profile
+
+    @property
+    def channels(self) -> int:
+        return self.shape[3]
+
+    @cached_property
+    def array(self) -> NDArray[Any]:
+        """Every picture, (T, H, W, C) float16, read-only; 0 = black and 1 = white."""
+        return self._mapped(self.path)
+
+    @cached_property
+    def reference(self) -> NDArray[Any] | None:
+        """The clean pictures, where they are known."""
+        return None if self.clean is None else self._mapped(self.clean)
+
+    def read(
+        self, frames: int | slice, rows: slice = slice(None), columns: slice = slice(None)
+    ) -> NDArray[np.float32]:
+        """A copy of one picture (H, W, C) or several (T, H, W, C), or of a crop of them."""
+        return np.asarray(self.array[frames, rows, columns], np.float32)
+
+    def _mapped(self, path: Path) -> NDArray[Any]:
+        try:
+            return np.memmap(path, np.float16, "r", shape=self.shape)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{self.name}: its pictures are gone from the run folder ({error}).",
+                hint="Start again with resume=True, which decodes what is missing.",
+            ) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoding:
+    """How clips are decoded."""
+
+    frames: int | None = None  # of each file at most so many, in runs that are spread over it
+    read: ReadOptions = field(default_factory=ReadOptions)
+    noise: "NoiseSpec | None" = None  # added to clean clips; None: they are noisy already
+    seed: int = 0  # of that noise
+
+
+def open_footage(
+    paths: Sequence[Path], cache: Path, how: Decoding, report: OnEvent = lambda event: None
+) -> list[Footage]:
+    """Clips of every file and folder, decoded into `cache` unless they are there.
+
+    Frames that are exact copies, damaged, or stand in for lost ones are left out; so are lines and
+    bands of noisy footage, as they are before `f2r denoise` looks at it.
+
+    Raises InputError for a named clip that cannot be used, for a folder without any that can (one
+    among others is reported and left out), and for gray and colour clips together; OutputError
+    where the disk is too small or becomes full: what is complete by then stays for the next run.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    sweep(cache)
+    footage: list[Footage] = []
+    refused: list[F2RError] = []
+    for item in find_sources(paths):
+        try:
+            if isinstance(item, F2RError):
+                raise item
+            footage += _clips(item, cache, how, report)
+        except InputError as error:
+            if isinstance(item, ClipSource) and not item.found:
+                raise
+            refused.append(error)
+            report(said(f"left out: {error}"))
+    if not footage:
+        first, many = refused[0], len(refused)
+        raise (
+            first
+            if many == 1
+            else InputError(f"none of {many} clips can be used.", hint=f"The first: {first}")
+        )
+    for one, other in itertools.pairwise(footage):
+        if one.space is not other.space:
+            raise InputError(
+                f"{one.name} is {one.space.value}, {other.name} is {other.space.value}: "
+                "one run trains on one kind.",
+                hint="Train on each kind separately.",
+            )
+    return footage
+
+
+def _clips(item: ClipSource, cache: Path, how: Decoding, report: OnEvent) -> list[Footage]:
+    """The clips of one source, decoded unless they are there."""
+    try:
+        noise = None if how.noise is None else (how.noise.name, how.seed)
+        key = fingerprint(item.files, "footage", how.frames, how.read, noise)
+    except OSError as error:
+        raise InputError(f"{item.name}: {error.strerror}.") from error
+    entry = cache / key
+    if not entry.exists():
+        copies = _decode(item, entry, how, report)
+        more = f", {copies} copies left out" if copies else ""
+        report(said(f"read {item.name}{more}"))
+    try:
+        facts = json.loads((entry / "facts.json").read_text(encoding="utf-8"))
+        return [_footage(entry, strip) for strip in facts]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        shutil.rmtree(entry, ignore_errors=True)
+        raise InputError(
+            f"{item.name}: what was decoded of it is damaged.", hint="Start again: it is removed."
+        ) from error
+
+
+def _footage(entry: Path, strip: dict[str, Any]) -> Footage:
+    """The clip that facts describe; ValueError for one that lost bytes, by a crash of the
+    machine."""
+    stated, clean = strip["stated"], strip["clean"]
+    known = strip | {
+        "space": Space(strip["space"]),
+        "path": entry / strip["path"],
+        "shape": tuple(strip["shape"]),
+        "shots": tuple(range(*shot) for shot in strip["shots"]),
+        "clean": clean and entry / clean,
+        "stated": stated and tuple((gain, variance) for gain, variance in stated),
+    }
+    clip = Footage(**known)
+    if clip.path.stat().st_size != math.prod(clip.shape) * np.float16().itemsize:
+        raise ValueError(clip.path)
+    return clip
+
+
+def _decode(item: ClipSource, entry: Path, how: Decoding, report: OnEvent) -> int:
+    """Decode a file into its entry; returns how many frames were dropped as copies.
+
+    Lanes that teach nothing are left out beside others. Raises InputError where none teaches
+    anything, and OutputError for a full disk.
+    """
+    with open_reader(item.source, how.read) as reader, _building(entry) as part:
+        info = reader.info
+        _check_space(entry.parent, info, how)
+        writers = _writers(part, info, how)
+        every = list(itertools.chain(*writers.values()))
+        total = _expected(info)
+        total = min(total, how.frames) if how.frames and total else total
+        spoke = time.monotonic()
+        try:
+            chosen = _usable(_chosen(reader, info, how.frames))
+            for count, (index, frame, clean) in enumerate(_noised(chosen, info, how), 1):
+                for writer in writers.get(frame.lane, ()):
+                    writer.add(index, frame, clean)
+                if time.monotonic() - spoke >= 1:
+                    spoke = time.monotonic()
+                    report(Event(
+                        kind=EventKind.PROGRESS, stage=f"reading {item.name}", step=count,
+                        steps=max(total, count),
+                    ))  # fmt: skip
+            for writer in every:
+                writer.end()
+        finally:
+            for writer in every:
+                writer.close()
+        kept = _teaching(every)
+        facts = [writer.facts(info) for writer in kept]
+        (part / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+        return sum(writer.copies for writer in kept)
+
+
+@contextmanager
+def _building(entry: Path) -> Iterator[Path]:
+    """A folder to fill that becomes `entry` if the block ends well, else vanishes. Raises
+    OutputError for a full disk."""
+    part = unique_part(entry)
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        yield part
+        for path in part.iterdir():
+            flush(path)
+        part.rename(entry)
+    except OSError as error:
+        raise disk_error(entry.parent, error, ELSEWHERE) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _check_space(cache: Path, info: ClipInfo, how: Decoding) -> None:
+    """Raise OutputError where the decoded clip would not fit the disk."""
+    count = _expected(info)
+    samples = info.width * info.height * (3 if info.layout.space is Space.RGB else 1)
+    needed = 2 * samples * (min(count, how.frames) if how.frames else count)
+    needed *= 1 if how.noise is None else 2
+    if needed > (free := shutil.disk_usage(cache).free - SPARE):
+        raise OutputError(
+            f"{info.name} needs {size(needed)} of disk; {cache} has {size(max(free, 0))} free.",
+            hint=f"Pass a shorter part of it (start=, end=, frames=), or {ELSEWHERE}.",
+        )
+
+
+def _noised(
+    frames: Iterator[Numbered], info: ClipInfo, how: Decoding
+) -> Iterator[tuple[int, Frame, Frame | None]]:
+    """Number, frame and clean frame of every frame; the latter is None for noisy footage."""
+    if how.noise is None:
+        for index, frame in frames:
+            yield index, frame, None
+        return
+    numbered, clean = itertools.tee(frames)
+    _, noisy = how.noise.add((frame for _, frame in numbered), info, seed=how.seed, clipped=True)
+    for (index, frame), one in zip(clean, noisy, strict=True):
+        yield index, one, frame
+
+
+def _usable(frames: Iterator[Numbered]) -> Iterator[Numbered]:
+    """Frames without those that are damaged or stand in for lost ones."""
+    return ((index, frame) for index, frame in frames if not (frame.held or frame.corrupt))
+
+
+def _writers(part: Path, info: ClipInfo, how: Decoding) -> dict[int, list["LaneWriter"]]:
+    """Writers for each lane that is decoded."""
+    noisy = how.noise is None
+    if info.interlaced and info.height >= 4:
+        names = [f"{info.name} ({which} field)" for which in ("top", "bottom")]
+        fields = enumerate(names)
+        return {0: [LaneWriter(part / f"{n}.f16", name, noisy, n) for n, name in fields]}
+    if len(info.lanes) == 1:
+        return {0: [LaneWriter(part / "0.f16", info.name, noisy)]}
+    lanes = ((n, f"{info.name} ({info.lanes[n]})") for n in _lanes(info))
+    return {n: [LaneWriter(part / f"{n}.f16", name, noisy)] for n, name in lanes}
+
+
+def _lanes(info: ClipInfo) -> list[int]:
+    """The lanes that are learnt from, always the same of a file."""
+    count = len(info.lanes)
+    if count <= LANES:
+        return list(range(count))
+    return sorted(np.random.default_rng(0).choice(count, LANES, replace=False).tolist())
+
+
+def _teaching(writers: list["LaneWriter"]) -> list["LaneWriter"]:
+    """Writers with usable footage; raises the first one's InputError if there are none."""
+    found, refused = [], []
+    for writer in writers:
+        try:
+            writer.check()
+            found.append(writer)
+        except InputError as error:
+            refused.append(error)
+            writer.path.unlink()
+    if not found:
+        raise refused[0]
+    return found
+
+
+class LaneWriter:
+    """The pictures of a clip, of a lane or of one of its fields, on their way to a file."""
+
+    def __init__(self, path: Path, name: str, noisy: bool, parity: int | None = None) -> None:
+        """parity: of the rows that are taken; None: all."""
+        self.path, self.name, self.parity = path, name, parity
+        self.lines = LineFilter(active=noisy)
+        self.file = path.open("wb")
+        self.clean: IO[bytes] | None = None
+        self.shape: tuple[int, int, int] = (0, 0, 0)
+        self.count = self.copies = self.rows = 0
+        self.starts: list[int] = []  # of shots
+        self.low, self.high = math.inf, -math.inf
+        self.layout: PlaneLayout | None = None
+        self._seen: set[bytes] = set()
+        self._before: tuple[int, Thumbnail] | None = None
+
+    def add(self, index: int, frame: Frame, clean: Frame | None) -> None:
+        """Take the frame with this number in the clip; copies of earlier ones are left out."""
+        frame, clean = self._field(frame), clean and self._field(clean)
+        self.layout, source = frame.layout, clean or frame
+        look = hashlib.blake2b(digest_size=16)
+        for plane in source.planes[: source.layout.colour_planes]:
+            look.update(np.ascontiguousarray(plane).data)
+        if look.digest() in self._seen:
+            self.copies += 1
+            return
+        self._seen.add(look.digest())
+        if clean is not None and not frame.layout.counts_light:
+            self.clean = self.clean or self.path.with_suffix(".clean").open("wb")
+            height, width = frame.planes[0].shape  # a codec may want even sizes
+            self.clean.write(_picture(clean)[:height, :width].astype(np.float16).tobytes())
+        for number, ready in self.lines.take(index - self.copies, frame):
+            self._write(number, _picture(ready)[: self.rows])
+
+    def end(self) -> None:
+        """Take what still waits for frames after it."""
+        for number, ready in self.lines.rest():
+            self._write(number, _picture(ready)[: self.rows])
+
+    def close(self) -> None:
+        """Nothing is written after this."""
+        self.file.close()
+        if self.clean is not None:
+            self.clean.close()
+
+    def _field(self, frame: Frame) -> Frame:
+        self.rows = frame.height
+        if self.parity is None:
+            return frame
+        self.rows //= 2  # as many in either field
+        return replace(frame, planes=tuple(p[self.parity :: 2] for p in frame.planes))
+
+    def _write(self, index: int, picture: NDArray[np.float32]) -> None:
+        self.shape = picture.shape
+        small = thumbnail(picture.mean(-1))
+        before = self._before
+        if before is None or index != before[0] + 1 or not same_shot(before[1], small):
+            self.starts.append(self.count)
+        self._before = (index, small)
+        self.low = min(self.low, float(picture.min()))
+        self.high = max(self.high, float(picture.max()))
+        self.file.write(picture.astype(np.float16).tobytes())
+        self.count += 1
+
+    @property
+    def shots(self) -> list[tuple[int, int]]:
+        """(first, one beyond the last) of every run of two or more frames."""
+        ends = [*self.starts[1:], self.count]
+        return [(a, b) for a, b in zip(self.starts, ends, strict=True) if b - a >= 2]
+
+    def check(self) -> None:
+        """Raise InputError where there is nothing to learn from."""
+        name = self.name
+        many = f"{self.count + self.copies} frames"
+        if self.count < 2:
+            copied = f" ({many}, all alike)" if self.copies else ""
+            raise InputError(
+                f"{name}: has only {self.count} distinct picture{'s'[: self.count != 1]}{copied}.",
+                hint="Training needs at least two frames that differ, in a row.",
+            )
+        if self.high - self.low < FLAT:
+            shade = "black" if self.high < 0.1 else "of one colour"
+            raise InputError(f"{name}: is {shade} throughout ({many}).", hint="Leave it out.")
+        if not self.shots:
+            height, width = self.shape[:2]
+            why = f"is cut after every frame ({many}): no frame has a neighbour."
+            if min(height, width) < SMALL:
+                why = f"{width}x{height} pixels are too few to tell scenes apart."
+            need = f"Training needs two frames in a row of one scene, of {SMALL}x{SMALL} pixels."
+            raise InputError(f"{name}: {why}", hint=need)
+
+    def facts(self, info: ClipInfo) -> dict[str, Any]:
+        """The clip's entry in `facts.json`."""
+        layout = self.layout
+        mosaic = None if layout is None else layout.mosaic
+        return {
+            "name": self.name,
+            "space": info.space.value,
+            "stated": info.noise_profile,
+            "coded": info.coded,
+            "path": self.path.name,
+            "clean": None if self.clean is None else Path(self.clean.name).name,
+            "shape": (self.count, *self.shape),
+            "shots": self.shots,
+            "floor": 0.0 if mosaic is None else lowest(mosaic),
+            "sensor": layout is not None and layout.counts_light,
+            "dark": layout is not None and layout.levels is not None,
+        }
+
+
+@dataclass
+class LineFilter:
+    """Takes lines and bands out of a strip of different frames in order, as they are taken out
+    before networks see them; holds BLOCK frames of it where it has any."""
+
+    active: bool = True  # False: gives back what it takes
+    _waiting: list[Numbered] = field(default_factory=list)
+    _remover: "LineRemover | None" = None
+    _last: int | None = None  # number of the last frame that was given back
+
+    def take(self, number: int, frame: Frame) -> Iterator[Numbered]:
+        """Take the next frame, and give back those that are ready."""
+        if self._waiting and number != self._waiting[-1][0] + 1 and self._remover is not None:
+            yield from self.rest()
+        self._waiting.append((number, frame))
+        if len(self._waiting) >= (OPENING if self._last is None else BLOCK) or not self.active:
+            yield from self.rest()
+
+    def rest(self) -> Iterator[Numbered]:
+        """Give back all that wait. Frames that no one looked at for lines yet are looked at now."""
+        waiting, self._waiting = self._waiting, []
+        if self.active and self._last is None:
+            self._look(waiting)
+        if self._remover is None:
+            yield from waiting
+            return
+        if self._last is not None and waiting and waiting[0][0] != self._last + 1:
+            self._remover = self._remover.fresh()
+        frames = self._remover.corrected([frame] for _, frame in waiting)
+        for (number, _), (frame, *_) in zip(waiting, frames, strict=True):
+            self._last = number
+            yield number, frame
+
+    def _look(self, waiting: list[Numbered]) -> None:
+        from f2rcli.engine.noise.lines import LineRemover, lines_of  # brings torch
+
+        lines = lines_of([frame for _, frame in waiting])
+        self.active = lines is not None
+        self._remover = None if lines is None else LineRemover(lines)
+
+
+def _chosen(frames: Any, info: ClipInfo, limit: int | None) -> Iterator[Numbered]:
+    """Numbered frames of the chosen lanes: all, or a share of `limit` from each lane."""
+    wanted = _lanes(info)
+    total, share = _expected(info) // len(info.lanes), None
+    if limit is not None:
+        share = limit if len(wanted) == 1 else max(limit // len(wanted), RUN)
+    for number, lane in itertools.groupby(frames, key=lambda frame: frame.lane):
+        if number in wanted:
+            chosen = in_runs(total, share)
+            for index, frame in enumerate(lane):
+                if chosen is None or index in chosen:
+                    yield index, frame
+                if chosen is not None and index >= chosen[-1]:
+                    break
+        if number >= wanted[-1]:
+            return
+
+
+def in_runs(total: int, limit: int | None) -> list[int] | None:
+    """Which of `total` frames (0: unknown) to take where `limit` are wanted: runs of RUN, evenly
+    spread; None: all."""
+    if limit is None or 0 < total <= limit:
+        return None
+    runs, length = max(limit // RUN, 1), min(limit, RUN)
+    gap = max(total - length, 0) / max(runs - 1, 1) if total and runs > 1 else length
+    firsts = [round(run * gap) for run in range(runs)]
+    return sorted({first + step for first in firsts for step in range(length)})
+
+
+def _picture(frame: Frame) -> NDArray[np.float32]:
+    planes = to_planes(frame) if frame.layout.space is Space.BAYER else to_rgb(frame)
+    picture = np.ascontiguousarray(planes.transpose(1, 2, 0))
+    if frame.layout.float_samples:  # such files may hold anything
+        limits = np.finfo(np.float16)
+        np.clip(np.nan_to_num(picture, copy=False), limits.min, limits.max, out=picture)
+    return picture
+
+
+def _expected(info: ClipInfo) -> int:
+    """Number of frames of a clip; 0 if unknown."""
+    if info.frames is not None:
+        return info.frames
+    return round(info.duration * info.rate) if info.duration and info.rate else 0

@@ -1,1 +1,0 @@
-"""Training footage: finding, decoding, caching, splitting, noising and cropping clips."""

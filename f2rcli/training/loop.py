@@ -1,0 +1,420 @@
+"""The training loop, the same for every stage of every method.
+
+Seeded, resumable at any step, ended by steps, time, patience or a signal. A run that goes wrong
+steps back to its last checkpoint and goes on with other data at half the rate.
+"""
+
+import csv
+import math
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from f2rcli.errors import DeviceError, TrainingError, WeightsError
+from f2rcli.io.atomic import sweep, write_text
+from f2rcli.io.disk_errors import disk_errors
+from f2rcli.system.signals import Interruption
+from f2rcli.training.checkpoint import read, write
+from f2rcli.training.events import Event, EventKind, OnEvent
+from f2rcli.training.muon import Muon
+from f2rcli.training.stage import Stage, TrainSettings, on_device, sample_rngs
+
+TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+COLUMNS = ("step", "seconds", "lr", "loss", "norm", "held_out_db", "setbacks")  # of the CSV
+MOMENTS = "optimiser."  # begins the names of what Muon remembers
+WARMING = 0.1  # of a schedule, at most, for the rate to rise
+SAVE_EVERY = 60.0  # seconds
+LOG_EVERY = 50  # steps
+WORSE = 0.35  # of half the log of an error: a run 3 dB worse than it began has gone wrong
+SETBACKS = 5  # at most; each halves the rate
+IN_A_ROW = 5  # batches without a number for a loss, before that is a setback
+CPU = torch.device("cpu")
+
+
+@dataclass(slots=True)
+class RunState:
+    """The numbers of a run; its tensors are the trainer's."""
+
+    step: int = 0
+    elapsed: float = 0.0  # seconds, over all sessions
+    points: int = 0  # validations on the way
+    start: float | None = None  # the first validation's score
+    best: float | None = None  # the lowest one
+    best_db: float | None = None
+    stale: int = 0  # validations since the best one
+    curve: list[tuple[int, float]] = field(default_factory=list)  # step, dB
+    setbacks: int = 0
+    skipped: int = 0  # batches whose loss was no number
+    failing: int = 0  # of them in a row
+    finished: bool = False  # at the end of its schedule, or of its patience
+    scaler: dict[str, Any] = field(default_factory=dict)  # of fp16's loss scaling
+    pending: list[tuple[float, float]] = field(default_factory=list)  # loss, norm: not logged yet
+
+
+class Trainer:
+    """Trains a stage's network; its run folder holds everything needed to go on after a kill.
+
+    One session: make it, `run` it. Made anew on the same folder it goes on from the checkpoint.
+    """
+
+    def __init__(
+        self, stage: Stage, folder: Path, settings: TrainSettings, *, device: torch.device = CPU
+    ) -> None:
+        """Raises DeviceError for fp16 without CUDA, WeightsError for a checkpoint that is damaged
+        or of another network."""
+        if settings.precision == "fp16" and device.type != "cuda":
+            raise DeviceError("precision fp16 needs CUDA.", hint="Use bf16 or fp32.")
+        self.stage, self.folder, self.settings, self.device = stage, folder, settings, device
+        self.network = stage.network.to(device)
+        self.average = AveragedModel(self.network, multi_avg_fn=self._follow)
+        self.optimiser = Muon(self._trained(self.network).values(), lr=settings.lr)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
+        self.state = RunState()
+        self._seconds: float | None = None
+        self._last, self._best = checkpoints(folder, stage.name)
+        sweep(folder)  # a killed run may have left half a checkpoint
+        if self._last.exists():
+            self._restore()
+        self._csv = folder / f"{stage.name}.csv"
+        self._begun = self._saved = self._spoke = time.monotonic()
+        self._before = self.state.elapsed
+        self._marks = deque([(self._begun, self.state.step)], maxlen=50)  # for the rate
+
+    @property
+    def step(self) -> int:
+        """Updates so far."""
+        return self.state.step
+
+    def progress(self) -> float:
+        """Completed share of the schedule, 0..1."""
+        done = self.state.step / max(self.settings.steps, 1)
+        if self._seconds is not None:
+            done = max(done, self.state.elapsed / self._seconds)
+        return min(1.0, done)
+
+    def allow(self, seconds: float) -> None:
+        """Let the schedule end after so many seconds more, if its steps are not done before. No two
+        runs then repeat each other."""
+        self._seconds = self.state.elapsed + seconds
+
+    def rate(self) -> float:
+        """The learning rate of the next update."""
+        settings, done = self.settings, self.progress()
+        warm = max((self.state.step + 1) / settings.warmup, done / WARMING)
+        peak = settings.lr * 0.5**self.state.setbacks * min(1, warm)
+        return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+
+    def run(self, report: OnEvent) -> str:
+        """Train until the schedule or the patience ends; returns which of them: "finished" or
+        "patience". What was reached is in `state`.
+
+        Leaves the best weights in the network: the averaged ones with the lowest validation, or
+        the latest averaged ones where nothing is held out. A signal ends the run after the step
+        in hand, once that is saved, and is then passed on to whoever listened before. Raises
+        TrainingError when stepping back does not help, OutputError when a file cannot be written.
+        """
+        self._report = report
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._forget_rows_after(self.state.step)
+        self.network.train()
+        with Interruption() as interruption, ThreadPoolExecutor(1, "draw") as pool:
+            stopped = "finished"
+            if not self.state.finished:
+                stopped = self._loop(pool, interruption)
+            self.state.finished |= stopped in ("finished", "patience")
+            self._save()
+            if stopped != "interrupted":
+                if self.state.curve and self.state.curve[-1][0] != self.state.step:
+                    self._validate()  # a session more or less must not change what was saved
+                self._use_best()
+                self.network.eval()
+            self._tell(EventKind.ENDED, text=stopped)
+        return stopped
+
+    def _loop(self, pool: ThreadPoolExecutor, interruption: Interruption) -> str:
+        """Update after update; returns why there are no more."""
+        state, settings = self.state, self.settings
+        coming: dict[tuple[int, int], Future[Any]] = {}
+        if not state.curve:
+            self._validate()
+            self._save()
+        while self.progress() < 1:
+            if settings.patience is not None and state.stale >= settings.patience:
+                return "patience"
+            for step in (state.step, state.step + 1):
+                key = step, state.setbacks + state.skipped
+                coming.setdefault(key, pool.submit(self._draw, key))
+            self._learn(coming.pop((state.step, state.setbacks + state.skipped)).result())
+            if interruption.signal is not None:
+                return "interrupted"
+            if time.monotonic() - self._saved >= SAVE_EVERY:
+                self._save()
+        return "finished"
+
+    def _learn(self, batch: Any) -> None:
+        """One step downhill, or back where the run went wrong."""
+        state, settings = self.state, self.settings
+        key = [settings.seed, state.step, state.setbacks]
+        # for networks that draw from torch's own generator: a resumed run repeats it
+        torch.manual_seed(int(np.random.default_rng(key).integers(2**63)))
+        self.stage.progress = self.progress()
+        self.optimiser.zero_grad(set_to_none=True)
+        with self._autocast():
+            loss = self.stage.loss(on_device(batch, self.device))
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's annotation
+        self.scaler.unscale_(self.optimiser)
+        trained = self._trained(self.network).values()
+        norm = float(nn.utils.clip_grad_norm_(trained, settings.clip_grad))
+        value, overflowed = float(loss.detach()), self.scaler.is_enabled() and math.isinf(norm)
+        if not (math.isfinite(value) and (math.isfinite(norm) or overflowed)):
+            self._skip()
+            return
+        state.failing = 0
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.rate()
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        self.average.update_parameters(self.network)
+        state.step += 1
+        state.elapsed = self._before + time.monotonic() - self._begun
+        state.pending.append((value, norm))
+        self._mark(value)
+        if int(self.progress() * settings.points) > state.points:
+            self._validate()
+            if state.stale == 0:  # else stepping back might lead to where it went wrong
+                self._save()
+        elif state.step % LOG_EVERY == 0:
+            self._row(None)
+
+    def _skip(self) -> None:
+        """Leave out a batch whose loss or gradient is no number; many in a row are a failure."""
+        self.state.skipped += 1
+        self.state.failing += 1
+        if self.state.failing > IN_A_ROW:
+            self._step_back("the loss is not a number")
+
+    def _draw(self, key: tuple[int, int]) -> Any:
+        with torch.no_grad():  # a thread's own state
+            rngs = sample_rngs((self.settings.seed, *key), range(self.stage.batch))
+            return self.stage.draw(rngs)
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        if self.settings.precision not in TYPES:
+            return nullcontext()
+        return torch.autocast(self.device.type, TYPES[self.settings.precision])
+
+    def _follow(self, means: Any, own: Any, count: Any) -> None:
+        """Move the averages towards the parameters; short runs average over less."""
+        done = float(count)
+        decay = min(self.settings.ema, (1 + done) / (10 + done), 1 - 10 / max(20, self._steps()))
+        torch._foreach_lerp_(means, own, 1 - decay)
+
+    # What was reached.
+
+    def _validate(self) -> None:
+        """Examine the averaged weights on what was held out; keep them when they are the best."""
+        state = self.state
+        state.points = int(self.progress() * self.settings.points)
+        with self._averaged(), self._autocast():
+            errors = self.stage.validate()
+        if errors is None:
+            self._row(None)
+            return
+        score = errors.score
+        state.start = score if state.start is None else state.start
+        if not score - state.start < WORSE:  # not a number either
+            self._step_back("held-out frames became worse by 3 dB")
+            return
+        state.curve.append((state.step, errors.decibels))
+        state.stale += 1
+        if state.best is None or score < state.best:
+            state.best, state.best_db, state.stale = score, errors.decibels, 0
+            averages = self._trained(self.average.module)
+            write(self._best, dict(averages), {"step": state.step, "score": score})
+        self._row(errors.decibels)
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Inside, the network holds the averaged weights and is not training."""
+        own = {name: p.detach().clone() for name, p in self._trained(self.network).items()}
+        self._put(dict(self._trained(self.average.module)))
+        self.network.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            self.network.train()
+            self._put(own)
+
+    def _use_best(self) -> None:
+        """Put the averaged weights of the lowest validation, or the latest, into the network."""
+        known = self.state.best is not None
+        self._put(read(self._best)[1] if known else dict(self._trained(self.average.module)))
+
+    def _put(self, weights: dict[str, Tensor]) -> None:
+        with torch.no_grad():
+            for name, parameter in self._trained(self.network).items():
+                parameter.copy_(weights[name])
+
+    def _trained(self, network: nn.Module) -> dict[str, nn.Parameter]:
+        return {name: p for name, p in network.named_parameters() if p.requires_grad}
+
+    # Saving, going on, stepping back.
+
+    def _save(self) -> None:
+        """Write everything needed to go on, atomically."""
+        self._saved = time.monotonic()
+        self.state.scaler = self.scaler.state_dict()
+        write(self._last, self._tensors(), {"state": asdict(self.state)})
+        self._tell(EventKind.SAVED, text="saved")
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """Views of everything that changes, by name."""
+        found = {f"network/{name}": value for name, value in self.network.state_dict().items()}
+        found |= {f"average/{name}": value for name, value in self.average.state_dict().items()}
+        for name, parameter in self._trained(self.network).items():
+            moments = self.optimiser.state.get(parameter, {})
+            found |= {f"{MOMENTS}{key}/{name}": value for key, value in moments.items()}
+        return found
+
+    def _restore(self) -> None:
+        """Copy the last checkpoint; memory layouts stay, for another one rounds differently."""
+        header, tensors = read(self._last)
+        state = _state_of(self._last, header)
+        parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}}
+        for path, value in tensors.items():
+            kind, _, name = path.partition("/")
+            parts.setdefault(kind, {})[name] = value
+        try:
+            self.network.load_state_dict(parts["network"])
+            self.average.load_state_dict(parts["average"])
+        except RuntimeError as error:  # other names or shapes
+            raise _foreign(self._last) from error
+        trained = self._trained(self.network)
+        self.optimiser.state.clear()
+        for kind in (kind for kind in parts if kind.startswith(MOMENTS)):
+            for name, value in parts[kind].items():
+                like = trained[name] if value.ndim else value
+                moment = torch.empty_like(like, requires_grad=False).copy_(value)
+                self.optimiser.state[trained[name]][kind.removeprefix(MOMENTS)] = moment
+        if state.scaler:
+            self.scaler.load_state_dict(state.scaler)
+        self.state = state
+
+    def _step_back(self, reason: str) -> None:
+        """Go on from the last checkpoint, more carefully and with other data."""
+        at, setbacks, skipped = self.state.step, self.state.setbacks + 1, self.state.skipped
+        if setbacks > SETBACKS:
+            raise TrainingError(
+                f"{self.stage.name}: {reason} at step {at}, and stepping back did not help.",
+                hint="The footage may be damaged; another seed= may help, too.",
+            )
+        self._restore()
+        self.state.setbacks, self.state.skipped = setbacks, skipped
+        self._forget_rows_after(self.state.step)
+        self._marks.clear()
+        self._marks.append((time.monotonic(), self.state.step))
+        slow = f"{0.5**setbacks:g} of the rate"
+        text = f"{reason} at step {at}: back to step {self.state.step}, with other data and {slow}"
+        self._tell(EventKind.SETBACK, text=text)
+
+    # Telling.
+
+    def _mark(self, loss: float) -> None:
+        """Count one more step; reported about once a second."""
+        now = time.monotonic()
+        self._marks.append((now, self.state.step))
+        if now - self._spoke >= 1:
+            self._spoke = now
+            self._tell(EventKind.PROGRESS, lr=self.rate(), loss=loss)
+
+    def _speed(self) -> float:
+        """Recent steps per second; 0 while unknown."""
+        (start, first), (end, last) = self._marks[0], self._marks[-1]
+        return (last - first) / (end - start) if end > start else 0.0
+
+    def _steps(self) -> int:
+        """Steps of the whole schedule: as set, or what the clock will leave time for."""
+        settings, state = self.settings, self.state
+        if self._seconds is None or not (speed := self._speed()):
+            return settings.steps
+        left = max(0.0, self._seconds - state.elapsed)
+        return min(settings.steps, state.step + round(left * speed))
+
+    def _tell(self, kind: EventKind, **facts: Any) -> None:
+        steps, speed, state = self._steps(), self._speed(), self.state
+        left = max(0, steps - state.step) / speed if speed else None
+        self._report(Event(
+            kind=kind, stage=self.stage.name, step=state.step, steps=steps, best=state.best_db,
+            rate=speed, eta=left, **facts,
+        ))  # fmt: skip
+
+    def _row(self, decibels: float | None) -> None:
+        """A row of the CSV: the steps since the last one, and a validation if there was one."""
+        state, lr = self.state, self.rate()
+        loss, norm = (_mean([pair[part] for pair in state.pending]) for part in (0, 1))
+        state.pending = []
+        facts = (state.step, round(state.elapsed, 1), lr, loss, norm, decibels, state.setbacks)
+        cells = ["" if value is None else f"{value:.9g}" for value in facts]
+        with (
+            disk_errors(self._csv, "name another folder with run="),
+            self._csv.open("a", newline="", encoding="utf-8") as file,
+        ):
+            csv.writer(file, lineterminator="\n").writerow(cells)
+        kind = EventKind.LOG if decibels is None else EventKind.VALIDATED
+        self._tell(kind, lr=lr, loss=loss, norm=norm, validation=decibels)
+
+    def _forget_rows_after(self, step: int) -> None:
+        """Drop the CSV's rows of later steps, and a last one that was cut short."""
+        text = self._csv.read_text(encoding="utf-8") if self._csv.exists() else ""
+        whole = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        kept = [line for line in whole if (n := line.split(",")[0]).isdigit() and int(n) <= step]
+        if not self.state.curve:  # killed before its first checkpoint: it begins anew
+            kept = []
+        with disk_errors(self._csv, "name another folder with run="):
+            write_text(self._csv, "".join([",".join(COLUMNS) + "\n", *kept]))
+
+
+def checkpoints(folder: Path, name: str) -> tuple[Path, Path]:
+    """The files of a stage: all that is needed to go on, and its best weights."""
+    return folder / f"{name}.last.safetensors", folder / f"{name}.best.safetensors"
+
+
+def is_finished(folder: Path, name: str) -> bool:
+    """Whether a stage came to its end in an earlier session."""
+    last, _ = checkpoints(folder, name)
+    return last.exists() and _state_of(last, read(last)[0]).finished
+
+
+def _state_of(path: Path, header: dict[str, Any]) -> RunState:
+    """The numbers of a checkpoint. Raises WeightsError for those of another version."""
+    table = header.get("state")
+    if not isinstance(table, dict) or table.keys() != {f.name for f in fields(RunState)}:
+        raise _foreign(path)
+    state = RunState(**table)
+    state.curve = [(step, value) for step, value in state.curve]
+    state.pending = [(loss, norm) for loss, norm in state.pending]
+    return state
+
+
+def _foreign(path: Path) -> WeightsError:
+    return WeightsError(
+        f"{path}: a checkpoint of another network, or of another version of f2r.",
+        hint="Choose another run folder, or the settings this run began with.",
+    )
+
+
+def _mean(values: list[float]) -> float | None:
+    """The mean of finite numbers: norms that overflowed fp16 are left out."""
+    known = [value for value in values if math.isfinite(value)]
+    return math.fsum(known) / len(known) if known else None

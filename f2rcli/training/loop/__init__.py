@@ -1,1 +1,0 @@
-"""The training loop, the same for every stage of every method."""

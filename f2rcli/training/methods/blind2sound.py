@@ -1,0 +1,260 @@
+"""Blind2Sound (arXiv 2303.05183): single noisy frames alone, by masking and a blend of branches.
+
+A masked branch is shown a picture in which one pixel of every cell is hidden, and guesses it from
+its neighbours; a visible branch is shown all of it. What the two believe is blended, and the blend
+must explain the noisy pixel.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from f2rcli.errors import InputError
+from f2rcli.frames import Pictures
+from f2rcli.models.blind2sound import (
+    LAST_VISIBILITY,
+    Belief,
+    Blind2SoundNetworks,
+    NoiseLevel,
+    around,
+)
+from f2rcli.models.gaussian import Triangle
+from f2rcli.training.exams import NO_ERRORS, Noise, ValidationErrors
+from f2rcli.training.losses import gaussian_nll, stabilised_variance_loss
+from f2rcli.training.methods.base import Recipe, StageSpec, TrainingContext
+from f2rcli.training.split import held_windows, split
+from f2rcli.training.stage import VALIDATION_SEED, Stage, placed, sample_rngs
+from f2rcli.training.windows import Sample, Windows, channels_first
+
+SMALL: dict[str, dict[str, Any]] = {
+    "denoiser": {"width": 24, "wide": 48, "depth": 5},
+    "estimator": {"widths": (16, 32, 64)},
+}
+STRIDE = 32  # crops are multiples of it: five halvings
+# Pixels per side of the cells in each of which one pixel is hidden at a time, and how many of a
+# cell's are hidden in turn in every step. The paper has 4 and all 16, at 17 passes a step; smaller
+# cells hide, and so teach, four times as many pixels a pass.
+CELL, PHASES = 2, 2
+FIRST_VISIBILITY = 3.0  # the visible branch's weight beside the masked's 1, to begin with
+RISES_AFTER = 0.4  # of the training
+DARKEST = 1e-3  # signal below which shot noise is taken to fall no further
+REGULARISED = 0.01  # weight of the Cramer Gaussian loss; the code's default 0 is not the paper's
+VALIDATION_BATCHES = 6
+
+
+class Blind2SoundRecipe(Recipe):
+    def __init__(self, context: TrainingContext) -> None:
+        super().__init__(context)
+        self.header = context.header(1, SMALL)
+        self.networks: Blind2SoundNetworks = context.build(
+            lambda: Blind2SoundNetworks(self.header.channels, **self.header.config)
+        )
+        self.specs = [StageSpec(name="denoise", steps=12_000, warmup=300)]
+        for clip, report in zip(context.footage, context.noise, strict=True):
+            if report is not None and not report.white:
+                raise InputError(
+                    f"{clip.name}: its neighbouring pixels share noise, which a method that "
+                    "hides single pixels would learn as picture.",
+                    hint="Leave this clip out, or pass method='f2r'.",
+                )
+        parts = split(context.footage)
+        self.learnt = context.windows([(part.clip, part.learnt) for part in parts])
+        self.held, self.test = held_windows(parts, 1)
+
+    def stage(self, spec: StageSpec, seconds: float = math.inf) -> "MaskedStage":
+        crop = self.context.fitting_crop(spec, self.learnt.side, STRIDE)
+        held = self.context.windows(self.held)
+        return MaskedStage(self.networks, self.learnt, held, spec, crop)
+
+    def test_errors(self) -> ValidationErrors:
+        if not self.test:
+            return NO_ERRORS
+        tested, spec = self.context.windows(self.test), self.specs[0]
+        crop = self.context.fitting_crop(spec, tested.side, STRIDE)
+        return MaskedStage(self.networks, tested, tested, spec, crop).validate()
+
+    def improves(self) -> bool:
+        return self.restores(self.held)
+
+
+class MaskedBatch(NamedTuple):
+    """Crops, (B, C, H, W), and which pixels of every cell are hidden in this step."""
+
+    noisy: Tensor
+    trusted: Tensor  # (B, 1, H, W): 1 where the noisy value's mean is the clean picture, else 0
+    clean: Tensor | None  # for validation alone; None where nobody knows it
+    level: Tensor  # (B, C, H, W), sigma
+    phases: tuple[int, ...]
+
+
+class MaskedStage(Stage):
+    """Trains the denoiser by what it says of hidden pixels, and the estimator by the likelihood
+    of the noisy ones and by the noise's regularity once it is stabilised."""
+
+    def __init__(
+        self,
+        network: Blind2SoundNetworks,
+        source: Windows,
+        held_out: Windows,
+        spec: StageSpec,
+        crop: int,
+    ) -> None:
+        self.network: Blind2SoundNetworks = network
+        self.source, self.held_out, self.crop = source, held_out, crop
+        self.name, self.batch = spec.name, spec.batch
+
+    def draw(self, rngs: Sequence[np.random.Generator]) -> MaskedBatch:
+        """The first generator chooses the phases, for the whole batch."""
+        order = rngs[0].permutation(CELL**2)[:PHASES]
+        return self._drawn(self.source, rngs, tuple(int(phase) for phase in order))
+
+    def loss(self, batch: MaskedBatch) -> Tensor:
+        weight = visibility(self.progress)
+        masked, visible = self.believe(batch)
+        noise = NoiseLevel.of(self.network.estimator(batch.noisy))
+        belief = blend(masked, visible, weight)
+        target, trusted = (at(part, batch.phases) for part in (batch.noisy, batch.trusted))
+        total = total_covariance(belief, noise_covariance(noise, belief.mean, weight))
+        cost = gaussian_nll(target, belief.mean, total)
+        trusted = trusted[:, 0]
+        counted = trusted.flatten(1).sum(1).clamp_min(1)
+        likely = (cost * trusted).flatten(1).sum(1) / counted
+        read = noise.read(weight).sqrt()
+        regulariser = stabilised_variance_loss(batch.noisy, noise.gain, read)
+        return (likely + REGULARISED * regulariser).mean()
+
+    def believe(self, batch: MaskedBatch) -> tuple[Belief, Belief]:
+        """Both branches' beliefs of the pixels at the batch's phases, the visible without gradient.
+
+        Means (B, C, P H/cell, W/cell), as `gathered` lays them out.
+        """
+        denoiser = self.network.denoiser
+        copies = torch.cat([hidden(batch.noisy, phase) for phase in batch.phases])
+        raw = denoiser.raw(copies).chunk(len(batch.phases))
+        with torch.no_grad():
+            seen = denoiser.raw(batch.noisy)
+        return Belief.of(gathered(raw, batch.phases)), Belief.of(at(seen, batch.phases))
+
+    @torch.no_grad()
+    def validate(self) -> ValidationErrors:
+        """Errors of the visible mean where the clean picture is known, else of what is said of
+        hidden pixels, on held-out frames; the same whenever they are looked at."""
+        squares, noise = [], list[Noise | None]()
+        for number in range(VALIDATION_BATCHES):
+            rngs = sample_rngs((VALIDATION_SEED, number), range(self.batch))
+            phases = tuple((5 * number + step) % CELL**2 for step in (0, 6, 11))
+            batch = placed(self.network, self._drawn(self.held_out, rngs, phases))
+            if batch.clean is not None:
+                squares.append((self.network.denoiser(batch.noisy) - batch.clean).square())
+                noise.append(None)
+                continue
+            masked, _ = self.believe(batch)
+            target, trusted = (at(part, phases) for part in (batch.noisy, batch.trusted))
+            squares.append((masked.mean - target).square() * trusted)
+            level = at(batch.level, phases) * trusted
+            noise.append(Noise.of_frame(masked.mean, level, None))
+        return ValidationErrors.of(squares, noise)
+
+    def _drawn(
+        self, source: Windows, rngs: Sequence[np.random.Generator], phases: tuple[int, ...]
+    ) -> MaskedBatch:
+        drawn = [source.window(rng, (0,), self.crop).turned(rng) for rng in rngs]
+        noisy, trusted, level = (
+            channels_first(np.concatenate(part))
+            for part in (
+                [sample.noisy for sample in drawn],
+                [trusted_pixels(sample) for sample in drawn],
+                [sample.level for sample in drawn],
+            )
+        )
+        known = [sample.clean for sample in drawn if sample.clean is not None]
+        clean = channels_first(np.concatenate(known)) if len(known) == len(drawn) else None
+        return MaskedBatch(noisy, trusted, clean, level, phases)
+
+
+def trusted_pixels(sample: Sample) -> Pictures:
+    """(T, H, W, 1): 1 where a noisy value's mean is the clean picture, else 0.
+
+    Where footage's range cuts noise off it is not. Such places are known by the eight neighbours
+    alone: a choice that depended on the pixel itself would shift the mean of those chosen.
+    """
+    trusted = np.ones_like(sample.noisy[..., :1])
+    if not sample.clipped or sample.law is None:
+        return trusted
+    planes = channels_first(sample.noisy)
+    means = functional.avg_pool2d(planes, 3, 1, 1, count_include_pad=False)
+    near = (9 * means - planes) / 8
+    room = 2 * sample.law.level.level(near)
+    inside = ((near > room) & (near < 1 - room)).all(1)
+    return inside.numpy().astype(np.float32)[..., None]
+
+
+def visibility(progress: float) -> float:
+    """Weight of the visible branch after a share of the training, 0..1."""
+    risen = max(0.0, progress - RISES_AFTER) / (1 - RISES_AFTER)
+    return FIRST_VISIBILITY + (LAST_VISIBILITY - FIRST_VISIBILITY) * min(1.0, risen)
+
+
+def hidden(noisy: Tensor, phase: int) -> Tensor:
+    """The picture (B, C, H, W) with the pixel at `phase`, counted row by row, of every cell
+    replaced by the mean of its eight neighbours, the four nearest counting twice; of itself nothing
+    is left."""
+    channels = noisy.shape[1]
+    # Reflected, not repeated: a repeated border would show a hidden border pixel to itself.
+    wide = functional.pad(noisy, (1, 1, 1, 1), "reflect")
+    near = functional.conv2d(wide, around(noisy).expand(channels, 1, 3, 3), groups=channels)
+    masked = noisy.clone()
+    row, column = divmod(phase, CELL)
+    masked[..., row::CELL, column::CELL] = near[..., row::CELL, column::CELL]
+    return masked
+
+
+def at(maps: Tensor, phases: Sequence[int]) -> Tensor:
+    """The pixels at these phases of every cell: (B, C, H, W) -> (B, C, P H/cell, W/cell)."""
+    places = [divmod(phase, CELL) for phase in phases]
+    return torch.cat([maps[..., row::CELL, column::CELL] for row, column in places], -2)
+
+
+def gathered(copies: Iterable[Tensor], phases: Sequence[int]) -> Tensor:
+    """Of each masked copy's result the pixels that were hidden in it.
+
+    copies (B, C, H, W), one for each of the P phases -> (B, C, P H/cell, W/cell), as from `at`.
+    """
+    pairs = zip(copies, phases, strict=True)
+    return torch.cat([at(copy, (phase,)) for copy, phase in pairs], -2)
+
+
+def blend(masked: Belief, visible: Belief, weight: float) -> Belief:
+    """Both branches' beliefs as one; the visible one has no gradient.
+
+    The mean is (mu_m + b mu_v) / (1 + b), the covariance that of independent branches,
+    (S_m + b^2 S_v) / (1 + b)^2. As in the authors' code the mean's gradient to mu_m is 1/2, not
+    1 / (1 + b): with rising visibility the masked branch would learn ever less.
+    """
+    fixed, seen = masked.mean.detach(), visible.mean.detach()
+    mean = (masked.mean + fixed) / 2 + (seen - fixed) * (weight / (1 + weight))
+    spread = masked.covariance + weight**2 * visible.covariance.detach()
+    return Belief(mean, spread / (1 + weight) ** 2)
+
+
+def noise_covariance(noise: NoiseLevel, mean: Tensor, weight: float) -> Tensor:
+    """The noise's variance (B, C, H, W) around a mean, to which it has no gradient."""
+    read, gain = (part.view(-1, 1, 1, 1) for part in (noise.read(weight), noise.gain))
+    return read + gain * mean.detach().clamp_min(DARKEST)
+
+
+def total_covariance(belief: Belief, noise: Tensor) -> Triangle:
+    """The covariance of belief and noise, of variance (B, C, H, W), together: a lower triangle."""
+    own, channels = belief.covariance, noise.shape[1]
+    return [
+        [own[:, i, j] + noise[:, i] if i == j else own[:, i, j] for j in range(i + 1)]
+        for i in range(channels)
+    ]
+
+
+RECIPE = Blind2SoundRecipe

@@ -1,1 +1,0 @@
-"""Training of F2R."""

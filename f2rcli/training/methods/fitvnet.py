@@ -1,0 +1,192 @@
+"""FITVNet: the image module first, then everything; noisy frames are recorrupted into two.
+
+L_pd = sum_k ||Psi(y_k) - target_k||^2      L_st = ||Phi({Psi(y_k)}) - target||^2
+L    = (1 / e) L_pd + L_st                  e = 1, 2, ... epochs so far
+
+Targets are second copies of the frames with independent noise (the paper's JSN), or the clean
+frames where they are known. The image module alone comes first: it costs a fifth of a joint step,
+and the blocks learn little before its estimates are any good.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from f2rcli.errors import InputError
+from f2rcli.frames import Pictures
+from f2rcli.methods.fitvnet import LENGTH, MIDDLE, FITVNetNetworks, mirrored
+from f2rcli.training.exams import LOUDER, NO_ERRORS, Noise, ValidationErrors, as_stored
+from f2rcli.training.losses import psnr_loss
+from f2rcli.training.methods.base import Recipe, StageSpec, TrainingContext, recorrupted_sample
+from f2rcli.training.split import held_windows, split
+from f2rcli.training.stage import Stage, fixed_batches
+from f2rcli.training.windows import Sample, Windows, channels_first
+
+# 129 GMAC per megapixel of output.
+SMALL: dict[str, Any] = {
+    "image": {"width": 24}, "block": {"widths": (16, 16, 32, 64)}, "aligned": True, "hidden": False,
+}  # fmt: skip
+STRIDE = 32  # crops are multiples of it: five halvings
+EPOCHS = 40  # of a schedule, as published
+MIRRORED_SHARE = 0.15  # of windows: as the first and last frames of a shot are seen
+BLIND_SHARE = 0.4  # of windows: the noise level is unknown to networks
+VALIDATION_BATCHES = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JointSpec(StageSpec):
+    """A stage of FITVNet."""
+
+    blocks: bool  # False: the image module alone
+    warmup: int = 200
+    ema: float = 0.998
+
+
+class FITVNetRecipe(Recipe):
+    def __init__(self, context: TrainingContext) -> None:
+        super().__init__(context)
+        self.header = context.header(LENGTH, SMALL, sigma_range=(0.0, 80.0))
+        self.networks: FITVNetNetworks = context.build(
+            lambda: FITVNetNetworks(self.header.channels, self.header.config)
+        )
+        self.specs: list[JointSpec] = [
+            JointSpec(name="image", blocks=False, steps=4000, batch=16),
+            JointSpec(name="joint", blocks=True, steps=3000, lr=1e-3, share=2.0),
+        ]
+        self.parts = split(context.footage)
+        self.learnt = [(p.clip, p.learnt) for p in self.parts if len(p.learnt) >= LENGTH]
+        self.held, self.test = held_windows(self.parts, LENGTH)
+        if not self.learnt or not self.held:
+            raise InputError(
+                f"{context.footage[0].name}: no shot of {LENGTH + 1} frames: {LENGTH} to learn "
+                "from and one to validate on.",
+                hint="Pass longer clips.",
+            )
+
+    def stage(self, spec: StageSpec, seconds: float = math.inf) -> "JointStage":
+        assert isinstance(spec, JointSpec)  # one of ours
+        # the image module sees nothing but held-out frames, the blocks what is around them
+        held = self.held if spec.blocks else held_windows(self.parts, 1)[0]
+        learnt, held_out = (self.context.windows(parts) for parts in (self.learnt, held))
+        crop = self.context.fitting_crop(spec, min(learnt.side, held_out.side), STRIDE)
+        return JointStage(self.networks, learnt, held_out, spec, crop)
+
+    def test_errors(self) -> ValidationErrors:
+        """Errors of the blocks' results."""
+        if not self.test:
+            return NO_ERRORS
+        tested, spec = self.context.windows(self.test), self.specs[1]
+        crop = self.context.fitting_crop(spec, tested.side, STRIDE)
+        return JointStage(self.networks, tested, tested, spec, crop).validate()
+
+    def improves(self) -> bool:
+        return self.restores(self.held)
+
+
+class FrameSets(NamedTuple):
+    """Windows, (B, T, C, H, W) each, level (B, T, 1, H, W)."""
+
+    noisy: Tensor
+    target: Tensor  # clean, or the same frames with noise that is independent of `noisy`'s
+    level: Tensor  # of `noisy`, as networks are given it: zero for none
+    cut: Tensor | None  # sigma of noisy targets that a range clipped, see as_stored; None: of none
+
+
+class JointStage(Stage):
+    """Trains the image module alone (L_pd, on single frames) or everything."""
+
+    def __init__(
+        self,
+        networks: FITVNetNetworks,
+        source: Windows,
+        held_out: Windows,
+        spec: JointSpec,
+        crop: int,
+    ) -> None:
+        self.networks, self.source, self.held_out = networks, source, held_out
+        self.spec, self.crop, self.blocks = spec, crop, spec.blocks
+        self.name, self.batch = spec.name, spec.batch
+        self.network: nn.Module = networks if spec.blocks else networks.image
+
+    def draw(self, rngs: Sequence[np.random.Generator]) -> FrameSets:
+        samples = [self._sample(rng) for rng in rngs]
+        return FrameSets(*(_stacked(part) for part in zip(*samples, strict=True)))  # type: ignore[arg-type]  # what need not be there is not
+
+    def _sample(self, rng: np.random.Generator) -> "list[Tensor | None]":
+        places = self._places(rng)
+        return paired(self.source.window(rng, places, self.crop).turned(rng), places, rng)
+
+    def loss(self, batch: FrameSets) -> Tensor:
+        if not self.blocks:
+            return self._image_loss(self.networks.image(batch.noisy.flatten(0, 1)), batch)
+        estimates, restored = self.networks(batch.noisy, batch.level)
+        cut = None if batch.cut is None else batch.cut[:, MIDDLE]
+        loss = psnr_loss(as_stored(restored, cut), batch.target[:, MIDDLE])
+        epoch = 1 + min(int(EPOCHS * self.progress), EPOCHS - 1)
+        return loss + self._image_loss(estimates.flatten(0, 1), batch) / epoch
+
+    def _image_loss(self, estimates: Tensor, batch: FrameSets) -> Tensor:
+        """L_pd of Psi's estimates (B * T, C, H, W), a mean over the T frames."""
+        cut = None if batch.cut is None else batch.cut.flatten(0, 1)
+        return psnr_loss(as_stored(estimates, cut), batch.target.flatten(0, 1))
+
+    @torch.no_grad()
+    def validate(self) -> ValidationErrors:
+        """The errors of what is trained on held-out windows, against their targets. The same
+        whenever they are looked at."""
+        held = JointStage(self.networks, self.held_out, self.held_out, self.spec, self.crop)
+        squares, noise = [], list[Noise | None]()
+        middle = MIDDLE if self.blocks else 0
+        clean = all(one is not None for one in self.held_out.references)
+        for batch in fixed_batches(held, VALIDATION_BATCHES):
+            target, shown = batch.target[:, middle], batch.noisy[:, middle]
+            cut = None if batch.cut is None else batch.cut[:, middle]
+            if self.blocks:
+                restored = self.networks(batch.noisy, batch.level)[1]
+            else:
+                restored = self.networks.image(shown)
+            squares.append((as_stored(restored, cut) - target).square())
+            noise.append(None if clean else Noise.of_pair(shown, target))
+        return ValidationErrors.of(squares, noise)
+
+    def _places(self, rng: np.random.Generator) -> list[int]:
+        """Frames of a window, counted from its first; some windows are mirrored as at the ends."""
+        if not self.blocks:
+            return [0]
+        shift = int(rng.integers(1, MIDDLE + 1)) if rng.random() < MIRRORED_SHARE else 0
+        places = [mirrored(place - shift, LENGTH - 1) for place in range(LENGTH)]
+        return places if rng.random() < 0.5 else [LENGTH - 1 - place for place in places]
+
+
+def paired(
+    sample: Sample, places: Sequence[int], rng: np.random.Generator
+) -> "list[Tensor | None]":
+    """A window as the parts of FrameSets: noisy frames, their targets, level and cut."""
+    level = channels_first(_root_mean_square(sample.level))
+    known = rng.random() >= BLIND_SHARE
+    if sample.clean is not None:
+        given = [channels_first(one) for one in (sample.noisy, sample.clean)]
+        return [*given, float(known) * level, None]
+    pair = recorrupted_sample(sample, places, rng)
+    return [pair.shown, pair.asked, (LOUDER if known else 0.0) * level, pair.cut]
+
+
+def _root_mean_square(level: Pictures) -> Pictures:
+    """Over the channels: (T, H, W, C) -> (T, H, W, 1)."""
+    return np.asarray(np.sqrt(np.square(level).mean(-1, keepdims=True)))
+
+
+def _stacked(found: "tuple[Tensor | None, ...]") -> Tensor | None:
+    """One part of every window; what some windows lack is 0 there."""
+    known = [part for part in found if part is not None]
+    if not known:
+        return None
+    return torch.stack([torch.zeros_like(known[0]) if part is None else part for part in found])
+
+
+RECIPE = FITVNetRecipe

@@ -1,0 +1,176 @@
+"""Noise of the training footage."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from f2rcli import methods, weights
+from f2rcli.engine.noise.measurement import FRAMES, measure_pictures
+from f2rcli.engine.noise.opening import pairs_of, sensor_space, stated_model
+from f2rcli.engine.tiles import Runner
+from f2rcli.errors import WeightsError
+from f2rcli.frames import Space
+from f2rcli.io.atomic import replacing
+from f2rcli.io.disk_errors import disk_errors
+from f2rcli.methods.base import Method
+from f2rcli.models.layers import channels_last
+from f2rcli.noise.measurement.blocks import FramePlanes
+from f2rcli.noise.measurement.bound import Bound, bounds_of
+from f2rcli.noise.measurement.independence import Temporal
+from f2rcli.noise.report import CUT_OFF, NoiseReport
+from f2rcli.noise.stabilising import VarianceStabiliser, lowest
+from f2rcli.training.footage import ELSEWHERE, Footage
+from f2rcli.training.windows import channels_first, is_clipped
+from f2rcli.weights import Weights
+
+# Times the share of samples that black and white cut off: what bounds lack there (8 % of 29 %, 5 of
+# 20, 2 of 11; three clips, sigma 20 to 50).
+LOW = 0.3
+
+
+def measure_footage(
+    footage: list[Footage], start: Weights | None, device: torch.device, precision: str
+) -> tuple[list[Footage], list[NoiseReport | None]]:
+    """The clips as networks see them at run time, and the noise of each, None where there is too
+    little to see.
+
+    By the bundled weights for such pictures, or by those that training starts from. Sensor values
+    are shown through the space in which their noise is even, and their noise is that in the space.
+    What a file itself states of its noise is believed.
+    """
+    chosen = _measuring_weights(footage[0].space, start)  # all are of one space
+    method = methods.load(chosen.header.method)
+
+    def measurer() -> Method:
+        made = method.from_weights(chosen, Runner(device, precision, None))
+        channels_last(made.networks.eval().to(device))
+        return made
+
+    shown: list[Footage] = []
+    found: list[NoiseReport | None] = []
+    for clip in footage:
+        seen, report = clip, _surest(clip, chosen.header.channels, device, measurer)
+        if report is not None and clip.sensor:
+            model = report.model.first_channels(clip.channels)
+            low = lowest(list(channels_first(clip.read(slice(FRAMES))))) if clip.dark else None
+            working = VarianceStabiliser.of(model, low=low)
+            seen, report = in_space(clip, working), replace(report, model=working.model)
+        shown.append(seen)
+        found.append(report)
+    return shown, found
+
+
+def _surest(
+    clip: Footage, channels: int, device: torch.device, measurer: Callable[[], Method]
+) -> NoiseReport | None:
+    """The noise of a clip from those of its frames where it shows best.
+
+    Fast motion hides it: texture that flow cannot follow makes white noise look coloured. Drawn
+    afresh in that colour it taught stage 2 to keep noise, and held-out frames saw a gain. What
+    frames share in one place speaks for all of the clip.
+    """
+    found: list[NoiseReport] = []
+    for numbers in _places(clip):
+        read = (channels_first(clip.read(i)[None]).to(device) for i in numbers)
+        pictures = [p.expand(-1, channels, -1, -1).contiguous() for p in read]
+        report = _measured(clip, pictures, measurer)
+        if report is not None:
+            found.append(report)
+            if report.confidence.word == "high":
+                break
+    if not found:
+        return None
+    surest = min(found, key=lambda report: report.confidence.percent)
+    most = max((report.temporal for report in found), key=lambda one: abs(shared(one)))
+    return replace(surest, temporal=most)
+
+
+def shared(temporal: Temporal) -> float:
+    """The correlation between frames that is farthest from none."""
+    return max((rho for rho in temporal if rho is not None), key=abs, default=0.0)
+
+
+def _places(clip: Footage) -> list[range]:
+    """Frames to measure at: the middle of the longest shot, its start and its end."""
+    shot = max(clip.shots, key=len, default=range(0))
+    spare = max(len(shot) - FRAMES, 0)
+    return [shot[first : first + FRAMES] for first in dict.fromkeys((spare // 2, 0, spare))]
+
+
+def _measured(
+    clip: Footage, pictures: list[Tensor], measurer: Callable[[], Method]
+) -> NoiseReport | None:
+    space, bounds, clipped = None, [], False
+    with torch.inference_mode():
+        if clip.sensor and pictures:
+            space = sensor_space(pictures, measurer, dark=clip.dark)
+    if pictures and not clip.sensor:
+        clipped = is_clipped(np.stack([p.cpu() for p in pictures]))
+        bounds = _bounds(pictures, clipped)
+    white = bool(bounds) and all(bound.white for bound in bounds)
+    given = (3, clip.floor, space)
+    report = measure_pictures(pictures, measurer(), *given, dark=clip.dark, white=white)
+    if report is not None and not clip.sensor:
+        cut = report.black + report.white_rail if clipped else 0.0
+        report = _held(report, bounds, cut) if white else report
+        report = _unsure(report, CUT_OFF * cut)
+    if report is None or clip.stated is None or not clip.sensor:
+        return report
+    return replace(report, model=stated_model(clip.stated, pictures[0]))
+
+
+def _bounds(pictures: list[Tensor], clipped: bool) -> list[Bound]:
+    """Bounds from differences of adjacent pictures (1, C, H, W), per channel."""
+    planes = [list(picture[0].float().cpu().numpy()) for picture in pictures]
+    pairs = pairs_of([FramePlanes.of_channels(each) for each in planes])
+    return bounds_of(pairs, [clipped] * len(planes[0]))
+
+
+def _unsure(report: NoiseReport, error: float) -> NoiseReport:
+    """A report with one more error of its sigma, a share of it."""
+    percent = math.hypot(report.confidence.percent, 100 * error)
+    return replace(report, confidence=replace(report.confidence, percent=percent))
+
+
+def _held(report: NoiseReport, bounds: list[Bound], cut: float) -> NoiseReport:
+    """A report of white noise held to its bounds. Texture that anchors lose looks like noise, and
+    coarse; where fresh noise is made like it, held-out pictures prefer what keeps less texture. The
+    more of it there was, the less sure is what is left. cut: share of the samples at the rails."""
+    most = [bound.mean * (1 + LOW * cut) for bound in bounds]
+    shares = [min(1.0, m / s) for m, s in zip(most, report.model.sigma, strict=True)]
+    spectrum = report.spectrum and report.spectrum.whitened()
+    percent = report.confidence.percent + 100 * (1 - min(shares))
+    sure = replace(report.confidence, percent=percent)
+    model = report.model.scaled(*shares)
+    return replace(report, model=model, spectrum=spectrum, confidence=sure)
+
+
+def in_space(clip: Footage, space: VarianceStabiliser) -> Footage:
+    """The clip with its pictures in a space, in a file beside the one they are in.
+
+    Raises OutputError where the disk is full.
+    """
+    target = clip.path.with_suffix(".stable")
+    errors = disk_errors(clip.path.parent, ELSEWHERE)
+    with errors, replacing(target) as part, part.open("wb") as file:
+        for number in range(clip.shape[0]):
+            seen = space.into(channels_first(clip.read(number)[None]))
+            file.write(seen.permute(0, 2, 3, 1).numpy().astype(np.float16).tobytes())
+    return replace(clip, path=target, clean=None)
+
+
+def _measuring_weights(space: Space, start: Weights | None) -> Weights:
+    name = weights.measuring(space)
+    if name is not None:
+        return weights.load(name)
+    own = start is not None and start.header.space is space
+    if start is None or not (own and methods.load(start.header.method).can_measure_noise):
+        raise WeightsError(
+            f"no bundled weights to measure noise in {space.value} pictures with.",
+            hint="Begin from weights of your own with init=.",
+        )
+    return start

@@ -1,1 +1,0 @@
-"""One training run: its configuration, folder, stages and report."""

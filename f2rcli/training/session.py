@@ -1,0 +1,200 @@
+"""A training run from footage to weights: read, measure, train stage after stage, examine, write.
+
+Weights are written where they restore held-out frames better than those frames are, and, of a run
+that began with weights, better than these do.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from f2rcli import weights
+from f2rcli.engine.device import choose_device, choose_precision, threads_for, use_threads
+from f2rcli.header import Estimate, Header
+from f2rcli.noise import synthesis
+from f2rcli.noise.report import NoiseReport
+from f2rcli.training.checks import check_noise, fit_clips
+from f2rcli.training.config import TrainConfig
+from f2rcli.training.events import OnEvent, said
+from f2rcli.training.exams import ErrorReduction, error_reduction, is_significant
+from f2rcli.training.footage import Decoding, open_footage
+from f2rcli.training.loop import Trainer, is_finished
+from f2rcli.training.methods.base import Recipe, StageSpec, TrainingContext, load_recipe
+from f2rcli.training.noise import measure_footage
+from f2rcli.training.start import suited
+from f2rcli.units import span
+
+ADAPT_FRAMES = 480  # of a file, in runs all over it: more than an adaptation sees
+FOR_EXAMS = 0.1  # of the time, for the last exams
+TIME_UP = "time limit"
+EARLIER = {
+    Estimate.COARSE: "the result is the single-frame estimate: stages 1 and 2 are not better yet",
+    Estimate.ANCHOR: "the result is the estimate of stage 1: stage 2 is not better yet",
+}
+
+
+@dataclass(kw_only=True)
+class TrainResult:
+    """Result of a run."""
+
+    config: TrainConfig
+    why_not: str | None = None  # why no weights were written
+    for_time: bool = False  # whether that is for lack of time: another run may write some
+    stopped: str = "finished"
+    start_db: float = math.nan  # of the weights it began with, on test frames
+    best_db: float = math.nan  # of what was trained, on them
+    fell: ErrorReduction | None = None  # of their squared error
+    curve: list[tuple[str, int, float]] = field(default_factory=list)  # stage, step, dB
+    noise: NoiseReport | None = None
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def weights(self) -> Path:
+        """The file of weights."""
+        return Path(self.config.output)
+
+    @property
+    def written(self) -> bool:
+        """Whether it was written."""
+        return self.why_not is None
+
+
+def train(config: TrainConfig, report: OnEvent) -> TrainResult:
+    """Run everything that `config` asks for, and write the weights to its output if they are good.
+
+    Raises InputError for footage that teaches nothing (too short, no noise), WeightsError for a
+    start that does not fit, and what opening footage and training raise.
+    """
+    started = time.monotonic()
+    use_threads(threads_for(config.threads))
+    result = TrainResult(config=config)
+    context = gather(config, result, report)
+    result.noise = next((r for r in context.noise if r is not None), None)
+    if result.written:
+        seconds = seconds_of(config)
+        recipe = load_recipe(replace(context, deadline=started + (1 - FOR_EXAMS) * seconds))
+        header = _trained(recipe, result, report)
+        if result.written:
+            state = {name: value.cpu() for name, value in recipe.networks.state_dict().items()}
+            weights.save(result.weights, header, state)
+    result.seconds = time.monotonic() - started
+    return result
+
+
+def seconds_of(config: TrainConfig) -> float:
+    """Seconds a session may take, infinite without a limit; to adapt, one core has twice two's."""
+    asked = config.time_limit_seconds or math.inf
+    if not config.adapt:
+        return asked
+    return min(asked, 60 * config.adapt_minutes * 2 / min(2, torch.get_num_threads()))
+
+
+def gather(config: TrainConfig, result: TrainResult, report: OnEvent) -> TrainingContext:
+    """Footage, its noise and the weights to start from. Notes, and why there is nothing to adapt
+    to, are the result's."""
+    device = choose_device(config.device)
+    noise = None if config.noise is None else synthesis.parse(config.noise)
+    how = Decoding(
+        frames=ADAPT_FRAMES if config.adapt else None, read=config.read, noise=noise,
+        seed=config.seed,
+    )  # fmt: skip
+    inputs = [Path(item) for item in config.inputs]
+    footage = open_footage(inputs, config.folder / "footage", how, report)
+    precision = choose_precision(config.precision, device)
+    begun = config.begun_from(footage[0].space)
+    start = None if begun is None else weights.load(begun)
+    report(said("measuring the noise"))
+    footage, measured = measure_footage(footage, start, device, precision)
+    check_noise(footage, measured)
+    footage, measured, notes, result.why_not = fit_clips(footage, measured, adapting=config.adapt)
+    result.notes += notes
+    for note in notes:
+        report(said(f"note: {note}"))
+    if start is not None and result.written and not config.clean:
+        start = suited(start, config)
+    return TrainingContext(config, footage, measured, start, device, precision, report)
+
+
+def _trained(recipe: Recipe, result: TrainResult, report: OnEvent) -> Header:
+    """Train every stage in turn and examine what came of it; gives the networks' header."""
+    context, config = recipe.context, recipe.context.config
+    before = None if context.start is None else recipe.test_errors()
+    if not config.adapt:
+        for line in plan_lines(recipe):
+            report(said(line))
+    if not _train_stages(recipe, result, report):
+        result.why_not = "the time limit came before the first step: pass a longer one"
+        result.for_time = True
+        return recipe.header
+    better = recipe.improves()
+    if not better:
+        what = "the result" if before is None else "what came of them"
+        result.why_not = f"{what} is no better than the noisy frames yet: train for longer"
+    elif recipe.header.estimate in EARLIER:
+        result.notes.append(EARLIER[recipe.header.estimate])
+    after = recipe.test_errors()
+    result.best_db = after.decibels
+    if before is not None:
+        result.start_db = before.decibels
+        if not is_significant(before, after):
+            result.why_not = (
+                "no significant improvement on held-out frames over the weights it began with"
+            )
+        elif before.errors:
+            result.fell = error_reduction(before, after)
+    result.for_time = not result.written and result.stopped == TIME_UP
+    return recipe.header
+
+
+def _train_stages(recipe: Recipe, result: TrainResult, report: OnEvent) -> bool:
+    """Train every stage that is not finished, within its share of the time that is left; returns
+    whether there was time for a step."""
+    context, learnt = recipe.context, False
+    left = [s for s in recipe.specs if not is_finished(context.folder, s.name)]
+    for spec in recipe.specs:
+        if spec in left and context.late:
+            result.stopped = TIME_UP
+            break
+        budget = _budget(spec, left[left.index(spec) :], context) if spec in left else math.inf
+        began = time.monotonic()
+        stage = recipe.stage(spec, budget) if spec in left else recipe.finished(spec)
+        settings = context.settings(spec)
+        trainer = Trainer(stage, context.folder, settings, device=context.device)
+        if math.isfinite(budget):
+            trainer.allow(max(budget - (time.monotonic() - began), 1.0))
+        trainer.run(report)
+        learnt |= trainer.step > 0
+        result.curve += [(spec.name, step, level) for step, level in trainer.state.curve]
+        recipe.tidy(spec)
+    return learnt
+
+
+def _budget(spec: StageSpec, left: Sequence[StageSpec], context: TrainingContext) -> float:
+    """Seconds for a stage: its share of the time until the deadline."""
+    seconds = max(0.0, context.deadline - time.monotonic())
+    return seconds * spec.share / sum(one.share for one in left)
+
+
+def plan_lines(recipe: Recipe) -> list[str]:
+    """What each stage costs on this machine, and what the time given will reach."""
+    context = recipe.context
+    left = [s for s in recipe.specs if not is_finished(context.folder, s.name)]
+    lines, total = [], 0.0
+    for spec in left:
+        seconds = recipe.step_seconds(spec)
+        budget, steps = _budget(spec, left, context), spec.steps
+        if math.isfinite(budget):
+            steps = min(steps, max(1, round(budget / seconds)))
+        total += steps * seconds
+        of = "" if steps == spec.steps else f" of {spec.steps}"
+        lines.append(f"stage {spec.name}: about {steps}{of} steps, {span(steps * seconds)}")
+    limit = max(0.0, context.deadline - time.monotonic())
+    whole = f"all stages: about {span(total)}, beside preparing what they learn from"
+    if math.isfinite(limit):
+        whole = f"all stages: {span(limit)}, as the time limit leaves it, preparation included"
+    return [*lines, whole]

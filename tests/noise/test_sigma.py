@@ -1,0 +1,44 @@
+"""Sigma that cannot be fooled: hard cases of known noise, within what is stated of each."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fidelity import footage
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+import sigma  # found by the path above
+
+SIZE, FRAMES = 96, 7
+# Random texture that is new in every frame, drawings under noise, and noise half of which white
+# has cut off.
+MISREAD = ("soft texture moving", "graphics 10", "clipped white")
+
+
+def _clips() -> Iterator[tuple[str, footage.Clip]]:
+    """Leaves that move apart, twice, and leaves below a smooth sky."""
+    for seed in (1, 2, 3):
+        yield f"leaves{seed}", footage.leaves(2 * SIZE, 4 * SIZE // 3 * 2, FRAMES, seed=seed,
+                                              sky=seed == 2)  # fmt: skip
+
+
+@pytest.mark.parametrize("part", range(3))
+def test_sigma_lies_within_what_is_stated(part: int, tmp_path: Path) -> None:
+    """Of sixty of the benchmark's cases, at least: four in five of these small ones; none lies
+    beyond three times that but those MISREAD."""
+    for name, clip in _clips():
+        footage.write(tmp_path / f"{name}.mkv", clip)
+    engines: dict[sigma.PlaneLayout, sigma.Engine] = {}
+    cases = [case for n, case in enumerate(sigma.cases(tmp_path, SIZE, FRAMES)) if n % 4 != 3]
+    assert 0.8 * len(cases) >= 60
+    rows = [sigma.measure(case, engines) for case in cases[part::3]]
+    outside = [row for row in rows if not row.within]
+    told = "\n".join(f"{row.name}: {row.estimate:.2f} of {row.truth:.2f}" for row in outside)
+    assert len(outside) <= len(rows) / 5, told
+    for row in outside:
+        allowed = max(row.percent / 100 * row.estimate, sigma.FLOOR)
+        misread = row.name.startswith(MISREAD)
+        assert misread or abs(row.estimate - row.truth) <= 3 * allowed, told

@@ -1,0 +1,234 @@
+"""The loop: a toy learns, steps back, and is the same whoever stopped it."""
+
+import csv
+import math
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from f2rcli.errors import DeviceError, OutputError, TrainingError, WeightsError
+from f2rcli.training import Muon, Stage, Trainer, TrainSettings, ValidationErrors
+
+
+class Toy(Stage):
+    """Learns to denoise random squares; a share of its batches is poisoned."""
+
+    def __init__(self, poison: float = 0.0, *, held_out: bool = True) -> None:
+        torch.manual_seed(0)
+        layers = nn.Sequential(
+            nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Dropout(0.1),
+            nn.Conv2d(8, 3, 3, padding=1),
+        )  # fmt: skip
+        self.network = layers.to(memory_format=torch.channels_last)
+        self.name, self.batch = "toy", 4
+        self.poison, self.held_out = poison, held_out
+
+    def draw(self, rngs: Sequence[np.random.Generator]) -> tuple[Tensor, Tensor, float]:
+        clean = np.stack([np.kron(rng.random((3, 4, 4)), np.ones((1, 4, 4))) for rng in rngs])
+        noise = np.stack([rng.normal(0, 0.2, clean.shape[1:]) for rng in rngs])
+        factor = math.nan if rngs[0].random() < self.poison else 1.0
+        noisy, wanted = (torch.from_numpy(part).float() for part in (clean + noise, clean))
+        return noisy, wanted, factor
+
+    def loss(self, batch: tuple[Tensor, Tensor, float]) -> Tensor:
+        noisy, clean, factor = batch
+        return factor * (self.network(noisy) - clean).square().mean()
+
+    def validate(self) -> ValidationErrors | None:
+        if not self.held_out:
+            return None
+        noisy, clean, _ = self.draw([np.random.default_rng(n) for n in range(4)])
+        with torch.no_grad():
+            return ValidationErrors.of([(self.network(noisy) - clean).square()], [None])
+
+
+def settings(**changes: Any) -> TrainSettings:
+    return TrainSettings(**({"steps": 60, "warmup": 5, "lr": 1e-2} | changes))
+
+
+def trained(folder: Path, stage: Toy | None = None, **changes: Any) -> Trainer:
+    trainer = Trainer(stage or Toy(), folder, settings(**changes))
+    trainer.run(lambda event: None)
+    return trainer
+
+
+def weights_of(trainer: Trainer) -> bytes:
+    state = trainer.network.state_dict()
+    return b"".join(state[name].contiguous().numpy().tobytes() for name in sorted(state))
+
+
+def table(folder: Path) -> list[dict[str, str]]:
+    with (folder / "toy.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_toy_learns_and_its_curve_has_ten_points_and_more(tmp_path: Path) -> None:
+    trainer = trained(tmp_path)
+    start, best = trainer.state.curve[0][1], trainer.state.best_db
+    assert best is not None
+    assert best > start + 3
+    errors = trainer.stage.validate()  # of the weights that are left: the best
+    assert errors is not None
+    assert errors.decibels == pytest.approx(best, abs=1e-3)
+    points = [row for row in table(tmp_path) if row["held_out_db"]]
+    assert len(points) >= 10
+    assert [float(row["held_out_db"]) for row in points] == pytest.approx(
+        [level for _, level in trainer.state.curve], rel=1e-6
+    )
+
+
+def interrupting(at: int) -> Any:
+    """A listener that presses Ctrl-C once."""
+    pressed = []
+
+    def listen(event: Any) -> None:
+        if event.step >= at and not pressed:
+            pressed.append(at)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return listen
+
+
+@pytest.mark.parametrize("at", [5, 37])
+def test_a_run_that_was_broken_off_ends_with_the_bytes_of_an_uninterrupted_one(
+    tmp_path: Path, at: int
+) -> None:
+    whole = trained(tmp_path / "whole")
+    broken = Trainer(Toy(), tmp_path / "broken", settings())
+    with pytest.raises(KeyboardInterrupt):
+        broken.run(interrupting(at))
+    assert 0 < broken.step < 60
+    resumed = trained(tmp_path / "broken")
+    assert weights_of(resumed) == weights_of(whole)
+    drop = {"seconds"}
+    rows = [
+        [{k: v for k, v in row.items() if k not in drop} for row in table(tmp_path / name)]
+        for name in ("whole", "broken")
+    ]
+    assert rows[0] == rows[1]
+    assert weights_of(trained(tmp_path / "broken")) == weights_of(whole)  # finished is finished
+
+
+KILLED = """
+import sys
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from test_loop import Toy, settings
+from f2rcli.training import Trainer
+import f2rcli.training.loop as loop
+loop.SAVE_EVERY = 0.0
+trainer = Trainer(Toy(), Path(sys.argv[1]), settings(steps=10**6))
+trainer.run(lambda event: print(event.step, flush=True))
+"""
+
+
+def test_a_killed_run_leaves_a_whole_checkpoint_to_go_on_from(tmp_path: Path) -> None:
+    script = KILLED.format(tests=str(Path(__file__).parent))
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        while int(process.stdout.readline()) < 20:
+            pass
+        process.kill()
+    going_on = Trainer(Toy(), tmp_path, settings())
+    assert going_on.step >= 19
+
+
+def test_a_batch_whose_loss_is_no_number_is_left_out(tmp_path: Path) -> None:
+    trainer = trained(tmp_path, Toy(poison=0.2))
+    assert (trainer.step, trainer.state.setbacks) == (60, 0)
+    assert trainer.state.skipped > 3
+    assert all(torch.isfinite(p).all() for p in trainer.network.parameters())
+
+
+def test_what_cannot_be_trained_ends_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="stepping back did not help"):
+        trained(tmp_path, Toy(poison=1.0))
+
+
+def test_too_high_a_rate_is_halved_until_it_holds(tmp_path: Path) -> None:
+    trainer = Trainer(Toy(), tmp_path, settings(lr=1.0, clip_grad=1e9))
+    events: list[Any] = []
+    trainer.run(events.append)
+    assert any("worse by 3 dB" in str(event) for event in events)
+    assert trainer.state.setbacks > 0
+
+
+def test_patience_ends_a_run_that_learns_nothing_more(tmp_path: Path) -> None:
+    trainer = Trainer(Toy(), tmp_path, settings(lr=0.0, patience=3))
+    assert trainer.run(lambda event: None) == "patience"
+    assert trainer.step < 60
+
+
+def test_the_schedule_follows_the_clock_where_it_is_told_to(tmp_path: Path) -> None:
+    trainer = Trainer(Toy(), tmp_path, settings(steps=10**6, warmup=10**5))
+    trainer.allow(0.5)
+    assert trainer.run(lambda event: None) == "finished"
+    rates = [float(row["lr"]) for row in table(tmp_path)]
+    assert max(rates) > 0.5 * 1e-2  # it rose, however few the steps were ...
+    assert trainer.rate() < 0.1 * 1e-2  # ... and the cosine came to its end
+
+
+def test_without_held_out_frames_the_average_is_left(tmp_path: Path) -> None:
+    trainer = trained(tmp_path, Toy(held_out=False))
+    assert trainer.state.curve == []
+    assert trainer.state.best is None
+
+
+def test_damaged_and_foreign_checkpoints_are_told_in_one_line(tmp_path: Path) -> None:
+    trained(tmp_path)
+    last = tmp_path / "toy.last.safetensors"
+    other = Toy()
+    other.network = nn.Conv2d(3, 3, 1)
+    with pytest.raises(WeightsError, match="of another network"):
+        Trainer(other, tmp_path, settings())
+    for damage in (last.read_bytes()[:-100], b"", b"\0" * 64):
+        last.write_bytes(damage)
+        with pytest.raises(WeightsError, match="or damaged") as caught:
+            Trainer(Toy(), tmp_path, settings())
+        assert "\n" not in str(caught.value)
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: Any, **named: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    trainer = Trainer(Toy(), tmp_path, settings())
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match="the disk is full"):
+        trainer.run(lambda event: None)
+
+
+def test_fp16_wants_cuda(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="fp16 needs CUDA"):
+        Trainer(Toy(), tmp_path, settings(precision="fp16"))
+
+
+def test_lower_precision_learns_as_well(tmp_path: Path) -> None:
+    trainer = trained(tmp_path, precision="bf16")
+    assert trainer.state.best_db is not None
+    assert trainer.state.best_db > trainer.state.curve[0][1] + 3
+
+
+def test_muon_turns_a_convolution_by_an_orthogonal_matrix() -> None:
+    """Against the nearest orthogonal matrix by singular values."""
+    torch.manual_seed(0)
+    layer = nn.Conv2d(4, 6, 3, bias=False)
+    before = layer.weight.detach().clone()
+    gradient = torch.randn_like(before)
+    layer.weight.grad = gradient.clone()
+    Muon(layer.parameters(), lr=0.1).step()
+    change = (before - layer.weight.detach()).reshape(6, -1)
+    left, _, right = torch.linalg.svd(gradient.reshape(6, -1), full_matrices=False)
+    wanted = left @ right
+    assert float(nn.functional.cosine_similarity(change.ravel(), wanted.ravel(), 0)) > 0.95

@@ -1,0 +1,224 @@
+"""Runs from footage to weights: every method, honest exams, resuming, bad inputs."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import f2rcli
+from f2rcli import weights
+from f2rcli.errors import ConfigError, InputError, OutputError, WeightsError
+from f2rcli.training import TrainConfig, TrainResult, running, summarise, train
+from tests.training.clips import asked, pictures, run, write_clip
+
+Whole = tuple[TrainResult, list[Any]]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("clips") / "a.mkv", pictures())
+
+
+def beside(clip: Path, folder: Path) -> Path:
+    """The clip under a folder of its own, so that its run is."""
+    link = folder / clip.name
+    link.symlink_to(clip)
+    return link
+
+
+METHODS = ["f2r", "udvd", "fitvnet", "blind2sound"]
+
+
+@pytest.fixture(scope="module")
+def whole(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Whole]:
+    """A run of a method from nothing that nobody stopped, and what it told."""
+    known: dict[str, Whole] = {}
+
+    def made(method: str) -> Whole:
+        if method not in known:
+            events: list[Any] = []
+            folder = tmp_path_factory.mktemp(method)
+            known[method] = run(asked(beside(clip, folder), method=method), events), events
+        return known[method]
+
+    return made
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_trains_from_nothing_and_writes_what_is_better_than_its_input(
+    clip: Path, tmp_path: Path, whole: Callable[[str], Whole], method: str
+) -> None:
+    result, events = whole(method)
+    assert result.weights.exists() == result.written
+    said = [event.text for event in events if event.kind == "log" and not event.steps]
+    plan = [line for line in said if line.startswith("stage ")]
+    first = next(place for place, event in enumerate(events) if event.kind == "validated")
+    assert plan  # what each stage costs is said before the first step
+    assert max(place for place, event in enumerate(events) if event.text in plan) < first
+    assert summarise(result).lines[-1].startswith("weights ")
+    stored = json.loads((result.config.folder / "result.json").read_text())
+    assert stored["measure"] == "gain over the noisy frames"
+    if result.written:
+        made = weights.load(str(result.weights))
+        assert (made.header.method, made.header.channels) == (method, 3)
+        assert result.best_db > 0
+        done = tmp_path / "done.mkv"
+        f2rcli.denoise(str(clip), str(done), method=method, weights=str(result.weights))
+        assert done.exists()
+    else:
+        assert "no better than the noisy frames" in str(result.why_not)
+
+
+def test_against_clean_clips_results_are_psnr(tmp_path: Path) -> None:
+    clean = write_clip(tmp_path / "clean.mkv", pictures(), sigma=0)
+    result = run(asked(clean, method="blind2sound", noise="gaussian:25"))
+    assert result.noise is not None
+    assert result.noise.model.sigma8[0] == pytest.approx(25, rel=0.15)
+    assert summarise(result).values["measure"] == "PSNR"
+    start = result.curve[0][2]
+    assert -10 * np.log10((25 / 255) ** 2) < start < 45  # above the noisy frames' own
+
+
+def test_a_run_whose_weights_bring_nothing_writes_none(clip: Path, tmp_path: Path) -> None:
+    result = run(asked(beside(clip, tmp_path), adapt=True, steps=1))
+    assert not result.written
+    assert "no significant improvement" in str(result.why_not)
+    assert not result.weights.exists()
+    assert result.start_db > 3  # the bundled weights' own, on frames that are held out
+
+
+@pytest.mark.parametrize(("method", "at"), [("f2r", 4), ("blind2sound", 1)])
+def test_a_run_that_was_broken_off_ends_as_an_uninterrupted_one(
+    clip: Path, tmp_path: Path, whole: Callable[[str], Whole], method: str, at: int
+) -> None:
+    config = asked(beside(clip, tmp_path), method=method)
+    saved: list[str] = []
+
+    def interrupt(event: Any) -> None:
+        if event.kind == "saved":
+            saved.append(event.stage)
+            if len(saved) == at:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt), running(config):
+        train(config, interrupt)
+    result, reference = run(TrainConfig(**{**as_given(config), "resume": True})), whole(method)[0]
+    assert result.curve == reference.curve
+    assert (result.best_db, result.why_not) == (reference.best_db, reference.why_not)
+    if result.written:
+        assert result.weights.read_bytes() == reference.weights.read_bytes()
+    assert not list(config.folder.glob("*.pairs"))
+
+
+def as_given(config: TrainConfig) -> dict[str, Any]:
+    return {name: getattr(config, name) for name in TrainConfig.__dataclass_fields__}
+
+
+def test_pairs_that_were_made_are_not_made_again(clip: Path, tmp_path: Path) -> None:
+    config = asked(beside(clip, tmp_path), steps=40)
+    events: list[Any] = []
+
+    class Enough(Exception):
+        pass
+
+    def stop(event: Any) -> None:
+        events.append(event)
+        if event.stage == "preparing coarse" and event.step == 2:
+            raise Enough
+
+    with pytest.raises(Enough), running(config):
+        train(config, stop)
+    made = sorted((config.folder / "coarse.pairs").iterdir())
+    assert len(made) == 2
+    before = [path.stat().st_mtime_ns for path in made]
+    again = TrainConfig(**{**as_given(config), "resume": True, "steps": 40})
+    with pytest.raises(Enough), running(again):
+        train(
+            again,
+            lambda event: stop(event) if event.stage != "preparing coarse" else raise_(Enough),
+        )
+    assert [path.stat().st_mtime_ns for path in made] == before
+
+
+def raise_(error: type[Exception]) -> None:
+    raise error
+
+
+def test_a_limit_shorter_than_the_preparation_is_one_line(clip: Path, tmp_path: Path) -> None:
+    result = run(asked(beside(clip, tmp_path), time_limit="0.01s"))
+    assert not result.written
+    assert "the time limit came before the first step" in str(result.why_not)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "says"),
+    [
+        ({"init": "f2r-rgb-small", "method": "udvd"}, ConfigError, "for method f2r, not udvd"),
+        ({"init": "gray"}, ConfigError, "for gray, the clips are rgb"),
+        ({"init": "none.safetensors"}, WeightsError, "neither a bundled name nor a file"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(
+    clip: Path, tmp_path: Path, changes: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=says) as caught:
+        run(asked(beside(clip, tmp_path), **changes))
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out.run").exists() or any((tmp_path / "out.run").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("made", "sigma", "says"),
+    [
+        (pictures(3), 25, "too few"),
+        (pictures(12), 0, "no measurable noise"),
+        (np.zeros((6, 48, 48, 3)), 0, "all alike|black"),
+    ],
+)
+def test_footage_that_teaches_nothing_is_refused(
+    tmp_path: Path, made: Any, sigma: float, says: str
+) -> None:
+    with pytest.raises(InputError, match=says) as caught:
+        run(asked(write_clip(tmp_path / "a.mkv", made, sigma)))
+    assert "\n" not in str(caught.value)
+
+
+def test_what_went_through_a_codec_is_not_adapted_to(tmp_path: Path) -> None:
+    clean = write_clip(tmp_path / "clean.mkv", pictures(12, 64), sigma=0)
+    result = run(asked(clean, adapt=True, noise="compressed:30,23"))
+    assert "compression" in str(result.why_not)
+    assert not result.weights.exists()
+
+
+def test_an_array_is_fitted_to_by_its_middle_and_where_there_is_room(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Once the whole array filled the temporary folder."""
+    from f2rcli.training import adapt
+
+    seen: list[tuple[int, ...]] = []
+
+    class Entry(adapt.Adaptation):
+        def fit(self, listener: Any) -> None:
+            import tifffile
+
+            with tifffile.TiffFile(self.source) as file:
+                seen.append(file.series[0].shape)
+            self.reason = "found to be good"
+
+    monkeypatch.setattr(adapt, "Adaptation", Entry)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    stack = np.zeros((900, 16, 16), np.uint8)
+    f2rcli.denoise(stack, adapt=True, strength=0)
+    assert seen == [(480, 16, 16)]
+    free = os.statvfs(tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Free", (), {"free": 100})())
+    assert free.f_bavail
+    with pytest.raises(OutputError, match="temporary folder") as caught:
+        f2rcli.denoise(stack, adapt=True, strength=0)
+    assert "\n" not in str(caught.value)
