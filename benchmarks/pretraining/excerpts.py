@@ -233,5 +233,5 @@ def noisy_of(clean: Floats, kind: str, name: str, rng: np.random.Generator) -> S
         found = rounded(coded(given, layout, codec, rng), layout)
         level, coding = parted(given, truth, found, level)
         kind = "white, then libx264"
-    parts = (tuple(one) for one in (truth, found, level, coding))
+    parts = (tuple(one) for one in (truth, found, level, coding, truth))
     return Sample(layout, *parts, "film", kind, 2.0)

@@ -36,7 +36,6 @@ from torch.nn import functional
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from excerpts import Shown, Teachers, precision, tested, windows_of
-from f2rcli.training.loop.muon import Muon
 from material import Material
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -46,6 +45,7 @@ from f2rcli.models.layers import channels_last
 from f2rcli.models.placing import placed, warped
 from f2rcli.models.planar import Coarse, Networks
 from f2rcli.planes import Layout, gathered, spread
+from f2rcli.training.muon import Muon
 
 SIZE, FRAMES = 128, 12  # of a sample: pixels a side, frames
 HELD_OUT_EVERY = 9  # clips
