@@ -51,7 +51,7 @@ def evaluated(method: str, noise: str, given: argparse.Namespace) -> tuple[dict[
     command = [
         sys.executable, "-m", "f2rcli", "eval", "--clean", str(given.clips), "--noise", noise,
         "--methods", method, "--frames", str(given.frames), "--metrics", "psnr,ssim",
-        "--conversion", "swscale", "--threads", "1", "--json",
+        "--threads", "1", "--json",
     ]  # fmt: skip
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return json.loads(done.stdout.splitlines()[-1]), spent() - before

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
-from f2rcli.noise.codec import repeatable
+from f2rcli.noise.synthesis.codec import repeatable
 from f2rcli.noise.synthesis.law import Law
 from f2rcli.noise.synthesis.spec import parse
 from f2rcli.noise.synthesis.stream import noisy_clip

@@ -113,8 +113,6 @@ ROWS: dict[str, tuple[str, list[Patch], tuple[str, ...]]] = {
     "settling": ("51", [(f"{CONTRACT}.steady.Steady", "settled", second)], ("still", "still15")),
     "points": ("52", [(f"{CONTRACT}.frame_points", "with_points", first)],
                ("swan", "car", "calcium")),
-    "brightness bias": ("53", [(f"{CONTRACT}.debias", "_shade", gives(np.float32(0)))],
-                        ("swan", "car", "calcium")),
     "account": ("54", [(f"{CONTRACT}.returned.Returned", "add", gives(None))], ()),
     "sums": ("56", [("f2rcli.engine.stream", "dim", gives(False))], ("calcium",)),
     "missed light": ("57", [("f2rcli.engine.dim.missed.Missed", "of",
@@ -303,18 +301,14 @@ def table(results: Path) -> None:
     groups = {noise: [f"{name}:{noise}" for name in CLIPS] for noise in ("g5", "g20", "g30")}
     groups["h264"] = [f"{name}:h264" for name in CLIPS]
     groups |= {name: [name] for name in LIGHT}
-    print("| rule | row | " + " | ".join(groups) + " | made for | time |")
-    print("|---" * (len(groups) + 4) + "|")
+    print("| rule | row | " + " | ".join(groups) + " | made for |")
+    print("|---" * (len(groups) + 3) + "|")
     for rule, (number, _, own) in ROWS.items():
         if rule == "none" or not any(row["rule"] == rule for row in rows):
             continue
         cells = [_worth(known, rule, names) for names in groups.values()]
         made = "; ".join(f"{name} {_worth(known, rule, [name])}" for name in own)
-        both = [(known["none", name]["seconds"], known[rule, name]["seconds"])
-                for names in groups.values() for name in names
-                if (rule, name) in known and ("none", name) in known]  # fmt: skip
-        spent = f"{100 * (1 - sum(b for _, b in both) / sum(a for a, _ in both)):.0f} %"
-        print(f"| {rule} | {number} | {' | '.join(cells)} | {made} | {spent if both else ''} |")
+        print(f"| {rule} | {number} | {' | '.join(cells)} | {made} |")
 
 
 def _worth(known: dict[tuple[str, str], Any], rule: str, names: Sequence[str]) -> str:

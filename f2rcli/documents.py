@@ -5,8 +5,6 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from f2rcli.errors import ConfigError
-
 LARGEST = 1 << 20  # bytes
 
 
@@ -36,16 +34,3 @@ def parse_toml(text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-
-
-def read_run_file(path: Path) -> dict[str, Any]:
-    """The top table of a run file. Raises ConfigError. Undecodable bytes of file names survive."""
-    try:
-        return parse_toml(read_text(path, errors="surrogateescape"))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}.", hint="Check the file.") from error
-    except ValueError as error:
-        raise ConfigError(
-            f"{path}: not TOML: {error}.",
-            hint='Write one option a line: strength = 0.8, codec = "hevc".',
-        ) from error

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 HEADER_KEY = "f2r"
+SHARE = "share"  # the manifest's entry of the network that measures noise
 
 # Footage that bundled weights may serve in place of others, by the manifest's `KIND_beside`: clean
 # but compressed; with noise that is light or was not clipped at black and white; with noise that
@@ -96,9 +97,6 @@ class Weights:
                 )
 
 
-_kept: dict[str, Weights] = {}  # bundled, by name: see `keep`
-
-
 def _nothing_drawn() -> AbstractContextManager[object]:
     """Networks built within stay as they are before their first values are drawn: drawing them
     without memory loads torch's compiler, which takes a second."""
@@ -125,6 +123,11 @@ def folder() -> Path:
 
 def manifest() -> dict[str, dict[str, Any]]:
     """Name -> file, sha256, method, space, size and default of all bundled weights."""
+    return {name: entry for name, entry in _files().items() if name != SHARE}
+
+
+def _files() -> dict[str, dict[str, Any]]:
+    """Name -> file and sha256 of every bundled file, and more of weights."""
     path = folder() / "manifest.toml"
     if not path.is_file():
         return {}
@@ -181,10 +184,22 @@ def load(name_or_path: str) -> Weights:
     digest = file_digest(path)
     if entry and digest != entry["sha256"]:
         raise _damaged(path)
-    if entry and name_or_path in _kept:
-        return _kept[name_or_path]
     found = _read(path, name_or_path if entry else path.stem, digest)
     return replace(found, bundled=bool(entry))
+
+
+def share() -> "dict[str, Tensor]":
+    """The tensors of the network of `f2rcli.noise.estimate`. Raises WeightsError for a damaged or
+    missing file."""
+    from safetensors.torch import load_file
+
+    entry = _files().get(SHARE)
+    if entry is None:
+        raise WeightsError("no bundled weights to measure noise by.", hint="Reinstall f2r.")
+    path = folder() / entry["file"]
+    if not path.is_file() or file_digest(path) != entry["sha256"]:
+        raise _damaged(path)
+    return {name: tensor.float() for name, tensor in load_file(path).items()}
 
 
 def _damaged(path: Path) -> WeightsError:
@@ -192,11 +207,6 @@ def _damaged(path: Path) -> WeightsError:
         f"{path.name}: SHA-256 differs from the manifest's: the file is damaged.",
         hint="Reinstall f2r.",
     )
-
-
-def keep(bundled: Weights) -> None:
-    """Make `load` return these, with their network built, by name: for forks of this process."""
-    _kept[bundled.name] = bundled
 
 
 def _read(path: Path, name: str, digest: str) -> Weights:

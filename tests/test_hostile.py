@@ -16,13 +16,13 @@ from safetensors.torch import save_file
 
 from f2rcli import methods, weights
 from f2rcli.cli.app import run
-from f2rcli.documents import LARGEST, read_run_file
+from f2rcli.documents import LARGEST, read_text
 from f2rcli.errors import EXIT_BUG, EXIT_OK, ConfigError, F2RError, WeightsError
 from f2rcli.header import Header
 from f2rcli.models.layers import padded
+from f2rcli.system.cache import cache_folder
 from f2rcli.system.machine import MOST_THREADS, asked_threads
 from f2rcli.training import TrainConfig
-from f2rcli.training.adapt import cache_folder
 from f2rcli.training.config import from_table, read_config
 from f2rcli.weights import Weights
 
@@ -130,9 +130,9 @@ def test_any_name_may_be_asked_for(
 
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no /dev/zero here")
-def test_a_run_file_without_end_is_not_read_to_it() -> None:
-    with pytest.raises(ConfigError, match="more than"):
-        read_run_file(Path("/dev/zero"))
+def test_a_file_without_end_is_not_read_to_it() -> None:
+    with pytest.raises(ValueError, match="more than"):
+        read_text(Path("/dev/zero"))
 
 
 @FEW
@@ -163,7 +163,7 @@ def test_an_environment_of_anything_is_no_bug(tmp_path: Path, variables: dict[st
         out = str(tmp_path / "out.safetensors")
         for words in (["info", "none.mp4"], ["train", "none.mp4", "-o", out]):
             assert run(words) not in (EXIT_OK, EXIT_BUG)
-        folder = cache_folder()
+        folder = cache_folder("adapted")
         assert folder is None or folder.is_absolute()
 
 
@@ -173,4 +173,4 @@ def test_users_without_a_home_have_no_cache(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "home", unknown)
-    assert cache_folder() is None
+    assert cache_folder("adapted") is None

@@ -2,32 +2,25 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
 
 from benchmarks.simulated import recorded, scattered, spot, texture
-from f2rcli.api.arrays import ArrayStack
-from f2rcli.api.axes import Grid
-from f2rcli.api.options import Options
-from f2rcli.frames import Family, PlaneLayout
-from f2rcli.io import open_reader, open_writer, plan_output
-from f2rcli.io.base import WriteOptions
-from f2rcli.samples.arriving import Arriving
-from f2rcli.samples.lanes import (
-    LaneStatistics,
-    _around,
-    _stuck,
-    lane_layout,
-    measure_lane,
-    picture_kept,
-    planes_seen,
-    restore_invalid,
-    surveyed,
-    without_stuck,
-)
+from f2rcli.api import arrays, axes, options
+from f2rcli.io import base, open_reader, open_writer, plan_output
+from f2rcli.samples import arriving, lanes
 from tests.io.stacks import movie, passed
+
+ArrayStack = arrays.ArrayStack
+Grid = axes.Grid
+Options = options.Options
+WriteOptions = base.WriteOptions
+Arriving = arriving.Arriving
+measure_lane = lanes.measure_lane
+surveyed = lanes.surveyed
 
 NONE = (np.zeros(0, np.intp), np.zeros(0, np.intp))
 
@@ -120,7 +113,7 @@ def passing(rng: np.random.Generator, count: int = 24) -> np.ndarray:  # type: i
     return np.stack([30 * light[:128, t : t + 128] for t in range(count)])
 
 
-def repaired(seen: LaneStatistics) -> set[tuple[int, int]]:
+def repaired(seen: Any) -> set[tuple[int, int]]:
     """The pixels that do not come back."""
     stuck, kept = (set(zip(*map(list, some), strict=True)) for some in (seen.stuck, seen.kept))
     return stuck - kept
@@ -159,16 +152,6 @@ def test_defects_that_appear_in_frames_that_arrive_are_repaired() -> None:
     assert repaired(lane.seen) == set(places)
     assert lane.seen.levels == measure_lane(list(codes[:6])).levels
     assert not Arriving(lane.seen).add(np.zeros((8, 8, 3)))
-
-
-def test_what_is_no_defect_in_two_looks_is_none() -> None:
-    light = np.full((140, 40, 40), 20.0)
-    light[:40, 20, 20] += 200
-    lane, seen = Arriving(LaneStatistics((0.0, 1.0))), []
-    for picture in recorded(light, np.random.default_rng(3)):
-        if lane.add(picture):
-            seen.append(repaired(lane.seen))
-    assert seen == [{(20, 20)}, {(20, 20)}, set(), set()]
 
 
 def test_sharp_points_that_a_texture_passes_stay() -> None:
@@ -238,28 +221,6 @@ def test_light_is_not_taken_for_stuck_pixels() -> None:
     assert measure_lane(frames(2)).stuck[0].size == 0  # too few to tell
 
 
-def test_networks_see_neighbours_in_place_of_stuck_samples() -> None:
-    plane = frames(1)[0]
-    plane[5, 5] = 60000
-    seen = without_stuck(plane, (np.array([5]), np.array([5])))
-    around = np.delete(plane[4:7, 4:7].ravel(), 4)
-    assert around.min() <= seen[5, 5] <= around.max()
-    assert plane[5, 5] == 60000
-    np.testing.assert_array_equal(np.delete(seen.ravel(), 5 * 64 + 5),
-                                  np.delete(plane.ravel(), 5 * 64 + 5))  # fmt: skip
-
-
-def test_floats_that_are_no_numbers_are_filled_and_come_back() -> None:
-    plane = np.arange(64, dtype=np.float32).reshape(8, 8)
-    plane[2, 3], plane[7, 7] = np.nan, np.inf
-    plane[4:7, 0:3] = np.nan
-    seen = without_stuck(plane, NONE)
-    assert np.isfinite(seen).all()
-    back = restore_invalid(plane, seen + 1, measure_lane([seen] * 3))
-    np.testing.assert_array_equal(np.isfinite(back), np.isfinite(plane))
-    assert np.isposinf(back[7, 7])
-
-
 def test_stuck_samples_that_never_change_are_written_as_they_were(tmp_path: Path) -> None:
     source, target = tmp_path / "s.tif", tmp_path / "o.tif"
     array = np.stack(frames())
@@ -317,63 +278,6 @@ def test_what_is_saturated_stays_so_and_nothing_exceeds_it(tmp_path: Path) -> No
     np.testing.assert_array_equal(written[array < 3997], array[array < 3997] + 3)
 
 
-def windows_around(picture: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
-    """The eight neighbours of every pixel, (H, W, 8), mirrored at the border."""
-    wide = np.lib.stride_tricks.sliding_window_view(np.pad(picture, 1, mode="reflect"), (3, 3))
-    return np.delete(wide.reshape(*picture.shape, 9), 4, axis=-1)
-
-
-@pytest.mark.parametrize(("dtype", "least"), [("u1", 0), ("u2", 0), ("f4", 0), ("i4", 2**30)])
-def test_around_a_pixel_are_eight(dtype: str, least: int) -> None:
-    picture = np.random.default_rng(1).integers(least, least + 250, (9, 12)).astype(dtype)
-    near = windows_around(picture)
-    lowest, highest, mean = _around(picture)
-    np.testing.assert_array_equal(lowest, near.min(-1))
-    np.testing.assert_array_equal(highest, near.max(-1))
-    np.testing.assert_allclose(mean, near.mean(-1), rtol=1e-6)
-
-
-@pytest.mark.parametrize("samples", [(), (1,), (3,)])
-def test_in_every_sample_of_a_pixel_saturation_and_what_is_kept_stay(
-    samples: tuple[int, ...],
-) -> None:
-    """Saturated is what is so together with all eight pixels around; nothing ends above."""
-    rng = np.random.default_rng(2)
-    shape, top = (20, 31, *samples), 900
-    original = np.where(rng.random(shape) < 0.93, top, rng.integers(0, top, shape)).astype("u2")
-    restored = rng.integers(0, 1200, (*samples[:1], 20, 31)).astype("u2")
-    kept = np.array([3, 12]), np.array([5, 30])
-    stuck = np.array([3, 12, 17]), np.array([5, 30, 9])
-    seen = LaneStatistics((0.0, 1.0), stuck, kept, top=float(top))
-    lanes = [original] if not samples else [original[..., i] for i in range(samples[0])]
-    planes = [restored] if not samples else list(restored)
-    for plane, lane in zip(planes_seen(original, seen), lanes, strict=True):
-        np.testing.assert_array_equal(plane, without_stuck(lane, stuck))
-    found = picture_kept(original, planes, seen)
-    assert found.shape == shape
-    for index, (lane, plane) in enumerate(zip(lanes, planes, strict=True)):
-        full = (lane == top) & (windows_around(lane) == top).all(-1)
-        assert 50 < full.sum() < 500
-        wanted = np.where(full, top, np.minimum(plane, top))
-        wanted[kept] = lane[kept]
-        np.testing.assert_array_equal(found[..., index] if samples else found, wanted)
-
-
-def test_levels_put_a_thousandth_at_a_quarter_and_the_brightest_within_four_spans() -> None:
-    rng = np.random.default_rng(3)
-    shown = [rng.normal(500, 60, (64, 64)).astype(np.float32) for _ in range(7)]
-    values = np.stack(shown)
-    low, high = np.percentile(values, [0.1, 99.9])
-    black, white = measure_lane(shown).levels
-    assert (black, white) == pytest.approx((1.5 * low - 0.5 * high, 1.5 * high - 0.5 * low))
-    shown[3][20:23, 20:23] = rng.uniform(8e3, 9e3, (3, 3))  # too few for the thousandth
-    low, high, top = np.percentile(np.stack(shown), [0.1, 99.9, 99.995])
-    black, white = measure_lane(shown).levels
-    assert top - low > 8 * (high - low)
-    span = (top - low) / 4
-    assert (black, white) == pytest.approx((low - span / 2, low + 1.5 * span))
-
-
 @pytest.mark.parametrize(
     ("kind", "samples", "display"), [("u1", 3, True), ("u2", 3, False), ("u1", 1, False)]
 )
@@ -407,15 +311,6 @@ def test_the_last_code_of_a_depth_or_one_that_far_more_samples_have_is_a_rail(
     assert seen.saturated == (there / 8192 if told else 0)
 
 
-def test_nine_frames_from_the_first_to_the_last_tell_of_a_lane() -> None:
-    assert surveyed(3) == [0, 1, 2]
-    assert surveyed(9) == list(range(9))
-    assert surveyed(81) == list(range(0, 81, 10))
-    assert surveyed(9, between=True) == []
-    assert surveyed(12, between=True) == [2, 5, 9]
-    assert surveyed(97, between=True) == [n for n in range(0, 97, 3) if n % 12]
-
-
 @pytest.mark.parametrize("count", [1, 2, 8, 9, 10, 30, 33, 34, 50, 101, 1000])
 def test_frames_picked_for_the_survey_are_surveyed_alike(count: int) -> None:
     """As those of a Dask array are, of which only these are loaded."""
@@ -431,139 +326,3 @@ def around(picture: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
     rows, columns = picture.shape
     steps = [(y, x) for y in range(3) for x in range(3) if (y, x) != (1, 1)]
     return np.stack([wide[y : y + rows, x : x + columns] for y, x in steps])
-
-
-def test_stuck_pixels_stand_out_of_all_eight_by_far_and_in_every_frame() -> None:
-    """By three times the range of those and six times the noise, in the median over time."""
-    rng = np.random.default_rng(7)
-    shown = np.stack([rng.normal(100, 5, (60, 60)) + 2 * np.arange(60) for _ in range(5)])
-    for number, place in enumerate(rng.permutation(58 * 58)[:24]):
-        row, column = divmod(int(place), 58)
-        sign = 1 if number % 2 else -1
-        shown[:, row + 1, column + 1] += sign * rng.uniform(20, 110)
-    shown[:4, 1, 1], shown[:4, 58, 1], shown[:, 0, 59] = 0, 900, 900  # not always so; a corner
-    middle = np.median(shown, axis=0)
-    ring = around(middle)
-    noise = 1.4826 * np.median(np.abs(middle - ring.mean(0)))
-    allowed = 3 * np.ptp(ring, axis=0) + 6 * noise
-    always = [
-        np.all([sign * frame > (sign * around(frame)).max(0) for frame in shown], axis=0)
-        for sign in (1, -1)
-    ]
-    bright = (middle - ring.max(0) > allowed) & always[0]
-    dark = (ring.min(0) - middle > allowed) & always[1]
-    (rows, columns), lit = _stuck(list(shown.astype(np.float32)))
-    wanted = np.argwhere(bright | dark)
-    assert 5 < len(wanted) < 18
-    assert not (bright | dark)[[1, 58], 1].any()
-    np.testing.assert_array_equal(np.stack([rows, columns], 1), wanted)
-    np.testing.assert_array_equal(lit, bright[rows, columns])
-
-
-def test_stuck_samples_are_replaced_by_the_median_of_good_ones_around() -> None:
-    """At a border those along it count twice; where none is good, the median of all good ones."""
-    rng = np.random.default_rng(8)
-    for kind in ("f4", "u2"):
-        plane = (100 + 1000 * rng.random((12, 9))).astype(kind)
-        block = [(y, x) for y in range(5, 8) for x in range(4, 7)]
-        stuck = [(0, 0), (0, 4), (11, 8), (6, 0), (3, 3), (3, 4), *block]
-        found = without_stuck(plane, tuple(np.array(stuck).T))
-        good = np.ones(plane.shape, bool)
-        good[tuple(np.array(stuck).T)] = False
-        wanted = plane.astype(float)
-        for row, column in stuck:
-            near = [
-                (min(max(row + y, 0), 11), min(max(column + x, 0), 8))
-                for y in (-1, 0, 1)
-                for x in (-1, 0, 1)
-            ]
-            some = [float(plane[place]) for place in near if good[place]]
-            wanted[row, column] = np.median(some or plane[good])
-        np.testing.assert_allclose(found, np.rint(wanted) if kind == "u2" else wanted, rtol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("kind", "samples", "family", "bits"),
-    [("u1", 1, Family.GRAY, 8), ("u2", 2, Family.RGB, 16), ("u2", 3, Family.RGB, 16),
-     ("u1", 4, Family.RGB, 8), ("f4", 1, Family.GRAY, 32), ("f8", 1, Family.GRAY, 32)],
-)  # fmt: skip
-def test_the_fourth_sample_of_a_pixel_is_its_alpha(
-    kind: str, samples: int, family: Family, bits: int
-) -> None:
-    layout = lane_layout(np.dtype(kind), samples, (1.0, 9.0))
-    assert layout == PlaneLayout(family=family, bits=bits, alpha=samples == 4, levels=(1.0, 9.0))
-
-
-@pytest.mark.parametrize(("size", "step"), [((512, 512), 1), ((512, 1024), 2), ((768, 1025), 3)])
-def test_levels_of_large_frames_are_those_of_every_nth_sample(
-    size: tuple[int, int], step: int
-) -> None:
-    plane = np.random.default_rng(9).normal(500, 60, size).astype(np.float32)
-    low, high = np.percentile(plane.ravel()[::step].astype(float), [0.1, 99.9])
-    levels = measure_lane([plane]).levels
-    assert levels == pytest.approx((1.5 * low - 0.5 * high, 1.5 * high - 0.5 * low), rel=1e-9)
-
-
-def dotted(
-    count: int, dots: int, height: float = 900, size: tuple[int, int] = (40, 40)
-) -> list[np.ndarray]:  # type: ignore[type-arg]
-    """Frames of noise with so many pixels that stand out of it."""
-    shown = np.random.default_rng(10).normal(100, 5, (count, *size)).astype(np.float32)
-    for dot in range(dots):
-        shown[:, 3 + 4 * (dot // 8), 3 + 4 * (dot % 8)] += height
-    return list(shown)
-
-
-@pytest.mark.parametrize(
-    ("dots", "size", "found"),
-    [(8, (40, 40), 8), (9, (40, 40), 0), (1, (8, 9), 1), (2, (8, 9), 0)],
-)
-def test_where_more_than_one_pixel_in_two_hundred_is_stuck_it_is_a_pattern(
-    dots: int, size: tuple[int, int], found: int
-) -> None:
-    """But for one in the smallest pictures."""
-    assert _stuck(dotted(3, dots, size=size))[0][0].size == found
-    if dots > 2:
-        assert measure_lane(dotted(9, dots)).repaired == found
-
-
-def test_three_frames_of_three_pixels_a_side_tell_what_is_stuck() -> None:
-    for count, size, found in ((3, (3, 9), 1), (3, (9, 3), 1), (2, (9, 9), 0), (3, (2, 9), 0)):
-        shown = dotted(count, 0, size=size)
-        for frame in shown:
-            frame[1, 1] += 900
-        assert _stuck(shown)[0][0].size == found
-
-
-def test_what_a_lane_is_like_is_told_in_a_few_words() -> None:
-    assert LaneStatistics((0.0, 1.0)).lines() == []
-    places = np.arange(4), np.arange(4)
-    kept = tuple(one[:3] for one in places)
-    seen = LaneStatistics((0.0, 1.0), places, kept, 2, 1, 4095.0, 0.01234)
-    assert seen.lines() == [
-        "2 pixels are always far brighter than all neighbours (hot): kept as stored",
-        "1 pixel is always far darker than all neighbours (dead): kept as stored",
-        "1 pixel is hot or dead in every frame, and the neighbours see nothing of it: repaired",
-        "1.2 % of samples are saturated at 4095: their true values are unknown",
-    ]
-
-
-@pytest.mark.parametrize(("rows", "stays"), [(1, False), (2, True)])
-def test_a_line_of_pixels_has_nothing_around_it_that_saturates(rows: int, stays: bool) -> None:
-    full = np.full((rows, 9), 255, np.uint8)
-    back = restore_invalid(full, full - 3, LaneStatistics((0.0, 1.0), top=255.0))
-    assert (back == (255 if stays else 252)).all()
-
-
-def test_a_plane_that_nothing_was_done_to_is_the_stored_one_defects_and_all() -> None:
-    rng = np.random.default_rng(11)
-    plane = rng.integers(90, 110, (12, 14)).astype(np.float32)
-    plane[3, 4], plane[7, 7] = 900, np.nan
-    seen = LaneStatistics((0.0, 1.0), (np.array([3]), np.array([4])))
-    whole = without_stuck(plane, seen.stuck)
-    assert restore_invalid(plane, whole, seen) is plane
-    changed = whole.copy()
-    changed[0, 0] += 1
-    back = restore_invalid(plane, changed, seen)
-    assert (back[3, 4], back[0, 0]) == (whole[3, 4], changed[0, 0])
-    assert np.isnan(back[7, 7])

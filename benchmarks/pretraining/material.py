@@ -48,11 +48,12 @@ from sensor import CRVD_BLACK, CRVD_WHITE, Unprocessing, draw_raw_law, mosaicked
 
 from f2rcli import yuv
 from f2rcli.frames import Family, Frame, Matrix, Mosaic, PlaneLayout
-from f2rcli.noise.codec import to_codes
+from f2rcli.noise.synthesis.codec import to_codes
 from f2rcli.sensor import unpack
 
 MOST_FRAMES = 40  # of a clip that are kept in memory
-DRAWN_SHARE = 0.3
+MOST_REDUCED = 2.6
+DRAWN_SHARE, BARS_SHARE = 0.3, 0.05
 CLEAN_SHARE = 0.12  # of samples without any noise
 CODED = {"no": 0.62, "after": 0.24, "before": 0.14}  # where a codec comes, seen from the noise
 LAYOUTS = {"420": 0.5, "420 10": 0.16, "422": 0.06, "422 10": 0.05, "444": 0.07, "rgb": 0.08,
@@ -70,6 +71,7 @@ class Sample(NamedTuple):
     noisy: tuple[Stack, ...]  # what the file holds: whole codes
     noise: tuple[Stack, ...]  # standard deviation of the noise before the range clipped it
     coding: tuple[Stack, ...]  # standard deviation of the codec's errors
+    bare: tuple[Stack, ...]  # what noise was added to: `clean`, unless a codec came before it
     scene: str
     kind: str
     reduced: float  # by how much filmed material was reduced; its own noise is gone from 1.5 on
@@ -96,7 +98,8 @@ class Sample(NamedTuple):
 @dataclass
 class Material:
     """The stream. size: pixels a side (a multiple of 16); layouts: names of LAYOUTS, None: all, as
-    likely as there; without: names of drawn scenes to leave out."""
+    likely as there; without: names of drawn scenes to leave out; least_reduced: by how much clips
+    are reduced at least, and those too small for it left out."""
 
     clips: Path
     seed: int
@@ -105,13 +108,16 @@ class Material:
     layouts: Sequence[str] | None = None
     drawn_share: float = DRAWN_SHARE
     without: Sequence[str] = ()
+    least_reduced: float = 1.0
     films: list[NDArray[np.uint8]] = field(init=False)
 
     def __post_init__(self) -> None:
         paths = sorted(self.clips.glob("*.mkv"))
         if not paths:
             raise SystemExit(f"{self.clips}: no .mkv files in it")
-        self.films = [decoded(path) for path in paths]
+        films = [decoded(path) for path in paths]
+        least = self.size * self.least_reduced
+        self.films = [film for film in films if min(film.shape[1:3]) >= least] or films
 
     def __iter__(self) -> Iterator[Sample]:
         return self.from_(0, 1)
@@ -128,6 +134,8 @@ class Material:
         layout = layout_of(name, rng)
         scene, pictures, loud, reduced = self._scene(rng)
         pictures = relit(pictures, rng)
+        if rng.random() < BARS_SHARE:
+            pictures, loud = letterboxed(pictures, loud, rng)
         if layout.mosaic is not None:
             return of_sensor(layout, scene, pictures, reduced, rng)
         clean = planes_of(pictures, layout)
@@ -176,9 +184,8 @@ class Material:
         film = self.films[rng.integers(len(self.films))]
         count, height, width, _ = film.shape
         most = min(height, width) / self.size
-        reduced = float(rng.uniform(1, max(min(most, 2.6), 1)))
-        if most > 1.5 and rng.random() < 0.6:
-            reduced = float(rng.uniform(1.5, min(most, 2.6)))
+        least = min(max(self.least_reduced, 1.5 * (rng.random() < 0.6)), MOST_REDUCED)
+        reduced = float(rng.uniform(least, max(min(most, MOST_REDUCED), least)))
         reduced = min(reduced, most)  # a clip smaller than a sample is enlarged
         pan = rng.random() < 0.12
         room = 8 if pan and most > reduced * (1 + 8 / self.size) else 0
@@ -283,12 +290,23 @@ def relit(pictures: Pictures, rng: Rng) -> Pictures:
         power = np.float32(rng.uniform(0.35, 0.8))
         low, high = rng.uniform(0.0, 0.15), rng.uniform(0.5, 1.0)
         pictures = np.float32(low) + np.float32(high - low) * np.maximum(pictures, 0) ** power
-    elif kind < 0.26:  # bright, white cut off
-        pictures = np.minimum(1 - (1 - pictures) * np.float32(rng.uniform(0.3, 0.7)), 1)
-        pictures = np.minimum(pictures * np.float32(rng.uniform(1, 1.3)), 1)
+    elif kind < 0.28:  # bright; beyond white, the file's range cuts it off together with its noise
+        pictures = 1 - (1 - pictures) * np.float32(rng.uniform(0.3, 0.8))
+        pictures = pictures * np.float32(rng.uniform(1, 1.35))
     if rng.random() < 0.06:
         pictures = np.repeat(pictures.mean(-1, keepdims=True), 3, -1)
     return pictures.astype(np.float32)
+
+
+def letterboxed(pictures: Pictures, loud: Stack | None, rng: Rng) -> tuple[Pictures, Stack]:
+    """Scenes between black bars without noise, above and below or on both sides."""
+    size = pictures.shape[1]
+    bar = int(rng.integers(size // 20, size // 3)) // 2 * 2
+    inside = np.zeros((1, size, size), np.float32)
+    inside[:, bar : size - bar] = 1
+    if rng.random() < 0.3:
+        inside = np.ascontiguousarray(inside.swapaxes(1, 2))
+    return pictures * inside[..., None], inside if loud is None else inside * loud
 
 
 def layout_of(name: str, rng: Rng) -> PlaneLayout:
@@ -328,6 +346,15 @@ def rounded(planes: Planes, layout: PlaneLayout) -> Planes:
     ]
 
 
+def limited(planes: Planes, layout: PlaneLayout) -> Planes:
+    """Planes without what lies beyond the file's range."""
+    limits = []
+    for index in range(len(planes)):
+        zero, span = yuv.code_span(layout, chroma=layout.family is Family.YUV and index > 0)
+        limits.append((-zero / span, (2**layout.bits - 1 - zero) / span))
+    return [p.clip(*ends) for p, ends in zip(planes, limits, strict=True)]
+
+
 def of_file(
     layout: PlaneLayout, scene: str, clean: Planes, loud: Stack | None, reduced: float, rng: Rng
 ) -> Sample:
@@ -342,7 +369,8 @@ def of_file(
         noise = draw_noise(clean, layout, loud, rng)
         kind, level = noise.kind, noise.level
         noisy = [c + n for c, n in zip(clean, noise.added, strict=True)]
-    errors = nothing
+        clean = limited(clean, layout)
+    errors, bare = nothing, clean
     if where == "after":
         given = rounded(noisy, layout)
         found, name = through(given, layout, rng)
@@ -353,8 +381,9 @@ def of_file(
         found, name = through(rounded(clean, layout), layout, rng)
         errors = spread_of([a - b for a, b in zip(found, clean, strict=True)])
         noisy = [f + (n - c) for f, n, c in zip(found, noisy, clean, strict=True)]
+        bare = found
         kind = f"{name}, then {kind}"
-    parts = (clean, rounded(noisy, layout), level, errors)
+    parts = (clean, rounded(noisy, layout), level, errors, bare)
     return Sample(layout, *(tuple(p) for p in parts), scene, kind, reduced)
 
 
@@ -399,7 +428,7 @@ def of_camera(
         noisy, name = through(given, layout, rng)
         level, errors = parted(given, clean, noisy, level)
         kind = f"camera, then {name}"
-    parts = (clean, noisy, level, errors)
+    parts = (clean, noisy, level, errors, clean)
     return Sample(layout, *(tuple(p) for p in parts), scene, kind, reduced)
 
 
@@ -412,7 +441,7 @@ def of_sensor(
     stacks = [np.moveaxis(x, -1, 0) for x in (light, sense(light, law, rng), law.level(light))]
     clean, noisy, level = (tuple(np.ascontiguousarray(p, np.float32) for p in s) for s in stacks)
     nothing = tuple(np.zeros_like(p) for p in clean)
-    return Sample(layout, clean, noisy, level, nothing, scene, "sensor", reduced)
+    return Sample(layout, clean, noisy, level, nothing, clean, scene, "sensor", reduced)
 
 
 def main() -> None:

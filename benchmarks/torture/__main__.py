@@ -7,7 +7,7 @@
 Mutants of small files of many kinds go through the whole command in forked children under limits of
 time and memory; PyAV, tifffile, zarr or h5py alone count the frames of what went in and came out.
 --kinds more: pictures, folders, camera raw, arrays, other containers, and beside a whole clip its
-weights, run file, provenance, fitted weights, and records of killed runs and trainings. --files:
+weights, fitted weights, and records of killed runs and trainings. --files:
 yours. Kills fall at random moments of a run: what is at the target is whole, the input unchanged,
 and the same command then gives the result of a run that nobody disturbed. --first goes on with a
 seed where an earlier run ended. What is not as it should be stays in the temporary folder; exits 1
@@ -207,7 +207,7 @@ def _judged(seed: Seed, folder: Path, more: tuple[str, ...], whole: int | None =
         return "crash"
     if _digests(source) != before:
         return "input changed"
-    if set(folder.iterdir()) - listed - {out}:
+    if set(folder.iterdir()) - listed - {out, folder / "cache"}:
         return "left behind"
     if ended.code not in (0, 4):
         errors = [line for line in ended.words.splitlines() if line.startswith("error: ")]

@@ -113,7 +113,11 @@ def noise_words(model: Any, levels: tuple[float, float] | None = None) -> str:
         return "too little to measure"
     if levels is not None:
         return f"{model.in_codes(levels)}, in the file's own units"
-    sigma = sigma_of(model) or 0.0
+    return sigma_words(sigma_of(model) or 0.0)
+
+
+def sigma_words(sigma: float) -> str:
+    """A standard deviation, of 255, with a word for it."""
     word = "light" if sigma < LIGHT else "strong" if sigma > STRONG else "usual"
     return f"{word}, sigma {sigma:.1f} of 255"
 

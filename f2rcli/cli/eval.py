@@ -60,21 +60,10 @@ def evaluate(
     ] = False,
     noise: Annotated[
         list[str] | None,
-        option(
-            "--noise",
-            MEASURES,
-            "KIND:NUMBERS",
-            "Added to clean clips: gaussian:30.",
-        ),
+        option("--noise", MEASURES, "KIND:NUMBERS", "Added to clean clips: gaussian:30."),
     ] = None,
     clipped: Annotated[
-        bool | None,
-        rare(
-            "--clipped/--unclipped",
-            MEASURES,
-            "",
-            "8-bit codes, or floats.",
-        ),
+        bool | None, rare("--clipped/--unclipped", MEASURES, "", "8-bit codes, or floats.")
     ] = None,
     seed: Annotated[int, rare("--seed", MEASURES, "N", "Same seed, same noise.")] = 0,
     methods: Annotated[

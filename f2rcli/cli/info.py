@@ -19,6 +19,7 @@ from f2rcli.cli.engine import (
     look_ahead,
     noise_words,
     sigma_of,
+    sigma_words,
 )
 from f2rcli.cli.options import RESULT, option
 from f2rcli.cli.results import check_result, write_result
@@ -309,7 +310,9 @@ def noise_report(report: "NoiseReport", name: str) -> Iterator[str]:
     names = ("R", "G", "B") if len(model.sigma) == 3 else ("",) * len(model.sigma)
     by = "" if report.estimator is None else f", by {report.estimator}'s own estimator"
     yield f"file      {name}, {count(report.frames)} measured"
-    yield f"noise     {noise_words(model)}"
+    codec = report.compression if report.compressed else None  # a run removes its errors
+    sigma = sigma_of(model) if codec is None else codec.sigma8
+    yield f"noise     {sigma_words(sigma or 0.0)}"
     yield f"{'':<9} {_cells(names)}"
     yield f"sigma     {_cells(f'{s:.2f}' for s in model.sigma8)}   of 255{by}"
     if report.measured is not None:

@@ -7,6 +7,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -89,11 +90,12 @@ def denoise_all(
     records.prepare()
     say.event("start", version=__version__, clips=len(clips), output=str(output))
     say.if_stopped = "finished clips are in place; the same command continues."
-    began, outcomes = _now(), dict[str, Outcome]()
+    began, started, outcomes = _now(), time.monotonic(), dict[str, Outcome]()
     try:
         for outcome in _outcomes(job, clips, records, jobs, say):
             outcomes[outcome.place] = outcome
-            _tell(outcome, len(outcomes), len(clips), say)
+            left = _time_left(clips, outcomes, time.monotonic() - started)
+            _tell(outcome, len(outcomes), len(clips), left, say)
     finally:
         every = [outcomes.get(clip.place) or Outcome.of(clip, "not run") for clip in clips]
         facts = {"f2r": __version__, "began": began, "ended": _now(), "inputs": list(sources)}
@@ -141,8 +143,6 @@ def denoise_clip(
     began = time.monotonic()
     known = records.settled(clip, overwrite=job.write.overwrite)
     if known is not None:
-        if known.status == "skipped":
-            records.finish(clip, known)
         return known
     voice = ClipConsole(clip, console)
     ending, done = ExitHandler(voice), list[Done]()
@@ -164,7 +164,8 @@ def denoise_clip(
     else:
         lost = failure(clip, voice.reason, voice.hint, ending.code)
         outcome = replace(lost, seconds=seconds, warnings=tuple(voice.problems))
-    records.finish(clip, outcome)
+    with suppress(OSError):  # one that cannot be remembered is still a result
+        records.finish(clip, outcome)
     return outcome
 
 
@@ -195,15 +196,29 @@ class ClipConsole(Console):
         self.reason, self.hint = plain(message), plain(hint or "")
 
 
-def _tell(outcome: Outcome, number: int, total: int, console: Console) -> None:
+def _time_left(
+    clips: Sequence[Clip], outcomes: Mapping[str, Outcome], elapsed: float
+) -> float | None:
+    """Seconds to go, by the bytes of the clips that were denoised; None before one was."""
+    done = rest = 0
+    for clip in clips:
+        known = outcomes.get(clip.place)
+        size = os.path.getsize(clip.source) if os.path.exists(clip.source) else 0
+        done += size if known is not None and known.status in ("done", "damaged") else 0
+        rest += size if known is None else 0
+    return elapsed * rest / done if done else None
+
+
+def _tell(outcome: Outcome, number: int, total: int, left: float | None, console: Console) -> None:
     """One clip has ended."""
-    console.event("clip", count=number, total=total, **asdict(outcome))
+    console.event("clip", count=number, total=total, eta=left, **asdict(outcome))
     head = f"[{number}/{total}] {outcome.place}: {outcome.status}"
     if outcome.status == "failed":
         console.warning(f"{head}: {outcome.reason} {outcome.hint}".rstrip())
         return
     frames = "" if outcome.frames is None else f", {count(outcome.frames)}"
-    console.note(f"{head}{frames}, {outcome.seconds:.1f} s")
+    rest = f"; about {span(left)} to go" if left else ""
+    console.note(f"{head}{frames}, {outcome.seconds:.1f} s{rest}")
     for problem in outcome.warnings:
         console.note(f"  {problem}")
 

@@ -41,8 +41,7 @@ def train(
         option("--output -o", RESULT, "NAME.safetensors", "File for the trained weights."),
     ] = None,
     init: Annotated[
-        str | None,
-        option("--init", LEARNING, "NAME|PATH", "Weights to start from, or scratch."),
+        str | None, option("--init", LEARNING, "NAME|PATH", "Weights to start from, or scratch.")
     ] = None,
     adapt: Annotated[
         bool, option("--adapt", LEARNING, "", "Fit the bundled weights (or --init) to the clips.")
@@ -62,29 +61,16 @@ def train(
         option("--time-limit", LEARNING, "TIME", "Such as 25m or 1h30m: the schedule fits it."),
     ] = None,
     noise: Annotated[
-        str | None,
-        option(
-            "--noise",
-            LEARNING,
-            "KIND:NUMBERS",
-            "Noise to add to clean clips.",
-        ),
+        str | None, option("--noise", LEARNING, "KIND:NUMBERS", "Noise to add to clean clips.")
     ] = None,
     axes: opt.Axes = None,
     series: opt.Series = None,
     fields: Annotated[
-        str,
-        rare(
-            "--fields",
-            SPAN,
-            "auto|on|off",
-            "Fields of interlaced video.",
-        ),
+        str, rare("--fields", SPAN, "auto|on|off", "Fields of interlaced video.")
     ] = "auto",
     resume: Annotated[bool, option("--resume", FILES, "", "Continue the run of this -o.")] = False,
     run: Annotated[
-        str | None,
-        rare("--run", FILES, "FOLDER", "Checkpoints and curves (default: NAME.run)."),
+        str | None, rare("--run", FILES, "FOLDER", "Checkpoints and curves (default: NAME.run).")
     ] = None,
     overwrite: opt.Overwrite = False,
     device: opt.Device = "auto",

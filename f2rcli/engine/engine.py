@@ -237,9 +237,8 @@ class Engine:
         as the residual contract allows and the settings' strengths ask for it.
 
         beside: what the contract goes by; without its noise nothing is held back. Stacks and
-        mosaics keep the mean of every frame and channel, and that of its bright and dark places:
-        brightness is what is measured in them. Raises DeviceError where the networks gave no
-        numbers.
+        mosaics keep the mean of every frame and channel: brightness is what is measured in them.
+        Raises DeviceError where the networks gave no numbers.
         """
         if not torch.stack(change.aminmax()).isfinite().all():  # samples were, of floats too
             raise DeviceError(

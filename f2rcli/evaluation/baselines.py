@@ -26,7 +26,7 @@ from f2rcli.evaluation.base import Baseline, Contestant
 from f2rcli.evaluation.plan import BASELINES
 from f2rcli.evaluation.result import MethodFacts
 from f2rcli.frames import ClipInfo, Codes, Family, Frame, PlaneLayout
-from f2rcli.noise.codec import to_codes
+from f2rcli.noise.synthesis.codec import to_codes
 from f2rcli.settings import check_choice
 from f2rcli.yuv import code_span, to_rgb
 

@@ -11,7 +11,6 @@ from typing import Any
 from f2rcli.evaluation.result import Evaluation
 
 FORMAT = 1
-UNSAID = ("pictures",)  # fields that are no values
 COLUMNS = ("clip", "group", "method", "metric", "channel", "frame", "value")
 
 
@@ -47,7 +46,7 @@ def _plain(value: Any) -> Any:
     """The same in what JSON has: no dataclasses, no tuples, no infinity, no nan."""
     if is_dataclass(value):
         return {
-            f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.name not in UNSAID
+            f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.name != "pictures"
         }
     if hasattr(value, "items"):
         return {str(key): _plain(item) for key, item in value.items()}

@@ -111,7 +111,7 @@ def judge(
         apart = _planes(result / np.float32(white)) - picture
         # |result - y + n' / t|^2 without |n'|^2 / t^2, less the noise's own variance.
         error = apart * (apart + 2 * noise / TAU) - level**2
-        inside = ~rails | _away_from_rails(signal[0].numpy(), level)
+        inside = _away_from_rails(signal[0].numpy(), level) if rails else np.True_
         errors.append(np.where(inside, error, np.nan))
         variances.append(np.where(inside, level**2, np.nan))
     blocks = 255.0**2 * np.concatenate([_block_means(error) for error in errors])

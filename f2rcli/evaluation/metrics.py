@@ -190,13 +190,8 @@ MEASURES: dict[str, Measure] = {
 def series_of(metric: str, rows: Sequence[ChannelValues | None]) -> MetricSeries:
     """Frames' values as a series; a clip's value is their `mean`."""
     channels = dict.fromkeys([WHOLE, *(name for row in rows if row for name in row)])
-    frames = {
-        channel: tuple(None if row is None else row.get(channel) for row in rows)
-        for channel in channels
-    }
-    means = {
-        channel: mean([v for v in values if v is not None]) for channel, values in frames.items()
-    }
+    frames = {name: tuple(row.get(name) if row else None for row in rows) for name in channels}
+    means = {name: mean([v for v in each if v is not None]) for name, each in frames.items()}
     return MetricSeries(metric=metric, frames=frames, clip=means)
 
 

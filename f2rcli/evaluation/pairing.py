@@ -117,11 +117,8 @@ def paired(
             used[word].add(str(other))
         cases += _cases(name, paths, sides, options, noises)
     for word in words[1:]:
-        remarks += [
-            f"{n}: {word}, without a {words[0]} clip; left out"
-            for n in each[word]
-            if n not in used[word]
-        ]
+        alone = (n for n in each[word] if n not in used[word])
+        remarks += [f"{n}: {word}, without a {words[0]} clip; left out" for n in alone]
     if not cases:
         raise InputError(
             f"no clips in {' and '.join(str(path) for _, path in sides.named())} match by name.",
@@ -156,12 +153,9 @@ def belongs(clip: str, name: str) -> bool:
 
 
 def _cases(
-    name: str,
-    paths: Mapping[str, Path],
-    sides: Sides,
-    options: ReadOptions,
+    name: str, paths: Mapping[str, Path], sides: Sides, options: ReadOptions,
     noises: "Sequence[NoiseSpec]",
-) -> list[Case]:
+) -> list[Case]:  # fmt: skip
     """One case, or one for each noise that is to be made."""
     files = {word: File(path, options) for word, path in paths.items()}
     facts = tuple(

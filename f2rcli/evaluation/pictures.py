@@ -19,7 +19,7 @@ from f2rcli.evaluation.frame_set import FloatPlane, FrameSet, Sides, middle_wind
 from f2rcli.evaluation.metrics import luma, psnr
 from f2rcli.evaluation.result import CLEAN, NOISY, ClipResult
 from f2rcli.frames import Codes, Mosaic, Picture
-from f2rcli.noise.codec import to_codes
+from f2rcli.noise.synthesis.codec import to_codes
 from f2rcli.plots import encode
 
 # Kinds of images: REMOVED is noisy - estimate, ERROR is estimate - reference.

@@ -18,7 +18,6 @@ NOISY = "none"  # the method that changes nothing: the noisy input itself
 CLEAN = ""  # in place of a method: the reference
 
 FrameValues = tuple[float | None, ...]  # one per frame; None where a frame has none
-NumberRows = Sequence[Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +81,7 @@ class Residual:
     sigma8: tuple[float, ...]  # standard deviation per channel, in 8-bit units
     mean8: tuple[float, ...]  # mean per channel, in 8-bit units
     # Power by frequency, 32 x 32, zero frequency first, mean 1; mean of the channels.
-    spectrum: NumberRows
+    spectrum: Sequence[Sequence[float]]
     # Correlation of its detail with the estimate's (Buades et al., 2005); 0 for noise that is
     # independent of the picture, above it detail was taken out, or noise was left.
     structure: float

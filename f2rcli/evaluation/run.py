@@ -105,12 +105,15 @@ class Evaluator:
         self.pictures, self.progress = pictures, progress
         self.notes: list[str] = []
         self.metrics = self._metrics()
-        self.shows_noisy = NOISY in plan.methods
         made = [name for name in plan.methods if name != NOISY]
         self.methods = [MethodContestant(n, replace(plan.engine, method=n)) for n in made]
-        self.baselines = [baseline for baseline in baselines if self._runs(baseline)]
+        self.baselines: list[Baseline] = []
+        for baseline in baselines:
+            if (reason := baseline.available()) is None:
+                self.baselines.append(baseline)
+            else:
+                self.notes.append(f"{baseline.name} left out: {reason}")
         self.contestants: list[Contestant] = [*self.methods, *self.baselines]
-        self.given: dict[str, MethodFacts] = {}
         self.damaged = False  # whether any input was
         self.began = time.time()
 
@@ -127,24 +130,17 @@ class Evaluator:
             )
         return [name for name in names if name not in need]
 
-    def _runs(self, baseline: Baseline) -> bool:
-        reason = baseline.available()
-        if reason is not None:
-            self.notes.append(f"{baseline.name} left out: {reason}")
-        return reason is None
-
     def clip(self, case: Case) -> ClipResult:
         """Evaluate one case. Raises InputError where its clips cannot be compared."""
         plan = self.plan
         with Lockstep(case) as steps:
             steps.make_noise(seed=plan.seed, clipped=plan.clipped)
-            optional = frozenset(contestant.name for contestant in self.baselines)
-            steps.enter(self.contestants, optional)
+            steps.enter(self.contestants, frozenset(one.name for one in self.baselines))
             setting = steps.setting(plan.engine.device, plan.engine.threads)
-            shown = [NOISY] if NOISY in steps.sides and (self.shows_noisy or case.given) else []
+            shown = (
+                [NOISY] if NOISY in steps.sides and (NOISY in plan.methods or case.given) else []
+            )
             names = (*shown, *(run.name for run in steps.runs))
-            for label in case.given:
-                self.given[label] = MethodFacts(name=label, title=label, kind="given")
             scores = {name: self._scores(name, setting) for name in names}
             if self.pictures is not None:
                 self.pictures.begin(setting)
@@ -202,9 +198,11 @@ class Evaluator:
         self, clips: list[ClipResult], *, command: str = "", benchmark: BenchmarkFacts | None = None
     ) -> Evaluation:
         """The results of all cases."""
-        present = {result.method for clip in clips for result in clip.methods}
+        present = dict.fromkeys(result.method for clip in clips for result in clip.methods)
         facts = [MethodFacts(name=NOISY, title="noisy input", kind="noisy")] * (NOISY in present)
-        facts += [self.given[name] for name in self.given if name in present]
+        others = {NOISY, *(contestant.name for contestant in self.contestants)}
+        given = [name for name in present if name not in others]
+        facts += [MethodFacts(name=name, title=name, kind="given") for name in given]
         facts += [contestant.facts() for contestant in self.contestants]
         return Evaluation(
             kind=self.kind, metrics=tuple(METRICS[name] for name in self.metrics),

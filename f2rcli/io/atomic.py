@@ -280,14 +280,6 @@ def _fitting(name: str) -> str:
     return f".{short}.part{Path(name).suffix}"[:LONGEST]
 
 
-def remove_parts(target: Path) -> None:
-    """Remove the parts of a crashed run. Only safe while no other run writes this target."""
-    with suppress(OSError):
-        part_path(target).unlink(missing_ok=True)
-        lock_path(target).unlink()
-    shutil.rmtree(part_folder(target), ignore_errors=True)
-
-
 def flush(path: Path) -> None:
     """Flush a finished file to the disk. Raises OSError."""
     with path.open("rb+") as file:

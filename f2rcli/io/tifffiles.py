@@ -1,10 +1,8 @@
 """TIFF through tifffile, and what libraries raise on damaged files: for stacks and camera raw."""
 
 import logging
-import lzma
 import struct
 import threading
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,30 +22,27 @@ _COMPRESSIONS = {
     32946: "Deflate", 33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 34887: "LERC",
     34925: "LZMA", 50000: "Zstandard", 50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL",
 }  # fmt: skip
-# Everything that tifffile, nd2, czifile, liffile, h5py, zarr and their codecs raise on damaged
-# files; `refusals` tells it from the same errors of f2r's own lines.
-_RAISED = (
-    OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError,
-    RuntimeError, EOFError, MemoryError, ImportError, SyntaxError, struct.error, zlib.error,
-    lzma.LZMAError,
-)  # fmt: skip
 
 
-@contextmanager
-def refusals(name: str) -> Iterator[None]:
+class refusals:
     """Turn what a library raises in the block into InputError about `name`.
 
-    Damaged files make libraries raise anything, TypeError and KeyError too. An error that a line
-    of f2r itself raises is a mistake in f2r, or of its way to call the library: it passes.
+    Damaged files make libraries raise anything: TypeError, KeyError, exceptions of their own. An
+    error that a line of f2r itself raises is a mistake in f2r, or in its way to call the library:
+    it passes, but for what the disk and the memory refuse.
     """
-    try:
-        yield
-    except F2RError:
-        raise
-    except _RAISED as error:
-        if _by_f2r(error.__traceback__) and not isinstance(error, OSError | MemoryError):
-            raise
-        raise unreadable(name, error) from error
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, trace: TracebackType | None) -> None:
+        if not isinstance(error, Exception) or isinstance(error, F2RError):
+            return
+        if isinstance(error, OSError | MemoryError) or not _by_f2r(trace):
+            raise unreadable(self.name, error) from error
 
 
 def _by_f2r(trace: TracebackType | None) -> bool:

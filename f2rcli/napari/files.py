@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from f2rcli.io.stacks import UNNAMED, Facts, Metadata, Series, Stack, colour_of, open_stack, reads
-from f2rcli.napari.views import SeriesView, Shared
+from f2rcli.napari.views import Shared, middle_of, series_view
 
 Layer = tuple[Any, dict[str, Any], str]
 
@@ -38,29 +38,30 @@ def layers_of(stack: Stack) -> Iterator[Layer]:
         title = Path(stack.name).name.split(".")[0]
         title += f" {series.name or series.number + 1}" if len(stack.series) > 1 else ""
         metadata = stack.metadata(series.number)
-        for data, word in _channels(shared, series):
+        for channel, sample, word in _channels(series):
             count = dict(series.outer).get("C", 1)
             known = len(metadata.channels) == count <= MOST_CHANNELS
-            facts = metadata.channels[data.channel or 0] if known else {}
+            facts = metadata.channels[channel or 0] if known else {}
             name = f"{title} {facts.get('Name') or word}".strip()
-            yield data, _keywords(data, series, metadata, facts, name), "image"
+            data, axes = series_view(shared, series, channel, sample)
+            yield data, _keywords(data, axes, series, metadata, facts, name), "image"
 
 
-def _channels(shared: Shared, series: Series) -> Iterator[tuple[SeriesView, str]]:
-    """A view of each channel, or of each sample that is no colour, and a word for it."""
+def _channels(series: Series) -> Iterator[tuple[int | None, int | None, str]]:
+    """Each channel, or each sample that is no colour, and a word for it."""
     count = dict(series.outer).get("C", 1)
     channels = range(count) if 1 < count <= MOST_CHANNELS else [None]
     samples = range(series.samples) if series.samples > 1 and not series.colour else [None]
     for channel, sample in product(channels, samples):
         places = {"channel": channel, "sample": sample}
         words = [f"{word} {place + 1}" for word, place in places.items() if place is not None]
-        yield SeriesView(shared, series, channel, sample), " ".join(words)
+        yield channel, sample, " ".join(words)
 
 
 def _keywords(
-    data: SeriesView, series: Series, metadata: Metadata, facts: Facts, name: str
+    data: Any, axes: str, series: Series, metadata: Metadata, facts: Facts, name: str
 ) -> dict[str, Any]:
-    axes = time_named(data.axes)
+    axes = time_named(axes)
     known = axes[:-1] if series.colour else axes
     steps = [step_of(metadata, axis) for axis in known]
     keywords: dict[str, Any] = {
@@ -100,9 +101,9 @@ def _colour(facts: Facts) -> str | None:
     return None if colour in (None, "ffffff") else f"#{colour}"
 
 
-def _limits(data: SeriesView) -> tuple[float, float]:
+def _limits(data: Any) -> tuple[float, float]:
     """Black and white of a channel as shown at first: the range of its middle picture."""
-    middle = data.picture(tuple(n // 2 for n in data.shape[: data.ndim - data.inner]))
+    middle = middle_of(data, 2)
     real = middle[np.isfinite(middle)]
     low, high = (float(real.min()), float(real.max())) if real.size else (0.0, 1.0)
     return (low, high) if high > low else (low, low + 1.0)

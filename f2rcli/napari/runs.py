@@ -41,7 +41,7 @@ class LayerRun:
 
     @property
     def _source(self) -> Computed:
-        return Computed(self.data, 3 if self.colour else 2)
+        return Computed(self.data)
 
     def whole(self, progress: Progress, stop: Event) -> tuple[Array, Report]:
         """All of it, restored. Raises CancelledError once `stop` is set."""

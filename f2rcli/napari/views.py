@@ -1,12 +1,9 @@
-"""Arrays that compute a picture when somebody looks at it: what napari and the engine index.
+"""Lazy arrays, a block for every picture: Dask, which napari brings, computes what is looked at."""
 
-A view has a shape, a dtype and places, as an array has, and gives NumPy arrays.
-"""
-
-from abc import ABC, abstractmethod
-from itertools import product
+from importlib import import_module
 from threading import Lock
 from typing import Any
+from uuid import uuid4
 from weakref import finalize
 
 import numpy as np
@@ -15,61 +12,7 @@ from numpy.typing import NDArray
 from f2rcli.io.stacks import Series, Stack
 
 Array = NDArray[Any]
-
-
-class View(ABC):
-    """An array (..., Y, X) or (..., Y, X, S), made picture by picture."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    inner = 2  # axes of a picture
-
-    @abstractmethod
-    def picture(self, at: tuple[int, ...]) -> Array:
-        """The picture at a place along the outer axes."""
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """The number of samples."""
-        return int(np.prod(self.shape))
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, key: Any) -> Array:
-        """Samples at integers, slices, lists of outer axes, and anywhere inside; or IndexError."""
-        keys = _whole(key, self.ndim)
-        outer = keys[: self.ndim - self.inner]
-        taken = [np.arange(n)[k] for k, n in zip(outer, self.shape, strict=False)]
-        pictures = [
-            self.picture(tuple(map(int, at)))[keys[len(outer) :]]
-            for at in product(*map(np.atleast_1d, taken))
-        ]
-        lengths = [length for one in taken for length in one.shape]
-        if not pictures:
-            nothing: Array = np.empty(self.shape, self.dtype)[keys]
-            return nothing
-        return np.stack(pictures).reshape((*lengths, *pictures[0].shape))
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        whole = self[...]
-        return whole if dtype is None else whole.astype(dtype, copy=False)
-
-
-def _whole(key: Any, count: int) -> tuple[Any, ...]:
-    """A key with an entry for each axis."""
-    keys = key if isinstance(key, tuple) else (key,)
-    dots = next((i for i, one in enumerate(keys) if one is Ellipsis), len(keys))
-    before, after = keys[:dots], keys[dots + 1 :]
-    lacking = count - len(before) - len(after)
-    if lacking < 0:
-        raise IndexError(f"{len(before) + len(after)} indices for {count} axes")
-    return (*before, *(slice(None) for _ in range(lacking)), *after)
+dask: Any = import_module("dask.array")  # without types
 
 
 class Shared:
@@ -80,58 +23,54 @@ class Shared:
         finalize(self, stack.close)
 
     def read(self, series: int, place: int) -> Array:
+        """The picture at a place of a series."""
         with self._lock:
             return self._stack.read(series, place)
 
 
-class SeriesView(View):
-    """A series of a file in the order of its axes; or one channel, or one sample of its pixels."""
+def series_view(
+    shared: Shared, series: Series, channel: int | None = None, sample: int | None = None
+) -> tuple[Any, str]:
+    """A series as a Dask array and a letter for each of its axes; or one channel of it, or one
+    sample of its pixels."""
+    outer = [(letter, n) for letter, n in series.outer if channel is None or letter != "C"]
+    inner = series.picture_shape if sample is None else series.picture_shape[:2]
+    sizes = [n for _, n in series.outer]
 
-    def __init__(
-        self, shared: Shared, series: Series, channel: int | None = None, sample: int | None = None
-    ) -> None:
-        self._shared, self._series = shared, series
-        self.channel, self.sample = channel, sample
-        self._fixed = {} if channel is None else {"C": channel}
-        self._free = [(a, n) for a, n in series.outer if a not in self._fixed]
-        inner = series.picture_shape if sample is None else series.picture_shape[:2]
-        self.inner, self.dtype = len(inner), series.dtype
-        self.shape = (*(n for _, n in self._free), *inner)
+    def picture(block_id: tuple[int, ...]) -> Array:
+        at = dict(zip((letter for letter, _ in outer), block_id, strict=False))
+        index = [at.get(letter, channel or 0) for letter, _ in series.outer]
+        place = int(np.ravel_multi_index(index, sizes)) if index else 0
+        whole = shared.read(series.number, place)
+        taken = whole if sample is None else whole[..., sample]
+        return taken[(np.newaxis,) * len(outer)]
 
-    @property
-    def axes(self) -> str:
-        """A letter per axis, slowest first."""
-        return "".join(a for a, _ in self._free) + ("YXS" if self.inner == 3 else "YX")
-
-    def picture(self, at: tuple[int, ...]) -> Array:
-        known = self._fixed | dict(zip((a for a, _ in self._free), at, strict=True))
-        outer = self._series.outer
-        index = [known[letter] for letter, _ in outer]
-        place = int(np.ravel_multi_index(index, [n for _, n in outer])) if outer else 0
-        whole = self._shared.read(self._series.number, place)
-        return whole if self.sample is None else whole[..., self.sample]
+    chunks = (*((1,) * n for _, n in outer), *((n,) for n in inner))
+    nothing = np.empty((0,) * len(chunks), series.dtype)
+    view = dask.map_blocks(
+        picture, name=f"f2r-{uuid4().hex}", chunks=chunks, dtype=series.dtype, meta=nothing
+    )
+    return view, "".join(letter for letter, _ in outer) + ("YXS" if len(inner) == 3 else "YX")
 
 
-class Computed(View):
+def middle_of(view: Any, inner: int) -> Array:
+    """The picture in the middle of a lazy array, whose last `inner` axes are a picture's."""
+    return np.asarray(view[tuple(n // 2 for n in view.shape[: view.ndim - inner])])
+
+
+class Computed:
     """Any array as NumPy gives its pictures: what is lazy elsewhere is computed here."""
 
-    def __init__(self, source: Any, inner: int) -> None:
-        self._source, self.inner = source, inner
+    def __init__(self, source: Any) -> None:
+        self._source = source
         self.shape, self.dtype = tuple(source.shape), np.dtype(source.dtype)
 
-    def picture(self, at: tuple[int, ...]) -> Array:
-        return np.asarray(self._source[at])
+    def __getitem__(self, key: Any) -> Array:
+        return np.asarray(self._source[key])
 
 
-class Difference(View):
-    """The signal a run removed: the source minus its result, as float32; of colours the mean."""
-
-    def __init__(self, source: Any, result: Any, inner: int) -> None:
-        self._source, self._result = Computed(source, inner), Computed(result, inner)
-        self.shape = self._source.shape[: self._source.ndim - inner + 2]
-        self.dtype = np.dtype(np.float32)
-
-    def picture(self, at: tuple[int, ...]) -> Array:
-        before, after = (one.picture(at).astype(np.float64) for one in (self._source, self._result))
-        change = before - after
-        return (change if change.ndim == 2 else change[..., :3].mean(-1)).astype(np.float32)
+def difference(source: Any, result: Any, *, colour: bool) -> Any:
+    """The signal a run removed, lazily: the source minus its result, as float32; of colours the
+    mean."""
+    change = dask.asarray(source).astype(np.float64) - dask.asarray(result)
+    return (change[..., :3].mean(-1) if colour else change).astype(np.float32)

@@ -25,7 +25,7 @@ from qtpy.QtCore import QTimer
 
 from f2rcli.errors import CancelledError, F2RError
 from f2rcli.napari.runs import LayerRun, Progress, axes_of, levels_of, words_of
-from f2rcli.napari.views import Difference
+from f2rcli.napari.views import difference, middle_of
 
 LOOK = 100  # milliseconds between looks at a run's progress
 PREVIEW = "f2r preview"
@@ -133,8 +133,8 @@ class DenoisePanel(Container):
         self._viewer.add_image(clean, name=f"{layer.name} denoised", **kept)
         if not self.difference.value:
             return
-        change = Difference(layer.data, clean, 3 if layer.rgb else 2)
-        middle = change.picture(tuple(n // 2 for n in change.shape[: change.ndim - change.inner]))
+        change = difference(layer.data, clean, colour=layer.rgb)
+        middle = middle_of(change, 2)
         plain = {name: kept[name] for name in _PLACED}
         self._viewer.add_image(
             change, name=f"{layer.name} difference", contrast_limits=levels_of(middle),

@@ -4,7 +4,6 @@ import atexit
 import json
 import os
 import shutil
-import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import replace
@@ -17,6 +16,7 @@ from f2rcli.errors import InputError, OutputError, TrainingError, UsageError
 from f2rcli.io.atomic import write_text
 from f2rcli.io.base import ReadOptions
 from f2rcli.io.digest import file_digest
+from f2rcli.system.cache import cache_folder
 from f2rcli.training.config import TrainConfig
 from f2rcli.training.events import OnEvent
 from f2rcli.training.folder import running
@@ -57,7 +57,7 @@ class Adaptation:
         marks = sorted({weights.mark(settings.weights), weights.mark(None)})
         facts = ("adapted", content, minutes, settings.method, marks, self.read)
         key = fingerprint(files, *facts)
-        self.weights = (cache_folder() or _folder_for_once()) / f"{key}.safetensors"
+        self.weights = (cache_folder("adapted") or _folder_for_once()) / f"{key}.safetensors"
         known = _read(self._account)
         self.reason, self._digest = known.get("reason"), known.get("sha256")
         self.trouble: str | None = None  # why nothing could be kept
@@ -165,20 +165,3 @@ def _folder_for_once() -> Path:
     once = Path(tempfile.mkdtemp(prefix="f2r-adapted-"))
     atexit.register(shutil.rmtree, once, ignore_errors=True)
     return once
-
-
-def cache_folder() -> Path | None:
-    """The folder of this user's fitted weights; None for users without a home (containers)."""
-    if os.path.isabs(os.environ.get("XDG_CACHE_HOME", "")):  # others are void, by its standard
-        return Path(os.environ["XDG_CACHE_HOME"]) / "f2r" / "adapted"
-    try:
-        home = Path.home()
-    except RuntimeError:
-        return None
-    if not home.is_absolute():
-        return None
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", home)) / "f2r" / "adapted"
-    if sys.platform == "darwin":
-        return home / "Library" / "Caches" / "f2r" / "adapted"
-    return home / ".cache" / "f2r" / "adapted"

@@ -12,7 +12,6 @@ from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import ConfigError, UsageError, WeightsError, nearest
 from f2rcli.frames import Space
 from f2rcli.io.base import FieldMode, ReadOptions
-from f2rcli.noise import synthesis
 from f2rcli.settings import check, check_type, like, setting
 from f2rcli.training.methods import ADAPTABLE, trainable
 
@@ -36,26 +35,16 @@ class TrainConfig:
 
     inputs: tuple[str, ...]  # files, folders or patterns, as for `f2r denoise`
     output: str  # .safetensors
-    # Method to train.
     method: str = setting(methods.DEFAULT, choices=trainable)
-    # Weights to start from; rgb, gray and bayer are bundled. Default: scratch, or the bundled ones
-    # with --adapt.
-    init: str | None = setting(
-        None,
-        choices=beginnings,
-        pattern=r"(?s).*[./\\].*",
+    init: str | None = setting(  # weights to start from; None: scratch, or bundled ones to adapt
+        None, choices=beginnings, pattern=r"(?s).*[./\\].*",
         others="the path of a .safetensors file",
-    )
-    # Fit the bundled weights (or --init) to the clips, in a minute or --adapt-minutes.
-    adapt: bool = setting(False)
-    # What fitting may take on two cores.
-    adapt_minutes: float = setting(1.0, low=0.1, high=1440)
-    # At most so many steps of every stage (default: by the method).
-    steps: int | None = setting(None, low=1, high=10**7)
-    # Random seed; the same seed repeats the run.
-    seed: int = setting(0, low=0, high=2**63 - 1)
-    # Noise to add, for clips that have none: results are measured against them.
-    noise: str | None = setting(None, choices=synthesis.kinds, others="ranges and numbers of each")
+    )  # fmt: skip
+    adapt: bool = False  # fit the bundled weights, or those of `init`, to the clips ...
+    adapt_minutes: float = setting(1.0, low=0.1, high=1440)  # ... in so long, on two cores
+    steps: int | None = setting(None, low=1, high=10**7)  # at most so many of every stage
+    seed: int = setting(0, low=0, high=2**63 - 1)  # the same seed repeats the run
+    noise: str | None = setting(None)  # to be added, to clips that have none
     axes: str | None = like(ReadOptions, "axes")
     series: str | None = like(ReadOptions, "series")
     fields: str = like(ReadOptions, "fields")
@@ -65,14 +54,11 @@ class TrainConfig:
     device: str = like(EngineSettings, "device")
     threads: int | None = like(EngineSettings, "threads")
     precision: str = like(EngineSettings, "precision")
-    # What the session may take, such as 25m or 1h30m: the schedule is fitted to it.
+    # Of the session, such as 25m; the schedule is fitted to it.
     time_limit: str | None = setting(None)
-    # Continue the run of this OUTPUT or --run.
-    resume: bool = setting(False)
-    # Replace existing files.
-    overwrite: bool = setting(False)
-    # Folder for checkpoints and curves; default: NAME.run beside the output.
-    run: str | None = setting(None)
+    resume: bool = False  # continue the run of this output, or of `run`
+    overwrite: bool = False  # replace existing files
+    run: str | None = None  # folder of checkpoints and curves; None: NAME.run beside the output
 
     def __post_init__(self) -> None:
         if not self.inputs:

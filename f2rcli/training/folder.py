@@ -15,6 +15,7 @@ from f2rcli.io.digest import file_digest
 from f2rcli.io.disk_errors import disk_errors
 from f2rcli.io.locks import lock, unlock
 from f2rcli.io.targets import check_target
+from f2rcli.noise import synthesis
 from f2rcli.training.config import TrainConfig, read_config
 from f2rcli.training.sources import clip_sources
 
@@ -48,9 +49,7 @@ def check_run(config: TrainConfig) -> None:
     if config.init is not None:
         sources.append(Path(config.init))
     if config.noise is not None:
-        from f2rcli.noise.synthesis.spec import parse  # brings OpenCV
-
-        parse(config.noise)
+        synthesis.parse(config.noise)
     ours = config.resume and _wrote(folder, output)
     check_target(output, sources, overwrite=config.overwrite or ours)
     if config.resume:

@@ -31,6 +31,7 @@ from f2rcli.training.stage import Stage, TrainSettings, on_device, sample_rngs
 
 TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 COLUMNS = ("step", "seconds", "lr", "loss", "norm", "held_out_db", "setbacks")  # of the CSV
+MOMENTS = "optimiser."  # begins the names of what Muon remembers
 SAVE_EVERY = 60.0  # seconds
 LOG_EVERY = 50  # steps
 WORSE = 0.35  # of half the log of an error: a run 3 dB worse than it began has gone wrong
@@ -279,29 +280,31 @@ class Trainer:
         """Views of everything that changes, by name."""
         found = {f"network/{name}": value for name, value in self.network.state_dict().items()}
         found |= {f"average/{name}": value for name, value in self.average.state_dict().items()}
-        for place, moments in self.optimiser.state_dict()["state"].items():
-            found |= {f"optimiser/{place}/{name}": value for name, value in moments.items()}
+        for name, parameter in self._trained(self.network).items():
+            moments = self.optimiser.state.get(parameter, {})
+            found |= {f"{MOMENTS}{key}/{name}": value for key, value in moments.items()}
         return found
 
     def _restore(self) -> None:
         """Copy the last checkpoint; memory layouts stay, for another one rounds differently."""
         header, tensors = read(self._last)
         state = _state_of(self._last, header)
-        parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimiser": {}}
+        parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}}
         for path, value in tensors.items():
             kind, _, name = path.partition("/")
             parts.setdefault(kind, {})[name] = value
-        moments: dict[int, dict[str, Tensor]] = {}
-        for path, value in parts["optimiser"].items():
-            place, _, name = path.partition("/")
-            moments.setdefault(int(place), {})[name] = value
         try:
             self.network.load_state_dict(parts["network"])
             self.average.load_state_dict(parts["average"])
         except RuntimeError as error:  # other names or shapes
             raise _foreign(self._last) from error
-        groups = self.optimiser.state_dict()["param_groups"]
-        self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
+        trained = self._trained(self.network)
+        self.optimiser.state.clear()
+        for kind in (kind for kind in parts if kind.startswith(MOMENTS)):
+            for name, value in parts[kind].items():
+                like = trained[name] if value.ndim else value
+                moment = torch.empty_like(like, requires_grad=False).copy_(value)
+                self.optimiser.state[trained[name]][kind.removeprefix(MOMENTS)] = moment
         if state.scaler:
             self.scaler.load_state_dict(state.scaler)
         self.state = state

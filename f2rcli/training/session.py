@@ -15,6 +15,7 @@ import torch
 from f2rcli import weights
 from f2rcli.engine.device import choose_device, choose_precision, threads_for, use_threads
 from f2rcli.header import Estimate, Header
+from f2rcli.noise import synthesis
 from f2rcli.noise.report import NoiseReport
 from f2rcli.training.checks import check_noise, fit_clips
 from f2rcli.training.config import TrainConfig
@@ -97,11 +98,7 @@ def gather(config: TrainConfig, result: TrainResult, report: OnEvent) -> Trainin
     """Footage, its noise and the weights to start from. Notes, and why there is nothing to adapt
     to, are the result's."""
     device = choose_device(config.device)
-    noise = None
-    if config.noise is not None:
-        from f2rcli.noise.synthesis.spec import parse
-
-        noise = parse(config.noise)
+    noise = None if config.noise is None else synthesis.parse(config.noise)
     how = Decoding(
         frames=ADAPT_FRAMES if config.adapt else None, read=config.read, noise=noise,
         seed=config.seed,

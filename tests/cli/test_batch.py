@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -56,6 +57,7 @@ def test_a_tree_is_mirrored_and_a_bad_clip_fails_alone(f2r: Run, tree: Path) -> 
 def test_people_see_a_table_and_the_count(f2r: Run, tree: Path) -> None:
     done = f2r("denoise", tree, *STILL)
     assert "2 clips: 1 done, 1 failed; report: " in done.err
+    assert re.search(r"^\[1/2\] a.mkv: done, 6 frames, .* s; about 0:\d\d to go$", done.err, re.M)
     assert "day 2" not in done.err  # not without --recursive
     report = json.loads((tree.with_name("takes_f2r") / ".f2r" / "report.json").read_text())
     assert [clip["status"] for clip in report["clips"]] == ["done", "failed"]

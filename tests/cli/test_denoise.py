@@ -201,6 +201,15 @@ def test_a_stack_stays_what_it_is(f2r: Run, tmp_path: Path) -> None:
     assert "in the file's own units" in done.err
 
 
+def test_a_stack_whose_resolution_is_nothing_is_no_bug(f2r: Run, tmp_path: Path) -> None:
+    path = tmp_path / "cells.tif"
+    tifffile.imwrite(path, np.full((5, 32, 32), 9, np.uint8), resolution=(7, 7))
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        file.pages[0].tags[283].overwrite((0, 0))
+    done = f2r("denoise", path, "--strength", 0)
+    assert done.code == EXIT_OK, done.err
+
+
 def test_weights_fitted_to_a_clip_are_for_what_can_be_read_twice(f2r: Run, clip: Path) -> None:
     done = f2r("denoise", "-", "--adapt", "-o", clip.with_name("o.mkv"))
     assert (done.code, "standard input can be read only once" in done.err) == (EXIT_USAGE, True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice, product
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,6 @@ from f2rcli import yuv
 from f2rcli.engine import contract, settings, stream, windowed
 from f2rcli.engine import gpu as gpu_room
 from f2rcli.engine import worker as worker_room
-from f2rcli.engine.contract.residual import CODED, Beside
-from f2rcli.engine.contract.returned import Returned
-from f2rcli.engine.contract.steady import Steady
-from f2rcli.engine.gpu.resident import Resident
-from f2rcli.engine.gpu.steady import DeviceSteady
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
 from f2rcli.models.recorded import graphs
 from f2rcli.models.recorded.graphs import Graphs
@@ -63,89 +58,6 @@ def _one_thread(_two_threads: None) -> None:
     torch.set_num_threads(1)  # small pictures: threads would only wait for each other
 
 
-def random_frame(layout: PlaneLayout, size: tuple[int, int], seed: int = 0) -> Frame:
-    rng = np.random.default_rng(seed)
-    small = tuple(-(-n // 2**log2) for n, log2 in zip(size, layout.log2_chroma[::-1], strict=True))
-    sizes = [size, small, small][: layout.colour_planes]
-    kind = np.uint8 if layout.bits == 8 else np.uint16
-    return Frame(
-        planes=tuple(rng.integers(0, 2**layout.bits, s).astype(kind) for s in sizes), layout=layout
-    )
-
-
-@pytest.mark.parametrize(("layout", "size"), list(product(LAYOUTS, [(32, 48), (31, 45)])))
-def test_colour_on_a_device_is_that_of_the_processor(
-    layout: PlaneLayout, size: tuple[int, int]
-) -> None:
-    frame = random_frame(layout, size)
-    there = Resident(CPU)
-    codes = there._codes(frame)
-    picture = there.picture(frame)
-    np.testing.assert_allclose(picture[0], yuv.to_rgb(frame), atol=1e-5)
-    change = 0.05 * torch.randn(picture.shape, generator=torch.Generator().manual_seed(0))
-    groups = there.free_changes(frame, change)
-    planes = [plane for group in groups for plane in group.numpy()]
-    wanted = yuv.plane_changes(frame, change[0].numpy())
-    for plane, other in zip(planes, wanted, strict=True):
-        np.testing.assert_allclose(plane, other, atol=1e-6)
-    done = there.changed(frame, groups, EngineSettings())
-    for plane, other in zip(done.planes, yuv.add_changes(frame, wanted), strict=True):
-        assert plane.dtype == other.dtype
-        assert np.abs(plane.astype(int) - other.astype(int)).max() <= 1
-    assert there._codes(frame) is codes  # uploaded once
-
-
-def test_a_change_of_nothing_gives_back_every_sample() -> None:
-    for layout in LAYOUTS:
-        frame = random_frame(layout, (31, 45))
-        there = Resident(CPU)
-        nothing = [torch.zeros_like(g, dtype=torch.float32) for g in there._codes(frame)]
-        done = there.changed(frame, nothing, EngineSettings())
-        for plane, other in zip(done.planes, frame.planes, strict=True):
-            np.testing.assert_array_equal(plane, other)
-
-
-@pytest.mark.parametrize("layout", [RGB8, YUV420, YUV422_10])
-def test_the_contract_on_a_device_is_that_of_the_processor(layout: PlaneLayout) -> None:
-    """On a scene that stands still, so that its past counts, with clipped noise and motion."""
-    model = NoiseModel((0.006, 0.008, 0.01), (0.06, 0.05, 0.04), (0.08,) * 3)
-    noise = PlaneNoise.of(model, layout, clipped=True)
-    rng = np.random.default_rng(0)
-    most = (1.2, 1.2, 1.2) if layout is RGB8 else (1.2, 1.1, 1.1)
-    there, steady, other = Resident(CPU), Steady(still=None), DeviceSteady()
-    returned, before = Returned(), None
-    still = rng.random((8, 10)).astype(np.float32).repeat(8, 0).repeat(8, 1) * 1.2 - 0.1
-    flow = rng.normal(0, 1, (64, 80, 2)).astype(np.float32)
-    for _ in range(6):
-        scene = np.clip(still + rng.normal(0, 0.08, (3, 64, 80)), 0, 1).astype(np.float32)
-        frame = _coded(scene, layout)
-        picture = torch.from_numpy(yuv.to_rgb(frame))[None]
-        change = torch.from_numpy(still)[None, None].clamp(0, 1) - picture
-        residual.watched(steady, frame, noise)
-        there.watch(other, frame, noise)
-        near = () if before is None else (before,)
-        beside = Beside(near, (flow,) * len(near), steady, model, noise)
-        wanted = residual.under_contract(
-            frame, picture, change, noise, model, beside, returned, most, CODED
-        )
-        flows = (torch.from_numpy(flow)[None],) * len(near)
-        found = there.changes(
-            frame, picture, change, model, replace(beside, flows=flows, steady=other),
-            (1.2, 1.1, 1.1), CODED,
-        )  # fmt: skip
-        planes = [plane for group in found for plane in group.numpy()]
-        for plane, one in zip(planes, wanted, strict=True):
-            np.testing.assert_allclose(plane, one, atol=1e-4)
-        before = frame
-    sums = Returned(elsewhere=[there.tally])
-    assert sums.share == pytest.approx(returned.share, rel=1e-3)
-    assert sums.by_plane == pytest.approx(returned.by_plane, rel=1e-3)
-    taken = np.array(returned.values()["maps"][0])
-    some = taken > 0.2 * taken.mean()  # shares of next to nothing are rounding
-    assert some.mean() > 0.7
-    np.testing.assert_allclose(sums.places[some], returned.places[some], atol=5e-3)
-
-
 def _coded(picture: np.ndarray, layout: PlaneLayout) -> Frame:
     planes = list(picture) if layout.family is Family.RGB else yuv.split(picture, layout)
     spans = [yuv.code_span(layout, chroma=layout.family is Family.YUV and i > 0) for i in range(3)]
@@ -155,80 +67,6 @@ def _coded(picture: np.ndarray, layout: PlaneLayout) -> Frame:
         for p, (zero, span) in zip(planes, spans, strict=True)
     ]
     return Frame(planes=tuple(codes), layout=layout)
-
-
-@pytest.mark.parametrize("told", [1.0, 0.5])
-@pytest.mark.parametrize("size", [(64, 80), (45, 21)])
-def test_weak_detail_that_stands_still_comes_back_as_on_the_processor(
-    size: tuple[int, int], told: float
-) -> None:
-    """Around it the quietest of the wide windows holds more than noise, elsewhere it does not,
-    or, where the law says too little, less more."""
-    rng = np.random.default_rng(0)
-    mean = rng.normal(0, 0.02, (2, *size)).astype(np.float32)
-    mean[0, size[0] // 3 :] *= 1.5
-    variance = np.full_like(mean, told * 0.02**2)
-    variance[1] *= rng.uniform(0.8, 1.2, size)
-    lasting = rng.uniform(0, 1, mean.shape).astype(np.float32)
-    shares = (white_shares(),) * len(mean)
-    found = device_limits.held(*map(torch.from_numpy, (mean, variance)), shares,
-                               torch.from_numpy(lasting))  # fmt: skip
-    for index, one in enumerate(found):
-        wanted = limits.held(mean[index], variance[index], shares[index], lasting[index])
-        np.testing.assert_allclose(one, wanted, atol=1e-5)
-
-
-@pytest.mark.parametrize("size", [(40, 56), (21, 9)])
-def test_single_samples_far_out_are_held_where_noise_was_clipped_and_where_not(
-    size: tuple[int, int],
-) -> None:
-    rng = np.random.default_rng(1)
-    removed = (0.02 * rng.standard_t(3, (2, *size))).astype(np.float32)
-    removed += (rng.random(removed.shape) < 0.02) * np.float32(0.3)
-    variance = (0.02**2 * (0.5 + rng.random(removed.shape))).astype(np.float32)
-    cut = (rng.random(size) < 0.5).astype(np.float32)
-    shares = (white_shares(), (0.2, 0.2, 0.2, 0.2, 0.1, 0.1))
-    for clipped in (cut, None):
-        given = None if clipped is None else torch.from_numpy(clipped)[None]
-        found = device_limits.held(
-            torch.from_numpy(removed), torch.from_numpy(variance), shares, clipped=given
-        )
-        for index, one in enumerate(found):
-            wanted = limits.held(removed[index], variance[index], shares[index], clipped=clipped)
-            np.testing.assert_allclose(one, wanted, atol=1e-5)
-
-
-def test_single_samples_stay_removed_up_to_four_deviations_or_seven_where_noise_was_clipped() -> (
-    None
-):
-    removed = np.zeros((1, 40, 60), np.float32)
-    removed[0, 9::20, 9::20] = 0.09  # nine of them
-    removed[0, 19::20, 19::20] = -0.09
-    cut = np.zeros((1, 40, 60), np.float32)
-    cut[..., 30:] = 1
-    found = device_limits.held(
-        *map(torch.from_numpy, (removed, np.full_like(removed, 1e-4))), (white_shares(),),
-        clipped=torch.from_numpy(cut),
-    )[0].numpy()  # fmt: skip
-    wanted = limits.held(removed[0], np.full_like(removed[0], 1e-4), white_shares(), clipped=cut[0])
-    np.testing.assert_allclose(found, wanted, atol=1e-6)
-    for side, most in ((found[:, :30], 0.04), (found[:, 30:], 0.07)):
-        assert (side.min(), side.max()) == pytest.approx((-most, most))
-
-
-def test_patches_of_five_pixels_are_held_to_four_times_the_noise() -> None:
-    rng = np.random.default_rng(2)
-    removed = np.zeros((1, 48, 64), np.float32)
-    for row, column in ((10, 12), (36, 20), (24, 50)):
-        removed[0, row : row + 5, column : column + 5] = 0.05 * rng.choice((-1, 1), (5, 5))
-    variance = np.full_like(removed, 0.02**2)
-    found = device_limits.held(
-        torch.from_numpy(removed), torch.from_numpy(variance), (white_shares(),)
-    )[0].numpy()
-    np.testing.assert_allclose(
-        found, limits.held(removed[0], variance[0], white_shares()), atol=1e-5
-    )
-    assert abs(found[12, 14]) < 0.9 * abs(removed[0, 12, 14])  # only it has the whole patch around
 
 
 def test_a_device_is_asked_for_a_frame_before_the_one_before_is_given_out(

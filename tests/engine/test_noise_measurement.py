@@ -74,11 +74,11 @@ def test_the_report_is_json_and_its_law_comes_back(report: NoiseReport) -> None:
 
 def test_the_report_can_be_drawn(report: NoiseReport) -> None:
     drawn = ElementTree.fromstring(plot(report, "clip <1> é.mp4"))
-    words = [text.text or "" for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
-    assert words[0].startswith("clip <1> é.mp4: sigma ")
-    assert {"Noise over brightness", "brightness, of 255", "+10 dB"} <= set(words)
-    assert [word.strip() for word in words if word.strip() in ("R", "G", "B")] == ["R", "G", "B"]
-    assert len(drawn.findall(".//{*}image")) == 1
+    words = ["".join(text.itertext()) for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert any(word.startswith("clip <1> é.mp4: sigma ") for word in words)
+    assert "dB over white noise" in words
+    assert [word for word in words if word in ("R", "G", "B")] == ["R", "G", "B"]
+    assert drawn.findall(".//{*}image")
     assert not ElementTree.fromstring(plot(replace(report, spectrum=None), "clip")).findall(
         ".//{*}image"
     )

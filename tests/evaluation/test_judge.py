@@ -85,6 +85,16 @@ def test_whole_numbers_are_shown_on_their_own_scale_and_colours_stay_last() -> N
     assert score.gain == pytest.approx(0, abs=0.2)
 
 
+def test_where_black_cut_the_noise_off_nothing_is_judged() -> None:
+    clean = scene(4)
+    clean[:, :32] = 0
+    whole = noisy(clean, 20)
+    codes = np.rint(255 * whole).clip(0, 255).astype(np.uint8)
+    cut, free = (f2rcli.judge(blur(0.7), clip, device="cpu") for clip in (codes, whole))
+    assert np.isnan(cut.blocks).mean() == pytest.approx(1 / 4, abs=0.1)  # the upper quarter
+    assert not np.isnan(free.blocks).any()
+
+
 def test_a_file_is_judged_from_black_to_white() -> None:
     score = f2rcli.judge(blur(0.6), EXAMPLE, device="cpu")
     assert score.gain > 1

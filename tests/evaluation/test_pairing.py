@@ -7,9 +7,8 @@ import pytest
 
 from f2rcli.errors import InputError, UsageError
 from f2rcli.evaluation import pairing
-from f2rcli.io import ReadOptions
-from f2rcli.io.digest import digest
-from f2rcli.noise.synthesis import spec
+from f2rcli.io import ReadOptions, digest
+from f2rcli.noise import synthesis
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "noisy_path.mp4"
 ALL = ReadOptions()
@@ -65,7 +64,7 @@ def test_files_belong_together_whatever_their_names(tmp_path: Path) -> None:
 
 def test_every_noise_makes_a_case_of_every_clip(tmp_path: Path) -> None:
     clean = folder(tmp_path / "clean", "swan.mp4", "car.mp4")
-    noises = [spec.parse("gaussian:10"), spec.parse("salt-pepper")]
+    noises = [synthesis.parse("gaussian:10"), synthesis.parse("salt-pepper")]
     cases, _ = pairing.paired(pairing.Sides(clean, None, {}), ALL, noises)
     assert [(case.name, case.group) for case in cases] == [
         ("car", "gaussian:10"), ("car", noises[1].name),
@@ -88,5 +87,5 @@ def test_empty_folders_missing_paths_and_mixtures_are_refused(tmp_path: Path) ->
 
 def test_a_digest_is_that_of_the_bytes_and_of_a_folders_names(tmp_path: Path) -> None:
     one, two = folder(tmp_path / "one", "a.mp4"), folder(tmp_path / "two", "b.mp4")
-    assert digest(one / "a.mp4") == digest(two / "b.mp4") == digest(EXAMPLE)
-    assert digest(one) != digest(two)
+    assert digest.digest(one / "a.mp4") == digest.digest(two / "b.mp4") == digest.digest(EXAMPLE)
+    assert digest.digest(one) != digest.digest(two)

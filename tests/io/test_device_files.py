@@ -4,6 +4,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from f2rcli.errors import UsageError
@@ -118,7 +119,7 @@ def test_pictures_side_by_side_keep_their_display_size(tools, tmp_path: Path, sh
 )
 def test_hdr10_metadata_is_in_the_stream(tools, tmp_path: Path, suffix: str, codec) -> None:
     source = tools.write_clip(
-        tmp_path / f"in{suffix}", codec="libx265", pix_fmt="yuv420p10le", pts=2, smooth=True,
+        tmp_path / f"in{suffix}", codec="libx265", pix_fmt="yuv420p10le", pts=12, smooth=True,
         size=(128, 96), options={"x265-params": HDR},
     )  # fmt: skip
     target = tmp_path / f"out{suffix}"
@@ -137,7 +138,7 @@ def test_hdr10_metadata_is_in_the_stream(tools, tmp_path: Path, suffix: str, cod
 def test_hdr10_metadata_of_a_header_comes_over(tools, tmp_path: Path) -> None:
     """FFV1 has no place for it: Matroska's header has."""
     source = tools.write_clip(
-        tmp_path / "in.mkv", codec="libx265", pix_fmt="yuv420p10le", pts=2, smooth=True,
+        tmp_path / "in.mkv", codec="libx265", pix_fmt="yuv420p10le", pts=12, smooth=True,
         size=(128, 96), options={"x265-params": HDR},
     )  # fmt: skip
     with open_reader(source) as reader:
@@ -151,7 +152,7 @@ def test_single_fields_are_not_split_again_and_are_marked_again(
 ) -> None:
     parameters = f"log-level=error:interlace={'tff' if top_first else 'bff'}"
     source = tools.write_clip(
-        tmp_path / "in.mp4", codec="libx265", pts=8, smooth=True, size=(128, 64),
+        tmp_path / "in.mp4", codec="libx265", pts=12, smooth=True, size=(128, 64),
         options={"x265-params": parameters},
     )  # fmt: skip
     with open_reader(source) as reader:
@@ -265,3 +266,26 @@ def test_sound_is_encoded_again_where_that_is_asked_for(
         seconds = sum(frame.samples / frame.sample_rate for frame in frames)
         assert frames[0].time == pytest.approx(0, abs=0.2)  # a packet of AAC lasts 0.128 s
     assert seconds == pytest.approx(0.8 + 0.2 - (start or 0), abs=0.2)
+
+
+@pytest.mark.parametrize(("suffix", "held"), [(".mp4", True), (".mkv", False)])
+def test_a_file_of_its_own_kind_holds_what_sound_it_held(tools, tmp_path: Path, suffix, held):
+    """Players hardly know PCM in MP4; what comes from there stays there."""
+    plain = tools.write_clip(tmp_path / "plain.mkv", codec="libx264", pts=20, smooth=True)
+    source = tmp_path / f"in{suffix}"
+    with av.open(str(plain)) as clip, av.open(str(source), "w") as target:
+        video = target.add_stream_from_template(clip.streams.video[0], opaque=True)
+        sound = target.add_stream("pcm_s16le", rate=8000, layout="mono")
+        for packet in [packet for packet in clip.demux(0) if packet.size]:
+            packet.stream = video
+            target.mux(packet)
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 4000), np.int16), "s16", "mono")
+        samples.sample_rate, samples.pts = 8000, 0
+        target.mux(sound.encode(samples))
+    with open_reader(source) as reader:
+        if held:
+            kept = plan_output(reader, tmp_path / "out.mp4").kept
+            assert any(what.startswith("audio #1 pcm_s16le") for what in kept)
+        else:
+            with pytest.raises(UsageError, match="mp4 cannot hold audio #1 pcm_s16le"):
+                plan_output(reader, tmp_path / "out.mp4")

@@ -308,3 +308,11 @@ def test_names_that_xml_has_no_place_for(tmp_path: Path) -> None:
     passed(source, tmp_path / "b.ome.tif", change=False)
     with tifffile.TiffFile(tmp_path / "b.ome.tif") as file:
         assert 'Name="GFP &amp; [31m"' in str(file.ome_metadata)
+
+
+@pytest.mark.parametrize("value", [5, "x", [5], [{}], [{"datasets": 1}], [{"datasets": [{}]}]])
+def test_attributes_of_other_types_are_refused_in_one_line(value: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no OME-Zarr"):
+        open_reader(write(tmp_path / "a.zarr", ARRAY, multiscales=value))
+    with pytest.raises(InputError, match="no OME-Zarr"):
+        open_reader(write(tmp_path / "a.zarr", ARRAY, multiscales=NAMED, omero={"channels": 7}))

@@ -10,7 +10,7 @@ import pytest
 
 from f2rcli.errors import OutputError, UsageError
 from f2rcli.io import atomic, targets
-from f2rcli.io.atomic import PartFile, PartFolder, part_folder, part_path, remove_parts, write_file
+from f2rcli.io.atomic import PartFile, PartFolder, part_folder, part_path, write_file
 from f2rcli.io.disk_errors import disk_error
 from f2rcli.io.targets import check_target
 
@@ -175,16 +175,6 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     part = PartFolder(tmp_path / "out", overwrite=False)
     with pytest.raises(OutputError, match=r"1\.png: cannot be written"):
         part.add("missing/1.png", b"x")
-
-
-def test_what_a_crashed_run_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
-    target = tmp_path / "a.tif"
-    part_path(target).write_bytes(b"")
-    part_folder(target).mkdir()
-    target.write_bytes(b"mine")
-    remove_parts(target)
-    remove_parts(target)
-    assert names(tmp_path) == ["a.tif"]
 
 
 @pytest.mark.parametrize(

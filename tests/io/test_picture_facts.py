@@ -197,7 +197,7 @@ def test_matrices_without_a_linear_form_fall_back_and_say_so(tools, tmp_path, nu
 @pytest.mark.parametrize(("codec", "suffix"), [("hevc", ".mkv"), ("hevc", ".mp4"), ("av1", ".mp4")])
 def test_hdr10_metadata(tools, tmp_path: Path, codec: str, suffix: str) -> None:
     source = tools.write_clip(
-        tmp_path / "in.mkv", codec="libx265", pix_fmt="yuv420p10le", pts=3, smooth=True,
+        tmp_path / "in.mkv", codec="libx265", pix_fmt="yuv420p10le", pts=12, smooth=True,
         size=(128, 96), options={"x265-params": HDR},
     )  # fmt: skip
     _, receipt = tools.passthrough(source, tmp_path / f"out{suffix}", WriteOptions(codec=codec))
@@ -213,7 +213,7 @@ def test_hdr10_metadata(tools, tmp_path: Path, codec: str, suffix: str) -> None:
 
 
 def test_dynamic_metadata_is_listed_as_dropped(tools, tmp_path: Path) -> None:
-    source = tools.write_clip(tmp_path / "in.mkv", codec="libx265", pts=2, smooth=True)
+    source = tools.write_clip(tmp_path / "in.mkv", codec="libx265", pts=12, smooth=True)
     with open_reader(source) as reader:
         facts = replace(reader.metadata.facts, extras=("Dolby Vision metadata", "HDR10+ metadata"))
         reader.metadata = replace(reader.metadata, facts=facts)
@@ -223,7 +223,7 @@ def test_dynamic_metadata_is_listed_as_dropped(tools, tmp_path: Path) -> None:
 
 def test_hdr10_metadata_is_listed_when_an_encoder_loses_it(tools, tmp_path: Path) -> None:
     source = tools.write_clip(
-        tmp_path / "in.mkv", codec="libx265", pix_fmt="yuv420p10le", pts=2, smooth=True,
+        tmp_path / "in.mkv", codec="libx265", pix_fmt="yuv420p10le", pts=12, smooth=True,
         size=(128, 96), options={"x265-params": HDR},
     )  # fmt: skip
     with open_reader(source) as reader:

@@ -32,7 +32,7 @@ def test_headers_of_other_codecs_tell_coarse_from_fine(tools, tmp_path: Path, co
     steps = []
     for qp in (20, 38):
         source = tools.write_clip(
-            tmp_path / f"{qp}.mkv", codec=codec, pts=6, size=(64, 64),
+            tmp_path / f"{qp}.mkv", codec=codec, pts=12, size=(64, 64),
             options={key: value.format(qp, qp) for key, value in options.items()},
         )  # fmt: skip
         with open_reader(source) as reader:

@@ -7,7 +7,7 @@ import pytest
 
 from f2rcli.frames import Frame, Plane
 from f2rcli.io import ReadOptions, open_reader
-from f2rcli.samples.defects import without_defects
+from f2rcli.samples import defects
 from f2rcli.window import LEAD_IN, LEAD_OUT
 from tests.io.test_raw_tiff import write_movie
 
@@ -37,7 +37,7 @@ Repaired = list[tuple[Plane, Plane]]  # frames, and the places that were repaire
 def repaired(source: Path, start: float | None = None, frames: int | None = None) -> Repaired:
     options = ReadOptions(start=start, frames=frames, lead=LEAD_IN, trail=LEAD_OUT)
     with open_reader(source, options) as reader:
-        return [_seen(frame) for frame in without_defects(reader) if not frame.context]
+        return [_seen(frame) for frame in defects.without_defects(reader) if not frame.context]
 
 
 def _seen(frame: Frame) -> tuple[Plane, Plane]:

@@ -35,7 +35,7 @@ def test_damage_of_one_stack_is_not_counted_in_another_that_is_read_beside_it(
     beside = threading.Thread(target=read_cut)
     beside.start()
     try:
-        for _ in range(100):
+        for _ in range(50):
             with open_reader(sound) as reader:
                 assert not reader.ledger.damaged, reader.ledger.damage()
                 assert reader.info.frames == 8
@@ -95,23 +95,19 @@ def test_a_truncated_stack_is_detected_and_its_whole_frames_survive(
         assert found[place].tobytes() == samples
 
 
-@pytest.mark.parametrize("kind", ["pages without metadata", "u8 deflate"])
 @pytest.mark.parametrize("back", [0, 2, 4])
-def test_directories_that_run_in_a_circle_end(kind: str, back: int, tmp_path: Path) -> None:
+def test_a_list_of_pages_that_runs_in_a_circle_is_refused(back: int, tmp_path: Path) -> None:
     """tifffile follows a circle for ever."""
-    path, target = tmp_path / "loop.tif", tmp_path / "o.tif"
-    write_kind(kind, path)
+    path = tmp_path / "loop.tif"
+    write_kind("pages without metadata", path)
     with tifffile.TiffFile(path) as file:
         again, last = file.pages[back].offset, file.pages[-1]
         place = last.offset + 2 + 12 * len(last.aspage().tags)
     data = bytearray(path.read_bytes())
     struct.pack_into("<I", data, place, again)
     path.write_bytes(data)
-    with open_reader(path) as reader:
-        assert len(list(reader)) == 5
-        assert reader.ledger.lines() == ["its list of pages runs in a circle after 5 pages"]
-    passed(path, target, change=False)
-    assert len(tifffile.imread(target)) == 5
+    with pytest.raises(InputError, match="runs in a circle"):
+        open_reader(path)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import tifffile
 
 from f2rcli.errors import InputError, UsageError
 from f2rcli.io import ReadOptions, WriteOptions, default_target, open_reader, plan_output
+from tests.io.makers import write_ndtiff
 from tests.io.stacks import each_smoothed, movie, passed, smoothed, written
 
 links = pytest.mark.skipif(os.name != "posix", reason="links need rights elsewhere")
@@ -223,3 +224,17 @@ def test_a_set_may_keep_its_metadata_in_a_companion(tmp_path: Path) -> None:
                          photometric="minisblack", metadata=None)  # fmt: skip
     passed(folder, tmp_path / "out.ome.tif", change=True)
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "out.ome.tif"), each_smoothed(array))
+
+
+@pytest.mark.parametrize("source", ["in", "in/NDTiffStack.tif"])
+def test_ndtiff_of_micro_manager_keeps_its_axes_and_sizes(source: str, tmp_path: Path) -> None:
+    array = movie((7, 2, 12, 16))
+    write_ndtiff(tmp_path / "in", array)
+    target = tmp_path / "b.ome.tif"
+    with open_reader(tmp_path / source) as reader:
+        assert reader.info.lanes == ("channel 1", "channel 2")
+        assert float(reader.info.time_base) == 0.5
+    assert "pixel size X Y" in passed(tmp_path / source, target, change=True).kept
+    with tifffile.TiffFile(target) as file:
+        assert file.series[0].axes == "TCYX"
+        np.testing.assert_array_equal(file.asarray(), each_smoothed(array))

@@ -72,7 +72,7 @@ def test_long_holds_between_reordered_frames(tools, tmp_path: Path, suffix: str)
     assert [time for time, _ in again] == [time for time, _ in tools.times(frames)]
 
 
-@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@settings(max_examples=16, suppress_health_check=list(HealthCheck))
 @given(
     steps=st.lists(st.integers(1, 4000), min_size=0, max_size=12),
     start=st.sampled_from([0, 0, 1, 777, 90000]),

@@ -13,7 +13,7 @@ from f2rcli.errors import WeightsError
 from f2rcli.frames import Space
 from f2rcli.header import Header
 from f2rcli.methods.base import Prepared
-from f2rcli.methods.udvd import UDVD, _mirrored
+from f2rcli.methods.udvd import UDVD
 from f2rcli.models.gaussian import posterior_mean, split
 from f2rcli.models.layers import padded
 from f2rcli.models.udvd import UDVDNet as Network
@@ -126,14 +126,6 @@ def test_tiles_give_the_very_numbers_of_whole_frames(size: tuple[int, int], radi
     whole, tiled = (tiny(run=Runner(CPU, "fp32", tile), radius=radius) for tile in (None, 64))
     one, other = (method.restore(looked(method, frames)[2], NOISE) for method in (whole, tiled))
     torch.testing.assert_close(one.refined, other.refined, rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("place", "last", "expected"),
-    [(-2, 4, 2), (-1, 4, 1), (5, 4, 3), (3, 1, 1), (-2, 1, 0), (2, 0, 0)],
-)
-def test_frames_that_are_not_there_are_mirrored(place: int, last: int, expected: int) -> None:
-    assert _mirrored(place, last) == expected
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])

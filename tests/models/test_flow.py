@@ -9,7 +9,6 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from f2rcli.models import flow as flow_module
 from f2rcli.models.flow import (
     DISFlow,
-    _new_search,
     carried,
     compose,
     consistency,
@@ -139,17 +138,6 @@ def test_the_smallest_pictures_stay_on_the_way_that_carries_gradients(
 ) -> None:
     picture = torch.rand(1, 2, *size, requires_grad=True)
     torch.testing.assert_close(warp(picture, constant(0, 0, size)), picture)
-
-
-def test_a_search_is_set_as_the_design_says() -> None:
-    """DESIGN.md D4."""
-    for begun, steps, stride in ((False, 12, 4), (True, 6, 5)):
-        search = _new_search(begun=begun)
-        assert search.getFinestScale() == 1
-        assert (search.getPatchSize(), search.getPatchStride()) == (8, stride)
-        assert search.getGradientDescentIterations() == steps
-        assert search.getVariationalRefinementIterations() == 3
-        assert search.getVariationalRefinementAlpha() == 60
 
 
 def test_half_a_pixel_of_linear_interpolation_quarters_white_noise() -> None:

@@ -19,7 +19,7 @@ from f2rcli.io.stacks import Series
 from f2rcli.napari.files import get_reader
 from f2rcli.napari.runs import LayerRun, Progress, axes_of, levels_of, near
 from f2rcli.napari.sample import noisy_calcium
-from f2rcli.napari.views import Computed, Difference, SeriesView
+from f2rcli.napari.views import difference, series_view
 from tests.io.makers import write_lsm
 
 MANIFEST = Path(f2rcli.__file__).parent / "napari" / "napari.yaml"
@@ -45,8 +45,8 @@ def test_channels_become_layers_with_scale_names_and_colours(movie) -> None:
     path, values = movie
     green, red = get_reader(path)(path)
     assert [layer[1]["name"] for layer in (green, red)] == ["cells GFP", "cells RFP"]
-    assert np.array_equal(green[0][...], values[:, 0])
-    assert np.array_equal(red[0][...], values[:, 1])
+    assert np.array_equal(np.asarray(green[0]), values[:, 0])
+    assert np.array_equal(np.asarray(red[0]), values[:, 1])
     assert green[1]["scale"] == pytest.approx((0.1, 0.25, 0.25))
     assert green[1]["units"] == ("s", "µm", "µm")
     assert green[1]["axis_labels"] == ("t", "y", "x")
@@ -97,22 +97,6 @@ def test_what_is_no_stack_is_left_to_others(tmp_path: Path) -> None:
     assert get_reader("cells.czi") is not None
 
 
-KEYS = [
-    (3,), (slice(1, 3),), (-1, 1), (slice(None), 1, slice(2, 5)), (..., 4), (2, 1, 3, 4),
-    (2, ..., slice(None, None, 2)), ([0, 2], 1), (slice(0, 0),), (slice(None, None, 2), slice(1)),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("key", KEYS, ids=str)
-def test_views_are_indexed_as_numpy_arrays_are(key) -> None:
-    whole = counts(4, 2, 6, 7)
-    view = Computed(whole, 2)
-    assert np.array_equal(view[key], whole[key])
-    assert np.array_equal(np.asarray(view), whole)
-    with pytest.raises(IndexError, match="5 indices"):
-        view[0, 0, 0, 0, 0]
-
-
 def test_only_pictures_that_are_looked_at_are_read() -> None:
     class Counting:
         def __init__(self) -> None:
@@ -126,19 +110,21 @@ def test_only_pictures_that_are_looked_at_are_read() -> None:
     series = Series(
         number=0, name="", axes="TCZYX", shape=(3, 2, 4, 5, 6), dtype=np.dtype(np.uint16)
     )
-    view = SeriesView(shared, series, channel=1)
-    assert (view.axes, view.shape) == ("TZYX", (3, 4, 5, 6))
-    assert view[2, 3].max() == (2 * 2 + 1) * 4 + 3
+    view, axes = series_view(shared, series, channel=1)
+    assert (axes, view.shape) == ("TZYX", (3, 4, 5, 6))
+    assert shared.asked == []
+    assert np.asarray(view[2, 3]).max() == (2 * 2 + 1) * 4 + 3
     assert shared.asked == [23]
 
 
 def test_the_difference_is_what_was_taken_away() -> None:
     before = counts(3, 4, 5)
     after = before + np.uint16(2)
-    assert np.array_equal(Difference(before, after, 2)[...], np.full((3, 4, 5), -2, np.float32))
+    change = difference(before, after, colour=False)
+    assert np.array_equal(np.asarray(change), np.full((3, 4, 5), -2, np.float32))
     colours = np.stack([before, before + 3, before + 6], axis=-1).astype(np.uint16)
-    gray = Difference(colours, colours - np.array([1, 2, 3], np.uint16), 3)
-    assert np.array_equal(gray[0], np.full((4, 5), 2, np.float32))
+    gray = difference(colours, colours - np.array([1, 2, 3], np.uint16), colour=True)
+    assert np.array_equal(np.asarray(gray[0]), np.full((4, 5), 2, np.float32))
     assert levels_of(np.zeros((2, 2))) == (-1, 1)
 
 

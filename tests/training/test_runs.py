@@ -120,7 +120,7 @@ def as_given(config: TrainConfig) -> dict[str, Any]:
 
 
 def test_pairs_that_were_made_are_not_made_again(clip: Path, tmp_path: Path) -> None:
-    config = asked(beside(clip, tmp_path), init="rgb", steps=40)
+    config = asked(beside(clip, tmp_path), steps=40)
     events: list[Any] = []
 
     class Enough(Exception):
@@ -128,19 +128,19 @@ def test_pairs_that_were_made_are_not_made_again(clip: Path, tmp_path: Path) -> 
 
     def stop(event: Any) -> None:
         events.append(event)
-        if event.stage == "preparing anchor" and event.step == 2:
+        if event.stage == "preparing coarse" and event.step == 2:
             raise Enough
 
     with pytest.raises(Enough), running(config):
         train(config, stop)
-    made = sorted((config.folder / "anchor.pairs").iterdir())
+    made = sorted((config.folder / "coarse.pairs").iterdir())
     assert len(made) == 2
     before = [path.stat().st_mtime_ns for path in made]
     again = TrainConfig(**{**as_given(config), "resume": True, "steps": 40})
     with pytest.raises(Enough), running(again):
         train(
             again,
-            lambda event: stop(event) if event.stage != "preparing anchor" else raise_(Enough),
+            lambda event: stop(event) if event.stage != "preparing coarse" else raise_(Enough),
         )
     assert [path.stat().st_mtime_ns for path in made] == before
 

@@ -21,11 +21,11 @@ AROUND_POINTS = 15  # samples of a colour, whose mean a point stands on
 def corrected(
     changes: list[Real], frame: Frame, noise: PlaneNoise | None, beside: Beside
 ) -> list[Real]:
-    """The changes of a frame's planes, and of stacks and mosaics without a mean at any brightness
-    and with the light of points. noise: the law of every plane."""
+    """The changes of a frame's planes, and of stacks and mosaics without a mean and with the
+    light of points. noise: the law of every plane."""
     if not frame.layout.keeps_means:
         return changes
-    changes = without_bias(changes, planes_of(frame), written_of(frame))
+    changes = without_bias(changes, written_of(frame))
     if beside.points is None or noise is None:
         return changes
     return with_points(changes, frame, beside.points, noise, beside)

@@ -9,7 +9,7 @@ from f2rcli.io.base import Reader, WriteOptions, WritePlan
 from f2rcli.io.raw.dng import exif_of
 from f2rcli.io.raw.exposure import Exposure
 from f2rcli.io.raw.reader import RawReader, named
-from f2rcli.io.raw.tiff_mosaic import TIFF_SUFFIXES, sidecars
+from f2rcli.io.raw.tiff_mosaic import TIFF_SUFFIXES
 from f2rcli.io.targets import check_folder, check_target
 
 RawFormat = Literal["dng", "tiff"]
@@ -30,7 +30,6 @@ class RawDetail:
     demosaic: bool
     folder: Path | None  # None: one file
     suffix: str
-    sidecar: Path | None  # of the source's facts, copied beside the target
 
 
 def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
@@ -53,7 +52,6 @@ def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     else:
         check_folder(path, reader.paths(), overwrite=options.overwrite)
         _check_names(reader)
-    beside = sidecars(reader.first.path) if form == "tiff" and not options.demosaic else []
     kept, dropped = _fate(reader.first, form, demosaic=options.demosaic)
     return WritePlan(
         target=target,
@@ -67,7 +65,6 @@ def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
             demosaic=options.demosaic,
             folder=None if single else path,
             suffix=path.suffix if single else _own_suffix(reader, form),
-            sidecar=next(iter(beside), None),
         ),
     )
 

@@ -1,7 +1,6 @@
 """Bursts written as DNG or TIFF files, or as one TIFF of pages: all of it or nothing."""
 
 import math
-import shutil
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from io import BytesIO
@@ -22,7 +21,7 @@ from f2rcli.io.raw.exposure import Exposure, Samples, read_raw
 from f2rcli.io.raw.noise_left import profile_left
 from f2rcli.io.raw.plan import AS_JSON, CAMERA, COLOURS, EXIF_WORDS, GPS_WORDS, LEVELS, RawDetail
 from f2rcli.io.raw.reader import RawFrame, RawReader
-from f2rcli.io.raw.tiff_mosaic import FOLDER_SIDECAR, TIFF_SUFFIXES, facts_text
+from f2rcli.io.raw.tiff_mosaic import TIFF_SUFFIXES, facts_text
 
 _CLASSIC_TIFF = 3_900_000_000  # bytes; beyond it BigTIFF is written
 _ROUNDING = {"rel_tol": 1e-3, "abs_tol": 1 / 128}  # of levels, balances and matrices as ratios
@@ -110,12 +109,7 @@ class RawWriter(Writer):
                 hint="Check start= and end=, or the input.",
             )
         verified = self._verify()
-        sidecar = self.detail.sidecar
-        if sidecar is not None and self.detail.folder and sidecar.name == FOLDER_SIDECAR:
-            self._part.add(FOLDER_SIDECAR, sidecar.read_bytes())
         size = self._part.publish()
-        if sidecar is not None and not self.detail.folder and sidecar.name != FOLDER_SIDECAR:
-            self._copy_beside(sidecar)
         return self.plan.receipt(
             frames=self._frames,
             seconds=float(self._frames * Fraction(self.reader.info.time_base)),
@@ -149,12 +143,6 @@ class RawWriter(Writer):
         if not same:
             counts = f"{self._frames} pages were written, but the file has {found} or other pages"
             raise misread_error(self.target.name, counts)
-
-    def _copy_beside(self, sidecar: Path) -> None:
-        beside = self.target.with_suffix(".json")
-        with disk_errors(beside):
-            if not beside.exists() or self.plan.overwrite:
-                shutil.copyfile(sidecar, beside)
 
     def _close_pages(self) -> None:
         pages, self._pages = self._pages, None

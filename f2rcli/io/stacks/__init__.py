@@ -1,11 +1,10 @@
 """Stacks of microscopes: TIFF, ND2, CZI, LIF, HDF5, NWB and OME-Zarr in; TIFF and OME-Zarr out."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from f2rcli.errors import UsageError
 from f2rcli.io.base import Reader, ReadOptions
-from f2rcli.io.stacks.arrays import named, split_path
+from f2rcli.io.stacks.arrays import split_path
 from f2rcli.io.stacks.files import FORMATS, LibraryStack, format_of, open_stack
 from f2rcli.io.stacks.foreign import unsupported
 from f2rcli.io.stacks.lanes import (
@@ -110,7 +109,4 @@ def open_reader(source: str, options: ReadOptions) -> Reader:
             f"series={options.series!r}: {source} names an array already.",
             hint="Leave one out.",
         )
-    stack = LibraryStack(path, inside or options.series or "")
-    if inside is not None:
-        options = replace(options, series=named(inside, [one.name for one in stack.series]))
-    return StackReader(name, options, stack)
+    return StackReader(name, options, LibraryStack(path, inside or ""))

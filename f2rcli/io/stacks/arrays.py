@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from f2rcli.errors import InputError
+from f2rcli.errors import InputError, UsageError
 from f2rcli.io.stacks.foreign import Image, Where, unsupported
 from f2rcli.io.stacks.lanes import LETTER_OF
 from f2rcli.io.stacks.metadata import Facts, Metadata, known_sizes, number_of, ome_colour, steady
@@ -36,7 +36,7 @@ _BEFORE_AXES = ("t", "c", "z", "y", "x")  # of versions 0.1 and 0.2, which do no
 _INSIDE = re.compile(
     rf"(.+?(?:{'|'.join(re.escape(s) for s in HDF5_SUFFIXES)})):(/.*)", re.IGNORECASE
 )
-_CACHE = 256 << 20  # bytes of chunks: they may reach over many frames
+HDF5_CACHE = 256 << 20  # bytes of chunks: they may reach over many frames
 _SERIES = frozenset({"TwoPhotonSeries", "OnePhotonSeries", "ImageSeries"})
 _UNNAMED = {2: "YX", 3: "QYX", 4: "QIYX", 5: "QIPYX"}
 _NWB = {3: "TYX", 4: "TYXZ"}  # frames, x, y [, z] by its schema: its x runs down the rows
@@ -54,29 +54,60 @@ def is_zarr(path: Path) -> bool:
     return any((path / name).is_file() for name in ("zarr.json", ".zgroup"))
 
 
-def open_zarr(library: Any, path: Path) -> tuple[Any, list[Image]]:
-    """The group, and an image per multiscale. A plate or collection is refused."""
-    group = library.open_group(str(path), mode="r")
+def zarr_images(group: Any, path: Path) -> list[Image]:
+    """An image per multiscale of a zarr.Group. A plate or collection is refused."""
     said = ome_attributes(group)
     if "multiscales" not in said:
         raise _no_image(said, path)
-    if any("coordinateSystems" in scales for scales in said["multiscales"]):
+    scales = said["multiscales"]
+    if isinstance(scales, list) and any(
+        isinstance(one, dict) and "coordinateSystems" in one for one in scales
+    ):
         raise unsupported(path, f"OME-Zarr of version {said.get('version', '0.6')} is",
                           "Save it as version 0.5 or before.")  # fmt: skip
-    return group, [_of_scales(group, scales, said, path) for scales in said["multiscales"]]
+    if not _is_sound(said):
+        raise InputError(f"{path.name}: its attributes are no OME-Zarr's.",
+                         hint="Write it again with a program for OME-Zarr.")  # fmt: skip
+    return [_of_scales(group, scales, said, path) for scales in said["multiscales"]]
 
 
 def ome_attributes(group: Any) -> dict[str, Any]:
     """The attributes of a group that OME-Zarr defines; version 0.5 has them under `ome`."""
     attributes = dict(group.attrs)
-    found: dict[str, Any] = attributes.get("ome", attributes)
-    return found
+    found = attributes.get("ome", attributes)
+    return found if isinstance(found, dict) else {}
+
+
+def _is_sound(said: dict[str, Any]) -> bool:
+    """Whether attributes are of OME-Zarr's types; anyone may have written them."""
+
+    def dicts(value: Any) -> bool:
+        return isinstance(value, list) and all(isinstance(one, dict) for one in value)
+
+    def named(axis: Any) -> bool:
+        name = axis.get("name") if isinstance(axis, dict) else axis
+        return isinstance(name, str) and bool(name)
+
+    def scales(one: dict[str, Any]) -> bool:
+        levels, axes = one.get("datasets") or [], one.get("axes") or []
+        return (
+            dicts(levels) and bool(levels) and isinstance(axes, list) and all(map(named, axes))
+            and all(isinstance(level.get("path"), str) for level in levels)
+            and all(dicts(owner.get("coordinateTransformations", [])) for owner in (one, *levels))
+        )  # fmt: skip
+
+    omero = said.get("omero") or {}
+    return (
+        dicts(said["multiscales"]) and all(map(scales, said["multiscales"]))
+        and isinstance(omero, dict) and dicts(omero.get("channels") or [])
+    )  # fmt: skip
 
 
 def _no_image(said: dict[str, Any], path: Path) -> InputError:
-    if "plate" in said:
-        wells = said["plate"].get("wells") or [{}]
-        well = f"{wells[0].get('path', 'A/1')}/0"
+    if isinstance(said.get("plate"), dict):
+        wells = said["plate"].get("wells")
+        known = isinstance(wells, list) and wells and isinstance(wells[0], dict)
+        well = f"{wells[0].get('path', 'A/1') if known else 'A/1'}/0"
         return unsupported(path, "an OME-Zarr plate is",
                            f"Pass one of its images, e.g. {path.name}/{well}.")  # fmt: skip
     kind = next((word for word in ("well", "bioformats2raw.layout") if word in said), None)
@@ -180,22 +211,15 @@ def split_path(source: str) -> tuple[str, str | None]:
     return (match[1], match[2].rstrip("/")) if match else (source, None)
 
 
-def named(inside: str, arrays: list[str]) -> str:
-    """The array that a path in a file means: its own, or the only one of a group."""
-    below = [name for name in arrays if name.startswith(f"{inside}/")]
-    return below[0] if len(below) == 1 and inside not in arrays else inside
+def hdf5_images(file: Any, path: Path, wanted: str = "") -> list[Image]:
+    """An image per array of pictures of an h5py.File; wanted: the path of the only one, or of a
+    group that holds one."""
+    return [_of_array(file, array) for array in _arrays(file, path, wanted)]
 
 
-def open_hdf5(library: Any, path: Path, wanted: str = "") -> tuple[Any, list[Image]]:
-    """The file, and an image per array of pictures; wanted: the path of one that is a picture at
-    any rate."""
-    file = library.File(path, "r", rdcc_nbytes=_CACHE)
-    return file, [_of_array(file, array) for array in _arrays(library, file, path, wanted)]
-
-
-def _arrays(library: Any, file: Any, path: Path, wanted: str) -> list[Any]:
+def _arrays(file: Any, path: Path, wanted: str) -> list[Any]:
     every: list[Any] = []
-    file.visititems(lambda _, one: every.append(one) if isinstance(one, library.Dataset) else None)
+    file.visititems(lambda _, one: every.append(one) if hasattr(one, "ndim") else None)
     imaging = [one for one in every if _kind(one.parent) in _SERIES and _leaf(one) == "data"]
     if any(_leaf(one) == "external_file" for one in every) and not any(a.size for a in imaging):
         raise unsupported(path, "an NWB file whose pictures lie in other files is",
@@ -203,7 +227,8 @@ def _arrays(library: Any, file: Any, path: Path, wanted: str) -> list[Any]:
     found = [one for one in imaging or every if _is_known(one.dtype) and one.size]
     rank = 2 if all(one.ndim < 3 for one in found) else 3
     found = [one for one in found if rank <= one.ndim <= 5]
-    found += _asked(every, found, wanted)
+    if wanted:
+        return [_named(every, found, path, wanted)]
     if not found:
         for one in every:
             if one.size and rank <= one.ndim <= 5 and one.dtype.kind in "biuc":
@@ -213,17 +238,14 @@ def _arrays(library: Any, file: Any, path: Path, wanted: str) -> list[Any]:
     return found
 
 
-def _asked(every: list[Any], found: list[Any], wanted: str) -> list[Any]:
-    """The one array that a path means, where none of those found is meant."""
-
-    def meant(one: Any) -> bool:
-        return bool(wanted) and f"{one.name}/".startswith(f"{wanted}/")
-
-    fit = [
-        one for one in every
-        if meant(one) and _is_known(one.dtype) and one.size and 2 <= one.ndim <= 5
-    ]  # fmt: skip
-    return [] if any(map(meant, found)) or len(fit) != 1 else fit
+def _named(every: list[Any], found: list[Any], path: Path, wanted: str) -> Any:
+    below = [one for one in every if f"{one.name}/".startswith(f"{wanted}/")]
+    fit = [one for one in below if _is_known(one.dtype) and one.size and 2 <= one.ndim <= 5]
+    if len(fit) != 1:
+        names = ", ".join(str(one.name) for one in (fit or found)[:6])
+        raise UsageError(f"{path.name}:{wanted}: names no array of pictures.",
+                         hint=f"It has {names or 'none'}.")  # fmt: skip
+    return fit[0]
 
 
 def _is_known(dtype: Any) -> bool:
@@ -322,11 +344,15 @@ def _times(group: Any, count: int) -> list[float]:
     return [0.0, 1 / rate] if rate and rate > 0 else []
 
 
+def _members(group: Any) -> dict[str, Any]:
+    """What a group holds, by name; nothing for an array, or where there is none."""
+    return dict(group) if hasattr(group, "keys") else {}
+
+
 def _spacing(group: Any) -> dict[str, float | None]:
     """Pixel sizes of the imaging plane: x, y [, z], as `_NWB` has them."""
-    plane = group.get("imaging_plane")
-    spacing = None if plane is None else plane.get("grid_spacing")
-    if spacing is None:
+    spacing = _members(group.get("imaging_plane")).get("grid_spacing")
+    if spacing is None or _members(spacing):
         return {}
     unit = _METRES.get(_text(spacing.attrs.get("unit", "meters")), 0.0)
     return dict(zip("YXZ", [step * unit for step in _numbers(spacing[()])], strict=False))
@@ -334,9 +360,9 @@ def _spacing(group: Any) -> dict[str, float | None]:
 
 def _nwb_channels(group: Any) -> Iterator[Facts]:
     """The channels of an imaging plane."""
-    plane = group.get("imaging_plane")
-    for name, one in ({} if plane is None else dict(plane)).items():
-        if _kind(one) == "OpticalChannel":
+    plane = _members(group.get("imaging_plane"))
+    for name, one in plane.items():
+        if _kind(one) == "OpticalChannel" and _members(one):
             facts: Facts = {"Name": str(name)}
             waves = (("EmissionWavelength", one, "emission_lambda"),
                      ("ExcitationWavelength", plane, "excitation_lambda"))  # fmt: skip

@@ -25,7 +25,7 @@ from f2rcli.io.stacks.metadata import (
     ome_colour,
     steady,
 )
-from f2rcli.io.tifffiles import quiet, refusals
+from f2rcli.io.tifffiles import refusals
 
 _MICROMETRES = 1e6  # of a metre
 _NANOSECONDS = 1e-9  # of a second
@@ -34,15 +34,14 @@ _LANES = "TZC"  # axes that count pictures; scenes (S) are series, tiles (M) are
 _SPLIT = "Split it into files in ZEN, or export it as OME-TIFF."
 
 
-def open_czi(library: Any, path: Path) -> tuple[Any, list[Image]]:
-    """The file, and an image per scene, its tiles joined. Views and phases are refused."""
-    file = library.CziFile(path)
-    with warnings.catch_warnings(), quiet("czifile"):
+def czi_images(file: Any, path: Path) -> list[Image]:
+    """An image per scene of a czifile.CziFile, its tiles joined. Views and phases are refused."""
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of files without metadata or attachments
         said = partial(_metadata, *_described(file))
         if hasattr(file, "scenes"):
-            return file, [_scene(path, said, file.scenes, key) for key in file.scenes]
-        return file, list(_subblock_scenes(file, path, said))
+            return [_scene(path, said, file.scenes, key) for key in file.scenes]
+        return _subblock_scenes(file, path, said)
 
 
 def _scene(path: Path, said: Callable[..., Metadata], scenes: Any, key: int) -> Image:
@@ -147,7 +146,9 @@ def _joined(
         planes.setdefault(tuple(tile.at.get(axis, 0) for axis in _LANES), []).append(tile)
 
     def read(where: Where) -> Any:
-        found = planes[tuple(where.get(axis, 0) for axis in _LANES)]
+        found = planes.get(tuple(where.get(axis, 0) for axis in _LANES), [])
+        if not found:
+            raise InputError(f"{name}: lacks a picture that the others promise.")
         whole = np.zeros((height, width, count), file.dtype)
         for tile in found:
             row, column = tile.at["Y"] - top, tile.at["X"] - left

@@ -13,23 +13,22 @@ import numpy as np
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
 from f2rcli.io.stacks.arrays import (
+    HDF5_CACHE,
     HDF5_SUFFIXES,
     ZARR_PROVENANCE,
+    hdf5_images,
     is_zarr,
-    open_hdf5,
-    open_zarr,
     split_path,
+    zarr_images,
 )
-from f2rcli.io.stacks.czi import open_czi
-from f2rcli.io.stacks.foreign import Image, open_lif, open_nd2, package, upright
+from f2rcli.io.stacks.czi import czi_images
+from f2rcli.io.stacks.foreign import Image, lif_images, nd2_images, package, upright
 from f2rcli.io.stacks.lanes import Series
 from f2rcli.io.stacks.metadata import Metadata
 from f2rcli.io.stacks.pages import open_tiff
 from f2rcli.io.stacks.stack import Stack, check_series
-from f2rcli.io.tifffiles import refusals
+from f2rcli.io.tifffiles import quiet, refusals
 from f2rcli.units import count
-
-Opener = Callable[[Any, Path], tuple[Any, list[Image]]]  # of a library and a path
 
 
 class StackFormat(NamedTuple):
@@ -37,15 +36,20 @@ class StackFormat(NamedTuple):
 
     name: str
     package: str
-    opener: Opener
+    opened: Callable[[Any, Path], Any]  # by the package
+    images: Callable[[Any, Path], list[Image]]  # of what it opened
 
 
-HDF5 = StackFormat("HDF5", "h5py", open_hdf5)
-ZARR = StackFormat("OME-Zarr", "zarr", open_zarr)
+HDF5 = StackFormat(
+    "HDF5", "h5py", lambda h5py, path: h5py.File(path, "r", rdcc_nbytes=HDF5_CACHE), hdf5_images
+)
+ZARR = StackFormat(
+    "OME-Zarr", "zarr", lambda zarr, path: zarr.open_group(str(path), mode="r"), zarr_images
+)
 FORMATS = {
-    ".nd2": StackFormat("ND2", "nd2", open_nd2),
-    ".czi": StackFormat("CZI", "czifile", open_czi),
-    ".lif": StackFormat("LIF", "liffile", open_lif),
+    ".nd2": StackFormat("ND2", "nd2", lambda nd2, path: nd2.ND2File(path), nd2_images),
+    ".czi": StackFormat("CZI", "czifile", lambda czifile, path: czifile.CziFile(path), czi_images),
+    ".lif": StackFormat("LIF", "liffile", lambda liffile, path: liffile.LifFile(path), lif_images),
     ".zarr": ZARR,
     **dict.fromkeys(HDF5_SUFFIXES, HDF5),
 }
@@ -69,7 +73,7 @@ class LibraryStack(Stack):
     """A stack in a format that a package of the extra `microscopy` reads."""
 
     def __init__(self, path: Path, wanted: str = "") -> None:
-        """wanted: the path of an array in HDF5, which is a picture at any rate.
+        """wanted: the path of an array in HDF5, which is the only series then.
 
         Raises InputError where the library is missing or refuses the file.
         """
@@ -82,11 +86,19 @@ class LibraryStack(Stack):
         assert kind is not None  # nobody opens others with it
         self._kind, self.paths, self.flavour = kind, [path], kind.name
         library = package(kind.package, f"{path.name}: reading {kind.name}", InputError)
-        opener = partial(open_hdf5, wanted=wanted) if kind is HDF5 else kind.opener
-        with refusals(self.name):
-            self.file, self.images = opener(library, path)
+        with refusals(self.name), quiet(kind.package):
+            self.file = kind.opened(library, path)
+        try:
+            self._understand(partial(hdf5_images, wanted=wanted) if wanted else kind.images)
+        except BaseException:
+            self.close()
+            raise
+
+    def _understand(self, images: Callable[[Any, Path], list[Image]]) -> None:
+        with refusals(self.name), quiet(self._kind.package):
+            self.images = images(self.file, self.path)
         if not self.images:
-            raise InputError(f"{path.name}: holds no pictures.")
+            raise InputError(f"{self.name}: holds no pictures.")
         self._letters = [upright(image.sizes) for image in self.images]
         self._metadata: dict[int, Metadata] = {}
         self.series = [self._series(number) for number in range(len(self.images))]
@@ -107,7 +119,7 @@ class LibraryStack(Stack):
 
     def metadata(self, number: int) -> Metadata:
         if number not in self._metadata:
-            with refusals(self.name):
+            with refusals(self.name), quiet(self._kind.package):
                 self._metadata[number] = self.images[number].metadata()
         return self._metadata[number]
 
@@ -140,7 +152,7 @@ class LibraryStack(Stack):
         index = np.unravel_index(place, [n for _, n in series.outer] or [1])
         at = {letter: int(i) for (letter, _), i in zip(series.outer, index, strict=False)}
         where = {axis: at.get(letter, 0) for axis, letter in self._letters[number].items()}
-        with refusals(f"{self.name}, picture {place + 1}"):
+        with refusals(f"{self.name}, picture {place + 1}"), quiet(self._kind.package):
             picture = np.asarray(image.read(where))
         shape = series.picture_shape
         if picture.size != int(np.prod(shape)):

@@ -102,9 +102,8 @@ def upright(sizes: dict[str, int]) -> dict[str, str]:
 # --- Nikon ND2 -----------------------------------------------------------------------------------
 
 
-def open_nd2(library: Any, path: Path) -> tuple[Any, list[Image]]:
-    """The file, and an image per position."""
-    file = library.ND2File(path)
+def nd2_images(file: Any, path: Path) -> list[Image]:
+    """An image per position of an nd2.ND2File."""
     sizes = {str(axis): int(size) for axis, size in file.sizes.items()}
     loops = [axis for axis in sizes if axis not in "CYXS"]
     places = {tuple(row[axis] for axis in loops): n for n, row in enumerate(file.loop_indices)}
@@ -127,7 +126,7 @@ def open_nd2(library: Any, path: Path) -> tuple[Any, list[Image]]:
             interval,
         )  # fmt: skip
 
-    return file, [image(position) for position in range(sizes.get("P", 1))]
+    return [image(position) for position in range(sizes.get("P", 1))]
 
 
 def _nd2_times(file: Any, frames: list[int]) -> list[float]:
@@ -167,13 +166,12 @@ def _of_nd2(
 # --- Leica LIF -----------------------------------------------------------------------------------
 
 
-def open_lif(library: Any, path: Path) -> tuple[Any, list[Image]]:
-    """The file, and an image per image of the project, but for those of single points and lines."""
-    file = library.LifFile(path)
+def lif_images(file: Any, path: Path) -> list[Image]:
+    """An image per image of a liffile.LifFile, but for those of single points and lines."""
     pictures = [one for one in file.images if _is_picture(one.sizes)]
     others = [f"'{one.name}'" for one in file.images if not _is_picture(one.sizes)]
     remark = f"{' and '.join(others)} hold no pictures and are left out" if others else ""
-    return file, [_of_lif(one, "" if n else remark) for n, one in enumerate(pictures)]
+    return [_of_lif(one, "" if n else remark) for n, one in enumerate(pictures)]
 
 
 def _is_picture(sizes: Any) -> bool:

@@ -4,9 +4,10 @@ Names of facts of channels and planes are attributes of OME-XML 2016-06
 (https://www.openmicroscopy.org/Schemas/OME/); a ...Unit beside a number is its unit.
 """
 
+import json
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -231,7 +232,8 @@ def of_lsm(said: Facts) -> Metadata:
     colours = said.get("ChannelColors") or {}
     channels: list[Facts] = [{"Name": str(name)} for name in colours.get("ColorNames", [])]
     for channel, colour in zip(channels, colours.get("Colors", []), strict=False):
-        channel["Color"] = ome_colour(*(int(part) for part in colour[:3]))
+        if len(colour) >= 3:
+            channel["Color"] = ome_colour(*(int(part) for part in colour[:3]))
     steps = {axis: scaled(said.get(f"VoxelSize{axis}"), "m") for axis in "XYZ"}
     interval = number_of(said.get("TimeIntervall")) or None
     return Metadata(sizes=known_sizes(**steps), interval=interval, channels=channels)
@@ -240,8 +242,18 @@ def of_lsm(said: Facts) -> Metadata:
 def of_metamorph(said: Facts, frames: int) -> Metadata:
     """MetaMorph STK's metadata as tifffile reads it; frames: along time, 1 for a depth."""
     unit = said.get("CalibrationUnits", "")
-    depths: Iterable[Any] = said.get("ZDistance", ())
+    depths = [] if said.get("ZDistance") is None else said["ZDistance"]
     steps = {axis: scaled(said.get(f"{axis}Calibration"), unit) for axis in "XY"}
     steps["Z"] = scaled(next((abs(float(depth)) for depth in depths), None), unit)
-    times = [int(time) * 1e-9 for time in said.get("DatetimeCreated", ())]  # nanoseconds
+    created = said.get("DatetimeCreated")
+    times = [] if created is None else [int(time) * 1e-9 for time in created]  # nanoseconds
     return Metadata(sizes=known_sizes(**steps), interval=steady(times) if frames > 1 else None)
+
+
+def of_micromanager(said: Facts) -> Metadata:
+    """The header of Micro-Manager's NDTiff as tifffile reads it."""
+    summary = said.get("Summary")
+    summary = summary if isinstance(summary, dict) else {}
+    size, step = (number_of(summary.get(name)) for name in ("PixelSize_um", "Interval_ms"))
+    interval = step / 1000 if step is not None and step > 0 else None
+    return Metadata(sizes=known_sizes(X=size, Y=size), interval=interval, own=json.dumps(said))

@@ -13,7 +13,6 @@ import tifffile
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
-from f2rcli.io.stacks import scanimage
 from f2rcli.io.stacks.lanes import Series, listed_series
 from f2rcli.io.stacks.metadata import (
     PROVENANCE,
@@ -21,13 +20,14 @@ from f2rcli.io.stacks.metadata import (
     of_imagej,
     of_lsm,
     of_metamorph,
+    of_micromanager,
     of_ome,
     ome_annotation,
     parsed,
 )
+from f2rcli.io.stacks.scanimage import header_of, outer_axes
 from f2rcli.io.stacks.stack import Stack
 from f2rcli.io.tifffiles import (
-    PageList,
     check_head,
     compression_name,
     first_description,
@@ -41,9 +41,10 @@ RGB, PALETTE, YCBCR, CFA = 2, 3, 6, 32803  # photometric interpretations
 UNDESCRIBED = ("generic", "uniform")  # tifffile's words for series without a description
 _FLAVOURS = {
     "is_ome": "OME-", "is_imagej": "ImageJ ", "is_lsm": "LSM ", "is_stk": "MetaMorph ",
-    "is_qpi": "PerkinElmer ", "is_ndtiff": "ND",
+    "is_qpi": "PerkinElmer ", "is_ndtiff": "NDTiff in ",
 }  # fmt: skip
 _IMAGEJ = {"T": "frames", "Z": "slices", "C": "channels"}
+DAMAGED = "The file is damaged: copy it again."
 _MOST = 1 << 24  # pictures; a description that promises more is itself damaged
 
 
@@ -71,6 +72,8 @@ class TiffStack(Stack):
         self.path = path
         check_head(path)
         self._list = list_pages(path)
+        if self._list.circular:  # tifffile would follow it for ever
+            raise InputError(f"{self.name}: its list of pages runs in a circle.", hint=DAMAGED)
         with refusals(self.name), quiet():
             self.file = _opened(path)
         self._raw = path.open("rb")
@@ -90,7 +93,7 @@ class TiffStack(Stack):
         for one in self.pictures:
             told = (one.first.compression, one.first.photometric, one.first.bitspersample)
             if not all(isinstance(value, int) for value in told):
-                raise InputError(f"{self.name}: its header is damaged.", hint="Copy it again.")
+                raise InputError(f"{self.name}: its header is damaged.", hint=DAMAGED)
         with refusals(self.name), quiet():
             self.series = [self._series(number) for number in range(len(self.pictures))]
         self._described = self.pictures[0].kind not in UNDESCRIBED
@@ -99,9 +102,7 @@ class TiffStack(Stack):
         if not self._described and len(self.series) > 1:
             self.remarks += (f"pages of {len(self.series)} kinds: {listed_series(self.series)}",)
         pages = count(self._list.pages, "page")
-        if self._list.circular:
-            self.broken = f"its list of pages runs in a circle after {pages}"
-        elif self._list.broken:
+        if self._list.broken:
             self.broken = f"its list of pages breaks off after {pages}"
         with refusals(self.name), quiet():
             self.absent = [self._absent(number) for number in range(len(self.pictures))]
@@ -110,8 +111,6 @@ class TiffStack(Stack):
         self.flavour = f"{kind}{'BigTIFF' if self.file.is_bigtiff else 'TIFF'}"
 
     def _found(self) -> list[Pictures]:
-        if self._list.circular:
-            return [self._undescribed(self.file.pages.first, self._list)]
         found = [
             _pictures(one) for one in self.file.series if len(one) and not _is_preview(one)
         ]  # fmt: skip
@@ -120,12 +119,6 @@ class TiffStack(Stack):
         if found and self.file.pages.first.is_scanimage:
             found[-1] = self._scanned(found[-1])
         return found
-
-    def _undescribed(self, first: Any, listed: PageList) -> Pictures:
-        """The pages from one on as they come, as far as they are like it."""
-        pages = self._pages_like(first, listed.pages)
-        axes, shape = f"I{first.axes}", (len(pages), *first.shape)
-        return Pictures(pages, 1, first, axes, shape, "generic")
 
     def _pages_like(self, first: Any, stop: int) -> list[Any]:
         pages = [first]
@@ -160,10 +153,10 @@ class TiffStack(Stack):
         """ScanImage's channels and volumes told apart, whatever version wrote them."""
         frames = (self.file.scanimage_metadata or {}).get("FrameData") or {}
         first = last.first.aspage()
-        said = scanimage.header_of(_header(self.file))
+        said = header_of(_header(self.file))
         said |= {str(name): str(value) for name, value in frames.items()}
         pages = self._pages_like(first, self._list.pages)
-        sizes = scanimage.outer_axes(said, len(pages))
+        sizes = outer_axes(said, len(pages))
         used = prod(sizes.values())
         if used < len(pages):
             more = count(len(pages) - used, "page")
@@ -180,7 +173,7 @@ class TiffStack(Stack):
         if file.is_ome and "ome" not in kinds:
             return True
         shaped = _of_tifffile(file.pages.first) is not None
-        return shaped and not kinds & {"shaped", "promised"} and not self._list.circular
+        return shaped and not kinds & {"shaped", "promised"}
 
     def promised_by(self, words: str) -> str:
         return super().promised_by(words) if self._described else "its list of pages"
@@ -253,6 +246,8 @@ class TiffStack(Stack):
             samples: Plane = np.frombuffer(data, dtype).reshape(shape)
         else:
             samples = self._page(series.number, one, place // one.share)
+            if samples.size % prod(shape) or samples.size // prod(shape) <= place % one.share:
+                raise InputError(f"{self.name}, picture {place + 1}: is of another size.")
             samples = samples.reshape(-1, *shape)[place % one.share]
         return np.moveaxis(samples, 0, -1) if order.startswith("S") else samples
 
@@ -281,7 +276,7 @@ class TiffStack(Stack):
         packed = page.bitspersample < 8 * series.dtype.itemsize and found.bits is None
         said = found.ome is not None or _of_tifffile(self.file.pages.first) is not None
         own = "" if said else first_description(self.file)
-        found = replace(found, own=own)
+        found = replace(found, own=found.own or own)
         return replace(found, bits=int(page.bitspersample)) if packed else found
 
     def _said(self, number: int) -> Metadata:
@@ -289,6 +284,8 @@ class TiffStack(Stack):
         with refusals(self.name), quiet():
             if self._ome is not None and self.pictures[number].kind == "ome":
                 return of_ome(self._ome, number, _places(series))
+            if file.is_ndtiff:
+                return of_micromanager(file.micromanager_metadata or {})
             if file.is_imagej:
                 return of_imagej(file.imagej_metadata or {}, _pixel(file))
             if file.is_lsm:

@@ -286,7 +286,7 @@ def page_options(page: Any) -> dict[str, Any]:
     if page.software:
         options["software"] = str(page.software).encode("utf-8", "replace")
     steps = [page.tags.valueof(code) for code in _RESOLUTION[:2]]
-    if all(isinstance(step, tuple) for step in steps):
+    if all(isinstance(step, tuple) and all(step) for step in steps):
         options |= {"resolution": tuple(steps), "resolutionunit": int(page.resolutionunit)}
     options["extratags"] = [
         (tag.code, int(tag.dtype), 0 if isinstance(tag.value, str) else tag.count, tag.value, True)
@@ -297,7 +297,10 @@ def page_options(page: Any) -> dict[str, Any]:
 
 def is_carried(tag: Any) -> bool:
     """Whether a tag of a page is written as it is, behind those that have their own place."""
-    own = (_DESCRIPTION, _SOFTWARE, *_RESOLUTION, *_POINTERS)
     simple = isinstance(tag.value, str | bytes | int | float | tuple)
-    known = simple and int(tag.dtype) in _DATATYPES
-    return known and tag.code not in STORAGE and tag.code not in own
+    return simple and int(tag.dtype) in _DATATYPES and not is_known(tag)
+
+
+def is_known(tag: Any) -> bool:
+    """Whether a tag says how samples are stored, or has a place of its own in what is written."""
+    return tag.code in STORAGE or tag.code in (_DESCRIPTION, _SOFTWARE, *_RESOLUTION, *_POINTERS)

@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from f2rcli.io.stacks.lanes import UNNAMED, Series
 from f2rcli.io.stacks.pages import PageFolder
 from f2rcli.io.stacks.reader import StackFrame, StackReader
 from f2rcli.io.stacks.tiff import TiffStack
-from f2rcli.io.stacks.tiff_out import Output, PageForm, TiffOutput, is_carried, kind_of
+from f2rcli.io.stacks.tiff_out import Output, PageForm, TiffOutput, is_carried, is_known, kind_of
 from f2rcli.io.stacks.zarr_out import (
     PartTree,
     ZarrOutput,
@@ -46,15 +46,6 @@ class StackDetail:
 
     outputs: tuple[Output, ...]
     kind: str  # zarr, folder, or one of TIFF's (see tiff_out)
-
-
-class PictureOutput(Protocol):
-    """What takes the pictures of a stack, in any order."""
-
-    def begin(self, provenance: str) -> None: ...
-    def put(self, number: int, index: int, picture: Plane) -> None: ...
-    def close(self) -> None: ...
-    def abandon(self) -> None: ...
 
 
 def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
@@ -128,7 +119,7 @@ def _plan_tiff(reader: StackReader, target: Path) -> WritePlan:
     return WritePlan(
         target=str(target), container="ome-tiff" if kind == "ome" else "tiff",
         encoder=forms[0].codec, pix_fmt=str(outputs[0].series.dtype), kept=tuple(kept),
-        dropped=(*_left_out(reader), *(_lost_tags(stack) if kind != "plain" else ())),
+        dropped=(*_left_out(reader), *_lost_tags(stack, kind)),
         notes=tuple(notes), detail=StackDetail(outputs=tuple(outputs), kind=kind),
     )  # fmt: skip
 
@@ -139,12 +130,12 @@ def _plan_folder(reader: StackReader, target: Path) -> WritePlan:
     output = _output(reader, 0)
     with closing(first_readable(output.places, stack.page)) as first:
         form = PageForm.of(first, _page_output(first))
-        dropped = () if first.pictures[0].kind in ("generic", "uniform") else _lost_tags(first)
+        dropped = _lost_tags(first, kind_of(first, target / first.name, [_page_output(first)]))
     return WritePlan(
         target=str(target), container="tiff", encoder=form.codec,
         pix_fmt=str(output.series.dtype),
         kept=(count(len(output.places), "TIFF file"), _axes(reader, output), "tags of its pages"),
-        notes=(form.note,) if form.note else (), dropped=tuple(dropped),
+        notes=(form.note,) if form.note else (), dropped=dropped,
         detail=StackDetail(outputs=(output,), kind="folder"),
     )  # fmt: skip
 
@@ -233,12 +224,13 @@ def _left_out(reader: StackReader) -> list[str]:
     ]  # fmt: skip
 
 
-def _lost_tags(stack: Any) -> tuple[str, ...]:
-    if not isinstance(stack, TiffStack):
+def _lost_tags(stack: Any, kind: str) -> tuple[str, ...]:
+    """Tags of pages that a file of another kind has no place for."""
+    if not isinstance(stack, TiffStack) or kind == "imagej":
         return ()
-    page = stack.file.pages.first
-    tags = [str(tag.name) for tag in page.tags if is_carried(tag)]
-    return (f"tags {', '.join(tags[:6])}",) if tags and not stack.file.is_imagej else ()
+    tags = [str(tag.name) for tag in stack.file.pages.first.tags if not is_known(tag)
+            and not (kind == "plain" and is_carried(tag))]  # fmt: skip
+    return (f"tags {', '.join(tags[:6])}",) if tags else ()
 
 
 class StackWriter(Writer):
@@ -262,7 +254,7 @@ class StackWriter(Writer):
         self._part = part(self.target, overwrite=plan.overwrite, keep=plan.keep_partial)
         self._output = self._new_output()
 
-    def _new_output(self) -> PictureOutput:
+    def _new_output(self) -> "TiffOutput | ZarrOutput | FolderOutput":
         outputs, kind, stack = self.detail.outputs, self.detail.kind, self.reader.stack
         if kind == "zarr":
             return ZarrOutput(self._part.path, outputs[0], stack)
@@ -353,7 +345,7 @@ class StackWriter(Writer):
 
     def _differing(self, again: Any, some: set[tuple[int, int]]) -> str:
         """The first difference between what was written and what is read, in words."""
-        zarr = self.detail.kind == "zarr"
+        zarr = isinstance(self._output, ZarrOutput)
         expected = [
             arranged(one.series, self.target) if zarr else one.series
             for one in self.detail.outputs
@@ -361,9 +353,11 @@ class StackWriter(Writer):
         if [_shape(one) for one in again.series] != [_shape(one) for one in expected]:
             return "its axes differ"
         for number, index in sorted(some):
-            one = self.detail.outputs[number].series
-            picture = _zarr_picture(again, one, index) if zarr else again.read(number, index)
-            if digest_of(picture) != self._written[number, index]:
+            if isinstance(self._output, ZarrOutput):
+                written = self._output.read(index)
+            else:
+                written = again.read(number, index)
+            if digest_of(written) != self._written[number, index]:
                 return f"picture {index + 1} differs"
         return ""
 
@@ -435,22 +429,6 @@ def _shape(series: Series) -> tuple[str, tuple[int, ...]]:
     kept = [(a, n) for a, n in zip(series.axes, series.shape, strict=True) if n > 1 or a in "YX"]
     letters = "".join("T" if a in UNNAMED else a for a, _ in kept)
     return letters, tuple(n for _, n in kept)
-
-
-def _zarr_picture(again: Any, series: Series, index: int) -> Plane:
-    """A picture as its source has it, (Y, X) or (Y, X, S), of arrays in OME-Zarr's order."""
-    shown = again.series[0]
-    outer = series.outer
-    numbers = np.unravel_index(index, [n for _, n in outer] or [1])
-    at = {axis: int(i) for (axis, _), i in zip(outer, numbers, strict=False)}
-    planes = []
-    for sample in range(series.samples):
-        here = at if series.samples == 1 else at | {"C": sample}
-        sizes = [n for _, n in shown.outer]
-        place = np.ravel_multi_index([here[axis] for axis, _ in shown.outer], sizes) if sizes else 0
-        planes.append(again.read(0, int(place)))
-    picture: Plane = planes[0] if len(planes) == 1 else np.stack(planes, axis=-1)
-    return picture
 
 
 def digest_of(picture: Plane) -> bytes:

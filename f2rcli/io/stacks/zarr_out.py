@@ -150,16 +150,27 @@ class ZarrOutput:
 
     def put(self, number: int, index: int, picture: Plane) -> None:
         """Write picture `index`, (Y, X) or (Y, X, S), and its smaller copies."""
+        planes = [picture] if picture.ndim == 2 else list(np.moveaxis(picture, -1, 0))
+        for place, plane in zip(self._places(index), planes, strict=True):
+            for level, size in zip(self.levels, self.sizes, strict=True):
+                level[place] = shrunk(plane, size)
+
+    def read(self, index: int) -> Plane:
+        """Picture `index` as it was put."""
+        planes = [np.asarray(self.levels[0][place]) for place in self._places(index)]
+        return planes[0] if len(planes) == 1 else np.stack(planes, axis=-1)
+
+    def _places(self, index: int) -> list[tuple[int, ...]]:
+        """The place in the arrays of each sample of a picture: colours are channels."""
         outer = self.series.outer
         numbers = np.unravel_index(index, [n for _, n in outer] or [1])
         at = {axis: int(i) for (axis, _), i in zip(outer, numbers, strict=False)}
-        planes = [picture] if picture.ndim == 2 else list(np.moveaxis(picture, -1, 0))
-        for sample, plane in enumerate(planes):
-            if picture.ndim > 2:
-                at["C"] = sample
-            place = tuple(at[axis] for axis in self.arranged.axes if axis not in "YX")
-            for level, size in zip(self.levels, self.sizes, strict=True):
-                level[place] = shrunk(plane, size)
+        axes = self.arranged.axes[:-2]
+        colours = self.series.samples > 1
+        return [
+            tuple(sample if colours and axis == "C" else at[axis] for axis in axes)
+            for sample in range(self.series.samples)
+        ]
 
     def close(self) -> None:
         """Nothing is pending."""

@@ -29,8 +29,6 @@ _MATRICES = {
     8: Matrix.YCGCO,
     9: Matrix.BT2020,
 }
-# The number of each matrix; of BT.601's two the one with 525 lines.
-MATRIX_NUMBERS = {matrix: number for number, matrix in _MATRICES.items()}
 _SITINGS = {
     "left": (0.0, 0.5),
     "center": (0.5, 0.5),

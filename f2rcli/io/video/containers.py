@@ -181,8 +181,10 @@ def refusal(container: Container, stream: Stream) -> str | None:
     family = family_of(stream)
     if stream.type == "data" and family == "unknown":
         return "f2r knows nothing of its kind"  # under another name nobody would find it
-    allowed = dict(container.only).get(stream.type)
-    if allowed is not None and family not in allowed and not is_cover(stream):
+    # Its own kind of file holds what sound it held, whatever players make of it.
+    own = stream.type == "audio" and container.muxer in stream.container.format.name.split(",")
+    allowed = None if own or is_cover(stream) else dict(container.only).get(stream.type)
+    if allowed is not None and family not in allowed:
         return cannot
     try:
         trial = av.open(io.BytesIO(), "w", format=container.muxer)

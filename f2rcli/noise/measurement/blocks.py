@@ -30,6 +30,7 @@ SPARSE = 0.2, 0.3  # of the variance: below it is the least samples', above it c
 # The same of most blocks, for any to be read so: scenes in motion have some such blocks, too, which
 # are told from noise by other means.
 MOSTLY = 0.2, 0.25
+SAME_LIGHT = 1.0, 0.0  # gain and offset
 
 
 class FramePlanes(NamedTuple):
@@ -146,19 +147,26 @@ def joined(parts: list[Blocks]) -> Blocks:
 def same_light(after: Singles, blocks: Singles, before: Singles) -> Singles:
     """A plane as bright as another if one gain and offset explain the change (a fade). blocks,
     before: their blocks, see `tiles`."""
+    gain, offset = light_between(blocks, before)
+    return after if (gain, offset) == SAME_LIGHT else np.asarray(gain * after + offset, np.float32)
+
+
+def light_between(blocks: Singles, before: Singles) -> tuple[float, float]:
+    """The gain and the offset that make blocks as bright as those before, if one explains the
+    change (a fade); SAME_LIGHT if not."""
     x, y = (plane.mean(1).astype(np.float64) for plane in (blocks, before))
     kept = np.ones(len(x), bool)
     for _ in range(3):
         known, wanted = x[kept], y[kept]
         if len(known) < 8 or np.ptp(known) < 1e-6:
-            return after
+            return SAME_LIGHT
         apart = known - known.mean()
-        gain = apart @ wanted / (apart @ apart)
-        offset = wanted.mean() - gain * known.mean()
+        gain = float(apart @ wanted / (apart @ apart))
+        offset = float(wanted.mean() - gain * known.mean())
         left = np.abs(gain * x + offset - y)
         kept = left <= quantile(left, 0.6)
     explained = median(np.abs(gain * x + offset - y)) < 0.5 * median(np.abs(x - y))
-    return np.asarray(gain * after + offset, np.float32) if explained and 0.5 < gain < 2 else after
+    return (gain, offset) if explained and 0.5 < gain < 2 else SAME_LIGHT
 
 
 def whole_landing(flow: Singles, shape: tuple[int, ...]) -> NDArray[np.int32]:

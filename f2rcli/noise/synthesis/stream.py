@@ -5,7 +5,7 @@ A clip's noise depends on the law, the seed and the clip's size alone.
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -13,8 +13,7 @@ import numpy as np
 
 from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Family, Frame, Mosaic, Plane, PlaneLayout
-from f2rcli.noise.codec import recoded, to_codes
-from f2rcli.noise.synthesis.coding import Coding
+from f2rcli.noise.synthesis.codec import Coding, recoded, to_codes
 from f2rcli.noise.synthesis.law import Law, Signal
 from f2rcli.sensor import plane_colours
 from f2rcli.yuv import to_rgb
@@ -72,7 +71,7 @@ def _coded(
     even = (signal_of(frame)[: info.height, : info.width] for frame in _noted(frames, shells))
     codes = (to_codes(signal) for signal in law.add_to_clip(even, rng))
     pictures = (np.repeat(one, 3, axis=2) if one.shape[2] == 1 else one for one in codes)
-    for frame in recoded(pictures, **asdict(coding), rate=info.rate or Fraction(25)):
+    for frame in recoded(pictures, coding, info.rate or Fraction(25)):
         planes = frame.planes[: info.layout.colour_planes]
         yield replace(shells.popleft(), planes=planes, layout=info.layout)
 

@@ -1,6 +1,7 @@
-"""Pictures through a video codec in memory: what it leaves of them, and their own best case."""
+"""Pictures through a video codec in memory: what it leaves of them."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from typing import Any
@@ -11,10 +12,10 @@ from numpy.typing import NDArray
 
 from f2rcli.frames import Codes, Family, Frame, PlaneLayout
 from f2rcli.system.assembly import x264_assembly, x265_assembly
-from f2rcli.yuv import to_rgb
 
 # libswscale writes 4:2:0 with BT.601, limited range and chroma sited left: what PyAV hands x264.
 _LAYOUT = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False)
+ENCODERS = {"h264": "libx264", "hevc": "libx265"}  # as --noise names them
 DECODERS = {"libx264": "h264", "libx265": "hevc"}
 
 
@@ -30,11 +31,6 @@ def to_codes(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     return codes
 
 
-def uncoded(picture: Codes) -> Codes:
-    """A picture (even sizes) with its chroma at 4:2:0: the best that coding could leave of it."""
-    return _rgb(_frame(_to_420(picture)))
-
-
 def repeatable(encoder: str, width: int) -> dict[str, str]:
     """The options with which libx264 and libx265 give the same bytes each time; others: none."""
     match encoder:
@@ -46,27 +42,21 @@ def repeatable(encoder: str, width: int) -> dict[str, str]:
     return {}
 
 
-def coded(
-    clip: Iterable[Codes], encoder: str, preset: str, crf: int, tune: str | None = None
-) -> Iterator[Codes]:
-    """Encode pictures of even sizes in memory and decode them again, one for one; see `recoded`."""
-    return (_rgb(frame) for frame in recoded(clip, encoder, preset, crf, tune))
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """How hard a codec compresses."""
+
+    encoder: str  # libx264 or libx265, preset medium
+    crf: int
 
 
 def recoded(
-    clip: Iterable[Codes],
-    encoder: str,
-    preset: str,
-    crf: int,
-    tune: str | None = None,
-    rate: Fraction = Fraction(25),
+    clip: Iterable[Codes], coding: Coding, rate: Fraction = Fraction(25)
 ) -> Iterator[Frame]:
-    """The decoder's output for the encoded pictures, 4:2:0 as stored, one for one; untimed.
-
-    encoder: libx264 or libx265.
-    """
-    options = {"crf": str(crf), "preset": preset} | ({"tune": tune} if tune else {})
-    return map(_frame, through_codec(map(_to_420, clip), encoder, options, rate=rate))
+    """The decoder's output for the encoded pictures, 4:2:0 as stored, one for one; untimed."""
+    options = {"crf": str(coding.crf), "preset": "medium"}
+    pictures = map(_to_420, clip)
+    return map(_frame, through_codec(pictures, coding.encoder, options, rate=rate))
 
 
 def through_codec(
@@ -116,7 +106,3 @@ def planes_of(picture: av.VideoFrame) -> list[NDArray[np.uint8]]:
 
 def _frame(picture: av.VideoFrame) -> Frame:
     return Frame(planes=tuple(planes_of(picture)), layout=_LAYOUT)
-
-
-def _rgb(frame: Frame) -> Codes:
-    return to_codes(to_rgb(frame)).transpose(1, 2, 0)

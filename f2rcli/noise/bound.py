@@ -1,0 +1,277 @@
+"""What three frames say of a plane's noise, block by block: its upper bound, and how it looks.
+
+Half the power of what matched frames differ by bounds the noise from above: what they share is
+scene, what a wrong match leaves only adds to it. Each neighbour is fetched where it lies and where
+the flow leads, to whole pixels, so that its noise stays as it is; of the two, the one that agrees
+better in low frequencies counts, which knows nothing of the high ones. The rest of the evidence is
+for a network (`share.py` in models) that tells which share of the bound is noise.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli.frames import Singles
+from f2rcli.models.flow import Flow
+from f2rcli.noise.measurement.blocks import FramePlanes, light_between
+
+BLOCK, CELL = 16, 8  # pixels a side: of what is told, and of what is looked at
+CODES = np.float32(255)  # evidence is in 8-bit codes, whatever the file holds
+LEAST = np.float32(0.004)  # codes squared: below it is nothing, and logarithms end there
+RAIL = 1.5 / 255  # of black or white
+# Low frequencies of noise alone differ by less than this from one block to another: a match is
+# better only if it leaves fewer. Where both are as good, chance must not choose the quieter one.
+CLEARLY = 0.6
+GAUSS = np.array([0.25, 0.5, 0.25], np.float32)
+STEP = np.array([-1, 1, 0], np.float32) / np.float32(2**0.5)
+CURVE = np.array([1, -2, 1], np.float32) / np.float32(6**0.5)  # keeps the power of white noise
+ONE = np.ones(1, np.float32)
+SIDEWAYS = np.array([-0.5, 0, 0.5], np.float32)
+
+
+class Evidence(NamedTuple):
+    """Of one plane, (R, C) blocks."""
+
+    bound: Singles  # (2, R, C), variance at most in all bands and in the finest, of white = 1
+    looks: Singles  # (LOOKS, 2 R, 2 C), what a network sees
+    level: Singles  # (R, C), its brightness; of chroma, luma's there
+
+
+class Matched:
+    """A plane of a frame with those of its neighbours, matched to it."""
+
+    def __init__(
+        self, centre: FramePlanes, others: Sequence[FramePlanes], flows: Sequence[Flow], plane: int
+    ) -> None:
+        self.plane = whole(centre.planes[plane])
+        self.landings = [Landing.of(flow, centre.planes[plane].shape) for flow in flows]
+        shown = [other.planes[plane] for other in others]
+        self.lights, self.moved, left = [], [], []
+        for other, landing in zip(shown, self.landings, strict=True):
+            there = [whole(other), landing.fetched(other)]
+            lights = [light_between(cells(one, CELL), cells(self.plane, CELL)) for one in there]
+            self.lights.append(lights)
+            rough = [
+                variance(smooth(gain * one + offset - self.plane))
+                for one, (gain, offset) in zip(there, lights, strict=True)
+            ]
+            closer = rough[1] < CLEARLY * rough[0]
+            self.moved.append(enlarged(np.asarray(closer, np.float32), BLOCK) > 0)
+            left.append(np.where(closer, rough[1], rough[0]))
+        self.rough = np.stack(left)  # (N, R, C), as the weights of the neighbours
+        worth = np.maximum(self.rough, self.rough.min(0) / CLEARLY + 1e-9) ** -2
+        self.weights = worth / worth.sum(0)
+
+    def apart(self, centre: Singles, others: Sequence[Singles], *, lit: bool) -> list[Singles]:
+        """What planes of the neighbours differ by from one of the centre, (H, W) each; lit: as
+        bright as it, where the light changed. Any planes that were matched like this one."""
+        found = []
+        for other, landing, moved, lights in zip(
+            others, self.landings, self.moved, self.lights, strict=True
+        ):
+            still, fetched = (
+                gain * one + (offset if lit else 0)
+                for one, (gain, offset) in zip(
+                    (whole(other), landing.fetched(other)), lights, strict=True
+                )
+            )
+            found.append(np.where(moved, fetched, still) - whole(centre))
+        return found
+
+    def power(self, apart: Sequence[Singles]) -> Singles:
+        """Half the power of differences, (2, R, C): of all bands, and of the finest."""
+        both = np.stack([np.stack([variance(one), mean(bent(one) ** 2, BLOCK)]) for one in apart])
+        return np.asarray((both * self.weights[:, None]).sum(0) / 2, np.float32)
+
+
+class Landing(NamedTuple):
+    """Where a plane's samples lie in a neighbour."""
+
+    places: NDArray[np.int32]  # (H, W), flat
+    flow: Singles  # (H, W, 2), pixels of this plane
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, flow: Flow, shape: tuple[int, ...]) -> "Landing":
+        height, width = shape
+        scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
+        if flow.shape[:2] != shape:
+            flow = np.asarray(cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA))
+        own = (flow * scale)[: height // BLOCK * BLOCK, : width // BLOCK * BLOCK]
+        rows, columns = np.indices(own.shape[:2], np.int32)
+        x = np.clip(np.rint(own[..., 0]).astype(np.int32) + columns, 0, width - 1)
+        y = np.clip(np.rint(own[..., 1]).astype(np.int32) + rows, 0, height - 1)
+        return cls(y * np.int32(width) + x, own, shape)
+
+    def fetched(self, plane: Singles) -> Singles:
+        """A neighbour's plane, moved by whole pixels."""
+        return np.asarray(plane.ravel().take(self.places), np.float32)
+
+
+def evidence(
+    centre: FramePlanes, others: Sequence[FramePlanes], flows: Sequence[Flow], plane: int
+) -> tuple[Evidence, Matched]:
+    """Of a plane of a frame beside its two neighbours, which may be the same one twice."""
+    matched = Matched(centre, others, flows, plane)
+    apart = matched.apart(centre.planes[plane], [one.planes[plane] for one in others], lit=True)
+    bound = matched.power(apart)
+    colour = centre.chroma and plane > 0
+    bright = centre.luma if colour else centre.planes[plane]
+    if bright.shape != centre.planes[plane].shape:
+        size = centre.planes[plane].shape[::-1]
+        bright = np.asarray(cv2.resize(bright, size, interpolation=cv2.INTER_AREA), np.float32)
+    light = whole(bright)
+    looks = [
+        *of_frame(matched.plane, [CODES * one for one in apart]),
+        *of_differences([CODES * one for one in apart]),
+        *of_matches(matched),
+        *of_light(light, chroma=colour),
+    ]
+    return Evidence(bound, np.stack(looks).astype(np.float32), mean(light, BLOCK)), matched
+
+
+def of_frame(plane: Singles, apart: Sequence[Singles]) -> list[Singles]:
+    """How the frame itself looks: energies in three bands, what it shares with its neighbours
+    (their noise is not in it), slopes, and samples that are the same as the one beside."""
+    x = CODES * plane
+    fine, soft = bent(x), smooth(x)
+    wide = cv2.blur(x, (3, 3)) - cv2.blur(x, (7, 7))
+    shared = mean(fine * (fine + of_both(bent(one) for one in apart)))
+    steps = [cv2.sepFilter2D(soft, -1, *way) for way in ((SIDEWAYS, ONE), (ONE, SIDEWAYS))]
+    same = np.zeros_like(x)
+    same[:, 1:] = x[:, 1:] == x[:, :-1]
+    return [
+        logged(mean(fine**2)), logged(mean(filtered(x, STEP, STEP) ** 2)), logged(mean(wide**2)),
+        logged(shared), *(logged(mean(one**2)) for one in steps), mean(same),
+    ]  # fmt: skip
+
+
+def of_differences(apart: Sequence[Singles]) -> list[Singles]:
+    """How the differences to the two neighbours look: energies by band, row and column, how rare
+    large ones are, and how the two agree."""
+    first, second = apart
+    fines = [bent(one) for one in apart]
+    full = [mean(one**2) for one in apart]
+    fine = [mean(one**2) for one in fines]
+    one_way = [
+        of_both(mean(filtered(one, *way) ** 2) for one in apart)
+        for way in ((CURVE, ONE), (ONE, CURVE))
+    ]
+    middle = of_both(mean(filtered(one, STEP, STEP) ** 2) for one in apart)
+    size = of_both(mean(np.abs(one)) ** 2 for one in fines) * np.float32(np.pi / 2)
+    both = [mean(first * second), mean(fines[0] * fines[1])]
+    shifted = of_both(mean(one) ** 2 for one in apart)
+    lines = [
+        of_both(mean(cv2.blur(one, side) ** 2) for one in apart) for side in ((CELL, 1), (1, CELL))
+    ]
+    none = mean(np.asarray((first == 0) & (second == 0), np.float32))
+    powers = [full, fine]
+    return [
+        *(logged(np.minimum(*one)) for one in powers),
+        *(logged(np.maximum(*one)) for one in powers),
+        logged(middle), *(logged(one) for one in one_way), logged(size), logged(shifted),
+        *(logged(one) for one in lines), none,
+        *(cross / (np.sqrt(a * b) + LEAST) for cross, (a, b) in zip(both, powers, strict=True)),
+        logged(fine[0] + fine[1] - 2 * both[1]),  # of the neighbours among themselves
+    ]  # fmt: skip
+
+
+def of_matches(matched: Matched) -> list[Singles]:
+    """How good the matches are: what low frequencies differ by, how fast and how unevenly things
+    move, and what parts of a pixel that were rounded away leave along slopes."""
+    soft = smooth(CODES * matched.plane)
+    steps = [cv2.sepFilter2D(soft, -1, *way) for way in ((SIDEWAYS, ONE), (ONE, SIDEWAYS))]
+    left, speed, uneven = [], [], []
+    for landing in matched.landings:
+        x, y = (np.ascontiguousarray(landing.flow[..., n]) for n in (0, 1))
+        off = [np.rint(one) - one for one in (x, y)]
+        left.append(mean((off[0] * steps[0] + off[1] * steps[1]) ** 2))
+        speed.append(mean(x**2 + y**2))
+        uneven.append(
+            mean((x - cv2.blur(x, (CELL, CELL))) ** 2 + (y - cv2.blur(y, (CELL, CELL))) ** 2)
+        )
+    moved = [cells_of(mean(np.asarray(one, np.float32), BLOCK)) for one in matched.moved]
+    rough = [cells_of(CODES**2 * one) for one in matched.rough]
+    return [
+        logged(np.minimum(*rough)), logged(np.maximum(*rough)), logged(np.minimum(*left)),
+        logged(np.maximum(*left)), np.log1p(2 * of_both(speed)),
+        logged(2 * of_both(uneven)), of_both(moved),
+    ]  # fmt: skip
+
+
+def of_light(light: Singles, *, chroma: bool) -> list[Singles]:
+    """How bright it is, how near to black and white, how much luma's texture is, and whether the
+    plane is one of colours."""
+    level = mean(light)
+    ends = (light < RAIL, light > 1 - RAIL)
+    return [
+        4 * level - 2, *(mean(np.asarray(one, np.float32)) for one in ends),
+        logged(mean(filtered(CODES * light, STEP, STEP) ** 2)), np.full_like(level, chroma),
+    ]  # fmt: skip
+
+
+LOOKS = 34  # of the lists above together
+
+
+def of_both(values: Iterable[Singles]) -> Singles:
+    """The mean of what two neighbours say."""
+    first, second = values
+    return np.asarray((first + second) * np.float32(0.5), np.float32)
+
+
+def whole(plane: Singles) -> Singles:
+    """The whole blocks of a plane."""
+    height, width = (size // BLOCK * BLOCK for size in plane.shape)
+    return plane[:height, :width]
+
+
+def cells(plane: Singles, side: int) -> Singles:
+    """Square parts of a plane, (N, side * side)."""
+    rows, columns = (size // side for size in plane.shape)
+    parts = plane[: rows * side, : columns * side].reshape(rows, side, columns, side)
+    return np.asarray(parts.swapaxes(1, 2).reshape(-1, side**2), np.float32)
+
+
+def mean(plane: NDArray[Any], side: int = CELL) -> Singles:
+    """Means over square parts of a plane of whole blocks."""
+    size = plane.shape[1] // side, plane.shape[0] // side
+    if not all(size):
+        return np.zeros(size[::-1], np.float32)
+    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def variance(plane: Singles) -> Singles:
+    """Variance within blocks."""
+    spread = mean(plane**2, BLOCK) - mean(plane, BLOCK) ** 2
+    return np.asarray(spread.clip(0) * np.float32(BLOCK**2 / (BLOCK**2 - 1)), np.float32)
+
+
+def enlarged(blocks: Singles, side: int) -> Singles:
+    """Every value `side` times each way."""
+    return np.repeat(np.repeat(blocks, side, 0), side, 1)
+
+
+def cells_of(blocks: Singles) -> Singles:
+    """Values of blocks in each of their cells."""
+    return enlarged(blocks, BLOCK // CELL)
+
+
+def filtered(plane: Singles, across: Singles, down: Singles) -> Singles:
+    return np.asarray(cv2.sepFilter2D(plane, -1, across, down), np.float32)
+
+
+def bent(plane: Singles) -> Singles:
+    """The finest band."""
+    return filtered(plane, CURVE, CURVE)
+
+
+def smooth(plane: Singles) -> Singles:
+    return filtered(plane, GAUSS, GAUSS)
+
+
+def logged(power: Singles) -> Singles:
+    """The logarithm of a power in codes squared, near zero for one code."""
+    return np.asarray(np.log(np.maximum(power, 0) + LEAST) / 4, np.float32)

@@ -1,0 +1,57 @@
+"""Clips in processes of their own: what takes its process down fails alone."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from f2rcli.batch import Clip, Outcome, clips_in, run_here, run_in_processes
+
+
+def work(clip: Clip) -> Outcome:
+    """Dies of a clip that is called crash, in the midst of others."""
+    if clip.place == "crash":
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGKILL)
+    if clip.place == "slow":
+        time.sleep(1.0)
+    return Outcome.of(clip, "done")
+
+
+def clips(*places: str) -> list[Clip]:
+    return [Clip(f"/in/{place}", f"/out/{place}", place) for place in places]
+
+
+def test_one_after_the_other_in_their_order() -> None:
+    assert [done.place for done in run_here(clips("b", "a", "c"), work)] == ["b", "a", "c"]
+
+
+def test_a_crash_fails_alone_and_the_others_are_done() -> None:
+    found = {
+        done.place: (done.status, done.reason)
+        for done in run_in_processes(clips("a", "crash", "slow", "b", "c"), work, 2)
+    }
+    assert found.pop("crash") == (
+        "failed", "its process ended without a word; perhaps memory ran out.",
+    )  # fmt: skip
+    assert found == dict.fromkeys(("a", "slow", "b", "c"), ("done", ""))
+
+
+def test_breaking_off_ends_the_processes() -> None:
+    began = time.monotonic()
+    running = run_in_processes(clips("a", "slow", *"bcdefgh"), work, 1)
+    assert next(running).place == "a"
+    running.close()  # type: ignore[attr-defined]  # a generator
+    assert time.monotonic() - began < 60
+
+
+def test_the_clips_of_a_folder_are_those_that_f2r_reads(tmp_path: Path) -> None:
+    for name in ("b 10.mkv", "b 9.mkv", "a.tif", "notes.txt", ".hidden.mkv"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "below").mkdir()
+    found = [path.name for path in clips_in(tmp_path)]
+    assert found == ["a.tif", "b 9.mkv", "b 10.mkv"]
+    with pytest.raises(StopIteration):
+        next(iter(clips_in(tmp_path / "below")))

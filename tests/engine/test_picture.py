@@ -1,0 +1,78 @@
+"""Whole runs on made clips: how much of each kind of noise goes, and what never does.
+
+Bars are a third of a decibel below what the shipped weights reach.
+"""
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+import f2rcli
+from f2rcli import weights
+from tests.fidelity import footage
+from tests.fidelity.footage import Clip
+
+pytestmark = pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
+HEIGHT, WIDTH, FRAMES = 96, 128, 7
+
+
+@cache
+def clean(name: str) -> Clip:
+    """Leaves that move apart, alone and below a smooth sky."""
+    return footage.leaves(HEIGHT, WIDTH, FRAMES, seed=1 + (name == "sky"), sky=name == "sky")
+
+
+def gray(clip: Clip) -> np.ndarray:
+    return np.stack([planes[0] for planes in clip])
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    return float(10 * np.log10(255**2 / max(np.square(np.asarray(a, float) - b).mean(), 1e-4)))
+
+
+def coarse(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """White noise, blurred to share half of its power with its neighbours."""
+    noise = rng.normal(0, 1, shape)
+    noise = noise + sum(np.roll(noise, by, axis) for by, axis in ((1, 1), (1, 2)))
+    return noise / noise.std()
+
+
+# Kind of noise: what is added to pictures of 0..255; the gain in dB of the sky and of leaves.
+KINDS = {
+    "white 5": (lambda rng, light: rng.normal(0, 5, light.shape), (9.9, 6.8)),
+    "white 25": (lambda rng, light: rng.normal(0, 25, light.shape), (15.2, 12.5)),
+    "coarse 15": (lambda rng, light: 15 * coarse(rng, light.shape), (6.6, 6.8)),
+    "photons": (lambda rng, light: 2 * rng.poisson(light / 2) - light, (14.2, 10.9)),
+    "dark half": (
+        lambda rng, light: rng.normal(0, 1, light.shape) * np.where(light < 110, 20, 5),
+        (2.2, 6.5),
+    ),
+}
+
+
+@pytest.mark.parametrize("clip", ["sky", "leaves"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_noise_goes_by_as_many_decibels_as_it_did(kind: str, clip: str) -> None:
+    add, bars = KINDS[kind]
+    light = gray(clean(clip))
+    noisy = np.clip(np.rint(light + add(np.random.default_rng(3), light)), 0, 255).astype(np.uint8)
+    done = f2rcli.denoise(np.stack([noisy] * 3, -1), threads=1)[..., 1]
+    gained = psnr(done, light) - psnr(noisy, light)
+    print(f"{kind}, {clip}: {gained:.2f}")
+    assert gained > bars[clip == "leaves"]
+
+
+@pytest.mark.parametrize("clip", ["sky", "leaves", "graphics"])
+def test_pictures_without_noise_stay_as_they_are(clip: str) -> None:
+    frames = footage.graphics(HEIGHT, WIDTH, FRAMES) if clip == "graphics" else clean(clip)
+    codes = np.rint(gray(frames)).clip(0, 255).astype(np.uint8)
+    done = f2rcli.denoise(np.stack([codes] * 3, -1), threads=1)
+    assert psnr(done[..., 0], codes) > 48
+
+
+def test_strength_nought_gives_back_every_sample() -> None:
+    rng = np.random.default_rng(0)
+    for kind in ("u1", "u2", "f4"):
+        stack = rng.integers(0, 200, (3, 40, 48)).astype(kind)
+        np.testing.assert_array_equal(f2rcli.denoise(stack, strength=0), stack)

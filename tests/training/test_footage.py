@@ -1,0 +1,137 @@
+"""Footage as it is learnt from: shots, lanes, copies, what is left out, and the clean frames."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from f2rcli.errors import InputError, OutputError
+from f2rcli.io import ReadOptions
+from f2rcli.noise import synthesis
+from f2rcli.training import Decoding, Footage, open_footage
+from tests.training.clips import pictures, write_clip
+
+
+def opened(*paths: Path, **how: Any) -> list[Footage]:
+    return open_footage(list(paths), paths[0].parent / "cache", Decoding(**how))
+
+
+def test_a_clip_is_what_its_file_holds(tmp_path: Path) -> None:
+    clip = pictures(6)
+    (footage,) = opened(write_clip(tmp_path / "a.mkv", clip, sigma=0))
+    assert (footage.name, footage.space.value, footage.shape) == ("a.mkv", "rgb", (6, 48, 48, 3))
+    assert footage.shots == (range(6),)
+    assert (footage.sensor, footage.coded) == (False, False)
+    np.testing.assert_allclose(footage.array, np.rint(255 * clip) / 255, atol=1 / 2000)
+    np.testing.assert_array_equal(footage.read(2), footage.read(slice(2, 3))[0])
+    assert footage.reference is None
+
+
+def test_cuts_end_shots_and_copies_are_left_out(tmp_path: Path) -> None:
+    one, other = pictures(5), 1 - pictures(9)[4:].transpose(0, 2, 1, 3)
+    clip = np.concatenate([one[:3], one[2:3], one[3:], other])
+    (footage,) = opened(write_clip(tmp_path / "a.mkv", clip, sigma=0))
+    assert footage.shape[0] == 10
+    assert footage.shots == (range(5), range(5, 10))
+
+
+def test_fields_are_clips_of_their_own(tmp_path: Path) -> None:
+    clip = pictures(5)
+    path = write_clip(tmp_path / "a.mkv", clip, sigma=0)
+    top, bottom = opened(path, read=ReadOptions(fields="on"))
+    assert (top.name, bottom.name) == ("a.mkv (top field)", "a.mkv (bottom field)")
+    whole = np.rint(255 * clip) / 255
+    np.testing.assert_allclose(top.array, whole[:, ::2], atol=1 / 2000)
+    np.testing.assert_allclose(bottom.array, whole[:, 1::2], atol=1 / 2000)
+
+
+def test_channels_are_lanes_and_empty_ones_are_left_out_beside_others(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    stack = np.zeros((5, 2, 40, 48), np.uint16)
+    stack[:, 1] = 900 + rng.normal(0, 60, (5, 40, 48)) + 400 * pictures(5)[:, :40, :, 0]
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, stack, metadata={"axes": "TCYX"}, imagej=True)
+    (footage,) = opened(path)
+    assert footage.name.startswith("a.tif (")
+    assert footage.sensor
+    assert footage.shape == (5, 40, 48, 1)
+
+
+def test_the_frames_that_are_taken_of_a_long_clip_are_spread_over_it(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mkv", pictures(100, 32), sigma=20)
+    (footage,) = opened(path, frames=64)
+    whole = open_footage([path], tmp_path / "other", Decoding())[0]
+    assert footage.shape[0] == 64
+    assert footage.shots == (range(32), range(32, 64))
+    np.testing.assert_array_equal(footage.array[:32], whole.array[:32])
+    np.testing.assert_array_equal(footage.array[32:], whole.array[-32:])
+
+
+def test_noise_that_is_added_leaves_the_clean_frames_beside(tmp_path: Path) -> None:
+    clip = pictures(5)
+    path = write_clip(tmp_path / "a.mkv", clip, sigma=0)
+    (footage,) = opened(path, noise=synthesis.parse("gaussian:20"))
+    assert footage.reference is not None
+    np.testing.assert_allclose(footage.reference, np.rint(255 * clip) / 255, atol=1 / 2000)
+    apart = np.asarray(footage.array, float) - footage.reference
+    assert 255 * apart.std() == pytest.approx(20, rel=0.05)
+    (again,) = opened(path, noise=synthesis.parse("gaussian:20"))
+    np.testing.assert_array_equal(again.array, footage.array)
+    (other,) = opened(path, noise=synthesis.parse("gaussian:20"), seed=1)
+    assert not np.array_equal(other.array, footage.array)
+
+
+def test_what_is_there_is_not_decoded_again_and_damage_is_told(tmp_path: Path) -> None:
+    path, told = write_clip(tmp_path / "a.mkv", pictures(5)), []
+    for _ in range(2):
+        open_footage([path], tmp_path / "cache", Decoding(), told.append)
+    assert sum("read a.mkv" in event.text for event in told) == 1
+    (entry,) = (tmp_path / "cache").iterdir()
+    (entry / "0.f16").write_bytes(b"cut")
+    with pytest.raises(InputError, match="what was decoded of it is damaged"):
+        opened(path)
+    assert opened(path)[0].shape[0] == 5  # it was removed
+
+
+@pytest.mark.parametrize(
+    ("clip", "says"),
+    [
+        (np.zeros((5, 48, 48, 3)), "only 1 distinct picture"),
+        (np.random.default_rng(0).uniform(0, 1, (5, 48, 48, 3)), "is cut after every frame"),
+        (pictures(5, 24), "too few to tell scenes apart|no frame"),
+    ],
+)  # fmt: skip
+def test_what_teaches_nothing_is_refused_in_one_line(tmp_path: Path, clip: Any, says: str) -> None:
+    if clip.shape[1] == 24:
+        clip = np.random.default_rng(0).uniform(0, 1, clip.shape)
+    with pytest.raises(InputError, match=says) as caught:
+        opened(write_clip(tmp_path / "a.mkv", clip, sigma=0))
+    assert "\n" not in str(caught.value)
+
+
+def test_of_a_folder_what_cannot_be_used_is_left_out(tmp_path: Path) -> None:
+    folder, told = tmp_path / "clips", []
+    folder.mkdir()
+    write_clip(folder / "a.mkv", pictures(5))
+    write_clip(folder / "b.mkv", np.zeros((5, 48, 48, 3)), sigma=0)
+    found = open_footage([folder], tmp_path / "cache", Decoding(), told.append)
+    assert [clip.name for clip in found] == ["a.mkv"]
+    assert any("left out: b.mkv" in event.text for event in told)
+    (folder / "a.mkv").unlink()
+    with pytest.raises(InputError, match=r"b\.mkv: has only"):
+        open_footage([folder], tmp_path / "cache", Decoding())
+
+
+def test_gray_and_colour_are_not_mixed_and_a_full_disk_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gray = write_clip(tmp_path / "gray.mkv", pictures(5, channels=1))
+    rgb = write_clip(tmp_path / "rgb.mkv", pictures(5))
+    with pytest.raises(InputError, match=r"is gray, rgb\.mkv is rgb"):
+        opened(gray, rgb)
+    usage = type("Usage", (), {"free": 1000})
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
+    with pytest.raises(OutputError, match="of disk"):
+        open_footage([rgb], tmp_path / "other", Decoding())
