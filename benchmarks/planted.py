@@ -32,8 +32,6 @@ FAULTS = {
     "a cut joins": Fault("engine", "engine/windowed.py",
         "after.fresh and same_shot(before.look, after.look)", "after.fresh", STREAM),
     "bottom field is the top": Fault("engine", "engine/fields.py", "[parity::2]", "[0::2]", STREAM),
-    "half of the strength": Fault("engine", "engine/stream.py",
-        "seen = restored_in_sums(", "seen = iter(())or restored_in_sums(", "engine/test_dim.py"),
     "errors are noise": Fault("engine", "engine/noise/tracking.py",
         "before, planes = self.law", "before, planes = self.measured, self.planes",
         "engine/test_bugs.py"),

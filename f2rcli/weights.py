@@ -97,9 +97,6 @@ class Weights:
                 )
 
 
-_kept: dict[str, Weights] = {}  # bundled, by name: see `keep`
-
-
 def _nothing_drawn() -> AbstractContextManager[object]:
     """Networks built within stay as they are before their first values are drawn: drawing them
     without memory loads torch's compiler, which takes a second."""
@@ -187,8 +184,6 @@ def load(name_or_path: str) -> Weights:
     digest = file_digest(path)
     if entry and digest != entry["sha256"]:
         raise _damaged(path)
-    if entry and name_or_path in _kept:
-        return _kept[name_or_path]
     found = _read(path, name_or_path if entry else path.stem, digest)
     return replace(found, bundled=bool(entry))
 
@@ -212,11 +207,6 @@ def _damaged(path: Path) -> WeightsError:
         f"{path.name}: SHA-256 differs from the manifest's: the file is damaged.",
         hint="Reinstall f2r.",
     )
-
-
-def keep(bundled: Weights) -> None:
-    """Make `load` return these, with their network built, by name: for forks of this process."""
-    _kept[bundled.name] = bundled
 
 
 def _read(path: Path, name: str, digest: str) -> Weights:

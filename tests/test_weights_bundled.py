@@ -202,20 +202,6 @@ def test_values_that_are_not_finite_are_refused(value: float) -> None:
         Weights("x", HEADER, tensors).network(lambda: nn.Linear(2, 1))
 
 
-def test_what_is_kept_is_given_out_unless_the_file_has_changed(
-    bundle: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(weights, "_kept", {})
-    first = weights.load("one")
-    assert weights.load("one") is not first
-    weights.keep(first)
-    assert weights.load("one") is first
-    assert weights.load(str(bundle / "one.safetensors")) is not first
-    (bundle / "one.safetensors").write_bytes(b"other")
-    with pytest.raises(WeightsError, match="SHA-256 differs"):
-        weights.load("one")
-
-
 def test_a_network_that_is_built_in_a_run_can_be_followed_backwards_later() -> None:
     tensors = {"weight": torch.tensor([[1.0, 2.0]]), "bias": torch.tensor([3.0])}
     with torch.inference_mode():

@@ -7,7 +7,7 @@
 Mutants of small files of many kinds go through the whole command in forked children under limits of
 time and memory; PyAV, tifffile, zarr or h5py alone count the frames of what went in and came out.
 --kinds more: pictures, folders, camera raw, arrays, other containers, and beside a whole clip its
-weights, run file, provenance, fitted weights, and records of killed runs and trainings. --files:
+weights, fitted weights, and records of killed runs and trainings. --files:
 yours. Kills fall at random moments of a run: what is at the target is whole, the input unchanged,
 and the same command then gives the result of a run that nobody disturbed. --first goes on with a
 seed where an earlier run ended. What is not as it should be stays in the temporary folder; exits 1

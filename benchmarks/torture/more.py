@@ -37,15 +37,6 @@ PICTURES = {
 }  # fmt: skip
 CLIP = "clip.mkv"
 WEIGHTS = Path(__file__).parents[2] / "weights"
-SETTINGS = """\
-# how this clip is denoised
-strength = 0.8
-sigma = 9.5
-codec = "h264"
-crf = 18
-preset = "fast"
-encoder_opt = { tune = "grain" }
-"""
 
 
 def more(room: Path) -> list[Seed]:
@@ -194,14 +185,12 @@ def _of_a_clip(room: Path) -> list[Seed]:
     for seed in seeds:
         video(_folder(room, seed.name) / CLIP, "ffv1", "yuv420p")
     shutil.copy(WEIGHTS / "udvd_rgb_small.safetensors", room / "weights" / "in.safetensors")
-    (room / "run file" / "in.toml").write_text(SETTINGS)
     return seeds
 
 
 def prepare(room: Path) -> None:
     """Run the commands that make what some seeds consist of."""
-    for name, out in (("like", "made.mkv"), ("record", "wanted.mkv")):
-        command(["denoise", CLIP, "-o", out, *TELL], room / name)
+    command(["denoise", CLIP, "-o", "wanted.mkv", *TELL], room / "record")
     forked(_left_behind, room / "record")
     _fitted(room / "fitted")
     command(["train", CLIP, "-o", "my.safetensors", *TAUGHT], room / "training")

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
@@ -157,25 +157,24 @@ def denoise(
       f2r denoise stack.tif -o clean.tif --adapt   microscopy; fits the weights
     """  # fmt: skip
     console = opt.begin(ctx, json=json, quiet=quiet)
+    engine = EngineSettings(
+        strength=strength, chroma_strength=chroma_strength, sigma=sigma, method=method,
+        weights=weights, device=device, threads=threads, precision=precision, tile=tile,
+    )  # fmt: skip
+    read = ReadOptions(
+        axes=axes, series=series, start=_time("start", start), end=_time("end", end),
+        frames=frames, fields=fields,  # type: ignore[arg-type]  # which it checks
+    )  # fmt: skip
+    encoding = dict(pairs("encoder_opt", encoder_opt or ()))
+    write = WriteOptions(
+        codec=codec, crf=crf, lossless=lossless, overwrite=overwrite,
+        preset=encoding.pop("preset", None), pix_fmt=encoding.pop("pix_fmt", None),
+        encoder_options=tuple(encoding.items()),
+        format=None if format == DEVELOPED else format, demosaic=format == DEVELOPED,
+        audio_codec=None if audio_codec == "none" else audio_codec, copy_only=audio_codec == "none",
+    )  # fmt: skip
     job = Job(
-        source=source[0],
-        output=output,
-        engine=EngineSettings(
-            strength=strength, chroma_strength=chroma_strength, sigma=sigma, method=method,
-            weights=weights, device=device, threads=threads,
-            precision=precision, tile=tile,
-        ),
-        read=ReadOptions(
-            axes=axes, series=series, start=_time("start", start), end=_time("end", end),
-            frames=frames, fields=fields,  # type: ignore[arg-type]  # which it checks
-        ),
-        write=_encoding(encoder_opt or (), WriteOptions(
-            codec=codec, crf=crf, lossless=lossless, overwrite=overwrite,
-            format=None if format == DEVELOPED else format,
-                demosaic=format == DEVELOPED,
-                audio_codec=None if audio_codec == "none" else audio_codec,
-                copy_only=audio_codec == "none",
-        )),
+        source=source[0], output=output, engine=engine, read=read, write=write,
         adapt=adapt or adapt_minutes is not None, adapt_minutes=adapt_minutes,
         preview=_time("preview", preview), dry_run=dry_run, settings=opt.given(ctx, *SILENT),
     )  # fmt: skip
@@ -192,18 +191,6 @@ def denoise(
 # Options that say nothing of what a run makes of a clip.
 SILENT = ("source", "output", "start", "end", "frames", "preview", "overwrite", "recursive", "jobs",
           "shard", "dry_run", "device", "threads", "tile", "json", "quiet", "help_all")  # fmt: skip
-
-
-def _encoding(words: Sequence[str], write: WriteOptions) -> WriteOptions:
-    """The options with those of --encoder-opt; preset and pixel format are f2r's to choose, too."""
-    given = dict(pairs("encoder_opt", words))
-    own = {name: given.pop(name) for name in ("preset", "pix_fmt") if name in given}
-    return replace(
-        write,
-        encoder_options=tuple(given.items()),
-        preset=own.get("preset"),
-        pix_fmt=own.get("pix_fmt"),
-    )
 
 
 def _time(name: str, text: str | None) -> float | None:

@@ -2,8 +2,6 @@
 
 import math
 
-import torch
-
 from f2rcli import methods, weights
 from f2rcli.engine.contract.residual import CODED, STRICT
 from f2rcli.engine.device import (
@@ -74,18 +72,3 @@ def _bundled(method: str, space: Space) -> str:
         if space is not Space.GRAY:
             raise
         return weights.choose(method, Space.RGB)
-
-
-def build_ahead() -> None:
-    """Build the usual networks for forks of this process; on one thread, as forks lose others."""
-    torch.set_num_threads(1)
-    settings = EngineSettings(device="cpu")
-    chosen = weights.load(_bundled(settings.method, Space.RGB))
-    engine = Engine(settings, chosen, torch.device("cpu"), "fp32", None)
-    for kinds in ((), *((kind,) for kind in weights.KINDS)):
-        engine.new_method(kinds=kinds)
-    engine.new_measurer()
-    for each in (chosen, *engine.beside.values()):
-        weights.keep(each)
-    with autocast(engine.torch_device, choose_precision("auto", engine.torch_device)):
-        support.found()  # kernels are loaded

@@ -6,9 +6,9 @@ the contract hardly use a second. Results come in order, and bytes are those of 
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -118,26 +118,6 @@ def _one_ahead(pieces: Iterable[Callable[[], T]], beside: ThreadPoolExecutor) ->
             yield waiting.popleft().result()
     for one in waiting:
         yield one.result()
-
-
-def at_once(
-    work: Sequence[Callable[[], T]], device: torch.device, pool: ThreadPoolExecutor | None = None
-) -> list[T]:
-    """Results of independent pieces of work, in order; on the CPU as many at a time as there are
-    threads, which they share, elsewhere one by one. The bytes are those of one thread.
-
-    pool: threads to work in, kept from call to call; without one they are made for this call.
-    """
-    threads = torch.get_num_threads()
-    lanes = min(threads, len(work))
-    if lanes < 2 or device.type != "cpu":
-        return [piece() for piece in work]
-    use_threads(threads // lanes)
-    try:
-        with nullcontext(pool) if pool else ThreadPoolExecutor(lanes, "f2r-pieces") as lent:
-            return list(lent.map(lambda piece: piece(), work))
-    finally:
-        use_threads(threads)
 
 
 def _half(engine: Engine) -> int:

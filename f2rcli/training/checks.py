@@ -1,8 +1,8 @@
 """What footage cannot teach, told by its noise: reasons not to adapt to it, and notes beside a run.
 
 A codec changes the picture with the noise, and in every frame alike: held-out frames prefer what
-errs as it does, and no noise of their own says so. So adapting refuses what may teach its own noise
-(DESIGN.md D18); training from scratch, for which nothing better may exist, notes it.
+errs as it does, and no noise of their own says so. So adapting refuses what may teach its own
+noise; training from scratch, for which nothing better may exist, notes it.
 """
 
 from collections.abc import Iterator, Sequence

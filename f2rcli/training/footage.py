@@ -172,20 +172,16 @@ def _clips(item: ClipSource, cache: Path, how: Decoding, report: OnEvent) -> lis
 def _footage(entry: Path, strip: dict[str, Any]) -> Footage:
     """The clip that facts describe; ValueError for one that lost bytes, by a crash of the
     machine."""
-    stated = strip["stated"]
-    clip = Footage(
-        name=strip["name"],
-        space=Space(strip["space"]),
-        path=entry / strip["file"],
-        shape=tuple(strip["shape"]),
-        shots=tuple(range(*shot) for shot in strip["shots"]),
-        clean=entry / strip["clean"] if strip["clean"] else None,
-        floor=strip["floor"],
-        sensor=strip["sensor"],
-        dark=strip["dark"],
-        coded=strip["coded"],
-        stated=stated and tuple((gain, variance) for gain, variance in stated),
-    )
+    stated, clean = strip["stated"], strip["clean"]
+    known = strip | {
+        "space": Space(strip["space"]),
+        "path": entry / strip["path"],
+        "shape": tuple(strip["shape"]),
+        "shots": tuple(range(*shot) for shot in strip["shots"]),
+        "clean": clean and entry / clean,
+        "stated": stated and tuple((gain, variance) for gain, variance in stated),
+    }
+    clip = Footage(**known)
     if clip.path.stat().st_size != math.prod(clip.shape) * np.float16().itemsize:
         raise ValueError(clip.path)
     return clip
@@ -414,7 +410,7 @@ class LaneWriter:
             "space": info.space.value,
             "stated": info.noise_profile,
             "coded": info.coded,
-            "file": self.path.name,
+            "path": self.path.name,
             "clean": None if self.clean is None else Path(self.clean.name).name,
             "shape": (self.count, *self.shape),
             "shots": self.shots,

@@ -32,6 +32,7 @@ from f2rcli.training.stage import Stage, TrainSettings, on_device, sample_rngs
 TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 COLUMNS = ("step", "seconds", "lr", "loss", "norm", "held_out_db", "setbacks")  # of the CSV
 MOMENTS = "optimiser."  # begins the names of what Muon remembers
+WARMING = 0.1  # of a schedule, at most, for the rate to rise
 SAVE_EVERY = 60.0  # seconds
 LOG_EVERY = 50  # steps
 WORSE = 0.35  # of half the log of an error: a run 3 dB worse than it began has gone wrong
@@ -108,9 +109,10 @@ class Trainer:
 
     def rate(self) -> float:
         """The learning rate of the next update."""
-        settings, step = self.settings, self.state.step
-        peak = settings.lr * 0.5**self.state.setbacks * min(1, (step + 1) / settings.warmup)
-        return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.progress())))
+        settings, done = self.settings, self.progress()
+        warm = max((self.state.step + 1) / settings.warmup, done / WARMING)
+        peak = settings.lr * 0.5**self.state.setbacks * min(1, warm)
+        return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
 
     def run(self, report: OnEvent) -> str:
         """Train until the schedule or the patience ends; returns which of them: "finished" or

@@ -3,7 +3,7 @@
 The noise of a target is independent of everything the networks are shown (Frames2Residual, arXiv
 2603.10417; recorruption: Pang et al., CVPR 2021). Whatever depends on the centre (coarse frame,
 flows) is made from the centre that is shown, by the pipeline's own code: made from the original it
-would carry its noise (DESIGN.md D7). That costs more than a training step on a crop: it is done
+would carry its noise. That costs more than a training step on a crop: it is done
 once, and neighbours are warped onto crops on the fly.
 """
 

@@ -14,7 +14,7 @@ from f2rcli.io.numbering import is_pattern
 from f2rcli.io.raw.exposure import RAW_SUFFIXES
 from f2rcli.io.stacks import holds_pages, tiff_files
 
-LAYOUT = 4  # of what is made of clips; raise it when its files change
+LAYOUT = 5  # of what is made of clips; raise it when its files change
 EDGE = 1 << 20  # bytes read at either end of a file
 
 

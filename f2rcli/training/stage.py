@@ -24,7 +24,7 @@ class TrainSettings:
 
     steps: int = 2000
     lr: float = 1.5e-3  # peak; falls to a hundredth of it on a cosine
-    warmup: int = 100  # steps
+    warmup: int = 100  # steps, but no more than a tenth of the schedule
     clip_grad: float = 1.0  # maximum gradient norm
     ema: float = 0.999  # decay of the averaged weights, the ones that are written
     seed: int = 0

@@ -8,7 +8,7 @@ import numpy as np
 import tifffile
 
 from f2rcli import weights
-from f2rcli.errors import EXIT_DAMAGED, EXIT_FAILURE, EXIT_INPUT, EXIT_OK, EXIT_USAGE
+from f2rcli.errors import EXIT_FAILURE, EXIT_INPUT, EXIT_OK, EXIT_USAGE
 from tests.cli.conftest import Done, write_clip
 
 Run = Callable[..., Done]
@@ -71,11 +71,6 @@ def test_a_plot_never_replaces_a_clip(f2r: Run, clip: Path) -> None:
 def test_one_frame_is_too_little_to_measure(f2r: Run, tmp_path: Path) -> None:
     done = f2r("noise", write_clip(tmp_path / "one.mkv", frames=1))
     assert (done.code, "too little to measure" in done.err) == (EXIT_INPUT, True)
-
-
-def test_damage_is_told_by_both(f2r: Run, damaged: Path) -> None:
-    assert f2r("noise", damaged).code in (EXIT_OK, EXIT_DAMAGED)  # its first frames may be whole
-    assert f2r("info", damaged).code == EXIT_OK
 
 
 def test_doctor_finds_nothing_wrong(f2r: Run) -> None:

@@ -35,7 +35,7 @@ def test_damage_of_one_stack_is_not_counted_in_another_that_is_read_beside_it(
     beside = threading.Thread(target=read_cut)
     beside.start()
     try:
-        for _ in range(100):
+        for _ in range(50):
             with open_reader(sound) as reader:
                 assert not reader.ledger.damaged, reader.ledger.damage()
                 assert reader.info.frames == 8

@@ -268,7 +268,6 @@ def test_every_choice_is_readable_and_canonical() -> None:
     for text in usages():
         read = parse(text)
         assert parse(read.name) == read
-        assert read.title
     assert parse("g30").name == "gaussian:30"
     assert parse("h264_20").name == "compressed:20,23"
     assert parse("compressed:20,28,hevc").name == "compressed:20,28,hevc"

@@ -171,11 +171,12 @@ def test_patience_ends_a_run_that_learns_nothing_more(tmp_path: Path) -> None:
 
 
 def test_the_schedule_follows_the_clock_where_it_is_told_to(tmp_path: Path) -> None:
-    trainer = Trainer(Toy(), tmp_path, settings(steps=10**6))
-    trainer.allow(0.3)
+    trainer = Trainer(Toy(), tmp_path, settings(steps=10**6, warmup=10**5))
+    trainer.allow(0.5)
     assert trainer.run(lambda event: None) == "finished"
-    assert trainer.step > 0
-    assert trainer.rate() < 0.1 * 1e-2  # the cosine came to its end
+    rates = [float(row["lr"]) for row in table(tmp_path)]
+    assert max(rates) > 0.5 * 1e-2  # it rose, however few the steps were ...
+    assert trainer.rate() < 0.1 * 1e-2  # ... and the cosine came to its end
 
 
 def test_without_held_out_frames_the_average_is_left(tmp_path: Path) -> None:

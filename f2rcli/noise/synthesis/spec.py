@@ -43,7 +43,6 @@ class Parameter:
 class Kind:
     """A kind of noise: its numbers in the order they are written, and the law they make."""
 
-    title: str  # with a place for every number
     parameters: tuple[Parameter, ...] = ()
     law: Callable[..., Law] | None = None  # None: drawn from the mixture
     words: tuple[str, ...] = ()  # one of which may follow the numbers; the first is the default
@@ -64,24 +63,15 @@ _IMPULSES = Parameter("share of black and white pixels", 0, 1, 0.1)
 _CRF = Parameter("constant rate factor", 0, 51, 23)
 
 KINDS = {
-    "gaussian": Kind("white Gaussian, sigma {} of 255", (_SIGMA,), lambda s: Law(0.0, s / 255)),
-    "poisson-gaussian": Kind(
-        "Poisson-Gaussian, variance {} x + ({}/255)^2", (_GAIN, _READ), lambda g, r: Law(g, r / 255)
-    ),
-    "correlated": Kind(
-        "Gaussian, sigma {} of 255, blurred by {} px", (_SIGMA, _BLUR),
-        lambda s, b: Law(0.0, s / 255, b),
-    ),
-    "salt-pepper": Kind(
-        "white Gaussian, sigma {} of 255, and a share of {} salt and pepper",
-        (_MIXED_SIGMA, _IMPULSES), lambda s, i: Law(0.0, s / 255, impulses=i),
-    ),
+    "gaussian": Kind((_SIGMA,), lambda s: Law(0.0, s / 255)),
+    "poisson-gaussian": Kind((_GAIN, _READ), lambda g, r: Law(g, r / 255)),
+    "correlated": Kind((_SIGMA, _BLUR), lambda s, b: Law(0.0, s / 255, b)),
+    "salt-pepper": Kind((_MIXED_SIGMA, _IMPULSES), lambda s, i: Law(0.0, s / 255, impulses=i)),
     "compressed": Kind(
-        "white Gaussian, sigma {} of 255, then {2} at crf {1}", (_SIGMA, _CRF),
-        lambda s, crf: Law(0.0, s / 255), tuple(ENCODERS), coded=True,
+        (_SIGMA, _CRF), lambda s, crf: Law(0.0, s / 255), tuple(ENCODERS), coded=True
     ),
-    "mixture": Kind("white, Poisson-Gaussian or correlated, of any strength up to 55"),
-}  # fmt: skip
+    "mixture": Kind(),
+}
 # Short names, {} for sigma, and what they stand for. Clips are seeded by them.
 SHORT = (
     ("g{}", "gaussian:{}"),
@@ -115,14 +105,6 @@ class NoisePart:
         values += [self.word] if self.word not in KINDS[self.kind].words[:1] else []
         return f"{self.kind}:{','.join(filter(None, values))}".removesuffix(":")
 
-    @property
-    def title(self) -> str:
-        """For people."""
-        coder = {"h264": "H.264", "hevc": "HEVC"}.get(self.word, "")
-        title = KINDS[self.kind].title
-        values = [_text(range_) for range_ in self.ranges]
-        return title.replace("{2}", coder).replace("{1}", "{}").format(*values)
-
     def draw(self, rng: np.random.Generator) -> Draw:
         """A law and a codec at random, both within the ranges."""
         kind = KINDS[self.kind]
@@ -143,11 +125,6 @@ class NoiseSpec:
     def name(self) -> str:
         """In its canonical form: "gaussian:30"."""
         return "+".join(part.name for part in self.parts)
-
-    @property
-    def title(self) -> str:
-        """For people: "white Gaussian, sigma 30 of 255"."""
-        return ", or ".join(part.title for part in self.parts)
 
     @property
     def sigma8(self) -> float | None:

@@ -111,9 +111,8 @@ class TrainingContext:
         return Windows(clips, laws, references, [is_clipped(clip) for clip in clips])
 
     def settings(self, spec: StageSpec) -> TrainSettings:
-        """A stage's settings for the loop; short stages warm up over less."""
+        """A stage's settings for the loop."""
         own: dict[str, Any] = {f.name: getattr(spec, f.name) for f in fields(TrainSettings)}
-        own["warmup"] = min(spec.warmup, max(1, spec.steps // 10))
         return TrainSettings(**own | {"seed": self.config.seed, "precision": self.precision})
 
     def header(self, length: int, networks: dict[str, Any], **own: Any) -> Header:

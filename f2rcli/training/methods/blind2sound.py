@@ -194,39 +194,39 @@ def trusted_pixels(sample: Sample) -> Pictures:
     return inside.numpy().astype(np.float32)[..., None]
 
 
-def visibility(progress: float, last: float = LAST_VISIBILITY) -> float:
+def visibility(progress: float) -> float:
     """Weight of the visible branch after a share of the training, 0..1."""
     risen = max(0.0, progress - RISES_AFTER) / (1 - RISES_AFTER)
-    return FIRST_VISIBILITY + (last - FIRST_VISIBILITY) * min(1.0, risen)
+    return FIRST_VISIBILITY + (LAST_VISIBILITY - FIRST_VISIBILITY) * min(1.0, risen)
 
 
-def hidden(noisy: Tensor, phase: int, cell: int = CELL) -> Tensor:
-    """The picture (B, C, H, W) with the pixel at `phase`, counted row by row, of every cell of
-    cell x cell pixels replaced by the mean of its eight neighbours, the four nearest counting
-    twice; of itself nothing is left."""
+def hidden(noisy: Tensor, phase: int) -> Tensor:
+    """The picture (B, C, H, W) with the pixel at `phase`, counted row by row, of every cell
+    replaced by the mean of its eight neighbours, the four nearest counting twice; of itself nothing
+    is left."""
     channels = noisy.shape[1]
     # Reflected, not repeated: a repeated border would show a hidden border pixel to itself.
     wide = functional.pad(noisy, (1, 1, 1, 1), "reflect")
     near = functional.conv2d(wide, around(noisy).expand(channels, 1, 3, 3), groups=channels)
     masked = noisy.clone()
-    row, column = divmod(phase, cell)
-    masked[..., row::cell, column::cell] = near[..., row::cell, column::cell]
+    row, column = divmod(phase, CELL)
+    masked[..., row::CELL, column::CELL] = near[..., row::CELL, column::CELL]
     return masked
 
 
-def at(maps: Tensor, phases: Sequence[int], cell: int = CELL) -> Tensor:
+def at(maps: Tensor, phases: Sequence[int]) -> Tensor:
     """The pixels at these phases of every cell: (B, C, H, W) -> (B, C, P H/cell, W/cell)."""
-    places = [divmod(phase, cell) for phase in phases]
-    return torch.cat([maps[..., row::cell, column::cell] for row, column in places], -2)
+    places = [divmod(phase, CELL) for phase in phases]
+    return torch.cat([maps[..., row::CELL, column::CELL] for row, column in places], -2)
 
 
-def gathered(copies: Iterable[Tensor], phases: Sequence[int], cell: int = CELL) -> Tensor:
+def gathered(copies: Iterable[Tensor], phases: Sequence[int]) -> Tensor:
     """Of each masked copy's result the pixels that were hidden in it.
 
     copies (B, C, H, W), one for each of the P phases -> (B, C, P H/cell, W/cell), as from `at`.
     """
     pairs = zip(copies, phases, strict=True)
-    return torch.cat([at(copy, (phase,), cell) for copy, phase in pairs], -2)
+    return torch.cat([at(copy, (phase,)) for copy, phase in pairs], -2)
 
 
 def blend(masked: Belief, visible: Belief, weight: float) -> Belief:

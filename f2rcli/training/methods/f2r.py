@@ -127,15 +127,15 @@ class F2RRecipe(Recipe):
 
     def stage(self, spec: StageSpec, seconds: float = math.inf) -> Stage:
         assert isinstance(spec, PairSpec)  # one of ours
+        until, held = time.monotonic() + PREPARING * seconds, self._judged()
         wanted = spec.steps * spec.batch * spec.crop**2 // REPEATS
         pixels = min(wanted, MOST_PIXELS)
         rng = np.random.default_rng([self.context.config.seed, sum(spec.name.encode())])
         learnt = draw_segments(self.context.footage, self.parts, pixels, rng)
         learnt = learnt[: max(1, len(learnt) // len(spec.targets))]
         pieces = [(segment, kind) for segment in learnt for kind in spec.targets]
-        until = time.monotonic() + PREPARING * seconds
         excerpts = self._made(pieces, rng, self._pairs_of(spec), until)
-        return self._stage(spec, excerpts, self._judged())
+        return self._stage(spec, excerpts, held)
 
     def finished(self, spec: StageSpec) -> Stage:
         assert isinstance(spec, PairSpec)  # one of ours
