@@ -1,6 +1,7 @@
 """Networks on packed planes begun from today's RGB networks: the colour transform (and 4:2:0's
-nearest enlargement) is folded into stems and tails, and where a trunk is narrower, it begins from
-the strongest channels.
+nearest enlargement) is folded into stems and tails. A narrower trunk begins from the strongest
+channels; one with other inputs and fewer levels from nothing: what pruning leaves of it is learnt
+away slower than a fresh one learns (benchmarks/results).
 
     python benchmarks/pretraining/start.py full OUT.safetensors [--of f2r-rgb-small]
 """
@@ -39,8 +40,9 @@ def begun(size: str, of: str = "f2r-rgb-small") -> Networks:
     for part in ("coarse", "anchor", "refiner"):
         config = shape[part]
         trunk = config if part == "coarse" else config["trunk"]
-        kept = carried_trunk(source, part, trunk, new)
-        carried_ends(source, part, kept, config, new)
+        if part == "coarse" or config["guided"]:  # else it has other inputs, and fewer levels
+            kept = carried_trunk(source, part, trunk, new)
+            carried_ends(source, part, kept, config, new)
     own = networks.state_dict()
     unknown = [name for name, value in new.items() if own[name].shape != value.shape]
     assert not unknown, unknown
@@ -64,9 +66,7 @@ def carried_trunk(
         written = [source[f"{unet}.{b}.second.weight"].square().sum((1, 2, 3)) for b in blocks]
         streams.append(strongest(torch.stack(written).sum(0), width))
     last = len(widths) - 1
-    places = {f"middle.{i}": ("middle.0", "middle.1")[i % 2] for i in range(config["middle"])}
-    if last == 1:  # its lowest level was the one above the lowest
-        places = {f"middle.{i}": ("encoders.1", "decoders.1")[i] for i in range(config["middle"])}
+    places = {f"middle.{i}": f"middle.{i}" for i in range(config["middle"])}
     for side in ("encoders", "decoders"):
         for level, count in enumerate(config[side]):
             places |= {f"{side}.{level}.{i}": f"{side}.{level}" for i in range(count)}
@@ -97,7 +97,6 @@ def carried_ends(
     for name, layout in LAYOUTS.items():
         into, out = fold(layout)
         tails = [out_of(one, out) for one in last[:, kept].split(12)]
-        tails = tails if config.get("guided", True) else tails[:1]
         new[f"{part}.tails.{name}.weight"] = torch.cat(tails)
         stem = f"{part}.stems.{name}.weight"
         told = torch.zeros(len(head), 2 * len(layout.planes), 3, 3)
@@ -115,16 +114,12 @@ def carried_ends(
             new[f"anchor.firsts.{name}.bias"] = source["anchor.first.bias"]
         else:
             pictures = [in_to(one, into) for one in head[:, :48].split(12, 1)]
-            if not config["guided"]:  # merged neighbours stand in place of the guided anchor
-                pictures[3] = torch.zeros_like(pictures[3])
             told[:, [0, len(layout.planes)]] = level_of(head[:, 48:60], layout)
             more = torch.zeros(len(head), 2, 3, 3)
-            features = [head[:, 60:]] if config["embed"] else []
-            new[stem] = torch.cat([*pictures, told, more, *features], 1)
-            if config["embed"]:
-                embed = source["refiner.embed.weight"]
-                seen = [in_to(one, into) for one in embed[:, :24].split(12, 1)]
-                new[f"refiner.embeds.{name}.weight"] = torch.cat([*seen, joined(embed[:, 24:])], 1)
+            new[stem] = torch.cat([*pictures, told, more, head[:, 60:]], 1)
+            embed = source["refiner.embed.weight"]
+            seen = [in_to(one, into) for one in embed[:, :24].split(12, 1)]
+            new[f"refiner.embeds.{name}.weight"] = torch.cat([*seen, joined(embed[:, 24:])], 1)
     if part == "anchor":
         for layer in ("second", "logits"):
             for kind in ("weight", "bias"):
@@ -132,8 +127,6 @@ def carried_ends(
                 new[f"anchor.{layer}.{kind}"] = (
                     old.mean(0, keepdim=True) if layer == "logits" else old
                 )
-    if part == "refiner" and config["deep"]:
-        new["refiner.deep.weight"] = torch.zeros(config["trunk"]["widths"][1], config["deep"], 1, 1)
 
 
 def fold(layout: Layout) -> tuple[Tensor, Tensor]:

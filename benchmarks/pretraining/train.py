@@ -8,7 +8,8 @@ sample depends on the seed and its number alone, a step on the seed and its own.
 as training goes (material.py), and today's networks go over each once: they give its flows, its
 memory of the past and half of the target. RUN/log.txt has a curve on excerpts of clips that are
 held out: decibels by kind of noise, beside today's networks on the same excerpts. `export` writes
-the averaged weights.
+the averaged weights. For weights to ship from a run that goes on, copy RUN and let the copy settle:
+--steps a few hundred after where it stands, --settle as many.
 """
 
 import argparse
@@ -37,7 +38,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from excerpts import Shown, Teachers, precision, tested, windows_of
 from f2rcli.training.loop.muon import Muon
 from material import Material
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 from start import begun, shape_of
 
 from f2rcli.models.layers import channels_last
@@ -50,14 +52,15 @@ HELD_OUT_EVERY = 9  # clips
 # Shares of samples by layout: what test clips and most cameras hold. `material.py` draws them.
 SHARES = {"rgb": 0.32, "420": 0.36, "420 10": 0.1, "444": 0.05, "422": 0.04, "gray": 0.07,
           "422 10": 0.06}  # fmt: skip
-LOUD_SHARE, LOUD = 0.45, 10 / 255  # of samples are at least so noisy: light noise is learnt sooner
+# Of samples are at least so noisy, if so many draws give one: light noise is learnt sooner.
+LOUD_SHARE, LOUD, DRAWS = 0.7, 10 / 255, 10
 POOL, FRESH = 72, 0.35  # samples in use, and new ones per step
 BATCH = 8
 TEACH = 0.5  # of the target is the full networks' result, where that is any good
 BLIND, SINGLE, LATTICE = 0.3, 0.5, 8.0  # of the anchor's and the coarse loss; see `cost`
 CHROMA = 0.3  # of the loss of Y'CbCr pictures
 SPREAD = 0.1  # of the log of the strengths that networks are told
-RATE, WARM, SLOWER = 1.5e-3, 300, 3000  # the learning rate's peak, and steps until it is / sqrt(2)
+RATE, WARM, SLOWER = 2e-3, 200, 1500  # the learning rate's peak, and steps until it is / sqrt(2)
 # Mean squared error of a third of an 8-bit code: better is not seen. With less, pictures without
 # noise, whose error can fall for ever, rule the gradient.
 LEAST_ERROR = 1.7e-6
@@ -89,8 +92,8 @@ class Stream:
         material = copy.copy(self.material)
         material.layouts = [names[int(rng.choice(len(names), p=shares / shares.sum()))]]
         loud = rng.random() < LOUD_SHARE
-        for attempt in range(6):
-            sample = material[number * 6 + attempt]
+        for attempt in range(DRAWS):
+            sample = material[number * DRAWS + attempt]
             sigma = float(np.sqrt(np.mean((sample.noisy[0] - sample.clean[0]) ** 2)))
             if not loud or sigma > LOUD:
                 break
@@ -269,13 +272,12 @@ class Run:
         torch.manual_seed(seed)
         self.folder, self.seed, self.size = folder, seed, size
         self.networks = begun(size)
-        if start is not None:
-            fit(self.networks, load_file(start))
+        self.step = fit(self.networks, start) if start is not None else 0
         channels_last(self.networks)
         self.parameters = list(self.networks.parameters())
         self.mean = [p.detach().clone() for p in self.parameters]
         self.optimiser = Muon(self.parameters, lr=RATE)
-        self.step, self.spent = 0, 0.0
+        self.spent = 0.0
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "state.pt").exists():
             self.load(torch.load(folder / "state.pt", weights_only=True))
@@ -320,7 +322,8 @@ class Run:
         chosen = rng.choice(len(fit), min(BATCH, len(fit)), replace=False)
         return batched([turned(fit[i], int(rng.integers(8))) for i in chosen], rng)
 
-    def train(self, steps: int) -> None:
+    def train(self, steps: int, settle: int) -> None:
+        """Up to so many steps, in the last `settle` of which the learning rate falls to nothing."""
         begun_at, before = time.process_time(), self.spent
         marked, running = -math.inf, 0.0
         while True:
@@ -332,6 +335,7 @@ class Run:
                 if self.step >= steps:
                     return
             rate = RATE * min(1, (self.step + 1) / WARM) / math.sqrt(1 + self.step / SLOWER)
+            rate *= min(1.0, (steps - self.step) / settle)
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
             with torch.autocast("cpu", torch.bfloat16, enabled=precision() == "bf16"):
@@ -377,12 +381,17 @@ class Run:
             file.write(text + "\n")
 
 
-def fit(networks: Networks, tensors: dict[str, Tensor]) -> None:
-    """Fill networks with the tensors whose names and shapes are theirs."""
+def fit(networks: Networks, start: Path) -> int:
+    """Fill networks with the tensors of a file whose names and shapes are theirs; the step to go
+    on from, 0 unless all are."""
     own = networks.state_dict()
-    same = {n: t.float() for n, t in tensors.items() if n in own and own[n].shape == t.shape}
+    with safe_open(start, "pt") as file:
+        given = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+        step = int((file.metadata() or {}).get("step", 0))
+    same = {n: t for n, t in given.items() if n in own and own[n].shape == t.shape}
     networks.load_state_dict({**own, **same})
-    print(f"{len(same)} of {len(own)} tensors begin from there", flush=True)
+    print(f"{len(same)} of {len(own)} tensors begin from {start.name}", flush=True)
+    return step if len(same) == len(own) else 0
 
 
 def psnr(one: Tensor, clean: Tensor) -> Tensor:
@@ -415,8 +424,9 @@ def main() -> None:
     run.add_argument("clips", type=Path)
     run.add_argument("folder", type=Path)
     run.add_argument("--steps", type=int, default=100_000)
+    run.add_argument("--settle", type=int, default=2000, help="last steps, of a falling rate")
     run.add_argument("--seed", type=int, default=0)
-    run.add_argument("--start", type=Path, help="exported weights to begin from, where they fit")
+    run.add_argument("--start", type=Path, help="exported weights to go on from")
     written = ways.add_parser("export")
     written.add_argument("folder", type=Path)
     written.add_argument("out", type=Path)
@@ -426,7 +436,9 @@ def main() -> None:
     if given.way == "export":
         export(given.folder, given.out)
     else:
-        Run(given.size, given.clips, given.folder, given.seed, given.start).train(given.steps)
+        Run(given.size, given.clips, given.folder, given.seed, given.start).train(
+            given.steps, given.settle
+        )
 
 
 if __name__ == "__main__":

@@ -277,7 +277,7 @@ class RefinerNet(nn.Module):
         )
         self.deep = conv(deep, trunk["widths"][1], 1, gain=0.1) if deep else None
         self.trunk = Trunk(**trunk)
-        self.tails = per_layout(lambda one: conv(width, one.channels, gain=0.1))
+        self.tails = per_layout(lambda one: conv(width, one.channels, gain=0.01))
         self.stride = self.trunk.stride
 
     def forward(
@@ -339,10 +339,10 @@ class Networks(nn.Module):
         self, layout: Layout, noisy: Tensor, told: Tensor, coarse: Coarse, neighbours: Neighbours
     ) -> Restored:
         """Both stages on a centre: its noisy planes (B, C, h, w), what is told of them (B, 2 P, h,
-        w) and its coarse frame. Gradients do not pass from one stage to the one before, so that an
-        anchor stays an estimate of the picture and does not become a message to the refiner; but
-        the refiner may ask the coarse trunk for what it needs."""
-        fixed = Coarse(coarse.picture.detach(), coarse.deep)
+        w) and its coarse frame. Gradients do not pass from one stage to the one before, so that a
+        coarse frame and an anchor stay estimates of the picture and do not become messages to the
+        refiner."""
+        fixed = Coarse(coarse.picture.detach(), coarse.deep.detach())
         anchor = self.anchor(layout, neighbours, told)
         refined = self.refiner(layout, noisy, told, fixed, anchor.detached(), neighbours)
         return Restored(anchor.strict, anchor.given(fixed.picture), refined)
