@@ -60,7 +60,7 @@ def make_noisy(clip: Path, noise: str, folder: Path, frames: int | None = None) 
     if coding is not None:
         clean = clean[:, : clean.shape[1] // 2 * 2, : clean.shape[2] // 2 * 2]  # 4:2:0 is even
         noisy = folder / f"{clip.stem}.{noise}.mp4"
-        options = {"crf": str(coding.crf), "preset": coding.preset}
+        options = {"crf": str(coding.crf), "preset": "medium"}
         made = _noisy(clean, law, rng)
         write(noisy, made, _rate(clip), coding.encoder, options, "yuv420p")
     else:

@@ -5,10 +5,8 @@ import zlib
 from collections import defaultdict
 from contextlib import ExitStack
 from pathlib import Path
-from types import SimpleNamespace
 
 import av
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -21,19 +19,13 @@ from f2rcli.io import ReadOptions, open_reader
 from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.models.coarse import Coarse
 from f2rcli.models.convolutions.fused import convolved, works
-from f2rcli.models.flow import DISFlow
-from f2rcli.models.layers import padded
-from f2rcli.noise.model import NoiseModel
-from f2rcli.window import window_at
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 if not BENCHMARKS.is_dir():
     pytest.skip("the benchmarks are not part of this copy", allow_module_level=True)
 sys.path.insert(0, str(BENCHMARKS))
 
-import ablation  # noqa: E402  # found by the path above
-import changes  # noqa: E402
-import cost  # noqa: E402
+import cost  # noqa: E402  # found by the path above
 import fidelity  # noqa: E402
 import foreign  # noqa: E402
 import noisy_clips  # noqa: E402
@@ -132,37 +124,6 @@ def test_noisy_inputs_are_what_f2r_eval_makes(noise: str, suffix: str, tmp_path:
         np.testing.assert_array_equal(noisy_clips.read(made), codes)
     else:
         assert noisy_clips.read(made).shape == codes.shape
-
-
-def test_the_ablations_search_is_the_packages_own() -> None:
-    rng = np.random.default_rng(0)
-    first = cv2.GaussianBlur(rng.random((96, 128), np.float32), (0, 0), 3)
-    second = np.roll(first, 2, 1)
-    start = np.zeros((96, 128, 2), np.float32)
-    for given in (None, start):
-        flow = changes.Search()(first, second, given)
-        np.testing.assert_array_equal(flow, DISFlow(halved=True)(first, second, given))
-    assert not np.array_equal(changes.Search(finest=3)(first, second), flow)
-
-
-def test_every_ablation_restores_a_frame() -> None:
-    plain = F2R(F2RNetworks(3, TINY).eval(), padded, length=3)
-    engine = SimpleNamespace(new_method=lambda: plain)
-    noise = NoiseModel.gaussian(0.1, 3)
-    frames = torch.rand(7, 1, 3, 96, 96)
-    for group in changes.CHANGES.values():
-        for name, change in group.items():
-            method = change.method(engine)
-            with torch.inference_mode():
-                ready = [method.prepare(i, frame, noise) for i, frame in enumerate(frames)]
-                window = window_at(ready, 3, method.length)
-                assert method.restore(window, noise).refined.isfinite().all(), name
-
-
-def test_a_table_states_gain_and_spread_over_the_clips() -> None:
-    rows = {"a": {"as shipped": 30.0, "other": 31.0}, "b": {"as shipped": 32.0, "other": 31.5}}
-    shown = ablation.table({"g30": rows}, "choice", ["as shipped", "other"]).splitlines()
-    assert shown[-2:] == ["| as shipped | 31.00 |", "| other | 31.25 (+0.25; -0.50 to +1.00) |"]
 
 
 def test_the_picture_contracts_table_marks_what_falls_short() -> None:

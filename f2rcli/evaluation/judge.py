@@ -104,7 +104,10 @@ def judge(
     shown = np.stack([_pixels(picture) for picture in louder])
     results = np.asarray(function((np.float32(white) * shown).reshape(frames.shape)), np.float32)
     if results.shape != frames.shape:
-        raise UsageError(f"function: returned {results.shape} for frames {frames.shape}.")
+        raise UsageError(
+            f"function: returned {results.shape} for frames {frames.shape}.",
+            hint="Return as many frames as it was given, of their size.",
+        )
     errors, variances = [], []
     for signal, noise, picture, result in zip(signals, fresh, pictures, results, strict=True):
         level = law.level.level(signal)[0].numpy()
@@ -134,7 +137,10 @@ def _frames(clip: Any, white: float | None) -> tuple[Stack, float, bool]:
         return np.stack([_pixels(picture) for picture in read]), 1.0, True
     array = np.asarray(clip)
     if array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[3] != 3):
-        raise UsageError(f"clip: {array.shape} is neither (T, H, W) nor (T, H, W, 3).")
+        raise UsageError(
+            f"clip: {array.shape} is neither (T, H, W) nor (T, H, W, 3).",
+            hint="Pass gray frames, or red, green and blue last.",
+        )
     whole = np.issubdtype(array.dtype, np.integer)
     if white is None:
         white = float(np.iinfo(array.dtype).max) if whole else 1.0

@@ -1,6 +1,7 @@
 """TIFF through tifffile, and what libraries raise on damaged files: for stacks and camera raw."""
 
 import logging
+import re
 import struct
 import threading
 from collections.abc import Iterator
@@ -56,6 +57,7 @@ def _by_f2r(trace: TracebackType | None) -> bool:
 def unreadable(name: str, error: BaseException) -> InputError:
     """The error for a file, or a picture of it, that its library gave up on."""
     text = " ".join(str(error).split()) or type(error).__name__
+    text = re.sub(rf"(?:[A-Za-z]:)?[/\\].*[/\\](?={re.escape(name)})", "", text)  # its folders
     if "imagecodecs" in text or isinstance(error, ImportError):
         return InputError(
             f"{name}: its compression needs a codec that imagecodecs lacks here ({text[:80]}).",

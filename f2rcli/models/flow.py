@@ -41,7 +41,7 @@ class FlowEstimator(Protocol):
 @dataclass(frozen=True, slots=True)
 class DISFlow:
     """Dense inverse search (Kroeger et al., ECCV 2016) by OpenCV, tuned for noise: half resolution,
-    small patches, strong smoothness (benchmarks/ablation.md)."""
+    small patches, strong smoothness."""
 
     halved: bool = False  # whether pictures come from `halved`, and flows are to be as small
 

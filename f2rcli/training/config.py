@@ -144,14 +144,18 @@ def read_config(path: Path) -> TrainConfig:
     try:
         table = parse_json(read_text(path, errors="surrogateescape"))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: not the file of a training run: {error}.") from error
+        raise ConfigError(
+            f"{path}: not the file of a training run: {error}.", hint="Begin the run anew: -y."
+        ) from error
     return from_table(table, name=path.name)
 
 
 def from_table(table: Any, *, name: str) -> TrainConfig:
     """Parse the table of a run; raises ConfigError that says which key is wrong."""
     if not isinstance(table, dict):
-        raise ConfigError(f"{name}: not the file of a training run.")
+        raise ConfigError(
+            f"{name}: not the file of a training run.", hint="Begin the run anew: -y."
+        )
     known, kinds = {f.name for f in fields(TrainConfig)} - NOT_STORED, get_type_hints(TrainConfig)
     for key in table:
         if key not in known:
