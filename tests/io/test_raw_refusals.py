@@ -78,8 +78,9 @@ def test_other_sensors_are_refused_by_name(tmp_path: Path) -> None:
         open_reader(write_dng(tmp_path / "x.dng", facts={"pattern": XTRANS}))
     colours = np.zeros((32, 48, 3), np.uint16)
     own = [tag for tag in tags() if tag[0] not in (33421, 33422, 50710, 50711, 50713, 50714)]
-    tifffile.imwrite(tmp_path / "l.dng", colours, photometric="linear_raw", metadata=None,
-                     extratags=own)  # fmt: skip
+    tifffile.imwrite(tmp_path / "l.dng", colours, photometric="rgb", metadata=None, extratags=own)
+    with tifffile.TiffFile(tmp_path / "l.dng", mode="r+b") as file:
+        file.pages.first.tags[262].overwrite(34892)  # LinearRaw
     with pytest.raises(InputError, match="full colours"):
         open_reader(tmp_path / "l.dng")
     tifffile.imwrite(tmp_path / "m.dng", colours[..., 0], metadata=None, extratags=own)
