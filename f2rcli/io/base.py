@@ -121,10 +121,6 @@ class Reader(ABC):
         """
         return iter(())
 
-    def lane_openings(self) -> Iterator[Iterator[Frame]]:
-        """Yield the first frames of some lanes of a stack, lane by lane, in a separate read."""
-        return iter(())
-
     def provenance_text(self) -> str:
         """The clip's own account of how it was made, besides FFmpeg's tags; "" for nothing."""
         return ""

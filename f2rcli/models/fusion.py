@@ -1,7 +1,7 @@
 """F2R's two fusion networks: the blind anchor and the non-blind refiner.
 
 Frames2Residual, arXiv 2603.10417. What differs from the published networks, and why, is in
-DESIGN.md D5-D7 and D9: neighbours are warped as pictures, not as features; weights over the
+DESIGN.md: neighbours are warped as pictures, not as features; weights over the
 neighbours are a softmax, so any number of them works in any order; no global statistics.
 """
 

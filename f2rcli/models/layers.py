@@ -2,7 +2,7 @@
 
 Bias-free convolutions with LeakyReLU make a network positively homogeneous, f(a y) = a f(y) for
 a >= 0, so that one set of weights serves every exposure and noise level (Mohan et al., ICLR 2020).
-No normalisation and no pooling over the picture: a tile must not change the answer (DESIGN.md D9).
+No normalisation and no pooling over the picture: a tile must not change the answer.
 """
 
 import math

@@ -2,7 +2,7 @@
 
 One law per plane says how strong noise is at every brightness, not where. A web camera in the
 corner of a screen, a rendered half, or a second camera have noise of their own. What blocks of two
-adjacent frames differ by tells them apart (DESIGN.md D58): it bounds the noise of each place from
+adjacent frames differ by tells them apart: it bounds the noise of each place from
 above, and where many neighbouring blocks hold equally much of what looks white, it is noise.
 """
 

@@ -1,7 +1,6 @@
 """Stacks read lane by lane, along time or depth."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
@@ -228,22 +227,6 @@ class StackReader(Reader):
         """Frame `number` of a lane, (Y, X) or (Y, X, S)."""
         picture = self.stack.read(lane.series, lane.frames[number])
         return picture if lane.sample is None else np.ascontiguousarray(picture[..., lane.sample])
-
-    def lane_openings(self) -> Iterator[Iterator[Frame]]:
-        """See Reader."""
-        for number in surveyed(len(self.lanes)) if len(self.lanes) > 1 else ():
-            with suppress(InputError):  # no picture can be read: reported when its turn comes
-                self._statistics(number)
-                yield self._opening(number)
-
-    def _opening(self, number: int) -> Iterator[Frame]:
-        lane, seen = self.lanes[number], self._statistics(number)
-        for index in self._asked(lane):
-            if (picture := self._picture(lane, index)) is not None:
-                yield Frame(
-                    planes=planes_seen(picture, seen), layout=self._layout(number), pts=index,
-                    duration=1, time_base=self.info.time_base, lane=number,
-                )  # fmt: skip
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames of the first lane in their order, then those of the next."""
