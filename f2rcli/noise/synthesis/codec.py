@@ -19,12 +19,6 @@ ENCODERS = {"h264": "libx264", "hevc": "libx265"}  # as --noise names them
 DECODERS = {"libx264": "h264", "libx265": "hevc"}
 
 
-def to_unit(samples: NDArray[Any]) -> NDArray[np.float32]:
-    """8-bit codes -> 0..1; other samples are in 0..1 already, and become float32."""
-    values = samples.astype(np.float32)
-    return values / np.float32(255) if samples.dtype == np.uint8 else values
-
-
 def to_codes(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     """0..1 -> 8-bit codes, rounded and clipped: what most files hold."""
     codes: Codes = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
