@@ -157,7 +157,7 @@ def test_what_cannot_be_trained_ends_in_one_line(tmp_path: Path) -> None:
 
 
 def test_too_high_a_rate_is_halved_until_it_holds(tmp_path: Path) -> None:
-    trainer = Trainer(Toy(), tmp_path, settings(lr=1.0, clip_grad=1e9))
+    trainer = Trainer(Toy(), tmp_path, settings(lr=3.0, clip_grad=1e9))
     events: list[Any] = []
     trainer.run(events.append)
     assert any("worse by 3 dB" in str(event) for event in events)
