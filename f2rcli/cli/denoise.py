@@ -18,11 +18,8 @@ from f2rcli.cli import options as opt
 from f2rcli.cli.console import Console
 from f2rcli.cli.engine import (
     aside_lines,
-    cost_values,
-    cost_words,
     engine_values,
     engine_words,
-    expected_frames,
     loaded,
     look_ahead,
     noise_lines,
@@ -32,8 +29,14 @@ from f2rcli.cli.engine import (
     say_notes,
     sigma_of,
 )
-from f2rcli.cli.options import FILES, RESULT, SPAN, option, rare
-from f2rcli.cli.pace import known_pace, remember_pace
+from f2rcli.cli.estimate import (
+    cost_values,
+    cost_words,
+    estimated,
+    expected_frames,
+    remember,
+)
+from f2rcli.cli.options import Number, Text, files, part, result
 from f2rcli.cli.progress import FrameMeter
 from f2rcli.engine.provenance import provenance_of
 from f2rcli.engine.settings import EngineSettings
@@ -55,7 +58,7 @@ from f2rcli.io import (
 from f2rcli.io.base import written_name
 from f2rcli.io.preview import write_preview
 from f2rcli.settings import clock, pairs
-from f2rcli.units import count, duration, size, span
+from f2rcli.units import count, duration, size
 from f2rcli.window import LEAD_IN, LEAD_OUT
 
 if TYPE_CHECKING:
@@ -64,84 +67,51 @@ if TYPE_CHECKING:
 
 MARK = "_f2r"  # what default_target adds to a name
 DEVELOPED = "developed"  # of --format: a picture of every raw file, not its mosaic
+FORMATS = "Of raw files: dng, tiff, or developed (16-bit TIFF)."
+CLIPS = opt.CLIP.replace("Video, folder", "Videos, folders")
 
 
 def denoise(
     ctx: typer.Context,
     source: Annotated[
         list[str],
-        typer.Argument(
-            metavar="INPUT",
-            show_default=False,
-            help="Videos, folders, pictures (frames/%05d.png), or - for stdin.",
-        ),
+        typer.Argument(metavar="INPUT", show_default=False, help=CLIPS),
     ],
-    output: Annotated[
-        str | None, option("--output -o", RESULT, "OUTPUT", "File or folder; - is stdout.")
-    ] = None,
-    strength: Annotated[
-        float, option("--strength", RESULT, "S", "1 removes the noise, less keeps grain; 0 to 4.")
-    ] = 1.0,
-    chroma_strength: Annotated[
-        float | None, option("--chroma-strength", RESULT, "S", "The same for colour alone.")
-    ] = None,
-    sigma: Annotated[
-        float | None, option("--sigma", RESULT, "N", "The noise, of 255 (default: measured).")
-    ] = None,
+    output: Annotated[Text, result("OUTPUT", "File or folder; - is stdout.", "--output -o")] = None,
+    strength: Annotated[float, result("S", "1 removes the noise, less keeps grain; 0 to 4.")] = 1.0,
+    chroma_strength: Annotated[Number, result("S", "The same for colour alone.")] = None,
+    sigma: Annotated[Number, result("N", "The noise, of 255 (default: measured).")] = None,
     adapt: Annotated[
-        bool, option("--adapt", RESULT, "", "Train on this clip first, where that gains.")
+        bool, result("", "Train on this clip first, if that gains.", "--adapt")
     ] = False,
-    adapt_minutes: Annotated[
-        float | None, rare("--adapt-minutes", RESULT, "N", "Train that long (default: one).")
-    ] = None,
+    adapt_minutes: Annotated[Number, result("N", "Train that long (one).", more=True)] = None,
     method: opt.Method = "f2r",
     weights: opt.Weights = None,
-    fields: Annotated[
-        str, rare("--fields", RESULT, "auto|on|off", "Fields of interlaced video.")
-    ] = "auto",
-    codec: Annotated[
-        str | None,
-        option("--codec", RESULT, "NAME", "h264, hevc, av1, ffv1 ... (default: as INPUT)."),
-    ] = None,
-    crf: Annotated[
-        float | None, option("--crf", RESULT, "N", "Quality; lower is better, and larger.")
-    ] = None,
+    fields: opt.Fields = "auto",
+    codec: Annotated[Text, result("NAME", "h264, hevc, av1, ffv1 ... (default: as INPUT).")] = None,
+    crf: Annotated[Number, result("N", "Quality; lower is better, and larger.")] = None,
     audio_codec: Annotated[
-        str | None, rare("--audio-codec", RESULT, "NAME|none", "Encode sound, or leave it out.")
+        Text, result("NAME|none", "Encode sound, or drop it.", more=True)
     ] = None,
     encoder_opt: Annotated[
         list[str] | None,
-        rare("--encoder-opt", RESULT, "K=V", "Encoder options: preset=slow, pix_fmt=yuv420p10le."),
+        result("K=V", "Encoder options: preset=slow, pix_fmt=yuv420p10le.", more=True),
     ] = None,
-    lossless: Annotated[bool, option("--lossless", RESULT, "", "Encode as FFV1.")] = False,
-    format: Annotated[
-        str | None,
-        rare("--format", RESULT, "KIND", "Of raw files: dng, tiff, or developed (16-bit TIFF)."),
-    ] = None,
-    start: Annotated[str | None, option("--start", SPAN, "TIME", "Seconds or h:mm:ss.")] = None,
-    end: Annotated[str | None, option("--end", SPAN, "TIME", "The same; excluded.")] = None,
+    lossless: Annotated[bool, result("", "Encode as FFV1.", "--lossless")] = False,
+    format: Annotated[Text, result("KIND", FORMATS, more=True)] = None,
+    start: Annotated[Text, part("TIME", "Seconds or h:mm:ss.")] = None,
+    end: Annotated[Text, part("TIME", "The same; excluded.")] = None,
     frames: opt.Frames = None,
-    preview: Annotated[
-        str | None,
-        option("--preview", SPAN, "TIME", "Only a still of that moment, before | after."),
-    ] = None,
+    preview: Annotated[Text, part("TIME", "Only a still of that moment, before | after.")] = None,
     axes: opt.Axes = None,
     series: opt.Series = None,
     overwrite: opt.Overwrite = False,
-    recursive: Annotated[
-        bool, option("--recursive -r", FILES, "", "Folders with all below them.")
-    ] = False,
+    recursive: Annotated[bool, files("", "Folders with all below them.", "--recursive -r")] = False,
     jobs: Annotated[
-        str | None,
-        option("--jobs -j", FILES, "N|CLUSTER", "Clips at a time, or Dask: tcp://HOST:PORT."),
+        Text, files("N|CLUSTER", "Clips at once, or Dask: tcp://...", "--jobs -j")
     ] = None,
-    shard: Annotated[
-        str | None,
-        rare("--shard", FILES, "I/N", "The I-th of N parts of the clips, for N machines."),
-    ] = None,
-    dry_run: Annotated[
-        bool, option("--dry-run", FILES, "", "Say what would be done, and what it costs.")
-    ] = False,
+    shard: Annotated[Text, files("I/N", "The I-th of N parts of the clips.", more=True)] = None,
+    dry_run: Annotated[bool, files("", "Say what it would do, and cost.", "--dry-run")] = False,
     device: opt.Device = "auto",
     threads: opt.Threads = None,
     precision: opt.Precision = "auto",
@@ -271,20 +241,22 @@ def _run_job(job: Job, console: Console) -> Done:
         job.read, start=job.preview, end=None, frames=1
     )  # fmt: skip
     with open_reader(job.source, replace(read, lead=LEAD_IN, trail=LEAD_OUT)) as reader:
-        if job.preview is not None:
-            _announce(job, reader, None, console)
-            job = _adapted(job, console)
-            return _close(reader, _preview(job, reader, console), None, console)
-        plan = plan_output(reader, job.target, job.write)
+        plan = None if job.preview is not None else plan_output(reader, job.target, job.write)
         _announce(job, reader, plan, console)
-        if not job.dry_run:
-            job = _adapted(job, console)
-        engine = _engine(job, reader, console)
-        if job.dry_run:
-            _print_plan(job, reader, plan, engine, console)
+        if plan is not None and job.dry_run:
+            _print_plan(job, reader, plan, console)
             return Done(EXIT_OK)
-        plan = replace(plan, provenance=provenance_of(engine, job.settings))
-        receipt = _restore(job, reader, plan, engine, console)
+        job = _adapted(job, console)
+        total, exact = (1, True) if plan is None else expected_frames(reader.info)
+        with FrameMeter(console, reader.info.name, total, exact=exact) as meter:
+            meter.stage("loading the networks")
+            engine = _engine(job, reader, console)
+            meter.stage("reading the first frames and measuring their noise")
+            if plan is None:
+                receipt = _preview(job, reader, engine, meter)
+            else:
+                plan = replace(plan, provenance=provenance_of(engine, job.settings))
+                receipt = _restore(job, reader, plan, engine, meter)
         return _close(reader, receipt, engine, console)
 
 
@@ -292,24 +264,18 @@ def _announce(job: Job, reader: Reader, plan: WritePlan | None, console: Console
     """Before the wait: what is there, what it will take, and what cannot be kept."""
     info = reader.info
     frames, _ = expected_frames(info)
-    pace = known_pace(job.engine, info)
     parts = [
         f"{info.width}x{info.height}",
         "frames not counted" if frames is None else count(frames),
+        *([duration(info.duration)] if info.duration else []),
     ]
-    if info.duration:
-        parts.append(duration(info.duration))
-    if pace is None:
-        takes = "how long it takes is known after the first frames"
-    elif frames is None:
-        takes = f"about {pace:.2g} s per frame here"
-    else:
-        takes = f"about {span(frames * pace)} here, as fast as the last run of this kind"
     idle = changes_nothing(job.engine) or job.dry_run or job.preview is not None
-    console.note(f"{info.name}: {', '.join(parts)}{'' if idle else f'; {takes}'}")
+    takes = None if idle else estimated(job.engine, info)
+    words = "" if takes is None else f"; {takes.words(frames)}"
+    console.note(f"{info.name}: {', '.join(parts)}{words}")
     console.event(
         "start", version=__version__, source=job.source, target=job.target, width=info.width,
-        height=info.height, frames=info.frames, estimate=None if pace is None else pace,
+        height=info.height, frames=info.frames, estimate=None if takes is None else takes._asdict(),
         plan=None if plan is None else _plan_values(plan),
     )  # fmt: skip
     for note in (*info.notes, *(() if plan is None else plan.notes)):
@@ -358,10 +324,9 @@ def _engine(job: Job, reader: Reader, console: Console) -> "Engine | None":
         return None
 
 
-def _print_plan(
-    job: Job, reader: Reader, plan: WritePlan, engine: "Engine | None", console: Console
-) -> None:
+def _print_plan(job: Job, reader: Reader, plan: WritePlan, console: Console) -> None:
     """--dry-run: the plan and its cost, on standard output unless that is the picture's."""
+    engine = _engine(job, reader, console)
     rows = [f"output   {plan.summary()}"]
     rows += [f"keeps    {line}" for line in plan.kept]
     rows += [f"drops    {line}" for line in plan.dropped]
@@ -381,33 +346,28 @@ def _print_plan(
 
 
 def _restore(
-    job: Job, reader: Reader, plan: WritePlan, engine: "Engine | None", console: Console
+    job: Job, reader: Reader, plan: WritePlan, engine: "Engine | None", meter: FrameMeter
 ) -> Receipt:
-    total, exact = expected_frames(reader.info)
     with (
         open_writer(reader, plan) as writer,
-        _recorded(job, plan, reader, engine, console) as record,
+        _recorded(job, plan, reader, engine, meter) as record,
     ):
-        frames = _frames(reader, engine, record)
-        with FrameMeter(
-            console, reader.info.name, total, exact=exact, stage="reading and measuring",
-            replayed=0 if record is None else record.begun,
-        ) as meter:  # fmt: skip
-            for frame in frames:
-                writer.write(frame)
-                meter.advance()
-            meter.finish()
-            receipt = writer.finish()
+        for frame in _frames(reader, engine, record):
+            writer.write(frame)
+            meter.advance()
+        meter.finish()
+        receipt = writer.finish()
         if record is not None:
             record.finished = True
     if engine is not None and not changes_nothing(engine.settings):
-        remember_pace(job.engine, reader.info, meter.done - meter.replayed, meter.pace)
+        done = meter.done - meter.replayed
+        remember(engine, reader.info, done, meter.pace, meter.opening)
     return receipt
 
 
 @contextmanager
 def _recorded(
-    job: Job, plan: WritePlan, reader: Reader, engine: "Engine | None", console: Console
+    job: Job, plan: WritePlan, reader: Reader, engine: "Engine | None", meter: FrameMeter
 ) -> "Iterator[RunRecord | None]":
     """The record of a run that alone writes its target, so that the same command goes on after a
     kill; None where it has none. Raises StaleError once the clip turns out to be another one."""
@@ -416,19 +376,25 @@ def _recorded(
         return
     from f2rcli.engine.resuming.record import RunRecord, identity_of  # brings torch
 
-    total, _ = expected_frames(reader.info)
-    identity = identity_of(engine, job.read, reader.info)
+    identity, console = identity_of(engine, job.read, reader.info), meter.console
 
     def say(line: str) -> None:
         console.note(f"note: {line}")
 
-    with RunRecord(Path(plan.target), engine, identity, total, say) as record:
+    stopper = console.stopper
+    with RunRecord(Path(plan.target), engine, identity, meter.total, say) as record:
         engine.marks = record.open()
-        yield record
+        record.stopped = lambda: stopper.error is not None
+        record.stop = stopper.check
+        stopper.patient = lambda: record.can_keep
+        meter.replayed, meter.kept = record.begun, lambda: record.kept
+        try:
+            yield record
+        finally:
+            stopper.patient = lambda: False
 
 
 def _frames(reader: Reader, engine: "Engine | None", record: "RunRecord | None") -> Iterable[Frame]:
-    """Every frame of a clip restored, saved ones from their record; unchanged without an engine."""
     if engine is None:
         return (frame for frame in reader if not frame.context)
     if record is None:
@@ -436,13 +402,12 @@ def _frames(reader: Reader, engine: "Engine | None", record: "RunRecord | None")
     return record.keeping(restored(reader, record.reading(reader), engine))
 
 
-def _preview(job: Job, reader: Reader, console: Console) -> Receipt:
+def _preview(job: Job, reader: Reader, engine: "Engine | None", meter: FrameMeter) -> Receipt:
     """--preview: before | after of one frame, restored among its neighbours."""
-    engine = loaded(job.engine, reader.info, console.note)
-    with FrameMeter(console, reader.info.name, 1, stage="reading and measuring") as meter:
-        shown = _pairs(reader, engine)
-        receipt = write_preview(reader, shown, job.target, job.write)
-        meter.advance()
+    if engine is None:
+        raise UsageError("--preview --strength 0: there is nothing to see.", hint="Leave one out.")
+    receipt = write_preview(reader, _pairs(reader, engine), job.target, job.write)
+    meter.advance()
     return receipt
 
 

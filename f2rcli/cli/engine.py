@@ -8,7 +8,6 @@ from f2rcli.engine.settings import EngineSettings
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io import Reader
 from f2rcli.system.memory import keep_memory
-from f2rcli.units import size, span
 
 if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine
@@ -70,36 +69,6 @@ def engine_words(engine: "Engine") -> str:
         f"{engine.method_name}, weights {engine.weights_name}, {engine.device}, "
         f"{engine.precision}, {tiling}"
     )
-
-
-def cost_values(engine: "Engine", info: ClipInfo, method: Any) -> dict[str, Any]:
-    """The cost of denoising a clip on this machine, in seconds and bytes."""
-    cost, (frames, _) = engine.predict(info, method), expected_frames(info)
-    pace = cost.seconds_per_frame
-    return {
-        "frames": frames,
-        "seconds_per_frame": pace,
-        "seconds": None if frames is None else frames * pace,
-        "peak_bytes": cost.peak_bytes,
-    }
-
-
-def cost_words(cost: dict[str, Any]) -> str:
-    """The same in one line."""
-    seconds = cost["seconds"]
-    total = "length not known" if seconds is None else f"about {span(seconds)} in all"
-    memory = size(cost["peak_bytes"])
-    return f"{cost['seconds_per_frame']:.2g} s per frame, {total}, about {memory} of memory"
-
-
-def expected_frames(info: ClipInfo) -> tuple[int | None, bool]:
-    """The number of frames a clip should have, and whether its container counts them; otherwise
-    duration times rate, a guess at varying rates."""
-    if info.frames is not None:
-        return info.frames, True
-    if info.duration is None or info.rate is None:
-        return None, False
-    return max(round(info.duration * float(info.rate)), 1), False
 
 
 def sigma_of(model: Any) -> float | None:

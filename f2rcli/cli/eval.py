@@ -3,6 +3,7 @@
 import json as formats
 import sys
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +15,7 @@ from f2rcli import methods as denoisers
 from f2rcli.cli import options as opt
 from f2rcli.cli.console import Console, plain
 from f2rcli.cli.eval_table import tables
-from f2rcli.cli.options import RESULT, option, rare
+from f2rcli.cli.options import Text, option, result
 from f2rcli.cli.progress import FrameMeter
 from f2rcli.cli.results import check_result, command_typed, write_result
 from f2rcli.engine.settings import EngineSettings
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from f2rcli.evaluation.base import Baseline, Case
 
 WIDTH = 160  # columns of a table that does not go to a terminal
-CLIPS, MEASURES = "Clips", "Noise, methods and metrics"
+clips, ways = (partial(option, group) for group in ("Clips", "Noise, methods and metrics"))
 
 
 def evaluate(
@@ -37,61 +38,31 @@ def evaluate(
     denoised: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[LABEL=]DENOISED",
-            show_default=False,
-            help="Denoised clips, or folders of them.",
+            metavar="[LABEL=]DENOISED", show_default=False, help="Denoised clips, or folders."
         ),
     ] = None,
-    clean: Annotated[
-        str | None,
-        option("--clean", CLIPS, "PATH", "Clean clip, or folder of clips, to compare with."),
-    ] = None,
-    noisy: Annotated[
-        str | None,
-        option("--noisy", CLIPS, "PATH", "Noisy clip, or folder: what DENOISED was made of."),
-    ] = None,
-    benchmark: Annotated[
-        str | None,
-        option("--benchmark", CLIPS, "NAME", "davis, set8, crvd: published, with its protocol."),
-    ] = None,
-    root: Annotated[str | None, option("--root", CLIPS, "DIR", "Its files.")] = None,
-    any_clips: Annotated[
-        bool, rare("--any-clips", CLIPS, "", "Whatever clips --root has, by its protocol.")
-    ] = False,
+    clean: Annotated[Text, clips("PATH", "Clean clip or folder, to compare with.")] = None,
+    noisy: Annotated[Text, clips("PATH", "What DENOISED was made of.")] = None,
+    benchmark: Annotated[Text, clips("NAME", "davis, set8 or crvd, with its protocol.")] = None,
+    root: Annotated[Text, clips("DIR", "Its files.")] = None,
+    any_clips: Annotated[bool, clips("", "Whatever --root has.", "--any-clips", more=True)] = False,
     noise: Annotated[
-        list[str] | None,
-        option("--noise", MEASURES, "KIND:NUMBERS", "Added to clean clips: gaussian:30."),
+        list[str] | None, ways("KIND:NUMBERS", "Added to clean clips: gaussian:30.")
     ] = None,
     clipped: Annotated[
-        bool | None, rare("--clipped/--unclipped", MEASURES, "", "8-bit codes, or floats.")
+        bool | None, ways("", "8-bit codes, or floats.", "--clipped/--unclipped", more=True)
     ] = None,
-    seed: Annotated[int, rare("--seed", MEASURES, "N", "Same seed, same noise.")] = 0,
-    methods: Annotated[
-        str | None,
-        option(
-            "--methods", MEASURES, "A,B,none", "Denoise the noisy clips here; none: not at all."
-        ),
-    ] = None,
-    baselines: Annotated[
-        str | None,
-        option("--baselines", MEASURES, "A,B", "ffmpeg, opencv, or one of their filters."),
-    ] = None,
-    metrics: Annotated[
-        str | None,
-        option("--metrics", MEASURES, "A,B|all", "psnr, ssim, ... (default: those that fit)."),
-    ] = None,
-    strength: Annotated[float, rare("--strength", MEASURES, "S", "As for f2r denoise.")] = 1.0,
+    seed: Annotated[int, ways("N", "Same seed, same noise.", more=True)] = 0,
+    methods: Annotated[Text, ways("A,B,none", "Denoise noisy clips here; none: do not.")] = None,
+    baselines: Annotated[Text, ways("A,B", "ffmpeg, opencv, or one of their filters.")] = None,
+    metrics: Annotated[Text, ways("A,B|all", "psnr, ssim, ... (default: those that fit).")] = None,
+    strength: Annotated[float, ways("S", "As for f2r denoise.", more=True)] = 1.0,
     weights: opt.Weights = None,
     frames: opt.Frames = None,
     axes: opt.Axes = None,
     series: opt.Series = None,
-    csv: Annotated[
-        str | None, option("--csv", RESULT, "OUT.csv", "Every value as a table; - prints it.")
-    ] = None,
-    report: Annotated[
-        str | None,
-        option("--report", RESULT, "OUT.html", "A page with tables, curves and pictures."),
-    ] = None,
+    csv: Annotated[Text, result("OUT.csv", "Every value as a table; - prints it.")] = None,
+    report: Annotated[Text, result("OUT.html", "Page with tables, curves and pictures.")] = None,
     overwrite: opt.Overwrite = False,
     device: opt.Device = "auto",
     threads: opt.Threads = None,
@@ -130,7 +101,7 @@ def evaluate(
         console.warning(line)
     found, damaged = _run(asked, plan, console, pictures=report is not None)
     _deliver(found, csv, report, console, overwrite=overwrite)
-    if any(result.failed for clip in found.clips for result in clip.methods):
+    if any(one.failed for clip in found.clips for one in clip.methods):
         return EXIT_BATCH
     return EXIT_DAMAGED if damaged else EXIT_OK
 
@@ -281,7 +252,8 @@ def _run(
 
     kept = ReportPictures(len(asked.cases)) if pictures else None
     total = None if plan.frames is None else plan.frames * len(asked.cases)
-    with FrameMeter(console, "eval", total, exact=False, stage="opening") as meter:
+    with FrameMeter(console, "eval", total, exact=False) as meter:
+        meter.stage("opening")
         run = Evaluator(
             plan, kind=asked.kind, baselines=asked.baselines, pictures=kept,
             progress=lambda: meter.advance(),
@@ -296,9 +268,9 @@ def _run(
     for note in found.notes:
         console.warning(note)
     for clip in clips:
-        for result in clip.methods:
-            for line in (*([result.failed] if result.failed else []), *result.notes):
-                console.warning(f"{clip.name}: {result.method}: {line}")
+        for one in clip.methods:
+            for line in (*([one.failed] if one.failed else []), *one.notes):
+                console.warning(f"{clip.name}: {one.method}: {line}")
     return found, run.damaged
 
 

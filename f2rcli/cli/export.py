@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from f2rcli.cli import options as opt
-from f2rcli.cli.options import RESULT, option
+from f2rcli.cli.options import result
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_OK
 
@@ -19,7 +19,7 @@ def export(
             metavar="WEIGHTS", show_default=False, help="Bundled weights by name, or a file's path."
         ),
     ],
-    output: Annotated[str, option("--output -o", RESULT, "DIR", "Folder for the files.")],
+    output: Annotated[str, result("DIR", "Folder for the files.", "--output -o")],
     overwrite: opt.Overwrite = False,
     json: opt.Json = False,
     quiet: opt.Quiet = False,

@@ -11,8 +11,6 @@ from f2rcli.cli.console import Console
 from f2rcli.cli.denoise import source_bytes
 from f2rcli.cli.engine import (
     aside_lines,
-    cost_values,
-    cost_words,
     engine_values,
     engine_words,
     loaded,
@@ -21,7 +19,8 @@ from f2rcli.cli.engine import (
     sigma_of,
     sigma_words,
 )
-from f2rcli.cli.options import RESULT, option
+from f2rcli.cli.estimate import cost_values, cost_words
+from f2rcli.cli.options import Text, result
 from f2rcli.cli.results import check_result, write_result
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, InputError, UsageError, WeightsError
@@ -258,9 +257,7 @@ def _plain(value: Any) -> str:
 def noise(
     ctx: typer.Context,
     source: opt.Clip,
-    plot: Annotated[
-        str | None, option("--plot", RESULT, "OUT.svg", "Plot its law and spectrum.")
-    ] = None,
+    plot: Annotated[Text, result("OUT.svg", "Plot its law and spectrum.")] = None,
     method: opt.Method = "f2r",
     weights: opt.Weights = None,
     axes: opt.Axes = None,

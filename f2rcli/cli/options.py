@@ -36,6 +36,8 @@ class Command(TyperCommand):
                 left = ", ".join([*sorted(param.opts, key=len), *param.secondary_opts])
                 left += "" if param.is_flag else f" {param.metavar}"
                 groups.setdefault(param.rich_help_panel or RUN, []).append((left, param.help or ""))
+        if whole and any(param.name == "method" for param in params):
+            groups["Methods"] = list(methods.described().items())
         for group, rows in groups.items():
             with formatter.section(group):
                 formatter.write_dl(rows, col_max=LEFT)
@@ -49,59 +51,42 @@ def _print_all(ctx: typer.Context, value: bool) -> None:
 
 
 def option(
-    flags: str, group: str, metavar: str, help: str, *, more: bool = False, **typers: Any
+    group: str, metavar: str, help: str, flags: str = "", *, more: bool = False, **typers: Any
 ) -> Any:
-    """A Typer option; more: only --help-all shows it; typers: further arguments of Typer's."""
+    """A Typer option. flags: where its name alone does not say them; more: only --help-all shows
+    it; typers: further arguments of Typer's."""
     return typer.Option(
         *flags.split(), rich_help_panel=group, metavar=metavar or None, help=help, hidden=more,
         show_default=False, **typers,
     )  # fmt: skip
 
 
-rare = partial(option, more=True)
+result, part, files, machine, this_run = (
+    partial(option, group) for group in (RESULT, SPAN, FILES, MACHINE, RUN)
+)
+Text = str | None
+Number = float | None
+Whole = int | None
 
-Clip = Annotated[
-    str,
-    typer.Argument(
-        metavar="INPUT",
-        show_default=False,
-        help="Video, folder, pictures (frames/%05d.png), or - for stdin.",
-    ),
-]
-Method = Annotated[
-    str, rare("--method", RESULT, "NAME", f"Denoising method: {', '.join(methods.available())}.")
-]
-Weights = Annotated[
-    str | None,
-    rare(
-        "--weights",
-        RESULT,
-        "NAME|PATH",
-        "Trained weights (default: bundled).",
-    ),
-]
-Axes = Annotated[
-    str | None,
-    option("--axes", SPAN, "TZCYX", "Axes of a stack, slowest first: T time, Z depth, C channel."),
-]
-Series = Annotated[
-    str | None, rare("--series", SPAN, "N|NAME|all", "Series of a file that has several.")
-]
-Frames = Annotated[int | None, option("--frames", SPAN, "N", "At most N frames of each clip.")]
-Device = Annotated[str, option("--device", MACHINE, "NAME", "auto, cpu, cuda, cuda:1 or mps.")]
-Threads = Annotated[int | None, option("--threads", MACHINE, "N", "Processor threads.")]
-Precision = Annotated[str, rare("--precision", MACHINE, "KIND", "auto, fp32, bf16 or fp16.")]
-Tile = Annotated[
-    str, rare("--tile", MACHINE, "auto|off|N", "Process frames in tiles of N pixels per side.")
-]
-Overwrite = Annotated[bool, option("--overwrite -y", FILES, "", "Replace files that are there.")]
-Json = Annotated[bool, rare("--json", RUN, "", "Events as JSON lines on stdout.")]
-Quiet = Annotated[bool, option("--quiet -q", RUN, "", "Warnings and errors only.")]
+# What several commands have.
+CLIP = "Video, folder, pictures (frames/%05d.png), or - for stdin."
+Clip = Annotated[str, typer.Argument(metavar="INPUT", show_default=False, help=CLIP)]
+Method = Annotated[str, result("NAME", "Denoising method; see below.", more=True)]
+Weights = Annotated[Text, result("NAME|PATH", "Trained weights (default: bundled).", more=True)]
+Axes = Annotated[Text, part("TZCYX", "A stack's axes, slowest first: T time, Z depth, C channel.")]
+Series = Annotated[Text, part("N|NAME|all", "Series of a file that has several.", more=True)]
+Frames = Annotated[Whole, part("N", "At most N frames of each clip.")]
+Fields = Annotated[str, part("auto|on|off", "Fields of interlaced video.", more=True)]
+Overwrite = Annotated[bool, files("", "Replace files that are there.", "--overwrite -y")]
+Device = Annotated[str, machine("NAME", "auto, cpu, cuda, cuda:1 or mps.")]
+Threads = Annotated[Whole, machine("N", "Processor threads.")]
+Precision = Annotated[str, machine("KIND", "auto, fp32, bf16 or fp16.", more=True)]
+Tile = Annotated[str, machine("auto|off|N", "Process frames in tiles of N pixels.", more=True)]
+Json = Annotated[bool, this_run("", "Events as JSON lines on stdout.", "--json", more=True)]
+Quiet = Annotated[bool, this_run("", "Warnings and errors only.", "--quiet -q")]
 HelpAll = Annotated[
     bool,
-    option(
-        "--help-all", RUN, "", "Show every option and exit.", is_eager=True, callback=_print_all
-    ),
+    this_run("", "Show every option.", "--help-all", is_eager=True, callback=_print_all),
 ]
 
 

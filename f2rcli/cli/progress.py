@@ -5,9 +5,19 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Self
 
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.text import Text
 
 from f2rcli.cli.console import Console, plain
+from f2rcli.cli.signals import Stopper
 from f2rcli.units import span
 
 LINE_EVERY = 10.0  # seconds between plain lines
@@ -26,7 +36,7 @@ class Meter:
         self.began = self.reported = clock()
         self.live = console.human.is_terminal and not console.human.is_dumb_terminal
         self.bars = Progress(
-            TextColumn("{task.description}"), BarColumn(30), TextColumn("{task.fields[words]}"),
+            TextColumn("{task.description}"), BarColumn(30), _Words(console.stopper),
             TimeElapsedColumn(), console=console.human, transient=True,
             disable=console.quiet or console.json or not self.live,
         )  # fmt: skip
@@ -50,11 +60,24 @@ class Meter:
         return self.clock() - self.began
 
     def __enter__(self) -> Self:
+        self.console.stopper.seen = not self.bars.disable
         self.bars.start()
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.console.stopper.seen = False
         self.bars.stop()
+
+
+class _Words(ProgressColumn):
+    """What is done, or what a signal has begun to end."""
+
+    def __init__(self, stopper: Stopper) -> None:
+        super().__init__()
+        self.stopper = stopper
+
+    def render(self, task: Task) -> Text:
+        return Text(self.stopper.words or str(task.fields["words"]))
 
 
 class FrameMeter(Meter):
@@ -68,26 +91,34 @@ class FrameMeter(Meter):
         total: int | None,
         *,
         exact: bool = True,
-        replayed: int = 0,
-        stage: str = "",
         clock: Clock = time.monotonic,
     ) -> None:
-        """replayed: frames of an earlier run, which come first and say nothing of the pace; stage:
-        what is done before the first frame."""
         super().__init__(console, clock)
-        self.label, self.total, self.exact, self.replayed = label, total, exact, replayed
+        self.label, self.total, self.exact = label, total, exact
+        self.replayed = 0  # frames of an earlier run, which come first and say nothing of the pace
+        self.kept: Callable[[], int] = lambda: self.done  # frames that a kill does not take
         self.done = 0
+        self.opening = 0.0  # seconds before the first frame of this run
         self.ticks: deque[float] = deque(maxlen=MEMORY)  # when frames were done
-        self.task = self.add(label, total, stage)
+        self.task = self.add(label, total)
+
+    def stage(self, words: str) -> None:
+        """Say what is done before the first frame."""
+        self.bars.update(self.task, words=words)
+        self.console.event("stage", stage=words)
+        if self.bars.disable:
+            self.console.note(f"{self.label}: {words}")
 
     def advance(self) -> None:
         """Count one more frame."""
-        self.console.stopper.check()
+        if not self.console.stopper.patient():
+            self.console.stopper.check()
         self.done += 1
         if self.total is not None and self.done > self.total:
             self.total = None  # the container's count was wrong
         if self.done >= self.replayed:
             self.ticks.append(self.clock())
+            self.opening = self.opening or self.elapsed
         self.bars.tasks[0].total = self.total  # update() would take None for "as before"
         self.bars.update(self.task, completed=self.done, words=self.words())
         if self.due(EVENT_EVERY if self.console.json else LINE_EVERY):
@@ -121,10 +152,15 @@ class FrameMeter(Meter):
     def numbers(self) -> dict[str, Any]:
         """Progress as values: frames, their total, frames per second, seconds to go."""
         rounded = {"fps": (self.pace, 3), "eta": (self.eta, 1)}
-        return {"frames": self.done, "total": self.total, "exact": self.exact} | {
-            name: None if value is None else round(value, digits)
-            for name, (value, digits) in rounded.items()
-        }
+        counts = {"frames": self.done, "kept": self.kept(), "total": self.total}
+        return (
+            counts
+            | {"exact": self.exact}
+            | {
+                name: None if value is None else round(value, digits)
+                for name, (value, digits) in rounded.items()
+            }
+        )
 
     def words(self) -> str:
         """Progress in words."""
@@ -132,6 +168,8 @@ class FrameMeter(Meter):
         parts = [f"{self.done}{total} frames"]
         if self.done < self.replayed:
             return f"{parts[0]}, finished before"
+        if 0 < self.kept() < self.done:
+            parts[0] += f" ({self.kept()} safe)"
         if self.pace is not None and self.console.human.width >= 60:
             parts.append(f"{self.pace:.2f} frames/s")
         if self.eta:

@@ -30,8 +30,7 @@ from f2rcli.batch.records import exit_code, failure, summary
 from f2rcli.cli.app import ExitHandler
 from f2rcli.cli.console import Console, plain
 from f2rcli.cli.denoise import Done, Job, run_job
-from f2rcli.cli.engine import cost_values, expected_frames, loaded
-from f2rcli.cli.pace import known_pace
+from f2rcli.cli.estimate import Estimate, estimated, expected_frames
 from f2rcli.errors import (
     EXIT_DAMAGED,
     EXIT_INTERRUPTED,
@@ -42,7 +41,7 @@ from f2rcli.errors import (
 )
 from f2rcli.io import is_clip, open_reader
 from f2rcli.system.machine import processors
-from f2rcli.units import count, span
+from f2rcli.units import count, size, span
 
 SHOWN = 40  # rows of the table; beyond that only what went wrong
 
@@ -238,33 +237,30 @@ def _table(outcomes: Sequence[Outcome]) -> Table:
 
 def _print_plans(job: Job, clips: Sequence[Clip], console: Console) -> int:
     """--dry-run: which clip goes where, and what it takes here."""
-    rows, whole, paces = list[dict[str, Any]](), 0.0, dict[Any, float]()
+    rows, takes = list[dict[str, Any]](), list[Estimate]()
     for clip in clips:
         row: dict[str, Any] = {"source": clip.source, "target": clip.target, "seconds": None}
         try:
             with open_reader(clip.source, job.read) as reader:
-                info = reader.info
-                kind = (info.width, info.height, info.layout.family)
-                if kind not in paces:
-                    known = known_pace(job.engine, info)
-                    engine = loaded(job.engine, info, console.note) if known is None else None
-                    cost = None if engine is None else cost_values(engine, info, None)
-                    paces[kind] = known or (cost or {}).get("seconds_per_frame", 0.0)
-                frames, _ = expected_frames(info)
-                row["seconds"] = None if frames is None else frames * paces[kind]
+                frames, _ = expected_frames(reader.info)
+                takes.append(estimated(job.engine, reader.info))
+            row["seconds"] = takes[-1].whole(frames)
         except F2RError as error:
             row["trouble"] = str(error)
-        whole += row["seconds"] or 0.0
         rows.append(row)
-    console.event("plan", clips=rows, seconds=whole)
+    whole = sum(row["seconds"] or 0.0 for row in rows)
+    most = max((one.peak_bytes for one in takes), default=0)
+    console.event("plan", clips=rows, seconds=whole, peak_bytes=most)
     if not console.json:
         for row in rows:
-            takes = row.get("trouble") or (span(row["seconds"]) if row["seconds"] else "not known")
-            console.rows([f"{row['source']} -> {row['target']}  {takes}"])
-        total = (
-            f"{count(len(rows), 'clip')}, about {span(whole)} one after the other on this machine"
-        )
-        console.rows([f"{total}; nothing was written (--dry-run)"])
+            cost = row.get("trouble") or (span(row["seconds"]) if row["seconds"] else "not known")
+            console.rows([f"{row['source']} -> {row['target']}  {cost}"])
+        about = "roughly" if any(one.guessed for one in takes) else "about"
+        console.rows([
+            f"{count(len(rows), 'clip')}, {about} {span(whole)} one after the other on this machine"
+            f" and {size(most)} of memory",
+            "nothing was written (--dry-run)",
+        ])  # fmt: skip
     return EXIT_OK
 
 

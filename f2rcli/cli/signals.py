@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Callable
 from types import FrameType
 
 from f2rcli.errors import EXIT_INTERRUPTED, EXIT_TERMINATED
@@ -18,6 +19,9 @@ class Stopper:
 
     def __init__(self) -> None:
         self.error: type[BaseException] | None = None  # what the first signal raised
+        self.patient: Callable[[], bool] = lambda: False  # may Ctrl-C wait for the frame in hand?
+        self.seen = False  # whether a bar on the terminal shows `words`
+        self.words = ""  # of what Ctrl-C has begun
 
     def install(self) -> None:
         """Handle the signals that end programs, but those that this process was set to ignore."""
@@ -36,9 +40,13 @@ class Stopper:
         if self.error is not None:
             os._exit(EXIT_INTERRUPTED if interrupted else EXIT_TERMINATED)
         self.error = KeyboardInterrupt if interrupted else Terminated
+        waits = interrupted and self.patient()
         if interrupted:
-            os.write(2, b"\nf2r: stopping; again to stop at once\n")
-        raise self.error
+            self.words = f"{'finishing this frame' if waits else 'stopping'}; again to stop at once"
+            if not self.seen:
+                os.write(2, f"\nf2r: {self.words}\n".encode())
+        if not waits:
+            raise self.error
 
     def check(self) -> None:
         """Raise again what Python has dropped: exceptions in the clean-up of objects are lost."""

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +11,7 @@ from rich.progress import TaskID
 from f2rcli import __version__
 from f2rcli.cli import options as opt
 from f2rcli.cli.console import Console
-from f2rcli.cli.options import FILES, RESULT, SPAN, option, rare
+from f2rcli.cli.options import Text, Whole, files, option, result
 from f2rcli.cli.progress import EVENT_EVERY, LINE_EVERY, Clock, Meter
 from f2rcli.cli.signals import Terminated
 from f2rcli.errors import EXIT_FAILURE, EXIT_OK, OutputError, UsageError
@@ -20,7 +21,7 @@ from f2rcli.training.events import Event, EventKind
 from f2rcli.training.folder import check_run, resumed, running
 from f2rcli.units import span
 
-LEARNING = "Learning"
+learning = partial(option, "Learning")
 QUIET_KINDS = {EventKind.PROGRESS, EventKind.LOG, EventKind.SAVED}  # of no interest line by line
 FIELDS = ("stage", "step", "steps", "text", "loss", "validation", "best", "lr", "norm", "rate",
           "eta")  # fmt: skip
@@ -30,48 +31,24 @@ def train(
     ctx: typer.Context,
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="CLIP",
-            show_default=False,
-            help="Footage to learn from: videos, pictures, stacks, raw, or folders.",
-        ),
+        typer.Argument(metavar="CLIP", show_default=False, help="Footage, or folders of it."),
     ] = None,
-    output: Annotated[
-        str | None,
-        option("--output -o", RESULT, "NAME.safetensors", "File for the trained weights."),
-    ] = None,
-    init: Annotated[
-        str | None, option("--init", LEARNING, "NAME|PATH", "Weights to start from, or scratch.")
-    ] = None,
+    output: Annotated[Text, result("NAME.safetensors", "The weights.", "--output -o")] = None,
+    init: Annotated[Text, learning("NAME|PATH", "Weights to start from, or scratch.")] = None,
     adapt: Annotated[
-        bool, option("--adapt", LEARNING, "", "Fit the bundled weights (or --init) to the clips.")
+        bool, learning("", "Fit the bundled weights (or --init) to the clips.", "--adapt")
     ] = False,
-    method: Annotated[
-        str, option("--method", LEARNING, "NAME", "f2r, fitvnet, udvd or blind2sound.")
-    ] = "f2r",
-    adapt_minutes: Annotated[
-        float, rare("--adapt-minutes", LEARNING, "N", "What --adapt may take on two cores.")
-    ] = 1.0,
-    steps: Annotated[
-        int | None, rare("--steps", LEARNING, "N", "At most so many steps of every stage.")
-    ] = None,
-    seed: Annotated[int, option("--seed", LEARNING, "N", "The same seed repeats the run.")] = 0,
-    time_limit: Annotated[
-        str | None,
-        option("--time-limit", LEARNING, "TIME", "Such as 25m or 1h30m: the schedule fits it."),
-    ] = None,
-    noise: Annotated[
-        str | None, option("--noise", LEARNING, "KIND:NUMBERS", "Noise to add to clean clips.")
-    ] = None,
+    method: Annotated[str, learning("NAME", "f2r, fitvnet, udvd or blind2sound.")] = "f2r",
+    adapt_minutes: Annotated[float, learning("N", "Train that long (one).", more=True)] = 1.0,
+    steps: Annotated[Whole, learning("N", "At most N steps of a stage.", more=True)] = None,
+    seed: Annotated[int, learning("N", "The same seed repeats the run.")] = 0,
+    time_limit: Annotated[Text, learning("TIME", "25m or 1h30m: the schedule fits it.")] = None,
+    noise: Annotated[Text, learning("KIND:NUMBERS", "Noise to add to clean clips.")] = None,
     axes: opt.Axes = None,
     series: opt.Series = None,
-    fields: Annotated[
-        str, rare("--fields", SPAN, "auto|on|off", "Fields of interlaced video.")
-    ] = "auto",
-    resume: Annotated[bool, option("--resume", FILES, "", "Continue the run of this -o.")] = False,
-    run: Annotated[
-        str | None, rare("--run", FILES, "FOLDER", "Checkpoints and curves (default: NAME.run).")
-    ] = None,
+    fields: opt.Fields = "auto",
+    resume: Annotated[bool, files("", "Continue the run of this -o.", "--resume")] = False,
+    run: Annotated[Text, files("FOLDER", "Checkpoints, curves (NAME.run).", more=True)] = None,
     overwrite: opt.Overwrite = False,
     device: opt.Device = "auto",
     threads: opt.Threads = None,

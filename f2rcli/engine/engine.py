@@ -272,17 +272,23 @@ class Engine:
         return with_changes(source, changes)
 
     def predict(self, info: ClipInfo, method: Method | None = None) -> Prediction:
-        """Time one small window here, and scale by pixels. Memory by a measured constant. method:
-        that of the clip's noise, where this is known."""
+        """Time one small window here, and scale by pixels. method: that of the clip's noise, where
+        this is known."""
         method = self.new_method() if method is None else method
         with lent_threads(self.threads):
             seconds = self._probe(method)
         pixels = math.prod(picture_size(info))
         seconds *= pixels / PROBE_SIZE**2
+        return Prediction(seconds, self.peak_bytes(info, method))
+
+    def peak_bytes(self, info: ClipInfo, method: Method | None = None) -> int:
+        """The memory that a run takes at most, by measured constants."""
+        method = self.new_method() if method is None else method
+        pixels = math.prod(picture_size(info))
         held = min(pixels, self.tile**2) if self.tile else pixels
         frames = pixels * (FRAME_BYTES[0] + FRAME_BYTES[1] * self.weights.header.channels)
         frames = round(CODES_SHARE * frames) if pixels >= codes.LARGE else frames
-        return Prediction(seconds, BASE_BYTES + frames + method.activation_bytes * held)
+        return BASE_BYTES + frames + method.activation_bytes * held
 
     def _probe(self, method: Method) -> float:
         """Seconds for one more small frame of a stream; those before show two pictures in turn."""

@@ -1,6 +1,8 @@
 """Methods: how networks become a denoiser. A method is a file or folder here, found by name."""
 
+import ast
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,18 @@ def available() -> list[str]:
     return sorted(
         module.name for module in iter_modules(__path__) if module.name not in NOT_METHODS
     )
+
+
+def described() -> dict[str, str]:
+    """A line about each method, by name: the first one of its file."""
+    found = {}
+    for name in available():
+        path = Path(__path__[0], name)
+        text = (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text(
+            "utf-8"
+        )
+        found[name] = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+    return found
 
 
 def load(name: str) -> "type[Method]":

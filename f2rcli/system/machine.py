@@ -1,8 +1,9 @@
-"""The part of this machine a process may use, on every system that Python runs on."""
+"""What of this machine a process may use, on every system that Python runs on."""
 
 import ctypes
 import os
 import re
+import sys
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -31,6 +32,22 @@ def number_in(variable: str, default: int) -> int:
     """The whole number in an environment variable; the default where it holds anything else."""
     found = re.fullmatch(r"\s*([0-9]{1,9})\s*", os.environ.get(variable, ""))
     return default if found is None else int(found[1])
+
+
+def cache_folder(name: str) -> Path | None:
+    """The folder of this user for what f2r can make again, for one purpose; None for users without
+    a home (containers)."""
+    if os.path.isabs(os.environ.get("XDG_CACHE_HOME", "")):  # others are void, by its standard
+        return Path(os.environ["XDG_CACHE_HOME"]) / "f2r" / name
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return None
+    if not home.is_absolute():
+        return None
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", home)) / "f2r" / name
+    return home / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "f2r" / name
 
 
 def memory() -> int:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +13,17 @@ import pytest
 import tifffile
 
 from f2rcli.cli.app import run
-from f2rcli.errors import EXIT_DAMAGED, EXIT_FAILURE, EXIT_INPUT, EXIT_OK, EXIT_USAGE
+from f2rcli.cli.progress import FrameMeter
+from f2rcli.engine.resuming import record
+from f2rcli.errors import (
+    EXIT_DAMAGED,
+    EXIT_FAILURE,
+    EXIT_INPUT,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_USAGE,
+)
+from f2rcli.units import size
 from tests.cli.conftest import Done, drifting, rgb, write_clip
 
 Run = Callable[..., Done]
@@ -63,15 +75,62 @@ def planes(path: Path) -> np.ndarray:
         return np.stack([f.to_ndarray() for f in container.decode(video=0)])
 
 
-def test_what_is_there_is_told_before_the_wait(f2r: Run, clip: Path) -> None:
-    """And how long it takes here, once a run of its kind was seen."""
+def test_what_it_will_take_is_told_before_the_wait(f2r: Run, clip: Path) -> None:
+    """A guess at first, which says so; then by the last run of this kind on this machine."""
     long = write_clip(clip.with_name("long.mp4"), frames=12)
-    first = f2r("denoise", long, "-o", clip.with_name("a.mp4")).err.splitlines()
-    assert first[0] == (
-        "long.mp4: 64x48, 12 frames, 0.48 s; how long it takes is known after the first frames"
-    )
-    again = f2r("denoise", long, "-o", clip.with_name("b.mp4")).err.splitlines()
-    assert "as fast as the last run of this kind" in again[0]
+    first = f2r("denoise", long, "-o", clip.with_name("a.mp4"), "--device", "cpu").err
+    assert first.startswith("long.mp4: 64x48, 12 frames, 0.48 s; roughly 0:")
+    assert "of memory here, guessed from this processor's speed" in first.splitlines()[0]
+    again = f2r("denoise", long, "-o", clip.with_name("b.mp4"), "--device", "cpu").err
+    assert "; about 0:" in again.splitlines()[0]
+    assert "of memory here, as the last run of this kind took" in again.splitlines()[0]
+
+
+def test_a_cache_that_nobody_can_write_or_read_changes_nothing(
+    f2r: Run, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip.with_name("cache").write_text("a file, not a folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(clip.with_name("cache")))
+    done = f2r("denoise", write_clip(clip.with_name("long.mkv"), frames=9))
+    assert done.code == EXIT_OK
+    assert "roughly" in done.err
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"0.1.0": 3}'])
+def test_a_cache_that_anyone_wrote_is_none(f2r: Run, clip: Path, text: str) -> None:
+    path = Path(os.environ["XDG_CACHE_HOME"], "f2r", "pace", "runs.json")
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    assert "roughly" in f2r("denoise", clip, "--device", "cpu").err.splitlines()[0]
+
+
+def test_ctrl_c_finishes_the_frame_and_the_same_command_goes_on(
+    f2r: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ran for a minute is not lost: here the minute is over at once."""
+    monkeypatch.setattr(record, "FIRST", -1.0)
+    monkeypatch.setattr(record, "SHARE", 1e-9)  # no state is kept unasked after the first
+    noisy, whole = write_clip(tmp_path / "noisy.mkv", frames=12), tmp_path / "whole.mkv"
+    assert f2r("denoise", noisy, "-o", whole).code == EXIT_OK
+    counted = FrameMeter.advance
+
+    def stopping(meter: FrameMeter) -> None:
+        counted(meter)
+        if meter.done == 6:
+            meter.console.stopper(signal.SIGINT, None)
+
+    monkeypatch.setattr(FrameMeter, "advance", stopping)
+    stopped = f2r("denoise", noisy, "-o", tmp_path / "out.mkv")
+    assert stopped.code == EXIT_INTERRUPTED
+    assert "f2r: finishing this frame; again to stop at once" in stopped.err
+    assert re.search(r"the same command continues after [678] finished frames", stopped.err)
+    kept = sum(f.stat().st_size for f in (tmp_path / ".out.mkv.resume").iterdir())
+    assert f"(.out.mkv.resume, {size(kept)})" in stopped.err
+    monkeypatch.setattr(FrameMeter, "advance", counted)
+    again = f2r("denoise", noisy, "-o", tmp_path / "out.mkv")
+    assert again.code == EXIT_OK
+    assert re.search(r"continues after the [678] finished frames", again.err)
+    np.testing.assert_array_equal(rgb(tmp_path / "out.mkv"), rgb(whole))
 
 
 def test_one_noise_has_one_number_and_one_word(f2r: Run, tmp_path: Path) -> None:
@@ -88,8 +147,12 @@ def test_one_noise_has_one_number_and_one_word(f2r: Run, tmp_path: Path) -> None
 def test_events_tell_the_whole_run(f2r: Run, clip: Path) -> None:
     told = events(f2r("denoise", clip, "--json"))
     kinds = [event["event"] for event in told]
-    assert kinds == ["start", *["progress"] * (len(kinds) - 2), "result"]
+    assert kinds == ["start", *["stage"] * 2, *["progress"] * (len(kinds) - 4), "result"]
     start, progress, result = told[0], told[-2], told[-1]
+    assert start["estimate"]["peak_bytes"] > 1e8
+    assert [one["stage"] for one in told[1:3]] == [
+        "loading the networks", "reading the first frames and measuring their noise"
+    ]  # fmt: skip
     assert (start["width"], start["height"], start["frames"]) == (64, 48, 6)
     assert (progress["frames"], progress["total"], progress["exact"]) == (6, 6, True)
     assert result["path"] == str(clip.with_name("clip_f2r.mp4"))

@@ -31,7 +31,8 @@ def test_pace_and_time_to_go_are_of_late() -> None:
 def test_frames_of_an_earlier_run_are_not_speed() -> None:
     """After a resume 0:15 was shown for a job of an hour."""
     clock = Clock()
-    meter = FrameMeter(Console(), "clip", 250, replayed=50, clock=clock)
+    meter = FrameMeter(Console(), "clip", 250, clock=clock)
+    meter.replayed = 50
     advanced(meter, clock, 50, 0.01)
     assert meter.eta is None
     advanced(meter, clock, 5, 10.0)

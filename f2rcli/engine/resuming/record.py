@@ -63,7 +63,9 @@ class RunRecord:
         self.log = FrameLog(self.folder / "frames")
         self.begun = 0  # frames of the run that is gone on with
         self.kept = 0  # frames that another run would find
-        self.finished = self.given_up = False
+        self.finished = self.given_up = self._going = False
+        self.stopped: Callable[[], bool] = lambda: False  # whether the user has asked to stop
+        self.stop: Callable[[], None] = lambda: None  # raises what ends the run
         self._sources: deque[str] = deque()  # digests of frames that are read and not restored yet
         self._ahead: deque[str] = deque()  # of those that the other run had read
         self._number = 0  # of the last state
@@ -80,7 +82,7 @@ class RunRecord:
         else:
             self.say(
                 f"the same command continues after {self.kept} finished frames "
-                f"({self.folder.name}, {size(self.log.size)})"
+                f"({self.folder.name}, {size(self._size())})"
             )
 
     def open(self) -> Marks:
@@ -133,16 +135,26 @@ class RunRecord:
             yield filled(frame, parts)
         if any(now != then for now, then in zip(self._sources, self._ahead, strict=False)):
             raise StaleError
-        for frame in frames:
+        for done, frame in enumerate(frames, start=self.begun + 1):
+            self._going = True
             if not self.given_up:
                 self.log.add(frame, self._sources.popleft())
             yield frame
             with self._trying():
                 self._look()
+            if self.stopped() and (self.kept == done or not self.can_keep):
+                self.stop()
+
+    @property
+    def can_keep(self) -> bool:
+        """Whether a run that is asked to stop has lasted long enough, and has the means, to be gone
+        on with from the frame in hand."""
+        lasted = self.clock() - self._began >= FIRST
+        return lasted and self._going and not self.given_up and self.engine.marks is not None
 
     def _look(self) -> None:
         """See whether something is to be written. Raises OSError."""
-        if not self.given_up and self.clock() >= self._due:
+        if not self.given_up and (self.clock() >= self._due or (self.stopped() and self.can_keep)):
             self._keep()
         if not self.given_up and self.log.waiting > WAITING and self._fits():
             self.log.write()
@@ -187,12 +199,17 @@ class RunRecord:
         return True
 
     def _announce(self) -> None:
-        each, so_far = self.log.size / self.log.frames, size(self.log.size)
-        whole = f", about {size(each * self.total)} at the end" if self.total else ""
+        now = self._size()
+        to_come = self.log.size * ((self.total or 0) / self.log.frames - 1)
+        whole = f", about {size(now + to_come)} at the end" if self.total else ""
         self.say(
-            f"finished frames are kept in {self.folder.name} until the run ends ({so_far} now"
+            f"finished frames are kept in {self.folder.name} until the run ends ({size(now)} now"
             f"{whole}), so that the same command continues after a kill"
         )
+
+    def _size(self) -> int:
+        """Bytes on the disk: frames, and the state that is several times a frame."""
+        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
 
     def give_up(self, why: str) -> None:
         """Keep nothing more, and nothing of what was kept."""

@@ -1,0 +1,153 @@
+"""What a run will take on this machine, in time and memory: told before its wait.
+
+By the last run of its kind, which a file in the user's cache folder remembers. A machine on which
+f2r has not run yet gets a guess by how fast its processor multiplies, and is told that it is one.
+"""
+
+import json
+import shutil
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from f2rcli import __version__
+from f2rcli.documents import parse_json, read_text
+from f2rcli.engine.settings import EngineSettings
+from f2rcli.frames import ClipInfo
+from f2rcli.io.atomic import write_text
+from f2rcli.system.machine import asked_threads, cache_folder, processors
+from f2rcli.units import size, span
+
+if TYPE_CHECKING:
+    from f2rcli.engine.stream import Engine
+
+LEAST = 8  # frames that a run must have had to be believed
+KEPT = 64  # kinds of runs
+OPENING = 3.0, 10  # seconds that every run takes before its first frame, and frames' worth
+BASE = 0.5e9  # bytes that a run takes whatever the picture, and a pixel of it
+PER_PIXEL = 870
+# What a pixel of a frame costs, networks, flow and all, as multiplications: measured as seconds of
+# one thread with AVX2 (4.95 a megapixel), times what that thread multiplied in a second.
+WORK = 240e3
+SIDE, ROUNDS = 512, 4  # of the matrices that are multiplied to learn how fast this machine is
+
+
+class Estimate(NamedTuple):
+    """What a frame will take, and the whole run."""
+
+    seconds: float | None  # for a frame; None: not to be guessed
+    opening: float  # seconds before the first one
+    peak_bytes: float
+    guessed: bool  # or as the last run of this kind took
+
+    def whole(self, frames: int | None) -> float | None:
+        """Seconds for a clip of so many frames."""
+        known = frames is not None and self.seconds is not None
+        return self.opening + frames * self.seconds if known else None  # type: ignore[operator]
+
+    def words(self, frames: int | None) -> str:
+        """In one line."""
+        room, whole = f"{size(self.peak_bytes)} of memory here", self.whole(frames)
+        if self.seconds is None:
+            return f"about {room}; how long it takes is known after the first frames"
+        takes = f"{self.seconds:.2g} s a frame" if whole is None else span(whole)
+        if self.guessed:
+            return f"roughly {takes} and {room}, guessed from this processor's speed"
+        return f"about {takes} and {room}, as the last run of this kind took"
+
+
+def estimated(settings: EngineSettings, info: ClipInfo) -> Estimate:
+    """By the last run of this kind here, or else by a guess; loads nothing that takes time."""
+    pixels = info.width * info.height
+    known = _read().get(_key(settings, info))
+    if isinstance(known, list) and len(known) == 3 and all(_positive(one) for one in known):
+        pace, opening, room = known
+        return Estimate(pace * pixels, opening * pixels, BASE + room * pixels, guessed=False)
+    elsewhere = settings.device not in ("auto", "cpu") or (settings.device == "auto" and _has_gpu())
+    seconds = None if elsewhere else WORK * pixels / _multiplications()
+    opening = OPENING[0] + OPENING[1] * (seconds or 0.0)
+    return Estimate(seconds, opening, BASE + PER_PIXEL * pixels, guessed=True)
+
+
+def remember(
+    engine: "Engine", info: ClipInfo, frames: int, per_second: float | None, opening: float
+) -> None:
+    """Keep what a run of so many frames took; opening: seconds before the first. A folder that
+    cannot be written is no reason to fail."""
+    folder, pixels = cache_folder("pace"), info.width * info.height
+    if frames < LEAST or not per_second or folder is None:
+        return
+    key = _key(engine.settings, info)
+    room = max(engine.peak_bytes(info) - BASE, 0) / pixels or PER_PIXEL
+    others = [(name, one) for name, one in _read().items() if name != key]
+    kept = dict([*others[1 - KEPT :], (key, [1 / per_second / pixels, opening / pixels, room])])
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / "runs.json", json.dumps(kept))
+
+
+def cost_values(engine: "Engine", info: ClipInfo, method: Any) -> dict[str, Any]:
+    """The cost of denoising a clip on this machine, in seconds and bytes, by a trial."""
+    cost, (frames, _) = engine.predict(info, method), expected_frames(info)
+    pace = cost.seconds_per_frame
+    return {
+        "frames": frames, "seconds_per_frame": pace, "peak_bytes": cost.peak_bytes,
+        "seconds": None if frames is None else frames * pace,
+    }  # fmt: skip
+
+
+def cost_words(cost: dict[str, Any]) -> str:
+    """The same in one line."""
+    seconds, memory = cost["seconds"], size(cost["peak_bytes"])
+    total = "length not known" if seconds is None else f"about {span(seconds)} in all"
+    return f"{cost['seconds_per_frame']:.2g} s per frame, {total}, about {memory} of memory"
+
+
+def expected_frames(info: ClipInfo) -> tuple[int | None, bool]:
+    """The number of frames a clip should have, and whether its container counts them; otherwise
+    duration times rate, a guess at varying rates."""
+    if info.frames is not None:
+        return info.frames, True
+    if info.duration is None or info.rate is None:
+        return None, False
+    return max(round(info.duration * float(info.rate)), 1), False
+
+
+def _key(settings: EngineSettings, info: ClipInfo) -> str:
+    """What decides how long a pixel takes."""
+    kind = info.layout.family.value
+    threads = settings.threads or asked_threads() or processors()
+    how = (settings.method, settings.weights, settings.ensemble, settings.device)
+    return " ".join(map(str, (__version__, kind, *how, settings.precision, settings.tile, threads)))
+
+
+def _read() -> dict[str, Any]:
+    folder = cache_folder("pace")
+    try:
+        found = {} if folder is None else parse_json(read_text(folder / "runs.json"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _positive(value: Any) -> bool:
+    return isinstance(value, int | float) and value > 0
+
+
+def _has_gpu() -> bool:
+    """Whether torch may find a GPU, as far as can be told without loading it."""
+    return sys.platform == "darwin" or shutil.which("nvidia-smi") is not None
+
+
+def _multiplications() -> float:
+    """What this machine multiplies and adds in a second, by the quickest of a few trials."""
+    matrix = np.ones((SIDE, SIDE), np.float32)
+    taken = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        np.dot(matrix, matrix)
+        taken.append(time.perf_counter() - began)
+    return SIDE**3 / max(min(taken), 1e-6)
