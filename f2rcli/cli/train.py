@@ -126,8 +126,6 @@ class StepMeter(Meter):
             if self.due(EVENT_EVERY if event.kind is EventKind.PROGRESS else 0):
                 values = {name: getattr(event, name) for name in FIELDS}
                 self.console.event(event.kind.value, **values)
-        elif event.kind is EventKind.SETBACK:
-            self.console.warning(str(event))
         elif not event.steps and event.kind is EventKind.LOG:  # work before the first step
             self.console.note(event.text)
         elif event.kind not in QUIET_KINDS:

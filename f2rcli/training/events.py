@@ -13,7 +13,6 @@ class EventKind(StrEnum):
     PROGRESS = "progress"  # about once a second; for bars
     LOG = "log"  # a line of text, or a row of the CSV
     VALIDATED = "validated"
-    SETBACK = "setback"  # the run stepped back to its last checkpoint
     SAVED = "saved"
     ENDED = "ended"
 

@@ -23,14 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
-from f2rcli.errors import F2RError, InputError, OutputError
+from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
 from f2rcli.io import ReadOptions, open_reader
 from f2rcli.io.atomic import flush, sweep, unique_part
 from f2rcli.io.disk_errors import disk_error
 from f2rcli.sensor import lowest, to_planes
 from f2rcli.training.events import Event, EventKind, OnEvent, said
-from f2rcli.training.sources import ClipSource, find_sources, fingerprint
+from f2rcli.training.sources import ClipSource, clip_sources, fingerprint
 from f2rcli.units import size
 from f2rcli.yuv import to_rgb
 
@@ -119,23 +119,20 @@ def open_footage(
     cache.mkdir(parents=True, exist_ok=True)
     sweep(cache)
     footage: list[Footage] = []
-    refused: list[F2RError] = []
-    for item in find_sources(paths):
+    refused: list[InputError] = []
+    for item in clip_sources(paths):
         try:
-            if isinstance(item, F2RError):
-                raise item
             footage += _clips(item, cache, how, report)
         except InputError as error:
-            if isinstance(item, ClipSource) and not item.found:
+            if not item.found:
                 raise
             refused.append(error)
             report(said(f"left out: {error}"))
     if not footage:
-        first, many = refused[0], len(refused)
-        raise (
-            first
-            if many == 1
-            else InputError(f"none of {many} clips can be used.", hint=f"The first: {first}")
+        if len(refused) == 1:
+            raise refused[0]
+        raise InputError(
+            f"none of {len(refused)} clips can be used.", hint=f"The first: {refused[0]}"
         )
     for one, other in itertools.pairwise(footage):
         if one.space is not other.space:

@@ -1,10 +1,11 @@
 """The training loop, the same for every stage of every method.
 
-Seeded, resumable at any step, ended by steps, time, patience or a signal. A run that goes wrong
-steps back to its last checkpoint and goes on with other data at half the rate.
+Seeded, resumable at any step, ended by steps, time, patience or a signal. The best weights by what
+is held out are kept, so that what goes wrong later harms nothing.
 """
 
 import csv
+import json
 import math
 import time
 from collections import deque
@@ -17,27 +18,28 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from f2rcli.errors import DeviceError, TrainingError, WeightsError
-from f2rcli.io.atomic import sweep, write_text
-from f2rcli.io.disk_errors import disk_errors
+from f2rcli.documents import parse_json
+from f2rcli.errors import DeviceError, OutputError, TrainingError, WeightsError
+from f2rcli.io.atomic import replacing, sweep, write_text
+from f2rcli.io.disk_errors import FULL, disk_errors
 from f2rcli.system.signals import Interruption
-from f2rcli.training.checkpoint import read, write
 from f2rcli.training.events import Event, EventKind, OnEvent
 from f2rcli.training.muon import Muon
 from f2rcli.training.stage import Stage, TrainSettings, on_device, sample_rngs
 
 TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-COLUMNS = ("step", "seconds", "lr", "loss", "norm", "held_out_db", "setbacks")  # of the CSV
+COLUMNS = ("step", "seconds", "lr", "loss", "norm", "held_out_db")  # of the CSV
+HEADER = "header"  # of files: one entry, as safetensors orders several anew each time
 MOMENTS = "optimiser."  # begins the names of what Muon remembers
 WARMING = 0.1  # of a schedule, at most, for the rate to rise
 SAVE_EVERY = 60.0  # seconds
 LOG_EVERY = 50  # steps
-WORSE = 0.35  # of half the log of an error: a run 3 dB worse than it began has gone wrong
-SETBACKS = 5  # at most; each halves the rate
-IN_A_ROW = 5  # batches without a number for a loss, before that is a setback
+IN_A_ROW = 5  # batches without a number for a loss, before that ends a run
 CPU = torch.device("cpu")
 
 
@@ -48,12 +50,10 @@ class RunState:
     step: int = 0
     elapsed: float = 0.0  # seconds, over all sessions
     points: int = 0  # validations on the way
-    start: float | None = None  # the first validation's score
     best: float | None = None  # the lowest one
     best_db: float | None = None
     stale: int = 0  # validations since the best one
     curve: list[tuple[int, float]] = field(default_factory=list)  # step, dB
-    setbacks: int = 0
     skipped: int = 0  # batches whose loss was no number
     failing: int = 0  # of them in a row
     finished: bool = False  # at the end of its schedule, or of its patience
@@ -111,7 +111,7 @@ class Trainer:
         """The learning rate of the next update."""
         settings, done = self.settings, self.progress()
         warm = max((self.state.step + 1) / settings.warmup, done / WARMING)
-        peak = settings.lr * 0.5**self.state.setbacks * min(1, warm)
+        peak = settings.lr * min(1, warm)
         return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
 
     def run(self, report: OnEvent) -> str:
@@ -121,7 +121,7 @@ class Trainer:
         Leaves the best weights in the network: the averaged ones with the lowest validation, or
         the latest averaged ones where nothing is held out. A signal ends the run after the step
         in hand, once that is saved, and is then passed on to whoever listened before. Raises
-        TrainingError when stepping back does not help, OutputError when a file cannot be written.
+        TrainingError where no loss is a number, OutputError when a file cannot be written.
         """
         self._report = report
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -152,9 +152,9 @@ class Trainer:
             if settings.patience is not None and state.stale >= settings.patience:
                 return "patience"
             for step in (state.step, state.step + 1):
-                key = step, state.setbacks + state.skipped
+                key = step, state.skipped
                 coming.setdefault(key, pool.submit(self._draw, key))
-            self._learn(coming.pop((state.step, state.setbacks + state.skipped)).result())
+            self._learn(coming.pop((state.step, state.skipped)).result())
             if interruption.signal is not None:
                 return "interrupted"
             if time.monotonic() - self._saved >= SAVE_EVERY:
@@ -162,11 +162,11 @@ class Trainer:
         return "finished"
 
     def _learn(self, batch: Any) -> None:
-        """One step downhill, or back where the run went wrong."""
+        """One step downhill."""
         state, settings = self.state, self.settings
-        key = [settings.seed, state.step, state.setbacks]
         # for networks that draw from torch's own generator: a resumed run repeats it
-        torch.manual_seed(int(np.random.default_rng(key).integers(2**63)))
+        own = np.random.default_rng([settings.seed, state.step])
+        torch.manual_seed(int(own.integers(2**63)))
         self.stage.progress = self.progress()
         self.optimiser.zero_grad(set_to_none=True)
         with self._autocast():
@@ -191,8 +191,7 @@ class Trainer:
         self._mark(value)
         if int(self.progress() * settings.points) > state.points:
             self._validate()
-            if state.stale == 0:  # else stepping back might lead to where it went wrong
-                self._save()
+            self._save()
         elif state.step % LOG_EVERY == 0:
             self._row(None)
 
@@ -201,7 +200,10 @@ class Trainer:
         self.state.skipped += 1
         self.state.failing += 1
         if self.state.failing > IN_A_ROW:
-            self._step_back("the loss is not a number")
+            raise TrainingError(
+                f"{self.stage.name}: the loss is not a number at step {self.state.step}.",
+                hint="The footage may be damaged; another seed= may help, too.",
+            )
 
     def _draw(self, key: tuple[int, int]) -> Any:
         with torch.no_grad():  # a thread's own state
@@ -231,10 +233,6 @@ class Trainer:
             self._row(None)
             return
         score = errors.score
-        state.start = score if state.start is None else state.start
-        if not score - state.start < WORSE:  # not a number either
-            self._step_back("held-out frames became worse by 3 dB")
-            return
         state.curve.append((state.step, errors.decibels))
         state.stale += 1
         if state.best is None or score < state.best:
@@ -269,7 +267,7 @@ class Trainer:
     def _trained(self, network: nn.Module) -> dict[str, nn.Parameter]:
         return {name: p for name, p in network.named_parameters() if p.requires_grad}
 
-    # Saving, going on, stepping back.
+    # Saving, going on.
 
     def _save(self) -> None:
         """Write everything needed to go on, atomically."""
@@ -311,23 +309,6 @@ class Trainer:
             self.scaler.load_state_dict(state.scaler)
         self.state = state
 
-    def _step_back(self, reason: str) -> None:
-        """Go on from the last checkpoint, more carefully and with other data."""
-        at, setbacks, skipped = self.state.step, self.state.setbacks + 1, self.state.skipped
-        if setbacks > SETBACKS:
-            raise TrainingError(
-                f"{self.stage.name}: {reason} at step {at}, and stepping back did not help.",
-                hint="The footage may be damaged; another seed= may help, too.",
-            )
-        self._restore()
-        self.state.setbacks, self.state.skipped = setbacks, skipped
-        self._forget_rows_after(self.state.step)
-        self._marks.clear()
-        self._marks.append((time.monotonic(), self.state.step))
-        slow = f"{0.5**setbacks:g} of the rate"
-        text = f"{reason} at step {at}: back to step {self.state.step}, with other data and {slow}"
-        self._tell(EventKind.SETBACK, text=text)
-
     # Telling.
 
     def _mark(self, loss: float) -> None:
@@ -364,7 +345,7 @@ class Trainer:
         state, lr = self.state, self.rate()
         loss, norm = (_mean([pair[part] for pair in state.pending]) for part in (0, 1))
         state.pending = []
-        facts = (state.step, round(state.elapsed, 1), lr, loss, norm, decibels, state.setbacks)
+        facts = (state.step, round(state.elapsed, 1), lr, loss, norm, decibels)
         cells = ["" if value is None else f"{value:.9g}" for value in facts]
         with (
             disk_errors(self._csv, "name another folder with run="),
@@ -418,3 +399,35 @@ def _mean(values: list[float]) -> float | None:
     """The mean of finite numbers: norms that overflowed fp16 are left out."""
     known = [value for value in values if math.isfinite(value)]
     return math.fsum(known) / len(known) if known else None
+
+
+def read(path: Path) -> tuple[dict[str, object], dict[str, Tensor]]:
+    """Header and tensors; raises WeightsError for a file that is damaged or not a run's."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # not a dict
+            header = parse_json((file.metadata() or {})[HEADER])
+        if not isinstance(header, dict):
+            raise ValueError("its header is no table")
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise WeightsError(
+            f"{path}: not a checkpoint of a training run, or damaged ({error}).",
+            hint="Choose another run folder, or delete the file to begin again.",
+        ) from error
+    return header, tensors
+
+
+def write(path: Path, tensors: dict[str, Tensor], header: dict[str, object]) -> None:
+    """Write a file beside its place, and put it there once it is on the disk. Raises OutputError;
+    the file that was there before is then as it was."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    try:
+        with replacing(path) as part:
+            save_file(plain, part, metadata={HEADER: json.dumps(header)})
+    except (SafetensorError, OSError) as error:
+        full = isinstance(error, OSError) and error.errno in FULL
+        why = "the disk is full" if full or "No space left" in str(error) else str(error)
+        raise OutputError(
+            f"{path}: cannot write the checkpoint ({why}).",
+            hint="Free some space; the previous checkpoint is intact, and resume=True continues.",
+        ) from error

@@ -146,22 +146,14 @@ def test_a_killed_run_leaves_a_whole_checkpoint_to_go_on_from(tmp_path: Path) ->
 
 def test_a_batch_whose_loss_is_no_number_is_left_out(tmp_path: Path) -> None:
     trainer = trained(tmp_path, Toy(poison=0.2))
-    assert (trainer.step, trainer.state.setbacks) == (60, 0)
+    assert trainer.step == 60
     assert trainer.state.skipped > 3
     assert all(torch.isfinite(p).all() for p in trainer.network.parameters())
 
 
 def test_what_cannot_be_trained_ends_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="stepping back did not help"):
+    with pytest.raises(TrainingError, match="the loss is not a number"):
         trained(tmp_path, Toy(poison=1.0))
-
-
-def test_too_high_a_rate_is_halved_until_it_holds(tmp_path: Path) -> None:
-    trainer = Trainer(Toy(), tmp_path, settings(lr=3.0, clip_grad=1e9))
-    events: list[Any] = []
-    trainer.run(events.append)
-    assert any("worse by 3 dB" in str(event) for event in events)
-    assert trainer.state.setbacks > 0
 
 
 def test_patience_ends_a_run_that_learns_nothing_more(tmp_path: Path) -> None:
