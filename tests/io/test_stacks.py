@@ -81,6 +81,25 @@ def test_what_ome_xml_says_is_carried_in_whole(tmp_path: Path) -> None:
     assert found == before
 
 
+def test_what_a_program_says_besides_axes_stays(tmp_path: Path) -> None:
+    source, target = tmp_path / "a.tif", tmp_path / "b.tif"
+    tifffile.imwrite(source, movie((3, 12, 14)), photometric="minisblack",
+                     metadata={"axes": "TYX", "fps": 30000})  # fmt: skip
+    passed(source, target, change=True)
+    with tifffile.TiffFile(target) as file:
+        assert file.shaped_metadata[0]["fps"] == 30000
+
+
+def test_a_stack_of_imagej_without_axes_becomes_a_movie_of_imagej(tmp_path: Path) -> None:
+    source, target, array = tmp_path / "a.tif", tmp_path / "b.tif", movie((5, 12, 14))
+    tifffile.imwrite(source, array, photometric="minisblack", metadata=None,
+                     description="ImageJ=1.11a\nimages=5\nmode=grayscale\n")  # fmt: skip
+    passed(source, target, change=True)
+    with tifffile.TiffFile(target) as file:
+        assert (file.is_imagej, file.series[0].axes) == (True, "TYX")
+        np.testing.assert_array_equal(file.asarray(), each_smoothed(array))
+
+
 ARTIST = (315, 2, 0, "A", True)
 
 

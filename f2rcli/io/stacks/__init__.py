@@ -5,7 +5,6 @@ from pathlib import Path
 from f2rcli.errors import UsageError
 from f2rcli.io.base import Reader, ReadOptions
 from f2rcli.io.stacks.arrays import split_path
-from f2rcli.io.stacks.files import FORMATS, LibraryStack, format_of, open_stack
 from f2rcli.io.stacks.foreign import unsupported
 from f2rcli.io.stacks.lanes import (
     LETTER_OF,
@@ -15,9 +14,10 @@ from f2rcli.io.stacks.lanes import (
     sequence_note,
     sequence_of,
 )
+from f2rcli.io.stacks.library import FORMATS, format_of
 from f2rcli.io.stacks.metadata import Facts, Metadata, colour_of
 from f2rcli.io.stacks.pages import SUFFIXES as _PAGES
-from f2rcli.io.stacks.pages import holds_pages, open_tiff, set_in, tiff_files
+from f2rcli.io.stacks.pages import holds_pages, open_stack, set_in, tiff_files
 from f2rcli.io.stacks.reader import StackReader
 from f2rcli.io.stacks.stack import Stack, check_samples
 from f2rcli.io.stacks.write import StackWriter as open_writer
@@ -102,11 +102,9 @@ def open_reader(source: str, options: ReadOptions) -> Reader:
     if path.suffix.lower() in UNSUPPORTED:
         what = f"{UNSUPPORTED[path.suffix.lower()]} files are"
         raise unsupported(path, what, "Export it as OME-TIFF, for example with Fiji's Bio-Formats.")
-    if format_of(path) is None:
-        return StackReader(source, options, open_tiff(source))
     if inside is not None and options.series is not None:
         raise UsageError(
             f"series={options.series!r}: {source} names an array already.",
             hint="Leave one out.",
         )
-    return StackReader(name, options, LibraryStack(path, inside or ""))
+    return StackReader(name if inside else source, options, open_stack(source))

@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
@@ -21,10 +21,8 @@ from f2rcli.io.stacks.foreign import Image, Where, unsupported
 from f2rcli.io.stacks.lanes import LETTER_OF
 from f2rcli.io.stacks.metadata import Facts, Metadata, known_sizes, number_of, ome_colour, steady
 from f2rcli.io.stacks.stack import check_samples
-from f2rcli.io.tifffiles import refusals
 
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".nwb")
-ZARR_PROVENANCE = "f2r"  # the attribute of a group that tells how f2r made it
 # Units of the NGFF specification, which are those of UDUNITS-2, in micrometres and seconds.
 ZARR_LENGTHS = {"femtometer": 1e-9, "picometer": 1e-6, "angstrom": 1e-4, "nanometer": 1e-3,
                 "micrometer": 1.0, "millimeter": 1e3, "centimeter": 1e4, "decimeter": 1e5,
@@ -41,9 +39,7 @@ _SERIES = frozenset({"TwoPhotonSeries", "OnePhotonSeries", "ImageSeries"})
 _UNNAMED = {2: "YX", 3: "QYX", 4: "QIYX", 5: "QIPYX"}
 _NWB = {3: "TYX", 4: "TYXZ"}  # frames, x, y [, z] by its schema: its x runs down the rows
 _PLAIN = "ImageSeries"  # a camera's movie: bytes of three or four are colours, no depth
-_METRES = {"meters": 1e6, "metres": 1e6, "m": 1e6, "micrometers": 1.0, "microns": 1.0, "um": 1.0,
-           "µm": 1.0, "micrometer": 1.0, "millimeters": 1e3, "mm": 1e3, "nanometers": 1e-3,
-           "nm": 1e-3}  # in micrometres  # fmt: skip
+_MICROMETRES = 1e6  # of a metre, NWB's unit
 
 
 # --- OME-Zarr ------------------------------------------------------------------------------------
@@ -58,17 +54,24 @@ def zarr_images(group: Any, path: Path) -> list[Image]:
     """An image per multiscale of a zarr.Group. A plate or collection is refused."""
     said = ome_attributes(group)
     if "multiscales" not in said:
-        raise _no_image(said, path)
-    scales = said["multiscales"]
-    if isinstance(scales, list) and any(
-        isinstance(one, dict) and "coordinateSystems" in one for one in scales
-    ):
-        raise unsupported(path, f"OME-Zarr of version {said.get('version', '0.6')} is",
-                          "Save it as version 0.5 or before.")  # fmt: skip
-    if not _is_sound(said):
+        raise _no_image(group, said, path)
+    with _attributes_of(path):
+        if any("coordinateSystems" in one for one in said["multiscales"]):
+            raise unsupported(path, f"OME-Zarr of version {said.get('version', '0.6')} is",
+                              "Save it as version 0.5 or before.")  # fmt: skip
+        channels = [_omero_channel(one) for one in (said.get("omero") or {}).get("channels") or []]
+        every = [_Scales(scales) for scales in said["multiscales"]]
+    return [_of_scales(group, scales, said, channels, path) for scales in every]
+
+
+@contextmanager
+def _attributes_of(path: Path) -> Iterator[None]:
+    """Attributes may be of any type: anyone may have written them."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path.name}: its attributes are no OME-Zarr's.",
-                         hint="Write it again with a program for OME-Zarr.")  # fmt: skip
-    return [_of_scales(group, scales, said, path) for scales in said["multiscales"]]
+                         hint="Write it again with a program for OME-Zarr.") from error  # fmt: skip
 
 
 def ome_attributes(group: Any) -> dict[str, Any]:
@@ -78,120 +81,99 @@ def ome_attributes(group: Any) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _is_sound(said: dict[str, Any]) -> bool:
-    """Whether attributes are of OME-Zarr's types; anyone may have written them."""
-
-    def dicts(value: Any) -> bool:
-        return isinstance(value, list) and all(isinstance(one, dict) for one in value)
-
-    def named(axis: Any) -> bool:
-        name = axis.get("name") if isinstance(axis, dict) else axis
-        return isinstance(name, str) and bool(name)
-
-    def scales(one: dict[str, Any]) -> bool:
-        levels, axes = one.get("datasets") or [], one.get("axes") or []
-        return (
-            dicts(levels) and bool(levels) and isinstance(axes, list) and all(map(named, axes))
-            and all(isinstance(level.get("path"), str) for level in levels)
-            and all(dicts(owner.get("coordinateTransformations", [])) for owner in (one, *levels))
-        )  # fmt: skip
-
-    omero = said.get("omero") or {}
-    return (
-        dicts(said["multiscales"]) and all(map(scales, said["multiscales"]))
-        and isinstance(omero, dict) and dicts(omero.get("channels") or [])
-    )  # fmt: skip
+def _no_image(group: Any, said: dict[str, Any], path: Path) -> InputError:
+    """The error for a group that is no image, naming one that is."""
+    kind, place = "a Zarr folder without multiscales (OME-Zarr)", ""
+    with _attributes_of(path):
+        if "plate" in said:
+            kind, place = "an OME-Zarr plate", str(said["plate"]["wells"][0]["path"])
+        elif "well" in said or "bioformats2raw.layout" in said:
+            kind = f"an OME-Zarr {'well' if 'well' in said else 'bioformats2raw'}"
+    if kind.endswith("(OME-Zarr)"):
+        return unsupported(path, f"{kind} is", "Pass the folder of an OME-Zarr image.")
+    well = group[place] if place and place in group else group
+    images = ome_attributes(well).get("well", {}).get("images") or [{"path": "0"}]
+    inside = "/".join(part for part in (path.name, place, str(images[0]["path"])) if part)
+    return unsupported(path, f"{kind} is", f"Pass one of the images inside it, e.g. {inside}.")
 
 
-def _no_image(said: dict[str, Any], path: Path) -> InputError:
-    if isinstance(said.get("plate"), dict):
-        wells = said["plate"].get("wells")
-        known = isinstance(wells, list) and wells and isinstance(wells[0], dict)
-        well = f"{wells[0].get('path', 'A/1') if known else 'A/1'}/0"
-        return unsupported(path, "an OME-Zarr plate is",
-                           f"Pass one of its images, e.g. {path.name}/{well}.")  # fmt: skip
-    kind = next((word for word in ("well", "bioformats2raw.layout") if word in said), None)
-    if kind is not None:
-        return unsupported(path, f"an OME-Zarr {kind.split('.')[0]} is",
-                           f"Pass one of the images inside it, e.g. {path.name}/0.")  # fmt: skip
-    return unsupported(path, "a Zarr folder without multiscales (OME-Zarr) is",
-                       "Pass the folder of an OME-Zarr image.")  # fmt: skip
+class _Scales:
+    """A multiscale's attributes, as far as they are used. Raises what wrong types raise."""
+
+    def __init__(self, said: dict[str, Any]) -> None:
+        self.name = str(said.get("name", ""))
+        self.paths = [str(level["path"] + "") for level in said["datasets"]]
+        named = [{"name": a} if isinstance(a, str) else a for a in said.get("axes") or []]
+        self.axes = [(str(a["name"] + "")[:99], str(a.get("type")), str(a.get("unit", "")))
+                     for a in named]  # fmt: skip
+        owners = said["datasets"][0], said
+        every = [one for owner in owners for one in owner.get("coordinateTransformations", [])]
+        given = [one.get("scale") for one in every if one.get("type") == "scale"]
+        self.scales = [scale for scale in given if isinstance(scale, list)]
+
+    def letters(self) -> list[str]:
+        """A letter for each axis: its name, or for a longer name that of the word, of its type or
+        its first."""
+        words = [name for name, _, _ in self.axes]
+        names = [(w if len(w) == 1 else LETTER_OF.get(w.lower(), w)).upper() for w in words]
+        for place, (name, (_, kind, _)) in enumerate(zip(names, self.axes, strict=True)):
+            if len(name) != 1:
+                first = {"time": "T", "channel": "C"}.get(kind, name[:1])
+                free = (one for one in (first, *ascii_uppercase) if one not in names)
+                names[place] = next(one for one in free if one.isalpha())
+        return names
+
+    def steps(self, letters: list[str]) -> Metadata:
+        """Pixel sizes in units that f2r knows, and in others, and the interval of frames."""
+        steps = [math.nan] * len(self.axes)
+        for scale in self.scales:
+            if len(scale) == len(steps):
+                numbers = [number_of(step) for step in scale]
+                steps = [math.nan if b is None else b if math.isnan(a) else a * b
+                         for a, b in zip(steps, numbers, strict=True)]  # fmt: skip
+        sizes, relative, interval = {}, {}, None
+        for letter, (_, _, unit), step in zip(letters, self.axes, steps, strict=True):
+            if letter in "XYZ" and unit in ZARR_LENGTHS:
+                sizes[letter] = step * ZARR_LENGTHS[unit]
+            elif letter in "XYZ" and step != 1:
+                relative[letter] = step
+            elif letter == "T" and unit in ZARR_TIMES and 0 < step < math.inf:
+                interval = step * ZARR_TIMES[unit]
+        sizes, relative = known_sizes(**sizes), known_sizes(**relative)
+        return Metadata(sizes=sizes, relative=relative, interval=interval)
 
 
-def _of_scales(group: Any, scales: dict[str, Any], said: dict[str, Any], path: Path) -> Image:
-    levels = [group[level["path"]] for level in scales["datasets"]]
+def _of_scales(
+    group: Any, scales: _Scales, said: dict[str, Any], channels: list[Facts], path: Path
+) -> Image:
+    levels = [group[name] for name in scales.paths]
     array = levels[0]
     check_samples(array.dtype, path.name)
-    axes = zarr_axes(scales, array.ndim)
-    letters = _letters(axes)
-    if not {"Y", "X"} <= set(letters) or len({*letters}) != array.ndim or len(axes) != array.ndim:
-        words = ", ".join(str(axis["name"]) for axis in axes)
+    scales.axes = scales.axes or [(axis, "", "") for axis in _BEFORE_AXES[-array.ndim :]]
+    letters = scales.letters()
+    if not {"Y", "X"} <= set(letters) or not len({*letters}) == len(letters) == array.ndim:
+        words = ", ".join(name for name, _, _ in scales.axes)
         raise unsupported(path, f"an array of {array.ndim} axes named {words} is",
                           "Name each of them, y and x among them.")  # fmt: skip
 
     def read(where: Where) -> Any:
         return array[tuple(slice(None) if a in "YX" else where.get(a, 0) for a in letters)]
 
-    sizes, relative, interval = _scaled(scales, axes, letters)
-    omero = said.get("omero") or {}
+    steps = scales.steps(letters)
     found = Metadata(
-        sizes=sizes, relative=relative, interval=interval, own=json.dumps(said),
-        channels=[_omero_channel(one) for one in omero.get("channels") or []],
+        sizes=steps.sizes, relative=steps.relative, interval=steps.interval, own=json.dumps(said),
+        channels=channels,
     )  # fmt: skip
+    lacking = array.nchunks - array.nchunks_initialized
     rows = [letters.index(axis) for axis in "YX"]
     return Image(
-        str(scales.get("name", "")), dict(zip(letters, map(int, array.shape), strict=True)),
-        array.dtype, read, lambda: found, interval,
-        lacking=array.nchunks - array.nchunks_initialized, fill=array.fill_value,
+        scales.name, dict(zip(letters, map(int, array.shape), strict=True)),
+        array.dtype, read, lambda: found, steps.interval,
+        fill=array.fill_value if lacking else None,
+        remark=f"{lacking} chunks not stored; there samples are {array.fill_value}"
+        if lacking else "",
         levels=tuple((int(one.shape[rows[0]]), int(one.shape[rows[1]])) for one in levels[1:]),
     )  # fmt: skip
-
-
-def zarr_axes(scales: dict[str, Any], count: int) -> list[dict[str, Any]]:
-    """The axes of a multiscale as in version 0.4: the named ones, or the last of t, c, z, y, x."""
-    axes = scales.get("axes") or _BEFORE_AXES[-count:]
-    return [{"name": axis} if isinstance(axis, str) else axis for axis in axes]
-
-
-def _letters(axes: list[dict[str, Any]]) -> list[str]:
-    """A letter for each axis: its name, or for a longer name that of the word, of its type or its
-    first."""
-    words = (str(axis["name"]) for axis in axes)
-    names = [
-        (word if len(word) == 1 else LETTER_OF.get(word.lower(), word)).upper() for word in words
-    ]
-    for place, (name, axis) in enumerate(zip(names, axes, strict=True)):
-        if len(name) != 1:
-            first = {"time": "T", "channel": "C"}.get(str(axis.get("type")), name[:1])
-            free = (one for one in (first, *ascii_uppercase) if one not in names)
-            names[place] = next(one for one in free if one.isalpha())
-    return names
-
-
-def _scaled(
-    scales: dict[str, Any], axes: list[dict[str, Any]], letters: list[str]
-) -> tuple[dict[str, float], dict[str, float], float | None]:
-    """Pixel sizes in units that f2r knows, and in others, and the interval of frames."""
-    steps = [math.nan] * len(axes)
-    for owner in (scales["datasets"][0], scales):
-        for transform in owner.get("coordinateTransformations", []):
-            more = transform.get("scale") if transform.get("type") == "scale" else None
-            if isinstance(more, list) and len(more) == len(axes):
-                numbers = [number_of(step) for step in more]
-                steps = [
-                    math.nan if b is None else b if math.isnan(a) else a * b
-                    for a, b in zip(steps, numbers, strict=True)
-                ]
-    sizes, relative, interval = {}, {}, None
-    for letter, axis, step in zip(letters, axes, steps, strict=True):
-        unit = str(axis.get("unit", ""))
-        if letter in "XYZ" and unit in ZARR_LENGTHS:
-            sizes[letter] = step * ZARR_LENGTHS[unit]
-        elif letter in "XYZ" and step != 1:
-            relative[letter] = step
-        elif letter == "T" and unit in ZARR_TIMES and 0 < step < math.inf:
-            interval = step * ZARR_TIMES[unit]
-    return known_sizes(**sizes), known_sizes(**relative), interval
 
 
 def _omero_channel(one: dict[str, Any]) -> Facts:
@@ -214,38 +196,30 @@ def split_path(source: str) -> tuple[str, str | None]:
 def hdf5_images(file: Any, path: Path, wanted: str = "") -> list[Image]:
     """An image per array of pictures of an h5py.File; wanted: the path of the only one, or of a
     group that holds one."""
-    return [_of_array(file, array) for array in _arrays(file, path, wanted)]
-
-
-def _arrays(file: Any, path: Path, wanted: str) -> list[Any]:
     every: list[Any] = []
     file.visititems(lambda _, one: every.append(one) if hasattr(one, "ndim") else None)
     imaging = [one for one in every if _kind(one.parent) in _SERIES and _leaf(one) == "data"]
     if any(_leaf(one) == "external_file" for one in every) and not any(a.size for a in imaging):
         raise unsupported(path, "an NWB file whose pictures lie in other files is",
                           "Pass those files.")  # fmt: skip
-    found = [one for one in imaging or every if _is_known(one.dtype) and one.size]
-    rank = 2 if all(one.ndim < 3 for one in found) else 3
-    found = [one for one in found if rank <= one.ndim <= 5]
+    known = [one for one in every if _is_known(one.dtype) and one.size and 2 <= one.ndim <= 5]
+    found = [one for one in imaging or every if one in known]
+    if any(one.ndim > 2 for one in found):
+        found = [one for one in found if one.ndim > 2]
     if wanted:
-        return [_named(every, found, path, wanted)]
+        below = [one for one in known if f"{one.name}/".startswith(f"{wanted}/")]
+        if len(below) != 1:
+            names = ", ".join(str(one.name) for one in (below or found)[:6])
+            raise UsageError(f"{path.name}:{wanted}: names no array of pictures.",
+                             hint=f"It has {names or 'none'}.")  # fmt: skip
+        found = below
     if not found:
         for one in every:
-            if one.size and rank <= one.ndim <= 5 and one.dtype.kind in "biuc":
+            if one.size and 2 <= one.ndim <= 5 and one.dtype.kind in "biuc":
                 check_samples(one.dtype, f"{path.name}:{one.name}")
         raise unsupported(path, "an HDF5 file without arrays of pictures is",
                           "f2r reads numbers of two to five axes, the picture's last.")  # fmt: skip
-    return found
-
-
-def _named(every: list[Any], found: list[Any], path: Path, wanted: str) -> Any:
-    below = [one for one in every if f"{one.name}/".startswith(f"{wanted}/")]
-    fit = [one for one in below if _is_known(one.dtype) and one.size and 2 <= one.ndim <= 5]
-    if len(fit) != 1:
-        names = ", ".join(str(one.name) for one in (fit or found)[:6])
-        raise UsageError(f"{path.name}:{wanted}: names no array of pictures.",
-                         hint=f"It has {names or 'none'}.")  # fmt: skip
-    return fit[0]
+    return [_of_array(array) for array in found]
 
 
 def _is_known(dtype: Any) -> bool:
@@ -264,7 +238,7 @@ def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def _of_array(file: Any, array: Any) -> Image:
+def _of_array(array: Any) -> Image:
     stored = _array_axes(array)
     last = [axis for axis in "YXS" if axis in stored]
     order = [*(axis for axis in stored if axis not in last), *last]
@@ -275,7 +249,7 @@ def _of_array(file: Any, array: Any) -> Image:
         index = tuple(slice(None) if axis in last else where.get(axis, 0) for axis in stored)
         return np.transpose(array[index], turned)
 
-    found = _array_metadata(file, array, sizes)
+    found = _array_metadata(array, sizes)
     return Image(str(array.name), sizes, array.dtype, read, lambda: found, found.interval)
 
 
@@ -295,79 +269,38 @@ def _array_axes(array: Any) -> str:
     return _UNNAMED[array.ndim - 1] + "S" if colour else _UNNAMED[array.ndim]
 
 
-def _array_metadata(file: Any, array: Any, sizes: dict[str, int]) -> Metadata:
-    group = array.parent
-    steps = _numbers(array.attrs.get("element_size_um"))  # Fiji's and ilastik's: z, y, x
-    found: dict[str, float | None] = {}
-    if 0 < len(steps) < 4:
-        found |= zip("ZYX"[-len(steps) :], steps, strict=True)
-    own = "\n".join(_attributes(array))
-    if _kind(group) not in _SERIES:
-        return Metadata(sizes=known_sizes(**found), own=own)
-    times = _times(group, sizes.get("T", 1))
-    measured = "timestamps" in group and len(times) == sizes.get("T", 1)
-    with suppress(InputError), refusals("imaging plane"):
-        found |= _spacing(group)
-    date = _text(file["session_start_time"][()]) if "session_start_time" in file else ""
-    return Metadata(
-        sizes=known_sizes(**found), interval=steady(times), date=date, own=own,
-        channels=list(_nwb_channels(group))[:1] if sizes.get("C", 1) == 1 else [],
-        planes=[{"DeltaT": time, "DeltaTUnit": "s"} for time in times
-                for _ in range(sizes.get("Z", 1))] if measured else [],
-    )  # fmt: skip
-
-
-def _attributes(array: Any) -> Iterator[str]:
-    """The attributes of an array and of the groups it lies in, a line each."""
-    owner = array
+def _array_metadata(array: Any, sizes: dict[str, int]) -> Metadata:
+    """Sizes as Fiji and ilastik write them, or NWB's; its rate or the times of its frames; all
+    attributes of an array and of the groups it lies in."""
+    group, owner, own = array.parent, array, []
     while True:
-        for name, value in owner.attrs.items():
-            if np.size(value) <= 1024 and name not in ("axistags", "DIMENSION_LABELS"):
-                yield f"{owner.name} {name}: {_text(value)}"
+        own += [
+            f"{owner.name} {name}: {_text(value)}" for name, value in owner.attrs.items()
+            if np.size(value) <= 1024 and name not in ("axistags", "DIMENSION_LABELS")
+        ]  # fmt: skip
         if owner.name == "/":
-            return
+            break
         owner = owner.parent
+    steps = _numbers(array.attrs.get("element_size_um"))
+    found = dict(zip("ZYX"[-len(steps) :], steps, strict=True)) if 0 < len(steps) < 4 else {}
+    if _kind(group) not in _SERIES:
+        return Metadata(sizes=known_sizes(**found), own="\n".join(own))
+    plane = group.get("imaging_plane")
+    spacing: Any = plane.get("grid_spacing") if hasattr(plane, "keys") else None
+    if hasattr(spacing, "shape"):
+        found |= zip("YXZ", [_MICROMETRES * s for s in _numbers(spacing[()])], strict=False)
+    frames = sizes.get("T", 1)
+    rate = number_of(group["starting_time"].attrs.get("rate")) if "starting_time" in group else None
+    times = _numbers(group["timestamps"][:frames]) if "timestamps" in group else []
+    times = times if len(times) == frames else []
+    return Metadata(
+        sizes=known_sizes(**found), own="\n".join(own),
+        interval=1 / rate if rate and rate > 0 else steady(times),
+        planes=[{"DeltaT": time, "DeltaTUnit": "s"} for time in times
+                for _ in range(sizes.get("Z", 1))],
+    )  # fmt: skip
 
 
 def _numbers(values: Any) -> list[float]:
     numbers = [number_of(value) for value in np.ravel([] if values is None else values)]
     return [] if None in numbers else [number for number in numbers if number is not None]
-
-
-def _times(group: Any, count: int) -> list[float]:
-    """Seconds of the frames: measured, or by the rate."""
-    if "timestamps" in group:
-        times = _numbers(group["timestamps"][:count])
-        return times if len(times) == count else []
-    start = group.get("starting_time")
-    rate = None if start is None else number_of(start.attrs.get("rate"))
-    return [0.0, 1 / rate] if rate and rate > 0 else []
-
-
-def _members(group: Any) -> dict[str, Any]:
-    """What a group holds, by name; nothing for an array, or where there is none."""
-    return dict(group) if hasattr(group, "keys") else {}
-
-
-def _spacing(group: Any) -> dict[str, float | None]:
-    """Pixel sizes of the imaging plane: x, y [, z], as `_NWB` has them."""
-    spacing = _members(group.get("imaging_plane")).get("grid_spacing")
-    if spacing is None or _members(spacing):
-        return {}
-    unit = _METRES.get(_text(spacing.attrs.get("unit", "meters")), 0.0)
-    return dict(zip("YXZ", [step * unit for step in _numbers(spacing[()])], strict=False))
-
-
-def _nwb_channels(group: Any) -> Iterator[Facts]:
-    """The channels of an imaging plane."""
-    plane = _members(group.get("imaging_plane"))
-    for name, one in plane.items():
-        if _kind(one) == "OpticalChannel" and _members(one):
-            facts: Facts = {"Name": str(name)}
-            waves = (("EmissionWavelength", one, "emission_lambda"),
-                     ("ExcitationWavelength", plane, "excitation_lambda"))  # fmt: skip
-            for ome, owner, key in waves:
-                value = number_of(owner[key][()]) if key in owner else None
-                if value is not None and value > 0:
-                    facts |= {ome: value, f"{ome}Unit": "nm"}
-            yield facts

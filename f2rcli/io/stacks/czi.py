@@ -7,7 +7,6 @@ that Python 3.11 can have. It has no views, and does not know Zstandard.
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,45 +32,45 @@ _ZSTD, _ZSTD_HEADED = 5, 6  # compressions that czifile of 2019 does not know
 _LANES = "TZC"  # axes that count pictures; scenes (S) are series, tiles (M) are joined
 _SPLIT = "Split it into files in ZEN, or export it as OME-TIFF."
 
+Tile = tuple[Any, dict[str, int], int, int]  # its entry, its place by axis, rows and columns
+Described = Callable[[dict[str, int]], Metadata]  # what the file says of an image of these sizes
+
 
 def czi_images(file: Any, path: Path) -> list[Image]:
     """An image per scene of a czifile.CziFile, its tiles joined. Views and phases are refused."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of files without metadata or attachments
-        said = partial(_metadata, *_described(file))
-        if hasattr(file, "scenes"):
-            return [_scene(path, said, file.scenes, key) for key in file.scenes]
-        return _subblock_scenes(file, path, said)
+        said = _described(file)
+        if not hasattr(file, "scenes"):
+            return _subblock_scenes(file, path, said)
+        return [_scene(path, said, file.scenes, key) for key in file.scenes]
 
 
-def _scene(path: Path, said: Callable[..., Metadata], scenes: Any, key: int) -> Image:
+def _scene(path: Path, said: Described, scenes: Any, key: int) -> Image:
     """A scene as czifile of 2026 shows it. Places along an axis count from its start."""
     view = scenes[key]
     sizes = {str(axis): int(n) for axis, n in view.sizes.items()}
     start = dict(zip(view.dims, view.start, strict=True))
     _check_axes(path, sizes)
     outer = [axis for axis in _LANES if axis in sizes]
-    last = [axis for axis in sizes if axis in "YXS"]
-    sizes = {axis: sizes[axis] for axis in (*outer, *last)}
+    sizes = {axis: sizes[axis] for axis in (*outer, *(a for a in sizes if a in "YXS"))}
 
     def read(where: Where) -> Any:
         at = {axis: int(start[axis]) + where.get(axis, 0) for axis in outer}
         return (view(**at) if at else view).asarray(maxworkers=1)
 
     name = f"scene {key + 1}" if len(scenes) > 1 else path.stem
-    most = len(view.directory_entries) // max(1, int(np.prod([sizes[axis] for axis in outer])))
-    return _image(name, sizes, view.dtype, read, said, most)
+    tiles = len(view.directory_entries) // max(1, int(np.prod([sizes[axis] for axis in outer])))
+    return _image(name, sizes, view.dtype, read, said(sizes), tiles)
 
 
 def _image(
-    name: str, sizes: dict[str, int], dtype: Any, read: Any, said: Callable[..., Metadata],
-    tiles: int,
-) -> Image:  # fmt: skip
+    name: str, sizes: dict[str, int], dtype: Any, read: Any, said: Metadata, tiles: int
+) -> Image:
     mosaic = f"{name}: a mosaic of {tiles} tiles, joined as the file places them"
     return Image(
-        name, sizes, dtype, read, partial(said, sizes), said(sizes).interval,
-        remark=mosaic if tiles > 1 else "",
-    )  # fmt: skip
+        name, sizes, dtype, read, lambda: said, said.interval, remark=mosaic if tiles > 1 else ""
+    )
 
 
 def _check_axes(path: Path, sizes: dict[str, int]) -> None:
@@ -83,41 +82,7 @@ def _check_axes(path: Path, sizes: dict[str, int]) -> None:
 # --- Subblocks, as czifile of 2019 has them ------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """A picture as it is stored: a whole plane, or a tile of a mosaic."""
-
-    entry: Any
-    at: dict[str, int]  # by axis; Y and X of its upper left pixel
-    height: int
-    width: int
-
-    def samples(self, count: int) -> Any:
-        """Its picture (height, width, count)."""
-        part = self.entry.data_segment()
-        if self.entry.compression not in (_ZSTD, _ZSTD_HEADED):
-            return np.asarray(part.data(resize=False)).reshape(self.height, self.width, count)
-        headed = self.entry.compression == _ZSTD_HEADED
-        whole = _unpacked(part.data(raw=True), self.entry.dtype, headed=headed)
-        if whole.size != self.height * self.width * count:
-            raise InputError("a tile is incomplete.")
-        whole = whole.reshape(self.height, self.width, count)
-        return whole[..., [2, 1, 0, 3][:count]] if count > 1 else whole  # blue comes first
-
-
-def _unpacked(data: bytes, dtype: str, *, headed: bool) -> Any:
-    """Samples as Zstandard holds them; a header of one or three bytes tells whether all low bytes
-    stand before all high ones (ZEISS, libCZI: "ZStd compression")."""
-    from imagecodecs import zstd_decode  # takes a while
-
-    header = data[: data[0]] if headed else b""
-    whole = np.frombuffer(zstd_decode(data[len(header) :]), np.uint8)
-    if len(header) > 2 and header[2] & 1:
-        whole = np.ascontiguousarray(whole.reshape(2, -1).T)
-    return np.frombuffer(whole.tobytes(), np.dtype(dtype[-2:]).newbyteorder("<"))
-
-
-def _subblock_scenes(file: Any, path: Path, said: Callable[..., Metadata]) -> list[Image]:
+def _subblock_scenes(file: Any, path: Path, said: Described) -> list[Image]:
     axes = file.axes if isinstance(file.axes, str) else file.axes.decode()
     sizes = dict(zip(axes, map(int, file.shape), strict=True))
     _check_axes(path, sizes)
@@ -125,53 +90,74 @@ def _subblock_scenes(file: Any, path: Path, said: Callable[..., Metadata]) -> li
     for entry in file.filtered_subblock_directory:
         if tuple(entry.stored_shape) == tuple(entry.shape):  # others are smaller copies
             begin = (int(a - b) for a, b in zip(entry.start, file.start, strict=True))
+            at = dict(zip(axes, begin, strict=True))
             height, width = (int(entry.shape[axes.index(axis)]) for axis in "YX")
-            tile = Tile(entry, dict(zip(axes, begin, strict=True)), height, width)
-            scenes.setdefault(tile.at.get("S", 0), []).append(tile)
+            scenes.setdefault(at.get("S", 0), []).append((entry, at, height, width))
     names = {key: f"scene {key + 1}" if len(scenes) > 1 else path.stem for key in scenes}
     return [_joined(file, names[key], sizes, tiles, said) for key, tiles in sorted(scenes.items())]
 
 
 def _joined(
-    file: Any, name: str, sizes: dict[str, int], tiles: list[Tile], said: Callable[..., Metadata]
+    file: Any, name: str, sizes: dict[str, int], tiles: list[Tile], said: Described
 ) -> Image:
     """The image of a scene: tiles lie where the file places them, later ones above."""
-    top, left = (min(tile.at[axis] for tile in tiles) for axis in "YX")
-    height = max(tile.at["Y"] + tile.height for tile in tiles) - top
-    width = max(tile.at["X"] + tile.width for tile in tiles) - left
+    top, left = min(at["Y"] for _, at, _, _ in tiles), min(at["X"] for _, at, _, _ in tiles)
+    height = max(at["Y"] + rows for _, at, rows, _ in tiles) - top
+    width = max(at["X"] + columns for _, at, _, columns in tiles) - left
     count = sizes.get("0", 1)
     own = {a: sizes[a] for a in _LANES if a in sizes} | {"Y": height, "X": width, "S": count}
     planes: dict[tuple[int, ...], list[Tile]] = {}
     for tile in tiles:
-        planes.setdefault(tuple(tile.at.get(axis, 0) for axis in _LANES), []).append(tile)
+        planes.setdefault(tuple(tile[1].get(axis, 0) for axis in _LANES), []).append(tile)
 
     def read(where: Where) -> Any:
         found = planes.get(tuple(where.get(axis, 0) for axis in _LANES), [])
         if not found:
             raise InputError(f"{name}: lacks a picture that the others promise.")
         whole = np.zeros((height, width, count), file.dtype)
-        for tile in found:
-            row, column = tile.at["Y"] - top, tile.at["X"] - left
-            there = np.s_[row : row + tile.height, column : column + tile.width]
-            whole[there] = tile.samples(count)
+        for entry, at, rows, columns in found:
+            row, column = at["Y"] - top, at["X"] - left
+            samples = _samples(entry).reshape(rows, columns, count)
+            whole[row : row + rows, column : column + columns] = samples
         return whole
 
-    return _image(name, own, file.dtype, read, said, max(map(len, planes.values())))
+    return _image(name, own, file.dtype, read, said(own), max(map(len, planes.values())))
+
+
+def _samples(entry: Any) -> Any:
+    """The samples of a subblock. Zstandard, which czifile of 2019 does not know, has a header of
+    one or three bytes: whether all low bytes stand before all high ones (libCZI's documents)."""
+    part = entry.data_segment()
+    if entry.compression not in (_ZSTD, _ZSTD_HEADED):
+        return np.asarray(part.data(resize=False))
+    from imagecodecs import zstd_decode  # takes a while
+
+    data = part.data(raw=True)
+    header = data[: data[0]] if entry.compression == _ZSTD_HEADED else b""
+    whole = np.frombuffer(zstd_decode(data[len(header) :]), np.uint8)
+    if len(header) > 2 and header[2] & 1:
+        whole = np.ascontiguousarray(whole.reshape(2, -1).T)
+    samples = np.frombuffer(whole.tobytes(), np.dtype(entry.dtype[-2:]).newbyteorder("<"))
+    if samples.size != int(np.prod(entry.stored_shape)):
+        raise InputError("a tile is incomplete.")
+    colours = int(entry.stored_shape[-1])  # of which blue comes first
+    return samples.reshape(-1, colours)[:, [2, 1, 0, 3][:colours]] if colours > 1 else samples
 
 
 # --- Metadata ------------------------------------------------------------------------------------
 
 
-def _described(file: Any) -> tuple[str, list[float]]:
-    """The file's XML, and the times of its frames in seconds."""
-    xml, times = "", []
+def _described(file: Any) -> Described:
+    """By the file's XML, and the times of its frames in seconds."""
+    xml: str = ""
+    times: list[float] = []
     with suppress(InputError), refusals("metadata"):
         xml = str(file.metadata() or "")
     with suppress(InputError), refusals("times"):
         for one in file.attachments():
             if str(one.attachment_entry.name) == "TimeStamps":
                 times = [float(value) for value in one.data()]
-    return xml, times
+    return partial(_metadata, xml, times)
 
 
 def _metadata(xml: str, stamps: list[float], sizes: dict[str, int]) -> Metadata:

@@ -1,4 +1,4 @@
-"""Microscope makers' files through the packages that read them: ND2, CZI, LIF."""
+"""Images as other libraries show them, Nikon's ND2 and Leica's LIF among them."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -45,8 +45,7 @@ class Image:
     read: Callable[[Where], Any]
     metadata: Callable[[], Metadata] = Metadata  # all of it, which may take time
     interval: float | None = None  # of frames, in seconds
-    lacking: int = 0  # chunks that are not stored; they read as `fill`
-    fill: Any = 0
+    fill: Any = None  # what samples read as that are not stored; None where all are
     remark: str = ""  # worth saying of how its pictures are made
     levels: tuple[tuple[int, int], ...] = ()  # rows and columns of its smaller copies
 
@@ -107,18 +106,19 @@ def nd2_images(file: Any, path: Path) -> list[Image]:
     sizes = {str(axis): int(size) for axis, size in file.sizes.items()}
     loops = [axis for axis in sizes if axis not in "CYXS"]
     places = {tuple(row[axis] for axis in loops): n for n, row in enumerate(file.loop_indices)}
-    inner = {axis: sizes[axis] for axis in "CYXS" if axis in sizes}
-    own = {axis: sizes[axis] for axis in loops if axis != "P"} | inner
+    own = {axis: sizes[axis] for axis in loops if axis != "P"}
+    own |= {axis: sizes[axis] for axis in "CYXS" if axis in sizes}
     root = cache(lambda: parsed(file.ome_metadata().to_xml()))  # for the first that is asked for
 
     def image(position: int) -> Image:
+        def frame_at(where: Where) -> int:
+            return places.get(tuple((where | {"P": position}).get(axis, 0) for axis in loops), 0)
+
         def read(where: Where) -> Any:
-            at = tuple(position if axis == "P" else where.get(axis, 0) for axis in loops)
-            frame = file.read_frame(places[at] if places else 0)
+            frame = file.read_frame(frame_at(where))
             return frame[where.get("C", 0)] if "C" in sizes and frame.ndim > 2 else frame
 
-        first = [{"T": t, "P": position} for t in range(min(own.get("T", 1), _FIRST))]
-        frames = [places.get(tuple(at.get(axis, 0) for axis in loops), 0) for at in first]
+        frames = [frame_at({"T": t}) for t in range(min(own.get("T", 1), _FIRST))]
         interval = steady(_nd2_times(file, frames))
         name = f"position {position + 1}" if sizes.get("P", 1) > 1 else path.stem
         return Image(
@@ -139,12 +139,9 @@ def _nd2_times(file: Any, frames: list[int]) -> list[float]:
 
 
 def _of_nd2(
-    file: Any,
-    root: ElementTree.Element | None,
-    position: int,
-    sizes: dict[str, int],
+    file: Any, root: ElementTree.Element | None, position: int, sizes: dict[str, int],
     interval: float | None,
-) -> Metadata:
+) -> Metadata:  # fmt: skip
     """OME-XML as the package makes it, and beside it what the program recorded, in whole."""
     outer = {axis: size for axis, size in sizes.items() if axis not in "YXS"}
 
@@ -156,9 +153,9 @@ def _of_nd2(
     own = "\n".join(f"{name}: {text}" for name, text in (file.text_info or {}).items())
     found = Metadata() if root is None else of_ome(root, position, place)
     voxel = file.voxel_size()
-    sizes_ = found.sizes or known_sizes(X=voxel.x, Y=voxel.y, Z=voxel.z)
     return Metadata(
-        sizes=sizes_, interval=found.interval or interval, bits=found.bits, date=found.date,
+        sizes=found.sizes or known_sizes(X=voxel.x, Y=voxel.y, Z=voxel.z),
+        interval=found.interval or interval, bits=found.bits, date=found.date,
         channels=found.channels, planes=found.planes, own=own, ome=found.ome, image=position,
     )  # fmt: skip
 
@@ -202,50 +199,39 @@ def _of_lif(one: Any, remark: str) -> Image:
 def _lif_metadata(one: Any, sizes: dict[str, int], interval: float | None) -> Metadata:
     rows, element = rows_of(sizes), one.xml_element
     letters = {"X": "X", rows: "Y", "Z" if rows == "Y" else "Y": "Z"}
-    steps = {
-        letter: _step(one.coords.get(axis)) for axis, letter in letters.items() if axis in "ZYX"
-    }
+    steps = {}
+    for axis, letter in letters.items():
+        values = one.coords.get(axis) if axis in "ZYX" else None
+        if values is not None and len(values) > 1:
+            steps[letter] = float(abs(values[1] - values[0])) * _MICROMETRES
     stamps = _lif_stamps(one, sizes)
     described = element.findall("./Data/Image/ImageDescription/Channels/*")
     bits = max((int(number_of(one.get("Resolution")) or 0) for one in described), default=0)
+    known = len(described) == sizes.get("C", 1)
     return Metadata(
         sizes=known_sizes(**steps),
         interval=interval,
         bits=bits if 0 < bits < 8 * np.dtype(one.dtype).itemsize else None,
-        date="" if stamps is None else f"{stamps[0]}Z",
-        channels=[_lif_channel(channel, number) for number, channel in enumerate(described)]
-        if len(described) == sizes.get("C", 1)
-        else [],
-        planes=_lif_planes(stamps),
+        date=f"{stamps[0]}Z" if len(stamps) else "",
+        channels=[_lif_channel(*pair) for pair in enumerate(described)] if known else [],
+        planes=[{"DeltaT": time / np.timedelta64(1, "s"), "DeltaTUnit": "s"}
+                for time in stamps - stamps[:1]],
         own=ElementTree.tostring(element, encoding="unicode"),
-    )
-
-
-def _step(values: Any) -> float | None:
-    """Micrometres from one coordinate to the next."""
-    if values is None or len(values) < 2:
-        return None
-    return float(abs(values[1] - values[0])) * _MICROMETRES
+    )  # fmt: skip
 
 
 def _lif_stamps(one: Any, sizes: dict[str, int]) -> Any:
-    """A time per picture; None where there are others, or none."""
+    """A time per picture; none where there are others."""
     outer = [n for axis, n in sizes.items() if axis != "S"][:-2]
     stamps = one.timestamps
-    if stamps is None or len(stamps) != int(np.prod(outer, dtype=np.int64)) or not len(stamps):
-        return None
+    if stamps is None or len(stamps) != int(np.prod(outer, dtype=np.int64)):
+        return np.zeros(0, "datetime64[ms]")
+    stamps = np.asarray(stamps).astype("datetime64[ms]")
     # Stamps come in the order of acquisition: the order of storage, if they never go back.
-    return stamps if (np.diff(stamps).astype(np.int64) >= 0).all() else None
+    return stamps if (np.diff(stamps).astype(np.int64) >= 0).all() else stamps[:0]
 
 
-def _lif_planes(stamps: Any) -> list[Facts]:
-    if stamps is None:
-        return []
-    times = (stamps - stamps[0]).astype("timedelta64[ms]").astype(np.int64) / 1000
-    return [{"DeltaT": float(time), "DeltaTUnit": "s"} for time in times]
-
-
-def _lif_channel(channel: Any, number: int) -> Facts:
+def _lif_channel(number: int, channel: Any) -> Facts:
     own = {p.findtext("Key"): p.findtext("Value") for p in channel.findall("ChannelProperty")}
     lut = str(channel.get("LUTName", ""))
     facts: Facts = {"Name": own.get("DyeName") or lut or f"channel {number + 1}"}

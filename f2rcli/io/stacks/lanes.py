@@ -64,6 +64,11 @@ class Series:
     def width(self) -> int:
         return self._size("X", 0)
 
+    def at(self, place: int) -> dict[str, int]:
+        """The number of a picture along each axis that counts pictures."""
+        index = np.unravel_index(place, [n for _, n in self.outer] or [1])
+        return {axis: int(i) for (axis, _), i in zip(self.outer, index, strict=False)}
+
     @property
     def picture_bytes(self) -> int:
         """Bytes of a decoded picture."""

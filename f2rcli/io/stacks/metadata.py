@@ -27,13 +27,14 @@ SECONDS = {
     "min": 60.0, "h": 3600.0, "d": 86400.0, "us": 1e-6, "msec": 1e-3, "sec": 1.0, "hr": 3600.0,
 }  # units of OME, and words of ImageJ  # fmt: skip
 _STEADY = 0.1  # steps of time count as one interval as long as they differ by less from their mean
-_ROUNDING = 1e-6  # of numbers written as text
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_NUMBERS = ("EmissionWavelength", "ExcitationWavelength")
-_CHANNELS = {"names of channels": ("Name",), "colours of channels": ("Color",),
-             "wavelengths": _NUMBERS}  # fmt: skip
-_PLANES = {"time of each picture": ("DeltaT",), "exposure times": ("ExposureTime",),
-           "stage positions": ("PositionX", "PositionY", "PositionZ")}  # fmt: skip
+_WORDS = {
+    "Name": "names of channels", "Color": "colours of channels",
+    "EmissionWavelength": "wavelengths", "ExcitationWavelength": "wavelengths",
+    "DeltaT": "time of each picture", "ExposureTime": "exposure times",
+    "PositionX": "stage positions", "PositionY": "stage positions",
+}  # fmt: skip
+_RAMP = np.arange(256) / 255  # a table that shows one colour, brighter with every code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,60 +52,15 @@ class Metadata:
     ome: ElementTree.Element | None = None  # the OME-XML it comes with, and which image of it
     image: int = 0
 
-    def facts(self) -> dict[str, list[Any]]:
-        """What is known, under the words that receipts use for it."""
-        found: dict[str, list[Any]] = {}
-        if self.sizes:
-            found[f"pixel size {' '.join(sorted(self.sizes))}"] = [
-                size for _, size in sorted(self.sizes.items())
-            ]
-        if self.relative:
-            found[f"proportions {' '.join(sorted(self.relative))}"] = [
-                size for _, size in sorted(self.relative.items())
-            ]
-        if self.interval is not None:
-            found["time between frames"] = [self.interval]
-        if self.bits is not None:
-            found["significant bits"] = [self.bits]
-        if self.date:
-            found["date"] = [self.date]
-        for table, facts in ((_CHANNELS, self.channels), (_PLANES, self.planes)):
-            for word, names in table.items():
-                if any(name in one for one in facts for name in names):
-                    found[word] = [_value(one, name) for one in facts for name in names]
-        return found
-
-    def missing_from(self, other: "Metadata") -> list[str]:
-        """The words for what another does not say, or says otherwise."""
-        theirs = other.facts()
-        return [
-            word for word, values in self.facts().items() if not _alike(values, theirs.get(word))
-        ]
-
-
-def _value(facts: Facts, name: str) -> Any:
-    """A fact in micrometres or seconds, where it has a unit of either; colours without alpha."""
-    value = facts.get(name)
-    if value is None:
-        return None
-    if name == "Name":
-        return in_xml(str(value))
-    try:
-        number = float(value)
-    except ValueError:
-        return str(value)
-    if name == "Color":
-        return int(number) >> 8 & 0xFFFFFF
-    return number * {**LENGTHS, **SECONDS}.get(str(facts.get(f"{name}Unit", "")), 1.0)
-
-
-def _alike(ours: list[Any], theirs: list[Any] | None) -> bool:
-    return theirs is not None and len(ours) == len(theirs) and all(
-        one is None or one == other
-        or (isinstance(one, float) and isinstance(other, float)
-            and math.isclose(one, other, rel_tol=_ROUNDING))
-        for one, other in zip(ours, theirs, strict=True)
-    )  # fmt: skip
+    def words(self) -> list[str]:
+        """What is known, as receipts name it."""
+        found = [f"pixel size {' '.join(sorted(self.sizes))}"] if self.sizes else []
+        found += [f"proportions {' '.join(sorted(self.relative))}"] if self.relative else []
+        found += ["time between frames"] if self.interval is not None else []
+        found += ["significant bits"] if self.bits is not None else []
+        found += ["date"] if self.date else []
+        names = {name for one in (*self.channels, *self.planes) for name in one}
+        return list(dict.fromkeys([*found, *(w for n, w in _WORDS.items() if n in names)]))
 
 
 def number_of(value: Any) -> float | None:
@@ -131,6 +87,13 @@ def steady(times: Sequence[float]) -> float | None:
     mean = sum(steps) / len(steps) if steps else 0.0
     even = mean > 0 and all(abs(step - mean) <= _STEADY * mean for step in steps)
     return mean if even and math.isfinite(mean) else None
+
+
+def scaled(value: Any, unit: Any, table: dict[str, float] = LENGTHS) -> float | None:
+    """A number times its unit; None where either is unknown."""
+    number, scale = number_of(value), table.get(str(unit).strip("\0 ").lower())
+    scale = table.get(str(unit)) if scale is None else scale
+    return None if number is None or scale is None else number * scale
 
 
 def ome_colour(red: int, green: int, blue: int) -> int:
@@ -175,16 +138,12 @@ def of_ome(
         if at is not None:
             planes[at] = {k: v for k, v in plane.attrib.items() if not k.startswith("The")}
     said = pixels.attrib
-    steps = {
-        axis: scaled(said.get(f"PhysicalSize{axis}"), said.get(f"PhysicalSize{axis}Unit", "µm"))
-        for axis in "XYZ"
-    }
     stated = {axis: number_of(said.get(f"PhysicalSize{axis}")) for axis in "XYZ"}
-    unknown = {axis: step for axis, step in stated.items() if steps[axis] is None}
+    steps = {a: scaled(stated[a], said.get(f"PhysicalSize{a}Unit", "µm")) for a in "XYZ"}
     bits = number_of(said.get("SignificantBits"))
     return Metadata(
         sizes=known_sizes(**steps),
-        relative=known_sizes(**unknown),
+        relative=known_sizes(**{a: stated[a] for a in "XYZ" if steps[a] is None}),
         interval=scaled(said.get("TimeIncrement"), said.get("TimeIncrementUnit", "s"), SECONDS),
         bits=None if bits is None else int(bits),
         date=images[number].findtext("AcquisitionDate") or "",
@@ -198,24 +157,17 @@ def of_ome(
     )
 
 
-def scaled(value: Any, unit: Any, table: dict[str, float] = LENGTHS) -> float | None:
-    """A number times its unit; None where either is unknown."""
-    number, scale = number_of(value), table.get(str(unit).strip("\0 ").lower())
-    scale = table.get(str(unit)) if scale is None else scale
-    return None if number is None or scale is None else number * scale
-
-
 def ome_annotation(root: ElementTree.Element, namespace: str) -> str:
     """The text of a comment in OME-XML (see `parsed`), by its namespace; "" for none."""
     found = root.find(f"StructuredAnnotations/CommentAnnotation[@Namespace='{namespace}']/Value")
     return "" if found is None else (found.text or "").strip()
 
 
-_RAMP = np.arange(256) / 255  # a table that shows one colour, brighter with every code
+# --- Programs that write TIFF, as tifffile reads their metadata ----------------------------------
 
 
 def of_imagej(said: Facts, pixel: tuple[float, float]) -> Metadata:
-    """ImageJ's metadata as tifffile reads it. pixel: width and height in the file's unit."""
+    """pixel: width and height in the file's unit."""
     units = {axis: said.get(f"{axis.lower()}unit", said.get("unit", "")) for axis in "XYZ"}
     steps = {"X": pixel[0], "Y": pixel[1], "Z": abs(number_of(said.get("spacing")) or 0.0)}
     tables = [np.asarray(table) for table in said.get("LUTs", [])]
@@ -228,7 +180,7 @@ def of_imagej(said: Facts, pixel: tuple[float, float]) -> Metadata:
 
 
 def of_lsm(said: Facts) -> Metadata:
-    """Zeiss LSM's metadata as tifffile reads it."""
+    """Zeiss LSM."""
     colours = said.get("ChannelColors") or {}
     channels: list[Facts] = [{"Name": str(name)} for name in colours.get("ColorNames", [])]
     for channel, colour in zip(channels, colours.get("Colors", []), strict=False):
@@ -240,7 +192,7 @@ def of_lsm(said: Facts) -> Metadata:
 
 
 def of_metamorph(said: Facts, frames: int) -> Metadata:
-    """MetaMorph STK's metadata as tifffile reads it; frames: along time, 1 for a depth."""
+    """MetaMorph STK; frames: along time, 1 for a depth."""
     unit = said.get("CalibrationUnits", "")
     depths = [] if said.get("ZDistance") is None else said["ZDistance"]
     steps = {axis: scaled(said.get(f"{axis}Calibration"), unit) for axis in "XY"}
@@ -251,7 +203,7 @@ def of_metamorph(said: Facts, frames: int) -> Metadata:
 
 
 def of_micromanager(said: Facts) -> Metadata:
-    """The header of Micro-Manager's NDTiff as tifffile reads it."""
+    """The header of Micro-Manager's NDTiff."""
     summary = said.get("Summary")
     summary = summary if isinstance(summary, dict) else {}
     size, step = (number_of(summary.get(name)) for name in ("PixelSize_um", "Interval_ms"))

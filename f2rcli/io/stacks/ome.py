@@ -2,19 +2,17 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
-from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 from xml.etree import ElementTree
 
 import tifffile
 
 from f2rcli.io.stacks.lanes import Series
-from f2rcli.io.stacks.metadata import PROVENANCE, SOURCE, Facts, Metadata, in_xml
+from f2rcli.io.stacks.metadata import PROVENANCE, SOURCE, Facts, Metadata, in_xml, parsed
 
 _OME = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
-_AFTER_NOTES = ("ROI",)  # what stands behind StructuredAnnotations in a document
 
 
 def ome_document(
@@ -24,22 +22,17 @@ def ome_document(
 
     name: of the images that have none. provenance: how f2r made it, "" for nothing to say.
     """
-    ElementTree.register_namespace("", _OME)
-    ElementTree.register_namespace("xsi", _XSI)
     theirs = [one.ome for one in metadata]
     if theirs[0] is not None and all(one is theirs[0] for one in theirs):
         root = _of_source(series, metadata, theirs[0])
     else:
-        root = ElementTree.fromstring(_made(series, metadata, name))
-        for element in root.iter():
-            element.tag = element.tag.rpartition("}")[2]
-    for annotation in root.findall("StructuredAnnotations"):
-        for note in annotation.findall(f"CommentAnnotation[@Namespace='{PROVENANCE}']"):
-            annotation.remove(note)
-            _forget(root, note.get("ID", ""))
-    own = metadata[0].own
-    _annotate(root, SOURCE, in_xml(own) if own else "")
-    _annotate(root, PROVENANCE, provenance)
+        made = parsed(_made(series, metadata, name))
+        assert made is not None  # tifffile's is well formed
+        root = made
+    for namespace, text in ((SOURCE, in_xml(metadata[0].own)), (PROVENANCE, provenance)):
+        _annotate(root, namespace, text)
+    ElementTree.register_namespace("", _OME)
+    ElementTree.register_namespace("xsi", _XSI)
     for element in root.iter():
         element.tag = f"{{{_OME}}}{element.tag}"
     return (_DECLARATION + ElementTree.tostring(root, encoding="unicode")).encode()
@@ -63,9 +56,8 @@ def _of_source(
         for tag in ("TiffData", "BinData", "MetadataOnly"):
             for element in pixels.findall(tag):
                 pixels.remove(element)
-        place = len(pixels.findall("Channel"))
         data = {"IFD": str(ifd), "PlaneCount": str(one.frames)}
-        pixels.insert(place, ElementTree.Element("TiffData", data))
+        pixels.insert(len(pixels.findall("Channel")), ElementTree.Element("TiffData", data))
         pixels.attrib.pop("BigEndian", None)
         pixels.attrib |= _dimensions(one)
         if said.interval is not None and "TimeIncrement" not in pixels.attrib:
@@ -93,69 +85,53 @@ def _made(series: Sequence[Series], metadata: Sequence[Metadata], name: str) -> 
     document = tifffile.OmeXml(UUID=identity, Creator="f2r")
     for one, said in zip(series, facts, strict=True):
         planar = "S" in one.axes and one.axes.index("S") < one.axes.index("Y")
-        stored = (
-            one.frames, one.samples if planar else 1, 1, one.height, one.width,
-            1 if planar else one.samples,
-        )  # fmt: skip
+        planes, samples = (one.samples, 1) if planar else (1, one.samples)
+        stored = (one.frames, planes, 1, one.height, one.width, samples)
         document.addimage(
             one.dtype, one.shape, stored, axes=one.axes, Name=in_xml(one.name or name), **said
         )
-    return document.tostring(declaration=False)
+    return str(document.tostring(declaration=False))
 
 
 def _image_facts(series: Series, said: Metadata) -> Facts:
     """The facts of an image as tifffile takes them."""
     facts: Facts = {}
-    for axis, size in said.sizes.items():
-        facts |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "µm"}
-    for axis, size in said.relative.items():
-        facts |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "reference frame"}
+    for sizes, unit in ((said.sizes, "µm"), (said.relative, "reference frame")):
+        for axis, size in sizes.items():
+            facts |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": unit}
     if said.interval is not None:
         facts |= {"TimeIncrement": said.interval, "TimeIncrementUnit": "s"}
     if said.bits is not None:
         facts["SignificantBits"] = said.bits
     if said.date:
         facts["AcquisitionDate"] = in_xml(said.date)
-    sizes = dict(zip(series.axes, series.shape, strict=True))
-    if said.channels and len(said.channels) == sizes.get("C", 1):
-        facts["Channel"] = [_fit(one) for one in said.channels]
+    if said.channels and len(said.channels) == dict(series.outer).get("C", 1):
+        facts["Channel"] = [
+            {k: in_xml(v) if isinstance(v, str) else v for k, v in one.items()}
+            for one in said.channels
+        ]
     if said.planes and len(said.planes) == series.frames:
         facts["Plane"] = list(said.planes)
     return facts
 
 
-def _fit(facts: Facts) -> Facts:
-    return {name: in_xml(value) if isinstance(value, str) else value
-            for name, value in facts.items()}  # fmt: skip
-
-
 def _annotate(root: ElementTree.Element, namespace: str, text: str) -> None:
-    """Add a comment to a document, and point its first image to it."""
+    """Put a comment into a document, and point its first image to it, in place of one before."""
+    identity = f"Annotation:{namespace}"
+    for parent in list(root.iter()):
+        for child in list(parent):
+            named = child.get("Namespace") == namespace and child.tag == "CommentAnnotation"
+            if named or (child.tag == "AnnotationRef" and child.get("ID") == identity):
+                parent.remove(child)
     image = root.find("Image")
     if not text or image is None:
         return
     notes = root.find("StructuredAnnotations")
     if notes is None:
         notes = ElementTree.Element("StructuredAnnotations")
-        root.insert(_before(root, _AFTER_NOTES), notes)
-    identity = f"Annotation:{namespace}"
-    for before in notes.findall(f"CommentAnnotation[@ID='{identity}']"):
-        notes.remove(before)
-        _forget(root, identity)
-    note = ElementTree.SubElement(
-        notes, "CommentAnnotation", {"ID": identity, "Namespace": namespace}
-    )
-    ElementTree.SubElement(note, "Value").text = text
-    reference: dict[str, Any] = {"ID": identity}
-    image.append(ElementTree.Element("AnnotationRef", reference))
-
-
-def _before(root: ElementTree.Element, tags: tuple[str, ...]) -> int:
-    return next((n for n, child in enumerate(root) if child.tag in tags), len(root))
-
-
-def _forget(root: ElementTree.Element, identity: str) -> None:
-    """Remove the references to an annotation."""
-    for parent in list(root.iter()):
-        for reference in parent.findall(f"AnnotationRef[@ID='{identity}']"):
-            parent.remove(reference)
+        places = (n for n, child in enumerate(root) if child.tag == "ROI")
+        root.insert(next(places, len(root)), notes)
+    found = {"ID": identity, "Namespace": namespace}
+    comment = ElementTree.SubElement(notes, "CommentAnnotation", found)
+    ElementTree.SubElement(comment, "Value").text = text
+    image.append(ElementTree.Element("AnnotationRef", {"ID": identity}))

@@ -12,6 +12,8 @@ from f2rcli.errors import InputError
 from f2rcli.frames import Plane
 from f2rcli.io.numbering import Slot, files_of, folder_slots, is_pattern, natural_key, pattern_slots
 from f2rcli.io.sequence import MismatchError, first_readable
+from f2rcli.io.stacks.arrays import split_path
+from f2rcli.io.stacks.library import LibraryStack, format_of
 from f2rcli.io.stacks.metadata import Metadata
 from f2rcli.io.stacks.stack import Stack
 from f2rcli.io.stacks.tiff import TiffStack
@@ -180,6 +182,14 @@ class PageFolder(Stack):
 
     def close(self) -> None:
         """See Stack; no file is open between pictures."""
+
+
+def open_stack(source: str) -> Stack:
+    """A stack of any format. Raises InputError for what cannot be read."""
+    name, inside = split_path(source)
+    if format_of(path := Path(name)) is None:
+        return open_tiff(source)
+    return LibraryStack(path, inside or "")
 
 
 def open_tiff(source: str) -> Stack:

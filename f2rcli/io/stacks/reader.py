@@ -75,8 +75,6 @@ class StackReader(Reader):
         self.interval = self.stack.interval(first.number) if timed else None
         every = lanes_of([self.series[number] for number in self.chosen])
         self.lanes = [lane for lane in map(self._cut, every) if lane.frames]
-        asked = [self._asked(lane) for lane in self.lanes]
-        self.whole = sum(map(len, asked)) == sum(len(lane.frames) for lane in every)
         if not self.lanes:
             raise InputError(
                 f"{self.source.name}: no pictures are left to read.",
@@ -225,7 +223,14 @@ class StackReader(Reader):
 
     def _read(self, lane: Lane, number: int) -> Plane:
         """Frame `number` of a lane, (Y, X) or (Y, X, S)."""
-        picture = self.stack.read(lane.series, lane.frames[number])
+        place = lane.frames[number]
+        picture = self.stack.read(lane.series, place)
+        if (fill := self.stack.fill(lane.series)) is not None:
+            empty = np.full(1, fill, picture.dtype)
+            if np.array_equal(
+                picture, np.broadcast_to(empty, picture.shape), equal_nan=picture.dtype.kind == "f"
+            ):
+                raise InputError(f"{self.stack.name}: picture {place + 1} is not stored.")
         return picture if lane.sample is None else np.ascontiguousarray(picture[..., lane.sample])
 
     def __iter__(self) -> Iterator[Frame]:

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -73,6 +74,10 @@ class Stack(ABC):
     def metadata(self, number: int) -> Metadata:
         """What the file says of a series besides its samples."""
         return Metadata()
+
+    def fill(self, number: int) -> Any:
+        """What samples of a series read as that are not stored; None where all are."""
+        return None
 
     def levels(self, number: int) -> list[tuple[int, int]]:
         """Rows and columns of the smaller copies of a series (a pyramid), largest first."""

@@ -219,7 +219,7 @@ class TiffStack(Stack):
         missing = {n for n, page in enumerate(one.pages) if page is None} if holes else set()
         for place in reversed(range(-(-series.frames // one.share))):  # a cut takes the last
             if place not in missing:
-                page = _page_at(one.pages, place)
+                page = page_at(one.pages, place)
                 if page is not None and _ends_within(page):
                     break
                 missing.add(place)
@@ -359,7 +359,7 @@ def _is_preview(one: Any) -> bool:
     return bool(named or (one.kind == "lsm" and one[0].is_reduced))
 
 
-def _page_at(pages: Sequence[Any], place: int) -> Any:
+def page_at(pages: Sequence[Any], place: int) -> Any:
     """A page of a series; None where its list ends before."""
     try:
         return pages[place]

@@ -1,8 +1,8 @@
 """TIFF stacks written anew by tifffile: OME-TIFF, ImageJ's, and plain pages with their tags."""
 
+import json
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -12,22 +12,23 @@ import tifffile
 
 from f2rcli.frames import Plane
 from f2rcli.io.stacks.lanes import Series
-from f2rcli.io.stacks.levels import shrunk
 from f2rcli.io.stacks.metadata import Metadata
 from f2rcli.io.stacks.ome import ome_document
-from f2rcli.io.stacks.tiff import UNDESCRIBED, TiffStack
+from f2rcli.io.stacks.stack import Stack
+from f2rcli.io.stacks.tiff import UNDESCRIBED, TiffStack, page_at
 from f2rcli.io.tifffiles import STORAGE, compression_name, quiet
 
 Kind = Literal["ome", "imagej", "plain"]
+Samples = Callable[[int, int], Any]  # of a series and its level: (pictures, ...), None for room
 
 CLASSIC = (1 << 32) - (1 << 25)  # bytes of a file from which BigTIFF is written, as tifffile does
 LOSSLESS = {1, 5, 8, 32773, 32946, 34925, 50000}  # compressions that are kept; others: Deflate
-_DEFLATE = 8
+_DEFLATE, _PALETTE = 8, 3
 _IMAGEJ_DTYPES = ("uint8", "uint16", "int16", "float32")
 _IMAGEJ_OWN = ("ImageJ", "images", "channels", "slices", "frames", "hyperstack", "order", "axes")
-_DESCRIPTION, _SOFTWARE, _RESOLUTION = 270, 305, (282, 283, 296)
-_POINTERS = (330, 34665, 34853, 40965, 50838, 50839)  # to other directories, and ImageJ's own
-_YCBCR, _PALETTE = 6, 3
+_SHAPED = ("shaped", "promised", "imagej")  # series whose first description tells their axes
+# Tags that are written at places of their own, and pointers to other directories.
+_PLACED = (270, 305, 282, 283, 296, 330, 34665, 34853, 40965, 50838, 50839)
 _DATATYPES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 16, 17)
 
 
@@ -46,29 +47,35 @@ class Output:
         axes = self.series.axes
         return "S" in axes and axes.index("S") < axes.index("Y")
 
-    def stored_shape(self, size: tuple[int, int] | None = None) -> tuple[int, ...]:
-        """The shape of a picture, or of a level of it, as pages have it."""
-        rows, columns = size or (self.series.height, self.series.width)
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Rows and columns of its pictures, then of their smaller copies."""
+        return [(self.series.height, self.series.width), *self.levels]
+
+    def stored_shape(self, level: int = 0) -> tuple[int, ...]:
+        """The shape of a picture, or of a smaller copy of it, as pages have it."""
         samples = [self.series.samples] if self.series.samples > 1 else []
-        return (*samples, rows, columns) if self.planar else (rows, columns, *samples)
+        size = self.sizes[level]
+        return (*samples, *size) if self.planar else (*size, *samples)
+
+    def stored_bytes(self, level: int = 0) -> int:
+        """Bytes of that."""
+        return int(np.prod(self.stored_shape(level))) * self.series.dtype.itemsize
 
 
-def kind_of(stack: Any, target: Path, outputs: Sequence[Output]) -> Kind:
+def kind_of(stack: Stack, target: Path, outputs: Sequence[Output]) -> Kind:
     """How to write a stack: as its source is, where that can be, else as OME-TIFF."""
     if not isinstance(stack, TiffStack) or Path(target.stem).suffix.lower() == ".ome":
         return "ome"
     kinds = {stack.pictures[one.series.number].kind for one in outputs}
-    plain = {*UNDESCRIBED, "shaped", "promised", "scanimage", "imagej"}
+    plain = {*UNDESCRIBED, *_SHAPED, "scanimage"}
     if stack.file.is_ome or stack.file.is_ndtiff or not kinds <= plain:
         return "ome" if not stack.misfit else "plain"
     one = outputs[0].series
-    fiji = (
-        stack.file.is_imagej and not stack.misfit and len(outputs) == 1
-        and one.dtype.name in _IMAGEJ_DTYPES
-        and "".join(axis for axis in "TZC" if axis in one.axes)
-        == "".join(axis for axis, _ in one.outer)
-    )  # fmt: skip
-    return "imagej" if fiji else "plain"
+    letters = "".join(axis for axis, _ in one.outer)
+    ordered = "".join(axis for axis in "TZC" if axis in letters) == letters
+    fiji = stack.file.is_imagej and not stack.misfit and len(outputs) == 1
+    return "imagej" if fiji and ordered and one.dtype.name in _IMAGEJ_DTYPES else "plain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +92,7 @@ class PageForm:
         return self.options.get("compression") is None and "tile" not in self.options
 
     @classmethod
-    def of(cls, stack: Any, output: Output) -> "PageForm":
+    def of(cls, stack: Stack, output: Output) -> "PageForm":
         """As the source's pages are, where that is lossless and has an encoder."""
         one = output.series
         options: dict[str, Any] = {"photometric": "rgb" if one.colour else "minisblack"}
@@ -94,21 +101,20 @@ class PageForm:
         if not isinstance(stack, TiffStack):
             return cls(options)
         page = stack.pictures[one.number].first.aspage()
-        photometric = int(page.photometric)
-        if not one.colour and photometric in (0, _PALETTE):
-            options["photometric"] = photometric
-        if photometric == _PALETTE and page.colormap is not None:
+        if not one.colour and page.photometric in (0, _PALETTE):
+            options["photometric"] = int(page.photometric)
+        if page.photometric == _PALETTE and page.colormap is not None:
             options["colormap"] = page.colormap
         if page.is_tiled and page.tilelength % 16 == 0 == page.tilewidth % 16:
             options["tile"] = (page.tilelength, page.tilewidth)
-        packed = page.bitspersample != 8 * one.dtype.itemsize
         compression = int(page.compression)
         if compression not in LOSSLESS:
-            before = compression_name(compression)
-            note = f"{before}: f2r cannot write that; pages become {compression_name(_DEFLATE)}"
-            return cls(options | {"compression": _DEFLATE}, compression_name(_DEFLATE), note)
+            codec = compression_name(_DEFLATE)
+            note = f"{compression_name(compression)}: f2r cannot write that; pages become {codec}"
+            return cls(options | {"compression": _DEFLATE}, codec, note)
         if compression != 1:
             options |= {"compression": compression, "predictor": int(page.predictor)}
+        packed = page.bitspersample != 8 * one.dtype.itemsize
         note = f"{page.bitspersample}-bit samples: stored as {one.dtype}" if packed else ""
         return cls(options, compression_name(compression), note)
 
@@ -120,60 +126,52 @@ class TiffOutput:
     place; else they wait in a temporary file beside it.
     """
 
-    def __init__(self, path: Path, outputs: Sequence[Output], kind: Kind, stack: Any) -> None:
-        self.path, self.outputs, self.kind, self.stack = path, outputs, kind, stack
+    def __init__(self, path: Path, outputs: Sequence[Output], kind: Kind, stack: Stack) -> None:
+        self.path, self.outputs, self.kind = path, outputs, kind
+        self.source = stack if isinstance(stack, TiffStack) else None
+        self.name = Path(stack.name).name.split(".")[0]
         self.forms = [PageForm.of(stack, one) for one in outputs]
         self._direct = all(form.direct for form in self.forms)
         self._handle: IO[bytes] | None = None
-        self._starts: list[list[int]] = []  # of the pictures of each series, of its levels
         self._description = b""
+        # Where pictures begin, by series and level: in the file, or in the temporary one.
+        self._starts: dict[tuple[int, int], list[int]] = {}
 
     def begin(self, provenance: str) -> None:
         """Lay the file out. provenance: how f2r makes it, as JSON. Raises OSError."""
         if self.kind == "ome":
-            series, metadata = [one.series for one in self.outputs], [
-                one.metadata for one in self.outputs
-            ]  # fmt: skip
-            name = Path(self.stack.name).name.split(".")[0]
-            self._description = ome_document(series, metadata, name, provenance)
+            series, said = zip(*((one.series, one.metadata) for one in self.outputs), strict=True)
+            self._description = ome_document(series, said, self.name, provenance)
         if self._direct:
             self._lay_out(lambda number, level: None)
             self._handle = self.path.open("r+b")
             return
         self._handle = tempfile.TemporaryFile(dir=self.path.resolve().parent)  # noqa: SIM115  # closed in close
         start = 0
-        for one in self.outputs:
-            for size in (None, *one.levels):
-                picture = self._bytes(one, size)
-                self._starts.append([start + n * picture for n in range(len(one.places))])
-                start += picture * len(one.places)
+        for number, one in enumerate(self.outputs):
+            for level in range(len(one.sizes)):
+                size = one.stored_bytes(level)
+                self._starts[number, level] = [start + n * size for n in range(len(one.places))]
+                start += size * len(one.places)
         self._handle.truncate(start)
-
-    @staticmethod
-    def _bytes(one: Output, size: tuple[int, int] | None) -> int:
-        return int(np.prod(one.stored_shape(size))) * one.series.dtype.itemsize
 
     def put(self, number: int, index: int, picture: Plane) -> None:
         """Write picture `index` of a series, (Y, X) or (Y, X, S), and its smaller copies."""
         one = self.outputs[number]
-        row = sum(1 + len(before.levels) for before in self.outputs[:number])
-        for level, size in enumerate((None, *one.levels)):
-            plane = picture if size is None else shrunk(picture, size)
+        dtype = one.series.dtype.newbyteorder(self._byteorder if self._direct else "=")
+        for level, size in enumerate(one.sizes):
+            plane = shrunk(picture, size)
             stored = np.moveaxis(plane, -1, 0) if one.planar else plane
-            dtype = one.series.dtype.newbyteorder(self._byteorder if self._direct else "=")
             assert self._handle is not None  # `begin` came before
-            self._handle.seek(self._starts[row + level][index])
+            self._handle.seek(self._starts[number, level][index])
             self._handle.write(np.ascontiguousarray(stored, dtype).tobytes())
 
     def close(self) -> None:
         """Write what is pending. Raises OSError."""
-        if self._handle is None:
-            return
-        if not self._direct:
+        if self._handle is not None and not self._direct:
             self._handle.flush()
             self._lay_out(self._gathered)
-        self._handle.close()
-        self._handle = None
+        self.abandon()
 
     def abandon(self) -> None:
         """Close without writing what is pending."""
@@ -184,123 +182,125 @@ class TiffOutput:
     def _gathered(self, number: int, level: int) -> Any:
         """The pictures of a series, or of a level of it, mapped from the temporary file."""
         one = self.outputs[number]
-        row = sum(1 + len(before.levels) for before in self.outputs[:number]) + level
-        size = (None, *one.levels)[level]
-        shape = (len(one.places), *one.stored_shape(size))
+        shape = (len(one.places), *one.stored_shape(level))
         assert self._handle is not None  # `close` asks for them
-        return np.memmap(self._handle, one.series.dtype, "r", self._starts[row][0], shape)
+        start = self._starts[number, level][0]
+        return np.memmap(self._handle, one.series.dtype, "r", start, shape)
 
     @property
     def _byteorder(self) -> Any:
-        return self.stack.file.byteorder if isinstance(self.stack, TiffStack) else "<"
+        return "<" if self.source is None else self.source.file.byteorder
 
-    def _lay_out(self, data: Callable[[int, int], Any]) -> None:
-        """Write the file with these samples, or with room for them where `data` has none."""
-        size = sum(
-            len(one.places) * self._bytes(one, level)
-            for one in self.outputs for level in (None, *one.levels)
-        )  # fmt: skip
+    def _lay_out(self, samples: Samples) -> None:
+        """Write the file with these samples, or with room for them."""
+        size = sum(one.stored_bytes(level) * len(one.places)
+                   for one in self.outputs for level in range(len(one.sizes)))  # fmt: skip
         fiji = self.kind == "imagej"
-        tiff = isinstance(self.stack, TiffStack)
-        big = not fiji and (size > CLASSIC or (tiff and self.stack.file.is_bigtiff))
-        with quiet(), ExitStack() as closing:
-            writer = closing.enter_context(
-                tifffile.TiffWriter(
-                    self.path, bigtiff=big, byteorder=self._byteorder, imagej=fiji,
-                    ome=False,
-                )
-            )  # fmt: skip
-            for number, one in enumerate(self.outputs):
-                options = self.forms[number].options
-                if self._by_page(one):
-                    self._write_pages(writer, one, data(number, 0), options)
-                else:
-                    more = self._file_options(number, one, size)
-                    self._write(writer, one, None, data(number, 0), options | more)
-                for level, small in enumerate(one.levels):
-                    more = {"metadata": None, "software": False, "subfiletype": 1}
-                    self._write(writer, one, small, data(number, level + 1), options | more)
+        as_before = self.source is not None and self.source.file.is_bigtiff
+        big = not fiji and (size > CLASSIC or as_before)
+        with quiet(), tifffile.TiffWriter(
+            self.path, bigtiff=big, byteorder=self._byteorder, imagej=fiji, ome=False
+        ) as writer:  # fmt: skip
+            if fiji:
+                self._write_hyperstack(writer, samples(0, 0), truncate=size > CLASSIC)
+                return
+            for number in range(len(self.outputs)):
+                self._write_pages(writer, number, samples)
 
-    def _write(
-        self, writer: Any, one: Output, size: tuple[int, int] | None, samples: Any,
-        options: dict[str, Any],
-    ) -> None:  # fmt: skip
-        shape = (len(one.places), *one.stored_shape(size))
-        if self.kind != "ome" and size is None:
-            shape = one.series.shape
-        samples = None if samples is None else samples.reshape(shape)
+    def _write_hyperstack(self, writer: Any, samples: Any, *, truncate: bool) -> None:
+        """All of an ImageJ file. truncate: one page for all pictures, as ImageJ does it."""
+        assert self.source is not None  # only TIFF becomes ImageJ's
+        (one,) = self.outputs
+        options = self.forms[0].options | page_options(self.source, one.series.number, 0)
+        options.pop("description", None)
+        said = self.source.file.imagej_metadata or {}
         told = writer.write(
-            samples, shape=shape, dtype=one.series.dtype, returnoffset=True, **options
-        )
+            None if samples is None else samples.reshape(one.series.shape),
+            shape=one.series.shape, dtype=one.series.dtype, returnoffset=True, truncate=truncate,
+            metadata={k: v for k, v in said.items() if k not in _IMAGEJ_OWN}
+            | {"axes": one.series.axes}, **{"software": False, **options},
+        )  # fmt: skip
         if samples is None:
-            picture = self._bytes(one, size)
-            self._starts.append([told[0] + n * picture for n in range(len(one.places))])
+            size = one.stored_bytes()
+            self._starts[0, 0] = [told[0] + n * size for n in range(len(one.places))]
 
-    def _file_options(self, number: int, one: Output, size: int) -> dict[str, Any]:
-        """What is said of the file with the first page of a series."""
-        options: dict[str, Any] = {"metadata": None, "software": False}
-        if one.levels:
-            options["subifds"] = len(one.levels)
-        if self.kind == "ome":
-            return options | ({} if number else {"description": self._description})
-        page = self.stack.pictures[one.series.number].first.aspage()
-        options |= page_options(page)
-        if self.kind == "imagej":
-            said = {k: v for k, v in (self.stack.file.imagej_metadata or {}).items()
-                    if k not in _IMAGEJ_OWN}  # fmt: skip
-            options["metadata"] = said | {"axes": one.series.axes}
-            options.pop("description", None)
-            options["truncate"] = size > CLASSIC
-            return options
-        options.pop("description", None)  # tifffile's own, of the axes
-        return options | {"metadata": {"axes": one.series.axes}}
-
-    def _by_page(self, one: Output) -> bool:
-        """Whether each page is written by itself, with the tags that it has in the source."""
-        if self.kind != "plain":
-            return False
-        return self.stack.pictures[one.series.number].kind not in ("shaped", "promised", "imagej")
-
-    def _write_pages(self, writer: Any, one: Output, samples: Any, options: dict[str, Any]) -> None:
-        source = self.stack.pictures[one.series.number]
-        starts = []
+    def _write_pages(self, writer: Any, number: int, samples: Samples) -> None:
+        """A page per picture, each followed by its smaller copies."""
+        one, form = self.outputs[number], self.forms[number].options
+        gathered = [samples(number, level) for level in range(len(one.sizes))]
         for index, place in enumerate(one.places):
-            page = source.pages[place // source.share]
-            more = {} if page is None else page_options(page.aspage())
-            told = writer.write(
-                None if samples is None else samples[index], shape=one.stored_shape(),
-                dtype=one.series.dtype, metadata=None, returnoffset=True,
-                **{"software": False, **options, **more},
-                **({"subifds": len(one.levels)} if one.levels else {}),
-            )  # fmt: skip
-            starts.append(told[0] if told else 0)
-        if samples is None:
-            self._starts.append(starts)
+            options = self._page(number, index, place)
+            for level, data in enumerate(gathered):
+                told = writer.write(
+                    None if data is None else data[index], shape=one.stored_shape(level),
+                    dtype=one.series.dtype, metadata=None, returnoffset=True, contiguous=False,
+                    **{"software": False, **form, **options},
+                )  # fmt: skip
+                if data is None:
+                    self._starts.setdefault((number, level), []).append(told[0])
+                options = {"subfiletype": 1}
+
+    def _page(self, number: int, index: int, place: int) -> dict[str, Any]:
+        """What is said with a page beside how it is stored."""
+        one = self.outputs[number]
+        options: dict[str, Any] = {"subifds": len(one.levels)} if one.levels else {}
+        if self.kind == "ome" or self.source is None:
+            return options | ({} if number or index else {"description": self._description})
+        options |= page_options(self.source, one.series.number, place)
+        if not index and self.source.pictures[one.series.number].kind in _SHAPED:
+            options["description"] = _shaped(options.get("description", b""), one.series)
+        return options
 
 
-def page_options(page: Any) -> dict[str, Any]:
-    """What a page says besides its samples, as TiffWriter.write takes it."""
+def _shaped(before: bytes, series: Series) -> bytes:
+    """tifffile's description of axes, with what else the source's says."""
+    try:
+        said = json.loads(before)
+    except ValueError:
+        said = {}
+    said = said if isinstance(said, dict) else {}
+    return json.dumps(said | {"shape": series.shape, "axes": series.axes}).encode()
+
+
+def page_options(stack: TiffStack, number: int, place: int) -> dict[str, Any]:
+    """What the page of a picture says besides its samples, as TiffWriter.write takes it."""
+    source = stack.pictures[number]
+    page = page_at(source.pages, place // source.share)
+    if page is None:
+        return {}
+    page = page.aspage()
     options: dict[str, Any] = {}
-    if page.description:
-        options["description"] = str(page.description).encode("utf-8", "replace")
-    if page.software:
-        options["software"] = str(page.software).encode("utf-8", "replace")
-    steps = [page.tags.valueof(code) for code in _RESOLUTION[:2]]
+    for name in ("description", "software"):
+        if getattr(page, name):
+            options[name] = str(getattr(page, name)).encode("utf-8", "replace")
+    steps = [page.tags.valueof(code) for code in (282, 283)]
     if all(isinstance(step, tuple) and all(step) for step in steps):
         options |= {"resolution": tuple(steps), "resolutionunit": int(page.resolutionunit)}
     options["extratags"] = [
         (tag.code, int(tag.dtype), 0 if isinstance(tag.value, str) else tag.count, tag.value, True)
-        for tag in page.tags if is_carried(tag)
+        for tag in page.tags if not is_known(tag) and is_carried(tag)
     ]  # fmt: skip
     return options
 
 
-def is_carried(tag: Any) -> bool:
-    """Whether a tag of a page is written as it is, behind those that have their own place."""
-    simple = isinstance(tag.value, str | bytes | int | float | tuple)
-    return simple and int(tag.dtype) in _DATATYPES and not is_known(tag)
-
-
 def is_known(tag: Any) -> bool:
     """Whether a tag says how samples are stored, or has a place of its own in what is written."""
-    return tag.code in STORAGE or tag.code in (_DESCRIPTION, _SOFTWARE, *_RESOLUTION, *_POINTERS)
+    return tag.code in STORAGE or tag.code in _PLACED
+
+
+def is_carried(tag: Any) -> bool:
+    """Whether a tag's value can be written as it is."""
+    simple = isinstance(tag.value, str | bytes | int | float | tuple)
+    return simple and int(tag.dtype) in _DATATYPES
+
+
+def shrunk(picture: Plane, size: tuple[int, int]) -> Plane:
+    """A picture (Y, X[, S]) in fewer rows and columns: means, rounded where samples are whole
+    numbers."""
+    if picture.shape[:2] == size:
+        return picture
+    import cv2  # takes a while
+
+    small = cv2.resize(picture.astype(np.float64), size[::-1], interpolation=cv2.INTER_AREA)
+    small = small if picture.dtype.kind == "f" else np.rint(small)
+    return small.astype(picture.dtype).reshape(*size, *picture.shape[2:])

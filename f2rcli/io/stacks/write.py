@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -16,12 +16,21 @@ from f2rcli.io.atomic import PartFile, PartFolder
 from f2rcli.io.base import Reader, Receipt, WriteOptions, WritePlan, Writer
 from f2rcli.io.disk_errors import disk_errors, misread_error
 from f2rcli.io.sequence import first_readable
-from f2rcli.io.stacks.files import LibraryStack, open_stack
 from f2rcli.io.stacks.lanes import UNNAMED, Series
-from f2rcli.io.stacks.pages import PageFolder
+from f2rcli.io.stacks.library import LibraryStack
+from f2rcli.io.stacks.pages import PageFolder, open_stack
 from f2rcli.io.stacks.reader import StackFrame, StackReader
+from f2rcli.io.stacks.stack import Stack
 from f2rcli.io.stacks.tiff import TiffStack
-from f2rcli.io.stacks.tiff_out import Output, PageForm, TiffOutput, is_carried, is_known, kind_of
+from f2rcli.io.stacks.tiff_out import (
+    Kind,
+    Output,
+    PageForm,
+    TiffOutput,
+    is_carried,
+    is_known,
+    kind_of,
+)
 from f2rcli.io.stacks.zarr_out import (
     PartTree,
     ZarrOutput,
@@ -45,7 +54,7 @@ class StackDetail:
     """The writer's part of the plan."""
 
     outputs: tuple[Output, ...]
-    kind: str  # zarr, folder, or one of TIFF's (see tiff_out)
+    kind: Kind | None = None  # of a TIFF file; None: a Zarr or another folder
 
 
 def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
@@ -57,86 +66,82 @@ def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
             f"{path.name}: f2r writes {what} only.",
             hint="Write a video, or numbered .png pictures.",
         )
-    folder = reader.stack.divisible and not zarr
-    _check_options(reader, options, folder=folder)
-    if zarr:
-        check_zarr_target(path, reader.paths(), overwrite=options.overwrite)
-        return _plan_zarr(reader, path)
-    if folder:
-        _check_folder(reader, path, options)
-    elif path.suffix.lower() not in TARGETS:
-        what = "OME-TIFF or OME-Zarr" if isinstance(reader.stack, LibraryStack) else "TIFF"
-        raise UsageError(
-            f"{path.name}: a stack of {reader.stack.flavour} is written as {what}.",
-            hint="Name an .ome.tif file or a .zarr folder with output=.",
-        )
-    else:
-        check_target(path, reader.paths(), overwrite=options.overwrite)
-    return _plan_folder(reader, path) if folder else _plan_tiff(reader, path)
-
-
-def _check_options(reader: StackReader, options: WriteOptions, *, folder: bool) -> None:
-    """Raise UsageError for options without meaning for a stack; folder: one file per frame."""
     options.refuse_encoding("a stack, which is stored as its source is")
+    folder = isinstance(reader.stack, PageFolder) and not zarr
     if not TimeRange.of(reader.options).whole and not folder:
         raise UsageError(
             f"{reader.info.name}: a stack can only be written whole.",
             hint="Leave out start=, end= and frames=; --preview N shows the first frames.",
         )
-
-
-def _check_folder(reader: StackReader, target: Path, options: WriteOptions) -> None:
-    if target.suffix and not target.is_dir():
+    if zarr:
+        check_zarr_target(path, reader.paths(), overwrite=options.overwrite)
+        return _plan_zarr(reader, path)
+    if folder:
+        if path.suffix and not path.is_dir():
+            raise UsageError(
+                f"{path.name}: is a single file, but the stack has {len(reader.paths())}.",
+                hint="Name a folder with output=; the files keep their names in it.",
+            )
+        check_folder(path, reader.paths(), overwrite=options.overwrite)
+        return _plan_folder(reader, path)
+    if path.suffix.lower() not in TARGETS:
+        what = "OME-TIFF or OME-Zarr" if isinstance(reader.stack, LibraryStack) else "TIFF"
         raise UsageError(
-            f"{target.name}: is a single file, but the stack has {len(reader.paths())}.",
-            hint="Name a folder with output=; the files keep their names in it.",
+            f"{path.name}: a stack of {reader.stack.flavour} is written as {what}.",
+            hint="Name an .ome.tif file or a .zarr folder with output=.",
         )
-    check_folder(target, reader.paths(), overwrite=options.overwrite)
+    check_target(path, reader.paths(), overwrite=options.overwrite)
+    return _plan_tiff(reader, path)
 
 
 def _plan_tiff(reader: StackReader, target: Path) -> WritePlan:
     stack = reader.stack
     outputs = [_output(reader, number) for number in reader.chosen]
     kind = kind_of(stack, target, outputs)
-    if kind != "ome" and isinstance(stack, TiffStack):  # as its pages name them
+    if kind == "plain":  # as its pages name them
         outputs = [
             replace(one, series=replace(one.series, axes=stack.series[one.series.number].axes))
             for one in outputs
         ]
-    elif any(one.series.dtype == np.float16 for one in outputs):
+    if kind == "ome" and any(one.series.dtype == np.float16 for one in outputs):
         raise UsageError(
             f"{target.name}: OME-TIFF has no floats of 16 bits.",
             hint="Convert the source to 32-bit floats.",
         )
     forms = [PageForm.of(stack, one) for one in outputs]
     kept = [] if isinstance(stack, LibraryStack) else [stack.flavour]
-    kept += [_axes(reader, outputs[0]), *_facts(outputs), _in_whole(kind, outputs)]
+    words = [word for one in outputs for word in one.metadata.words()]
+    kept += [
+        _axes(reader, outputs[0]),
+        *(words if kind != "plain" else []),
+        *_in_whole(kind, outputs),
+    ]
     kept += ["pyramid, its levels made anew"] if any(one.levels for one in outputs) else []
-    kept = [word for word in kept if word]
     notes = [form.note for form in forms if form.note] + _scan_notes(reader)
     if len(reader.paths()) > 1:
         notes.append(f"{len(reader.paths())} files become one")
     return WritePlan(
         target=str(target), container="ome-tiff" if kind == "ome" else "tiff",
-        encoder=forms[0].codec, pix_fmt=str(outputs[0].series.dtype), kept=tuple(kept),
-        dropped=(*_left_out(reader), *_lost_tags(stack, kind)),
+        encoder=forms[0].codec, pix_fmt=str(outputs[0].series.dtype),
+        kept=tuple(dict.fromkeys(kept)),
+        dropped=(*_left_out(reader), *_lost_tags(stack, kind), *(words if kind == "plain" else [])),
         notes=tuple(notes), detail=StackDetail(outputs=tuple(outputs), kind=kind),
     )  # fmt: skip
 
 
 def _plan_folder(reader: StackReader, target: Path) -> WritePlan:
-    stack = reader.stack
-    assert isinstance(stack, PageFolder)  # nothing else is divisible
-    output = _output(reader, 0)
+    stack, output = reader.stack, _output(reader, 0)
+    assert isinstance(stack, PageFolder)  # as was seen before
     with closing(first_readable(output.places, stack.page)) as first:
-        form = PageForm.of(first, _page_output(first))
-        dropped = _lost_tags(first, kind_of(first, target / first.name, [_page_output(first)]))
+        page = _page_output(first)
+        form, kind = PageForm.of(first, page), kind_of(first, target / first.name, [page])
+        dropped = _lost_tags(first, kind)
     return WritePlan(
         target=str(target), container="tiff", encoder=form.codec,
         pix_fmt=str(output.series.dtype),
         kept=(count(len(output.places), "TIFF file"), _axes(reader, output), "tags of its pages"),
         notes=(form.note,) if form.note else (), dropped=dropped,
-        detail=StackDetail(outputs=(output,), kind="folder"),
+        detail=StackDetail(outputs=(output,)),
     )  # fmt: skip
 
 
@@ -150,14 +155,14 @@ def _plan_zarr(reader: StackReader, target: Path) -> WritePlan:
     whole = _output(reader, reader.chosen[0])
     shown = arranged(whole.series, target)
     output = replace(whole, metadata=zarr_metadata(whole.metadata, shown))
-    kept = output.metadata.facts()
+    kept = output.metadata.words()
     notes = _scan_notes(reader) + (["colours become channels"] if "S" in whole.series.axes else [])
     return WritePlan(
         target=str(target), container="ome-zarr", encoder="zstd", pix_fmt=str(shown.dtype),
         kept=(f"axes {shown.words}", *kept),
-        dropped=(*(word for word in whole.metadata.facts() if word not in kept),
+        dropped=(*(word for word in whole.metadata.words() if word not in kept),
                  *_left_out(reader)),
-        notes=tuple(notes), detail=StackDetail(outputs=(output,), kind="zarr"),
+        notes=tuple(notes), detail=StackDetail(outputs=(output,)),
     )  # fmt: skip
 
 
@@ -174,9 +179,9 @@ def _output(reader: StackReader, number: int) -> Output:
     )
     series, absent = replace(stored, axes=axes), reader.stack.absent[number]
     places = tuple(range(series.frames))
-    if reader.stack.divisible:
+    if isinstance(reader.stack, PageFolder):
         places = tuple(reader.places)
-    elif absent and len(series.outer) == 1 and not isinstance(reader.stack, LibraryStack):
+    elif len(series.outer) == 1:
         places = tuple(place for place in places if place not in absent)
     if len(places) < series.frames and len(series.outer) == 1:
         at = axes.index(series.outer[0][0])
@@ -185,6 +190,8 @@ def _output(reader: StackReader, number: int) -> Output:
     said = reader.stack.metadata(number)
     if set(dict(series.outer)) - set("TZC") or len(said.planes) != len(places):
         said = replace(said, planes=())  # OME's planes are known by time, depth and channel
+    if said.ome is None and len(said.channels) != dict(series.outer).get("C", 1):
+        said = replace(said, channels=())
     return Output(series, places, said, tuple(reader.stack.levels(number)))
 
 
@@ -195,18 +202,13 @@ def _axes(reader: StackReader, output: Output) -> str:
     return f"axes {output.series.words}{there}"
 
 
-def _facts(outputs: list[Output]) -> list[str]:
-    """Words for what is known of series, each once."""
-    return list(dict.fromkeys(word for one in outputs for word in one.metadata.facts()))
-
-
-def _in_whole(kind: str, outputs: list[Output]) -> str:
+def _in_whole(kind: Kind, outputs: list[Output]) -> list[str]:
     """What of the source's own metadata is carried as it is, in words."""
     if kind != "ome":
-        return "tags of its pages" if kind == "plain" else "ImageJ's metadata"
+        return ["tags of its pages" if kind == "plain" else "ImageJ's metadata"]
     if all(one.metadata.ome is not None for one in outputs):
-        return "OME-XML in whole"
-    return "its own metadata in whole, as a comment" if outputs[0].metadata.own else ""
+        return ["OME-XML in whole"]
+    return ["its own metadata in whole, as a comment"] if outputs[0].metadata.own else []
 
 
 def _scan_notes(reader: StackReader) -> list[str]:
@@ -224,7 +226,7 @@ def _left_out(reader: StackReader) -> list[str]:
     ]  # fmt: skip
 
 
-def _lost_tags(stack: Any, kind: str) -> tuple[str, ...]:
+def _lost_tags(stack: Stack, kind: Kind) -> tuple[str, ...]:
     """Tags of pages that a file of another kind has no place for."""
     if not isinstance(stack, TiffStack) or kind == "imagej":
         return ()
@@ -240,47 +242,39 @@ class StackWriter(Writer):
         assert isinstance(reader, StackReader)  # as the plan's maker saw to
         self.reader, self.plan = reader, plan
         self.target = Path(plan.target)
-        self.detail: StackDetail = plan.detail
+        self.outputs: tuple[Output, ...] = plan.detail.outputs
         self.count = 0
         self._index = {
-            (one.series.number, place): index
-            for one in self.detail.outputs for index, place in enumerate(one.places)
+            (one.series.number, place): (number, index)
+            for number, one in enumerate(self.outputs) for index, place in enumerate(one.places)
         }  # fmt: skip
-        self._number = {one.series.number: n for n, one in enumerate(self.detail.outputs)}
         self._written: dict[tuple[int, int], bytes] = {}  # digests, by number and index
         self._scratch: dict[int, IO[bytes]] = {}
-        kinds = {"zarr": PartTree, "folder": PartFolder}
-        part = kinds.get(self.detail.kind, PartFile)
+        zarr, kind = plan.container == "ome-zarr", plan.detail.kind
+        part = PartTree if zarr else PartFolder if kind is None else PartFile
         self._part = part(self.target, overwrite=plan.overwrite, keep=plan.keep_partial)
-        self._output = self._new_output()
-
-    def _new_output(self) -> "TiffOutput | ZarrOutput | FolderOutput":
-        outputs, kind, stack = self.detail.outputs, self.detail.kind, self.reader.stack
-        if kind == "zarr":
-            return ZarrOutput(self._part.path, outputs[0], stack)
-        if kind == "folder":
-            assert isinstance(stack, PageFolder)  # as planned
-            return FolderOutput(self._part, stack, outputs[0])
-        return TiffOutput(self._part.path, outputs, kind, stack)  # type: ignore[arg-type]
+        self._output: TiffOutput | ZarrOutput | FolderOutput
+        if zarr:
+            self._output = ZarrOutput(self._part.path, self.outputs[0], reader.stack)
+        elif kind is None:
+            assert isinstance(reader.stack, PageFolder)  # as planned
+            self._output = FolderOutput(self._part, reader.stack, self.outputs[0])
+        else:
+            self._output = TiffOutput(self._part.path, self.outputs, kind, reader.stack)
 
     def write(self, frame: Frame) -> None:
         """Put one picture at its place."""
         with disk_errors(self.target):
             if not self.count:
                 self._output.begin(self.plan.provenance_text())
-            self._write(frame.source, frame.planes)
+            taken: StackFrame = frame.source
+            picture = picture_kept(taken.original, frame.planes, taken.statistics)
+            whole = picture if taken.sample is None else self._gathered(taken, picture)
+            if whole is not None:
+                number, index = self._index[taken.series, taken.picture]
+                self._written[number, index] = digest_of(whole)
+                self._output.put(number, index, whole)
         self.count += 1
-
-    def _write(self, taken: StackFrame, planes: tuple[Plane, ...]) -> None:
-        picture = picture_kept(taken.original, planes, taken.statistics)
-        if taken.sample is not None:
-            whole = self._gathered(taken, picture)
-            if whole is None:
-                return
-            picture = whole
-        number, index = self._number[taken.series], self._index[taken.series, taken.picture]
-        self._written[number, index] = digest_of(picture)
-        self._output.put(number, index, picture)
 
     def _gathered(self, taken: StackFrame, plane: Plane) -> Plane | None:
         """Samples of a pixel come lane by lane: a picture is whole with the last of them."""
@@ -306,68 +300,40 @@ class StackWriter(Writer):
                 hint="Nothing was written to the target.",
             )
         with disk_errors(self.target):
-            self._fill()
             self._output.close()
             self._close_scratch()
-            verified, lost = self._verify()
+            verified = self._verify()
             size = self._part.publish()
         seconds = self.reader.info.duration or 0.0
-        return self.plan.receipt(
-            frames=self.count, seconds=seconds, size=size, verified=verified, lost=lost
-        )
+        return self.plan.receipt(frames=self.count, seconds=seconds, size=size, verified=verified)
 
-    def _fill(self) -> None:
-        """Pictures that are not stored keep the value that their source reads as."""
-        stack = self.reader.stack
-        for number, one in enumerate(self.detail.outputs):
-            for index, place in enumerate(one.places):
-                if place in stack.absent[one.series.number] and isinstance(stack, LibraryStack):
-                    self._output.put(number, index, stack.read(one.series.number, place))
-
-    def _verify(self) -> tuple[tuple[str, ...], list[str]]:
-        """Facts verified, in words, and what of the plan is not in the file."""
-        written = [number for number, _ in self._written]
-        some = {key for number in set(written) for key in self._spread(number)}
-        with closing(open_stack(str(self._part.path))) as again:
-            wrong = self._differing(again, some)
-            lost = [] if wrong else self._lost(again)
-        if wrong:
-            raise misread_error(self.target.name, f"{wrong} when it is read back")
-        every = count(len(written), "picture")
-        return (f"{every}, each read back" if len(some) == len(written)
-                else f"{every}, {len(some)} of them read back",), lost  # fmt: skip
-
-    def _spread(self, number: int) -> list[tuple[int, int]]:
-        """Some of the pictures written of a series, from the first to the last."""
-        every = [key for key in sorted(self._written) if key[0] == number]
-        places = np.linspace(0, len(every) - 1, min(READ_BACK, len(every))).round()
-        return [every[int(place)] for place in places]
-
-    def _differing(self, again: Any, some: set[tuple[int, int]]) -> str:
-        """The first difference between what was written and what is read, in words."""
+    def _verify(self) -> tuple[str, ...]:
+        """Compare axes and some pictures of each series; what was compared, in words."""
+        every: dict[int, list[int]] = {}
+        for number, index in sorted(self._written):
+            every.setdefault(number, []).append(index)
         zarr = isinstance(self._output, ZarrOutput)
-        expected = [
-            arranged(one.series, self.target) if zarr else one.series
-            for one in self.detail.outputs
-        ]  # fmt: skip
-        if [_shape(one) for one in again.series] != [_shape(one) for one in expected]:
-            return "its axes differ"
-        for number, index in sorted(some):
-            if isinstance(self._output, ZarrOutput):
-                written = self._output.read(index)
-            else:
-                written = again.read(number, index)
-            if digest_of(written) != self._written[number, index]:
-                return f"picture {index + 1} differs"
-        return ""
-
-    def _lost(self, again: Any) -> list[str]:
-        if self.detail.kind == "folder":
-            return []
-        return list(dict.fromkeys(
-            word for number, one in enumerate(self.detail.outputs)
-            for word in one.metadata.missing_from(again.metadata(number))
-        ))  # fmt: skip
+        expected = [arranged(one.series, self.target) if zarr else one.series
+                    for one in self.outputs]  # fmt: skip
+        read = 0
+        with closing(open_stack(str(self._part.path))) as again:
+            if [_shape(one) for one in again.series] != [_shape(one) for one in expected]:
+                raise misread_error(self.target.name, "its axes differ when it is read back")
+            for number, places in every.items():
+                spread = np.linspace(0, len(places) - 1, min(READ_BACK, len(places))).round()
+                for index in (places[int(place)] for place in spread):
+                    output = self._output
+                    found = (output.read(index) if isinstance(output, ZarrOutput)
+                             else again.read(number, index))  # fmt: skip
+                    if digest_of(found) != self._written[number, index]:
+                        what = f"picture {index + 1} differs when it is read back"
+                        raise misread_error(self.target.name, what)
+                    read += 1
+        pictures = count(len(self._written), "picture")
+        all_read = read == len(self._written)
+        return (
+            f"{pictures}, each read back" if all_read else f"{pictures}, {read} of them read back",
+        )
 
     def _close_scratch(self) -> None:
         for scratch in self._scratch.values():
@@ -376,13 +342,10 @@ class StackWriter(Writer):
 
     def abandon(self) -> None:
         """See Writer."""
-        try:
+        with suppress(OSError):  # a full disk refuses what is pending
             self._output.abandon()
             self._close_scratch()
-        except OSError:  # a full disk refuses what is pending
-            pass
-        finally:
-            self._part.discard()
+        self._part.discard()
 
 
 class FolderOutput:
@@ -395,9 +358,11 @@ class FolderOutput:
         self._left = set(output.places)
 
     def begin(self, provenance: str) -> None:
+        """See TiffOutput."""
         self._provenance = provenance
 
     def put(self, number: int, index: int, picture: Plane) -> None:
+        """See TiffOutput."""
         place = self.output.places[index]
         self._left.discard(place)
         with closing(self.stack.page(place)) as source:
@@ -412,6 +377,7 @@ class FolderOutput:
             page.close()
 
     def close(self) -> None:
+        """See TiffOutput."""
         for place in sorted(self._left):
             if (path := self.stack.files[place]) is not None:
                 shutil.copyfile(path, self.part.file(path.name))

@@ -17,19 +17,19 @@ from f2rcli.frames import Plane
 from f2rcli.io.atomic import PartFolder, lock_path
 from f2rcli.io.disk_errors import exists_error
 from f2rcli.io.locks import unlock
-from f2rcli.io.stacks.arrays import ZARR_PROVENANCE, is_zarr
-from f2rcli.io.stacks.files import LibraryStack
+from f2rcli.io.stacks.arrays import is_zarr
 from f2rcli.io.stacks.foreign import package
 from f2rcli.io.stacks.lanes import Series
-from f2rcli.io.stacks.levels import halved, shrunk
-from f2rcli.io.stacks.metadata import Facts, Metadata, colour_of
+from f2rcli.io.stacks.library import LibraryStack
+from f2rcli.io.stacks.metadata import PROVENANCE, Facts, Metadata, colour_of
 from f2rcli.io.stacks.stack import Stack
-from f2rcli.io.stacks.tiff_out import Output
+from f2rcli.io.stacks.tiff_out import Output, shrunk
 from f2rcli.io.targets import check_place
 
 SUFFIX = ".zarr"
 _ORDER = "TCZYX"  # of axes: time, channels, space (specification 0.4, "axes" metadata)
 _CHUNK = 1024  # pixels a side of a chunk at most
+_SMALLEST = 256  # pixels a side at most, of the last level
 _OWN = ("multiscales", "version")  # attributes that are written anew
 
 
@@ -70,7 +70,7 @@ def zarr_metadata(said: Metadata, series: Series) -> Metadata:
     channels: list[Facts] = [
         {name: one[name] for name in ("Name", "Color") if name in one} for one in said.channels
     ]
-    count = dict(zip(series.axes, series.shape, strict=True)).get("C", 1)
+    count = dict(series.outer).get("C", 1)
     return Metadata(
         sizes={axis: size for axis, size in said.sizes.items() if axis in series.axes},
         relative={axis: size for axis, size in said.relative.items() if axis in series.axes},
@@ -87,7 +87,10 @@ class PartTree(PartFolder):
 
     def _begin(self) -> int:
         descriptor = super()._begin()
-        self._clear()
+        # Finish what a run did not that was killed while it published.
+        if not self.target.exists() and self._before.exists():
+            os.replace(self._before, self.target)
+        shutil.rmtree(self._before, ignore_errors=True)
         if self.target.exists() and not self.overwrite:  # as it was before the killed run
             shutil.rmtree(self.path, ignore_errors=True)
             unlock(lock_path(self.target), descriptor)
@@ -98,12 +101,6 @@ class PartTree(PartFolder):
     def _before(self) -> Path:
         """What was at the target, while the new folder takes its place."""
         return self.path.with_name(f"{self.path.name}.old")
-
-    def _clear(self) -> None:
-        """Finish what a run did not that was killed while it published."""
-        if not self.target.exists() and self._before.exists():
-            os.replace(self._before, self.target)
-        shutil.rmtree(self._before, ignore_errors=True)
 
     def _move(self) -> None:
         if not self.overwrite:  # it appeared during the run
@@ -117,35 +114,39 @@ class ZarrOutput:
     """A folder of arrays that takes pictures in any order."""
 
     def __init__(self, path: Path, output: Output, stack: Stack) -> None:
-        self.path, self.series, self.stack = path, output.series, stack
+        self.path, self.series, self.metadata = path, output.series, output.metadata
         self.arranged = arranged(output.series, path)
-        self.metadata = output.metadata
-        self.sizes = [(self.series.height, self.series.width)]
-        self.sizes += halved(self.series.height, self.series.width)
+        self.name = output.series.name or stack.name
+        size = (self.series.height, self.series.width)
+        self.sizes = [size]
+        while max(size) > _SMALLEST and min(size) > 1:
+            size = (size[0] // 2, size[1] // 2)
+            self.sizes.append(size)
+        known = isinstance(stack, LibraryStack) and stack.zarr_format is not None
+        self.own: Facts = json.loads(stack.metadata(self.series.number).own) if known else {}
+        self.three = isinstance(stack, LibraryStack) and stack.zarr_format == 3
 
     def begin(self, provenance: str) -> None:
         """Make the arrays. provenance: how f2r makes them, as JSON. Raises OSError."""
-        stack = self.stack
-        three = isinstance(stack, LibraryStack) and stack.zarr_format == 3
         zarr = package("zarr", "writing OME-Zarr", UsageError)
-        group = zarr.open_group(str(self.path), mode="w", zarr_format=3 if three else 2)
-        self.levels = [self._level(group, three, n, size) for n, size in enumerate(self.sizes)]
+        group = zarr.open_group(str(self.path), mode="w", zarr_format=3 if self.three else 2)
+        self.levels = [self._level(group, n, size) for n, size in enumerate(self.sizes)]
         attributes = self._attributes()
-        if three:
+        if self.three:
             attributes = {"ome": attributes | {"version": "0.5"}}
         else:
             attributes["multiscales"][0]["version"] = "0.4"
         if provenance:
-            attributes[ZARR_PROVENANCE] = json.loads(provenance)
+            attributes[PROVENANCE] = json.loads(provenance)
         group.attrs.update(attributes)
 
-    def _level(self, group: Any, three: bool, number: int, size: tuple[int, int]) -> Any:
-        outer = self.arranged.shape[:-2]
-        more: Facts = {"dimension_names": list(self.arranged.axes.lower())} if three else {}
+    def _level(self, group: Any, number: int, size: tuple[int, int]) -> Any:
+        outer, axes = self.arranged.shape[:-2], list(self.arranged.axes.lower())
         return group.create_array(
             str(number), shape=(*outer, *size), dtype=self.arranged.dtype,
             chunks=(*(1 for _ in outer), *(min(side, _CHUNK) for side in size)),
-            chunk_key_encoding={"name": "default" if three else "v2", "separator": "/"}, **more,
+            chunk_key_encoding={"name": "default" if self.three else "v2", "separator": "/"},
+            **({"dimension_names": axes} if self.three else {}),
         )  # fmt: skip
 
     def put(self, number: int, index: int, picture: Plane) -> None:
@@ -162,15 +163,11 @@ class ZarrOutput:
 
     def _places(self, index: int) -> list[tuple[int, ...]]:
         """The place in the arrays of each sample of a picture: colours are channels."""
-        outer = self.series.outer
-        numbers = np.unravel_index(index, [n for _, n in outer] or [1])
-        at = {axis: int(i) for (axis, _), i in zip(outer, numbers, strict=False)}
-        axes = self.arranged.axes[:-2]
-        colours = self.series.samples > 1
-        return [
-            tuple(sample if colours and axis == "C" else at[axis] for axis in axes)
-            for sample in range(self.series.samples)
-        ]
+        at = self.series.at(index)
+        every = [at] if self.series.samples == 1 else [
+            at | {"C": sample} for sample in range(self.series.samples)
+        ]  # fmt: skip
+        return [tuple(one[axis] for axis in self.arranged.axes[:-2]) for one in every]
 
     def close(self) -> None:
         """Nothing is pending."""
@@ -182,8 +179,8 @@ class ZarrOutput:
         """The attributes of version 0.4: axes with units, the scale of each level, channels; a
         Zarr source's own, as far as they are not these."""
         said, letters = self.metadata, self.arranged.axes
-        units = {"T": "second"} if said.interval is not None else {}
-        units |= dict.fromkeys(said.sizes, "micrometer")
+        units = dict.fromkeys(said.sizes, "micrometer")
+        units |= {"T": "second"} if said.interval is not None else {}
         kinds = {"T": "time", "C": "channel"}
         axes = [
             {"name": axis.lower(), "type": kinds.get(axis, "space")}
@@ -191,30 +188,18 @@ class ZarrOutput:
             for axis in letters
         ]
         steps = {**said.relative, **said.sizes, "T": said.interval or 1.0}
-        datasets = [
-            {"path": str(n), "coordinateTransformations": [
-                {"type": "scale", "scale": [
-                    float(steps.get(axis, 1.0)) * self._grown(axis, size) for axis in letters]}]}
-            for n, size in enumerate(self.sizes)
-        ]  # fmt: skip
-        name = self.series.name or self.stack.name
-        scales = {"name": name, "axes": axes, "datasets": datasets, "type": "mean"}
-        own = self._of_source()
-        found = {key: value for key, value in own.items() if key not in _OWN}
-        found |= {"multiscales": [scales]}
+        datasets = []
+        for number, size in enumerate(self.sizes):
+            grown = {"Y": self.series.height / size[0], "X": self.series.width / size[1]}
+            scale = [float(steps.get(axis, 1.0)) * grown.get(axis, 1.0) for axis in letters]
+            transforms = [{"type": "scale", "scale": scale}]
+            datasets.append({"path": str(number), "coordinateTransformations": transforms})
+        scales = {"name": self.name, "axes": axes, "datasets": datasets, "type": "mean"}
+        found = {key: value for key, value in self.own.items() if key not in _OWN}
+        found["multiscales"] = [scales]
         if said.channels and "omero" not in found:
             found["omero"] = {"channels": [self._channel(one) for one in said.channels]}
         return found
-
-    def _of_source(self) -> dict[str, Any]:
-        if not isinstance(self.stack, LibraryStack) or self.stack.zarr_format is None:
-            return {}
-        own: dict[str, Any] = json.loads(self.stack.metadata(self.series.number).own)
-        return own
-
-    def _grown(self, axis: str, size: tuple[int, int]) -> float:
-        full = {"Y": self.series.height / size[0], "X": self.series.width / size[1]}
-        return full.get(axis, 1.0)
 
     def _channel(self, one: Facts) -> Facts:
         dtype: Any = self.series.dtype

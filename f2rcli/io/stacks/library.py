@@ -1,4 +1,4 @@
-"""Stacks by suffix or content: makers' formats of the extra `microscopy`, HDF5, Zarr, and TIFF."""
+"""Stacks that are no TIFF: a table of formats, each with the package that reads it."""
 
 import json
 from collections.abc import Callable
@@ -15,20 +15,16 @@ from f2rcli.frames import Plane
 from f2rcli.io.stacks.arrays import (
     HDF5_CACHE,
     HDF5_SUFFIXES,
-    ZARR_PROVENANCE,
     hdf5_images,
     is_zarr,
-    split_path,
     zarr_images,
 )
 from f2rcli.io.stacks.czi import czi_images
 from f2rcli.io.stacks.foreign import Image, lif_images, nd2_images, package, upright
 from f2rcli.io.stacks.lanes import Series
-from f2rcli.io.stacks.metadata import Metadata
-from f2rcli.io.stacks.pages import open_tiff
+from f2rcli.io.stacks.metadata import PROVENANCE, Metadata
 from f2rcli.io.stacks.stack import Stack, check_series
 from f2rcli.io.tifffiles import quiet, refusals
-from f2rcli.units import count
 
 
 class StackFormat(NamedTuple):
@@ -59,14 +55,6 @@ def format_of(path: Path) -> StackFormat | None:
     """The format of a source that is no TIFF, by suffix, or by content for folders."""
     known = FORMATS.get(path.suffix.lower())
     return ZARR if known is None and path.is_dir() and is_zarr(path) else known
-
-
-def open_stack(source: str) -> Stack:
-    """A stack of any format. Raises InputError for what cannot be read."""
-    name, inside = split_path(source)
-    if format_of(path := Path(name)) is None:
-        return open_tiff(source)
-    return LibraryStack(path, inside or "")
 
 
 class LibraryStack(Stack):
@@ -104,8 +92,8 @@ class LibraryStack(Stack):
         self.series = [self._series(number) for number in range(len(self.images))]
         for one in self.series:
             check_series(one, self.name)
-        self.remarks += tuple(image.remark for image in self.images if image.remark)
-        self.absent = [self._absent(number) for number in range(len(self.images))]
+        self.remarks = tuple(image.remark for image in self.images if image.remark)
+        self.absent = [frozenset() for _ in self.images]
 
     def _series(self, number: int) -> Series:
         image, letters = self.images[number], self._letters[number]
@@ -130,27 +118,9 @@ class LibraryStack(Stack):
     def levels(self, number: int) -> list[tuple[int, int]]:
         return list(self.images[number].levels)
 
-    def _absent(self, number: int) -> frozenset[int]:
-        """Places of pictures of which no chunk is stored."""
-        image, series = self.images[number], self.series[number]
-        if not image.lacking:
-            return frozenset()
-        self.remarks += (
-            f"{count(image.lacking, 'chunk')} not stored; there samples are {image.fill}",
-        )
-        empty = np.full(1, image.fill, series.dtype)
-        return frozenset(
-            place for place in range(series.frames)
-            if np.array_equal(
-                self.read(number, place), np.broadcast_to(empty, series.picture_shape),
-                equal_nan=series.dtype.kind == "f",
-            )
-        )  # fmt: skip
-
     def read(self, number: int, place: int) -> Plane:
         image, series = self.images[number], self.series[number]
-        index = np.unravel_index(place, [n for _, n in series.outer] or [1])
-        at = {letter: int(i) for (letter, _), i in zip(series.outer, index, strict=False)}
+        at = series.at(place)
         where = {axis: at.get(letter, 0) for axis, letter in self._letters[number].items()}
         with refusals(f"{self.name}, picture {place + 1}"), quiet(self._kind.package):
             picture = np.asarray(image.read(where))
@@ -160,13 +130,16 @@ class LibraryStack(Stack):
         native: Plane = np.ascontiguousarray(picture.reshape(shape), series.dtype)
         return native
 
+    def fill(self, number: int) -> Any:
+        return self.images[number].fill
+
     @property
     def zarr_format(self) -> int | None:
         """2 or 3 for Zarr, None for other formats."""
         return int(self.file.metadata.zarr_format) if self._kind is ZARR else None
 
     def provenance_text(self) -> str:
-        facts = self.file.attrs.get(ZARR_PROVENANCE) if self._kind is ZARR else None
+        facts = self.file.attrs.get(PROVENANCE) if self._kind is ZARR else None
         if isinstance(facts, dict):
             with suppress(RecursionError):  # nested too deeply
                 return json.dumps({"f2r": facts.get("f2r"), **facts})
