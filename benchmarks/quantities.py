@@ -141,7 +141,7 @@ def _mistaken(width: float, step: float) -> str:
             for t in range(9):
                 light[t] += bright * spot(128, row, column + step * t, width)
         count += len(places)
-        mistaken += measure_lane(list(recorded(light, rng))).repaired
+        mistaken += measure_lane(list(recorded(light, rng))).defects.size
     return f"{mistaken} of {count} repaired"
 
 

@@ -8,11 +8,11 @@ import pytest
 from numpy.typing import NDArray
 
 from f2rcli.frames import Family, Frame, Mosaic, Plane, PlaneLayout
-from f2rcli.samples import counts, defects
+from f2rcli.samples import defects
 from f2rcli.samples import fills as fills_room
 from f2rcli.sensor import bayer_layout
 
-SetAside = counts.SetAside
+SetAside = defects.SetAside
 put_back = defects.put_back
 set_aside = defects.set_aside
 without_defects = defects.without_defects

@@ -14,8 +14,7 @@ from f2rcli.api.report import Report
 from f2rcli.api.watch import Call
 from f2rcli.engine.strength import changes_nothing
 from f2rcli.frames import ClipInfo, Frame, Mask, Plane
-from f2rcli.samples.counts import unreal_line
-from f2rcli.samples.defects import no_numbers
+from f2rcli.samples.defects import no_numbers, unreal_line
 from f2rcli.samples.lanes import (
     LaneStatistics,
     lane_layout,

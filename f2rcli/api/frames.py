@@ -22,8 +22,7 @@ from f2rcli.api.pictures import (
 from f2rcli.api.report import LaneNoise, Report
 from f2rcli.engine.strength import changes_nothing
 from f2rcli.frames import Frame, PlaneLayout
-from f2rcli.samples.arriving import Arriving
-from f2rcli.samples.lanes import LaneStatistics, lane_layout
+from f2rcli.samples.lanes import Arriving, LaneStatistics, lane_layout
 from f2rcli.system.cancellation import CancelCheck, never_cancelled
 from f2rcli.tee import emptied, tee_releasing
 
@@ -109,7 +108,7 @@ class FrameSequence:
                 one, before = Taken.of(frame[place], self.grid, place, arriving.seen), arriving.seen
                 if arriving.add(unmasked(one.picture, one.mask)):
                     one = replace(one, statistics=arriving.seen)
-                    if arriving.seen.repaired > before.repaired:
+                    if arriving.seen.defects.size > before.defects.size:
                         self._note(lane, arriving.seen)
                 yield one.frame(number)
 

@@ -44,7 +44,7 @@ from f2rcli.noise.measurement.compression import Compression
 from f2rcli.noise.measurement.lines import Lines
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise, with_changes
-from f2rcli.samples.counts import SetAside
+from f2rcli.samples.defects import SetAside
 from f2rcli.system.cancellation import CancelCheck, never_cancelled
 from f2rcli.weights import Kind, Weights
 from f2rcli.window import Window

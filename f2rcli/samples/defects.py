@@ -15,7 +15,6 @@ from typing import NamedTuple
 import numpy as np
 
 from f2rcli.frames import Family, Frame, Mask, Plane, PlaneLayout, same_samples
-from f2rcli.samples.dead import dead
 from f2rcli.samples.fills import filled, no_light
 from f2rcli.samples.impulses import (
     NONE,
@@ -26,9 +25,9 @@ from f2rcli.samples.impulses import (
     medians_of_own,
     without_impulses,
 )
-from f2rcli.samples.lasting import in_place, lasting
-from f2rcli.samples.past import NO_PAST, Past
+from f2rcli.samples.lasting import Lasting, Sensor, in_place, lasting
 from f2rcli.sensor import cell_blacks
+from f2rcli.units import count
 from f2rcli.window import windows
 from f2rcli.yuv import code_span
 
@@ -36,6 +35,10 @@ LEAST = {True: 1 / 256, False: 1 / 32}  # of white - black, of mosaics (mostly d
 
 SEEN_TOGETHER, LEAST_TOGETHER = 7, 3  # frames of mosaics that show what stays in place
 LOOKED_EVERY = 4  # frames: sensors change less than scenes
+MOST_PAST = 24  # mosaics before those, whose mean shows it where the scene moves
+# Mosaics before the lead-in of an excerpt that are remembered, too: what was earlier still weighs
+# 2 % by the excerpt's first frame.
+RECALLED = 72
 
 
 class Kept(NamedTuple):
@@ -49,6 +52,60 @@ class Kept(NamedTuple):
 
 
 NOTHING = Kept(NOWHERE, np.zeros(0), NONE, 0)
+NOTHING_LASTS = Lasting()
+
+
+@dataclass
+class SetAside:
+    """Counts of samples set aside, over a run."""
+
+    frames: int = 0  # that were looked at
+    hit: int = 0  # that held hot or dead samples
+    impulses: int = 0  # most in a frame
+    repaired: int = 0  # of these, most in a frame
+    unreal: int = 0  # in all frames
+    fills: int = 0  # in all frames
+
+    def add(self, aside: Sequence[Kept]) -> None:
+        """Take in what the planes of a frame held."""
+        repaired = sum(one.repaired.size for one in aside)
+        impulses = sum(one.impulses.places.size for one in aside)
+        unreal = sum(one.unreal for one in aside)
+        self.frames += 1
+        self.hit += impulses > 0
+        self.impulses = max(self.impulses, impulses)
+        self.repaired = max(self.repaired, repaired)
+        self.unreal += unreal
+        self.fills += sum(one.places.size for one in aside) + repaired - impulses - unreal
+
+    def lines(self) -> list[str]:
+        """The lines worth saying about it."""
+        said = []
+        if self.impulses:
+            most = ("at most ", " a picture,") if self.hit > 1 else ("", "")
+            s = "" if self.impulses == 1 else "s"
+            what = f"outlier{s} (hot or dead pixel{s})"
+            where = f"in {self.hit} of {self.frames} pictures"
+            said.append(f"{most[0]}{self.impulses} {what}{most[1]} {where}: {self._fate}")
+        if self.unreal:
+            said.append(unreal_line(self.unreal))
+        if self.fills:
+            said.append(f"fill values in {count(self.fills, 'sample')}: kept as stored")
+        return said
+
+    @property
+    def _fate(self) -> str:
+        """The fate of impulses."""
+        if not self.repaired:
+            return "kept as stored"
+        rest = "" if self.repaired == self.impulses else ", the others kept as stored"
+        most = f"at most {self.repaired} a picture" if self.hit > 1 else f"{self.repaired}"
+        return f"{most} repaired{rest}"
+
+
+def unreal_line(number: int) -> str:
+    """A note on samples that are not finite."""
+    return f"{count(number, 'sample')} not finite (NaN or infinite): kept as stored"
 
 
 def no_numbers(plane: Plane) -> int:
@@ -76,42 +133,64 @@ def searches(frames: Iterable[Frame]) -> Iterator[Callable[[], Frame]]:
             yield partial(search.aside, frame)
 
 
-class Lasting(NamedTuple):
-    """Places in a mosaic that stand out in all of some frames."""
+class _Past:
+    """The sum of the mosaics before those seen together; those long ago count less."""
 
-    defects: Places = NOWHERE  # that no other colour sees
-    light: Places = NOWHERE  # that others see as well
+    def __init__(self) -> None:
+        self.total: Plane = np.zeros(0)
+        self.frames = 0.0
+        self.last: Frame | None = None
+
+    def add(self, frame: Frame) -> None:
+        """Take in one more, unless it is a copy of the last."""
+        if self.last is not None and same_samples(self.last, frame):
+            return
+        plane, self.last = frame.planes[0], frame
+        if self.total.shape != plane.shape:
+            self.total, self.frames = plane.astype(np.float32), 1.0
+            return
+        kept = min(1.0, (MOST_PAST - 1) / self.frames)
+        self.total = self.total * np.float32(kept) + plane
+        self.frames = self.frames * kept + 1
+
+    def mean(self, planes: Sequence[Plane]) -> Plane:
+        """The mean of these and of some more."""
+        import cv2  # not before it is needed: io knows this module
+
+        total, frames = np.zeros(planes[0].shape, np.float32), float(len(planes))
+        for plane in planes:
+            cv2.accumulate(plane, total)
+        if self.total.shape == total.shape:
+            total, frames = total + self.total, frames + self.frames
+        mean: Plane = total / np.float32(frames)
+        return mean
 
 
-NOTHING_LASTS = Lasting()
-
-
-@dataclass
 class _Search:
     """What one frame is searched with that those before it have left."""
 
-    before: tuple[Kept, ...] = ()  # of the frame before
-    past: Past = NO_PAST  # of the mosaics before those seen together
-    last: Frame | None = None  # of these the first
-    lasting: Lasting = NOTHING_LASTS
-    looked: int | None = None  # when that was looked for, in LOOKED_EVERY frames
-    seen: int = 0  # frames
+    def __init__(self) -> None:
+        self.before: tuple[Kept, ...] = ()  # of the frame before
+        self.past = _Past()
+        self.first: Frame | None = None  # of the mosaics seen together
+        self.lasting = NOTHING_LASTS
+        self.looked: int | None = None  # when that was looked for, in LOOKED_EVERY frames
+        self.seen = 0  # frames
 
     def recalling(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """The frames but for the first ones that are only to be remembered, and are."""
-        before: Frame | None = None
         for frame in frames:
-            if not frame.recalled:
+            if frame.recalled:
+                self.past.add(frame)
+            else:
                 yield frame
-            elif before is None or not same_samples(before, frame):
-                self.past, before = self.past.grown(frame), frame
 
     def aside(self, frame: Frame, near: Sequence[Frame] = ()) -> Frame:
         """See `set_aside`. near: of a mosaic, the frames around it and itself."""
-        if near and near[0] is not self.last:
-            if self.last is not None and not same_samples(self.last, near[0]):
-                self.past = self.past.grown(self.last)
-            self.last = near[0]
+        if near and near[0] is not self.first:
+            if self.first is not None and not same_samples(self.first, near[0]):
+                self.past.add(self.first)
+            self.first = near[0]
         # by places in the clip, so that excerpts look at the frames that the whole run looks at
         turn = (self.seen if frame.index is None else frame.index) // LOOKED_EVERY
         if near and turn != self.looked:
@@ -195,31 +274,15 @@ def _colours_without_impulses(
     return whole, hot
 
 
-def _lasting(frames: Sequence[Frame], past: Past = NO_PAST) -> Lasting:
-    """What stands out in the mean of mosaics, where noise hides less than in one: what does so in
-    most of them and no other colour sees (defects), and what other colours do see (light)."""
+def _lasting(frames: Sequence[Frame], past: _Past) -> Lasting:
+    """What lasts in mosaics."""
     distinct = [two for one, two in pairwise(frames) if not same_samples(one, two)]
     mosaic = frames[0].layout.mosaic
     if len(distinct) + 1 < LEAST_TOGETHER or mosaic is None:
         return NOTHING_LASTS
     planes = [one.planes[0] for one in (frames[0], *distinct)]
-    mean, count = past.mean(_mean(planes), len(planes))
-    least = LEAST[True] * _span(frames[0].layout, chroma=False)
-    found, light = lasting(planes, mean, cell_blacks(mosaic), least)
-    black = dead(planes, mean, mosaic, count)
-    return Lasting(np.union1d(found, black), np.setdiff1d(light, black))
-
-
-def _mean(planes: Sequence[Plane]) -> Plane:
-    """Of integers."""
-    import cv2  # not before it is needed: io knows this module
-
-    total = np.zeros(planes[0].shape, np.float32)
-    for plane in planes:
-        cv2.accumulate(plane, total)
-    total *= np.float32(1 / len(planes))
-    mean: Plane = total
-    return mean
+    mean, least = past.mean(planes), LEAST[True] * _span(frames[0].layout, chroma=False)
+    return lasting(planes, mean, Sensor.of(mean, cell_blacks(mosaic)), least)
 
 
 def _span(layout: PlaneLayout, *, chroma: bool) -> float:

@@ -4,7 +4,7 @@ Files and arrays go through the same functions, so that they give the same sampl
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.frames import Family, Floats, Mask, Plane, PlaneLayout
-from f2rcli.order import Reals, robust_sigma
 from f2rcli.samples.fills import filled, no_light
-from f2rcli.samples.impulses import NOWHERE, without_impulses
-from f2rcli.samples.stuck import Pixels, defects, mean_of
+from f2rcli.samples.impulses import NOWHERE, Places, without_impulses
+from f2rcli.samples.lasting import GRAY, lasting
 from f2rcli.units import count
 
 SAMPLED_FRAMES = 9  # of a lane, evenly spread
@@ -25,11 +24,11 @@ STEADY_FRAMES = 33  # the same, those nine among them: their mean tells defects 
 # were trained on. Of shares from 0 to 2 it was best or close to it (docs/microscopy.md).
 TAIL, MARGIN = 0.1, 0.5
 BRIGHTEST = 4.0  # the brightest sample lies no further than that, counted in spans
-STUCK_SHARE = 0.005  # of the pixels: where there are more of them it is a pattern
+MOST_DEFECTS = 0.005  # of the pixels: where there are more of them it is a pattern
 MOST = 1 << 18  # samples per frame that levels are read from
 
-NO_PIXELS = NOWHERE, NOWHERE
-NEVER = np.zeros(0, bool)
+LEAST_FRAMES = 5  # that tell by how much samples vary
+STEP = (STEADY_FRAMES - 1) // (SAMPLED_FRAMES - 1)  # frames from one that is kept to the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,28 +36,14 @@ class LaneStatistics:
     """Levels, stuck pixels and saturation of a lane."""
 
     levels: tuple[float, float]  # codes that networks see as 0 and 1
-    # always brighter or darker than all around: no light, so networks do not see them
-    stuck: Pixels = NO_PIXELS
-    kept: Pixels = NO_PIXELS  # of those, all but defects beyond doubt: never changed
-    bright: int = 0  # of those kept
-    dark: int = 0
+    defects: Places = field(default_factory=lambda: NOWHERE)  # hot or dead: repaired
     top: float | None = None  # the code at which samples saturate
     saturated: float = 0.0  # share of samples there
-
-    @property
-    def repaired(self) -> int:
-        """The number of stuck pixels that do not come back."""
-        return self.stuck[0].size - self.kept[0].size
 
     def stored(self, picture: Plane, mask: Mask | None = None) -> tuple[Mask, ...]:
         """Which samples of each plane of a picture (H, W) or (H, W, S) `restore_invalid` writes as
         they were, and those of a mask like it; empty where there are none."""
-        if (
-            picture.dtype.kind != "f"
-            and not self.kept[0].size
-            and self.top is None
-            and mask is None
-        ):
+        if picture.dtype.kind != "f" and self.top is None and mask is None:
             return ()
         masks = [None] * len(_planes(picture)) if mask is None else _planes(mask)
         found = [_stored(*pair, self) for pair in zip(_planes(picture), masks, strict=True)]
@@ -67,16 +52,10 @@ class LaneStatistics:
     def lines(self) -> list[str]:
         """Remarks for the user."""
         said = []
-        for number, word, kind in ((self.bright, "brighter", "hot"), (self.dark, "darker", "dead")):
-            if number:
-                said.append(
-                    f"{_pixels_are(number)} always far {word} than all neighbours ({kind}): "
-                    "kept as stored"
-                )
-        if self.repaired:
+        if number := self.defects.size:
             said.append(
-                f"{_pixels_are(self.repaired)} hot or dead in every frame, and the neighbours see "
-                "nothing of it: repaired"
+                f"{count(number, 'pixel')} {'is' if number == 1 else 'are'} hot or dead in every "
+                "frame, and the neighbours see nothing of it: repaired"
             )
         if self.top is not None:
             said.append(
@@ -84,10 +63,6 @@ class LaneStatistics:
                 "their true values are unknown"
             )
         return said
-
-
-def _pixels_are(number: int) -> str:
-    return f"{count(number, 'pixel')} {'is' if number == 1 else 'are'}"
 
 
 def surveyed(frames: int, *, between: bool = False) -> list[int]:
@@ -124,13 +99,20 @@ def measure_lane(frames: list[Plane], more: Iterable[Plane] = ()) -> LaneStatist
         light = without_impulses(whole[-1])[0][~bad]
         values.append(light[:: max(1, light.size // MOST)].astype(np.float64))
     gray = frames[0].ndim == 2
-    stuck, kept, hot = NO_PIXELS, NO_PIXELS, 0
+    found = NOWHERE
     if gray:
-        stuck, kept, hot = all_stuck(whole, *mean_of(chain(whole, map(light_of, more))))
+        found = defects_of(whole, *_mean(chain(whole, map(light_of, more))))
     display = not gray and frames[0].dtype == np.uint8
     levels = (0.0, 255.0) if display else _levels(np.concatenate(values))
-    top, share = _saturation(frames)
-    return LaneStatistics(levels, stuck, kept, hot, kept[0].size - hot, top, share)
+    return LaneStatistics(levels, found, *_saturation(frames))
+
+
+def _mean(frames: Iterable[Plane]) -> tuple[Floats, int]:
+    """The mean of frames (H, W), at least one, and how many they are."""
+    total, number = np.zeros(1), 0
+    for frame in frames:
+        total, number = total + frame, number + 1
+    return total / number, number
 
 
 def _levels(values: NDArray[np.float64]) -> tuple[float, float]:
@@ -164,58 +146,17 @@ def light_of(plane: Plane) -> Plane:
     return filled(plane, no_light(plane, fills=True))
 
 
-def all_stuck(frames: list[Plane], mean: Floats, count: int) -> tuple[Pixels, Pixels, int]:
-    """Stuck pixels, those of them that are no defects beyond doubt, and how many of these are
-    bright. frames: some of the `count` (H, W) that `mean` is of, without fill values."""
-    found, bright = _stuck(frames)
-    stuck = defects(frames, mean, count, found)
-    if np.count_nonzero(stuck) > max(1, STUCK_SHARE * stuck.size):
-        stuck[:] = False
-    doubt = ~stuck[found]
-    kept = found[0][doubt], found[1][doubt]
-    stuck[kept] = True
-    rows, columns = np.nonzero(stuck)
-    return (rows, columns), kept, int(np.count_nonzero(bright[doubt]))
-
-
-def _stuck(frames: list[Plane]) -> tuple[Pixels, NDArray[np.bool_]]:
-    """Pixels whose median over time stands out of all eight neighbours, far beyond how much those
-    differ (optics spread what is light over more than one pixel), and which of them are bright."""
-    if len(frames) < 3 or min(frames[0].shape) < 3:
-        return NO_PIXELS, NEVER
-    middle = np.median(np.stack(frames), axis=0)
-    lowest, highest, mean = _around(middle)
-    noise = robust_sigma(middle - mean)
-    allowed = 3 * (highest - lowest) + 6 * noise
-    allowed[highest == middle.max()] = np.inf  # a saturated neighbourhood differs in nothing
-    bright = middle - highest > allowed
-    dark = lowest - middle > allowed
-    for frame in frames:  # in each of them
-        lowest, highest, _ = _around(frame)
-        bright &= frame > highest
-        dark &= frame < lowest
-    found = bright | dark
-    if not 0 < np.count_nonzero(found) <= max(1, STUCK_SHARE * found.size):
-        return NO_PIXELS, NEVER
-    rows, columns = np.nonzero(found)
-    return (rows, columns), bright[rows, columns]
-
-
-def _around(picture: Plane) -> tuple[Reals, Reals, Reals]:
-    """Least, greatest and mean of the eight neighbours of every pixel; mirrored at the border."""
-    import cv2  # not before it is needed: io knows this module
-
-    values: Any = picture.astype(np.float64 if picture.dtype.itemsize > 2 else np.float32)
-    ring, mirror = np.ones((3, 3), np.uint8), cv2.BORDER_REFLECT_101
-    ring[1, 1] = 0
-    least, most = (of(values, ring, borderType=mirror) for of in (cv2.erode, cv2.dilate))
-    mean = cv2.filter2D(values, -1, ring / 8, borderType=mirror)
-    return np.asarray(least), np.asarray(most), np.asarray(mean)
+def defects_of(frames: list[Plane], mean: Floats, number: int) -> Places:
+    """Defects of a sensor. frames: some of the `number` (H, W) that `mean` is of, without fills."""
+    if len(frames) < LEAST_FRAMES:
+        return NOWHERE
+    found = lasting(frames, mean, GRAY).defects
+    return found if found.size <= max(1, MOST_DEFECTS * mean.size) else NOWHERE
 
 
 def planes_seen(picture: Plane, seen: LaneStatistics) -> tuple[Plane, ...]:
     """The planes of a picture (H, W) or (H, W, S) as all that looks at a lane may see them."""
-    return tuple(without_stuck(plane, seen.stuck) for plane in _planes(picture))
+    return tuple(without_defects(plane, seen.defects) for plane in _planes(picture))
 
 
 def picture_kept(picture: Plane, restored: Sequence[Plane], seen: LaneStatistics) -> Plane:
@@ -231,16 +172,16 @@ def _planes(picture: Plane) -> tuple[Plane, ...]:
     return (picture,) if picture.ndim == 2 else tuple(np.moveaxis(picture, -1, 0))
 
 
-def without_stuck(plane: Plane, stuck: Pixels) -> Plane:
-    """The plane (H, W) with the median of its neighbours in place of stuck samples, and its own
-    samples in place of floats that are not finite. The plane itself if there are none."""
+def without_defects(plane: Plane, defects: Places) -> Plane:
+    """The plane (H, W) with the median of its neighbours in place of defects, and its own samples
+    in place of floats that are not finite. The plane itself if there are none."""
     if plane.dtype.kind == "f":
         plane = filled(plane, ~np.isfinite(plane))
-    rows, columns = stuck
-    if not rows.size:
+    if not defects.size:
         return plane
     bad = np.zeros(plane.shape, bool)
-    bad[stuck] = True
+    bad.flat[defects] = True
+    rows, columns = np.divmod(defects, plane.shape[1])
     height, width = plane.shape
     steps = np.array([(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
     near_rows = np.clip(rows + steps[:, :1], 0, height - 1)
@@ -259,8 +200,8 @@ def restore_invalid(original: Plane, restored: Plane, seen: LaneStatistics) -> P
     """The restored plane with the original's samples where these are invalid, or all saturated;
     nowhere above the code at which samples saturate. One that nothing was done to is the original
     one, defects and all."""
-    if seen.repaired and np.array_equal(
-        restored, without_stuck(original, seen.stuck), equal_nan=original.dtype.kind == "f"
+    if seen.defects.size and np.array_equal(
+        restored, without_defects(original, seen.defects), equal_nan=original.dtype.kind == "f"
     ):
         return original
     whole = restored.copy()
@@ -274,8 +215,45 @@ def restore_invalid(original: Plane, restored: Plane, seen: LaneStatistics) -> P
 def _stored(plane: Plane, mask: Mask | None, seen: LaneStatistics) -> Mask:
     found = np.zeros(plane.shape, bool) if mask is None else mask.copy()
     if seen.top is not None and min(plane.shape) > 1:
-        found |= (plane == seen.top) & (_around(plane)[0] >= seen.top)
-    found[seen.kept] = True
+        found |= _surrounded(plane == seen.top)
     if plane.dtype.kind == "f":
         found |= ~np.isfinite(plane)
     return found
+
+
+def _surrounded(mask: Mask) -> Mask:
+    """Where samples and all eight neighbours are marked; mirrored at the border."""
+    import cv2  # not before it is needed: io knows this module
+
+    square, mirror = np.ones((3, 3), np.uint8), cv2.BORDER_REFLECT_101
+    return cv2.erode(mask.astype(np.uint8), square, borderType=mirror) > 0
+
+
+@dataclass
+class Arriving:
+    """The statistics of a lane whose frames come one by one. The first few tell its levels; every
+    STEADY_FRAMES tell of defects, as a whole lane's do. A pixel is one as long as either of the
+    last two looks says so."""
+
+    seen: LaneStatistics  # by the first few frames
+    found: Places | None = None  # by the last look alone
+    few: list[Plane] = field(default_factory=list)
+    total: Floats = field(default_factory=lambda: np.zeros(1))
+    count: int = 0
+
+    def add(self, picture: Plane) -> bool:
+        """Take in the next picture, (H, W) or (H, W, S); returns whether `seen` is new."""
+        if picture.ndim > 2:  # no colours are looked at
+            return False
+        light = light_of(picture)
+        if self.count % STEP == 0:
+            self.few.append(light)
+        self.total = self.total + light
+        self.count += 1
+        if self.count < STEADY_FRAMES:
+            return False
+        before = self.seen.defects if self.found is None else self.found
+        self.found = defects_of(self.few, self.total / self.count, self.count)
+        self.seen = replace(self.seen, defects=np.union1d(before, self.found))
+        self.few, self.total, self.count = [], np.zeros(1), 0
+        return True

@@ -29,7 +29,7 @@ from f2rcli.io.raw.exposure import (
 from f2rcli.io.raw.noise_left import noise_share
 from f2rcli.io.raw.tiff_mosaic import CRVD, TIFF_SUFFIXES, TiffPages, examine_tiff, sensor_facts
 from f2rcli.io.sequence import RATE, MismatchError, SequenceReader
-from f2rcli.samples.past import RECALLED
+from f2rcli.samples.defects import RECALLED
 from f2rcli.sensor import bayer_layout
 
 PROFILE_OFF = 2.0  # times, in standard deviations, that a NoiseProfile may be off to be believed

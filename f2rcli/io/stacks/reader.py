@@ -26,8 +26,7 @@ from f2rcli.io.stacks.lanes import (
 )
 from f2rcli.io.stacks.stack import Stack
 from f2rcli.io.time_range import TimeRange
-from f2rcli.samples.counts import unreal_line
-from f2rcli.samples.defects import no_numbers
+from f2rcli.samples.defects import no_numbers, unreal_line
 from f2rcli.samples.lanes import LaneStatistics, lane_layout, measure_lane, planes_seen, surveyed
 from f2rcli.units import count
 
