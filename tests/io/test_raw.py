@@ -281,6 +281,31 @@ def test_a_cut_preview_and_the_profile_are_of_the_result(tmp_path: Path) -> None
     assert np.abs(seen.mean((0, 1)) - shown.mean((0, 1))).max() < 3
 
 
+def test_a_monochrome_burst_is_gray_and_comes_back_as_one(tmp_path: Path) -> None:
+    rng, folder, target = np.random.default_rng(0), tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    filters = (33421, 33422, 50710, 50711, 50713, 50714, 50721, 50728, 50778, 51041)
+    own = [tag for tag in tags() if tag[0] not in filters] + [(50714, 3, 1, 240, True)]
+    for number in range(3):
+        light = np.rint(900 + rng.normal(0, 40, (96, 128))).astype(np.uint16)
+        tifffile.imwrite(folder / f"{number}.dng", light, metadata=None, extratags=own)
+        with tifffile.TiffFile(folder / f"{number}.dng", mode="r+b") as file:
+            file.pages.first.tags[262].overwrite(34892)  # LinearRaw, of one sample
+    with open_reader(folder) as reader:
+        assert (reader.info.space, reader.info.frames) == (Space.GRAY, 3)
+    louder(folder, target, 5)
+    with rawpy.imread(str(folder / "2.dng")) as before, rawpy.imread(str(target / "2.dng")) as raw:
+        assert np.array_equal(raw.raw_image, before.raw_image + 5)
+        assert raw.num_colors == 1
+        assert (raw.black_level_per_channel[0], raw.white_level) == (240, 4095)
+        assert raw.extract_thumb().format is rawpy.ThumbFormat.JPEG
+    with tifffile.TiffFile(target / "2.dng") as file:
+        page = file.pages.first
+        assert (page.photometric, page.tags[51041].count, page.tags[274].value) == (34892, 2, 6)
+        gain, read = page.tags[51041].value
+    assert np.sqrt(gain * 660 / 3855 + read) * 3855 == pytest.approx(40, rel=0.2)
+
+
 def test_exposure_time_place_and_lens_come_back(tmp_path: Path) -> None:
     """Read by ExifTool where it is installed, and by tifffile."""
     source = write_dng(tmp_path / "a.dng")

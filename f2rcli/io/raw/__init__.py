@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-from f2rcli.frames import Space
 from f2rcli.io.base import Reader
 from f2rcli.io.raw.exposure import RAW_SUFFIXES as SUFFIXES
-from f2rcli.io.raw.plan import plan_raw as plan_output
 from f2rcli.io.raw.reader import RawReader as open_reader
 from f2rcli.io.raw.reader import claims_raw as claims
 from f2rcli.io.raw.tiff_mosaic import TIFF_SUFFIXES
 from f2rcli.io.raw.writer import RawWriter as open_writer
+from f2rcli.io.raw.writer import plan_raw as plan_output
 from f2rcli.io.targets import default_folder
 
 __all__ = ["SUFFIXES", "claims", "open_reader", "open_writer", "plan_output"]
@@ -17,7 +16,7 @@ __all__ = ["SUFFIXES", "claims", "open_reader", "open_writer", "plan_output"]
 
 def writes(target: str, reader: Reader) -> bool:
     """Whatever becomes of camera raw; and DNG, to say that nothing else can become one."""
-    return reader.info.space is Space.BAYER or Path(target).suffix.lower() == ".dng"
+    return isinstance(reader, open_reader) or Path(target).suffix.lower() == ".dng"
 
 
 def default_target(source: Path) -> Path:

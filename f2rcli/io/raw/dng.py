@@ -33,6 +33,7 @@ from f2rcli.io.raw.tags import (
     GPS,
     GPS_TAGS,
     ISO,
+    LINEAR,
     LONG,
     NEUTRAL,
     NOISE_PROFILE,
@@ -78,13 +79,13 @@ def new_dng(
     samples = np.ascontiguousarray(samples, np.uint16)
     directories = {code: tags for code, tags in _directories(exposure).items() if tags}
     own: dict[str, Any] = {
-        "photometric": "cfa", "metadata": None, "software": "f2r",
-        "subifds": int(preview is not None),
+        "photometric": "minisblack" if exposure.gray else "cfa", "metadata": None,
+        "software": "f2r", "subifds": int(preview is not None),
         "extratags": _tags(exposure, area, noise, provenance, directories),
     }  # fmt: skip
     buffer = BytesIO()
     side = min(TILE, samples.shape[1] // 16 * 16)  # LibRaw misreads tiles wider than the sensor
-    coded = is_compressed(exposure) and side > 0
+    coded = is_compressed(exposure) and side > 0 and not exposure.gray
     with tifffile.TiffWriter(buffer, byteorder="<") as file:
         if coded:
             file.write(
@@ -95,11 +96,14 @@ def new_dng(
             file.write(samples, rowsperstrip=samples.shape[0], **own)
         if preview is not None:
             file.write(
-                preview, photometric="rgb", compression="jpeg", compressionargs={"level": 90},
+                preview, photometric="minisblack" if exposure.gray else "rgb",
+                compression="jpeg", compressionargs={"level": 90},
                 rowsperstrip=preview.shape[0], subfiletype=1, metadata=None,
             )  # fmt: skip
-    if coded:
-        _state_bits(buffer)
+    if coded:  # tifffile gives JPEG twelve bits at most
+        _restate(buffer, 258, 16)
+    if exposure.gray:  # and LinearRaw three samples at least
+        _restate(buffer, 262, LINEAR)
     append_directories(buffer, directories)
     return buffer.getvalue()
 
@@ -128,13 +132,13 @@ def coded_tiles(samples: Samples, side: int) -> Iterator[bytes]:
             yield bytes(coded)
 
 
-def _state_bits(buffer: BytesIO) -> None:
-    """Put right the bits of samples, of which tifffile gives JPEG twelve at most."""
+def _restate(buffer: BytesIO, code: int, value: int) -> None:
+    """Put right a tag that tifffile does not write so."""
     buffer.seek(0)
     with tifffile.TiffFile(buffer) as file:
-        place = file.pages.first.tags[258].valueoffset
+        place = file.pages.first.tags[code].valueoffset
     buffer.seek(place)
-    buffer.write(b"\x10\0")
+    buffer.write(struct.pack("<H", value))
 
 
 def _tags(
@@ -145,13 +149,14 @@ def _tags(
     directories: Mapping[int, object],
 ) -> list[Tag]:
     """Every tag of the first directory once, as the last part that has it says, by code."""
-    own = [*_described(exposure), *_coloured(exposure), *exposure.tags.carried, *_levels(exposure)]
+    colours = [] if exposure.gray else _coloured(exposure)
+    own = [*_described(exposure), *colours, *exposure.tags.carried, *_levels(exposure)]
     tags = {tag[0]: tag for tag in own}
     if area is not None:
         tags[50829] = (50829, LONG, 4, area, True)
     if noise is not None:
         pairs = [value for plane in noise[:3] for value in plane]
-        tags[NOISE_PROFILE] = (NOISE_PROFILE, DOUBLE, 6, pairs, True)
+        tags[NOISE_PROFILE] = (NOISE_PROFILE, DOUBLE, len(pairs), pairs, True)
     if provenance:
         tags[PROVENANCE] = (PROVENANCE, ASCII, 0, provenance, True)
     for code in directories:
@@ -203,20 +208,25 @@ def _coloured(exposure: Exposure) -> list[Tag]:
 
 def _levels(exposure: Exposure) -> list[Tag]:
     mosaic = exposure.mosaic
-    cell = [plane for row in plane_colours(mosaic.pattern) for plane in row]
-    blacks = [mosaic.black[plane] for plane in cell]
+    blacks, side = [mosaic.black[0]], 1
+    if not exposure.gray:
+        side = 2
+        blacks = [mosaic.black[plane] for row in plane_colours(mosaic.pattern) for plane in row]
     letters = bytes(_COLOURS.index(letter) for letter in mosaic.pattern)
     ratios = [part for black in blacks for part in (round(black * 256), 256)]
     whole = all(black == int(black) for black in blacks)
-    black_tag: Tag = (50714, RATIONAL, 4, ratios, True)
+    black_tag: Tag = (50714, RATIONAL, len(blacks), ratios, True)
     if whole:
-        black_tag = (50714, LONG, 4, [int(black) for black in blacks], True)
-    tags: list[Tag] = [
+        black_tag = (50714, LONG, len(blacks), [int(black) for black in blacks], True)
+    filters: list[Tag] = [
         (33421, SHORT, 2, (2, 2), True),
         (33422, BYTE, 4, letters, True),
         (50710, BYTE, 3, b"\x00\x01\x02", True),
         (50711, SHORT, 1, 1, True),
-        (50713, SHORT, 2, (2, 2), True),
+    ]
+    tags: list[Tag] = [
+        *(filters if letters else []),
+        (50713, SHORT, 2, (side, side), True),
         black_tag,
         (50717, LONG, 1, round(max(mosaic.white)), True),
     ]
@@ -332,6 +342,6 @@ def preview_of(exposure: Exposure, samples: Samples) -> NDArray[np.uint8]:
     picture = develop(exposure, samples, half_size=True, output_bps=8, user_flip=0)
     by = -(-max(picture.shape[:2]) // PREVIEW)
     height, width = (size // by * by for size in picture.shape[:2])
-    cells = picture[:height, :width].reshape(height // by, by, width // by, by, 3)
+    cells = picture[:height, :width].reshape(height // by, by, width // by, by, -1)
     small: NDArray[np.uint8] = np.rint(cells.mean((1, 3))).astype(np.uint8)
-    return small
+    return small[..., 0] if exposure.gray else small

@@ -55,6 +55,11 @@ class Exposure(ExposureHeader):
     lens: Any = None  # and of the lens
 
     @property
+    def gray(self) -> bool:
+        """Whether the sensor has no colour filters."""
+        return not self.mosaic.pattern
+
+    @property
     def bits(self) -> int:
         """Bits that the codes up to white take."""
         return int(max(self.mosaic.white)).bit_length()
@@ -238,11 +243,9 @@ def _mosaic(raw: Any, name: str) -> Mosaic:
             f"{name}: holds full colours at every pixel (Foveon, sRAW, linear DNG), not a mosaic.",
             hint="f2r denoises Bayer raw; develop it to 16-bit pictures instead.",
         )
-    if raw.raw_pattern.shape == (1, 1):
-        raise InputError(
-            f"{name}: comes from a monochrome sensor: its picture is gray, not a mosaic.",
-            hint=f"Copy it to {Path(name).stem}.tif and denoise that, which keeps its tags.",
-        )
+    white = (float(raw.white_level),) * 4
+    if raw.raw_pattern.shape == (1, 1) and raw.raw_image.ndim == 2:  # a monochrome sensor
+        return Mosaic(pattern="", black=(float(raw.black_level_per_channel[0]),) * 4, white=white)
     if raw.raw_pattern.shape != (2, 2):
         kind = "an X-Trans" if raw.raw_pattern.shape == (6, 6) else "a non-Bayer"
         raise InputError(
@@ -262,7 +265,6 @@ def _mosaic(raw: Any, name: str) -> Mosaic:
         for colour, plane in zip(colours, planes, strict=True):
             blacks[plane] = float(raw.black_level_per_channel[colour])
     r, g, b, other = blacks
-    white = (float(raw.white_level),) * 4
     return Mosaic(pattern=pattern, black=(r, g, b, other), white=white, balance=_balance(raw))
 
 

@@ -28,14 +28,15 @@ def profile_left(exposure: Exposure, before: Samples, after: Samples) -> NoisePr
     """
     if exposure.noise is not None and np.array_equal(before, after):
         return exposure.noise
-    planes = pack(exposure.picture(after).astype(np.float32), exposure.mosaic.pattern)
+    picture: Real = exposure.picture(after).astype(np.float32)
+    planes = [picture] if exposure.gray else pack(picture, exposure.mosaic.pattern)
     if planes[0].size < 4 * FEWEST:
         return None
     found = [_measured(plane, exposure.even_mosaic, place) for place, plane in enumerate(planes)]
     if exposure.noise is None:
         return tuple(_line(level, variance) for level, variance in found)
     left = []
-    for (level, variance), (gain, read) in zip(found, exposure.noise, strict=True):
+    for (level, variance), (gain, read) in zip(found, exposure.noise, strict=False):
         stated = np.maximum(gain * level + read, np.finfo(float).tiny)
         share = min(1.0, float(np.median(variance / stated)))
         left.append((gain * share, read * share))

@@ -3,12 +3,15 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from f2rcli.errors import InputError
-from f2rcli.frames import ClipInfo, Frame
+from f2rcli.frames import ClipInfo, Frame, PlaneLayout
 from f2rcli.io.base import ReadOptions
 from f2rcli.io.numbering import (
     check_one_kind,
@@ -30,6 +33,13 @@ from f2rcli.io.raw.noise_left import noise_share
 from f2rcli.io.raw.tiff_mosaic import CRVD, TIFF_SUFFIXES, TiffPages, examine_tiff, sensor_facts
 from f2rcli.io.sequence import RATE, MismatchError, SequenceReader
 from f2rcli.samples.defects import RECALLED
+from f2rcli.samples.lanes import (
+    LaneStatistics,
+    lane_layout,
+    measure_lane,
+    planes_seen,
+    surveyed,
+)
 from f2rcli.sensor import bayer_layout
 
 PROFILE_OFF = 2.0  # times, in standard deviations, that a NoiseProfile may be off to be believed
@@ -42,6 +52,7 @@ class RawFrame:
 
     exposure: Exposure
     samples: Samples
+    seen: LaneStatistics | None = None  # of a monochrome sensor, whose pictures are a stack's
 
 
 class RawReader(SequenceReader):
@@ -60,6 +71,7 @@ class RawReader(SequenceReader):
         self.of_tiff = suffix in TIFF_SUFFIXES
         self.family = "tiff" if self.of_tiff else suffix[1:]
         self._pages = TiffPages()
+        self.seen = self._statistics() if self.first.gray else None
         self.info = self._info(notes)
 
     def _info(self, notes: list[str]) -> ClipInfo:
@@ -71,16 +83,32 @@ class RawReader(SequenceReader):
             name=self.source.name,
             width=width,
             height=height,
-            layout=bayer_layout(exposure.even_mosaic, exposure.bits, exposure.path.name),
+            layout=self._layout(exposure),
             frames=len(self.exposures),
             duration=float(len(self.exposures) / self.rate),
             rate=self.rate,
             time_base=1 / self.rate,
             notes=tuple(notes),
-            noise_profile=exposure.noise if self.profile_fits else None,
+            noise_profile=exposure.noise if self.profile_fits and not exposure.gray else None,
         )
 
-    def _read(self, index: int) -> Frame:
+    def _statistics(self) -> LaneStatistics:
+        """What a monochrome burst is like, by pictures spread over it; see `LaneStatistics`."""
+        few, more = (self._pictures(surveyed(len(self.every), between=b)) for b in (False, True))
+        return measure_lane(list(few) or [self.first.picture(read_raw(self.first.path)[1])], more)
+
+    def _pictures(self, places: list[int]) -> Iterator[Samples]:
+        for place in places:
+            with suppress(InputError):
+                exposure, samples = self._exposure(place)
+                yield exposure.picture(samples)
+
+    def _layout(self, exposure: Exposure) -> PlaneLayout:
+        if self.seen is not None:
+            return lane_layout(np.dtype(np.uint16), 1, self.seen.levels)
+        return bayer_layout(exposure.even_mosaic, self.first.bits, exposure.path.name)
+
+    def _exposure(self, index: int) -> tuple[Exposure, Samples]:
         item = self.every[index]
         path = item if isinstance(item, Path) else item.path
         if path.suffix.lower() not in TIFF_SUFFIXES:
@@ -91,16 +119,23 @@ class RawReader(SequenceReader):
             exposure = next(exposures_of(path))
             samples = self._pages.read(exposure)
         check_belongs(exposure, self.first)
+        return exposure, samples
+
+    def _read(self, index: int) -> Frame:
+        exposure, samples = self._exposure(index)
         if not self.profile_fits:
             exposure = replace(exposure, noise=None)
-        layout = bayer_layout(exposure.even_mosaic, self.info.layout.bits, exposure.path.name)
-        planes = (exposure.picture(samples),)
-        return Frame(planes=planes, layout=layout, source=RawFrame(exposure, samples))
+        picture, seen, layout = exposure.picture(samples), self.seen, self._layout(exposure)
+        source = RawFrame(exposure, samples, seen)
+        if seen is None:
+            return Frame(planes=(picture,), layout=layout, source=source)
+        stored = seen.stored(picture)
+        return Frame(planes=planes_seen(picture, seen), layout=layout, stored=stored, source=source)
 
     def _named(self, frame: Frame, index: int) -> Frame:
         taken: RawFrame = frame.source
         exposure = replace(taken.exposure, name=named(self.every[index]))
-        return replace(frame, source=RawFrame(exposure, taken.samples))
+        return replace(frame, source=replace(taken, exposure=exposure))
 
     def provenance_text(self) -> str:
         return self.first.tags.provenance
@@ -111,7 +146,7 @@ class RawReader(SequenceReader):
             {
                 "index": 0, "kind": "raw", "codec": self.family, "denoised": True,
                 "camera": first.tags.camera or None, "iso": first.iso,
-                "frames": len(self.exposures), "cfa": mosaic.pattern,
+                "frames": len(self.exposures), "cfa": mosaic.pattern or "none",
                 "black": [f"{v:g}" for v in mosaic.black], "white": f"{mosaic.white[0]:g}",
                 "sensor": f"{first.shape[1]}x{first.shape[0]}", "orientation": first.orientation,
                 "rotation": {3: 180, 6: 270, 8: 90}.get(first.orientation),
@@ -137,7 +172,7 @@ def named(item: Exposure | Path) -> str:
 
 def _profile_check(exposure: Exposure) -> tuple[bool, list[str]]:
     """Whether a file's NoiseProfile fits its samples, and a line about it. Raises InputError."""
-    if exposure.noise is None:
+    if exposure.noise is None or exposure.gray:  # whose law is measured
         return True, []
     share = noise_share(*read_raw(exposure.path))
     if share is None or 1 / PROFILE_OFF <= share <= PROFILE_OFF:

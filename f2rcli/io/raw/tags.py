@@ -30,7 +30,7 @@ XMP, IPTC = 700, 33723
 BLACK_ACROSS, BLACK_DOWN, CROP_FROM, CROP_SIZE, AREA = 50715, 50716, 50719, 50720, 50829
 NEUTRAL, NOISE_PROFILE, FRAME_RATE, PROVENANCE = 50728, 51041, 51044, 65042
 _MOST_PAGES = 64  # of a raw file; a damaged list of pages may run in a circle
-_CFA, _LINEAR = 32803, 34892  # photometric interpretations of raw samples
+_CFA, LINEAR = 32803, 34892  # photometric interpretations of raw samples
 
 # Tags of a DNG that say how its samples are to be shown: who and when, colour matrices, balance,
 # exposure, sharpness, profile, lens, corrections. Storage, levels and pattern are written as the
@@ -154,7 +154,7 @@ def _pages(file: tifffile.TiffFile) -> Iterator[Any]:
 def _facts(pages: list[dict[int, Any]], kinds: list[int], missing: int) -> RawTags:
     """What the tags of all pages say; those of the raw samples' page come first, then the first
     page's. pages: type, count, value and name by code."""
-    raw = [page for page, kind in zip(pages, kinds, strict=True) if kind in (_CFA, _LINEAR)]
+    raw = [page for page, kind in zip(pages, kinds, strict=True) if kind in (_CFA, LINEAR)]
     merged = {**pages[0], **{code: tag for page in raw for code, tag in page.items()}}
     known = {code: tag[2] for code, tag in merged.items()}
     known |= {code: pages[0][code][2] for code in (271, 272, ORIENTATION) if code in pages[0]}
