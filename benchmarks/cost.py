@@ -31,8 +31,8 @@ from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 from f2rcli import weights, yuv
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, Picture, PlaneLayout, Space
-from f2rcli.methods.f2r import F2R, F2RNetworks
-from f2rcli.methods.f2r.flows import FramePair
+from f2rcli.methods.flows import FramePair
+from f2rcli.methods.rgb_f2r import F2R, F2RNetworks
 from f2rcli.models.convolutions import fused
 from f2rcli.models.fusion import Aligned
 from f2rcli.models.layers import leaves

@@ -32,12 +32,12 @@ STAGES = (
     ("opening: noise", "f2rcli.engine.noise.tracking", "opening_noise"),
     ("noise, measured again", "f2rcli.engine.noise.tracking.NoiseTracker", "refresh"),
     ("planes to RGB", "f2rcli.yuv", "to_rgb"),
-    ("flow (DIS)", "f2rcli.methods.f2r.flows.FlowBook", "_found"),
-    ("composition and consistency", "f2rcli.methods.f2r.flows.Flows", "rated"),
-    ("warps", "f2rcli.methods.f2r.alignment", "warp_all"),
-    ("photometric agreement", "f2rcli.methods.f2r.alignment", "photometric_cells"),
-    ("long memory", "f2rcli.methods.f2r.F2R", "remember"),
-    ("level maps", "f2rcli.methods.f2r.pipeline", "level_map"),
+    ("flow (DIS)", "f2rcli.methods.flows.FlowBook", "_found"),
+    ("composition and consistency", "f2rcli.methods.flows.Flows", "rated"),
+    ("warps", "f2rcli.methods.rgb_f2r.alignment", "warp_all"),
+    ("photometric agreement", "f2rcli.methods.rgb_f2r.alignment", "photometric_cells"),
+    ("long memory", "f2rcli.methods.rgb_f2r.F2R", "remember"),
+    ("level maps", "f2rcli.methods.rgb_f2r.pipeline", "level_map"),
     ("contract, change to planes", "f2rcli.engine.engine.Engine", "to_frame"),
 )
 REST = "all else"

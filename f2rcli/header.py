@@ -37,7 +37,7 @@ def _networks(value: Any, depth: int = 3) -> bool:
             _text(key) and _networks(item, depth - 1) for key, item in value.items()
         )  # fmt: skip
     if isinstance(value, list | tuple):
-        return len(value) <= 16 and all(map(_width, value))
+        return len(value) <= 16 and all(_width(item) or _text(item) for item in value)
     return isinstance(value, bool) or _width(value) or (isinstance(value, str) and _text(value))
 
 

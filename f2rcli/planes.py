@@ -3,8 +3,9 @@
 A *cell* is 2x2 pixels of the picture. `pack` puts everything a file holds of a cell side by side
 as channels, (..., C, H/2, W/2): 4:2:0 becomes four samples of luma and one of each chroma plane,
 RGB twelve samples of one luma and two chroma planes made by a fixed rotation of colours, so that
-noise that was equal and independent in R, G and B stays so. `unpack` is the exact inverse. Both
-take arrays and tensors, and import neither library.
+noise that was equal and independent in R, G and B stays so. The four colours of a mosaic are planes
+of one size, whose cells are 4x4 pixels of the sensor. `unpack` is the exact inverse. Both take
+arrays and tensors, and import neither library.
 
 Samples keep their units: 0 = black and 1 = white for luma, RGB, gray and mosaics; chroma counts
 from its neutral value, in distances between its extremes.
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from f2rcli.errors import InputError
+from f2rcli.frames import Family, PlaneLayout
 
 # Rows: luma, two chroma planes; columns: R, G, B. Orthonormal: its inverse is its transpose.
 ROTATION = np.array(
@@ -37,7 +39,6 @@ class Layout:
     name: str
     planes: tuple[tuple[int, int], ...]  # rows and columns of samples in a cell, plane by plane
     rotated: bool = False  # from RGB
-    mosaic: bool = False  # one picture in a file, whose four phases are planes
 
     @property
     def channels(self) -> int:
@@ -59,22 +60,35 @@ LAYOUTS = {
         Layout("yuv444", ((2, 2), (2, 2), (2, 2))),
         Layout("rgb", ((2, 2), (2, 2), (2, 2)), rotated=True),
         Layout("gray", ((2, 2),)),
-        Layout("mosaic", ((1, 1),) * 4, mosaic=True),
+        Layout("mosaic", ((2, 2),) * 4),
     )
 }
+
+
+def packing(source: PlaneLayout) -> Layout:
+    """The layout that a file's planes are packed in. Chroma on a grid that has none (4:1:1, 4:1:0,
+    4:4:0) is brought to the next finer one that has."""
+    across, down = source.log2_chroma
+    match source.family:
+        case Family.YUV:
+            return LAYOUTS["yuv444" if not across else "yuv420" if down else "yuv422"]
+        case Family.RGB:
+            return LAYOUTS["rgb"]
+        case Family.GRAY:
+            return LAYOUTS["gray"]
+        case Family.BAYER:
+            return LAYOUTS["mosaic"]
 
 
 def pack(layout: Layout, planes: Sequence[Any]) -> Any:
     """The planes of a picture -> (..., C, H/2, W/2).
 
     planes: what the file has, each (..., rows, columns) float, with the same leading axes: Y, Cb,
-    Cr; R, G, B; one of a gray picture or a mosaic. Height and width are of whole cells (`whole`).
+    Cr; R, G, B; one of a gray picture; four of a mosaic. They hold whole cells (`whole`).
     Raises InputError where the sizes of planes do not fit the layout.
     """
     if layout.rotated:
         planes = _mixed(ROTATION, planes)
-    if layout.mosaic:
-        planes = _phases(planes[0], 2, 2)
     cells = {
         (*plane.shape[:-2], plane.shape[-2] / rows, plane.shape[-1] / columns)
         for plane, (rows, columns) in zip(planes, layout.planes, strict=True)
@@ -88,13 +102,11 @@ def pack(layout: Layout, planes: Sequence[Any]) -> Any:
 def unpack(layout: Layout, packed: Any) -> list[Any]:
     """The inverse of `pack`: (..., C, H/2, W/2) -> the file's planes."""
     planes = spread(layout, packed)
-    if layout.mosaic:
-        return [_joined(planes, 2, 2)]
     return _mixed(ROTATION.T, planes) if layout.rotated else planes
 
 
 def gathered(layout: Layout, planes: Sequence[Any]) -> Any:
-    """`pack` of planes as networks see them: colours rotated, a mosaic's phases apart."""
+    """`pack` of planes as networks see them: colours rotated."""
     return _stacked(
         [
             part

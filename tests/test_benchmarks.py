@@ -16,7 +16,7 @@ from f2rcli import weights
 from f2rcli.engine.stream import EngineSettings, load_engine, restore_stream
 from f2rcli.frames import Space
 from f2rcli.io import ReadOptions, open_reader
-from f2rcli.methods.f2r import F2R, F2RNetworks
+from f2rcli.methods.rgb_f2r import F2R, F2RNetworks
 from f2rcli.models.coarse import Coarse
 from f2rcli.models.convolutions.fused import convolved, works
 

@@ -69,7 +69,7 @@ def built(name: str, header: dict[str, Any]) -> None:
     with contextlib.suppress(F2RError):
         parsed = Header.from_json(json.dumps(header), "odd")
         odd = Weights("odd", parsed, WHOLE[name].tensors)
-        methods.load(parsed.method).from_weights(odd, padded)
+        methods.load_rgb(parsed.method).of(odd, padded)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,6 @@ from f2rcli.planes import LAYOUTS, Layout, pack, unpack, whole
 
 def planes_of(layout: Layout, rng: np.random.Generator) -> list[np.ndarray]:
     """Random planes of a file of three 24x32 pictures."""
-    if layout.mosaic:
-        return [rng.random((3, 24, 32), np.float32)]
     return [rng.random((3, 12 * r, 16 * c), np.float32) for r, c in layout.planes]
 
 

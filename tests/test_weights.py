@@ -13,7 +13,7 @@ from f2rcli import methods, weights
 from f2rcli.errors import WeightsError
 from f2rcli.frames import Space
 from f2rcli.header import Header
-from f2rcli.methods.f2r import F2R
+from f2rcli.methods.rgb_f2r import F2R
 from f2rcli.models.layers import padded
 from f2rcli.weights import Weights
 
@@ -22,7 +22,7 @@ def test_every_bundled_file_is_what_the_manifest_says_and_rebuilds_its_network()
     assert weights.available()
     for name in weights.available():
         loaded = weights.load(name)
-        methods.load(loaded.header.method).from_weights(loaded, padded)
+        methods.load_rgb(loaded.header.method).of(loaded, padded)
         entry = weights.manifest()[name]
         assert loaded.header.method == entry["method"]
         assert loaded.header.space.value == entry["space"]
@@ -33,7 +33,7 @@ def test_networks_are_rebuilt_once_and_without_torchs_compiler(
 ) -> None:
     monkeypatch.delitem(sys.modules, "torch._dynamo", raising=False)
     loaded = weights.load("f2r-rgb-small")
-    first, second = (methods.load("f2r").from_weights(loaded, padded) for _ in range(2))
+    first, second = (methods.load_rgb("f2r").of(loaded, padded) for _ in range(2))
     assert first.networks is second.networks
     assert "torch._dynamo" not in sys.modules  # a second of every start
     filled = first.networks.state_dict()
@@ -74,7 +74,7 @@ def test_tensors_that_do_not_fit_are_named(tmp_path: Path) -> None:
     source = weights.load("f2r-rgb-small")
     fewer = dict(list(source.tensors.items())[1:])
     with pytest.raises(WeightsError, match="does not fit"):
-        F2R.from_weights(Weights("x", source.header, fewer), padded)
+        F2R.of(Weights("x", source.header, fewer), padded)
 
 
 def test_tensors_that_hold_no_numbers_are_named(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_tensors_that_hold_no_numbers_are_named(tmp_path: Path) -> None:
     first = next(iter(source.tensors))
     broken = source.tensors | {first: source.tensors[first] * float("nan")}
     with pytest.raises(WeightsError, match="not finite"):
-        F2R.from_weights(Weights("x", source.header, broken), padded)
+        F2R.of(Weights("x", source.header, broken), padded)
 
 
 def test_a_pickle_is_refused_and_not_run(tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ from material import Sample, layout_of, planes_of, rounded
 from f2rcli import weights, yuv
 from f2rcli.engine.tiles import Runner
 from f2rcli.frames import Family
-from f2rcli.methods.f2r import F2R, F2RNetworks
-from f2rcli.methods.f2r.pipeline import level_map
+from f2rcli.methods.rgb_f2r import F2R, F2RNetworks
+from f2rcli.methods.rgb_f2r.pipeline import level_map
 from f2rcli.models.layers import channels_last
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.synthesis.law import Law

@@ -4,12 +4,17 @@ channels; one with other inputs and fewer levels from nothing: what pruning leav
 away slower than a fresh one learns (benchmarks/results).
 
     python benchmarks/pretraining/start.py full OUT.safetensors [--of f2r-rgb-small]
+    python benchmarks/pretraining/start.py bundled FOLDER --of WEIGHTS-FOLDER
+
+`bundled` makes every set that f2r brings with it from a folder of the RGB, gray and mosaic sets
+that came before them, and prints what the manifest says of them.
 """
 
 import argparse
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +30,19 @@ from f2rcli.frames import Matrix
 from f2rcli.models.planar import CONFIGS, Networks
 from f2rcli.planes import LAYOUTS, ROTATION, Layout
 
-TOLD = 4 / 3  # sigma of R, G and B by that of luma, where they are equal (BT.709: 1.33)
+# The noise in R, G and B as a sum of that in every plane: right for noise that is equal and
+# independent in R, G and B, and for noise in luma alone (BT.709, chroma averaged).
+TOLD = {"yuv420": (1.0, 0.36, 0.36), "yuv422": (1.0, 0.27, 0.27), "yuv444": (1.0, 0.19, 0.19),
+        "rgb": (0.577, 0.211, 0.211), "gray": (1.0,)}  # fmt: skip
+SETS = {  # name: the file it begins from, and what the manifest says beside
+    "f2r-full": ("f2r_rgb_small", {"default": True}),
+    "f2r-full-light": ("f2r_rgb_light", {"light_beside": "f2r-full"}),
+    "f2r-full-compressed": ("f2r_rgb_compressed", {"compressed_beside": "f2r-full"}),
+    "f2r-full-coded-noise": ("f2r_rgb_coded_noise", {"coded_noise_beside": "f2r-full"}),
+    "f2r-full-gray": ("f2r_gray_small", {"default": True}),
+    "f2r-full-mosaic": ("f2r_bayer_small", {"default": True}),
+    "f2r-full-blind": ("f2r_rgb_blind", {}),
+}  # fmt: skip
 OLD = "encoders.0", "encoders.1", "middle.0", "middle.1", "decoders.1", "decoders.0"
 LEVELS = {"encoders.0": 0, "decoders.0": 0, "encoders.1": 1, "decoders.1": 1,
           "middle.0": 2, "middle.1": 2}  # fmt: skip
@@ -33,8 +50,9 @@ LEVELS = {"encoders.0": 0, "decoders.0": 0, "encoders.1": 1, "decoders.1": 1,
 
 def begun(size: str, of: str = "f2r-rgb-small") -> Networks:
     """Networks of a size, or of the shape in a file, begun from bundled weights."""
-    shape = shape_of(size)
-    source = {name: value.float() for name, value in weights.load(of).tensors.items()}
+    held = weights.load(of)
+    shape = {"layouts": layouts_of(held.header.channels), **shape_of(size)}
+    source = {name: value.float() for name, value in held.tensors.items()}
     networks = Networks(shape)
     new: dict[str, Tensor] = {}
     for part in ("coarse", "anchor", "refiner"):
@@ -48,6 +66,12 @@ def begun(size: str, of: str = "f2r-rgb-small") -> Networks:
     assert not unknown, unknown
     networks.load_state_dict({**own, **new})
     return networks
+
+
+def layouts_of(channels: int) -> list[str]:
+    """What networks of so many channels can begin as."""
+    of = {1: ["gray"], 4: ["mosaic"]}
+    return of.get(channels, [name for name in LAYOUTS if name != "mosaic"])
 
 
 def shape_of(size: str) -> dict[str, Any]:
@@ -94,32 +118,32 @@ def carried_ends(
 ) -> None:
     """Fill stems and tails of every layout."""
     head, last = source[f"{part}.unet.head.weight"][kept], source[f"{part}.unet.tail.weight"]
-    for name, layout in LAYOUTS.items():
-        into, out = fold(layout)
-        tails = [out_of(one, out) for one in last[:, kept].split(12)]
+    n = len(source["coarse.unet.tail.weight"])  # samples in a cell of its pictures
+    for name in layouts_of(n // 4):
+        layout = LAYOUTS[name]
+        into, out = fold(layout, n)
+        tails = [out_of(one, out) for one in last[:, kept].split(n)]
         new[f"{part}.tails.{name}.weight"] = torch.cat(tails)
         stem = f"{part}.stems.{name}.weight"
         told = torch.zeros(len(head), 2 * len(layout.planes), 3, 3)
         if part == "coarse":
-            told[:, [0, len(layout.planes)]] = level_of(head[:, 12:], layout)
-            new[stem] = torch.cat([in_to(head[:, :12], into), told], 1)
+            told = told_of(head[:, n:], layout)
+            new[stem] = torch.cat([in_to(head[:, :n], into), told], 1)
         elif part == "anchor":
-            pictures = [in_to(one, into) for one in head[:, :24].split(12, 1)]
-            new[stem] = torch.cat([*pictures, joined(head[:, 24:]), told], 1)
+            pictures = [in_to(one, into) for one in head[:, : 2 * n].split(n, 1)]
+            new[stem] = torch.cat([*pictures, joined(head[:, 2 * n :]), told], 1)
             first = source["anchor.first.weight"]
-            ratios = [joined(one) for one in first[:, 12:].split(4, 1)]
-            new[f"anchor.firsts.{name}.weight"] = torch.cat(
-                [in_to(first[:, :12], into), *ratios], 1
-            )
+            ratios = [joined(one) for one in first[:, n:].split(4, 1)]
+            new[f"anchor.firsts.{name}.weight"] = torch.cat([in_to(first[:, :n], into), *ratios], 1)
             new[f"anchor.firsts.{name}.bias"] = source["anchor.first.bias"]
         else:
-            pictures = [in_to(one, into) for one in head[:, :48].split(12, 1)]
-            told[:, [0, len(layout.planes)]] = level_of(head[:, 48:60], layout)
+            pictures = [in_to(one, into) for one in head[:, : 4 * n].split(n, 1)]
+            told = told_of(head[:, 4 * n : 5 * n], layout)
             more = torch.zeros(len(head), 2, 3, 3)
-            new[stem] = torch.cat([*pictures, told, more, head[:, 60:]], 1)
+            new[stem] = torch.cat([*pictures, told, more, head[:, 5 * n :]], 1)
             embed = source["refiner.embed.weight"]
-            seen = [in_to(one, into) for one in embed[:, :24].split(12, 1)]
-            new[f"refiner.embeds.{name}.weight"] = torch.cat([*seen, joined(embed[:, 24:])], 1)
+            seen = [in_to(one, into) for one in embed[:, : 2 * n].split(n, 1)]
+            new[f"refiner.embeds.{name}.weight"] = torch.cat([*seen, joined(embed[:, 2 * n :])], 1)
     if part == "anchor":
         for layer in ("second", "logits"):
             for kind in ("weight", "bias"):
@@ -129,10 +153,10 @@ def carried_ends(
                 )
 
 
-def fold(layout: Layout) -> tuple[Tensor, Tensor]:
-    """RGB cells (12, channel by channel) of packed planes (C), and planes of RGB cells."""
-    if layout.mosaic:
-        return mosaic_fold()
+def fold(layout: Layout, count: int) -> tuple[Tensor, Tensor]:
+    """Cells of pictures (`count`, channel by channel) of packed planes (C), and the inverse."""
+    if count != 12:  # gray pictures and mosaics are packed as they are
+        return torch.eye(count), torch.eye(count)
     if layout.rotated:
         to_planes = np.asarray(ROTATION)
     elif len(layout.planes) == 1:
@@ -151,15 +175,6 @@ def fold(layout: Layout) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(into).float(), torch.from_numpy(out).float()
 
 
-def mosaic_fold() -> tuple[Tensor, Tensor]:
-    """The same of a mosaic whose phases are R, G, G, B: each colour all over its cell."""
-    into, out = torch.zeros(12, 4), torch.zeros(4, 12)
-    for sample, (colour, share) in enumerate(((0, 1.0), (1, 0.5), (1, 0.5), (2, 1.0))):
-        into[4 * colour : 4 * colour + 4, sample] = share
-        out[sample, 4 * colour : 4 * colour + 4] = 0.25
-    return into, out
-
-
 def in_to(weight: Tensor, into: Tensor) -> Tensor:
     """A convolution of RGB cells (O, 12, 3, 3) as one of packed planes."""
     return torch.einsum("oiyx,ic->ocyx", weight, into)
@@ -175,9 +190,14 @@ def joined(weight: Tensor) -> Tensor:
     return weight.sum(1, keepdim=True)
 
 
-def level_of(weight: Tensor, layout: Layout) -> Tensor:
-    """A convolution of the noise in R, G and B as one of luma's, (O, 1, 3, 3)."""
-    return joined(weight) * (1.0 if layout.rotated or len(layout.planes) != 3 else TOLD)
+def told_of(weight: Tensor, layout: Layout) -> Tensor:
+    """A convolution of the noise in every channel as one of what is told of planes: their noise,
+    and a codec's errors, which are never told both."""
+    if layout.name == "mosaic":
+        planes = [joined(one) for one in weight.split(4, 1)]
+    else:
+        planes = [share * joined(weight) for share in TOLD[layout.name]]
+    return torch.cat([*planes, *planes], 1)
 
 
 def strongest(power: Tensor, count: int) -> Tensor:
@@ -185,12 +205,32 @@ def strongest(power: Tensor, count: int) -> Tensor:
     return torch.topk(power, count).indices.sort().values
 
 
+def bundled(folder: Path, of: Path) -> None:
+    """Every set that f2r brings with it; prints the manifest's entries."""
+    for name, (begins, facts) in SETS.items():
+        source = of / f"{begins}.safetensors"
+        header, networks = weights.load(str(source)).header, begun("full", str(source))
+        config = {**CONFIGS["full"], "layouts": list(networks.layouts)}
+        made = replace(header, config=config, size="full", order="planes")
+        file = f"{name.replace('-', '_')}.safetensors"
+        digest = weights.save(folder / file, made, networks.state_dict())
+        entry = {
+            "file": file, "sha256": digest, "method": "f2r", "space": header.space.value,
+            "size": "full", **facts,
+        }  # fmt: skip
+        lines = (f"{key} = {json.dumps(value)}" for key, value in entry.items())
+        print(f"[{name}]", *lines, "", sep="\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("size", help="a size, or a JSON file of a shape")
+    parser.add_argument("size", help="a size, a JSON file of a shape, or `bundled`")
     parser.add_argument("out", type=Path)
     parser.add_argument("--of", default="f2r-rgb-small")
     given = parser.parse_args()
+    if given.size == "bundled":
+        bundled(given.out, Path(given.of))
+        return
     state = begun(given.size, given.of).state_dict()
     halves = {name: value.half().contiguous() for name, value in state.items()}
     save_file(halves, given.out, {"shape": json.dumps(shape_of(given.size))})

@@ -49,9 +49,9 @@ from start import begun
 from torch.utils.flop_counter import FlopCounterMode
 
 from f2rcli.methods.base import Prepared
-from f2rcli.methods.f2r.flows import FlowBook
+from f2rcli.methods.flows import FlowBook
+from f2rcli.methods.rgb_f2r.memory import Memory
 from f2rcli.models.layers import channels_last
-from f2rcli.models.memory import Memory
 from f2rcli.models.placing import placed, warped
 from f2rcli.models.planar import Neighbours, Networks
 from f2rcli.planes import Layout, spread

@@ -41,7 +41,7 @@ from seeds import MEASURE, TELL, Seed, copied, given_files, usual
 
 MEASURED = 4  # of so many mutants the noise of one is measured
 LOADED = (
-    "f2rcli.engine.stream", "f2rcli.methods.f2r", "f2rcli.training.session",
+    "f2rcli.engine.stream", "f2rcli.methods.rgb_f2r", "f2rcli.training.session",
     "f2rcli.evaluation.run",
 )  # fmt: skip
 

@@ -3,7 +3,7 @@
 import math
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import cycle
@@ -21,7 +21,6 @@ from f2rcli.engine.contract.residual import (
     STRICT,
     Beside,
     Slack,
-    changes_of,
     under_contract,
     watched,
 )
@@ -36,14 +35,16 @@ from f2rcli.engine.tiles import Runner, picture_size
 from f2rcli.errors import DeviceError
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
 from f2rcli.methods.base import Method
+from f2rcli.methods.rgb import RgbMethod
 from f2rcli.models.flow import Flow
-from f2rcli.models.large import codes
 from f2rcli.models.layers import channels_last
 from f2rcli.models.recorded.graphs import Graphs
 from f2rcli.noise.measurement.compression import Compression
 from f2rcli.noise.measurement.lines import Lines
 from f2rcli.noise.model import NoiseModel
-from f2rcli.noise.planes import PlaneNoise, with_changes
+from f2rcli.noise.planes import PlaneNoise, planes_of, with_changes
+from f2rcli.noise.told import Told
+from f2rcli.planes import packing
 from f2rcli.samples.defects import SetAside
 from f2rcli.system.cancellation import CancelCheck, never_cancelled
 from f2rcli.weights import Kind, Weights
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
 
 BASE_BYTES = 420_000_000  # torch, PyAV and their libraries
 FRAME_BYTES = 130, 215  # per pixel, and per channel of it: frames and flows, measured
-CODES_SHARE = 0.6  # of them where frames are held as codes
 PROBE_SIZE = 192  # pixels per side of the frames that speed is predicted from
 
 
@@ -139,20 +139,32 @@ class Engine:
         return str(self.torch_device)
 
     def new_method(
-        self, *, kinds: Iterable[Kind] = (), faint: bool = False, ensemble: bool = False
+        self,
+        source: PlaneLayout,
+        *,
+        kinds: Iterable[Kind] = (),
+        faint: bool = False,
+        ensemble: bool = False,
     ) -> Method:
-        """The method with its networks, for one clip (or one field of an interlaced one).
+        """The method with its networks, for one clip (or one field of an interlaced one) of such
+        planes.
 
         kinds: of its footage; bundled weights may have others beside them for one of these.
         faint: whether the noise is so weak that rounding pictures to bf16 shows beside it;
         ensemble: whether the networks' own errors do, which the mean of an ensemble lessens.
         """
         wish = self.settings.ensemble
-        return self._loaded(
-            self.suited(kinds),
+        chosen = self.suited(kinds)
+        run = self._runner(
+            chosen,
             exact=faint and self.settings.precision == "auto",
             ensemble=(ensemble or wish == "on") and wish != "off",
         )
+        method = methods.load(chosen.header.method).from_weights(chosen, run, source)
+        channels_last(method.networks.eval().to(self.torch_device))
+        if self.resident is not None:
+            method.stay_on_device(self.graphs)
+        return method
 
     def suited(self, kinds: Iterable[Kind]) -> Weights:
         """The weights for footage of these kinds, the most special first; used from now on."""
@@ -161,17 +173,18 @@ class Engine:
             self.used = chosen
         return chosen or self.weights
 
-    def new_measurer(self) -> Method | None:
+    def new_measurer(self) -> RgbMethod | None:
         """A method that measures noise: the bundled one for such pictures, whatever restores them,
         as better weights do not measure better; without one the engine's own if they can."""
         name = weights.measuring(self.weights.header.space)
         if name is None:
-            can = methods.load(self.settings.method).can_measure_noise
-            return self._loaded(self.weights) if can else None
-        chosen = self._other(name)
-        if chosen is None or chosen.header.channels != self.weights.header.channels:
             return None
-        return self._loaded(chosen)
+        chosen = self._other(name)
+        if chosen.header.channels != self.weights.header.channels:
+            return None
+        method = methods.load_rgb(chosen.header.method).of(chosen, self._runner(chosen))
+        channels_last(method.networks.eval().to(self.torch_device))
+        return method
 
     def _beside(self, kind: Kind) -> Weights | None:
         """The bundled weights for a kind of footage, unless the user named one set or a file."""
@@ -187,26 +200,27 @@ class Engine:
             self.beside[name] = weights.load(name)
         return self.beside[name]
 
-    def _loaded(self, chosen: Weights, *, exact: bool = False, ensemble: bool = False) -> Method:
+    def _runner(self, chosen: Weights, *, exact: bool = False, ensemble: bool = False) -> Runner:
         mirrored = ensemble and chosen.header.space is not Space.BAYER  # its cells begin with red
-        run = Runner(
+        return Runner(
             self.torch_device, self.precision, self.tile, exact, mirrored, self.graphs, self.check,
             self._with_smaller_tiles,
         )  # fmt: skip
-        method = methods.load(chosen.header.method).from_weights(chosen, run)
-        channels_last(method.networks.eval().to(self.torch_device))
-        if self.resident is not None:
-            method.stay_on_device(self.graphs)
-        return method
 
     def _with_smaller_tiles(self, tile: int) -> None:
         """Say what lack of memory has come to: it is what the clip was restored with."""
         self.tile = tile
         self.note(f"the GPU's memory ran short: pictures went through networks in tiles of {tile}")
 
+    def planes(self, frame: Frame) -> list[Tensor]:
+        """The frame's planes (H, W) float32 on the device, in units of their own."""
+        if self.resident is not None and stays(frame):
+            return self.resident.planes(frame)
+        return [torch.from_numpy(plane).to(self.torch_device) for plane in planes_of(frame)]
+
     def to_tensor(self, frame: Frame) -> Tensor:
-        """The frame's picture, (1, C, H, W) float32: gray as RGB weights want it, mosaics
-        packed."""
+        """The frame's picture, (1, C, H, W) float32, for what measures noise: gray as RGB weights
+        want it, mosaics packed."""
         if self.resident is not None and stays(frame):
             picture = self.resident.picture(frame)
         else:
@@ -230,72 +244,69 @@ class Engine:
         elif self.resident is not None:
             self.resident.watch(steady, frame, noise)
 
-    def to_frame(
-        self, source: Frame, picture: Tensor, change: Tensor, beside: Beside = ALONE
-    ) -> Frame:
-        """The source frame with a change (1, C, H, W) of its picture (the same shape) added, as far
-        as the residual contract allows and the settings' strengths ask for it.
+    def to_frame(self, source: Frame, changes: Sequence[Tensor], beside: Beside = ALONE) -> Frame:
+        """The source frame with changes of its `planes` (H, W) added, as far as the residual
+        contract allows and the settings' strengths ask for it.
 
         beside: what the contract goes by; without its noise nothing is held back. Stacks and
         mosaics keep the mean of every frame and channel: brightness is what is measured in them.
         Raises DeviceError where the networks gave no numbers.
         """
-        if not torch.stack(change.aminmax()).isfinite().all():  # samples were, of floats too
+        if not all(torch.stack(one.aminmax()).isfinite().all() for one in changes):
             raise DeviceError(
                 f"the networks' result is not finite ({self.device}, {self.precision}).",
                 hint="Pass precision='fp32'.",
             )
         model, noise = (beside.model, beside.noise) if self.settings.contract else (None, None)
-        if source.layout.space is Space.GRAY and change.shape[1] > 1:
-            picture, change = picture[:, :1], change.mean(1, keepdim=True)
-            model = None if model is None else model.first_channels(1)
+        if source.layout.space is Space.GRAY and model is not None:
+            model = model.first_channels(1)
         if self.resident is not None and stays(source):
             there, most = self.resident, allowance(self.settings, source.layout)
-            if model is None or noise is None:
-                groups = there.free_changes(source, change)
-            else:
+            groups = there.groups(changes, source.layout)
+            if model is not None and noise is not None:
                 slack = beside.slack or self.slack
-                groups = there.changes(source, picture, change, model, beside, most, slack)
+                groups = there.changes(source, groups, model, beside, most, slack)
             return there.changed(source, groups, self.settings)
         beside = replace(beside, flows=tuple(map(_on_processor, beside.flows)))
         rest = partial(corrected, frame=source, noise=noise, beside=beside)
+        asked = [change.cpu().numpy() for change in changes]
         if model is None or noise is None:
-            changes = rest(changes_of(source, change[0].cpu().numpy()))
+            allowed = rest(asked)
         else:
-            changes = under_contract(
-                source, picture, change, noise, model, beside, self.returned,
+            allowed = under_contract(
+                source, asked, noise, model, beside, self.returned,
                 allowance(self.settings, source.layout), beside.slack or self.slack, rest,
             )  # fmt: skip
-        changes = scaled(changes, source.layout, self.settings)
+        allowed = scaled(allowed, source.layout, self.settings)
         if source.layout.levels is not None:
-            changes = with_means_kept(source, changes)
-        return with_changes(source, changes)
+            allowed = with_means_kept(source, allowed)
+        return with_changes(source, allowed)
 
     def predict(self, info: ClipInfo, method: Method | None = None) -> Prediction:
         """Time one small window here, and scale by pixels. method: that of the clip's noise, where
         this is known."""
-        method = self.new_method() if method is None else method
+        method = self.new_method(info.layout) if method is None else method
         with lent_threads(self.threads):
-            seconds = self._probe(method)
+            seconds = self._probe(method, info.layout)
         pixels = math.prod(picture_size(info))
         seconds *= pixels / PROBE_SIZE**2
         return Prediction(seconds, self.peak_bytes(info, method))
 
     def peak_bytes(self, info: ClipInfo, method: Method | None = None) -> int:
         """The memory that a run takes at most, by measured constants."""
-        method = self.new_method() if method is None else method
+        method = self.new_method(info.layout) if method is None else method
         pixels = math.prod(picture_size(info))
         held = min(pixels, self.tile**2) if self.tile else pixels
         frames = pixels * (FRAME_BYTES[0] + FRAME_BYTES[1] * self.weights.header.channels)
-        frames = round(CODES_SHARE * frames) if pixels >= codes.LARGE else frames
         return BASE_BYTES + frames + method.activation_bytes * held
 
-    def _probe(self, method: Method) -> float:
+    def _probe(self, method: Method, source: PlaneLayout) -> float:
         """Seconds for one more small frame of a stream; those before show two pictures in turn."""
-        size = (3, self.weights.header.channels, PROBE_SIZE, PROBE_SIZE)
+        size = (3, packing(source).channels, PROBE_SIZE // 2, PROBE_SIZE // 2)
         drawn = torch.from_numpy(np.random.default_rng(0).random(size, np.float32))
         *turns, last = drawn.to(self.torch_device).split_with_sizes([1, 1, 1])
-        noise, half = NoiseModel.gaussian(0.1, size[1]), method.length // 2
+        law = NoiseModel.gaussian(0.1, self.weights.header.channels)
+        noise, half = Told(PlaneNoise.of(law, source, clipped=False), law), method.length // 2
         shown = cycle([method.prepare(0, picture, noise) for picture in turns])
         before = (replace(next(shown), index=index) for index in range(method.length))
         frames = deque(before, method.length)

@@ -60,7 +60,7 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
             engine.notes += filter(None, [support.note()])
     # A file that does not fit its own header fails here, before any work. Bundled ones have been
     # checked, and others may serve in their place: networks are built once they are to run.
-    sized = engine.new_method() if settings.weights else methods.load(settings.method)
+    sized = engine.new_method(info.layout) if settings.weights else methods.load(settings.method)
     engine.tile = choose_tile(wish, *size, memory, sized.activation_bytes)
     return engine
 

@@ -6,10 +6,11 @@ import numpy as np
 from torch import Tensor
 
 from f2rcli.engine.contract.limits import Real
-from f2rcli.engine.contract.residual import STRICT, changes_of, levels_of
+from f2rcli.engine.contract.residual import STRICT, levels_of
 from f2rcli.engine.contract.shrinkage import Shrinkage
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.noise.tracking import NoiseTracker, refreshes
+from f2rcli.engine.packing import Packing
 from f2rcli.frames import Family, Frame
 from f2rcli.methods.base import Following, Method, Prepared
 from f2rcli.noise.bands import Shares, bands, white_shares
@@ -25,6 +26,7 @@ class ResponseProbe(NamedTuple):
     method: Method
     engine: Engine
     noise: NoiseTracker
+    packing: Packing
 
     def new(self) -> Shrinkage | None:
         """Empty shares for a stream that begins; None where there is nothing to learn."""
@@ -44,24 +46,34 @@ class ResponseProbe(NamedTuple):
         return not shrinkage.looks or again or (balanced and not shrinkage.settled)
 
     def ask(
-        self, shrinkage: Shrinkage, frame: Frame, view: Window[Prepared], change: Tensor
+        self, shrinkage: Shrinkage, frame: Frame, view: Window[Prepared], changes: list[Tensor]
     ) -> None:
-        """Learn from a window's centre, the `frame`, and its change (1, C, H, W)."""
-        method, model, planes = self.method, self.noise.model, self.noise.planes
+        """Learn from a window's centre, the `frame`, and changes of its planes."""
+        method, told, planes = self.method, self.noise.told, self.noise.planes
         assert isinstance(method, Following)
         assert planes is not None
-        removed = [-plane for plane in changes_of(frame, change[0].cpu().numpy())]
+        removed = [-plane.cpu().numpy() for plane in changes]
         shown, chroma = planes_of(frame), frame.layout.family is Family.YUV
         levels = levels_of(shown, removed, planes, chroma=chroma)
         noisier = _noisier(frame, levels, planes, view.centre.index)
-        picture = self.engine.to_tensor(noisier)
-        centre = method.prepare(view.centre.index, picture, model)
+        seen = self.engine.planes(noisier)
+        packed = self.packing.packed(self.noise.into(seen))
+        centre = method.prepare(view.centre.index, packed, told)
         again = Window(centre, view.before, view.after)
-        restored = method.finish(again, model, method.follow(again, model))
-        after = changes_of(noisier, (restored.refined - picture)[0].cpu().numpy())
+        restored = method.finish(again, told, method.follow(again, told))
+        after = changes_of(seen, restored.refined, self.noise, self.packing)
         added = [x - y for x, y in zip(planes_of(noisier), shown, strict=True)]
         variances = [np.square(level) for level in levels]
-        shrinkage.learn(removed, [-plane for plane in after], added, variances)
+        shrinkage.learn(removed, [-plane.cpu().numpy() for plane in after], added, variances)
+
+
+def changes_of(
+    planes: list[Tensor], restored: Tensor, noise: NoiseTracker, packing: Packing
+) -> list[Tensor]:
+    """What a restored packed picture changes in planes (H, W) that networks saw through `noise`."""
+    estimate = packing.planes(restored, [plane.shape for plane in planes])
+    own = noise.back(estimate, planes)
+    return [after - before for after, before in zip(own, planes, strict=True)]
 
 
 def _noisier(frame: Frame, levels: list[Real], noise: PlaneNoise, seed: int) -> Frame:

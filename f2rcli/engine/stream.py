@@ -18,6 +18,7 @@ from f2rcli.engine.loading import load_engine
 from f2rcli.engine.noise.lines import LineRemover, remover_for
 from f2rcli.engine.noise.opening import DIM_PREROLL, PREROLL, few_photons
 from f2rcli.engine.noise.tracking import NoiseTracker
+from f2rcli.engine.packing import Packing
 from f2rcli.engine.resuming.marks import Mark
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.strength import changes_nothing
@@ -194,10 +195,10 @@ def _restored(
 ) -> Iterator[Frame]:
     """Every frame of pictures of known noise restored that is not context; first: of them."""
     method = noise.new_method()
-    method.hold_codes()
     worker = worker if isinstance(method, Following) else Worker()
     mark = Mark() if engine.marks is None else engine.marks.stream(engine)
-    run = windowed.Restorer(method, engine, noise, worker, watch)
+    packing = Packing(first.layout, method.stride)
+    run = windowed.Restorer(method, engine, noise, worker, watch, packing)
     past = mark.set_out(method, noise, engine.new_steady(first), run.probe.new())
     count, begun = mark.count, mark.kept is not None
     # A device restores a frame while its host writes the one before and reads on.

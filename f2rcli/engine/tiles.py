@@ -108,35 +108,45 @@ class Runner:
         whole = self.exact and getattr(network, "sees_pictures", False)
         precision = "fp32" if whole else self.precision
         with torch.inference_mode(), autocast(self.device, precision):
-            if self.tile is None or self.tile >= max(height, width):
+            pixels = int(getattr(network, "cell", 1))  # of a picture, along a side of what it sees
+            if self.tile is None or self.tile >= pixels * max(height, width):
                 self.check()
                 return mapped(padded(network, *inputs), Tensor.float)
-            return self._tiled(network, inputs, height, width)
+            return self._tiled(network, inputs, height, width, self.tile // pixels)
 
-    def _tiled(self, network: nn.Module, inputs: Any, height: int, width: int) -> Any:
+    def _tiled(self, network: nn.Module, inputs: Any, height: int, width: int, tile: int) -> Any:
         stride, reach = int(getattr(network, "aligned", network.stride)), int(network.reach)  # type: ignore[arg-type]  # plain attributes of our networks
         reach = -(-reach // stride) * stride
-        side = max((self.tile or max(height, width)) // stride, 1) * stride
+        side = max(tile // stride, 1) * stride
         high, wide = (even(size, side, stride) for size in (height, width))
         whole: list[Tensor] = []
         for rows in spans(height, high, reach):
             for columns in spans(width, wide, reach):
                 self.check()
-                out = padded(network, *mapped(inputs, lambda x: _cut(x, rows, columns)))  # noqa: B023  # used at once
+                out = padded(network, *mapped(inputs, lambda x: _cut(x, rows, columns, width)))  # noqa: B023  # used at once
                 parts = list(leaves(out))
+                ratios = [(columns.read.stop - columns.read.start) // p.shape[-1] for p in parts]
                 if not whole:
                     whole = [
-                        p.new_empty((*p.shape[:-2], height, width), dtype=torch.float32)
-                        for p in parts
+                        p.new_empty((*p.shape[:-2], height // r, width // r), dtype=torch.float32)
+                        for p, r in zip(parts, ratios, strict=True)
                     ]
-                for full, part in zip(whole, parts, strict=True):
-                    full[..., rows.keep, columns.keep] = part[..., rows.inner, columns.inner]
+                for full, part, r in zip(whole, parts, ratios, strict=True):
+                    keep = _coarser(rows.keep, r), _coarser(columns.keep, r)
+                    inner = _coarser(rows.inner, r), _coarser(columns.inner, r)
+                    full[..., *keep] = part[..., *inner]
         supply = iter(whole)
         return mapped(out, lambda _: next(supply))
 
 
-def _cut(x: Tensor, rows: Span, columns: Span) -> Tensor:
-    return x[..., rows.read, columns.read]
+def _cut(x: Tensor, rows: Span, columns: Span, width: int) -> Tensor:
+    """The part of an input that a tile reads; some are on a coarser grid than a picture's width."""
+    ratio = width // x.shape[-1]
+    return x[..., _coarser(rows.read, ratio), _coarser(columns.read, ratio)]
+
+
+def _coarser(part: slice, ratio: int) -> slice:
+    return slice(part.start // ratio, part.stop // ratio)
 
 
 def picture_size(info: ClipInfo) -> tuple[int, int]:

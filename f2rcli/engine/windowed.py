@@ -16,15 +16,15 @@ from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.noise.ceiling import LOOK_BESIDE, LOOK_EVERY, below, ceiling, fades, one_code
 from f2rcli.engine.noise.tracking import REFRESH_EVERY, NoiseTracker
-from f2rcli.engine.probing import ResponseProbe
+from f2rcli.engine.packing import Packing
+from f2rcli.engine.probing import ResponseProbe, changes_of
 from f2rcli.engine.resuming.marks import Mark
 from f2rcli.engine.worker import Worker
 from f2rcli.frames import Frame, same_samples
 from f2rcli.methods.base import Following, LazyFlow, Method, Prepared, Restored
 from f2rcli.models.flow import Flow
-from f2rcli.models.large.codes import plain
-from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise
+from f2rcli.noise.told import Told
 from f2rcli.window import Window
 
 # Of frames that are restored before an excerpt though nothing stands still.
@@ -58,11 +58,12 @@ class Restorer(NamedTuple):
     noise: NoiseTracker
     worker: Worker
     watch: Callable[[Restored], None] | None  # given all estimates of each centre
+    packing: Packing
 
     @property
     def probe(self) -> ResponseProbe:
         """The probe of the method's response to noise."""
-        return ResponseProbe(self.method, self.engine, self.noise)
+        return ResponseProbe(self.method, self.engine, self.noise, self.packing)
 
     def entries(self, pictures: Iterable[list[Frame]], mark: Mark) -> Iterator[PreparedPicture]:
         """Pictures of the stream as windows hold them."""
@@ -74,26 +75,26 @@ class Restorer(NamedTuple):
             fresh = previous is None or not same_samples(previous, copies[0])
             previous = copies[0]
             yield self._prepared(
-                copies, index, mark.conditioned(index, self.noise.model), fresh=fresh
+                copies, index, mark.conditioned(index, self.noise.told), fresh=fresh
             )
 
     def _prepared(
-        self, copies: list[Frame], index: int, given: NoiseModel | None, *, fresh: bool
+        self, copies: list[Frame], index: int, given: Told | None, *, fresh: bool
     ) -> PreparedPicture:
         """A function of its own: no picture is held while the next one is waited for."""
-        seen = self.noise.into(self.engine.to_tensor(copies[0]))
-        prepared = self.method.prepare(index, seen, given)
+        planes = self.noise.into(self.engine.planes(copies[0]))
+        prepared = self.method.prepare(index, self.packing.packed(planes), given)
         look = thumbnail(prepared.luma)
         return PreparedPicture(copies, prepared.without_luma(), look, fresh)
 
     def start(self, window: Window[PreparedPicture], past: Past) -> Started:
         """Let the worker restore a window's centre, if the method can part it from what follows."""
-        view, model, method = view_of(window), self.noise.model, self.method
+        view, told, method = view_of(window), self.noise.told, self.method
         if isinstance(method, Following):
-            followed = method.follow(view, model)
-            restored = self.worker.start(partial(method.finish, view, model, followed))
+            followed = method.follow(view, told)
+            restored = self.worker.start(partial(method.finish, view, told, followed))
         else:
-            restored = partial(method.restore, view, model)
+            restored = partial(method.restore, view, told)
         near = (*view.before[-1:], *view.after[:1])
         motions = tuple(method.motion(view.centre, frame) for frame in near)
         if self.engine.resident is not None:
@@ -105,32 +106,34 @@ class Restorer(NamedTuple):
         before an excerpt; watched: whether what stands still has learnt of the centre. A function
         of its own: no picture outlives it."""
         window, view, noise = started.window, started.view, self.noise
-        prepared, copies = window.centre.prepared, window.centre.copies
+        copies = window.centre.copies
         restored = started.restored()
         near = _near(window)
         flows = tuple(None if motion is None else motion() for motion in started.motions)
         planes = self._by_now(started, flows)
         if not watched:  # after networks have run: what it leaves for the contract takes memory
             self.engine.watch(started.past.steady, copies[0], planes)
-        noise.refresh(self.method, view, _shown(window), missed)
+        noise.refresh(view, _shown(window), missed)
         if self.watch is not None:
-            self.watch(Restored(*map(plain, restored)))
+            self.watch(restored)
         refined = restored.refined
         del restored  # what is not written need not wait for what is
-        # the picture is what networks saw, unless they saw it through something
-        picture = plain(prepared.noisy) if noise.space is None else self.engine.to_tensor(copies[0])
-        change = noise.back(refined, picture) - picture
+        changes = self.changes(copies[0], refined)
         del refined
         past = started.past
         if past.shrinkage is not None and self.probe.due(view, past.shrinkage):
-            self.probe.ask(past.shrinkage, copies[0], view, change)
+            self.probe.ask(past.shrinkage, copies[0], view, changes)
         beside = Beside(
             tuple(entry.copies[0] for entry in near), flows, past.steady, noise.measured, planes,
             past.points, past.shrinkage, COMPRESSED if noise.compressed else None,
             tuple(entry.copies[0] for entry in window.after),
         )  # fmt: skip
-        done = self.engine.to_frame(copies[0], picture, change, beside)
+        done = self.engine.to_frame(copies[0], changes, beside)
         return [done, *(replace(copy, planes=done.planes) for copy in copies[1:])]
+
+    def changes(self, frame: Frame, restored: Tensor) -> list[Tensor]:
+        """What a restored packed picture changes in a frame's planes."""
+        return changes_of(self.engine.planes(frame), restored, self.noise, self.packing)
 
     def _by_now(self, started: Started, flows: Sequence[Flow | Tensor | None]) -> PlaneNoise | None:
         """The noise of a centre's planes, no more than frames beside it allow now and then."""
@@ -196,10 +199,9 @@ class Restorer(NamedTuple):
             alone.finish(alone.start(window, past), missed, watched=True)
             return
         view = view_of(window)
-        method.pass_over(view, noise.model)
+        method.pass_over(view, noise.told)
         if missed or (count > method.length // 2 and noise.due(view)):
-            method.restore(view, noise.model)  # finds the flows that measuring begins from
-            noise.refresh(method, view, _shown(window), missed)
+            noise.refresh(view, _shown(window), missed)
 
     def ahead_of(self, view: Window[Prepared], shrinkage: Shrinkage | None) -> int:
         """How many windows may be begun and not finished: none beyond one that the noise is

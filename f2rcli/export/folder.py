@@ -13,7 +13,7 @@ from f2rcli.export.graphs import Graph, graphs, multiple
 from f2rcli.export.onnx_file import difference, onnx_bytes, onnx_library, runtime_version
 from f2rcli.io.atomic import PartFolder
 from f2rcli.io.targets import check_target
-from f2rcli.methods.f2r import F2R, F2RNetworks
+from f2rcli.methods.rgb_f2r import F2R, F2RNetworks
 from f2rcli.weights import Weights
 
 NAMES = ("coarse.onnx", "anchor.onnx", "refiner.onnx", "graph.json")

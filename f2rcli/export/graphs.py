@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from f2rcli.header import Header
-from f2rcli.methods.f2r import F2RNetworks
+from f2rcli.methods.rgb_f2r import F2RNetworks
 from f2rcli.models.fusion import Aligned, Anchor
 
 DYNAMIC = "BHW"  # axes of any size; the others are fixed when a graph is made

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from f2rcli.frames import PlaneLayout
 from f2rcli.models.flow import Flow
 from f2rcli.models.recorded.graphs import Graphs
 from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.told import Told
 from f2rcli.weights import Weights
 from f2rcli.window import Window
 
@@ -29,12 +31,12 @@ class Prepared:
     """Data made once per frame and shared by every window the frame is in."""
 
     index: int  # place in the clip, duplicates not counted
-    # (1, C, H, W) float32, 0 = black, 1 = white, on the method's device; or codes: models/large
-    noisy: Tensor
+    noisy: Tensor  # (1, C, h, w) float32, packed planes or channels, on the method's device
     coarse: Tensor  # the same shape: the single-frame estimate; `noisy` where there is none
     # (H, W): brightness of `coarse`, for flow and cuts; a tensor where frames stay on the device
     luma: NDArray[np.float32] | Tensor
     look: Any = None  # what motion is looked for in, where the method looks for it
+    deep: Tensor | None = None  # what else the method knows of the frame
 
     def without_luma(self) -> Self:
         """As windows hold it: cuts are known by then, and motion has its look."""
@@ -49,9 +51,9 @@ class Prepared:
 class Restored(NamedTuple):
     """Every estimate of one centre frame, from the roughest to the one that is written."""
 
-    coarse: Tensor  # and `anchor`: as a frame's `Prepared.coarse`
+    coarse: Tensor  # as a frame's `Prepared.coarse`, and so the others
     anchor: Tensor
-    refined: Tensor  # float32
+    refined: Tensor
 
     @classmethod
     def single(cls, estimate: Tensor) -> Self:
@@ -60,37 +62,29 @@ class Restored(NamedTuple):
 
 
 class Method(Protocol):
-    """Networks with the steps that make them a denoiser. One instance serves one clip."""
+    """Networks with the steps that make them a denoiser. One instance serves one clip. Pictures are
+    packed planes (f2rcli.planes); methods of RGB pictures are made into one by `rgb.OnPlanes`."""
 
     name: ClassVar[str]
-    # Whether `independent_pair` gives pairs. Where not, another method's bundled weights measure
-    # the noise (see weights.measuring).
-    can_measure_noise: ClassVar[bool] = False
     # Whether a result depends on the noise's level so much that a user should hear of it where
     # it was estimated.
     wants_sigma: ClassVar[bool] = False
 
     length: int  # frames per window, centre included; 1 for a single-frame method
+    stride: int = 1  # cells that height and width of pictures are to be multiples of
     activation_bytes: int  # memory while networks run, per pixel of what runs at once
     networks: nn.Module  # all of them, to be moved to a device
 
     @classmethod
-    def from_weights(cls, weights: Weights, run: Run) -> Self:
-        """Build and fill the networks of a header. Raises WeightsError if tensors do not fit it."""
+    def from_weights(cls, weights: Weights, run: Run, source: PlaneLayout) -> "Method":
+        """Build and fill the networks of a header, for pictures of such planes. Raises WeightsError
+        if tensors do not fit it."""
 
-    def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
+    def prepare(self, index: int, noisy: Tensor, told: Told | None) -> Prepared:
         """Prepare a frame by itself; called once per frame, in order."""
 
-    def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:
+    def restore(self, window: Window[Prepared], told: Told | None) -> Restored:
         """Restore the centre of a window."""
-
-    def independent_pair(self, window: Window[Prepared]) -> tuple[Tensor, Tensor] | None:
-        """Two blind estimates of the centre from disjoint neighbours, for noise estimation.
-
-        None where the window has fewer than two neighbours, and always for a method that does
-        not measure.
-        """
-        return None
 
     def motion(self, centre: Prepared, neighbour: Prepared) -> LazyFlow | None:
         """A function that gives the flow from a centre into an adjacent frame, if known."""
@@ -98,14 +92,13 @@ class Method(Protocol):
 
     def stay_on_device(self, graphs: Graphs) -> None:
         """Keep everything on the device, and record it, if possible; before the first frame."""
-
-    def hold_codes(self) -> None:
-        """Hold large frames as 16-bit codes, if the method can; called before the first frame."""
+        return
 
     # What results depend on beyond the window; most methods remember nothing.
 
-    def pass_over(self, window: Window[Prepared], noise: NoiseModel | None) -> None:
+    def pass_over(self, window: Window[Prepared], told: Told | None) -> None:
         """Remember what `restore` would of a window whose centre is not wanted."""
+        return
 
     def remembered(self) -> tuple[int | None, dict[str, NDArray[np.float32]]]:
         """The place that it remembers up to, and what, for `recall`."""
@@ -115,6 +108,7 @@ class Method(Protocol):
         self, view: Window[Prepared], place: int | None, kept: dict[str, NDArray[np.float32]]
     ) -> None:
         """Remember what was `remembered` after this window was restored."""
+        return
 
     def forget(self) -> None:
         """Drop everything remembered of earlier frames."""
@@ -124,10 +118,10 @@ class Method(Protocol):
 class Following(Protocol):
     """A method that restores in two steps; `restore` is both."""
 
-    def follow(self, window: Window[Prepared], noise: NoiseModel | None) -> Any:
+    def follow(self, window: Window[Prepared], told: Told | None) -> Any:
         """A window's motion and past; called in the order of frames."""
 
-    def finish(self, window: Window[Prepared], noise: NoiseModel | None, followed: Any) -> Restored:
+    def finish(self, window: Window[Prepared], told: Told | None, followed: Any) -> Restored:
         """Restore the centre. It keeps nothing, and may run while a later window is followed."""
 
 

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from f2rcli.methods.base import Estimating, Method, Prepared, Restored, Run
+from f2rcli.methods.base import Estimating, Prepared, Restored, Run
+from f2rcli.methods.rgb import RgbMethod
 from f2rcli.models.blind2sound import Blind2SoundNetworks, NoiseLevel
 from f2rcli.noise.model import NoiseModel
 from f2rcli.weights import Weights
@@ -20,7 +21,7 @@ CLOSE = 0.02  # of the law: deviations that count as equal
 TINY = 1e-12
 
 
-class Blind2Sound(Method, Estimating):
+class Blind2Sound(RgbMethod, Estimating):
     """The visible branch's mean; the masked branch and the estimator are for training."""
 
     name: ClassVar[str] = "blind2sound"
@@ -33,7 +34,7 @@ class Blind2Sound(Method, Estimating):
         self._run = run
 
     @classmethod
-    def from_weights(cls, weights: Weights, run: Run) -> Self:
+    def of(cls, weights: Weights, run: Run) -> Self:
         header = weights.header
         networks = weights.network(lambda: Blind2SoundNetworks(header.channels, **header.config))
         return cls(networks, run)

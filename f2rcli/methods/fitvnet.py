@@ -12,8 +12,9 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from f2rcli.methods.base import Method, Prepared, Restored, Run
-from f2rcli.methods.f2r.flows import FlowBook
+from f2rcli.methods.base import Prepared, Restored, Run
+from f2rcli.methods.flows import FlowBook
+from f2rcli.methods.rgb import RgbMethod
 from f2rcli.models.fitvnet import FusionBlock, ImageModule
 from f2rcli.models.flow import warp
 from f2rcli.models.fusion import smooth
@@ -86,7 +87,7 @@ class FITVNetNetworks(nn.Module):
         )
 
 
-class FITVNet(Method):
+class FITVNet(RgbMethod):
     """Both modules on one clip. One result costs one Psi, one Phi_1 and one Phi_2."""
 
     name: ClassVar[str] = "fitvnet"
@@ -103,7 +104,7 @@ class FITVNet(Method):
         self._triples: dict[tuple[int, ...], Tensor] = {}
 
     @classmethod
-    def from_weights(cls, weights: Weights, run: Run) -> Self:
+    def of(cls, weights: Weights, run: Run) -> Self:
         header = weights.header
         networks = weights.network(lambda: FITVNetNetworks(header.channels, header.config))
         return cls(networks, run, header.level)

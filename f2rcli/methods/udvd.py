@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from f2rcli.methods.base import Method, Prepared, Restored, Run
+from f2rcli.methods.base import Prepared, Restored, Run
+from f2rcli.methods.rgb import RgbMethod
 from f2rcli.models.gaussian import posterior_mean, split
 from f2rcli.models.udvd import UDVDNet as Network
 from f2rcli.noise.model import NoiseModel
@@ -19,7 +20,7 @@ SEARCH_BYTES = 780  # more, where neighbours are searched for
 BLUR = 9  # pixels: what cuts between shots are looked for in
 
 
-class UDVD(Method):
+class UDVD(RgbMethod):
     """Mean and covariance of a pixel from all around it, and the posterior mean with itself.
 
     Networks that give no covariance (variant `mse`) leave the pixel itself aside, and need no
@@ -41,7 +42,7 @@ class UDVD(Method):
         self._known: dict[tuple[int, ...], Tensor] = {}  # the first stage's results, by frames
 
     @classmethod
-    def from_weights(cls, weights: Weights, run: Run) -> Self:
+    def of(cls, weights: Weights, run: Run) -> Self:
         header = weights.header
         networks = weights.network(lambda: Network(header.channels, header.length, **header.config))
         return cls(networks, run)

@@ -11,35 +11,49 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from f2rcli.models import motion
+from f2rcli.models.constants import kept
 from f2rcli.models.flow import Flow, landing
 from f2rcli.models.planar import NEAR, Neighbours, box
 from f2rcli.planes import Layout, gathered, spread
 
+MAPS = Layout("map", ((1, 1),))  # of one value a cell
+AT_ONCE = 3  # planes: OpenCV takes twice as long for four
 MISMATCH_FLOOR = 2e-3  # half an 8-bit code: coarse frames never agree better than that
 MISMATCH_ALLOWED = 3.0  # times the frame's median mismatch; beyond it confidence falls
 
 
-def warped(layout: Layout, packed: Sequence[Tensor], flow: Flow) -> list[Tensor]:
-    """Pictures (C, h, w) where a flow leads, by cubic interpolation of their planes; on the
-    processor and without gradients."""
-    planes = [plane.numpy() for one in packed for plane in spread(layout, one.detach())]
+def warped(layout: Layout, packed: Sequence[Tensor], flow: Flow | Tensor) -> list[Tensor]:
+    """Pictures ([B,] C, h, w) where a flow leads, by cubic interpolation of their planes, without
+    gradients: with OpenCV by a flow that is an array, for one picture each; else on the flow's
+    device."""
+    planes = [plane for one in packed for plane in spread(layout, one.detach())]
     steps = layout.planes * len(packed)
-    moved: list[torch.Tensor | None] = [None] * len(planes)
+    moved: list[Tensor] = [planes[0]] * len(planes)
     order = sorted(range(len(planes)), key=lambda i: steps[i])
-    for (rows, columns), group in groupby(order, key=lambda i: steps[i]):
-        places = landing(_at(flow, rows, columns))
-        several = list(group)
-        for i in range(0, len(several), 3):  # OpenCV takes twice as long for four
-            chosen = several[i : i + 3]
-            stacked = cv2.merge([planes[j] for j in chosen])
-            found = cv2.remap(
-                stacked, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-            )  # type: ignore[call-overload]  # None is allowed
-            for j, one in zip(chosen, cv2.split(found), strict=True):
-                moved[j] = torch.from_numpy(np.asarray(one, np.float32))
+    for step, group in groupby(order, key=lambda i: steps[i]):
+        places = list(group)
+        chosen = [planes[i] for i in places]
+        made = _on_device(chosen, flow, step) if isinstance(flow, Tensor) else (
+            _by_opencv(chosen, flow, step))  # fmt: skip
+        for i, one in zip(places, made, strict=True):
+            moved[i] = one
     count = len(layout.planes)
     return [gathered(layout, moved[i : i + count]) for i in range(0, len(moved), count)]
+
+
+def _by_opencv(planes: Sequence[Tensor], flow: Flow, step: tuple[int, int]) -> list[Tensor]:
+    """Planes ([1,] H, W) with so many samples in a cell, moved by a flow between cells."""
+    places, moved = landing(_at(flow, *step)), []
+    for i in range(0, len(planes), AT_ONCE):
+        some = planes[i : i + AT_ONCE]
+        stacked = cv2.merge([plane.view(plane.shape[-2:]).numpy() for plane in some])
+        found = cv2.remap(stacked, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]  # None is allowed
+        parts = zip(some, cv2.split(found), strict=True)
+        moved += [torch.from_numpy(np.asarray(one)).view(plane.shape) for plane, one in parts]
+    return moved
 
 
 def _at(flow: Flow, rows: int, columns: int) -> Flow:
@@ -50,13 +64,24 @@ def _at(flow: Flow, rows: int, columns: int) -> Flow:
     return np.asarray(cv2.resize(flow, size) * np.array([columns, rows], np.float32), np.float32)
 
 
+def _on_device(planes: Sequence[Tensor], flow: Tensor, step: tuple[int, int]) -> list[Tensor]:
+    """The same of planes (B, H, W) by flows (B, h, w, 2) on a device."""
+    rows, columns = step
+    if step != (1, 1):
+        wide = functional.interpolate(
+            flow.permute(0, 3, 1, 2), scale_factor=step, mode="bilinear", align_corners=False
+        )
+        flow = (wide * kept((columns, rows), wide).view(1, 2, 1, 1)).permute(0, 2, 3, 1)
+    return list(motion.sample(torch.stack(list(planes), 1), flow, "bicubic").unbind(1))
+
+
 def rated(coarse: Tensor, reference: Tensor, typical: Tensor | None = None) -> Tensor:
     """How well warped coarse neighbours (B, N, C, h, w) match what they should look like, (B, C,
     h, w): (B, N, 1, h, w), 1 where as well as most of the picture does, towards 0 where they show
     something else."""
     mismatch = box((coarse - reference.unsqueeze(1)).abs().mean(2), NEAR)
     if typical is None:
-        typical = mismatch[..., ::2, ::2].flatten(1).median(1).values
+        typical = motion.median(mismatch[..., ::2, ::2].flatten(1))
     allowed = MISMATCH_ALLOWED * typical.clamp_min(MISMATCH_FLOOR).view(-1, 1, 1, 1)
     return (1 / (1 + (mismatch / allowed).square())).unsqueeze(2)
 

@@ -10,7 +10,7 @@ Bias-free but for the weighing of neighbours, which sees ratios: f(a y) = a f(y)
 B pictures, N neighbours, C channels and P planes of the layout, h x w cells.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
@@ -127,6 +127,9 @@ class Trunk(nn.Module):
         self.ups = nn.ModuleList(Up(b, a) for a, b in pairs)
         self.decoders = nn.ModuleList(map(_blocks, widths[:-1], decoders))
         self.stride = 2 ** len(pairs)
+        blocks = [a + b for a, b in zip(encoders, decoders, strict=True)] + [middle]
+        # cells within which an input can change an output: two convolutions a block, and both ends
+        self.reach = 2 + sum((2 * n + 1) * 2**level for level, n in enumerate(blocks))
 
     def forward(self, x: Tensor, deep: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """h and w multiples of `stride`; deep (B, widths[1], h/2, w/2) is added where the second
@@ -150,9 +153,9 @@ def _blocks(width: int, count: int) -> nn.Sequential:
     return nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
 
 
-def per_layout(make: Callable[[Layout], nn.Module]) -> nn.ModuleDict:
-    """A module for each layout, by its name."""
-    return nn.ModuleDict({name: make(layout) for name, layout in LAYOUTS.items()})
+def per_layout(names: Sequence[str], make: Callable[[Layout], nn.Module]) -> nn.ModuleDict:
+    """A module for each of some layouts, by its name."""
+    return nn.ModuleDict({name: make(LAYOUTS[name]) for name in names})
 
 
 def stem(layers: nn.ModuleDict, layout: Layout, parts: list[Tensor]) -> Tensor:
@@ -176,13 +179,15 @@ def of(layers: nn.ModuleDict, layout: Layout) -> nn.Conv2d:
 class CoarseNet(nn.Module):
     """The denoiser of single frames."""
 
-    def __init__(self, **trunk: Any) -> None:
+    def __init__(self, layouts: Sequence[str], **trunk: Any) -> None:
         super().__init__()
         width = trunk["widths"][0]
-        self.stems = per_layout(lambda one: conv(one.channels + 2 * len(one.planes), width))
+        self.stems = per_layout(
+            layouts, lambda one: conv(one.channels + 2 * len(one.planes), width)
+        )
         self.trunk = Trunk(**trunk)
-        self.tails = per_layout(lambda one: conv(width, one.channels, gain=0.1))
-        self.stride = self.trunk.stride
+        self.tails = per_layout(layouts, lambda one: conv(width, one.channels, gain=0.1))
+        self.stride, self.reach = self.trunk.stride, self.trunk.reach
 
     def forward(self, layout: Layout, noisy: Tensor, told: Tensor) -> Coarse:
         """noisy (B, C, h, w); told (B, 2 P, h, w): noise of every plane, then codec's errors."""
@@ -198,22 +203,29 @@ class AnchorNet(nn.Module):
     the coarse centre, to which it is added outside.
     """
 
-    def __init__(self, trunk: dict[str, Any], hidden: int, step: int, *, guided: bool) -> None:
+    def __init__(
+        self, layouts: Sequence[str], trunk: dict[str, Any], hidden: int, step: int, *, guided: bool
+    ) -> None:
         """hidden: channels of the weighing; step: cells along a side that it looks at as one."""
         super().__init__()
         width = trunk["widths"][0]
         self.step = step
-        self.firsts = per_layout(lambda one: nn.Conv2d(one.channels + 2, hidden, 3, padding=1))
+        self.firsts = per_layout(
+            layouts, lambda one: nn.Conv2d(one.channels + 2, hidden, 3, padding=1)
+        )
         self.second = nn.Conv2d(hidden, hidden, 3, padding=1)
         self.logits = nn.Conv2d(hidden, 1, 3, padding=1)
         nn.init.zeros_(self.logits.weight)  # start from confidence alone
         nn.init.zeros_(self.logits.bias)  # type: ignore[arg-type]  # bias=True, so never None
-        self.stems = per_layout(lambda one: conv(2 * one.channels + 1 + 2 * len(one.planes), width))
+        self.stems = per_layout(
+            layouts, lambda one: conv(2 * one.channels + 1 + 2 * len(one.planes), width)
+        )
         self.trunk = Trunk(**trunk)
         self.guided = guided
         count = 2 if guided else 1
-        self.tails = per_layout(lambda one: conv(width, count * one.channels, gain=0.1))
+        self.tails = per_layout(layouts, lambda one: conv(width, count * one.channels, gain=0.1))
         self.stride = max(self.trunk.stride, step)
+        self.reach = self.trunk.reach + (NEAR // 2 + 4) * step  # the weighing, and its enlargement
 
     def forward(self, layout: Layout, neighbours: Neighbours, told: Tensor) -> Anchor:
         """told (B, 2 P, h, w): the maps of one frame's noise and codec's errors."""
@@ -264,21 +276,25 @@ class RefinerNet(nn.Module):
     It begins at the posterior mean of the centre, given the anchor, and adds a change to it.
     """
 
-    def __init__(self, trunk: dict[str, Any], embed: int, deep: int, *, guided: bool) -> None:
+    def __init__(
+        self, layouts: Sequence[str], trunk: dict[str, Any], embed: int, deep: int, *, guided: bool
+    ) -> None:
         """embed: features made of every neighbour, and averaged over them; deep: features of the
         coarse frame's and the anchor's trunks together that enter its own; guided: whether the
         anchor is, which is then shown beside where it begins; else the merged neighbours are."""
         super().__init__()
         width = trunk["widths"][0]
-        self.embeds = per_layout(lambda one: conv(2 * one.channels + 1, embed)) if embed else None
+        self.embeds = (
+            per_layout(layouts, lambda one: conv(2 * one.channels + 1, embed)) if embed else None
+        )
         self.guided = guided
         self.stems = per_layout(
-            lambda one: conv(4 * one.channels + 2 * len(one.planes) + 2 + 2 * embed, width)
+            layouts, lambda one: conv(4 * one.channels + 2 * len(one.planes) + 2 + 2 * embed, width)
         )
         self.deep = conv(deep, trunk["widths"][1], 1, gain=0.1) if deep else None
         self.trunk = Trunk(**trunk)
-        self.tails = per_layout(lambda one: conv(width, one.channels, gain=0.01))
-        self.stride = self.trunk.stride
+        self.tails = per_layout(layouts, lambda one: conv(width, one.channels, gain=0.01))
+        self.stride, self.reach = self.trunk.stride, self.trunk.reach + WIDE // 2 + 1
 
     def forward(
         self,
@@ -328,11 +344,12 @@ class Networks(nn.Module):
 
     def __init__(self, config: dict[str, Any]) -> None:
         """config: a table of constructor arguments for each of coarse, anchor and refiner, as in
-        CONFIGS."""
+        CONFIGS; and the names of the `layouts` there are stems and tails for, by default all."""
         super().__init__()
-        self.coarse = CoarseNet(**config["coarse"])
-        self.anchor = AnchorNet(**config["anchor"])
-        self.refiner = RefinerNet(**config["refiner"])
+        self.layouts = tuple(config.get("layouts", LAYOUTS))
+        self.coarse = CoarseNet(self.layouts, **config["coarse"])
+        self.anchor = AnchorNet(self.layouts, **config["anchor"])
+        self.refiner = RefinerNet(self.layouts, **config["refiner"])
         self.stride = max(part.stride for part in (self.coarse, self.anchor, self.refiner))
 
     def forward(

@@ -16,7 +16,7 @@ from f2rcli.errors import WeightsError
 from f2rcli.frames import Space
 from f2rcli.io.atomic import replacing
 from f2rcli.io.disk_errors import disk_errors
-from f2rcli.methods.base import Method
+from f2rcli.methods.rgb import RgbMethod
 from f2rcli.models.layers import channels_last
 from f2rcli.noise.measurement.blocks import FramePlanes
 from f2rcli.noise.measurement.bound import Bound, bounds_of
@@ -43,10 +43,10 @@ def measure_footage(
     What a file itself states of its noise is believed.
     """
     chosen = _measuring_weights(footage[0].space, start)  # all are of one space
-    method = methods.load(chosen.header.method)
+    method = methods.load_rgb(chosen.header.method)
 
-    def measurer() -> Method:
-        made = method.from_weights(chosen, Runner(device, precision, None))
+    def measurer() -> RgbMethod:
+        made = method.of(chosen, Runner(device, precision, None))
         channels_last(made.networks.eval().to(device))
         return made
 
@@ -65,7 +65,7 @@ def measure_footage(
 
 
 def _surest(
-    clip: Footage, channels: int, device: torch.device, measurer: Callable[[], Method]
+    clip: Footage, channels: int, device: torch.device, measurer: Callable[[], RgbMethod]
 ) -> NoiseReport | None:
     """The noise of a clip from those of its frames where it shows best.
 
@@ -102,7 +102,7 @@ def _places(clip: Footage) -> list[range]:
 
 
 def _measured(
-    clip: Footage, pictures: list[Tensor], measurer: Callable[[], Method]
+    clip: Footage, pictures: list[Tensor], measurer: Callable[[], RgbMethod]
 ) -> NoiseReport | None:
     space, bounds, clipped = None, [], False
     with torch.inference_mode():
@@ -168,7 +168,7 @@ def _measuring_weights(space: Space, start: Weights | None) -> Weights:
     if name is not None:
         return weights.load(name)
     own = start is not None and start.header.space is space
-    if start is None or not (own and methods.load(start.header.method).can_measure_noise):
+    if start is None or not (own and methods.load_rgb(start.header.method).can_measure_noise):
         raise WeightsError(
             f"no bundled weights to measure noise in {space.value} pictures with.",
             hint="Begin from weights of your own with init=.",

@@ -26,11 +26,11 @@ from f2rcli.errors import WeightsError
 from f2rcli.io.atomic import replacing
 from f2rcli.io.disk_errors import disk_errors
 from f2rcli.methods.base import Prepared
-from f2rcli.methods.f2r import F2R
-from f2rcli.methods.f2r.alignment import mismatches, typical_mismatch
+from f2rcli.methods.rgb_f2r import F2R
+from f2rcli.methods.rgb_f2r.alignment import mismatches, typical_mismatch
+from f2rcli.methods.rgb_f2r.memory import Memory
 from f2rcli.models.flow import Flow
 from f2rcli.models.fusion import smooth
-from f2rcli.models.memory import Memory
 from f2rcli.noise.clipping import clipped_moments
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.model import NoiseModel

@@ -23,7 +23,7 @@ from f2rcli.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE
 from f2rcli.export import onnx_file
 from f2rcli.export.folder import NAMES
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
-from f2rcli.methods.f2r import F2RNetworks
+from f2rcli.methods.rgb_f2r import F2RNetworks
 from f2rcli.models.fusion import Aligned
 from tests.cli.conftest import Done
 

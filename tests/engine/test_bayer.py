@@ -12,7 +12,7 @@ from f2rcli import weights
 from f2rcli.engine import engine as engine_room
 from f2rcli.engine import stream, tiles
 from f2rcli.frames import ClipInfo, Frame, Mosaic, Space
-from f2rcli.methods.f2r import F2RNetworks
+from f2rcli.methods.rgb_f2r import F2RNetworks
 from f2rcli.sensor import bayer_layout, to_planes
 from tests.engine.conftest import info_of
 

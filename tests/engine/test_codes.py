@@ -9,7 +9,7 @@ import torch
 from f2rcli.engine import noise, stream
 from f2rcli.frames import Frame
 from f2rcli.methods.base import Prepared
-from f2rcli.methods.f2r import F2R
+from f2rcli.methods.rgb_f2r import F2R
 from f2rcli.models.large import codes, strips
 from tests.engine.conftest import engine_for, info_of, noisy_clip
 

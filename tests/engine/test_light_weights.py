@@ -17,7 +17,7 @@ from f2rcli.engine.contract.residual import CODED
 from f2rcli.engine.contract.steady import Steady
 from f2rcli.engine.noise.tracking import NoiseTracker
 from f2rcli.frames import Frame, Mosaic
-from f2rcli.methods.f2r import F2R
+from f2rcli.methods.rgb_f2r import F2R
 from f2rcli.sensor import bayer_layout
 from tests.engine.conftest import engine_for, info_of, noisy_clip
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from f2rcli.methods.f2r import alignment
+from f2rcli.methods.rgb_f2r import alignment
+from f2rcli.methods.rgb_f2r.memory import _Pair
 from f2rcli.models import memory
 from f2rcli.models.large.codes import coded
-from f2rcli.models.memory import _Pair
 
 pytest.importorskip("numba")
 from f2rcli.fast import comparing

@@ -14,7 +14,7 @@ from f2rcli.frames import Space
 from f2rcli.header import CHANNELS, Header
 from f2rcli.methods.base import Estimating
 from f2rcli.methods.blind2sound import Blind2Sound
-from f2rcli.methods.f2r import F2R
+from f2rcli.methods.rgb_f2r import F2R
 from f2rcli.models.blind2sound import Blind2SoundNetworks
 from f2rcli.noise import model as model_room
 from f2rcli.weights import Weights
@@ -39,7 +39,7 @@ def tiny(channels: int = 3, tile: int | None = None) -> Blind2Sound:
     torch.manual_seed(0)
     networks = Blind2SoundNetworks(channels, **CONFIG)
     stored = Weights("tiny", header(channels), networks.state_dict())
-    return Blind2Sound.from_weights(stored, Runner(torch.device("cpu"), "fp32", tile))
+    return Blind2Sound.of(stored, Runner(torch.device("cpu"), "fp32", tile))
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_places_where_white_cuts_noise_off_do_not_count() -> None:
 
 def bundled(space: Space) -> Blind2Sound:
     stored = weights.load(weights.choose("blind2sound", space))
-    return Blind2Sound.from_weights(stored, Runner(torch.device("cpu"), "fp32", None))
+    return Blind2Sound.of(stored, Runner(torch.device("cpu"), "fp32", None))
 
 
 def flat_places(sigma: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -212,4 +212,4 @@ def test_tensors_that_do_not_fit_the_header_are_refused() -> None:
     tensors = tiny().networks.state_dict()
     tensors.pop("denoiser.tail.bias")
     with pytest.raises(WeightsError, match=r"denoiser\.tail\.bias"):
-        Blind2Sound.from_weights(Weights("cut", header(), tensors), lambda *inputs: None)
+        Blind2Sound.of(Weights("cut", header(), tensors), lambda *inputs: None)

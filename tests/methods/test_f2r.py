@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from f2rcli.methods.base import Prepared
-from f2rcli.methods.f2r import F2R, F2RNetworks
-from f2rcli.methods.f2r.alignment import photometric
-from f2rcli.methods.f2r.flows import FlowBook
+from f2rcli.methods.flows import FlowBook
+from f2rcli.methods.rgb_f2r import F2R, F2RNetworks
+from f2rcli.methods.rgb_f2r.alignment import photometric
 from f2rcli.models.flow import DISFlow, Flow
 from f2rcli.models.fusion import Aligned
 from f2rcli.models.layers import padded

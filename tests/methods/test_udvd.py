@@ -140,7 +140,7 @@ def test_a_header_that_describes_no_such_network_is_refused(tmp_path: Path) -> N
     good = load(saved(tmp_path, header()))
     for wrong in ({"length": 7}, {"config": {"widths": (1, 2)}}, {"config": {"heads": 3}}):
         with pytest.raises(WeightsError, match="tiny"):
-            UDVD.from_weights(Weights("tiny", replace(good.header, **wrong), good.tensors), padded)
+            UDVD.of(Weights("tiny", replace(good.header, **wrong), good.tensors), padded)
 
 
 @torch.no_grad()

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from f2rcli.methods.f2r.alignment import photometric
+from f2rcli.methods.rgb_f2r.alignment import photometric
 from f2rcli.models.fusion import weighted
 from f2rcli.models.large import codes
 from f2rcli.models.large.codes import alike, coded, difference, distance, plain

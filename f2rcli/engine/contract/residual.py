@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -25,7 +26,7 @@ from f2rcli.engine.contract.shrinkage import Shrinkage
 from f2rcli.engine.contract.steady import Steady
 from f2rcli.engine.contract.still.aside import as_before
 from f2rcli.engine.gpu.steady import DeviceSteady
-from f2rcli.frames import Family, Frame, Space
+from f2rcli.frames import Family, Frame
 from f2rcli.models.flow import Flow
 from f2rcli.noise.measurement.blocks import whole_landing
 from f2rcli.noise.model import NoiseModel
@@ -87,17 +88,9 @@ class Beside:
 ALONE = Beside()
 
 
-def changes_of(frame: Frame, change: NDArray[np.float32]) -> list[Real]:
-    """A change of the picture (C, H, W) as changes of what `planes_of` gives."""
-    if frame.layout.space is Space.BAYER:
-        return list(change)
-    return yuv.plane_changes(frame, change)
-
-
 def under_contract(
     frame: Frame,
-    picture: Tensor,
-    change: Tensor,
+    asked: Sequence[Real],
     noise: PlaneNoise,
     model: NoiseModel,
     beside: Beside,
@@ -106,14 +99,15 @@ def under_contract(
     slack: Slack = STRICT,
     corrected: Callable[[list[Real]], list[Real]] | None = None,
 ) -> list[Real]:
-    """The part of a method's change allowed for a frame's planes; see `planes_of` for units.
+    """The part of the changes that a method asks for which is allowed, by a frame's planes; see
+    `planes_of` for units.
 
-    picture, change (1, C, H, W): what networks saw, and would add; noise: the law of every plane;
-    model: of the picture's channels; allowance: factors of the deviation of each plane, or of all;
-    corrected: does what else changes need; the mean of a still burst, which comes after, does not.
+    noise: the law of every plane; model: of the picture's channels; allowance: factors of the
+    deviation of each plane, or of all; corrected: does what else changes need; the mean of a still
+    burst, which comes after, does not.
     """
     centre = planes_of(frame)
-    removed = [-plane for plane in changes_of(frame, change[0].cpu().numpy())]
+    removed = [-plane for plane in asked]
     steady = beside.steady if isinstance(beside.steady, Steady) else None
     chroma, photons = frame.layout.family is Family.YUV, frame.layout.counts_light
     if beside.shrinkage is not None:
@@ -121,7 +115,7 @@ def under_contract(
         counts = [] if steady is None else steady.counts
         removed = _shrunk(removed, levels, beside.shrinkage, counts)
     quiet = _quiet(centre, beside)
-    shifts, factor = _clipped(frame, picture, change, model, noise, centre, quiet, slack)
+    shifts, factor = _clipped(frame, asked, model, noise, centre, quiet, slack)
     levels = levels_of(centre, removed, noise, chroma=chroma)
     if chroma:
         removed = _calmed(centre, removed, levels, slack, allowance)
@@ -242,8 +236,7 @@ def _quiet(centre: list[Real], beside: Beside) -> list[Real | None]:
 
 def _clipped(
     frame: Frame,
-    picture: Tensor,
-    change: Tensor,
+    asked: Sequence[Real],
     model: NoiseModel,
     noise: PlaneNoise,
     centre: list[Real],
@@ -255,13 +248,16 @@ def _clipped(
     if not noise.clipped or frame.layout.counts_light:
         return None, None
     # Shifts only limit local means, so half the size is fine enough.
-    restored = halved(picture + change)
+    planes = [plane + change for plane, change in zip(centre, asked, strict=True)]
+    yuv_planes = frame.layout.family is Family.YUV
+    picture = yuv.joined(planes, frame.layout) if yuv_planes else np.stack(planes)
+    restored = halved(torch.from_numpy(picture)[None])
     found = clipping(restored, model, slack.clipped)
     if found is None:
         return None, None
     shift, factor = found
     left = sized(factor[0].mean(0).cpu().numpy(), centre[0].shape)
-    planes = [
+    shifts = [
         sized(plane, full.shape)
         for plane, full in zip(_mixed(frame, shift[0].cpu().numpy()), centre, strict=True)
     ]
@@ -269,8 +265,8 @@ def _clipped(
         law = noise.level(0, sized(restored[0].mean(0).cpu().numpy(), centre[0].shape))
         seen = quiet[0] * np.float32(CLIPPED_CHANGE) / np.maximum(law * law * left, LEAST)
         share = np.sqrt(np.minimum(seen, 1))
-        planes = [plane * sized(share, plane.shape) for plane in planes]
-    return planes, left
+        shifts = [plane * sized(share, plane.shape) for plane in shifts]
+    return shifts, left
 
 
 def _mixed(frame: Frame, picture: NDArray[np.float32]) -> list[Real]:

@@ -81,9 +81,7 @@ def _rows(items: Iterable[Looked]) -> Iterator[tuple[list[Looked], int]]:
 
 def _with(shown: Shown, estimate: Real, engine: Engine, beside: Beside) -> Copies:
     frame = shown.copies[0]
-    picture = engine.to_tensor(frame)
-    seen = torch.from_numpy(estimate)[None, None]
-    done = engine.to_frame(frame, picture, seen.to(picture.device) - picture, beside)
+    done = engine.to_frame(frame, [torch.from_numpy(estimate - planes_of(frame)[0])], beside)
     return [done, *(replace(copy, planes=done.planes) for copy in shown.copies[1:])]
 
 

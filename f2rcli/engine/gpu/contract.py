@@ -12,7 +12,7 @@ from f2rcli.engine.contract.residual import UNCLIPPED
 from f2rcli.engine.contract.returned import map_shape
 from f2rcli.engine.contract.shift import halved, looked_up, reaching
 from f2rcli.engine.gpu.clipping import cut_off, part_removed
-from f2rcli.engine.gpu.colour import Groups, decoded, plane_changes
+from f2rcli.engine.gpu.colour import Groups, decoded, to_rgb
 from f2rcli.engine.gpu.filters import box, joint_bilateral, resized
 from f2rcli.engine.gpu.limits import changing, held
 from f2rcli.engine.gpu.shrinkage import shrunk
@@ -52,8 +52,7 @@ class _Bounded(NamedTuple):
 
 def under_contract(
     codes: Groups,
-    picture: Tensor,
-    change: Tensor,
+    asked: Groups,
     terms: Terms,
     law: Law,
     near: Sequence[Near],
@@ -62,15 +61,15 @@ def under_contract(
     tally: Tally,
     graphs: Graphs,
 ) -> Groups:
-    """The part of a method's change (1, C, H, W) that may be made to groups of planes, by their
-    codes. In three parts, between which two things are asked for.
+    """The part of the changes that a method asks for which may be made to groups of planes, by
+    their codes. In three parts, between which two things are asked for.
 
     learnt: per group, tables of the shares of noise in what is removed; empty: all of it.
     """
     still = steady.counts if steady is not None and learnt else []
     removed = graphs(
         ("removed", terms), partial(_removed, terms),
-        codes, picture, change, law, list(near), learnt, still,
+        codes, asked, law, list(near), learnt, still,
     )  # fmt: skip
     clipped = bool(removed.reaches and removed.reaches[0])
     past = None
@@ -99,16 +98,14 @@ def under_contract(
 def _removed(
     terms: Terms,
     codes: Groups,
-    picture: Tensor,
-    change: Tensor,
+    asked: Groups,
     law: Law,
     near: Sequence[Near],
     learnt: Groups,
     still: Groups,
 ) -> _Removed:
     centre = decoded(codes, terms.layout)
-    shapes = [tuple(group.shape[-2:]) for group in centre]
-    removed = [-one for one in plane_changes(change, shapes, terms.layout)]
+    removed = [-one for one in asked]
     if learnt:
         removed = _shrunk(removed, _levels(centre, removed, law), terms, learnt, still)
     quiet = _quiet(centre, [(decoded(one.codes, terms.layout), one.flow) for one in near], terms)
@@ -116,7 +113,8 @@ def _removed(
     restored: tuple[Tensor, ...] = ()
     reaches: tuple[Tensor, ...] = ()
     if terms.clipped and not terms.layout.counts_light:
-        restored = (halved(picture + change),)
+        both = [plane + one for plane, one in zip(centre, asked, strict=True)]
+        restored = (halved(to_rgb(both, terms.layout)),)
         assert terms.model is not None  # there is a picture
         seen = looked_up(restored[0], terms.model, terms.slack.clipped)
         reaches = (torch.stack(list(reaching(seen))).any(),)

@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import pairwise
 from math import prod
 
 import numpy as np
@@ -57,6 +58,18 @@ class Resident:
         )
         return seen
 
+    def planes(self, frame: Frame) -> list[Tensor]:
+        """A frame's planes (H, W) on the device, in units of their own."""
+        name, made = ("planes", frame.layout), partial(colour.decoded, layout=frame.layout)
+        groups: Groups = self.graphs(name, made, self._codes(frame))
+        return [plane for group in groups for plane in group]
+
+    def groups(self, planes: Sequence[Tensor], layout: PlaneLayout) -> Groups:
+        """Changes of planes in groups."""
+        counts = (1, 2) if layout.family is Family.YUV else (len(planes),)
+        ends = [sum(counts[:i]) for i in range(len(counts) + 1)]
+        return [torch.stack(list(planes[a:b])) for a, b in pairwise(ends)]
+
     def watch(self, steady: DeviceSteady, frame: Frame, noise: PlaneNoise) -> None:
         """See `contract.residual.watched`."""
         codes, terms = self._codes(frame), Terms.of(frame.layout, noise)
@@ -65,14 +78,13 @@ class Resident:
     def changes(
         self,
         frame: Frame,
-        picture: Tensor,
-        change: Tensor,
+        asked: Groups,
         model: NoiseModel,
         beside: Beside,
         allowance: tuple[float, ...],
         slack: Slack,
     ) -> Groups:
-        """The part of a change (1, C, H, W) that the contract allows; see `contract.residual`."""
+        """The part of changes of its groups that the contract allows; see `contract.residual`."""
         assert beside.noise is not None  # there is a model
         noise, known = beside.noise, beside.shrinkage
         terms = Terms(
@@ -88,7 +100,7 @@ class Resident:
         learnt = [] if known is None else self._learnt(known, terms, len(codes))
         law = self._law(noise, terms, codes)
         return under_contract(
-            codes, picture, change, terms, law, near, steady, learnt, self.tally, self.graphs
+            codes, asked, terms, law, near, steady, learnt, self.tally, self.graphs
         )
 
     def _law(self, noise: PlaneNoise, terms: Terms, codes: Groups) -> Law:
@@ -110,11 +122,6 @@ class Resident:
             parts = sent.split_with_sizes([len(terms.planes(kind)) for kind in range(groups)])
             self._tables = shrinkage, shrinkage.looks, list(parts)
         return self._tables[2]
-
-    def free_changes(self, frame: Frame, change: Tensor) -> Groups:
-        """A change (1, C, H, W) in its groups, without a contract."""
-        shapes = [tuple(group.shape[-2:]) for group in self._codes(frame)]
-        return colour.plane_changes(change, shapes, frame.layout)
 
     def changed(self, frame: Frame, changes: Groups, settings: EngineSettings) -> Frame:
         """A frame with changes of its groups, as strong as asked for."""

@@ -5,7 +5,8 @@ from typing import NamedTuple
 from torch import Tensor
 
 from f2rcli.engine.cuts import same_shot, thumbnail
-from f2rcli.methods.base import Method, Prepared
+from f2rcli.methods.base import Prepared
+from f2rcli.methods.rgb import RgbMethod
 from f2rcli.noise.measurement.samples import NoiseSamples
 from f2rcli.noise.stabilising import VarianceStabiliser
 from f2rcli.window import Window, windows
@@ -23,7 +24,7 @@ class AnchorPairs:
     """A method that measures, through the space that sensor values are looked at in."""
 
     def __init__(
-        self, method: Method, space: VarianceStabiliser | None, pictures: list[Tensor]
+        self, method: RgbMethod, space: VarianceStabiliser | None, pictures: list[Tensor]
     ) -> None:
         """pictures (1, C, H, W) follow each other; the method is a fresh one."""
         self.method = method

@@ -24,7 +24,8 @@ from f2rcli.engine.noise.opening import (
 )
 from f2rcli.engine.stream import to_measure
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout
-from f2rcli.methods.base import Estimating, Method, Prepared
+from f2rcli.methods.base import Estimating, Prepared
+from f2rcli.methods.rgb import OnPlanes, RgbMethod
 from f2rcli.models.flow import DISFlow
 from f2rcli.noise.measurement.detail import roughness
 from f2rcli.noise.measurement.independence import Residuals, Temporal, temporal_correlation
@@ -85,11 +86,12 @@ def _reported(
         found = replace(
             found, blocking=opening.blocking, compression=opening.compression, lines=lines
         )
-    method = engine.new_method()
-    if not looked_at or not isinstance(method, Estimating):
+    method = engine.new_method(info.layout)
+    inner = method.inner if isinstance(method, OnPlanes) else method
+    if not looked_at or not isinstance(inner, Estimating):
         return found
     pictures = [engine.to_tensor(frame) for frame in looked_at]
-    return estimated(method, pictures, found, _rails(pictures, floor))
+    return estimated(inner, pictures, found, _rails(pictures, floor))
 
 
 def _as_the_run_says(found: NoiseReport, opening: Opening, layout: PlaneLayout) -> NoiseReport:
@@ -137,7 +139,7 @@ def _measured(
 
 def measure_pictures(
     pictures: list[Tensor],
-    method: Method,
+    method: RgbMethod,
     windows_used: int = 3,
     floor: float = 0.0,
     space: VarianceStabiliser | None = None,

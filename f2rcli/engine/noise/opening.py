@@ -17,7 +17,7 @@ from f2rcli.engine.noise.excerpts import cut_out, excerpts, over_all
 from f2rcli.engine.noise.places import louder_part
 from f2rcli.engine.noise.predicted import held_predicted
 from f2rcli.frames import Family, Frame, PlaneLayout
-from f2rcli.methods.base import Method
+from f2rcli.methods.rgb import RgbMethod
 from f2rcli.noise.measurement.blocking import Blocking, find_blocking
 from f2rcli.noise.measurement.blocks import FramePlanes, Pair
 from f2rcli.noise.measurement.bound import Bound
@@ -244,7 +244,7 @@ def pairs_of(pictures: Sequence[FramePlanes]) -> list[Pair]:
 
 
 def sensor_space(
-    pictures: list[Tensor], new_measurer: Callable[[], Method | None], *, dark: bool
+    pictures: list[Tensor], new_measurer: Callable[[], RgbMethod | None], *, dark: bool
 ) -> VarianceStabiliser | None:
     """A space to measure sensor values (1, C, H, W) in; None if there is too little to see. dark:
     whether their light may begin above 0."""
@@ -257,7 +257,7 @@ def sensor_space(
 
 
 def _opening_views(
-    pictures: list[Tensor], method: Method | None, space: VarianceStabiliser | None
+    pictures: list[Tensor], method: RgbMethod | None, space: VarianceStabiliser | None
 ) -> list[tuple[int, AnchorPair]]:
     """Two of the middle pictures with their places and anchors; none unless the method measures."""
     if method is None:

@@ -5,12 +5,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 
+import torch
 from torch import Tensor
 
 from f2rcli import methods
 from f2rcli.engine.contract.residual import STRICT
 from f2rcli.engine.engine import Engine
-from f2rcli.engine.noise.anchor_pairs import AnchorPair, evidence
+from f2rcli.engine.noise.anchor_pairs import AnchorPairs, evidence
 from f2rcli.engine.noise.excerpts import excerpter
 from f2rcli.engine.noise.opening import (
     DIM_PREROLL,
@@ -29,7 +30,6 @@ from f2rcli.engine.noise.opening import (
 from f2rcli.engine.strength import allowance
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.methods.base import Method, Prepared
-from f2rcli.models.large.codes import plain
 from f2rcli.noise.measurement.blocking import Blocking
 from f2rcli.noise.measurement.compression import Compression, compression_of, own_share
 from f2rcli.noise.measurement.detail import shows_noise
@@ -37,6 +37,7 @@ from f2rcli.noise.model import NoiseModel, blend
 from f2rcli.noise.planes import Anchored, PlaneNoise, picture_of
 from f2rcli.noise.report import NOTHING_TO_DO
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
+from f2rcli.noise.told import Told
 from f2rcli.tee import emptied
 from f2rcli.weights import KINDS, Kind
 from f2rcli.window import Window
@@ -98,6 +99,16 @@ class NoiseTracker:
         return None if known is None else known.scaled(self.excess)
 
     @property
+    def told(self) -> Told | None:
+        """What methods are told of it, as `model`."""
+        if self.measured is None or self.planes is None:
+            return None
+        if self.space is None:
+            return Told(self.planes, self.measured, self.compressed).scaled(self.excess)
+        even = self.space.model
+        return Told(PlaneNoise.of(even, self.layout, clipped=False), even).scaled(self.excess)
+
+    @property
     def light(self) -> bool:
         """Whether the noise is light or was never clipped, as in most footage."""
         if self.measured is None:
@@ -129,7 +140,9 @@ class NoiseTracker:
 
     def new_method(self) -> Method:
         """The method with the networks for this noise, which the engine remembers."""
-        return self.engine.new_method(kinds=self.kinds, faint=self.faint, ensemble=self.ensemble)
+        return self.engine.new_method(
+            self.layout, kinds=self.kinds, faint=self.faint, ensemble=self.ensemble
+        )
 
     @property
     def weak(self) -> bool:
@@ -153,17 +166,20 @@ class NoiseTracker:
         share = own_share(frame, self.blocking, mean_sigma8(self.measured))
         return self.planes if share == 1 else self.planes.scaled(share)
 
-    def into(self, picture: Tensor) -> Tensor:
-        """A picture as networks see it."""
+    def into(self, planes: list[Tensor]) -> list[Tensor]:
+        """A frame's planes (H, W) as networks see them."""
         if self.space is None:
-            return picture
-        return self.space.into(picture) + self._lift(self.space, picture)
+            return planes
+        picture = torch.stack(planes)[None]
+        seen = self.space.into(picture) + self._lift(self.space, picture)
+        return list(seen[0, : len(planes)])
 
-    def back(self, estimate: Tensor, picture: Tensor) -> Tensor:
-        """The networks' estimate of a picture, in the picture's own units."""
+    def back(self, estimate: list[Tensor], planes: list[Tensor]) -> list[Tensor]:
+        """The networks' estimate of a frame's planes, in the planes' own units."""
         if self.space is None:
             return estimate
-        return self.space.back(estimate - self._lift(self.space, picture))
+        lift = self._lift(self.space, torch.stack(planes)[None])
+        return list(self.space.back(torch.stack(estimate)[None] - lift)[0, : len(planes)])
 
     def _lift(self, space: VarianceStabiliser, picture: Tensor) -> float:
         """An offset for pictures far darker than the space's: networks fail below zero."""
@@ -206,17 +222,17 @@ class NoiseTracker:
         if methods.load(self.engine.method_name).wants_sigma:
             self.engine.note(f"no sigma= given: the noise was measured, {sigma:.1f} of 255")
 
-    def refresh(
-        self, method: Method, view: Window[Prepared], frames: Sequence[Frame], missed: int = 0
-    ) -> None:
+    def refresh(self, view: Window[Prepared], frames: Sequence[Frame], missed: int = 0) -> None:
         """Now and then, measure again and move towards it; once for as many times as were missed
         before an excerpt. `frames` are those of the window."""
-        if not method.can_measure_noise or not (self.due(view) or (missed and self._open(view))):
+        measurer = self.engine.new_measurer() if self._asked(view, missed) else None
+        if measurer is None or self.law is None:
             return
-        pair = method.independent_pair(view)
-        if pair is None or self.law is None:
+        anchors = AnchorPairs(measurer, None, [self.engine.to_tensor(one) for one in frames])
+        seen = anchors.pair(anchors.views()[len(view.before)])
+        if seen is None:
             return
-        seen = AnchorPair(plain(view.centre.noisy), *pair)
+        pair = seen.first, seen.second
         samples = evidence([seen], seen.noisy.shape[1], dark=False)
         model = samples.model()
         if model is None:
@@ -235,6 +251,9 @@ class NoiseTracker:
     def due(self, view: Window[Prepared]) -> bool:
         """Whether the noise is to be measured again on this window's centre."""
         return refreshes(view) and self._open(view)
+
+    def _asked(self, view: Window[Prepared], missed: int) -> bool:
+        return self.due(view) or bool(missed and self._open(view))
 
     def _open(self, view: Window[Prepared]) -> bool:
         """Whether it may be measured again, and there are frames on both sides to do so."""

@@ -24,6 +24,7 @@ from f2rcli.noise.measurement.blocking import Blocking
 from f2rcli.noise.measurement.bound import Bound
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise
+from f2rcli.noise.told import Told
 from f2rcli.window import Window
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Mark:
         self.begin = 0  # index of the stream's first picture
         self.first = self.done = -1  # of the last window: its first picture, its centre
         self._arrays = arrays or {}
-        self._known: dict[int, NoiseModel | None] = {}  # of each picture, as networks had it
+        self._known: dict[int, Told | None] = {}  # of each picture, as networks had it
         self._method: Method | None = None
         self._noise: NoiseTracker | None = None
         if kept is not None:
@@ -80,7 +81,7 @@ class Mark:
             noise.blocking = None if blocking is None else Blocking(**blocking)
             noise.compressed = self.kept["compressed"]
             noise.law = _model(self.kept["law"][0]), _plane_noise(self.kept["law"][1])
-        self._known = {i: None if m is None else _model(m) for i, m in self.kept["told"]}
+        self._known = {i: None if m is None else _told(m) for i, m in self.kept["told"]}
         _fill(steady, self._arrays, noise.engine.torch_device)
         return Past(
             steady,
@@ -89,8 +90,8 @@ class Mark:
             tuple(Bound(**{k: _tuples(v) for k, v in one.items()}) for one in self.kept["bounds"]),
         )
 
-    def conditioned(self, index: int, model: NoiseModel | None) -> NoiseModel | None:
-        """The noise that networks are given for a picture: `model`, unless they had it before."""
+    def conditioned(self, index: int, model: Told | None) -> Told | None:
+        """The noise that networks are told of for a picture: `model`, unless they had it before."""
         return self._known.setdefault(index, model)
 
     def before(self, view: Window[Prepared]) -> bool:
@@ -235,3 +236,8 @@ def _plane_noise(fields: JsonValues) -> PlaneNoise:
     models = tuple(_model(one) for one in fields["models"])
     rest = {name: _tuples(value) for name, value in fields.items() if name != "models"}
     return PlaneNoise(models, **rest)
+
+
+def _told(fields: JsonValues) -> Told:
+    planes, channels = _plane_noise(fields["planes"]), _model(fields["channels"])
+    return Told(planes, channels, bool(fields["errors"]))

@@ -18,7 +18,7 @@ from f2rcli.engine.tiles import Runner
 from f2rcli.errors import ConfigError, InputError
 from f2rcli.frames import Space
 from f2rcli.header import CHANNELS, Header
-from f2rcli.methods.base import Method
+from f2rcli.methods.rgb import RgbMethod
 from f2rcli.models.layers import channels_last
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.report import NoiseReport
@@ -232,11 +232,11 @@ class Recipe(ABC):
                 noise.append(Noise.of_pair(input_, target))
         return ValidationErrors.of(restored, noise).score < ValidationErrors.of(left, noise).score
 
-    def _method(self) -> Method:
+    def _method(self) -> RgbMethod:
         """The method as it is with the networks' weights, in copies of them."""
         made = Weights(self.context.config.output, self.header, self.networks.state_dict())
         run = Runner(self.context.device, self.context.precision, None)
-        method = methods.load(self.header.method).from_weights(made, run)
+        method = methods.load_rgb(self.header.method).of(made, run)
         channels_last(method.networks.eval().to(self.context.device))
         return method
 

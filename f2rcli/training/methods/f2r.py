@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from f2rcli.engine.tiles import Runner
 from f2rcli.header import Estimate
-from f2rcli.methods.f2r import F2R, F2RNetworks
-from f2rcli.methods.f2r.alignment import photometric
-from f2rcli.methods.f2r.pipeline import level_map
+from f2rcli.methods.rgb_f2r import F2R, F2RNetworks
+from f2rcli.methods.rgb_f2r.alignment import photometric
+from f2rcli.methods.rgb_f2r.pipeline import level_map
 from f2rcli.models.fusion import Aligned, Anchor
 from f2rcli.models.layers import padded
 from f2rcli.training.events import Event, EventKind

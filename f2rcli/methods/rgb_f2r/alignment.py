@@ -8,13 +8,13 @@ from torch import Tensor
 
 from f2rcli.fast.support import serve
 from f2rcli.methods.base import Prepared
+from f2rcli.methods.rgb_f2r.memory import Memory
 from f2rcli.models import motion
 from f2rcli.models.flow import warp, warp_all
 from f2rcli.models.fusion import Aligned, smooth, weighted
 from f2rcli.models.large import halves
 from f2rcli.models.large.codes import SPAN, alike, distance
 from f2rcli.models.layers import box_mean
-from f2rcli.models.memory import Memory
 
 CELLS = 3  # of 2x2 pixels, about as wide as what `smooth` averages over
 MISMATCH_FLOOR = 2e-3  # half an 8-bit code: coarse frames never agree better than that
@@ -52,21 +52,6 @@ def _mean(pictures: Tensor) -> Tensor:
         return pictures.mean(1)
     count = pictures.shape[1]
     return weighted(torch.full((1, count, 1, 1, 1), 1 / count), pictures)
-
-
-def aligned_together(
-    shown: Sequence[Prepared | Memory], rated: Iterable[tuple[Any, Any]], reference: Tensor | None
-) -> Aligned:
-    """The same in one call, on the device of the frames."""
-    flows, agreement = (torch.cat(part) for part in zip(*rated, strict=True))
-    noisy, coarse = (torch.cat([getattr(one, p) for one in shown]) for p in ("noisy", "coarse"))
-    one = torch.ones_like(noisy[:1, :1])
-    counts = torch.cat([item.count if isinstance(item, Memory) else one for item in shown])
-    noisy, coarse, worth = motion.warp_all([noisy, coarse, counts], flows)
-    agreement = agreement * worth.clamp_min_(1)
-    reference = coarse.mean(0, keepdim=True) if reference is None else reference
-    confidence = photometric(coarse[None], reference) * agreement
-    return Aligned(noisy[None], coarse[None], confidence)
 
 
 def photometric(warped: Tensor, reference: Tensor, typical: Tensor | None = None) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from f2rcli.methods.base import Prepared
-from f2rcli.methods.f2r.flows import Flows, FramePair
+from f2rcli.methods.flows import Flows, FramePair
 from f2rcli.models import motion
 from f2rcli.models.motion import Shifts
 from f2rcli.models.recorded.graphs import Graphs

@@ -1,39 +1,26 @@
 """F2R on one clip: coarse, flow, alignment, anchor, refiner."""
 
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from f2rcli.header import Estimate
-from f2rcli.methods.base import Following, LazyFlow, Method, Prepared, Restored, Run
-from f2rcli.methods.f2r.alignment import CELLS, Align, aligned_one_by_one, aligned_together
-from f2rcli.methods.f2r.device_flows import DeviceFlows
-from f2rcli.methods.f2r.flows import FlowBook, Flows
-from f2rcli.methods.f2r.parts import Parts, Plan
+from f2rcli.methods.base import LazyFlow, Prepared, Restored, Run
+from f2rcli.methods.flows import FlowBook, Flows
+from f2rcli.methods.rgb import RgbMethod
+from f2rcli.methods.rgb_f2r.alignment import CELLS, Align, aligned_one_by_one
+from f2rcli.methods.rgb_f2r.memory import Memory
 from f2rcli.models.coarse import Coarse
 from f2rcli.models.flow import carried, compose, inside, midway
 from f2rcli.models.fusion import Aligned, Anchor, BlindAnchor, Refiner, smooth
-from f2rcli.models.large import codes, halves
-from f2rcli.models.large.codes import alike, coded, plain
-from f2rcli.models.memory import Memory
-from f2rcli.models.recorded.graphs import Graphs
+from f2rcli.models.large import halves
+from f2rcli.models.large.codes import plain
 from f2rcli.noise.model import NoiseModel
-from f2rcli.tee import emptied
 from f2rcli.weights import Weights
 from f2rcli.window import Window
-
-
-class Followed(NamedTuple):
-    """The state of a window before networks run."""
-
-    rated: deque[tuple[Any, Any]]  # per neighbour, see `Flows.rated`; used up
-    memory: Memory | None
 
 
 class F2RNetworks(nn.Module):
@@ -47,7 +34,7 @@ class F2RNetworks(nn.Module):
         self.refiner = Refiner(channels, **config["refiner"])
 
 
-class F2R(Method, Following):
+class F2R(RgbMethod):
     """The two-stage pipeline on one clip: coarse, flow, align, anchor, refine."""
 
     name: ClassVar[str] = "f2r"
@@ -71,109 +58,38 @@ class F2R(Method, Following):
         self.networks = networks
         self.flows: Flows = FlowBook()
         self.memory: Memory | None = None
-        self._graphs = Graphs()
         self._run = run
         self._aligned: Align = aligned_one_by_one
-        self._codes = False
 
     @classmethod
-    def from_weights(cls, weights: Weights, run: Run) -> Self:
+    def of(cls, weights: Weights, run: Run) -> Self:
         header = weights.header
         networks = weights.network(lambda: F2RNetworks(header.channels, header.config))
         return cls(networks, run, header.length, header.level, header.estimate)
 
-    def stay_on_device(self, graphs: Graphs) -> None:
-        self.flows, self._aligned, self._graphs = DeviceFlows(graphs), aligned_together, graphs
-
-    def hold_codes(self) -> None:
-        self._codes = True
-
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
-        given = self.conditioned_on(noise)
-        name = "prepared", id(self.networks), given
-        level, coarse, luma = self._graphs(name, partial(self._coarse, given), noisy)
-        stays = isinstance(self.flows, DeviceFlows)
-        shown = luma.float() if stays else luma.float().cpu().numpy()
-        if self._codes and codes.serve(noisy, level):
-            noisy, coarse = coded(noisy), coded(coarse)
-        return Prepared(index, noisy, coarse, shown, self.flows.look(shown))
-
-    def _coarse(self, given: NoiseModel | None, noisy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The noise's level, the coarse frame and its brightness."""
-        level = level_map(given, noisy)
+        level = level_map(self.conditioned_on(noise), noisy)
         coarse = self._run(self.networks.coarse, noisy, level)
-        picture = coarse[0].detach()
-        luma = picture[0] if len(picture) == 1 else picture.mean(0)  # gray's shares its memory
-        return level, coarse, luma
+        shown = coarse[0].detach().mean(0).float().cpu().numpy()
+        return Prepared(index, noisy, coarse, shown, self.flows.look(shown))
 
     def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:
         """Without neighbours only the coarse estimate is left."""
-        return self.finish(window, noise, self.follow(window, noise))
-
-    def follow(self, window: Window[Prepared], noise: NoiseModel | None) -> Followed | None:
-        """The flows and memory of a window; None where the coarse estimate is the result."""
         memory = self.remember(window.before[0], noise) if window.before else None
         self.flows.forget_before(window.items[0].index)
-        if not window.neighbours or self.estimate is Estimate.COARSE:
-            return None
-        return Followed(deque(self.flows.rated(window)), memory)
-
-    def finish(
-        self, window: Window[Prepared], noise: NoiseModel | None, followed: Followed | None
-    ) -> Restored:
-        if followed is None:
-            return Restored.single(plain(window.centre.coarse))
-        if not isinstance(self.flows, DeviceFlows):
-            return self._finished(window, noise, followed)
-        parts = Parts.of(window, followed.rated, followed.memory)
-        name = "finished", id(self.networks), noise, parts.plan
-        again = partial(self._finished_again, noise, parts.plan)
-        done: Restored = self._graphs(name, again, *parts.tensors)
-        return done
-
-    def _finished_again(self, noise: NoiseModel | None, plan: Plan, *tensors: Any) -> Restored:
-        """`_finished` as a function of tensors."""
-        window, rated, memory = Parts(plan, tensors).put_together()
-        return self._finished(window, noise, Followed(deque(rated), memory))
-
-    def _finished(
-        self, window: Window[Prepared], noise: NoiseModel | None, followed: Followed
-    ) -> Restored:
         noisy, coarse = window.centre.noisy, window.centre.coarse
-        rated = self.flows.enlarged(emptied(followed.rated), window.centre)
-        aligned = self.align(window, rated, followed.memory)
+        if not window.neighbours or self.estimate is Estimate.COARSE:
+            return Restored.single(plain(coarse))
+        rated = self.flows.enlarged(self.flows.rated(window), window.centre)
+        aligned = self.align(window, rated, memory)
         anchor = self.anchor(aligned)
         guided = anchor.guided(plain(coarse))
         if self.estimate is Estimate.ANCHOR:
             return Restored(coarse, guided, guided)
         level = level_map(self.conditioned_on(noise), guided)
-        guided = alike(guided, coarse)
         anchor = anchor._replace(strict=guided)  # not looked at
         refined = self._run(self.networks.refiner, noisy, coarse, level, anchor, aligned)
         return Restored(coarse, guided, refined)
-
-    def pass_over(self, window: Window[Prepared], noise: NoiseModel | None) -> None:
-        if window.before:
-            self.remember(window.before[0], noise)
-        self.flows.forget_before(window.items[0].index)
-        self.flows.chain(window.items)
-
-    def remembered(self) -> tuple[int | None, dict[str, NDArray[np.float32]]]:
-        """The long memory; not the flows, which are computed again."""
-        known = self.memory
-        if known is None:
-            return None, {}
-        parts = {"noisy": known.noisy, "coarse": known.coarse, "count": known.count}
-        return known.index, {name: part.cpu().numpy() for name, part in parts.items()}
-
-    def recall(
-        self, view: Window[Prepared], place: int | None, kept: dict[str, NDArray[np.float32]]
-    ) -> None:
-        if place is not None:
-            device = view.centre.noisy.device
-            parts = (torch.from_numpy(kept[n]).to(device) for n in ("noisy", "coarse", "count"))
-            self.memory = Memory(place, *parts)
-        self.flows.chain(view.items)
 
     def remember(self, frame: Prepared, noise: NoiseModel | None) -> Memory:
         """Everything before a frame and itself as a memory on its grid. Frames are to come in
@@ -188,20 +104,9 @@ class F2R(Method, Following):
         if known is None or flow is None or noise is None:
             self.memory = Memory.of(frame.index, noisy, coarse)
         else:
-            old, name = (known.noisy, known.coarse, known.count), ("memory", noise)
-            carried = partial(self._carried, noise)
-            self.memory = Memory(
-                frame.index, *self._graphs(name, carried, old, noisy, coarse, flow)
-            )
+            level, whole = level_map(noise, coarse), self.flows.whole(flow, noisy.shape)
+            self.memory = known.carried(frame.index, noisy, coarse, whole, level)
         return self.memory
-
-    def _carried(
-        self, noise: NoiseModel, old: Sequence[Tensor], noisy: Tensor, coarse: Tensor, flow: Any
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """A memory's parts with the next frame added."""
-        level, whole = level_map(noise, coarse), self.flows.whole(flow, noisy.shape)
-        made = Memory(0, *old).carried(0, noisy, coarse, whole, level)
-        return made.noisy, made.coarse, made.count
 
     def motion(self, centre: Prepared, neighbour: Prepared) -> LazyFlow | None:
         flow = self.flows.known(centre.index, neighbour.index)

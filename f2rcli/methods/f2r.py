@@ -1,0 +1,280 @@
+"""F2R, Frames2Residual (arXiv 2603.10417): a blind temporal anchor, then a non-blind refiner."""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from f2rcli.errors import WeightsError
+from f2rcli.frames import PlaneLayout, Singles
+from f2rcli.header import Estimate
+from f2rcli.methods import rgb_f2r
+from f2rcli.methods.base import Following, LazyFlow, Method, Prepared, Restored, Run
+from f2rcli.methods.device_flows import DeviceFlows
+from f2rcli.methods.flows import FlowBook, Flows
+from f2rcli.models.memory import Memory
+from f2rcli.models.placing import MAPS, placed, warped
+from f2rcli.models.planar import Anchor, Coarse, Neighbours, Networks, weighted
+from f2rcli.models.recorded.graphs import Graphs
+from f2rcli.noise.told import Told, nothing
+from f2rcli.planes import Layout, packing, spread
+from f2rcli.weights import Weights
+from f2rcli.window import Window
+
+
+class Followed(NamedTuple):
+    """The state of a window before networks run."""
+
+    rated: deque[tuple[Any, Any]]  # per neighbour: the flow into it, and whether to trust that
+    memory: Memory | None
+
+
+class OfLayout:
+    """One of the networks on pictures of one layout, to be run whole or in tiles."""
+
+    cell = 2  # pixels along a side of what it counts
+
+    def __init__(self, network: nn.Module, layout: Layout, *, sees_pictures: bool = False) -> None:
+        """sees_pictures: whether their rounding to half precision would show."""
+        self.network = network
+        self.layout = layout
+        self.stride, self.reach = network.stride, network.reach
+        self.sees_pictures = sees_pictures
+
+    def __call__(self, *inputs: Any) -> Any:
+        return self.network(self.layout, *inputs)
+
+
+class F2R(Method, Following):
+    """The two-stage pipeline on one clip: coarse, flow, align, anchor, refine."""
+
+    name: ClassVar[str] = "f2r"
+    activation_bytes = 460  # in fp32, measured; 365 in bf16
+    networks: Networks
+
+    def __init__(
+        self,
+        networks: Networks,
+        run: Run,
+        layout: Layout,
+        length: int = 5,
+        level: float = 1.0,
+        estimate: Estimate = Estimate.REFINED,
+    ) -> None:
+        """level: what the noise's measured level is multiplied by before networks are told it.
+        estimate: the one to give out; what comes after it is not trained."""
+        self.layout = layout
+        self.length = length
+        self.level = level
+        self.estimate = estimate
+        self.networks = networks
+        self.stride = networks.stride
+        self.flows: Flows = FlowBook()
+        self.memory: Memory | None = None
+        self._graphs = Graphs()
+        self._run = run
+        self._coarse = OfLayout(networks.coarse, layout, sees_pictures=True)
+        self._anchor = OfLayout(networks.anchor, layout)
+        self._refiner = OfLayout(networks.refiner, layout)
+
+    @classmethod
+    def from_weights(cls, weights: Weights, run: Run, source: PlaneLayout) -> Method:
+        header, layout = weights.header, packing(source)
+        if "layouts" not in header.config:  # as training still makes them
+            return rgb_f2r.F2R.from_weights(weights, run, source)
+        known = header.config.get("layouts", ())
+        if layout.name not in known:
+            raise WeightsError(
+                f"{weights.name}: weights without a stem for {layout.name}; "
+                f"they have {', '.join(map(str, known))}.",
+                hint="Train them with footage of that kind, or leave weights= out.",
+            )
+        networks = weights.network(lambda: Networks(header.config))
+        return cls(networks, run, layout, header.length, header.level, header.estimate)
+
+    def stay_on_device(self, graphs: Graphs) -> None:
+        self.flows, self._graphs = DeviceFlows(graphs), graphs
+
+    def prepare(self, index: int, noisy: Tensor, told: Told | None) -> Prepared:
+        given = self._conditioned(told)
+        name = "prepared", id(self.networks), given
+        coarse, luma = self._graphs(name, partial(self._prepared, given), noisy)
+        shown = luma if isinstance(self.flows, DeviceFlows) else luma.cpu().numpy()
+        return Prepared(index, noisy, coarse.picture, shown, self.flows.look(shown), coarse.deep)
+
+    def _prepared(self, given: Told | None, noisy: Tensor) -> tuple[Coarse, Tensor]:
+        """The coarse frame and its brightness."""
+        coarse: Coarse = self._run(self._coarse, noisy, self._maps(given, noisy))
+        return coarse, brightness(self.layout, coarse.picture.detach())[0]
+
+    def restore(self, window: Window[Prepared], told: Told | None) -> Restored:
+        """Without neighbours only the coarse estimate is left."""
+        return self.finish(window, told, self.follow(window, told))
+
+    def follow(self, window: Window[Prepared], told: Told | None) -> Followed | None:
+        """The flows and memory of a window; None where the coarse estimate is the result."""
+        memory = self.remember(window.before[0], told) if window.before else None
+        self.flows.forget_before(window.items[0].index)
+        if not window.neighbours or self.estimate is Estimate.COARSE:
+            return None
+        return Followed(deque(self.flows.rated(window)), memory)
+
+    def finish(
+        self, window: Window[Prepared], told: Told | None, followed: Followed | None
+    ) -> Restored:
+        if followed is None:
+            return Restored.single(window.centre.coarse)
+        centre = window.centre
+        shown = self._shown(window, followed.memory)
+        parts = [(noisy, coarse) for noisy, coarse, _ in shown]
+        counts = [count for *_, count in shown if count is not None]
+        place = next((i for i, (*_, count) in enumerate(shown) if count is not None), None)
+        flows = [(flow, agreement) for flow, agreement in followed.rated]
+        followed.rated.clear()
+        restore = partial(self._finished, self._conditioned(told), place)
+        assert centre.deep is not None  # see `prepare`
+        own = centre.noisy, centre.coarse, centre.deep
+        if not isinstance(self.flows, DeviceFlows):
+            return restore(own, parts, counts, flows)
+        name = "finished", id(self.networks), told, place, len(parts)
+        done: Restored = self._graphs(name, restore, own, parts, counts, flows)
+        return done
+
+    def _shown(
+        self, window: Window[Prepared], memory: Memory | None
+    ) -> list[tuple[Tensor, Tensor, Tensor | None]]:
+        """What is shown of every neighbour: noisy, coarse, and the frames it is worth where it is
+        the memory, which stands in for the neighbour that it was made at."""
+        return [
+            (memory.noisy, memory.coarse, memory.count)
+            if memory is not None and memory.index == one.index
+            else (one.noisy, one.coarse, None)
+            for one in window.neighbours
+        ]
+
+    def _finished(
+        self,
+        given: Told | None,
+        place: int | None,
+        centre: tuple[Tensor, Tensor, Tensor],
+        shown: Sequence[tuple[Tensor, Tensor]],
+        counts: Sequence[Tensor],
+        flows: Sequence[tuple[Any, Any]],
+    ) -> Restored:
+        """Both stages. place: of the neighbour that is worth several frames, `counts` of them."""
+        noisy, coarse, deep = centre
+        seen = self.aligned(shown, flows, place, counts, coarse)
+        merged = weighted(seen.confidence, seen.coarse) / seen.confidence.sum(1).clamp_min(1e-4)
+        anchor: Anchor = self._run(self._anchor, seen, self._maps(given, merged))
+        start = anchor.given(coarse)
+        if self.estimate is Estimate.ANCHOR:
+            return Restored(coarse, start, start)
+        own = Coarse(coarse, deep)
+        maps = self._maps(given, start)
+        refined = self._run(self._refiner, noisy, maps, own, anchor, seen)
+        return Restored(coarse, start, refined)
+
+    def aligned(
+        self,
+        shown: Sequence[tuple[Tensor, Tensor]],
+        flows: Iterable[tuple[Any, Any]],
+        place: int | None,
+        counts: Sequence[Tensor],
+        reference: Tensor,
+    ) -> Neighbours:
+        """Neighbours on the centre's grid, by the flow into each; rated by how well they look like
+        the reference (1, C, h, w)."""
+        moved, sure, worth = [], [], []
+        for index, (pictures, (flow, agreement)) in enumerate(zip(shown, flows, strict=True)):
+            moved.append(warped(self.layout, pictures, flow))
+            sure.append(
+                torch.as_tensor(agreement, device=reference.device).view(
+                    1, 1, *reference.shape[-2:]
+                )
+            )
+            worth.append(
+                warped(MAPS, counts, flow)[0] if index == place else torch.ones_like(sure[0])
+            )
+        noisy, coarse = (torch.stack(list(one), 1) for one in zip(*moved, strict=True))
+        return placed(noisy, coarse, torch.stack(sure, 1), torch.stack(worth, 1), reference)
+
+    def pass_over(self, window: Window[Prepared], told: Told | None) -> None:
+        if window.before:
+            self.remember(window.before[0], told)
+        self.flows.forget_before(window.items[0].index)
+        self.flows.chain(window.items)
+
+    def remembered(self) -> tuple[int | None, dict[str, Singles]]:
+        """The long memory; not the flows, which are computed again."""
+        known = self.memory
+        if known is None:
+            return None, {}
+        parts = {"noisy": known.noisy, "coarse": known.coarse, "count": known.count}
+        return known.index, {name: part.cpu().numpy() for name, part in parts.items()}
+
+    def recall(self, view: Window[Prepared], place: int | None, kept: dict[str, Singles]) -> None:
+        if place is not None:
+            device = view.centre.noisy.device
+            parts = (torch.from_numpy(kept[n]).to(device) for n in ("noisy", "coarse", "count"))
+            self.memory = Memory(place, *parts)
+        self.flows.chain(view.items)
+
+    def remember(self, frame: Prepared, told: Told | None) -> Memory:
+        """Everything before a frame and itself as a memory on its grid. Frames are to come in
+        order; after a cut, or where the noise is not known, it begins anew."""
+        known = self.memory
+        if known is not None and known.index == frame.index:
+            return known
+        flow = None
+        if known is not None and known.index == frame.index - 1:
+            flow = self.flows.known(frame.index, known.index)
+        if known is None or flow is None or told is None:
+            self.memory = Memory.of(frame.index, frame.noisy, frame.coarse)
+        else:
+            old, name = (known.noisy, known.coarse, known.count), ("memory", told)
+            carried = partial(self._carried, told)
+            parts = self._graphs(name, carried, old, frame.noisy, frame.coarse, flow)
+            self.memory = Memory(frame.index, *parts)
+        return self.memory
+
+    def _carried(
+        self, told: Told, old: Sequence[Tensor], noisy: Tensor, coarse: Tensor, flow: Any
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """A memory's parts with the next frame added."""
+        maps = told.maps(self.layout, coarse)
+        made = Memory(0, *old).carried(self.layout, 0, noisy, coarse, flow, maps)
+        return made.noisy, made.coarse, made.count
+
+    def motion(self, centre: Prepared, neighbour: Prepared) -> LazyFlow | None:
+        flow = self.flows.known(centre.index, neighbour.index)
+        if flow is None:
+            return None
+        height, width = (2 * side for side in centre.noisy.shape[-2:])
+        return partial(self.flows.whole, flow, (height, width))
+
+    def forget(self) -> None:
+        """Begin a new clip: its frames may have the indices of this one's."""
+        self.flows.forget_before(2**62)
+        self.memory = None
+
+    def _conditioned(self, told: Told | None) -> Told | None:
+        """What networks are told of the noise; None for nothing."""
+        return told.scaled(self.level) if told is not None and self.level else None
+
+    def _maps(self, given: Told | None, picture: Tensor) -> Tensor:
+        """What is told of a picture as bright as this, (1, 2 P, h, w); zero where nothing is."""
+        return nothing(self.layout, picture) if given is None else given.maps(self.layout, picture)
+
+
+def brightness(layout: Layout, packed: Tensor) -> Tensor:
+    """What motion and cuts are looked for in, of a packed picture (1, C, h, w): (1, H, W)."""
+    planes = spread(layout, packed)
+    if layout.rotated:
+        return planes[0] * 3**-0.5  # the mean of R, G and B
+    return planes[0] if layout.name != "mosaic" else torch.stack(planes).mean(0)
+
+
+METHOD = F2R
