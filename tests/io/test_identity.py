@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from f2rcli.io import WriteOptions, open_reader
+from f2rcli.io import WriteOptions, default_target, open_reader
 
 FORMATS = [
     *(f"yuv{chroma}p{depth}" for chroma in ("420", "422", "444") for depth in ("", "10le", "12le")),
@@ -93,7 +93,7 @@ def _write_raw(path: Path, pix_fmt: str) -> None:
 )  # fmt: skip
 def test_lossless_inputs_stay_lossless_by_default(tools, odd, tmp_path: Path, name: str) -> None:
     source = odd(name)
-    target = tmp_path / ("out" + (".apng" if name == "palette.gif" else source.suffix))
+    target = tmp_path / default_target(source).name
     frames, _ = tools.passthrough(source, target)
     with open_reader(target) as reader:
         assert tools.same_samples(frames, list(reader))

@@ -37,7 +37,7 @@ def test_variable_rate_and_the_last_hold_survive(tools, tmp_path: Path, codec: s
     assert f"{len(VARIABLE)} frames" in receipt.verified
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".ts", ".nut", ".webm"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".ts", ".webm"])
 @pytest.mark.parametrize("offset", [0, 7, 125, -3], ids=lambda n: f"from {n}")
 def test_start_offsets_survive(tools, tmp_path: Path, suffix: str, offset: int) -> None:
     stamps = [offset + n for n in range(8)]
@@ -133,13 +133,10 @@ def test_a_stream_without_time_stamps_is_timed_by_its_rate(tools, tmp_path: Path
     assert [t for t, _ in tools.times(frames)] == [Fraction(n, 25) for n in range(5)]
 
 
-@pytest.mark.parametrize(
-    ("suffix", "codec"), [(".avi", None), (".avi", "mjpeg"), (".avi", "mpeg4"), (".y4m", None)]
-)
-def test_avi_and_y4m_round_to_their_one_rate(tools, tmp_path: Path, suffix, codec) -> None:
+def test_y4m_rounds_to_its_one_rate(tools, tmp_path: Path) -> None:
     source = tools.write_clip(tmp_path / "in.mkv", codec="libx264", pts=9, smooth=True)
-    tools.passthrough(source, tmp_path / f"out{suffix}", WriteOptions(codec=codec))
-    again = tools.read_all(tmp_path / f"out{suffix}")
+    tools.passthrough(source, tmp_path / "out.y4m")
+    again = tools.read_all(tmp_path / "out.y4m")
     assert [time for time, _ in tools.times(again)] == [Fraction(n, 25) for n in range(9)]
 
 

@@ -14,9 +14,6 @@ from av.stream import Stream
 from f2rcli.errors import UsageError
 from f2rcli.io.video.source import family_of, is_cover, title_of
 
-_LOSSLESS = ("ffv1", "huffyuv", "ffvhuff", "utvideo", "magicyuv")
-_COMMON = ("h264", "hevc", "av1", "vp9", "vp8", "mjpeg", "mpeg4", "mpeg2video")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
@@ -29,45 +26,46 @@ class Container:
     options: tuple[tuple[str, str], ...] = ()
     chapters: bool = False
     metadata: bool = True
-    tags: frozenset[str] | None = None  # of the file that it has names for; None: any
     provenance: str = ""  # the tag that says how the file was made; "" for none
-    stream_tags: tuple[str, ...] = ("language", "title")
+    titles: bool = True  # of streams
     no_language: tuple[str, ...] = ()  # streams stored without it: types, codecs
     display_matrix: str = ""  # "all", "rotation" or "" for none
-    colour: bool = True  # tags are kept, by it or by every codec it holds
     pixel_aspect: bool = False  # whatever the codec
     side_data: bool = False  # HDR10 metadata, cropping, 360-degree and stereoscopic layouts
     variable_rate: bool = True  # and time stamps of any kind
     attachments: bool = False
     covers: str = ""  # "stream", "attachment" or "" for none
-    other_streams: bool = True
+    only_pictures: bool = False  # of one stream, and nothing beside them
     # Sound, subtitles, data and video that players find in it, where its muxer takes more.
     only: tuple[tuple[str, tuple[str, ...]], ...] = ()
     tick: Fraction = Fraction(1, 90000)  # seconds; the coarsest rounding of time stamps
 
-    def holds_tag(self, name: str) -> bool:
-        """Whether a tag of the file has a name in it."""
-        return self.metadata and (self.tags is None or name.lower() in self.tags)
-
     def holds_language(self, stream: Stream) -> bool:
         """Whether it stores the language of a stream like this."""
-        held = {stream.type, family_of(stream)}.isdisjoint(self.no_language)
-        return "language" in self.stream_tags and held
+        return {stream.type, family_of(stream)}.isdisjoint(self.no_language)
 
     def holds_matrix(self, matrix: tuple[int, ...]) -> bool:
         """Whether it states a display matrix; some state turns alone, and no flips."""
-        turns = matrix[0] * matrix[4] - matrix[1] * matrix[3] > 0
-        return self.display_matrix == "all" or (turns and self.display_matrix == "rotation")
+        return self.display_matrix == "all" or (turns(matrix) and self.display_matrix == "rotation")
+
+
+def turns(matrix: tuple[int, ...]) -> bool:
+    """Whether a display matrix turns the picture and does not flip it."""
+    return matrix[0] * matrix[4] - matrix[1] * matrix[3] > 0
 
 
 _MOV: dict[str, Any] = {
     "options": (("movflags", "+faststart"), ("strict", "unofficial")), "chapters": True,
     "pixel_aspect": True, "display_matrix": "all", "side_data": True,
 }  # fmt: skip
+_MATROSKA: dict[str, Any] = {
+    "chapters": True, "display_matrix": "rotation", "side_data": True, "provenance": "F2R",
+    "tick": Fraction(1, 1000),
+}  # fmt: skip
 _BROADCAST = ("aac", "mp2", "mp3", "ac3", "eac3", "dts", "opus", "truehd")
 _TRANSPORT: dict[str, Any] = {
-    "families": ("h264", "hevc", "mpeg2video"), "options": (("mpegts_copyts", "1"),),
-    "metadata": False, "stream_tags": ("language",),
+    "muxer": "mpegts", "families": ("h264", "hevc", "mpeg2video"), "metadata": False,
+    "options": (("mpegts_copyts", "1"),), "titles": False,
 }  # fmt: skip
 
 CONTAINERS = (
@@ -82,65 +80,41 @@ CONTAINERS = (
                   "qtrle"),
     ),
     Container(
-        name="matroska", muxer="matroska", suffixes=(".mkv",), chapters=True,
-        families=(*_COMMON, "prores", "ffv1"), display_matrix="rotation", attachments=True,
-        covers="attachment", side_data=True, provenance="F2R", tick=Fraction(1, 1000),
+        name="matroska", muxer="matroska", suffixes=(".mkv",), **_MATROSKA, attachments=True,
+        families=("h264", "hevc", "av1", "vp9", "vp8", "mjpeg", "mpeg4", "mpeg2video", "prores",
+                  "ffv1"), covers="attachment",
     ),
+    Container(name="webm", muxer="webm", suffixes=(".webm",), families=("vp9", "av1", "vp8"),
+              **_MATROSKA),
     Container(
-        name="webm", muxer="webm", suffixes=(".webm",), families=("vp9", "av1", "vp8"),
-        chapters=True, display_matrix="rotation", side_data=True, provenance="F2R",
-        tick=Fraction(1, 1000),
-    ),
-    Container(
-        name="mpegts", muxer="mpegts", suffixes=(".ts", ".mts"), **_TRANSPORT,
-        no_language=("video", "data"),
+        name="mpegts", suffixes=(".ts", ".mts"), **_TRANSPORT, no_language=("video", "data"),
         only=(("audio", _BROADCAST), ("subtitle", ("dvb_subtitle", "dvb_teletext")),
               ("data", ("scte_35", "klv", "timed_id3")),
               ("video", ("h264", "hevc", "mpeg2video", "mpeg1video", "mpeg4"))),
     ),
     Container(  # as on Blu-ray discs: FFmpeg writes it for this suffix alone, with one picture
-        name="m2ts", muxer="mpegts", suffixes=(".m2ts",), **_TRANSPORT,
-        no_language=("hdmv_pgs_subtitle",),
+        name="m2ts", suffixes=(".m2ts",), **_TRANSPORT, no_language=("hdmv_pgs_subtitle",),
         only=(("audio", _BROADCAST), ("subtitle", ("hdmv_pgs_subtitle",)), ("data", ()),
               ("video", ())),
     ),
     Container(
-        name="avi", muxer="avi", suffixes=(".avi",), variable_rate=False, colour=False,
-        families=("mjpeg", "mpeg4", *_LOSSLESS), stream_tags=("title",), provenance="ISFT",
-        tags=frozenset({"title", "artist", "copyright", "comment", "date", "genre", "album",
-                        "track", "encoded_by"}),
-        only=(("audio", ("mp3", "mp2", "ac3", "aac", "pcm_s16le", "pcm_u8", "pcm_s24le",
-                         "adpcm_ms")), ("subtitle", ()), ("data", ())),
-    ),
-    Container(
-        name="nut", muxer="nut", suffixes=(".nut",), chapters=True, colour=False,
-        families=(*_COMMON, *_LOSSLESS, "rawvideo", "v210"), provenance="f2r",
-    ),
-    Container(
         name="y4m", muxer="yuv4mpegpipe", suffixes=(".y4m",), families=("rawvideo",),
-        options=(("strict", "-1"),), metadata=False, colour=False, variable_rate=False,
-        other_streams=False,
-    ),
-    Container(
-        name="apng", muxer="apng", suffixes=(".apng",), families=("apng",), metadata=False,
-        options=(("plays", "0"),), colour=False, other_streams=False,
+        options=(("strict", "-1"),), metadata=False, variable_rate=False, only_pictures=True,
     ),
 )  # fmt: skip
 
-# What to write for inputs whose own container f2r does not write.
-_STAND_INS = {".gif": ".apng", ".png": ".apng", ".3gp": ".mov", ".3g2": ".mov", ".f4v": ".mp4",
-              ".h264": ".mp4", ".264": ".mp4", ".avc": ".mp4", ".hevc": ".mp4", ".h265": ".mp4",
-              ".265": ".mp4", ".obu": ".mp4", ".ivf": ".mkv", ".m2t": ".ts"}  # fmt: skip
-_OWN_SUFFIX = {s for container in CONTAINERS for s in container.suffixes} - {".avi"}
+# What to write for inputs whose own container f2r does not write; else .mkv, which holds most.
+_STAND_INS = {".3gp": ".mov", ".3g2": ".mov", ".f4v": ".mp4", ".m2t": ".ts"} | dict.fromkeys(
+    (".h264", ".264", ".avc", ".hevc", ".h265", ".265", ".obu"), ".mp4"
+)
 
 
 def container_for(target: str, source_container: str, codec: str | None) -> Container:
     """A target's container by its suffix; for standard output y4m or mkv. Raises UsageError."""
+    suffix = Path(target).suffix.lower()
     if target == "-":
         raw = codec == "rawvideo" or (codec is None and source_container == "yuv4mpegpipe")
-        name = "y4m" if raw else "matroska"
-        return next(container for container in CONTAINERS if container.name == name)
-    suffix = Path(target).suffix.lower()
+        suffix = ".y4m" if raw else ".mkv"
     for container in CONTAINERS:
         if suffix in container.suffixes:
             return container
@@ -152,10 +126,9 @@ def container_for(target: str, source_container: str, codec: str | None) -> Cont
 
 
 def default_suffix(source: Path) -> str:
-    """The default target's suffix: the input's, or the nearest that holds as much. AVI becomes mkv,
-    as it has no variable rates, colour tags or pixel aspect."""
+    """The default target's suffix: the input's, or the nearest that holds as much."""
     suffix = source.suffix.lower()
-    if suffix in _OWN_SUFFIX:
+    if any(suffix in container.suffixes for container in CONTAINERS):
         return source.suffix
     return _STAND_INS.get(suffix, ".mkv")
 
@@ -171,8 +144,7 @@ def refusal(container: Container, stream: Stream) -> str | None:
 
     Most muxers say so only at the header or the first packet, so a header is written to memory.
     """
-    cannot = f"{container.name} cannot hold it"
-    if not container.other_streams:
+    if container.only_pictures:
         return "it holds one picture stream and nothing else"
     if is_cover(stream) and container.covers != "stream":
         return None if container.covers else f"{container.name} holds no cover art"
@@ -184,16 +156,16 @@ def refusal(container: Container, stream: Stream) -> str | None:
     # Its own kind of file holds what sound it held, whatever players make of it.
     own = stream.type == "audio" and container.muxer in stream.container.format.name.split(",")
     allowed = None if own or is_cover(stream) else dict(container.only).get(stream.type)
-    if allowed is not None and family not in allowed:
-        return cannot
-    try:
-        trial = av.open(io.BytesIO(), "w", format=container.muxer)
-        copy_stream(trial, stream)
-        trial.start_encoding()
-        trial.close()
-    except (av.FFmpegError, ValueError, OSError):
-        return cannot
-    return None
+    if allowed is None or family in allowed:
+        try:
+            trial = av.open(io.BytesIO(), "w", format=container.muxer)
+            copy_stream(trial, stream)
+            trial.start_encoding()
+            trial.close()
+            return None
+        except (av.FFmpegError, ValueError, OSError):
+            pass
+    return f"{container.name} cannot hold it"
 
 
 def takes_sound(container: Container, encoder: str) -> bool:
@@ -210,10 +182,7 @@ def takes_sound(container: Container, encoder: str) -> bool:
 
 def holder(stream: Stream) -> str | None:
     """The suffix of a container that takes a stream as it is; None where f2r writes none."""
-    wide = ("matroska", "mov", "mp4", "mpegts")
-    ordered = sorted(
-        (c for c in CONTAINERS if c.name in wide), key=lambda container: wide.index(container.name)
-    )
+    ordered = sorted(CONTAINERS, key=lambda container: container.name != "matroska")
     return next((c.suffixes[0] for c in ordered if refusal(c, stream) is None), None)
 
 
@@ -230,7 +199,7 @@ def copy_stream(target: OutputContainer, stream: Stream) -> Stream:
 
 # Languages that QuickTime numbers, as FFmpeg's table of the numbers spells them. By other spellings
 # it knows no number, and writes none. mp4 has letters instead.
-QUICKTIME = {
+_QUICKTIME = {
     "sqi": "alb", "hye": "arm", "eus": "baq", "mya": "bur", "zho": "chi", "cze": "ces",
     "nld": "dut", "fre": "fra", "kat": "geo", "deu": "ger", "ell": "gre", "isl": "ice",
     "mkd": "mac", "msa": "may", "rum": "ron", "slo": "slk", "swe": "sve", "bod": "tib",
@@ -242,7 +211,7 @@ def stream_tags(metadata: Mapping[str, str], muxer: str) -> dict[str, str]:
     """The tags of a stream, under names and with languages that the muxer knows."""
     tags = plain_tags(metadata)
     if muxer == "mov" and "language" in tags:
-        tags["language"] = QUICKTIME.get(tags["language"], tags["language"])
+        tags["language"] = _QUICKTIME.get(tags["language"], tags["language"])
     if title := title_of(tags):
         tags.pop("name", None)
         tags["title"] = title

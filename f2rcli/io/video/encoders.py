@@ -1,9 +1,12 @@
-"""Video encoders: names, defaults, pixel formats, options, and a trial without writing."""
+"""Video encoders: the choice of one for a clip, with its pixel format, quality and options.
+
+The input's codec family is kept, and every sample it has where an encoder takes it.
+"""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -13,31 +16,29 @@ from av.video.codeccontext import VideoCodecContext
 
 from f2rcli.errors import UsageError, closest
 from f2rcli.frames import ClipInfo, Family, PlaneLayout
-from f2rcli.io.base import WriteOptions
+from f2rcli.io.base import Reader, WriteOptions
 from f2rcli.io.video.colour import FULL, LIMITED, ColourTags
+from f2rcli.io.video.containers import Container
 from f2rcli.io.video.pixels import PixelFormat, pixel_format, writable
-from f2rcli.io.video.source import SourceMetadata
+from f2rcli.io.video.source import SourceMetadata, metadata_of
 from f2rcli.system.assembly import x264_assembly, x265_assembly
 
 # Encoders of a family, best first.
 _ENCODERS = {
     "h264": ("libx264", "libx264rgb"), "hevc": ("libx265",), "av1": ("libsvtav1",),
-    "vp9": ("libvpx-vp9",), "vp8": ("libvpx-vp9",), "prores": ("prores_ks",), "gif": ("apng",),
+    "vp9": ("libvpx-vp9",), "vp8": ("libvpx-vp9",), "prores": ("prores_ks",),
 }  # fmt: skip
 _ALIASES = {
     "avc": "h264", "x264": "h264", "h265": "hevc", "x265": "hevc", "svtav1": "av1",
     "vp09": "vp9", "raw": "rawvideo", "y4m": "rawvideo", "jpeg": "mjpeg",
 }  # fmt: skip
 # Families that come back as themselves by an encoder of the same name.
-_SAME = ("ffv1", "mjpeg", "apng", "png", "rawvideo", "huffyuv", "ffvhuff", "utvideo", "magicyuv",
-         "v210", "cfhd", "dnxhd", "qtrle")  # fmt: skip
-_TASKS = Path("/proc/self/task")  # Linux; elsewhere nothing is to be done
+_SAME = ("ffv1", "mjpeg", "png", "rawvideo", "v210", "cfhd", "dnxhd", "qtrle")
 _LOSSLESS = ("rawvideo", "huffyuv", "ffvhuff", "utvideo", "magicyuv", "v210", "png", "apng",
-             "bitpacked", "qtrle", "lagarith", "r210", "v410", "ljpeg", "bmp", "dpx", "exr",
-             "targa", "ppm", "pgm", "tiff")  # fmt: skip
+             "gif", "bitpacked", "qtrle", "lagarith", "r210", "v410", "ljpeg")  # fmt: skip
 # Alternatives where the family's own encoders cannot hold the samples or do not exist.
 _OTHERS = ("libx264", "libx264rgb", "libsvtav1", "libx265", "libvpx-vp9", "prores_ks", "ffv1",
-           "apng", "rawvideo")  # fmt: skip
+           "rawvideo")  # fmt: skip
 _CRF = {"libx264": 17, "libx264rgb": 17, "libx265": 19, "libsvtav1": 20, "libvpx-vp9": 20}
 _WORST_CRF = {"libx264": 51, "libx264rgb": 51, "libx265": 51}
 _PRESET = {"libx264": "medium", "libx264rgb": "medium", "libx265": "medium", "libsvtav1": "6"}
@@ -50,16 +51,14 @@ _PRORES = {"Proxy": "proxy", "LT": "lt", "Standard": "standard", "HQ": "hq", "44
            "XQ": "4444xq", "4444 XQ": "4444xq"}  # fmt: skip
 _FIELD_FLAGS = {"libx264": "+ildct+ilme", "prores_ks": "+ildct", "mpeg2video": "+ildct+ilme",
                 "mpeg4": "+ildct+ilme", "dnxhd": "+ildct"}  # fmt: skip
-# Those whose streams say of themselves which field comes first; FFV1 does so without being asked.
-FIELDERS = (*_FIELD_FLAGS, "ffv1")
 CAPTIONERS = ("libx264", "libx265")  # encoders that write closed captions
+MASTERED = ("libx264", "libx264rgb", "libx265", "libsvtav1")  # streams that hold HDR10 metadata
 # Matrices that a codec has a code for, where it lacks some; ITU-T H.273.
 _MATRICES = {"mjpeg": (2, 5, 6), "libvpx-vp9": (0, 1, 2, 5, 6, 7, 9)}
-# Raw video is whatever its container says; these are what ours do.
+# Raw video is whatever its container says; these are what y4m says.
 _RAW = ["yuv420p", "yuv422p", "yuv444p", "yuv411p", "gray", "yuv420p10le", "yuv422p10le",
         "yuv444p10le", "yuv420p12le", "yuv422p12le", "yuv444p12le", "gray10le", "gray12le",
-        "gray16le", "yuv420p16le", "yuv422p16le", "yuv444p16le", "rgb24", "rgba", "rgb48le",
-        "rgba64le"]  # fmt: skip
+        "gray16le", "yuv420p16le", "yuv422p16le", "yuv444p16le"]  # fmt: skip
 _NEVER_FULL = ("prores_ks", "dnxhd", "cfhd", "v210")  # encoders whose streams are never full range
 LAMBDA = 118  # FFmpeg's quantiser unit (FF_QP2LAMBDA)
 
@@ -84,28 +83,22 @@ class EncoderSetup:
     def apply(self, context: VideoCodecContext) -> None:
         """Configure a new encoder."""
         context.width, context.height = self.width, self.height
-        context.pix_fmt = self.form.name
         context.time_base = self.time_base
         context.framerate = self.rate
+        self.describe(context)
+        context.options = dict(self.options)
+        if self.encoder == "libsvtav1":
+            os.environ.setdefault("SVT_LOG", "1")  # it prints a page of settings otherwise
+
+    def describe(self, context: VideoCodecContext) -> None:
+        """Let an encoder, or the copy of a source's stream, say what pictures are written."""
         self.tag(context)
+        context.pix_fmt = self.form.name
         context.field_order = self.field_order
         if self.pixel_aspect is not None:
             context.sample_aspect_ratio = self.pixel_aspect
         if self.codec_tag:
             context.codec_tag = self.codec_tag
-        context.options = dict(self.options)
-        if self.encoder == "libsvtav1":
-            os.environ.setdefault("SVT_LOG", "1")  # it prints a page of settings otherwise
-
-    def describe(self, copied: VideoCodecContext, encoder: VideoCodecContext) -> None:
-        """Let the copy of a source's stream say what an open encoder writes into it."""
-        self.tag(copied)
-        copied.pix_fmt = self.form.name
-        copied.field_order = self.field_order
-        if self.pixel_aspect is not None:
-            copied.sample_aspect_ratio = self.pixel_aspect
-        copied.codec_tag = self.codec_tag or encoder.codec_tag
-        copied.extradata = encoder.extradata
 
     def tag(self, picture: av.VideoFrame | VideoCodecContext) -> None:
         """Tag a picture like the stream: some encoders (ProRes) read tags from pictures only."""
@@ -133,45 +126,141 @@ class EncoderSetup:
         return doubts[0].rstrip(".") if doubts else None
 
 
-def says_matrix(encoder: str, matrix: int) -> bool:
-    """Whether an encoder's streams have a code for a colour matrix."""
-    return matrix in _MATRICES.get(encoder, (matrix,))
+@dataclass(frozen=True, slots=True)
+class EncoderChoice:
+    """The chosen encoder, its losses, and why others were refused."""
+
+    setup: EncoderSetup
+    lost: tuple[str, ...]
+    refusals: dict[str, str]  # by encoder, the first reason it gave
+
+    def reason(self, container: Container, family: str, layout: PlaneLayout) -> str:
+        """Why a clip of a codec family is written in another; "" where it is not."""
+        own = _encoders_for(family)
+        if not family or self.setup.encoder in own:
+            return ""
+        if not own:
+            return f"f2r cannot write {family}"
+        if not any(family_of_encoder(name) in container.families for name in own):
+            return f"{container.name} files cannot hold {family}"
+        alpha = " with alpha" if layout.alpha else ""
+        samples = f"{layout.bits}-bit {layout.family.value}{alpha}"
+        takes = f"does not take {samples} at {self.setup.width}x{self.setup.height}"
+        return f"the {family} encoder {self.refusals.get(own[0], takes)}"
 
 
-def family_name(codec: str) -> str:
-    """The codec family that a user's name for it stands for."""
+def choose_encoder(reader: Reader, container: Container, options: WriteOptions) -> EncoderChoice:
+    """The first encoder, in order of preference, that loses nothing; else what loses least.
+
+    Tables put them in order; the first that opens is taken, which is the first one nearly always.
+    Raises UsageError.
+    """
+    layout = reader.info.layout
+    pairs = [
+        (encoder, form)
+        for encoder in _candidates(reader, container, options)
+        for form in _forms(encoder, container, options)
+    ]
+
+    def regret(pair: tuple[str, PixelFormat]) -> tuple[int, int, bool]:
+        encoder, form = pair
+        lost = losses(form, layout)
+        if not lost or _tolerated(encoder, form, reader):
+            return 0, 0, form != closest_format(encoder, layout)
+        return len(lost), max(0, layout.bits - form.bits), False
+
+    refusals: dict[str, str] = {}
+    for encoder, form in sorted(pairs, key=regret):  # stable: the encoders' order otherwise
+        setup = _setup(reader, container, encoder, form, options)
+        reason = setup.trial()
+        if reason is None:
+            return EncoderChoice(setup, tuple(_losses(reader, setup)), refusals)
+        plain = replace(options, encoder_options=(), preset=None, crf=None)
+        if plain != options and not _setup(reader, container, encoder, form, plain).trial():
+            raise UsageError(
+                f"{encoder} refuses its options: {reason}.",
+                hint="Check encoder_options=, preset= and crf=.",
+            )
+        refusals.setdefault(encoder, reason)
+    reasons = [f"{encoder}: {reason}" for encoder, reason in refusals.items()]
+    raise UsageError(
+        f"{reader.info.name}: cannot be encoded for {container.name}: "
+        f"{reasons[0] if reasons else 'no encoder fits'}.",
+        hint="Try another codec=, pix_fmt= or container; .mkv with lossless=True holds everything.",
+    )
+
+
+def _candidates(reader: Reader, container: Container, options: WriteOptions) -> list[str]:
+    """Encoders for a container, best first. Raises UsageError for wishes that exclude it."""
+    if options.lossless and options.crf is not None:
+        raise UsageError("crf= and lossless=True: choose one.", hint="Leave out crf=.")
+    codec = "ffv1" if options.lossless else options.codec
+    if options.lossless and options.codec and _family_name(options.codec) != "ffv1":
+        raise UsageError(
+            f"codec={options.codec!r} and lossless=True: lossless means FFV1.",
+            hint="Leave out codec= or lossless=.",
+        )
+    if options.lossless and "ffv1" not in container.families:
+        raise UsageError(
+            f"lossless=True: {container.name} cannot hold FFV1.",
+            hint="Name an .mkv file with output=.",
+        )
+    names = _named(codec) if codec else _unnamed(reader, container)
+    fitting = [name for name in names if family_of_encoder(name) in container.families]
+    if not fitting and codec is None:
+        raise UsageError(
+            f"{container.name} files cannot say that their pictures are interlaced.",
+            hint="Write .mkv, .mp4 or .mov, or choose codec= yourself.",
+        )
+    if not fitting:
+        raise UsageError(
+            f"codec={codec!r}: {container.name} files cannot hold it.",
+            hint=f"{container.name} holds {', '.join(container.families)}; .mkv holds most.",
+        )
+    taking = [n for n in fitting if options.pix_fmt in (None, *(f.name for f in formats_of(n)))]
+    if not taking:
+        known = " ".join(form.name for form in formats_of(fitting[0]))
+        raise UsageError(
+            f"pix_fmt={options.pix_fmt!r}: {fitting[0]} does not take it.",
+            hint=f"It takes {known}.",
+        )
+    return taking
+
+
+def _named(codec: str) -> tuple[str, ...]:
+    """The encoders that `codec` names: a family or one encoder. Raises UsageError."""
+    found = _encoders_for(_family_name(codec)) or ((codec,) if is_encoder(codec) else ())
+    if not found:
+        known = sorted({*_ENCODERS, *_SAME, *_ALIASES, "libx264", "libx265", "libsvtav1"})
+        raise UsageError(
+            f"codec={codec!r}: this FFmpeg has no such video encoder.",
+            hint=closest(codec.lower(), known) or "Try h264, hevc, av1, vp9, prores, ffv1.",
+        )
+    return found
+
+
+def _unnamed(reader: Reader, container: Container) -> tuple[str, ...]:
+    """The encoders of the input's own family, and others, most widely played first."""
+    family = metadata_of(reader).family
+    own = _encoders_for(family)
+    others = [name for name in ("ffv1",) * (family in _LOSSLESS) + _OTHERS if is_encoder(name)]
+    if reader.info.interlaced:
+        others = [name for name in others if says_fields(container, name)]
+    return own + tuple(name for name in others if name not in own)
+
+
+def _family_name(codec: str) -> str:
     return _ALIASES.get(codec.lower(), codec.lower())
+
+
+def _encoders_for(family: str) -> tuple[str, ...]:
+    names = _ENCODERS.get(family) or ((family,) if family in _SAME else ())
+    return tuple(name for name in names if is_encoder(name))
 
 
 def family_of_encoder(encoder: str) -> str:
     """The codec family an encoder writes."""
     return av.Codec(encoder, "w").canonical_name
-
-
-def encoders_for(family: str) -> tuple[str, ...]:
-    """The available encoders of a family, best first."""
-    names = _ENCODERS.get(family) or ((family,) if family in _SAME else ())
-    return tuple(name for name in names if is_encoder(name))
-
-
-def named_encoders(codec: str) -> tuple[str, ...]:
-    """The encoders that `codec` names: a family or one encoder. Raises UsageError."""
-    found = encoders_for(family_name(codec))
-    if found:
-        return found
-    if is_encoder(codec):
-        return (codec,)
-    known = sorted({*_ENCODERS, *_SAME, *_ALIASES, "libx264", "libx265", "libsvtav1"})
-    raise UsageError(
-        f"codec={codec!r}: this FFmpeg has no such video encoder.",
-        hint=closest(codec.lower(), known) or "Try h264, hevc, av1, vp9, prores, ffv1.",
-    )
-
-
-def other_encoders(family: str) -> tuple[str, ...]:
-    """Encoders to fall back on, most widely played first; after a lossless family FFV1 first."""
-    first = ("ffv1",) if family in _LOSSLESS else ()
-    return tuple(name for name in (*first, *_OTHERS) if is_encoder(name))
 
 
 def is_encoder(name: str, kind: str = "video") -> bool:
@@ -182,16 +271,138 @@ def is_encoder(name: str, kind: str = "video") -> bool:
         return False
 
 
+def says_matrix(encoder: str, matrix: int) -> bool:
+    """Whether an encoder's streams have a code for a colour matrix."""
+    return matrix in _MATRICES.get(encoder, (matrix,))
+
+
+def says_fields(container: Container, encoder: str) -> bool:
+    """Whether a file of interlaced pictures says which field comes first."""
+    by_codec = encoder == "ffv1" or encoder in _FIELD_FLAGS
+    return by_codec or container.name in ("matroska", "mov", "y4m")
+
+
+def one_rate(container: Container, encoder: str) -> bool:
+    """Whether frame times are rounded to multiples of one duration."""
+    return not container.variable_rate or encoder in ("mpeg2video", "mpeg4", "dvvideo")
+
+
+def formats_of(encoder: str) -> list[PixelFormat]:
+    """The pixel formats an encoder takes and f2r can fill, in the encoder's order."""
+    named = [form.name for form in av.Codec(encoder, "w").video_formats or []]
+    forms = [pixel_format(name) for name in (_RAW if encoder == "rawvideo" else named)]
+    unique = {form.name: form for form in forms if form is not None and writable(form)}
+    if encoder == "libx265":  # alpha goes into a second layer that hardly any decoder reads
+        return [form for form in unique.values() if not form.alpha]
+    return list(unique.values())
+
+
+def _forms(encoder: str, container: Container, options: WriteOptions) -> Iterator[PixelFormat]:
+    """Formats of an encoder, as far as the container carries them; VP9's alpha travels beside."""
+    beside = encoder == "libvpx-vp9" and container.name not in ("matroska", "webm")
+    for form in formats_of(encoder):
+        if options.pix_fmt in (None, form.name) and not (beside and form.alpha):
+            yield form
+
+
+def losses(form: PixelFormat, layout: PlaneLayout) -> list[str]:
+    """Properties of a layout that a pixel format cannot hold, in words; empty if lossless."""
+    lost = []
+    if form.family is not layout.family and layout.family is not Family.GRAY:
+        lost.append(f"{layout.family.value.upper()} ({form.family.value.upper()} instead)")
+        if form.family is Family.GRAY:
+            lost.append("colour")
+    if form.bits < layout.bits:
+        lost.append(f"{layout.bits} bits ({form.bits} instead)")
+    if any(a > b for a, b in zip(form.log2_chroma, layout.log2_chroma, strict=True)):
+        lost.append("chroma's full size (subsampled instead)")
+    if layout.alpha and not form.alpha:
+        lost.append("alpha")
+    return lost
+
+
+def closest_format(encoder: str, layout: PlaneLayout) -> PixelFormat | None:
+    """The encoder's pixel format that loses least of a layout and adds least to it."""
+
+    def rank(form: PixelFormat) -> tuple[int, bool, int, int, bool]:
+        extra = sum(b - a for a, b in zip(form.log2_chroma, layout.log2_chroma, strict=True))
+        return (
+            100 * len(losses(form, layout)) + max(0, layout.bits - form.bits),
+            form.family is not layout.family,
+            abs(extra),
+            abs(form.bits - layout.bits),
+            form.alpha is not layout.alpha,
+        )
+
+    return min(formats_of(encoder), key=rank, default=None)
+
+
+def _losses(reader: Reader, setup: EncoderSetup) -> Iterator[str]:
+    tolerated = _tolerated(setup.encoder, setup.form, reader)
+    yield from tolerated
+    if not tolerated:
+        for what in losses(setup.form, reader.info.layout):
+            yield f"{what} ({setup.encoder})"
+    if reader.info.layout.full_range and not setup.coding.full_range:
+        yield f"full range (limited instead) ({setup.encoder})"
+
+
+def _tolerated(encoder: str, form: PixelFormat, reader: Reader) -> tuple[str, ...]:
+    """ProRes 4444 decodes to 12 bits, of which its only free encoder takes 10: still the family."""
+    own = encoder == "prores_ks" and metadata_of(reader).family == "prores"
+    if own and losses(form, reader.info.layout) == ["12 bits (10 instead)"]:
+        return ("12 bits (10 instead: the ProRes encoder takes no more)",)
+    return ()
+
+
+def _setup(
+    reader: Reader, container: Container, encoder: str, form: PixelFormat, options: WriteOptions
+) -> EncoderSetup:
+    info, source = reader.info, metadata_of(reader)
+    rate = info.rate or Fraction(25)
+    limited = form.family is Family.YUV and encoder in _NEVER_FULL
+    coding = form.layout(
+        full_range=info.layout.full_range and not limited,
+        matrix=info.layout.matrix, siting=info.layout.siting,
+    )  # fmt: skip
+    hevc = family_of_encoder(encoder) == "hevc" and container.name in ("mp4", "mov")
+    return EncoderSetup(
+        encoder=encoder,
+        form=form,
+        width=info.width,
+        height=info.height,
+        rate=rate,
+        time_base=1 / rate if one_rate(container, encoder) else info.time_base,
+        tags=_colour_for(coding, source.colour),
+        coding=coding,
+        pixel_aspect=source.pixel_aspect,
+        field_order=1 if not info.interlaced else 2 if info.top_field_first else 3,
+        codec_tag="hvc1" if hevc else "",  # QuickTime plays no other
+        options=tuple(_options(encoder, form, info, source, options).items()),
+    )
+
+
+def _colour_for(coding: PlaneLayout, tags: ColourTags) -> ColourTags:
+    """The colour tags to write: the source's, with what the pictures' coding itself decides."""
+    matrix = 2 if tags.matrix == 0 else tags.matrix  # RGB's number has no meaning for Y'CbCr
+    said = FULL if coding.full_range else LIMITED
+    return replace(
+        tags,
+        matrix=0 if coding.family is Family.RGB else matrix,
+        range=said if tags.range or coding.full_range else 0,
+        chroma_location="",
+    )
+
+
 def quality(encoder: str, options: WriteOptions) -> tuple[float | None, str | None]:
     """The crf and preset an encoder runs at. Raises UsageError for options it lacks."""
     for name, value in (("crf", options.crf), ("preset", options.preset)):
-        if value is not None and name not in option_names(encoder):
+        if value is not None and name not in _option_names(encoder):
             raise UsageError(
                 f"{name}={value!r}: {encoder} has no {name}.",
                 hint="ffmpeg -h encoder=NAME lists those for encoder_options=.",
             )
-    presets = _PRESETS.get(encoder, (options.preset,))
-    if options.preset is not None and options.preset not in presets:
+    if options.preset not in (None, *_PRESETS.get(encoder, (options.preset,))):
         raise UsageError(  # x264 itself would print its complaint past us
             f"preset={options.preset!r}: {encoder} has no such preset.",
             hint=f"It has {', '.join(_PRESETS[encoder])}.",
@@ -207,35 +418,38 @@ def quality(encoder: str, options: WriteOptions) -> tuple[float | None, str | No
 
 
 @cache
-def option_names(encoder: str) -> frozenset[str]:
+def _option_names(encoder: str) -> frozenset[str]:
     """Every option an encoder knows."""
     known = av.CodecContext.create(encoder, "w").supported_options
     return frozenset(option.name for option in (*known.generic, *known.private))
 
 
-def encoder_options(
-    encoder: str, form: PixelFormat, info: ClipInfo, source: SourceMetadata, options: WriteOptions,
-    *, in_order: bool,
-) -> dict[str, str]:  # fmt: skip
-    """The options an encoder is opened with; the user's come last and win.
-
-    in_order: the container stores no display times, so pictures must come out as they went in.
-    Raises UsageError for an option that the encoder does not know.
-    """
+def _options(
+    encoder: str, form: PixelFormat, info: ClipInfo, source: SourceMetadata, options: WriteOptions
+) -> dict[str, str]:
+    """The options an encoder is opened with; the user's come last and win. Raises UsageError for
+    one that the encoder does not know."""
     crf, preset = quality(encoder, options)
     chosen = {} if crf is None else {"crf": f"{crf:g}"}
     if preset:
         chosen["preset"] = preset
-    own = _OWN.get(encoder)
-    chosen |= own(form, info, source) if own else {}
-    if in_order and "bf" in option_names(encoder):
-        chosen["bf"] = "0"
+    if encoder in _OWN:
+        chosen |= _OWN[encoder](form, info, source)
     if info.interlaced and encoder in _FIELD_FLAGS:
         chosen["flags"] = chosen.get("flags", "") + _FIELD_FLAGS[encoder]
     location = source.colour.chroma_location
     if location and form.log2_chroma != (0, 0) and encoder != "mjpeg":
         chosen["chroma_sample_location"] = location
-    return _with_users(encoder, chosen, options)
+    known = _option_names(encoder)
+    for name, value in options.encoder_options:
+        if name not in known:
+            raise UsageError(
+                f"encoder option {name}: {encoder} has no such option.",
+                hint=closest(name, known) or f"See ffmpeg -h encoder={encoder}.",
+            )
+        joined = name.endswith("-params") and name in chosen
+        chosen[name] = f"{chosen[name]}:{value}" if joined else value
+    return chosen
 
 
 def _x264(form: PixelFormat, info: ClipInfo, source: SourceMetadata) -> dict[str, str]:
@@ -292,97 +506,15 @@ def _dnxhd(form: PixelFormat, info: ClipInfo, source: SourceMetadata) -> dict[st
     return {"profile": "dnxhr_hqx" if form.bits > 8 else "dnxhr_hq"}
 
 
-def _cfhd(form: PixelFormat, info: ClipInfo, source: SourceMetadata) -> dict[str, str]:
-    return {"quality": "film3+"}
-
-
 # What an encoder needs to hear beside quality, by its name.
-_OWN = {
+_OWN: dict[str, Callable[[PixelFormat, ClipInfo, SourceMetadata], dict[str, str]]] = {
     "libx264": _x264, "libx264rgb": _x264, "libx265": _x265, "libsvtav1": _svtav1,
     "libvpx-vp9": _vp9, "ffv1": _ffv1, "prores_ks": _prores, "mjpeg": _mjpeg, "dnxhd": _dnxhd,
-    "cfhd": _cfhd,
+    "cfhd": lambda form, info, source: {"quality": "film3+"},
 }  # fmt: skip
-MASTERED = ("libx264", "libx264rgb", "libx265", "libsvtav1")  # streams that hold HDR10 metadata
 
 
-def _with_users(encoder: str, chosen: dict[str, str], options: WriteOptions) -> dict[str, str]:
-    known = option_names(encoder)
-    for name, value in options.encoder_options:
-        if name not in known:
-            raise UsageError(
-                f"encoder option {name}: {encoder} has no such option.",
-                hint=closest(name, known) or f"See ffmpeg -h encoder={encoder}.",
-            )
-        joined = name.endswith("-params") and name in chosen
-        chosen[name] = f"{chosen[name]}:{value}" if joined else value
-    return chosen
-
-
-def formats_of(encoder: str) -> list[PixelFormat]:
-    """The pixel formats an encoder takes and f2r can fill, in the encoder's order."""
-    names = [form.name for form in av.Codec(encoder, "w").video_formats or []]
-    if encoder == "rawvideo":
-        names = _RAW
-    forms = [pixel_format(name) for name in names]
-    unique = {form.name: form for form in forms if form is not None and writable(form)}
-    if encoder == "libx265":  # alpha goes into a second layer that hardly any decoder reads
-        return [form for form in unique.values() if not form.alpha]
-    return list(unique.values())
-
-
-def losses(form: PixelFormat, layout: PlaneLayout) -> list[str]:
-    """Properties of a layout that a pixel format cannot hold, in words; empty if lossless."""
-    lost = []
-    if form.family is not layout.family and layout.family is not Family.GRAY:
-        lost.append(f"{layout.family.value.upper()} ({form.family.value.upper()} instead)")
-    if form.bits < layout.bits:
-        lost.append(f"{layout.bits} bits ({form.bits} instead)")
-    if any(a > b for a, b in zip(form.log2_chroma, layout.log2_chroma, strict=True)):
-        lost.append("chroma's full size (subsampled instead)")
-    if layout.alpha and not form.alpha:
-        lost.append("alpha")
-    return lost
-
-
-def closest_format(encoder: str, layout: PlaneLayout) -> PixelFormat | None:
-    """The encoder's pixel format that loses least of a layout and adds least to it."""
-
-    def rank(form: PixelFormat) -> tuple[int, bool, int, int, bool]:
-        extra = sum(b - a for a, b in zip(form.log2_chroma, layout.log2_chroma, strict=True))
-        lost = losses(form, layout)
-        return (
-            100 * len(lost) + max(0, layout.bits - form.bits),
-            form.family is not layout.family,
-            abs(extra),
-            abs(form.bits - layout.bits),
-            form.alpha is not layout.alpha,
-        )
-
-    return min(formats_of(encoder), key=rank, default=None)
-
-
-def coding_for(encoder: str, form: PixelFormat, layout: PlaneLayout) -> PlaneLayout:
-    """The layout of the pictures an encoder gets: the source's coding as far as it can be."""
-    limited = form.family is Family.YUV and encoder in _NEVER_FULL
-    return form.layout(
-        full_range=layout.full_range and not limited, matrix=layout.matrix, siting=layout.siting
-    )
-
-
-def colour_for(coding: PlaneLayout, tags: ColourTags) -> ColourTags:
-    """The colour tags to write: the source's, with what the pictures' coding itself decides."""
-    matrix = tags.matrix
-    if coding.family is Family.RGB:
-        matrix = 0
-    elif matrix == 0:
-        matrix = 2  # RGB's number has no meaning for the Y'CbCr that a user asked for
-    said = FULL if coding.full_range else LIMITED
-    return ColourTags(
-        primaries=tags.primaries,
-        transfer=tags.transfer,
-        matrix=matrix,
-        range=said if tags.range or coding.full_range else 0,
-    )
+_TASKS = Path("/proc/self/task")  # Linux; elsewhere nothing is to be done
 
 
 @contextmanager

@@ -1,4 +1,8 @@
-"""The output plan for a video: encoder, pixel format, and what is kept beside the picture."""
+"""The output plan for a video: container, encoder, and what is kept beside the picture.
+
+Everything that a run will lose is said here, before it begins. `kept` names only what the
+container stores by the tests of it, in which other readers look.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,14 +18,6 @@ from f2rcli.errors import UsageError
 from f2rcli.frames import Family
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
 from f2rcli.io.targets import check_target
-from f2rcli.io.video.choice import (
-    EncoderChoice,
-    check_options,
-    choose_encoder,
-    one_rate,
-    reason_for_another,
-    says_fields,
-)
 from f2rcli.io.video.colour import DOLBY, SPHERICAL, STEREO
 from f2rcli.io.video.containers import (
     CONTAINERS,
@@ -31,14 +27,19 @@ from f2rcli.io.video.containers import (
     plain_tags,
     refusal,
     takes_sound,
+    turns,
 )
 from f2rcli.io.video.encoders import (
     CAPTIONERS,
     MASTERED,
+    EncoderChoice,
     EncoderSetup,
+    choose_encoder,
     family_of_encoder,
     is_encoder,
+    one_rate,
     quality,
+    says_fields,
     says_matrix,
 )
 from f2rcli.io.video.matroska import display_size
@@ -57,7 +58,7 @@ _MP4_TAGS = {  # what mp4 and mov store under names of their own
     "keywords", "track", "disc", "creation_time", "timecode", "location", "location-eng",
 }  # fmt: skip
 _SOUND = {"opus": "libopus", "mp3": "libmp3lame", "vorbis": "libvorbis"}  # FFmpeg's names
-_IN_STREAM = ("libx264", "libx264rgb", "libx265", "mpeg4", "mpeg2video")  # colour and aspect
+_IN_STREAM = ("libx264", "libx264rgb", "libx265", "mpeg4", "mpeg2video")  # aspect
 # Families whose stream in the file may begin as a copy of the source's, side data included.
 _ALIKE = ("h264", "hevc", "av1", "vp9", "vp8", "prores", "ffv1", "mjpeg", "dnxhd")
 
@@ -84,8 +85,8 @@ class VideoDetail:
     container: Container
     setup: EncoderSetup
     streams: tuple[StreamPlan, ...]
-    container_options: tuple[tuple[str, str], ...]
-    metadata: tuple[tuple[str, str], ...]
+    container_options: dict[str, str]
+    metadata: dict[str, str]
     display_matrix: tuple[int, ...]
     # The source's stream, whose copy states in the file's header what PyAV has no call for:
     # cropping, 360-degree and stereoscopic layouts, HDR10 metadata.
@@ -108,14 +109,16 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
     container = container_for(where, source.container, options.codec)
     if where != PIPE:
         check_target(Path(where), reader.paths(), overwrite=options.overwrite)
-    check_options(container, options)
     choice = choose_encoder(reader, container, options)
     setup = choice.setup
-    streams, dropped = _streams(reader, container, options)
+    streams, dropped = _streams(source, container, options)
     template = _template(container, setup, source)
-    facts = [*_facts(reader, container, setup, template), *_stream_facts(source, container)]
+    tags, tag_options, tag_facts = _tags(source, container, options)
+    facts = [*tag_facts, *_facts(reader, container, setup, template)]
+    facts += _stream_facts(container, streams)
     crf, preset = quality(setup.encoder, options)
     matrix = source.facts.display_matrix
+    timescale = {"movie_timescale": str(max(1000, setup.time_base.denominator))}
     return WritePlan(
         target=where,
         container=container.name,
@@ -133,12 +136,13 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
         detail=VideoDetail(
             container=container,
             setup=setup,
-            streams=streams,
-            container_options=_container_options(source, container, setup.time_base, options),
-            metadata=tuple(_file_tags(source, container).items()),
+            streams=tuple(streams),
+            # Without a time scale of their own, mp4 and mov round offsets and holds.
+            container_options=tag_options | (timescale if container.pixel_aspect else {}),
+            metadata=tags,
             display_matrix=matrix if matrix and container.holds_matrix(matrix) else (),
             template=template,
-            display=_display(container, setup, source, where),
+            display=_display(container, setup, source) if where != PIPE else None,
         ),
     )  # fmt: skip
 
@@ -150,41 +154,47 @@ def _template(
     same kind. It would not say the rate: time codes need that."""
     facts, family = source.facts, family_of_encoder(setup.encoder)
     stated = facts.mastering or source.track.cropped or {SPHERICAL, STEREO} & {*facts.extras}
-    if not stated or "timecode" in source.stream_tags:
+    alike = family == source.family and family in _ALIKE
+    same = source.pix_fmt.replace("yuvj", "yuv") == setup.form.name
+    if not (stated and alike and same and container.side_data):
         return None
-    form = source.pix_fmt.replace("yuvj", "yuv")
-    alike = family == source.family and form == setup.form.name and family in _ALIKE
-    if source.stream is None or not alike or not container.side_data:
+    if "timecode" in source.stream_tags or DOLBY in facts.extras:  # whose layer is not written
         return None
-    return None if DOLBY in facts.extras else source.stream  # its layer is not written
+    return source.stream
 
 
 def _display(
-    container: Container, setup: EncoderSetup, source: SourceMetadata, target: str
+    container: Container, setup: EncoderSetup, source: SourceMetadata
 ) -> tuple[int, int] | None:
     """The display size to write into a Matroska file, where pixels are not square or the source's
     header says."""
-    if container.name not in ("matroska", "webm") or target == PIPE:
+    if container.name not in ("matroska", "webm"):
         return None
     track = source.track
     if "matroska" in source.container and track.display and setup.pixel_aspect is not None:
-        told = track.cropped or STEREO in source.facts.extras or anamorphic(source)
+        told = track.cropped or STEREO in source.facts.extras or _anamorphic(source)
         return track.display if told else None
-    size = setup.width, setup.height
-    return display_size(size, source.pixel_aspect or Fraction(1)) if anamorphic(source) else None
+    shown = setup.width - track.crop[0], setup.height - track.crop[1]
+    if _anamorphic(source):
+        return display_size(shown, source.pixel_aspect or Fraction(1))
+    return shown if track.cropped else None
+
+
+def _anamorphic(source: SourceMetadata) -> bool:
+    """Whether pixels are not square."""
+    return source.pixel_aspect not in (None, Fraction(1))
 
 
 def _streams(
-    reader: Reader, container: Container, options: WriteOptions
-) -> tuple[tuple[StreamPlan, ...], list[str]]:
+    source: SourceMetadata, container: Container, options: WriteOptions
+) -> tuple[list[StreamPlan], list[str]]:
     """Plans of the other streams, and those dropped with the reason. Raises UsageError for sound
     and subtitles that another file could hold."""
     plans, dropped = [], []
-    source = metadata_of(reader)
     for stream in source.others:
         if _rebuilt(source, container, stream):
             continue
-        if stream.type == "audio" and options.audio_codec and container.other_streams:
+        if stream.type == "audio" and options.audio_codec and not container.only_pictures:
             plans.append(_sound(container, stream, options.audio_codec))
             continue
         reason = refusal(container, stream)
@@ -192,10 +202,10 @@ def _streams(
             attached = is_cover(stream) and container.covers == "attachment"
             plans.append(StreamPlan(stream=stream, action="attach" if attached else "copy"))
             continue
-        if container.other_streams and not options.copy_only:
+        if not container.only_pictures and not options.copy_only:
             _refuse(container, stream)
         dropped.append(f"{stream_line(stream)} ({reason})")
-    return tuple(plans), dropped
+    return plans, dropped
 
 
 def _refuse(container: Container, stream: Stream) -> None:
@@ -246,28 +256,52 @@ def _rebuilt(source: SourceMetadata, container: Container, stream: Stream) -> bo
     return timecode or (mov and bool(source.chapters) and stream.frames == len(source.chapters))
 
 
+def _stream_facts(container: Container, streams: list[StreamPlan]) -> Iterator[_Fact]:
+    """Languages and titles that streams which are kept lose."""
+    none = f"{container.name} holds none"
+    for stream in (plan.stream for plan in streams):
+        if stream.type == "attachment" or is_cover(stream):
+            continue
+        named = stream.language not in (None, "", "und")
+        if named and not container.holds_language(stream):
+            yield _Fact(f"language of {stream_line(stream)}", False, none)
+        if title_of(stream.metadata) and not container.titles:
+            yield _Fact(f"title of {stream_line(stream)}", False, none)
+
+
+def _tags(
+    source: SourceMetadata, container: Container, asked: WriteOptions
+) -> tuple[dict[str, str], dict[str, str], list[_Fact]]:
+    """The file's tags to write, the container's options, and what becomes of the tags."""
+    tags, options = plain_tags(source.container_tags), dict(container.options)
+    facts = [_Fact("metadata", container.metadata, f"{container.name} holds none")] * bool(tags)
+    if source.device_boxes:
+        boxes = ", ".join(source.device_boxes)
+        facts.append(_Fact(f"the camera's own data {boxes}", False, "f2r cannot carry it"))
+    if not container.pixel_aspect:  # mp4 and mov have an open list of keys for rare ones
+        return tags, options, facts
+    rare = [name for name in tags if name.lower() not in _MP4_TAGS]
+    if rare and container.covers and any(map(is_cover, source.others)):
+        why = "mp4 holds either these or cover art"
+        facts.append(_Fact(f"tags {', '.join(rare)}", False, why))
+        return {key: value for key, value in tags.items() if key not in rare}, options, facts
+    if rare or (container.name == "mov" and asked.provenance):
+        options["movflags"] += "+use_metadata_tags"
+    return tags, options, facts
+
+
 def _facts(
     reader: Reader, container: Container, setup: EncoderSetup, template: av.VideoStream | None
 ) -> Iterator[_Fact]:
-    """What the picture and the file state beside samples."""
+    """What the picture and the file state beside samples and tags."""
     source, facts, encoder = metadata_of(reader), metadata_of(reader).facts, setup.encoder
     none = f"{container.name} holds none"
     if source.chapters:
         yield _Fact(f"{len(source.chapters)} chapters", container.chapters, none)
     if source.track.odd_chapters and container.chapters:
         yield _Fact("levels, languages and flags of chapters", False, "f2r writes a flat list")
-    tags = plain_tags(source.container_tags)
-    if tags:
-        yield _Fact("metadata", container.metadata, none)
-    unnamed = [tag for tag in tags if not container.holds_tag(tag)]
-    if unnamed and container.metadata:
-        yield _Fact(f"tags {', '.join(unnamed)}", False, none)
-    rare = _rare_tags(source, container)
-    if rare and _has_cover(source, container):
-        yield _Fact(f"tags {', '.join(rare)}", False, "mp4 holds either these or cover art")
     if matrix := facts.display_matrix:
-        turns = matrix[0] * matrix[4] - matrix[1] * matrix[3] > 0
-        words = "rotation" if turns else "rotation and flip"
+        words = "rotation" if turns(matrix) else "rotation and flip"
         yield _Fact(words, container.holds_matrix(matrix), none)
     if facts.mastering is not None:
         stated = template is not None and source.family not in ("h264", "hevc", "av1")
@@ -282,7 +316,7 @@ def _facts(
     if source.track.cropped:
         why = "pictures are written whole, and the file does not say what to hide"
         yield _Fact("cropping", template is not None, why)
-    if anamorphic(source):
+    if _anamorphic(source):
         shaped = container.pixel_aspect or encoder in _IN_STREAM or container.side_data
         why = f"f2r cannot write it to {container.name}"
         yield _Fact(f"pixel aspect {source.pixel_aspect}", shaped, why)
@@ -295,59 +329,7 @@ def _facts(
         yield _Fact("colour matrix", False, f"{encoder} has no code for it")
     coloured = setup.tags.primaries != 2 or setup.tags.transfer != 2 or setup.coding.full_range
     if coloured and (setup.coding.family is not Family.RGB or setup.tags.primaries != 2):
-        yield _Fact("colour tags", container.colour or encoder in _IN_STREAM, none)
-
-
-def _stream_facts(source: SourceMetadata, container: Container) -> Iterator[_Fact]:
-    """Languages and titles that streams which are kept lose."""
-    none = f"{container.name} holds none"
-    for stream in source.others:
-        if stream.type == "attachment" or is_cover(stream) or refusal(container, stream):
-            continue
-        named = stream.language not in (None, "", "und")
-        if named and not container.holds_language(stream):
-            yield _Fact(f"language of {stream_line(stream)}", False, none)
-        if title_of(stream.metadata) and "title" not in container.stream_tags:
-            yield _Fact(f"title of {stream_line(stream)}", False, none)
-
-
-def anamorphic(source: SourceMetadata) -> bool:
-    """Whether pixels are not square."""
-    return source.pixel_aspect not in (None, Fraction(1))
-
-
-def _file_tags(source: SourceMetadata, container: Container) -> dict[str, str]:
-    """The tags of the file that the container has room for."""
-    tags = plain_tags(source.container_tags)
-    if not container.metadata:
-        return tags
-    rare = _rare_tags(source, container) if _has_cover(source, container) else []
-    return {k: v for k, v in tags.items() if container.holds_tag(k) and k not in rare}
-
-
-def _rare_tags(source: SourceMetadata, container: Container) -> list[str]:
-    """Tags that mp4 and mov have no name for: they need its other, open list of keys."""
-    if container.name not in ("mp4", "mov"):
-        return []
-    tags = plain_tags(source.container_tags)
-    return [name for name in tags if name.lower() not in _MP4_TAGS]
-
-
-def _has_cover(source: SourceMetadata, container: Container) -> bool:
-    """Whether a picture is kept where tags are."""
-    return container.covers == "stream" and any(map(is_cover, source.others))
-
-
-def _container_options(
-    source: SourceMetadata, container: Container, time_base: Fraction, asked: WriteOptions
-) -> tuple[tuple[str, str], ...]:
-    options = dict(container.options)
-    if container.name in ("mp4", "mov"):  # else offsets and holds are rounded to milliseconds
-        options["movie_timescale"] = str(max(1000, time_base.denominator))
-    keys = _rare_tags(source, container) or (container.name == "mov" and asked.provenance)
-    if keys and not _has_cover(source, container):
-        options["movflags"] += "+use_metadata_tags"
-    return tuple(options.items())
+        yield _Fact("colour tags", not container.only_pictures, none)
 
 
 def _notes(
@@ -357,7 +339,7 @@ def _notes(
     ours = {container.muxer for container in CONTAINERS}
     if source.container and not ours & {*source.container.split(",")}:
         yield f"written as {container.name}: f2r does not write {source.container}"
-    why = reason_for_another(container, choice, source.family, layout)
+    why = choice.reason(container, source.family, layout)
     if why and not options.codec and not options.lossless:
         yield f"written as {family_of_encoder(setup.encoder)}: {why}"
     finer = any(a < b for a, b in zip(setup.form.log2_chroma, layout.log2_chroma, strict=True))

@@ -242,6 +242,7 @@ class SourceMetadata:
     stream_tags: Mapping[str, str] = field(default_factory=dict)
     disposition: Disposition = _PLAIN  # of the video stream
     chapters: tuple[Mapping[str, Any], ...] = ()
+    device_boxes: tuple[str, ...] = ()  # of an MP4's header, by name, which FFmpeg does not know
     stream: av.VideoStream | None = field(default=None, repr=False)  # the denoised one
     others: tuple[Stream, ...] = field(default=(), repr=False)  # all others
 

@@ -1,18 +1,16 @@
-"""Video files and pipes written: frames encoded, muxed beside the other streams, and read back."""
+"""Video files and pipes written: frames encoded, muxed beside the other streams, and counted."""
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
 import av
-from av.audio.codeccontext import AudioCodecContext
-from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
-from av.container import InputContainer, OutputContainer
+from av.container import OutputContainer
 from av.error import ArgumentError, InvalidDataError
 from av.stream import Stream
 from av.video.codeccontext import VideoCodecContext
@@ -20,13 +18,12 @@ from av.video.codeccontext import VideoCodecContext
 from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import Frame
 from f2rcli.io.atomic import PartFile
-from f2rcli.io.base import Reader, ReadOptions, Receipt, WritePlan, Writer, written_name
+from f2rcli.io.base import Reader, Receipt, WritePlan, Writer, written_name
 from f2rcli.io.disk_errors import disk_error, misread_error
-from f2rcli.io.provenance import append_text
-from f2rcli.io.video.colour import UNSPECIFIED, Filter, Mastering
-from f2rcli.io.video.containers import QUICKTIME, copy_stream, open_target, stream_tags
+from f2rcli.io.video.colour import Filter
+from f2rcli.io.video.containers import copy_stream, open_target, stream_tags
 from f2rcli.io.video.decoder import AnyPacket, SidePackets, shown_at
-from f2rcli.io.video.encoders import CAPTIONERS, ordinary_scheduling, says_matrix
+from f2rcli.io.video.encoders import CAPTIONERS, ordinary_scheduling
 from f2rcli.io.video.matroska import PADDING, write_display_size
 from f2rcli.io.video.pixels import converted, fill_frame, make_frame
 from f2rcli.io.video.plan import StreamPlan, VideoDetail
@@ -39,7 +36,6 @@ from f2rcli.io.video.source import (
     metadata_of,
     quiet_ffmpeg,
     stream_line,
-    title_of,
 )
 from f2rcli.units import count
 
@@ -52,7 +48,6 @@ _MIMES = {"png": "image/png", "mjpeg": "image/jpeg", "bmp": "image/bmp", "gif": 
 _EXTENSIONS = {"mjpeg": "jpg"}  # others are the codec's name
 # Bits per second and channel: transparent or close to it.
 _BIT_RATES = {"libopus": 96_000, "aac": 128_000, "libmp3lame": 128_000, "ac3": 96_000}
-_RESTATED = ("creation_time", "date")  # tags that containers write in their own form
 _misread = partial(misread_error, instead=", or try another container")
 
 
@@ -100,11 +95,9 @@ class VideoWriter(Writer):
         self._held: Frame | None = None
         self._durations: dict[int, int] = {}  # of frames in the encoder, by pts
         self._written = Written(time_base=self.detail.setup.time_base)
-        self._chapters: list[dict[str, object]] = []
-        self._captioned = False  # the first picture
-        self._provenance = ""  # how it is made
         self._last_dts: int | None = None  # of the encoder's packets, in its ticks
         self._fields: Filter | None = None  # which alone can flag pictures as interlaced
+        self._losses: list[str] = []  # that no plan foresaw, in words
         self.metadata = metadata_of(reader)
         self._packets = reader.side if isinstance(reader, VideoReader) else SidePackets()
         self._packets.wanted = True
@@ -125,12 +118,13 @@ class VideoWriter(Writer):
             raise self._failure(error) from error
 
     def finish(self) -> Receipt:
-        """Write what is pending, verify the file and put it at its target."""
+        """Write what is pending, count what is in the file and put it at its target."""
         if self._held is None or self._container is None:
             raise InputError(
                 f"{self.reader.info.name}: has no frames; nothing was written.",
                 hint="Check start= and end=, or the input.",
             )
+        size, verified = 0, tuple[str, ...]()
         try:
             self._encode(self._held, last=True)
             self._held = None
@@ -138,54 +132,61 @@ class VideoWriter(Writer):
             self._side.finish()
             self._container.close()
             self._container = None
-            size, verified = self._publish()
+            if self._part is not None:
+                self._write_display(self._part.path)
+                verified = tuple(self._verified(self._part.path))
+                size = self._part.publish()
         except _ERRORS as error:
             raise self._failure(error) from error
         return self.plan.receipt(
             frames=self._written.frames, seconds=float(self._written.seconds), size=size,
-            verified=verified, lost=self._side.lost,
+            verified=verified, lost=(*self._losses, *self._side.lost()),
         )  # fmt: skip
 
-    def _publish(self) -> tuple[int, tuple[str, ...]]:
-        """Verify the part file and put it at its target; its size, and what was verified."""
-        if self._part is None:
-            return 0, ()
-        path, detail = self._part.path, self.detail
-        if self._provenance and detail.container.name == "apng":
-            append_text(path, self._provenance)
-        if detail.display is not None:
+    def _write_display(self, path: Path) -> None:
+        if self.detail.display is not None:
             try:
-                write_display_size(path, self._track, detail.display)
+                write_display_size(path, self._index, self.detail.display)
             except ValueError as error:  # better without than not at all
-                self._side.losses.append(f"pixel aspect {detail.setup.pixel_aspect} ({error})")
-        verified = tuple(self._verified(path))
-        kept = [what for what in self.plan.kept if what != "closed captions" or self._captioned]
-        self._side.losses += lost_facts(path, kept, self.reader, detail)
-        return self._part.publish(), verified
+                self._losses.append(f"pixel aspect {self.detail.setup.pixel_aspect} ({error})")
 
     def _verified(self, path: Path) -> Iterator[str]:
-        """Read a finished file again: what was verified of its picture; what it lacks of all else
-        is lost. Raises OutputError for frames that are not there."""
-        written, index = self._written, self._index
+        """Count the packets of a finished file: what was verified, in words. Raises OutputError for
+        frames that are not there; packets of other streams that are not are lost."""
+        came, sizes, times = Counter[int](), Counter[int](), list[Fraction]()
         try:
             with av.open(f"file:{path}", "r", **TOLERANT) as container:
-                came, times = _read_again(container, index)
-                self._side.losses += self._side.missing(container, came, index)
-                there, gave = len(container.chapters()), len(self._chapters)
-                if there < gave:
-                    few = f"{gave - there} of " if there else ""
-                    self._side.losses.append(f"{few}{gave} chapters")
-                self._side.losses += _lost_tags(self.detail, container.metadata)
+                for packet in container.demux(
+                    *(s for s in container.streams if s.type != "attachment")
+                ):
+                    index, time = packet.stream_index, shown_at(packet)
+                    if packet.size and not (index == self._index and packet.is_discard):
+                        came[index] += 1
+                        sizes[index] += packet.size
+                        if index == self._index and time is not None:
+                            times.append(time * packet.time_base)
         except (*_ERRORS, ValueError, IndexError) as error:
             why = f"cannot be read back: {ffmpeg_reason(error)}"
             raise _misread(self.name, why) from error
-        frames = came[index].count
-        if frames != written.frames:
-            why = f"{written.frames} frames were written but the file has {frames}"
+        if came[self._index] != self._written.frames:
+            why = f"{self._written.frames} frames were written but the file has {came[self._index]}"
             raise _misread(self.name, why)
-        yield count(frames)
+        self._losses += self._side.missing(came, sizes)
+        yield count(self._written.frames)
         if self.detail.container.variable_rate and times:
-            yield _verified_times(times, self.name, written, self.detail.container.tick)
+            yield self._verified_times(min(times), max(times))
+
+    def _verified_times(self, first: Fraction, last: Fraction) -> str:
+        """What was verified of the picture's first and last time, in words. Raises OutputError."""
+        written, base = self._written, self._written.time_base
+        slack = max(self.detail.container.tick, base)
+        wanted_first, wanted_last = (written.first or 0) * base, (written.last or 0) * base
+        if abs((last - first) - (wanted_last - wanted_first)) > 2 * slack:
+            due = f"the last frame should be at {float(wanted_last):.3f} s"
+            raise _misread(self.name, f"{due} but is at {float(last):.3f} s")
+        if abs(first - wanted_first) <= slack:
+            return f"last frame at {float(last):.3f} s"
+        return f"length; it starts at {float(first):.3f} s, not {float(wanted_first):.3f} s"
 
     def abandon(self) -> None:
         """Stop; remove the part file. After `finish` there is nothing to remove."""
@@ -201,30 +202,27 @@ class VideoWriter(Writer):
 
     def _start(self, first: Frame) -> None:
         """Open the target and set up all streams; the header follows with the first packet."""
-        self._captioned = isinstance(first.source, av.VideoFrame)
         detail = self.detail
         options = dict(detail.container_options)
-        if first.pts is not None and first.pts < 0 and detail.container.name in ("mp4", "mov"):
-            # Its edit list would hide what lies before zero; so everything moves, in step.
+        if first.pts is not None and first.pts < 0 and detail.container.pixel_aspect:
+            # The edit list of mp4 and mov would hide what lies before zero: all moves, in step.
             options["avoid_negative_ts"] = "make_non_negative"
         url = "pipe:1" if self._part is None else f"file:{self._part.path}"
         self._container = container = open_target(url, detail.container, options)
         container.metadata.update(detail.metadata)
-        self._provenance = self.plan.provenance_text()
-        if self._provenance and detail.container.provenance:
-            container.metadata[detail.container.provenance] = self._provenance
-        self._side = SideStreams(self._packets, detail, container)
+        provenance = self.plan.provenance_text()
+        if provenance and detail.container.provenance:
+            container.metadata[detail.container.provenance] = provenance
+        self._side = SideStreams(self._packets, container)
         taken = {stream.index for stream in self.metadata.others}
-        index = next(index for index in range(len(taken) + 1) if index not in taken)
-        place = sum(plan.stream.index < index for plan in detail.streams)
-        self._side.add(detail.streams[:place])
-        self._track = sum(stream.type != "attachment" for stream in container.streams)
+        own = next(index for index in range(len(taken) + 1) if index not in taken)
+        self._side.add(plan for plan in detail.streams if plan.stream.index < own)
+        self._index = self._side.tracks
         self._stream = self._add_video(container)
-        self._index = self._stream.index
-        self._side.add(detail.streams[place:])
+        self._side.tracks += 1
+        self._side.add(plan for plan in detail.streams if plan.stream.index > own)
         if detail.container.chapters:
-            self._chapters = list(self._moved_chapters())
-            container.set_chapters(self._chapters)  # type: ignore[arg-type]  # plain dicts
+            container.set_chapters(list(self._moved_chapters()))  # type: ignore[arg-type]  # dicts
         self._side.attach()
 
     def _add_video(self, container: OutputContainer) -> av.VideoStream:
@@ -233,21 +231,23 @@ class VideoWriter(Writer):
         added: Stream
         if template is None:
             added = container.add_stream(setup.encoder, rate=setup.rate)
+            assert isinstance(added, av.VideoStream)  # as its trial showed
+            self._encoder = added.codec_context
+            setup.apply(self._encoder)
         else:  # with the side data that the source's header states, and an encoder of its own
             added = container.add_stream_from_template(template, opaque=True)
-        assert isinstance(added, av.VideoStream)  # as its trial showed
-        self._encoder = added.codec_context
-        if template is not None:
             context = av.CodecContext.create(setup.encoder, "w")
+            assert isinstance(added, av.VideoStream)
             assert isinstance(context, VideoCodecContext)
             if container.format.flags & _WANTS_APART:
                 context.flags |= _HEADERS_APART
-            self._encoder = context
-        setup.apply(self._encoder)
-        if template is not None:
+            setup.apply(context)
             with ordinary_scheduling():
-                self._encoder.open()
-            setup.describe(added.codec_context, self._encoder)
+                context.open()
+            added.codec_context.codec_tag = context.codec_tag
+            setup.describe(added.codec_context)
+            added.codec_context.extradata = context.extradata
+            self._encoder = context
         added.time_base = setup.time_base
         added.metadata.update(stream_tags(self.metadata.stream_tags, container.format.name))
         if self.detail.display is not None:  # takes its place
@@ -316,7 +316,7 @@ class VideoWriter(Writer):
             pts = self._written.last + 1
         return pts, max(1, round((frame.duration or 0) * scale))
 
-    def _mux(self, packets: Sequence[AnyPacket]) -> None:
+    def _mux(self, packets: Iterable[AnyPacket]) -> None:
         assert self._container is not None  # open since the first frame
         for packet in packets:
             packet.stream, packet.time_base = self._stream, self.detail.setup.time_base
@@ -350,100 +350,106 @@ class VideoWriter(Writer):
 
 
 @dataclass(slots=True)
-class Packets:
-    """A count of packets."""
+class _Copied:
+    """A stream under way to the target."""
 
-    count: int = 0
+    plan: StreamPlan
+    target: Stream
+    sound: "SoundEncoder | None"
+    track: int | None  # its place in the finished file; None for what is no track there
+    packets: int = 0
     size: int = 0  # bytes
-    cover: bytes = b""  # the first one, of a cover
-
-    def add(self, packet: AnyPacket, *, cover: bool) -> None:
-        """Count a packet."""
-        if cover and not self.count:
-            self.cover = bytes(packet)
-        self.count += 1
-        self.size += packet.size
+    refused: int = 0  # packets that the muxer did not take
+    begun: bool = False  # a cut video stream has reached a key frame
 
 
 class SideStreams:
     """Muxes the packets of the other streams into the target, in step with the video."""
 
-    def __init__(
-        self, packets: SidePackets, detail: VideoDetail, container: OutputContainer
-    ) -> None:
+    def __init__(self, packets: SidePackets, container: OutputContainer) -> None:
         self.packets = packets
-        self.detail = detail
         self.container = container
-        self.losses: list[str] = []  # that no plan foresaw, in words
-        self._sent = {plan.stream.index: Packets() for plan in detail.streams}  # by source stream
-        self._broken: Counter[int] = Counter()  # packets the muxer refused, by source stream
-        self._targets: dict[int, Stream] = {}  # by the index of the source stream
-        self._sound: dict[int, SoundEncoder] = {}
-        self._begun: set[int] = set()  # cut video streams that have reached a key frame
+        self.tracks = 0  # of the finished file: attachments and covers are none
+        self._copied: dict[int, _Copied] = {}  # by the index of the source stream
+        self._pictures: dict[int, Stream] = {}  # to attach
 
-    def add(self, plans: tuple[StreamPlan, ...]) -> None:
+    def add(self, plans: Iterable[StreamPlan]) -> None:
         """Add target streams for these plans."""
         for plan in plans:
-            index = plan.stream.index
-            if plan.action == "copy":
-                self._targets[index] = copy_stream(self.container, plan.stream)
-            elif plan.action == "sound" and isinstance(plan.stream, AudioStream):
-                self._sound[index] = sound = SoundEncoder(plan.stream, plan, self.container)
-                self._targets[index] = sound.target
+            stream = plan.stream
+            if plan.action == "attach":
+                self._pictures[stream.index] = stream
+                continue
+            sound = None
+            if plan.action == "sound" and isinstance(stream, AudioStream):
+                sound = SoundEncoder(stream, plan.encoder, self.container)
+            target = sound.target if sound else copy_stream(self.container, stream)
+            track = None if stream.type == "attachment" or is_cover(stream) else self.tracks
+            self.tracks += track is not None
+            self._copied[stream.index] = _Copied(plan, target, sound, track)
 
     def attach(self) -> None:
         """Put cover art into the header, for containers that keep it there."""
-        wanted = {p.stream.index: p.stream for p in self.detail.streams if p.action == "attach"}
         for packet in list(self.packets.queue):
-            stream = wanted.pop(packet.stream_index, None)
+            stream = self._pictures.pop(packet.stream_index, None)
             if stream is None:
                 continue
             name = stream.codec_context.name
             title = stream.metadata.get("filename") or f"cover.{_EXTENSIONS.get(name, name)}"
             mime = stream.metadata.get("mimetype") or _MIMES.get(name, "application/octet-stream")
             self.container.add_attachment(title, mime, bytes(packet))
-            self._sent[stream.index].add(packet, cover=True)
             self.packets.queue.remove(packet)
-        self.losses += [f"{stream_line(s)} (the picture is missing)" for s in wanted.values()]
 
-    @property
-    def lost(self) -> list[str]:
+    def lost(self) -> Iterator[str]:
         """Losses that no plan foresaw, in words."""
-        lines = {plan.stream.index: stream_line(plan.stream) for plan in self.detail.streams}
-        return self.losses + [
-            f"{count(packets, 'packet')} of {lines[index]} (damaged)"
-            for index, packets in self._broken.items()
-        ]
+        yield from (f"{stream_line(s)} (the picture is missing)" for s in self._pictures.values())
+        for copied in self._copied.values():
+            if copied.refused:
+                what = count(copied.refused, "packet")
+                yield f"{what} of {stream_line(copied.plan.stream)} (damaged)"
+
+    def missing(self, came: Counter[int], sizes: Counter[int]) -> Iterator[str]:
+        """What a finished file lacks of what was muxed. came, sizes: packets and bytes, by
+        track."""
+        for copied in self._copied.values():
+            if copied.track is None or not copied.packets:
+                continue
+            there = came[copied.track]
+            if not there:
+                yield copied.plan.words
+            elif there < copied.packets and sizes[copied.track] < copied.size:
+                few = f"{copied.packets - there} of {count(copied.packets, 'packet')}"
+                yield f"{few} of {copied.plan.words}"
 
     def drain(self) -> None:
         """Mux every queued packet."""
         queue = self.packets.queue
         while queue:
             packet = queue.popleft()
-            index = packet.stream_index
-            if index in self._targets and self._moved(packet):
+            copied = self._copied.get(packet.stream_index)
+            if copied is not None and self._moved(packet, copied):
                 self.container.start_encoding()  # a refused header is no fault of the packet
-                sound = self._sound.get(index)
-                self._put((packet,) if sound is None else sound.encoded(packet), index)
+                self._put(
+                    (packet,) if copied.sound is None else copied.sound.encoded(packet), copied
+                )
 
     def finish(self) -> None:
-        """Mux what sound encoders still hold."""
+        """Mux what is queued, and what sound encoders still hold."""
         self.drain()
-        for index, sound in self._sound.items():
-            self._put(sound.finish(), index)
+        for copied in self._copied.values():
+            if copied.sound is not None:
+                self._put(copied.sound.finish(), copied)
 
-    def _put(self, packets: Sequence[AnyPacket] | Iterator[AnyPacket], index: int) -> None:
-        sent = self._sent[index]
+    def _put(self, packets: Iterable[AnyPacket], copied: _Copied) -> None:
         try:
             for packet in packets:
-                packet.stream = self._targets[index]
-                size, cover = packet.size, bytes(packet) if is_cover(packet.stream) else b""
+                packet.stream, size = copied.target, packet.size
                 self.container.mux(packet)  # which takes its content away
-                sent.count, sent.size, sent.cover = sent.count + 1, sent.size + size, cover
+                copied.packets, copied.size = copied.packets + 1, copied.size + size
         except (InvalidDataError, ArgumentError):  # of this packet, not of the disk
-            self._broken[index] += 1
+            copied.refused += 1
 
-    def _moved(self, packet: AnyPacket) -> bool:
+    def _moved(self, packet: AnyPacket, copied: _Copied) -> bool:
         """Move a packet as the clip is moved; False if it lies outside a cut clip."""
         excerpt, time = self.packets, shown_at(packet)
         if excerpt.start is None or time is None or is_cover(packet.stream):
@@ -451,74 +457,37 @@ class SideStreams:
         seconds = time * packet.time_base
         if seconds < excerpt.start or (excerpt.end is not None and seconds >= excerpt.end):
             return False
-        if packet.stream.type == "video" and packet.stream_index not in self._begun:
-            if not packet.is_keyframe:
-                return False
-            self._begun.add(packet.stream_index)
+        if packet.stream.type == "video" and not copied.begun and not packet.is_keyframe:
+            return False
+        copied.begun = True
         moved = round(excerpt.shift / packet.time_base)
         packet.pts = None if packet.pts is None else packet.pts - moved
         packet.dts = None if packet.dts is None else packet.dts - moved
         return True
 
-    def missing(
-        self, container: InputContainer, came: dict[int, Packets], video: int
-    ) -> Iterator[str]:
-        """What of the planned streams a finished file lacks, in the plan's words."""
-        free = [s for s in container.streams if s.index != video and not is_cover(s)]
-        covers = {came[s.index].cover for s in container.streams if is_cover(s)} - {b""}
-        for plan in self.detail.streams:
-            gave = self._sent[plan.stream.index]
-            if is_cover(plan.stream):
-                if gave.cover not in covers:
-                    yield plan.words
-                continue
-            match = next((s for s in free if _alike(s, plan.stream)), None)
-            if match is None or (gave.count and not came[match.index].count):
-                yield plan.words
-                continue
-            free.remove(match)
-            if plan.stream.type != "attachment":
-                yield from self._differences(plan, match, gave, came[match.index])
-
-    def _differences(
-        self, plan: StreamPlan, there: Stream, gave: Packets, came: Packets
-    ) -> Iterator[str]:
-        container = self.detail.container
-        if came.count < gave.count and came.size < gave.size:
-            few = f"{gave.count - came.count} of {count(gave.count, 'packet')}"
-            yield f"{few} of {plan.words}"
-        language = plan.stream.language
-        if language not in (None, "", "und") and container.holds_language(plan.stream):
-            names = {QUICKTIME.get(code or "", code) for code in (language, there.language)}
-            if len(names) > 1:  # ISO 639-2 has two codes for some
-                yield f"language of {plan.words}"
-        title = title_of(plan.stream.metadata) if "title" in container.stream_tags else ""
-        if title and title_of(there.metadata).strip() != title:
-            yield f"title of {plan.words}"
-
 
 class SoundEncoder:
     """Encodes a stream's sound again, at its own times."""
 
-    def __init__(self, stream: AudioStream, plan: StreamPlan, container: OutputContainer) -> None:
+    def __init__(self, stream: AudioStream, encoder: str, container: OutputContainer) -> None:
         self.source = stream.codec_context
-        codec = av.Codec(plan.encoder, "w")
+        codec = av.Codec(encoder, "w")
         rates = sorted(codec.audio_rates or [self.source.rate])
         rate = next((rate for rate in rates if rate >= self.source.rate), rates[-1])
-        target = container.add_stream(plan.encoder, rate=rate)
+        target = container.add_stream(encoder, rate=rate)
         assert isinstance(target, AudioStream)  # as the plan saw to
-        context: AudioCodecContext = target.codec_context
+        context = target.codec_context
         forms = [form.name for form in codec.audio_formats or []]
         alike = [f for f in forms if f.rstrip("p") == self.source.format.name.rstrip("p")]
         context.format = (alike or forms or [self.source.format.name])[0]
         context.layout, context.time_base = self.source.layout.name, Fraction(1, rate)
-        if plan.encoder in _BIT_RATES:
-            context.bit_rate = _BIT_RATES[plan.encoder] * context.layout.nb_channels
+        if encoder in _BIT_RATES:
+            context.bit_rate = _BIT_RATES[encoder] * context.layout.nb_channels
         try:
             context.open()
         except (av.FFmpegError, ValueError) as error:
             raise OutputError(
-                f"{stream_line(stream)}: {plan.encoder} refuses it ({ffmpeg_reason(error)}).",
+                f"{stream_line(stream)}: {encoder} refuses it ({ffmpeg_reason(error)}).",
                 hint="Pass another audio_codec=, such as flac or pcm_s16le.",
             ) from error
         target.metadata.update(stream_tags(stream.metadata, container.format.name))
@@ -531,108 +500,12 @@ class SoundEncoder:
     def encoded(self, packet: "AnyPacket | None") -> Iterator[AnyPacket]:
         """The sound of a packet, as far as it makes whole packets. Raises av.FFmpegError."""
         for frame in self.source.decode(packet):
-            yield from self._resampled(frame)
+            for resampled in self._resampler.resample(frame):
+                yield from self.target.encode(resampled)
 
     def finish(self) -> Iterator[AnyPacket]:
         """The packets that decoder, resampler and encoder still hold."""
         yield from self.encoded(None)
-        yield from self._resampled(None)
-        yield from self.target.encode(None)
-
-    def _resampled(self, frame: AudioFrame | None) -> Iterator[AnyPacket]:
-        for resampled in self._resampler.resample(frame):
+        for resampled in self._resampler.resample(None):
             yield from self.target.encode(resampled)
-
-
-def _read_again(container: InputContainer, video: int) -> tuple[dict[int, Packets], list[Fraction]]:
-    """The packets of each stream of a file, and the picture's first and last time in seconds; none
-    where the file has no times."""
-    found = {stream.index: Packets() for stream in container.streams}
-    times: list[Fraction] = []
-    for packet in container.demux(*(s for s in container.streams if s.type != "attachment")):
-        index = packet.stream_index
-        if not packet.size or (index == video and packet.is_discard):
-            continue
-        found[index].add(packet, cover=is_cover(packet.stream))
-        time = shown_at(packet)
-        if index == video and time is not None:
-            seconds = time * packet.time_base
-            times = [min([*times[:1], seconds]), max([*times[1:], seconds])]
-    return found, times
-
-
-def _verified_times(times: list[Fraction], name: str, written: Written, tick: Fraction) -> str:
-    """What was verified of the picture's first and last time, in words. Raises OutputError."""
-    base, (first, last) = written.time_base, times
-    slack = max(tick, base)
-    wanted_first, wanted_last = (written.first or 0) * base, (written.last or 0) * base
-    if abs((last - first) - (wanted_last - wanted_first)) > 2 * slack:
-        due = f"the last frame should be at {float(wanted_last):.3f} s"
-        raise _misread(name, f"{due} but is at {float(last):.3f} s")
-    if abs(first - wanted_first) <= slack:
-        return f"last frame at {float(last):.3f} s"
-    return f"length; it starts at {float(first):.3f} s, not {float(wanted_first):.3f} s"
-
-
-def _alike(one: Stream, other: Stream) -> bool:
-    """Whether a stream may be the copy of another; attachments are by their content."""
-    contents = [bytes(getattr(s, "data", None) or b"") for s in (one, other)]
-    return one.type == other.type and (one.type != "attachment" or contents[0] == contents[1])
-
-
-def _lost_tags(detail: VideoDetail, there: dict[str, str]) -> list[str]:
-    """The tags of the file that a finished one lacks, in words."""
-    if not detail.container.metadata:
-        return []
-    have = {key.lower(): value.strip() for key, value in there.items()}
-    lost = [
-        key
-        for key, value in detail.metadata
-        if value.strip()
-        and not (key.lower() in have and key.lower() in _RESTATED)
-        and value.strip() not in have.values()
-    ]
-    if lost and len(lost) == len(detail.metadata):
-        return ["metadata"]
-    return [f"tags {', '.join(lost)}"] if lost else []
-
-
-def lost_facts(path: Path, kept: Sequence[str], reader: Reader, detail: VideoDetail) -> list[str]:
-    """Picture properties of `kept` that a finished file lacks. Raises InputError if unreadable."""
-    source, info, setup = metadata_of(reader), reader.info, detail.setup
-    with VideoReader(path, ReadOptions()) as again:
-        there, facts = again.metadata, again.metadata.facts
-    wanted = [(setup.tags.primaries, there.colour.primaries)]
-    wanted.append((setup.tags.transfer, there.colour.transfer))
-    if says_matrix(setup.encoder, setup.tags.matrix):
-        wanted.append((setup.tags.matrix, there.colour.matrix))
-    turned = _turns(facts.display_matrix) == _turns(detail.display_matrix)
-    fields = (again.info.interlaced, again.info.top_field_first) == (True, info.top_field_first)
-    crop = source.track.crop if detail.display else there.track.crop
-    stated = {
-        "rotation": turned,
-        "rotation and flip": turned,
-        "HDR10 mastering metadata": _same_display(facts.mastering, source.facts.mastering),
-        "closed captions": facts.captions,
-        f"pixel aspect {source.pixel_aspect}": there.pixel_aspect == setup.pixel_aspect,
-        "field order": fields,
-        "cropping": there.track.cropped and there.track.crop == crop,
-        "marks of single fields": there.single_fields,
-        "colour tags": all(want in (have, UNSPECIFIED) for want, have in wanted),
-    } | {extra: extra in facts.extras for extra in source.facts.extras}
-    return [what for what in kept if not stated.get(what, True)]
-
-
-def _turns(matrix: Sequence[int]) -> list[float]:
-    """The part of a display matrix that turns and flips, to two decimals."""
-    return [round(value / 65536, 2) for value in (*matrix[:2], *matrix[3:5])]
-
-
-def _same_display(one: Mastering | None, other: Mastering | None) -> bool:
-    """Whether two displays are the same, but for the rounding of their codes."""
-    if one is None or other is None or one.light != other.light:
-        return one is other
-    return len(one.display) == len(other.display) and all(
-        abs(a - b) <= max(Fraction(1, 1000), abs(b) / 1000)
-        for a, b in zip(one.display, other.display, strict=True)
-    )
+        yield from self.target.encode(None)
