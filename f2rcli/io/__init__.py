@@ -16,8 +16,6 @@ from f2rcli.io.numbering import files_of
 
 # Formats that people bring from neighbouring trades, which FFmpeg would misread or refuse.
 NEIGHBOURS = {
-    ".fits": "Make it a TIFF first: astropy.io.fits.getdata, then tifffile.imwrite.",
-    ".fit": "Make it a TIFF first: astropy.io.fits.getdata, then tifffile.imwrite.",
     ".ser": "Make it a TIFF stack or AVI first: Siril and PIPP do.",
     ".mlv": "Make it a folder of DNG first, with MLV App or mlv_dump --dng, and name that.",
 }

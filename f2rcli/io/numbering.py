@@ -11,6 +11,12 @@ from f2rcli.errors import InputError
 
 MAX_GAP = 100  # missing numbers in a row; beyond it the files are hardly one clip
 _PATTERN = re.compile(r"%0?(\d*)d")
+# Letters and words in names that number a file along an axis, as Micro-Manager, ImageXpress,
+# CellProfiler and tifffile write them.
+_AXES = {"t": "T", "time": "T", "z": "Z", "slice": "Z", "c": "C", "ch": "C", "channel": "C",
+         "w": "C", "p": "P", "s": "P", "pos": "P", "position": "P"}  # fmt: skip
+_NUMBERED = re.compile(rf"(?<![a-z])({'|'.join(sorted(_AXES, key=len, reverse=True))})[_-]?(\d+)")
+_ORDER = "PTCZ"  # of axes, slowest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,3 +125,26 @@ def _split(name: str) -> tuple[str, int, str]:
     if match is None:
         raise ValueError(f"{name}: not a pattern")
     return name[: match.start()], int(match[1] or 0), name[match.end() :]
+
+
+def axes_in_names(files: list[Path]) -> tuple[dict[str, int], list[Path | None]] | None:
+    """Axes that names of files count, `exp_T0000_C01_Z03.tif`, with their sizes, and the file at
+    each place, None for a missing one. None where names count less than two axes, or a depth."""
+    found: dict[tuple[int, ...], Path] = {}
+    letters = ""
+    for path in files:
+        marks = {_AXES[word]: int(number) for word, number in _NUMBERED.findall(path.stem.lower())}
+        letters = letters or "".join(axis for axis in _ORDER if axis in marks)
+        if "".join(axis for axis in _ORDER if axis in marks) != letters:
+            return None
+        found[tuple(marks[axis] for axis in letters)] = path
+    values = [sorted({key[n] for key in found}) for n in range(len(letters))]
+    sizes = {axis: len(one) for axis, one in zip(letters, values, strict=True) if len(one) > 1}
+    if len(found) < len(files) or (len(sizes) < 2 and "Z" not in sizes):  # a letter, not an axis
+        return None
+    every = [()]  # type: list[tuple[int, ...]]
+    for one in values:
+        every = [(*before, value) for before in every for value in one]
+    if len(every) > 2 * len(found):  # hardly a grid
+        return None
+    return sizes, [found.get(key) for key in every]

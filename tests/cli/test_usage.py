@@ -92,7 +92,7 @@ def test_what_is_no_clip_is_one_clear_line(
         assert len(done.err.splitlines()) <= 2
 
 
-@pytest.mark.parametrize("name", ["m31.fits", "m31.FIT", "moon.ser", "take.mlv"])
+@pytest.mark.parametrize("name", ["moon.ser", "take.mlv"])
 def test_a_format_of_a_neighbouring_trade_names_the_way(
     f2r: Callable[..., Done], tmp_path: Path, name: str
 ) -> None:

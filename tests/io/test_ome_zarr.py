@@ -119,6 +119,14 @@ def test_a_plate_is_not_supported_rather_than_damaged(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="an OME-Zarr plate is not supported") as raised:
         open_reader(source)
     assert "plate.zarr/B/3/0" in str(raised.value.hint)
+    well = zarr.open_group(str(source / "B" / "3"), mode="w", zarr_format=2)
+    well.attrs.update({"well": {"images": [{"path": "field7"}]}})
+    write(source / "B" / "3" / "field7", ARRAY, multiscales=NAMED)
+    with pytest.raises(InputError, match="plate") as raised:
+        open_reader(source)
+    assert str(raised.value.hint).endswith("e.g. plate.zarr/B/3/field7.")
+    with open_reader(source / "B" / "3" / "field7") as reader:
+        assert reader.info.frames == 6
 
 
 @pytest.mark.parametrize("three", [False, True], ids=["zarr 2", "zarr 3"])

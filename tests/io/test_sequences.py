@@ -329,3 +329,13 @@ def test_pictures_named_by_time_are_the_files_there_are(tools, tmp_path: Path, n
     _, receipt = tools.passthrough(tmp_path / "in", tmp_path / "out")
     assert receipt.frames == 8
     assert sorted(p.stem for p in (tmp_path / "out").iterdir()) == sorted(names)
+
+
+def test_pictures_whose_names_count_channels_are_asked_about(tools, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for t, c, z in np.ndindex(3, 2, 2):
+        cv2.imwrite(str(folder / f"exp_T{t:04d}_C{c:02d}_Z{z:02d}.png"), np.full((8, 9), t, "u1"))
+    with pytest.raises(InputError, match="count T 3, C 2, Z 2: which follow each other"):
+        open_reader(folder)
+    assert len(tools.read_all(folder / "exp_T%04d_C00_Z01.png")) == 3

@@ -350,3 +350,29 @@ def test_other_formats_are_written_as_ome_alone(tmp_path: Path) -> None:
             plan_output(reader, tmp_path / "o.mkv", WriteOptions())
         with pytest.raises(UsageError, match="OME-TIFF has no floats of 16 bits"):
             plan_output(reader, tmp_path / "o.ome.tif", WriteOptions())
+
+
+# --- FITS ----------------------------------------------------------------------------------------
+
+
+def test_fits_opens_where_astropy_is_installed(tmp_path: Path) -> None:
+    fits = pytest.importorskip("astropy.io.fits")
+    source, target = tmp_path / "a.fits", tmp_path / "b.ome.tif"
+    fits.writeto(source, MOVIE)
+    with open_reader(source) as reader:
+        assert reader.info.frames == 5
+    passed(source, target, change=True)
+    np.testing.assert_array_equal(tifffile.imread(target), each_smoothed(MOVIE))
+    fits.writeto(tmp_path / "c.fit", MOVIE[0], fits.Header([("BAYERPAT", "RGGB")]))
+    with pytest.raises(InputError, match="colour mosaic is not supported"):
+        open_reader(tmp_path / "c.fit")
+
+
+def test_fits_names_the_package_where_it_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "astropy", None)
+    (tmp_path / "a.fit").write_bytes(b"SIMPLE  =                    T" + bytes(5000))
+    with pytest.raises(InputError, match="package astropy") as raised:
+        open_reader(tmp_path / "a.fit")
+    assert raised.value.hint == "Install it: pip install astropy."

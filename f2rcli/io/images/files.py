@@ -11,10 +11,12 @@ from pathlib import Path
 from f2rcli.errors import InputError
 from f2rcli.io.numbering import (
     Slot,
+    axes_in_names,
     check_one_kind,
     files_of,
     folder_slots,
     is_pattern,
+    natural_key,
     pattern_slots,
 )
 from f2rcli.io.provenance import PNG, is_text_chunk
@@ -60,7 +62,20 @@ def _of_folder(folder: Path) -> list[Slot]:
     check_one_kind(folder, files, "pictures", "Pass a pattern, e.g. folder/%05d.png.")
     if not files:
         raise InputError(f"{folder.name}: holds no pictures.", hint="Name another folder.")
+    _check_one_lane(folder, files)
     return folder_slots(files)
+
+
+def _check_one_lane(folder: Path, files: list[Path]) -> None:
+    """Raise InputError for names that count more than time: pictures that are no neighbours."""
+    named = axes_in_names(sorted(files, key=natural_key))
+    if named is not None and len(named[0]) > 1:
+        axes = ", ".join(f"{axis} {size}" for axis, size in named[0].items())
+        raise InputError(
+            f"{folder.name}: names of its pictures count {axes}: which follow each other?",
+            hint="Save them as TIFF, whose names make lanes; or pass a pattern with one number, "
+            "such as exp_T%04d_C00_Z00.png.",
+        )
 
 
 def picture_size(path: Path) -> tuple[int, int] | None:

@@ -1,4 +1,4 @@
-"""Arrays in OME-Zarr (NGFF 0.1 to 0.5), HDF5 and NWB (Neurodata Without Borders 2).
+"""Arrays in OME-Zarr (NGFF 0.1 to 0.5), HDF5, NWB (Neurodata Without Borders 2) and FITS.
 
 In HDF5 every array of pictures is a series under its path, so that `file.h5:/path` names one. In
 NWB these are the data of imaging series; elsewhere all arrays of three and more axes, or else of
@@ -22,6 +22,7 @@ from f2rcli.io.stacks.lanes import LETTER_OF
 from f2rcli.io.stacks.metadata import Facts, Metadata, known_sizes, number_of, ome_colour, steady
 from f2rcli.io.stacks.stack import check_samples
 
+FITS_SUFFIXES = (".fits", ".fit", ".fts")
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".nwb")
 # Units of the NGFF specification, which are those of UDUNITS-2, in micrometres and seconds.
 ZARR_LENGTHS = {"femtometer": 1e-9, "picometer": 1e-6, "angstrom": 1e-4, "nanometer": 1e-3,
@@ -304,3 +305,29 @@ def _array_metadata(array: Any, sizes: dict[str, int]) -> Metadata:
 def _numbers(values: Any) -> list[float]:
     numbers = [number_of(value) for value in np.ravel([] if values is None else values)]
     return [] if None in numbers else [number for number in numbers if number is not None]
+
+
+# --- FITS ----------------------------------------------------------------------------------------
+
+
+def fits_images(file: Any, path: Path) -> list[Image]:
+    """An image per array of pictures of astropy's HDUList."""
+    found = [hdu for hdu in file if getattr(hdu, "is_image", False) and 2 <= len(hdu.shape) <= 4]
+    return [_of_hdu(hdu, number, path) for number, hdu in enumerate(found, 1)]
+
+
+def _of_hdu(hdu: Any, number: int, path: Path) -> Image:
+    if "BAYERPAT" in hdu.header:
+        hint = "Make it a TIFF that states its colour filters: see docs/raw.md."
+        raise unsupported(path, "a FITS of a sensor's colour mosaic is", hint)
+    axes = _UNNAMED[len(hdu.shape)]
+    axes = "CYX" if len(axes) == 3 and hdu.shape[0] == 3 else axes  # red, green and blue
+    outer = axes[:-2]
+
+    def read(where: Where) -> Any:
+        return hdu.section[tuple(where.get(axis, 0) for axis in outer) + (slice(None),) * 2]
+
+    own = Metadata(own=str(hdu.header.tostring(sep="\n", padding=False)))
+    dtype = np.asarray(hdu.section[(slice(0, 1),) * len(axes)]).dtype  # scaled as headers say
+    return Image(hdu.name or f"picture {number}", dict(zip(axes, map(int, hdu.shape), strict=True)),
+                 dtype, read, lambda: own)  # fmt: skip

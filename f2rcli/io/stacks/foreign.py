@@ -63,7 +63,8 @@ def package(name: str, what: str, refusal: type[F2RError]) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        hint = "Install it: pip install 'f2rcli[microscopy]'."
+        where = name if name == "astropy" else "'f2rcli[microscopy]'"
+        hint = f"Install it: pip install {where}."
         raise refusal(f"{what} needs the package {name}.", hint=hint) from error
 
 

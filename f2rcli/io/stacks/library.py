@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from fractions import Fraction
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,8 +14,10 @@ import numpy as np
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
 from f2rcli.io.stacks.arrays import (
+    FITS_SUFFIXES,
     HDF5_CACHE,
     HDF5_SUFFIXES,
+    fits_images,
     hdf5_images,
     is_zarr,
     zarr_images,
@@ -42,12 +45,16 @@ HDF5 = StackFormat(
 ZARR = StackFormat(
     "OME-Zarr", "zarr", lambda zarr, path: zarr.open_group(str(path), mode="r"), zarr_images
 )
+FITS = StackFormat(
+    "FITS", "astropy", lambda _, path: import_module("astropy.io.fits").open(path), fits_images
+)
 FORMATS = {
     ".nd2": StackFormat("ND2", "nd2", lambda nd2, path: nd2.ND2File(path), nd2_images),
     ".czi": StackFormat("CZI", "czifile", lambda czifile, path: czifile.CziFile(path), czi_images),
     ".lif": StackFormat("LIF", "liffile", lambda liffile, path: liffile.LifFile(path), lif_images),
     ".zarr": ZARR,
     **dict.fromkeys(HDF5_SUFFIXES, HDF5),
+    **dict.fromkeys(FITS_SUFFIXES, FITS),
 }
 
 

@@ -1,6 +1,5 @@
 """A folder or pattern of one-page TIFF files as one stack, and folders that are one set."""
 
-import re
 from collections.abc import Iterable
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -10,7 +9,15 @@ import tifffile
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
-from f2rcli.io.numbering import Slot, files_of, folder_slots, is_pattern, natural_key, pattern_slots
+from f2rcli.io.numbering import (
+    Slot,
+    axes_in_names,
+    files_of,
+    folder_slots,
+    is_pattern,
+    natural_key,
+    pattern_slots,
+)
 from f2rcli.io.sequence import MismatchError, first_readable
 from f2rcli.io.stacks.arrays import split_path
 from f2rcli.io.stacks.library import LibraryStack, format_of
@@ -21,12 +28,6 @@ from f2rcli.io.tifffiles import list_pages, quiet, refusals
 
 SUFFIXES = frozenset({".tif", ".tiff"})
 NDTIFF_INDEX = "NDTiff.index"  # beside the files of a Micro-Manager data set
-# Letters and words in names that number a file along an axis, as Micro-Manager, ImageXpress,
-# CellProfiler and tifffile write them.
-_AXES = {"t": "T", "time": "T", "z": "Z", "slice": "Z", "c": "C", "ch": "C", "channel": "C",
-         "w": "C", "p": "P", "s": "P", "pos": "P", "position": "P"}  # fmt: skip
-_NUMBERED = re.compile(rf"(?<![a-z])({'|'.join(sorted(_AXES, key=len, reverse=True))})[_-]?(\d+)")
-_ORDER = "PTCZ"  # of axes, slowest first
 
 
 def tiff_files(folder: Path) -> list[Path]:
@@ -84,29 +85,6 @@ def _slots(path: Path) -> list[Slot]:
         if sum(not slot.exists for slot in slots) < len(files) / 2:
             return slots
     return [Slot(file) for file in files]
-
-
-def axes_in_names(files: list[Path]) -> tuple[dict[str, int], list[Path | None]] | None:
-    """Axes that names of files count, `exp_T0000_C01_Z03.tif`, with their sizes, and the file at
-    each place, None for a missing one. None where names count less than two axes, or a depth."""
-    found: dict[tuple[int, ...], Path] = {}
-    letters = ""
-    for path in files:
-        marks = {_AXES[word]: int(number) for word, number in _NUMBERED.findall(path.stem.lower())}
-        letters = letters or "".join(axis for axis in _ORDER if axis in marks)
-        if "".join(axis for axis in _ORDER if axis in marks) != letters:
-            return None
-        found[tuple(marks[axis] for axis in letters)] = path
-    values = [sorted({key[n] for key in found}) for n in range(len(letters))]
-    sizes = {axis: len(one) for axis, one in zip(letters, values, strict=True) if len(one) > 1}
-    if len(found) < len(files) or (len(sizes) < 2 and "Z" not in sizes):  # a letter, not an axis
-        return None
-    every = [()]  # type: list[tuple[int, ...]]
-    for one in values:
-        every = [(*before, value) for before in every for value in one]
-    if len(every) > 2 * len(found):  # hardly a grid
-        return None
-    return sizes, [found.get(key) for key in every]
 
 
 class PageFolder(Stack):
