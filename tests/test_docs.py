@@ -62,13 +62,19 @@ def test_links_lead_somewhere(path: Path) -> None:
     assert not broken
 
 
-def test_options_of_the_readmes_commands_exist() -> None:
-    lines = [words for words in commands(says(ROOT / "README.md")) if words[0] == "f2r"]
-    assert lines
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
+def test_commands_and_options_that_a_page_shows_exist(path: Path) -> None:
+    lines = [words for words in commands(says(path)) if words[0] == "f2r"]
     unknown = [
-        f"{words[1]} {match[0]}"
+        f"{' '.join(words[:2])} {word}"
         for words in lines
-        for word in words[2:]
-        if (match := re.match(r"--?[a-z][a-z0-9-]*", word)) and match[0] not in options()[words[1]]
+        for word in words[1:]
+        if (match := re.match(r"--?[a-z][a-z0-9-]*", word))
+        and match[0] not in options().get(words[1], {"--version", "--help"})
     ]
+    unknown += [words[1] for words in lines if words[1][0] != "-" and words[1] not in options()]
+    every = {"--help", "--version", *(one for known in options().values() for one in known)}
+    mentioned = re.findall(r"`(--[a-z][a-z-]+)", says(path))
     assert not unknown
+    # the changelog names what went, too
+    assert path.name == "CHANGELOG.md" or not {one for one in mentioned if one not in every}

@@ -17,7 +17,7 @@ import pytest
 
 import f2rcli
 from f2rcli.cli.app import run
-from f2rcli.errors import EXIT_FAILURE, EXIT_OK
+from f2rcli.errors import EXIT_OK
 from f2rcli.io import atomic, locks
 from f2rcli.system import machine
 from tests.cli.conftest import write_clip
@@ -172,17 +172,6 @@ def test_the_machine_has_processors_and_memory(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert machine.processors() == 1
-
-
-@pytest.mark.parametrize("words", [("denoise",), ("noise",), ("eval",), ("train", "-o", "a.x")])
-def test_too_few_addresses_are_said_before_libraries_crash(
-    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    resource = pytest.importorskip("resource")
-    monkeypatch.setattr(resource, "getrlimit", lambda what: (1 << 30, -1))
-    assert run([*words, str(EXAMPLE)]) == EXIT_FAILURE
-    said = capsys.readouterr().err.splitlines()
-    assert said == ["error: not enough memory.", "hint: Allow more address space: ulimit -v."]
 
 
 def test_limits_of_containers_and_address_spaces_count(

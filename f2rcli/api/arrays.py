@@ -24,6 +24,7 @@ from f2rcli.samples.lanes import (
     surveyed,
 )
 from f2rcli.system.cancellation import CancelCheck, never_cancelled
+from f2rcli.system.machine import load_torch
 
 TIME_BASE = Fraction(1)  # arrays say nothing of time, and nothing depends on it
 UNKNOWN = LaneStatistics((0.0, 1.0))  # of a lane that nothing looks at
@@ -145,6 +146,7 @@ def array_info(grid: Grid, dtype: np.dtype[Any]) -> ClipInfo:
 
 def denoise_array(stack: ArrayStack, call: Call, output: Any) -> Any:
     """An array like the one given, or `output`, with every picture restored."""
+    load_torch()
     from f2rcli.engine.stream import denoise_stream, load_engine  # brings torch
 
     out = empty_like(stack.array) if output is None else output

@@ -7,11 +7,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Unpack
 
-from f2rcli.api.adapting import check_adapt, fitted_to_array
 from f2rcli.api.arrays import ArrayStack, denoise_array
 from f2rcli.api.axes import Grid, letters_of
 from f2rcli.api.dask_arrays import denoise_dask
-from f2rcli.api.files import denoise_file
+from f2rcli.api.files import check_adapt, denoise_file, fitted_to_array
 from f2rcli.api.frames import FrameSequence
 from f2rcli.api.options import Keywords, Options, refuse_series
 from f2rcli.api.pictures import data_of, is_array, is_writable, kind_of, no_array, stacked

@@ -13,6 +13,7 @@ from f2rcli.api.options import Options
 from f2rcli.api.pictures import empty_like
 from f2rcli.errors import InputError
 from f2rcli.samples.lanes import LaneStatistics, surveyed
+from f2rcli.system.machine import load_torch
 
 LEAST_BLOCK = 32  # frames that are denoised together
 LEAD, TRAIL = 8, 4  # frames that a block sees before and after itself
@@ -76,6 +77,7 @@ def _denoise_block(
     span: tuple[int, int, int],
 ) -> Any:  # fmt: skip
     """The frames from span[1] to span[2] of an array; those of `part` begin with span[0]."""
+    load_torch()
     from f2rcli.engine.stream import denoise_stream, load_engine  # brings torch
 
     begin, first, end = span

@@ -14,7 +14,6 @@ from f2rcli.api.pictures import (
     copy_of,
     empty_like,
     kind_of,
-    lazy_again,
     put,
     unmasked,
     values_of,
@@ -24,6 +23,7 @@ from f2rcli.engine.strength import changes_nothing
 from f2rcli.frames import Frame, PlaneLayout
 from f2rcli.samples.lanes import Arriving, LaneStatistics, lane_layout
 from f2rcli.system.cancellation import CancelCheck, never_cancelled
+from f2rcli.system.machine import load_torch
 from f2rcli.tee import emptied, tee_releasing
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class FrameSequence:
 
     def __init__(self, first: Any, options: Options, check: CancelCheck = never_cancelled) -> None:
         """first: its first frame; check: see `Watch.own_check`. Raises InputError or UsageError."""
+        load_torch()
         from f2rcli.engine.stream import load_engine  # brings torch
 
         self.first, self.options = first, options
@@ -132,7 +133,7 @@ class FrameSequence:
         for restored in lanes:
             if restored is not None:
                 put_back(out, restored, self.grid)
-        return lazy_again(out, frame)
+        return out
 
     def _checked(self, frames: Iterable[Any]) -> Iterator[Any]:
         for number, frame in enumerate(frames):

@@ -113,14 +113,6 @@ def put(out: Any, place: tuple[Any, ...], values: Plane) -> None:
         out[place] = values
 
 
-def lazy_again(out: Any, frame: Any) -> Any:
-    """A result as it is, or as a Dask array with the chunks of the one that was given."""
-    if kind_of(frame) != "dask":
-        return out
-    da: Any = importlib.import_module("dask.array")
-    return da.from_array(out, chunks=frame.chunks)
-
-
 def is_writable(out: Any) -> bool:
     """Whether an array takes samples, as far as its library tells."""
     if kind_of(out) == "h5py":
@@ -132,11 +124,6 @@ def is_writable(out: Any) -> bool:
 def stacked(frames: Sequence[Any]) -> Any:
     """A list of frames as one array of their kind. Raises InputError where they differ."""
     first = frames[0]
-    if kind_of(first) == "dask":  # nothing is computed yet
-        da: Any = importlib.import_module("dask.array")
-        for number, frame in enumerate(frames):
-            _check_shape(frame, first, number)
-        return da.stack(frames)
     for number, frame in enumerate(frames):
         check_alike(frame, first, number)
     if kind_of(first) == "torch":
@@ -150,10 +137,6 @@ def stacked(frames: Sequence[Any]) -> Any:
 def check_alike(frame: Any, first: Any, number: int) -> None:
     """Raise InputError for a frame that is not as the first one is."""
     values_of(frame)
-    _check_shape(frame, first, number)
-
-
-def _check_shape(frame: Any, first: Any, number: int) -> None:
     if tuple(frame.shape) != tuple(first.shape) or frame.dtype != first.dtype:
         raise InputError(
             f"frame {number}: is {tuple(frame.shape)} {frame.dtype}, "

@@ -6,7 +6,7 @@ folder is a folder of clips.
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from f2rcli.errors import InputError, OutputError, UsageError
@@ -28,28 +28,23 @@ class Clip:
     place: str  # of the target, below the output folder
 
 
-@dataclass
-class Scan:
-    """The clips found, in order, and remarks on what was left out."""
-
-    clips: list[Clip] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
-
-
 def clips_in(folder: Path) -> list[Path]:
     """The clips of a folder, in order of their names, without those of its subfolders."""
-    return [path for path, _ in _below(folder, PurePath(), set(), Scan(), recursive=False)]
+    return [path for path, _ in _below(folder, PurePath(), set(), [], recursive=False)]
 
 
-def find_clips(sources: Sequence[str], output: Path, *, recursive: bool = False) -> Scan:
-    """The clips of all sources, in a stable order, each with its target below `output`. Files keep
-    their names, folders mirror their trees, several sources below their own names.
+def find_clips(
+    sources: Sequence[str], output: Path, *, recursive: bool = False
+) -> tuple[list[Clip], list[str]]:
+    """The clips of all sources, in a stable order, each with its target below `output`, and remarks
+    on what was left out. Files keep their names, folders mirror their trees, several sources below
+    their own names.
 
     Raises UsageError for targets that meet each other or an input, InputError for no clips, and
     OutputError for an output that is a file.
     """
     _check_output(output, sources)
-    found, places = Scan(), list[tuple[Path, PurePath]]()
+    remarks, places = list[str](), list[tuple[Path, PurePath]]()
     seen = {output.resolve()}
     for source in sources:
         path = Path(source)
@@ -63,18 +58,17 @@ def find_clips(sources: Sequence[str], output: Path, *, recursive: bool = False)
             places.append((path, name))
             continue
         root = name if len(sources) > 1 else PurePath()
-        below = list(_below(path, root, seen, found, recursive=recursive))
+        below = list(_below(path, root, seen, remarks, recursive=recursive))
         places += sorted(below, key=lambda one: [natural_key(Path(p)) for p in one[1].parts])
     if not places:
         raise InputError(
             f"{', '.join(sources)}: no clips found.", hint="--recursive includes subfolders."
         )
-    found.clips = _placed(places, output)
-    return found
+    return _placed(places, output), remarks
 
 
 def _below(
-    folder: Path, place: PurePath, seen: set[Path], found: Scan, *, recursive: bool
+    folder: Path, place: PurePath, seen: set[Path], remarks: list[str], *, recursive: bool
 ) -> Iterator[tuple[Path, PurePath]]:
     """The clips of a folder and their places; every folder once, whatever links lead to it."""
     if folder.resolve() in seen:
@@ -83,18 +77,18 @@ def _below(
     try:
         paths = sorted(folder.iterdir(), key=natural_key)
     except OSError as error:
-        found.remarks.append(f"{folder}: cannot be read: {error.strerror or error}; left out")
+        remarks.append(f"{folder}: cannot be read: {error.strerror or error}; left out")
         return
     paths = [path for path in paths if not path.name.startswith(".")]
     clips = [path for path in paths if path.suffix.lower() in readable_suffixes()]
     special = [path for path in clips if not path.is_file() and not path.is_dir()]
     loose = [path for path in clips if path.suffix.lower() in PICTURES and path.is_file()]
-    found.remarks += [f"{path}: is no file; left out" for path in special]
+    remarks += [f"{path}: is no file; left out" for path in special]
     other = sum(path.is_file() for path in paths) - sum(path.is_file() for path in clips)
     if other:
-        found.remarks.append(f"{folder}: {count(other, 'file')} of other kinds left out")
+        remarks.append(f"{folder}: {count(other, 'file')} of other kinds left out")
     if loose and len(loose) < len(clips):
-        found.remarks.append(
+        remarks.append(
             f"{folder}: {count(len(loose), 'picture')} beside other clips left out; put them into "
             "a folder of their own to make them a clip"
         )
@@ -105,7 +99,7 @@ def _below(
         if is_clip(path):
             yield path, place / path.name
         elif recursive:
-            yield from _below(path, place / path.name, seen, found, recursive=True)
+            yield from _below(path, place / path.name, seen, remarks, recursive=True)
 
 
 def _check_output(output: Path, sources: Sequence[str]) -> None:

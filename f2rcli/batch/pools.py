@@ -14,23 +14,16 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import active_children, connection, get_context, parent_process
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from f2rcli.batch.clips import Clip
 from f2rcli.batch.records import Outcome, failure
-from f2rcli.documents import parse_json, read_text
 from f2rcli.errors import EXIT_TERMINATED, UsageError
 
 Work = Callable[[Clip], Outcome]  # picklable; raises nothing for what is wrong with one clip
 TIMEOUT = 10  # seconds to reach a scheduler
 DIED = "its process ended without a word; perhaps memory ran out."
-
-
-def run_here(clips: Sequence[Clip], work: Work) -> Iterator[Outcome]:
-    """One after the other, in this process."""
-    return map(work, clips)
 
 
 def run_in_processes(clips: Sequence[Clip], work: Work, jobs: int) -> Iterator[Outcome]:
@@ -44,7 +37,7 @@ def run_in_processes(clips: Sequence[Clip], work: Work, jobs: int) -> Iterator[O
             with _pool(1 if alone else jobs) as pool:
                 while source or running:
                     while source and len(running) < jobs:
-                        future = pool.submit(work, source[0])
+                        future = pool.submit(work, source[0])  # may raise: then it still waits
                         running[future] = source.popleft()
                     for future in wait(running, return_when=FIRST_COMPLETED).done:
                         yield future.result()
@@ -92,17 +85,15 @@ def _watch_parent() -> None:
 def run_on_dask(clips: Sequence[Clip], work: Work, address: str) -> Iterator[Outcome]:
     """On a cluster, whose workers have f2r and see the same folders under the same paths.
 
-    address: tcp://HOST:PORT of a scheduler, its scheduler file (.json), or local:N for N workers
-    here. Raises UsageError without Dask or a scheduler that answers. Dask trusts whoever can reach
-    its scheduler: use it in networks that you trust.
+    address: see `dask_library`. Dask trusts whoever can reach its scheduler: use it in networks
+    that you trust. Raises UsageError where no scheduler answers.
     """
-    distributed = dask_library(address)
-    with _client(distributed, address) as client:
-        lost: list[Clip] = []
+    with _client(dask_library(address), address) as client:
         # pure=False: a key of its own for every call, or Dask would give an old result
         clip_of = {client.submit(work, clip, pure=False): clip for clip in clips}
+        lost: list[Clip] = []
         try:
-            for future in distributed.as_completed(list(clip_of)):
+            for future in importlib.import_module("distributed").as_completed(list(clip_of)):
                 if type(future.exception()).__name__ == "KilledWorker":
                     lost.append(clip_of[future])
                 else:
@@ -118,19 +109,20 @@ def _gathered(future: Any, clip: Clip) -> Outcome:
     if error is None:
         outcome: Outcome = future.result()
         return outcome
-    if type(error).__name__ == "KilledWorker":
-        return failure(clip, "every worker that took it died.", "See the workers' logs.")
     return failure(clip, " ".join(f"lost by the cluster: {error}".split()), "Run it again.")
 
 
 def dask_library(address: str) -> Any:
-    """Dask's package. Raises UsageError without it, or for what is no address of a cluster."""
+    """Dask's package for a cluster: tcp://HOST:PORT of a scheduler, its scheduler file (.json), or
+    local:N for N workers here. Raises UsageError without it, or for anything else."""
     if not re.fullmatch(r"local:[1-9]\d*|(tcp|tls)://.+:\d+|.+\.json", address):
         raise UsageError(
             f"jobs={address!r}: neither a number nor a cluster.",
             hint="Write 4 for four processes; for Dask tcp://HOST:PORT or local:4.",
         )
-    _scheduler(address)
+    if address.endswith(".json") and not os.path.isfile(address):
+        hint = f"Write it with: dask scheduler --scheduler-file {address}"
+        raise UsageError(f"jobs={address!r}: is no scheduler file.", hint=hint)
     try:
         return importlib.import_module("distributed")
     except ImportError as error:
@@ -138,32 +130,18 @@ def dask_library(address: str) -> Any:
         raise UsageError(f"jobs={address!r}: Dask is not installed.", hint=hint) from error
 
 
-def _scheduler(address: str) -> str:
-    """The address that a scheduler file holds; any other address as it is. Raises UsageError."""
-    if not address.endswith(".json"):
-        return address
-    try:
-        return str(parse_json(read_text(Path(address)))["address"])
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        hint = f"Write it with: dask scheduler --scheduler-file {address}"
-        raise UsageError(f"jobs={address!r}: is no scheduler file.", hint=hint) from error
-
-
 @contextmanager
 def _client(distributed: Any, address: str) -> Iterator[Any]:
     kind, _, number = address.partition(":")
+    how: dict[str, Any] = {"address": address}
     if kind == "local":
-        with (
-            distributed.LocalCluster(
-                n_workers=int(number), threads_per_worker=1, dashboard_address="127.0.0.1:0"
-            ) as cluster,
-            distributed.Client(cluster) as client,
-        ):
-            yield client
-        return
+        how = {"n_workers": int(number), "threads_per_worker": 1}
+        how["dashboard_address"] = "127.0.0.1:0"
+    elif address.endswith(".json"):
+        how = {"scheduler_file": address}
     try:
-        client = distributed.Client(_scheduler(address), timeout=TIMEOUT)
-    except (OSError, TimeoutError) as error:
+        client = distributed.Client(timeout=TIMEOUT, **how)
+    except (OSError, TimeoutError, ValueError, KeyError) as error:
         what = f"jobs={address!r}: no scheduler answers there."
         raise UsageError(what, hint="Start one with: dask scheduler") from error
     with client:

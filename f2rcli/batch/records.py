@@ -24,7 +24,6 @@ from f2rcli.errors import (
     OutputError,
 )
 from f2rcli.io.atomic import write_text
-from f2rcli.io.numbering import files_of
 
 FOLDER = ".f2r"
 
@@ -80,16 +79,13 @@ class Records:
 
     def prepare(self) -> None:
         """Make the folder. Raises OutputError where nothing can be written."""
-        folder = Path(self.output) / FOLDER
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_text(folder / "writable", "")
-            (folder / "writable").unlink(missing_ok=True)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            write_text(self._folder / "writable", "")
+            (self._folder / "writable").unlink(missing_ok=True)
         except OSError as error:
-            raise OutputError(
-                f"{self.output}: cannot be written: {error.strerror or error}.",
-                hint="Choose another folder with -o.",
-            ) from error
+            why = f"{self.output}: cannot be written: {error.strerror or error}."
+            raise OutputError(why, hint="Choose another folder with -o.") from error
 
     def settled(self, clip: Clip, *, overwrite: bool) -> Outcome | None:
         """The outcome of a clip that needs no run: done before, or its target is in the way."""
@@ -101,8 +97,7 @@ class Records:
         known = self._read(clip)
         same = known.get("settings") == self.settings and known.get("source") == _stamp(clip.source)
         made = known.get("target")
-        whole = made == _stamp(clip.target) if made else known.get("fresh") is True
-        if same and whole:
+        if same and (made == _stamp(clip.target) if made else known.get("fresh") is True):
             facts = known.get("outcome", {})
             kept = {name: facts[name] for name in ("frames", "bytes", "exit_code") if name in facts}
             return Outcome.of(clip, "skipped", **kept)
@@ -128,14 +123,16 @@ class Records:
 
     def report(self, outcomes: Sequence[Outcome], facts: dict[str, Any], name: str) -> Path:
         """Write all outcomes as JSON, whole or not at all. Raises OSError."""
-        path = Path(self.output) / FOLDER / name
         text = json.dumps({**facts, "clips": [asdict(one) for one in outcomes]}, indent=1)
-        write_text(path, text + "\n")
-        return path
+        write_text(self._folder / name, text + "\n")
+        return self._folder / name
+
+    @property
+    def _folder(self) -> Path:
+        return Path(self.output) / FOLDER
 
     def _path(self, clip: Clip) -> Path:
-        name = hashlib.sha256(os.fsencode(clip.place)).hexdigest()[:32]
-        return Path(self.output) / FOLDER / f"{name}.json"
+        return self._folder / f"{hashlib.sha256(os.fsencode(clip.place)).hexdigest()[:32]}.json"
 
     def _write(self, clip: Clip, facts: dict[str, Any]) -> None:
         same = {"place": clip.place, "settings": self.settings, "source": _stamp(clip.source)}
@@ -153,19 +150,10 @@ class Records:
 
 def _stamp(path: str) -> str:
     """Changes whenever a file, or any file of a folder, is written; "" where there is nothing."""
-    facts = hashlib.sha256()
+    whole = Path(path)
+    files = sorted(whole.rglob("*")) if whole.is_dir() else [whole]
     try:
-        for file in _files(Path(path)):
-            facts.update(os.fsencode(file.name) + repr(file.stat().st_size).encode())
-            facts.update(repr(file.stat().st_mtime_ns).encode())
+        facts = [(one.name, one.stat().st_size, one.stat().st_mtime_ns) for one in files]
     except OSError:
         return ""
-    return facts.hexdigest()
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    if path.suffix == ".zarr":  # a file by its name, all the way down
-        return sorted(file for file in path.rglob("*") if file.is_file())
-    return sorted(files_of(path))
+    return hashlib.sha256(ascii(facts).encode()).hexdigest()

@@ -28,7 +28,7 @@ from f2rcli.errors import (
     EXIT_TERMINATED,
     F2RError,
 )
-from f2rcli.system.machine import cramped, number_in
+from f2rcli.system.machine import POLICY, number_in
 
 COMMANDS = {  # name -> module of f2rcli.cli, and its function
     "denoise": ("denoise", "denoise"),
@@ -126,9 +126,7 @@ class ExitHandler:
             case BrokenPipeError():
                 return self._say("standard output was closed by its reader.", None)
             case _ if _out_of_memory(error):
-                hint = "Pass --tile 256, or close other programs."
-                hint = "Allow more address space: ulimit -v." if cramped() else hint
-                return self._say("not enough memory.", hint)
+                return self._say("not enough memory.", "Pass --tile 256, or close other programs.")
             case OSError() if error.errno == errno.EBADF and error.filename is None:
                 return self._say("standard output is closed.", "Send it to a file or a pipe.")
             case OSError():
@@ -206,19 +204,6 @@ def _drop_unwritten() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _fill_standard_streams() -> None:
-    """Give a process that was started without standard streams some, as daemons and cron do: else
-    the next file to be opened would take the place of one. Writing to standard output fails."""
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        try:
-            os.fstat(number)
-        except OSError:
-            flags = os.O_WRONLY if name == "stderr" else os.O_RDONLY
-            descriptor = os.open(os.devnull, flags)  # the lowest one that is free: `number`
-            mode = "r" if name == "stdin" else "w"
-            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
-
-
 def main() -> None:
     """Entry point of `f2r` and of `python -m f2rcli`."""
     # What modules are made of is not garbage, but Python looks through all of it again and again
@@ -226,8 +211,7 @@ def main() -> None:
     gc.set_threshold(50_000, *gc.get_threshold()[1:])
     # Before torch is loaded: its waiting threads shall sleep, not spin. Beside any other busy
     # program spinning costs a factor of ten.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    _fill_standard_streams()
+    os.environ.setdefault(POLICY, "PASSIVE")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be text
     logging.getLogger().addHandler(logging.NullHandler())  # libraries say nothing of their own

@@ -18,10 +18,7 @@ from f2rcli.errors import EXIT_FAILURE, EXIT_OK, F2RError, WeightsError
 from f2rcli.units import count
 
 LIBRARIES = ("torch", "av", "numpy", "opencv-python-headless", "rawpy", "tifffile", "safetensors")
-CODECS = {
-    "encoders": ("libx264", "libx265", "libsvtav1", "libvpx-vp9", "ffv1", "prores_ks"),
-    "decoders": ("h264", "hevc", "av1", "vp9", "ffv1", "prores", "mjpeg", "mpeg2video"),
-}
+ENCODERS = ("libx264", "libx265", "libsvtav1", "libvpx-vp9", "ffv1", "prores_ks")
 
 
 class Finding(NamedTuple):
@@ -44,11 +41,9 @@ def doctor(
 
     f2r doctor
     """
-    console = opt.begin(ctx, json=json)
-    good = True
-    for finding in examine(
-        EngineSettings(device=device, threads=threads, precision=precision), console
-    ):
+    console, good = opt.begin(ctx, json=json), True
+    settings = EngineSettings(device=device, threads=threads, precision=precision)
+    for finding in examine(settings, console):
         good &= finding.good
         console.event("finding", **finding._asdict())
         if not json:
@@ -59,18 +54,22 @@ def doctor(
 
 def examine(settings: EngineSettings, console: Console) -> Iterator[Finding]:
     """All findings, the quick ones first."""
-    yield from versions()
-    yield from codecs()
-    yield from devices()
-    yield from shipped_weights()
+    yield from _installed()
+    yield from _devices()
+    for name, entry in weights.manifest().items():
+        try:
+            digest = weights.load(name).sha256[:16]
+            yield Finding("weights", f"{name}: {entry['method']}, sha256 {digest} as it should be")
+        except WeightsError as error:
+            yield Finding("weights", f"{name}: {error}", good=False)
     try:
-        yield from tested(settings, console)
+        yield from _tested(settings, console)
     except F2RError as error:
         yield Finding("self-test", f"{error} {error.hint or ''}".strip(), good=False)
 
 
-def versions() -> Iterator[Finding]:
-    """f2r, Python, the libraries, and FFmpeg's inside PyAV."""
+def _installed() -> Iterator[Finding]:
+    """f2r, Python, the libraries, and FFmpeg's inside PyAV with its encoders."""
     import av
 
     yield Finding("f2r", __version__)
@@ -82,19 +81,10 @@ def versions() -> Iterator[Finding]:
             yield Finding("library", f"{name} is not installed", good=False)
     parts = (f"{name} {'.'.join(map(str, number))}" for name, number in av.library_versions.items())
     yield Finding("ffmpeg", ", ".join(parts))
+    yield Finding("encoders", ", ".join(name for name in ENCODERS if name in av.codecs_available))
 
 
-def codecs() -> Iterator[Finding]:
-    """Encoders and decoders, of those f2r uses, that this FFmpeg has."""
-    import av
-
-    for topic, names in CODECS.items():
-        absent = [name for name in names if name not in av.codecs_available]
-        there = ", ".join(name for name in names if name not in absent)
-        yield Finding(topic, there + (f"; not here: {', '.join(absent)}" if absent else ""))
-
-
-def devices() -> Iterator[Finding]:
+def _devices() -> Iterator[Finding]:
     """The devices that torch can use."""
     import torch
 
@@ -109,21 +99,7 @@ def devices() -> Iterator[Finding]:
         yield Finding("device", "mps")
 
 
-def shipped_weights() -> Iterator[Finding]:
-    """The bundled weights, each checked against the manifest's SHA-256."""
-    for name, entry in weights.manifest().items():
-        try:
-            found = weights.load(name)
-        except WeightsError as error:
-            yield Finding("weights", f"{name}: {error}", good=False)
-        else:
-            what = f"{name}: {entry['method']}, sha256 {found.sha256[:16]} as in the manifest"
-            yield Finding("weights", what)
-    if not weights.available():
-        yield Finding("weights", f"none bundled in {weights.folder().name}", good=False)
-
-
-def tested(settings: EngineSettings, console: Console) -> Iterator[Finding]:
+def _tested(settings: EngineSettings, console: Console) -> Iterator[Finding]:
     """The engine on a synthetic clip: how much better it gets, and that strength 0 is exact."""
     from f2rcli.engine.self_test import CLIP, FRAMES, LEVEL, self_test
     from f2rcli.engine.stream import denoise_stream  # brings torch
@@ -133,8 +109,8 @@ def tested(settings: EngineSettings, console: Console) -> Iterator[Finding]:
     found = self_test(
         lambda frames, strength: list(denoise_stream(frames, CLIP, engine if strength else idle))
     )
-    gained = found.restored - found.noisy
     text = f"{FRAMES} frames at sigma {LEVEL:g}: {found.noisy:.1f} -> {found.restored:.1f} dB"
-    yield Finding("self-test", f"{text} ({engine.device}, {engine.precision})", good=gained > 3.0)
+    good = found.restored - found.noisy > 3.0
+    yield Finding("self-test", f"{text} ({engine.device}, {engine.precision})", good=good)
     words = "strength 0 gives back every sample" if found.identical else "samples differ"
     yield Finding("identity", words, good=found.identical)

@@ -1,34 +1,46 @@
 """`f2r eval`: how good denoised clips are, with a reference, with noise made here, or neither."""
 
 import json as formats
+import math
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 from rich.console import Console as RichConsole
+from rich.table import Table
+from rich.text import Text as Words
 
 from f2rcli import methods as denoisers
 from f2rcli.cli import options as opt
 from f2rcli.cli.console import Console, plain
-from f2rcli.cli.eval_table import tables
 from f2rcli.cli.options import Text, option, result
 from f2rcli.cli.progress import FrameMeter
 from f2rcli.cli.results import check_result, command_typed, write_result
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, UsageError
-from f2rcli.evaluation import benchmarks, metrics
+from f2rcli.evaluation import benchmarks
+from f2rcli.evaluation import metrics as metric_names
 from f2rcli.evaluation.plan import Plan
-from f2rcli.evaluation.result import NOISY, BenchmarkFacts, Evaluation
+from f2rcli.evaluation.result import (
+    NOISY,
+    BenchmarkFacts,
+    ClipResult,
+    Evaluation,
+    MetricFacts,
+)
 from f2rcli.io import ReadOptions
 from f2rcli.settings import check_choice
+from f2rcli.units import count
 
 if TYPE_CHECKING:
     from f2rcli.evaluation.base import Baseline, Case
 
+BETTER = {"higher": " (more is better)", "lower": " (less is better)", "": ""}
+MOST_CLIPS = 12  # that are listed one by one
 WIDTH = 160  # columns of a table that does not go to a terminal
 clips, ways = (partial(option, group) for group in ("Clips", "Noise, methods and metrics"))
 
@@ -86,7 +98,7 @@ def evaluate(
         tile=tile,
     )  # fmt: skip
     plan = Plan(
-        metrics=_measured(metrics), methods=_denoisers(methods, sides, engine),
+        metrics=metric_names.check(_listed(metrics)), methods=_denoisers(methods, sides, engine),
         baselines=_listed(baselines), seed=seed, clipped=clipped is not False, frames=frames,
         engine=engine,
     )  # fmt: skip
@@ -131,36 +143,27 @@ class Sides:
 
     def check(self) -> None:
         """Raise UsageError for sides that do not make an evaluation."""
-        clean, noisy, denoised = self.clean, self.noisy, self.denoised
-        if (self.benchmark is None) != (self.root is None):
-            raise UsageError("--benchmark and --root: go together.", hint="Pass both.")
-        if self.any_clips and self.benchmark is None:
-            raise UsageError(
-                "--any-clips: says which clips a --benchmark takes.", hint="Leave it out."
-            )
-        if self.benchmark is not None:
-            if clean or noisy or denoised:
-                raise UsageError(
-                    "--benchmark: names its own clips.",
-                    hint="Leave --clean, --noisy and DENOISED out.",
-                )
-            return
-        if self.noise and (clean is None or noisy or denoised):
-            raise UsageError(
-                "--noise: is made on clean clips, for methods that run here.",
-                hint="Pass --clean, and neither --noisy nor DENOISED.",
-            )
-        if not self.noise and not denoised and noisy is None:
-            raise UsageError(
-                "nothing to evaluate.",
-                hint="f2r eval DENOISED --clean CLEAN, f2r eval --clean CLEAN --noise gaussian:30, "
-                "or f2r eval DENOISED --noisy NOISY.",
-            )
-        if denoised and clean is None and noisy is None:
-            raise UsageError(
-                f"{denoised[0]}: nothing to compare it with.",
-                hint="Pass --clean or --noisy, or both.",
-            )
+        clean, noisy, denoised, own = self.clean, self.noisy, self.denoised, self.benchmark
+        given = bool(clean or noisy or denoised)
+        for wrong, message, hint in (
+            ((own is None) != (self.root is None), "--benchmark and --root: go together.",
+             "Pass both."),
+            (self.any_clips and own is None, "--any-clips: says which clips a --benchmark takes.",
+             "Leave it out."),
+            (own is not None and given, "--benchmark: names its own clips.",
+             "Leave --clean, --noisy and DENOISED out."),
+            (self.noise and own is None and (clean is None or noisy or denoised),
+             "--noise: is made on clean clips, for methods that run here.",
+             "Pass --clean, and neither --noisy nor DENOISED."),
+            (own is None and not self.noise and not denoised and noisy is None,
+             "nothing to evaluate.", "f2r eval DENOISED --clean CLEAN, f2r eval --clean CLEAN "
+             "--noise gaussian:30, or f2r eval DENOISED --noisy NOISY."),
+            (denoised and clean is None and noisy is None,
+             f"{next(iter(denoised), '')}: nothing to compare it with.",
+             "Pass --clean or --noisy, or both."),
+        ):  # fmt: skip
+            if wrong:
+                raise UsageError(message, hint=hint)
 
     def request(self, read: ReadOptions, plan: Plan, clipped: bool | None) -> tuple[Request, Plan]:
         """The cases, and the plan as a benchmark's protocol wants it. Raises InputError for no
@@ -201,30 +204,25 @@ class Sides:
         return Request(kind, cases, benchmark=facts), plan
 
     def _labelled(self) -> dict[str, Path]:
-        """The denoised sides by label; without one by their own name, made unlike all others."""
+        """The denoised sides by label; without one by their own name."""
         sides: dict[str, Path] = {}
         for text in self.denoised:
             label, _, path = text.partition("=")
+            taken = ("clean", "noisy", NOISY, *sides)
             if not (label and path) or Path(text).exists():
-                label, path = "", text
-            taken = {"clean", "noisy", NOISY, *sides}
+                own, path = Path(text).resolve().stem, text
+                label = own if own not in taken else f"{own} ({len(sides) + 2})"
             if label in taken:
                 raise UsageError(
                     f"{text}: the label {label} is taken.",
                     hint="Write LABEL=PATH with another label.",
                 )
-            own = Path(path).resolve().stem
-            names = chain([own], (f"{own} ({number})" for number in count(2)))
-            sides[label or next(name for name in names if name not in taken)] = Path(path)
+            sides[label] = Path(path)
         return sides
 
 
 def _listed(text: str | None) -> tuple[str, ...]:
     return tuple(word.strip() for word in (text or "").split(",") if word.strip())
-
-
-def _measured(text: str | None) -> tuple[str, ...]:
-    return metrics.check(_listed(text))
 
 
 def _denoisers(text: str | None, sides: Sides, engine: EngineSettings) -> tuple[str, ...]:
@@ -253,11 +251,11 @@ def _run(
     kept = ReportPictures(len(asked.cases)) if pictures else None
     total = None if plan.frames is None else plan.frames * len(asked.cases)
     with FrameMeter(console, "eval", total, exact=False) as meter:
-        meter.stage("opening")
         run = Evaluator(
             plan, kind=asked.kind, baselines=asked.baselines, pictures=kept,
             progress=lambda: meter.advance(),
         )  # fmt: skip
+        meter.stage("opening the clips")
         clips = []
         for case in asked.cases:
             meter.label = f"{case.name} {case.group}".rstrip()
@@ -325,3 +323,74 @@ def facts(found: Evaluation) -> list[str]:
         if found.benchmark.published and not found.benchmark.complete:
             lines.append("the benchmark is not complete: published rows are not comparable")
     return lines
+
+
+class _Subject(NamedTuple):
+    """Something that methods have values of: a clip, or the mean of several."""
+
+    name: str
+    methods: list[str]
+    value: Callable[[str, str], float]  # of a method and a metric
+    seconds: Callable[[str], float | None]  # per frame, of a method
+
+    def cells(self, metric: MetricFacts) -> list[Words]:
+        """The value that every method has of a metric, in bold where it is the best."""
+        values = {name: self.value(name, metric.name) for name in self.methods}
+        top = metric.best(values)
+        best = None if top is None else shown(top, metric)
+        words = [shown(value, metric) for value in values.values()]
+        return [Words(word, style="bold" if word == best else "") for word in words]
+
+
+def tables(evaluation: Evaluation) -> Iterator[Table]:
+    """A table for every clip, and for the mean of several: a row for each metric, a column for each
+    method; those of a benchmark have the published rows beside the mean."""
+    for group in evaluation.groups:
+        clips = [clip for clip in evaluation.clips if clip.group == group]
+        for clip in clips if len(clips) <= MOST_CLIPS else []:
+            yield _table(_of_clip(clip), group, evaluation)
+        if len(clips) > 1:
+            yield _table(_of_mean(evaluation, group, len(clips)), group, evaluation)
+
+
+def _of_clip(clip: ClipResult) -> _Subject:
+    seconds = {result.method: result.seconds_per_frame for result in clip.methods}
+    return _Subject(clip.name, list(seconds), clip.value, seconds.get)
+
+
+def _of_mean(evaluation: Evaluation, group: str, clips: int) -> _Subject:
+    return _Subject(
+        f"mean of {count(clips, 'clip')}",
+        [method.name for method in evaluation.methods],
+        lambda method, metric: evaluation.mean(method, metric, group),
+        lambda method: evaluation.seconds_per_frame(method, group),
+    )
+
+
+def _table(subject: _Subject, group: str, evaluation: Evaluation) -> Table:
+    title = ": ".join(word for word in (group, subject.name) if word)
+    table = Table(title=plain(title), title_justify="left", highlight=False)
+    table.add_column("", overflow="fold")
+    for name in subject.methods:
+        title = plain(evaluation.method(name).title)
+        table.add_column(Words(title), justify="right", overflow="fold")
+    published = [] if evaluation.benchmark is None else evaluation.benchmark.published
+    mean = subject.name.startswith("mean of")
+    told = [row for row in published if mean and row.values.get(group)]
+    for row in told:
+        table.add_column(Words(f"{row.title}, published"), justify="right", style="dim")
+    for metric in evaluation.metrics:
+        unit = f" {metric.unit}" if metric.unit else ""
+        cells = subject.cells(metric)
+        cells += [Words(shown(r.values[group].get(metric.name, math.nan), metric)) for r in told]
+        table.add_row(f"{metric.title}{unit}{BETTER[metric.better]}", *cells)
+    seconds = [subject.seconds(name) for name in subject.methods]
+    if any(seconds):
+        cells = [Words("" if one is None else f"{one:.3f}") for one in seconds]
+        table.add_row("seconds per frame", *cells)
+    return table
+
+
+def shown(value: float, metric: MetricFacts) -> str:
+    """A value with the metric's digits; identical pictures have an infinite PSNR."""
+    return "-" if math.isnan(value) else f"{value:.{metric.digits}f}"

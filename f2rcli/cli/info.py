@@ -25,14 +25,7 @@ from f2rcli.cli.results import check_result, write_result
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, InputError, UsageError, WeightsError
 from f2rcli.frames import ClipInfo
-from f2rcli.io import (
-    Reader,
-    ReadOptions,
-    WriteOptions,
-    default_target,
-    open_reader,
-    plan_output,
-)
+from f2rcli.io import Reader, ReadOptions, WriteOptions, default_target, open_reader, plan_output
 from f2rcli.io.provenance import read_provenance
 from f2rcli.units import bit_rate, count, duration, size
 
@@ -49,6 +42,7 @@ HUMAN: dict[str, Callable[[Any], str]] = {  # facts of streams in the units that
     "channels": lambda number: count(number, "channel"),
     "rotation": lambda degrees: f"rotated by {degrees:g} degrees",
 }
+LONGEST = 500  # characters of what a file says of its making, which may be anyone's
 MEASURED = 10  # frames of `f2r noise`
 
 
@@ -86,16 +80,16 @@ def info(
 
 def examine(reader: Reader, settings: EngineSettings, console: Console) -> dict[str, Any]:
     """An engine's facts about a clip, as JSON values."""
-    clip = reader.info
-    damage = {"damage": reader.ledger.damage(), "remarks": reader.ledger.remarks}
+    clip, ledger = reader.info, reader.ledger
     try:
         engine = loaded(settings, clip, console.note)
     except WeightsError as error:  # all but the engine is known
         if settings.weights is not None:
             raise
-        return damage | {
+        return {
             "engine": {"summary": str(error)}, "cost": {"summary": "not known"},
             "noise": {"sigma": None, "words": "not measured"}, "set_aside": [],
+            "damage": ledger.damage(), "remarks": ledger.remarks,
         }  # fmt: skip
     model, method = look_ahead(engine, reader)
     cost = cost_values(engine, clip, method)
@@ -108,8 +102,7 @@ def examine(reader: Reader, settings: EngineSettings, console: Console) -> dict[
             "sigma": sigma_of(model), "words": noise_words(model, clip.layout.levels),
             "means": means, "lines": None if lines is None else lines.words(),
         },
-        "set_aside": aside_lines(engine),
-        "damage": reader.ledger.damage(), "remarks": reader.ledger.remarks,
+        "set_aside": aside_lines(engine), "damage": ledger.damage(), "remarks": ledger.remarks,
     }  # fmt: skip
 
 
@@ -117,33 +110,23 @@ def facts_of(source: str, reader: Reader) -> dict[str, Any]:
     """The facts that need no engine."""
     clip = reader.info
     return {
-        "file": clip.name,
-        "bytes": source_bytes(reader),
-        "picture": picture(clip),
-        "streams": reader.describe(),
-        "notes": list(clip.notes),
-        "provenance": read_provenance(reader),
-        "output": output(source, reader),
-    }
+        "file": clip.name, "bytes": source_bytes(reader), "picture": picture(clip),
+        "streams": reader.describe(), "notes": list(clip.notes),
+        "provenance": read_provenance(reader), "output": output(source, reader),
+    }  # fmt: skip
 
 
 def picture(clip: ClipInfo) -> dict[str, Any]:
     """The stored picture: size, samples, colour, time."""
     layout = clip.layout
     return {
-        "width": clip.width,
-        "height": clip.height,
-        "family": layout.family.value,
-        "bits": layout.bits,
+        "width": clip.width, "height": clip.height, "family": layout.family.value,
+        "bits": layout.bits, "alpha": layout.alpha, "matrix": layout.matrix.value,
         "chroma": CHROMA.get(layout.log2_chroma, str(layout.log2_chroma)),
-        "alpha": layout.alpha,
         "range": "full" if layout.full_range else "limited",
-        "matrix": layout.matrix.value,
-        "frames": clip.frames,
-        "seconds": clip.duration,
-        "rate": None if clip.rate is None else float(clip.rate),
-        "interlaced": clip.interlaced,
-    }
+        "frames": clip.frames, "seconds": clip.duration,
+        "rate": None if clip.rate is None else float(clip.rate), "interlaced": clip.interlaced,
+    }  # fmt: skip
 
 
 def output(source: str, reader: Reader) -> dict[str, Any]:
@@ -154,9 +137,10 @@ def output(source: str, reader: Reader) -> dict[str, Any]:
     except F2RError as error:
         return {"summary": str(error), "kept": [], "dropped": [], "notes": []}
     there = [f"{target.name} already exists: needs --overwrite"] if target.exists() else []
-    kept, dropped = list(plan.kept), list(plan.dropped)
-    notes = [*plan.notes, *there]
-    return {"summary": plan.summary(), "kept": kept, "dropped": dropped, "notes": notes}
+    return {
+        "summary": plan.summary(), "kept": list(plan.kept), "dropped": list(plan.dropped),
+        "notes": [*plan.notes, *there],
+    }  # fmt: skip
 
 
 def fact_lines(seen: dict[str, Any]) -> Iterator[str]:
@@ -165,17 +149,15 @@ def fact_lines(seen: dict[str, Any]) -> Iterator[str]:
     sizes = [size(stored)] if stored else []
     sizes += [bit_rate(8 * stored / seconds)] if stored and seconds else []
     yield f"file      {', '.join([seen['file'], *sizes])}"
-    yield f"picture   {_picture_words(seen['picture'])}"
+    yield f"picture   {', '.join(_picture_words(seen['picture']))}"
     for stream in seen["streams"]:
         yield f"stream    {_stream_words(stream)}"
-    for note in seen["notes"]:
-        yield f"note      {note}"
+    yield from (f"note      {note}" for note in seen["notes"])
     if seen["provenance"] is not None:
-        yield f"made by   {_provenance_words(seen['provenance'])}"
+        yield f"made by   {', '.join(_facts(seen['provenance']))[:LONGEST]}"
     yield f"output    {seen['output']['summary']}"
     for word, key in (("keeps", "kept"), ("drops", "dropped"), ("note", "notes")):
-        for line in seen["output"][key]:
-            yield f"{word:<9} {line}"
+        yield from (f"{word:<9} {line}" for line in seen["output"][key])
 
 
 def found_lines(seen: dict[str, Any]) -> Iterator[str]:
@@ -186,39 +168,26 @@ def found_lines(seen: dict[str, Any]) -> Iterator[str]:
             yield f"{word:<9} {seen['noise'][word]}"
     yield f"engine    {seen['engine']['summary']}"
     yield f"cost      {seen['cost']['summary']}"
-    for line in (*seen["set_aside"], *seen["remarks"]):
-        yield f"note      {line}"
-    for line in seen["damage"]:
-        yield f"damage    {line}"
+    yield from (f"note      {line}" for line in (*seen["set_aside"], *seen["remarks"]))
+    yield from (f"damage    {line}" for line in seen["damage"])
 
 
-def _picture_words(facts: dict[str, Any]) -> str:
-    chroma = f" {facts['chroma']}" if facts["family"] == "yuv" else ""
-    kind = f"{facts['family']}{chroma}{' with alpha' if facts['alpha'] else ''}"
-    words = [f"{facts['width']}x{facts['height']}", kind, f"{facts['bits']} bits"]
-    words.append(f"{facts['range']} range")
-    if facts["family"] == "yuv":
-        words.append(f"matrix {facts['matrix']}")
-    words.append("frames not counted" if facts["frames"] is None else count(facts["frames"]))
+def _picture_words(facts: dict[str, Any]) -> Iterator[str]:
+    coded = facts["family"] == "yuv"
+    chroma, alpha = f" {facts['chroma']}" if coded else "", " with alpha" if facts["alpha"] else ""
+    yield f"{facts['width']}x{facts['height']}"
+    yield f"{facts['family']}{chroma}{alpha}"
+    yield f"{facts['bits']} bits"
+    yield f"{facts['range']} range"
+    if coded:
+        yield f"matrix {facts['matrix']}"
+    yield "frames not counted" if facts["frames"] is None else count(facts["frames"])
     if facts["seconds"] is not None:
-        words.append(duration(facts["seconds"]))
+        yield duration(facts["seconds"])
     if facts["rate"] is not None:
-        words.append(f"{facts['rate']:.5g} frames/s")
+        yield f"{facts['rate']:.5g} frames/s"
     if facts["interlaced"]:
-        words.append("interlaced: fields are denoised separately")
-    return ", ".join(words)
-
-
-def _provenance_words(facts: dict[str, Any]) -> str:
-    """How a clip was made, in one line; `facts` may come from anyone."""
-    parts = [f"f2r {facts.get('f2r')}"]
-    parts += [f"{name} {facts[name]}" for name in ("method", "weights") if name in facts]
-    if facts.get("sha256"):
-        parts.append(f"SHA-256 {str(facts['sha256'])[:16]}")
-    settings = facts.get("settings")
-    if isinstance(settings, dict):
-        parts += [f"{key}={value}" for key, value in settings.items()]
-    return ", ".join(parts)[:500]
+        yield "interlaced: fields are denoised separately"
 
 
 def _stream_words(stream: dict[str, Any]) -> str:
@@ -304,17 +273,12 @@ def noise(
 def noise_report(report: "NoiseReport", name: str) -> Iterator[str]:
     """The report for people: a table of the channels, then one fact a line."""
     model, spectrum = report.model, report.spectrum
-    names = ("R", "G", "B") if len(model.sigma) == 3 else ("",) * len(model.sigma)
-    by = "" if report.estimator is None else f", by {report.estimator}'s own estimator"
-    yield f"file      {name}, {count(report.frames)} measured"
     codec = report.compression if report.compressed else None  # a run removes its errors
     sigma = sigma_of(model) if codec is None else codec.sigma8
+    yield f"file      {name}, {count(report.frames)} measured"
     yield f"noise     {sigma_words(sigma or 0.0)}"
-    yield f"{'':<9} {_cells(names)}"
-    yield f"sigma     {_cells(f'{s:.2f}' for s in model.sigma8)}   of 255{by}"
-    if report.measured is not None:
-        cells = _cells(f"{s:.2f}" for s in report.measured.sigma8)
-        yield f"anchors   {cells}   sigma as blind anchors measure it"
+    yield f"{'':<9} {_cells(('R', 'G', 'B') if len(model.sigma) == 3 else ())}"
+    yield f"sigma     {_cells(f'{s:.2f}' for s in model.sigma8)}   of 255"
     if model.curve is None:
         yield f"gain      {_cells(f'{g:.5f}' for g in model.gain)}   variance per brightness"
         yield f"read      {_cells(f'{255 * r:.2f}' for r in model.read)}   of 255"
@@ -326,29 +290,17 @@ def noise_report(report: "NoiseReport", name: str) -> Iterator[str]:
     if spectrum is not None:
         yield f"rho x     {_cells(f'{r:.3f}' for r in spectrum.rho_x)}   with the next column"
         yield f"rho y     {_cells(f'{r:.3f}' for r in spectrum.rho_y)}   with the next row"
-    yield f"time      {_temporal(report)}"
-    if report.blocking is not None:
-        yield f"blocks    edges {report.blocking.edge8:.2f} of 255"
-    if report.compression is not None:
-        yield f"codec     errors of about {report.compression.sigma8:.1f} of 255"
-    if report.lines is not None:
-        yield f"lines     {report.lines.words()}"
+    moving, fixed = report.temporal
+    shared = "too few frames to compare adjacent ones"
+    if moving is not None:
+        shared = f"{moving:.3f} with the next frame at the same point of the scene"
+        shared += "" if fixed is None else f"; {fixed:.3f} at the same pixel"
+    yield f"time      {shared}"
     yield f"clipped   {100 * report.black:.1f} % black, {100 * report.white_rail:.1f} % white"
     reasons = "".join(f"; {reason}" for reason in report.confidence.reasons)
     yield f"sure      {report.confidence.word}, +-{report.confidence.percent:.0f} %{reasons}"
-    for sentence in report.meaning():
-        yield f"means     {sentence}"
+    yield from (f"means     {sentence}" for sentence in report.meaning())
 
 
 def _cells(values: Iterable[str]) -> str:
     return " ".join(f"{value:>9}" for value in values)
-
-
-def _temporal(report: "NoiseReport") -> str:
-    moving, fixed = report.temporal
-    if moving is None:
-        return "too few frames to compare adjacent ones"
-    still = "too little moves for a fixed pattern to be seen"
-    if fixed is not None:
-        still = f"{fixed:.3f} at the same pixel"
-    return f"{moving:.3f} with the next frame at the same point of the scene; {still}"

@@ -13,7 +13,6 @@ from typer.core import TyperCommand
 from f2rcli import methods
 from f2rcli.cli.console import Console
 from f2rcli.errors import UsageError
-from f2rcli.system.machine import cramped
 
 RESULT, SPAN, FILES, MACHINE, RUN = "Result", "Part of the clip", "Files", "Machine", "This run"
 LEFT = 28  # columns of the names in --help
@@ -91,8 +90,8 @@ HelpAll = Annotated[
 
 
 def begin(ctx: typer.Context, *, json: bool = False, quiet: bool = False) -> Console:
-    """The console of a command's run, which knows its options. Raises UsageError for an empty word,
-    and MemoryError where the libraries of a run would crash for want of addresses."""
+    """The console of a command's run, which knows its options. Raises UsageError for an empty
+    word."""
     console: Console = ctx.obj
     console.json, console.quiet = json, quiet
     flags = {
@@ -104,8 +103,6 @@ def begin(ctx: typer.Context, *, json: bool = False, quiet: bool = False) -> Con
     for name, value in ctx.params.items():
         if "" in (value if isinstance(value, list | tuple) else [value]):
             raise UsageError(f"{flags[name]}: is empty.", hint="Is a shell variable unset?")
-    if cramped():
-        raise MemoryError
     return console
 
 

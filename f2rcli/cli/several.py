@@ -20,12 +20,11 @@ from f2rcli.batch import (
     Clip,
     Outcome,
     Records,
+    dask_library,
     find_clips,
-    run_here,
     run_in_processes,
     run_on_dask,
 )
-from f2rcli.batch.pools import dask_library
 from f2rcli.batch.records import exit_code, failure, summary
 from f2rcli.cli.app import ExitHandler
 from f2rcli.cli.console import Console, plain
@@ -79,9 +78,9 @@ def denoise_all(
         dask_library(jobs)
     elif jobs is not None and int(jobs) < 1:
         raise UsageError("--jobs 0: must be 1 or more.")
-    found = find_clips(sources, output, recursive=recursive)
-    clips = found.clips[part]
-    for remark in found.remarks:
+    every, remarks = find_clips(sources, output, recursive=recursive)
+    clips = every[part]
+    for remark in remarks:
         say.warning(remark)
     if job.dry_run:
         return _print_plans(job, clips, say)
@@ -96,15 +95,15 @@ def denoise_all(
             left = _time_left(clips, outcomes, time.monotonic() - started)
             _tell(outcome, len(outcomes), len(clips), left, say)
     finally:
-        every = [outcomes.get(clip.place) or Outcome.of(clip, "not run") for clip in clips]
+        ends = [outcomes.get(clip.place) or Outcome.of(clip, "not run") for clip in clips]
         facts = {"f2r": __version__, "began": began, "ended": _now(), "inputs": list(sources)}
         name = f"report-{shard.replace('/', '-of-')}.json" if shard else "report.json"
-        path = records.report(every, facts | {"settings": job.settings}, name)
-        say.event("result", report=str(path), exit_code=exit_code(every))
+        path = records.report(ends, facts | {"settings": job.settings}, name)
+        say.event("result", report=str(path), exit_code=exit_code(ends))
         if not say.quiet and not say.json:
-            say.human.print(_table(every))
-        say.note(f"{count(len(every), 'clip')}: {summary(every)}; report: {path}")
-    return exit_code(every)
+            say.human.print(_table(ends))
+        say.note(f"{count(len(ends), 'clip')}: {summary(ends)}; report: {path}")
+    return exit_code(ends)
 
 
 def settings_hash(job: Job) -> str:
@@ -124,7 +123,7 @@ def _outcomes(
     """The outcomes as they come."""
     work = partial(denoise_clip, job, records)
     if jobs is None or jobs == "1":
-        return run_here(clips, partial(work, console=console))
+        return map(partial(work, console=console), clips)
     if not jobs.isdigit():
         return run_on_dask(clips, work, jobs)
     threads = job.engine.threads or max(1, processors() // int(jobs))  # a fair share for each

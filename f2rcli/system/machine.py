@@ -12,7 +12,7 @@ CONTAINER_LIMITS = (  # of Linux's control groups, new and old
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
-LEAST_SPACE = 1400 << 20  # bytes of addresses; with 1,200 MB torch and FFmpeg crash
+POLICY = "OMP_WAIT_POLICY"  # of threads that wait for the next piece of work
 MOST_THREADS = 1024  # beyond that, starting them takes more than it gives, or fails
 
 
@@ -50,6 +50,20 @@ def cache_folder(name: str) -> Path | None:
     return home / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "f2r" / name
 
 
+def load_torch() -> None:
+    """Load torch so that its waiting threads sleep instead of spinning: beside any other busy
+    program that costs a factor of two to ten. OpenMP asks the environment in that moment alone,
+    which is as it was afterwards. Where the caller has loaded torch, or has a wish, that counts."""
+    if POLICY in os.environ:
+        import_module("torch")
+        return
+    os.environ[POLICY] = "PASSIVE"
+    try:
+        import_module("torch")
+    finally:
+        del os.environ[POLICY]
+
+
 def memory() -> int:
     """Bytes this process may use: the machine's, or a container's or address space's limit."""
     ask = getattr(os, "sysconf", None)  # not there on Windows
@@ -73,11 +87,6 @@ def _address_space() -> list[int]:
         space = resource.getrlimit(resource.RLIMIT_AS)[0]
         return [] if space == resource.RLIM_INFINITY else [space]
     return []
-
-
-def cramped() -> bool:
-    """Whether too little address space is left to load a run's libraries, which would crash."""
-    return any(0 < space < LEAST_SPACE for space in _address_space())
 
 
 class _Status(ctypes.Structure):

@@ -226,23 +226,6 @@ def test_chunks_of_a_lazy_array_make_blocks_of_32_frames(
     assert dask_arrays._block_sizes(chunks) == blocks
 
 
-@pytest.mark.parametrize("kind", [list, tuple])
-def test_lazy_frames_of_a_list_stay_lazy(kind: Any, stack) -> None:
-    da = pytest.importorskip("dask.array")
-    frames = kind(da.from_array(picture, chunks=(16, 32)) for picture in stack)
-    done = f2rcli.denoise(frames, strength=0)
-    assert type(done) is kind
-    assert [(type(one), one.chunks) for one in done] == [(type(frames[0]), ((16, 16), (32,)))] * 7
-    np.testing.assert_array_equal(np.stack([one.compute() for one in done]), stack)
-    (first, *_) = f2rcli.denoise(iter(frames), strength=0)
-    assert first.chunks == ((16, 16), (32,))
-    np.testing.assert_array_equal(first.compute(), stack[0])
-    with pytest.raises(UsageError, match="a Dask array is lazy"):
-        f2rcli.denoise(frames, progress=True)
-    with pytest.raises(InputError, match=r"frame 1: is \(9, 9\) uint8"):
-        f2rcli.denoise([frames[0], da.zeros((9, 9), dtype=np.uint8)])
-
-
 def test_named_frames_of_a_list_keep_their_names(stack) -> None:
     xarray = pytest.importorskip("xarray")
     frames = [

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from f2rcli.batch import Clip, Outcome, clips_in, run_here, run_in_processes
+from f2rcli.batch import Clip, Outcome, clips_in, run_in_processes
 
 
 def work(clip: Clip) -> Outcome:
@@ -22,10 +22,6 @@ def work(clip: Clip) -> Outcome:
 
 def clips(*places: str) -> list[Clip]:
     return [Clip(f"/in/{place}", f"/out/{place}", place) for place in places]
-
-
-def test_one_after_the_other_in_their_order() -> None:
-    assert [done.place for done in run_here(clips("b", "a", "c"), work)] == ["b", "a", "c"]
 
 
 def test_a_crash_fails_alone_and_the_others_are_done() -> None:

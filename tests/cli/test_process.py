@@ -124,15 +124,6 @@ def test_a_full_standard_output_is_one_clear_line(start: Start, tmp_path: Path) 
     assert b"Traceback" not in err
 
 
-def test_a_process_without_standard_streams_runs(tmp_path: Path) -> None:
-    """As daemons and cron may start it: the clip must not be written into a stream's place."""
-    clip, out = write_clip(tmp_path / "clip.mkv"), tmp_path / "out.mkv"
-    line = f"{sys.executable} -m f2rcli denoise {clip} -o {out} --strength 0 <&- >&- 2>&-"
-    assert subprocess.run(["/bin/sh", "-c", line], timeout=240).returncode == EXIT_OK
-    with av.open(str(out)) as container:
-        assert len(list(container.decode(video=0))) == 6
-
-
 def test_a_bug_is_one_line_and_a_trace_only_on_demand(tmp_path: Path) -> None:
     script = (
         "import f2rcli.io, sys\n"
