@@ -53,6 +53,24 @@ def test_a_damaged_packet_costs_a_frame_not_the_clip(tools, tmp_path: Path, code
         list(reader)
 
 
+def test_a_lost_packet_of_h265_does_not_freeze_the_picture(tools, tmp_path: Path) -> None:
+    """What follows refers to it: such pictures have faults, and are better than none."""
+    options = {"x265-params": "log-level=none:bframes=0"}
+    whole = tools.write_clip(tmp_path / "a.mkv", codec="libx265", pts=12, smooth=True,
+                             size=(128, 96), options=options)  # fmt: skip
+    with av.open(str(whole)) as source, av.open(str(tmp_path / "b.mkv"), "w") as target:
+        copy = target.add_stream_from_template(source.streams.video[0], opaque=True)
+        for number, packet in enumerate(p for p in source.demux(0) if p.size):
+            packet.stream = copy
+            if number != 3:
+                target.mux(packet)
+    with open_reader(tmp_path / "b.mkv") as reader:
+        frames = list(reader)
+    assert len(frames) == 11
+    assert not any(frame.held for frame in frames)
+    assert [frame.corrupt for frame in frames] == [False] * 3 + [True] * 8
+
+
 def test_a_damaged_transport_stream_is_counted(tools, odd, tmp_path: Path) -> None:
     frames, _ = tools.passthrough(odd("damaged.ts"), tmp_path / "out.ts")
     with open_reader(odd("damaged.ts")) as reader:

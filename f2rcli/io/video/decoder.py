@@ -37,6 +37,13 @@ def shown_at(packet: AnyPacket) -> int | None:
     return packet.dts if packet.pts is None else packet.pts
 
 
+def move(packet: AnyPacket, by: Fraction) -> None:
+    """Move a packet's time stamps by so many seconds, in place."""
+    ticks = round(by / packet.time_base)
+    packet.pts = None if packet.pts is None else packet.pts + ticks
+    packet.dts = None if packet.dts is None else packet.dts + ticks
+
+
 @dataclass(slots=True)
 class SidePackets:
     """The queue between a video reader and a video writer, and the excerpt they agree on.
@@ -63,47 +70,6 @@ class SidePackets:
             self.queue.clear()
 
 
-class Continuity:
-    """Moves packets behind a backward jump so that each stream goes on where it was.
-
-    Transport streams that were joined, or ran over their clock's end, jump so. Forward jumps are
-    gaps in time and stay. Streams jump one after the other, hence one move for each; those too
-    sparse to tell, such as subtitles, move with the picture.
-    """
-
-    def __init__(self, container: InputContainer, picture: int, ledger: Ledger) -> None:
-        self.active = container.format.name in _MAY_JUMP
-        self.ledger = ledger
-        self.picture = picture  # the index of the video stream
-        self._moves: dict[int, Fraction] = {}  # seconds, by stream
-        self._next: dict[int, Fraction] = {}  # seconds; where each stream should go on
-
-    def mend(self, packet: AnyPacket) -> None:
-        """Move a packet's time stamps, in place."""
-        if not self.active or not packet.time_base:
-            return
-        index, base = packet.stream_index, packet.time_base
-        dense = packet.stream.type in ("video", "audio")
-        move = self._moves.get(index if dense else self.picture, Fraction(0))
-        if dense and packet.dts is not None:
-            seconds = packet.dts * base + move
-            expected = self._next.get(index)
-            if expected is not None and seconds < expected - _BACK:
-                move += expected - seconds
-                self._moves[index], seconds = move, expected
-                self.ledger.remark("time stamps jump back; they were joined without a gap")
-            self._next[index] = seconds + (packet.duration or 0) * base
-        ticks = round(move / base)
-        if ticks:
-            packet.pts = None if packet.pts is None else packet.pts + ticks
-            packet.dts = None if packet.dts is None else packet.dts + ticks
-
-    def restart(self) -> None:
-        """Start over, after a seek."""
-        self._moves.clear()
-        self._next.clear()
-
-
 @dataclass(frozen=True, slots=True)
 class DecodedPicture:
     """A decoded picture, or the place of one that was lost (`frame` None)."""
@@ -125,6 +91,7 @@ class DamageLog(logging.Handler):
     _DAMAGE = re.compile(
         r"CRC mismatch|Could not find ref with POC|Error constructing|[Cc]orrupt|LZW decode failed"
     )
+    _SPEAKING = threading.Lock()
 
     def __init__(self, codec: str) -> None:
         super().__init__(logging.ERROR)
@@ -142,15 +109,12 @@ class DamageLog(logging.Handler):
         if self.codec not in self.CODECS:
             yield
             return
-        with _SPEAKING:
+        with self._SPEAKING:
             logging.getLogger("libav").addHandler(self)
             try:
                 yield
             finally:
                 logging.getLogger("libav").removeHandler(self)
-
-
-_SPEAKING = threading.Lock()
 
 
 @dataclass(eq=False)
@@ -164,24 +128,35 @@ class Decoder:
     aside: Callable[[AnyPacket], None]
 
     def __post_init__(self) -> None:
-        self.ended = False  # the demuxer came to its end by itself
-        self.newest: Fraction = Fraction(0)  # seconds; the furthest any packet reached
-        self.reached: Fraction = Fraction(0)  # seconds; the furthest any of this stream reached
+        self.newest = Fraction(0)  # seconds; the furthest any packet reached
+        self.reached = Fraction(0)  # seconds; the furthest any of this stream reached
         self.packets = 0  # of this stream
         self.packet_size = 0  # bytes of the last of them
         self.hidden = 0  # of them, by an edit list
         self.last_sent: int | None = None  # pts of the last packet given to the decoder
         self.reordered = False  # pictures are decoded in another order than shown
+        self._unpack: BitStreamFilterContext | None = None
+        self._may_pack = self.container.format.name == "avi" and family_of(self.stream) == "mpeg4"
+        self._log = DamageLog(self.context.name)
+        self._logged = 0  # damages of the log that are in the ledger
+        self._begin()
+
+    def _begin(self) -> None:
+        self.ended = False  # the demuxer came to its end by itself
         self._expected: list[tuple[int, int]] = []  # heap of (pts, duration) sent, not yet shown
         self._owed = 0  # packets sent minus pictures received
         self._shown: int | None = None  # end of the last picture shown, ticks
-        self._unpack: BitStreamFilterContext | None = None
-        self._may_pack = self.container.format.name == "avi" and family_of(self.stream) == "mpeg4"
+        self._moves: dict[int, Fraction] = {}  # seconds, by stream; see `_join`
+        self._next: dict[int, Fraction] = {}  # seconds; where each stream should go on
         self._demuxed = self._demux()
         self._pictures = self._run()
-        self._continuity = Continuity(self.container, self.stream.index, self.ledger)
-        self._log = DamageLog(self.context.name)
-        self._logged = 0  # damages of the log that are in the ledger
+
+    def restart(self) -> None:
+        """Drop pending pictures, after a seek."""
+        self.context.flush_buffers()
+        if self._unpack is not None:
+            self._unpack.flush()
+        self._begin()
 
     def close(self) -> None:
         """Stop the decoder. May be called more than once.
@@ -216,22 +191,10 @@ class Decoder:
             if until(packet):
                 return
 
-    def restart(self) -> None:
-        """Drop pending pictures, after a seek."""
-        self.context.flush_buffers()
-        self._expected.clear()
-        self._continuity.restart()
-        if self._unpack is not None:
-            self._unpack.flush()
-        self._owed = 0
-        self._shown = None
-        self.ended = False
-        self._demuxed = self._demux()
-        self._pictures = self._run()
-
     def _demux(self) -> Iterator[AnyPacket]:
         wanted = [s for s in self.container.streams if s.type != "attachment"]
         packets = self.container.demux(*wanted)
+        joins = self.container.format.name in _MAY_JUMP
         while True:
             try:
                 packet = next(packets)
@@ -240,10 +203,32 @@ class Decoder:
             except _ERRORS as error:
                 self._fault(f"reading stopped at {float(self.newest):.2f} s", error)
                 return
-            self._continuity.mend(packet)
+            if joins and packet.time_base:
+                self._join(packet)
             self._note_reach(packet)
             if packet.size:  # empty ones end a stream, or repeat a frame (AVI): pts say so too
                 yield from self._unpacked(packet)
+
+    def _join(self, packet: AnyPacket) -> None:
+        """Move a packet behind a backward jump so that its stream goes on where it was.
+
+        Transport streams that were joined, or ran over their clock's end, jump so. Forward jumps
+        are gaps in time and stay. Streams jump one after the other, hence one move for each; those
+        too sparse to tell, such as subtitles, move with the picture.
+        """
+        index = packet.stream_index
+        dense = packet.stream.type in ("video", "audio")
+        by = self._moves.get(index if dense else self.stream.index, Fraction(0))
+        if dense and packet.dts is not None:
+            seconds = packet.dts * packet.time_base + by
+            expected = self._next.get(index, seconds)
+            if seconds < expected - _BACK:
+                by, seconds = by + expected - seconds, expected
+                self._moves[index] = by
+                self.ledger.remark("time stamps jump back; they were joined without a gap")
+            self._next[index] = seconds + (packet.duration or 0) * packet.time_base
+        if by:
+            move(packet, by)
 
     def _unpacked(self, packet: AnyPacket) -> Iterator[AnyPacket]:
         """A packet; or the pictures that one of DivX's packs together, without its times, which are
@@ -314,18 +299,14 @@ class Decoder:
             yield from self._lost_before(frame.pts)
             self._owed -= 1
             self._shown = frame.pts + max(frame.duration, 1)
-        corrupt = frame.is_corrupt or self._log_reported()
+        corrupt = frame.is_corrupt or self._log.damages > self._logged
+        self._logged = self._log.damages
         if corrupt:
             self.ledger.corrupt += 1
             when = "" if frame.time is None else f" at {frame.time:.2f} s"
             if self.ledger.strict:
                 raise self._stop(f"the frame{when} is damaged")
         yield DecodedPicture(frame, frame.pts, max(frame.duration, 0), corrupt)
-
-    def _log_reported(self) -> bool:
-        """Whether the decoder's log reported damage since the last picture."""
-        before, self._logged = self._logged, self._log.damages
-        return self._logged > before
 
     def _lost_before(self, pts: int | None) -> Iterator[DecodedPicture]:
         """Places of pictures that were sent but will not come, now that `pts` has; packets within

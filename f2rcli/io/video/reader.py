@@ -2,13 +2,14 @@
 
 from array import array
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property, partial
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import av
@@ -24,7 +25,6 @@ from f2rcli.io.video.colour import has_captions
 from f2rcli.io.video.decoder import AnyPacket, DamageLog, DecodedPicture, Decoder, SidePackets
 from f2rcli.io.video.pixels import fits, read_planes
 from f2rcli.io.video.probe import Probe
-from f2rcli.io.video.promise import check_end, check_gaps
 from f2rcli.io.video.quantiser import EXPORTED, HEADERS, first_steps8, step8
 from f2rcli.io.video.source import (
     COMPLETE,
@@ -37,6 +37,7 @@ from f2rcli.io.video.source import (
     is_cover,
     open_source,
 )
+from f2rcli.units import count
 
 _REACHES = (1, 4, 16)  # times the usual length of a lead-in that is gone back for it, in turn
 _MARGINS = (0, 2, 10)  # seconds before a place that are tried one after the other
@@ -45,6 +46,18 @@ _PROBED = 4  # pictures looked at before the first is given out
 # out, of FFV1 and H.265 in the log, where nothing says of which picture.
 _REPORTS_LATE = DamageLog.CODECS
 _AFTER_END = 1  # seconds read beyond a cut, for streams that are interleaved late
+_OUTPUT_CORRUPT = 1 << 3  # FFmpeg's AV_CODEC_FLAG_OUTPUT_CORRUPT
+_EVEN = ("matroska,webm", "mpegts", "mpeg")  # time stamps and a rate, but no count of frames
+# Formats in which nothing says how long they should be: a cut between two frames shows nowhere.
+_ENDLESS = {
+    "mpegts": "a transport stream", "mpeg": "a program stream", "h264": "an elementary stream",
+    "hevc": "an elementary stream", "mpegvideo": "an elementary stream", "gif": "a GIF",
+    "apng": "an animated PNG",
+}  # fmt: skip
+_LEAST = 5  # steps between frames that tell a constant rate
+_REGULAR = 0.9  # share of steps that are one frame long, apart from the first two gaps
+_NAMED = 3  # gaps listed by their time
+_FRAME = b"FRAME\n"  # of y4m
 
 
 class VideoReader(Reader):
@@ -83,8 +96,8 @@ class VideoReader(Reader):
                 stamps.append(frame.pts or 0)
             yield frame
         if self._decoder.ended and self.side.end is None:
-            check_end(self.ledger, self._probe, self._decoder, self._input)
-        check_gaps(self.ledger, self._probe, stamps)
+            self._check_end()
+        self._check_gaps(stamps)
 
     def opening(self) -> Iterator[Frame]:
         if not self.span.start:
@@ -112,6 +125,8 @@ class VideoReader(Reader):
         threads = "SLICE" if family_of(self.stream) in _REPORTS_LATE else "AUTO"
         self.stream.codec_context.thread_type = threads
         self.stream.codec_context.options = EXPORTED
+        if family_of(self.stream) == "hevc":  # else it keeps back all up to the next key frame
+            self.stream.codec_context.flags |= _OUTPUT_CORRUPT
         return self.stream.codec_context
 
     def _first_pictures(self) -> list[DecodedPicture]:
@@ -152,38 +167,30 @@ class VideoReader(Reader):
                 break
         return lead, clip
 
-    def _set_out(self, lead: int) -> bool:
-        """Go `lead` ticks before the start, or farther back; whether that is the very beginning,
-        from which one reads on where one cannot go elsewhere."""
-        if not self.span.start or self.source == PIPE or self._probe.untimed:
-            return True
-        return self._seek(int(self.span.start / self._probe.time_base) - lead)
-
     def _taken(self) -> Iterator[DecodedPicture]:
         self._ahead.reverse()
         while self._ahead:
             yield self._ahead.pop()
 
-    def _seek(self, ticks: int) -> bool:
-        """Go to a key frame so far behind the first picture, or before that; whether that is the
-        very beginning.
+    def _set_out(self, lead: int) -> bool:
+        """Go to a key frame `lead` ticks before the excerpt, or before that; whether it is the very
+        beginning, from which one reads on where one cannot go elsewhere.
 
         Transport streams find times only roughly, so what comes after a seek is looked at.
         """
-        first = self._probe.first_pts
-        target = first + ticks
+        if not self.span.start or self.source == PIPE or self._probe.untimed:
+            return True
+        first, tick = self._probe.first_pts, self._probe.time_base
+        target = first + int(self.span.start / tick) - lead
         if target <= first and self._ahead:  # where one is
             return True
         covers = [packet for packet in self.side.queue if is_cover(packet.stream)]
-        for margin in _MARGINS:
-            place = target - round(margin / self._probe.time_base)
-            if place > first and self._reaches(place, target):
-                break
-        else:
+        places = [target - round(margin / tick) for margin in _MARGINS]
+        there = any(place > first and self._reaches(place, target) for place in places)
+        if not there:
             self._rewind()
-            target = first
         self.side.queue.extendleft(covers)
-        return target == first
+        return not there
 
     def _reaches(self, place: int, target: int) -> bool:
         """Seek; whether a sound key frame at or before `target` follows."""
@@ -192,14 +199,11 @@ class VideoReader(Reader):
             return False
         return picture.pts <= target and picture.frame.key_frame and not picture.corrupt
 
-    def _sought(self, place: int, *, by_bytes: bool = False) -> DecodedPicture | None:
+    def _sought(self, place: int, **how: Any) -> DecodedPicture | None:
         """Seek; the picture that follows, which is the next to be taken; None where one cannot."""
         self.ledger.clear()  # of what lies before the excerpt that is asked for
         try:
-            if by_bytes:
-                self.container.seek(place, unsupported_byte_offset=True)
-            else:
-                self.container.seek(place, stream=self.stream)
+            self.container.seek(place, **(how or {"stream": self.stream}))
         except av.FFmpegError:
             return None
         self.side.queue.clear()
@@ -215,7 +219,7 @@ class VideoReader(Reader):
         picture = self._sought(first)
         if picture is not None and picture.frame and picture.pts == first:
             return
-        if self._sought(0, by_bytes=True) is None and self._sought(first) is None:
+        if self._sought(0, unsupported_byte_offset=True) is None and self._sought(first) is None:
             raise InputError(f"{self.name}: is not seekable.", hint="Leave out start=.")
 
     def _early(self, frame: Frame) -> bool:
@@ -324,6 +328,66 @@ class VideoReader(Reader):
 
         self._decoder.skip_aside(past)
 
+    def _check_end(self) -> None:
+        """Compare promises of the whole file with what came: a truncated file ends in silence. Its
+        index counts frames, its tags and its header state durations. Raises InputError if
+        strict."""
+        probe, decoder, form = self._probe, self._decoder, self.container.format.name
+        if decoder.hidden:
+            hides = f"its edit list hides {count(decoder.hidden)}: no player shows them, and f2r"
+            self.ledger.remark(f"{hides} reads none of them")
+        if form in _ENDLESS:
+            what, last = _ENDLESS[form], float(decoder.reached - probe.first_time)
+            self.ledger.remark(
+                f"{what} does not say where it ends: more may be missing after {last:.2f} s"
+            )
+        if form == "yuv4mpegpipe":
+            self._check_size()
+        step = probe.step * probe.time_base
+        own, counted = probe.lasting(), probe.counted()
+        if counted:
+            self.ledger.promised("its index", counted, decoder.packets)
+            return
+        by, promised, read = "its video stream", own, decoder.reached - probe.first_time
+        slack = step / 2 if "matroska" in form else max(2 * step, Fraction(1, 10))
+        if own is None:
+            end = probe.promised_end()
+            by, promised = "its header", None if end is None else end - probe.first_time
+            read, slack = decoder.newest - probe.first_time, max(2 * step, Fraction(1, 10))
+        if promised is not None and promised - read > slack + 2 * probe.time_base:
+            frames = max(1, round((promised - read) / step))
+            self.ledger.promised_time(by, float(promised), float(read), frames)
+
+    def _check_size(self) -> None:
+        """Compare frames of y4m with the bytes there are: FFmpeg drops a part of one unsaid."""
+        if isinstance(self._input, Path):
+            if not self._input.is_file():
+                return  # of a named pipe nobody knows
+            with self._input.open("rb") as file:
+                head, size = file.read(StandardInput.HEAD), file.seek(0, 2)
+        else:
+            head, size = self._input.head, self._input.size
+        begin = head.find(b"\n") + 1
+        if head.startswith(_FRAME, begin):  # without parameters of frames
+            each = len(_FRAME) + self._decoder.packet_size
+            self.ledger.promised("its size", -(-(size - begin) // each), self._decoder.packets)
+
+    def _check_gaps(self, stamps: Sequence[int]) -> None:
+        """Compare increasing `stamps` (pts in ticks) with the clip's constant rate, if any. Raises
+        InputError if strict."""
+        probe = self._probe
+        if probe.untimed or self.container.format.name not in _EVEN:
+            return
+        gaps = _gaps_in(stamps, probe.step)
+        if gaps:
+            places = ", ".join(f"{float(pts * probe.time_base):.2f}" for pts, _ in gaps[:_NAMED])
+            more = f" and {len(gaps) - _NAMED} more" if len(gaps) > _NAMED else ""
+            missing = sum(frames for _, frames in gaps)
+            self.ledger.promised(
+                "its constant rate", len(stamps) + missing, len(stamps),
+                detail=f"gaps after {places} s{more}",
+            )  # fmt: skip
+
     def provenance_text(self) -> str:
         path = Path(self.source)
         return text_of(path) if self.metadata.container == "apng" and path.is_file() else ""
@@ -338,3 +402,21 @@ class VideoReader(Reader):
         self._ahead = []
         self.side.queue.clear()
         self._opened.close()
+
+
+def _gaps_in(stamps: Sequence[int], step: int) -> list[tuple[int, int]]:
+    """The pts before each gap and its number of missing frames; none at a variable rate. step:
+    ticks per frame."""
+    steps = [b - a for a, b in pairwise(stamps)]
+    if len(steps) < _LEAST or abs(median(steps) - step) > max(1, step // 50):
+        return []
+    gaps = []
+    for pts, length in zip(stamps, steps, strict=False):
+        frames = round(length / step)
+        if abs(length - frames * step) > max(1, frames * step // 20):
+            return []
+        if frames > 1:
+            gaps.append((pts, frames - 1))
+    few = len(gaps) <= max(2, (1 - _REGULAR) * len(steps))
+    short = sum(frames for _, frames in gaps) <= max(2, len(stamps) // 2)
+    return gaps if few and short else []
