@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
@@ -169,7 +170,7 @@ def _of_scales(
     rows = [letters.index(axis) for axis in "YX"]
     return Image(
         scales.name, dict(zip(letters, map(int, array.shape), strict=True)),
-        array.dtype, read, lambda: found, steps.interval,
+        array.dtype, read, lambda: found,
         fill=array.fill_value if lacking else None,
         remark=f"{lacking} chunks not stored; there samples are {array.fill_value}"
         if lacking else "",
@@ -250,8 +251,7 @@ def _of_array(array: Any) -> Image:
         index = tuple(slice(None) if axis in last else where.get(axis, 0) for axis in stored)
         return np.transpose(array[index], turned)
 
-    found = _array_metadata(array, sizes)
-    return Image(str(array.name), sizes, array.dtype, read, lambda: found, found.interval)
+    return Image(str(array.name), sizes, array.dtype, read, partial(_array_metadata, array, sizes))
 
 
 def _array_axes(array: Any) -> str:

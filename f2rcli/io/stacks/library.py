@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from fractions import Fraction
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -22,8 +21,7 @@ from f2rcli.io.stacks.arrays import (
     is_zarr,
     zarr_images,
 )
-from f2rcli.io.stacks.czi import czi_images
-from f2rcli.io.stacks.foreign import Image, lif_images, nd2_images, package, upright
+from f2rcli.io.stacks.foreign import Image, czi_images, lif_images, nd2_images, package, upright
 from f2rcli.io.stacks.lanes import Series
 from f2rcli.io.stacks.metadata import PROVENANCE, Metadata
 from f2rcli.io.stacks.stack import Stack, check_series
@@ -117,10 +115,6 @@ class LibraryStack(Stack):
             with refusals(self.name), quiet(self._kind.package):
                 self._metadata[number] = self.images[number].metadata()
         return self._metadata[number]
-
-    def interval(self, number: int) -> Fraction | None:
-        seconds = self.images[number].interval
-        return None if not seconds else Fraction(seconds).limit_denominator(1_000_000_000)
 
     def levels(self, number: int) -> list[tuple[int, int]]:
         return list(self.images[number].levels)

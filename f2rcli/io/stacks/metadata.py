@@ -28,6 +28,7 @@ SECONDS = {
 }  # units of OME, and words of ImageJ  # fmt: skip
 _STEADY = 0.1  # steps of time count as one interval as long as they differ by less from their mean
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+BITS = "significant bits"
 _WORDS = {
     "Name": "names of channels", "Color": "colours of channels",
     "EmissionWavelength": "wavelengths", "ExcitationWavelength": "wavelengths",
@@ -57,7 +58,7 @@ class Metadata:
         found = [f"pixel size {' '.join(sorted(self.sizes))}"] if self.sizes else []
         found += [f"proportions {' '.join(sorted(self.relative))}"] if self.relative else []
         found += ["time between frames"] if self.interval is not None else []
-        found += ["significant bits"] if self.bits is not None else []
+        found += [BITS] if self.bits is not None else []
         found += ["date"] if self.date else []
         names = {name for one in (*self.channels, *self.planes) for name in one}
         return list(dict.fromkeys([*found, *(w for n, w in _WORDS.items() if n in names)]))

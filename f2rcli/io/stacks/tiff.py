@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -25,7 +26,6 @@ from f2rcli.io.stacks.metadata import (
     ome_annotation,
     parsed,
 )
-from f2rcli.io.stacks.scanimage import header_of, outer_axes
 from f2rcli.io.stacks.stack import Stack
 from f2rcli.io.tifffiles import (
     check_head,
@@ -44,6 +44,11 @@ _FLAVOURS = {
     "is_qpi": "PerkinElmer ", "is_ndtiff": "NDTiff in ",
 }  # fmt: skip
 _IMAGEJ = {"T": "frames", "Z": "slices", "C": "channels"}
+_SI_CHANNELS = ("SI.hChannels.channelSave", "SI4.channelsSave")
+_SI_SWEEP = ("SI.hStackManager.numFramesPerVolumeWithFlyback", "SI.hFastZ.numFramesPerVolume")
+_SI_SLICES = ("SI.hStackManager.actualNumSlices", "SI.hStackManager.slicesPerAcq",
+           "SI4.stackNumSlices", "state.acq.numberOfZSlices")  # fmt: skip
+_SI_FRAMES = ("SI.hStackManager.framesPerSlice", "SI4.acqNumFrames", "state.acq.numberOfFrames")
 DAMAGED = "The file is damaged: copy it again."
 _MOST = 1 << 24  # pictures; a description that promises more is itself damaged
 
@@ -90,23 +95,22 @@ class TiffStack(Stack):
             self._ome = parsed(self.file.ome_metadata or "") if self.file.is_ome else None
         if not self.pictures:
             raise InputError(f"{self.name}: has no pictures.")
-        for one in self.pictures:
-            told = (one.first.compression, one.first.photometric, one.first.bitspersample)
+        for page in (one.first for one in self.pictures):
+            told = page.compression, page.photometric, page.bitspersample
             if not all(isinstance(value, int) for value in told):
                 raise InputError(f"{self.name}: its header is damaged.", hint=DAMAGED)
+        numbers, pages = range(len(self.pictures)), count(self._list.pages, "page")
         with refusals(self.name), quiet():
-            self.series = [self._series(number) for number in range(len(self.pictures))]
+            self.series = [self._series(number) for number in numbers]
+            self.absent = [self._absent(number) for number in numbers]
+            self.paths = self._all_paths()
         self._described = self.pictures[0].kind not in UNDESCRIBED
         if self._contradicted():
-            self.misfit = f"its description does not fit its {count(self._list.pages, 'page')}"
+            self.misfit = f"its description does not fit its {pages}"
         if not self._described and len(self.series) > 1:
             self.remarks += (f"pages of {len(self.series)} kinds: {listed_series(self.series)}",)
-        pages = count(self._list.pages, "page")
         if self._list.broken:
             self.broken = f"its list of pages breaks off after {pages}"
-        with refusals(self.name), quiet():
-            self.absent = [self._absent(number) for number in range(len(self.pictures))]
-            self.paths = self._all_paths()
         kind = next((word for name, word in _FLAVOURS.items() if getattr(self.file, name)), "")
         self.flavour = f"{kind}{'BigTIFF' if self.file.is_bigtiff else 'TIFF'}"
 
@@ -153,7 +157,7 @@ class TiffStack(Stack):
         """ScanImage's channels and volumes told apart, whatever version wrote them."""
         frames = (self.file.scanimage_metadata or {}).get("FrameData") or {}
         first = last.first.aspage()
-        said = header_of(_header(self.file))
+        said = header_of(f"{self.file.pages.first.software}\n{first_description(self.file)}")
         said |= {str(name): str(value) for name, value in frames.items()}
         pages = self._pages_like(first, self._list.pages)
         sizes = outer_axes(said, len(pages))
@@ -256,14 +260,11 @@ class TiffStack(Stack):
             return self._cached[2]
         page = one.pages[index]
         handle = page.parent.filehandle
-        closed = handle.closed  # tifffile closes all files of a set but the first
-        if closed:
-            handle.open()
-        try:
+        with ExitStack() as closing:
+            if handle.closed:  # tifffile closes all files of a set but the first
+                handle.open()
+                closing.callback(handle.close)
             samples: Plane = page.asarray(maxworkers=1)
-        finally:
-            if closed:
-                handle.close()
         if samples.size != prod(page.shape):
             raise InputError(f"{self.name}, picture {index + 1}: is incomplete.")
         if one.share > 1:
@@ -324,11 +325,6 @@ def _opened(path: Path) -> tifffile.TiffFile:
         return file
     file.close()
     return tifffile.TiffFile(path, is_scanimage=False)
-
-
-def _header(file: tifffile.TiffFile) -> str:
-    """Where ScanImage says what it recorded."""
-    return f"{file.pages.first.software}\n{first_description(file)}"
 
 
 def companions_of(path: Path, file: tifffile.TiffFile) -> list[Path]:
@@ -414,26 +410,62 @@ def _of_imagej(file: Any, page: Any) -> tuple[str, tuple[int, ...]] | None:
 
 def _pixel(file: Any) -> tuple[float, float]:
     """Width and height of a pixel in the file's unit, 0 where it does not say."""
-    tags = (file.pages.first.tags.get(name) for name in ("XResolution", "YResolution"))
-    across, down = (_inverse(None if tag is None else tag.value) for tag in tags)
-    return across, down
-
-
-def _inverse(resolution: Any) -> float:
-    """Units per pixel of TIFF's pixels per unit, a fraction; 0 where it says nothing."""
-    whole = isinstance(resolution, tuple) and len(resolution) == 2 and all(resolution)
-    return resolution[1] / resolution[0] if whole else 0.0
+    steps = []
+    for code in (282, 283):  # pixels per unit, as fractions
+        value = file.pages.first.tags.valueof(code)
+        whole = isinstance(value, tuple) and len(value) == 2 and all(value)
+        steps.append(value[1] / value[0] if whole else 0.0)
+    return steps[0], steps[1]
 
 
 def _places(series: Series) -> Any:
     """The place of a picture by its numbers of T, Z and C."""
-    outer = series.outer
 
     def place(t: int, z: int, c: int) -> int | None:
-        at = {"T": t, "Z": z, "C": c}
-        index = [at.get(axis, 0) for axis, _ in outer]
-        if any(n >= size for n, (_, size) in zip(index, outer, strict=True)):
-            return None
-        return int(np.ravel_multi_index(index, [n for _, n in outer])) if outer else 0
+        found, at = 0, {"T": t, "Z": z, "C": c}
+        for axis, size in series.outer:
+            if (number := at.get(axis, 0)) >= size:
+                return None
+            found = found * size + number
+        return found
 
     return place
+
+
+# --- ScanImage: channels alternate page by page; then come frames of a slice, slices, volumes -----
+
+
+def header_of(text: str) -> dict[str, str]:
+    """Names and values of a header: `state.acq.` of version 3, `SI4.`, `SI.` from 5 on."""
+    lines = text.replace("\r", "\n")
+    return dict(re.findall(r"(?m)^(?:scanimage\.)?([\w.]+) *= *(.*?)\s*$", lines))
+
+
+def outer_axes(said: dict[str, str], pages: int) -> dict[str, int]:
+    """Letters and sizes of the axes that count so many pages, slowest first."""
+
+    def number(*names: str) -> int:
+        """The first of some values that is a number above 0; 1 without one."""
+        values = (said.get(name, "") for name in names)
+        return next((int(value) for value in values if value.isdecimal() and int(value)), 1)
+
+    def on(*names: str) -> bool:
+        return any(said.get(name, "").lower() in ("1", "true") for name in names)
+
+    saved = next((said[name] for name in _SI_CHANNELS if name in said), "")
+    channels = len(re.findall(r"\d+", saved)) or number("state.acq.numberOfChannelsSave")
+    fast = on("SI.hFastZ.enable", "SI4.fastZEnable")  # a volume per sweep, flyback frames included
+    off = "SI.hStackManager.enable" in said and not on("SI.hStackManager.enable") and not fast
+    slices = 1 if off else number(*(_SI_SWEEP if fast else ()), *_SI_SLICES)
+    frames = 1 if fast or on("state.acq.averaging") else number(*_SI_FRAMES)
+    pages //= channels
+    if slices == 1 or pages == 0:
+        sizes = {"T": pages, "C": channels}
+    else:
+        frames = min(frames, pages)
+        slices = min(slices, pages // frames)
+        volumes = pages // (slices * frames)
+        sizes = {"Z": slices, "T": frames, "C": channels}
+        if volumes > 1:  # Q: has no name
+            sizes = {"T": volumes, "Z": slices, "Q": frames, "C": channels}
+    return {axis: size for axis, size in sizes.items() if size > 1}

@@ -18,6 +18,7 @@ from f2rcli.io.disk_errors import disk_errors, misread_error
 from f2rcli.io.sequence import first_readable
 from f2rcli.io.stacks.lanes import UNNAMED, Series
 from f2rcli.io.stacks.library import LibraryStack
+from f2rcli.io.stacks.metadata import BITS
 from f2rcli.io.stacks.pages import PageFolder, open_stack
 from f2rcli.io.stacks.reader import StackFrame, StackReader
 from f2rcli.io.stacks.stack import Stack
@@ -111,6 +112,7 @@ def _plan_tiff(reader: StackReader, target: Path) -> WritePlan:
     forms = [PageForm.of(stack, one) for one in outputs]
     kept = [] if isinstance(stack, LibraryStack) else [stack.flavour]
     words = [word for one in outputs for word in one.metadata.words()]
+    gone = [word for word in words if kind == "plain" and word != BITS]  # which a note tells
     kept += [
         _axes(reader, outputs[0]),
         *(words if kind != "plain" else []),
@@ -124,7 +126,7 @@ def _plan_tiff(reader: StackReader, target: Path) -> WritePlan:
         target=str(target), container="ome-tiff" if kind == "ome" else "tiff",
         encoder=forms[0].codec, pix_fmt=str(outputs[0].series.dtype),
         kept=tuple(dict.fromkeys(kept)),
-        dropped=(*_left_out(reader), *_lost_tags(stack, kind), *(words if kind == "plain" else [])),
+        dropped=(*_left_out(reader), *_lost_tags(stack, kind), *gone),
         notes=tuple(notes), detail=StackDetail(outputs=tuple(outputs), kind=kind),
     )  # fmt: skip
 
