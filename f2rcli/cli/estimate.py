@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 LEAST = 8  # frames that a run must have had to be believed
 KEPT = 64  # kinds of runs
-OPENING = 3.0, 10  # seconds that every run takes before its first frame, and frames' worth
+OPENING = 3.0, 3.5  # seconds that a run takes before its first frame, and frames' worth
 BASE = 0.5e9  # bytes that a run takes whatever the picture, and a pixel of it
 PER_PIXEL = 870
 # What a pixel of a frame costs, networks, flow and all, as multiplications: measured as seconds of

@@ -213,6 +213,15 @@ def test_a_film_becomes_pictures_for_a_pattern(f2r: Run, clip: Path, tmp_path: P
     assert len(list((tmp_path / "out").glob("*.png"))) == 2
 
 
+def test_a_name_that_says_no_kind_is_asked_about(f2r: Run, clip: Path) -> None:
+    """It had become pictures without sound."""
+    done = f2r("denoise", clip, "-o", f"{clip.parent}/new/")
+    assert done.code == EXIT_USAGE
+    assert "names neither a file with a suffix nor a folder that is there" in done.err
+    assert "new/%05d.png for pictures" in done.err
+    assert [path.name for path in clip.parent.iterdir()] == ["clip.mp4"]
+
+
 def test_what_is_there_is_kept_unless_told(f2r: Run, clip: Path) -> None:
     out = clip.with_name("out.mp4")
     out.write_bytes(b"mine")

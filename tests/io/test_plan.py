@@ -175,9 +175,8 @@ def test_y4m_from_y4m_rounds_no_time_and_blames_no_format_for_its_shape(tmp_path
     assert plan.dropped[0] == "pixel aspect 4/3 (f2r cannot write it to y4m)"
 
 
-def test_a_video_into_a_folder_is_told_that_it_becomes_pictures(clips, tmp_path: Path) -> None:
+def test_a_video_becomes_pictures_for_a_pattern_only(clips, tmp_path: Path) -> None:
     with open_reader(clips("libx264")) as reader:
-        notes = plan_output(reader, str(tmp_path), WriteOptions()).notes
-        assert any("is a folder, for pictures" in note for note in notes)
-        notes = plan_output(reader, str(tmp_path / "%04d.png"), WriteOptions()).notes
-        assert not any("is a folder" in note for note in notes)
+        with pytest.raises(UsageError, match="neither a file with a suffix nor a folder"):
+            plan_output(reader, str(tmp_path), WriteOptions())
+        assert plan_output(reader, str(tmp_path / "%04d.png"), WriteOptions()).notes

@@ -73,17 +73,9 @@ def plan_images(reader: Reader, target: str, options: WriteOptions) -> WritePlan
         pix_fmt=form.name,
         kept=tuple(kept),
         dropped=tuple(dropped),
-        notes=_notes(target, folder) if video else (),
+        notes=("pictures carry no time: frame times and rate are not kept",) if video else (),
         detail=ImageDetail(folder=folder, pattern=pattern, suffix=suffix, form=form, coding=coding),
     )
-
-
-def _notes(target: str, folder: Path) -> tuple[str, ...]:
-    """Notes on a video that becomes pictures."""
-    timeless = "pictures carry no time: frame times and rate are not kept"
-    if folder != Path(target):
-        return (timeless,)
-    return f"{folder} is a folder, for pictures; a file named in it would be a video", timeless
 
 
 def _places(reader: Reader, target: Path) -> tuple[Path, str, str]:
@@ -96,7 +88,10 @@ def _places(reader: Reader, target: Path) -> tuple[Path, str, str]:
         return target.parent, target.name, target.suffix.lower()
     if isinstance(reader, ImageReader):
         return target, "", ".jpg" if reader.metadata.family == "mjpeg" else ".png"
-    return target, "%06d.png", ".png"
+    raise UsageError(
+        f"{target}: names neither a file with a suffix nor a folder that is there.",
+        hint=f"Pass {target}.mp4 or .mkv for a film, or {target}/%05d.png for pictures.",
+    )
 
 
 def _form(codec: str, layout: PlaneLayout, wanted: str | None) -> PixelFormat:

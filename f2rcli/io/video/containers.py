@@ -121,7 +121,7 @@ def container_for(target: str, source_container: str, codec: str | None) -> Cont
     known = " ".join(s for container in CONTAINERS for s in container.suffixes)
     raise UsageError(
         f"{Path(target).name}: f2r does not write {suffix or 'files without a suffix'}.",
-        hint=f"Choose one of {known}; for pictures a folder, out/, or a pattern, out/%05d.png.",
+        hint=f"Choose one of {known}; for pictures a pattern, out/%05d.png.",
     )
 
 
