@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from threading import Event
 from typing import Any
 
@@ -10,10 +11,21 @@ import numpy as np
 from f2rcli import api
 from f2rcli.api.axes import Grid
 from f2rcli.api.report import Report
-from f2rcli.napari.views import Array, Computed
+from f2rcli.napari.files import Array
 
 AROUND = 3  # frames on either side of a previewed one: what the networks look at
 NAMED = {2: "YX", 3: "TYX", 4: "TZYX", 5: "TCZYX"}  # taken for axes without names
+
+
+class _Computed:
+    """Any array as NumPy gives its pictures: what is lazy elsewhere is computed here."""
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+        self.shape, self.dtype = tuple(source.shape), np.dtype(source.dtype)
+
+    def __getitem__(self, key: Any) -> Array:
+        return np.asarray(self._source[key])
 
 
 @dataclass(slots=True)
@@ -40,8 +52,8 @@ class LayerRun:
         Grid.of(self._source.shape, self.axes)
 
     @property
-    def _source(self) -> Computed:
-        return Computed(self.data)
+    def _source(self) -> _Computed:
+        return _Computed(self.data)
 
     def whole(self, progress: Progress, stop: Event) -> tuple[Array, Report]:
         """All of it, restored. Raises CancelledError once `stop` is set."""
@@ -102,3 +114,11 @@ def levels_of(difference: Array) -> tuple[float, float]:
     """Black and white for a picture of what was taken away: four deviations around zero."""
     spread = 4 * float(np.nanstd(difference)) or 1.0
     return -spread, spread
+
+
+def difference(source: Any, result: Any, *, colour: bool) -> Any:
+    """The signal a run removed, lazily: the source minus its result, as float32; of colours the
+    mean."""
+    dask: Any = import_module("dask.array")
+    change = dask.asarray(source).astype(np.float64) - dask.asarray(result)
+    return (change[..., :3].mean(-1) if colour else change).astype(np.float32)

@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from f2rcli.napari.files import Layer
-from f2rcli.napari.views import Array
+from f2rcli.napari.files import Array, Layer
 
 FRAMES, SIDE, CELLS = 40, 160, 24
 GAIN, READ, OFFSET = 6.0, 4.0, 100.0  # codes per electron, codes, codes

@@ -24,8 +24,8 @@ from napari.utils.notifications import show_error
 from qtpy.QtCore import QTimer
 
 from f2rcli.errors import CancelledError, F2RError
-from f2rcli.napari.runs import LayerRun, Progress, axes_of, levels_of, words_of
-from f2rcli.napari.views import difference, middle_of
+from f2rcli.napari.files import middle_of
+from f2rcli.napari.runs import LayerRun, Progress, axes_of, difference, levels_of, words_of
 
 LOOK = 100  # milliseconds between looks at a run's progress
 PREVIEW = "f2r preview"
@@ -134,7 +134,7 @@ class DenoisePanel(Container):
         if not self.difference.value:
             return
         change = difference(layer.data, clean, colour=layer.rgb)
-        middle = middle_of(change, 2)
+        middle = middle_of(change)
         plain = {name: kept[name] for name in _PLACED}
         self._viewer.add_image(
             change, name=f"{layer.name} difference", contrast_limits=levels_of(middle),

@@ -16,10 +16,9 @@ import f2rcli
 from f2rcli.errors import CancelledError, UsageError
 from f2rcli.io import stacks
 from f2rcli.io.stacks import Series
-from f2rcli.napari.files import get_reader
-from f2rcli.napari.runs import LayerRun, Progress, axes_of, levels_of, near
+from f2rcli.napari.files import get_reader, series_view
+from f2rcli.napari.runs import LayerRun, Progress, axes_of, difference, levels_of, near
 from f2rcli.napari.sample import noisy_calcium
-from f2rcli.napari.views import difference, series_view
 from tests.io.makers import write_lsm
 
 MANIFEST = Path(f2rcli.__file__).parent / "napari" / "napari.yaml"
