@@ -1,10 +1,12 @@
 """What a run will take on this machine, in time and memory: told before its wait.
 
-By the last run of its kind, which a file in the user's cache folder remembers. A machine on which
-f2r has not run yet gets a guess by how fast its processor multiplies, and is told that it is one.
+By the last run of its kind and size, which a file in the user's cache folder remembers, or roughly
+by one of another size. A machine on which f2r has not run yet gets a guess by how fast its
+processor multiplies, and is told that it is one.
 """
 
 import json
+import math
 import shutil
 import sys
 import time
@@ -41,7 +43,8 @@ class Estimate(NamedTuple):
     seconds: float | None  # for a frame; None: not to be guessed
     opening: float  # seconds before the first one
     peak_bytes: float
-    guessed: bool  # or as the last run of this kind took
+    basis: str  # what it rests on
+    rough: bool = True
 
     def whole(self, frames: int | None) -> float | None:
         """Seconds for a clip of so many frames."""
@@ -54,22 +57,25 @@ class Estimate(NamedTuple):
         if self.seconds is None:
             return f"about {room}; how long it takes is known after the first frames"
         takes = f"{self.seconds:.2g} s a frame" if whole is None else span(whole)
-        if self.guessed:
-            return f"roughly {takes} and {room}, guessed from this processor's speed"
-        return f"about {takes} and {room}, as the last run of this kind took"
+        return f"{'roughly' if self.rough else 'about'} {takes} and {room}, {self.basis}"
 
 
 def estimated(settings: EngineSettings, info: ClipInfo) -> Estimate:
     """By the last run of this kind here, or else by a guess; loads nothing that takes time."""
-    pixels = info.width * info.height
-    known = _read().get(_key(settings, info))
-    if isinstance(known, list) and len(known) == 3 and all(_positive(one) for one in known):
-        pace, opening, room = known
-        return Estimate(pace * pixels, opening * pixels, BASE + room * pixels, guessed=False)
+    pixels, kept, kind = info.width * info.height, _read(), _kind(settings, info)
+    sizes = [(abs(other - _size(info)), other) for other in range(64)]  # the nearest first
+    for apart, other in sorted(sizes):
+        known = kept.get(f"{kind} {other}")
+        if isinstance(known, list) and len(known) == 3 and all(map(_positive, known)):
+            basis = "by a run of another size" if apart else "as the last run of this kind took"
+            pace, opening, room = (pixels * one for one in known)
+            return Estimate(pace, opening, BASE + room, basis, rough=bool(apart))
     elsewhere = settings.device not in ("auto", "cpu") or (settings.device == "auto" and _has_gpu())
     seconds = None if elsewhere else WORK * pixels / _multiplications()
     opening = OPENING[0] + OPENING[1] * (seconds or 0.0)
-    return Estimate(seconds, opening, BASE + PER_PIXEL * pixels, guessed=True)
+    return Estimate(
+        seconds, opening, BASE + PER_PIXEL * pixels, "guessed from this processor's speed"
+    )
 
 
 def remember(
@@ -80,7 +86,7 @@ def remember(
     folder, pixels = cache_folder("pace"), info.width * info.height
     if frames < LEAST or not per_second or folder is None:
         return
-    key = _key(engine.settings, info)
+    key = f"{_kind(engine.settings, info)} {_size(info)}"
     room = max(engine.peak_bytes(info) - BASE, 0) / pixels or PER_PIXEL
     others = [(name, one) for name, one in _read().items() if name != key]
     kept = dict([*others[1 - KEPT :], (key, [1 / per_second / pixels, opening / pixels, room])])
@@ -116,12 +122,17 @@ def expected_frames(info: ClipInfo) -> tuple[int | None, bool]:
     return max(round(info.duration * float(info.rate)), 1), False
 
 
-def _key(settings: EngineSettings, info: ClipInfo) -> str:
-    """What decides how long a pixel takes."""
+def _kind(settings: EngineSettings, info: ClipInfo) -> str:
+    """What decides how long a pixel takes, but for the size: small pictures take longer."""
     kind = info.layout.family.value
     threads = settings.threads or asked_threads() or processors()
     how = (settings.method, settings.weights, settings.ensemble, settings.device)
     return " ".join(map(str, (__version__, kind, *how, settings.precision, settings.tile, threads)))
+
+
+def _size(info: ClipInfo) -> int:
+    """Twice as many pixels are one more."""
+    return round(math.log2(info.width * info.height))
 
 
 def _read() -> dict[str, Any]:

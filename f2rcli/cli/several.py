@@ -42,6 +42,7 @@ from f2rcli.io import is_clip, open_reader
 from f2rcli.system.machine import processors
 from f2rcli.units import count, size, span
 
+LISTED = 200  # clips that are looked into before the first one
 SHOWN = 40  # rows of the table; beyond that only what went wrong
 
 
@@ -86,7 +87,12 @@ def denoise_all(
         return _print_plans(job, clips, say)
     records = Records(str(output.absolute()), settings_hash(job))
     records.prepare()
-    say.event("start", version=__version__, clips=len(clips), output=str(output))
+    if len(clips) <= LISTED:  # looking into more would be a wait of its own
+        _, words, estimate = _costs(job, clips)
+        say.note(words)
+    else:
+        estimate = {}
+    say.event("start", version=__version__, clips=len(clips), output=str(output), estimate=estimate)
     say.if_stopped = "finished clips are in place; the same command continues."
     began, started, outcomes = _now(), time.monotonic(), dict[str, Outcome]()
     try:
@@ -234,32 +240,34 @@ def _table(outcomes: Sequence[Outcome]) -> Table:
     return table
 
 
-def _print_plans(job: Job, clips: Sequence[Clip], console: Console) -> int:
-    """--dry-run: which clip goes where, and what it takes here."""
+def _costs(job: Job, clips: Sequence[Clip]) -> tuple[list[dict[str, Any]], str, dict[str, Any]]:
+    """What every clip takes here, and all of them, in words and values."""
     rows, takes = list[dict[str, Any]](), list[Estimate]()
     for clip in clips:
         row: dict[str, Any] = {"source": clip.source, "target": clip.target, "seconds": None}
         try:
             with open_reader(clip.source, job.read) as reader:
-                frames, _ = expected_frames(reader.info)
                 takes.append(estimated(job.engine, reader.info))
-            row["seconds"] = takes[-1].whole(frames)
+                row["seconds"] = takes[-1].whole(expected_frames(reader.info)[0])
         except F2RError as error:
             row["trouble"] = str(error)
         rows.append(row)
     whole = sum(row["seconds"] or 0.0 for row in rows)
     most = max((one.peak_bytes for one in takes), default=0)
-    console.event("plan", clips=rows, seconds=whole, peak_bytes=most)
+    about = "roughly" if any(one.rough for one in takes) else "about"
+    words = f"{about} {span(whole)} one after the other and {size(most)} of memory here"
+    return rows, f"{count(len(clips), 'clip')}, {words}", {"seconds": whole, "peak_bytes": most}
+
+
+def _print_plans(job: Job, clips: Sequence[Clip], console: Console) -> int:
+    """--dry-run: which clip goes where, and what it takes here."""
+    rows, words, values = _costs(job, clips)
+    console.event("plan", clips=rows, **values)
+    for row in rows if not console.json else []:
+        cost = row.get("trouble") or (span(row["seconds"]) if row["seconds"] else "not known")
+        console.rows([f"{row['source']} -> {row['target']}  {cost}"])
     if not console.json:
-        for row in rows:
-            cost = row.get("trouble") or (span(row["seconds"]) if row["seconds"] else "not known")
-            console.rows([f"{row['source']} -> {row['target']}  {cost}"])
-        about = "roughly" if any(one.guessed for one in takes) else "about"
-        console.rows([
-            f"{count(len(rows), 'clip')}, {about} {span(whole)} one after the other on this machine"
-            f" and {size(most)} of memory",
-            "nothing was written (--dry-run)",
-        ])  # fmt: skip
+        console.rows([words, "nothing was written (--dry-run)"])
     return EXIT_OK
 
 

@@ -1,8 +1,8 @@
 """Who denoises in an evaluation: f2r's methods, and the denoisers of others that are installed.
 
 Those of others are FFmpeg's filters (nlmeans takes 0.6 sigma; bm3d 3.67 sigma, one block per group:
-the best on white noise in 8-bit samples), OpenCV's
-non-local means over frames, and VapourSynth's V-BM3D where it is installed.
+the best on white noise in 8-bit samples), OpenCV's non-local means over frames, and VapourSynth's
+V-BM3D where it is installed.
 """
 
 import importlib
@@ -38,9 +38,7 @@ NLM_FRAMES = 3  # five take longer and gain nothing
 NLM_STRENGTH = 0.8  # h over sigma, the best on white noise
 NLM_TEMPLATE, NLM_SEARCH = 7, 21  # pixels per side
 VBM3D_RADIUS = 2  # frames to either side that blocks are sought in
-VBM3D_HELD = (
-    8 * VBM3D_RADIUS + 1
-)  # frames: two passes, each with a search and a sum over both sides
+VBM3D_HELD = 8 * VBM3D_RADIUS + 1  # frames: two passes, each searches and sums on both sides
 
 
 @dataclass
@@ -247,11 +245,9 @@ class VapourSynthBM3D(Filter):
     name: str = "vapoursynth-vbm3d"
 
     def available(self) -> str | None:
-        try:
+        with suppress(ImportError):
             if hasattr(importlib.import_module("vapoursynth").core, "bm3d"):
                 return None
-        except ImportError:
-            pass
         return "VapourSynth with BM3D is not installed: pip install vapoursynth vapoursynth-bm3d."
 
     def facts(self) -> MethodFacts:
@@ -345,6 +341,5 @@ def _made(name: str) -> Baseline:
         return OpenCVNonLocalMeans()
     if name == "vapoursynth-vbm3d":
         return VapourSynthBM3D()
-    options = {"nlmeans": nlmeans, "bm3d": bm3d}
     wanted = name.removeprefix("ffmpeg-")
-    return FFmpegFilter(name, wanted, options[wanted])
+    return FFmpegFilter(name, wanted, {"nlmeans": nlmeans, "bm3d": bm3d}[wanted])

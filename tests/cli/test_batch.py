@@ -125,9 +125,7 @@ def test_a_dry_run_tells_where_each_goes_and_what_it_takes(f2r: Run, tree: Path)
     done = f2r("denoise", tree, "-r", "--dry-run", "--device", "cpu")
     assert done.code == EXIT_OK
     assert f"{tree}/a.mkv -> {tree}_f2r/a.mkv" in done.out
-    assert re.search(
-        r"3 clips, roughly \d+:\d\d one after the other .* and \d+ MB of mem", done.out
-    )
+    assert re.search(r"3 clips, roughly \d+:\d\d one after the other and \d+ MB of mem", done.out)
     assert not tree.with_name("takes_f2r").exists()
 
 

@@ -84,6 +84,9 @@ def test_what_it_will_take_is_told_before_the_wait(f2r: Run, clip: Path) -> None
     again = f2r("denoise", long, "-o", clip.with_name("b.mp4"), "--device", "cpu").err
     assert "; about 0:" in again.splitlines()[0]
     assert "of memory here, as the last run of this kind took" in again.splitlines()[0]
+    large = write_clip(clip.with_name("large.mp4"), frames=1, size=(320, 240))
+    other = f2r("denoise", large, "--device", "cpu")
+    assert ", by a run of another size" in other.err.splitlines()[0]
 
 
 def test_a_cache_that_nobody_can_write_or_read_changes_nothing(
