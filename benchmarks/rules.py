@@ -90,9 +90,9 @@ ROWS: dict[str, tuple[str, list[Patch], tuple[str, ...]]] = {
                        ("f2rcli.engine.windowed", "_fades", gives(False))],
                 ("fade", "cut", "switch")),
     "excerpts": ("16", [(f"{ENGINE}.opening", "excerpts", list)], ("large",)),
-    "rows that are new": ("28", [(f"{ENGINE}.lines", "find_lines", gives(None))],
+    "rows that are new": ("28", [("f2rcli.engine.rows", "_found_new", gives([]))],
                           ("swan", "car", "calcium")),
-    "lines that stay": ("31", [(f"{ENGINE}.lines", "find_standing", gives(()))],
+    "lines that stay": ("31", [("f2rcli.engine.rows", "_found", gives([]))],
                         ("swan", "car", "calcium")),
     "bands held": ("41", [(f"{CONTRACT}.residual", "held", first)], ()),
     "change of frames": ("42", [

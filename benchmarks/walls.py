@@ -21,7 +21,7 @@ from compression import Codec, Planes, denoised, encoded
 from numpy.typing import NDArray
 from sheets import psnr
 
-from f2rcli.engine.noise.lines import lines_of
+from f2rcli.engine.rows import lines_of
 from f2rcli.io import open_reader
 
 HEIGHT, WIDTH, FRAMES, FINER, AROUND = 192, 256, 7, 3, 20

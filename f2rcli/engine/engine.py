@@ -40,9 +40,9 @@ from f2rcli.models.flow import Flow
 from f2rcli.models.layers import channels_last
 from f2rcli.models.recorded.graphs import Graphs
 from f2rcli.noise.measurement.compression import Compression
-from f2rcli.noise.measurement.lines import Lines
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise, planes_of, with_changes
+from f2rcli.noise.rows import Lines
 from f2rcli.noise.told import Told
 from f2rcli.planes import packing
 from f2rcli.samples.defects import SetAside

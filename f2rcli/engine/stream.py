@@ -15,11 +15,11 @@ from f2rcli.engine.dim.written import given, written
 from f2rcli.engine.engine import Engine, Prediction
 from f2rcli.engine.fields import one_field, woven
 from f2rcli.engine.loading import load_engine
-from f2rcli.engine.noise.lines import LineRemover, remover_for
 from f2rcli.engine.noise.opening import DIM_PREROLL, PREROLL, few_photons
 from f2rcli.engine.noise.tracking import NoiseTracker
 from f2rcli.engine.packing import Packing
 from f2rcli.engine.resuming.marks import Mark
+from f2rcli.engine.rows import LineRemover, remover_for
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.strength import changes_nothing
 from f2rcli.engine.worker import AtOnce, Worker, network_worker

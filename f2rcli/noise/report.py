@@ -7,11 +7,11 @@ from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.measurement.blocking import Blocking
 from f2rcli.noise.measurement.compression import Compression
 from f2rcli.noise.measurement.independence import Temporal
-from f2rcli.noise.measurement.lines import Lines
 from f2rcli.noise.measurement.samples import Points
 from f2rcli.noise.measurement.spectrum import Spectrum
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise
+from f2rcli.noise.rows import Lines
 
 FORMAT = 1  # of the JSON
 CLEAN = 1.0 / 255  # sigma below which there is nothing to train on: 8-bit rounding has 0.3

@@ -35,7 +35,7 @@ from f2rcli.units import size
 from f2rcli.yuv import to_rgb
 
 if TYPE_CHECKING:
-    from f2rcli.engine.noise.lines import LineRemover
+    from f2rcli.engine.rows import LineRemover
     from f2rcli.noise.synthesis.spec import NoiseSpec
 
 SPARE = 1 << 28  # bytes of free disk that are never taken
@@ -451,7 +451,7 @@ class LineFilter:
             yield number, frame
 
     def _look(self, waiting: list[Numbered]) -> None:
-        from f2rcli.engine.noise.lines import LineRemover, lines_of  # brings torch
+        from f2rcli.engine.rows import LineRemover, lines_of  # brings torch
 
         lines = lines_of([frame for _, frame in waiting])
         self.active = lines is not None

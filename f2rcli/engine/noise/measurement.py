@@ -13,7 +13,6 @@ from f2rcli.engine.device import lent_threads
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.noise.anchor_pairs import AnchorPair, AnchorPairs, evidence
 from f2rcli.engine.noise.excerpts import excerpts
-from f2rcli.engine.noise.lines import remover_for
 from f2rcli.engine.noise.opening import (
     DIM_PREROLL,
     PREROLL,
@@ -22,6 +21,7 @@ from f2rcli.engine.noise.opening import (
     opening_noise,
     sensor_space,
 )
+from f2rcli.engine.rows import remover_for
 from f2rcli.engine.stream import to_measure
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout
 from f2rcli.methods.base import Estimating, Prepared

@@ -1,1 +1,0 @@
-"""Offsets of rows and columns that stay, taken out of frames."""
