@@ -29,9 +29,9 @@ Codes = NDArray[np.uint8]
 Rng = np.random.Generator
 
 ROOT = Path(__file__).resolve().parents[1]
-WITH_LINES = """from f2rcli.engine.noise import lines
-lines.find_lines = lambda *asked: None
-lines.find_standing = lambda *asked: ()
+WITH_LINES = """from f2rcli.engine import rows
+rows._found_new = lambda *asked: []
+rows._found = lambda *asked, **named: []
 from f2rcli.cli.app import main
 main()"""
 RUNS = (["-c", WITH_LINES], ["-m", "f2rcli"], ["-m", "f2rcli"])  # of Python; the last one adapts
