@@ -177,9 +177,8 @@ def steps_of(
         kept = painted.mean(0) < MOSTLY
         if not kept.any():
             return Steps(*np.zeros((2, len(picture) - 1, 1), np.float32))
-        picture, scene, painted = (
-            np.ascontiguousarray(one[:, kept]) for one in (picture, scene, painted)
-        )
+        picture, scene = (np.ascontiguousarray(one[:, kept]) for one in (picture, scene))
+        painted = painted[:, kept]
     soft = np.asarray(cv2.GaussianBlur(scene, (0, 0), SOFT), np.float32)
     across = picture[:, 1:] - picture[:, :-1]
     weights = precision(soft, max(robust_sigma(across) / 2**0.5, LEAST_SIGMA), edges)
