@@ -1,15 +1,13 @@
-"""Numbered files: patterns such as `frames/%05d.png`, their order, and missing numbers."""
+"""Numbered files: patterns such as `frames/%05d.png`, their order, and what is missing."""
 
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 from f2rcli.errors import InputError
 
-MAX_GAP = 100  # missing numbers in a row; beyond it the files are hardly one clip
 _PATTERN = re.compile(r"%0?(\d*)d")
 # Letters and words in names that number a file along an axis, as Micro-Manager, ImageXpress,
 # CellProfiler and tifffile write them.
@@ -17,14 +15,6 @@ _AXES = {"t": "T", "time": "T", "z": "Z", "slice": "Z", "c": "C", "ch": "C", "ch
          "w": "C", "p": "P", "s": "P", "pos": "P", "position": "P"}  # fmt: skip
 _NUMBERED = re.compile(rf"(?<![a-z])({'|'.join(sorted(_AXES, key=len, reverse=True))})[_-]?(\d+)")
 _ORDER = "PTCZ"  # of axes, slowest first
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """One frame of a sequence: its file, or the name of a missing one."""
-
-    path: Path
-    exists: bool = True
 
 
 def is_pattern(source: str) -> bool:
@@ -62,56 +52,33 @@ def matching(pattern: Path) -> list[tuple[int, Path]]:
     return [(int(match[1]), path) for path in files if (match := number.fullmatch(path.name))]
 
 
-def no_match(pattern: Path) -> InputError:
-    """The error for a pattern without files."""
-    return InputError(
-        f"{pattern}: no file matches.", hint="Check the folder and the number of digits."
-    )
-
-
-def pattern_slots(pattern: Path) -> list[Slot]:
-    """The frames of a pattern by number. Raises InputError for none, and for too wide a gap."""
-    found = dict(matching(pattern))
+def files_in_order(pattern: Path) -> list[Path]:
+    """The files of a pattern by number. Raises InputError for none."""
+    found = [path for _, path in sorted(matching(pattern))]
     if not found:
-        raise no_match(pattern)
-    return with_gaps(found)
+        raise InputError(
+            f"{pattern}: no file matches.", hint="Check the folder and the number of digits."
+        )
+    return found
 
 
-def with_gaps(files: dict[int, Path]) -> list[Slot]:
-    """Every number from first to last, missing files marked. Raises InputError for wide gaps."""
-    numbers = sorted(files)
-    slots: list[Slot] = []
-    for before, number in zip([numbers[0], *numbers], numbers, strict=False):
-        if number - before - 1 > MAX_GAP:
-            raise InputError(
-                f"{files[number].name}: the numbers jump from {before} to {number}.",
-                hint="Denoise the two parts separately.",
-            )
-        for missing in range(before + 1, number):
-            slots.append(Slot(_renumbered(files[before], before, missing), exists=False))
-        slots.append(Slot(files[number]))
-    return slots
+def missing_numbers(files: list[Path]) -> tuple[int, str]:
+    """How many files the numbers of the others promise, and the first one's name.
 
-
-def folder_slots(files: list[Path]) -> list[Slot]:
-    """A folder's frames: by the one number that differs, where most numbers follow each other; else
-    by name, as of files named by time. Raises InputError for gaps too wide to be lost frames."""
-    ordered = sorted(files, key=natural_key)
-    stems = [re.fullmatch(r"(.*?)(\d+)", path.stem) for path in ordered]
-    by_name = [Slot(path) for path in ordered]
-    if any(stem is None for stem in stems) or len({stem[1] for stem in stems if stem}) > 1:
-        return by_name
-    found = {int(stem[2]): path for stem, path in zip(stems, ordered, strict=True) if stem}
-    steps = [after - before for before, after in pairwise(sorted(found))]
-    counted = 2 * steps.count(1) >= len(steps) and len(found) == len(ordered)
-    return with_gaps(found) if counted else by_name
-
-
-def _renumbered(path: Path, number: int, other: int) -> Path:
-    match = re.fullmatch(r"(.*?)(\d+)(\D*)", path.name)
-    if match is None or int(match[2]) != number:
-        return path.with_name(f"{other}{path.suffix}")
-    return path.with_name(f"{match[1]}{other:0{len(match[2])}d}{match[3]}")
+    Only names that count promise any: they differ in their last number alone, most of which follow
+    each other, with few left out. Names by time do not.
+    """
+    stems = [re.fullmatch(r"(.*?)(\d+)", path.stem) for path in files]
+    if len({None if stem is None else stem[1] for stem in stems}) != 1 or stems[0] is None:
+        return 0, ""
+    numbers = sorted(int(stem[2]) for stem in stems if stem)
+    follow = sum(after - before == 1 for before, after in pairwise(numbers))
+    count = numbers[-1] - numbers[0] + 1 - len(numbers)
+    if 2 * follow < len(numbers) - 1 or not 0 < 2 * count <= len(numbers):
+        return 0, ""
+    first = next(n for n in range(numbers[0], numbers[-1]) if n not in numbers)
+    width = min(len(stem[2]) for stem in stems if stem)
+    return count, f"{stems[0][1]}{first:0{width}d}{files[0].suffix}"
 
 
 def numbered(pattern: Path, number: int) -> Path:

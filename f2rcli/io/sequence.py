@@ -11,7 +11,9 @@ from f2rcli.errors import InputError
 from f2rcli.frames import Frame
 from f2rcli.io.base import Reader, ReadOptions
 from f2rcli.io.ledger import Ledger
+from f2rcli.io.numbering import missing_numbers
 from f2rcli.io.time_range import TimeRange, excerpt_range, trailing
+from f2rcli.units import count
 
 RATE = Fraction(25)  # frames per second, where files state no rate of their own
 
@@ -104,3 +106,13 @@ def first_readable(items: Iterable[Item], read: Callable[[Item], T], *, strict: 
             if strict:
                 break
     raise refused or InputError("holds no pictures.")
+
+
+def tell_missing(ledger: Ledger, files: list[Path]) -> None:
+    """Record files that the numbers of the others promise. Raises InputError if strict."""
+    missing, first = missing_numbers(files)
+    are = f" and {count(missing - 1, 'other')} are" if missing > 1 else " is"
+    promised = len(files) + missing
+    ledger.promised(
+        "the numbering", promised, len(files), "file", detail=f"{first}{are} missing"
+    )  # fmt: skip

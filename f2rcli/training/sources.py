@@ -9,7 +9,7 @@ from pathlib import Path
 from f2rcli import __version__
 from f2rcli.errors import InputError
 from f2rcli.io import is_clip, readable_suffixes
-from f2rcli.io.images.files import PICTURES, find_slots
+from f2rcli.io.images.files import PICTURES, find_pictures
 from f2rcli.io.numbering import is_pattern
 
 LAYOUT = 5  # of what is made of clips; raise it when its files change
@@ -53,8 +53,7 @@ def _named(path: Path) -> ClipSource:
     if path.exists():
         return ClipSource(str(path), _files_of(path), found=False)
     if is_pattern(str(path)):
-        slots = find_slots(str(path))
-        return ClipSource(str(path), tuple(slot.path for slot in slots if slot.exists), found=False)
+        return ClipSource(str(path), tuple(find_pictures(str(path))), found=False)
     hint = "Training reads clips more than once." if str(path) == "-" else "Check the name."
     raise InputError(f"{path}: no such file or folder.", hint=hint)
 

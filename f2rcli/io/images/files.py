@@ -10,14 +10,12 @@ from pathlib import Path
 
 from f2rcli.errors import InputError
 from f2rcli.io.numbering import (
-    Slot,
     axes_in_names,
     check_one_kind,
+    files_in_order,
     files_of,
-    folder_slots,
     is_pattern,
     natural_key,
-    pattern_slots,
 )
 from f2rcli.io.provenance import PNG, is_text_chunk
 
@@ -43,32 +41,30 @@ def holds_pictures(folder: Path) -> bool:
     return any(files_of(folder, PICTURES))
 
 
-def find_slots(source: str) -> list[Slot]:
-    """The frames of a sequence in order: by number, or by name where numbers count as numbers.
+def find_pictures(source: str) -> list[Path]:
+    """The files of a sequence in order: by name where numbers count as numbers.
 
-    source: a folder, a pattern or one file. Raises InputError for a mixture of kinds, for a
-    pattern without files, and for gaps too wide to be lost frames.
+    source: a folder, a pattern or one file. Raises InputError for a mixture of kinds, and for a
+    pattern without files.
     """
     path = Path(source)
     if path.is_dir():
         return _of_folder(path)
-    if not path.exists() and is_pattern(source):
-        return pattern_slots(path)
-    return [Slot(path)]
+    return files_in_order(path) if not path.exists() and is_pattern(source) else [path]
 
 
-def _of_folder(folder: Path) -> list[Slot]:
-    files = list(files_of(folder, PICTURES))
+def _of_folder(folder: Path) -> list[Path]:
+    files = sorted(files_of(folder, PICTURES), key=natural_key)
     check_one_kind(folder, files, "pictures", "Pass a pattern, e.g. folder/%05d.png.")
     if not files:
         raise InputError(f"{folder.name}: holds no pictures.", hint="Name another folder.")
     _check_one_lane(folder, files)
-    return folder_slots(files)
+    return files
 
 
 def _check_one_lane(folder: Path, files: list[Path]) -> None:
     """Raise InputError for names that count more than time: pictures that are no neighbours."""
-    named = axes_in_names(sorted(files, key=natural_key))
+    named = axes_in_names(files)
     if named is not None and len(named[0]) > 1:
         axes = ", ".join(f"{axis} {size}" for axis, size in named[0].items())
         raise InputError(

@@ -11,10 +11,15 @@ from av.video.codeccontext import VideoCodecContext
 from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io.base import MOST_PIXELS, ReadOptions
-from f2rcli.io.images.files import PICTURES, find_slots, picture_size
-from f2rcli.io.numbering import Slot
+from f2rcli.io.images.files import PICTURES, find_pictures, picture_size
 from f2rcli.io.provenance import text_of
-from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readable
+from f2rcli.io.sequence import (
+    RATE,
+    MismatchError,
+    SequenceReader,
+    first_readable,
+    tell_missing,
+)
 from f2rcli.io.video.colour import colour_tags, picture_facts
 from f2rcli.io.video.pixels import fits, read_planes
 from f2rcli.io.video.source import SourceMetadata, ffmpeg_reason, quiet_ffmpeg
@@ -52,15 +57,15 @@ def decode_picture(path: Path) -> av.VideoFrame:
 class ImageReader(SequenceReader):
     """A folder, pattern or single file of still pictures, 25 to the second."""
 
-    every: list[Slot]
+    every: list[Path]
 
     def __init__(self, source: str, options: ReadOptions) -> None:
-        every = find_slots(source)
+        every = find_pictures(source)
         _check_sizes(every)
         super().__init__(source, options, every)
-        self.slots = every[self.asked.start : self.asked.stop]
-        there = (slot.path for slot in self.slots if slot.exists)
-        self.info = self._info(first_readable(there, decode_picture, strict=options.strict))
+        self.files = every[self.asked.start : self.asked.stop]
+        tell_missing(self.ledger, self.files)
+        self.info = self._info(first_readable(self.files, decode_picture, strict=options.strict))
 
     def _info(self, picture: av.VideoFrame) -> ClipInfo:
         facts = picture_facts(picture)
@@ -68,22 +73,22 @@ class ImageReader(SequenceReader):
         form, _ = read_planes(picture)
         layout, note = form.layout_tagged(tags, picture.height)
         self.metadata = SourceMetadata(
-            family=PICTURES.get(self.slots[0].path.suffix.lower(), "png"),
+            family=PICTURES.get(self.files[0].suffix.lower(), "png"),
             pix_fmt=picture.format.name,
             pixel_aspect=facts.pixel_aspect,
             colour=tags,
             facts=facts,
         )
         notes = [note] if note else []
-        if len(self.slots) > 1:
+        if len(self.files) > 1:
             notes.append(f"pictures carry no time; {RATE} frames/s assumed")
         return ClipInfo(
             name=self.source.name,
             width=picture.width,
             height=picture.height,
             layout=layout,
-            frames=len(self.slots),
-            duration=float(len(self.slots) / RATE),
+            frames=len(self.files),
+            duration=float(len(self.files) / RATE),
             rate=RATE,
             time_base=1 / RATE,
             interlaced=self.options.fields == "on",
@@ -91,62 +96,57 @@ class ImageReader(SequenceReader):
         )
 
     def provenance_text(self) -> str:
-        return text_of(self.slots[0].path) if self.slots[0].exists else ""
+        return text_of(self.files[0])
 
     def _read(self, index: int) -> Frame:
-        slot = self.every[index]
-        if not slot.exists:
-            raise InputError(f"{slot.path.name}: is missing.")
-        picture = decode_picture(slot.path)
+        path = self.every[index]
+        picture = decode_picture(path)
         form, planes = read_planes(picture)
         size, others = (picture.width, picture.height), (self.info.width, self.info.height)
         if size != others:
-            raise _size_error(slot, size, "the pictures before are", others)
+            raise _size_error(path, size, "the pictures before are", others)
         if not fits(self.info.layout, form):
             raise MismatchError(
-                f"{slot.path.name}: is {form.name}, the pictures before are "
-                f"{self.metadata.pix_fmt}.",
+                f"{path.name}: is {form.name}, the pictures before are {self.metadata.pix_fmt}.",
                 hint="Convert them to one pixel format first.",
             )
-        return Frame(planes=planes, layout=self.info.layout, source=slot.path)
+        return Frame(planes=planes, layout=self.info.layout, source=path)
 
     def _named(self, frame: Frame, index: int) -> Frame:
-        return replace(frame, source=self.every[index].path)
+        return replace(frame, source=self.every[index])
 
     def describe(self) -> list[dict[str, Any]]:
         """One dict: a sequence is one stream."""
         return [
             {
                 "index": 0, "kind": "video", "codec": self.metadata.family, "denoised": True,
-                "width": self.info.width, "height": self.info.height, "frames": len(self.slots),
+                "width": self.info.width, "height": self.info.height, "frames": len(self.files),
                 "pixel_format": self.metadata.pix_fmt, "bits": self.info.layout.bits,
-                "first": self.slots[0].path.name, "last": self.slots[-1].path.name,
+                "first": self.files[0].name, "last": self.files[-1].name,
             }
         ]  # fmt: skip
 
     def paths(self) -> list[Path]:
-        return [slot.path for slot in self.slots if slot.exists]
+        return list(self.files)
 
     def close(self) -> None:
         """Nothing stays open between pictures."""
 
 
-def _check_sizes(slots: list[Slot]) -> None:
+def _check_sizes(files: list[Path]) -> None:
     """Refuse pictures of several sizes before any work, by their headers."""
-    first: tuple[Slot, tuple[int, int]] | None = None
-    for slot in slots:
-        size = picture_size(slot.path) if slot.exists else None
-        if size is None:
-            continue
-        first = first or (slot, size)
-        if size != first[1]:
-            raise _size_error(slot, size, f"{first[0].path.name} is", first[1])
+    first: tuple[Path, tuple[int, int]] | None = None
+    for path in files:
+        if (size := picture_size(path)) is not None:
+            first = first or (path, size)
+            if size != first[1]:
+                raise _size_error(path, size, f"{first[0].name} is", first[1])
 
 
 def _size_error(
-    slot: Slot, size: tuple[int, int], others: str, theirs: tuple[int, int]
+    path: Path, size: tuple[int, int], others: str, theirs: tuple[int, int]
 ) -> MismatchError:
     return MismatchError(
-        f"{slot.path.name}: is {size[0]}x{size[1]}, {others} {theirs[0]}x{theirs[1]}.",
+        f"{path.name}: is {size[0]}x{size[1]}, {others} {theirs[0]}x{theirs[1]}.",
         hint="A clip has one size: denoise the parts separately.",
     )

@@ -1,6 +1,5 @@
 """A burst of raw exposures read as a clip of mosaics: its files found, put in order, compared."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,11 +14,12 @@ from f2rcli.frames import ClipInfo, Frame, PlaneLayout
 from f2rcli.io.base import ReadOptions
 from f2rcli.io.numbering import (
     check_one_kind,
+    files_in_order,
     files_of,
     is_pattern,
     matching,
+    missing_numbers,
     natural_key,
-    no_match,
 )
 from f2rcli.io.raw.exposure import (
     RAW_SUFFIXES,
@@ -63,6 +63,8 @@ class RawReader(SequenceReader):
 
     def __init__(self, source: str, options: ReadOptions) -> None:
         files, notes = find_files(source)
+        if missing := missing_numbers(files)[0]:
+            notes = [*notes, f"{missing} numbers are missing among the file names"]
         every = examine(files)
         self.first = next(item for item in every if isinstance(item, Exposure))
         super().__init__(source, options, every, self.first.tags.rate or RATE)
@@ -210,10 +212,7 @@ def find_files(source: str) -> tuple[list[Path], list[str]]:
     if path.is_dir():
         return _of_folder(path)
     if not path.exists() and is_pattern(source):
-        files = sorted((file for _, file in matching(path)), key=natural_key)
-        if not files:
-            raise no_match(path)
-        return files, _jumps(files)
+        return files_in_order(path), []
     return [path], []
 
 
@@ -230,8 +229,7 @@ def _of_folder(folder: Path) -> tuple[list[Path], list[str]]:
     others = ", ".join(f"{count} {kind}" for kind, count in sorted(aside.items()))
     if others and not notes:
         notes = [f"other files in the folder are ignored ({others})"]
-    files.sort(key=natural_key)
-    return files, [*notes, *_jumps(files)]
+    return sorted(files, key=natural_key), notes
 
 
 def _one_draw(files: list[Path]) -> tuple[list[Path], list[str]]:
@@ -246,16 +244,6 @@ def _one_draw(files: list[Path]) -> tuple[list[Path], list[str]]:
     note = f"CRVD's layout: take {first} of {len(takes)} is read"
     other = f"; frame%d_noisy{max(takes)}.tiff names another" if len(takes) > 1 else ""
     return takes[first], [note + other]
-
-
-def _jumps(files: list[Path]) -> list[str]:
-    """A note on missing numbers: missing exposures are not replaced."""
-    matches = [re.fullmatch(r"(.*?)(\d+)(\D*)", path.stem) for path in files]
-    if any(m is None for m in matches) or len({m[1] for m in matches if m}) > 1:
-        return []
-    numbers = [int(m[2]) for m in matches if m]
-    missing = (max(numbers) - min(numbers) + 1 - len(numbers)) if numbers else 0
-    return [f"{missing} numbers are missing among the file names"] if missing > 0 else []
 
 
 def examine(files: list[Path]) -> list[Exposure | Path]:

@@ -10,13 +10,11 @@ import tifffile
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
 from f2rcli.io.numbering import (
-    Slot,
     axes_in_names,
+    files_in_order,
     files_of,
-    folder_slots,
     is_pattern,
     natural_key,
-    pattern_slots,
 )
 from f2rcli.io.sequence import MismatchError, first_readable
 from f2rcli.io.stacks.arrays import split_path
@@ -75,18 +73,6 @@ def _one_page(path: Path) -> bool | None:
     return None
 
 
-def _slots(path: Path) -> list[Slot]:
-    """The files of a folder or pattern; marks for missing ones where most numbers are there."""
-    if not path.is_dir():
-        return pattern_slots(path)
-    files = tiff_files(path)
-    with suppress(InputError):  # numbers that jump far are not a count
-        slots = folder_slots(files) if files else []
-        if sum(not slot.exists for slot in slots) < len(files) / 2:
-            return slots
-    return [Slot(file) for file in files]
-
-
 class PageFolder(Stack):
     """Files of one page each: along time in natural order, or along the axes their names count."""
 
@@ -112,10 +98,9 @@ class PageFolder(Stack):
             axes = ", ".join(f"{axis} {size}" for axis, size in sizes.items())
             self.remarks = (f"names of files count {axes}: taken as those axes",)
             return files, sizes
-        slots = _slots(path)
-        self.gaps = tuple(slot.path.name for slot in slots if not slot.exists)
-        there: list[Path | None] = [slot.path for slot in slots if slot.exists]
-        return there, {"T": len(there)}
+        there = tiff_files(path) if path.is_dir() else files_in_order(path)
+        self.counted = there
+        return list(there), {"T": len(there)}
 
     def _begin(self, first: TiffStack, sizes: dict[str, int]) -> None:
         """Take the pages' kind from the first of them."""

@@ -13,7 +13,7 @@ from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import ClipInfo, Frame, Plane, PlaneLayout
 from f2rcli.io.base import Reader, ReadOptions
 from f2rcli.io.ledger import Ledger
-from f2rcli.io.sequence import MismatchError, first_readable
+from f2rcli.io.sequence import MismatchError, first_readable, tell_missing
 from f2rcli.io.stacks.lanes import (
     ALL,
     ALONE,
@@ -28,7 +28,6 @@ from f2rcli.io.stacks.stack import Stack
 from f2rcli.io.time_range import TimeRange
 from f2rcli.samples.defects import no_numbers, unreal_line
 from f2rcli.samples.lanes import LaneStatistics, lane_layout, measure_lane, planes_seen, surveyed
-from f2rcli.units import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +66,8 @@ class StackReader(Reader):
                        for series in every_series]  # fmt: skip
         for line in self.stack.remarks:
             self.ledger.remark(line)
-        if self.stack.gaps:
-            self._tell_gaps(self.stack.gaps)
+        if self.stack.counted:
+            tell_missing(self.ledger, list(self.stack.counted))
         first = self.series[self.chosen[0]]
         timed = sequence_of(first.axes, first.shape) == "T"
         self.interval = self.stack.interval(first.number) if timed else None
@@ -115,14 +114,6 @@ class StackReader(Reader):
             )
         for line in filter(None, (self.stack.misfit, self.stack.broken)):
             self.ledger.fault(line)
-
-    def _tell_gaps(self, gaps: tuple[str, ...]) -> None:
-        files = len(self.stack.paths)
-        are = f" and {count(len(gaps) - 1, 'other')} are" if len(gaps) > 1 else " is"
-        self.ledger.promised(
-            "the numbering", files + len(gaps), files, "file",
-            detail=f"{gaps[0]}{are} missing",
-        )  # fmt: skip
 
     def _note(self, line: str) -> None:
         if line not in self.notes:

@@ -1,6 +1,7 @@
 """Stacks of pictures, whatever file they come from: the contract of their readers."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ class Stack(ABC):
     broken: str = ""  # that the list of its pages is, in words
     misfit: str = ""  # that the description does not fit the pages, so that axes are unknown
     divisible: bool = False  # some frames can be written without the others, as files of their own
-    gaps: tuple[str, ...] = ()  # names of files that the numbers of the others promise
+    counted: Sequence[Path] = ()  # files whose numbers may promise others
     remarks: tuple[str, ...] = ()  # worth saying, not damage
     unread: str = "it is left empty"  # what the output has for a picture that is unreadable
 
