@@ -144,10 +144,15 @@ def available() -> list[str]:
     return sorted(manifest())
 
 
-def choose(method: str, space: Space) -> str:
-    """The bundled weights for a method and space, by name. Raises WeightsError for none."""
+def choose(method: str, space: Space, size: str | None = None) -> str:
+    """The bundled weights for a method and space, by name; of one size, if that is asked for.
+    Raises WeightsError for none."""
     wanted = (method, space.value)
-    fitting = [n for n, entry in manifest().items() if (entry["method"], entry["space"]) == wanted]
+    fitting = [
+        name
+        for name, entry in manifest().items()
+        if (entry["method"], entry["space"]) == wanted and size in (None, entry["size"])
+    ]
     if not fitting:
         raise WeightsError(
             f"no bundled weights for method {method} and {space.value} pictures.",

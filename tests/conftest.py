@@ -110,7 +110,7 @@ def only_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 def coarse_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs give out f2r's coarse estimate, as they do where a frame has no neighbours, for tests of
     what lies around networks: what follows it takes most of the time."""
-    from f2rcli.methods.rgb_f2r.pipeline import F2R
+    from f2rcli.methods.f2r import F2R
 
     monkeypatch.setattr(F2R, "follow", F2R.pass_over)
 

@@ -24,6 +24,7 @@ from f2rcli.system.machine import MOST_THREADS, asked_threads, cache_folder
 from f2rcli.training import TrainConfig
 from f2rcli.training.config import from_table, read_config
 from f2rcli.weights import Weights
+from tests.test_weights import SOURCES
 
 FEW = settings(
     max_examples=30, derandomize=True, database=None,
@@ -69,7 +70,7 @@ def built(name: str, header: dict[str, Any]) -> None:
     with contextlib.suppress(F2RError):
         parsed = Header.from_json(json.dumps(header), "odd")
         odd = Weights("odd", parsed, WHOLE[name].tensors)
-        methods.load_rgb(parsed.method).of(odd, padded)
+        methods.load(parsed.method).from_weights(odd, padded, SOURCES[parsed.space])
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def built(name: str, header: dict[str, Any]) -> None:
 )  # fmt: skip
 def test_headers_that_nobody_wrote_in_good_faith(changes: dict[str, Any]) -> None:
     with pytest.raises(WeightsError, match="header"):
-        Header.from_json(json.dumps(WELL["f2r-rgb-small"] | changes), "odd")
+        Header.from_json(json.dumps(WELL["f2r-full"] | changes), "odd")
 
 
 @pytest.mark.parametrize("text", [DEEP, "9" * 5000, "[]", "null", '"', "{}", " " * (LARGEST + 1)])

@@ -69,10 +69,10 @@ def test_other_tiles_are_refused(tile: str) -> None:
 
 
 def test_weights_are_names_or_paths() -> None:
-    EngineSettings(weights="f2r-rgb-small")
+    EngineSettings(weights="f2r-full")
     EngineSettings(weights="./mine.safetensors")
-    with pytest.raises(UsageError, match="weights='f2r-rgb-smal': no such choice"):
-        EngineSettings(weights="f2r-rgb-smal")
+    with pytest.raises(UsageError, match="weights='f2r-ful': no such choice"):
+        EngineSettings(weights="f2r-ful")
 
 
 @pytest.mark.parametrize("sigma", [-1, 256, float("nan")])

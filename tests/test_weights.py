@@ -11,18 +11,31 @@ from safetensors.torch import save_file
 
 from f2rcli import methods, weights
 from f2rcli.errors import WeightsError
-from f2rcli.frames import Space
+from f2rcli.frames import Family, Mosaic, PlaneLayout, Space
 from f2rcli.header import Header
-from f2rcli.methods.rgb_f2r import F2R
+from f2rcli.methods.f2r import F2R
 from f2rcli.models.layers import padded
 from f2rcli.weights import Weights
+
+MOSAIC = Mosaic(pattern="RGGB", black=(0.0,) * 4, white=(1.0,) * 4)
+SOURCES = {
+    Space.RGB: PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1)),
+    Space.GRAY: PlaneLayout(family=Family.GRAY, bits=8),
+    Space.BAYER: PlaneLayout(family=Family.BAYER, bits=12, mosaic=MOSAIC),
+}
+
+
+def test_weights_without_a_stem_for_the_footage_are_refused() -> None:
+    with pytest.raises(WeightsError, match="without a stem for mosaic; they have yuv420"):
+        F2R.from_weights(weights.load("f2r-full"), padded, SOURCES[Space.BAYER])
 
 
 def test_every_bundled_file_is_what_the_manifest_says_and_rebuilds_its_network() -> None:
     assert weights.available()
     for name in weights.available():
         loaded = weights.load(name)
-        methods.load_rgb(loaded.header.method).of(loaded, padded)
+        source = SOURCES[loaded.header.space]
+        methods.load(loaded.header.method).from_weights(loaded, padded, source)
         entry = weights.manifest()[name]
         assert loaded.header.method == entry["method"]
         assert loaded.header.space.value == entry["space"]
@@ -32,8 +45,9 @@ def test_networks_are_rebuilt_once_and_without_torchs_compiler(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delitem(sys.modules, "torch._dynamo", raising=False)
-    loaded = weights.load("f2r-rgb-small")
-    first, second = (methods.load_rgb("f2r").of(loaded, padded) for _ in range(2))
+    loaded = weights.load("f2r-full")
+    source = SOURCES[Space.RGB]
+    first, second = (methods.load("f2r").from_weights(loaded, padded, source) for _ in range(2))
     assert first.networks is second.networks
     assert "torch._dynamo" not in sys.modules  # a second of every start
     filled = first.networks.state_dict()
@@ -41,15 +55,15 @@ def test_networks_are_rebuilt_once_and_without_torchs_compiler(
 
 
 def test_the_default_is_chosen_by_method_and_space() -> None:
-    assert weights.choose("f2r", Space.RGB) == "f2r-rgb-small"
-    assert weights.choose("f2r", Space.BAYER) == "f2r-bayer-small"
+    assert weights.choose("f2r", Space.RGB) == "f2r-full"
+    assert weights.choose("f2r", Space.BAYER) == "f2r-full-mosaic"
     assert weights.choose("blind2sound", Space.GRAY) == "blind2sound-gray-small"
     with pytest.raises(WeightsError, match="no bundled weights"):
         weights.choose("nlmeans", Space.RGB)
 
 
 def saved(path: Path, **changes: object) -> Path:
-    source = weights.load("f2r-rgb-small")
+    source = weights.load("f2r-full")
     fields = json.loads(source.header.to_json()) | changes
     save_file(source.tensors, path, metadata={"f2r": json.dumps(fields)})
     return path
@@ -71,18 +85,18 @@ def test_foreign_headers_are_refused(
 
 
 def test_tensors_that_do_not_fit_are_named(tmp_path: Path) -> None:
-    source = weights.load("f2r-rgb-small")
+    source = weights.load("f2r-full")
     fewer = dict(list(source.tensors.items())[1:])
     with pytest.raises(WeightsError, match="does not fit"):
-        F2R.of(Weights("x", source.header, fewer), padded)
+        F2R.from_weights(Weights("x", source.header, fewer), padded, SOURCES[Space.RGB])
 
 
 def test_tensors_that_hold_no_numbers_are_named(tmp_path: Path) -> None:
-    source = weights.load("f2r-rgb-small")
+    source = weights.load("f2r-full")
     first = next(iter(source.tensors))
     broken = source.tensors | {first: source.tensors[first] * float("nan")}
     with pytest.raises(WeightsError, match="not finite"):
-        F2R.of(Weights("x", source.header, broken), padded)
+        F2R.from_weights(Weights("x", source.header, broken), padded, SOURCES[Space.RGB])
 
 
 def test_a_pickle_is_refused_and_not_run(tmp_path: Path) -> None:

@@ -34,6 +34,10 @@ from f2rcli.planes import LAYOUTS, ROTATION, Layout
 # independent in R, G and B, and for noise in luma alone (BT.709, chroma averaged).
 TOLD = {"yuv420": (1.0, 0.36, 0.36), "yuv422": (1.0, 0.27, 0.27), "yuv444": (1.0, 0.19, 0.19),
         "rgb": (0.577, 0.211, 0.211), "gray": (1.0,)}  # fmt: skip
+# How many times larger the mean difference of R, G and B is than that over a cell's samples
+# (adjacent frames of test clips, restored one by one: within a tenth).
+FARTHER = {"yuv420": 1.48, "yuv422": 1.8, "yuv444": 2.2, "rgb": 1.34}
+NOISILY = {"yuv422": 1.2, "yuv444": 1.4}  # the same of differences that are mostly noise
 SETS = {  # name: the file it begins from, and what the manifest says beside
     "f2r-full": ("f2r_rgb_small", {"default": True}),
     "f2r-full-light": ("f2r_rgb_light", {"light_beside": "f2r-full"}),
@@ -121,7 +125,7 @@ def carried_ends(
     n = len(source["coarse.unet.tail.weight"])  # samples in a cell of its pictures
     for name in layouts_of(n // 4):
         layout = LAYOUTS[name]
-        into, out = fold(layout, n)
+        (into, out), farther = fold(layout, n), FARTHER.get(name, 1.0) if n == 12 else 1.0
         tails = [out_of(one, out) for one in last[:, kept].split(n)]
         new[f"{part}.tails.{name}.weight"] = torch.cat(tails)
         stem = f"{part}.stems.{name}.weight"
@@ -131,10 +135,12 @@ def carried_ends(
             new[stem] = torch.cat([in_to(head[:, :n], into), told], 1)
         elif part == "anchor":
             pictures = [in_to(one, into) for one in head[:, : 2 * n].split(n, 1)]
-            new[stem] = torch.cat([*pictures, joined(head[:, 2 * n :]), told], 1)
+            new[stem] = torch.cat([*pictures, farther * joined(head[:, 2 * n :]), told], 1)
             first = source["anchor.first.weight"]
             ratios = [joined(one) for one in first[:, n:].split(4, 1)]
-            new[f"anchor.firsts.{name}.weight"] = torch.cat([in_to(first[:, :n], into), *ratios], 1)
+            new[f"anchor.firsts.{name}.weight"] = torch.cat(
+                [in_to(first[:, :n], into) / farther, *ratios], 1
+            )
             new[f"anchor.firsts.{name}.bias"] = source["anchor.first.bias"]
         else:
             pictures = [in_to(one, into) for one in head[:, : 4 * n].split(n, 1)]
@@ -143,7 +149,9 @@ def carried_ends(
             new[stem] = torch.cat([*pictures, told, more, head[:, 5 * n :]], 1)
             embed = source["refiner.embed.weight"]
             seen = [in_to(one, into) for one in embed[:, : 2 * n].split(n, 1)]
-            new[f"refiner.embeds.{name}.weight"] = torch.cat([*seen, joined(embed[:, 2 * n :])], 1)
+            new[f"refiner.embeds.{name}.weight"] = torch.cat(
+                [*seen, NOISILY.get(name, 1.0) * joined(embed[:, 2 * n :])], 1
+            )
     if part == "anchor":
         for layer in ("second", "logits"):
             for kind in ("weight", "bias"):

@@ -94,12 +94,12 @@ class Runner:
                 self.smaller(self.tile)
             torch.cuda.empty_cache()
 
-    def _averaged(self, network: nn.Module, inputs: Any, height: int, width: int) -> Any:
+    def _averaged(self, network: Any, inputs: Any, height: int, width: int) -> Any:
+        flipped = getattr(network, "flipped", _flipped)
         sums: list[Tensor] = []
         for axes in MIRRORED:
-            turned = mapped(inputs, lambda x: bits(x).flip(axes).view(x.dtype))  # noqa: B023  # used at once
-            out = self._run(network, turned, height, width)
-            back = [one.flip(axes) for one in leaves(out)]
+            out = self._run(network, flipped(inputs, axes), height, width)
+            back = list(leaves(flipped(out, axes)))
             sums = [a + b for a, b in zip(sums, back, strict=True)] if sums else back
         means = (one / len(MIRRORED) for one in sums)
         return mapped(out, lambda _: next(means))
@@ -137,6 +137,10 @@ class Runner:
                     full[..., *keep] = part[..., *inner]
         supply = iter(whole)
         return mapped(out, lambda _: next(supply))
+
+
+def _flipped(values: Any, axes: tuple[int, ...]) -> Any:
+    return mapped(values, lambda x: bits(x).flip(axes).view(x.dtype))
 
 
 def _cut(x: Tensor, rows: Span, columns: Span, width: int) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from f2rcli.errors import WeightsError
 from f2rcli.frames import PlaneLayout, Singles
-from f2rcli.header import Estimate
+from f2rcli.header import Estimate, no_header
 from f2rcli.methods import rgb_f2r
 from f2rcli.methods.base import Following, LazyFlow, Method, Prepared, Restored, Run
 from f2rcli.methods.device_flows import DeviceFlows
@@ -36,6 +36,8 @@ class OfLayout:
     """One of the networks on pictures of one layout, to be run whole or in tiles."""
 
     cell = 2  # pixels along a side of what it counts
+    # Of what goes in and comes out: pictures, whose cells are turned over as well.
+    pictures = frozenset({"picture", "noisy", "coarse", "strict", "correction", "merged"})
 
     def __init__(self, network: nn.Module, layout: Layout, *, sees_pictures: bool = False) -> None:
         """sees_pictures: whether their rounding to half precision would show."""
@@ -46,6 +48,30 @@ class OfLayout:
 
     def __call__(self, *inputs: Any) -> Any:
         return self.network(self.layout, *inputs)
+
+    def flipped(self, values: Any, axes: tuple[int, ...]) -> Any:
+        """Inputs or a result, mirrored along these axes. The first tensor is a picture."""
+        if isinstance(values, Tensor):
+            return self._picture(values, axes)
+        if hasattr(values, "_fields"):
+            pairs = zip(values._fields, values, strict=True)
+            return type(values)(*(self._part(name, one, axes) for name, one in pairs))
+        first, *rest = values
+        return self.flipped(first, axes), *(
+            one.flip(axes) if isinstance(one, Tensor) else self.flipped(one, axes) for one in rest
+        )
+
+    def _part(self, name: str, value: Tensor | None, axes: tuple[int, ...]) -> Tensor | None:
+        if value is None:
+            return None
+        return self._picture(value, axes) if name in self.pictures else value.flip(axes)
+
+    def _picture(self, packed: Tensor, axes: tuple[int, ...]) -> Tensor:
+        order = []
+        for part, (rows, columns) in zip(self.layout.slices, self.layout.planes, strict=True):
+            places = torch.arange(part.start, part.stop).view(rows, columns)
+            order.append(places.flip(axes).flatten())
+        return packed.flip(axes).index_select(-3, torch.cat(order).to(packed.device))
 
 
 class F2R(Method, Following):
@@ -85,11 +111,13 @@ class F2R(Method, Following):
         header, layout = weights.header, packing(source)
         if "layouts" not in header.config:  # as training still makes them
             return rgb_f2r.F2R.from_weights(weights, run, source)
-        known = header.config.get("layouts", ())
+        known = header.config["layouts"]
+        if not isinstance(known, list) or not all(isinstance(one, str) for one in known):
+            raise no_header(weights.name, "layouts that are no names")
         if layout.name not in known:
             raise WeightsError(
                 f"{weights.name}: weights without a stem for {layout.name}; "
-                f"they have {', '.join(map(str, known))}.",
+                f"they have {', '.join(known)}.",
                 hint="Train them with footage of that kind, or leave weights= out.",
             )
         networks = weights.network(lambda: Networks(header.config))

@@ -284,6 +284,8 @@ def leaves(tree: object) -> Iterator[Tensor]:
 
 def mapped(tree: Any, change: Callable[[Tensor], Tensor]) -> Any:
     """The same tensor or (named) tuple of tensors with `change` applied to every tensor."""
+    if tree is None:
+        return None
     if isinstance(tree, Tensor):
         return change(tree)
     branches = [mapped(branch, change) for branch in tree]

@@ -11,8 +11,9 @@ import torch
 from f2rcli import weights
 from f2rcli.engine import engine as engine_room
 from f2rcli.engine import stream, tiles
+from f2rcli.engine.packing import Packing
 from f2rcli.frames import ClipInfo, Frame, Mosaic, Space
-from f2rcli.methods.rgb_f2r import F2RNetworks
+from f2rcli.models.planar import Networks
 from f2rcli.sensor import bayer_layout, to_planes
 from tests.engine.conftest import info_of
 
@@ -42,10 +43,9 @@ def burst(pattern: str = "GBRG", height: int = 67, width: int = 90, count: int =
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights for mosaics whose networks have learned nothing."""
     torch.manual_seed(0)
-    shipped = weights.load(weights.choose("f2r", Space.RGB)).header
-    header = replace(shipped, space=Space.BAYER, channels=4, order="RGBG")
+    header = weights.load(weights.choose("f2r", Space.BAYER)).header
     path = tmp_path_factory.mktemp("weights") / "bayer.safetensors"
-    weights.save(path, header, F2RNetworks(4, header.config).state_dict())
+    weights.save(path, header, Networks(header.config).state_dict())
     return path
 
 
@@ -59,10 +59,11 @@ def test_a_mosaic_goes_in_as_four_planes_and_comes_back_where_it_was(
 ) -> None:
     frames = burst(pattern, count=2)
     engine = engine_of(untrained, info_of(frames))
-    picture = engine.to_tensor(frames[0])
-    assert picture.shape == (1, 4, *picture_size(info_of(frames)))
-    change = engine.to_tensor(frames[1]) - picture
-    back = engine.to_frame(frames[0], engine.to_tensor(frames[0]), change)
+    planes = engine.planes(frames[0])
+    assert [tuple(plane.shape) for plane in planes] == [picture_size(info_of(frames))] * 4
+    packing = Packing(frames[0].layout, 4)
+    other = packing.planes(packing.packed(engine.planes(frames[1])), [p.shape for p in planes])
+    back = engine.to_frame(frames[0], [b - a for a, b in zip(planes, other, strict=True)])
     left = back.planes[0].astype(int) - frames[1].planes[0]
     for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):  # a colour keeps its mean, and no more
         part = left[row::2, column::2]

@@ -16,8 +16,11 @@ from f2rcli.engine import stream, tiles
 from f2rcli.engine.contract.residual import CODED
 from f2rcli.engine.contract.steady import Steady
 from f2rcli.engine.noise.tracking import NoiseTracker
+from f2rcli.engine.packing import Packing
 from f2rcli.frames import Frame, Mosaic
-from f2rcli.methods.rgb_f2r import F2R
+from f2rcli.methods.f2r import F2R
+from f2rcli.noise.told import nothing
+from f2rcli.planes import packing
 from f2rcli.sensor import bayer_layout
 from tests.engine.conftest import engine_for, info_of, noisy_clip
 
@@ -39,8 +42,8 @@ def used(sigma: float, **settings: object) -> str:
 
 
 def test_the_measured_noise_chooses_the_weights() -> None:
-    assert used(3) == "f2r-rgb-light"
-    assert used(30) == "f2r-rgb-small"
+    assert used(3) == "f2r-full-light"
+    assert used(30) == "f2r-full"
 
 
 def test_noise_that_a_codec_has_been_at_has_weights_of_its_own() -> None:
@@ -48,7 +51,7 @@ def test_noise_that_a_codec_has_been_at_has_weights_of_its_own() -> None:
     engine = engine_for(frames)
     engine.slack = CODED
     next(denoise_stream(frames, info_of(frames), engine))
-    assert engine.weights_name == "f2r-rgb-coded-noise"
+    assert engine.weights_name == "f2r-full-coded-noise"
 
 
 def test_what_stands_still_has_a_mean_in_files_that_a_codec_has_written_too() -> None:
@@ -80,32 +83,28 @@ def test_a_still_burst_of_a_stack_keeps_its_texture_by_the_weights_for_light_noi
 
 
 def test_weights_that_are_named_are_used_whatever_the_noise() -> None:
-    assert used(3, weights="f2r-rgb-small") == "f2r-rgb-small"
-    assert used(30, weights="f2r-rgb-light") == "f2r-rgb-light"
+    assert used(3, weights="f2r-full") == "f2r-full"
+    assert used(30, weights="f2r-full-light") == "f2r-full-light"
 
 
-def test_the_larger_weights_are_a_pair() -> None:
-    assert used(3, weights="f2r-rgb-base") == "f2r-rgb-base-light"
-    assert used(30, weights="f2r-rgb-base") == "f2r-rgb-base"
-
-
-def test_a_file_named_like_one_of_a_pair_is_used_as_it_is(tmp_path: Path) -> None:
-    own = tmp_path / "f2r-rgb-base.safetensors"
-    shutil.copy(weights.folder() / weights.manifest()["f2r-rgb-small"]["file"], own)
+def test_a_file_named_like_bundled_ones_is_used_as_it_is(tmp_path: Path) -> None:
+    own = tmp_path / "f2r-full.safetensors"
+    shutil.copy(weights.folder() / weights.manifest()["f2r-full-blind"]["file"], own)
     engine = engine_for(noisy_clip(1), weights=str(own))
-    assert engine.suited(weights.KINDS).sha256 == weights.manifest()["f2r-rgb-small"]["sha256"]
+    assert engine.suited(weights.KINDS).sha256 == weights.manifest()["f2r-full-blind"]["sha256"]
 
 
 def test_noise_is_measured_alike_whatever_restores(tmp_path: Path) -> None:
     """Fitted to a clip of speckle, weights read 32.6 where the bundled ones read 38.4, and lost
     1.5 dB by it that they had gained."""
     own = tmp_path / "own.safetensors"
-    shutil.copy(weights.folder() / weights.manifest()["f2r-rgb-small"]["file"], own)
-    kept = cast(F2R, engine_for(noisy_clip(1), weights="f2r-rgb-noise").new_method()).networks
-    for named in (None, "f2r-rgb-base", "f2r-rgb-small", str(own)):
+    shutil.copy(weights.folder() / weights.manifest()["f2r-full"]["file"], own)
+    kept = weights.load("f2r-rgb-noise").tensors
+    for named in (None, "f2r-full-light", str(own)):
         measurer = engine_for(noisy_clip(1), weights=named).new_measurer()
-        own_state, other = (one.state_dict() for one in (cast(F2R, measurer).networks, kept))
-        assert all(torch.equal(own_state[name], other[name]) for name in own_state)
+        assert measurer is not None
+        state = measurer.networks.state_dict()
+        assert all(torch.equal(state[name], kept[name].float()) for name in kept)
 
 
 def exact(sigma: float, precision: str = "auto") -> bool:
@@ -114,12 +113,12 @@ def exact(sigma: float, precision: str = "auto") -> bool:
     engine = replace(engine_for(frames, sigma=sigma, precision=precision), precision="bf16")
     tracker = NoiseTracker(engine, frames[0].layout)
     tracker.measure_opening([])
-    method = cast(F2R, engine.new_method(faint=tracker.faint))
-    picture = engine.to_tensor(frames[0])
-    full = Runner(engine.torch_device, "fp32", None)(
-        method.networks.coarse, picture, torch.zeros_like(picture)
-    )
-    return bool(torch.equal(method.prepare(0, picture, None).coarse, full))
+    source = frames[0].layout
+    method = cast(F2R, engine.new_method(source, faint=tracker.faint))
+    picture = Packing(source, method.stride).packed(engine.planes(frames[0]))
+    with torch.inference_mode():
+        full = method.networks.coarse(packing(source), picture, nothing(packing(source), picture))
+    return bool(torch.equal(method.prepare(0, picture, None).coarse, full.picture))
 
 
 def test_faint_noise_is_not_lost_in_the_rounding_of_whole_pictures() -> None:
@@ -130,7 +129,9 @@ def test_faint_noise_is_not_lost_in_the_rounding_of_whole_pictures() -> None:
 
 def test_what_a_run_costs_is_told_of_the_networks_that_its_noise_chooses(monkeypatch) -> None:
     timed: list[Runner] = []
-    monkeypatch.setattr(Engine, "_probe", lambda _, method: timed.append(method._run) or 1.0)
+    monkeypatch.setattr(
+        Engine, "_probe", lambda _, method, source: timed.append(method._run) or 1.0
+    )
     for sigma in (2, 20):
         frames = noisy_clip(3, sigma=sigma, height=48, width=64)
         engine = engine_for(frames)
@@ -147,7 +148,9 @@ def averages(sigma: float, **settings: object) -> bool:
     engine = engine_for(frames, sigma=sigma, **settings)
     tracker = NoiseTracker(engine, frames[0].layout)
     tracker.measure_opening([])
-    method = cast(F2R, engine.new_method(faint=tracker.faint, ensemble=tracker.ensemble))
+    method = cast(
+        F2R, engine.new_method(frames[0].layout, faint=tracker.faint, ensemble=tracker.ensemble)
+    )
     return cast(Runner, method._run).ensemble
 
 
@@ -163,7 +166,7 @@ def test_a_mosaic_is_never_turned_over() -> None:
     """Its cells would begin with another colour."""
     layout = bayer_layout(Mosaic(pattern="RGGB", black=(0.0,) * 4, white=(4095.0,) * 4), 12)
     frames = [Frame(planes=(np.zeros((64, 64), np.uint16),), layout=layout)] * 2
-    method = cast(F2R, engine_for(frames, ensemble="on").new_method(ensemble=True))
+    method = cast(F2R, engine_for(frames, ensemble="on").new_method(layout, ensemble=True))
     assert not cast(Runner, method._run).ensemble
 
 
@@ -173,7 +176,8 @@ def test_networks_that_may_not_serve_are_not_built(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(
         weights.Weights, "network", lambda own, make: built.append(own.name) or network(own, make)
     )
-    engine = engine_for(noisy_clip(1, height=48, width=64))
+    frames = noisy_clip(1, height=48, width=64)
+    engine = engine_for(frames)
     assert not built
-    engine.new_method(kinds=["light"])
-    assert built == ["f2r-rgb-light"]
+    engine.new_method(frames[0].layout, kinds=["light"])
+    assert built == ["f2r-full-light"]

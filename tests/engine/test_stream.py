@@ -272,7 +272,7 @@ def test_a_prediction_prepares_no_frame_in_vain(monkeypatch: pytest.MonkeyPatch)
     """Two that are shown in turn, and the one that is timed: of a long window, too."""
     frames = noisy_clip(1)
     engine = engine_for(frames)
-    method, prepared = engine.new_method(), []
+    method, prepared = engine.new_method(frames[0].layout), []
     prepare = method.prepare
     monkeypatch.setattr(
         method, "prepare", lambda index, *rest: prepared.append(index) or prepare(index, *rest)
@@ -286,4 +286,4 @@ def test_a_result_that_is_not_a_number_stops_the_run() -> None:
     frames = noisy_clip(1)
     engine = engine_for(frames)
     with pytest.raises(DeviceError, match="not finite"):
-        engine.to_frame(frames[0], *[torch.full((1, 3, 64, 80), float("nan"))] * 2)
+        engine.to_frame(frames[0], [torch.full((64, 80), float("nan"))] * 3)

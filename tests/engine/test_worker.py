@@ -13,7 +13,7 @@ from f2rcli.engine import stream as stream_room
 from f2rcli.errors import DeviceError
 from f2rcli.frames import Frame
 from f2rcli.methods.base import Restored
-from f2rcli.methods.rgb_f2r import F2R
+from f2rcli.methods.f2r import F2R
 from f2rcli.samples import defects
 from f2rcli.samples import defects as defects_room
 from tests.engine.conftest import engine_for, info_of, noisy_clip
