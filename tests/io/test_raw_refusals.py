@@ -85,6 +85,17 @@ def test_other_sensors_are_refused_by_name(tmp_path: Path) -> None:
         open_reader(tmp_path / "l.dng")
 
 
+def test_rows_of_two_exposures_are_refused_by_name(tmp_path: Path) -> None:
+    path = write_dng(tmp_path / "a.dng", size=(48, 64))
+    data, mosaic = bytearray(path.read_bytes()), codes(0, (48, 64))
+    place = data.index(mosaic.tobytes())
+    mosaic[np.arange(48) // 2 % 2 == 1] *= 4  # two stops more in every other pair of rows
+    data[place : place + mosaic.nbytes] = mosaic.tobytes()
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="alternate between two exposures"):
+        open_reader(path)
+
+
 def test_samples_that_libraw_cannot_unpack_are_not_called_damaged(tmp_path: Path) -> None:
     path = write_dng(tmp_path / "a.dng")
     with tifffile.TiffFile(path) as file:

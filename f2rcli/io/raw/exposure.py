@@ -22,6 +22,8 @@ RAW_SUFFIXES = frozenset({
     ".orf", ".pef", ".srw", ".kdc", ".dcr", ".dcs", ".3fr", ".fff", ".iiq", ".mrw", ".erf", ".mef",
     ".mos", ".x3f", ".gpr",
 })  # fmt: skip
+# Dual ISO is a stop or more; the means of every other pair of rows of one exposure are the same.
+APART, DARK = 1.5, 0.01  # times; of the range, below which there is too little light to tell
 _FLIPS = {0: 1, 3: 3, 5: 8, 6: 6}  # LibRaw's flip -> TIFF's orientation
 
 NoiseProfile = tuple[tuple[float, float], ...]
@@ -123,7 +125,7 @@ def read_raw(path: Path) -> tuple[Exposure, Samples]:
         check_size(path, _geometry(raw)[0], hint="The file is most likely damaged.")
         try:
             # rawpy decodes the samples for most facts already
-            return _exposure(raw, path, tags), np.array(raw.raw_image)
+            exposure, samples = _exposure(raw, path, tags), np.array(raw.raw_image)
         except rawpy.LibRawFileUnsupportedError as error:
             raise InputError(
                 f"{path.name}: its samples are packed in a way that LibRaw cannot unpack.",
@@ -136,6 +138,23 @@ def read_raw(path: Path) -> tuple[Exposure, Samples]:
                 f"{path.name}: its colour filters are unknown ({error}).",
                 hint="Convert it to DNG first.",
             ) from error
+    _check_rows(exposure, samples)
+    return exposure, samples
+
+
+def _check_rows(exposure: Exposure, samples: Samples) -> None:
+    """Raise InputError for rows that alternate, two by two, between exposures (Magic Lantern's
+    dual ISO): neighbours in space and time would be of another brightness."""
+    black, white = exposure.even_mosaic.black[0], max(exposure.mosaic.white)
+    rows = exposure.picture(samples)[:, ::8].mean(1)[: exposure.active[2] // 4 * 4]
+    if not rows.size:
+        return
+    light = np.sort(rows.reshape(-1, 2, 2).mean((0, 2)) - black)
+    if light[1] > DARK * (white - black) and light[1] > APART * light[0]:
+        raise InputError(
+            f"{exposure.path.name}: its rows alternate between two exposures (dual ISO).",
+            hint="Make one exposure of them first, with MLV App or cr2hdr.",
+        )
 
 
 def _geometry(raw: Any) -> tuple[tuple[int, int], tuple[int, int, int, int]]:
