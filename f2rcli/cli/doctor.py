@@ -40,6 +40,7 @@ def doctor(
     """Print what is installed and whether it works: send it with a bug report.
 
     f2r doctor
+    f2r doctor --device cuda
     """
     console, good = opt.begin(ctx, json=json), True
     settings = EngineSettings(device=device, threads=threads, precision=precision)

@@ -27,8 +27,9 @@ def export(
 ) -> int:
     """Write F2R's networks as ONNX files, and how to use them.
 
-    f2r export rgb -o onnx/
-    """
+      f2r export my.safetensors -o onnx/
+      f2r export my.safetensors -o onnx/ -y      replaces what is there
+    """  # fmt: skip
     console = opt.begin(ctx, json=json, quiet=quiet)
     EngineSettings(weights=weights)  # checks the name before torch is loaded
     from f2rcli.export.folder import export as write  # brings torch

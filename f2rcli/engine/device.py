@@ -44,10 +44,10 @@ def choose_precision(wish: str, device: torch.device, pixels: int = 0) -> str:
         return wish
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    return "bf16" if on_cpu and _bf16_serves(pixels) else "fp32"
+    return "bf16" if on_cpu and bf16_serves(pixels) else "fp32"
 
 
-def _bf16_serves(pixels: int) -> bool:
+def bf16_serves(pixels: int) -> bool:
     """Does this processor multiply bf16 faster than float32, or is a picture so large that half
     the memory is worth a tenth more time?
 

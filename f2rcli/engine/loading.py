@@ -6,6 +6,7 @@ from f2rcli import methods, weights
 from f2rcli.engine.contract.residual import CODED, STRICT
 from f2rcli.engine.device import (
     autocast,
+    bf16_serves,
     choose_device,
     choose_precision,
     memory_of,
@@ -18,6 +19,7 @@ from f2rcli.engine.tiles import choose_tile, picture_size
 from f2rcli.errors import WeightsError
 from f2rcli.fast import support
 from f2rcli.frames import ClipInfo, Space
+from f2rcli.models.large.codes import LARGE
 
 STACK_TILE = 512  # pixels: stacks are promised to need little memory, for a tenth more time
 
@@ -55,6 +57,8 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
     engine.slack = CODED if info.coded else STRICT
     if header.space is not info.space:
         engine.notes.append("gray pictures go through RGB weights")
+    if device.type == "cpu" and precision == "bf16" and not bf16_serves(LARGE):
+        engine.notes.append("precision='bf16': this processor emulates it, slower than fp32")
     if device.type == "cpu" and math.prod(size) >= support.SMALLEST:
         with autocast(device, precision):
             engine.notes += filter(None, [support.note()])

@@ -27,10 +27,8 @@ def described() -> dict[str, str]:
     """A line about each method, by name: the first one of its file."""
     found = {}
     for name in available():
-        path = Path(__path__[0], name)
-        text = (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text(
-            "utf-8"
-        )
+        file, folder = (Path(__path__[0], name + one) for one in (".py", "/__init__.py"))
+        text = (file if file.is_file() else folder).read_text(encoding="utf-8")
         found[name] = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
     return found
 
