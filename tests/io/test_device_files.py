@@ -1,5 +1,6 @@
 """What files of real devices and discs state, and whether it comes over or is said to be left."""
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -95,6 +96,64 @@ def test_cropping_that_a_container_cannot_state_is_told(tools, cropped: Path, tm
     frames, receipt = tools.passthrough(cropped, tmp_path / "out.mp4")
     assert any(line.startswith("cropping (") for line in receipt.dropped)
     assert (frames[0].width, frames[0].height) == (96, 64)
+
+
+def test_without_its_cropping_a_picture_keeps_the_shape_of_its_pixels(
+    tools, cropped: Path, tmp_path: Path
+) -> None:
+    _, receipt = tools.passthrough(cropped, tmp_path / "out.mkv", WriteOptions(codec="h264"))
+    assert any(line.startswith("cropping (") for line in receipt.dropped)
+    elements = video_elements(tmp_path / "out.mkv")
+    assert Fraction(elements[0x54B0], elements[0x54BA]) == Fraction(96, 64) * Fraction(9, 8)
+
+
+def test_cropping_of_mov_comes_over_to_matroska_with_the_shape_on_screen(
+    tools, cropped: Path, tmp_path: Path
+) -> None:
+    """As FFmpeg's copy of a clean aperture; MediaInfo and players see what is shown."""
+    source = tools.write_clip(tmp_path / "in.mkv", codec="libx264", size=(96, 64), pts=4,
+                              smooth=True, container_options={"live": "1"})  # fmt: skip
+    with_video_elements(source, CROP | DISPLAY)
+    tools.passthrough(source, tmp_path / "mid.mov")
+    assert b"clap" in (tmp_path / "mid.mov").read_bytes()
+    _, receipt = tools.passthrough(tmp_path / "mid.mov", tmp_path / "out.mkv")
+    assert {"cropping", "pixel aspect 9/8"} <= {*receipt.kept}
+    elements = video_elements(tmp_path / "out.mkv")
+    assert {ident: elements[ident] for ident in CROP} == CROP
+    assert Fraction(elements[0x54B0], elements[0x54BA]) == Fraction(96, 64)
+
+
+def test_what_a_camera_wrote_into_the_header_for_itself_is_told(tools, tmp_path: Path) -> None:
+    source = tools.write_clip(tmp_path / "in.mp4", codec="libx264", pts=4, smooth=True)
+    data = source.read_bytes()
+    boxes = b"".join(struct.pack(">I4s", 16, name) + b"8 bytes." for name in (b"GPMF", b"LENS"))
+    added = struct.pack(">I4s", 8 + len(boxes), b"udta") + boxes
+    place = data.rindex(b"moov") - 4
+    size = struct.unpack_from(">I", data, place)[0]
+    assert place + size == len(data)  # the header comes last: no sample moves
+    source.write_bytes(
+        data[:place] + struct.pack(">I", size + len(added)) + data[place + 4 :] + added
+    )
+    _, receipt = tools.passthrough(source, tmp_path / "out.mp4")
+    assert "the camera's own data GPMF, LENS (f2r cannot carry it)" in receipt.dropped
+
+
+def test_a_shape_that_changes_is_told(tools, tmp_path: Path) -> None:
+    """As broadcasters switch from 4:3 to 16:9 in mid stream."""
+    parts = []
+    for number, aspect in enumerate((Fraction(16, 15), Fraction(64, 45))):
+
+        def shaped(stream: av.VideoStream, aspect: Fraction = aspect) -> None:
+            stream.codec_context.sample_aspect_ratio = aspect
+
+        clip = tools.write_clip(tmp_path / f"{number}.h264", codec="libx264", pts=5, smooth=True,
+                                setup=shaped, options={"bf": "0"})  # fmt: skip
+        parts.append(clip.read_bytes())
+    (tmp_path / "in.h264").write_bytes(b"".join(parts))
+    with open_reader(tmp_path / "in.h264") as reader:
+        assert len(list(reader)) == 10
+        lines = reader.ledger.lines()
+    assert any("from 16/15 to 64/45" in line and "keeps the first" in line for line in lines)
 
 
 @pytest.mark.parametrize("shown", [(96, 64), (48, 64)], ids=["both eyes", "one eye"])

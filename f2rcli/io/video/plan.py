@@ -42,7 +42,7 @@ from f2rcli.io.video.encoders import (
     says_fields,
     says_matrix,
 )
-from f2rcli.io.video.matroska import display_size
+from f2rcli.io.video.headers import display_size
 from f2rcli.io.video.source import (
     PIPE,
     SourceMetadata,
@@ -113,6 +113,7 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
     setup = choice.setup
     streams, dropped = _streams(source, container, options)
     template = _template(container, setup, source)
+    cropped = source.header.cropped and template is not None
     tags, tag_options, tag_facts = _tags(source, container, options)
     facts = [*tag_facts, *_facts(reader, container, setup, template)]
     facts += _stream_facts(container, streams)
@@ -142,7 +143,7 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
             metadata=tags,
             display_matrix=matrix if matrix and container.holds_matrix(matrix) else (),
             template=template,
-            display=_display(container, setup, source) if where != PIPE else None,
+            display=None if where == PIPE else _display(container, setup, source, cropped),
         ),
     )  # fmt: skip
 
@@ -153,7 +154,7 @@ def _template(
     """The source's stream, where it states what PyAV has no call for and what is written is of the
     same kind. It would not say the rate: time codes need that."""
     facts, family = source.facts, family_of_encoder(setup.encoder)
-    stated = facts.mastering or source.track.cropped or {SPHERICAL, STEREO} & {*facts.extras}
+    stated = facts.mastering or source.header.cropped or {SPHERICAL, STEREO} & {*facts.extras}
     alike = family == source.family and family in _ALIKE
     same = source.pix_fmt.replace("yuvj", "yuv") == setup.form.name
     if not (stated and alike and same and container.side_data):
@@ -164,20 +165,22 @@ def _template(
 
 
 def _display(
-    container: Container, setup: EncoderSetup, source: SourceMetadata
+    container: Container, setup: EncoderSetup, source: SourceMetadata, cropped: bool
 ) -> tuple[int, int] | None:
     """The display size to write into a Matroska file, where pixels are not square or the source's
-    header says."""
+    header says. cropped: the source's cropping is written, too."""
     if container.name not in ("matroska", "webm"):
         return None
-    track = source.track
-    if "matroska" in source.container and track.display and setup.pixel_aspect is not None:
-        told = track.cropped or STEREO in source.facts.extras or _anamorphic(source)
-        return track.display if told else None
-    shown = setup.width - track.crop[0], setup.height - track.crop[1]
-    if _anamorphic(source):
+    header = source.header
+    as_it_was = "matroska" in source.container and cropped == header.cropped
+    if as_it_was and header.display and setup.pixel_aspect is not None:
+        told = cropped or STEREO in source.facts.extras or _anamorphic(source)
+        return header.display if told else None
+    hidden = header.crop if cropped else (0, 0)
+    if cropped or _anamorphic(source):
+        shown = setup.width - hidden[0], setup.height - hidden[1]
         return display_size(shown, source.pixel_aspect or Fraction(1))
-    return shown if track.cropped else None
+    return None
 
 
 def _anamorphic(source: SourceMetadata) -> bool:
@@ -275,8 +278,8 @@ def _tags(
     """The file's tags to write, the container's options, and what becomes of the tags."""
     tags, options = plain_tags(source.container_tags), dict(container.options)
     facts = [_Fact("metadata", container.metadata, f"{container.name} holds none")] * bool(tags)
-    if source.device_boxes:
-        boxes = ", ".join(source.device_boxes)
+    if source.header.device_boxes:
+        boxes = ", ".join(source.header.device_boxes)
         facts.append(_Fact(f"the camera's own data {boxes}", False, "f2r cannot carry it"))
     if not container.pixel_aspect:  # mp4 and mov have an open list of keys for rare ones
         return tags, options, facts
@@ -298,7 +301,7 @@ def _facts(
     none = f"{container.name} holds none"
     if source.chapters:
         yield _Fact(f"{len(source.chapters)} chapters", container.chapters, none)
-    if source.track.odd_chapters and container.chapters:
+    if source.header.odd_chapters and container.chapters:
         yield _Fact("levels, languages and flags of chapters", False, "f2r writes a flat list")
     if matrix := facts.display_matrix:
         words = "rotation" if turns(matrix) else "rotation and flip"
@@ -313,7 +316,7 @@ def _facts(
     for extra in facts.extras:
         layout = extra in (SPHERICAL, STEREO) and template is not None
         yield _Fact(extra, layout, "f2r cannot carry it")
-    if source.track.cropped:
+    if source.header.cropped:
         why = "pictures are written whole, and the file does not say what to hide"
         yield _Fact("cropping", template is not None, why)
     if _anamorphic(source):

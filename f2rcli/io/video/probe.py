@@ -13,16 +13,15 @@ from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io.base import ReadOptions
 from f2rcli.io.time_range import TimeRange
-from f2rcli.io.video.colour import colour_tags, picture_facts, subsampled
+from f2rcli.io.video.colour import colour_tags, picture_facts
 from f2rcli.io.video.decoder import DecodedPicture, Decoder
-from f2rcli.io.video.matroska import TrackFacts, track_facts
+from f2rcli.io.video.headers import HeaderFacts, matroska_facts, movie_facts
 from f2rcli.io.video.pixels import read_planes
 from f2rcli.io.video.source import (
     COMPLETE,
     SourceMetadata,
     family_of,
     is_cover,
-    movie_header,
     stream_facts,
 )
 
@@ -50,12 +49,9 @@ class Probe:
         self.span = TimeRange.of(options)
         self.first = first
         self.facts = picture_facts(first)
-        self.track = self._track()
-        by_header = self.track.siting if subsampled(first) else ""
-        self.tags = colour_tags(
-            first, stream.codec_context, self.facts.chroma_location or by_header
-        )
-        own = self.track.pixel_aspect(first.width, first.height)
+        self.header = self._header()
+        self.tags = colour_tags(first, stream.codec_context, self.facts.chroma_location)
+        own = self.header.pixel_aspect(first.width, first.height)
         self.pixel_aspect = own or stream.sample_aspect_ratio or self.facts.pixel_aspect
         self.rate: Fraction | None = stream.guessed_rate or stream.average_rate or None
         self.untimed = all(picture.pts is None for picture in pictures)
@@ -69,15 +65,15 @@ class Probe:
         self.single_fields = interlaced and family_of(stream) == "hevc"
         self.flagged = interlaced and not self.single_fields
 
-    def _track(self) -> TrackFacts:
-        """What the header of a Matroska or MP4 file says of the track, and FFmpeg does not."""
-        path = Path(self.container.name.removeprefix("file:"))
+    def _header(self) -> HeaderFacts:
+        """What the header of a Matroska or MP4 file says, and FFmpeg does not."""
+        path, form = Path(self.container.name.removeprefix("file:")), self.container.format.name
         if not path.is_file():  # a named pipe: what is read here would be missing later
-            return TrackFacts()
-        if "matroska" in self.container.format.name:
-            return track_facts(path, self.stream.index)
-        mov = self.container.format.name.startswith("mov")
-        return TrackFacts(cropped=mov and b"clap" in movie_header(path))
+            return HeaderFacts()
+        if "matroska" in form:
+            return matroska_facts(path, self.stream.index)
+        movie = form.startswith("mov")
+        return movie_facts(path, self.first.width, self.first.height) if movie else HeaderFacts()
 
     @property
     def _from_zero(self) -> bool:
@@ -211,7 +207,7 @@ class Probe:
             stream_tags=dict(self.stream.metadata),
             disposition=self.stream.disposition,
             chapters=tuple(self.container.chapters()),
-            track=self.track,
+            header=self.header,
             single_fields=self.single_fields,
             stream=self.stream,
             others=tuple(s for s in self.container.streams if s.index != self.stream.index),

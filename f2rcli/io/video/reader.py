@@ -70,6 +70,7 @@ class VideoReader(Reader):
         self.span = TimeRange.of(options)
         self.ledger = Ledger(name=self.name, strict=options.strict)
         self.side = SidePackets()
+        self._aspect: Fraction | None = None  # of a pixel, by the codec
         piped = StandardInput() if self.source == PIPE else None
         self._input: StandardInput | Path = piped or Path(source)
         self.container = open_source(piped or source)
@@ -261,6 +262,14 @@ class VideoReader(Reader):
                 f"interlaced frames{self._when(picture).replace(' at ', ' from ')} were treated as "
                 "progressive; pass fields='on' to treat them as interlaced"
             )
+        aspect = self._decoder.context.sample_aspect_ratio
+        if aspect is not None and aspect != self._aspect:
+            if self._aspect is not None:
+                self.ledger.remark(
+                    f"the shape of pixels changes from {self._aspect} to {aspect}"
+                    f"{self._when(picture)}; the output keeps the first"
+                )
+            self._aspect = aspect
         return Frame(
             planes=planes,
             layout=info.layout,

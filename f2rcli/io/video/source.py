@@ -3,9 +3,7 @@
 import logging
 import os
 import re
-import struct
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +16,7 @@ from av.stream import Disposition, Stream
 from f2rcli.errors import InputError
 from f2rcli.io.base import MOST_PIXELS, Reader
 from f2rcli.io.video.colour import ColourTags, PictureFacts
-from f2rcli.io.video.matroska import TrackFacts
+from f2rcli.io.video.headers import HeaderFacts
 
 PIPE = "-"
 # Of tags in another coding than UTF-8; from 19 on PyAV is so by itself.
@@ -26,7 +24,6 @@ TOLERANT: dict[str, Any] = (
     {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 )
 _BUFFER = 1 << 16  # bytes read at a time through a pipe
-_MOST_HEADER = 1 << 24  # bytes of a movie header that are looked at
 
 COMPLETE = "Check that the file is complete and plays elsewhere."
 LATE_INDEX = "An MP4 in a pipe needs its index first: ffmpeg -c copy -movflags +faststart."
@@ -169,21 +166,6 @@ def _open_error(source: str | Path | StandardInput, name: str, error: BaseExcept
     )
 
 
-def movie_header(path: Path) -> bytes:
-    """The header of an MP4 or MOV file, as it stands there; b"" for none."""
-    with suppress(OSError, struct.error), path.open("rb") as file:
-        while True:
-            length, kind = struct.unpack(">I4s", file.read(8))
-            if length == 1:
-                length = struct.unpack(">Q", file.read(8))[0] - 8
-            if kind == b"moov":
-                return file.read(min(length - 8, _MOST_HEADER))
-            if length < 8:
-                break
-            file.seek(length - 8, 1)
-    return b""
-
-
 def choose_video(container: InputContainer, name: str) -> av.VideoStream:
     """The first decodable video stream that is no cover art. Raises InputError for none."""
     videos = [s for s in container.streams.video if not is_cover(s)]
@@ -236,13 +218,12 @@ class SourceMetadata:
     pixel_aspect: Fraction | None = None
     colour: ColourTags = field(default_factory=ColourTags)
     facts: PictureFacts = field(default_factory=PictureFacts)
-    track: TrackFacts = field(default_factory=TrackFacts)
+    header: HeaderFacts = field(default_factory=HeaderFacts)
     single_fields: bool = False  # each picture is one field of an interlaced frame
     container_tags: Mapping[str, str] = field(default_factory=dict)
     stream_tags: Mapping[str, str] = field(default_factory=dict)
     disposition: Disposition = _PLAIN  # of the video stream
     chapters: tuple[Mapping[str, Any], ...] = ()
-    device_boxes: tuple[str, ...] = ()  # of an MP4's header, by name, which FFmpeg does not know
     stream: av.VideoStream | None = field(default=None, repr=False)  # the denoised one
     others: tuple[Stream, ...] = field(default=(), repr=False)  # all others
 

@@ -24,7 +24,7 @@ from f2rcli.io.video.colour import Filter
 from f2rcli.io.video.containers import copy_stream, open_target, stream_tags
 from f2rcli.io.video.decoder import AnyPacket, SidePackets, shown_at
 from f2rcli.io.video.encoders import CAPTIONERS, ordinary_scheduling
-from f2rcli.io.video.matroska import PADDING, write_display_size
+from f2rcli.io.video.headers import PADDING, write_display_size
 from f2rcli.io.video.pixels import converted, fill_frame, make_frame
 from f2rcli.io.video.plan import StreamPlan, VideoDetail
 from f2rcli.io.video.reader import VideoReader

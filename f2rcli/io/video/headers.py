@@ -1,15 +1,17 @@
-"""What PyAV cannot reach in Matroska headers: siting, display size, and chapters that are not flat.
+"""What headers of Matroska and MP4 say and FFmpeg does not hand on, and a display size put there.
 
-FFmpeg's muxer takes the display size from a field of its stream that PyAV cannot set, so it is
-written into the header afterwards. Room for it comes from `PADDING`, put into the track's name when
-the file is muxed and taken out here; no element behind the track moves.
+FFmpeg's muxer takes Matroska's display size from a field of its stream that PyAV cannot set, so it
+is written into the header afterwards. Room for it comes from `PADDING`, put into the track's name
+when the file is muxed and taken out here; no element behind the track moves.
 """
 
+import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 PADDING = " " * 16  # DisplayWidth and DisplayHeight take up to 12 bytes, a Void at least 2
 
@@ -17,23 +19,30 @@ _SEGMENT, _TRACKS, _TRACK, _VIDEO = 0x18538067, 0x1654AE6B, 0xAE, 0xE0
 _NAME, _CLUSTER, _CRC, _VOID = 0x536E, 0x1F43B675, 0xBF, 0xEC
 _DISPLAY = _WIDTH, _HEIGHT, _UNIT = 0x54B0, 0x54BA, 0x54B2
 _CROP = 0x54BB, 0x54AA, 0x54CC, 0x54DD  # top, bottom, left, right
-_COLOUR, _HORIZONTAL, _VERTICAL = 0x55B0, 0x55B7, 0x55B8
 _CHAPTERS, _EDITION, _ATOM, _HIDDEN, _TITLE = 0x1043A770, 0x45B9, 0xB6, 0x98, 0x80
 _LANGUAGE = 0x437C
-# Across and down: 1 is at the edge, 2 half-way.
-_SITINGS = {(1, 2): "left", (2, 2): "center", (1, 1): "topleft", (2, 1): "top"}
 _HEAD = 1 << 20  # bytes; tracks are described within the first of them
+_MOST = 1 << 24  # bytes of a movie header that are looked at
+# Boxes of `udta` that FFmpeg reads as tags or chapters, or that say how a player's window stood.
+_ORDINARY = {
+    "meta", "name", "chpl", "loci", "titl", "auth", "gnre", "cprt", "albm", "yrrc", "perf", "dscp",
+    "hnti", "hinf", "WLOC", "LOOP", "SelO", "AllF", "ptv ",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class TrackFacts:
-    """Facts of a video track that its header states and FFmpeg does not hand on."""
+class HeaderFacts:
+    """Facts of a video track and its file that the header states and FFmpeg does not hand on."""
 
-    siting: str = ""  # of chroma, by name; VP9, FFV1 and others do not have it in the stream
     display: tuple[int, int] | None = None  # width and height to show it at, or in proportion
     crop: tuple[int, int] = (0, 0)  # columns and rows that are not shown
-    cropped: bool = False  # whether there are any
     odd_chapters: bool = False  # nested, hidden, or with languages: FFmpeg reads flat lists
+    device_boxes: tuple[str, ...] = ()  # the names of what a camera wrote for itself
+
+    @property
+    def cropped(self) -> bool:
+        """Whether parts of the pictures are not shown."""
+        return any(self.crop)
 
     def pixel_aspect(self, width: int, height: int) -> Fraction | None:
         """The shape of a pixel of a picture of that size; None where the header does not say."""
@@ -51,8 +60,8 @@ class _Element:
     end: int
 
 
-def track_facts(path: Path, track: int) -> TrackFacts:
-    """The facts of track `track` (from 0), as far as its header can be read."""
+def matroska_facts(path: Path, track: int) -> HeaderFacts:
+    """The facts of track `track` (from 0) of a Matroska file, as far as its header can be read."""
     try:
         with path.open("rb") as handle:
             head = handle.read(_HEAD)
@@ -60,21 +69,64 @@ def track_facts(path: Path, track: int) -> TrackFacts:
         video = _child(head, entries[track].body, entries[track].end, _VIDEO)
         numbers = {
             e.ident: int.from_bytes(head[e.body : e.end], "big")
-            for parent in (video, *_all(head, video, _COLOUR))
-            for e in _elements(head, parent.body, parent.end)
+            for e in _elements(head, video.body, video.end)
         }
         odd = _odd_chapters(head)
     except (OSError, ValueError, IndexError):
-        return TrackFacts()
+        return HeaderFacts()
     top, bottom, left, right = (numbers.get(ident, 0) for ident in _CROP)
     stated = _WIDTH in numbers and _HEIGHT in numbers
-    return TrackFacts(
-        siting=_SITINGS.get((numbers.get(_HORIZONTAL, 0), numbers.get(_VERTICAL, 0)), ""),
+    return HeaderFacts(
         display=(numbers[_WIDTH], numbers[_HEIGHT]) if stated else None,
         crop=(left + right, top + bottom),
-        cropped=any((top, bottom, left, right)),
         odd_chapters=odd,
     )
+
+
+def movie_facts(path: Path, width: int, height: int) -> HeaderFacts:
+    """The facts of an MP4 or MOV file with pictures of that size."""
+    try:
+        with path.open("rb") as file:
+            moov = _movie_header(file)
+        place = moov.find(b"clap") + 4  # the clean aperture's width and height, as fractions
+        crop = 0, 0
+        if place > 4:
+            wide, high = (Fraction(*struct.unpack_from(">2I", moov, place + at)) for at in (0, 8))
+            crop = round(width - wide), round(height - high)
+        own = [
+            str(inner, "latin-1").strip()
+            for kind, body in _boxes(moov)
+            if kind == b"udta"
+            for inner, _ in _boxes(body)
+        ]
+    except (OSError, struct.error, ZeroDivisionError):
+        return HeaderFacts()
+    boxes = (name for name in own if name.isalnum() and name.isascii() and name not in _ORDINARY)
+    return HeaderFacts(crop=crop, device_boxes=tuple(dict.fromkeys(boxes)))
+
+
+def _movie_header(file: BinaryIO) -> bytes:
+    while head := file.read(8):
+        length, kind = struct.unpack(">I4s", head)
+        if length == 1:
+            length = struct.unpack(">Q", file.read(8))[0] - 8
+        if kind == b"moov":
+            return file.read(min(max(length - 8, 0), _MOST))
+        if length < 8:
+            break
+        file.seek(length - 8, 1)
+    return b""
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The boxes in a box: their names and contents."""
+    place = 0
+    while place + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, place)
+        if length < 8:
+            return
+        yield kind, data[place + 8 : place + length]
+        place += length
 
 
 def _odd_chapters(head: bytes) -> bool:
