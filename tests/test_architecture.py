@@ -19,7 +19,7 @@ ROOMS = (
     {"documents", "order", "settings", "units"},
     {"header", "tee", "window", "sensor", "yuv", "planes"},
     {"samples"},
-    {"io", "noise", "weights", "models", "fast"},
+    {"io", "noise", "weights", "models"},
     {"methods"},
     {"engine"},
     {"evaluation", "batch", "export"},

@@ -92,8 +92,6 @@ def afresh() -> Iterator[None]:
 def test_every_module_loads_without_what_only_linux_has() -> None:
     names = [found.name for found in pkgutil.walk_packages(f2rcli.__path__, "f2rcli.")]
     without = set() if find_spec("magicgui") else {"f2rcli.napari.widget"}  # needs an extra
-    if not find_spec("numba"):  # another
-        without |= {n for n in names if n.startswith("f2rcli.fast.")} - {"f2rcli.fast.support"}
     for name in names:
         if not name.endswith("__main__") and name not in without:
             importlib.import_module(name)

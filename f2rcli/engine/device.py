@@ -9,10 +9,10 @@ import cv2
 import torch
 
 from f2rcli.errors import DeviceError
-from f2rcli.models.large.codes import LARGE
 from f2rcli.system.machine import asked_threads, memory, processors
 from f2rcli.units import count
 
+LARGE = 1_000_000  # pixels: memory of smaller frames is no burden
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 

@@ -5,7 +5,7 @@ import math
 from f2rcli import methods, weights
 from f2rcli.engine.contract.residual import CODED, STRICT
 from f2rcli.engine.device import (
-    autocast,
+    LARGE,
     bf16_serves,
     choose_device,
     choose_precision,
@@ -17,9 +17,7 @@ from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.strength import check_strengths
 from f2rcli.engine.tiles import choose_tile, picture_size
 from f2rcli.errors import WeightsError
-from f2rcli.fast import support
 from f2rcli.frames import ClipInfo, Space
-from f2rcli.models.large.codes import LARGE
 
 STACK_TILE = 512  # pixels: stacks are promised to need little memory, for a tenth more time
 
@@ -59,9 +57,6 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
         engine.notes.append("gray pictures go through RGB weights")
     if device.type == "cpu" and precision == "bf16" and not bf16_serves(LARGE):
         engine.notes.append("precision='bf16': this processor emulates it, slower than fp32")
-    if device.type == "cpu" and math.prod(size) >= support.SMALLEST:
-        with autocast(device, precision):
-            engine.notes += filter(None, [support.note()])
     # A file that does not fit its own header fails here, before any work. Bundled ones have been
     # checked, and others may serve in their place: networks are built once they are to run.
     sized = engine.new_method(info.layout) if settings.weights else methods.load(settings.method)

@@ -4,10 +4,10 @@ Networks here look no further than their `reach`, have no global statistics, and
 their stride: a tile with `reach` pixels around it gives the very numbers the whole picture gives.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +16,6 @@ from f2rcli import sensor
 from f2rcli.engine.device import autocast
 from f2rcli.engine.settings import SMALLEST_TILE
 from f2rcli.frames import ClipInfo
-from f2rcli.models.large.codes import bits
-from f2rcli.models.large.strips import Span, even, spans
 from f2rcli.models.layers import leaves, mapped, padded
 from f2rcli.models.recorded.graphs import Graphs, recording
 from f2rcli.system.cancellation import CancelCheck, never_cancelled
@@ -139,8 +137,31 @@ class Runner:
         return mapped(out, lambda _: next(supply))
 
 
+class Span(NamedTuple):
+    """A part of one side of a picture."""
+
+    read: slice  # of the picture, with reach on either side
+    keep: slice  # of the picture, without
+    inner: slice  # of what comes out: where `keep` lies in it
+
+
+def spans(size: int, part: int, reach: int) -> Iterator[Span]:
+    """A side of `size` pixels in parts, the last of which may be smaller."""
+    for start in range(0, size, part):
+        stop = min(start + part, size)
+        low, high = max(start - reach, 0), min(stop + reach, size)
+        yield Span(slice(low, high), slice(start, stop), slice(start - low, stop - low))
+
+
+def even(size: int, most: int, stride: int) -> int:
+    """The size of parts, a multiple of the stride, of which as few as of `most` pixels cover a
+    picture's side, all of much the same size: the largest takes the least memory."""
+    count = -(-size // most)
+    return -(-size // (count * stride)) * stride
+
+
 def _flipped(values: Any, axes: tuple[int, ...]) -> Any:
-    return mapped(values, lambda x: bits(x).flip(axes).view(x.dtype))
+    return mapped(values, lambda x: x.flip(axes))
 
 
 def _cut(x: Tensor, rows: Span, columns: Span, width: int) -> Tensor:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from f2rcli.fast.support import serve
 from f2rcli.models import motion
 from f2rcli.order import quantile
 
@@ -208,8 +207,7 @@ def warp(picture: Tensor, flow: Flow) -> Tensor:
 def warp_all(
     pictures: Sequence[Tensor], flow: Flow, into: list[Tensor] | None = None
 ) -> list[Tensor]:
-    """The same of several pictures of one size. into: float32, or codes as the pictures are, where
-    results are written.
+    """The same of several pictures of one size. into: where results are written.
 
     On the CPU by OpenCV, which is five times faster there; elsewhere, and where a gradient is
     wanted, by grid_sample.
@@ -217,8 +215,6 @@ def warp_all(
     device = pictures[0].device
     if device.type == "cpu" and not any(picture.requires_grad for picture in pictures):
         into = [torch.empty(picture.shape) for picture in pictures] if into is None else into
-        if _warped_at_once(pictures, flow, into):
-            return into
         places = landing(flow)
         for picture, out in zip(pictures, into, strict=True):
             _remap(picture, places, out)
@@ -234,19 +230,6 @@ def warp_all(
         for picture in pictures
     ]
     return moved if into is None else [out.copy_(one) for out, one in zip(into, moved, strict=True)]
-
-
-def _warped_at_once(pictures: Sequence[Tensor], flow: Flow, into: Sequence[Tensor]) -> bool:
-    """Whether a kernel has warped several pictures together."""
-    everything = (*pictures, *into)
-    if not all(serve(one) and len(one) == 1 and one.dtype is into[0].dtype for one in everything):
-        return False
-    from f2rcli.fast import warping  # brings numba
-
-    if not warping.serves(sum(one.shape[1] for one in pictures), flow.shape[1]):
-        return False
-    warping.warped(pictures, flow, into)
-    return True
 
 
 AT_ONCE = 3  # channels: OpenCV takes twice as long for four

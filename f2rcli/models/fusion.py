@@ -6,7 +6,7 @@ neighbours are a softmax, so any number of them works in any order; no global st
 """
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -14,10 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from f2rcli.fast.support import serve
 from f2rcli.models.convolutions.fused import convolved, lowered
-from f2rcli.models.large.codes import difference, plain
-from f2rcli.models.large.strips import in_strips
 from f2rcli.models.layers import (
     SHUFFLE,
     SLOPE,
@@ -41,7 +38,7 @@ class Aligned(NamedTuple):
 
     noisy: Tensor  # (B, N, C, H, W)
     coarse: Tensor  # (B, N, C, H, W)
-    # (B, N, 1, H, W): 0..1 for a frame, more for what is worth several; float16 with codes
+    # (B, N, 1, H, W): 0..1 for a frame, more for what is worth several
     confidence: Tensor
 
     @property
@@ -87,17 +84,13 @@ class BlindAnchor(nn.Module):
 
     def forward(self, aligned: Aligned) -> Anchor:
         """See Aligned and Anchor for the shapes; H and W must be multiples of `stride`."""
-        weights, noisy, texture, begun = in_strips(self._seen, 11, aligned)
+        weights, noisy, texture, begun = self._seen(aligned)
         strict, guided = self.unet.ended(begun).chunk(2, dim=1)
         return Anchor(noisy + strict, texture + guided, weights)
 
     def _seen(self, aligned: Aligned) -> tuple[Tensor, ...]:
         """Weights, the noisy neighbours merged by them, their texture, and what the U-Net makes of
-        it at first. Coded pictures of noise are decoded one by one."""
-        if (fast := _kernels(self.first, aligned)) is not None:
-            return fast.anchor_seen(self, aligned, smooth)
-        confidence, coarse = aligned.confidence.float(), plain(aligned.coarse)
-        aligned = Aligned(aligned.noisy, coarse, confidence)
+        it at first."""
         weights, spread = self._weigh(aligned)
         merged = weighted(weights, aligned.coarse)
         texture = weighted(weights, aligned.noisy) - merged  # what coarse frames lack
@@ -160,21 +153,17 @@ class Refiner(nn.Module):
     ) -> Tensor:
         """noisy, coarse (B, C, H, W): the centre; level (B, C, H, W): its noise's standard
         deviation, zero where unknown -> the refined centre (B, C, H, W)."""
-        start, begun = in_strips(self._seen, 7, noisy, coarse, level, anchor, aligned)
+        start, begun = self._seen(noisy, coarse, level, anchor, aligned)
         return start + self.unet.ended(begun)
 
     def _seen(
         self, noisy: Tensor, coarse: Tensor, level: Tensor, anchor: Anchor, aligned: Aligned
     ) -> tuple[Tensor, Tensor]:
         """The posterior mean, and what the U-Net makes of everything at first."""
-        if (fast := _kernels(self.embed, aligned, noisy, coarse)) is not None:
-            return fast.refiner_seen(self, noisy, coarse, level, anchor, aligned, smooth)
-        noisy, coarse = plain(noisy), plain(coarse)
         guided = anchor.guided(coarse)
         start = posterior_mean(noisy, guided, level)
         around = torch.cat(self._neighbours(start, anchor, aligned), 1)  # the most memory: first
         centre = lowered_cat([start, noisy - start, coarse - start, guided - start, level])
-        del noisy, coarse, guided  # what was decoded
         return start, self.unet.begun(centre, around)
 
     def _neighbours(self, start: Tensor, anchor: Anchor, aligned: Aligned) -> tuple[Tensor, Tensor]:
@@ -191,19 +180,9 @@ class Refiner(nn.Module):
     def _embedded(self, start: Tensor, aligned: Aligned, place: int) -> Tensor:
         """One neighbour's features: (B, embed, H/2, W/2)."""
         noisy, coarse = aligned.noisy[:, place], aligned.coarse[:, place]
-        apart = plain(coarse) - start
-        seen = lowered_cat([apart, difference(noisy, coarse), apart.abs().mean(1, keepdim=True)])
+        apart = coarse - start
+        seen = lowered_cat([apart, noisy - coarse, apart.abs().mean(1, keepdim=True)])
         return planar(conv_of_cells(self.embed, seen, slope=SLOPE))  # weighs planes next
-
-
-def _kernels(layer: nn.Conv2d, aligned: Aligned, *centre: Tensor) -> Any:
-    """The module `fast.networks` if its kernels serve this embedding layer, else None."""
-    pictures = aligned.noisy, aligned.coarse, *centre
-    if torch.is_grad_enabled() or not all(map(serve, pictures)):
-        return None
-    from f2rcli.fast import networks  # brings numba
-
-    return networks if networks.serves(layer, pictures) else None
 
 
 def posterior_mean(noisy: Tensor, anchor: Tensor, level: Tensor) -> Tensor:
@@ -220,10 +199,10 @@ def posterior_mean(noisy: Tensor, anchor: Tensor, level: Tensor) -> Tensor:
 
 
 def weighted(weights: Tensor, pictures: Tensor) -> Tensor:
-    """Sum over N of weights (B, N, 1, H, W) times pictures (B, N, C, H, W), floats or codes."""
-    total = weights[:, 0] * plain(pictures[:, 0])
+    """Sum over N of weights (B, N, 1, H, W) times pictures (B, N, C, H, W)."""
+    total = weights[:, 0] * pictures[:, 0]
     for place in range(1, pictures.shape[1]):
-        total.addcmul_(weights[:, place], plain(pictures[:, place]))
+        total.addcmul_(weights[:, place], pictures[:, place])
     return total
 
 

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from f2rcli.models.convolutions.fused import Kernel, applied, convolved, halved, kernel, lowered
-from f2rcli.models.large.codes import grown_codes
 
 SLOPE = 0.1  # of LeakyReLU below zero
 SHUFFLE = 2  # networks work on pixel-unshuffled grids: half the size, four times the channels
@@ -266,8 +265,6 @@ def padded(network: nn.Module, *inputs: object) -> Any:
 
 
 def _grow(x: Tensor, rows: int, columns: int) -> Tensor:
-    if x.dtype is torch.uint16:
-        return grown_codes(x, rows, columns)
     flat = x.reshape(-1, *x.shape[-3:])
     grown = functional.pad(flat, (0, columns, 0, rows), "replicate")
     return grown.reshape(*x.shape[:-2], *grown.shape[-2:])

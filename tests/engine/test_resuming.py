@@ -14,7 +14,6 @@ from f2rcli.engine.resuming.record import RunRecord, identity_of
 from f2rcli.errors import StaleError
 from f2rcli.frames import Family, Frame, Mosaic, PlaneLayout
 from f2rcli.io import atomic, base
-from f2rcli.models.large import codes, strips
 from tests.engine.conftest import GRAY8, engine_for, info_of, noisy_clip
 from tests.engine.test_stream import differences
 
@@ -95,7 +94,7 @@ def test_a_run_killed_thrice_ends_with_the_frames_of_one_that_was_not(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("kind", ["interlaced", "gray stack", "mosaic", "large, told"])
+@pytest.mark.parametrize("kind", ["interlaced", "gray stack", "mosaic", "told"])
 def test_so_do_fields_lanes_mosaics_large_frames_and_runs_that_are_told_the_noise(
     tmp_path, kind, monkeypatch
 ) -> None:
@@ -111,10 +110,7 @@ def test_so_do_fields_lanes_mosaics_large_frames_and_runs_that_are_told_the_nois
         mosaic = Mosaic(pattern="RGGB", black=(0,) * 4, white=(255,) * 4)
         layout = PlaneLayout(family=Family.BAYER, bits=8, mosaic=mosaic)
         frames = [replace(frame, planes=frame.planes[:1], layout=layout) for frame in frames]
-    if kind == "large, told":
-        monkeypatch.setattr(codes, "LARGE", 1000)
-        monkeypatch.setattr(strips, "PIXELS", 1000)
-    told = {"sigma": 5.0} if kind == "large, told" else {}  # so weak that shares are learnt too
+    told = {"sigma": 5.0} if kind == "told" else {}  # so weak that shares are learnt too
     settings = {"interlaced": kind == "interlaced"} | told
     whole, _ = undisturbed(frames, **settings)
     run(tmp_path, frames, 4, threads=2, **settings)

@@ -12,10 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from f2rcli.fast.support import serve
 from f2rcli.models import motion
 from f2rcli.models.flow import Flow, squared, warp_all
-from f2rcli.models.large import halves
 from f2rcli.models.layers import box_mean
 
 MOST = 32.0  # frames a pixel may be worth: what changes too slowly to be seen must still fade
@@ -103,31 +101,12 @@ def _excess(old: _Pair, new: _Pair, variance: Tensor, count: Tensor) -> Tensor:
     """How far the old and the new differ beyond what noise explains, (1, 1, H, W), in units of the
     noise's variance: judged on the frames, on their low frequencies, and on the coarse frames,
     which hold far less noise."""
-    small = halves.serve(new.noisy)  # judged on cells of 2x2 pixels
-    side, narrow, step = (SIDE // 2 + 1, NARROW // 2 + 1, 2) if small else (SIDE, NARROW, 4)
-    power, apart, rough, variance, count = _differences(old, new, variance, count, small)
-    expected = variance * (1 + 1 / count)
-    fine = box_mean(power, side) - SLACK * expected
-    low = box_mean(box_mean(apart, narrow).square().mean(1, keepdim=True), side)
-    low -= SLACK * LOW_SHARE * expected
-    rough = box_mean(rough, side)
-    rough -= COARSE_SLACK * motion.median(rough[..., ::step, ::step].flatten())
-    total = fine.clamp_min_(0) + low.clamp_min_(0) + COARSE_WEIGHT * rough.clamp_min_(0)
-    excess = total / variance
-    return halves.doubled(excess, new.noisy.shape) if small else excess
-
-
-def _differences(
-    old: _Pair, new: _Pair, variance: Tensor, count: Tensor, small: bool
-) -> tuple[Tensor, ...]:
-    """Power of the frames' difference, the difference, power of the coarse ones', variance and
-    count: of every pixel, or means over cells of 2x2 where those are judged."""
-    height, width = new.noisy.shape[-2:]
-    if small and not (height % 2 or width % 2) and all(map(serve, (*old, *new, variance, count))):
-        from f2rcli.fast import comparing  # brings numba
-
-        return comparing.differences(old, new, variance, count)
     apart, rough = old.noisy - new.noisy, old.coarse - new.coarse
-    powers = [part.square().mean(1, keepdim=True) for part in (apart, rough)]
-    parts = powers[0], apart, powers[1], variance, count
-    return tuple(map(halves.halved, parts)) if small else parts
+    expected = variance * (1 + 1 / count)
+    fine = box_mean(apart.square().mean(1, keepdim=True), SIDE) - SLACK * expected
+    low = box_mean(box_mean(apart, NARROW).square().mean(1, keepdim=True), SIDE)
+    low -= SLACK * LOW_SHARE * expected
+    rough = box_mean(rough.square().mean(1, keepdim=True), SIDE)
+    rough -= COARSE_SLACK * motion.median(rough[..., ::4, ::4].flatten())
+    total = fine.clamp_min_(0) + low.clamp_min_(0) + COARSE_WEIGHT * rough.clamp_min_(0)
+    return total / variance

@@ -11,13 +11,11 @@ from f2rcli.header import Estimate
 from f2rcli.methods.base import LazyFlow, Prepared, Restored, Run
 from f2rcli.methods.flows import FlowBook, Flows
 from f2rcli.methods.rgb import RgbMethod
-from f2rcli.methods.rgb_f2r.alignment import CELLS, Align, aligned_one_by_one
+from f2rcli.methods.rgb_f2r.alignment import Align, aligned_one_by_one
 from f2rcli.methods.rgb_f2r.memory import Memory
 from f2rcli.models.coarse import Coarse
 from f2rcli.models.flow import carried, compose, inside, midway
 from f2rcli.models.fusion import Aligned, Anchor, BlindAnchor, Refiner, smooth
-from f2rcli.models.large import halves
-from f2rcli.models.large.codes import plain
 from f2rcli.noise.model import NoiseModel
 from f2rcli.weights import Weights
 from f2rcli.window import Window
@@ -79,11 +77,11 @@ class F2R(RgbMethod):
         self.flows.forget_before(window.items[0].index)
         noisy, coarse = window.centre.noisy, window.centre.coarse
         if not window.neighbours or self.estimate is Estimate.COARSE:
-            return Restored.single(plain(coarse))
+            return Restored.single(coarse)
         rated = self.flows.enlarged(self.flows.rated(window), window.centre)
         aligned = self.align(window, rated, memory)
         anchor = self.anchor(aligned)
-        guided = anchor.guided(plain(coarse))
+        guided = anchor.guided(coarse)
         if self.estimate is Estimate.ANCHOR:
             return Restored(coarse, guided, guided)
         level = level_map(self.conditioned_on(noise), guided)
@@ -100,7 +98,7 @@ class F2R(RgbMethod):
         flow = None
         if known is not None and known.index == frame.index - 1:
             flow = self.flows.known(frame.index, known.index)
-        noisy, coarse = plain(frame.noisy), plain(frame.coarse)
+        noisy, coarse = frame.noisy, frame.coarse
         if known is None or flow is None or noise is None:
             self.memory = Memory.of(frame.index, noisy, coarse)
         else:
@@ -197,6 +195,4 @@ def level_map(noise: NoiseModel | None, signal: Tensor) -> Tensor:
     """The noise's standard deviation at every sample (1, C, H, W); zero where it is not known."""
     if noise is None:
         return torch.zeros_like(signal)
-    if not halves.serve(signal):
-        return noise.level(smooth(signal))
-    return halves.doubled(noise.level(halves.halved(signal, CELLS)), signal.shape)
+    return noise.level(smooth(signal))

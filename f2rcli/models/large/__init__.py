@@ -1,1 +1,0 @@
-"""Savings of memory and time for large pictures."""
