@@ -94,6 +94,18 @@ def test_a_lif_keeps_sizes_times_and_channels(tmp_path: Path) -> None:
     assert pixels.channels[1].color.as_rgb_tuple()[:3] == (255, 0, 0)
 
 
+def test_what_a_maker_says_is_an_attribute_of_ome_zarr(tmp_path: Path) -> None:
+    pytest.importorskip("liffile")
+    zarr = pytest.importorskip("zarr")
+    source, target, array = tmp_path / "a.lif", tmp_path / "b.zarr", movie((7, 2, 12, 16))
+    write_lif(source, array)
+    passed(source, target, change=False)
+    group = zarr.open_group(str(target), mode="r")
+    np.testing.assert_array_equal(group["0"][...], array)
+    assert "<ImageDescription>" in group.attrs["f2r/source-metadata"]
+    assert [one["label"] for one in group.attrs["omero"]["channels"]] == ["GFP", "RFP"]
+
+
 def test_a_real_nd2_keeps_all_that_its_library_says(tmp_path: Path) -> None:
     nd2 = pytest.importorskip("nd2")
     source, target = tmp_path / "cluster.nd2", tmp_path / "b.ome.tif"

@@ -9,6 +9,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from f2rcli.io.stacks.arrays import is_zarr
 from f2rcli.io.stacks.foreign import package
 from f2rcli.io.stacks.lanes import Series
 from f2rcli.io.stacks.library import LibraryStack
-from f2rcli.io.stacks.metadata import PROVENANCE, Facts, Metadata, colour_of
+from f2rcli.io.stacks.metadata import PROVENANCE, SOURCE, Facts, Metadata, colour_of
 from f2rcli.io.stacks.stack import Stack
 from f2rcli.io.stacks.tiff_out import Output, shrunk
 from f2rcli.io.targets import check_place
@@ -76,6 +77,7 @@ def zarr_metadata(said: Metadata, series: Series) -> Metadata:
         relative={axis: size for axis, size in said.relative.items() if axis in series.axes},
         interval=said.interval if "T" in series.axes else None,
         channels=channels if len(channels) == count and any(channels) else [],
+        own=said.own if said.ome is None else ElementTree.tostring(said.ome, encoding="unicode"),
     )
 
 
@@ -136,6 +138,8 @@ class ZarrOutput:
             attributes = {"ome": attributes | {"version": "0.5"}}
         else:
             attributes["multiscales"][0]["version"] = "0.4"
+        if self.metadata.own and not self.own:
+            attributes[SOURCE] = self.metadata.own
         if provenance:
             attributes[PROVENANCE] = json.loads(provenance)
         group.attrs.update(attributes)
