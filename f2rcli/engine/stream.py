@@ -195,6 +195,7 @@ def _restored(
 ) -> Iterator[Frame]:
     """Every frame of pictures of known noise restored that is not context; first: of them."""
     method = noise.new_method()
+    method.all_shown = watch is not None
     worker = worker if isinstance(method, Following) else Worker()
     mark = Mark() if engine.marks is None else engine.marks.stream(engine)
     packing = Packing(first.layout, method.stride)

@@ -75,6 +75,8 @@ class Method(Protocol):
     activation_bytes: int  # memory while networks run, per pixel of what runs at once
     networks: nn.Module  # all of them, to be moved to a device
 
+    all_shown: bool = False  # whether anybody looks at more than `Restored.refined`
+
     @classmethod
     def from_weights(cls, weights: Weights, run: Run, source: PlaneLayout) -> "Method":
         """Build and fill the networks of a header, for pictures of such planes. Raises WeightsError

@@ -88,6 +88,8 @@ class OnPlanes(Method):
     def restore(self, window: Window[Prepared], told: Told | None) -> Restored:
         done = self.inner.restore(window, _of_channels(told))
         centre = window.centre
+        if not self.all_shown:
+            return Restored.single(self._packed(centre, done.refined - centre.noisy))
         return Restored(*(self._packed(centre, one - centre.noisy) for one in done))
 
     def motion(self, centre: Prepared, neighbour: Prepared) -> LazyFlow | None:
