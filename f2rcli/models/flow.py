@@ -26,7 +26,7 @@ Map = NDArray[np.float32]  # (H, W), 0..1
 F = TypeVar("F", Flow, Tensor)  # flows of either kind; maps of tensors are (B, 1, H, W)
 
 # Of a search that begins from a flow: fewer steps, on fewer patches, follow the noise less.
-BEGUN_STEPS, BEGUN_STRIDE = 6, 5
+BEGUN_STEPS, BEGUN_STRIDE, BEGUN_ROUNDS = 6, 5, 1
 SMALLEST = 80  # pixels; smaller pictures are padded: below 64 OpenCV 5.0 crashes with these patches
 
 
@@ -90,7 +90,7 @@ def _new_search(finest: int = 1, *, begun: bool = False) -> cv2.DISOpticalFlow:
     search.setPatchSize(8)
     search.setPatchStride(BEGUN_STRIDE if begun else 4)
     search.setGradientDescentIterations(BEGUN_STEPS if begun else 12)
-    search.setVariationalRefinementIterations(3)
+    search.setVariationalRefinementIterations(BEGUN_ROUNDS if begun else 3)
     search.setVariationalRefinementAlpha(60.0)
     return search
 
