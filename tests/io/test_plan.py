@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from f2rcli.errors import UsageError
-from f2rcli.io import WriteOptions, open_reader, plan_output
+from f2rcli.io import WriteOptions, open_reader, open_writer, plan_output
 
 
 @pytest.fixture(scope="module")
@@ -166,13 +166,20 @@ def test_summary_is_one_line(clips) -> None:
 
 
 def test_y4m_from_y4m_rounds_no_time_and_blames_no_format_for_its_shape(tmp_path: Path) -> None:
-    """Y4M states one rate and a pixel aspect; PyAV cannot write the latter."""
+    """Y4M states one rate and a pixel aspect."""
     head = b"YUV4MPEG2 W16 H8 F25:1 Ip A4:3 Cmono\n"
     (tmp_path / "in.y4m").write_bytes(head + 3 * (b"FRAME\n" + bytes(range(128))))
     with open_reader(tmp_path / "in.y4m") as reader:
         plan = plan_output(reader, str(tmp_path / "out.y4m"), WriteOptions())
-    assert plan.notes == ()
-    assert plan.dropped[0] == "pixel aspect 4/3 (f2r cannot write it to y4m)"
+        assert plan.notes == ()
+        assert "pixel aspect 4/3" in plan.kept
+        with open_writer(reader, plan) as writer:
+            for frame in reader:
+                writer.write(frame)
+            writer.finish()
+    line, _, rest = (tmp_path / "out.y4m").read_bytes().partition(b"\n")
+    assert b" A4:3" in line
+    assert rest == 3 * (b"FRAME\n" + bytes(range(128)))
 
 
 def test_a_video_becomes_pictures_for_a_pattern_only(clips, tmp_path: Path) -> None:

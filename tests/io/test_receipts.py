@@ -9,7 +9,7 @@ from typing import Any
 import av
 import pytest
 
-from f2rcli.io import WriteOptions
+from f2rcli.io import ReadOptions, WriteOptions, open_reader, open_writer, plan_output
 
 HELD = WriteOptions(copy_only=True)  # what the target holds, and no refusal
 
@@ -62,3 +62,32 @@ def test_mediainfo_sees_what_is_called_kept(tools, rich_clip: Path, tmp_path, su
     assert int(picture.get("FrameCount", len(frames))) == len(frames)
     menus = [track for track in tracks if track["@type"] == "Menu"]
     assert any("Part 1" in str(menu) for menu in menus) is ("2 chapters" in receipt.kept)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_picture_that_an_excerpt_does_not_reach_costs_no_other_stream(
+    tools, tmp_path: Path, suffix: str
+) -> None:
+    """Its key frame lies before: mp4 has no track for it, and the sound behind it one less."""
+    plain = tools.write_clip(
+        tmp_path / "plain.mkv", codec="libx264", pts=20, smooth=True, audio=True
+    )
+    source = tmp_path / f"in{suffix}"
+    with av.open(str(plain)) as one, av.open(str(source), "w") as two:
+        pictures = [two.add_stream_from_template(one.streams.video[0], opaque=True) for _ in "ab"]
+        sound = two.add_stream_from_template(one.streams.audio[0])
+        for packet in [packet for packet in one.demux() if packet.size]:
+            for target in pictures if packet.stream.type == "video" else [sound]:
+                again = av.Packet(bytes(packet))
+                again.pts, again.dts, again.time_base = packet.pts, packet.dts, packet.time_base
+                again.duration, again.is_keyframe = packet.duration, packet.is_keyframe
+                again.stream = target
+                two.mux(again)
+    with open_reader(source, ReadOptions(start=0.4)) as reader:
+        plan = plan_output(reader, tmp_path / f"out{suffix}")
+        with open_writer(reader, plan) as writer:
+            for frame in reader:
+                writer.write(frame)
+            receipt = writer.finish()
+    assert receipt.lost == ("video #1 h264",)
+    assert any(what.startswith("audio #2") for what in receipt.kept)

@@ -40,6 +40,11 @@ class Container:
     only: tuple[tuple[str, tuple[str, ...]], ...] = ()
     tick: Fraction = Fraction(1, 90000)  # seconds; the coarsest rounding of time stamps
 
+    @property
+    def movie(self) -> bool:
+        """Whether it is mp4 or mov: with edit lists, a time scale and an open list of tags."""
+        return self.name in ("mp4", "mov")
+
     def holds_language(self, stream: Stream) -> bool:
         """Whether it stores the language of a stream like this."""
         return {stream.type, family_of(stream)}.isdisjoint(self.no_language)
@@ -100,6 +105,7 @@ CONTAINERS = (
     Container(
         name="y4m", muxer="yuv4mpegpipe", suffixes=(".y4m",), families=("rawvideo",),
         options=(("strict", "-1"),), metadata=False, variable_rate=False, only_pictures=True,
+        pixel_aspect=True,
     ),
 )  # fmt: skip
 
@@ -133,7 +139,7 @@ def default_suffix(source: Path) -> str:
     return _STAND_INS.get(suffix, ".mkv")
 
 
-def open_target(url: str, container: Container, options: dict[str, str]) -> OutputContainer:
+def open_target(url: Any, container: Container, options: dict[str, str]) -> OutputContainer:
     """Open a file or pipe for muxing, without random numbers or FFmpeg's version in it."""
     same = {"fflags": "+bitexact"}
     return av.open(url, "w", format=container.muxer, container_options=same | options)

@@ -139,7 +139,7 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
             setup=setup,
             streams=tuple(streams),
             # Without a time scale of their own, mp4 and mov round offsets and holds.
-            container_options=tag_options | (timescale if container.pixel_aspect else {}),
+            container_options=tag_options | (timescale if container.movie else {}),
             metadata=tags,
             display_matrix=matrix if matrix and container.holds_matrix(matrix) else (),
             template=template,
@@ -281,7 +281,7 @@ def _tags(
     if source.header.device_boxes:
         boxes = ", ".join(source.header.device_boxes)
         facts.append(_Fact(f"the camera's own data {boxes}", False, "f2r cannot carry it"))
-    if not container.pixel_aspect:  # mp4 and mov have an open list of keys for rare ones
+    if not container.movie:  # mp4 and mov have an open list of keys for rare ones
         return tags, options, facts
     rare = [name for name in tags if name.lower() not in _MP4_TAGS]
     if rare and container.covers and any(map(is_cover, source.others)):

@@ -21,7 +21,7 @@ from f2rcli.io.atomic import PartFile
 from f2rcli.io.base import Reader, Receipt, WritePlan, Writer, written_name
 from f2rcli.io.disk_errors import disk_error, misread_error
 from f2rcli.io.video.colour import Filter
-from f2rcli.io.video.containers import copy_stream, open_target, stream_tags
+from f2rcli.io.video.containers import Container, copy_stream, open_target, stream_tags
 from f2rcli.io.video.decoder import AnyPacket, SidePackets, shown_at
 from f2rcli.io.video.encoders import CAPTIONERS, ordinary_scheduling
 from f2rcli.io.video.headers import PADDING, write_display_size
@@ -97,6 +97,7 @@ class VideoWriter(Writer):
         self._written = Written(time_base=self.detail.setup.time_base)
         self._last_dts: int | None = None  # of the encoder's packets, in its ticks
         self._fields: Filter | None = None  # which alone can flag pictures as interlaced
+        self._file: Y4mFile | None = None
         self._losses: list[str] = []  # that no plan foresaw, in words
         self.metadata = metadata_of(reader)
         self._packets = reader.side if isinstance(reader, VideoReader) else SidePackets()
@@ -132,6 +133,8 @@ class VideoWriter(Writer):
             self._side.finish()
             self._container.close()
             self._container = None
+            if self._file is not None:
+                self._file.close()
             if self._part is not None:
                 self._write_display(self._part.path)
                 verified = tuple(self._verified(self._part.path))
@@ -150,28 +153,34 @@ class VideoWriter(Writer):
             except ValueError as error:  # better without than not at all
                 self._losses.append(f"pixel aspect {self.detail.setup.pixel_aspect} ({error})")
 
+    @property
+    def _index(self) -> int:
+        """The picture's place among the tracks of the finished file."""
+        return self._side.places(self.detail.container)[None]
+
     def _verified(self, path: Path) -> Iterator[str]:
         """Count the packets of a finished file: what was verified, in words. Raises OutputError for
         frames that are not there; packets of other streams that are not are lost."""
         came, sizes, times = Counter[int](), Counter[int](), list[Fraction]()
+        own = self._index
         try:
             with av.open(f"file:{path}", "r", **TOLERANT) as container:
                 for packet in container.demux(
                     *(s for s in container.streams if s.type != "attachment")
                 ):
                     index, time = packet.stream_index, shown_at(packet)
-                    if packet.size and not (index == self._index and packet.is_discard):
+                    if packet.size and not (index == own and packet.is_discard):
                         came[index] += 1
                         sizes[index] += packet.size
-                        if index == self._index and time is not None:
+                        if index == own and time is not None:
                             times.append(time * packet.time_base)
         except (*_ERRORS, ValueError, IndexError) as error:
             why = f"cannot be read back: {ffmpeg_reason(error)}"
             raise _misread(self.name, why) from error
-        if came[self._index] != self._written.frames:
-            why = f"{self._written.frames} frames were written but the file has {came[self._index]}"
+        if came[own] != self._written.frames:
+            why = f"{self._written.frames} frames were written but the file has {came[own]}"
             raise _misread(self.name, why)
-        self._losses += self._side.missing(came, sizes)
+        self._losses += self._side.missing(came, sizes, self.detail.container)
         yield count(self._written.frames)
         if self.detail.container.variable_rate and times:
             yield self._verified_times(min(times), max(times))
@@ -204,11 +213,14 @@ class VideoWriter(Writer):
         """Open the target and set up all streams; the header follows with the first packet."""
         detail = self.detail
         options = dict(detail.container_options)
-        if first.pts is not None and first.pts < 0 and detail.container.pixel_aspect:
+        if first.pts is not None and first.pts < 0 and detail.container.movie:
             # The edit list of mp4 and mov would hide what lies before zero: all moves, in step.
             options["avoid_negative_ts"] = "make_non_negative"
         url = "pipe:1" if self._part is None else f"file:{self._part.path}"
-        self._container = container = open_target(url, detail.container, options)
+        file: str | Y4mFile = url
+        if detail.container.only_pictures and detail.setup.pixel_aspect is not None:
+            file = self._file = Y4mFile(url, detail.setup.pixel_aspect)
+        self._container = container = open_target(file, detail.container, options)
         container.metadata.update(detail.metadata)
         provenance = self.plan.provenance_text()
         if provenance and detail.container.provenance:
@@ -217,9 +229,8 @@ class VideoWriter(Writer):
         taken = {stream.index for stream in self.metadata.others}
         own = next(index for index in range(len(taken) + 1) if index not in taken)
         self._side.add(plan for plan in detail.streams if plan.stream.index < own)
-        self._index = self._side.tracks
         self._stream = self._add_video(container)
-        self._side.tracks += 1
+        self._side.tracks.append(None)
         self._side.add(plan for plan in detail.streams if plan.stream.index > own)
         if detail.container.chapters:
             container.set_chapters(list(self._moved_chapters()))  # type: ignore[arg-type]  # dicts
@@ -349,6 +360,27 @@ class VideoWriter(Writer):
         )
 
 
+class Y4mFile:
+    """A y4m file or pipe, whose header gets the shape of pixels: PyAV has no call for it."""
+
+    def __init__(self, url: str, aspect: Fraction) -> None:
+        target = 1 if url == "pipe:1" else url.removeprefix("file:")
+        self._file = open(target, "wb", closefd=target != 1)  # noqa: SIM115  # closed by `close`
+        self._aspect = f" A{aspect.numerator}:{aspect.denominator}".encode()
+
+    def write(self, data: bytes) -> int:
+        """Write; the header is in what comes first."""
+        whole = bytes(data)
+        if self._aspect:
+            whole, self._aspect = whole.replace(b" A0:0", self._aspect, 1), b""
+        self._file.write(whole)
+        return len(data)
+
+    def close(self) -> None:
+        """Write what is pending. Raises OSError."""
+        self._file.close()
+
+
 @dataclass(slots=True)
 class _Copied:
     """A stream under way to the target."""
@@ -356,7 +388,6 @@ class _Copied:
     plan: StreamPlan
     target: Stream
     sound: "SoundEncoder | None"
-    track: int | None  # its place in the finished file; None for what is no track there
     packets: int = 0
     size: int = 0  # bytes
     refused: int = 0  # packets that the muxer did not take
@@ -369,7 +400,7 @@ class SideStreams:
     def __init__(self, packets: SidePackets, container: OutputContainer) -> None:
         self.packets = packets
         self.container = container
-        self.tracks = 0  # of the finished file: attachments and covers are none
+        self.tracks: list[int | None] = []  # source streams in the file's order; None: the picture
         self._copied: dict[int, _Copied] = {}  # by the index of the source stream
         self._pictures: dict[int, Stream] = {}  # to attach
 
@@ -384,9 +415,9 @@ class SideStreams:
             if plan.action == "sound" and isinstance(stream, AudioStream):
                 sound = SoundEncoder(stream, plan.encoder, self.container)
             target = sound.target if sound else copy_stream(self.container, stream)
-            track = None if stream.type == "attachment" or is_cover(stream) else self.tracks
-            self.tracks += track is not None
-            self._copied[stream.index] = _Copied(plan, target, sound, track)
+            self._copied[stream.index] = _Copied(plan, target, sound)
+            if stream.type != "attachment" and not is_cover(stream):
+                self.tracks.append(stream.index)
 
     def attach(self) -> None:
         """Put cover art into the header, for containers that keep it there."""
@@ -408,16 +439,32 @@ class SideStreams:
                 what = count(copied.refused, "packet")
                 yield f"{what} of {stream_line(copied.plan.stream)} (damaged)"
 
-    def missing(self, came: Counter[int], sizes: Counter[int]) -> Iterator[str]:
-        """What a finished file lacks of what was muxed. came, sizes: packets and bytes, by
-        track."""
-        for copied in self._copied.values():
-            if copied.track is None or not copied.packets:
+    def places(self, container: Container) -> dict[int | None, int]:
+        """The place of each track in the finished file; mp4 and mov leave out empty ones, but for
+        subtitles, to which they add an end."""
+
+        def there(index: int | None) -> bool:
+            copied = None if index is None else self._copied[index]
+            return copied is None or bool(copied.packets) or copied.plan.stream.type == "subtitle"
+
+        written = [index for index in self.tracks if not container.movie or there(index)]
+        return {index: place for place, index in enumerate(written)}
+
+    def missing(
+        self, came: Counter[int], sizes: Counter[int], container: Container
+    ) -> Iterator[str]:
+        """What a finished file lacks of what was planned. came, sizes: packets and bytes, by
+        place."""
+        places = self.places(container)
+        for index in self.tracks:
+            if index is None:
                 continue
-            there = came[copied.track]
-            if not there:
+            copied, place = self._copied[index], places.get(index)
+            there = 0 if place is None else came[place]
+            pictures = copied.plan.stream.type == "video"  # an excerpt may miss their key frames
+            if place is None or (not there and (copied.packets or pictures)):
                 yield copied.plan.words
-            elif there < copied.packets and sizes[copied.track] < copied.size:
+            elif there < copied.packets and sizes[place] < copied.size:
                 few = f"{copied.packets - there} of {count(copied.packets, 'packet')}"
                 yield f"{few} of {copied.plan.words}"
 
