@@ -13,8 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
 from f2rcli import __version__, weights
 from f2rcli.batch import (
     Clip,
@@ -43,7 +41,6 @@ from f2rcli.system.machine import processors
 from f2rcli.units import count, size, span
 
 LISTED = 200  # clips that are looked into before the first one
-SHOWN = 40  # rows of the table; beyond that only what went wrong
 
 
 def asks_for_several(sources: Sequence[str], options: Mapping[str, Any]) -> bool:
@@ -106,8 +103,9 @@ def denoise_all(
         name = f"report-{shard.replace('/', '-of-')}.json" if shard else "report.json"
         path = records.report(ends, facts | {"settings": job.settings}, name)
         say.event("result", report=str(path), exit_code=exit_code(ends))
-        if not say.quiet and not say.json:
-            say.human.print(_table(ends))
+        for one in ends:  # again, as much may have been said since
+            if one.status not in ("done", "skipped", "not run"):
+                say.note(f"{one.place}: {one.status}{f': {one.reason}' if one.reason else ''}")
         say.note(f"{count(len(ends), 'clip')}: {summary(ends)}; report: {path}")
     return exit_code(ends)
 
@@ -225,19 +223,6 @@ def _tell(outcome: Outcome, number: int, total: int, left: float | None, console
     console.note(f"{head}{frames}, {outcome.seconds:.1f} s{rest}")
     for problem in outcome.warnings:
         console.note(f"  {problem}")
-
-
-def _table(outcomes: Sequence[Outcome]) -> Table:
-    """A row for each clip, or for each that needs a look if there are many."""
-    table = Table("clip", "status", box=None)
-    table.add_column("frames", justify="right")
-    table.add_column("seconds", justify="right")
-    for outcome in outcomes:
-        if len(outcomes) <= SHOWN or outcome.status not in ("done", "skipped"):
-            frames = "-" if outcome.frames is None else str(outcome.frames)
-            cells = [plain(outcome.place).replace("[", r"\["), outcome.status]
-            table.add_row(*cells, frames, f"{outcome.seconds:.1f}")
-    return table
 
 
 def _costs(job: Job, clips: Sequence[Clip]) -> tuple[list[dict[str, Any]], str, dict[str, Any]]:

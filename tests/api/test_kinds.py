@@ -204,28 +204,6 @@ def test_a_lazy_array_keeps_its_chunks_and_has_no_seams(monkeypatch: pytest.Monk
     assert errors[1].max() < 0.5 * np.std(whole - truth)
 
 
-@pytest.mark.parametrize(
-    ("chunks", "blocks"),
-    [
-        ((1,) * 100, [32, 32, 36]),
-        ((7,) * 10, [35, 35]),
-        ((7,) * 8, [35, 21]),
-        ((7,) * 7, [49]),
-        ((31, 1, 15), [47]),
-        ((31, 1, 16), [32, 16]),
-        ((40, 5, 40, 60), [40, 45, 60]),
-        ((5,), [5]),
-        ((0, 40, 0, 33), [40, 33]),
-        ((0, 0), []),
-    ],
-)
-def test_chunks_of_a_lazy_array_make_blocks_of_32_frames(
-    chunks: tuple[int, ...], blocks: list[int]
-) -> None:
-    """However small they are: a block is held in memory."""
-    assert dask_arrays._block_sizes(chunks) == blocks
-
-
 def test_named_frames_of_a_list_keep_their_names(stack) -> None:
     xarray = pytest.importorskip("xarray")
     frames = [

@@ -54,7 +54,7 @@ def test_a_tree_is_mirrored_and_a_bad_clip_fails_alone(f2r: Run, tree: Path) -> 
     assert failed["reason"]
 
 
-def test_people_see_a_table_and_the_count(f2r: Run, tree: Path) -> None:
+def test_people_see_each_clip_and_the_count(f2r: Run, tree: Path) -> None:
     done = f2r("denoise", tree, *STILL)
     assert "2 clips: 1 done, 1 failed; report: " in done.err
     assert re.search(r"^\[1/2\] a.mkv: done, 6 frames, .* s; about 0:\d\d to go$", done.err, re.M)
