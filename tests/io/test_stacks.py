@@ -48,6 +48,14 @@ def test_every_frame_goes_back_to_its_own_place(kind: str, change: bool, tmp_pat
     assert (tmp_path / "twice.tif").read_bytes() == target.read_bytes()
 
 
+@pytest.mark.parametrize("kind", ["plain u16", "ome tczyx", "imagej tzcyx", "bigtiff"])
+def test_uncompressed_stacks_can_still_be_mapped_into_memory(kind: str, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.tif", tmp_path / "out.tif"
+    array = write_kind(kind, source)
+    passed(source, target, change=True)
+    np.testing.assert_array_equal(tifffile.memmap(target, mode="r"), each_smoothed(array))
+
+
 def _form(page: Any) -> dict[str, str]:
     """How a page is stored, and its size in units."""
     names = ("Compression", "Predictor", "BitsPerSample", "PhotometricInterpretation",

@@ -207,65 +207,77 @@ class TiffOutput:
         with quiet(), tifffile.TiffWriter(
             self.path, bigtiff=big, byteorder=self._byteorder, imagej=fiji, ome=False
         ) as writer:  # fmt: skip
-            if fiji:
-                self._write_hyperstack(writer, samples(0, 0), truncate=size > CLASSIC)
-                return
-            for number in range(len(self.outputs)):
-                self._write_pages(writer, number, samples)
+            for number, one in enumerate(self.outputs):
+                shaped = self.source and self.source.pictures[one.series.number].kind in _SHAPED
+                if self.kind == "plain" and not shaped:
+                    self._write_pages(writer, number, samples)
+                else:
+                    self._write_series(writer, number, samples, truncate=fiji and size > CLASSIC)
 
-    def _write_hyperstack(self, writer: Any, samples: Any, *, truncate: bool) -> None:
-        """All of an ImageJ file. truncate: one page for all pictures, as ImageJ does it."""
-        assert self.source is not None  # only TIFF becomes ImageJ's
-        (one,) = self.outputs
-        options = self.forms[0].options | page_options(self.source, one.series.number, 0)
-        options.pop("description", None)
-        said = self.source.file.imagej_metadata or {}
-        told = writer.write(
-            None if samples is None else samples.reshape(one.series.shape),
-            shape=one.series.shape, dtype=one.series.dtype, returnoffset=True, truncate=truncate,
-            metadata={k: v for k, v in said.items() if k not in _IMAGEJ_OWN}
-            | {"axes": one.series.axes}, **{"software": False, **options},
-        )  # fmt: skip
-        if samples is None:
-            size = one.stored_bytes()
-            self._starts[0, 0] = [told[0] + n * size for n in range(len(one.places))]
+    def _write_series(
+        self, writer: Any, number: int, samples: Samples, *, truncate: bool
+    ) -> None:  # fmt: skip
+        """A series whose pictures lie one behind another, and its levels. truncate: one page for
+        all pictures, as ImageJ does it."""
+        one, options = self.outputs[number], self._of_series(number) | {"truncate": truncate}
+        for level in range(len(one.sizes)):
+            data = samples(number, level)
+            shape = (len(one.places), *one.stored_shape(level))
+            if self.kind != "ome" and not level:
+                shape = one.series.shape
+            told = writer.write(
+                None if data is None else data.reshape(shape), shape=shape,
+                dtype=one.series.dtype, returnoffset=True,
+                **{"software": False, **self.forms[number].options, **options},
+            )  # fmt: skip
+            if data is None:
+                size = one.stored_bytes(level)
+                self._starts[number, level] = [told[0] + n * size for n in range(len(one.places))]
+            options = {"metadata": None, "subfiletype": 1}
+
+    def _of_series(self, number: int) -> dict[str, Any]:
+        """What is said with the first page of a series, beside how it is stored."""
+        one = self.outputs[number].series
+        options: dict[str, Any] = {"metadata": None}
+        if self.kind == "ome" or self.source is None:
+            options |= {} if number else {"description": self._description}
+        else:
+            options |= page_options(self.source, one.number, 0)
+            before = options.pop("description", b"")
+            fiji = self.kind == "imagej"
+            said = (self.source.file.imagej_metadata or {}) if fiji else _object(before)
+            own = _IMAGEJ_OWN if fiji else ("shape", "axes")
+            said = {key: value for key, value in said.items() if key not in own}
+            options["metadata"] = {"axes": one.axes, **said}
+        levels = len(self.outputs[number].levels)
+        return options | ({"subifds": levels} if levels else {})
 
     def _write_pages(self, writer: Any, number: int, samples: Samples) -> None:
-        """A page per picture, each followed by its smaller copies."""
-        one, form = self.outputs[number], self.forms[number].options
+        """A page per picture with the tags that it has in the source, and its smaller copies."""
+        one = self.outputs[number]
+        assert self.source is not None  # only TIFF becomes plain pages
         gathered = [samples(number, level) for level in range(len(one.sizes))]
         for index, place in enumerate(one.places):
-            options = self._page(number, index, place)
+            options = page_options(self.source, one.series.number, place)
+            options |= {"subifds": len(one.levels)} if one.levels else {}
             for level, data in enumerate(gathered):
                 told = writer.write(
                     None if data is None else data[index], shape=one.stored_shape(level),
                     dtype=one.series.dtype, metadata=None, returnoffset=True, contiguous=False,
-                    **{"software": False, **form, **options},
+                    **{"software": False, **self.forms[number].options, **options},
                 )  # fmt: skip
                 if data is None:
                     self._starts.setdefault((number, level), []).append(told[0])
                 options = {"subfiletype": 1}
 
-    def _page(self, number: int, index: int, place: int) -> dict[str, Any]:
-        """What is said with a page beside how it is stored."""
-        one = self.outputs[number]
-        options: dict[str, Any] = {"subifds": len(one.levels)} if one.levels else {}
-        if self.kind == "ome" or self.source is None:
-            return options | ({} if number or index else {"description": self._description})
-        options |= page_options(self.source, one.series.number, place)
-        if not index and self.source.pictures[one.series.number].kind in _SHAPED:
-            options["description"] = _shaped(options.get("description", b""), one.series)
-        return options
 
-
-def _shaped(before: bytes, series: Series) -> bytes:
-    """tifffile's description of axes, with what else the source's says."""
+def _object(text: bytes) -> dict[str, Any]:
+    """A JSON object; empty where it is none."""
     try:
-        said = json.loads(before)
+        said = json.loads(text)
     except ValueError:
-        said = {}
-    said = said if isinstance(said, dict) else {}
-    return json.dumps(said | {"shape": series.shape, "axes": series.axes}).encode()
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def page_options(stack: TiffStack, number: int, place: int) -> dict[str, Any]:
