@@ -289,12 +289,12 @@ def speed(until: float) -> list[str]:
 # What a frame goes through, one after the other.
 OUTER = {
     "single invalid samples": "f2rcli.samples.defects.set_aside",
-    "planes up, colour": "f2rcli.engine.gpu.resident.Resident.picture",
-    "coarse, once per frame": "f2rcli.methods.rgb_f2r.F2R.prepare",
+    "planes up, colour": "f2rcli.engine.planes_store.PlanesStore.groups",
+    "coarse, once per frame": "f2rcli.methods.f2r.F2R.prepare",
     "thumbnail": "f2rcli.engine.windowed.thumbnail",
     "cuts": "f2rcli.engine.windowed.same_shot",
-    "flows and memory": "f2rcli.methods.rgb_f2r.F2R.follow",
-    "from alignment to refiner": "f2rcli.methods.rgb_f2r.F2R.finish",
+    "flows and memory": "f2rcli.methods.f2r.F2R.follow",
+    "from alignment to refiner": "f2rcli.methods.f2r.F2R.finish",
     "what stands still": "f2rcli.engine.engine.Engine.watch",
     "noise, measured again": "f2rcli.engine.noise.tracking.NoiseTracker.refresh",
     "contract, colour, planes down": "f2rcli.engine.engine.Engine.to_frame",
@@ -303,14 +303,14 @@ OUTER = {
 INNER = {
     "of flows: adjacent frames": "f2rcli.methods.device_flows.DeviceFlows.chain",
     "of flows: all, agreement": "f2rcli.methods.device_flows.DeviceFlows.rated",
-    "of flows: memory": "f2rcli.methods.rgb_f2r.F2R.remember",
+    "of flows: memory": "f2rcli.methods.f2r.F2R.remember",
     "of alignment: flows at full size": "f2rcli.methods.device_flows.DeviceFlows.enlarged",
-    "of alignment: warps": "f2rcli.methods.rgb_f2r.F2R.align",
-    "of alignment: anchor": "f2rcli.methods.rgb_f2r.F2R.anchor",
+    "of alignment: warps": "f2rcli.methods.f2r.F2R.align",
+    "of alignment: anchor": "f2rcli.methods.f2r.F2R.anchor",
     "of planes up: one copy": "f2rcli.engine.gpu.copies.Transfers.up",
     "of planes down: one copy": "f2rcli.engine.gpu.copies.Transfers.down",
-    "of contract: contract": "f2rcli.engine.gpu.resident.Resident.changes",
-    "of contract: colour, planes down": "f2rcli.engine.gpu.resident.Resident.changed",
+    "of contract: contract": "f2rcli.engine.contract.residual.Contract.allowed",
+    "of contract: colour, planes down": "f2rcli.engine.planes_store.PlanesStore.written",
 }
 
 

@@ -7,28 +7,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import cycle
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from f2rcli import methods, sensor, weights, yuv
-from f2rcli.engine.contract.debias import with_means_kept
 from f2rcli.engine.contract.frame_points import corrected
-from f2rcli.engine.contract.residual import (
-    ALONE,
-    STRICT,
-    Beside,
-    Slack,
-    under_contract,
-    watched,
-)
-from f2rcli.engine.contract.returned import Returned
-from f2rcli.engine.contract.steady import Steady
+from f2rcli.engine.contract.means import with_means_kept
+from f2rcli.engine.contract.residual import STRICT, Contract, FrameContext, Past, Tolerance
 from f2rcli.engine.device import lent_threads
-from f2rcli.engine.gpu.resident import Resident, stays
-from f2rcli.engine.gpu.steady import DeviceSteady
+from f2rcli.engine.planes_store import PlanesStore, grouped_planes
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.strength import allowance, scaled
 from f2rcli.engine.tiles import Runner, picture_size
@@ -36,12 +26,11 @@ from f2rcli.errors import DeviceError
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
 from f2rcli.methods.base import Method
 from f2rcli.methods.rgb import RgbMethod
-from f2rcli.models.flow import Flow
 from f2rcli.models.layers import channels_last
 from f2rcli.models.recorded.graphs import Graphs
 from f2rcli.noise.measurement.compression import Compression
 from f2rcli.noise.model import NoiseModel
-from f2rcli.noise.planes import PlaneNoise, planes_of, with_changes
+from f2rcli.noise.planes import PlaneNoise, with_changes
 from f2rcli.noise.rows import Lines
 from f2rcli.noise.told import Told
 from f2rcli.planes import packing
@@ -58,6 +47,7 @@ FRAME_BYTES = 130, 215  # per pixel, and per channel of it: frames and flows, me
 PROBE_SIZE = 192  # pixels per side of the frames that speed is predicted from
 
 
+ALONE = FrameContext()
 SHORT_OF_MEMORY = "the GPU's memory ran short for a while: slower without recorded work"
 
 
@@ -79,12 +69,11 @@ class Engine:
     tile: int | None
     noise: NoiseModel | None = None  # what is known of the clip's noise by now
     compression: Compression | None = None  # whose errors that is, where they are stronger
-    returned: Returned = field(default_factory=Returned)  # by the residual contract
     aside: SetAside = field(default_factory=SetAside)  # invalid samples
     notes: list[str] = field(default_factory=list)
     lane_noise: list[tuple[PlaneLayout, NoiseModel]] = field(default_factory=list)  # of lanes done
     used: Weights | None = None  # those for its kind of footage, where they were taken
-    slack: Slack = STRICT  # of the residual contract
+    slack: Tolerance = STRICT  # of the residual contract
     lines: dict[int, Lines] = field(default_factory=dict)  # by lane, where some were taken out
     stated: tuple[tuple[float, float], ...] | None = None  # see ClipInfo.noise_profile
     threads: int = 1  # of the processor, that a stream may use
@@ -92,11 +81,12 @@ class Engine:
     beside: dict[str, Weights] = field(default_factory=dict)  # other bundled ones, by name
     marks: "Marks | None" = None  # where its streams stand, of runs that can be gone on with
     prompt: bool = False  # whether results may not wait for more frames than a window holds
-    resident: Resident | None = None  # what does all the work on a GPU; None: on the processor
-    graphs: Graphs = field(default_factory=Graphs)  # of that work
+    graphs: Graphs = field(default_factory=Graphs)  # of the work that is done on a GPU
     check: CancelCheck = never_cancelled  # before every pass of a network
 
     def __post_init__(self) -> None:
+        self.store = PlanesStore(self.torch_device, away=False)
+        self.contract = Contract(self.store)
         if self.torch_device.type == "cuda":
             self.stay_on_device()
 
@@ -104,8 +94,13 @@ class Engine:
         """Do everything between uploaded and downloaded planes on the device."""
         self.graphs = Graphs.on(self.torch_device)
         self.graphs.short = partial(self.note, SHORT_OF_MEMORY)
-        self.resident = Resident(self.torch_device, self.graphs)
-        self.returned.elsewhere.append(self.resident.tally)
+        self.store = PlanesStore(self.torch_device, away=True, graphs=self.graphs)
+        self.contract = Contract(self.store)
+
+    @property
+    def away(self) -> bool:
+        """Whether all work on frames is done on a device."""
+        return self.store.away
 
     def note(self, line: str) -> None:
         """Add a note for the user, once."""
@@ -162,7 +157,7 @@ class Engine:
         )
         method = methods.load(chosen.header.method).from_weights(chosen, run, source)
         channels_last(method.networks.eval().to(self.torch_device))
-        if self.resident is not None:
+        if self.away:
             method.stay_on_device(self.graphs)
         return method
 
@@ -214,41 +209,33 @@ class Engine:
 
     def planes(self, frame: Frame) -> list[Tensor]:
         """The frame's planes (H, W) float32 on the device, in units of their own."""
-        if self.resident is not None and stays(frame):
-            return self.resident.planes(frame)
-        return [torch.from_numpy(plane).to(self.torch_device) for plane in planes_of(frame)]
+        return [plane for group in self.store.groups(frame) for plane in group]
 
     def to_tensor(self, frame: Frame) -> Tensor:
         """The frame's picture, (1, C, H, W) float32, for what measures noise: gray as RGB weights
         want it, mosaics packed."""
-        if self.resident is not None and stays(frame):
-            picture = self.resident.picture(frame)
+        if self.store.as_codes(frame):
+            picture = self.store.picture(frame)
         else:
             bayer = frame.layout.space is Space.BAYER
             planes = sensor.to_planes(frame) if bayer else yuv.to_rgb(frame)
             picture = torch.from_numpy(planes)[None].to(self.torch_device)
         return picture.expand(-1, self.weights.header.channels, -1, -1).contiguous()
 
-    def new_steady(self, frame: Frame) -> Steady | DeviceSteady:
-        """A new memory of what stands still, for a shot that begins with this frame."""
-        if self.resident is not None and stays(frame):
-            return DeviceSteady()
-        return Steady()
+    def watch(
+        self, past: Past, frame: Frame, noise: PlaneNoise | None, flows: Sequence[Any] = ()
+    ) -> None:
+        """Let the past learn of the next frame, where there is a contract to know it."""
+        if noise is not None and self.settings.contract:
+            self.contract.watch(past, frame, noise, self.slack, flows)
 
-    def watch(self, steady: Steady | DeviceSteady, frame: Frame, noise: PlaneNoise | None) -> None:
-        """Let what stands still learn of the next frame, where there is a contract to know it."""
-        if noise is None or not self.settings.contract:
-            return
-        if isinstance(steady, Steady):
-            watched(steady, frame, noise)
-        elif self.resident is not None:
-            self.resident.watch(steady, frame, noise)
-
-    def to_frame(self, source: Frame, changes: Sequence[Tensor], beside: Beside = ALONE) -> Frame:
+    def to_frame(
+        self, source: Frame, changes: Sequence[Tensor], context: FrameContext = ALONE
+    ) -> Frame:
         """The source frame with changes of its `planes` (H, W) added, as far as the residual
         contract allows and the settings' strengths ask for it.
 
-        beside: what the contract goes by; without its noise nothing is held back. Stacks and
+        context: what the contract goes by; without its noise nothing is held back. Stacks and
         mosaics keep the mean of every frame and channel: brightness is what is measured in them.
         Raises DeviceError where the networks gave no numbers.
         """
@@ -257,30 +244,21 @@ class Engine:
                 f"the networks' result is not finite ({self.device}, {self.precision}).",
                 hint="Pass precision='fp32'.",
             )
-        model, noise = (beside.model, beside.noise) if self.settings.contract else (None, None)
-        if source.layout.space is Space.GRAY and model is not None:
-            model = model.first_channels(1)
-        if self.resident is not None and stays(source):
-            there, most = self.resident, allowance(self.settings, source.layout)
-            groups = there.groups(changes, source.layout)
-            if model is not None and noise is not None:
-                slack = beside.slack or self.slack
-                groups = there.changes(source, groups, model, beside, most, slack)
-            return there.changed(source, groups, self.settings)
-        beside = replace(beside, flows=tuple(map(_on_processor, beside.flows)))
-        rest = partial(corrected, frame=source, noise=noise, beside=beside)
-        asked = [change.cpu().numpy() for change in changes]
-        if model is None or noise is None:
-            allowed = rest(asked)
-        else:
-            allowed = under_contract(
-                source, asked, noise, model, beside, self.returned,
-                allowance(self.settings, source.layout), beside.slack or self.slack, rest,
-            )  # fmt: skip
-        allowed = scaled(allowed, source.layout, self.settings)
-        if source.layout.levels is not None:
-            allowed = with_means_kept(source, allowed)
-        return with_changes(source, allowed)
+        layout, groups = source.layout, grouped_planes(changes, source.layout)
+        noise = context.noise if self.settings.contract else None
+        if noise is not None:
+            most = allowance(self.settings, layout)
+            tolerance = context.tolerance or self.slack
+            groups = self.contract.allowed(source, groups, context, tolerance, most)
+        allowed = [plane for group in groups for plane in group]
+        if not layout.keeps_means:
+            asked = scaled(allowed, layout, self.settings)
+            return self.store.written(source, grouped_planes(asked, layout))
+        known = corrected([one.cpu().numpy() for one in allowed], source, noise, context)
+        known = scaled(known, layout, self.settings)
+        if layout.levels is not None:
+            known = with_means_kept(source, known)
+        return with_changes(source, known)
 
     def predict(self, info: ClipInfo, method: Method | None = None) -> Prediction:
         """Time one small window here, and scale by pixels. method: that of the clip's noise, where
@@ -315,7 +293,3 @@ class Engine:
         frames.append(method.prepare(method.length, last, noise))
         method.restore(Window.of(frames, half), noise)
         return time.monotonic() - started
-
-
-def _on_processor(flow: Flow | Tensor | None) -> Flow | None:
-    return flow[0].cpu().numpy() if isinstance(flow, Tensor) else flow

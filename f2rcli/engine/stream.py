@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 
 from f2rcli.engine import windowed
+from f2rcli.engine.contract.memory import Memory
 from f2rcli.engine.device import lent_threads, threads_given_back
 from f2rcli.engine.dim.choice import ALONE, CHOSEN_ON, Blend, Restore, chosen, dim, restored_in_sums
 from f2rcli.engine.dim.written import given, written
@@ -200,7 +201,7 @@ def _restored(
     mark = Mark() if engine.marks is None else engine.marks.stream(engine)
     packing = Packing(first.layout, method.stride)
     run = windowed.Restorer(method, engine, noise, worker, watch, packing)
-    past = mark.set_out(method, noise, engine.new_steady(first), run.probe.new())
+    past = mark.set_out(method, noise, run.probe.new())
     count, begun = mark.count, mark.kept is not None
     # A device restores a frame while its host writes the one before and reads on.
     waits = isinstance(worker, AtOnce) and engine.marks is None and not engine.prompt
@@ -224,8 +225,7 @@ def _restored(
             continue
         count += 1
         if not window.before:
-            steady = engine.new_steady(window.centre.copies[0])
-            past = replace(past, steady=steady, bounds=())  # a shot begins
+            past = replace(past, memory=Memory(), bounds=())  # a shot begins
         if all(copy.context for copy in window.centre.copies):
             if begun:  # what follows has been looked at; the reader goes on to its end
                 count += len(window.after) + sum(1 for _ in pictures)
@@ -235,7 +235,7 @@ def _restored(
         begun = True
         done = list(finished(0)) if waits else []
         started.append(run.start(window, past))
-        yield from done if waits else finished(run.ahead_of(started[-1].view, past.shrinkage))
+        yield from done if waits else finished(run.ahead_of(started[-1].view, past.shares))
     yield from finished(0)
     mark.end()
     if count < method.length:

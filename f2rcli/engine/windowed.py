@@ -9,9 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from f2rcli.engine.contract.past import Past
-from f2rcli.engine.contract.residual import COMPRESSED, STRICT, Beside
-from f2rcli.engine.contract.shrinkage import Shrinkage
+from f2rcli.engine.contract.residual import STRICT, FrameContext, Past
+from f2rcli.engine.contract.shares import NoiseShares
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.noise.ceiling import LOOK_BESIDE, LOOK_EVERY, below, ceiling, fades, one_code
@@ -97,22 +96,21 @@ class Restorer(NamedTuple):
             restored = partial(method.restore, view, told)
         near = (*view.before[-1:], *view.after[:1])
         motions = tuple(method.motion(view.centre, frame) for frame in near)
-        if self.engine.resident is not None:
+        if self.engine.away:
             self._look(window, past)
         return Started(window, view, motions, past, restored)
 
-    def finish(self, started: Started, missed: int = 0, *, watched: bool = False) -> list[Frame]:
+    def finish(self, started: Started, missed: int = 0) -> list[Frame]:
         """A window's centre, and its copies; missed: how often the whole run has measured the noise
-        before an excerpt; watched: whether what stands still has learnt of the centre. A function
-        of its own: no picture outlives it."""
+        before an excerpt. A function of its own: no picture outlives it."""
         window, view, noise = started.window, started.view, self.noise
         copies = window.centre.copies
         restored = started.restored()
         near = _near(window)
         flows = tuple(None if motion is None else motion() for motion in started.motions)
         planes = self._by_now(started, flows)
-        if not watched:  # after networks have run: what it leaves for the contract takes memory
-            self.engine.watch(started.past.steady, copies[0], planes)
+        # after networks have run: what it leaves for the contract takes memory
+        self.engine.watch(started.past, copies[0], planes, flows)
         noise.refresh(view, _shown(window), missed)
         if self.watch is not None:
             self.watch(restored)
@@ -121,14 +119,13 @@ class Restorer(NamedTuple):
         changes = self.changes(copies[0], refined)
         del refined
         past = started.past
-        if past.shrinkage is not None and self.probe.due(view, past.shrinkage):
-            self.probe.ask(past.shrinkage, copies[0], view, changes)
-        beside = Beside(
-            tuple(entry.copies[0] for entry in near), flows, past.steady, noise.measured, planes,
-            past.points, past.shrinkage, COMPRESSED if noise.compressed else None,
-            tuple(entry.copies[0] for entry in window.after),
+        if past.shares is not None and self.probe.due(view, past.shares):
+            self.probe.ask(past.shares, copies[0], view, changes)
+        context = FrameContext(
+            tuple(entry.copies[0] for entry in near), flows, past, planes,
+            later=tuple(entry.copies[0] for entry in window.after),
         )  # fmt: skip
-        done = self.engine.to_frame(copies[0], changes, beside)
+        done = self.engine.to_frame(copies[0], changes, context)
         return [done, *(replace(copy, planes=done.planes) for copy in copies[1:])]
 
     def changes(self, frame: Frame, restored: Tensor) -> list[Tensor]:
@@ -189,26 +186,26 @@ class Restorer(NamedTuple):
         frames are large and nothing stands still, only as far as what follows depends on it."""
         noise, method = self.noise, self.method
         centre = window.centre.copies[0]
-        self.engine.watch(past.steady, centre, self._held(centre, past))
         first = count - 1 == method.length // 2  # with frames on both sides
         missed = window.centre.prepared.index // REFRESH_EVERY if first else 0
         small = window.centre.prepared.noisy[0, 0].numel() <= QUICK_PIXELS
         near = any(not copy.context for one in window.after for copy in one.copies)
-        if past.steady.stands or small or near:  # near: a frame that is written is brought closer
+        if past.stands or small or near:  # near: a frame that is written is brought closer
             alone = self._replace(worker=Worker(), watch=None)
-            alone.finish(alone.start(window, past), missed, watched=True)
+            alone.finish(alone.start(window, past), missed)
             return
+        self.engine.watch(past, centre, self._held(centre, past))
         view = view_of(window)
         method.pass_over(view, noise.told)
         if missed or (count > method.length // 2 and noise.due(view)):
             noise.refresh(view, _shown(window), missed)
 
-    def ahead_of(self, view: Window[Prepared], shrinkage: Shrinkage | None) -> int:
+    def ahead_of(self, view: Window[Prepared], shares: NoiseShares | None) -> int:
         """How many windows may be begun and not finished: none beyond one that the noise is
         measured or the method asked on, and none where a record waits for all that is begun to be
         finished."""
         held = self.engine.marks is not None and self.engine.marks.wanted
-        probed = self.probe.due(view, shrinkage)
+        probed = self.probe.due(view, shares)
         return 0 if held or probed or self.noise.due(view) else self.worker.ahead
 
 

@@ -85,7 +85,7 @@ def network_worker(engine: Engine) -> Iterator[Worker]:
     """A thread beside the caller's; the caller's own where the engine has only one thread, or works
     on a GPU, whose host looks ahead in a thread beside it. However it ends, no work is left
     running."""
-    if engine.torch_device.type != "cpu" or engine.resident is not None:
+    if engine.torch_device.type != "cpu" or engine.away:
         with ThreadPoolExecutor(1, "f2r-frames") as beside:  # begun when first used
             yield AtOnce(None if engine.prompt else beside)
         return

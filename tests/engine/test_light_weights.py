@@ -14,7 +14,6 @@ from f2rcli import weights
 from f2rcli.engine import engine as engine_room
 from f2rcli.engine import stream, tiles
 from f2rcli.engine.contract.residual import CODED
-from f2rcli.engine.contract.steady import Steady
 from f2rcli.engine.noise.tracking import NoiseTracker
 from f2rcli.engine.packing import Packing
 from f2rcli.frames import Frame, Mosaic
@@ -52,15 +51,6 @@ def test_noise_that_a_codec_has_been_at_has_weights_of_its_own() -> None:
     engine.slack = CODED
     next(denoise_stream(frames, info_of(frames), engine))
     assert engine.weights_name == "f2r-full-coded-noise"
-
-
-def test_what_stands_still_has_a_mean_in_files_that_a_codec_has_written_too() -> None:
-    frames = noisy_clip(1, height=48, width=64)
-    engine = engine_for(frames)
-    engine.slack = CODED
-    steady = engine.new_steady(frames[0])
-    assert isinstance(steady, Steady)
-    assert steady.still is not None
 
 
 def test_a_still_burst_of_a_stack_keeps_its_texture_by_the_weights_for_light_noise() -> None:

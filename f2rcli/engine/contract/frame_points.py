@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
 from f2rcli import sensor
-from f2rcli.engine.contract.debias import mean_of, without_bias, written_of
-from f2rcli.engine.contract.limits import Real, box
+from f2rcli.engine.contract.means import Real, mean_of, without_bias, written_of
+from f2rcli.engine.contract.memory import resting
 from f2rcli.engine.contract.points import Others, PointLosses
-from f2rcli.engine.contract.residual import SPARSE, Beside
-from f2rcli.engine.contract.steady import Steady
-from f2rcli.engine.contract.still import resting
+from f2rcli.engine.contract.residual import FrameContext
+from f2rcli.engine.contract.terms import SPARSE
 from f2rcli.frames import Family, Frame
 from f2rcli.noise.measurement.blocks import whole_landing
 from f2rcli.noise.planes import PlaneNoise, planes_of
@@ -19,20 +19,21 @@ AROUND_POINTS = 15  # samples of a colour, whose mean a point stands on
 
 
 def corrected(
-    changes: list[Real], frame: Frame, noise: PlaneNoise | None, beside: Beside
+    changes: list[Real], frame: Frame, noise: PlaneNoise | None, context: FrameContext
 ) -> list[Real]:
     """The changes of a frame's planes, and of stacks and mosaics without a mean and with the
     light of points. noise: the law of every plane."""
     if not frame.layout.keeps_means:
         return changes
     changes = without_bias(changes, written_of(frame))
-    if beside.points is None or noise is None:
+    points = None if context.past is None else context.past.points
+    if points is None or noise is None:
         return changes
-    return with_points(changes, frame, beside.points, noise, beside)
+    return with_points(changes, frame, points, noise, context)
 
 
 def with_points(
-    changes: list[Real], frame: Frame, points: PointLosses, noise: PlaneNoise, beside: Beside
+    changes: list[Real], frame: Frame, points: PointLosses, noise: PlaneNoise, context: FrameContext
 ) -> list[Real]:
     """Changes of a frame's planes with points' light given back and means kept; see
     `PointLosses`."""
@@ -41,7 +42,7 @@ def with_points(
         np.square(noise.level(index, plane + change))
         for index, (change, plane) in enumerate(zip(changes, planes, strict=True))
     ]
-    others = _others(planes, beside)
+    others = _others(planes, context)
     removed = [-change for change in changes]
     if frame.layout.family is Family.BAYER:  # a dim point shows on all colours together
         plane, taken, variance = (
@@ -54,31 +55,39 @@ def with_points(
             else _added(changes, list(sensor.pack(lost, _pattern(frame))), frame)
         )
     parted = variances
-    if beside.slack is SPARSE:  # as each sample of a few electrons tells by itself
+    if context.tolerance is SPARSE:  # as each sample of a few electrons tells by itself
         parted = [np.square(noise.level(index, plane)) for index, plane in enumerate(planes)]
     parts = zip(planes, removed, variances, parted, others, strict=True)
     return _added(changes, [points.lost(index, *part) for index, part in enumerate(parts)], frame)
 
 
 def _above(planes: list[Real]) -> list[Real]:
-    return [plane - box(plane, AROUND_POINTS) for plane in planes]
+    side, edge = (AROUND_POINTS, AROUND_POINTS), cv2.BORDER_REFLECT
+    return [plane - cv2.blur(plane, side, borderType=edge) for plane in planes]
 
 
-def _others(planes: list[Real], beside: Beside) -> list[Others | None]:
+def _others(planes: list[Real], context: FrameContext) -> list[Others | None]:
     """Each plane as other frames show it: the past where it stood still, the next frame where the
     flow leads, and more of them if the picture rests."""
-    if beside.slack is SPARSE:  # their noise is skewed
+    if context.tolerance is SPARSE:  # their noise is skewed
         return [None] * len(planes)
-    steady = beside.steady if isinstance(beside.steady, Steady) else None
-    flow = beside.flows[-1] if beside.flows and isinstance(beside.flows[-1], np.ndarray) else None
-    still = flow is not None and resting([flow]) == 1
-    later = [planes_of(frame) for frame in beside.later[: None if still else 1]]
+    assert context.past is not None
+    memory = context.past.memory
+    means, worths = (
+        [plane.cpu().numpy() for group in groups for plane in group]
+        for groups in (memory.means, memory.worths)
+    )
+    flow = (
+        context.flows[-1] if context.flows and isinstance(context.flows[-1], np.ndarray) else None
+    )
+    still = flow is not None and float(resting(memory)) > 0.5
+    later = [planes_of(frame) for frame in context.later[: None if still else 1]]
     found: list[Others | None] = []
     for index, plane in enumerate(planes):
         total, frames = np.zeros_like(plane), np.zeros_like(plane)
-        if steady is not None and index < len(steady.means):
-            frames = steady.counts[index] - 1
-            total = steady.means[index] * steady.counts[index] - plane
+        if means:
+            frames = worths[index] - 1
+            total = means[index] * worths[index] - plane
         move = None if flow is None else whole_landing(flow, plane.shape)
         for number, one in enumerate(later):
             total += one[index] if move is None or number else one[index].ravel().take(move)

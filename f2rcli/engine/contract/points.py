@@ -17,8 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.engine.contract.limits import LEAST, Real
 from f2rcli.engine.contract.losses import Losses, losses_of, values_of
+from f2rcli.engine.contract.means import Real
+from f2rcli.engine.contract.terms import LEAST
 from f2rcli.frames import Floats
 
 WIDTHS = (0.7, 1.0, 1.4, 2.0)  # pixels, standard deviations of the profiles that are looked for

@@ -14,7 +14,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.engine.contract.limits import box
 from f2rcli.engine.dim.sums import Copies, Estimated, Sum, between, joined, summed
 from f2rcli.frames import Frame, Singles
 from f2rcli.noise.model import NoiseModel
@@ -187,7 +186,8 @@ def _coins(electrons: Singles, rng: np.random.Generator) -> Singles:
 def _square(planes: Sequence[Singles]) -> tuple[slice, slice]:
     """Where most of the light is, which tells most."""
     height, width = (min(SIDE, size) for size in planes[0].shape)
-    light = box(np.mean(planes, axis=0, dtype=np.float32), min(height, width) // 2 * 2 - 1)
+    side = min(height, width) // 2 * 2 - 1
+    light = cv2.blur(np.mean(planes, axis=0, dtype=np.float32), (side, side))
     inner = light[height // 2 : light.shape[0] - (height - 1) // 2,
                   width // 2 : light.shape[1] - (width - 1) // 2]  # fmt: skip
     top, left = np.unravel_index(int(inner.argmax()), inner.shape)

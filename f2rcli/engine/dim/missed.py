@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.engine.contract.limits import LEAST, Real, box
+from f2rcli.engine.contract.means import Real
+from f2rcli.engine.contract.terms import LEAST
 
 LENGTHS = (8, 4, 2, 1)  # frames
 WIDTHS = (3.0, 1.5)  # pixels
@@ -81,6 +82,10 @@ class Missed:
 
 def _classes(estimate: Real, variance: Real) -> NDArray[np.intp]:
     """The class of every place by how far it stands out."""
-    high = box(estimate, PLACE) - box(estimate, AROUND)
-    deviation = np.sqrt(np.maximum(box(variance, AROUND), LEAST)) / PLACE
+    high = _box(estimate, PLACE) - _box(estimate, AROUND)
+    deviation = np.sqrt(np.maximum(_box(variance, AROUND), LEAST)) / PLACE
     return np.searchsorted(CLASSES, high / deviation)
+
+
+def _box(plane: Real, side: int) -> Real:
+    return np.asarray(cv2.blur(plane, (side, side), borderType=cv2.BORDER_REFLECT), np.float32)

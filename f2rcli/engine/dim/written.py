@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from f2rcli.engine.contract.limits import Real
-from f2rcli.engine.contract.past import Past
+from f2rcli.engine.contract.means import Real
 from f2rcli.engine.contract.points import PointLosses
-from f2rcli.engine.contract.residual import SPARSE, Beside
+from f2rcli.engine.contract.residual import FrameContext, Past
+from f2rcli.engine.contract.terms import SPARSE
 from f2rcli.engine.dim.missed import LENGTHS, Missed
 from f2rcli.engine.dim.sums import Copies, Estimated, Shown
 from f2rcli.engine.engine import Engine
@@ -38,20 +38,16 @@ def written(
     they were but for their samples."""
     past, missed = Past(points=PointLosses()), Missed()
     for row, at in _rows(_looked(one) for one in estimates):
-        one, frame = row[at], row[at].shown.copies[0]
+        one = row[at]
         if not at:
-            past = Past(engine.new_steady(frame), past.points)
-        engine.watch(past.steady, frame, noise.planes)
+            past = Past(points=past.points)
         near = tuple(other.shown.copies[0] for other in (*row[at - 1 : at], *row[at + 1 : at + 2]))
-        beside = Beside(
-            near, (None,) * len(near), past.steady, noise.measured, noise.planes, past.points,
-            slack=SPARSE,
-        )  # fmt: skip
+        context = FrameContext(near, (None,) * len(near), past, noise.planes, SPARSE)
         estimate = one.estimate
-        if beside.noise is not None:
-            variance = np.square(beside.noise.level(0, estimate))
+        if context.noise is not None:
+            variance = np.square(context.noise.level(0, estimate))
             estimate = estimate + missed.of([each.missed for each in row], at, estimate, variance)
-        yield _with(one.shown, estimate, engine, beside)
+        yield _with(one.shown, estimate, engine, context)
 
 
 def _looked(one: Estimated) -> Looked:
@@ -79,9 +75,10 @@ def _rows(items: Iterable[Looked]) -> Iterator[tuple[list[Looked], int]]:
     yield from ((row, place) for place in range(at, len(row)))
 
 
-def _with(shown: Shown, estimate: Real, engine: Engine, beside: Beside) -> Copies:
+def _with(shown: Shown, estimate: Real, engine: Engine, context: FrameContext) -> Copies:
     frame = shown.copies[0]
-    done = engine.to_frame(frame, [torch.from_numpy(estimate - planes_of(frame)[0])], beside)
+    change = torch.from_numpy(estimate - planes_of(frame)[0]).to(engine.torch_device)
+    done = engine.to_frame(frame, [change], context)
     return [done, *(replace(copy, planes=done.planes) for copy in shown.copies[1:])]
 
 

@@ -1,11 +1,11 @@
-"""`yuv.py` as tensors: groups of planes to a picture, and a change of it back onto them."""
+"""`yuv.py` as tensors: codes of groups of planes, their values, and the picture of these."""
 
 import torch
 from torch import Tensor
 
 from f2rcli.frames import Family, PlaneLayout
 from f2rcli.models.constants import kept
-from f2rcli.yuv import BACK_PROJECTIONS, coarser, code_span, matrices
+from f2rcli.yuv import coarser, code_span, matrices
 
 Groups = list[Tensor]  # (P, H, W) each: luma or all planes, then chroma
 
@@ -45,23 +45,6 @@ def to_rgb(groups: Groups, layout: PlaneLayout) -> Tensor:
     return _mix(matrices(layout.matrix)[0], whole)[None]
 
 
-def plane_changes(change: Tensor, shapes: list[tuple[int, ...]], layout: PlaneLayout) -> Groups:
-    """A change of a picture (1, C, H, W) as changes of groups of these shapes (H, W)."""
-    if layout.family is not Family.YUV:
-        return [change[0]]
-    mixed = _mix(matrices(layout.matrix)[1], change[0])
-    rows, columns = shapes[1]
-    return [mixed[:1], _sampled(mixed[1:], layout)[:, :rows, :columns]]
-
-
-def split(picture: Tensor, layout: PlaneLayout) -> Groups:
-    """A picture (1, C, h, w) of any size as groups, chroma on the picture's own grid."""
-    if layout.family is not Family.YUV:
-        return [picture[0]]
-    mixed = _mix(matrices(layout.matrix)[1], picture[0])
-    return [mixed[:1], mixed[1:]]
-
-
 def _mix(matrix: object, planes: Tensor) -> Tensor:
     rows = tuple(float(weight) for row in matrix for weight in row)  # type: ignore[attr-defined]  # (3, 3)
     weights = kept(rows, planes).view(3, 3)
@@ -87,38 +70,7 @@ def _stretch(values: Tensor, axis: int, factor: int, site: float, size: int) -> 
     return whole.narrow(axis, 0, size)
 
 
-def _sampled(values: Tensor, layout: PlaneLayout) -> Tensor:
-    """See `yuv._sampled`: the chroma whose interpolation comes closest to a change."""
-    chroma = averaged = _downsample(values, layout)
-    if not any(layout.log2_chroma):
-        return chroma
-    for _ in range(BACK_PROJECTIONS):
-        back = _downsample(_upsample(chroma, values.shape[-2:], layout), layout)
-        chroma = chroma + (averaged - back)
-    return chroma
-
-
 def _upsample(chroma: Tensor, size: torch.Size, layout: PlaneLayout) -> Tensor:
     for axis, factor, site in coarser(layout):
         chroma = _stretch(chroma, axis - 2, factor, site, size[axis])
     return chroma
-
-
-def _downsample(values: Tensor, layout: PlaneLayout) -> Tensor:
-    for axis, factor, site in coarser(layout):
-        values = _shrink(values, axis - 2, factor, site)
-    return values
-
-
-def _shrink(values: Tensor, axis: int, factor: int, site: float) -> Tensor:
-    """See `yuv._shrink`: cells of `factor` samples, or a centred tent."""
-    missing = -values.shape[axis] % factor
-    if missing:
-        last = values.narrow(axis, values.shape[axis] - 1, 1)
-        values = torch.cat([values, *[last] * missing], axis)
-    cells = torch.unflatten(values, axis, (-1, factor)).unbind(axis)
-    if factor != 2 or site != 0:
-        return torch.stack(cells).mean(0)
-    near, far = cells
-    before = torch.cat([near.narrow(axis, 0, 1), far.narrow(axis, 0, far.shape[axis] - 1)], axis)
-    return 0.5 * near + 0.25 * (far + before)

@@ -4,7 +4,7 @@ Decoding, defects, copies and lines are gone through again from the clip's first
 little; what the networks and the contract carry along is kept, bit for bit.
 """
 
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,13 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from f2rcli.engine.contract.past import Past
+from f2rcli.engine.contract.account import Returned
+from f2rcli.engine.contract.memory import Memory
 from f2rcli.engine.contract.points import PointLosses
-from f2rcli.engine.contract.returned import Returned
-from f2rcli.engine.contract.shrinkage import Shrinkage
-from f2rcli.engine.contract.steady import Steady
-from f2rcli.engine.contract.still import Still
-from f2rcli.engine.gpu.steady import DeviceSteady
+from f2rcli.engine.contract.residual import Past
+from f2rcli.engine.contract.shares import NoiseShares
 from f2rcli.methods.base import Method, Prepared
 from f2rcli.noise.measurement.blocking import Blocking
 from f2rcli.noise.measurement.bound import Bound
@@ -62,19 +60,14 @@ class Mark:
         """Pictures that need not even be prepared again."""
         return 0 if self.kept is None else self.first - self.begin
 
-    def set_out(
-        self,
-        method: Method,
-        noise: "NoiseTracker",
-        steady: Steady | DeviceSteady,
-        shrinkage: Shrinkage | None,
-    ) -> Past:
-        """Begin, with the noise of the resumed run. Returns what the contract carries
-        from there; steady, shrinkage: those of a stream that begins."""
+    def set_out(self, method: Method, noise: "NoiseTracker", shares: NoiseShares | None) -> Past:
+        """Begin, with the noise of the resumed run. Returns what the contract carries from there;
+        shares: those of a stream that begins."""
         self._method, self._noise = method, noise
         if self.kept is None:
-            return Past(steady, PointLosses() if noise.layout.counts_light else None, shrinkage)
-        model, points, learnt = (self.kept[name] for name in ("model", "points", "shrinkage"))
+            points = PointLosses() if noise.layout.counts_light else None
+            return Past(points=points, shares=shares)
+        model, points, learnt = (self.kept[name] for name in ("model", "points", "shares"))
         if model is not None:
             noise.know(_model(model), _plane_noise(self.kept["planes"]))
             blocking = self.kept["blocking"]
@@ -82,11 +75,10 @@ class Mark:
             noise.compressed = self.kept["compressed"]
             noise.law = _model(self.kept["law"][0]), _plane_noise(self.kept["law"][1])
         self._known = {i: None if m is None else _told(m) for i, m in self.kept["told"]}
-        _fill(steady, self._arrays, noise.engine.torch_device)
         return Past(
-            steady,
+            _memory(_part(self._arrays, "shown"), noise.engine.torch_device),
             None if points is None else PointLosses.of(points),
-            None if learnt is None else Shrinkage.of(learnt),
+            None if learnt is None else NoiseShares(**learnt),
             tuple(Bound(**{k: _tuples(v) for k, v in one.items()}) for one in self.kept["bounds"]),
         )
 
@@ -116,14 +108,18 @@ class Mark:
             return None
         model, planes = self._noise.measured, self._noise.planes
         blocking = self._noise.blocking
-        points, shrinkage = self.past.points, self.past.shrinkage
+        points, shares = self.past.points, self.past.shares
         memory, kept = self._method.remembered()
-        arrays = _arrays_of(self.past.steady)
+        arrays = {
+            f"shown.{part}.{kind}": group.cpu().numpy()
+            for part, groups in self.past.memory._asdict().items()
+            for kind, group in enumerate(groups)
+        }
         arrays |= {f"memory.{name}": values for name, values in kept.items()}
         facts = {
             "begin": self.begin, "first": self.first, "done": self.done,
             "points": None if points is None else points.values(),
-            "shrinkage": None if shrinkage is None else shrinkage.values(),
+            "shares": None if shares is None else shares.values(),
             "bounds": [asdict(one) for one in self.past.bounds],
             "model": None if model is None else asdict(model),
             "planes": None if planes is None else asdict(planes),
@@ -154,15 +150,13 @@ class Marks:
         self._account: tuple[Returned, dict[str, int]] | None = None  # what receipts are made of
         if past is not None:
             aside = {name: int(count) for name, count in past["aside"].items()}
-            self._account = Returned.of(past["returned"]), aside
+            self._account = Returned(**past["returned"]), aside
 
     def stream(self, engine: "Engine") -> Mark:
         """The mark of the next stream that begins."""
         number = len(self.marks)
         if not number and self._account is not None:
-            elsewhere = engine.returned.elsewhere
-            engine.returned, account = self._account
-            engine.returned.elsewhere = elsewhere
+            engine.contract.returned, account = self._account
             for name, value in account.items():
                 setattr(engine.aside, name, value)
         past = self._past[number] if number < len(self._past) else None
@@ -177,7 +171,7 @@ class Marks:
         if self.wanted:
             return None
         facts = {
-            "streams": [facts for facts, _ in whole], "returned": engine.returned.values(),
+            "streams": [facts for facts, _ in whole], "returned": engine.contract.returned.values(),
             "aside": asdict(engine.aside),
         }  # fmt: skip
         return facts, {
@@ -190,38 +184,13 @@ def _part(arrays: Arrays, name: str) -> Arrays:
     return {k.removeprefix(f"{name}."): v for k, v in arrays.items() if k.startswith(f"{name}.")}
 
 
-_STILL = tuple(one.name for one in fields(Still))
-
-
-def _arrays_of(steady: Steady | DeviceSteady) -> Arrays:
-    kinds: dict[str, Any] = {
-        "means": enumerate(steady.means), "counts": enumerate(steady.counts),
-        "removed": steady.removed.items(), "ages": steady.ages.items(),
-        "results": steady.results.items() if isinstance(steady, Steady) else (),
-    }  # fmt: skip
-    if isinstance(steady, Steady) and steady.still is not None:
-        kinds |= {f"still-{kind}": getattr(steady.still, kind).items() for kind in _STILL}
-    return {f"{kind}.{i}": _array(values) for kind, items in kinds.items() for i, values in items}
-
-
-def _array(values: Any) -> NDArray[np.float32]:
-    return values.cpu().numpy() if isinstance(values, Tensor) else values
-
-
-def _fill(steady: Steady | DeviceSteady, arrays: Arrays, device: torch.device) -> None:
-    """Let a shot that begins know what was kept of one."""
-    for kind in ("means", "counts", "removed", "ages"):
-        kept: dict[int, Any] = {int(i): values for i, values in _part(arrays, kind).items()}
-        if isinstance(steady, DeviceSteady):
-            kept = {i: torch.from_numpy(values).to(device) for i, values in kept.items()}
-        listed = kind in ("means", "counts")
-        setattr(steady, kind, [kept[i] for i in sorted(kept)] if listed else kept)
-    if isinstance(steady, Steady):
-        steady.results = {int(i): values for i, values in _part(arrays, "results").items()}
-    if isinstance(steady, Steady) and steady.still is not None:
-        for name in _STILL:
-            part = _part(arrays, f"still-{name}")
-            setattr(steady.still, name, {int(i): values for i, values in part.items()})
+def _memory(arrays: Arrays, device: torch.device) -> Memory:
+    """What every place had shown."""
+    parts: dict[str, list[Tensor]] = {}
+    for name, values in sorted(arrays.items()):
+        part, _ = name.split(".")
+        parts.setdefault(part, []).append(torch.from_numpy(values).to(device))
+    return Memory(**parts)
 
 
 def _tuples(value: Any) -> Any:

@@ -1,0 +1,155 @@
+"""Means, extremes and sizes of planes (P, H, W): by OpenCV on a processor, by torch elsewhere.
+
+Both give the same values but for rounding; a test compares them.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from f2rcli.models import motion
+from f2rcli.models.constants import constant
+from f2rcli.models.flow import sample
+
+DIAMETER = 11  # samples, of the bilateral filter's window
+GUIDE = 0.5  # of the guide's differences beside the planes' own
+LEAST_NORMAL = float(np.finfo(np.float32).tiny)
+
+
+def box(planes: Tensor, side: int) -> Tensor:
+    """Mean over side x side samples (odd), mirrored beyond the border."""
+    if _here(planes):
+        return _each(planes, lambda one: cv2.blur(one, (side, side), borderType=cv2.BORDER_REFLECT))
+    return _mean(_mirrored(planes, side // 2, edge=True), side)
+
+
+def blurred(planes: Tensor, side: int) -> Tensor:
+    """The same, mirrored without repeating the edge: what parts bands."""
+    if _here(planes):
+        edge = cv2.BORDER_REFLECT_101
+        return _each(planes, lambda one: cv2.blur(one, (side, side), borderType=edge))
+    return _mean(_mirrored(planes, side // 2, edge=False), side)
+
+
+def power_around(planes: Tensor, side: int) -> Tensor:
+    """Mean square over side x side samples, as `box`."""
+    return box(planes.square(), side)
+
+
+def least_around(planes: Tensor, side: int) -> Tensor:
+    """The least of side x side samples (odd), of those inside at the border."""
+    if _here(planes):
+        window = np.ones((side, side), np.uint8)
+        return _each(planes, lambda one: cv2.erode(one, window))
+    reach = side // 2
+    rows = functional.max_pool2d(-planes.unsqueeze(1), (side, 1), 1, (reach, 0))
+    return -functional.max_pool2d(rows, (1, side), 1, (0, reach)).squeeze(1)
+
+
+def halved(planes: Tensor) -> Tensor:
+    """Means over cells of 2x2 samples."""
+    return resized(planes, tuple((length + 1) // 2 for length in planes.shape[-2:]))
+
+
+def resized(planes: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Planes at another size: area averages where smaller, linear between samples where larger."""
+    size, shape = tuple(planes.shape[-2:]), tuple(shape)
+    if size == shape:
+        return planes
+    smaller = shape < size
+    if _here(planes):
+        way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+        return _each(planes, lambda one: cv2.resize(one, shape[::-1], interpolation=way))
+    if not smaller:
+        kind = {"mode": "bilinear", "align_corners": False}
+        return functional.interpolate(planes.unsqueeze(1), shape, **kind).squeeze(1)  # type: ignore[arg-type]  # as it takes them
+    if size == (2 * shape[0], 2 * shape[1]):
+        return functional.avg_pool2d(planes.unsqueeze(1), 2).squeeze(1)
+    down, across = (_areas(old, new, planes.device) for old, new in zip(size, shape, strict=True))
+    return down @ planes @ across.T
+
+
+def moved(planes: Tensor, shifts: Tensor) -> Tensor:
+    """Planes where a flow leads from each sample: shifts (2, H, W) in samples, x then y."""
+    if _here(planes):
+        flow = shifts.permute(1, 2, 0).contiguous().numpy()
+        return _each(planes, lambda one: sample(one, flow, cubic=True))
+    return motion.warp_all([planes[None]], shifts.permute(1, 2, 0)[None])[0][0]
+
+
+def joint_bilateral(guide: Tensor, planes: Tensor, level: Tensor) -> Tensor:
+    """Two planes smoothed where they and a guide (1, H, W) differ by less than `level`, one value
+    (Tomasi and Manduchi, ICCV 1998; Petschnigg et al., SIGGRAPH 2004)."""
+    joint = torch.cat([guide * GUIDE, planes])
+    if _here(planes):
+        stacked, edge = np.dstack(list(joint.numpy())), cv2.BORDER_REFLECT
+        before = not bool(torch.tensor(LEAST_NORMAL).mul(0.5))
+        torch.set_flush_denormal(
+            True
+        )  # OpenCV makes its weights here; tiny ones take a hundredfold
+        out = cv2.bilateralFilter(stacked, DIAMETER, float(level), DIAMETER / 3, borderType=edge)
+        torch.set_flush_denormal(before)
+        return torch.from_numpy(np.ascontiguousarray(out[..., 1:].transpose(2, 0, 1)))
+    height, width, reach = *joint.shape[-2:], DIAMETER // 2
+    wide = _mirrored(joint, reach, edge=True).unfold(-1, DIAMETER, 1)  # (3, H + 10, W, 11): a view
+    fall = -0.5 / (level * level)
+    total, summed = joint.new_zeros(height, width), torch.zeros_like(planes)
+    for row in range(DIAMETER):
+        lines = wide[:, row : row + height]
+        apart = (lines - joint.unsqueeze(-1)).abs_().sum(0)
+        weight = (apart.square_().mul_(fall)).exp_() * _spatial(row, joint.device)
+        total += weight.sum(-1)
+        summed += (lines[1:] * weight).sum(-1)
+    return summed / total
+
+
+def _here(planes: Tensor) -> bool:
+    return planes.device.type == "cpu"
+
+
+def _each(planes: Tensor, work: Callable[[NDArray[np.float32]], Any]) -> Tensor:
+    """OpenCV's work on each plane of a tensor on the processor."""
+    return torch.from_numpy(np.stack([work(one) for one in planes.contiguous().numpy()]))
+
+
+def _mean(wide: Tensor, side: int) -> Tensor:
+    rows = functional.avg_pool2d(wide.unsqueeze(1), (side, 1), stride=1)
+    return functional.avg_pool2d(rows, (1, side), stride=1).squeeze(1)
+
+
+def _mirrored(planes: Tensor, reach: int, *, edge: bool) -> Tensor:
+    for axis in (-2, -1):
+        index = _mirror(planes.shape[axis], reach, edge, planes.device)
+        planes = planes.index_select(axis, index)
+    return planes
+
+
+@constant(64)
+def _mirror(size: int, reach: int, edge: bool, device: torch.device) -> Tensor:
+    places = np.pad(np.arange(size), reach, mode="symmetric" if edge else "reflect")
+    return torch.tensor(places, device=device)
+
+
+@constant(16)
+def _areas(old: int, new: int, device: torch.device) -> Tensor:
+    """(new, old): the share of every new sample that each old one covers."""
+    scale = old / new
+    first = np.arange(new)[:, None] * scale
+    place = np.arange(old)[None]
+    covered = np.minimum(first + scale, place + 1) - np.maximum(first, place)
+    return torch.tensor((np.clip(covered, 0, None) / scale).astype(np.float32), device=device)
+
+
+@constant(32)
+def _spatial(row: int, device: torch.device) -> Tensor:
+    """Weights (11,) of a row of the bilateral window, which is a disc."""
+    reach = DIAMETER // 2
+    far = (np.arange(DIAMETER) - reach) ** 2 + (row - reach) ** 2
+    weights = np.where(far <= reach**2, np.exp(-0.5 * far / (DIAMETER / 3) ** 2), 0)
+    return torch.tensor(weights.astype(np.float32), device=device)

@@ -1,0 +1,246 @@
+"""What every place showed so far: the mean of its frames, and what was made of the last.
+
+No window of a few frames comes near the mean of all that are alike. What stands still is brought to
+it: detail that networks lose shows there, and noise that they leave does not. Every place counts
+how many frames its mean is worth: a Kalman filter whose process noise is whatever a frame differs
+by beyond its own noise (Kalman, 1960). A mean would wipe out what is new and leave ghosts of what
+is gone, so one test of change looks at single frames, at the mean of the last few, which shows
+changes a fourth as strong, and at their power, which shows what flickers (DESIGN.md D47).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+from f2rcli.engine.contract.filters import box, least_around, moved, power_around, resized
+from f2rcli.engine.contract.limits import limit_to_noise
+from f2rcli.engine.contract.terms import LEAST, Groups, Terms, left_by_box
+
+F = TypeVar("F", float, Tensor)
+
+MOST = 256.0  # frames that a mean may be worth
+MOST_ALIKE = 32.0  # the same of the mean of what was taken out: slow changes must still fade
+HIDDEN = 18.0  # frames after which half of what shows only in a wide window is given back
+# Frames in which the noise in a mean of counts may be twice the law's, and less from then on: in a
+# mean of few, places where noise is loud by chance look like something lost.
+EARLY = 0.25
+UNCLIPPED = 0.005, 0.015  # of the variance, that clipping took: hardly any, and some
+SURE = 3.0  # frames from which on that mean is believed in full
+SIDES = (5, 15)  # samples, of the windows that changes are looked for in: of points, and of shades
+LATELY = 1 / 8  # share of a frame in the mean of the last few
+LEAST_OF_FEW = 1 / 35  # see `_of_few`
+# Times the noise's power in a window, from which a frame or the last few lower a mean's worth: of
+# noise alone one window in 10^5 has so much, and there are ten of them in the life of a mean.
+JUMP, DRIFT = 20.0, 16.0
+# The same from which a place is brought to its mean no more: from the first on in part.
+EVENT, DRIFTS = (14.0, 20.0), (12.0, 16.0)
+SCATTER = 6.0  # standard deviations of the power in a window: more shows what flickers
+AROUND = 5  # samples around an event that stay as well
+FEWEST = 4.0, 8.0  # frames: a mean of fewer is not used, one of more is used in full
+# Pixels of flow into an adjacent frame, as means over so many pixels: beyond them a place moves.
+# The flow of noise that stands still scatters by as much, but not all one way.
+RESTING, OVER, STEP = 0.3, 60, 4
+CAMERA = 0.4, 0.6  # of a picture's places: where fewer rest the camera moves; where more, things
+MOVING = 1 / 4  # share of a frame in a place's motion
+# Of the noise's power, over so many samples, that results may differ by: see `settled`.
+ALIKE, ALIKE_SIDE = (0.02, 0.06), 7
+UNMOVED = 0.02  # pixels of flow that are none: nothing is read between samples
+
+
+class Memory(NamedTuple):
+    """What groups of planes showed so far, on the grid of the frame that came last."""
+
+    means: Sequence[Tensor] = ()
+    worths: Sequence[Tensor] = ()  # frames in the means, 1 to MOST
+    lately: Sequence[Tensor] = ()  # what the last few frames differed by
+    calm: Sequence[Tensor] = ()  # 0..1, where nothing happens in the last frame or the last few
+    motion: Sequence[Tensor] = ()  # one (2, h, w): pixels a frame of late, over a coarse grid
+    matches: Sequence[Tensor] = ()  # frames that a place looked alike in, 1 to MOST_ALIKE
+    removed: Sequence[Tensor] = ()  # the mean of what was taken out; empty before any
+    ages: Sequence[Tensor] = ()  # frames in it
+    results: Sequence[Tensor] = ()  # of the frame before, restored
+
+    def knows(self, groups: Groups) -> bool:
+        """Whether it is of pictures of this size."""
+        return [one.shape for one in self.means] == [one.shape for one in groups]
+
+
+def added(
+    memory: Memory, groups: Groups, variances: Groups, terms: Terms, flows: Sequence[Tensor]
+) -> Memory:
+    """The memory with the next frame; variances: of its noise; flows (2, H, W): into the frames
+    beside it, as far as they are known."""
+    if not memory.knows(groups):
+        ones = [torch.ones_like(group) for group in groups]
+        nought = [torch.zeros_like(group) for group in groups]
+        return Memory([group.clone() for group in groups], ones, nought, nought, matches=ones)
+    motion = _motion(memory, flows)
+    moves = [one.square().sum(0, keepdim=True) > RESTING**2 for one in motion]
+    means, worths, lately, calms, matches = [], [], [], [], []
+    for kind, (group, variance) in enumerate(zip(groups, variances, strict=True)):
+        mean, worth = memory.means[kind], memory.worths[kind]
+        apart = group - mean
+        few = torch.lerp(memory.lately[kind], apart, LATELY)
+        excess, calm = _changes(apart, few, variance, worth, terms, kind)
+        alike = (1 / (1 / memory.matches[kind] + excess)).add_(1).clamp_max_(MOST_ALIKE)
+        for there in moves:  # begins anew
+            gone = resized(there.float(), tuple(group.shape[-2:]))
+            excess, few = excess + gone * MOST, few * (1 - gone)
+        worth = (1 / (1 / worth + excess)).add_(1).clamp_max_(MOST)
+        step = apart.div_(worth)
+        means.append(mean + step)
+        worths.append(worth)
+        lately.append(few - step)
+        calms.append(calm)
+        matches.append(alike)
+    return memory._replace(
+        means=means, worths=worths, lately=lately, calm=calms, motion=motion, matches=matches
+    )
+
+
+def _changes(
+    apart: Tensor, lately: Tensor, variance: Tensor, worth: Tensor, terms: Terms, kind: int
+) -> tuple[Tensor, Tensor]:
+    """What a frame and the last few differ from the mean by beyond noise, in units of its variance,
+    and how far nothing happens, 0..1."""
+    noise, shares = variance.clamp_min(LEAST), terms.band_shares(kind)
+    excess, calm = torch.zeros_like(apart), torch.ones_like(apart)
+    for side in SIDES:
+        expected, of_few = box(noise * (1 + 1 / worth), side), box(noise * _of_few(worth), side)
+        left = left_by_box(shares, side, apart)
+        event = box(apart, side).square_().div_(expected * left)
+        drift = box(lately, side).square_().div_(of_few * left)
+        calm *= falling(event, EVENT) * falling(drift, DRIFTS)
+        # Noise that neighbours share has fewer independent samples in a window.
+        most = 1 + SCATTER * (2 * left * left.mul(side**2).clamp_min(1)).sqrt()
+        flicker = power_around(apart, side).div_(expected).sub_(most)
+        for found in (flicker, (event - JUMP) * left, (drift - DRIFT) * (left * 3 * LATELY)):
+            excess = torch.maximum(excess, found)
+    return excess, least_around(calm, AROUND)
+
+
+def _motion(memory: Memory, flows: Sequence[Tensor]) -> Sequence[Tensor]:
+    """How a place moved of late: weak detail that moves under strong noise shows in no difference
+    of frames. Noise makes flows that lead anywhere; their mean over places and frames is next to
+    nothing. flows: into the frame before and the one after, or into one of them."""
+    if not flows:
+        return memory.motion
+    ways = [flow[:, ::STEP, ::STEP] for flow in flows]
+    here = ways[0] if len(ways) == 1 else (ways[0] - ways[1]) / 2
+    here = box(here.contiguous(), OVER // STEP)
+    return [torch.lerp(one, here, MOVING) for one in memory.motion] or [here]
+
+
+def resting(memory: Memory) -> Tensor:
+    """How far the camera rests, 0..1, as flows tell; 1 where there are none."""
+    if not memory.motion:
+        return torch.ones(())
+    share = (memory.motion[0].square().sum(0) <= RESTING**2).float().mean()
+    return 1 - falling(share, CAMERA)
+
+
+def stands(memory: Memory) -> Tensor:
+    """The share of the picture whose mean is worth using."""
+    return (memory.worths[0] > FEWEST[0]).float().mean()
+
+
+def lost(
+    memory: Memory, kind: int, removed: Tensor, variance: Tensor, left: Groups, terms: Terms
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What of a group's `removed` is no noise but was lost, as what was removed before at the same
+    places tells; and the mean of that, and its age, with this frame.
+
+    Noise averages out; what a method loses again and again (fine detail, the shade of a flat area)
+    does not: after n frames it shows n times as sharply. Averaging what was removed leaves no
+    ghosts: where something moves, what is removed from it is new noise in every frame.
+    """
+    if not memory.removed:
+        return torch.zeros_like(removed), removed, torch.ones_like(removed)
+    age = torch.minimum(memory.ages[kind] + 1, memory.matches[kind])
+    mean = memory.removed[kind] + (removed - memory.removed[kind]) / age
+    away = _beyond_noise(mean, variance, age, memory, kind, left, terms)
+    away *= ((age - 1) / (SURE - 1)).clamp_(0, 1)
+    if terms.tolerance.averages[kind]:  # what is brought to its mean gets it back by that
+        away *= 1 - _used(memory, kind)
+    return away, mean, age
+
+
+def nearer(
+    memory: Memory, kind: int, shown: Tensor, variance: Tensor, left: Groups, terms: Terms
+) -> Tensor:
+    """What brings a restored group nearer to its mean: as much of their difference as is not the
+    mean's own noise."""
+    worth = memory.worths[kind]
+    away = _beyond_noise(memory.means[kind] - shown, variance, worth, memory, kind, left, terms)
+    return away * _used(memory, kind)
+
+
+def _beyond_noise(
+    mean: Tensor,
+    variance: Tensor,
+    frames: Tensor,
+    memory: Memory,
+    kind: int,
+    left: Groups,
+    terms: Terms,
+) -> Tensor:
+    """What a mean of so many frames holds besides noise."""
+    hidden = frames * frames / (frames * frames + HIDDEN**2)
+    if mean.shape[-2:] != memory.means[0].shape[-2:]:  # small fields of colour are wider in light
+        hidden = torch.zeros_like(hidden)
+    lasting = terms.tolerance.lasting[kind]
+    of_mean = variance * (lasting + (1 - lasting) / frames)
+    if terms.layout.counts_light:
+        of_mean = of_mean * (1 + EARLY / frames)
+    away = mean - limit_to_noise(mean, of_mean, terms.band_shares(kind), hidden)
+    for one in left:  # what clipping shifted is no noise, and known less well than what is lost
+        away *= falling(1 - resized(one, tuple(mean.shape[-2:])), UNCLIPPED)
+    return away
+
+
+def _used(memory: Memory, kind: int) -> Tensor:
+    """How far the mean of a place is used, 0..1."""
+    enough = ((memory.worths[kind] - FEWEST[0]) / (FEWEST[1] - FEWEST[0])).clamp_(0, 1)
+    return enough * memory.calm[kind] * resting(memory).to(enough.device)
+
+
+def settled(
+    memory: Memory, kind: int, shown: Tensor, variance: Tensor, flow: Tensor | None
+) -> Tensor:
+    """A restored group with half of what brings it to the frame before as it was restored, where
+    both differ by far less than noise: the rest of it flickers. What is new stays as it is, since
+    it differs by more.
+
+    variance: of the noise; flow (2, h, w): into the frame before; None: only what stands still
+    settles, and of that places without detail, as that grows from frame to frame.
+    """
+    before = memory.results[kind]
+    if flow is None:
+        alike = _faint(before - shown, variance) * _faint(shown - box(shown, 3), variance)
+        alike *= _used(memory, kind)
+    else:
+        size = tuple(shown.shape[-2:])
+        way = resized(flow, size) * (size[1] / flow.shape[2])
+        before = moved(before, way.masked_fill(way.abs() < UNMOVED, 0))
+        alike = _faint(before - shown, variance)
+    return shown + (before - shown) * alike.div_(1 + alike)
+
+
+def _faint(apart: Tensor, variance: Tensor) -> Tensor:
+    """How far planes lie below the noise, 0..1."""
+    return falling(power_around(apart, ALIKE_SIDE) / variance.clamp_min(LEAST), ALIKE)
+
+
+def falling(value: Tensor, limits: tuple[float, float]) -> Tensor:
+    """1 up to the first limit, 0 from the second on."""
+    return ((limits[1] - value) / (limits[1] - limits[0])).clamp_(0, 1)
+
+
+def _of_few(worth: Tensor) -> Tensor:
+    """Of the mean of the last few frames less that of all, the variance in units of a frame's: what
+    averages of noise leave, and what the first frames weigh too much."""
+    lasting = (LATELY / (2 - LATELY) - 1 / worth).clamp_min_(0)
+    beginning = 0.9 * ((1 - LATELY) ** 2) ** worth
+    return lasting.add_(beginning).clamp_min_(LEAST_OF_FEW)

@@ -1,0 +1,124 @@
+"""The share of a method's removed signal that is noise, learnt by probing the method.
+
+Beside faint noise a network takes out as much texture as noise, and no test of power can tell one
+from the other. Stein's unbiased risk estimate can: noise like the measured one is added to a frame
+once more, and what of it the method removes says how closely the removed signal follows noise
+(Monte-Carlo SURE: Ramani, Blu and Unser, IEEE TIP 2008). Removing that share, and no more, has the
+least squared error. Places are told apart by how much is removed around them: flat areas, faint
+texture and edges have shares of their own (DESIGN.md D48). Worth +0.33 dB at sigma 1, 0.15 at 2,
+0.03 at 5 (benchmarks/rules.py, "Stein's shares").
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from f2rcli.engine.contract.filters import box, power_around
+from f2rcli.engine.contract.terms import LEAST, Groups, Terms
+from f2rcli.frames import Floats
+from f2rcli.models.constants import kept
+
+WINDOW = 15  # samples, over which power is counted
+# Classes of places: the power that is removed around them, in units of the noise's.
+EDGES = (0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.3)
+MIDDLES = (0.03, 0.075, 0.15, 0.25, 0.375, 0.525, 0.7, 0.9, 1.15, 1.5)
+PRIOR = 2000.0  # samples that the share of a whole plane counts as, in each class
+# A share this close to all of it is all: the law may say a little too little, and what flat areas
+# would keep of their noise shows.
+NEARLY, WHOLE = 0.85, 0.93
+BLEND = 0.3  # of a new look in what is known
+FIRST_LOOKS = 2  # each replaces the one before: the first window has frames on one side only
+LEAST_CERTAIN = 0.3  # of the noise's variance, whatever texture may be in it
+STEPS = 256  # of a table
+
+
+@dataclass
+class NoiseShares:
+    """The share of noise in what a method removes, by plane and class of places, of one stream."""
+
+    texture: float = 0.0  # variance that moving texture may have added to that of the first plane
+    looks: int = 0  # how often it was learnt
+    by_plane: list[list[float]] = field(default_factory=list)  # one number a class
+
+    @property
+    def settled(self) -> bool:
+        """Whether a window with frames on both sides has been looked at."""
+        return self.looks >= FIRST_LOOKS
+
+    def learn(self, removed: Groups, again: Groups, added: Groups, variances: Groups) -> None:
+        """Learn from a frame's groups: what is `removed` of it and, with noise `added`, `again`."""
+        self.looks += 1
+        found = [
+            _shares_of(*(one.cpu().numpy() for one in planes))
+            for parts in zip(removed, again, added, variances, strict=True)
+            for planes in zip(*(torch.unbind(part) for part in parts), strict=True)
+        ]
+        if self.by_plane and self.looks > FIRST_LOOKS:
+            found = [
+                np.array(old) + BLEND * (new - old)
+                for old, new in zip(self.by_plane, found, strict=True)
+            ]
+        self.by_plane = [one.tolist() for one in found]
+
+    def tables(self, terms: Terms, like: Tensor) -> Groups:
+        """Per group, the share (P, STEPS) by the power that is removed around a place, if all of
+        the measured variance is noise; none before any look."""
+        if not self.by_plane:
+            return []
+        steps = np.linspace(0, MIDDLES[-1], STEPS)
+        rows = [np.interp(steps, MIDDLES, one) for one in self.by_plane]
+        groups = (0, 1) if terms.chroma else (0,)
+        parts = ([rows[plane] for plane in terms.planes(kind)] for kind in groups)
+        return [kept(tuple(np.concatenate(p).tolist()), like).view(-1, STEPS) for p in parts]
+
+    def values(self) -> dict[str, Any]:
+        """All of it as JSON values: arguments for another."""
+        return dict(vars(self))
+
+
+def shrunk(
+    removed: Tensor, variance: Tensor, table: Tensor, texture: float, still: Tensor | None
+) -> Tensor:
+    """The part of what is removed from a group that follows noise of this variance.
+
+    table (P, STEPS): see `NoiseShares.tables`; texture: variance in the first plane's; still: how
+    many frames places have stood still for: what they lose shows in all of these, and is given back
+    as such.
+    """
+    if texture:
+        sure = (1 - texture / variance[:1].mean().clamp_min(LEAST)).clamp_min(LEAST_CERTAIN)
+        table = torch.cat([table[:1] * sure, table[1:]])
+    steep = NEARLY + (table - NEARLY) * ((1 - NEARLY) / (WHOLE - NEARLY))
+    table = torch.maximum(table, steep).clamp_max_(1)
+    place = power_around(removed, WINDOW) / box(variance, WINDOW).clamp_min_(LEAST)
+    place = place.mul_((STEPS - 1) / MIDDLES[-1]).clamp_(0, STEPS - 1).long()
+    share = box(table.gather(1, place.flatten(1)).view_as(removed), WINDOW)
+    less = share * removed
+    return less if still is None else removed + (less - removed) / still
+
+
+def _shares_of(removed: Floats, again: Floats, added: Floats, variance: Floats) -> Floats:
+    """Of every class: the covariance of what is removed with its noise, over its own variance."""
+    planes = (torch.from_numpy(one)[None] for one in (removed, variance))
+    power, around = power_around(next(planes), WINDOW), box(next(planes), WINDOW)
+    classes = np.digitize((power / around.clamp_min(LEAST))[0].numpy(), EDGES).ravel()
+    count = len(MIDDLES)
+
+    def total(values: Floats) -> Floats:
+        return np.bincount(classes, values.ravel(), count).astype(np.float64)
+
+    sums = [(again - removed) * added, np.square(added), variance, np.square(removed)]
+    by_class = [total(values) for values in sums]
+    whole = _share(*(one.sum() for one in by_class))
+    own = _share(*by_class)  # added noise was rounded: a little stronger
+    places = np.bincount(classes, minlength=count).astype(np.float64)
+    shares: Floats = (own * places + whole * PRIOR) / (places + PRIOR)
+    return shares
+
+
+def _share(follows: Any, strength: Any, noise: Any, power: Any) -> Any:
+    covariance = follows / np.maximum(strength, LEAST) * noise
+    return np.clip(covariance / np.maximum(power, LEAST), 0, 1)
