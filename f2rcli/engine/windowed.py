@@ -93,7 +93,8 @@ class Restorer(NamedTuple):
             followed = method.follow(view, told)
             restored = self.worker.start(partial(method.finish, view, told, followed))
         else:
-            restored = partial(method.restore, view, told)
+            begun = [method.restore(view, told)]  # whose motion is known from then on
+            restored = begun.pop
         near = (*view.before[-1:], *view.after[:1])
         motions = tuple(method.motion(view.centre, frame) for frame in near)
         if self.engine.away:
