@@ -31,13 +31,12 @@ STAGES = (
     ("opening: lines", "f2rcli.engine.stream", "remover_for"),
     ("opening: noise", "f2rcli.engine.noise.tracking", "opening_noise"),
     ("noise, measured again", "f2rcli.engine.noise.tracking.NoiseTracker", "refresh"),
-    ("planes to RGB", "f2rcli.yuv", "to_rgb"),
     ("flow (DIS)", "f2rcli.methods.flows.FlowBook", "_found"),
     ("composition and consistency", "f2rcli.methods.flows.Flows", "rated"),
-    ("warps", "f2rcli.methods.rgb_f2r.alignment", "warp_all"),
-    ("photometric agreement", "f2rcli.methods.rgb_f2r.alignment", "photometric_cells"),
-    ("long memory", "f2rcli.methods.rgb_f2r.F2R", "remember"),
-    ("level maps", "f2rcli.methods.rgb_f2r.pipeline", "level_map"),
+    ("warps", "f2rcli.methods.f2r", "warped"),
+    ("photometric agreement", "f2rcli.methods.f2r", "placed"),
+    ("long memory", "f2rcli.methods.f2r.F2R", "remember"),
+    ("level maps", "f2rcli.methods.f2r.F2R", "_maps"),
     ("contract, change to planes", "f2rcli.engine.engine.Engine", "to_frame"),
 )
 REST = "all else"
@@ -110,7 +109,7 @@ class Account:
         """The function, charged to a label, or to the network that it is given second."""
 
         def run(*given: Any, **named: Any) -> Any:
-            name = label or type(given[1]).__name__
+            name = label or type(getattr(given[1], "network", given[1])).__name__
             with self.at(name):
                 result = function(*given, **named)
                 if isinstance(result, Iterator):  # of a generator the work is in its steps

@@ -6,7 +6,6 @@ from collections import defaultdict
 from contextlib import ExitStack
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 import torch
@@ -14,11 +13,9 @@ from torch import nn
 
 from f2rcli import weights
 from f2rcli.engine.stream import EngineSettings, load_engine, restore_stream
-from f2rcli.frames import Space
 from f2rcli.io import ReadOptions, open_reader
-from f2rcli.methods.rgb_f2r import F2R, F2RNetworks
-from f2rcli.models.coarse import Coarse
 from f2rcli.models.convolutions.fused import convolved, works
+from f2rcli.planes import LAYOUTS
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 if not BENCHMARKS.is_dir():
@@ -27,29 +24,19 @@ sys.path.insert(0, str(BENCHMARKS))
 
 import cost  # noqa: E402  # found by the path above
 import fidelity  # noqa: E402
-import foreign  # noqa: E402
 import noisy_clips  # noqa: E402
 import quality  # noqa: E402
 import speed_peers  # noqa: E402
 import speed_stages  # noqa: E402
 
-SMALL_LIMIT = 120  # GMAC per megapixel of output, at the weights' own T
-TINY = {
-    "coarse": {"widths": (8, 8)},
-    "anchor": {"widths": (8, 8), "hidden": 8},
-    "refiner": {"widths": (8, 8), "embed": 8},
-}
+LIMIT = 120  # GMAC per megapixel of output, at the weights' own T
 
 
 def test_the_count_agrees_with_a_count_by_hand() -> None:
-    a, b, c = 16, 32, 64  # channels at 1/2, 1/4 and 1/8 of the size
-    half, quarter, eighth = 1 / 4, 1 / 16, 1 / 64  # cells per pixel
-    blocks = 2 * 2 * 9 * (a * a * half + b * b * quarter + c * c * eighth)  # two, of two 3x3 each
-    down = 4 * (a * b * quarter + b * c * eighth)  # 2x2, counted where they write
-    up = 4 * (c * b * eighth + b * a * quarter)  # 1x1 to four times the channels, where they read
-    ends = 9 * half * (6 * 4 * a + a * 3 * 4)
-    counted = cost.coarse_cost(Coarse(3, (a, b, c)), 3)
-    assert counted.macs == pytest.approx(blocks + down + up + ends)
+    layers = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(4, 3, 1))
+    counted = cost.cost(layers, torch.zeros(1, 2, 16, 24), pixels=16 * 24)
+    assert counted.macs == pytest.approx(9 * 2 * 4 + 4 * 3)
+    assert counted.parameters == 9 * 2 * 4 + 4 + 4 * 3 + 3
 
 
 def test_memory_alive_at_once_is_not_the_sum_of_all_memory() -> None:
@@ -58,35 +45,13 @@ def test_memory_alive_at_once_is_not_the_sum_of_all_memory() -> None:
     assert counted.live_bytes == 2 * 4  # one picture is read while the next is written
 
 
-@pytest.mark.parametrize("name", [n for n, e in weights.manifest().items() if e["method"] == "f2r"])
-def test_shipped_weights_of_size_small_keep_to_their_budget(name: str) -> None:
+@pytest.mark.parametrize(
+    "name", [n for n, e in weights.manifest().items() if n.startswith("f2r-full")]
+)
+def test_shipped_weights_keep_to_their_budget(name: str) -> None:
     chosen, networks = cost.load(name)
-    if chosen.header.size != "small":
-        pytest.skip("another size")
-    spent = cost.budget(networks, chosen.header.channels, chosen.header.length)
-    cell = 4 if chosen.header.space is Space.BAYER else 1  # pixels of a mosaic in a packed one
-    assert spent.total / cell <= SMALL_LIMIT
-
-
-def test_a_stream_costs_what_its_parts_cost() -> None:
-    networks = F2RNetworks(3, TINY).eval()
-    done = cost.walk(F2R(networks, cost.plain_run, 5), 96, 96, frames=2)
-    assert done.gmac_per_mpx == pytest.approx(cost.budget(networks, 3, 5).total)
-    assert done.flows == 4  # two adjacent ones for the new frame, two longer ones for the centre
-
-
-def test_the_contracts_price_is_a_ratio_of_times() -> None:
-    assert cost.Price(0.1, 0.105).extra == pytest.approx(0.05)
-    assert cost.contract_row(cost.Price(0.1, 0.105)).endswith("| 1.050 | 5.0% | 6%, held |")
-    assert cost.contract_row(cost.Price(0.1, 0.12)).endswith("| 6%, missed |")
-
-
-@pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
-def test_a_stream_is_timed_with_the_contract_and_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cost, "CONTRACT_FRAMES", 2)
-    price = cost.contract_price(cost.EngineSettings(device="cpu", threads=1), 64, 64, rounds=1)
-    assert price is None or min(price) > 0
-    assert cost.stream_seconds(cost.EngineSettings(device="cpu", threads=1), 64, 64) > 0
+    for layout in networks.layouts:
+        assert cost.budget(networks, LAYOUTS[layout], chosen.header.length).total <= LIMIT
 
 
 def test_the_last_table_has_a_row_per_noise() -> None:
@@ -97,15 +62,6 @@ def test_the_last_table_has_a_row_per_noise() -> None:
     rows = quality.summary(reached, 10).splitlines()[3:]
     assert [row.split("|")[1].strip() for row in rows] == list(quality.NOISES)
     assert rows[0] == "| g20 | 20.00 / 0.300 | 30.50 / 0.900 |"
-
-
-def test_tape_is_interlaced_and_nothing_codes_it(tmp_path: Path) -> None:
-    clean = np.full((8, 64, 64, 3), 0.5, np.float32)
-    pair = foreign.tape(clean, np.random.default_rng(0))
-    foreign.save(tmp_path / "tape.mkv", pair)
-    with av.open(str(tmp_path / "tape.mkv")) as container:
-        assert all(frame.interlaced_frame for frame in container.decode(video=0))
-    assert np.abs(noisy_clips.read(tmp_path / "tape.mkv").astype(int) - pair.noisy).max() <= 3
 
 
 @pytest.mark.parametrize(("noise", "suffix"), [("g30", ".mkv"), ("h264", ".mp4")])
