@@ -10,7 +10,6 @@ from f2rcli.io.base import MARK, Reader
 
 PNG = b"\x89PNG\r\n\x1a\n"  # what every PNG file begins with
 _KEYWORD = b"f2r\0"
-_END = struct.pack(">I4sI", 0, b"IEND", crc32(b"IEND"))  # the last chunk of every PNG file
 
 
 def read_provenance(reader: Reader) -> dict[str, Any] | None:
@@ -52,12 +51,3 @@ def text_of(path: Path) -> str:
                 break
             file.seek(after)
     return ""
-
-
-def append_text(path: Path, text: str) -> None:
-    """Put such a chunk before the last of a finished file."""
-    with path.open("r+b") as file:
-        file.seek(-len(_END), 2)
-        if file.read() == _END:
-            file.seek(-len(_END), 2)
-            file.write(text_chunk(text)[1] + _END)

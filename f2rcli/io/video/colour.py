@@ -62,6 +62,12 @@ _EXTRAS = {
 }
 
 
+_MASTERING = {  # what encoders' libraries call the display and the light levels
+    "x264": ("mastering-display", "cll"), "x265": ("master-display", "max-cll"),
+    "svtav1": ("mastering-display", "content-light"),
+}  # fmt: skip
+
+
 class Filter:
     """One filter with its arguments, for pictures of one size and format: one out for each in."""
 
@@ -117,43 +123,24 @@ class Mastering:
     display: tuple[Fraction, ...] = ()  # Rx Ry Gx Gy Bx By Wx Wy in CIE xy, then min, max in cd/m2
     light: tuple[int, int] | None = None  # MaxCLL, MaxFALL in cd/m2
 
-    def x265(self) -> list[str]:
-        """The colour facts as options of x265."""
-        options = ["hdr10=1", "hdr10-opt=1", "repeat-headers=1"]
+    def options(self, library: str) -> list[str]:
+        """The colour facts as parameters of x264, x265 or SVT-AV1."""
+        display, light = _MASTERING[library]
+        chosen = ["hdr10=1", "hdr10-opt=1", "repeat-headers=1"] if library == "x265" else []
         if self.display:
-            options.append(f"master-display={_display_option([*map(str, self.codes)])}")
+            texts = [str(code) for code in self.codes]
+            if library == "svtav1":
+                texts = [f"{float(v):.{5 if n < 8 else 4}f}" for n, v in enumerate(self.display)]
+            r, g, b, w = (",".join(texts[i : i + 2]) for i in (0, 2, 4, 6))
+            chosen.append(f"{display}=G({g})B({b})R({r})WP({w})L({texts[9]},{texts[8]})")
         if self.light:
-            options.append(f"max-cll={self.light[0]},{self.light[1]}")
-        return options
-
-    def x264(self) -> list[str]:
-        """The colour facts as options of x264."""
-        options = []
-        if self.display:
-            options.append(f"mastering-display={_display_option([*map(str, self.codes)])}")
-        if self.light:
-            options.append(f"cll={self.light[0]},{self.light[1]}")
-        return options
-
-    def svtav1(self) -> list[str]:
-        """The colour facts as options of SVT-AV1."""
-        options = []
-        if self.display:
-            texts = [f"{float(v):.{5 if n < 8 else 4}f}" for n, v in enumerate(self.display)]
-            options.append(f"mastering-display={_display_option(texts)}")
-        if self.light:
-            options.append(f"content-light={self.light[0]},{self.light[1]}")
-        return options
+            chosen.append(f"{light}={self.light[0]},{self.light[1]}")
+        return chosen
 
     @property
     def codes(self) -> list[int]:
         """The display in steps of 0.00002, then of 0.0001 cd/m2 (SMPTE ST 2086)."""
         return [round(v * (50000 if n < 8 else 10000)) for n, v in enumerate(self.display)]
-
-
-def _display_option(display: list[str]) -> str:
-    r, g, b, w = (",".join(display[i : i + 2]) for i in (0, 2, 4, 6))
-    return f"G({g})B({b})R({r})WP({w})L({display[9]},{display[8]})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -144,8 +144,7 @@ class EncoderChoice:
         if not any(family_of_encoder(name) in container.families for name in own):
             return f"{container.name} files cannot hold {family}"
         alpha = " with alpha" if layout.alpha else ""
-        samples = f"{layout.bits}-bit {layout.family.value}{alpha}"
-        takes = f"does not take {samples} at {self.setup.width}x{self.setup.height}"
+        takes = f"does not take {layout.bits}-bit {layout.family.value}{alpha}"
         return f"the {family} encoder {self.refusals.get(own[0], takes)}"
 
 
@@ -457,7 +456,7 @@ def _x264(form: PixelFormat, info: ClipInfo, source: SourceMetadata) -> dict[str
     if info.interlaced and not info.top_field_first:
         parameters.append("bff=1")  # flags alone order the pictures, not the stream
     if source.facts.mastering:
-        parameters += source.facts.mastering.x264()
+        parameters += source.facts.mastering.options("x264")
     said = ":".join(filter(None, parameters))
     # Threads race for fields: the stream would differ each time.
     return ({"x264-params": said} if said else {}) | ({"threads": "1"} if info.interlaced else {})
@@ -468,13 +467,13 @@ def _x265(form: PixelFormat, info: ClipInfo, source: SourceMetadata) -> dict[str
     if source.single_fields:
         parameters.append(f"interlace={'tff' if source.facts.top_field_first else 'bff'}")
     if source.facts.mastering:
-        parameters += source.facts.mastering.x265()
+        parameters += source.facts.mastering.options("x265")
     return {"x265-params": ":".join(parameters), "forced-idr": "1"}
 
 
 def _svtav1(form: PixelFormat, info: ClipInfo, source: SourceMetadata) -> dict[str, str]:
     mastering = source.facts.mastering
-    return {"svtav1-params": ":".join(mastering.svtav1())} if mastering else {}
+    return {"svtav1-params": ":".join(mastering.options("svtav1"))} if mastering else {}
 
 
 def _vp9(form: PixelFormat, info: ClipInfo, source: SourceMetadata) -> dict[str, str]:

@@ -19,7 +19,6 @@ from f2rcli.errors import InputError
 from f2rcli.frames import Frame
 from f2rcli.io.base import Reader, ReadOptions
 from f2rcli.io.ledger import Ledger
-from f2rcli.io.provenance import text_of
 from f2rcli.io.time_range import TimeRange, leading, timed, trailing
 from f2rcli.io.video.colour import has_captions
 from f2rcli.io.video.decoder import AnyPacket, DamageLog, DecodedPicture, Decoder, SidePackets
@@ -396,10 +395,6 @@ class VideoReader(Reader):
                 "its constant rate", len(stamps) + missing, len(stamps),
                 detail=f"gaps after {places} s{more}",
             )  # fmt: skip
-
-    def provenance_text(self) -> str:
-        path = Path(self.source)
-        return text_of(path) if self.metadata.container == "apng" and path.is_file() else ""
 
     def describe(self) -> list[dict[str, Any]]:
         return self._probe.describe(self.info)
