@@ -218,11 +218,9 @@ class F2R(Method, Following):
         moved, sure, worth = [], [], []
         for index, (pictures, (flow, agreement)) in enumerate(zip(shown, flows, strict=True)):
             moved.append(warped(self.layout, pictures, flow))
-            sure.append(
-                torch.as_tensor(agreement, device=reference.device).view(
-                    1, 1, *reference.shape[-2:]
-                )
-            )
+            if not isinstance(agreement, Tensor):
+                agreement = torch.from_numpy(agreement).to(reference.device)
+            sure.append(agreement.view(1, 1, *reference.shape[-2:]))
             worth.append(
                 warped(MAPS, counts, flow)[0] if index == place else torch.ones_like(sure[0])
             )

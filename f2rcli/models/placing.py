@@ -27,9 +27,11 @@ MISMATCH_ALLOWED = 3.0  # times the frame's median mismatch; beyond it confidenc
 
 def warped(layout: Layout, packed: Sequence[Tensor], flow: Flow | Tensor) -> list[Tensor]:
     """Pictures ([B,] C, h, w) where a flow leads, by cubic interpolation of their planes, without
-    gradients: with OpenCV by a flow that is an array, for one picture each; else on the flow's
-    device."""
+    gradients: with OpenCV by a flow that is an array, for one picture each on the processor; else
+    on the pictures' device."""
     planes = [plane for one in packed for plane in spread(layout, one.detach())]
+    if not isinstance(flow, Tensor) and planes[0].device.type != "cpu":  # of a device without CUDA
+        flow = torch.from_numpy(flow)[None].to(planes[0].device)
     steps = layout.planes * len(packed)
     moved: list[Tensor] = [planes[0]] * len(planes)
     order = sorted(range(len(planes)), key=lambda i: steps[i])

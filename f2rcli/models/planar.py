@@ -377,8 +377,8 @@ def posterior_mean(layout: Layout, noisy: Tensor, anchor: Tensor, told: Tensor) 
     power = torch.stack([apart[:, part].square().mean(1) for part in layout.slices], 1)
     excess = (box(power, WIDE) - variance).clamp_min(0)
     gain = excess / (excess + variance + EPSILON**2)
-    counts = torch.tensor([part.stop - part.start for part in layout.slices], device=gain.device)
-    return anchor + gain.repeat_interleave(counts, 1) * apart
+    taken = [gain[:, i : i + 1] * apart[:, part] for i, part in enumerate(layout.slices)]
+    return anchor + torch.cat(taken, 1)
 
 
 def weighted(weights: Tensor, pictures: Tensor) -> Tensor:
