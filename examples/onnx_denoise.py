@@ -1,6 +1,6 @@
 """Restore a short clip from exported graphs, with NumPy, OpenCV and onnxruntime alone.
 
-f2r export f2r-rgb-small -o graphs
+f2r export f2r-full -o graphs
 python examples/onnx_denoise.py graphs examples/noisy_path.mp4 clean.mkv --sigma 20
 
 It follows graph.json. f2r does more: it measures the noise, holds what is removed to it, remembers
@@ -71,9 +71,15 @@ class Clip:
             confidence[place] = doubled(consistency(flow, self.composed(other, index)), shape[2:])
         confidence[: len(around), 0] *= self.likeness(coarse[: len(around)], self.coarse[index])
         aligned = {"neighbours_noisy": noisy, "neighbours_coarse": coarse, "confidence": confidence}
-        _, correction, weights = self.graphs.run("anchor", **aligned)
+        _, correction, weights, spread = self.graphs.run("anchor", **aligned, level=self.level)
         centre = {"noisy": self.noisy[index], "coarse": self.coarse[index], "level": self.level}
-        refine = {**centre, "correction": correction, "weights": weights, **aligned}
+        refine = {
+            **centre,
+            "correction": correction,
+            "weights": weights,
+            "spread": spread,
+            **aligned,
+        }
         return self.graphs.run("refiner", **refine)[0]
 
     def window(self, centre: int) -> list[int]:

@@ -13,7 +13,7 @@ from f2rcli import __version__
 from f2rcli.export.graphs import DYNAMIC, Graph, Port, sizes
 from f2rcli.export.onnx_file import OPSET, TOLERANCE
 from f2rcli.frames import Space
-from f2rcli.methods.rgb_f2r.alignment import MISMATCH_ALLOWED, MISMATCH_FLOOR
+from f2rcli.models.placing import MISMATCH_ALLOWED, MISMATCH_FLOOR
 from f2rcli.noise.stabilising import PEDESTAL
 from f2rcli.weights import Weights
 

@@ -9,11 +9,12 @@ import torch
 from f2rcli import weights
 from f2rcli.errors import OutputError, WeightsError
 from f2rcli.export.description import description
-from f2rcli.export.graphs import Graph, graphs, multiple
+from f2rcli.export.graphs import PACKED, Graph, graphs, multiple
 from f2rcli.export.onnx_file import difference, onnx_bytes, onnx_library, runtime_version
 from f2rcli.io.atomic import PartFolder
 from f2rcli.io.targets import check_target
-from f2rcli.methods.rgb_f2r import F2R, F2RNetworks
+from f2rcli.methods.f2r import F2R
+from f2rcli.models.planar import Networks
 from f2rcli.weights import Weights
 
 NAMES = ("coarse.onnx", "anchor.onnx", "refiner.onnx", "graph.json")
@@ -42,7 +43,10 @@ def export(name_or_path: str, folder: Path, *, overwrite: bool = False) -> Expor
     networks = _networks(chosen)
     unit = multiple(networks)
     facts = {"f2r_weights": chosen.name, "f2r_weights_sha256": chosen.sha256}
-    made = {graph: onnx_bytes(graph, chosen.header, unit, facts) for graph in graphs(networks)}
+    made = {
+        graph: onnx_bytes(graph, chosen.header, unit, facts)
+        for graph in graphs(networks, chosen.header.space)
+    }
     apart = _differences(made, chosen, unit)
     checked = (
         None
@@ -73,15 +77,26 @@ def _check_folder(folder: Path, *, overwrite: bool) -> None:
         check_target(target, [], overwrite=overwrite)
 
 
-def _networks(chosen: Weights) -> F2RNetworks:
-    if chosen.header.method != F2R.name:
+def _networks(chosen: Weights) -> Networks:
+    header = chosen.header
+    if header.method != F2R.name:
         others = (name for name, entry in weights.manifest().items() if entry["method"] == F2R.name)
         raise WeightsError(
-            f"{chosen.name}: weights for method {chosen.header.method}; only f2r's are exported.",
+            f"{chosen.name}: weights for method {header.method}; only f2r's are exported.",
             hint=f"Choose from {', '.join(others)}.",
         )
-    header = chosen.header
-    return chosen.network(lambda: F2RNetworks(header.channels, header.config)).eval()
+    if PACKED[header.space] not in header.config.get("layouts", []):
+        raise WeightsError(
+            f"{chosen.name}: networks that do not see the file's planes; they are not exported.",
+            hint="Choose f2r-full, or train new ones.",
+        )
+    networks = chosen.network(lambda: Networks(header.config)).eval()
+    if not networks.anchor.guided:
+        raise WeightsError(
+            f"{chosen.name}: networks that share features with each other are not exported.",
+            hint="Choose f2r-full.",
+        )
+    return networks
 
 
 def _differences(made: dict[Graph, bytes], chosen: Weights, unit: int) -> dict[str, float] | None:

@@ -4,11 +4,15 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from f2rcli.frames import Space
 from f2rcli.header import Header
-from f2rcli.methods.rgb_f2r import F2RNetworks
-from f2rcli.models.fusion import Aligned, Anchor
+from f2rcli.models.planar import Anchor, Coarse, Neighbours, Networks
+from f2rcli.planes import LAYOUTS, ROTATION, Layout
 
+CELL = 2  # pixels along a side of what networks count
+PACKED = {Space.RGB: "rgb", Space.GRAY: "gray", Space.BAYER: "mosaic"}
 DYNAMIC = "BHW"  # axes of any size; the others are fixed when a graph is made
 
 
@@ -54,25 +58,72 @@ class Graph:
         return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
-class _BlindAnchor(nn.Module):
-    """The anchor on plain tensors."""
+class _OnPictures(nn.Module):
+    """One of the networks on pictures (B, C, H, W) of one layout: packed and unpacked within."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, layout: Layout) -> None:
         super().__init__()
         self.network = network
+        self.layout = layout
+        self.register_buffer("rotation", torch.from_numpy(ROTATION).float(), persistent=False)
 
-    def forward(self, noisy: Tensor, coarse: Tensor, confidence: Tensor) -> tuple[Tensor, ...]:
-        anchor: Anchor = self.network(Aligned(noisy, coarse, confidence))
-        return anchor.strict, anchor.correction, anchor.weights
+    def pack(self, pictures: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, 4 C, H/2, W/2)."""
+        if self.layout.rotated:
+            pictures = torch.einsum("pc,bchw->bphw", self.rotation, pictures)
+        return functional.pixel_unshuffle(pictures, CELL)
+
+    def unpack(self, cells: Tensor) -> Tensor:
+        """(B, 4 C, H/2, W/2) -> (B, C, H, W)."""
+        flat = functional.pixel_shuffle(cells, CELL)
+        if self.layout.rotated:
+            flat = torch.einsum("pc,bphw->bchw", self.rotation, flat)
+        return flat
+
+    def told(self, level: Tensor) -> Tensor:
+        """The maps of noise whose deviation at every sample is this."""
+        variance = functional.avg_pool2d(level.square(), 2)
+        if self.layout.rotated:
+            variance = torch.einsum("pc,bchw->bphw", self.rotation.square(), variance)
+        noise = variance.sqrt()
+        return torch.cat([noise, torch.zeros_like(noise)], 1)
+
+    def seen(self, noisy: Tensor, coarse: Tensor, confidence: Tensor) -> Neighbours:
+        """Aligned neighbours; what is trusted as several frames is worth as many."""
+        sure = halved(confidence)
+        each = (torch.stack([self.pack(one) for one in x.unbind(1)], 1) for x in (noisy, coarse))
+        return Neighbours(*each, sure, sure.clamp_min(1))
 
 
-class _Refiner(nn.Module):
-    """The refiner on plain tensors."""
+def halved(maps: Tensor) -> Tensor:
+    """Maps (B, N, 1, H, W) as means over cells."""
+    return torch.stack([functional.avg_pool2d(one, CELL) for one in maps.unbind(1)], 1)
 
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
 
+def doubled(maps: Tensor) -> Tensor:
+    """Maps (B, 1, h, w) of cells for every pixel."""
+    return functional.interpolate(maps, scale_factor=float(CELL))
+
+
+class _Coarse(_OnPictures):
+    def forward(self, noisy: Tensor, level: Tensor) -> Tensor:
+        made: Coarse = self.network(self.layout, self.pack(noisy), self.told(level))
+        return self.unpack(made.picture)
+
+
+class _BlindAnchor(_OnPictures):
+    def forward(
+        self, noisy: Tensor, coarse: Tensor, confidence: Tensor, level: Tensor
+    ) -> tuple[Tensor, ...]:
+        seen = self.seen(noisy, coarse, confidence)
+        made: Anchor = self.network(self.layout, seen, self.told(level))
+        assert made.correction is not None  # `full` networks are guided
+        pictures = self.unpack(made.strict), self.unpack(made.correction)
+        weights = torch.stack([doubled(one) for one in made.weights.unbind(1)], 1)
+        return *pictures, weights, doubled(made.spread)
+
+
+class _Refiner(_OnPictures):
     def forward(
         self,
         noisy: Tensor,
@@ -80,15 +131,19 @@ class _Refiner(nn.Module):
         level: Tensor,
         correction: Tensor,
         weights: Tensor,
+        spread: Tensor,
         neighbours_noisy: Tensor,
         neighbours_coarse: Tensor,
         confidence: Tensor,
     ) -> Tensor:
-        # of the anchor the refiner sees its correction and weights alone
-        anchor = Anchor(coarse, correction, weights)
-        aligned = Aligned(neighbours_noisy, neighbours_coarse, confidence)
-        refined: Tensor = self.network(noisy, coarse, level, anchor, aligned)
-        return refined
+        own, change = self.pack(coarse), self.pack(correction)
+        seen = self.seen(neighbours_noisy, neighbours_coarse, confidence)
+        small = functional.avg_pool2d(spread, 2)
+        anchor = Anchor(own, change, own, halved(weights), small, small)
+        refined: Tensor = self.network(
+            self.layout, self.pack(noisy), self.told(level), Coarse(own, small), anchor, seen
+        )
+        return self.unpack(refined)
 
 
 LIGHT = "black is 0, white is 1"
@@ -118,31 +173,32 @@ CORRECTION = Port(
     "Added to the centre's coarse frame it gives the guided anchor.",
 )  # fmt: skip
 WEIGHTS = Port("weights", "BN1HW", "share", 0, 1, "Weight of each neighbour; they sum to 1 over N.")
+SPREAD = Port("spread", "B1HW", DIFFERENCE, 0, None, "How far the neighbours disagree.")
 REFINED = Port("refined", "BCHW", LIGHT, 0, 1, "The result: the restored centre.")
 
 
-def graphs(networks: F2RNetworks) -> tuple[Graph, ...]:
-    """The three networks in the order in which they run."""
+def graphs(networks: Networks, space: Space) -> tuple[Graph, ...]:
+    """The three networks in the order in which they run, on RGB, gray or mosaics' pictures."""
+    layout = LAYOUTS[PACKED[space]]
     neighbours = (ALIGNED_NOISY, ALIGNED_COARSE, CONFIDENCE)
+    given = (CORRECTION, WEIGHTS, SPREAD)
     coarse, anchor, refiner = networks.coarse, networks.anchor, networks.refiner
     return (
-        Graph("coarse", coarse, (NOISY, LEVEL), (COARSE,), coarse.reach),
+        Graph("coarse", _Coarse(coarse, layout), (NOISY, LEVEL), (COARSE,), CELL * coarse.reach),
         Graph(
-            "anchor", _BlindAnchor(anchor), neighbours, (STRICT, CORRECTION, WEIGHTS), anchor.reach
+            "anchor", _BlindAnchor(anchor, layout), (*neighbours, LEVEL), (STRICT, *given),
+            CELL * anchor.reach,
         ),
         Graph(
-            "refiner",
-            _Refiner(refiner),
-            (NOISY, COARSE, LEVEL, CORRECTION, WEIGHTS, *neighbours),
-            (REFINED,),
-            refiner.reach,
+            "refiner", _Refiner(refiner, layout),
+            (NOISY, COARSE, LEVEL, *given, *neighbours), (REFINED,), CELL * refiner.reach,
         ),
-    )
+    )  # fmt: skip
 
 
-def multiple(networks: F2RNetworks) -> int:
+def multiple(networks: Networks) -> int:
     """The pixels that height and width must be a multiple of."""
-    return max(networks.coarse.stride, networks.anchor.stride, networks.refiner.stride)
+    return CELL * int(networks.stride)
 
 
 def sizes(header: Header, pictures: int, height: int, width: int) -> dict[str, int]:

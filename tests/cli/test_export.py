@@ -23,19 +23,21 @@ from f2rcli.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE
 from f2rcli.export import onnx_file
 from f2rcli.export.folder import NAMES
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
-from f2rcli.methods.rgb_f2r import F2RNetworks
-from f2rcli.models.fusion import Aligned
+from f2rcli.models.planar import Neighbours, Networks
+from f2rcli.planes import LAYOUTS, ROTATION, Layout, pack, unpack
 from tests.cli.conftest import Done
 
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "onnx_denoise.py"
-ALL = ["f2r-rgb-small", "f2r-bayer-small"]  # others share their graphs; `tiny` is a gray one
+ALL = ["f2r-full", "f2r-full-mosaic"]  # others share their graphs; `tiny` is a gray one
+TRUNK = {"widths": (8, 8), "encoders": (1,), "middle": 1, "decoders": (1,)}
 TINY = {
-    "coarse": {"widths": (8, 8)},
-    "anchor": {"widths": (8, 8), "hidden": 8},
-    "refiner": {"widths": (8, 8), "embed": 8},
+    "layouts": ["gray"],
+    "coarse": TRUNK,
+    "anchor": {"trunk": TRUNK, "hidden": 8, "step": 1, "guided": True},
+    "refiner": {"trunk": TRUNK, "embed": 8, "deep": 0, "guided": True},
 }
 SIZES = [(1, 40, 64), (2, 72, 24)]  # pictures, height, width
 SIGMA = 20.0
@@ -67,19 +69,30 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Untrained networks as small as they can be: what is in the graphs does not matter."""
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    header = weights.load("f2r-gray-small").header
+    header = weights.load("f2r-full-gray").header
     header = replace(header, config=TINY)
     torch.manual_seed(0)
-    weights.save(path, header, F2RNetworks(header.channels, header.config).state_dict())
+    weights.save(path, header, Networks(header.config).state_dict())
     return path
 
 
-def networks(name: str) -> F2RNetworks:
+def networks(name: str) -> Networks:
     """The weights in torch, as the engine loads them."""
     chosen = weights.load(name)
-    loaded = F2RNetworks(chosen.header.channels, chosen.header.config)
-    chosen.fill(loaded)
-    return loaded.eval()
+    return chosen.network(lambda: Networks(chosen.header.config)).eval()
+
+
+def packed(layout: Layout, pictures: torch.Tensor) -> torch.Tensor:
+    """Pictures (..., C, H, W) as networks see them."""
+    return pack(layout, list(pictures.unbind(-3)))
+
+
+def unpacked(layout: Layout, cells: torch.Tensor) -> torch.Tensor:
+    return torch.stack(unpack(layout, cells), -3)
+
+
+def doubled(maps: torch.Tensor) -> torch.Tensor:
+    return maps.repeat_interleave(2, -1).repeat_interleave(2, -2)
 
 
 def computed(session: Any, entry: dict[str, Any], given: dict[str, torch.Tensor]) -> list[Any]:
@@ -121,14 +134,27 @@ def chained(
         "confidence": random(count, 1),
     }
     given["confidence"][:, -1] = 0  # a window that is one neighbour short
-    torchs = networks(name)
+    torchs, layout = networks(name), LAYOUTS["rgb" if channels == 3 else "mosaic"]
+    given["level"][...] = given["level"][..., :1, :1]  # the same in every sample of a channel
+    squares = given["level"][:, :, ::2, ::2].square()
+    if layout.rotated:
+        squares = torch.einsum("pc,bchw->bphw", torch.tensor(ROTATION).float() ** 2, squares)
+    told = torch.cat([squares.sqrt(), torch.zeros_like(squares)], 1)
+    given["confidence"] = doubled(given["confidence"][..., ::2, ::2])
+    sure = given["confidence"][..., ::2, ::2]
     with torch.inference_mode():
-        given["coarse"] = torchs.coarse(given["noisy"], given["level"])
-        aligned = Aligned(*(given[port["name"]] for port in about["files"][1]["inputs"]))
-        anchor = torchs.anchor(aligned)
-        given["correction"], given["weights"] = anchor.correction, anchor.weights
-        refined = torchs.refiner(given["noisy"], given["coarse"], given["level"], anchor, aligned)
-    return given, [[given["coarse"]], list(anchor), [refined]]
+        noisy = packed(layout, given["noisy"])
+        coarse = torchs.coarse(layout, noisy, told)
+        given["coarse"] = unpacked(layout, coarse.picture)
+        pictures = (packed(layout, given[f"neighbours_{kind}"]) for kind in ("noisy", "coarse"))
+        seen = Neighbours(*pictures, sure, sure.clamp_min(1))
+        anchor = torchs.anchor(layout, seen, told)
+        given["correction"] = unpacked(layout, anchor.correction)
+        given["weights"], given["spread"] = doubled(anchor.weights), doubled(anchor.spread)
+        refined = torchs.refiner(layout, noisy, told, coarse, anchor, seen)
+    wanted = [unpacked(layout, anchor.strict), *(given[n] for n in ("correction", "weights"))]
+    wanted.append(given["spread"])
+    return given, [[given["coarse"]], wanted, [unpacked(layout, refined)]]
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -192,7 +218,7 @@ def test_files_that_are_there_stay_unless_overwritten_by_the_same_bytes_again(
 @pytest.mark.parametrize(
     ("name", "code", "said"),
     [
-        ("f2r-rgb-smal", EXIT_USAGE, "Did you mean f2r-rgb-small?"),
+        ("f2r-ful", EXIT_USAGE, "Did you mean f2r-full?"),
         ("nowhere.safetensors", EXIT_FAILURE, "neither a bundled name nor a file"),
         ("udvd-rgb-small", EXIT_FAILURE, "method udvd; only f2r's are exported"),
     ],
@@ -208,10 +234,10 @@ def test_weights_that_cannot_be_exported(
 
 
 def test_folders_that_cannot_be_written(export: Callable[..., Done], tmp_path: Path) -> None:
-    done = export("f2r-gray-small", "-o", tmp_path / "no" / "graphs")
+    done = export("f2r-full-gray", "-o", tmp_path / "no" / "graphs")
     assert (done.code, "does not exist" in done.err) == (EXIT_FAILURE, True)
     (tmp_path / "file").write_text("mine")
-    done = export("f2r-gray-small", "-o", tmp_path / "file")
+    done = export("f2r-full-gray", "-o", tmp_path / "file")
     assert (done.code, "is a file" in done.err) == (EXIT_FAILURE, True)
 
 
@@ -219,7 +245,7 @@ def test_without_onnx_one_line_says_what_to_install(
     export: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
-    done = export("f2r-gray-small", "-o", tmp_path / "graphs")
+    done = export("f2r-full-gray", "-o", tmp_path / "graphs")
     assert done.code == EXIT_FAILURE
     assert "pip install 'f2rcli[export]'" in done.err
     assert not list(tmp_path.iterdir())
@@ -288,7 +314,7 @@ def by_engine(frames: list[Codes]) -> list[Codes]:
         for i, f in enumerate(frames)
     )
     settings = EngineSettings(
-        weights="f2r-rgb-small", sigma=SIGMA, contract=False, device="cpu", precision="fp32"
+        weights="f2r-full", sigma=SIGMA, contract=False, device="cpu", precision="fp32"
     )
     done = denoise_stream(given, info, load_engine(settings, info))
     return [np.stack(frame.planes, -1) for frame in done]
@@ -308,7 +334,7 @@ def test_the_example_restores_a_clip_as_f2r_does(
     apart, 0.05 dB of quality measured)."""
     clean = moving(9)
     noisy = noised(clean)
-    restored, expected = by_example(folders("f2r-rgb-small"), noisy, tmp_path), by_engine(noisy)
+    restored, expected = by_example(folders("f2r-full"), noisy, tmp_path), by_engine(noisy)
     assert psnr(restored[:4], expected[:4]) > 60
     assert psnr(restored, expected) > 40
     assert abs(psnr(restored, clean) - psnr(expected, clean)) < 0.5
