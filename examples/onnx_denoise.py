@@ -17,6 +17,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]  # pictures (3, H, W), 0 = black, 1 = white; see Clip.flow for flows
+# Rows: luma and two kinds of chroma, as f2r's networks see R, G and B.
+LUMA_CHROMA = np.array([[2, 2, 2], [6**0.5, 0, -(6**0.5)], [2**0.5, -(8**0.5), 2**0.5]]) / 12**0.5
 SMALLEST = 80  # pixels: OpenCV's flow wants no smaller pictures
 
 
@@ -33,15 +35,9 @@ class Graphs:
         }
 
     def run(self, name: str, **inputs: Array) -> list[Array]:
-        """One network on arrays (..., H, W) of any size: padded to its multiple, and cropped."""
-        height, width = next(iter(inputs.values())).shape[-2:]
-        unit = self.about["alignment"]["multiple"]
-        room = [(0, -height % unit), (0, -width % unit)]
-        feed = {
-            key: np.pad(value, [(0, 0)] * (value.ndim - 2) + room, "edge")[None]
-            for key, value in inputs.items()
-        }
-        return [out[0, ..., :height, :width] for out in self.sessions[name].run(None, feed)]
+        """One network on arrays (..., H, W) whose sides are a multiple of what graph.json says."""
+        feed = {key: value[None] for key, value in inputs.items()}
+        return [out[0] for out in self.sessions[name].run(None, feed)]
 
 
 class Clip:
@@ -50,14 +46,23 @@ class Clip:
     def __init__(self, graphs: Graphs, frames: list[Array], sigma: float) -> None:
         """sigma: standard deviation of the noise, of 255."""
         self.graphs = graphs
-        self.noisy = frames
-        self.level = np.full_like(frames[0], graphs.about["noise_level"]["factor"] * sigma / 255)
-        self.coarse = [graphs.run("coarse", noisy=f, level=self.level)[0] for f in frames]
+        self.size = height, width = frames[0].shape[-2:]
+        unit = graphs.about["alignment"]["multiple"]
+        room = [(0, 0), (0, -height % unit), (0, -width % unit)]
+        self.noisy = [np.pad(frame, room, "edge") for frame in frames]
+        factor = graphs.about["noise_level"]["factor"]
+        self.level = np.full_like(self.noisy[0], factor * sigma / 255)
+        self.coarse = [graphs.run("coarse", noisy=f, level=self.level)[0] for f in self.noisy]
         self.looks = [halved(one.mean(0)) for one in self.coarse]
         self.known: dict[tuple[int, int], Array] = {}  # flows
 
     def restored(self, index: int) -> Array:
         """One frame, from itself and its neighbours."""
+        height, width = self.size
+        return self.estimate(index)[:, :height, :width]
+
+    def estimate(self, index: int) -> Array:
+        """The same with the rows and columns that it was grown by."""
         around = self.window(index)
         if not around:
             return self.coarse[index]
@@ -68,7 +73,8 @@ class Clip:
             flow = self.flow(index, other)
             noisy[place] = warp(self.noisy[other], flow)
             coarse[place] = warp(self.coarse[other], flow)
-            confidence[place] = doubled(consistency(flow, self.composed(other, index)), shape[2:])
+            agreement = consistency(flow, self.composed(other, index))
+            confidence[place] = agreement.repeat(2, 0).repeat(2, 1)
         confidence[: len(around), 0] *= self.likeness(coarse[: len(around)], self.coarse[index])
         aligned = {"neighbours_noisy": noisy, "neighbours_coarse": coarse, "confidence": confidence}
         _, correction, weights, spread = self.graphs.run("anchor", **aligned, level=self.level)
@@ -106,20 +112,16 @@ class Clip:
     def likeness(self, warped: Array, centre: Array) -> Array:
         """How well neighbours (N, 3, H, W) match the centre at every pixel: 0..1, (N, H, W)."""
         rules = self.graphs.about["neighbours"]["confidence"]
-        apart = np.stack([local_mean(np.abs(one - centre).mean(0)) for one in warped])
-        typical = max(float(np.median(apart[:, ::4, ::4])), rules["floor"])
-        return 1 / (1 + (apart / (rules["allowed"] * typical)) ** 2)
+        apart = np.stack([local_mean(in_cells(one - centre)) for one in warped])
+        typical = max(float(np.median(apart[:, ::2, ::2])), rules["floor"])
+        cells = 1 / (1 + (apart / (rules["allowed"] * typical)) ** 2)
+        return cells.repeat(2, 1).repeat(2, 2)
 
 
 def halved(luma: Array) -> Array:
-    """A picture (H, W) at half the size, rounded up: motion is searched no finer."""
-    even = np.pad(cv2.GaussianBlur(luma, (0, 0), 1.0), [(0, s % 2) for s in luma.shape], "edge")
-    return cv2.resize(even, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-
-
-def doubled(values: Array, shape: tuple[int, ...]) -> Array:
-    """Values of half the size for every pixel of a picture of this shape."""
-    return cv2.resize(values, None, fx=2, fy=2)[: shape[0], : shape[1]]
+    """A picture (H, W) at half the size: motion is searched no finer."""
+    soft = cv2.GaussianBlur(luma, (0, 0), 1.0)
+    return cv2.resize(soft, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
 
 
 def search(source: Array, target: Array, start: Array | None) -> Array:
@@ -136,7 +138,7 @@ def search(source: Array, target: Array, start: Array | None) -> Array:
     dis.setPatchSize(8)
     dis.setPatchStride(4 if start is None else 5)  # less to find from a flow that is close
     dis.setGradientDescentIterations(12 if start is None else 6)
-    dis.setVariationalRefinementIterations(3)
+    dis.setVariationalRefinementIterations(3 if start is None else 1)
     dis.setVariationalRefinementAlpha(60.0)
     return dis.calc(first, second, start)[: source.shape[0], : source.shape[1]].copy()
 
@@ -148,7 +150,7 @@ def sample(values: Array, flow: Array, kind: int = cv2.INTER_LINEAR) -> Array:
 
 def warp(picture: Array, flow: Array) -> Array:
     """A picture (3, H, W) on the grid where the flow, of half the size, begins."""
-    pixels, whole = picture.transpose(1, 2, 0).copy(), 2 * doubled(flow, picture.shape[1:])
+    pixels, whole = picture.transpose(1, 2, 0).copy(), 2 * cv2.resize(flow, None, fx=2, fy=2)
     return sample(pixels, whole, cv2.INTER_CUBIC).transpose(2, 0, 1)
 
 
@@ -167,10 +169,16 @@ def landing(flow: Array) -> Array:
     return np.stack([columns, rows], -1) + flow
 
 
+def in_cells(apart: Array) -> Array:
+    """How far pictures (3, H, W) lie apart in luma and chroma, the mean of cells of 2x2 pixels."""
+    far = np.abs(np.tensordot(LUMA_CHROMA, apart, 1)).mean(0)
+    return far.reshape(far.shape[0] // 2, 2, -1, 2).mean((1, 3), dtype=np.float32)
+
+
 def local_mean(values: Array) -> Array:
-    """Mean over 7x7 pixels, at the border over those inside; (H, W)."""
+    """Mean over 3x3 cells, at the border over those inside; (h, w)."""
     both = (values, np.ones_like(values))
-    total, count = (cv2.blur(one, (7, 7), borderType=cv2.BORDER_CONSTANT) for one in both)
+    total, count = (cv2.blur(one, (3, 3), borderType=cv2.BORDER_CONSTANT) for one in both)
     return total / count
 
 

@@ -151,7 +151,7 @@ def choose(method: str, space: Space, size: str | None = None) -> str:
     fitting = [
         name
         for name, entry in manifest().items()
-        if (entry["method"], entry["space"]) == wanted and size in (None, entry["size"])
+        if (entry["method"], entry["space"]) == wanted and size in (None, entry.get("size"))
     ]
     if not fitting:
         raise WeightsError(
