@@ -61,6 +61,8 @@ class Graph:
 class _OnPictures(nn.Module):
     """One of the networks on pictures (B, C, H, W) of one layout: packed and unpacked within."""
 
+    rotation: Tensor
+
     def __init__(self, network: nn.Module, layout: Layout) -> None:
         super().__init__()
         self.network = network
@@ -91,8 +93,10 @@ class _OnPictures(nn.Module):
     def seen(self, noisy: Tensor, coarse: Tensor, confidence: Tensor) -> Neighbours:
         """Aligned neighbours; what is trusted as several frames is worth as many."""
         sure = halved(confidence)
-        each = (torch.stack([self.pack(one) for one in x.unbind(1)], 1) for x in (noisy, coarse))
-        return Neighbours(*each, sure, sure.clamp_min(1))
+        seen, estimates = (
+            torch.stack([self.pack(one) for one in each.unbind(1)], 1) for each in (noisy, coarse)
+        )
+        return Neighbours(seen, estimates, sure, sure.clamp_min(1))
 
 
 def halved(maps: Tensor) -> Tensor:
