@@ -11,7 +11,7 @@ from f2rcli.engine.contract.means import Real
 from f2rcli.engine.contract.points import PointLosses
 from f2rcli.engine.contract.residual import FrameContext, Past
 from f2rcli.engine.contract.terms import SPARSE
-from f2rcli.engine.dim.missed import LENGTHS, Missed
+from f2rcli.engine.dim.missed import LENGTHS, missed
 from f2rcli.engine.dim.sums import Copies, Estimated, Shown
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.noise.tracking import NoiseTracker
@@ -36,7 +36,7 @@ def written(
 ) -> Iterator[Copies]:
     """Every picture with its estimate, as far as the residual contract allows; its copies are as
     they were but for their samples."""
-    past, missed = Past(points=PointLosses()), Missed()
+    past = Past(points=PointLosses())
     for row, at in _rows(_looked(one) for one in estimates):
         one = row[at]
         if not at:
@@ -46,7 +46,7 @@ def written(
         estimate = one.estimate
         if context.noise is not None:
             variance = np.square(context.noise.level(0, estimate))
-            estimate = estimate + missed.of([each.missed for each in row], at, estimate, variance)
+            estimate = estimate + missed([each.missed for each in row], at, variance)
         yield _with(one.shown, estimate, engine, context)
 
 
