@@ -14,8 +14,7 @@ from f2rcli.documents import parse_toml
 from f2rcli.errors import WeightsError
 from f2rcli.frames import Space
 from f2rcli.header import Header, no_header
-from f2rcli.io.atomic import replacing
-from f2rcli.io.digest import file_digest
+from f2rcli.io.files import file_digest, replacing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

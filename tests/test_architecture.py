@@ -117,7 +117,7 @@ def test_io_knows_nothing_of_its_siblings() -> None:
 
 def test_the_contract_of_formats_and_those_without_codecs_load_no_ffmpeg() -> None:
     """Still pictures are the exception: FFmpeg's codecs decode PNG, JPEG, EXR and the rest."""
-    without = ["atomic", "base", "numbering", "targets", "time_range", "raw", "stacks"]
+    without = ["base", "files", "numbering", "time_range", "raw", "stacks"]
     modules = ", ".join(f"f2rcli.io.{name}" for name in without)
     script = (
         f"import sys, {modules}\n"

@@ -18,7 +18,7 @@ from seeds import FRAMES, MEASURE, SIZE, TELL, Seed, of_file, pictures, video
 
 from f2rcli.cli.app import run
 from f2rcli.engine.resuming import record
-from f2rcli.io.digest import file_digest
+from f2rcli.io.files import file_digest
 from f2rcli.io.video.writer import VideoWriter
 
 # Name -> encoder, its pixel format.

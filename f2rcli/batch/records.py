@@ -23,7 +23,7 @@ from f2rcli.errors import (
     EXIT_OK,
     OutputError,
 )
-from f2rcli.io.atomic import write_text
+from f2rcli.io.files import write_text
 
 FOLDER = ".f2r"
 

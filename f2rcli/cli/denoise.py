@@ -56,7 +56,7 @@ from f2rcli.io import (
     readable_suffixes,
 )
 from f2rcli.io.base import written_name
-from f2rcli.io.preview import write_preview
+from f2rcli.io.pictures import write_preview
 from f2rcli.settings import clock, pairs
 from f2rcli.units import count, duration, size
 from f2rcli.window import LEAD_IN, LEAD_OUT

@@ -26,7 +26,7 @@ from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, InputError, UsageError, WeightsError
 from f2rcli.frames import ClipInfo
 from f2rcli.io import Reader, ReadOptions, WriteOptions, default_target, open_reader, plan_output
-from f2rcli.io.provenance import read_provenance
+from f2rcli.io.base import read_provenance
 from f2rcli.units import bit_rate, count, duration, size
 
 if TYPE_CHECKING:

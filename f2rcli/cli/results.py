@@ -7,8 +7,7 @@ from pathlib import Path
 
 from f2rcli.errors import OutputError, UsageError
 from f2rcli.io import readable_suffixes
-from f2rcli.io.atomic import write_file
-from f2rcli.io.targets import check_target, same_file
+from f2rcli.io.files import check_target, same_file, write_file
 
 
 def check_result(

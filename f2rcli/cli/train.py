@@ -15,7 +15,7 @@ from f2rcli.cli.options import Text, Whole, files, option, result
 from f2rcli.cli.progress import EVENT_EVERY, LINE_EVERY, Clock, Meter
 from f2rcli.cli.signals import Terminated
 from f2rcli.errors import EXIT_FAILURE, EXIT_OK, OutputError, UsageError
-from f2rcli.io.disk_errors import FULL
+from f2rcli.io.files import FULL
 from f2rcli.training.config import TrainConfig
 from f2rcli.training.events import Event, EventKind
 from f2rcli.training.folder import check_run, resumed, running

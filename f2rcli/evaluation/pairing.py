@@ -11,7 +11,7 @@ from f2rcli.errors import InputError, UsageError
 from f2rcli.evaluation.base import Case, OpenClip
 from f2rcli.evaluation.result import FileFacts
 from f2rcli.io import ReadOptions, is_clip, open_reader
-from f2rcli.io.digest import digest
+from f2rcli.io.files import digest
 
 if TYPE_CHECKING:
     from f2rcli.noise.synthesis.spec import NoiseSpec

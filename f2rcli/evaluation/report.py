@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from f2rcli.evaluation.pictures import CROP, ERROR, FRAME, REMOVED
 from f2rcli.evaluation.result import CLEAN, MOVED, NOISY, WHOLE, ClipResult, Evaluation, MetricFacts
-from f2rcli.io.atomic import write_file
+from f2rcli.io.files import write_file
 from f2rcli.noise.plot import draw_levels
 from f2rcli.plots import (
     GREY,

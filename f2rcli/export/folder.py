@@ -11,8 +11,7 @@ from f2rcli.errors import OutputError, WeightsError
 from f2rcli.export.description import description
 from f2rcli.export.graphs import PACKED, Graph, graphs, multiple
 from f2rcli.export.onnx_file import difference, onnx_bytes, onnx_library, runtime_version
-from f2rcli.io.atomic import PartFolder
-from f2rcli.io.targets import check_target
+from f2rcli.io.files import PartFolder, check_target
 from f2rcli.methods.f2r import F2R
 from f2rcli.models.planar import Networks
 from f2rcli.weights import Weights

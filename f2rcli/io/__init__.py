@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from f2rcli.errors import InputError, UsageError
-from f2rcli.io.base import Reader, ReadOptions, Receipt, WriteOptions, WritePlan, Writer
-from f2rcli.io.ledger import Ledger
+from f2rcli.io.base import Ledger, Reader, ReadOptions, Receipt, WriteOptions, WritePlan, Writer
 from f2rcli.io.numbering import files_of
 
 # Formats that people bring from neighbouring trades, which FFmpeg would misread or refuse.
@@ -38,7 +37,7 @@ __all__ = [
 
 # A folder of raw files may hold previews, too; one of TIFF pages is a stack; what is left, FFmpeg
 # judges by content.
-ORDER = ("raw", "stacks", "images", "video")
+ORDER = ("raw", "stacks", "pictures", "video")
 
 
 class Format(Protocol):
@@ -96,7 +95,7 @@ def plan_output(
     """
     options = options or WriteOptions()
     plan = _target_format(str(target), reader).plan_output(reader, str(target), options)
-    return replace(plan, overwrite=options.overwrite, keep_partial=options.keep_partial)
+    return replace(plan, overwrite=options.overwrite)
 
 
 def open_writer(reader: Reader, plan: WritePlan) -> Writer:

@@ -1,25 +1,108 @@
-"""The contract of all formats: options, readers, plans, writers and their reports.
+"""The contract of all formats: options, readers, plans, writers, receipts and the damage ledger.
 
 Readers stream frames and keep a ledger of damage; plans say what a run would write before it
-writes anything; writers publish a file only once it is finished and verified.
-"""
+writes anything; writers publish a file only once it is finished and verified."""
 
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from f2rcli import units
+from f2rcli.documents import LARGEST, parse_json
 from f2rcli.errors import UsageError
 from f2rcli.frames import ClipInfo, Frame
-from f2rcli.io.ledger import Ledger
 from f2rcli.settings import check, setting
+from f2rcli.units import count
+
+Unit = Literal["frame", "picture", "page", "byte", "chunk", "file"]
+_MOST_FAULTS = 20
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Damage and remarks about the input, collected while it is read.
+
+    Every promise of a file that is not kept goes through `promised`, so that promised is always
+    read plus reported.
+    """
+
+    name: str = ""  # of the clip, for errors
+    corrupt: int = 0  # frames decoded with errors
+    held: int = 0  # frames that could not be decoded; the one before stands in for each
+    missing_frames: int = 0  # frames that the file promises beyond those read
+    faults: list[str] = field(default_factory=list)  # damage, in words
+    remarks: list[str] = field(default_factory=list)  # worth saying, not damage
+
+    @property
+    def damaged(self) -> bool:
+        """Whether the input had damage that the output carries."""
+        return bool(self.corrupt or self.held or self.missing_frames or self.faults)
+
+    def promised(
+        self, by: str, promised: int, read: int, unit: Unit = "frame", *, detail: str = ""
+    ) -> None:
+        """Record a promise and what was read of it; nothing where it was kept.
+
+        by: who promises, "its index". detail: more about what is missing.
+        """
+        if promised <= read:
+            return
+        if unit in ("frame", "picture"):
+            self.missing_frames += promised - read
+        more = f": {detail}" if detail else ""
+        were = "was" if read == 1 else "were"
+        self.fault(f"{by} promises {count(promised, unit)}, {read} {were} read{more}")
+
+    def promised_time(self, by: str, promised: float, read: float, frames: int) -> None:
+        """Record a promise in seconds, about `frames` missing at the end."""
+        self.missing_frames += frames
+        about = f"about {count(frames)} missing at the end"
+        self.fault(f"{by} promises {promised:.2f} s, {read:.2f} s were read: {about}")
+
+    def fault(self, line: str) -> None:
+        """Record damage in words; only the first twenty lines are kept."""
+        if len(self.faults) < _MOST_FAULTS:
+            self.faults.append(line)
+
+    def remark(self, line: str) -> None:
+        """Record a remark, once."""
+        if line not in self.remarks:
+            self.remarks.append(line)
+
+    def forgive(self, frame: Frame) -> None:
+        """Discount the damage of a frame that will not be in the output."""
+        self.corrupt -= frame.corrupt
+        self.held -= frame.held
+
+    def clear(self) -> None:
+        """Delete all entries."""
+        self.corrupt = self.held = self.missing_frames = 0
+        self.faults.clear()
+        self.remarks.clear()
+
+    def lines(self) -> list[str]:
+        """The ledger as lines of text."""
+        return self.damage() + self.remarks
+
+    def damage(self) -> list[str]:
+        """What is damaged, as lines of text."""
+        counts = []
+        if self.corrupt:
+            counts.append(f"{count(self.corrupt)} decoded with errors")
+        if self.held:
+            counts.append(f"{count(self.held)} could not be decoded; the frame before is held")
+        return counts + self.faults
+
+
+# --- Options, readers, plans, writers and receipts ------------------------------------------------
+
 
 FieldMode = Literal["auto", "on", "off"]  # interlaced: as the file says, always, never
 FAMILIES = ("h264", "hevc", "av1", "vp9", "ffv1", "prores", "mjpeg")  # of codecs
-MARK = '{"f2r": '  # what a file's provenance begins with
+_MARK = '{"f2r": '  # what a file's provenance begins with
 MOST_PIXELS = 1 << 29  # of a picture: a header that claims more is more likely broken than right
 
 
@@ -40,8 +123,6 @@ class ReadOptions:
     frames: int | None = setting(None, low=1)
     # Denoise the two fields of interlaced video separately.
     fields: FieldMode = setting("auto", choices=get_args(FieldMode))
-    # Stop at the first damaged frame; count dropped streams as a failure.
-    strict: bool = setting(False)
     # Distinct frames before and after the excerpt to yield as context (`Frame.context`), as far as
     # the clip has them. They do not count for `frames`, times, or the ledger.
     lead: int = 0
@@ -83,10 +164,6 @@ class WriteOptions:
     copy_only: bool = setting(False)
     # Replace OUTPUT.
     overwrite: bool = setting(False)
-    # Record in the output how it was made.
-    provenance: bool = setting(True)
-    # Leave the part file of a failed run beside OUTPUT.
-    keep_partial: bool = setting(False)
 
     def __post_init__(self) -> None:
         check(self)
@@ -145,6 +222,21 @@ class Reader(ABC):
         self.close()
 
 
+def read_provenance(reader: Reader) -> dict[str, Any] | None:
+    """How a clip was made; None where f2r did not make it, or did not say. Raises nothing."""
+    tags = getattr(getattr(reader, "metadata", None), "container_tags", {})
+    for value in (*tags.values(), reader.provenance_text()):
+        if not value.startswith(_MARK) or len(value) > LARGEST:
+            continue
+        try:
+            facts = parse_json(value)
+        except ValueError:
+            continue
+        if isinstance(facts, dict) and isinstance(facts.get("settings", {}), dict):
+            return facts
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WritePlan:
     """The output a run would write; `detail` belongs to the format that planned it."""
@@ -160,7 +252,6 @@ class WritePlan:
     dropped: tuple[str, ...] = ()  # what the target cannot hold, and why
     notes: tuple[str, ...] = ()
     overwrite: bool = False
-    keep_partial: bool = False
     provenance: Callable[[], dict[str, Any]] | None = None  # asked for at the first frame
     detail: Any = None
 

@@ -9,8 +9,7 @@ from typing import TypeVar
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Frame
-from f2rcli.io.base import Reader, ReadOptions
-from f2rcli.io.ledger import Ledger
+from f2rcli.io.base import Ledger, Reader, ReadOptions
 from f2rcli.io.numbering import missing_numbers
 from f2rcli.io.time_range import TimeRange, excerpt_range, trailing
 from f2rcli.units import count
@@ -36,7 +35,7 @@ class SequenceReader(Reader):
         """every: the items of the whole clip. Raises InputError where none are asked for."""
         self.source = Path(source)
         self.options = options
-        self.ledger = Ledger(name=self.source.name, strict=options.strict)
+        self.ledger = Ledger(name=self.source.name)
         self.every = every
         self.rate = rate
         self.asked = excerpt_range(len(every), TimeRange.of(options), rate)
@@ -55,7 +54,7 @@ class SequenceReader(Reader):
         """The frame, as it stands in for the damaged picture `index`."""
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the pictures; one that is missing or damaged is held, or raises if strict."""
+        """Yield the pictures; one that is damaged is held."""
         lead = max(0, self.asked.start - self.options.lead)
         if self.options.lead:
             for frame in self._context(max(0, lead - self.recalled), lead):
@@ -66,7 +65,7 @@ class SequenceReader(Reader):
             try:
                 last = self._read(index)
             except InputError as error:
-                if self.options.strict or isinstance(error, MismatchError):
+                if isinstance(error, MismatchError):
                     raise
                 self.ledger.fault(str(error))
                 self.ledger.held += 1
@@ -95,21 +94,19 @@ class SequenceReader(Reader):
         return replace(frame, pts=pts, duration=1, time_base=1 / self.rate, index=index)
 
 
-def first_readable(items: Iterable[Item], read: Callable[[Item], T], *, strict: bool = False) -> T:
-    """Read the first undamaged item. Raises the first error; strict: at the first damage."""
+def first_readable(items: Iterable[Item], read: Callable[[Item], T]) -> T:
+    """Read the first undamaged item. Raises the first error where there is none."""
     refused: InputError | None = None
     for item in items:
         try:
             return read(item)
         except InputError as error:
             refused = refused or error
-            if strict:
-                break
     raise refused or InputError("holds no pictures.")
 
 
 def tell_missing(ledger: Ledger, files: list[Path]) -> None:
-    """Record files that the numbers of the others promise. Raises InputError if strict."""
+    """Record files that the numbers of the others promise."""
     missing, first = missing_numbers(files)
     are = f" and {count(missing - 1, 'other')} are" if missing > 1 else " is"
     promised = len(files) + missing

@@ -7,8 +7,7 @@ from fractions import Fraction
 from itertools import chain, islice
 
 from f2rcli.frames import Frame, same_samples
-from f2rcli.io.base import ReadOptions
-from f2rcli.io.ledger import Ledger
+from f2rcli.io.base import Ledger, ReadOptions
 
 _SLACK = Fraction(1, 1_000_000)  # seconds: `--start 0.04` means the frame at 1/25 s
 _SEARCHED = 16  # frames looked at for each different one after an excerpt

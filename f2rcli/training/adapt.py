@@ -13,9 +13,8 @@ from f2rcli import weights
 from f2rcli.documents import parse_json, read_text
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import InputError, OutputError, TrainingError, UsageError
-from f2rcli.io.atomic import write_text
 from f2rcli.io.base import ReadOptions
-from f2rcli.io.digest import file_digest
+from f2rcli.io.files import file_digest, write_text
 from f2rcli.system.machine import cache_folder
 from f2rcli.training.config import TrainConfig
 from f2rcli.training.events import OnEvent
@@ -51,7 +50,7 @@ class Adaptation:
     ) -> None:
         """source: a file; content: a digest that stands for it where it is made anew each time."""
         self.settings, self.minutes, self.source = settings, minutes, source
-        self.read = replace(read, strict=False)  # damaged frames are left out
+        self.read = read
         sources = [] if content else clip_sources([source])
         files = [file for clip in sources for file in clip.files]
         marks = sorted({weights.mark(settings.weights), weights.mark(None)})

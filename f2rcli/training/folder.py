@@ -10,11 +10,7 @@ from typing import Any
 
 from f2rcli.documents import parse_json, read_text
 from f2rcli.errors import ConfigError, F2RError, OutputError, UsageError
-from f2rcli.io.atomic import write_text
-from f2rcli.io.digest import file_digest
-from f2rcli.io.disk_errors import disk_errors
-from f2rcli.io.locks import lock, unlock
-from f2rcli.io.targets import check_target
+from f2rcli.io.files import check_target, disk_errors, file_digest, lock, unlock, write_text
 from f2rcli.noise import synthesis
 from f2rcli.training.config import TrainConfig, read_config
 from f2rcli.training.sources import clip_sources

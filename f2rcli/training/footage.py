@@ -26,8 +26,7 @@ from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
 from f2rcli.io import ReadOptions, open_reader
-from f2rcli.io.atomic import flush, sweep, unique_part
-from f2rcli.io.disk_errors import disk_error
+from f2rcli.io.files import disk_error, flush, sweep, unique_part
 from f2rcli.sensor import lowest, to_planes
 from f2rcli.training.events import Event, EventKind, OnEvent, said
 from f2rcli.training.sources import ClipSource, clip_sources, fingerprint

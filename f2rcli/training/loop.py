@@ -25,8 +25,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from f2rcli.documents import parse_json
 from f2rcli.errors import DeviceError, OutputError, TrainingError, WeightsError
-from f2rcli.io.atomic import replacing, sweep, write_text
-from f2rcli.io.disk_errors import FULL, disk_errors
+from f2rcli.io.files import FULL, disk_errors, replacing, sweep, write_text
 from f2rcli.system.signals import Interruption
 from f2rcli.training.events import Event, EventKind, OnEvent
 from f2rcli.training.muon import Muon

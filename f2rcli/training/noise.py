@@ -14,8 +14,7 @@ from f2rcli.engine.noise.opening import pairs_of, sensor_space, stated_model
 from f2rcli.engine.tiles import Runner
 from f2rcli.errors import WeightsError
 from f2rcli.frames import Space
-from f2rcli.io.atomic import replacing
-from f2rcli.io.disk_errors import disk_errors
+from f2rcli.io.files import disk_errors, replacing
 from f2rcli.methods.rgb import RgbMethod
 from f2rcli.models.layers import channels_last
 from f2rcli.noise.measurement.blocks import FramePlanes

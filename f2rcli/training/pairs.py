@@ -23,8 +23,7 @@ from safetensors.numpy import save_file
 from torch import Tensor
 
 from f2rcli.errors import WeightsError
-from f2rcli.io.atomic import replacing
-from f2rcli.io.disk_errors import disk_errors
+from f2rcli.io.files import disk_errors, replacing
 from f2rcli.methods.base import Prepared
 from f2rcli.methods.rgb_f2r import F2R
 from f2rcli.methods.rgb_f2r.alignment import mismatches, typical_mismatch

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from f2rcli import methods
-from f2rcli.io.disk_errors import disk_errors
+from f2rcli.io.files import disk_errors
 from f2rcli.training.config import TrainConfig
 from f2rcli.training.folder import record_result
 from f2rcli.training.sources import clip_sources

@@ -14,7 +14,7 @@ from f2rcli.cli.app import run
 from f2rcli.engine import stream
 from f2rcli.engine.dim import choice
 from f2rcli.io import open_reader
-from f2rcli.io.provenance import read_provenance
+from f2rcli.io.base import read_provenance
 
 FRAMES, SIDE = 4, 40
 

@@ -13,14 +13,14 @@ from f2rcli.engine.resuming.frame_log import packed, unpacked
 from f2rcli.engine.resuming.record import RunRecord, identity_of
 from f2rcli.errors import StaleError
 from f2rcli.frames import Family, Frame, Mosaic, PlaneLayout
-from f2rcli.io import atomic, base
+from f2rcli.io import base, files
 from tests.engine.conftest import GRAY8, engine_for, info_of, noisy_clip
 from tests.engine.test_stream import differences
 
 records = resuming.record
 Engine = stream.Engine
 denoise_stream = stream.denoise_stream
-record_folder = atomic.record_folder
+record_folder = files.record_folder
 ReadOptions = base.ReadOptions
 
 pytestmark = pytest.mark.usefixtures("noise_measured_once")

@@ -7,7 +7,7 @@ import pytest
 
 from f2rcli.errors import InputError, UsageError
 from f2rcli.evaluation import pairing
-from f2rcli.io import ReadOptions, digest
+from f2rcli.io import ReadOptions, files
 from f2rcli.noise import synthesis
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "noisy_path.mp4"
@@ -87,5 +87,5 @@ def test_empty_folders_missing_paths_and_mixtures_are_refused(tmp_path: Path) ->
 
 def test_a_digest_is_that_of_the_bytes_and_of_a_folders_names(tmp_path: Path) -> None:
     one, two = folder(tmp_path / "one", "a.mp4"), folder(tmp_path / "two", "b.mp4")
-    assert digest.digest(one / "a.mp4") == digest.digest(two / "b.mp4") == digest.digest(EXAMPLE)
-    assert digest.digest(one) != digest.digest(two)
+    assert files.digest(one / "a.mp4") == files.digest(two / "b.mp4") == files.digest(EXAMPLE)
+    assert files.digest(one) != files.digest(two)

@@ -8,7 +8,7 @@ import av
 import pytest
 
 from f2rcli.errors import InputError
-from f2rcli.io import ReadOptions, open_reader
+from f2rcli.io import open_reader
 
 
 def damaged(path: Path, target: Path, *, skip: int, count: int = 40) -> Path:
@@ -46,11 +46,6 @@ def test_a_damaged_packet_costs_a_frame_not_the_clip(tools, tmp_path: Path, code
     held = [n for n, frame in enumerate(frames) if frame.held]
     for n in held:
         assert tools.same_samples([frames[n]], [frames[n - 1]])
-    with (
-        pytest.raises(InputError, match="broken"),
-        open_reader(broken, ReadOptions(strict=True)) as reader,
-    ):
-        list(reader)
 
 
 def test_a_lost_packet_of_h265_does_not_freeze_the_picture(tools, tmp_path: Path) -> None:
@@ -78,11 +73,6 @@ def test_a_damaged_transport_stream_is_counted(tools, odd, tmp_path: Path) -> No
         assert reader.ledger.corrupt > 5
         assert reader.ledger.damaged
     assert len(frames) == 24
-    with (
-        pytest.raises(InputError, match="is damaged"),
-        open_reader(odd("damaged.ts"), ReadOptions(strict=True)) as reader,
-    ):
-        list(reader)
 
 
 def test_silent_truncation_is_noticed(tools, odd, tmp_path: Path) -> None:
@@ -92,11 +82,6 @@ def test_silent_truncation_is_noticed(tools, odd, tmp_path: Path) -> None:
         missing = 24 - len(frames)
         assert reader.ledger.missing_frames == missing
         assert any(f"about {missing} frames missing" in line for line in reader.ledger.lines())
-    with (
-        pytest.raises(InputError, match="damaged: its video stream promises"),
-        open_reader(odd("truncated.mkv"), ReadOptions(strict=True)) as reader,
-    ):
-        list(reader)
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".avi"])

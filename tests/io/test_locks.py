@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from f2rcli.io import locks
-from f2rcli.io.atomic import PartFile, replacing, write_text
+from f2rcli.io import files
+from f2rcli.io.files import PartFile, replacing, write_text
 
 
 def test_a_block_that_fails_leaves_the_file_before(tmp_path: Path) -> None:
@@ -35,11 +35,11 @@ def test_a_run_that_comes_while_another_publishes_leaves_its_file_whole(
 
     def opened_before_it_is_renamed(path: Path, *rest: int) -> int:
         descriptor = really_open(path, *rest)
-        monkeypatch.setattr(locks.os, "open", really_open)
+        monkeypatch.setattr(files.os, "open", really_open)
         first.publish()
         return descriptor
 
-    monkeypatch.setattr(locks.os, "open", opened_before_it_is_renamed)
+    monkeypatch.setattr(files.os, "open", opened_before_it_is_renamed)
     second = PartFile(target, overwrite=True)
     assert target.read_bytes() == b"whole"
     second.discard()

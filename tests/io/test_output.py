@@ -10,7 +10,7 @@ import pytest
 
 from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.io import WriteOptions, default_target, open_reader, open_writer, plan_output
-from f2rcli.io.atomic import PartFile
+from f2rcli.io.files import PartFile
 
 
 @pytest.fixture
@@ -50,15 +50,6 @@ def test_planning_touches_nothing(clip: Path, tmp_path: Path, in_folder) -> None
         for name in ("a.mp4", "b.mkv", "c.mov", "d.webm", "e.ts", "f.y4m", "%05d.png"):
             plan_output(reader, tmp_path / name)
     assert in_folder() == ["in.mkv"]
-
-
-def test_a_part_file_can_be_kept(clip: Path, tmp_path: Path, in_folder) -> None:
-    with open_reader(clip) as reader:
-        plan = plan_output(reader, tmp_path / "out.mkv", WriteOptions(keep_partial=True))
-        with open_writer(reader, plan) as writer:
-            for frame in reader:
-                writer.write(frame)
-    assert in_folder() == [".out.part.mkv", "in.mkv"]
 
 
 def test_a_clip_without_frames_is_an_error(clip: Path, tmp_path: Path, in_folder) -> None:

@@ -9,10 +9,16 @@ from pathlib import Path
 import pytest
 
 from f2rcli.errors import OutputError, UsageError
-from f2rcli.io import atomic, targets
-from f2rcli.io.atomic import PartFile, PartFolder, part_folder, part_path, write_file
-from f2rcli.io.disk_errors import disk_error
-from f2rcli.io.targets import check_target
+from f2rcli.io import files
+from f2rcli.io.files import (
+    PartFile,
+    PartFolder,
+    check_target,
+    disk_error,
+    part_folder,
+    part_path,
+    write_file,
+)
 
 posix = pytest.mark.skipif(os.name != "posix", reason="locks and permissions are POSIX's")
 
@@ -34,12 +40,11 @@ def test_a_file_is_beside_its_target_until_it_is_published(tmp_path: Path) -> No
     assert names(tmp_path) == ["clip.mp4"]
 
 
-def test_a_discarded_part_goes_and_a_kept_one_stays(tmp_path: Path) -> None:
-    for keep, left in ((False, []), (True, [".a.part.txt"])):
-        part = PartFile(tmp_path / "a.txt", overwrite=False, keep=keep)
-        part.path.write_bytes(b"half")
-        part.discard()
-        assert names(tmp_path) == left
+def test_a_discarded_part_goes(tmp_path: Path) -> None:
+    part = PartFile(tmp_path / "a.txt", overwrite=False)
+    part.path.write_bytes(b"half")
+    part.discard()
+    assert names(tmp_path) == []
 
 
 def test_a_target_that_appeared_is_replaced_only_where_that_was_asked_for(tmp_path: Path) -> None:
@@ -156,17 +161,16 @@ def test_none_of_a_folders_files_moves_where_one_is_there_already(tmp_path: Path
     assert names(target) == ["1.png", "2.png"]
 
 
-def test_a_part_folder_is_begun_anew_and_goes_or_stays_as_asked(tmp_path: Path) -> None:
+def test_a_part_folder_is_begun_anew_and_goes(tmp_path: Path) -> None:
     target = tmp_path / "out"
     part_folder(target).mkdir()
     (part_folder(target) / "old").write_bytes(b"of a killed run")
-    for keep, left in ((True, [".out.part"]), (False, [])):
-        part = PartFolder(target, overwrite=False, keep=keep)
-        assert names(part.path) == []
-        part.add("1.png", b"one")
-        part.discard()
-        part.discard()
-        assert names(tmp_path) == left
+    part = PartFolder(target, overwrite=False)
+    assert names(part.path) == []
+    part.add("1.png", b"one")
+    part.discard()
+    part.discard()
+    assert names(tmp_path) == []
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
@@ -233,7 +237,7 @@ def test_a_folder_without_permission_is_refused(
         asked.append((path, mode))
         return False
 
-    monkeypatch.setattr(targets.os, "access", access)
+    monkeypatch.setattr(files.os, "access", access)
     with pytest.raises(OutputError, match="no permission to write into"):
         check_target(tmp_path / "a.mp4", [], overwrite=False)
     assert asked == [(tmp_path, os.W_OK | os.X_OK)]
@@ -252,7 +256,7 @@ def test_two_cannot_write_one_folder_and_a_dead_ones_part_is_begun_anew(tmp_path
         if not there:
             target.mkdir()
     part_folder(target).mkdir()
-    atomic.lock_path(target).touch()
+    files.lock_path(target).touch()
     PartFolder(target, overwrite=False).discard()
     assert (names(tmp_path), names(target)) == (["out"], [])
 
@@ -263,7 +267,7 @@ def test_the_longest_names_have_parts_with_shorter_ones(tmp_path: Path, name: st
     if target.suffix:
         write_file(target, b"x", overwrite=False)
         assert part_path(target).suffix == target.suffix
-        atomic.write_text(target, "y")
+        files.write_text(target, "y")
         assert target.read_text() == "y"
     else:
         folder = PartFolder(target, overwrite=False)
@@ -288,9 +292,9 @@ def test_only_what_nobody_has_written_to_for_a_day_is_swept(tmp_path: Path) -> N
         (tmp_path / name / "0.f16").write_bytes(b"half")
         os.utime(tmp_path / name / "0.f16", (time.time() - inner,) * 2)
         os.utime(tmp_path / name, (time.time() - 3 * day,) * 2)
-    atomic.sweep(tmp_path)
+    files.sweep(tmp_path)
     assert names(tmp_path) == [".a.4194000.part", ".c.txt", ".d.7.part"]
 
 
 def test_no_two_processes_build_under_one_name(tmp_path: Path) -> None:
-    assert len({atomic.unique_part(tmp_path / "entry") for _ in range(50)}) == 50
+    assert len({files.unique_part(tmp_path / "entry") for _ in range(50)}) == 50

@@ -87,8 +87,6 @@ def test_a_truncated_stack_is_detected_and_its_whole_frames_survive(
         kept = " ".join(plan_output(reader, target).kept)
         assert f"(2 of its {len(array)} pictures)" in kept
     assert all(samples == array[place].tobytes() for place, samples in frames)
-    with pytest.raises(InputError, match="damaged"):
-        open_reader(source, ReadOptions(strict=True))
     passed(source, target, change=False)
     found = tifffile.imread(target).reshape(-1, 20, 30)
     for place, samples in frames:
@@ -167,8 +165,6 @@ def _with_a_damaged_page(path: Path, page: int, count: int = 12) -> NDArray[Any]
 def test_a_page_that_cannot_be_decoded_costs_itself_and_is_named(page: int, tmp_path: Path) -> None:
     path, target = tmp_path / "s.tif", tmp_path / "o.tif"
     array = _with_a_damaged_page(path, page)
-    with pytest.raises(InputError, match=f"picture {page + 1}"):
-        open_reader(path, ReadOptions(strict=True)).__iter__().__next__()
     with open_reader(path) as reader, open_writer(reader, plan_output(reader, target)) as writer:
         for frame in reader:
             writer.write(replace(frame, planes=(frame.planes[0] + 1,)))
@@ -206,8 +202,6 @@ def test_every_whole_page_of_a_list_that_breaks_off_is_restored(
     with quiet(), tifffile.TiffFile(target, is_shaped=False) as file:
         for number in range(there):
             np.testing.assert_array_equal(file.pages[number].asarray(), 255 - array[number])
-    with pytest.raises(InputError, match="damaged"):
-        open_reader(source, ReadOptions(strict=True))
 
 
 @pytest.mark.parametrize("imagej", [False, True])

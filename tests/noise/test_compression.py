@@ -16,8 +16,8 @@ from f2rcli.engine.noise.tracking import NoiseTracker
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.io import open_reader
-from f2rcli.io.video import quantiser
-from f2rcli.io.video.quantiser import OF_HEADER, stated
+from f2rcli.io.video import decoder
+from f2rcli.io.video.decoder import OF_HEADER, stated
 from f2rcli.noise.measurement.blocking import Blocking
 from f2rcli.noise.measurement.compression import (
     LEAST8,
@@ -138,9 +138,9 @@ def test_steps_are_told_of_the_range_of_codes(
 ) -> None:
     """AVVideoEncParams of H.264: one block, whose quantiser is 22 + 6; 16 codes a step."""
     told = struct.pack("=IIQQii16xi", 1, 0, 32, 20, 1, 22, 6)
-    monkeypatch.setattr(quantiser, "side_data", lambda frame, kind: [told])
+    monkeypatch.setattr(decoder, "side_data", lambda frame, kind: [told])
     picture: Any = None
-    assert quantiser.step8(picture, bits) == pytest.approx(step)
+    assert decoder.step8(picture, bits) == pytest.approx(step)
 
 
 def test_steps_of_headers_are_those_of_the_tables() -> None:

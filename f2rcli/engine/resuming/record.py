@@ -27,9 +27,8 @@ from f2rcli.engine.resuming.frame_log import FrameLog, digest_of, filled
 from f2rcli.engine.resuming.marks import Arrays, JsonValues, Marks
 from f2rcli.errors import StaleError
 from f2rcli.frames import ClipInfo, Frame
-from f2rcli.io.atomic import record_folder, replacing, write_text
 from f2rcli.io.base import ReadOptions
-from f2rcli.io.digest import file_digest
+from f2rcli.io.files import file_digest, record_folder, replacing, write_text
 from f2rcli.units import size
 
 FORMAT = 1
@@ -244,7 +243,7 @@ def identity_of(engine: Engine, read: ReadOptions, info: ClipInfo) -> JsonValues
         "f2r": __version__, "torch": version("torch"), "numpy": np.__version__,
         "settings": settings, "weights": engine.weights_sha256, "device": engine.device,
         "precision": engine.precision, "tile": engine.tile,
-        "read": asdict(replace(read, strict=False)), "clip": repr(replace(info, name="", notes=())),
+        "read": asdict(read), "clip": repr(replace(info, name="", notes=())),
     }  # fmt: skip
     return dict(json.loads(json.dumps(facts, default=str)))
 

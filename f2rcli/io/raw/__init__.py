@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from f2rcli.io.base import Reader
+from f2rcli.io.files import default_folder
 from f2rcli.io.raw.exposure import RAW_SUFFIXES as SUFFIXES
 from f2rcli.io.raw.reader import RawReader as open_reader
 from f2rcli.io.raw.reader import claims_raw as claims
 from f2rcli.io.raw.tiff_mosaic import TIFF_SUFFIXES
 from f2rcli.io.raw.writer import RawWriter as open_writer
 from f2rcli.io.raw.writer import plan_raw as plan_output
-from f2rcli.io.targets import default_folder
 
 __all__ = ["SUFFIXES", "claims", "open_reader", "open_writer", "plan_output"]
 

@@ -21,6 +21,7 @@ from f2rcli.io.numbering import (
     missing_numbers,
     natural_key,
 )
+from f2rcli.io.raw.dng import noise_share
 from f2rcli.io.raw.exposure import (
     RAW_SUFFIXES,
     Exposure,
@@ -29,7 +30,6 @@ from f2rcli.io.raw.exposure import (
     read_header,
     read_raw,
 )
-from f2rcli.io.raw.noise_left import noise_share
 from f2rcli.io.raw.tiff_mosaic import CRVD, TIFF_SUFFIXES, TiffPages, examine_tiff, sensor_facts
 from f2rcli.io.sequence import RATE, MismatchError, SequenceReader
 from f2rcli.samples.defects import RECALLED

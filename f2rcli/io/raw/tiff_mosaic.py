@@ -23,8 +23,7 @@ import tifffile
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Mosaic
-from f2rcli.io.raw.exposure import Exposure, Samples, check_size
-from f2rcli.io.raw.tags import UNREADABLE, RawTags
+from f2rcli.io.raw.exposure import UNREADABLE, Exposure, RawTags, Samples, check_size
 from f2rcli.io.tifffiles import PageList, list_pages, quiet, refusals
 from f2rcli.sensor import PATTERNS
 

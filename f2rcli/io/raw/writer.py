@@ -11,15 +11,19 @@ from numpy.typing import NDArray
 
 from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.frames import Frame
-from f2rcli.io.atomic import PartFile, PartFolder
 from f2rcli.io.base import Reader, Receipt, WriteOptions, WritePlan, Writer
-from f2rcli.io.disk_errors import disk_errors, misread_error
-from f2rcli.io.raw.dng import develop, exif_of, named_tags, new_dng, preview_of
+from f2rcli.io.files import (
+    PartFile,
+    PartFolder,
+    check_folder,
+    check_target,
+    disk_errors,
+    misread_error,
+)
+from f2rcli.io.raw.dng import develop, exif_of, named_tags, new_dng, preview_of, profile_left
 from f2rcli.io.raw.exposure import Exposure, Samples, read_raw
-from f2rcli.io.raw.noise_left import profile_left
 from f2rcli.io.raw.reader import RawFrame, RawReader, named
 from f2rcli.io.raw.tiff_mosaic import TIFF_SUFFIXES, facts_text
-from f2rcli.io.targets import check_folder, check_target
 from f2rcli.samples.lanes import picture_kept
 from f2rcli.units import count
 
@@ -159,7 +163,7 @@ class RawWriter(Writer):
         self._pages: Any = None  # tifffile's writer, of one TIFF of pages
         self._last: NDArray[Any] | None = None  # the last of them
         part = PartFile if plan.detail.folder is None else PartFolder
-        self._part = part(self.target, overwrite=plan.overwrite, keep=plan.keep_partial)
+        self._part = part(self.target, overwrite=plan.overwrite)
 
     def write(self, frame: Frame) -> None:
         """Take the next frame; a file of its own is read back at once."""

@@ -4,26 +4,27 @@ from pathlib import Path
 
 from f2rcli.errors import UsageError
 from f2rcli.io.base import Reader, ReadOptions
+from f2rcli.io.files import default_folder
 from f2rcli.io.stacks.arrays import split_path
 from f2rcli.io.stacks.foreign import unsupported
-from f2rcli.io.stacks.lanes import (
+from f2rcli.io.stacks.library import FORMATS, format_of
+from f2rcli.io.stacks.metadata import Facts, Metadata, colour_of
+from f2rcli.io.stacks.reader import StackReader
+from f2rcli.io.stacks.stack import (
     LETTER_OF,
     UNNAMED,
     Series,
+    Stack,
+    check_samples,
     lane_words,
     sequence_note,
     sequence_of,
 )
-from f2rcli.io.stacks.library import FORMATS, format_of
-from f2rcli.io.stacks.metadata import Facts, Metadata, colour_of
-from f2rcli.io.stacks.pages import SUFFIXES as _PAGES
-from f2rcli.io.stacks.pages import holds_pages, open_stack, set_in, tiff_files
-from f2rcli.io.stacks.reader import StackReader
-from f2rcli.io.stacks.stack import Stack, check_samples
+from f2rcli.io.stacks.tiff import SUFFIXES as _PAGES
+from f2rcli.io.stacks.tiff import holds_pages, open_stack, set_in, tiff_files
 from f2rcli.io.stacks.write import StackWriter as open_writer
 from f2rcli.io.stacks.write import plan_stack as plan_output
 from f2rcli.io.stacks.zarr_out import is_target
-from f2rcli.io.targets import default_folder
 
 __all__ = [
     "LETTER_OF",

@@ -19,9 +19,8 @@ import numpy as np
 
 from f2rcli.errors import InputError, UsageError
 from f2rcli.io.stacks.foreign import Image, Where, unsupported
-from f2rcli.io.stacks.lanes import LETTER_OF
 from f2rcli.io.stacks.metadata import Facts, Metadata, known_sizes, number_of, ome_colour, steady
-from f2rcli.io.stacks.stack import check_samples
+from f2rcli.io.stacks.stack import LETTER_OF, check_samples
 
 FITS_SUFFIXES = (".fits", ".fit", ".fts")
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".nwb")
@@ -44,7 +43,7 @@ _PLAIN = "ImageSeries"  # a camera's movie: bytes of three or four are colours, 
 _MICROMETRES = 1e6  # of a metre, NWB's unit
 
 
-# --- OME-Zarr ------------------------------------------------------------------------------------
+# --- OME-Zarr -------------------------------------------------------------------------------------
 
 
 def is_zarr(path: Path) -> bool:
@@ -186,7 +185,7 @@ def _omero_channel(one: dict[str, Any]) -> Facts:
     return facts
 
 
-# --- HDF5 and NWB --------------------------------------------------------------------------------
+# --- HDF5 and NWB ---------------------------------------------------------------------------------
 
 
 def split_path(source: str) -> tuple[str, str | None]:
@@ -307,7 +306,7 @@ def _numbers(values: Any) -> list[float]:
     return [] if None in numbers else [number for number in numbers if number is not None]
 
 
-# --- FITS ----------------------------------------------------------------------------------------
+# --- FITS -----------------------------------------------------------------------------------------
 
 
 def fits_images(file: Any, path: Path) -> list[Image]:

@@ -105,7 +105,7 @@ def upright(sizes: dict[str, int]) -> dict[str, str]:
     return letters
 
 
-# --- Nikon ND2 -----------------------------------------------------------------------------------
+# --- Nikon ND2 ------------------------------------------------------------------------------------
 
 
 def nd2_images(file: Any, path: Path) -> list[Image]:
@@ -166,7 +166,7 @@ def _of_nd2(
     )  # fmt: skip
 
 
-# --- Leica LIF -----------------------------------------------------------------------------------
+# --- Leica LIF ------------------------------------------------------------------------------------
 
 
 def lif_images(file: Any, path: Path) -> list[Image]:
@@ -244,7 +244,7 @@ def _lif_channel(number: int, channel: Any) -> Facts:
     return facts
 
 
-# --- Zeiss CZI -----------------------------------------------------------------------------------
+# --- Zeiss CZI ------------------------------------------------------------------------------------
 # czifile was written anew in 2026, for Python 3.12 and later. The release before it, of 2019, is
 # all that Python 3.11 can have: it has no views of scenes, and does not know Zstandard.
 

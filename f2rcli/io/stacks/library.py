@@ -22,9 +22,8 @@ from f2rcli.io.stacks.arrays import (
     zarr_images,
 )
 from f2rcli.io.stacks.foreign import Image, czi_images, lif_images, nd2_images, package, upright
-from f2rcli.io.stacks.lanes import Series
 from f2rcli.io.stacks.metadata import PROVENANCE, Metadata
-from f2rcli.io.stacks.stack import Stack, check_series
+from f2rcli.io.stacks.stack import Series, Stack, check_series
 from f2rcli.io.tifffiles import quiet, refusals
 
 

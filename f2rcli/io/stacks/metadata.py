@@ -164,7 +164,7 @@ def ome_annotation(root: ElementTree.Element, namespace: str) -> str:
     return "" if found is None else (found.text or "").strip()
 
 
-# --- Programs that write TIFF, as tifffile reads their metadata ----------------------------------
+# --- Programs that write TIFF, as tifffile reads their metadata -----------------------------------
 
 
 def of_imagej(said: Facts, pixel: tuple[float, float]) -> Metadata:

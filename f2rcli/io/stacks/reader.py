@@ -11,20 +11,19 @@ import numpy as np
 
 from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import ClipInfo, Frame, Plane, PlaneLayout
-from f2rcli.io.base import Reader, ReadOptions
-from f2rcli.io.ledger import Ledger
+from f2rcli.io.base import Ledger, Reader, ReadOptions
 from f2rcli.io.sequence import MismatchError, first_readable, tell_missing
-from f2rcli.io.stacks.lanes import (
+from f2rcli.io.stacks.stack import (
     ALL,
     ALONE,
     Lane,
     Series,
+    Stack,
     in_time,
     lanes_of,
     listed_series,
     sequence_of,
 )
-from f2rcli.io.stacks.stack import Stack
 from f2rcli.io.time_range import TimeRange
 from f2rcli.samples.defects import no_numbers, unreal_line
 from f2rcli.samples.lanes import LaneStatistics, lane_layout, measure_lane, planes_seen, surveyed
@@ -47,7 +46,7 @@ class StackReader(Reader):
     def __init__(self, source: str, options: ReadOptions, stack: Stack) -> None:
         self.source = Path(source)
         self.options = options
-        self.ledger = Ledger(name=self.source.name, strict=options.strict)
+        self.ledger = Ledger(name=self.source.name)
         self.stack = stack
         self.notes: list[str] = []
         self.skipped = 0  # frames of `info.frames` that could not be decoded
@@ -197,7 +196,7 @@ class StackReader(Reader):
         try:
             return self._read(lane, number)
         except InputError as error:
-            if self.options.strict or isinstance(error, MismatchError):
+            if isinstance(error, MismatchError):
                 raise
             place = lane.series, lane.frames[number]
             if place not in self._unread:

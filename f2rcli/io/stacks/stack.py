@@ -1,18 +1,261 @@
-"""Stacks of pictures, whatever file they come from: the contract of their readers."""
+"""Stacks of pictures: series, the lanes that pictures make along time or depth, readers' contract.
+
+A lane is a clip of its own: one channel, at one depth if it runs along time (T). Without time, or
+with hardly any, it runs along depth (Z). Y and X are the picture, S samples of a pixel (colours);
+every other letter tells lanes apart."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from f2rcli.errors import InputError
+from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import Plane
 from f2rcli.io.base import MOST_PIXELS
-from f2rcli.io.stacks.lanes import Series, chosen_series, listed_series
 from f2rcli.io.stacks.metadata import Metadata
+
+ALL = "all"  # series
+ALONE = "no time axis: each picture is denoised separately"
+UNNAMED = "QI"  # tifffile's letters for an axis that a file does not name
+WINDOW = 7  # frames; a stack with fewer in time than that, and more in depth, runs along depth
+_WORDS = {"T": "frame", "C": "channel", "Z": "z", "P": "position", "A": "angle", "H": "phase",
+          "R": "tile", "E": "wavelength"}  # fmt: skip
+_NAMES = {
+    "T": "t time frame frames", "Z": "z depth plane slice",
+    "Y": "y row rows height lat latitude", "X": "x column columns col width lon longitude",
+    "C": "c channel channels band wavelength", "S": "s sample samples rgb rgba",
+}  # fmt: skip
+# The letter of a dimension that a program names (xarray, HDF5), by that name in lower case.
+LETTER_OF = {name: letter for letter, names in _NAMES.items() for name in names.split()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """An array of a file, by its header."""
+
+    number: int
+    name: str
+    axes: str  # a letter per axis, slowest first
+    shape: tuple[int, ...]
+    dtype: np.dtype[np.generic]
+    colour: bool = False  # its samples are red, green, blue [, alpha]
+    codec: str = ""  # its compression, in a word
+    aside: bool = False  # a thumbnail or mask that belongs to another: taken only if it is named
+
+    @property
+    def outer(self) -> list[tuple[str, int]]:
+        """Letters and sizes of the axes that count pictures."""
+        return [(a, n) for a, n in zip(self.axes, self.shape, strict=True) if a not in "YXS"]
+
+    @property
+    def frames(self) -> int:
+        """The number of pictures."""
+        return int(np.prod([n for _, n in self.outer], dtype=np.int64))
+
+    @property
+    def samples(self) -> int:
+        """Samples per pixel."""
+        return self._size("S", 1)
+
+    @property
+    def height(self) -> int:
+        return self._size("Y", 0)
+
+    @property
+    def width(self) -> int:
+        return self._size("X", 0)
+
+    def at(self, place: int) -> dict[str, int]:
+        """The number of a picture along each axis that counts pictures."""
+        index = np.unravel_index(place, [n for _, n in self.outer] or [1])
+        return {axis: int(i) for (axis, _), i in zip(self.outer, index, strict=False)}
+
+    @property
+    def picture_bytes(self) -> int:
+        """Bytes of a decoded picture."""
+        return self.picture * self.dtype.itemsize
+
+    @property
+    def picture_shape(self) -> tuple[int, ...]:
+        """(Y, X), or (Y, X, S) of several samples."""
+        return (self.height, self.width, *([self.samples] if self.samples > 1 else []))
+
+    @property
+    def picture(self) -> int:
+        """Samples of a picture."""
+        return self.height * self.width * self.samples
+
+    def _size(self, letter: str, otherwise: int) -> int:
+        return self.shape[self.axes.index(letter)] if letter in self.axes else otherwise
+
+    @property
+    def words(self) -> str:
+        """`TCYX 6x2x96x144`."""
+        return f"{self.axes} {'x'.join(map(str, self.shape))}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """Pictures of one series that follow each other."""
+
+    series: int
+    frames: tuple[int, ...]  # their places among the series' pictures, in the order of time or Z
+    label: str = ""
+    sample: int | None = None  # of pixels with several samples that are not colours: the one taken
+
+
+def chosen_series(every: list[Series], wanted: str | None, name: str) -> list[int]:
+    """The numbers of the series that a user wants: by number from 1, by name, or all of them;
+    without a wish all but thumbnails and masks.
+
+    Raises UsageError for one that the file lacks.
+    """
+    if wanted is None and (shown := [one.number for one in every if not one.aside]):
+        return shown
+    if wanted is None or wanted.casefold() == ALL:
+        return [one.number for one in every]
+    named = [one.number for one in every if one.name.casefold() == wanted.casefold()]
+    if len(named) == 1:
+        return named
+    if wanted.isdecimal() and 1 <= int(wanted) <= len(every):
+        return [int(wanted) - 1]
+    raise UsageError(
+        f"series={wanted!r}: {name} has {listed_series(every)}.",
+        hint="Choose one by its number (from 1) or name; all means every one.",
+    )
+
+
+def listed_series(every: list[Series]) -> str:
+    """`1 'cells' TYX 9x96x144, 2 'map' YX 96x144`, at most six."""
+    words = [f"{one.number + 1} {one.name!r} {one.words}" if one.name else
+             f"{one.number + 1} {one.words}" for one in every[:6]]  # fmt: skip
+    return ", ".join(words) + (f" and {len(every) - 6} more" if len(every) > 6 else "")
+
+
+def sequence_of(axes: str, shape: Sequence[int]) -> str:
+    """The letter of the axis whose pictures are neighbours: T, or Z where T is short or absent."""
+    sizes = dict(zip(axes, shape, strict=True))
+    times, planes = sizes.get("T", 1), sizes.get("Z", 1)
+    return "Z" if planes > times and times < WINDOW else "T"
+
+
+def sequence_note(axes: str, shape: Sequence[int]) -> str:
+    """The note for a stack that runs along depth; "" for one that runs along time."""
+    if sequence_of(axes, shape) == "T":
+        return ""
+    times = dict(zip(axes, shape, strict=True)).get("T", 1)
+    few = "no time axis" if times == 1 else f"only {times} frames in time"
+    return f"{few}: the neighbours of a picture are those above and below it (Z)"
+
+
+def in_time(
+    series: Series, given: str | None, name: str, *, unlike: bool = False
+) -> tuple[Series, str | None]:
+    """The series with its axes named, and a note on what was assumed.
+
+    given: the user's names. unlike: it is one of several unlike series: names that do not fit it
+    are meant for others, and without time or depth each of its pictures is taken by itself.
+
+    Raises UsageError where the axis that pictures follow each other along is unknown.
+    """
+    named, note = _named(series, given, name, unlike=unlike)
+    return named, note or sequence_note(named.axes, named.shape) or None
+
+
+def _named(
+    series: Series, given: str | None, name: str, *, unlike: bool
+) -> tuple[Series, str | None]:
+    if given is not None:
+        try:
+            return replace(series, axes=_renamed(series, given, name)), None
+        except UsageError:
+            if not unlike:
+                raise
+    letters = "".join(letter for letter, _ in series.outer)
+    if len(letters) == 1 and letters in UNNAMED:
+        named = series.axes.replace(letters, "T")
+        note = f"a plain stack of {series.frames} pages: taken as time (axes= changes that)"
+        return replace(series, axes=named), note
+    if set("TZ") & set(letters) and not set(letters) & set(UNNAMED):
+        return series, None
+    if letters in ("", "C") or unlike:
+        return series, ALONE
+    example = next(iter(letters))
+    raise UsageError(
+        f"{name}: axes {series.axes}, shape {_times(series.shape)}: which one is time?",
+        hint="Name the axes, one letter each: "
+        f"axes={series.axes.replace(example, 'T')!r} if {example} is time; T time, Z depth, "
+        "C channel.",
+    )
+
+
+def _renamed(series: Series, given: str, name: str) -> str:
+    axes = given.upper()
+    if len(axes) == len(series.axes) - 1 and "S" in series.axes and "S" not in axes:
+        place = series.axes.index("S")
+        axes = axes[:place] + "S" + axes[place:]
+    what = f"axes={given!r}: {name} has axes {series.axes} of {_times(series.shape)}"
+    if len(axes) != len(series.axes) or len(set(axes)) != len(axes) or not axes.isalpha():
+        example = series.axes.replace("Q", "T", 1).replace("I", "T", 1)
+        raise UsageError(
+            f"{what}; each axis needs its own letter.", hint=f"For example axes={example!r}."
+        )
+    if any((letter in "YXS" or own in "YXS") and letter != own for letter, own in zip(
+        axes, series.axes, strict=True
+    )):  # fmt: skip
+        raise UsageError(
+            f"{what}; Y, X and S must stay where they are.",
+            hint="Only the axes before them can be renamed.",
+        )
+    return axes
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def lanes_of(series: list[Series]) -> list[Lane]:
+    """The lanes of all series, in the order their pictures are stored.
+
+    Pixels of several samples are one picture where these are colours, as long as all series are;
+    else each sample is a lane.
+    """
+    together = all(one.colour for one in series)
+    return [lane for one in series for lane in _lanes(one, together, len(series) > 1)]
+
+
+def _lanes(series: Series, colours: bool, several: bool) -> Iterator[Lane]:
+    outer = series.outer
+    places = np.arange(series.frames).reshape([n for _, n in outer] or [1])
+    kinds = [letter for letter, _ in outer] or ["T"]
+    along = sequence_of(series.axes, series.shape)
+    if along not in kinds:
+        places, kinds = places[..., None], [*kinds, along]
+    times = np.moveaxis(places, kinds.index(along), -1)
+    rest = [letter for letter in kinds if letter != along]
+    split = series.samples > 1 and not (series.colour and colours)
+    for index in product(*(range(n) for n in times.shape[:-1])):
+        words = [series.name or f"series {series.number + 1}"] if several else []
+        words += lane_words(rest, index, times.shape)
+        frames = tuple(int(place) for place in times[index])
+        for sample in range(series.samples) if split else [None]:
+            named = [*words, *([] if sample is None else [f"sample {sample + 1}"])]
+            label = ", ".join(named)
+            yield Lane(series=series.number, frames=frames, label=label, sample=sample)
+
+
+def lane_words(axes: Sequence[str], index: Sequence[int], shape: Sequence[int]) -> list[str]:
+    """A lane's place along the axes that are not time or picture: ["z 1", "channel 2"]."""
+    places = zip(axes, index, shape, strict=False)
+    return [f"{_WORDS.get(a, a)} {i + 1}" for a, i, n in places if n > 1]
+
+
+# --- The contract of their readers ----------------------------------------------------------------
 
 
 class Stack(ABC):

@@ -14,9 +14,8 @@ import numpy as np
 import tifffile
 
 from f2rcli.frames import Plane
-from f2rcli.io.stacks.lanes import Series
 from f2rcli.io.stacks.metadata import PROVENANCE, SOURCE, Facts, Metadata, in_xml, parsed
-from f2rcli.io.stacks.stack import Stack
+from f2rcli.io.stacks.stack import Series, Stack
 from f2rcli.io.stacks.tiff import UNDESCRIBED, TiffStack, page_at
 from f2rcli.io.tifffiles import STORAGE, compression_name, quiet
 
@@ -324,7 +323,7 @@ def shrunk(picture: Plane, size: tuple[int, int]) -> Plane:
     return small.astype(picture.dtype).reshape(*size, *picture.shape[2:])
 
 
-# --- OME-XML: the source's own with new places of pages, or one made of facts --------------------
+# --- OME-XML: the source's own with new places of pages, or one made of facts ---------------------
 
 
 def ome_document(

@@ -12,17 +12,21 @@ import numpy as np
 
 from f2rcli.errors import OutputError, UsageError
 from f2rcli.frames import Frame, Plane
-from f2rcli.io.atomic import PartFile, PartFolder
 from f2rcli.io.base import Reader, Receipt, WriteOptions, WritePlan, Writer
-from f2rcli.io.disk_errors import disk_errors, misread_error
+from f2rcli.io.files import (
+    PartFile,
+    PartFolder,
+    check_folder,
+    check_target,
+    disk_errors,
+    misread_error,
+)
 from f2rcli.io.sequence import first_readable
-from f2rcli.io.stacks.lanes import UNNAMED, Series
 from f2rcli.io.stacks.library import LibraryStack
 from f2rcli.io.stacks.metadata import BITS
-from f2rcli.io.stacks.pages import PageFolder, open_stack
 from f2rcli.io.stacks.reader import StackFrame, StackReader
-from f2rcli.io.stacks.stack import Stack
-from f2rcli.io.stacks.tiff import TiffStack
+from f2rcli.io.stacks.stack import UNNAMED, Series, Stack
+from f2rcli.io.stacks.tiff import PageFolder, TiffStack, open_stack
 from f2rcli.io.stacks.tiff_out import (
     Kind,
     Output,
@@ -40,7 +44,6 @@ from f2rcli.io.stacks.zarr_out import (
     is_target,
     zarr_metadata,
 )
-from f2rcli.io.targets import check_folder, check_target
 from f2rcli.io.time_range import TimeRange
 from f2rcli.samples.lanes import picture_kept
 from f2rcli.units import count
@@ -258,7 +261,7 @@ class StackWriter(Writer):
         self._scratch: dict[int, IO[bytes]] = {}
         zarr, kind = plan.container == "ome-zarr", plan.detail.kind
         part = PartTree if zarr else PartFolder if kind is None else PartFile
-        self._part = part(self.target, overwrite=plan.overwrite, keep=plan.keep_partial)
+        self._part = part(self.target, overwrite=plan.overwrite)
         self._output: TiffOutput | ZarrOutput | FolderOutput
         if zarr:
             self._output = ZarrOutput(self._part.path, self.outputs[0], reader.stack)

@@ -15,17 +15,13 @@ import numpy as np
 
 from f2rcli.errors import OutputError, UsageError
 from f2rcli.frames import Plane
-from f2rcli.io.atomic import PartFolder, lock_path
-from f2rcli.io.disk_errors import exists_error
-from f2rcli.io.locks import unlock
+from f2rcli.io.files import PartFolder, check_place, exists_error, lock_path, unlock
 from f2rcli.io.stacks.arrays import is_zarr
 from f2rcli.io.stacks.foreign import package
-from f2rcli.io.stacks.lanes import Series
 from f2rcli.io.stacks.library import LibraryStack
 from f2rcli.io.stacks.metadata import PROVENANCE, SOURCE, Facts, Metadata, colour_of
-from f2rcli.io.stacks.stack import Stack
+from f2rcli.io.stacks.stack import Series, Stack
 from f2rcli.io.stacks.tiff_out import Output, shrunk
-from f2rcli.io.targets import check_place
 
 SUFFIX = ".zarr"
 _ORDER = "TCZYX"  # of axes: time, channels, space (specification 0.4, "axes" metadata)

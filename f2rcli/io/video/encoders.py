@@ -17,9 +17,8 @@ from av.video.codeccontext import VideoCodecContext
 from f2rcli.errors import UsageError, closest
 from f2rcli.frames import ClipInfo, Family, PlaneLayout
 from f2rcli.io.base import Reader, WriteOptions
-from f2rcli.io.video.colour import FULL, LIMITED, ColourTags
 from f2rcli.io.video.containers import Container
-from f2rcli.io.video.pixels import PixelFormat, pixel_format, writable
+from f2rcli.io.video.pixels import FULL, LIMITED, ColourTags, PixelFormat, pixel_format, writable
 from f2rcli.io.video.source import SourceMetadata, metadata_of
 from f2rcli.system.assembly import x264_assembly, x265_assembly
 

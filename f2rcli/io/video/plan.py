@@ -17,8 +17,7 @@ from av.stream import Stream
 from f2rcli.errors import UsageError
 from f2rcli.frames import Family
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
-from f2rcli.io.targets import check_target
-from f2rcli.io.video.colour import DOLBY, SPHERICAL, STEREO
+from f2rcli.io.files import check_target
 from f2rcli.io.video.containers import (
     CONTAINERS,
     Container,
@@ -42,10 +41,11 @@ from f2rcli.io.video.encoders import (
     says_fields,
     says_matrix,
 )
-from f2rcli.io.video.headers import display_size
+from f2rcli.io.video.pixels import DOLBY, SPHERICAL, STEREO
 from f2rcli.io.video.source import (
     PIPE,
     SourceMetadata,
+    display_size,
     is_cover,
     metadata_of,
     stream_line,
@@ -114,7 +114,7 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
     streams, dropped = _streams(source, container, options)
     template = _template(container, setup, source)
     cropped = source.header.cropped and template is not None
-    tags, tag_options, tag_facts = _tags(source, container, options)
+    tags, tag_options, tag_facts = _tags(source, container)
     facts = [*tag_facts, *_facts(reader, container, setup, template)]
     facts += _stream_facts(container, streams)
     crf, preset = quality(setup.encoder, options)
@@ -273,7 +273,7 @@ def _stream_facts(container: Container, streams: list[StreamPlan]) -> Iterator[_
 
 
 def _tags(
-    source: SourceMetadata, container: Container, asked: WriteOptions
+    source: SourceMetadata, container: Container
 ) -> tuple[dict[str, str], dict[str, str], list[_Fact]]:
     """The file's tags to write, the container's options, and what becomes of the tags."""
     tags, options = plain_tags(source.container_tags), dict(container.options)
@@ -288,7 +288,7 @@ def _tags(
         why = "mp4 holds either these or cover art"
         facts.append(_Fact(f"tags {', '.join(rare)}", False, why))
         return {key: value for key, value in tags.items() if key not in rare}, options, facts
-    if rare or (container.name == "mov" and asked.provenance):
+    if rare or container.name == "mov":  # f2r's own is one
         options["movflags"] += "+use_metadata_tags"
     return tags, options, facts
 

@@ -1,5 +1,6 @@
-"""Video files and pipes, read with FFmpeg: frames, and packets of the other streams beside them."""
+"""Video files and pipes, read with FFmpeg: facts, frames, and packets of the other streams."""
 
+import re
 from array import array
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -13,30 +14,268 @@ from statistics import median
 from typing import Any
 
 import av
+from av.container import InputContainer
 from av.video.codeccontext import VideoCodecContext
 
 from f2rcli.errors import InputError
-from f2rcli.frames import Frame
-from f2rcli.io.base import Reader, ReadOptions
-from f2rcli.io.ledger import Ledger
+from f2rcli.frames import ClipInfo, Frame
+from f2rcli.io.base import Ledger, Reader, ReadOptions
 from f2rcli.io.time_range import TimeRange, leading, timed, trailing
-from f2rcli.io.video.colour import has_captions
-from f2rcli.io.video.decoder import AnyPacket, DamageLog, DecodedPicture, Decoder, SidePackets
-from f2rcli.io.video.pixels import fits, read_planes
-from f2rcli.io.video.probe import Probe
-from f2rcli.io.video.quantiser import EXPORTED, HEADERS, first_steps8, step8
+from f2rcli.io.video.decoder import (
+    EXPORTED,
+    HEADERS,
+    AnyPacket,
+    DamageLog,
+    DecodedPicture,
+    Decoder,
+    SidePackets,
+    first_steps8,
+    step8,
+)
+from f2rcli.io.video.pixels import colour_tags, fits, has_captions, picture_facts, read_planes
 from f2rcli.io.video.source import (
     COMPLETE,
     LATE_INDEX,
     PIPE,
+    HeaderFacts,
+    SourceMetadata,
     StandardInput,
     choose_video,
     display_name,
     family_of,
     is_cover,
+    matroska_facts,
+    movie_facts,
     open_source,
+    stream_facts,
 )
 from f2rcli.units import count
+
+_BOTTOM_FIRST = (3, 5)  # FFmpeg's AV_FIELD_BB and AV_FIELD_BT
+
+
+class Probe:
+    """Facts of one video stream, for the engine, the writer and `f2r info`."""
+
+    def __init__(
+        self,
+        container: InputContainer,
+        stream: av.VideoStream,
+        pictures: Sequence[DecodedPicture],
+        options: ReadOptions,
+        name: str,
+    ) -> None:
+        first = pictures[0].frame
+        if first is None:
+            raise InputError(f"{name}: its first frame could not be decoded.", hint=COMPLETE)
+        self.container = container
+        self.stream = stream
+        self.name = name
+        self.options = options
+        self.span = TimeRange.of(options)
+        self.first = first
+        self.facts = picture_facts(first)
+        self.header = self._header()
+        self.tags = colour_tags(first, stream.codec_context, self.facts.chroma_location)
+        own = self.header.pixel_aspect(first.width, first.height)
+        self.pixel_aspect = own or stream.sample_aspect_ratio or self.facts.pixel_aspect
+        self.rate: Fraction | None = stream.guessed_rate or stream.average_rate or None
+        self.untimed = all(picture.pts is None for picture in pictures)
+        usual = 1 / (self.rate or Fraction(25))
+        self.time_base = usual if self.untimed else stream.time_base or Fraction(1, 1000)
+        self.step = max(1, round(usual / self.time_base))  # ticks of a frame of the usual length
+        self.first_pts = first.pts or 0
+        fields = sum(p.frame is not None and p.frame.interlaced_frame for p in pictures)
+        interlaced = 2 * fields >= len(pictures)
+        # FFmpeg flags pictures of H.265 as interlaced where each of them is one field.
+        self.single_fields = interlaced and family_of(stream) == "hevc"
+        self.flagged = interlaced and not self.single_fields
+
+    def _header(self) -> HeaderFacts:
+        """What the header of a Matroska or MP4 file says, and FFmpeg does not."""
+        path, form = Path(self.container.name.removeprefix("file:")), self.container.format.name
+        if not path.is_file():  # a named pipe: what is read here would be missing later
+            return HeaderFacts()
+        if "matroska" in form:
+            return matroska_facts(path, self.stream.index)
+        movie = form.startswith("mov")
+        return movie_facts(path, self.first.width, self.first.height) if movie else HeaderFacts()
+
+    @property
+    def _from_zero(self) -> bool:
+        """Whether durations count from zero, and not from the first frame."""
+        return self.container.format.name in ("matroska,webm", "nut")
+
+    @property
+    def first_time(self) -> Fraction:
+        """Seconds, container time, at which the whole clip's first frame is shown."""
+        return self.first_pts * self.time_base
+
+    def info(self) -> ClipInfo:
+        """The clip's facts for the engine."""
+        form, _ = read_planes(self.first)
+        layout, note = form.layout_tagged(self.tags, self.first.height)
+        return ClipInfo(
+            name=self.name,
+            width=self.first.width,
+            height=self.first.height,
+            layout=layout,
+            frames=self._count(),
+            duration=self._duration(),
+            rate=self.rate,
+            time_base=self.time_base,
+            interlaced={"auto": self.flagged, "on": True, "off": False}[self.options.fields],
+            top_field_first=self._top_first(),
+            coded=lossy(self.stream.codec_context.codec),
+            notes=(*([note] if note else []), *self._notes()),
+        )
+
+    def _notes(self) -> list[str]:
+        notes = []
+        if self.untimed:
+            rate = float(1 / self.time_base)
+            notes.append(f"the file has no time stamps; {rate:g} frames/s assumed")
+        videos = [s for s in self.container.streams.video if not is_cover(s)]
+        if len(videos) > 1:
+            notes.append(f"{len(videos)} video streams: only #{self.stream.index} is denoised")
+        if self.flagged and self.options.fields == "off":
+            notes.append("the clip is flagged interlaced but treated as progressive, as requested")
+        if self.single_fields:
+            notes.append(
+                "every picture is one field; fields are denoised as they follow each other"
+            )
+        return notes
+
+    def _top_first(self) -> bool:
+        if self.flagged:
+            return self.facts.top_field_first
+        return self.stream.codec_context.field_order not in _BOTTOM_FIRST
+
+    def _count(self) -> int | None:
+        said = self.counted()
+        if not said or self.span.end is not None:
+            return None
+        return said if self.span.frames is None else min(said, self.span.frames)
+
+    def counted(self) -> int:
+        """The number of packets that the container counts, where all of them are read; else 0."""
+        counted = self._tag("NUMBER_OF_FRAMES")
+        said = self.stream.frames or (int(counted) if counted.isdecimal() else 0)
+        return 0 if self.span.start else said
+
+    def _duration(self) -> float | None:
+        """Seconds that will be read, as far as the container knows."""
+        whole = self.lasting()
+        if whole is None and self.container.duration:
+            whole = Fraction(self.container.duration, av.time_base)
+        if self.span.frames is not None and self.rate:
+            asked = self.span.start + Fraction(self.span.frames) / self.rate
+            whole = min(whole or asked, asked)
+        if self.span.end is not None:
+            whole = min(whole or self.span.end, self.span.end)
+        return None if whole is None else float(max(whole - self.span.start, Fraction(0)))
+
+    def lasting(self) -> Fraction | None:
+        """The video's duration in seconds by its container, from its first frame."""
+        stamp = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", self._tag("DURATION"))
+        if stamp:  # of Matroska: the time at which the stream ends
+            end = 3600 * int(stamp[1]) + 60 * int(stamp[2]) + Fraction(stamp[3])
+            return end - self.first_time
+        if self.stream.duration and not self.untimed and not self._from_zero:
+            return self.stream.duration * (self.stream.time_base or Fraction(0))
+        return None
+
+    def promised_end(self) -> Fraction | None:
+        """Seconds, container time, up to which there should be packets."""
+        lasting = self.lasting()
+        if lasting is not None:
+            return lasting + self.first_time
+        if self.container.duration and not self.untimed:
+            started = 0 if self._from_zero else self.container.start_time or 0
+            start = Fraction(started, av.time_base)
+            return start + Fraction(self.container.duration, av.time_base)
+        return None
+
+    def _tag(self, name: str) -> str:
+        """A Matroska statistics tag, with or without a language. FFmpeg writes a true DURATION and
+        copies the others, whatever file they are from."""
+        if "matroska" not in self.container.format.name:
+            return ""
+        tags, about = self.stream.metadata, self.container.metadata
+        if about.get("ENCODER", about.get("encoder", "")).startswith("Lavf"):
+            return tags.get(name, "") if name == "DURATION" else ""
+        found = next((key for key in tags if key.split("-")[0] == name), "")
+        return tags.get(found, "")
+
+    def tail(self, last: Frame, decoder: Decoder) -> int | None:
+        """The tick at which the stream ends, where the container knows better than a frame.
+
+        Where pictures are reordered, a container sums up steps of decoding time, and only the
+        picture that is both decoded and shown last knows how long it is shown.
+        """
+        if decoder.reordered and last.pts == decoder.last_sent and last.duration:
+            return None
+        if self.untimed or self._from_zero or self.stream.start_time is None:
+            return None
+        return self.stream.start_time + self.stream.duration if self.stream.duration else None
+
+    def metadata(self) -> SourceMetadata:
+        """The clip's metadata for a writer."""
+        return SourceMetadata(
+            container=self.container.format.name,
+            family=family_of(self.stream),
+            profile=str(self.stream.codec_context.profile or ""),
+            pix_fmt=self.first.format.name,
+            pixel_aspect=self.pixel_aspect,
+            colour=self.tags,
+            facts=self.facts,
+            container_tags=dict(self.container.metadata),
+            stream_tags=dict(self.stream.metadata),
+            disposition=self.stream.disposition,
+            chapters=tuple(self.container.chapters()),
+            header=self.header,
+            single_fields=self.single_fields,
+            stream=self.stream,
+            others=tuple(s for s in self.container.streams if s.index != self.stream.index),
+        )
+
+    def describe(self, info: ClipInfo) -> list[dict[str, Any]]:
+        return [
+            self._describe_video(info) if s.index == self.stream.index else stream_facts(s)
+            for s in self.container.streams
+        ]
+
+    def _describe_video(self, info: ClipInfo) -> dict[str, Any]:
+        mastering = self.facts.mastering
+        aspect = self.pixel_aspect
+        order = "top field first" if info.top_field_first else "bottom field first"
+        facts = stream_facts(self.stream) | {
+            "denoised": True,
+            "profile": str(self.stream.codec_context.profile or "") or None,
+            "width": info.width,
+            "height": info.height,
+            "pixel_format": self.first.format.name,
+            "bits": info.layout.bits,
+            "frames": self.stream.frames or None,
+            "rate": None if info.rate is None else float(info.rate),
+            "pixel_aspect": None if aspect is None else str(aspect),
+            "rotation": self.first.rotation or None,
+            "colour": self.tags.named() or None,
+            "matrix": info.layout.matrix.value,
+            "field_order": order if info.interlaced else "progressive",
+            "mastering": None if mastering is None else [float(v) for v in mastering.display],
+            "light": None if mastering is None else mastering.light,
+        }
+        return {key: value for key, value in facts.items() if value is not None}
+
+
+def lossy(codec: av.Codec) -> bool:
+    """Whether a codec can lose something while its frames depend on each other."""
+    return bool(codec.lossy) and not codec.intra_only
+
+
+# --- Frames ---------------------------------------------------------------------------------------
+
 
 _REACHES = (1, 4, 16)  # times the usual length of a lead-in that is gone back for it, in turn
 _MARGINS = (0, 2, 10)  # seconds before a place that are tried one after the other
@@ -67,7 +306,7 @@ class VideoReader(Reader):
         self.name = display_name(source)
         self.options = options
         self.span = TimeRange.of(options)
-        self.ledger = Ledger(name=self.name, strict=options.strict)
+        self.ledger = Ledger(name=self.name)
         self.side = SidePackets()
         self._aspect: Fraction | None = None  # of a pixel, by the codec
         piped = StandardInput() if self.source == PIPE else None
@@ -88,7 +327,7 @@ class VideoReader(Reader):
             self._opened = opened.pop_all()
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the frames. Raises InputError for what cannot be read, and damage if strict."""
+        """Yield the frames. Raises InputError for what cannot be read."""
         self.side.begin()
         stamps = array("q")
         for frame in self._within(*self._begun()):
@@ -108,9 +347,7 @@ class VideoReader(Reader):
                 "a pipe cannot be read twice"
             )
             return
-        whole = replace(
-            self.options, start=None, end=None, frames=None, lead=0, trail=0, strict=False
-        )
+        whole = replace(self.options, start=None, end=None, frames=None, lead=0, trail=0)
         with VideoReader(self.source, whole) as reader:
             yield from reader
 
@@ -338,8 +575,7 @@ class VideoReader(Reader):
 
     def _check_end(self) -> None:
         """Compare promises of the whole file with what came: a truncated file ends in silence. Its
-        index counts frames, its tags and its header state durations. Raises InputError if
-        strict."""
+        index counts frames, its tags and its header state durations."""
         probe, decoder, form = self._probe, self._decoder, self.container.format.name
         if decoder.hidden:
             hides = f"its edit list hides {count(decoder.hidden)}: no player shows them, and f2r"
@@ -381,8 +617,7 @@ class VideoReader(Reader):
             self.ledger.promised("its size", -(-(size - begin) // each), self._decoder.packets)
 
     def _check_gaps(self, stamps: Sequence[int]) -> None:
-        """Compare increasing `stamps` (pts in ticks) with the clip's constant rate, if any. Raises
-        InputError if strict."""
+        """Compare increasing `stamps` (pts in ticks) with the clip's constant rate, if any."""
         probe = self._probe
         if probe.untimed or self.container.format.name not in _EVEN:
             return

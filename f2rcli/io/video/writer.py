@@ -17,18 +17,16 @@ from av.video.codeccontext import VideoCodecContext
 
 from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import Frame
-from f2rcli.io.atomic import PartFile
 from f2rcli.io.base import Reader, Receipt, WritePlan, Writer, written_name
-from f2rcli.io.disk_errors import disk_error, misread_error
-from f2rcli.io.video.colour import Filter
+from f2rcli.io.files import PartFile, disk_error, misread_error
 from f2rcli.io.video.containers import Container, copy_stream, open_target, stream_tags
 from f2rcli.io.video.decoder import AnyPacket, SidePackets, shown_at
 from f2rcli.io.video.encoders import CAPTIONERS, ordinary_scheduling
-from f2rcli.io.video.headers import PADDING, write_display_size
-from f2rcli.io.video.pixels import converted, fill_frame, make_frame
+from f2rcli.io.video.pixels import Filter, converted, fill_frame, make_frame
 from f2rcli.io.video.plan import StreamPlan, VideoDetail
 from f2rcli.io.video.reader import VideoReader
 from f2rcli.io.video.source import (
+    PADDING,
     PIPE,
     TOLERANT,
     ffmpeg_reason,
@@ -36,6 +34,7 @@ from f2rcli.io.video.source import (
     metadata_of,
     quiet_ffmpeg,
     stream_line,
+    write_display_size,
 )
 from f2rcli.units import count
 
@@ -104,7 +103,7 @@ class VideoWriter(Writer):
         self._packets.wanted = True
         if plan.target != PIPE:
             target = Path(plan.target)
-            self._part = PartFile(target, overwrite=plan.overwrite, keep=plan.keep_partial)
+            self._part = PartFile(target, overwrite=plan.overwrite)
 
     def write(self, frame: Frame) -> None:
         """Take the next frame. Raises OutputError when the disk is full or the encoder fails."""
@@ -200,7 +199,7 @@ class VideoWriter(Writer):
     def abandon(self) -> None:
         """Stop; remove the part file. After `finish` there is nothing to remove."""
         self._held = None
-        if self._part is not None and not self.plan.keep_partial:
+        if self._part is not None:
             self._part.remove()  # first: a trailer may take long and is not needed
         if self._container is not None:
             container, self._container = self._container, None

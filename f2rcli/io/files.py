@@ -1,0 +1,507 @@
+"""Files written whole or not at all: names that may be written, part files, locks, disk errors."""
+
+import atexit
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+import stat
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from pathlib import Path
+
+from f2rcli.errors import OutputError, UsageError
+from f2rcli.io.numbering import files_of, is_pattern, numbered
+from f2rcli.system.signals import Interruption
+
+ELSEWHERE = "choose another folder with output="
+FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # Windows knows no quota
+
+
+@contextmanager
+def disk_errors(target: Path, elsewhere: str = ELSEWHERE) -> Iterator[None]:
+    """Turn the file system's errors within the block into OutputError about `target`."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(target, error, elsewhere) from error
+
+
+def exists_error(target: Path) -> OutputError:
+    """The error for a target that already exists."""
+    return OutputError(
+        f"{target.name}: already exists.", hint="Pass overwrite=True, or another name with output=."
+    )
+
+
+def misread_error(
+    name: str, what: str = "differs when it is read back", instead: str = ""
+) -> OutputError:
+    """The error for a file that is not what was written. instead: what else may help."""
+    hint = f"Nothing was written to the target. Check the disk{instead}."
+    return OutputError(f"{name}: {what}.", hint=hint)
+
+
+def disk_error(target: Path, error: OSError, elsewhere: str = ELSEWHERE) -> OutputError:
+    """A file system's error as one that says what to do; elsewhere: how to name another place."""
+    match error.errno:
+        case full if full in FULL:
+            why, hint = "the disk is full", f"Free some space, or {elsewhere}."
+        case errno.EFBIG:
+            why, hint = "the file grew beyond the size limit", "Raise the limit (ulimit -f)."
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            why, hint = "no permission to write there", f"{elsewhere[0].upper()}{elsewhere[1:]}."
+        case errno.EPIPE:
+            why, hint = "the pipe was closed by its reader", "Check the program after the pipe."
+        case errno.EBADF:
+            why, hint = "it is closed", "Send it to a file or a pipe."
+        case errno.ENAMETOOLONG:
+            why, hint = "the name is too long", "Choose a shorter one with output=."
+        case _:
+            why, hint = error.strerror or str(error), "Check the disk and the path."
+    return OutputError(f"{target.name}: cannot be written: {why}.", hint=hint)
+
+
+# --- Locks: one process at a time writes a target, works in a folder or on a clip -----------------
+
+
+RENAMES_OPEN = os.name == "posix"  # Windows neither renames nor removes a file that is open
+NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+
+
+def lock(path: Path) -> int:
+    """Open or create a file for this process alone; returns the descriptor that holds the lock.
+
+    The lock lasts until every copy of the descriptor is closed, as when a process is killed.
+    Raises BlockingIOError while another process holds it, and OSError. Windows and some network
+    disks have no such locks: every process gets the file there.
+    """
+    while True:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        try:
+            _take(descriptor)
+            if os.path.samestat(path.stat(), os.fstat(descriptor)):
+                return descriptor
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # its last holder has moved or removed that file: try the next one
+
+
+def unlock(path: Path, descriptor: int) -> None:
+    """Remove a lock file and release its lock."""
+    if not RENAMES_OPEN:
+        os.close(descriptor)
+    path.unlink(missing_ok=True)
+    if RENAMES_OPEN:  # released last: whoever waits for it finds that the file is gone
+        os.close(descriptor)
+
+
+def _take(descriptor: int) -> None:
+    try:
+        fcntl = import_module("fcntl")
+    except ImportError:  # Windows
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+
+
+# --- SHA-256 of files and folders -----------------------------------------------------------------
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest(path: Path) -> str:
+    """As file_digest; of a folder, SHA-256 of the names and bytes of its files, in order."""
+    if path.is_file():
+        return file_digest(path)
+    whole = hashlib.sha256()
+    for file in sorted(files_of(path)):
+        whole.update(f"{file.name}\0{file_digest(file)}\n".encode())
+    return whole.hexdigest()
+
+
+# --- Targets: where the output goes by default, and whether it may be written there ---------------
+
+
+def default_folder(source: Path) -> Path | None:
+    """`run_f2r` beside the folder `run`, given itself or as `run/%05d.tif`; None for a file."""
+    if source.is_dir():
+        return source.with_name(f"{source.name}_f2r")
+    if is_pattern(str(source)) and not source.exists():
+        folder = source.parent.resolve()
+        return folder.with_name(f"{folder.name}_f2r")
+    return None
+
+
+def check_target(target: Path, sources: list[Path], *, overwrite: bool) -> None:
+    """Raise for a target that cannot or must not be written; touches nothing."""
+    with disk_errors(target):  # names that are too long
+        _check_target(target, sources, overwrite=overwrite)
+
+
+def check_place(target: Path, sources: list[Path]) -> None:
+    """Raise for a target that is one of the sources, or in a folder that does not exist."""
+    if target.parent.is_file():
+        raise OutputError(
+            f"{target.name}: {target.parent} is a file, not a folder.",
+            hint="Choose another name with output=.",
+        )
+    if not target.parent.is_dir():
+        raise OutputError(
+            f"{target.name}: the folder {target.parent} does not exist.", hint="Create it first."
+        )
+    if any(same_file(source, target) for source in sources):
+        raise UsageError(
+            f"{target.name}: the output is the input itself.",
+            hint="Choose another name with output=; the input is never written.",
+        )
+
+
+def _check_target(target: Path, sources: list[Path], *, overwrite: bool) -> None:
+    check_place(target, sources)
+    if target.is_dir():
+        raise OutputError(f"{target.name}: is a folder.", hint="Name a file with output=.")
+    if target.exists():
+        if not overwrite:
+            raise exists_error(target)
+        if not stat.S_ISREG(target.stat().st_mode):
+            raise OutputError(
+                f"{target.name}: is not a regular file.",
+                hint="Pass output='-' to write to standard output.",
+            )
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"{target.name}: no permission to write into {target.parent}.",
+            hint="Choose another folder with output=.",
+        )
+
+
+def same_file(a: Path, b: Path) -> bool:
+    """Whether two paths lead to the same file, whatever links they go through."""
+    try:
+        return a.samefile(b)
+    except OSError:  # one of them does not exist
+        return a.absolute() == b.absolute()
+
+
+def check_folder(folder: Path, sources: list[Path], *, pattern: str = "", overwrite: bool) -> None:
+    """Raise unless a folder of files can be written; touches nothing. pattern: the files' name or
+    pattern; "": their sources' names."""
+    if pattern and not is_pattern(pattern):
+        check_target(folder / pattern, sources, overwrite=overwrite)
+        return
+    if not folder.exists():
+        check_target(folder, sources, overwrite=overwrite)
+        return
+    if not folder.is_dir():
+        raise OutputError(f"{folder.name}: is a file, not a folder.", hint="Name a folder.")
+    if (
+        sources
+        and same_file(folder, sources[0].parent)
+        and (not pattern or any(_matches(folder, pattern, path.name) for path in sources))
+    ):
+        raise UsageError(
+            f"{folder.name}: the output is the input itself.",
+            hint="Name another folder with output=; the input is never written.",
+        )
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"{folder.name}: no permission to write there.",
+            hint="Name another folder with output=.",
+        )
+    there = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    in_the_way = [path for path in there if not pattern or _matches(folder, pattern, path.name)]
+    if in_the_way and not overwrite:
+        raise exists_error(sorted(in_the_way)[0] if pattern else folder)
+
+
+def _matches(folder: Path, pattern: str, name: str) -> bool:
+    digits = "".join(c for c in name if c.isdigit())
+    return bool(digits) and any(
+        numbered(folder / pattern, int(digits[start:])).name == name for start in range(len(digits))
+    )
+
+
+# --- Part files and folders beside a target, renamed onto it at the very end ----------------------
+
+
+FORGOTTEN = 86_400  # seconds without a write, after which a temporary file is nobody's
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """A path to write to: its file replaces `target` if the block ends well, else it is removed.
+
+    For files of our own, such as records and checkpoints: what processes write at once does not
+    mix, and the last one wins. Raises OSError.
+    """
+    part = unique_part(target)
+    try:
+        yield part
+        flush(part)
+        os.replace(part, target)
+    finally:
+        with suppress(OSError):
+            part.unlink()
+
+
+def unique_part(target: Path) -> Path:
+    """A name beside `target` that no other process uses, on whatever machine shares the disk."""
+    return target.with_name(_fitting(f".{target.name}.{secrets.token_hex(8)}.part"))
+
+
+def sweep(folder: Path) -> None:
+    """Remove a folder's temporary files and folders that nobody has written to for a day.
+
+    Their age is all that can be known of them: whoever writes may run on another machine, or in
+    another container, where no process can be asked for.
+    """
+    for part in folder.glob(".*.part"):
+        try:
+            within = part.rglob("*") if part.is_dir() else ()
+            touched = max(path.lstat().st_mtime for path in (part, *within))
+        except OSError:  # it was renamed or removed meanwhile
+            continue
+        if time.time() - touched < FORGOTTEN:
+            continue
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                part.unlink()
+
+
+def write_text(target: Path, text: str) -> None:
+    """Replace a text file in one step. Raises OSError."""
+    with replacing(target) as part:
+        part.write_text(text, encoding="utf-8", errors="surrogateescape")
+
+
+def write_file(target: Path, data: bytes, *, overwrite: bool) -> None:
+    """Write a user's file, whole or not at all. Raises OutputError."""
+    part = PartFile(target, overwrite=overwrite)
+    try:
+        part.add(target.name, data)
+        part.publish()
+    finally:
+        part.discard()
+
+
+class Part(ABC):
+    """Output under way, beside its target: `publish` moves it there, `discard` removes it."""
+
+    path: Path
+
+    def __init__(self, target: Path, *, overwrite: bool) -> None:
+        """Begin; raises OutputError where another run writes the target, or nothing can be."""
+        self.target = target
+        self.overwrite = overwrite
+        self._lock: int | None = None  # while it is neither published nor discarded
+        with disk_errors(target), Interruption():  # a signal is heard once it is known
+            try:
+                self._lock = self._begin()
+            except BlockingIOError as error:
+                raise OutputError(
+                    f"{target.name}: another run is writing it.",
+                    hint="Wait for it, or choose another name with output=.",
+                ) from error
+            _remember(self)
+
+    @abstractmethod
+    def _begin(self) -> int:
+        """Make an empty part; the descriptor of its lock. Raises OSError."""
+
+    @abstractmethod
+    def file(self, name: str) -> Path:
+        """The path at which to write the next file, or the only one."""
+
+    def add(self, name: str, data: bytes) -> Path:
+        """Write the next file, or the only one; where it lies for now. Raises OutputError."""
+        path = self.file(name)
+        with disk_errors(Path(name)):
+            path.write_bytes(data)
+        return path
+
+    @abstractmethod
+    def publish(self) -> int:
+        """Move everything to its place; its size in bytes. Raises OutputError."""
+
+    @abstractmethod
+    def discard(self) -> None:
+        """Remove everything, unless it is published."""
+
+
+class PartFile(Part):
+    """A user's file that appears at its target whole or not at all; one run at a time writes it."""
+
+    def _begin(self) -> int:
+        self.path = part_path(self.target)
+        descriptor = lock(self.path)
+        if os.fstat(descriptor).st_nlink > 1:  # a file of someone's, under a second name
+            unlock(self.path, descriptor)
+            descriptor = lock(self.path)
+        os.ftruncate(descriptor, 0)  # what a killed run left behind
+        return descriptor
+
+    def file(self, name: str) -> Path:
+        """See Part; whatever the name."""
+        return self.path
+
+    def publish(self) -> int:
+        """See Part; on the disk before it is renamed."""
+        with disk_errors(self.target):
+            flush(self.path)
+            size = self.path.stat().st_size
+            if not self.overwrite and self.target.exists():  # it appeared during the run
+                raise exists_error(self.target)
+            with Interruption():  # else what another run has begun by then would be discarded
+                if not RENAMES_OPEN:
+                    self._close()
+                os.replace(self.path, self.target)
+                self._close()
+        return size
+
+    def discard(self) -> None:
+        unpublished = self._lock is not None
+        if not RENAMES_OPEN:
+            self._close()
+        if unpublished:
+            self._unlink()
+        self._close()
+
+    def remove(self) -> None:
+        """Remove the part file unless it is published; its writer may still have it open."""
+        if self._lock is not None:
+            self._unlink()
+
+    def _unlink(self) -> None:
+        with suppress(OSError):
+            self.path.unlink()
+
+    def _close(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+            _UNDER_WAY.discard(self)
+
+
+class PartFolder(Part):
+    """Files of a folder that appear together or not at all; one run at a time writes it."""
+
+    def _begin(self) -> int:
+        self.names: list[str] = []
+        self.path = self._place()
+        descriptor = lock(lock_path(self.target))
+        try:
+            shutil.rmtree(self.path, ignore_errors=True)  # a killed run's
+            self.path.mkdir()
+        except OSError:
+            unlock(lock_path(self.target), descriptor)
+            raise
+        return descriptor
+
+    def _place(self) -> Path:
+        return part_folder(self.target)
+
+    def file(self, name: str) -> Path:
+        self.names.append(name)
+        return self.path / name
+
+    def publish(self) -> int:
+        with disk_errors(self.target):
+            size = sum(path.stat().st_size for path in self.path.rglob("*") if path.is_file())
+            if self.target.exists():
+                self._move()
+            else:
+                os.replace(self.path, self.target)
+        self._close()
+        return size
+
+    def _move(self) -> None:
+        """Publish into a target that exists."""
+        for name in self.names:
+            if not self.overwrite and (self.target / name).exists():
+                raise exists_error(self.target / name)
+        for name in self.names:
+            os.replace(self.path / name, self.target / name)
+        self.path.rmdir()
+
+    def discard(self) -> None:
+        if self._lock is not None:
+            shutil.rmtree(self.path, ignore_errors=True)
+        self._close()
+
+    def _close(self) -> None:
+        if self._lock is not None:
+            with suppress(OSError):
+                unlock(lock_path(self.target), self._lock)
+            self._lock = None
+            _UNDER_WAY.discard(self)
+
+
+_UNDER_WAY: set[Part] = set()  # of this process and those it was forked from
+
+
+def _remember(part: Part) -> None:
+    """Discard a part at the latest when Python ends, whatever ended the run that began it."""
+    if not _UNDER_WAY:
+        atexit.unregister(_discard_all)
+        atexit.register(_discard_all, os.getpid())
+    _UNDER_WAY.add(part)
+
+
+def _discard_all(process: int) -> None:
+    for part in tuple(_UNDER_WAY) if os.getpid() == process else ():
+        part.discard()
+
+
+def part_path(target: Path) -> Path:
+    """The file that becomes `target`, while it is written."""
+    return target.with_name(_fitting(f".{target.stem}.part{target.suffix}"))
+
+
+def part_folder(folder: Path) -> Path:
+    """The folder that becomes `folder`, or whose files move there, while they are written."""
+    beside = folder if folder.is_dir() else folder.parent
+    return beside / _fitting(f".{folder.resolve().name}.part")
+
+
+def lock_path(folder: Path) -> Path:
+    """The file that a run locks which writes `folder`."""
+    return folder.parent / _fitting(f".{folder.resolve().name}.lock")
+
+
+def record_folder(target: Path) -> Path:
+    """The folder beside a target in which a long run keeps what it has finished."""
+    return target.parent / _fitting(f".{target.name}.resume")
+
+
+LONGEST = 255  # bytes of a file's name, on most disks
+
+
+def _fitting(name: str) -> str:
+    """A name for a while, short enough: of a long one its hash and its suffix."""
+    if len(os.fsencode(name)) <= LONGEST:
+        return name
+    short = hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
+    return f".{short}.part{Path(name).suffix}"[:LONGEST]
+
+
+def flush(path: Path) -> None:
+    """Flush a finished file to the disk. Raises OSError."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())

@@ -1,0 +1,558 @@
+"""Still pictures: a folder, a pattern such as frames/%05d.png, or one file.
+
+FFmpeg's codecs read and write them. Its encoders write little metadata (colour profile, EXIF, text,
+resolution), so that is copied from file to file as it is.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
+
+from f2rcli import yuv
+from f2rcli.errors import InputError, OutputError, UsageError
+from f2rcli.frames import ClipInfo, Frame, Matrix, Plane, PlaneLayout
+from f2rcli.io.base import (
+    MOST_PIXELS,
+    Reader,
+    ReadOptions,
+    Receipt,
+    WriteOptions,
+    WritePlan,
+    Writer,
+)
+from f2rcli.io.files import (
+    PartFile,
+    PartFolder,
+    check_folder,
+    check_target,
+    default_folder,
+    disk_errors,
+    misread_error,
+)
+from f2rcli.io.numbering import (
+    axes_in_names,
+    check_one_kind,
+    files_in_order,
+    files_of,
+    is_pattern,
+    natural_key,
+    numbered,
+)
+from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readable, tell_missing
+from f2rcli.io.video.encoders import LAMBDA, closest_format, formats_of, losses
+from f2rcli.io.video.pixels import (
+    FULL,
+    PixelFormat,
+    colour_tags,
+    converted,
+    fits,
+    make_frame,
+    picture_facts,
+    read_planes,
+)
+from f2rcli.io.video.source import (
+    SourceMetadata,
+    ffmpeg_reason,
+    metadata_of,
+    quiet_ffmpeg,
+    stream_line,
+)
+from f2rcli.units import count
+
+# Suffix -> FFmpeg's codec.
+PICTURES = {
+    ".png": "png", ".jpg": "mjpeg", ".jpeg": "mjpeg", ".bmp": "bmp", ".webp": "webp",
+    ".tga": "targa", ".ppm": "ppm", ".pgm": "pgm", ".pnm": "ppm", ".exr": "exr", ".dpx": "dpx",
+    ".jp2": "jpeg2000", ".j2k": "jpeg2000",
+}  # fmt: skip
+SUFFIXES = frozenset(PICTURES)
+WRITTEN = {".png": "png", ".jpg": "mjpeg", ".jpeg": "mjpeg"}
+METADATA = "colour profile, EXIF and text of the pictures"
+_WHOLE = "Check that it is a whole picture, as its suffix says."
+_FIRST = 1  # the number of the first picture of a clip that has no numbers
+_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"  # what files begin with
+_CHUNKS = {
+    b"iCCP", b"sRGB", b"cICP", b"gAMA", b"cHRM", b"mDCV", b"cLLI", b"pHYs", b"eXIf", b"tEXt",
+    b"zTXt", b"iTXt", b"tIME",
+}  # fmt: skip
+_COLOUR = {b"iCCP", b"sRGB", b"cICP", b"gAMA", b"cHRM"}  # one of them replaces all of the encoder's
+_EXIF, _ICC, _IPTC = 0xE1, 0xE2, 0xED  # JPEG's APP1, APP2, APP13
+_START_OF_SCAN = 0xDA
+
+
+def claims(source: str) -> bool:
+    """Folders of pictures, patterns, and single pictures by their suffix."""
+    path = Path(source)
+    if path.is_dir():
+        return any(files_of(path, PICTURES))
+    return path.suffix.lower() in SUFFIXES
+
+
+def writes(target: str, reader: Reader) -> bool:
+    """Patterns and pictures by suffix; folders; for pictures, any name without a suffix."""
+    path = Path(target)
+    if target == "-":
+        return False
+    if path.is_dir() or target.endswith(("/", "\\")):
+        return True
+    pictures = isinstance(reader, ImageReader)
+    return path.suffix.lower() in WRITTEN or (pictures and not path.suffix)
+
+
+def default_target(source: Path) -> Path:
+    """`frames_f2r` beside `frames`, `frames_f2r/%05d.png` for a pattern, `a_f2r.png` for one."""
+    suffix = source.suffix if source.suffix.lower() in WRITTEN else ".png"
+    folder = default_folder(source)
+    if folder is None:
+        return source.with_name(f"{source.stem}_f2r{suffix}")
+    return folder if source.is_dir() else folder / f"{source.stem}{suffix}"
+
+
+# --- Files, and what PNG and JPEG state ----------------------------------------------------------
+
+
+def find_pictures(source: str) -> list[Path]:
+    """The files of a sequence in order: by name where numbers count as numbers.
+
+    source: a folder, a pattern or one file. Raises InputError for a mixture of kinds, and for a
+    pattern without files.
+    """
+    path = Path(source)
+    if not path.is_dir():
+        return files_in_order(path) if not path.exists() and is_pattern(source) else [path]
+    files = sorted(files_of(path, PICTURES), key=natural_key)
+    check_one_kind(path, files, "pictures", "Pass a pattern, e.g. folder/%05d.png.")
+    if not files:
+        raise InputError(f"{path.name}: holds no pictures.", hint="Name another folder.")
+    _check_one_lane(path, files)
+    return files
+
+
+def _check_one_lane(folder: Path, files: list[Path]) -> None:
+    """Raise InputError for names that count more than time: pictures that are no neighbours."""
+    named = axes_in_names(files)
+    if named is not None and len(named[0]) > 1:
+        axes = ", ".join(f"{axis} {size}" for axis, size in named[0].items())
+        raise InputError(
+            f"{folder.name}: names of its pictures count {axes}: which follow each other?",
+            hint="Save them as TIFF, whose names make lanes; or pass a pattern with one number, "
+            "such as exp_T%04d_C00_Z00.png.",
+        )
+
+
+def picture_size(path: Path) -> tuple[int, int] | None:
+    """Width and height by the header of a PNG or JPEG file; None for others and damaged ones."""
+    with path.open("rb") as handle:
+        head = handle.read(1 << 16)
+    if head.startswith(_PNG) and len(head) >= 24:
+        width, height = struct.unpack(">II", head[16:24])
+        return int(width), int(height)
+    for kind, segment in jpeg_segments(head) if head.startswith(_JPEG) else ():
+        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC) and len(segment) >= 9:
+            height, width = struct.unpack(">HH", segment[5:9])
+            return int(width), int(height)
+    return None
+
+
+def read_metadata(path: Path) -> list[tuple[bytes, bytes]]:
+    """The metadata of a file as (kind, raw bytes); empty for other formats."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return []
+    if data.startswith(_PNG):
+        return [(kind, raw) for kind, raw in _png_chunks(data) if kind in _CHUNKS]
+    if data.startswith(_JPEG):
+        return [(bytes([kind]), raw) for kind, raw in jpeg_segments(data) if _travels(kind, raw)]
+    return []
+
+
+def with_metadata(picture: bytes, parts: list[tuple[bytes, bytes]]) -> bytes:
+    """An encoded picture of the same format with this metadata in place of its own."""
+    if not parts:
+        return picture
+    if picture.startswith(_PNG):
+        return _png_with(picture, parts)
+    place = 2
+    for kind, raw in jpeg_segments(picture):
+        if kind != 0xE0:  # JFIF's own segment stays in front
+            break
+        place += len(raw)
+    return picture[:place] + b"".join(raw for _, raw in parts) + picture[place:]
+
+
+def _png_with(picture: bytes, parts: list[tuple[bytes, bytes]]) -> bytes:
+    replaced = {kind for kind, _ in parts}
+    if replaced & _COLOUR:
+        replaced |= _COLOUR
+    chunks = [(kind, raw) for kind, raw in _png_chunks(picture) if kind not in replaced]
+    header, rest = chunks[0][1], b"".join(raw for _, raw in chunks[1:])
+    return _PNG + header + b"".join(raw for _, raw in parts) + rest
+
+
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    place = len(_PNG)
+    while place + 12 <= len(data):
+        length = int.from_bytes(data[place : place + 4], "big")
+        yield data[place + 4 : place + 8], data[place : place + 12 + length]
+        place += 12 + length
+
+
+def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Kind and bytes of each segment of a JPEG file before its samples.
+
+    Any number of fill bytes 0xFF may precede a marker (ITU-T T.81, B.1.1.2); they are left out.
+    """
+    place = 2
+    while data[place : place + 1] == b"\xff":
+        while data[place + 1 : place + 2] == b"\xff":
+            place += 1
+        if place + 4 > len(data) or data[place + 1] == _START_OF_SCAN:
+            return
+        length = 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+        yield data[place + 1], data[place : place + length]
+        place += length
+
+
+def _travels(kind: int, raw: bytes) -> bool:
+    if kind == _ICC:
+        return raw[4:].startswith(b"ICC_PROFILE\0")
+    return kind in (_EXIF, _IPTC)
+
+
+# --- Reading -------------------------------------------------------------------------------------
+
+
+def decode_picture(path: Path) -> av.VideoFrame:
+    """The picture of a file. Raises InputError with the reason it cannot be read.
+
+    Every file gets a decoder of its own: FFmpeg's PNG decoder takes a second file for the next
+    frame of an animation and adds it to the first.
+    """
+    quiet_ffmpeg()
+    context = av.CodecContext.create(PICTURES.get(path.suffix.lower(), "png"), "r")
+    assert isinstance(context, VideoCodecContext)
+    context.thread_count = 1
+    context.options = {"max_pixels": str(MOST_PIXELS)}
+    try:
+        data = path.read_bytes()
+        if not data:
+            raise InputError(f"{path.name}: is empty (0 bytes).", hint="Copy or record it again.")
+        frames = context.decode(Packet(data)) or context.decode(None)
+    except (av.FFmpegError, ValueError, OSError) as error:
+        why = ffmpeg_reason(error)
+        raise InputError(
+            f"{path.name}: is not a picture that FFmpeg can read ({why}).", hint=_WHOLE
+        ) from error
+    if not frames:
+        raise InputError(f"{path.name}: holds no picture that FFmpeg can decode.", hint=_WHOLE)
+    return frames[0]
+
+
+class ImageReader(SequenceReader):
+    """A folder, pattern or single file of still pictures, 25 to the second."""
+
+    every: list[Path]
+
+    def __init__(self, source: str, options: ReadOptions) -> None:
+        every = find_pictures(source)
+        _check_sizes(every)
+        super().__init__(source, options, every)
+        self.files = every[self.asked.start : self.asked.stop]
+        tell_missing(self.ledger, self.files)
+        self.info = self._info(first_readable(self.files, decode_picture))
+
+    def _info(self, picture: av.VideoFrame) -> ClipInfo:
+        facts = picture_facts(picture)
+        tags = colour_tags(picture, picture, facts.chroma_location)
+        form, _ = read_planes(picture)
+        layout, note = form.layout_tagged(tags, picture.height)
+        self.metadata = SourceMetadata(
+            family=PICTURES.get(self.files[0].suffix.lower(), "png"),
+            pix_fmt=picture.format.name,
+            pixel_aspect=facts.pixel_aspect,
+            colour=tags,
+            facts=facts,
+        )
+        notes = [note] if note else []
+        if len(self.files) > 1:
+            notes.append(f"pictures carry no time; {RATE} frames/s assumed")
+        return ClipInfo(
+            name=self.source.name,
+            width=picture.width,
+            height=picture.height,
+            layout=layout,
+            frames=len(self.files),
+            duration=float(len(self.files) / RATE),
+            rate=RATE,
+            time_base=1 / RATE,
+            interlaced=self.options.fields == "on",
+            notes=tuple(notes),
+        )
+
+    def _read(self, index: int) -> Frame:
+        path = self.every[index]
+        picture = decode_picture(path)
+        form, planes = read_planes(picture)
+        size, others = (picture.width, picture.height), (self.info.width, self.info.height)
+        if size != others:
+            raise _size_error(path, size, "the pictures before are", others)
+        if not fits(self.info.layout, form):
+            raise MismatchError(
+                f"{path.name}: is {form.name}, the pictures before are {self.metadata.pix_fmt}.",
+                hint="Convert them to one pixel format first.",
+            )
+        return Frame(planes=planes, layout=self.info.layout, source=path)
+
+    def _named(self, frame: Frame, index: int) -> Frame:
+        return replace(frame, source=self.every[index])
+
+    def describe(self) -> list[dict[str, Any]]:
+        """One dict: a sequence is one stream."""
+        return [
+            {
+                "index": 0, "kind": "video", "codec": self.metadata.family, "denoised": True,
+                "width": self.info.width, "height": self.info.height, "frames": len(self.files),
+                "pixel_format": self.metadata.pix_fmt, "bits": self.info.layout.bits,
+                "first": self.files[0].name, "last": self.files[-1].name,
+            }
+        ]  # fmt: skip
+
+    def paths(self) -> list[Path]:
+        return list(self.files)
+
+    def close(self) -> None:
+        """Nothing stays open between pictures."""
+
+
+def _check_sizes(files: list[Path]) -> None:
+    """Refuse pictures of several sizes before any work, by their headers."""
+    first: tuple[Path, tuple[int, int]] | None = None
+    for path in files:
+        if (size := picture_size(path)) is not None:
+            first = first or (path, size)
+            if size != first[1]:
+                raise _size_error(path, size, f"{first[0].name} is", first[1])
+
+
+def _size_error(
+    path: Path, size: tuple[int, int], others: str, theirs: tuple[int, int]
+) -> MismatchError:
+    return MismatchError(
+        f"{path.name}: is {size[0]}x{size[1]}, {others} {theirs[0]}x{theirs[1]}.",
+        hint="A clip has one size: denoise the parts separately.",
+    )
+
+
+# --- Writing, all pictures or none ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageDetail:
+    """The writer's part of the plan."""
+
+    folder: Path
+    pattern: str  # a file name with %05d in it; "" keeps the names of the source
+    suffix: str
+    form: PixelFormat
+    coding: PlaneLayout
+
+
+def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
+    """Plan numbered pictures. Raises UsageError or OutputError for what cannot be done."""
+    folder, pattern, suffix = _places(reader, Path(target))
+    options.refuse_encoding(f"{suffix} pictures", pix_fmt=False)
+    codec = WRITTEN[suffix]
+    if options.lossless and codec != "png":
+        raise UsageError(
+            f"lossless=True: {suffix} pictures are lossy.", hint="Write .png pictures."
+        )
+    paths, video = reader.paths(), not isinstance(reader, ImageReader)
+    layout = reader.info.layout
+    form = _form(codec, layout, options.pix_fmt)
+    coding = form.layout(
+        full_range=True, matrix=Matrix.BT601 if codec == "mjpeg" else layout.matrix
+    )
+    check_folder(folder, paths, pattern=pattern, overwrite=options.overwrite)
+    source = metadata_of(reader)
+    none = "pictures hold none"
+    dropped = [*losses(form, layout), *(f"{stream_line(s)} ({none})" for s in source.others)]
+    dropped += [f"{len(source.chapters)} chapters ({none})"] if source.chapters else []
+    turned = bool(source.facts.display_matrix) and source.family != codec
+    dropped += [f"rotation ({none})"] if turned else []
+    kept = []
+    if source.pixel_aspect not in (None, Fraction(1)):
+        kept.append(f"pixel aspect {source.pixel_aspect}")
+    if paths and not video and read_metadata(paths[0]):
+        (kept if source.family == codec else dropped).append(METADATA)
+    return WritePlan(
+        target=target,
+        container="images",
+        encoder=codec,
+        pix_fmt=form.name,
+        kept=tuple(kept),
+        dropped=tuple(dropped),
+        notes=("pictures carry no time: frame times and rate are not kept",) if video else (),
+        detail=ImageDetail(folder=folder, pattern=pattern, suffix=suffix, form=form, coding=coding),
+    )
+
+
+def _places(reader: Reader, target: Path) -> tuple[Path, str, str]:
+    if target.suffix.lower() in WRITTEN and not target.is_dir():
+        if not is_pattern(str(target)) and reader.info.frames != 1:
+            raise UsageError(
+                f"{target.name}: is a single picture, but the clip has several frames.",
+                hint=f"Pass a pattern: {target.stem}_%05d{target.suffix}.",
+            )
+        return target.parent, target.name, target.suffix.lower()
+    if isinstance(reader, ImageReader):
+        return target, "", ".jpg" if reader.metadata.family == "mjpeg" else ".png"
+    raise UsageError(
+        f"{target}: names neither a file with a suffix nor a folder that is there.",
+        hint=f"Pass {target}.mp4 or .mkv for a film, or {target}/%05d.png for pictures.",
+    )
+
+
+def _form(codec: str, layout: PlaneLayout, wanted: str | None) -> PixelFormat:
+    form = closest_format(codec, layout)
+    if wanted is None and form is not None:
+        return form
+    names = {f.name: f for f in formats_of(codec)}
+    if wanted not in names:
+        raise UsageError(
+            f"pix_fmt={wanted!r}: {codec} does not take it.", hint=f"It takes {' '.join(names)}."
+        )
+    return names[wanted]
+
+
+def encode_picture(picture: av.VideoFrame, codec: str, aspect: Fraction | None = None) -> bytes:
+    """The bytes of a file with a picture. aspect: of its pixels. Raises av.FFmpegError."""
+    quiet_ffmpeg()
+    context = av.CodecContext.create(codec, "w")
+    assert isinstance(context, VideoCodecContext)
+    context.width, context.height = picture.width, picture.height
+    context.pix_fmt = picture.format.name
+    context.time_base, picture.pts = Fraction(1, 25), 0  # nothing of it reaches the file
+    context.thread_count = 1
+    if aspect is not None:
+        context.sample_aspect_ratio = aspect
+    if codec == "mjpeg":
+        context.color_range = FULL
+        context.options = {"flags": "+qscale", "global_quality": str(2 * LAMBDA)}
+    return b"".join(bytes(packet) for packet in (*context.encode(picture), *context.encode(None)))
+
+
+class ImageWriter(Writer):
+    """Pictures are gathered in a part folder and moved to their places at the very end."""
+
+    def __init__(self, reader: Reader, plan: WritePlan) -> None:
+        self.reader = reader
+        self.plan = plan
+        self.detail: ImageDetail = plan.detail
+        self._source = metadata_of(reader)
+        self._digests: dict[str, bytes] = {}  # of what was written, by name
+        self._part = PartFolder(self.detail.folder, overwrite=plan.overwrite)
+
+    def write(self, frame: Frame) -> None:
+        name, codec = self._name(frame), self.plan.encoder
+        planes = converted(frame, self.detail.form, self.detail.coding)
+        same = self._source.family == codec and isinstance(frame.source, Path)
+        try:
+            with disk_errors(Path(name)):
+                picture = make_frame(planes, self.detail.form)
+                data = encode_picture(picture, codec, self._source.pixel_aspect)
+                data = with_metadata(data, read_metadata(frame.source) if same else [])
+        except (av.FFmpegError, ValueError) as error:
+            raise OutputError(
+                f"{name}: encoding failed: {ffmpeg_reason(error)}.",
+                hint="Try another pix_fmt= or suffix.",
+            ) from error
+        self._part.add(name, data)
+        self._digests[name] = sha256(data).digest()
+
+    def _name(self, frame: Frame) -> str:
+        detail = self.detail
+        if not detail.pattern and frame.source is not None:
+            return Path(frame.source).stem + detail.suffix
+        if not detail.pattern:
+            return f"{_FIRST + len(self._part.names):06d}{detail.suffix}"
+        if not is_pattern(detail.pattern):
+            return detail.pattern
+        return numbered(detail.folder / detail.pattern, _FIRST + len(self._part.names)).name
+
+    def finish(self) -> Receipt:
+        names = self._part.names
+        if not names:
+            raise InputError(
+                f"{self.reader.info.name}: has no frames; nothing was written.",
+                hint="Check start= and end=, or the input.",
+            )
+        for name in names:
+            if not self._is_written(name):
+                raise misread_error(name)
+        last = decode_picture(self._part.path / names[-1])
+        if (last.width, last.height) != (self.reader.info.width, self.reader.info.height):
+            raise misread_error(names[-1], "reads back in another size")
+        shape = f"pixel aspect {picture_facts(last).pixel_aspect}"
+        lost = [what for what in self.plan.kept if what.startswith("pixel") and what != shape]
+        return self.plan.receipt(  # pictures carry no time
+            frames=len(names), seconds=0.0, size=self._part.publish(), lost=lost,
+            verified=(f"{count(len(names), 'picture')}, each read back",),
+        )  # fmt: skip
+
+    def _is_written(self, name: str) -> bool:
+        try:
+            return sha256((self._part.path / name).read_bytes()).digest() == self._digests[name]
+        except FileNotFoundError:
+            return False
+
+    def abandon(self) -> None:
+        self._part.discard()
+
+
+def write_preview(
+    reader: Reader, shown: Iterable[tuple[Frame, Frame]], target: str, write: WriteOptions
+) -> Receipt:
+    """Write the first pair of before and after side by side, upright, as a PNG still: to be looked
+    at and thrown away."""
+    path = Path(target)
+    check_target(path, reader.paths(), overwrite=write.overwrite)
+    pair = next(iter(shown), None)
+    if pair is None:
+        raise InputError(f"{reader.info.name}: no frame to show.", hint="Check start= and end=.")
+    video = next((row for row in reader.describe() if row.get("kind") in ("video", "raw")), {})
+    turns = round(float(video.get("rotation") or 0) / 90) % 4
+    codes = np.concatenate([_upright(frame, turns) for frame in pair], axis=1)
+    part = PartFile(path, overwrite=write.overwrite)
+    try:
+        picture = av.VideoFrame.from_ndarray(codes, format="rgb24")
+        with disk_errors(path):
+            part.path.write_bytes(encode_picture(picture, "png"))
+        if not np.array_equal(decode_picture(part.path).to_ndarray(format="rgb24"), codes):
+            raise misread_error(path.name)
+        size = part.publish()
+    finally:
+        part.discard()
+    return Receipt(
+        path=target, frames=1, seconds=0.0, bytes=size, codec="png", verified=("1 read back",)
+    )
+
+
+def _upright(frame: Frame, turns: int) -> Plane:
+    """(H, W, 3) uint8, turned by so many quarters anticlockwise."""
+    picture = np.rot90(yuv.to_rgb(frame), turns, axes=(1, 2))
+    codes = np.clip(np.rint(picture * 255), 0, 255).astype(np.uint8)
+    whole = codes if codes.shape[0] == 3 else np.repeat(codes, 3, axis=0)
+    return np.ascontiguousarray(whole.transpose(1, 2, 0))
+
+
+open_reader, open_writer = ImageReader, ImageWriter
