@@ -5,7 +5,6 @@ from pathlib import Path
 
 import av
 import pytest
-from av.sidedata.sidedata import Type
 from av.stream import Disposition
 
 from f2rcli.errors import UsageError
@@ -263,7 +262,7 @@ def test_data_that_the_container_knows_is_copied(tools, tmp_path: Path) -> None:
     assert receipt.dropped == ("data #1 klv (matroska cannot hold it)",)
 
 
-def test_closed_captions_within_the_pictures(tools, tmp_path: Path) -> None:
+def test_closed_captions_within_the_pictures_are_told(tools, tmp_path: Path) -> None:
     plain = tools.write_clip(
         tmp_path / "plain.h264", codec="libx264", pts=6, smooth=True, options={"bf": "0"}
     )
@@ -277,17 +276,8 @@ def test_closed_captions_within_the_pictures(tools, tmp_path: Path) -> None:
     source = tmp_path / "in.h264"
     source.write_bytes(parts[0] + b"".join(units))
     frames, receipt = tools.passthrough(source, tmp_path / "out.mp4")
-    assert "closed captions" in receipt.kept
-    assert _captions(tmp_path / "out.mp4") == _captions(source)
-    assert len(_captions(source)) == len(frames) == 6
-    _, receipt = tools.passthrough(source, tmp_path / "out.mkv", WriteOptions(codec="ffv1"))
-    assert receipt.dropped == ("closed captions (ffv1 cannot carry them)",)
-
-
-def _captions(path: Path) -> list[bytes]:
-    with av.open(str(path)) as container:
-        found = [frame.side_data.get(Type.A53_CC) for frame in container.decode(video=0)]
-    return [bytes(data) for data in found if data is not None]
+    assert receipt.dropped == ("closed captions (f2r cannot carry it)",)
+    assert len(frames) == 6
 
 
 def test_a_packet_that_the_muxer_refuses_costs_itself_only(tools, tmp_path: Path) -> None:

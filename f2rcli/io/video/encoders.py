@@ -50,7 +50,6 @@ _PRORES = {"Proxy": "proxy", "LT": "lt", "Standard": "standard", "HQ": "hq", "44
            "XQ": "4444xq", "4444 XQ": "4444xq"}  # fmt: skip
 _FIELD_FLAGS = {"libx264": "+ildct+ilme", "prores_ks": "+ildct", "mpeg2video": "+ildct+ilme",
                 "mpeg4": "+ildct+ilme", "dnxhd": "+ildct"}  # fmt: skip
-CAPTIONERS = ("libx264", "libx265")  # encoders that write closed captions
 MASTERED = ("libx264", "libx264rgb", "libx265", "libsvtav1")  # streams that hold HDR10 metadata
 # Matrices that a codec has a code for, where it lacks some; ITU-T H.273.
 _MATRICES = {"mjpeg": (2, 5, 6), "libvpx-vp9": (0, 1, 2, 5, 6, 7, 9)}

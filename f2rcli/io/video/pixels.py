@@ -69,6 +69,7 @@ _EXTRAS = {
     Type.STEREO3D: STEREO,
     Type.ICC_PROFILE: "ICC profile",
     Type.AFD: "active format description",
+    Type.A53_CC: "closed captions",
 }
 
 
@@ -163,7 +164,6 @@ class PictureFacts:
     top_field_first: bool = True
     mastering: Mastering | None = None
     display_matrix: tuple[int, ...] = ()  # nine integers, FFmpeg's order; () for none
-    captions: bool = False  # CEA-608 or 708, within the pictures
     extras: tuple[str, ...] = ()  # what else is attached to pictures, in words; no one carries it
 
 
@@ -228,16 +228,10 @@ def picture_facts(frame: av.VideoFrame) -> PictureFacts:
         top_field_first=fields is None or fields.group(1) != "B",
         mastering=_mastering(frame),
         display_matrix=_display_matrix(frame),
-        captions=has_captions(frame),
         extras=tuple(
             dict.fromkeys(word for kind, word in _EXTRAS.items() if side_data(frame, kind))
         ),
     )
-
-
-def has_captions(frame: av.VideoFrame) -> bool:
-    """Whether closed captions are attached to a picture."""
-    return bool(side_data(frame, Type.A53_CC))
 
 
 def subsampled(frame: av.VideoFrame) -> bool:
@@ -470,19 +464,12 @@ def make_frame(planes: tuple[Plane, ...], form: PixelFormat) -> av.VideoFrame:
     """A fresh picture of `form` that holds `planes`, whose samples fit it already."""
     height, width = planes[0].shape
     frame = av.VideoFrame(width, height, form.name)
-    fill_frame(frame, planes, form)
-    return frame
-
-
-def fill_frame(frame: av.VideoFrame, planes: tuple[Plane, ...], form: PixelFormat) -> None:
-    """Put `planes` into a picture of `form`, in place."""
-    if not writable(form):
-        raise ValueError(f"{form.name}: f2r reads this pixel format but does not write it")
     step = form.places[0][2]
     if step > len(form.places):  # the unused byte of rgb0 and its like
         _view(frame, 0, form.dtype)[:, : frame.width * step] = np.iinfo(form.dtype).max
     for samples, plane in zip(_samples(frame, form), planes, strict=True):
         samples[:] = plane
+    return frame
 
 
 def writable(form: PixelFormat) -> bool:

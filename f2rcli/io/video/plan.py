@@ -29,7 +29,6 @@ from f2rcli.io.video.containers import (
     turns,
 )
 from f2rcli.io.video.encoders import (
-    CAPTIONERS,
     MASTERED,
     EncoderChoice,
     EncoderSetup,
@@ -310,9 +309,6 @@ def _facts(
         stated = template is not None and source.family not in ("h264", "hevc", "av1")
         why = f"{encoder} cannot carry it; hevc and av1 can"
         yield _Fact("HDR10 mastering metadata", stated or encoder in MASTERED, why)
-    if facts.captions:
-        carried = encoder in CAPTIONERS and source.pix_fmt == setup.form.name
-        yield _Fact("closed captions", carried, f"{encoder} cannot carry them")
     for extra in facts.extras:
         layout = extra in (SPHERICAL, STEREO) and template is not None
         yield _Fact(extra, layout, "f2r cannot carry it")

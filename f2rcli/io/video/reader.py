@@ -32,7 +32,7 @@ from f2rcli.io.video.decoder import (
     first_steps8,
     step8,
 )
-from f2rcli.io.video.pixels import colour_tags, fits, has_captions, picture_facts, read_planes
+from f2rcli.io.video.pixels import colour_tags, fits, picture_facts, read_planes
 from f2rcli.io.video.source import (
     COMPLETE,
     LATE_INDEX,
@@ -515,7 +515,6 @@ class VideoReader(Reader):
             corrupt=picture.corrupt,
             quantiser8=step8(decoded, info.layout.bits)
             or self._first_steps8[not decoded.key_frame],
-            source=decoded if has_captions(decoded) else None,
         )
 
     def _changed(self, what: str, picture: DecodedPicture) -> InputError:

@@ -21,8 +21,8 @@ from f2rcli.io.base import Reader, Receipt, WritePlan, Writer, written_name
 from f2rcli.io.files import PartFile, disk_error, misread_error
 from f2rcli.io.video.containers import Container, copy_stream, open_target, stream_tags
 from f2rcli.io.video.decoder import AnyPacket, SidePackets, shown_at
-from f2rcli.io.video.encoders import CAPTIONERS, ordinary_scheduling
-from f2rcli.io.video.pixels import Filter, converted, fill_frame, make_frame
+from f2rcli.io.video.encoders import ordinary_scheduling
+from f2rcli.io.video.pixels import Filter, converted, make_frame
 from f2rcli.io.video.plan import StreamPlan, VideoDetail
 from f2rcli.io.video.reader import VideoReader
 from f2rcli.io.video.source import (
@@ -287,7 +287,7 @@ class VideoWriter(Writer):
 
     def _encode(self, frame: Frame, *, last: bool) -> None:
         setup = self.detail.setup
-        picture = self._picture(frame)
+        picture = make_frame(converted(frame, setup.form, setup.coding), setup.form)
         if self._fields is not None:
             picture = self._fields.apply(picture)
         pts, duration = self._place(frame)
@@ -302,19 +302,6 @@ class VideoWriter(Writer):
         with ordinary_scheduling():  # the first picture opens the encoder
             packets = self._encoder.encode(picture)
         self._mux(packets)
-
-    def _picture(self, frame: Frame) -> av.VideoFrame:
-        """The picture to encode: a fresh one, or the decoded one refilled, for its captions
-        only."""
-        setup = self.detail.setup
-        planes = converted(frame, setup.form, setup.coding)
-        decoded = frame.source if isinstance(frame.source, av.VideoFrame) else None
-        captioned = decoded is not None and setup.encoder in CAPTIONERS
-        if decoded is None or not captioned or decoded.format.name != setup.form.name:
-            return make_frame(planes, setup.form)
-        decoded.make_writable()
-        fill_frame(decoded, planes, setup.form)
-        return decoded
 
     def _place(self, frame: Frame) -> tuple[int, int]:
         """A frame's pts and duration in the encoder's ticks; pts strictly increase."""
@@ -539,19 +526,13 @@ class SoundEncoder:
         target.metadata.update(stream_tags(stream.metadata, container.format.name))
         target.disposition = stream.disposition
         self.target = target
-        self._resampler = av.AudioResampler(
-            context.format.name, context.layout.name, rate, context.frame_size or None
-        )
 
     def encoded(self, packet: "AnyPacket | None") -> Iterator[AnyPacket]:
         """The sound of a packet, as far as it makes whole packets. Raises av.FFmpegError."""
         for frame in self.source.decode(packet):
-            for resampled in self._resampler.resample(frame):
-                yield from self.target.encode(resampled)
+            yield from self.target.encode(frame)
 
     def finish(self) -> Iterator[AnyPacket]:
-        """The packets that decoder, resampler and encoder still hold."""
+        """The packets that decoder and encoder still hold."""
         yield from self.encoded(None)
-        for resampled in self._resampler.resample(None):
-            yield from self.target.encode(resampled)
         yield from self.target.encode(None)
