@@ -3,13 +3,17 @@
 import json
 import shutil
 import subprocess
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 
 from f2rcli.io import ReadOptions, WriteOptions, open_reader, open_writer, plan_output
+from f2rcli.io.video.containers import CONTAINERS
+from f2rcli.io.video.pixels import Filter
 
 HELD = WriteOptions(copy_only=True)  # what the target holds, and no refusal
 
@@ -62,6 +66,86 @@ def test_mediainfo_sees_what_is_called_kept(tools, rich_clip: Path, tmp_path, su
     assert int(picture.get("FrameCount", len(frames))) == len(frames)
     menus = [track for track in tracks if track["@type"] == "Menu"]
     assert any("Part 1" in str(menu) for menu in menus) is ("2 chapters" in receipt.kept)
+
+
+TAGS = {"title": "A clip", "artist": "Somebody", "x_custom": "strange", "date": "1999",
+        "creation_time": "2001-02-03T04:05:06.000000Z"}  # fmt: skip
+NARROW = [
+    (one, family) for one in CONTAINERS if not one.only_pictures for family in one.families
+    if family != "dnxhd"  # which has a least size
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def stated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An interlaced, anamorphic, turned clip with colours, tags and chapters."""
+    path = tmp_path_factory.mktemp("stated") / "in.mov"
+    with av.open(str(path), "w", container_options={"movflags": "+use_metadata_tags"}) as target:
+        target.metadata.update(TAGS)
+        target.set_chapters(
+            [{"id": n, "start": 80 * n, "end": 80 * n + 80, "time_base": Fraction(1, 1000),
+              "metadata": {"title": f"Part {n}"}} for n in range(2)]
+        )  # fmt: skip
+        video = target.add_stream("libx264", rate=25, options={"flags": "+ildct+ilme"})
+        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        video.codec_context.sample_aspect_ratio = Fraction(16, 11)
+        video.metadata["language"] = "fra"
+        video.set_display_matrix((0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30))
+        fields = Filter("setfield", "tff")
+        for one in (video.codec_context, *(av.VideoFrame(96, 64, "yuv420p") for _ in range(4))):
+            one.color_primaries, one.color_trc, one.colorspace, one.color_range = 5, 6, 5, 1
+            if isinstance(one, av.VideoFrame):
+                for plane in one.planes:
+                    plane.update(np.random.default_rng(5).bytes(plane.buffer_size))
+                one.time_base = Fraction(1, 25)
+                picture = fields.apply(one)
+                picture.pts = None
+                target.mux(video.encode(picture))
+        target.mux(video.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(("container", "family"), NARROW, ids=lambda v: getattr(v, "name", v))
+def test_another_reader_sees_every_fact_that_is_called_kept(
+    tools, stated: Path, tmp_path: Path, container, family: str
+) -> None:
+    target = tmp_path / f"out{container.suffixes[0]}"
+    _, receipt = tools.passthrough(stated, target, WriteOptions(codec=family))
+    kept, (file, *tracks) = {*receipt.kept}, media_info(target)
+    picture = next(track for track in tracks if track["@type"] == "Video")
+    told = " ".join(receipt.dropped)
+    for what in ("pixel aspect 16/11", "field order", "colour tags", "rotation", "metadata"):
+        assert (what in kept) is not (what in told)
+    if "pixel aspect 16/11" in kept:
+        assert float(picture["PixelAspectRatio"]) == pytest.approx(16 / 11, abs=0.001)
+    if "field order" in kept:
+        assert picture["ScanOrder"] == "TFF"
+    if "colour tags" in kept:
+        assert picture["colour_primaries"] == "BT.601 PAL"
+        assert picture["transfer_characteristics"] == "BT.601"
+        assert picture["matrix_coefficients"] in ("BT.470 System B/G", "Identity")  # RGB
+        assert picture.get("colour_range", "Limited") == "Limited"
+    if "rotation" in kept and container.movie:
+        assert float(picture["Rotation"]) == 90
+    elif "rotation" in kept and shutil.which("mkvinfo"):
+        said = subprocess.run(["mkvinfo", str(target)], capture_output=True, text=True).stdout
+        assert "roll rotation: -90" in said
+    if "metadata" in kept:
+        assert all(value[:10] in json.dumps(file) for value in TAGS.values())
+    if "2 chapters" in kept:
+        assert any("Part 1" in str(track) for track in tracks if track["@type"] == "Menu")
+
+
+@pytest.mark.parametrize("family", ["mpeg4", "mpeg2video", "prores"])
+def test_a_stream_that_cannot_say_full_range_gets_limited_samples(
+    tools, tmp_path: Path, family: str
+) -> None:
+    source = tools.write_clip(tmp_path / "in.mkv", codec="libx264", pix_fmt="yuvj420p", pts=2)
+    suffix = {"mpeg2video": ".ts"}.get(family, ".mov")
+    _, receipt = tools.passthrough(source, tmp_path / f"out{suffix}", WriteOptions(codec=family))
+    assert any(line.startswith("full range (limited instead)") for line in receipt.dropped)
+    picture = next(t for t in media_info(tmp_path / f"out{suffix}") if t["@type"] == "Video")
+    assert picture.get("colour_range") != "Full"
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])

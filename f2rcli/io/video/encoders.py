@@ -57,7 +57,8 @@ _MATRICES = {"mjpeg": (2, 5, 6), "libvpx-vp9": (0, 1, 2, 5, 6, 7, 9)}
 _RAW = ["yuv420p", "yuv422p", "yuv444p", "yuv411p", "gray", "yuv420p10le", "yuv422p10le",
         "yuv444p10le", "yuv420p12le", "yuv422p12le", "yuv444p12le", "gray10le", "gray12le",
         "gray16le", "yuv420p16le", "yuv422p16le", "yuv444p16le"]  # fmt: skip
-_NEVER_FULL = ("prores_ks", "dnxhd", "cfhd", "v210")  # encoders whose streams are never full range
+# Encoders whose streams never say that they are full range; not every container says it for them.
+_NEVER_FULL = ("prores_ks", "dnxhd", "cfhd", "v210", "mpeg4", "mpeg2video")
 LAMBDA = 118  # FFmpeg's quantiser unit (FF_QP2LAMBDA)
 
 
@@ -276,7 +277,7 @@ def says_matrix(encoder: str, matrix: int) -> bool:
 def says_fields(container: Container, encoder: str) -> bool:
     """Whether a file of interlaced pictures says which field comes first."""
     by_codec = encoder == "ffv1" or encoder in _FIELD_FLAGS
-    return by_codec or container.name in ("matroska", "mov", "y4m")
+    return by_codec or container.movie or container.name in ("matroska", "y4m")
 
 
 def one_rate(container: Container, encoder: str) -> bool:

@@ -57,7 +57,8 @@ _MP4_TAGS = {  # what mp4 and mov store under names of their own
     "keywords", "track", "disc", "creation_time", "timecode", "location", "location-eng",
 }  # fmt: skip
 _SOUND = {"opus": "libopus", "mp3": "libmp3lame", "vorbis": "libvorbis"}  # FFmpeg's names
-_IN_STREAM = ("libx264", "libx264rgb", "libx265", "mpeg4", "mpeg2video")  # aspect
+_IN_STREAM = ("libx264", "libx264rgb", "libx265", "mpeg4")  # that hold any shape of pixels
+_MPEG2_SHAPES = (Fraction(4, 3), Fraction(16, 9), Fraction(221, 100))  # of whole pictures
 # Families whose stream in the file may begin as a copy of the source's, side data included.
 _ALIKE = ("h264", "hevc", "av1", "vp9", "vp8", "prores", "ffv1", "mjpeg", "dnxhd")
 
@@ -316,8 +317,10 @@ def _facts(
         why = "pictures are written whole, and the file does not say what to hide"
         yield _Fact("cropping", template is not None, why)
     if _anamorphic(source):
-        shaped = container.pixel_aspect or encoder in _IN_STREAM or container.side_data
-        why = f"f2r cannot write it to {container.name}"
+        shape = Fraction(setup.width, setup.height) * (source.pixel_aspect or 1)
+        coded = encoder in _IN_STREAM or (encoder == "mpeg2video" and shape in _MPEG2_SHAPES)
+        shaped = container.pixel_aspect or container.side_data or coded
+        why = f"{encoder} in {container.name} does not store it"
         yield _Fact(f"pixel aspect {source.pixel_aspect}", shaped, why)
     if reader.info.interlaced:
         why = f"{encoder} in {container.name} does not store it"
