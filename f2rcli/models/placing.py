@@ -53,8 +53,8 @@ def _by_opencv(planes: Sequence[Tensor], flow: Flow, step: tuple[int, int]) -> l
         some = planes[i : i + AT_ONCE]
         stacked = cv2.merge([plane.view(plane.shape[-2:]).numpy() for plane in some])
         found = cv2.remap(stacked, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]  # None is allowed
-        parts = zip(some, cv2.split(found), strict=True)
-        moved += [torch.from_numpy(np.asarray(one)).view(plane.shape) for plane, one in parts]
+        for plane, one in zip(some, cv2.split(found), strict=True):
+            moved.append(torch.from_numpy(np.asarray(one)).view(*plane.shape[:-2], *one.shape))
     return moved
 
 

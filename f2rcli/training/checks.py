@@ -19,7 +19,7 @@ from f2rcli.noise.measurement.spectrum import REACH, Spectrum
 from f2rcli.noise.report import FEWEST_FRAMES, GRAY, NoiseReport
 from f2rcli.training.footage import Footage
 from f2rcli.training.noise import shared
-from f2rcli.training.windows import channels_first, is_clipped
+from f2rcli.training.windows import is_clipped, tensor
 
 DEPENDENT = 0.12  # correlation of adjacent frames; where they are independent 0.1 is found at most
 # Pixels apart, farther than the filters of fresh noise reach to either side, and half of what their
@@ -125,7 +125,7 @@ def problems(clip: Footage, report: NoiseReport) -> Iterator[Problem]:
             f"pixels {FAR} apart share noise, and training cannot draw fresh noise like that"
         )
     if not clip.sensor and spectrum is None and report.frames >= FEWEST_FRAMES:
-        _, height, width, _ = clip.shape
+        height, width = (clip.cell * side for side in clip.shape[2:])
         yield Problem(
             f"{width}x{height} pixels are too few to tell whether neighbouring pixels share noise; "
             "a larger picture teaches more", refuses=clip.channels > 1 and _coloured(clip),
@@ -173,17 +173,19 @@ def cut_off(clip: Footage) -> float:
     """The share of samples that noise drove to black or white, beside others that are not there;
     what is saturated all around has none. Near white, held-out errors prefer weights that lose up
     to 0.1 dB, by ten standard errors (sam2_coffee at sigma 20, 13 % of the samples)."""
-    if clip.sensor or not is_clipped(pictures := clip.read(slice(FRAMES))):
+    pictures = np.stack([clip.picture(i) for i in range(min(FRAMES, clip.shape[0]))])
+    if clip.sensor or not is_clipped(pictures):
         return 0.0
     at = ((pictures <= 0) | (pictures >= 1)).astype(np.uint8)
-    all_around = np.stack([cv2.erode(one, np.ones((3, 3), np.uint8)) for one in at])
+    flat = at.reshape(-1, *at.shape[2:])
+    all_around = np.stack([cv2.erode(one, np.ones((3, 3), np.uint8)) for one in flat])
     return float(at.mean() - all_around.mean())
 
 
 def _coloured(clip: Footage) -> bool:
     """Whether pictures have colours. Then noise of luma alone is what a codec left of it (Motion
     JPEG took that of chroma out): fitted to that, weights lost 0.26 dB."""
-    return bool(np.ptp(clip.read(clip.shape[0] // 2), axis=-1).mean() > COLOURED)
+    return bool(np.ptp(clip.picture(clip.shape[0] // 2), axis=0).mean() > COLOURED)
 
 
 def _correlation(spectrum: Spectrum, *apart: int) -> float:
@@ -195,7 +197,7 @@ def _correlation(spectrum: Spectrum, *apart: int) -> float:
 
 def _featureless(clip: Footage, report: NoiseReport) -> bool:
     """Whether areas' means vary hardly more than those of noise alone."""
-    picture = channels_first(clip.read(clip.shape[0] // 2)[None])
+    picture = tensor(clip.picture(clip.shape[0] // 2))[None]
     flat = picture.mean((2, 3), keepdim=True).expand_as(picture)
     law = report.law.first_channels(clip.channels)
     noise = law.sample(flat, torch.Generator().manual_seed(0))

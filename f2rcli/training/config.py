@@ -26,11 +26,6 @@ def beginnings() -> list[str]:
     return [*COLOURS, SCRATCH, *weights.available()]
 
 
-RGB_SIZE = (
-    "small"  # of bundled weights on RGB pictures, gray ones and mosaics, as training takes them
-)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
     """One `f2r train`. Every field but the paths has a default; text is kept as it was written.
@@ -109,11 +104,11 @@ class TrainConfig:
         bundled ones for an adaptation; None: scratch. Raises WeightsError if it needs bundled ones
         and there are none."""
         if self.init in COLOURS:
-            return weights.choose(self.method, Space(self.init), RGB_SIZE)
+            return weights.choose(self.method, Space(self.init))
         if self.init is not None or not self.adapt:
             return None if self.init == SCRATCH else self.init
         try:
-            return weights.choose(self.method, space, RGB_SIZE)
+            return weights.choose(self.method, space)
         except WeightsError:
             if self.method == methods.DEFAULT:
                 raise

@@ -65,14 +65,18 @@ class ValidationErrors(NamedTuple):
 
     @classmethod
     def of(
-        cls, squares: list[Tensor], noise: Sequence[Noise | None], doubts: Sequence[float] = ()
+        cls,
+        squares: list[Tensor],
+        noise: Sequence[Noise | None],
+        doubts: Sequence[float] = (),
+        cell: int = 1,
     ) -> "ValidationErrors":
         """Build from squared errors (1, C, H, W) of every sample, and its noise; None: a clean
-        target."""
+        target. cell: pixels along a side of what lies at one place."""
         means, blocks = [], list[BlockErrors]()
         for error in squares:
             means.append(max(float(error.double().mean()), 1e-12))
-            side = min(BLOCK, *error.shape[-2:])
+            side = min(BLOCK // cell, *error.shape[-2:])
             averages = functional.avg_pool2d(error.double().mean(1, keepdim=True), side)
             blocks.extend(averages[:, 0].cpu().numpy())
         levels = [_decibels(mean, one) for mean, one in zip(means, noise, strict=True)]

@@ -1,9 +1,11 @@
-"""Clips to learn from, decoded once into a memory-mapped file each: (T, H, W, C) float16.
+"""Clips to learn from, decoded once into a memory-mapped file each: (T, C, H, W) float16.
 
-Float16 holds 8- and 10-bit codes to within an eighth of an 8-bit step; nothing is clipped. Lanes
-of a stack (channels, depths, series) and the fields of interlaced video are clips of their own:
-they differ in noise, levels and maybe in size. An entry lies in a folder named by a fingerprint of
-the files it was made from; it is built beside its place and renamed once it is complete.
+For F2R a clip is its file's own planes, packed (`f2rcli.planes`), for other methods RGB pictures,
+gray ones or a mosaic's four colours. Float16 holds 8- and 10-bit codes to within an eighth of an
+8-bit step; nothing is clipped. Lanes of a stack (channels, depths, series) and the fields of
+interlaced video are clips of their own: they differ in noise, levels and maybe in size. An entry
+lies in a folder named by a fingerprint of the files it was made from; it is built beside its place
+and renamed once it is complete.
 """
 
 import hashlib
@@ -20,18 +22,23 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
+from f2rcli.engine.packing import Packing
 from f2rcli.errors import InputError, OutputError
-from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
+from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout, Space
+from f2rcli.header import CHANNELS
 from f2rcli.io import ReadOptions, open_reader
 from f2rcli.io.files import disk_error, flush, sweep, unique_part
+from f2rcli.noise.planes import planes_of
+from f2rcli.planes import Layout, packing, unpack
 from f2rcli.sensor import lowest, to_planes
 from f2rcli.training.events import Event, EventKind, OnEvent, said
 from f2rcli.training.sources import ClipSource, clip_sources, fingerprint
 from f2rcli.units import size
-from f2rcli.yuv import to_rgb
+from f2rcli.yuv import joined, split, to_rgb
 
 if TYPE_CHECKING:
     from f2rcli.engine.rows import LineRemover
@@ -54,7 +61,7 @@ class Footage:
     name: str
     space: Space
     path: Path
-    shape: tuple[int, int, int, int]  # (T, H, W, C)
+    shape: tuple[int, int, int, int]  # (T, C, H, W)
     shots: tuple[range, ...]  # of two or more frames each; frames outside have no neighbours
     clean: Path | None = None  # the same without the noise that was added to it
     floor: float = 0.0  # the lowest value that a sample can take; raw files reach below black
@@ -62,14 +69,31 @@ class Footage:
     dark: bool = False  # black may lie above 0
     coded: bool = False  # see ClipInfo.coded
     stated: tuple[tuple[float, float], ...] | None = None  # see ClipInfo.noise_profile
+    form: PlaneLayout | None = None  # of the file whose planes are packed; None: pictures
+
+    @property
+    def packed(self) -> Layout | None:
+        """How its planes are packed; None: they are channels of pictures."""
+        return None if self.form is None else packing(self.form)
+
+    @property
+    def cell(self) -> int:
+        """Pixels along a side of what lies at one place."""
+        return 1 if self.form is None else 2
+
+    @property
+    def kind(self) -> str:
+        """What networks see of it, in a word."""
+        return self.space.value if self.packed is None else self.packed.name
 
     @property
     def channels(self) -> int:
-        return self.shape[3]
+        """Of its pictures."""
+        return CHANNELS[self.space]
 
     @cached_property
     def array(self) -> NDArray[Any]:
-        """Every picture, (T, H, W, C) float16, read-only; 0 = black and 1 = white."""
+        """Every picture, (T, C, H, W) float16, read-only; 0 = black and 1 = white."""
         return self._mapped(self.path)
 
     @cached_property
@@ -80,8 +104,22 @@ class Footage:
     def read(
         self, frames: int | slice, rows: slice = slice(None), columns: slice = slice(None)
     ) -> NDArray[np.float32]:
-        """A copy of one picture (H, W, C) or several (T, H, W, C), or of a crop of them."""
-        return np.asarray(self.array[frames, rows, columns], np.float32)
+        """A copy of one picture (C, H, W) or several (T, C, H, W), or of a crop of them."""
+        return np.asarray(self.array[frames, ..., rows, columns], np.float32)
+
+    def planes(self, frame: int) -> list[NDArray[np.float32]]:
+        """The planes (H, W) of one picture: the file's own, or channels."""
+        one = self.read(frame)
+        return list(one) if self.packed is None else unpack(self.packed, one)
+
+    def picture(self, frame: int) -> NDArray[np.float32]:
+        """One picture (C, H, W): RGB, gray, or a mosaic's four colours."""
+        planes = self.planes(frame)
+        if self.form is None or self.form.family is not Family.YUV:
+            return np.stack(planes)
+        across, down = (planes[0].shape[n] // planes[1].shape[n] for n in (1, 0))
+        stored = replace(self.form, log2_chroma=(across // 2, down // 2))  # as it is packed
+        return np.ascontiguousarray(joined(planes, stored))
 
     def _mapped(self, path: Path) -> NDArray[Any]:
         try:
@@ -101,6 +139,7 @@ class Decoding:
     read: ReadOptions = field(default_factory=ReadOptions)
     noise: "NoiseSpec | None" = None  # added to clean clips; None: they are noisy already
     seed: int = 0  # of that noise
+    packed: bool = False  # whether networks see the file's planes
 
 
 def open_footage(
@@ -134,9 +173,9 @@ def open_footage(
             f"none of {len(refused)} clips can be used.", hint=f"The first: {refused[0]}"
         )
     for one, other in itertools.pairwise(footage):
-        if one.space is not other.space:
+        if one.kind != other.kind:
             raise InputError(
-                f"{one.name} is {one.space.value}, {other.name} is {other.space.value}: "
+                f"{one.name} is {one.kind}, {other.name} is {other.kind}: "
                 "one run trains on one kind.",
                 hint="Train on each kind separately.",
             )
@@ -147,7 +186,7 @@ def _clips(item: ClipSource, cache: Path, how: Decoding, report: OnEvent) -> lis
     """The clips of one source, decoded unless they are there."""
     try:
         noise = None if how.noise is None else (how.noise.name, how.seed)
-        key = fingerprint(item.files, "footage", how.frames, how.read, noise)
+        key = fingerprint(item.files, "footage", how.frames, how.read, noise, how.packed)
     except OSError as error:
         raise InputError(f"{item.name}: {error.strerror}.") from error
     entry = cache / key
@@ -168,7 +207,7 @@ def _clips(item: ClipSource, cache: Path, how: Decoding, report: OnEvent) -> lis
 def _footage(entry: Path, strip: dict[str, Any]) -> Footage:
     """The clip that facts describe; ValueError for one that lost bytes, by a crash of the
     machine."""
-    stated, clean = strip["stated"], strip["clean"]
+    stated, clean, form = strip["stated"], strip["clean"], strip["form"]
     known = strip | {
         "space": Space(strip["space"]),
         "path": entry / strip["path"],
@@ -176,6 +215,13 @@ def _footage(entry: Path, strip: dict[str, Any]) -> Footage:
         "shots": tuple(range(*shot) for shot in strip["shots"]),
         "clean": clean and entry / clean,
         "stated": stated and tuple((gain, variance) for gain, variance in stated),
+        "form": form
+        and PlaneLayout(
+            family=Family(form["family"]),
+            bits=8,
+            log2_chroma=tuple(form["log2_chroma"]),
+            matrix=Matrix(form["matrix"]),
+        ),
     }
     clip = Footage(**known)
     if clip.path.stat().st_size != math.prod(clip.shape) * np.float16().itemsize:
@@ -192,14 +238,16 @@ def _decode(item: ClipSource, entry: Path, how: Decoding, report: OnEvent) -> in
     with open_reader(item.source, how.read) as reader, _building(entry) as part:
         info = reader.info
         _check_space(entry.parent, info, how)
-        writers = _writers(part, info, how)
+        chosen = _usable(_chosen(reader, info, how.frames))
+        noisy, frames = _noised(chosen, info, how)
+        form = (noisy if noisy.coded else info).layout if how.packed else None
+        writers = _writers(part, info, form, noisy=how.noise is None)
         every = list(itertools.chain(*writers.values()))
         total = _expected(info)
         total = min(total, how.frames) if how.frames and total else total
         spoke = time.monotonic()
         try:
-            chosen = _usable(_chosen(reader, info, how.frames))
-            for count, (index, frame, clean) in enumerate(_noised(chosen, info, how), 1):
+            for count, (index, frame, clean) in enumerate(frames, 1):
                 for writer in writers.get(frame.lane, ()):
                     writer.add(index, frame, clean)
                 if time.monotonic() - spoke >= 1:
@@ -214,7 +262,7 @@ def _decode(item: ClipSource, entry: Path, how: Decoding, report: OnEvent) -> in
             for writer in every:
                 writer.close()
         kept = _teaching(every)
-        facts = [writer.facts(info) for writer in kept]
+        facts = [writer.facts(noisy) for writer in kept]
         (part / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
         return sum(writer.copies for writer in kept)
 
@@ -252,16 +300,16 @@ def _check_space(cache: Path, info: ClipInfo, how: Decoding) -> None:
 
 def _noised(
     frames: Iterator[Numbered], info: ClipInfo, how: Decoding
-) -> Iterator[tuple[int, Frame, Frame | None]]:
-    """Number, frame and clean frame of every frame; the latter is None for noisy footage."""
+) -> tuple[ClipInfo, Iterator[tuple[int, Frame, Frame | None]]]:
+    """What a clip is with its noise, and number, frame and clean frame of every frame; the latter
+    is None for noisy footage."""
     if how.noise is None:
-        for index, frame in frames:
-            yield index, frame, None
-        return
+        return info, ((index, frame, None) for index, frame in frames)
     numbered, clean = itertools.tee(frames)
-    _, noisy = how.noise.add((frame for _, frame in numbered), info, seed=how.seed, clipped=True)
-    for (index, frame), one in zip(clean, noisy, strict=True):
-        yield index, one, frame
+    own = (frame for _, frame in numbered)
+    found, noisy = how.noise.add(own, info, seed=how.seed, clipped=True)
+    pairs = zip(clean, noisy, strict=True)
+    return found, ((index, one, frame) for (index, frame), one in pairs)
 
 
 def _usable(frames: Iterator[Numbered]) -> Iterator[Numbered]:
@@ -269,17 +317,18 @@ def _usable(frames: Iterator[Numbered]) -> Iterator[Numbered]:
     return ((index, frame) for index, frame in frames if not (frame.held or frame.corrupt))
 
 
-def _writers(part: Path, info: ClipInfo, how: Decoding) -> dict[int, list["LaneWriter"]]:
-    """Writers for each lane that is decoded."""
-    noisy = how.noise is None
+def _writers(
+    part: Path, info: ClipInfo, form: PlaneLayout | None, *, noisy: bool
+) -> dict[int, list["LaneWriter"]]:
+    """Writers for each lane that is decoded. noisy: whether its noise is its own."""
     if info.interlaced and info.height >= 4:
         names = [f"{info.name} ({which} field)" for which in ("top", "bottom")]
         fields = enumerate(names)
-        return {0: [LaneWriter(part / f"{n}.f16", name, noisy, n) for n, name in fields]}
+        return {0: [LaneWriter(part / f"{n}.f16", name, noisy, form, n) for n, name in fields]}
     if len(info.lanes) == 1:
-        return {0: [LaneWriter(part / "0.f16", info.name, noisy)]}
+        return {0: [LaneWriter(part / "0.f16", info.name, noisy, form)]}
     lanes = ((n, f"{info.name} ({info.lanes[n]})") for n in _lanes(info))
-    return {n: [LaneWriter(part / f"{n}.f16", name, noisy)] for n, name in lanes}
+    return {n: [LaneWriter(part / f"{n}.f16", name, noisy, form)] for n, name in lanes}
 
 
 def _lanes(info: ClipInfo) -> list[int]:
@@ -308,9 +357,18 @@ def _teaching(writers: list["LaneWriter"]) -> list["LaneWriter"]:
 class LaneWriter:
     """The pictures of a clip, of a lane or of one of its fields, on their way to a file."""
 
-    def __init__(self, path: Path, name: str, noisy: bool, parity: int | None = None) -> None:
-        """parity: of the rows that are taken; None: all."""
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        noisy: bool,
+        form: PlaneLayout | None,
+        parity: int | None = None,
+    ) -> None:
+        """form: whose planes are packed; None: pictures are written. parity: of the rows that are
+        taken; None: all."""
         self.path, self.name, self.parity = path, name, parity
+        self.form = form
         self.lines = LineFilter(active=noisy)
         self.file = path.open("wb")
         self.clean: IO[bytes] | None = None
@@ -336,14 +394,21 @@ class LaneWriter:
         if clean is not None and not frame.layout.counts_light:
             self.clean = self.clean or self.path.with_suffix(".clean").open("wb")
             height, width = frame.planes[0].shape  # a codec may want even sizes
-            self.clean.write(_picture(clean)[:height, :width].astype(np.float16).tobytes())
+            self.clean.write(self._picture(clean, height, width).astype(np.float16).tobytes())
         for number, ready in self.lines.take(index - self.copies, frame):
-            self._write(number, _picture(ready)[: self.rows])
+            self._write(number, self._picture(ready, self.rows, ready.width))
 
     def end(self) -> None:
         """Take what still waits for frames after it."""
         for number, ready in self.lines.rest():
-            self._write(number, _picture(ready)[: self.rows])
+            self._write(number, self._picture(ready, self.rows, ready.width))
+
+    def _picture(self, frame: Frame, height: int, width: int) -> NDArray[np.float32]:
+        """A frame's upper left part as networks see it, (C, H, W)."""
+        if self.form is not None:
+            return packed_picture(frame, self.form)[:, : height // 2, : width // 2]
+        mosaic = frame.layout.space is Space.BAYER
+        return _finite(to_planes(frame) if mosaic else to_rgb(frame), frame)[:, :height, :width]
 
     def close(self) -> None:
         """Nothing is written after this."""
@@ -360,13 +425,14 @@ class LaneWriter:
 
     def _write(self, index: int, picture: NDArray[np.float32]) -> None:
         self.shape = picture.shape
-        small = thumbnail(picture.mean(-1))
+        bright = picture if self.form is None else picture[:4]  # luma, or red
+        small = thumbnail(bright.mean(0))
         before = self._before
         if before is None or index != before[0] + 1 or not same_shot(before[1], small):
             self.starts.append(self.count)
         self._before = (index, small)
-        self.low = min(self.low, float(picture.min()))
-        self.high = max(self.high, float(picture.max()))
+        self.low = min(self.low, float(bright.min()))
+        self.high = max(self.high, float(bright.max()))
         self.file.write(picture.astype(np.float16).tobytes())
         self.count += 1
 
@@ -390,7 +456,7 @@ class LaneWriter:
             shade = "black" if self.high < 0.1 else "of one colour"
             raise InputError(f"{name}: is {shade} throughout ({many}).", hint="Leave it out.")
         if not self.shots:
-            height, width = self.shape[:2]
+            height, width = (n * (1 if self.form is None else 2) for n in self.shape[1:])
             why = f"is cut after every frame ({many}): no frame has a neighbour."
             if min(height, width) < SMALL:
                 why = f"{width}x{height} pixels are too few to tell scenes apart."
@@ -413,6 +479,12 @@ class LaneWriter:
             "floor": 0.0 if mosaic is None else lowest(mosaic),
             "sensor": layout is not None and layout.counts_light,
             "dark": layout is not None and layout.levels is not None,
+            "form": self.form
+            and {
+                "family": self.form.family.value,
+                "log2_chroma": self.form.log2_chroma,
+                "matrix": self.form.matrix.value,
+            },
         }
 
 
@@ -486,13 +558,22 @@ def in_runs(total: int, limit: int | None) -> list[int] | None:
     return sorted({first + step for first in firsts for step in range(length)})
 
 
-def _picture(frame: Frame) -> NDArray[np.float32]:
-    planes = to_planes(frame) if frame.layout.space is Space.BAYER else to_rgb(frame)
-    picture = np.ascontiguousarray(planes.transpose(1, 2, 0))
-    if frame.layout.float_samples:  # such files may hold anything
-        limits = np.finfo(np.float16)
-        np.clip(np.nan_to_num(picture, copy=False), limits.min, limits.max, out=picture)
-    return picture
+def packed_picture(frame: Frame, form: PlaneLayout) -> NDArray[np.float32]:
+    """A frame as packed planes (C, h, w) of a file of this form, which noise may have made RGB."""
+    if form.family is Family.YUV and frame.layout.family is Family.RGB:
+        planes = split(to_rgb(frame), form)
+    else:
+        planes = planes_of(frame)
+    tensors = [torch.from_numpy(np.ascontiguousarray(_finite(p, frame))) for p in planes]
+    return np.asarray(Packing(form).packed(tensors)[0].numpy())
+
+
+def _finite(picture: NDArray[np.float32], frame: Frame) -> NDArray[np.float32]:
+    """What float16 can hold: files of floats may hold anything."""
+    if not frame.layout.float_samples:
+        return picture
+    limits = np.finfo(np.float16)
+    return np.asarray(np.nan_to_num(picture).clip(limits.min, limits.max))
 
 
 def _expected(info: ClipInfo) -> int:

@@ -13,17 +13,23 @@ from f2rcli.engine.noise.measurement import FRAMES, measure_pictures
 from f2rcli.engine.noise.opening import pairs_of, sensor_space, stated_model
 from f2rcli.engine.tiles import Runner
 from f2rcli.errors import WeightsError
-from f2rcli.frames import Space
+from f2rcli.frames import Family, Space
 from f2rcli.io.files import disk_errors, replacing
 from f2rcli.methods.rgb import RgbMethod
+from f2rcli.models.flow import DISFlow
 from f2rcli.models.layers import channels_last
+from f2rcli.noise.bands import white_shares
+from f2rcli.noise.estimate import NoiseMap, estimate
 from f2rcli.noise.measurement.blocks import FramePlanes
 from f2rcli.noise.measurement.bound import Bound, bounds_of
 from f2rcli.noise.measurement.independence import Temporal
+from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.planes import PlaneNoise
 from f2rcli.noise.report import CUT_OFF, NoiseReport
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
+from f2rcli.planes import pack
 from f2rcli.training.footage import ELSEWHERE, Footage
-from f2rcli.training.windows import channels_first, is_clipped
+from f2rcli.training.windows import is_clipped, tensor
 from f2rcli.weights import Weights
 
 # Times the share of samples that black and white cut off: what bounds lack there (8 % of 29 %, 5 of
@@ -55,9 +61,9 @@ def measure_footage(
         seen, report = clip, _surest(clip, chosen.header.channels, device, measurer)
         if report is not None and clip.sensor:
             model = report.model.first_channels(clip.channels)
-            low = lowest(list(channels_first(clip.read(slice(FRAMES))))) if clip.dark else None
-            working = VarianceStabiliser.of(model, low=low)
-            seen, report = in_space(clip, working), replace(report, model=working.model)
+            first = [tensor(clip.picture(i)) for i in range(min(FRAMES, clip.shape[0]))]
+            working = VarianceStabiliser.of(model, low=lowest(first) if clip.dark else None)
+            seen, report = in_space(clip, working), _even(report, working)
         shown.append(seen)
         found.append(report)
     return shown, found
@@ -74,11 +80,11 @@ def _surest(
     """
     found: list[NoiseReport] = []
     for numbers in _places(clip):
-        read = (channels_first(clip.read(i)[None]).to(device) for i in numbers)
+        read = (tensor(clip.picture(i))[None].to(device) for i in numbers)
         pictures = [p.expand(-1, channels, -1, -1).contiguous() for p in read]
         report = _measured(clip, pictures, measurer)
         if report is not None:
-            found.append(report)
+            found.append(replace(report, planes=_plane_noise(clip, numbers)))
             if report.confidence.word == "high":
                 break
     if not found:
@@ -148,6 +154,33 @@ def _held(report: NoiseReport, bounds: list[Bound], cut: float) -> NoiseReport:
     return replace(report, model=model, spectrum=spectrum, confidence=sure)
 
 
+def _plane_noise(clip: Footage, numbers: range) -> PlaneNoise:
+    """The noise of what networks see of a clip, plane by plane."""
+    colour = clip.form is not None and clip.form.family is Family.YUV
+    maps = []
+    for place in numbers[1:-1]:
+        frames = []
+        for number in (place, place - 1, place + 1):
+            planes = clip.planes(number)
+            luma = np.clip(planes[0], 0, 1) if colour else FramePlanes.of_channels(planes).luma
+            frames.append(FramePlanes(planes, luma, chroma=colour))
+        flows = [DISFlow()(frames[0].luma, one.luma) for one in frames[1:]]
+        maps.append(estimate(frames, flows))
+    found = NoiseMap.joined(maps).planes
+    clipped = is_clipped(np.stack([clip.picture(i) for i in numbers]))
+    laws = tuple(one.law(clipped=clipped and not (colour and n)) for n, one in enumerate(found))
+    return PlaneNoise(laws, (white_shares(),) * len(laws), clipped)
+
+
+def _even(report: NoiseReport, space: VarianceStabiliser) -> NoiseReport:
+    """A report of noise that a space has made even."""
+    planes = report.planes
+    if planes is not None:
+        even = NoiseModel.gaussian(space.sigma, 1)
+        planes = replace(planes, models=(even,) * len(planes.models), clipped=False)
+    return replace(report, model=space.model, planes=planes)
+
+
 def in_space(clip: Footage, space: VarianceStabiliser) -> Footage:
     """The clip with its pictures in a space, in a file beside the one they are in.
 
@@ -157,8 +190,9 @@ def in_space(clip: Footage, space: VarianceStabiliser) -> Footage:
     errors = disk_errors(clip.path.parent, ELSEWHERE)
     with errors, replacing(target) as part, part.open("wb") as file:
         for number in range(clip.shape[0]):
-            seen = space.into(channels_first(clip.read(number)[None]))
-            file.write(seen.permute(0, 2, 3, 1).numpy().astype(np.float16).tobytes())
+            seen = space.into(tensor(np.stack(clip.planes(number)))[None])[0]
+            packed = seen if clip.packed is None else pack(clip.packed, list(seen))
+            file.write(packed.numpy().astype(np.float16).tobytes())
     return replace(clip, path=target, clean=None)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from f2rcli import weights
+from f2rcli import methods, weights
 from f2rcli.engine.device import choose_device, choose_precision, threads_for, use_threads
 from f2rcli.header import Estimate, Header
 from f2rcli.noise import synthesis
@@ -101,7 +101,7 @@ def gather(config: TrainConfig, result: TrainResult, report: OnEvent) -> Trainin
     noise = None if config.noise is None else synthesis.parse(config.noise)
     how = Decoding(
         frames=ADAPT_FRAMES if config.adapt else None, read=config.read, noise=noise,
-        seed=config.seed,
+        seed=config.seed, packed=config.method == methods.DEFAULT,
     )  # fmt: skip
     inputs = [Path(item) for item in config.inputs]
     footage = open_footage(inputs, config.folder / "footage", how, report)

@@ -1,4 +1,4 @@
-"""Windows of consecutive frames, cut at random from clips, with what is known of their noise."""
+"""Which frames of footage are learnt from and which are held out, and windows cut from them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,17 +9,191 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from f2rcli.errors import InputError
 from f2rcli.frames import Pictures
 from f2rcli.models.fusion import smooth
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.photons.counting import counts_events
+from f2rcli.training.footage import Footage
 
-CELL = 8  # crops begin on multiples of it
+SIDE = 320  # pixels per side of a piece
+LONGEST = 24  # frames of a piece
+LEAST_CENTRES = 8  # of a piece: all of its frames are prepared, for however few of them
+HELD_OUT = 4  # frames of a clip, for validation and test
+PAST = 16  # frames before the held-out ones: what the pipeline remembers of them counts
+CELL = 8  # pixels: crops begin on multiples of it
 SWAPPED_GREENS = (0, 3, 2, 1)  # planes R, G1, B, G2 of a transposed mosaic
+
+Parts = list[tuple[int, range]]  # clips, and frames of each that windows lie in
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Training frames of one shot, and the held-out ones at its end."""
+
+    clip: int
+    shot: range
+    learnt: range
+    held: range
+
+    @property
+    def validation(self) -> range:
+        """The held-out frames that weights are chosen by."""
+        return self.held[: (len(self.held) + 1) // 2]
+
+    @property
+    def test(self) -> range:
+        """The held-out frames that neither taught nor chose: what is claimed is measured there."""
+        return self.held[(len(self.held) + 1) // 2 :]
+
+
+def split(footage: Sequence[Footage]) -> list[Split]:
+    """Keep the last frames of every clip's longest shot out of training, wholly: as centres and
+    as neighbours. A clip too short for that is learnt from as it is.
+
+    Raises InputError where no clip leaves anything to hold out.
+    """
+    parts = []
+    for index, clip in enumerate(footage):
+        longest = max(clip.shots, key=len, default=range(0))
+        for shot in clip.shots:
+            held = min(HELD_OUT, max(len(shot) // 4, 2)) if shot == longest and len(shot) > 3 else 0
+            parts.append(Split(index, shot, shot[: len(shot) - held], shot[len(shot) - held :]))
+    if not any(part.held for part in parts):
+        frames = max((len(part.shot) for part in parts), default=0)
+        raise InputError(
+            f"{footage[0].name}: {frames} frames in its longest shot: too few to learn from.",
+            hint="At least four frames of one shot are needed; 16 or more are better.",
+        )
+    return parts
+
+
+def held_windows(parts: Sequence[Split], length: int) -> tuple[Parts, Parts]:
+    """Clips, and the frames of whole windows of `length` around held-out centres: for validation,
+    for the test.
+
+    The last frames of a shot are not centres: half a window lies after those.
+    """
+    half = length // 2
+    held: Parts = []
+    test: Parts = []
+    for part in parts:
+        if not part.held or len(part.shot) < length:
+            continue
+        last = max(part.shot.stop - half, part.shot.start + half + 1)
+        centres = range(max(min(part.held.start, last - 1), part.shot.start + half), last)
+        chosen = (len(centres) + 1) // 2
+        for found, those in ((held, centres[:chosen]), (test, centres[chosen:])):
+            if those:
+                found.append((part.clip, range(those.start - half, those.stop + half)))
+    return held, test
+
+
+# Pieces of shots, for F2R ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A piece of one shot, and which of its frames are centres."""
+
+    clip: int  # index into the footage
+    frames: range
+    top: int  # as `left`, in places of the clip's pictures
+    left: int
+    centres: tuple[int, ...]  # counted from the piece's first frame
+
+    def read(self, footage: Sequence[Footage]) -> Tensor:
+        """(T, C, h, w)."""
+        return torch.from_numpy(footage[self.clip].read(*self._part(footage[self.clip])))
+
+    def reference(self, footage: Sequence[Footage]) -> Tensor | None:
+        """The same without noise, where that is known."""
+        known, part = footage[self.clip].reference, self._part(footage[self.clip])
+        if known is None:
+            return None
+        return torch.from_numpy(known[part[0], :, *part[1:]].astype(np.float32))
+
+    def _part(self, clip: Footage) -> tuple[slice, slice, slice]:
+        side = SIDE // clip.cell
+        rows, columns = (slice(first, first + side) for first in (self.top, self.left))
+        return slice(self.frames.start, self.frames.stop), rows, columns
+
+
+def draw_segments(
+    footage: Sequence[Footage], parts: Sequence[Split], pixels: int, rng: np.random.Generator
+) -> list[Segment]:
+    """Random pieces of what is learnt from, until their centres hold about `pixels` pixels.
+
+    The last of them has fewer centres where fewer are wanted, all over it: the frames between them
+    cost less, and the pipeline remembers them.
+    """
+    usable = [part for part in parts if len(part.learnt) > 1]
+    share = np.array([len(part.learnt) for part in usable], float)
+    found: list[Segment] = []
+    while usable and pixels > 0:
+        part = usable[rng.choice(len(usable), p=share / share.sum())]
+        count = min(len(part.learnt), LONGEST)
+        first = part.learnt.start + int(rng.integers(len(part.learnt) - count + 1))
+        height, width = (footage[part.clip].cell * n for n in footage[part.clip].shape[2:])
+        each = min(SIDE, height) * min(SIDE, width)
+        centres = _spread(count, max(-(-pixels // each), LEAST_CENTRES))
+        found.append(_segment(footage, part.clip, range(first, first + count), centres, rng))
+        pixels -= len(centres) * each
+    return found
+
+
+def held_out_segments(
+    footage: Sequence[Footage],
+    parts: Sequence[Split],
+    length: int,
+    most: int,
+    seed: int,
+    *,
+    test: bool = False,
+) -> list[Segment]:
+    """Pieces around held-out centres, at most `most`, for validation or test; always the same."""
+    rng = np.random.default_rng([seed, 1 + test])
+    held = [part for part in parts if part.held]
+    order = rng.permutation(len(held))
+    found, left = [], most
+    each = max(1, min(4, most // max(len(held), 1)))  # of many clips each has its say
+    rounds = 2 if len(held) == 1 else 1  # two places of a single clip
+    for index in list(order) * rounds:
+        part = held[index]
+        if left <= 0:
+            break
+        asked = part.test if test else part.validation
+        frames = range(max(asked.start - max(length, PAST), part.shot.start), part.held.stop)
+        count = min(left, len(asked), each)
+        centres = [asked.start - frames.start + place for place in _spread(len(asked), count)]
+        left -= len(centres)
+        found.append(_segment(footage, part.clip, frames, centres, rng))
+    return found
+
+
+def _spread(count: int, wanted: int) -> list[int]:
+    """At most so many of `count` places, the first and the last among them, evenly spread."""
+    places = np.linspace(0, count - 1, min(count, wanted)).round()
+    return [int(place) for place in np.unique(places)]
+
+
+def _segment(
+    footage: Sequence[Footage],
+    clip: int,
+    frames: range,
+    centres: Sequence[int],
+    rng: np.random.Generator,
+) -> Segment:
+    side = SIDE // footage[clip].cell
+    top, left = (int(rng.integers(max(n - side, 0) + 1)) for n in footage[clip].shape[2:])
+    return Segment(clip, frames, top, left, tuple(centres))
+
+
+# Windows of pictures, for other methods ----------------------------------------------------------
 
 
 class Sample(NamedTuple):
-    """One window. Pictures are (T, H, W, C)."""
+    """One window. Pictures are (T, C, H, W)."""
 
     noisy: Pictures
     clean: Pictures | None  # None where nobody knows it
@@ -29,7 +203,7 @@ class Sample(NamedTuple):
 
     def turned(self, rng: np.random.Generator, *, in_time: bool = False) -> "Sample":
         """Flipped, transposed, and with `in_time` reversed, at random."""
-        code = draw_turn(rng, self.noisy.shape[-1])
+        code = draw_turn(rng, mosaic=self.noisy.shape[1] == 4)
         order = slice(None, None, -1 if in_time and rng.integers(2) else 1)
         parts: dict[str, Any] = {
             name: dihedral(part, code)[order]
@@ -43,7 +217,7 @@ class Sample(NamedTuple):
 class Windows:
     """Runs of frames that windows are cut from, each with the law of its noise."""
 
-    clips: Sequence[NDArray[Any]]  # (T, H, W, C)
+    clips: Sequence[NDArray[Any]]  # (T, C, H, W)
     laws: Sequence[NoiseLaw | None]
     references: Sequence[NDArray[Any] | None]  # the clean ones
     clipped: Sequence[bool]  # whether a clip's values end at black and white
@@ -51,62 +225,56 @@ class Windows:
     @property
     def side(self) -> int:
         """Pixels of the shortest side of any clip."""
-        return min(min(clip.shape[1:3]) for clip in self.clips)
+        return min(min(clip.shape[2:]) for clip in self.clips)
 
     def window(self, rng: np.random.Generator, places: Sequence[int], crop: int) -> Sample:
         """These frames of a random place of a random clip, counted from the first of them. The
         level is that of the smoothed picture."""
         which = int(rng.integers(len(self.clips)))
         clip, law, reference = self.clips[which], self.laws[which], self.references[which]
-        frames, height, width, _ = clip.shape
+        frames, _, height, width = clip.shape
         first = int(rng.integers(frames - max(places)))
         top, left = (int(rng.integers((n - crop) // CELL + 1)) * CELL for n in (height, width))
         part = slice(top, top + crop), slice(left, left + crop)
         noisy, clean = (
-            None if one is None else np.stack([one[first + p, *part] for p in places])
+            None if one is None else np.stack([one[first + p, :, *part] for p in places])
             for one in (clip, reference)
         )
         assert noisy is not None  # every clip has pictures
         noisy = noisy.astype(np.float32)
         level = np.zeros_like(noisy)
         if law is not None:
-            level = channels_last(law.level.level(smooth(channels_first(noisy))))
+            level = law.level.level(smooth(torch.from_numpy(noisy))).numpy()
         known = None if clean is None else clean.astype(np.float32)
         return Sample(noisy, known, level, law, self.clipped[which])
 
 
 def dihedral(picture: NDArray[Any], code: int) -> NDArray[Any]:
-    """One of eight flips and transposes of (..., H, W, C), a view: interpolation would change the
-    noise. Packed mosaics allow codes 0 and 4 only (`draw_turn`)."""
+    """One of eight flips and transposes of (..., C, H, W), a view: interpolation would change the
+    noise. Mosaics (four channels) allow codes 0 and 4 only (`draw_turn`)."""
     if code & 1:
-        picture = picture[..., ::-1, :, :]
+        picture = picture[..., ::-1, :]
     if code & 2:
-        picture = picture[..., :, ::-1, :]
+        picture = picture[..., :, ::-1]
     if not code & 4:
         return picture
-    turned = np.swapaxes(picture, -3, -2)
-    return turned[..., SWAPPED_GREENS] if picture.shape[-1] == 4 else turned
+    turned = np.swapaxes(picture, -2, -1)
+    return turned[..., SWAPPED_GREENS, :, :] if picture.shape[-3] == 4 else turned
 
 
-def draw_turn(rng: np.random.Generator, channels: int) -> int:
-    """A code for `dihedral` at random; of packed mosaics (four channels) only transposing.
+def draw_turn(rng: np.random.Generator, *, mosaic: bool) -> int:
+    """A code for `dihedral` at random; of mosaics only transposing.
 
     In a cell R G / G B transposing leaves red and blue where they are and swaps the greens. A flip
     would move the planes by a cell against each other.
     """
     code = int(rng.integers(8))
-    return code & 4 if channels == 4 else code
+    return code & 4 if mosaic else code
 
 
-def channels_first(pictures: Pictures) -> Tensor:
-    """(..., H, W, C) -> (..., C, H, W). A copy: to NumPy a reversed axis of one frame is
-    contiguous, and torch takes no negative strides."""
-    return torch.from_numpy(np.array(np.moveaxis(pictures, -1, -3), np.float32, order="C"))
-
-
-def channels_last(pictures: Tensor) -> Pictures:
-    """(T, C, H, W) -> (T, H, W, C)."""
-    return pictures.permute(0, 2, 3, 1).float().cpu().numpy()
+def tensor(pictures: Pictures) -> Tensor:
+    """A copy as a tensor: torch takes no negative strides."""
+    return torch.from_numpy(np.array(pictures, np.float32, order="C"))
 
 
 def is_clipped(clip: NDArray[Any]) -> bool:

@@ -3,15 +3,22 @@
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import tifffile
 
 from f2rcli.errors import InputError, OutputError
-from f2rcli.io import ReadOptions
+from f2rcli.io import ReadOptions, open_reader
 from f2rcli.noise import synthesis
+from f2rcli.noise.planes import planes_of
 from f2rcli.training import Decoding, Footage, open_footage
+from f2rcli.yuv import to_rgb
 from tests.training.clips import pictures, write_clip
+
+
+def channels_first(clip: Any) -> Any:
+    return np.moveaxis(clip, -1, 1)
 
 
 def opened(*paths: Path, **how: Any) -> list[Footage]:
@@ -21,10 +28,11 @@ def opened(*paths: Path, **how: Any) -> list[Footage]:
 def test_a_clip_is_what_its_file_holds(tmp_path: Path) -> None:
     clip = pictures(6)
     (footage,) = opened(write_clip(tmp_path / "a.mkv", clip, sigma=0))
-    assert (footage.name, footage.space.value, footage.shape) == ("a.mkv", "rgb", (6, 48, 48, 3))
+    assert (footage.name, footage.space.value, footage.shape) == ("a.mkv", "rgb", (6, 3, 48, 48))
     assert footage.shots == (range(6),)
     assert (footage.sensor, footage.coded) == (False, False)
-    np.testing.assert_allclose(footage.array, np.rint(255 * clip) / 255, atol=1 / 2000)
+    held = channels_first(np.rint(255 * clip) / 255)
+    np.testing.assert_allclose(footage.array, held, atol=1 / 2000)
     np.testing.assert_array_equal(footage.read(2), footage.read(slice(2, 3))[0])
     assert footage.reference is None
 
@@ -42,9 +50,38 @@ def test_fields_are_clips_of_their_own(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.mkv", clip, sigma=0)
     top, bottom = opened(path, read=ReadOptions(fields="on"))
     assert (top.name, bottom.name) == ("a.mkv (top field)", "a.mkv (bottom field)")
-    whole = np.rint(255 * clip) / 255
-    np.testing.assert_allclose(top.array, whole[:, ::2], atol=1 / 2000)
-    np.testing.assert_allclose(bottom.array, whole[:, 1::2], atol=1 / 2000)
+    whole = channels_first(np.rint(255 * clip) / 255)
+    np.testing.assert_allclose(top.array, whole[:, :, ::2], atol=1 / 2000)
+    np.testing.assert_allclose(bottom.array, whole[:, :, 1::2], atol=1 / 2000)
+
+
+@pytest.mark.parametrize(("form", "shapes"), [
+    ("yuv420p", [(48, 64), (24, 32), (24, 32)]), ("yuv444p", [(48, 64)] * 3), ("gray", [(48, 64)]),
+    ("yuv422p", [(48, 64), (48, 32), (48, 32)]), ("yuv410p", [(48, 64), (24, 32), (24, 32)]),
+])  # fmt: skip
+def test_for_f2r_a_clip_is_its_files_own_planes(
+    tmp_path: Path, form: str, shapes: list[tuple[int, int]]
+) -> None:
+    path, rng = tmp_path / "a.mkv", np.random.default_rng(0)
+    scene = np.kron(rng.uniform(20, 230, (12, 20, 3)), np.ones((6, 6, 1))).astype(np.uint8)
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, form
+        for index in range(5):
+            shown = np.ascontiguousarray(scene[:48, index : index + 64])
+            frame = av.VideoFrame.from_ndarray(shown, format="rgb24")
+            container.mux(stream.encode(frame.reformat(format=form)))
+        container.mux(stream.encode())
+    (footage,) = opened(path, packed=True)
+    with open_reader(path) as reader:
+        frames = list(reader)
+    assert [plane.shape for plane in footage.planes(2)] == shapes
+    stored = planes_of(frames[2])
+    for found, wanted in zip(footage.planes(2), stored, strict=True):
+        if found.shape == wanted.shape:
+            np.testing.assert_allclose(found, wanted, atol=1 / 1500)
+    if form != "yuv410p":  # whose chroma is brought to a finer grid
+        np.testing.assert_allclose(footage.picture(2), to_rgb(frames[2]), atol=0.02)
 
 
 def test_channels_are_lanes_and_empty_ones_are_left_out_beside_others(tmp_path: Path) -> None:
@@ -56,7 +93,7 @@ def test_channels_are_lanes_and_empty_ones_are_left_out_beside_others(tmp_path: 
     (footage,) = opened(path)
     assert footage.name.startswith("a.tif (")
     assert footage.sensor
-    assert footage.shape == (5, 40, 48, 1)
+    assert footage.shape == (5, 1, 40, 48)
 
 
 def test_the_frames_that_are_taken_of_a_long_clip_are_spread_over_it(tmp_path: Path) -> None:
@@ -74,7 +111,8 @@ def test_noise_that_is_added_leaves_the_clean_frames_beside(tmp_path: Path) -> N
     path = write_clip(tmp_path / "a.mkv", clip, sigma=0)
     (footage,) = opened(path, noise=synthesis.parse("gaussian:20"))
     assert footage.reference is not None
-    np.testing.assert_allclose(footage.reference, np.rint(255 * clip) / 255, atol=1 / 2000)
+    held = channels_first(np.rint(255 * clip) / 255)
+    np.testing.assert_allclose(footage.reference, held, atol=1 / 2000)
     apart = np.asarray(footage.array, float) - footage.reference
     assert 255 * apart.std() == pytest.approx(20, rel=0.05)
     (again,) = opened(path, noise=synthesis.parse("gaussian:20"))

@@ -1,5 +1,6 @@
 """Runs from footage to weights: every method, honest exams, resuming, bad inputs."""
 
+import errno
 import json
 import os
 import signal
@@ -72,6 +73,15 @@ def test_every_method_trains_from_nothing_and_writes_what_is_better_than_its_inp
         assert done.exists()
     else:
         assert "no better than the noisy frames" in str(result.why_not)
+
+
+def test_a_raw_burst_trains_networks_of_mosaics_from_nothing(tmp_path: Path) -> None:
+    burst = tmp_path / "burst"
+    burst.symlink_to(Path(__file__).parents[2] / "examples" / "raw_burst")
+    result = run(asked(burst, steps=1))
+    assert len(result.curve) >= 4  # of as many stages
+    if result.written:
+        assert weights.load(str(result.weights)).header.config["layouts"] == ["mosaic"]
 
 
 def test_against_clean_clips_results_are_psnr(tmp_path: Path) -> None:
@@ -158,7 +168,7 @@ def test_a_limit_shorter_than_the_preparation_is_one_line(clip: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("changes", "error", "says"),
     [
-        ({"init": "f2r-rgb-small", "method": "udvd"}, ConfigError, "for method f2r, not udvd"),
+        ({"init": "f2r-full", "method": "udvd"}, ConfigError, "for method f2r, not udvd"),
         ({"init": "gray"}, ConfigError, "for gray, the clips are rgb"),
         ({"init": "none.safetensors"}, WeightsError, "neither a bundled name nor a file"),
     ],
@@ -216,9 +226,12 @@ def test_an_array_is_fitted_to_by_its_middle_and_where_there_is_room(
     stack = np.zeros((900, 16, 16), np.uint8)
     f2rcli.denoise(stack, adapt=True, strength=0)
     assert seen == [(480, 16, 16)]
-    free = os.statvfs(tmp_path)
-    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Free", (), {"free": 100})())
-    assert free.f_bavail
-    with pytest.raises(OutputError, match="temporary folder") as caught:
+
+    def full(*given: Any, **named: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("tifffile.imwrite", full)
+    with pytest.raises(OutputError, match="disk is full") as caught:
         f2rcli.denoise(stack, adapt=True, strength=0)
     assert "\n" not in str(caught.value)
+    assert "TMPDIR" in str(caught.value.hint)

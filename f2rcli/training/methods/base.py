@@ -26,6 +26,7 @@ from f2rcli.training.config import TrainConfig
 from f2rcli.training.events import OnEvent
 from f2rcli.training.exams import (
     LOUDER,
+    NO_ERRORS,
     Noise,
     Recorrupted,
     ValidationErrors,
@@ -33,9 +34,17 @@ from f2rcli.training.exams import (
     recorrupted,
 )
 from f2rcli.training.footage import Footage
-from f2rcli.training.split import Windows as Parts
+from f2rcli.training.law import PlaneLaw
 from f2rcli.training.stage import VALIDATION_SEED, Stage, TrainSettings, placed, sample_rngs
-from f2rcli.training.windows import Sample, Windows, channels_first, is_clipped
+from f2rcli.training.windows import (
+    Parts,
+    Sample,
+    Windows,
+    held_windows,
+    is_clipped,
+    split,
+    tensor,
+)
 from f2rcli.weights import Weights
 from f2rcli.window import Window
 
@@ -101,6 +110,16 @@ class TrainingContext:
             )
         return found.law.first_channels(self.channels)
 
+    def plane_law(self, clip: int) -> PlaneLaw:
+        """The same of a clip's packed planes."""
+        footage, law = self.footage[clip], self.law(clip)
+        report = self.noise[clip]
+        assert footage.packed is not None
+        assert report is not None
+        assert report.planes is not None  # measured with the report
+        clipped = report.planes.clipped and footage.packed.name in ("rgb", "gray")
+        return PlaneLaw(footage.packed, report.planes, law.level, clipped)
+
     def windows(self, parts: Parts) -> Windows:
         """Windows from some frames of some clips."""
         runs = [(self.footage[clip], slice(frames.start, frames.stop)) for clip, frames in parts]
@@ -124,15 +143,15 @@ class TrainingContext:
         if start is None:
             return Header(
                 method=self.config.method, space=space, channels=self.channels, length=length,
-                config=networks, size="small", order=ORDERS[space],
-                trained_on="the user's footage", **own,
+                config=networks, **{"size": "small", "order": ORDERS[space],
+                "trained_on": "the user's footage", **own},
             )  # fmt: skip
         if start.header.method != self.config.method:
             raise ConfigError(
                 f"init={start.name!r}: for method {start.header.method}, not {self.config.method}.",
                 hint="Pass init='scratch', or leave it out.",
             )
-        if start.header.channels != self.channels:
+        if start.header.channels != self.channels and "layouts" not in start.header.config:
             raise ConfigError(
                 f"init={start.name!r}: for {start.header.space.value}, "
                 f"the clips are {space.value}.",
@@ -205,12 +224,54 @@ class Recipe(ABC):
         left as they are. Of several estimates the header gives out the one that serves them best
         from now on."""
 
-    def restores(self, held: Parts) -> bool:
-        """`improves` by what `f2r denoise` does with the weights, on recorrupted frames: the
-        squared error to the other half differs from that to the clean frames by a constant, of
-        blind networks too."""
+
+class WindowRecipe(Recipe):
+    """Recipe of a method that learns from windows of pictures."""
+
+    def __init__(
+        self,
+        context: TrainingContext,
+        header: Header,
+        networks: Callable[[Header], nn.Module],
+        stages: Callable[..., Stage],
+        step: int,
+    ) -> None:
+        """stages: makes a stage of networks, windows to learn from and to validate on, spec, and
+        crop, which is a multiple of `step` pixels."""
+        super().__init__(context)
+        self.header, self._stages, self._step = header, stages, step
+        self.networks = context.build(lambda: networks(header))
+        self.parts, length = split(context.footage), header.length
+        learnt = [(p.clip, p.learnt) for p in self.parts if len(p.learnt) >= length]
+        # centres are held out; what is around them need not be
+        self.held, self.test = held_windows(self.parts, length)
+        if not learnt or not self.held:
+            raise InputError(
+                f"{context.footage[0].name}: no shot of {length + 1} frames: {length} to learn "
+                "from and one to validate on.",
+                hint="Pass longer clips.",
+            )
+        self.learnt = context.windows(learnt)
+
+    def stage(self, spec: StageSpec, seconds: float = math.inf) -> Stage:
+        return self.made(spec, self.learnt, self.held)
+
+    def made(self, spec: StageSpec, learnt: Windows, held: Parts) -> Stage:
+        """A stage that is validated on these parts."""
+        validated = self.context.windows(held)
+        crop = self.context.fitting_crop(spec, min(learnt.side, validated.side), self._step)
+        return self._stages(self.networks, learnt, validated, spec, crop)
+
+    def test_errors(self) -> ValidationErrors:
+        found = self.made(self.specs[-1], self.learnt, self.test).validate() if self.test else None
+        return NO_ERRORS if found is None else found
+
+    def improves(self) -> bool:
+        """By what `f2r denoise` does with the weights, on recorrupted frames: the squared error to
+        the other half differs from that to the clean frames by a constant, of blind networks
+        too."""
         context, network = self.context, self.networks
-        method, source = self._method(), context.windows(held)
+        method, source = self._method(), context.windows(self.held)
         side, middle = min(EXAM_SIDE, source.side), method.length // 2
         restored, left, noise = [], [], []
         with torch.inference_mode():
@@ -246,8 +307,8 @@ def recorrupted_sample(
 ) -> Recorrupted:
     """A window made into two with independent noise, by the measured law of its clip."""
     assert sample.law is not None  # clips without are left out
-    level = channels_first(sample.level) if sample.clipped else None
-    return recorrupted(channels_first(sample.noisy), sample.law, places, rng, level)
+    level = tensor(sample.level) if sample.clipped else None
+    return recorrupted(tensor(sample.noisy), sample.law, places, rng, level)
 
 
 def timed(context: TrainingContext, stage: Stage, batch: Callable[[], Any]) -> float:

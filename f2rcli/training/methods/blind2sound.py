@@ -5,7 +5,6 @@ its neighbours; a visible branch is shown all of it. What the two believe is ble
 must explain the noisy pixel.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ from torch.nn import functional
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Pictures
+from f2rcli.header import Header
 from f2rcli.models.blind2sound import (
     LAST_VISIBILITY,
     Belief,
@@ -24,12 +24,11 @@ from f2rcli.models.blind2sound import (
     around,
 )
 from f2rcli.models.gaussian import Triangle
-from f2rcli.training.exams import NO_ERRORS, Noise, ValidationErrors
+from f2rcli.training.exams import Noise, ValidationErrors
 from f2rcli.training.losses import gaussian_nll, stabilised_variance_loss
-from f2rcli.training.methods.base import Recipe, StageSpec, TrainingContext
-from f2rcli.training.split import held_windows, split
+from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe
 from f2rcli.training.stage import VALIDATION_SEED, Stage, placed, sample_rngs
-from f2rcli.training.windows import Sample, Windows, channels_first
+from f2rcli.training.windows import Sample, Windows, tensor
 
 SMALL: dict[str, dict[str, Any]] = {
     "denoiser": {"width": 24, "wide": 48, "depth": 5},
@@ -47,14 +46,8 @@ REGULARISED = 0.01  # weight of the Cramer Gaussian loss; the code's default 0 i
 VALIDATION_BATCHES = 6
 
 
-class Blind2SoundRecipe(Recipe):
+class Blind2SoundRecipe(WindowRecipe):
     def __init__(self, context: TrainingContext) -> None:
-        super().__init__(context)
-        self.header = context.header(1, SMALL)
-        self.networks: Blind2SoundNetworks = context.build(
-            lambda: Blind2SoundNetworks(self.header.channels, **self.header.config)
-        )
-        self.specs = [StageSpec(name="denoise", steps=12_000, warmup=300)]
         for clip, report in zip(context.footage, context.noise, strict=True):
             if report is not None and not report.white:
                 raise InputError(
@@ -62,24 +55,12 @@ class Blind2SoundRecipe(Recipe):
                     "hides single pixels would learn as picture.",
                     hint="Leave this clip out, or pass method='f2r'.",
                 )
-        parts = split(context.footage)
-        self.learnt = context.windows([(part.clip, part.learnt) for part in parts])
-        self.held, self.test = held_windows(parts, 1)
 
-    def stage(self, spec: StageSpec, seconds: float = math.inf) -> "MaskedStage":
-        crop = self.context.fitting_crop(spec, self.learnt.side, STRIDE)
-        held = self.context.windows(self.held)
-        return MaskedStage(self.networks, self.learnt, held, spec, crop)
+        def networks(of: Header) -> Blind2SoundNetworks:
+            return Blind2SoundNetworks(of.channels, **of.config)
 
-    def test_errors(self) -> ValidationErrors:
-        if not self.test:
-            return NO_ERRORS
-        tested, spec = self.context.windows(self.test), self.specs[0]
-        crop = self.context.fitting_crop(spec, tested.side, STRIDE)
-        return MaskedStage(self.networks, tested, tested, spec, crop).validate()
-
-    def improves(self) -> bool:
-        return self.restores(self.held)
+        super().__init__(context, context.header(1, SMALL), networks, MaskedStage, STRIDE)
+        self.specs = [StageSpec(name="denoise", steps=12_000, warmup=300)]
 
 
 class MaskedBatch(NamedTuple):
@@ -165,7 +146,7 @@ class MaskedStage(Stage):
     ) -> MaskedBatch:
         drawn = [source.window(rng, (0,), self.crop).turned(rng) for rng in rngs]
         noisy, trusted, level = (
-            channels_first(np.concatenate(part))
+            tensor(np.concatenate(part))
             for part in (
                 [sample.noisy for sample in drawn],
                 [trusted_pixels(sample) for sample in drawn],
@@ -173,25 +154,25 @@ class MaskedStage(Stage):
             )
         )
         known = [sample.clean for sample in drawn if sample.clean is not None]
-        clean = channels_first(np.concatenate(known)) if len(known) == len(drawn) else None
+        clean = tensor(np.concatenate(known)) if len(known) == len(drawn) else None
         return MaskedBatch(noisy, trusted, clean, level, phases)
 
 
 def trusted_pixels(sample: Sample) -> Pictures:
-    """(T, H, W, 1): 1 where a noisy value's mean is the clean picture, else 0.
+    """(T, 1, H, W): 1 where a noisy value's mean is the clean picture, else 0.
 
     Where footage's range cuts noise off it is not. Such places are known by the eight neighbours
     alone: a choice that depended on the pixel itself would shift the mean of those chosen.
     """
-    trusted = np.ones_like(sample.noisy[..., :1])
+    trusted = np.ones_like(sample.noisy[:, :1])
     if not sample.clipped or sample.law is None:
         return trusted
-    planes = channels_first(sample.noisy)
+    planes = tensor(sample.noisy)
     means = functional.avg_pool2d(planes, 3, 1, 1, count_include_pad=False)
     near = (9 * means - planes) / 8
     room = 2 * sample.law.level.level(near)
-    inside = ((near > room) & (near < 1 - room)).all(1)
-    return inside.numpy().astype(np.float32)[..., None]
+    inside = ((near > room) & (near < 1 - room)).all(1, keepdim=True)
+    return inside.numpy().astype(np.float32)
 
 
 def visibility(progress: float) -> float:

@@ -1,7 +1,9 @@
 """F2R trained on noisy footage alone: its recipes, and the stage they are made of.
 
-Blind anchor, pseudo pairs, recorruption (`f2rcli.training.pairs`); from scratch with several clips
-a second round on what the first restores.
+The coarse network learns from recorrupted frames, the blind anchor from the noisy frames it does
+not see, the refiner from what the anchor restores, noised afresh, and at last from recorrupted ones
+(`f2rcli.training.excerpts`); from scratch with several clips there is a second round on what the
+first restores.
 """
 
 import math
@@ -10,107 +12,107 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from f2rcli.engine.tiles import Runner
+from f2rcli.errors import ConfigError
 from f2rcli.header import Estimate
-from f2rcli.methods.rgb_f2r import F2R, F2RNetworks
-from f2rcli.methods.rgb_f2r.alignment import photometric
-from f2rcli.methods.rgb_f2r.pipeline import level_map
-from f2rcli.models.fusion import Aligned, Anchor
-from f2rcli.models.layers import padded
+from f2rcli.methods.f2r import F2R
+from f2rcli.models.placing import placed as rated
+from f2rcli.models.planar import CONFIGS, Coarse, Networks
+from f2rcli.planes import Layout
 from f2rcli.training.events import Event, EventKind
 from f2rcli.training.exams import NO_ERRORS, Noise, ValidationErrors, as_stored
-from f2rcli.training.losses import psnr_loss
+from f2rcli.training.excerpts import TAU, Centre, Crop, Excerpt, TargetKind, make_excerpt
+from f2rcli.training.law import in_colours, in_planes
 from f2rcli.training.methods.base import Recipe, StageSpec, TrainingContext, timed
-from f2rcli.training.pairs import (
-    CELL,
-    TAU,
-    Excerpt,
-    TargetKind,
-    TrainingPair,
-    WindowCrop,
-    load_excerpt,
-    make_pairs,
-    save_excerpt,
-)
-from f2rcli.training.split import Segment, Split, draw_segments, held_out_segments, split
 from f2rcli.training.stage import Stage, placed
-from f2rcli.training.windows import channels_first, dihedral, draw_turn
+from f2rcli.training.windows import Segment, Split, draw_segments, held_out_segments, split
 
-# Constructor arguments of the networks: 119 GMAC per megapixel of output.
-SMALL: dict[str, Any] = {
-    "coarse": {"widths": (32, 64, 128)},
-    "anchor": {"widths": (24, 48, 96), "hidden": 12},
-    "refiner": {"widths": (48, 64, 128), "embed": 20},
-}
+SIZE = "lite"  # of networks from scratch
 LENGTH = 5  # frames per window
 HELD_OUT_CENTRES = 8
-# Pixels per side of the part of a held-out pair that is examined, at the end and on the way.
+# Pixels per side of the part of a held-out centre that is examined, at the end and on the way.
 EXAM_SIDE, CURVE_SIDE = 448, 192
 MOST_PIXELS = 40_000_000  # of all centres of a stage; 40 bytes each
 REPEATS = 6  # how often a stage may see a pixel before it would want others
-STRIDE = 8  # crops are multiples of it
-BLIND_WEIGHT = 0.3  # of stage 1's losses beside stage 2's
-PREPARING = 0.3  # of a stage's time, at most, for making its pairs
-Piece = tuple[Segment, TargetKind]  # that pairs are made of
+BLIND, SINGLE = 0.3, 0.5  # weights of the anchor's and the coarse loss beside the refiner's
+CHROMA = 0.3  # of the loss of Y'CbCr pictures
+# Mean squared error below which none is seen; keeps pictures that are almost clean from ruling the
+# gradient.
+LEAST_ERROR = 2e-5
+PREPARING = 0.3  # of a stage's time, at most, for making its excerpts
+LOSING = 0.1  # of training samples lose some of their neighbours, as beside cuts and copies
+COARSE, ANCHOR, REFINER = ("coarse",), ("anchor",), ("refiner",)
+FUSION, ALL = (*ANCHOR, *REFINER), (*COARSE, *ANCHOR, *REFINER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairSpec(StageSpec):
     """A stage of a recipe."""
 
-    part: str  # what is trained: coarse, anchor, refiner, or fusion for both of the latter
-    targets: tuple[TargetKind, ...]
+    parts: tuple[str, ...]  # of the networks, that are trained
+    target: TargetKind
 
 
-COARSE = PairSpec(name="coarse", part="coarse", targets=(TargetKind.EVEN,), steps=4000, share=0.25)
-ANCHOR = PairSpec(name="anchor", part="anchor", targets=(TargetKind.BLIND,), share=0.4)
-PSEUDO = PairSpec(
-    name="pseudo", part="refiner", targets=(TargetKind.PSEUDO,), steps=3000, share=0.25
+SINGLES = PairSpec(name="coarse", parts=COARSE, target=TargetKind.EVEN, steps=4000, share=0.25)
+BLINDLY = PairSpec(name="anchor", parts=ANCHOR, target=TargetKind.RECORRUPTED, share=0.35)
+RESTORED = PairSpec(
+    name="refiner", parts=REFINER, target=TargetKind.RENOISED, steps=3000, share=0.25
 )
 RECORRUPTION = PairSpec(
-    name="recorruption", part="refiner", targets=(TargetKind.RECORRUPTED,), lr=5e-4, share=0.1
+    name="recorruption", parts=REFINER, target=TargetKind.RECORRUPTED, lr=5e-4, share=0.15
 )
-SCRATCH = (COARSE, ANCHOR, PSEUDO, RECORRUPTION)
+SCRATCH = (SINGLES, BLINDLY, RESTORED, RECORRUPTION)
 # With several clips, once stage 2 is worth more than its teachers, all three learn anew from what
 # it restores, as if that were clean (iterative data refinement: Zhang et al., CVPR 2022). A single
 # clip has no other scenes to learn them from.
-FIRST = replace(COARSE, steps=2000, batch=16, share=0.12)
 SCRATCH_OF_CLIPS = (
-    FIRST,
-    replace(ANCHOR, steps=1500, share=0.16),
-    replace(PSEUDO, steps=1500, share=0.14),
-    replace(FIRST, name="second-coarse", targets=(TargetKind.RENOISED,), steps=3000, share=0.16),
-    PairSpec(name="fusion", part="fusion", targets=(TargetKind.RENOISED,), steps=5000, share=0.38),
+    replace(SINGLES, steps=2000, batch=16, share=0.12),
+    replace(BLINDLY, steps=1500, share=0.16),
+    replace(RESTORED, steps=1500, share=0.14),
+    PairSpec(name="second", parts=ALL, target=TargetKind.RENOISED, steps=6000, share=0.54),
     replace(RECORRUPTION, steps=1000, share=0.04),
 )
 TUNING = (
-    replace(ANCHOR, steps=500, lr=3e-4, share=1.0),
-    replace(
-        PSEUDO, targets=(TargetKind.RENOISED, TargetKind.PSEUDO), steps=500, lr=3e-4, share=1.0
+    PairSpec(
+        name="restored", parts=FUSION, target=TargetKind.RENOISED, steps=600, lr=3e-4, share=0.6
     ),
-    replace(RECORRUPTION, steps=500, lr=1e-4, share=1.0),
-)
+    PairSpec(
+        name="recorruption", parts=FUSION, target=TargetKind.RECORRUPTED, steps=500, lr=1e-4,
+        share=0.4,
+    ),
+)  # fmt: skip
 ADAPT_STEPS = 60  # of every stage, per minute that an adaptation is given
 ADAPT_BATCH, ADAPT_RATE = 4, 3e-4
 
 
 class F2RRecipe(Recipe):
-    """Pairs are made by the networks as they are once a stage begins, and kept for a resumed run
+    """Excerpts are made by the networks as they are once a stage begins, and kept for a resumed run
     until it ends."""
 
     def __init__(self, context: TrainingContext) -> None:
         super().__init__(context)
-        self.header = context.header(LENGTH, SMALL)
-        self.networks: F2RNetworks = context.build(
-            lambda: F2RNetworks(self.header.channels, self.header.config)
-        )
+        layout = context.footage[0].packed
+        assert layout is not None  # F2R's footage is packed
+        self.layout = layout
+        config = {**CONFIGS[SIZE], "layouts": [layout.name]}
+        self.header = context.header(LENGTH, config, size=SIZE, order="planes")
+        known = self.header.config.get("layouts", ["RGB pictures"])
+        if context.start is not None and layout.name not in known:
+            raise ConfigError(
+                f"init={context.start.name!r}: for {', '.join(map(str, known))}, "
+                f"the clips are {layout.name}.",
+                hint="Pass init='scratch', or other weights.",
+            )
+        self.networks: Networks = context.build(lambda: Networks(self.header.config))
         self.specs = self._specs()
+        sides = (2 * min(clip.shape[2:]) for clip in context.footage)
+        context.fitting_crop(self.specs[0], min(sides), 2 * self.networks.stride)  # refuses
         self.parts: list[Split] = split(context.footage)
         self._fixed: dict[bool, list[Excerpt]] = {}  # for the test or not
 
@@ -129,142 +131,166 @@ class F2RRecipe(Recipe):
         assert isinstance(spec, PairSpec)  # one of ours
         until, held = time.monotonic() + PREPARING * seconds, self._judged()
         wanted = spec.steps * spec.batch * spec.crop**2 // REPEATS
-        pixels = min(wanted, MOST_PIXELS)
         rng = np.random.default_rng([self.context.config.seed, sum(spec.name.encode())])
-        learnt = draw_segments(self.context.footage, self.parts, pixels, rng)
-        learnt = learnt[: max(1, len(learnt) // len(spec.targets))]
-        pieces = [(segment, kind) for segment in learnt for kind in spec.targets]
-        excerpts = self._made(pieces, rng, self._pairs_of(spec), until)
-        return self._stage(spec, excerpts, held)
+        learnt = draw_segments(self.context.footage, self.parts, min(wanted, MOST_PIXELS), rng)
+        return self._stage(spec, self._made(learnt, spec.target, rng, spec.name, until), held)
 
     def finished(self, spec: StageSpec) -> Stage:
         assert isinstance(spec, PairSpec)  # one of ours
         return self._stage(spec, [], [])
 
     def tidy(self, spec: StageSpec) -> None:
-        shutil.rmtree(self._pairs_of(spec), ignore_errors=True)
+        shutil.rmtree(self._kept(spec.name), ignore_errors=True)
 
     def step_seconds(self, spec: StageSpec) -> float:
         assert isinstance(spec, PairSpec)  # one of ours
-        neighbours, channels = self.header.length - 1, self.header.channels
-        picture = torch.rand(spec.batch, channels, spec.crop, spec.crop)
-        warped = picture[:, None].expand(-1, neighbours, -1, -1, -1)
-        aligned = Aligned(warped, warped, torch.ones_like(warped[:, :, :1]))
-        batch = FusionBatch(picture, picture, picture, torch.zeros_like(picture[:, :1]), aligned)
-        level = level_map(None, picture)
-        return timed(self.context, self._stage(spec, [], []), lambda: batch._replace(level=level))
+        side, neighbours = spec.crop // 2, self.header.length - 1
+        picture = torch.rand(self.layout.channels, side, side)
+        near = picture.expand(neighbours, -1, -1, -1)
+        maps = torch.full((2 * len(self.layout.planes), side, side), 0.1)
+        trust = torch.ones_like(near[:, :1])
+        crop = Crop(self.layout, picture, picture, maps, picture[:0], near, near, trust, trust)
+        batch = collated([crop] * spec.batch, spec.target)
+        return timed(self.context, self._stage(spec, [], []), lambda: batch)
 
     def test_errors(self) -> ValidationErrors:
-        return self._errors(self._fixed_pairs(test=True), self.header.estimate)
+        return self._errors(self._fixed_excerpts(test=True), self.header.estimate)
 
     def improves(self) -> bool:
         held = self._judged()
         scores = {estimate: self._errors(held, estimate).score for estimate in Estimate}
         best = min(scores, key=lambda one: scores[one])
         self.header = replace(self.header, estimate=best)
-        return scores[best] < errors_of(self.networks, held, lambda batch: batch.noisy).score
+        return scores[best] < errors_of(held, lambda batch: batch.shown, self.networks).score
 
     @property
     def _exam(self) -> TargetKind:
-        """What held-out pairs ask for: the clean frames where they are known."""
+        """What held-out frames are asked for: the clean ones where they are known."""
         known = all(clip.clean is not None for clip in self.context.footage)
         return TargetKind.CLEAN if known else TargetKind.RECORRUPTED
 
     def _judged(self) -> list[Excerpt]:
-        """Pairs to validate on."""
+        """Excerpts to validate on."""
         fixed = self.context.start is not None
-        return self._fixed_pairs(test=False) if fixed else self._held_out(self._exam)
+        return self._fixed_excerpts(test=False) if fixed else self._held_out()
 
-    def _fixed_pairs(self, *, test: bool) -> list[Excerpt]:
-        """Coarse is fixed where there is a start to compare with, so the first pairs last."""
+    def _fixed_excerpts(self, *, test: bool) -> list[Excerpt]:
+        """Coarse is fixed where there is a start to compare with, so the first ones last."""
         if test not in self._fixed:
-            self._fixed[test] = self._held_out(self._exam, test=test)
+            self._fixed[test] = self._held_out(test=test)
         return self._fixed[test]
 
     def _errors(self, held: list[Excerpt], estimate: Estimate) -> ValidationErrors:
         networks, wrong = self.networks, self.context.variance_error
-        if not any(excerpt.pairs for excerpt in held):
+        if not any(excerpt.centres for excerpt in held):
             return NO_ERRORS
-        return errors_of(networks, held, lambda batch: served(networks, batch, estimate), wrong)
+        return errors_of(held, lambda batch: served(networks, batch, estimate), networks, wrong)
 
-    def _held_out(self, kind: TargetKind, *, test: bool = False) -> list[Excerpt]:
-        """Held-out training pairs, the same whenever they are made with the same networks.
+    def _held_out(self, *, test: bool = False) -> list[Excerpt]:
+        """Held-out excerpts, the same whenever they are made with the same networks.
 
-        Errors are only comparable on the same pairs: how strong their fresh noise is near black and
+        Errors are only comparable on the same ones: how strong their fresh noise is near black and
         white depends on the networks a little, and that moves errors by more than a gain does.
         """
         footage, seed = self.context.footage, self.context.config.seed
         given = (footage, self.parts, self.header.length, HELD_OUT_CENTRES, seed)
-        pieces = [(segment, kind) for segment in held_out_segments(*given, test=test)]
-        return self._made(pieces, np.random.default_rng([seed, 2 + test]))
+        pieces = held_out_segments(*given, test=test)
+        return self._made(pieces, self._exam, np.random.default_rng([seed, 2 + test]))
 
-    def _pairs_of(self, spec: StageSpec) -> Path:
-        return self.context.folder / f"{spec.name}.pairs"
+    def _kept(self, stage: str) -> Path:
+        return self.context.folder / f"{stage}.pairs"
 
     def _made(
         self,
-        pieces: Sequence[Piece],
+        pieces: Sequence[Segment],
+        kind: TargetKind,
         rng: np.random.Generator,
-        folder: Path | None = None,
+        stage: str | None = None,
         until: float = math.inf,
     ) -> list[Excerpt]:
-        """The pairs of every piece, each with a generator of its own; in a folder, if any, they are
-        found again. Once it is `until` (of time.monotonic) no more of them are made, but one for
-        each kind of target."""
-        kinds, excerpts = len({kind for _, kind in pieces}), list[Excerpt]()
+        """An excerpt of every piece, each with a generator of its own; those of a stage are kept in
+        the run's folder, and found again. Once it is `until` (of time.monotonic) no more of them
+        are made, but one."""
+        excerpts = list[Excerpt]()
         for number, (piece, own) in enumerate(zip(pieces, rng.spawn(len(pieces)), strict=True)):
-            path = None if folder is None else folder / f"{number:04d}.safetensors"
+            path = None if stage is None else self._kept(stage) / f"{number:04d}.safetensors"
             if path is not None and path.exists():
-                excerpts.append(load_excerpt(path))
+                excerpts.append(Excerpt.load(path))
                 continue
-            if number >= kinds and min(until, self.context.deadline) <= time.monotonic():
+            if excerpts and min(until, self.context.deadline) <= time.monotonic():
                 break
-            excerpts.append(self._excerpt(*piece, own))
+            excerpts.append(self._excerpt(piece, kind, own))
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                save_excerpt(path, excerpts[-1])
+                excerpts[-1].save(path)
                 self.context.report(Event(
-                    kind=EventKind.PROGRESS, stage=f"preparing {path.parent.stem}",
-                    step=number + 1, steps=len(pieces),
+                    kind=EventKind.PROGRESS, stage=f"preparing {stage}", step=number + 1,
+                    steps=len(pieces),
                 ))  # fmt: skip
         return excerpts
 
     @torch.inference_mode()
-    def _excerpt(self, segment: Segment, target: TargetKind, rng: np.random.Generator) -> Excerpt:
+    def _excerpt(self, segment: Segment, kind: TargetKind, rng: np.random.Generator) -> Excerpt:
         context, header = self.context, self.header
-        runner = Runner(context.device, context.precision, None)
         networks = self.networks.to(context.device).eval()
-        method = F2R(networks, runner, header.length, header.level)
-        given = segment.read(context.footage), segment.centres, target, context.law(segment.clip)
-        return make_pairs(method, *given, rng, segment.reference(context.footage))
+        # What the refiner first learns from, as long as it gives out nothing better itself.
+        untrained = context.start is None and not self._refined
+        estimate = Estimate.ANCHOR if untrained else Estimate.REFINED
+        run = Runner(context.device, context.precision, None)
+        method = F2R(networks, run, self.layout, header.length, header.level, estimate)
+        law, footage = context.plane_law(segment.clip), context.footage
+        pictures, known = (self._whole(x(footage)) for x in (segment.read, segment.reference))
+        assert pictures is not None  # every clip has them
+        return make_excerpt(method, pictures, segment.centres, kind, law, rng, known)
+
+    def _whole(self, pictures: Tensor | None) -> Tensor | None:
+        """Pictures without the last rows and columns, where networks would need more of them."""
+        if pictures is None:
+            return None
+        height, width = (n - n % self.networks.stride for n in pictures.shape[-2:])
+        return pictures[..., :height, :width]
 
     def _stage(self, spec: PairSpec, excerpts: list[Excerpt], held: list[Excerpt]) -> "PairStage":
-        stage = PairStage(self.networks, excerpts, held, spec.part)
+        self._refined |= spec.name == RESTORED.name
+        stage = PairStage(self.networks, excerpts, held, spec.parts)
         stage.name, stage.batch = spec.name, spec.batch
-        sides = [min(excerpt.noisy.shape[1:3]) for excerpt in excerpts]
-        stage.crop = self.context.fitting_crop(spec, min(sides, default=spec.crop), STRIDE)
+        sides = [2 * min(excerpt.size) for excerpt in excerpts]
+        step = 2 * self.networks.stride
+        stage.crop = self.context.fitting_crop(spec, min(sides, default=spec.crop), step) // 2
         return stage
 
+    _refined = False  # whether the refiner was trained
 
-class FusionBatch(NamedTuple):
+
+class Batch(NamedTuple):
     """Crops with what the pipeline makes of them before stage 1."""
 
-    target: Tensor  # (B, C, H, W), like the next three
-    noisy: Tensor
+    layout: Layout
+    kind: TargetKind
+    shown: Tensor  # (B, C, h, w), like asked
+    asked: Tensor
+    told: Tensor  # (B, 2 P, h, w)
+    cut: Tensor | None  # (B, C, h, w), sigma of targets that a range clipped; 0: of others
+    noisy: Tensor  # (B, N, C, h, w), like coarse: of the neighbours
     coarse: Tensor
-    level: Tensor
-    aligned: Aligned
-    cut: Tensor | None = None  # (B, C, H, W), sigma of targets that a range clipped; 0: of others
+    agreement: Tensor  # (B, N, 1, h, w), like worth
+    worth: Tensor
 
-    def seen_beside(self, anchor: Anchor) -> tuple[Any, ...]:
-        """Stage 2's input, with an anchor that its gradient does not reach: it stays an estimate of
-        the picture and does not become a message to stage 2."""
-        fixed = Anchor(*(part.detach() for part in anchor))
-        return self.noisy, self.coarse, self.level, fixed, self.aligned
+    @property
+    def own(self) -> Tensor:
+        """What a blind estimate is asked for: the noisy frame itself, whose noise is that of no
+        neighbour, and weaker than a recorrupted target's."""
+        tau = TAU.get(self.kind)
+        return self.asked if tau is None else torch.lerp(self.shown, self.asked, weight_of(tau))
+
+
+def weight_of(tau: float) -> float:
+    """y = (y + tau n') + w ((y - n' / tau) - (y + tau n'))."""
+    return tau**2 / (1 + tau**2)
 
 
 class PairStage(Stage):
-    """Trains one of the networks, or both stages together, on pairs.
+    """Trains some of the networks on excerpts.
 
     Targets are noisy; their noise is independent of everything the networks are shown, so that
     the mean squared error to them differs from that to the clean picture by a constant.
@@ -272,158 +298,168 @@ class PairStage(Stage):
 
     def __init__(
         self,
-        networks: F2RNetworks,
+        networks: Networks,
         excerpts: Sequence[Excerpt],
         held_out: Sequence[Excerpt],
-        part: str,
+        parts: tuple[str, ...],
     ) -> None:
-        """part: what is trained, see PairSpec; held_out: what is validated on."""
-        self.networks, self.excerpts, self.held_out, self.part = networks, excerpts, held_out, part
-        parts = ("anchor", "refiner") if part == "fusion" else (part,)
+        """parts: what is trained; held_out: what is validated on."""
+        self.networks, self.held_out, self.parts = networks, held_out, parts
         self.network = nn.ModuleDict({name: getattr(networks, name) for name in parts})
-        self.crop = 96
-        self._pairs = [(e, pair) for e in excerpts for pair in e.pairs]
+        self.crop = 48  # cells
+        self._centres = [(e, centre) for e in excerpts for centre in e.centres]
 
-    def draw(self, rngs: Sequence[np.random.Generator]) -> FusionBatch:
-        crops = []
+    def draw(self, rngs: Sequence[np.random.Generator]) -> Batch:
+        crops, kind = [], TargetKind.CLEAN
         for rng in rngs:
-            excerpt, pair = self._pairs[rng.integers(len(self._pairs))]
-            crops.append(turned(excerpt.draw(pair, self.crop, rng), rng))
-        return collated(crops, rngs)
+            excerpt, centre = self._centres[rng.integers(len(self._centres))]
+            crops.append(excerpt.draw(centre, self.crop, rng))
+            kind = excerpt.kind
+        batch = collated(crops, kind)
+        for sample, rng in enumerate(rngs):
+            count = batch.agreement.shape[1]
+            if count > 1 and rng.random() < LOSING:
+                lost = rng.permutation(count)[: rng.integers(1, count)]
+                batch.agreement[sample, torch.from_numpy(lost)] = 0
+        return batch
 
-    def loss(self, batch: FusionBatch) -> Tensor:
-        if self.part in ("coarse", "refiner"):
-            return self._cost(self.best(batch), batch)
-        anchor = _anchor(self.networks, batch)
-        blind = self._cost(anchor.strict, batch) + self._cost(anchor.guided(batch.coarse), batch)
-        if self.part == "anchor":
-            return blind
-        return self._cost(_refined(self.networks, batch, anchor), batch) + BLIND_WEIGHT * blind
-
-    def _cost(self, estimate: Tensor, batch: FusionBatch) -> Tensor:
-        return psnr_loss(as_stored(estimate, batch.cut), batch.target)
-
-    def best(self, batch: FusionBatch) -> Tensor:
-        """The estimate that this stage trains, by the networks as they are now."""
-        if self.part == "coarse":
-            coarse: Tensor = padded(self.networks.coarse, batch.noisy, batch.level)
-            return coarse
-        estimate = Estimate.ANCHOR if self.part == "anchor" else Estimate.REFINED
-        return served(self.networks, batch, estimate)
+    def loss(self, batch: Batch) -> Tensor:
+        with torch.set_grad_enabled("coarse" in self.parts):
+            coarse = self.networks.coarse(batch.layout, batch.shown, batch.told)
+        total = torch.zeros((), device=batch.shown.device)
+        if "coarse" in self.parts:
+            alone = len(self.parts) == 1
+            total = total + (1 if alone else SINGLE) * cost(coarse.picture, batch.asked, batch)
+            if alone:
+                return total
+        done = estimates(self.networks, batch, coarse, refine="refiner" in self.parts)
+        if "anchor" in self.parts:
+            blind = cost(done.strict, batch.own, batch)
+            if done.anchor is not done.strict:
+                blind = blind + cost(done.anchor, batch.own, batch)
+            total = total + (BLIND if "refiner" in self.parts else 1) * blind
+        if "refiner" in self.parts:
+            total = total + cost(done.refined, batch.asked, batch)
+        return total
 
     def validate(self) -> ValidationErrors | None:
-        if not any(excerpt.pairs for excerpt in self.held_out):
+        if not any(excerpt.centres for excerpt in self.held_out):
             return None
-        return errors_of(self.networks, self.held_out, self.best, side=CURVE_SIDE)
+        last = {"coarse": Estimate.COARSE, "anchor": Estimate.ANCHOR, "refiner": Estimate.REFINED}
+        estimate, networks = last[self.parts[-1]], self.networks
+        given = self.held_out, lambda batch: served(networks, batch, estimate), networks
+        return errors_of(*given, side=CURVE_SIDE)
 
 
-def _anchor(networks: F2RNetworks, batch: FusionBatch) -> Anchor:
-    anchor: Anchor = padded(networks.anchor, batch.aligned)
-    return anchor
+class Estimates(NamedTuple):
+    strict: Tensor  # (B, C, h, w), like the others
+    anchor: Tensor
+    refined: Tensor
 
 
-def _refined(networks: F2RNetworks, batch: FusionBatch, anchor: Anchor) -> Tensor:
-    refined: Tensor = padded(networks.refiner, *batch.seen_beside(anchor))
-    return refined
+def estimates(networks: Networks, batch: Batch, coarse: Coarse, *, refine: bool) -> Estimates:
+    """Both stages on a batch, or the first. No gradient passes from one to the one before, so that
+    each stays an estimate of the picture and does not become a message."""
+    fixed = Coarse(coarse.picture.detach(), coarse.deep.detach())
+    given = batch.noisy, batch.coarse, batch.agreement, batch.worth
+    neighbours = rated(*given, fixed.picture)
+    anchor = networks.anchor(batch.layout, neighbours, batch.told)
+    start = anchor.given(fixed.picture)
+    if not refine:
+        return Estimates(anchor.strict, start, start)
+    beside = batch.shown, batch.told, fixed, anchor.detached(), neighbours
+    return Estimates(anchor.strict, start, networks.refiner(batch.layout, *beside))
 
 
-def served(networks: F2RNetworks, batch: FusionBatch, estimate: Estimate) -> Tensor:
-    """The pipeline's result with the networks as they are; stage 2 passes stage 1 no gradient."""
-    if estimate is Estimate.COARSE:
-        return batch.coarse
-    anchor = _anchor(networks, batch)
-    if estimate is Estimate.ANCHOR:
-        return anchor.guided(batch.coarse)
-    return _refined(networks, batch, anchor)
+def served(networks: Networks, batch: Batch, estimate: Estimate) -> Tensor:
+    """The pipeline's result with the networks as they are."""
+    coarse: Coarse = networks.coarse(batch.layout, batch.shown, batch.told)
+    if estimate is Estimate.COARSE or not batch.agreement.shape[1]:
+        return coarse.picture
+    done = estimates(networks, batch, coarse, refine=estimate is Estimate.REFINED)
+    return done.anchor if estimate is Estimate.ANCHOR else done.refined
+
+
+def cost(estimate: Tensor, target: Tensor, batch: Batch) -> Tensor:
+    """Mean over pictures (B, C, h, w) of half the log of each one's squared error; of Y'CbCr,
+    luma's and chroma's apart. Every noise level weighs the same, as it does in a mean of PSNRs."""
+    power = (stored(estimate, batch) - target).square()
+    luma = batch.layout.slices[0]
+    parts = [(slice(None), 1.0)]
+    if batch.layout.name.startswith("yuv"):
+        parts = [(luma, 1 - CHROMA), (slice(luma.stop, None), CHROMA)]
+    errors = (share * torch.log(power[:, p].mean((1, 2, 3)) + LEAST_ERROR) for p, share in parts)
+    return 0.5 * sum(errors, torch.zeros((), device=power.device)).mean()
+
+
+def stored(estimate: Tensor, batch: Batch) -> Tensor:
+    """An estimate as the file's range leaves noise around it on average; see `as_stored`."""
+    if batch.cut is None:
+        return estimate.float()
+    colours = in_colours(batch.layout, estimate.float())
+    return in_planes(batch.layout, as_stored(colours, batch.cut))
 
 
 @torch.no_grad()
 def errors_of(
-    networks: F2RNetworks,
     excerpts: Sequence[Excerpt],
-    estimate: Callable[[FusionBatch], Tensor],
+    estimate: Callable[[Batch], Tensor],
+    networks: Networks,
     variance_error: float = 0.0,
     side: int = EXAM_SIDE,
 ) -> ValidationErrors:
-    """Errors of an estimate on held-out pairs.
+    """Errors of an estimate on held-out excerpts.
 
-    variance_error: the share of its variance by which the noise drawn for recorrupted pairs may be
+    variance_error: the share of its variance by which the noise drawn for recorrupted frames may be
     wrong. So much of the noise that the estimate lets through does not cancel: it adds to the error
     twice, and weights that let through less look better by it, or worse, than they are. By as much
     the mean may be off that black and white leave of the noise, which estimates there are held to.
     """
     errors, noise, doubts = [], list[Noise | None](), []
-    for piece, pair in ((one, pair) for one in excerpts for pair in one.pairs):
-        batch = held_out_batch(networks, piece, pair, side)
-        guess, asked, cut = estimate(batch), batch.target, batch.cut
-        squares = (as_stored(guess, cut) - asked).square()
-        kind, doubt = pair.kind, 0.0
-        if kind is TargetKind.RECORRUPTED:
-            tau = TAU[kind]
-            drawn = (batch.noisy - asked) / (1 + tau**2)
-            doubt = float(2 * variance_error * (as_stored(guess, cut) * drawn).mean())
-            if cut is not None:  # were it drawn too strong, the true sigma would be lower
-                weaker = as_stored(guess, cut * (1 - variance_error / 2))
-                doubt += float((squares - (weaker - asked).square()).mean())
-            noise.append(Noise.of_pair(batch.noisy, asked, tau))
+    for excerpt, centre in ((one, centre) for one in excerpts for centre in one.centres):
+        batch = held_out_batch(networks, excerpt, centre, side)
+        guess = estimate(batch)
+        found, doubt = stored(guess, batch), 0.0
+        squares = (found - batch.asked).square()
+        if tau := TAU.get(batch.kind):
+            drawn = (batch.shown - batch.asked) / (1 + tau**2)
+            doubt = float(2 * variance_error * (found * drawn).mean())
+            if batch.cut is not None:  # were it drawn too strong, the true sigma would be lower
+                less = batch._replace(cut=batch.cut * (1 - variance_error / 2))
+                doubt += float((squares - (stored(guess, less) - batch.asked).square()).mean())
+            noise.append(Noise.of_pair(batch.shown, batch.asked, tau))
         else:
             noise.append(None)
         errors.append(squares)
         doubts.append(doubt)
-    return ValidationErrors.of(errors, noise, doubts)
+    return ValidationErrors.of(errors, noise, doubts, cell=2)
 
 
-def held_out_batch(
-    networks: F2RNetworks, excerpt: Excerpt, pair: TrainingPair, side: int
-) -> FusionBatch:
-    """The middle of a held-out pair, as a batch of one; at most so many pixels a side."""
-    sides = [min(n, side) // STRIDE * STRIDE for n in pair.noisy.shape[:2]]
-    top, left = ((n - s) // 2 // CELL * CELL for n, s in zip(pair.noisy.shape, sides, strict=False))
-    crop = excerpt.crop(pair, top, left, *sides)
-    return placed(networks, collated([crop]))
+def held_out_batch(networks: Networks, excerpt: Excerpt, centre: Centre, side: int) -> Batch:
+    """The middle of a held-out centre, as a batch of one; at most so many pixels a side."""
+    step = networks.stride
+    sides = [min(n, side // 2) // step * step for n in excerpt.size]
+    top, left = ((n - s) // 2 for n, s in zip(excerpt.size, sides, strict=True))
+    return placed(networks, collated([excerpt.crop(centre, top, left, *sides)], excerpt.kind))
 
 
-WARPED = ("warped_noisy", "warped_coarse", "agreement")  # parts of a WindowCrop per neighbour
-PICTURES = ("target", "noisy", "coarse", *WARPED)
-
-
-def collated(
-    crops: list[WindowCrop], rngs: Sequence[np.random.Generator] | None = None
-) -> FusionBatch:
-    """Crops as a batch. With generators a tenth of them lose some of their neighbours, as happens
-    in short shots and beside duplicates; what short clips lack counts for nothing either."""
+def collated(crops: Sequence[Crop], kind: TargetKind) -> Batch:
+    """Crops as a batch; what short clips lack of neighbours has no agreement."""
     most = max(len(crop.agreement) for crop in crops)
-    crops = [_padded(crop, most) for crop in crops]
-    target, noisy, coarse, warped_noisy, warped_coarse, agreement = (
-        channels_first(np.stack([getattr(c, part) for c in crops])) for part in PICTURES
-    )
-    level = torch.cat([level_map(c.conditioned_on, coarse[i : i + 1]) for i, c in enumerate(crops)])
-    typical = torch.tensor([c.typical for c in crops])
-    confidence = agreement * photometric(warped_coarse, coarse, typical)
-    kept = torch.ones(len(crops), confidence.shape[1], 1, 1, 1)
-    for sample, rng in enumerate(rngs or ()):
-        if rng.random() < 0.1:
-            lost = rng.permutation(confidence.shape[1])[: rng.integers(1, confidence.shape[1])]
-            kept[sample, torch.from_numpy(lost)] = 0
-    aligned = Aligned(warped_noisy, warped_coarse, confidence * kept)
-    cuts = [np.zeros_like(c.target) if c.cut is None else c.cut for c in crops]
-    cut = None if all(c.cut is None for c in crops) else channels_first(np.stack(cuts))
-    return FusionBatch(target, noisy, coarse, level, aligned, cut)
 
+    def filled(x: Tensor) -> Tensor:
+        return torch.cat([x, x.new_zeros(most - len(x), *x.shape[1:])])
 
-def _padded(crop: WindowCrop, neighbours: int) -> WindowCrop:
-    """The crop with so many neighbours, the last ones of no agreement."""
-    more = [(0, neighbours - len(crop.agreement)), (0, 0), (0, 0), (0, 0)]
-    parts: dict[str, Any] = {part: np.pad(getattr(crop, part), more) for part in WARPED}
-    return replace(crop, **parts)
-
-
-def turned(crop: WindowCrop, rng: np.random.Generator) -> WindowCrop:
-    """A crop flipped and transposed at random; a mosaic's only transposed."""
-    code = draw_turn(rng, crop.noisy.shape[-1])
-    pictures = PICTURES if crop.cut is None else (*PICTURES, "cut")
-    parts: dict[str, Any] = {part: dihedral(getattr(crop, part), code) for part in pictures}
-    return replace(crop, **parts)
+    own = {n: torch.stack([getattr(c, n) for c in crops]) for n in ("shown", "asked", "told")}
+    near = {
+        name: torch.stack([filled(getattr(c, name)) for c in crops])
+        for name in ("noisy", "coarse", "agreement", "worth")
+    }
+    cut = None
+    if any(len(crop.cut) for crop in crops):
+        cuts = [crop.cut if len(crop.cut) else torch.zeros_like(crop.shown) for crop in crops]
+        cut = torch.stack(cuts)
+    return Batch(layout=crops[0].layout, kind=kind, cut=cut, **own, **near)
 
 
 RECIPE = F2RRecipe

@@ -17,15 +17,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from f2rcli.errors import InputError
 from f2rcli.frames import Pictures
+from f2rcli.header import Header
 from f2rcli.methods.fitvnet import LENGTH, MIDDLE, FITVNetNetworks, mirrored
-from f2rcli.training.exams import LOUDER, NO_ERRORS, Noise, ValidationErrors, as_stored
+from f2rcli.training.exams import LOUDER, Noise, ValidationErrors, as_stored
 from f2rcli.training.losses import psnr_loss
-from f2rcli.training.methods.base import Recipe, StageSpec, TrainingContext, recorrupted_sample
-from f2rcli.training.split import held_windows, split
+from f2rcli.training.methods.base import (
+    StageSpec,
+    TrainingContext,
+    WindowRecipe,
+    recorrupted_sample,
+)
 from f2rcli.training.stage import Stage, fixed_batches
-from f2rcli.training.windows import Sample, Windows, channels_first
+from f2rcli.training.windows import Sample, Windows, held_windows, tensor
 
 # 129 GMAC per megapixel of output.
 SMALL: dict[str, Any] = {
@@ -47,45 +51,24 @@ class JointSpec(StageSpec):
     ema: float = 0.998
 
 
-class FITVNetRecipe(Recipe):
+class FITVNetRecipe(WindowRecipe):
     def __init__(self, context: TrainingContext) -> None:
-        super().__init__(context)
-        self.header = context.header(LENGTH, SMALL, sigma_range=(0.0, 80.0))
-        self.networks: FITVNetNetworks = context.build(
-            lambda: FITVNetNetworks(self.header.channels, self.header.config)
-        )
+        header = context.header(LENGTH, SMALL, sigma_range=(0.0, 80.0))
+
+        def networks(of: Header) -> FITVNetNetworks:
+            return FITVNetNetworks(of.channels, of.config)
+
+        super().__init__(context, header, networks, JointStage, STRIDE)
         self.specs: list[JointSpec] = [
             JointSpec(name="image", blocks=False, steps=4000, batch=16),
             JointSpec(name="joint", blocks=True, steps=3000, lr=1e-3, share=2.0),
         ]
-        self.parts = split(context.footage)
-        self.learnt = [(p.clip, p.learnt) for p in self.parts if len(p.learnt) >= LENGTH]
-        self.held, self.test = held_windows(self.parts, LENGTH)
-        if not self.learnt or not self.held:
-            raise InputError(
-                f"{context.footage[0].name}: no shot of {LENGTH + 1} frames: {LENGTH} to learn "
-                "from and one to validate on.",
-                hint="Pass longer clips.",
-            )
 
-    def stage(self, spec: StageSpec, seconds: float = math.inf) -> "JointStage":
+    def stage(self, spec: StageSpec, seconds: float = math.inf) -> Stage:
         assert isinstance(spec, JointSpec)  # one of ours
         # the image module sees nothing but held-out frames, the blocks what is around them
         held = self.held if spec.blocks else held_windows(self.parts, 1)[0]
-        learnt, held_out = (self.context.windows(parts) for parts in (self.learnt, held))
-        crop = self.context.fitting_crop(spec, min(learnt.side, held_out.side), STRIDE)
-        return JointStage(self.networks, learnt, held_out, spec, crop)
-
-    def test_errors(self) -> ValidationErrors:
-        """Errors of the blocks' results."""
-        if not self.test:
-            return NO_ERRORS
-        tested, spec = self.context.windows(self.test), self.specs[1]
-        crop = self.context.fitting_crop(spec, tested.side, STRIDE)
-        return JointStage(self.networks, tested, tested, spec, crop).validate()
-
-    def improves(self) -> bool:
-        return self.restores(self.held)
+        return self.made(spec, self.learnt, held)
 
 
 class FrameSets(NamedTuple):
@@ -167,18 +150,18 @@ def paired(
     sample: Sample, places: Sequence[int], rng: np.random.Generator
 ) -> "list[Tensor | None]":
     """A window as the parts of FrameSets: noisy frames, their targets, level and cut."""
-    level = channels_first(_root_mean_square(sample.level))
+    level = tensor(_root_mean_square(sample.level))
     known = rng.random() >= BLIND_SHARE
     if sample.clean is not None:
-        given = [channels_first(one) for one in (sample.noisy, sample.clean)]
+        given = [tensor(one) for one in (sample.noisy, sample.clean)]
         return [*given, float(known) * level, None]
     pair = recorrupted_sample(sample, places, rng)
     return [pair.shown, pair.asked, (LOUDER if known else 0.0) * level, pair.cut]
 
 
 def _root_mean_square(level: Pictures) -> Pictures:
-    """Over the channels: (T, H, W, C) -> (T, H, W, 1)."""
-    return np.asarray(np.sqrt(np.square(level).mean(-1, keepdims=True)))
+    """Over the channels: (T, C, H, W) -> (T, 1, H, W)."""
+    return np.asarray(np.sqrt(np.square(level).mean(1, keepdims=True)))
 
 
 def _stacked(found: "tuple[Tensor | None, ...]") -> Tensor | None:

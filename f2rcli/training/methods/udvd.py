@@ -4,7 +4,6 @@ The network never sees the pixel it is asked for, in any frame. Where noise is i
 pixel to pixel, what it can predict of the noisy value is the clean one.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -13,16 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from f2rcli.errors import InputError
+from f2rcli.header import Header
 from f2rcli.models.gaussian import covariance, noisy_covariance
 from f2rcli.models.gaussian import split as mean_and_factor
 from f2rcli.models.udvd import UDVDNet
-from f2rcli.training.exams import NO_ERRORS, Noise, ValidationErrors, as_stored
+from f2rcli.training.exams import Noise, ValidationErrors, as_stored
 from f2rcli.training.losses import gaussian_nll, psnr_loss
-from f2rcli.training.methods.base import Recipe, StageSpec, TrainingContext
-from f2rcli.training.split import held_windows, split
+from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe
 from f2rcli.training.stage import VALIDATION_SEED, Stage, placed, sample_rngs
-from f2rcli.training.windows import Sample, Windows, channels_first
+from f2rcli.training.windows import Sample, Windows, tensor
 
 # 248 GMAC per megapixel of a stream and 461 of a training window, at 256x128 pixels.
 SMALL: dict[str, Any] = {
@@ -39,45 +37,19 @@ FROM_WEIGHTS = 4e-4  # rate of what goes on from weights that are good already
 SINGLE_STEPS = 300  # of one clip, from such weights
 
 
-class UDVDRecipe(Recipe):
+class UDVDRecipe(WindowRecipe):
     def __init__(self, context: TrainingContext) -> None:
-        super().__init__(context)
-        self.header = context.header(LENGTH, SMALL)
-        length = self.header.length
-        self.networks: UDVDNet = context.build(
-            lambda: UDVDNet(self.header.channels, length, **self.header.config)
-        )
+        header = context.header(LENGTH, SMALL)
+
+        def networks(of: Header) -> UDVDNet:
+            return UDVDNet(of.channels, of.length, **of.config)
+
+        super().__init__(context, header, networks, BlindStage, CROP_STEP)
         spec = SINGLE if context.config.adapt else TRAIN
         if context.start is not None:
             steps = SINGLE_STEPS if spec is SINGLE else spec.steps
             spec = replace(spec, lr=FROM_WEIGHTS, steps=steps)
         self.specs = [spec]
-        parts = split(context.footage)
-        learnt = [(p.clip, p.learnt) for p in parts if len(p.learnt) >= length]
-        # centres are held out; what is around them need not be
-        self.held, self.test = held_windows(parts, length)
-        if not learnt or not self.held:
-            frames = max((len(part.shot) for part in parts), default=0)
-            raise InputError(
-                f"{context.footage[0].name}: {frames} frames in its longest shot, too few for "
-                f"windows of {length} and frames that are held out.",
-                hint="Pass longer clips.",
-            )
-        self.learnt = context.windows(learnt)
-
-    def stage(self, spec: StageSpec, seconds: float = math.inf) -> "BlindStage":
-        held = self.context.windows(self.held)
-        crop = self.context.fitting_crop(spec, min(self.learnt.side, held.side), CROP_STEP)
-        return BlindStage(self.networks, self.learnt, held, spec, crop)
-
-    def test_errors(self) -> ValidationErrors:
-        if not self.test:
-            return NO_ERRORS
-        tested = self.context.windows(self.test)
-        return BlindStage(self.networks, self.learnt, tested, self.specs[0], 0).validate()
-
-    def improves(self) -> bool:
-        return self.restores(self.held)
 
 
 class BlindBatch(NamedTuple):
@@ -135,7 +107,7 @@ class BlindStage(Stage):
                 squares.append((as_stored(mean, batch.cut) - batch.target).square())
                 noise.append(Noise.of_frame(mean.float(), batch.variance.sqrt(), batch.cut))
             else:
-                clean = channels_first(sample.clean[len(places) // 2][None])
+                clean = tensor(sample.clean[len(places) // 2][None])
                 squares.append((mean.float() - placed(self.network, clean)).square())
                 noise.append(None)
         return ValidationErrors.of(squares, noise)
@@ -144,8 +116,8 @@ class BlindStage(Stage):
 def collated(samples: Sequence[Sample]) -> BlindBatch:
     """Windows as a batch."""
     middle = len(samples[0].noisy) // 2
-    frames = channels_first(np.stack([sample.noisy for sample in samples]))
-    level = channels_first(np.stack([sample.level[middle] for sample in samples]))
+    frames = tensor(np.stack([sample.noisy for sample in samples]))
+    level = tensor(np.stack([sample.level[middle] for sample in samples]))
     clipped = [sample.clipped for sample in samples]
     cut = level * torch.tensor(clipped).view(-1, 1, 1, 1) if any(clipped) else None
     return BlindBatch(frames, frames[:, middle], level.square(), cut)
