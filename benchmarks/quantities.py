@@ -1,10 +1,7 @@
-"""What is measured in pictures, still bursts, cells that
-move, means at code 0, hot pixels, the light of points by width and background, and molecules that
-any method could keep; tables in docs/microscopy.md.
+"""What is measured in stacks: still bursts, cells that move, means at code 0, hot pixels, and the
+light of points by width and background, all simulated.
 
-python benchmarks/quantities.py [burst moving means hot flux ideal]
-
-Everything is simulated.
+    python benchmarks/quantities.py [burst moving means hot flux]
 """
 
 import argparse
@@ -32,7 +29,6 @@ from simulated import (
 
 import f2rcli
 from f2rcli.frames import Floats
-from f2rcli.samples.lanes import measure_lane
 
 
 def moving(_: np.random.Generator) -> None:
@@ -93,7 +89,7 @@ def means(rng: np.random.Generator) -> None:
 
 
 def hot(rng: np.random.Generator) -> None:
-    """60 hot pixels of 50 to 2000 electrons in 24 frames, and stars that might be such."""
+    """60 hot pixels of 50 to 2000 electrons in 24 frames."""
     first = _passing(rng)
     scenes = {
         "cells of 2 electrons": cells(24, rng, 2.0, 128, 24),
@@ -118,31 +114,12 @@ def hot(rng: np.random.Generator) -> None:
             f"{np.count_nonzero(abs(left) > 0.05 * added)} of {rows.size} keep more than 5 %, "
             f"{np.count_nonzero(abs(later) > 0.05 * added)} frame by frame"
         )
-    for width, step in product((0.35, 0.4, 0.5, 0.6, 0.8, 1.3), (0.0, 0.25)):
-        print(f"stars {width} px wide, {step} px a frame: {_mistaken(width, step)}")
 
 
 def _passing(rng: np.random.Generator) -> Floats:
     """A texture (24, 128, 128) that passes by a pixel a frame."""
     rolled = texture(1, 192, rng)[0] ** 3
     return np.stack([30 * rolled[:128, t : t + 128] for t in range(24)])
-
-
-def _mistaken(width: float, step: float) -> str:
-    """How many stars are taken for defects, every other one on the middle of a pixel."""
-    count = mistaken = 0
-    for seed, sky in product(range(3), (2.0, 20.0, 200.0)):
-        rng = np.random.default_rng((seed, int(sky)))
-        places = scattered(60, 128, 12, rng)
-        places[::2] = np.rint(places[::2])
-        light = np.full((9, 128, 128), sky)
-        for number, (row, column) in enumerate(places):
-            bright = (50, 200, 1000, 5000, 30000)[number % 5]
-            for t in range(9):
-                light[t] += bright * spot(128, row, column + step * t, width)
-        count += len(places)
-        mistaken += measure_lane(list(recorded(light, rng))).defects.size
-    return f"{mistaken} of {count} repaired"
 
 
 def flux(_: np.random.Generator) -> None:
@@ -168,58 +145,28 @@ def _light_kept(
     width: float, sky: float, lights: tuple[float, ...], seed: int, stay: bool
 ) -> Floats:
     """By light of all points: the shares that f2r and the noisy frames hold (2 rows, N columns)."""
-    made = points(
-        12 if stay else 24, np.random.default_rng(seed),
-        electrons=lights, width=width, background=sky, side=128, count=9, stay=stay,
+    rng = np.random.default_rng(seed)
+    light, found = points(
+        12 if stay else 24, rng, electrons=lights, width=width, background=sky, side=128, count=9,
+        stay=stay,
     )  # fmt: skip
-    restored, noisy = electrons(f2rcli.denoise(made.codes)), electrons(made.codes)
+    codes = recorded(light, rng)
+    restored, noisy = electrons(f2rcli.denoise(codes)), electrons(codes)
     return np.array(
         [
             [
-                light_in(one[point.frame] - sky, point)
-                / light_in(made.light[point.frame] - sky, point)
-                for point in made.truth.points
-                if point.electrons == light
+                light_in(one[point.frame] - sky, point) / light_in(light[point.frame] - sky, point)
+                for point in found
+                if point.electrons == bright
             ]
-            for light in lights
+            for bright in lights
             for one in (restored, noisy)
         ]
     )
 
 
-def ideal(rng: np.random.Generator) -> None:
-    """Light that a molecule's posterior mean keeps, if all but its place and light are known."""
-    for (width, sky), bright in product(
-        ((1.3, 20.0), (1.6, 20.0), (1.3, 5.0), (1.3, 50.0)), (100.0, 200.0)
-    ):
-        kept = [_kept(width, sky, bright, rng) for _ in range(200)]
-        error = np.std(kept) / len(kept) ** 0.5
-        print(f"{bright:g} e, {width} px on {sky:g} e: {np.mean(kept):.3f} +- {error:.3f}")
-
-
-def _kept(width: float, sky: float, bright: float, rng: np.random.Generator) -> float:
-    """Of one molecule; as many molecules, of the same lights, as in `f2r eval`'s frames."""
-    side, lights, frequent = 27, (100, 200, 500, 1500), 9 / (106**2 * 4)
-    place = side // 2 + rng.uniform(-1, 1, 2)
-    light = sky + bright * spot(side, *place, width)
-    seen = (rng.poisson(light) + rng.normal(0, READ / GAIN, light.shape)).ravel()
-    steps = np.arange(-7, 7.25, 0.5) + side // 2
-    places = np.array(list(product(steps, steps)))
-    shapes = np.array([spot(side, *one, width).ravel() for one in places])
-
-    def likely(added: Floats) -> Floats:
-        power = sky + (READ / GAIN) ** 2 + added
-        return -0.5 * np.asarray(((seen - sky - added) ** 2 / power + np.log(power)).sum(-1))
-
-    none = likely(np.zeros(side**2))
-    odds = [np.exp(likely(one * shapes) - none) * frequent * 0.25 for one in lights]
-    near = np.hypot(*(places - place).T) < 4.5
-    found = sum(one * odd[near].sum() for one, odd in zip(lights, odds, strict=True))
-    return float(found / (1 + np.sum(odds)) / bright)
-
-
 SCENES: dict[str, Callable[[np.random.Generator], None]] = {
-    "burst": burst, "moving": moving, "means": means, "hot": hot, "flux": flux, "ideal": ideal,
+    "burst": burst, "moving": moving, "means": means, "hot": hot, "flux": flux
 }  # fmt: skip
 
 

@@ -1,10 +1,9 @@
 """Scenes whose truth is known, a simulated camera, and simple filters to compare with.
 
-Light is in electrons. Used by quantities.py, confocal.py and tests of counts.
+Light is in electrons. Used by quantities.py, microscopy.py and tests of counts.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import product
 from math import erf, sqrt
 from typing import NamedTuple
@@ -51,13 +50,6 @@ def span(light: Floats) -> tuple[float, float]:
     return float(light.min()), float(np.percentile(light, 99.9))
 
 
-def median(noisy: Floats) -> Floats:
-    """The median over three frames, rows and columns; mirrored at the borders."""
-    padded = np.pad(noisy, 1, mode="symmetric")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3, 3))
-    return np.stack([np.median(frame, axis=(-3, -2, -1)) for frame in windows])
-
-
 def best_gaussian(noisy: Floats, light: Floats) -> Floats:
     """The stack, filtered by the Gaussian that comes nearest to the truth."""
     smooth = (blurred(noisy, *widths) for widths in product(TIMES, WIDTHS))
@@ -97,29 +89,13 @@ class Point(NamedTuple):
         return np.asarray((rows - self.row) ** 2 + (columns - self.column) ** 2, np.float64)
 
 
-@dataclass(frozen=True, slots=True)
-class PointScene:
-    """Points on an even background."""
-
-    points: tuple[Point, ...]
-    background: float  # electrons a pixel
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """A scene, and what is in it."""
-
-    light: Floats  # (T, H, W) electrons
-    codes: NDArray[np.uint16]  # (T, H, W) as recorded
-    truth: PointScene
-
-
 def points(
     frames: int, rng: np.random.Generator, *, electrons: Sequence[float], width: float,
     background: float, side: int, count: int, stay: bool,
-) -> Scene:  # fmt: skip
-    """`count` points (in each frame, unless they stay) of so many electrons by turns, `width`
-    pixels wide (standard deviation), on a background of electrons a pixel."""
+) -> tuple[Floats, list[Point]]:  # fmt: skip
+    """Light (T, H, W) and what is in it: `count` points (in each frame, unless they stay) of so
+    many electrons by turns, `width` pixels wide (standard deviation), on a background of electrons
+    a pixel."""
     light, found = np.full((frames, side, side), float(background)), []
     for frame in range(1 if stay else frames):
         shown = range(frames) if stay else range(frame, frame + 1)
@@ -127,7 +103,7 @@ def points(
             bright = electrons[(number + frame) % len(electrons)]
             light[shown.start : shown.stop] += bright * spot(side, row, column, width)
             found += [Point(at, row, column, bright) for at in shown]
-    return Scene(light, recorded(light, rng), PointScene(tuple(found), background))
+    return light, found
 
 
 def spot(side: int, row: float, column: float, width: float) -> Floats:
