@@ -3,9 +3,9 @@
     python benchmarks/gpu.py [--minutes 10]
 
 From a checkout, with clips it makes itself. With a CUDA device: tests marked gpu, the four methods
-on both in dB, frames per second and memory by size and by clips side by side, one row per stage,
-and a profile as tables. Without one it counts, with tensors that
-pretend to be on a GPU, what a frame moves and starts there, and predicts a time from that.
+on both in dB, frames per second and memory by size and by clips side by side, and a profile of
+1080p. Without one it counts, with tensors that pretend to be on a GPU, what a frame moves and
+starts there, and predicts a time from that.
 """
 
 import argparse
@@ -18,8 +18,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from fractions import Fraction
-from functools import partial, wraps
-from importlib import import_module
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -34,7 +32,6 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))
 
 from f2rcli import methods  # noqa: E402  # of this checkout
-from f2rcli.engine import worker  # noqa: E402
 from f2rcli.engine.gpu import copies  # noqa: E402
 from f2rcli.engine.settings import EngineSettings  # noqa: E402
 from f2rcli.engine.stream import Engine, denoise_stream, load_engine  # noqa: E402
@@ -286,102 +283,21 @@ def speed(until: float) -> list[str]:
     return rows
 
 
-# What a frame goes through, one after the other.
-OUTER = {
-    "single invalid samples": "f2rcli.samples.defects.set_aside",
-    "planes up, colour": "f2rcli.engine.planes_store.PlanesStore.groups",
-    "coarse, once per frame": "f2rcli.methods.f2r.F2R.prepare",
-    "thumbnail": "f2rcli.engine.windowed.thumbnail",
-    "cuts": "f2rcli.engine.windowed.same_shot",
-    "flows and memory": "f2rcli.methods.f2r.F2R.follow",
-    "from alignment to refiner": "f2rcli.methods.f2r.F2R.finish",
-    "what stands still": "f2rcli.engine.engine.Engine.watch",
-    "noise, measured again": "f2rcli.engine.noise.tracking.NoiseTracker.refresh",
-    "contract, colour, planes down": "f2rcli.engine.engine.Engine.to_frame",
-}
-# Parts of these, which are not seen where the whole is replayed.
-INNER = {
-    "of flows: adjacent frames": "f2rcli.methods.device_flows.DeviceFlows.chain",
-    "of flows: all, agreement": "f2rcli.methods.device_flows.DeviceFlows.rated",
-    "of flows: memory": "f2rcli.methods.f2r.F2R.remember",
-    "of alignment: flows at full size": "f2rcli.methods.device_flows.DeviceFlows.enlarged",
-    "of alignment: warps": "f2rcli.methods.f2r.F2R.align",
-    "of alignment: anchor": "f2rcli.methods.f2r.F2R.anchor",
-    "of planes up: one copy": "f2rcli.engine.gpu.copies.Transfers.up",
-    "of planes down: one copy": "f2rcli.engine.gpu.copies.Transfers.down",
-    "of contract: contract": "f2rcli.engine.contract.residual.Contract.allowed",
-    "of contract: colour, planes down": "f2rcli.engine.planes_store.PlanesStore.written",
-}
-
-
-def stages(size: tuple[int, int], *, recorded: bool) -> list[str]:
-    """Milliseconds of each stage from frame SETTLED on, waited for: their sum is more than a frame
-    takes; searches of the next frame are done between frames, not beside them. Where nothing is
-    recorded, with their parts."""
-    spent: Counter[str] = Counter()
-    frames, begun = clip(12, size), 0.0
-    with ExitStack() as stack:
-        stack.enter_context(mock.patch.object(worker.AtOnce, "done", worker.Worker.done))
-        if not recorded:
-            stack.enter_context(mock.patch.object(graphs, "records", return_value=False))
-        run = Run(frames, FRAMES)
-        for name, path in (OUTER if recorded else OUTER | INNER).items():
-            owner, _, method = path.rpartition(".")
-            module, _, kind = owner.rpartition(".")
-            import_module(owner if kind.islower() else module)
-            target = getattr(sys.modules[module], kind)
-            timed = _timed(getattr(target, method), name, spent)
-            stack.enter_context(mock.patch.object(target, method, timed))
-        for place in run.one_by_one():
-            if place == SETTLED:
-                spent.clear()
-                begun = time.monotonic()
-            if place == FRAMES - LAST:
-                break
-    whole, count = time.monotonic() - begun, FRAMES - LAST - SETTLED
-    how = "replayed" if recorded else "kernel by kernel"
-    rows = [f"| stage at {size[1]}x{size[0]}, {how} | ms per frame |", "|---|---|"]
-    rows += [f"| {name} | {1e3 * spent[name] / count:.2f} |" for name in OUTER]
-    rest = whole - sum(spent[name] for name in OUTER)
-    rows += [f"| in no row above | {1e3 * rest / count:.2f} |"]
-    rows += [f"| whole frame, every stage waited for | {1e3 * whole / count:.2f} |"]
-    if not recorded:
-        return rows + [f"| {name} | {1e3 * spent[name] / count:.2f} |" for name in INNER]
-    return rows + [f"not recorded: {why}" for why in run.engine.graphs.failures]
-
-
-def _timed(inner: Callable[..., Any], name: str, spent: Counter[str]) -> Callable[..., Any]:
-    @wraps(inner)
-    def outer(*args: Any, **kwargs: Any) -> Any:
-        torch.cuda.synchronize()
-        started = time.monotonic()
-        try:
-            return inner(*args, **kwargs)
-        finally:
-            torch.cuda.synchronize()
-            spent[name] += time.monotonic() - started  # type: ignore[assignment]  # seconds
-
-    return outer
-
-
-def profile(size: tuple[int, int], *, recorded: bool) -> list[str]:
-    """The kernels that take longest, of ten frames from frame SETTLED on."""
+def profile() -> list[str]:
+    """The kernels of 1080p that take longest, of ten frames from frame SETTLED on."""
     from torch.profiler import ProfilerActivity
     from torch.profiler import profile as recording
 
     record = recording(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA])
-    with ExitStack() as stack:
-        if not recorded:
-            stack.enter_context(mock.patch.object(graphs, "records", return_value=False))
-        for place in Run(clip(12, size), FRAMES).one_by_one():
-            if place == SETTLED:
-                record.start()
-            if place == SETTLED + 10:
-                torch.cuda.synchronize()
-                record.stop()
-                break
-    sort = "self_cuda_time_total" if recorded else "cuda_time_total"
-    return str(record.key_averages().table(sort_by=sort, row_limit=30)).splitlines()
+    for place in Run(clip(12, SIZES["1920x1080"]), FRAMES).one_by_one():
+        if place == SETTLED:
+            record.start()
+        if place == SETTLED + 10:
+            torch.cuda.synchronize()
+            record.stop()
+            break
+    table = record.key_averages().table(sort_by="self_cuda_time_total", row_limit=30)
+    return str(table).splitlines()
 
 
 def tests() -> list[str]:
@@ -405,27 +321,16 @@ def main() -> None:
         print(predict())
         return
     print(torch.cuda.get_device_name(), torch.__version__, flush=True)
-    full_hd = SIZES["1920x1080"]
     for part in (
         tests,
         agreement,
-        partial(stages, full_hd, recorded=True),
         lambda: speed(until - 90),
-        partial(stages, full_hd, recorded=False),
-        partial(profile, full_hd, recorded=True),
+        profile,
     ):
         try:
             print("\n" + "\n".join(part()), flush=True)
-        except (
-            F2RError,
-            ArithmeticError,
-            LookupError,
-            OSError,
-            RuntimeError,
-            TypeError,
-            ValueError,
-        ):
-            # what the others have to say is worth the same
+        except (F2RError, ArithmeticError, LookupError, OSError, RuntimeError, TypeError,
+                ValueError):  # fmt: skip  # what the others have to say is worth the same
             traceback.print_exc(file=sys.stdout)
 
 

@@ -1,9 +1,11 @@
 """Sigma that cannot be fooled: hard cases of known noise, and whether the stated confidence holds.
 
-    python benchmarks/sigma.py CLIPS [--only NAME] [--size 160] [--frames 7]
+    python benchmarks/sigma.py CLIPS [--groups clips walls sheets gratings] [--only NAME]
+        [--draws 60] [--size 160] [--frames 7]
 
 CLIPS is a folder of clean clips. They are halved, which takes their own grain away, cropped and
-given noise of known strength; graphics, texture, flat and black pictures are made on the spot.
+given noise of known strength; graphics, texture, flat and black pictures are made on the spot, the
+other groups are the scenes of patterns.py without noise and with noise of 3.
 Every case is measured as `f2r noise` does. Truth is the noise before the file's range clipped it,
 rounding to 8 bits included, as a root mean square over R, G and B; a case is within if estimate
 and truth differ by no more than the stated percentage of the estimate, or by 0.3 of 255, which is
@@ -15,7 +17,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +25,7 @@ import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from patterns import scenes
 
 from f2rcli.engine.noise.measurement import measure_noise
 from f2rcli.engine.stream import Engine, EngineSettings, load_engine
@@ -46,7 +49,7 @@ LOW, HIGH = 1, 254  # codes that limited-range video may hold
 class Case(NamedTuple):
     """A clean clip and the noise to add to it."""
 
-    name: str
+    name: str  # group and name, but of the cases on clips
     layout: PlaneLayout
     clean: Planes
     noise: Planes  # the same shapes, before rounding
@@ -264,13 +267,18 @@ def cases(folder: Path, size: int, frames: int) -> Iterator[Case]:
     yield Case("flat gray 6", YUV, flat, white(flat, 6, 21))
 
 
-def frames_of(case: Case, *, noisy: bool = True) -> list[Frame]:
+def drawn(groups: list[str], draws: int) -> Iterator[Case]:
+    """Scenes of patterns.py, clean and noisy."""
+    for group, name, clean in scenes(groups, draws):
+        planes = [np.stack(plane) for plane in zip(*clean, strict=True)]
+        for sigma in (0, 3):
+            yield Case(f"{group} {sigma}, {name}", YUV, planes, white(planes, sigma, 1))
+
+
+def frames_of(case: Case) -> list[Frame]:
     """The case as a file would hold it."""
     limits = (LOW, HIGH) if case.layout is YUV else (0, 255)
-    shown = [
-        clean + noise if noisy else clean
-        for clean, noise in zip(case.clean, case.noise, strict=True)
-    ]
+    shown = [clean + noise for clean, noise in zip(case.clean, case.noise, strict=True)]
     codes = [np.clip(np.rint(plane), *limits).astype(np.uint8) for plane in shown]
     return [
         Frame(planes=planes, layout=case.layout, pts=index)
@@ -322,6 +330,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("clips", type=Path)
+    groups = ["clips", "walls", "sheets", "gratings"]
+    parser.add_argument("--groups", nargs="+", choices=groups, default=groups[:1])
+    parser.add_argument("--draws", type=int, default=60, help="of walls")
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--size", type=int, default=160, help="height of the pictures, pixels")
     parser.add_argument("--frames", type=int, default=7)
@@ -330,9 +341,10 @@ def main() -> None:
     engines: dict[PlaneLayout, Engine] = {}
     rows, started = [], time.monotonic()
     print("| case | truth | estimate | error | stated +-% | within |\n|---|---|---|---|---|---|")
-    for case in cases(arguments.clips, arguments.size, arguments.frames):
-        if arguments.only not in case.name:
-            continue
+    found = cases(arguments.clips, arguments.size, arguments.frames)
+    both = chain(found if "clips" in arguments.groups else (),
+                 drawn(arguments.groups, arguments.draws))  # fmt: skip
+    for case in (one for one in both if arguments.only in one.name):
         row = measure(case, engines)
         rows.append(row)
         error = f"{100 * (row.estimate / row.truth - 1):+.0f} %" if row.truth else ""
@@ -343,6 +355,9 @@ def main() -> None:
         )
     share = float(np.mean([row.within for row in rows]))
     print(f"\n{100 * share:.1f} % of {len(rows)} within, {time.monotonic() - started:.0f} s")
+    none = [row.estimate for row in rows if not row.truth]
+    if none:
+        print(f"without noise: mean {np.mean(none):.2f}, worst {max(none):.2f} of {len(none)}")
 
 
 if __name__ == "__main__":

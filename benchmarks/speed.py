@@ -1,12 +1,10 @@
-"""Speed of `f2r`: whole runs, every stage beside what this machine can, and others beside it.
+"""Speed of `f2r`: whole runs, looks and a batch, and FFmpeg's nlmeans beside them.
 
     python benchmarks/speed.py [--sizes 640x360 1920x1080] [--frames 8 48] [--threads 1 2]
-        [--no-runs] [--no-stages] [--no-others]
 
-Whole runs are child processes on a synthetic noisy H.264 clip; their CPU seconds hold start,
-opening, decoding, encoding and verification. Stages and others run in this process, on one thread.
-Times depend on the machine and on what else it does, CPU seconds less than wall clock: compare
-figures of one run.
+Runs are child processes on a synthetic noisy H.264 clip; their CPU seconds hold start, opening,
+decoding, encoding and verification. Times depend on the machine and on what else it does, CPU
+seconds less than wall clock: compare figures of one run.
 """
 
 import argparse
@@ -15,8 +13,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ import numpy as np
 
 BATCH = 20  # tiny clips
 LONG = 48  # frames of a run beside others
-STEADY = 18  # frames of a clip whose stages are timed, after the first eight
+NLMEANS = "s=6:p=7:r=15"
 TINY = (160, 96, 4)  # width, height, frames
 
 
@@ -123,44 +123,30 @@ def run_rows(folder: Path, wanted: argparse.Namespace) -> Iterator[str]:
     yield f"| one of {BATCH} clips of 160x96 | {batch.wall / BATCH:.2f} | {cpu / BATCH:.2f} |"
 
 
-def stage_rows(clip: Path, size: str) -> Iterator[str]:
-    """A table of the stages of one clip, and of the roof."""
-    from speed_stages import Cost, roof, stage_costs
-
-    top = roof()
-    yield (
-        f"limits of one thread: {top.gmac_per_second:.0f} GMAC/s (3x3 convolution, 64 channels), "
-        f"{top.gigabytes_per_second:.0f} GB/s (copy)"
-    )
-    yield f"\n| stage, {size} | CPU-ms | GMAC | GMAC/s | of the limit | GB/s | of the limit |"
-    yield "|---|---|---|---|---|---|---|"
-    opening, steady = stage_costs(clip)
-    total = Cost(*(sum(column) for column in zip(*steady.values(), strict=True)))
-    rows = sorted(steady.items(), key=lambda item: -item[1].seconds)
-    for name, cost in [*opening.items(), *rows, ("**a frame**", total)]:
-        if cost.seconds < 1e-4:
-            continue
-        per = cost.seconds
-        macs, traffic = cost.gmac / per, cost.gigabytes / per
-        yield (
-            f"| {name} | {1000 * cost.seconds:.1f} | {cost.gmac:.2f} | {macs:.0f} | "
-            f"{macs / top.gmac_per_second:.0%} | {traffic:.1f} | "
-            f"{traffic / top.gigabytes_per_second:.0%} |"
-        )
+def beside(clip: Path, size: str) -> str:
+    """A row: a whole run of LONG frames, and FFmpeg's filter, on one thread."""
+    own, found = denoised(clip, 1).cpu / LONG, nlmeans(clip, 8)
+    other = "not there |" if found is None else f"{found:.3f} | {own / found:.1f}"
+    return f"| {size} | {own:.3f} | {other} |"
 
 
-def other_rows(clip: Path, size: str, threads: int = 1) -> Iterator[str]:
-    """A table of others on the same clip."""
-    from speed_peers import NLMEANS, fastdvdnet, nlmeans
-
-    width, height = map(int, size.split("x"))
-    yield f"| {size}, one thread | CPU-s per frame |\n|---|---|"
-    yield f"| f2r, all of a run of {LONG} frames | {denoised(clip, threads).cpu / LONG:.3f} |"
-    found = nlmeans(clip, 8)
-    yield f"| FFmpeg nlmeans {NLMEANS} | {'not there' if found is None else f'{found:.3f}'} |"
-    for cached in (False, True):
-        kept = ", first stage kept" if cached else ""
-        yield f"| FastDVDnet's shape{kept} | {fastdvdnet(width, height, cached=cached):.3f} |"
+def nlmeans(clip: Path, count: int) -> float | None:
+    """CPU seconds per frame of FFmpeg's non-local means on one thread; None without the filter."""
+    if "nlmeans" not in av.filter.filters_available:
+        return None
+    with av.open(str(clip)) as container:
+        frames = list(islice(container.decode(video=0), count))
+    graph = av.filter.Graph()
+    graph.threads = 1
+    nodes = graph.add_buffer(template=None, width=frames[0].width, height=frames[0].height,
+                             format=frames[0].format, time_base=Fraction(1, 25)), graph.add(
+        "nlmeans", NLMEANS), graph.add("buffersink")  # fmt: skip
+    graph.link_nodes(*nodes).configure()
+    started = time.process_time()
+    for frame in frames:
+        graph.vpush(frame)
+        graph.vpull()
+    return (time.process_time() - started) / len(frames)
 
 
 def main() -> None:
@@ -170,23 +156,18 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", default=["640x360", "1920x1080"])
     parser.add_argument("--frames", nargs="+", type=int, default=[8, 48])
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
-    parser.add_argument("--no-runs", dest="runs", action="store_false")
-    parser.add_argument("--no-stages", dest="stages", action="store_false")
-    parser.add_argument("--no-others", dest="others", action="store_false")
     wanted = parser.parse_args()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # installed modules are compiled once
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for row in run_rows(folder, wanted) if wanted.runs else ():
+        for row in run_rows(folder, wanted):
             print(row, flush=True)
+        print(f"\n| one thread, CPU-s a frame | f2r | FFmpeg nlmeans {NLMEANS} | times |")
+        print("|---|---|---|---|")
         for size in wanted.sizes:
             width, height = map(int, size.split("x"))
-            if wanted.stages:
-                clip = write_clip(folder / f"stages.{size}.mp4", width, height, STEADY)
-                print("", *stage_rows(clip, size), sep="\n", flush=True)
-            if wanted.others:
-                clip = write_clip(folder / f"others.{size}.mp4", width, height, LONG)
-                print("", *other_rows(clip, size), sep="\n", flush=True)
+            clip = write_clip(folder / f"others.{size}.mp4", width, height, LONG)
+            print(beside(clip, size), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,6 @@
 
 import sys
 import zlib
-from collections import defaultdict
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +10,6 @@ import torch
 from torch import nn
 
 from f2rcli import weights
-from f2rcli.engine.stream import EngineSettings, load_engine, restore_stream
-from f2rcli.io import ReadOptions, open_reader
 from f2rcli.models.convolutions.fused import convolved, works
 from f2rcli.planes import LAYOUTS
 
@@ -26,8 +22,6 @@ import cost  # noqa: E402  # found by the path above
 import fidelity  # noqa: E402
 import noisy_clips  # noqa: E402
 import quality  # noqa: E402
-import speed_peers  # noqa: E402
-import speed_stages  # noqa: E402
 
 LIMIT = 120  # GMAC per megapixel of output, at the weights' own T
 
@@ -93,16 +87,6 @@ def test_the_picture_contracts_table_marks_what_falls_short() -> None:
     assert shown[-1] == "1 of 2 bars held."
 
 
-def test_a_stage_is_not_charged_for_those_inside_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([0.0, 1.0, 4.0, 9.0])  # the outer begins, the inner begins and ends, the outer
-    monkeypatch.setattr(speed_stages.time, "process_time", lambda: next(clock))
-    account = speed_stages.Account(None, {"outer": [0.0] * 3, "inner": [0.0] * 3}, [])
-    inner = account.watched("inner", lambda given: given[0])
-    account.watched("outer", lambda given: inner([given]).sum())(np.ones(10))
-    assert account.used["outer"][0] == 6.0
-    assert account.used["inner"] == [3.0, 0.0, 160.0]
-
-
 @pytest.mark.parametrize("added", [False, True])
 def test_convolutions_that_are_fused_with_what_follows_are_counted(added: bool) -> None:
     layer = torch.nn.Conv2d(6, 4, 3, padding=1)
@@ -111,22 +95,3 @@ def test_convolutions_that_are_fused_with_what_follows_are_counted(added: bool) 
     with torch.inference_mode(), cost.counter() as counter:
         convolved(layer, x, 0.1, torch.rand(1, 4, 10, 12) if added else None)
     assert counter.get_total_flops() == 2 * 4 * 10 * 12 * 6 * 9
-
-
-def test_the_network_beside_f2r_has_the_published_parameters() -> None:
-    block = sum(weight.numel() for weight in speed_peers.Block().parameters())
-    assert 2 * block == pytest.approx(2.48e6, rel=0.01)
-    picture = torch.rand(1, 12, 16, 24)
-    assert speed_peers.Block().eval()(picture).shape == (1, 3, 16, 24)
-
-
-def test_every_stage_that_has_a_row_is_found_at_work() -> None:
-    """One that moved away from where it is patched would silently join the rest."""
-    clip = BENCHMARKS.parent / "examples" / "noisy_path_lossless.mkv"
-    account = speed_stages.Account(None, defaultdict(lambda: [0.0, 0.0, 0.0]), [])
-    with ExitStack() as patched, open_reader(clip, ReadOptions(frames=4)) as reader:
-        for label, where, name in speed_stages.STAGES:
-            patched.enter_context(speed_stages._watching(account, label, where, name))
-        for _ in restore_stream(iter(reader), load_engine(EngineSettings(threads=1), reader.info)):
-            pass
-    assert {label for label, _, _ in speed_stages.STAGES} <= set(account.used)

@@ -44,7 +44,7 @@ from excerpts import (
 )
 from material import Sample, decoded
 from safetensors import safe_open
-from speed_peers import nlmeans
+from speed import nlmeans
 from start import begun
 from torch.utils.flop_counter import FlopCounterMode
 
