@@ -12,8 +12,8 @@ from pathlib import Path, PurePath
 from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.io import default_target, is_clip, readable_suffixes
 from f2rcli.io.files import same_file
+from f2rcli.io.formats import PICTURES
 from f2rcli.io.numbering import is_pattern, natural_key
-from f2rcli.io.pictures import PICTURES
 from f2rcli.units import count
 
 MARK = "_f2r"  # what default_target adds to a name

@@ -1,16 +1,24 @@
 """Reading and writing clips, in the format that a source or target asks for.
 
-A format is a folder whose `__init__` has what `Format` lists, and its place in `ORDER`.
+A format is a module or folder here whose name stands in `formats.READ`, with what `Format` lists.
 """
 
 from dataclasses import replace
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
 from f2rcli.errors import InputError, UsageError
-from f2rcli.io.base import Ledger, Reader, ReadOptions, Receipt, WriteOptions, WritePlan, Writer
+from f2rcli.io import formats
+from f2rcli.io.base import (
+    Ledger,
+    Reader,
+    ReadOptions,
+    Receipt,
+    WriteOptions,
+    WritePlan,
+    Writer,
+)
 from f2rcli.io.numbering import files_of
 
 # Formats that people bring from neighbouring trades, which FFmpeg would misread or refuse.
@@ -35,24 +43,12 @@ __all__ = [
     "readable_suffixes",
 ]
 
-# A folder of raw files may hold previews, too; one of TIFF pages is a stack; what is left, FFmpeg
-# judges by content.
-ORDER = ("raw", "stacks", "pictures", "video")
-
 
 class Format(Protocol):
-    """A format's folder, as this module uses it. Of those that claim, the first is taken.
-
-    Stacks, whose axes and series users may name, also have AXES = True.
-    """
-
-    SUFFIXES: frozenset[str]  # of files it reads: lower case, with their dot
+    """A format, as this module uses it. Of those that claim a source, the first is taken."""
 
     def claims(self, source: str) -> bool:
         """Whether the format reads a source."""
-
-    def writes(self, target: str, reader: Reader) -> bool:
-        """Whether the format writes a target from what `reader` reads."""
 
     def default_target(self, source: Path) -> Path:
         """The target for a source that is denoised without `-o`."""
@@ -72,18 +68,19 @@ def open_reader(source: str | Path, options: ReadOptions | None = None) -> Reade
 
     Raises InputError with the reason it cannot be read.
     """
-    way = NEIGHBOURS.get(Path(source).suffix.lower())
-    if way is not None and Path(source).is_file():
-        what = f"{Path(source).name}: f2r does not read {Path(source).suffix.upper()[1:]} files."
+    path, options = Path(source), options or ReadOptions()
+    way = NEIGHBOURS.get(path.suffix.lower())
+    if way is not None and path.is_file():
+        what = f"{path.name}: f2r does not read {path.suffix.upper()[1:]} files."
         raise InputError(what, hint=way)
-    found, options = _source_format(str(source)), options or ReadOptions()
-    for name in ("axes", "series"):
-        value = getattr(options, name)
-        if value is not None and not getattr(found, "AXES", False):
+    name = _source_format(str(source))
+    for option in ("axes", "series"):
+        value = getattr(options, option)
+        if value is not None and name != "stacks":
             raise UsageError(
-                f"{name}={value!r}: {Path(source).name} is not a stack.", hint="Leave it out."
+                f"{option}={value!r}: {path.name} is not a stack.", hint="Leave it out."
             )
-    return found.open_reader(str(source), options)
+    return _format(name).open_reader(str(source), options)
 
 
 def plan_output(
@@ -107,12 +104,12 @@ def default_target(source: str | Path) -> Path:
     """The target without `-o`: `clip_f2r.mp4` beside `clip.mp4`, "-" for "-"."""
     if str(source) == "-":
         return Path("-")
-    return _source_format(str(source)).default_target(Path(source))
+    return _format(_source_format(str(source))).default_target(Path(source))
 
 
 def readable_suffixes() -> frozenset[str]:
     """Suffixes, in lower case and with their dot, of files that some format reads."""
-    return frozenset().union(*(module.SUFFIXES for module in _formats()))
+    return formats.READABLE
 
 
 def is_clip(folder: Path) -> bool:
@@ -121,23 +118,36 @@ def is_clip(folder: Path) -> bool:
     Beside pictures any other readable file makes it a folder of clips; beside a burst of raw files
     or pages of a stack a video does, while pictures are their previews. Raises OSError.
     """
-    *special, video = _formats()  # the last one claims everything
-    claiming = next((module for module in special if module.claims(str(folder))), None)
-    if claiming is None:
+    name = _source_format(str(folder))
+    if name == "video":  # which claims everything
         return False
-    loose = ".png" in claiming.SUFFIXES
-    others = readable_suffixes() - claiming.SUFFIXES if loose else video.SUFFIXES
+    loose = name == "pictures"
+    others = formats.READABLE - formats.READ[name] if loose else formats.VIDEOS
     return not any(files_of(folder, others))
 
 
-@cache
-def _formats() -> tuple[Format, ...]:
-    return tuple(cast(Format, import_module(f"{__name__}.{name}")) for name in ORDER)
+def _format(name: str) -> Format:
+    return cast(Format, import_module(f"{__name__}.{name}"))
 
 
-def _source_format(source: str) -> Format:
-    return next(found for found in _formats() if found.claims(source))
+def _source_format(source: str) -> str:
+    """The name of the format that reads a source; of a file only those are asked whose suffix it
+    has."""
+    path, asked = Path(source), list(formats.READ)
+    if source == "-" or path.is_file():
+        suffix = path.suffix.lower()
+        asked = [name for name, suffixes in formats.READ.items() if suffix in suffixes]
+    return next((name for name in asked if _format(name).claims(source)), "video")
 
 
 def _target_format(target: str, reader: Reader) -> Format:
-    return next(found for found in _formats() if found.writes(target, reader))
+    """The format that writes a target: stacks and camera raw stay what they are, of others the
+    target's name says it."""
+    path, suffix = Path(target), Path(target).suffix.lower()
+    folder = target != "-" and (path.is_dir() or target.endswith(("/", "\\")))
+    named = suffix in formats.WRITTEN_PICTURES or (reader.format == "pictures" and not suffix)
+    if reader.format == "raw" or suffix == ".dng":
+        return _format("raw")
+    if reader.format == "stacks" or suffix in formats.TARGET_STACKS:
+        return _format("stacks")
+    return _format("pictures" if target != "-" and (folder or named) else "video")

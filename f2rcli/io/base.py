@@ -183,6 +183,7 @@ class WriteOptions:
 class Reader(ABC):
     """A clip open for reading: its facts, and its frames, once. Closes at the end of `with`."""
 
+    format = "video"  # its place among `formats.READ`
     info: ClipInfo
     ledger: Ledger
 

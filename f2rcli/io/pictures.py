@@ -38,6 +38,8 @@ from f2rcli.io.files import (
     disk_errors,
     misread_error,
 )
+from f2rcli.io.formats import PICTURES
+from f2rcli.io.formats import WRITTEN_PICTURES as WRITTEN
 from f2rcli.io.numbering import (
     axes_in_names,
     check_one_kind,
@@ -68,14 +70,6 @@ from f2rcli.io.video.source import (
 )
 from f2rcli.units import count
 
-# Suffix -> FFmpeg's codec.
-PICTURES = {
-    ".png": "png", ".jpg": "mjpeg", ".jpeg": "mjpeg", ".bmp": "bmp", ".webp": "webp",
-    ".tga": "targa", ".ppm": "ppm", ".pgm": "pgm", ".pnm": "ppm", ".exr": "exr", ".dpx": "dpx",
-    ".jp2": "jpeg2000", ".j2k": "jpeg2000",
-}  # fmt: skip
-SUFFIXES = frozenset(PICTURES)
-WRITTEN = {".png": "png", ".jpg": "mjpeg", ".jpeg": "mjpeg"}
 METADATA = "colour profile, EXIF and text of the pictures"
 _WHOLE = "Check that it is a whole picture, as its suffix says."
 _FIRST = 1  # the number of the first picture of a clip that has no numbers
@@ -94,18 +88,7 @@ def claims(source: str) -> bool:
     path = Path(source)
     if path.is_dir():
         return any(files_of(path, PICTURES))
-    return path.suffix.lower() in SUFFIXES
-
-
-def writes(target: str, reader: Reader) -> bool:
-    """Patterns and pictures by suffix; folders; for pictures, any name without a suffix."""
-    path = Path(target)
-    if target == "-":
-        return False
-    if path.is_dir() or target.endswith(("/", "\\")):
-        return True
-    pictures = isinstance(reader, ImageReader)
-    return path.suffix.lower() in WRITTEN or (pictures and not path.suffix)
+    return path.suffix.lower() in PICTURES
 
 
 def default_target(source: Path) -> Path:
@@ -261,6 +244,7 @@ def decode_picture(path: Path) -> av.VideoFrame:
 class ImageReader(SequenceReader):
     """A folder, pattern or single file of still pictures, 25 to the second."""
 
+    format = "pictures"
     every: list[Path]
 
     def __init__(self, source: str, options: ReadOptions) -> None:

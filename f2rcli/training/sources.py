@@ -9,8 +9,9 @@ from pathlib import Path
 from f2rcli import __version__
 from f2rcli.errors import InputError
 from f2rcli.io import is_clip, readable_suffixes
+from f2rcli.io.formats import PICTURES
 from f2rcli.io.numbering import is_pattern
-from f2rcli.io.pictures import PICTURES, find_pictures
+from f2rcli.io.pictures import find_pictures
 
 LAYOUT = 5  # of what is made of clips; raise it when its files change
 EDGE = 1 << 20  # bytes read at either end of a file

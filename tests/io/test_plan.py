@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from f2rcli.errors import UsageError
-from f2rcli.io import WriteOptions, open_reader, open_writer, plan_output
+from f2rcli.io import (
+    WriteOptions,
+    formats,
+    open_reader,
+    open_writer,
+    plan_output,
+    readable_suffixes,
+)
+from f2rcli.io.video.containers import CONTAINERS
 
 
 @pytest.fixture(scope="module")
@@ -187,3 +195,9 @@ def test_a_video_becomes_pictures_for_a_pattern_only(clips, tmp_path: Path) -> N
         with pytest.raises(UsageError, match="neither a file with a suffix nor a folder"):
             plan_output(reader, str(tmp_path), WriteOptions())
         assert plan_output(reader, str(tmp_path / "%04d.png"), WriteOptions()).notes
+
+
+def test_suffixes_that_folders_are_searched_for_are_those_of_the_formats() -> None:
+    written = {suffix for container in CONTAINERS for suffix in container.suffixes}
+    assert written == formats.WRITTEN_VIDEOS
+    assert {".avi", ".mkv", ".tif", ".nd2", ".fits", ".cr3", ".png"} <= readable_suffixes()

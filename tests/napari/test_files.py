@@ -14,7 +14,7 @@ import tifffile
 
 import f2rcli
 from f2rcli.errors import CancelledError, UsageError
-from f2rcli.io import stacks
+from f2rcli.io import formats
 from f2rcli.io.stacks import Series
 from f2rcli.napari.files import get_reader, series_view
 from f2rcli.napari.runs import LayerRun, Progress, axes_of, difference, levels_of, near
@@ -185,7 +185,7 @@ def test_the_manifest_names_what_is_there() -> None:
             assert callable(getattr(import_module(module), name))
     patterns = [line.split('"*')[1][:-1] for line in text.splitlines() if '"*' in line]
     assert all(get_reader(f"a{suffix}") is not None for suffix in patterns)
-    assert set(patterns) == stacks.SUFFIXES
+    assert set(patterns) == formats.STACKS
 
 
 def test_reading_needs_neither_torch_nor_qt() -> None:

@@ -2,24 +2,17 @@
 
 from pathlib import Path
 
-from f2rcli.io.base import Reader
 from f2rcli.io.files import default_folder
-from f2rcli.io.raw.exposure import RAW_SUFFIXES as SUFFIXES
+from f2rcli.io.formats import TIFF
 from f2rcli.io.raw.reader import RawReader as open_reader
 from f2rcli.io.raw.reader import claims_raw as claims
-from f2rcli.io.raw.tiff_mosaic import TIFF_SUFFIXES
 from f2rcli.io.raw.writer import RawWriter as open_writer
 from f2rcli.io.raw.writer import plan_raw as plan_output
 
-__all__ = ["SUFFIXES", "claims", "open_reader", "open_writer", "plan_output"]
-
-
-def writes(target: str, reader: Reader) -> bool:
-    """Whatever becomes of camera raw; and DNG, to say that nothing else can become one."""
-    return isinstance(reader, open_reader) or Path(target).suffix.lower() == ".dng"
+__all__ = ["claims", "open_reader", "open_writer", "plan_output"]
 
 
 def default_target(source: Path) -> Path:
     """`burst_f2r` beside `burst`, `a_f2r.dng` beside `a.cr2`, `a_f2r.tif` beside `a.tif`."""
-    suffix = source.suffix if source.suffix.lower() in TIFF_SUFFIXES else ".dng"
+    suffix = source.suffix if source.suffix.lower() in TIFF else ".dng"
     return default_folder(source) or source.with_name(f"{source.stem}_f2r{suffix}")

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from f2rcli.errors import OutputError
 from f2rcli.frames import Mosaic
+from f2rcli.io.formats import RAW
 from f2rcli.io.raw.exposure import (
     ASCII,
     BLACK_ACROSS,
@@ -40,7 +41,6 @@ from f2rcli.io.raw.exposure import (
     ORIENTATION,
     PROVENANCE,
     RATIONAL,
-    RAW_SUFFIXES,
     SHORT,
     SRATIONAL,
     UNDEFINED,
@@ -187,7 +187,7 @@ def new_dng(
 
 def is_compressed(exposure: Exposure) -> bool:
     """Whether a raw file takes less space than its samples of 16 bits would."""
-    if exposure.path.suffix.lower() not in RAW_SUFFIXES or not exposure.path.is_file():
+    if exposure.path.suffix.lower() not in RAW or not exposure.path.is_file():
         return False
     return exposure.path.stat().st_size < 2 * exposure.shape[0] * exposure.shape[1]
 
@@ -330,7 +330,7 @@ def _directories(exposure: Exposure) -> dict[int, dict[int, tuple[int, Any]]]:
 def exif_of(exposure: Exposure) -> dict[str, Any]:
     """EXIF's values by tifffile's names: of the file's tags, and of LibRaw where those have none.
     Nothing of a TIFF's mosaic."""
-    if exposure.path.suffix.lower() not in RAW_SUFFIXES:
+    if exposure.path.suffix.lower() not in RAW:
         return {}
     other, lens = exposure.other, exposure.lens
     found: dict[str, Any] = {}
@@ -400,7 +400,7 @@ def develop(exposure: Exposure, samples: Samples, **how: Any) -> NDArray[Any]:
     settings of rawpy's `postprocess`. Raises OutputError."""
     try:
         with rawpy.RawPy() as raw:
-            if exposure.path.suffix.lower() in RAW_SUFFIXES:
+            if exposure.path.suffix.lower() in RAW:
                 raw.open_file(str(exposure.path))
             else:
                 raw.open_buffer(BytesIO(new_dng(exposure, samples)))

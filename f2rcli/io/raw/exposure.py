@@ -240,11 +240,6 @@ def _rate(value: Any) -> Fraction | None:
 
 Samples = NDArray[Any]  # (H, W) uint16 or uint8, the whole sensor, masked margins included
 
-RAW_SUFFIXES = frozenset({
-    ".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".raf", ".rw2", ".rwl",
-    ".orf", ".pef", ".srw", ".kdc", ".dcr", ".dcs", ".3fr", ".fff", ".iiq", ".mrw", ".erf", ".mef",
-    ".mos", ".x3f", ".gpr",
-})  # fmt: skip
 # Dual ISO is a stop or more; the means of every other pair of rows of one exposure are the same.
 APART, DARK = 1.5, 0.01  # times; of the range, below which there is too little light to tell
 _FLIPS = {0: 1, 3: 3, 5: 8, 6: 6}  # LibRaw's flip -> TIFF's orientation

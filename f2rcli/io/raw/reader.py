@@ -12,6 +12,7 @@ import numpy as np
 from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout
 from f2rcli.io.base import ReadOptions
+from f2rcli.io.formats import RAW, TIFF
 from f2rcli.io.numbering import (
     check_one_kind,
     files_in_order,
@@ -23,14 +24,13 @@ from f2rcli.io.numbering import (
 )
 from f2rcli.io.raw.dng import noise_share
 from f2rcli.io.raw.exposure import (
-    RAW_SUFFIXES,
     Exposure,
     ExposureHeader,
     Samples,
     read_header,
     read_raw,
 )
-from f2rcli.io.raw.tiff_mosaic import CRVD, TIFF_SUFFIXES, TiffPages, examine_tiff, sensor_facts
+from f2rcli.io.raw.tiff_mosaic import CRVD, TiffPages, examine_tiff, sensor_facts
 from f2rcli.io.sequence import RATE, MismatchError, SequenceReader
 from f2rcli.samples.defects import RECALLED
 from f2rcli.samples.lanes import (
@@ -58,6 +58,7 @@ class RawFrame:
 class RawReader(SequenceReader):
     """A raw file, a folder or pattern of them, or TIFF files of mosaics, as one clip."""
 
+    format = "raw"
     every: list[Exposure | Path]
     recalled = RECALLED
 
@@ -70,7 +71,7 @@ class RawReader(SequenceReader):
         super().__init__(source, options, every, self.first.tags.rate or RATE)
         self.exposures = every[self.asked.start : self.asked.stop]
         suffix = self.first.path.suffix.lower()
-        self.of_tiff = suffix in TIFF_SUFFIXES
+        self.of_tiff = suffix in TIFF
         self.family = "tiff" if self.of_tiff else suffix[1:]
         self._pages = TiffPages()
         self.seen = self._statistics() if self.first.gray else None
@@ -113,7 +114,7 @@ class RawReader(SequenceReader):
     def _exposure(self, index: int) -> tuple[Exposure, Samples]:
         item = self.every[index]
         path = item if isinstance(item, Path) else item.path
-        if path.suffix.lower() not in TIFF_SUFFIXES:
+        if path.suffix.lower() not in TIFF:
             exposure, samples = read_raw(path)
         elif isinstance(item, Exposure):
             exposure, samples = item, self._pages.read(item)
@@ -189,15 +190,15 @@ def claims_raw(source: str) -> bool:
     """Whether a source is camera raw: by suffix, or for TIFF by its description or sidecar."""
     path = Path(source)
     if path.is_dir():
-        tiffs = list(files_of(path, TIFF_SUFFIXES))
+        tiffs = list(files_of(path, TIFF))
         return (
-            any(files_of(path, RAW_SUFFIXES))
+            any(files_of(path, RAW))
             or any(CRVD.fullmatch(tiff.name) for tiff in tiffs)
             or (bool(tiffs) and sensor_facts(min(tiffs, key=natural_key)) is not None)
         )
-    if path.suffix.lower() in RAW_SUFFIXES:
+    if path.suffix.lower() in RAW:
         return True
-    if path.suffix.lower() not in TIFF_SUFFIXES:
+    if path.suffix.lower() not in TIFF:
         return False
     if path.is_file():
         return sensor_facts(path) is not None
@@ -218,8 +219,8 @@ def find_files(source: str) -> tuple[list[Path], list[str]]:
 
 def _of_folder(folder: Path) -> tuple[list[Path], list[str]]:
     here = list(files_of(folder))
-    raws = [p for p in here if p.suffix.lower() in RAW_SUFFIXES]
-    files = raws or [p for p in here if p.suffix.lower() in TIFF_SUFFIXES]
+    raws = [p for p in here if p.suffix.lower() in RAW]
+    files = raws or [p for p in here if p.suffix.lower() in TIFF]
     hint = "Pass a pattern, e.g. folder/IMG_%04d.dng, or denoise them separately."
     check_one_kind(folder, raws, "raw files", hint)
     if not files:
@@ -259,7 +260,7 @@ def examine(files: list[Path]) -> list[Exposure | Path]:
     for place, path in enumerate(files):
         exposures: list[Exposure | Path] = [path]
         try:
-            if known is None or path.suffix.lower() in TIFF_SUFFIXES:
+            if known is None or path.suffix.lower() in TIFF:
                 own = list(exposures_of(path))
                 known = known or own[0]
                 exposures = list(own)
@@ -280,7 +281,7 @@ def examine(files: list[Path]) -> list[Exposure | Path]:
 
 def exposures_of(path: Path) -> Iterator[Exposure]:
     """The exposures in one file."""
-    if path.suffix.lower() in TIFF_SUFFIXES:
+    if path.suffix.lower() in TIFF:
         yield from examine_tiff(path)
     else:
         yield read_raw(path)[0]

@@ -27,7 +27,6 @@ from f2rcli.io.raw.exposure import UNREADABLE, Exposure, RawTags, Samples, check
 from f2rcli.io.tifffiles import PageList, list_pages, quiet, refusals
 from f2rcli.sensor import PATTERNS
 
-TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 FOLDER_SIDECAR = "sensor.json"
 # Yue et al., CVPR 2020: noisy takes of a frame, or its clean version.
 CRVD = re.compile(r"frame(\d+)_(?:noisy(\d+)|clean\w*)\.tiff?", re.IGNORECASE)

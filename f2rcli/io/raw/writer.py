@@ -20,10 +20,11 @@ from f2rcli.io.files import (
     disk_errors,
     misread_error,
 )
+from f2rcli.io.formats import TIFF
 from f2rcli.io.raw.dng import develop, exif_of, named_tags, new_dng, preview_of, profile_left
 from f2rcli.io.raw.exposure import Exposure, Samples, read_raw
 from f2rcli.io.raw.reader import RawFrame, RawReader, named
-from f2rcli.io.raw.tiff_mosaic import TIFF_SUFFIXES, facts_text
+from f2rcli.io.raw.tiff_mosaic import facts_text
 from f2rcli.samples.lanes import picture_kept
 from f2rcli.units import count
 
@@ -64,7 +65,7 @@ def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
         check_folder(path, reader.paths(), overwrite=options.overwrite)
         _check_names(reader)
     suffix = path.suffix if single else reader.first.path.suffix
-    known = suffix.lower() in (TIFF_SUFFIXES if form == "tiff" else (".dng",))
+    known = suffix.lower() in (TIFF if form == "tiff" else (".dng",))
     kept, dropped = _fate(reader.first, form, demosaic=options.demosaic)
     left = form == "dng" and not reader.of_tiff and bool(dropped)
     return WritePlan(
@@ -124,7 +125,7 @@ def _fate(
     exposure: Exposure, form: RawFormat, *, demosaic: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What is kept, and what is not."""
-    of_tiff, tags = exposure.path.suffix.lower() in TIFF_SUFFIXES, exposure.tags
+    of_tiff, tags = exposure.path.suffix.lower() in TIFF, exposure.tags
     if of_tiff and not exif_of(exposure) and not tags.gps and not tags.left:
         left: list[str] = []
     elif not tags.left and not tags.exif:

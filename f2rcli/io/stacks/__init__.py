@@ -5,9 +5,10 @@ from pathlib import Path
 from f2rcli.errors import UsageError
 from f2rcli.io.base import Reader, ReadOptions
 from f2rcli.io.files import default_folder
+from f2rcli.io.formats import MAKERS_TIFF, STACKS, UNREAD_STACKS
 from f2rcli.io.stacks.arrays import split_path
 from f2rcli.io.stacks.foreign import unsupported
-from f2rcli.io.stacks.library import FORMATS, format_of
+from f2rcli.io.stacks.library import format_of
 from f2rcli.io.stacks.metadata import Facts, Metadata, colour_of
 from f2rcli.io.stacks.reader import StackReader
 from f2rcli.io.stacks.stack import (
@@ -20,17 +21,13 @@ from f2rcli.io.stacks.stack import (
     sequence_note,
     sequence_of,
 )
-from f2rcli.io.stacks.tiff import SUFFIXES as _PAGES
 from f2rcli.io.stacks.tiff import holds_pages, open_stack, set_in, tiff_files
 from f2rcli.io.stacks.write import StackWriter as open_writer
 from f2rcli.io.stacks.write import plan_stack as plan_output
-from f2rcli.io.stacks.zarr_out import is_target
 
 __all__ = [
     "LETTER_OF",
-    "SUFFIXES",
     "UNNAMED",
-    "UNSUPPORTED",
     "Facts",
     "Metadata",
     "Series",
@@ -51,21 +48,11 @@ __all__ = [
     "tiff_files",
 ]
 
-AXES = True  # its axes and series can be named by the user
-# TIFF under other names: Zeiss LSM, MetaMorph, BigTIFF, PerkinElmer. Never pages of a folder.
-_BIG, _MAKERS = frozenset({".btf", ".tf2", ".tf8"}), frozenset({".lsm", ".stk", ".qptiff"})
-SUFFIXES = _PAGES | _BIG | _MAKERS | frozenset(FORMATS)
-UNSUPPORTED = {
-    ".ims": "Imaris", ".lof": "Leica LOF", ".mrc": "MRC",
-    ".oib": "Olympus OIB", ".oif": "Olympus OIF", ".oir": "Olympus OIR", ".sld": "SlideBook",
-    ".vsi": "Olympus VSI", ".xlef": "Leica XLEF",
-}  # fmt: skip
-
 
 def claims(source: str) -> bool:
     """Whether a path is a stack: by suffix, folders and patterns by their files."""
     path = Path(split_path(source)[0])
-    return path.suffix.lower() in UNSUPPORTED or reads(source)
+    return path.suffix.lower() in UNREAD_STACKS or reads(source)
 
 
 def reads(source: str) -> bool:
@@ -75,20 +62,14 @@ def reads(source: str) -> bool:
         return True
     if path.is_dir():
         return holds_pages(path) or set_in(path) is not None
-    return path.suffix.lower() in SUFFIXES
-
-
-def writes(target: str, reader: Reader) -> bool:
-    """Whatever comes from a stack, and what is to be a TIFF file or OME-Zarr."""
-    wanted = Path(target).suffix.lower() in SUFFIXES - frozenset(FORMATS)
-    return isinstance(reader, StackReader) or wanted or is_target(target)
+    return path.suffix.lower() in STACKS
 
 
 def default_target(source: Path) -> Path:
     """`a_f2r.tif` beside `a.tif`, `a_f2r.ome.tif` beside `a.ome.tif` and makers' formats, `run_f2r`
     beside a folder of pages; beside `a.h5` for `a.h5:/movie`."""
     source = Path(split_path(str(source))[0])
-    made = format_of(source) is not None or source.suffix.lower() in _MAKERS
+    made = format_of(source) is not None or source.suffix.lower() in MAKERS_TIFF
     if made or (source.is_dir() and set_in(source) is not None):
         return source.with_name(f"{source.name.split('.')[0]}_f2r.ome.tif")
     ome = 4 * source.stem.lower().endswith(".ome")
@@ -100,8 +81,8 @@ def open_reader(source: str, options: ReadOptions) -> Reader:
     """Open a stack. Raises InputError for makers' formats without a reader."""
     name, inside = split_path(source)
     path = Path(name)
-    if path.suffix.lower() in UNSUPPORTED:
-        what = f"{UNSUPPORTED[path.suffix.lower()]} files are"
+    if path.suffix.lower() in UNREAD_STACKS:
+        what = f"{UNREAD_STACKS[path.suffix.lower()]} files are"
         raise unsupported(path, what, "Export it as OME-TIFF, for example with Fiji's Bio-Formats.")
     if inside is not None and options.series is not None:
         raise UsageError(

@@ -18,12 +18,11 @@ from typing import Any
 import numpy as np
 
 from f2rcli.errors import InputError, UsageError
+from f2rcli.io.formats import HDF5
 from f2rcli.io.stacks.foreign import Image, Where, unsupported
 from f2rcli.io.stacks.metadata import Facts, Metadata, known_sizes, number_of, ome_colour, steady
 from f2rcli.io.stacks.stack import LETTER_OF, check_samples
 
-FITS_SUFFIXES = (".fits", ".fit", ".fts")
-HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".nwb")
 # Units of the NGFF specification, which are those of UDUNITS-2, in micrometres and seconds.
 ZARR_LENGTHS = {"femtometer": 1e-9, "picometer": 1e-6, "angstrom": 1e-4, "nanometer": 1e-3,
                 "micrometer": 1.0, "millimeter": 1e3, "centimeter": 1e4, "decimeter": 1e5,
@@ -32,9 +31,7 @@ ZARR_TIMES = {"femtosecond": 1e-15, "picosecond": 1e-12, "nanosecond": 1e-9, "mi
               "millisecond": 1e-3, "centisecond": 1e-2, "decisecond": 0.1, "second": 1.0,
               "minute": 60.0, "hour": 3600.0, "day": 86400.0}  # fmt: skip
 _BEFORE_AXES = ("t", "c", "z", "y", "x")  # of versions 0.1 and 0.2, which do not name them
-_INSIDE = re.compile(
-    rf"(.+?(?:{'|'.join(re.escape(s) for s in HDF5_SUFFIXES)})):(/.*)", re.IGNORECASE
-)
+_INSIDE = re.compile(rf"(.+?(?:{'|'.join(re.escape(s) for s in HDF5)})):(/.*)", re.IGNORECASE)
 HDF5_CACHE = 256 << 20  # bytes of chunks: they may reach over many frames
 _SERIES = frozenset({"TwoPhotonSeries", "OnePhotonSeries", "ImageSeries"})
 _UNNAMED = {2: "YX", 3: "QYX", 4: "QIYX", 5: "QIPYX"}

@@ -12,10 +12,9 @@ import numpy as np
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
+from f2rcli.io import formats
 from f2rcli.io.stacks.arrays import (
-    FITS_SUFFIXES,
     HDF5_CACHE,
-    HDF5_SUFFIXES,
     fits_images,
     hdf5_images,
     is_zarr,
@@ -50,8 +49,8 @@ FORMATS = {
     ".czi": StackFormat("CZI", "czifile", lambda czifile, path: czifile.CziFile(path), czi_images),
     ".lif": StackFormat("LIF", "liffile", lambda liffile, path: liffile.LifFile(path), lif_images),
     ".zarr": ZARR,
-    **dict.fromkeys(HDF5_SUFFIXES, HDF5),
-    **dict.fromkeys(FITS_SUFFIXES, FITS),
+    **dict.fromkeys(formats.HDF5, HDF5),
+    **dict.fromkeys(formats.FITS, FITS),
 }
 
 

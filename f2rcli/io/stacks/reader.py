@@ -41,7 +41,9 @@ class StackFrame:
 
 
 class StackReader(Reader):
-    """A stack, read lane by lane (see `lanes.py`)."""
+    """A stack, read lane by lane."""
+
+    format = "stacks"
 
     def __init__(self, source: str, options: ReadOptions, stack: Stack) -> None:
         self.source = Path(source)

@@ -14,6 +14,7 @@ import tifffile
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
+from f2rcli.io.formats import TIFF
 from f2rcli.io.numbering import axes_in_names, files_in_order, files_of, is_pattern, natural_key
 from f2rcli.io.sequence import MismatchError, first_readable
 from f2rcli.io.stacks.arrays import split_path
@@ -477,13 +478,12 @@ def outer_axes(said: dict[str, str], pages: int) -> dict[str, int]:
 # --- Folders of pages, and folders that are one set -----------------------------------------------
 
 
-SUFFIXES = frozenset({".tif", ".tiff"})
 NDTIFF_INDEX = "NDTiff.index"  # beside the files of a Micro-Manager data set
 
 
 def tiff_files(folder: Path) -> list[Path]:
     """The TIFF files of a folder in natural order, without hidden ones."""
-    return sorted(files_of(folder, SUFFIXES), key=natural_key)
+    return sorted(files_of(folder, TIFF), key=natural_key)
 
 
 def holds_pages(folder: Path) -> bool:
@@ -500,7 +500,7 @@ def set_in(folder: Path) -> Path | None:
     with suppress(InputError):
         if len(files) > 1 and _names_others(files[0]):
             with closing(TiffStack(files[0])) as stack:
-                named = {one for one in stack.paths if one.suffix.lower() in SUFFIXES}
+                named = {one for one in stack.paths if one.suffix.lower() in TIFF}
                 if {file.resolve() for file in files} == named:
                     return files[0]
     return None

@@ -277,7 +277,7 @@ def says_matrix(encoder: str, matrix: int) -> bool:
 def says_fields(container: Container, encoder: str) -> bool:
     """Whether a file of interlaced pictures says which field comes first."""
     by_codec = encoder == "ffv1" or encoder in _FIELD_FLAGS
-    return by_codec or container.movie or container.name in ("matroska", "y4m")
+    return by_codec or container.name in ("matroska", "mov", "y4m")
 
 
 def one_rate(container: Container, encoder: str) -> bool:

@@ -1,0 +1,52 @@
+"""Suffixes of files, by the format that reads them: what a file is called says who looks at it.
+
+Kept apart from the formats themselves, whose libraries take a while to load.
+"""
+
+RAW = frozenset({
+    ".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".raf", ".rw2", ".rwl",
+    ".orf", ".pef", ".srw", ".kdc", ".dcr", ".dcs", ".3fr", ".fff", ".iiq", ".mrw", ".erf", ".mef",
+    ".mos", ".x3f", ".gpr",
+})  # fmt: skip
+TIFF = frozenset({".tif", ".tiff"})  # stacks, and mosaics that say so
+# TIFF under other names: Zeiss LSM, MetaMorph, BigTIFF, PerkinElmer. Never pages of a folder.
+BIG_TIFF = frozenset({".btf", ".tf2", ".tf8"})
+MAKERS_TIFF = frozenset({".lsm", ".stk", ".qptiff"})
+HDF5 = (".h5", ".hdf5", ".hdf", ".nwb")
+FITS = (".fits", ".fit", ".fts")
+ZARR = ".zarr"
+STACKS = TIFF | BIG_TIFF | MAKERS_TIFF | {".nd2", ".czi", ".lif", ZARR, *HDF5, *FITS}
+TARGET_STACKS = TIFF | BIG_TIFF | MAKERS_TIFF | {ZARR}
+# Stacks that nobody reads for f2r: refused by name, and not as damaged videos.
+UNREAD_STACKS = {
+    ".ims": "Imaris", ".lof": "Leica LOF", ".mrc": "MRC",
+    ".oib": "Olympus OIB", ".oif": "Olympus OIF", ".oir": "Olympus OIR", ".sld": "SlideBook",
+    ".vsi": "Olympus VSI", ".xlef": "Leica XLEF",
+}  # fmt: skip
+# Still pictures, with FFmpeg's codec.
+PICTURES = {
+    ".png": "png", ".jpg": "mjpeg", ".jpeg": "mjpeg", ".bmp": "bmp", ".webp": "webp",
+    ".tga": "targa", ".ppm": "ppm", ".pgm": "pgm", ".pnm": "ppm", ".exr": "exr", ".dpx": "dpx",
+    ".jp2": "jpeg2000", ".j2k": "jpeg2000",
+}  # fmt: skip
+WRITTEN_PICTURES = {".png": "png", ".jpg": "mjpeg", ".jpeg": "mjpeg"}
+# Video: everything else may be one, since FFmpeg decides by content; only folders are searched by
+# suffix.
+WRITTEN_VIDEOS = frozenset({
+    ".mp4", ".m4v", ".mov", ".qt", ".mkv", ".webm", ".ts", ".mts", ".m2ts", ".y4m",
+})  # fmt: skip
+VIDEOS = WRITTEN_VIDEOS | {
+    ".avi", ".nut", ".apng",
+    ".mpg", ".mpeg", ".m2v", ".vob", ".wmv", ".asf", ".flv", ".f4v", ".3gp", ".3g2", ".ogv", ".mxf",
+    ".dv", ".gif", ".h264", ".264", ".avc", ".hevc", ".h265", ".265", ".obu", ".ivf", ".m2t",
+}  # fmt: skip
+
+# Formats by name, with the suffixes of files that may be theirs. A folder of raw files may hold
+# previews, too; one of TIFF pages is a stack; what is left, FFmpeg judges by content.
+READ = {
+    "raw": RAW | TIFF,
+    "stacks": STACKS | frozenset(UNREAD_STACKS),
+    "pictures": frozenset(PICTURES),
+    "video": frozenset[str](),
+}
+READABLE = RAW | STACKS | frozenset(PICTURES) | VIDEOS  # in lower case and with their dot
