@@ -175,3 +175,20 @@ def test_a_picture_that_an_excerpt_does_not_reach_costs_no_other_stream(
             receipt = writer.finish()
     assert receipt.lost == ("video #1 h264",)
     assert any(what.startswith("audio #2") for what in receipt.kept)
+
+
+@pytest.mark.parametrize(
+    ("named", "told"), [(False, ()), (True, ("colour tags but the range (y4m holds none)",))]
+)
+def test_y4m_keeps_the_range_and_tells_what_else_of_colours_goes(
+    tools, tmp_path: Path, named: bool, told: tuple[str, ...]
+) -> None:
+    def full(stream: av.VideoStream) -> None:
+        stream.codec_context.color_range = 2
+        if named:
+            stream.codec_context.color_primaries = stream.codec_context.color_trc = 9
+
+    source = tools.write_clip(tmp_path / "in.mkv", pts=2, setup=full)
+    _, receipt = tools.passthrough(source, tmp_path / "out.y4m")
+    assert b"XCOLORRANGE=FULL" in (tmp_path / "out.y4m").read_bytes()[:99]
+    assert receipt.dropped == told

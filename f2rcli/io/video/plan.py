@@ -329,9 +329,13 @@ def _facts(
         yield _Fact("marks of single fields", encoder == "libx265", f"{encoder} has none")
     if not says_matrix(encoder, setup.tags.matrix):
         yield _Fact("colour matrix", False, f"{encoder} has no code for it")
-    coloured = setup.tags.primaries != 2 or setup.tags.transfer != 2 or setup.coding.full_range
-    if coloured and (setup.coding.family is not Family.RGB or setup.tags.primaries != 2):
-        yield _Fact("colour tags", not container.only_pictures, none)
+    rgb = setup.coding.family is Family.RGB
+    named = setup.tags.primaries != 2 or (setup.tags.transfer != 2 and not rgb)
+    ranged = setup.coding.full_range and not rgb
+    if named and container.only_pictures:
+        yield _Fact("colour tags but the range", False, none)
+    elif named or ranged:
+        yield _Fact("colour tags", True)
 
 
 def _notes(
