@@ -1,5 +1,6 @@
 """Raw files that are damaged, mixed or of other kinds, and wishes that cannot be fulfilled."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import rawpy
 import tifffile
 
 from f2rcli.errors import InputError, OutputError, UsageError
-from f2rcli.io import WriteOptions, open_reader, open_writer, plan_output
+from f2rcli.io import ReadOptions, WriteOptions, open_reader, open_writer, plan_output
 from tests.io.raw_files import codes, louder, tags, write_burst, write_dng
 
 
@@ -161,6 +162,24 @@ def test_impossible_wishes_are_refused_before_anything_is_written(
     with open_reader(burst) as reader, pytest.raises(UsageError, match=reason):
         plan_output(reader, where, WriteOptions(**options))
     assert in_folder() == ["burst"]
+
+
+def test_a_burst_becomes_one_dng_as_the_hint_says(tmp_path: Path) -> None:
+    burst, target = write_burst(tmp_path / "burst"), tmp_path / "one.dng"
+    with open_reader(burst) as reader, pytest.raises(UsageError) as refused:
+        plan_output(reader, target)
+    start = re.search(r"start=([\d.]+) frames=1", str(refused.value.hint))
+    assert start is not None
+    with (
+        open_reader(burst, ReadOptions(start=float(start[1]), frames=1, lead=9, trail=9)) as reader,
+        open_writer(reader, plan_output(reader, target)) as writer,
+    ):
+        for frame in reader:
+            if not frame.context:
+                writer.write(frame)
+        assert writer.finish().frames == 1
+    with open_reader(target) as one:
+        assert one.info.frames == 1
 
 
 def test_what_is_there_is_not_replaced_unasked(tmp_path: Path, tools: Any) -> None:

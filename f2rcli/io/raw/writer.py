@@ -101,9 +101,11 @@ def _form(
             hint="Leave format= out, or give output= the other suffix.",
         )
     if form == "dng" and reader.info.frames != 1:
+        middle = float(len(reader.exposures) // 2 * reader.info.time_base)
         raise UsageError(
             f"{path.name}: a DNG holds one frame, {reader.info.name} has {reader.info.frames}.",
-            hint="Name a folder: output='out/'.",
+            hint="Name a folder: output='out/'. For one picture of the burst, restored with the "
+            f"others' help: start={middle:g} frames=1.",
         )
     return form, True
 
