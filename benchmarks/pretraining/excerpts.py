@@ -4,33 +4,33 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional
+from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from degraded import Codec, coded, parted
 from material import Sample, layout_of, planes_of, rounded
 
-from f2rcli import weights, yuv
+from f2rcli import weights
 from f2rcli.engine.tiles import Runner
 from f2rcli.frames import Family
-from f2rcli.methods.rgb_f2r import F2R, F2RNetworks
-from f2rcli.methods.rgb_f2r.pipeline import level_map
+from f2rcli.methods.f2r import F2R
 from f2rcli.models.layers import channels_last
-from f2rcli.noise.model import NoiseModel
+from f2rcli.models.planar import Networks
 from f2rcli.noise.synthesis.law import Law
 from f2rcli.planes import LAYOUTS, ROTATION, Layout, gathered, pack
 from f2rcli.window import window_at
 
 CENTRES = (3, 5, 7, 9)  # of windows made of a sample
-LIGHT = 16 / 255  # sigma below which today's weights for light noise serve
+LIGHT = 16 / 255  # sigma of the noisiest plane below which today's weights for light noise serve
 CODED = 0.3  # of the noise that is left: with errors beyond that, those for coded noise serve
+FULL, KINDS = "f2r-full", ("-light", "-compressed", "-coded-noise", "-gray")
 POOR = 0.7  # of the input's error is left by a result that nothing is to be learnt from
 
 Floats = NDArray[np.float32]
@@ -53,45 +53,62 @@ class Shown(NamedTuple):
 
 @dataclass
 class Teachers:
-    """Today's networks, by the footage that they were made for."""
+    """Today's full networks, by the footage that they were made for."""
 
-    known: dict[str, F2R]
+    known: dict[str, Networks]
+    length: int
 
     @classmethod
     def load(cls) -> "Teachers":
-        names = (
-            "rgb-small",
-            "rgb-light",
-            "rgb-compressed",
-            "rgb-coded_noise",
-            "gray-small",
-            "gray-light",
-        )
-        return cls({name: method_of(f"f2r-{name.replace('_', '-')}") for name in names})
+        known, length = {}, 0
+        for name in (FULL, *(FULL + kind for kind in KINDS)):
+            one = weights.load(name)
+            known[name], length = Networks(one.header.config), one.header.length
+            one.fill(known[name])
+            channels_last(known[name].eval())
+        return cls(known, length)
 
-    def of(self, sample: Sample, sigma: float) -> F2R:
-        if len(sample.clean) == 1:
-            return self.known["gray-light" if sigma < LIGHT else "gray-small"]
-        through = "then" in sample.kind and sum(float(c.mean()) for c in sample.coding) > 0
-        if sample.kind.startswith("none") and through:
-            return self.known["rgb-compressed"]
-        if through and float(sample.coding[0].mean()) > CODED * float(sample.noise[0].mean()):
-            return self.known["rgb-coded_noise"]
-        return self.known["rgb-light" if sigma < LIGHT else "rgb-small"]
+    def of(self, sample: Sample) -> F2R:
+        return F2R(self.known[FULL + kind_of(sample)], RUN, layout_of_sample(sample), self.length)
 
 
-def method_of(name: str) -> F2R:
-    bundled = weights.load(name)
-    header = bundled.header
-    networks = bundled.network(lambda: F2RNetworks(header.channels, header.config))
-    channels_last(networks)
-    return F2R(networks.eval(), Runner(torch.device("cpu"), precision(), None), header.length)
+def kind_of(sample: Sample) -> str:
+    """Which of KINDS serves a sample; "" for the set for everything else."""
+    if len(sample.clean) == 1:
+        return "-gray"
+    noise, errors = (max(map(rms, maps)) for maps in (sample.noise, sample.coding))
+    if "then" in sample.kind and errors:
+        if sample.kind.startswith("none"):
+            return "-compressed"
+        if errors > CODED * noise:
+            return "-coded-noise"
+    return "-light" if noise < LIGHT else ""
+
+
+def rms(values: Floats) -> float:
+    return float(np.sqrt(np.mean(values**2)))
+
+
+@dataclass(frozen=True, eq=False)
+class TrueMaps:
+    """What a method is told, as it was made: (1, 2 P, h, w)."""
+
+    known: Tensor
+
+    def scaled(self, factor: float) -> "TrueMaps":
+        return TrueMaps(factor * self.known)
+
+    def maps(self, layout: Layout, picture: Tensor) -> Tensor:
+        return self.known
 
 
 def precision() -> str:
     """What convolutions run in: bfloat16 where the processor multiplies matrices of it."""
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     return "bf16" if "amx_bf16" in flags else "fp32"
+
+
+RUN = Runner(torch.device("cpu"), precision(), None)
 
 
 # Samples as windows ------------------------------------------------------------------------------
@@ -104,22 +121,6 @@ def layout_of_sample(sample: Sample) -> Layout:
             {(1, 1): "yuv420", (1, 0): "yuv422", (0, 0): "yuv444"}[sample.layout.log2_chroma]
         ]
     return LAYOUTS["rgb" if family is Family.RGB else "gray"]
-
-
-def rgb_of(planes: Sequence[Floats], sample: Sample) -> Floats:
-    """Planes (T, h, w) each -> (T, C, H, W): RGB, or gray."""
-    if sample.layout.family is Family.YUV:
-        return np.stack(
-            [yuv.joined(list(each), sample.layout) for each in zip(*planes, strict=True)]
-        )
-    return np.stack(planes, 1)
-
-
-def packed_rgb(pictures: Floats, sample: Sample, layout: Layout) -> Floats:
-    """(C, H, W) RGB or gray -> packed planes of the sample's file."""
-    if sample.layout.family is Family.YUV:
-        return np.asarray(pack(layout, yuv.split(np.ascontiguousarray(pictures), sample.layout)))
-    return np.asarray(pack(layout, list(pictures)))
 
 
 def told_maps(sample: Sample, layout: Layout) -> Floats:
@@ -135,62 +136,35 @@ def told_maps(sample: Sample, layout: Layout) -> Floats:
     return np.stack(both, 1).astype(np.float32)
 
 
-def fitted(noisy: Floats, clean: Floats) -> NoiseModel:
-    """The line in variance nearest to what was added to pictures (T, C, H, W), per channel."""
-    gains, reads, sigmas = [], [], []
-    for channel in range(noisy.shape[1]):
-        light = clean[:, channel, ::2, ::2].ravel().clip(0, 1)
-        power = (noisy - clean)[:, channel, ::2, ::2].ravel() ** 2
-        gain = float(np.polyfit(light, power, 1)[0]) if light.std() > 0.03 else 0.0
-        gain = max(gain, 0.0) if gain * light.mean() > 0.2 * power.mean() else 0.0
-        reads.append(max(float(power.mean() - gain * light.mean()), 1e-9) ** 0.5)
-        gains.append(gain)
-        sigmas.append(float(power.mean()) ** 0.5)
-    return NoiseModel(tuple(gains), tuple(reads), tuple(sigmas))
-
-
 def windows_of(sample: Sample, teachers: Teachers, *, all_: bool = False) -> list[Shown]:
     """Today's networks over a sample, and what training needs of it. all_: also results of theirs
     that nothing is to be learnt from."""
-    layout = layout_of_sample(sample)
-    noisy, clean = rgb_of(sample.noisy, sample), rgb_of(sample.clean, sample)
-    model = fitted(noisy, clean)
-    method = teachers.of(sample, max(model.sigma))
-    method.forget()
+    layout, method = layout_of_sample(sample), teachers.of(sample)
+    told = told_maps(sample, layout)
+    known: Any = [TrueMaps(torch.from_numpy(one)[None]) for one in told]
+    pictures, truth = packed_planes(sample.noisy, layout), packed_planes(sample.clean, layout)
     frames = [
-        method.prepare(i, torch.from_numpy(np.ascontiguousarray(one)[None]), model)
-        for i, one in enumerate(noisy)
+        method.prepare(i, torch.from_numpy(one)[None], maps)
+        for i, (one, maps) in enumerate(zip(pictures, known, strict=True))
     ]
     method.flows.chain(frames)
-    memories = [method.remember(frame, model) for frame in frames]
-    told = told_maps(sample, layout)
-    pictures, truth = packed_planes(sample.noisy, layout), packed_planes(sample.clean, layout)
+    memories = [method.remember(one, maps) for one, maps in zip(frames, known, strict=True)]
     shown = []
     for centre in CENTRES:
-        window = window_at(frames, centre, method.length)
-        near = window_at(frames, centre, 5)
-        rated = list(method.flows.rated(near))
-        wide = method.flows.enlarged(method.flows.rated(window), window.centre)
-        aligned = method.align(window, wide, memories[window.before[0].index])
-        anchor = method.anchor(aligned)
-        level = level_map(model, anchor.guided(window.centre.coarse))
-        parts = window.centre.noisy, window.centre.coarse, level, anchor, aligned
-        full = method._run(method.networks.refiner, *parts)[0].numpy()
-        past = memories[centre - 2]
-        memory = [packed_rgb(one[0].numpy(), sample, layout) for one in (past.noisy, past.coarse)]
-        worth = functional.avg_pool2d(past.count[0], 2).numpy()
-        target = packed_rgb(full, sample, layout)
+        window, near = (window_at(frames, centre, n) for n in (method.length, 5))
+        flows, agreement = zip(*method.flows.rated(near), strict=True)
+        method.memory = memories[window.before[0].index]
+        target = method.restore(window, known[centre]).refined[0].numpy()
         before = float(((pictures[centre] - truth[centre]) ** 2).mean())
         if not all_ and float(((target - truth[centre]) ** 2).mean()) > POOR * before:
             target = truth[centre]
-        here = [centre - 1, centre, centre + 1, centre + 2]
-        flows, agreement = zip(*rated, strict=True)
-        single = [packed_rgb(frames[i].coarse[0].numpy(), sample, layout) for i in here]
-        small = truth[here], pictures[here], np.stack(single), target, told[here], *memory, worth
-        *centres, maps, past_noisy, past_coarse, count = (one.astype(np.float16) for one in small)
+        past, here = memories[centre - 2], [centre - 1, centre, centre + 1, centre + 2]
+        single = np.stack([frames[i].coarse[0].numpy() for i in here])
+        memory = (one[0].numpy() for one in (past.noisy, past.coarse, past.count))
+        small = truth[here], pictures[here], single, target, told[here], *memory
+        *centres, maps, noisy, coarse, count = (one.astype(np.float16) for one in small)
         motion, agree = np.stack(flows), np.stack(agreement).astype(np.float16)
-        kept = past_noisy, past_coarse, count
-        shown.append(Shown(layout, *centres, maps, kept, motion, agree))
+        shown.append(Shown(layout, *centres, maps, (noisy, coarse, count), motion, agree))
     return shown
 
 

@@ -14,7 +14,6 @@ the averaged weights. For weights to ship from a run that goes on, copy RUN and 
 
 import argparse
 import copy
-import json
 import math
 import os
 import sys
@@ -41,11 +40,14 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from start import begun, shape_of
 
+from f2rcli.frames import Space
+from f2rcli.header import Header
 from f2rcli.models.layers import channels_last
 from f2rcli.models.placing import placed, warped
 from f2rcli.models.planar import Coarse, Networks
 from f2rcli.planes import Layout, gathered, spread
 from f2rcli.training.muon import Muon
+from f2rcli.weights import HEADER_KEY
 
 SIZE, FRAMES = 128, 12  # of a sample: pixels a side, frames
 HELD_OUT_EVERY = 9  # clips
@@ -402,13 +404,17 @@ def psnr(one: Tensor, clean: Tensor) -> Tensor:
 def export(folder: Path, out: Path) -> None:
     """The averaged weights of a run, in float16."""
     state = torch.load(folder / "state.pt", weights_only=True)
-    shape = shape_of(state["size"])
-    networks = Networks(shape)
+    networks = begun(state["size"])
+    shape = {**shape_of(state["size"]), "layouts": list(networks.layouts)}
     names = [name for name, _ in networks.named_parameters()]
     tensors = {n: m.half().contiguous() for n, m in zip(names, state["mean"], strict=True)}
     out.parent.mkdir(parents=True, exist_ok=True)
+    header = Header(
+        method="f2r", space=Space.RGB, channels=3, length=5, config=shape, size=state["size"],
+        order="planes", trained_on=f"clean clips: {state['step']} steps of pretraining",
+    )  # fmt: skip
     facts = {
-        "shape": json.dumps(shape),
+        HEADER_KEY: header.to_json(),
         "step": str(state["step"]),
         "cpu_s": f"{state['spent']:.0f}",
     }
