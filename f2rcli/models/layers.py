@@ -7,6 +7,7 @@ No normalisation and no pooling over the picture: a tile must not change the ans
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from f2rcli.frames import Singles
 from f2rcli.models.convolutions.fused import Kernel, applied, convolved, halved, kernel, lowered
 
 SLOPE = 0.1  # of LeakyReLU below zero
@@ -163,10 +165,33 @@ def box_mean(x: Tensor, side: int) -> Tensor:
 
 def inner_mean(x: Tensor, side: int) -> Tensor:
     """Mean over side x side pixels, odd, of x (B, C, H, W); at the border over those inside."""
+    tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]  # torch's stub
+    if x.device.type == "cpu" and not x.requires_grad and not tracing:
+        return _inner_mean(x.detach(), side)  # a tenth of the time
     for window in ((side, 1), (1, side)):
         reach = tuple(length // 2 for length in window)
         x = functional.avg_pool2d(x, window, 1, reach, count_include_pad=False)
     return x
+
+
+def _inner_mean(x: Tensor, side: int) -> Tensor:
+    """The same by OpenCV."""
+    height, width = x.shape[-2:]
+    share = 1 / (_inside(height, side)[:, None] * _inside(width, side))
+    window, edge = (side, side), cv2.BORDER_CONSTANT
+    means = np.empty((x.shape[:-2].numel(), height, width), np.float32)
+    for plane, mean in zip(x.float().reshape(means.shape).numpy(), means, strict=True):
+        cv2.boxFilter(plane, -1, window, mean, normalize=False, borderType=edge)
+        mean *= share
+    return torch.from_numpy(means).view(x.shape).to(x.dtype)
+
+
+@lru_cache(maxsize=16)
+def _inside(length: int, side: int) -> Singles:
+    """How many of the places in a window around each lie inside."""
+    places, reach = np.arange(length), side // 2
+    ends = np.minimum(places + reach, length - 1) - np.maximum(places - reach, 0)
+    return np.asarray(ends + 1, np.float32)
 
 
 def channels_last(network: nn.Module) -> nn.Module:

@@ -16,7 +16,8 @@ from torch.nn import functional
 from f2rcli.models import motion
 from f2rcli.models.constants import kept
 from f2rcli.models.flow import Flow, landing
-from f2rcli.models.planar import NEAR, Neighbours, box
+from f2rcli.models.layers import inner_mean
+from f2rcli.models.planar import NEAR, Neighbours
 from f2rcli.planes import Layout, gathered, spread
 
 MAPS = Layout("map", ((1, 1),))  # of one value a cell
@@ -81,7 +82,7 @@ def rated(coarse: Tensor, reference: Tensor, typical: Tensor | None = None) -> T
     """How well warped coarse neighbours (B, N, C, h, w) match what they should look like, (B, C,
     h, w): (B, N, 1, h, w), 1 where as well as most of the picture does, towards 0 where they show
     something else."""
-    mismatch = box((coarse - reference.unsqueeze(1)).abs().mean(2), NEAR)
+    mismatch = inner_mean((coarse - reference.unsqueeze(1)).abs().mean(2), NEAR)
     if typical is None:
         typical = motion.median(mismatch[..., ::2, ::2].flatten(1))
     allowed = MISMATCH_ALLOWED * typical.clamp_min(MISMATCH_FLOOR).view(-1, 1, 1, 1)

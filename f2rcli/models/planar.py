@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from f2rcli.models.convolutions.fused import convolved, lowered
-from f2rcli.models.layers import SLOPE, Down, ResidualBlock, Up, conv
+from f2rcli.models.layers import SLOPE, Down, ResidualBlock, Up, conv, inner_mean
 from f2rcli.planes import LAYOUTS, Layout
 
 EPSILON = 1e-4  # keeps ratios of brightness finite; one fortieth of an 8-bit code
@@ -247,7 +247,7 @@ class AnchorNet(nn.Module):
         trust = sure / sure.sum(1, keepdim=True).clamp_min(EPSILON)
         apart = coarse - weighted(trust, coarse).unsqueeze(1)
         distance = apart.abs().mean(2, keepdim=True)
-        spread = box(weighted(trust, distance), NEAR)
+        spread = inner_mean(weighted(trust, distance), NEAR)
         scale = 1 / (spread.unsqueeze(1) + EPSILON)
         parts = torch.cat([apart * scale, distance * scale, sure.clamp_max(1)], 2).flatten(0, 1)
         x = convolved(of(self.firsts, layout), parts, SLOPE)
@@ -326,16 +326,14 @@ class RefinerNet(nn.Module):
         """Neighbours' features, as means over them by the anchor's weights and by confidence."""
         assert self.embeds is not None
         trust = seen.confidence / seen.confidence.sum(1, keepdim=True).clamp_min(EPSILON)
-        means = [torch.zeros(()), torch.zeros(())]
+        means = [start.new_zeros(()), start.new_zeros(())]
         for place in range(seen.coarse.shape[1]):
             apart = seen.coarse[:, place] - start
             texture = seen.noisy[:, place] - seen.coarse[:, place]
             parts = [apart, texture, apart.abs().mean(1, keepdim=True)]
             features = convolved(of(self.embeds, layout), torch.cat(parts, 1), SLOPE)
-            means = [
-                mean + by[:, place] * features
-                for mean, by in zip(means, (anchor.weights, trust), strict=True)
-            ]
+            for index, by in enumerate((anchor.weights, trust)):
+                means[index] = torch.addcmul(means[index], by[:, place], features)
         return means
 
 
@@ -375,7 +373,7 @@ def posterior_mean(layout: Layout, noisy: Tensor, anchor: Tensor, told: Tensor) 
     noise, errors = told.square().chunk(2, 1)
     variance = noise + errors  # (B, P, h, w)
     power = torch.stack([apart[:, part].square().mean(1) for part in layout.slices], 1)
-    excess = (box(power, WIDE) - variance).clamp_min(0)
+    excess = (inner_mean(power, WIDE) - variance).clamp_min(0)
     gain = excess / (excess + variance + EPSILON**2)
     taken = [gain[:, i : i + 1] * apart[:, part] for i, part in enumerate(layout.slices)]
     return anchor + torch.cat(taken, 1)
@@ -387,11 +385,3 @@ def weighted(weights: Tensor, pictures: Tensor) -> Tensor:
     for place in range(1, pictures.shape[1]):
         total = torch.addcmul(total, weights[:, place], pictures[:, place])
     return total
-
-
-def box(x: Tensor, side: int) -> Tensor:
-    """Mean over side x side cells, odd, of x (B, C, h, w); at the border over those inside."""
-    for window in ((side, 1), (1, side)):
-        reach = tuple(length // 2 for length in window)
-        x = functional.avg_pool2d(x, window, 1, reach, count_include_pad=False)
-    return x

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from f2rcli.models.constants import kept
-from f2rcli.models.planar import NEAR, box
+from f2rcli.models.layers import inner_mean
+from f2rcli.models.planar import NEAR
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise
 from f2rcli.planes import ROTATION, Layout
@@ -30,8 +31,8 @@ class Told:
     def maps(self, layout: Layout, picture: Tensor) -> Tensor:
         """Standard deviations where a packed picture (1, C, h, w) is as bright as this: of noise in
         every plane, then of a codec's errors, (1, 2 P, h, w)."""
-        light = box(picture, NEAR)
-        means = torch.stack([light[:, part].mean(1) for part in layout.slices], 1)
+        means = torch.stack([picture[:, part].mean(1) for part in layout.slices], 1)
+        means = inner_mean(means, NEAR)
         if layout.rotated:
             found = _rotated(self.planes, means)
         else:

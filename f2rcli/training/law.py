@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from f2rcli.frames import Floats, Singles
-from f2rcli.models.planar import NEAR, box
+from f2rcli.models.layers import inner_mean
+from f2rcli.models.planar import NEAR
 from f2rcli.noise.bands import bands, white_shares
 from f2rcli.noise.clipping import clipped_moments
 from f2rcli.noise.model import NoiseModel
@@ -39,7 +40,7 @@ class PlaneLaw:
     def cut(self, pictures: Tensor) -> Tensor:
         """Standard deviations before anything is cut off, of the file's planes packed (T, C, h,
         w); by smoothed pictures, in which their noise hardly counts."""
-        light = unpack(self.layout, box(pictures, NEAR))
+        light = unpack(self.layout, inner_mean(pictures, NEAR))
         levels = []
         for plane, (one, model) in enumerate(zip(light, self.planes.models, strict=True)):
             bright = one
@@ -54,7 +55,7 @@ class PlaneLaw:
         else the errors of a recorrupted frame and of its target depend on each other."""
         sigma = self.cut(pictures)
         if self.clipped:
-            left = clipped_moments(in_colours(self.layout, box(pictures, NEAR)), sigma)[1]
+            left = clipped_moments(in_colours(self.layout, inner_mean(pictures, NEAR)), sigma)[1]
             sigma = sigma * left.sqrt()
         planes = [self._unit(plane, one.shape, generator) for plane, one in
                   enumerate(spread(self.layout, pictures))]  # fmt: skip
