@@ -24,7 +24,7 @@ Samples = Callable[[int, int], Any]  # of a series and its level: (pictures, ...
 
 CLASSIC = (1 << 32) - (1 << 25)  # bytes of a file from which BigTIFF is written, as tifffile does
 LOSSLESS = {1, 5, 8, 32773, 32946, 34925, 50000}  # compressions that are kept; others: Deflate
-_DEFLATE, _PALETTE = 8, 3
+_DEFLATE = 8
 _IMAGEJ_DTYPES = ("uint8", "uint16", "int16", "float32")
 _IMAGEJ_OWN = ("ImageJ", "images", "channels", "slices", "frames", "hyperstack", "order", "axes")
 _SHAPED = ("shaped", "promised", "imagej")  # series whose first description tells their axes
@@ -106,10 +106,8 @@ class PageForm:
         if not isinstance(stack, TiffStack):
             return cls(options)
         page = stack.pictures[one.number].first.aspage()
-        if not one.colour and page.photometric in (0, _PALETTE):
-            options["photometric"] = int(page.photometric)
-        if page.photometric == _PALETTE and page.colormap is not None:
-            options["colormap"] = page.colormap
+        if not one.colour and page.photometric == 0:  # white is zero
+            options["photometric"] = 0
         if page.is_tiled and page.tilelength % 16 == 0 == page.tilewidth % 16:
             options["tile"] = (page.tilelength, page.tilewidth)
         compression = int(page.compression)
@@ -160,15 +158,22 @@ class TiffOutput:
                 start += size * len(one.places)
         self._handle.truncate(start)
 
-    def put(self, number: int, index: int, picture: Plane) -> None:
-        """Write picture `index` of a series, (Y, X) or (Y, X, S), and its smaller copies."""
+    def put(self, number: int, index: int, picture: Plane, sample: int | None = None) -> None:
+        """Write picture `index` of a series, (Y, X) or (Y, X, S), and its smaller copies; or only
+        one sample of its pixels."""
         one = self.outputs[number]
         dtype = one.series.dtype.newbyteorder(self._byteorder if self._direct else "=")
         for level, size in enumerate(one.sizes):
-            plane = shrunk(picture, size)
-            stored = np.moveaxis(plane, -1, 0) if one.planar else plane
+            plane, start = shrunk(picture, size), self._starts[number, level][index]
             assert self._handle is not None  # `begin` came before
-            self._handle.seek(self._starts[number, level][index])
+            self._handle.seek(start)
+            if sample is None:
+                stored = np.moveaxis(plane, -1, 0) if one.planar else plane
+            else:
+                before = self._handle.read(one.stored_bytes(level))
+                stored = np.frombuffer(before, dtype).reshape(one.stored_shape(level)).copy()
+                stored[sample if one.planar else (..., sample)] = plane
+                self._handle.seek(start)
             self._handle.write(np.ascontiguousarray(stored, dtype).tobytes())
 
     def close(self) -> None:

@@ -1,12 +1,11 @@
 """Stacks written anew, picture by picture: the plan, and the writer that carries it out."""
 
 import shutil
-import tempfile
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -257,8 +256,8 @@ class StackWriter(Writer):
             (one.series.number, place): (number, index)
             for number, one in enumerate(self.outputs) for index, place in enumerate(one.places)
         }  # fmt: skip
-        self._written: dict[tuple[int, int], bytes] = {}  # digests, by number and index
-        self._scratch: dict[int, IO[bytes]] = {}
+        # Digests of what was written, by the number of its series, its index and sample.
+        self._written: dict[tuple[int, int, int | None], bytes] = {}
         zarr, kind = plan.container == "ome-zarr", plan.detail.kind
         part = PartTree if zarr else PartFolder if kind is None else PartFile
         self._part = part(self.target, overwrite=plan.overwrite)
@@ -278,27 +277,10 @@ class StackWriter(Writer):
                 self._output.begin(self.plan.provenance_text())
             taken: StackFrame = frame.source
             picture = picture_kept(taken.original, frame.planes, taken.statistics)
-            whole = picture if taken.sample is None else self._gathered(taken, picture)
-            if whole is not None:
-                number, index = self._index[taken.series, taken.picture]
-                self._written[number, index] = digest_of(whole)
-                self._output.put(number, index, whole)
+            number, index = self._index[taken.series, taken.picture]
+            self._written[number, index, taken.sample] = digest_of(picture)
+            self._output.put(number, index, picture, taken.sample)
         self.count += 1
-
-    def _gathered(self, taken: StackFrame, plane: Plane) -> Plane | None:
-        """Samples of a pixel come lane by lane: a picture is whole with the last of them."""
-        samples, size = self.reader.stack.series[taken.series].samples, plane.nbytes
-        assert taken.sample is not None  # asked only for those
-        if taken.series not in self._scratch:
-            self._scratch[taken.series] = tempfile.TemporaryFile(dir=self.target.resolve().parent)  # noqa: SIM115  # closed in _close_scratch
-        scratch = self._scratch[taken.series]
-        scratch.seek((taken.picture * samples + taken.sample) * size)
-        scratch.write(np.ascontiguousarray(plane).tobytes())
-        if taken.sample < samples - 1:
-            return None
-        scratch.seek(taken.picture * samples * size)
-        gathered = np.frombuffer(scratch.read(samples * size), plane.dtype)
-        return np.ascontiguousarray(np.moveaxis(gathered.reshape(samples, *plane.shape), 0, -1))
 
     def finish(self) -> Receipt:
         """Read back what was written, and put it in its place."""
@@ -310,7 +292,6 @@ class StackWriter(Writer):
             )
         with disk_errors(self.target):
             self._output.close()
-            self._close_scratch()
             verified = self._verify()
             size = self._part.publish()
         seconds = self.reader.info.duration or 0.0
@@ -318,9 +299,9 @@ class StackWriter(Writer):
 
     def _verify(self) -> tuple[str, ...]:
         """Compare axes and some pictures of each series; what was compared, in words."""
-        every: dict[int, list[int]] = {}
-        for number, index in sorted(self._written):
-            every.setdefault(number, []).append(index)
+        every: dict[int, dict[int, list[int | None]]] = {}  # samples, by series and index
+        for number, index, sample in self._written:
+            every.setdefault(number, {}).setdefault(index, []).append(sample)
         zarr = isinstance(self._output, ZarrOutput)
         expected = [arranged(one.series, self.target) if zarr else one.series
                     for one in self.outputs]  # fmt: skip
@@ -328,32 +309,27 @@ class StackWriter(Writer):
         with closing(open_stack(str(self._part.path))) as again:
             if [_shape(one) for one in again.series] != [_shape(one) for one in expected]:
                 raise misread_error(self.target.name, "its axes differ when it is read back")
-            for number, places in every.items():
+            for number, pictures in every.items():
+                places = sorted(pictures)
                 spread = np.linspace(0, len(places) - 1, min(READ_BACK, len(places))).round()
                 for index in (places[int(place)] for place in spread):
                     output = self._output
                     found = (output.read(index) if isinstance(output, ZarrOutput)
                              else again.read(number, index))  # fmt: skip
-                    if digest_of(found) != self._written[number, index]:
-                        what = f"picture {index + 1} differs when it is read back"
-                        raise misread_error(self.target.name, what)
+                    for sample in pictures[index]:
+                        part = found if sample is None else found[..., sample]
+                        if digest_of(part) != self._written[number, index, sample]:
+                            what = f"picture {index + 1} differs when it is read back"
+                            raise misread_error(self.target.name, what)
                     read += 1
-        pictures = count(len(self._written), "picture")
-        all_read = read == len(self._written)
-        return (
-            f"{pictures}, each read back" if all_read else f"{pictures}, {read} of them read back",
-        )
-
-    def _close_scratch(self) -> None:
-        for scratch in self._scratch.values():
-            scratch.close()
-        self._scratch.clear()
+        whole = sum(map(len, every.values()))
+        words = "each" if read == whole else f"{read} of them"
+        return (f"{count(whole, 'picture')}, {words} read back",)
 
     def abandon(self) -> None:
         """See Writer."""
         with suppress(OSError):  # a full disk refuses what is pending
             self._output.abandon()
-            self._close_scratch()
         self._part.discard()
 
 
@@ -370,12 +346,19 @@ class FolderOutput:
         """See TiffOutput."""
         self._provenance = provenance
 
-    def put(self, number: int, index: int, picture: Plane) -> None:
+    def put(self, number: int, index: int, picture: Plane, sample: int | None = None) -> None:
         """See TiffOutput."""
         place = self.output.places[index]
-        self._left.discard(place)
         with closing(self.stack.page(place)) as source:
-            path = self.part.file(source.path.name)
+            if place in self._left:
+                self._left.remove(place)
+                self.part.file(source.path.name)
+            path = self.part.path / source.path.name
+            if sample is not None:
+                with closing(TiffStack(path if path.exists() else source.path)) as before:
+                    whole = before.read(0, 0).copy()
+                whole[..., sample] = picture
+                picture = whole
             if np.array_equal(source.read(0, 0), picture, equal_nan=picture.dtype.kind == "f"):
                 shutil.copyfile(source.path, path)
                 return

@@ -149,10 +149,13 @@ class ZarrOutput:
             **({"dimension_names": axes} if self.three else {}),
         )  # fmt: skip
 
-    def put(self, number: int, index: int, picture: Plane) -> None:
-        """Write picture `index`, (Y, X) or (Y, X, S), and its smaller copies."""
+    def put(self, number: int, index: int, picture: Plane, sample: int | None = None) -> None:
+        """See TiffOutput."""
         planes = [picture] if picture.ndim == 2 else list(np.moveaxis(picture, -1, 0))
-        for place, plane in zip(self._places(index), planes, strict=True):
+        places = self._places(index)
+        for place, plane in zip(
+            places if sample is None else [places[sample]], planes, strict=True
+        ):
             for level, size in zip(self.levels, self.sizes, strict=True):
                 level[place] = shrunk(plane, size)
 
