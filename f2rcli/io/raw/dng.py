@@ -77,9 +77,8 @@ def profile_left(exposure: Exposure, before: Samples, after: Samples) -> NoisePr
     if exposure.noise is None:
         return tuple(_line(level, variance) for level, variance in found)
     left = []
-    for (level, variance), (gain, read) in zip(found, exposure.noise, strict=False):
-        stated = np.maximum(gain * level + read, np.finfo(float).tiny)
-        share = min(1.0, float(np.median(variance / stated)))
+    for law, (gain, read) in zip(found, exposure.noise, strict=False):
+        share = min(1.0, _share(*law, gain, read))
         left.append((gain * share, read * share))
     return tuple(left)
 
@@ -90,12 +89,17 @@ def noise_share(exposure: Exposure, samples: Samples) -> float | None:
     planes = pack(exposure.picture(samples).astype(np.float32), exposure.mosaic.pattern)
     if exposure.noise is None or planes[0].size < 4 * FEWEST:
         return None
-    shares = []
-    for place, (plane, (gain, read)) in enumerate(zip(planes, exposure.noise, strict=True)):
-        level, variance = _measured(plane, exposure.even_mosaic, place)
-        stated = np.maximum(gain * level + read, np.finfo(float).tiny)
-        shares.append(float(np.median(variance / stated)))
+    shares = [
+        _share(*_measured(plane, exposure.even_mosaic, place), *law)
+        for place, (plane, law) in enumerate(zip(planes, exposure.noise, strict=True))
+    ]
     return float(np.sqrt(np.median(shares)))
+
+
+def _share(level: Bins, variance: Bins, gain: float, read: float) -> float:
+    """Measured variance as a share of a stated law's."""
+    stated = np.maximum(gain * level + read, np.finfo(float).tiny)
+    return float(np.median(variance / stated))
 
 
 def _measured(plane: Real, mosaic: Mosaic, place: int) -> tuple[Bins, Bins]:

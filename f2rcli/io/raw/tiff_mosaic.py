@@ -98,11 +98,11 @@ def examine_tiff(path: Path) -> list[Exposure]:
     if lacking > 0 or promised > count or listed.broken:
         whole = f"{count} of {promised} pages are" if promised > count else "not all pages are"
         raise InputError(f"{path.name}: is truncated: {whole} there.", hint="Copy it again.")
-    iso = _number(facts, "iso", path)
+    rate, iso = _rate_and_iso(facts, path)
     exposure = Exposure(
         path=path, name=path.stem, shape=shape, active=(0, 0, *shape), mosaic=_mosaic(facts, path),
         iso=iso, tags=RawTags(make=str(facts.get("make", "")), model=str(facts.get("model", "")),
-                              iso=iso, rate=_rate(facts, path)),
+                              iso=iso, rate=rate),
     )  # fmt: skip
     if count == 1:
         return [exposure]
@@ -136,46 +136,36 @@ def _mosaic(facts: dict[str, Any], path: Path) -> Mosaic:
             f'{path.name}: "cfa": "{facts["cfa"]}" is not a Bayer pattern.',
             hint=f"Choose from {', '.join(PATTERNS)}.",
         )
+    r, g, b, other = _numbers(facts, "black", 4, path)
+    white = _numbers(facts, "white", 4, path)
+    balance = _numbers({"balance": 1.0} | facts, "balance", 3, path)
+    if min(balance) <= 0:
+        raise InputError(f'{path.name}: "balance" must be above 0, not {balance}.')
     return Mosaic(
-        pattern=pattern,
-        black=_levels(facts, "black", path),
-        white=_levels(facts, "white", path),
-        balance=_balance(facts, path),
-    )
+        pattern=pattern, black=(r, g, b, other), white=(white[0], white[1], white[2], white[3]),
+        balance=(balance[0], balance[1], balance[2]),
+    )  # fmt: skip
 
 
-def _balance(facts: dict[str, Any], path: Path) -> tuple[float, float, float]:
-    value = facts.get("balance", [1.0, 1.0, 1.0])
-    numbers = isinstance(value, list) and all(isinstance(v, int | float) for v in value)
-    if not numbers or len(value) != 3 or min(value) <= 0:
-        raise InputError(f'{path.name}: "balance" must be three numbers above 0, not {value!r}.')
-    red, green, blue = (float(v) for v in value)
-    return red, green, blue
-
-
-def _levels(facts: dict[str, Any], name: str, path: Path) -> tuple[float, float, float, float]:
+def _numbers(facts: dict[str, Any], name: str, count: int, path: Path) -> list[float]:
+    """A fact that is a list of `count` numbers, or one for all of them. Raises InputError."""
     value = facts.get(name)
-    each: list[Any] = value if isinstance(value, list) else [value] * 4
-    if len(each) != 4 or not all(isinstance(v, int | float) for v in each):
-        raise InputError(f'{path.name}: "{name}" must be a number or four of them, not {value!r}.')
-    a, b, c, d = (float(v) for v in each)
-    return a, b, c, d
+    each: list[Any] = value if isinstance(value, list) else [value] * count
+    if len(each) != count or not all(isinstance(v, int | float) for v in each):
+        what = f"a number or {count} of them"
+        raise InputError(f'{path.name}: "{name}" must be {what}, not {value!r}.')
+    return [float(v) for v in each]
 
 
-def _number(facts: dict[str, Any], name: str, path: Path) -> int | None:
-    value = facts.get(name)
-    if value is not None and not isinstance(value, int):
-        raise InputError(f'{path.name}: "{name}" must be a whole number, not {value!r}.')
-    return value
-
-
-def _rate(facts: dict[str, Any], path: Path) -> Fraction | None:
-    value = facts.get("rate")
-    if value is None:
-        return None
-    if not isinstance(value, int | float) or not 0 < value < 1e6:
-        raise InputError(f'{path.name}: "rate" must be frames per second, not {value!r}.')
-    return Fraction(value).limit_denominator(1001)
+def _rate_and_iso(facts: dict[str, Any], path: Path) -> tuple[Fraction | None, int | None]:
+    rate, iso = facts.get("rate"), facts.get("iso")
+    if iso is not None and not isinstance(iso, int):
+        raise InputError(f'{path.name}: "iso" must be a whole number, not {iso!r}.')
+    if rate is None:
+        return None, iso
+    if not isinstance(rate, int | float) or not 0 < rate < 1e6:
+        raise InputError(f'{path.name}: "rate" must be frames per second, not {rate!r}.')
+    return Fraction(rate).limit_denominator(1001), iso
 
 
 class TiffPages:
