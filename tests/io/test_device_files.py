@@ -1,6 +1,8 @@
 """What files of real devices and discs state, and whether it comes over or is said to be left."""
 
+import shutil
 import struct
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 
@@ -291,6 +293,23 @@ def test_chapters_that_ffmpeg_reads_as_a_flat_list_are_told(tools, odd, tmp_path
         plan = plan_output(reader, tmp_path / "out.mkv")
     said = "levels, languages and flags of chapters (f2r writes a flat list)"
     assert said in plan.dropped
+
+
+@pytest.mark.skipif(shutil.which("mkvmerge") is None, reason="needs MKVToolNix")
+def test_what_ffmpeg_flattens_of_languages_and_tags_is_told(tools, tmp_path: Path) -> None:
+    plain = tools.write_clip(tmp_path / "plain.mkv", codec="libx264", pts=4, smooth=True)
+    source, levels = tmp_path / "in.mkv", tmp_path / "tags.xml"
+    levels.write_text(
+        "<Tags><Tag><Targets><TargetTypeValue>70</TargetTypeValue><TargetType>COLLECTION"
+        "</TargetType></Targets><Simple><Name>TITLE</Name><String>A series</String></Simple></Tag>"
+        "</Tags>"
+    )
+    stated = ["--global-tags", str(levels), "--language", "0:pt-BR"]
+    done = ["mkvmerge", "-o", str(source), *stated, str(plain)]
+    subprocess.run(done, check=True, capture_output=True)
+    _, receipt = tools.passthrough(source, tmp_path / "out.mkv")
+    assert "languages pt-BR (f2r writes three letters)" in receipt.dropped
+    assert "levels of tags (COLLECTION/TITLE) (f2r writes a flat list)" in receipt.dropped
 
 
 def test_sound_that_no_target_holds_is_refused_before_the_run(tools, tmp_path: Path) -> None:

@@ -278,6 +278,14 @@ def _tags(
     """The file's tags to write, the container's options, and what becomes of the tags."""
     tags, options = plain_tags(source.container_tags), dict(container.options)
     facts = [_Fact("metadata", container.metadata, f"{container.name} holds none")] * bool(tags)
+    levels = [name for name in tags if "/" in name and "matroska" in source.container]
+    if levels and container.metadata:
+        facts.append(
+            _Fact(f"levels of tags ({', '.join(levels)})", False, "f2r writes a flat list")
+        )
+    if source.header.long_languages:
+        languages = ", ".join(source.header.long_languages)
+        facts.append(_Fact(f"languages {languages}", False, "f2r writes three letters"))
     if source.header.device_boxes:
         boxes = ", ".join(source.header.device_boxes)
         facts.append(_Fact(f"the camera's own data {boxes}", False, "f2r cannot carry it"))

@@ -26,7 +26,7 @@ _NAME, _CLUSTER, _CRC, _VOID = 0x536E, 0x1F43B675, 0xBF, 0xEC
 _DISPLAY = _WIDTH, _HEIGHT, _UNIT = 0x54B0, 0x54BA, 0x54B2
 _CROP = 0x54BB, 0x54AA, 0x54CC, 0x54DD  # top, bottom, left, right
 _CHAPTERS, _EDITION, _ATOM, _HIDDEN, _TITLE = 0x1043A770, 0x45B9, 0xB6, 0x98, 0x80
-_LANGUAGE = 0x437C
+_LANGUAGE, _BCP47 = 0x437C, 0x22B59D
 _HEAD = 1 << 20  # bytes; tracks are described within the first of them
 _MOST = 1 << 24  # bytes of a movie header that are looked at
 # Boxes of `udta` that FFmpeg reads as tags or chapters, or that say how a player's window stood.
@@ -43,6 +43,7 @@ class HeaderFacts:
     display: tuple[int, int] | None = None  # width and height to show it at, or in proportion
     crop: tuple[int, int] = (0, 0)  # columns and rows that are not shown
     odd_chapters: bool = False  # nested, hidden, or with languages: FFmpeg reads flat lists
+    long_languages: tuple[str, ...] = ()  # of tracks, by BCP 47: pt-BR; FFmpeg reads three letters
     device_boxes: tuple[str, ...] = ()  # the names of what a camera wrote for itself
 
     @property
@@ -78,6 +79,7 @@ def matroska_facts(path: Path, track: int) -> HeaderFacts:
             for e in _elements(head, video.body, video.end)
         }
         odd = _odd_chapters(head)
+        spoken = [head[e.body : e.end] for entry in entries for e in _all(head, entry, _BCP47)]
     except (OSError, ValueError, IndexError):
         return HeaderFacts()
     top, bottom, left, right = (numbers.get(ident, 0) for ident in _CROP)
@@ -86,6 +88,7 @@ def matroska_facts(path: Path, track: int) -> HeaderFacts:
         display=(numbers[_WIDTH], numbers[_HEIGHT]) if stated else None,
         crop=(left + right, top + bottom),
         odd_chapters=odd,
+        long_languages=tuple(str(name, "latin-1") for name in spoken if b"-" in name),
     )
 
 
