@@ -58,7 +58,7 @@ def info(
     json: opt.Json = False,
     help_all: opt.HelpAll = False,
 ) -> int:
-    """Print what f2r sees in INPUT: streams, colour, noise, time, memory.
+    """Print what f2r sees in INPUT: streams, colour, noise, cost.
 
     f2r info clip.mp4
     f2r info stack.ome.tif --axes TZYX

@@ -98,6 +98,7 @@ class FrameMeter(Meter):
         self.replayed = 0  # frames of an earlier run, which come first and say nothing of the pace
         self.kept: Callable[[], int] = lambda: self.done  # frames that a kill does not take
         self.done = 0
+        self.said = -1  # frames done when the last line said so
         self.opening = 0.0  # seconds before the first frame of this run
         self.ticks: deque[float] = deque(maxlen=MEMORY)  # when frames were done
         self.task = self.add(label, total)
@@ -133,7 +134,8 @@ class FrameMeter(Meter):
         """One event or one plain line, unless the bar is there to be seen."""
         if self.console.json:
             self.console.event("progress", **self.numbers())
-        elif self.bars.disable:
+        elif self.bars.disable and self.said < self.done:
+            self.said = self.done
             self.console.note(f"{self.label}: {self.words()}")
 
     @property
@@ -153,14 +155,8 @@ class FrameMeter(Meter):
         """Progress as values: frames, their total, frames per second, seconds to go."""
         rounded = {"fps": (self.pace, 3), "eta": (self.eta, 1)}
         counts = {"frames": self.done, "kept": self.kept(), "total": self.total}
-        return (
-            counts
-            | {"exact": self.exact}
-            | {
-                name: None if value is None else round(value, digits)
-                for name, (value, digits) in rounded.items()
-            }
-        )
+        paces = {n: None if v is None else round(v, digits) for n, (v, digits) in rounded.items()}
+        return {**counts, "exact": self.exact, **paces}
 
     def words(self) -> str:
         """Progress in words."""

@@ -57,7 +57,7 @@ def train(
     quiet: opt.Quiet = False,
     help_all: opt.HelpAll = False,
 ) -> int:
-    """Train on noisy CLIPs alone, from nothing or from bundled weights.
+    """Train on noisy CLIPs alone, from nothing or bundled weights.
 
       f2r train takes/ -o my.safetensors --time-limit 1h
       f2r train clip.mkv -o fitted.safetensors --adapt

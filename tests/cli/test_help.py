@@ -71,4 +71,5 @@ def test_the_first_page_names_the_commands(f2r: Callable[..., Done]) -> None:
     assert done.code == EXIT_OK
     for command in COMMANDS[:-1]:
         assert re.search(rf"^  {command} +\w", done.out, re.MULTILINE)
+    assert "..." not in "".join(line for line in done.out.splitlines() if line.startswith("  "))
     assert f2r().out == done.out

@@ -1,5 +1,7 @@
 """What progress says: counts, pace and time to go, by a clock of the test's own."""
 
+import pytest
+
 from f2rcli.cli.console import Console
 from f2rcli.cli.progress import FrameMeter
 
@@ -46,3 +48,11 @@ def test_a_container_that_counts_too_few_ends_the_guess() -> None:
     assert "3/~3 frames" in meter.words()
     advanced(meter, clock, 1, 1.0)
     assert (meter.total, meter.eta) == (None, None)
+
+
+def test_the_last_line_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    meter = FrameMeter(Console(), "clip", 2, clock=clock)
+    advanced(meter, clock, 2, 10.0)
+    meter.finish()
+    assert capsys.readouterr().err.count("2/2 frames") == 1
