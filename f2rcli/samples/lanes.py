@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from f2rcli.frames import Family, Floats, Mask, Plane, PlaneLayout
 from f2rcli.samples.fills import filled, no_light
 from f2rcli.samples.impulses import NOWHERE, Places, without_impulses
-from f2rcli.samples.lasting import GRAY, lasting
+from f2rcli.samples.lasting import Sensor, lasting
 from f2rcli.units import count
 
 SAMPLED_FRAMES = 9  # of a lane, evenly spread
@@ -150,7 +150,7 @@ def defects_of(frames: list[Plane], mean: Floats, number: int) -> Places:
     """Defects of a sensor. frames: some of the `number` (H, W) that `mean` is of, without fills."""
     if len(frames) < LEAST_FRAMES:
         return NOWHERE
-    found = lasting(frames, mean, GRAY).defects
+    found = lasting(frames, mean, Sensor.of_stack(mean)).defects
     return found if found.size <= max(1, MOST_DEFECTS * mean.size) else NOWHERE
 
 

@@ -45,6 +45,7 @@ FLOOR = 0.5  # of what those around it differ by: less is chance
 LIVELY, MOST_FRAMES = 0.35, 9
 LEAST_LIGHT = np.float32(0.02)  # of the mean, for the sake of the dark
 LOOSE, TINY = np.float32(0.5), np.float32(1e-9)  # of what directions differ by: noise does it, too
+LARGEST = 48  # the power of two that values are kept below, so that sums of squares are numbers
 MOST_LOOKED_AT = 0.01  # of the pixels, for the time it takes
 
 Values = NDArray[np.float32]
@@ -64,20 +65,26 @@ class Sensor(NamedTuple):
         light = [[float(plane[y::2, x::2].mean()) - black[y, x] for x in (0, 1)] for y in (0, 1)]
         return cls(black, 1 / np.maximum(light, 1.0), 1.0, mosaic=True)
 
+    @classmethod
+    def of_stack(cls, mean: Plane | Floats) -> "Sensor":
+        """Of a stack, in which points may be all there is: none may be lost, and captions may be
+        drawn into it. Values whose squares single precision cannot hold are made smaller."""
+        _, exponent = np.frexp(np.abs(mean).max())
+        scale = np.full((2, 2), 2.0 ** min(0, LARGEST - int(exponent)))
+        return cls(np.zeros((2, 2)), scale, 3.0, mosaic=False)
+
     def light(self, plane: Plane) -> Values:
         """The light of a plane."""
         if not self.mosaic:
-            return plane.astype(np.float32)
+            values = plane.astype(np.float32)
+            values *= np.float32(self.scale[0, 0])
+            return values
         light = np.empty(plane.shape, np.float32)
         for y in (0, 1):
             for x in (0, 1):
                 np.subtract(plane[y::2, x::2], np.float32(self.black[y, x]), light[y::2, x::2])
                 light[y::2, x::2] *= np.float32(self.scale[y, x])
         return light
-
-
-# In a stack points may be all there is, so none may be lost, and captions may be drawn into it.
-GRAY = Sensor(np.zeros((2, 2)), np.ones((2, 2)), 3.0, mosaic=False)
 
 
 class Lasting(NamedTuple):
