@@ -1,7 +1,5 @@
 """The containers that f2r writes: what each holds, and which streams it takes as they are."""
 
-import io
-from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +10,7 @@ from av.container import OutputContainer
 from av.stream import Stream
 
 from f2rcli.errors import UsageError
-from f2rcli.io.video.source import family_of, is_cover, title_of
+from f2rcli.io.video.source import family_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,97 +141,3 @@ def open_target(url: Any, container: Container, options: dict[str, str]) -> Outp
     """Open a file or pipe for muxing, without random numbers or FFmpeg's version in it."""
     same = {"fflags": "+bitexact"}
     return av.open(url, "w", format=container.muxer, container_options=same | options)
-
-
-def refusal(container: Container, stream: Stream) -> str | None:
-    """The reason why a container cannot take a stream as it is; None if it can.
-
-    Most muxers say so only at the header or the first packet, so a header is written to memory.
-    """
-    if container.only_pictures:
-        return "it holds one picture stream and nothing else"
-    if is_cover(stream) and container.covers != "stream":
-        return None if container.covers else f"{container.name} holds no cover art"
-    if stream.type == "attachment" and not container.attachments:
-        return f"{container.name} holds no attachments"
-    family = family_of(stream)
-    if stream.type == "data" and family == "unknown":
-        return "f2r knows nothing of its kind"  # under another name nobody would find it
-    # Its own kind of file holds what sound it held, whatever players make of it.
-    own = stream.type == "audio" and container.muxer in stream.container.format.name.split(",")
-    allowed = None if own or is_cover(stream) else dict(container.only).get(stream.type)
-    if allowed is None or family in allowed:
-        try:
-            trial = av.open(io.BytesIO(), "w", format=container.muxer)
-            copy_stream(trial, stream)
-            trial.start_encoding()
-            trial.close()
-            return None
-        except (av.FFmpegError, ValueError, OSError):
-            pass
-    return f"{container.name} cannot hold it"
-
-
-def takes_sound(container: Container, encoder: str) -> bool:
-    """Whether a container takes what an audio encoder writes: by our table, and by its muxer."""
-    name = av.Codec(encoder, "w").canonical_name
-    if name not in dict(container.only).get("audio", (name,)):
-        return False
-    try:
-        av.open(io.BytesIO(), "w", format=container.muxer).add_stream(encoder)
-    except ValueError:
-        return False
-    return True
-
-
-def holder(stream: Stream) -> str | None:
-    """The suffix of a container that takes a stream as it is; None where f2r writes none."""
-    ordered = sorted(CONTAINERS, key=lambda container: container.name != "matroska")
-    return next((c.suffixes[0] for c in ordered if refusal(c, stream) is None), None)
-
-
-def copy_stream(target: OutputContainer, stream: Stream) -> Stream:
-    """Add a stream like `stream`, for packets copied as they are, with its tags and flags."""
-    if stream.codec_context is None:
-        copy = target.add_stream_from_template(stream)
-    else:  # opaque: take the parameters as they are; no encoder of that name need exist
-        copy = target.add_stream_from_template(stream, opaque=True)
-    copy.metadata.update(stream_tags(stream.metadata, target.format.name))
-    copy.disposition = stream.disposition
-    return copy
-
-
-# Languages that QuickTime numbers, as FFmpeg's table of the numbers spells them. By other spellings
-# it knows no number, and writes none. mp4 has letters instead.
-_QUICKTIME = {
-    "sqi": "alb", "hye": "arm", "eus": "baq", "mya": "bur", "zho": "chi", "cze": "ces",
-    "nld": "dut", "fre": "fra", "kat": "geo", "deu": "ger", "ell": "gre", "isl": "ice",
-    "mkd": "mac", "msa": "may", "rum": "ron", "slo": "slk", "swe": "sve", "bod": "tib",
-    "cym": "wel", "hrv": "hr ", "srp": "sr ",
-}  # fmt: skip
-
-
-def stream_tags(metadata: Mapping[str, str], muxer: str) -> dict[str, str]:
-    """The tags of a stream, under names and with languages that the muxer knows."""
-    tags = plain_tags(metadata)
-    if muxer == "mov" and "language" in tags:
-        tags["language"] = _QUICKTIME.get(tags["language"], tags["language"])
-    if title := title_of(tags):
-        tags.pop("name", None)
-        tags["title"] = title
-    return tags
-
-
-# Tags of the file that the content came in.
-_STALE = {
-    "major_brand", "minor_version", "compatible_brands", "encoder", "duration", "number_of_frames",
-    "number_of_bytes", "bps", "vendor_id", "alpha_mode", "_statistics_writing_app", "software",
-    "_statistics_tags", "_statistics_writing_date_utc", "f2r", "encoding_tool",
-}  # fmt: skip
-
-
-def plain_tags(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Tags that describe the content, not the file they came in."""
-    return {
-        key: value for key, value in metadata.items() if key.lower().split("-")[0] not in _STALE
-    }

@@ -8,13 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
 
 import av
-from av.audio.stream import AudioStream
-from av.stream import Stream
 
-from f2rcli.errors import UsageError
 from f2rcli.frames import Family
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
 from f2rcli.io.files import check_target
@@ -22,10 +18,6 @@ from f2rcli.io.video.containers import (
     CONTAINERS,
     Container,
     container_for,
-    holder,
-    plain_tags,
-    refusal,
-    takes_sound,
     turns,
 )
 from f2rcli.io.video.encoders import (
@@ -34,7 +26,6 @@ from f2rcli.io.video.encoders import (
     EncoderSetup,
     choose_encoder,
     family_of_encoder,
-    is_encoder,
     one_rate,
     quality,
     says_fields,
@@ -50,32 +41,17 @@ from f2rcli.io.video.source import (
     stream_line,
     title_of,
 )
+from f2rcli.io.video.streams import StreamPlan, plain_tags, plan_streams
 
 _MP4_TAGS = {  # what mp4 and mov store under names of their own
     "title", "artist", "album_artist", "album", "composer", "date", "year", "comment", "genre",
     "copyright", "grouping", "lyrics", "description", "synopsis", "show", "episode_id", "network",
     "keywords", "track", "disc", "creation_time", "timecode", "location", "location-eng",
 }  # fmt: skip
-_SOUND = {"opus": "libopus", "mp3": "libmp3lame", "vorbis": "libvorbis"}  # FFmpeg's names
 _IN_STREAM = ("libx264", "libx264rgb", "libx265", "mpeg4")  # that hold any shape of pixels
 _MPEG2_SHAPES = (Fraction(4, 3), Fraction(16, 9), Fraction(221, 100))  # of whole pictures
 # Families whose stream in the file may begin as a copy of the source's, side data included.
 _ALIKE = ("h264", "hevc", "av1", "vp9", "vp8", "prores", "ffv1", "mjpeg", "dnxhd")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamPlan:
-    """A stream beside the video that the target keeps."""
-
-    stream: Stream = field(repr=False)  # once its file is closed, PyAV cannot print it
-    action: Literal["copy", "sound", "attach"]
-    encoder: str = ""  # that sound goes through
-
-    @property
-    def words(self) -> str:
-        """The stream, and the codec it is encoded as."""
-        codec = f" as {av.Codec(self.encoder, 'w').canonical_name}" if self.encoder else ""
-        return stream_line(self.stream) + codec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +87,7 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
         check_target(Path(where), reader.paths(), overwrite=options.overwrite)
     choice = choose_encoder(reader, container, options)
     setup = choice.setup
-    streams, dropped = _streams(source, container, options)
+    streams, dropped = plan_streams(source, container, options)
     template = _template(container, setup, source)
     cropped = source.header.cropped and template is not None
     tags, tag_options, tag_facts = _tags(source, container)
@@ -186,77 +162,6 @@ def _display(
 def _anamorphic(source: SourceMetadata) -> bool:
     """Whether pixels are not square."""
     return source.pixel_aspect not in (None, Fraction(1))
-
-
-def _streams(
-    source: SourceMetadata, container: Container, options: WriteOptions
-) -> tuple[list[StreamPlan], list[str]]:
-    """Plans of the other streams, and those dropped with the reason. Raises UsageError for sound
-    and subtitles that another file could hold."""
-    plans, dropped = [], []
-    for stream in source.others:
-        if _rebuilt(source, container, stream):
-            continue
-        if stream.type == "audio" and options.audio_codec and not container.only_pictures:
-            plans.append(_sound(container, stream, options.audio_codec))
-            continue
-        reason = refusal(container, stream)
-        if reason is None:
-            attached = is_cover(stream) and container.covers == "attachment"
-            plans.append(StreamPlan(stream=stream, action="attach" if attached else "copy"))
-            continue
-        if not container.only_pictures and not options.copy_only:
-            _refuse(container, stream)
-        dropped.append(f"{stream_line(stream)} ({reason})")
-    return plans, dropped
-
-
-def _refuse(container: Container, stream: Stream) -> None:
-    """Raise UsageError for sound and subtitles that are lost only because of the chosen target."""
-    if stream.type not in ("audio", "subtitle"):
-        return
-    suffix = holder(stream)
-    again = stream.type == "audio" and stream.codec_context is not None
-    if suffix is None and not again:
-        return
-    ways = [f"name {'an' if suffix == '.mkv' else 'a'} {suffix} file with output="] * bool(suffix)
-    ways += ["pass audio_codec= to encode it again"] * again
-    first, *others = [*ways, "pass copy_only=True to leave it out"]
-    raise UsageError(
-        f"{container.name} cannot hold {stream_line(stream)}.",
-        hint=f"{first[0].upper()}{first[1:]}, or {', or '.join(others)}.",
-    )
-
-
-def _sound(container: Container, stream: Stream, codec: str) -> StreamPlan:
-    """The plan of sound that is encoded again. Raises UsageError."""
-    encoder = _SOUND.get(codec, codec)
-    if not is_encoder(encoder, "audio"):
-        raise UsageError(
-            f"audio_codec={codec!r}: this FFmpeg has no such audio encoder.",
-            hint="Try aac, opus, flac, mp3, ac3 or pcm_s16le.",
-        )
-    if not isinstance(stream, AudioStream) or stream.codec_context is None:
-        raise UsageError(
-            f"{stream_line(stream)}: FFmpeg has no decoder for it.", hint="Leave out audio_codec=."
-        )
-    if not takes_sound(container, encoder):
-        raise UsageError(
-            f"audio_codec={codec!r}: {container.name} cannot hold it.",
-            hint="opus fits .webm and .mkv, aac fits .mp4, .mov and .ts.",
-        )
-    return StreamPlan(stream=stream, action="sound", encoder=encoder)
-
-
-def _rebuilt(source: SourceMetadata, container: Container, stream: Stream) -> bool:
-    """Whether a mov or mp4 data stream is written anew: chapters (text tracks) and time codes."""
-    if stream.type != "data" or not container.chapters:
-        return False
-    if str(stream.codec_tag if stream.codec_context else "") == "tmcd":
-        return "timecode" in source.stream_tags
-    mov = "mov" in source.container and stream.codec_context is None
-    timecode = mov and "timecode" in stream.metadata
-    return timecode or (mov and bool(source.chapters) and stream.frames == len(source.chapters))
 
 
 def _stream_facts(container: Container, streams: list[StreamPlan]) -> Iterator[_Fact]:

@@ -9,9 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import av
-from av.audio.stream import AudioStream
 from av.container import OutputContainer
-from av.error import ArgumentError, InvalidDataError
 from av.stream import Stream
 from av.video.codeccontext import VideoCodecContext
 
@@ -19,23 +17,22 @@ from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import Frame
 from f2rcli.io.base import Reader, Receipt, WritePlan, Writer, written_name
 from f2rcli.io.files import PartFile, disk_error, misread_error
-from f2rcli.io.video.containers import Container, copy_stream, open_target, stream_tags
+from f2rcli.io.video.containers import open_target
 from f2rcli.io.video.decoder import AnyPacket, SidePackets, shown_at
 from f2rcli.io.video.encoders import ordinary_scheduling
 from f2rcli.io.video.pixels import Filter, converted, make_frame
-from f2rcli.io.video.plan import StreamPlan, VideoDetail
+from f2rcli.io.video.plan import VideoDetail
 from f2rcli.io.video.reader import VideoReader
 from f2rcli.io.video.source import (
     PADDING,
     PIPE,
     TOLERANT,
     ffmpeg_reason,
-    is_cover,
     metadata_of,
     quiet_ffmpeg,
-    stream_line,
     write_display_size,
 )
+from f2rcli.io.video.streams import SideStreams, stream_tags
 from f2rcli.units import count
 
 _ERRORS = (av.FFmpegError, OSError)
@@ -43,10 +40,6 @@ _REORDERED = 32  # ticks; more than any encoder holds frames back, at one tick a
 _KEY_PICTURE = 1  # FFmpeg's AV_PICTURE_TYPE_I
 _WANTS_APART = 1 << 6  # FFmpeg's AVFMT_GLOBALHEADER, of a container
 _HEADERS_APART = 1 << 22  # FFmpeg's AV_CODEC_FLAG_GLOBAL_HEADER
-_MIMES = {"png": "image/png", "mjpeg": "image/jpeg", "bmp": "image/bmp", "gif": "image/gif"}
-_EXTENSIONS = {"mjpeg": "jpg"}  # others are the codec's name
-# Bits per second and channel: transparent or close to it.
-_BIT_RATES = {"libopus": 96_000, "aac": 128_000, "libmp3lame": 128_000, "ac3": 96_000}
 _misread = partial(misread_error, instead=", or try another container")
 
 
@@ -365,174 +358,3 @@ class Y4mFile:
     def close(self) -> None:
         """Write what is pending. Raises OSError."""
         self._file.close()
-
-
-@dataclass(slots=True)
-class _Copied:
-    """A stream under way to the target."""
-
-    plan: StreamPlan
-    target: Stream
-    sound: "SoundEncoder | None"
-    packets: int = 0
-    size: int = 0  # bytes
-    refused: int = 0  # packets that the muxer did not take
-    begun: bool = False  # a cut video stream has reached a key frame
-
-
-class SideStreams:
-    """Muxes the packets of the other streams into the target, in step with the video."""
-
-    def __init__(self, packets: SidePackets, container: OutputContainer) -> None:
-        self.packets = packets
-        self.container = container
-        self.tracks: list[int | None] = []  # source streams in the file's order; None: the picture
-        self._copied: dict[int, _Copied] = {}  # by the index of the source stream
-        self._pictures: dict[int, Stream] = {}  # to attach
-
-    def add(self, plans: Iterable[StreamPlan]) -> None:
-        """Add target streams for these plans."""
-        for plan in plans:
-            stream = plan.stream
-            if plan.action == "attach":
-                self._pictures[stream.index] = stream
-                continue
-            sound = None
-            if plan.action == "sound" and isinstance(stream, AudioStream):
-                sound = SoundEncoder(stream, plan.encoder, self.container)
-            target = sound.target if sound else copy_stream(self.container, stream)
-            self._copied[stream.index] = _Copied(plan, target, sound)
-            if stream.type != "attachment" and not is_cover(stream):
-                self.tracks.append(stream.index)
-
-    def attach(self) -> None:
-        """Put cover art into the header, for containers that keep it there."""
-        for packet in list(self.packets.queue):
-            stream = self._pictures.pop(packet.stream_index, None)
-            if stream is None:
-                continue
-            name = stream.codec_context.name
-            title = stream.metadata.get("filename") or f"cover.{_EXTENSIONS.get(name, name)}"
-            mime = stream.metadata.get("mimetype") or _MIMES.get(name, "application/octet-stream")
-            self.container.add_attachment(title, mime, bytes(packet))
-            self.packets.queue.remove(packet)
-
-    def lost(self) -> Iterator[str]:
-        """Losses that no plan foresaw, in words."""
-        yield from (f"{stream_line(s)} (the picture is missing)" for s in self._pictures.values())
-        for copied in self._copied.values():
-            if copied.refused:
-                what = count(copied.refused, "packet")
-                yield f"{what} of {stream_line(copied.plan.stream)} (damaged)"
-
-    def places(self, container: Container) -> dict[int | None, int]:
-        """The place of each track in the finished file; mp4 and mov leave out empty ones, but for
-        subtitles, to which they add an end."""
-
-        def there(index: int | None) -> bool:
-            copied = None if index is None else self._copied[index]
-            return copied is None or bool(copied.packets) or copied.plan.stream.type == "subtitle"
-
-        written = [index for index in self.tracks if not container.movie or there(index)]
-        return {index: place for place, index in enumerate(written)}
-
-    def missing(
-        self, came: Counter[int], sizes: Counter[int], container: Container
-    ) -> Iterator[str]:
-        """What a finished file lacks of what was planned. came, sizes: packets and bytes, by
-        place."""
-        places = self.places(container)
-        for index in self.tracks:
-            if index is None:
-                continue
-            copied, place = self._copied[index], places.get(index)
-            there = 0 if place is None else came[place]
-            pictures = copied.plan.stream.type == "video"  # an excerpt may miss their key frames
-            if place is None or (not there and (copied.packets or pictures)):
-                yield copied.plan.words
-            elif there < copied.packets and sizes[place] < copied.size:
-                few = f"{copied.packets - there} of {count(copied.packets, 'packet')}"
-                yield f"{few} of {copied.plan.words}"
-
-    def drain(self) -> None:
-        """Mux every queued packet."""
-        queue = self.packets.queue
-        while queue:
-            packet = queue.popleft()
-            copied = self._copied.get(packet.stream_index)
-            if copied is not None and self._moved(packet, copied):
-                self.container.start_encoding()  # a refused header is no fault of the packet
-                self._put(
-                    (packet,) if copied.sound is None else copied.sound.encoded(packet), copied
-                )
-
-    def finish(self) -> None:
-        """Mux what is queued, and what sound encoders still hold."""
-        self.drain()
-        for copied in self._copied.values():
-            if copied.sound is not None:
-                self._put(copied.sound.finish(), copied)
-
-    def _put(self, packets: Iterable[AnyPacket], copied: _Copied) -> None:
-        try:
-            for packet in packets:
-                packet.stream, size = copied.target, packet.size
-                self.container.mux(packet)  # which takes its content away
-                copied.packets, copied.size = copied.packets + 1, copied.size + size
-        except (InvalidDataError, ArgumentError):  # of this packet, not of the disk
-            copied.refused += 1
-
-    def _moved(self, packet: AnyPacket, copied: _Copied) -> bool:
-        """Move a packet as the clip is moved; False if it lies outside a cut clip."""
-        excerpt, time = self.packets, shown_at(packet)
-        if excerpt.start is None or time is None or is_cover(packet.stream):
-            return True
-        seconds = time * packet.time_base
-        if seconds < excerpt.start or (excerpt.end is not None and seconds >= excerpt.end):
-            return False
-        if packet.stream.type == "video" and not copied.begun and not packet.is_keyframe:
-            return False
-        copied.begun = True
-        moved = round(excerpt.shift / packet.time_base)
-        packet.pts = None if packet.pts is None else packet.pts - moved
-        packet.dts = None if packet.dts is None else packet.dts - moved
-        return True
-
-
-class SoundEncoder:
-    """Encodes a stream's sound again, at its own times."""
-
-    def __init__(self, stream: AudioStream, encoder: str, container: OutputContainer) -> None:
-        self.source = stream.codec_context
-        codec = av.Codec(encoder, "w")
-        rates = sorted(codec.audio_rates or [self.source.rate])
-        rate = next((rate for rate in rates if rate >= self.source.rate), rates[-1])
-        target = container.add_stream(encoder, rate=rate)
-        assert isinstance(target, AudioStream)  # as the plan saw to
-        context = target.codec_context
-        forms = [form.name for form in codec.audio_formats or []]
-        alike = [f for f in forms if f.rstrip("p") == self.source.format.name.rstrip("p")]
-        context.format = (alike or forms or [self.source.format.name])[0]
-        context.layout, context.time_base = self.source.layout.name, Fraction(1, rate)
-        if encoder in _BIT_RATES:
-            context.bit_rate = _BIT_RATES[encoder] * context.layout.nb_channels
-        try:
-            context.open()
-        except (av.FFmpegError, ValueError) as error:
-            raise OutputError(
-                f"{stream_line(stream)}: {encoder} refuses it ({ffmpeg_reason(error)}).",
-                hint="Pass another audio_codec=, such as flac or pcm_s16le.",
-            ) from error
-        target.metadata.update(stream_tags(stream.metadata, container.format.name))
-        target.disposition = stream.disposition
-        self.target = target
-
-    def encoded(self, packet: "AnyPacket | None") -> Iterator[AnyPacket]:
-        """The sound of a packet, as far as it makes whole packets. Raises av.FFmpegError."""
-        for frame in self.source.decode(packet):
-            yield from self.target.encode(frame)
-
-    def finish(self) -> Iterator[AnyPacket]:
-        """The packets that decoder and encoder still hold."""
-        yield from self.encoded(None)
-        yield from self.target.encode(None)

@@ -1,0 +1,390 @@
+"""Streams beside the picture: which of them a target takes, and their packets on the way there.
+
+Packets are copied; sound is encoded again where that is asked for.
+"""
+
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal
+
+import av
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.error import ArgumentError, InvalidDataError
+from av.stream import Stream
+
+from f2rcli.errors import OutputError, UsageError
+from f2rcli.io.base import WriteOptions
+from f2rcli.io.video.containers import CONTAINERS, Container
+from f2rcli.io.video.decoder import AnyPacket, SidePackets, shown_at
+from f2rcli.io.video.encoders import is_encoder
+from f2rcli.io.video.source import (
+    SourceMetadata,
+    family_of,
+    ffmpeg_reason,
+    is_cover,
+    stream_line,
+    title_of,
+)
+from f2rcli.units import count
+
+_SOUND = {"opus": "libopus", "mp3": "libmp3lame", "vorbis": "libvorbis"}  # FFmpeg's names
+
+# Bits per second and channel: transparent or close to it.
+_BIT_RATES = {"libopus": 96_000, "aac": 128_000, "libmp3lame": 128_000, "ac3": 96_000}
+
+_MIMES = {"png": "image/png", "mjpeg": "image/jpeg", "bmp": "image/bmp", "gif": "image/gif"}
+
+_EXTENSIONS = {"mjpeg": "jpg"}  # others are the codec's name
+
+# Languages that QuickTime numbers, as FFmpeg's table of the numbers spells them. By other spellings
+# it knows no number, and writes none. mp4 has letters instead.
+_QUICKTIME = {
+    "sqi": "alb", "hye": "arm", "eus": "baq", "mya": "bur", "zho": "chi", "cze": "ces",
+    "nld": "dut", "fre": "fra", "kat": "geo", "deu": "ger", "ell": "gre", "isl": "ice",
+    "mkd": "mac", "msa": "may", "rum": "ron", "slo": "slk", "swe": "sve", "bod": "tib",
+    "cym": "wel", "hrv": "hr ", "srp": "sr ",
+}  # fmt: skip
+
+# Tags of the file that the content came in.
+_STALE = {
+    "major_brand", "minor_version", "compatible_brands", "encoder", "duration", "number_of_frames",
+    "number_of_bytes", "bps", "vendor_id", "alpha_mode", "_statistics_writing_app", "software",
+    "_statistics_tags", "_statistics_writing_date_utc", "f2r", "encoding_tool",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamPlan:
+    """A stream beside the video that the target keeps."""
+
+    stream: Stream = field(repr=False)  # once its file is closed, PyAV cannot print it
+    action: Literal["copy", "sound", "attach"]
+    encoder: str = ""  # that sound goes through
+
+    @property
+    def words(self) -> str:
+        """The stream, and the codec it is encoded as."""
+        codec = f" as {av.Codec(self.encoder, 'w').canonical_name}" if self.encoder else ""
+        return stream_line(self.stream) + codec
+
+
+def plan_streams(
+    source: SourceMetadata, container: Container, options: WriteOptions
+) -> tuple[list[StreamPlan], list[str]]:
+    """Plans of the other streams, and those dropped with the reason. Raises UsageError for sound
+    and subtitles that another file could hold."""
+    plans, dropped = [], []
+    for stream in source.others:
+        if _rebuilt(source, container, stream):
+            continue
+        if stream.type == "audio" and options.audio_codec and not container.only_pictures:
+            plans.append(_sound(container, stream, options.audio_codec))
+            continue
+        reason = refusal(container, stream)
+        if reason is None:
+            attached = is_cover(stream) and container.covers == "attachment"
+            plans.append(StreamPlan(stream=stream, action="attach" if attached else "copy"))
+            continue
+        if not container.only_pictures and not options.copy_only:
+            _refuse(container, stream)
+        dropped.append(f"{stream_line(stream)} ({reason})")
+    return plans, dropped
+
+
+def _refuse(container: Container, stream: Stream) -> None:
+    """Raise UsageError for sound and subtitles that are lost only because of the chosen target."""
+    if stream.type not in ("audio", "subtitle"):
+        return
+    suffix = holder(stream)
+    again = stream.type == "audio" and stream.codec_context is not None
+    if suffix is None and not again:
+        return
+    ways = [f"name {'an' if suffix == '.mkv' else 'a'} {suffix} file with output="] * bool(suffix)
+    ways += ["pass audio_codec= to encode it again"] * again
+    first, *others = [*ways, "pass copy_only=True to leave it out"]
+    raise UsageError(
+        f"{container.name} cannot hold {stream_line(stream)}.",
+        hint=f"{first[0].upper()}{first[1:]}, or {', or '.join(others)}.",
+    )
+
+
+def _sound(container: Container, stream: Stream, codec: str) -> StreamPlan:
+    """The plan of sound that is encoded again. Raises UsageError."""
+    encoder = _SOUND.get(codec, codec)
+    if not is_encoder(encoder, "audio"):
+        raise UsageError(
+            f"audio_codec={codec!r}: this FFmpeg has no such audio encoder.",
+            hint="Try aac, opus, flac, mp3, ac3 or pcm_s16le.",
+        )
+    if not isinstance(stream, AudioStream) or stream.codec_context is None:
+        raise UsageError(
+            f"{stream_line(stream)}: FFmpeg has no decoder for it.", hint="Leave out audio_codec=."
+        )
+    if not takes_sound(container, encoder):
+        raise UsageError(
+            f"audio_codec={codec!r}: {container.name} cannot hold it.",
+            hint="opus fits .webm and .mkv, aac fits .mp4, .mov and .ts.",
+        )
+    return StreamPlan(stream=stream, action="sound", encoder=encoder)
+
+
+def _rebuilt(source: SourceMetadata, container: Container, stream: Stream) -> bool:
+    """Whether a mov or mp4 data stream is written anew: chapters (text tracks) and time codes."""
+    if stream.type != "data" or not container.chapters:
+        return False
+    if str(stream.codec_tag if stream.codec_context else "") == "tmcd":
+        return "timecode" in source.stream_tags
+    mov = "mov" in source.container and stream.codec_context is None
+    timecode = mov and "timecode" in stream.metadata
+    return timecode or (mov and bool(source.chapters) and stream.frames == len(source.chapters))
+
+
+def refusal(container: Container, stream: Stream) -> str | None:
+    """The reason why a container cannot take a stream as it is; None if it can.
+
+    Most muxers say so only at the header or the first packet, so a header is written to memory.
+    """
+    if container.only_pictures:
+        return "it holds one picture stream and nothing else"
+    if is_cover(stream) and container.covers != "stream":
+        return None if container.covers else f"{container.name} holds no cover art"
+    if stream.type == "attachment" and not container.attachments:
+        return f"{container.name} holds no attachments"
+    family = family_of(stream)
+    if stream.type == "data" and family == "unknown":
+        return "f2r knows nothing of its kind"  # under another name nobody would find it
+    # Its own kind of file holds what sound it held, whatever players make of it.
+    own = stream.type == "audio" and container.muxer in stream.container.format.name.split(",")
+    allowed = None if own or is_cover(stream) else dict(container.only).get(stream.type)
+    if allowed is None or family in allowed:
+        try:
+            trial = av.open(io.BytesIO(), "w", format=container.muxer)
+            copy_stream(trial, stream)
+            trial.start_encoding()
+            trial.close()
+            return None
+        except (av.FFmpegError, ValueError, OSError):
+            pass
+    return f"{container.name} cannot hold it"
+
+
+def takes_sound(container: Container, encoder: str) -> bool:
+    """Whether a container takes what an audio encoder writes: by our table, and by its muxer."""
+    name = av.Codec(encoder, "w").canonical_name
+    if name not in dict(container.only).get("audio", (name,)):
+        return False
+    try:
+        av.open(io.BytesIO(), "w", format=container.muxer).add_stream(encoder)
+    except ValueError:
+        return False
+    return True
+
+
+def holder(stream: Stream) -> str | None:
+    """The suffix of a container that takes a stream as it is; None where f2r writes none."""
+    ordered = sorted(CONTAINERS, key=lambda container: container.name != "matroska")
+    return next((c.suffixes[0] for c in ordered if refusal(c, stream) is None), None)
+
+
+def copy_stream(target: OutputContainer, stream: Stream) -> Stream:
+    """Add a stream like `stream`, for packets copied as they are, with its tags and flags."""
+    if stream.codec_context is None:
+        copy = target.add_stream_from_template(stream)
+    else:  # opaque: take the parameters as they are; no encoder of that name need exist
+        copy = target.add_stream_from_template(stream, opaque=True)
+    copy.metadata.update(stream_tags(stream.metadata, target.format.name))
+    copy.disposition = stream.disposition
+    return copy
+
+
+def stream_tags(metadata: Mapping[str, str], muxer: str) -> dict[str, str]:
+    """The tags of a stream, under names and with languages that the muxer knows."""
+    tags = plain_tags(metadata)
+    if muxer == "mov" and "language" in tags:
+        tags["language"] = _QUICKTIME.get(tags["language"], tags["language"])
+    if title := title_of(tags):
+        tags.pop("name", None)
+        tags["title"] = title
+    return tags
+
+
+def plain_tags(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Tags that describe the content, not the file they came in."""
+    return {
+        key: value for key, value in metadata.items() if key.lower().split("-")[0] not in _STALE
+    }
+
+
+@dataclass(slots=True)
+class _Copied:
+    """A stream under way to the target."""
+
+    plan: StreamPlan
+    target: Stream
+    sound: "SoundEncoder | None"
+    packets: int = 0
+    size: int = 0  # bytes
+    refused: int = 0  # packets that the muxer did not take
+    begun: bool = False  # a cut video stream has reached a key frame
+
+
+class SideStreams:
+    """Muxes the packets of the other streams into the target, in step with the video."""
+
+    def __init__(self, packets: SidePackets, container: OutputContainer) -> None:
+        self.packets = packets
+        self.container = container
+        self.tracks: list[int | None] = []  # source streams in the file's order; None: the picture
+        self._copied: dict[int, _Copied] = {}  # by the index of the source stream
+        self._pictures: dict[int, Stream] = {}  # to attach
+
+    def add(self, plans: Iterable[StreamPlan]) -> None:
+        """Add target streams for these plans."""
+        for plan in plans:
+            stream = plan.stream
+            if plan.action == "attach":
+                self._pictures[stream.index] = stream
+                continue
+            sound = None
+            if plan.action == "sound" and isinstance(stream, AudioStream):
+                sound = SoundEncoder(stream, plan.encoder, self.container)
+            target = sound.target if sound else copy_stream(self.container, stream)
+            self._copied[stream.index] = _Copied(plan, target, sound)
+            if stream.type != "attachment" and not is_cover(stream):
+                self.tracks.append(stream.index)
+
+    def attach(self) -> None:
+        """Put cover art into the header, for containers that keep it there."""
+        for packet in list(self.packets.queue):
+            stream = self._pictures.pop(packet.stream_index, None)
+            if stream is None:
+                continue
+            name = stream.codec_context.name
+            title = stream.metadata.get("filename") or f"cover.{_EXTENSIONS.get(name, name)}"
+            mime = stream.metadata.get("mimetype") or _MIMES.get(name, "application/octet-stream")
+            self.container.add_attachment(title, mime, bytes(packet))
+            self.packets.queue.remove(packet)
+
+    def lost(self) -> Iterator[str]:
+        """Losses that no plan foresaw, in words."""
+        yield from (f"{stream_line(s)} (the picture is missing)" for s in self._pictures.values())
+        for copied in self._copied.values():
+            if copied.refused:
+                what = count(copied.refused, "packet")
+                yield f"{what} of {stream_line(copied.plan.stream)} (damaged)"
+
+    def places(self, container: Container) -> dict[int | None, int]:
+        """The place of each track in the finished file; mp4 and mov leave out empty ones, but for
+        subtitles, to which they add an end."""
+
+        def there(index: int | None) -> bool:
+            copied = None if index is None else self._copied[index]
+            return copied is None or bool(copied.packets) or copied.plan.stream.type == "subtitle"
+
+        written = [index for index in self.tracks if not container.movie or there(index)]
+        return {index: place for place, index in enumerate(written)}
+
+    def missing(
+        self, came: Counter[int], sizes: Counter[int], container: Container
+    ) -> Iterator[str]:
+        """What a finished file lacks of what was planned. came, sizes: packets and bytes, by
+        place."""
+        places = self.places(container)
+        for index in self.tracks:
+            if index is None:
+                continue
+            copied, place = self._copied[index], places.get(index)
+            there = 0 if place is None else came[place]
+            pictures = copied.plan.stream.type == "video"  # an excerpt may miss their key frames
+            if place is None or (not there and (copied.packets or pictures)):
+                yield copied.plan.words
+            elif there < copied.packets and sizes[place] < copied.size:
+                few = f"{copied.packets - there} of {count(copied.packets, 'packet')}"
+                yield f"{few} of {copied.plan.words}"
+
+    def drain(self) -> None:
+        """Mux every queued packet."""
+        queue = self.packets.queue
+        while queue:
+            packet = queue.popleft()
+            copied = self._copied.get(packet.stream_index)
+            if copied is not None and self._moved(packet, copied):
+                self.container.start_encoding()  # a refused header is no fault of the packet
+                self._put(
+                    (packet,) if copied.sound is None else copied.sound.encoded(packet), copied
+                )
+
+    def finish(self) -> None:
+        """Mux what is queued, and what sound encoders still hold."""
+        self.drain()
+        for copied in self._copied.values():
+            if copied.sound is not None:
+                self._put(copied.sound.finish(), copied)
+
+    def _put(self, packets: Iterable[AnyPacket], copied: _Copied) -> None:
+        try:
+            for packet in packets:
+                packet.stream, size = copied.target, packet.size
+                self.container.mux(packet)  # which takes its content away
+                copied.packets, copied.size = copied.packets + 1, copied.size + size
+        except (InvalidDataError, ArgumentError):  # of this packet, not of the disk
+            copied.refused += 1
+
+    def _moved(self, packet: AnyPacket, copied: _Copied) -> bool:
+        """Move a packet as the clip is moved; False if it lies outside a cut clip."""
+        excerpt, time = self.packets, shown_at(packet)
+        if excerpt.start is None or time is None or is_cover(packet.stream):
+            return True
+        seconds = time * packet.time_base
+        if seconds < excerpt.start or (excerpt.end is not None and seconds >= excerpt.end):
+            return False
+        if packet.stream.type == "video" and not copied.begun and not packet.is_keyframe:
+            return False
+        copied.begun = True
+        moved = round(excerpt.shift / packet.time_base)
+        packet.pts = None if packet.pts is None else packet.pts - moved
+        packet.dts = None if packet.dts is None else packet.dts - moved
+        return True
+
+
+class SoundEncoder:
+    """Encodes a stream's sound again, at its own times."""
+
+    def __init__(self, stream: AudioStream, encoder: str, container: OutputContainer) -> None:
+        self.source = stream.codec_context
+        codec = av.Codec(encoder, "w")
+        rates = sorted(codec.audio_rates or [self.source.rate])
+        rate = next((rate for rate in rates if rate >= self.source.rate), rates[-1])
+        target = container.add_stream(encoder, rate=rate)
+        assert isinstance(target, AudioStream)  # as the plan saw to
+        context = target.codec_context
+        forms = [form.name for form in codec.audio_formats or []]
+        alike = [f for f in forms if f.rstrip("p") == self.source.format.name.rstrip("p")]
+        context.format = (alike or forms or [self.source.format.name])[0]
+        context.layout, context.time_base = self.source.layout.name, Fraction(1, rate)
+        if encoder in _BIT_RATES:
+            context.bit_rate = _BIT_RATES[encoder] * context.layout.nb_channels
+        try:
+            context.open()
+        except (av.FFmpegError, ValueError) as error:
+            raise OutputError(
+                f"{stream_line(stream)}: {encoder} refuses it ({ffmpeg_reason(error)}).",
+                hint="Pass another audio_codec=, such as flac or pcm_s16le.",
+            ) from error
+        target.metadata.update(stream_tags(stream.metadata, container.format.name))
+        target.disposition = stream.disposition
+        self.target = target
+
+    def encoded(self, packet: "AnyPacket | None") -> Iterator[AnyPacket]:
+        """The sound of a packet, as far as it makes whole packets. Raises av.FFmpegError."""
+        for frame in self.source.decode(packet):
+            yield from self.target.encode(frame)
+
+    def finish(self) -> Iterator[AnyPacket]:
+        """The packets that decoder and encoder still hold."""
+        yield from self.encoded(None)
+        yield from self.target.encode(None)
