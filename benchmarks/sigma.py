@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from patterns import scenes
 
-from f2rcli.engine.noise.measurement import measure_noise
+from f2rcli.engine.measuring import measure_noise
 from f2rcli.engine.stream import Engine, EngineSettings, load_engine
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout
 from f2rcli.yuv import to_rgb

@@ -168,13 +168,6 @@ def beside(name: str, kind: Kind, *, named: bool = False) -> str | None:
     return other if entry.get("pair") or not named else None
 
 
-def measuring(space: Space) -> str | None:
-    """The bundled weights that measure noise in such pictures (`noise = true`), if any."""
-    kinds = (space, Space.RGB) if space is Space.GRAY else (space,)
-    named = [(entry["space"], n) for n, entry in manifest().items() if entry.get("noise")]
-    return next((n for kind in kinds for held, n in named if held == kind.value), None)
-
-
 def load(name_or_path: str) -> Weights:
     """Weights by bundled name (SHA-256 checked) or path. Raises WeightsError for unknown, missing,
     damaged or foreign ones."""

@@ -7,11 +7,10 @@ import signal
 import sys
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # pytest -n: a processor each, for what a test starts too
     # Before numpy is loaded: its inverses wait by spinning, on the processor of the other worker.
@@ -22,7 +21,6 @@ import numpy as np
 import pytest
 
 from f2rcli import weights
-from f2rcli.frames import Frame
 from f2rcli.io.video.encoders import ordinary_scheduling
 
 os.environ.pop("PYTHONUNBUFFERED", None)  # users' output is buffered: what tests start has it too
@@ -113,30 +111,6 @@ def coarse_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     from f2rcli.methods.f2r import F2R
 
     monkeypatch.setattr(F2R, "follow", F2R.pass_over)
-
-
-OPENINGS: dict[Any, Any] = {}
-
-
-@pytest.fixture
-def noise_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The noise of first frames that a run of this process had measured is remembered, for tests of
-    what runs do with the same clips: a third of their time."""
-    from f2rcli.engine.noise import opening
-
-    measured = opening._opening
-
-    def remembered(frames: Sequence[Frame], engine: Any) -> Any:
-        shown = tuple(
-            (f.layout, f.quantiser8, *((p.shape, p.dtype.str, p.tobytes()) for p in f.planes))
-            for f in frames
-        )
-        key = shown, engine.weights.name, engine.torch_device, engine.precision, engine.tile
-        if key not in OPENINGS:
-            OPENINGS[key] = measured(frames, engine)
-        return OPENINGS[key]
-
-    monkeypatch.setattr(opening, "_opening", remembered)
 
 
 @pytest.fixture(autouse=True)

@@ -29,7 +29,6 @@ sha256 = "{two}"
 method = "f2r"
 space = "rgb"
 default = true
-noise = true
 [light]
 file = "two.safetensors"
 sha256 = "{two}"
@@ -86,8 +85,6 @@ def test_weights_are_chosen_by_their_marks(bundle: Path) -> None:
             weights.choose(method, space)
     assert [weights.beside(name, "light") for name in ("one", "two")] == ["light", None]
     assert weights.beside("one", "compressed") is None  # nor has another kind
-    assert weights.measuring(Space.RGB) == weights.measuring(Space.GRAY) == "two"
-    assert weights.measuring(Space.BAYER) is None
 
 
 def test_the_first_is_chosen_where_none_is_the_default(bundle: Path) -> None:

@@ -33,7 +33,7 @@ from f2rcli.frames import Family
 from f2rcli.models.flow import DISFlow
 from f2rcli.models.share import Share
 from f2rcli.noise.bound import LOOKS, evidence, mean
-from f2rcli.noise.measurement.blocks import FramePlanes
+from f2rcli.noise.planes import FramePlanes
 
 SIZE, FRAMES = 160, 5
 DRAWN = 0.45  # of the samples: what is to be told from noise is mostly drawn

@@ -115,7 +115,7 @@ def returned_lines(engine: "Engine | None", info: ClipInfo) -> list[str]:
     returned = getattr(engine, "returned", None)
     if engine is None or returned is None or returned.share <= MUCH_RETURNED:
         return []
-    from f2rcli.engine.noise.opening import hardly_any
+    from f2rcli.engine.level import hardly_any
 
     noise = engine.noise
     if noise is None or not any(noise.sigma) or hardly_any(noise, info.layout):

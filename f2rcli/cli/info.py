@@ -248,7 +248,7 @@ def noise(
     check_result("--plot", plot, [source], overwrite=overwrite)
     settings = EngineSettings(method=method, weights=weights, device=device, threads=threads)
     with open_reader(source, ReadOptions(axes=axes, series=series)) as reader:
-        from f2rcli.engine.noise.measurement import measure_noise  # brings torch
+        from f2rcli.engine.measuring import measure_noise  # brings torch
         from f2rcli.noise.plot import plot as plotted
 
         measurer = loaded(settings, reader.info, console.note)

@@ -25,7 +25,6 @@ from f2rcli.engine.tiles import Runner, picture_size
 from f2rcli.errors import DeviceError
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
 from f2rcli.methods.base import Method
-from f2rcli.methods.rgb import RgbMethod
 from f2rcli.models.layers import channels_last
 from f2rcli.models.recorded.graphs import Graphs
 from f2rcli.noise.measurement.compression import Compression
@@ -167,19 +166,6 @@ class Engine:
         if chosen is not None:
             self.used = chosen
         return chosen or self.weights
-
-    def new_measurer(self) -> RgbMethod | None:
-        """A method that measures noise: the bundled one for such pictures, whatever restores them,
-        as better weights do not measure better; without one the engine's own if they can."""
-        name = weights.measuring(self.weights.header.space)
-        if name is None:
-            return None
-        chosen = self._other(name)
-        if chosen.header.channels != self.weights.header.channels:
-            return None
-        method = methods.load_rgb(chosen.header.method).of(chosen, self._runner(chosen))
-        channels_last(method.networks.eval().to(self.torch_device))
-        return method
 
     def _beside(self, kind: Kind) -> Weights | None:
         """The bundled weights for a kind of footage, unless the user named one set or a file."""

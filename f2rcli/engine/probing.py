@@ -9,7 +9,7 @@ from f2rcli.engine.contract.residual import STRICT
 from f2rcli.engine.contract.shares import NoiseShares
 from f2rcli.engine.contract.terms import Terms, law_of
 from f2rcli.engine.engine import Engine
-from f2rcli.engine.noise.tracking import NoiseTracker, refreshes
+from f2rcli.engine.level import NoiseTracker
 from f2rcli.engine.packing import Packing
 from f2rcli.engine.planes_store import grouped_planes
 from f2rcli.frames import Frame, Singles
@@ -18,6 +18,7 @@ from f2rcli.noise.bands import Shares, bands, white_shares
 from f2rcli.noise.planes import PlaneNoise, with_changes
 from f2rcli.window import Window
 
+ASK_EVERY = 48  # frames
 STILL = 0.9  # of a clip's texture: what a method loses there shows in every frame, see `memory`
 
 
@@ -35,15 +36,16 @@ class ResponseProbe(NamedTuple):
         fits = self.engine.slack is STRICT and isinstance(self.method, Following)
         contract = self.engine.settings.contract and self.noise.planes is not None
         asks = fits and contract and self.noise.weak and self.noise.still < STILL
-        return NoiseShares(self.noise.texture) if asks else None
+        return NoiseShares() if asks else None
 
     def due(self, view: Window[Prepared], shares: NoiseShares | None) -> bool:
         """Whether to ask on this window's centre: on the first, on the first with as many frames
-        before it as after it, and whenever noise is measured again."""
+        before it as after it, and every ASK_EVERY frames."""
         if shares is None:
             return False
         balanced = len(view.before) >= len(view.after) > 0
-        again = shares.settled and refreshes(view)
+        index = view.centre.index
+        again = shares.settled and index > 0 and index % ASK_EVERY == 0
         return not shares.looks or again or (balanced and not shares.settled)
 
     def ask(

@@ -23,7 +23,6 @@ from f2rcli.engine.strength import luma_and_chroma
 from f2rcli.frames import Family, Floats, Frame, same_samples
 from f2rcli.models.flow import DISFlow, Flow, compose, doubled, halved, resized, sample
 from f2rcli.noise import rows
-from f2rcli.noise.measurement.blocks import MATCHED
 from f2rcli.noise.planes import picture_of, with_changes
 from f2rcli.noise.rows import Lines, Offsets, Profile, RowNoise, Values
 from f2rcli.order import robust_sigma
@@ -395,7 +394,7 @@ class _New:
             mean = np.sum([one.values * one.worth for one in references], axis=0) / worth
             apart = np.asarray(own - mean, np.float32)
             soft = np.asarray(cv2.GaussianBlur(rows.levelled(own), (0, 0), rows.SOFT), np.float32)
-            weights = rows.precision(soft, _sigma(apart), MATCHED)
+            weights = rows.precision(soft, _sigma(apart), rows.MATCHED)
             profile, error = rows.common(*rows.segments(apart, weights))
             for part, own_share in zip(rows.parted(profile), (1.0, BROAD**2), strict=True):
                 prior = variance * own_share

@@ -15,19 +15,20 @@ from f2rcli.engine.dim.choice import ALONE, CHOSEN_ON, Blend, Restore, chosen, d
 from f2rcli.engine.dim.written import given, written
 from f2rcli.engine.engine import Engine, Prediction
 from f2rcli.engine.fields import one_field, woven
+from f2rcli.engine.level import NoiseTracker
 from f2rcli.engine.loading import load_engine
-from f2rcli.engine.noise.opening import DIM_PREROLL, PREROLL, few_photons
-from f2rcli.engine.noise.tracking import NoiseTracker
+from f2rcli.engine.measuring import DIM_PREROLL, PREROLL, few_photons
 from f2rcli.engine.packing import Packing
+from f2rcli.engine.pictures import to_measure, unique
 from f2rcli.engine.resuming.marks import Mark
 from f2rcli.engine.rows import LineRemover, remover_for
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.strength import changes_nothing
 from f2rcli.engine.worker import AtOnce, Worker, network_worker
-from f2rcli.frames import ClipInfo, Frame, same_samples
+from f2rcli.frames import ClipInfo, Frame
 from f2rcli.methods.base import Following, Restored
 from f2rcli.noise.model import NoiseModel
-from f2rcli.samples.defects import put_back, searches
+from f2rcli.samples.defects import put_back
 from f2rcli.system.memory import give_memory_back
 from f2rcli.tee import emptied, tee_releasing
 from f2rcli.window import windows
@@ -44,8 +45,6 @@ __all__ = [
 ]
 
 OpeningFrames = Callable[[], Iterable[Frame]] | None  # of the whole clip
-
-LONGEST_REPEAT = 64  # copies of one picture that wait for the next; more start a shot of their own
 
 
 def denoise_stream(
@@ -225,7 +224,7 @@ def _restored(
             continue
         count += 1
         if not window.before:
-            past = replace(past, memory=Memory(), bounds=())  # a shot begins
+            past = replace(past, memory=Memory())  # a shot begins
         if all(copy.context for copy in window.centre.copies):
             if begun:  # what follows has been looked at; the reader goes on to its end
                 count += len(window.after) + sum(1 for _ in pictures)
@@ -267,14 +266,6 @@ def _begun(pictures: Iterator[list[Frame]], engine: Engine, like: _Begun | None 
     return _Begun(waiting, pictures, remover)
 
 
-def to_measure(frames: Iterable[Frame], info: ClipInfo) -> Iterator[list[Frame]]:
-    """The frames to measure noise on: runs of `unique`, first lane; one field if interlaced."""
-    _, lane = next(groupby(frames, key=lambda frame: frame.lane), (0, iter(())))
-    if info.interlaced and info.height >= 4:
-        lane = (one_field(frame, 0) for frame in lane)
-    return unique(lane)
-
-
 def estimate_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> NoiseModel | None:
     """The noise of a clip from its first frames; None where they hold too little evidence."""
     noise = looked_ahead(frames, info, engine)
@@ -294,19 +285,3 @@ def looked_ahead(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> Noi
         noise.measure_opening(opening)
     engine.suited(noise.kinds)
     return noise
-
-
-def unique(frames: Iterable[Frame], worker: Worker | None = None) -> Iterator[list[Frame]]:
-    """Runs of frames with the same samples, as lists. A copy has its original's noise: it teaches
-    nothing as a neighbour, and gets its original's result. Invalid samples are set aside, by the
-    worker if there is one."""
-    run: list[Frame] = []
-    for frame in (Worker() if worker is None else worker).done(searches(frames)):
-        if run and len(run) < LONGEST_REPEAT and same_samples(run[0], frame):
-            run.append(replace(frame, planes=run[0].planes))
-            continue
-        if run:
-            yield run
-        run = [frame]
-    if run:
-        yield run

@@ -1,20 +1,17 @@
 """One window after the other: its centre restored, and held to the contract."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
 from typing import NamedTuple
 
-import numpy as np
 from torch import Tensor
 
-from f2rcli.engine.contract.residual import STRICT, FrameContext, Past
+from f2rcli.engine.contract.residual import FrameContext, Past
 from f2rcli.engine.contract.shares import NoiseShares
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine
-from f2rcli.engine.noise.ceiling import LOOK_BESIDE, LOOK_EVERY, below, ceiling, fades, one_code
-from f2rcli.engine.noise.tracking import REFRESH_EVERY, NoiseTracker
+from f2rcli.engine.level import NoiseTracker
 from f2rcli.engine.packing import Packing
 from f2rcli.engine.probing import ResponseProbe, changes_of
 from f2rcli.engine.resuming.marks import Mark
@@ -45,6 +42,7 @@ class Started(NamedTuple):
     window: Window[PreparedPicture]
     view: Window[Prepared]
     motions: tuple[LazyFlow | None, ...]  # into the frames right beside the centre
+    planes: PlaneNoise | None  # the noise of the centre's
     past: Past
     restored: Callable[[], Restored]  # waits
 
@@ -88,31 +86,28 @@ class Restorer(NamedTuple):
 
     def start(self, window: Window[PreparedPicture], past: Past) -> Started:
         """Let the worker restore a window's centre, if the method can part it from what follows."""
-        view, told, method = view_of(window), self.noise.told, self.method
+        view, method = view_of(window), self.method
         if isinstance(method, Following):
-            followed = method.follow(view, told)
+            followed = method.follow(view, self.noise.told)
+            motions = self._looked(window)
+            told = self.noise.told
             restored = self.worker.start(partial(method.finish, view, told, followed))
         else:
-            begun = [method.restore(view, told)]  # whose motion is known from then on
+            begun = [method.restore(view, self.noise.told)]  # whose motion is known from then on
+            motions = self._looked(window)
             restored = begun.pop
-        near = (*view.before[-1:], *view.after[:1])
-        motions = tuple(method.motion(view.centre, frame) for frame in near)
-        if self.engine.away:
-            self._look(window, past)
-        return Started(window, view, motions, past, restored)
+        planes = self.noise.by_now(window.centre.copies[0])
+        return Started(window, view, motions, planes, past, restored)
 
-    def finish(self, started: Started, missed: int = 0) -> list[Frame]:
-        """A window's centre, and its copies; missed: how often the whole run has measured the noise
-        before an excerpt. A function of its own: no picture outlives it."""
-        window, view, noise = started.window, started.view, self.noise
+    def finish(self, started: Started) -> list[Frame]:
+        """A window's centre, and its copies. A function of its own: no picture outlives it."""
+        window, view = started.window, started.view
         copies = window.centre.copies
         restored = started.restored()
         near = _near(window)
         flows = tuple(None if motion is None else motion() for motion in started.motions)
-        planes = self._by_now(started, flows)
         # after networks have run: what it leaves for the contract takes memory
-        self.engine.watch(started.past, copies[0], planes, flows)
-        noise.refresh(view, _shown(window), missed)
+        self.engine.watch(started.past, copies[0], started.planes, flows)
         if self.watch is not None:
             self.watch(restored)
         refined = restored.refined
@@ -123,7 +118,7 @@ class Restorer(NamedTuple):
         if past.shares is not None and self.probe.due(view, past.shares):
             self.probe.ask(past.shares, copies[0], view, changes)
         context = FrameContext(
-            tuple(entry.copies[0] for entry in near), flows, past, planes,
+            tuple(entry.copies[0] for entry in near), flows, past, started.planes,
             later=tuple(entry.copies[0] for entry in window.after),
         )  # fmt: skip
         done = self.engine.to_frame(copies[0], changes, context)
@@ -133,88 +128,43 @@ class Restorer(NamedTuple):
         """What a restored packed picture changes in a frame's planes."""
         return changes_of(self.engine.planes(frame), restored, self.noise, self.packing)
 
-    def _by_now(self, started: Started, flows: Sequence[Flow | Tensor | None]) -> PlaneNoise | None:
-        """The noise of a centre's planes, no more than frames beside it allow now and then."""
-        noise, past, window = self.noise, started.past, started.window
-        if noise.planes is None or noise.declared or noise.sensor:
-            return noise.planes
-        centre = window.centre.copies[0]
-        if (look := past.looks.pop(window.centre.prepared.index, None)) is not None:
-            past.bounds = look()
-        elif (
-            (self._due(window.centre, past, LOOK_EVERY) or _fades(window))
-            and not noise.compressed
-            and flows
-            and isinstance(flows[-1], np.ndarray)
-        ):
-            other = _near(window)[-1].copies[0]
-            past.bounds = ceiling(centre, other, flows[-1], noise.planes)
-        return self._held(centre, past)
-
-    def _due(self, picture: PreparedPicture, past: Past, every: int) -> bool:
-        """Whether frames beside a picture are asked for what its noise is at most."""
-        noise = self.noise
-        known = noise.planes is None or noise.declared or noise.sensor or noise.compressed
-        return not known and (not past.bounds or picture.prepared.index % every == 0)
-
-    def _look(self, window: Window[PreparedPicture], past: Past) -> None:
-        """Have the host look at pictures in a window beside the device, so that most looks are done
-        once their picture is the centre. Which pictures depends on nothing but their index."""
-        pairs = list(pairwise((window.centre, *window.after)))
-        pairs = pairs or [(window.centre, one) for one in window.before[-1:]]
-        for one, other in pairs[:1] if not past.bounds else pairs:
-            index = one.prepared.index
-            if index not in past.looks and self._due(one, past, LOOK_BESIDE):
-                assert self.noise.planes is not None  # there is something to hold
-                pair = one.copies[0], other.copies[0]
-                look = partial(ceiling, *pair, None, self.noise.planes)
-                past.looks[index] = self.worker.beside(look)
-
-    def _held(self, frame: Frame, past: Past) -> PlaneNoise | None:
-        """The noise of a frame's planes, no more than was seen lately."""
-        if self.noise.compressed:
-            return self.noise.of_errors(frame)
-        if self.noise.planes is None or self.noise.declared or self.noise.sensor:
-            return self.noise.planes
-        if one_code(frame):
-            return replace(self.noise.planes.scaled(0), clipped=False)
-        if not past.bounds:
-            return self.noise.planes
-        return below(self.noise.planes, past.bounds, coded=self.engine.slack is not STRICT)
+    def _looked(self, window: Window[PreparedPicture]) -> tuple[LazyFlow | None, ...]:
+        """The motion from a centre into its neighbours, by which its noise is looked at now and
+        then."""
+        centre, near = window.centre, _near(window)
+        motions = tuple(self.method.motion(centre.prepared, one.prepared) for one in near)
+        if self.noise.looks(centre.prepared.index, begins=not window.before):
+            flows = [None if motion is None else _on_processor(motion()) for motion in motions]
+            self.noise.look(centre.copies[0], [one.copies[0] for one in near], flows)
+        return motions
 
     def led_in(self, window: Window[PreparedPicture], count: int, past: Past) -> None:
         """Look at a window before an excerpt, the `count`th: as the whole run does, but where
         frames are large and nothing stands still, only as far as what follows depends on it."""
         noise, method = self.noise, self.method
         centre = window.centre.copies[0]
-        first = count - 1 == method.length // 2  # with frames on both sides
-        missed = window.centre.prepared.index // REFRESH_EVERY if first else 0
         small = window.centre.prepared.noisy[0, 0].numel() <= QUICK_PIXELS
         near = any(not copy.context for one in window.after for copy in one.copies)
         if past.stands or small or near:  # near: a frame that is written is brought closer
             alone = self._replace(worker=Worker(), watch=None)
-            alone.finish(alone.start(window, past), missed)
+            alone.finish(alone.start(window, past))
             return
-        self.engine.watch(past, centre, self._held(centre, past))
         view = view_of(window)
         method.pass_over(view, noise.told)
-        if missed or (count > method.length // 2 and noise.due(view)):
-            noise.refresh(view, _shown(window), missed)
+        self._looked(window)
+        self.engine.watch(past, centre, noise.by_now(centre))
 
     def ahead_of(self, view: Window[Prepared], shares: NoiseShares | None) -> int:
-        """How many windows may be begun and not finished: none beyond one that the noise is
-        measured or the method asked on, and none where a record waits for all that is begun to be
-        finished."""
+        """How many windows may be begun and not finished: none beyond one that the method is asked
+        on, and none where a record waits for all that is begun to be finished."""
         held = self.engine.marks is not None and self.engine.marks.wanted
         probed = self.probe.due(view, shares)
-        return 0 if held or probed or self.noise.due(view) else self.worker.ahead
+        return 0 if held or probed else self.worker.ahead
 
 
-def _fades(window: Window[PreparedPicture]) -> bool:
-    """Whether the centre is fainter than the picture before it, as far as the host can tell."""
-    looks = [entry.look for entry in (*window.before[-1:], window.centre)]
-    known = [look for look in looks if isinstance(look, np.ndarray)]
-    return len(known) == 2 and fades(*known)
+def _on_processor(flow: Flow | Tensor) -> Flow:
+    """A flow that may lie on a device, as an array."""
+    return flow[0].cpu().numpy() if isinstance(flow, Tensor) else flow
 
 
 def _near(window: Window[PreparedPicture]) -> tuple[PreparedPicture, ...]:
@@ -235,8 +185,3 @@ def view_of(window: Window[PreparedPicture]) -> Window[Prepared]:
 def joined(before: PreparedPicture, after: PreparedPicture) -> bool:
     """Whether two pictures in a row are of one shot."""
     return after.fresh and same_shot(before.look, after.look)
-
-
-def _shown(window: Window[PreparedPicture]) -> list[Frame]:
-    """The frames of a window, in their order."""
-    return [item.copies[0] for item in window.items]

@@ -7,8 +7,6 @@ import cv2
 import numpy as np
 
 from f2rcli.frames import Floats, Singles
-from f2rcli.noise.measurement.blocks import Pair
-from f2rcli.noise.measurement.bound import Bound, flat_difference
 
 BAND_SIDES = (3, 7, 15, 31, 63)  # pixels, of the box filters that part the bands
 GROWTH = 2.0  # of power per band towards coarser scales: more is what frames do not share
@@ -36,17 +34,9 @@ def white_shares() -> Shares:
     return tuple(e / sum(energy) for e in energy)
 
 
-def shares_of(pair: Pair, bounds: Sequence[Bound]) -> tuple[Shares, ...]:
-    """Per plane, the share of the noise's variance in every band, from what two adjacent frames
-    differ by in flat places; those of white noise where nothing else is proved."""
-    return tuple(
-        white_shares() if bound.white else _measured(flat_difference(pair, index))
-        for index, bound in enumerate(bounds)
-    )
-
-
-def _measured(flat: Singles) -> Shares:
-    """From a difference (H, W) that is NaN outside flat places."""
+def measured_shares(flat: Singles) -> Shares:
+    """The share of the noise's variance in every band, from what two adjacent frames differ by,
+    (H, W), NaN outside flat places."""
     known = np.isfinite(flat)
     if known.mean() < LEAST_SHARE:
         return white_shares()

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from f2rcli.frames import Singles
 from f2rcli.models.flow import Flow
-from f2rcli.noise.measurement.blocks import FramePlanes, light_between
+from f2rcli.noise.planes import FramePlanes
+from f2rcli.order import median, quantile
 
 BLOCK, CELL = 16, 8  # pixels a side: of what is told, and of what is looked at
 CODES = np.float32(255)  # evidence is in 8-bit codes, whatever the file holds
@@ -25,6 +26,7 @@ RAIL = 1.5 / 255  # of black or white
 # Low frequencies of noise alone differ by less than this from one block to another: a match is
 # better only if it leaves fewer. Where both are as good, chance must not choose the quieter one.
 CLEARLY = 0.6
+SAME_LIGHT = 1.0, 0.0  # gain and offset
 GAUSS = np.array([0.25, 0.5, 0.25], np.float32)
 STEP = np.array([-1, 1, 0], np.float32) / np.float32(2**0.5)
 CURVE = np.array([1, -2, 1], np.float32) / np.float32(6**0.5)  # keeps the power of white noise
@@ -220,6 +222,24 @@ def of_both(values: Iterable[Singles]) -> Singles:
     """The mean of what two neighbours say."""
     first, second = values
     return np.asarray((first + second) * np.float32(0.5), np.float32)
+
+
+def light_between(blocks: Singles, before: Singles) -> tuple[float, float]:
+    """The gain and the offset that make blocks as bright as those before, if one explains the
+    change (a fade); SAME_LIGHT if not."""
+    x, y = (plane.mean(1).astype(np.float64) for plane in (blocks, before))
+    kept = np.ones(len(x), bool)
+    for _ in range(3):
+        known, wanted = x[kept], y[kept]
+        if len(known) < 8 or np.ptp(known) < 1e-6:
+            return SAME_LIGHT
+        apart = known - known.mean()
+        gain = float(apart @ wanted / (apart @ apart))
+        offset = float(wanted.mean() - gain * known.mean())
+        left = np.abs(gain * x + offset - y)
+        kept = left <= quantile(left, 0.6)
+    explained = median(np.abs(gain * x + offset - y)) < 0.5 * median(np.abs(x - y))
+    return (gain, offset) if explained and 0.5 < gain < 2 else SAME_LIGHT
 
 
 def whole(plane: Singles) -> Singles:

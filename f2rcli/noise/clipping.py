@@ -1,7 +1,12 @@
 """The effect of a file's range on noise: values beyond black and white are cut off there."""
 
+from math import erf, exp, pi, sqrt
+
+import numpy as np
 import torch
 from torch import Tensor
+
+from f2rcli.frames import Floats
 
 LEAST_SIGMA = 1e-6  # of white - black: noise below it is none
 # Standard deviations from where on a density counts for nothing in float32. Processors take ten
@@ -57,3 +62,28 @@ def _normal(x: Tensor) -> Tensor:
 
 def _density(x: Tensor) -> Tensor:
     return torch.exp(-0.5 * x.clamp(-FARTHEST, FARTHEST).square()) * 0.3989422804014327
+
+
+def undo_clipping(level: Floats, held: Floats) -> Floats:
+    """Variance before the range clipped it, from that left at a mean level (rectified Gaussian)."""
+    variance = held.copy()
+    for _ in range(6):
+        sigma = np.sqrt(np.maximum(variance, 1e-12))
+        left = _left(level / sigma) + _left((1 - level) / sigma) - 1
+        variance = held / np.maximum(left, 0.2)
+    return variance
+
+
+def _rectified(u: float) -> tuple[float, float]:
+    """Mean and variance of max(0, z), z ~ N(u, 1)."""
+    below, bell = 0.5 * (1 + erf(u / sqrt(2))), exp(-(u**2) / 2) / sqrt(2 * pi)
+    mean = u * below + bell
+    return mean, (1 + u**2) * below + u * bell - mean**2
+
+
+_TABLE = np.array([_rectified(u) for u in np.linspace(-3, 6, 181)])
+
+
+def _left(mean: Floats) -> Floats:
+    """Variance of a rectified unit Gaussian with this mean (after clipping)."""
+    return np.asarray(np.interp(mean, _TABLE[:, 0], _TABLE[:, 1]), np.float64)

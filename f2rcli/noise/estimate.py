@@ -7,21 +7,25 @@ result is as exact as statistics are.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from statistics import fmean
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 
 from f2rcli import weights
-from f2rcli.frames import Floats, Mask, Singles
+from f2rcli.frames import Family, Floats, Mask, PlaneLayout, Singles, in_cells
 from f2rcli.models.flow import Flow
 from f2rcli.models.share import Share
-from f2rcli.noise.bound import BLOCK, LOOKS, RAIL, Evidence, evidence
-from f2rcli.noise.measurement.blocks import FramePlanes
-from f2rcli.noise.measurement.fitting import undo_clipping
+from f2rcli.noise.bands import Shares, measured_shares, white_shares
+from f2rcli.noise.bound import BLOCK, LOOKS, RAIL, enlarged, evidence
+from f2rcli.noise.clipping import undo_clipping
 from f2rcli.noise.model import KNOTS, NoiseModel
+from f2rcli.noise.planes import FramePlanes, PlaneNoise
+from f2rcli.order import MAD_TO_SIGMA, median
 
 FULL, FINE = 0, 1  # bands: all frequencies of a block, and the finest
 ALL = 0.9  # typical share of a plane from where on all of its bound is noise
@@ -29,6 +33,15 @@ SAMPLING = (2 / (BLOCK**2 - 1)) ** 0.5  # relative error of one block's power, b
 INSIDE = 2.0  # times its standard deviation: noise that far from black and white is whole
 LEAST_INSIDE = 0.2  # of the blocks; fewer do not speak for the picture
 BINS, LEAST_BIN = 6, 24  # of brightness, at most, and blocks in each at least
+FEWEST_PIXELS = 256  # that a single frame shows its noise in
+SIDE = 256  # pixels of a square of a large frame: four tell as much of its law as all of it
+LEAST_SPREAD = 0.02  # of brightness, in which a line can be seen
+# Power in the finest band over that of white noise: below coloured, above white. Texture takes some
+# of it away (0.7 at sigma 1 of 255); noise that a lens or a filter softened has 0.04 to 0.3.
+COLOURED = 0.45, 0.65
+ALIKE = 0.04, 0.12  # what that may lack while all bands say the same, and from where on they do not
+MOSTLY = 0.7  # share of a block's bound, from where on what frames differ by there is noise
+BEYOND, CUT_SHARE = 5e-4, 0.5  # of all samples, and of those that noise which nothing cuts has
 
 
 class Square(NamedTuple):
@@ -53,6 +66,8 @@ class PlaneMap:
     bound: Singles  # (2, R, C), variance at most: in all bands, and in the finest
     share: Singles  # (2, R, C), which part of it is noise, 0..1
     error: Singles  # (2, R, C), standard error of the logarithm of the standard deviation
+    shares: Shares  # of the noise's variance, in six bands; see `bands.py`
+    still: float  # share of the blocks that match as well where they are as where flow leads
 
     @property
     def sigma(self) -> Singles:
@@ -66,23 +81,57 @@ class PlaneMap:
         if not seen.any():
             return NoiseModel.gaussian(0.0, 1)
         if clipped:
-            rough = float(np.average(self.sigma[FULL][seen], weights=self._worth()[seen]))
+            rough = float(np.average(self.variance[seen], weights=self._worth()[seen])) ** 0.5
             seen = self._inside(seen, INSIDE * rough)
+        levels, powers = self._by_level(seen, clipped=clipped)
+        curve = np.sqrt(np.interp(np.linspace(0, 1, KNOTS), levels, powers))
+        over_all = float(np.sqrt(np.interp(self.level, levels, powers).mean()))
+        samples = int(seen.sum()) * BLOCK**2
+        return NoiseModel((0.0,), (over_all,), (over_all,), samples, (tuple(curve.tolist()),))
+
+    def points(self, *, clipped: bool = False) -> tuple[tuple[float, float], ...]:
+        """Brightness and standard deviation of the bins behind the law."""
+        seen = self._seen()
+        if not seen.any():
+            return ()
+        levels, powers = self._by_level(seen, clipped=clipped)
+        return tuple(zip(levels.tolist(), np.sqrt(powers).tolist(), strict=True))
+
+    def _by_level(self, seen: Mask, *, clipped: bool) -> tuple[Floats, Floats]:
+        """Mean brightness and variance of equally filled bins of blocks."""
         order = np.argsort(self.level[seen], kind="stable")
         level = self.level[seen][order].astype(np.float64)
-        variance = (self.bound[FULL] * self.share[FULL])[seen][order].astype(np.float64)
-        worth = self._worth()[seen][order]
+        variance, worth = self.variance[seen][order], self._worth()[seen][order]
         parts = np.array_split(np.arange(len(order)), max(1, min(BINS, len(order) // LEAST_BIN)))
         levels, powers = (
             np.array([np.average(values[part], weights=worth[part]) for part in parts])
             for values in (level, variance)
         )
-        if clipped:
-            powers = undo_clipping(levels, powers)
-        curve = np.sqrt(np.interp(np.linspace(0, 1, KNOTS), levels, powers))
-        over_all = float(np.sqrt(np.interp(level, levels, powers).mean()))
+        return levels, undo_clipping(levels, powers) if clipped else powers
+
+    def line(self, *, dark: bool = False) -> NoiseModel:
+        """Variance as a line over brightness, as sensors' counts have it. dark: whether light may
+        begin above 0, as in files that do not say where black is."""
+        seen = self._seen() & (self.bound[FULL] > 0)
+        if not seen.any():
+            return NoiseModel.gaussian(0.0, 1)
+        level = self.level[seen].astype(np.float64)
+        variance = self.variance[seen]
+        worth, spread = self._worth()[seen], float(np.ptp(level))
+        gain, read2 = 0.0, float(np.average(variance, weights=worth))
+        for _ in range(3 if spread > LEAST_SPREAD else 0):
+            weight = np.sqrt(worth) / np.maximum(gain * level + read2, 1e-12)
+            design = np.stack([level, np.ones_like(level)], 1) * weight[:, None]
+            gain, read2 = np.linalg.lstsq(design, variance * weight, rcond=None)[0]
+            gain = max(float(gain), 0.0)
+            if read2 < 0 and not dark:
+                read2, gain = 0.0, float(np.average(variance / level, weights=worth * level**2))
+        begins = (float(-read2 / gain),) if gain > 0 and read2 < 0 else ()
+        read2 = max(float(read2), 0.0)
+        light = np.maximum(self.level - (begins or (0.0,))[0], 0)
+        sigma = float(np.mean(gain * light + read2)) ** 0.5
         samples = int(seen.sum()) * BLOCK**2
-        return NoiseModel((0.0,), (over_all,), (over_all,), samples, (tuple(curve.tolist()),))
+        return NoiseModel((gain,), (read2**0.5,), (sigma,), samples, None, begins)
 
     @property
     def unsure(self) -> float:
@@ -91,7 +140,53 @@ class PlaneMap:
         if not seen.any():
             return 0.0
         worth = self._worth()[seen]
-        return float(np.average(self.error[FULL][seen], weights=worth))
+        return float(np.average(self._error()[seen], weights=worth))
+
+    @property
+    def variance(self) -> Floats:
+        """The noise's variance in every block. White noise is best read in its finest band, which
+        holds least of the scene; unless both bands say the same."""
+        full, fine = (self.bound * self.share).astype(np.float64)
+        by_fine = self._by_fine()
+        return np.asarray((1 - by_fine) * full + by_fine * fine, np.float64)
+
+    @property
+    def finest(self) -> float:
+        """Power of the noise in the finest band, in units of white noise as strong, at most 1; by
+        the blocks where most of it is there: the scene's texture adds to the other bands."""
+        return min(self._whiteness()[1], 1.0)
+
+    def _whiteness(self) -> tuple[float, float]:
+        """Median and upper quartile, over blocks, of the power in the finest band over that of
+        white noise as strong."""
+        power = self.bound * self.share
+        live = (power[FULL] > 0) & self._seen()
+        if not live.any():
+            return 1.0, 1.0
+        ratio = power[FINE][live] / power[FULL][live]
+        unsure = np.square(self.error[FULL][live].astype(np.float64)) + (SAMPLING / 2) ** 2
+        low, high = (_quantile(ratio, unsure**-2, place) for place in (0.5, 0.75))
+        return low, high
+
+    def _by_fine(self) -> float:
+        """How much the finest band says of the whole: 1 where noise is white and the rest of the
+        bands holds more."""
+        typical, high = self._whiteness()
+        white = (high - COLOURED[0]) / (COLOURED[1] - COLOURED[0])
+        apart = (1 - typical - ALIKE[0]) / (ALIKE[1] - ALIKE[0])
+        return float(np.clip(white, 0, 1) * np.clip(apart, 0, 1))
+
+    def _error(self) -> Floats:
+        by_fine = self._by_fine()
+        full, fine = self.error.astype(np.float64)
+        return np.asarray((1 - by_fine) * full + by_fine * fine, np.float64)
+
+    def beyond(self) -> float:
+        """Share of samples that noise which nothing cuts off has half its standard deviation
+        beyond black and white."""
+        sigma = np.maximum(self.sigma[FULL], 1e-6)
+        ends = torch.from_numpy(np.stack([self.level, 1 - self.level]) / sigma)
+        return float(torch.special.ndtr(-ends - 0.5).sum(0).mean()) if ends.numel() else 0.0
 
     def _seen(self) -> Mask:
         """Blocks that can tell: not those that black or white has filled."""
@@ -107,7 +202,7 @@ class PlaneMap:
     def _worth(self) -> Floats:
         """Weights: sure blocks count far more than those where it is anybody's guess, whose errors
         are mostly upwards."""
-        unsure = np.square(self.error[FULL].astype(np.float64)) + (SAMPLING / 2) ** 2
+        unsure = np.square(self._error()) + (SAMPLING / 2) ** 2
         return np.asarray(unsure**-2, np.float64)
 
 
@@ -123,22 +218,50 @@ class NoiseMap:
         columns = zip(*(each.planes for each in maps), strict=True)
         return cls(tuple(_stacked(column) for column in columns))
 
+    @property
+    def unsure(self) -> float:
+        """The largest of the planes'."""
+        return max(plane.unsure for plane in self.planes)
+
+    def noise(self, layout: PlaneLayout, *, clipped: bool) -> PlaneNoise:
+        """The law of every plane. clipped: whether black and white cut it off; never chroma."""
+        yuv = layout.family is Family.YUV
+        return PlaneNoise(
+            tuple(p.law(clipped=clipped and not (yuv and i)) for i, p in enumerate(self.planes)),
+            tuple(plane.shares for plane in self.planes), clipped,
+            tuple(plane.finest for plane in self.planes),
+        )  # fmt: skip
+
+    def cut_off(self, luma: Singles) -> bool:
+        """Whether black and white cut the noise off before the file was made, as far as its first
+        plane (H, W) shows: coding may carry some of it beyond again."""
+        margin = self.planes[0].law().sigma[0] / 2
+        found = float(((luma < -margin) | (luma > 1 + margin)).mean())
+        return found < BEYOND or found < CUT_SHARE * self.planes[0].beyond()
+
 
 def _stacked(maps: Sequence[PlaneMap]) -> PlaneMap:
-    parts = (
+    level, bound, share, error = (
         np.concatenate([getattr(each, name) for each in maps], axis=-2)
         for name in ("level", "bound", "share", "error")
     )
-    return PlaneMap(*parts)
+    shares = np.mean([each.shares for each in maps], 0).tolist()
+    still = fmean(each.still for each in maps)
+    return PlaneMap(level, bound, share, error, tuple(shares), still)
 
 
 def estimate(
-    frames: Sequence[FramePlanes], flows: Sequence[Flow], squares: Sequence[Square] = ()
+    frames: Sequence[FramePlanes],
+    flows: Sequence[Flow],
+    squares: Sequence[Square] = (),
+    *,
+    coded: bool = False,
 ) -> NoiseMap:
     """The noise of a frame, frames[0], beside one or two neighbours of its shot.
 
     flows: from its luma into that of each neighbour, (H, W, 2) pixels. squares: parts to look at
     alone, as large frames want, whose maps are then one below the other; none: all of the frame.
+    coded: whether a codec wrote the file: where luma is noisy, so is what changes in its colours.
     Planes smaller than a block have maps without blocks.
     """
     centre, *others = frames
@@ -146,15 +269,48 @@ def estimate(
         raise ValueError(f"{len(others)} neighbours and {len(flows)} flows: one of each, or two.")
     if squares:
         parts = [
-            estimate([cut_out(one, part) for one in frames], [part.of(flow) for flow in flows])
+            estimate(
+                [cut_out(one, part) for one in frames],
+                [part.of(flow) for flow in flows],
+                coded=coded,
+            )
             for part in squares
         ]
         return NoiseMap.joined(parts)
     others, flows = list(others) * (3 - len(others)), list(flows) * (3 - len(flows))
     both = others[:2], flows[:2]
-    return NoiseMap(
-        tuple(_plane_map(evidence(centre, *both, p)[0]) for p in range(len(centre.planes)))
-    )
+    planes = [_plane_map(centre, *both, 0)]
+    like = planes[0] if coded and centre.chroma else None
+    planes += [_plane_map(centre, *both, index, like) for index in range(1, len(centre.planes))]
+    return NoiseMap(tuple(planes))
+
+
+def squares_of(luma: Singles) -> list[Square]:
+    """Four squares of a large picture (H, W) that show much of each brightness that it has, smooth
+    as far as can be; none of a small one. Means over cells choose: they know little of noise."""
+    if luma.size <= 4 * SIDE**2 or min(luma.shape) < 2 * BLOCK:
+        return []
+    cell = 2 * BLOCK
+    cells = in_cells(luma, cell)
+    level, spans = cells.mean((1, 3)), np.ptp(cells, axis=(1, 3))
+    steep = np.hypot(*np.gradient(level)) if min(level.shape) > 1 else np.zeros_like(level)
+    worth = 1 / (1 + np.square(steep / max(float(np.median(steep)), 1e-4))) * (spans > 0)
+    worth *= (level > RAIL) & (level < 1 - RAIL)
+    bins = np.searchsorted(np.quantile(level, np.linspace(0, 1, BINS + 1)[1:-1]), level)
+    parts = np.stack([worth * (bins == index) for index in range(BINS)])
+    high = min(SIDE // cell, level.shape[0])
+    wide = min((SIDE // cell) ** 2 // high, level.shape[1])
+    had, found = np.zeros(BINS), []
+    for _ in range(4):
+        total = np.pad(parts.cumsum(1).cumsum(2), [(0, 0), (1, 0), (1, 0)])
+        rows = total[:, high:] - total[:, :-high]
+        sums = np.maximum(rows[:, :, wide:] - rows[:, :, :-wide], 0)
+        gain = (np.sqrt(had[:, None, None] + sums) - np.sqrt(had)[:, None, None]).sum(0)
+        top, left = (int(place) for place in np.unravel_index(gain.argmax(), gain.shape))
+        had += sums[:, top, left]
+        parts[:, top : top + high, left : left + wide] = 0
+        found.append(Square(top * cell, left * cell, high * cell, wide * cell))
+    return found
 
 
 def cut_out(frame: FramePlanes, part: Square) -> FramePlanes:
@@ -170,14 +326,30 @@ def cut_out(frame: FramePlanes, part: Square) -> FramePlanes:
     return FramePlanes(planes, part.of(frame.luma), frame.chroma)
 
 
-def _plane_map(seen: Evidence) -> PlaneMap:
+def _plane_map(
+    centre: FramePlanes,
+    others: Sequence[FramePlanes],
+    flows: Sequence[Flow],
+    plane: int,
+    like: PlaneMap | None = None,
+) -> PlaneMap:
+    """like: luma's, whose share of noise is at least this plane's."""
+    seen, matched = evidence(centre, others, flows, plane)
     if not seen.level.size:
-        return PlaneMap(seen.level, seen.bound, seen.bound, seen.bound)
+        return PlaneMap(seen.level, seen.bound, seen.bound, seen.bound, white_shares(), 0.0)
     with torch.inference_mode():
         share, error = network()(torch.from_numpy(seen.looks)[None])
     spread = 0.5**0.5 * error[0].exp().numpy()  # of a Laplacian; and half, of a root
-    found = PlaneMap(seen.level, seen.bound, share[0].exp().numpy(), spread)
-    return PlaneMap(found.level, found.bound, _snapped(found), found.error)
+    still = 1 - fmean(float(one.mean()) for one in matched.moved)
+    found = PlaneMap(seen.level, seen.bound, share[0].exp().numpy(), spread, white_shares(), still)
+    found = replace(found, share=_snapped(found))
+    if like is not None and like.level.size:
+        found = _as_noisy(found, like)
+    if found.finest > COLOURED[1]:
+        return found
+    trusted = enlarged(found.share[FULL] > MOSTLY, BLOCK)
+    apart, *_ = matched.apart(centre.planes[plane], [one.planes[plane] for one in others], lit=True)
+    return replace(found, shares=measured_shares(np.where(trusted, apart, np.float32(np.nan))))
 
 
 def _snapped(found: PlaneMap) -> Singles:
@@ -186,16 +358,50 @@ def _snapped(found: PlaneMap) -> Singles:
     snapped = found.share.copy()
     for band in (FULL, FINE):
         if live.any():
-            typical = _middle(found.share[band][live], worth[live])
+            typical = _quantile(found.share[band][live], worth[live], 0.5)
             snapped[band] /= typical if typical >= ALL else 1
     return snapped.clip(0, 1)
 
 
-def _middle(values: Singles, worth: Floats) -> float:
-    """The weighted median."""
+def _as_noisy(found: PlaneMap, luma: PlaneMap) -> PlaneMap:
+    """A plane of colours with at least luma's share of noise: a codec leaves so little of theirs,
+    and so soft, that by itself it looks like a scene."""
+    size = found.level.shape[::-1]
+    share, error = (
+        np.stack([cv2.resize(band, size, interpolation=cv2.INTER_AREA) for band in part])
+        for part in (luma.share, luma.error)
+    )
+    less = share > found.share
+    return replace(
+        found, share=np.where(less, share, found.share), error=np.where(less, error, found.error)
+    )
+
+
+def _quantile(values: Singles, worth: Floats, share: float) -> float:
+    """A weighted quantile."""
     order = np.argsort(values)
     total = np.cumsum(worth[order])
-    return float(values[order][np.searchsorted(total, total[-1] / 2)])
+    return float(values[order][np.searchsorted(total, total[-1] * share)])
+
+
+def single_frame_sigma(plane: Singles) -> float:
+    """A rough standard deviation from one frame (H, W): median of its finest diagonal detail.
+
+    Donoho and Johnstone, Biometrika 1994. Reads low where noise is spatially correlated, and fine
+    patterns as noise. 0 of too few pixels, whose median tells the two no better than chance does.
+    """
+    if not shows_noise(plane):
+        return 0.0
+    (a, b), (c, d) = ((plane[i::2, j::2] for j in (0, 1)) for i in (0, 1))
+    rows, columns = d.shape
+    diagonal = (a[:rows, :columns] - b[:rows] - c[:, :columns] + d) / 2
+    return float(median(np.abs(diagonal))) * MAD_TO_SIGMA
+
+
+def shows_noise(plane: Singles) -> bool:
+    """Whether a plane is large enough for that."""
+    rows, columns = plane.shape
+    return bool(rows // 2 * (columns // 2) * 4 >= FEWEST_PIXELS)
 
 
 @cache

@@ -6,12 +6,10 @@ from typing import Any
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.measurement.blocking import Blocking
 from f2rcli.noise.measurement.compression import Compression
-from f2rcli.noise.measurement.independence import Temporal
-from f2rcli.noise.measurement.samples import Points
-from f2rcli.noise.measurement.spectrum import Spectrum
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise
 from f2rcli.noise.rows import Lines
+from f2rcli.noise.spectrum import Spectrum, Temporal
 
 FORMAT = 1  # of the JSON
 CLEAN = 1.0 / 255  # sigma below which there is nothing to train on: 8-bit rounding has 0.3
@@ -23,12 +21,9 @@ NOTHING_TO_DO = "hardly any noise: the result will look like the input"
 RAILED = 0.05  # share of samples on a rail that is worth a word
 FEW = 20_000  # samples
 FEWEST_FRAMES = 3  # that are compared
-PLAIN, COLOURED = 0.02, 0.07  # relative error of sigma where nothing speaks against it
+PLAIN, COLOURED = 0.04, 0.07  # relative error of sigma where nothing speaks against it
 LIGHT = 0.15 / 255  # error of sigma that rounding and the scene's own change leave
-TEXTURE = 2.0 / 255  # what texture that moves may add to sigma, as a standard deviation
-FLAT_ENOUGH = 0.2  # of the blocks: then texture adds nothing
-HIDDEN, UNLIKE = 0.05, 0.2  # relative error, and logarithm of sigma over its bound, worth a word
-TOLD_APART = 0.1  # of that logarithm: error of sigma
+HIDDEN = 0.05  # relative error by what the estimate itself is not sure of, worth a word
 CUT_OFF = 0.5  # times the share of clipped samples: error of sigma
 STRETCHED = 0.07  # error where chroma is stretched to luma's grid, and its noise made coarse
 ALONE = 0.3  # error of a sigma from single frames
@@ -44,9 +39,12 @@ class Confidence:
     @property
     def word(self) -> str:
         """high, medium or low."""
-        if self.percent <= 5 and not self.reasons:
+        if self.percent <= 6 and not self.reasons:
             return "high"
         return "medium" if self.percent <= 10 and len(self.reasons) < 2 else "low"
+
+
+Points = tuple[tuple[float, float], ...]  # brightness and sigma of one channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +60,6 @@ class NoiseReport:
     by_frame: tuple[float, ...]  # sigma of each measured frame, mean of the channels
     frames: int  # frames that were read
     confidence: Confidence
-    estimator: str | None = None  # the method whose own network says `model`; None: it was measured
-    measured: NoiseModel | None = None  # what blind anchors say beside that, where they can
     planes: PlaneNoise | None = None  # the same noise in the file's own planes
     blocking: Blocking | None = None  # block edges of compression; None: none found
     compression: Compression | None = None  # its errors, not in `model`; None: hardly any
@@ -187,8 +183,6 @@ class NoiseReport:
         return {
             "format": FORMAT,
             "sigma8": list(self.model.sigma8),
-            "estimator": self.estimator,
-            "measured_sigma8": None if self.measured is None else list(self.measured.sigma8),
             "frames": self.frames,
             "sigma8_by_frame": [255 * sigma for sigma in self.by_frame],
             "level_points8": [
@@ -224,66 +218,35 @@ class NoiseReport:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Doubts:
-    """Reasons to doubt a measurement, besides what `confidence_of` sees itself."""
-
-    flat: float = 1.0  # share of the blocks that hold no texture to speak of
-    gap: float = 0.0  # logarithm of the anchors' own sigma over the bound, above 0: texture
-    left: float = 0.0  # the same of the sigma that is reported, after it was held to the bound
-    clipped: float = 0.0  # share of samples on the rails
-    bounded: bool = True  # whether frames could be compared at all
-    subsampled: bool = False  # whether chroma has fewer samples than luma
-
-
 def confidence_of(
     model: NoiseModel,
     spectrum: Spectrum | None,
     temporal: Temporal,
     by_frame: tuple[float, ...],
-    doubts: Doubts | None = None,
+    *,
+    clipped: float = 0.0,
+    unsure: float = 0.0,
+    subsampled: bool = False,
 ) -> Confidence:
-    """The confidence of a measurement, from sample count, spread over frames, and doubts."""
+    """The confidence of a measurement. clipped: share of samples on the rails; unsure: the
+    estimate's own standard error, relative; subsampled: whether chroma is coarser than luma."""
     mean = sum(by_frame) / len(by_frame)
     spread = (sum((s - mean) ** 2 for s in by_frame) / max(len(by_frame) - 1, 1)) ** 0.5
     between = spread / max(mean, 1e-9) / len(by_frame) ** 0.5
+    sigma = max(sum(model.sigma) / len(model.sigma), 1e-9)
     counted = (2.25 / max(model.samples, 1)) ** 0.5  # the fine band's samples overlap
     coloured = spectrum is None or not spectrum.white
-    parts = [between, counted, COLOURED if coloured else PLAIN]
-    reasons = []
-    if len(by_frame) < 2:
-        reasons.append("only one frame could be measured")
-    if model.samples < FEW:
-        reasons.append("few flat, well-exposed places")
-    if between > 0.05:
-        reasons.append("frames differ, as in compressed video or where the light changes")
-    if temporal.independent is False:
-        reasons.append("frames share noise, which hides part of it")
-    if doubts is not None:
-        parts += _doubtful(model, doubts, reasons)
+    parts = [
+        between, counted, COLOURED if coloured else PLAIN, LIGHT / sigma, 2 * unsure,
+        CUT_OFF * clipped, STRETCHED if subsampled else 0.0,
+    ]  # fmt: skip
+    doubts = {
+        "only one frame could be measured": len(by_frame) < 2,
+        "few flat, well-exposed places": model.samples < FEW,
+        "frames differ, as in compressed video or where the light changes": between > 0.05,
+        "frames share noise, which hides part of it": temporal.independent is False,
+        "texture, distinguished by what changes from frame to frame": 2 * unsure > HIDDEN,
+        "part of the picture is clipped": clipped > RAILED,
+    }
     error = sum(part**2 for part in parts) ** 0.5
-    return Confidence(100 * min(error, 1.0), tuple(reasons))
-
-
-def _doubtful(model: NoiseModel, doubts: Doubts, reasons: list[str]) -> list[float]:
-    """Relative errors that the doubts stand for; adds what they are to the reasons."""
-    sigma = max(sum(model.sigma) / len(model.sigma), 1e-9)
-    textured = TEXTURE * max(0.0, 1 - doubts.flat / FLAT_ENOUGH) ** 0.5
-    hidden = 1 - max(0.0, 1 - (textured / sigma) ** 2) ** 0.5  # of sigma, what texture may be
-    if hidden > HIDDEN:
-        reasons.append("hardly any place without texture")
-    elif doubts.gap > UNLIKE:
-        reasons.append("texture, distinguished by what changes from frame to frame")
-    if doubts.clipped > RAILED:
-        reasons.append("part of the picture is clipped")
-    if not doubts.bounded:
-        reasons.append("no two frames of one shot to compare")
-    return [
-        LIGHT / sigma,
-        hidden,
-        TOLD_APART * max(0.0, min(doubts.gap, 1.0)),
-        1.5 * max(0.0, doubts.left),
-        CUT_OFF * doubts.clipped,
-        0.0 if doubts.bounded else ALONE,
-        STRETCHED if doubts.subsampled else 0.0,
-    ]
+    return Confidence(100 * min(error, 1.0), tuple(why for why, so in doubts.items() if so))

@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.frames import Floats
-from f2rcli.noise.measurement.blocks import MATCHED
 from f2rcli.order import median, quantile, robust_sigma
 
 Values = NDArray[np.float32]  # (H, W)
@@ -34,6 +33,7 @@ PIECES = 8  # of a row; neighbours among them may share noise that is coloured
 FINE = 4.0  # rows: standard deviation of the blur that parts broad bands from single rows
 FAR = 2.5  # standard deviations of the segments, from where one is believed less
 VOTES = 8  # rounds
+MATCHED = 0.125  # of the gradient's power: what a match half a pixel off leaves, roughly
 EDGES = 32 * MATCHED  # of the gradient's power: what an edge leaves in a step
 SOFT = 1.2  # pixels
 OUTLYING = 4.5  # standard deviations of the steps, from where one is an edge all along a row

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from f2rcli.engine.noise.measurement import FRAMES
+from f2rcli.engine.measuring import FRAMES
 from f2rcli.errors import InputError
-from f2rcli.noise.measurement.spectrum import REACH, Spectrum
 from f2rcli.noise.report import FEWEST_FRAMES, GRAY, NoiseReport
+from f2rcli.noise.spectrum import REACH, Spectrum
 from f2rcli.training.footage import Footage
 from f2rcli.training.noise import shared
 from f2rcli.training.windows import is_clipped, tensor

@@ -109,7 +109,7 @@ def gather(config: TrainConfig, result: TrainResult, report: OnEvent) -> Trainin
     begun = config.begun_from(footage[0].space)
     start = None if begun is None else weights.load(begun)
     report(said("measuring the noise"))
-    footage, measured = measure_footage(footage, start, device, precision)
+    footage, measured = measure_footage(footage)
     check_noise(footage, measured)
     footage, measured, notes, result.why_not = fit_clips(footage, measured, adapting=config.adapt)
     result.notes += notes

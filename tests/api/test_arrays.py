@@ -15,7 +15,6 @@ import f2rcli
 from f2rcli.errors import F2RError, InputError, UsageError
 from tests.cli.conftest import write_clip
 
-pytestmark = pytest.mark.usefixtures("noise_measured_once")
 FRAMES, HEIGHT, WIDTH = 11, 32, 48
 SIGMA = 20.0
 

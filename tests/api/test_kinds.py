@@ -14,7 +14,6 @@ import f2rcli
 from f2rcli.api import dask_arrays
 from f2rcli.errors import InputError, UsageError
 
-pytestmark = pytest.mark.usefixtures("noise_measured_once")
 FRAMES, SIDE = 7, 32
 GAIN, OFFSET = 6.0, 100.0
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from f2rcli.engine import stream
-from f2rcli.engine.noise.measurement import measure_noise
-from f2rcli.engine.noise.tracking import NoiseTracker
+from f2rcli.engine.level import NoiseTracker
+from f2rcli.engine.measuring import measure_noise
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
 from f2rcli.noise import bands, law, plot
 from f2rcli.noise import report as report_room

@@ -22,8 +22,6 @@ Engine = stream.Engine
 denoise_stream = stream.denoise_stream
 record_folder = files.record_folder
 ReadOptions = base.ReadOptions
-
-pytestmark = pytest.mark.usefixtures("noise_measured_once")
 MOVING = 6  # frames before the copy and the cut
 
 

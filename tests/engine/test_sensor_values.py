@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from f2rcli.engine import stream
-from f2rcli.engine.noise.measurement import measure_noise
+from f2rcli.engine.measuring import measure_noise
 from f2rcli.frames import Family, Frame, PlaneLayout
 from tests.engine.conftest import clean_clip, engine_for, info_of
 

@@ -28,8 +28,6 @@ denoise_stream = stream.denoise_stream
 estimate_noise = stream.estimate_noise
 restore_stream = stream.restore_stream
 
-pytestmark = pytest.mark.usefixtures("noise_measured_once")
-
 
 def run(frames: list[Frame], *, interlaced: bool = False, **settings: object) -> list[Frame]:
     engine = engine_for(frames, interlaced=interlaced, **settings)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from f2rcli.engine import noise, worker
 from f2rcli.engine import stream as stream_room
+from f2rcli.engine import worker
 from f2rcli.errors import DeviceError
 from f2rcli.frames import Frame
 from f2rcli.methods.base import Restored
@@ -18,7 +18,6 @@ from f2rcli.samples import defects
 from f2rcli.samples import defects as defects_room
 from tests.engine.conftest import engine_for, info_of, noisy_clip
 
-tracking = noise.tracking
 Engine = stream_room.Engine
 denoise_stream = stream_room.denoise_stream
 network_worker = worker.network_worker
@@ -39,7 +38,6 @@ def workers() -> list[str]:
 def test_bytes_are_those_of_one_thread_past_cuts_copies_and_new_measurements(
     monkeypatch: pytest.MonkeyPatch, sigma: float | None
 ) -> None:
-    monkeypatch.setattr(tracking, "REFRESH_EVERY", 4)
     first = noisy_clip(6, seed=0, **SMALL)
     frames = [*first, first[-1], *noisy_clip(2, seed=9, **SMALL)]
     one, two = (engine_for(frames, threads=threads, sigma=sigma) for threads in (1, 2))

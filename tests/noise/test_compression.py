@@ -11,8 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from f2rcli.engine.noise.opening import mean_sigma8
-from f2rcli.engine.noise.tracking import NoiseTracker
+from f2rcli.engine.level import NoiseTracker, mean_sigma8
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.io import open_reader

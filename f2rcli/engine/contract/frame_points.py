@@ -12,8 +12,7 @@ from f2rcli.engine.contract.points import Others, PointLosses
 from f2rcli.engine.contract.residual import FrameContext
 from f2rcli.engine.contract.terms import SPARSE
 from f2rcli.frames import Family, Frame
-from f2rcli.noise.measurement.blocks import whole_landing
-from f2rcli.noise.planes import PlaneNoise, planes_of
+from f2rcli.noise.planes import PlaneNoise, planes_of, whole_landing
 
 AROUND_POINTS = 15  # samples of a colour, whose mean a point stands on
 

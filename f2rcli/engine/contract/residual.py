@@ -7,7 +7,7 @@ colour is smoothed; no band, place or brightness loses more than its noise; what
 nearer to its mean.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -27,7 +27,6 @@ from f2rcli.engine.contract.shares import NoiseShares, shrunk
 from f2rcli.engine.contract.terms import CODED, STRICT, Groups, Law, Terms, Tolerance, law_of
 from f2rcli.engine.planes_store import PlanesStore
 from f2rcli.frames import Frame
-from f2rcli.noise.measurement.bound import Bound
 from f2rcli.noise.planes import PlaneNoise
 
 __all__ = ["CODED", "STRICT", "Contract", "FrameContext", "Past", "Tolerance"]
@@ -44,9 +43,6 @@ class Past:
     memory: Memory = field(default_factory=Memory)
     points: PointLosses | None = None  # of a sensor's counts only: light is measured in them
     shares: NoiseShares | None = None  # where the noise is faint: little else is removed then
-    bounds: tuple[Bound, ...] = ()  # of the noise by now, see `ceiling`; empty: nobody has looked
-    # By index of the picture: looks that the host has begun beside a device; each waits.
-    looks: dict[int, Callable[[], tuple[Bound, ...]]] = field(default_factory=dict)
 
     @property
     def stands(self) -> bool:
@@ -131,8 +127,7 @@ class Contract:
         shares = None if past is None else past.shares
         tables = [] if shares is None else shares.tables(terms, groups[0])
         known = Memory() if past is None or not past.memory.knows(groups) else past.memory
-        work = partial(_allowed, terms, 0.0 if shares is None else shares.texture)
-        name = "contract", terms, work.args[1]
+        work, name = partial(_allowed, terms), ("contract", terms)
         done = _Allowed(*self._store.graphs(
             name, work, groups, change, law_of(noise, terms, groups), near, tables, known
         ))  # fmt: skip
@@ -163,7 +158,6 @@ def _watched(
 
 def _allowed(
     terms: Terms,
-    texture: float,
     groups: Groups,
     change: Groups,
     law: Law,
@@ -173,7 +167,7 @@ def _allowed(
 ) -> _Allowed:
     removed = [-one for one in change]
     if tables:
-        removed = _following_noise(groups, removed, law, terms, tables, texture, memory)
+        removed = _following_noise(groups, removed, law, terms, tables, memory)
     quiet = _quiet(groups, near)
     by_law = law.variances(groups, removed, terms)
     if terms.chroma:
@@ -204,14 +198,14 @@ def _allowed(
 
 
 def _following_noise(
-    groups: Groups, removed: Groups, law: Law, terms: Terms, tables: Groups, texture: float,
+    groups: Groups, removed: Groups, law: Law, terms: Terms, tables: Groups,
     memory: Memory,
 ) -> Groups:  # fmt: skip
     """What is removed, as far as it follows noise."""
     variances = law.variances(groups, removed, terms)
     return [
         shrunk(
-            taken, variances[kind], tables[kind], 0.0 if kind else texture,
+            taken, variances[kind], tables[kind],
             memory.worths[kind] if memory.means else None,
         )
         for kind, taken in enumerate(removed)

@@ -31,7 +31,6 @@ PRIOR = 2000.0  # samples that the share of a whole plane counts as, in each cla
 NEARLY, WHOLE = 0.85, 0.93
 BLEND = 0.3  # of a new look in what is known
 FIRST_LOOKS = 2  # each replaces the one before: the first window has frames on one side only
-LEAST_CERTAIN = 0.3  # of the noise's variance, whatever texture may be in it
 STEPS = 256  # of a table
 
 
@@ -39,7 +38,6 @@ STEPS = 256  # of a table
 class NoiseShares:
     """The share of noise in what a method removes, by plane and class of places, of one stream."""
 
-    texture: float = 0.0  # variance that moving texture may have added to that of the first plane
     looks: int = 0  # how often it was learnt
     by_plane: list[list[float]] = field(default_factory=list)  # one number a class
 
@@ -64,8 +62,8 @@ class NoiseShares:
         self.by_plane = [one.tolist() for one in found]
 
     def tables(self, terms: Terms, like: Tensor) -> Groups:
-        """Per group, the share (P, STEPS) by the power that is removed around a place, if all of
-        the measured variance is noise; none before any look."""
+        """Per group, the share (P, STEPS) by the power that is removed around a place;
+        none before any look."""
         if not self.by_plane:
             return []
         steps = np.linspace(0, MIDDLES[-1], STEPS)
@@ -79,18 +77,12 @@ class NoiseShares:
         return dict(vars(self))
 
 
-def shrunk(
-    removed: Tensor, variance: Tensor, table: Tensor, texture: float, still: Tensor | None
-) -> Tensor:
+def shrunk(removed: Tensor, variance: Tensor, table: Tensor, still: Tensor | None) -> Tensor:
     """The part of what is removed from a group that follows noise of this variance.
 
-    table (P, STEPS): see `NoiseShares.tables`; texture: variance in the first plane's; still: how
-    many frames places have stood still for: what they lose shows in all of these, and is given back
-    as such.
+    table (P, STEPS): see `NoiseShares.tables`; still: how many frames places have stood still for:
+    what they lose shows in all of these, and is given back as such.
     """
-    if texture:
-        sure = (1 - texture / variance[:1].mean().clamp_min(LEAST)).clamp_min(LEAST_CERTAIN)
-        table = torch.cat([table[:1] * sure, table[1:]])
     steep = NEARLY + (table - NEARLY) * ((1 - NEARLY) / (WHOLE - NEARLY))
     table = torch.maximum(table, steep).clamp_max_(1)
     place = power_around(removed, WINDOW) / box(variance, WINDOW).clamp_min_(LEAST)

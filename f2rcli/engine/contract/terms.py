@@ -16,7 +16,6 @@ from f2rcli.engine.contract.filters import resized
 from f2rcli.frames import Family, PlaneLayout
 from f2rcli.models.constants import constant
 from f2rcli.noise.bands import BAND_SIDES, Shares
-from f2rcli.noise.measurement.place_factors import Places, spread_out
 from f2rcli.noise.model import KNOTS, NoiseModel
 from f2rcli.noise.planes import PlaneNoise
 
@@ -110,7 +109,6 @@ class Law(NamedTuple):
     """The variance of every plane's noise, group by group."""
 
     tables: list[Tensor]  # (P, STEPS + 1), from black to white
-    factors: list[Tensor]  # (P, H, W), of the variance; empty: 1 everywhere
 
     def variance(self, kind: int, bright: Tensor) -> Tensor:
         """(P, H, W), where a group's planes, or luma (1, H, W) for chroma, are so bright."""
@@ -123,8 +121,7 @@ class Law(NamedTuple):
             index, part = below[plane % len(below)].flatten(), share[plane % len(below)]
             low, step = (some.index_select(0, index) for some in (row[:-1], row.diff()))
             found.append(torch.addcmul(low, part.flatten(), step).view(part.shape))
-        whole = torch.stack(found).clamp_min_(0)
-        return whole * self.factors[kind] if self.factors else whole
+        return torch.stack(found).clamp_min_(0)
 
     def variances(self, groups: Groups, removed: Groups | None, terms: Terms) -> Groups:
         """Of all groups, as bright as they are without what is removed."""
@@ -138,32 +135,22 @@ class Law(NamedTuple):
 
 def law_of(noise: PlaneNoise, terms: Terms, groups: Groups) -> Law:
     """The law on the device of a frame's groups."""
-    shapes = tuple(tuple(group.shape[-2:]) for group in groups)
-    places = noise.places if any(noise.places) else ()
     inference = torch.is_inference_mode_enabled()
-    return _made(noise.models, places, terms, shapes, groups[0].device, inference)
+    return _made(noise.models, terms, len(groups), groups[0].device, inference)
 
 
 @lru_cache(maxsize=8)  # those of a few steps of an encoder
 def _made(
     models: tuple[NoiseModel, ...],
-    places: tuple[Places, ...],
     terms: Terms,
-    shapes: tuple[tuple[int, ...], ...],
+    groups: int,
     device: torch.device,
     _inference: bool,
 ) -> Law:
-    tables, factors = [], []
-    for kind, shape in enumerate(shapes):
-        planes = terms.planes(kind)
-        tables.append(torch.stack([_table(models[plane], device) for plane in planes]))
-        if places:
-            spread = [
-                spread_out(places[plane], shape) if places[plane] else np.ones(shape, np.float32)
-                for plane in planes
-            ]
-            factors.append(torch.from_numpy(np.square(np.stack(spread))).to(device))
-    return Law(tables, factors)
+    rows = [
+        [_table(models[plane], device) for plane in terms.planes(kind)] for kind in range(groups)
+    ]
+    return Law([torch.stack(row) for row in rows])
 
 
 def _table(model: NoiseModel, device: torch.device) -> Tensor:

@@ -14,7 +14,7 @@ from f2rcli.engine.contract.terms import SPARSE
 from f2rcli.engine.dim.missed import LENGTHS, missed
 from f2rcli.engine.dim.sums import Copies, Estimated, Shown
 from f2rcli.engine.engine import Engine
-from f2rcli.engine.noise.tracking import NoiseTracker
+from f2rcli.engine.level import NoiseTracker
 from f2rcli.frames import Frame
 from f2rcli.noise.planes import planes_of
 from f2rcli.samples.defects import put_back

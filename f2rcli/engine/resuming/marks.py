@@ -19,7 +19,6 @@ from f2rcli.engine.contract.residual import Past
 from f2rcli.engine.contract.shares import NoiseShares
 from f2rcli.methods.base import Method, Prepared
 from f2rcli.noise.measurement.blocking import Blocking
-from f2rcli.noise.measurement.bound import Bound
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise
 from f2rcli.noise.told import Told
@@ -27,7 +26,7 @@ from f2rcli.window import Window
 
 if TYPE_CHECKING:
     from f2rcli.engine.engine import Engine
-    from f2rcli.engine.noise.tracking import NoiseTracker
+    from f2rcli.engine.level import NoiseTracker
 
 Arrays = dict[str, NDArray[np.float32]]
 JsonValues = dict[str, Any]
@@ -73,13 +72,13 @@ class Mark:
             blocking = self.kept["blocking"]
             noise.blocking = None if blocking is None else Blocking(**blocking)
             noise.compressed = self.kept["compressed"]
-            noise.law = _model(self.kept["law"][0]), _plane_noise(self.kept["law"][1])
+            now = self.kept["now"]
+            noise.now = None if now is None else _plane_noise(now)
         self._known = {i: None if m is None else _told(m) for i, m in self.kept["told"]}
         return Past(
             _memory(_part(self._arrays, "shown"), noise.engine.torch_device),
             None if points is None else PointLosses.of(points),
             None if learnt is None else NoiseShares(**learnt),
-            tuple(Bound(**{k: _tuples(v) for k, v in one.items()}) for one in self.kept["bounds"]),
         )
 
     def conditioned(self, index: int, model: Told | None) -> Told | None:
@@ -120,12 +119,11 @@ class Mark:
             "begin": self.begin, "first": self.first, "done": self.done,
             "points": None if points is None else points.values(),
             "shares": None if shares is None else shares.values(),
-            "bounds": [asdict(one) for one in self.past.bounds],
             "model": None if model is None else asdict(model),
             "planes": None if planes is None else asdict(planes),
             "blocking": None if blocking is None else asdict(blocking),
             "compressed": self._noise.compressed,
-            "law": None if self._noise.law is None else [asdict(one) for one in self._noise.law],
+            "now": None if self._noise.now is None else asdict(self._noise.now),
             "told": [[i, None if m is None else asdict(m)] for i, m in self._known.items()],
             "memory": memory,
         }  # fmt: skip

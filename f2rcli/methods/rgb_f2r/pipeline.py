@@ -36,7 +36,6 @@ class F2R(RgbMethod):
     """The two-stage pipeline on one clip: coarse, flow, align, anchor, refine."""
 
     name: ClassVar[str] = "f2r"
-    can_measure_noise: ClassVar[bool] = True
     activation_bytes = 460  # in fp32, measured; 365 in bf16
     networks: F2RNetworks
 

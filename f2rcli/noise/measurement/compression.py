@@ -7,12 +7,13 @@ and where that is not known (JPEG, or a file that was written anew since) the ed
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, median
 
-from f2rcli.frames import Frame
+from f2rcli.frames import Frame, PlaneLayout
 from f2rcli.noise.measurement.blocking import Blocking
 from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.planes import PlaneNoise
 
 # Root mean square error of coded clips as a share of the quantiser's step, H.264 at crf 18 to 32
 # and MPEG-4; less is told than serves best, because some scenes hold less error (DESIGN.md D57).
@@ -41,6 +42,18 @@ class Compression:
     def exceeds(self, model: NoiseModel) -> bool:
         """Whether the errors are stronger than noise, the mean of its channels."""
         return self.sigma > fmean(model.sigma)
+
+    def noise(
+        self, planes: PlaneNoise, layout: PlaneLayout, channels: int
+    ) -> tuple[NoiseModel, PlaneNoise]:
+        """The errors as white noise of a picture's channels, and of planes whose own noise is this:
+        where a plane is even, it keeps that."""
+        errors = NoiseModel.gaussian(self.sigma, channels)
+        law = PlaneNoise.of(errors, layout, clipped=planes.clipped)
+        found = zip(law.models, planes.models, self.even, strict=False)
+        return errors, replace(
+            law, models=tuple(own if even else error for error, own, even in found)
+        )
 
     def words(self) -> str:
         """Its meaning, for people."""

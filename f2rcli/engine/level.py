@@ -1,50 +1,53 @@
-"""A stream's noise: stated by the user, or measured at its start and refreshed slowly."""
+"""The noise of a stream: stated by the user or the file, or estimated at its start and as it goes.
+
+One estimate (`noise/estimate.py`) says it of the first frames, for `f2r info` and for a run alike,
+and looks again every few frames: noise may fall or rise, at a cut or within a shot. What a look
+says counts as far as it differs from the start by more than chance. Only the start and the last
+look are remembered, so that an excerpt has the noise of the whole run.
+"""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from f2rcli import methods
 from f2rcli.engine.contract.residual import STRICT
 from f2rcli.engine.engine import Engine
-from f2rcli.engine.noise.anchor_pairs import AnchorPairs, evidence
-from f2rcli.engine.noise.excerpts import excerpter
-from f2rcli.engine.noise.opening import (
+from f2rcli.engine.measuring import (
     DIM_PREROLL,
-    HARDLY_ANY8,
     PREROLL,
     Opening,
     few_photons,
-    hardly_any,
-    mean_sigma8,
-    measured_planes,
     opening_noise,
-    recounted,
     stated_model,
-    with_compression,
 )
 from f2rcli.engine.strength import allowance
 from f2rcli.frames import Family, Frame, PlaneLayout
-from f2rcli.methods.base import Method, Prepared
+from f2rcli.methods.base import Method
+from f2rcli.models.flow import DISFlow, Flow
+from f2rcli.noise.bound import BLOCK
+from f2rcli.noise.estimate import NoiseMap, estimate, shows_noise, squares_of
 from f2rcli.noise.measurement.blocking import Blocking
-from f2rcli.noise.measurement.compression import Compression, compression_of, own_share
-from f2rcli.noise.measurement.detail import shows_noise
-from f2rcli.noise.model import NoiseModel, blend
-from f2rcli.noise.planes import Anchored, PlaneNoise, picture_of
-from f2rcli.noise.report import NOTHING_TO_DO
+from f2rcli.noise.measurement.compression import Compression, own_share
+from f2rcli.noise.model import NoiseModel, at_levels, blend
+from f2rcli.noise.planes import PlaneNoise, picture_noise, picture_of
+from f2rcli.noise.report import HARDLY_ANY, NOTHING_TO_DO
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
 from f2rcli.noise.told import Told
 from f2rcli.tee import emptied
 from f2rcli.weights import KINDS, Kind
-from f2rcli.window import Window
 from f2rcli.yuv import code_span
 
-REFRESH_EVERY = 48  # unique frames between measurements of the noise
-REFRESH_SHARE = 0.3  # of a new measurement in the running one
+LOOK_EVERY = 4  # frames
+# Logarithm of a look over the start, up to which it is chance, and from where on it counts in full:
+# one pair of frames tells a plane's noise within some per cent, and moving texture adds to that.
+CHANCE, SURELY = 0.12, 0.35
+HARDLY_ANY8 = 255 * HARDLY_ANY
 # Of 255: at 3 the rounding of bf16 costs 0.03 dB, and an ensemble gains more than 0.12 dB.
 FAINT8 = 4.0
 # Of 255: below it methods remove texture beside noise, see `Shrinkage`; of luma beside colours.
@@ -55,20 +58,14 @@ LIGHT8, HEAVY8 = 12.0, 30.0  # of 255, clipped and not: benchmarks/quality.py, f
 BURST8, RESTING = 18.0, 0.9
 SINGLE_FRAMES = "too few frames, or too small ones, to compare: noise estimated from single frames"
 TOO_FEW_PIXELS = "too few pixels to measure the noise: left unchanged (sigma= sets it)"
-UNEVEN = "noise differs over the picture: measured where it is loudest, less is removed elsewhere"
 CONTRADICTION = 2.0  # between a declared sigma and the one that is measured
 
 
-def is_light(model: NoiseModel, *, clipped: bool) -> bool:
-    """Whether weights for light noise do better; clipped: whether black or white cut it off."""
-    return mean_sigma8(model) < (LIGHT8 if clipped else HEAVY8)
-
-
 class NoiseTracker:
-    """A stream's noise: stated by the user, or measured at its start and refreshed slowly.
+    """A stream's noise: what was found at its start, and what the last look said.
 
     Sensor values go to networks through a `VarianceStabiliser` for the noise that was found, and
-    their noise is not measured again: a sensor's law stays as it is while brightness changes.
+    their noise is not looked at again: a sensor's law stays as it is while brightness changes.
     """
 
     def __init__(self, engine: Engine, layout: PlaneLayout) -> None:
@@ -78,19 +75,27 @@ class NoiseTracker:
         self.sensor = layout.counts_light
         self.units = engine.settings.units(code_span(layout, chroma=False)[1])  # of sigma, to white
         self.declared = engine.settings.sigma is not None
-        self.measured: NoiseModel | None = None
-        self.planes: PlaneNoise | None = None  # of every plane of the file, as found or declared
-        self.law: tuple[NoiseModel, PlaneNoise] | None = None  # of noise, whatever a codec's errors
+        self.measured: NoiseModel | None = None  # of the picture's channels, at the start
+        self.planes: PlaneNoise | None = None  # of every plane of the file, at the start
+        self.now: PlaneNoise | None = None  # by the last look of this shot; None: as at the start
         self.blocking: Blocking | None = None  # see Opening
         self.compressed = False  # whether what is known are the errors of compression
-        self.texture = 0.0  # see Opening
-        self.still = 0.0  # share of the opening's texture that does not move
+        self.still = 0.0  # share of the opening that does not move
         self.low: float | None = None  # signal of the darkest samples; see `lowest`
         self.space: VarianceStabiliser | None = None
         if engine.settings.sigma is not None:
-            channels = engine.weights.header.channels
-            given = NoiseModel.gaussian(min(engine.settings.sigma / self.units, 1.0), channels)
+            given = NoiseModel.gaussian(
+                min(engine.settings.sigma / self.units, 1.0), self._channels
+            )
             self.know(given, PlaneNoise.of(given, layout, clipped=layout.full_range))
+
+    @property
+    def _coded(self) -> bool:
+        return self.engine.slack is not STRICT
+
+    @property
+    def _channels(self) -> int:
+        return self.engine.weights.header.channels
 
     @property
     def model(self) -> NoiseModel | None:
@@ -100,11 +105,15 @@ class NoiseTracker:
 
     @property
     def told(self) -> Told | None:
-        """What methods are told of it, as `model`."""
+        """What methods are told of it by now, as `model`."""
         if self.measured is None or self.planes is None:
             return None
         if self.space is None:
-            return Told(self.planes, self.measured, self.compressed).scaled(self.excess)
+            planes, channels = self.planes, self.measured
+            if self.now is not None and self.now is not planes:
+                planes = self.now
+                channels = picture_noise(planes, self.layout, self._channels)
+            return Told(planes, channels, self.compressed).scaled(self.excess)
         even = self.space.model
         return Told(PlaneNoise.of(even, self.layout, clipped=False), even).scaled(self.excess)
 
@@ -115,14 +124,15 @@ class NoiseTracker:
             return False
         clipped = self.planes is None or self.planes.clipped
         burst = self.layout.levels is not None and self.still > RESTING
-        return is_light(self.measured, clipped=clipped) or (burst and self._below(BURST8))
+        limit8 = LIGHT8 if clipped else HEAVY8
+        return self._below(limit8) or (burst and self._below(BURST8))
 
     @property
     def kinds(self) -> list[Kind]:
         """What bundled weights may have others for, as far as it holds, the most special first."""
         so = {
             "compressed": self.compressed, "light": self.light,
-            "coded_noise": self.engine.slack is not STRICT,
+            "coded_noise": self._coded,
         }  # fmt: skip
         return [kind for kind in KINDS if so[kind]]
 
@@ -159,13 +169,6 @@ class NoiseTracker:
     def _below(self, sigma8: float) -> bool:
         return self.measured is not None and mean_sigma8(self.measured) < sigma8
 
-    def of_errors(self, frame: Frame) -> PlaneNoise | None:
-        """The errors of compression in a frame, which may be finer than its clip."""
-        if self.planes is None or self.measured is None:
-            return self.planes
-        share = own_share(frame, self.blocking, mean_sigma8(self.measured))
-        return self.planes if share == 1 else self.planes.scaled(share)
-
     def into(self, planes: list[Tensor]) -> list[Tensor]:
         """A frame's planes (H, W) as networks see them."""
         if self.space is None:
@@ -186,8 +189,8 @@ class NoiseTracker:
         return 0.0 if self.low is None else space.lift(lowest([picture]))
 
     def measure_opening(self, frames: Sequence[Frame]) -> None:
-        """Measure on the first frames, all different, by a fresh method. A declared sigma is used
-        all the same, but a contradiction is noted."""
+        """Measure on the first frames, all different. A declared sigma is used all the same, but a
+        contradiction is noted."""
         if not frames:
             return
         if self.layout.levels is not None and self.sensor:
@@ -199,66 +202,60 @@ class NoiseTracker:
             model = stated_model(self.engine.stated, self.engine.to_tensor(frames[0]))
             self.know(model, PlaneNoise.of(model, self.layout, clipped=True))
             return
-        found = opening_noise(frames, self.engine)
-        sigma = mean_sigma8(found.model)
+        found = opening_noise(frames, self._channels, coded=self._coded)
         if self.declared:
             self._compare(found)
             return
-        measurable = found.compared or shows_noise(self.engine.to_tensor(frames[0]))
+        self.still, self.blocking = found.still, found.blocking
+        self.know(found.model, found.planes, found.compression)
+        self._say(found, frames)
+
+    def _say(self, found: Opening, frames: Sequence[Frame]) -> None:
+        """Note what users should know of it."""
+        measurable = found.found is not None or shows_noise(picture_of(frames[0]).planes[0])
         if not measurable:
             self.engine.note(TOO_FEW_PIXELS)
-        elif not found.compared and len(frames) > 1:  # of one frame another note tells
+        elif found.found is None and len(frames) > 1:  # of one frame another note tells
             self.engine.note(SINGLE_FRAMES)
-        self.texture = found.texture(self.layout)
-        self.still = found.bounds[0].still if found.bounds else 0.0
-        self.blocking = found.blocking
-        self.know(found.model, found.planes, found.compression)
-        if found.planes.uneven and not self.compressed:
-            self.engine.note(UNEVEN)
         if self.compressed and found.compression is not None:
             self.engine.note(found.compression.words())
         elif measurable and hardly_any(found.model, self.layout):
             self.engine.note(NOTHING_TO_DO)
         if methods.load(self.engine.method_name).wants_sigma:
+            sigma = mean_sigma8(found.model)
             self.engine.note(f"no sigma= given: the noise was measured, {sigma:.1f} of 255")
 
-    def refresh(self, view: Window[Prepared], frames: Sequence[Frame], missed: int = 0) -> None:
-        """Now and then, measure again and move towards it; once for as many times as were missed
-        before an excerpt. `frames` are those of the window."""
-        measurer = self.engine.new_measurer() if self._asked(view, missed) else None
-        if measurer is None or self.law is None:
-            return
-        anchors = AnchorPairs(measurer, None, [self.engine.to_tensor(one) for one in frames])
-        seen = anchors.pair(anchors.views()[len(view.before)])
-        if seen is None:
-            return
-        pair = seen.first, seen.second
-        samples = evidence([seen], seen.noisy.shape[1], dark=False)
-        model = samples.model()
-        if model is None:
-            return
-        place = len(view.before)
-        pictures = [picture_of(frame) for frame in frames[place - 1 : place + 2]]
-        anchored, clipped = [Anchored(frames[place], *pair)], samples.cut_off
-        found = measured_planes(pictures, anchored, model, self.layout, clipped=clipped)
-        share = 1 - (1 - REFRESH_SHARE) ** max(missed, 1)
-        before, planes = self.law
-        self.know(
-            blend(before, found.model, share), planes.blended(found.planes, share),
-            compression_of(frames, self.blocking),
-        )  # fmt: skip
+    def looks(self, index: int, *, begins: bool) -> bool:
+        """Whether the noise is looked at beside a frame; begins: whether a shot does there."""
+        if begins:
+            self.now = None
+        known = self.declared or self.sensor or self.compressed or self.planes is None
+        return not known and (self.now is None or index % LOOK_EVERY == 0)
 
-    def due(self, view: Window[Prepared]) -> bool:
-        """Whether the noise is to be measured again on this window's centre."""
-        return refreshes(view) and self._open(view)
+    def look(self, frame: Frame, others: Sequence[Frame], flows: Sequence[Flow | None]) -> None:
+        """See how strong the noise is in a frame beside one or two neighbours of its shot. flows:
+        from it into these, where they are known."""
+        if not others or self.planes is None or min(frame.planes[0].shape) < BLOCK:
+            return
+        first, *rest = (picture_of(one) for one in (frame, *others))
+        known = [
+            DISFlow()(first.luma, one.luma) if flow is None else flow
+            for one, flow in zip(rest, flows, strict=True)
+        ]
+        found = estimate([first, *rest], known, squares_of(first.luma), coded=self._coded)
+        self.now = followed(self.planes, found, self.layout)
 
-    def _asked(self, view: Window[Prepared], missed: int) -> bool:
-        return self.due(view) or bool(missed and self._open(view))
-
-    def _open(self, view: Window[Prepared]) -> bool:
-        """Whether it may be measured again, and there are frames on both sides to do so."""
-        known = self.declared or self.sensor or (self.planes is not None and self.planes.uneven)
-        return bool(not known and view.before and view.after)
+    def by_now(self, frame: Frame) -> PlaneNoise | None:
+        """The noise of a frame's planes, as it was seen lately. Of a codec's errors, a frame may
+        have fewer than its clip."""
+        if self.planes is None or self.declared or self.sensor:
+            return self.planes
+        if self.compressed and self.measured is not None:
+            share = own_share(frame, self.blocking, mean_sigma8(self.measured))
+            return self.planes if share == 1 else self.planes.scaled(share)
+        if all(plane.min() == plane.max() for plane in frame.planes):  # the end of a fade
+            return replace(self.planes.scaled(0), clipped=False)
+        return self.now or self.planes
 
     def recounting(self, pictures: Iterator[list[Frame]]) -> Iterator[list[Frame]]:
         """Pictures of a stream as they come, no two alike. If their opening holds few photons, the
@@ -266,32 +263,31 @@ class NoiseTracker:
         see pictures as before: what is remembered of earlier ones would not fit others."""
         waiting = deque(islice(pictures, PREROLL))
         parts = [copies[0] for copies in waiting]
-        first, cut, few = parts[0], excerpter(parts), not self.declared and few_photons(parts)
+        few = not self.declared and few_photons(parts)
         parts.clear()
         for copies in chain(emptied(waiting), pictures):
-            if few and self.measured is not None and self.planes is not None:
-                parts.append(cut(copies[0]))
+            if few and self.planes is not None:
+                parts.append(copies[0])
                 if len(parts) == DIM_PREROLL:
-                    self.law = recounted(parts, first, self.measured, self.planes)
-                    self._believe(*self.law)
+                    again = opening_noise(parts, self._channels)
+                    self.measured, self.planes = again.model, again.planes
+                    self.engine.noise = again.model
                     parts, few = [], False
             yield copies
 
     def know(
         self, model: NoiseModel, planes: PlaneNoise, compression: Compression | None = None
     ) -> None:
-        """Adopt a noise model, by the picture's channels and the file's planes; for the time, the
-        errors of compression in its place where they are stronger."""
-        self.law = model, planes
+        """Adopt a noise model, by the picture's channels and the file's planes; or the errors of
+        compression in its place where they are stronger."""
         self.compressed = compression is not None and compression.exceeds(model)
         self.engine.compression = compression if self.compressed else None
-        self._believe(*with_compression(model, planes, compression, self.layout))
-        if self.sensor:
-            self.space = VarianceStabiliser.of(model, self.engine.torch_device, self.low)
-
-    def _believe(self, model: NoiseModel, planes: PlaneNoise) -> None:
+        if compression is not None and self.compressed:
+            model, planes = compression.noise(planes, self.layout, self._channels)
         self.measured = self.engine.noise = model
         self.planes = planes
+        if self.sensor:
+            self.space = VarianceStabiliser.of(model, self.engine.torch_device, self.low)
 
     def _compare(self, found: Opening) -> None:
         """Say so where what was declared and what is measured lie far apart; keep what is known of
@@ -301,14 +297,38 @@ class NoiseTracker:
         contradicted = high > CONTRADICTION * low
         if self.planes is not None:
             own, seen = self.planes, found.planes
-            shares = own.shares if contradicted or not found.compared else seen.shares
+            shares = own.shares if contradicted or found.found is None else seen.shares
             self.planes = replace(own, clipped=seen.clipped, shares=shares)
-        if found.compared and contradicted and high > CONTRADICTION * HARDLY_ANY8:
+        if found.found is not None and contradicted and high > CONTRADICTION * HARDLY_ANY8:
             words = f"{sigma:.1f} of 255" if share == 1 else f"{share * sigma:.3g}"
             self.engine.note(f"sigma={given:g} is used, though {words} was measured")
 
 
-def refreshes(view: Window[Prepared]) -> bool:
-    """Whether what is measured now and then is measured again on this window's centre."""
-    index = view.centre.index
-    return index > 0 and index % REFRESH_EVERY == 0
+def followed(start: PlaneNoise, found: NoiseMap, layout: PlaneLayout) -> PlaneNoise:
+    """The noise of the start, moved towards that of a look as far as they differ by more than
+    chance, plane by plane."""
+    seen = found.noise(layout, clipped=start.clipped)
+    models = []
+    for old, new, plane in zip(start.models, seen.models, found.planes, strict=True):
+        levels = plane.level.ravel().astype(np.float64)
+        if not levels.size:
+            models.append(old)
+            continue
+        powers = [float(np.square(at_levels(law, levels)).mean()) + 1e-9 for law in (old, new)]
+        apart = abs(float(np.log(powers[1] / powers[0]))) / 2
+        chance = CHANCE + 2 * plane.unsure
+        share = min(max((apart - chance) / (SURELY - CHANCE), 0.0), 1.0)
+        models.append(blend(old, new, share) if share else old)
+    if all(new is old for new, old in zip(models, start.models, strict=True)):
+        return start
+    return replace(start, models=tuple(models))
+
+
+def mean_sigma8(model: NoiseModel) -> float:
+    """The sigma that is shown, mean of the channels, of 255."""
+    return sum(model.sigma8) / len(model.sigma8)
+
+
+def hardly_any(model: NoiseModel, layout: PlaneLayout) -> bool:
+    """Whether there is too little noise to take out; what sensors count has no such limit."""
+    return not layout.counts_light and mean_sigma8(model) < HARDLY_ANY8

@@ -1,0 +1,298 @@
+"""A clip's noise measured: on its first frames for a run, and in full for a report.
+
+Both ask the one estimate. A report also says which pixels, channels and frames share the noise.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import islice, pairwise
+from statistics import fmean
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from torch import Tensor
+
+from f2rcli import yuv
+from f2rcli.engine.contract.residual import STRICT
+from f2rcli.engine.cuts import same_shot, thumbnail
+from f2rcli.engine.device import lent_threads
+from f2rcli.engine.engine import Engine
+from f2rcli.engine.pictures import to_measure
+from f2rcli.engine.rows import remover_for
+from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout, Singles
+from f2rcli.models.flow import DISFlow, Flow
+from f2rcli.noise.bands import white_shares
+from f2rcli.noise.bound import BLOCK
+from f2rcli.noise.estimate import NoiseMap, cut_out, estimate, single_frame_sigma, squares_of
+from f2rcli.noise.measurement.blocking import Blocking, find_blocking
+from f2rcli.noise.measurement.compression import Compression, compression_of
+from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.photons.flashes import without_flashes
+from f2rcli.noise.photons.line import FEW, counted_model, photon_line
+from f2rcli.noise.planes import (
+    FramePlanes,
+    PlaneNoise,
+    picture_noise,
+    picture_of,
+    planes_of,
+    side_by_side,
+)
+from f2rcli.noise.report import NoiseReport, confidence_of
+from f2rcli.noise.spectrum import Differences, Temporal, spectrum_of, temporal_correlation
+
+PREROLL = 6  # frames, no two alike, that the noise is measured on
+DIM_PREROLL = 32  # the same of a stack of few photons, for its law
+CENTRES = 2  # of them, whose noise is read beside both neighbours
+FRAMES = 10  # unique frames that a report looks at
+WHITE = 0.85  # power in the finest band, of white noise as strong
+SOFT = 2.0  # pixels, of that blur
+HALF_CODE = 0.5 / 255
+UNSEEN = Temporal(None, None)  # of frames that could not be compared
+
+
+class Opening(NamedTuple):
+    """The noise of a stream's first frames: the one number that all commands show."""
+
+    model: NoiseModel  # of the picture's channels
+    planes: PlaneNoise  # of the file's planes
+    found: NoiseMap | None  # block by block; None: single frames alone were looked at
+    still: float = 0.0  # share of the texture that does not move
+    blocking: Blocking | None = None  # block edges that compression left
+    compression: Compression | None = None  # its errors, not in `model`; None: hardly any
+
+
+def opening_noise(frames: Sequence[Frame], channels: int, *, coded: bool = False) -> Opening:
+    """The noise of a stream's first frames, no two of them alike: PREROLL, or more of few photons.
+    channels: of the picture that networks see; coded: whether a codec wrote the file."""
+    layout = frames[0].layout
+    pictures = [picture_of(frame) for frame in frames[:PREROLL]]
+    found = _map_of(pictures, coded=coded)
+    if found is None:
+        sigmas = np.min([[*map(single_frame_sigma, one.planes)] for one in pictures], 0)
+        laws = tuple(NoiseModel.gaussian(float(sigma), 1) for sigma in sigmas)
+        planes = PlaneNoise(laws, (white_shares(),) * len(laws), layout.full_range)
+    else:
+        planes = found.noise(layout, clipped=_cut_off(found, pictures, layout))
+    blocking = compression = None
+    if layout.counts_light:
+        planes = replace(planes, models=_counted(frames, planes, found))
+    else:
+        blocking = find_blocking([one.luma for one in pictures])
+        compression = compression_of(frames[:PREROLL], blocking)
+    model = picture_noise(planes, layout, channels)
+    still = 0.0 if found is None else found.planes[0].still
+    return Opening(model, planes, found, still, blocking, compression)
+
+
+def _map_of(pictures: Sequence[FramePlanes], *, coded: bool) -> NoiseMap | None:
+    """What a few frames say beside their neighbours of the same shot; None: no two are of one."""
+    looks = [thumbnail(picture.luma) for picture in pictures]
+    together = [same_shot(*pair) for pair in pairwise(looks)]
+    if not any(together) or min(pictures[0].planes[0].shape) < 16:
+        return None
+    inner = [i for i in range(1, len(pictures) - 1) if together[i - 1] and together[i]]
+    begins = together.index(True)
+    groups = [[i, i - 1, i + 1] for i in spread(inner, CENTRES)] or [[begins, begins + 1]]
+    squares = squares_of(pictures[groups[0][0]].luma)
+    maps = []
+    for places in groups:
+        shown = [pictures[place] for place in places]
+        parts = [[cut_out(one, part) for one in shown] for part in squares] or [shown]
+        for first, *rest in parts:
+            flows = [DISFlow()(first.luma, one.luma) for one in rest]
+            maps.append(estimate([first, *rest], flows, coded=coded))
+    return NoiseMap.joined(maps)
+
+
+def spread(places: Sequence[int], wanted: int) -> list[int]:
+    """So many of the places, evenly over them."""
+    wanted = min(wanted, len(places))
+    return [places[(2 * n + 1) * len(places) // (2 * wanted)] for n in range(wanted)]
+
+
+def _cut_off(found: NoiseMap, pictures: Sequence[FramePlanes], layout: PlaneLayout) -> bool:
+    """See `NoiseMap.cut_off`."""
+    whole = layout.full_range and not layout.float_samples
+    return whole or found.cut_off(np.stack([one.planes[0][::2, ::2] for one in pictures]))
+
+
+def _counted(
+    frames: Sequence[Frame], planes: PlaneNoise, found: NoiseMap | None
+) -> tuple[NoiseModel, ...]:
+    """The laws of a sensor's counts: lines, by photons where these tell them, or by the map."""
+    shown = [picture_of(frame).planes for frame in _calm_shot(frames)]
+    laws = planes.models
+    if found is not None:
+        dark = frames[0].layout.levels is not None
+        laws = tuple(plane.line(dark=dark) for plane in found.planes)
+    counted = counted_model(shown, side_by_side(laws))
+    return laws if counted is None else tuple(counted.of(slice(n, n + 1)) for n in range(len(laws)))
+
+
+def few_photons(frames: Sequence[Frame]) -> bool:
+    """Whether a stack's first frames hold so few photons that its law needs DIM_PREROLL of them.
+
+    Six of 96x96 pixels, a tenth of an electron and half an electron of read noise in each, tell a
+    gain of one code within 8 %, and no estimate could do better; 32 tell it within 3 %.
+    """
+    if not frames or frames[0].layout.levels is None or not frames[0].layout.counts_light:
+        return False
+    line = photon_line([picture_of(frame).planes[0] for frame in _calm_shot(frames)])
+    return line is not None and line.photons < FEW
+
+
+def _calm_shot(frames: Sequence[Frame]) -> list[Frame]:
+    """Frames up to a cut, without flashes."""
+    looks = [thumbnail(picture_of(frame).luma) for frame in frames]
+    cuts = [place for place, pair in enumerate(pairwise(looks), 1) if not same_shot(*pair)]
+    shot = frames[: cuts[0] if cuts else len(frames)]
+    rows = zip(
+        *(without_flashes(c) for c in zip(*(f.planes for f in shot), strict=True)), strict=True
+    )
+    return [replace(frame, planes=row) for frame, row in zip(shot, rows, strict=True)]
+
+
+def stated_model(stated: tuple[tuple[float, float], ...], picture: Tensor) -> NoiseModel:
+    """The law that a file states, its sigma as it is on this picture (1, C, H, W)."""
+    means = picture.clamp_min(0).mean((0, 2, 3)).tolist()
+    gain, read = tuple(g for g, _ in stated), tuple(v**0.5 for _, v in stated)
+    sigma = tuple((g * m + v) ** 0.5 for (g, v), m in zip(stated, means, strict=True))
+    return NoiseModel(gain, read, sigma)
+
+
+def measure_noise(
+    frames: Iterable[Frame],
+    info: ClipInfo,
+    engine: Engine,
+    windows_used: int = 3,
+    frames_read: int = FRAMES,
+) -> NoiseReport | None:
+    """Measure the noise of a clip on its first `frames_read` different frames (fields, if it is
+    interlaced); `windows_used` of them are compared with their neighbours.
+
+    None where there is too little evidence: fewer than three different frames of one shot, or
+    frames of a few hundred pixels. Hot and dead samples are counted in the engine's `aside`.
+    """
+    with lent_threads(engine.threads):
+        runs = to_measure(frames, info)
+        looked_at = [run[0] for run in islice(runs, frames_read)]
+        for frame in looked_at:
+            engine.aside.add(frame.aside)
+        remover = remover_for(looked_at[:PREROLL], engine)
+        if remover is not None:
+            looked_at = remover.alone(looked_at)
+        found = _in_full(looked_at, info.layout, engine, windows_used)
+        return found if found is None or remover is None else replace(found, lines=remover.lines)
+
+
+def _in_full(
+    frames: Sequence[Frame], layout: PlaneLayout, engine: Engine, windows: int
+) -> NoiseReport | None:
+    """A report with the level of `f2r denoise` and `f2r info`."""
+    if not frames:
+        return None
+    shown = [FramePlanes.of_channels(list(_channels(frame))) for frame in frames]
+    found = described(
+        shown, windows, full_range=layout.full_range and not layout.float_samples,
+        lines=layout.counts_light,
+    )  # fmt: skip
+    if found is None:
+        return None
+    opening = opening_noise(
+        frames[:PREROLL], engine.weights.header.channels, coded=engine.slack is not STRICT
+    )
+    model = opening.model.first_channels(len(found.model.sigma))
+    share = fmean(model.sigma) / max(fmean(found.model.sigma), 1e-12)
+    by_frame = tuple(sigma * share for sigma in found.by_frame)
+    sure = confidence_of(
+        model, found.spectrum, found.temporal, by_frame, clipped=sum(found.rails),
+        unsure=0.0 if opening.found is None else opening.found.unsure,
+        subsampled=layout.family is Family.YUV and any(layout.log2_chroma),
+    )  # fmt: skip
+    return replace(
+        found, model=model, planes=opening.planes, by_frame=by_frame, confidence=sure,
+        points=tuple(tuple((x, sigma * share) for x, sigma in row) for row in found.points),
+        blocking=opening.blocking, compression=opening.compression,
+    )  # fmt: skip
+
+
+def _channels(frame: Frame) -> Sequence[Singles]:
+    """R, G and B of a frame, a gray picture, or a mosaic's four planes."""
+    return list(yuv.to_rgb(frame)) if frame.layout.family is Family.YUV else planes_of(frame)
+
+
+def described(
+    pictures: Sequence[FramePlanes],
+    windows: int = 3,
+    *,
+    full_range: bool = True,
+    lines: bool = False,
+) -> NoiseReport | None:
+    """The noise of pictures of R, G and B (or gray, or a mosaic's four planes) that follow each
+    other; None for fewer than three of one shot, or for pictures of a few hundred pixels.
+
+    windows: how many of them are compared with their neighbours; full_range: whether their ends are
+    those of the codes; lines: whether the noise is that of counts.
+    """
+    looks = [thumbnail(one.luma) for one in pictures]
+    together = [same_shot(*pair) for pair in pairwise(looks)]
+    inner = [i for i in range(1, len(pictures) - 1) if together[i - 1] and together[i]]
+    if not inner or min(pictures[0].luma.shape) < 2 * BLOCK:
+        return None
+    seen = [_seen(pictures, place) for place in spread(inner, windows)]
+    found = NoiseMap.joined([one.found for one in seen])
+    lumas = np.stack([one.planes[0][::2, ::2] for one in pictures])
+    clipped = full_range or found.cut_off(lumas)
+    law = side_by_side([p.line() if lines else p.law(clipped=clipped) for p in found.planes])
+    by_frame = tuple(
+        fmean(p.law(clipped=clipped).sigma[0] for p in one.found.planes) for one in seen
+    )
+    apart = [_apart(pictures, one, law) for one in seen]
+    white = all(plane.finest > WHITE for plane in found.planes)
+    spectrum = spectrum_of(np.concatenate([one.patches() for one in apart]), white=white)
+    temporal = UNSEEN
+    if (pair := next((i for i in inner if i + 1 in inner), None)) is not None:
+        temporal = temporal_correlation(
+            *(
+                _apart(pictures, _seen(pictures, place, soft=SOFT), law)
+                for place in (pair, pair + 1)
+            )
+        )
+    black, rail = _rails(pictures)
+    points = tuple(plane.points() for plane in found.planes)
+    cut = black + rail if clipped else 0.0
+    sure = confidence_of(law, spectrum, temporal, by_frame, clipped=cut, unsure=found.unsure)
+    return NoiseReport(law, points, spectrum, temporal, black, rail, by_frame, len(pictures), sure)
+
+
+class Seen(NamedTuple):
+    """A frame by its place, with the flows into its neighbours, and its noise."""
+
+    place: int
+    flows: list[Flow]
+    found: NoiseMap
+
+
+def _seen(pictures: Sequence[FramePlanes], place: int, soft: float = 0.0) -> Seen:
+    """soft: by how much lumas are blurred, so that motion does not follow a fixed pattern."""
+    shown = [pictures[i] for i in (place, place - 1, place + 1)]
+    lumas = [one.luma for one in shown]
+    if soft:
+        lumas = [np.asarray(cv2.GaussianBlur(one, (0, 0), soft), np.float32) for one in lumas]
+    flows = [DISFlow()(lumas[0], one) for one in lumas[1:]]
+    return Seen(place, flows, estimate(shown, flows))
+
+
+def _apart(pictures: Sequence[FramePlanes], seen: Seen, law: NoiseModel) -> Differences:
+    shown = [pictures[seen.place + i] for i in (0, -1, 1)]
+    return Differences.of(shown, seen.flows, seen.found, law)
+
+
+def _rails(pictures: Sequence[FramePlanes]) -> tuple[float, float]:
+    """The shares of samples that lie on black and on white, within half an 8-bit code."""
+    planes = [plane for one in pictures for plane in one.planes]
+    return (
+        fmean(float((plane <= HALF_CODE).mean()) for plane in planes),
+        fmean(float((plane >= 1 - HALF_CODE).mean()) for plane in planes),
+    )

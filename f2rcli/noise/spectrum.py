@@ -1,0 +1,250 @@
+"""What noise is like: which pixels, channels and frames share it.
+
+All of it is read from what matched frames differ by in flat places, in units of the noise there:
+of the scene, hardly anything is left in that.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from f2rcli.frames import Floats, Mask, Singles
+from f2rcli.models.flow import Flow
+from f2rcli.noise.bound import BLOCK, STEP, Landing, enlarged, filtered, mean, smooth, whole
+from f2rcli.noise.estimate import FULL, MOSTLY, NoiseMap
+from f2rcli.noise.law import Mixing, NoiseKernel
+from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.planes import FramePlanes
+from f2rcli.order import quantile
+
+SIZE, STRIDE = 32, 16  # pixels per side of a patch, and between them
+FLAT, FLAT_SHARE = 0.75, 0.25  # of a frame's blocks, and of its patches, the flattest
+FEWEST_PATCHES, MOST_PATCHES = 4, 64  # of a frame
+KERNEL = 11  # taps per side
+REACH, SURE = 12, 6  # pixels of correlation that are believed at all, and in full
+APART = 8  # pixels, up to REACH: noise shares nothing there but the mean that is taken out
+HIGH = 0.25  # cycles per pixel: errors of matches lie below
+WHITE = 0.05  # lag-1 correlation that counts as none
+MOVING = 1.5  # pixels per frame: slower, a fixed pattern cannot be told from the scene
+FEWEST = 600  # samples of a channel
+INDEPENDENT = 0.1  # correlation that counts as none
+LEAST = 1e-3  # of the noise's variance that frames have of their own
+LEAST_LEVEL = 1e-4  # of the noise; keeps clean clips finite
+
+
+@dataclass(frozen=True, slots=True)
+class Spectrum:
+    """The noise's correlation within a frame."""
+
+    power: Floats  # (C, SIZE, SIZE), mean 1 each, zero frequency first
+    rho_x: tuple[float, ...]  # lag-1 correlation along rows, per channel
+    rho_y: tuple[float, ...]
+    mixed: Floats  # (C, C): correlation between channels
+
+    @property
+    def white(self) -> bool:
+        """Whether neighbouring pixels share no noise worth speaking of."""
+        return max(abs(rho) for rho in self.rho_x + self.rho_y) < WHITE
+
+    @property
+    def channels_share(self) -> float:
+        """Mean correlation between different channels; 0 for a single one."""
+        count = len(self.mixed)
+        apart = float(np.sum(self.mixed) - np.trace(self.mixed))
+        return apart / (count * (count - 1)) if count > 1 else 0.0
+
+    def whitened(self) -> "Spectrum":
+        """The spectrum of white noise in the same channels."""
+        none = (0.0,) * len(self.rho_x)
+        return replace(self, power=np.ones_like(self.power), rho_x=none, rho_y=none)
+
+    def kernels(self) -> tuple[NoiseKernel, ...] | None:
+        """One unit-energy filter per channel that colours white noise so; None for white noise."""
+        return None if self.white else tuple(_kernel(power) for power in self.power)
+
+    def mixing(self) -> Mixing | None:
+        """The matrix that gives independent channels this correlation; None if there is none."""
+        apart = self.mixed - np.eye(len(self.mixed))
+        if np.abs(apart).max() < WHITE:
+            return None
+        values, vectors = np.linalg.eigh(self.mixed)
+        root = vectors * np.sqrt(np.maximum(values, 0.0)) @ vectors.T
+        root /= np.sqrt((root**2).sum(1, keepdims=True))
+        return tuple(tuple(float(v) for v in row) for row in root)
+
+
+class Temporal(NamedTuple):
+    """Covariance of adjacent frames' noise over the variance of what each has of its own: the
+    correlation, while that is small. None: too little that moves, or too few places."""
+
+    compensated: float | None  # at the same point of the scene: temporal filters, codecs
+    fixed: float | None  # at the same pixel: fixed pattern
+
+    @property
+    def independent(self) -> bool | None:
+        """Whether both are small; None if nothing is known."""
+        known = [abs(rho) for rho in self if rho is not None]
+        return max(known) < INDEPENDENT if known else None
+
+
+class Differences(NamedTuple):
+    """A frame beside its two neighbours: how it differs from each, in units of the noise."""
+
+    before: Singles  # (C, H, W)
+    after: Singles
+    back: Flow  # (H, W, 2), into the frame before
+    flat: Mask  # (H, W): smooth places away from black and white
+    noisy: Mask  # (H, W): those of them where noise is most of the difference
+
+    @classmethod
+    def of(
+        cls, frames: Sequence[FramePlanes], flows: Sequence[Flow], seen: NoiseMap, law: NoiseModel
+    ) -> "Differences":
+        """frames: the frame, the one before and the one after, of channels on one grid."""
+        centre = np.stack([whole(plane) for plane in frames[0].planes])
+        signal = np.stack([smooth(plane) for plane in centre])
+        level = law.level(torch.from_numpy(signal)[None])[0].numpy()
+        apart = []
+        for other, flow in zip(frames[1:], flows, strict=True):
+            landing = Landing.of(flow, other.luma.shape)
+            moved = np.stack([landing.fetched(plane) for plane in other.planes])
+            apart.append((moved - centre) / np.maximum(level, LEAST_LEVEL))
+        room = np.minimum(signal, 1 - signal).min(0) > 2 * level.max(0)
+        trusted = np.min([one.share[FULL] for one in seen.planes], 0) > MOSTLY
+        noisy = enlarged(np.asarray(trusted, np.float32), BLOCK) > 0
+        flat = _flattest(signal.mean(0)) & room
+        back = flows[0][: flat.shape[0], : flat.shape[1]]
+        return cls(apart[0], apart[1], back, flat, flat & noisy)
+
+    def patches(self) -> Singles:
+        """(P, C, SIZE, SIZE): the flattest of the difference to the frame after, of the variance of
+        one frame."""
+        count, height, width = self.after.shape
+        if min(height, width) < SIZE:
+            return np.zeros((0, count, SIZE, SIZE), np.float32)
+        tiles, flat = (
+            np.lib.stride_tricks.sliding_window_view(one, (SIZE, SIZE), (-2, -1))[
+                ..., ::STRIDE, ::STRIDE, :, :
+            ]
+            for one in (self.after, self.noisy)
+        )
+        share = flat.mean((2, 3)).ravel()
+        wanted = min(max(FEWEST_PATCHES, int(FLAT_SHARE * len(share))), MOST_PATCHES)
+        order = np.argsort(-share, kind="stable")[:wanted]
+        every = tiles.reshape(count, -1, SIZE, SIZE).swapaxes(0, 1)
+        return np.asarray(np.multiply(every[order], 0.5**0.5), np.float32)
+
+
+def spectrum_of(patches: Singles, *, white: bool) -> Spectrum | None:
+    """The spectrum of patches (P, C, SIZE, SIZE); None for too few of them.
+
+    white: the noise is known to be white from the middle frequencies on, so what there is below
+    them are errors of matches; only high frequencies are asked then.
+    """
+    if len(patches) < FEWEST_PATCHES:
+        return None
+    power = _power(patches)
+    lags = [_high_lags(p) if white else _lags(p) for p in power]
+    if white:
+        patches = np.asarray(np.diff(np.diff(patches, axis=2), axis=3) / 2, np.float32)
+    means = np.maximum(power.mean((1, 2)), 1e-12)
+    x, y = zip(*lags, strict=True)
+    return Spectrum(power / means[:, None, None], x, y, _mixed(patches))
+
+
+def temporal_correlation(earlier: Differences, later: Differences) -> Temporal:
+    """Correlation of the noise of two adjacent frames, by a fine band alone, where little of the
+    scene is that moves. If adjacent frames share noise, those two apart differ by more."""
+    past, future = _fine(earlier.before), _fine(earlier.after)
+    one = _mean((past**2 + future**2) / 2, earlier.flat)
+    two = _mean((past - future) ** 2, earlier.flat)
+    shared = None if one is None or two is None else two / max(one, LEAST) - 1
+    moving = np.abs(later.back).max(2) > MOVING
+    chosen = earlier.flat & later.flat & moving
+    fixed = _mean(past * _fine(later.before), chosen)
+    own = _mean((past**2 + _fine(later.before) ** 2) / 4, chosen)
+    if fixed is None or own is None:
+        return Temporal(shared, None)
+    return Temporal(shared, fixed / max(own - fixed, LEAST))
+
+
+def _flattest(luma: Singles) -> Mask:
+    """The share of a picture with the least slopes in blocks."""
+    steps = np.gradient(smooth(luma))
+    power = mean(np.asarray(steps[0] ** 2 + steps[1] ** 2, np.float32), BLOCK)
+    flat = np.asarray(power <= quantile(power.ravel(), FLAT), np.float32)
+    return np.asarray(enlarged(flat, BLOCK) > 0)
+
+
+def _fine(planes: Singles) -> Singles:
+    """A fine band, whose noise shares nothing with that two pixels on."""
+    return np.stack([filtered(plane, STEP, STEP) for plane in planes])
+
+
+def _mean(product: Floats | Singles, chosen: Mask) -> float | None:
+    values = product[:, chosen]
+    if values.shape[1] < FEWEST:
+        return None
+    low, high = np.quantile(values[:, :: max(1, values.shape[1] // 2**18)], (0.002, 0.998))
+    return float(values[(values >= low) & (values <= high)].mean())
+
+
+def _power(patches: Singles) -> Floats:
+    """Mean power spectrum, corrected for the window: (C, SIZE, SIZE)."""
+    line = np.hanning(SIZE + 2)[1:-1]
+    window = line[:, None] * line[None]
+    means = (patches * window).sum((2, 3), keepdims=True) / window.sum()
+    power = (np.abs(np.fft.fft2((patches - means) * window)) ** 2).mean(0)
+    own = np.fft.ifft2(np.abs(np.fft.fft2(window)) ** 2).real
+    lags = np.fft.ifft2(power).real / own
+    lag = np.fft.fftfreq(SIZE, 1 / SIZE)
+    distance = np.hypot(lag[:, None], lag[None])
+    # The noise's own mean went as well: what lags share where noise has nothing else in common.
+    apart = (distance >= APART) & (distance <= REACH)
+    lags -= lags[:, apart].mean(1)[:, None, None].clip(None, 0)
+    beyond = (distance - SURE).clip(0, REACH - SURE) / (REACH - SURE)  # Tukey
+    return np.asarray(np.fft.fft2(lags * (0.5 + 0.5 * np.cos(np.pi * beyond))).real, np.float64)
+
+
+def _lags(power: Floats) -> tuple[float, float]:
+    """Lag-1 correlations (x, y) from one channel's spectrum."""
+    lags = np.fft.ifft2(power).real
+    scale = max(float(lags[0, 0]), 1e-12)
+    return float(lags[0, 1] / scale), float(lags[1, 0] / scale)
+
+
+def _high_lags(power: Floats) -> tuple[float, float]:
+    """The same from high frequencies alone: S = a (1 + 2 rx cos 2 pi fx + 2 ry cos 2 pi fy)."""
+    line = np.fft.fftfreq(SIZE)
+    fy, fx = np.meshgrid(line, line, indexing="ij")
+    high = np.hypot(fx, fy) > HIGH
+    waves = [2 * np.cos(2 * np.pi * one[high]) for one in (fx, fy)]
+    design = np.stack([np.ones(high.sum()), *waves], 1)
+    base, x, y = np.linalg.lstsq(design, power[high], rcond=None)[0]
+    return (float(x / base), float(y / base)) if base > 0 else (0.0, 0.0)
+
+
+def _mixed(patches: Singles) -> Floats:
+    """Correlation between channels (C, C), one on the diagonal, positive semi-definite."""
+    rows = patches.swapaxes(0, 1).reshape(patches.shape[1], -1).astype(np.float64)
+    covariance = rows @ rows.T / rows.shape[1]
+    scale = np.sqrt(np.diag(covariance))
+    silent = scale < 1e-6  # channels that hold no noise at all
+    scale[silent] = 1
+    mixed = covariance / scale[:, None] / scale[None]
+    mixed[np.diag_indices(len(mixed))] = 1
+    return np.asarray(mixed)
+
+
+def _kernel(power: Floats) -> NoiseKernel:
+    """The zero-phase filter of unit energy with this power, cut to KERNEL taps per side."""
+    taps = np.fft.fftshift(np.fft.ifft2(np.sqrt(np.maximum(power, 0.0))).real)
+    middle, half = SIZE // 2, KERNEL // 2
+    taps = taps[middle - half : middle + half + 1, middle - half : middle + half + 1]
+    if not taps.any():  # a channel without noise
+        taps[half, half] = 1
+    taps = taps / np.sqrt((taps**2).sum())
+    return tuple(tuple(float(tap) for tap in row) for row in taps)
