@@ -33,7 +33,7 @@ from f2rcli.models.flow import DISFlow, Flow
 from f2rcli.noise.bound import BLOCK
 from f2rcli.noise.estimate import NoiseMap, estimate, shows_noise, squares_of
 from f2rcli.noise.measurement.blocking import Blocking
-from f2rcli.noise.measurement.compression import Compression, own_share
+from f2rcli.noise.measurement.compression import Compression, compression_of, own_share
 from f2rcli.noise.model import NoiseModel, at_levels, blend
 from f2rcli.noise.planes import PlaneNoise, picture_noise, picture_of
 from f2rcli.noise.report import HARDLY_ANY, NOTHING_TO_DO
@@ -44,6 +44,7 @@ from f2rcli.weights import KINDS, Kind
 from f2rcli.yuv import code_span
 
 LOOK_EVERY = 4  # frames
+CODEC_EVERY = 48  # frames: errors of a codec are asked for again, as encoders share out their bits
 # Logarithm of a look over the start, up to which it is chance, and from where on it counts in full:
 # one pair of frames tells a plane's noise within some per cent, and moving texture adds to that.
 CHANCE, SURELY = 0.12, 0.35
@@ -79,7 +80,10 @@ class NoiseTracker:
         self.planes: PlaneNoise | None = None  # of every plane of the file, at the start
         self.now: PlaneNoise | None = None  # by the last look of this shot; None: as at the start
         self.blocking: Blocking | None = None  # see Opening
-        self.compressed = False  # whether what is known are the errors of compression
+        self.own: tuple[NoiseModel, PlaneNoise] | None = None  # noise beside a codec's errors
+        self.compression: Compression | None = None  # its errors, by the last look at them
+        self.compressed = False  # whether what is known are these errors: they are the stronger
+        self.era = 0  # how often they were looked at; one look serves CODEC_EVERY frames
         self.still = 0.0  # share of the opening that does not move
         self.low: float | None = None  # signal of the darkest samples; see `lowest`
         self.space: VarianceStabiliser | None = None
@@ -225,6 +229,17 @@ class NoiseTracker:
             sigma = mean_sigma8(found.model)
             self.engine.note(f"no sigma= given: the noise was measured, {sigma:.1f} of 255")
 
+    def follow_codec(self, index: int, frames: Sequence[Frame]) -> None:
+        """Ask anew now and then how strong the codec's errors are. frames: of the window around
+        that with this index."""
+        era = index // CODEC_EVERY
+        if era == self.era or self.declared or self.sensor or self.own is None:
+            return
+        self.era, before = era, self.compression
+        self.compression = compression_of(frames, self.blocking)
+        if self.compression != before:
+            self.know(*self.own, self.compression)
+
     def looks(self, index: int, *, begins: bool) -> bool:
         """Whether the noise is looked at beside a frame; begins: whether a shot does there."""
         if begins:
@@ -270,7 +285,7 @@ class NoiseTracker:
                 parts.append(copies[0])
                 if len(parts) == DIM_PREROLL:
                     again = opening_noise(parts, self._channels)
-                    self.measured, self.planes = again.model, again.planes
+                    self.measured, self.planes = self.own = again.model, again.planes
                     self.engine.noise = again.model
                     parts, few = [], False
             yield copies
@@ -280,6 +295,7 @@ class NoiseTracker:
     ) -> None:
         """Adopt a noise model, by the picture's channels and the file's planes; or the errors of
         compression in its place where they are stronger."""
+        self.own, self.compression, self.now = (model, planes), compression, None
         self.compressed = compression is not None and compression.exceeds(model)
         self.engine.compression = compression if self.compressed else None
         if compression is not None and self.compressed:

@@ -132,6 +132,7 @@ class Restorer(NamedTuple):
         """The motion from a centre into its neighbours, by which its noise is looked at now and
         then."""
         centre, near = window.centre, _near(window)
+        self.noise.follow_codec(centre.prepared.index, [entry.copies[0] for entry in window.items])
         motions = tuple(self.method.motion(centre.prepared, one.prepared) for one in near)
         if self.noise.looks(centre.prepared.index, begins=not window.before):
             flows = [None if motion is None else _on_processor(motion()) for motion in motions]

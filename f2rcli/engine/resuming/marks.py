@@ -19,6 +19,7 @@ from f2rcli.engine.contract.residual import Past
 from f2rcli.engine.contract.shares import NoiseShares
 from f2rcli.methods.base import Method, Prepared
 from f2rcli.noise.measurement.blocking import Blocking
+from f2rcli.noise.measurement.compression import Compression
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise
 from f2rcli.noise.told import Told
@@ -68,10 +69,12 @@ class Mark:
             return Past(points=points, shares=shares)
         model, points, learnt = (self.kept[name] for name in ("model", "points", "shares"))
         if model is not None:
-            noise.know(_model(model), _plane_noise(self.kept["planes"]))
-            blocking = self.kept["blocking"]
-            noise.blocking = None if blocking is None else Blocking(**blocking)
-            noise.compressed = self.kept["compressed"]
+            noise.blocking = _blocking(self.kept["blocking"])
+            errors, noise.era = self.kept["compression"], self.kept["era"]
+            noise.know(
+                _model(model), _plane_noise(self.kept["planes"]),
+                None if errors is None else _compression(errors),
+            )  # fmt: skip
             now = self.kept["now"]
             noise.now = None if now is None else _plane_noise(now)
         self._known = {i: None if m is None else _told(m) for i, m in self.kept["told"]}
@@ -105,8 +108,8 @@ class Mark:
         is done."""
         if self.left or self.ahead or self.done < 0 or self._method is None or self._noise is None:
             return None
-        model, planes = self._noise.measured, self._noise.planes
-        blocking = self._noise.blocking
+        model, planes = self._noise.own or (None, None)
+        blocking, errors = self._noise.blocking, self._noise.compression
         points, shares = self.past.points, self.past.shares
         memory, kept = self._method.remembered()
         arrays = {
@@ -122,7 +125,8 @@ class Mark:
             "model": None if model is None else asdict(model),
             "planes": None if planes is None else asdict(planes),
             "blocking": None if blocking is None else asdict(blocking),
-            "compressed": self._noise.compressed,
+            "compression": None if errors is None else asdict(errors),
+            "era": self._noise.era,
             "now": None if self._noise.now is None else asdict(self._noise.now),
             "told": [[i, None if m is None else asdict(m)] for i, m in self._known.items()],
             "memory": memory,
@@ -197,6 +201,15 @@ def _tuples(value: Any) -> Any:
 
 def _model(fields: JsonValues) -> NoiseModel:
     return NoiseModel(**{name: _tuples(value) for name, value in fields.items()})
+
+
+def _blocking(fields: JsonValues | None) -> Blocking | None:
+    return None if fields is None else Blocking(**fields)
+
+
+def _compression(fields: JsonValues) -> Compression:
+    even, blocking = _tuples(fields["even"]), _blocking(fields["blocking"])
+    return Compression(fields["sigma"], even, blocking)
 
 
 def _plane_noise(fields: JsonValues) -> PlaneNoise:
