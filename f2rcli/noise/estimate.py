@@ -392,7 +392,7 @@ def single_frame_sigma(plane: Singles) -> float:
     """
     if not shows_noise(plane):
         return 0.0
-    (a, b), (c, d) = ((plane[i::2, j::2] for j in (0, 1)) for i in (0, 1))
+    (a, b), (c, d) = [[plane[i::2, j::2] for j in (0, 1)] for i in (0, 1)]
     rows, columns = d.shape
     diagonal = (a[:rows, :columns] - b[:rows] - c[:, :columns] + d) / 2
     return float(median(np.abs(diagonal))) * MAD_TO_SIGMA
