@@ -87,8 +87,7 @@ def opening_noise(frames: Sequence[Frame], channels: int, *, coded: bool = False
 
 def _map_of(pictures: Sequence[FramePlanes], *, coded: bool) -> NoiseMap | None:
     """What a few frames say beside their neighbours of the same shot; None: no two are of one."""
-    looks = [thumbnail(picture.luma) for picture in pictures]
-    together = [same_shot(*pair) for pair in pairwise(looks)]
+    together = _together(pictures)
     if not any(together) or min(pictures[0].planes[0].shape) < 16:
         return None
     inner = [i for i in range(1, len(pictures) - 1) if together[i - 1] and together[i]]
@@ -103,6 +102,14 @@ def _map_of(pictures: Sequence[FramePlanes], *, coded: bool) -> NoiseMap | None:
             flows = [DISFlow()(first.luma, one.luma) for one in rest]
             maps.append(estimate([first, *rest], flows, coded=coded))
     return NoiseMap.joined(maps)
+
+
+def _together(pictures: Sequence[FramePlanes]) -> list[bool]:
+    """Whether each picture is of one shot with the next. Where no two are, all of them count as
+    such: single frames would take texture that is new in each for noise."""
+    looks = [thumbnail(picture.luma) for picture in pictures]
+    found = [same_shot(*pair) for pair in pairwise(looks)]
+    return found if any(found) else [True] * len(found)
 
 
 def spread(places: Sequence[int], wanted: int) -> list[int]:
@@ -235,8 +242,7 @@ def described(
     windows: how many of them are compared with their neighbours; full_range: whether their ends are
     those of the codes; lines: whether the noise is that of counts.
     """
-    looks = [thumbnail(one.luma) for one in pictures]
-    together = [same_shot(*pair) for pair in pairwise(looks)]
+    together = _together(pictures)
     inner = [i for i in range(1, len(pictures) - 1) if together[i - 1] and together[i]]
     if not inner or min(pictures[0].luma.shape) < 2 * BLOCK:
         return None
