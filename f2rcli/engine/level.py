@@ -29,7 +29,7 @@ from f2rcli.engine.measuring import (
 from f2rcli.engine.strength import allowance
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.methods.base import Method
-from f2rcli.models.flow import DISFlow, Flow
+from f2rcli.models.flow import Flow
 from f2rcli.noise.bound import BLOCK
 from f2rcli.noise.estimate import NoiseMap, estimate, shows_noise, squares_of
 from f2rcli.noise.measurement.blocking import Blocking
@@ -252,12 +252,8 @@ class NoiseTracker:
         from it into these, where they are known."""
         if not others or self.planes is None or min(frame.planes[0].shape) < BLOCK:
             return
-        first, *rest = (picture_of(one) for one in (frame, *others))
-        known = [
-            DISFlow()(first.luma, one.luma) if flow is None else flow
-            for one, flow in zip(rest, flows, strict=True)
-        ]
-        found = estimate([first, *rest], known, squares_of(first.luma), coded=self._coded)
+        shown = [picture_of(one) for one in (frame, *others)]
+        found = estimate(shown, flows, squares_of(shown[0].luma), coded=self._coded)
         self.now = followed(self.planes, found, self.layout)
 
     def by_now(self, frame: Frame) -> PlaneNoise | None:

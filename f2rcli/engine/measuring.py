@@ -24,7 +24,7 @@ from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout, Singles
 from f2rcli.models.flow import DISFlow, Flow
 from f2rcli.noise.bands import white_shares
 from f2rcli.noise.bound import BLOCK
-from f2rcli.noise.estimate import NoiseMap, cut_out, estimate, single_frame_sigma, squares_of
+from f2rcli.noise.estimate import NoiseMap, estimate, single_frame_sigma, squares_of
 from f2rcli.noise.measurement.blocking import Blocking, find_blocking
 from f2rcli.noise.measurement.compression import Compression, compression_of
 from f2rcli.noise.model import NoiseModel
@@ -97,10 +97,7 @@ def _map_of(pictures: Sequence[FramePlanes], *, coded: bool) -> NoiseMap | None:
     maps = []
     for places in groups:
         shown = [pictures[place] for place in places]
-        parts = [[cut_out(one, part) for one in shown] for part in squares] or [shown]
-        for first, *rest in parts:
-            flows = [DISFlow()(first.luma, one.luma) for one in rest]
-            maps.append(estimate([first, *rest], flows, coded=coded))
+        maps.append(estimate(shown, [None] * (len(shown) - 1), squares, coded=coded))
     return NoiseMap.joined(maps)
 
 

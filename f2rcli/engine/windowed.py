@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
 from torch import Tensor
 
 from f2rcli.engine.contract.residual import FrameContext, Past
@@ -18,7 +19,6 @@ from f2rcli.engine.resuming.marks import Mark
 from f2rcli.engine.worker import Worker
 from f2rcli.frames import Frame, same_samples
 from f2rcli.methods.base import Following, LazyFlow, Method, Prepared, Restored
-from f2rcli.models.flow import Flow
 from f2rcli.noise.planes import PlaneNoise
 from f2rcli.noise.told import Told
 from f2rcli.window import Window
@@ -135,7 +135,9 @@ class Restorer(NamedTuple):
         self.noise.follow_codec(centre.prepared.index, [entry.copies[0] for entry in window.items])
         motions = tuple(self.method.motion(centre.prepared, one.prepared) for one in near)
         if self.noise.looks(centre.prepared.index, begins=not window.before):
-            flows = [None if motion is None else _on_processor(motion()) for motion in motions]
+            # A device is not waited for: its host finds the motion in parts of the frames again.
+            known = [None if one is None or self.engine.away else one() for one in motions]
+            flows = [flow if isinstance(flow, np.ndarray) else None for flow in known]
             self.noise.look(centre.copies[0], [one.copies[0] for one in near], flows)
         return motions
 
@@ -161,11 +163,6 @@ class Restorer(NamedTuple):
         held = self.engine.marks is not None and self.engine.marks.wanted
         probed = self.probe.due(view, shares)
         return 0 if held or probed else self.worker.ahead
-
-
-def _on_processor(flow: Flow | Tensor) -> Flow:
-    """A flow that may lie on a device, as an array."""
-    return flow[0].cpu().numpy() if isinstance(flow, Tensor) else flow
 
 
 def _near(window: Window[PreparedPicture]) -> tuple[PreparedPicture, ...]:

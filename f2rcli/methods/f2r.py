@@ -15,6 +15,7 @@ from f2rcli.methods import rgb_f2r
 from f2rcli.methods.base import Following, LazyFlow, Method, Prepared, Restored, Run
 from f2rcli.methods.device_flows import DeviceFlows
 from f2rcli.methods.flows import FlowBook, Flows
+from f2rcli.models.constants import constant
 from f2rcli.models.memory import Memory
 from f2rcli.models.placing import MAPS, placed, warped
 from f2rcli.models.planar import Anchor, Coarse, Neighbours, Networks, weighted
@@ -67,11 +68,18 @@ class OfLayout:
         return self._picture(value, axes) if name in self.pictures else value.flip(axes)
 
     def _picture(self, packed: Tensor, axes: tuple[int, ...]) -> Tensor:
-        order = []
-        for part, (rows, columns) in zip(self.layout.slices, self.layout.planes, strict=True):
-            places = torch.arange(part.start, part.stop).view(rows, columns)
-            order.append(places.flip(axes).flatten())
-        return packed.flip(axes).index_select(-3, torch.cat(order).to(packed.device))
+        order = _order(self.layout, axes, packed.device)
+        return packed.flip(axes).index_select(-3, order)
+
+
+@constant(16)
+def _order(layout: Layout, axes: tuple[int, ...], device: torch.device) -> Tensor:
+    """Where the channels of a packed picture come from that is mirrored along these axes."""
+    order = []
+    for part, (rows, columns) in zip(layout.slices, layout.planes, strict=True):
+        places = torch.arange(part.start, part.stop).view(rows, columns)
+        order.append(places.flip(axes).flatten())
+    return torch.cat(order).to(device)
 
 
 class F2R(Method, Following):

@@ -18,7 +18,7 @@ import torch
 
 from f2rcli import weights
 from f2rcli.frames import Family, Floats, Mask, PlaneLayout, Singles, in_cells
-from f2rcli.models.flow import Flow
+from f2rcli.models.flow import DISFlow, Flow
 from f2rcli.models.share import Share
 from f2rcli.noise.bands import Shares, measured_shares, white_shares
 from f2rcli.noise.bound import BLOCK, LOOKS, RAIL, enlarged, evidence
@@ -252,16 +252,17 @@ def _stacked(maps: Sequence[PlaneMap]) -> PlaneMap:
 
 def estimate(
     frames: Sequence[FramePlanes],
-    flows: Sequence[Flow],
+    flows: Sequence[Flow | None],
     squares: Sequence[Square] = (),
     *,
     coded: bool = False,
 ) -> NoiseMap:
     """The noise of a frame, frames[0], beside one or two neighbours of its shot.
 
-    flows: from its luma into that of each neighbour, (H, W, 2) pixels. squares: parts to look at
-    alone, as large frames want, whose maps are then one below the other; none: all of the frame.
-    coded: whether a codec wrote the file: where luma is noisy, so is what changes in its colours.
+    flows: from its luma into that of each neighbour, (H, W, 2) pixels; None: to be found. squares:
+    parts to look at alone, as large frames want, whose maps are then one below the other; none: all
+    of the frame. coded: whether a codec wrote the file: where luma is noisy, so is what changes in
+    its colours.
     Planes smaller than a block have maps without blocks.
     """
     centre, *others = frames
@@ -271,14 +272,17 @@ def estimate(
         parts = [
             estimate(
                 [cut_out(one, part) for one in frames],
-                [part.of(flow) for flow in flows],
+                [None if flow is None else part.of(flow) for flow in flows],
                 coded=coded,
             )
             for part in squares
         ]
         return NoiseMap.joined(parts)
-    others, flows = list(others) * (3 - len(others)), list(flows) * (3 - len(flows))
-    both = others[:2], flows[:2]
+    found = [
+        DISFlow()(centre.luma, one.luma) if flow is None else flow
+        for one, flow in zip(others, flows, strict=True)
+    ]
+    both = (others * 2)[:2], (found * 2)[:2]
     planes = [_plane_map(centre, *both, 0)]
     like = planes[0] if coded and centre.chroma else None
     planes += [_plane_map(centre, *both, index, like) for index in range(1, len(centre.planes))]
