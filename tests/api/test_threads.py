@@ -13,9 +13,9 @@ import numpy as np, f2rcli
 print(os.environ.get("OMP_WAIT_POLICY"))
 """
 CALLS = [
-    "f2rcli.denoise(np.zeros((2, 16, 16), np.uint8))",
-    "next(f2rcli.denoise(iter(np.zeros((2, 16, 16), np.uint8))))",
-    "f2rcli.Denoiser().push(np.zeros((16, 16), np.uint8))",
+    "f2rcli.denoise(np.zeros((2, 16, 16), np.uint8), strength=0)",
+    "next(f2rcli.denoise(iter(np.zeros((2, 16, 16), np.uint8)), strength=0))",
+    "f2rcli.Denoiser(strength=0).push(np.zeros((16, 16), np.uint8))",
     "f2rcli.judge",
 ]
 
