@@ -4,7 +4,7 @@ Whatever a method returns, what it removed is noise plus an error that does not 
 every band, at every place and brightness, the noise's power is known from the measured law; where
 more was removed, the best linear estimate of the noise in it is that much smaller (Wiener, 1949).
 So no place, scale or brightness loses more than the noise that was measured there (DESIGN.md D32).
-Worth 0.12 to 0.27 dB on filmed clips, and 3.8 dB at sigma 1 (benchmarks/rules.py, "bands held").
+Worth 0.12 to 0.27 dB on filmed clips, 3.8 at sigma 1 (benchmarks/results/2026-11-25-rules.md).
 """
 
 from collections.abc import Sequence

@@ -6,7 +6,7 @@ once more, and what of it the method removes says how closely the removed signal
 (Monte-Carlo SURE: Ramani, Blu and Unser, IEEE TIP 2008). Removing that share, and no more, has the
 least squared error. Places are told apart by how much is removed around them: flat areas, faint
 texture and edges have shares of their own (DESIGN.md D48). Worth +0.33 dB at sigma 1, 0.15 at 2,
-0.03 at 5 (benchmarks/rules.py, "Stein's shares").
+0.03 at 5 (benchmarks/results/2026-11-25-rules.md).
 """
 
 from dataclasses import dataclass, field
