@@ -29,9 +29,10 @@ class Fault(NamedTuple):
 
 STREAM, PICTURE = "engine/test_stream.py", "engine/test_picture.py"
 FAULTS = {
-    "a cut joins": Fault("engine", "engine/windowed.py",
+    "a cut joins": Fault("engine", "engine/window_loop.py",
         "after.fresh and same_shot(before.look, after.look)", "after.fresh", STREAM),
-    "bottom field is the top": Fault("engine", "engine/fields.py", "[parity::2]", "[0::2]", STREAM),
+    "bottom field is the top": Fault("engine", "engine/pictures.py", "[parity::2]", "[0::2]",
+        STREAM),
     "threads stay lent": Fault("engine", "engine/device.py",
         "        cv2.setNumThreads(_Lent.before[1])", "        pass", "engine/test_bugs.py"),
     "nothing is held": Fault("contract", "engine/contract/residual.py",

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -60,6 +61,14 @@ BURST8, RESTING = 18.0, 0.9
 SINGLE_FRAMES = "too few frames, or too small ones, to compare: noise estimated from single frames"
 TOO_FEW_PIXELS = "too few pixels to measure the noise: left unchanged (sigma= sets it)"
 CONTRADICTION = 2.0  # between a declared sigma and the one that is measured
+
+
+class SeenLately(NamedTuple):
+    """What looks since a stream's start have said."""
+
+    now: PlaneNoise | None = None  # of noise, in this shot; None: as at the start
+    compression: Compression | None = None  # a codec's errors
+    era: int = 0  # how often they were looked at; one look serves CODEC_EVERY frames
 
 
 class NoiseTracker:
@@ -239,6 +248,17 @@ class NoiseTracker:
         self.compression = compression_of(frames, self.blocking)
         if self.compression != before:
             self.know(*self.own, self.compression)
+
+    @property
+    def seen_lately(self) -> SeenLately:
+        """What looks have said, for `recall`."""
+        return SeenLately(self.now, self.compression, self.era)
+
+    def recall(self, seen: SeenLately) -> None:
+        """Go on from the looks of another run, whose start was the same."""
+        if self.own is not None:
+            self.know(*self.own, seen.compression)
+        self.now, self.era = seen.now, seen.era
 
     def looks(self, index: int, *, begins: bool) -> bool:
         """Whether the noise is looked at beside a frame; begins: whether a shot does there."""

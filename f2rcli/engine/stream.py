@@ -2,36 +2,29 @@
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import replace
 from itertools import chain, groupby, islice
 from typing import NamedTuple
 
 import torch
 
-from f2rcli.engine import windowed
-from f2rcli.engine.contract.memory import Memory
 from f2rcli.engine.device import lent_threads, threads_given_back
 from f2rcli.engine.dim.choice import ALONE, CHOSEN_ON, Blend, Restore, chosen, dim, restored_in_sums
-from f2rcli.engine.dim.written import given, written
+from f2rcli.engine.dim.written import written
 from f2rcli.engine.engine import Engine, Prediction
-from f2rcli.engine.fields import one_field, woven
 from f2rcli.engine.level import NoiseTracker
 from f2rcli.engine.loading import load_engine
 from f2rcli.engine.measuring import DIM_PREROLL, PREROLL, few_photons
-from f2rcli.engine.packing import Packing
-from f2rcli.engine.pictures import to_measure, unique
-from f2rcli.engine.resuming.marks import Mark
+from f2rcli.engine.pictures import Copies, given, one_field, to_measure, unique, woven
 from f2rcli.engine.rows import LineRemover, remover_for
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.strength import changes_nothing
-from f2rcli.engine.worker import AtOnce, Worker, network_worker
+from f2rcli.engine.window_loop import Restorer
+from f2rcli.engine.worker import Worker, network_worker
 from f2rcli.frames import ClipInfo, Frame
-from f2rcli.methods.base import Following, Restored
+from f2rcli.methods.base import Restored
 from f2rcli.noise.model import NoiseModel
-from f2rcli.samples.defects import put_back
 from f2rcli.system.memory import give_memory_back
 from f2rcli.tee import emptied, tee_releasing
-from f2rcli.window import windows
 
 __all__ = [
     "Engine",
@@ -151,11 +144,12 @@ def restore_stream(
     if blend != ALONE and noise.measured is not None:
         pictures, restore = chain(emptied(waiting), pictures), _restore(engine, noise, worker)
         seen = restored_in_sums(pictures, blend, first.index or 0, noise.measured, restore)
-        yield from given(written(seen, engine, noise), engine)
+        for copies in written(seen, engine, noise):
+            yield from given(copies, engine.aside)
         return
     pictures = chain(emptied(waiting), pictures)
     pictures = noise.recounting(pictures) if engine.prompt else pictures
-    yield from _restored(pictures, first, engine, noise, worker, watch)
+    yield from _restored(pictures, engine, noise, worker, watch)
 
 
 def _blend(begin: "_Begun", engine: Engine, noise: NoiseTracker) -> Blend:
@@ -171,7 +165,7 @@ def _blend(begin: "_Begun", engine: Engine, noise: NoiseTracker) -> Blend:
 def _restore(engine: Engine, noise: NoiseTracker, worker: Worker) -> Restore:
     """A restorer of pictures of floats whose noise is a known multiple of a stream's."""
 
-    def restore(pictures: Iterable[list[Frame]], factor: float) -> Iterator[Frame]:
+    def restore(pictures: Iterable[Copies], factor: float) -> Iterator[Frame]:
         source = iter(pictures)
         copies = next(source, None)
         if copies is None or noise.measured is None or noise.planes is None:
@@ -180,77 +174,41 @@ def _restore(engine: Engine, noise: NoiseTracker, worker: Worker) -> Restore:
         known = NoiseTracker(other, copies[0].layout)
         known.low = noise.low
         known.know(noise.measured.scaled(factor), noise.planes.scaled(factor))
-        return _restored(chain([copies], source), copies[0], other, known, worker)
+        return _restored(chain([copies], source), other, known, worker)
 
     return restore
 
 
 def _restored(
-    pictures: Iterator[list[Frame]],
-    first: Frame,
+    pictures: Iterator[Copies],
     engine: Engine,
     noise: NoiseTracker,
     worker: Worker,
     watch: Callable[[Restored], None] | None = None,
 ) -> Iterator[Frame]:
-    """Every frame of pictures of known noise restored that is not context; first: of them."""
-    method = noise.new_method()
-    method.all_shown = watch is not None
-    worker = worker if isinstance(method, Following) else Worker()
-    mark = Mark() if engine.marks is None else engine.marks.stream(engine)
-    packing = Packing(first.layout, method.stride)
-    run = windowed.Restorer(method, engine, noise, worker, watch, packing)
-    past = mark.set_out(method, noise, run.probe.new())
-    count, begun = mark.count, mark.kept is not None
-    # A device restores a frame while its host writes the one before and reads on.
-    waits = isinstance(worker, AtOnce) and engine.marks is None and not engine.prompt
-    started: deque[windowed.Started] = deque()
-
-    def finished(ahead: int) -> Iterator[Frame]:
-        while len(started) > ahead:
-            one = started.popleft()
-            restored = windowed.wanted(run.finish(one))
-            mark.stand(one.view, one.past, len(restored), len(started))
-            for frame in restored:
-                mark.left -= 1
-                engine.aside.add(frame.aside)
-                yield put_back(frame)
-
-    for copies in islice(pictures, mark.passed):
-        yield from windowed.wanted(copies)
-    for window in windows(run.entries(pictures, mark), method.length, windowed.joined):
-        if mark.before(windowed.view_of(window)):
-            yield from windowed.wanted(window.centre.copies)
-            continue
-        count += 1
-        if not window.before:
-            past = replace(past, memory=Memory())  # a shot begins
-        if all(copy.context for copy in window.centre.copies):
-            if begun:  # what follows has been looked at; the reader goes on to its end
-                count += len(window.after) + sum(1 for _ in pictures)
-                break
-            run.led_in(window, count, past)
-            continue
-        begun = True
-        done = list(finished(0)) if waits else []
-        started.append(run.start(window, past))
-        yield from done if waits else finished(run.ahead_of(started[-1].view, past.shares))
-    yield from finished(0)
-    mark.end()
-    if count < method.length:
-        few = f"{count} different frame{'s'[: count != 1]}"
-        engine.note(f"{few}, where {method.length} serve best: less noise is removed")
+    """Every frame of pictures of known noise restored that is not context."""
+    clip = Restorer(engine, noise, worker, watch)
+    if engine.marks is not None:
+        yield from engine.marks.restored(clip, pictures)
+    else:
+        for copies in clip.restored(clip.excerpt(clip.windows(pictures))):
+            yield from given(copies, engine.aside)
+    clip.end()
+    seen = clip.seen + sum(1 for _ in pictures)  # the reader goes on to its end
+    if seen < clip.method.length:
+        few = f"{seen} different frame{'s'[: seen != 1]}"
+        engine.note(f"{few}, where {clip.method.length} serve best: less noise is removed")
 
 
 class _Begun(NamedTuple):
     """A stream of different pictures of which the first wait."""
 
-    waiting: deque[list[Frame]]
-    rest: Iterator[list[Frame]]
+    waiting: deque[Copies]
+    rest: Iterator[Copies]
     remover: LineRemover | None
 
 
-def _begun(pictures: Iterator[list[Frame]], engine: Engine, like: _Begun | None = None) -> _Begun:
+def _begun(pictures: Iterator[Copies], engine: Engine, like: _Begun | None = None) -> _Begun:
     """The first pictures and the rest, without lines: those that they show themselves, or that
     another part of the same clip has shown."""
     waiting = deque(islice(pictures, PREROLL))

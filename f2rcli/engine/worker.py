@@ -25,13 +25,10 @@ class Worker:
     """Runs work in the caller's thread, once its result is asked for."""
 
     ahead = 0  # pieces of work that may wait at a time
+    first_out = False  # whether one that is begun is finished before the next is begun
 
     def start(self, work: Callable[[], T]) -> Callable[[], T]:
         """Start a piece of work; what is returned gives its result once, or raises its error."""
-        return work
-
-    def beside(self, work: Callable[[], T]) -> Callable[[], T]:
-        """The same of the host's own work, beside a device's where there is one."""
         return work
 
     def done(self, pieces: Iterable[Callable[[], T]]) -> Iterator[T]:
@@ -40,15 +37,15 @@ class Worker:
 
 
 class AtOnce(Worker):
-    """Runs work in the caller's thread at once; a device continues with it while its host reads."""
+    """Runs work in the caller's thread at once; a device continues with it while its host writes
+    the frame before and reads on."""
 
     def __init__(self, beside: ThreadPoolExecutor | None = None) -> None:
-        """beside: a thread for what the host does by itself, a frame ahead of the device."""
+        """beside: a thread for what the host does by itself, a frame ahead of the device; without
+        it nothing waits."""
         self._beside = beside
-
-    def beside(self, work: Callable[[], T]) -> Callable[[], T]:
-        """See Worker."""
-        return work if self._beside is None else self._beside.submit(work).result
+        self.first_out = beside is not None
+        self.ahead = int(self.first_out)
 
     def done(self, pieces: Iterable[Callable[[], T]]) -> Iterator[T]:
         """See Worker."""

@@ -102,13 +102,11 @@ class Method(Protocol):
         """Remember what `restore` would of a window whose centre is not wanted."""
         return
 
-    def remembered(self) -> tuple[int | None, dict[str, NDArray[np.float32]]]:
+    def remembered(self) -> tuple[int | None, dict[str, Tensor]]:
         """The place that it remembers up to, and what, for `recall`."""
         return None, {}
 
-    def recall(
-        self, view: Window[Prepared], place: int | None, kept: dict[str, NDArray[np.float32]]
-    ) -> None:
+    def recall(self, view: Window[Prepared], place: int | None, kept: dict[str, Tensor]) -> None:
         """Remember what was `remembered` after this window was restored."""
         return
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from f2rcli.errors import WeightsError
-from f2rcli.frames import PlaneLayout, Singles
+from f2rcli.frames import PlaneLayout
 from f2rcli.header import Estimate, no_header
 from f2rcli.methods import rgb_f2r
 from f2rcli.methods.base import Following, LazyFlow, Method, Prepared, Restored, Run
@@ -241,19 +241,16 @@ class F2R(Method, Following):
         self.flows.forget_before(window.items[0].index)
         self.flows.chain(window.items)
 
-    def remembered(self) -> tuple[int | None, dict[str, Singles]]:
+    def remembered(self) -> tuple[int | None, dict[str, Tensor]]:
         """The long memory; not the flows, which are computed again."""
         known = self.memory
         if known is None:
             return None, {}
-        parts = {"noisy": known.noisy, "coarse": known.coarse, "count": known.count}
-        return known.index, {name: part.cpu().numpy() for name, part in parts.items()}
+        return known.index, {"noisy": known.noisy, "coarse": known.coarse, "count": known.count}
 
-    def recall(self, view: Window[Prepared], place: int | None, kept: dict[str, Singles]) -> None:
+    def recall(self, view: Window[Prepared], place: int | None, kept: dict[str, Tensor]) -> None:
         if place is not None:
-            device = view.centre.noisy.device
-            parts = (torch.from_numpy(kept[n]).to(device) for n in ("noisy", "coarse", "count"))
-            self.memory = Memory(place, *parts)
+            self.memory = Memory(place, kept["noisy"], kept["coarse"], kept["count"])
         self.flows.chain(view.items)
 
     def remember(self, frame: Prepared, told: Told | None) -> Memory:

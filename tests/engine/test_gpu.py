@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from f2rcli import yuv
-from f2rcli.engine import contract, settings, stream, windowed
+from f2rcli.engine import contract, settings, stream, window_loop
 from f2rcli.engine import gpu as gpu_room
 from f2rcli.engine import worker as worker_room
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
@@ -97,13 +97,13 @@ def test_a_device_is_asked_for_a_frame_before_the_one_before_is_given_out(
 ) -> None:
     """So that it works while that is written and the next is read; the frames are the same."""
     frames, order, results = noisy_clip(7, height=24, width=32), [], []
-    start = windowed.Restorer.start
+    start = window_loop.Restorer.start
 
-    def noted(self: windowed.Restorer, window: Any, past: Any) -> windowed.Started:
+    def noted(self: window_loop.Restorer, window: Any) -> window_loop.Started:
         order.append(("start", window.centre.prepared.index))
-        return start(self, window, past)
+        return start(self, window)
 
-    monkeypatch.setattr(windowed.Restorer, "start", noted)
+    monkeypatch.setattr(window_loop.Restorer, "start", noted)
     for prompt in (True, False):
         order.clear()
         engine = engine_for(frames, precision="fp32", sigma=25.0)
@@ -122,7 +122,7 @@ def test_a_device_works_in_one_thread() -> None:
     engine = engine_for(noisy_clip(1, height=24, width=32), threads=2)
     engine.stay_on_device()
     with network_worker(engine) as worker:
-        assert worker.ahead == 0
+        assert worker.first_out
 
 
 def test_whole_clips_come_out_as_good_as_with_opencv() -> None:

@@ -133,7 +133,7 @@ def test_a_damaged_record_is_begun_anew(tmp_path, name) -> None:
     run(tmp_path, frames, 2, sigma=20.0)
     (path,) = (p for p in record_folder(tmp_path / "out.mkv").iterdir() if p.name.startswith(name))
     data = bytearray(path.read_bytes())
-    place = data.index(b'"marks"') if name == "record.json" else len(data) // 2
+    place = data.index(b'"bytes"') if name == "record.json" else len(data) // 2
     while name == "record.json" and not data[place : place + 1].isdigit():  # a number, wrong by 1
         place += 1
     data[place] ^= 1 if name == "record.json" else 16

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from f2rcli.engine import stream, windowed
+from f2rcli.engine import stream, window_loop
 from f2rcli.errors import DeviceError, UsageError, WeightsError
 from f2rcli.frames import Frame
 from f2rcli.methods.base import Restored
@@ -154,8 +154,8 @@ def test_copies_of_a_frame_get_its_result_and_are_not_its_neighbours(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     looks: list[object] = []
-    look = windowed.thumbnail
-    monkeypatch.setattr(windowed, "thumbnail", lambda luma: looks.append(luma) or look(luma))
+    look = window_loop.thumbnail
+    monkeypatch.setattr(window_loop, "thumbnail", lambda luma: looks.append(luma) or look(luma))
     frames = noisy_clip(4)
     stuttering = [replace(frame, pts=None) for frame in frames for _ in range(3)]
     engine = engine_for(stuttering, sigma=25.0)

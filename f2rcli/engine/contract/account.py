@@ -1,7 +1,5 @@
 """What the contract gave back, in two sums over a whole run."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -10,9 +8,9 @@ class Returned:
     """The share of what a method removed that the contract gave back, over a run: of energies, so
     of variance. Sums stay where they are made until somebody reads them."""
 
-    def __init__(self, taken: float = 0.0, back: float = 0.0) -> None:
-        self._known = [taken, back]
-        self._sums: Tensor | None = None  # (2,): taken, back
+    def __init__(self) -> None:
+        self._known = [0.0, 0.0]  # taken, back
+        self._sums: Tensor | None = None  # (2,): of those since
 
     def add(self, sums: Tensor) -> None:
         """Take in energies (2,) taken out of a frame and given back."""
@@ -23,10 +21,6 @@ class Returned:
             self._known = [a + b for a, b in zip(self._known, self._sums.tolist(), strict=True)]
             self._sums = None
         return self._known
-
-    def values(self) -> dict[str, Any]:
-        """All of it as JSON values: arguments for another."""
-        return dict(zip(("taken", "back"), self._settle(), strict=True))
 
     @property
     def share(self) -> float:

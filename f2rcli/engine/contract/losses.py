@@ -51,16 +51,16 @@ class Losses:
 
 
 def values_of(losses: dict[int, Losses]) -> dict[int, dict[str, Any]]:
-    """The losses of every plane as JSON values."""
+    """The losses of every plane as lists."""
     return {
         i: {name: sums.tolist() for name, sums in vars(one).items()} for i, one in losses.items()
     }
 
 
-def losses_of(values: dict[str, Any]) -> dict[int, Losses]:
+def losses_of(values: dict[int, dict[str, Any]]) -> dict[int, Losses]:
     """Losses from the output of `values_of`."""
     return {
-        int(index): Losses(**{name: np.array(sums) for name, sums in one.items()})
+        index: Losses(**{name: np.array(sums) for name, sums in one.items()})
         for index, one in values.items()
     }
 

@@ -138,17 +138,16 @@ class PointLosses:
         losses.add(points.classes, points.lost, points.noise)
         return points.back(*losses.prior(MIDDLE), plane.shape) / np.float32(len(parts))
 
-    def values(self) -> dict[str, Any]:
-        """All of it as JSON values, for `of`."""
+    def __getstate__(self) -> dict[str, Any]:
+        """All of it without arrays, as a run's state is kept."""
         return {
             "losses": values_of(self._losses), "staying": values_of(self._staying),
             "seed": self._seed,
         }  # fmt: skip
 
-    @classmethod
-    def of(cls, values: dict[str, Any]) -> "PointLosses":
-        """Points from the output of `values`."""
-        return cls(losses_of(values["losses"]), losses_of(values["staying"]), int(values["seed"]))
+    def __setstate__(self, values: dict[str, Any]) -> None:
+        self._losses, self._staying = losses_of(values["losses"]), losses_of(values["staying"])
+        self._seed = values["seed"]
 
 
 class _Measured(NamedTuple):

@@ -72,10 +72,6 @@ class NoiseShares:
         parts = ([rows[plane] for plane in terms.planes(kind)] for kind in groups)
         return [kept(tuple(np.concatenate(p).tolist()), like).view(-1, STEPS) for p in parts]
 
-    def values(self) -> dict[str, Any]:
-        """All of it as JSON values: arguments for another."""
-        return dict(vars(self))
-
 
 def shrunk(removed: Tensor, variance: Tensor, table: Tensor, still: Tensor | None) -> Tensor:
     """The part of what is removed from a group that follows noise of this variance.

@@ -15,9 +15,7 @@ from f2rcli.engine.dim.missed import LENGTHS, missed
 from f2rcli.engine.dim.sums import Copies, Estimated, Shown
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.level import NoiseTracker
-from f2rcli.frames import Frame
 from f2rcli.noise.planes import planes_of
-from f2rcli.samples.defects import put_back
 from f2rcli.yuv import code_span
 
 REACH = max(LENGTHS) - 1  # frames before and after one, that tell what it misses
@@ -80,12 +78,3 @@ def _with(shown: Shown, estimate: Real, engine: Engine, context: FrameContext) -
     change = torch.from_numpy(estimate - planes_of(frame)[0]).to(engine.torch_device)
     done = engine.to_frame(frame, [change], context)
     return [done, *(replace(copy, planes=done.planes) for copy in shown.copies[1:])]
-
-
-def given(pictures: Iterable[Copies], engine: Engine) -> Iterator[Frame]:
-    """The frames of restored pictures that are no context, with what was set aside put back."""
-    for copies in pictures:
-        for frame in copies:
-            if not frame.context:
-                engine.aside.add(frame.aside)
-                yield put_back(frame)

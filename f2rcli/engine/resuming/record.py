@@ -9,7 +9,6 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from hashlib import blake2b
 from importlib.metadata import version
@@ -17,28 +16,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 from f2rcli import __version__
 from f2rcli.documents import parse_json, read_text
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.resuming.frame_log import FrameLog, digest_of, filled
-from f2rcli.engine.resuming.marks import Arrays, JsonValues, Marks
+from f2rcli.engine.resuming.marks import Marks, RunState
 from f2rcli.errors import StaleError
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io.base import ReadOptions
 from f2rcli.io.files import file_digest, record_folder, replacing, write_text
 from f2rcli.units import size
 
-FORMAT = 1
+FORMAT = 2
 FIRST = 60.0  # seconds of a run before anything is kept
 SHARE = 0.02  # of the time since, that keeping a state may take
 WAITING = 32 << 20  # bytes of frames that wait in memory
 LEAST_FREE = 1 << 30  # bytes that a record leaves free on the disk
 MOST_OF_FREE = 0.5  # of what is free, that a record may grow to
 HARMLESS = {"threads", "weights", "device", "precision", "tile"}  # recorded elsewhere
-UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError, SafetensorError)
+UNREADABLE = OSError, RuntimeError, ValueError, TypeError, LookupError, StaleError
 
 
 class RunRecord:
@@ -49,7 +46,7 @@ class RunRecord:
         self,
         target: Path,
         engine: Engine,
-        identity: JsonValues,
+        identity: dict[str, Any],
         total: int | None,
         say: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
@@ -66,7 +63,7 @@ class RunRecord:
         self.stopped: Callable[[], bool] = lambda: False  # whether the user has asked to stop
         self.stop: Callable[[], None] = lambda: None  # raises what ends the run
         self._sources: deque[str] = deque()  # digests of frames that are read and not restored yet
-        self._ahead: deque[str] = deque()  # of those that the other run had read
+        self._ahead: list[str] = []  # of those that the other run had read
         self._number = 0  # of the last state
         self._began = self.clock()
         self._due = self._began + FIRST
@@ -93,9 +90,12 @@ class RunRecord:
             facts = document["facts"]
             if document["digest"] != _digest(facts) or facts["identity"] != self.identity:
                 raise StaleError
-            marks = Marks(facts["marks"], self._state(facts))
+            path = self._state(int(facts["number"]))
+            if file_digest(path) != facts["state"]:
+                raise StaleError
+            marks = Marks(RunState.load(path, self.engine.torch_device))
             self._entries = self.log.reopened(facts["frames"], facts["bytes"])
-        except (*UNREADABLE, StaleError):
+        except UNREADABLE:
             self.say(
                 f"{self.folder.name}: from another clip, with other settings, or damaged: "
                 "starting over"
@@ -103,18 +103,9 @@ class RunRecord:
             self.remove()
             return Marks()
         self.begun = self.kept = facts["frames"]
-        self._number, self._ahead = facts["number"], deque(facts["ahead"])
+        self._number, self._ahead = facts["number"], facts["ahead"]
         self.say(f"continues after the {self.begun} finished frames ({self.folder.name})")
         return marks
-
-    def _state(self, facts: JsonValues) -> Arrays:
-        path = self.folder / _state_name(int(facts["number"]))
-        if file_digest(path) != facts["state"]:
-            raise StaleError
-        arrays = load_file(path)
-        if any(values.dtype != np.float32 for values in arrays.values()):
-            raise StaleError
-        return arrays
 
     def reading(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """The clip's frames, each remembered until it is restored."""
@@ -139,8 +130,10 @@ class RunRecord:
             if not self.given_up:
                 self.log.add(frame, self._sources.popleft())
             yield frame
-            with self._trying():
+            try:
                 self._look()
+            except (OSError, RuntimeError) as error:  # a disk that takes no record ends no run
+                self.give_up(getattr(error, "strerror", None) or str(error))
             if self.stopped() and (self.kept == done or not self.can_keep):
                 self.stop()
 
@@ -152,14 +145,14 @@ class RunRecord:
         return lasted and self._going and not self.given_up and self.engine.marks is not None
 
     def _look(self) -> None:
-        """See whether something is to be written. Raises OSError."""
+        """See whether something is to be written."""
         if not self.given_up and (self.clock() >= self._due or (self.stopped() and self.can_keep)):
             self._keep()
         if not self.given_up and self.log.waiting > WAITING and self._fits():
             self.log.write()
 
     def _keep(self) -> None:
-        """Keep the state, where the streams can be left and the disk has room. Raises OSError."""
+        """Keep the state, where the streams can be left and the disk has room."""
         taken = None if self.engine.marks is None else self.engine.marks.taken(self.engine)
         if taken is None:
             return
@@ -167,40 +160,43 @@ class RunRecord:
         self.log.settle()
         if not self._fits():
             return
-        facts, arrays = taken
         self._number += 1
-        path = self.folder / _state_name(self._number)
-        with replacing(path) as part:
-            # of views safetensors would write other numbers
-            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, part)
+        with replacing(self._state(self._number)) as part:
+            taken.save(part)
         self.log.write(sync=True)
-        written: JsonValues = {
+        written = {
             "format": FORMAT, "identity": self.identity, "number": self._number,
-            "state": file_digest(path), "frames": self.log.frames, "bytes": self.log.size,
-            "ahead": list(self._sources), "marks": facts,
+            "state": file_digest(self._state(self._number)), "frames": self.log.frames,
+            "bytes": self.log.size, "ahead": list(self._sources),
         }  # fmt: skip
         whole = {"digest": _digest(written), "facts": written}
         write_text(self.folder / "record.json", json.dumps(whole))
-        (self.folder / _state_name(self._number - 1)).unlink(missing_ok=True)
+        self._state(self._number - 1).unlink(missing_ok=True)
         if not self.kept:
             self._announce()
         self.kept = self.log.frames
         self._due = self.clock() + max(FIRST, (self.clock() - began) / SHARE)
 
+    def _state(self, number: int) -> Path:
+        return self.folder / f"state{number}.pt"
+
     def _fits(self) -> bool:
         """Make the folder, unless the record would take too much of the disk: then give it up."""
         free = shutil.disk_usage(self.folder.parent).free
-        to_come = max((self.total or 0) / max(self.log.frames, 1) - 1, 0) * self.log.size
+        to_come = self._to_come()
         if free < LEAST_FREE or to_come > MOST_OF_FREE * free:
             self.give_up(f"it would take about {size(self.log.size + to_come)} of {size(free)}")
             return False
         self.folder.mkdir(exist_ok=True)
         return True
 
+    def _to_come(self) -> float:
+        """Bytes of frames to come, as far as their number is known."""
+        return max((self.total or 0) / max(self.log.frames, 1) - 1, 0) * self.log.size
+
     def _announce(self) -> None:
         now = self._size()
-        to_come = self.log.size * ((self.total or 0) / self.log.frames - 1)
-        whole = f", about {size(now + to_come)} at the end" if self.total else ""
+        whole = f", about {size(now + self._to_come())} at the end" if self.total else ""
         self.say(
             f"finished frames are kept in {self.folder.name} until the run ends ({size(now)} now"
             f"{whole}), so that the same command continues after a kill"
@@ -216,27 +212,13 @@ class RunRecord:
         self.given_up, self.engine.marks = True, None
         self.remove()
 
-    @contextmanager
-    def _trying(self) -> Iterator[None]:
-        """A disk that takes no record ends no run."""
-        try:
-            yield
-        except (OSError, SafetensorError) as error:
-            self.give_up(getattr(error, "strerror", None) or str(error))
-
     def remove(self) -> None:
         """Remove it, and whatever lies there."""
         self.kept = 0
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def forget(target: Path) -> None:
-    """Remove what an earlier run left for a target. Only safe while no other run writes it."""
-    with suppress(OSError):
-        shutil.rmtree(record_folder(target), ignore_errors=True)
-
-
-def identity_of(engine: Engine, read: ReadOptions, info: ClipInfo) -> JsonValues:
+def identity_of(engine: Engine, read: ReadOptions, info: ClipInfo) -> dict[str, Any]:
     """All that determines a run's frames, as JSON values; those of the clip are checked apart."""
     settings = {k: v for k, v in asdict(engine.settings).items() if k not in HARMLESS}
     facts = {
@@ -250,7 +232,3 @@ def identity_of(engine: Engine, read: ReadOptions, info: ClipInfo) -> JsonValues
 
 def _digest(facts: Any) -> str:
     return blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
-
-
-def _state_name(number: int) -> str:
-    return f"state{number}.safetensors"

@@ -1,0 +1,277 @@
+"""One window after the other: its centre restored, and held to the contract."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from f2rcli.engine.contract.memory import Memory
+from f2rcli.engine.contract.points import PointLosses
+from f2rcli.engine.contract.residual import FrameContext, Past
+from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
+from f2rcli.engine.engine import Engine
+from f2rcli.engine.level import NoiseTracker, SeenLately
+from f2rcli.engine.packing import Packing
+from f2rcli.engine.pictures import Copies
+from f2rcli.engine.probing import ResponseProbe, changes_of
+from f2rcli.engine.worker import Worker
+from f2rcli.frames import Frame, same_samples
+from f2rcli.methods.base import Following, LazyFlow, Prepared, Restored
+from f2rcli.noise.planes import PlaneNoise
+from f2rcli.noise.told import Told
+from f2rcli.window import Window, windows
+
+# Of frames that are restored before an excerpt though nothing stands still.
+QUICK_PIXELS = 1_000_000
+
+
+class PreparedPicture(NamedTuple):
+    """A picture in the window: every frame that shows it, and what was prepared of it."""
+
+    copies: Copies
+    prepared: Prepared
+    look: Thumbnail
+    fresh: bool  # False: the same picture as the entry before, after too many copies
+
+    @property
+    def context(self) -> bool:
+        """Whether no frame that shows it is written: it is looked at before or after an excerpt."""
+        return all(copy.context for copy in self.copies)
+
+
+class Started(NamedTuple):
+    """A window whose centre is being restored."""
+
+    window: Window[PreparedPicture]
+    view: Window[Prepared]
+    motions: tuple[LazyFlow | None, ...]  # into the frames right beside the centre
+    noise: PlaneNoise | None  # of the centre's planes
+    past: Past
+    restored: Callable[[], Restored]  # waits
+
+
+@dataclass
+class StreamState:
+    """What the pictures to come depend on, once `done` of a stream have been restored."""
+
+    done: int  # pictures
+    first: int  # of them, the first that windows to come still hold
+    told: dict[int, Told | None]  # of the noise, by index, of every picture since that is prepared
+    noise: SeenLately
+    past: Past
+    method: tuple[int | None, dict[str, Tensor]]  # see `Method.remembered`
+
+
+class Restorer:
+    """A stream of pictures that is being restored: by its method, with what is known of its noise,
+    and with all that is remembered of the pictures before."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        noise: NoiseTracker,
+        worker: Worker,
+        watch: Callable[[Restored], None] | None = None,
+    ) -> None:
+        """watch: given all estimates of each centre."""
+        self.engine, self.noise, self.watch = engine, noise, watch
+        self.method = noise.new_method()
+        self.method.all_shown = watch is not None
+        self.worker = worker if isinstance(self.method, Following) else Worker()
+        self.packing = Packing(noise.layout, self.method.stride)
+        self.probe = ResponseProbe(self.method, engine, noise, self.packing)
+        points = PointLosses() if noise.layout.counts_light else None
+        self.past = Past(points=points, shares=self.probe.new())
+        self.hurry = False  # whether nothing may be begun before what is begun is finished
+        self.seen = 0  # pictures
+        self._begin = 0  # index of the first
+        self._previous: Frame | None = None
+        self._told: dict[int, Told | None] = {}
+        self._done: tuple[int, int, Past] | None = None  # index of the last centre, of its oldest
+        self._ahead = 0  # windows that are begun and not finished
+
+    # The loop: windows of pictures of one shot, each begun, and finished while the next is begun.
+
+    def restored(self, found: Iterable[Window[PreparedPicture]]) -> Iterator[Copies]:
+        """The centres of windows as they are restored, each with its copies."""
+        started: deque[Started] = deque()
+        for window in found:
+            ready = []
+            if self.worker.first_out and not self.hurry and started:
+                ready.append(self.finish(started.popleft()))
+            started.append(self.start(window))
+            most = self._may_wait(started[-1])
+            yield from ready
+            while len(started) > most:
+                yield self.finish(started.popleft())
+        while started:
+            yield self.finish(started.popleft())
+
+    def windows(self, pictures: Iterable[Copies]) -> Iterator[Window[PreparedPicture]]:
+        """One window of prepared pictures around each."""
+        return windows(map(self.prepare, pictures), self.method.length, _joined)
+
+    def prepare(self, copies: Copies) -> PreparedPicture:
+        """The next picture, as windows hold it."""
+        frame, index = copies[0], self.pass_by(copies)
+        fresh = self._previous is None or not same_samples(self._previous, frame)
+        self._previous = frame
+        told = self._told.setdefault(index, self.noise.told)
+        planes = self.noise.into(self.engine.planes(frame))
+        prepared = self.method.prepare(index, self.packing.packed(planes), told)
+        look = thumbnail(prepared.luma)
+        return PreparedPicture(copies, prepared.without_luma(), look, fresh)
+
+    def pass_by(self, copies: Copies) -> int:
+        """Count a picture; returns its index in the clip."""
+        if not self.seen:  # of an excerpt: noise is looked at when the whole run does
+            self._begin = copies[0].index or 0
+        self.seen += 1
+        return self._begin + self.seen - 1
+
+    def start(self, window: Window[PreparedPicture]) -> Started:
+        """Let the worker restore a window's centre, if the method can part it from what follows."""
+        if not window.before:
+            self.past = replace(self.past, memory=Memory())  # a shot begins
+        view, method = window.map(lambda one: one.prepared), self.method
+        if isinstance(method, Following):
+            followed = method.follow(view, self.noise.told)
+            motions = self._looked(window)
+            work = partial(method.finish, view, self.noise.told, followed)
+            restored = self.worker.start(work)
+        else:
+            begun = [method.restore(view, self.noise.told)]  # whose motion is known from then on
+            motions = self._looked(window)
+            restored = begun.pop
+        self._ahead += 1
+        noise = self.noise.by_now(window.centre.copies[0])
+        return Started(window, view, motions, noise, self.past, restored)
+
+    def finish(self, started: Started) -> Copies:
+        """A window's centre, and its copies. A function of its own: no picture outlives it."""
+        window, view, past = started.window, started.view, started.past
+        frame, *copies = window.centre.copies
+        restored = started.restored()
+        flows = tuple(None if motion is None else motion() for motion in started.motions)
+        # after networks have run: what it leaves for the contract takes memory
+        self.engine.watch(past, frame, started.noise, flows)
+        if self.watch is not None:
+            self.watch(restored)
+        refined = restored.refined
+        del restored  # what is not written need not wait for what is
+        changes = changes_of(self.engine.planes(frame), refined, self.noise, self.packing)
+        del refined
+        if past.shares is not None and self.probe.due(view, past.shares):
+            self.probe.ask(past.shares, frame, view, changes)
+        context = FrameContext(
+            tuple(entry.copies[0] for entry in _near(window)), flows, past, started.noise,
+            later=tuple(entry.copies[0] for entry in window.after),
+        )  # fmt: skip
+        done = self.engine.to_frame(frame, changes, context)
+        self._stand(view, past)
+        return [done, *(replace(copy, planes=done.planes) for copy in copies)]
+
+    def _looked(self, window: Window[PreparedPicture]) -> tuple[LazyFlow | None, ...]:
+        """The motion from a centre into its neighbours, by which its noise is looked at now and
+        then."""
+        centre, near = window.centre, _near(window)
+        self.noise.follow_codec(centre.prepared.index, [entry.copies[0] for entry in window.items])
+        motions = tuple(self.method.motion(centre.prepared, one.prepared) for one in near)
+        if self.noise.looks(centre.prepared.index, begins=not window.before):
+            # A device is not waited for: its host finds the motion in parts of the frames again.
+            known = [None if one is None or self.engine.away else one() for one in motions]
+            flows = [flow if isinstance(flow, np.ndarray) else None for flow in known]
+            self.noise.look(centre.copies[0], [one.copies[0] for one in near], flows)
+        return motions
+
+    def _may_wait(self, last: Started) -> int:
+        """How many windows may be begun and not finished: the next is not begun before the method
+        has been asked on the last."""
+        probed = not self.worker.first_out and self.probe.due(last.view, last.past.shares)
+        return 0 if self.hurry or probed else self.worker.ahead
+
+    # Excerpts: pictures before and after are looked at, so that it shows the whole run's pixels.
+
+    def excerpt(
+        self, found: Iterable[Window[PreparedPicture]], *, begun: bool = False
+    ) -> Iterator[Window[PreparedPicture]]:
+        """The windows whose centre is written, once those before have been passed over; begun:
+        whether they have been, by another run."""
+        for window in found:
+            if not window.centre.context:
+                begun = True
+                yield window
+            elif begun:
+                return
+            else:
+                self.pass_over(window)
+
+    def pass_over(self, window: Window[PreparedPicture]) -> None:
+        """Look at a window before an excerpt: as the whole run does, but where frames are large and
+        nothing stands still, only as far as what follows depends on it."""
+        frame = window.centre.copies[0]
+        small = window.centre.prepared.noisy[0, 0].numel() <= QUICK_PIXELS
+        near = any(not one.context for one in window.after)
+        if self.past.stands or small or near:  # near: a frame that is written is brought closer
+            worker, watch = self.worker, self.watch
+            self.worker, self.watch = Worker(), None
+            self.finish(self.start(window))
+            self.worker, self.watch = worker, watch
+            return
+        if not window.before:
+            self.past = replace(self.past, memory=Memory())
+        self.method.pass_over(window.map(lambda one: one.prepared), self.noise.told)
+        self._looked(window)
+        self.engine.watch(self.past, frame, self.noise.by_now(frame))
+
+    # What a run that was killed goes on from (`engine.resuming`).
+
+    def _stand(self, view: Window[Prepared], past: Past) -> None:
+        """Note that a window is done."""
+        self._ahead -= 1
+        first = view.items[0].index
+        self._told = {index: told for index, told in self._told.items() if index >= first}
+        self._done = view.centre.index, first, past
+
+    def state(self) -> StreamState | None:
+        """What the pictures to come depend on; None before the first is restored, and while others
+        are begun."""
+        if self._done is None or self._ahead:
+            return None
+        last, first, past = self._done
+        return StreamState(
+            last + 1 - self._begin, first - self._begin, self._told, self.noise.seen_lately, past,
+            self.method.remembered(),
+        )  # fmt: skip
+
+    def expect(self, state: StreamState) -> None:
+        """Prepare the pictures that windows to come hold as they were prepared before."""
+        self.past, self._told = state.past, dict(state.told)
+        self.noise.recall(state.noise)
+
+    def is_last(self, state: StreamState, window: Window[PreparedPicture]) -> bool:
+        """Whether a window's centre is the last that was restored before."""
+        return window.centre.prepared.index == self._begin + state.done - 1
+
+    def recall(self, state: StreamState, window: Window[PreparedPicture]) -> None:
+        """Go on after the last window that was restored before."""
+        self.method.recall(window.map(lambda one: one.prepared), *state.method)
+
+    def end(self) -> None:
+        """Release what was carried along."""
+        self.method.forget()
+        self.past, self._done = Past(), None
+
+
+def _near(window: Window[PreparedPicture]) -> tuple[PreparedPicture, ...]:
+    """The pictures right beside the centre."""
+    return (*window.before[-1:], *window.after[:1])
+
+
+def _joined(before: PreparedPicture, after: PreparedPicture) -> bool:
+    """Whether two pictures in a row are of one shot."""
+    return after.fresh and same_shot(before.look, after.look)
