@@ -138,8 +138,7 @@ def denoise(
     encoding = dict(pairs("encoder_opt", encoder_opt or ()))
     write = WriteOptions(
         codec=codec, crf=crf, lossless=lossless, overwrite=overwrite,
-        preset=encoding.pop("preset", None), pix_fmt=encoding.pop("pix_fmt", None),
-        encoder_options=tuple(encoding.items()),
+        pix_fmt=encoding.pop("pix_fmt", None), encoder_options=tuple(encoding.items()),
         format=None if format == DEVELOPED else format, demosaic=format == DEVELOPED,
         audio_codec=None if audio_codec == "none" else audio_codec, copy_only=audio_codec == "none",
     )  # fmt: skip

@@ -146,8 +146,6 @@ class WriteOptions:
     codec: str | None = setting(None, choices=FAMILIES, others="an encoder")
     # Constant quality; lower is better.
     crf: float | None = setting(None)
-    # The encoder's speed preset.
-    preset: str | None = setting(None)
     # Pixel format of the output (default: the input's).
     pix_fmt: str | None = setting(None)
     # An option for the encoder; may be repeated.
@@ -172,7 +170,7 @@ class WriteOptions:
         """Raise UsageError for encoder options if `target` has no encoder; pix_fmt: refuse that
         too."""
         given = {
-            "codec": self.codec, "crf": self.crf, "preset": self.preset,
+            "codec": self.codec, "crf": self.crf,
             "encoder_options": self.encoder_options or None, "pix_fmt": self.pix_fmt,
         }  # fmt: skip
         for name, value in given.items():

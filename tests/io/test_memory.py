@@ -9,7 +9,7 @@ import pytest
 SCRIPT = """
 import resource, sys
 from f2rcli.io import WriteOptions, open_reader, open_writer, plan_output
-quick = WriteOptions(preset="ultrafast")
+quick = WriteOptions(encoder_options=(("preset", "ultrafast"),))
 for source in sys.argv[1:]:
     with open_reader(source) as reader:
         plan = plan_output(reader, source.replace("in", "out"), quick)

@@ -91,8 +91,8 @@ def test_default_quality(clips) -> None:
 
 def test_wishes_are_granted(clips) -> None:
     found = plan(
-        clips("libx264"), "o.mp4", codec="hevc", crf=25, preset="fast",
-        encoder_options=(("x265-params", "aq-mode=3"), ("g", "50")),
+        clips("libx264"), "o.mp4", codec="hevc", crf=25,
+        encoder_options=(("preset", "fast"), ("x265-params", "aq-mode=3"), ("g", "50")),
     )  # fmt: skip
     options = dict(found.options)
     assert (found.encoder, found.crf, found.preset) == ("libx265", 25, "fast")
@@ -131,10 +131,10 @@ def test_lossless_is_ffv1(clips) -> None:
         ("o.mp4", {"pix_fmt": "gbrp", "codec": "h264"}, "pix_fmt='gbrp'", ""),
         ("o.mp4", {"encoder_options": (("presett", "fast"),)}, "presett", "preset"),
         ("o.mp4", {"encoder_options": (("x264-params", "nonsense=1"),)}, "nonsense", ""),
-        ("o.mp4", {"preset": "warp"}, "warp", ""),
+        ("o.mp4", {"encoder_options": (("preset", "warp"),)}, "warp", ""),
         ("o.mp4", {"crf": 900}, "crf|900", ""),
         ("o.mkv", {"codec": "ffv1", "crf": 20}, "has no crf", ""),
-        ("o.mkv", {"codec": "mjpeg", "preset": "fast"}, "has no preset", ""),
+        ("o.mkv", {"codec": "mjpeg", "crf": 20}, "has no crf", ""),
         ("o.mkv", {"lossless": True, "crf": 3}, "choose one", "crf="),
         ("o.mkv", {"lossless": True, "codec": "h264"}, "FFV1", "codec="),
         ("o.xyz", {}, r"does not write \.xyz", ".mkv"),

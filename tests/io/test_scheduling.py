@@ -16,7 +16,11 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "noisy_path.mp4"
 def test_av1_is_written_under_the_scheduling_there_was(tmp_path: Path) -> None:
     before = os.sched_getscheduler(0)
     with open_reader(EXAMPLE) as reader:
-        plan = plan_output(reader, tmp_path / "out.mp4", WriteOptions(codec="av1", preset="12"))
+        plan = plan_output(
+            reader,
+            tmp_path / "out.mp4",
+            WriteOptions(codec="av1", encoder_options=(("preset", "12"),)),
+        )
         assert os.sched_getscheduler(0) == before
         with open_writer(reader, plan) as writer:
             for frame in reader:

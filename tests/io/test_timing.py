@@ -95,7 +95,8 @@ def test_any_time_stamps_survive(
     target = tmp_path / f"out{container}"
     with open_reader(source) as reader:
         reader.info = replace(reader.info, time_base=Fraction(1, ticks))
-        plan = plan_output(reader, target, WriteOptions(codec=codec, preset=_FAST.get(codec)))
+        fast = (("preset", _FAST[codec]),) if codec in _FAST else ()
+        plan = plan_output(reader, target, WriteOptions(codec=codec, encoder_options=fast))
         with open_writer(reader, plan) as writer:
             for frame, pts, duration in zip(reader, stamps, holds, strict=True):
                 timing = {"pts": pts, "duration": duration, "time_base": Fraction(1, ticks)}

@@ -20,6 +20,7 @@ from f2rcli.io.files import (
     disk_errors,
     misread_error,
 )
+from f2rcli.io.formats import BIG_TIFF, TIFF
 from f2rcli.io.sequence import first_readable
 from f2rcli.io.stacks.library import LibraryStack
 from f2rcli.io.stacks.metadata import BITS
@@ -48,7 +49,7 @@ from f2rcli.samples.lanes import picture_kept
 from f2rcli.units import count
 
 # What TIFF may be called; other suffixes of TIFF are makers' own.
-TARGETS = frozenset({".tif", ".tiff", ".btf", ".tf2", ".tf8"})
+TARGETS = TIFF | BIG_TIFF
 READ_BACK = 64  # pictures of a series, evenly spread, that are compared once it is written
 
 

@@ -173,11 +173,11 @@ def choose_encoder(reader: Reader, container: Container, options: WriteOptions) 
         reason = setup.trial()
         if reason is None:
             return EncoderChoice(setup, tuple(_losses(reader, setup)), refusals)
-        plain = replace(options, encoder_options=(), preset=None, crf=None)
+        plain = replace(options, encoder_options=(), crf=None)
         if plain != options and not _setup(reader, container, encoder, form, plain).trial():
             raise UsageError(
                 f"{encoder} refuses its options: {reason}.",
-                hint="Check encoder_options=, preset= and crf=.",
+                hint="Check encoder_options= and crf=.",
             )
         refusals.setdefault(encoder, reason)
     reasons = [f"{encoder}: {reason}" for encoder, reason in refusals.items()]
@@ -392,27 +392,21 @@ def _colour_for(coding: PlaneLayout, tags: ColourTags) -> ColourTags:
     )
 
 
-def quality(encoder: str, options: WriteOptions) -> tuple[float | None, str | None]:
-    """The crf and preset an encoder runs at. Raises UsageError for options it lacks."""
-    for name, value in (("crf", options.crf), ("preset", options.preset)):
-        if value is not None and name not in _option_names(encoder):
-            raise UsageError(
-                f"{name}={value!r}: {encoder} has no {name}.",
-                hint="ffmpeg -h encoder=NAME lists those for encoder_options=.",
-            )
-    if options.preset not in (None, *_PRESETS.get(encoder, (options.preset,))):
-        raise UsageError(  # x264 itself would print its complaint past us
-            f"preset={options.preset!r}: {encoder} has no such preset.",
-            hint=f"It has {', '.join(_PRESETS[encoder])}.",
+def _crf(encoder: str, wanted: float | None) -> dict[str, str]:
+    """The constant quality an encoder runs at. Raises UsageError for one that it lacks."""
+    if wanted is not None and "crf" not in _option_names(encoder):
+        raise UsageError(
+            f"crf={wanted:g}: {encoder} has no crf.",
+            hint="ffmpeg -h encoder=NAME lists what it has for encoder_options=.",
         )
     worst = _WORST_CRF.get(encoder, 63)
-    if options.crf is not None and not 0 <= options.crf <= worst:
+    if wanted is not None and not 0 <= wanted <= worst:
         raise UsageError(
-            f"crf={options.crf:g}: {encoder} takes 0 to {worst}.",
+            f"crf={wanted:g}: {encoder} takes 0 to {worst}.",
             hint="Lower is better quality and a larger file; 17 to 23 is usual.",
         )
-    crf = options.crf if options.crf is not None else _CRF.get(encoder)
-    return crf, options.preset or _PRESET.get(encoder)
+    crf = _CRF.get(encoder) if wanted is None else wanted
+    return {} if crf is None else {"crf": f"{crf:g}"}
 
 
 @cache
@@ -427,10 +421,9 @@ def _options(
 ) -> dict[str, str]:
     """The options an encoder is opened with; the user's come last and win. Raises UsageError for
     one that the encoder does not know."""
-    crf, preset = quality(encoder, options)
-    chosen = {} if crf is None else {"crf": f"{crf:g}"}
-    if preset:
-        chosen["preset"] = preset
+    chosen = _crf(encoder, options.crf)
+    if encoder in _PRESET:
+        chosen["preset"] = _PRESET[encoder]
     if encoder in _OWN:
         chosen |= _OWN[encoder](form, info, source)
     if info.interlaced and encoder in _FIELD_FLAGS:
@@ -444,6 +437,11 @@ def _options(
             raise UsageError(
                 f"encoder option {name}: {encoder} has no such option.",
                 hint=closest(name, known) or f"See ffmpeg -h encoder={encoder}.",
+            )
+        if name == "preset" and value not in _PRESETS.get(encoder, (value,)):
+            raise UsageError(  # x264 itself would print its complaint past us
+                f"encoder option preset: {encoder} has no {value!r}.",
+                hint=f"It has {', '.join(_PRESETS[encoder])}.",
             )
         joined = name.endswith("-params") and name in chosen
         chosen[name] = f"{chosen[name]}:{value}" if joined else value

@@ -27,7 +27,6 @@ from f2rcli.io.video.encoders import (
     choose_encoder,
     family_of_encoder,
     one_rate,
-    quality,
     says_fields,
     says_matrix,
 )
@@ -93,7 +92,8 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
     tags, tag_options, tag_facts = _tags(source, container)
     facts = [*tag_facts, *_facts(reader, container, setup, template)]
     facts += _stream_facts(container, streams)
-    crf, preset = quality(setup.encoder, options)
+    encoding = dict(setup.options)
+    crf = encoding.get("crf", "")  # FFmpeg takes expressions, too
     matrix = source.facts.display_matrix
     timescale = {"movie_timescale": str(max(1000, setup.time_base.denominator))}
     return WritePlan(
@@ -101,8 +101,8 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
         container=container.name,
         encoder=setup.encoder,
         pix_fmt=setup.form.name,
-        crf=crf,
-        preset=preset,
+        crf=float(crf) if crf.replace(".", "", 1).isdecimal() else None,
+        preset=encoding.get("preset"),
         options=setup.options,
         kept=(*(plan.words for plan in streams), *(fact.words for fact in facts if fact.held)),
         dropped=(
