@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from f2rcli.methods.rgb import RgbMethod
 
 DEFAULT = "f2r"
-NOT_METHODS = {"base", "device_flows", "flows", "rgb", "rgb_f2r"}
+NOT_METHODS = {"base", "device_flows", "flows", "rgb"}
 
 
 def available() -> list[str]:
@@ -42,6 +42,5 @@ def load(name: str) -> "type[Method]":
 
 def load_rgb(name: str) -> "type[RgbMethod]":
     """The class of a method on RGB pictures, as training sees it."""
-    folder = "rgb_f2r" if name == "f2r" else name
-    method: type[RgbMethod] = import_module(f"f2rcli.methods.{folder}").METHOD
+    method: type[RgbMethod] = import_module(f"f2rcli.methods.{name}").METHOD
     return method

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from f2rcli.frames import PlaneLayout
 from f2rcli.models.flow import Flow
 from f2rcli.models.recorded.graphs import Graphs
-from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.told import Told
 from f2rcli.weights import Weights
 from f2rcli.window import Window
@@ -123,13 +122,3 @@ class Following(Protocol):
 
     def finish(self, window: Window[Prepared], told: Told | None, followed: Any) -> Restored:
         """Restore the centre. It keeps nothing, and may run while a later window is followed."""
-
-
-@runtime_checkable
-class Estimating(Protocol):
-    """A method that also brings an estimator of its own, for which one picture is enough."""
-
-    name: ClassVar[str]
-
-    def estimate_noise(self, noisy: Tensor) -> NoiseModel:
-        """The noise of a picture (1, C, H, W)."""

@@ -1,6 +1,6 @@
 """Flows between frames of a clip where frames stay on a GPU: many in one call."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -35,19 +35,8 @@ class DeviceFlows(Flows):
         found = self._graphs(("rated", plan), partial(_rated, *plan), looks, list(links.values()))
         return list(found)
 
-    def enlarged(
-        self, rated: Iterable[tuple[Shifts, Tensor]], frame: Prepared
-    ) -> list[tuple[Shifts, Tensor]]:
-        flows, agreements = (torch.cat(part) for part in zip(*rated, strict=True))
-        whole = self.whole(flows, frame.noisy.shape)
-        maps = motion.doubled(agreements, frame.noisy.shape)
-        return list(zip(whole.chunk(len(whole)), maps.chunk(len(maps)), strict=True))
-
     def whole(self, flow: Shifts, shape: tuple[int, ...]) -> Shifts:
         return motion.doubled_flow(flow, shape)
-
-    def none(self, frame: Prepared) -> Shifts:
-        return torch.zeros_like(self._look(frame)[:, 0]).unsqueeze(-1).expand(-1, -1, -1, 2)
 
     def _found(self, pairs: Sequence[FramePair], starts: Sequence[Shifts | None]) -> list[Shifts]:
         found: dict[int, Shifts] = {}

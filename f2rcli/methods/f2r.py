@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from f2rcli.errors import WeightsError
 from f2rcli.frames import PlaneLayout
 from f2rcli.header import Estimate, no_header
-from f2rcli.methods import rgb_f2r
 from f2rcli.methods.base import Following, LazyFlow, Method, Prepared, Restored, Run
 from f2rcli.methods.device_flows import DeviceFlows
 from f2rcli.methods.flows import FlowBook, Flows
@@ -117,9 +116,12 @@ class F2R(Method, Following):
     @classmethod
     def from_weights(cls, weights: Weights, run: Run, source: PlaneLayout) -> Method:
         header, layout = weights.header, packing(source)
-        if "layouts" not in header.config:  # as training still makes them
-            return rgb_f2r.F2R.from_weights(weights, run, source)
-        known = header.config["layouts"]
+        known = header.config.get("layouts")
+        if known is None:
+            raise WeightsError(
+                f"{weights.name}: made by an earlier f2r, whose networks saw RGB pictures alone.",
+                hint="Train them anew, or leave weights= out.",
+            )
         if not isinstance(known, list) or not all(isinstance(one, str) for one in known):
             raise no_header(weights.name, "layouts that are no names")
         if layout.name not in known:

@@ -17,7 +17,7 @@ from f2rcli.methods.flows import FlowBook
 from f2rcli.methods.rgb import RgbMethod
 from f2rcli.models.fitvnet import FusionBlock, ImageModule
 from f2rcli.models.flow import warp
-from f2rcli.models.fusion import smooth
+from f2rcli.models.layers import smooth
 from f2rcli.noise.model import NoiseModel
 from f2rcli.weights import Weights
 from f2rcli.window import Window

@@ -1,13 +1,11 @@
 """Flows between frames of a clip: searched once, composed, dropped with their frames."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from itertools import pairwise
 from typing import Any
-
-import numpy as np
 
 from f2rcli.methods.base import Prepared
 from f2rcli.models.flow import (
@@ -15,7 +13,6 @@ from f2rcli.models.flow import (
     Flow,
     FlowEstimator,
     Luma,
-    Map,
     compose,
     consistency,
     doubled,
@@ -74,25 +71,9 @@ class Flows(ABC):
         """Drop every flow that touches a frame before this one."""
         self._known = {key: flow for key, flow in self._known.items() if min(key) >= index}
 
-    def forget(self, index: int) -> None:
-        """Drop every flow that touches this frame."""
-        self._known = {key: flow for key, flow in self._known.items() if index not in key}
-
-    def fresh(self, source: Prepared, target: Prepared) -> Any:
-        """A flow that is not looked up and not kept."""
-        return self._found([(source, target)], [None])[0]
-
-    @abstractmethod
-    def enlarged(self, rated: Iterable[tuple[Any, Any]], frame: Prepared) -> Iterable[Any]:
-        """The result of `rated` in a frame's own pixels; from the book it takes nothing."""
-
     @abstractmethod
     def whole(self, flow: Any, shape: tuple[int, ...]) -> Any:
         """A flow in the pixels of pictures of this shape (..., H, W)."""
-
-    @abstractmethod
-    def none(self, frame: Prepared) -> Any:
-        """The flow of what stands still."""
 
     @abstractmethod
     def _found(self, pairs: Sequence[FramePair], starts: Sequence[Any | None]) -> list[Any]:
@@ -137,19 +118,10 @@ class FlowBook(Flows):
 
     estimator: FlowEstimator = field(default_factory=lambda: DISFlow(halved=True))
 
-    def enlarged(
-        self, rated: Iterable[tuple[Flow, Map]], frame: Prepared
-    ) -> Iterator[tuple[Flow, Map]]:
-        for flow, agreement in rated:
-            yield self.whole(flow, frame.noisy.shape), doubled(agreement, frame.noisy.shape[-2:])
-
     def whole(self, flow: Flow, shape: tuple[int, ...]) -> Flow:
         whole = doubled(flow, shape[-2:])
         whole *= HALF
         return whole
-
-    def none(self, frame: Prepared) -> Flow:
-        return np.zeros((*self._look(frame).shape, 2), np.float32)
 
     def _found(self, pairs: Sequence[FramePair], starts: Sequence[Flow | None]) -> list[Flow]:
         return [

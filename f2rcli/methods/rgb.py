@@ -24,7 +24,6 @@ class RgbMethod:
     """A method of pictures (1, C, H, W); see `Method` for what its parts mean."""
 
     name: ClassVar[str]
-    can_measure_noise: ClassVar[bool] = False  # whether `independent_pair` gives pairs
     wants_sigma: ClassVar[bool] = False
     length: int
     activation_bytes: int
@@ -47,11 +46,6 @@ class RgbMethod:
     def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:
         """Restore the centre of a window."""
         raise NotImplementedError
-
-    def independent_pair(self, window: Window[Prepared]) -> tuple[Tensor, Tensor] | None:
-        """Two blind estimates of the centre from disjoint neighbours, for noise estimation; None
-        where the window has fewer than two neighbours."""
-        return None
 
     def motion(self, centre: Prepared, neighbour: Prepared) -> LazyFlow | None:
         """See Method."""

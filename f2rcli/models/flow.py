@@ -142,26 +142,6 @@ def compose(first: F, second: F) -> F:
     return first + _followed(second, first)
 
 
-def midway(across: F, part: float = 0.5, rounds: int = 3) -> F:
-    """Flow from an unseen frame between a and b to b, by constant velocity from flow a -> b.
-
-    `part` is the share of the way that lies between the unseen frame and b. The unseen pixel p
-    comes from the pixel q of a with q + (1 - part) F(q) = p: a fixed-point iteration finds F(q).
-    """
-    moved = across
-    for _ in range(rounds):
-        moved = _followed(across, (part - 1) * moved)
-    return part * moved
-
-
-def carried(onward: F, rounds: int = 3) -> F:
-    """A flow as it was one frame before, had its velocity not changed."""
-    moved = onward
-    for _ in range(rounds):
-        moved = _followed(onward, moved)
-    return moved
-
-
 def _followed(flow: F, by: F) -> F:
     """A flow where another one leads."""
     return motion.followed(flow, by) if isinstance(by, Tensor) else sample(flow, by)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from f2rcli.models.fusion import smooth
+from f2rcli.models.layers import smooth
 from f2rcli.noise.clipping import clipped_mean, clipped_moments
 from f2rcli.noise.law import NoiseLaw
 

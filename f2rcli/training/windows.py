@@ -11,7 +11,7 @@ from torch import Tensor
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Pictures
-from f2rcli.models.fusion import smooth
+from f2rcli.models.layers import smooth
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.photons.counting import counts_events
 from f2rcli.training.footage import Footage

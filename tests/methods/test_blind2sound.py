@@ -1,6 +1,5 @@
 """Blind2Sound: one frame at a time, told nothing, with an estimator of its own."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +10,8 @@ from f2rcli import methods, weights
 from f2rcli.engine import stream, tiles
 from f2rcli.errors import WeightsError
 from f2rcli.frames import Space
-from f2rcli.header import CHANNELS, Header
-from f2rcli.methods.base import Estimating
+from f2rcli.header import Header
 from f2rcli.methods.blind2sound import Blind2Sound
-from f2rcli.methods.rgb_f2r import F2R
 from f2rcli.models.blind2sound import Blind2SoundNetworks
 from f2rcli.noise import model as model_room
 from f2rcli.weights import Weights
@@ -76,86 +73,6 @@ def test_tiles_change_nothing() -> None:
     torch.testing.assert_close(tiny(1, tile=64).prepare(0, noisy, None).coarse, whole)
 
 
-def test_only_this_method_brings_an_estimator_of_its_own() -> None:
-    assert isinstance(tiny(), Estimating)
-    assert not hasattr(F2R, "estimate_noise")
-
-
-class Saying(torch.nn.Module):
-    """An estimator that says of every place what a function of its brightness does."""
-
-    stride = reach = 8
-
-    def __init__(self, said: Callable[[torch.Tensor], list[torch.Tensor]]) -> None:
-        super().__init__()
-        self.said = said
-
-    def forward(self, noisy: torch.Tensor) -> torch.Tensor:
-        return torch.cat(self.said(noisy.mean(1, keepdim=True)), 1)
-
-
-def estimated(
-    noisy: torch.Tensor, said: Callable[[torch.Tensor], list[torch.Tensor]]
-) -> NoiseModel:
-    method = tiny(noisy.shape[1])
-    method.networks.estimator = Saying(said)  # type: ignore[assignment]
-    return method.estimate_noise(noisy)
-
-
-def ramp(channels: int = 3) -> torch.Tensor:
-    return torch.linspace(0.2, 0.9, 64).repeat(48, 1).expand(1, channels, 48, 64)
-
-
-def test_white_noise_is_not_shared_out_between_shot_and_read_noise() -> None:
-    white = 0.01
-    model = estimated(ramp(), lambda x: [*[white - 0.006 * x] * 2, torch.full_like(x, 0.006)])
-    weight = (1 + 11**2) / 12**2  # of both branches, which read alike
-    expected = white * weight + (1 - weight) * 0.006 * 0.55
-    assert model.gain[0] < 2e-3
-    assert model.sigma[0] ** 2 == pytest.approx(expected, rel=0.02)
-
-
-def test_shot_noise_is_told_by_how_it_grows_with_the_light() -> None:
-    model = estimated(ramp(1), lambda x: [0 * x, 144 / 121 * (0.001 + 0.007 * x), 0.003 + 0 * x])
-    assert model.gain[0] == pytest.approx(0.01, rel=1e-3)
-    assert model.read[0] ** 2 == pytest.approx(0.001, rel=1e-2)
-
-
-@pytest.mark.parametrize("size", [(64, 64), (5, 40)])
-def test_of_one_brightness_the_strength_is_still_right(size: tuple[int, int]) -> None:
-    flat = torch.full((1, 3, *size), 0.4)
-    model = estimated(flat, lambda x: [0 * x, 144 / 121 * (0.004 + 0 * x), 0.01 + 0 * x])
-    assert model.sigma[0] ** 2 == pytest.approx(0.008, rel=1e-3)
-
-
-def test_neither_shot_nor_read_noise_is_below_none() -> None:
-    falling = estimated(ramp(), lambda x: [0 * x, 144 / 121 * (0.01 - 0.005 * x), 0 * x])
-    steep = estimated(ramp(), lambda x: [0 * x, 144 / 121 * (0.02 * x - 0.003).relu(), 0 * x])
-    assert (falling.gain[0], steep.read[0]) == (0, 0)
-    assert steep.sigma[0] ** 2 == pytest.approx(0.008, rel=0.05)
-
-
-def test_the_estimate_is_one_law_for_all_channels_with_each_ones_level() -> None:
-    tint = torch.tensor([0.2, 0.5, 1.0]).view(1, 3, 1, 1)
-    noisy = ramp() * tint
-    model = estimated(noisy, lambda x: [0 * x, 144 / 121 * (0.001 + 0 * x), 0.01 + 0 * x])
-    assert len(set(model.gain)) == len(set(model.read)) == 1
-    assert model.sigma[0] < model.sigma[1] < model.sigma[2]
-    expected = (model.gain[0] * noisy.mean((0, 2, 3)) + model.read[0] ** 2).sqrt()
-    torch.testing.assert_close(torch.tensor(model.sigma), expected)
-
-
-def test_places_where_white_cuts_noise_off_do_not_count() -> None:
-    noisy = ramp().clone()
-    noisy[..., 40:] = 1
-    cut = estimated(noisy, lambda x: [0 * x, 144 / 121 * torch.where(x < 0.9, 0.01, 0.004), 0 * x])
-    assert cut.gain[0] == pytest.approx(0, abs=1e-6)
-    assert cut.sigma[0] ** 2 == pytest.approx(0.01, rel=1e-3)
-    noisy[:] = 1
-    all_white = estimated(noisy, lambda x: [0 * x, 144 / 121 * (0.004 + 0 * x), 0 * x])
-    assert all_white.sigma[0] ** 2 == pytest.approx(0.004, rel=1e-3)
-
-
 def bundled(space: Space) -> Blind2Sound:
     stored = weights.load(weights.choose("blind2sound", space))
     return Blind2Sound.of(stored, Runner(torch.device("cpu"), "fp32", None))
@@ -167,17 +84,6 @@ def flat_places(sigma: float) -> tuple[torch.Tensor, torch.Tensor]:
     clean = np.kron(rng.uniform(60, 200, (1, 1, 6, 8)), np.ones((1, 1, 32, 32)))
     noisy = np.clip(np.rint(clean + rng.normal(0, sigma, clean.shape)), 0, 255)
     return torch.from_numpy(clean / 255).float(), torch.from_numpy(noisy / 255).float()
-
-
-@pytest.mark.parametrize("space", [Space.RGB, Space.GRAY])
-@pytest.mark.parametrize("sigma", [20, 30])
-def test_the_bundled_estimators_read_white_noise_as_white(sigma: float, space: Space) -> None:
-    clean, _ = flat_places(0)
-    wide = clean.expand(1, CHANNELS[space], -1, -1)
-    noise = torch.randn(wide.shape, generator=torch.Generator().manual_seed(0)) * sigma / 255
-    model = bundled(space).estimate_noise((wide + noise).clamp(0, 1))
-    assert model.sigma8 == pytest.approx((sigma,) * CHANNELS[space], rel=0.1)
-    assert 255 * model.read[0] > 0.8 * sigma
 
 
 def test_gray_pictures_are_better_off_with_weights_of_their_own() -> None:

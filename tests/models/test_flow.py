@@ -9,13 +9,11 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from f2rcli.models import flow as flow_module
 from f2rcli.models.flow import (
     DISFlow,
-    carried,
     compose,
     consistency,
     doubled,
     halved,
     inside,
-    midway,
     resized,
     sample,
     warp,
@@ -54,51 +52,6 @@ def test_an_integer_flow_is_a_shifted_copy() -> None:
 
 def test_translations_compose_to_their_sum() -> None:
     np.testing.assert_allclose(compose(constant(2, 1), constant(-5, 3)), constant(-3, 4), atol=1e-5)
-
-
-def test_midway_is_half_the_way_of_a_translation() -> None:
-    np.testing.assert_allclose(midway(constant(4, -2)), constant(2, -1), atol=1e-5)
-    np.testing.assert_allclose(midway(constant(4, -2), 0.25), constant(1, -0.5), atol=1e-5)
-
-
-TURN = np.array([[0.04, -0.06], [0.05, 0.03]])  # of a flow that grows with the place
-SHIFT = np.array([2.0, -1.0])
-
-
-def affine(matrix: np.ndarray, shift: np.ndarray, size: tuple[int, int] = (60, 80)) -> np.ndarray:
-    """The flow matrix p + shift, places from the middle."""
-    rows, columns = np.indices(size)
-    places = np.stack([columns - size[1] // 2, rows - size[0] // 2], -1)
-    return (places @ matrix.T + shift).astype(np.float32)
-
-
-@pytest.mark.parametrize("part", [0.3, 0.5, 0.8])
-def test_a_point_on_its_way_goes_on_as_it_came(part: float) -> None:
-    """Of an affine flow: p = q + (1 - part) F(q) is solved, and part F(q) is left of the way."""
-    found = midway(affine(TURN, SHIFT), part)
-    back = np.linalg.inv(np.eye(2) + (1 - part) * TURN)
-    wanted = part * affine(TURN @ back, SHIFT - (1 - part) * TURN @ back @ SHIFT)
-    np.testing.assert_allclose(found[12:-12, 12:-12], wanted[12:-12, 12:-12], atol=0.03)
-
-
-def test_a_flow_one_frame_before_led_to_where_the_next_begins() -> None:
-    """Solved for an affine flow: G(p) = F(p + G(p))."""
-    found = carried(affine(TURN, SHIFT))
-    back = np.linalg.inv(np.eye(2) - TURN)
-    wanted = affine(back @ TURN, back @ SHIFT)
-    np.testing.assert_allclose(found[12:-12, 12:-12], wanted[12:-12, 12:-12], atol=0.03)
-
-
-def test_constant_velocity_is_right_but_for_the_fourth_power_of_a_flows_slope() -> None:
-    """A flow that grows by a quarter of a pixel a pixel, 16 from its middle at most."""
-    part, slope = 0.2, 0.25
-    growing = affine(slope * np.eye(2), np.zeros(2))
-    middle = (slice(18, 43), slice(24, 57))
-    near, left = 16 * slope, (1 - part) * slope
-    found, wanted = midway(growing, part)[middle], part / (1 + left) * growing[middle]
-    np.testing.assert_allclose(found, wanted, atol=part * near * left**4 + 0.001)
-    found, wanted = carried(growing)[middle], growing[middle] / (1 - slope)
-    np.testing.assert_allclose(found, wanted, atol=near * slope**4 / (1 - slope) + 0.001)
 
 
 def fetched(values: np.ndarray, flow: np.ndarray) -> np.ndarray:

@@ -7,10 +7,9 @@ import sys
 import pytest
 import torch
 
-from f2rcli.models.coarse import Coarse
 from f2rcli.models.convolutions import fused
-from f2rcli.models.fusion import posterior_mean, smooth
-from f2rcli.models.layers import UNet, conv_of_cells, padded, unet_reach
+from f2rcli.models.planar import CONFIGS, Networks, Trunk
+from f2rcli.planes import LAYOUTS
 
 
 def loud(network: torch.nn.Module) -> torch.nn.Module:
@@ -18,90 +17,61 @@ def loud(network: torch.nn.Module) -> torch.nn.Module:
     torch.manual_seed(0)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.7 / parameter[0].numel() ** 0.5)
-    return network.double().eval()
+    return network.eval()
 
 
-@pytest.mark.parametrize("factor", [0.1, 3.7])
-def test_a_brighter_picture_with_louder_noise_gives_a_brighter_estimate(factor: float) -> None:
-    network = loud(Coarse(3, (8, 8, 8)))
-    noisy, level = torch.rand(2, 1, 3, 16, 24, dtype=torch.float64)
-    torch.testing.assert_close(
-        network(factor * noisy, factor * level),
-        factor * network(noisy, level),
-        rtol=1e-9,
-        atol=1e-12,
-    )
-    assert network(0 * noisy, 0 * level).abs().max() == 0
+def trunk() -> Trunk:
+    made = loud(Trunk((8, 8, 8), (1, 1), 2, (1, 1)))
+    assert isinstance(made, Trunk)
+    return made
 
 
-def test_no_input_beyond_the_reach_matters() -> None:
-    widths = (8, 8, 8)
-    network, reach = loud(UNet(3, 3, widths)), unet_reach(widths)
-    size = 2 * reach + 40
-    picture = torch.rand(1, 3, size, size, dtype=torch.float64)
+@torch.no_grad()
+def test_no_input_beyond_the_reach_matters_and_the_reach_is_no_larger_than_a_stride_more() -> None:
+    network = trunk().double()
+    reach = network.reach
+    side = 2 * reach // 8 * 8 + 48
+    picture = torch.rand(1, 8, side, side, dtype=torch.float64)
     changed = picture.clone()
     changed[..., :8, :8] += 1
-    difference = (network(picture) - network(changed)).abs().amax((0, 1))
-    assert difference[8 + reach :].max() == 0
-    assert difference[:, 8 + reach :].max() == 0
-    assert difference.max() > 0
+    apart = (network(picture.clone())[0] - network(changed)[0]).abs().amax((0, 1))
+    assert apart[8 + reach :].max() == 0
+    assert apart[:, 8 + reach :].max() == 0
+    assert apart[8 + reach - 2 * network.stride :].max() > 0
 
 
-@pytest.mark.parametrize("size", [(1, 1), (7, 13), (16, 8), (33, 47)])
-def test_any_size_is_padded_and_cropped_again(size: tuple[int, int]) -> None:
-    network = loud(Coarse(3, (8, 8, 8)))
-    noisy = torch.rand(1, 3, *size, dtype=torch.float64)
-    assert padded(network, noisy, torch.zeros_like(noisy)).shape == noisy.shape
+@pytest.mark.parametrize("size", CONFIGS)
+@torch.no_grad()
+def test_no_sample_beyond_the_reach_of_the_coarse_network_matters(size: str) -> None:
+    network = loud(Networks({**CONFIGS[size], "layouts": ["gray"]}).coarse).double()
+    reach, stride, layout = network.reach, network.stride, LAYOUTS["gray"]
+    side = -(-(reach + 24) // stride) * stride
+    noisy, told = torch.rand(1, 4, 16, side).double(), torch.rand(1, 2, 16, side).double()
+    changed = noisy.clone()
+    changed[..., :8] += 1
+    one, other = (network(layout, x, told).picture for x in (noisy, changed))
+    assert (one - other)[..., 8 + reach :].abs().max() == 0
+    assert (one - other).abs().max() > 0
 
 
-def test_the_posterior_mean_trusts_the_anchor_as_far_as_noise_explains_the_difference() -> None:
-    torch.manual_seed(0)
-    clean = torch.full((1, 3, 64, 64), 0.5)
-    level = torch.full_like(clean, 0.1)
-    noisy = clean + 0.1 * torch.randn_like(clean)
-    perfect = posterior_mean(noisy, clean, level)
-    assert (perfect - clean).pow(2).mean() < 0.1 * (noisy - clean).pow(2).mean()
-    wrong = clean + 0.4
-    assert (posterior_mean(noisy, wrong, level) - noisy).abs().mean() < 0.04
-    torch.testing.assert_close(posterior_mean(noisy, clean, 0 * level), noisy, rtol=0, atol=1e-3)
-
-
-@pytest.mark.parametrize("size", [(1, 1), (5, 9), (7, 3), (16, 40)])
-def test_means_without_a_gradient_are_those_with_one(size: tuple[int, int]) -> None:
-    picture = torch.rand(2, 3, *size)
-    torch.testing.assert_close(smooth(picture), smooth(picture.clone().requires_grad_()).detach())
-
-
-@pytest.mark.parametrize("extra", [0, 6])
-def test_shuffling_inside_a_convolution_changes_nothing(extra: int) -> None:
-    layer = torch.nn.Conv2d(20 + extra, 8, 3, padding=1, bias=not extra)
-    picture = torch.rand(2, 5, 12, 16)
-    around = torch.rand(2, extra, 6, 8) if extra else None
-    plain = conv_of_cells(layer, picture, around).detach()
-    with torch.no_grad():
-        torch.testing.assert_close(conv_of_cells(layer, picture, around), plain)
-
-
-def test_networks_say_the_same_with_and_without_gradients() -> None:
-    network = loud(UNet(3, 3, (8, 16, 8), extra=4))
-    inputs = torch.rand(1, 3, 24, 32).double(), torch.rand(1, 4, 12, 16).double()
-    plain = network(*inputs).detach()
-    with torch.no_grad():
-        torch.testing.assert_close(network(*inputs), plain)
+@torch.no_grad()
+def test_a_trunk_says_the_same_with_and_without_gradients() -> None:
+    network, picture = trunk(), torch.rand(1, 8, 16, 24)
+    found = network(picture.clone())[0]
+    with torch.enable_grad():
+        plain = network(picture.clone())[0].detach()
+    torch.testing.assert_close(found, plain)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_what_follows_a_convolution_is_the_same_in_one_pass(
     dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network = UNet(3, 3, (8, 16), extra=4).eval()
-    for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, std=0.7 / parameter[0].numel() ** 0.5)
-    picture, extra = torch.rand(1, 3, 16, 24), torch.rand(1, 4, 8, 12)
+    network, picture = trunk(), torch.rand(1, 8, 16, 24)
     with torch.inference_mode(), torch.autocast("cpu", dtype, enabled=dtype is not torch.float32):
-        found = network(picture, extra).float()
+        found = network(picture.clone())[0].float()
         monkeypatch.setattr(fused, "works", lambda _: False)
-        wanted = network(picture, extra).float()
+        wanted = network(picture.clone())[0].float()
     close = 1e-5 if dtype is torch.float32 else 0.03
     torch.testing.assert_close(found, wanted, rtol=0, atol=close * float(wanted.abs().max()))
 

@@ -26,8 +26,6 @@ def test_the_algebra_is_that_of_opencv_for_several_flows_at_once() -> None:
     first, second = (batch(*part) for part in zip(*pairs, strict=True))
     for found, wanted in (
         (flow.compose(first, second), [flow.compose(*pair) for pair in pairs]),
-        (flow.midway(first, 0.3), [flow.midway(one, 0.3) for one, _ in pairs]),
-        (flow.carried(first), [flow.carried(one) for one, _ in pairs]),
         (flow.consistency(first, second, 2.0)[:, 0],
          [flow.consistency(*pair, 2.0) for pair in pairs]),
         (flow.inside(first, 2.0)[:, 0], [flow.inside(one, 2.0) for one, _ in pairs]),
