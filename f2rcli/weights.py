@@ -143,14 +143,11 @@ def available() -> list[str]:
     return sorted(manifest())
 
 
-def choose(method: str, space: Space, size: str | None = None) -> str:
-    """The bundled weights for a method and space, by name; of one size, if that is asked for.
-    Raises WeightsError for none."""
+def choose(method: str, space: Space) -> str:
+    """The bundled weights for a method and space, by name. Raises WeightsError for none."""
     wanted = (method, space.value)
     fitting = [
-        name
-        for name, entry in manifest().items()
-        if (entry["method"], entry["space"]) == wanted and size in (None, entry.get("size"))
+        name for name, entry in manifest().items() if (entry["method"], entry["space"]) == wanted
     ]
     if not fitting:
         raise WeightsError(
