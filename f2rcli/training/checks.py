@@ -10,8 +10,6 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import torch
-from torch.nn import functional
 
 from f2rcli.engine.measuring import FRAMES
 from f2rcli.errors import InputError
@@ -19,7 +17,7 @@ from f2rcli.noise.report import FEWEST_FRAMES, GRAY, NoiseReport
 from f2rcli.noise.spectrum import REACH, Spectrum
 from f2rcli.training.footage import Footage
 from f2rcli.training.noise import shared
-from f2rcli.training.windows import is_clipped, tensor
+from f2rcli.training.windows import is_clipped
 
 DEPENDENT = 0.12  # correlation of adjacent frames; where they are independent 0.1 is found at most
 # Pixels apart, farther than the filters of fresh noise reach to either side, and half of what their
@@ -32,7 +30,6 @@ MOST_CUT = 0.1  # of the samples: what noise may drive beyond black and white
 COLOURED = 4 / 255  # mean distance of a picture's channels; gray ones as files hold them have 1
 WEAK8 = 2.0  # sigma in codes: what denoising leaves
 FEW_FRAMES = 8  # of all shots together
-AREA, UNIFORM = 8, 2.0  # pixels per side, and variance of their means beside that of noise alone
 MOST = 3  # clips that are named
 
 Reports = Sequence[NoiseReport | None]
@@ -153,8 +150,6 @@ def problems(clip: Footage, report: NoiseReport) -> Iterator[Problem]:
         )  # fmt: skip
     if not clip.sensor and (sigma8 := max(report.model.sigma8)) < WEAK8:
         yield Problem(f"its noise is weak (sigma {sigma8:.1f} of 255): little to learn", False)
-    if _featureless(clip, report):
-        yield Problem("its picture is hardly more than noise: weights learn no detail", False)
 
 
 def processed(clip: Footage, report: NoiseReport) -> bool:
@@ -193,16 +188,3 @@ def _correlation(spectrum: Spectrum, *apart: int) -> float:
     lags = np.fft.ifft2(spectrum.power).real
     found = np.stack([lag for at in apart for lag in (lags[:, 0, at], lags[:, at, 0])])
     return float((found / lags[:, 0, 0]).max())
-
-
-def _featureless(clip: Footage, report: NoiseReport) -> bool:
-    """Whether areas' means vary hardly more than those of noise alone."""
-    picture = tensor(clip.picture(clip.shape[0] // 2))[None]
-    flat = picture.mean((2, 3), keepdim=True).expand_as(picture)
-    law = report.law.first_channels(clip.channels)
-    noise = law.sample(flat, torch.Generator().manual_seed(0))
-    side = min(AREA, *picture.shape[-2:])
-    power = [
-        float(functional.avg_pool2d(one, side).square().mean()) for one in (picture - flat, noise)
-    ]
-    return power[0] < UNIFORM * power[1]

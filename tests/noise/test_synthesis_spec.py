@@ -116,7 +116,7 @@ def test_well_compressed_noise_is_the_white_noise_with_chroma_subsampled() -> No
 
 
 @pytest.mark.parametrize(
-    "text", ["gaussian:30", "poisson-gaussian", "salt-pepper", "correlated:20,1", "mixture"]
+    "text", ["gaussian:30", "poisson-gaussian", "salt-pepper", "correlated:20,1"]
 )
 @pytest.mark.parametrize("clipped", [False, True])
 def test_the_same_seed_gives_the_same_noise_and_another_seed_another(
@@ -244,7 +244,6 @@ def test_stacks_get_noise_in_units_of_their_levels_and_stay_what_they_are() -> N
         ("gaussian:55-5", "runs backwards"),
         ("poisson-gaussian:0-0.01,3", "must begin above 0"),
         ("gaussian:30,40", "gaussian takes at most 1 number"),
-        ("mixture:3", "mixture takes no numbers"),
         ("mix", "mix is not a kind of noise"),
         ("realistic", "realistic is not a kind of noise"),
         ("correlated:30,9", "blur in pixels must be from 0.1 to 5"),

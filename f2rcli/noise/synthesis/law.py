@@ -1,4 +1,4 @@
-"""The law of synthetic noise: signal-dependent, blurred, shared by channels, with impulses.
+"""The law of synthetic noise: signal-dependent, blurred, with impulses.
 
 The same law noises single pictures for training and whole clips for evaluation. A clip's noise is
 part of its definition: the same generator gives the same noise.
@@ -22,15 +22,13 @@ class Law:
 
     gain: variance per unit of signal (Foi et al., TIP 2008), Gaussian at every level; read:
     standard deviation in units of white; blur: standard deviation of a Gaussian in pixels, 0 for
-    white noise (demosaicking and scaling leave 0.5-1); shared: the part of the variance that all
-    channels have in common (luma noise of Y'CbCr files); impulses: the share of pixels that are
-    black or white instead, half of them each (FITVNet, 3.1).
+    white noise (demosaicking and scaling leave 0.5-1); impulses: the share of pixels that are black
+    or white instead, half of them each (FITVNet, 3.1).
     """
 
     gain: float
     read: float
     blur: float = 0.0
-    shared: float = 0.0
     impulses: float = 0.0
 
     def level(self, clean: Signal) -> Signal:
@@ -65,10 +63,6 @@ class Law:
     ) -> Signal:
         """Noise of unit variance with this law's correlations."""
         noise = rng.standard_normal(shape, dtype=dtype)
-        if self.shared:
-            common = rng.standard_normal((*shape[:-1], 1), dtype=dtype)
-            noise *= np.sqrt(1 - self.shared, dtype=dtype)
-            noise += np.sqrt(self.shared, dtype=dtype) * common
         if self.blur:
             radius = int(4 * self.blur + 0.5)
             taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / self.blur) ** 2)
@@ -92,19 +86,6 @@ class Law:
         noisy[chance < self.impulses / 2] = 0
         noisy[chance > 1 - self.impulses / 2] = 1
         return noisy
-
-
-def draw_mixture(rng: np.random.Generator) -> Law:
-    """A law of the pre-training mixture: 40 % white, 25 % Poisson-Gaussian, 35 % correlated;
-    in a fifth of them the channels share part of their noise."""
-    shared = rng.uniform(0.2, 1.0) if rng.random() < 0.2 else 0.0
-    kind = rng.random()
-    if kind < 0.40:
-        return Law(0.0, rng.uniform(0, 55) / 255, 0.0, shared)
-    if kind < 0.65:
-        gain = float(np.exp(rng.uniform(np.log(0.001), np.log(0.04))))
-        return Law(gain, rng.uniform(0, 15) / 255, 0.0, shared)
-    return Law(0.0, rng.uniform(3, 50) / 255, rng.uniform(0.4, 1.3), shared)
 
 
 def _hold(clip: Iterable[Signal]) -> tuple[list[Signal], tuple[int, ...]]:

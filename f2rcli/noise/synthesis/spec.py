@@ -13,7 +13,7 @@ import numpy as np
 from f2rcli.errors import UsageError, nearest
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.noise.synthesis.codec import ENCODERS, Coding
-from f2rcli.noise.synthesis.law import Law, draw_mixture
+from f2rcli.noise.synthesis.law import Law
 from f2rcli.noise.synthesis.stream import coded_clip, noisy_clip
 
 Range = tuple[float, float]  # low and high; equal where one number was written
@@ -43,8 +43,8 @@ class Parameter:
 class Kind:
     """A kind of noise: its numbers in the order they are written, and the law they make."""
 
-    parameters: tuple[Parameter, ...] = ()
-    law: Callable[..., Law] | None = None  # None: drawn from the mixture
+    parameters: tuple[Parameter, ...]
+    law: Callable[..., Law]
     words: tuple[str, ...] = ()  # one of which may follow the numbers; the first is the default
     coded: bool = False
 
@@ -70,7 +70,6 @@ KINDS = {
     "compressed": Kind(
         (_SIGMA, _CRF), lambda s, crf: Law(0.0, s / 255), tuple(ENCODERS), coded=True
     ),
-    "mixture": Kind(),
 }
 # Short names, {} for sigma, and what they stand for. Clips are seeded by them.
 SHORT = (
@@ -109,7 +108,7 @@ class NoisePart:
         """A law and a codec at random, both within the ranges."""
         kind = KINDS[self.kind]
         values = [p.draw(r, rng) for p, r in zip(kind.parameters, self.ranges, strict=True)]
-        law = kind.law(*values) if kind.law else draw_mixture(rng)
+        law = kind.law(*values)
         if not kind.coded:
             return Draw(law, None)
         return Draw(law, Coding(ENCODERS[self.word], round(values[1])))
@@ -192,7 +191,7 @@ def _parsed(piece: str, text: str) -> NoisePart:
     word = given.pop().strip() if given and given[-1].strip() in kind.words else kind.words[:1]
     if len(given) > len(kind.parameters):
         count = len(kind.parameters)
-        most = f"at most {count} number{'s'[: count != 1]}" if count else "no numbers"
+        most = f"at most {count} number{'s'[: count != 1]}"
         raise _refused(text, kind.usage(name), f"{name} takes {most}")
     ranges = tuple(
         _range(text, kind.usage(name), given[i], p) if i < len(given) else (p.default, p.default)
