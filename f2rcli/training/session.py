@@ -123,10 +123,10 @@ def gather(config: TrainConfig, result: TrainResult, report: OnEvent) -> Trainin
 def _trained(recipe: Recipe, result: TrainResult, report: OnEvent) -> Header:
     """Train every stage in turn and examine what came of it; gives the networks' header."""
     context, config = recipe.context, recipe.context.config
-    before = None if context.start is None else recipe.test_errors()
     if not config.adapt:
         for line in plan_lines(recipe):
             report(said(line))
+    before = None if context.start is None else recipe.test_errors()
     if not _train_stages(recipe, result, report):
         result.why_not = "the time limit came before the first step: pass a longer one"
         result.for_time = True

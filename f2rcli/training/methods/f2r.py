@@ -158,7 +158,9 @@ class F2RRecipe(Recipe):
 
     def improves(self) -> bool:
         held = self._judged()
-        scores = {estimate: self._errors(held, estimate).score for estimate in Estimate}
+        whole = self.context.start is not None and self.header.estimate is Estimate.REFINED
+        judged = (Estimate.REFINED,) if whole else tuple(Estimate)
+        scores = {estimate: self._errors(held, estimate).score for estimate in judged}
         best = min(scores, key=lambda one: scores[one])
         self.header = replace(self.header, estimate=best)
         return scores[best] < errors_of(held, lambda batch: batch.shown, self.networks).score
@@ -223,10 +225,10 @@ class F2RRecipe(Recipe):
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 excerpts[-1].save(path)
-                self.context.report(Event(
-                    kind=EventKind.PROGRESS, stage=f"preparing {stage}", step=number + 1,
-                    steps=len(pieces),
-                ))  # fmt: skip
+            self.context.report(Event(
+                kind=EventKind.PROGRESS, stage=f"preparing {stage or 'exams'}", step=number + 1,
+                steps=len(pieces),
+            ))  # fmt: skip
         return excerpts
 
     @torch.inference_mode()
