@@ -18,9 +18,10 @@ from f2rcli.yuv import matrices
 
 SIDE = 9  # samples, over which a mean is compared with what clipping moved it by
 SURE = 3.0  # standard deviations of that mean
-# Times what changes between frames before it says that less was clipped: beside black and white
-# noise has one long tail, so its power in a small window scatters more.
-CHANGE = 1.5
+# Times the noise's power and what changes between frames, beside black and white: noise has one
+# long tail there, so its power in a small window scatters more.
+TAIL = 2.0
+UNCLIPPED = 0.005, 0.015  # of the variance, that clipping took: hardly any, and some
 
 
 def shifts_removed(
@@ -40,17 +41,25 @@ def shifts_removed(
     level = torch.cat([resized(halved(one), size) for one in variances])
     channels = (to_range @ planes.flatten(1)).view_as(planes)
     deviation = (to_range.square() @ level.flatten(1)).sqrt_().view_as(planes)
+    deviation *= terms.tolerance.clipped
     if _here(planes) and not _reaches(channels, deviation):
         return [], []
     shift, left = (one[0] for one in clipped_moments(channels[None], deviation[None]))
     shift, left = (back @ shift.flatten(1)).view_as(planes), left.mean(0, keepdim=True)
     if quiet:  # where less changes than the law says, less was cut off
-        seen = halved(quiet[0][:1]) * CHANGE
+        seen = halved(quiet[0][:1]) * TAIL
         expected = halved(variances[0][:1]) * left
         shift *= (seen / expected.clamp_min_(LEAST)).clamp_max_(1).sqrt_()
     parts = shift.split_with_sizes([len(one) for one in groups])
     found = enumerate(zip(removed, parts, variances, strict=True))
     return [_part_removed(*some, terms, kind) for kind, some in found], [left]
+
+
+def untouched(left: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Where on a grid clipping left the variance as it was, 0..1; by degrees, as at a hard border
+    one rounding of the networks' sums would show."""
+    quiet, some = UNCLIPPED
+    return ((some - 1 + resized(left, shape)) / (some - quiet)).clamp_(0, 1)
 
 
 def _here(planes: Tensor) -> bool:

@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from f2rcli.engine.contract.clipping import untouched
 from f2rcli.engine.contract.filters import box, least_around, moved, power_around, resized
 from f2rcli.engine.contract.limits import limit_to_noise
 from f2rcli.engine.contract.terms import LEAST, Groups, Terms, left_by_box
@@ -26,7 +27,6 @@ HIDDEN = 18.0  # frames after which half of what shows only in a wide window is 
 # Frames in which the noise in a mean of counts may be twice the law's, and less from then on: in a
 # mean of few, places where noise is loud by chance look like something lost.
 EARLY = 0.25
-UNCLIPPED = 0.005, 0.015  # of the variance, that clipping took: hardly any, and some
 SURE = 3.0  # frames from which on that mean is believed in full
 SIDES = (5, 15)  # samples, of the windows that changes are looked for in: of points, and of shades
 LATELY = 1 / 8  # share of a frame in the mean of the last few
@@ -196,7 +196,7 @@ def _beyond_noise(
         of_mean = of_mean * (1 + EARLY / frames)
     away = mean - limit_to_noise(mean, of_mean, terms.band_shares(kind), hidden)
     for one in left:  # what clipping shifted is no noise, and known less well than what is lost
-        away *= falling(1 - resized(one, tuple(mean.shape[-2:])), UNCLIPPED)
+        away *= untouched(one, tuple(mean.shape[-2:]))
     return away
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from f2rcli.engine.contract.account import Returned, energies
-from f2rcli.engine.contract.clipping import shifts_removed
+from f2rcli.engine.contract.clipping import TAIL, shifts_removed, untouched
 from f2rcli.engine.contract.filters import box, joint_bilateral, resized
 from f2rcli.engine.contract.limits import changing, landing, limit_to_noise
 from f2rcli.engine.contract.memory import FEWEST, Memory, added, lost, nearer, settled, stands
@@ -184,6 +184,8 @@ def _allowed(
             free = free - gone
             means.append(mean)
             ages.append(age)
+        for one in left:
+            variance = variance * (1 + (TAIL - 1) * (1 - untouched(one, tuple(group.shape[-2:]))))
         stays = limit_to_noise(free, variance, terms.band_shares(kind))
         stays = stays + shifts[kind] if shifts else stays
         sums = sums + energies(taken, stays)

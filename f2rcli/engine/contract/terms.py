@@ -36,13 +36,16 @@ class Tolerance:
     chance: float = 1.0
     lasting: tuple[float, float] = (0.0, 0.0)  # parts of the variance that need not change
     averages: tuple[bool, bool] = (True, True)  # whether frames' means show less noise than one
+    clipped: float = 1.0  # times the deviation, that the noise had when black and white cut it off
 
 
 # Noise is loud by chance in places: one window of the contract in twenty holds a tenth more.
 STRICT = Tolerance(noise=(1.1, 1.1), change=(1.3, 1.2), chance=1.1)
 # Frames share part of what a codec did to them, most of it in chroma, and what it rounded off is
-# copied from frame to frame.
-CODED = Tolerance(noise=(1.4, 3.5), change=(2.0, 5.0), lasting=(0.25, 0.08), averages=(True, False))
+# copied from frame to frame. They took noise out after it was clipped.
+CODED = Tolerance(
+    noise=(1.4, 3.5), change=(2.0, 5.0), lasting=(0.25, 0.08), averages=(True, False), clipped=1.8
+)
 
 # Of a few electrons a pixel: single samples and small windows hold far more than their share of
 # noise by chance, and what changes between frames is counted on too few of them.
