@@ -5,7 +5,6 @@ the neighbour shows at p + F(p). Flows are (H, W, 2) float32 in pixels, dx then 
 is composed or judged may also be tensors (B, H, W, 2) on any device, see `motion.py`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol, TypeVar
@@ -15,7 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from f2rcli.models import motion
 from f2rcli.order import quantile
@@ -180,44 +178,15 @@ def _within(places: Any, pixel: float) -> Any:
 
 
 def warp(picture: Tensor, flow: Flow) -> Tensor:
-    """Backward warp with cubic interpolation: picture (1, C, H, W) -> the same shape."""
-    return warp_all([picture], flow)[0]
-
-
-def warp_all(
-    pictures: Sequence[Tensor], flow: Flow, into: list[Tensor] | None = None
-) -> list[Tensor]:
-    """The same of several pictures of one size. into: where results are written.
+    """Backward warp with cubic interpolation: picture (1, C, H, W) -> the same shape, float32.
 
     On the CPU by OpenCV, which is five times faster there; elsewhere, and where a gradient is
     wanted, by grid_sample.
     """
-    device = pictures[0].device
-    if device.type == "cpu" and not any(picture.requires_grad for picture in pictures):
-        into = [torch.empty(picture.shape) for picture in pictures] if into is None else into
+    if picture.device.type == "cpu" and not picture.requires_grad:
         places = landing(flow)
-        for picture, out in zip(pictures, into, strict=True):
-            _remap(picture, places, out)
-        return into
-    height, width = flow.shape[:2]
-    places = landing(flow)
-    scale = np.array([2 / max(width - 1, 1), 2 / max(height - 1, 1)], np.float32)
-    grid = torch.from_numpy(places * scale - 1)[None].to(device)
-    moved = [
-        functional.grid_sample(
-            picture.float(), grid, mode="bicubic", padding_mode="border", align_corners=True
-        )
-        for picture in pictures
-    ]
-    return moved if into is None else [out.copy_(one) for out, one in zip(into, moved, strict=True)]
-
-
-AT_ONCE = 3  # channels: OpenCV takes twice as long for four
-
-
-def _remap(picture: Tensor, places: Flow, into: Tensor) -> None:
-    planes, out = picture[0].to(into.dtype).numpy(), into[0].numpy()
-    for i in range(0, len(planes), AT_ONCE):
-        joined = cv2.merge(list(planes[i : i + AT_ONCE]))
-        warped = _fetched(joined, places, cv2.INTER_CUBIC)
-        cv2.split(warped, list(out[i : i + AT_ONCE]))  # written in place
+        planes = picture[0].float().numpy()
+        moved = [_fetched(plane, places, cv2.INTER_CUBIC) for plane in planes]
+        return torch.from_numpy(np.stack(moved))[None]
+    there = torch.from_numpy(flow)[None].to(picture.device)
+    return motion.sample(picture.float(), there, "bicubic")

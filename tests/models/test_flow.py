@@ -17,7 +17,6 @@ from f2rcli.models.flow import (
     resized,
     sample,
     warp,
-    warp_all,
 )
 
 
@@ -150,13 +149,6 @@ def test_agreement_does_not_depend_on_the_grids_size() -> None:
     there, back = constant(3, 0, (40, 60)), constant(-2.4, 0, (40, 60))
     small = consistency(there / 2, back / 2, 2.0)
     np.testing.assert_allclose(small[:, :20], consistency(there, back)[:, :20], atol=1e-6)
-
-
-def test_several_pictures_are_warped_as_each_by_itself() -> None:
-    pictures = [torch.rand(1, channels, 30, 40) for channels in (1, 3, 4)]
-    flow = constant(1.3, -0.6, (30, 40))
-    for one, together in zip(pictures, warp_all(pictures, flow), strict=True):
-        assert torch.equal(together, warp(one, flow))
 
 
 @pytest.mark.parametrize("small", [False, True])
