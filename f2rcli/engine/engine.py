@@ -24,6 +24,7 @@ from f2rcli.engine.strength import allowance, scaled
 from f2rcli.engine.tiles import Runner, picture_size
 from f2rcli.errors import DeviceError
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
+from f2rcli.header import CHANNELS
 from f2rcli.methods.base import Method
 from f2rcli.models.layers import channels_last
 from f2rcli.models.recorded.graphs import Graphs
@@ -66,6 +67,7 @@ class Engine:
     torch_device: torch.device
     precision: str
     tile: int | None
+    space: Space  # of the pictures that networks see
     noise: NoiseModel | None = None  # what is known of the clip's noise by now
     compression: Compression | None = None  # whose errors that is, where they are stronger
     aside: SetAside = field(default_factory=SetAside)  # invalid samples
@@ -109,10 +111,15 @@ class Engine:
     def another(self) -> "Engine":
         """A copy for another clip like this one, without any knowledge of its noise."""
         return Engine(
-            self.settings, self.weights, self.torch_device, self.precision, self.tile,
+            self.settings, self.weights, self.torch_device, self.precision, self.tile, self.space,
             used=self.used, slack=self.slack, stated=self.stated, threads=self.threads,
             beside=self.beside, prompt=self.prompt, check=self.check,
         )  # fmt: skip
+
+    @property
+    def channels(self) -> int:
+        """Of the pictures that networks see."""
+        return CHANNELS[self.space]
 
     @property
     def method_name(self) -> str:
@@ -182,7 +189,7 @@ class Engine:
         return self.beside[name]
 
     def _runner(self, chosen: Weights, *, exact: bool = False, ensemble: bool = False) -> Runner:
-        mirrored = ensemble and chosen.header.space is not Space.BAYER  # its cells begin with red
+        mirrored = ensemble and self.space is not Space.BAYER  # its cells begin with red
         return Runner(
             self.torch_device, self.precision, self.tile, exact, mirrored, self.graphs, self.check,
             self._with_smaller_tiles,
@@ -206,7 +213,7 @@ class Engine:
             bayer = frame.layout.space is Space.BAYER
             planes = sensor.to_planes(frame) if bayer else yuv.to_rgb(frame)
             picture = torch.from_numpy(planes)[None].to(self.torch_device)
-        return picture.expand(-1, self.weights.header.channels, -1, -1).contiguous()
+        return picture.expand(-1, self.channels, -1, -1).contiguous()
 
     def watch(
         self, past: Past, frame: Frame, noise: PlaneNoise | None, flows: Sequence[Any] = ()
@@ -262,7 +269,7 @@ class Engine:
         method = self.new_method(info.layout) if method is None else method
         pixels = math.prod(picture_size(info))
         held = min(pixels, self.tile**2) if self.tile else pixels
-        frames = pixels * (FRAME_BYTES[0] + FRAME_BYTES[1] * self.weights.header.channels)
+        frames = pixels * (FRAME_BYTES[0] + FRAME_BYTES[1] * self.channels)
         return BASE_BYTES + frames + method.activation_bytes * held
 
     def _probe(self, method: Method, source: PlaneLayout) -> float:
@@ -270,7 +277,7 @@ class Engine:
         size = (3, packing(source).channels, PROBE_SIZE // 2, PROBE_SIZE // 2)
         drawn = torch.from_numpy(np.random.default_rng(0).random(size, np.float32))
         *turns, last = drawn.to(self.torch_device).split_with_sizes([1, 1, 1])
-        law = NoiseModel.gaussian(0.1, self.weights.header.channels)
+        law = NoiseModel.gaussian(0.1, self.channels)
         noise, half = Told(PlaneNoise.of(law, source, clipped=False), law), method.length // 2
         shown = cycle([method.prepare(0, picture, noise) for picture in turns])
         before = (replace(next(shown), index=index) for index in range(method.length))

@@ -108,7 +108,7 @@ class NoiseTracker:
 
     @property
     def _channels(self) -> int:
-        return self.engine.weights.header.channels
+        return self.engine.channels
 
     @property
     def model(self) -> NoiseModel | None:

@@ -41,19 +41,20 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
             f"{chosen.name}: weights for method {header.method}, not {settings.method}.",
             hint=f"Pass method={header.method!r}, or other weights.",
         )
-    if header.space is not info.space and not (
-        header.space is Space.RGB and info.space is Space.GRAY
-    ):
+    of_planes = "layouts" in header.config  # networks of these know what they have stems for
+    as_colour = header.space is Space.RGB and info.space is Space.GRAY
+    if header.space is not info.space and not as_colour and not of_planes:
         raise WeightsError(
             f"{chosen.name}: weights for {header.space.value} pictures, "
             f"{info.name} holds {info.space.value}.",
             hint="Leave weights= out, or pass weights for such pictures.",
         )
     engine = Engine(
-        settings, chosen, device, precision, tile, stated=info.noise_profile, threads=threads
-    )
+        settings, chosen, device, precision, tile, stated=info.noise_profile, threads=threads,
+        space=info.space if of_planes else header.space,
+    )  # fmt: skip
     engine.slack = CODED if info.coded else STRICT
-    if header.space is not info.space:
+    if header.space is not info.space and not of_planes:
         engine.notes.append("gray pictures go through RGB weights")
     if device.type == "cpu" and precision == "bf16" and not bf16_serves(LARGE):
         engine.notes.append("precision='bf16': this processor emulates it, slower than fp32")

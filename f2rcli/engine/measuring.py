@@ -203,9 +203,7 @@ def _in_full(
     )  # fmt: skip
     if found is None:
         return None
-    opening = opening_noise(
-        frames[:PREROLL], engine.weights.header.channels, coded=engine.slack is not STRICT
-    )
+    opening = opening_noise(frames[:PREROLL], engine.channels, coded=engine.slack is not STRICT)
     model = opening.model.first_channels(len(found.model.sigma))
     share = fmean(model.sigma) / max(fmean(found.model.sigma), 1e-12)
     by_frame = tuple(sigma * share for sigma in found.by_frame)

@@ -3,16 +3,20 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from f2rcli import weights
 from f2rcli.engine import stream, window_loop
 from f2rcli.errors import DeviceError, UsageError, WeightsError
-from f2rcli.frames import Frame
+from f2rcli.frames import Family, Frame, Mosaic, PlaneLayout, Space
+from f2rcli.header import Header
 from f2rcli.methods.base import Restored
-from f2rcli.planes import packing, unpack
+from f2rcli.models.planar import Networks
+from f2rcli.planes import LAYOUTS, packing, unpack
 from tests.engine.conftest import (
     GRAY8,
     clean_clip,
@@ -288,3 +292,48 @@ def test_a_result_that_is_not_a_number_stops_the_run() -> None:
     engine = engine_for(frames)
     with pytest.raises(DeviceError, match="not finite"):
         engine.to_frame(frames[0], [torch.full((64, 80), float("nan"))] * 3)
+
+
+SHAPE = {  # an anchor and a refiner of other depths and widths than the coarse network
+    "coarse": {"widths": [8, 8, 8], "encoders": [1, 1], "middle": 1, "decoders": [1, 1]},
+    "anchor": {
+        "trunk": {"widths": [4, 8], "encoders": [0], "middle": 1, "decoders": [1]},
+        "hidden": 4, "step": 1, "guided": True,
+    },
+    "refiner": {
+        "trunk": {"widths": [8, 8, 8], "encoders": [1, 0], "middle": 2, "decoders": [0, 1]},
+        "embed": 4, "deep": 0, "guided": True,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["4:2:0", "RGB", "gray", "mosaic"])
+def test_one_set_of_weights_serves_every_kind_of_footage(kind: str, tmp_path: Path) -> None:
+    """Of any shape that its header says; here with numbers drawn at random."""
+    torch.manual_seed(0)
+    header = Header(
+        method="f2r", space=Space.RGB, channels=3, length=5,
+        config=SHAPE | {"layouts": list(LAYOUTS)}, size="lite",
+    )  # fmt: skip
+    path = tmp_path / "lite.safetensors"
+    weights.save(path, header, Networks(header.config).state_dict())
+    frames = noisy_clip(6, height=32)
+    if kind in ("gray", "mosaic"):
+        layout = GRAY8
+        if kind == "mosaic":
+            mosaic = Mosaic(pattern="RGGB", black=(0,) * 4, white=(255,) * 4)
+            layout = PlaneLayout(family=Family.BAYER, bits=8, mosaic=mosaic)
+        frames = [replace(one, planes=one.planes[:1], layout=layout) for one in frames]
+    elif kind == "4:2:0":
+        layout = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False)
+        halves = [tuple(plane[::2, ::2] for plane in one.planes[1:]) for one in frames]
+        frames = [
+            replace(one, planes=(one.planes[0], *half), layout=layout)
+            for one, half in zip(frames, halves, strict=True)
+        ]
+    engine = engine_for(frames, weights=str(path), ensemble="on")
+    done = list(denoise_stream(iter(frames), info_of(frames), engine))
+    assert [one.pts for one in done] == [one.pts for one in frames]
+    assert engine.noise is not None
+    assert differences(done, frames) > 0
+    assert "RGB weights" not in str(engine.notes)
