@@ -70,7 +70,6 @@ def test_filters_are_the_same_by_opencv_and_by_torch(
     size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planes = torch.from_numpy(np.random.default_rng(0).random((2, *size), np.float32))
-    flow = torch.from_numpy(np.random.default_rng(1).normal(0, 2, (2, *size)).astype(np.float32))
     shapes = [(size[0] // 2, size[1] // 2), (2 * size[0], 2 * size[1]), (size[0] - 1, size[1] - 2)]
 
     def results() -> list[torch.Tensor]:
@@ -85,11 +84,9 @@ def test_filters_are_the_same_by_opencv_and_by_torch(
         ]
 
     here = results()
-    moved = filters.moved(planes, flow)
     monkeypatch.setattr(filters, "_here", lambda planes: False)
     for one, other in zip(here, results(), strict=True):
         torch.testing.assert_close(one, other, atol=2e-3, rtol=2e-3)
-    assert (moved - filters.moved(planes, flow)).square().mean() < 1e-4  # coefficients differ
 
 
 def test_a_device_is_asked_for_a_frame_before_the_one_before_is_given_out(

@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from f2rcli.models import motion
 from f2rcli.models.constants import constant
-from f2rcli.models.flow import sample
 
 DIAMETER = 11  # samples, of the bilateral filter's window
 GUIDE = 0.5  # of the guide's differences beside the planes' own
@@ -73,14 +71,6 @@ def resized(planes: Tensor, shape: tuple[int, ...]) -> Tensor:
         return functional.avg_pool2d(planes.unsqueeze(1), 2).squeeze(1)
     down, across = (_areas(old, new, planes.device) for old, new in zip(size, shape, strict=True))
     return down @ planes @ across.T
-
-
-def moved(planes: Tensor, shifts: Tensor) -> Tensor:
-    """Planes where a flow leads from each sample: shifts (2, H, W) in samples, x then y."""
-    if _here(planes):
-        flow = shifts.permute(1, 2, 0).contiguous().numpy()
-        return _each(planes, lambda one: sample(one, flow, cubic=True))
-    return motion.warp_all([planes[None]], shifts.permute(1, 2, 0)[None])[0][0]
 
 
 def joint_bilateral(guide: Tensor, planes: Tensor, level: Tensor) -> Tensor:

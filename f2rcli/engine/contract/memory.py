@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from f2rcli.engine.contract.clipping import untouched
-from f2rcli.engine.contract.filters import box, least_around, moved, power_around, resized
+from f2rcli.engine.contract.filters import box, least_around, power_around, resized
 from f2rcli.engine.contract.limits import limit_to_noise
 from f2rcli.engine.contract.terms import LEAST, Groups, Terms, left_by_box
 
@@ -44,9 +44,6 @@ FEWEST = 4.0, 8.0  # frames: a mean of fewer is not used, one of more is used in
 RESTING, OVER, STEP = 0.3, 60, 4
 CAMERA = 0.4, 0.6  # of a picture's places: where fewer rest the camera moves; where more, things
 MOVING = 1 / 4  # share of a frame in a place's motion
-# Of the noise's power, over so many samples, that results may differ by: see `settled`.
-ALIKE, ALIKE_SIDE = (0.02, 0.06), 7
-UNMOVED = 0.02  # pixels of flow that are none: nothing is read between samples
 
 
 class Memory(NamedTuple):
@@ -60,7 +57,6 @@ class Memory(NamedTuple):
     matches: Sequence[Tensor] = ()  # frames that a place looked alike in, 1 to MOST_ALIKE
     removed: Sequence[Tensor] = ()  # the mean of what was taken out; empty before any
     ages: Sequence[Tensor] = ()  # frames in it
-    results: Sequence[Tensor] = ()  # of the frame before, restored
 
     def knows(self, groups: Groups) -> bool:
         """Whether it is of pictures of this size."""
@@ -204,33 +200,6 @@ def _used(memory: Memory, kind: int) -> Tensor:
     """How far the mean of a place is used, 0..1."""
     enough = ((memory.worths[kind] - FEWEST[0]) / (FEWEST[1] - FEWEST[0])).clamp_(0, 1)
     return enough * memory.calm[kind] * resting(memory).to(enough.device)
-
-
-def settled(
-    memory: Memory, kind: int, shown: Tensor, variance: Tensor, flow: Tensor | None
-) -> Tensor:
-    """A restored group with half of what brings it to the frame before as it was restored, where
-    both differ by far less than noise: the rest of it flickers. What is new stays as it is, since
-    it differs by more.
-
-    variance: of the noise; flow (2, h, w): into the frame before; None: only what stands still
-    settles, and of that places without detail, as that grows from frame to frame.
-    """
-    before = memory.results[kind]
-    if flow is None:
-        alike = _faint(before - shown, variance) * _faint(shown - box(shown, 3), variance)
-        alike *= _used(memory, kind)
-    else:
-        size = tuple(shown.shape[-2:])
-        way = resized(flow, size) * (size[1] / flow.shape[2])
-        before = moved(before, way.masked_fill(way.abs() < UNMOVED, 0))
-        alike = _faint(before - shown, variance)
-    return shown + (before - shown) * alike.div_(1 + alike)
-
-
-def _faint(apart: Tensor, variance: Tensor) -> Tensor:
-    """How far planes lie below the noise, 0..1."""
-    return falling(power_around(apart, ALIKE_SIDE) / variance.clamp_min(LEAST), ALIKE)
 
 
 def falling(value: Tensor, limits: tuple[float, float]) -> Tensor:

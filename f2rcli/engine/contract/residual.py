@@ -21,7 +21,7 @@ from f2rcli.engine.contract.account import Returned, energies
 from f2rcli.engine.contract.clipping import TAIL, shifts_removed, untouched
 from f2rcli.engine.contract.filters import box, joint_bilateral, resized
 from f2rcli.engine.contract.limits import changing, landing, limit_to_noise
-from f2rcli.engine.contract.memory import FEWEST, Memory, added, lost, nearer, settled, stands
+from f2rcli.engine.contract.memory import FEWEST, Memory, added, lost, nearer, stands
 from f2rcli.engine.contract.points import PointLosses
 from f2rcli.engine.contract.shares import NoiseShares, shrunk
 from f2rcli.engine.contract.terms import CODED, STRICT, Groups, Law, Terms, Tolerance, law_of
@@ -174,7 +174,7 @@ def _allowed(
         removed = _calmed(groups, removed, by_law, terms)
     shifts, left = shifts_removed(groups, removed, by_law, quiet, law, terms)
     changes, sums = [], torch.zeros(2, device=groups[0].device)
-    means, ages, results = [], [], []
+    means, ages = [], []
     for kind, (group, taken) in enumerate(zip(groups, removed, strict=True)):
         variance = _variance(by_law[kind], quiet[kind] if quiet else None, terms, kind)
         free = taken - shifts[kind] if shifts else taken
@@ -190,12 +190,12 @@ def _allowed(
         stays = stays + shifts[kind] if shifts else stays
         sums = sums + energies(taken, stays)
         shown = group - stays
-        if memory.means:
-            shown = _as_before(shown, alone, kind, near, memory, terms, shifts, left)
+        if memory.means and terms.tolerance.averages[kind]:
+            seen = shown + shifts[kind] if shifts else shown  # frames hold what clipping shifted
+            shown = shown + nearer(memory, kind, seen, alone, left, terms)
         changes.append(shown - group)
-        results.append(shown)
     if memory.means:
-        memory = memory._replace(removed=means, ages=ages, results=results)
+        memory = memory._replace(removed=means, ages=ages)
     return _Allowed(changes, memory, sums)
 
 
@@ -250,18 +250,3 @@ def _calmed(groups: Groups, removed: Groups, variances: Groups, terms: Terms) ->
     guide = resized(luma, tuple(chroma.shape[-2:]))
     calm = joint_bilateral(guide, chroma, level.clamp_min(LEAST_LEVEL))
     return [removed[0], groups[1] - torch.where(level < LEAST_LEVEL, chroma, calm)]
-
-
-def _as_before(
-    shown: Tensor, variance: Tensor, kind: int, near: Sequence[_Near], memory: Memory,
-    terms: Terms, shifts: Groups, left: Groups,
-) -> Tensor:  # fmt: skip
-    """A restored group, nearer to what its place showed so far."""
-    tolerance = terms.tolerance
-    if tolerance.averages[kind]:
-        seen = shown + shifts[kind] if shifts else shown  # frames hold what clipping shifted
-        shown = shown + nearer(memory, kind, seen, variance, left, terms)
-    if terms.chroma and memory.results:
-        flow = near[0].flow[0] if kind and near and near[0].flow else None
-        shown = settled(memory, kind, shown, variance, flow)
-    return shown
