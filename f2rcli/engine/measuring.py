@@ -43,6 +43,7 @@ from f2rcli.noise.spectrum import Differences, Temporal, spectrum_of, temporal_c
 
 PREROLL = 6  # frames, no two alike, that the noise is measured on
 DIM_PREROLL = 32  # the same of a stack of few photons, for its law
+SHORTEST = 3  # frames of a shot whose photons are counted
 CENTRES = 2  # of them, whose noise is read beside both neighbours
 FRAMES = 10  # unique frames that a report looks at
 WHITE = 0.85  # power in the finest band, of white noise as strong
@@ -129,7 +130,7 @@ def _counted(
     laws = planes.models
     if found is not None:
         dark = frames[0].layout.levels is not None
-        laws = tuple(plane.line(dark=dark) for plane in found.planes)
+        laws = tuple(plane.of_counts().line(dark=dark) for plane in found.planes)
     counted = counted_model(shown, side_by_side(laws))
     return laws if counted is None else tuple(counted.of(slice(n, n + 1)) for n in range(len(laws)))
 
@@ -147,10 +148,11 @@ def few_photons(frames: Sequence[Frame]) -> bool:
 
 
 def _calm_shot(frames: Sequence[Frame]) -> list[Frame]:
-    """Frames up to a cut, without flashes."""
+    """Frames up to a cut, without flashes. A shot too short to count in is none: between frames of
+    a few photons noise alone looks like a cut."""
     looks = [thumbnail(picture_of(frame).luma) for frame in frames]
     cuts = [place for place, pair in enumerate(pairwise(looks), 1) if not same_shot(*pair)]
-    shot = frames[: cuts[0] if cuts else len(frames)]
+    shot = frames[: cuts[0]] if cuts and cuts[0] >= SHORTEST else frames
     rows = zip(
         *(without_flashes(c) for c in zip(*(f.planes for f in shot), strict=True)), strict=True
     )

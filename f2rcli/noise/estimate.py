@@ -29,6 +29,7 @@ from f2rcli.order import MAD_TO_SIGMA, median
 
 FULL, FINE = 0, 1  # bands: all frequencies of a block, and the finest
 ALL = 0.9  # typical share of a plane from where on all of its bound is noise
+ALL_COUNTS = 0.5  # the same of sensors' counts, whose noise the network has not seen
 SAMPLING = (2 / (BLOCK**2 - 1)) ** 0.5  # relative error of one block's power, by chance alone
 INSIDE = 2.0  # times its standard deviation: noise that far from black and white is whole
 LEAST_INSIDE = 0.2  # of the blocks; fewer do not speak for the picture
@@ -132,6 +133,10 @@ class PlaneMap:
         sigma = float(np.mean(gain * light + read2)) ** 0.5
         samples = int(seen.sum()) * BLOCK**2
         return NoiseModel((gain,), (read2**0.5,), (sigma,), samples, None, begins)
+
+    def of_counts(self) -> "PlaneMap":
+        """The same of sensors' counts."""
+        return replace(self, share=_snapped(self, ALL_COUNTS))
 
     @property
     def unsure(self) -> float:
@@ -356,14 +361,14 @@ def _plane_map(
     return replace(found, shares=measured_shares(np.where(trusted, apart, np.float32(np.nan))))
 
 
-def _snapped(found: PlaneMap) -> Singles:
+def _snapped(found: PlaneMap, least: float = ALL) -> Singles:
     """Shares, all of them higher where they typically are nearly 1: statistics know better then."""
     live, worth = found.bound[FULL] > 0, found._worth()
     snapped = found.share.copy()
     for band in (FULL, FINE):
         if live.any():
             typical = _quantile(found.share[band][live], worth[live], 0.5)
-            snapped[band] /= typical if typical >= ALL else 1
+            snapped[band] /= typical if typical >= least else 1
     return snapped.clip(0, 1)
 
 
