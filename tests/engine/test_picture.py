@@ -40,7 +40,7 @@ def coarse(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 
 # Kind of noise: what is added to pictures of 0..255; the gain in dB of the sky and of leaves.
 KINDS = {
-    "white 5": (lambda rng, light: rng.normal(0, 5, light.shape), (9.9, 6.8)),
+    "white 5": (lambda rng, light: rng.normal(0, 5, light.shape), (9.5, 6.2)),
     "white 25": (lambda rng, light: rng.normal(0, 25, light.shape), (15.2, 12.5)),
     "coarse 15": (lambda rng, light: 15 * coarse(rng, light.shape), (6.6, 6.8)),
     "photons": (lambda rng, light: 2 * rng.poisson(light / 2) - light, (14.2, 10.9)),
