@@ -232,12 +232,14 @@ def described(
     *,
     full_range: bool = True,
     lines: bool = False,
+    dark: bool = False,
 ) -> NoiseReport | None:
     """The noise of pictures of R, G and B (or gray, or a mosaic's four planes) that follow each
     other; None for fewer than three of one shot, or for pictures of a few hundred pixels.
 
     windows: how many of them are compared with their neighbours; full_range: whether their ends are
-    those of the codes; lines: whether the noise is that of counts.
+    those of the codes; lines: whether the noise is that of counts; dark: whether black
+    may lie above 0.
     """
     together = _together(pictures)
     inner = [i for i in range(1, len(pictures) - 1) if together[i - 1] and together[i]]
@@ -247,7 +249,9 @@ def described(
     found = NoiseMap.joined([one.found for one in seen])
     lumas = np.stack([one.planes[0][::2, ::2] for one in pictures])
     clipped = full_range or found.cut_off(lumas)
-    law = side_by_side([p.line() if lines else p.law(clipped=clipped) for p in found.planes])
+    law = side_by_side(
+        [p.line(dark=dark) if lines else p.law(clipped=clipped) for p in found.planes]
+    )
     by_frame = tuple(
         fmean(p.law(clipped=clipped).sigma[0] for p in one.found.planes) for one in seen
     )

@@ -12,6 +12,7 @@ from f2rcli.models.flow import DISFlow
 from f2rcli.noise.bands import white_shares
 from f2rcli.noise.estimate import NoiseMap, estimate
 from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.photons.line import counted_model
 from f2rcli.noise.planes import FramePlanes, PlaneNoise
 from f2rcli.noise.report import NoiseReport
 from f2rcli.noise.spectrum import Temporal
@@ -78,8 +79,13 @@ def _places(clip: Footage) -> list[range]:
 def _measured(clip: Footage, numbers: range) -> NoiseReport | None:
     pictures = [FramePlanes.of_channels(list(tensor(clip.picture(i)).numpy())) for i in numbers]
     clipped = bool(pictures) and is_clipped(np.stack([np.stack(p.planes) for p in pictures]))
-    report = described(pictures, full_range=clipped, lines=clip.sensor)
-    if report is None or clip.stated is None or not clip.sensor:
+    report = described(pictures, full_range=clipped, lines=clip.sensor, dark=clip.dark)
+    if report is None or not clip.sensor:
+        return report
+    counted = counted_model([picture.planes for picture in pictures], report.model)
+    if counted is not None:
+        report = replace(report, model=counted)
+    if clip.stated is None:
         return report
     first = torch.from_numpy(np.stack(pictures[0].planes))[None]
     return replace(report, model=stated_model(clip.stated, first))

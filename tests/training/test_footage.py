@@ -13,6 +13,7 @@ from f2rcli.io import ReadOptions, open_reader
 from f2rcli.noise import synthesis
 from f2rcli.noise.planes import planes_of
 from f2rcli.training import Decoding, Footage, open_footage
+from f2rcli.training.noise import measure_footage
 from f2rcli.yuv import to_rgb
 from tests.training.clips import pictures, write_clip
 
@@ -173,3 +174,17 @@ def test_gray_and_colour_are_not_mixed_and_a_full_disk_is_said(
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
     with pytest.raises(OutputError, match="of disk"):
         open_footage([rgb], tmp_path / "other", Decoding())
+
+
+def test_noise_of_counts_is_as_even_in_the_space_they_are_learnt_in_as_it_is_said_to_be(
+    tmp_path: Path,
+) -> None:
+    """Once their line was too flat: half as strong in the dark as in the light."""
+    stack = Path(__file__).parents[2] / "examples" / "calcium_noisy.tif"
+    (shown,), (report,) = measure_footage(open_footage([stack], tmp_path, Decoding(packed=True)))
+    assert report is not None
+    light = np.asarray(shown.array, np.float32)
+    apart, mean = np.diff(light, axis=0) / 2**0.5, light.mean(0)
+    for part in (mean < np.quantile(mean, 0.25), mean > np.quantile(mean, 0.75)):
+        found = 1.4826 * np.median(abs(apart[:, part]))
+        assert report.model.sigma[0] == pytest.approx(found, rel=0.1)
