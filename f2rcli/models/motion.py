@@ -4,8 +4,6 @@ Flows are (B, H, W, 2) float32 in pixels, dx then dy, of B pairs of pictures at 
 maps are (B, C, H, W). Functions of the same name in `flow.py` mean the same.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -52,12 +50,6 @@ def sample(values: Tensor, flow: Shifts, mode: str = "bilinear") -> Tensor:
     for axis, size in enumerate((flow.shape[2], flow.shape[1])):  # in place: -1 to 1
         grid[..., axis].mul_(2 / max(size - 1, 1)).sub_(1)
     return functional.grid_sample(values, grid, mode, "border", align_corners=True)
-
-
-def warp_all(pictures: Sequence[Tensor], flow: Shifts) -> list[Tensor]:
-    """Cubic backward warp of several pictures (B, C, H, W) by the same flows, in one call."""
-    moved = sample(torch.cat(list(pictures), 1).float(), flow, "bicubic")
-    return list(moved.split_with_sizes([picture.shape[1] for picture in pictures], 1))
 
 
 def followed(flow: Shifts, by: Shifts) -> Shifts:

@@ -42,7 +42,7 @@ def test_looks_and_warps_are_those_of_opencv() -> None:
     np.testing.assert_allclose(small, flow.halved(luma), atol=1e-6)
     smooth = cv2.GaussianBlur(luma[:41, :50], (0, 0), 2)
     picture, shifts = batch(smooth)[None], some_flow(0)
-    (moved,) = motion.warp_all([picture], batch(shifts))
+    moved = motion.sample(picture, batch(shifts), "bicubic")
     np.testing.assert_allclose(moved, flow.warp(picture, shifts), atol=0.01)
 
 
