@@ -59,10 +59,13 @@ def draw_noise(clean: Planes, layout: PlaneLayout, loud: Stack | None, rng: Rng)
     luma, memory = clean[0], rng.uniform(0.2, 0.6) if kind == "filtered in time" else 0.0
     coarse_chroma = rng.uniform(0.4, 1.5) if rng.random() < 0.25 else blur
     rows = sigma * rng.uniform(0.2, 1) if kind == "rows" else 0.0
+    curve = by_light(rng) if kind == "by light" else None
     levels, added = [], []
     for index, (plane, factor) in enumerate(zip(clean, factors, strict=True)):
         light = resized(luma, plane.shape) if layout.family is Family.YUV else plane
         level = np.sqrt(gain * np.clip(light, 0, 1) + sigma**2).astype(np.float32)
+        if curve is not None:
+            level = level * np.exp(np.interp(light, *curve)).astype(np.float32)
         if bell:
             level = level * (1 - bell + bell * 4 * np.clip(light, 0, 1) * np.clip(1 - light, 0, 1))
         if loud is not None:
@@ -81,8 +84,19 @@ def draw_noise(clean: Planes, layout: PlaneLayout, loud: Stack | None, rng: Rng)
     return Noise(kind, levels, added)
 
 
-KINDS = ("white", "shot", "coarse", "film", "of luma", "by place", "rows", "filtered in time")
-SHARES = (0.36, 0.2, 0.16, 0.08, 0.04, 0.1, 0.03, 0.03)
+KINDS = ("white", "shot", "coarse", "film", "of luma", "by place", "rows", "filtered in time",
+         "by light")  # fmt: skip
+SHARES = (0.3, 0.16, 0.14, 0.07, 0.04, 0.08, 0.03, 0.03, 0.15)
+
+
+def by_light(rng: Rng) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Brightness and the logarithm of a factor for the noise there: up to seven times as much at
+    one end as at the other, as tone curves make of a sensor's; from one to the other steadily, or
+    within a tenth."""
+    steep = np.exp(rng.uniform(np.log(0.005), np.log(1)))
+    ends = rng.permutation([0.0, -rng.uniform(0.3, 2)])
+    middle = rng.uniform(0.15, 0.85)
+    return np.array([middle - steep / 2, middle + steep / 2]), ends
 
 
 def places(shape: tuple[int, ...], rng: Rng) -> Stack:
