@@ -37,6 +37,7 @@ BINS, LEAST_BIN = 6, 24  # of brightness, at most, and blocks in each at least
 FEWEST_PIXELS = 256  # that a single frame shows its noise in
 SIDE = 256  # pixels of a square of a large frame: four tell as much of its law as all of it
 LEAST_SPREAD = 0.02  # of brightness, in which a line can be seen
+FARTHER = 4.0  # times a bin's variance, at most, beyond the darkest and the lightest of them
 # Power in the finest band over that of white noise: below coloured, above white. Texture takes some
 # of it away (0.7 at sigma 1 of 255); noise that a lens or a filter softened has 0.04 to 0.3.
 COLOURED = 0.45, 0.65
@@ -84,7 +85,7 @@ class PlaneMap:
         if clipped:
             rough = float(np.average(self.variance[seen], weights=self._worth()[seen])) ** 0.5
             seen = self._inside(seen, INSIDE * rough)
-        levels, powers = self._by_level(seen, clipped=clipped)
+        levels, powers = _to_the_ends(*self._by_level(seen, clipped=clipped))
         curve = np.sqrt(np.interp(np.linspace(0, 1, KNOTS), levels, powers))
         over_all = float(np.sqrt(np.interp(self.level, levels, powers).mean()))
         samples = int(seen.sum()) * BLOCK**2
@@ -243,6 +244,19 @@ class NoiseMap:
         margin = self.planes[0].law().sigma[0] / 2
         found = float(((luma < -margin) | (luma > 1 + margin)).mean())
         return found < BEYOND or found < CUT_SHARE * self.planes[0].beyond()
+
+
+def _to_the_ends(levels: Floats, powers: Floats) -> tuple[Floats, Floats]:
+    """Bins and what they go on to at black and white: along the line through all of them, as the
+    noise of a sensor does, within `FARTHER` times the last of them."""
+    if np.ptp(levels) < LEAST_SPREAD or not powers.all():
+        return levels, powers
+    slope, _ = np.polyfit(levels, powers, 1, w=1 / powers)
+    ends = [
+        float(np.clip(power + slope * (end - level), power / FARTHER, power * FARTHER))
+        for end, level, power in ((0, levels[0], powers[0]), (1, levels[-1], powers[-1]))
+    ]
+    return np.array([0.0, *levels, 1.0]), np.array([ends[0], *powers, ends[1]])
 
 
 def _stacked(maps: Sequence[PlaneMap]) -> PlaneMap:
