@@ -145,22 +145,15 @@ class Engine:
         *,
         kinds: Iterable[Kind] = (),
         faint: bool = False,
-        ensemble: bool = False,
     ) -> Method:
         """The method with its networks, for one clip (or one field of an interlaced one) of such
         planes.
 
         kinds: of its footage; bundled weights may have others beside them for one of these.
-        faint: whether the noise is so weak that rounding pictures to bf16 shows beside it;
-        ensemble: whether the networks' own errors do, which the mean of an ensemble lessens.
+        faint: whether the noise is so weak that rounding pictures to bf16 shows beside it.
         """
-        wish = self.settings.ensemble
         chosen = self.suited(kinds)
-        run = self._runner(
-            chosen,
-            exact=faint and self.settings.precision == "auto",
-            ensemble=(ensemble or wish == "on") and wish != "off",
-        )
+        run = self._runner(exact=faint and self.settings.precision == "auto")
         method = methods.load(chosen.header.method).from_weights(chosen, run, source)
         channels_last(method.networks.eval().to(self.torch_device))
         if self.away:
@@ -188,8 +181,9 @@ class Engine:
             self.beside[name] = weights.load(name)
         return self.beside[name]
 
-    def _runner(self, chosen: Weights, *, exact: bool = False, ensemble: bool = False) -> Runner:
-        mirrored = ensemble and self.space is not Space.BAYER  # its cells begin with red
+    def _runner(self, *, exact: bool) -> Runner:
+        # The cells of a mosaic begin with red: it is never turned over.
+        mirrored = self.settings.ensemble == "on" and self.space is not Space.BAYER
         return Runner(
             self.torch_device, self.precision, self.tile, exact, mirrored, self.graphs, self.check,
             self._with_smaller_tiles,

@@ -50,7 +50,7 @@ CODEC_EVERY = 48  # frames: errors of a codec are asked for again, as encoders s
 # one pair of frames tells a plane's noise within some per cent, and moving texture adds to that.
 CHANCE, SURELY = 0.12, 0.35
 HARDLY_ANY8 = 255 * HARDLY_ANY
-# Of 255: at 3 the rounding of bf16 costs 0.03 dB, and an ensemble gains more than 0.12 dB.
+# Of 255: at 3 the rounding of bf16 costs 0.03 dB.
 FAINT8 = 4.0
 # Of 255: below it methods remove texture beside noise, see `Shrinkage`; of luma beside colours.
 WEAK8, WEAK_LUMA8 = 8.0, 4.0
@@ -154,18 +154,9 @@ class NoiseTracker:
         """Whether the noise is so weak that rounding pictures to bf16 shows beside it."""
         return self._below(FAINT8)
 
-    @property
-    def ensemble(self) -> bool:
-        """Whether the noise is so weak that the networks' own errors show beside it. Of errors of
-        compression an ensemble takes out 0.03 dB more, in two and a half times the time."""
-        drowned = self.compressed or self._below(HARDLY_ANY8)
-        return self._as_stored() and self.faint and not drowned
-
     def new_method(self) -> Method:
         """The method with the networks for this noise, which the engine remembers."""
-        return self.engine.new_method(
-            self.layout, kinds=self.kinds, faint=self.faint, ensemble=self.ensemble
-        )
+        return self.engine.new_method(self.layout, kinds=self.kinds, faint=self.faint)
 
     @property
     def weak(self) -> bool:

@@ -116,7 +116,7 @@ def test_what_a_run_costs_is_told_of_the_networks_that_its_noise_chooses(monkeyp
         assert noise is not None
         engine.predict(info_of(frames), noise.new_method())
     engine.predict(info_of(frames))
-    assert [run.ensemble for run in timed] == [True, False, False]
+    assert [run.exact for run in timed] == [True, False, False]
 
 
 def averages(sigma: float, **settings: object) -> bool:
@@ -125,17 +125,12 @@ def averages(sigma: float, **settings: object) -> bool:
     engine = engine_for(frames, sigma=sigma, **settings)
     tracker = NoiseTracker(engine, frames[0].layout)
     tracker.measure_opening([])
-    method = cast(
-        F2R, engine.new_method(frames[0].layout, faint=tracker.faint, ensemble=tracker.ensemble)
-    )
+    method = cast(F2R, engine.new_method(frames[0].layout, faint=tracker.faint))
     return cast(Runner, method._run).ensemble
 
 
-def test_an_ensemble_runs_beside_faint_noise_and_where_it_is_asked_for() -> None:
-    assert averages(2)
-    assert not averages(5)
-    assert not averages(0.2)  # hardly any noise
-    assert not averages(2, ensemble="off")
+def test_an_ensemble_runs_where_it_is_asked_for() -> None:
+    assert not averages(2)
     assert averages(30, ensemble="on")
 
 
@@ -143,7 +138,7 @@ def test_a_mosaic_is_never_turned_over() -> None:
     """Its cells would begin with another colour."""
     layout = bayer_layout(Mosaic(pattern="RGGB", black=(0.0,) * 4, white=(4095.0,) * 4), 12)
     frames = [Frame(planes=(np.zeros((64, 64), np.uint16),), layout=layout)] * 2
-    method = cast(F2R, engine_for(frames, ensemble="on").new_method(layout, ensemble=True))
+    method = cast(F2R, engine_for(frames, ensemble="on").new_method(layout))
     assert not cast(Runner, method._run).ensemble
 
 
