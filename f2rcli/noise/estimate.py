@@ -136,8 +136,10 @@ class PlaneMap:
         return NoiseModel((gain,), (read2**0.5,), (sigma,), samples, None, begins)
 
     def of_counts(self) -> "PlaneMap":
-        """The same of sensors' counts."""
-        return replace(self, share=_snapped(self, ALL_COUNTS))
+        """The same of sensors' counts. In a few blocks the network has nothing to compare with, and
+        statistics speak alone."""
+        few = self.level.size < LEAST_BIN
+        return replace(self, share=np.ones_like(self.share) if few else _snapped(self, ALL_COUNTS))
 
     @property
     def unsure(self) -> float:
@@ -249,7 +251,7 @@ class NoiseMap:
 def _to_the_ends(levels: Floats, powers: Floats) -> tuple[Floats, Floats]:
     """Bins and what they go on to at black and white: along the line through all of them, as the
     noise of a sensor does, within `FARTHER` times the last of them."""
-    if np.ptp(levels) < LEAST_SPREAD or not powers.all():
+    if np.ptp(levels) < LEAST_SPREAD or not (np.isfinite(powers) & (powers > 0)).all():
         return levels, powers
     slope, _ = np.polyfit(levels, powers, 1, w=1 / powers)
     ends = [
