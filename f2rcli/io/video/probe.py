@@ -1,7 +1,7 @@
 """Facts of a clip from its container and first pictures, and what it promises to hold."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -222,7 +222,7 @@ class Probe:
             pixel_aspect=self.pixel_aspect,
             colour=self.tags,
             facts=self.facts,
-            container_tags=dict(self.container.metadata),
+            container_tags=_once(self.container.metadata),
             stream_tags=dict(self.stream.metadata),
             disposition=self.stream.disposition,
             chapters=tuple(self.container.chapters()),
@@ -341,3 +341,12 @@ def _gaps_in(stamps: Sequence[int], step: int) -> list[tuple[int, int]]:
 def lossy(codec: av.Codec) -> bool:
     """Whether a codec can lose something while its frames depend on each other."""
     return bool(codec.lossy) and not codec.intra_only
+
+
+def _once(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags of a container; newer FFmpeg joins the two times of creation that MP4 and MOV may
+    hold, with a semicolon between them, and takes that for no time when it writes."""
+    kept = dict(tags)
+    if "creation_time" in kept:
+        kept["creation_time"] = kept["creation_time"].split(";")[0]
+    return kept
