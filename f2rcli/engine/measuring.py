@@ -91,7 +91,7 @@ def _map_of(pictures: Sequence[FramePlanes], *, coded: bool) -> NoiseMap | None:
     together = _together(pictures)
     if not any(together) or min(pictures[0].planes[0].shape) < 16:
         return None
-    inner = [i for i in range(1, len(pictures) - 1) if together[i - 1] and together[i]]
+    inner = _between(together)
     begins = together.index(True)
     groups = [[i, i - 1, i + 1] for i in spread(inner, CENTRES)] or [[begins, begins + 1]]
     squares = squares_of(pictures[groups[0][0]].luma)
@@ -110,6 +110,11 @@ def _together(pictures: Sequence[FramePlanes]) -> list[bool]:
     return found if any(found) else [True] * len(found)
 
 
+def _between(together: Sequence[bool]) -> list[int]:
+    """Places of pictures that are of one shot with both neighbours."""
+    return [i for i, (before, after) in enumerate(pairwise(together), 1) if before and after]
+
+
 def spread(places: Sequence[int], wanted: int) -> list[int]:
     """So many of the places, evenly over them."""
     wanted = min(wanted, len(places))
@@ -118,8 +123,12 @@ def spread(places: Sequence[int], wanted: int) -> list[int]:
 
 def _cut_off(found: NoiseMap, pictures: Sequence[FramePlanes], layout: PlaneLayout) -> bool:
     """See `NoiseMap.cut_off`."""
-    whole = layout.full_range and not layout.float_samples
-    return whole or found.cut_off(np.stack([one.planes[0][::2, ::2] for one in pictures]))
+    return _ends(layout) or found.cut_off(np.stack([one.planes[0][::2, ::2] for one in pictures]))
+
+
+def _ends(layout: PlaneLayout) -> bool:
+    """Whether black and white are the ends of a file's codes."""
+    return layout.full_range and not layout.float_samples
 
 
 def _counted(
@@ -200,7 +209,7 @@ def _in_full(
         return None
     shown = [FramePlanes.of_channels(list(_channels(frame))) for frame in frames]
     found = described(
-        shown, windows, full_range=layout.full_range and not layout.float_samples,
+        shown, windows, full_range=_ends(layout),
         lines=layout.counts_light,
     )  # fmt: skip
     if found is None:
@@ -242,7 +251,7 @@ def described(
     may lie above 0.
     """
     together = _together(pictures)
-    inner = [i for i in range(1, len(pictures) - 1) if together[i - 1] and together[i]]
+    inner = _between(together)
     if not inner or min(pictures[0].luma.shape) < 2 * BLOCK:
         return None
     seen = [_seen(pictures, place) for place in spread(inner, windows)]

@@ -84,7 +84,7 @@ def test_filters_are_the_same_by_opencv_and_by_torch(
         ]
 
     here = results()
-    monkeypatch.setattr(filters, "_here", lambda planes: False)
+    monkeypatch.setattr(filters, "here", lambda planes: False)
     for one, other in zip(here, results(), strict=True):
         torch.testing.assert_close(one, other, atol=2e-3, rtol=2e-3)
 

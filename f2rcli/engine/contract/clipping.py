@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from f2rcli.engine.contract.filters import box, halved, resized
+from f2rcli.engine.contract.filters import box, halved, here, resized
 from f2rcli.engine.contract.terms import LEAST, Groups, Law, Terms, left_by_box
 from f2rcli.frames import Family
 from f2rcli.models.constants import kept
@@ -42,7 +42,7 @@ def shifts_removed(
     channels = (to_range @ planes.flatten(1)).view_as(planes)
     deviation = (to_range.square() @ level.flatten(1)).sqrt_().view_as(planes)
     deviation *= terms.tolerance.clipped
-    if _here(planes) and not _reaches(channels, deviation):
+    if here(planes) and not _reaches(channels, deviation):
         return [], []
     shift, left = (one[0] for one in clipped_moments(channels[None], deviation[None]))
     shift, left = (back @ shift.flatten(1)).view_as(planes), left.mean(0, keepdim=True)
@@ -60,11 +60,6 @@ def untouched(left: Tensor, shape: tuple[int, ...]) -> Tensor:
     one rounding of the networks' sums would show."""
     quiet, some = UNCLIPPED
     return ((some - 1 + resized(left, shape)) / (some - quiet)).clamp_(0, 1)
-
-
-def _here(planes: Tensor) -> bool:
-    """Whether asking for a number costs nothing."""
-    return planes.device.type == "cpu"
 
 
 def _reaches(channels: Tensor, deviation: Tensor) -> bool:

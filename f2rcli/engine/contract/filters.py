@@ -22,14 +22,14 @@ LEAST_NORMAL = float(np.finfo(np.float32).tiny)
 
 def box(planes: Tensor, side: int) -> Tensor:
     """Mean over side x side samples (odd), mirrored beyond the border."""
-    if _here(planes):
+    if here(planes):
         return _each(planes, lambda one: cv2.blur(one, (side, side), borderType=cv2.BORDER_REFLECT))
     return _mean(_mirrored(planes, side // 2, edge=True), side)
 
 
 def blurred(planes: Tensor, side: int) -> Tensor:
     """The same, mirrored without repeating the edge: what parts bands."""
-    if _here(planes):
+    if here(planes):
         edge = cv2.BORDER_REFLECT_101
         return _each(planes, lambda one: cv2.blur(one, (side, side), borderType=edge))
     return _mean(_mirrored(planes, side // 2, edge=False), side)
@@ -42,7 +42,7 @@ def power_around(planes: Tensor, side: int) -> Tensor:
 
 def least_around(planes: Tensor, side: int) -> Tensor:
     """The least of side x side samples (odd), of those inside at the border."""
-    if _here(planes):
+    if here(planes):
         window = np.ones((side, side), np.uint8)
         return _each(planes, lambda one: cv2.erode(one, window))
     reach = side // 2
@@ -61,7 +61,7 @@ def resized(planes: Tensor, shape: tuple[int, ...]) -> Tensor:
     if size == shape:
         return planes
     smaller = shape < size
-    if _here(planes):
+    if here(planes):
         way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
         return _each(planes, lambda one: cv2.resize(one, shape[::-1], interpolation=way))
     if not smaller:
@@ -77,12 +77,10 @@ def joint_bilateral(guide: Tensor, planes: Tensor, level: Tensor) -> Tensor:
     """Two planes smoothed where they and a guide (1, H, W) differ by less than `level`, one value
     (Tomasi and Manduchi, ICCV 1998; Petschnigg et al., SIGGRAPH 2004)."""
     joint = torch.cat([guide * GUIDE, planes])
-    if _here(planes):
+    if here(planes):
         stacked, edge = np.dstack(list(joint.numpy())), cv2.BORDER_REFLECT
         before = not bool(torch.tensor(LEAST_NORMAL).mul(0.5))
-        torch.set_flush_denormal(
-            True
-        )  # OpenCV makes its weights here; tiny ones take a hundredfold
+        torch.set_flush_denormal(True)  # OpenCV makes weights here; tiny ones take a hundredfold
         out = cv2.bilateralFilter(stacked, DIAMETER, float(level), DIAMETER / 3, borderType=edge)
         torch.set_flush_denormal(before)
         return torch.from_numpy(np.ascontiguousarray(out[..., 1:].transpose(2, 0, 1)))
@@ -99,7 +97,8 @@ def joint_bilateral(guide: Tensor, planes: Tensor, level: Tensor) -> Tensor:
     return summed / total
 
 
-def _here(planes: Tensor) -> bool:
+def here(planes: Tensor) -> bool:
+    """Whether planes are on the processor: OpenCV takes them, and asking for a number is free."""
     return planes.device.type == "cpu"
 
 
