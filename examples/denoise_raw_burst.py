@@ -14,14 +14,14 @@ import numpy as np
 
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.frames import Frame
-from f2rcli.io import WriteOptions, open_reader, open_writer, plan_output
+from f2rcli.io import open_reader, open_writer, plan_output
 from f2rcli.sensor import to_picture
 
 
 def main(source: str, target: str, look: str | None = None) -> None:
     """Denoise the burst `source` into the folder `target`."""
     with open_reader(source) as reader:
-        plan = plan_output(reader, target, WriteOptions(format="dng"))
+        plan = plan_output(reader, target)
         engine = load_engine(EngineSettings(), reader.info)
         with open_writer(reader, plan) as writer:
             for frame in denoise_stream(iter(reader), reader.info, engine):

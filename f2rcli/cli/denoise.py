@@ -57,7 +57,7 @@ from f2rcli.io import (
 )
 from f2rcli.io.base import written_name
 from f2rcli.io.pictures import write_preview
-from f2rcli.settings import clock, pairs
+from f2rcli.settings import check_choice, clock, pairs
 from f2rcli.units import count, duration, size
 from f2rcli.window import LEAD_IN, LEAD_OUT
 
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
 
 MARK = "_f2r"  # what default_target adds to a name
 DEVELOPED = "developed"  # of --format: a picture of every raw file, not its mosaic
-FORMATS = "Of raw files: dng, tiff, or developed (16-bit TIFF)."
+FORMATS = "Of raw files: dng, or developed (16-bit TIFF)."
 CLIPS = opt.CLIP.replace("Video, folder", "Videos, folders")
 
 
@@ -135,11 +135,13 @@ def denoise(
         axes=axes, series=series, start=_time("start", start), end=_time("end", end),
         frames=frames, fields=fields,  # type: ignore[arg-type]  # which it checks
     )  # fmt: skip
+    if format is not None:
+        check_choice("format", format, ("dng", DEVELOPED))
     encoding = dict(pairs("encoder_opt", encoder_opt or ()))
     write = WriteOptions(
         codec=codec, crf=crf, lossless=lossless, overwrite=overwrite,
         pix_fmt=encoding.pop("pix_fmt", None), encoder_options=tuple(encoding.items()),
-        format=None if format == DEVELOPED else format, demosaic=format == DEVELOPED,
+        demosaic=format == DEVELOPED,
         audio_codec=None if audio_codec == "none" else audio_codec, copy_only=audio_codec == "none",
     )  # fmt: skip
     job = Job(

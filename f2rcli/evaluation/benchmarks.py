@@ -7,21 +7,29 @@ numbers of clips are checked, and other footage is refused unless it is asked fo
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
+
+import tifffile
 
 from f2rcli.errors import InputError, UsageError
 from f2rcli.evaluation.base import Case
 from f2rcli.evaluation.pairing import File, file_facts
 from f2rcli.evaluation.result import BenchmarkFacts, Published
+from f2rcli.frames import ClipInfo, Frame, Mosaic
 from f2rcli.io import ReadOptions, readable_suffixes
+from f2rcli.io.numbering import files_in_order
+from f2rcli.io.tifffiles import quiet, refusals
+from f2rcli.sensor import bayer_layout
 from f2rcli.settings import check_choice
 
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 NAMED = 4  # missing clips that an error names
+CRVD = Mosaic(pattern="GBRG", black=(240.0,) * 4, white=(4095.0,) * 4)  # 12 bits
 # Pairs of stacks that --any-clips takes for CRVD.
 PAIR = re.compile(r"(?P<name>.+)_iso(?P<iso>\d+)_noisy\.tiff?", re.IGNORECASE)
 
@@ -192,13 +200,55 @@ class Benchmark:
         )
 
 
+@dataclass(slots=True)
+class CrvdClip:
+    """CRVD's mosaics: the TIFF files of a pattern, or the pages of one."""
+
+    path: Path
+    most: int | None = None  # frames
+    info: ClipInfo = field(init=False)
+    pages: list[tuple[Path, int]] = field(init=False)  # file and page of each frame
+
+    def __call__(self) -> Self:
+        """See `f2rcli.evaluation.base.ClipOpener`. Raises InputError."""
+        if "%" in self.path.name:
+            pages = [(path, 0) for path in files_in_order(self.path)]
+        else:
+            with refusals(self.path.name), quiet(), tifffile.TiffFile(self.path) as file:
+                pages = [(self.path, page) for page in range(len(file.pages))]
+        self.pages = pages[: self.most]
+        height, width = self._page(0).shape
+        self.info = ClipInfo(
+            name=self.path.name, width=width, height=height, frames=len(self.pages),
+            layout=bayer_layout(CRVD, 12), duration=None, rate=None, time_base=Fraction(1, 25),
+        )  # fmt: skip
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing stays open between frames."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        for number in range(len(self.pages)):
+            yield Frame(
+                planes=(self._page(number),), layout=self.info.layout, pts=number, duration=1,
+                time_base=self.info.time_base, index=number,
+            )  # fmt: skip
+
+    def _page(self, number: int) -> Any:
+        path, page = self.pages[number]
+        with refusals(path.name), quiet():
+            return tifffile.imread(path, key=page)
+
+
 def _noisy_case(name: str, group: str, clean: Path, noisy: Path, frames: int | None) -> Case:
     """A case of mosaics with noise of their own: stacks, or patterns of numbered files."""
-    options = ReadOptions(frames=frames)
     whole = [path.parent if "%" in path.name else path for path in (clean, noisy)]
     facts = (file_facts(role, path) for role, path in zip(("clean", "noisy"), whole, strict=True))
     return Case(
-        name=name, group=group, reference=File(clean, options), noisy=File(noisy, options),
+        name=name, group=group, reference=CrvdClip(clean, frames), noisy=CrvdClip(noisy, frames),
         files=tuple(facts),
     )  # fmt: skip
 

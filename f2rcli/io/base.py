@@ -152,9 +152,7 @@ class WriteOptions:
     encoder_options: tuple[tuple[str, str], ...] = setting(())
     # Encode as FFV1, without loss.
     lossless: bool = setting(False)
-    # Camera raw: files to write into a folder (default: as the input).
-    format: str | None = setting(None, choices=("dng", "tiff"))
-    # Camera raw: developed 16-bit TIFF instead of the mosaic.
+    # Camera raw: developed 16-bit TIFF instead of DNG.
     demosaic: bool = setting(False)
     # Encode sound again: aac, opus, flac... (default: copy it).
     audio_codec: str | None = setting(None)

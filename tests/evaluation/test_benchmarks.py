@@ -1,6 +1,5 @@
 """Published benchmarks: what is found in a folder, what is refused, and the protocol that runs."""
 
-import json
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -201,8 +200,6 @@ def test_pairs_of_stacks_are_measured_as_crvd(tmp_path: Path) -> None:
             path = tmp_path / f"{name}_{kind}.tif"
             codes = np.rint(np.clip(values, 0, 4095)).astype(np.uint16)
             tifffile.imwrite(path, codes, photometric="minisblack", metadata=None)
-            facts = {"cfa": "GBRG", "black": 240, "white": 4095}
-            path.with_suffix(".json").write_text(json.dumps(facts))
     chosen = benchmarks.load("crvd")
     with pytest.raises(InputError, match="2 other clips, which --any-clips takes"):
         chosen.cases(tmp_path, (), 2)

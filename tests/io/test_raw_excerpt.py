@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.io.test_raw_tiff import write_movie
 
 from f2rcli.frames import Frame, Plane
 from f2rcli.io import ReadOptions, open_reader
 from f2rcli.samples import defects
 from f2rcli.window import LEAD_IN, LEAD_OUT
-from tests.io.test_raw_tiff import write_movie
 
 FRAMES, HEIGHT, WIDTH = 108, 64, 96
 

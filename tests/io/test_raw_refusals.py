@@ -146,9 +146,8 @@ def test_a_header_that_claims_too_much_is_refused(tmp_path: Path) -> None:
         ("out.mp4", {}, "written as .dng"),
         ("-", {}, "standard output"),
         ("out.dng", {}, "holds one frame"),
-        ("out.dng", {"format": "tiff"}, "by its name"),
-        ("out", {"format": "png"}, "no such choice"),
-        ("out", {"format": "dng", "demosaic": True}, "keeps its mosaic"),
+        ("out.tif", {}, "written as .dng"),
+        ("out.dng", {"demosaic": True}, "written as .tif"),
         ("out", {"codec": "ffv1"}, "no meaning"),
         ("burst", {"overwrite": True}, "the input itself"),
     ],
@@ -227,3 +226,11 @@ def _outcome(path: Path) -> str:
             return f"{len(list(reader))} frame"
     except InputError as error:
         return str(error)[: len("b.dng: ")]
+
+
+def test_a_mosaic_in_a_plain_tiff_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    facts = '{"cfa": "GBRG", "black": 240, "white": 4095}'
+    tifffile.imwrite(path, np.zeros((32, 40), np.uint16), description=facts, metadata=None)
+    with pytest.raises(InputError, match="colour mosaic, not a stack"):
+        open_reader(path)

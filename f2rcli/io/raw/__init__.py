@@ -1,9 +1,8 @@
-"""Camera raw: single files, bursts, CinemaDNG folders, and mosaics in TIFF files."""
+"""Camera raw: single files, bursts and CinemaDNG folders."""
 
 from pathlib import Path
 
 from f2rcli.io.files import default_folder
-from f2rcli.io.formats import TIFF
 from f2rcli.io.raw.reader import RawReader as open_reader
 from f2rcli.io.raw.reader import claims_raw as claims
 from f2rcli.io.raw.writer import RawWriter as open_writer
@@ -13,6 +12,5 @@ __all__ = ["claims", "open_reader", "open_writer", "plan_output"]
 
 
 def default_target(source: Path) -> Path:
-    """`burst_f2r` beside `burst`, `a_f2r.dng` beside `a.cr2`, `a_f2r.tif` beside `a.tif`."""
-    suffix = source.suffix if source.suffix.lower() in TIFF else ".dng"
-    return default_folder(source) or source.with_name(f"{source.stem}_f2r{suffix}")
+    """`burst_f2r` beside `burst`, `a_f2r.dng` beside `a.cr2`."""
+    return default_folder(source) or source.with_name(f"{source.stem}_f2r.dng")

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from f2rcli.errors import OutputError
 from f2rcli.frames import Mosaic
-from f2rcli.io.formats import RAW
 from f2rcli.io.raw.exposure import (
     ASCII,
     BLACK_ACROSS,
@@ -191,8 +190,6 @@ def new_dng(
 
 def is_compressed(exposure: Exposure) -> bool:
     """Whether a raw file takes less space than its samples of 16 bits would."""
-    if exposure.path.suffix.lower() not in RAW or not exposure.path.is_file():
-        return False
     return exposure.path.stat().st_size < 2 * exposure.shape[0] * exposure.shape[1]
 
 
@@ -332,10 +329,7 @@ def _directories(exposure: Exposure) -> dict[int, dict[int, tuple[int, Any]]]:
 
 
 def exif_of(exposure: Exposure) -> dict[str, Any]:
-    """EXIF's values by tifffile's names: of the file's tags, and of LibRaw where those have none.
-    Nothing of a TIFF's mosaic."""
-    if exposure.path.suffix.lower() not in RAW:
-        return {}
+    """EXIF's values by tifffile's names: of the file's tags, else of LibRaw."""
     other, lens = exposure.other, exposure.lens
     found: dict[str, Any] = {}
     for name, attribute in (("ExposureTime", "shutter_speed"), ("FNumber", "aperture"),
@@ -404,10 +398,7 @@ def develop(exposure: Exposure, samples: Samples, **how: Any) -> NDArray[Any]:
     settings of rawpy's `postprocess`. Raises OutputError."""
     try:
         with rawpy.RawPy() as raw:
-            if exposure.path.suffix.lower() in RAW:
-                raw.open_file(str(exposure.path))
-            else:
-                raw.open_buffer(BytesIO(new_dng(exposure, samples)))
+            raw.open_file(str(exposure.path))
             raw.unpack()
             raw.raw_image[...] = samples
             return np.asarray(raw.postprocess(use_camera_wb=True, no_auto_bright=True, **how))

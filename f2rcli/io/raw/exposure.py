@@ -89,7 +89,7 @@ Tag = tuple[int, int, int, Any, bool]  # as tifffile writes it: code, type, coun
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawTags:
-    """Metadata from TIFF tags, or a TIFF mosaic's sensor facts; unknown in other structures."""
+    """Metadata from TIFF tags; unknown in files of other structures."""
 
     make: str = ""
     model: str = ""
@@ -262,7 +262,6 @@ class Exposure(ExposureHeader):
 
     path: Path
     name: str  # of the exposure, without a suffix
-    page: int = 0  # of a TIFF
     # Of the active area, from its corner: what the camera's own pictures show; None: all.
     shown: tuple[int, int, int, int] | None = None
     aspect: float = 1.0  # how much wider than high a pixel is

@@ -12,13 +12,12 @@ import numpy as np
 from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout
 from f2rcli.io.base import ReadOptions
-from f2rcli.io.formats import RAW, TIFF
+from f2rcli.io.formats import RAW
 from f2rcli.io.numbering import (
     check_one_kind,
     files_in_order,
     files_of,
     is_pattern,
-    matching,
     missing_numbers,
     natural_key,
 )
@@ -30,7 +29,6 @@ from f2rcli.io.raw.exposure import (
     read_header,
     read_raw,
 )
-from f2rcli.io.raw.tiff_mosaic import CRVD, TiffPages, examine_tiff, sensor_facts
 from f2rcli.io.sequence import RATE, MismatchError, SequenceReader
 from f2rcli.samples.defects import RECALLED
 from f2rcli.samples.lanes import (
@@ -56,24 +54,20 @@ class RawFrame:
 
 
 class RawReader(SequenceReader):
-    """A raw file, a folder or pattern of them, or TIFF files of mosaics, as one clip."""
+    """A raw file, a folder or a pattern of them, as one clip."""
 
     format = "raw"
-    every: list[Exposure | Path]
+    every: list[Path]
     recalled = RECALLED
 
     def __init__(self, source: str, options: ReadOptions) -> None:
         files, notes = find_files(source)
         if missing := missing_numbers(files)[0]:
             notes = [*notes, f"{missing} numbers are missing among the file names"]
-        every = examine(files)
-        self.first = next(item for item in every if isinstance(item, Exposure))
-        super().__init__(source, options, every, self.first.tags.rate or RATE)
-        self.exposures = every[self.asked.start : self.asked.stop]
-        suffix = self.first.path.suffix.lower()
-        self.of_tiff = suffix in TIFF
-        self.family = "tiff" if self.of_tiff else suffix[1:]
-        self._pages = TiffPages()
+        self.first = examine(files)
+        super().__init__(source, options, files, self.first.tags.rate or RATE)
+        self.files = files[self.asked.start : self.asked.stop]
+        self.family = self.first.path.suffix.lower()[1:]
         self.seen = self._statistics() if self.first.gray else None
         self.info = self._info(notes)
 
@@ -87,8 +81,8 @@ class RawReader(SequenceReader):
             width=width,
             height=height,
             layout=self._layout(exposure),
-            frames=len(self.exposures),
-            duration=float(len(self.exposures) / self.rate),
+            frames=len(self.files),
+            duration=float(len(self.files) / self.rate),
             rate=self.rate,
             time_base=1 / self.rate,
             notes=tuple(notes),
@@ -112,15 +106,7 @@ class RawReader(SequenceReader):
         return bayer_layout(exposure.even_mosaic, self.first.bits, exposure.path.name)
 
     def _exposure(self, index: int) -> tuple[Exposure, Samples]:
-        item = self.every[index]
-        path = item if isinstance(item, Path) else item.path
-        if path.suffix.lower() not in TIFF:
-            exposure, samples = read_raw(path)
-        elif isinstance(item, Exposure):
-            exposure, samples = item, self._pages.read(item)
-        else:  # it could not be read before, and says why again
-            exposure = next(exposures_of(path))
-            samples = self._pages.read(exposure)
+        exposure, samples = read_raw(self.every[index])
         check_belongs(exposure, self.first)
         return exposure, samples
 
@@ -137,7 +123,7 @@ class RawReader(SequenceReader):
 
     def _named(self, frame: Frame, index: int) -> Frame:
         taken: RawFrame = frame.source
-        exposure = replace(taken.exposure, name=named(self.every[index]))
+        exposure = replace(taken.exposure, name=self.every[index].stem)
         return replace(frame, source=replace(taken, exposure=exposure))
 
     def provenance_text(self) -> str:
@@ -149,28 +135,21 @@ class RawReader(SequenceReader):
             {
                 "index": 0, "kind": "raw", "codec": self.family, "denoised": True,
                 "camera": first.tags.camera or None, "iso": first.iso,
-                "frames": len(self.exposures), "cfa": mosaic.pattern or "none",
+                "frames": len(self.files), "cfa": mosaic.pattern or "none",
                 "black": [f"{v:g}" for v in mosaic.black], "white": f"{mosaic.white[0]:g}",
                 "sensor": f"{first.shape[1]}x{first.shape[0]}", "orientation": first.orientation,
                 "rotation": {3: 180, 6: 270, 8: 90}.get(first.orientation),
                 "white_balance": [round(v, 4) for v in mosaic.balance],
                 "noise_profile": first.noise and [v for pair in first.noise for v in pair],
-                "first": named(self.exposures[0]), "last": named(self.exposures[-1]),
+                "first": self.files[0].stem, "last": self.files[-1].stem,
             }
         ]  # fmt: skip
 
     def paths(self) -> list[Path]:
-        files = [item if isinstance(item, Path) else item.path for item in self.exposures]
-        return list(dict.fromkeys(files))
+        return list(self.files)
 
     def close(self) -> None:
-        """Let go of an open TIFF."""
-        self._pages.close()
-
-
-def named(item: Exposure | Path) -> str:
-    """The name of an exposure, without a suffix."""
-    return item.stem if isinstance(item, Path) else item.name
+        """Nothing stays open between exposures."""
 
 
 def _profile_check(exposure: Exposure) -> tuple[bool, list[str]]:
@@ -187,23 +166,9 @@ def _profile_check(exposure: Exposure) -> tuple[bool, list[str]]:
 
 
 def claims_raw(source: str) -> bool:
-    """Whether a source is camera raw: by suffix, or for TIFF by its description or sidecar."""
+    """Whether a source is camera raw, by suffix."""
     path = Path(source)
-    if path.is_dir():
-        tiffs = list(files_of(path, TIFF))
-        return (
-            any(files_of(path, RAW))
-            or any(CRVD.fullmatch(tiff.name) for tiff in tiffs)
-            or (bool(tiffs) and sensor_facts(min(tiffs, key=natural_key)) is not None)
-        )
-    if path.suffix.lower() in RAW:
-        return True
-    if path.suffix.lower() not in TIFF:
-        return False
-    if path.is_file():
-        return sensor_facts(path) is not None
-    found = matching(path) if is_pattern(source) else []
-    return bool(found) and sensor_facts(found[0][1]) is not None
+    return any(files_of(path, RAW)) if path.is_dir() else path.suffix.lower() in RAW
 
 
 def find_files(source: str) -> tuple[list[Path], list[str]]:
@@ -219,72 +184,38 @@ def find_files(source: str) -> tuple[list[Path], list[str]]:
 
 def _of_folder(folder: Path) -> tuple[list[Path], list[str]]:
     here = list(files_of(folder))
-    raws = [p for p in here if p.suffix.lower() in RAW]
-    files = raws or [p for p in here if p.suffix.lower() in TIFF]
+    files = [p for p in here if p.suffix.lower() in RAW]
     hint = "Pass a pattern, e.g. folder/IMG_%04d.dng, or denoise them separately."
-    check_one_kind(folder, raws, "raw files", hint)
+    check_one_kind(folder, files, "raw files", hint)
     if not files:
         raise InputError(f"{folder.name}: holds no raw files.", hint="Name another folder.")
-    files, notes = _one_draw(files)
     aside = Counter(p.suffix.lower() or "no suffix" for p in set(here) - set(files))
     others = ", ".join(f"{count} {kind}" for kind, count in sorted(aside.items()))
-    if others and not notes:
-        notes = [f"other files in the folder are ignored ({others})"]
+    notes = [f"other files in the folder are ignored ({others})"] if others else []
     return sorted(files, key=natural_key), notes
 
 
-def _one_draw(files: list[Path]) -> tuple[list[Path], list[str]]:
-    """Of CRVD's several noisy takes per frame, the first; other folders as they are."""
-    takes: dict[int, list[Path]] = {}
-    for path in files:
-        if (match := CRVD.fullmatch(path.name)) and match[2] is not None:
-            takes.setdefault(int(match[2]), []).append(path)
-    if not takes:
-        return files, []
-    first = min(takes)
-    note = f"CRVD's layout: take {first} of {len(takes)} is read"
-    other = f"; frame%d_noisy{max(takes)}.tiff names another" if len(takes) > 1 else ""
-    return takes[first], [note + other]
+def examine(files: list[Path]) -> Exposure:
+    """The first file that can be read; headers of the others are compared with it.
 
-
-def examine(files: list[Path]) -> list[Exposure | Path]:
-    """Every exposure of the files in order: TIFF pages, the first raw file that can be read, and
-    the paths of all other raw files, whose headers are compared with it.
-
-    A file that cannot be read is given as its path: it is met again when its turn comes. Raises
-    the first one's error where no file can be read, and InputError for files of several bursts.
+    One that cannot be read is met again when its turn comes. Raises the first one's error where no
+    file can be read, and InputError for files of several bursts.
     """
-    found: list[Exposure | Path] = []
     refused: InputError | None = None
     known: Exposure | None = None
     for place, path in enumerate(files):
-        exposures: list[Exposure | Path] = [path]
         try:
-            if known is None or path.suffix.lower() in TIFF:
-                own = list(exposures_of(path))
-                known = known or own[0]
-                exposures = list(own)
-                header: ExposureHeader = own[0]
+            if known is None:
+                known = read_raw(path)[0]
             elif place < LOOKED_AT:
-                header = read_header(path)
-            else:
-                header = known
+                _compare(path, read_header(path), known)
+        except MismatchError:
+            raise
         except InputError as error:
             refused = refused or error
-        else:
-            _compare(path, header, known)
-        found += exposures
     if known is None:
         raise refused or InputError("no raw files.")
-    return found
-
-
-def exposures_of(path: Path) -> Iterator[Exposure]:
-    """The exposures in one file."""
-    if path.suffix.lower() in TIFF:
-        yield from examine_tiff(path)
-    else:
-        yield read_raw(path)[0]
+    return known
 
 
 def check_belongs(exposure: Exposure, first: Exposure) -> None:

@@ -314,7 +314,7 @@ def fits_images(file: Any, path: Path) -> list[Image]:
 
 def _of_hdu(hdu: Any, number: int, path: Path) -> Image:
     if "BAYERPAT" in hdu.header:
-        hint = "Make it a TIFF that states its colour filters: see docs/raw.md."
+        hint = "Make it a DNG first, which says what its colour filters are."
         raise unsupported(path, "a FITS of a sensor's colour mosaic is", hint)
     axes = _UNNAMED[len(hdu.shape)]
     axes = "CYX" if len(axes) == 3 and hdu.shape[0] == 3 else axes  # red, green and blue

@@ -198,10 +198,10 @@ class TiffStack(Stack):
                     f"{self.title(number)}: samples are palette indices, not intensities.",
                     hint="Convert it to RGB or grayscale first.",
                 )
-        if page.photometric == CFA:
+        if page.photometric == CFA or '"cfa"' in first_description(self.file):
             raise InputError(
                 f"{self.title(number)}: is a sensor's colour mosaic, not a stack.",
-                hint="Pass camera raw as DNG, or as described in docs/raw.md.",
+                hint="Pass camera raw as DNG: see docs/raw.md.",
             )
 
     def _series(self, number: int) -> Series:
