@@ -9,11 +9,10 @@ from typing import Any, Unpack
 
 from f2rcli.api.arrays import ArrayStack, denoise_array
 from f2rcli.api.axes import Grid, letters_of
-from f2rcli.api.dask_arrays import denoise_dask
 from f2rcli.api.files import check_adapt, denoise_file, fitted_to_array
 from f2rcli.api.frames import FrameSequence
 from f2rcli.api.options import Keywords, Options, refuse_series
-from f2rcli.api.pictures import data_of, is_array, is_writable, kind_of, no_array, stacked
+from f2rcli.api.pictures import is_array, is_writable, kind_of, no_array, stacked
 from f2rcli.api.watch import Call, Cancel, Progress, Watch
 from f2rcli.errors import InputError, UsageError, shown
 
@@ -34,11 +33,11 @@ def denoise(
     """Denoise a clip; the result has the type of the input.
 
     frames: an array (T, H, W) or (T, H, W, 3 or 4), or of any other axes with `axes`: NumPy (a
-    mask is kept), torch (on its device), Zarr, xarray (coordinates and attributes are kept), h5py
-    and what else has a shape and a dtype (gives NumPy), or Dask (stays lazy); a list or tuple of
-    frames (H, W) or (H, W, 3 or 4); any other iterable of frames, which gives an iterator that
-    reads ahead by a few frames only; or a path, which gives the path written to. An array gives
-    the samples that `f2r denoise` gives for it as a TIFF stack.
+    mask is kept), torch (on its device), Zarr, xarray (coordinates and attributes are kept), h5py,
+    Dask and what else has a shape and a dtype (give NumPy); a list or tuple of frames (H, W) or
+    (H, W, 3 or 4); any other iterable of frames, which gives an iterator that reads ahead by a few
+    frames only; or a path, which gives the path written to. An array gives the samples that
+    `f2r denoise` gives for it as a TIFF stack.
 
     output: the file to write (default: `clip_f2r.mp4` beside `clip.mp4`), or the array to fill and
     return. overwrite: replace the file. progress: True for a bar, or a function of the
@@ -86,12 +85,8 @@ def _refuse_what_files_take(output: Any, call: Call, *, overwrite: bool) -> None
 
 def _denoised(frames: Any, output: Any, call: Call) -> Any:
     """Anything but a file."""
-    options = call.options
     if kind_of(frames) == "xarray":
         return _denoise_named(frames, output, call)
-    if type(frames).__module__.startswith("dask.array"):
-        _refuse_lazy(output, call)
-        return denoise_dask(frames, Grid.of(frames.shape, options.axes), options)
     if is_array(frames):
         return _denoise_whole(frames, output, call)
     if isinstance(frames, list | tuple):
@@ -129,7 +124,7 @@ def _denoise_named(frames: Any, output: Any, call: Call) -> Any:
         )
     _refuse_output(output)
     options = replace(call.options, axes=call.options.axes or letters_of(frames.dims))
-    return frames.copy(data=_denoised(data_of(frames), None, replace(call, options=options)))
+    return frames.copy(data=_denoised(frames.to_numpy(), None, replace(call, options=options)))
 
 
 def _refuse_output(output: Any) -> None:
@@ -142,7 +137,7 @@ def _denoise_list(frames: Sequence[Any], output: Any, call: Call) -> Iterable[An
         _refuse_output(output)
         axes = call.options.axes or letters_of(frames[0].dims)
         inner = replace(call, options=replace(call.options, axes=axes))
-        done = _denoise_list([data_of(frame) for frame in frames], None, inner)
+        done = _denoise_list([frame.to_numpy() for frame in frames], None, inner)
         return (frame.copy(data=one) for frame, one in zip(frames, done, strict=True))
     grid = Grid.of(tuple(frames[0].shape), call.options.axes, frame=True)
     timed = replace(call, options=replace(call.options, axes=f"T{grid.letters}"))
@@ -162,18 +157,6 @@ def _denoise_each(frames: Iterator[Any], call: Call) -> Iterator[Any]:
         clip.tell(call.report)
         yield frame
     clip.tell(call.report)
-
-
-def _refuse_lazy(output: Any, call: Call) -> None:
-    seen = {"progress": call.watch.progress, "cancel": call.watch.cancel}
-    given = seen | {"adapt": call.adapt, "output": output}
-    asked = next((name for name, value in given.items() if value not in (None, False)), None)
-    if asked is not None:
-        bar = " dask.diagnostics.ProgressBar shows it." if asked == "progress" else ""
-        raise UsageError(
-            f"{asked}={shown(given[asked])}: a Dask array is lazy.",
-            hint=f"Leave it out where it is planned; it is computed later.{bar}",
-        )
 
 
 def _check_output(output: Any, frames: Any) -> None:

@@ -30,11 +30,6 @@ def no_array(picture: Any) -> InputError:
     )
 
 
-def data_of(frames: Any) -> Any:
-    """The samples of an xarray DataArray: a Dask array as it is, others as NumPy has them."""
-    return frames.data if kind_of(frames.data) == "dask" else frames.to_numpy()
-
-
 def values_of(picture: Any) -> Plane:
     """A picture's samples as NumPy has them, bfloat16 as float32. Raises InputError for anything
     but intensities."""

@@ -17,17 +17,6 @@ AROUND = 3  # frames on either side of a previewed one: what the networks look a
 NAMED = {2: "YX", 3: "TYX", 4: "TZYX", 5: "TCZYX"}  # taken for axes without names
 
 
-class _Computed:
-    """Any array as NumPy gives its pictures: what is lazy elsewhere is computed here."""
-
-    def __init__(self, source: Any) -> None:
-        self._source = source
-        self.shape, self.dtype = tuple(source.shape), np.dtype(source.dtype)
-
-    def __getitem__(self, key: Any) -> Array:
-        return np.asarray(self._source[key])
-
-
 @dataclass(slots=True)
 class Progress:
     """A run's progress so far; written by its thread, read by the window's."""
@@ -49,15 +38,11 @@ class LayerRun:
     colour: bool = False
 
     def __post_init__(self) -> None:
-        Grid.of(self._source.shape, self.axes)
-
-    @property
-    def _source(self) -> _Computed:
-        return _Computed(self.data)
+        Grid.of(tuple(self.data.shape), self.axes)
 
     def whole(self, progress: Progress, stop: Event) -> tuple[Array, Report]:
         """All of it, restored. Raises CancelledError once `stop` is set."""
-        return self._denoised(self._source, self.axes, progress, stop)
+        return self._denoised(self.data, self.axes, progress, stop)
 
     def preview(self, shown: Sequence[int], stop: Event) -> tuple[Array, Report]:
         """The picture shown at these places along all axes, restored among its neighbours. Its
@@ -65,13 +50,13 @@ class LayerRun:
         outer = [letter for letter in self.axes.upper() if letter not in "YXS"]
         key: list[int | slice] = list(shown[: len(outer)])
         axes = "YXS" if self.colour else "YX"
-        grid = Grid.of(self._source.shape, self.axes)
+        grid = Grid.of(tuple(self.data.shape), self.axes)
         if not grid.runs:
-            return self._denoised(self._source[tuple(key)], axes, Progress(), stop)
+            return self._denoised(self.data[tuple(key)], axes, Progress(), stop)
         place = outer.index(grid.along)
         first, last = near(shown[place], self.data.shape[place])
         key[place] = slice(first, last)
-        clean, report = self._denoised(self._source[tuple(key)], f"T{axes}", Progress(), stop)
+        clean, report = self._denoised(self.data[tuple(key)], f"T{axes}", Progress(), stop)
         return clean[shown[place] - first], report
 
     def _denoised(

@@ -73,9 +73,8 @@ def test_one_frame_is_too_little_to_measure(f2r: Run, tmp_path: Path) -> None:
     assert (done.code, "too little to measure" in done.err) == (EXIT_INPUT, True)
 
 
-def test_doctor_finds_nothing_wrong(f2r: Run) -> None:
-    done = f2r("doctor", "--threads", 1)
+def test_doctor_names_what_is_installed(f2r: Run) -> None:
+    done = f2r("doctor")
     assert done.code == EXIT_OK, done.out
-    for word in ("f2r ", "python ", "library ", "encoders ", "device ", "weights ", "self-test "):
+    for word in ("f2r ", "python ", "library ", "encoders ", "device ", "weights "):
         assert f"\n{word}" in f"\n{done.out}"
-    assert "strength 0 gives back every sample" in done.out

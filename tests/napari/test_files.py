@@ -18,7 +18,6 @@ from f2rcli.io import formats
 from f2rcli.io.stacks import Series
 from f2rcli.napari.files import get_reader, series_view
 from f2rcli.napari.runs import LayerRun, Progress, axes_of, difference, levels_of, near
-from f2rcli.napari.sample import noisy_calcium
 from tests.io.makers import write_lsm
 
 MANIFEST = Path(f2rcli.__file__).parent / "napari" / "napari.yaml"
@@ -167,19 +166,12 @@ def test_axes_that_do_not_fit_are_refused_at_once() -> None:
         LayerRun(data=counts(3, 4, 5), axes="TY")
 
 
-def test_the_sample_is_noisy_and_always_the_same() -> None:
-    [(movie, how, kind)] = noisy_calcium()
-    assert (movie.shape, movie.dtype, kind) == ((40, 160, 160), np.uint16, "image")
-    assert len(how["scale"]) == len(how["units"]) == len(how["axis_labels"]) == 3
-    assert np.array_equal(noisy_calcium()[0][0], movie)
-
-
 def test_the_manifest_names_what_is_there() -> None:
     text = MANIFEST.read_text(encoding="utf-8")
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     assert project["entry-points"]["napari.manifest"] == {"f2rcli": "f2rcli.napari:napari.yaml"}
     names = [line.split(": ")[1] for line in text.splitlines() if "python_name" in line]
-    assert len(names) == 3
+    assert len(names) == 2
     for module, name in (one.split(":") for one in names):
         if module != "f2rcli.napari.widget":  # needs Qt: see test_widget.py
             assert callable(getattr(import_module(module), name))
@@ -190,7 +182,7 @@ def test_the_manifest_names_what_is_there() -> None:
 
 def test_reading_needs_neither_torch_nor_qt() -> None:
     script = (
-        "import sys, f2rcli.napari.files, f2rcli.napari.runs, f2rcli.napari.sample\n"
+        "import sys, f2rcli.napari.files, f2rcli.napari.runs\n"
         "print([n for n in ('torch', 'napari', 'qtpy') if n in sys.modules])\n"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
