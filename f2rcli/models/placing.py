@@ -5,7 +5,6 @@ shows what the neighbour shows at p + flow(p). Each plane is sampled on its own 
 """
 
 from collections.abc import Sequence
-from itertools import groupby
 
 import cv2
 import numpy as np
@@ -21,7 +20,6 @@ from f2rcli.models.planar import NEAR, Neighbours
 from f2rcli.planes import Layout, gathered, spread
 
 MAPS = Layout("map", ((1, 1),))  # of one value a cell
-AT_ONCE = 3  # planes: OpenCV takes twice as long for four
 MISMATCH_FLOOR = 2e-3  # half an 8-bit code: coarse frames never agree better than that
 MISMATCH_ALLOWED = 3.0  # times the frame's median mismatch; beyond it confidence falls
 
@@ -33,38 +31,31 @@ def warped(layout: Layout, packed: Sequence[Tensor], flow: Flow | Tensor) -> lis
     planes = [plane for one in packed for plane in spread(layout, one.detach())]
     if not isinstance(flow, Tensor) and planes[0].device.type != "cpu":  # of a device without CUDA
         flow = torch.from_numpy(flow)[None].to(planes[0].device)
-    steps = layout.planes * len(packed)
-    moved: list[Tensor] = [planes[0]] * len(planes)
-    order = sorted(range(len(planes)), key=lambda i: steps[i])
-    for step, group in groupby(order, key=lambda i: steps[i]):
-        places = list(group)
+    count, moved = len(layout.planes), list(planes)
+    for step in dict.fromkeys(layout.planes):
+        places = [i for i in range(len(planes)) if layout.planes[i % count] == step]
         chosen = [planes[i] for i in places]
         made = _on_device(chosen, flow, step) if isinstance(flow, Tensor) else (
             _by_opencv(chosen, flow, step))  # fmt: skip
         for i, one in zip(places, made, strict=True):
             moved[i] = one
-    count = len(layout.planes)
     return [gathered(layout, moved[i : i + count]) for i in range(0, len(moved), count)]
 
 
 def _by_opencv(planes: Sequence[Tensor], flow: Flow, step: tuple[int, int]) -> list[Tensor]:
-    """Planes ([1,] H, W) with so many samples in a cell, moved by a flow between cells."""
-    places, moved = landing(_at(flow, *step)), []
-    for i in range(0, len(planes), AT_ONCE):
-        some = planes[i : i + AT_ONCE]
-        stacked = cv2.merge([plane.view(plane.shape[-2:]).numpy() for plane in some])
-        found = cv2.remap(stacked, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]  # None is allowed
-        for plane, one in zip(some, cv2.split(found), strict=True):
-            moved.append(torch.from_numpy(np.asarray(one)).view(*plane.shape[:-2], *one.shape))
+    """Planes ([1,] H, W) with so many samples in a cell, moved by a flow between cells: one by one,
+    as OpenCV takes longer for two at once than for each."""
+    rows, columns = step
+    if step != (1, 1):
+        flow = np.asarray(cv2.resize(flow, (columns * flow.shape[1], rows * flow.shape[0])))
+        for axis, scale in enumerate((columns, rows)):
+            flow[..., axis] *= scale
+    places, moved = landing(flow), []
+    for plane in planes:
+        values = plane.view(plane.shape[-2:]).numpy()
+        found = cv2.remap(values, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]  # None is allowed
+        moved.append(torch.from_numpy(found).view(plane.shape))
     return moved
-
-
-def _at(flow: Flow, rows: int, columns: int) -> Flow:
-    """A flow on the grid of a plane with so many samples in a cell, and in them."""
-    if rows == columns == 1:
-        return flow
-    size = (columns * flow.shape[1], rows * flow.shape[0])
-    return np.asarray(cv2.resize(flow, size) * np.array([columns, rows], np.float32), np.float32)
 
 
 def _on_device(planes: Sequence[Tensor], flow: Tensor, step: tuple[int, int]) -> list[Tensor]:
