@@ -17,7 +17,11 @@ ENCODERS = ("libx264", "libx265", "libsvtav1", "libvpx-vp9", "ffv1", "prores_ks"
 
 
 def doctor(ctx: typer.Context, json: opt.Json = False, help_all: opt.HelpAll = False) -> int:
-    """Print what is installed: send it with a bug report."""
+    """Print what is installed: send it with a bug report.
+
+    f2r doctor
+    f2r doctor --json
+    """
     console = opt.begin(ctx, json=json)
     for topic, text in examine():
         console.event("finding", topic=topic, text=text)
