@@ -16,7 +16,7 @@ __all__ = ["Denoiser", "LaneNoise", "Report", "Score", "__version__", "denoise",
 
 def __getattr__(name: str) -> Any:
     if name in ("Score", "judge"):
-        from f2rcli.system.machine import load_torch
+        from f2rcli.system import load_torch
 
         load_torch()
         from f2rcli.evaluation import judge as judging

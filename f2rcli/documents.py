@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +21,15 @@ def read_text(path: Path, largest: int = LARGEST, errors: str = "strict") -> str
     return data.decode("utf-8", errors)
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str, loads: Callable[[str], Any] = json.loads) -> Any:
     """The value that JSON describes. Raises ValueError for everything that is wrong with it."""
     try:
-        return json.loads(text)
+        return loads(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 
 
 def parse_toml(text: str) -> dict[str, Any]:
     """The top table of TOML. Raises ValueError for everything that is wrong with it."""
-    try:
-        return tomllib.loads(text)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+    found: dict[str, Any] = parse_json(text, tomllib.loads)
+    return found

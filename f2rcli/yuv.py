@@ -232,32 +232,9 @@ def _sampled(values: NDArray[np.float32], layout: PlaneLayout) -> NDArray[np.flo
         return chroma
     averaged = chroma  # that of what is missing is what it has and the chroma so far has not
     for _ in range(BACK_PROJECTIONS):
-        chroma = chroma + (averaged - _there_and_back(chroma, values.shape, layout))
+        there = _upsample(chroma, values.shape, layout)
+        chroma = chroma + (averaged - _downsample(there, layout))
     return chroma
-
-
-def _there_and_back(
-    chroma: NDArray[np.float32], size: tuple[int, ...], layout: PlaneLayout
-) -> NDArray[np.float32]:
-    """Chroma interpolated onto the luma grid and averaged again."""
-    axes = list(coarser(layout))
-    if any(factor > 2 or size[axis] % factor for axis, factor, _ in axes):
-        return _downsample(_upsample(chroma, size, layout), layout)
-    for axis, _, _ in axes:
-        chroma = _blurred(chroma, axis)
-    return chroma
-
-
-def _blurred(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
-    """[1 6 1] / 8 along an axis: down- and upsampling's blur, for either siting of samples."""
-    values = np.moveaxis(values, axis, 0)
-    out = np.float32(0.75) * values
-    near = np.float32(0.125) * values
-    out[1:] += near[:-1]
-    out[:-1] += near[1:]
-    out[0] += near[0]
-    out[-1] += near[-1]
-    return np.moveaxis(out, 0, axis)
 
 
 def _downsample(values: NDArray[np.float32], layout: PlaneLayout) -> NDArray[np.float32]:

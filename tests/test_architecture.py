@@ -17,7 +17,7 @@ from tests.sources import PACKAGE, nodes_of, parsed
 ROOMS = (
     {"errors", "frames", "plots", "system"},
     {"documents", "order", "settings", "units"},
-    {"header", "tee", "window", "sensor", "yuv", "planes"},
+    {"header", "window", "sensor", "yuv", "planes"},
     {"samples"},
     {"io", "noise", "weights", "models"},
     {"methods"},
@@ -31,7 +31,7 @@ TESTS = Path(__file__).parent
 DEEP_DOORS = ("f2rcli.cli.app.", "f2rcli.models.", "f2rcli.methods.")
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 LIGHT = {
-    "errors", "frames", "system", "documents", "order", "settings", "units", "header", "tee",
+    "errors", "frames", "system", "documents", "order", "settings", "units", "header",
     "window", "sensor", "yuv", "planes", "samples", "io", "batch", "api", "cli",
 }  # fmt: skip
 FETCHERS = {

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 import f2rcli
+from f2rcli import system as machine
 from f2rcli.cli.app import run
 from f2rcli.errors import EXIT_OK
 from f2rcli.io import files
-from f2rcli.system import machine
 from tests.cli.conftest import write_clip
 from tests.sources import PACKAGE, nodes_of
 

@@ -136,17 +136,3 @@ def test_levels_are_seen_as_zero_and_one_and_a_change_is_in_their_units() -> Non
     np.testing.assert_allclose(yuv.to_rgb(frame), [[[0, 1], [0.5, 2]]])
     moved = yuv.add_residual(frame, np.full((1, 2, 2), 0.25, np.float32))[0]
     np.testing.assert_array_equal(moved, codes + 100)
-
-
-@pytest.mark.parametrize("siting", [(0.0, 0.5), (0.5, 0.5), (0.0, 0.0)])
-@pytest.mark.parametrize("shifts", [(1, 1), (1, 0), (0, 1)])
-def test_chroma_there_and_back_is_one_short_filter(
-    shifts: tuple[int, int], siting: tuple[float, float]
-) -> None:
-    layout = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=shifts, siting=siting)
-    size = (16, 24)
-    chroma = np.random.default_rng(0).random(
-        (size[0] >> shifts[1], size[1] >> shifts[0]), np.float32
-    )
-    plain = yuv._downsample(yuv._upsample(chroma, size, layout), layout)
-    np.testing.assert_allclose(yuv._there_and_back(chroma, size, layout), plain, atol=1e-6)

@@ -23,8 +23,7 @@ from f2rcli.samples.lanes import (
     planes_seen,
     surveyed,
 )
-from f2rcli.system.cancellation import CancelCheck, never_cancelled
-from f2rcli.system.machine import load_torch
+from f2rcli.system import CancelCheck, load_torch, never_cancelled
 
 TIME_BASE = Fraction(1)  # arrays say nothing of time, and nothing depends on it
 UNKNOWN = LaneStatistics((0.0, 1.0))  # of a lane that nothing looks at

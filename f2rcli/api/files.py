@@ -19,7 +19,7 @@ from f2rcli.frames import Plane
 from f2rcli.io import default_target, open_reader, open_writer, plan_output
 from f2rcli.io.base import ReadOptions, WriteOptions
 from f2rcli.io.files import disk_errors
-from f2rcli.system.machine import load_torch
+from f2rcli.system import load_torch
 
 MOST_FRAMES = 480  # of all lanes together: as many as an adaptation looks at
 

@@ -22,9 +22,8 @@ from f2rcli.api.report import LaneNoise, Report
 from f2rcli.engine.strength import changes_nothing
 from f2rcli.frames import Frame, PlaneLayout
 from f2rcli.samples.lanes import Arriving, LaneStatistics, lane_layout
-from f2rcli.system.cancellation import CancelCheck, never_cancelled
-from f2rcli.system.machine import load_torch
-from f2rcli.tee import emptied, tee_releasing
+from f2rcli.system import CancelCheck, load_torch, never_cancelled
+from f2rcli.window import emptied, tee_releasing
 
 if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine

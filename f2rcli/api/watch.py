@@ -9,7 +9,7 @@ from typing import TypeVar
 from f2rcli.api.options import Options
 from f2rcli.api.report import Report
 from f2rcli.errors import CancelledError, UsageError, shown
-from f2rcli.system.cancellation import CancelCheck
+from f2rcli.system import CancelCheck
 
 T = TypeVar("T")
 Progress = bool | Callable[[int, int | None], object]

@@ -28,7 +28,7 @@ from f2rcli.errors import (
     EXIT_TERMINATED,
     F2RError,
 )
-from f2rcli.system.machine import POLICY, number_in
+from f2rcli.system import POLICY, number_in
 
 COMMANDS = {  # name -> module of f2rcli.cli, and its function
     "denoise": ("denoise", "denoise"),

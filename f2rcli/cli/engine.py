@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io import Reader
-from f2rcli.system.memory import keep_memory
+from f2rcli.system import keep_memory
 
 if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine

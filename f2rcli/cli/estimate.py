@@ -20,7 +20,7 @@ from f2rcli.documents import parse_json, read_text
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.frames import ClipInfo
 from f2rcli.io.files import write_text
-from f2rcli.system.machine import asked_threads, cache_folder, processors
+from f2rcli.system import asked_threads, cache_folder, processors
 from f2rcli.units import size, span
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ from f2rcli.errors import (
     UsageError,
 )
 from f2rcli.io import is_clip, open_reader
-from f2rcli.system.machine import processors
+from f2rcli.system import processors
 from f2rcli.units import count, size, span
 
 LISTED = 200  # clips that are looked into before the first one

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from f2rcli.errors import EXIT_INTERRUPTED, EXIT_TERMINATED
-from f2rcli.system.signals import ENDING
+from f2rcli.system import ENDING
 
 
 class Terminated(BaseException):

@@ -9,7 +9,7 @@ import cv2
 import torch
 
 from f2rcli.errors import DeviceError
-from f2rcli.system.machine import asked_threads, memory, processors
+from f2rcli.system import asked_threads, memory, processors
 from f2rcli.units import count
 
 LARGE = 1_000_000  # pixels: memory of smaller frames is no burden

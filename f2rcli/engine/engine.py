@@ -35,7 +35,7 @@ from f2rcli.noise.rows import Lines
 from f2rcli.noise.told import Told
 from f2rcli.planes import packing
 from f2rcli.samples.defects import SetAside
-from f2rcli.system.cancellation import CancelCheck, never_cancelled
+from f2rcli.system import CancelCheck, never_cancelled
 from f2rcli.weights import Kind, Weights
 from f2rcli.window import Window
 

@@ -40,8 +40,8 @@ from f2rcli.noise.planes import PlaneNoise, picture_noise, picture_of
 from f2rcli.noise.report import HARDLY_ANY, NOTHING_TO_DO
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
 from f2rcli.noise.told import Told
-from f2rcli.tee import emptied
 from f2rcli.weights import KINDS, Kind
+from f2rcli.window import emptied
 from f2rcli.yuv import code_span
 
 LOOK_EVERY = 4  # frames

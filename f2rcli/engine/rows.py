@@ -26,7 +26,7 @@ from f2rcli.noise import rows
 from f2rcli.noise.planes import picture_of, with_changes
 from f2rcli.noise.rows import Lines, Offsets, Profile, RowNoise, Values
 from f2rcli.order import robust_sigma
-from f2rcli.tee import with_next
+from f2rcli.window import with_next
 
 AHEAD = 6  # frames that are looked at after each
 FEWEST, FEWEST_VIEWS = 4, 2  # frames that show lasting offsets; frames between neighbours, new ones

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from f2rcli import methods, weights
 from f2rcli.settings import check, check_range, setting
-from f2rcli.system.machine import MOST_THREADS
+from f2rcli.system import MOST_THREADS
 
 ENSEMBLE = ("off", "on")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")

@@ -23,8 +23,8 @@ from f2rcli.engine.worker import Worker, network_worker
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.methods.base import Restored
 from f2rcli.noise.model import NoiseModel
-from f2rcli.system.memory import give_memory_back
-from f2rcli.tee import emptied, tee_releasing
+from f2rcli.system import give_memory_back
+from f2rcli.window import emptied, tee_releasing
 
 __all__ = [
     "Engine",

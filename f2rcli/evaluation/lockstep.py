@@ -22,7 +22,7 @@ from f2rcli.evaluation.reading import (
 )
 from f2rcli.evaluation.result import CLEAN, NOISY
 from f2rcli.frames import ClipInfo, Frame, Picture
-from f2rcli.tee import tee_releasing
+from f2rcli.window import tee_releasing
 
 
 @dataclass

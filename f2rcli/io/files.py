@@ -16,7 +16,7 @@ from pathlib import Path
 
 from f2rcli.errors import OutputError, UsageError
 from f2rcli.io.numbering import files_of, is_pattern, numbered
-from f2rcli.system.signals import Interruption
+from f2rcli.system import Interruption
 
 ELSEWHERE = "choose another folder with output="
 FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # Windows knows no quota

@@ -15,7 +15,7 @@ from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import InputError, OutputError, TrainingError, UsageError
 from f2rcli.io.base import ReadOptions
 from f2rcli.io.files import file_digest, write_text
-from f2rcli.system.machine import cache_folder
+from f2rcli.system import cache_folder
 from f2rcli.training.config import TrainConfig
 from f2rcli.training.events import OnEvent
 from f2rcli.training.folder import running

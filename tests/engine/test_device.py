@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from f2rcli import system as memory
 from f2rcli.engine import device
-from f2rcli.system import memory
 
 
 def test_memory_is_kept_wherever_it_can_be(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from f2rcli.io import ReadOptions, WriteOptions, open_reader, open_writer, plan_output
-from f2rcli.system.assembly import x264_assembly
+from f2rcli.system import x264_assembly
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "noisy_path.mp4"
 

@@ -20,7 +20,7 @@ from f2rcli.io.base import Reader, WriteOptions
 from f2rcli.io.video.containers import Container
 from f2rcli.io.video.pixels import FULL, LIMITED, ColourTags, PixelFormat, pixel_format, writable
 from f2rcli.io.video.source import SourceMetadata, metadata_of
-from f2rcli.system.assembly import x264_assembly, x265_assembly
+from f2rcli.system import x264_assembly, x265_assembly
 
 # Encoders of a family, best first.
 _ENCODERS = {

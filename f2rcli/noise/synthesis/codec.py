@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.frames import Codes, Family, Frame, PlaneLayout
-from f2rcli.system.assembly import x264_assembly, x265_assembly
+from f2rcli.system import x264_assembly, x265_assembly
 
 # libswscale writes 4:2:0 with BT.601, limited range and chroma sited left: what PyAV hands x264.
 _LAYOUT = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False)

@@ -1,0 +1,232 @@
+"""The computer a run is on: its processors, memory, signals and assembly code."""
+
+import ctypes
+import os
+import platform
+import re
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+CONTAINER_LIMITS = (  # of Linux's control groups, new and old
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+POLICY = "OMP_WAIT_POLICY"  # of threads that wait for the next piece of work
+MOST_THREADS = 1024  # beyond that, starting them takes more than it gives, or fails
+
+
+def processors() -> int:
+    """The number of processors that this process may run on."""
+    allowed = getattr(os, "sched_getaffinity", None)  # not there on macOS and Windows
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
+def asked_threads() -> int | None:
+    """OMP_NUM_THREADS, the first if it lists several for nesting; None if it names none."""
+    first = re.match(r"\s*0*([1-9]\d*)\s*(,|$)", os.environ.get("OMP_NUM_THREADS", ""))
+    return None if first is None else min(int(first[1][:9]), MOST_THREADS)
+
+
+def number_in(variable: str, default: int) -> int:
+    """The whole number in an environment variable; the default where it holds anything else."""
+    found = re.fullmatch(r"\s*([0-9]{1,9})\s*", os.environ.get(variable, ""))
+    return default if found is None else int(found[1])
+
+
+def cache_folder(name: str) -> Path | None:
+    """The folder of this user for what f2r can make again, for one purpose; None for users without
+    a home (containers)."""
+    if os.path.isabs(os.environ.get("XDG_CACHE_HOME", "")):  # others are void, by its standard
+        return Path(os.environ["XDG_CACHE_HOME"]) / "f2r" / name
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return None
+    if not home.is_absolute():
+        return None
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", home)) / "f2r" / name
+    return home / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "f2r" / name
+
+
+def load_torch() -> None:
+    """Load torch so that its waiting threads sleep instead of spinning: beside any other busy
+    program that costs a factor of two to ten. OpenMP asks the environment in that moment alone,
+    which is as it was afterwards. Where the caller has loaded torch, or has a wish, that counts."""
+    if POLICY in os.environ:
+        import_module("torch")
+        return
+    os.environ[POLICY] = "PASSIVE"
+    try:
+        import_module("torch")
+    finally:
+        del os.environ[POLICY]
+
+
+def memory() -> int:
+    """Bytes this process may use: the machine's, or a container's or address space's limit."""
+    ask = getattr(os, "sysconf", None)  # not there on Windows
+    own = ask("SC_PHYS_PAGES") * ask("SC_PAGE_SIZE") if ask else _windows_memory()
+    return min(own, *_limits())
+
+
+def _limits() -> list[int]:
+    """Limits of memory in bytes, where there are any."""
+    found = [1 << 62]
+    for path in CONTAINER_LIMITS:
+        with suppress(OSError, ValueError):  # "max" is no number
+            found.append(int(path.read_text()))
+    return [limit for limit in (*found, *_address_space()) if limit > 0]
+
+
+def _address_space() -> list[int]:
+    """The limit of this process's addresses in bytes, where there is one."""
+    with suppress(ImportError):  # Windows
+        resource = import_module("resource")
+        space = resource.getrlimit(resource.RLIMIT_AS)[0]
+        return [] if space == resource.RLIM_INFINITY else [space]
+    return []
+
+
+class _Status(ctypes.Structure):
+    """MEMORYSTATUSEX of the Windows API."""
+
+    _fields_ = (
+        ("length", ctypes.c_uint32), ("load", ctypes.c_uint32), ("total", ctypes.c_uint64),
+        ("others", ctypes.c_uint64 * 6),
+    )  # fmt: skip
+
+
+def _windows_memory() -> int:
+    status = _Status(length=ctypes.sizeof(_Status))
+    ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))  # type: ignore[attr-defined]
+    return int(status.total)
+
+
+# --- What the C library does with freed memory, for processes that are f2r's own ------------------
+
+
+# glibc's mallopt: arrays of every size, of all threads, come from one heap, which gives nothing
+# back while the process runs.
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8
+NEVER = -1
+KEPT = {M_MMAP_MAX: 0, M_ARENA_MAX: 1, M_TRIM_THRESHOLD: NEVER, M_TOP_PAD: 2**24}
+
+
+def keep_memory() -> bool:
+    """Let the C library keep the memory of freed arrays for the next ones; False where it cannot.
+    It cannot be taken back, so commands do it, and no library call does.
+
+    Left alone, glibc maps every array of a few hundred kilobytes anew, and the system clears each
+    page of it: a sixth of all time at 1920x1080. Does nothing with other C libraries.
+    """
+    try:
+        library = ctypes.CDLL(None)
+        library.gnu_get_libc_version  # noqa: B018  # raises where the library is another
+        return all(library.mallopt(which, size) for which, size in KEPT.items())
+    except (AttributeError, OSError, TypeError):
+        return False
+
+
+def give_memory_back() -> None:
+    """Return memory that was kept and nothing uses to the system."""
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+# --- Signals, and calls to end --------------------------------------------------------------------
+
+
+CancelCheck = Callable[[], None]  # called now and then by long work; raises to end it
+
+
+def never_cancelled() -> None:
+    """The check of work that nobody can cancel."""
+
+
+ENDING = [  # Windows has no SIGHUP
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+
+
+class Interruption:
+    """Holds back the first signal; the handler before gets it at the end.
+
+    So Ctrl-C is still a KeyboardInterrupt, and SIGTERM whatever the program makes of it. A second
+    signal is passed on at once. Outside the main thread, where Python takes no signals, this does
+    nothing.
+    """
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "Interruption":
+        if threading.current_thread() is threading.main_thread():
+            for number in ENDING:
+                before = signal.getsignal(number)
+                if before not in (signal.SIG_IGN, None):
+                    self._before[number] = before
+                    signal.signal(number, self._hear)
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._restore()
+        if self.signal is not None and error is None:
+            self._pass_on(self.signal, None)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is None:
+            self.signal = number
+            return
+        self._restore()
+        self._pass_on(number, frame)
+
+    def _restore(self) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        before: Callable[[int, FrameType | None], Any] | Any = self._before[number]
+        if callable(before):
+            before(number, frame)
+        else:
+            signal.raise_signal(number)
+
+
+# --- Assembly code of encoders --------------------------------------------------------------------
+
+
+_AVX2 = 11  # OpenCV's CV_CPU_AVX2
+_NARROW = 64  # pixels; 56 and more were clean under valgrind
+
+
+@cache
+def x264_assembly() -> str:
+    """Settings that make x264 give the same bytes each time; empty where none is needed.
+
+    The AVX-512 code for B-frames in PyAV 18.1's x264 reads memory that it has not written: five
+    streams in five runs; the AVX2 code gives the same stream each time, and as fast.
+    """
+    import cv2
+
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return ""
+    return "asm=AVX2" if cv2.checkHardwareSupport(_AVX2) else "asm=SSE4.2"
+
+
+def x265_assembly(width: int) -> tuple[str, ...]:
+    """The parameters that keep x265 from writing beyond its memory, for pictures of a width.
+
+    The AVX2 code of its look-ahead (cuTree) overruns rows of few blocks: pictures 40 and 48 pixels
+    wide corrupted the heap of PyAV 18.1's x265. So small, they are coded as fast without.
+    """
+    return ("asm=0",) if width < _NARROW else ()

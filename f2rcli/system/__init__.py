@@ -1,1 +1,0 @@
-"""The computer a run is on: its processors, memory and signals."""
