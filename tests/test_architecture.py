@@ -117,7 +117,7 @@ def test_io_knows_nothing_of_its_siblings() -> None:
 
 def test_the_contract_of_formats_and_those_without_codecs_load_no_ffmpeg() -> None:
     """Still pictures are the exception: FFmpeg's codecs decode PNG, JPEG, EXR and the rest."""
-    without = ["base", "files", "numbering", "time_range", "raw", "stacks"]
+    without = ["base", "files", "numbering", "raw", "stacks"]
     modules = ", ".join(f"f2rcli.io.{name}" for name in without)
     script = (
         f"import sys, {modules}\n"
@@ -130,7 +130,7 @@ def test_the_contract_of_formats_and_those_without_codecs_load_no_ffmpeg() -> No
 
 
 def test_formats_lean_on_the_contract_and_not_on_each_other() -> None:
-    """The exceptions: microscopes' stacks become OME-TIFF, mosaics in TIFF are read by tifffile,
+    """The exceptions: microscopes' stacks become OME-TIFF, DNG is read and written by tifffile,
     and still pictures are decoded and encoded as videos' are."""
     allowed = {
         "microscopy": {"tiff"}, "raw": {"tiff"}, "images": {"video"},

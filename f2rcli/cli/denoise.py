@@ -3,7 +3,7 @@
 import os
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
@@ -50,13 +50,13 @@ from f2rcli.io import (
     WriteOptions,
     WritePlan,
     default_target,
+    is_clip,
     open_reader,
     open_writer,
     plan_output,
     readable_suffixes,
 )
 from f2rcli.io.base import written_name
-from f2rcli.io.pictures import write_preview
 from f2rcli.settings import check_choice, clock, pairs
 from f2rcli.units import count, duration, size
 from f2rcli.window import LEAD_IN, LEAD_OUT
@@ -152,9 +152,9 @@ def denoise(
     job.check(json=json)
     console.flags["copy_only"] = "--audio-codec none"
     several = {"recursive": recursive, "jobs": jobs, "shard": shard}
-    from f2rcli.cli.several import asks_for_several, denoise_all
+    if _asks_for_several(source, several):
+        from f2rcli.cli.several import denoise_all
 
-    if asks_for_several(source, several):
         return denoise_all(job, source, recursive=recursive, jobs=jobs, shard=shard, say=console)
     return run_job(job, console).code
 
@@ -166,6 +166,21 @@ SILENT = ("source", "output", "start", "end", "frames", "preview", "overwrite", 
 
 def _time(name: str, text: str | None) -> float | None:
     return None if text is None else clock(name, text)
+
+
+def _asks_for_several(sources: Sequence[str], options: Mapping[str, Any]) -> bool:
+    """Whether inputs or options mean several clips. Raises UsageError for options of stdin."""
+    given = [name for name, value in options.items() if value]
+    if list(sources) == ["-"]:
+        if given:
+            raise UsageError(f"--{given[0]}: standard input is one clip.", hint="Leave it out.")
+        return False
+    folder = Path(sources[0])
+    try:
+        holds = folder.is_dir() and not is_clip(folder) and any(folder.iterdir())
+    except OSError:
+        holds = False
+    return bool(given) or len(sources) > 1 or holds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -407,6 +422,8 @@ def _preview(job: Job, reader: Reader, engine: "Engine | None", meter: FrameMete
     """--preview: before | after of one frame, restored among its neighbours."""
     if engine is None:
         raise UsageError("--preview --strength 0: there is nothing to see.", hint="Leave one out.")
+    from f2rcli.io.pictures import write_preview
+
     receipt = write_preview(reader, _pairs(reader, engine), job.target, job.write)
     meter.advance()
     return receipt

@@ -36,26 +36,11 @@ from f2rcli.errors import (
     F2RError,
     UsageError,
 )
-from f2rcli.io import is_clip, open_reader
+from f2rcli.io import open_reader
 from f2rcli.system import processors
 from f2rcli.units import count, size, span
 
 LISTED = 200  # clips that are looked into before the first one
-
-
-def asks_for_several(sources: Sequence[str], options: Mapping[str, Any]) -> bool:
-    """Whether inputs or options mean several clips. Raises UsageError for options of stdin."""
-    given = [name for name, value in options.items() if value]
-    if list(sources) == ["-"]:
-        if given:
-            raise UsageError(f"--{given[0]}: standard input is one clip.", hint="Leave it out.")
-        return False
-    folder = Path(sources[0])
-    try:
-        holds = folder.is_dir() and not is_clip(folder) and any(folder.iterdir())
-    except OSError:
-        holds = False
-    return bool(given) or len(sources) > 1 or holds
 
 
 def denoise_all(

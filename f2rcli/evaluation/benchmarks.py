@@ -8,12 +8,13 @@ numbers of clips are checked, and other footage is refused unless it is asked fo
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import tifffile
 
 from f2rcli.errors import InputError, UsageError
@@ -200,47 +201,39 @@ class Benchmark:
         )
 
 
-@dataclass(slots=True)
 class CrvdClip:
-    """CRVD's mosaics: the TIFF files of a pattern, or the pages of one."""
+    """CRVD's mosaics, seven frames or so: the TIFF files of a pattern, or the pages of one.
 
-    path: Path
-    most: int | None = None  # frames
-    info: ClipInfo = field(init=False)
-    pages: list[tuple[Path, int]] = field(init=False)  # file and page of each frame
+    A `ClipOpener` and the open clip in one.
+    """
+
+    info: ClipInfo
+
+    def __init__(self, path: Path, most: int | None = None) -> None:
+        self.path, self.most = path, most
 
     def __call__(self) -> Self:
-        """See `f2rcli.evaluation.base.ClipOpener`. Raises InputError."""
-        if "%" in self.path.name:
-            pages = [(path, 0) for path in files_in_order(self.path)]
-        else:
-            with refusals(self.path.name), quiet(), tifffile.TiffFile(self.path) as file:
-                pages = [(self.path, page) for page in range(len(file.pages))]
-        self.pages = pages[: self.most]
-        height, width = self._page(0).shape
+        """Read it. Raises InputError."""
+        files = files_in_order(self.path) if "%" in self.path.name else [self.path]
+        with refusals(self.path.name), quiet():
+            pages = [page for file in files for page in np.array(tifffile.imread(file), ndmin=3)]
+        self._pages, (height, width) = pages[: self.most], pages[0].shape
         self.info = ClipInfo(
-            name=self.path.name, width=width, height=height, frames=len(self.pages),
+            name=self.path.name, width=width, height=height, frames=len(self._pages),
             layout=bayer_layout(CRVD, 12), duration=None, rate=None, time_base=Fraction(1, 25),
         )  # fmt: skip
         return self
+
+    def __iter__(self) -> Iterator[Frame]:
+        base, layout = self.info.time_base, self.info.layout
+        for n, page in enumerate(self._pages):
+            yield Frame(planes=(page,), layout=layout, pts=n, duration=1, time_base=base, index=n)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Nothing stays open between frames."""
-
-    def __iter__(self) -> Iterator[Frame]:
-        for number in range(len(self.pages)):
-            yield Frame(
-                planes=(self._page(number),), layout=self.info.layout, pts=number, duration=1,
-                time_base=self.info.time_base, index=number,
-            )  # fmt: skip
-
-    def _page(self, number: int) -> Any:
-        path, page = self.pages[number]
-        with refusals(path.name), quiet():
-            return tifffile.imread(path, key=page)
+        """Nothing stays open."""
 
 
 def _noisy_case(name: str, group: str, clean: Path, noisy: Path, frames: int | None) -> Case:

@@ -12,7 +12,7 @@ import numpy as np
 from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import ClipInfo, Frame, Plane, PlaneLayout
 from f2rcli.io.base import Ledger, Reader, ReadOptions
-from f2rcli.io.sequence import MismatchError, first_readable, tell_missing
+from f2rcli.io.sequence import MismatchError, TimeRange, first_readable, tell_missing
 from f2rcli.io.stacks.stack import (
     ALL,
     ALONE,
@@ -24,7 +24,6 @@ from f2rcli.io.stacks.stack import (
     listed_series,
     sequence_of,
 )
-from f2rcli.io.time_range import TimeRange
 from f2rcli.samples.defects import no_numbers, unreal_line
 from f2rcli.samples.lanes import LaneStatistics, lane_layout, measure_lane, planes_seen, surveyed
 

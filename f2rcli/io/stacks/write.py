@@ -21,7 +21,7 @@ from f2rcli.io.files import (
     misread_error,
 )
 from f2rcli.io.formats import BIG_TIFF, TIFF
-from f2rcli.io.sequence import first_readable
+from f2rcli.io.sequence import TimeRange, first_readable
 from f2rcli.io.stacks.library import LibraryStack
 from f2rcli.io.stacks.metadata import BITS
 from f2rcli.io.stacks.reader import StackFrame, StackReader
@@ -44,7 +44,6 @@ from f2rcli.io.stacks.zarr_out import (
     is_target,
     zarr_metadata,
 )
-from f2rcli.io.time_range import TimeRange
 from f2rcli.samples.lanes import picture_kept
 from f2rcli.units import count
 

@@ -14,7 +14,7 @@ from av.container import InputContainer
 from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io.base import Ledger, ReadOptions
-from f2rcli.io.time_range import TimeRange
+from f2rcli.io.sequence import TimeRange
 from f2rcli.io.video.decoder import (
     DecodedPicture,
     Decoder,

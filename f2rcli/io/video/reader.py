@@ -17,7 +17,7 @@ from av.video.codeccontext import VideoCodecContext
 from f2rcli.errors import InputError
 from f2rcli.frames import Frame
 from f2rcli.io.base import Ledger, Reader, ReadOptions
-from f2rcli.io.time_range import TimeRange, leading, timed, trailing
+from f2rcli.io.sequence import TimeRange, leading, timed, trailing
 from f2rcli.io.video.decoder import (
     EXPORTED,
     HEADERS,
