@@ -225,6 +225,18 @@ class Recipe(ABC):
         from now on."""
 
 
+class WindowStage(Stage):
+    """A stage of a network that learns from windows of pictures."""
+
+    network: Any
+
+    def __init__(
+        self, network: nn.Module, source: Windows, held_out: Windows, spec: StageSpec, crop: int
+    ) -> None:
+        self.network, self.source, self.held_out = network, source, held_out
+        self.spec, self.crop, self.name, self.batch = spec, crop, spec.name, spec.batch
+
+
 class WindowRecipe(Recipe):
     """Recipe of a method that learns from windows of pictures."""
 

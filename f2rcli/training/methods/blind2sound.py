@@ -26,8 +26,8 @@ from f2rcli.models.blind2sound import (
 from f2rcli.models.gaussian import Triangle
 from f2rcli.training.exams import Noise, ValidationErrors
 from f2rcli.training.losses import gaussian_nll, stabilised_variance_loss
-from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe
-from f2rcli.training.stage import VALIDATION_SEED, Stage, placed, sample_rngs
+from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe, WindowStage
+from f2rcli.training.stage import VALIDATION_SEED, placed, sample_rngs
 from f2rcli.training.windows import Sample, Windows, tensor
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -73,21 +73,11 @@ class MaskedBatch(NamedTuple):
     phases: tuple[int, ...]
 
 
-class MaskedStage(Stage):
+class MaskedStage(WindowStage):
     """Trains the denoiser by what it says of hidden pixels, and the estimator by the likelihood
     of the noisy ones and by the noise's regularity once it is stabilised."""
 
-    def __init__(
-        self,
-        network: Blind2SoundNetworks,
-        source: Windows,
-        held_out: Windows,
-        spec: StageSpec,
-        crop: int,
-    ) -> None:
-        self.network: Blind2SoundNetworks = network
-        self.source, self.held_out, self.crop = source, held_out, crop
-        self.name, self.batch = spec.name, spec.batch
+    network: Blind2SoundNetworks
 
     def draw(self, rngs: Sequence[np.random.Generator]) -> MaskedBatch:
         """The first generator chooses the phases, for the whole batch."""

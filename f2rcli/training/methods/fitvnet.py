@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from f2rcli.frames import Pictures
 from f2rcli.header import Header
@@ -26,6 +26,7 @@ from f2rcli.training.methods.base import (
     StageSpec,
     TrainingContext,
     WindowRecipe,
+    WindowStage,
     recorrupted_sample,
 )
 from f2rcli.training.stage import Stage, fixed_batches
@@ -80,8 +81,10 @@ class FrameSets(NamedTuple):
     cut: Tensor | None  # sigma of noisy targets that a range clipped, see as_stored; None: of none
 
 
-class JointStage(Stage):
+class JointStage(WindowStage):
     """Trains the image module alone (L_pd, on single frames) or everything."""
+
+    spec: JointSpec
 
     def __init__(
         self,
@@ -91,10 +94,9 @@ class JointStage(Stage):
         spec: JointSpec,
         crop: int,
     ) -> None:
-        self.networks, self.source, self.held_out = networks, source, held_out
-        self.spec, self.crop, self.blocks = spec, crop, spec.blocks
-        self.name, self.batch = spec.name, spec.batch
-        self.network: nn.Module = networks if spec.blocks else networks.image
+        network = networks if spec.blocks else networks.image
+        super().__init__(network, source, held_out, spec, crop)
+        self.networks, self.blocks = networks, spec.blocks
 
     def draw(self, rngs: Sequence[np.random.Generator]) -> FrameSets:
         samples = [self._sample(rng) for rng in rngs]

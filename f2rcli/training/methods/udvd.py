@@ -18,9 +18,9 @@ from f2rcli.models.gaussian import split as mean_and_factor
 from f2rcli.models.udvd import UDVDNet
 from f2rcli.training.exams import Noise, ValidationErrors, as_stored
 from f2rcli.training.losses import gaussian_nll, psnr_loss
-from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe
-from f2rcli.training.stage import VALIDATION_SEED, Stage, placed, sample_rngs
-from f2rcli.training.windows import Sample, Windows, tensor
+from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe, WindowStage
+from f2rcli.training.stage import VALIDATION_SEED, placed, sample_rngs
+from f2rcli.training.windows import Sample, tensor
 
 # 248 GMAC per megapixel of a stream and 461 of a training window, at 256x128 pixels.
 SMALL: dict[str, Any] = {
@@ -61,7 +61,7 @@ class BlindBatch(NamedTuple):
     cut: Tensor | None  # (B, C, H, W), see as_stored
 
 
-class BlindStage(Stage):
+class BlindStage(WindowStage):
     """Trains a blind-spot network on windows: by likelihood if it gives a covariance, else by the
     squared error.
 
@@ -70,12 +70,7 @@ class BlindStage(Stage):
     the mean's squared error has the same minimum and no such damping.
     """
 
-    def __init__(
-        self, network: UDVDNet, source: Windows, held_out: Windows, spec: StageSpec, crop: int
-    ) -> None:
-        self.network: UDVDNet = network
-        self.source, self.held_out, self.crop = source, held_out, crop
-        self.name, self.batch = spec.name, spec.batch
+    network: UDVDNet
 
     def draw(self, rngs: Sequence[np.random.Generator]) -> BlindBatch:
         """Windows turned, flipped and reversed in time at random."""
