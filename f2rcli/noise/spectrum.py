@@ -85,8 +85,9 @@ class Temporal(NamedTuple):
 
     @property
     def independent(self) -> bool | None:
-        """Whether both are small; None if nothing is known."""
-        known = [abs(rho) for rho in self if rho is not None]
+        """Whether both are small; None if nothing is known. Below 0 they are the flow's: it places
+        neighbours between their pixels, which evens out part of their noise."""
+        known = [rho for rho in self if rho is not None]
         return max(known) < INDEPENDENT if known else None
 
 

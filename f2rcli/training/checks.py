@@ -141,12 +141,12 @@ def problems(clip: Footage, report: NoiseReport) -> Iterator[Problem]:
             f"black and white cut off the noise of {100 * cut:.0f} % of its samples, and held-out "
             "frames cannot judge those", noted=False,
         )  # fmt: skip
-    if abs(correlation) > DEPENDENT or not report.independent:
+    if correlation > DEPENDENT or not report.independent:
         yield Problem(
             f"its noise is not independent from frame to frame (correlation {correlation:.2f}): "
             "weights learn to keep part of it; footage that was neither denoised nor compressed, "
             "or from which a dark frame was subtracted, teaches more",
-            refuses=abs(correlation) > DEPENDENT, noted=not report.independent,
+            refuses=correlation > DEPENDENT, noted=not report.independent,
         )  # fmt: skip
     if not clip.sensor and (sigma8 := max(report.model.sigma8)) < WEAK8:
         yield Problem(f"its noise is weak (sigma {sigma8:.1f} of 255): little to learn", False)

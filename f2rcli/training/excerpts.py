@@ -120,13 +120,14 @@ class Excerpt:
         moved, worth = [], []
         for place, neighbour in enumerate(centre.neighbours.tolist()):
             flow = centre.flows[place, *part].float().numpy()
-            if place == 0 and len(centre.past):
-                pictures, count = centre.past, centre.worth
-            else:
-                pictures = torch.cat([self.shown[neighbour], self.coarse[neighbour]])
-                count = centre.worth[:0]
             rows, columns, there = _around(flow, part, self.size)
-            pictures = pictures[:, rows, columns].float()
+            if place == 0 and len(centre.past):
+                pictures, count = centre.past[:, rows, columns].float(), centre.worth
+            else:  # in float32 first: autocast on a processor joins no halves
+                both = (
+                    one[neighbour, :, rows, columns].float() for one in (self.shown, self.coarse)
+                )
+                pictures, count = torch.cat([*both]), centre.worth[:0]
             moved.append(torch.cat(warped(self.layout, pictures[None].chunk(2, 1), there)))
             one = torch.ones(1, height, width)
             if len(count):

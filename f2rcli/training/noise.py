@@ -60,13 +60,13 @@ def _surest(clip: Footage) -> NoiseReport | None:
     if not found:
         return None
     surest = min(found, key=lambda report: report.confidence.percent)
-    most = max((report.temporal for report in found), key=lambda one: abs(shared(one)))
+    most = max((report.temporal for report in found), key=shared)
     return replace(surest, temporal=most)
 
 
 def shared(temporal: Temporal) -> float:
-    """The correlation between frames that is farthest from none."""
-    return max((rho for rho in temporal if rho is not None), key=abs, default=0.0)
+    """The larger correlation between frames; below 0 it says nothing, see `Temporal`."""
+    return max((rho for rho in temporal if rho is not None), default=0.0)
 
 
 def _places(clip: Footage) -> list[range]:

@@ -108,6 +108,15 @@ def test_a_fixed_pattern_is_no_independent_noise() -> None:
     assert not found.independent
 
 
+@pytest.mark.parametrize(("rho", "independent"), [(-0.15, True), (0.05, True), (0.15, False)])
+def test_frames_that_differ_by_more_than_their_noise_share_none(
+    report: NoiseReport, rho: float, independent: bool
+) -> None:
+    found = replace(report, temporal=report.temporal._replace(compensated=rho))
+    assert found.independent is independent
+    assert any("share noise" in one for one in found.meaning()) is not independent
+
+
 def test_a_clean_clip_has_hardly_any_noise(clean: NoiseReport) -> None:
     assert not clean.noisy
 

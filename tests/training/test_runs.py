@@ -84,6 +84,11 @@ def test_a_raw_burst_trains_networks_of_mosaics_from_nothing(tmp_path: Path) -> 
         assert weights.load(str(result.weights)).header.config["layouts"] == ["mosaic"]
 
 
+def test_a_run_in_bf16_learns_as_processors_that_have_it_choose(clip: Path, tmp_path: Path) -> None:
+    result = run(asked(beside(clip, tmp_path), precision="bf16", steps=1))
+    assert len(result.curve) >= 4  # of all stages
+
+
 def test_against_clean_clips_results_are_psnr(tmp_path: Path) -> None:
     clean = write_clip(tmp_path / "clean.mkv", pictures(), sigma=0)
     result = run(asked(clean, method="blind2sound", noise="gaussian:25"))
