@@ -44,7 +44,7 @@ from f2rcli.weights import KINDS, Kind
 from f2rcli.window import emptied
 from f2rcli.yuv import code_span
 
-LOOK_EVERY = 4  # frames
+LOOK_EVERY = 8  # frames
 CODEC_EVERY = 48  # frames: errors of a codec are asked for again, as encoders share out their bits
 # Logarithm of a look over the start, up to which it is chance, and from where on it counts in full:
 # one pair of frames tells a plane's noise within some per cent, and moving texture adds to that.

@@ -225,8 +225,8 @@ class Restorer:
         if not window.before:
             self.past = replace(self.past, memory=Memory())
         self.method.pass_over(window.map(lambda one: one.prepared), self.noise.told)
-        self._looked(window)
-        self.engine.watch(self.past, frame, self.noise.by_now(frame))
+        flows = [None if motion is None else motion() for motion in self._looked(window)]
+        self.engine.watch(self.past, frame, self.noise.by_now(frame), flows)
 
     # What a run that was killed goes on from (`engine.resuming`).
 

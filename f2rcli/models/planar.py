@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from f2rcli.models.convolutions.fused import convolved, lowered
-from f2rcli.models.layers import SLOPE, Down, ResidualBlock, Up, conv, inner_mean
+from f2rcli.models.layers import SLOPE, Down, ResidualBlock, Up, conv, inner_mean, pooled
 from f2rcli.planes import LAYOUTS, Layout
 
 EPSILON = 1e-4  # keeps ratios of brightness finite; one fortieth of an 8-bit code
@@ -266,8 +266,7 @@ class AnchorNet(nn.Module):
         """Pictures (B, N, C, h, w) as the weighing looks at them: `step` cells at once."""
         if self.step == 1:
             return pictures
-        small = functional.avg_pool2d(pictures.flatten(0, 1), self.step)
-        return small.view(*pictures.shape[:2], *small.shape[1:])
+        return pooled(pictures, self.step)
 
 
 class RefinerNet(nn.Module):
@@ -383,5 +382,5 @@ def weighted(weights: Tensor, pictures: Tensor) -> Tensor:
     """Sum over N of weights (B, N, 1, h, w) times pictures (B, N, C, h, w)."""
     total = weights[:, 0] * pictures[:, 0]
     for place in range(1, pictures.shape[1]):
-        total = torch.addcmul(total, weights[:, place], pictures[:, place])
+        total.addcmul_(weights[:, place], pictures[:, place])
     return total

@@ -79,7 +79,7 @@ def _others(planes: list[Real], context: FrameContext) -> list[Others | None]:
     flow = (
         context.flows[-1] if context.flows and isinstance(context.flows[-1], np.ndarray) else None
     )
-    still = flow is not None and float(resting(memory)) > 0.5
+    still = flow is not None and float(resting(memory.motion)) > 0.5
     later = [planes_of(frame) for frame in context.later[: None if still else 1]]
     found: list[Others | None] = []
     for index, plane in enumerate(planes):

@@ -8,6 +8,7 @@ is gone, so one test of change looks at single frames, at the mean of the last f
 changes a fourth as strong, and at their power, which shows what flickers (DESIGN.md D47).
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from f2rcli.engine.contract.clipping import untouched
-from f2rcli.engine.contract.filters import box, least_around, power_around, resized
+from f2rcli.engine.contract.filters import box, here, least_around, power_around, resized
 from f2rcli.engine.contract.limits import limit_to_noise
 from f2rcli.engine.contract.terms import LEAST, Groups, Terms, left_by_box
 
@@ -43,6 +44,7 @@ FEWEST = 4.0, 8.0  # frames: a mean of fewer is not used, one of more is used in
 # The flow of noise that stands still scatters by as much, but not all one way.
 RESTING, OVER, STEP = 0.3, 60, 4
 CAMERA = 0.4, 0.6  # of a picture's places: where fewer rest the camera moves; where more, things
+HARDLY_ANY = 0.03  # the same: noise of 15 of 255 leaves a still picture 0.15 in its first frame
 MOVING = 1 / 4  # share of a frame in a place's motion
 
 
@@ -58,21 +60,25 @@ class Memory(NamedTuple):
     removed: Sequence[Tensor] = ()  # the mean of what was taken out; empty before any
     ages: Sequence[Tensor] = ()  # frames in it
 
-    def knows(self, groups: Groups) -> bool:
-        """Whether it is of pictures of this size."""
-        return [one.shape for one in self.means] == [one.shape for one in groups]
+    def fits(self, groups: Groups) -> bool:
+        """Whether it is of pictures of this size, as far as it knows any."""
+        return not self.means or [one.shape for one in self.means] == [one.shape for one in groups]
 
 
 def added(
     memory: Memory, groups: Groups, variances: Groups, terms: Terms, flows: Sequence[Tensor]
 ) -> Memory:
     """The memory with the next frame; variances: of its noise; flows (2, H, W): into the frames
-    beside it, as far as they are known."""
-    if not memory.knows(groups):
+    beside it, as far as they are known. Where hardly any place rests, it knows nothing but that:
+    means would be worth nothing (0.00 dB of luma), and take a tenth of a frame. A device would have
+    to be asked, and waited for."""
+    motion = _motion(memory, flows)
+    if here(groups[0]) and _places_at_rest(motion) < HARDLY_ANY:
+        return Memory(motion=motion)
+    if not memory.means:
         ones = [torch.ones_like(group) for group in groups]
         nought = [torch.zeros_like(group) for group in groups]
-        return Memory([group.clone() for group in groups], ones, nought, nought, matches=ones)
-    motion = _motion(memory, flows)
+        return Memory([group.clone() for group in groups], ones, nought, nought, motion, ones)
     moves = [one.square().sum(0, keepdim=True) > RESTING**2 for one in motion]
     means, worths, lately, calms, matches = [], [], [], [], []
     for kind, (group, variance) in enumerate(zip(groups, variances, strict=True)):
@@ -124,17 +130,21 @@ def _motion(memory: Memory, flows: Sequence[Tensor]) -> Sequence[Tensor]:
     if not flows:
         return memory.motion
     ways = [flow[:, ::STEP, ::STEP] for flow in flows]
-    here = ways[0] if len(ways) == 1 else (ways[0] - ways[1]) / 2
-    here = box(here.contiguous(), OVER // STEP)
-    return [torch.lerp(one, here, MOVING) for one in memory.motion] or [here]
+    mean = ways[0] if len(ways) == 1 else (ways[0] - ways[1]) / 2
+    mean = box(mean.contiguous(), OVER // STEP)
+    return [torch.lerp(one, mean, MOVING) for one in memory.motion] or [mean]
 
 
-def resting(memory: Memory) -> Tensor:
-    """How far the camera rests, 0..1, as flows tell; 1 where there are none."""
-    if not memory.motion:
+def resting(motion: Sequence[Tensor]) -> Tensor:
+    """How far the camera rests, 0..1, as a memory's motion tells; 1 where there is none."""
+    return 1 - falling(_places_at_rest(motion), CAMERA)
+
+
+def _places_at_rest(motion: Sequence[Tensor]) -> Tensor:
+    """Their share of the picture; all where no motion is known."""
+    if not motion:
         return torch.ones(())
-    share = (memory.motion[0].square().sum(0) <= RESTING**2).float().mean()
-    return 1 - falling(share, CAMERA)
+    return (motion[0].square().sum(0) <= RESTING**2).float().mean()
 
 
 def stands(memory: Memory) -> Tensor:
@@ -199,7 +209,7 @@ def _beyond_noise(
 def _used(memory: Memory, kind: int) -> Tensor:
     """How far the mean of a place is used, 0..1."""
     enough = ((memory.worths[kind] - FEWEST[0]) / (FEWEST[1] - FEWEST[0])).clamp_(0, 1)
-    return enough * memory.calm[kind] * resting(memory).to(enough.device)
+    return enough * memory.calm[kind] * resting(memory.motion).to(enough.device)
 
 
 def falling(value: Tensor, limits: tuple[float, float]) -> Tensor:
@@ -211,5 +221,5 @@ def _of_few(worth: Tensor) -> Tensor:
     """Of the mean of the last few frames less that of all, the variance in units of a frame's: what
     averages of noise leave, and what the first frames weigh too much."""
     lasting = (LATELY / (2 - LATELY) - 1 / worth).clamp_min_(0)
-    beginning = 0.9 * ((1 - LATELY) ** 2) ** worth
+    beginning = (worth * (2 * math.log(1 - LATELY))).exp_().mul_(0.9)
     return lasting.add_(beginning).clamp_min_(LEAST_OF_FEW)

@@ -99,9 +99,8 @@ class Contract:
         """Let the memory learn of the next frame."""
         groups = self._store.groups(frame)
         terms = Terms(frame.layout, noise.shares, noise.clipped, tolerance)
-        law, known = law_of(noise, terms, groups), past.memory
-        if not known.knows(groups):
-            known = Memory()
+        law = law_of(noise, terms, groups)
+        known = past.memory if past.memory.fits(groups) else Memory()
         ways = [_shifts(flow, groups[0]) for flow in flows if flow is not None]
         name = "watched", terms
         past.memory = Memory(
@@ -126,7 +125,7 @@ class Contract:
         ]
         shares = None if past is None else past.shares
         tables = [] if shares is None else shares.tables(terms, groups[0])
-        known = Memory() if past is None or not past.memory.knows(groups) else past.memory
+        known = past.memory if past is not None and past.memory.fits(groups) else Memory()
         work, name = partial(_allowed, terms), ("contract", terms)
         done = _Allowed(*self._store.graphs(
             name, work, groups, change, law_of(noise, terms, groups), near, tables, known
