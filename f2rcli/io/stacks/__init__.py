@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-from f2rcli.errors import UsageError
 from f2rcli.io.base import Reader, ReadOptions
 from f2rcli.io.files import default_folder
 from f2rcli.io.formats import MAKERS_TIFF, STACKS, UNREAD_STACKS
-from f2rcli.io.stacks.arrays import split_path
 from f2rcli.io.stacks.foreign import unsupported
 from f2rcli.io.stacks.library import format_of
 from f2rcli.io.stacks.metadata import Facts, Metadata, colour_of
@@ -51,13 +49,12 @@ __all__ = [
 
 def claims(source: str) -> bool:
     """Whether a path is a stack: by suffix, folders and patterns by their files."""
-    path = Path(split_path(source)[0])
-    return path.suffix.lower() in UNREAD_STACKS or reads(source)
+    return Path(source).suffix.lower() in UNREAD_STACKS or reads(source)
 
 
 def reads(source: str) -> bool:
     """Whether a path is a stack of a kind that f2r reads."""
-    path = Path(split_path(source)[0])
+    path = Path(source)
     if format_of(path) is not None:
         return True
     if path.is_dir():
@@ -67,8 +64,7 @@ def reads(source: str) -> bool:
 
 def default_target(source: Path) -> Path:
     """`a_f2r.tif` beside `a.tif`, `a_f2r.ome.tif` beside `a.ome.tif` and makers' formats, `run_f2r`
-    beside a folder of pages; beside `a.h5` for `a.h5:/movie`."""
-    source = Path(split_path(str(source))[0])
+    beside a folder of pages."""
     made = format_of(source) is not None or source.suffix.lower() in MAKERS_TIFF
     if made or (source.is_dir() and set_in(source) is not None):
         return source.with_name(f"{source.name.split('.')[0]}_f2r.ome.tif")
@@ -79,14 +75,8 @@ def default_target(source: Path) -> Path:
 
 def open_reader(source: str, options: ReadOptions) -> Reader:
     """Open a stack. Raises InputError for makers' formats without a reader."""
-    name, inside = split_path(source)
-    path = Path(name)
+    path = Path(source)
     if path.suffix.lower() in UNREAD_STACKS:
         what = f"{UNREAD_STACKS[path.suffix.lower()]} files are"
         raise unsupported(path, what, "Export it as OME-TIFF, for example with Fiji's Bio-Formats.")
-    if inside is not None and options.series is not None:
-        raise UsageError(
-            f"series={options.series!r}: {source} names an array already.",
-            hint="Leave one out.",
-        )
-    return StackReader(name if inside else source, options, open_stack(source))
+    return StackReader(source, options, open_stack(source))

@@ -1,8 +1,7 @@
 """Arrays in OME-Zarr (NGFF 0.1 to 0.5), HDF5, NWB (Neurodata Without Borders 2) and FITS.
 
-In HDF5 every array of pictures is a series under its path, so that `file.h5:/path` names one. In
-NWB these are the data of imaging series; elsewhere all arrays of three and more axes, or else of
-two. Any other array of two to five axes is one where a path names it.
+In HDF5 every array of pictures is a series under its path. In NWB these are the data of imaging
+series; elsewhere all arrays of three and more axes, or else of two.
 """
 
 import json
@@ -17,8 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from f2rcli.errors import InputError, UsageError
-from f2rcli.io.formats import HDF5
+from f2rcli.errors import InputError
 from f2rcli.io.stacks.foreign import Image, Where, unsupported
 from f2rcli.io.stacks.metadata import Facts, Metadata, known_sizes, number_of, ome_colour, steady
 from f2rcli.io.stacks.stack import LETTER_OF, check_samples
@@ -31,7 +29,6 @@ ZARR_TIMES = {"femtosecond": 1e-15, "picosecond": 1e-12, "nanosecond": 1e-9, "mi
               "millisecond": 1e-3, "centisecond": 1e-2, "decisecond": 0.1, "second": 1.0,
               "minute": 60.0, "hour": 3600.0, "day": 86400.0}  # fmt: skip
 _BEFORE_AXES = ("t", "c", "z", "y", "x")  # of versions 0.1 and 0.2, which do not name them
-_INSIDE = re.compile(rf"(.+?(?:{'|'.join(re.escape(s) for s in HDF5)})):(/.*)", re.IGNORECASE)
 HDF5_CACHE = 256 << 20  # bytes of chunks: they may reach over many frames
 _SERIES = frozenset({"TwoPhotonSeries", "OnePhotonSeries", "ImageSeries"})
 _UNNAMED = {2: "YX", 3: "QYX", 4: "QIYX", 5: "QIPYX"}
@@ -185,15 +182,8 @@ def _omero_channel(one: dict[str, Any]) -> Facts:
 # --- HDF5 and NWB ---------------------------------------------------------------------------------
 
 
-def split_path(source: str) -> tuple[str, str | None]:
-    """A file, and the path of an array in it: `a.h5:/movie` is a.h5 and /movie."""
-    match = None if Path(source).exists() else _INSIDE.fullmatch(source)
-    return (match[1], match[2].rstrip("/")) if match else (source, None)
-
-
-def hdf5_images(file: Any, path: Path, wanted: str = "") -> list[Image]:
-    """An image per array of pictures of an h5py.File; wanted: the path of the only one, or of a
-    group that holds one."""
+def hdf5_images(file: Any, path: Path) -> list[Image]:
+    """An image per array of pictures of an h5py.File."""
     every: list[Any] = []
     file.visititems(lambda _, one: every.append(one) if hasattr(one, "ndim") else None)
     imaging = [one for one in every if _kind(one.parent) in _SERIES and _leaf(one) == "data"]
@@ -204,13 +194,6 @@ def hdf5_images(file: Any, path: Path, wanted: str = "") -> list[Image]:
     found = [one for one in imaging or every if one in known]
     if any(one.ndim > 2 for one in found):
         found = [one for one in found if one.ndim > 2]
-    if wanted:
-        below = [one for one in known if f"{one.name}/".startswith(f"{wanted}/")]
-        if len(below) != 1:
-            names = ", ".join(str(one.name) for one in (below or found)[:6])
-            raise UsageError(f"{path.name}:{wanted}: names no array of pictures.",
-                             hint=f"It has {names or 'none'}.")  # fmt: skip
-        found = below
     if not found:
         for one in every:
             if one.size and 2 <= one.ndim <= 5 and one.dtype.kind in "biuc":

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -63,11 +62,8 @@ def format_of(path: Path) -> StackFormat | None:
 class LibraryStack(Stack):
     """A stack in a format that a package of the extra `microscopy` reads."""
 
-    def __init__(self, path: Path, wanted: str = "") -> None:
-        """wanted: the path of an array in HDF5, which is the only series then.
-
-        Raises InputError where the library is missing or refuses the file.
-        """
+    def __init__(self, path: Path) -> None:
+        """Raises InputError where the library is missing or refuses the file."""
         self.path, self.name = path, path.name
         if not path.exists():
             raise InputError(f"{path.name}: no such file.", hint="Check the path.")
@@ -80,14 +76,14 @@ class LibraryStack(Stack):
         with refusals(self.name), quiet(kind.package):
             self.file = kind.opened(library, path)
         try:
-            self._understand(partial(hdf5_images, wanted=wanted) if wanted else kind.images)
+            self._understand()
         except BaseException:
             self.close()
             raise
 
-    def _understand(self, images: Callable[[Any, Path], list[Image]]) -> None:
+    def _understand(self) -> None:
         with refusals(self.name), quiet(self._kind.package):
-            self.images = images(self.file, self.path)
+            self.images = self._kind.images(self.file, self.path)
         if not self.images:
             raise InputError(f"{self.name}: holds no pictures.")
         self._letters = [upright(image.sizes) for image in self.images]

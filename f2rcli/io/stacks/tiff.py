@@ -17,7 +17,6 @@ from f2rcli.frames import Plane
 from f2rcli.io.formats import TIFF
 from f2rcli.io.numbering import axes_in_names, files_in_order, files_of, is_pattern, natural_key
 from f2rcli.io.sequence import MismatchError, first_readable
-from f2rcli.io.stacks.arrays import split_path
 from f2rcli.io.stacks.library import LibraryStack, format_of
 from f2rcli.io.stacks.metadata import (
     PROVENANCE,
@@ -602,10 +601,8 @@ class PageFolder(Stack):
 
 def open_stack(source: str) -> Stack:
     """A stack of any format. Raises InputError for what cannot be read."""
-    name, inside = split_path(source)
-    if format_of(path := Path(name)) is None:
-        return open_tiff(source)
-    return LibraryStack(path, inside or "")
+    path = Path(source)
+    return open_tiff(source) if format_of(path) is None else LibraryStack(path)
 
 
 def open_tiff(source: str) -> Stack:
