@@ -13,7 +13,7 @@ from f2rcli.io import (
     plan_output,
     readable_suffixes,
 )
-from f2rcli.io.video.containers import CONTAINERS
+from f2rcli.io.video.streams import CONTAINERS
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from f2rcli.io import ReadOptions, WriteOptions, open_reader, open_writer, plan_output
-from f2rcli.io.video.containers import CONTAINERS
 from f2rcli.io.video.pixels import Filter
+from f2rcli.io.video.streams import CONTAINERS
 
 HELD = WriteOptions(copy_only=True)  # what the target holds, and no refusal
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from f2rcli.io.video.containers import default_suffix
 from f2rcli.io.video.plan import plan_video as plan_output
 from f2rcli.io.video.reader import VideoReader as open_reader
+from f2rcli.io.video.streams import default_suffix
 from f2rcli.io.video.writer import VideoWriter as open_writer
 
 __all__ = ["open_reader", "open_writer", "plan_output"]

@@ -17,9 +17,9 @@ from av.video.codeccontext import VideoCodecContext
 from f2rcli.errors import UsageError, closest
 from f2rcli.frames import ClipInfo, Family, PlaneLayout
 from f2rcli.io.base import Reader, WriteOptions
-from f2rcli.io.video.containers import Container
 from f2rcli.io.video.pixels import FULL, LIMITED, ColourTags, PixelFormat, pixel_format, writable
 from f2rcli.io.video.source import SourceMetadata, metadata_of
+from f2rcli.io.video.streams import Container, is_encoder
 from f2rcli.system import x264_assembly, x265_assembly
 
 # Encoders of a family, best first.
@@ -259,14 +259,6 @@ def _encoders_for(family: str) -> tuple[str, ...]:
 def family_of_encoder(encoder: str) -> str:
     """The codec family an encoder writes."""
     return av.Codec(encoder, "w").canonical_name
-
-
-def is_encoder(name: str, kind: str = "video") -> bool:
-    """Whether this FFmpeg has an encoder of this name, for video or audio."""
-    try:
-        return av.Codec(name, "w").type == kind
-    except ValueError:
-        return False
 
 
 def says_matrix(encoder: str, matrix: int) -> bool:

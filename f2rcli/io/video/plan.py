@@ -14,12 +14,6 @@ import av
 from f2rcli.frames import Family
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
 from f2rcli.io.files import check_target
-from f2rcli.io.video.containers import (
-    CONTAINERS,
-    Container,
-    container_for,
-    turns,
-)
 from f2rcli.io.video.encoders import (
     MASTERED,
     EncoderChoice,
@@ -39,7 +33,15 @@ from f2rcli.io.video.source import (
     stream_line,
     title_of,
 )
-from f2rcli.io.video.streams import StreamPlan, plain_tags, plan_streams
+from f2rcli.io.video.streams import (
+    CONTAINERS,
+    Container,
+    StreamPlan,
+    container_for,
+    plain_tags,
+    plan_streams,
+    turns,
+)
 
 _MP4_TAGS = {  # what mp4 and mov store under names of their own
     "title", "artist", "album_artist", "album", "composer", "date", "year", "comment", "genre",

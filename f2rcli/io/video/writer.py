@@ -17,7 +17,6 @@ from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import Frame
 from f2rcli.io.base import Reader, Receipt, WritePlan, Writer, written_name
 from f2rcli.io.files import PartFile, disk_error, misread_error
-from f2rcli.io.video.containers import open_target
 from f2rcli.io.video.decoder import AnyPacket, SidePackets, shown_at
 from f2rcli.io.video.encoders import ordinary_scheduling
 from f2rcli.io.video.pixels import Filter, converted, make_frame
@@ -30,7 +29,7 @@ from f2rcli.io.video.source import (
     metadata_of,
     quiet_ffmpeg,
 )
-from f2rcli.io.video.streams import SideStreams, stream_tags
+from f2rcli.io.video.streams import SideStreams, open_target, stream_tags
 from f2rcli.units import count
 
 _ERRORS = (av.FFmpegError, OSError)
