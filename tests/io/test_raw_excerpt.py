@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.io.test_raw_tiff import write_movie
+import tifffile
 
 from f2rcli.frames import Frame, Plane
 from f2rcli.io import ReadOptions, open_reader
 from f2rcli.samples import defects
 from f2rcli.window import LEAD_IN, LEAD_OUT
+from tests.io.raw_files import tags
 
 FRAMES, HEIGHT, WIDTH = 108, 64, 96
 
@@ -23,12 +24,14 @@ def burst(tmp_path_factory: pytest.TempPathFactory) -> Path:
         60 * np.sin(2 * np.pi * (x * a + y * b) + c) for a, b, c in rng.random((9, 3)) / 3
     )
     hot = rng.permutation(HEIGHT * WIDTH)[:40]
-    frames = np.empty((FRAMES, HEIGHT, WIDTH), np.uint16)
+    folder = tmp_path_factory.mktemp("burst")
     for index in range(FRAMES):
         light = scene[:, index : index + WIDTH] + rng.normal(0, 30, (HEIGHT, WIDTH))
         light.flat[hot[: 40 if index >= 60 else 20]] += 300
-        frames[index] = np.rint(light)
-    return write_movie(tmp_path_factory.mktemp("burst") / "a.tif", frames)
+        codes = np.rint(light).astype(np.uint16)
+        path = folder / f"{index:03d}.dng"
+        tifffile.imwrite(path, codes, photometric="cfa", metadata=None, extratags=tags())
+    return folder
 
 
 Repaired = list[tuple[Plane, Plane]]  # frames, and the places that were repaired in them
