@@ -54,7 +54,7 @@ def _by_opencv(planes: Sequence[Tensor], flow: Flow, step: tuple[int, int]) -> l
     for plane in planes:
         values = plane.view(plane.shape[-2:]).numpy()
         found = cv2.remap(values, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]  # None is allowed
-        moved.append(torch.from_numpy(found).view(plane.shape))
+        moved.append(torch.from_numpy(found).view(*plane.shape[:-2], *found.shape))
     return moved
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from f2rcli.models.placing import rated, warped
+from f2rcli.models.placing import MAPS, rated, warped
 from f2rcli.models.planar import CONFIGS, Coarse, Neighbours, Networks, Restored
 from f2rcli.planes import LAYOUTS, Layout, gathered
 
@@ -121,6 +121,13 @@ def test_a_neighbour_is_brought_onto_the_centres_grid_plane_by_plane(name: str) 
     back = warped(layout, [gathered(layout, there)], flow)[0]
     inner = (slice(None), slice(4, -4), slice(4, -4))
     torch.testing.assert_close(back[inner], gathered(layout, planes)[inner], atol=1e-4, rtol=0)
+
+
+def test_a_flow_may_lead_into_a_larger_picture() -> None:
+    """As crops do in training, whose neighbours reach beyond them."""
+    picture = torch.rand(1, 1, 12, 16)
+    flow = torch.tensor([3.0, 2.0]).expand(6, 8, 2).numpy()
+    torch.testing.assert_close(warped(MAPS, [picture], flow)[0], picture[..., 2:8, 3:11])
 
 
 def test_what_shows_something_else_is_not_trusted() -> None:
