@@ -143,12 +143,19 @@ def available() -> list[str]:
     return sorted(manifest())
 
 
-def choose(method: str, space: Space) -> str:
-    """The bundled weights for a method and space, by name. Raises WeightsError for none."""
+def sizes() -> list[str]:
+    """The sizes that f2r's bundled networks come in."""
+    return sorted({entry["size"] for entry in manifest().values() if entry["method"] == "f2r"})
+
+
+def choose(method: str, space: Space, size: str | None = None) -> str:
+    """The bundled weights for a method and space, by name, of a size where there are any. Raises
+    WeightsError for none."""
     wanted = (method, space.value)
     fitting = [
         name for name, entry in manifest().items() if (entry["method"], entry["space"]) == wanted
     ]
+    fitting = [name for name in fitting if manifest()[name].get("size") == size] or fitting
     if not fitting:
         raise WeightsError(
             f"no bundled weights for method {method} and {space.value} pictures.",

@@ -51,7 +51,7 @@ def denoise(
     arrays' own units, 8-bit units for files; measured), axes (a letter per axis: T time, Y rows, X
     columns, S colours, others are lanes of their own), series (of a file with several: a number, a
     name or "all"), levels (the values that networks see as black and white; measured), weights,
-    method, ensemble, device, precision, tile, threads as on the command line.
+    model, method, ensemble, device, precision, tile, threads as on the command line.
 
     Raises UsageError for options that do not fit, InputError for what cannot be read, OutputError
     for what cannot be written, CancelledError where `cancel` ended it.

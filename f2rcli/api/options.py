@@ -21,6 +21,7 @@ class Keywords(TypedDict, total=False):
     chroma_strength: float | None
     sigma: float | None
     method: str
+    model: str | None
     weights: str | Path | None
     ensemble: str
     device: str

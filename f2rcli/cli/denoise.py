@@ -34,6 +34,7 @@ from f2rcli.cli.estimate import (
     cost_words,
     estimated,
     expected_frames,
+    other_model,
     remember,
 )
 from f2rcli.cli.options import Number, Text, files, part, result
@@ -80,11 +81,13 @@ def denoise(
     output: Annotated[Text, result("OUTPUT", "File or folder; - is stdout.", "--output -o")] = None,
     strength: Annotated[float, result("S", "1 removes the noise, less keeps grain; 0 to 4.")] = 1.0,
     chroma_strength: Annotated[Number, result("S", "The same for colour alone.")] = None,
-    sigma: Annotated[Number, result("N", "The noise, of 255 (default: measured).")] = None,
+    sigma: Annotated[
+        Number, result("N", "The noise, of 255 (default: measured).", more=True)
+    ] = None,
     adapt: Annotated[
         bool, result("", "Train on this clip first, if that gains.", "--adapt")
     ] = False,
-    adapt_minutes: Annotated[Number, result("N", "Train that long (one).", more=True)] = None,
+    model: opt.Model = None,
     method: opt.Method = "f2r",
     weights: opt.Weights = None,
     fields: opt.Fields = "auto",
@@ -128,8 +131,9 @@ def denoise(
     """  # fmt: skip
     console = opt.begin(ctx, json=json, quiet=quiet)
     engine = EngineSettings(
-        strength=strength, chroma_strength=chroma_strength, sigma=sigma, method=method,
-        weights=weights, device=device, threads=threads, precision=precision, tile=tile,
+        strength=strength, chroma_strength=chroma_strength, sigma=sigma, model=model,
+        method=method, weights=weights, device=device, threads=threads, precision=precision,
+        tile=tile,
     )  # fmt: skip
     read = ReadOptions(
         axes=axes, series=series, start=_time("start", start), end=_time("end", end),
@@ -146,8 +150,8 @@ def denoise(
     )  # fmt: skip
     job = Job(
         source=source[0], output=output, engine=engine, read=read, write=write,
-        adapt=adapt or adapt_minutes is not None, adapt_minutes=adapt_minutes,
-        preview=_time("preview", preview), dry_run=dry_run, settings=opt.given(ctx, *SILENT),
+        adapt=adapt, preview=_time("preview", preview), dry_run=dry_run,
+        settings=opt.given(ctx, *SILENT),
     )  # fmt: skip
     job.check(json=json)
     console.flags["copy_only"] = "--audio-codec none"
@@ -193,7 +197,6 @@ class Job:
     read: ReadOptions
     write: WriteOptions
     adapt: bool = False
-    adapt_minutes: float | None = None
     preview: float | None = None  # seconds: the still of that moment takes the output's place
     dry_run: bool = False
     settings: dict[str, Any] = field(default_factory=dict)  # as given, for the output's provenance
@@ -289,6 +292,8 @@ def _announce(job: Job, reader: Reader, plan: WritePlan | None, console: Console
     takes = None if idle else estimated(job.engine, info)
     words = "" if takes is None else f"; {takes.words(frames)}"
     console.note(f"{info.name}: {', '.join(parts)}{words}")
+    if takes is not None and (other := other_model(job.engine)):
+        console.note(other)
     console.event(
         "start", version=__version__, source=job.source, target=job.target, width=info.width,
         height=info.height, frames=info.frames, estimate=None if takes is None else takes._asdict(),
@@ -312,8 +317,7 @@ def _adapted(job: Job, console: Console) -> Job:
     from f2rcli.cli.train import StepMeter
     from f2rcli.training.adapt import MINUTES, Adaptation
 
-    minutes = MINUTES if job.adapt_minutes is None else job.adapt_minutes
-    entry = Adaptation(job.engine, minutes, job.source, job.read)
+    entry = Adaptation(job.engine, MINUTES, job.source, job.read)
     known = entry.known
     if not known:
         console.note(f"adapting to {Path(job.source).name}; Ctrl-C leaves everything as it was")

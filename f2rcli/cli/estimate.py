@@ -7,6 +7,7 @@ processor multiplies, and is told that it is one.
 
 import json
 import math
+import platform
 import shutil
 import sys
 import time
@@ -15,9 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from f2rcli import __version__
+from f2rcli import __version__, methods, weights
 from f2rcli.documents import parse_json, read_text
-from f2rcli.engine.settings import EngineSettings
+from f2rcli.engine.settings import FULL, LITE, EngineSettings
 from f2rcli.frames import ClipInfo
 from f2rcli.io.files import write_text
 from f2rcli.system import asked_threads, cache_folder, processors
@@ -70,8 +71,8 @@ def estimated(settings: EngineSettings, info: ClipInfo) -> Estimate:
             basis = "by a run of another size" if apart else "as the last run of this kind took"
             pace, opening, room = (pixels * one for one in known)
             return Estimate(pace, opening, BASE + room, basis, rough=bool(apart))
-    elsewhere = settings.device not in ("auto", "cpu") or (settings.device == "auto" and _has_gpu())
-    seconds = None if elsewhere else WORK * pixels / _multiplications()
+    work = WORK / (float(_lite()["full_takes"]) if _size_used(settings) == LITE else 1.0)
+    seconds = None if _elsewhere(settings) else work * pixels / _multiplications()
     opening = OPENING[0] + OPENING[1] * (seconds or 0.0)
     return Estimate(
         seconds, opening, BASE + PER_PIXEL * pixels, "guessed from this processor's speed"
@@ -93,6 +94,31 @@ def remember(
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / "runs.json", json.dumps(kept))
+
+
+def other_model(settings: EngineSettings) -> str:
+    """Which `--model` would be quicker or better, and by how much; empty where there is no other.
+    The manifest knows it of the quick one."""
+    used, lite = _size_used(settings), _lite()
+    if not lite or used is None:
+        return ""
+    takes, gains = float(lite["full_takes"]), float(lite["full_gains"])
+    if used == LITE:
+        return f"--model full: {gains:.1f} dB better, {takes:.1f} times as long"
+    return f"--model lite: {takes:.1f} times as fast, {gains:.1f} dB worse"
+
+
+def _lite() -> dict[str, Any]:
+    """The manifest's entry of f2r's quick networks; empty without any."""
+    found = weights.manifest().values()
+    return next((e for e in found if (e["method"], e.get("size")) == (methods.DEFAULT, LITE)), {})
+
+
+def _size_used(settings: EngineSettings) -> str | None:
+    """The size of the bundled networks of f2r that a run takes; None: it takes others."""
+    if settings.weights is not None or settings.method != methods.DEFAULT:
+        return None
+    return settings.model or (LITE if _lite() and not _elsewhere(settings) else FULL)
 
 
 def cost_values(engine: "Engine", info: ClipInfo, method: Any) -> dict[str, Any]:
@@ -126,8 +152,14 @@ def _kind(settings: EngineSettings, info: ClipInfo) -> str:
     """What decides how long a pixel takes, but for the size: small pictures take longer."""
     kind = info.layout.family.value
     threads = settings.threads or asked_threads() or processors()
-    how = (settings.method, settings.weights, settings.ensemble, settings.device)
-    return " ".join(map(str, (__version__, kind, *how, settings.precision, settings.tile, threads)))
+    bundled = _size_used(settings)
+    how = (settings.method, bundled, settings.weights, settings.ensemble, settings.device)
+    return " ".join(
+        map(
+            str,
+            (__version__, platform.node(), kind, *how, settings.precision, settings.tile, threads),
+        )
+    )
 
 
 def _size(info: ClipInfo) -> int:
@@ -148,9 +180,10 @@ def _positive(value: Any) -> bool:
     return isinstance(value, int | float) and value > 0
 
 
-def _has_gpu() -> bool:
-    """Whether torch may find a GPU, as far as can be told without loading it."""
-    return sys.platform == "darwin" or shutil.which("nvidia-smi") is not None
+def _elsewhere(settings: EngineSettings) -> bool:
+    """Whether a run may be on a GPU, as far as can be told without loading torch."""
+    there = sys.platform == "darwin" or shutil.which("nvidia-smi") is not None
+    return settings.device not in ("auto", "cpu") or (settings.device == "auto" and there)
 
 
 def _multiplications() -> float:
@@ -158,7 +191,7 @@ def _multiplications() -> float:
     matrix = np.ones((SIDE, SIDE), np.float32)
     taken = []
     for _ in range(ROUNDS):
-        began = time.perf_counter()
+        began = time.thread_time()  # beside busy programs, a clock would mostly show theirs
         np.dot(matrix, matrix)
-        taken.append(time.perf_counter() - began)
+        taken.append(time.thread_time() - began)
     return SIDE**3 / max(min(taken), 1e-6)

@@ -49,6 +49,7 @@ MEASURED = 10  # frames of `f2r noise`
 def info(
     ctx: typer.Context,
     source: opt.Clip,
+    model: opt.Model = None,
     method: opt.Method = "f2r",
     weights: opt.Weights = None,
     axes: opt.Axes = None,
@@ -64,7 +65,9 @@ def info(
     f2r info stack.ome.tif --axes TZYX
     """
     console = opt.begin(ctx, json=json)
-    settings = EngineSettings(method=method, weights=weights, device=device, threads=threads)
+    settings = EngineSettings(
+        model=model, method=method, weights=weights, device=device, threads=threads
+    )
     with open_reader(source, ReadOptions(axes=axes, series=series)) as reader:
         facts = facts_of(source, reader)
         for told in (facts, facts["output"]):

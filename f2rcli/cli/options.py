@@ -72,6 +72,7 @@ CLIP = "Video, folder, pictures (frames/%05d.png), or - for stdin."
 Clip = Annotated[str, typer.Argument(metavar="INPUT", show_default=False, help=CLIP)]
 Method = Annotated[str, result("NAME", "Denoising method; see below.", more=True)]
 Weights = Annotated[Text, result("NAME|PATH", "Trained weights (default: bundled).", more=True)]
+Model = Annotated[Text, result("lite|full", "Quicker networks, or better ones.")]
 Axes = Annotated[Text, part("TZCYX", "A stack's axes, slowest first: T time, Z depth, C channel.")]
 Series = Annotated[Text, part("N|NAME|all", "Series of a file that has several.", more=True)]
 Frames = Annotated[Whole, part("N", "At most N frames of each clip.")]

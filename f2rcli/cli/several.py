@@ -100,9 +100,7 @@ def settings_hash(job: Job) -> str:
     engine = replace(job.engine, device="auto", threads=None, tile="auto")
     write = replace(job.write, overwrite=False)
     facts = [asdict(one) for one in (engine, job.read, write)]
-    facts += [
-        {"adapt": [job.adapt, job.adapt_minutes], "weights": weights.mark(job.engine.weights)}
-    ]
+    facts += [{"adapt": job.adapt, "weights": weights.mark(job.engine.weights)}]
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
 

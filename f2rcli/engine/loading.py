@@ -13,7 +13,7 @@ from f2rcli.engine.device import (
     threads_for,
 )
 from f2rcli.engine.engine import Engine
-from f2rcli.engine.settings import EngineSettings
+from f2rcli.engine.settings import FULL, LITE, EngineSettings
 from f2rcli.engine.strength import check_strengths
 from f2rcli.engine.tiles import choose_tile, picture_size
 from f2rcli.errors import WeightsError
@@ -34,7 +34,7 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
     if wish == "auto" and info.layout.levels is not None and device.type == "cpu":
         wish = str(STACK_TILE)
     tile = choose_tile(wish, *size, memory)
-    chosen = weights.load(settings.weights or _bundled(settings.method, info.space))
+    chosen = weights.load(settings.weights or _bundled(settings, info.space, device.type))
     header = chosen.header
     if header.method != settings.method:
         raise WeightsError(
@@ -65,10 +65,17 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
     return engine
 
 
-def _bundled(method: str, space: Space) -> str:
+def _bundled(settings: EngineSettings, space: Space, device: str) -> str:
+    size = settings.model or (LITE if device == "cpu" else FULL)
     try:
-        return weights.choose(method, space)
+        name = weights.choose(settings.method, space, size)
     except WeightsError:
         if space is not Space.GRAY:
             raise
-        return weights.choose(method, Space.RGB)
+        name = weights.choose(settings.method, Space.RGB, size)
+    if settings.model not in (None, weights.manifest()[name].get("size")):
+        raise WeightsError(
+            f"model={settings.model!r}: no bundled weights of that size for method "
+            f"{settings.method} and {space.value} pictures.", hint="Leave it out.",
+        )  # fmt: skip
+    return name

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 from f2rcli import methods, weights
+from f2rcli.errors import UsageError
 from f2rcli.settings import check, check_range, setting
 from f2rcli.system import MOST_THREADS
 
 ENSEMBLE = ("off", "on")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda", "cuda:1", "mps")  # cuda:0, cuda:2 ... as well
+LITE, FULL = "lite", "full"  # of `model`
 SMALLEST_TILE = 64  # pixels per side
 
 
@@ -27,6 +29,8 @@ class EngineSettings:
     sigma: float | None = setting(None, low=0, high=255, unit="8-bit units")
     # Denoising method.
     method: str = setting(methods.DEFAULT, choices=methods.available)
+    # Size of the bundled networks: lite or full, as far as there are (default: lite on processors).
+    model: str | None = setting(None, choices=weights.sizes)
     # Trained weights (default: the bundled ones that suit the clip).
     weights: str | None = setting(
         None,
@@ -50,6 +54,8 @@ class EngineSettings:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.model is not None and self.weights is not None:
+            raise UsageError("model= and weights=: choose one of them.", hint="Leave one out.")
         if self.tile.isdigit():
             check_range("tile", int(self.tile), SMALLEST_TILE, None, "pixels per side")
 

@@ -54,7 +54,7 @@ class Adaptation:
         sources = [] if content else clip_sources([source])
         files = [file for clip in sources for file in clip.files]
         marks = sorted({weights.mark(settings.weights), weights.mark(None)})
-        facts = ("adapted", content, minutes, settings.method, marks, self.read)
+        facts = ("adapted", content, minutes, settings.method, settings.model, marks, self.read)
         key = fingerprint(files, *facts)
         self.weights = (cache_folder("adapted") or _folder_for_once()) / f"{key}.safetensors"
         known = _read(self._account)
@@ -137,7 +137,9 @@ class Adaptation:
 
     def applied(self) -> EngineSettings:
         """The settings with the fitted weights, or as they were."""
-        return self.settings if self.reason else replace(self.settings, weights=str(self.weights))
+        if self.reason:
+            return self.settings
+        return replace(self.settings, weights=str(self.weights), model=None)
 
 
 def forget_all_but(cache: Path, most: int) -> None:
