@@ -5,10 +5,10 @@ Files are safetensors; the header is JSON in their metadata. Pickles are never l
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from f2rcli.documents import parse_toml
 from f2rcli.errors import WeightsError
@@ -22,12 +22,6 @@ if TYPE_CHECKING:
 HEADER_KEY = "f2r"
 SHARE = "share"  # the manifest's entry of the network that measures noise
 
-# Footage that bundled weights may serve in place of others, by the manifest's `KIND_beside`: clean
-# but compressed; with noise that is light or was not clipped at black and white; with noise that
-# went through a codec. Where several hold, the first counts.
-Kind = Literal["compressed", "light", "coded_noise"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
-
 N = TypeVar("N", bound="nn.Module")
 
 
@@ -39,7 +33,6 @@ class Weights:
     header: Header
     tensors: "dict[str, Tensor]"
     sha256: str = ""
-    bundled: bool = False  # whether the name is of the manifest; a user's file may have the same
     _built: "list[nn.Module]" = field(default_factory=list, repr=False)
 
     def network(self, build: "Callable[[], N]") -> N:
@@ -149,27 +142,25 @@ def sizes() -> list[str]:
 
 
 def choose(method: str, space: Space, size: str | None = None) -> str:
-    """The bundled weights for a method and space, by name, of a size where there are any. Raises
-    WeightsError for none."""
-    wanted = (method, space.value)
-    fitting = [
-        name for name, entry in manifest().items() if (entry["method"], entry["space"]) == wanted
-    ]
-    fitting = [name for name in fitting if manifest()[name].get("size") == size] or fitting
+    """The bundled weights for a method and space, by name, of a size where there are any; gray
+    pictures go through those for colours where they have none of their own. Raises WeightsError for
+    none."""
+    served = [space.value, *([Space.RGB.value] if space is Space.GRAY else [])]
+    fitting: dict[str, dict[str, Any]] = {}
+    for one in served:
+        fitting = fitting or {
+            name: entry
+            for name, entry in manifest().items()
+            if (entry["method"], entry["space"]) == (method, one)
+        }
     if not fitting:
         raise WeightsError(
             f"no bundled weights for method {method} and {space.value} pictures.",
             hint="Pass a file of your own as weights=.",
         )
-    return next((name for name in fitting if manifest()[name].get("default")), fitting[0])
-
-
-def beside(name: str, kind: Kind, *, named: bool = False) -> str | None:
-    """The name of the bundled weights that serve one kind of footage in place of these; None if
-    there are none. named: the user chose these, and gets others only where the two are a pair."""
-    serving = {entry.get(f"{kind}_beside"): (n, entry) for n, entry in manifest().items()}
-    other, entry = serving.get(name, (None, {}))
-    return other if entry.get("pair") or not named else None
+    sized = [name for name, entry in fitting.items() if size and entry.get("size") == size]
+    default = [name for name, entry in fitting.items() if entry.get("default")]
+    return next(iter(sized or default or fitting))
 
 
 def load(name_or_path: str) -> Weights:
@@ -185,8 +176,7 @@ def load(name_or_path: str) -> Weights:
     digest = file_digest(path)
     if entry and digest != entry["sha256"]:
         raise _damaged(path)
-    found = _read(path, name_or_path if entry else path.stem, digest)
-    return replace(found, bundled=bool(entry))
+    return _read(path, name_or_path if entry else path.stem, digest)
 
 
 def share() -> "dict[str, Tensor]":

@@ -23,6 +23,7 @@ file = "one.safetensors"
 sha256 = "{one}"
 method = "f2r"
 space = "rgb"
+size = "quick"
 [two]
 file = "two.safetensors"
 sha256 = "{two}"
@@ -34,7 +35,6 @@ file = "two.safetensors"
 sha256 = "{two}"
 method = "other"
 space = "gray"
-light_beside = "one"
 """
 
 
@@ -80,11 +80,11 @@ def test_weights_are_chosen_by_their_marks(bundle: Path) -> None:
     assert weights.available() == ["light", "one", "two"]
     assert weights.choose("f2r", Space.RGB) == "two"  # the default, not the first
     assert weights.choose("other", Space.GRAY) == "light"
-    for method, space in (("f2r", Space.GRAY), ("other", Space.RGB)):
+    assert weights.choose("f2r", Space.GRAY) == "two"  # through those for colours
+    assert weights.choose("f2r", Space.RGB, "quick") == "one"
+    for method, space in (("f2r", Space.BAYER), ("other", Space.RGB)):
         with pytest.raises(WeightsError, match=f"method {method} and {space.value}"):
             weights.choose(method, space)
-    assert [weights.beside(name, "light") for name in ("one", "two")] == ["light", None]
-    assert weights.beside("one", "compressed") is None  # nor has another kind
 
 
 def test_the_first_is_chosen_where_none_is_the_default(bundle: Path) -> None:

@@ -154,7 +154,7 @@ def denoise(
         settings=opt.given(ctx, *SILENT),
     )  # fmt: skip
     job.check(json=json)
-    console.flags["copy_only"] = "--audio-codec none"
+    console.flags |= {"copy_only": "--audio-codec none", "demosaic": "--format developed"}
     several = {"recursive": recursive, "jobs": jobs, "shard": shard}
     if _asks_for_several(source, several):
         from f2rcli.cli.several import denoise_all

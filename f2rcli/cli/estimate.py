@@ -118,7 +118,7 @@ def _size_used(settings: EngineSettings) -> str | None:
     """The size of the bundled networks of f2r that a run takes; None: it takes others."""
     if settings.weights is not None or settings.method != methods.DEFAULT:
         return None
-    return settings.model or (LITE if _lite() and not _elsewhere(settings) else FULL)
+    return settings.model or FULL
 
 
 def cost_values(engine: "Engine", info: ClipInfo, method: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import cycle
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from f2rcli import methods, sensor, weights, yuv
+from f2rcli import methods, sensor, yuv
 from f2rcli.engine.contract.frame_points import corrected
 from f2rcli.engine.contract.means import with_means_kept
 from f2rcli.engine.contract.residual import STRICT, Contract, FrameContext, Past, Tolerance
@@ -36,7 +36,7 @@ from f2rcli.noise.told import Told
 from f2rcli.planes import packing
 from f2rcli.samples.defects import SetAside
 from f2rcli.system import CancelCheck, never_cancelled
-from f2rcli.weights import Kind, Weights
+from f2rcli.weights import Weights
 from f2rcli.window import Window
 
 if TYPE_CHECKING:
@@ -73,13 +73,11 @@ class Engine:
     aside: SetAside = field(default_factory=SetAside)  # invalid samples
     notes: list[str] = field(default_factory=list)
     lane_noise: list[tuple[PlaneLayout, NoiseModel]] = field(default_factory=list)  # of lanes done
-    used: Weights | None = None  # those for its kind of footage, where they were taken
     slack: Tolerance = STRICT  # of the residual contract
     lines: dict[int, Lines] = field(default_factory=dict)  # by lane, where some were taken out
     stated: tuple[tuple[float, float], ...] | None = None  # see ClipInfo.noise_profile
     threads: int = 1  # of the processor, that a stream may use
     lent: int | None = None  # of these, that each of two pieces of work has at the moment
-    beside: dict[str, Weights] = field(default_factory=dict)  # other bundled ones, by name
     marks: "Marks | None" = None  # where its streams stand, of runs that can be gone on with
     prompt: bool = False  # whether results may not wait for more frames than a window holds
     graphs: Graphs = field(default_factory=Graphs)  # of the work that is done on a GPU
@@ -112,8 +110,8 @@ class Engine:
         """A copy for another clip like this one, without any knowledge of its noise."""
         return Engine(
             self.settings, self.weights, self.torch_device, self.precision, self.tile, self.space,
-            used=self.used, slack=self.slack, stated=self.stated, threads=self.threads,
-            beside=self.beside, prompt=self.prompt, check=self.check,
+            slack=self.slack, stated=self.stated, threads=self.threads, prompt=self.prompt,
+            check=self.check,
         )  # fmt: skip
 
     @property
@@ -127,59 +125,29 @@ class Engine:
 
     @property
     def weights_name(self) -> str:
-        """The name of the weights in use, as far as that is known yet."""
-        return (self.used or self.weights).name
+        return self.weights.name
 
     @property
     def weights_sha256(self) -> str:
-        """The SHA-256 of the file of these weights."""
-        return (self.used or self.weights).sha256
+        """The SHA-256 of the weights' file."""
+        return self.weights.sha256
 
     @property
     def device(self) -> str:
         return str(self.torch_device)
 
-    def new_method(
-        self,
-        source: PlaneLayout,
-        *,
-        kinds: Iterable[Kind] = (),
-        faint: bool = False,
-    ) -> Method:
+    def new_method(self, source: PlaneLayout, *, faint: bool = False) -> Method:
         """The method with its networks, for one clip (or one field of an interlaced one) of such
         planes.
 
-        kinds: of its footage; bundled weights may have others beside them for one of these.
         faint: whether the noise is so weak that rounding pictures to bf16 shows beside it.
         """
-        chosen = self.suited(kinds)
         run = self._runner(exact=faint and self.settings.precision == "auto")
-        method = methods.load(chosen.header.method).from_weights(chosen, run, source)
+        method = methods.load(self.method_name).from_weights(self.weights, run, source)
         channels_last(method.networks.eval().to(self.torch_device))
         if self.away:
             method.stay_on_device(self.graphs)
         return method
-
-    def suited(self, kinds: Iterable[Kind]) -> Weights:
-        """The weights for footage of these kinds, the most special first; used from now on."""
-        chosen = next(filter(None, map(self._beside, kinds)), None)
-        if chosen is not None:
-            self.used = chosen
-        return chosen or self.weights
-
-    def _beside(self, kind: Kind) -> Weights | None:
-        """The bundled weights for a kind of footage, unless the user named one set or a file."""
-        if not self.weights.bundled:
-            return None
-        named = self.settings.weights is not None
-        other = weights.beside(self.weights.name, kind, named=named)
-        return None if other is None else self._other(other)
-
-    def _other(self, name: str) -> Weights:
-        """Bundled weights, read once."""
-        if name not in self.beside:
-            self.beside[name] = weights.load(name)
-        return self.beside[name]
 
     def _runner(self, *, exact: bool) -> Runner:
         # The cells of a mosaic begin with red: it is never turned over.

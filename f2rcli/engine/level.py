@@ -40,7 +40,6 @@ from f2rcli.noise.planes import PlaneNoise, picture_noise, picture_of
 from f2rcli.noise.report import HARDLY_ANY, NOTHING_TO_DO
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
 from f2rcli.noise.told import Told
-from f2rcli.weights import KINDS, Kind
 from f2rcli.window import emptied
 from f2rcli.yuv import code_span
 
@@ -54,10 +53,6 @@ HARDLY_ANY8 = 255 * HARDLY_ANY
 FAINT8 = 4.0
 # Of 255: below it methods remove texture beside noise, see `Shrinkage`; of luma beside colours.
 WEAK8, WEAK_LUMA8 = 8.0, 4.0
-LIGHT8, HEAVY8 = 12.0, 30.0  # of 255, clipped and not: benchmarks/quality.py, fidelity.py
-# Of 255, and the still share of a stack's texture: in long bursts weights for heavy noise lose it
-# (five clips at sigma 15, frames 25 to 32: 0.2 to 1.4 dB; at 27 those for light noise 0.3).
-BURST8, RESTING = 18.0, 0.9
 SINGLE_FRAMES = "too few frames, or too small ones, to compare: noise estimated from single frames"
 TOO_FEW_PIXELS = "too few pixels to measure the noise: left unchanged (sigma= sets it)"
 CONTRADICTION = 2.0  # between a declared sigma and the one that is measured
@@ -131,32 +126,13 @@ class NoiseTracker:
         return Told(PlaneNoise.of(even, self.layout, clipped=False), even).scaled(self.excess)
 
     @property
-    def light(self) -> bool:
-        """Whether the noise is light or was never clipped, as in most footage."""
-        if self.measured is None:
-            return False
-        clipped = self.planes is None or self.planes.clipped
-        burst = self.layout.levels is not None and self.still > RESTING
-        limit8 = LIGHT8 if clipped else HEAVY8
-        return self._below(limit8) or (burst and self._below(BURST8))
-
-    @property
-    def kinds(self) -> list[Kind]:
-        """What bundled weights may have others for, as far as it holds, the most special first."""
-        so = {
-            "compressed": self.compressed, "light": self.light,
-            "coded_noise": self._coded,
-        }  # fmt: skip
-        return [kind for kind in KINDS if so[kind]]
-
-    @property
     def faint(self) -> bool:
         """Whether the noise is so weak that rounding pictures to bf16 shows beside it."""
         return self._below(FAINT8)
 
     def new_method(self) -> Method:
-        """The method with the networks for this noise, which the engine remembers."""
-        return self.engine.new_method(self.layout, kinds=self.kinds, faint=self.faint)
+        """The method, with its networks."""
+        return self.engine.new_method(self.layout, faint=self.faint)
 
     @property
     def weak(self) -> bool:

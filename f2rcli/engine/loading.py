@@ -13,7 +13,7 @@ from f2rcli.engine.device import (
     threads_for,
 )
 from f2rcli.engine.engine import Engine
-from f2rcli.engine.settings import FULL, LITE, EngineSettings
+from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.strength import check_strengths
 from f2rcli.engine.tiles import choose_tile, picture_size
 from f2rcli.errors import WeightsError
@@ -34,7 +34,7 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
     if wish == "auto" and info.layout.levels is not None and device.type == "cpu":
         wish = str(STACK_TILE)
     tile = choose_tile(wish, *size, memory)
-    chosen = weights.load(settings.weights or _bundled(settings, info.space, device.type))
+    chosen = weights.load(settings.weights or _bundled(settings, info.space))
     header = chosen.header
     if header.method != settings.method:
         raise WeightsError(
@@ -59,21 +59,15 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
     if device.type == "cpu" and precision == "bf16" and not bf16_serves(LARGE):
         engine.notes.append("precision='bf16': this processor emulates it, slower than fp32")
     # A file that does not fit its own header fails here, before any work. Bundled ones have been
-    # checked, and others may serve in their place: networks are built once they are to run.
+    # checked: networks are built once they are to run.
     sized = engine.new_method(info.layout) if settings.weights else methods.load(settings.method)
     engine.tile = choose_tile(wish, *size, memory, sized.activation_bytes)
     return engine
 
 
-def _bundled(settings: EngineSettings, space: Space, device: str) -> str:
-    size = settings.model or (LITE if device == "cpu" else FULL)
-    try:
-        name = weights.choose(settings.method, space, size)
-    except WeightsError:
-        if space is not Space.GRAY:
-            raise
-        name = weights.choose(settings.method, Space.RGB, size)
-    if settings.model not in (None, weights.manifest()[name].get("size")):
+def _bundled(settings: EngineSettings, space: Space) -> str:
+    name = weights.choose(settings.method, space, settings.model)
+    if settings.model not in (None, weights.manifest()[name]["size"]):
         raise WeightsError(
             f"model={settings.model!r}: no bundled weights of that size for method "
             f"{settings.method} and {space.value} pictures.", hint="Leave it out.",

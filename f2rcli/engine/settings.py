@@ -29,7 +29,7 @@ class EngineSettings:
     sigma: float | None = setting(None, low=0, high=255, unit="8-bit units")
     # Denoising method.
     method: str = setting(methods.DEFAULT, choices=methods.available)
-    # Size of the bundled networks: lite or full, as far as there are (default: lite on processors).
+    # Size of the bundled networks: lite, which is faster, or full.
     model: str | None = setting(None, choices=weights.sizes)
     # Trained weights (default: the bundled ones that suit the clip).
     weights: str | None = setting(

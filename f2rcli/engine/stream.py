@@ -232,7 +232,7 @@ def estimate_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> N
 
 def looked_ahead(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> NoiseTracker | None:
     """A clip's noise as a run finds it in its first frames; None without frames. The engine counts
-    in `aside` what is invalid there, and `used` are its weights for this noise."""
+    in `aside` what is invalid there."""
     with lent_threads(engine.threads):
         opening = [copies[0] for copies in _begun(to_measure(frames, info), engine).waiting]
         if not opening:
@@ -241,5 +241,4 @@ def looked_ahead(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> Noi
             engine.aside.add(frame.aside)
         noise = NoiseTracker(engine, opening[0].layout)
         noise.measure_opening(opening)
-    engine.suited(noise.kinds)
     return noise

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from f2rcli import weights
 from f2rcli.documents import parse_json, read_text
-from f2rcli.engine.settings import EngineSettings
+from f2rcli.engine.settings import LITE, EngineSettings
 from f2rcli.errors import InputError, OutputError, TrainingError, UsageError
+from f2rcli.frames import Space
 from f2rcli.io.base import ReadOptions
 from f2rcli.io.files import file_digest, write_text
 from f2rcli.system import cache_folder
@@ -118,9 +119,12 @@ class Adaptation:
         from f2rcli.training.session import train  # brings torch
 
         run, engine, read = self.weights.with_suffix(".run"), self.settings, self.read
+        init = engine.weights
+        if engine.model == LITE:  # which has a set for colours and gray alone
+            init = weights.choose(engine.method, Space.RGB, LITE)
         config = TrainConfig(
             inputs=(self.source,), output=str(self.weights), adapt=True,
-            adapt_minutes=self.minutes, method=engine.method, init=engine.weights, run=str(run),
+            adapt_minutes=self.minutes, method=engine.method, init=init, run=str(run),
             device=engine.device, precision=engine.precision, threads=engine.threads,
             overwrite=True, axes=read.axes, series=read.series, fields=read.fields,
             start_at=read.start, end_at=read.end, frames=read.frames,

@@ -25,7 +25,6 @@ from f2rcli.training.footage import Decoding, open_footage
 from f2rcli.training.loop import Trainer, is_finished
 from f2rcli.training.methods.base import Recipe, StageSpec, TrainingContext, load_recipe
 from f2rcli.training.noise import measure_footage
-from f2rcli.training.start import suited
 from f2rcli.units import span
 
 ADAPT_FRAMES = 480  # of a file, in runs all over it: more than an adaptation sees
@@ -115,8 +114,6 @@ def gather(config: TrainConfig, result: TrainResult, report: OnEvent) -> Trainin
     result.notes += notes
     for note in notes:
         report(said(f"note: {note}"))
-    if start is not None and result.written and not config.clean:
-        start = suited(start, config)
     return TrainingContext(config, footage, measured, start, device, precision, report)
 
 

@@ -22,7 +22,7 @@ from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE
 from f2rcli.export import onnx_file
 from f2rcli.export.folder import NAMES
-from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
+from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout, Space
 from f2rcli.models.planar import Neighbours, Networks
 from f2rcli.planes import LAYOUTS, ROTATION, Layout, pack, unpack
 from tests.cli.conftest import Done
@@ -69,8 +69,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Untrained networks as small as they can be: what is in the graphs does not matter."""
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    header = weights.load("f2r-full-gray").header
-    header = replace(header, config=TINY)
+    header = weights.load("f2r-lite").header
+    header = replace(header, space=Space.GRAY, channels=1, config=TINY)
     torch.manual_seed(0)
     weights.save(path, header, Networks(header.config).state_dict())
     return path
@@ -234,10 +234,10 @@ def test_weights_that_cannot_be_exported(
 
 
 def test_folders_that_cannot_be_written(export: Callable[..., Done], tmp_path: Path) -> None:
-    done = export("f2r-full-gray", "-o", tmp_path / "no" / "graphs")
+    done = export("f2r-lite", "-o", tmp_path / "no" / "graphs")
     assert (done.code, "does not exist" in done.err) == (EXIT_FAILURE, True)
     (tmp_path / "file").write_text("mine")
-    done = export("f2r-full-gray", "-o", tmp_path / "file")
+    done = export("f2r-lite", "-o", tmp_path / "file")
     assert (done.code, "is a file" in done.err) == (EXIT_FAILURE, True)
 
 
@@ -245,7 +245,7 @@ def test_without_onnx_one_line_says_what_to_install(
     export: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
-    done = export("f2r-full-gray", "-o", tmp_path / "graphs")
+    done = export("f2r-lite", "-o", tmp_path / "graphs")
     assert done.code == EXIT_FAILURE
     assert "pip install 'f2rcli[export]'" in done.err
     assert not list(tmp_path.iterdir())

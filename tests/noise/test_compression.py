@@ -185,7 +185,6 @@ def test_errors_of_compression_are_taken_out_and_gray_stays_gray(
     assert engine.compression is not None
     assert mean_sigma8(engine.noise) == pytest.approx(engine.compression.sigma8)
     assert engine.compression.words() in engine.notes
-    assert engine.weights_name == "f2r-full-compressed"
     assert luma_psnr(restored, truth) - luma_psnr(frames, truth) > gain
     for one, other in zip(restored, frames, strict=True):
         for plane in (1, 2):

@@ -240,10 +240,8 @@ def test_where_nothing_is_better_the_weights_stay_and_that_is_remembered(
     assert "(cached)" in second.err
     assert len(session.asked) == 1
     assert [path.suffix for path in cached(tmp_path)] == [".json"]
-    adapt("--adapt-minutes", 5)
     adapt("--start", 0.04, "--frames", 2)
-    assert [config.adapt_minutes for config in session.asked] == [1.0, 5.0, 1.0]
-    assert (session.asked[2].start_at, session.asked[2].frames) == (0.04, 2)
+    assert (session.asked[1].start_at, session.asked[1].frames) == (0.04, 2)
 
 
 def test_lack_of_time_or_room_is_not_remembered(
@@ -295,11 +293,11 @@ def test_the_cache_keeps_what_was_used_last(
 ) -> None:
     monkeypatch.setattr(import_module("f2rcli.training.adapt"), "MOST_KEPT", 2)
     session.changes = {"why_not": "nothing gained"}
-    for number, minutes in enumerate((1, 2, 3)):
-        adapt("--adapt-minutes", minutes)
+    for number, frames in enumerate((1, 2, 3)):
+        adapt("--frames", frames)
         for path in cached(tmp_path):
             if path.stat().st_mtime > 10**6:
                 os.utime(path, (number, number))
-    adapt("--adapt-minutes", 1)  # found no more: it was used longest ago
-    assert [config.adapt_minutes for config in session.asked] == [1, 2, 3, 1]
+    adapt("--frames", 1)  # found no more: it was used longest ago
+    assert [config.frames for config in session.asked] == [1, 2, 3, 1]
     assert len(cached(tmp_path)) == 2

@@ -1,8 +1,7 @@
-"""Light and unclipped noise, and noise that went through a codec, have weights of their own."""
+"""How an engine runs its networks: rounding, mirrored passes, whose weights."""
 
 import shutil
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 from typing import cast
 
@@ -13,7 +12,6 @@ import torch
 from f2rcli import weights
 from f2rcli.engine import engine as engine_room
 from f2rcli.engine import stream, tiles
-from f2rcli.engine.contract.residual import CODED
 from f2rcli.engine.level import NoiseTracker
 from f2rcli.engine.packing import Packing
 from f2rcli.frames import Frame, Mosaic
@@ -24,64 +22,17 @@ from f2rcli.sensor import bayer_layout
 from tests.engine.conftest import engine_for, info_of, noisy_clip
 
 Engine = engine_room.Engine
-denoise_stream = stream.denoise_stream
 looked_ahead = stream.looked_ahead
 Runner = tiles.Runner
 
 pytestmark = pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
 
 
-def used(sigma: float, **settings: object) -> str:
-    """The weights that a clip with noise of `sigma`, clipped to RGB codes, went through."""
-    frames = noisy_clip(3, sigma=sigma, height=48, width=64)
-    engine = engine_for(frames, **settings)
-    next(denoise_stream(frames, info_of(frames), engine))
-    assert engine.weights_sha256 == weights.manifest()[engine.weights_name]["sha256"]
-    return engine.weights_name
-
-
-def test_the_measured_noise_chooses_the_weights() -> None:
-    assert used(3) == "f2r-full-light"
-    assert used(30) == "f2r-full"
-
-
-def test_noise_that_a_codec_has_been_at_has_weights_of_its_own() -> None:
-    frames = noisy_clip(3, sigma=30, height=48, width=64)
-    engine = engine_for(frames)
-    engine.slack = CODED
-    next(denoise_stream(frames, info_of(frames), engine))
-    assert engine.weights_name == "f2r-full-coded-noise"
-
-
-def test_a_still_burst_of_a_stack_keeps_its_texture_by_the_weights_for_light_noise() -> None:
-    rng, codes = (
-        np.random.default_rng(0),
-        np.array([clip.planes for clip in noisy_clip(1, sigma=0)]),
-    )
-    chosen = {}
-    for sigma, step, levels in product((15, 24), (0, 2), (None, (0.0, 255.0))):
-        shown = (np.roll(codes[0], step * t, axis=2) for t in range(6))
-        noisy = np.rint([one + rng.normal(0, sigma, one.shape) for one in shown]).clip(0, 255)
-        frames = [
-            replace(frame, layout=replace(frame.layout, levels=levels), planes=tuple(planes))
-            for frame, planes in zip(noisy_clip(6), noisy.astype(np.uint8), strict=True)
-        ]
-        tracker = NoiseTracker(engine_for(frames), frames[0].layout)
-        tracker.measure_opening(frames)
-        chosen[sigma, step, levels is None] = tracker.light
-    assert chosen == {key: key == (15, 0, False) for key in chosen}
-
-
-def test_weights_that_are_named_are_used_whatever_the_noise() -> None:
-    assert used(3, weights="f2r-full") == "f2r-full"
-    assert used(30, weights="f2r-full-light") == "f2r-full-light"
-
-
 def test_a_file_named_like_bundled_ones_is_used_as_it_is(tmp_path: Path) -> None:
     own = tmp_path / "f2r-full.safetensors"
     shutil.copy(weights.folder() / weights.manifest()["f2r-full-blind"]["file"], own)
     engine = engine_for(noisy_clip(1), weights=str(own))
-    assert engine.suited(weights.KINDS).sha256 == weights.manifest()["f2r-full-blind"]["sha256"]
+    assert engine.weights_sha256 == weights.manifest()["f2r-full-blind"]["sha256"]
 
 
 def exact(sigma: float, precision: str = "auto") -> bool:
@@ -140,16 +91,3 @@ def test_a_mosaic_is_never_turned_over() -> None:
     frames = [Frame(planes=(np.zeros((64, 64), np.uint16),), layout=layout)] * 2
     method = cast(F2R, engine_for(frames, ensemble="on").new_method(layout))
     assert not cast(Runner, method._run).ensemble
-
-
-def test_networks_that_may_not_serve_are_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    built: list[str] = []
-    network = weights.Weights.network
-    monkeypatch.setattr(
-        weights.Weights, "network", lambda own, make: built.append(own.name) or network(own, make)
-    )
-    frames = noisy_clip(1, height=48, width=64)
-    engine = engine_for(frames)
-    assert not built
-    engine.new_method(frames[0].layout, kinds=["light"])
-    assert built == ["f2r-full-light"]

@@ -1,0 +1,306 @@
+"""Samples with what the bundled networks make of them, and the windows that a stage learns from.
+
+A draw is twelve frames of an excerpt in packed planes: clean, noisy, what is told of the noise, and
+what the bundled `full` networks, told the truth, make of single frames and of four centres. Seven
+of ten show the noise that the tests of quality have, on filmed excerpts, the others what
+`material.py` draws. A window is a centre with its neighbours on its grid, as the engine brings
+them there by the coarse network in training.
+"""
+
+import copy
+import os
+import pickle
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from degraded import Codec, Stack, coded, parted, resized
+from material import Material, Sample, layout_of, planes_of, rounded
+
+from f2rcli import weights
+from f2rcli.engine.device import LARGE, bf16_serves
+from f2rcli.engine.tiles import Runner
+from f2rcli.frames import Family
+from f2rcli.methods.f2r import F2R
+from f2rcli.models.layers import channels_last
+from f2rcli.models.planar import Networks
+from f2rcli.noise.synthesis.law import Law
+from f2rcli.planes import LAYOUTS, ROTATION, Layout, gathered, pack, packing
+from f2rcli.window import window_at
+
+SIDE, FRAMES = 128, 12  # of a draw: pixels, frames
+CENTRES = (3, 5, 7, 9)  # of windows made of a draw
+LENGTH = 5  # frames of a window
+HELD_OUT_EVERY = 9  # clips
+SHARES = {"rgb": 0.5, "420": 0.34, "444": 0.04, "422": 0.04, "gray": 0.08}
+OF_MATERIAL = 0.3  # of the draws are `material.py`'s
+OWN = 0.3  # of the others in RGB have noise that channels share, in 4:2:0 noise of its planes' own
+# The other draws' noise: shares, and what of it is drawn log-uniformly (sigma of 255; gain).
+KINDS = {"white": 0.55, "shot": 0.16, "coarse": 0.15, "coded": 0.14}
+HELD_OUT = {  # kinds that are held out: law, whether x264 comes after
+    "g1": (Law(0, 1 / 255), False), "g3": (Law(0, 3 / 255), False),
+    "g5": (Law(0, 5 / 255), False), "g10": (Law(0, 10 / 255), False),
+    "g30": (Law(0, 30 / 255), False), "g50": (Law(0, 50 / 255), False),
+    "pg": (Law(0.01, 4 / 255), False), "corr30": (Law(0, 30 / 255, 0.8), False),
+    "h264": (Law(0, 30 / 255), True),
+}  # fmt: skip
+
+Floats = NDArray[np.float32]
+Draw = dict[str, Any]  # arrays in float16, and the layout's name
+
+
+def runner() -> Runner:
+    """Networks in what this processor is fastest in, in one piece."""
+    return Runner(torch.device("cpu"), "bf16" if bf16_serves(LARGE) else "fp32", None)
+
+
+class Draws:
+    """An endless list of samples, each of its seed and number alone."""
+
+    def __init__(self, clips: Path, seed: int) -> None:
+        self.seed, material = seed, Material(clips, seed, SIDE, FRAMES)
+        held = range(HELD_OUT_EVERY // 2, len(material.films), HELD_OUT_EVERY)
+        self.held = copy.copy(material)
+        self.held.films = [material.films[i] for i in held]
+        material.films = [film for i, film in enumerate(material.films) if i not in held]
+        self.material = material
+
+    def __getitem__(self, number: int) -> Sample:
+        rng = np.random.default_rng((self.seed, 1, number))
+        shares = np.array([*SHARES.values()])
+        name = [*SHARES][rng.choice(len(shares), p=shares / shares.sum())]
+        if rng.random() < OF_MATERIAL:
+            material = copy.copy(self.material)
+            material.layouts = ["420 10" if name == "420" and rng.random() < 0.25 else name]
+            return material[number]
+        clean = np.clip(self.material.film(rng)[0], 0, 1).astype(np.float32)
+        kind = str(rng.choice([*KINDS], p=[*KINDS.values()]))
+        if kind == "shot":
+            law = Law(log_uniform(rng, 0.001, 0.03), rng.uniform(0.5, 10) / 255)
+        else:
+            sigma = log_uniform(rng, 1, 60) if kind == "white" else log_uniform(rng, 4, 45)
+            law = Law(0.0, sigma / 255, rng.uniform(0.4, 1.3) if kind == "coarse" else 0.0)
+        codec = x264(17, 30) if kind == "coded" else None
+        name = "420" if codec else name
+        if name == "420" and codec is None and rng.random() < OWN:
+            return in_planes(clean, law, rng)
+        shared = rng.uniform(0.3, 1.7) if name == "rgb" and rng.random() < OWN else 0.0
+        return noised(clean, law, name, rng, codec, min(shared, 1.0))
+
+    def held_out(self) -> Iterator[tuple[str, Sample]]:
+        """Kind of noise and layout, and two samples of each."""
+        for place, (kind, (law, after)) in enumerate(HELD_OUT.items()):
+            for name in ("420",) if after else ("rgb", "420"):
+                for take in (0, 1):
+                    rng = np.random.default_rng((99, place, take))
+                    clean = np.clip(self.held.film(rng)[0], 0, 1).astype(np.float32)
+                    codec = x264(23, 23) if after else None
+                    yield f"{kind} {name}", noised(clean, law, name, rng, codec)
+
+
+def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def x264(best: int, worst: int) -> Codec:
+    return Codec("libx264", True, ((1, 1),), "crf", best, worst, ({"preset": "medium"},))
+
+
+def noised(
+    clean: Floats, law: Law, name: str, rng: np.random.Generator, codec: Codec | None,
+    shared: float = 0.0,
+) -> Sample:  # fmt: skip
+    """Noise on pictures (T, H, W, 3), in 8-bit RGB first, as the test clips have it, then in the
+    planes of a file (a name of `material.LAYOUTS`), at last through a codec. shared: of its power
+    R, G and B have alike, which nobody tells networks."""
+    noisy = np.stack([added(one, law, shared, rng) for one in clean]).clip(0, 1)
+    noisy = (np.rint(noisy * 255) / 255).astype(np.float32)
+    layout = layout_of(name, np.random.default_rng(0))
+    truth, given = planes_of(clean, layout), rounded(planes_of(noisy, layout), layout)
+    level: list[Stack] = []
+    for plane, (a, b) in enumerate(zip(given, truth, strict=True)):
+        light = truth[plane] if layout.family is Family.RGB else resized(truth[0], b.shape)
+        shape = np.sqrt(law.gain * light.clip(0, 1) + law.read**2)
+        scale = np.sqrt(np.mean((a - b) ** 2) / np.mean(shape**2))
+        level.append((scale * shape).astype(np.float32))
+    coding, found, kind = [np.zeros_like(one) for one in truth], given, "white"
+    if codec is not None:
+        found = rounded(coded(given, layout, codec, rng), layout)
+        level, coding = parted(given, truth, found, level)
+        kind = "white, then libx264"
+    parts = (tuple(one) for one in (truth, found, level, coding, truth))
+    return Sample(layout, *parts, "film", kind, 2.0)
+
+
+def added(picture: Floats, law: Law, shared: float, rng: np.random.Generator) -> Floats:
+    if not shared:
+        return np.asarray(law.add(picture, rng))
+    one, other = (law.sample(picture.shape, rng, np.float32) for _ in range(2))
+    noise = shared**0.5 * one[..., :1] + (1 - shared) ** 0.5 * other
+    return np.asarray(picture + noise * law.level(picture), np.float32)
+
+
+def in_planes(clean: Floats, law: Law, rng: np.random.Generator) -> Sample:
+    """Noise that was never in RGB: each plane of 4:2:0 has its own, chroma's nearly as strong."""
+    layout = layout_of("420", np.random.default_rng(0))
+    truth, noisy, level = planes_of(clean, layout), [], []
+    factors = [1.0, *[rng.uniform(0.5, 1.2)] * 2]
+    for plane, factor in zip(truth, factors, strict=True):
+        level.append((factor * law.level(resized(truth[0], plane.shape))).astype(np.float32))
+        noise = np.stack([law.sample((*one.shape, 1), rng, np.float32)[..., 0] for one in plane])
+        noisy.append((plane + noise * level[-1]).astype(np.float32))
+    found, none = rounded(noisy, layout), [np.zeros_like(one) for one in truth]
+    parts = (tuple(one) for one in (truth, found, level, none, truth))
+    return Sample(layout, *parts, "film", "white", 2.0)
+
+
+# What the bundled networks make of it -------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class TrueMaps:
+    """What a method is told, as it was made: (1, 2 P, h, w)."""
+
+    known: Tensor
+
+    def scaled(self, factor: float) -> "TrueMaps":
+        return TrueMaps(factor * self.known)
+
+    def maps(self, layout: Layout, picture: Tensor) -> Tensor:
+        return self.known
+
+
+def bundled(size: str) -> Networks:
+    """The bundled networks of a size, to run."""
+    held = weights.load(f"f2r-{size}")
+    networks = Networks(held.header.config)
+    held.fill(networks)
+    channels_last(networks.eval())
+    return networks
+
+
+def told_maps(sample: Sample, layout: Layout) -> Floats:
+    """The true maps of noise and codec's errors, cell by cell: (T, 2 P, h, w)."""
+    both = []
+    for maps in (sample.noise, sample.coding):
+        variances = [one**2 for one in maps]
+        if layout.rotated:
+            rows = (ROTATION**2).tolist()
+            variances = [sum(w * v for w, v in zip(row, variances, strict=True)) for row in rows]
+        cells = gathered(layout, variances)
+        both += [np.sqrt(cells[:, part].mean(1)) for part in layout.slices]
+    return np.stack(both, 1).astype(np.float32)
+
+
+def followed(method: F2R, draw: Draw) -> tuple[list[Any], list[Any], list[Any]]:
+    """What is told, the prepared frames, and the memory at each."""
+    given = ([torch.from_numpy(one)[None] for one in draw[k]] for k in ("noisy", "told"))
+    pictures, told = given
+    known: list[Any] = [TrueMaps(one) for one in told]
+    frames = [
+        method.prepare(i, one, maps)
+        for i, (one, maps) in enumerate(zip(pictures, known, strict=True))
+    ]
+    method.flows.chain(frames)
+    return (
+        known,
+        frames,
+        [method.remember(one, maps) for one, maps in zip(frames, known, strict=True)],
+    )
+
+
+def drawn(sample: Sample, networks: Networks) -> Draw:
+    """A sample as stored: clean, noisy, told and single (T, ..), target (centres, C, h, w)."""
+    layout = packing(sample.layout)
+    draw: Draw = {
+        "clean": np.asarray(pack(layout, [*sample.clean])),
+        "noisy": np.asarray(pack(layout, [*sample.noisy])), "told": told_maps(sample, layout),
+    }  # fmt: skip
+    method = F2R(networks, runner(), layout, LENGTH)
+    known, frames, memories = followed(method, draw)
+    targets = []
+    for centre in CENTRES:
+        window = window_at(frames, centre, LENGTH)
+        method.memory = memories[window.before[0].index]
+        targets.append(method.restore(window, known[centre]).refined[0].numpy())
+    draw["single"] = np.stack([frame.coarse[0].numpy() for frame in frames])
+    draw["target"] = np.stack(targets)
+    return {**{k: v.astype(np.float16) for k, v in draw.items()}, "layout": layout.name}
+
+
+def windows(draw: Draw, networks: Networks) -> list[Draw]:
+    """The windows of a draw by the coarse network in training: its centre `single`; neighbours'
+    noisy and coarse pictures on its grid, `near` and `nearby`, with confidence and worth."""
+    layout = LAYOUTS[draw["layout"]]
+    method = F2R(networks, runner(), layout, LENGTH)
+    wide = {key: draw[key].astype(np.float32) for key in ("noisy", "told")}
+    known, frames, memories = followed(method, wide)
+    made = []
+    for number, centre in enumerate(CENTRES):
+        window = window_at(frames, centre, LENGTH)
+        method.memory = memories[window.before[0].index]
+        following = method.follow(window, known[centre])
+        assert following is not None
+        shown = method._shown(window, following.memory)
+        place = next((i for i, (*_, count) in enumerate(shown) if count is not None), None)
+        counts = [count for *_, count in shown if count is not None]
+        pairs, flows = [one[:2] for one in shown], [*following.rated]
+        seen = method.aligned(pairs, flows, place, counts, window.centre.coarse)
+        found = {
+            "single": window.centre.coarse, "near": seen.noisy, "nearby": seen.coarse,
+            "confidence": seen.confidence, "worth": seen.worth,
+        }  # fmt: skip
+        one = {key: draw[key][centre] for key in ("clean", "noisy", "told")}
+        one |= {key: value[0].numpy().astype(np.float16) for key, value in found.items()}
+        made.append({**one, "target": draw["target"][number], "layout": draw["layout"]})
+    return made
+
+
+# On disk ------------------------------------------------------------------------------------------
+
+
+def keep(path: Path, value: Any) -> None:
+    """Write in whole or not at all."""
+    part = path.with_suffix(".part")
+    part.write_bytes(pickle.dumps(value))
+    os.replace(part, path)
+
+
+def kept(path: Path) -> Any:
+    """What `keep` wrote; of the folder of one's own run alone, as pickles run what they hold."""
+    return pickle.loads(path.read_bytes())  # noqa: S301
+
+
+def stored(folder: Path, several: Iterator[Draw] | Sequence[Draw]) -> None:
+    """Write arrays of windows as files, one per layout and field, that are read as they are needed:
+    two stages that learn at once share them in memory."""
+    by_layout: dict[str, list[Draw]] = {}
+    for one in several:
+        by_layout.setdefault(one["layout"], []).append(one)
+    folder.mkdir(exist_ok=True)
+    for name, every in by_layout.items():
+        for field in every[0].keys() - {"layout"}:
+            np.save(folder / f"{name}.{field}.npy", np.stack([one[field] for one in every]))
+
+
+def mapped(folder: Path) -> dict[str, dict[str, NDArray[np.float16]]]:
+    """Layout -> field -> what `stored` wrote."""
+    found: dict[str, dict[str, NDArray[np.float16]]] = {}
+    for path in sorted(folder.glob("*.npy")):
+        name, field, _ = path.name.split(".")
+        found.setdefault(name, {})[field] = np.load(path, mmap_mode="r")
+    return found
+
+
+cv2.setNumThreads(1)
+torch.set_num_threads(1)
