@@ -112,7 +112,7 @@ def _run(
     if plus is None:
         what = ("none", []) if slope is None else ("leaky_relu", [slope])
         return run(x, weight, bias, *around, *what, "")
-    plus = plus.contiguous(memory_format=torch.channels_last)
+    plus = plus.to(x.dtype).contiguous(memory_format=torch.channels_last)
     into = torch.ops.mkldnn._convolution_pointwise_.binary  # a third faster than a new tensor
     x = into(plus, x, weight, bias, *around, "add", 1.0, None, [], None)
     return _finished(x, slope, None)
