@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from f2rcli import methods, sensor, yuv
-from f2rcli.engine.contract.frame_points import corrected
-from f2rcli.engine.contract.means import with_means_kept
+from f2rcli.engine.contract.means import with_means_kept, without_bias
 from f2rcli.engine.contract.residual import STRICT, Contract, FrameContext, Past, Tolerance
 from f2rcli.engine.device import lent_threads
 from f2rcli.engine.planes_store import PlanesStore, grouped_planes
@@ -210,7 +209,11 @@ class Engine:
         if not layout.keeps_means:
             asked = scaled(allowed, layout, self.settings)
             return self.store.written(source, grouped_planes(asked, layout))
-        known = corrected([one.cpu().numpy() for one in allowed], source, noise, context)
+        known = [one.cpu().numpy() for one in allowed]
+        points = None if context.past is None else context.past.points
+        if points is not None and noise is not None:
+            known = points.given_back(source, known, noise)
+        known = without_bias(source, known)
         known = scaled(known, layout, self.settings)
         if layout.levels is not None:
             known = with_means_kept(source, known)

@@ -215,7 +215,7 @@ def _begun(pictures: Iterator[Copies], engine: Engine, like: _Begun | None = Non
     if like is None or not like.waiting:
         like, remover = None, remover_for([copies[0] for copies in waiting], engine)
     else:
-        remover = None if like.remover is None else like.remover.fresh()
+        remover = like.remover
     if remover is not None:
         pictures = remover.corrected(chain(emptied(waiting), pictures))
         waiting = deque(islice(pictures, PREROLL))

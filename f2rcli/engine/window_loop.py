@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from f2rcli.engine.contract.memory import Memory
-from f2rcli.engine.contract.points import PointLosses
+from f2rcli.engine.contract.points import PointLight
 from f2rcli.engine.contract.residual import FrameContext, Past
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine
@@ -84,7 +84,7 @@ class Restorer:
         self.worker = worker if isinstance(self.method, Following) else Worker()
         self.packing = Packing(noise.layout, self.method.stride)
         self.probe = ResponseProbe(self.method, engine, noise, self.packing)
-        points = PointLosses() if noise.layout.counts_light else None
+        points = PointLight() if noise.sensor and noise.layout.levels is not None else None
         self.past = Past(points=points, shares=self.probe.new())
         self.hurry = False  # whether nothing may be begun before what is begun is finished
         self.seen = 0  # pictures
@@ -168,9 +168,8 @@ class Restorer:
         if past.shares is not None and self.probe.due(view, past.shares):
             self.probe.ask(past.shares, frame, view, changes)
         context = FrameContext(
-            tuple(entry.copies[0] for entry in _near(window)), flows, past, started.noise,
-            later=tuple(entry.copies[0] for entry in window.after),
-        )  # fmt: skip
+            tuple(entry.copies[0] for entry in _near(window)), flows, past, started.noise
+        )
         done = self.engine.to_frame(frame, changes, context)
         self._stand(view, past)
         return [done, *(replace(copy, planes=done.planes) for copy in copies)]

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -148,20 +147,3 @@ def _mixed(model: NoiseModel, weights: Floats) -> NoiseModel:
         return NoiseModel((gain,), (read,), (sigma,), samples)
     curve = np.sqrt(weights @ np.square(model.at_knots()))
     return NoiseModel((0.0,), (sigma,), (sigma,), samples, (tuple(curve.tolist()),))
-
-
-def whole_landing(flow: Singles, shape: tuple[int, ...]) -> NDArray[np.int32]:
-    """Flat indices where samples of a plane of this shape land by a flow (H, W, 2) of any size."""
-    height, width = shape
-    scale = (width / flow.shape[1], height / flow.shape[0])
-    if flow.shape[:2] != shape:
-        flow = np.asarray(cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA))
-    x: NDArray[np.int32] = np.rint(flow[..., 0] * np.float32(scale[0])).astype(np.int32)
-    y: NDArray[np.int32] = np.rint(flow[..., 1] * np.float32(scale[1])).astype(np.int32)
-    x += np.arange(width, dtype=np.int32)
-    y += np.arange(height, dtype=np.int32)[:, None]
-    np.clip(x, 0, width - 1, out=x)
-    np.clip(y, 0, height - 1, out=y)
-    y *= width
-    y += x
-    return y

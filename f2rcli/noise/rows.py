@@ -8,10 +8,10 @@ rows of the picture on its side.
 
 What stands in a scene fails a test: posts, walls and graphics end somewhere, so pieces disagree; a
 lens blurs lines into their neighbours, and fences and blinds repeat themselves, so that their
-spectrum is not flat; light, shadows and fabric follow brightness.
+spectrum is not flat.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -32,30 +32,23 @@ SEGMENT = 8  # pixels of a row that vote together
 PIECES = 8  # of a row; neighbours among them may share noise that is coloured
 FINE = 4.0  # rows: standard deviation of the blur that parts broad bands from single rows
 FAR = 2.5  # standard deviations of the segments, from where one is believed less
-VOTES = 8  # rounds
 MATCHED = 0.125  # of the gradient's power: what a match half a pixel off leaves, roughly
 EDGES = 32 * MATCHED  # of the gradient's power: what an edge leaves in a step
 SOFT = 1.2  # pixels
 OUTLYING = 4.5  # standard deviations of the steps, from where one is an edge all along a row
 FLOOR = 0.02  # of the mean power of steps, that a fit to their spectrum always allows
-FITS = 8
 ROUNDS = 3  # in which edges are found in the picture without the offsets
 LEAST_SIGMA = 0.5 / 255  # of a picture's noise: rounding
 MOSTLY = 0.5  # of what runs across the rows at one place, that is painted
 PAINTED = 5  # pixels: what is the same sample for sample around is not a sensor's
 RIM = 8  # rows at either end, where broad bands are not told from single rows
 LEAST = 0.4 / 255  # standard deviation of offsets
-LOW, LEAST_LOW = 0.1, 0.4  # a quantile of covariances, and what it has at least of their median
 ALIKE = 0.1  # correlation of pieces of a row
-SHARED = 0.35  # of what one picture's pieces share, that the other's share as well
 FLAT = 0.35, 2.5  # power of the finest waves, by that of waves twice as long
 FINEST, LONGER = (0.75, 1.0), (0.3, 0.6)  # of the finest frequency
 SPREAD = 0.75  # of the power, that medians of neighbouring frequencies hold
-BESIDE, HELD, BROAD = 15, 4.0, 0.12  # frequencies; times their median; of the finest one
-AGREED = 0.7, 1.6  # the offsets' sigma by their spectrum, by that of what pieces share
-LIT = 0.5  # of the way from an offset to a factor of light, less two standard errors
-CONTRAST = 0.1  # of brightness, along the rows that have offsets
-DARK = 4 / 255  # brightness that relative contrast is not measured below
+BESIDE, HELD, LOWEST = 15, 4.0, 0.12  # frequencies; times their median; of the finest one
+BROAD = 0.25  # of the standard deviation of offsets, that their broad part has
 TINY = 1e-12
 
 
@@ -117,6 +110,8 @@ class Steps(NamedTuple):
 
 def lasting_in(pictures: Sequence[Values]) -> Offsets | None:
     """The offsets that the rows of a sensor have in all of some pictures of one shot."""
+    if not _large(pictures[0]):
+        return None
     pictures = [_middle(one) for one in pictures]
     half = len(pictures) // 2
     first, second = (np.mean(some, axis=0) for some in (pictures[:half], pictures[half:]))
@@ -132,25 +127,45 @@ def lasting_in(pictures: Sequence[Values]) -> Offsets | None:
     before, after = (
         _pieces(steps_of(one, one - found.values[:, None], drawn)) for one in (first, second)
     )
-    shared, both = _agreed([(before, after)]), (before + after) / 2
-    told = AGREED[0] * shared < found.sigma < AGREED[1] * shared
-    return found if told and _white([both]) and not _of_light(both, _levels(mean)) else None
+    return found if _agreed([(before, after)]) and _white([(before + after) / 2]) else None
 
 
-def new_in(views: Sequence[tuple[Values, Values, Values]]) -> float:
+def new_in(views: Iterable[tuple[Values, Sequence[Values]]]) -> float:
     """The standard deviation of the offsets that rows have anew in each picture, 0 where they have
-    none. views: a picture, and how it differs from those before and after it, motion undone."""
+    none. views: a picture, and those before and after it, motion undone."""
     seen = list[tuple[Floats, Floats]]()
-    for picture, *apart in views:
+    for picture, beside in views:
+        if not _large(picture):
+            return 0.0
         scene = levelled(_middle(picture))
         first, second = (
             _pieces(steps_of(one, scene, painted(one, np.zeros_like(one)), MATCHED))
-            for one in map(_middle, apart)
+            for one in (_middle(picture - other) for other in beside)
         )
         seen.append((first, second))
         if not _agreed(seen):  # most clips end here
             return 0.0
     return _agreed(seen) if _white([(a + b) / 2 for a, b in seen]) else 0.0
+
+
+def new_offsets(own: Values, others: Sequence[Values], sigma: float) -> Profile:
+    """The offsets of this standard deviation that a picture's rows have anew. others: what it is
+    expected to show by those beside it, which have offsets of their own."""
+    variance, left = sigma**2, np.full(len(own), sigma**2, np.float32)
+    offsets = np.zeros(len(own), np.float32)
+    if others:
+        apart = np.asarray(own - np.mean(others, axis=0), np.float32)
+        soft = np.asarray(cv2.GaussianBlur(levelled(own), (0, 0), SOFT), np.float32)
+        weights = precision(soft, max(robust_sigma(apart) / 2**0.5, LEAST_SIGMA), MATCHED)
+        profile, error = common(*segments(apart, weights))
+        for part, prior in zip(parted(profile), (variance, BROAD**2 * variance), strict=True):
+            share = np.asarray(prior / (prior * (1 + 1 / len(others)) + error), np.float32)
+            offsets += part * share
+            left *= 1 - share if prior == variance else 1
+    rest = estimated(np.asarray(own - offsets[:, None], np.float32))
+    return np.asarray(
+        offsets + rest.values * np.minimum(left / max(rest.sigma**2, TINY), 1), np.float32
+    )
 
 
 def levelled(picture: Values) -> Values:
@@ -216,7 +231,7 @@ def offsets_of(steps: NDArray[np.floating]) -> Offsets:
 def common(values: Values, weights: Values) -> tuple[Profile, Profile]:
     """What all segments (H, J) of a row have, robustly, and its variance by their scatter."""
     unit, weight = np.sqrt(weights), weights
-    for _ in range(VOTES):
+    for _ in range(8):
         total = np.maximum(weight.sum(1, keepdims=True), TINY)
         mean = (values * weight).sum(1, keepdims=True) / total
         apart = (values - mean) * unit
@@ -254,6 +269,10 @@ def precision(picture: Values, sigma: float, edges: float = EDGES) -> Values:
     return np.asarray(1 / (sigma**2 + TINY + edges * power), np.float32)
 
 
+def _large(plane: Values) -> bool:
+    return bool(min(plane.shape) >= LEAST_ROWS and max(plane.shape) >= LEAST_COLUMNS)
+
+
 def _middle(plane: Values) -> Values:
     left = max(plane.shape[1] - MOST, 0) // 2
     return np.ascontiguousarray(plane[:, left : left + MOST], np.float32)
@@ -279,13 +298,11 @@ def _agreed(seen: Sequence[tuple[Floats, Floats]]) -> float:
         for one, two in ((0, 1), (0, 0), (1, 1))
     )
     middle = float(median(across[apart]))
-    if middle < LEAST**2 or float(quantile(across[apart], LOW)) < LEAST_LOW * middle:
+    if middle < LEAST**2 or float(quantile(across[apart], 0.1)) < 0.4 * middle:
         return 0.0
     power = np.sqrt(np.outer(np.diag(first), np.diag(second)))
     alike = float(median((across / np.maximum(power, TINY))[apart]))
-    within = [max(float(median(one[apart])), TINY) for one in (first, second)]
-    shared = middle / float(np.prod(within)) ** 0.5
-    return middle**0.5 if alike >= ALIKE and shared >= SHARED else 0.0
+    return middle**0.5 if alike >= ALIKE else 0.0
 
 
 def _white(groups: Sequence[Floats]) -> bool:
@@ -302,36 +319,13 @@ def _power(pieces: Floats) -> tuple[float, ...]:
     one, other = (np.fft.rfft(pieces[at::2].mean(0) * window) for at in (0, 1))
     shared, places = (one * other.conj()).real, np.linspace(0, 1, len(one))
     bands = [shared[(places >= low) & (places <= high)].mean() for low, high in (FINEST, LONGER)]
-    power = np.square(np.abs(np.fft.rfft(pieces.mean(0) * window)))[round(BROAD * len(one)) :]
+    power = np.square(np.abs(np.fft.rfft(pieces.mean(0) * window)))[round(LOWEST * len(one)) :]
     padded = np.pad(power, BESIDE // 2, "reflect")
     middle = np.median(np.lib.stride_tricks.sliding_window_view(padded, BESIDE), axis=1)
     held = np.minimum(power, HELD * middle)
     return tuple(
         float(part) / (float(power.mean()) + TINY) for part in (*bands, held.mean(), power.mean())
     )
-
-
-def _levels(picture: Values) -> Floats:
-    """The brightness of the pieces of the rows, (PIECES, rows)."""
-    soft = np.asarray(cv2.GaussianBlur(picture, (0, 0), SOFT), np.float32)
-    level, _ = segments(soft, np.ones_like(soft))
-    cuts = np.array_split(level, PIECES, axis=1)
-    return np.stack([cut.mean(1) for cut in cuts])[:, RIM:-RIM].astype(np.float64)
-
-
-def _of_light(pieces: Floats, level: Floats) -> bool:
-    """Whether offsets may grow or fall with brightness, as all does that light falls on or that
-    hides what is behind it. A picture with too little contrast to tell shows nothing else."""
-    line, mean = pieces.mean(0), level.mean(0)
-    by_light = line * (level - mean) / np.maximum(mean, DARK)
-    shared, power = (by_light * (pieces - line)).sum(1), np.square(by_light).sum(1)
-    if power.sum() < CONTRAST**2 * np.square(line).sum() * len(pieces):
-        return True
-    slope = shared.sum() / power.sum()
-    without = (shared.sum() - shared) / np.maximum(power.sum() - power, TINY)  # jackknife
-    scatter = (1 - 1 / len(pieces)) * np.square(without - without.mean()).sum()
-    chance = np.square(pieces - line).mean() / power.sum()
-    return bool(abs(slope) + 2 * max(scatter, chance, TINY) ** 0.5 >= LIT)
 
 
 def _parts(steps: Floats, known: float) -> tuple[float, ...]:
@@ -345,7 +339,7 @@ def _parts(steps: Floats, known: float) -> tuple[float, ...]:
     floor = FLOOR * float(power.mean()) + TINY
     expected = np.full(len(power), float(power.mean()) + TINY)
     parts = np.zeros(shapes.shape[1])
-    for _ in range(FITS):
+    for _ in range(8):
         parts = _positive(shapes / expected[:, None], power / expected)
         expected = shapes @ parts + floor
     return tuple(float(part) for part in parts)

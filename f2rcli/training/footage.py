@@ -514,8 +514,6 @@ class LineFilter:
         if self._remover is None:
             yield from waiting
             return
-        if self._last is not None and waiting and waiting[0][0] != self._last + 1:
-            self._remover = self._remover.fresh()
         frames = self._remover.corrected([frame] for _, frame in waiting)
         for (number, _), (frame, *_) in zip(waiting, frames, strict=True):
             self._last = number

@@ -149,7 +149,7 @@ def test_a_mosaics_lines_are_those_of_its_sensor(kind: str) -> None:
     assert to_planes(out[0]).shape == to_planes(frames[0]).shape
     left = np.stack([one.planes[0] for one in out]) - clean
     left = left.mean(2) if kind == "rows" else left.mean((0, 1))
-    assert left.std() < 0.35 * offsets.std()
+    assert left.std() < 0.45 * offsets.std()
 
 
 def test_half_the_strength_takes_out_half_of_the_lines() -> None:

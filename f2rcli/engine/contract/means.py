@@ -14,10 +14,9 @@ MOST_DRIFT = 1e-4  # of a written plane's mean; more is undone
 ROUNDS = 8  # each leaves as much of what clipping adds as samples are clipped
 
 Real = NDArray[np.float32]  # (H, W), in units of a plane
-Written = Sequence[Mask | None]
 
 
-def written_of(frame: Frame) -> Written:
+def _written(frame: Frame) -> Sequence[Mask | None]:
     """Which samples of each of a frame's planes (see `planes_of`) are written with their change;
     None: all. Those set aside, or `stored`, come back as they were, so no mean counts them."""
     mosaic = frame.layout.mosaic
@@ -33,13 +32,14 @@ def written_of(frame: Frame) -> Written:
     return [own > 0 for own in found]
 
 
-def without_bias(changes: list[Real], written: Written) -> list[Real]:
-    """The change of every plane less its mean over the samples that are written with it."""
-    return [change - mean_of(change, own) for change, own in zip(changes, written, strict=True)]
+def without_bias(frame: Frame, changes: list[Real]) -> list[Real]:
+    """The changes of a frame's planes, less the mean of each over the samples that are written."""
+    pairs = zip(changes, _written(frame), strict=True)
+    return [change - _mean_of(change, own) for change, own in pairs]
 
 
-def mean_of(change: Real, own: Mask | None) -> np.float32:
-    """The mean of a change over the samples that are written with it; 0 where none is."""
+def _mean_of(change: Real, own: Mask | None) -> np.float32:
+    """0 where no sample is written."""
     counted = change if own is None else change[own]
     return np.float32(counted.mean(dtype=np.float64)) if counted.size else np.float32(0)
 
@@ -51,7 +51,7 @@ def with_means_kept(frame: Frame, changes: list[Real]) -> list[Real]:
     """
     return [
         _mean_kept(plane, change, frame.layout, own)
-        for plane, change, own in zip(frame.planes, changes, written_of(frame), strict=False)
+        for plane, change, own in zip(frame.planes, changes, _written(frame), strict=False)
     ]
 
 

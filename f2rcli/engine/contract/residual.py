@@ -22,7 +22,7 @@ from f2rcli.engine.contract.clipping import TAIL, shifts_removed, untouched
 from f2rcli.engine.contract.filters import box, joint_bilateral, resized
 from f2rcli.engine.contract.limits import changing, landing, limit_to_noise
 from f2rcli.engine.contract.memory import FEWEST, Memory, added, lost, nearer, stands
-from f2rcli.engine.contract.points import PointLosses
+from f2rcli.engine.contract.points import PointLight
 from f2rcli.engine.contract.shares import NoiseShares, shrunk
 from f2rcli.engine.contract.terms import CODED, STRICT, Groups, Law, Terms, Tolerance, law_of
 from f2rcli.engine.planes_store import PlanesStore
@@ -41,7 +41,7 @@ class Past:
     """What the contract carries along within one shot; points and shares belong to the clip."""
 
     memory: Memory = field(default_factory=Memory)
-    points: PointLosses | None = None  # of a sensor's counts only: light is measured in them
+    points: PointLight | None = None  # of stacks alone: light is measured in them
     shares: NoiseShares | None = None  # where the noise is faint: little else is removed then
 
     @property
@@ -65,7 +65,6 @@ class FrameContext:
     past: Past | None = None
     noise: PlaneNoise | None = None
     tolerance: Tolerance | None = None  # in place of the clip's
-    later: tuple[Frame, ...] = ()  # frames after it, the next first
 
 
 class _Near(NamedTuple):

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from f2rcli.engine.contract.means import Real
-from f2rcli.engine.contract.points import PointLosses
 from f2rcli.engine.contract.residual import FrameContext, Past
 from f2rcli.engine.contract.terms import SPARSE
 from f2rcli.engine.dim.missed import LENGTHS, missed
@@ -34,11 +33,11 @@ def written(
 ) -> Iterator[Copies]:
     """Every picture with its estimate, as far as the residual contract allows; its copies are as
     they were but for their samples."""
-    past = Past(points=PointLosses())
+    past = Past()
     for row, at in _rows(_looked(one) for one in estimates):
         one = row[at]
         if not at:
-            past = Past(points=past.points)
+            past = Past()
         near = tuple(other.shown.copies[0] for other in (*row[at - 1 : at], *row[at + 1 : at + 2]))
         context = FrameContext(near, (None,) * len(near), past, noise.planes, SPARSE)
         estimate = one.estimate

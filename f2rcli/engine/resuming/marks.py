@@ -14,7 +14,7 @@ import torch
 
 from f2rcli.engine.contract.account import Returned
 from f2rcli.engine.contract.memory import Memory
-from f2rcli.engine.contract.points import PointLosses
+from f2rcli.engine.contract.points import PointLight
 from f2rcli.engine.contract.residual import Past
 from f2rcli.engine.contract.shares import NoiseShares
 from f2rcli.engine.engine import Engine
@@ -53,7 +53,7 @@ class RunState(NamedTuple):
 
 # What a file of a state may hold beside tensors and plain values.
 KNOWN: list[Any] = [
-    Blocking, Compression, Memory, NoiseModel, NoiseShares, Past, PlaneNoise, PointLosses, Returned,
+    Blocking, Compression, Memory, NoiseModel, NoiseShares, Past, PlaneNoise, PointLight, Returned,
     RunState, SeenLately, SetAside, StreamState, Told,
 ]  # fmt: skip
 
