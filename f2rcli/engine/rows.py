@@ -24,9 +24,7 @@ from f2rcli.noise.planes import picture_of, with_changes
 from f2rcli.noise.rows import Lines, RowNoise, Values
 from f2rcli.window import with_next
 
-AHEAD = 2  # frames after each that are looked at
 FEWEST = 4  # frames of a shot that show lasting offsets
-SAME = 0.5  # correlation of offsets, from which a shot is of the same sensor
 
 # Planes whose rows share offsets; of mosaics, the colours that stand in one row of the sensor.
 GROUPS = {
@@ -188,7 +186,7 @@ class LineRemover:
         before: Look | None = None
         done: Frame | None = None
         shown = list(noise)
-        for centre, following in with_next(map(Look.of, pictures), AHEAD):
+        for centre, following in with_next(map(Look.of, pictures), 2):
             cut = before is None or not same_shot(before.thumb, centre.thumb)
             if cut:
                 shown = [one for one in noise if not one.lasting or _shows(centre, one)]
@@ -226,4 +224,4 @@ def _shows(look: Look, noise: RowNoise) -> bool:
         return False
     steps, _ = rows.common(*rows.steps_of(plane, plane - noise.offsets[:, None]))
     level = np.concatenate([[0.0], np.cumsum(steps)])
-    return bool(np.corrcoef(rows.parted(level)[0], rows.parted(noise.offsets)[0])[0, 1] > SAME)
+    return bool(np.corrcoef(rows.parted(level)[0], rows.parted(noise.offsets)[0])[0, 1] > 0.5)

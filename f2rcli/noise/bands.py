@@ -9,8 +9,6 @@ import numpy as np
 from f2rcli.frames import Floats, Singles
 
 BAND_SIDES = (3, 7, 15, 31, 63)  # pixels, of the box filters that part the bands
-GROWTH = 2.0  # of power per band towards coarser scales: more is what frames do not share
-LEAST_SHARE = 0.02  # of a plane that must be flat for its own bands to be believed
 
 Shares = tuple[float, ...]  # six
 
@@ -38,7 +36,7 @@ def measured_shares(flat: Singles) -> Shares:
     """The share of the noise's variance in every band, from what two adjacent frames differ by,
     (H, W), NaN outside flat places."""
     known = np.isfinite(flat)
-    if known.mean() < LEAST_SHARE:
+    if known.mean() < 0.02:  # too little to believe its own bands
         return white_shares()
     centred = np.where(known, flat - np.float32(flat[known].mean()), 0).astype(np.float32)
     seen, energy = known.astype(np.float32), []
@@ -55,6 +53,7 @@ def _believable(energy: Floats) -> Shares:
     white = np.array(white_shares())
     power = energy / white
     for band in range(2, len(power)):
-        power[band] = min(power[band], GROWTH * power[band - 1])
+        # More growth towards coarser scales is what frames do not share.
+        power[band] = min(power[band], 2.0 * power[band - 1])
     share = power * white
     return tuple((share / max(float(share.sum()), 1e-18)).tolist())

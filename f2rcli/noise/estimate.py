@@ -29,12 +29,8 @@ from f2rcli.order import MAD_TO_SIGMA, median
 
 FULL, FINE = 0, 1  # bands: all frequencies of a block, and the finest
 ALL = 0.9  # typical share of a plane from where on all of its bound is noise
-ALL_COUNTS = 0.5  # the same of sensors' counts, whose noise the network has not seen
 SAMPLING = (2 / (BLOCK**2 - 1)) ** 0.5  # relative error of one block's power, by chance alone
-INSIDE = 2.0  # times its standard deviation: noise that far from black and white is whole
-LEAST_INSIDE = 0.2  # of the blocks; fewer do not speak for the picture
 BINS, LEAST_BIN = 6, 24  # of brightness, at most, and blocks in each at least
-FEWEST_PIXELS = 256  # that a single frame shows its noise in
 SIDE = 256  # pixels of a square of a large frame: four tell as much of its law as all of it
 LEAST_SPREAD = 0.02  # of brightness, in which a line can be seen
 FARTHER = 4.0  # times a bin's variance, at most, beyond the darkest and the lightest of them
@@ -84,7 +80,8 @@ class PlaneMap:
             return NoiseModel.gaussian(0.0, 1)
         if clipped:
             rough = float(np.average(self.variance[seen], weights=self._worth()[seen])) ** 0.5
-            seen = self._inside(seen, INSIDE * rough)
+            # Noise two standard deviations away from black and white is whole.
+            seen = self._inside(seen, 2.0 * rough)
         levels, powers = _to_the_ends(*self._by_level(seen, clipped=clipped))
         curve = np.sqrt(np.interp(np.linspace(0, 1, KNOTS), levels, powers))
         over_all = float(np.sqrt(np.interp(self.level, levels, powers).mean()))
@@ -139,7 +136,8 @@ class PlaneMap:
         """The same of sensors' counts. In a few blocks the network has nothing to compare with, and
         statistics speak alone."""
         few = self.level.size < LEAST_BIN
-        return replace(self, share=np.ones_like(self.share) if few else _snapped(self, ALL_COUNTS))
+        # Half in place of ALL: the network has not seen the noise of sensors' counts.
+        return replace(self, share=np.ones_like(self.share) if few else _snapped(self, 0.5))
 
     @property
     def unsure(self) -> float:
@@ -205,7 +203,8 @@ class PlaneMap:
         """Those of the blocks that keep so far from black and white, if they are enough: what is
         cut off is hard to undo."""
         inside = seen & (self.level > room) & (self.level < 1 - room)
-        return inside if inside.sum() >= LEAST_INSIDE * seen.sum() else seen
+        # A fifth of the blocks speaks for the picture.
+        return inside if inside.sum() >= 0.2 * seen.sum() else seen
 
     def _worth(self) -> Floats:
         """Weights: sure blocks count far more than those where it is anybody's guess, whose errors
@@ -426,7 +425,7 @@ def single_frame_sigma(plane: Singles) -> float:
 def shows_noise(plane: Singles) -> bool:
     """Whether a plane is large enough for that."""
     rows, columns = plane.shape
-    return bool(rows // 2 * (columns // 2) * 4 >= FEWEST_PIXELS)
+    return bool(rows // 2 * (columns // 2) * 4 >= 256)
 
 
 @cache

@@ -23,8 +23,6 @@ FEW = 20_000  # samples
 FEWEST_FRAMES = 3  # that are compared
 PLAIN, COLOURED = 0.04, 0.07  # relative error of sigma where nothing speaks against it
 LIGHT = 0.15 / 255  # error of sigma that rounding and the scene's own change leave
-HIDDEN = 0.05  # relative error by what the estimate itself is not sure of, worth a word
-CUT_OFF = 0.5  # times the share of clipped samples: error of sigma
 STRETCHED = 0.07  # error where chroma is stretched to luma's grid, and its noise made coarse
 ALONE = 0.3  # error of a sigma from single frames
 
@@ -238,14 +236,14 @@ def confidence_of(
     coloured = spectrum is None or not spectrum.white
     parts = [
         between, counted, COLOURED if coloured else PLAIN, LIGHT / sigma, 2 * unsure,
-        CUT_OFF * clipped, STRETCHED if subsampled else 0.0,
+        0.5 * clipped, STRETCHED if subsampled else 0.0,
     ]  # fmt: skip
     doubts = {
         "only one frame could be measured": len(by_frame) < 2,
         "few flat, well-exposed places": model.samples < FEW,
         "frames differ, as in compressed video or where the light changes": between > 0.05,
         "frames share noise, which hides part of it": temporal.independent is False,
-        "texture, distinguished by what changes from frame to frame": 2 * unsure > HIDDEN,
+        "texture, distinguished by what changes from frame to frame": 2 * unsure > 0.05,
         "part of the picture is clipped": clipped > RAILED,
     }
     error = sum(part**2 for part in parts) ** 0.5

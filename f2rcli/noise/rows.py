@@ -36,17 +36,13 @@ MATCHED = 0.125  # of the gradient's power: what a match half a pixel off leaves
 EDGES = 32 * MATCHED  # of the gradient's power: what an edge leaves in a step
 SOFT = 1.2  # pixels
 OUTLYING = 4.5  # standard deviations of the steps, from where one is an edge all along a row
-FLOOR = 0.02  # of the mean power of steps, that a fit to their spectrum always allows
-ROUNDS = 3  # in which edges are found in the picture without the offsets
 LEAST_SIGMA = 0.5 / 255  # of a picture's noise: rounding
 MOSTLY = 0.5  # of what runs across the rows at one place, that is painted
 PAINTED = 5  # pixels: what is the same sample for sample around is not a sensor's
 RIM = 8  # rows at either end, where broad bands are not told from single rows
 LEAST = 0.4 / 255  # standard deviation of offsets
-ALIKE = 0.1  # correlation of pieces of a row
 FLAT = 0.35, 2.5  # power of the finest waves, by that of waves twice as long
 FINEST, LONGER = (0.75, 1.0), (0.3, 0.6)  # of the finest frequency
-SPREAD = 0.75  # of the power, that medians of neighbouring frequencies hold
 BESIDE, HELD, LOWEST = 15, 4.0, 0.12  # frequencies; times their median; of the finest one
 BROAD = 0.25  # of the standard deviation of offsets, that their broad part has
 TINY = 1e-12
@@ -206,7 +202,7 @@ def steps_of(
 def estimated(picture: Values, painted: NDArray[np.bool_] | None = None) -> Offsets:
     """The offsets of the rows of a picture (H, W)."""
     found = Offsets(np.zeros(len(picture), np.float32), 0.0)
-    for _ in range(ROUNDS):
+    for _ in range(3):  # in which edges are found in the picture without the offsets
         scene = picture - found.values[:, None]
         found = offsets_of(common(*steps_of(picture, scene, painted))[0])
     return found
@@ -302,14 +298,14 @@ def _agreed(seen: Sequence[tuple[Floats, Floats]]) -> float:
         return 0.0
     power = np.sqrt(np.outer(np.diag(first), np.diag(second)))
     alike = float(median((across / np.maximum(power, TINY))[apart]))
-    return middle**0.5 if alike >= ALIKE else 0.0
+    return middle**0.5 if alike >= 0.1 else 0.0  # correlation of pieces
 
 
 def _white(groups: Sequence[Floats]) -> bool:
     """Whether rows differ each on its own: no lens draws that, and nothing that repeats itself.
     groups: pieces of rows, which count alike."""
     finest, longer, held, power = np.sum([_power(pieces) for pieces in groups], axis=0)
-    return bool(FLAT[0] * longer < finest < FLAT[1] * longer and held > SPREAD * power)
+    return bool(FLAT[0] * longer < finest < FLAT[1] * longer and held > 0.75 * power)
 
 
 def _power(pieces: Floats) -> tuple[float, ...]:
@@ -336,7 +332,7 @@ def _parts(steps: Floats, known: float) -> tuple[float, ...]:
     power = np.square(np.abs(waves)) / (2 * count * max(known, 0.1))
     curve = _curve(count + 1)[1:-1]
     shapes = np.stack([curve, np.ones_like(curve), 1 / curve, 1 / curve**2], 1)
-    floor = FLOOR * float(power.mean()) + TINY
+    floor = 0.02 * float(power.mean()) + TINY
     expected = np.full(len(power), float(power.mean()) + TINY)
     parts = np.zeros(shapes.shape[1])
     for _ in range(8):

@@ -26,13 +26,9 @@ FEWEST_PATCHES, MOST_PATCHES = 4, 64  # of a frame
 KERNEL = 11  # taps per side
 REACH, SURE = 12, 6  # pixels of correlation that are believed at all, and in full
 APART = 8  # pixels, up to REACH: noise shares nothing there but the mean that is taken out
-HIGH = 0.25  # cycles per pixel: errors of matches lie below
 WHITE = 0.05  # lag-1 correlation that counts as none
-MOVING = 1.5  # pixels per frame: slower, a fixed pattern cannot be told from the scene
 FEWEST = 600  # samples of a channel
-INDEPENDENT = 0.1  # correlation that counts as none
 LEAST = 1e-3  # of the noise's variance that frames have of their own
-LEAST_LEVEL = 1e-4  # of the noise; keeps clean clips finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +84,7 @@ class Temporal(NamedTuple):
         """Whether both are small; None if nothing is known. Below 0 they are the flow's: it places
         neighbours between their pixels, which evens out part of their noise."""
         known = [rho for rho in self if rho is not None]
-        return max(known) < INDEPENDENT if known else None
+        return max(known) < 0.1 if known else None  # correlation that counts as none
 
 
 class Differences(NamedTuple):
@@ -112,7 +108,7 @@ class Differences(NamedTuple):
         for other, flow in zip(frames[1:], flows, strict=True):
             landing = Landing.of(flow, other.luma.shape)
             moved = np.stack([landing.fetched(plane) for plane in other.planes])
-            apart.append((moved - centre) / np.maximum(level, LEAST_LEVEL))
+            apart.append((moved - centre) / np.maximum(level, 1e-4))  # keeps clean clips finite
         room = np.minimum(signal, 1 - signal).min(0) > 2 * level.max(0)
         trusted = np.min([one.share[FULL] for one in seen.planes], 0) > MOSTLY
         noisy = enlarged(np.asarray(trusted, np.float32), BLOCK) > 0
@@ -163,7 +159,8 @@ def temporal_correlation(earlier: Differences, later: Differences) -> Temporal:
     one = _mean((past**2 + future**2) / 2, earlier.flat)
     two = _mean((past - future) ** 2, earlier.flat)
     shared = None if one is None or two is None else two / max(one, LEAST) - 1
-    moving = np.abs(later.back).max(2) > MOVING
+    # Slower, a fixed pattern cannot be told from the scene.
+    moving = np.abs(later.back).max(2) > 1.5
     chosen = earlier.flat & later.flat & moving
     fixed = _mean(past * _fine(later.before), chosen)
     own = _mean((past**2 + _fine(later.before) ** 2) / 4, chosen)
@@ -221,7 +218,7 @@ def _high_lags(power: Floats) -> tuple[float, float]:
     """The same from high frequencies alone: S = a (1 + 2 rx cos 2 pi fx + 2 ry cos 2 pi fy)."""
     line = np.fft.fftfreq(SIZE)
     fy, fx = np.meshgrid(line, line, indexing="ij")
-    high = np.hypot(fx, fy) > HIGH
+    high = np.hypot(fx, fy) > 0.25  # cycles per pixel: errors of matches lie below
     waves = [2 * np.cos(2 * np.pi * one[high]) for one in (fx, fy)]
     design = np.stack([np.ones(high.sum()), *waves], 1)
     base, x, y = np.linalg.lstsq(design, power[high], rcond=None)[0]

@@ -21,13 +21,12 @@ LEAST = 1e-5  # of the read noise, in units of white: keeps clean signals finite
 # the darkest light; surveyed stacks have that signal at SURVEYED (`samples/lanes.py`).
 TAIL, LOW = 1e-3, 3.0
 SURVEYED = 0.25
-MOST = 1 << 17  # samples of a picture that are looked at
 LEAST_BASE, STEP = 1.0, 4.0  # noise deviations: the darkest light of a picture lies no lower
 
 
 def lowest(pictures: Sequence[Tensor]) -> float:
     """The signal nearly all samples exceed, by pictures (1, C, H, W) and their lane's levels."""
-    flat = (one.flatten()[:: max(1, one.numel() // MOST)].float().cpu() for one in pictures)
+    flat = (one.flatten()[:: max(1, one.numel() >> 17)].float().cpu() for one in pictures)
     return min(SURVEYED, *(float(quantile(one.numpy(), TAIL)) for one in flat))
 
 

@@ -9,9 +9,7 @@ from f2rcli.samples.impulses import LEAST_CODES, SAMPLED, Places
 # no more than `BEYOND` times nearer to it. Beyond the last, sums of float32 would overflow.
 ABSURD, BEYOND, LARGEST = 1e18, 1e4, 1e36
 MOST_FILLED = 0.5  # of a plane's samples: a value that more of them have is its darkness
-GAP = 0.1  # of the range of a plane's samples, that lies between them and a fill value
 SOLID = 3, 0.8  # pixels a side of squares that cover that share of an area at the least
-VALUES = 3  # fill values at either end that are looked for
 
 
 def no_light(plane: Plane, *, fills: bool) -> Mask:
@@ -71,7 +69,7 @@ def _nearest(bad: Mask, rows: Places, columns: Places) -> tuple[Places, Places]:
 
 
 def _mark_fills(plane: Plane, bad: Mask) -> None:
-    for _ in range(VALUES):
+    for _ in range(3):  # fill values at either end
         rest = plane[~bad] if bad.any() else plane.ravel()
         if not rest.size:
             return
@@ -79,7 +77,8 @@ def _mark_fills(plane: Plane, bad: Mask) -> None:
         inner = rest[(rest != ends[0]) & (rest != ends[1])]
         if inner.size < (1 - MOST_FILLED) * plane.size:
             return
-        far = GAP * _range(inner)
+        # So much of a plane's range lies between it and a fill value.
+        far = 0.1 * _range(inner)
         far = far if plane.dtype.kind == "f" else max(far, LEAST_CODES)
         apart = float(inner.min()) - float(ends[0]), float(ends[1]) - float(inner.max())
         new = [plane == end for end, gap in zip(ends, apart, strict=True) if gap > far]

@@ -13,7 +13,6 @@ RANGES = 2.5  # of its neighbours that it lies beyond them too; 1.5 takes the sh
 TWIN = 1  # of the neighbours may be an impulse as well; more of them are an edge, a line, a star
 MOST_IMPULSES = 0.003  # of a plane's samples: where more stand out they are its noise
 LIKE, MOST_ALIKE = 0.5, 0.01  # so far from their surroundings, of a plane's samples: noise as well
-MOST_LOOKED_AT = 0.05  # of a plane's samples, for the time it takes
 CROSS = ((-1, 0), (1, 0), (0, -1), (0, 1))
 MOST_SHARED = 0.05  # of a hot sample that its neighbours in a mosaic, of other colours, see of it
 STEPS = [(dy, dx) for dy in range(-2, 3) for dx in range(-2, 3) if dy or dx]
@@ -77,7 +76,7 @@ def _impulses(plane: Plane, least: float, known: Impulses) -> tuple[Places, Plan
     looked_at.flat[known.places] = True
     places = np.flatnonzero(looked_at)
     none = NOWHERE, plane[:0, 0]
-    if places.size > MOST_LOOKED_AT * plane.size:
+    if places.size > 0.05 * plane.size:  # for the time it takes
         return none
     centre, around = plane.flat[places].astype(np.float64), _around(plane, places)
     beyond, spread = _beyond(centre, around)

@@ -23,11 +23,8 @@ STEADY_FRAMES = 33  # the same, those nine among them: their mean tells defects 
 # would be taken for clipped; stretched further, noise as strong as the picture is more than they
 # were trained on. Of shares from 0 to 2 it was best or close to it (docs/microscopy.md).
 TAIL, MARGIN = 0.1, 0.5
-BRIGHTEST = 4.0  # the brightest sample lies no further than that, counted in spans
-MOST_DEFECTS = 0.005  # of the pixels: where there are more of them it is a pattern
 MOST = 1 << 18  # samples per frame that levels are read from
 
-LEAST_FRAMES = 5  # that tell by how much samples vary
 STEP = (STEADY_FRAMES - 1) // (SAMPLED_FRAMES - 1)  # frames from one that is kept to the next
 
 
@@ -119,7 +116,8 @@ def _levels(values: NDArray[np.float64]) -> tuple[float, float]:
     if not values.size:
         return 0.0, 1.0
     low, high, top = np.percentile(values, [TAIL, 100 - TAIL, 99.995])
-    span = float(max(high - low, (top - low) / BRIGHTEST))
+    # The brightest sample lies no further than four spans.
+    span = float(max(high - low, (top - low) / 4.0))
     if not span:  # a frame of one colour
         span = max(abs(float(low)), 1.0)
     return float(low) - MARGIN * span, float(low) + (1 + MARGIN) * span
@@ -148,10 +146,11 @@ def light_of(plane: Plane) -> Plane:
 
 def defects_of(frames: list[Plane], mean: Floats, number: int) -> Places:
     """Defects of a sensor. frames: some of the `number` (H, W) that `mean` is of, without fills."""
-    if len(frames) < LEAST_FRAMES:
+    if len(frames) < 5:  # too few to tell by how much samples vary
         return NOWHERE
     found = lasting(frames, mean, Sensor.of_stack(mean)).defects
-    return found if found.size <= max(1, MOST_DEFECTS * mean.size) else NOWHERE
+    # Where there are more of them it is a pattern.
+    return found if found.size <= max(1, 0.005 * mean.size) else NOWHERE
 
 
 def planes_seen(picture: Plane, seen: LaneStatistics) -> tuple[Plane, ...]:

@@ -27,26 +27,20 @@ WAYS = ((0, 1), (1, 0), (1, 1), (1, -1))  # down and across
 BENT = 0.5  # of what the samples between bend by, that a pixel's own does
 AROUND, NEAR = 15, 3  # sides of the squares with the points that one is compared with, and without
 ALONE = 2.0  # times the most that any other one around does
-SURELY = 12.0  # times their root mean square, that one does whatever others do
 ROUGHER = 7.0  # times their root mean square, that a defect stands out by
 FAR = 4.0  # standard deviations of all that the mean of frames stands out by
 MEAN_TO_SIGMA = 1.2533  # of a Gaussian: its standard deviation by the mean of |x|
 # Of the light around: a hole in it that leaves so little in the middle of a pixel is two pixels
 # wide, and takes half of the light of each neighbour. A dead pixel's lack less than that.
 BLACK, LACKING = 0.1, 0.25
-LEAST_SHARE = 0.05  # of its light, that a dead one's varies by at the least
 TWIN = 0.15  # of it: where one neighbour sees more it may be another, and those across it tell
 CHANCE = 3.0  # standard deviations of what neighbours differ by, that it sees more by
-STEADY = 0.5  # of it, that it stands out by in most frames
 SURE = 7.0  # standard errors, by how much frames differ, that it stands out by
-FLOOR = 0.5  # of what those around it differ by: less is chance
 # Of the noise around: what is bright and varies less in so many frames was drawn into the picture;
 # in fewer frames samples vary by less by chance.
 LIVELY, MOST_FRAMES = 0.35, 9
-LEAST_LIGHT = np.float32(0.02)  # of the mean, for the sake of the dark
 LOOSE, TINY = np.float32(0.5), np.float32(1e-9)  # of what directions differ by: noise does it, too
 LARGEST = 48  # the power of two that values are kept below, so that sums of squares are numbers
-MOST_LOOKED_AT = 0.01  # of the pixels, for the time it takes
 
 Values = NDArray[np.float32]
 
@@ -138,7 +132,7 @@ def _found(
     if sensor.mosaic:  # a dead pixel hides in texture, which differs by as much as it lacks
         likely |= light < BLACK * (light - points.least)
     places = np.flatnonzero(likely & (np.abs(points.least) > far))
-    if not 0 < places.size <= MOST_LOOKED_AT * light.size:
+    if not 0 < places.size <= 0.01 * light.size:  # for the time it takes
         return NOWHERE, NOWHERE
     unseen, twins = _unseen(light, places, points, sensor)
     seen, (places, twins) = places[~unseen], (places[unseen], twins[unseen])
@@ -196,14 +190,15 @@ def _steady(planes: Sequence[Plane], places: Places, light: Values, sensor: Sens
         for y, x in OWN_COLOUR[1::2]
     ])  # fmt: skip
     error = len(planes) ** -0.5
-    spread = np.maximum(beyond.std(axis=0, ddof=1), FLOOR * np.median(around, axis=0))
+    # Less than half of what those around it differ by is chance.
+    spread = np.maximum(beyond.std(axis=0, ddof=1), 0.5 * np.median(around, axis=0))
     sure = np.abs(beyond.mean(axis=0)) > SURE * error * spread
     if sensor.mosaic:  # the light that a dead one lacks changes with the scene
         own = np.stack([one.flat[places] for one in wholes])
         share = own / np.maximum(own - beyond, TINY)
-        varied = np.maximum(share.std(axis=0, ddof=1), LEAST_SHARE)
+        varied = np.maximum(share.std(axis=0, ddof=1), 0.05)
         sure |= (size < 0) & (1 - share.mean(axis=0) > SURE * error * varied)
-    sure &= np.median(beyond * np.sign(size), axis=0) > STEADY * np.abs(size)
+    sure &= np.median(beyond * np.sign(size), axis=0) > 0.5 * np.abs(size)
     return np.asarray(sure if sensor.mosaic else sure & _lively(planes, places, size))
 
 
@@ -229,7 +224,7 @@ def _alone(points: _Points, places: Places) -> Mask:
     rows, columns = np.divmod(places, others.shape[1])
     height, width = others.shape  # at the border mirror images count twice
     inside = (rows > 2) & (rows < height - 3) & (columns > 2) & (columns < width - 3)
-    return np.asarray((size > ALONE * most) | (inside & (size**2 > SURELY**2 * power)))
+    return np.asarray((size > ALONE * most) | (inside & (size**2 > 12.0**2 * power)))
 
 
 def in_place(plane: Plane, places: Places, black: Plane) -> Plane:
@@ -240,7 +235,7 @@ def in_place(plane: Plane, places: Places, black: Plane) -> Plane:
     at = rows % 2, columns % 2
     near = _sides(sensor.light(plane), rows, columns)
     step = np.square(near[0, 0] - near[0, 1]) + np.square(near[1, 0] - near[1, 1])
-    step /= np.maximum(near[0].mean(axis=0), LEAST_LIGHT)  # noise grows with light
+    step /= np.maximum(near[0].mean(axis=0), np.float32(0.02))  # noise grows with light
     weights = 1 / (step + LOOSE * step.mean(axis=0) + TINY)  # least across an edge
     told = (_from_sides(near, BENT) * weights).sum(axis=0) / weights.sum(axis=0)
     own = samples_near(plane, rows, columns, np.array(OWN_COLOUR[1:]))

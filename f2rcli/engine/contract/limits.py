@@ -36,7 +36,6 @@ GAINS = (0.8378, 1.1497, 1.0478, 1.0981)
 TOLERANCE = 1.2  # times the noise's power before anything goes back
 SMALL = 5  # samples: within so few no more goes than
 SMALL_TOLERANCE = 4.0  # times the noise's power
-MOST = 4.0  # standard deviations: more at one sample is not noise
 # Of a mean over time: the part of the noise's power that the quietest wide windows around a place
 # have, from which on there is detail; and of a picture's places, those in which even these hold
 # more if the law says too little.
@@ -58,7 +57,7 @@ def limit_to_noise(
     allowed = box(variance, SMALL).mul_(SMALL_TOLERANCE)
     allowed /= power_around(kept, SMALL).clamp_min_(LEAST)
     kept *= allowed.clamp_(0, 1).sqrt_()
-    most = variance.sqrt().mul_(MOST)
+    most = variance.sqrt().mul_(4.0)  # more at one sample is not noise
     return torch.minimum(torch.maximum(kept, -most), most)
 
 

@@ -10,9 +10,6 @@ from f2rcli.frames import Frame, Mask, PlaneLayout
 from f2rcli.sensor import pack
 from f2rcli.yuv import changed, code_span
 
-MOST_DRIFT = 1e-4  # of a written plane's mean; more is undone
-ROUNDS = 8  # each leaves as much of what clipping adds as samples are clipped
-
 Real = NDArray[np.float32]  # (H, W), in units of a plane
 
 
@@ -59,12 +56,12 @@ def _mean_kept(plane: NDArray[Any], change: Real, layout: PlaneLayout, own: Mask
     everywhere = np.ones(plane.shape, bool) if own is None else own
     before = plane[everywhere].astype(np.float64)
     after = changed(plane, change, layout)[everywhere].astype(np.float64)
-    if plane.dtype.kind == "f" or abs(after.sum() - before.sum()) <= MOST_DRIFT * abs(before.sum()):
+    if plane.dtype.kind == "f" or abs(after.sum() - before.sum()) <= 1e-4 * abs(before.sum()):
         return change
     _, span = code_span(layout, chroma=False)
     ends = np.iinfo(plane.dtype)
     codes = before + change[everywhere] * np.float64(span)
-    for _ in range(ROUNDS):  # clipped ones leave the rest to the others
+    for _ in range(8):  # each leaves as much of what clipping adds as samples are clipped
         codes += before.mean() - np.clip(codes, ends.min, ends.max).mean()
     np.clip(codes, ends.min, ends.max, out=codes)
     whole = np.floor(codes)

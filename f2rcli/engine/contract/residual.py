@@ -32,8 +32,6 @@ from f2rcli.noise.planes import PlaneNoise
 __all__ = ["CODED", "STRICT", "Contract", "FrameContext", "Past", "Tolerance"]
 
 LEAST_LEVEL = 1e-4  # of chroma's noise: below it there is nothing to smooth
-LIGHT_SIDE = 5  # samples, over which a frame's brightness is taken where no mean says it
-LEAST_STILL = 0.02  # of a picture must stand still for its past to be worth a whole restoration
 
 
 @dataclass
@@ -48,7 +46,8 @@ class Past:
     def stands(self) -> bool:
         """Whether enough of the picture has stood still for its past to count."""
         known = self.memory
-        return bool(known.means) and float(stands(known)) >= LEAST_STILL
+        # So much of a picture makes its past worth a whole restoration.
+        return bool(known.means) and float(stands(known)) >= 0.02
 
 
 Flow = NDArray[np.float32] | Tensor  # (H, W, 2) on the processor, (1, H, W, 2) on a device
@@ -145,7 +144,7 @@ def _watched(
     terms: Terms, groups: Groups, law: Law, memory: Memory, flows: Sequence[Tensor]
 ) -> Memory:
     """The memory with the next frame; how bright it is, many frames tell better than one."""
-    light = [box(group, LIGHT_SIDE) for group in groups]
+    light = [box(group, 5) for group in groups]
     if memory.means:
         light = [
             torch.where(worth < FEWEST[1], one, mean)

@@ -29,7 +29,6 @@ PRIOR = 2000.0  # samples that the share of a whole plane counts as, in each cla
 # A share this close to all of it is all: the law may say a little too little, and what flat areas
 # would keep of their noise shows.
 NEARLY, WHOLE = 0.85, 0.93
-BLEND = 0.3  # of a new look in what is known
 FIRST_LOOKS = 2  # each replaces the one before: the first window has frames on one side only
 STEPS = 256  # of a table
 
@@ -56,7 +55,7 @@ class NoiseShares:
         ]
         if self.by_plane and self.looks > FIRST_LOOKS:
             found = [
-                np.array(old) + BLEND * (new - old)
+                np.array(old) + 0.3 * (new - old)  # a new look counts as so much
                 for old, new in zip(self.by_plane, found, strict=True)
             ]
         self.by_plane = [one.tolist() for one in found]

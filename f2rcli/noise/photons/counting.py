@@ -10,19 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 FEW = 16  # values, of 256 between black and white
-APART = 12  # of 256, between them
-NEARLY_ALL = 0.99  # of the samples
-LOOKED_AT = 200_000  # samples
 
 
 def counts_events(samples: NDArray[Any]) -> bool:
     """Whether nearly all samples, 0 = black and 1 = white, lie on few values that are far apart."""
     flat = samples.reshape(-1)
-    flat = flat[:: max(1, flat.size // LOOKED_AT)].astype(np.float32)
+    flat = flat[:: max(1, flat.size // 200_000)].astype(np.float32)
     if not flat.size:
         return False
     filled = np.bincount(np.rint(255 * flat.clip(0, 1)).astype(np.intp), minlength=256)
     order = np.argsort(filled)[::-1][:FEW]
-    needed = int(np.searchsorted(np.cumsum(filled[order]), NEARLY_ALL * flat.size)) + 1
+    needed = int(np.searchsorted(np.cumsum(filled[order]), 0.99 * flat.size)) + 1
     values = np.sort(order[:needed])
-    return 1 < needed <= FEW and int(np.diff(values).min()) >= APART
+    return 1 < needed <= FEW and int(np.diff(values).min()) >= 12  # of 256, between them

@@ -28,20 +28,15 @@ from f2rcli.order import robust_sigma
 
 BLOCK = 8  # pixels a side of blocks
 FEWEST = 64  # blocks
-MOST = 0.5  # of the blocks have a variance at all: of those without light no sample may differ
 CUT = 6.0  # standard deviations from the line, from which a block does not count: motion
-ROUNDS = 12
 DARKEST = 0.01  # of the blocks: light may begin there; no variance is below theirs
 LEAST_SPREAD = 0.1  # of the brightness of blocks, that other frames share
 LEAST_VARIANCE = 0.01  # of the mean of blocks: those without a count would be all that counts
-LEAST_SCALE = 0.2  # of a block's variance, that it may lie beside the line for sure
 FEW = 3.0  # photons: of fewer, anchors tell less than counting does
 
 FEWEST_FRAMES = 6  # whose noise has a shape to see
 ANY_BELOW = 3**-0.5  # of a gain: how far one that may be anything below it is from it
-AT_MOST = 1.5  # times its error: that of a line is as large as its gain, which may be low by chance
 SYSTEMATIC = 0.05  # of a gain, that statistics does not tell of the planes of one sensor
-AGREED = 2.0  # standard errors, by which lines of whole blocks and of their finest band may differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +81,7 @@ def photon_line(frames: Sequence[NDArray[np.float32]]) -> PhotonLine | None:
         return line
     flat = _line(frames, _flat)
     if flat is not None:
-        moved = abs(flat.gain - line.gain) > AGREED * np.hypot(flat.error, line.error)
+        moved = abs(flat.gain - line.gain) > 2.0 * np.hypot(flat.error, line.error)
         line = line if moved and (flat.denied or not line.denied) else flat  # shapes see no motion
     if one_by_one(np.asarray(frames, np.float64), line.gain) is False:
         return replace(line, rounded=max(line.rounded, ANY_BELOW * line.gain))
@@ -99,16 +94,18 @@ def _line(
     bright, variance, others = (
         np.concatenate(p) for p in zip(*_blocks(frames, powers), strict=True)
     )
-    if bright.size < FEWEST or np.mean(variance > 0) < MOST:
+    # Of blocks without light no sample may differ: half must have a variance at all.
+    if bright.size < FEWEST or np.mean(variance > 0) < 0.5:
         return None
     weight, least = np.ones_like(bright), LEAST_VARIANCE * float(variance.mean())
-    for _ in range(ROUNDS):
+    for _ in range(12):
         gain, level, middle = _fitted(bright, variance, others, weight)
         at = np.maximum(gain * (others - middle) + level, max(LEAST_SPREAD * level, least))
         off = variance / at - 1
         usual = float(np.median(off))
         scale = robust_sigma(off - usual)
-        far = CUT * max(scale, abs(usual), LEAST_SCALE)
+        # A block may lie beside the line by a fifth of its variance for sure.
+        far = CUT * max(scale, abs(usual), 0.2)
         fair = np.square(np.clip(1 - np.square(off / far), 0, None))
         if not fair.any():
             return None
@@ -145,7 +142,8 @@ def _rounded(variance: Floats, step: float) -> Floats:
 
 def _with_shape(line: PhotonLine, shape: PhotonLine) -> PhotonLine:
     """A line with what the shape of the noise says of its gain, where that is not denied."""
-    error = line.unsure * float(np.clip(shape.gain / line.gain, 1.0, AT_MOST))
+    # A line's error is as large as its gain, which may be low by chance.
+    error = line.unsure * float(np.clip(shape.gain / line.gain, 1.0, 1.5))
     if abs(line.gain - shape.gain) > SURE * np.hypot(error, shape.error):
         return replace(line, denied=True)
     gain, error = pooled([replace(line, error=error), shape])

@@ -11,9 +11,6 @@ from f2rcli.frames import Floats
 PARTS = 6  # a side, of a picture, by which the error of its gain is found
 SURE = 3.0  # standard errors of a gain
 ROUNDED = 1.75  # codes an electron, of fewer rounding hides cumulants,
-NARROW = 1 / 3  # of a squared code, the variance: so does rounding of less
-PURE = 0.8  # where less of the variance is of electrons
-COMMON = 0.1  # of the samples have the lowest code, where there is no read noise
 FEWEST_PAIRS = 25  # of electrons in a sample, that tell their law
 
 Gain = tuple[float, float]  # and its standard error
@@ -46,8 +43,9 @@ def cumulant_gain(stack: Floats, rounded: float = 0.0) -> Gain | None:
         return None
     gain, error = _ratio(fourth, third)
     least = _ratio(third, second)[0]
-    coarse = gain < ROUNDED * step or second.mean() < NARROW * step**2
-    if gain < SURE * error or (coarse and least < PURE * gain):
+    # Rounding hides cumulants of a third of a squared code and less, too.
+    coarse = gain < ROUNDED * step or second.mean() < step**2 / 3
+    if gain < SURE * error or (coarse and least < 0.8 * gain):
         return None
     gain = max(gain, least)
     among = np.sinc(gain / step) if np.isfinite(step) else 0.0
@@ -68,7 +66,8 @@ def one_by_one(stack: Floats, gain: float) -> bool | None:
     if gain >= ROUNDED * step:
         return None
     events = np.rint((stack - stack.min()) / step)
-    if np.mean(events == 0) < COMMON:
+    # Where there is no read noise, a tenth of the samples have the lowest code.
+    if np.mean(events == 0) < 0.1:
         return None
     own, other = _parts((events * (events - 1)).mean(0)), _parts((events[:-1] * events[1:]).mean(0))
     if float(other.mean()) * stack.size < FEWEST_PAIRS:
