@@ -28,6 +28,7 @@ from f2rcli.io.video.pixels import DOLBY, SPHERICAL, STEREO
 from f2rcli.io.video.source import (
     PIPE,
     SourceMetadata,
+    display_size,
     is_cover,
     metadata_of,
     stream_line,
@@ -48,8 +49,7 @@ _MP4_TAGS = {  # what mp4 and mov store under names of their own
     "copyright", "grouping", "lyrics", "description", "synopsis", "show", "episode_id", "network",
     "keywords", "track", "disc", "creation_time", "timecode", "location", "location-eng",
 }  # fmt: skip
-# Encoders whose streams hold any shape of pixels.
-_IN_STREAM = ("libx264", "libx264rgb", "libx265", "mpeg4", "ffv1")
+_IN_STREAM = ("libx264", "libx264rgb", "libx265", "mpeg4")  # that hold any shape of pixels
 _MPEG2_SHAPES = (Fraction(4, 3), Fraction(16, 9), Fraction(221, 100))  # of whole pictures
 # Families whose stream in the file may begin as a copy of the source's, side data included.
 _ALIKE = ("h264", "hevc", "av1", "vp9", "vp8", "prores", "ffv1", "mjpeg", "dnxhd")
@@ -66,8 +66,9 @@ class VideoDetail:
     metadata: dict[str, str]
     display_matrix: tuple[int, ...]
     # The source's stream, whose copy states in the file's header what PyAV has no call for:
-    # 360-degree and stereoscopic layouts, HDR10 metadata.
+    # cropping, 360-degree and stereoscopic layouts, HDR10 metadata.
     template: av.VideoStream | None = field(repr=False)
+    display: tuple[int, int] | None  # written into the finished Matroska file
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
     setup = choice.setup
     streams, dropped = plan_streams(source, container, options)
     template = _template(container, setup, source)
+    cropped = source.header.cropped and template is not None
     tags, tag_options, tag_facts = _tags(source, container)
     facts = [*tag_facts, *_facts(reader, container, setup, template)]
     facts += _stream_facts(container, streams)
@@ -119,6 +121,7 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
             metadata=tags,
             display_matrix=matrix if matrix and container.holds_matrix(matrix) else (),
             template=template,
+            display=None if where == PIPE else _display(container, setup, source, cropped),
         ),
     )  # fmt: skip
 
@@ -129,7 +132,7 @@ def _template(
     """The source's stream, where it states what PyAV has no call for and what is written is of the
     same kind. It would not say the rate: time codes need that."""
     facts, family = source.facts, family_of_encoder(setup.encoder)
-    stated = facts.mastering or {SPHERICAL, STEREO} & {*facts.extras}
+    stated = facts.mastering or source.header.cropped or {SPHERICAL, STEREO} & {*facts.extras}
     alike = family == source.family and family in _ALIKE
     same = source.pix_fmt.replace("yuvj", "yuv") == setup.form.name
     if not (stated and alike and same and container.side_data):
@@ -137,6 +140,25 @@ def _template(
     if "timecode" in source.stream_tags or DOLBY in facts.extras:  # whose layer is not written
         return None
     return source.stream
+
+
+def _display(
+    container: Container, setup: EncoderSetup, source: SourceMetadata, cropped: bool
+) -> tuple[int, int] | None:
+    """The display size to write into a Matroska file, where pixels are not square or the source's
+    header says. cropped: the source's cropping is written, too."""
+    if container.name not in ("matroska", "webm"):
+        return None
+    header = source.header
+    as_it_was = "matroska" in source.container and cropped == header.cropped
+    if as_it_was and header.display and setup.pixel_aspect is not None:
+        told = cropped or STEREO in source.facts.extras or _anamorphic(source)
+        return header.display if told else None
+    hidden = header.crop if cropped else (0, 0)
+    if cropped or _anamorphic(source):
+        shown = setup.width - hidden[0], setup.height - hidden[1]
+        return display_size(shown, source.pixel_aspect or Fraction(1))
+    return None
 
 
 def _anamorphic(source: SourceMetadata) -> bool:
@@ -168,6 +190,12 @@ def _tags(
         facts.append(
             _Fact(f"levels of tags ({', '.join(levels)})", False, "f2r writes a flat list")
         )
+    if source.header.long_languages:
+        languages = ", ".join(source.header.long_languages)
+        facts.append(_Fact(f"languages {languages}", False, "f2r writes three letters"))
+    if source.header.device_boxes:
+        boxes = ", ".join(source.header.device_boxes)
+        facts.append(_Fact(f"the camera's own data {boxes}", False, "f2r cannot carry it"))
     if not container.movie:  # mp4 and mov have an open list of keys for rare ones
         return tags, options, facts
     rare = [name for name in tags if name.lower() not in _MP4_TAGS]
@@ -188,6 +216,8 @@ def _facts(
     none = f"{container.name} holds none"
     if source.chapters:
         yield _Fact(f"{len(source.chapters)} chapters", container.chapters, none)
+    if source.header.odd_chapters and container.chapters:
+        yield _Fact("levels, languages and flags of chapters", False, "f2r writes a flat list")
     if matrix := facts.display_matrix:
         words = "rotation" if turns(matrix) else "rotation and flip"
         yield _Fact(words, container.holds_matrix(matrix), none)
@@ -198,10 +228,13 @@ def _facts(
     for extra in facts.extras:
         layout = extra in (SPHERICAL, STEREO) and template is not None
         yield _Fact(extra, layout, "f2r cannot carry it")
+    if source.header.cropped:
+        why = "pictures are written whole, and the file does not say what to hide"
+        yield _Fact("cropping", template is not None, why)
     if _anamorphic(source):
         shape = Fraction(setup.width, setup.height) * (source.pixel_aspect or 1)
         coded = encoder in _IN_STREAM or (encoder == "mpeg2video" and shape in _MPEG2_SHAPES)
-        shaped = container.pixel_aspect or coded
+        shaped = container.pixel_aspect or container.side_data or coded
         why = f"{encoder} in {container.name} does not store it"
         yield _Fact(f"pixel aspect {source.pixel_aspect}", shaped, why)
     if reader.info.interlaced:

@@ -22,10 +22,13 @@ from f2rcli.io.video.decoder import (
 from f2rcli.io.video.pixels import colour_tags, picture_facts, read_planes
 from f2rcli.io.video.source import (
     COMPLETE,
+    HeaderFacts,
     SourceMetadata,
     StandardInput,
     family_of,
     is_cover,
+    matroska_facts,
+    movie_facts,
     stream_facts,
 )
 from f2rcli.units import count
@@ -65,8 +68,10 @@ class Probe:
         self.span = TimeRange.of(options)
         self.first = first
         self.facts = picture_facts(first)
+        self.header = self._header()
         self.tags = colour_tags(first, stream.codec_context, self.facts.chroma_location)
-        self.pixel_aspect = stream.sample_aspect_ratio or self.facts.pixel_aspect
+        own = self.header.pixel_aspect(first.width, first.height)
+        self.pixel_aspect = own or stream.sample_aspect_ratio or self.facts.pixel_aspect
         self.rate: Fraction | None = stream.guessed_rate or stream.average_rate or None
         self.untimed = all(picture.pts is None for picture in pictures)
         usual = 1 / (self.rate or Fraction(25))
@@ -78,6 +83,16 @@ class Probe:
         # FFmpeg flags pictures of H.265 as interlaced where each of them is one field.
         self.single_fields = interlaced and family_of(stream) == "hevc"
         self.flagged = interlaced and not self.single_fields
+
+    def _header(self) -> HeaderFacts:
+        """What the header of a Matroska or MP4 file says, and FFmpeg does not."""
+        path, form = Path(self.container.name.removeprefix("file:")), self.container.format.name
+        if not path.is_file():  # a named pipe: what is read here would be missing later
+            return HeaderFacts()
+        if "matroska" in form:
+            return matroska_facts(path, self.stream.index)
+        movie = form.startswith("mov")
+        return movie_facts(path, self.first.width, self.first.height) if movie else HeaderFacts()
 
     @property
     def _from_zero(self) -> bool:
@@ -211,6 +226,7 @@ class Probe:
             stream_tags=dict(self.stream.metadata),
             disposition=self.stream.disposition,
             chapters=tuple(self.container.chapters()),
+            header=self.header,
             single_fields=self.single_fields,
             stream=self.stream,
             others=tuple(s for s in self.container.streams if s.index != self.stream.index),

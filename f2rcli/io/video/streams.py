@@ -121,6 +121,7 @@ CONTAINERS = (
     Container(
         name="y4m", muxer="yuv4mpegpipe", suffixes=(".y4m",), families=("rawvideo",),
         options=(("strict", "-1"),), metadata=False, variable_rate=False, only_pictures=True,
+        pixel_aspect=True,
     ),
 )  # fmt: skip
 

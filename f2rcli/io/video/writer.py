@@ -23,11 +23,13 @@ from f2rcli.io.video.pixels import Filter, converted, make_frame
 from f2rcli.io.video.plan import VideoDetail
 from f2rcli.io.video.reader import VideoReader
 from f2rcli.io.video.source import (
+    PADDING,
     PIPE,
     TOLERANT,
     ffmpeg_reason,
     metadata_of,
     quiet_ffmpeg,
+    write_display_size,
 )
 from f2rcli.io.video.streams import SideStreams, open_target, stream_tags
 from f2rcli.units import count
@@ -85,8 +87,8 @@ class VideoWriter(Writer):
         self._durations: dict[int, int] = {}  # of frames in the encoder, by pts
         self._written = Written(time_base=self.detail.setup.time_base)
         self._last_dts: int | None = None  # of the encoder's packets, in its ticks
-        # Which alone can flag pictures as interlaced, or tell FFV1 the shape of pixels.
-        self._flags: list[Filter] = []
+        self._fields: Filter | None = None  # which alone can flag pictures as interlaced
+        self._file: Y4mFile | None = None
         self._losses: list[str] = []  # that no plan foresaw, in words
         self.metadata = metadata_of(reader)
         self._packets = reader.side if isinstance(reader, VideoReader) else SidePackets()
@@ -122,7 +124,10 @@ class VideoWriter(Writer):
             self._side.finish()
             self._container.close()
             self._container = None
+            if self._file is not None:
+                self._file.close()
             if self._part is not None:
+                self._write_display(self._part.path)
                 verified = tuple(self._verified(self._part.path))
                 size = self._part.publish()
         except _ERRORS as error:
@@ -131,6 +136,13 @@ class VideoWriter(Writer):
             frames=self._written.frames, seconds=float(self._written.seconds), size=size,
             verified=verified, lost=(*self._losses, *self._side.lost()),
         )  # fmt: skip
+
+    def _write_display(self, path: Path) -> None:
+        if self.detail.display is not None:
+            try:
+                write_display_size(path, self._index, self.detail.display)
+            except ValueError as error:  # better without than not at all
+                self._losses.append(f"pixel aspect {self.detail.setup.pixel_aspect} ({error})")
 
     @property
     def _index(self) -> int:
@@ -196,7 +208,10 @@ class VideoWriter(Writer):
             # The edit list of mp4 and mov would hide what lies before zero: all moves, in step.
             options["avoid_negative_ts"] = "make_non_negative"
         url = "pipe:1" if self._part is None else f"file:{self._part.path}"
-        self._container = container = open_target(url, detail.container, options)
+        file: str | Y4mFile = url
+        if detail.container.only_pictures and detail.setup.pixel_aspect is not None:
+            file = self._file = Y4mFile(url, detail.setup.pixel_aspect)
+        self._container = container = open_target(file, detail.container, options)
         container.metadata.update(detail.metadata)
         provenance = self.plan.provenance_text()
         if provenance and detail.container.provenance:
@@ -237,15 +252,14 @@ class VideoWriter(Writer):
             self._encoder = context
         added.time_base = setup.time_base
         added.metadata.update(stream_tags(self.metadata.stream_tags, container.format.name))
+        if self.detail.display is not None:  # takes its place
+            added.metadata["title"] = added.metadata.get("title", "") + PADDING
         if self.metadata.disposition:
             added.disposition = self.metadata.disposition
         if self.detail.display_matrix:
             added.set_display_matrix(self.detail.display_matrix)
         if self.reader.info.interlaced:
-            order = "tff" if self.reader.info.top_field_first else "bff"
-            self._flags.append(Filter("setfield", order))
-        if setup.encoder == "ffv1" and setup.pixel_aspect is not None:
-            self._flags.append(Filter("setsar", str(setup.pixel_aspect)))
+            self._fields = Filter("setfield", "tff" if self.reader.info.top_field_first else "bff")
         return added
 
     def _moved_chapters(self) -> Iterator[dict[str, object]]:
@@ -266,8 +280,8 @@ class VideoWriter(Writer):
     def _encode(self, frame: Frame, *, last: bool) -> None:
         setup = self.detail.setup
         picture = make_frame(converted(frame, setup.form, setup.coding), setup.form)
-        for flag in self._flags:
-            picture = flag.apply(picture)
+        if self._fields is not None:
+            picture = self._fields.apply(picture)
         pts, duration = self._place(frame)
         setup.tag(picture)
         picture.pts, picture.time_base = pts, setup.time_base
@@ -322,3 +336,24 @@ class VideoWriter(Writer):
             f"{self.name}: writing failed: {ffmpeg_reason(error)}.",
             hint="Try another codec= or container.",
         )
+
+
+class Y4mFile:
+    """A y4m file or pipe, whose header gets the shape of pixels: PyAV has no call for it."""
+
+    def __init__(self, url: str, aspect: Fraction) -> None:
+        target = 1 if url == "pipe:1" else url.removeprefix("file:")
+        self._file = open(target, "wb", closefd=target != 1)  # noqa: SIM115  # closed by `close`
+        self._aspect = f" A{aspect.numerator}:{aspect.denominator}".encode()
+
+    def write(self, data: bytes) -> int:
+        """Write; the header is in what comes first."""
+        whole = bytes(data)
+        if self._aspect:
+            whole, self._aspect = whole.replace(b" A0:0", self._aspect, 1), b""
+        self._file.write(whole)
+        return len(data)
+
+    def close(self) -> None:
+        """Write what is pending. Raises OSError."""
+        self._file.close()
