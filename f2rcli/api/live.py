@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, Self, Unpack
@@ -105,8 +106,10 @@ class _Line:
         self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._turns: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
         self._ready: list[Any] = []
-        self._thread = threading.Thread(target=self._work, args=(clip,), name="f2r", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._work, args=(clip,), name="f2r", daemon=True)
+        # Python may not end under it: a thread that is stopped amid torch aborts the process.
+        self._ending = weakref.finalize(self, _ended, thread, self._inbox)
+        thread.start()
         self._wait()
 
     def give(self, item: Any) -> list[Any]:
@@ -146,6 +149,13 @@ class _Line:
         if not isinstance(error, _LeftError):
             self._turns.put(error)  # raised again where the frame was pushed
         return True
+
+
+def _ended(thread: threading.Thread, inbox: queue.SimpleQueue[Any]) -> None:
+    """Let a line's thread leave, and wait for it."""
+    inbox.put(None)
+    if thread is not threading.current_thread():
+        thread.join()
 
 
 class _LeftError(Exception):
