@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from f2rcli import weights
 from f2rcli.frames import Space
-from f2rcli.models.convolutions import fused
+from f2rcli.models import layers as fused
 from f2rcli.models.layers import leaves
 from f2rcli.models.planar import Neighbours, Networks
 from f2rcli.planes import LAYOUTS, Layout
@@ -50,7 +50,7 @@ def counter() -> FlopCounterMode:
 
 
 def _fused_flops(x: Any, *shapes: Any, out_shape: Any = None, **_: Any) -> int:
-    """x, a picture to be added if there is one, weights, bias; see models/convolutions/fused.py."""
+    """x, a picture to be added if there is one, weights, bias; see models/layers.py."""
     weight = shapes[1] if shapes[1] is not None and len(shapes[1]) == 4 else shapes[0]
     return conv_flop_count(x, weight, out_shape)
 

@@ -38,8 +38,8 @@ from f2rcli.engine.stream import Engine, denoise_stream, load_engine  # noqa: E4
 from f2rcli.engine.tiles import Runner  # noqa: E402
 from f2rcli.errors import F2RError  # noqa: E402
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout  # noqa: E402
+from f2rcli.models import recorded as graphs  # noqa: E402
 from f2rcli.models.layers import leaves  # noqa: E402
-from f2rcli.models.recorded import graphs  # noqa: E402
 
 LAYOUT = PlaneLayout(
     family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False, matrix=Matrix.BT709

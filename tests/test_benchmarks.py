@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from f2rcli import weights
-from f2rcli.models.convolutions.fused import convolved, works
+from f2rcli.models.layers import convolved, works
 from f2rcli.planes import LAYOUTS
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"

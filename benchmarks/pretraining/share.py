@@ -31,9 +31,8 @@ from material import Material, Sample
 
 from f2rcli.frames import Family
 from f2rcli.models.flow import DISFlow
-from f2rcli.models.share import Share
-from f2rcli.noise.bound import LOOKS, evidence, mean
-from f2rcli.noise.planes import FramePlanes
+from f2rcli.noise.bound import LOOKS, Share, evidence, mean
+from f2rcli.noise.model import FramePlanes
 
 SIZE, FRAMES = 160, 5
 DRAWN = 0.45  # of the samples: what is to be told from noise is mostly drawn

@@ -26,12 +26,10 @@ from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
 from f2rcli.header import CHANNELS
 from f2rcli.methods.base import Method
 from f2rcli.models.layers import channels_last
-from f2rcli.models.recorded.graphs import Graphs
+from f2rcli.models.recorded import Graphs
 from f2rcli.noise.measurement.compression import Compression
-from f2rcli.noise.model import NoiseModel
-from f2rcli.noise.planes import PlaneNoise, with_changes
+from f2rcli.noise.model import NoiseModel, PlaneNoise, Told, with_changes
 from f2rcli.noise.rows import Lines
-from f2rcli.noise.told import Told
 from f2rcli.planes import packing
 from f2rcli.samples.defects import SetAside
 from f2rcli.system import CancelCheck, never_cancelled

@@ -35,11 +35,17 @@ from f2rcli.noise.bound import BLOCK
 from f2rcli.noise.estimate import NoiseMap, estimate, shows_noise, squares_of
 from f2rcli.noise.measurement.blocking import Blocking
 from f2rcli.noise.measurement.compression import Compression, compression_of, own_share
-from f2rcli.noise.model import NoiseModel, at_levels, blend
-from f2rcli.noise.planes import PlaneNoise, picture_noise, picture_of
+from f2rcli.noise.model import (
+    NoiseModel,
+    PlaneNoise,
+    Told,
+    at_levels,
+    blend,
+    picture_noise,
+    picture_of,
+)
 from f2rcli.noise.report import HARDLY_ANY, NOTHING_TO_DO
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
-from f2rcli.noise.told import Told
 from f2rcli.window import emptied
 from f2rcli.yuv import code_span
 

@@ -27,17 +27,17 @@ from f2rcli.noise.bound import BLOCK
 from f2rcli.noise.estimate import NoiseMap, estimate, single_frame_sigma, squares_of
 from f2rcli.noise.measurement.blocking import Blocking, find_blocking
 from f2rcli.noise.measurement.compression import Compression, compression_of
-from f2rcli.noise.model import NoiseModel
-from f2rcli.noise.photons.flashes import without_flashes
-from f2rcli.noise.photons.line import FEW, counted_model, photon_line
-from f2rcli.noise.planes import (
+from f2rcli.noise.model import (
     FramePlanes,
+    NoiseModel,
     PlaneNoise,
     picture_noise,
     picture_of,
     planes_of,
     side_by_side,
 )
+from f2rcli.noise.photons.flashes import without_flashes
+from f2rcli.noise.photons.line import FEW, counted_model, photon_line
 from f2rcli.noise.report import NoiseReport, confidence_of
 from f2rcli.noise.spectrum import Differences, Temporal, spectrum_of, temporal_correlation
 

@@ -13,8 +13,8 @@ from f2rcli.engine.gpu import colour
 from f2rcli.engine.gpu.colour import Groups
 from f2rcli.engine.gpu.copies import Transfers, travels
 from f2rcli.frames import Family, Frame, PlaneLayout
-from f2rcli.models.recorded.graphs import Graphs
-from f2rcli.noise.planes import planes_of, with_changes
+from f2rcli.models.recorded import Graphs
+from f2rcli.noise.model import planes_of, with_changes
 
 KEPT = 16  # frames whose codes stay on a device: a window of nine, and those that wait
 BESIDE = 3  # frames whose decoded planes stay on the processor: a centre and those beside it

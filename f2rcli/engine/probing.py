@@ -15,7 +15,7 @@ from f2rcli.engine.planes_store import grouped_planes
 from f2rcli.frames import Frame, Singles
 from f2rcli.methods.base import Following, Method, Prepared
 from f2rcli.noise.bands import Shares, bands, white_shares
-from f2rcli.noise.planes import PlaneNoise, with_changes
+from f2rcli.noise.model import PlaneNoise, with_changes
 from f2rcli.window import Window
 
 ASK_EVERY = 48  # frames

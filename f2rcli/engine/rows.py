@@ -20,7 +20,7 @@ from f2rcli.engine.strength import luma_and_chroma
 from f2rcli.frames import Family, Frame, same_samples
 from f2rcli.models.flow import DISFlow, doubled, halved, resized, sample
 from f2rcli.noise import rows
-from f2rcli.noise.planes import picture_of, with_changes
+from f2rcli.noise.model import picture_of, with_changes
 from f2rcli.noise.rows import Lines, RowNoise, Values
 from f2rcli.window import with_next
 

@@ -17,7 +17,7 @@ from f2rcli.engine.device import autocast
 from f2rcli.engine.settings import SMALLEST_TILE
 from f2rcli.frames import ClipInfo
 from f2rcli.models.layers import leaves, mapped, padded
-from f2rcli.models.recorded.graphs import Graphs, recording
+from f2rcli.models.recorded import Graphs, recording
 from f2rcli.system import CancelCheck, never_cancelled
 
 ACTIVATION_BYTES = 700  # per pixel of a picture that runs in one piece, where no method says

@@ -21,8 +21,7 @@ from f2rcli.engine.probing import ResponseProbe, changes_of
 from f2rcli.engine.worker import Worker
 from f2rcli.frames import Frame, same_samples
 from f2rcli.methods.base import Following, LazyFlow, Prepared, Restored
-from f2rcli.noise.planes import PlaneNoise
-from f2rcli.noise.told import Told
+from f2rcli.noise.model import PlaneNoise, Told
 from f2rcli.window import Window, windows
 
 # Of frames that are restored before an excerpt though nothing stands still.

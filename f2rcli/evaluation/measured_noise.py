@@ -11,7 +11,7 @@ from f2rcli.evaluation.frame_set import middle_window
 from f2rcli.evaluation.metrics import CHANNELS
 from f2rcli.evaluation.result import WHOLE, MetricSeries
 from f2rcli.frames import Picture
-from f2rcli.noise.planes import FramePlanes
+from f2rcli.noise.model import FramePlanes
 from f2rcli.noise.report import NoiseReport
 
 FRAMES = 10  # different ones that are looked at, the clip's first

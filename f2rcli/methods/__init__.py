@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from f2rcli.methods.rgb import RgbMethod
 
 DEFAULT = "f2r"
-NOT_METHODS = {"base", "device_flows", "flows", "rgb"}
+NOT_METHODS = {"base", "flows", "rgb"}
 
 
 def available() -> list[str]:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from f2rcli.frames import PlaneLayout
 from f2rcli.models.flow import Flow
-from f2rcli.models.recorded.graphs import Graphs
-from f2rcli.noise.told import Told
+from f2rcli.models.recorded import Graphs
+from f2rcli.noise.model import Told
 from f2rcli.weights import Weights
 from f2rcli.window import Window
 

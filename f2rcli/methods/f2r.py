@@ -12,14 +12,12 @@ from f2rcli.errors import WeightsError
 from f2rcli.frames import PlaneLayout
 from f2rcli.header import Estimate, no_header
 from f2rcli.methods.base import Following, LazyFlow, Method, Prepared, Restored, Run
-from f2rcli.methods.device_flows import DeviceFlows
-from f2rcli.methods.flows import FlowBook, Flows
-from f2rcli.models.constants import constant
-from f2rcli.models.memory import Memory
-from f2rcli.models.placing import MAPS, placed, warped
+from f2rcli.methods.flows import DeviceFlows, FlowBook, Flows
+from f2rcli.models.flow import doubled_flow
+from f2rcli.models.placing import MAPS, Memory, placed, warped
 from f2rcli.models.planar import Anchor, Coarse, Neighbours, Networks, weighted
-from f2rcli.models.recorded.graphs import Graphs
-from f2rcli.noise.told import Told, nothing
+from f2rcli.models.recorded import Graphs, constant
+from f2rcli.noise.model import Told, nothing
 from f2rcli.planes import Layout, packing, spread
 from f2rcli.weights import Weights
 from f2rcli.window import Window
@@ -286,7 +284,7 @@ class F2R(Method, Following):
         if flow is None:
             return None
         height, width = (2 * side for side in centre.noisy.shape[-2:])
-        return partial(self.flows.whole, flow, (height, width))
+        return partial(doubled_flow, flow, (height, width))
 
     def forget(self) -> None:
         """Begin a new clip: its frames may have the indices of this one's."""

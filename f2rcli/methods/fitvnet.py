@@ -16,7 +16,7 @@ from f2rcli.methods.base import Prepared, Restored, Run
 from f2rcli.methods.flows import FlowBook
 from f2rcli.methods.rgb import RgbMethod
 from f2rcli.models.fitvnet import FusionBlock, ImageModule
-from f2rcli.models.flow import warp
+from f2rcli.models.flow import doubled_flow, warp
 from f2rcli.models.layers import smooth
 from f2rcli.noise.model import NoiseModel
 from f2rcli.weights import Weights
@@ -174,7 +174,7 @@ def on_middle(flows: FlowBook, triple: Sequence[Prepared], pictures: Sequence[Te
     middle, moved = triple[1], []
     for frame, picture in zip(triple, pictures, strict=True):
         if frame.index != middle.index:
-            flow = flows.whole(flows.flow(middle, frame), picture.shape)
+            flow = doubled_flow(flows.flow(middle, frame), picture.shape)
             moved.append(warp(picture, flow))
         else:
             moved.append(picture)

@@ -1,11 +1,17 @@
-"""Flows between frames of a clip: searched once, composed, dropped with their frames."""
+"""Flows between frames of a clip: searched once, composed, dropped with their frames.
+
+On a processor one after the other, as arrays; where frames stay on a GPU many in one call.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import partial, reduce
 from itertools import pairwise
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from f2rcli.methods.base import Prepared
 from f2rcli.models.flow import (
@@ -13,12 +19,14 @@ from f2rcli.models.flow import (
     Flow,
     FlowEstimator,
     Luma,
+    Shifts,
     compose,
     consistency,
-    doubled,
     halved,
     inside,
 )
+from f2rcli.models.recorded import Graphs
+from f2rcli.models.variational import variational_flows
 from f2rcli.window import Window
 
 HALF = 2.0  # pixels of a picture along one of its flows
@@ -72,10 +80,6 @@ class Flows(ABC):
         self._known = {key: flow for key, flow in self._known.items() if min(key) >= index}
 
     @abstractmethod
-    def whole(self, flow: Any, shape: tuple[int, ...]) -> Any:
-        """A flow in the pixels of pictures of this shape (..., H, W)."""
-
-    @abstractmethod
     def _found(self, pairs: Sequence[FramePair], starts: Sequence[Any | None]) -> list[Any]:
         """Flows of several pairs by a search, from where each starts."""
 
@@ -118,11 +122,6 @@ class FlowBook(Flows):
 
     estimator: FlowEstimator = field(default_factory=lambda: DISFlow(halved=True))
 
-    def whole(self, flow: Flow, shape: tuple[int, ...]) -> Flow:
-        whole = doubled(flow, shape[-2:])
-        whole *= HALF
-        return whole
-
     def _found(self, pairs: Sequence[FramePair], starts: Sequence[Flow | None]) -> list[Flow]:
         return [
             self.estimator(self._look(source), self._look(target), start)
@@ -131,3 +130,57 @@ class FlowBook(Flows):
 
     def look(self, luma: Luma) -> Luma:
         return halved(luma)
+
+
+class DeviceFlows(Flows):
+    """Flows (1, h, w, 2) and agreements (1, 1, h, w) as tensors."""
+
+    def __init__(self, graphs: Graphs | None = None) -> None:
+        super().__init__()
+        self._graphs = Graphs() if graphs is None else graphs
+
+    def rated(self, window: Window[Prepared]) -> list[tuple[Shifts, Tensor]]:
+        frames = window.items
+        self.chain(frames)
+        first, last = frames[0].index, frames[-1].index
+        links = {key: flow for key, flow in self._known.items() if first <= min(key)}
+        links = {key: flow for key, flow in links.items() if max(key) <= last}
+        indices = tuple(frame.index - first for frame in frames)
+        keys = tuple((source - first, target - first) for source, target in links)
+        plan = indices, len(window.before), keys
+        looks = [self._look(frame) for frame in frames]
+        found = self._graphs(("rated", plan), partial(_rated, *plan), looks, list(links.values()))
+        return list(found)
+
+    def _found(self, pairs: Sequence[FramePair], starts: Sequence[Shifts | None]) -> list[Shifts]:
+        found: dict[int, Shifts] = {}
+        for begun in (False, True):
+            places = [i for i, start in enumerate(starts) if (start is not None) is begun]
+            if not places:
+                continue
+            source, target = (
+                torch.cat([self._look(pairs[i][side]) for i in places]) for side in (0, 1)
+            )
+            given = [start for start in starts if start is not None] if begun else []
+            start = (torch.cat(given),) if given else ()
+            flows = self._graphs(("search", begun), variational_flows, source, target, *start)
+            found |= dict(zip(places, flows.chunk(len(flows)), strict=True))
+        return [found[place] for place in range(len(pairs))]
+
+    def look(self, luma: Tensor) -> Tensor:
+        """(H, W) -> (1, 1, h, w)."""
+        return halved(luma[None, None])
+
+
+def _rated(
+    indices: tuple[int, ...],
+    centre: int,
+    keys: tuple[tuple[int, int], ...],
+    looks: Sequence[Tensor],
+    links: Sequence[Shifts],
+) -> list[tuple[Shifts, Tensor]]:
+    """`DeviceFlows.rated` as a function of tensors: of looks, and flows between adjacent frames."""
+    flows = DeviceFlows()
+    flows._known = dict(zip(keys, links, strict=True))
+    frames = [Prepared(i, one, one, one, one) for i, one in zip(indices, looks, strict=True)]
+    return Flows.rated(flows, Window.of(frames, centre))

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from f2rcli import yuv
 from f2rcli.frames import Family, PlaneLayout, Singles
 from f2rcli.methods.base import LazyFlow, Method, Prepared, Restored, Run
-from f2rcli.models.constants import kept
-from f2rcli.noise.model import NoiseModel
-from f2rcli.noise.told import Told
+from f2rcli.models.recorded import as_constant
+from f2rcli.noise.model import NoiseModel, Told
 from f2rcli.planes import pack, packing, unpack
 from f2rcli.weights import Weights
 from f2rcli.window import Window
@@ -126,7 +125,7 @@ def _of_channels(told: Told | None) -> NoiseModel | None:
 
 def _mixed(matrix: Singles, planes: Tensor) -> Tensor:
     """Planes (3, H, W) with their colours mixed."""
-    weights = kept(tuple(matrix.astype(float).flatten().tolist()), planes).view(3, 3)
+    weights = as_constant(tuple(matrix.astype(float).flatten().tolist()), planes).view(3, 3)
     return (weights @ planes.flatten(1)).view_as(planes)
 
 

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from f2rcli.models.convolutions.fused import lowered
-from f2rcli.models.layers import SLOPE
+from f2rcli.models.layers import SLOPE, lowered
 
 LEVELS = 5  # halvings of the image module
 TRIPLE = 3  # frames that a block sees

@@ -2,7 +2,8 @@
 
 Flow lives on the centre's grid and points into the neighbour: pixel p of the centre shows what
 the neighbour shows at p + F(p). Flows are (H, W, 2) float32 in pixels, dx then dy, on the CPU; what
-is composed or judged may also be tensors (B, H, W, 2) on any device, see `motion.py`.
+is composed or judged may also be tensors, on any device: `Shifts` of B pairs of pictures at once,
+beside pictures and maps (B, C, H, W).
 """
 
 from dataclasses import dataclass
@@ -14,17 +15,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
-from f2rcli.models import motion
+from f2rcli.models.recorded import constant
 from f2rcli.order import quantile
 
 Flow = NDArray[np.float32]  # (H, W, 2)
+Shifts = Tensor  # (B, H, W, 2)
 Luma = NDArray[np.float32]  # (H, W), 0 = black, 1 = white
 Map = NDArray[np.float32]  # (H, W), 0..1
 F = TypeVar("F", Flow, Tensor)  # flows of either kind; maps of tensors are (B, 1, H, W)
 
 # Of a search that begins from a flow: fewer steps, on fewer patches, follow the noise less.
 BEGUN_STEPS, BEGUN_STRIDE, BEGUN_ROUNDS = 6, 5, 1
+TAPS = 9  # of a blur by one pixel, as OpenCV cuts it off for floats
 SMALLEST = 80  # pixels; smaller pictures are padded: below 64 OpenCV 5.0 crashes with these patches
 
 
@@ -55,19 +59,43 @@ class DISFlow:
         return np.ascontiguousarray(flow[:height, :width])
 
 
-def halved(luma: Luma) -> Luma:
-    """A picture as DIS looks at it, at half the size: (H, W) -> half of both, rounded up."""
+def halved(luma: F) -> F:
+    """A picture as flow is searched in it, blurred by a pixel and at half the size: (H, W) or
+    (B, 1, H, W) -> half of both, rounded up."""
+    if isinstance(luma, Tensor):
+        return half(_blurred_tensor(luma))
     rows, columns = (size % 2 for size in luma.shape)
     even = cv2.copyMakeBorder(_blurred(luma), 0, rows, 0, columns, cv2.BORDER_REPLICATE)
     size = (even.shape[1] // 2, even.shape[0] // 2)
     return np.asarray(cv2.resize(even, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def doubled(values: Map, shape: tuple[int, ...]) -> Map:
-    """A map or the shifts of a flow from half the size onto a picture of this shape."""
+def half(x: Tensor) -> Tensor:
+    """Means over cells of 2x2 pixels: (B, C, H, W) -> half of both sizes, rounded up."""
+    rows, columns = (size % 2 for size in x.shape[-2:])
+    if rows or columns:
+        x = functional.pad(x, (0, columns, 0, rows), "replicate")
+    return functional.avg_pool2d(x, 2)
+
+
+def doubled(values: F, shape: tuple[int, ...]) -> F:
+    """Maps or the shifts of a flow, (H, W[, 2]), or maps (B, C, H, W), from half the size onto
+    pictures of this shape (..., H, W)."""
+    if isinstance(values, Tensor):
+        wide = functional.interpolate(values, scale_factor=2, mode="bilinear", align_corners=False)
+        return wide[..., : shape[-2], : shape[-1]]
     rows, columns = values.shape[:2]
     whole = np.asarray(cv2.resize(values, (2 * columns, 2 * rows)), np.float32)
-    return np.ascontiguousarray(whole[: shape[0], : shape[1]])
+    return np.ascontiguousarray(whole[: shape[-2], : shape[-1]])
+
+
+def doubled_flow(flow: F, shape: tuple[int, ...]) -> F:
+    """A flow of half the size in the pixels of pictures of this shape (..., H, W)."""
+    if isinstance(flow, Tensor):
+        return doubled(flow.permute(0, 3, 1, 2), shape).permute(0, 2, 3, 1) * 2
+    whole = doubled(flow, shape)
+    whole *= 2
+    return whole
 
 
 def resized(flow: Flow, shape: tuple[int, ...]) -> Flow:
@@ -97,6 +125,21 @@ def _blurred(luma: Luma) -> Luma:
     return np.asarray(cv2.GaussianBlur(luma, (0, 0), 1.0), np.float32)
 
 
+def _blurred_tensor(luma: Tensor) -> Tensor:
+    reach = TAPS // 2
+    weights = _gaussian(luma.device)
+    wide = functional.pad(luma, (reach,) * 4, "reflect")
+    rows = functional.conv2d(wide, weights.view(1, 1, TAPS, 1))
+    return functional.conv2d(rows, weights.view(1, 1, 1, TAPS))
+
+
+@constant(8)
+def _gaussian(device: torch.device) -> Tensor:
+    places = torch.arange(TAPS, device=device, dtype=torch.float32) - TAPS // 2
+    weights = (-0.5 * places.square()).exp()
+    return weights / weights.sum()
+
+
 def _eight_bits(luma: Luma, white: float) -> NDArray[np.uint8]:
     codes = np.clip(luma * np.float32(255 / white), 0, 255).astype(np.uint8)
     return np.ascontiguousarray(_padded(codes))
@@ -109,17 +152,26 @@ def _padded(values: NDArray[np.generic]) -> NDArray[np.generic]:
     return np.pad(values, [(0, rows), (0, columns)] + [(0, 0)] * (values.ndim - 2), mode="edge")
 
 
-def sample(values: NDArray[np.float32], flow: Flow, *, cubic: bool = False) -> NDArray[np.float32]:
+def sample(values: F, flow: F, *, cubic: bool = False) -> F:
     """Backward warp: out(p) = values(p + flow(p)); outside the picture its edge goes on.
 
-    values (H, W) or (H, W, C) with C <= 4; cubic: keeps detail of what is warped again and again.
+    values (H, W) or (H, W, C) with C <= 4, or (B, C, H, W); cubic: keeps detail of what is warped
+    again and again.
     """
-    kind = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
-    return np.asarray(_fetched(values, landing(flow), kind), np.float32)
+    places = landing(flow)
+    if not isinstance(values, Tensor):
+        kind = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
+        return np.asarray(_fetched(values, places, kind), np.float32)
+    for axis, size in enumerate((flow.shape[2], flow.shape[1])):  # in place: -1 to 1
+        places[..., axis].mul_(2 / max(size - 1, 1)).sub_(1)
+    mode = "bicubic" if cubic else "bilinear"
+    return functional.grid_sample(values, places, mode, "border", align_corners=True)
 
 
-def landing(flow: Flow) -> Flow:
+def landing(flow: F) -> F:
     """Where every pixel p lands, p + flow(p): x, then y."""
+    if isinstance(flow, Tensor):
+        return _grid_on(flow.shape[1], flow.shape[2], flow.device) + flow
     return _grid(*flow.shape[:2]) + flow
 
 
@@ -129,6 +181,11 @@ def _grid(height: int, width: int) -> Flow:
     grid = np.stack([columns, rows], -1)
     grid.setflags(write=False)
     return grid
+
+
+@constant(16)
+def _grid_on(height: int, width: int, device: torch.device) -> Tensor:
+    return torch.from_numpy(_grid(height, width).copy())[None].to(device)
 
 
 def _fetched(values: Any, places: Flow, kind: int) -> Any:
@@ -142,7 +199,9 @@ def compose(first: F, second: F) -> F:
 
 def _followed(flow: F, by: F) -> F:
     """A flow where another one leads."""
-    return motion.followed(flow, by) if isinstance(by, Tensor) else sample(flow, by)
+    if isinstance(flow, Tensor):
+        return sample(flow.permute(0, 3, 1, 2), by).permute(0, 2, 3, 1)
+    return sample(flow, by)
 
 
 def consistency(forward: F, backward: F, pixel: float = 1.0) -> F:
@@ -165,9 +224,10 @@ def squared(flow: F) -> F:
 
 def inside(flow: F, pixel: float = 1.0) -> F:
     """1 where p + flow(p) lies within half a pixel of the picture, else 0; see `consistency`."""
+    within = _within(landing(flow), pixel)
     if isinstance(flow, Tensor):
-        return _within(motion.landing(flow), pixel).float().unsqueeze(1)
-    return _within(landing(flow), pixel).astype(np.float32)
+        return torch.as_tensor(within).float().unsqueeze(1)
+    return np.asarray(within, np.float32)
 
 
 def _within(places: Any, pixel: float) -> Any:
@@ -189,4 +249,4 @@ def warp(picture: Tensor, flow: Flow) -> Tensor:
         moved = [_fetched(plane, places, cv2.INTER_CUBIC) for plane in planes]
         return torch.from_numpy(np.stack(moved))[None]
     there = torch.from_numpy(flow)[None].to(picture.device)
-    return motion.sample(picture.float(), there, "bicubic")
+    return sample(picture.float(), there, cubic=True)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from f2rcli.models.constants import kept
+from f2rcli.models.recorded import as_constant
 
 GRID = 4  # pixels: one shift for every cell
 TALL, WIDE = 3, 5  # cells, of rows above, over which frames are compared
@@ -53,7 +53,9 @@ class Matching(nn.Module):
             _pooled(_halved(wide[..., r + dy : r + dy + rows, r + dx : r + dx + columns]) - here)
             for dy, dx in self.shifts
         ], 1)  # fmt: skip
-        shifts = kept(tuple(float(part) for pair in self.shifts for part in pair), one).view(-1, 2)
+        shifts = as_constant(tuple(float(part) for pair in self.shifts for part in pair), one).view(
+            -1, 2
+        )
         cost = _above(left).addcmul_(noise, REST * shifts.square().sum(1)[:, None, None])
         least, best = cost.min(1)
         found = shifts.flip(1)[best].permute(0, 3, 1, 2)

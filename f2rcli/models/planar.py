@@ -18,8 +18,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from f2rcli.models.convolutions.fused import convolved, lowered
-from f2rcli.models.layers import SLOPE, Down, ResidualBlock, Up, conv, inner_mean, pooled
+from f2rcli.models.layers import (
+    SLOPE,
+    Down,
+    ResidualBlock,
+    Up,
+    conv,
+    convolved,
+    inner_mean,
+    lowered,
+    pooled,
+)
 from f2rcli.planes import LAYOUTS, Layout
 
 EPSILON = 1e-4  # keeps ratios of brightness finite; one fortieth of an 8-bit code

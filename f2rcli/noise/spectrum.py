@@ -16,8 +16,7 @@ from f2rcli.models.flow import Flow
 from f2rcli.noise.bound import BLOCK, STEP, Landing, enlarged, filtered, mean, smooth, whole
 from f2rcli.noise.estimate import FULL, MOSTLY, NoiseMap
 from f2rcli.noise.law import Mixing, NoiseKernel
-from f2rcli.noise.model import NoiseModel
-from f2rcli.noise.planes import FramePlanes
+from f2rcli.noise.model import FramePlanes, NoiseModel
 from f2rcli.order import quantile
 
 SIZE, STRIDE = 32, 16  # pixels per side of a patch, and between them

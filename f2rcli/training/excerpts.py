@@ -24,9 +24,8 @@ from f2rcli.errors import WeightsError
 from f2rcli.io.files import disk_errors, replacing
 from f2rcli.methods.base import Prepared
 from f2rcli.methods.f2r import F2R
-from f2rcli.models.memory import Memory
-from f2rcli.models.placing import MAPS, warped
-from f2rcli.noise.told import Told, nothing
+from f2rcli.models.placing import MAPS, Memory, warped
+from f2rcli.noise.model import Told, nothing
 from f2rcli.planes import LAYOUTS, Layout, gathered, spread
 from f2rcli.training.footage import ELSEWHERE
 from f2rcli.training.law import PlaneLaw

@@ -32,7 +32,7 @@ from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout, Space
 from f2rcli.header import CHANNELS
 from f2rcli.io import ReadOptions, open_reader
 from f2rcli.io.files import disk_error, flush, sweep, unique_part
-from f2rcli.noise.planes import planes_of
+from f2rcli.noise.model import planes_of
 from f2rcli.planes import Layout, packing, unpack
 from f2rcli.sensor import lowest, to_planes
 from f2rcli.training.events import Event, EventKind, OnEvent, said

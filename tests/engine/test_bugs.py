@@ -55,7 +55,7 @@ def test_networks_that_give_no_number_end_a_run_of_pictures_of_any_kind(
     monkeypatch.setattr(
         torch.nn.functional, "conv2d", lambda *a, **k: overflowing(*a, **k) * float("nan")
     )
-    monkeypatch.setattr("f2rcli.models.convolutions.fused.fuses", lambda x: False)
+    monkeypatch.setattr("f2rcli.models.layers.fuses", lambda x: False)
     monkeypatch.setattr(torch.nn.Conv2d, "forward", lambda own, x: x.new_full(
         (x.shape[0], own.out_channels, *(n // own.stride[0] for n in x.shape[-2:])), float("nan")
     ))  # fmt: skip

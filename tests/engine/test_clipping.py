@@ -6,8 +6,7 @@ import torch
 
 from f2rcli.engine.contract.residual import CODED, FrameContext
 from f2rcli.frames import Frame
-from f2rcli.noise.model import NoiseModel
-from f2rcli.noise.planes import PlaneNoise
+from f2rcli.noise.model import NoiseModel, PlaneNoise
 from tests.engine.conftest import GRAY8, engine_for
 
 

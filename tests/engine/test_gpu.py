@@ -14,9 +14,8 @@ from f2rcli.engine import contract, settings, stream, window_loop
 from f2rcli.engine import gpu as gpu_room
 from f2rcli.engine import worker as worker_room
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
-from f2rcli.models.recorded import graphs
-from f2rcli.models.recorded.graphs import Graphs
-from f2rcli.models.recorded.recorder import CudaRecorder
+from f2rcli.models import recorded as graphs
+from f2rcli.models.recorded import CudaRecorder, Graphs
 from f2rcli.noise import model as model_room
 from tests.engine.conftest import clean_clip, engine_for, info_of, noisy_clip, psnr
 from tests.engine.pretend_gpu import PretendGpu

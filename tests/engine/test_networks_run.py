@@ -16,7 +16,7 @@ from f2rcli.engine.level import NoiseTracker
 from f2rcli.engine.packing import Packing
 from f2rcli.frames import Frame, Mosaic
 from f2rcli.methods.f2r import F2R
-from f2rcli.noise.told import nothing
+from f2rcli.noise.model import nothing
 from f2rcli.planes import packing
 from f2rcli.sensor import bayer_layout
 from tests.engine.conftest import engine_for, info_of, noisy_clip

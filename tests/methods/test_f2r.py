@@ -15,9 +15,7 @@ from f2rcli.methods.flows import FlowBook
 from f2rcli.models.flow import DISFlow, Flow
 from f2rcli.models.layers import padded
 from f2rcli.models.planar import CONFIGS, Networks
-from f2rcli.noise.model import NoiseModel
-from f2rcli.noise.planes import PlaneNoise
-from f2rcli.noise.told import Told
+from f2rcli.noise.model import NoiseModel, PlaneNoise, Told
 from f2rcli.planes import LAYOUTS, pack
 from f2rcli.weights import Weights
 from f2rcli.window import Window, windows

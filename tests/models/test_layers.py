@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from f2rcli.models.convolutions import fused
+from f2rcli.models import layers as fused
 from f2rcli.models.planar import CONFIGS, Networks, Trunk
 from f2rcli.planes import LAYOUTS
 

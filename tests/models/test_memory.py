@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from f2rcli.models import memory as memory_module
-from f2rcli.models.memory import MOST, Memory
+from f2rcli.models import placing as memory_module
+from f2rcli.models.placing import MOST, Memory
 from f2rcli.planes import LAYOUTS
 
 RGB = LAYOUTS["rgb"]

@@ -10,10 +10,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from f2rcli.models.constants import constant, kept
 from f2rcli.models.layers import leaves, mapped
-from f2rcli.models.recorded.graphs import FIRST, MOST, Graphs, recording
-from f2rcli.models.recorded.recorder import CudaRecorder
+from f2rcli.models.recorded import (
+    FIRST,
+    MOST,
+    CudaRecorder,
+    Graphs,
+    as_constant,
+    constant,
+    recording,
+)
 
 
 class Tape:
@@ -188,7 +194,7 @@ def test_constants_stay_as_long_as_what_reads_them() -> None:
 
     graphs = Graphs(Tape())
     for _ in range(FIRST + 2):
-        graphs("sum", lambda x: x + three(3.0) + kept((1.0,), x), torch.ones(1))
+        graphs("sum", lambda x: x + three(3.0) + as_constant((1.0,), x), torch.ones(1))
     (known,) = graphs._recordings.values()
     assert {float(one) for one in known.held} == {3.0, 1.0}
     three(4.0)  # in its place

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.models.flow import DISFlow
-from f2rcli.noise import estimate, planes
+from f2rcli.noise import estimate, model
 from f2rcli.yuv import code_span
 
 VIDEO = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False)
@@ -62,7 +62,7 @@ def read(
             for p, s in zip((luma, small, 256 - small), sigmas, strict=True)
         ]
         codes = tuple(np.clip(np.rint(p), 1, 254).astype(np.uint8) for p in parts)
-        shown.append(planes.picture_of(Frame(planes=codes, layout=VIDEO, pts=time)))
+        shown.append(model.picture_of(Frame(planes=codes, layout=VIDEO, pts=time)))
     middle = min(1, frames - 1)
     chosen = [shown[middle], *shown[:middle], *shown[middle + 1 :]]
     flows = [DISFlow()(chosen[0].luma, other.luma) for other in chosen[1:]]
@@ -151,7 +151,7 @@ def test_maps_of_several_frames_are_one() -> None:
 
 
 def test_a_frame_alone_is_refused() -> None:
-    picture = planes.picture_of(
+    picture = model.picture_of(
         Frame(
             planes=(np.zeros((64, 64), np.uint8),), layout=PlaneLayout(family=Family.GRAY, bits=8)
         )
@@ -168,7 +168,7 @@ def test_large_frames_are_read_on_parts_of_them() -> None:
         codes = [
             np.rint(p + rng.normal(0, 5, p.shape)).astype(np.uint8) for p in (luma, small, small)
         ]
-        shown.append(planes.picture_of(Frame(planes=tuple(codes), layout=VIDEO)))
+        shown.append(model.picture_of(Frame(planes=tuple(codes), layout=VIDEO)))
     flows = [DISFlow()(shown[1].luma, shown[k].luma) for k in (0, 2)]
     squares = [estimate.Square(0, 0, 64, 96), estimate.Square(96, 64, 64, 96)]
     found = estimate.estimate([shown[1], shown[0], shown[2]], flows, squares)

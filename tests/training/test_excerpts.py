@@ -13,9 +13,7 @@ from f2rcli.header import Estimate
 from f2rcli.methods.f2r import F2R
 from f2rcli.models.planar import Networks
 from f2rcli.noise.bands import white_shares
-from f2rcli.noise.model import NoiseModel
-from f2rcli.noise.planes import PlaneNoise
-from f2rcli.noise.told import Told
+from f2rcli.noise.model import NoiseModel, PlaneNoise, Told
 from f2rcli.planes import LAYOUTS, Layout
 from f2rcli.training.excerpts import Excerpt, TargetKind, make_excerpt
 from f2rcli.training.law import PlaneLaw

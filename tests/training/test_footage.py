@@ -11,7 +11,7 @@ import tifffile
 from f2rcli.errors import InputError, OutputError
 from f2rcli.io import ReadOptions, open_reader
 from f2rcli.noise import synthesis
-from f2rcli.noise.planes import planes_of
+from f2rcli.noise.model import planes_of
 from f2rcli.training import Decoding, Footage, open_footage
 from f2rcli.training.noise import measure_footage
 from f2rcli.yuv import to_rgb

@@ -12,7 +12,7 @@ from torch import Tensor
 from f2rcli.engine.contract.filters import box, halved, here, resized
 from f2rcli.engine.contract.terms import LEAST, Groups, Law, Terms, left_by_box
 from f2rcli.frames import Family
-from f2rcli.models.constants import kept
+from f2rcli.models.recorded import as_constant
 from f2rcli.noise.clipping import clipped_moments
 from f2rcli.yuv import matrices
 
@@ -85,4 +85,4 @@ def _ranges(terms: Terms, like: Tensor) -> list[Tensor]:
     count = len(terms.shares)
     yuv = terms.layout.family is Family.YUV
     both = matrices(terms.layout.matrix) if yuv else (np.eye(count), np.eye(count))
-    return [kept(tuple(map(float, one.ravel())), like).view(count, count) for one in both]
+    return [as_constant(tuple(map(float, one.ravel())), like).view(count, count) for one in both]

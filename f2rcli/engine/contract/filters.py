@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from f2rcli.models.constants import constant
+from f2rcli.models.recorded import constant
 
 DIAMETER = 11  # samples, of the bilateral filter's window
 GUIDE = 0.5  # of the guide's differences beside the planes' own

@@ -21,7 +21,7 @@ from f2rcli.engine.contract.filters import (
     resized,
 )
 from f2rcli.engine.contract.terms import LEAST, by_band
-from f2rcli.models import constants
+from f2rcli.models.recorded import as_constant
 from f2rcli.noise.bands import BAND_SIDES, Shares
 
 # Bands are judged on coarser grids, as their power changes slowly from one sample to the next: the
@@ -82,7 +82,7 @@ def _of_all_bands(
 
 
 def _gains(values: tuple[float, ...], like: Tensor) -> Tensor:
-    return constants.kept(values, like).view(1, -1, 1, 1)
+    return as_constant(values, like).view(1, -1, 1, 1)
 
 
 def bands(planes: Tensor, sides: Sequence[int]) -> list[Tensor]:

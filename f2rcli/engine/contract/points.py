@@ -20,7 +20,7 @@ from torch import Tensor
 from f2rcli.engine.contract.means import Real
 from f2rcli.engine.contract.terms import LEAST
 from f2rcli.frames import Frame
-from f2rcli.noise.planes import PlaneNoise, planes_of
+from f2rcli.noise.model import PlaneNoise, planes_of
 
 WIDTHS = (1.0, 1.8)  # pixels, standard deviations of the filters that points are looked for with
 AROUND = 6.0  # pixels, of that for the light that they stand on

@@ -27,7 +27,7 @@ from f2rcli.engine.contract.shares import NoiseShares, shrunk
 from f2rcli.engine.contract.terms import CODED, STRICT, Groups, Law, Terms, Tolerance, law_of
 from f2rcli.engine.planes_store import PlanesStore
 from f2rcli.frames import Frame
-from f2rcli.noise.planes import PlaneNoise
+from f2rcli.noise.model import PlaneNoise
 
 __all__ = ["CODED", "STRICT", "Contract", "FrameContext", "Past", "Tolerance"]
 

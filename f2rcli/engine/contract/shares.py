@@ -19,7 +19,7 @@ from torch import Tensor
 from f2rcli.engine.contract.filters import box, power_around
 from f2rcli.engine.contract.terms import LEAST, Groups, Terms
 from f2rcli.frames import Floats
-from f2rcli.models.constants import kept
+from f2rcli.models.recorded import as_constant
 
 WINDOW = 15  # samples, over which power is counted
 # Classes of places: the power that is removed around them, in units of the noise's.
@@ -69,7 +69,7 @@ class NoiseShares:
         rows = [np.interp(steps, MIDDLES, one) for one in self.by_plane]
         groups = (0, 1) if terms.chroma else (0,)
         parts = ([rows[plane] for plane in terms.planes(kind)] for kind in groups)
-        return [kept(tuple(np.concatenate(p).tolist()), like).view(-1, STEPS) for p in parts]
+        return [as_constant(tuple(np.concatenate(p).tolist()), like).view(-1, STEPS) for p in parts]
 
 
 def shrunk(removed: Tensor, variance: Tensor, table: Tensor, still: Tensor | None) -> Tensor:

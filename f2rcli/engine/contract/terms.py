@@ -14,10 +14,9 @@ from torch import Tensor
 
 from f2rcli.engine.contract.filters import resized
 from f2rcli.frames import Family, PlaneLayout
-from f2rcli.models.constants import constant
+from f2rcli.models.recorded import constant
 from f2rcli.noise.bands import BAND_SIDES, Shares
-from f2rcli.noise.model import KNOTS, NoiseModel
-from f2rcli.noise.planes import PlaneNoise
+from f2rcli.noise.model import KNOTS, NoiseModel, PlaneNoise
 
 Groups = list[Tensor]
 

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from f2rcli.engine.dim.sums import Copies, Estimated, Sum, between, joined, summed
 from f2rcli.frames import Frame, Singles
-from f2rcli.noise.model import NoiseModel
-from f2rcli.noise.planes import planes_of
+from f2rcli.noise.model import NoiseModel, planes_of
 from f2rcli.yuv import code_span
 
 SIZES = (1, 2, 4, 8)  # frames of a sum

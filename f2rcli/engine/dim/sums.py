@@ -10,7 +10,7 @@ import numpy as np
 
 from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.frames import Frame
-from f2rcli.noise.planes import planes_of
+from f2rcli.noise.model import planes_of
 from f2rcli.order import Reals
 
 Copies = list[Frame]  # that show one picture

@@ -14,7 +14,7 @@ from f2rcli.engine.dim.missed import LENGTHS, missed
 from f2rcli.engine.dim.sums import Copies, Estimated, Shown
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.level import NoiseTracker
-from f2rcli.noise.planes import planes_of
+from f2rcli.noise.model import planes_of
 from f2rcli.yuv import code_span
 
 REACH = max(LENGTHS) - 1  # frames before and after one, that tell what it misses

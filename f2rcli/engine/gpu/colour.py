@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from f2rcli.frames import Family, PlaneLayout
-from f2rcli.models.constants import kept
+from f2rcli.models.recorded import as_constant
 from f2rcli.yuv import coarser, code_span, matrices
 
 Groups = list[Tensor]  # (P, H, W) each: luma or all planes, then chroma
@@ -47,7 +47,7 @@ def to_rgb(groups: Groups, layout: PlaneLayout) -> Tensor:
 
 def _mix(matrix: object, planes: Tensor) -> Tensor:
     rows = tuple(float(weight) for row in matrix for weight in row)  # type: ignore[attr-defined]  # (3, 3)
-    weights = kept(rows, planes).view(3, 3)
+    weights = as_constant(rows, planes).view(3, 3)
     return (weights @ planes.flatten(1)).view_as(planes)
 
 

@@ -24,9 +24,7 @@ from f2rcli.engine.window_loop import Restorer, StreamState
 from f2rcli.frames import Frame
 from f2rcli.noise.measurement.blocking import Blocking
 from f2rcli.noise.measurement.compression import Compression
-from f2rcli.noise.model import NoiseModel
-from f2rcli.noise.planes import PlaneNoise
-from f2rcli.noise.told import Told
+from f2rcli.noise.model import NoiseModel, PlaneNoise, Told
 from f2rcli.samples.defects import SetAside
 
 

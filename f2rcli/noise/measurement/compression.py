@@ -12,8 +12,7 @@ from statistics import fmean, median
 
 from f2rcli.frames import Frame, PlaneLayout
 from f2rcli.noise.measurement.blocking import Blocking
-from f2rcli.noise.model import NoiseModel
-from f2rcli.noise.planes import PlaneNoise
+from f2rcli.noise.model import NoiseModel, PlaneNoise
 
 # Root mean square error of coded clips as a share of the quantiser's step, H.264 at crf 18 to 32
 # and MPEG-4; less is told than serves best, because some scenes hold less error (DESIGN.md D57).

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from f2rcli.models import flow, motion
+from f2rcli.models import flow
 from f2rcli.models.variational import variational_flows
 
 SIZE = (41, 50)
@@ -30,19 +30,19 @@ def test_the_algebra_is_that_of_opencv_for_several_flows_at_once() -> None:
          [flow.consistency(*pair, 2.0) for pair in pairs]),
         (flow.inside(first, 2.0)[:, 0], [flow.inside(one, 2.0) for one, _ in pairs]),
         (flow.squared(first)[:, 0], [flow.squared(one) for one, _ in pairs]),
-        (motion.doubled_flow(first, (81, 99)),
-         [2 * flow.doubled(one, (81, 99)) for one, _ in pairs]),
+        (flow.doubled_flow(first, (81, 99)),
+         [flow.doubled_flow(one, (81, 99)) for one, _ in pairs]),
     ):  # fmt: skip
         np.testing.assert_allclose(found, np.stack(wanted), atol=0.05)
 
 
 def test_looks_and_warps_are_those_of_opencv() -> None:
     luma = np.random.default_rng(0).random((81, 99), np.float32)
-    small = motion.halved(batch(luma)[:, None])[0, 0]
+    small = flow.halved(batch(luma)[:, None])[0, 0]
     np.testing.assert_allclose(small, flow.halved(luma), atol=1e-6)
     smooth = cv2.GaussianBlur(luma[:41, :50], (0, 0), 2)
     picture, shifts = batch(smooth)[None], some_flow(0)
-    moved = motion.sample(picture, batch(shifts), "bicubic")
+    moved = flow.sample(picture, batch(shifts), cubic=True)
     np.testing.assert_allclose(moved, flow.warp(picture, shifts), atol=0.01)
 
 

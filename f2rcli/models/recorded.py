@@ -1,17 +1,139 @@
-"""Functions that are recorded once their shapes have come a few times."""
+"""Constants that stay on a device, and work of fixed shapes as CUDA graphs.
+
+Copying a constant for every frame would make a device wait. torch takes some ten microseconds of
+the host for every kernel, and a frame has thousands, most of them shorter than that. CUDA records
+what a function starts, and starts all of it again by one call (Nguyen et al., "Accelerating PyTorch
+with CUDA Graphs", 2021). What is recorded reads and writes the same memory every time: inputs are
+copied there, and results are copied out.
+"""
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache, wraps
 from threading import Lock, RLock, local
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec, Protocol
 
 import torch
 from torch import Tensor
 
-from f2rcli.models.constants import holding
 from f2rcli.models.layers import leaves, mapped
-from f2rcli.models.recorded.recorder import CudaRecorder, Recorder, records
+
+P = ParamSpec("P")
+
+_thread = local()
+
+
+def constant(most: int) -> Callable[[Callable[P, Tensor]], Callable[P, Tensor]]:
+    """Decorates a function that makes a tensor of a few hashable arguments: the last `most` of its
+    results are kept, and are not to be written to. Tensors made for inference serve nothing else,
+    so they are kept apart."""
+
+    def decorate(make: Callable[P, Tensor]) -> Callable[P, Tensor]:
+        @lru_cache(maxsize=most)
+        def known(_inference: bool, *args: Any) -> Tensor:
+            return make(*args)  # type: ignore[call-arg]  # positions only
+
+        @wraps(make)
+        def inner(*args: P.args, **kwargs: P.kwargs) -> Tensor:
+            found = known(torch.is_inference_mode_enabled(), *args)
+            if (used := getattr(_thread, "used", None)) is not None:
+                used.append(found)
+            return found
+
+        return inner
+
+    return decorate
+
+
+@contextmanager
+def holding() -> Iterator[list[Tensor]]:
+    """Collect every constant that this thread uses, for callers that must keep them longer."""
+    before, _thread.used = getattr(_thread, "used", None), []
+    try:
+        yield _thread.used
+    finally:
+        _thread.used = before
+
+
+def as_constant(values: tuple[float, ...], like: Tensor) -> Tensor:
+    """A few numbers as a tensor of the same type and device as another; not to be written to."""
+    return _constant(values, like.dtype, like.device)
+
+
+@constant(256)
+def _constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor(values, dtype=dtype, device=device)
+
+
+class Recorder(Protocol):
+    """Recording of work on a device."""
+
+    def has_room(self) -> bool:
+        """Whether the device has memory for a recording."""
+
+    def record(self, run: Callable[[], Any]) -> tuple[Callable[[], None], Any, Any]:
+        """What replays `run`, the result whose memory that fills, and a result by itself."""
+
+    def let_go(self) -> None:
+        """Give memory back that nothing uses."""
+
+
+def records(device: torch.device) -> bool:
+    """Whether work on this device can be recorded."""
+    return device.type == "cuda" and torch.version.cuda is not None
+
+
+class CudaRecorder:
+    """CUDA graphs that share their memory: they run one after the other, in one stream."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._pool: Any = None
+        self._stream: Any = None
+
+    def has_room(self) -> bool:
+        """Whether as much is free as was needed at most so far."""
+        cuda, device = torch.cuda, self._device
+        unused = cuda.memory_reserved(device) - cuda.memory_allocated(device)
+        return cuda.mem_get_info(device)[0] + unused > cuda.max_memory_allocated(device)
+
+    def record(self, run: Callable[[], Any]) -> tuple[Callable[[], None], Any, Any]:
+        """See Recorder. Before it is recorded, it runs once in the stream that records: libraries
+        prepare themselves there."""
+        cuda, whole = torch.cuda, False
+        with cuda.device(self._device):
+            before = cuda.current_stream()
+            if self._pool is None:
+                self._pool, self._stream = cuda.graph_pool_handle(), cuda.Stream()  # type: ignore[no-untyped-call]  # torch's stub
+            try:
+                self._stream.wait_stream(before)
+                with cuda.stream(self._stream):
+                    wanted = run()
+                before.wait_stream(self._stream)
+                for one in leaves(wanted):
+                    one.record_stream(before)
+                graph = cuda.CUDAGraph()
+                with cuda.graph(graph, self._pool, self._stream, capture_error_mode="thread_local"):
+                    result = run()
+                whole = True
+                return graph.replay, result, wanted
+            finally:
+                cuda.set_stream(before)  # torch leaves the other in place where recording fails,
+                if not whole:
+                    self._forget_pool()
+
+    def _forget_pool(self) -> None:
+        """And may go on taking this thread's memory from the pool."""
+        with suppress(RuntimeError, AttributeError, TypeError):
+            torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), self._pool)
+        self._pool = self._stream = None
+
+    def let_go(self) -> None:
+        """See Recorder."""
+        self._pool = self._stream = None
+        torch.cuda.empty_cache()
+
 
 FIRST = 2  # calls of the same shapes that run as they are: one frame has many sizes and windows
 MOST = 40  # recordings that are kept, those used last
@@ -20,7 +142,6 @@ CLOSE = 0.02  # of the largest value: a recording that is farther from what it r
 # Why something could not be recorded: torch's errors are of these kinds.
 REASONS = (RuntimeError, TypeError, ValueError, AttributeError, AssertionError, SystemError)
 
-_thread = local()
 _one_at_a_time = Lock()  # recordings, of all clips of the process
 
 

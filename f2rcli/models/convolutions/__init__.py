@@ -1,1 +1,0 @@
-"""Convolutions on a processor, by oneDNN's operators."""
