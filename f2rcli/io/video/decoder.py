@@ -227,6 +227,7 @@ class Decoder:
     def __post_init__(self) -> None:
         self.newest = Fraction(0)  # seconds; the furthest any packet reached
         self.reached = Fraction(0)  # seconds; the furthest any of this stream reached
+        self.has_durations = False  # whether packets of this stream say how long they last
         self.packets = 0  # of this stream
         self.packet_size = 0  # bytes of the last of them
         self.hidden = 0  # of them, by an edit list
@@ -353,6 +354,7 @@ class Decoder:
             self.newest = max(self.newest, reach)
             if packet.stream_index == self.stream.index:
                 self.reached = max(self.reached, reach)
+                self.has_durations |= bool(packet.duration)
 
     def _decode(self, packet: AnyPacket) -> Iterator[DecodedPicture]:
         if packet.has_sidedata("encryption_info"):

@@ -281,6 +281,7 @@ class Probe:
             ledger.promised("its index", counted, decoder.packets)
             return
         by, promised, read = "its video stream", own, decoder.reached - self.first_time
+        read += 0 if decoder.has_durations else step
         slack = step / 2 if "matroska" in form else max(2 * step, Fraction(1, 10))
         if own is None:
             end = self.promised_end()
