@@ -55,7 +55,7 @@ ALL = WriteOptions(copy_only=True)  # what the target holds, and no refusal
 def test_mkv_to_mp4_says_what_it_leaves(tools, rich_clip: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
     with open_reader(rich_clip) as reader:
-        with pytest.raises(UsageError, match="mp4 cannot hold subtitle #3 subrip deu") as raised:
+        with pytest.raises(UsageError, match="f2r cannot copy subtitle #3 subrip deu into mp4") as raised:
             plan_output(reader, target)
         planned = plan_output(reader, target, ALL).dropped
     assert "Name an .mkv file" in str(raised.value.hint)
@@ -144,7 +144,7 @@ def test_a_second_picture_and_its_language_are_kept_or_dropped_before_the_run(
     expected = {
         ".mkv": ([picture], []),
         ".ts": ([picture], [f"{language} (mpegts holds none)"]),
-        ".m2ts": ([], [f"{picture} (m2ts cannot hold it)"]),
+        ".m2ts": ([], [f"{picture} (f2r cannot copy it into m2ts)"]),
     }
     about = [[s for s in lines if picture in s] for lines in (receipt.kept, receipt.dropped)]
     assert tuple(about) == expected[suffix]
@@ -259,7 +259,7 @@ def test_data_that_the_container_knows_is_copied(tools, tmp_path: Path) -> None:
     assert "data #1 klv" in receipt.kept
     assert tools.packets_of(source, "data") == tools.packets_of(tmp_path / "out.ts", "data")
     _, receipt = tools.passthrough(source, tmp_path / "out.mkv")
-    assert receipt.dropped == ("data #1 klv (matroska cannot hold it)",)
+    assert receipt.dropped == ("data #1 klv (f2r cannot copy it into matroska)",)
 
 
 def test_closed_captions_within_the_pictures_are_told(tools, tmp_path: Path) -> None:

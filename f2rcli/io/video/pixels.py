@@ -165,6 +165,7 @@ class PictureFacts:
     mastering: Mastering | None = None
     display_matrix: tuple[int, ...] = ()  # nine integers, FFmpeg's order; () for none
     extras: tuple[str, ...] = ()  # what else is attached to pictures, in words; no one carries it
+    stereo: tuple[int, ...] = ()  # FFmpeg's number and flags of the stereoscopic layout
 
 
 def colour_tags(
@@ -231,6 +232,7 @@ def picture_facts(frame: av.VideoFrame) -> PictureFacts:
         extras=tuple(
             dict.fromkeys(word for kind, word in _EXTRAS.items() if side_data(frame, kind))
         ),
+        stereo=next((struct.unpack_from("<2i", x) for x in side_data(frame, Type.STEREO3D)), ()),
     )
 
 

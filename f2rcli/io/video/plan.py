@@ -226,7 +226,7 @@ def _facts(
         why = f"{encoder} cannot carry it; hevc and av1 can"
         yield _Fact("HDR10 mastering metadata", stated or encoder in MASTERED, why)
     for extra in facts.extras:
-        layout = extra in (SPHERICAL, STEREO) and template is not None
+        layout = template is not None and _holds_layout(container, extra, facts.stereo)
         yield _Fact(extra, layout, "f2r cannot carry it")
     if source.header.cropped:
         why = "pictures are written whole, and the file does not say what to hide"
@@ -251,6 +251,15 @@ def _facts(
         yield _Fact("colour tags but the range", False, none)
     elif named or ranged:
         yield _Fact("colour tags", True)
+
+
+def _holds_layout(container: Container, extra: str, stereo: tuple[int, ...]) -> bool:
+    """Whether FFmpeg states a 360-degree or stereoscopic layout there: none in mov; in mp4 no
+    stereo but side by side and top and bottom, left or upper eye first (1 and 2, 0 is none)."""
+    if extra not in (SPHERICAL, STEREO) or container.name == "mov":
+        return False
+    number, flags = stereo or (0, 0)  # 8: in a box of which FFmpeg reads no layout
+    return extra == SPHERICAL or (number < 3 and not flags if container.movie else number < 8)
 
 
 def _notes(

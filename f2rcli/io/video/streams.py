@@ -248,7 +248,7 @@ def _refuse(container: Container, stream: Stream) -> None:
     ways += ["pass audio_codec= to encode it again"] * again
     first, *others = [*ways, "pass copy_only=True to leave it out"]
     raise UsageError(
-        f"{container.name} cannot hold {stream_line(stream)}.",
+        f"f2r cannot copy {stream_line(stream)} into {container.name}.",
         hint=f"{first[0].upper()}{first[1:]}, or {', or '.join(others)}.",
     )
 
@@ -310,7 +310,7 @@ def refusal(container: Container, stream: Stream) -> str | None:
             return None
         except (av.FFmpegError, ValueError, OSError):
             pass
-    return f"{container.name} cannot hold it"
+    return f"f2r cannot copy it into {container.name}"
 
 
 def takes_sound(container: Container, encoder: str) -> bool:
