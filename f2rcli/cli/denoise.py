@@ -270,7 +270,7 @@ def _run_job(job: Job, console: Console) -> Done:
         with FrameMeter(console, reader.info.name, total, exact=exact) as meter:
             meter.stage("loading the networks")
             engine = _engine(job, reader, console)
-            meter.stage("reading the first frames and measuring their noise")
+            meter.stage("first frames and their noise")
             if plan is None:
                 receipt = _preview(job, reader, engine, meter)
             else:

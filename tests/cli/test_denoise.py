@@ -172,7 +172,7 @@ def test_events_tell_the_whole_run(f2r: Run, clip: Path) -> None:
     start, progress, result = told[0], told[-2], told[-1]
     assert start["estimate"]["peak_bytes"] > 1e8
     assert [one["stage"] for one in told[1:3]] == [
-        "loading the networks", "reading the first frames and measuring their noise"
+        "loading the networks", "first frames and their noise"
     ]  # fmt: skip
     assert (start["width"], start["height"], start["frames"]) == (64, 48, 6)
     assert (progress["frames"], progress["total"], progress["exact"]) == (6, 6, True)

@@ -41,6 +41,20 @@ def test_frames_of_an_earlier_run_are_not_speed() -> None:
     assert meter.eta == 195 * 10.0
 
 
+def test_the_time_to_go_is_true_from_a_tenth_on() -> None:
+    """Frames that share the first window, or the last, come faster: seconds at 1920x1080."""
+    seconds = [16.8, 2.8, 2.5, *[4.3, 4.3, 4.3, 4.6, 4.4, 4.6, 4.2] * 3, 2.5, 2.7]
+    clock, said = Clock(), []
+    meter = FrameMeter(Console(), "clip", len(seconds), clock=clock)
+    for number, taken in enumerate(seconds, 1):
+        advanced(meter, clock, 1, taken)
+        said.append((meter.eta, sum(seconds[number:])))
+    known = [(eta, true) for eta, true in said if eta and true]
+    assert len(known) == len(seconds) - 4  # the first of usual pace is the fourth
+    for eta, true in known:
+        assert eta == pytest.approx(true, rel=0.15)
+
+
 def test_a_container_that_counts_too_few_ends_the_guess() -> None:
     clock = Clock()
     meter = FrameMeter(Console(), "clip", 3, exact=False, clock=clock)
