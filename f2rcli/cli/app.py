@@ -3,6 +3,7 @@
 import errno
 import gc
 import importlib
+import inspect
 import io
 import logging
 import os
@@ -47,7 +48,7 @@ class _Group(TyperGroup):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """What there is, a line for each command."""
-        formatter.write(f"Usage: f2r COMMAND ...\n\n{self.help}\n\n")
+        formatter.write(f"Usage: f2r COMMAND ...\n\n{inspect.cleandoc(self.help or '')}\n")
         shown = [command for command in self.commands.values() if not command.hidden]
         with formatter.section("Commands"):
             formatter.write_dl(
@@ -84,7 +85,11 @@ def options(
         bool, typer.Option("--version", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
-    """Denoise real video: colours, timing, sound and metadata stay as they are."""
+    """Denoise real video: colours, timing, sound and metadata stay as they are.
+
+      f2r denoise clip.mp4 -o clean.mp4
+      f2r info clip.mp4                  what is in it, and what it will take
+    """  # fmt: skip
 
 
 class ExitHandler:
@@ -155,6 +160,8 @@ def advice(arguments: Sequence[str]) -> str | None:
     first, *others = arguments or [""]
     if not first.startswith("-") and os.path.isfile(first):
         return f"Name a command first: f2r denoise {shlex.quote(first)}."
+    if first == "denoise" and {"--fast", "--quality", "--speed", "--quick"} & {*others}:
+        return "Quicker is --model lite, better --model full."
     if "-i" in others:
         return "f2r denoise IN -o OUT: inputs need no -i."
     for word in others:

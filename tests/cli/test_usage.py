@@ -17,6 +17,7 @@ MISTAKES = [
     (("denoise", "clip.mp4", "--weights", "f2r-nope"), "--weights f2r-nope", "Choose from"),
     (("denoise", "clip.mp4", "--strength", "7"), "--strength 7: must be between 0 and 4.", ""),
     (("denoise", "clip.mp4", "--strength", "much"), "'--strength'", "--help"),
+    (("denoise", "clip.mp4", "--fast"), "No such option: --fast", "--model lite"),
     (("denoise", "clip.mp4", "--frames", "0"), "--frames 0: must be 1 or more.", ""),
     (("denoise", "clip.mp4", "--start", "9", "--end", "2"), "--end 2: must lie after", "count"),
     (("denoise", "clip.mp4", "--start", "soon"), "--start soon: not a time", "h:mm:ss"),
