@@ -154,6 +154,17 @@ def test_nothing_crosses_a_cut() -> None:
     assert differences(one[3:], alone) == 0
 
 
+def test_a_still_scene_behind_a_large_thing_that_moves_is_one_shot() -> None:
+    """It flashes as it goes: frames around one show the rest of the scene as well as before."""
+    clean = np.repeat(clean_clip(1, height=72, width=96), 5, axis=0)
+    for t, picture in enumerate(clean):
+        picture[:, 8:, 12 * t : 12 * t + 44] = 0.95 - 0.9 * (t % 2)
+    noise = np.random.default_rng(2).normal(0, 20 / 255, clean.shape)
+    frames, alone = to_frames(clean + noise), clean[2:3]
+    done = run(frames, sigma=20.0)[2:3]
+    assert psnr(done, alone) > psnr(run(frames[2:3], sigma=20.0), alone) + 0.7
+
+
 def test_copies_of_a_frame_get_its_result_and_are_not_its_neighbours(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
