@@ -12,6 +12,7 @@ import shutil
 import sys
 import time
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -29,13 +30,15 @@ if TYPE_CHECKING:
 
 LEAST = 8  # frames that a run must have had to be believed
 KEPT = 64  # kinds of runs
-OPENING = 3.0, 3.5  # seconds that a run takes before its first frame, and frames' worth
+OPENING = 2.0, 3.0  # seconds that a run takes before its first frame, and frames' worth
 BASE = 0.5e9  # bytes that a run takes whatever the picture, and a pixel of it
 PER_PIXEL = 870
 # What a pixel of a frame costs, networks, flow and all, as multiplications: measured as seconds of
-# one thread with AVX2 (4.95 a megapixel), times what that thread multiplied in a second.
-WORK = 240e3
-SIDE, ROUNDS = 512, 4  # of the matrices that are multiplied to learn how fast this machine is
+# one thread with AVX2 (3.3 to 3.6 a megapixel), times what that thread multiplied in a second.
+WORK = 145e3
+# The matrices that are multiplied to learn how fast this machine is: so small that BLAS begins no
+# threads, whose waiting beside busy programs made this guess seven times too long.
+SIDE, STACK, ROUNDS = 64, 64, 4
 
 
 class Estimate(NamedTuple):
@@ -72,7 +75,8 @@ def estimated(settings: EngineSettings, info: ClipInfo) -> Estimate:
             pace, opening, room = (pixels * one for one in known)
             return Estimate(pace, opening, BASE + room, basis, rough=bool(apart))
     work = WORK / (float(_lite()["full_takes"]) if _size_used(settings) == LITE else 1.0)
-    seconds = None if _elsewhere(settings) else work * pixels / _multiplications()
+    speed = _multiplications() * _threads(settings)
+    seconds = None if _elsewhere(settings) else work * pixels / speed
     opening = OPENING[0] + OPENING[1] * (seconds or 0.0)
     return Estimate(
         seconds, opening, BASE + PER_PIXEL * pixels, "guessed from this processor's speed"
@@ -150,8 +154,7 @@ def expected_frames(info: ClipInfo) -> tuple[int | None, bool]:
 
 def _kind(settings: EngineSettings, info: ClipInfo) -> str:
     """What decides how long a pixel takes, but for the size: small pictures take longer."""
-    kind = info.layout.family.value
-    threads = settings.threads or asked_threads() or processors()
+    kind, threads = info.layout.family.value, _threads(settings)
     bundled = _size_used(settings)
     how = (settings.method, bundled, settings.weights, settings.ensemble, settings.device)
     return " ".join(
@@ -160,6 +163,10 @@ def _kind(settings: EngineSettings, info: ClipInfo) -> str:
             (__version__, platform.node(), kind, *how, settings.precision, settings.tile, threads),
         )
     )
+
+
+def _threads(settings: EngineSettings) -> int:
+    return settings.threads or asked_threads() or processors()
 
 
 def _size(info: ClipInfo) -> int:
@@ -186,12 +193,13 @@ def _elsewhere(settings: EngineSettings) -> bool:
     return settings.device not in ("auto", "cpu") or (settings.device == "auto" and there)
 
 
+@cache
 def _multiplications() -> float:
-    """What this machine multiplies and adds in a second, by the quickest of a few trials."""
-    matrix = np.ones((SIDE, SIDE), np.float32)
+    """What a thread multiplies and adds in a second, by the quickest of a few trials."""
+    matrices = np.ones((STACK, SIDE, SIDE), np.float32)
     taken = []
     for _ in range(ROUNDS):
         began = time.thread_time()  # beside busy programs, a clock would mostly show theirs
-        np.dot(matrix, matrix)
+        np.matmul(matrices, matrices)
         taken.append(time.thread_time() - began)
-    return SIDE**3 / max(min(taken), 1e-6)
+    return STACK * SIDE**3 / max(min(taken), 1e-6)

@@ -55,7 +55,9 @@ ALL = WriteOptions(copy_only=True)  # what the target holds, and no refusal
 def test_mkv_to_mp4_says_what_it_leaves(tools, rich_clip: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
     with open_reader(rich_clip) as reader:
-        with pytest.raises(UsageError, match="f2r cannot copy subtitle #3 subrip deu into mp4") as raised:
+        with pytest.raises(
+            UsageError, match="f2r cannot copy subtitle #3 subrip deu into mp4"
+        ) as raised:
             plan_output(reader, target)
         planned = plan_output(reader, target, ALL).dropped
     assert "Name an .mkv file" in str(raised.value.hint)
