@@ -368,6 +368,7 @@ def _print_plan(job: Job, reader: Reader, plan: WritePlan, console: Console) -> 
 def _restore(
     job: Job, reader: Reader, plan: WritePlan, engine: "Engine | None", meter: FrameMeter
 ) -> Receipt:
+    meter.shared = meter.shared if engine is None else engine.weights.header.length // 2
     with (
         open_writer(reader, plan) as writer,
         _recorded(job, plan, reader, engine, meter) as record,
