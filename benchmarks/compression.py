@@ -129,7 +129,7 @@ def gained(clip: list[Planes], codec: Codec, folder: Path) -> NDArray[np.float64
     given = clip if codec.before is None else encoded(clip, codec.before, path)
     before = encoded(given, codec, path)
     after, engine = denoised(path)
-    sigma = 0.0 if engine.noise is None else float(np.mean(engine.noise.sigma8))
+    sigma = 0.0 if engine.found.noise is None else float(np.mean(engine.found.noise.sigma8))
     start, end = psnr(before, clip), psnr(after, clip)
     return np.array([start[0], sigma, *(end - start)])
 

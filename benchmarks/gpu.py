@@ -32,10 +32,10 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))
 
 from f2rcli import methods  # noqa: E402  # of this checkout
-from f2rcli.engine.gpu import copies  # noqa: E402
+from f2rcli.engine import planes_store as copies  # noqa: E402
+from f2rcli.engine.device import Runner  # noqa: E402
 from f2rcli.engine.settings import EngineSettings  # noqa: E402
 from f2rcli.engine.stream import Engine, denoise_stream, load_engine  # noqa: E402
-from f2rcli.engine.tiles import Runner  # noqa: E402
 from f2rcli.errors import F2RError  # noqa: E402
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout  # noqa: E402
 from f2rcli.models import recorded as graphs  # noqa: E402

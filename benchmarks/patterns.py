@@ -321,8 +321,8 @@ def row(clean: list[Planes], sigma: float, path: Path) -> str:
     """What was found, and PSNR before and after, as cells of a table."""
     before = encoded(with_noise(clean, sigma), Codec("ffv1", {}), path)
     after, engine = denoised(path)
-    lines = "; ".join(found.words() for found in engine.lines.values()) or "-"
-    sigmas = () if engine.noise is None else engine.noise.sigma8
+    lines = "; ".join(found.words() for found in engine.found.lines.values()) or "-"
+    sigmas = () if engine.found.noise is None else engine.found.noise.sigma8
     cells = (sigmas, psnr(before, clean), psnr(after, clean))
     return " | ".join([lines, *(", ".join(f"{value:.1f}" for value in cell) for cell in cells)])
 

@@ -21,8 +21,8 @@ def main(source: str, target: str) -> None:
             for frame in track(frames, "denoising", total=reader.info.frames):
                 writer.write(frame)
             print(writer.finish().line())
-    if engine.noise is not None:
-        print("sigma", ", ".join(f"{sigma:.1f}" for sigma in engine.noise.sigma8))
+    if engine.found.noise is not None:
+        print("sigma", ", ".join(f"{sigma:.1f}" for sigma in engine.found.noise.sigma8))
 
 
 if __name__ == "__main__":

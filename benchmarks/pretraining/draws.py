@@ -28,8 +28,7 @@ from degraded import Codec, Stack, coded, parted, resized
 from material import Material, Sample, layout_of, planes_of, rounded
 
 from f2rcli import weights
-from f2rcli.engine.device import LARGE, bf16_serves
-from f2rcli.engine.tiles import Runner
+from f2rcli.engine.device import LARGE, Runner, bf16_serves
 from f2rcli.frames import Family
 from f2rcli.methods.f2r import F2R
 from f2rcli.models.layers import channels_last

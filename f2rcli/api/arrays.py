@@ -12,7 +12,7 @@ from f2rcli.api.options import Options
 from f2rcli.api.pictures import copy_of, empty_like, mask_of, put, unmasked, values_of
 from f2rcli.api.report import Report
 from f2rcli.api.watch import Call
-from f2rcli.engine.strength import changes_nothing
+from f2rcli.engine.settings import changes_nothing
 from f2rcli.frames import ClipInfo, Frame, Mask, Plane
 from f2rcli.samples.defects import no_numbers, unreal_line
 from f2rcli.samples.lanes import (

@@ -19,7 +19,7 @@ from f2rcli.api.pictures import (
     values_of,
 )
 from f2rcli.api.report import LaneNoise, Report
-from f2rcli.engine.strength import changes_nothing
+from f2rcli.engine.settings import changes_nothing
 from f2rcli.frames import Frame, PlaneLayout
 from f2rcli.samples.lanes import Arriving, LaneStatistics, lane_layout
 from f2rcli.system import CancelCheck, load_torch, never_cancelled
@@ -66,9 +66,9 @@ class FrameSequence:
         """The noise of every lane that is known by now."""
         known = zip(self.lanes, self.layouts, self.engines, strict=False)
         return tuple(
-            LaneNoise.of(lane.label, layout, engine.noise)
+            LaneNoise.of(lane.label, layout, engine.found.noise)
             for lane, layout, engine in known
-            if engine.noise is not None
+            if engine.found.noise is not None
         )
 
     def tell(self, report: Report) -> None:
@@ -123,7 +123,7 @@ class FrameSequence:
     def _note(self, lane: int, seen: LaneStatistics) -> None:
         label = self.lanes[lane].label
         for line in seen.lines():
-            self.engines[lane].note(f"{label}: {line}" if label else line)
+            self.engines[lane].found.note(f"{label}: {line}" if label else line)
 
     def _put_together(self, frame: Any, lanes: list[Frame | None]) -> Any:
         """A frame of the kind that was given, from its restored lanes; None: as they were."""

@@ -10,7 +10,7 @@ from typing import Any, Self, Unpack
 from f2rcli.api.frames import FrameSequence
 from f2rcli.api.options import Keywords, Options, refuse_series
 from f2rcli.api.report import LaneNoise
-from f2rcli.engine.strength import changes_nothing
+from f2rcli.engine.settings import changes_nothing
 
 _END = object()
 

@@ -82,13 +82,13 @@ class Report:
         """Take in an engine's actions, but for the noise of its lanes."""
         self.method, self.weights = engine.method_name, engine.weights_name
         self.device, self.precision = engine.device, engine.precision
-        self.given_back = engine.contract.returned.share
-        for line in engine.notes:
+        self.given_back = engine.found.returned.share
+        for line in engine.found.notes:
             self.note(line)
 
     def take_lanes(self, engine: "Engine", lanes: Iterable[str]) -> None:
         """The noise of the lanes that an engine has done, by their labels."""
-        known = zip(lanes, engine.lane_noise, strict=False)
+        known = zip(lanes, engine.found.lane_noise, strict=False)
         self.noise = tuple(LaneNoise.of(lane, *found) for lane, found in known)
 
     def __str__(self) -> str:

@@ -40,8 +40,7 @@ from f2rcli.cli.estimate import (
 from f2rcli.cli.options import Number, Text, files, part, result
 from f2rcli.cli.progress import FrameMeter
 from f2rcli.engine.provenance import provenance_of
-from f2rcli.engine.settings import EngineSettings
-from f2rcli.engine.strength import changes_nothing
+from f2rcli.engine.settings import EngineSettings, changes_nothing
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, StaleError, UsageError, WeightsError
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.io import (
@@ -404,7 +403,7 @@ def _recorded(
 
     stopper = console.stopper
     with RunRecord(Path(plan.target), engine, identity, meter.total, say) as record:
-        engine.marks = record.open()
+        engine.found.marks = record.open()
         record.stopped = lambda: stopper.error is not None
         record.stop = stopper.check
         stopper.patient = lambda: record.can_keep

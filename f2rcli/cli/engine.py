@@ -37,8 +37,8 @@ def restored(reader: Reader, frames: Iterable[Frame], engine: "Engine") -> Itera
 
 def say_notes(engine: "Engine", say: Callable[[str], None]) -> None:
     """Say the engine's new notes."""
-    while engine.notes:
-        say(f"note: {engine.notes.pop(0)}")
+    while engine.found.notes:
+        say(f"note: {engine.found.notes.pop(0)}")
 
 
 def look_ahead(engine: "Engine", reader: Reader) -> tuple[Any, Any]:
@@ -117,7 +117,7 @@ def returned_lines(engine: "Engine | None", info: ClipInfo) -> list[str]:
         return []
     from f2rcli.engine.level import hardly_any
 
-    noise = engine.noise
+    noise = engine.found.noise
     if noise is None or not any(noise.sigma) or hardly_any(noise, info.layout):
         return []
     return [

@@ -96,8 +96,8 @@ def examine(reader: Reader, settings: EngineSettings, console: Console) -> dict[
         }  # fmt: skip
     model, method = look_ahead(engine, reader)
     cost = cost_values(engine, clip, method)
-    lines = next(iter(engine.lines.values()), None)
-    means = None if engine.compression is None else engine.compression.words()
+    lines = next(iter(engine.found.lines.values()), None)
+    means = None if engine.found.compression is None else engine.found.compression.words()
     return {
         "engine": {"summary": engine_words(engine), **engine_values(engine)},
         "cost": {"summary": cost_words(cost), **cost},
@@ -257,7 +257,7 @@ def noise(
         measurer = loaded(settings, reader.info, console.note)
         report = measure_noise(reader, reader.info, measurer, frames_read=MEASURED)
         name, damaged = reader.info.name, reader.ledger.damaged
-        for line in (*reader.ledger.lines(), *measurer.aside.lines()):
+        for line in (*reader.ledger.lines(), *measurer.found.aside.lines()):
             console.note(f"note: {line}")
     if report is None:
         raise InputError(

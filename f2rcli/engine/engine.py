@@ -1,4 +1,4 @@
-"""A method with its weights on a device, and what a stream gets from it."""
+"""A method with its weights on a device, chosen and checked for a clip, and what it may cost."""
 
 import math
 import time
@@ -15,12 +15,17 @@ from torch import Tensor
 
 from f2rcli import methods, sensor, yuv
 from f2rcli.engine.contract.means import with_means_kept, without_bias
-from f2rcli.engine.contract.residual import STRICT, Contract, FrameContext, Past, Tolerance
-from f2rcli.engine.device import lent_threads
+from f2rcli.engine.contract.residual import (
+    STRICT,
+    Contract,
+    FrameContext,
+    Past,
+    Returned,
+    Tolerance,
+)
+from f2rcli.engine.device import Runner, lent_threads, picture_size
 from f2rcli.engine.planes_store import PlanesStore, grouped_planes
-from f2rcli.engine.settings import EngineSettings
-from f2rcli.engine.strength import allowance, scaled
-from f2rcli.engine.tiles import Runner, picture_size
+from f2rcli.engine.settings import EngineSettings, allowance, scaled
 from f2rcli.errors import DeviceError
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
 from f2rcli.header import CHANNELS
@@ -38,6 +43,19 @@ from f2rcli.window import Window
 
 if TYPE_CHECKING:
     from f2rcli.engine.resuming.marks import Marks
+from f2rcli import weights
+from f2rcli.engine.contract.residual import CODED
+from f2rcli.engine.device import (
+    LARGE,
+    bf16_serves,
+    choose_device,
+    choose_precision,
+    choose_tile,
+    memory_of,
+    threads_for,
+)
+from f2rcli.engine.settings import check_strengths
+from f2rcli.errors import WeightsError
 
 BASE_BYTES = 420_000_000  # torch, PyAV and their libraries
 FRAME_BYTES = 130, 215  # per pixel, and per channel of it: frames and flows, measured
@@ -56,6 +74,25 @@ class Prediction(NamedTuple):
 
 
 @dataclass
+class Findings:
+    """What is known of one clip, and what was noted of its run."""
+
+    noise: NoiseModel | None = None  # by now
+    compression: Compression | None = None  # whose errors that is, where they are stronger
+    aside: SetAside = field(default_factory=SetAside)  # invalid samples
+    notes: list[str] = field(default_factory=list)
+    lane_noise: list[tuple[PlaneLayout, NoiseModel]] = field(default_factory=list)  # of lanes done
+    lines: dict[int, Lines] = field(default_factory=dict)  # by lane, where some were taken out
+    returned: Returned = field(default_factory=Returned)  # by the contract
+    marks: "Marks | None" = None  # where its streams stand, of runs that can be gone on with
+
+    def note(self, line: str) -> None:
+        """Add a note for the user, once."""
+        if line not in self.notes:
+            self.notes.append(line)
+
+
+@dataclass
 class Engine:
     """A loaded method on a device, ready for clips of one space."""
 
@@ -65,17 +102,11 @@ class Engine:
     precision: str
     tile: int | None
     space: Space  # of the pictures that networks see
-    noise: NoiseModel | None = None  # what is known of the clip's noise by now
-    compression: Compression | None = None  # whose errors that is, where they are stronger
-    aside: SetAside = field(default_factory=SetAside)  # invalid samples
-    notes: list[str] = field(default_factory=list)
-    lane_noise: list[tuple[PlaneLayout, NoiseModel]] = field(default_factory=list)  # of lanes done
+    found: Findings = field(default_factory=Findings)  # of the clip that it restores
     slack: Tolerance = STRICT  # of the residual contract
-    lines: dict[int, Lines] = field(default_factory=dict)  # by lane, where some were taken out
     stated: tuple[tuple[float, float], ...] | None = None  # see ClipInfo.noise_profile
     threads: int = 1  # of the processor, that a stream may use
     lent: int | None = None  # of these, that each of two pieces of work has at the moment
-    marks: "Marks | None" = None  # where its streams stand, of runs that can be gone on with
     prompt: bool = False  # whether results may not wait for more frames than a window holds
     graphs: Graphs = field(default_factory=Graphs)  # of the work that is done on a GPU
     check: CancelCheck = never_cancelled  # before every pass of a network
@@ -89,7 +120,7 @@ class Engine:
     def stay_on_device(self) -> None:
         """Do everything between uploaded and downloaded planes on the device."""
         self.graphs = Graphs.on(self.torch_device)
-        self.graphs.short = partial(self.note, SHORT_OF_MEMORY)
+        self.graphs.short = partial(self.found.note, SHORT_OF_MEMORY)
         self.store = PlanesStore(self.torch_device, away=True, graphs=self.graphs)
         self.contract = Contract(self.store)
 
@@ -97,11 +128,6 @@ class Engine:
     def away(self) -> bool:
         """Whether all work on frames is done on a device."""
         return self.store.away
-
-    def note(self, line: str) -> None:
-        """Add a note for the user, once."""
-        if line not in self.notes:
-            self.notes.append(line)
 
     def another(self) -> "Engine":
         """A copy for another clip like this one, without any knowledge of its noise."""
@@ -157,7 +183,9 @@ class Engine:
     def _with_smaller_tiles(self, tile: int) -> None:
         """Say what lack of memory has come to: it is what the clip was restored with."""
         self.tile = tile
-        self.note(f"the GPU's memory ran short: pictures went through networks in tiles of {tile}")
+        self.found.note(
+            f"the GPU's memory ran short: pictures went through networks in tiles of {tile}"
+        )
 
     def planes(self, frame: Frame) -> list[Tensor]:
         """The frame's planes (H, W) float32 on the device, in units of their own."""
@@ -202,7 +230,8 @@ class Engine:
         if noise is not None:
             most = allowance(self.settings, layout)
             tolerance = context.tolerance or self.slack
-            groups = self.contract.allowed(source, groups, context, tolerance, most)
+            groups, sums = self.contract.allowed(source, groups, context, tolerance, most)
+            self.found.returned.add(sums)
         allowed = [plane for group in groups for plane in group]
         if not layout.keeps_means:
             asked = scaled(allowed, layout, self.settings)
@@ -250,3 +279,59 @@ class Engine:
         frames.append(method.prepare(method.length, last, noise))
         method.restore(Window.of(frames, half), noise)
         return time.monotonic() - started
+
+
+STACK_TILE = 512  # pixels: stacks are promised to need little memory, for a tenth more time
+
+
+def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
+    """Choose weights, device, precision and tile for a clip. Raises UsageError, WeightsError,
+    DeviceError."""
+    check_strengths(settings, info)
+    threads = threads_for(settings.threads)
+    device = choose_device(settings.device)
+    size, memory = picture_size(info), memory_of(device)
+    precision = choose_precision(settings.precision, device, math.prod(size))
+    wish = settings.tile
+    if wish == "auto" and info.layout.levels is not None and device.type == "cpu":
+        wish = str(STACK_TILE)
+    tile = choose_tile(wish, *size, memory)
+    chosen = weights.load(settings.weights or _bundled(settings, info.space))
+    header = chosen.header
+    if header.method != settings.method:
+        raise WeightsError(
+            f"{chosen.name}: weights for method {header.method}, not {settings.method}.",
+            hint=f"Pass method={header.method!r}, or other weights.",
+        )
+    of_planes = "layouts" in header.config  # networks of these know what they have stems for
+    as_colour = header.space is Space.RGB and info.space is Space.GRAY
+    if header.space is not info.space and not as_colour and not of_planes:
+        raise WeightsError(
+            f"{chosen.name}: weights for {header.space.value} pictures, "
+            f"{info.name} holds {info.space.value}.",
+            hint="Leave weights= out, or pass weights for such pictures.",
+        )
+    engine = Engine(
+        settings, chosen, device, precision, tile, stated=info.noise_profile, threads=threads,
+        space=info.space if of_planes else header.space,
+    )  # fmt: skip
+    engine.slack = CODED if info.coded else STRICT
+    if header.space is not info.space and not of_planes:
+        engine.found.notes.append("gray pictures go through RGB weights")
+    if device.type == "cpu" and precision == "bf16" and not bf16_serves(LARGE):
+        engine.found.notes.append("precision='bf16': this processor emulates it, slower than fp32")
+    # A file that does not fit its own header fails here, before any work. Bundled ones have been
+    # checked: networks are built once they are to run.
+    sized = engine.new_method(info.layout) if settings.weights else methods.load(settings.method)
+    engine.tile = choose_tile(wish, *size, memory, sized.activation_bytes)
+    return engine
+
+
+def _bundled(settings: EngineSettings, space: Space) -> str:
+    name = weights.choose(settings.method, space, settings.model)
+    if settings.model not in (None, weights.manifest()[name]["size"]):
+        raise WeightsError(
+            f"model={settings.model!r}: no bundled weights of that size for method "
+            f"{settings.method} and {space.value} pictures.", hint="Leave it out.",
+        )  # fmt: skip
+    return name

@@ -27,7 +27,7 @@ from f2rcli.engine.measuring import (
     opening_noise,
     stated_model,
 )
-from f2rcli.engine.strength import allowance
+from f2rcli.engine.settings import allowance
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.methods.base import Method
 from f2rcli.models.flow import Flow
@@ -200,16 +200,16 @@ class NoiseTracker:
         """Note what users should know of it."""
         measurable = found.found is not None or shows_noise(picture_of(frames[0]).planes[0])
         if not measurable:
-            self.engine.note(TOO_FEW_PIXELS)
+            self.engine.found.note(TOO_FEW_PIXELS)
         elif found.found is None and len(frames) > 1:  # of one frame another note tells
-            self.engine.note(SINGLE_FRAMES)
+            self.engine.found.note(SINGLE_FRAMES)
         if self.compressed and found.compression is not None:
-            self.engine.note(found.compression.words())
+            self.engine.found.note(found.compression.words())
         elif measurable and hardly_any(found.model, self.layout):
-            self.engine.note(NOTHING_TO_DO)
+            self.engine.found.note(NOTHING_TO_DO)
         if methods.load(self.engine.method_name).wants_sigma:
             sigma = mean_sigma8(found.model)
-            self.engine.note(f"no sigma= given: the noise was measured, {sigma:.1f} of 255")
+            self.engine.found.note(f"no sigma= given: the noise was measured, {sigma:.1f} of 255")
 
     def follow_codec(self, index: int, frames: Sequence[Frame]) -> None:
         """Ask anew now and then how strong the codec's errors are. frames: of the window around
@@ -275,7 +275,7 @@ class NoiseTracker:
                 if len(parts) == DIM_PREROLL:
                     again = opening_noise(parts, self._channels)
                     self.measured, self.planes = self.own = again.model, again.planes
-                    self.engine.noise = again.model
+                    self.engine.found.noise = again.model
                     parts, few = [], False
             yield copies
 
@@ -286,10 +286,10 @@ class NoiseTracker:
         compression in its place where they are stronger."""
         self.own, self.compression, self.now = (model, planes), compression, None
         self.compressed = compression is not None and compression.exceeds(model)
-        self.engine.compression = compression if self.compressed else None
+        self.engine.found.compression = compression if self.compressed else None
         if compression is not None and self.compressed:
             model, planes = compression.noise(planes, self.layout, self._channels)
-        self.measured = self.engine.noise = model
+        self.measured = self.engine.found.noise = model
         self.planes = planes
         if self.sensor:
             self.space = VarianceStabiliser.of(model, self.engine.torch_device, self.low)
@@ -306,7 +306,7 @@ class NoiseTracker:
             self.planes = replace(own, clipped=seen.clipped, shares=shares)
         if found.found is not None and contradicted and high > CONTRADICTION * HARDLY_ANY8:
             words = f"{sigma:.1f} of 255" if share == 1 else f"{share * sigma:.3g}"
-            self.engine.note(f"sigma={given:g} is used, though {words} was measured")
+            self.engine.found.note(f"sigma={given:g} is used, though {words} was measured")
 
 
 def followed(start: PlaneNoise, found: NoiseMap, layout: PlaneLayout) -> PlaneNoise:

@@ -193,7 +193,7 @@ def measure_noise(
         runs = to_measure(frames, info)
         looked_at = [run[0] for run in islice(runs, frames_read)]
         for frame in looked_at:
-            engine.aside.add(frame.aside)
+            engine.found.aside.add(frame.aside)
         remover = remover_for(looked_at[:PREROLL], engine)
         if remover is not None:
             looked_at = remover.alone(looked_at)

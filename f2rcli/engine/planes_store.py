@@ -1,27 +1,41 @@
-"""The planes of frames as tensors where the work is done: each goes there once, and back once."""
+"""The planes of frames as tensors where the work is done, and packed as networks see them.
+
+Each plane goes there once, and back once. On a device everything between uploaded and downloaded
+planes is done there: codes are decoded, and rounded again, as `yuv.py` does with NumPy, and one
+copy each way per frame goes beside the work where CUDA allows it (`benchmarks/gpu.py` counts them).
+Colour planes travel in groups: tensors (P, H, W) of planes of one size and kind, luma or all planes
+of RGB and gray first, chroma second.
+"""
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from f2rcli.engine.gpu import colour
-from f2rcli.engine.gpu.colour import Groups
-from f2rcli.engine.gpu.copies import Transfers, travels
-from f2rcli.frames import Family, Frame, PlaneLayout
-from f2rcli.models.recorded import Graphs
+from f2rcli.frames import Family, Frame, Plane, PlaneLayout
+from f2rcli.models.recorded import Graphs, as_constant
 from f2rcli.noise.model import planes_of, with_changes
+from f2rcli.planes import Layout, pack, packing, unpack
+from f2rcli.yuv import coarser, code_span, matrices
 
+Groups = list[Tensor]  # (P, H, W) each: luma or all planes, then chroma
+
+BUFFERS = 2  # each way, that take turns: one is filled or read while the other travels
+AS_BYTES = {np.dtype(np.uint8): torch.uint8, np.dtype(np.uint16): torch.int16,
+            np.dtype(np.float32): torch.float32}  # fmt: skip
 KEPT = 16  # frames whose codes stay on a device: a window of nine, and those that wait
 BESIDE = 3  # frames whose decoded planes stay on the processor: a centre and those beside it
 
 
 class PlanesStore:
-    """Decoded planes of frames, in groups; see `engine.contract.terms`.
+    """Decoded planes of frames, in groups; see the module.
 
     On a device, codes of video and pictures are copied there and back. Stacks and mosaics, of which
     NumPy counts means in float64, are decoded and rounded on the processor.
@@ -46,7 +60,7 @@ class PlanesStore:
         held = self._held(frame)
         if not self.as_codes(frame):
             return held
-        name, work = ("planes", frame.layout), partial(colour.decoded, layout=frame.layout)
+        name, work = ("planes", frame.layout), partial(decoded, layout=frame.layout)
         groups: Groups = self.graphs(name, work, held)
         return groups
 
@@ -110,9 +124,215 @@ def grouped(samples: Tensor, shapes: Sequence[tuple[int, ...]], layout: PlaneLay
 
 
 def _picture(layout: PlaneLayout, codes: Groups) -> Tensor:
-    return colour.to_rgb(colour.decoded(codes, layout), layout)
+    return to_rgb(decoded(codes, layout), layout)
 
 
 def _encoded(layout: PlaneLayout, codes: Groups, changes: Groups) -> Tensor:
     """All samples of a frame with its changes, one after the other."""
-    return torch.cat([group.flatten() for group in colour.encoded(codes, changes, layout)])
+    return torch.cat([group.flatten() for group in encoded(codes, changes, layout)])
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How pictures of one stream are packed, and unpacked again.
+
+    Pictures grow by their last rows and columns to whole cells, and to as many of them as networks
+    work on. Chroma on a grid that has no packing is interpolated onto a finer one that has, and
+    what networks change of it is averaged back.
+    """
+
+    source: PlaneLayout
+    stride: int = 1  # cells that height and width are a multiple of
+
+    @property
+    def layout(self) -> Layout:
+        """What pictures are packed as."""
+        return packing(self.source)
+
+    def packed(self, planes: Sequence[Tensor]) -> Tensor:
+        """A frame's planes (H, W) in units of their own, see `planes_of` -> (1, C, h, w)."""
+        height, width = (-(-side // (2 * self.stride)) * self.stride for side in planes[0].shape)
+        wanted = [(rows * height, columns * width) for rows, columns in self.layout.planes]
+        grown = [
+            _grown(self._finer(plane, index), size)
+            for index, (plane, size) in enumerate(zip(planes, wanted, strict=True))
+        ]
+        return pack(self.layout, grown)[None]
+
+    def planes(self, packed: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
+        """A packed picture or a change of it (1, C, h, w) -> planes of these shapes (H, W)."""
+        found = []
+        for index, plane in enumerate(unpack(self.layout, packed[0])):
+            found.append(self._coarser(plane, index)[: shapes[index][0], : shapes[index][1]])
+        return found
+
+    def _factors(self, index: int) -> tuple[int, int]:
+        """How many times finer a plane is packed than it is stored, down and across."""
+        if self.source.family is not Family.YUV or not index:
+            return 1, 1
+        rows, columns = self.layout.planes[index]
+        across, down = self.source.log2_chroma
+        return rows * 2**down // 2, columns * 2**across // 2
+
+    def _finer(self, plane: Tensor, index: int) -> Tensor:
+        factors = self._factors(index)
+        if factors == (1, 1):
+            return plane
+        scaled = functional.interpolate(
+            plane[None, None], scale_factor=factors, mode="bilinear", align_corners=False
+        )
+        return scaled[0, 0]
+
+    def _coarser(self, plane: Tensor, index: int) -> Tensor:
+        factors = self._factors(index)
+        return plane if factors == (1, 1) else functional.avg_pool2d(plane[None], factors)[0]
+
+
+def _grown(plane: Tensor, size: tuple[int, int]) -> Tensor:
+    """A plane whose last row and column are repeated up to a size; what is beyond it is cut."""
+    plane = plane[: size[0], : size[1]]
+    rows, columns = (wanted - has for wanted, has in zip(size, plane.shape, strict=True))
+    if not rows and not columns:
+        return plane
+    return functional.pad(plane[None, None], (0, columns, 0, rows), "replicate")[0, 0]
+
+
+def decoded(codes: Groups, layout: PlaneLayout) -> Groups:
+    """Codes of groups in units of each plane; see `yuv.decoded`."""
+    found = []
+    for kind, group in enumerate(codes):
+        zero, span = code_span(layout, chroma=kind > 0)
+        found.append(_unsigned(group).float().sub_(zero).mul_(1 / span))
+    return found
+
+
+def encoded(codes: Groups, changes: Groups, layout: PlaneLayout) -> Groups:
+    """New codes: those of groups plus a change of each in its units, rounded once and clipped."""
+    if layout.float_samples:
+        return [group + change for group, change in zip(codes, changes, strict=True)]
+    found = []
+    for kind, (group, change) in enumerate(zip(codes, changes, strict=True)):
+        _, span = code_span(layout, chroma=kind > 0)
+        moved = (change * span).round_().int().add_(_unsigned(group))
+        found.append(moved.clamp_(0, 2**layout.bits - 1).to(group.dtype))
+    return found
+
+
+def _unsigned(group: Tensor) -> Tensor:
+    """torch knows few operations on uint16, so its samples travel as int16."""
+    return group.int() & 0xFFFF if group.dtype is torch.int16 else group
+
+
+def to_rgb(groups: Groups, layout: PlaneLayout) -> Tensor:
+    """The picture (1, C, H, W) of decoded groups."""
+    if layout.family is not Family.YUV:
+        return groups[0][None]
+    luma, chroma = groups
+    whole = torch.cat([luma, _upsample(chroma, luma.shape[-2:], layout)])
+    return _mix(matrices(layout.matrix)[0], whole)[None]
+
+
+def _mix(matrix: object, planes: Tensor) -> Tensor:
+    rows = tuple(float(weight) for row in matrix for weight in row)  # type: ignore[attr-defined]  # (3, 3)
+    weights = as_constant(rows, planes).view(3, 3)
+    return (weights @ planes.flatten(1)).view_as(planes)
+
+
+def _stretch(values: Tensor, axis: int, factor: int, site: float, size: int) -> Tensor:
+    """See `yuv._stretch`: sample i of `values` lies at factor * i + site."""
+    count = values.shape[axis]
+    first, last = values.narrow(axis, 0, 1), values.narrow(axis, count - 1, 1)
+    phases = []
+    for phase in range(factor):
+        offset = (phase - site) / factor
+        if not offset:
+            phases.append(values)
+            continue
+        inner = values.narrow(axis, int(offset > 0), count - 1)
+        other = torch.cat([inner, last] if offset > 0 else [first, inner], axis)
+        phases.append(values.lerp(other, abs(offset)))
+    whole = torch.stack(phases, axis).flatten(axis - 1, axis)
+    if whole.shape[axis] < size:  # a bottom field may lack the last cell
+        whole = torch.cat([whole, *[last] * (size - whole.shape[axis])], axis)
+    return whole.narrow(axis, 0, size)
+
+
+def _upsample(chroma: Tensor, size: torch.Size, layout: PlaneLayout) -> Tensor:
+    for axis, factor, site in coarser(layout):
+        chroma = _stretch(chroma, axis - 2, factor, site, size[axis])
+    return chroma
+
+
+def travels(planes: Sequence[Plane]) -> bool:
+    """Whether these planes can go over in one piece."""
+    kinds = {plane.dtype for plane in planes}
+    return len(kinds) == 1 and kinds <= AS_BYTES.keys()
+
+
+def overlaps(device: torch.device) -> bool:
+    """Whether a device copies from and to pinned memory beside its work."""
+    return device.type == "cuda"
+
+
+class _Buffer(NamedTuple):
+    host: Tensor  # pinned, 1-D
+    done: "torch.cuda.Event"  # the last copy from it, or into it
+
+
+class Transfers:
+    """Copies between the processor and one device."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._stream = torch.cuda.Stream(device) if overlaps(device) else None  # type: ignore[no-untyped-call]  # torch's stub
+        self._rings: dict[tuple[bool, torch.dtype, int], list[_Buffer]] = {}
+
+    def up(self, planes: Sequence[Plane]) -> Tensor:
+        """Upload all samples of some planes, concatenated, as a tensor on the device."""
+        size, kind = sum(plane.size for plane in planes), AS_BYTES[planes[0].dtype]
+        if self._stream is None:
+            return _filled(torch.empty(size, dtype=kind), planes).to(self.device)
+        buffer = self._buffer(kind, size, up=True)
+        buffer.done.synchronize()  # what it held is over there
+        _filled(buffer.host, planes)
+        with torch.cuda.stream(self._stream):
+            there = buffer.host.to(self.device, non_blocking=True)
+            buffer.done.record(self._stream)
+        torch.cuda.current_stream(self.device).wait_event(buffer.done)
+        there.record_stream(torch.cuda.current_stream(self.device))
+        return there
+
+    def down(self, samples: Tensor) -> Tensor:
+        """A tensor on the processor, its own memory; waits for what makes it."""
+        if self._stream is None:
+            return samples.cpu()
+        buffer = self._buffer(samples.dtype, samples.numel(), up=False)
+        self._stream.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(self._stream):
+            buffer.host.copy_(samples, non_blocking=True)
+            buffer.done.record(self._stream)
+        samples.record_stream(self._stream)
+        buffer.done.synchronize()
+        return torch.from_numpy(buffer.host.numpy().copy())  # in this thread, see `_filled`
+
+    def _buffer(self, dtype: torch.dtype, size: int, *, up: bool) -> _Buffer:
+        ring = self._rings.setdefault((up, dtype, size), [])
+        if len(ring) < BUFFERS:
+            host = torch.empty(size, dtype=dtype, pin_memory=True)
+            ring.append(_Buffer(host, torch.cuda.Event()))  # type: ignore[no-untyped-call]  # torch's stub
+            return ring[-1]
+        ring.append(ring.pop(0))
+        return ring[-1]
+
+
+def _filled(samples: Tensor, planes: Sequence[Plane]) -> Tensor:
+    """A tensor (N,) with all samples of some planes, one after the other.
+
+    NumPy copies them once, whatever their order in memory and whether or not they may be written
+    to, and in this thread: torch would wake all others for a few megabytes.
+    """
+    values = samples.numpy().view(planes[0].dtype)
+    ends = np.cumsum([plane.size for plane in planes])
+    for plane, end in zip(planes, ends, strict=True):
+        values[end - plane.size : end].reshape(plane.shape)[...] = plane
+    return samples

@@ -22,8 +22,8 @@ def provenance_of(
         facts["sha256"] = engine.weights_sha256
         facts |= {"precision": engine.precision, "device": engine.device, "tile": engine.tile}
         facts["contract"] = engine.settings.contract
-        if engine.noise is not None:
-            facts["noise"] = _noise(engine.noise)
+        if engine.found.noise is not None:
+            facts["noise"] = _noise(engine.found.noise)
         return facts
 
     return facts

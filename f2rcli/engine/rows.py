@@ -16,7 +16,7 @@ import numpy as np
 from f2rcli.engine.contract.residual import STRICT
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine
-from f2rcli.engine.strength import luma_and_chroma
+from f2rcli.engine.settings import luma_and_chroma
 from f2rcli.frames import Family, Frame, same_samples
 from f2rcli.models.flow import DISFlow, doubled, halved, resized, sample
 from f2rcli.noise import rows
@@ -127,9 +127,9 @@ def remover_for(frames: Sequence[Frame], engine: Engine) -> "LineRemover | None"
     if lines is None:
         return None
     lane = frames[0].lane
-    if lane not in engine.lines:  # the other field of interlaced frames has the same
-        engine.lines[lane] = lines
-        engine.note(f"removed before anything else: {lines.words()}")
+    if lane not in engine.found.lines:  # the other field of interlaced frames has the same
+        engine.found.lines[lane] = lines
+        engine.found.note(f"removed before anything else: {lines.words()}")
     luma, _ = luma_and_chroma(engine.settings)
     return LineRemover(lines, min(luma, 1.0))
 

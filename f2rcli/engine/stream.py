@@ -10,14 +10,12 @@ import torch
 from f2rcli.engine.device import lent_threads, threads_given_back
 from f2rcli.engine.dim.choice import ALONE, CHOSEN_ON, Blend, Restore, chosen, dim, restored_in_sums
 from f2rcli.engine.dim.written import written
-from f2rcli.engine.engine import Engine, Prediction
+from f2rcli.engine.engine import Engine, Prediction, load_engine
 from f2rcli.engine.level import NoiseTracker
-from f2rcli.engine.loading import load_engine
 from f2rcli.engine.measuring import DIM_PREROLL, PREROLL, few_photons
 from f2rcli.engine.pictures import Copies, given, one_field, to_measure, unique, woven
 from f2rcli.engine.rows import LineRemover, remover_for
-from f2rcli.engine.settings import EngineSettings
-from f2rcli.engine.strength import changes_nothing
+from f2rcli.engine.settings import EngineSettings, changes_nothing
 from f2rcli.engine.window_loop import Restorer
 from f2rcli.engine.worker import Worker, network_worker
 from f2rcli.frames import ClipInfo, Frame
@@ -69,8 +67,8 @@ def denoise_stream(
         with lent_threads(engine.lent or engine.threads):
             restored.close()
         give_memory_back()
-    for line in engine.aside.lines():
-        engine.note(line)
+    for line in engine.found.aside.lines():
+        engine.found.note(line)
 
 
 def _lanes(
@@ -82,8 +80,8 @@ def _lanes(
             for frame in _denoise_lane(lane, info, engine, opening, worker):
                 layout = frame.layout
                 yield frame
-        if layout is not None and engine.noise is not None:
-            engine.lane_noise.append((layout, engine.noise))
+        if layout is not None and engine.found.noise is not None:
+            engine.found.lane_noise.append((layout, engine.found.noise))
 
 
 def _outside(frames: Iterable[Frame], engine: Engine, own: int) -> Iterator[Frame]:
@@ -145,7 +143,7 @@ def restore_stream(
         pictures, restore = chain(emptied(waiting), pictures), _restore(engine, noise, worker)
         seen = restored_in_sums(pictures, blend, first.index or 0, noise.measured, restore)
         for copies in written(seen, engine, noise):
-            yield from given(copies, engine.aside)
+            yield from given(copies, engine.found.aside)
         return
     pictures = chain(emptied(waiting), pictures)
     pictures = noise.recounting(pictures) if engine.prompt else pictures
@@ -188,16 +186,16 @@ def _restored(
 ) -> Iterator[Frame]:
     """Every frame of pictures of known noise restored that is not context."""
     clip = Restorer(engine, noise, worker, watch)
-    if engine.marks is not None:
-        yield from engine.marks.restored(clip, pictures)
+    if engine.found.marks is not None:
+        yield from engine.found.marks.restored(clip, pictures)
     else:
         for copies in clip.restored(clip.excerpt(clip.windows(pictures))):
-            yield from given(copies, engine.aside)
+            yield from given(copies, engine.found.aside)
     clip.end()
     seen = clip.seen + sum(1 for _ in pictures)  # the reader goes on to its end
     if seen < clip.method.length:
         few = f"{seen} different frame{'s'[: seen != 1]}"
-        engine.note(f"{few}, where {clip.method.length} serve best: less noise is removed")
+        engine.found.note(f"{few}, where {clip.method.length} serve best: less noise is removed")
 
 
 class _Begun(NamedTuple):
@@ -238,7 +236,7 @@ def looked_ahead(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> Noi
         if not opening:
             return None
         for frame in opening:
-            engine.aside.add(frame.aside)
+            engine.found.aside.add(frame.aside)
         noise = NoiseTracker(engine, opening[0].layout)
         noise.measure_opening(opening)
     return noise

@@ -26,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
-from f2rcli.engine.packing import Packing
+from f2rcli.engine.planes_store import Packing
 from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout, Space
 from f2rcli.header import CHANNELS

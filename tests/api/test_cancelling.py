@@ -11,7 +11,7 @@ import pytest
 import tifffile
 
 import f2rcli
-from f2rcli.engine.tiles import Runner
+from f2rcli.engine.device import Runner
 from f2rcli.errors import CancelledError
 from tests.api.test_kinds import counts
 

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from f2rcli import weights
+from f2rcli.engine import device as tiles
 from f2rcli.engine import engine as engine_room
-from f2rcli.engine import stream, tiles
-from f2rcli.engine.packing import Packing
+from f2rcli.engine import stream
+from f2rcli.engine.planes_store import Packing
 from f2rcli.frames import ClipInfo, Frame, Mosaic, Space
 from f2rcli.models.planar import Networks
 from f2rcli.sensor import bayer_layout, to_planes

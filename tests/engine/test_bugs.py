@@ -35,10 +35,10 @@ def test_noise_is_not_blended_into_a_codecs_errors() -> None:
         step = 16.0 if index < 30 else 13.0
         frames.append(Frame(planes=(luma, *even), layout=YUV, pts=index, quantiser8=step))
     _, engine = run(frames, threads=1)
-    assert engine.compression is not None
-    assert engine.noise is not None
-    assert engine.compression.sigma8 == pytest.approx(0.3 * 13)
-    assert engine.noise.sigma8 == pytest.approx((0.3 * 13,) * 3)
+    assert engine.found.compression is not None
+    assert engine.found.noise is not None
+    assert engine.found.compression.sigma8 == pytest.approx(0.3 * 13)
+    assert engine.found.noise.sigma8 == pytest.approx((0.3 * 13,) * 3)
 
 
 @pytest.mark.parametrize("layout", [REAL, noisy_clip(1)[0].layout])

@@ -44,7 +44,9 @@ def test_the_law_of_few_photons_is_told_by_more_frames(
     frames = frames_of(counted(0.3 * scene(36, 0.0)))
     engine = engine_for(frames)
     engine.prompt = prompt
-    laws = [engine.noise for _ in stream.denoise_stream(iter(frames), info_of(frames), engine)]
+    laws = [
+        engine.found.noise for _ in stream.denoise_stream(iter(frames), info_of(frames), engine)
+    ]
     whole = stream.estimate_noise(iter(frames), info_of(frames), engine_for(frames))
     assert whole is not None
     assert 200 * whole.gain[0] == pytest.approx(GAIN, rel=0.1)

@@ -186,7 +186,7 @@ def test_no_step_mixes_devices_where_the_noise_is_measured(
     engine = engine_for(frames, device="auto" if gpu.kind == "mps" else "cuda", precision="fp32")
     assert engine.device == gpu.kind
     assert next(denoise_stream(iter(frames), info_of(frames), engine)).planes[0].any()
-    assert engine.noise is not None
+    assert engine.found.noise is not None
 
 
 @pytest.mark.gpu

@@ -36,7 +36,7 @@ def test_a_lane_comes_out_as_it_does_alone() -> None:
     first, second = lane(0, gain=4, offset=-300, count=3), lane(1, gain=20, offset=100, count=3)
     together, engine = run(first + second)
     assert [(f.lane, f.pts) for f in together] == [(f.lane, f.pts) for f in first + second]
-    levels = [layout.levels for layout, _ in engine.lane_noise]
+    levels = [layout.levels for layout, _ in engine.found.lane_noise]
     assert levels == [first[0].layout.levels, second[0].layout.levels]
     alone = [frame for frames in (first, second) for frame in run(frames)[0]]
     for one, other in zip(together, alone, strict=True):
@@ -51,7 +51,7 @@ def test_a_lane_without_a_frame_to_give_is_passed_over() -> None:
         out, engine = run(frames)
         assert [frame.pts for frame in out] == [f.pts for f in frames if not f.context]
         given = [some[0].layout] if len(frames) > len(none) else []
-        assert [layout for layout, _ in engine.lane_noise] == given
+        assert [layout for layout, _ in engine.found.lane_noise] == given
 
 
 def test_frames_of_a_stack_keep_their_mean() -> None:

@@ -30,7 +30,7 @@ def corrected(
     if coded:
         engine = stream.load_engine(engine.settings, replace(info_of(frames), coded=True))
     out = list(stream.denoise_stream(iter(frames), info_of(frames), engine))
-    said = [note for note in engine.notes if note.startswith("removed before anything else")]
+    said = [note for note in engine.found.notes if note.startswith("removed before anything else")]
     return out, " ".join(said)
 
 

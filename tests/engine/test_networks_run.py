@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from f2rcli import weights
+from f2rcli.engine import device as tiles
 from f2rcli.engine import engine as engine_room
-from f2rcli.engine import stream, tiles
+from f2rcli.engine import stream
 from f2rcli.engine.level import NoiseTracker
-from f2rcli.engine.packing import Packing
+from f2rcli.engine.planes_store import Packing
 from f2rcli.frames import Frame, Mosaic
 from f2rcli.methods.f2r import F2R
 from f2rcli.noise.model import nothing

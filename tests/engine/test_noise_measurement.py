@@ -188,7 +188,7 @@ def test_hardly_any_noise_is_said_in_one_line(clean: NoiseReport) -> None:
     engine = engine_for(frames)
     watch = NoiseTracker(engine, frames[0].layout)
     watch.measure_opening(frames[:6])
-    assert engine.notes.count("hardly any noise: the result will look like the input") == 1
+    assert engine.found.notes.count("hardly any noise: the result will look like the input") == 1
     assert clean.meaning()[0] == "hardly any noise: the result will look like the input."
 
 
@@ -199,9 +199,9 @@ def test_a_sigma_that_contradicts_the_clip_is_used_and_said(told: float, warned:
     engine = engine_for(frames, sigma=told)
     watch = NoiseTracker(engine, frames[0].layout)
     watch.measure_opening(frames[:6])
-    assert engine.noise is not None
-    assert engine.noise.sigma8 == pytest.approx((told,) * 3)
-    said = [note for note in engine.notes if note.startswith(f"sigma={told:g} is used")]
+    assert engine.found.noise is not None
+    assert engine.found.noise.sigma8 == pytest.approx((told,) * 3)
+    said = [note for note in engine.found.notes if note.startswith(f"sigma={told:g} is used")]
     assert len(said) == warned
     assert all("of 255" in note for note in said)
 

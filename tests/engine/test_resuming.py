@@ -51,7 +51,7 @@ def run(
     info = info_of(frames, interlaced=interlaced)
     identity = identity_of(engine, ReadOptions(), info)
     record = RunRecord(folder / "out.mkv", engine, identity, len(frames), said)
-    engine.marks = record.open()
+    engine.found.marks = record.open()
     written = []
     source = record.reading(iter(frames))
     for frame in record.keeping(denoise_stream(source, info, engine)):

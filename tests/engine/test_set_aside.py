@@ -132,7 +132,7 @@ def test_what_was_set_aside_is_noted_once() -> None:
     frames = damaged("rgb float", "hot in every frame")
     engine = engine_for(frames)
     list(denoise_stream(iter(frames), info_of(frames), engine))
-    assert [line for line in engine.notes if "hot" in line] == [
+    assert [line for line in engine.found.notes if "hot" in line] == [
         "at most 1 outlier (hot or dead pixel) a picture, in 3 of 3 pictures: kept as stored"
     ]
 

@@ -68,7 +68,7 @@ def test_as_many_frames_come_out_as_go_in_with_their_own_times(count: int) -> No
 @pytest.mark.parametrize(("count", "said"), [(1, "1 different frame,"), (6, "6 diff"), (7, "")])
 def test_a_clip_shorter_than_a_window_is_told_so_and_no_other(count: int, said: str) -> None:
     _, _, engine = restored(count)
-    few = [note for note in engine.notes if "serve best" in note]
+    few = [note for note in engine.found.notes if "serve best" in note]
     assert len(few) == bool(said)
     assert all(note.startswith(said) for note in few)
 
@@ -80,8 +80,8 @@ def test_pictures_of_a_few_pixels_are_left_alone_and_that_is_said(count: int) ->
     engine = engine_for(frames)
     done = list(denoise_stream(iter(frames), info_of(frames), engine))
     assert differences(frames, done) == 0
-    assert [note for note in engine.notes if "too few pixels" in note]
-    assert not [note for note in engine.notes if "noise estimated" in note]
+    assert [note for note in engine.found.notes if "too few pixels" in note]
+    assert not [note for note in engine.found.notes if "noise estimated" in note]
 
 
 @pytest.mark.parametrize(("side", "told"), [(15, "too few pixels"), (20, "hardly any noise")])
@@ -92,7 +92,9 @@ def test_what_is_said_of_small_clean_pictures_is_what_was_measured(
     frames = to_frames(np.full((count, 3, side, side), 0.5))
     engine = engine_for(frames)
     list(denoise_stream(iter(frames), info_of(frames), engine))
-    said = [one for one in engine.notes if "too few pixels" in one or "hardly any noise" in one]
+    said = [
+        one for one in engine.found.notes if "too few pixels" in one or "hardly any noise" in one
+    ]
     assert len(said) == 1
     assert told in said[0]
 
@@ -345,6 +347,6 @@ def test_one_set_of_weights_serves_every_kind_of_footage(kind: str, tmp_path: Pa
     engine = engine_for(frames, weights=str(path), ensemble="on")
     done = list(denoise_stream(iter(frames), info_of(frames), engine))
     assert [one.pts for one in done] == [one.pts for one in frames]
-    assert engine.noise is not None
+    assert engine.found.noise is not None
     assert differences(done, frames) > 0
-    assert "RGB weights" not in str(engine.notes)
+    assert "RGB weights" not in str(engine.found.notes)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from f2rcli import yuv
+from f2rcli.engine import settings as strength_room
 from f2rcli.engine import stream
-from f2rcli.engine import strength as strength_room
 from f2rcli.errors import UsageError
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
 from tests.engine.conftest import GRAY8, RGB8, clean_clip, info_of, noisy_clip, to_frames

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from f2rcli.engine import tiles
+from f2rcli.engine import device as tiles
 
 Runner = tiles.Runner
 choose_tile = tiles.choose_tile

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from f2rcli import methods, weights
-from f2rcli.engine import stream, tiles
+from f2rcli.engine import device as tiles
+from f2rcli.engine import stream
 from f2rcli.errors import WeightsError
 from f2rcli.frames import Space
 from f2rcli.header import Header

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from f2rcli import weights
-from f2rcli.engine import stream, tiles
+from f2rcli.engine import device as tiles
+from f2rcli.engine import stream
 from f2rcli.errors import WeightsError
 from f2rcli.frames import Family, Frame, PlaneLayout, Space
 from f2rcli.header import Header
@@ -214,7 +215,7 @@ def test_the_engine_restores_every_frame(stored: str, sigma: float | None) -> No
     done = list(denoise_stream(iter(frames), info_of(frames), engine))
     assert [frame.pts for frame in done] == [frame.pts for frame in frames]
     assert all((a.planes[0] != b.planes[0]).any() for a, b in zip(done, frames, strict=True))
-    assert 20 < np.mean(engine.noise.sigma8) < 35  # told, or measured by other weights
+    assert 20 < np.mean(engine.found.noise.sigma8) < 35  # told, or measured by other weights
 
 
 def test_gray_clips_go_through_rgb_weights(stored: str) -> None:
@@ -223,7 +224,7 @@ def test_gray_clips_go_through_rgb_weights(stored: str) -> None:
     )
     engine = engine_of(frames, stored, sigma=20)
     assert len(list(denoise_stream(iter(frames), info_of(frames), engine))) == 3
-    assert "gray pictures go through RGB weights" in engine.notes
+    assert "gray pictures go through RGB weights" in engine.found.notes
 
 
 def test_weights_of_another_method_or_missing_ones_are_named(stored: str, tmp_path: Path) -> None:

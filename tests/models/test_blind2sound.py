@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from f2rcli.engine import tiles
+from f2rcli.engine import device as tiles
 from f2rcli.models.blind2sound import (
     LEAST,
     Belief,

@@ -124,8 +124,8 @@ def test_good_frames_beside_bad_ones_stay_good(tmp_path: Path) -> None:
         engine = load_engine(EngineSettings(threads=1), reader.info)
     frames = [*codes[0][:3], *codes[1][3:6]]
     restored = list(denoise_stream(frames, reader.info, engine))
-    assert engine.noise is not None
-    assert mean_sigma8(engine.noise) > 8
+    assert engine.found.noise is not None
+    assert mean_sigma8(engine.found.noise) > 8
     for one, other, clean in zip(restored[3:], frames[3:], truth[3:6], strict=True):
         before, after = (np.std(f.planes[0] - clean.astype(float)) for f in (other, one))
         assert after < before + 0.1
@@ -181,10 +181,10 @@ def test_errors_of_compression_are_taken_out_and_gray_stays_gray(
         frames = list(reader)
         engine = load_engine(EngineSettings(threads=1), reader.info)
         restored = list(denoise_stream(frames, reader.info, engine))
-    assert engine.noise is not None
-    assert engine.compression is not None
-    assert mean_sigma8(engine.noise) == pytest.approx(engine.compression.sigma8)
-    assert engine.compression.words() in engine.notes
+    assert engine.found.noise is not None
+    assert engine.found.compression is not None
+    assert mean_sigma8(engine.found.noise) == pytest.approx(engine.found.compression.sigma8)
+    assert engine.found.compression.words() in engine.found.notes
     assert luma_psnr(restored, truth) - luma_psnr(frames, truth) > gain
     for one, other in zip(restored, frames, strict=True):
         for plane in (1, 2):
@@ -222,9 +222,9 @@ def test_noise_that_is_stronger_is_left_to_its_own_law(tmp_path: Path) -> None:
     with open_reader(str(tmp_path / "clip.mkv")) as reader:
         engine = load_engine(EngineSettings(threads=1), reader.info)
         next(denoise_stream(frames, reader.info, engine))
-    assert engine.compression is None
-    assert engine.noise is not None
-    assert mean_sigma8(engine.noise) > 5
+    assert engine.found.compression is None
+    assert engine.found.noise is not None
+    assert mean_sigma8(engine.found.noise) > 5
 
 
 def test_errors_of_compression_are_faint(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from f2rcli.engine.tiles import Runner
+from f2rcli.engine.device import Runner
 from f2rcli.header import Estimate
 from f2rcli.methods.f2r import F2R
 from f2rcli.models.planar import Networks

@@ -5,10 +5,21 @@ every band, at every place and brightness, the noise's power is known from the m
 more was removed, the best linear estimate of the noise in it is that much smaller (Wiener, 1949).
 So no place, scale or brightness loses more than the noise that was measured there (DESIGN.md D32).
 Worth 0.12 to 0.27 dB on filmed clips, 3.8 at sigma 1 (benchmarks/results/2026-11-25-rules.md).
+
+Where black and white cut noise off its mean is moved, and with the noise so much goes. Networks
+restore what was there before: in the dark a frame's mean is above that. The part of what is removed
+that the shift explains stays removed, though it is no noise (+0.11 dB at sigma 50, 0.02 to 0.03 at
+20 to 30, of full-range clips).
+
+Planes of one kind travel together as a group (P, H, W): luma or all planes first, then chroma.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,13 +27,159 @@ from f2rcli.engine.contract.filters import (
     blurred,
     box,
     halved,
+    here,
     least_around,
     power_around,
     resized,
 )
-from f2rcli.engine.contract.terms import LEAST, by_band
-from f2rcli.models.recorded import as_constant
+from f2rcli.engine.planes_store import Groups
+from f2rcli.frames import Family, PlaneLayout
+from f2rcli.models.recorded import as_constant, constant
 from f2rcli.noise.bands import BAND_SIDES, Shares
+from f2rcli.noise.clipping import clipped_moments
+from f2rcli.noise.model import KNOTS, NoiseModel, PlaneNoise
+from f2rcli.yuv import matrices
+
+LEAST = 1e-14  # power below which there is nothing to compare
+STEPS = 64 * (KNOTS - 1)  # from black to white, of a law's table
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """Room for noise that was measured too low: for luma, and for chroma. Every plane of gray
+    pictures and mosaics counts as luma."""
+
+    noise: tuple[float, float]  # factors of the noise's variance
+    change: tuple[float, float]  # of the variance of what changes from frame to frame
+    # Part of both that is for places where noise is loud by chance: means over time see to that.
+    chance: float = 1.0
+    lasting: tuple[float, float] = (0.0, 0.0)  # parts of the variance that need not change
+    averages: tuple[bool, bool] = (True, True)  # whether frames' means show less noise than one
+    clipped: float = 1.0  # times the deviation, that the noise had when black and white cut it off
+
+
+# Noise is loud by chance in places: one window of the contract in twenty holds a tenth more.
+STRICT = Tolerance(noise=(1.1, 1.1), change=(1.3, 1.2), chance=1.1)
+# Frames share part of what a codec did to them, most of it in chroma, and what it rounded off is
+# copied from frame to frame. They took noise out after it was clipped.
+CODED = Tolerance(
+    noise=(1.4, 3.5), change=(2.0, 5.0), lasting=(0.25, 0.08), averages=(True, False), clipped=1.8
+)
+
+# Of a few electrons a pixel: single samples and small windows hold far more than their share of
+# noise by chance, and what changes between frames is counted on too few of them.
+SPARSE = Tolerance(noise=(2.0, 2.0), change=(4.0, 4.0), averages=(False, False))
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The contract's terms for frames of one layout and law; two that are equal mean the same
+    work, which a device need not be told twice."""
+
+    layout: PlaneLayout
+    shares: tuple[Shares, ...]  # per plane, see `PlaneNoise`
+    clipped: bool
+    tolerance: Tolerance = STRICT
+    allowance: tuple[float, ...] = (1.0,)  # factors of each plane's deviation, or of all planes'
+
+    @property
+    def chroma(self) -> bool:
+        """Whether planes after the first hold colour alone, whose noise goes by the first's."""
+        return self.layout.family is Family.YUV
+
+    def planes(self, kind: int) -> range:
+        """The planes that a group holds."""
+        if not self.chroma:
+            return range(len(self.shares))
+        return range(1, 3) if kind else range(1)
+
+    def band_shares(self, kind: int) -> tuple[Shares, ...]:
+        """Of every plane of a group, the share of its variance in each band."""
+        return tuple(self.shares[plane] for plane in self.planes(kind))
+
+    def allowed(self, kind: int) -> float:
+        """The factor of a group's variance that was asked for."""
+        return self.allowance[min(self.planes(kind)[0], len(self.allowance) - 1)] ** 2
+
+
+def left_by_box(shares: Sequence[Shares], side: int, like: Tensor) -> Tensor:
+    """(P, 1, 1): the share of each plane's variance that means over side x side samples keep: no
+    less than of white noise, and about what lies in the bands that wider filters part."""
+    kept = [[sum(one[band + 1 :]) for band in range(len(BAND_SIDES))] for one in shares]
+    places, wanted = np.log(BAND_SIDES), np.log(side)
+    found = (np.exp(np.interp(wanted, places, np.log(np.maximum(one, LEAST)))) for one in kept)
+    return _column(tuple(max(float(one), 1 / side**2) for one in found), like)
+
+
+def by_band(shares: Sequence[Shares], like: Tensor) -> Tensor:
+    """(P, 6, 1, 1)"""
+    return _column(tuple(share for one in shares for share in one), like).view(
+        len(shares), -1, 1, 1
+    )
+
+
+def _column(values: tuple[float, ...], like: Tensor) -> Tensor:
+    return _known(values, like.device).view(-1, 1, 1)
+
+
+@constant(256)
+def _known(values: tuple[float, ...], device: torch.device) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32, device=device)
+
+
+class Law(NamedTuple):
+    """The variance of every plane's noise, group by group."""
+
+    tables: list[Tensor]  # (P, STEPS + 1), from black to white
+
+    def variance(self, kind: int, bright: Tensor) -> Tensor:
+        """(P, H, W), where a group's planes, or luma (1, H, W) for chroma, are so bright."""
+        table = self.tables[kind]
+        place = bright.clamp(0, 1).mul_(STEPS)
+        below = place.int().clamp_max_(STEPS - 1)
+        share = place.sub_(below)
+        found = []
+        for plane, row in enumerate(table):
+            index, part = below[plane % len(below)].flatten(), share[plane % len(below)]
+            low, step = (some.index_select(0, index) for some in (row[:-1], row.diff()))
+            found.append(torch.addcmul(low, part.flatten(), step).view(part.shape))
+        return torch.stack(found).clamp_min_(0)
+
+    def variances(self, groups: Groups, removed: Groups | None, terms: Terms) -> Groups:
+        """Of all groups, as bright as they are without what is removed."""
+        shown = groups if removed is None else [a - b for a, b in zip(groups, removed, strict=True)]
+        light = [
+            resized(shown[0], group.shape[-2:]) if terms.chroma and kind else group
+            for kind, group in enumerate(shown)
+        ]
+        return [self.variance(kind, bright) for kind, bright in enumerate(light)]
+
+
+def law_of(noise: PlaneNoise, terms: Terms, groups: Groups) -> Law:
+    """The law on the device of a frame's groups."""
+    inference = torch.is_inference_mode_enabled()
+    return _made(noise.models, terms, len(groups), groups[0].device, inference)
+
+
+@lru_cache(maxsize=8)  # those of a few steps of an encoder
+def _made(
+    models: tuple[NoiseModel, ...],
+    terms: Terms,
+    groups: int,
+    device: torch.device,
+    _inference: bool,
+) -> Law:
+    rows = [
+        [_table(models[plane], device) for plane in terms.planes(kind)] for kind in range(groups)
+    ]
+    return Law([torch.stack(row) for row in rows])
+
+
+def _table(model: NoiseModel, device: torch.device) -> Tensor:
+    """The variance (STEPS + 1,) from black to white by a law of one channel."""
+    light = torch.linspace(0, 1, STEPS + 1, device=device)
+    return model.level(light.view(1, 1, 1, -1))[0, 0, 0].square()
+
 
 # Bands are judged on coarser grids, as their power changes slowly from one sample to the next: the
 # two finest on a grid of half the size, the next two are parted there, too, and the two coarsest on
@@ -160,3 +317,75 @@ def landing(flow: Tensor, size: tuple[int, ...]) -> Tensor:
     x += torch.arange(width, dtype=torch.int32, device=flow.device)
     y += torch.arange(height, dtype=torch.int32, device=flow.device).unsqueeze(1)
     return (y.clamp_(0, height - 1) * width + x.clamp_(0, width - 1)).flatten()
+
+
+SIDE = 9  # samples, over which a mean is compared with what clipping moved it by
+SURE = 3.0  # standard deviations of that mean
+# Times the noise's power and what changes between frames, beside black and white: noise has one
+# long tail there, so its power in a small window scatters more. Worth 0.08 to 0.10 dB of a bright
+# clip at sigma 30 and of its shot noise.
+TAIL = 2.0
+
+
+def shifts_removed(
+    groups: Groups, removed: Groups, variances: Groups, quiet: Groups, law: Law, terms: Terms
+) -> tuple[Groups, Groups]:
+    """Per group, the part of clipping's shift of the mean that is removed with the noise; and what
+    clipping left of the variance, (1, h, w). Empty lists where the file's range cut nothing off.
+
+    variances: of the noise by the law; quiet: what changes from frame to frame, or nothing.
+    """
+    if not terms.clipped or terms.layout.counts_light:
+        return [], []
+    shown = [halved(a - b) for a, b in zip(groups, removed, strict=True)]  # fine enough for means
+    size = tuple(shown[0].shape[-2:])
+    to_range, back = _ranges(terms, shown[0])
+    planes = torch.cat([resized(one, size) for one in shown])
+    level = torch.cat([resized(halved(one), size) for one in variances])
+    channels = (to_range @ planes.flatten(1)).view_as(planes)
+    deviation = (to_range.square() @ level.flatten(1)).sqrt_().view_as(planes)
+    deviation *= terms.tolerance.clipped
+    if here(planes) and not _reaches(channels, deviation):
+        return [], []
+    shift, left = (one[0] for one in clipped_moments(channels[None], deviation[None]))
+    shift, left = (back @ shift.flatten(1)).view_as(planes), left.mean(0, keepdim=True)
+    if quiet:  # where less changes than the law says, less was cut off
+        seen = halved(quiet[0][:1]) * TAIL
+        expected = halved(variances[0][:1]) * left
+        shift *= (seen / expected.clamp_min_(LEAST)).clamp_max_(1).sqrt_()
+    parts = shift.split_with_sizes([len(one) for one in groups])
+    found = enumerate(zip(removed, parts, variances, strict=True))
+    return [_part_removed(*some, terms, kind) for kind, some in found], [left]
+
+
+def untouched(left: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Where on a grid clipping left the variance as it was, 0..1; by degrees, as at a hard border
+    one rounding of the networks' sums would show."""
+    quiet, some = 0.005, 0.015  # of the variance, that clipping took: hardly any, and some
+    return ((some - 1 + resized(left, shape)) / (some - quiet)).clamp_(0, 1)
+
+
+def _reaches(channels: Tensor, deviation: Tensor) -> bool:
+    return bool((torch.minimum(channels, 1 - channels) < SURE * deviation).any())
+
+
+def _part_removed(
+    taken: Tensor, shift: Tensor, variance: Tensor, terms: Terms, kind: int
+) -> Tensor:
+    """The local mean of what is removed, as far as it lies between nothing and all of the shift by
+    more than noise explains."""
+    scatter = left_by_box(terms.band_shares(kind), SIDE, taken).sqrt() * SURE
+    mean = box(halved(taken), SIDE // 2 + 1)
+    shift = resized(shift, tuple(mean.shape[-2:]))
+    mean += box(halved(variance.sqrt()), SIDE // 2 + 1).mul_(scatter).copysign_(shift)
+    mean = torch.minimum(torch.maximum(mean, shift.clamp_max(0)), shift.clamp_min(0))
+    return resized(mean, tuple(taken.shape[-2:]))
+
+
+def _ranges(terms: Terms, like: Tensor) -> list[Tensor]:
+    """From planes to what the file's range cut off, and back, (P, P) each: noise of Y'CbCr files
+    was cut off in red, green and blue."""
+    count = len(terms.shares)
+    yuv = terms.layout.family is Family.YUV
+    both = matrices(terms.layout.matrix) if yuv else (np.eye(count), np.eye(count))
+    return [as_constant(tuple(map(float, one.ravel())), like).view(count, count) for one in both]

@@ -15,10 +15,9 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from f2rcli.engine.contract.clipping import untouched
 from f2rcli.engine.contract.filters import box, here, least_around, power_around, resized
-from f2rcli.engine.contract.limits import limit_to_noise
-from f2rcli.engine.contract.terms import LEAST, Groups, Terms, left_by_box
+from f2rcli.engine.contract.limits import LEAST, Terms, left_by_box, limit_to_noise, untouched
+from f2rcli.engine.planes_store import Groups
 
 F = TypeVar("F", float, Tensor)
 

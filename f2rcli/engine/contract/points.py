@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from f2rcli.engine.contract.limits import LEAST
 from f2rcli.engine.contract.means import Real
-from f2rcli.engine.contract.terms import LEAST
 from f2rcli.frames import Frame
 from f2rcli.noise.model import PlaneNoise, planes_of
 

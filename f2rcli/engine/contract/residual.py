@@ -17,15 +17,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from f2rcli.engine.contract.account import Returned, energies
-from f2rcli.engine.contract.clipping import TAIL, shifts_removed, untouched
 from f2rcli.engine.contract.filters import box, joint_bilateral, resized
-from f2rcli.engine.contract.limits import changing, landing, limit_to_noise
+from f2rcli.engine.contract.limits import (
+    CODED,
+    STRICT,
+    TAIL,
+    Law,
+    Terms,
+    Tolerance,
+    changing,
+    landing,
+    law_of,
+    limit_to_noise,
+    shifts_removed,
+    untouched,
+)
 from f2rcli.engine.contract.memory import FEWEST, Memory, added, lost, nearer, stands
 from f2rcli.engine.contract.points import PointLight
 from f2rcli.engine.contract.shares import NoiseShares, shrunk
-from f2rcli.engine.contract.terms import CODED, STRICT, Groups, Law, Terms, Tolerance, law_of
-from f2rcli.engine.planes_store import PlanesStore
+from f2rcli.engine.planes_store import Groups, PlanesStore
 from f2rcli.frames import Frame
 from f2rcli.noise.model import PlaneNoise
 
@@ -84,7 +94,6 @@ class Contract:
 
     def __init__(self, store: PlanesStore) -> None:
         self._store = store
-        self.returned = Returned()
 
     def watch(
         self,
@@ -112,8 +121,9 @@ class Contract:
         context: FrameContext,
         tolerance: Tolerance,
         allowance: tuple[float, ...],
-    ) -> Groups:
-        """The part of a change of groups that the noise allows; the past learns the result."""
+    ) -> tuple[Groups, Tensor]:
+        """The part of a change of groups that the noise allows, and its `energies`; the past learns
+        the result."""
         assert context.noise is not None
         groups, noise, past = self._store.groups(frame), context.noise, context.past
         terms = Terms(frame.layout, noise.shares, noise.clipped, tolerance, allowance)
@@ -130,8 +140,7 @@ class Contract:
         ))  # fmt: skip
         if past is not None and known.means:
             past.memory = Memory(*done.memory)
-        self.returned.add(done.sums)
-        return done.changes
+        return done.changes, done.sums
 
 
 def _shifts(flow: Flow, like: Tensor) -> Tensor:
@@ -247,3 +256,33 @@ def _calmed(groups: Groups, removed: Groups, variances: Groups, terms: Terms) ->
     guide = resized(luma, tuple(chroma.shape[-2:]))
     calm = joint_bilateral(guide, chroma, level.clamp_min(LEAST_LEVEL))
     return [removed[0], groups[1] - torch.where(level < LEAST_LEVEL, chroma, calm)]
+
+
+class Returned:
+    """The share of what a method removed that the contract gave back, over a run: of energies, so
+    of variance. Sums stay where they are made until somebody reads them."""
+
+    def __init__(self) -> None:
+        self._known = [0.0, 0.0]  # taken, back
+        self._sums: Tensor | None = None  # (2,): of those since
+
+    def add(self, sums: Tensor) -> None:
+        """Take in energies (2,) taken out of a frame and given back."""
+        self._sums = sums if self._sums is None else self._sums + sums
+
+    def _settle(self) -> list[float]:
+        if self._sums is not None:
+            self._known = [a + b for a, b in zip(self._known, self._sums.tolist(), strict=True)]
+            self._sums = None
+        return self._known
+
+    @property
+    def share(self) -> float:
+        """Energy given back over energy taken out, 0..1; 0 if nothing was taken."""
+        taken, back = self._settle()
+        return min(back / taken, 1.0) if taken > 0 else 0.0
+
+
+def energies(taken: Tensor, kept: Tensor) -> Tensor:
+    """(2,): of what was taken out of a group, and of what went back."""
+    return torch.stack([taken.square().sum(), (taken - kept).square().sum()])

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from f2rcli.engine.contract.filters import box, power_around
-from f2rcli.engine.contract.terms import LEAST, Groups, Terms
+from f2rcli.engine.contract.limits import LEAST, Terms
+from f2rcli.engine.planes_store import Groups
 from f2rcli.frames import Floats
 from f2rcli.models.recorded import as_constant
 

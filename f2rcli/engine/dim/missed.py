@@ -10,8 +10,8 @@ from itertools import product
 import cv2
 import numpy as np
 
+from f2rcli.engine.contract.limits import LEAST
 from f2rcli.engine.contract.means import Real
-from f2rcli.engine.contract.terms import LEAST
 
 LENGTHS = (8, 4, 2, 1)  # frames
 WIDTHS = (3.0, 1.5)  # pixels

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from f2rcli.engine.contract.limits import SPARSE
 from f2rcli.engine.contract.means import Real
 from f2rcli.engine.contract.residual import FrameContext, Past
-from f2rcli.engine.contract.terms import SPARSE
 from f2rcli.engine.dim.missed import LENGTHS, missed
 from f2rcli.engine.dim.sums import Copies, Estimated, Shown
 from f2rcli.engine.engine import Engine

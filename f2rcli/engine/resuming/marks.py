@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from f2rcli.engine.contract.account import Returned
 from f2rcli.engine.contract.memory import Memory
 from f2rcli.engine.contract.points import PointLight
-from f2rcli.engine.contract.residual import Past
+from f2rcli.engine.contract.residual import Past, Returned
 from f2rcli.engine.contract.shares import NoiseShares
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.level import SeenLately
@@ -83,7 +82,7 @@ class Marks:
         as they were read."""
         engine, before, stream = clip.engine, self._before, _Stream(clip)
         if before is not None and not self._streams:
-            engine.contract.returned, engine.aside = before.returned, before.aside
+            engine.found.returned, engine.found.aside = before.returned, before.aside
         begun = before is not None and len(self._streams) < len(before.streams)
         self._streams.append(stream)
         found = clip.windows(pictures)
@@ -98,7 +97,7 @@ class Marks:
                     clip.recall(state, window)
                 yield from wanted(window.centre.copies)
         for restored in clip.restored(clip.excerpt(found, begun=begun)):
-            frames = list(given(restored, engine.aside))
+            frames = list(given(restored, engine.found.aside))
             for stream.left in reversed(range(len(frames))):
                 yield frames[-1 - stream.left]
         stream.ended = True
@@ -110,4 +109,4 @@ class Marks:
         waits = not whole or len(whole) < len(states)
         for stream in self._streams:
             stream.clip.hurry = waits
-        return None if waits else RunState(whole, engine.contract.returned, engine.aside)
+        return None if waits else RunState(whole, engine.found.returned, engine.found.aside)

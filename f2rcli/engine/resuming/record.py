@@ -142,7 +142,7 @@ class RunRecord:
         """Whether a run that is asked to stop has lasted long enough, and has the means, to be gone
         on with from the frame in hand."""
         lasted = self.clock() - self._began >= FIRST
-        return lasted and self._going and not self.given_up and self.engine.marks is not None
+        return lasted and self._going and not self.given_up and self.engine.found.marks is not None
 
     def _look(self) -> None:
         """See whether something is to be written."""
@@ -153,7 +153,9 @@ class RunRecord:
 
     def _keep(self) -> None:
         """Keep the state, where the streams can be left and the disk has room."""
-        taken = None if self.engine.marks is None else self.engine.marks.taken(self.engine)
+        taken = (
+            None if self.engine.found.marks is None else self.engine.found.marks.taken(self.engine)
+        )
         if taken is None:
             return
         began = self.clock()
@@ -209,7 +211,7 @@ class RunRecord:
     def give_up(self, why: str) -> None:
         """Keep nothing more, and nothing of what was kept."""
         self.say(f"this run cannot be resumed: {why}")
-        self.given_up, self.engine.marks = True, None
+        self.given_up, self.engine.found.marks = True, None
         self.remove()
 
     def remove(self) -> None:

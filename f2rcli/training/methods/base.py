@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from f2rcli import methods
-from f2rcli.engine.tiles import Runner
+from f2rcli.engine.device import Runner
 from f2rcli.errors import ConfigError, InputError
 from f2rcli.frames import Space
 from f2rcli.header import CHANNELS, Header

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from f2rcli.engine.tiles import Runner
+from f2rcli.engine.device import Runner
 from f2rcli.errors import ConfigError
 from f2rcli.header import Estimate
 from f2rcli.methods.f2r import F2R
