@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from f2rcli.engine.stream import Engine, EngineSettings, denoise_stream, load_engine
 from f2rcli.io import open_reader
 from f2rcli.io.video.encoders import ordinary_scheduling
-from f2rcli.noise.measurement.blocking import find_blocking
+from f2rcli.noise.coding import find_blocking
 
 Planes = list[NDArray[np.float64]]  # Y, Cb, Cr of one frame, in codes
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from f2rcli.frames import Family, Frame, Mosaic, Plane, PlaneLayout
 from f2rcli.samples import defects
-from f2rcli.samples import fills as fills_room
+from f2rcli.samples import impulses as fills_room
 from f2rcli.sensor import bayer_layout
 
 SetAside = defects.SetAside

@@ -9,7 +9,7 @@ import numpy as np
 from f2rcli.errors import InputError
 from f2rcli.frames import Mask, Plane
 from f2rcli.io.stacks import check_samples
-from f2rcli.samples.fills import filled
+from f2rcli.samples.impulses import filled
 
 
 def kind_of(frames: Any) -> str:

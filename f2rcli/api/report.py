@@ -82,7 +82,7 @@ class Report:
         """Take in an engine's actions, but for the noise of its lanes."""
         self.method, self.weights = engine.method_name, engine.weights_name
         self.device, self.precision = engine.device, engine.precision
-        self.given_back = engine.found.returned.share
+        self.given_back = engine.contract.returned.share
         for line in engine.found.notes:
             self.note(line)
 

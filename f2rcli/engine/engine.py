@@ -3,37 +3,31 @@
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import cycle
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from f2rcli import methods, sensor, yuv
-from f2rcli.engine.contract.means import with_means_kept, without_bias
 from f2rcli.engine.contract.residual import (
     STRICT,
     Contract,
-    FrameContext,
-    Past,
-    Returned,
     Tolerance,
 )
 from f2rcli.engine.device import Runner, lent_threads, picture_size
-from f2rcli.engine.planes_store import PlanesStore, grouped_planes
-from f2rcli.engine.settings import EngineSettings, allowance, scaled
-from f2rcli.errors import DeviceError
+from f2rcli.engine.planes_store import PlanesStore
+from f2rcli.engine.settings import EngineSettings
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
 from f2rcli.header import CHANNELS
 from f2rcli.methods.base import Method
 from f2rcli.models.layers import channels_last
 from f2rcli.models.recorded import Graphs
-from f2rcli.noise.measurement.compression import Compression
-from f2rcli.noise.model import NoiseModel, PlaneNoise, Told, with_changes
+from f2rcli.noise.coding import Compression
+from f2rcli.noise.model import NoiseModel, PlaneNoise, Told
 from f2rcli.noise.rows import Lines
 from f2rcli.planes import packing
 from f2rcli.samples.defects import SetAside
@@ -62,7 +56,6 @@ FRAME_BYTES = 130, 215  # per pixel, and per channel of it: frames and flows, me
 PROBE_SIZE = 192  # pixels per side of the frames that speed is predicted from
 
 
-ALONE = FrameContext()
 SHORT_OF_MEMORY = "the GPU's memory ran short for a while: slower without recorded work"
 
 
@@ -83,7 +76,6 @@ class Findings:
     notes: list[str] = field(default_factory=list)
     lane_noise: list[tuple[PlaneLayout, NoiseModel]] = field(default_factory=list)  # of lanes done
     lines: dict[int, Lines] = field(default_factory=dict)  # by lane, where some were taken out
-    returned: Returned = field(default_factory=Returned)  # by the contract
     marks: "Marks | None" = None  # where its streams stand, of runs that can be gone on with
 
     def note(self, line: str) -> None:
@@ -113,7 +105,7 @@ class Engine:
 
     def __post_init__(self) -> None:
         self.store = PlanesStore(self.torch_device, away=False)
-        self.contract = Contract(self.store)
+        self.contract = self._contract()
         if self.torch_device.type == "cuda":
             self.stay_on_device()
 
@@ -122,7 +114,10 @@ class Engine:
         self.graphs = Graphs.on(self.torch_device)
         self.graphs.short = partial(self.found.note, SHORT_OF_MEMORY)
         self.store = PlanesStore(self.torch_device, away=True, graphs=self.graphs)
-        self.contract = Contract(self.store)
+        self.contract = self._contract()
+
+    def _contract(self) -> Contract:
+        return Contract(self.store, self.settings, self.slack)
 
     @property
     def away(self) -> bool:
@@ -202,50 +197,6 @@ class Engine:
             picture = torch.from_numpy(planes)[None].to(self.torch_device)
         return picture.expand(-1, self.channels, -1, -1).contiguous()
 
-    def watch(
-        self, past: Past, frame: Frame, noise: PlaneNoise | None, flows: Sequence[Any] = ()
-    ) -> None:
-        """Let the past learn of the next frame, where there is a contract to know it."""
-        if noise is not None and self.settings.contract:
-            self.contract.watch(past, frame, noise, self.slack, flows)
-
-    def to_frame(
-        self, source: Frame, changes: Sequence[Tensor], context: FrameContext = ALONE
-    ) -> Frame:
-        """The source frame with changes of its `planes` (H, W) added, as far as the residual
-        contract allows and the settings' strengths ask for it.
-
-        context: what the contract goes by; without its noise nothing is held back. Stacks and
-        mosaics keep the mean of every frame and channel: brightness is what is measured in them.
-        Raises DeviceError where the networks gave no numbers.
-        """
-        ends = torch.stack([end for one in changes for end in one.aminmax()])
-        if not ends.isfinite().all():  # asked once, as the host waits for it
-            raise DeviceError(
-                f"the networks' result is not finite ({self.device}, {self.precision}).",
-                hint="Pass precision='fp32'.",
-            )
-        layout, groups = source.layout, grouped_planes(changes, source.layout)
-        noise = context.noise if self.settings.contract else None
-        if noise is not None:
-            most = allowance(self.settings, layout)
-            tolerance = context.tolerance or self.slack
-            groups, sums = self.contract.allowed(source, groups, context, tolerance, most)
-            self.found.returned.add(sums)
-        allowed = [plane for group in groups for plane in group]
-        if not layout.keeps_means:
-            asked = scaled(allowed, layout, self.settings)
-            return self.store.written(source, grouped_planes(asked, layout))
-        known = [one.cpu().numpy() for one in allowed]
-        points = None if context.past is None else context.past.points
-        if points is not None and noise is not None:
-            known = points.given_back(source, known, noise)
-        known = without_bias(source, known)
-        known = scaled(known, layout, self.settings)
-        if layout.levels is not None:
-            known = with_means_kept(source, known)
-        return with_changes(source, known)
-
     def predict(self, info: ClipInfo, method: Method | None = None) -> Prediction:
         """Time one small window here, and scale by pixels. method: that of the clip's noise, where
         this is known."""
@@ -313,9 +264,8 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
         )
     engine = Engine(
         settings, chosen, device, precision, tile, stated=info.noise_profile, threads=threads,
-        space=info.space if of_planes else header.space,
+        space=info.space if of_planes else header.space, slack=CODED if info.coded else STRICT,
     )  # fmt: skip
-    engine.slack = CODED if info.coded else STRICT
     if header.space is not info.space and not of_planes:
         engine.found.notes.append("gray pictures go through RGB weights")
     if device.type == "cpu" and precision == "bf16" and not bf16_serves(LARGE):

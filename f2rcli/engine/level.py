@@ -32,9 +32,8 @@ from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.methods.base import Method
 from f2rcli.models.flow import Flow
 from f2rcli.noise.bound import BLOCK
+from f2rcli.noise.coding import Blocking, Compression, compression_of, own_share
 from f2rcli.noise.estimate import NoiseMap, estimate, shows_noise, squares_of
-from f2rcli.noise.measurement.blocking import Blocking
-from f2rcli.noise.measurement.compression import Compression, compression_of, own_share
 from f2rcli.noise.model import (
     NoiseModel,
     PlaneNoise,

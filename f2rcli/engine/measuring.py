@@ -24,9 +24,8 @@ from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout, Singles
 from f2rcli.models.flow import DISFlow, Flow
 from f2rcli.noise.bands import white_shares
 from f2rcli.noise.bound import BLOCK
+from f2rcli.noise.coding import Blocking, Compression, compression_of, find_blocking
 from f2rcli.noise.estimate import NoiseMap, estimate, single_frame_sigma, squares_of
-from f2rcli.noise.measurement.blocking import Blocking, find_blocking
-from f2rcli.noise.measurement.compression import Compression, compression_of
 from f2rcli.noise.model import (
     FramePlanes,
     NoiseModel,

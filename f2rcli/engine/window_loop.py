@@ -28,6 +28,8 @@ from f2rcli.window import Window, windows
 
 # Of frames that are restored before an excerpt though nothing stands still.
 QUICK_PIXELS = 1_000_000
+# What windows hold of a picture's: cuts are known by then, and motion has its look.
+NO_LUMA = np.empty((0, 0), np.float32)
 
 
 class PreparedPicture(NamedTuple):
@@ -125,7 +127,7 @@ class Restorer:
         planes = self.noise.into(self.engine.planes(frame))
         prepared = self.method.prepare(index, self.packing.packed(planes), told)
         look = thumbnail(prepared.luma)
-        return PreparedPicture(copies, prepared.without_luma(), look, fresh)
+        return PreparedPicture(copies, replace(prepared, luma=NO_LUMA), look, fresh)
 
     def pass_by(self, copies: Copies) -> int:
         """Count a picture; returns its index in the clip."""
@@ -159,7 +161,7 @@ class Restorer:
         restored = started.restored()
         flows = tuple(None if motion is None else motion() for motion in started.motions)
         # after networks have run: what it leaves for the contract takes memory
-        self.engine.watch(past, frame, started.noise, flows)
+        self.engine.contract.watch(past, frame, started.noise, flows)
         if self.watch is not None:
             self.watch(restored)
         refined = restored.refined
@@ -171,7 +173,7 @@ class Restorer:
         context = FrameContext(
             tuple(entry.copies[0] for entry in _near(window)), flows, past, started.noise
         )
-        done = self.engine.to_frame(frame, changes, context)
+        done = self.engine.contract.to_frame(frame, changes, context)
         self._stand(view, past)
         return [done, *(replace(copy, planes=done.planes) for copy in copies)]
 
@@ -183,7 +185,7 @@ class Restorer:
         motions = tuple(self.method.motion(centre.prepared, one.prepared) for one in near)
         if self.noise.looks(centre.prepared.index, begins=not window.before):
             # A device is not waited for: its host finds the motion in parts of the frames again.
-            known = [None if one is None or self.engine.away else one() for one in motions]
+            known = [None if one is None or self.engine.store.away else one() for one in motions]
             flows = [flow if isinstance(flow, np.ndarray) else None for flow in known]
             self.noise.look(centre.copies[0], [one.copies[0] for one in near], flows)
         return motions
@@ -226,7 +228,7 @@ class Restorer:
             self.past = replace(self.past, memory=Memory())
         self.method.pass_over(window.map(lambda one: one.prepared), self.noise.told)
         flows = [None if motion is None else motion() for motion in self._looked(window)]
-        self.engine.watch(self.past, frame, self.noise.by_now(frame), flows)
+        self.engine.contract.watch(self.past, frame, self.noise.by_now(frame), flows)
 
     # What a run that was killed goes on from (`engine.resuming`).
 

@@ -1,7 +1,7 @@
 """The engine's contract with a method."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -36,10 +36,6 @@ class Prepared:
     luma: NDArray[np.float32] | Tensor
     look: Any = None  # what motion is looked for in, where the method looks for it
     deep: Tensor | None = None  # what else the method knows of the frame
-
-    def without_luma(self) -> Self:
-        """As windows hold it: cuts are known by then, and motion has its look."""
-        return replace(self, luma=np.empty((0, 0), np.float32))
 
     @property
     def array(self) -> NDArray[np.float32]:

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from f2rcli.noise.coding import Blocking, Compression
 from f2rcli.noise.law import NoiseLaw
-from f2rcli.noise.measurement.blocking import Blocking
-from f2rcli.noise.measurement.compression import Compression
 from f2rcli.noise.model import NoiseModel, PlaneNoise
 from f2rcli.noise.rows import Lines
 from f2rcli.noise.spectrum import Spectrum, Temporal

@@ -15,14 +15,15 @@ from typing import NamedTuple
 import numpy as np
 
 from f2rcli.frames import Family, Frame, Mask, Plane, PlaneLayout, same_samples
-from f2rcli.samples.fills import filled, no_light
 from f2rcli.samples.impulses import (
     NONE,
     NOWHERE,
     Impulses,
     Places,
+    filled,
     lone,
     medians_of_own,
+    no_light,
     without_impulses,
 )
 from f2rcli.samples.lasting import Lasting, Sensor, in_place, lasting

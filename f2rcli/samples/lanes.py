@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.frames import Family, Floats, Mask, Plane, PlaneLayout
-from f2rcli.samples.fills import filled, no_light
-from f2rcli.samples.impulses import NOWHERE, Places, without_impulses
+from f2rcli.samples.impulses import NOWHERE, Places, filled, no_light, without_impulses
 from f2rcli.samples.lasting import Sensor, lasting
 from f2rcli.units import count
 

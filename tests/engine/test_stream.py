@@ -304,7 +304,7 @@ def test_a_result_that_is_not_a_number_stops_the_run() -> None:
     frames = noisy_clip(1)
     engine = engine_for(frames)
     with pytest.raises(DeviceError, match="not finite"):
-        engine.to_frame(frames[0], [torch.full((64, 80), float("nan"))] * 3)
+        engine.contract.to_frame(frames[0], [torch.full((64, 80), float("nan"))] * 3)
 
 
 SHAPE = {  # an anchor and a refiner of other depths and widths than the coarse network

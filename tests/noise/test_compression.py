@@ -17,11 +17,11 @@ from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.io import open_reader
 from f2rcli.io.video import decoder
 from f2rcli.io.video.decoder import OF_HEADER, stated
-from f2rcli.noise.measurement.blocking import Blocking
-from f2rcli.noise.measurement.compression import (
+from f2rcli.noise.coding import (
     LEAST8,
     MOST8,
     MOST_EDGE8,
+    Blocking,
     compression_of,
     own_share,
 )

@@ -32,12 +32,15 @@ from f2rcli.engine.contract.limits import (
     shifts_removed,
     untouched,
 )
+from f2rcli.engine.contract.means import with_means_kept, without_bias
 from f2rcli.engine.contract.memory import FEWEST, Memory, added, lost, nearer, stands
 from f2rcli.engine.contract.points import PointLight
 from f2rcli.engine.contract.shares import NoiseShares, shrunk
-from f2rcli.engine.planes_store import Groups, PlanesStore
+from f2rcli.engine.planes_store import Groups, PlanesStore, grouped_planes
+from f2rcli.engine.settings import EngineSettings, allowance, scaled
+from f2rcli.errors import DeviceError
 from f2rcli.frames import Frame
-from f2rcli.noise.model import PlaneNoise
+from f2rcli.noise.model import PlaneNoise, with_changes
 
 __all__ = ["CODED", "STRICT", "Contract", "FrameContext", "Past", "Tolerance"]
 
@@ -76,6 +79,9 @@ class FrameContext:
     tolerance: Tolerance | None = None  # in place of the clip's
 
 
+ALONE = FrameContext()
+
+
 class _Near(NamedTuple):
     """A frame beside the centre: its groups, and the flow into it (2, H, W) where known."""
 
@@ -90,22 +96,21 @@ class _Allowed(NamedTuple):
 
 
 class Contract:
-    """The contract on one device."""
+    """The contract on one device, for clips of some settings."""
 
-    def __init__(self, store: PlanesStore) -> None:
-        self._store = store
+    def __init__(self, store: PlanesStore, settings: EngineSettings, slack: Tolerance) -> None:
+        """slack: the clips' tolerance."""
+        self._store, self._settings, self._slack = store, settings, slack
+        self.returned = Returned()
 
     def watch(
-        self,
-        past: Past,
-        frame: Frame,
-        noise: PlaneNoise,
-        tolerance: Tolerance,
-        flows: Sequence[Flow | None] = (),
+        self, past: Past, frame: Frame, noise: PlaneNoise | None, flows: Sequence[Flow | None] = ()
     ) -> None:
-        """Let the memory learn of the next frame."""
+        """Let the memory learn of the next frame, where there is a law to know it by."""
+        if noise is None or not self._settings.contract:
+            return
         groups = self._store.groups(frame)
-        terms = Terms(frame.layout, noise.shares, noise.clipped, tolerance)
+        terms = Terms(frame.layout, noise.shares, noise.clipped, self._slack)
         law = law_of(noise, terms, groups)
         known = past.memory if past.memory.fits(groups) else Memory()
         ways = [_shifts(flow, groups[0]) for flow in flows if flow is not None]
@@ -114,19 +119,46 @@ class Contract:
             *self._store.graphs(name, partial(_watched, terms), groups, law, known, ways)
         )
 
-    def allowed(
-        self,
-        frame: Frame,
-        change: Groups,
-        context: FrameContext,
-        tolerance: Tolerance,
-        allowance: tuple[float, ...],
-    ) -> tuple[Groups, Tensor]:
-        """The part of a change of groups that the noise allows, and its `energies`; the past learns
-        the result."""
-        assert context.noise is not None
-        groups, noise, past = self._store.groups(frame), context.noise, context.past
-        terms = Terms(frame.layout, noise.shares, noise.clipped, tolerance, allowance)
+    def to_frame(
+        self, source: Frame, changes: Sequence[Tensor], context: FrameContext = ALONE
+    ) -> Frame:
+        """The source frame with changes of its planes (H, W) added, as far as the noise allows and
+        the settings' strengths ask for it.
+
+        context: what the contract goes by; without its noise nothing is held back. Stacks and
+        mosaics keep the mean of every frame and channel: brightness is what is measured in them.
+        Raises DeviceError where the networks gave no numbers.
+        """
+        ends = torch.stack([end for one in changes for end in one.aminmax()])
+        if not ends.isfinite().all():  # asked once, as the host waits for it
+            raise DeviceError(
+                f"the networks' result is not finite ({self._store.device}).",
+                hint="Pass precision='fp32'.",
+            )
+        layout, groups = source.layout, grouped_planes(changes, source.layout)
+        noise = context.noise if self._settings.contract else None
+        if noise is not None:
+            groups = self._allowed(source, groups, noise, context)
+        allowed = [plane for group in groups for plane in group]
+        if not layout.keeps_means:
+            asked = scaled(allowed, layout, self._settings)
+            return self._store.written(source, grouped_planes(asked, layout))
+        known = [one.cpu().numpy() for one in allowed]
+        points = None if context.past is None else context.past.points
+        if points is not None and noise is not None:
+            known = points.given_back(source, known, noise)
+        known = scaled(without_bias(source, known), layout, self._settings)
+        if layout.levels is not None:
+            known = with_means_kept(source, known)
+        return with_changes(source, known)
+
+    def _allowed(
+        self, frame: Frame, change: Groups, noise: PlaneNoise, context: FrameContext
+    ) -> Groups:
+        """The part of a change of groups that the noise allows; the past learns the result."""
+        groups, past, layout = self._store.groups(frame), context.past, frame.layout
+        tolerance, most = context.tolerance or self._slack, allowance(self._settings, layout)
+        terms = Terms(layout, noise.shares, noise.clipped, tolerance, most)
         near = [
             _Near(self._store.groups(one), () if flow is None else (_shifts(flow, groups[0]),))
             for one, flow in zip(context.frames, context.flows, strict=True)
@@ -140,7 +172,8 @@ class Contract:
         ))  # fmt: skip
         if past is not None and known.means:
             past.memory = Memory(*done.memory)
-        return done.changes, done.sums
+        self.returned.add(done.sums)
+        return done.changes
 
 
 def _shifts(flow: Flow, like: Tensor) -> Tensor:

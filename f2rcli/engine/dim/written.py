@@ -75,5 +75,5 @@ def _rows(items: Iterable[Looked]) -> Iterator[tuple[list[Looked], int]]:
 def _with(shown: Shown, estimate: Real, engine: Engine, context: FrameContext) -> Copies:
     frame = shown.copies[0]
     change = torch.from_numpy(estimate - planes_of(frame)[0]).to(engine.torch_device)
-    done = engine.to_frame(frame, [change], context)
+    done = engine.contract.to_frame(frame, [change], context)
     return [done, *(replace(copy, planes=done.planes) for copy in shown.copies[1:])]

@@ -21,8 +21,7 @@ from f2rcli.engine.level import SeenLately
 from f2rcli.engine.pictures import Copies, given, wanted
 from f2rcli.engine.window_loop import Restorer, StreamState
 from f2rcli.frames import Frame
-from f2rcli.noise.measurement.blocking import Blocking
-from f2rcli.noise.measurement.compression import Compression
+from f2rcli.noise.coding import Blocking, Compression
 from f2rcli.noise.model import NoiseModel, PlaneNoise, Told
 from f2rcli.samples.defects import SetAside
 
@@ -82,7 +81,7 @@ class Marks:
         as they were read."""
         engine, before, stream = clip.engine, self._before, _Stream(clip)
         if before is not None and not self._streams:
-            engine.found.returned, engine.found.aside = before.returned, before.aside
+            engine.contract.returned, engine.found.aside = before.returned, before.aside
         begun = before is not None and len(self._streams) < len(before.streams)
         self._streams.append(stream)
         found = clip.windows(pictures)
@@ -109,4 +108,4 @@ class Marks:
         waits = not whole or len(whole) < len(states)
         for stream in self._streams:
             stream.clip.hurry = waits
-        return None if waits else RunState(whole, engine.found.returned, engine.found.aside)
+        return None if waits else RunState(whole, engine.contract.returned, engine.found.aside)

@@ -1,0 +1,176 @@
+"""The errors of lossy compression, as noise of a strength that the networks are given.
+
+A codec rounds the transform of every block by a step, and what it rounds off looks like noise to a
+network that has seen noise of that strength. Frames do not show it: a codec copies its errors from
+frame to frame, so they hardly change where nothing moves. Its quantiser tells how strong they are,
+and where that is not known (JPEG, or a file that was written anew since) the edges of its blocks:
+JPEG, MPEG and H.26x quantise squares of 8 pixels or multiples of them on their own. What one square
+lost differs from what its neighbour lost, so the picture steps where they meet. A scene has no
+reason to step at every eighth pixel: the mean step there, less that of the other seven phases, is
+the codec's (after Wang, Sheikh and Bovik, ICIP 2002, but tested against its own scatter).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from statistics import median as middle
+
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli.frames import Frame, PlaneLayout
+from f2rcli.models.flow import Luma
+from f2rcli.noise.model import NoiseModel, PlaneNoise
+from f2rcli.order import median
+
+PERIOD = 8  # pixels of the grid
+FEWEST = 4  # blocks beside each other: one edge may be the picture's own
+STRIP = 16  # rows that are counted together
+SURE = 6.0  # standard errors
+LEAST = 0.1 / 255  # a step below which no eye and no measure is sure
+# Of the excess: by how much the edges stand out of the next phase (where a pattern's period is near
+# the grid's, several phases do), the mean step within blocks, which a drawing of squares has none
+# of, and the median strip: squares in a part of the picture, as a face made unknown, are a drawing.
+ALONE, WITHIN, MOST_STRIPS = 0.5, 0.02, 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Blocking:
+    """How far block edges stand out: excess of the mean step, white - black."""
+
+    across: float  # at the edges of columns of blocks
+    down: float  # at the edges of rows of blocks
+
+    @property
+    def edge8(self) -> float:
+        """The mean of both, of 255."""
+        return 255 * (self.across + self.down) / 2
+
+    def words(self) -> str:
+        """Its meaning, for people."""
+        return f"compression left 8x8 blocks, edges {self.edge8:.1f} of 255"
+
+
+def find_blocking(lumas: Sequence[Luma]) -> Blocking | None:
+    """The block edges of frames of one size; None where the grid does not show both ways."""
+    across, down = _excess(lumas), _excess([luma.T for luma in lumas])
+    return None if across is None or down is None else Blocking(across, down)
+
+
+def _excess(lumas: Sequence[Luma]) -> float | None:
+    """The excess step at the phase of columns where it is largest, if it is there for sure."""
+    strips = [strip for luma in lumas for strip in _strips(luma)]
+    if len(strips) < 2:
+        return None
+    phases = np.stack(strips)
+    means = phases.mean(0)
+    best = int(means.argmax())
+    others = np.delete(phases, best, 1)
+    apart = phases[:, best] - others.mean(1)
+    error = float(apart.std(ddof=1)) / len(apart) ** 0.5
+    mean = float(apart.mean())
+    if mean <= max(SURE * error, LEAST) or np.median(apart) < MOST_STRIPS * mean:
+        return None
+    halfway = (best + PERIOD // 2) % PERIOD  # transforms of half the size have edges there
+    alone = means[best] - np.delete(means, [best, halfway]).max()
+    return mean if alone > ALONE * mean and _within(lumas, best) > WITHIN * mean else None
+
+
+def _within(lumas: Sequence[Luma], edges: int) -> float:
+    """The mean step within blocks; edges: the phase of their edges, see `_strips`."""
+    steps = (np.abs(np.diff(luma, axis=1))[:, 1 + edges + PERIOD // 2 :: PERIOD] for luma in lumas)
+    return float(np.mean([step.mean() for step in steps]))
+
+
+def _strips(luma: Luma) -> NDArray[np.float64]:
+    """Mean step at every phase of the columns beyond the steps beside it, (strips, PERIOD); from
+    the calmer half of the places, where texture does not hide it."""
+    step = np.abs(np.diff(luma, axis=1))
+    beside = (step[:, :-2] + step[:, 2:]) / 2
+    rows, columns = beside.shape[0] // STRIP, beside.shape[1] // PERIOD
+    if not rows or columns < FEWEST:
+        return np.empty((0, PERIOD))
+    shape = (rows, STRIP, columns, PERIOD)
+    beside = beside[: rows * STRIP, : columns * PERIOD].reshape(shape)
+    excess = step[: rows * STRIP, 1 : 1 + columns * PERIOD].reshape(shape) - beside
+    calm = beside <= median(beside)
+    total = (excess * calm).sum((1, 2), dtype=np.float64)
+    return np.asarray(total / np.maximum(calm.sum((1, 2)), 1))
+
+
+# Root mean square error of coded clips as a share of the quantiser's step, H.264 at crf 18 to 32
+# and MPEG-4; less is told than serves best, because some scenes hold less error (DESIGN.md D57).
+OF_STEP = 0.3
+OF_EDGE = 1.7  # the same as multiples of the excess step at block edges: JPEG, all of it intra
+# Of 255: no codec that leaves a picture leaves edges of MOST_EDGE8, while drawings on a grid of
+# 8 pixels do.
+MOST_EDGE8 = 6.0
+LEAST8, MOST8 = 1.0, 12.0  # of 255: hardly an error, and the most that is told
+
+
+@dataclass(frozen=True, slots=True)
+class Compression:
+    """The errors that compression left in a clip."""
+
+    sigma: float  # their standard deviation, white - black = 1
+    # By plane, whether it is the same everywhere, as the colours of gray film: no errors there.
+    even: tuple[bool, ...] = ()
+    blocking: Blocking | None = None  # the block edges that tell it; None: the quantiser does
+
+    @property
+    def sigma8(self) -> float:
+        """Their standard deviation, of 255."""
+        return 255 * self.sigma
+
+    def exceeds(self, model: NoiseModel) -> bool:
+        """Whether the errors are stronger than noise, the mean of its channels."""
+        return self.sigma > fmean(model.sigma)
+
+    def noise(
+        self, planes: PlaneNoise, layout: PlaneLayout, channels: int
+    ) -> tuple[NoiseModel, PlaneNoise]:
+        """The errors as white noise of a picture's channels, and of planes whose own noise is this:
+        where a plane is even, it keeps that."""
+        errors = NoiseModel.gaussian(self.sigma, channels)
+        law = PlaneNoise.of(errors, layout, clipped=planes.clipped)
+        found = zip(law.models, planes.models, self.even, strict=False)
+        return errors, replace(
+            law, models=tuple(own if even else error for error, own, even in found)
+        )
+
+    def words(self) -> str:
+        """Its meaning, for people."""
+        if self.blocking is None:
+            return f"compression left errors of about {self.sigma8:.1f} of 255, removed as noise"
+        return f"{self.blocking.words()}, removed as noise of {self.sigma8:.1f}"
+
+
+def compression_of(frames: Sequence[Frame], blocking: Blocking | None) -> Compression | None:
+    """The coding errors of frames; None if hardly any. blocking: block edges of the clip's first
+    frames."""
+    steps = [frame.quantiser8 for frame in frames if frame.quantiser8]
+    stated = OF_STEP * middle(steps) if steps else 0.0
+    shown = _shown8(blocking)
+    sigma8 = min(max(stated, shown), MOST8)
+    if sigma8 < LEAST8:
+        return None
+    planes = zip(*(frame.planes for frame in frames), strict=True)
+    even = tuple(all(plane.min() == plane.max() for plane in same) for same in planes)
+    return Compression(sigma8 / 255, even, blocking if shown > stated else None)
+
+
+def own_share(frame: Frame, blocking: Blocking | None, sigma8: float) -> float:
+    """The part of a clip's errors that a frame holds by its own step, no more than 1: encoders give
+    some frames more bits, or all from some frame on. 1 where it does not say; sigma8: what was told
+    of the clip, of 255."""
+    if not frame.quantiser8:
+        return 1.0
+    own = max(OF_STEP * frame.quantiser8, _shown8(blocking))
+    return min(own / sigma8, 1.0)
+
+
+def _shown8(blocking: Blocking | None) -> float:
+    """What block edges tell, of 255."""
+    if blocking is None or blocking.edge8 > MOST_EDGE8:
+        return 0.0
+    return OF_EDGE * blocking.edge8

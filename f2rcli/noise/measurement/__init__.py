@@ -1,1 +1,0 @@
-"""The noise measurement: samples, fits, spectra, bounds."""
