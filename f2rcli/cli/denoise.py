@@ -472,7 +472,8 @@ def _close(reader: Reader, receipt: Receipt, engine: "Engine | None", console: C
     back = returned_lines(engine, reader.info)
     console.event(
         "result", **asdict(receipt), damaged=ledger.damaged, ledger=lines, exit_code=code,
-        sigma=sigma_of(getattr(engine, "noise", None)), given_back=returned_values(engine),
+        sigma=None if engine is None else sigma_of(engine.found.noise),
+        given_back=returned_values(engine),
         notes=[*back, *aside_lines(engine)],
     )  # fmt: skip
     for line in (*receipt_lines(receipt, source_bytes(reader)), *back):

@@ -93,42 +93,40 @@ def sigma_words(sigma: float) -> str:
 
 def noise_lines(info: ClipInfo, engine: "Engine | None") -> list[str]:
     """The noise that a run has found: of each lane of a stack, or of the clip."""
-    lanes = zip(info.lanes, getattr(engine, "lane_noise", []), strict=False)
+    if engine is None:
+        return []
+    lanes = zip(info.lanes, engine.found.lane_noise, strict=False)
     found = [
         f"noise{f' of {label}' if label else ''}: {noise_words(model, layout.levels)}"
         for label, (layout, model) in lanes
         if layout.levels is not None
     ]
-    noise = getattr(engine, "noise", None)
+    noise = engine.found.noise
     return found or ([] if noise is None else [f"noise: {noise_words(noise)}"])
 
 
 def aside_lines(engine: "Engine | None") -> list[str]:
     """The samples that an engine set aside as defects, in words."""
-    found = getattr(engine, "aside", None)
-    return [] if found is None else list(found.lines())
+    return [] if engine is None else engine.found.aside.lines()
 
 
 def returned_lines(engine: "Engine | None", info: ClipInfo) -> list[str]:
     """A line for the receipt where the contract gave back much of what was removed. None where
     hardly any noise, or none, was measured: then most comes back as a matter of course."""
-    returned = getattr(engine, "returned", None)
-    if engine is None or returned is None or returned.share <= MUCH_RETURNED:
+    if engine is None or engine.contract.returned.share <= MUCH_RETURNED:
         return []
     from f2rcli.engine.level import hardly_any
 
     noise = engine.found.noise
     if noise is None or not any(noise.sigma) or hardly_any(noise, info.layout):
         return []
+    share = engine.contract.returned.share
     return [
-        f"{100 * returned.share:.0f} % of what the networks took out was put back: texture that "
+        f"{100 * share:.0f} % of what the networks took out was put back: texture that "
         "the measured noise does not explain"
     ]
 
 
 def returned_values(engine: "Engine | None") -> dict[str, object] | None:
-    """The contract's account as JSON values: shares of energy, 0..1."""
-    returned = getattr(engine, "returned", None)
-    if returned is None:
-        return None
-    return {"share": round(returned.share, 4), "by_plane": [round(s, 4) for s in returned.by_plane]}
+    """The contract's account as JSON values: a share of energy, 0..1."""
+    return None if engine is None else {"share": round(engine.contract.returned.share, 4)}

@@ -182,10 +182,6 @@ class Engine:
             f"the GPU's memory ran short: pictures went through networks in tiles of {tile}"
         )
 
-    def planes(self, frame: Frame) -> list[Tensor]:
-        """The frame's planes (H, W) float32 on the device, in units of their own."""
-        return [plane for group in self.store.groups(frame) for plane in group]
-
     def to_tensor(self, frame: Frame) -> Tensor:
         """The frame's picture, (1, C, H, W) float32, for what measures noise: gray as RGB weights
         want it, mosaics packed."""

@@ -64,6 +64,10 @@ class PlanesStore:
         groups: Groups = self.graphs(name, work, held)
         return groups
 
+    def planes(self, frame: Frame) -> list[Tensor]:
+        """The same, one by one: (H, W) each."""
+        return [plane for group in self.groups(frame) for plane in group]
+
     def picture(self, frame: Frame) -> Tensor:
         """The picture (1, C, H, W) of a frame that is held `as_codes`."""
         name = "picture", frame.layout

@@ -124,7 +124,7 @@ class Restorer:
         fresh = self._previous is None or not same_samples(self._previous, frame)
         self._previous = frame
         told = self._told.setdefault(index, self.noise.told)
-        planes = self.noise.into(self.engine.planes(frame))
+        planes = self.noise.into(self.engine.store.planes(frame))
         prepared = self.method.prepare(index, self.packing.packed(planes), told)
         look = thumbnail(prepared.luma)
         return PreparedPicture(copies, replace(prepared, luma=NO_LUMA), look, fresh)
@@ -166,7 +166,7 @@ class Restorer:
             self.watch(restored)
         refined = restored.refined
         del restored  # what is not written need not wait for what is
-        changes = changes_of(self.engine.planes(frame), refined, self.noise, self.packing)
+        changes = changes_of(self.engine.store.planes(frame), refined, self.noise, self.packing)
         del refined
         if past.shares is not None and self.probe.due(view, past.shares):
             self.probe.ask(past.shares, frame, view, changes)
@@ -322,7 +322,7 @@ class ResponseProbe(NamedTuple):
         variances = law_of(noise, terms, shown).variances(shown, removed, terms)
         levels = [np.sqrt(plane.cpu().numpy()) for group in variances for plane in group]
         noisier = _noisier(frame, levels, noise, view.centre.index)
-        seen = self.engine.planes(noisier)
+        seen = self.engine.store.planes(noisier)
         packed = self.packing.packed(self.noise.into(seen))
         centre = method.prepare(view.centre.index, packed, told)
         again = Window(centre, view.before, view.after)

@@ -43,6 +43,7 @@ def test_a_noisy_clip_gets_clearly_better_and_its_noise_is_told(f2r: Run, tmp_pa
     told = events(f2r("denoise", noisy, "-o", out, "--json"))
     assert psnr(rgb(out), clean) > psnr(rgb(noisy), clean) + 5
     assert told[-1]["sigma"] == pytest.approx(20, rel=0.25)
+    assert 0 < told[-1]["given_back"]["share"] < 1
     assert told[-1]["frames"] == 7
 
 

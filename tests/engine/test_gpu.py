@@ -11,7 +11,7 @@ import torch
 
 from f2rcli import yuv
 from f2rcli.engine import contract, settings, stream, window_loop
-from f2rcli.engine import gpu as gpu_room
+from f2rcli.engine import planes_store as copies
 from f2rcli.engine import worker as worker_room
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
 from f2rcli.models import recorded as graphs
@@ -22,7 +22,6 @@ from tests.engine.pretend_gpu import PretendGpu
 from tests.models.test_recorded import Tape
 
 filters = contract.filters
-copies = gpu_room.copies
 EngineSettings = settings.EngineSettings
 denoise_stream = stream.denoise_stream
 network_worker = worker_room.network_worker

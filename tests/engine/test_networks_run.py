@@ -44,7 +44,7 @@ def exact(sigma: float, precision: str = "auto") -> bool:
     tracker.measure_opening([])
     source = frames[0].layout
     method = cast(F2R, engine.new_method(source, faint=tracker.faint))
-    picture = Packing(source, method.stride).packed(engine.planes(frames[0]))
+    picture = Packing(source, method.stride).packed(engine.store.planes(frames[0]))
     with torch.inference_mode():
         full = method.networks.coarse(packing(source), picture, nothing(packing(source), picture))
     return bool(torch.equal(method.prepare(0, picture, None).coarse, full.picture))

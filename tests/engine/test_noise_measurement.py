@@ -167,8 +167,8 @@ def test_the_run_the_report_and_a_first_look_say_the_same_number(only_measured: 
         pass
     assert report is not None
     assert model is not None
-    assert run.noise is not None
-    assert report.model.sigma8 == model.sigma8 == run.noise.sigma8
+    assert run.found.noise is not None
+    assert report.model.sigma8 == model.sigma8 == run.found.noise.sigma8
 
 
 @pytest.mark.parametrize("move", [0, 3])

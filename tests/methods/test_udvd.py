@@ -149,10 +149,10 @@ def test_noise_that_was_not_told_is_measured_and_said(tmp_path: Path) -> None:
     path, frames = saved(tmp_path, header()), noisy_clip(7, sigma=25)
     told = engine_for(frames, method="udvd", weights=path, sigma=25.0)
     assert len(list(denoise_stream(frames, info_of(frames), told))) == 7
-    assert not told.notes
+    assert not told.found.notes
     untold = engine_for(frames, method="udvd", weights=path)
     list(denoise_stream(frames, info_of(frames), untold))
-    (note,) = untold.notes
+    (note,) = untold.found.notes
     assert note.startswith("no sigma= given: the noise was measured, ")
     said = float(note.split("measured, ")[1].split(" of")[0])
     assert said == pytest.approx(25, rel=0.15)
