@@ -230,7 +230,9 @@ def box_mean(x: Tensor, side: int) -> Tensor:
     if x.device.type == "cpu" and not x.requires_grad:
         planes = x.detach().float().flatten(0, 1).numpy()
         kind = cv2.BORDER_REFLECT
-        means = np.stack([cv2.blur(plane, (side, side), borderType=kind) for plane in planes])
+        means = np.empty_like(planes)
+        for plane, mean in zip(planes, means, strict=True):
+            cv2.blur(plane, (side, side), mean, borderType=kind)
         return torch.from_numpy(means).view(x.shape)
     reach = side // 2
     wide = functional.pad(x, (reach,) * 4, "reflect")

@@ -9,10 +9,10 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from f2rcli.frames import Singles
 from f2rcli.models.recorded import constant
 
 DIAMETER = 11  # samples, of the bilateral filter's window
@@ -23,7 +23,8 @@ LEAST_NORMAL = float(np.finfo(np.float32).tiny)
 def box(planes: Tensor, side: int) -> Tensor:
     """Mean over side x side samples (odd), mirrored beyond the border."""
     if here(planes):
-        return _each(planes, lambda one: cv2.blur(one, (side, side), borderType=cv2.BORDER_REFLECT))
+        edge = cv2.BORDER_REFLECT
+        return _each(planes, lambda one, out: cv2.blur(one, (side, side), out, borderType=edge))
     return _mean(_mirrored(planes, side // 2, edge=True), side)
 
 
@@ -31,7 +32,7 @@ def blurred(planes: Tensor, side: int) -> Tensor:
     """The same, mirrored without repeating the edge: what parts bands."""
     if here(planes):
         edge = cv2.BORDER_REFLECT_101
-        return _each(planes, lambda one: cv2.blur(one, (side, side), borderType=edge))
+        return _each(planes, lambda one, out: cv2.blur(one, (side, side), out, borderType=edge))
     return _mean(_mirrored(planes, side // 2, edge=False), side)
 
 
@@ -44,7 +45,7 @@ def least_around(planes: Tensor, side: int) -> Tensor:
     """The least of side x side samples (odd), of those inside at the border."""
     if here(planes):
         window = np.ones((side, side), np.uint8)
-        return _each(planes, lambda one: cv2.erode(one, window))
+        return _each(planes, lambda one, out: cv2.erode(one, window, out))
     reach = side // 2
     rows = functional.max_pool2d(-planes.unsqueeze(1), (side, 1), 1, (reach, 0))
     return -functional.max_pool2d(rows, (1, side), 1, (0, reach)).squeeze(1)
@@ -63,7 +64,9 @@ def resized(planes: Tensor, shape: tuple[int, ...]) -> Tensor:
     smaller = shape < size
     if here(planes):
         way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-        return _each(planes, lambda one: cv2.resize(one, shape[::-1], interpolation=way))
+        return _each(
+            planes, lambda one, out: cv2.resize(one, shape[::-1], out, interpolation=way), shape
+        )
     if not smaller:
         kind = {"mode": "bilinear", "align_corners": False}
         return functional.interpolate(planes.unsqueeze(1), shape, **kind).squeeze(1)  # type: ignore[arg-type]  # as it takes them
@@ -102,9 +105,14 @@ def here(planes: Tensor) -> bool:
     return planes.device.type == "cpu"
 
 
-def _each(planes: Tensor, work: Callable[[NDArray[np.float32]], Any]) -> Tensor:
-    """OpenCV's work on each plane of a tensor on the processor."""
-    return torch.from_numpy(np.stack([work(one) for one in planes.contiguous().numpy()]))
+def _each(
+    planes: Tensor, work: Callable[[Singles, Singles], Any], shape: tuple[int, ...] = ()
+) -> Tensor:
+    """OpenCV's work on each plane of a tensor on the processor, into one of this shape."""
+    found = np.empty((len(planes), *(shape or planes.shape[1:])), np.float32)
+    for one, out in zip(planes.contiguous().numpy(), found, strict=True):
+        work(one, out)
+    return torch.from_numpy(found)
 
 
 def _mean(wide: Tensor, side: int) -> Tensor:

@@ -177,9 +177,11 @@ def nearer(
 ) -> Tensor:
     """What brings a restored group nearer to its mean: as much of their difference as is not the
     mean's own noise."""
-    worth = memory.worths[kind]
+    worth, used = memory.worths[kind], _used(memory, kind)
+    if here(used) and not used.any():  # while a camera moves: a tenth of a frame's time
+        return torch.zeros_like(shown)
     away = _beyond_noise(memory.means[kind] - shown, variance, worth, memory, kind, left, terms)
-    return away * _used(memory, kind)
+    return away * used
 
 
 def _beyond_noise(
