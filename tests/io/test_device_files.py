@@ -394,5 +394,5 @@ def test_a_file_of_its_own_kind_holds_what_sound_it_held(tools, tmp_path: Path, 
             kept = plan_output(reader, tmp_path / "out.mp4").kept
             assert any(what.startswith("audio #1 pcm_s16le") for what in kept)
         else:
-            with pytest.raises(UsageError, match="cannot copy audio #1 pcm_s16le .*into mp4"):
+            with pytest.raises(UsageError, match=r"cannot copy audio #1 pcm_s16le"):
                 plan_output(reader, tmp_path / "out.mp4")
