@@ -287,7 +287,7 @@ def _announce(job: Job, reader: Reader, plan: WritePlan | None, console: Console
         "frames not counted" if frames is None else count(frames),
         *([duration(info.duration)] if info.duration else []),
     ]
-    idle = changes_nothing(job.engine) or job.dry_run or job.preview is not None
+    idle = changes_nothing(job.engine) or job.dry_run
     takes = None if idle else estimated(job.engine, info)
     words = "" if takes is None else f"; {takes.words(frames)}"
     console.note(f"{info.name}: {', '.join(parts)}{words}")

@@ -102,7 +102,7 @@ def noise_lines(info: ClipInfo, engine: "Engine | None") -> list[str]:
         if layout.levels is not None
     ]
     noise = engine.found.noise
-    return found or ([] if noise is None else [f"noise: {noise_words(noise)}"])
+    return found or ([] if noise is None else [f"noise: {noise_words(noise, info.layout.levels)}"])
 
 
 def aside_lines(engine: "Engine | None") -> list[str]:

@@ -129,9 +129,10 @@ def cost_values(engine: "Engine", info: ClipInfo, method: Any) -> dict[str, Any]
     """The cost of denoising a clip on this machine, in seconds and bytes, by a trial."""
     cost, (frames, _) = engine.predict(info, method), expected_frames(info)
     pace = cost.seconds_per_frame
+    opening = OPENING[0] + OPENING[1] * pace
     return {
         "frames": frames, "seconds_per_frame": pace, "peak_bytes": cost.peak_bytes,
-        "seconds": None if frames is None else frames * pace,
+        "seconds": None if frames is None else opening + frames * pace,
     }  # fmt: skip
 
 

@@ -193,7 +193,8 @@ def test_a_dry_run_tells_plan_and_cost_and_writes_nothing(f2r: Run, clip: Path) 
     for words in ("output   clip_f2r.mp4: mp4, libx264", "s per frame", "of memory", "nothing was"):
         assert words in done.out
     plan = events(f2r("denoise", clip, "--dry-run", "--json"))[-1]
-    assert plan["cost"]["seconds_per_frame"] > 0
+    cost = plan["cost"]
+    assert cost["seconds"] > cost["frames"] * cost["seconds_per_frame"] > 0  # it opens, too
     assert plan["engine"]["method"] == "f2r"
 
 
@@ -216,6 +217,7 @@ def test_an_excerpt_shows_the_pixels_of_the_whole_run(f2r: Run, tmp_path: Path) 
 def test_a_preview_is_a_still_of_a_moment_before_and_after(f2r: Run, clip: Path) -> None:
     done = f2r("denoise", clip, "-o", clip.with_name("out.mp4"), "--preview", "0.12")
     assert done.code == EXIT_OK, done.err
+    assert "of memory here" in done.err.splitlines()[0]
     (look,) = rgb(clip.with_name("out_preview.png"))
     assert look.shape == (48, 128, 3)
     assert psnr(look[:, :64], rgb(clip)[3]) > 30  # chroma is enlarged in another way
@@ -293,6 +295,8 @@ def test_a_stack_stays_what_it_is(f2r: Run, tmp_path: Path) -> None:
     assert (clean.shape, clean.dtype) == (cells.shape, cells.dtype)
     assert np.abs(clean - light).mean() < np.abs(cells - light).mean() / 2
     assert "in the file's own units" in done.err
+    still = f2r("denoise", path, "-o", tmp_path / "still.png", "--preview", "0")
+    assert "in the file's own units" in still.err
 
 
 def test_a_stack_whose_resolution_is_nothing_is_no_bug(f2r: Run, tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     if not TimeRange.of(reader.options).whole and not folder:
         raise UsageError(
             f"{reader.info.name}: a stack can only be written whole.",
-            hint="Leave out start=, end= and frames=; --preview N shows the first frames.",
+            hint="Leave out start=, end= and frames=; --preview TIME shows a still.",
         )
     if zarr:
         check_zarr_target(path, reader.paths(), overwrite=options.overwrite)
