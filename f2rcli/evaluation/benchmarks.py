@@ -27,6 +27,7 @@ from f2rcli.io.numbering import files_in_order
 from f2rcli.io.tifffiles import quiet, refusals
 from f2rcli.sensor import bayer_layout
 from f2rcli.settings import check_choice
+from f2rcli.units import count
 
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 NAMED = 4  # missing clips that an error names
@@ -193,7 +194,7 @@ class Benchmark:
     def _not_this(self, root: Path, missing: list[str], others: list[str]) -> InputError:
         """The error for a folder with other clips, or with a part of the benchmark."""
         named = ", ".join(missing[:NAMED]) + (" ..." if len(missing) > NAMED else "")
-        beside = f"; {len(others)} clips are not its own" if others else ""
+        beside = f"; {count(len(others), 'other clip')} beside" if others else ""
         return InputError(
             f"{root}: {len(missing)} of the {len(self.clips)} clips of {self.title} are missing: "
             f"{named}{beside}.",

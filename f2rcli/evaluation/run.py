@@ -115,7 +115,7 @@ class Evaluator:
                 self.notes.append(f"{baseline.name} left out: {reason}")
         self.contestants: list[Contestant] = [*self.methods, *self.baselines]
         self.damaged = False  # whether any input was
-        self.began = time.time()
+        self.started, self.began = time.time(), time.monotonic()  # a clock may be set meanwhile
 
     def _metrics(self) -> list[str]:
         asked = metrics.check(self.plan.metrics)
@@ -209,8 +209,8 @@ class Evaluator:
             methods=tuple(facts), clips=tuple(clips), settings=self.plan.values(),
             versions=_versions(),
             machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores",
-            started=datetime.fromtimestamp(self.began, UTC).isoformat(timespec="seconds"),
-            seconds=time.time() - self.began, command=command, benchmark=benchmark,
+            started=datetime.fromtimestamp(self.started, UTC).isoformat(timespec="seconds"),
+            seconds=time.monotonic() - self.began, command=command, benchmark=benchmark,
             notes=tuple(self.notes),
         )  # fmt: skip
 

@@ -128,7 +128,7 @@ def test_half_a_benchmark_is_refused_by_the_names_that_are_missing(tmp_path: Pat
         benchmarks.load("set8").cases(tmp_path)
     said = str(caught.value)
     assert "6 of the 8 clips of Set8 are missing: hypersmooth, motorbike, snowboard" in said
-    assert "1 clips are not its own" in said
+    assert "; 1 other clip beside" in said
     assert "--any-clips" in str(caught.value.hint)
 
 
