@@ -9,14 +9,14 @@ import pytest
 import tifffile
 
 from benchmarks.simulated import recorded, scattered, spot, texture
-from f2rcli.api import arrays, axes, options
+from f2rcli.api import arrays, call
 from f2rcli.io import base, open_reader, open_writer, plan_output
 from f2rcli.samples import lanes
 from tests.io.stacks import movie, passed
 
 ArrayStack = arrays.ArrayStack
-Grid = axes.Grid
-Options = options.Options
+Grid = arrays.Grid
+Options = call.Options
 WriteOptions = base.WriteOptions
 Arriving = lanes.Arriving
 measure_lane = lanes.measure_lane

@@ -3,8 +3,8 @@
 Nothing here loads torch before there is something to denoise.
 """
 
+from f2rcli.api.call import LaneNoise, Report
 from f2rcli.api.clips import denoise
 from f2rcli.api.live import Denoiser
-from f2rcli.api.report import LaneNoise, Report
 
 __all__ = ["Denoiser", "LaneNoise", "Report", "denoise"]

@@ -1,20 +1,21 @@
-"""Whole arrays, lane by lane, through the functions that stacks in files go through."""
+"""Arrays of any kind: what their axes mean, their samples, and their lanes through the engine."""
 
-from collections.abc import Iterable, Iterator
+import importlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import product
 from typing import Any
 
 import numpy as np
 
-from f2rcli.api.axes import Grid, Lane, Place
-from f2rcli.api.options import Options
-from f2rcli.api.pictures import copy_of, empty_like, mask_of, put, unmasked, values_of
-from f2rcli.api.report import Report
-from f2rcli.api.watch import Call
+from f2rcli.api.call import Call, Options, Report
 from f2rcli.engine.settings import changes_nothing
+from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import ClipInfo, Frame, Mask, Plane
+from f2rcli.io.stacks import LETTER_OF, check_samples, lane_words, sequence_note, sequence_of
 from f2rcli.samples.defects import no_numbers, unreal_line
+from f2rcli.samples.impulses import filled
 from f2rcli.samples.lanes import (
     LaneStatistics,
     lane_layout,
@@ -24,6 +25,292 @@ from f2rcli.samples.lanes import (
     surveyed,
 )
 from f2rcli.system import CancelCheck, load_torch, never_cancelled
+
+COLOURS = (3, 4)  # samples of a pixel: RGB, and RGB with alpha
+LETTERS = "T time, Y rows, X columns, S colours, C channels, Z depth; others are lanes of their own"
+Place = tuple[int | slice, ...]  # of a picture in its array
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A clip of its own: one channel, at one depth if it runs along time."""
+
+    label: str
+    at: dict[str, int]  # its place on the axes that tell lanes apart
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The pictures of an array: a letter per axis, slowest first."""
+
+    letters: str
+    shape: tuple[int, ...]
+    along: str = "T"  # the axis along which pictures are each other's neighbours
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...], axes: str | None, *, frame: bool = False) -> "Grid":
+        """The grid of an array, or of one frame of an iterable.
+
+        axes: the user's letters; None: taken from the shape where that leaves no doubt. Raises
+        UsageError where it does, or where the letters do not fit.
+        """
+        letters = _guessed(shape, frame=frame) if axes is None else _named(shape, axes, frame)
+        grid = cls(letters, shape, "T" if frame else sequence_of(letters, shape))
+        if 0 in grid.size:
+            raise InputError(
+                f"an array of shape {shape}: has no rows and columns.", hint="Pass (T, H, W)."
+            )
+        return grid
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self._length("Y"), self._length("X")
+
+    @property
+    def samples(self) -> int:
+        """Samples per pixel: 3 or 4 for colours, else 1."""
+        return self._length("S") if self._colour else 1
+
+    @property
+    def frames(self) -> int:
+        """The number of pictures of a lane."""
+        return self._length(self.along) if self.runs else 1
+
+    @property
+    def runs(self) -> bool:
+        """Whether there is an axis along which pictures follow each other."""
+        return self.along in self.letters
+
+    @property
+    def note(self) -> str:
+        """The note for a lane that runs along depth; "" elsewhere."""
+        return "" if self.along == "T" else sequence_note(self.letters, self.shape)
+
+    @property
+    def lanes(self) -> list[Lane]:
+        """Every combination of the axes along which pictures are not neighbours."""
+        outer = [letter for letter in self.letters if letter not in self._inner + self.along]
+        sizes = [self._length(letter) for letter in outer]
+        return [
+            Lane(", ".join(lane_words(outer, at, sizes)), dict(zip(outer, at, strict=True)))
+            for at in product(*map(range, sizes))
+        ]
+
+    def place(self, lane: Lane, frame: int) -> Place:
+        """The place of a picture of a lane."""
+        known = lane.at | {self.along: frame}
+        return tuple(
+            slice(None) if letter in self._inner else known[letter] for letter in self.letters
+        )
+
+    def picture(self, stored: Plane) -> Plane:
+        """A picture as it is stored -> (H, W) or (H, W, S)."""
+        return stored.transpose(self._order)
+
+    def stored(self, picture: Plane) -> Plane:
+        """The reverse of `picture`."""
+        return picture.transpose(np.argsort(self._order))
+
+    @property
+    def _colour(self) -> bool:
+        return "S" in self.letters and self._length("S") in COLOURS
+
+    @property
+    def _inner(self) -> str:
+        return "YXS" if self._colour else "YX"
+
+    @property
+    def _order(self) -> list[int]:
+        kept = [letter for letter in self.letters if letter in self._inner]
+        return [kept.index(letter) for letter in self._inner]
+
+    def _length(self, letter: str) -> int:
+        return self.shape[self.letters.index(letter)]
+
+
+def letters_of(dims: tuple[Any, ...]) -> str:
+    """The letters of named dimensions. Raises UsageError for names that say nothing."""
+    letters = [LETTER_OF.get(str(dim).lower(), "") for dim in dims]
+    strange = [str(dim) for dim, letter in zip(dims, letters, strict=True) if not letter]
+    if strange or len(set(letters)) < len(letters):
+        raise UsageError(
+            f"dimensions {', '.join(map(str, dims))}: which axes are they?",
+            hint=f"Pass axes=, one letter for each: {LETTERS}.",
+        )
+    return "".join(letters)
+
+
+def _guessed(shape: tuple[int, ...], *, frame: bool) -> str:
+    """The letters of a shape that can mean one thing only."""
+    time, last = "" if frame else "T", shape[-1] if shape else 0
+    inner = len(shape) - len(time)
+    if inner == 2 and (frame or last not in COLOURS):
+        return f"{time}YX"
+    if inner == 3 and last in (1, *COLOURS):
+        return f"{time}YX{'C' if last == 1 else 'S'}"
+    if len(shape) == 2:
+        return "YX"
+    if len(shape) < 2:
+        raise InputError(f"an array of shape {shape}: not a clip.", hint="Pass (T, H, W).")
+    known = {3: "YXS", 4: "TCYX"}.get(len(shape), "TZCYX")
+    raise UsageError(
+        f"{_what(frame)} of shape {shape}: what are its axes?",
+        hint=f"Name them, for example axes={known!r}: {LETTERS}.",
+    )
+
+
+def _what(frame: bool) -> str:
+    return "a frame" if frame else "an array"
+
+
+def _named(shape: tuple[int, ...], axes: str, frame: bool) -> str:
+    letters = axes.upper()
+    what = f"axes={axes!r}: {_what(frame)} has shape {shape}"
+    if len(letters) != len(shape) or len(set(letters)) != len(letters) or not letters.isalpha():
+        raise UsageError(f"{what}; each axis needs its own letter.", hint=f"Letters: {LETTERS}.")
+    if not {"Y", "X"} <= set(letters):
+        raise UsageError(f"{what}; Y and X are the picture.", hint=f"Letters: {LETTERS}.")
+    if frame and "T" in letters:
+        raise UsageError(
+            f"{what}; frames arrive in order of time and have no T axis.", hint="Leave it out."
+        )
+    return letters
+
+
+# --- Pictures of any kind of array as NumPy arrays, and results as arrays of that kind -----------
+
+
+def kind_of(frames: Any) -> str:
+    """The library that an object's type comes from."""
+    return type(frames).__module__.partition(".")[0]
+
+
+def is_array(frames: Any) -> bool:
+    """Whether something has a shape, samples of a type, and places."""
+    return all(hasattr(frames, name) for name in ("shape", "dtype", "__getitem__"))
+
+
+def no_array(picture: Any) -> InputError:
+    """The error for a frame that is not an array."""
+    return InputError(
+        f"a frame of type {type(picture).__name__}: not an array.",
+        hint="Pass NumPy arrays or torch tensors.",
+    )
+
+
+def values_of(picture: Any) -> Plane:
+    """A picture's samples as NumPy has them, bfloat16 as float32. Raises InputError for anything
+    but intensities."""
+    if kind_of(picture) == "torch":
+        if str(picture.layout) != "torch.strided" or picture.is_meta:
+            what = "without samples" if picture.is_meta else f"of layout {picture.layout}"
+            raise InputError(f"a tensor {what}.", hint="Pass a dense one: to_dense().")
+        tensor = picture.detach().cpu()
+        values = (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
+    elif is_array(picture):
+        values = np.ma.getdata(picture) if np.ma.isMaskedArray(picture) else np.asarray(picture)
+    else:
+        raise no_array(picture)
+    check_samples(values.dtype, "array")
+    return np.ascontiguousarray(values, values.dtype.newbyteorder("="))
+
+
+def copy_of(picture: Any) -> Any:
+    """A copy of the same kind; what cannot be copied (h5py) is no memory of the caller's."""
+    if kind_of(picture) == "torch":
+        return picture.detach().clone()
+    return picture.copy() if hasattr(picture, "copy") else picture
+
+
+def mask_of(picture: Any) -> Mask | None:
+    """The mask of a masked array, True where samples do not count; None without one."""
+    if not np.ma.isMaskedArray(picture) or picture.mask is np.ma.nomask:
+        return None
+    mask: Mask = np.ma.getmaskarray(picture)
+    return mask
+
+
+def unmasked(picture: Plane, mask: Mask | None) -> Plane:
+    """The picture (H, W[, S]) with samples of its own mirrored to where the mask is."""
+    if mask is None:
+        return picture
+    if picture.ndim == 2:
+        return filled(picture, mask)
+    parts = (filled(picture[..., i], mask[..., i]) for i in range(picture.shape[2]))
+    return np.stack(list(parts), axis=-1)
+
+
+def empty_like(frames: Any) -> Any:
+    """A new array of the same kind, shape and type, with its mask, chunks and attributes."""
+    kind = kind_of(frames)
+    if kind == "torch":
+        return frames.new_empty(frames.shape)
+    if kind == "zarr":
+        zarr: Any = importlib.import_module("zarr")
+        return zarr.from_array(
+            zarr.storage.MemoryStore(), data=frames, write_data=False,
+            fill_value=frames.fill_value, attributes=dict(frames.attrs),
+        )  # fmt: skip
+    out = np.empty(frames.shape, frames.dtype)
+    if kind == "xarray":
+        return frames.copy(data=out)
+    if not np.ma.isMaskedArray(frames):
+        return out
+    masked = np.ma.array(out, mask=np.ma.getmask(frames).copy())
+    if masked.fill_value != frames.fill_value:  # what NumPy takes by itself may not fit the type
+        masked.fill_value = frames.fill_value
+    return masked
+
+
+def put(out: Any, place: tuple[Any, ...], values: Plane) -> None:
+    """Write values to a place of an array of any kind."""
+    if kind_of(out) == "torch":
+        import torch
+
+        out[place] = torch.from_numpy(np.ascontiguousarray(values)).to(out.device, out.dtype)
+    elif np.ma.isMaskedArray(out):
+        np.ma.getdata(out)[place] = values
+    elif kind_of(out) == "xarray":
+        out.data[place] = values
+    else:
+        out[place] = values
+
+
+def is_writable(out: Any) -> bool:
+    """Whether an array takes samples, as far as its library tells."""
+    if kind_of(out) == "h5py":
+        return bool(out.file.mode != "r")
+    flags = getattr(out, "flags", None)  # NumPy's
+    return not getattr(out, "read_only", False) and bool(getattr(flags, "writeable", True))
+
+
+def stacked(frames: Sequence[Any]) -> Any:
+    """A list of frames as one array of their kind. Raises InputError where they differ."""
+    first = frames[0]
+    for number, frame in enumerate(frames):
+        check_alike(frame, first, number)
+    if kind_of(first) == "torch":
+        import torch
+
+        return torch.stack(list(frames))
+    masked = any(np.ma.isMaskedArray(frame) for frame in frames)
+    return np.ma.stack(frames) if masked else np.stack(frames)
+
+
+def check_alike(frame: Any, first: Any, number: int) -> None:
+    """Raise InputError for a frame that is not as the first one is."""
+    values_of(frame)
+    if tuple(frame.shape) != tuple(first.shape) or frame.dtype != first.dtype:
+        raise InputError(
+            f"frame {number}: is {tuple(frame.shape)} {frame.dtype}, "
+            f"the first was {tuple(first.shape)} {first.dtype}.",
+            hint="A clip has one size and dtype.",
+        )
+
+
+# --- Whole arrays, lane by lane, through the functions that stacks in files go through -----------
+
 
 TIME_BASE = Fraction(1)  # arrays say nothing of time, and nothing depends on it
 UNKNOWN = LaneStatistics((0.0, 1.0))  # of a lane that nothing looks at

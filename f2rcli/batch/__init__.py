@@ -1,8 +1,438 @@
-"""Many clips: what they are, where they go, what is done already, and who denoises them."""
+"""Many clips: what they are, where they go, what is done already, and who denoises them.
 
-from f2rcli.batch.clips import Clip, clips_in, find_clips
-from f2rcli.batch.pools import dask_library, run_in_processes, run_on_dask
-from f2rcli.batch.records import Outcome, Records
+Folders are mirrored, inputs never written. A folder that some format reads as a whole (numbered
+pictures, a burst) is one clip; any other folder is a folder of clips.
+"""
 
-__all__ = ["Clip", "Outcome", "Records", "clips_in", "dask_library", "find_clips",
-           "run_in_processes", "run_on_dask"]  # fmt: skip
+import hashlib
+import importlib
+import json
+import os
+import re
+import signal
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from multiprocessing import active_children, connection, get_context, parent_process
+from pathlib import Path, PurePath
+from types import FrameType
+from typing import Any
+
+from f2rcli.documents import parse_json, read_text
+from f2rcli.errors import (
+    EXIT_BATCH,
+    EXIT_DAMAGED,
+    EXIT_FAILURE,
+    EXIT_INPUT,
+    EXIT_OK,
+    EXIT_TERMINATED,
+    InputError,
+    OutputError,
+    UsageError,
+)
+from f2rcli.io import default_target, is_clip, readable_suffixes
+from f2rcli.io.files import same_file, write_text
+from f2rcli.io.formats import PICTURES
+from f2rcli.io.numbering import is_pattern, natural_key
+from f2rcli.units import count
+
+MARK = "_f2r"  # what default_target adds to a name
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One clip to denoise."""
+
+    source: str  # absolute, as are targets: workers may run elsewhere
+    target: str
+    place: str  # of the target, below the output folder
+
+
+def clips_in(folder: Path) -> list[Path]:
+    """The clips of a folder, in order of their names, without those of its subfolders."""
+    return [path for path, _ in _below(folder, PurePath(), set(), [], recursive=False)]
+
+
+def find_clips(
+    sources: Sequence[str], output: Path, *, recursive: bool = False
+) -> tuple[list[Clip], list[str]]:
+    """The clips of all sources, in a stable order, each with its target below `output`, and remarks
+    on what was left out. Files keep their names, folders mirror their trees, several sources below
+    their own names.
+
+    Raises UsageError for targets that meet each other or an input, InputError for no clips, and
+    OutputError for an output that is a file.
+    """
+    _check_output(output, sources)
+    remarks, places = list[str](), list[tuple[Path, PurePath]]()
+    seen = {output.resolve()}
+    for source in sources:
+        path = Path(source)
+        if source == "-" or (is_pattern(source) and not path.exists()):
+            raise UsageError(
+                f"{source}: one of several inputs must be a file or a folder.",
+                hint="Denoise it in a run of its own.",
+            )
+        name = PurePath(path.resolve().name)
+        if not path.is_dir() or is_clip(path):
+            places.append((path, name))
+            continue
+        root = name if len(sources) > 1 else PurePath()
+        below = list(_below(path, root, seen, remarks, recursive=recursive))
+        places += sorted(below, key=lambda one: [natural_key(Path(p)) for p in one[1].parts])
+    if not places:
+        raise InputError(
+            f"{', '.join(sources)}: no clips found.", hint="--recursive includes subfolders."
+        )
+    return _placed(places, output), remarks
+
+
+def _below(
+    folder: Path, place: PurePath, seen: set[Path], remarks: list[str], *, recursive: bool
+) -> Iterator[tuple[Path, PurePath]]:
+    """The clips of a folder and their places; every folder once, whatever links lead to it."""
+    if folder.resolve() in seen:
+        return
+    seen.add(folder.resolve())
+    try:
+        paths = sorted(folder.iterdir(), key=natural_key)
+    except OSError as error:
+        remarks.append(f"{folder}: cannot be read: {error.strerror or error}; left out")
+        return
+    paths = [path for path in paths if not path.name.startswith(".")]
+    clips = [path for path in paths if path.suffix.lower() in readable_suffixes()]
+    special = [path for path in clips if not path.is_file() and not path.is_dir()]
+    loose = [path for path in clips if path.suffix.lower() in PICTURES and path.is_file()]
+    remarks += [f"{path}: is no file; left out" for path in special]
+    other = sum(path.is_file() for path in paths) - sum(path.is_file() for path in clips)
+    if other:
+        remarks.append(f"{folder}: {count(other, 'file')} of other kinds left out")
+    if loose and len(loose) < len(clips):
+        remarks.append(
+            f"{folder}: {count(len(loose), 'picture')} beside other clips left out; put them into "
+            "a folder of their own to make them a clip"
+        )
+        clips = [path for path in clips if path not in loose]
+    yield from ((path, place / path.name) for path in clips if path not in special)
+    folders = [path for path in paths if path.is_dir() and path not in clips]
+    for path in sorted(folders, key=Path.is_symlink):  # a link never stands for its folder
+        if is_clip(path):
+            yield path, place / path.name
+        elif recursive:
+            yield from _below(path, place / path.name, seen, remarks, recursive=True)
+
+
+def _check_output(output: Path, sources: Sequence[str]) -> None:
+    if output.exists() and not output.is_dir():
+        raise OutputError(
+            f"{output}: is a file; several clips need a folder.", hint="Name a folder with -o."
+        )
+    if not output.exists() and output.suffix.lower() in readable_suffixes():
+        raise UsageError(
+            f"{output}: is named like one clip; several clips need a folder.",
+            hint="Name a folder with -o.",
+        )
+    there = output.resolve()
+    for source in (Path(source) for source in sources if Path(source).is_dir()):
+        if there.is_relative_to(source.resolve()):
+            raise UsageError(
+                f"{output}: lies in the input folder {source}.",
+                hint="Name a folder outside of it with -o; inputs are never written.",
+            )
+
+
+def _placed(places: Sequence[tuple[Path, PurePath]], output: Path) -> list[Clip]:
+    """The clips; one that was named twice is one."""
+    placed: dict[Path, Clip] = {}
+    for source, place in places:
+        name = default_target(source).name
+        head, mark, tail = name.rpartition(MARK)
+        place = place.with_name(head + tail if mark else name)
+        clip = Clip(os.path.abspath(source), os.path.abspath(output / place), place.as_posix())
+        other = placed.setdefault(output / place, clip)
+        if other.source != clip.source:
+            raise UsageError(
+                f"{other.source} and {source}: both would be written to {output / place}.",
+                hint="Rename one, or run them into two folders.",
+            )
+        if any(same_file(one, output / place) for one, _ in places):
+            raise UsageError(
+                f"{output / place}: the output of {source} is an input itself.",
+                hint="Name another folder with -o; inputs are never written.",
+            )
+    return list(placed.values())
+
+
+# --- Records: what came of each clip, remembered beside the results ------------------------------
+
+
+FOLDER = ".f2r"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The outcome of one clip."""
+
+    place: str
+    source: str
+    target: str
+    status: str  # done, damaged, skipped, failed, not run
+    reason: str = ""  # of a failure, in one line
+    hint: str = ""
+    exit_code: int = EXIT_OK
+    frames: int | None = None
+    seconds: float = 0.0  # of wall clock
+    bytes: int | None = None
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, clip: Clip, status: str, **facts: Any) -> "Outcome":
+        """The outcome of a clip."""
+        return cls(place=clip.place, source=clip.source, target=clip.target, status=status, **facts)
+
+
+def failure(clip: Clip, reason: str, hint: str = "", code: int = EXIT_FAILURE) -> Outcome:
+    """The outcome of a clip that failed."""
+    return Outcome.of(clip, "failed", reason=reason, hint=hint, exit_code=code)
+
+
+def exit_code(outcomes: Sequence[Outcome]) -> int:
+    """Of a batch: 5 if any clip failed, 4 if any result carries damage, else 0."""
+    if any(outcome.status == "failed" for outcome in outcomes):
+        return EXIT_BATCH
+    damaged = any(outcome.exit_code == EXIT_DAMAGED for outcome in outcomes)
+    return EXIT_DAMAGED if damaged else EXIT_OK
+
+
+def summary(outcomes: Sequence[Outcome]) -> str:
+    """The batch in one line: `3 clips: 2 done, 1 failed`."""
+    counts = Counter(outcome.status for outcome in outcomes)
+    return ", ".join(f"{number} {status}" for status, number in sorted(counts.items())) or "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The records of an output folder, a file for each clip; settings: a hash of what changes a
+    result.
+
+    One is written before a clip is begun and again when it is finished. Targets appear by a rename,
+    whole or not at all: so a killed batch knows which results are whole, and goes on.
+    """
+
+    output: str
+    settings: str
+
+    def prepare(self) -> None:
+        """Make the folder. Raises OutputError where nothing can be written."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            write_text(self._folder / "writable", "")
+            (self._folder / "writable").unlink(missing_ok=True)
+        except OSError as error:
+            why = f"{self.output}: cannot be written: {error.strerror or error}."
+            raise OutputError(why, hint="Choose another folder with -o.") from error
+
+    def settled(self, clip: Clip, *, overwrite: bool) -> Outcome | None:
+        """The outcome of a clip that needs no run: done before, or its target is in the way."""
+        if not os.path.lexists(clip.source):
+            what = f"{Path(clip.source).name}: there is no such file."
+            return failure(clip, what, "Check the path.", EXIT_INPUT)
+        if not os.path.lexists(clip.target):
+            return None
+        known = self._read(clip)
+        same = known.get("settings") == self.settings and known.get("source") == _stamp(clip.source)
+        made = known.get("target")
+        if same and (made == _stamp(clip.target) if made else known.get("fresh") is True):
+            facts = known.get("outcome", {})
+            kept = {name: facts[name] for name in ("frames", "bytes", "exit_code") if name in facts}
+            return Outcome.of(clip, "skipped", **kept)
+        if overwrite:
+            return None
+        why = "already exists, made from another clip, with other settings, or changed since"
+        why = why if known else "already exists, and no record says that f2r finished it"
+        hint = "Pass --overwrite, or another folder with -o."
+        return failure(clip, f"{Path(clip.target).name}: {why}.", hint)
+
+    def begin(self, clip: Clip) -> None:
+        """Remember that a clip is begun. Raises OSError."""
+        Path(clip.target).parent.mkdir(parents=True, exist_ok=True)
+        self._write(clip, {"fresh": not os.path.lexists(clip.target)})
+
+    def finish(self, clip: Clip, outcome: Outcome) -> None:
+        """Remember an outcome; a failed clip counts as never begun. Raises OSError."""
+        if outcome.status == "failed":
+            self._path(clip).unlink(missing_ok=True)
+        else:
+            facts = asdict(replace(outcome, warnings=()))
+            self._write(clip, {"target": _stamp(clip.target), "outcome": facts})
+
+    def report(self, outcomes: Sequence[Outcome], facts: dict[str, Any], name: str) -> Path:
+        """Write all outcomes as JSON, whole or not at all. Raises OSError."""
+        text = json.dumps({**facts, "clips": [asdict(one) for one in outcomes]}, indent=1)
+        write_text(self._folder / name, text + "\n")
+        return self._folder / name
+
+    @property
+    def _folder(self) -> Path:
+        return Path(self.output) / FOLDER
+
+    def _path(self, clip: Clip) -> Path:
+        return self._folder / f"{hashlib.sha256(os.fsencode(clip.place)).hexdigest()[:32]}.json"
+
+    def _write(self, clip: Clip, facts: dict[str, Any]) -> None:
+        same = {"place": clip.place, "settings": self.settings, "source": _stamp(clip.source)}
+        write_text(self._path(clip), json.dumps(same | facts))
+
+    def _read(self, clip: Clip) -> dict[str, Any]:
+        """The record of a clip; empty where there is none, or none that can be read."""
+        try:
+            found = parse_json(read_text(self._path(clip)))
+        except (OSError, ValueError):
+            return {}
+        outcome = found.get("outcome", {}) if isinstance(found, dict) else None
+        return found if isinstance(outcome, dict) else {}
+
+
+def _stamp(path: str) -> str:
+    """Changes whenever a file, or any file of a folder, is written; "" where there is nothing."""
+    whole = Path(path)
+    files = sorted(whole.rglob("*")) if whole.is_dir() else [whole]
+    try:
+        facts = [(one.name, one.stat().st_size, one.stat().st_mtime_ns) for one in files]
+    except OSError:
+        return ""
+    return hashlib.sha256(ascii(facts).encode()).hexdigest()
+
+
+# --- Who denoises: this process, several here, or the workers of a Dask cluster ------------------
+
+
+Work = Callable[[Clip], Outcome]  # picklable; raises nothing for what is wrong with one clip
+TIMEOUT = 10  # seconds to reach a scheduler
+DIED = "its process ended without a word; perhaps memory ran out."
+
+
+def run_in_processes(clips: Sequence[Clip], work: Work, jobs: int) -> Iterator[Outcome]:
+    """Several at a time. Of those that were under way when a process died, each is tried alone."""
+    waiting, suspects = deque(clips), deque[Clip]()
+    while waiting or suspects:
+        alone = bool(suspects)
+        source = deque([suspects.popleft()]) if alone else waiting
+        running: dict[Future[Outcome], Clip] = {}
+        try:
+            with _pool(1 if alone else jobs) as pool:
+                while source or running:
+                    while source and len(running) < jobs:
+                        future = pool.submit(work, source[0])  # may raise: then it still waits
+                        running[future] = source.popleft()
+                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                        yield future.result()
+                        del running[future]
+        except BrokenProcessPool:
+            if alone or len(running) == 1:
+                yield from (failure(clip, DIED) for clip in running.values())
+            else:
+                suspects.extend(running.values())
+
+
+@contextmanager
+def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes that end with this one, and clean up when it is stopped."""
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"), initializer=_begin_worker)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in active_children():
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown()
+
+
+def _begin_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the parent
+    signal.signal(signal.SIGTERM, _end_worker)
+    threading.Thread(target=_watch_parent, name="parent", daemon=True).start()
+
+
+def _end_worker(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(EXIT_TERMINATED)
+
+
+def _watch_parent() -> None:
+    """End this process, as SIGTERM does, once its parent is gone, even where that was killed."""
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def run_on_dask(clips: Sequence[Clip], work: Work, address: str) -> Iterator[Outcome]:
+    """On a cluster, whose workers have f2r and see the same folders under the same paths.
+
+    address: see `dask_library`. Dask trusts whoever can reach its scheduler: use it in networks
+    that you trust. Raises UsageError where no scheduler answers.
+    """
+    with _client(dask_library(address), address) as client:
+        # pure=False: a key of its own for every call, or Dask would give an old result
+        clip_of = {client.submit(work, clip, pure=False): clip for clip in clips}
+        lost: list[Clip] = []
+        try:
+            for future in importlib.import_module("distributed").as_completed(list(clip_of)):
+                if type(future.exception()).__name__ == "KilledWorker":
+                    lost.append(clip_of[future])
+                else:
+                    yield _gathered(future, clip_of[future])
+            for clip in lost:  # Dask blames all that waited on a dying worker: each is tried alone
+                yield _gathered(client.submit(work, clip, pure=False), clip)
+        finally:
+            client.cancel(list(clip_of))
+
+
+def _gathered(future: Any, clip: Clip) -> Outcome:
+    error = future.exception()
+    if error is None:
+        outcome: Outcome = future.result()
+        return outcome
+    return failure(clip, " ".join(f"lost by the cluster: {error}".split()), "Run it again.")
+
+
+def dask_library(address: str) -> Any:
+    """Dask's package for a cluster: tcp://HOST:PORT of a scheduler, its scheduler file (.json), or
+    local:N for N workers here. Raises UsageError without it, or for anything else."""
+    if not re.fullmatch(r"local:[1-9]\d*|(tcp|tls)://.+:\d+|.+\.json", address):
+        raise UsageError(
+            f"jobs={address!r}: neither a number nor a cluster.",
+            hint="Write 4 for four processes; for Dask tcp://HOST:PORT or local:4.",
+        )
+    if address.endswith(".json") and not os.path.isfile(address):
+        hint = f"Write it with: dask scheduler --scheduler-file {address}"
+        raise UsageError(f"jobs={address!r}: is no scheduler file.", hint=hint)
+    try:
+        return importlib.import_module("distributed")
+    except ImportError as error:
+        hint = "pip install 'f2rcli[cluster]'"
+        raise UsageError(f"jobs={address!r}: Dask is not installed.", hint=hint) from error
+
+
+@contextmanager
+def _client(distributed: Any, address: str) -> Iterator[Any]:
+    kind, _, number = address.partition(":")
+    how: dict[str, Any] = {"address": address}
+    if kind == "local":
+        how = {"n_workers": int(number), "threads_per_worker": 1}
+        how["dashboard_address"] = "127.0.0.1:0"
+    elif address.endswith(".json"):
+        how = {"scheduler_file": address}
+    try:
+        client = distributed.Client(timeout=TIMEOUT, **how)
+    except (OSError, TimeoutError, ValueError, KeyError) as error:
+        what = f"jobs={address!r}: no scheduler answers there."
+        raise UsageError(what, hint="Start one with: dask scheduler") from error
+    with client:
+        yield client

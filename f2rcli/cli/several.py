@@ -19,11 +19,13 @@ from f2rcli.batch import (
     Outcome,
     Records,
     dask_library,
+    exit_code,
+    failure,
     find_clips,
     run_in_processes,
     run_on_dask,
+    summary,
 )
-from f2rcli.batch.records import exit_code, failure, summary
 from f2rcli.cli.app import ExitHandler
 from f2rcli.cli.console import Console, plain
 from f2rcli.cli.denoise import Done, Job, run_job

@@ -1,14 +1,15 @@
-"""Files as napari's layers: f2r's own readers, with scales, units, names and colours.
+"""Stacks as napari's layers, and the widget's work on them; needs neither napari nor Qt.
 
 A layer is (data, keywords of napari's `Image`, "image"). Its data are a Dask array with a block for
 every picture, which is read when it is looked at.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from itertools import product
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import Any
 from uuid import uuid4
 from weakref import finalize
@@ -16,6 +17,9 @@ from weakref import finalize
 import numpy as np
 from numpy.typing import NDArray
 
+from f2rcli import api
+from f2rcli.api.arrays import Grid
+from f2rcli.api.call import Report
 from f2rcli.io.stacks import UNNAMED, Facts, Metadata, Series, Stack, colour_of, open_stack, reads
 
 Array = NDArray[Any]
@@ -133,3 +137,102 @@ def _limits(data: Any) -> tuple[float, float]:
     real = middle[np.isfinite(middle)]
     low, high = (float(real.min()), float(real.max())) if real.size else (0.0, 1.0)
     return (low, high) if high > low else (low, low + 1.0)
+
+
+# --- The widget's work on a layer: its axes, a preview of one frame, and a whole run -------------
+
+
+AROUND = 3  # frames on either side of a previewed one: what the networks look at
+NAMED = {2: "YX", 3: "TYX", 4: "TZYX", 5: "TCZYX"}  # taken for axes without names
+
+
+@dataclass(slots=True)
+class Progress:
+    """A run's progress so far; written by its thread, read by the window's."""
+
+    done: int = 0
+    total: int = 0
+
+    def __call__(self, done: int, total: int | None) -> None:
+        self.done, self.total = done, total or 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerRun:
+    """A layer's data and what is asked for. Raises UsageError for axes that do not fit."""
+
+    data: Any  # any array (..., Y, X), or (..., Y, X, S) in colour
+    axes: str
+    strength: float = 1.0
+    colour: bool = False
+
+    def __post_init__(self) -> None:
+        Grid.of(tuple(self.data.shape), self.axes)
+
+    def whole(self, progress: Progress, stop: Event) -> tuple[Array, Report]:
+        """All of it, restored. Raises CancelledError once `stop` is set."""
+        return self._denoised(self.data, self.axes, progress, stop)
+
+    def preview(self, shown: Sequence[int], stop: Event) -> tuple[Array, Report]:
+        """The picture shown at these places along all axes, restored among its neighbours. Its
+        noise is measured on these alone, so a whole run may differ a little."""
+        outer = [letter for letter in self.axes.upper() if letter not in "YXS"]
+        key: list[int | slice] = list(shown[: len(outer)])
+        axes = "YXS" if self.colour else "YX"
+        grid = Grid.of(tuple(self.data.shape), self.axes)
+        if not grid.runs:
+            return self._denoised(self.data[tuple(key)], axes, Progress(), stop)
+        place = outer.index(grid.along)
+        first, last = near(shown[place], self.data.shape[place])
+        key[place] = slice(first, last)
+        clean, report = self._denoised(self.data[tuple(key)], f"T{axes}", Progress(), stop)
+        return clean[shown[place] - first], report
+
+    def _denoised(
+        self, data: Any, axes: str, progress: Progress, stop: Event
+    ) -> tuple[Array, Report]:
+        done: tuple[Array, Report] = api.denoise(
+            data, axes=axes, strength=self.strength, progress=progress, cancel=stop.is_set,
+            return_report=True,
+        )  # fmt: skip
+        return done
+
+
+def near(frame: int, frames: int) -> tuple[int, int]:
+    """First and end of the frames that a preview takes: 2 AROUND + 1, or all if fewer."""
+    count = min(frames, 2 * AROUND + 1)
+    first = min(max(0, frame - AROUND), frames - count)
+    return first, first + count
+
+
+def axes_of(shape: Sequence[int], labels: Sequence[str], known: str | None, *, colour: bool) -> str:
+    """The axes proposed for a layer: `known` to f2r's reader, or by napari's labels, without
+    colours."""
+    tail = "S" if colour else ""
+    count = len(shape) - len(tail)
+    if known is not None and len(known) == len(shape):
+        return known
+    letters = "".join(label.upper() for label in labels if len(label) == 1 and label.isalpha())
+    if len(set(letters)) == count and letters.endswith("YX"):
+        return letters + tail
+    return NAMED.get(count, "") + tail
+
+
+def words_of(report: Report) -> str:
+    """The noise law of each lane, and what a user should know, one a line."""
+    lines = [str(noise) for noise in report.noise] or ["noise: not measured"]
+    return "\n".join([*lines, *report.notes])
+
+
+def levels_of(difference: Array) -> tuple[float, float]:
+    """Black and white for a picture of what was taken away: four deviations around zero."""
+    spread = 4 * float(np.nanstd(difference)) or 1.0
+    return -spread, spread
+
+
+def difference(source: Any, result: Any, *, colour: bool) -> Any:
+    """The signal a run removed, lazily: the source minus its result, as float32; of colours the
+    mean."""
+    dask: Any = import_module("dask.array")
+    change = dask.asarray(source).astype(np.float64) - dask.asarray(result)
+    return (change[..., :3].mean(-1) if colour else change).astype(np.float32)

@@ -24,8 +24,15 @@ from napari.utils.notifications import show_error
 from qtpy.QtCore import QTimer
 
 from f2rcli.errors import CancelledError, F2RError
-from f2rcli.napari.files import middle_of
-from f2rcli.napari.runs import LayerRun, Progress, axes_of, difference, levels_of, words_of
+from f2rcli.napari.files import (
+    LayerRun,
+    Progress,
+    axes_of,
+    difference,
+    levels_of,
+    middle_of,
+    words_of,
+)
 
 LOOK = 100  # milliseconds between looks at a run's progress
 PREVIEW = "f2r preview"

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 import f2rcli
-from f2rcli.api.options import Keywords, Options
+from f2rcli.api.call import Keywords, Options
 from f2rcli.errors import CancelledError, F2RError, InputError, UsageError
 from f2rcli.settings import settings_of
 

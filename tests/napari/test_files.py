@@ -16,8 +16,16 @@ import f2rcli
 from f2rcli.errors import CancelledError, UsageError
 from f2rcli.io import formats
 from f2rcli.io.stacks import Series
-from f2rcli.napari.files import get_reader, series_view
-from f2rcli.napari.runs import LayerRun, Progress, axes_of, difference, levels_of, near
+from f2rcli.napari.files import (
+    LayerRun,
+    Progress,
+    axes_of,
+    difference,
+    get_reader,
+    levels_of,
+    near,
+    series_view,
+)
 from tests.io.makers import write_lsm
 
 MANIFEST = Path(f2rcli.__file__).parent / "napari" / "napari.yaml"
@@ -182,7 +190,7 @@ def test_the_manifest_names_what_is_there() -> None:
 
 def test_reading_needs_neither_torch_nor_qt() -> None:
     script = (
-        "import sys, f2rcli.napari.files, f2rcli.napari.runs\n"
+        "import sys, f2rcli.napari.files, f2rcli.napari.files\n"
         "print([n for n in ('torch', 'napari', 'qtpy') if n in sys.modules])\n"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
