@@ -1,5 +1,6 @@
 """Training material: one seed and index, one sample, with the truth beside it."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -98,3 +99,8 @@ def test_every_scene_is_drawn_within_black_and_white(name: str) -> None:
     assert scene.shape == (FRAMES, SIZE, SIZE, 3)
     assert scene.dtype == np.float32
     assert -1e-3 <= scene.min() <= scene.max() <= 1 + 1e-3
+
+
+def test_training_says_what_it_takes() -> None:
+    command = [sys.executable, str(PRETRAINING / "train.py"), "fuse", "--help"]
+    assert "lite" in subprocess.run(command, capture_output=True, text=True, check=True).stdout

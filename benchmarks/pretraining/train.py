@@ -367,7 +367,7 @@ def main() -> None:
             one.add_argument("--part", default="0/1", help="which of so many processes this is")
         one.add_argument("work", type=Path)
         if way in ("fuse", "export"):
-            one.add_argument("size", choices=weights.SIZES)
+            one.add_argument("size", choices=("lite", "full"))
         if way in ("coarse", "fuse"):
             one.add_argument("--minutes", type=float, default=48.0)
             one.add_argument("--rate", type=float, default=8e-4)
