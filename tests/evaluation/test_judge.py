@@ -111,6 +111,7 @@ def test_what_cannot_be_judged_is_one_clear_line(clip: Frames, words: str) -> No
     with pytest.raises((InputError, UsageError), match=words) as caught:
         f2rcli.judge(blur(1), clip, device="cpu")
     assert "\n" not in str(caught.value)
+    assert words == "neither" or "white=" in str(caught.value.hint)
 
 
 def test_a_function_that_returns_something_else_is_told_so() -> None:
