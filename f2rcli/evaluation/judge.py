@@ -154,8 +154,8 @@ def _measured(pictures: Sequence[Picture], device: str) -> tuple[NoiseLaw, float
     if report is None or not report.noisy:
         raise InputError(
             "the clip's noise cannot be measured, or it has none.",
-            hint="Take three or more different frames of one shot; pass white= where the values fill "
-            "little of their type.",
+            hint="Take three or more different frames of one shot; pass white= where the values "
+            "fill little of their type.",
         )
     law = report.law.first_channels(len(pictures[0]))
     return law, report.confidence.percent / 100
