@@ -139,7 +139,10 @@ class F2R(Method, Following):
         name = "prepared", id(self.networks), given
         coarse, luma = self._graphs(name, partial(self._prepared, given), noisy)
         shown = luma if isinstance(self.flows, DeviceFlows) else luma.cpu().numpy()
-        return Prepared(index, noisy, coarse.picture, shown, self.flows.look(shown), coarse.deep)
+        deep = (
+            None if self.networks.refiner.deep is None else coarse.deep
+        )  # no window holds it then
+        return Prepared(index, noisy, coarse.picture, shown, self.flows.look(shown), deep)
 
     def _prepared(self, given: Told | None, noisy: Tensor) -> tuple[Coarse, Tensor]:
         """The coarse frame and its brightness."""
@@ -171,7 +174,6 @@ class F2R(Method, Following):
         flows = [(flow, agreement) for flow, agreement in followed.rated]
         followed.rated.clear()
         restore = partial(self._finished, self._conditioned(told), place)
-        assert centre.deep is not None  # see `prepare`
         own = centre.noisy, centre.coarse, centre.deep
         if not isinstance(self.flows, DeviceFlows):
             return restore(own, parts, counts, flows)
@@ -195,7 +197,7 @@ class F2R(Method, Following):
         self,
         given: Told | None,
         place: int | None,
-        centre: tuple[Tensor, Tensor, Tensor],
+        centre: tuple[Tensor, Tensor, Tensor | None],
         shown: Sequence[tuple[Tensor, Tensor]],
         counts: Sequence[Tensor],
         flows: Sequence[tuple[Any, Any]],

@@ -28,6 +28,7 @@ from f2rcli.models.layers import (
     inner_mean,
     lowered,
     pooled,
+    together,
 )
 from f2rcli.planes import LAYOUTS, Layout
 
@@ -76,7 +77,11 @@ class Coarse(NamedTuple):
     """One frame by itself."""
 
     picture: Tensor  # (B, C, h, w)
-    deep: Tensor  # (B, D, h/2, w/2): what the trunk knows of it, for the refiner
+    deep: Tensor | None  # (B, D, h/2, w/2): what the trunk knows, for refiners that take it
+
+    def detached(self) -> "Coarse":
+        """The same, through which no gradient passes."""
+        return Coarse(self.picture.detach(), None if self.deep is None else self.deep.detach())
 
 
 class Neighbours(NamedTuple):
@@ -171,7 +176,7 @@ def stem(layers: nn.ModuleDict, layout: Layout, parts: list[Tensor]) -> Tensor:
     """Pictures into a trunk's features, in float32: bfloat16 would round them by half a code."""
     layer = of(layers, layout)
     with torch.autocast(parts[0].device.type, enabled=False):
-        begun = convolved(layer, torch.cat(parts, 1).float(), SLOPE)
+        begun = convolved(layer, together(parts), SLOPE)
     return lowered(begun)
 
 
@@ -257,10 +262,13 @@ class AnchorNet(nn.Module):
         apart = coarse - weighted(trust, coarse).unsqueeze(1)
         distance = apart.abs().mean(2, keepdim=True)
         spread = inner_mean(weighted(trust, distance), NEAR)
-        scale = 1 / (spread.unsqueeze(1) + EPSILON)
-        parts = torch.cat([apart * scale, distance * scale, sure.clamp_max(1)], 2).flatten(0, 1)
-        x = convolved(of(self.firsts, layout), parts, SLOPE)
-        x = convolved(self.logits, convolved(self.second, x, SLOPE)).float()
+        scale, found = 1 / (spread + EPSILON), []
+        for place in range(apart.shape[1]):  # one by one: all at once would take N times the memory
+            parts = [apart[:, place] * scale, distance[:, place] * scale]
+            x = together([*parts, sure[:, place].clamp_max(1)])
+            x = convolved(self.second, convolved(of(self.firsts, layout), x, SLOPE), SLOPE)
+            found.append(convolved(self.logits, x).float())
+        x = torch.stack(found, 1).flatten(0, 1)
         if self.step > 1:
             x, spread = (
                 functional.interpolate(one, scale_factor=self.step, mode="bilinear")
@@ -323,7 +331,7 @@ class RefinerNet(nn.Module):
         if self.embeds is not None:
             parts += self._embedded(layout, start, anchor, neighbours)
         deep = None
-        if self.deep is not None:
+        if self.deep is not None and coarse.deep is not None:
             deep = convolved(self.deep, torch.cat([coarse.deep, anchor.deep], 1))
         x, _ = self.trunk(stem(self.stems, layout, parts), deep)
         return start + tail(self.tails, layout, x)
@@ -339,7 +347,7 @@ class RefinerNet(nn.Module):
             apart = seen.coarse[:, place] - start
             texture = seen.noisy[:, place] - seen.coarse[:, place]
             parts = [apart, texture, apart.abs().mean(1, keepdim=True)]
-            features = convolved(of(self.embeds, layout), torch.cat(parts, 1), SLOPE)
+            features = convolved(of(self.embeds, layout), together(parts), SLOPE)
             for index, by in enumerate((anchor.weights, trust)):
                 means[index] = torch.addcmul(means[index], by[:, place], features)
         return means
@@ -365,7 +373,7 @@ class Networks(nn.Module):
         w) and its coarse frame. Gradients do not pass from one stage to the one before, so that a
         coarse frame and an anchor stay estimates of the picture and do not become messages to the
         refiner."""
-        fixed = Coarse(coarse.picture.detach(), coarse.deep.detach())
+        fixed = coarse.detached()
         anchor = self.anchor(layout, neighbours, told)
         refined = self.refiner(layout, noisy, told, fixed, anchor.detached(), neighbours)
         return Restored(anchor.strict, anchor.given(fixed.picture), refined)

@@ -362,7 +362,7 @@ class Estimates(NamedTuple):
 def estimates(networks: Networks, batch: Batch, coarse: Coarse, *, refine: bool) -> Estimates:
     """Both stages on a batch, or the first. No gradient passes from one to the one before, so that
     each stays an estimate of the picture and does not become a message."""
-    fixed = Coarse(coarse.picture.detach(), coarse.deep.detach())
+    fixed = coarse.detached()
     given = batch.noisy, batch.coarse, batch.agreement, batch.worth
     neighbours = rated(*given, fixed.picture)
     anchor = networks.anchor(batch.layout, neighbours, batch.told)
