@@ -33,7 +33,13 @@ from f2rcli.methods.base import Method
 from f2rcli.models.flow import Flow
 from f2rcli.noise.bound import BLOCK
 from f2rcli.noise.coding import Blocking, Compression, compression_of, own_share
-from f2rcli.noise.estimate import NoiseMap, estimate, shows_noise, squares_of
+from f2rcli.noise.estimate import (
+    NoiseMap,
+    estimate,
+    shows_noise,
+    single_frame_sigma,
+    squares_of,
+)
 from f2rcli.noise.model import (
     NoiseModel,
     PlaneNoise,
@@ -53,6 +59,10 @@ CODEC_EVERY = 48  # frames: errors of a codec are asked for again, as encoders s
 # Logarithm of a look over the start, up to which it is chance, and from where on it counts in full:
 # one pair of frames tells a plane's noise within some per cent, and moving texture adds to that.
 CHANCE, SURELY = 0.12, 0.35
+# Times as grainy as the frame before, from which on the noise is looked at; seen on pairs of rows.
+GRAINIER, GRAIN_ROWS = 1.25, 128
+# Times the level that a frame was prepared with: networks learn with levels that are as wrong.
+TOLD_WRONGLY = 1.4
 HARDLY_ANY8 = 255 * HARDLY_ANY
 # Of 255: at 3 the rounding of bf16 costs 0.03 dB.
 FAINT8 = 4.0
@@ -232,12 +242,13 @@ class NoiseTracker:
             self.know(*self.own, seen.compression)
         self.now, self.era = seen.now, seen.era
 
-    def looks(self, index: int, *, begins: bool) -> bool:
-        """Whether the noise is looked at beside a frame; begins: whether a shot does there."""
+    def looks(self, index: int, *, begins: bool, changed: bool) -> bool:
+        """Whether the noise is looked at beside a frame; begins: whether a shot does there;
+        changed: whether it is not as grainy as the frame before."""
         if begins:
             self.now = None
         known = self.declared or self.sensor or self.compressed or self.planes is None
-        return not known and (self.now is None or index % LOOK_EVERY == 0)
+        return not known and (changed or self.now is None or index % LOOK_EVERY == 0)
 
     def look(self, frame: Frame, others: Sequence[Frame], flows: Sequence[Flow | None]) -> None:
         """See how strong the noise is in a frame beside one or two neighbours of its shot. flows:
@@ -326,6 +337,25 @@ def followed(start: PlaneNoise, found: NoiseMap, layout: PlaneLayout) -> PlaneNo
     if all(new is old for new, old in zip(models, start.models, strict=True)):
         return start
     return replace(start, models=tuple(models))
+
+
+def grain(frame: Frame) -> float:
+    """How grainy the finest detail of a frame is: of its noise and texture together."""
+    plane = frame.planes[0]
+    pairs = plane[: len(plane) // 2 * 2].reshape(-1, 2, plane.shape[1])
+    some = pairs[:: 1 + len(pairs) // GRAIN_ROWS].reshape(-1, plane.shape[1])
+    return single_frame_sigma(some.astype(np.float32))
+
+
+def as_grainy(one: float, other: float) -> bool:
+    """Whether two frames of one shot may have the same noise."""
+    return max(one, other) <= GRAINIER * min(one, other)
+
+
+def another_level(before: Told, now: Told) -> bool:
+    """Whether networks that were told one noise are to be told another."""
+    low, high = sorted(mean_sigma8(told.channels) for told in (before, now))
+    return high > TOLD_WRONGLY * low
 
 
 def mean_sigma8(model: NoiseModel) -> float:

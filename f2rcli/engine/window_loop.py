@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -16,7 +16,7 @@ from f2rcli.engine.contract.residual import STRICT, FrameContext, Past
 from f2rcli.engine.contract.shares import NoiseShares
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine
-from f2rcli.engine.level import NoiseTracker, SeenLately
+from f2rcli.engine.level import NoiseTracker, SeenLately, another_level, as_grainy, grain
 from f2rcli.engine.pictures import Copies
 from f2rcli.engine.planes_store import Packing, grouped_planes
 from f2rcli.engine.worker import Worker
@@ -33,12 +33,14 @@ QUICK_PIXELS = 1_000_000
 NO_LUMA = np.empty((0, 0), np.float32)
 
 
-class PreparedPicture(NamedTuple):
+@dataclass(slots=True)
+class PreparedPicture:
     """A picture in the window: every frame that shows it, and what was prepared of it."""
 
     copies: Copies
-    prepared: Prepared
+    prepared: Prepared  # anew where the noise turns out to be another
     look: Thumbnail
+    grain: float  # see `grain`
     fresh: bool  # False: the same picture as the entry before, after too many copies
 
     @property
@@ -125,11 +127,26 @@ class Restorer:
         frame, index = copies[0], self.pass_by(copies)
         fresh = self._previous is None or not same_samples(self._previous, frame)
         self._previous = frame
+        prepared = self._prepared(frame, index)
+        look = thumbnail(prepared.luma)
+        return PreparedPicture(copies, replace(prepared, luma=NO_LUMA), look, grain(frame), fresh)
+
+    def _prepared(self, frame: Frame, index: int) -> Prepared:
         told = self._told.setdefault(index, self.noise.told)
         planes = self.noise.into(self.engine.store.planes(frame))
-        prepared = self.method.prepare(index, self.packing.packed(planes), told)
-        look = thumbnail(prepared.luma)
-        return PreparedPicture(copies, replace(prepared, luma=NO_LUMA), look, fresh)
+        return self.method.prepare(index, self.packing.packed(planes), told)
+
+    def _prepared_again(self, window: Window[PreparedPicture]) -> bool:
+        """Prepare the centre and what follows anew if the noise is far from what they were prepared
+        with: for some frames after it rises, networks would leave most of it."""
+        before, now = self._told[window.centre.prepared.index], self.noise.told
+        if before is now or before is None or now is None or not another_level(before, now):
+            return False
+        self.method.forget_from(window.centre.prepared.index)
+        for one in (window.centre, *window.after):
+            self._told.pop(index := one.prepared.index)
+            one.prepared = replace(self._prepared(one.copies[0], index), luma=NO_LUMA)
+        return True
 
     def pass_by(self, copies: Copies) -> int:
         """Count a picture; returns its index in the clip."""
@@ -142,19 +159,27 @@ class Restorer:
         """Let the worker restore a window's centre, if the method can part it from what follows."""
         if not window.before:
             self.past = replace(self.past, memory=Memory())  # a shot begins
-        view, method = window.map(lambda one: one.prepared), self.method
-        if isinstance(method, Following):
-            followed = method.follow(view, self.noise.told)
-            motions = self._looked(window)
-            work = partial(method.finish, view, self.noise.told, followed)
+        view, begun = self._begun(window)
+        motions = self._looked(window)
+        if self._prepared_again(window):
+            view, begun = self._begun(window)
+            motions = self._motions(window)
+        if isinstance(self.method, Following):
+            work = partial(self.method.finish, view, self.noise.told, begun.pop())
             restored = self.worker.start(work)
         else:
-            begun = [method.restore(view, self.noise.told)]  # whose motion is known from then on
-            motions = self._looked(window)
             restored = begun.pop
         self._ahead += 1
         noise = self.noise.by_now(window.centre.copies[0])
         return Started(window, view, motions, noise, self.past, restored)
+
+    def _begun(self, window: Window[PreparedPicture]) -> tuple[Window[Prepared], list[Any]]:
+        """The centre restored, or what the method follows of it: its motion is known from then on;
+        in a list, to be let go of."""
+        view = window.map(lambda one: one.prepared)
+        method = self.method
+        begin = method.follow if isinstance(method, Following) else method.restore
+        return view, [begin(view, self.noise.told)]
 
     def finish(self, started: Started) -> Copies:
         """A window's centre, and its copies. A function of its own: no picture outlives it."""
@@ -183,15 +208,23 @@ class Restorer:
     def _looked(self, window: Window[PreparedPicture]) -> tuple[LazyFlow | None, ...]:
         """The motion from a centre into its neighbours, by which its noise is looked at now and
         then."""
-        centre, near = window.centre, _near(window)
+        centre, motions = window.centre, self._motions(window)
         self.noise.follow_codec(centre.prepared.index, [entry.copies[0] for entry in window.items])
-        motions = tuple(self.method.motion(centre.prepared, one.prepared) for one in near)
-        if self.noise.looks(centre.prepared.index, begins=not window.before):
+        changed = any(not as_grainy(one.grain, centre.grain) for one in window.before[-1:])
+        if self.noise.looks(centre.prepared.index, begins=not window.before, changed=changed):
             # A device is not waited for: its host finds the motion in parts of the frames again.
             known = [None if one is None or self.engine.store.away else one() for one in motions]
             flows = [flow if isinstance(flow, np.ndarray) else None for flow in known]
-            self.noise.look(centre.copies[0], [one.copies[0] for one in near], flows)
+            pairs = list(zip(_near(window), flows, strict=True))
+            alike = [one for one in pairs if as_grainy(one[0].grain, centre.grain)] or pairs
+            self.noise.look(
+                centre.copies[0], [one.copies[0] for one, _ in alike], [flow for _, flow in alike]
+            )
         return motions
+
+    def _motions(self, window: Window[PreparedPicture]) -> tuple[LazyFlow | None, ...]:
+        near = _near(window)
+        return tuple(self.method.motion(window.centre.prepared, one.prepared) for one in near)
 
     def _may_wait(self, last: Started) -> int:
         """How many windows may be begun and not finished: the next is not begun before the method
@@ -230,7 +263,11 @@ class Restorer:
         if not window.before:
             self.past = replace(self.past, memory=Memory())
         self.method.pass_over(window.map(lambda one: one.prepared), self.noise.told)
-        flows = [None if motion is None else motion() for motion in self._looked(window)]
+        motions = self._looked(window)
+        if self._prepared_again(window):
+            self.method.pass_over(window.map(lambda one: one.prepared), self.noise.told)
+            motions = self._motions(window)
+        flows = [None if motion is None else motion() for motion in motions]
         self.engine.contract.watch(self.past, frame, self.noise.by_now(frame), flows)
 
     # What a run that was killed goes on from (`engine.resuming`).

@@ -78,7 +78,8 @@ class Method(Protocol):
         if tensors do not fit it."""
 
     def prepare(self, index: int, noisy: Tensor, told: Told | None) -> Prepared:
-        """Prepare a frame by itself; called once per frame, in order."""
+        """Prepare a frame by itself; called in order, and again for the last
+        few frames where the noise turns out to be another."""
 
     def restore(self, window: Window[Prepared], told: Told | None) -> Restored:
         """Restore the centre of a window."""
@@ -103,6 +104,10 @@ class Method(Protocol):
 
     def recall(self, view: Window[Prepared], place: int | None, kept: dict[str, Tensor]) -> None:
         """Remember what was `remembered` after this window was restored."""
+        return
+
+    def forget_from(self, index: int) -> None:
+        """Drop what is known of this frame and of later ones: they are prepared anew."""
         return
 
     def forget(self) -> None:

@@ -293,6 +293,9 @@ class F2R(Method, Following):
         self.flows.forget_before(2**62)
         self.memory = None
 
+    def forget_from(self, index: int) -> None:
+        self.flows.forget_from(index)
+
     def _conditioned(self, told: Told | None) -> Told | None:
         """What networks are told of the noise; None for nothing."""
         return told.scaled(self.level) if told is not None and self.level else None

@@ -79,6 +79,10 @@ class Flows(ABC):
         """Drop every flow that touches a frame before this one."""
         self._known = {key: flow for key, flow in self._known.items() if min(key) >= index}
 
+    def forget_from(self, index: int) -> None:
+        """Drop every flow that touches this frame or a later one: it is prepared anew."""
+        self._known = {key: flow for key, flow in self._known.items() if max(key) < index}
+
     @abstractmethod
     def _found(self, pairs: Sequence[FramePair], starts: Sequence[Any | None]) -> list[Any]:
         """Flows of several pairs by a search, from where each starts."""

@@ -92,6 +92,17 @@ def test_a_run_killed_thrice_ends_with_the_frames_of_one_that_was_not(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_run_killed_around_a_rise_of_its_noise_goes_on_with_frames_prepared_anew(
+    tmp_path,
+) -> None:
+    quiet, loud = (noisy_clip(12, sigma=sigma, height=32, width=48) for sigma in (5, 20))
+    frames = [*quiet[:8], *loud[8:]]
+    whole, _ = undisturbed(frames)
+    for stop in (7, 9):  # right before the rise, and right after it
+        run(tmp_path, frames, stop)
+    assert differences(run(tmp_path, frames), whole) == 0
+
+
 @pytest.mark.parametrize("kind", ["interlaced", "gray stack", "mosaic", "told"])
 def test_so_do_fields_lanes_mosaics_large_frames_and_runs_that_are_told_the_noise(
     tmp_path, kind, monkeypatch

@@ -167,6 +167,17 @@ def test_a_still_scene_behind_a_large_thing_that_moves_is_one_shot() -> None:
     assert psnr(done, alone) > psnr(run(frames[2:3], sigma=20.0), alone) + 0.7
 
 
+@pytest.mark.parametrize("cut", [False, True])
+def test_noise_that_rises_is_removed_from_its_first_frame_on(cut: bool) -> None:
+    clean = clean_clip(16)
+    if cut:
+        clean[10:] = clean_clip(6, seed=7)
+    sigmas = np.array([5] * 10 + [20] * 6)[:, None, None, None] / 255
+    noise = np.random.default_rng(3).normal(0, 1, clean.shape) * sigmas
+    done = run(to_frames(clean + noise))
+    assert min(psnr(done[t : t + 1], clean[t : t + 1]) for t in (10, 11, 12)) > 30
+
+
 def test_copies_of_a_frame_get_its_result_and_are_not_its_neighbours(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
