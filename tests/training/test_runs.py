@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 import f2rcli
 from f2rcli import weights
@@ -82,6 +84,21 @@ def test_a_raw_burst_trains_networks_of_mosaics_from_nothing(tmp_path: Path) -> 
     assert len(result.curve) >= 4  # of as many stages
     if result.written:
         assert weights.load(str(result.weights)).header.config["layouts"] == ["mosaic"]
+
+
+def test_measuring_what_stages_cost_changes_nothing_of_what_they_learn(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for name in ("told", "untold"):
+        (tmp_path / name).mkdir()
+        config = asked(beside(clip, tmp_path / name), steps=1)
+        run(config)
+        last = config.folder / "recorruption.last.safetensors"
+        found.append({k: v for k, v in load_file(last).items() if k.startswith("network/")})
+        monkeypatch.setattr("f2rcli.training.session.plan_lines", lambda recipe: [])
+    told, untold = found
+    assert all(torch.equal(told[name], untold[name]) for name in untold)
 
 
 def test_a_run_in_bf16_learns_as_processors_that_have_it_choose(clip: Path, tmp_path: Path) -> None:

@@ -133,10 +133,13 @@ class F2RRecipe(Recipe):
         wanted = spec.steps * spec.batch * spec.crop**2 // REPEATS
         rng = np.random.default_rng([self.context.config.seed, sum(spec.name.encode())])
         learnt = draw_segments(self.context.footage, self.parts, min(wanted, MOST_PIXELS), rng)
-        return self._stage(spec, self._made(learnt, spec.target, rng, spec.name, until), held)
+        excerpts = self._made(learnt, spec.target, rng, spec.name, until)
+        self._refined |= spec.name == RESTORED.name
+        return self._stage(spec, excerpts, held)
 
     def finished(self, spec: StageSpec) -> Stage:
         assert isinstance(spec, PairSpec)  # one of ours
+        self._refined |= spec.name == RESTORED.name
         return self._stage(spec, [], [])
 
     def tidy(self, spec: StageSpec) -> None:
@@ -253,7 +256,6 @@ class F2RRecipe(Recipe):
         return pictures[..., :height, :width]
 
     def _stage(self, spec: PairSpec, excerpts: list[Excerpt], held: list[Excerpt]) -> "PairStage":
-        self._refined |= spec.name == RESTORED.name
         stage = PairStage(self.networks, excerpts, held, spec.parts)
         stage.name, stage.batch = spec.name, spec.batch
         sides = [2 * min(excerpt.size) for excerpt in excerpts]
