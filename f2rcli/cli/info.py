@@ -230,6 +230,7 @@ def noise(
     ctx: typer.Context,
     source: opt.Clip,
     plot: Annotated[Text, result("OUT.svg", "Plot its law and spectrum.")] = None,
+    grain_table: Annotated[Text, result("OUT.tbl", "AV1 film grain of its strength.")] = None,
     method: opt.Method = "f2r",
     weights: opt.Weights = None,
     axes: opt.Axes = None,
@@ -249,14 +250,16 @@ def noise(
     if plot is not None and Path(plot).suffix.lower() != ".svg":
         raise UsageError(f"--plot {plot}: the plot is an SVG file.", hint="Name it OUT.svg.")
     check_result("--plot", plot, [source], overwrite=overwrite)
+    check_result("--grain-table", grain_table, [source, plot], overwrite=overwrite)
     settings = EngineSettings(method=method, weights=weights, device=device, threads=threads)
     with open_reader(source, ReadOptions(axes=axes, series=series)) as reader:
         from f2rcli.engine.measuring import measure_noise  # brings torch
+        from f2rcli.noise.grain import grain_table as tabled
         from f2rcli.noise.plot import plot as plotted
 
         measurer = loaded(settings, reader.info, console.note)
         report = measure_noise(reader, reader.info, measurer, frames_read=MEASURED)
-        name, damaged = reader.info.name, reader.ledger.damaged
+        name, damaged, layout = reader.info.name, reader.ledger.damaged, reader.info.layout
         for line in (*reader.ledger.lines(), *measurer.found.aside.lines()):
             console.note(f"note: {line}")
     if report is None:
@@ -267,6 +270,10 @@ def noise(
     if plot is not None:
         write_result("--plot", plot, plotted(report, name), overwrite=overwrite)
         console.note(f"plot: {plot}")
+    if grain_table is not None:
+        table = tabled(report, layout).encode()
+        write_result("--grain-table", grain_table, table, overwrite=overwrite)
+        console.note(f"film grain table: {grain_table}")
     console.event("noise", file=name, **report.values())
     if not json:
         console.rows(noise_report(report, name))

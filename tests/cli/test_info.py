@@ -1,10 +1,14 @@
 """`f2r info`, `f2r noise` and `f2r doctor`: what is told, in lines and as JSON."""
 
 import json
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import numpy as np
+import pytest
 import tifffile
 
 from f2rcli import weights
@@ -51,6 +55,89 @@ def test_noise_is_told_in_full(f2r: Run, tmp_path: Path) -> None:
     assert (again.code, "already exists" in again.err) == (EXIT_FAILURE, True)
     (found,) = [json.loads(line) for line in f2r("noise", clip, "--json").out.splitlines()]
     assert found["file"] == "clip.mkv"
+
+
+WIDTH, HEIGHT, COARSE = 320, 256, 0.4
+GRAIN = "film-grain-table=grain.tbl"
+
+
+def write_grainy(path: Path, noisy: float) -> Path:
+    """A clip whose noise, times `noisy`, grows with brightness and is coarse in luma."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    reach = COARSE ** np.arange(12)
+    with av.open(str(path), "w") as target:
+        stream = target.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for number in range(10):
+            luma = 28 + 190 * x / WIDTH + 9 * np.sin((x + 2 * number) / 19) * np.sin(y / 13)
+            planes = [luma, *[np.full((HEIGHT // 2, WIDTH // 2), 128.0)] * 2]
+            draw = rng.normal(size=(HEIGHT, WIDTH))
+            for axis in (0, 1):  # of samples that share COARSE with the next one
+                draw = sum(w * np.roll(draw, n, axis) for n, w in enumerate(reach))
+            draws = [draw * (1 - COARSE**2), *rng.normal(size=(2, HEIGHT // 2, WIDTH // 2))]
+            steps = (1, 2, 2)
+            codes = [
+                (plane + noisy * grain_at(luma[::step, ::step]) * drawn).ravel()
+                for plane, drawn, step in zip(planes, draws, steps, strict=True)
+            ]
+            array = np.rint(np.concatenate(codes)).clip(0, 255).astype(np.uint8)
+            picture = av.VideoFrame.from_ndarray(array.reshape(-1, WIDTH), "yuv420p")
+            target.mux(stream.encode(picture))
+        target.mux(stream.encode(None))
+    return path
+
+
+def grain_at(luma: np.ndarray) -> np.ndarray:
+    return np.sqrt(0.2 * np.clip(luma - 16, 0, None) + 4)
+
+
+def test_a_grain_table_has_the_strength_and_the_grain_of_the_noise(f2r: Run, tmp_path) -> None:
+    """Read by libaom and dav1d, which draw it: by brightness in luma and chroma, and how coarse."""
+    clip, table = write_grainy(tmp_path / "noisy.mkv", 1), tmp_path / "grain.tbl"
+    done = f2r("noise", clip, "--grain-table", table)
+    assert done.code == EXIT_OK, done.err
+    assert table.read_text().startswith("filmgrn1\nE 0 ")
+    known = (
+        shutil.which("ffmpeg")
+        and subprocess.run(
+            ["ffmpeg", "-hide_banner", "-encoders"], capture_output=True, text=True
+        ).stdout
+    )
+    if not known or "libaom-av1" not in known:
+        pytest.skip("needs an FFmpeg with libaom")
+    write_grainy(tmp_path / "clean.mkv", 0)
+    encode = ["-i", "clean.mkv", "-c:v", "libaom-av1", "-cpu-used", "8", "-crf", "10"]
+    decode = ["-c:v", "libdav1d", "-i", "out.mkv", "-f", "rawvideo"]
+    for words in ([*encode, "-aom-params", GRAIN, "out.mkv"], [*decode, "with.yuv"],
+                  ["-export_side_data", "film_grain", *decode, "without.yuv"]):  # fmt: skip
+        subprocess.run(["ffmpeg", "-v", "error", *words], check=True, cwd=tmp_path)
+    drawn, plain = (
+        np.fromfile(tmp_path / f"{name}.yuv", np.uint8).reshape(10, -1).astype(float)
+        for name in ("with", "without")
+    )
+    grain, size = drawn - plain, WIDTH * HEIGHT
+    luma = plain[:, :size].reshape(10, HEIGHT, WIDTH)
+    parts = [(grain[:, :size].reshape(luma.shape), luma)]
+    parts += [
+        (grain[:, at : at + size // 4].reshape(10, HEIGHT // 2, WIDTH // 2), luma[:, ::2, ::2])
+        for at in (size, size * 5 // 4)
+    ]
+    for part, light in parts:
+        for low in (40, 90, 140, 190):
+            there = (light >= low) & (light < low + 20)
+            true = np.sqrt(np.mean(grain_at(light[there]) ** 2))
+            assert part[there].std() == pytest.approx(true, rel=0.1), low
+    own = parts[0][0] / grain_at(luma)
+    shared = np.mean(own[:, :, 1:] * own[:, :, :-1]) / np.mean(own**2)
+    assert shared == pytest.approx(COARSE, abs=0.06)
+
+
+def test_a_grain_table_of_rgb_is_refused(f2r: Run, tmp_path: Path) -> None:
+    cells = np.random.default_rng(0).poisson(90, (6, 64, 64)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "cells.tif", cells, metadata={"axes": "TYX"})
+    done = f2r("noise", tmp_path / "cells.tif", "--grain-table", tmp_path / "grain.tbl")
+    assert (done.code, "for Y'CbCr video alone" in done.err) == (EXIT_USAGE, True)
 
 
 def test_info_and_noise_say_the_same_of_coded_noise(f2r: Run, clip: Path) -> None:
