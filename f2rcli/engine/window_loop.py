@@ -22,7 +22,6 @@ from f2rcli.engine.planes_store import Packing, grouped_planes
 from f2rcli.engine.worker import Worker
 from f2rcli.frames import Frame, Singles, same_samples
 from f2rcli.methods.base import Following, LazyFlow, Method, Prepared, Restored
-from f2rcli.methods.rgb import OnPlanes
 from f2rcli.noise.bands import Shares, bands, white_shares
 from f2rcli.noise.model import PlaneNoise, Told, with_changes
 from f2rcli.window import Window, windows
@@ -92,7 +91,6 @@ class Restorer:
         self.probe = ResponseProbe(self.method, engine, noise, self.packing)
         points = PointLight() if noise.sensor and noise.layout.levels is not None else None
         self.past = Past(points=points, shares=self.probe.new())
-        self.rgb = isinstance(self.method, OnPlanes)
         self.hurry = False  # whether nothing may be begun before what is begun is finished
         self.seen = 0  # pictures
         self._begin = 0  # index of the first
@@ -198,9 +196,8 @@ class Restorer:
         if past.shares is not None and self.probe.due(view, past.shares):
             self.probe.ask(past.shares, frame, view, changes)
         context = FrameContext(
-            tuple(entry.copies[0] for entry in _near(window)), flows, past, started.noise,
-            replace(self.engine.slack, smoothed=self.noise.compressed or self.rgb),
-        )  # fmt: skip
+            tuple(entry.copies[0] for entry in _near(window)), flows, past, started.noise
+        )
         done = self.engine.contract.to_frame(frame, changes, context)
         self._stand(view, past)
         return [done, *(replace(copy, planes=done.planes) for copy in copies)]

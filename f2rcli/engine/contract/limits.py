@@ -56,9 +56,6 @@ class Tolerance:
     lasting: tuple[float, float] = (0.0, 0.0)  # parts of the variance that need not change
     averages: tuple[bool, bool] = (True, True)  # whether frames' means show less noise than one
     clipped: float = 1.0  # times the deviation, that the noise had when black and white cut it off
-    # Whether what a method left in colour is smoothed along luma: of a codec's errors (+0.5 to 0.9
-    # dB at sigma 5 through x264 at crf 23), or by networks of RGB. Others lose 0.2 to 1.4 dB by it.
-    smoothed: bool = False
 
 
 # Noise is loud by chance in places: one window of the contract in twenty holds a tenth more.

@@ -209,7 +209,7 @@ def _allowed(
         removed = _following_noise(groups, removed, law, terms, tables, memory)
     quiet = _quiet(groups, near)
     by_law = law.variances(groups, removed, terms)
-    if terms.chroma and terms.tolerance.smoothed:
+    if terms.chroma:
         removed = _calmed(groups, removed, by_law, terms)
     shifts, left = shifts_removed(groups, removed, by_law, quiet, law, terms)
     changes, sums = [], torch.zeros(2, device=groups[0].device)
@@ -280,7 +280,9 @@ def _variance(by_law: Tensor, quiet: Tensor | None, terms: Terms, kind: int) -> 
 
 
 def _calmed(groups: Groups, removed: Groups, variances: Groups, terms: Terms) -> Groups:
-    """The removed signal with what the method left in colour."""
+    """The removed signal with the colour noise that the method left: networks that see RGB, where
+    a chroma sample's noise looks like a coarse blob, leave a fifth of it and more. On the chroma
+    grid it is nearly white: +0.5 dB of chroma at sigma 2, +2 to +4 at sigma 12."""
     luma, chroma = (group - taken for group, taken in zip(groups, removed, strict=True))
     powers = variances[1].mean((1, 2)) * (terms.tolerance.noise[1] * terms.allowed(1))
     level = powers.sqrt().mean()
