@@ -26,7 +26,10 @@ def grain_table(report: NoiseReport, layout: PlaneLayout) -> str:
     """The table of a clip's noise: its strength in every plane where luma is as bright, and how
     coarse it is. Raises UsageError for all but Y'CbCr."""
     if layout.family is not Family.YUV or report.planes is None:
-        raise UsageError("--grain-table: AV1 has grain for Y'CbCr video alone.")
+        raise UsageError(
+            "--grain-table: AV1 has grain for Y'CbCr video alone.",
+            hint="Leave it out, or measure the clip as Y'CbCr video.",
+        )
     black, spans = (0, (255, 255, 255)) if layout.full_range else (16, (219, 224, 224))
     models, shares = report.planes.models, report.planes.shares
     coarse = [_correlation(finest) for finest, *_ in shares]
