@@ -31,7 +31,7 @@ STREAM, PICTURE = "engine/test_stream.py", "engine/test_picture.py"
 FAULTS = {
     "a cut joins": Fault("engine", "engine/window_loop.py",
         "after.fresh and same_shot(before.look, after.look)", "after.fresh", STREAM),
-    "bottom field is the top": Fault("engine", "engine/pictures.py", "[parity::2]", "[0::2]",
+    "bottom field is the top": Fault("engine", "engine/worker.py", "[parity::2]", "[0::2]",
         STREAM),
     "threads stay lent": Fault("engine", "engine/device.py",
         "        cv2.setNumThreads(_Lent.before[1])", "        pass", "engine/test_bugs.py"),

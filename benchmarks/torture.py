@@ -38,7 +38,7 @@ import numpy as np
 import tifffile
 
 from f2rcli.cli.app import run
-from f2rcli.cli.signals import Stopper, Terminated
+from f2rcli.cli.console import Stopper, Terminated
 
 SIZE, FRAMES = 64, 8
 CPU_SECONDS, WALL_SECONDS, SLOWEST, MEMORY = 60, 120, 600, 6 << 30
@@ -439,9 +439,9 @@ def digests(source: Path) -> list[str]:
 
 def kept_at_once() -> None:
     """Runs keep a record from their first second on, else from their second minute."""
-    from f2rcli.engine.resuming import record
+    from f2rcli.engine import resuming
 
-    record.FIRST, record.SHARE = -1.0, 1e9
+    resuming.FIRST, resuming.SHARE = -1.0, 1e9
 
 
 # Name -> words of the command, its result, what it may leave for the next run, words of that.

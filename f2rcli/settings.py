@@ -1,13 +1,17 @@
-"""Settings: dataclass fields that know their range and choices, for the command line and Python.
+"""Settings: dataclass fields that know their range and choices, for the command line and Python;
+and the documents that settings come from.
 
 Messages name a setting as Python writes it, `sigma=-1`; the command line spells it `--sigma -1`.
 """
 
+import json
 import math
 import re
+import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
+from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
@@ -123,3 +127,35 @@ def pairs(name: str, texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
                 f"{name}={text!r}: not key=value.", hint=f"For example {name}='tune=grain'."
             )
     return tuple((key.strip(), value) for key, _, value in split)
+
+
+# --- TOML and JSON that anyone may have written: limited in size, errors of one kind -------------
+
+
+LARGEST = 1 << 20  # bytes
+
+
+def read_text(path: Path, largest: int = LARGEST, errors: str = "strict") -> str:
+    """The text of a file. Raises OSError, and ValueError for one that is too large or no text.
+
+    Devices may have no end: no more is read than may be there.
+    """
+    with path.open("rb") as file:
+        data = file.read(largest + 1)
+    if len(data) > largest:
+        raise ValueError(f"more than {largest} bytes")
+    return data.decode("utf-8", errors)
+
+
+def parse_json(text: str, loads: Callable[[str], Any] = json.loads) -> Any:
+    """The value that JSON describes. Raises ValueError for everything that is wrong with it."""
+    try:
+        return loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The top table of TOML. Raises ValueError for everything that is wrong with it."""
+    found: dict[str, Any] = parse_json(text, tomllib.loads)
+    return found

@@ -16,8 +16,8 @@ from tests.sources import PACKAGE, nodes_of, parsed
 
 ROOMS = (
     {"errors", "frames", "plots", "system"},
-    {"documents", "order", "settings", "units"},
-    {"header", "window", "sensor", "yuv", "planes"},
+    {"order", "settings", "units"},
+    {"window", "sensor", "yuv", "planes"},
     {"samples"},
     {"io", "noise", "weights", "models"},
     {"methods"},
@@ -31,8 +31,8 @@ TESTS = Path(__file__).parent
 DEEP_DOORS = ("f2rcli.cli.app.", "f2rcli.models.", "f2rcli.methods.")
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 LIGHT = {
-    "errors", "frames", "system", "documents", "order", "settings", "units", "header",
-    "window", "sensor", "yuv", "planes", "samples", "io", "batch", "api", "cli",
+    "errors", "frames", "system", "order", "settings", "units", "window",
+    "sensor", "yuv", "planes", "samples", "io", "batch", "api", "cli",
 }  # fmt: skip
 FETCHERS = {
     "urllib", "http", "ftplib", "socket", "requests", "httpx", "aiohttp", "urllib3",

@@ -16,14 +16,13 @@ from safetensors.torch import save_file
 
 from f2rcli import methods, weights
 from f2rcli.cli.app import run
-from f2rcli.documents import LARGEST, read_text
 from f2rcli.errors import EXIT_BUG, EXIT_OK, ConfigError, F2RError, WeightsError
-from f2rcli.header import Header
 from f2rcli.models.layers import padded
+from f2rcli.settings import LARGEST, read_text
 from f2rcli.system import MOST_THREADS, asked_threads, cache_folder
 from f2rcli.training import TrainConfig
 from f2rcli.training.config import from_table, read_config
-from f2rcli.weights import Weights
+from f2rcli.weights import Header, Weights
 from tests.test_weights import SOURCES
 
 FEW = settings(

@@ -12,10 +12,9 @@ from safetensors.torch import save_file
 from f2rcli import methods, weights
 from f2rcli.errors import WeightsError
 from f2rcli.frames import Family, Mosaic, PlaneLayout, Space
-from f2rcli.header import Header
 from f2rcli.methods.f2r import F2R
 from f2rcli.models.layers import padded
-from f2rcli.weights import Weights
+from f2rcli.weights import Header, Weights
 
 MOSAIC = Mosaic(pattern="RGGB", black=(0.0,) * 4, white=(1.0,) * 4)
 SOURCES = {

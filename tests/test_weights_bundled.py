@@ -13,8 +13,7 @@ from torch import nn
 from f2rcli import weights
 from f2rcli.errors import WeightsError
 from f2rcli.frames import Space
-from f2rcli.header import Header
-from f2rcli.weights import Weights
+from f2rcli.weights import Header, Weights
 
 HEADER = Header(method="f2r", space=Space.GRAY, channels=1, length=5, config={"a": [1]})
 MANIFEST = """

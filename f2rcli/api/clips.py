@@ -25,8 +25,7 @@ from f2rcli.api.arrays import (
 )
 from f2rcli.api.call import Call, Cancel, Keywords, Options, Progress, Watch, refuse_series
 from f2rcli.api.live import FrameSequence
-from f2rcli.engine.provenance import provenance_of
-from f2rcli.engine.settings import EngineSettings
+from f2rcli.engine.settings import EngineSettings, provenance_of
 from f2rcli.errors import InputError, UsageError, shown
 from f2rcli.frames import Plane
 from f2rcli.io import default_target, open_reader, open_writer, plan_output

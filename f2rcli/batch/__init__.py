@@ -22,7 +22,6 @@ from pathlib import Path, PurePath
 from types import FrameType
 from typing import Any
 
-from f2rcli.documents import parse_json, read_text
 from f2rcli.errors import (
     EXIT_BATCH,
     EXIT_DAMAGED,
@@ -38,6 +37,7 @@ from f2rcli.io import default_target, is_clip, readable_suffixes
 from f2rcli.io.files import same_file, write_text
 from f2rcli.io.formats import PICTURES
 from f2rcli.io.numbering import is_pattern, natural_key
+from f2rcli.settings import parse_json, read_text
 from f2rcli.units import count
 
 MARK = "_f2r"  # what default_target adds to a name

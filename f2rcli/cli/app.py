@@ -18,9 +18,8 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from f2rcli import __version__
-from f2rcli.cli.console import Console
+from f2rcli.cli.console import Console, Stopper, Terminated
 from f2rcli.cli.options import Command
-from f2rcli.cli.signals import Stopper, Terminated
 from f2rcli.errors import (
     EXIT_BUG,
     EXIT_FAILURE,

@@ -1,24 +1,75 @@
-"""What a run says: lines on standard error for people, or events on standard output for programs.
+"""What a run says and hears: lines on standard error for people, or events on standard output for
+programs; and signals that end it.
 
-Standard output is for data alone: a picture stream, JSON, or what a command was asked to print.
-"""
+Standard output is for data alone: a picture stream, JSON, or what a command was asked to print."""
 
 import contextlib
 import json
 import math
 import os
 import re
+import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from types import FrameType
 from typing import Any
 
 from rich.console import Console as RichConsole
 from rich.text import Text
 
-from f2rcli.cli.signals import Stopper
-from f2rcli.errors import F2RError
+from f2rcli.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, F2RError
+from f2rcli.system import ENDING
+
+
+class Terminated(BaseException):
+    """SIGTERM or SIGHUP arrived; like KeyboardInterrupt, nothing but the top level catches it."""
+
+
+class Stopper:
+    """Turns the first signal into an exception, so that every open file is cleaned up; the second
+    one ends the process at once."""
+
+    def __init__(self) -> None:
+        self.error: type[BaseException] | None = None  # what the first signal raised
+        self.patient: Callable[[], bool] = lambda: False  # may Ctrl-C wait for the frame in hand?
+        self.seen = False  # whether a bar on the terminal shows `words`
+        self.words = ""  # of what Ctrl-C has begun
+
+    def install(self) -> None:
+        """Handle the signals that end programs, but those that this process was set to ignore."""
+        for number in ENDING:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self)
+
+    def remove(self) -> None:
+        """Ignore the signals from now on: the run is over and its exit code is known."""
+        for number in ENDING:
+            if signal.getsignal(number) is self:
+                signal.signal(number, signal.SIG_IGN)
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        interrupted = number == signal.SIGINT
+        if self.error is not None:
+            os._exit(EXIT_INTERRUPTED if interrupted else EXIT_TERMINATED)
+        self.error = KeyboardInterrupt if interrupted else Terminated
+        waits = interrupted and self.patient()
+        if interrupted:
+            self.words = f"{'finishing this frame' if waits else 'stopping'}; again to stop at once"
+            if not self.seen:
+                os.write(2, f"\nf2r: {self.words}\n".encode())
+        if not waits:
+            raise self.error
+
+    def check(self) -> None:
+        """Raise again what Python has dropped: exceptions in the clean-up of objects are lost."""
+        if self.error is not None:
+            raise self.error
+
+
+# --- What is said --------------------------------------------------------------------------------
+
 
 # A setting in a message, as Python writes it: strength=-1, overwrite=True, weights='x'.
 MENTION = re.compile(r"(?<![\w./\\-])([a-z]\w*)=(?:'([^']*)'|True\b|(?=(\S)))?")

@@ -18,29 +18,26 @@ from f2rcli.cli import options as opt
 from f2rcli.cli.console import Console
 from f2rcli.cli.engine import (
     aside_lines,
+    cost_values,
+    cost_words,
     engine_values,
     engine_words,
+    estimated,
+    expected_frames,
     loaded,
     look_ahead,
     noise_lines,
+    other_model,
+    remember,
     restored,
     returned_lines,
     returned_values,
     say_notes,
     sigma_of,
 )
-from f2rcli.cli.estimate import (
-    cost_values,
-    cost_words,
-    estimated,
-    expected_frames,
-    other_model,
-    remember,
-)
 from f2rcli.cli.options import Number, Text, files, part, result
 from f2rcli.cli.progress import FrameMeter
-from f2rcli.engine.provenance import provenance_of
-from f2rcli.engine.settings import EngineSettings, changes_nothing
+from f2rcli.engine.settings import EngineSettings, changes_nothing, provenance_of
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, StaleError, UsageError, WeightsError
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.io import (
@@ -62,7 +59,7 @@ from f2rcli.units import count, duration, size
 from f2rcli.window import LEAD_IN, LEAD_OUT
 
 if TYPE_CHECKING:
-    from f2rcli.engine.resuming.record import RunRecord
+    from f2rcli.engine.resuming import RunRecord
     from f2rcli.engine.stream import Engine
 
 MARK = "_f2r"  # what default_target adds to a name
@@ -394,7 +391,7 @@ def _recorded(
     if engine is None or plan.target == "-" or changes_nothing(engine.settings):
         yield None
         return
-    from f2rcli.engine.resuming.record import RunRecord, identity_of  # brings torch
+    from f2rcli.engine.resuming import RunRecord, identity_of  # brings torch
 
     identity, console = identity_of(engine, job.read, reader.info), meter.console
 

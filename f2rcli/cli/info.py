@@ -11,6 +11,8 @@ from f2rcli.cli.console import Console
 from f2rcli.cli.denoise import source_bytes
 from f2rcli.cli.engine import (
     aside_lines,
+    cost_values,
+    cost_words,
     engine_values,
     engine_words,
     loaded,
@@ -19,7 +21,6 @@ from f2rcli.cli.engine import (
     sigma_of,
     sigma_words,
 )
-from f2rcli.cli.estimate import cost_values, cost_words
 from f2rcli.cli.options import Text, result
 from f2rcli.cli.results import check_result, write_result
 from f2rcli.engine.settings import EngineSettings

@@ -16,8 +16,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from f2rcli.cli.console import Console, plain
-from f2rcli.cli.signals import Stopper
+from f2rcli.cli.console import Console, Stopper, plain
 from f2rcli.units import span
 
 LINE_EVERY = 10.0  # seconds between plain lines

@@ -29,7 +29,7 @@ from f2rcli.batch import (
 from f2rcli.cli.app import ExitHandler
 from f2rcli.cli.console import Console, plain
 from f2rcli.cli.denoise import Done, Job, run_job
-from f2rcli.cli.estimate import Estimate, estimated, expected_frames
+from f2rcli.cli.engine import Estimate, estimated, expected_frames
 from f2rcli.errors import (
     EXIT_DAMAGED,
     EXIT_INTERRUPTED,

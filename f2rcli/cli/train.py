@@ -10,10 +10,9 @@ from rich.progress import TaskID
 
 from f2rcli import __version__
 from f2rcli.cli import options as opt
-from f2rcli.cli.console import Console
+from f2rcli.cli.console import Console, Terminated
 from f2rcli.cli.options import Text, Whole, files, option, result
 from f2rcli.cli.progress import EVENT_EVERY, LINE_EVERY, Clock, Meter
-from f2rcli.cli.signals import Terminated
 from f2rcli.errors import EXIT_FAILURE, EXIT_OK, OutputError, UsageError
 from f2rcli.io.files import FULL
 from f2rcli.training.config import TrainConfig

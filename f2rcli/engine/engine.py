@@ -22,7 +22,6 @@ from f2rcli.engine.device import Runner, lent_threads, picture_size
 from f2rcli.engine.planes_store import PlanesStore
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
-from f2rcli.header import CHANNELS
 from f2rcli.methods.base import Method
 from f2rcli.models.layers import channels_last
 from f2rcli.models.recorded import Graphs
@@ -32,11 +31,11 @@ from f2rcli.noise.rows import Lines
 from f2rcli.planes import packing
 from f2rcli.samples.defects import SetAside
 from f2rcli.system import CancelCheck, never_cancelled
-from f2rcli.weights import Weights
+from f2rcli.weights import CHANNELS, Weights
 from f2rcli.window import Window
 
 if TYPE_CHECKING:
-    from f2rcli.engine.resuming.marks import Marks
+    from f2rcli.engine.resuming import Marks
 from f2rcli import weights
 from f2rcli.engine.contract.residual import CODED
 from f2rcli.engine.device import (

@@ -18,11 +18,10 @@ from f2rcli.engine.contract.residual import STRICT
 from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.engine.device import lent_threads
 from f2rcli.engine.engine import Engine
-from f2rcli.engine.pictures import to_measure
 from f2rcli.engine.rows import remover_for
+from f2rcli.engine.worker import to_measure
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout, Singles
 from f2rcli.models.flow import DISFlow, Flow
-from f2rcli.noise.bands import white_shares
 from f2rcli.noise.bound import BLOCK
 from f2rcli.noise.coding import Blocking, Compression, compression_of, find_blocking
 from f2rcli.noise.estimate import NoiseMap, estimate, single_frame_sigma, squares_of
@@ -34,6 +33,7 @@ from f2rcli.noise.model import (
     picture_of,
     planes_of,
     side_by_side,
+    white_shares,
 )
 from f2rcli.noise.photons.flashes import without_flashes
 from f2rcli.noise.photons.line import FEW, counted_model, photon_line

@@ -1,15 +1,18 @@
 """The engine's settings for users; without torch, so that a typing mistake costs no wait."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from f2rcli import methods, weights
+from f2rcli import __version__, methods, weights
 from f2rcli.errors import UsageError
 from f2rcli.frames import ClipInfo, Family, Matrix, PlaneLayout
 from f2rcli.settings import check, check_range, setting
 from f2rcli.system import MOST_THREADS
 from f2rcli.yuv import LUMA_WEIGHTS
+
+if TYPE_CHECKING:
+    from f2rcli.engine.engine import Engine
 
 ENSEMBLE = ("off", "on")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -131,3 +134,36 @@ def _mixed(changes: Sequence[Any], luma: float, chroma: float) -> list[Any]:
     weights = (red, 1 - red - blue, blue)
     light = sum(w * change for w, change in zip(weights, changes, strict=True))
     return [chroma * change + (luma - chroma) * light for change in changes]
+
+
+# --- The provenance of a clip: the same, as JSON values for its metadata -------------------------
+
+
+def provenance_of(
+    engine: "Engine | None", settings: dict[str, Any]
+) -> Callable[[], dict[str, Any]]:
+    """A clip's provenance, final once its noise is known; without an engine that of a copy."""
+
+    def facts() -> dict[str, Any]:
+        facts: dict[str, Any] = {"f2r": __version__, "settings": settings}
+        if engine is None:
+            return facts
+        facts |= {"method": engine.method_name, "weights": engine.weights_name}
+        facts["sha256"] = engine.weights_sha256
+        facts |= {"precision": engine.precision, "device": engine.device, "tile": engine.tile}
+        facts["contract"] = engine.settings.contract
+        if engine.found.noise is not None:
+            facts["noise"] = _noise(engine.found.noise)
+        return facts
+
+    return facts
+
+
+def _noise(model: Any) -> dict[str, Any]:
+    """The law of the noise: 8-bit units, per channel."""
+    facts = {"sigma8": [round(level, 3) for level in model.sigma8]}
+    for name in ("gain", "read", "dark"):
+        values = getattr(model, name, ())
+        if any(values):
+            facts[name] = [float(f"{value:.6g}") for value in values]
+    return facts

@@ -13,11 +13,19 @@ from f2rcli.engine.dim.written import written
 from f2rcli.engine.engine import Engine, Prediction, load_engine
 from f2rcli.engine.level import NoiseTracker
 from f2rcli.engine.measuring import DIM_PREROLL, PREROLL, few_photons
-from f2rcli.engine.pictures import Copies, given, one_field, to_measure, unique, woven
 from f2rcli.engine.rows import LineRemover, remover_for
 from f2rcli.engine.settings import EngineSettings, changes_nothing
 from f2rcli.engine.window_loop import Restorer
-from f2rcli.engine.worker import Worker, network_worker
+from f2rcli.engine.worker import (
+    Copies,
+    Worker,
+    given,
+    network_worker,
+    one_field,
+    to_measure,
+    unique,
+    woven,
+)
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.methods.base import Restored
 from f2rcli.noise.model import NoiseModel

@@ -17,13 +17,11 @@ from f2rcli.engine.contract.shares import NoiseShares
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.level import NoiseTracker, SeenLately, another_level, as_grainy, grain
-from f2rcli.engine.pictures import Copies
 from f2rcli.engine.planes_store import Packing, grouped_planes
-from f2rcli.engine.worker import Worker
+from f2rcli.engine.worker import Copies, Worker
 from f2rcli.frames import Frame, Singles, same_samples
 from f2rcli.methods.base import Following, LazyFlow, Method, Prepared, Restored
-from f2rcli.noise.bands import Shares, bands, white_shares
-from f2rcli.noise.model import PlaneNoise, Told, with_changes
+from f2rcli.noise.model import PlaneNoise, Shares, Told, bands, white_shares, with_changes
 from f2rcli.window import Window, windows
 
 # Of frames that are restored before an excerpt though nothing stands still.

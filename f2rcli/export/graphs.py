@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from f2rcli.frames import Space
-from f2rcli.header import Header
 from f2rcli.models.planar import Anchor, Coarse, Neighbours, Networks
 from f2rcli.planes import LAYOUTS, ROTATION, Layout
+from f2rcli.weights import Header
 
 CELL = 2  # pixels along a side of what networks count
 PACKED = {Space.RGB: "rgb", Space.GRAY: "gray", Space.BAYER: "mosaic"}

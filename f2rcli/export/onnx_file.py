@@ -11,7 +11,7 @@ import torch
 
 from f2rcli.errors import OutputError
 from f2rcli.export.graphs import DYNAMIC, Graph, sizes
-from f2rcli.header import Header
+from f2rcli.weights import Header
 
 EXTRA = "pip install 'f2rcli[export]'"
 OPSET = 17  # old enough for every runtime of today, and nothing here needs a newer one

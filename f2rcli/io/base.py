@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from f2rcli import units
-from f2rcli.documents import LARGEST, parse_json
 from f2rcli.errors import UsageError
 from f2rcli.frames import ClipInfo, Frame
-from f2rcli.settings import check, setting
+from f2rcli.settings import LARGEST, check, parse_json, setting
 from f2rcli.units import count
 
 Unit = Literal["frame", "picture", "page", "byte", "chunk", "file"]

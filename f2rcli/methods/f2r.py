@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from f2rcli.errors import WeightsError
 from f2rcli.frames import PlaneLayout
-from f2rcli.header import Estimate, no_header
 from f2rcli.methods.base import Following, LazyFlow, Method, Prepared, Restored, Run
 from f2rcli.methods.flows import DeviceFlows, FlowBook, Flows
 from f2rcli.models.flow import doubled_flow
@@ -19,7 +18,7 @@ from f2rcli.models.planar import Anchor, Coarse, Neighbours, Networks, weighted
 from f2rcli.models.recorded import Graphs, constant
 from f2rcli.noise.model import Told, nothing
 from f2rcli.planes import Layout, packing, spread
-from f2rcli.weights import Weights
+from f2rcli.weights import Estimate, Weights, no_header
 from f2rcli.window import Window
 
 

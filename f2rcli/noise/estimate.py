@@ -19,10 +19,17 @@ import torch
 from f2rcli import weights
 from f2rcli.frames import Family, Floats, Mask, PlaneLayout, Singles, in_cells
 from f2rcli.models.flow import DISFlow, Flow
-from f2rcli.noise.bands import Shares, measured_shares, white_shares
 from f2rcli.noise.bound import BLOCK, LOOKS, RAIL, Share, enlarged, evidence
-from f2rcli.noise.clipping import undo_clipping
-from f2rcli.noise.model import KNOTS, FramePlanes, NoiseModel, PlaneNoise
+from f2rcli.noise.model import (
+    KNOTS,
+    FramePlanes,
+    NoiseModel,
+    PlaneNoise,
+    Shares,
+    measured_shares,
+    undo_clipping,
+    white_shares,
+)
 from f2rcli.order import MAD_TO_SIGMA, median
 
 FULL, FINE = 0, 1  # bands: all frequencies of a block, and the finest

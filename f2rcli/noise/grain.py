@@ -12,8 +12,7 @@ import numpy as np
 
 from f2rcli.errors import UsageError
 from f2rcli.frames import Family, PlaneLayout
-from f2rcli.noise.bands import bands
-from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.model import NoiseModel, bands
 from f2rcli.noise.report import NoiseReport
 
 _TEMPLATE = 32.0  # standard deviation, in 8-bit codes, of the noise that the format draws from

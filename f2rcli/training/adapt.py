@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from f2rcli import weights
-from f2rcli.documents import parse_json, read_text
 from f2rcli.engine.settings import LITE, EngineSettings
 from f2rcli.errors import InputError, OutputError, TrainingError, UsageError
 from f2rcli.frames import Space
 from f2rcli.io.base import ReadOptions
 from f2rcli.io.files import file_digest, write_text
+from f2rcli.settings import parse_json, read_text
 from f2rcli.system import cache_folder
 from f2rcli.training.config import TrainConfig
 from f2rcli.training.events import OnEvent

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any, cast, get_type_hints
 
 from f2rcli import methods, weights
-from f2rcli.documents import parse_json, read_text
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import ConfigError, UsageError, WeightsError, nearest
 from f2rcli.frames import Space
 from f2rcli.io.base import FieldMode, ReadOptions
-from f2rcli.settings import check, check_type, like, setting
+from f2rcli.settings import check, check_type, like, parse_json, read_text, setting
 from f2rcli.training.methods import ADAPTABLE, trainable
 
 COLOURS = ("rgb", "gray", "bayer")

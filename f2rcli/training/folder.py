@@ -8,10 +8,10 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from f2rcli.documents import parse_json, read_text
 from f2rcli.errors import ConfigError, F2RError, OutputError, UsageError
 from f2rcli.io.files import check_target, disk_errors, file_digest, lock, unlock, write_text
 from f2rcli.noise import synthesis
+from f2rcli.settings import parse_json, read_text
 from f2rcli.training.config import TrainConfig, read_config
 from f2rcli.training.sources import clip_sources
 

@@ -29,7 +29,6 @@ from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.planes_store import Packing
 from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout, Space
-from f2rcli.header import CHANNELS
 from f2rcli.io import ReadOptions, open_reader
 from f2rcli.io.files import disk_error, flush, sweep, unique_part
 from f2rcli.noise.model import planes_of
@@ -38,6 +37,7 @@ from f2rcli.sensor import lowest, to_planes
 from f2rcli.training.events import Event, EventKind, OnEvent, said
 from f2rcli.training.sources import ClipSource, clip_sources, fingerprint
 from f2rcli.units import size
+from f2rcli.weights import CHANNELS
 from f2rcli.yuv import joined, split, to_rgb
 
 if TYPE_CHECKING:

@@ -12,9 +12,7 @@ from torch.nn import functional
 from f2rcli.frames import Floats, Singles
 from f2rcli.models.layers import inner_mean
 from f2rcli.models.planar import NEAR
-from f2rcli.noise.bands import bands, white_shares
-from f2rcli.noise.clipping import clipped_moments
-from f2rcli.noise.model import NoiseModel, PlaneNoise, Told
+from f2rcli.noise.model import NoiseModel, PlaneNoise, Told, bands, clipped_moments, white_shares
 from f2rcli.planes import ROTATION, Layout, gathered, spread, unpack
 
 WHITE = 0.05  # by which bands of white noise may seem stronger than others

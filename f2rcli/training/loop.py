@@ -23,9 +23,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from f2rcli.documents import parse_json
 from f2rcli.errors import DeviceError, OutputError, TrainingError, WeightsError
 from f2rcli.io.files import FULL, disk_errors, replacing, sweep, write_text
+from f2rcli.settings import parse_json
 from f2rcli.system import Interruption
 from f2rcli.training.events import Event, EventKind, OnEvent
 from f2rcli.training.muon import Muon

@@ -9,9 +9,8 @@ from f2rcli.engine.measuring import FRAMES, described, stated_model
 from f2rcli.frames import Family
 from f2rcli.io.files import disk_errors, replacing
 from f2rcli.models.flow import DISFlow
-from f2rcli.noise.bands import white_shares
 from f2rcli.noise.estimate import NoiseMap, estimate
-from f2rcli.noise.model import FramePlanes, NoiseModel, PlaneNoise
+from f2rcli.noise.model import FramePlanes, NoiseModel, PlaneNoise, white_shares
 from f2rcli.noise.photons.line import counted_model
 from f2rcli.noise.report import NoiseReport
 from f2rcli.noise.spectrum import Temporal

@@ -14,7 +14,6 @@ import torch
 
 from f2rcli import methods, weights
 from f2rcli.engine.device import choose_device, choose_precision, threads_for, use_threads
-from f2rcli.header import Estimate, Header
 from f2rcli.noise import synthesis
 from f2rcli.noise.report import NoiseReport
 from f2rcli.training.checks import check_noise, fit_clips
@@ -26,6 +25,7 @@ from f2rcli.training.loop import Trainer, is_finished
 from f2rcli.training.methods.base import Recipe, StageSpec, TrainingContext, load_recipe
 from f2rcli.training.noise import measure_footage
 from f2rcli.units import span
+from f2rcli.weights import Estimate, Header
 
 ADAPT_FRAMES = 480  # of a file, in runs all over it: more than an adaptation sees
 FOR_EXAMS = 0.1  # of the time, for the last exams

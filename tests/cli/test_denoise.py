@@ -14,7 +14,7 @@ import tifffile
 
 from f2rcli.cli.app import run
 from f2rcli.cli.progress import FrameMeter
-from f2rcli.engine.resuming import record
+from f2rcli.engine import resuming
 from f2rcli.errors import (
     EXIT_DAMAGED,
     EXIT_FAILURE,
@@ -130,8 +130,8 @@ def test_ctrl_c_finishes_the_frame_and_the_same_command_goes_on(
     f2r: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What ran for a minute is not lost: here the minute is over at once."""
-    monkeypatch.setattr(record, "FIRST", -1.0)
-    monkeypatch.setattr(record, "SHARE", 1e-9)  # no state is kept unasked after the first
+    monkeypatch.setattr(resuming, "FIRST", -1.0)
+    monkeypatch.setattr(resuming, "SHARE", 1e-9)  # no state is kept unasked after the first
     noisy, whole = write_clip(tmp_path / "noisy.mkv", frames=12), tmp_path / "whole.mkv"
     assert f2r("denoise", noisy, "-o", whole).code == EXIT_OK
     counted = FrameMeter.advance

@@ -12,7 +12,8 @@ from f2rcli.engine import stream
 from f2rcli.engine.level import NoiseTracker
 from f2rcli.engine.measuring import measure_noise
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
-from f2rcli.noise import bands, law, plot
+from f2rcli.noise import law, plot
+from f2rcli.noise import model as bands
 from f2rcli.noise import report as report_room
 from tests.engine.conftest import GRAY8, clean_clip, engine_for, info_of, to_frames
 

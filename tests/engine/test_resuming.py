@@ -9,15 +9,14 @@ import numpy as np
 import pytest
 
 from f2rcli.engine import resuming, stream
-from f2rcli.engine.resuming.frame_log import packed, unpacked
-from f2rcli.engine.resuming.record import RunRecord, identity_of
+from f2rcli.engine.resuming import RunRecord, identity_of, packed, unpacked
 from f2rcli.errors import StaleError
 from f2rcli.frames import Family, Frame, Mosaic, PlaneLayout
 from f2rcli.io import base, files
 from tests.engine.conftest import GRAY8, engine_for, info_of, noisy_clip
 from tests.engine.test_stream import differences
 
-records = resuming.record
+records = resuming
 Engine = stream.Engine
 denoise_stream = stream.denoise_stream
 record_folder = files.record_folder

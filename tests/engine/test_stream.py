@@ -13,10 +13,10 @@ from f2rcli import weights
 from f2rcli.engine import stream, window_loop
 from f2rcli.errors import DeviceError, UsageError, WeightsError
 from f2rcli.frames import Family, Frame, Mosaic, PlaneLayout, Space
-from f2rcli.header import Header
 from f2rcli.methods.base import Restored
 from f2rcli.models.planar import Networks
 from f2rcli.planes import LAYOUTS, packing, unpack
+from f2rcli.weights import Header
 from tests.engine.conftest import (
     GRAY8,
     clean_clip,

@@ -11,11 +11,10 @@ from f2rcli.engine import device as tiles
 from f2rcli.engine import stream
 from f2rcli.errors import WeightsError
 from f2rcli.frames import Space
-from f2rcli.header import Header
 from f2rcli.methods.blind2sound import Blind2Sound
 from f2rcli.models.blind2sound import Blind2SoundNetworks
 from f2rcli.noise import model as model_room
-from f2rcli.weights import Weights
+from f2rcli.weights import Header, Weights
 from f2rcli.window import Window
 from tests.engine.conftest import info_of, noisy_clip
 

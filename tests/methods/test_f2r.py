@@ -8,7 +8,6 @@ import torch
 
 from f2rcli.errors import WeightsError
 from f2rcli.frames import Family, PlaneLayout
-from f2rcli.header import Header, Space
 from f2rcli.methods.base import Prepared
 from f2rcli.methods.f2r import F2R
 from f2rcli.methods.flows import FlowBook
@@ -17,7 +16,7 @@ from f2rcli.models.layers import padded
 from f2rcli.models.planar import CONFIGS, Networks
 from f2rcli.noise.model import NoiseModel, PlaneNoise, Told
 from f2rcli.planes import LAYOUTS, pack
-from f2rcli.weights import Weights
+from f2rcli.weights import Header, Space, Weights
 from f2rcli.window import Window, windows
 
 LAYOUT, FORM = LAYOUTS["rgb"], PlaneLayout(family=Family.RGB, bits=8)

@@ -14,11 +14,11 @@ from f2rcli.engine import device as tiles
 from f2rcli.engine import stream
 from f2rcli.errors import WeightsError
 from f2rcli.frames import Family, Frame, PlaneLayout, Space
-from f2rcli.header import Header
 from f2rcli.methods.base import Prepared
 from f2rcli.methods.fitvnet import FITVNet, FITVNetNetworks, five, mirrored
 from f2rcli.models.layers import padded
 from f2rcli.noise import model
+from f2rcli.weights import Header
 from f2rcli.window import Window, windows
 from tests.engine.conftest import clean_clip, info_of, noisy_clip, psnr, to_frames
 

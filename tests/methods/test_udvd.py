@@ -12,14 +12,13 @@ from f2rcli.engine import device as tiles
 from f2rcli.engine import stream
 from f2rcli.errors import WeightsError
 from f2rcli.frames import Space
-from f2rcli.header import Header
 from f2rcli.methods.base import Prepared
 from f2rcli.methods.udvd import UDVD
 from f2rcli.models.gaussian import posterior_mean, split
 from f2rcli.models.layers import padded
 from f2rcli.models.udvd import UDVDNet as Network
 from f2rcli.noise import model
-from f2rcli.weights import Weights, load, save
+from f2rcli.weights import Header, Weights, load, save
 from f2rcli.window import Window, windows
 from tests.engine.conftest import engine_for, info_of, noisy_clip
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from f2rcli.noise import clipping
+from f2rcli.noise import model as clipping
 
 clipped_mean = clipping.clipped_mean
 clipped_moments = clipping.clipped_moments

@@ -24,8 +24,8 @@ from f2rcli.errors import (
     OutputError,
 )
 from f2rcli.frames import Space
-from f2rcli.header import Header
 from f2rcli.training import Event, EventKind, TrainConfig, TrainResult
+from f2rcli.weights import Header
 from tests.training.clips import pictures, write_clip
 
 HEADER = Header(method="f2r", space=Space.RGB, channels=3, length=7, config={})

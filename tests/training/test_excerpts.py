@@ -9,17 +9,16 @@ import torch
 from torch import Tensor
 
 from f2rcli.engine.device import Runner
-from f2rcli.header import Estimate
 from f2rcli.methods.f2r import F2R
 from f2rcli.models.planar import Networks
-from f2rcli.noise.bands import white_shares
-from f2rcli.noise.model import NoiseModel, PlaneNoise, Told
+from f2rcli.noise.model import NoiseModel, PlaneNoise, Told, white_shares
 from f2rcli.planes import LAYOUTS, Layout
 from f2rcli.training.excerpts import Excerpt, TargetKind, make_excerpt
 from f2rcli.training.law import PlaneLaw
 from f2rcli.training.methods import f2r
 from f2rcli.training.muon import Muon
 from f2rcli.training.stage import sample_rngs
+from f2rcli.weights import Estimate
 from f2rcli.window import window_at
 
 CENTRES = (3, 5, 6)

@@ -35,9 +35,7 @@ from f2rcli.engine.contract.filters import (
 from f2rcli.engine.planes_store import Groups
 from f2rcli.frames import Family, PlaneLayout
 from f2rcli.models.recorded import as_constant, constant
-from f2rcli.noise.bands import BAND_SIDES, Shares
-from f2rcli.noise.clipping import clipped_moments
-from f2rcli.noise.model import KNOTS, NoiseModel, PlaneNoise
+from f2rcli.noise.model import BAND_SIDES, KNOTS, NoiseModel, PlaneNoise, Shares, clipped_moments
 from f2rcli.yuv import matrices
 
 LEAST = 1e-14  # power below which there is nothing to compare
@@ -188,7 +186,7 @@ def _table(model: NoiseModel, device: torch.device) -> Tensor:
 FINE_SIDES, FINE_WINDOWS = BAND_SIDES[:2], (7, 7)
 HALF_SIDES, HALF_WINDOWS = (7, 15), (13, 15)
 QUARTER_SIDES, QUARTER_WINDOWS = (15,), (11, 11)
-# White noise's power there, in that of `noise.bands` for the same bands.
+# White noise's power there, in that of `bands` for the same bands.
 GAINS = (0.8378, 1.1497, 1.0478, 1.0981)
 TOLERANCE = 1.2  # times the noise's power before anything goes back
 SMALL = 5  # samples: within so few no more goes than

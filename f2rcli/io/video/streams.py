@@ -147,12 +147,13 @@ def container_for(target: str, source_container: str, codec: str | None) -> Cont
     )
 
 
-def default_suffix(source: Path) -> str:
-    """The default target's suffix: the input's, or the nearest that holds as much."""
+def default_target(source: Path) -> Path:
+    """`clip_f2r.mp4` beside `clip.mp4`; of a suffix that is not written, the nearest that holds as
+    much."""
     suffix = source.suffix.lower()
-    if any(suffix in container.suffixes for container in CONTAINERS):
-        return source.suffix
-    return _STAND_INS.get(suffix, ".mkv")
+    written = any(suffix in container.suffixes for container in CONTAINERS)
+    suffix = source.suffix if written else _STAND_INS.get(suffix, ".mkv")
+    return source.with_name(f"{source.stem}_f2r{suffix}")
 
 
 def open_target(url: Any, container: Container, options: dict[str, str]) -> OutputContainer:

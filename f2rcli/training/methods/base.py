@@ -17,7 +17,6 @@ from f2rcli import methods
 from f2rcli.engine.device import Runner
 from f2rcli.errors import ConfigError, InputError
 from f2rcli.frames import Space
-from f2rcli.header import CHANNELS, Header
 from f2rcli.methods.rgb import RgbMethod
 from f2rcli.models.layers import channels_last
 from f2rcli.noise.law import NoiseLaw
@@ -45,7 +44,7 @@ from f2rcli.training.windows import (
     split,
     tensor,
 )
-from f2rcli.weights import Weights
+from f2rcli.weights import CHANNELS, Header, Weights
 from f2rcli.window import Window
 
 LEAST_CROP = 32  # pixels per side

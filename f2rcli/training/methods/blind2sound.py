@@ -15,7 +15,6 @@ from torch.nn import functional
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Pictures
-from f2rcli.header import Header
 from f2rcli.models.blind2sound import (
     LAST_VISIBILITY,
     Belief,
@@ -29,6 +28,7 @@ from f2rcli.training.losses import gaussian_nll, stabilised_variance_loss
 from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe, WindowStage
 from f2rcli.training.stage import VALIDATION_SEED, placed, sample_rngs
 from f2rcli.training.windows import Sample, Windows, tensor
+from f2rcli.weights import Header
 
 SMALL: dict[str, dict[str, Any]] = {
     "denoiser": {"width": 24, "wide": 48, "depth": 5},

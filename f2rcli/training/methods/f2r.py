@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from f2rcli.engine.device import Runner
 from f2rcli.errors import ConfigError
-from f2rcli.header import Estimate
 from f2rcli.methods.f2r import F2R
 from f2rcli.models.placing import placed as rated
 from f2rcli.models.planar import CONFIGS, Coarse, Networks
@@ -32,6 +31,7 @@ from f2rcli.training.law import in_colours, in_planes
 from f2rcli.training.methods.base import Recipe, StageSpec, TrainingContext, timed
 from f2rcli.training.stage import Stage, placed
 from f2rcli.training.windows import Segment, Split, draw_segments, held_out_segments, split
+from f2rcli.weights import Estimate
 
 SIZE = "lite"  # of networks from scratch
 LENGTH = 5  # frames per window

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from f2rcli.frames import Pictures
-from f2rcli.header import Header
 from f2rcli.methods.fitvnet import LENGTH, MIDDLE, FITVNetNetworks, mirrored
 from f2rcli.training.exams import LOUDER, Noise, ValidationErrors, as_stored
 from f2rcli.training.losses import psnr_loss
@@ -31,6 +30,7 @@ from f2rcli.training.methods.base import (
 )
 from f2rcli.training.stage import Stage, fixed_batches
 from f2rcli.training.windows import Sample, Windows, held_windows, tensor
+from f2rcli.weights import Header
 
 # 129 GMAC per megapixel of output.
 SMALL: dict[str, Any] = {

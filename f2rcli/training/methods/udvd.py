@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from f2rcli.header import Header
 from f2rcli.models.gaussian import covariance, noisy_covariance
 from f2rcli.models.gaussian import split as mean_and_factor
 from f2rcli.models.udvd import UDVDNet
@@ -21,6 +20,7 @@ from f2rcli.training.losses import gaussian_nll, psnr_loss
 from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe, WindowStage
 from f2rcli.training.stage import VALIDATION_SEED, placed, sample_rngs
 from f2rcli.training.windows import Sample, tensor
+from f2rcli.weights import Header
 
 # 248 GMAC per megapixel of a stream and 461 of a training window, at 256x128 pixels.
 SMALL: dict[str, Any] = {

@@ -1,32 +1,233 @@
-"""The record of a long run, beside its target: its finished frames, and where its streams stand.
+"""Resuming a killed run: its finished frames, where its streams stand, and the record of both.
 
-The same command goes on with it after a kill, and encodes the finished frames again: so the result
-is that of a run that nobody stopped, packet by packet.
+The record lies beside the target. The same command goes on with it after a kill, and encodes the
+finished frames again: so the result is that of a run that nobody stopped, packet by packet.
+Decoding, defects, copies and lines are gone through again from the clip's first frame, which takes
+little; what networks and the contract carry along is kept, bit for bit.
 """
 
 import json
+import os
 import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
+import torch
 
 from f2rcli import __version__
-from f2rcli.documents import parse_json, read_text
+from f2rcli.engine.contract.memory import Memory
+from f2rcli.engine.contract.points import PointLight
+from f2rcli.engine.contract.residual import Past, Returned
+from f2rcli.engine.contract.shares import NoiseShares
 from f2rcli.engine.engine import Engine
-from f2rcli.engine.resuming.frame_log import FrameLog, digest_of, filled
-from f2rcli.engine.resuming.marks import Marks, RunState
+from f2rcli.engine.level import SeenLately
+from f2rcli.engine.window_loop import Restorer, StreamState
+from f2rcli.engine.worker import Copies, given, wanted
 from f2rcli.errors import StaleError
-from f2rcli.frames import ClipInfo, Frame
+from f2rcli.frames import ClipInfo, Frame, Plane
 from f2rcli.io.base import ReadOptions
 from f2rcli.io.files import file_digest, record_folder, replacing, write_text
+from f2rcli.noise.coding import Blocking, Compression
+from f2rcli.noise.model import NoiseModel, PlaneNoise, Told
+from f2rcli.samples.defects import SetAside
+from f2rcli.settings import parse_json, read_text
 from f2rcli.units import size
+
+LINE = 1 << 12  # bytes of an entry's first line at most
+AT_ONCE = 4  # frames that wait to be packed
+
+
+class FrameLog:
+    """Frames of one run, in order; packed beside the run, they wait in memory for `write`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.frames = self.size = 0  # of all that is packed; size in bytes
+        self.waiting = 0  # bytes that are not written
+        self._entries: list[bytes] = []
+        self._packing: deque[Future[bytes]] = deque()
+        self._packer = ThreadPoolExecutor(1)
+
+    def add(self, frame: Frame, source: str) -> None:
+        """Take in the next frame; source: the digest of what it was made of."""
+        self._packing.append(self._packer.submit(_entry, frame, source))
+        self.settle(AT_ONCE)
+
+    def settle(self, most: int = 0) -> None:
+        """Wait until all frames but the last few are packed."""
+        while len(self._packing) > most:
+            entry = self._packing.popleft().result()
+            self._entries.append(entry)
+            self.frames, self.size = self.frames + 1, self.size + len(entry)
+            self.waiting += len(entry)
+
+    def write(self, *, sync: bool = False) -> None:
+        """Write what is packed; sync: down to the disk. Raises OSError."""
+        with self.path.open("ab") as file:
+            file.writelines(self._entries)
+            self._entries, self.waiting = [], 0
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+
+    def close(self) -> None:
+        """Stop packing."""
+        self._packer.shutdown(cancel_futures=True)
+
+    def reopened(self, frames: int, size: int) -> Iterator[tuple[str, list[bytes]]]:
+        """Forget all but the first so many frames, which take `size` bytes, and read those: the
+        digest of what each was made of, and its planes. Raises OSError, and StaleError for damage.
+        """
+        with self.path.open("rb+") as file:
+            file.truncate(size)
+        self.frames, self.size = frames, size
+        return self._read(frames)
+
+    def _read(self, frames: int) -> Iterator[tuple[str, list[bytes]]]:
+        with self.path.open("rb") as file:
+            for _ in range(frames):
+                try:
+                    source, digest, *lengths = json.loads(file.readline(LINE))
+                    parts = [file.read(max(length, 0)) for length in lengths]
+                except (ValueError, TypeError, RecursionError) as error:
+                    raise StaleError from error
+                if blake2b(b"".join(parts), digest_size=16).hexdigest() != digest:
+                    raise StaleError
+                yield source, parts
+
+
+def _entry(frame: Frame, source: str) -> bytes:
+    parts = [packed(plane) for plane in frame.planes]
+    body = b"".join(parts)
+    line = json.dumps([source, blake2b(body, digest_size=16).hexdigest(), *map(len, parts)])
+    return line.encode() + b"\n" + body
+
+
+def digest_of(frame: Frame) -> str:
+    """The digest of a frame's samples and time."""
+    whole = blake2b(repr((frame.pts, frame.lane)).encode(), digest_size=16)
+    for plane in frame.planes:
+        whole.update(np.ascontiguousarray(plane).data)
+    return whole.hexdigest()
+
+
+def filled(frame: Frame, parts: list[bytes]) -> Frame:
+    """The frame with planes like its own out of a log. Raises StaleError."""
+    if len(parts) != len(frame.planes):
+        raise StaleError
+    pairs = zip(parts, frame.planes, strict=True)
+    return replace(frame, planes=tuple(unpacked(*pair) for pair in pairs))
+
+
+def packed(plane: Plane) -> bytes:
+    """A plane as a PNG of its bytes, compressed fast."""
+    kind = "u1" if plane.itemsize == 1 else "u2"
+    codes = np.ascontiguousarray(plane).view(kind)
+    return cv2.imencode(".png", codes, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+
+
+def unpacked(data: bytes, like: Plane) -> Plane:
+    """The inverse of `packed`, for a plane of this shape and type. Raises StaleError."""
+    codes = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if codes is None or codes.nbytes != like.nbytes:
+        raise StaleError
+    return np.ascontiguousarray(codes).view(like.dtype).reshape(like.shape)
+
+
+class RunState(NamedTuple):
+    """What the frames to come of a run depend on, and what its receipt counts."""
+
+    streams: list[StreamState]
+    returned: Returned
+    aside: SetAside
+
+    def save(self, path: Path) -> None:
+        """Write it to a file. Raises OSError or RuntimeError."""
+        torch.save(self, path)
+
+    @classmethod
+    def load(cls, path: Path, device: torch.device) -> "RunState":
+        """What was saved, or an error of many kinds; nothing in the file is executed."""
+        with torch.serialization.safe_globals(KNOWN):
+            found = torch.load(path, map_location=device, weights_only=True)
+        if not isinstance(found, cls):
+            raise TypeError(f"{path.name}: no state of a run")
+        return found
+
+
+# What a file of a state may hold beside tensors and plain values.
+KNOWN: list[Any] = [
+    Blocking, Compression, Memory, NoiseModel, NoiseShares, Past, PlaneNoise, PointLight, Returned,
+    RunState, SeenLately, SetAside, StreamState, Told,
+]  # fmt: skip
+
+
+@dataclass
+class _Stream:
+    clip: Restorer
+    left: int = 0  # frames of the last picture that are not given out yet
+    ended: bool = False
+
+    def state(self) -> StreamState | None:
+        """See `Restorer.state`; None amid the copies of a picture as well."""
+        if self.ended:
+            clip = self.clip
+            return StreamState(clip.seen, clip.seen, {}, clip.noise.seen_lately, Past(), (None, {}))
+        return None if self.left else self.clip.state()
+
+
+class Marks:
+    """Where all streams of a run stand, in the order in which they begin."""
+
+    def __init__(self, before: RunState | None = None) -> None:
+        """before: the state that an earlier run left."""
+        self._before = before
+        self._streams: list[_Stream] = []
+
+    def restored(self, clip: Restorer, pictures: Iterator[Copies]) -> Iterator[Frame]:
+        """The frames of the next stream that begins; those that the earlier run has restored come
+        as they were read."""
+        engine, before, stream = clip.engine, self._before, _Stream(clip)
+        if before is not None and not self._streams:
+            engine.contract.returned, engine.found.aside = before.returned, before.aside
+        begun = before is not None and len(self._streams) < len(before.streams)
+        self._streams.append(stream)
+        found = clip.windows(pictures)
+        if before is not None and begun:
+            state = before.streams[len(self._streams) - 1]
+            clip.expect(state)
+            for copies in islice(pictures, state.first):
+                clip.pass_by(copies)
+                yield from wanted(copies)
+            for window in islice(found, state.done - state.first):
+                if clip.is_last(state, window):
+                    clip.recall(state, window)
+                yield from wanted(window.centre.copies)
+        for restored in clip.restored(clip.excerpt(found, begun=begun)):
+            frames = list(given(restored, engine.found.aside))
+            for stream.left in reversed(range(len(frames))):
+                yield frames[-1 - stream.left]
+        stream.ended = True
+
+    def taken(self, engine: Engine) -> RunState | None:
+        """The state of all streams; None if they cannot be left at this moment, but soon."""
+        states = [stream.state() for stream in self._streams]
+        whole = [state for state in states if state is not None]
+        waits = not whole or len(whole) < len(states)
+        for stream in self._streams:
+            stream.clip.hurry = waits
+        return None if waits else RunState(whole, engine.contract.returned, engine.found.aside)
+
 
 FORMAT = 2
 FIRST = 60.0  # seconds of a run before anything is kept

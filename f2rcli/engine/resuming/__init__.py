@@ -1,1 +1,0 @@
-"""Resuming a killed run: what is finished, and what the next frames depend on."""
