@@ -2,22 +2,15 @@
 
 import logging
 import re
-import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
 from f2rcli.errors import F2RError, InputError
 
-# Tags that say how and where samples are stored, not what they show.
-STORAGE = frozenset({
-    *range(254, 260), 262, 263, 266, 273, *range(277, 282), 284, 292, 293, 317, 320,
-    *range(322, 326), 330, 338, 339, 340, 341, 347, 512, 513, 514, *range(529, 533),
-})  # fmt: skip
 _COMPRESSIONS = {
     1: "uncompressed", 2: "CCITT", 5: "LZW", 6: "JPEG", 7: "JPEG", 8: "Deflate", 32773: "PackBits",
     32946: "Deflate", 33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 34887: "LERC",
@@ -105,49 +98,6 @@ def check_head(path: Path) -> None:
         raise InputError(f"{path.name}: is empty (0 bytes).", hint="Copy or record it again.")
     if head[:2] not in (b"II", b"MM", b"EP"):
         raise InputError(f"{path.name}: is not a TIFF file.", hint="Check that the file is whole.")
-
-
-@dataclass(frozen=True, slots=True)
-class PageList:
-    """The pages that a TIFF file lists, and how the list ends."""
-
-    pages: int
-    circular: bool = False  # it comes back to one of its pages
-    broken: bool = False  # it leads to where no page is
-
-
-def list_pages(path: Path) -> PageList:
-    """Follow the list of pages to its end, reading no page. Raises OSError."""
-    with path.open("rb") as file:
-        head = file.read(16)
-        order = "<" if head[:2] == b"II" else ">"
-        big = head[2:4] in (b"+\0", b"\0+")
-        count, tag, link = (order + "Q", 20, order + "Q") if big else (order + "H", 12, order + "I")
-        return _followed(file, head[8:16] if big else head[4:8], count, tag, link)
-
-
-def _followed(file: BinaryIO, place: bytes, count: str, tag: int, link: str) -> PageList:
-    seen: set[int] = set()
-    size = file.seek(0, 2)
-    while len(place) == struct.calcsize(link):
-        (offset,) = struct.unpack(link, place)
-        if not offset:
-            return PageList(len(seen))
-        if offset in seen:
-            return PageList(len(seen), circular=True)
-        if offset >= size:
-            break
-        file.seek(offset)
-        tags = file.read(struct.calcsize(count))
-        if len(tags) < struct.calcsize(count):
-            break
-        end = file.tell() + struct.unpack(count, tags)[0] * tag
-        if end > size:  # a damaged count may be more than any file holds
-            break
-        seen.add(offset)
-        file.seek(end)
-        place = file.read(struct.calcsize(link))
-    return PageList(len(seen), broken=True)
 
 
 def first_description(file: Any) -> str:

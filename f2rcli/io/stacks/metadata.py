@@ -167,10 +167,11 @@ def ome_annotation(root: ElementTree.Element, namespace: str) -> str:
 # --- Programs that write TIFF, as tifffile reads their metadata -----------------------------------
 
 
-def of_imagej(said: Facts, pixel: tuple[float, float]) -> Metadata:
-    """pixel: width and height in the file's unit."""
+def of_imagej(said: Facts, resolution: tuple[float, float] | None) -> Metadata:
+    """resolution: pixels in the file's unit across and down."""
     units = {axis: said.get(f"{axis.lower()}unit", said.get("unit", "")) for axis in "XYZ"}
-    steps = {"X": pixel[0], "Y": pixel[1], "Z": abs(number_of(said.get("spacing")) or 0.0)}
+    across, down = resolution or (math.inf, math.inf)
+    steps = {"X": 1 / across, "Y": 1 / down, "Z": abs(number_of(said.get("spacing")) or 0.0)}
     tables = [np.asarray(table) for table in said.get("LUTs", [])]
     ramps = all(np.abs(table - table[:, -1:] * _RAMP).max() <= 1 for table in tables)
     return Metadata(

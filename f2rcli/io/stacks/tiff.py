@@ -1,6 +1,5 @@
 """TIFF through tifffile: multi-page, BigTIFF, OME, ImageJ, LSM, STK, ScanImage, NDTiff; pages."""
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing, suppress
@@ -34,7 +33,6 @@ from f2rcli.io.tifffiles import (
     check_head,
     compression_name,
     first_description,
-    list_pages,
     quiet,
     refusals,
 )
@@ -46,14 +44,11 @@ _FLAVOURS = {
     "is_ome": "OME-", "is_imagej": "ImageJ ", "is_lsm": "LSM ", "is_stk": "MetaMorph ",
     "is_qpi": "PerkinElmer ", "is_ndtiff": "NDTiff in ",
 }  # fmt: skip
-_IMAGEJ = {"T": "frames", "Z": "slices", "C": "channels"}
 _SI_CHANNELS = ("SI.hChannels.channelSave", "SI4.channelsSave")
 _SI_SWEEP = ("SI.hStackManager.numFramesPerVolumeWithFlyback", "SI.hFastZ.numFramesPerVolume")
 _SI_SLICES = ("SI.hStackManager.actualNumSlices", "SI.hStackManager.slicesPerAcq",
            "SI4.stackNumSlices", "state.acq.numberOfZSlices")  # fmt: skip
 _SI_FRAMES = ("SI.hStackManager.framesPerSlice", "SI4.acqNumFrames", "state.acq.numberOfFrames")
-DAMAGED = "The file is damaged: copy it again."
-_MOST = 1 << 24  # pictures; a description that promises more is itself damaged
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,108 +74,53 @@ class TiffStack(Stack):
         self.name = path.name
         self.path = path
         check_head(path)
-        self._list = list_pages(path)
-        if self._list.circular:  # tifffile would follow it for ever
-            raise InputError(f"{self.name}: its list of pages runs in a circle.", hint=DAMAGED)
         with refusals(self.name), quiet():
             self.file = _opened(path)
-        self._raw = path.open("rb")
         self._cached: tuple[int, int, Plane] | None = None  # a page of several pictures
         try:
-            self._understand()
+            with refusals(self.name), quiet():
+                self._understand()
         except BaseException:
             self.close()
             raise
 
     def _understand(self) -> None:
-        with refusals(self.name), quiet():
-            self.pictures = self._found()
-            self._ome = parsed(self.file.ome_metadata or "") if self.file.is_ome else None
+        self.pictures = _found(self.file)
+        pages = count(len(self.file.pages), "page")
+        if _contradicted(self.file, self.pictures):
+            self.misfit = f"its description does not fit its {pages}"
+            self.file.close()
+            self.file = tifffile.TiffFile(self.path, is_shaped=False, is_imagej=False, is_ome=False)
+            self.pictures = _found(self.file)
         if not self.pictures:
             raise InputError(f"{self.name}: has no pictures.")
-        for page in (one.first for one in self.pictures):
-            told = page.compression, page.photometric, page.bitspersample
-            if not all(isinstance(value, int) for value in told):
-                raise InputError(f"{self.name}: its header is damaged.", hint=DAMAGED)
-        numbers, pages = range(len(self.pictures)), count(self._list.pages, "page")
-        with refusals(self.name), quiet():
-            self.series = [self._series(number) for number in numbers]
-            self.absent = [self._absent(number) for number in numbers]
-            self.paths = self._all_paths()
+        self._ome = parsed(self.file.ome_metadata or "") if self.file.is_ome else None
+        if self.file.pages.first.is_scanimage and not self.file.is_shaped:
+            self.pictures[-1] = self._scanned(self.pictures[-1])
+        numbers = range(len(self.pictures))
+        self.series = [self._series(number) for number in numbers]
+        self.absent = [self._absent(number) for number in numbers]
+        self.paths = self._all_paths()
         self._described = self.pictures[0].kind not in UNDESCRIBED
-        if self._contradicted():
-            self.misfit = f"its description does not fit its {pages}"
         if not self._described and len(self.series) > 1:
             self.remarks += (f"pages of {len(self.series)} kinds: {listed_series(self.series)}",)
-        if self._list.broken:
+        if _breaks_off(self.file):
             self.broken = f"its list of pages breaks off after {pages}"
         kind = next((word for name, word in _FLAVOURS.items() if getattr(self.file, name)), "")
         self.flavour = f"{kind}{'BigTIFF' if self.file.is_bigtiff else 'TIFF'}"
 
-    def _found(self) -> list[Pictures]:
-        found = [
-            _pictures(one) for one in self.file.series if len(one) and not _is_preview(one)
-        ]  # fmt: skip
-        if found and (promised := self._promised(found[-1])) is not None:
-            found[-1] = promised
-        if found and self.file.pages.first.is_scanimage:
-            found[-1] = self._scanned(found[-1])
-        return found
-
-    def _pages_like(self, first: Any, stop: int) -> list[Any]:
-        pages = [first]
-        for index in range(first.index + 1, stop):
-            page = self.file.pages[index]
-            if page.shape != first.shape or page.dtype != first.dtype:
-                break
-            pages.append(page)
-        return pages
-
-    def _promised(self, last: Pictures) -> Pictures | None:
-        """The pictures a description promises, where tifffile found fewer and gave up on it.
-
-        Those that can be found are in their places; None stands for the others.
-        """
-        first = last.first.aspage()
-        promise = _of_tifffile(first) or _of_imagej(self.file, first)
-        if promise is None or prod(last.shape) >= prod(promise[1]):
-            return None
-        axes, shape = promise
-        wanted, rest = divmod(prod(shape), prod(first.shape))
-        if rest or not 1 < wanted <= _MOST:
-            return None
-        pages = self._pages_like(first, min(first.index + wanted, self._list.pages))
-        starts = [page.dataoffsets[0] for page in pages[:2] if len(page.dataoffsets) == 1]
-        together = len(pages) == 1 or starts[1:] == [starts[0] + first.nbytes]
-        offset = starts[0] if starts and together and first.is_final else None
-        missing = [None] * (wanted - len(pages))
-        return Pictures([*pages, *missing], 1, first, axes, shape, "promised", offset=offset)
-
     def _scanned(self, last: Pictures) -> Pictures:
         """ScanImage's channels and volumes told apart, whatever version wrote them."""
         frames = (self.file.scanimage_metadata or {}).get("FrameData") or {}
-        first = last.first.aspage()
-        said = header_of(f"{self.file.pages.first.software}\n{first_description(self.file)}")
-        said |= {str(name): str(value) for name, value in frames.items()}
-        pages = self._pages_like(first, self._list.pages)
-        sizes = outer_axes(said, len(pages))
+        text = f"{self.file.pages.first.software}\n{first_description(self.file)}"
+        said = _header_of(text) | {str(name): str(value) for name, value in frames.items()}
+        sizes = _outer_axes(said, len(last.pages))
         used = prod(sizes.values())
-        if used < len(pages):
-            more = count(len(pages) - used, "page")
+        if used < len(last.pages):
+            more = count(len(last.pages) - used, "page")
             self.remarks += (f"{more} of an unfinished volume: no whole one, left out",)
-        axes, shape = "".join(sizes) + first.axes, (*sizes.values(), *first.shape)
-        return replace(last, pages=pages[:used], share=1, axes=axes, shape=shape, offset=None)
-
-    def _contradicted(self) -> bool:
-        """Whether the file says of itself what its pages do not bear out."""
-        kinds, file = {one.kind for one in self.pictures}, self.file
-        counted = (file.imagej_metadata or {}).get("images", 1)
-        if file.is_imagej and counted > sum(one.frames for one in self.series):
-            return True
-        if file.is_ome and "ome" not in kinds:
-            return True
-        shaped = _of_tifffile(file.pages.first) is not None
-        return shaped and not kinds & {"shaped", "promised"}
+        axes, shape = "".join(sizes) + last.first.axes, (*sizes.values(), *last.first.shape)
+        return replace(last, share=1, axes=axes, shape=shape, offset=None)
 
     def promised_by(self, words: str) -> str:
         return super().promised_by(words) if self._described else "its list of pages"
@@ -189,10 +129,9 @@ class TiffStack(Stack):
         """See Stack."""
         super().check(number)
         page = self.pictures[number].first.aspage()
-        if page.photometric == PALETTE and page.colormap is not None:
-            shown = np.asarray(page.colormap, np.float64).sum(axis=0)
-            steps = np.diff(shown)
-            if not ((steps >= 0).all() or (steps <= 0).all()) and not self.file.is_imagej:
+        if page.photometric == PALETTE and page.colormap is not None and not self.file.is_imagej:
+            steps = np.diff(np.asarray(page.colormap, np.float64).sum(axis=0))
+            if (steps < 0).any() and (steps > 0).any():
                 raise InputError(
                     f"{self.title(number)}: samples are palette indices, not intensities.",
                     hint="Convert it to RGB or grayscale first.",
@@ -205,6 +144,8 @@ class TiffStack(Stack):
 
     def _series(self, number: int) -> Series:
         one, page = self.pictures[number], self.pictures[number].first
+        if not all(isinstance(n, int) for n in (page.compression, page.photometric)):
+            raise InputError(f"{self.name}: its header is damaged.", hint="Copy it again.")
         samples = dict(zip(one.axes, one.shape, strict=True)).get("S", 1)
         return Series(
             number=number, name=one.name if len(self.pictures) > 1 else "", axes=one.axes,
@@ -222,12 +163,11 @@ class TiffStack(Stack):
         if one.offset is not None:
             there = (self.path.stat().st_size - one.offset) // max(series.picture_bytes, 1)
             return frozenset(range(max(there, 0), series.frames))
-        holes = one.kind in ("ome", "promised")  # the others' pages are a list without any
-        missing = {n for n, page in enumerate(one.pages) if page is None} if holes else set()
+        holes = one.pages if one.kind == "ome" else ()  # the others' pages are a list without any
+        missing = {place for place, page in enumerate(holes) if page is None}
         for place in reversed(range(-(-series.frames // one.share))):  # a cut takes the last
             if place not in missing:
-                page = page_at(one.pages, place)
-                if page is not None and _ends_within(page):
+                if _ends_within(page_at(one.pages, place)):
                     break
                 missing.add(place)
         return frozenset(p * one.share + n for p in missing for n in range(one.share))
@@ -236,27 +176,22 @@ class TiffStack(Stack):
         one, series = self.pictures[number], self.series[number]
         if place in self.absent[number]:
             raise InputError(f"{self.name}: is truncated before picture {place + 1}.")
-        with refusals(f"{self.name}, picture {place + 1}"), quiet():
-            samples = self._read(one, series, place)
-        native: Plane = np.ascontiguousarray(samples, series.dtype)
-        return native
-
-    def _read(self, one: Pictures, series: Series, place: int) -> Plane:
         order = "".join(letter for letter in series.axes if letter in "YXS")
         shape = tuple(series.shape[series.axes.index(letter)] for letter in order)
-        if one.offset is not None:
-            self._raw.seek(one.offset + place * series.picture_bytes)
-            data = self._raw.read(series.picture_bytes)
-            if len(data) < series.picture_bytes:
-                raise InputError(f"{self.name}: is truncated before picture {place + 1}.")
-            dtype = series.dtype.newbyteorder(self.file.byteorder)
-            samples: Plane = np.frombuffer(data, dtype).reshape(shape)
-        else:
-            samples = self._page(series.number, one, place // one.share)
-            if samples.size % prod(shape) or samples.size // prod(shape) <= place % one.share:
-                raise InputError(f"{self.name}, picture {place + 1}: is of another size.")
-            samples = samples.reshape(-1, *shape)[place % one.share]
-        return np.moveaxis(samples, 0, -1) if order.startswith("S") else samples
+        with refusals(f"{self.name}, picture {place + 1}"), quiet():
+            if one.offset is not None:
+                dtype = series.dtype.newbyteorder(self.file.byteorder)
+                start = one.offset + place * series.picture_bytes
+                samples = self.file.filehandle.read_array(dtype, prod(shape), start)
+                samples = samples.reshape(shape)
+            else:
+                samples = self._page(number, one, place // one.share)
+                if samples.size % prod(shape) or samples.size // prod(shape) <= place % one.share:
+                    raise InputError(f"{self.name}, picture {place + 1}: is of another size.")
+                samples = samples.reshape(-1, *shape)[place % one.share]
+        samples = np.moveaxis(samples, 0, -1) if order.startswith("S") else samples
+        native: Plane = np.ascontiguousarray(samples, series.dtype)
+        return native
 
     def _page(self, number: int, one: Pictures, index: int) -> Plane:
         if self._cached is not None and self._cached[:2] == (number, index):
@@ -275,27 +210,27 @@ class TiffStack(Stack):
         return samples
 
     def metadata(self, number: int) -> Metadata:
-        found = self._said(number)
-        page, series = self.pictures[number].first.aspage(), self.series[number]
-        packed = page.bitspersample < 8 * series.dtype.itemsize and found.bits is None
-        said = found.ome is not None or _of_tifffile(self.file.pages.first) is not None
-        own = "" if said else first_description(self.file)
+        with refusals(self.name), quiet():
+            found = self._said(number)
+            page, series = self.pictures[number].first.aspage(), self.series[number]
+            packed = page.bitspersample < 8 * series.dtype.itemsize and found.bits is None
+            said = found.ome is not None or self.file.is_shaped
+            own = "" if said else first_description(self.file)
         found = replace(found, own=found.own or own)
         return replace(found, bits=int(page.bitspersample)) if packed else found
 
     def _said(self, number: int) -> Metadata:
         file, series = self.file, self.series[number]
-        with refusals(self.name), quiet():
-            if self._ome is not None and self.pictures[number].kind == "ome":
-                return of_ome(self._ome, number, _places(series))
-            if file.is_ndtiff:
-                return of_micromanager(file.micromanager_metadata or {})
-            if file.is_imagej:
-                return of_imagej(file.imagej_metadata or {}, _pixel(file))
-            if file.is_lsm:
-                return of_lsm(file.lsm_metadata or {})
-            if file.is_stk:
-                return of_metamorph(file.stk_metadata or {}, dict(series.outer).get("T", 1))
+        if self._ome is not None and self.pictures[number].kind == "ome":
+            return of_ome(self._ome, number, _places(series))
+        if file.is_ndtiff:
+            return of_micromanager(file.micromanager_metadata or {})
+        if file.is_imagej:
+            return of_imagej(file.imagej_metadata or {}, resolution(file.pages.first))
+        if file.is_lsm:
+            return of_lsm(file.lsm_metadata or {})
+        if file.is_stk:
+            return of_metamorph(file.stk_metadata or {}, dict(series.outer).get("T", 1))
         return Metadata()
 
     def levels(self, number: int) -> list[tuple[int, int]]:
@@ -314,7 +249,6 @@ class TiffStack(Stack):
 
     def close(self) -> None:
         self.file.close()
-        self._raw.close()
 
 
 def _opened(path: Path) -> tifffile.TiffFile:
@@ -338,6 +272,16 @@ def companions_of(path: Path, file: tifffile.TiffFile) -> list[Path]:
     return [one for one in found if one.is_file() and one.suffix.lower() not in (".tif", ".tiff")]
 
 
+def _found(file: Any) -> list[Pictures]:
+    """A file's series, but for small copies for display: LSM's thumbnails, a slide's overviews."""
+    previews = ("Thumbnail", "Macro", "Label")
+    return [
+        _pictures(one) for one in file.series if len(one)
+        and not (one.kind == "lsm" and one[0].is_reduced)
+        and not (one.kind == "qpi" and one.name in previews)
+    ]  # fmt: skip
+
+
 def _pictures(one: Any) -> Pictures:
     """A series of tifffile's."""
     first = next(page for page in one if page is not None)
@@ -352,10 +296,27 @@ def _pictures(one: Any) -> Pictures:
     )  # fmt: skip
 
 
-def _is_preview(one: Any) -> bool:
-    """Whether a series is a small copy for display: an LSM's thumbnails, a slide's overviews."""
-    named = one.kind == "qpi" and one.name in ("Thumbnail", "Macro", "Label")
-    return bool(named or (one.kind == "lsm" and one[0].is_reduced))
+def _contradicted(file: tifffile.TiffFile, found: list[Pictures]) -> bool:
+    """Whether a file's description fits other pages than it has, so that tifffile gave up on it."""
+    kinds = {one.kind for one in found}
+    said = {"shaped": file.is_shaped, "ome": file.is_ome, "imagej": file.is_imagej}
+    if not any(said.values()):
+        return False
+    if not kinds & {kind for kind, of in said.items() if of}:
+        return True
+    counted = (file.imagej_metadata or {}).get("images", 1) if "imagej" in kinds else 1
+    pictures = sum(prod(one.shape) // max(1, prod(one.first.shape)) for one in found)
+    return counted > pictures or ("shaped" in kinds and len(file.pages) > max(pictures, 1))
+
+
+def _breaks_off(file: tifffile.TiffFile) -> bool:
+    """Whether the list of pages ends with a place where no page is."""
+    place = file.pages.next_page_offset
+    if place is None:
+        return False
+    file.filehandle.seek(place)
+    link = file.filehandle.read(file.tiff.offsetsize)
+    return len(link) < file.tiff.offsetsize or any(link)
 
 
 def page_at(pages: Sequence[Any], place: int) -> Any:
@@ -368,57 +329,18 @@ def page_at(pages: Sequence[Any], place: int) -> Any:
 
 def _ends_within(page: Any) -> bool:
     """Whether a page's samples end before its file does."""
-    starts, counts = page.dataoffsets, page.databytecounts
+    starts, counts = ([], []) if page is None else (page.dataoffsets, page.databytecounts)
     if not starts or len(starts) != len(counts):
         return False
     end = max(start + size for start, size in zip(starts, counts, strict=True))
     return bool(end <= page.parent.filehandle.size)
 
 
-def _of_tifffile(page: Any) -> tuple[str, tuple[int, ...]] | None:
-    """What tifffile's own description promises: {"shape": [8, 64, 64], "axes": "TYX"}."""
-    text = str(page.description or "")
-    if not text.startswith('{"shape"'):
-        return None
-    try:
-        said = json.loads(text)
-        shape = tuple(int(size) for size in said["shape"])
-    except (ValueError, TypeError, KeyError):  # as anyone may have written it
-        return None
-    outer = len(shape) - len(page.axes)
-    axes = str(said.get("axes") or "")
-    axes = axes if len(axes) == len(shape) else "Q" * outer + page.axes
-    fits = outer > 0 and shape[outer:] == tuple(page.shape) and min(shape) > 0
-    return (axes, shape) if fits and len(set(axes)) == len(axes) else None
-
-
-def _of_imagej(file: Any, page: Any) -> tuple[str, tuple[int, ...]] | None:
-    """What ImageJ's description promises: images=24 channels=2 slices=3 frames=4."""
-    said = file.imagej_metadata if file.is_imagej and page.index == 0 else None
-    if not said:
-        return None
-    sizes = {axis: said.get(name, 1) for axis, name in _IMAGEJ.items()}
-    images = said.get("images", 1)
-    order = str(said.get("order", "czt"))[::-1].upper()
-    whole = all(isinstance(n, int) and n > 0 for n in (*sizes.values(), images))
-    if not whole or sorted(order) != sorted(sizes):
-        return None
-    if images == prod(sizes.values()):
-        letters = [axis for axis in order if sizes[axis] > 1]
-        shape = tuple(sizes[axis] for axis in letters)
-        return "".join(letters) + page.axes, (*shape, *page.shape)
-    alone = images > 1 and prod(sizes.values()) == 1
-    return (f"I{page.axes}", (images, *page.shape)) if alone else None
-
-
-def _pixel(file: Any) -> tuple[float, float]:
-    """Width and height of a pixel in the file's unit, 0 where it does not say."""
-    steps = []
-    for code in (282, 283):  # pixels per unit, as fractions
-        value = file.pages.first.tags.valueof(code)
-        whole = isinstance(value, tuple) and len(value) == 2 and all(value)
-        steps.append(value[1] / value[0] if whole else 0.0)
-    return steps[0], steps[1]
+def resolution(page: Any) -> tuple[float, float] | None:
+    """Pixels per unit across and down; None where a page does not say."""
+    stated = 282 in page.tags and 283 in page.tags
+    across, down = page.resolution if stated else (0.0, 0.0)
+    return (across, down) if across > 0 < down else None
 
 
 def _places(series: Series) -> Any:
@@ -438,13 +360,13 @@ def _places(series: Series) -> Any:
 # --- ScanImage: channels alternate page by page; then come frames of a slice, slices, volumes -----
 
 
-def header_of(text: str) -> dict[str, str]:
+def _header_of(text: str) -> dict[str, str]:
     """Names and values of a header: `state.acq.` of version 3, `SI4.`, `SI.` from 5 on."""
     lines = text.replace("\r", "\n")
     return dict(re.findall(r"(?m)^(?:scanimage\.)?([\w.]+) *= *(.*?)\s*$", lines))
 
 
-def outer_axes(said: dict[str, str], pages: int) -> dict[str, int]:
+def _outer_axes(said: dict[str, str], pages: int) -> dict[str, int]:
     """Letters and sizes of the axes that count so many pages, slowest first."""
 
     def number(*names: str) -> int:
@@ -517,11 +439,9 @@ def _of_pages(files: Iterable[Path]) -> bool:
 
 def _one_page(path: Path) -> bool | None:
     """Whether a file is one page; None if it cannot be read."""
-    with suppress(InputError), refusals(path.name):
-        pages = list_pages(path).pages
-        with quiet(), tifffile.TiffFile(path) as file:
-            if pages:
-                return pages == 1 and not set(file.series[0].axes) - set("YXS")
+    with suppress(InputError), refusals(path.name), quiet(), tifffile.TiffFile(path) as file:
+        if len(file.pages):
+            return len(file.pages) == 1 and not set(file.series[0].axes) - set("YXS")
     return None
 
 

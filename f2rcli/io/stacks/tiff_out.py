@@ -1,6 +1,5 @@
-"""TIFF stacks written anew by tifffile: OME-TIFF, ImageJ's, and plain pages with their tags."""
+"""TIFF stacks written anew by tifffile: OME-TIFF, ImageJ's, and plain ones with their axes."""
 
-import json
 import tempfile
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -16,8 +15,8 @@ import tifffile
 from f2rcli.frames import Plane
 from f2rcli.io.stacks.metadata import PROVENANCE, SOURCE, Facts, Metadata, in_xml, parsed
 from f2rcli.io.stacks.stack import Series, Stack
-from f2rcli.io.stacks.tiff import UNDESCRIBED, TiffStack, page_at
-from f2rcli.io.tifffiles import STORAGE, compression_name, quiet
+from f2rcli.io.stacks.tiff import UNDESCRIBED, TiffStack, resolution
+from f2rcli.io.tifffiles import compression_name, first_description, quiet
 
 Kind = Literal["ome", "imagej", "plain"]
 Samples = Callable[[int, int], Any]  # of a series and its level: (pictures, ...), None for room
@@ -27,10 +26,10 @@ LOSSLESS = {1, 5, 8, 32773, 32946, 34925, 50000}  # compressions that are kept; 
 _DEFLATE = 8
 _IMAGEJ_DTYPES = ("uint8", "uint16", "int16", "float32")
 _IMAGEJ_OWN = ("ImageJ", "images", "channels", "slices", "frames", "hyperstack", "order", "axes")
-_SHAPED = ("shaped", "promised", "imagej")  # series whose first description tells their axes
-# Tags that are written at places of their own, and pointers to other directories.
-_PLACED = (270, 305, 282, 283, 296, 330, 34665, 34853, 40965, 50838, 50839)
-_DATATYPES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 16, 17)
+# Tags below the private ones that tell more than how samples are stored: names of documents and
+# pages, makers, dates, authors.
+_TELLING = (269, 271, 272, 285, 306, 315, 316)
+_IMAGEJ_TAGS = (50838, 50839)
 
 _OME = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
@@ -73,7 +72,7 @@ def kind_of(stack: Stack, target: Path, outputs: Sequence[Output]) -> Kind:
     if not isinstance(stack, TiffStack) or Path(target.stem).suffix.lower() == ".ome":
         return "ome"
     kinds = {stack.pictures[one.series.number].kind for one in outputs}
-    plain = {*UNDESCRIBED, *_SHAPED, "scanimage"}
+    plain = {*UNDESCRIBED, "shaped", "imagej", "scanimage"}
     if stack.file.is_ome or stack.file.is_ndtiff or not kinds <= plain:
         return "ome" if not stack.misfit else "plain"
     one = outputs[0].series
@@ -211,12 +210,8 @@ class TiffOutput:
         with quiet(), tifffile.TiffWriter(
             self.path, bigtiff=big, byteorder=self._byteorder, imagej=fiji, ome=False
         ) as writer:  # fmt: skip
-            for number, one in enumerate(self.outputs):
-                shaped = self.source and self.source.pictures[one.series.number].kind in _SHAPED
-                if self.kind == "plain" and not shaped:
-                    self._write_pages(writer, number, samples)
-                else:
-                    self._write_series(writer, number, samples, truncate=fiji and size > CLASSIC)
+            for number in range(len(self.outputs)):
+                self._write_series(writer, number, samples, truncate=fiji and size > CLASSIC)
 
     def _write_series(
         self, writer: Any, number: int, samples: Samples, *, truncate: bool
@@ -246,74 +241,37 @@ class TiffOutput:
         if self.kind == "ome" or self.source is None:
             options |= {} if number else {"description": self._description}
         else:
-            options |= page_options(self.source, one.number, 0)
-            before = options.pop("description", b"")
-            fiji = self.kind == "imagej"
-            said = (self.source.file.imagej_metadata or {}) if fiji else _object(before)
-            own = _IMAGEJ_OWN if fiji else ("shape", "axes")
-            said = {key: value for key, value in said.items() if key not in own}
-            options["metadata"] = {"axes": one.axes, **said}
+            options["metadata"] = {"axes": one.axes, **_of_first_page(self.source, self.kind)}
+            page = self.source.pictures[one.number].first.aspage()
+            if (per_unit := resolution(page)) is not None:
+                options |= {"resolution": per_unit, "resolutionunit": int(page.resolutionunit)}
         levels = len(self.outputs[number].levels)
         return options | ({"subifds": levels} if levels else {})
 
-    def _write_pages(self, writer: Any, number: int, samples: Samples) -> None:
-        """A page per picture with the tags that it has in the source, and its smaller copies."""
-        one = self.outputs[number]
-        assert self.source is not None  # only TIFF becomes plain pages
-        gathered = [samples(number, level) for level in range(len(one.sizes))]
-        for index, place in enumerate(one.places):
-            options = page_options(self.source, one.series.number, place)
-            options |= {"subifds": len(one.levels)} if one.levels else {}
-            for level, data in enumerate(gathered):
-                told = writer.write(
-                    None if data is None else data[index], shape=one.stored_shape(level),
-                    dtype=one.series.dtype, metadata=None, returnoffset=True, contiguous=False,
-                    **{"software": False, **self.forms[number].options, **options},
-                )  # fmt: skip
-                if data is None:
-                    self._starts.setdefault((number, level), []).append(told[0])
-                options = {"subfiletype": 1}
+
+def _of_first_page(source: TiffStack, kind: Kind) -> dict[str, Any]:
+    """What ImageJ or tifffile said beside sizes and axes; of other programs the whole text."""
+    if kind == "imagej":
+        said = source.file.imagej_metadata or {}
+        return {key: value for key, value in said.items() if key not in _IMAGEJ_OWN}
+    if source.file.is_shaped:
+        said = (source.file.shaped_metadata or ({},))[0]
+        return {key: value for key, value in said.items() if key not in ("shape", "axes")}
+    text = first_description(source.file)
+    return {SOURCE: text} if text else {}
 
 
-def _object(text: bytes) -> dict[str, Any]:
-    """A JSON object; empty where it is none."""
-    try:
-        said = json.loads(text)
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}
-
-
-def page_options(stack: TiffStack, number: int, place: int) -> dict[str, Any]:
-    """What the page of a picture says besides its samples, as TiffWriter.write takes it."""
-    source = stack.pictures[number]
-    page = page_at(source.pages, place // source.share)
-    if page is None:
-        return {}
-    page = page.aspage()
-    options: dict[str, Any] = {}
-    for name in ("description", "software"):
-        if getattr(page, name):
-            options[name] = str(getattr(page, name)).encode("utf-8", "replace")
-    steps = [page.tags.valueof(code) for code in (282, 283)]
-    if all(isinstance(step, tuple) and all(step) for step in steps):
-        options |= {"resolution": tuple(steps), "resolutionunit": int(page.resolutionunit)}
-    options["extratags"] = [
-        (tag.code, int(tag.dtype), 0 if isinstance(tag.value, str) else tag.count, tag.value, True)
-        for tag in page.tags if not is_known(tag) and is_carried(tag)
-    ]  # fmt: skip
-    return options
-
-
-def is_known(tag: Any) -> bool:
-    """Whether a tag says how samples are stored, or has a place of its own in what is written."""
-    return tag.code in STORAGE or tag.code in _PLACED
-
-
-def is_carried(tag: Any) -> bool:
-    """Whether a tag's value can be written as it is."""
-    simple = isinstance(tag.value, str | bytes | int | float | tuple)
-    return simple and int(tag.dtype) in _DATATYPES
+def lost_tags(stack: Stack, kind: Kind) -> tuple[str, ...]:
+    """What a TIFF's pages say that is not written again."""
+    if not isinstance(stack, TiffStack):
+        return ()
+    known = _IMAGEJ_TAGS if kind == "imagej" else ()
+    pages = stack.file.pages
+    tags = [str(tag.name) for tag in pages.first.tags
+            if (tag.code in _TELLING or tag.code >= 1 << 15) and tag.code not in known]  # fmt: skip
+    lost = (f"tags {', '.join(tags[:6])}",) if tags else ()
+    each = len(pages) > 1 and kind != "ome" and pages[1].aspage().description
+    return (*lost, "descriptions of single pages") if each else lost
 
 
 def shrunk(picture: Plane, size: tuple[int, int]) -> Plane:

@@ -25,16 +25,15 @@ from f2rcli.io.sequence import TimeRange, first_readable
 from f2rcli.io.stacks.library import LibraryStack
 from f2rcli.io.stacks.metadata import BITS
 from f2rcli.io.stacks.reader import StackFrame, StackReader
-from f2rcli.io.stacks.stack import UNNAMED, Series, Stack
+from f2rcli.io.stacks.stack import UNNAMED, Series
 from f2rcli.io.stacks.tiff import PageFolder, TiffStack, open_stack
 from f2rcli.io.stacks.tiff_out import (
     Kind,
     Output,
     PageForm,
     TiffOutput,
-    is_carried,
-    is_known,
     kind_of,
+    lost_tags,
 )
 from f2rcli.io.stacks.zarr_out import (
     PartTree,
@@ -101,11 +100,6 @@ def _plan_tiff(reader: StackReader, target: Path) -> WritePlan:
     stack = reader.stack
     outputs = [_output(reader, number) for number in reader.chosen]
     kind = kind_of(stack, target, outputs)
-    if kind == "plain":  # as its pages name them
-        outputs = [
-            replace(one, series=replace(one.series, axes=stack.series[one.series.number].axes))
-            for one in outputs
-        ]
     if kind == "ome" and any(one.series.dtype == np.float16 for one in outputs):
         raise UsageError(
             f"{target.name}: OME-TIFF has no floats of 16 bits.",
@@ -128,7 +122,7 @@ def _plan_tiff(reader: StackReader, target: Path) -> WritePlan:
         target=str(target), container="ome-tiff" if kind == "ome" else "tiff",
         encoder=forms[0].codec, pix_fmt=str(outputs[0].series.dtype),
         kept=tuple(dict.fromkeys(kept)),
-        dropped=(*_left_out(reader), *_lost_tags(stack, kind), *gone),
+        dropped=(*_left_out(reader), *lost_tags(stack, kind), *gone),
         notes=tuple(notes), detail=StackDetail(outputs=tuple(outputs), kind=kind),
     )  # fmt: skip
 
@@ -139,11 +133,12 @@ def _plan_folder(reader: StackReader, target: Path) -> WritePlan:
     with closing(first_readable(output.places, stack.page)) as first:
         page = _page_output(first)
         form, kind = PageForm.of(first, page), kind_of(first, target / first.name, [page])
-        dropped = _lost_tags(first, kind)
+        dropped = lost_tags(first, kind)
     return WritePlan(
         target=str(target), container="tiff", encoder=form.codec,
         pix_fmt=str(output.series.dtype),
-        kept=(count(len(output.places), "TIFF file"), _axes(reader, output), "tags of its pages"),
+        kept=(count(len(output.places), "TIFF file"), _axes(reader, output),
+              "descriptions and resolution"),
         notes=(form.note,) if form.note else (), dropped=dropped,
         detail=StackDetail(outputs=(output,)),
     )  # fmt: skip
@@ -213,7 +208,7 @@ def _axes(reader: StackReader, output: Output) -> str:
 def _in_whole(kind: Kind, outputs: list[Output]) -> list[str]:
     """What of the source's own metadata is carried as it is, in words."""
     if kind != "ome":
-        return ["tags of its pages" if kind == "plain" else "ImageJ's metadata"]
+        return ["its description and resolution" if kind == "plain" else "ImageJ's metadata"]
     if all(one.metadata.ome is not None for one in outputs):
         return ["OME-XML in whole"]
     return ["its own metadata in whole, as a comment"] if outputs[0].metadata.own else []
@@ -232,15 +227,6 @@ def _left_out(reader: StackReader) -> list[str]:
         f"series {one.number + 1} {one.name}".rstrip() for one in reader.stack.series
         if one.number not in reader.chosen
     ]  # fmt: skip
-
-
-def _lost_tags(stack: Stack, kind: Kind) -> tuple[str, ...]:
-    """Tags of pages that a file of another kind has no place for."""
-    if not isinstance(stack, TiffStack) or kind == "imagej":
-        return ()
-    tags = [str(tag.name) for tag in stack.file.pages.first.tags if not is_known(tag)
-            and not (kind == "plain" and is_carried(tag))]  # fmt: skip
-    return (f"tags {', '.join(tags[:6])}",) if tags else ()
 
 
 class StackWriter(Writer):
