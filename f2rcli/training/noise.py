@@ -1,5 +1,6 @@
 """Noise of the training footage."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -16,11 +17,17 @@ from f2rcli.noise.report import NoiseReport
 from f2rcli.noise.spectrum import Temporal
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
 from f2rcli.planes import pack
+from f2rcli.training.events import Event, EventKind, OnEvent
 from f2rcli.training.footage import ELSEWHERE, Footage
 from f2rcli.training.windows import is_clipped, tensor
 
+MEASURING = "measuring the noise"
+LOOKS = 3  # places of a clip that are looked at, at most
 
-def measure_footage(footage: list[Footage]) -> tuple[list[Footage], list[NoiseReport | None]]:
+
+def measure_footage(
+    footage: list[Footage], report: OnEvent = lambda event: None
+) -> tuple[list[Footage], list[NoiseReport | None]]:
     """The clips as networks see them at run time, and the noise of each, None where there is too
     little to see.
 
@@ -29,19 +36,26 @@ def measure_footage(footage: list[Footage]) -> tuple[list[Footage], list[NoiseRe
     """
     shown: list[Footage] = []
     found: list[NoiseReport | None] = []
+    steps = len(footage) * LOOKS
+
+    def look(number: int) -> None:
+        step = len(shown) * LOOKS + number
+        report(Event(kind=EventKind.PROGRESS, stage=MEASURING, step=step, steps=steps))
+
     for clip in footage:
-        seen, report = clip, _surest(clip)
-        if report is not None and clip.sensor:
-            model = report.model.first_channels(clip.channels)
+        seen, noise = clip, _surest(clip, look)
+        if noise is not None and clip.sensor:
+            model = noise.model.first_channels(clip.channels)
             first = [tensor(clip.picture(i)) for i in range(min(FRAMES, clip.shape[0]))]
             working = VarianceStabiliser.of(model, low=lowest(first) if clip.dark else None)
-            seen, report = in_space(clip, working), _even(report, working)
+            seen, noise = in_space(clip, working), _even(noise, working)
         shown.append(seen)
-        found.append(report)
+        found.append(noise)
+        look(0)
     return shown, found
 
 
-def _surest(clip: Footage) -> NoiseReport | None:
+def _surest(clip: Footage, look: Callable[[int], None]) -> NoiseReport | None:
     """The noise of a clip from those of its frames where it shows best.
 
     Fast motion hides it: texture that flow cannot follow makes white noise look coloured. Drawn
@@ -49,7 +63,8 @@ def _surest(clip: Footage) -> NoiseReport | None:
     frames share in one place speaks for all of the clip.
     """
     found: list[NoiseReport] = []
-    for numbers in _places(clip):
+    for number, numbers in enumerate(_places(clip)):
+        look(number)
         report = _measured(clip, numbers)
         if report is not None:
             found.append(replace(report, planes=_plane_noise(clip, numbers)))

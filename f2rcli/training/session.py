@@ -18,12 +18,12 @@ from f2rcli.noise import synthesis
 from f2rcli.noise.report import NoiseReport
 from f2rcli.training.checks import check_noise, fit_clips
 from f2rcli.training.config import TrainConfig
-from f2rcli.training.events import OnEvent, said
+from f2rcli.training.events import Event, OnEvent, said
 from f2rcli.training.exams import ErrorReduction, error_reduction, is_significant
 from f2rcli.training.footage import Decoding, open_footage
 from f2rcli.training.loop import Trainer, is_finished
 from f2rcli.training.methods.base import Recipe, StageSpec, TrainingContext, load_recipe
-from f2rcli.training.noise import measure_footage
+from f2rcli.training.noise import MEASURING, measure_footage
 from f2rcli.units import span
 from f2rcli.weights import Estimate, Header
 
@@ -72,16 +72,40 @@ def train(config: TrainConfig, report: OnEvent) -> TrainResult:
     started = time.monotonic()
     use_threads(threads_for(config.threads))
     result = TrainResult(config=config)
-    context = gather(config, result, report)
+    deadline = started + (1 - FOR_EXAMS) * seconds_of(config)
+    try:
+        context = gather(config, result, _until(deadline, report))
+    except _LateError:
+        return _too_late(result)
     result.noise = next((r for r in context.noise if r is not None), None)
     if result.written:
-        seconds = seconds_of(config)
-        recipe = load_recipe(replace(context, deadline=started + (1 - FOR_EXAMS) * seconds))
+        recipe = load_recipe(replace(context, deadline=deadline, report=report))
         header = _trained(recipe, result, report)
         if result.written:
             state = {name: value.cpu() for name, value in recipe.networks.state_dict().items()}
             weights.save(result.weights, header, state)
     result.seconds = time.monotonic() - started
+    return result
+
+
+class _LateError(Exception):
+    """The time is up before anything could be learnt."""
+
+
+def _until(deadline: float, report: OnEvent) -> OnEvent:
+    """What tells of events, and raises once it is past the deadline: what is read stays."""
+
+    def told(event: Event) -> None:
+        report(event)
+        if time.monotonic() >= deadline:
+            raise _LateError
+
+    return told
+
+
+def _too_late(result: TrainResult) -> TrainResult:
+    result.why_not = "the time limit came before the first step: pass a longer one"
+    result.stopped, result.for_time = TIME_UP, True
     return result
 
 
@@ -107,8 +131,8 @@ def gather(config: TrainConfig, result: TrainResult, report: OnEvent) -> Trainin
     precision = choose_precision(config.precision, device)
     begun = config.begun_from(footage[0].space)
     start = None if begun is None else weights.load(begun)
-    report(said("measuring the noise"))
-    footage, measured = measure_footage(footage)
+    report(said(MEASURING))
+    footage, measured = measure_footage(footage, report)
     check_noise(footage, measured)
     footage, measured, notes, result.why_not = fit_clips(footage, measured, adapting=config.adapt)
     result.notes += notes
@@ -125,8 +149,7 @@ def _trained(recipe: Recipe, result: TrainResult, report: OnEvent) -> Header:
             report(said(line))
     before = None if context.start is None else recipe.test_errors()
     if not _train_stages(recipe, result, report):
-        result.why_not = "the time limit came before the first step: pass a longer one"
-        result.for_time = True
+        _too_late(result)
         return recipe.header
     better = recipe.improves()
     if not better:

@@ -62,6 +62,7 @@ def test_every_method_trains_from_nothing_and_writes_what_is_better_than_its_inp
     plan = [line for line in said if line.startswith("stage ")]
     first = next(place for place, event in enumerate(events) if event.kind == "validated")
     assert plan  # what each stage costs is said before the first step
+    assert any(event.stage == "measuring the noise" and event.steps for event in events)
     assert max(place for place, event in enumerate(events) if event.text in plan) < first
     assert summarise(result).lines[-1].startswith("weights ")
     stored = json.loads((result.config.folder / "result.json").read_text())
@@ -182,9 +183,14 @@ def raise_(error: type[Exception]) -> None:
 
 
 def test_a_limit_shorter_than_the_preparation_is_one_line(clip: Path, tmp_path: Path) -> None:
-    result = run(asked(beside(clip, tmp_path), time_limit="0.01s"))
+    """Once the noise of all clips was measured before anyone looked at the clock."""
+    events: list[Any] = []
+    result = run(asked(beside(clip, tmp_path), time_limit="0.01s"), events)
     assert not result.written
     assert "the time limit came before the first step" in str(result.why_not)
+    assert summarise(result).lines[-1].endswith("pass a longer one")
+    assert list((tmp_path / "out.run" / "footage").iterdir())  # what was read stays
+    assert "measuring the noise" not in [event.text for event in events]
 
 
 @pytest.mark.parametrize(
