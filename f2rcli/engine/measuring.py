@@ -137,8 +137,7 @@ def _counted(
     shown = [picture_of(frame).planes for frame in _calm_shot(frames)]
     laws = planes.models
     if found is not None:
-        dark = frames[0].layout.levels is not None
-        laws = tuple(plane.of_counts().line(dark=dark) for plane in found.planes)
+        laws = found.of_counts(dark=frames[0].layout.levels is not None)
     counted = counted_model(shown, side_by_side(laws))
     return laws if counted is None else tuple(counted.of(slice(n, n + 1)) for n in range(len(laws)))
 

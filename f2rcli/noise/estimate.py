@@ -244,6 +244,17 @@ class NoiseMap:
             tuple(plane.finest for plane in self.planes),
         )  # fmt: skip
 
+    def of_counts(self, *, dark: bool) -> tuple[NoiseModel, ...]:
+        """The law of every plane of a sensor's counts. Both greens of a mosaic have one: networks
+        learnt from greens that agree, and two laws would part them in the space that they see.
+
+        dark: see `PlaneMap.line`.
+        """
+        planes = list(self.planes)
+        if len(planes) == 4:
+            planes[1] = planes[3] = _stacked(planes[1::2])
+        return tuple(plane.of_counts().line(dark=dark) for plane in planes)
+
     def cut_off(self, luma: Singles) -> bool:
         """Whether black and white cut the noise off before the file was made, as far as its first
         plane (H, W) shows: coding may carry some of it beyond again."""

@@ -4,6 +4,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,7 @@ from f2rcli import weights
 from f2rcli.engine import device as tiles
 from f2rcli.engine import engine as engine_room
 from f2rcli.engine import stream
+from f2rcli.engine.measuring import opening_noise
 from f2rcli.engine.planes_store import Packing
 from f2rcli.frames import ClipInfo, Frame, Mosaic, Space
 from f2rcli.models.planar import Networks
@@ -105,3 +107,17 @@ def test_noise_that_a_file_states_is_believed_and_sigma_replaces_it(untrained: P
     told = estimate_noise(frames, info, engine_of(untrained, info, sigma=20))
     assert told is not None
     assert np.allclose(told.sigma8, 20)
+
+
+def test_both_greens_of_a_sensor_have_one_law() -> None:
+    """Networks learnt from greens that agree: two laws, which chance parted, lost a burst."""
+    rng = np.random.default_rng(1)
+    light = cv2.GaussianBlur(rng.random((96, 128)), (0, 0), 8)
+    light = 300 + 6000 * (light - light.min())
+    layout = bayer_layout(Mosaic(pattern="RGGB", black=(240.0,) * 4, white=(4095.0,) * 4), 12)
+    noise = rng.normal(size=(6, *light.shape)) * np.sqrt(6 * light + 64)
+    codes = np.rint(light + 240 + noise).clip(0, 4095).astype(np.uint16)
+    shown = [Frame(planes=(one,), layout=layout) for one in codes]
+    models = opening_noise(shown, 4).planes.models
+    assert models[1] == models[3]
+    assert models[1].gain[0] == pytest.approx(6 / 3855, rel=0.15)
