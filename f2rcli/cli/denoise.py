@@ -54,7 +54,7 @@ from f2rcli.io import (
     readable_suffixes,
 )
 from f2rcli.io.base import written_name
-from f2rcli.settings import check_choice, clock, pairs
+from f2rcli.settings import clock, pairs
 from f2rcli.units import count, duration, size
 from f2rcli.window import LEAD_IN, LEAD_OUT
 
@@ -63,8 +63,6 @@ if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine
 
 MARK = "_f2r"  # what default_target adds to a name
-DEVELOPED = "developed"  # of --format: a picture of every raw file, not its mosaic
-FORMATS = "Of raw files: dng, or developed (16-bit TIFF)."
 CLIPS = opt.CLIP.replace("Video, folder", "Videos, folders")
 
 
@@ -97,7 +95,6 @@ def denoise(
         result("K=V", "Encoder options: preset=slow, pix_fmt=yuv420p10le.", more=True),
     ] = None,
     lossless: Annotated[bool, result("", "Encode as FFV1.", "--lossless")] = False,
-    format: Annotated[Text, result("KIND", FORMATS, more=True)] = None,
     start: Annotated[Text, part("TIME", "Seconds or h:mm:ss.")] = None,
     end: Annotated[Text, part("TIME", "The same; excluded.")] = None,
     frames: opt.Frames = None,
@@ -135,13 +132,10 @@ def denoise(
         axes=axes, series=series, start=_time("start", start), end=_time("end", end),
         frames=frames, fields=fields,  # type: ignore[arg-type]  # which it checks
     )  # fmt: skip
-    if format is not None:
-        check_choice("format", format, ("dng", DEVELOPED))
     encoding = dict(pairs("encoder_opt", encoder_opt or ()))
     write = WriteOptions(
         codec=codec, crf=crf, lossless=lossless, overwrite=overwrite,
         pix_fmt=encoding.pop("pix_fmt", None), encoder_options=tuple(encoding.items()),
-        demosaic=format == DEVELOPED,
         audio_codec=None if audio_codec == "none" else audio_codec, copy_only=audio_codec == "none",
     )  # fmt: skip
     job = Job(
@@ -150,7 +144,7 @@ def denoise(
         settings=opt.given(ctx, *SILENT),
     )  # fmt: skip
     job.check(json=json)
-    console.flags |= {"copy_only": "--audio-codec none", "demosaic": "--format developed"}
+    console.flags |= {"copy_only": "--audio-codec none"}
     several = {"recursive": recursive, "jobs": jobs, "shard": shard}
     if _asks_for_several(source, several):
         from f2rcli.cli.several import denoise_all

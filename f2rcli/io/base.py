@@ -151,8 +151,6 @@ class WriteOptions:
     encoder_options: tuple[tuple[str, str], ...] = setting(())
     # Encode as FFV1, without loss.
     lossless: bool = setting(False)
-    # Camera raw: developed 16-bit TIFF instead of DNG.
-    demosaic: bool = setting(False)
     # Encode sound again: aac, opus, flac... (default: copy it).
     audio_codec: str | None = setting(None)
     # Leave out sound and subtitles that OUTPUT cannot hold.

@@ -104,10 +104,6 @@ def test_the_other_size_of_networks_is_told(f2r: Run, clip: Path) -> None:
     assert "--model and --weights: choose one of them." in both.err
 
 
-def test_formats_of_raw_files_are_known(f2r: Run, clip: Path) -> None:
-    assert "--format png: no such choice" in f2r("denoise", clip, "--format", "png").err
-
-
 def test_a_cache_that_nobody_can_write_or_read_changes_nothing(
     f2r: Run, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -153,14 +153,6 @@ def test_a_mosaic_comes_back_with_camera_and_levels(tmp_path: Path, tools: Any) 
     assert np.array_equal(*pictures)
 
 
-def test_developed_pictures_are_upright_colour_of_16_bits(tmp_path: Path, tools: Any) -> None:
-    burst = write_burst(tmp_path / "burst", count=1)
-    tools.passthrough(burst, tmp_path / "out", WriteOptions(demosaic=True))
-    picture = tifffile.imread(tmp_path / "out" / "IMG 8.tif")
-    assert picture.dtype == np.uint16
-    assert picture.shape == (SIZE[1], SIZE[0], 3)  # turned by a quarter, as the file says
-
-
 @pytest.mark.parametrize("pattern", [b"\0\1\1\2", b"\2\1\1\0", b"\1\0\2\1", b"\1\2\0\1"])
 def test_levels_that_are_no_whole_codes_crop_and_aspect_come_back(
     pattern: bytes, tmp_path: Path

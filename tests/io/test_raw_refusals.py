@@ -55,7 +55,7 @@ def test_mixed_bursts_are_refused(odd: dict[str, Any], reason: str, tmp_path: Pa
     burst = write_burst(tmp_path / "burst")
     write_dng(burst / "IMG 12.dng", **odd)
     with pytest.raises(InputError, match=f"IMG 12.dng: {reason}"), open_reader(burst) as reader:
-        list(reader) if reason.startswith("colour") else reader.close()
+        list(reader)
 
 
 def test_several_kinds_of_raw_files_are_refused_and_previews_left_aside(tmp_path: Path) -> None:
@@ -147,7 +147,6 @@ def test_a_header_that_claims_too_much_is_refused(tmp_path: Path) -> None:
         ("-", {}, "standard output"),
         ("out.dng", {}, "holds one frame"),
         ("out.tif", {}, "written as .dng"),
-        ("out.dng", {"demosaic": True}, "written as .tif"),
         ("out", {"codec": "ffv1"}, "no meaning"),
         ("burst", {"overwrite": True}, "the input itself"),
     ],

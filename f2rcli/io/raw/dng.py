@@ -242,20 +242,15 @@ def _tags(
     return [tags[code] for code in sorted(tags)]
 
 
-def named_tags(exposure: Exposure) -> list[Tag]:
-    """Make and model, as far as they are known."""
-    named = ((271, exposure.tags.make), (272, exposure.tags.model))
-    return [(code, ASCII, 0, text, True) for code, text in named if text]
-
-
 def _described(exposure: Exposure) -> list[Tag]:
     tags: list[Tag] = [
         (ORIENTATION, SHORT, 1, exposure.orientation, True),
         (50706, BYTE, 4, b"\x01\x04\x00\x00", True),
         (50707, BYTE, 4, b"\x01\x01\x00\x00", True),
         (50708, ASCII, 0, exposure.tags.camera or "unknown", True),
-        *named_tags(exposure),
     ]
+    named = ((271, exposure.tags.make), (272, exposure.tags.model))
+    tags += [(code, ASCII, 0, text, True) for code, text in named if text]
     if exposure.iso is not None and exposure.iso < 1 << 16:
         tags.append((ISO, SHORT, 1, exposure.iso, True))
     if exposure.aspect != 1:
@@ -393,25 +388,19 @@ def _packed(kind: int, value: Any) -> tuple[int, bytes]:
     return len(values) // (2 if kind in (RATIONAL, SRATIONAL) else 1), data
 
 
-def develop(exposure: Exposure, samples: Samples, **how: Any) -> NDArray[Any]:
-    """A mosaic as a picture (H, W, 3): LibRaw, balance as shot, sRGB, BT.709 curve; how: further
-    settings of rawpy's `postprocess`. Raises OutputError."""
+def preview_of(exposure: Exposure, samples: Samples) -> NDArray[np.uint8]:
+    """A small picture (h, w, 3), not turned: LibRaw, balance as shot, sRGB. Raises OutputError."""
     try:
         with rawpy.RawPy() as raw:
             raw.open_file(str(exposure.path))
             raw.unpack()
             raw.raw_image[...] = samples
-            return np.asarray(raw.postprocess(use_camera_wb=True, no_auto_bright=True, **how))
+            picture = np.asarray(raw.postprocess(
+                use_camera_wb=True, no_auto_bright=True, half_size=True, output_bps=8, user_flip=0,
+            ))  # fmt: skip
     except rawpy.LibRawError as error:
-        raise OutputError(
-            f"{exposure.path.name}: LibRaw cannot develop it ({error}).",
-            hint="Leave demosaic= out, and develop the mosaic with another program.",
-        ) from error
-
-
-def preview_of(exposure: Exposure, samples: Samples) -> NDArray[np.uint8]:
-    """A small developed picture (h, w, 3), not turned."""
-    picture = develop(exposure, samples, half_size=True, output_bps=8, user_flip=0)
+        what = f"{exposure.path.name}: LibRaw cannot develop it ({error})."
+        raise OutputError(what, hint="Copy the file from the camera again.") from error
     by = -(-max(picture.shape[:2]) // PREVIEW)
     height, width = (size // by * by for size in picture.shape[:2])
     cells = picture[:height, :width].reshape(height // by, by, width // by, by, -1)

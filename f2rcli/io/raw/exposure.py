@@ -125,26 +125,9 @@ def read_tags(path: Path) -> RawTags:
     try:
         with quiet(), tifffile.TiffFile(path) as file:
             pages = list(_pages(file))
-            values = [{tag.code: tag for tag in page.tags} for page in pages]
-            ends = [
-                int(offset) + int(length)
-                for page in pages
-                for offset, length in zip(page.dataoffsets, page.databytecounts, strict=False)
-            ]
-            kinds = [int(page.photometric) for page in pages]
-            known = [
-                {
-                    code: (int(tag.dtype), tag.count, tag.value, tag.name)
-                    for code, tag in own.items()
-                }
-                for own in values
-            ]
-        size = path.stat().st_size
+            return _facts(pages, path.stat().st_size) if pages else RawTags()
     except UNREADABLE:
         return RawTags()
-    if not pages:
-        return RawTags()
-    return _facts(known, kinds, max(0, max(ends, default=0) - size))
 
 
 def _pages(file: tifffile.TiffFile) -> Iterator[Any]:
@@ -154,27 +137,33 @@ def _pages(file: tifffile.TiffFile) -> Iterator[Any]:
             yield from page.pages
 
 
-def _facts(pages: list[dict[int, Any]], kinds: list[int], missing: int) -> RawTags:
+def _facts(pages: list[Any], size: int) -> RawTags:
     """What the tags of all pages say; those of the raw samples' page come first, then the first
-    page's. pages: type, count, value and name by code."""
-    raw = [page for page, kind in zip(pages, kinds, strict=True) if kind in (_CFA, LINEAR)]
-    merged = {**pages[0], **{code: tag for page in raw for code, tag in page.items()}}
-    known = {code: tag[2] for code, tag in merged.items()}
-    known |= {code: pages[0][code][2] for code in (271, 272, ORIENTATION) if code in pages[0]}
-    dng = 50706 in pages[0]
-    exif = known.get(EXIF) if isinstance(known.get(EXIF), dict) else {}
-    gps = known.get(GPS) if isinstance(known.get(GPS), dict) else {}
+    page's. size: of the file, in bytes."""
+    ends = [
+        int(start) + int(length) for page in pages
+        for start, length in zip(page.dataoffsets, page.databytecounts, strict=False)
+    ]  # fmt: skip
+    first = {tag.code: tag for tag in pages[0].tags}
+    raw = [page for page in pages if page.photometric in (_CFA, LINEAR)]
+    merged = first | {tag.code: tag for page in raw for tag in page.tags}
+    known = {code: tag.value for code, tag in merged.items()}
+    known |= {code: first[code].value for code in (271, 272, ORIENTATION) if code in first}
+    dng = 50706 in first
+    exif, gps = (
+        found if isinstance(found := known.get(code), dict) else {} for code in (EXIF, GPS)
+    )
     of_main = {_EXIF_BY_CODE[code]: value for code, value in known.items() if code in _EXIF_BY_CODE}
     wanted = CARRIED if dng else _OF_EVERY_RAW
-    carried = {code: (code, *tag[:3], True) for code, tag in merged.items() if code in wanted}
-    renewed = {*_RENEWED, *carried, *_EXIF_BY_CODE}
-    left = [str(tag[3]) for code, tag in sorted(merged.items()) if code not in renewed]
-    left += [name for name in (exif or {}) if name not in EXIF_TAGS]
-    iso = known.get(ISO) or (exif or {}).get("ISOSpeedRatings")
+    carried = [(code, int(tag.dtype), tag.count, tag.value, True)
+               for code, tag in sorted(merged.items()) if code in wanted]  # fmt: skip
+    renewed = {*_RENEWED, *(tag[0] for tag in carried), *_EXIF_BY_CODE}
+    left = [str(tag.name) for code, tag in sorted(merged.items()) if code not in renewed]
+    left += [name for name in exif if name not in EXIF_TAGS]
     return RawTags(
         make=_text(known.get(271)),
         model=_text(known.get(272)),
-        iso=_first_int(iso),
+        iso=_first_int(known.get(ISO) or exif.get("ISOSpeedRatings")),
         orientation=_first_int(known.get(ORIENTATION)),
         rate=_rate(known.get(FRAME_RATE)),
         noise=_profile(known.get(NOISE_PROFILE)),
@@ -182,13 +171,13 @@ def _facts(pages: list[dict[int, Any]], kinds: list[int], missing: int) -> RawTa
         crop=_crop(merged) if dng else (),
         black_down=_ratios(merged.get(BLACK_DOWN)) if dng else (),
         black_across=_ratios(merged.get(BLACK_ACROSS)) if dng else (),
-        carried=tuple(carried[code] for code in sorted(carried)),
-        exif={name: v for name, v in {**of_main, **(exif or {})}.items() if name in EXIF_TAGS},
-        gps={name: v for name, v in (gps or {}).items() if name in GPS_TAGS},
+        carried=tuple(carried),
+        exif={name: v for name, v in {**of_main, **exif}.items() if name in EXIF_TAGS},
+        gps={name: v for name, v in gps.items() if name in GPS_TAGS},
         provenance=_text(known.get(PROVENANCE)),
         dng=dng,
         left=tuple(dict.fromkeys(left)),
-        missing_bytes=missing,
+        missing_bytes=max(0, max(ends, default=0) - size),
     )
 
 
@@ -204,8 +193,8 @@ def _numbers(value: Any) -> tuple[float, ...]:
 
 def _ratios(tag: Any) -> tuple[float, ...]:
     """The values of a tag of rationals, or of plain numbers."""
-    numbers = _numbers(tag[2]) if tag is not None else ()
-    if tag is None or tag[0] not in (RATIONAL, SRATIONAL):
+    numbers = _numbers(tag.value) if tag is not None else ()
+    if tag is None or int(tag.dtype) not in (RATIONAL, SRATIONAL):
         return numbers
     pairs = zip(numbers[::2], numbers[1::2], strict=False)
     return tuple(over / under if under else 0.0 for over, under in pairs)
@@ -248,18 +237,12 @@ NoiseProfile = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExposureHeader:
-    """Metadata that files have before their samples are decoded."""
+class Exposure:
+    """Metadata of an exposure."""
 
     shape: tuple[int, int]  # rows and columns of the whole sensor
     active: tuple[int, int, int, int]  # top, left, height, width of what sees light
     tags: RawTags = field(default_factory=RawTags)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Exposure(ExposureHeader):
-    """Metadata of an exposure."""
-
     path: Path
     name: str  # of the exposure, without a suffix
     # Of the active area, from its corner: what the camera's own pictures show; None: all.
@@ -327,19 +310,11 @@ class Exposure(ExposureHeader):
         return replace(self.mosaic, black=(a, b, c, d))
 
 
-def read_header(path: Path) -> ExposureHeader:
-    """The header of a raw file. Raises InputError for incomplete and other files."""
-    tags = _checked_tags(path)
-    with _opened(path) as raw:
-        shape, active = _geometry(raw)
-    return ExposureHeader(shape=shape, active=active, tags=tags)
-
-
 def read_raw(path: Path) -> tuple[Exposure, Samples]:
     """A raw file and its samples. Raises InputError if it cannot be read or denoised."""
     tags = _checked_tags(path)
     with _opened(path) as raw:
-        check_size(path, _geometry(raw)[0], hint="The file is most likely damaged.")
+        _check_size(path, raw.sizes.raw_height, raw.sizes.raw_width)
         try:
             # rawpy decodes the samples for most facts already
             exposure, samples = _exposure(raw, path, tags), np.array(raw.raw_image)
@@ -374,19 +349,13 @@ def _check_rows(exposure: Exposure, samples: Samples) -> None:
         )
 
 
-def _geometry(raw: Any) -> tuple[tuple[int, int], tuple[int, int, int, int]]:
-    sizes = raw.sizes
-    active = (sizes.top_margin, sizes.left_margin, sizes.height, sizes.width)
-    return (sizes.raw_height, sizes.raw_width), active
-
-
-def check_size(path: Path, shape: tuple[int, int], hint: str = "") -> None:
-    """Raise InputError for more pixels (rows, columns) than a sensor has."""
-    if shape[0] * shape[1] > MOST_PIXELS:
+def _check_size(path: Path, rows: int, columns: int) -> None:
+    """Raise InputError for more pixels than a sensor has."""
+    if rows * columns > MOST_PIXELS:
         raise InputError(
-            f"{path.name}: claims {shape[1]}x{shape[0]} pixels, more than f2r "
+            f"{path.name}: claims {columns}x{rows} pixels, more than f2r "
             f"allows ({MOST_PIXELS / 1e6:.0f} million).",
-            hint=hint,
+            hint="The file is most likely damaged.",
         )
 
 
@@ -432,18 +401,18 @@ def _damaged(path: Path, error: BaseException) -> InputError:
 
 
 def _exposure(raw: Any, path: Path, tags: RawTags) -> Exposure:
-    shape, active = _geometry(raw)
+    sizes = raw.sizes
     matrix = np.asarray(raw.rgb_xyz_matrix, np.float64)[:3]
     return Exposure(
         path=path,
         name=path.stem,
-        shape=shape,
-        active=active,
-        shown=_shown(raw.sizes, tags),
-        aspect=float(raw.sizes.pixel_aspect) or 1.0,
+        shape=(sizes.raw_height, sizes.raw_width),
+        active=(sizes.top_margin, sizes.left_margin, sizes.height, sizes.width),
+        shown=_shown(sizes, tags),
+        aspect=float(sizes.pixel_aspect) or 1.0,
         mosaic=_mosaic(raw, path.name),
         iso=tags.iso or int(raw.other.iso_speed) or None,
-        orientation=tags.orientation or _FLIPS.get(raw.sizes.flip, 1),
+        orientation=tags.orientation or _FLIPS.get(sizes.flip, 1),
         matrix=tuple(matrix.flatten().tolist()) if matrix.any() else (),
         noise=_per_plane(tags.noise),
         tags=tags,

@@ -22,14 +22,8 @@ from f2rcli.io.numbering import (
     natural_key,
 )
 from f2rcli.io.raw.dng import noise_share
-from f2rcli.io.raw.exposure import (
-    Exposure,
-    ExposureHeader,
-    Samples,
-    read_header,
-    read_raw,
-)
-from f2rcli.io.sequence import RATE, MismatchError, SequenceReader
+from f2rcli.io.raw.exposure import Exposure, Samples, read_raw
+from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readable
 from f2rcli.samples.defects import RECALLED
 from f2rcli.samples.lanes import (
     LaneStatistics,
@@ -41,7 +35,6 @@ from f2rcli.samples.lanes import (
 from f2rcli.sensor import bayer_layout
 
 PROFILE_OFF = 2.0  # times, in standard deviations, that a NoiseProfile may be off to be believed
-LOOKED_AT = 512  # files whose headers are read before any work; the rest are checked when read
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +57,7 @@ class RawReader(SequenceReader):
         files, notes = find_files(source)
         if missing := missing_numbers(files)[0]:
             notes = [*notes, f"{missing} numbers are missing among the file names"]
-        self.first = examine(files)
+        self.first = first_readable(files, lambda path: read_raw(path)[0])
         super().__init__(source, options, files, self.first.tags.rate or RATE)
         self.files = files[self.asked.start : self.asked.stop]
         self.family = self.first.path.suffix.lower()[1:]
@@ -195,54 +188,20 @@ def _of_folder(folder: Path) -> tuple[list[Path], list[str]]:
     return sorted(files, key=natural_key), notes
 
 
-def examine(files: list[Path]) -> Exposure:
-    """The first file that can be read; headers of the others are compared with it.
-
-    One that cannot be read is met again when its turn comes. Raises the first one's error where no
-    file can be read, and InputError for files of several bursts.
-    """
-    refused: InputError | None = None
-    known: Exposure | None = None
-    for place, path in enumerate(files):
-        try:
-            if known is None:
-                known = read_raw(path)[0]
-            elif place < LOOKED_AT:
-                _compare(path, read_header(path), known)
-        except MismatchError:
-            raise
-        except InputError as error:
-            refused = refused or error
-    if known is None:
-        raise refused or InputError("no raw files.")
-    return known
-
-
 def check_belongs(exposure: Exposure, first: Exposure) -> None:
     """Raise MismatchError unless camera, size, pattern, white level and ISO are the first's."""
-    _compare(exposure.path, exposure, first)
-    own, others = exposure.mosaic, first.mosaic
-    _refuse(exposure.path, first.path, "colour filters", own.pattern, others.pattern)
-    _refuse(exposure.path, first.path, "white level", own.white[0], others.white[0])
-
-
-def _compare(path: Path, header: ExposureHeader, first: Exposure) -> None:
     own, others = (
         {
-            "size": f"{h.shape[1]}x{h.shape[0]}",
-            "active area": h.active,
-            "camera": h.tags.camera,
-            "ISO": h.tags.iso,
+            "size": f"{one.shape[1]}x{one.shape[0]}", "active area": one.active,
+            "camera": one.tags.camera, "ISO": one.tags.iso, "colour filters": one.mosaic.pattern,
+            "white level": one.mosaic.white[0],
         }
-        for h in (header, first)
-    )
+        for one in (exposure, first)
+    )  # fmt: skip
     for what, value in own.items():
-        _refuse(path, first.path, what, value, others[what])
-
-
-def _refuse(path: Path, first: Path, what: str, own: object, others: object) -> None:
-    if own != others:
-        raise MismatchError(
-            f"{path.name}: {what} {own or 'unknown'}, {first.name} has {others or 'unknown'}.",
-            hint="A burst has one camera and one setting: denoise the parts separately.",
-        )
+        if value != others[what]:
+            raise MismatchError(
+                f"{exposure.path.name}: {what} {value or 'unknown'}, {first.path.name} has "
+                f"{others[what] or 'unknown'}.",
+                hint="A burst has one camera and one setting: denoise the parts separately.",
+            )

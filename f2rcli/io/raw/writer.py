@@ -1,11 +1,9 @@
-"""Bursts written as DNG files, or developed as TIFF files: all of them or none."""
+"""Bursts written as DNG files: all of them or none."""
 
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import tifffile
 
 from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.frames import Frame
@@ -15,12 +13,10 @@ from f2rcli.io.files import (
     PartFolder,
     check_folder,
     check_target,
-    disk_errors,
     misread_error,
 )
-from f2rcli.io.formats import TIFF
-from f2rcli.io.raw.dng import develop, exif_of, named_tags, new_dng, preview_of, profile_left
-from f2rcli.io.raw.exposure import Exposure, Samples, read_raw
+from f2rcli.io.raw.dng import exif_of, new_dng, preview_of, profile_left
+from f2rcli.io.raw.exposure import Exposure, read_raw
 from f2rcli.io.raw.reader import RawFrame, RawReader
 from f2rcli.samples.lanes import picture_kept
 from f2rcli.units import count
@@ -29,18 +25,9 @@ _NAMED = 4  # tags that are listed by name; the others are counted
 _EXIFTOOL = "exiftool -TagsFromFile SOURCE -ExifIFD:all -MakerNotes OUTPUT"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RawDetail:
-    """The writer's part of the plan."""
-
-    folder: bool  # else one file
-    suffix: str
-
-
 def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
-    """Plan DNG files, or developed TIFF files. Raises UsageError or OutputError for what cannot be
-    done."""
-    path, suffixes = Path(target), TIFF if options.demosaic else {".dng"}
+    """Plan DNG files. Raises UsageError or OutputError for what cannot be done."""
+    path = Path(target)
     if not isinstance(reader, RawReader):
         raise UsageError(
             f"{path.name}: only camera raw is written as {path.suffix}, "
@@ -49,13 +36,10 @@ def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
         )
     options.refuse_encoding("camera raw")
     folder = path.is_dir() or target.endswith(("/", "\\")) or not path.suffix
-    if target == "-" or not (folder or path.suffix.lower() in suffixes):
+    if target == "-" or not (folder or path.suffix.lower() == ".dng"):
         where = "standard output" if target == "-" else path.name
-        form = "developed pictures are written as .tif" if options.demosaic else (
-            "camera raw is written as .dng; demosaic=True makes developed .tif of it"
-        )  # fmt: skip
         hint = "Name a folder with output=: the files keep their names in it."
-        raise UsageError(f"{where}: {form}.", hint=hint)
+        raise UsageError(f"{where}: camera raw is written as .dng.", hint=hint)
     if not folder and reader.info.frames != 1:
         middle = float(len(reader.files) // 2 * reader.info.time_base)
         raise UsageError(
@@ -68,12 +52,10 @@ def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
         _check_names(reader)
     else:
         check_target(path, reader.paths(), overwrite=options.overwrite)
-    kept, dropped = _fate(reader.first, demosaic=options.demosaic)
+    kept, dropped = _fate(reader.first)
     return WritePlan(
-        target=target, container="raw", encoder="tiff" if options.demosaic else "dng",
-        pix_fmt="rgb48" if options.demosaic else "cfa16", kept=kept, dropped=dropped,
-        notes=(f"ExifTool copies the rest: {_EXIFTOOL}",) if not options.demosaic else (),
-        detail=RawDetail(folder=folder, suffix=".tif" if options.demosaic else ".dng"),
+        target=target, container="raw", encoder="dng", pix_fmt="cfa16", kept=kept, dropped=dropped,
+        notes=(f"ExifTool copies the rest: {_EXIFTOOL}",), detail=folder,
     )  # fmt: skip
 
 
@@ -89,7 +71,7 @@ def _check_names(reader: RawReader) -> None:
             )
 
 
-def _fate(exposure: Exposure, *, demosaic: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _fate(exposure: Exposure) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What is kept, and what is not."""
     tags = exposure.tags
     if tags.left or tags.exif:
@@ -100,8 +82,6 @@ def _fate(exposure: Exposure, *, demosaic: bool) -> tuple[tuple[str, ...], tuple
     shot = exif_of(exposure).keys() - {"ISOSpeedRatings"}
     told = ["exposure, lens and date"] if shot else []
     told += ["GPS"] if tags.gps else []
-    if demosaic:
-        return (), ("the mosaic (developed by LibRaw to sRGB, as shot, upright)", *told, *left)
     levels = "levels, size" if exposure.gray else "levels, colour filters, white balance, size"
     colours = "colour matrices and profile" if tags.dng and not exposure.gray else ""
     kept = [levels, colours, "" if tags.dng else "camera and ISO", *told]
@@ -109,17 +89,16 @@ def _fate(exposure: Exposure, *, demosaic: bool) -> tuple[tuple[str, ...], tuple
 
 
 class RawWriter(Writer):
-    """A part folder of DNG or developed TIFF files, or a part file of one; each is read back."""
+    """A part folder of DNG files, or a part file of one; each is read back."""
 
     def __init__(self, reader: Reader, plan: WritePlan) -> None:
         assert isinstance(reader, RawReader)  # as the plan's maker saw to
         self.reader, self.plan = reader, plan
-        self.detail: RawDetail = plan.detail
         self.target = Path(plan.target)
         self._frames = 0
         self._provenance = ""  # how it is made
         self._names: set[str] = set()
-        part = PartFolder if plan.detail.folder else PartFile
+        part = PartFolder if plan.detail else PartFile
         self._part = part(self.target, overwrite=plan.overwrite)
 
     def write(self, frame: Frame) -> None:
@@ -130,20 +109,13 @@ class RawWriter(Writer):
             picture = picture_kept(exposure.picture(taken.samples), frame.planes, taken.seen)
         after = np.array(taken.samples)
         exposure.put_back(picture, after)
-        self._names.add(name := exposure.name + self.detail.suffix)
-        if self.plan.encoder == "dng":
-            self._add_dng(name, exposure, taken.samples, after)
-        else:
-            self._add_developed(name, exposure, after)
-        self._frames += 1
-
-    def _add_dng(self, name: str, exposure: Exposure, before: Samples, after: Samples) -> None:
+        self._names.add(name := f"{exposure.name}.dng")
         if not self._frames:
             self._provenance = self.plan.provenance_text()
         data = new_dng(
             exposure,
             after,
-            noise=profile_left(exposure, before, after),
+            noise=profile_left(exposure, taken.samples, after),
             preview=preview_of(exposure, after),
             provenance=self._provenance,
         )
@@ -157,16 +129,7 @@ class RawWriter(Writer):
         levels = (own.pattern, own.white) == (other.pattern, other.white)
         if not levels or not np.array_equal(found.crop(read), exposure.crop(after)):
             raise misread_error(exposure.name)
-
-    def _add_developed(self, name: str, exposure: Exposure, after: Samples) -> None:
-        picture, path = develop(exposure, after, output_bps=16), self._part.file(name)
-        with disk_errors(self.target):
-            tifffile.imwrite(
-                path, picture, photometric="rgb", metadata=None, software="f2r",
-                extratags=named_tags(exposure),
-            )  # fmt: skip
-        if not np.array_equal(tifffile.imread(path), picture):
-            raise misread_error(name)
+        self._frames += 1
 
     def finish(self) -> Receipt:
         if not self._frames:
