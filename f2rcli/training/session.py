@@ -21,7 +21,7 @@ from f2rcli.training.config import TrainConfig
 from f2rcli.training.events import Event, OnEvent, said
 from f2rcli.training.exams import ErrorReduction, error_reduction, is_significant
 from f2rcli.training.footage import Decoding, open_footage
-from f2rcli.training.loop import Trainer, is_finished
+from f2rcli.training.loop import RunState, Trainer, is_finished
 from f2rcli.training.methods.base import Recipe, StageSpec, TrainingContext, load_recipe
 from f2rcli.training.noise import MEASURING, measure_footage
 from f2rcli.units import span
@@ -181,17 +181,25 @@ def _train_stages(recipe: Recipe, result: TrainResult, report: OnEvent) -> bool:
             result.stopped = TIME_UP
             break
         budget = _budget(spec, left[left.index(spec) :], context) if spec in left else math.inf
-        began = time.monotonic()
-        stage = recipe.stage(spec, budget) if spec in left else recipe.finished(spec)
-        settings = context.settings(spec)
-        trainer = Trainer(stage, context.folder, settings, device=context.device)
-        if math.isfinite(budget):
-            trainer.allow(max(budget - (time.monotonic() - began), 1.0))
-        trainer.run(report)
-        learnt |= trainer.step > 0
-        result.curve += [(spec.name, step, level) for step, level in trainer.state.curve]
+        trained = _train_stage(recipe, spec, budget, new=spec in left, report=report)
+        learnt |= trained.step > 0
+        result.curve += [(spec.name, step, level) for step, level in trained.curve]
         recipe.tidy(spec)
     return learnt
+
+
+def _train_stage(
+    recipe: Recipe, spec: StageSpec, budget: float, *, new: bool, report: OnEvent
+) -> RunState:
+    """Train a stage for so many seconds. A function of its own: what one stage learns from is gone
+    before that of the next is made."""
+    context, began = recipe.context, time.monotonic()
+    stage = recipe.stage(spec, budget) if new else recipe.finished(spec)
+    trainer = Trainer(stage, context.folder, context.settings(spec), device=context.device)
+    if math.isfinite(budget):
+        trainer.allow(max(budget - (time.monotonic() - began), 1.0))
+    trainer.run(report)
+    return trainer.state
 
 
 def _budget(spec: StageSpec, left: Sequence[StageSpec], context: TrainingContext) -> float:
