@@ -4,8 +4,7 @@
 
 From a checkout, with clips it makes itself. With a CUDA device: tests marked gpu, the four methods
 on both in dB, frames per second and memory by size and by clips side by side, and a profile of
-1080p. Without one it counts, with tensors that pretend to be on a GPU, what a frame moves and
-starts there, and predicts a time from that.
+1080p.
 """
 
 import argparse
@@ -13,33 +12,24 @@ import subprocess
 import sys
 import time
 import traceback
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from threading import Thread
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))
 
 from f2rcli import methods  # noqa: E402  # of this checkout
-from f2rcli.engine import planes_store as copies  # noqa: E402
-from f2rcli.engine.device import Runner  # noqa: E402
 from f2rcli.engine.settings import EngineSettings  # noqa: E402
 from f2rcli.engine.stream import Engine, denoise_stream, load_engine  # noqa: E402
 from f2rcli.errors import F2RError  # noqa: E402
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout  # noqa: E402
-from f2rcli.models import recorded as graphs  # noqa: E402
-from f2rcli.models.layers import leaves  # noqa: E402
 
 LAYOUT = PlaneLayout(
     family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False, matrix=Matrix.BT709
@@ -47,23 +37,9 @@ LAYOUT = PlaneLayout(
 SIZES = {"640x360": (360, 640), "1920x1080": (1080, 1920), "3840x2160": (2160, 3840)}
 TICK = Fraction(1, 25)
 SIGMA = 15.0  # of 255, of the noise that is added
-SMALL = (256, 320)  # of the clip that is counted: its pyramid has as many levels as any larger
-FULL_HD = 1920 * 1080
 FRAMES = 64  # of a clip whose speed is measured
 SETTLED = 24  # frames until windows are full, and work that recurs is recorded
 LAST = 8  # frames that are read ahead: at the end nothing is
-
-# What a prediction assumes of an H200 and its host: its data sheet, and the shares an H100 reached.
-BANDWIDTH, BANDWIDTH_SHARE = 4.8e12, 0.6  # bytes per second, and the share that is reached
-MATRIX, MATRIX_SHARE = 790e12, 0.15  # FLOP per second in bf16, and the share
-LAUNCH = 5e-6  # seconds of the host per kernel started by torch
-SHORTEST = 3e-6  # seconds of the device per kernel, however small
-VIEWS = {
-    "view", "_unsafe_view", "expand", "permute", "transpose", "t", "slice", "select", "unsqueeze",
-    "squeeze", "detach", "alias", "split", "split_with_sizes", "unbind", "unfold", "as_strided",
-    "chunk", "narrow", "reshape", "empty", "empty_like", "new_empty", "empty_strided", "lift_fresh",
-    "diagonal", "_local_scalar_dense", "numpy_T",
-}  # fmt: skip
 
 
 def clean_picture(index: int, height: int, width: int) -> np.ndarray:
@@ -111,96 +87,6 @@ def psnr(frames: Sequence[Frame], others: Sequence[Frame]) -> float:
         for a, b in zip(frames, others, strict=True)
     ]
     return float(10 * np.log10(255**2 / max(float(np.mean(errors)), 1e-9)))
-
-
-class Counted(TorchDispatchMode):
-    """Kernels and the bytes they read and write, by operation."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.kernels: Counter[str] = Counter()
-        self.bytes = 0.0
-        self.narrow = False  # inside networks, which run in bf16 on a GPU
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        made = func(*args, **(kwargs or {}))
-        name = func.overloadpacket.__name__
-        if name not in VIEWS:
-            self.kernels[name] += 1
-            moved = sum(one.numel() * one.element_size() for one in leaves((args, made)))
-            self.bytes += moved / 2 if self.narrow else moved
-        return made
-
-    def within(self, run: Callable[..., Any]) -> Callable[..., Any]:
-        """A network's run, whose bytes are those of bf16."""
-
-        def inner(*args: Any) -> Any:
-            self.narrow = True
-            try:
-                return run(*args)
-            finally:
-                self.narrow = False
-
-        return inner
-
-
-@contextmanager
-def pretending() -> Iterator[Any]:
-    """A GPU that is none; see tests/engine/pretend_gpu.py."""
-    from tests.engine.pretend_gpu import PretendGpu
-
-    cuda = {
-        "is_available": lambda: True, "device_count": lambda: 1,
-        "mem_get_info": lambda device: (1 << 36, 1 << 37),
-    }  # fmt: skip
-    with ExitStack() as stack:
-        for name, value in cuda.items():
-            stack.enter_context(mock.patch(f"torch.cuda.{name}", value))
-        for owner, name in ((copies, "overlaps"), (graphs, "records")):
-            stack.enter_context(mock.patch.object(owner, name, return_value=False))
-        yield stack.enter_context(PretendGpu())
-
-
-def predict() -> str:
-    """Kernels, bytes and FLOP of one frame in a full window, and what they should cost at 1080p."""
-    frames = clip(9, SMALL)
-    scale = FULL_HD / (SMALL[0] * SMALL[1])
-    with pretending() as gpu:
-        stream = denoise_stream(
-            iter(frames), info_of(frames), engine_for(frames, device="cuda", precision="fp32")
-        )
-        for _ in range(4):
-            next(stream)
-        gpu.moves.clear()
-        counted, flops = Counted(), FlopCounterMode(display=False)
-        narrow = mock.patch.object(Runner, "_run", counted.within(Runner._run))
-        with narrow, counted, flops:
-            next(stream)
-        moves = Counter(move.way for move in gpu.moves)
-        stream.close()
-    kernels = sum(counted.kernels.values())
-    moved, work = counted.bytes * scale, flops.get_total_flops() * scale
-    device = max(
-        moved / (BANDWIDTH * BANDWIDTH_SHARE) + work / (MATRIX * MATRIX_SHARE), kernels * SHORTEST
-    )
-    host = kernels * LAUNCH
-    most = ", ".join(f"{name} {count}" for name, count in counted.kernels.most_common(12))
-    return "\n".join(
-        [
-            "| per frame at 1920x1080, counted | |",
-            "|---|---|",
-            f"| copies of planes up, down | {moves['up']}, {moves['down']} |",
-            f"| flags asked for | {moves['asked']} |",
-            f"| kernels | {kernels} |",
-            f"| bytes read and written, networks in bf16 | {moved / 1e9:.1f} GB |",
-            f"| FLOP of convolutions and products | {work / 1e9:.0f} GFLOP |",
-            f"| predicted: device | {1e3 * device:.1f} ms |",
-            f"| predicted: host, kernel by kernel | {1e3 * host:.1f} ms |",
-            f"| predicted: frames per second | {1 / max(device, host):.0f} |",
-            "",
-            f"Most frequent: {most}.",
-        ]
-    )
 
 
 def agreement() -> list[str]:
@@ -317,9 +203,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     until = time.monotonic() + 60 * parser.parse_args().minutes
     if not torch.cuda.is_available():
-        print("no CUDA device here: counted with tensors that pretend, and predicted\n")
-        print(predict())
-        return
+        sys.exit("no CUDA device here")
     print(torch.cuda.get_device_name(), torch.__version__, flush=True)
     for part in (
         tests,

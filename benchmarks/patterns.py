@@ -1,27 +1,19 @@
-"""Drawn scenes that look like noise: clean ones may not change, and noise on them is read as it is.
-
-    python benchmarks/patterns.py [--groups walls sheets gratings] [--only NAME] [--draws 120]
-        [--sigmas 0 3]
+"""Drawn scenes that look like noise, for sigma.py: none of them was seen by what measures it.
 
 *Walls* that repeat with a pitch of their own (lamps on which a picture moves, facades, shelves of
 books, siding, shutters, corrugated iron, keyboards, screens whose rows or columns are dark by
 turns), before a camera that stands, pans, shakes or comes nearer. *Sheets* (letters, tables, sheet
 music, bar codes, bricks, keys) before a hand-held one. *Gratings* that flow takes for something
 else: rings whose centre moves, a knit that sways, the colours of a plaid that pans. All in 4:2:0,
-seven or eight frames, with noise of every sigma. Printed for each: lines that were found (there
-are none), sigma of R, G and B as f2r tells it, and PSNR of luma, Cb and Cr against the clean clip,
-of the input and of the output (78: the same). sigma.py measures the noise of the same scenes.
+seven or eight frames.
 """
 
-import argparse
-import tempfile
 from collections.abc import Callable, Iterator
 from itertools import product
-from pathlib import Path
 
 import cv2
 import numpy as np
-from compression import Codec, Planes, denoised, encoded, psnr
+from compression import Planes
 from numpy.typing import NDArray
 
 Real = NDArray[np.float64]
@@ -36,12 +28,6 @@ def scenes(groups: list[str], draws: int) -> Iterator[tuple[str, str, list[Plane
         yield "sheets", f"{name} {motion}", sheet_filmed(SHEETS[name], motion)
     for grating in GRATINGS if "gratings" in groups else ():
         yield "gratings", grating.__name__, [grating_filmed(grating(t)) for t in range(8)]
-
-
-def with_noise(clean: list[Planes], sigma: float) -> list[Planes]:
-    """White noise in every plane, within the codes that a file may hold."""
-    rng = np.random.default_rng(1)
-    return [[(p + rng.normal(0, sigma, p.shape)).clip(1, 254) for p in f] for f in clean]
 
 
 def in_colour(luma: Real) -> Planes:
@@ -315,34 +301,3 @@ def grating_filmed(planes: list[Real]) -> Planes:
 
 
 GRATINGS = moire, knit, plaid
-
-
-def row(clean: list[Planes], sigma: float, path: Path) -> str:
-    """What was found, and PSNR before and after, as cells of a table."""
-    before = encoded(with_noise(clean, sigma), Codec("ffv1", {}), path)
-    after, engine = denoised(path)
-    lines = "; ".join(found.words() for found in engine.found.lines.values()) or "-"
-    sigmas = () if engine.found.noise is None else engine.found.noise.sigma8
-    cells = (sigmas, psnr(before, clean), psnr(after, clean))
-    return " | ".join([lines, *(", ".join(f"{value:.1f}" for value in cell) for cell in cells)])
-
-
-def main() -> None:
-    """Print a row for every scene and sigma."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    groups = ["walls", "sheets", "gratings"]
-    parser.add_argument("--groups", nargs="+", choices=groups, default=groups)
-    parser.add_argument("--only", default="", help="scenes whose name contains this")
-    parser.add_argument("--draws", type=int, default=120, help="of walls")
-    parser.add_argument("--sigmas", nargs="+", type=float, default=[0.0, 3.0])
-    given = parser.parse_args()
-    print("| group | scene | sigma | lines | found | in | out |\n|---|---|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "scene.mkv"
-        for group, name, clean in scenes(given.groups, given.draws):
-            for sigma in given.sigmas if given.only in name else ():
-                print(f"| {group} | {name} | {sigma:g} | {row(clean, sigma, path)} |", flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,9 +1,8 @@
-"""f2r under torture: damaged files, kills at any moment, no room on the disk, no permission.
+"""f2r under torture: damaged files, and kills at any moment.
 
-    python benchmarks/torture.py [--mutants 500] [--cuts 0] [--kills 20] [--full 99] [--denied 99]
-        [--files FILE ...] [--seed 0] [--first 0] [--minutes 30]
+    python benchmarks/torture.py [--mutants 500] [--kills 20] [--seed 0] [--first 0] [--minutes 30]
 
-Damaged copies of small files of many kinds (or of yours) go through the whole command in forked
+Damaged copies of small files of many kinds go through the whole command in forked
 children under limits of time and memory; PyAV, tifffile, zarr or h5py alone count the frames of
 what went in and came out. Kills fall at random moments: what is at the target is whole, the input
 unchanged, and the same command then gives the result of a run that nobody disturbed. --first goes
@@ -13,7 +12,6 @@ then. Needs fork: Linux or macOS.
 
 import argparse
 import contextlib
-import ctypes
 import hashlib
 import json
 import os
@@ -48,11 +46,9 @@ TELL = *ONCE, "--sigma", "8"  # the noise, which is quicker than measuring it
 STACKS = ".tif", ".tiff", ".dng"
 EDGE = 512  # bytes of headers and tails, where damage tells most
 EXTREMES = b"\x00", b"\xff" * 4, b"\x7f\xff\xff\xff", b"\x80\x00\x00\x00", b"\xff" * 8
-OVERRIDING = 0b1110  # capabilities of Linux: CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER
 ENDLESS = "does not say where it ends"  # the note of formats that cannot tell of a cut
 GOOD = {
     "done", "done, damage reported", "clean error", "its end is not known", "the same result",
-    "it fits",
 }  # fmt: skip
 # Name -> encoder, its pixel format, frames.
 VIDEOS = {
@@ -150,17 +146,6 @@ def seeds_in(room: Path) -> list[Seed]:
     group.create_array("0", data=values, chunks=(1, SIZE, SIZE))
     group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": scale}]}
     found.append(Seed("movie.zarr", "Zarr", "in.zarr", "out.tif", "in.zarr/**/*"))
-    return found
-
-
-def given_files(room: Path, files: list[Path]) -> list[Seed]:
-    """Seeds of files that are there already."""
-    found = []
-    for number, file in enumerate(files):
-        shutil.copy(file, _folder(room, name := f"{number} {file.name}") / f"in{file.suffix}")
-        moving = file.suffix in {Path(one).suffix for one in VIDEOS}
-        out = "out.mkv" if moving else "out.ome.tif"
-        found.append(Seed(name, file.suffix, f"in{file.suffix}", out))
     return found
 
 
@@ -384,20 +369,6 @@ def mutants(seeds: list[Seed], room: Path, given: argparse.Namespace) -> Iterato
             shutil.copytree(folder, at, dirs_exist_ok=True)
 
 
-def cuts(seeds: list[Seed], room: Path, given: argparse.Namespace) -> Iterator[tuple[str, str]]:
-    """A file of every seed cut off at as many places, evenly spread."""
-    for seed in seeds if given.cuts else ():
-        whole = frames(room / seed.name / seed.source, room)
-        for part in range(1, given.cuts + 1):
-            folder, path = _to_damage(seed, room, np.random.default_rng(part))
-            data = path.read_bytes()
-            path.write_bytes(data[: len(data) * part // (given.cuts + 1)])
-            kind = judged(seed, folder, TELL, whole)
-            yield seed.kind, kind
-            if kind not in GOOD:
-                print(f"{kind}: {seed.name} cut, {part} of {given.cuts}", file=sys.stderr)
-
-
 def _to_damage(seed: Seed, room: Path, rng: np.random.Generator) -> tuple[Path, Path]:
     """A copy of a seed, and the file of it to damage."""
     folder = copied(room / seed.name, room.parent / "work")
@@ -411,8 +382,8 @@ def copied(whole: Path, work: Path) -> Path:
     return work
 
 
-def judged(seed: Seed, folder: Path, more: tuple[str, ...], whole: int | None = None) -> str:
-    """What the command makes of a damaged seed, in a word; whole: its frames, if known."""
+def judged(seed: Seed, folder: Path, more: tuple[str, ...]) -> str:
+    """What the command makes of a damaged seed, in a word."""
     source, out = folder / seed.source, folder / seed.out
     before, listed = digests(source), set(folder.iterdir())
     ended = command(seed.command(more), folder)
@@ -424,7 +395,7 @@ def judged(seed: Seed, folder: Path, more: tuple[str, ...], whole: int | None = 
         return "left behind"
     if ended.code not in (0, 4):
         return "clean error" if ended.refused and not out.exists() else "no error line"
-    found, wanted = frames(out, folder), whole or frames(source, folder)
+    found, wanted = frames(out, folder), frames(source, folder)
     if not found:
         return "broken"
     if ended.code == 0 and found < (wanted or 0):
@@ -493,64 +464,10 @@ def kills(seeds: list[Seed], room: Path, given: argparse.Namespace) -> Iterator[
             yield name, kind or "the same result"
 
 
-def full(seeds: list[Seed], room: Path, given: argparse.Namespace) -> Iterator[tuple[str, str]]:
-    """Every kind of seed with no room for its result."""
-    for seed in seeds[: given.full]:
-        for most in (700, 2000, 5000):  # bytes; the words need some too
-
-            def little(most: int = most) -> None:
-                signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-                resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-
-            yield f"{most} B", _stopped(seed, room, little)
-
-
-def denied(seeds: list[Seed], room: Path, given: argparse.Namespace) -> Iterator[tuple[str, str]]:
-    """Every kind of seed in a folder that may not be written, and one that may not be read."""
-    for seed in seeds[: given.denied]:
-        yield "folder", _stopped(seed, room, _obey_permissions, ".", 0o555)
-        yield "input", _stopped(seed, room, _obey_permissions, seed.source, 0o000)
-
-
-def _stopped(seed: Seed, room: Path, ready: Callable[[], None], closed: str = "",
-             mode: int = 0) -> str:  # fmt: skip
-    """How a run ended that could not but fail, in a word."""
-    folder = copied(room / seed.name, room.parent / "work")
-    listed, at = set(folder.iterdir()), folder / closed
-    before = at.stat().st_mode & 0o777
-    if closed:
-        at.chmod(mode)
-    ended = command(seed.command(ONCE), folder, ready=ready)
-    at.chmod(before)
-    if ended.code in (0, 4) and not closed:
-        return "it fits"
-    left = set(folder.iterdir()) - listed - {folder / "cache"}
-    kind = ended.wrong or (
-        "left behind" if left else "clean error" if ended.refused else "no error"
-    )
-    if kind not in GOOD:
-        print(f"{kind}: {seed.name} {closed}: {ended.words[-500:]}", file=sys.stderr)
-    return kind
-
-
-def _obey_permissions() -> None:
-    """From now on this process may do only what permissions allow, even if it is root's."""
-    library = ctypes.CDLL(None)
-    header, sets = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
-    library.capget(header, sets)
-    for place in (0, 1):  # what is in effect, and what may be again
-        sets[place] &= ~OVERRIDING
-    library.capset(header, sets)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--mutants", type=int, default=500)
-    parser.add_argument("--files", type=Path, nargs="*", help="small files of yours instead")
-    parser.add_argument("--cuts", type=int, default=0, help="of every seed")
     parser.add_argument("--kills", type=int, default=20, help="of every job")
-    parser.add_argument("--full", type=int, default=99, help="kinds that find no room")
-    parser.add_argument("--denied", type=int, default=99, help="kinds that find no permission")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="mutant and kill to begin with")
     parser.add_argument("--minutes", type=float, default=1e9, help="end then, and say how far")
@@ -563,8 +480,7 @@ def main() -> int:
         made = room / "seeds.json"
 
         def make() -> int:  # in a child: encoders leave threads
-            seeds = given_files(room, given.files) if given.files else seeds_in(room)
-            made.write_text(json.dumps([vars(seed) for seed in seeds]))
+            made.write_text(json.dumps([vars(seed) for seed in seeds_in(room)]))
             return 0
 
         ended = forked(make, room)
@@ -573,7 +489,7 @@ def main() -> int:
         seeds = [Seed(**facts) for facts in json.loads(made.read_text())]
         for name in LOADED:  # what every child needs; nothing is run, as that starts threads
             import_module(name)
-        for trial in (mutants, cuts, kills, full, denied):
+        for trial in (mutants, kills):
             found[trial.__name__] = Counter(trial(seeds, room, given))
     for title, counts in found.items():
         if counts:
