@@ -24,7 +24,7 @@ from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, UsageError
 from f2rcli.evaluation import benchmarks
 from f2rcli.evaluation import metrics as metric_names
-from f2rcli.evaluation.plan import Plan
+from f2rcli.evaluation.base import Plan
 from f2rcli.evaluation.result import (
     NOISY,
     BenchmarkFacts,

@@ -22,8 +22,7 @@ import numpy as np
 
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.errors import F2RError, InputError
-from f2rcli.evaluation.base import Baseline, Contestant
-from f2rcli.evaluation.plan import BASELINES
+from f2rcli.evaluation.base import BASELINES, Baseline, Contestant
 from f2rcli.evaluation.result import MethodFacts
 from f2rcli.frames import ClipInfo, Codes, Family, Frame, PlaneLayout
 from f2rcli.noise.synthesis.codec import to_codes

@@ -11,14 +11,13 @@ from datetime import UTC, datetime
 from f2rcli import __version__
 from f2rcli.errors import F2RError, UsageError
 from f2rcli.evaluation import metrics
-from f2rcli.evaluation.base import Baseline, Case, ClipFacts, Contestant, OpenClip
+from f2rcli.evaluation.base import Baseline, Case, ClipFacts, Contestant, OpenClip, Plan
 from f2rcli.evaluation.baselines import MethodContestant
 from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.lockstep import DenoiserRun, Lockstep
 from f2rcli.evaluation.measured_noise import NoiseLeft
 from f2rcli.evaluation.metrics import MEASURES, METRICS, ChannelValues, series_of
 from f2rcli.evaluation.pictures import ReportPictures
-from f2rcli.evaluation.plan import Plan
 from f2rcli.evaluation.removed import ChangeMeter, ResidualMeter
 from f2rcli.evaluation.result import (
     NOISY,

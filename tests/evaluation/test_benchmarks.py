@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 from f2rcli.errors import InputError, UsageError
-from f2rcli.evaluation import base, benchmarks, plan, result
+from f2rcli.evaluation import base, benchmarks, result
 from f2rcli.evaluation import run as runs
 from f2rcli.frames import Frame, Space
 
@@ -67,7 +67,7 @@ def frames_of(case: base.Case, side: str = "reference") -> list[Frame]:
 def run(cases: list[base.Case], name: str) -> result.Evaluation:
     chosen = benchmarks.load(name)
     kind = "synthetic" if cases[0].noise is not None else "reference"
-    choices = plan.Plan(metrics=("psnr",), methods=("none",), clipped=chosen.clipped)
+    choices = base.Plan(metrics=("psnr",), methods=("none",), clipped=chosen.clipped)
     return runs.evaluate(cases, choices, kind=kind)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from f2rcli.errors import InputError, UsageError
-from f2rcli.evaluation import base, baselines, plan, result
+from f2rcli.evaluation import base, baselines, result
 from f2rcli.evaluation import run as runs
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, Mosaic, PlaneLayout
 from f2rcli.noise import synthesis
@@ -108,7 +108,7 @@ def run(
     case: base.Case, *fakes: Fake, kind: str = "reference", **choices: object
 ) -> result.Evaluation:
     settings = {"metrics": ("psnr",), "methods": ("none",)} | choices
-    return runs.evaluate([case], plan.Plan(**settings), kind=kind, baselines=fakes)  # type: ignore[arg-type]
+    return runs.evaluate([case], base.Plan(**settings), kind=kind, baselines=fakes)  # type: ignore[arg-type]
 
 
 def given(clean: Made | None, **denoised: Made) -> base.Case:
@@ -292,7 +292,7 @@ def test_groups_have_means_of_their_own() -> None:
         base.Case(name="clip", group=noise, reference=Made(), noise=synthesis.parse(noise))
         for noise in ("gaussian:10", "gaussian:40")
     ]
-    choices = plan.Plan(metrics=("psnr",), methods=("none",))
+    choices = base.Plan(metrics=("psnr",), methods=("none",))
     found = runs.evaluate(cases, choices, kind="synthetic")
     assert found.groups == ("gaussian:10", "gaussian:40")
     strong, weak = (found.mean("none", "psnr", group) for group in found.groups[::-1])
