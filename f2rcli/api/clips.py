@@ -1,15 +1,11 @@
 """Whole clips: arrays, iterables, files and lazy arrays, each given back as what it was."""
 
-import hashlib
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, Unpack
-
-import numpy as np
 
 from f2rcli.api.arrays import (
     ArrayStack,
@@ -21,19 +17,14 @@ from f2rcli.api.arrays import (
     letters_of,
     no_array,
     stacked,
-    values_of,
 )
 from f2rcli.api.call import Call, Cancel, Keywords, Options, Progress, Watch, refuse_series
 from f2rcli.api.live import FrameSequence
 from f2rcli.engine.settings import EngineSettings, provenance_of
 from f2rcli.errors import InputError, UsageError, shown
-from f2rcli.frames import Plane
 from f2rcli.io import default_target, open_reader, open_writer, plan_output
 from f2rcli.io.base import ReadOptions, WriteOptions
-from f2rcli.io.files import disk_errors
 from f2rcli.system import load_torch
-
-MOST_FRAMES = 480  # of all lanes together: as many as an adaptation looks at
 
 
 def denoise_file(source: str, output: str | Path | None, call: Call, *, overwrite: bool) -> str:
@@ -82,75 +73,19 @@ def check_adapt(adapt: bool | float, sigma: float | None) -> None:
     raise UsageError(f"adapt={shown(adapt)}: must be True, False or minutes of training.")
 
 
-def fitted(
-    settings: EngineSettings, source: str, read: ReadOptions, call: Call, content: str | None = None
-) -> EngineSettings:
-    """The settings with weights fitted to a file, if the call asks for them and they are better.
-
-    content: a digest that stands for a file which is made anew each time.
-    """
+def fitted(settings: EngineSettings, source: str, read: ReadOptions, call: Call) -> EngineSettings:
+    """The settings with weights fitted to a file, if the call asks for them and they are better."""
     if not call.adapt:
         return settings
     load_torch()
     from f2rcli.training.adapt import MINUTES, Adaptation
 
     minutes = MINUTES if call.adapt is True else float(call.adapt)
-    entry = Adaptation(settings, minutes, source, read, content)
+    entry = Adaptation(settings, minutes, source, read)
     if not entry.known:
         entry.fit(lambda event: call.watch.check())
     call.report.note(f"adapt: {entry.reason or 'weights fitted to this clip'}")
     return entry.applied()
-
-
-def fitted_to_array(stack: ArrayStack, call: Call) -> Options:
-    """Weights fitted to an array. Equal arrays reuse the weights that were fitted before."""
-    if not call.adapt:
-        return call.options
-    with tempfile.TemporaryDirectory(prefix="f2r-") as folder:
-        path, axes = Path(folder) / "array.tif", _axes(stack)
-        content = _write(stack, path, axes)
-        settings = call.options.of_files()
-        done = fitted(settings, str(path), ReadOptions(axes=axes), call, content)
-    return replace(call.options, weights=done.weights)
-
-
-def _axes(stack: ArrayStack) -> str:
-    """The letters of the file: the array's, with the picture's at the end."""
-    inner = "YXS" if stack.grid.samples > 1 else "YX"
-    return "".join(letter for letter in stack.grid.letters if letter not in inner) + inner
-
-
-def _write(stack: ArrayStack, path: Path, axes: str) -> str:
-    """The middle of the array as a TIFF stack; returns a digest of it. Raises OutputError where
-    there is no room for it."""
-    import tifffile
-
-    grid, digest = stack.grid, hashlib.sha256()
-    sizes = dict(zip(grid.letters, grid.shape, strict=True))
-    first = 0
-    if grid.runs:
-        count = min(grid.frames, max(MOST_FRAMES // len(grid.lanes), 2))
-        first, sizes[grid.along] = (grid.frames - count) // 2, count
-    outer = axes[: axes.index("Y")]
-    shape = tuple(sizes[letter] for letter in axes)
-
-    def pages() -> Iterator[Plane]:
-        for at in np.ndindex(*(sizes[letter] for letter in outer)):
-            known = dict(zip(outer, at, strict=True))
-            if grid.runs:
-                known[grid.along] += first
-            place = tuple(known.get(letter, slice(None)) for letter in grid.letters)
-            page = grid.picture(values_of(stack.array[place]))
-            digest.update(page.tobytes())
-            yield page
-
-    with disk_errors(path, "set TMPDIR to a folder on another disk"):
-        tifffile.imwrite(
-            path, pages(), shape=shape, dtype=stack.dtype, metadata={"axes": axes}, bigtiff=True,
-            photometric="rgb" if grid.samples > 1 else "minisblack",
-        )  # fmt: skip
-    digest.update(repr((axes, shape, str(stack.dtype))).encode())
-    return digest.hexdigest()
 
 
 # --- What a caller may pass ----------------------------------------------------------------------
@@ -183,7 +118,7 @@ def denoise(
     return. overwrite: replace the file. progress: True for a bar, or a function of the
     frames done and their total, which may be None. cancel: a function that ends the run by
     returning True; it is asked at every frame and every pass of a network. adapt: True fits the
-    weights to the clip first, in about a minute; a number is that many minutes. return_report:
+    weights to the file first, in about a minute; a number is that many minutes. return_report:
     return a tuple of the result and a `Report`.
 
     Options, with their defaults: strength (0 to 4; 1), luma_strength and chroma_strength (the same
@@ -220,6 +155,11 @@ def _refuse_what_files_take(output: Any, call: Call, *, overwrite: bool) -> None
         )
     if overwrite:
         raise UsageError("overwrite=True: for files only.", hint="Leave it out.")
+    if call.adapt:
+        raise UsageError(
+            "adapt: for files only.",
+            hint="Save the array as a TIFF stack: f2r train STACK --adapt, then weights=.",
+        )
     refuse_series(call.options)
 
 
@@ -243,8 +183,8 @@ def _denoised(frames: Any, output: Any, call: Call) -> Any:
             f"frames of type {type(frames).__name__}: neither arrays nor a path.",
             hint="Pass an array (T, H, W[, C]), an iterable of frames, or a path.",
         )
-    if output is not None or call.adapt:
-        raise UsageError("output, adapt: not for iterables.", hint="Pass an array or a list.")
+    if output is not None:
+        raise UsageError("output: not for iterables.", hint="Pass an array or a list.")
     return _denoise_each(iter(frames), call)
 
 
@@ -252,7 +192,7 @@ def _denoise_whole(frames: Any, output: Any, call: Call) -> Any:
     grid = Grid.of(tuple(frames.shape), call.options.axes)
     _check_output(output, frames)
     stack = ArrayStack(frames, grid, check=call.watch.check, apart=output is not None)
-    return denoise_array(stack, replace(call, options=fitted_to_array(stack, call)), output)
+    return denoise_array(stack, call, output)
 
 
 def _denoise_named(frames: Any, output: Any, call: Call) -> Any:

@@ -42,20 +42,14 @@ class Adaptation:
     none."""
 
     def __init__(
-        self,
-        settings: EngineSettings,
-        minutes: float,
-        source: str,
-        read: ReadOptions,
-        content: str | None = None,
+        self, settings: EngineSettings, minutes: float, source: str, read: ReadOptions
     ) -> None:
-        """source: a file; content: a digest that stands for it where it is made anew each time."""
+        """source: a file."""
         self.settings, self.minutes, self.source = settings, minutes, source
         self.read = read
-        sources = [] if content else clip_sources([source])
-        files = [file for clip in sources for file in clip.files]
+        files = [file for clip in clip_sources([source]) for file in clip.files]
         marks = sorted({weights.mark(settings.weights), weights.mark(None)})
-        facts = ("adapted", content, minutes, settings.method, settings.model, marks, self.read)
+        facts = ("adapted", minutes, settings.method, settings.model, marks, self.read)
         key = fingerprint(files, *facts)
         self.weights = (cache_folder("adapted") or _folder_for_once()) / f"{key}.safetensors"
         known = _read(self._account)

@@ -218,33 +218,6 @@ def test_lanes_of_frames_go_side_by_side(stack, coarse_alone: None) -> None:
     assert report.frames == 4
 
 
-def test_an_array_is_adapted_to_as_a_stack_of_its_axes(
-    stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from f2rcli.training import adapt
-
-    seen: list[tuple[NDArray[Any], str, int]] = []
-
-    class Entry(adapt.Adaptation):
-        def fit(self, listener: Any) -> None:
-            import tifffile
-
-            with tifffile.TiffFile(self.source) as file:
-                series = file.series[0]
-                seen.append((series.asarray(), series.axes, hash(self.weights)))
-            self.reason = "found to be good"
-
-    monkeypatch.setattr(adapt, "Adaptation", Entry)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    for clip in (stack, stack, stack + 1):
-        tensor = torch.from_numpy(clip.astype(np.int32)).permute(1, 2, 0)
-        _, report = f2rcli.denoise(tensor, axes="YXT", adapt=True, strength=0, return_report=True)
-    assert report.notes == ["adapt: found to be good"]
-    np.testing.assert_array_equal(seen[0][0], stack)
-    assert seen[0][1] == "TYX"
-    assert seen[0][2] == seen[1][2] != seen[2][2]  # equal arrays are found again
-
-
 def test_a_sigma_that_is_given_counts_the_arrays_own_units(stack, coarse_alone: None) -> None:
     _, report = f2rcli.denoise(stack[:6], sigma=2.0, return_report=True)
     assert report.noise[0].sigma == pytest.approx((2.0,))
