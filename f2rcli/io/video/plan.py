@@ -24,11 +24,11 @@ from f2rcli.io.video.encoders import (
     says_fields,
     says_matrix,
 )
+from f2rcli.io.video.header import display_size
 from f2rcli.io.video.pixels import DOLBY, SPHERICAL, STEREO
 from f2rcli.io.video.source import (
     PIPE,
     SourceMetadata,
-    display_size,
     is_cover,
     metadata_of,
     stream_line,
@@ -147,18 +147,15 @@ def _display(
 ) -> tuple[int, int] | None:
     """The display size to write into a Matroska file, where pixels are not square or the source's
     header says. cropped: the source's cropping is written, too."""
-    if container.name not in ("matroska", "webm"):
+    header, stereo = source.header, STEREO in source.facts.extras
+    stated = cropped or _anamorphic(source) or (stereo and header.display)
+    if container.name not in ("matroska", "webm") or not stated:
         return None
-    header = source.header
-    as_it_was = "matroska" in source.container and cropped == header.cropped
-    if as_it_was and header.display and setup.pixel_aspect is not None:
-        told = cropped or STEREO in source.facts.extras or _anamorphic(source)
-        return header.display if told else None
     hidden = header.crop if cropped else (0, 0)
-    if cropped or _anamorphic(source):
-        shown = setup.width - hidden[0], setup.height - hidden[1]
-        return display_size(shown, source.pixel_aspect or Fraction(1))
-    return None
+    seen = setup.width - hidden[0], setup.height - hidden[1]
+    shown = display_size(seen, source.pixel_aspect or Fraction(1))
+    own = header.display
+    return own if own is not None and Fraction(*own) == Fraction(*shown) else shown
 
 
 def _anamorphic(source: SourceMetadata) -> bool:

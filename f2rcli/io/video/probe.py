@@ -19,16 +19,14 @@ from f2rcli.io.video.decoder import (
     DecodedPicture,
     Decoder,
 )
+from f2rcli.io.video.header import header_facts
 from f2rcli.io.video.pixels import colour_tags, picture_facts, read_planes
 from f2rcli.io.video.source import (
     COMPLETE,
-    HeaderFacts,
     SourceMetadata,
     StandardInput,
     family_of,
     is_cover,
-    matroska_facts,
-    movie_facts,
     stream_facts,
 )
 from f2rcli.units import count
@@ -68,7 +66,8 @@ class Probe:
         self.span = TimeRange.of(options)
         self.first = first
         self.facts = picture_facts(first)
-        self.header = self._header()
+        path, form = Path(container.name.removeprefix("file:")), container.format.name
+        self.header = header_facts(path, form, stream.index, (first.width, first.height))
         self.tags = colour_tags(first, stream.codec_context, self.facts.chroma_location)
         own = self.header.pixel_aspect(first.width, first.height)
         self.pixel_aspect = own or stream.sample_aspect_ratio or self.facts.pixel_aspect
@@ -83,16 +82,6 @@ class Probe:
         # FFmpeg flags pictures of H.265 as interlaced where each of them is one field.
         self.single_fields = interlaced and family_of(stream) == "hevc"
         self.flagged = interlaced and not self.single_fields
-
-    def _header(self) -> HeaderFacts:
-        """What the header of a Matroska or MP4 file says, and FFmpeg does not."""
-        path, form = Path(self.container.name.removeprefix("file:")), self.container.format.name
-        if not path.is_file():  # a named pipe: what is read here would be missing later
-            return HeaderFacts()
-        if "matroska" in form:
-            return matroska_facts(path, self.stream.index)
-        movie = form.startswith("mov")
-        return movie_facts(path, self.first.width, self.first.height) if movie else HeaderFacts()
 
     @property
     def _from_zero(self) -> bool:

@@ -19,17 +19,16 @@ from f2rcli.io.base import Reader, Receipt, WritePlan, Writer, written_name
 from f2rcli.io.files import PartFile, disk_error, misread_error
 from f2rcli.io.video.decoder import AnyPacket, SidePackets, shown_at
 from f2rcli.io.video.encoders import ordinary_scheduling
+from f2rcli.io.video.header import NO_CHECKSUMS, PADDING, write_display_size
 from f2rcli.io.video.pixels import Filter, converted, make_frame
 from f2rcli.io.video.plan import VideoDetail
 from f2rcli.io.video.reader import VideoReader
 from f2rcli.io.video.source import (
-    PADDING,
     PIPE,
     TOLERANT,
     ffmpeg_reason,
     metadata_of,
     quiet_ffmpeg,
-    write_display_size,
 )
 from f2rcli.io.video.streams import SideStreams, open_target, stream_tags
 from f2rcli.units import count
@@ -207,6 +206,8 @@ class VideoWriter(Writer):
         if first.pts is not None and first.pts < 0 and detail.container.movie:
             # The edit list of mp4 and mov would hide what lies before zero: all moves, in step.
             options["avoid_negative_ts"] = "make_non_negative"
+        if detail.display is not None:
+            options |= NO_CHECKSUMS
         url = "pipe:1" if self._part is None else f"file:{self._part.path}"
         file: str | Y4mFile = url
         if detail.container.only_pictures and detail.setup.pixel_aspect is not None:
