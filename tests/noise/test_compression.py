@@ -1,10 +1,8 @@
 """What compression left is told from a codec's quantiser, or from block edges, and taken out."""
 
 import os
-import struct
 import threading
 from pathlib import Path
-from typing import Any
 
 import av
 import cv2
@@ -15,7 +13,6 @@ from f2rcli.engine.level import NoiseTracker, mean_sigma8
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.io import open_reader
-from f2rcli.io.video import decoder
 from f2rcli.io.video.decoder import OF_HEADER, stated
 from f2rcli.noise.coding import (
     LEAST8,
@@ -129,17 +126,6 @@ def test_good_frames_beside_bad_ones_stay_good(tmp_path: Path) -> None:
     for one, other, clean in zip(restored[3:], frames[3:], truth[3:6], strict=True):
         before, after = (np.std(f.planes[0] - clean.astype(float)) for f in (other, one))
         assert after < before + 0.1
-
-
-@pytest.mark.parametrize(("bits", "step"), [(8, 16.0), (10, 4.0)])
-def test_steps_are_told_of_the_range_of_codes(
-    bits: int, step: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """AVVideoEncParams of H.264: one block, whose quantiser is 22 + 6; 16 codes a step."""
-    told = struct.pack("=IIQQii16xi", 1, 0, 32, 20, 1, 22, 6)
-    monkeypatch.setattr(decoder, "side_data", lambda frame, kind: [told])
-    picture: Any = None
-    assert decoder.step8(picture, bits) == pytest.approx(step)
 
 
 def test_steps_of_headers_are_those_of_the_tables() -> None:

@@ -5,14 +5,13 @@ import heapq
 import logging
 import re
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from statistics import median
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import av
 import numpy as np
@@ -29,15 +28,7 @@ from f2rcli.io.video.source import encrypted_error, family_of, ffmpeg_reason
 
 # For a decoder's options: every picture comes with AVVideoEncParams among its side data.
 EXPORTED = {"export_side_data": "venc_params"}
-_HEADER = np.dtype(
-    {
-        "names": ["blocks", "start", "size", "kind", "quantiser"],
-        "formats": ["u4", "u8", "u8", "i4", "i4"],
-        "offsets": [0, 8, 16, 24, 28],  # as 64-bit machines align the struct
-    }
-)
-_DELTA = 16  # bytes into a block's record, where it says by how much its own quantiser differs
-_H264, _MPEG = 1, 2  # of AVVideoEncParamsType
+_DELTA = slice(16, 20)  # bytes of a block's record that say by how much its own quantiser differs
 
 HEADERS = ("hevc", "vp9", "av1")  # families of codecs whose headers are read
 _PACKETS = 16
@@ -52,26 +43,17 @@ _EIGHTFOLD = (8, 32, 57, 102, 152, 255, 510, 915, 1479, 1828)
 def step8(frame: av.VideoFrame, bits: int) -> float:
     """The root mean square, over the blocks of a picture of so many bits, of the step by which its
     transform was rounded, in units of 1/255 of the range of codes; 0 where nobody says."""
-    for data in side_data(frame, Type.VIDEO_ENC_PARAMS):
-        return _step(data) * 2.0 ** (8 - bits)
-    return 0.0
-
-
-def _step(data: bytes) -> float:
-    """In the picture's own codes; 0 for what is not understood."""
-    if len(data) < _HEADER.itemsize:
+    params: Any = side_data(frame, Type.VIDEO_ENC_PARAMS)
+    if params is None:
         return 0.0
-    head = np.frombuffer(data, _HEADER, 1)[0]
-    count, start, size = (int(head[name]) for name in ("blocks", "start", "size"))
-    if size < _DELTA + 4 or start + count * size > len(data):
-        return 0.0
-    blocks = np.frombuffer(data, np.uint8, count * size, start).reshape(count, size)
-    deltas = blocks[:, _DELTA : _DELTA + 4].copy().view(np.int32)
-    values = int(head["quantiser"]) + (deltas.astype(np.float64) if count else np.zeros(1))
+    count, size = params.nb_blocks, params.block_size
+    blocks = np.frombuffer(params, np.uint8, count * size, params.blocks_offset if count else 0)
+    deltas = blocks.reshape(count, size)[:, _DELTA].copy().view(np.int32) if count else 0
+    values = params.qp + np.asarray(deltas, np.float64)
     # H.264 doubles the step every six values, and is 1 at 4 (ITU-T H.264, 8.5.9); MPEG's value is
     # the step of a weight of 16, as FFmpeg exports it.
-    steps = {_H264: 2 ** ((values - 4) / 6), _MPEG: values}.get(int(head["kind"]))
-    return 0.0 if steps is None else float(np.sqrt(np.mean(np.square(steps))))
+    steps = {"H264": 2 ** ((values - 4) / 6), "MPEG2": values}.get(params.codec_type.name, 0.0)
+    return float(np.sqrt(np.mean(np.square(steps)))) * 2.0 ** (8 - bits)
 
 
 def first_steps8(container: InputContainer, stream: av.VideoStream) -> tuple[float, float]:
@@ -103,17 +85,13 @@ def first_steps8(container: InputContainer, stream: av.VideoStream) -> tuple[flo
 def stated(lines: list[str]) -> float:
     """The median step that lines of FFmpeg's `trace_headers` state, times OF_HEADER; 0: none do."""
     steps, whole = [], 26
-    for line in lines:
-        found = _FIELD.search(line)
-        if found is None:
-            continue
-        name, value = found[1], int(found[2])
+    for name, value in (found.groups() for found in map(_FIELD.search, lines) if found):
         if name == "init_qp_minus26":
-            whole = 26 + value
+            whole = 26 + int(value)
         elif name == "slice_qp_delta":
-            steps.append(2 ** ((whole + value - 4) / 6))
+            steps.append(2 ** ((whole + int(value) - 4) / 6))
         else:
-            steps.append(float(np.exp(np.interp(value, _INDEX, np.log(_EIGHTFOLD)))) / 8)
+            steps.append(float(np.exp(np.interp(int(value), _INDEX, np.log(_EIGHTFOLD)))) / 8)
     return OF_HEADER * median(steps) if steps else 0.0
 
 
@@ -139,32 +117,6 @@ def move(packet: AnyPacket, by: Fraction) -> None:
     ticks = round(by / packet.time_base)
     packet.pts = None if packet.pts is None else packet.pts + ticks
     packet.dts = None if packet.dts is None else packet.dts + ticks
-
-
-@dataclass(slots=True)
-class SidePackets:
-    """The queue between a video reader and a video writer, and the excerpt they agree on.
-
-    Until iterating begins every packet is queued; from then on only for a writer that has set
-    `wanted`, and takes packets out as it goes.
-    """
-
-    queue: deque[AnyPacket] = field(default_factory=deque)
-    wanted: bool | None = None  # None: not yet known
-    start: Fraction | None = None  # seconds, container time, of an excerpt's first frame
-    end: Fraction | None = None  # seconds, container time; None: read to the end
-    shift: Fraction = Fraction(0)  # seconds by which an excerpt moves, to begin as its source did
-
-    def add(self, packet: AnyPacket) -> None:
-        """Queue a packet, or drop it where no writer wants it."""
-        if self.wanted is not False:
-            self.queue.append(packet)
-
-    def begin(self) -> None:
-        """Called before the first frame: drop packets that no writer has asked for."""
-        if not self.wanted:
-            self.wanted = False
-            self.queue.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,28 +166,26 @@ class DamageLog(logging.Handler):
                 logging.getLogger("libav").removeHandler(self)
 
 
-@dataclass(eq=False)
 class Decoder:
     """The pictures of one stream in display order; packets of other streams go to `aside`."""
 
-    container: InputContainer
-    stream: av.VideoStream
-    context: VideoCodecContext
-    ledger: Ledger
-    aside: Callable[[AnyPacket], None]
-
-    def __post_init__(self) -> None:
+    def __init__(
+        self, container: InputContainer, stream: av.VideoStream, context: VideoCodecContext,
+        ledger: Ledger, aside: Callable[[AnyPacket], None],
+    ) -> None:  # fmt: skip
+        self.container, self.stream, self.context = container, stream, context
+        self.ledger, self.aside = ledger, aside
         self.newest = Fraction(0)  # seconds; the furthest any packet reached
         self.reached = Fraction(0)  # seconds; the furthest any of this stream reached
         self.has_durations = False  # whether packets of this stream say how long they last
         self.packets = 0  # of this stream
-        self.packet_size = 0  # bytes of the last of them
+        self.read_to = 0, 0  # the size of the last of them, and the place behind it; bytes
         self.hidden = 0  # of them, by an edit list
         self.last_sent: int | None = None  # pts of the last packet given to the decoder
         self.reordered = False  # pictures are decoded in another order than shown
         self._unpack: BitStreamFilterContext | None = None
-        self._may_pack = self.container.format.name == "avi" and family_of(self.stream) == "mpeg4"
-        self._log = DamageLog(self.context.name)
+        self._may_pack = container.format.name == "avi" and family_of(stream) == "mpeg4"
+        self._log = DamageLog(context.name)
         self._logged = 0  # damages of the log that are in the ledger
         self._begin()
 
@@ -278,7 +228,14 @@ class Decoder:
             else:
                 yield from self._decode(packet)
         self.ended = True
-        yield from self._flush()
+        packet = Packet()  # asks for the pictures that the decoder still holds back
+        packet.time_base = self.stream.time_base or Fraction(1, 1000)
+        for _ in range(_HELD_BACK):
+            frames = self._decoded(packet, "a frame near the end could not be decoded")
+            for frame in frames or ():
+                yield from self._show(frame)
+            if frames == []:
+                break
         yield from self._lost_before(None)
 
     def skip_aside(self, until: Callable[[AnyPacket], bool]) -> None:
@@ -291,21 +248,16 @@ class Decoder:
 
     def _demux(self) -> Iterator[AnyPacket]:
         wanted = [s for s in self.container.streams if s.type != "attachment"]
-        packets = self.container.demux(*wanted)
         joins = self.container.format.name in _MAY_JUMP
-        while True:
-            try:
-                packet = next(packets)
-            except StopIteration:
-                return
-            except _ERRORS as error:
-                self._fault(f"reading stopped at {float(self.newest):.2f} s", error)
-                return
-            if joins and packet.time_base:
-                self._join(packet)
-            self._note_reach(packet)
-            if packet.size:  # empty ones end a stream, or repeat a frame (AVI): pts say so too
-                yield from self._unpacked(packet)
+        try:
+            for packet in self.container.demux(*wanted):
+                if joins and packet.time_base:
+                    self._join(packet)
+                self._note_reach(packet)
+                if packet.size:  # empty ones end a stream, or repeat a frame (AVI): pts say so too
+                    yield from self._unpacked(packet)
+        except _ERRORS as error:
+            self._fault(f"reading stopped at {float(self.newest):.2f} s", error)
 
     def _join(self, packet: AnyPacket) -> None:
         """Move a packet behind a backward jump so that its stream goes on where it was.
@@ -362,36 +314,25 @@ class Decoder:
         if packet.pts is not None and not packet.is_discard:
             heapq.heappush(self._expected, (packet.pts, packet.duration or 0))
             self._owed += 1
-        self.packets, self.packet_size = self.packets + 1, packet.size
+        self.packets += 1
+        self.read_to = packet.size, (packet.pos or 0) + packet.size
         self.hidden += packet.is_discard
         self.last_sent = packet.pts
         self.reordered |= packet.dts is not None and packet.dts != packet.pts
-        try:
-            with self._log.listening():
-                frames = self.context.decode(packet)
-        except _ERRORS as error:
-            self._fault(f"a packet at {self._time(packet)} could not be decoded", error)
-            return
-        for frame in frames:
+        where = f"a packet at {self._time(packet)} could not be decoded"
+        for frame in self._decoded(packet, where) or ():
             yield from self._show(frame)
 
-    def _flush(self) -> Iterator[DecodedPicture]:
-        """Take the pictures that the decoder still holds back; errors among them cost one each."""
-        packet = Packet()
-        packet.time_base = self._tick()
-        for _ in range(_HELD_BACK):
-            try:
-                with self._log.listening():
-                    frames = self.context.decode(packet)
-            except EOFError:
-                return
-            except _ERRORS as error:
-                self._fault("a frame near the end could not be decoded", error)
-                continue
-            if not frames:
-                return
-            for frame in frames:
-                yield from self._show(frame)
+    def _decoded(self, packet: AnyPacket, where: str) -> list[av.VideoFrame] | None:
+        """What a packet makes of pictures; None where it is damaged."""
+        try:
+            with self._log.listening():
+                return self.context.decode(packet)
+        except EOFError:
+            return []
+        except _ERRORS as error:
+            self._fault(where, error)
+            return None
 
     def _show(self, frame: av.VideoFrame) -> Iterator[DecodedPicture]:
         if frame.pts is not None:
@@ -400,8 +341,7 @@ class Decoder:
             self._shown = frame.pts + max(frame.duration, 1)
         corrupt = frame.is_corrupt or self._log.damages > self._logged
         self._logged = self._log.damages
-        if corrupt:
-            self.ledger.corrupt += 1
+        self.ledger.corrupt += corrupt
         yield DecodedPicture(frame, frame.pts, max(frame.duration, 0), corrupt)
 
     def _lost_before(self, pts: int | None) -> Iterator[DecodedPicture]:
@@ -417,12 +357,9 @@ class Decoder:
             self._shown = expected + max(duration, 1)
             yield DecodedPicture(None, expected, duration)
 
-    def _tick(self) -> Fraction:
-        return self.stream.time_base or Fraction(1, 1000)
-
     def _time(self, packet: AnyPacket) -> str:
         time = shown_at(packet)
-        return "an unknown time" if time is None else f"{float(time * self._tick()):.2f} s"
+        return "an unknown time" if time is None else f"{float(time * packet.time_base):.2f} s"
 
     def _fault(self, what: str, error: BaseException) -> None:
         self.ledger.fault(f"{what}: {ffmpeg_reason(error)}")

@@ -53,17 +53,17 @@ class HeaderFacts:
         return Fraction(*self.display) * Fraction(shown[1], shown[0])
 
 
-def header_facts(path: Path, form: str, track: int, size: tuple[int, int]) -> HeaderFacts:
-    """The facts of a file, as far as its header can be read. form: FFmpeg's name of its format;
-    track: the picture's, from 0; size: of pictures."""
+def header_facts(path: Path | None, form: str, track: int, size: tuple[int, int]) -> HeaderFacts:
+    """The facts of a file, as far as its header can be read; path: None for a pipe. form: FFmpeg's
+    name of the format; track: the picture's, from 0; size: of pictures."""
     try:
-        if not path.is_file():  # a named pipe: what is read here would be missing later
-            return HeaderFacts()
-        if "matroska" in form:
+        if path is not None and "matroska" in form:
             return _matroska_facts(path, track)
-        return _movie_facts(path, size) if form.startswith("mov") else HeaderFacts()
+        if path is not None and form.startswith("mov"):
+            return _movie_facts(path, size)
     except (OSError, ValueError, IndexError, struct.error, ZeroDivisionError):
-        return HeaderFacts()
+        pass
+    return HeaderFacts()
 
 
 def display_size(size: tuple[int, int], aspect: Fraction) -> tuple[int, int]:

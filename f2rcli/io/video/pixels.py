@@ -9,11 +9,9 @@ holds every sample (more depth, finer chroma, opaque alpha, gray as Y'CbCr), els
 import re
 import struct
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
-from itertools import count
 from typing import Any
 
 import av
@@ -77,6 +75,9 @@ _MASTERING = {  # what encoders' libraries call the display and the light levels
     "x264": ("mastering-display", "cll"), "x265": ("master-display", "max-cll"),
     "svtav1": ("mastering-display", "content-light"),
 }  # fmt: skip
+
+
+_UPRIGHT = (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)  # the display matrix that says nothing
 
 
 class Filter:
@@ -219,6 +220,7 @@ def picture_facts(frame: av.VideoFrame) -> PictureFacts:
     shown = _showinfo(frame)
     place = re.search(r"\bcl:(\w+)", shown)
     fields = re.search(r"\bi:([PTB])", shown)
+    matrix = _numbers(frame, Type.DISPLAYMATRIX, "<9i")
     location = place.group(1) if place else ""
     aspect = re.search(r"\bsar:(\d+)/(\d+)", shown)
     known = aspect is not None and int(aspect.group(1)) > 0 and int(aspect.group(2)) > 0
@@ -228,11 +230,11 @@ def picture_facts(frame: av.VideoFrame) -> PictureFacts:
         interlaced=frame.interlaced_frame,
         top_field_first=fields is None or fields.group(1) != "B",
         mastering=_mastering(frame),
-        display_matrix=_display_matrix(frame),
+        display_matrix=() if matrix == _UPRIGHT else matrix,
         extras=tuple(
             dict.fromkeys(word for kind, word in _EXTRAS.items() if side_data(frame, kind))
         ),
-        stereo=next((struct.unpack_from("<2i", x) for x in side_data(frame, Type.STEREO3D)), ()),
+        stereo=_numbers(frame, Type.STEREO3D, "<2i"),
     )
 
 
@@ -258,40 +260,28 @@ def _showinfo(frame: av.VideoFrame) -> str:
 
 
 def _mastering(frame: av.VideoFrame) -> Mastering | None:
-    display: tuple[Fraction, ...] = ()
-    light = None
-    for data in side_data(frame, Type.MASTERING_DISPLAY_METADATA):
-        numbers = struct.unpack_from("<20i2i", data)
-        if all(numbers[1:20:2]) and all(numbers[20:]):
-            display = tuple(Fraction(numbers[i], numbers[i + 1]) for i in range(0, 20, 2))
-    for data in side_data(frame, Type.CONTENT_LIGHT_LEVEL):
-        light = struct.unpack_from("<2I", data)
-    return Mastering(display=display, light=light) if display or light else None
+    numbers = _numbers(frame, Type.MASTERING_DISPLAY_METADATA, "<20i2i")
+    said = numbers and all(numbers[1:20:2]) and all(numbers[20:])
+    light = _numbers(frame, Type.CONTENT_LIGHT_LEVEL, "<2I")
+    if not (said or light):
+        return None
+    display = (Fraction(numbers[i], numbers[i + 1]) for i in range(0, 20, 2)) if said else ()
+    return Mastering(display=tuple(display), light=(light[0], light[1]) if light else None)
 
 
-def _display_matrix(frame: av.VideoFrame) -> tuple[int, ...]:
-    for data in side_data(frame, Type.DISPLAYMATRIX):
-        matrix = struct.unpack_from("<9i", data)
-        if matrix != (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30):
-            return matrix
-    return ()
+def _numbers(frame: av.VideoFrame, kind: Type, form: str) -> tuple[int, ...]:
+    """The first numbers of a picture's side data, as `struct` takes them; () where it has none."""
+    data = side_data(frame, kind)
+    return () if data is None else struct.unpack_from(form, data)
 
 
-def side_data(frame: av.VideoFrame, kind: Type) -> list[bytes]:
-    """All side data of one kind of a decoded picture."""
+def side_data(frame: av.VideoFrame, kind: Type) -> Any:
+    """The side data of one kind of a decoded picture; None where it has none."""
     try:
-        container: Any = frame.side_data
+        return frame.side_data.get(kind.name)
     except ValueError:  # of a kind that FFmpeg knows and PyAV does not, EXIF for one
         Type._missing_ = classmethod(_unknown_kind)  # type: ignore[assignment]  # a method indeed
-        container = frame.side_data
-    return [bytes(item) for item in _every(container) if item.type is kind]
-
-
-def _every(container: Any) -> Iterator[Any]:
-    """The side data by their places: from PyAV 19 on, iterating gives kinds."""
-    with suppress(IndexError):
-        for place in count():
-            yield container[place]
+        return frame.side_data.get(kind.name)
 
 
 def _unknown_kind(cls: type[Type], value: object) -> Type:

@@ -1,21 +1,24 @@
-"""Video files and pipes, read with FFmpeg: frames, and packets of the other streams beside them."""
+"""Video files and pipes, read with FFmpeg: frames, packets of the other streams beside them, the
+facts of the clip, and whether what the file promises was there."""
 
+import re
 from array import array
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
-from functools import cached_property, partial
-from itertools import chain
+from functools import cached_property
+from itertools import chain, pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import av
 from av.video.codeccontext import VideoCodecContext
 
 from f2rcli.errors import InputError
-from f2rcli.frames import Frame
+from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io.base import Ledger, Reader, ReadOptions
 from f2rcli.io.sequence import TimeRange, leading, timed, trailing
 from f2rcli.io.video.decoder import (
@@ -25,23 +28,26 @@ from f2rcli.io.video.decoder import (
     DamageLog,
     DecodedPicture,
     Decoder,
-    SidePackets,
     first_steps8,
     step8,
 )
-from f2rcli.io.video.pixels import fits, read_planes
-from f2rcli.io.video.probe import Probe
+from f2rcli.io.video.header import header_facts
+from f2rcli.io.video.pixels import colour_tags, fits, picture_facts, read_planes
 from f2rcli.io.video.source import (
     COMPLETE,
     LATE_INDEX,
     PIPE,
+    SidePackets,
+    SourceMetadata,
     StandardInput,
     choose_video,
     display_name,
     family_of,
     is_cover,
     open_source,
+    stream_facts,
 )
+from f2rcli.units import count
 
 _REACHES = (1, 4, 16)  # times the usual length of a lead-in that is gone back for it, in turn
 _MARGINS = (0, 2, 10)  # seconds before a place that are tried one after the other
@@ -51,6 +57,18 @@ _PROBED = 4  # pictures looked at before the first is given out
 _REPORTS_LATE = DamageLog.CODECS
 _AFTER_END = 1  # seconds read beyond a cut, for streams that are interleaved late
 _OUTPUT_CORRUPT = 1 << 3  # FFmpeg's AV_CODEC_FLAG_OUTPUT_CORRUPT
+_BOTTOM_FIRST = (3, 5)  # FFmpeg's AV_FIELD_BB and AV_FIELD_BT
+_EVEN = ("matroska,webm", "mpegts", "mpeg")  # time stamps and a rate, but no count of frames
+# Formats in which nothing says how long they should be: a cut between two frames shows nowhere.
+_ENDLESS = {
+    "mpegts": "a transport stream", "mpeg": "a program stream", "h264": "an elementary stream",
+    "hevc": "an elementary stream", "mpegvideo": "an elementary stream", "gif": "a GIF",
+    "apng": "an animated PNG",
+}  # fmt: skip
+_LEAST = 5  # steps between frames that tell a constant rate
+_REGULAR = 0.9  # share of steps that are one frame long, apart from the first two gaps
+_NAMED = 3  # gaps listed by their time
+_Y4M_FRAME = 6  # bytes before each picture of y4m: FRAME and a line's end
 
 
 class VideoReader(Reader):
@@ -64,21 +82,19 @@ class VideoReader(Reader):
         self.ledger = Ledger(name=self.name)
         self.side = SidePackets()
         self._aspect: Fraction | None = None  # of a pixel, by the codec
-        piped = StandardInput() if self.source == PIPE else None
-        self._input: StandardInput | Path = piped or Path(source)
-        self.container = open_source(piped or source)
+        self._piped = StandardInput() if self.source == PIPE else None
+        # A named pipe is no file: what is read of it once is missing later.
+        self._again = self.source != PIPE and Path(source).is_file()
+        self.container = open_source(self._piped or self.source)
         with ExitStack() as opened:
             opened.callback(self.container.close)
             self.stream = choose_video(self.container, self.name)
-            context = self._context()
             self._decoder = Decoder(
-                self.container, self.stream, context, self.ledger, self.side.add
+                self.container, self.stream, self._context(), self.ledger, self.side.add
             )
             opened.callback(self._decoder.close)
-            ahead = self._first_pictures()
-            self._probe = Probe(self.container, self.stream, ahead, options, self.name)
-            self._ahead = ahead  # decoded already; each is released when it is taken
-            self.info, self.metadata = self._probe.info(), self._probe.metadata()
+            self._ahead = self._first_pictures()  # decoded; each is released when it is taken
+            self._note_facts(self._ahead)
             self._opened = opened.pop_all()
 
     def __iter__(self) -> Iterator[Frame]:
@@ -90,13 +106,13 @@ class VideoReader(Reader):
                 stamps.append(frame.pts or 0)
             yield frame
         if self._decoder.ended and self.side.end is None:
-            self._probe.check_end(self._decoder, self.ledger, self._input)
-        self._probe.check_gaps(stamps, self.ledger)
+            self._check_end()
+        self._check_gaps(stamps)
 
     def opening(self) -> Iterator[Frame]:
         if not self.span.start:
             return
-        if self.source == PIPE or not Path(self.source).is_file():
+        if not self._again:
             self.ledger.remark(
                 "the noise was measured on the excerpt instead of the clip's first frames, because "
                 "a pipe cannot be read twice"
@@ -108,18 +124,18 @@ class VideoReader(Reader):
 
     def _context(self) -> VideoCodecContext:
         """The decoder: FFmpeg's own, but libvpx where only it gives the alpha plane."""
-        alpha = self.stream.metadata.get("alpha_mode") == "1"
-        wrapped = {"vp9": "libvpx-vp9", "vp8": "libvpx"}.get(family_of(self.stream))
-        if alpha and wrapped in av.codecs_available:
+        family = family_of(self.stream)
+        wrapped = {"vp9": "libvpx-vp9", "vp8": "libvpx"}.get(family)
+        if self.stream.metadata.get("alpha_mode") == "1" and wrapped in av.codecs_available:
             context = av.CodecContext.create(wrapped, "r")
             if isinstance(context, VideoCodecContext):
                 return context
-        threads = "SLICE" if family_of(self.stream) in _REPORTS_LATE else "AUTO"
-        self.stream.codec_context.thread_type = threads
-        self.stream.codec_context.options = EXPORTED
-        if family_of(self.stream) == "hevc":  # else it keeps back all up to the next key frame
-            self.stream.codec_context.flags |= _OUTPUT_CORRUPT
-        return self.stream.codec_context
+        context = self.stream.codec_context
+        context.thread_type = "SLICE" if family in _REPORTS_LATE else "AUTO"
+        context.options = EXPORTED
+        if family == "hevc":  # else it keeps back all up to the next key frame
+            context.flags |= _OUTPUT_CORRUPT
+        return context
 
     def _first_pictures(self) -> list[DecodedPicture]:
         pictures: list[DecodedPicture] = []
@@ -140,20 +156,20 @@ class VideoReader(Reader):
     @cached_property
     def _first_steps8(self) -> tuple[float, float]:
         """Quantiser steps from the headers of the first key frames and other frames; 0: unknown."""
-        known = family_of(self.stream) in HEADERS
-        if not known or self.source == PIPE or not Path(self.source).is_file():
-            return 0.0, 0.0  # of a named pipe, what is read here would be missing later
+        if family_of(self.stream) not in HEADERS or not self._again:
+            return 0.0, 0.0
         with open_source(self.source) as container:
             return first_steps8(container, choose_video(container, self.name))
+
+    # --- Frames of the excerpt, and around it
 
     def _begun(self) -> tuple[deque[Frame], Iterator[Frame]]:
         """The context before the excerpt, and the clip from there; goes back farther for copies and
         sparse frames."""
-        tail = partial(self._probe.tail, decoder=self._decoder)
         for reach in _REACHES:
-            whole = self._set_out(reach * self.options.lead * self._probe.step)
+            whole = self._set_out(reach * self.options.lead * self._step)
             frames = self._frames(chain(self._taken(), self._decoder))
-            clip = timed(frames, self._probe.step, self.ledger, tail)
+            clip = timed(frames, self._step, self.ledger, self._tail)
             lead, clip = leading(clip, self._early, self.options.lead)
             if whole or len(lead) == self.options.lead:
                 break
@@ -165,31 +181,28 @@ class VideoReader(Reader):
             yield self._ahead.pop()
 
     def _set_out(self, lead: int) -> bool:
-        """Go to a key frame `lead` ticks before the excerpt, or before that; whether it is the very
-        beginning, from which one reads on where one cannot go elsewhere.
+        """Go to a sound key frame `lead` ticks before the excerpt, or before that; whether it is
+        the very beginning, from which one reads on where one cannot go elsewhere.
 
         Transport streams find times only roughly, so what comes after a seek is looked at.
         """
-        if not self.span.start or self.source == PIPE or self._probe.untimed:
+        if not self.span.start or self.source == PIPE or self._untimed:
             return True
-        first, tick = self._probe.first_pts, self._probe.time_base
+        first, tick = self._first_pts, self._tick
         target = first + int(self.span.start / tick) - lead
         if target <= first and self._ahead:  # where one is
             return True
         covers = [packet for packet in self.side.queue if is_cover(packet.stream)]
-        places = [target - round(margin / tick) for margin in _MARGINS]
-        there = any(place > first and self._reaches(place, target) for place in places)
+        there = False
+        for place in (target - round(margin / tick) for margin in _MARGINS):
+            picture = None if place <= first or there else self._sought(place)
+            if picture is not None and picture.frame is not None and picture.pts is not None:
+                sound = picture.frame.key_frame and not picture.corrupt
+                there = sound and picture.pts <= target
         if not there:
             self._rewind()
         self.side.queue.extendleft(covers)
         return not there
-
-    def _reaches(self, place: int, target: int) -> bool:
-        """Seek; whether a sound key frame at or before `target` follows."""
-        picture = self._sought(place)
-        if picture is None or picture.frame is None or picture.pts is None:
-            return False
-        return picture.pts <= target and picture.frame.key_frame and not picture.corrupt
 
     def _sought(self, place: int, **how: Any) -> DecodedPicture | None:
         """Seek; the picture that follows, which is the next to be taken; None where one cannot."""
@@ -207,7 +220,7 @@ class VideoReader(Reader):
     def _rewind(self) -> None:
         """Go back to the first picture by time, else to the first byte; Matroska and AVI do not
         move on a byte seek."""
-        first = self._probe.first_pts
+        first = self._first_pts
         picture = self._sought(first)
         if picture is not None and picture.frame and picture.pts == first:
             return
@@ -222,7 +235,7 @@ class VideoReader(Reader):
         return early
 
     def _since(self, frame: Frame) -> Fraction:
-        return ((frame.pts or 0) - self._probe.first_pts) * self._probe.time_base
+        return ((frame.pts or 0) - self._first_pts) * self._tick
 
     def _frames(self, pictures: Iterator[DecodedPicture]) -> Iterator[Frame]:
         before: Frame | None = None
@@ -236,49 +249,46 @@ class VideoReader(Reader):
                 self.ledger.held += 1
                 yield Frame(
                     planes=before.planes, layout=before.layout, pts=picture.pts,
-                    duration=picture.duration or None, time_base=self._probe.time_base, held=True,
+                    duration=picture.duration or None, time_base=self._tick, held=True,
                 )  # fmt: skip
 
     def _frame(self, picture: DecodedPicture, decoded: av.VideoFrame) -> Frame:
-        info = self.info
+        info, when = self.info, ""
+        if picture.pts is not None:
+            when = f" at {float(picture.pts * self._tick):.2f} s"
+        form, planes = read_planes(decoded)
+        changed = ""
         if (decoded.width, decoded.height) != (info.width, info.height):
             sizes = f"from {info.width}x{info.height} to {decoded.width}x{decoded.height}"
-            raise self._changed(f"picture size changes {sizes}", picture)
-        form, planes = read_planes(decoded)
-        if not fits(info.layout, form):
-            raise self._changed(f"pixel format changes to {form.name}", picture)
-        unlike = decoded.interlaced_frame and not (info.interlaced or self._probe.single_fields)
+            changed = f"picture size changes {sizes}"
+        elif not fits(info.layout, form):
+            changed = f"pixel format changes to {form.name}"
+        if changed:
+            hint = "Denoise the parts separately, with end= and start=."
+            raise InputError(f"{self.name}: the {changed}{when}.", hint=hint)
+        unlike = decoded.interlaced_frame and not (info.interlaced or self._single_fields)
         if unlike and self.options.fields == "auto":
             self.ledger.remark(
-                f"interlaced frames{self._when(picture).replace(' at ', ' from ')} were treated as "
-                "progressive; pass fields='on' to treat them as interlaced"
+                f"interlaced frames{when.replace(' at ', ' from ')} were treated as progressive; "
+                "pass fields='on' to treat them as interlaced"
             )
         aspect = self._decoder.context.sample_aspect_ratio
         if aspect is not None and aspect != self._aspect:
             if self._aspect is not None:
                 self.ledger.remark(
-                    f"the shape of pixels changes from {self._aspect} to {aspect}"
-                    f"{self._when(picture)}; the output keeps the first"
+                    f"the shape of pixels changes from {self._aspect} to {aspect}{when}; "
+                    "the output keeps the first"
                 )
             self._aspect = aspect
         return Frame(
             planes=planes,
             layout=info.layout,
-            pts=None if self._probe.untimed else picture.pts,
-            duration=None if self._probe.untimed else picture.duration or None,
-            time_base=self._probe.time_base,
+            pts=None if self._untimed else picture.pts,
+            duration=None if self._untimed else picture.duration or None,
+            time_base=self._tick,
             corrupt=picture.corrupt,
             quantiser8=step8(decoded, info.layout.bits)
             or self._first_steps8[not decoded.key_frame],
-        )
-
-    def _changed(self, what: str, picture: DecodedPicture) -> InputError:
-        hint = "Denoise the parts separately, with end= and start=."
-        return InputError(f"{self.name}: the {what}{self._when(picture)}.", hint=hint)
-
-    def _when(self, picture: DecodedPicture) -> str:
-        return (
-            "" if picture.pts is None else f" at {float(picture.pts * self._probe.time_base):.2f} s"
         )
 
     def _within(self, lead: deque[Frame], clip: Iterator[Frame]) -> Iterator[Frame]:
@@ -292,14 +302,14 @@ class VideoReader(Reader):
                 f"{self.name}: has no frame at or after {float(self.span.start):g} s.",
                 hint="Pass an earlier start=.",
             )
-        moved = (last.pts or 0) - self._probe.first_pts
+        moved = (last.pts or 0) - self._first_pts
         for taken, frame in enumerate(chain([last], clip)):
             if self.span.beyond(self._since(frame), taken):
                 yield from self._beyond(chain([frame], clip), last, moved)
                 return
             if not taken:
-                self.side.start = (frame.pts or 0) * self._probe.time_base
-                self.side.shift = self.side.start - self._probe.first_time
+                self.side.start = (frame.pts or 0) * self._tick
+                self.side.shift = self.side.start - self._first_time
                 while lead:
                     yield replace(self._moved(lead.popleft(), moved), context=True)
             last = frame
@@ -307,28 +317,127 @@ class VideoReader(Reader):
 
     def _moved(self, frame: Frame, by: int) -> Frame:
         """A frame moved `by` ticks earlier, with its index in the whole clip."""
-        index = round(((frame.pts or 0) - self._probe.first_pts) / self._probe.step)
+        index = round(((frame.pts or 0) - self._first_pts) / self._step)
         return replace(frame, pts=(frame.pts or 0) - by, index=index)
 
     def _beyond(self, clip: Iterator[Frame], last: Frame, moved: int) -> Iterator[Frame]:
         """After the excerpt: frames that come along; then read on a little for packets of other
         streams that belong before its end."""
         first = next(clip)
-        end = self.side.end = (first.pts or 0) * self._probe.time_base
+        end = self.side.end = (first.pts or 0) * self._tick
         for frame in trailing(chain([first], clip), last, self.options.trail):
             self.ledger.forgive(frame)
             yield replace(self._moved(frame, moved), context=True)
-        if not self.side.wanted:
-            return
 
         def past(packet: AnyPacket) -> bool:
-            time = packet.dts if packet.dts is not None else packet.pts
+            time = packet.pts if packet.dts is None else packet.dts
             return time is not None and time * packet.time_base > end + _AFTER_END
 
-        self._decoder.skip_aside(past)
+        if self.side.wanted:
+            self._decoder.skip_aside(past)
+
+    # --- Facts of the clip
+
+    def _note_facts(self, pictures: Sequence[DecodedPicture]) -> None:
+        """Learn from the container and the first pictures what the clip is."""
+        stream, first, form = self.stream, pictures[0].frame, self.container.format.name
+        assert first is not None  # else none of them would be there
+        self._facts = picture_facts(first)
+        self._tags = colour_tags(first, stream.codec_context, self._facts.chroma_location)
+        size = first.width, first.height
+        header = header_facts(Path(self.source) if self._again else None, form, stream.index, size)
+        own = header.pixel_aspect(*size)
+        aspect = own or stream.sample_aspect_ratio or self._facts.pixel_aspect
+        self._rate: Fraction | None = stream.guessed_rate or stream.average_rate or None
+        self._untimed = all(picture.pts is None for picture in pictures)
+        usual = 1 / (self._rate or Fraction(25))
+        self._tick = usual if self._untimed else stream.time_base or Fraction(1, 1000)
+        self._step = max(1, round(usual / self._tick))  # ticks of a frame of the usual length
+        self._first_pts = first.pts or 0
+        self._first_time = self._first_pts * self._tick  # seconds, container time
+        # Whether durations count from zero, and not from the first frame.
+        self._from_zero = form in ("matroska,webm", "nut")
+        fields = sum(p.frame is not None and p.frame.interlaced_frame for p in pictures)
+        flagged = 2 * fields >= len(pictures)
+        # FFmpeg flags pictures of H.265 as interlaced where each of them is one field.
+        self._single_fields = flagged and family_of(stream) == "hevc"
+        flagged = flagged and not self._single_fields
+        codec, pixels = stream.codec_context.codec, read_planes(first)[0]
+        layout, assumed = pixels.layout_tagged(self._tags, first.height)
+        videos = [s for s in self.container.streams.video if not is_cover(s)]
+        notes = {
+            assumed or "": assumed is not None,
+            f"the file has no time stamps; {float(1 / self._tick):g} frames/s assumed":
+                self._untimed,
+            f"{len(videos)} video streams: only #{stream.index} is denoised": len(videos) > 1,
+            "the clip is flagged interlaced but treated as progressive, as requested":
+                flagged and self.options.fields == "off",
+            "every picture is one field; fields are denoised as they follow each other":
+                self._single_fields,
+        }  # fmt: skip
+        self.info = ClipInfo(
+            name=self.name,
+            width=first.width,
+            height=first.height,
+            layout=layout,
+            frames=self._count(),
+            duration=self._duration(),
+            rate=self._rate,
+            time_base=self._tick,
+            interlaced={"auto": flagged, "on": True, "off": False}[self.options.fields],
+            top_field_first=self._facts.top_field_first
+            if flagged
+            else stream.codec_context.field_order not in _BOTTOM_FIRST,
+            # Whether something is lost while frames depend on each other.
+            coded=bool(codec.lossy) and not codec.intra_only,
+            notes=tuple(note for note, true in notes.items() if true),
+        )
+        self.metadata = SourceMetadata(
+            container=form,
+            family=family_of(stream),
+            profile=str(stream.codec_context.profile or ""),
+            pix_fmt=first.format.name,
+            pixel_aspect=aspect,
+            colour=self._tags,
+            facts=self._facts,
+            container_tags=_once(self.container.metadata),
+            stream_tags=dict(stream.metadata),
+            disposition=stream.disposition,
+            chapters=tuple(self.container.chapters()),
+            header=header,
+            single_fields=self._single_fields,
+            stream=stream,
+            others=tuple(s for s in self.container.streams if s.index != stream.index),
+        )
+        self._rotation = first.rotation or None
 
     def describe(self) -> list[dict[str, Any]]:
-        return self._probe.describe(self.info)
+        return [
+            stream_facts(s) | (self._describe_video() if s.index == self.stream.index else {})
+            for s in self.container.streams
+        ]
+
+    def _describe_video(self) -> dict[str, Any]:
+        info, metadata, mastering = self.info, self.metadata, self._facts.mastering
+        order = "top field first" if info.top_field_first else "bottom field first"
+        facts = {
+            "denoised": True,
+            "profile": metadata.profile or None,
+            "width": info.width,
+            "height": info.height,
+            "pixel_format": metadata.pix_fmt,
+            "bits": info.layout.bits,
+            "frames": self.stream.frames or None,
+            "rate": None if info.rate is None else float(info.rate),
+            "pixel_aspect": metadata.pixel_aspect and str(metadata.pixel_aspect),
+            "rotation": self._rotation,
+            "colour": self._tags.named() or None,
+            "matrix": info.layout.matrix.value,
+            "field_order": order if info.interlaced else "progressive",
+            "mastering": mastering and [float(v) for v in mastering.display],
+            "light": mastering and mastering.light,
+        }
+        return {key: value for key, value in facts.items() if value is not None}
 
     def paths(self) -> list[Path]:
         return [] if self.source == PIPE else [Path(self.source)]
@@ -337,3 +446,126 @@ class VideoReader(Reader):
         self._ahead = []
         self.side.queue.clear()
         self._opened.close()
+
+    # --- What the file promises
+
+    def _count(self) -> int | None:
+        said = self._counted()
+        if not said or self.span.end is not None:
+            return None
+        return said if self.span.frames is None else min(said, self.span.frames)
+
+    def _counted(self) -> int:
+        """The number of packets that the container counts, where all of them are read; else 0."""
+        counted = self._tag("NUMBER_OF_FRAMES")
+        said = self.stream.frames or (int(counted) if counted.isdecimal() else 0)
+        return 0 if self.span.start else said
+
+    def _duration(self) -> float | None:
+        """Seconds that will be read, as far as the container knows."""
+        end, whole = self._stream_end(), None
+        if end is not None:
+            whole = end - self._first_time
+        elif self.container.duration:
+            whole = Fraction(self.container.duration, av.time_base)
+        if self.span.frames is not None and self._rate:
+            asked = self.span.start + Fraction(self.span.frames) / self._rate
+            whole = min(whole or asked, asked)
+        if self.span.end is not None:
+            whole = min(whole or self.span.end, self.span.end)
+        return None if whole is None else float(max(whole - self.span.start, Fraction(0)))
+
+    def _stream_end(self) -> Fraction | None:
+        """When the video ends by what the container says of it; seconds, container time."""
+        stamp = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", self._tag("DURATION"))
+        if stamp:
+            return 3600 * int(stamp[1]) + 60 * int(stamp[2]) + Fraction(stamp[3])
+        if self.stream.duration and not self._untimed and not self._from_zero:
+            return self.stream.duration * (self.stream.time_base or 0) + self._first_time
+        return None
+
+    def _tag(self, name: str) -> str:
+        """A Matroska statistics tag, with or without a language. FFmpeg writes a true DURATION and
+        copies the others, whatever file they are from."""
+        if "matroska" not in self.container.format.name:
+            return ""
+        tags, about = self.stream.metadata, self.container.metadata
+        if about.get("ENCODER", about.get("encoder", "")).startswith("Lavf"):
+            return tags.get(name, "") if name == "DURATION" else ""
+        return next((tags[key] for key in tags if key.split("-")[0] == name), "")
+
+    def _tail(self, last: Frame) -> int | None:
+        """The tick at which the stream ends, where the container knows better than a frame.
+
+        Where pictures are reordered, a container sums up steps of decoding time, and only the
+        picture that is both decoded and shown last knows how long it is shown.
+        """
+        if self._decoder.reordered and last.pts == self._decoder.last_sent and last.duration:
+            return None
+        if self._untimed or self._from_zero or self.stream.start_time is None:
+            return None
+        return self.stream.start_time + self.stream.duration if self.stream.duration else None
+
+    def _check_end(self) -> None:
+        """Compare promises of the whole file with what came: a truncated file ends in silence. Its
+        index counts frames, its tags and its header state durations."""
+        form, decoder, ledger = self.container.format.name, self._decoder, self.ledger
+        if decoder.hidden:
+            hides = f"its edit list hides {count(decoder.hidden)}: no player shows them, and f2r"
+            ledger.remark(f"{hides} reads none of them")
+        if form in _ENDLESS:
+            what, last = _ENDLESS[form], float(decoder.reached - self._first_time)
+            ledger.remark(
+                f"{what} does not say where it ends: more may be missing after {last:.2f} s"
+            )
+        if form == "yuv4mpegpipe" and (self._piped or self._again):
+            size, read_to = decoder.read_to
+            there = self._piped.size if self._piped else Path(self.source).stat().st_size
+            more = -(-(there - read_to) // (_Y4M_FRAME + size))  # FFmpeg drops parts unsaid
+            ledger.promised("its size", decoder.packets + more, decoder.packets)
+        if counted := self._counted():
+            ledger.promised("its index", counted, decoder.packets)
+            return
+        step, by, end = self._step * self._tick, "its video stream", self._stream_end()
+        slack = (
+            step / 2 if end is not None and "matroska" in form else max(2 * step, Fraction(1, 10))
+        )
+        read = decoder.reached + (0 if decoder.has_durations else step)
+        if end is None and self.container.duration and not self._untimed:
+            start = 0 if self._from_zero else self.container.start_time or 0
+            end = Fraction(start + self.container.duration, av.time_base)
+            by, read = "its header", decoder.newest
+        if end is not None and end - read > slack + 2 * self._tick:
+            promised, came = float(end - self._first_time), float(read - self._first_time)
+            ledger.promised_time(by, promised, came, max(1, round((end - read) / step)))
+
+    def _check_gaps(self, stamps: Sequence[int]) -> None:
+        """Compare increasing `stamps` (pts in ticks) with the clip's constant rate, if any: a hole
+        in the middle shows nowhere else where a format counts no frames."""
+        steps, step = [b - a for a, b in pairwise(stamps)], self._step
+        if self._untimed or self.container.format.name not in _EVEN or len(steps) < _LEAST:
+            return
+        lengths = [round(length / step) for length in steps]  # in frames
+        near = (
+            abs(length - frames * step) <= max(1, frames * step // 20)
+            for length, frames in zip(steps, lengths, strict=True)
+        )
+        gaps = [(at, n - 1) for at, n in zip(stamps, lengths, strict=False) if n > 1]
+        missing = sum(frames for _, frames in gaps)
+        few = len(gaps) <= max(2, (1 - _REGULAR) * len(steps))
+        usual = abs(median(steps) - step) <= max(1, step // 50)
+        if gaps and few and usual and missing <= max(2, len(stamps) // 2) and all(near):
+            places = ", ".join(f"{float(pts * self._tick):.2f}" for pts, _ in gaps[:_NAMED])
+            more = f" and {len(gaps) - _NAMED} more" if len(gaps) > _NAMED else ""
+            ledger, found = self.ledger, len(stamps)
+            where = f"gaps after {places} s{more}"
+            ledger.promised("its constant rate", found + missing, found, detail=where)
+
+
+def _once(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags of a container; newer FFmpeg joins the two times of creation that MP4 and MOV may
+    hold, with a semicolon between them, and takes that for no time when it writes."""
+    kept = dict(tags)
+    if "creation_time" in kept:
+        kept["creation_time"] = kept["creation_time"].split(";")[0]
+    return kept

@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -11,6 +12,7 @@ from typing import Any
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Disposition, Stream
 
 from f2rcli.errors import InputError
@@ -62,18 +64,13 @@ def ffmpeg_reason(error: BaseException) -> str:
 class StandardInput:
     """Standard input as a file that FFmpeg reads; counts what came."""
 
-    HEAD = 1024  # bytes that are remembered
-
     def __init__(self) -> None:
         self.size = 0  # bytes read
-        self.head = b""
 
     def read(self, length: int) -> bytes:
         """Up to `length` bytes; none at the end."""
         data = os.read(0, length)
         self.size += len(data)
-        if len(self.head) < self.HEAD:
-            self.head += data[: self.HEAD - len(self.head)]
         return data
 
 
@@ -196,6 +193,32 @@ def _only(container: InputContainer) -> str:
     if "attachment" in kinds:
         named.append("cover art")
     return ", only " + " and ".join(named) if named else ""
+
+
+@dataclass(slots=True)
+class SidePackets:
+    """The queue between a video reader and a video writer, and the excerpt they agree on.
+
+    Until iterating begins every packet is queued; from then on only for a writer that has set
+    `wanted`, and takes packets out as it goes.
+    """
+
+    queue: "deque[Packet[Stream]]" = field(default_factory=deque)
+    wanted: bool | None = None  # None: not yet known
+    start: Fraction | None = None  # seconds, container time, of an excerpt's first frame
+    end: Fraction | None = None  # seconds, container time; None: read to the end
+    shift: Fraction = Fraction(0)  # seconds by which an excerpt moves, to begin as its source did
+
+    def add(self, packet: "Packet[Stream]") -> None:
+        """Queue a packet, or drop it where no writer wants it."""
+        if self.wanted is not False:
+            self.queue.append(packet)
+
+    def begin(self) -> None:
+        """Called before the first frame: drop packets that no writer has asked for."""
+        if not self.wanted:
+            self.wanted = False
+            self.queue.clear()
 
 
 _PLAIN = Disposition(0)

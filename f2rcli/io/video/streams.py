@@ -19,8 +19,9 @@ from av.stream import Stream
 
 from f2rcli.errors import OutputError, UsageError
 from f2rcli.io.base import WriteOptions
-from f2rcli.io.video.decoder import AnyPacket, SidePackets, shown_at
+from f2rcli.io.video.decoder import AnyPacket, move, shown_at
 from f2rcli.io.video.source import (
+    SidePackets,
     SourceMetadata,
     family_of,
     ffmpeg_reason,
@@ -487,9 +488,7 @@ class SideStreams:
         if packet.stream.type == "video" and not copied.begun and not packet.is_keyframe:
             return False
         copied.begun = True
-        moved = round(excerpt.shift / packet.time_base)
-        packet.pts = None if packet.pts is None else packet.pts - moved
-        packet.dts = None if packet.dts is None else packet.dts - moved
+        move(packet, -excerpt.shift)
         return True
 
 

@@ -17,7 +17,7 @@ from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import Frame
 from f2rcli.io.base import Reader, Receipt, WritePlan, Writer, written_name
 from f2rcli.io.files import PartFile, disk_error, misread_error
-from f2rcli.io.video.decoder import AnyPacket, SidePackets, shown_at
+from f2rcli.io.video.decoder import AnyPacket, shown_at
 from f2rcli.io.video.encoders import ordinary_scheduling
 from f2rcli.io.video.header import NO_CHECKSUMS, PADDING, write_display_size
 from f2rcli.io.video.pixels import Filter, converted, make_frame
@@ -26,6 +26,7 @@ from f2rcli.io.video.reader import VideoReader
 from f2rcli.io.video.source import (
     PIPE,
     TOLERANT,
+    SidePackets,
     ffmpeg_reason,
     metadata_of,
     quiet_ffmpeg,
