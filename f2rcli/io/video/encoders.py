@@ -4,7 +4,7 @@ The input's codec family is kept, and every sample it has where an encoder takes
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -192,17 +192,12 @@ def _candidates(reader: Reader, container: Container, options: WriteOptions) -> 
     """Encoders for a container, best first. Raises UsageError for wishes that exclude it."""
     if options.lossless and options.crf is not None:
         raise UsageError("crf= and lossless=True: choose one.", hint="Leave out crf=.")
-    codec = "ffv1" if options.lossless else options.codec
     if options.lossless and options.codec and _family_name(options.codec) != "ffv1":
         raise UsageError(
             f"codec={options.codec!r} and lossless=True: lossless means FFV1.",
             hint="Leave out codec= or lossless=.",
         )
-    if options.lossless and "ffv1" not in container.families:
-        raise UsageError(
-            f"lossless=True: {container.name} cannot hold FFV1.",
-            hint="Name an .mkv file with output=.",
-        )
+    codec = "ffv1" if options.lossless else options.codec
     names = _named(codec) if codec else _unnamed(reader, container)
     fitting = [name for name in names if family_of_encoder(name) in container.families]
     if not fitting and codec is None:
@@ -211,8 +206,9 @@ def _candidates(reader: Reader, container: Container, options: WriteOptions) -> 
             hint="Write .mkv, .mp4 or .mov, or choose codec= yourself.",
         )
     if not fitting:
+        wish = "lossless=True" if options.lossless else f"codec={codec!r}"
         raise UsageError(
-            f"codec={codec!r}: {container.name} files cannot hold it.",
+            f"{wish}: {container.name} files cannot hold {codec}.",
             hint=f"{container.name} holds {', '.join(container.families)}; .mkv holds most.",
         )
     taking = [n for n in fitting if options.pix_fmt in (None, *(f.name for f in formats_of(n)))]
@@ -384,23 +380,6 @@ def _colour_for(coding: PlaneLayout, tags: ColourTags) -> ColourTags:
     )
 
 
-def _crf(encoder: str, wanted: float | None) -> dict[str, str]:
-    """The constant quality an encoder runs at. Raises UsageError for one that it lacks."""
-    if wanted is not None and "crf" not in _option_names(encoder):
-        raise UsageError(
-            f"crf={wanted:g}: {encoder} has no crf.",
-            hint="ffmpeg -h encoder=NAME lists what it has for encoder_options=.",
-        )
-    worst = _WORST_CRF.get(encoder, 63)
-    if wanted is not None and not 0 <= wanted <= worst:
-        raise UsageError(
-            f"crf={wanted:g}: {encoder} takes 0 to {worst}.",
-            hint="Lower is better quality and a larger file; 17 to 23 is usual.",
-        )
-    crf = _CRF.get(encoder) if wanted is None else wanted
-    return {} if crf is None else {"crf": f"{crf:g}"}
-
-
 @cache
 def _option_names(encoder: str) -> frozenset[str]:
     """Every option an encoder knows."""
@@ -413,17 +392,26 @@ def _options(
 ) -> dict[str, str]:
     """The options an encoder is opened with; the user's come last and win. Raises UsageError for
     one that the encoder does not know."""
-    chosen = _crf(encoder, options.crf)
+    known, wanted = _option_names(encoder), options.crf
+    worst = _WORST_CRF.get(encoder, 63)
+    if wanted is not None and ("crf" not in known or not 0 <= wanted <= worst):
+        takes = f"takes 0 to {worst}" if "crf" in known else "has no crf"
+        raise UsageError(
+            f"crf={wanted:g}: {encoder} {takes}.",
+            hint="Lower is better quality and a larger file; 17 to 23 is usual."
+            if "crf" in known
+            else "ffmpeg -h encoder=NAME lists what it has for encoder_options=.",
+        )
+    crf = _CRF.get(encoder) if wanted is None else wanted
+    chosen = {} if crf is None else {"crf": f"{crf:g}"}
     if encoder in _PRESET:
         chosen["preset"] = _PRESET[encoder]
-    if encoder in _OWN:
-        chosen |= _OWN[encoder](form, info, source)
+    chosen |= _own_options(encoder, form, info, source)
     if info.interlaced and encoder in _FIELD_FLAGS:
         chosen["flags"] = chosen.get("flags", "") + _FIELD_FLAGS[encoder]
     location = source.colour.chroma_location
     if location and form.log2_chroma != (0, 0) and encoder != "mjpeg":
         chosen["chroma_sample_location"] = location
-    known = _option_names(encoder)
     for name, value in options.encoder_options:
         if name not in known:
             raise UsageError(
@@ -440,66 +428,50 @@ def _options(
     return chosen
 
 
-def _x264(form: PixelFormat, info: ClipInfo, source: SourceMetadata) -> dict[str, str]:
-    parameters = [x264_assembly()]
-    if info.interlaced and not info.top_field_first:
-        parameters.append("bff=1")  # flags alone order the pictures, not the stream
-    if source.facts.mastering:
-        parameters += source.facts.mastering.options("x264")
-    said = ":".join(filter(None, parameters))
-    # Threads race for fields: the stream would differ each time.
-    return ({"x264-params": said} if said else {}) | ({"threads": "1"} if info.interlaced else {})
-
-
-def _x265(form: PixelFormat, info: ClipInfo, source: SourceMetadata) -> dict[str, str]:
-    parameters = ["log-level=error", *x265_assembly(info.width)]
-    if source.single_fields:
-        parameters.append(f"interlace={'tff' if source.facts.top_field_first else 'bff'}")
-    if source.facts.mastering:
-        parameters += source.facts.mastering.options("x265")
-    return {"x265-params": ":".join(parameters), "forced-idr": "1"}
-
-
-def _svtav1(form: PixelFormat, info: ClipInfo, source: SourceMetadata) -> dict[str, str]:
-    mastering = source.facts.mastering
-    return {"svtav1-params": ":".join(mastering.options("svtav1"))} if mastering else {}
-
-
-def _vp9(form: PixelFormat, info: ClipInfo, source: SourceMetadata) -> dict[str, str]:
-    speed = {"b": "0", "row-mt": "1", "cpu-used": "2"}
-    return speed | ({"auto-alt-ref": "0"} if form.alpha else {})
-
-
-def _ffv1(form: PixelFormat, info: ClipInfo, source: SourceMetadata) -> dict[str, str]:
-    if min(info.width, info.height) < 8:
-        return {"level": "1", "g": "1"}  # later levels need room for four slices
-    return {"level": "3", "slicecrc": "1", "g": "1"}
-
-
-def _prores(form: PixelFormat, info: ClipInfo, source: SourceMetadata) -> dict[str, str]:
-    best = "4444" if form.log2_chroma == (0, 0) else "hq"
-    named = _PRORES.get(source.profile, best)
-    fits = named.startswith("4444") == best.startswith("4444")
-    return {"profile": named if fits else best, "vendor": "apl0"}
-
-
-def _mjpeg(form: PixelFormat, info: ClipInfo, source: SourceMetadata) -> dict[str, str]:
-    unusual = {} if info.layout.full_range else {"strict": "-1"}
-    return unusual | {"flags": "+qscale", "global_quality": str(2 * LAMBDA)}
-
-
-def _dnxhd(form: PixelFormat, info: ClipInfo, source: SourceMetadata) -> dict[str, str]:
-    if form.log2_chroma == (0, 0):
-        return {"profile": "dnxhr_444"}
-    return {"profile": "dnxhr_hqx" if form.bits > 8 else "dnxhr_hq"}
-
-
-# What an encoder needs to hear beside quality, by its name.
-_OWN: dict[str, Callable[[PixelFormat, ClipInfo, SourceMetadata], dict[str, str]]] = {
-    "libx264": _x264, "libx264rgb": _x264, "libx265": _x265, "libsvtav1": _svtav1,
-    "libvpx-vp9": _vp9, "ffv1": _ffv1, "prores_ks": _prores, "mjpeg": _mjpeg, "dnxhd": _dnxhd,
-    "cfhd": lambda form, info, source: {"quality": "film3+"},
-}  # fmt: skip
+def _own_options(
+    encoder: str, form: PixelFormat, info: ClipInfo, source: SourceMetadata
+) -> dict[str, str]:
+    """What an encoder needs to hear beside quality and preset."""
+    mastering, whole_chroma = source.facts.mastering, form.log2_chroma == (0, 0)
+    match encoder:
+        case "libx264" | "libx264rgb":
+            parameters = [x264_assembly()]
+            if info.interlaced and not info.top_field_first:
+                parameters.append("bff=1")  # flags alone order the pictures, not the stream
+            parameters += mastering.options("x264") if mastering else []
+            said = ":".join(filter(None, parameters))
+            # Threads race for fields: the stream would differ each time.
+            alone = {"threads": "1"} if info.interlaced else {}
+            return ({"x264-params": said} if said else {}) | alone
+        case "libx265":
+            parameters = ["log-level=error", *x265_assembly(info.width)]
+            if source.single_fields:
+                parameters.append(f"interlace={'tff' if source.facts.top_field_first else 'bff'}")
+            parameters += mastering.options("x265") if mastering else []
+            return {"x265-params": ":".join(parameters), "forced-idr": "1"}
+        case "libsvtav1" if mastering:
+            return {"svtav1-params": ":".join(mastering.options("svtav1"))}
+        case "libvpx-vp9":
+            speed = {"b": "0", "row-mt": "1", "cpu-used": "2"}
+            return speed | ({"auto-alt-ref": "0"} if form.alpha else {})
+        case "ffv1" if min(info.width, info.height) < 8:
+            return {"level": "1", "g": "1"}  # later levels need room for four slices
+        case "ffv1":
+            return {"level": "3", "slicecrc": "1", "g": "1"}
+        case "prores_ks":
+            best = "4444" if whole_chroma else "hq"
+            named = _PRORES.get(source.profile, best)
+            fits = named.startswith("4444") == best.startswith("4444")
+            return {"profile": named if fits else best, "vendor": "apl0"}
+        case "mjpeg":
+            unusual = {} if info.layout.full_range else {"strict": "-1"}
+            return unusual | {"flags": "+qscale", "global_quality": str(2 * LAMBDA)}
+        case "dnxhd":
+            deep = "dnxhr_hqx" if form.bits > 8 else "dnxhr_hq"
+            return {"profile": "dnxhr_444" if whole_chroma else deep}
+        case "cfhd":
+            return {"quality": "film3+"}
+    return {}
 
 
 _TASKS = Path("/proc/self/task")  # Linux; elsewhere nothing is to be done

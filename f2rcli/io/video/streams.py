@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import av
 from av.audio.stream import AudioStream
@@ -181,8 +181,6 @@ _BIT_RATES = {"libopus": 96_000, "aac": 128_000, "libmp3lame": 128_000, "ac3": 9
 
 _MIMES = {"png": "image/png", "mjpeg": "image/jpeg", "bmp": "image/bmp", "gif": "image/gif"}
 
-_EXTENSIONS = {"mjpeg": "jpg"}  # others are the codec's name
-
 # Languages that QuickTime numbers, as FFmpeg's table of the numbers spells them. By other spellings
 # it knows no number, and writes none. mp4 has letters instead.
 _QUICKTIME = {
@@ -205,8 +203,8 @@ class StreamPlan:
     """A stream beside the video that the target keeps."""
 
     stream: Stream = field(repr=False)  # once its file is closed, PyAV cannot print it
-    action: Literal["copy", "sound", "attach"]
-    encoder: str = ""  # that sound goes through
+    attached: bool = False  # cover art that goes into the header
+    encoder: str = ""  # that sound goes through; "" where packets are copied
 
     @property
     def words(self) -> str:
@@ -225,16 +223,15 @@ def plan_streams(
         if _rebuilt(source, container, stream):
             continue
         if stream.type == "audio" and options.audio_codec and not container.only_pictures:
-            plans.append(_sound(container, stream, options.audio_codec))
-            continue
-        reason = refusal(container, stream)
-        if reason is None:
+            encoder = _sound_encoder(container, stream, options.audio_codec)
+            plans.append(StreamPlan(stream=stream, encoder=encoder))
+        elif (reason := refusal(container, stream)) is None:
             attached = is_cover(stream) and container.covers == "attachment"
-            plans.append(StreamPlan(stream=stream, action="attach" if attached else "copy"))
-            continue
-        if not container.only_pictures and not options.copy_only:
-            _refuse(container, stream)
-        dropped.append(f"{stream_line(stream)} ({reason})")
+            plans.append(StreamPlan(stream=stream, attached=attached))
+        else:
+            if not container.only_pictures and not options.copy_only:
+                _refuse(container, stream)
+            dropped.append(f"{stream_line(stream)} ({reason})")
     return plans, dropped
 
 
@@ -242,37 +239,42 @@ def _refuse(container: Container, stream: Stream) -> None:
     """Raise UsageError for sound and subtitles that are lost only because of the chosen target."""
     if stream.type not in ("audio", "subtitle"):
         return
-    suffix = holder(stream)
-    again = stream.type == "audio" and stream.codec_context is not None
-    if suffix is None and not again:
-        return
-    ways = [f"name {'an' if suffix == '.mkv' else 'a'} {suffix} file with output="] * bool(suffix)
-    ways += ["pass audio_codec= to encode it again"] * again
-    first, *others = [*ways, "pass copy_only=True to leave it out"]
-    raise UsageError(
-        f"f2r cannot copy {stream_line(stream)} into {container.name}.",
-        hint=f"{first[0].upper()}{first[1:]}, or {', or '.join(others)}.",
-    )
+    ordered = sorted(CONTAINERS, key=lambda container: container.name != "matroska")
+    holder = next((c.suffixes[0] for c in ordered if refusal(c, stream) is None), "")
+    ways = [f"name {'an' if holder == '.mkv' else 'a'} {holder} file with output="] * bool(holder)
+    if stream.type == "audio" and stream.codec_context is not None:
+        ways.append("pass audio_codec= to encode it again")
+    if ways:
+        hint = ", or ".join([*ways, "pass copy_only=True to leave it out"])
+        raise UsageError(
+            f"f2r cannot copy {stream_line(stream)} into {container.name}.",
+            hint=f"{hint[0].upper()}{hint[1:]}.",
+        )
 
 
-def _sound(container: Container, stream: Stream, codec: str) -> StreamPlan:
-    """The plan of sound that is encoded again. Raises UsageError."""
-    encoder = _SOUND.get(codec, codec)
+def _sound_encoder(container: Container, stream: Stream, codec: str) -> str:
+    """FFmpeg's encoder of that name for a stream of sound. Raises UsageError."""
+    encoder, why = _SOUND.get(codec, codec), ""
     if not is_encoder(encoder, "audio"):
-        raise UsageError(
-            f"audio_codec={codec!r}: this FFmpeg has no such audio encoder.",
-            hint="Try aac, opus, flac, mp3, ac3 or pcm_s16le.",
-        )
-    if not isinstance(stream, AudioStream) or stream.codec_context is None:
-        raise UsageError(
-            f"{stream_line(stream)}: FFmpeg has no decoder for it.", hint="Leave out audio_codec=."
-        )
-    if not takes_sound(container, encoder):
-        raise UsageError(
-            f"audio_codec={codec!r}: {container.name} cannot hold it.",
-            hint="opus fits .webm and .mkv, aac fits .mp4, .mov and .ts.",
-        )
-    return StreamPlan(stream=stream, action="sound", encoder=encoder)
+        why, hint = "this FFmpeg has no such audio encoder", "Try aac, opus, flac, mp3 or ac3."
+    elif stream.codec_context is None:
+        why, hint = f"FFmpeg has no decoder for {stream_line(stream)}", "Leave it out."
+    elif not _takes_sound(container, encoder):
+        why = f"{container.name} cannot hold it"
+        hint = "opus fits .webm and .mkv, aac fits .mp4, .mov and .ts."
+    if why:
+        raise UsageError(f"audio_codec={codec!r}: {why}.", hint=hint)
+    return encoder
+
+
+def _takes_sound(container: Container, encoder: str) -> bool:
+    """Whether a container takes what an audio encoder writes: by our table, and by its muxer."""
+    name = av.Codec(encoder, "w").canonical_name
+    try:
+        av.open(io.BytesIO(), "w", format=container.muxer).add_stream(encoder)
+    except ValueError:
+        return False
+    return name in dict(container.only).get("audio", (name,))
 
 
 def _rebuilt(source: SourceMetadata, container: Container, stream: Stream) -> bool:
@@ -281,9 +283,10 @@ def _rebuilt(source: SourceMetadata, container: Container, stream: Stream) -> bo
         return False
     if str(stream.codec_tag if stream.codec_context else "") == "tmcd":
         return "timecode" in source.stream_tags
-    mov = "mov" in source.container and stream.codec_context is None
-    timecode = mov and "timecode" in stream.metadata
-    return timecode or (mov and bool(source.chapters) and stream.frames == len(source.chapters))
+    if "mov" not in source.container or stream.codec_context is not None:
+        return False
+    chapters = len(source.chapters)
+    return "timecode" in stream.metadata or (chapters > 0 and stream.frames == chapters)
 
 
 def refusal(container: Container, stream: Stream) -> str | None:
@@ -291,13 +294,13 @@ def refusal(container: Container, stream: Stream) -> str | None:
 
     Most muxers say so only at the header or the first packet, so a header is written to memory.
     """
+    family = family_of(stream)
     if container.only_pictures:
         return "it holds one picture stream and nothing else"
     if is_cover(stream) and container.covers != "stream":
         return None if container.covers else f"{container.name} holds no cover art"
     if stream.type == "attachment" and not container.attachments:
         return f"{container.name} holds no attachments"
-    family = family_of(stream)
     if stream.type == "data" and family == "unknown":
         return "f2r knows nothing of its kind"  # under another name nobody would find it
     # Its own kind of file holds what sound it held, whatever players make of it.
@@ -315,30 +318,15 @@ def refusal(container: Container, stream: Stream) -> str | None:
     return f"f2r cannot copy it into {container.name}"
 
 
-def takes_sound(container: Container, encoder: str) -> bool:
-    """Whether a container takes what an audio encoder writes: by our table, and by its muxer."""
-    name = av.Codec(encoder, "w").canonical_name
-    if name not in dict(container.only).get("audio", (name,)):
-        return False
-    try:
-        av.open(io.BytesIO(), "w", format=container.muxer).add_stream(encoder)
-    except ValueError:
-        return False
-    return True
-
-
-def holder(stream: Stream) -> str | None:
-    """The suffix of a container that takes a stream as it is; None where f2r writes none."""
-    ordered = sorted(CONTAINERS, key=lambda container: container.name != "matroska")
-    return next((c.suffixes[0] for c in ordered if refusal(c, stream) is None), None)
-
-
 def copy_stream(target: OutputContainer, stream: Stream) -> Stream:
     """Add a stream like `stream`, for packets copied as they are, with its tags and flags."""
-    if stream.codec_context is None:
-        copy = target.add_stream_from_template(stream)
-    else:  # opaque: take the parameters as they are; no encoder of that name need exist
-        copy = target.add_stream_from_template(stream, opaque=True)
+    # opaque: take the parameters as they are; no encoder of that name need exist
+    opaque = {} if stream.codec_context is None else {"opaque": True}
+    return described(target.add_stream_from_template(stream, **opaque), stream, target)
+
+
+def described(copy: Stream, stream: Stream, target: OutputContainer) -> Stream:
+    """The copy of a stream, with its tags and flags."""
     copy.metadata.update(stream_tags(stream.metadata, target.format.name))
     copy.disposition = stream.disposition
     return copy
@@ -362,17 +350,28 @@ def plain_tags(metadata: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-@dataclass(slots=True)
-class _Copied:
+@dataclass(slots=True, eq=False)
+class _Track:
     """A stream under way to the target."""
 
     plan: StreamPlan
     target: Stream
-    sound: "SoundEncoder | None"
+    sound: AudioStream | None  # that is decoded, to be encoded again
     packets: int = 0
     size: int = 0  # bytes
     refused: int = 0  # packets that the muxer did not take
     begun: bool = False  # a cut video stream has reached a key frame
+
+    def encoded(self, packet: "AnyPacket | None") -> Iterator[AnyPacket]:
+        """What becomes of a packet; None: what decoder and encoder of sound still hold."""
+        if self.sound is None:
+            yield from () if packet is None else (packet,)
+            return
+        assert isinstance(self.target, AudioStream)  # as `_add_sound` made it
+        for frame in self.sound.codec_context.decode(packet):
+            yield from self.target.encode(frame)
+        if packet is None:
+            yield from self.target.encode(None)
 
 
 class SideStreams:
@@ -381,103 +380,99 @@ class SideStreams:
     def __init__(self, packets: SidePackets, container: OutputContainer) -> None:
         self.packets = packets
         self.container = container
-        self.tracks: list[int | None] = []  # source streams in the file's order; None: the picture
-        self._copied: dict[int, _Copied] = {}  # by the index of the source stream
-        self._pictures: dict[int, Stream] = {}  # to attach
+        self.order: list[_Track | None] = []  # tracks as they follow in the file; None: the picture
+        self._tracks: dict[int, _Track] = {}  # by the index of the source stream
+        self._covers: dict[int, Stream] = {}  # to attach
 
     def add(self, plans: Iterable[StreamPlan]) -> None:
         """Add target streams for these plans."""
         for plan in plans:
             stream = plan.stream
-            if plan.action == "attach":
-                self._pictures[stream.index] = stream
+            if plan.attached:
+                self._covers[stream.index] = stream
                 continue
-            sound = None
-            if plan.action == "sound" and isinstance(stream, AudioStream):
-                sound = SoundEncoder(stream, plan.encoder, self.container)
-            target = sound.target if sound else copy_stream(self.container, stream)
-            self._copied[stream.index] = _Copied(plan, target, sound)
+            sound = stream if plan.encoder and isinstance(stream, AudioStream) else None
+            target = (
+                _add_sound(self.container, sound, plan.encoder)
+                if sound
+                else copy_stream(self.container, stream)
+            )
+            track = self._tracks[stream.index] = _Track(plan, target, sound)
             if stream.type != "attachment" and not is_cover(stream):
-                self.tracks.append(stream.index)
+                self.order.append(track)
 
     def attach(self) -> None:
         """Put cover art into the header, for containers that keep it there."""
         for packet in list(self.packets.queue):
-            stream = self._pictures.pop(packet.stream_index, None)
+            stream = self._covers.pop(packet.stream_index, None)
             if stream is None:
                 continue
             name = stream.codec_context.name
-            title = stream.metadata.get("filename") or f"cover.{_EXTENSIONS.get(name, name)}"
+            suffix = "jpg" if name == "mjpeg" else name
+            title = stream.metadata.get("filename") or f"cover.{suffix}"
             mime = stream.metadata.get("mimetype") or _MIMES.get(name, "application/octet-stream")
             self.container.add_attachment(title, mime, bytes(packet))
             self.packets.queue.remove(packet)
 
     def lost(self) -> Iterator[str]:
         """Losses that no plan foresaw, in words."""
-        yield from (f"{stream_line(s)} (the picture is missing)" for s in self._pictures.values())
-        for copied in self._copied.values():
-            if copied.refused:
-                what = count(copied.refused, "packet")
-                yield f"{what} of {stream_line(copied.plan.stream)} (damaged)"
+        yield from (f"{stream_line(s)} (the picture is missing)" for s in self._covers.values())
+        for track in self._tracks.values():
+            if track.refused:
+                what = count(track.refused, "packet")
+                yield f"{what} of {stream_line(track.plan.stream)} (damaged)"
 
-    def places(self, container: Container) -> dict[int | None, int]:
-        """The place of each track in the finished file; mp4 and mov leave out empty ones, but for
+    def written(self, container: Container) -> list[_Track | None]:
+        """The tracks of the finished file, in order; mp4 and mov leave out empty ones, but for
         subtitles, to which they add an end."""
-
-        def there(index: int | None) -> bool:
-            copied = None if index is None else self._copied[index]
-            return copied is None or bool(copied.packets) or copied.plan.stream.type == "subtitle"
-
-        written = [index for index in self.tracks if not container.movie or there(index)]
-        return {index: place for place, index in enumerate(written)}
+        return [
+            track for track in self.order
+            if track is None or track.packets or not container.movie
+            or track.plan.stream.type == "subtitle"
+        ]  # fmt: skip
 
     def missing(
         self, came: Counter[int], sizes: Counter[int], container: Container
     ) -> Iterator[str]:
         """What a finished file lacks of what was planned. came, sizes: packets and bytes, by
         place."""
-        places = self.places(container)
-        for index in self.tracks:
-            if index is None:
-                continue
-            copied, place = self._copied[index], places.get(index)
+        written = self.written(container)
+        for track in filter(None, self.order):
+            place = written.index(track) if track in written else None
             there = 0 if place is None else came[place]
-            pictures = copied.plan.stream.type == "video"  # an excerpt may miss their key frames
-            if place is None or (not there and (copied.packets or pictures)):
-                yield copied.plan.words
-            elif there < copied.packets and sizes[place] < copied.size:
-                few = f"{copied.packets - there} of {count(copied.packets, 'packet')}"
-                yield f"{few} of {copied.plan.words}"
+            pictures = track.plan.stream.type == "video"  # an excerpt may miss their key frames
+            if place is None or (not there and (track.packets or pictures)):
+                yield track.plan.words
+            elif there < track.packets and sizes[place] < track.size:
+                few = f"{track.packets - there} of {count(track.packets, 'packet')}"
+                yield f"{few} of {track.plan.words}"
 
     def drain(self) -> None:
         """Mux every queued packet."""
         queue = self.packets.queue
         while queue:
             packet = queue.popleft()
-            copied = self._copied.get(packet.stream_index)
-            if copied is not None and self._moved(packet, copied):
+            track = self._tracks.get(packet.stream_index)
+            if track is not None and self._moved(packet, track):
                 self.container.start_encoding()  # a refused header is no fault of the packet
-                self._put(
-                    (packet,) if copied.sound is None else copied.sound.encoded(packet), copied
-                )
+                self._put(packet, track)
 
     def finish(self) -> None:
         """Mux what is queued, and what sound encoders still hold."""
         self.drain()
-        for copied in self._copied.values():
-            if copied.sound is not None:
-                self._put(copied.sound.finish(), copied)
+        for track in self._tracks.values():
+            self._put(None, track)
 
-    def _put(self, packets: Iterable[AnyPacket], copied: _Copied) -> None:
+    def _put(self, packet: "AnyPacket | None", track: _Track) -> None:
         try:
-            for packet in packets:
-                packet.stream, size = copied.target, packet.size
-                self.container.mux(packet)  # which takes its content away
-                copied.packets, copied.size = copied.packets + 1, copied.size + size
+            for made in track.encoded(packet):
+                made.stream, size = track.target, made.size
+                self.container.mux(made)  # which takes its content away
+                track.packets, track.size = track.packets + 1, track.size + size
         except (InvalidDataError, ArgumentError):  # of this packet, not of the disk
-            copied.refused += 1
+            track.refused += 1
 
-    def _moved(self, packet: AnyPacket, copied: _Copied) -> bool:
+    def _moved(self, packet: AnyPacket, track: _Track) -> bool:
         """Move a packet as the clip is moved; False if it lies outside a cut clip."""
         excerpt, time = self.packets, shown_at(packet)
         if excerpt.start is None or time is None or is_cover(packet.stream):
@@ -485,47 +480,32 @@ class SideStreams:
         seconds = time * packet.time_base
         if seconds < excerpt.start or (excerpt.end is not None and seconds >= excerpt.end):
             return False
-        if packet.stream.type == "video" and not copied.begun and not packet.is_keyframe:
+        if packet.stream.type == "video" and not track.begun and not packet.is_keyframe:
             return False
-        copied.begun = True
+        track.begun = True
         move(packet, -excerpt.shift)
         return True
 
 
-class SoundEncoder:
-    """Encodes a stream's sound again, at its own times."""
-
-    def __init__(self, stream: AudioStream, encoder: str, container: OutputContainer) -> None:
-        self.source = stream.codec_context
-        codec = av.Codec(encoder, "w")
-        rates = sorted(codec.audio_rates or [self.source.rate])
-        rate = next((rate for rate in rates if rate >= self.source.rate), rates[-1])
-        target = container.add_stream(encoder, rate=rate)
-        assert isinstance(target, AudioStream)  # as the plan saw to
-        context = target.codec_context
-        forms = [form.name for form in codec.audio_formats or []]
-        alike = [f for f in forms if f.rstrip("p") == self.source.format.name.rstrip("p")]
-        context.format = (alike or forms or [self.source.format.name])[0]
-        context.layout, context.time_base = self.source.layout.name, Fraction(1, rate)
-        if encoder in _BIT_RATES:
-            context.bit_rate = _BIT_RATES[encoder] * context.layout.nb_channels
-        try:
-            context.open()
-        except (av.FFmpegError, ValueError) as error:
-            raise OutputError(
-                f"{stream_line(stream)}: {encoder} refuses it ({ffmpeg_reason(error)}).",
-                hint="Pass another audio_codec=, such as flac or pcm_s16le.",
-            ) from error
-        target.metadata.update(stream_tags(stream.metadata, container.format.name))
-        target.disposition = stream.disposition
-        self.target = target
-
-    def encoded(self, packet: "AnyPacket | None") -> Iterator[AnyPacket]:
-        """The sound of a packet, as far as it makes whole packets. Raises av.FFmpegError."""
-        for frame in self.source.decode(packet):
-            yield from self.target.encode(frame)
-
-    def finish(self) -> Iterator[AnyPacket]:
-        """The packets that decoder and encoder still hold."""
-        yield from self.encoded(None)
-        yield from self.target.encode(None)
+def _add_sound(container: OutputContainer, stream: AudioStream, encoder: str) -> Stream:
+    """Add a stream for sound that is encoded again, at its own times. Raises OutputError."""
+    source, codec = stream.codec_context, av.Codec(encoder, "w")
+    rates = sorted(codec.audio_rates or [source.rate])
+    rate = next((rate for rate in rates if rate >= source.rate), rates[-1])
+    target = container.add_stream(encoder, rate=rate)
+    assert isinstance(target, AudioStream)  # as the plan saw to
+    context = target.codec_context
+    forms = [form.name for form in codec.audio_formats or []]
+    alike = [f for f in forms if f.rstrip("p") == source.format.name.rstrip("p")]
+    context.format = (alike or forms or [source.format.name])[0]
+    context.layout, context.time_base = source.layout.name, Fraction(1, rate)
+    if encoder in _BIT_RATES:
+        context.bit_rate = _BIT_RATES[encoder] * context.layout.nb_channels
+    try:
+        context.open()
+    except (av.FFmpegError, ValueError) as error:
+        raise OutputError(
+            f"{stream_line(stream)}: {encoder} refuses it ({ffmpeg_reason(error)}).",
+            hint="Pass another audio_codec=, such as flac or pcm_s16le.",
+        ) from error
+    return described(target, stream, container)

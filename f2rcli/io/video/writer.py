@@ -1,9 +1,14 @@
-"""Video files and pipes written: frames encoded, muxed beside the other streams, and counted."""
+"""Video files and pipes written: planned first, then encoded, muxed beside the other streams, and
+read back.
+
+Everything that a run will lose is said by the plan. `kept` names only what the container stores by
+the tests of it, in which other readers look.
+"""
 
 import contextlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -14,32 +19,277 @@ from av.stream import Stream
 from av.video.codeccontext import VideoCodecContext
 
 from f2rcli.errors import InputError, OutputError
-from f2rcli.frames import Frame
-from f2rcli.io.base import Reader, Receipt, WritePlan, Writer, written_name
-from f2rcli.io.files import PartFile, disk_error, misread_error
+from f2rcli.frames import Family, Frame
+from f2rcli.io.base import Reader, Receipt, WriteOptions, WritePlan, Writer, written_name
+from f2rcli.io.files import PartFile, check_target, disk_error, misread_error
 from f2rcli.io.video.decoder import AnyPacket, shown_at
-from f2rcli.io.video.encoders import ordinary_scheduling
-from f2rcli.io.video.header import NO_CHECKSUMS, PADDING, write_display_size
-from f2rcli.io.video.pixels import Filter, converted, make_frame
-from f2rcli.io.video.plan import VideoDetail
+from f2rcli.io.video.encoders import (
+    MASTERED,
+    EncoderChoice,
+    EncoderSetup,
+    choose_encoder,
+    family_of_encoder,
+    one_rate,
+    ordinary_scheduling,
+    says_fields,
+    says_matrix,
+)
+from f2rcli.io.video.header import NO_CHECKSUMS, PADDING, display_size, write_display_size
+from f2rcli.io.video.pixels import DOLBY, SPHERICAL, STEREO, Filter, converted, make_frame
 from f2rcli.io.video.reader import VideoReader
 from f2rcli.io.video.source import (
     PIPE,
     TOLERANT,
     SidePackets,
+    SourceMetadata,
     ffmpeg_reason,
+    is_cover,
     metadata_of,
     quiet_ffmpeg,
+    stream_line,
+    title_of,
 )
-from f2rcli.io.video.streams import SideStreams, open_target, stream_tags
+from f2rcli.io.video.streams import (
+    CONTAINERS,
+    Container,
+    SideStreams,
+    StreamPlan,
+    container_for,
+    open_target,
+    plain_tags,
+    plan_streams,
+    stream_tags,
+    turns,
+)
 from f2rcli.units import count
 
+_MP4_TAGS = {  # what mp4 and mov store under names of their own
+    "title", "artist", "album_artist", "album", "composer", "date", "year", "comment", "genre",
+    "copyright", "grouping", "lyrics", "description", "synopsis", "show", "episode_id", "network",
+    "keywords", "track", "disc", "creation_time", "timecode", "location", "location-eng",
+}  # fmt: skip
+_IN_STREAM = ("libx264", "libx264rgb", "libx265", "mpeg4")  # that hold any shape of pixels
+_MPEG2_SHAPES = (Fraction(4, 3), Fraction(16, 9), Fraction(221, 100))  # of whole pictures
+# Families whose stream in the file may begin as a copy of the source's, side data included.
+_ALIKE = ("h264", "hevc", "av1", "vp9", "vp8", "prores", "ffv1", "mjpeg", "dnxhd")
 _ERRORS = (av.FFmpegError, OSError)
 _REORDERED = 32  # ticks; more than any encoder holds frames back, at one tick a frame
 _KEY_PICTURE = 1  # FFmpeg's AV_PICTURE_TYPE_I
 _WANTS_APART = 1 << 6  # FFmpeg's AVFMT_GLOBALHEADER, of a container
 _HEADERS_APART = 1 << 22  # FFmpeg's AV_CODEC_FLAG_GLOBAL_HEADER
 _misread = partial(misread_error, instead=", or try another container")
+
+Fate = tuple[str, str]  # something that the source states; why the target does not hold it, or ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoDetail:
+    """The writer's part of the plan."""
+
+    container: Container
+    setup: EncoderSetup
+    streams: tuple[StreamPlan, ...]
+    container_options: dict[str, str]
+    metadata: dict[str, str]
+    display_matrix: tuple[int, ...]
+    # The source's stream, whose copy states in the file's header what PyAV has no call for:
+    # cropping, 360-degree and stereoscopic layouts, HDR10 metadata.
+    template: av.VideoStream | None = field(repr=False)
+    display: tuple[int, int] | None  # written into the finished Matroska file
+
+
+def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> WritePlan:
+    """Plan a video file or pipe. Raises UsageError or OutputError for what cannot be done."""
+    where, source = str(target), metadata_of(reader)
+    container = container_for(where, source.container, options.codec)
+    if where != PIPE:
+        check_target(Path(where), reader.paths(), overwrite=options.overwrite)
+    choice = choose_encoder(reader, container, options)
+    setup = choice.setup
+    streams, dropped = plan_streams(source, container, options)
+    template = _template(container, setup, source)
+    tags, container_options, fates = _tags(source, container)
+    fates += _fates(reader, container, setup, template)
+    fates += _stream_fates(container, streams)
+    if container.movie:  # without a time scale of their own, they round offsets and holds
+        container_options["movie_timescale"] = str(max(1000, setup.time_base.denominator))
+    encoding, matrix = dict(setup.options), source.facts.display_matrix
+    crf = encoding.get("crf", "")  # FFmpeg takes expressions, too
+    return WritePlan(
+        target=where,
+        container=container.name,
+        encoder=setup.encoder,
+        pix_fmt=setup.form.name,
+        crf=float(crf) if crf.replace(".", "", 1).isdecimal() else None,
+        preset=encoding.get("preset"),
+        options=setup.options,
+        kept=(*(plan.words for plan in streams), *(what for what, why in fates if not why)),
+        dropped=(*choice.lost, *dropped, *(f"{what} ({why})" for what, why in fates if why)),
+        notes=tuple(_notes(reader, container, choice, options)),
+        detail=VideoDetail(
+            container=container,
+            setup=setup,
+            streams=tuple(streams),
+            container_options=container_options,
+            metadata=tags,
+            display_matrix=matrix if matrix and container.holds_matrix(matrix) else (),
+            template=template,
+            display=None if where == PIPE else _display(container, setup, source, template),
+        ),
+    )
+
+
+def _template(
+    container: Container, setup: EncoderSetup, source: SourceMetadata
+) -> av.VideoStream | None:
+    """The source's stream, where it states what PyAV has no call for and what is written is of the
+    same kind. It would not say the rate: time codes need that."""
+    facts, family = source.facts, family_of_encoder(setup.encoder)
+    stated = facts.mastering or source.header.cropped or {SPHERICAL, STEREO} & {*facts.extras}
+    alike = family == source.family and family in _ALIKE
+    same = source.pix_fmt.replace("yuvj", "yuv") == setup.form.name
+    if not (stated and alike and same and container.side_data):
+        return None
+    if "timecode" in source.stream_tags or DOLBY in facts.extras:  # whose layer is not written
+        return None
+    return source.stream
+
+
+def _display(
+    container: Container, setup: EncoderSetup, source: SourceMetadata, template: Stream | None
+) -> tuple[int, int] | None:
+    """The display size to write into a Matroska file: where pixels are not square, where cropping
+    comes over with the template, and where a stereoscopic source states one of its own."""
+    header, stereo = source.header, STEREO in source.facts.extras
+    cropped = header.cropped and template is not None
+    stated = cropped or _anamorphic(source) or (stereo and header.display)
+    if container.name not in ("matroska", "webm") or not stated:
+        return None
+    hidden = header.crop if cropped else (0, 0)
+    seen = setup.width - hidden[0], setup.height - hidden[1]
+    shown = display_size(seen, source.pixel_aspect or Fraction(1))
+    own = header.display
+    return own if own is not None and Fraction(*own) == Fraction(*shown) else shown
+
+
+def _anamorphic(source: SourceMetadata) -> bool:
+    """Whether pixels are not square."""
+    return source.pixel_aspect not in (None, Fraction(1))
+
+
+def _stream_fates(container: Container, streams: list[StreamPlan]) -> Iterator[Fate]:
+    """Languages and titles that streams which are kept lose."""
+    none = f"{container.name} holds none"
+    for stream in (plan.stream for plan in streams):
+        if stream.type == "attachment" or is_cover(stream):
+            continue
+        named = stream.language not in (None, "", "und")
+        if named and not container.holds_language(stream):
+            yield f"language of {stream_line(stream)}", none
+        if title_of(stream.metadata) and not container.titles:
+            yield f"title of {stream_line(stream)}", none
+
+
+def _tags(
+    source: SourceMetadata, container: Container
+) -> tuple[dict[str, str], dict[str, str], list[Fate]]:
+    """The file's tags to write, the container's options, and what becomes of the tags."""
+    tags, options, header = (
+        plain_tags(source.container_tags),
+        dict(container.options),
+        source.header,
+    )
+    none = "" if container.metadata else f"{container.name} holds none"
+    fates = [("metadata", none)] * bool(tags)
+    levels = [name for name in tags if "/" in name and "matroska" in source.container]
+    for words, told, why in (
+        ("levels of tags ({})", levels if container.metadata else (), "f2r writes a flat list"),
+        ("languages {}", header.long_languages, "f2r writes three letters"),
+        ("the camera's own data {}", header.device_boxes, "f2r cannot carry it"),
+    ):
+        if told:
+            fates.append((words.format(", ".join(told)), why))
+    # mp4 and mov have an open list of keys for rare ones.
+    rare = [name for name in tags if name.lower() not in _MP4_TAGS] if container.movie else []
+    if rare and container.covers and any(map(is_cover, source.others)):
+        fates.append((f"tags {', '.join(rare)}", "mp4 holds either these or cover art"))
+        tags = {key: value for key, value in tags.items() if key not in rare}
+    elif rare or container.name == "mov":  # f2r's own is one
+        options["movflags"] += "+use_metadata_tags"
+    return tags, options, fates
+
+
+def _fates(
+    reader: Reader, container: Container, setup: EncoderSetup, template: Stream | None
+) -> Iterator[Fate]:
+    """What becomes of that which the picture and the file state beside samples and tags."""
+    source, encoder, copied = metadata_of(reader), setup.encoder, template is not None
+    facts, none = source.facts, f"{container.name} holds none"
+    unstored = f"{encoder} in {container.name} does not store it"
+    if source.chapters:
+        yield f"{len(source.chapters)} chapters", "" if container.chapters else none
+    if source.header.odd_chapters and container.chapters:
+        yield "levels, languages and flags of chapters", "f2r writes a flat list"
+    if matrix := facts.display_matrix:
+        words = "rotation" if turns(matrix) else "rotation and flip"
+        yield words, "" if container.holds_matrix(matrix) else none
+    if facts.mastering is not None:
+        stated = copied and source.family not in ("h264", "hevc", "av1")
+        why = f"{encoder} cannot carry it; hevc and av1 can"
+        yield "HDR10 mastering metadata", "" if stated or encoder in MASTERED else why
+    for extra in facts.extras:
+        held = copied and _holds_layout(container, extra, facts.stereo)
+        yield extra, "" if held else "f2r cannot carry it"
+    if source.header.cropped:
+        why = "pictures are written whole, and the file does not say what to hide"
+        yield "cropping", "" if copied else why
+    if _anamorphic(source):
+        shape = Fraction(setup.width, setup.height) * (source.pixel_aspect or 1)
+        coded = encoder in _IN_STREAM or (encoder == "mpeg2video" and shape in _MPEG2_SHAPES)
+        shaped = container.pixel_aspect or container.side_data or coded
+        yield f"pixel aspect {source.pixel_aspect}", "" if shaped else unstored
+    if reader.info.interlaced:
+        yield "field order", "" if says_fields(container, encoder) else unstored
+    if source.single_fields:
+        yield "marks of single fields", "" if encoder == "libx265" else f"{encoder} has none"
+    if not says_matrix(encoder, setup.tags.matrix):
+        yield "colour matrix", f"{encoder} has no code for it"
+    rgb = setup.coding.family is Family.RGB
+    named = setup.tags.primaries != 2 or (setup.tags.transfer != 2 and not rgb)
+    if named and container.only_pictures:
+        yield "colour tags but the range", none
+    elif named or (setup.coding.full_range and not rgb):
+        yield "colour tags", ""
+
+
+def _holds_layout(container: Container, extra: str, stereo: tuple[int, ...]) -> bool:
+    """Whether FFmpeg states a 360-degree or stereoscopic layout there: none in mov; in mp4 no
+    stereo but side by side and top and bottom, left or upper eye first (1 and 2, 0 is none)."""
+    if extra not in (SPHERICAL, STEREO) or container.name == "mov":
+        return False
+    number, flags = stereo or (0, 0)  # 8: in a box of which FFmpeg reads no layout
+    return extra == SPHERICAL or (number < 3 and not flags if container.movie else number < 8)
+
+
+def _notes(
+    reader: Reader, container: Container, choice: EncoderChoice, options: WriteOptions
+) -> Iterator[str]:
+    source, layout, setup = metadata_of(reader), reader.info.layout, choice.setup
+    ours = {container.muxer for container in CONTAINERS}
+    if source.container and not ours & {*source.container.split(",")}:
+        yield f"written as {container.name}: f2r does not write {source.container}"
+    why = choice.reason(container, source.family, layout)
+    if why and not options.codec and not options.lossless:
+        yield f"written as {family_of_encoder(setup.encoder)}: {why}"
+    finer = any(a < b for a, b in zip(setup.form.log2_chroma, layout.log2_chroma, strict=True))
+    if setup.form.family is layout.family and finer and not choice.lost:
+        yield f"stored as {setup.form.name}, which holds every sample of the input"
+    if one_rate(container, setup.encoder) and source.container != "yuv4mpegpipe":
+        what = setup.encoder if container.variable_rate else container.name
+        yield f"{what} has one frame rate, {float(setup.rate):g}: frame times are rounded"
+
+
+# --- Writing --------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -127,8 +377,9 @@ class VideoWriter(Writer):
             if self._file is not None:
                 self._file.close()
             if self._part is not None:
-                self._write_display(self._part.path)
-                verified = tuple(self._verified(self._part.path))
+                own = self._side.written(self.detail.container).index(None)
+                self._write_display(self._part.path, own)
+                verified = tuple(self._verified(self._part.path, own))
                 size = self._part.publish()
         except _ERRORS as error:
             raise self._failure(error) from error
@@ -137,28 +388,22 @@ class VideoWriter(Writer):
             verified=verified, lost=(*self._losses, *self._side.lost()),
         )  # fmt: skip
 
-    def _write_display(self, path: Path) -> None:
+    def _write_display(self, path: Path, own: int) -> None:
+        """Write the display size of the picture, which is the track `own` of a finished file."""
         if self.detail.display is not None:
             try:
-                write_display_size(path, self._index, self.detail.display)
+                write_display_size(path, own, self.detail.display)
             except ValueError as error:  # better without than not at all
                 self._losses.append(f"pixel aspect {self.detail.setup.pixel_aspect} ({error})")
 
-    @property
-    def _index(self) -> int:
-        """The picture's place among the tracks of the finished file."""
-        return self._side.places(self.detail.container)[None]
-
-    def _verified(self, path: Path) -> Iterator[str]:
+    def _verified(self, path: Path, own: int) -> Iterator[str]:
         """Count the packets of a finished file: what was verified, in words. Raises OutputError for
         frames that are not there; packets of other streams that are not are lost."""
         came, sizes, times = Counter[int](), Counter[int](), list[Fraction]()
-        own = self._index
         try:
             with av.open(f"file:{path}", "r", **TOLERANT) as container:
-                for packet in container.demux(
-                    *(s for s in container.streams if s.type != "attachment")
-                ):
+                streams = (s for s in container.streams if s.type != "attachment")
+                for packet in container.demux(*streams):
                     index, time = packet.stream_index, shown_at(packet)
                     if packet.size and not (index == own and packet.is_discard):
                         came[index] += 1
@@ -168,25 +413,23 @@ class VideoWriter(Writer):
         except (*_ERRORS, ValueError, IndexError) as error:
             why = f"cannot be read back: {ffmpeg_reason(error)}"
             raise _misread(self.name, why) from error
-        if came[own] != self._written.frames:
-            why = f"{self._written.frames} frames were written but the file has {came[own]}"
+        written, base, form = self._written, self._written.time_base, self.detail.container
+        if came[own] != written.frames:
+            why = f"{written.frames} frames were written but the file has {came[own]}"
             raise _misread(self.name, why)
-        self._losses += self._side.missing(came, sizes, self.detail.container)
-        yield count(self._written.frames)
-        if self.detail.container.variable_rate and times:
-            yield self._verified_times(min(times), max(times))
-
-    def _verified_times(self, first: Fraction, last: Fraction) -> str:
-        """What was verified of the picture's first and last time, in words. Raises OutputError."""
-        written, base = self._written, self._written.time_base
-        slack = max(self.detail.container.tick, base)
-        wanted_first, wanted_last = (written.first or 0) * base, (written.last or 0) * base
-        if abs((last - first) - (wanted_last - wanted_first)) > 2 * slack:
-            due = f"the last frame should be at {float(wanted_last):.3f} s"
-            raise _misread(self.name, f"{due} but is at {float(last):.3f} s")
-        if abs(first - wanted_first) <= slack:
-            return f"last frame at {float(last):.3f} s"
-        return f"length; it starts at {float(first):.3f} s, not {float(wanted_first):.3f} s"
+        self._losses += self._side.missing(came, sizes, form)
+        yield count(written.frames)
+        if not form.variable_rate or not times:
+            return
+        first, last, slack = min(times), max(times), max(form.tick, base)
+        due, end = (written.first or 0) * base, (written.last or 0) * base
+        if abs((last - first) - (end - due)) > 2 * slack:
+            when = f"{float(end):.3f} s but is at {float(last):.3f} s"
+            raise _misread(self.name, f"the last frame should be at {when}")
+        if abs(first - due) <= slack:
+            yield f"last frame at {float(last):.3f} s"
+        else:
+            yield f"length; it starts at {float(first):.3f} s, not {float(due):.3f} s"
 
     def abandon(self) -> None:
         """Stop; remove the part file. After `finish` there is nothing to remove."""
@@ -223,7 +466,7 @@ class VideoWriter(Writer):
         own = next(index for index in range(len(taken) + 1) if index not in taken)
         self._side.add(plan for plan in detail.streams if plan.stream.index < own)
         self._stream = self._add_video(container)
-        self._side.tracks.append(None)
+        self._side.order.append(None)
         self._side.add(plan for plan in detail.streams if plan.stream.index > own)
         if detail.container.chapters:
             container.set_chapters(list(self._moved_chapters()))  # type: ignore[arg-type]  # dicts
