@@ -497,25 +497,25 @@ def converted(
 
 
 def _colour(frame: Frame, target: PlaneLayout) -> tuple[Plane, ...]:
-    layout = frame.layout
-    families = (layout.family, target.family)
-    if layout.full_range is not target.full_range or (
-        families == (Family.YUV, Family.YUV) and layout.matrix is not target.matrix
-    ):
+    """The colour planes in another layout: through RGB only where its matrix or range asks for
+    that, or where one of them is RGB."""
+    layout, shape = frame.layout, frame.planes[0].shape
+    yuv = layout.family is target.family is Family.YUV
+    luma_alone = {layout.family, target.family} == {Family.GRAY, Family.YUV}
+    if layout.full_range is not target.full_range or (yuv and layout.matrix is not target.matrix):
         return _through_rgb(frame, target)
-    if families in ((Family.GRAY, Family.YUV), (Family.YUV, Family.GRAY)):
-        luma = _rescaled(frame.planes[0], layout.bits, target.bits, full=layout.full_range)
-        return (luma, *_neutral(luma, target)) if target.family is Family.YUV else (luma,)
-    if layout.family is not target.family:
+    if layout.family is not target.family and not luma_alone:
         return _through_rgb(frame, target)
     planes = []
-    for index, plane in enumerate(frame.planes[: layout.colour_planes]):
-        chroma = layout.family is Family.YUV and index > 0
+    for index, plane in enumerate(frame.planes[: 1 if luma_alone else layout.colour_planes]):
+        chroma = yuv and index > 0
         if chroma:
-            plane = _resampled(plane, layout, target, frame.planes[0].shape)
+            plane = _resampled(plane, layout, target, shape)
         planes.append(
             _rescaled(plane, layout.bits, target.bits, full=layout.full_range, chroma=chroma)
         )
+    if luma_alone and target.family is Family.YUV:
+        planes += _neutral(planes[0], target)
     return tuple(planes)
 
 
@@ -528,12 +528,10 @@ def _through_rgb(frame: Frame, target: PlaneLayout) -> tuple[Plane, ...]:
         red, blue = LUMA_WEIGHTS[Matrix.BT709]
         weights = np.array((red, 1 - red - blue, blue), np.float32)
         picture = np.tensordot(weights, picture, axes=1)[None]
-    kind = np.float32 if target.float_samples else np.uint8 if target.bits == 8 else np.uint16
     low = 0 if target.full_range else 16 << (target.bits - 8)
-    black = np.full(frame.planes[0].shape, low, kind)
-    planes = (black, *_neutral(black, target)) if target.family is Family.YUV else (
-        (black,) * target.colour_planes
-    )  # fmt: skip
+    black = np.full(frame.planes[0].shape, low, _dtype(target.bits))
+    yuv = target.family is Family.YUV
+    planes = (black, *_neutral(black, target)) if yuv else (black,) * target.colour_planes
     return add_residual(Frame(planes=planes, layout=replace(target, alpha=False)), picture)
 
 
@@ -544,50 +542,37 @@ def _neutral(luma: Plane, target: PlaneLayout) -> tuple[Plane, Plane]:
     return plane, plane
 
 
+def _dtype(bits: int) -> type[np.generic]:
+    return np.float32 if bits == 32 else np.uint8 if bits == 8 else np.uint16
+
+
 def _rescaled(plane: Plane, bits: int, to: int, *, full: bool, chroma: bool = False) -> Plane:
     """Codes of another depth: shifted in limited range, scaled to the whole of full range."""
     if bits == to:
         return plane
-    kind = np.float32 if to == 32 else np.uint8 if to == 8 else np.uint16
     top, new_top = (1.0 if depth == 32 else float((1 << depth) - 1) for depth in (bits, to))
-    values = plane.astype(np.float64)
-    if 32 in (bits, to):
-        scaled = values * (new_top / top)
-    elif not full:
-        scaled = values * 2.0 ** (to - bits)
-    elif chroma:
-        middle, new_middle = 1 << (bits - 1), 1 << (to - 1)
-        scaled = (values - middle) * (new_top / top) + new_middle
-    else:
-        scaled = values * (new_top / top)
-    if to == 32:
-        return scaled.astype(np.float32)
-    return np.clip(np.rint(scaled), 0, new_top).astype(kind)
+    whole = full or 32 in (bits, to)
+    scale = new_top / top if whole else 2.0 ** (to - bits)
+    around = full and chroma and 32 not in (bits, to)  # chroma's middle stays its middle
+    middle, new_middle = (1 << (bits - 1), 1 << (to - 1)) if around else (0, 0)
+    scaled = (plane.astype(np.float64) - middle) * scale + new_middle
+    return (scaled if to == 32 else np.clip(np.rint(scaled), 0, new_top)).astype(_dtype(to))
 
 
 def _resampled(
     plane: Plane, layout: PlaneLayout, target: PlaneLayout, size: tuple[int, ...]
 ) -> Plane:
-    """A chroma plane on a finer grid (repeated) or a coarser one (averaged)."""
-    for axis, (have, want) in enumerate(
-        zip(reversed(layout.log2_chroma), reversed(target.log2_chroma), strict=True)
-    ):
+    """A chroma plane on a finer grid (repeated) or a coarser one (averaged; the last sample repeats
+    where that is cut)."""
+    for axis in (0, 1):
+        have, want = layout.log2_chroma[1 - axis], target.log2_chroma[1 - axis]
         if want < have:
-            length = -(-size[axis] >> want)
             repeated = np.repeat(plane, 1 << (have - want), axis=axis)
-            plane = np.take(repeated, np.arange(length), axis=axis)
+            plane = np.take(repeated, np.arange(-(-size[axis] >> want)), axis=axis)
         elif want > have:
-            plane = _averaged(plane, 1 << (want - have), axis)
+            step = 1 << (want - have)
+            places = np.arange(-(-plane.shape[axis] // step) * step).reshape(-1, step)
+            cells = np.take(plane, np.minimum(places, plane.shape[axis] - 1), axis=axis)
+            means = cells.mean(axis=axis + 1, dtype=np.float64)
+            plane = (means if plane.dtype.kind == "f" else np.rint(means)).astype(plane.dtype)
     return plane
-
-
-def _averaged(plane: Plane, step: int, axis: int) -> Plane:
-    """Means of `step` neighbours along an axis; the last sample repeats where it is cut."""
-    short = -plane.shape[axis] % step
-    padding = [(0, short if index == axis else 0) for index in range(2)]
-    padded = np.pad(plane, padding, mode="edge").astype(np.float64)
-    shape = list(padded.shape)
-    shape[axis : axis + 1] = [shape[axis] // step, step]
-    means = padded.reshape(shape).mean(axis=axis + 1)
-    result: Plane = (means if plane.dtype.kind == "f" else np.rint(means)).astype(plane.dtype)
-    return result
