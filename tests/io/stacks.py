@@ -146,8 +146,4 @@ KINDS: dict[str, tuple[Array, dict[str, Any]]] = {
         movie((4, 3, 20, 30)),
         {"photometric": "rgb", "planarconfig": "separate", "metadata": {"axes": "TSYX"}},
     ),
-    "two samples": (
-        movie((4, 20, 30, 2)),
-        GRAY | {"planarconfig": "contig", "metadata": {"axes": "TYXS"}},
-    ),
 }  # fmt: skip

@@ -133,22 +133,6 @@ def test_a_page_that_nothing_was_done_to_keeps_its_bytes(tmp_path: Path) -> None
         assert (tmp_path / "out" / name).read_bytes() == (folder / name).read_bytes()
 
 
-@pytest.mark.parametrize("change", [False, True])
-def test_samples_of_pages_that_are_no_colours_come_back_to_their_pages(
-    change: bool, tmp_path: Path
-) -> None:
-    folder, pages = tmp_path / "in", movie((3, 16, 20, 2))
-    folder.mkdir()
-    for number, page in enumerate(pages):
-        options = {"photometric": "minisblack", "planarconfig": "contig", "metadata": None}
-        tifffile.imwrite(folder / f"{number}.tif", page, **options)
-    written(folder, tmp_path / "out", change=change)
-    for number, page in enumerate(pages):
-        found = tifffile.imread(tmp_path / "out" / f"{number}.tif")
-        wanted = np.moveaxis(each_smoothed(np.moveaxis(page, -1, 0)), 0, -1) if change else page
-        np.testing.assert_array_equal(found, wanted)
-
-
 NAMES = {
     "tifffile": ("exp_T{t:04}_C{c:02}_Z{z:02}.tif", 0),
     "Micro-Manager": ("img_channel{c:03}_position000_time{t:09}_z{z:03}.tif", 0),

@@ -164,7 +164,6 @@ def _of_scales(
     return Image(
         scales.name, dict(zip(letters, map(int, array.shape), strict=True)),
         array.dtype, read, lambda: found,
-        fill=array.fill_value if lacking else None,
         remark=f"{lacking} chunks not stored; there samples are {array.fill_value}"
         if lacking else "",
         levels=tuple((int(one.shape[rows[0]]), int(one.shape[rows[1]])) for one in levels[1:]),

@@ -26,12 +26,10 @@ from f2rcli.io.stacks.metadata import (
 from f2rcli.io.tifffiles import refusals
 
 Where = dict[str, int]  # axis -> index
-Tile = tuple[Any, dict[str, int], int, int]  # its entry, its place by axis, rows and columns
 Described = Callable[[dict[str, int]], Metadata]  # what the file says of an image of these sizes
 
 _MICROMETRES = 1e6  # of a metre
 _NANOSECONDS = 1e-9  # of a second
-_ZSTD, _ZSTD_HEADED = 5, 6  # compressions that czifile of 2019 does not know
 _LANES = "TZC"  # axes that count pictures; scenes (S) are series, tiles (M) are joined
 _SPLIT = "Split it into files in ZEN, or export it as OME-TIFF."
 _FIRST = 32  # frames whose times give the interval
@@ -51,7 +49,6 @@ class Image:
     dtype: Any
     read: Callable[[Where], Any]
     metadata: Callable[[], Metadata] = Metadata  # which may take time
-    fill: Any = None  # what samples read as that are not stored; None where all are
     remark: str = ""  # worth saying of how its pictures are made
     levels: tuple[tuple[int, int], ...] = ()  # rows and columns of its smaller copies
 
@@ -115,7 +112,7 @@ def nd2_images(file: Any, path: Path) -> list[Image]:
     places = {tuple(row[axis] for axis in loops): n for n, row in enumerate(file.loop_indices)}
     own = {axis: sizes[axis] for axis in loops if axis != "P"}
     own |= {axis: sizes[axis] for axis in "CYXS" if axis in sizes}
-    root = cache(lambda: parsed(file.ome_metadata().to_xml()))  # for the first that is asked for
+    xml = cache(lambda: str(file.ome_metadata().to_xml()))  # for the first that is asked for
 
     def image(position: int) -> Image:
         def frame_at(where: Where) -> int:
@@ -127,7 +124,7 @@ def nd2_images(file: Any, path: Path) -> list[Image]:
 
         def said() -> Metadata:
             frames = [frame_at({"T": t}) for t in range(min(own.get("T", 1), _FIRST))]
-            return _of_nd2(file, root(), position, own, steady(_nd2_times(file, frames)))
+            return _of_nd2(file, xml(), position, own, steady(_nd2_times(file, frames)))
 
         name = f"position {position + 1}" if sizes.get("P", 1) > 1 else path.stem
         return Image(name, own, file.dtype, read, said)
@@ -145,10 +142,9 @@ def _nd2_times(file: Any, frames: list[int]) -> list[float]:
 
 
 def _of_nd2(
-    file: Any, root: ElementTree.Element | None, position: int, sizes: dict[str, int],
-    interval: float | None,
+    file: Any, xml: str, position: int, sizes: dict[str, int], interval: float | None
 ) -> Metadata:  # fmt: skip
-    """OME-XML as the package makes it, and beside it what the program recorded, in whole."""
+    """By the OME-XML that the package makes; it and what the program recorded go along in whole."""
     outer = {axis: size for axis, size in sizes.items() if axis not in "YXS"}
 
     def place(t: int, z: int, c: int) -> int | None:
@@ -157,12 +153,13 @@ def _of_nd2(
         return int(np.ravel_multi_index(index, tuple(outer.values()))) if outer else 0
 
     own = "\n".join(f"{name}: {text}" for name, text in (file.text_info or {}).items())
+    root = parsed(xml)
     found = Metadata() if root is None else of_ome(root, position, place)
     voxel = file.voxel_size()
     return Metadata(
         sizes=found.sizes or known_sizes(X=voxel.x, Y=voxel.y, Z=voxel.z),
         interval=found.interval or interval, bits=found.bits, date=found.date,
-        channels=found.channels, planes=found.planes, own=own, ome=found.ome, image=position,
+        channels=found.channels, planes=found.planes, own=f"{own}\n{xml}".strip(),
     )  # fmt: skip
 
 
@@ -245,8 +242,7 @@ def _lif_channel(number: int, channel: Any) -> Facts:
 
 
 # --- Zeiss CZI ------------------------------------------------------------------------------------
-# czifile was written anew in 2026, for Python 3.12 and later. The release before it, of 2019, is
-# all that Python 3.11 can have: it has no views of scenes, and does not know Zstandard.
+# czifile was written anew in 2026, for Python 3.12 and later: before, it had no views of scenes.
 
 
 def czi_images(file: Any, path: Path) -> list[Image]:
@@ -254,8 +250,6 @@ def czi_images(file: Any, path: Path) -> list[Image]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of files without metadata or attachments
         said = _czi_described(file)
-        if not hasattr(file, "scenes"):
-            return _subblock_scenes(file, path, said)
         return [_czi_scene(path, said, file.scenes, key) for key in file.scenes]
 
 
@@ -274,82 +268,15 @@ def _czi_scene(path: Path, said: Described, scenes: Any, key: int) -> Image:
 
     name = f"scene {key + 1}" if len(scenes) > 1 else path.stem
     tiles = len(view.directory_entries) // max(1, int(np.prod([sizes[axis] for axis in outer])))
-    remark = _mosaic(name, tiles)
-    return Image(name, sizes, view.dtype, read, partial(said, sizes), remark=remark)
-
-
-def _mosaic(name: str, tiles: int) -> str:
     joined = f"{name}: a mosaic of {tiles} tiles, joined as the file places them"
-    return joined if tiles > 1 else ""
+    remark = joined if tiles > 1 else ""
+    return Image(name, sizes, view.dtype, read, partial(said, sizes), remark=remark)
 
 
 def _check_axes(path: Path, sizes: dict[str, int]) -> None:
     odd = [axis for axis, n in sizes.items() if n > 1 and axis not in "SMBTZCYX0"]
     if odd:
         raise unsupported(path, f"axis {odd[0]} of a CZI is", _SPLIT)
-
-
-def _subblock_scenes(file: Any, path: Path, said: Described) -> list[Image]:
-    axes = file.axes if isinstance(file.axes, str) else file.axes.decode()
-    sizes = dict(zip(axes, map(int, file.shape), strict=True))
-    _check_axes(path, sizes)
-    scenes: dict[int, list[Tile]] = {}
-    for entry in file.filtered_subblock_directory:
-        if tuple(entry.stored_shape) == tuple(entry.shape):  # others are smaller copies
-            begin = (int(a - b) for a, b in zip(entry.start, file.start, strict=True))
-            at = dict(zip(axes, begin, strict=True))
-            height, width = (int(entry.shape[axes.index(axis)]) for axis in "YX")
-            scenes.setdefault(at.get("S", 0), []).append((entry, at, height, width))
-    names = {key: f"scene {key + 1}" if len(scenes) > 1 else path.stem for key in scenes}
-    return [_joined(file, names[key], sizes, tiles, said) for key, tiles in sorted(scenes.items())]
-
-
-def _joined(
-    file: Any, name: str, sizes: dict[str, int], tiles: list[Tile], said: Described
-) -> Image:
-    """The image of a scene: tiles lie where the file places them, later ones above."""
-    top, left = min(at["Y"] for _, at, _, _ in tiles), min(at["X"] for _, at, _, _ in tiles)
-    height = max(at["Y"] + rows for _, at, rows, _ in tiles) - top
-    width = max(at["X"] + columns for _, at, _, columns in tiles) - left
-    count = sizes.get("0", 1)
-    own = {a: sizes[a] for a in _LANES if a in sizes} | {"Y": height, "X": width, "S": count}
-    planes: dict[tuple[int, ...], list[Tile]] = {}
-    for tile in tiles:
-        planes.setdefault(tuple(tile[1].get(axis, 0) for axis in _LANES), []).append(tile)
-
-    def read(where: Where) -> Any:
-        found = planes.get(tuple(where.get(axis, 0) for axis in _LANES), [])
-        if not found:
-            raise InputError(f"{name}: lacks a picture that the others promise.")
-        whole = np.zeros((height, width, count), file.dtype)
-        for entry, at, rows, columns in found:
-            row, column = at["Y"] - top, at["X"] - left
-            samples = _samples(entry).reshape(rows, columns, count)
-            whole[row : row + rows, column : column + columns] = samples
-        return whole
-
-    remark = _mosaic(name, max(map(len, planes.values())))
-    return Image(name, own, file.dtype, read, partial(said, own), remark=remark)
-
-
-def _samples(entry: Any) -> Any:
-    """The samples of a subblock. Zstandard, which czifile of 2019 does not know, has a header of
-    one or three bytes: whether all low bytes stand before all high ones (libCZI's documents)."""
-    part = entry.data_segment()
-    if entry.compression not in (_ZSTD, _ZSTD_HEADED):
-        return np.asarray(part.data(resize=False))
-    from imagecodecs import zstd_decode  # takes a while
-
-    data = part.data(raw=True)
-    header = data[: data[0]] if entry.compression == _ZSTD_HEADED else b""
-    whole = np.frombuffer(zstd_decode(data[len(header) :]), np.uint8)
-    if len(header) > 2 and header[2] & 1:
-        whole = np.ascontiguousarray(whole.reshape(2, -1).T)
-    samples = np.frombuffer(whole.tobytes(), np.dtype(entry.dtype[-2:]).newbyteorder("<"))
-    if samples.size != int(np.prod(entry.stored_shape)):
-        raise InputError("a tile is incomplete.")
-    colours = int(entry.stored_shape[-1])  # of which blue comes first
-    return samples.reshape(-1, colours)[:, [2, 1, 0, 3][:colours]] if colours > 1 else samples
 
 
 def _czi_described(file: Any) -> Described:

@@ -1,6 +1,7 @@
 """Stacks that are no TIFF: a table of formats, each with the package that reads it."""
 
 import json
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
@@ -19,7 +20,15 @@ from f2rcli.io.stacks.arrays import (
     is_zarr,
     zarr_images,
 )
-from f2rcli.io.stacks.foreign import Image, czi_images, lif_images, nd2_images, package, upright
+from f2rcli.io.stacks.foreign import (
+    Image,
+    czi_images,
+    lif_images,
+    nd2_images,
+    package,
+    unsupported,
+    upright,
+)
 from f2rcli.io.stacks.metadata import PROVENANCE, Metadata
 from f2rcli.io.stacks.stack import Series, Stack, check_series
 from f2rcli.io.tifffiles import quiet, refusals
@@ -72,6 +81,8 @@ class LibraryStack(Stack):
         kind = format_of(path)
         assert kind is not None  # nobody opens others with it
         self._kind, self.paths, self.flavour = kind, [path], kind.name
+        if kind.name == "CZI" and sys.version_info < (3, 12):
+            raise unsupported(path, "CZI on Python 3.11 is", "Use Python 3.12 or later.")
         library = package(kind.package, f"{path.name}: reading {kind.name}", InputError)
         with refusals(self.name), quiet(kind.package):
             self.file = kind.opened(library, path)
@@ -124,9 +135,6 @@ class LibraryStack(Stack):
             raise InputError(f"{self.name}: picture {place + 1} is incomplete.")
         native: Plane = np.ascontiguousarray(picture.reshape(shape), series.dtype)
         return native
-
-    def fill(self, number: int) -> Any:
-        return self.images[number].fill
 
     @property
     def zarr_format(self) -> int | None:

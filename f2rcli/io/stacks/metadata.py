@@ -50,8 +50,6 @@ class Metadata:
     channels: Sequence[Facts] = ()  # per channel; none or all
     planes: Sequence[Facts] = ()  # per picture, in the order of the axes; none or all
     own: str = ""  # the file's own metadata in whole: XML, JSON or text
-    ome: ElementTree.Element | None = None  # the OME-XML it comes with, and which image of it
-    image: int = 0
 
     def words(self) -> list[str]:
         """What is known, as receipts name it."""
@@ -153,8 +151,6 @@ def of_ome(
             for one in pixels.findall("Channel")
         ],
         planes=[planes[at] for at in sorted(planes)],
-        ome=root,
-        image=number,
     )
 
 

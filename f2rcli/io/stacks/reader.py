@@ -7,8 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import ClipInfo, Frame, Plane, PlaneLayout
 from f2rcli.io.base import Ledger, Reader, ReadOptions
@@ -34,7 +32,6 @@ class StackFrame:
 
     series: int
     picture: int
-    sample: int | None
     statistics: LaneStatistics  # says which samples stay as they are stored
     original: Plane  # as it is stored, before stuck pixels were filled in
 
@@ -71,6 +68,10 @@ class StackReader(Reader):
         first = self.series[self.chosen[0]]
         timed = sequence_of(first.axes, first.shape) == "T"
         self.interval = self.stack.interval(first.number) if timed else None
+        if len({self.series[number].samples for number in self.chosen}) > 1:
+            listed = listed_series(self.series)
+            raise UsageError(f"{self.source.name}: gray and colour are no one clip: {listed}.",
+                             hint="Choose one with series=.")  # fmt: skip
         every = lanes_of([self.series[number] for number in self.chosen])
         self.lanes = [lane for lane in map(self._cut, every) if lane.frames]
         if not self.lanes:
@@ -153,8 +154,6 @@ class StackReader(Reader):
         counts = [len(self._asked(lane)) for lane in self.lanes]
         if max(counts) == 1 and ALONE not in self.notes:
             self._note("one frame per lane: no neighbours to use")
-        if any(lane.sample is not None for lane in self.lanes):
-            self._note("the samples of a pixel are denoised separately, as channels")
         stated = self.interval
         for line in self._statistics(0).lines():
             self.ledger.remark(self._said(0, line))
@@ -206,22 +205,12 @@ class StackReader(Reader):
             return None
 
     def _layout(self, number: int) -> PlaneLayout:
-        lane = self.lanes[number]
-        series = self.series[lane.series]
-        samples = series.samples if lane.sample is None else 1
-        return lane_layout(series.dtype, samples, self._statistics(number).levels)
+        series = self.series[self.lanes[number].series]
+        return lane_layout(series.dtype, series.samples, self._statistics(number).levels)
 
     def _read(self, lane: Lane, number: int) -> Plane:
         """Frame `number` of a lane, (Y, X) or (Y, X, S)."""
-        place = lane.frames[number]
-        picture = self.stack.read(lane.series, place)
-        if (fill := self.stack.fill(lane.series)) is not None:
-            empty = np.full(1, fill, picture.dtype)
-            if np.array_equal(
-                picture, np.broadcast_to(empty, picture.shape), equal_nan=picture.dtype.kind == "f"
-            ):
-                raise InputError(f"{self.stack.name}: picture {place + 1} is not stored.")
-        return picture if lane.sample is None else np.ascontiguousarray(picture[..., lane.sample])
+        return self.stack.read(lane.series, lane.frames[number])
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames of the first lane in their order, then those of the next."""
@@ -240,7 +229,7 @@ class StackReader(Reader):
                 yield Frame(
                     planes=planes_seen(picture, seen), stored=seen.stored(picture),
                     layout=layout, pts=index, duration=1, time_base=self.info.time_base,
-                    source=StackFrame(lane.series, lane.frames[index], lane.sample, seen, picture),
+                    source=StackFrame(lane.series, lane.frames[index], seen, picture),
                     lane=number, context=index not in asked,
                 )  # fmt: skip
             if unreal:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -106,7 +105,6 @@ class Lane:
     series: int
     frames: tuple[int, ...]  # their places among the series' pictures, in the order of time or Z
     label: str = ""
-    sample: int | None = None  # of pixels with several samples that are not colours: the one taken
 
 
 def chosen_series(every: list[Series], wanted: str | None, name: str) -> list[int]:
@@ -220,16 +218,11 @@ def _times(shape: tuple[int, ...]) -> str:
 
 
 def lanes_of(series: list[Series]) -> list[Lane]:
-    """The lanes of all series, in the order their pictures are stored.
-
-    Pixels of several samples are one picture where these are colours, as long as all series are;
-    else each sample is a lane.
-    """
-    together = all(one.colour for one in series)
-    return [lane for one in series for lane in _lanes(one, together, len(series) > 1)]
+    """The lanes of all series, in the order their pictures are stored."""
+    return [lane for one in series for lane in _lanes(one, len(series) > 1)]
 
 
-def _lanes(series: Series, colours: bool, several: bool) -> Iterator[Lane]:
+def _lanes(series: Series, several: bool) -> Iterator[Lane]:
     outer = series.outer
     places = np.arange(series.frames).reshape([n for _, n in outer] or [1])
     kinds = [letter for letter, _ in outer] or ["T"]
@@ -238,15 +231,11 @@ def _lanes(series: Series, colours: bool, several: bool) -> Iterator[Lane]:
         places, kinds = places[..., None], [*kinds, along]
     times = np.moveaxis(places, kinds.index(along), -1)
     rest = [letter for letter in kinds if letter != along]
-    split = series.samples > 1 and not (series.colour and colours)
     for index in product(*(range(n) for n in times.shape[:-1])):
         words = [series.name or f"series {series.number + 1}"] if several else []
         words += lane_words(rest, index, times.shape)
         frames = tuple(int(place) for place in times[index])
-        for sample in range(series.samples) if split else [None]:
-            named = [*words, *([] if sample is None else [f"sample {sample + 1}"])]
-            label = ", ".join(named)
-            yield Lane(series=series.number, frames=frames, label=label, sample=sample)
+        yield Lane(series=series.number, frames=frames, label=", ".join(words))
 
 
 def lane_words(axes: Sequence[str], index: Sequence[int], shape: Sequence[int]) -> list[str]:
@@ -319,10 +308,6 @@ class Stack(ABC):
         """What the file says of a series besides its samples."""
         return Metadata()
 
-    def fill(self, number: int) -> Any:
-        """What samples of a series read as that are not stored; None where all are."""
-        return None
-
     def levels(self, number: int) -> list[tuple[int, int]]:
         """Rows and columns of the smaller copies of a series (a pyramid), largest first."""
         return []
@@ -345,6 +330,11 @@ def check_series(series: Series, name: str) -> None:
             hint="The header is damaged, or this is not a microscopy stack.",
         )
     check_samples(series.dtype, name)
+    if series.samples > 1 and not series.colour:
+        raise InputError(
+            f"{name}: has {series.samples} samples a pixel, which are no colours.",
+            hint="Save them as channels (C).",
+        )
     if "Y" not in series.axes or "X" not in series.axes or 0 in series.shape:
         raise InputError(f"{name}: axes {series.words}: there are no pictures (Y and X).")
     inner = series.axes[-3:].replace("S", "")[-2:]

@@ -19,6 +19,7 @@ from f2rcli.io.sequence import MismatchError, first_readable
 from f2rcli.io.stacks.library import LibraryStack, format_of
 from f2rcli.io.stacks.metadata import (
     PROVENANCE,
+    SOURCE,
     Metadata,
     of_imagej,
     of_lsm,
@@ -38,7 +39,7 @@ from f2rcli.io.tifffiles import (
 )
 from f2rcli.units import count
 
-RGB, PALETTE, YCBCR, CFA = 2, 3, 6, 32803  # photometric interpretations
+PALETTE, CFA = 3, 32803  # photometric interpretations
 UNDESCRIBED = ("generic", "uniform")  # tifffile's words for series without a description
 _FLAVOURS = {
     "is_ome": "OME-", "is_imagej": "ImageJ ", "is_lsm": "LSM ", "is_stk": "MetaMorph ",
@@ -150,7 +151,7 @@ class TiffStack(Stack):
         return Series(
             number=number, name=one.name if len(self.pictures) > 1 else "", axes=one.axes,
             shape=one.shape, dtype=np.dtype(page.dtype).newbyteorder("="),
-            colour=page.photometric in (RGB, YCBCR) and samples in (3, 4),
+            colour=samples in (3, 4),
             codec=compression_name(page.compression),
             aside=one.kind in (*UNDESCRIBED, "shaped") and bool(page.is_reduced or page.is_mask),
         )  # fmt: skip
@@ -214,15 +215,16 @@ class TiffStack(Stack):
             found = self._said(number)
             page, series = self.pictures[number].first.aspage(), self.series[number]
             packed = page.bitspersample < 8 * series.dtype.itemsize and found.bits is None
-            said = found.ome is not None or self.file.is_shaped
-            own = "" if said else first_description(self.file)
+            own = "" if self.file.is_shaped else first_description(self.file)
         found = replace(found, own=found.own or own)
         return replace(found, bits=int(page.bitspersample)) if packed else found
 
     def _said(self, number: int) -> Metadata:
         file, series = self.file, self.series[number]
         if self._ome is not None and self.pictures[number].kind == "ome":
-            return of_ome(self._ome, number, _places(series))
+            said = of_ome(self._ome, number, _places(series))
+            own = ome_annotation(self._ome, SOURCE) or file.ome_metadata or ""
+            return replace(said, own=own)
         if file.is_ndtiff:
             return of_micromanager(file.micromanager_metadata or {})
         if file.is_imagej:

@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -157,22 +156,15 @@ class TiffOutput:
                 start += size * len(one.places)
         self._handle.truncate(start)
 
-    def put(self, number: int, index: int, picture: Plane, sample: int | None = None) -> None:
-        """Write picture `index` of a series, (Y, X) or (Y, X, S), and its smaller copies; or only
-        one sample of its pixels."""
+    def put(self, number: int, index: int, picture: Plane) -> None:
+        """Write picture `index` of a series, (Y, X) or (Y, X, S), and its smaller copies."""
         one = self.outputs[number]
         dtype = one.series.dtype.newbyteorder(self._byteorder if self._direct else "=")
         for level, size in enumerate(one.sizes):
-            plane, start = shrunk(picture, size), self._starts[number, level][index]
+            plane = shrunk(picture, size)
+            stored = np.moveaxis(plane, -1, 0) if one.planar else plane
             assert self._handle is not None  # `begin` came before
-            self._handle.seek(start)
-            if sample is None:
-                stored = np.moveaxis(plane, -1, 0) if one.planar else plane
-            else:
-                before = self._handle.read(one.stored_bytes(level))
-                stored = np.frombuffer(before, dtype).reshape(one.stored_shape(level)).copy()
-                stored[sample if one.planar else (..., sample)] = plane
-                self._handle.seek(start)
+            self._handle.seek(self._starts[number, level][index])
             self._handle.write(np.ascontiguousarray(stored, dtype).tobytes())
 
     def close(self) -> None:
@@ -286,70 +278,33 @@ def shrunk(picture: Plane, size: tuple[int, int]) -> Plane:
     return small.astype(picture.dtype).reshape(*size, *picture.shape[2:])
 
 
-# --- OME-XML: the source's own with new places of pages, or one made of facts ---------------------
+# --- OME-XML --------------------------------------------------------------------------------------
 
 
 def ome_document(
     series: Sequence[Series], metadata: Sequence[Metadata], name: str, provenance: str
 ) -> bytes:
-    """The OME-XML of a file whose pages are the pictures of these series, one after another.
+    """The OME-XML of a file whose pages are the pictures of these series, one after another, with
+    their source's own metadata in whole.
 
     name: of the images that have none. provenance: how f2r made it, "" for nothing to say.
     """
-    theirs = [one.ome for one in metadata]
-    if theirs[0] is not None and all(one is theirs[0] for one in theirs):
-        root = _of_source(series, metadata, theirs[0])
-    else:
-        made = parsed(_made(series, metadata, name))
-        assert made is not None  # tifffile's is well formed
-        root = made
+    root = parsed(_made(series, metadata, name))
+    assert root is not None  # tifffile's is well formed
+    notes = ElementTree.Element("StructuredAnnotations")
     for namespace, text in ((SOURCE, in_xml(metadata[0].own)), (PROVENANCE, provenance)):
-        _annotate(root, namespace, text)
+        if text:
+            found = {"ID": f"Annotation:{namespace}", "Namespace": namespace}
+            comment = ElementTree.SubElement(notes, "CommentAnnotation", found)
+            ElementTree.SubElement(comment, "Value").text = text
+            root[0].append(ElementTree.Element("AnnotationRef", {"ID": found["ID"]}))
+    if len(notes):
+        root.append(notes)
     ElementTree.register_namespace("", _OME)
     ElementTree.register_namespace("xsi", _XSI)
     for element in root.iter():
         element.tag = f"{{{_OME}}}{element.tag}"
     return (_DECLARATION + ElementTree.tostring(root, encoding="unicode")).encode()
-
-
-def _of_source(
-    series: Sequence[Series], metadata: Sequence[Metadata], source: ElementTree.Element
-) -> ElementTree.Element:
-    """The source's document with the chosen images, whose pages lie where they are now."""
-    root = deepcopy(source)
-    images = root.findall("Image")
-    kept = [images[one.image] for one in metadata]
-    for image in images:
-        if image not in kept:
-            root.remove(image)
-    root.attrib.pop("UUID", None)  # of files of the set that it was
-    ifd = 0
-    for one, said, image in zip(series, metadata, kept, strict=True):
-        pixels = image.find("Pixels")
-        assert pixels is not None  # else tifffile had found no series
-        for tag in ("TiffData", "BinData", "MetadataOnly"):
-            for element in pixels.findall(tag):
-                pixels.remove(element)
-        data = {"IFD": str(ifd), "PlaneCount": str(one.frames)}
-        pixels.insert(len(pixels.findall("Channel")), ElementTree.Element("TiffData", data))
-        pixels.attrib.pop("BigEndian", None)
-        pixels.attrib |= _dimensions(one)
-        if said.interval is not None and "TimeIncrement" not in pixels.attrib:
-            pixels.attrib |= {"TimeIncrement": repr(said.interval), "TimeIncrementUnit": "s"}
-        ifd += one.frames
-    return root
-
-
-def _dimensions(series: Series) -> dict[str, str]:
-    """The order and sizes of axes as the pages have them, where OME names all of them."""
-    sizes = dict(series.outer)
-    if not set(sizes) <= set("TCZ"):
-        return {}  # stored as before, in the order the document says
-    order = [*reversed(sizes), *(axis for axis in "ZCT" if axis not in sizes)]
-    # Channels count their samples, which lie in one page.
-    samples = max(1, series.samples)
-    said = {"DimensionOrder": "XY" + "".join(order), "SizeC": str(sizes.get("C", 1) * samples)}
-    return said | {f"Size{axis}": str(sizes.get(axis, 1)) for axis in "TZ"}
 
 
 def _made(series: Sequence[Series], metadata: Sequence[Metadata], name: str) -> str:
@@ -387,25 +342,3 @@ def _image_facts(series: Series, said: Metadata) -> Facts:
     if said.planes and len(said.planes) == series.frames:
         facts["Plane"] = list(said.planes)
     return facts
-
-
-def _annotate(root: ElementTree.Element, namespace: str, text: str) -> None:
-    """Put a comment into a document, and point its first image to it, in place of one before."""
-    identity = f"Annotation:{namespace}"
-    for parent in list(root.iter()):
-        for child in list(parent):
-            named = child.get("Namespace") == namespace and child.tag == "CommentAnnotation"
-            if named or (child.tag == "AnnotationRef" and child.get("ID") == identity):
-                parent.remove(child)
-    image = root.find("Image")
-    if not text or image is None:
-        return
-    notes = root.find("StructuredAnnotations")
-    if notes is None:
-        notes = ElementTree.Element("StructuredAnnotations")
-        places = (n for n, child in enumerate(root) if child.tag == "ROI")
-        root.insert(next(places, len(root)), notes)
-    found = {"ID": identity, "Namespace": namespace}
-    comment = ElementTree.SubElement(notes, "CommentAnnotation", found)
-    ElementTree.SubElement(comment, "Value").text = text
-    image.append(ElementTree.Element("AnnotationRef", {"ID": identity}))

@@ -193,7 +193,7 @@ def _output(reader: StackReader, number: int) -> Output:
     said = reader.stack.metadata(number)
     if set(dict(series.outer)) - set("TZC") or len(said.planes) != len(places):
         said = replace(said, planes=())  # OME's planes are known by time, depth and channel
-    if said.ome is None and len(said.channels) != dict(series.outer).get("C", 1):
+    if len(said.channels) != dict(series.outer).get("C", 1):
         said = replace(said, channels=())
     return Output(series, places, said, tuple(reader.stack.levels(number)))
 
@@ -209,8 +209,6 @@ def _in_whole(kind: Kind, outputs: list[Output]) -> list[str]:
     """What of the source's own metadata is carried as it is, in words."""
     if kind != "ome":
         return ["its description and resolution" if kind == "plain" else "ImageJ's metadata"]
-    if all(one.metadata.ome is not None for one in outputs):
-        return ["OME-XML in whole"]
     return ["its own metadata in whole, as a comment"] if outputs[0].metadata.own else []
 
 
@@ -242,8 +240,8 @@ class StackWriter(Writer):
             (one.series.number, place): (number, index)
             for number, one in enumerate(self.outputs) for index, place in enumerate(one.places)
         }  # fmt: skip
-        # Digests of what was written, by the number of its series, its index and sample.
-        self._written: dict[tuple[int, int, int | None], bytes] = {}
+        # Digests of what was written, by the number of its series and its index.
+        self._written: dict[tuple[int, int], bytes] = {}
         zarr, kind = plan.container == "ome-zarr", plan.detail.kind
         part = PartTree if zarr else PartFolder if kind is None else PartFile
         self._part = part(self.target, overwrite=plan.overwrite)
@@ -264,8 +262,8 @@ class StackWriter(Writer):
             taken: StackFrame = frame.source
             picture = picture_kept(taken.original, frame.planes, taken.statistics)
             number, index = self._index[taken.series, taken.picture]
-            self._written[number, index, taken.sample] = digest_of(picture)
-            self._output.put(number, index, picture, taken.sample)
+            self._written[number, index] = digest_of(picture)
+            self._output.put(number, index, picture)
         self.count += 1
 
     def finish(self) -> Receipt:
@@ -285,9 +283,9 @@ class StackWriter(Writer):
 
     def _verify(self) -> tuple[str, ...]:
         """Compare axes and some pictures of each series; what was compared, in words."""
-        every: dict[int, dict[int, list[int | None]]] = {}  # samples, by series and index
-        for number, index, sample in self._written:
-            every.setdefault(number, {}).setdefault(index, []).append(sample)
+        every: dict[int, list[int]] = {}  # indices by series
+        for number, index in sorted(self._written):
+            every.setdefault(number, []).append(index)
         zarr = isinstance(self._output, ZarrOutput)
         expected = [arranged(one.series, self.target) if zarr else one.series
                     for one in self.outputs]  # fmt: skip
@@ -295,20 +293,16 @@ class StackWriter(Writer):
         with closing(open_stack(str(self._part.path))) as again:
             if [_shape(one) for one in again.series] != [_shape(one) for one in expected]:
                 raise misread_error(self.target.name, "its axes differ when it is read back")
-            for number, pictures in every.items():
-                places = sorted(pictures)
+            for number, places in every.items():
                 spread = np.linspace(0, len(places) - 1, min(READ_BACK, len(places))).round()
                 for index in (places[int(place)] for place in spread):
-                    output = self._output
-                    found = (output.read(index) if isinstance(output, ZarrOutput)
+                    found = (self._output.read(index) if isinstance(self._output, ZarrOutput)
                              else again.read(number, index))  # fmt: skip
-                    for sample in pictures[index]:
-                        part = found if sample is None else found[..., sample]
-                        if digest_of(part) != self._written[number, index, sample]:
-                            what = f"picture {index + 1} differs when it is read back"
-                            raise misread_error(self.target.name, what)
+                    if digest_of(found) != self._written[number, index]:
+                        what = f"picture {index + 1} differs when it is read back"
+                        raise misread_error(self.target.name, what)
                     read += 1
-        whole = sum(map(len, every.values()))
+        whole = len(self._written)
         words = "each" if read == whole else f"{read} of them"
         return (f"{count(whole, 'picture')}, {words} read back",)
 
@@ -332,19 +326,12 @@ class FolderOutput:
         """See TiffOutput."""
         self._provenance = provenance
 
-    def put(self, number: int, index: int, picture: Plane, sample: int | None = None) -> None:
+    def put(self, number: int, index: int, picture: Plane) -> None:
         """See TiffOutput."""
         place = self.output.places[index]
         with closing(self.stack.page(place)) as source:
-            if place in self._left:
-                self._left.remove(place)
-                self.part.file(source.path.name)
-            path = self.part.path / source.path.name
-            if sample is not None:
-                with closing(TiffStack(path if path.exists() else source.path)) as before:
-                    whole = before.read(0, 0).copy()
-                whole[..., sample] = picture
-                picture = whole
+            self._left.remove(place)
+            path = self.part.file(source.path.name)
             if np.array_equal(source.read(0, 0), picture, equal_nan=picture.dtype.kind == "f"):
                 shutil.copyfile(source.path, path)
                 return

@@ -9,7 +9,6 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 
@@ -73,7 +72,7 @@ def zarr_metadata(said: Metadata, series: Series) -> Metadata:
         relative={axis: size for axis, size in said.relative.items() if axis in series.axes},
         interval=said.interval if "T" in series.axes else None,
         channels=channels if len(channels) == count and any(channels) else [],
-        own=said.own if said.ome is None else ElementTree.tostring(said.ome, encoding="unicode"),
+        own=said.own,
     )
 
 
@@ -149,13 +148,10 @@ class ZarrOutput:
             **({"dimension_names": axes} if self.three else {}),
         )  # fmt: skip
 
-    def put(self, number: int, index: int, picture: Plane, sample: int | None = None) -> None:
+    def put(self, number: int, index: int, picture: Plane) -> None:
         """See TiffOutput."""
         planes = [picture] if picture.ndim == 2 else list(np.moveaxis(picture, -1, 0))
-        places = self._places(index)
-        for place, plane in zip(
-            places if sample is None else [places[sample]], planes, strict=True
-        ):
+        for place, plane in zip(self._places(index), planes, strict=True):
             for level, size in zip(self.levels, self.sizes, strict=True):
                 level[place] = shrunk(plane, size)
 
