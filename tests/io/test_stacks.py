@@ -34,7 +34,7 @@ def test_every_frame_goes_back_to_its_own_place(kind: str, change: bool, tmp_pat
     passed(source, target, change)
     with tifffile.TiffFile(source) as before, tifffile.TiffFile(target) as after:
         named = before.series[0].axes.replace("I", "T").replace("Q", "T")
-        assert after.series[0].axes == named
+        assert after.series[0].axes == named.replace("SYX", "YXS")
         assert after.is_bigtiff == before.is_bigtiff
         assert after.byteorder == before.byteorder
         forms = [[_form(page) for page in file.pages] for file in (after, before)]
@@ -42,6 +42,7 @@ def test_every_frame_goes_back_to_its_own_place(kind: str, change: bool, tmp_pat
         assert (after.imagej_metadata or {}).keys() == (before.imagej_metadata or {}).keys()
         found, planar = after.asarray(), before.series[0].axes.endswith("SYX")
     assert found.dtype == array.dtype
+    found = np.moveaxis(found, -1, -3) if planar else found
     if array.shape[-1] < 5 and not planar:  # samples last
         array, found = np.moveaxis(array, -1, 0), np.moveaxis(found, -1, 0)
     np.testing.assert_array_equal(found, each_smoothed(array) if change else array)
@@ -60,7 +61,7 @@ def test_uncompressed_stacks_can_still_be_mapped_into_memory(kind: str, tmp_path
 def _form(page: Any) -> dict[str, str]:
     """How a page is stored, and its size in units."""
     names = ("Compression", "Predictor", "BitsPerSample", "PhotometricInterpretation",
-             "PlanarConfiguration", "TileLength", "XResolution", "ResolutionUnit")  # fmt: skip
+             "TileLength", "XResolution", "ResolutionUnit")  # fmt: skip
     tags = page.aspage().tags
     return {name: str(tags[name].value) for name in names if name in tags}
 

@@ -19,32 +19,13 @@ from f2rcli.io.stacks.stack import (
     sequence_note,
     sequence_of,
 )
-from f2rcli.io.stacks.tiff import holds_pages, open_stack, set_in, tiff_files
+from f2rcli.io.stacks.tiff import holds_pages, open_stack, set_in
 from f2rcli.io.stacks.write import StackWriter as open_writer
 from f2rcli.io.stacks.write import plan_stack as plan_output
 
-__all__ = [
-    "LETTER_OF",
-    "UNNAMED",
-    "Facts",
-    "Metadata",
-    "Series",
-    "Stack",
-    "StackReader",
-    "check_samples",
-    "colour_of",
-    "format_of",
-    "holds_pages",
-    "lane_words",
-    "open_reader",
-    "open_stack",
-    "open_writer",
-    "plan_output",
-    "reads",
-    "sequence_note",
-    "sequence_of",
-    "tiff_files",
-]
+__all__ = ["LETTER_OF", "UNNAMED", "Facts", "Metadata", "Series", "Stack", "check_samples",
+           "colour_of", "lane_words", "open_reader", "open_stack", "open_writer", "plan_output",
+           "reads", "sequence_note", "sequence_of"]  # fmt: skip
 
 
 def claims(source: str) -> bool:

@@ -107,27 +107,6 @@ class Lane:
     label: str = ""
 
 
-def chosen_series(every: list[Series], wanted: str | None, name: str) -> list[int]:
-    """The numbers of the series that a user wants: by number from 1, by name, or all of them;
-    without a wish all but thumbnails and masks.
-
-    Raises UsageError for one that the file lacks.
-    """
-    if wanted is None and (shown := [one.number for one in every if not one.aside]):
-        return shown
-    if wanted is None or wanted.casefold() == ALL:
-        return [one.number for one in every]
-    named = [one.number for one in every if one.name.casefold() == wanted.casefold()]
-    if len(named) == 1:
-        return named
-    if wanted.isdecimal() and 1 <= int(wanted) <= len(every):
-        return [int(wanted) - 1]
-    raise UsageError(
-        f"series={wanted!r}: {name} has {listed_series(every)}.",
-        hint="Choose one by its number (from 1) or name; all means every one.",
-    )
-
-
 def listed_series(every: list[Series]) -> str:
     """`1 'cells' TYX 9x96x144, 2 'map' YX 96x144`, at most six."""
     words = [f"{one.number + 1} {one.name!r} {one.words}" if one.name else
@@ -281,7 +260,7 @@ class Stack(ABC):
     def chosen(self, wanted: str | None) -> list[int]:
         """The numbers of the wanted series. Raises UsageError for unknown, InputError for
         unsupported ones."""
-        numbers = chosen_series(self.series, wanted, self.name)
+        numbers = self._numbers(wanted)
         for number in numbers:
             try:
                 self.check(number)
@@ -292,6 +271,22 @@ class Stack(ABC):
                 listed = listed_series(self.series)
                 raise InputError(f"{error} Its series: {listed}.", hint=hint) from error
         return numbers
+
+    def _numbers(self, wanted: str | None) -> list[int]:
+        """By number from 1, by name, or all; without a wish all but thumbnails and masks."""
+        if wanted is None and (shown := [one.number for one in self.series if not one.aside]):
+            return shown
+        if wanted is None or wanted.casefold() == ALL:
+            return [one.number for one in self.series]
+        named = [one.number for one in self.series if one.name.casefold() == wanted.casefold()]
+        if len(named) == 1:
+            return named
+        if wanted.isdecimal() and 1 <= int(wanted) <= len(self.series):
+            return [int(wanted) - 1]
+        raise UsageError(
+            f"series={wanted!r}: {self.name} has {listed_series(self.series)}.",
+            hint="Choose one by its number (from 1) or name; all means every one.",
+        )
 
     def interval(self, number: int) -> Fraction | None:
         """Seconds from one frame of a series to the next, where the file says so."""

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 from uuid import NAMESPACE_OID, uuid5
-from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
 
 from f2rcli.frames import Plane
-from f2rcli.io.stacks.metadata import PROVENANCE, SOURCE, Facts, Metadata, in_xml, parsed
+from f2rcli.io.stacks.metadata import PROVENANCE, SOURCE, Facts, Metadata, in_xml
 from f2rcli.io.stacks.stack import Series, Stack
 from f2rcli.io.stacks.tiff import UNDESCRIBED, TiffStack, resolution
 from f2rcli.io.tifffiles import compression_name, first_description, quiet
@@ -30,10 +29,6 @@ _IMAGEJ_OWN = ("ImageJ", "images", "channels", "slices", "frames", "hyperstack",
 _TELLING = (269, 271, 272, 285, 306, 315, 316)
 _IMAGEJ_TAGS = (50838, 50839)
 
-_OME = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
-_XSI = "http://www.w3.org/2001/XMLSchema-instance"
-_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
-
 
 @dataclass(frozen=True, slots=True)
 class Output:
@@ -45,21 +40,14 @@ class Output:
     levels: tuple[tuple[int, int], ...] = ()  # rows and columns of its smaller copies
 
     @property
-    def planar(self) -> bool:
-        """Whether samples of a pixel lie in planes of their own."""
-        axes = self.series.axes
-        return "S" in axes and axes.index("S") < axes.index("Y")
-
-    @property
     def sizes(self) -> list[tuple[int, int]]:
         """Rows and columns of its pictures, then of their smaller copies."""
         return [(self.series.height, self.series.width), *self.levels]
 
     def stored_shape(self, level: int = 0) -> tuple[int, ...]:
         """The shape of a picture, or of a smaller copy of it, as pages have it."""
-        samples = [self.series.samples] if self.series.samples > 1 else []
-        size = self.sizes[level]
-        return (*samples, *size) if self.planar else (*size, *samples)
+        samples = (self.series.samples,) if self.series.samples > 1 else ()
+        return (*self.sizes[level], *samples)
 
     def stored_bytes(self, level: int = 0) -> int:
         """Bytes of that."""
@@ -100,7 +88,7 @@ class PageForm:
         one = output.series
         options: dict[str, Any] = {"photometric": "rgb" if one.colour else "minisblack"}
         if one.samples > 1:
-            options["planarconfig"] = "separate" if output.planar else "contig"
+            options["planarconfig"] = "contig"
         if not isinstance(stack, TiffStack):
             return cls(options)
         page = stack.pictures[one.number].first.aspage()
@@ -141,8 +129,7 @@ class TiffOutput:
     def begin(self, provenance: str) -> None:
         """Lay the file out. provenance: how f2r makes it, as JSON. Raises OSError."""
         if self.kind == "ome":
-            series, said = zip(*((one.series, one.metadata) for one in self.outputs), strict=True)
-            self._description = ome_document(series, said, self.name, provenance)
+            self._description = _ome_xml(self.outputs, self.name, provenance)
         if self._direct:
             self._lay_out(lambda number, level: None)
             self._handle = self.path.open("r+b")
@@ -161,11 +148,10 @@ class TiffOutput:
         one = self.outputs[number]
         dtype = one.series.dtype.newbyteorder(self._byteorder if self._direct else "=")
         for level, size in enumerate(one.sizes):
-            plane = shrunk(picture, size)
-            stored = np.moveaxis(plane, -1, 0) if one.planar else plane
+            stored = np.ascontiguousarray(shrunk(picture, size), dtype)
             assert self._handle is not None  # `begin` came before
             self._handle.seek(self._starts[number, level][index])
-            self._handle.write(np.ascontiguousarray(stored, dtype).tobytes())
+            self._handle.write(stored.tobytes())
 
     def close(self) -> None:
         """Write what is pending. Raises OSError."""
@@ -278,48 +264,27 @@ def shrunk(picture: Plane, size: tuple[int, int]) -> Plane:
     return small.astype(picture.dtype).reshape(*size, *picture.shape[2:])
 
 
-# --- OME-XML --------------------------------------------------------------------------------------
-
-
-def ome_document(
-    series: Sequence[Series], metadata: Sequence[Metadata], name: str, provenance: str
-) -> bytes:
+def _ome_xml(outputs: Sequence[Output], name: str, provenance: str) -> bytes:
     """The OME-XML of a file whose pages are the pictures of these series, one after another, with
-    their source's own metadata in whole.
+    their source's own metadata in whole. It is the same in every run.
 
     name: of the images that have none. provenance: how f2r made it, "" for nothing to say.
     """
-    root = parsed(_made(series, metadata, name))
-    assert root is not None  # tifffile's is well formed
-    notes = ElementTree.Element("StructuredAnnotations")
-    for namespace, text in ((SOURCE, in_xml(metadata[0].own)), (PROVENANCE, provenance)):
-        if text:
-            found = {"ID": f"Annotation:{namespace}", "Namespace": namespace}
-            comment = ElementTree.SubElement(notes, "CommentAnnotation", found)
-            ElementTree.SubElement(comment, "Value").text = text
-            root[0].append(ElementTree.Element("AnnotationRef", {"ID": found["ID"]}))
-    if len(notes):
-        root.append(notes)
-    ElementTree.register_namespace("", _OME)
-    ElementTree.register_namespace("xsi", _XSI)
-    for element in root.iter():
-        element.tag = f"{{{_OME}}}{element.tag}"
-    return (_DECLARATION + ElementTree.tostring(root, encoding="unicode")).encode()
-
-
-def _made(series: Sequence[Series], metadata: Sequence[Metadata], name: str) -> str:
-    """A document made of facts. Its identity is the same in every run."""
-    facts = [_image_facts(one, said) for one, said in zip(series, metadata, strict=True)]
-    identity = str(uuid5(NAMESPACE_OID, f"f2r {facts} {[one.words for one in series]}"))
-    document = tifffile.OmeXml(UUID=identity, Creator="f2r")
-    for one, said in zip(series, facts, strict=True):
-        planar = "S" in one.axes and one.axes.index("S") < one.axes.index("Y")
-        planes, samples = (one.samples, 1) if planar else (1, one.samples)
-        stored = (one.frames, planes, 1, one.height, one.width, samples)
+    facts = [_image_facts(one.series, one.metadata) for one in outputs]
+    words = [one.series.words for one in outputs]
+    document = tifffile.OmeXml(
+        UUID=str(uuid5(NAMESPACE_OID, f"f2r {facts} {words}")), Creator="f2r"
+    )
+    notes = {SOURCE: in_xml(outputs[0].metadata.own), PROVENANCE: provenance}
+    facts[0]["CommentAnnotation"] = [
+        {"Namespace": namespace, "Value": text} for namespace, text in notes.items() if text
+    ]
+    for one, said in zip((output.series for output in outputs), facts, strict=True):
+        stored = (one.frames, 1, 1, one.height, one.width, one.samples)
         document.addimage(
             one.dtype, one.shape, stored, axes=one.axes, Name=in_xml(one.name or name), **said
         )
-    return str(document.tostring(declaration=False))
+    return document.tostring(declaration=True).encode()
 
 
 def _image_facts(series: Series, said: Metadata) -> Facts:

@@ -180,7 +180,11 @@ def _output(reader: StackReader, number: int) -> Output:
         new if old in UNNAMED else old
         for old, new in zip(stored.axes, understood.axes, strict=True)
     )
-    series, absent = replace(stored, axes=axes), reader.stack.absent[number]
+    sizes = dict(zip(axes, stored.shape, strict=True))
+    if "S" in axes:  # planes of colours become samples of a pixel
+        axes = axes.replace("S", "") + "S"
+    series = replace(stored, axes=axes, shape=tuple(sizes[axis] for axis in axes))
+    absent = reader.stack.absent[number]
     places = tuple(range(series.frames))
     if isinstance(reader.stack, PageFolder):
         places = tuple(reader.places)
