@@ -17,7 +17,7 @@ from av.video.codeccontext import VideoCodecContext
 from f2rcli.errors import UsageError, closest
 from f2rcli.frames import ClipInfo, Family, PlaneLayout
 from f2rcli.io.base import Reader, WriteOptions
-from f2rcli.io.video.pixels import FULL, LIMITED, ColourTags, PixelFormat, pixel_format, writable
+from f2rcli.io.video.pixels import FULL, LIMITED, ColourTags, PixelFormat, pixel_format
 from f2rcli.io.video.source import SourceMetadata, metadata_of
 from f2rcli.io.video.streams import Container, is_encoder
 from f2rcli.system import x264_assembly, x265_assembly
@@ -277,7 +277,7 @@ def formats_of(encoder: str) -> list[PixelFormat]:
     """The pixel formats an encoder takes and f2r can fill, in the encoder's order."""
     named = [form.name for form in av.Codec(encoder, "w").video_formats or []]
     forms = [pixel_format(name) for name in (_RAW if encoder == "rawvideo" else named)]
-    unique = {form.name: form for form in forms if form is not None and writable(form)}
+    unique = {form.name: form for form in forms if form is not None and form.writable}
     if encoder == "libx265":  # alpha goes into a second layer that hardly any decoder reads
         return [form for form in unique.values() if not form.alpha]
     return list(unique.values())

@@ -295,34 +295,7 @@ def _unknown_kind(cls: type[Type], value: object) -> Type:
 # --- Planes ---------------------------------------------------------------------------------------
 
 
-# Formats that store their channels pixel by pixel, in the order of their names; 0 and x are unused.
-_INTERLEAVED = (
-    "rgb24 bgr24 rgba bgra argb abgr rgb0 bgr0 0rgb 0bgr ya8 vuya vuyx ayuv uyva vyu444 "
-    "rgb48le bgr48le rgba64le bgra64le ya16le ayuv64le rgb48be bgr48be rgba64be bgra64be ya16be "
-    "rgbf32le rgbaf32le"
-)
-# Others whose channels share planes, read and not written: the channels of each stored plane in
-# the order of its samples, and the low bits that are unused.
-_SHARED = {
-    "yuyv422": ("yuyv", 0), "uyvy422": ("uyvy", 0), "yvyu422": ("yvyu", 0),
-    "y210le": ("yuyv", 6), "y212le": ("yuyv", 4), "y216le": ("yuyv", 0),
-    **dict.fromkeys(("nv12", "nv16", "nv24", "nv20le", "p016le", "p216le", "p416le"), ("y uv", 0)),
-    **dict.fromkeys(("nv21", "nv42"), ("y vu", 0)),
-    **dict.fromkeys(("p010le", "p210le", "p410le"), ("y uv", 6)),
-    **dict.fromkeys(("p012le", "p212le", "p412le"), ("y uv", 4)),
-}  # fmt: skip
-_PACKED = {
-    name: (re.findall("^[0axrgbyuv]+", name)[0], 0) for name in _INTERLEAVED.split()
-} | _SHARED
-# Formats of less than eight bits per channel: FFmpeg's widening to the format on the right
-# is exact and reversible.
-_WIDENED = {
-    **dict.fromkeys(("rgb565le", "bgr565le", "rgb555le", "bgr555le", "rgb444le", "bgr444le",
-                     "rgb565be", "bgr565be", "rgb555be", "bgr555be", "rgb8", "bgr8", "rgb4_byte",
-                     "bgr4_byte"), "rgb24"),
-    **dict.fromkeys(("x2rgb10le", "x2bgr10le", "gbrp10be"), "gbrp10le"),
-    "gbrp12be": "gbrp12le", "monob": "gray", "monow": "gray", "pal8": "bgra",
-}  # fmt: skip
+_CHROMA = {(1, 1): 420, (1, 0): 422, (0, 0): 444, (2, 0): 411, (2, 2): 410, (0, 1): 440}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -330,13 +303,13 @@ class PixelFormat:
     """Properties of an FFmpeg pixel format that reading and writing its samples needs."""
 
     name: str
+    planar: str  # the format with a plane for each channel, to which FFmpeg takes it exactly
     family: Family
     bits: int
     log2_chroma: tuple[int, int]
     alpha: bool
-    places: tuple[tuple[int, int, int], ...]  # per channel: stored plane, first sample, step
-    dtype: str  # of a stored sample
-    unused: int  # low bits of it
+    order: tuple[int, ...]  # the stored plane of each channel: R, G, B [, A], Y or Y, U, V [, A]
+    writable: bool  # whether FFmpeg takes the planes back exactly, too
 
     def layout(
         self, *, full_range: bool, matrix: Matrix, siting: tuple[float, float] = (0.0, 0.5)
@@ -361,9 +334,11 @@ class PixelFormat:
 
 @cache
 def pixel_format(name: str) -> PixelFormat | None:
-    """FFmpeg's pixel format `name`; None for one that f2r cannot represent."""
-    if name.startswith("yuvj"):
-        name = "yuv" + name[4:]
+    """FFmpeg's pixel format `name`; None for one that f2r cannot represent.
+
+    Channels of less than eight bits are widened, and gray with alpha becomes RGB with alpha.
+    """
+    name = f"yuv{name[4:]}" if name.startswith("yuvj") else name
     try:
         native = av.VideoFormat(name, 256, 256)
     except ValueError:
@@ -372,101 +347,71 @@ def pixel_format(name: str) -> PixelFormat | None:
     if not parts or native.is_bayer or name.startswith("xyz") or "msb" in name:
         return None
     colours = [part for part in parts if not part.is_alpha]
-    family = Family.RGB if native.is_rgb else Family.YUV if len(colours) == 3 else Family.GRAY
-    bits = parts[0].bits
-    floating = "f32" in name or "f16" in name
-    planar = len({part.plane for part in parts}) == len(parts) and not native.is_bit_stream
-    if not (planar or name in _PACKED) or native.has_palette or bits < 8:
-        return None
-    if len({part.bits for part in parts}) != 1:
-        return None
+    alpha = native.has_palette or len(colours) < len(parts)
+    rgb = native.is_rgb or native.has_palette or (alpha and len(colours) == 1)
+    family = Family.RGB if rgb else Family.YUV if len(colours) == 3 else Family.GRAY
+    kind, floating = max(8, *(part.bits for part in parts)), "f32" in name or "f16" in name
     chroma = colours[1] if family is Family.YUV else colours[0]
     shift = (256 // max(chroma.width, 1)).bit_length() - 1, (256 // chroma.height).bit_length() - 1
-    order = ">" if native.is_big_endian else "<"
-    kind = f"f{bits // 8}" if floating else f"u{1 if bits == 8 else 2}"
-    shared, unused = _PACKED.get(name, ("", 0))
+    shape = f"yuv{'a' * alpha}{_CHROMA.get(shift, '')}p" if family is Family.YUV else "gray"
+    shape = f"gbr{'a' * alpha}p" if rgb else shape
+    planar = f"{shape}{'f' * floating}{'' if kind == 8 else f'{kind}le'}"
+    own = name == planar
+    try:
+        stored = av.VideoFormat(planar, 256, 256).components
+    except ValueError:
+        return None
+    if (floating and not own) or (kind == 32 and not floating) or (rgb and native.is_bit_stream):
+        return None  # FFmpeg rounds them, or does not convert them
+    same = {part.bits for part in parts} == {kind} and len(parts) == len(stored)
     return PixelFormat(
         name=name,
+        planar=planar,
         family=family,
-        bits=32 if floating else bits,
+        bits=32 if floating else kind,
         log2_chroma=shift if family is Family.YUV else (0, 0),
-        alpha=any(part.is_alpha for part in parts),
-        places=_places(shared) if shared else tuple((part.plane, 0, 1) for part in parts),
-        dtype=order + kind,
-        unused=unused,
+        alpha=alpha,
+        order=tuple(part.plane for part in stored),
+        writable=own or (same and family is not Family.YUV),
     )
-
-
-def _places(orders: str) -> tuple[tuple[int, int, int], ...]:
-    """Stored plane, first sample and step of the channels R, G, B [, A], Y [, A] or Y, U, V [, A].
-
-    orders: channels of each stored plane, in the order of its samples.
-    """
-    found = {
-        channel: (plane, order.index(channel), len(order) // order.count(channel))
-        for plane, order in enumerate(orders.split())
-        for channel in order
-    }
-    return tuple(found[channel] for channel in "rgbyuva" if channel in found)
 
 
 def read_planes(frame: av.VideoFrame) -> tuple[PixelFormat, tuple[Plane, ...]]:
     """A decoded frame's samples as planes of its own. Raises InputError for unsupported formats."""
-    name = frame.format.name
-    form = pixel_format(name)
+    form = pixel_format(frame.format.name)
     if form is None:
-        wider = _WIDENED.get(name, "")
-        form = pixel_format(wider)
-        if form is None:
-            raise InputError(
-                f"the pixel format {name} is not supported.",
-                hint="Convert it first, e.g. ffmpeg -i IN -pix_fmt yuv444p16le -c:v ffv1 OUT.mkv.",
-            )
-        frame = frame.reformat(format=wider)
-    if frame.planes[0].line_size < 0:  # stored bottom up: let FFmpeg turn it over
+        raise InputError(
+            f"the pixel format {frame.format.name} is not supported.",
+            hint="Convert it first, e.g. ffmpeg -i IN -pix_fmt yuv444p16le -c:v ffv1 OUT.mkv.",
+        )
+    if form.family is Family.RGB and min(part.bits for part in frame.format.components) < 8:
+        frame = frame.reformat(format="rgb24")  # which is exact, and straight to planes is not
+    if form.planar != form.name:
+        frame = frame.reformat(format=form.planar)
+    elif frame.planes[0].line_size < 0:  # stored bottom up: let FFmpeg turn it over
         frame = Filter("copy").apply(frame)
-    planes = (_own(samples) for samples in _samples(frame, form))
-    return form, tuple(plane >> form.unused if form.unused else plane for plane in planes)
+    kind = np.float32 if form.bits == 32 else None  # halves become singles
+    return form, tuple(np.array(plane, dtype=kind, order="C") for plane in _samples(frame, form))
 
 
 def _samples(frame: av.VideoFrame, form: PixelFormat) -> Iterator[Plane]:
-    """The samples of each channel of a picture, in place."""
-    for number, (stored, first, step) in enumerate(form.places):
+    """The samples of each channel of a planar picture, in place."""
+    kind = np.dtype("<f2" if "f16" in form.planar else _dtype(form.bits))
+    for number, stored in enumerate(form.order):
         chroma = form.family is Family.YUV and number in (1, 2)
         width = -(-frame.width >> form.log2_chroma[0]) if chroma else frame.width
-        yield _view(frame, stored, form.dtype)[:, first::step][:, :width]
-
-
-def _view(frame: av.VideoFrame, index: int, dtype: str) -> Plane:
-    """The lines of one stored plane, in place; they may go on behind the picture."""
-    plane = frame.planes[index]
-    kind = np.dtype(dtype)
-    lines = np.frombuffer(memoryview(plane), np.uint8)[: plane.line_size * plane.height]
-    samples: Plane = lines.reshape(plane.height, plane.line_size)
-    return samples[:, : plane.line_size // kind.itemsize * kind.itemsize].view(kind)
-
-
-def _own(samples: Plane) -> Plane:
-    """A contiguous copy in the machine's byte order; halves become singles."""
-    kind: Any = np.float32 if samples.dtype.kind == "f" else samples.dtype.newbyteorder("=")
-    return np.array(samples, dtype=kind, order="C")
+        plane = frame.planes[stored]
+        lines = np.frombuffer(memoryview(plane), np.uint8)[: plane.line_size * plane.height]
+        yield lines.reshape(plane.height, -1)[:, : width * kind.itemsize].view(kind)
 
 
 def make_frame(planes: tuple[Plane, ...], form: PixelFormat) -> av.VideoFrame:
     """A fresh picture of `form` that holds `planes`, whose samples fit it already."""
     height, width = planes[0].shape
-    frame = av.VideoFrame(width, height, form.name)
-    step = form.places[0][2]
-    if step > len(form.places):  # the unused byte of rgb0 and its like
-        _view(frame, 0, form.dtype)[:, : frame.width * step] = np.iinfo(form.dtype).max
+    frame = av.VideoFrame(width, height, form.planar)
     for samples, plane in zip(_samples(frame, form), planes, strict=True):
         samples[:] = plane
-    return frame
-
-
-def writable(form: PixelFormat) -> bool:
-    """Whether `make_frame` can make pictures of this format."""
-    return form.name not in _SHARED
+    return frame if form.planar == form.name else frame.reformat(format=form.name)
 
 
 def fits(layout: PlaneLayout, form: PixelFormat) -> bool:
