@@ -174,14 +174,14 @@ def test_an_empty_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["#EXTM3U\n#EXTINF:1,\nclip.ts\n", "ffconcat version 1.0\nfile clip.ts\n",
-     '<?xml version="1.0"?><MPD></MPD>', "v=0\no=- 0 0 IN IP4 127.0.0.1\n"],
+    ("suffix", "text"),
+    [("m3u8", "#EXTM3U\n#EXTINF:1,\nclip.ts\n"),
+     ("ffconcat", "ffconcat version 1.0\nfile clip.ts\n"), ("mpd", '<?xml version="1.0"?><MPD></MPD>'), ("sdp", "v=0\no=- 0 0 IN IP4 127.0.0.1\n")],
 )  # fmt: skip
-def test_playlists_are_refused(tmp_path: Path, text: str) -> None:
-    (tmp_path / "list.mp4").write_text(text)
-    with pytest.raises(InputError, match="playlist"):
-        open_reader(tmp_path / "list.mp4")
+def test_playlists_are_refused(tmp_path: Path, suffix: str, text: str) -> None:
+    (tmp_path / f"list.{suffix}").write_text(text)
+    with pytest.raises(InputError, match="is not a video"):
+        open_reader(tmp_path / f"list.{suffix}")
 
 
 @pytest.mark.parametrize(

@@ -118,49 +118,26 @@ def _check_file(source: str | Path, name: str) -> None:
         )
     if path.is_file() and size == 0:
         raise InputError(f"{name}: is empty (0 bytes).", hint="Copy or record it again.")
-    if not path.is_file():
-        return  # a named pipe: what is read here would be missing later
-    try:
-        with path.open("rb") as handle:
-            head = handle.read(256)
-    except OSError as error:
-        raise InputError(f"{name}: {error.strerror}.", hint="Check its permissions.") from error
-    _refuse_playlist(head, name)
-
-
-def _refuse_playlist(head: bytes, name: str) -> None:
-    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    playlist = text.startswith((b"#EXTM3U", b"ffconcat", b"[playlist]", b"[Reference]"))
-    if playlist or b"<MPD" in text or text.startswith((b"v=0\n", b"v=0\r")):
-        raise InputError(
-            f"{name}: is a playlist, which may point to other files and to the network.",
-            hint="Pass the media file itself.",
-        )
 
 
 def _open_error(source: str | Path | StandardInput, name: str, error: BaseException) -> InputError:
+    reason, piped = ffmpeg_reason(error), isinstance(source, StandardInput)
+    what, hint = f"is not a video that FFmpeg can read ({reason})", COMPLETE
     if isinstance(error, PermissionError):
-        return InputError(f"{name}: no permission to read it.", hint="Check its permissions.")
-    if isinstance(source, StandardInput) and not source.size:
-        return InputError(f"{name}: is empty.", hint="The program before the pipe wrote nothing.")
-    reason = ffmpeg_reason(error)
-    if "moov atom not found" in reason:
+        what, hint = "no permission to read it", "Check its permissions."
+    elif isinstance(source, StandardInput) and not source.size:
+        what, hint = "is empty", "The program before the pipe wrote nothing."
+    elif "moov atom not found" in reason:
+        what = "truncated or damaged, its index (moov) is missing"
+        cut = "The recording was cut off before its index was written, or it is not an MP4."
+        hint = LATE_INDEX if piped else cut
+    elif "whitelist" in reason:  # of playlists, too, which may point to the network
+        what = "is not a video"
         hint = (
-            LATE_INDEX
-            if isinstance(source, StandardInput)
-            else "The recording was cut off before its index was written, or it is not an MP4."
+            "Pass mp4, mov, mkv, webm, avi, ts, y4m, ..., not a playlist; pictures, stacks and "
+            "camera raw need their own suffixes, such as .png, .tif and .dng."
         )
-        return InputError(f"{name}: truncated or damaged, its index (moov) is missing.", hint=hint)
-    if "whitelist" in reason:
-        return InputError(
-            f"{name}: is not a video.",
-            hint="Pass mp4, mov, mkv, webm, avi, ts, y4m, ...; pictures, stacks and camera raw "
-            "need their own suffixes, such as .png, .tif and .dng.",
-        )
-    return InputError(
-        f"{name}: is not a video that FFmpeg can read ({reason}).",
-        hint=COMPLETE,
-    )
+    return InputError(f"{name}: {what}.", hint=hint)
 
 
 def choose_video(container: InputContainer, name: str) -> av.VideoStream:
@@ -188,11 +165,9 @@ def encrypted_error(name: str) -> InputError:
 
 
 def _only(container: InputContainer) -> str:
-    kinds = {"attachment" if is_cover(s) else s.type for s in container.streams}
-    named: list[str] = [kind for kind in ("audio", "subtitle", "data") if kind in kinds]
-    if "attachment" in kinds:
-        named.append("cover art")
-    return ", only " + " and ".join(named) if named else ""
+    kinds = ["cover art" if is_cover(stream) else stream.type for stream in container.streams]
+    named = [kind for kind in ("audio", "subtitle", "data", "cover art") if kind in kinds]
+    return f", only {' and '.join(named)}" if named else ""
 
 
 @dataclass(slots=True)
