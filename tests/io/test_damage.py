@@ -175,9 +175,13 @@ def test_an_empty_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("suffix", "text"),
-    [("m3u8", "#EXTM3U\n#EXTINF:1,\nclip.ts\n"),
-     ("ffconcat", "ffconcat version 1.0\nfile clip.ts\n"), ("mpd", '<?xml version="1.0"?><MPD></MPD>'), ("sdp", "v=0\no=- 0 0 IN IP4 127.0.0.1\n")],
-)  # fmt: skip
+    [
+        ("m3u8", "#EXTM3U\n#EXTINF:1,\nclip.ts\n"),
+        ("ffconcat", "ffconcat version 1.0\nfile clip.ts\n"),
+        ("mpd", '<?xml version="1.0"?><MPD></MPD>'),
+        ("sdp", "v=0\no=- 0 0 IN IP4 127.0.0.1\n"),
+    ],
+)
 def test_playlists_are_refused(tmp_path: Path, suffix: str, text: str) -> None:
     (tmp_path / f"list.{suffix}").write_text(text)
     with pytest.raises(InputError, match="is not a video"):

@@ -2,11 +2,8 @@
 of other streams, on their way to a writer; and the quantiser of a codec's pictures."""
 
 import heapq
-import logging
 import re
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -100,6 +97,12 @@ def stated(lines: list[str]) -> float:
 
 _HELD_BACK = 256  # more pictures than any decoder keeps, threads included
 _ERRORS = (av.FFmpegError, OSError, ValueError, IndexError, MemoryError)
+# Decoders that report damage only in their log, and how. They decode in the thread that asks them:
+# of others the log says neither which picture nor which clip it means.
+REPORTING = ("ffv1", "h264", "hevc", "mpeg4", "gif")
+_DAMAGE = re.compile(
+    r"CRC mismatch|Could not find ref with POC|Error constructing|[Cc]orrupt|LZW decode failed"
+)
 _PACKED = re.compile(rb"DivX\d+(b|Build)\d+p")  # in the stream of an encoder that packs
 _MAY_JUMP = ("mpegts", "mpeg")  # FFmpeg's names of formats whose clock may start again
 _BACK = Fraction(1, 2)  # seconds; decoding times never run backwards by themselves
@@ -129,43 +132,6 @@ class DecodedPicture:
     corrupt: bool = False
 
 
-class DamageLog(logging.Handler):
-    """Counts damage that a decoder reports only in its log, while it decodes one packet.
-
-    FFmpeg's log is the process's, and does not say which decoder speaks: those that report so
-    decode one at a time (`_SPEAKING`), with threads that end with the call.
-    """
-
-    CODECS = ("ffv1", "h264", "hevc", "mpeg4", "gif")
-    _DAMAGE = re.compile(
-        r"CRC mismatch|Could not find ref with POC|Error constructing|[Cc]orrupt|LZW decode failed"
-    )
-    _SPEAKING = threading.Lock()
-
-    def __init__(self, codec: str) -> None:
-        super().__init__(logging.ERROR)
-        self.codec = codec
-        self.damages = 0
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Count a message of such a decoder that reports damage."""
-        if record.name.endswith(self.codec) and self._DAMAGE.search(record.getMessage()):
-            self.damages += 1
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Hear what is logged within the block."""
-        if self.codec not in self.CODECS:
-            yield
-            return
-        with self._SPEAKING:
-            logging.getLogger("libav").addHandler(self)
-            try:
-                yield
-            finally:
-                logging.getLogger("libav").removeHandler(self)
-
-
 class Decoder:
     """The pictures of one stream in display order; packets of other streams go to `aside`."""
 
@@ -185,8 +151,7 @@ class Decoder:
         self.reordered = False  # pictures are decoded in another order than shown
         self._unpack: BitStreamFilterContext | None = None
         self._may_pack = container.format.name == "avi" and family_of(stream) == "mpeg4"
-        self._log = DamageLog(context.name)
-        self._logged = 0  # damages of the log that are in the ledger
+        self._reported = False  # damage of the picture that comes next
         self._begin()
 
     def _begin(self) -> None:
@@ -325,22 +290,24 @@ class Decoder:
 
     def _decoded(self, packet: AnyPacket, where: str) -> list[av.VideoFrame] | None:
         """What a packet makes of pictures; None where it is damaged."""
-        try:
-            with self._log.listening():
+        with av.logging.Capture() as said:
+            try:
                 return self.context.decode(packet)
-        except EOFError:
-            return []
-        except _ERRORS as error:
-            self._fault(where, error)
-            return None
+            except EOFError:
+                return []
+            except _ERRORS as error:
+                self._fault(where, error)
+                return None
+            finally:
+                own = (text for _, name, text in said if name in REPORTING)
+                self._reported |= any(map(_DAMAGE.search, own))
 
     def _show(self, frame: av.VideoFrame) -> Iterator[DecodedPicture]:
         if frame.pts is not None:
             yield from self._lost_before(frame.pts)
             self._owed -= 1
             self._shown = frame.pts + max(frame.duration, 1)
-        corrupt = frame.is_corrupt or self._log.damages > self._logged
-        self._logged = self._log.damages
+        corrupt, self._reported = frame.is_corrupt or self._reported, False
         self.ledger.corrupt += corrupt
         yield DecodedPicture(frame, frame.pts, max(frame.duration, 0), corrupt)
 

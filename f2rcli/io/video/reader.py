@@ -24,8 +24,8 @@ from f2rcli.io.sequence import TimeRange, leading, timed, trailing
 from f2rcli.io.video.decoder import (
     EXPORTED,
     HEADERS,
+    REPORTING,
     AnyPacket,
-    DamageLog,
     DecodedPicture,
     Decoder,
     first_steps8,
@@ -52,9 +52,6 @@ from f2rcli.units import count
 _REACHES = (1, 4, 16)  # times the usual length of a lead-in that is gone back for it, in turn
 _MARGINS = (0, 2, 10)  # seconds before a place that are tried one after the other
 _PROBED = 4  # pictures looked at before the first is given out
-# With frame threads damage is reported too late: of H.264 and MPEG-4 after the picture is given
-# out, of FFV1 and H.265 in the log, where nothing says of which picture.
-_REPORTS_LATE = DamageLog.CODECS
 _AFTER_END = 1  # seconds read beyond a cut, for streams that are interleaved late
 _OUTPUT_CORRUPT = 1 << 3  # FFmpeg's AV_CODEC_FLAG_OUTPUT_CORRUPT
 _BOTTOM_FIRST = (3, 5)  # FFmpeg's AV_FIELD_BB and AV_FIELD_BT
@@ -131,7 +128,8 @@ class VideoReader(Reader):
             if isinstance(context, VideoCodecContext):
                 return context
         context = self.stream.codec_context
-        context.thread_type = "SLICE" if family in _REPORTS_LATE else "AUTO"
+        context.thread_type = "AUTO"
+        context.thread_count = 1 if family in REPORTING else 0
         context.options = EXPORTED
         if family == "hevc":  # else it keeps back all up to the next key frame
             context.flags |= _OUTPUT_CORRUPT

@@ -17,14 +17,13 @@ from av.container import OutputContainer
 from av.error import ArgumentError, InvalidDataError
 from av.stream import Stream
 
-from f2rcli.errors import OutputError, UsageError
+from f2rcli.errors import UsageError
 from f2rcli.io.base import WriteOptions
 from f2rcli.io.video.decoder import AnyPacket, move, shown_at
 from f2rcli.io.video.source import (
     SidePackets,
     SourceMetadata,
     family_of,
-    ffmpeg_reason,
     is_cover,
     stream_line,
     title_of,
@@ -175,9 +174,7 @@ def is_encoder(name: str, kind: str = "video") -> bool:
 
 
 _SOUND = {"opus": "libopus", "mp3": "libmp3lame", "vorbis": "libvorbis"}  # FFmpeg's names
-
-# Bits per second and channel: transparent or close to it.
-_BIT_RATES = {"libopus": 96_000, "aac": 128_000, "libmp3lame": 128_000, "ac3": 96_000}
+_PER_CHANNEL = 96_000  # bits a second: transparent or close to it
 
 _MIMES = {"png": "image/png", "mjpeg": "image/jpeg", "bmp": "image/bmp", "gif": "image/gif"}
 
@@ -488,24 +485,15 @@ class SideStreams:
 
 
 def _add_sound(container: OutputContainer, stream: AudioStream, encoder: str) -> Stream:
-    """Add a stream for sound that is encoded again, at its own times. Raises OutputError."""
+    """Add a stream for sound that is encoded again, at its own times."""
     source, codec = stream.codec_context, av.Codec(encoder, "w")
     rates = sorted(codec.audio_rates or [source.rate])
     rate = next((rate for rate in rates if rate >= source.rate), rates[-1])
     target = container.add_stream(encoder, rate=rate)
     assert isinstance(target, AudioStream)  # as the plan saw to
-    context = target.codec_context
-    forms = [form.name for form in codec.audio_formats or []]
-    alike = [f for f in forms if f.rstrip("p") == source.format.name.rstrip("p")]
-    context.format = (alike or forms or [source.format.name])[0]
+    context, own = target.codec_context, source.format.name
+    forms = [form.name for form in codec.audio_formats or ()]
+    context.format = next((f for f in forms if f.rstrip("p") == own.rstrip("p")), [*forms, own][0])
     context.layout, context.time_base = source.layout.name, Fraction(1, rate)
-    if encoder in _BIT_RATES:
-        context.bit_rate = _BIT_RATES[encoder] * context.layout.nb_channels
-    try:
-        context.open()
-    except (av.FFmpegError, ValueError) as error:
-        raise OutputError(
-            f"{stream_line(stream)}: {encoder} refuses it ({ffmpeg_reason(error)}).",
-            hint="Pass another audio_codec=, such as flac or pcm_s16le.",
-        ) from error
+    context.bit_rate = _PER_CHANNEL * context.layout.nb_channels
     return described(target, stream, container)

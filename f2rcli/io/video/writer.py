@@ -579,7 +579,7 @@ class VideoWriter(Writer):
             return disk_error(Path(self.name), OSError(number, ffmpeg_reason(error)))
         return OutputError(
             f"{self.name}: writing failed: {ffmpeg_reason(error)}.",
-            hint="Try another codec= or container.",
+            hint="Try another codec=, audio_codec= or container.",
         )
 
 
