@@ -35,7 +35,15 @@ from f2rcli.engine.contract.filters import (
 from f2rcli.engine.planes_store import Groups
 from f2rcli.frames import Family, PlaneLayout
 from f2rcli.models.recorded import as_constant, constant
-from f2rcli.noise.model import BAND_SIDES, KNOTS, NoiseModel, PlaneNoise, Shares, clipped_moments
+from f2rcli.noise.model import (
+    BAND_SIDES,
+    KNOTS,
+    NoiseModel,
+    PlaneNoise,
+    Shares,
+    clipped_moments,
+    white_shares,
+)
 from f2rcli.yuv import matrices
 
 LEAST = 1e-14  # power below which there is nothing to compare
@@ -103,10 +111,19 @@ class Terms:
 def left_by_box(shares: Sequence[Shares], side: int, like: Tensor) -> Tensor:
     """(P, 1, 1): the share of each plane's variance that means over side x side samples keep: no
     less than of white noise, and about what lies in the bands that wider filters part."""
-    kept = [[sum(one[band + 1 :]) for band in range(len(BAND_SIDES))] for one in shares]
-    places, wanted = np.log(BAND_SIDES), np.log(side)
+    kept = [[sum(one[band:]) for band in range(len(BAND_SIDES) + 1)] for one in shares]
+    places, wanted = np.log((1, *BAND_SIDES)), np.log(side)
     found = (np.exp(np.interp(wanted, places, np.log(np.maximum(one, LEAST)))) for one in kept)
     return _column(tuple(max(float(one), 1 / side**2) for one in found), like)
+
+
+def halved_shares(shares: Sequence[Shares]) -> tuple[Shares, ...]:
+    """Of means over 2x2 samples, whose bands are each the next coarser one of the samples."""
+    white, found = np.array(white_shares()), []
+    for one in shares:
+        coarser = white * np.append(np.array(one)[1:] / white[1:], one[-1] / white[-1])
+        found.append(tuple((coarser / max(float(coarser.sum()), LEAST)).tolist()))
+    return tuple(found)
 
 
 def by_band(shares: Sequence[Shares], like: Tensor) -> Tensor:

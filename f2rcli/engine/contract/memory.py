@@ -5,7 +5,8 @@ it: detail that networks lose shows there, and noise that they leave does not. E
 how many frames its mean is worth: a Kalman filter whose process noise is whatever a frame differs
 by beyond its own noise (Kalman, 1960). A mean would wipe out what is new and leave ghosts of what
 is gone, so one test of change looks at single frames, at the mean of the last few, which shows
-changes a fourth as strong, and at their power, which shows what flickers (DESIGN.md D47).
+changes a fourth as strong, and at their power, which shows what flickers (DESIGN.md D47). It looks
+at means over cells of 2x2 samples, as does the mean of what was taken out: a quarter of the time.
 """
 
 import math
@@ -15,9 +16,17 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from f2rcli.engine.contract.filters import box, here, least_around, power_around, resized
-from f2rcli.engine.contract.limits import LEAST, Terms, left_by_box, limit_to_noise, untouched
+from f2rcli.engine.contract.filters import box, halved, here, least_around, resized
+from f2rcli.engine.contract.limits import (
+    LEAST,
+    Terms,
+    halved_shares,
+    left_by_box,
+    limit_to_noise,
+    untouched,
+)
 from f2rcli.engine.planes_store import Groups
+from f2rcli.noise.model import Shares
 
 F = TypeVar("F", float, Tensor)
 
@@ -28,7 +37,8 @@ HIDDEN = 18.0  # frames after which half of what shows only in a wide window is 
 # mean of few, places where noise is loud by chance look like something lost.
 EARLY = 0.25
 SURE = 3.0  # frames from which on that mean is believed in full
-SIDES = (5, 15)  # samples, of the windows that changes are looked for in: of points, and of shades
+CELL = 2  # samples a side
+SIDES = (3, 7)  # cells, of the windows that changes are looked for in: of points, and of shades
 LATELY = 1 / 8  # share of a frame in the mean of the last few
 LEAST_OF_FEW = 1 / 35  # see `_of_few`
 # Times the noise's power in a window, from which a frame or the last few lower a mean's worth: of
@@ -37,7 +47,7 @@ JUMP, DRIFT = 20.0, 16.0
 # The same from which a place is brought to its mean no more: from the first on in part.
 EVENT, DRIFTS = (14.0, 20.0), (12.0, 16.0)
 SCATTER = 6.0  # standard deviations of the power in a window: more shows what flickers
-AROUND = 5  # samples around an event that stay as well
+AROUND = 3  # cells around an event that stay as well
 FEWEST = 4.0, 8.0  # frames: a mean of fewer is not used, one of more is used in full
 # Pixels of flow into an adjacent frame, as means over so many pixels: beyond them a place moves.
 # The flow of noise that stands still scatters by as much, but not all one way.
@@ -48,7 +58,8 @@ MOVING = 1 / 4  # share of a frame in a place's motion
 
 
 class Memory(NamedTuple):
-    """What groups of planes showed so far, on the grid of the frame that came last."""
+    """What groups of planes showed so far, on the grid of the frame that came last; all but means
+    cell by cell."""
 
     means: Sequence[Tensor] = ()
     worths: Sequence[Tensor] = ()  # frames in the means, 1 to MOST
@@ -75,25 +86,28 @@ def added(
     if here(groups[0]) and _places_at_rest(motion) < HARDLY_ANY:
         return Memory(motion=motion)
     if not memory.means:
-        ones = [torch.ones_like(group) for group in groups]
-        nought = [torch.zeros_like(group) for group in groups]
+        cells = [halved(group) for group in groups]
+        ones, nought = (
+            [fill(one) for one in cells] for fill in (torch.ones_like, torch.zeros_like)
+        )
         return Memory([group.clone() for group in groups], ones, nought, nought, motion, ones)
     moves = [one.square().sum(0, keepdim=True) > RESTING**2 for one in motion]
     means, worths, lately, calms, matches = [], [], [], [], []
     for kind, (group, variance) in enumerate(zip(groups, variances, strict=True)):
         mean, worth = memory.means[kind], memory.worths[kind]
         apart = group - mean
-        few = torch.lerp(memory.lately[kind], apart, LATELY)
-        excess, calm = _changes(apart, few, variance, worth, terms, kind)
+        new = halved(apart)
+        few = torch.lerp(memory.lately[kind], new, LATELY)
+        seen = new, halved(apart.square()), few
+        excess, calm = _changes(*seen, halved(variance), worth, terms, kind)
         alike = (1 / (1 / memory.matches[kind] + excess)).add_(1).clamp_max_(MOST_ALIKE)
         for there in moves:  # begins anew
-            gone = resized(there.float(), tuple(group.shape[-2:]))
+            gone = resized(there.float(), tuple(new.shape[-2:]))
             excess, few = excess + gone * MOST, few * (1 - gone)
         worth = (1 / (1 / worth + excess)).add_(1).clamp_max_(MOST)
-        step = apart.div_(worth)
-        means.append(mean + step)
+        means.append(mean + apart.div_(resized(worth, tuple(group.shape[-2:]))))
         worths.append(worth)
-        lately.append(few - step)
+        lately.append(few - new / worth)
         calms.append(calm)
         matches.append(alike)
     return memory._replace(
@@ -102,21 +116,22 @@ def added(
 
 
 def _changes(
-    apart: Tensor, lately: Tensor, variance: Tensor, worth: Tensor, terms: Terms, kind: int
-) -> tuple[Tensor, Tensor]:
-    """What a frame and the last few differ from the mean by beyond noise, in units of its variance,
-    and how far nothing happens, 0..1."""
+    apart: Tensor, power: Tensor, lately: Tensor, variance: Tensor, worth: Tensor, terms: Terms,
+    kind: int,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """What a frame (and its power) and the last few differ from the mean by beyond noise, in units
+    of its variance, and how far nothing happens, 0..1; cell by cell."""
     noise, shares = variance.clamp_min(LEAST), terms.band_shares(kind)
     excess, calm = torch.zeros_like(apart), torch.ones_like(apart)
     for side in SIDES:
         expected, of_few = box(noise * (1 + 1 / worth), side), box(noise * _of_few(worth), side)
-        left = left_by_box(shares, side, apart)
+        left = left_by_box(shares, CELL * side, apart)
         event = box(apart, side).square_().div_(expected * left)
         drift = box(lately, side).square_().div_(of_few * left)
         calm *= falling(event, EVENT) * falling(drift, DRIFTS)
         # Noise that neighbours share has fewer independent samples in a window.
-        most = 1 + SCATTER * (2 * left * left.mul(side**2).clamp_min(1)).sqrt()
-        flicker = power_around(apart, side).div_(expected).sub_(most)
+        most = 1 + SCATTER * (2 * left * left.mul((CELL * side) ** 2).clamp_min(1)).sqrt()
+        flicker = box(power, side).div_(expected).sub_(most)
         for found in (flicker, (event - JUMP) * left, (drift - DRIFT) * (left * 3 * LATELY)):
             excess = torch.maximum(excess, found)
     return excess, least_around(calm, AROUND)
@@ -155,21 +170,24 @@ def lost(
     memory: Memory, kind: int, removed: Tensor, variance: Tensor, left: Groups, terms: Terms
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What of a group's `removed` is no noise but was lost, as what was removed before at the same
-    places tells; and the mean of that, and its age, with this frame.
+    places tells; and the mean of that, and its age, with this frame, cell by cell.
 
-    Noise averages out; what a method loses again and again (fine detail, the shade of a flat area)
+    Noise averages out; what a method loses again and again (the shade of a flat area, soft detail)
     does not: after n frames it shows n times as sharply. Averaging what was removed leaves no
     ghosts: where something moves, what is removed from it is new noise in every frame.
     """
+    cells = halved(removed)
     if not memory.removed:
-        return torch.zeros_like(removed), removed, torch.ones_like(removed)
+        return torch.zeros_like(removed), cells, torch.ones_like(cells)
     age = torch.minimum(memory.ages[kind] + 1, memory.matches[kind])
-    mean = memory.removed[kind] + (removed - memory.removed[kind]) / age
-    away = _beyond_noise(mean, variance, age, memory, kind, left, terms)
+    mean = memory.removed[kind] + (cells - memory.removed[kind]) / age
+    shares = terms.band_shares(kind)
+    variance = halved(variance) * left_by_box(shares, CELL, mean)
+    away = _beyond_noise(mean, variance, halved_shares(shares), age, memory, kind, left, terms)
     away *= ((age - 1) / (SURE - 1)).clamp_(0, 1)
     if terms.tolerance.averages[kind]:  # what is brought to its mean gets it back by that
         away *= 1 - _used(memory, kind)
-    return away, mean, age
+    return resized(away, tuple(removed.shape[-2:])), mean, age
 
 
 def nearer(
@@ -177,31 +195,28 @@ def nearer(
 ) -> Tensor:
     """What brings a restored group nearer to its mean: as much of their difference as is not the
     mean's own noise."""
-    worth, used = memory.worths[kind], _used(memory, kind)
+    used = _used(memory, kind)
     if here(used) and not used.any():  # while a camera moves: a tenth of a frame's time
         return torch.zeros_like(shown)
-    away = _beyond_noise(memory.means[kind] - shown, variance, worth, memory, kind, left, terms)
-    return away * used
+    worth, used = (resized(one, tuple(shown.shape[-2:])) for one in (memory.worths[kind], used))
+    shares = terms.band_shares(kind)
+    apart = memory.means[kind] - shown
+    return _beyond_noise(apart, variance, shares, worth, memory, kind, left, terms) * used
 
 
 def _beyond_noise(
-    mean: Tensor,
-    variance: Tensor,
-    frames: Tensor,
-    memory: Memory,
-    kind: int,
-    left: Groups,
-    terms: Terms,
-) -> Tensor:
+    mean: Tensor, variance: Tensor, shares: Sequence[Shares], frames: Tensor, memory: Memory,
+    kind: int, left: Groups, terms: Terms,
+) -> Tensor:  # fmt: skip
     """What a mean of so many frames holds besides noise."""
     hidden = frames * frames / (frames * frames + HIDDEN**2)
-    if mean.shape[-2:] != memory.means[0].shape[-2:]:  # small fields of colour are wider in light
-        hidden = torch.zeros_like(hidden)
+    if memory.worths[kind].shape[-2:] != memory.worths[0].shape[-2:]:
+        hidden = torch.zeros_like(hidden)  # small fields of colour are wider in light
     lasting = terms.tolerance.lasting[kind]
     of_mean = variance * (lasting + (1 - lasting) / frames)
     if terms.layout.counts_light:
         of_mean = of_mean * (1 + EARLY / frames)
-    away = mean - limit_to_noise(mean, of_mean, terms.band_shares(kind), hidden)
+    away = mean - limit_to_noise(mean, of_mean, shares, hidden)
     for one in left:  # what clipping shifted is no noise, and known less well than what is lost
         away *= untouched(one, tuple(mean.shape[-2:]))
     return away

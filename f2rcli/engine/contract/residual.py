@@ -189,7 +189,7 @@ def _watched(
     light = [box(group, 5) for group in groups]
     if memory.means:
         light = [
-            torch.where(worth < FEWEST[1], one, mean)
+            torch.where(resized(worth, tuple(one.shape[-2:])) < FEWEST[1], one, mean)
             for one, mean, worth in zip(light, memory.means, memory.worths, strict=True)
         ]
     return added(memory, groups, law.variances(light, None, terms), terms, flows)
@@ -247,7 +247,7 @@ def _following_noise(
     return [
         shrunk(
             taken, variances[kind], tables[kind],
-            memory.worths[kind] if memory.means else None,
+            resized(memory.worths[kind], tuple(taken.shape[-2:])) if memory.means else None,
         )
         for kind, taken in enumerate(removed)
     ]  # fmt: skip
