@@ -35,8 +35,7 @@ from f2rcli.noise.model import (
     side_by_side,
     white_shares,
 )
-from f2rcli.noise.photons.flashes import without_flashes
-from f2rcli.noise.photons.line import FEW, counted_model, photon_line
+from f2rcli.noise.photons import FEW, counted_model, photon_line, without_flashes
 from f2rcli.noise.report import NoiseReport, confidence_of
 from f2rcli.noise.spectrum import Differences, Temporal, spectrum_of, temporal_correlation
 

@@ -8,8 +8,16 @@ from typing import NamedTuple
 import torch
 
 from f2rcli.engine.device import lent_threads, threads_given_back
-from f2rcli.engine.dim.choice import ALONE, CHOSEN_ON, Blend, Restore, chosen, dim, restored_in_sums
-from f2rcli.engine.dim.written import written
+from f2rcli.engine.dim import (
+    ALONE,
+    CHOSEN_ON,
+    Blend,
+    Restore,
+    chosen,
+    dim,
+    restored_in_sums,
+    written,
+)
 from f2rcli.engine.engine import Engine, Prediction, load_engine
 from f2rcli.engine.level import NoiseTracker
 from f2rcli.engine.measuring import DIM_PREROLL, PREROLL, few_photons

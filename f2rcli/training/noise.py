@@ -12,7 +12,7 @@ from f2rcli.io.files import disk_errors, replacing
 from f2rcli.models.flow import DISFlow
 from f2rcli.noise.estimate import NoiseMap, estimate
 from f2rcli.noise.model import FramePlanes, NoiseModel, PlaneNoise, white_shares
-from f2rcli.noise.photons.line import counted_model
+from f2rcli.noise.photons import counted_model
 from f2rcli.noise.report import NoiseReport
 from f2rcli.noise.spectrum import Temporal
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest

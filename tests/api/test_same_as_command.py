@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 import f2rcli
 from f2rcli.cli.app import run
-from f2rcli.engine import stream
-from f2rcli.engine.dim import choice
+from f2rcli.engine import dim, stream
 from f2rcli.io import open_reader
 from f2rcli.io.base import read_provenance
 
@@ -76,7 +75,7 @@ def test_an_array_gives_what_the_command_gives_byte_for_byte(
     """That of few photons by sums of frames, through both."""
     sums = []
     monkeypatch.setattr(
-        stream, "restored_in_sums", lambda *given: sums.append(1) or choice.restored_in_sums(*given)
+        stream, "restored_in_sums", lambda *given: sums.append(1) or dim.restored_in_sums(*given)
     )
     stack, axes = STACKS[kind]
     by_file = by_command(stack, axes, tmp_path)

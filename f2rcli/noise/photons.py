@@ -1,30 +1,125 @@
-"""The law of photon counts, from what adjacent frames differ by: for light too dim for anchors.
+"""The noise of counts: the law of photons, from what adjacent frames differ by.
 
 Counts have a variance of gain * (code - zero): a line. Blocks of a picture are points of it. Their
 own brightness has noise, and that of counts goes with the difference, so slopes are those of both
 variance and own brightness against the brightness in other frames (an instrumental variable): what
 has moved or lies at another depth there makes the line no flatter. Where light is even there is no
-line to see, and the shape of the noise tells; where there is one, it tells as well.
+line to see, and the shape of the noise tells: cumulants of Poisson's law are powers of the gain
+times the light, read noise has none beyond the second. They take the rounding of few codes an
+electron for a shape, and say nothing there.
+
+Light that shines in few frames (molecules, cosmic rays) looks like noise that grows with light:
+sparse molecules on an even background of 50 electrons were taken for a gain a hundred times the
+true one. `without_flashes` takes it out first.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.frames import Floats, in_cells
+from f2rcli.frames import Floats, Plane, in_cells
 from f2rcli.noise.model import NoiseModel
-from f2rcli.noise.photons.shape import (
-    PARTS,
-    SURE,
-    cumulant_gain,
-    jackknife,
-    one_by_one,
-    step_of,
-)
 from f2rcli.order import robust_sigma
+
+PARTS = 6  # a side, of a picture, by which the error of its gain is found
+SURE = 3.0  # standard errors of a gain
+ROUNDED = 1.75  # codes an electron, of fewer rounding hides cumulants,
+FEWEST_PAIRS = 25  # of electrons in a sample, that tell their law
+
+Gain = tuple[float, float]  # and its standard error
+
+
+def cumulant_gain(stack: Floats, rounded: float = 0.0) -> Gain | None:
+    """The gain of frames (T, H, W) from cumulants, which of Poisson's law are powers of it times
+    the light; read noise has none beyond the second. None where the fourth over the third tells
+    nothing.
+
+    Frames without the mean of all, and without their own, have none of what stands still or is
+    brighter in one of them. The gain is at least what the third has over the second, which read
+    noise adds to. Where it does so, few codes an electron tell nothing, nor does noise narrower
+    than a code: read noise that is rounded has a fourth. rounded: what rounding may add to a gain
+    that is no whole number of codes.
+    """
+    count, step = len(stack), step_of(stack)
+    stack = stack - stack.mean((1, 2), keepdims=True)
+    apart = stack - stack.mean(0)
+    two, three, four = ((apart**n).sum(0) for n in (2, 3, 4))
+    weights = np.eye(count) - 1 / count  # of frames, in the rest of each
+    of_two, of_three, of_four = ((weights[0] ** n).sum() for n in (2, 3, 4))
+    # In pairs of frames, so that places that differ in variance do not look like a wide shape.
+    pairs = (two**2 - four) / (count * (count - 1))
+    share = 3 / (1 + 2 / (count - 1) ** 2)
+    both = float((weights[0] ** 2 * weights[1] ** 2).sum())
+    second, third = _parts(two) / (count * of_two), _parts(three) / (count * of_three)
+    fourth = _parts(four / count - share * pairs) / (of_four - share * both)
+    if third.sum() <= SURE * third.std() * third.size**0.5:
+        return None
+    gain, error = _ratio(fourth, third)
+    least = _ratio(third, second)[0]
+    # Rounding hides cumulants of a third of a squared code and less, too.
+    coarse = gain < ROUNDED * step or second.mean() < step**2 / 3
+    if gain < SURE * error or (coarse and least < 0.8 * gain):
+        return None
+    gain = max(gain, least)
+    among = np.sinc(gain / step) if np.isfinite(step) else 0.0
+    return gain, float(np.hypot(error, rounded * among))
+
+
+def one_by_one(stack: Floats, gain: float) -> bool | None:
+    """Whether each code of frames (T, H, W) is an electron, so that rounding changes nothing; False
+    where they leave open how many make one, None where read noise or the gain says it.
+
+    Where a code is an electron, twos are as many as Poisson's law has them: a sample's pairs are as
+    many as those between adjacent frames, in dark parts and in bright ones. Rounding that makes a
+    code of several electrons leaves more or fewer, and the dimmest light has too few to count; a
+    `gain` of about a code is then the step of the codes. Read noise, which tells gains, is seen by
+    codes below the darkest common one.
+    """
+    step = step_of(stack)
+    if gain >= ROUNDED * step:
+        return None
+    events = np.rint((stack - stack.min()) / step)
+    # Where there is no read noise, a tenth of the samples have the lowest code.
+    if np.mean(events == 0) < 0.1:
+        return None
+    own, other = _parts((events * (events - 1)).mean(0)), _parts((events[:-1] * events[1:]).mean(0))
+    if float(other.mean()) * stack.size < FEWEST_PAIRS:
+        return False
+    by_light = (own - other)[np.argsort(_parts(events.mean(0)))]
+    for some in (by_light, *np.array_split(by_light, 2)):
+        if abs(float(some.mean())) > SURE * float(some.std() / some.size**0.5):
+            return False
+    return True if gain > step / ROUNDED else None
+
+
+def step_of(stack: Floats) -> float:
+    """Between the codes of frames (T, H, W), as the first shows it; infinite where all are one."""
+    return float(np.diff(np.unique(stack[0])).min(initial=np.inf))
+
+
+def _parts(x: Floats) -> Floats:
+    """Means over PARTS x PARTS parts of a picture (H, W)."""
+    height, width = (size // PARTS for size in x.shape)
+    cells = x[: height * PARTS, : width * PARTS].reshape(PARTS, height, PARTS, width)
+    means: Floats = cells.mean((1, 3)).ravel()
+    return means
+
+
+def _ratio(over: Floats, under: Floats) -> tuple[float, float]:
+    """Of sums, and its standard error."""
+    each = (over.sum() - over) / (under.sum() - under)
+    return float(over.sum() / under.sum()), jackknife(each)
+
+
+def jackknife(each: Floats) -> float:
+    """Standard error of what is found with parts left out one by one (jackknife)."""
+    return float(np.sqrt(np.square(each - each.mean()).sum() * (each.size - 1) / each.size))
+
 
 BLOCK = 8  # pixels a side of blocks
 FEWEST = 64  # blocks
@@ -274,3 +369,54 @@ def _fine(apart: Floats) -> Floats:
 def _means(x: Floats) -> Floats:
     means: Floats = in_cells(x, BLOCK).mean((1, 3)).ravel()
     return means
+
+
+FEW_VALUES = 16  # values, of 256 between black and white
+
+
+def counts_events(samples: NDArray[Any]) -> bool:
+    """Whether nearly all samples, 0 = black and 1 = white, lie on few values that are far apart."""
+    flat = samples.reshape(-1)
+    flat = flat[:: max(1, flat.size // 200_000)].astype(np.float32)
+    if not flat.size:
+        return False
+    filled = np.bincount(np.rint(255 * flat.clip(0, 1)).astype(np.intp), minlength=256)
+    order = np.argsort(filled)[::-1][:FEW_VALUES]
+    needed = int(np.searchsorted(np.cumsum(filled[order]), 0.99 * flat.size)) + 1
+    values = np.sort(order[:needed])
+    return 1 < needed <= FEW_VALUES and int(np.diff(values).min()) >= 12  # of 256, between them
+
+
+SUMMED, AROUND = 5, 15  # pixels, over which light is summed, and noise is measured
+SUDDEN = 5.5  # standard deviations of such a sum: of even light not one in 10^6 is so bright
+
+
+def without_flashes(frames: Sequence[Plane]) -> list[Plane]:
+    """Frames (H, W) of one shot with places that are far brighter than in the median frame replaced
+    by what another frame shows there: the one half of them later, counted in a circle, or the next
+    that is calm."""
+    count = len(frames)
+    if count < 5 or min(frames[0].shape) < AROUND:
+        return list(frames)
+    stack = np.stack(frames).astype(np.float32)
+    # Floats may be so large or small that their squares are beyond float32.
+    stack = np.ldexp(stack, -int(np.frexp(np.abs(stack).max())[1]))
+    sums = np.stack([cv2.blur(one, (SUMMED, SUMMED)) for one in stack])
+    powers = [cv2.blur(np.square(one), (AROUND, AROUND)) for one in np.diff(stack, axis=0)]
+    noise = np.median(powers, axis=0) / (2 * SUMMED**2)
+    apart = (sums - np.median(sums, axis=0)) / np.sqrt(np.maximum(noise, np.finfo(np.float32).tiny))
+    apart -= np.median(apart, axis=(1, 2), keepdims=True)
+    sudden = apart > SUDDEN * max(robust_sigma(apart[:, ::SUMMED, ::SUMMED]), 1.0)
+    wide = np.ones((2 * SUMMED - 1, 2 * SUMMED - 1), np.uint8)
+    flashes = np.stack([cv2.dilate(one.astype(np.uint8), wide) > 0 for one in sudden])
+    if flashes.mean() > 0.2:  # the scene moves, or its light flickers
+        return list(frames)
+    filled = []
+    for number, one in enumerate(frames):
+        left = flashes[number].copy()
+        for step in range(count // 2, count):
+            other = (number + step) % count
+            one = np.where(left & ~flashes[other], frames[other], one)
+            left &= flashes[other]
+        filled.append(one)
+    return filled
