@@ -127,13 +127,13 @@ def _mirrored(planes: Tensor, reach: int, *, edge: bool) -> Tensor:
     return planes
 
 
-@constant(64)
+@constant(256)
 def _mirror(size: int, reach: int, edge: bool, device: torch.device) -> Tensor:
     places = np.pad(np.arange(size), reach, mode="symmetric" if edge else "reflect")
     return torch.tensor(places, device=device)
 
 
-@constant(16)
+@constant(64)
 def _areas(old: int, new: int, device: torch.device) -> Tensor:
     """(new, old): the share of every new sample that each old one covers."""
     scale = old / new
