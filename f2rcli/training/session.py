@@ -144,7 +144,7 @@ def gather(config: TrainConfig, result: TrainResult, report: OnEvent) -> Trainin
 def _trained(recipe: Recipe, result: TrainResult, report: OnEvent) -> Header:
     """Train every stage in turn and examine what came of it; gives the networks' header."""
     context, config = recipe.context, recipe.context.config
-    if not config.adapt:
+    if not (config.adapt or context.late):
         for line in plan_lines(recipe):
             report(said(line))
     before = None if context.start is None else recipe.test_errors()
