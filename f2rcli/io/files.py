@@ -302,28 +302,37 @@ def write_file(target: Path, data: bytes, *, overwrite: bool) -> None:
 
 
 class Part(ABC):
-    """Output under way, beside its target: `publish` moves it there, `discard` removes it."""
-
-    path: Path
+    """Output under way, beside its target: `publish` moves it there, `discard` removes it. One run
+    at a time writes a target."""
 
     def __init__(self, target: Path, *, overwrite: bool) -> None:
         """Begin; raises OutputError where another run writes the target, or nothing can be."""
         self.target = target
         self.overwrite = overwrite
+        self.path = self._place()
         self._lock: int | None = None  # while it is neither published nor discarded
         with disk_errors(target), Interruption():  # a signal is heard once it is known
             try:
-                self._lock = self._begin()
+                self._lock = lock(lock_path(target))
             except BlockingIOError as error:
                 raise OutputError(
                     f"{target.name}: another run is writing it.",
                     hint="Wait for it, or choose another name with output=.",
                 ) from error
             _remember(self)
+            try:
+                self._begin()
+            except OSError:
+                self.discard()
+                raise
 
     @abstractmethod
-    def _begin(self) -> int:
-        """Make an empty part; the descriptor of its lock. Raises OSError."""
+    def _place(self) -> Path:
+        """Where it is written meanwhile."""
+
+    @abstractmethod
+    def _begin(self) -> None:
+        """Make an empty part, whatever a killed run left behind. Raises OSError."""
 
     @abstractmethod
     def file(self, name: str) -> Path:
@@ -336,83 +345,73 @@ class Part(ABC):
             path.write_bytes(data)
         return path
 
-    @abstractmethod
     def publish(self) -> int:
         """Move everything to its place; its size in bytes. Raises OutputError."""
+        with disk_errors(self.target):
+            size = self._move()
+        self._close()
+        return size
 
     @abstractmethod
+    def _move(self) -> int:
+        """See publish."""
+
     def discard(self) -> None:
         """Remove everything, unless it is published."""
+        self.remove()
+        self._close()
+
+    @abstractmethod
+    def _remove(self) -> None:
+        """See remove."""
+
+    def remove(self) -> None:
+        """Remove what is there unless it is published; its writer may still have it open."""
+        if self._lock is not None:
+            self._remove()
+
+    def _close(self) -> None:
+        if self._lock is not None:
+            with suppress(OSError):
+                unlock(lock_path(self.target), self._lock)
+            self._lock = None
+            _UNDER_WAY.discard(self)
 
 
 class PartFile(Part):
-    """A user's file that appears at its target whole or not at all; one run at a time writes it."""
+    """A user's file that appears at its target whole or not at all."""
 
-    def _begin(self) -> int:
-        self.path = part_path(self.target)
-        descriptor = lock(self.path)
-        if os.fstat(descriptor).st_nlink > 1:  # a file of someone's, under a second name
-            unlock(self.path, descriptor)
-            descriptor = lock(self.path)
-        os.ftruncate(descriptor, 0)  # what a killed run left behind
-        return descriptor
+    def _place(self) -> Path:
+        return part_path(self.target)
+
+    def _begin(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self.path.touch(exist_ok=False)
 
     def file(self, name: str) -> Path:
         """See Part; whatever the name."""
         return self.path
 
-    def publish(self) -> int:
-        """See Part; on the disk before it is renamed."""
-        with disk_errors(self.target):
-            flush(self.path)
-            size = self.path.stat().st_size
-            if not self.overwrite and self.target.exists():  # it appeared during the run
-                raise exists_error(self.target)
-            with Interruption():  # else what another run has begun by then would be discarded
-                if not RENAMES_OPEN:
-                    self._close()
-                os.replace(self.path, self.target)
-                self._close()
+    def _move(self) -> int:
+        flush(self.path)  # on the disk before it is renamed
+        size = self.path.stat().st_size
+        if not self.overwrite and self.target.exists():  # it appeared during the run
+            raise exists_error(self.target)
+        os.replace(self.path, self.target)
         return size
 
-    def discard(self) -> None:
-        unpublished = self._lock is not None
-        if not RENAMES_OPEN:
-            self._close()
-        if unpublished:
-            self._unlink()
-        self._close()
-
-    def remove(self) -> None:
-        """Remove the part file unless it is published; its writer may still have it open."""
-        if self._lock is not None:
-            self._unlink()
-
-    def _unlink(self) -> None:
+    def _remove(self) -> None:
         with suppress(OSError):
             self.path.unlink()
 
-    def _close(self) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
-            _UNDER_WAY.discard(self)
-
 
 class PartFolder(Part):
-    """Files of a folder that appear together or not at all; one run at a time writes it."""
+    """Files of a folder that appear together or not at all."""
 
-    def _begin(self) -> int:
+    def _begin(self) -> None:
         self.names: list[str] = []
-        self.path = self._place()
-        descriptor = lock(lock_path(self.target))
-        try:
-            shutil.rmtree(self.path, ignore_errors=True)  # a killed run's
-            self.path.mkdir()
-        except OSError:
-            unlock(lock_path(self.target), descriptor)
-            raise
-        return descriptor
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.path.mkdir()
 
     def _place(self) -> Path:
         return part_folder(self.target)
@@ -421,18 +420,16 @@ class PartFolder(Part):
         self.names.append(name)
         return self.path / name
 
-    def publish(self) -> int:
-        with disk_errors(self.target):
-            size = sum(path.stat().st_size for path in self.path.rglob("*") if path.is_file())
-            if self.target.exists():
-                self._move()
-            else:
-                os.replace(self.path, self.target)
-        self._close()
+    def _move(self) -> int:
+        size = sum(path.stat().st_size for path in self.path.rglob("*") if path.is_file())
+        if self.target.exists():
+            self._join()
+        else:
+            os.replace(self.path, self.target)
         return size
 
-    def _move(self) -> None:
-        """Publish into a target that exists."""
+    def _join(self) -> None:
+        """Move into a target that exists."""
         for name in self.names:
             if not self.overwrite and (self.target / name).exists():
                 raise exists_error(self.target / name)
@@ -440,17 +437,8 @@ class PartFolder(Part):
             os.replace(self.path / name, self.target / name)
         self.path.rmdir()
 
-    def discard(self) -> None:
-        if self._lock is not None:
-            shutil.rmtree(self.path, ignore_errors=True)
-        self._close()
-
-    def _close(self) -> None:
-        if self._lock is not None:
-            with suppress(OSError):
-                unlock(lock_path(self.target), self._lock)
-            self._lock = None
-            _UNDER_WAY.discard(self)
+    def _remove(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
 
 
 _UNDER_WAY: set[Part] = set()  # of this process and those it was forked from
@@ -480,9 +468,9 @@ def part_folder(folder: Path) -> Path:
     return beside / _fitting(f".{folder.resolve().name}.part")
 
 
-def lock_path(folder: Path) -> Path:
-    """The file that a run locks which writes `folder`."""
-    return folder.parent / _fitting(f".{folder.resolve().name}.lock")
+def lock_path(target: Path) -> Path:
+    """The file that a run locks which writes `target`."""
+    return target.parent / _fitting(f".{target.resolve().name}.lock")
 
 
 def record_folder(target: Path) -> Path:

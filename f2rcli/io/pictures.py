@@ -4,7 +4,6 @@ FFmpeg's codecs read and write them. Its encoders write little metadata (colour 
 resolution), so that is copied from file to file as it is.
 """
 
-import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -132,20 +131,6 @@ def _check_one_lane(folder: Path, files: list[Path]) -> None:
         )
 
 
-def picture_size(path: Path) -> tuple[int, int] | None:
-    """Width and height by the header of a PNG or JPEG file; None for others and damaged ones."""
-    with path.open("rb") as handle:
-        head = handle.read(1 << 16)
-    if head.startswith(_PNG) and len(head) >= 24:
-        width, height = struct.unpack(">II", head[16:24])
-        return int(width), int(height)
-    for kind, segment in jpeg_segments(head) if head.startswith(_JPEG) else ():
-        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC) and len(segment) >= 9:
-            height, width = struct.unpack(">HH", segment[5:9])
-            return int(width), int(height)
-    return None
-
-
 def read_metadata(path: Path) -> list[tuple[bytes, bytes]]:
     """The metadata of a file as (kind, raw bytes); empty for other formats."""
     try:
@@ -249,7 +234,6 @@ class ImageReader(SequenceReader):
 
     def __init__(self, source: str, options: ReadOptions) -> None:
         every = find_pictures(source)
-        _check_sizes(every)
         super().__init__(source, options, every)
         self.files = every[self.asked.start : self.asked.stop]
         tell_missing(self.ledger, self.files)
@@ -289,7 +273,11 @@ class ImageReader(SequenceReader):
         form, planes = read_planes(picture)
         size, others = (picture.width, picture.height), (self.info.width, self.info.height)
         if size != others:
-            raise _size_error(path, size, "the pictures before are", others)
+            raise MismatchError(
+                f"{path.name}: is {size[0]}x{size[1]}, the pictures before are "
+                f"{others[0]}x{others[1]}.",
+                hint="A clip has one size: denoise the parts separately.",
+            )
         if not fits(self.info.layout, form):
             raise MismatchError(
                 f"{path.name}: is {form.name}, the pictures before are {self.metadata.pix_fmt}.",
@@ -316,25 +304,6 @@ class ImageReader(SequenceReader):
 
     def close(self) -> None:
         """Nothing stays open between pictures."""
-
-
-def _check_sizes(files: list[Path]) -> None:
-    """Refuse pictures of several sizes before any work, by their headers."""
-    first: tuple[Path, tuple[int, int]] | None = None
-    for path in files:
-        if (size := picture_size(path)) is not None:
-            first = first or (path, size)
-            if size != first[1]:
-                raise _size_error(path, size, f"{first[0].name} is", first[1])
-
-
-def _size_error(
-    path: Path, size: tuple[int, int], others: str, theirs: tuple[int, int]
-) -> MismatchError:
-    return MismatchError(
-        f"{path.name}: is {size[0]}x{size[1]}, {others} {theirs[0]}x{theirs[1]}.",
-        hint="A clip has one size: denoise the parts separately.",
-    )
 
 
 # --- Writing, all pictures or none ---------------------------------------------------------------

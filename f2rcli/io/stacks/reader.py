@@ -129,8 +129,6 @@ class StackReader(Reader):
                 hint="Pass frames= instead of start= and end=.",
             )
         step = self.interval or Fraction(0)
-        if self.stack.divisible:
-            return replace(lane, frames=tuple(one for one in lane.frames if one not in absent))
         taken: list[int] = []
         for number, frame in enumerate(lane.frames):
             if span.beyond(number * step, len(taken)):
@@ -139,19 +137,9 @@ class StackReader(Reader):
                 taken.append(frame)
         return replace(lane, frames=tuple(taken))
 
-    def _asked(self, lane: Lane) -> range:
-        """The frames of a lane that are asked for; the others are context, where wanted."""
-        most = self.options.frames if self.stack.divisible else None
-        return range(len(lane.frames) if most is None else min(most, len(lane.frames)))
-
-    @property
-    def places(self) -> list[int]:
-        """Of the pictures of a divisible stack those that are asked for, in order."""
-        return sorted({lane.frames[n] for lane in self.lanes for n in self._asked(lane)})
-
     def _info(self) -> ClipInfo:
         first = self.series[self.lanes[0].series]
-        counts = [len(self._asked(lane)) for lane in self.lanes]
+        counts = [len(lane.frames) for lane in self.lanes]
         if max(counts) == 1 and ALONE not in self.notes:
             self._note("one frame per lane: no neighbours to use")
         stated = self.interval
@@ -219,18 +207,17 @@ class StackReader(Reader):
             for line in seen.lines():
                 self.ledger.remark(self._said(number, line))
             unreal = 0
-            asked = self._asked(lane)
-            for index in range(min(len(lane.frames), len(asked) + self.options.trail)):
+            for index in range(len(lane.frames)):
                 picture = self._picture(lane, index)
                 if picture is None:
-                    self.skipped += index in asked
+                    self.skipped += 1
                     continue
-                unreal += no_numbers(picture) if index in asked else 0
+                unreal += no_numbers(picture)
                 yield Frame(
                     planes=planes_seen(picture, seen), stored=seen.stored(picture),
                     layout=layout, pts=index, duration=1, time_base=self.info.time_base,
                     source=StackFrame(lane.series, lane.frames[index], seen, picture),
-                    lane=number, context=index not in asked,
+                    lane=number,
                 )  # fmt: skip
             if unreal:
                 self.ledger.remark(self._said(number, unreal_line(unreal)))

@@ -240,7 +240,6 @@ class Stack(ABC):
     flavour: str  # the kind of file, in words
     broken: str = ""  # that the list of its pages is, in words
     misfit: str = ""  # that the description does not fit the pages, so that axes are unknown
-    divisible: bool = False  # some frames can be written without the others, as files of their own
     counted: Sequence[Path] = ()  # files whose numbers may promise others
     remarks: tuple[str, ...] = ()  # worth saying, not damage
     unread: str = "it is left empty"  # what the output has for a picture that is unreadable

@@ -450,7 +450,6 @@ def _one_page(path: Path) -> bool | None:
 class PageFolder(Stack):
     """Files of one page each: along time in natural order, or along the axes their names count."""
 
-    divisible = True
     unread = "it stays as it is stored"
 
     def __init__(self, source: str) -> None:

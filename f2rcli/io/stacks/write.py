@@ -70,7 +70,7 @@ def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
         )
     options.refuse_encoding("a stack, which is stored as its source is")
     folder = isinstance(reader.stack, PageFolder) and not zarr
-    if not TimeRange.of(reader.options).whole and not folder:
+    if not TimeRange.of(reader.options).whole:
         raise UsageError(
             f"{reader.info.name}: a stack can only be written whole.",
             hint="Leave out start=, end= and frames=; --preview TIME shows a still.",
@@ -186,11 +186,8 @@ def _output(reader: StackReader, number: int) -> Output:
     series = replace(stored, axes=axes, shape=tuple(sizes[axis] for axis in axes))
     absent = reader.stack.absent[number]
     places = tuple(range(series.frames))
-    if isinstance(reader.stack, PageFolder):
-        places = tuple(reader.places)
-    elif len(series.outer) == 1:
+    if absent and len(series.outer) == 1:
         places = tuple(place for place in places if place not in absent)
-    if len(places) < series.frames and len(series.outer) == 1:
         at = axes.index(series.outer[0][0])
         shape = (*series.shape[:at], len(places), *series.shape[at + 1 :])
         series = replace(series, shape=shape)

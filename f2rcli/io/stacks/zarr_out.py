@@ -14,7 +14,7 @@ import numpy as np
 
 from f2rcli.errors import OutputError, UsageError
 from f2rcli.frames import Plane
-from f2rcli.io.files import PartFolder, check_place, exists_error, lock_path, unlock
+from f2rcli.io.files import PartFolder, check_place, exists_error
 from f2rcli.io.formats import ZARR
 from f2rcli.io.stacks.arrays import is_zarr
 from f2rcli.io.stacks.foreign import package
@@ -82,24 +82,19 @@ class PartTree(PartFolder):
     def _place(self) -> Path:
         return self.target.with_name(f".{self.target.name}.part")
 
-    def _begin(self) -> int:
-        descriptor = super()._begin()
+    def _begin(self) -> None:
         # Finish what a run did not that was killed while it published.
         if not self.target.exists() and self._before.exists():
             os.replace(self._before, self.target)
         shutil.rmtree(self._before, ignore_errors=True)
-        if self.target.exists() and not self.overwrite:  # as it was before the killed run
-            shutil.rmtree(self.path, ignore_errors=True)
-            unlock(lock_path(self.target), descriptor)
-            raise exists_error(self.target)
-        return descriptor
+        super()._begin()
 
     @property
     def _before(self) -> Path:
         """What was at the target, while the new folder takes its place."""
         return self.path.with_name(f"{self.path.name}.old")
 
-    def _move(self) -> None:
+    def _join(self) -> None:
         if not self.overwrite:  # it appeared during the run
             raise exists_error(self.target)
         os.replace(self.target, self._before)
