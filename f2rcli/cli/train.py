@@ -51,7 +51,7 @@ def train(
     overwrite: opt.Overwrite = False,
     device: opt.Device = "auto",
     threads: opt.Threads = None,
-    precision: opt.Precision = "auto",
+    precision: Annotated[str, opt.machine("KIND", "auto, fp32 or bf16.", more=True)] = "auto",
     json: opt.Json = False,
     quiet: opt.Quiet = False,
     help_all: opt.HelpAll = False,
@@ -86,7 +86,7 @@ def run_training(config: TrainConfig, console: Console) -> int:
     """Run to the end of the schedule or the time limit; returns the exit code."""
     check_run(config)
     console.event("start", version=__version__, config=asdict(config))
-    from f2rcli.training.report import resume_command, summarise
+    from f2rcli.training.folder import resume_command, summarise
     from f2rcli.training.session import train as session  # brings torch
 
     try:

@@ -8,11 +8,10 @@ _HOMES = {
     "config": ("TrainConfig",),
     "events": ("Event", "EventKind"),
     "exams": ("Noise", "ValidationErrors", "error_reduction", "is_significant", "recorrupted"),
-    "folder": ("running",),
+    "folder": ("running", "summarise"),
     "footage": ("Decoding", "Footage", "open_footage"),
     "loop": ("Trainer",),
     "muon": ("Muon",),
-    "report": ("summarise",),
     "session": ("TrainResult", "train"),
     "stage": ("Stage", "TrainSettings"),
 }

@@ -1,20 +1,26 @@
 """A training run as its user asks for it: the options of `f2r train`."""
 
+import hashlib
 import json
+import os
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast, get_type_hints
 
-from f2rcli import methods, weights
+from f2rcli import __version__, methods, weights
 from f2rcli.engine.settings import EngineSettings
-from f2rcli.errors import ConfigError, UsageError, WeightsError, nearest
+from f2rcli.errors import ConfigError, InputError, UsageError, WeightsError, nearest
 from f2rcli.frames import Space
+from f2rcli.io import is_clip, readable_suffixes
 from f2rcli.io.base import FieldMode, ReadOptions
+from f2rcli.io.formats import PICTURES
+from f2rcli.io.numbering import is_pattern
+from f2rcli.io.pictures import find_pictures
 from f2rcli.settings import check, check_type, like, parse_json, read_text, setting
 from f2rcli.training.methods import ADAPTABLE, trainable
 
-COLOURS = ("rgb", "gray", "bayer")
 SCRATCH = "scratch"
 NOT_STORED = frozenset({"resume", "overwrite"})
 _PATHS = ("inputs", "output", "init", "run")
@@ -22,7 +28,7 @@ _PATHS = ("inputs", "output", "init", "run")
 
 def beginnings() -> list[str]:
     """Names of weights to start from."""
-    return [*COLOURS, SCRATCH, *weights.available()]
+    return [SCRATCH, *weights.available()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +58,7 @@ class TrainConfig:
     frames: int | None = None  # of every clip
     device: str = like(EngineSettings, "device")
     threads: int | None = like(EngineSettings, "threads")
-    precision: str = like(EngineSettings, "precision")
+    precision: str = setting("auto", choices=("auto", "fp32", "bf16"))
     # Of the session, such as 25m; the schedule is fitted to it.
     time_limit: str | None = setting(None)
     resume: bool = False  # continue the run of this output, or of `run`
@@ -102,8 +108,6 @@ class TrainConfig:
         """The weights that a run on such clips begins from, for `weights.load`: those asked for, or
         bundled ones for an adaptation; None: scratch. Raises WeightsError if it needs bundled ones
         and there are none."""
-        if self.init in COLOURS:
-            return weights.choose(self.method, Space(self.init))
         if self.init is not None or not self.adapt:
             return None if self.init == SCRATCH else self.init
         try:
@@ -186,3 +190,88 @@ def _located(name: str, value: Any) -> Any:
     if value is None or (name == "init" and value in beginnings()):
         return value
     return str(Path(value).absolute())
+
+
+# --- Clips found in files and folders, and a name for what is made of them -----------------------
+
+
+LAYOUT = 5  # of what is made of clips; raise it when its files change
+EDGE = 1 << 20  # bytes read at either end of a file
+
+
+@dataclass(frozen=True, slots=True)
+class ClipSource:
+    """A clip to be read: what `open_reader` is given, and the files it consists of."""
+
+    source: str
+    files: tuple[Path, ...]
+    found: bool  # in a folder; False: named by the user
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return Path(self.source).name or self.source
+
+
+def clip_sources(inputs: Iterable[str | Path]) -> list[ClipSource]:
+    """Clips in the order given, folders searched to the bottom and sorted; none twice.
+
+    A folder that some format reads as a whole (numbered pictures, a burst, a stack of pages) is one
+    clip. Raises InputError for a path that is not there, or holds nothing that f2r can read.
+    """
+    found: dict[tuple[Path, ...], ClipSource] = {}
+    for path in map(Path, inputs):
+        clips = list(_under(path)) if path.is_dir() and not is_clip(path) else [_named(path)]
+        if not clips:
+            raise InputError(
+                f"{path}: contains no clips that f2r can read.",
+                hint="Check the folder, or name the files.",
+            )
+        for clip in clips:
+            found.setdefault(tuple(file.resolve() for file in clip.files), clip)
+    return list(found.values())
+
+
+def _named(path: Path) -> ClipSource:
+    if path.exists():
+        return ClipSource(str(path), _files_of(path), found=False)
+    if is_pattern(str(path)):
+        return ClipSource(str(path), tuple(find_pictures(str(path))), found=False)
+    hint = "Training reads clips more than once." if str(path) == "-" else "Check the name."
+    raise InputError(f"{path}: no such file or folder.", hint=hint)
+
+
+def _under(folder: Path) -> Iterator[ClipSource]:
+    """The clips in a folder, and in those below it; single pictures are none."""
+    suffixes = readable_suffixes() - PICTURES.keys()
+    for path in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
+        if path.is_dir() and not is_clip(path):
+            yield from _under(path)
+        elif path.is_dir() or path.suffix.lower() in suffixes:
+            yield ClipSource(str(path), _files_of(path), found=True)
+
+
+def _files_of(path: Path) -> tuple[Path, ...]:
+    if not path.is_dir():
+        return (path,)
+    return tuple(sorted(file for file in path.rglob("*") if file.is_file()))
+
+
+def fingerprint(files: Sequence[Path], *facts: object) -> str:
+    """A name for what is made of these files: 32 hex digits.
+
+    It depends on f2r's version, on `facts`, and on size, time of change and the first and last
+    mebibyte of every file (of the first and last file only, where there are more than eight);
+    not on paths, so a moved clip is found again.
+    """
+    digest = hashlib.sha256(repr((__version__, LAYOUT, facts)).encode())
+    for index, path in enumerate(files):
+        state = path.stat()
+        digest.update(repr((state.st_size, state.st_mtime_ns)).encode())
+        if len(files) <= 8 or index in (0, len(files) - 1):
+            with path.open("rb") as file:
+                digest.update(file.read(EDGE))
+                if state.st_size > 2 * EDGE:
+                    file.seek(-EDGE, os.SEEK_END)
+                digest.update(file.read(EDGE))
+    return digest.hexdigest()[:32]

@@ -28,7 +28,7 @@ from f2rcli.models.placing import MAPS, Memory, warped
 from f2rcli.noise.model import Told, nothing
 from f2rcli.planes import LAYOUTS, Layout, gathered, spread
 from f2rcli.training.footage import ELSEWHERE
-from f2rcli.training.law import PlaneLaw
+from f2rcli.training.noise import PlaneLaw
 from f2rcli.training.windows import SWAPPED_GREENS
 from f2rcli.window import Window, window_at
 

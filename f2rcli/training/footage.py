@@ -34,8 +34,8 @@ from f2rcli.io.files import disk_error, flush, sweep, unique_part
 from f2rcli.noise.model import planes_of
 from f2rcli.planes import Layout, packing, unpack
 from f2rcli.sensor import lowest, to_planes
+from f2rcli.training.config import ClipSource, clip_sources, fingerprint
 from f2rcli.training.events import Event, EventKind, OnEvent, said
-from f2rcli.training.sources import ClipSource, clip_sources, fingerprint
 from f2rcli.units import size
 from f2rcli.weights import CHANNELS
 from f2rcli.yuv import joined, split, to_rgb

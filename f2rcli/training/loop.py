@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from f2rcli.errors import DeviceError, OutputError, TrainingError, WeightsError
+from f2rcli.errors import OutputError, TrainingError, WeightsError
 from f2rcli.io.files import FULL, disk_errors, replacing, sweep, write_text
 from f2rcli.settings import parse_json
 from f2rcli.system import Interruption
@@ -31,7 +32,6 @@ from f2rcli.training.events import Event, EventKind, OnEvent
 from f2rcli.training.muon import Muon
 from f2rcli.training.stage import Stage, TrainSettings, on_device, sample_rngs
 
-TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 COLUMNS = ("step", "seconds", "lr", "loss", "norm", "held_out_db")  # of the CSV
 HEADER = "header"  # of files: one entry, as safetensors orders several anew each time
 MOMENTS = "optimiser."  # begins the names of what Muon remembers
@@ -56,7 +56,6 @@ class RunState:
     skipped: int = 0  # batches whose loss was no number
     failing: int = 0  # of them in a row
     finished: bool = False  # at the end of its schedule, or of its patience
-    scaler: dict[str, Any] = field(default_factory=dict)  # of fp16's loss scaling
     pending: list[tuple[float, float]] = field(default_factory=list)  # loss, norm: not logged yet
 
 
@@ -69,15 +68,11 @@ class Trainer:
     def __init__(
         self, stage: Stage, folder: Path, settings: TrainSettings, *, device: torch.device = CPU
     ) -> None:
-        """Raises DeviceError for fp16 without CUDA, WeightsError for a checkpoint that is damaged
-        or of another network."""
-        if settings.precision == "fp16" and device.type != "cuda":
-            raise DeviceError("precision fp16 needs CUDA.", hint="Use bf16 or fp32.")
+        """Raises WeightsError for a checkpoint that is damaged or of another network."""
         self.stage, self.folder, self.settings, self.device = stage, folder, settings, device
         self.network = stage.network.to(device)
         self.average = AveragedModel(self.network, multi_avg_fn=self._follow)
         self.optimiser = Muon(self._trained(self.network).values(), lr=settings.lr)
-        self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
         self.state = RunState()
         self._seconds: float | None = None
         self._last, self._best = checkpoints(folder, stage.name)
@@ -170,19 +165,17 @@ class Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         with self._autocast():
             loss = self.stage.loss(on_device(batch, self.device))
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's annotation
-        self.scaler.unscale_(self.optimiser)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's annotation
         trained = self._trained(self.network).values()
         norm = float(nn.utils.clip_grad_norm_(trained, settings.clip_grad))
-        value, overflowed = float(loss.detach()), self.scaler.is_enabled() and math.isinf(norm)
-        if not (math.isfinite(value) and (math.isfinite(norm) or overflowed)):
+        value = float(loss.detach())
+        if not (math.isfinite(value) and math.isfinite(norm)):
             self._skip()
             return
         state.failing = 0
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate()
-        self.scaler.step(self.optimiser)
-        self.scaler.update()
+        self.optimiser.step()
         self.average.update_parameters(self.network)
         state.step += 1
         state.elapsed = self._before + time.monotonic() - self._begun
@@ -210,9 +203,9 @@ class Trainer:
             return self.stage.draw(rngs)
 
     def _autocast(self) -> AbstractContextManager[object]:
-        if self.settings.precision not in TYPES:
+        if self.settings.precision != "bf16":
             return nullcontext()
-        return torch.autocast(self.device.type, TYPES[self.settings.precision])
+        return torch.autocast(self.device.type, torch.bfloat16)
 
     def _follow(self, means: Any, own: Any, count: Any) -> None:
         """Move the averages towards the parameters; short runs average over less."""
@@ -271,7 +264,6 @@ class Trainer:
     def _save(self) -> None:
         """Write everything needed to go on, atomically."""
         self._saved = time.monotonic()
-        self.state.scaler = self.scaler.state_dict()
         write(self._last, self._tensors(), {"state": asdict(self.state)})
         self._tell(EventKind.SAVED, text="saved")
 
@@ -304,8 +296,6 @@ class Trainer:
                 like = trained[name] if value.ndim else value
                 moment = torch.empty_like(like, requires_grad=False).copy_(value)
                 self.optimiser.state[trained[name]][kind.removeprefix(MOMENTS)] = moment
-        if state.scaler:
-            self.scaler.load_state_dict(state.scaler)
         self.state = state
 
     # Telling.
@@ -342,7 +332,8 @@ class Trainer:
     def _row(self, decibels: float | None) -> None:
         """A row of the CSV: the steps since the last one, and a validation if there was one."""
         state, lr = self.state, self.rate()
-        loss, norm = (_mean([pair[part] for pair in state.pending]) for part in (0, 1))
+        means = [fmean(part) for part in zip(*state.pending, strict=True)]
+        loss, norm = means or (None, None)
         state.pending = []
         facts = (state.step, round(state.elapsed, 1), lr, loss, norm, decibels)
         cells = ["" if value is None else f"{value:.9g}" for value in facts]
@@ -392,12 +383,6 @@ def _foreign(path: Path) -> WeightsError:
         f"{path}: a checkpoint of another network, or of another version of f2r.",
         hint="Choose another run folder, or the settings this run began with.",
     )
-
-
-def _mean(values: list[float]) -> float | None:
-    """The mean of finite numbers: norms that overflowed fp16 are left out."""
-    known = [value for value in values if math.isfinite(value)]
-    return math.fsum(known) / len(known) if known else None
 
 
 def read(path: Path) -> tuple[dict[str, object], dict[str, Tensor]]:

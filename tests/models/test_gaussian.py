@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from f2rcli.models.gaussian import JITTER, covariance, noisy_covariance, posterior_mean, split
-from f2rcli.training.losses import gaussian_nll
+from f2rcli.training.stage import gaussian_nll
 
 
 def drawn(channels: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:

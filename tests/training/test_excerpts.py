@@ -14,9 +14,9 @@ from f2rcli.models.planar import Networks
 from f2rcli.noise.model import NoiseModel, PlaneNoise, Told, white_shares
 from f2rcli.planes import LAYOUTS, Layout
 from f2rcli.training.excerpts import Excerpt, TargetKind, make_excerpt
-from f2rcli.training.law import PlaneLaw
 from f2rcli.training.methods import f2r
 from f2rcli.training.muon import Muon
+from f2rcli.training.noise import PlaneLaw
 from f2rcli.training.stage import sample_rngs
 from f2rcli.weights import Estimate
 from f2rcli.window import window_at

@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from f2rcli.errors import DeviceError, OutputError, TrainingError, WeightsError
+from f2rcli.errors import OutputError, TrainingError, WeightsError
 from f2rcli.training import Muon, Stage, Trainer, TrainSettings, ValidationErrors
 
 
@@ -199,11 +199,6 @@ def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OutputError, match="the disk is full"):
         trainer.run(lambda event: None)
-
-
-def test_fp16_wants_cuda(tmp_path: Path) -> None:
-    with pytest.raises(DeviceError, match="fp16 needs CUDA"):
-        Trainer(Toy(), tmp_path, settings(precision="fp16"))
 
 
 def test_lower_precision_learns_as_well(tmp_path: Path) -> None:

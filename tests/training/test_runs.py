@@ -197,7 +197,7 @@ def test_a_limit_shorter_than_the_preparation_is_one_line(clip: Path, tmp_path: 
     ("changes", "error", "says"),
     [
         ({"init": "f2r-full", "method": "udvd"}, ConfigError, "for method f2r, not udvd"),
-        ({"init": "bayer"}, ConfigError, "for mosaic, the clips are rgb"),
+        ({"init": "f2r-full-mosaic"}, ConfigError, "for mosaic, the clips are rgb"),
         ({"init": "none.safetensors"}, WeightsError, "neither a bundled name nor a file"),
     ],
 )

@@ -6,13 +6,6 @@ if TYPE_CHECKING:
     from f2rcli.noise.synthesis.spec import NoiseSpec
 
 
-def kinds() -> list[str]:
-    """Every kind of --noise as it is written, with default numbers."""
-    from f2rcli.noise.synthesis.spec import usages  # brings PyAV
-
-    return usages()
-
-
 def parse(text: str) -> "NoiseSpec":
     """The noise that a value of --noise asks for. Raises UsageError."""
     from f2rcli.noise.synthesis import spec

@@ -33,7 +33,7 @@ from f2rcli.training.exams import (
     recorrupted,
 )
 from f2rcli.training.footage import Footage
-from f2rcli.training.law import PlaneLaw
+from f2rcli.training.noise import PlaneLaw
 from f2rcli.training.stage import VALIDATION_SEED, Stage, TrainSettings, placed, sample_rngs
 from f2rcli.training.windows import (
     Parts,
@@ -154,7 +154,7 @@ class TrainingContext:
             raise ConfigError(
                 f"init={start.name!r}: for {start.header.space.value}, "
                 f"the clips are {space.value}.",
-                hint=f"Pass init={space.value!r}, or leave it out.",
+                hint="Leave it out, or pass other weights.",
             )
         return replace(start.header, trained_on=f"{start.name}, then the user's footage")
 

@@ -24,9 +24,14 @@ from f2rcli.models.blind2sound import (
 )
 from f2rcli.models.gaussian import Triangle
 from f2rcli.training.exams import Noise, ValidationErrors
-from f2rcli.training.losses import gaussian_nll, stabilised_variance_loss
 from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe, WindowStage
-from f2rcli.training.stage import VALIDATION_SEED, placed, sample_rngs
+from f2rcli.training.stage import (
+    VALIDATION_SEED,
+    gaussian_nll,
+    placed,
+    sample_rngs,
+    stabilised_variance_loss,
+)
 from f2rcli.training.windows import Sample, Windows, tensor
 from f2rcli.weights import Header
 

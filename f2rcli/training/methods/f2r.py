@@ -27,8 +27,8 @@ from f2rcli.planes import Layout
 from f2rcli.training.events import Event, EventKind
 from f2rcli.training.exams import NO_ERRORS, Noise, ValidationErrors, as_stored
 from f2rcli.training.excerpts import TAU, Centre, Crop, Excerpt, TargetKind, make_excerpt
-from f2rcli.training.law import in_colours, in_planes
 from f2rcli.training.methods.base import Recipe, StageSpec, TrainingContext, timed
+from f2rcli.training.noise import in_colours, in_planes
 from f2rcli.training.stage import Stage, placed
 from f2rcli.training.windows import Segment, Split, draw_segments, held_out_segments, split
 from f2rcli.weights import Estimate

@@ -20,7 +20,6 @@ from torch import Tensor
 from f2rcli.frames import Pictures
 from f2rcli.methods.fitvnet import LENGTH, MIDDLE, FITVNetNetworks, mirrored
 from f2rcli.training.exams import LOUDER, Noise, ValidationErrors, as_stored
-from f2rcli.training.losses import psnr_loss
 from f2rcli.training.methods.base import (
     StageSpec,
     TrainingContext,
@@ -28,7 +27,7 @@ from f2rcli.training.methods.base import (
     WindowStage,
     recorrupted_sample,
 )
-from f2rcli.training.stage import Stage, fixed_batches
+from f2rcli.training.stage import Stage, fixed_batches, psnr_loss
 from f2rcli.training.windows import Sample, Windows, held_windows, tensor
 from f2rcli.weights import Header
 

@@ -16,9 +16,8 @@ from f2rcli.models.gaussian import covariance, noisy_covariance
 from f2rcli.models.gaussian import split as mean_and_factor
 from f2rcli.models.udvd import UDVDNet
 from f2rcli.training.exams import Noise, ValidationErrors, as_stored
-from f2rcli.training.losses import gaussian_nll, psnr_loss
 from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe, WindowStage
-from f2rcli.training.stage import VALIDATION_SEED, placed, sample_rngs
+from f2rcli.training.stage import VALIDATION_SEED, gaussian_nll, placed, psnr_loss, sample_rngs
 from f2rcli.training.windows import Sample, tensor
 from f2rcli.weights import Header
 
