@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from f2rcli import yuv
 from f2rcli.errors import InputError, UsageError
 from f2rcli.evaluation.base import ClipFacts
-from f2rcli.evaluation.measured_noise import measure
 from f2rcli.evaluation.metrics import psnr
+from f2rcli.evaluation.removed import measure
 from f2rcli.frames import Picture, Space, in_cells
 from f2rcli.io import ReadOptions, open_reader
 from f2rcli.noise.law import NoiseLaw

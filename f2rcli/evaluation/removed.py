@@ -1,20 +1,27 @@
-"""What a method changed: the spectrum of what it took out, and its change by brightness.
+"""What a method changed, and what it left: the spectrum of what it took out, its change by
+brightness, and the noise that an estimate still has.
 
 What was taken out is noise if all is well, and the picture's detail where it is not. A mean change
 that is not zero is a shade, a tint or crushed black; it is measured on pictures that do not end at
 black and white, or what was pushed beyond them would not be seen.
 """
 
+import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.evaluation.frame_set import FrameSet
-from f2rcli.evaluation.metrics import luma
-from f2rcli.evaluation.result import CLEAN, NOISY, PlaneChange, Residual
+from f2rcli.engine.measuring import described
+from f2rcli.evaluation.base import ClipFacts
+from f2rcli.evaluation.frame_set import FrameSet, middle_window
+from f2rcli.evaluation.metrics import CHANNELS, luma
+from f2rcli.evaluation.result import CLEAN, NOISY, WHOLE, MetricSeries, PlaneChange, Residual
 from f2rcli.frames import Floats, Picture, in_cells
+from f2rcli.noise.model import FramePlanes
+from f2rcli.noise.report import NoiseReport
 from f2rcli.sensor import PLANES
 
 PATCH = 32  # pixels per side of the patches whose spectrum is taken
@@ -25,7 +32,7 @@ STEPS = 64
 BLUR = 2.0  # pixels: brightness is that of a place, not of its noise
 RARE = 1 / 2000  # of all samples: steps with fewer are left out
 FEW = 40  # samples: the same
-CHANNELS = {1: ("gray",), 3: ("R", "G", "B"), 4: PLANES}
+PLANE_NAMES = {1: ("gray",), 3: ("R", "G", "B"), 4: PLANES}
 
 
 @dataclass(slots=True)
@@ -119,7 +126,7 @@ class ChangeMeter:
 
     def finish(self) -> tuple[PlaneChange, ...]:
         """A curve for each channel; () where there was nothing to compare."""
-        names = CHANNELS.get(len(self.sums), ())
+        names = PLANE_NAMES.get(len(self.sums), ())
         return tuple(
             _curve(name, sums, self.against) for name, sums in zip(names, self.sums, strict=True)
         )
@@ -135,3 +142,50 @@ def _curve(name: str, sums: NDArray[np.float64], against: str) -> PlaneChange:
         name=name, against=against, brightness=tuple(places.tolist()), mean=tuple(mean.tolist()),
         spread=tuple(spread.tolist()), samples=tuple(number[seen].astype(int).tolist()),
     )  # fmt: skip
+
+
+# --- What is left: the noise of given pictures, as f2r noise measures it -------------------------
+
+
+FRAMES = 10  # different ones that are looked at, the clip's first
+REGION = (480, 640)  # rows and columns in the middle of the frame that are looked at
+
+
+class NoiseLeft:
+    """Keeps the first frames' middles, and measures at the end. `report` has all that was found."""
+
+    def __init__(self, setting: ClipFacts) -> None:
+        self.setting = setting
+        self.frames = 0
+        self.kept: list[Picture] = []
+        self.report: dict[str, Any] | None = None
+
+    def add(self, picture: Picture) -> None:
+        """See the next frame."""
+        self.frames += 1
+        if len(self.kept) == FRAMES:
+            return
+        middle = np.array(picture[:, *middle_window(picture.shape[1:], REGION)], np.float32)
+        if not self.kept or not np.array_equal(self.kept[-1], middle):
+            self.kept.append(middle)
+
+    def finish(self) -> MetricSeries:
+        """The metric `noise_left`."""
+        found = measure(self.kept, self.setting)
+        names = CHANNELS[len(self.kept[0])] if self.kept else ()
+        self.kept = []
+        clip = {WHOLE: math.nan}
+        if found is not None:
+            self.report = found.values()
+            levels = found.model.sigma8
+            clip = {WHOLE: float(np.mean(levels))}
+            clip |= dict(zip(names, levels, strict=False))
+        return MetricSeries(metric="noise_left", frames={WHOLE: (None,) * self.frames}, clip=clip)
+
+
+def measure(pictures: list[Picture], setting: ClipFacts) -> NoiseReport | None:
+    """The noise of pictures (C, H, W) that follow each other; None for too little evidence."""
+    if len(pictures) < 3:
+        return None
+    planes = [FramePlanes.of_channels(list(one)) for one in pictures]
+    return described(planes, full_range=setting.mosaic is None, lines=setting.mosaic is not None)

@@ -15,10 +15,9 @@ from f2rcli.evaluation.base import Baseline, Case, ClipFacts, Contestant, OpenCl
 from f2rcli.evaluation.baselines import MethodContestant
 from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.lockstep import DenoiserRun, Lockstep
-from f2rcli.evaluation.measured_noise import NoiseLeft
 from f2rcli.evaluation.metrics import MEASURES, METRICS, ChannelValues, series_of
 from f2rcli.evaluation.pictures import ReportPictures
-from f2rcli.evaluation.removed import ChangeMeter, ResidualMeter
+from f2rcli.evaluation.removed import ChangeMeter, NoiseLeft, ResidualMeter
 from f2rcli.evaluation.result import (
     NOISY,
     BenchmarkFacts,
