@@ -403,12 +403,12 @@ def _gathered(future: Any, clip: Clip) -> Outcome:
 
 
 def dask_library(address: str) -> Any:
-    """Dask's package for a cluster: tcp://HOST:PORT of a scheduler, its scheduler file (.json), or
-    local:N for N workers here. Raises UsageError without it, or for anything else."""
-    if not re.fullmatch(r"local:[1-9]\d*|(tcp|tls)://.+:\d+|.+\.json", address):
+    """Dask's package for a cluster: tcp://HOST:PORT of a scheduler, or its scheduler file (.json).
+    Raises UsageError without it, or for anything else."""
+    if not re.fullmatch(r"(tcp|tls)://.+:\d+|.+\.json", address):
         raise UsageError(
             f"jobs={address!r}: neither a number nor a cluster.",
-            hint="Write 4 for four processes; for Dask tcp://HOST:PORT or local:4.",
+            hint="Write 4 for four processes; for Dask tcp://HOST:PORT.",
         )
     if address.endswith(".json") and not os.path.isfile(address):
         hint = f"Write it with: dask scheduler --scheduler-file {address}"
@@ -422,13 +422,7 @@ def dask_library(address: str) -> Any:
 
 @contextmanager
 def _client(distributed: Any, address: str) -> Iterator[Any]:
-    kind, _, number = address.partition(":")
-    how: dict[str, Any] = {"address": address}
-    if kind == "local":
-        how = {"n_workers": int(number), "threads_per_worker": 1}
-        how["dashboard_address"] = "127.0.0.1:0"
-    elif address.endswith(".json"):
-        how = {"scheduler_file": address}
+    how = {"scheduler_file" if address.endswith(".json") else "address": address}
     try:
         client = distributed.Client(timeout=TIMEOUT, **how)
     except (OSError, TimeoutError, ValueError, KeyError) as error:

@@ -200,8 +200,10 @@ def test_ctrl_c_leaves_whole_results_and_no_parts(tree: Path, jobs: int) -> None
 
 
 def test_a_dask_cluster_takes_the_clips(f2r: Run, tree: Path) -> None:
-    pytest.importorskip("distributed")
-    done = f2r("denoise", tree, "-r", "--json", "-j", "local:1", *STILL)
+    distributed = pytest.importorskip("distributed")
+    here = "127.0.0.1:0"
+    with distributed.LocalCluster(1, threads_per_worker=1, dashboard_address=here) as cluster:
+        done = f2r("denoise", tree, "-r", "--json", "-j", cluster.scheduler_address, *STILL)
     assert done.code == EXIT_BATCH, done.err
     assert statuses(done) == {"a.mkv": "done", "bad.mp4": "failed", "day 2/b.mkv": "done"}
 
