@@ -22,9 +22,8 @@ from numpy.typing import NDArray
 
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
 from f2rcli.noise.synthesis.codec import repeatable
-from f2rcli.noise.synthesis.law import Law
+from f2rcli.noise.synthesis.law import Law, noisy_clip
 from f2rcli.noise.synthesis.spec import parse
-from f2rcli.noise.synthesis.stream import noisy_clip
 
 Clip = NDArray[np.uint8]  # (T, H, W, 3) RGB
 Pictures = Iterable[NDArray[np.generic]]

@@ -37,7 +37,7 @@ COMMANDS = {  # name -> module of f2rcli.cli, and its function
     "train": ("train", "train"),
     "eval": ("eval", "evaluate"),
     "export": ("export", "export"),
-    "doctor": ("doctor", "doctor"),
+    "doctor": ("info", "doctor"),
 }
 WIDEST = 10_000  # columns or lines of a terminal
 

@@ -17,9 +17,8 @@ from rich.text import Text as Words
 from f2rcli import methods as denoisers
 from f2rcli.cli import options as opt
 from f2rcli.cli.console import Console, plain
-from f2rcli.cli.options import Text, option, result
+from f2rcli.cli.options import Text, check_result, command_typed, option, result, write_result
 from f2rcli.cli.progress import FrameMeter
-from f2rcli.cli.results import check_result, command_typed, write_result
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, UsageError
 from f2rcli.evaluation import benchmarks

@@ -33,7 +33,7 @@ from f2rcli.io import ReadOptions, open_reader
 from f2rcli.io.files import disk_error, flush, sweep, unique_part
 from f2rcli.noise.model import planes_of
 from f2rcli.planes import Layout, packing, unpack
-from f2rcli.sensor import lowest, to_planes
+from f2rcli.sensor import to_planes
 from f2rcli.training.config import ClipSource, clip_sources, fingerprint
 from f2rcli.training.events import Event, EventKind, OnEvent, said
 from f2rcli.units import size
@@ -64,7 +64,6 @@ class Footage:
     shape: tuple[int, int, int, int]  # (T, C, H, W)
     shots: tuple[range, ...]  # of two or more frames each; frames outside have no neighbours
     clean: Path | None = None  # the same without the noise that was added to it
-    floor: float = 0.0  # the lowest value that a sample can take; raw files reach below black
     sensor: bool = False  # samples count light, and are seen through a working space
     dark: bool = False  # black may lie above 0
     coded: bool = False  # see ClipInfo.coded
@@ -466,7 +465,6 @@ class LaneWriter:
     def facts(self, info: ClipInfo) -> dict[str, Any]:
         """The clip's entry in `facts.json`."""
         layout = self.layout
-        mosaic = None if layout is None else layout.mosaic
         return {
             "name": self.name,
             "space": info.space.value,
@@ -476,7 +474,6 @@ class LaneWriter:
             "clean": None if self.clean is None else Path(self.clean.name).name,
             "shape": (self.count, *self.shape),
             "shots": self.shots,
-            "floor": 0.0 if mosaic is None else lowest(mosaic),
             "sensor": layout is not None and layout.counts_light,
             "dark": layout is not None and layout.levels is not None,
             "form": self.form

@@ -1,17 +1,26 @@
-"""The law of synthetic noise: signal-dependent, blurred, with impulses.
+"""Noise that is made: its law (signal-dependent, blurred, with impulses), and clips with it.
 
 The same law noises single pictures for training and whole clips for evaluation. A clip's noise is
-part of its definition: the same generator gives the same noise.
+part of its definition, and depends on the law, the seed and the clip's size alone: the same
+generator gives the same noise.
 """
 
 import copy
+from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from f2rcli.errors import InputError
+from f2rcli.frames import ClipInfo, Family, Frame, Mosaic, Plane, PlaneLayout
+from f2rcli.noise.synthesis.codec import Coding, recoded, to_codes
+from f2rcli.sensor import plane_colours
+from f2rcli.yuv import to_rgb
 
 Signal = NDArray[Any]  # (H, W, C) float32 or float64, 0 = black, 1 = white
 
@@ -105,3 +114,121 @@ def _released(held: list[Signal]) -> Iterator[Signal]:
     while held:
         values = held.pop()
         yield values.astype(np.float64) / (255 if values.dtype == np.uint8 else 1)
+
+
+# --- Noise added to a clip: frames in, noisy frames out, the same for every method and every run -
+
+
+EXACT = 1e-3  # 8-bit codes that a sample may be off and still be taken for the code itself
+SMALLEST_CODED = 16  # pixels per side: a macroblock
+
+
+def noisy_clip(
+    frames: Iterable[Frame], info: ClipInfo, law: Law, rng: np.random.Generator, *, clipped: bool
+) -> tuple[ClipInfo, Iterator[Frame]]:
+    """A clip with noise of a law; see `NoiseSpec.add`. Raises InputError for blurred noise on
+    mosaics, whose neighbouring samples are of different colours."""
+    if info.layout.family is Family.BAYER and law.blur:
+        raise InputError(
+            f"{info.name}: correlated noise is not defined for mosaics.",
+            hint="Choose gaussian, poisson-gaussian or salt-pepper.",
+        )
+    layout = _noisy_layout(info.layout, clipped)
+    shells: deque[Frame] = deque()
+    signals = law.add_to_clip(map(signal_of, _noted(frames, shells)), rng)
+    noisy = (_stored(signal, shells.popleft(), layout) for signal in signals)
+    # Noise that came after a codec is none of its errors, and no codec weakened it.
+    return replace(info, layout=layout, noise_profile=None, coded=False), noisy
+
+
+def coded_clip(
+    frames: Iterable[Frame], info: ClipInfo, law: Law, coding: Coding, rng: np.random.Generator
+) -> tuple[ClipInfo, Iterator[Frame]]:
+    """A noisy clip in 8-bit samples, then through a video codec at 4:2:0: what a phone or a web
+    site hands out. Odd sizes lose a row or column. Raises InputError for mosaics and for pictures
+    smaller than a macroblock."""
+    if info.layout.family is Family.BAYER:
+        raise InputError(
+            f"{info.name}: mosaics do not go through a video codec.",
+            hint="Choose gaussian or poisson-gaussian.",
+        )
+    if min(info.width, info.height) < SMALLEST_CODED:
+        raise InputError(
+            f"{info.name}: {info.width}x{info.height} is too small for a video codec.",
+            hint=f"Compressed noise takes {SMALLEST_CODED} pixels per side and more.",
+        )
+    gray = info.layout.family is Family.GRAY
+    family, chroma = (Family.GRAY, (0, 0)) if gray else (Family.YUV, (1, 1))
+    layout = PlaneLayout(family=family, bits=8, log2_chroma=chroma, full_range=False)
+    width, height = info.width // 2 * 2, info.height // 2 * 2
+    coded = replace(info, layout=layout, noise_profile=None, coded=True, width=width, height=height)
+    return coded, _coded(frames, coded, law, coding, rng)
+
+
+def _coded(
+    frames: Iterable[Frame], info: ClipInfo, law: Law, coding: Coding, rng: np.random.Generator
+) -> Iterator[Frame]:
+    shells: deque[Frame] = deque()
+    even = (signal_of(frame)[: info.height, : info.width] for frame in _noted(frames, shells))
+    codes = (to_codes(signal) for signal in law.add_to_clip(even, rng))
+    pictures = (np.repeat(one, 3, axis=2) if one.shape[2] == 1 else one for one in codes)
+    for frame in recoded(pictures, coding, info.rate or Fraction(25)):
+        planes = frame.planes[: info.layout.colour_planes]
+        yield replace(shells.popleft(), planes=planes, layout=info.layout)
+
+
+def _noted(frames: Iterable[Frame], shells: deque[Frame]) -> Iterator[Frame]:
+    """The frames; each leaves its place in time, without its samples, in `shells`."""
+    for frame in frames:
+        shells.append(replace(frame, planes=(np.empty((0, 0), frame.planes[0].dtype),)))
+        yield frame
+
+
+def signal_of(frame: Frame) -> Signal:
+    """A frame as (H, W, C) in units of white - black, exactly 8-bit codes if close; a mosaic as (H,
+    W, 1)."""
+    if frame.layout.mosaic is not None:
+        black, white = mosaic_levels(frame.layout.mosaic, frame.planes[0].shape)
+        return ((frame.planes[0] - black) / (white - black))[..., None]
+    picture = to_rgb(frame).transpose(1, 2, 0).astype(np.float64)
+    codes = np.rint(255 * picture)
+    return codes / 255 if np.abs(255 * picture - codes).max() < EXACT else picture
+
+
+def mosaic_levels(mosaic: Mosaic, size: tuple[int, ...]) -> tuple[Signal, Signal]:
+    """The codes that mean black and white at every pixel of a mosaic of this (H, W)."""
+    cell = np.array(plane_colours(mosaic.pattern))
+    rows, columns = ((side + 1) // 2 for side in size)
+    planes = np.tile(cell, (rows, columns))[: size[0], : size[1]]
+    return np.array(mosaic.black)[planes], np.array(mosaic.white)[planes]
+
+
+def _noisy_layout(clean: PlaneLayout, clipped: bool) -> PlaneLayout:
+    if clean.family is Family.BAYER or (clipped and clean.levels is not None):
+        return clean  # mosaics and stacks: what their files hold is their own codes
+    family = Family.GRAY if clean.family is Family.GRAY else Family.RGB
+    return PlaneLayout(family=family, bits=8 if clipped else 32)
+
+
+def _stored(signal: Signal, shell: Frame, layout: PlaneLayout) -> Frame:
+    """A noisy signal as a frame of this layout, rounded and clipped where it holds codes."""
+    if layout.mosaic is not None:
+        black, white = mosaic_levels(layout.mosaic, signal.shape[:2])
+        codes = np.rint(black + signal[..., 0] * (white - black))
+        kept = np.clip(codes, 0, np.ceil(max(layout.mosaic.white)))
+        return replace(shell, planes=(kept.astype(shell.planes[0].dtype),), layout=layout)
+    if layout.levels is not None:
+        values = _stack_codes(signal, layout.levels, shell.planes[0].dtype)
+    else:
+        values = signal.astype(np.float32) if layout.float_samples else to_codes(signal)
+    planes = tuple(np.ascontiguousarray(values[..., c]) for c in range(values.shape[2]))
+    return replace(shell, planes=planes, layout=layout)
+
+
+def _stack_codes(signal: Signal, levels: tuple[float, float], dtype: np.dtype[Any]) -> Plane:
+    """A signal in a stack's codes, rounded and clipped as its samples are."""
+    codes = levels[0] + signal * (levels[1] - levels[0])
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        codes = np.clip(np.rint(codes), limits.min, limits.max)
+    return codes.astype(dtype)
