@@ -138,7 +138,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("clips", type=Path)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("noise", help="kinds joined by +; each clip draws one")
+    parser.add_argument("noise")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     for clip in clean_clips(given.clips):

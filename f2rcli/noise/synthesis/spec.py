@@ -1,5 +1,5 @@
-"""The language of --noise: `gaussian:30`, `gaussian:5-55`, `poisson-gaussian:0.01,4+correlated:3`,
-and the short names of the project's tables: g30, pg, sp, corr30, h264, h264_20.
+"""The language of --noise: `gaussian:30`, `gaussian:5-55`, `poisson-gaussian:0.01,4`, and the short
+names of the project's tables: g30, pg, sp, corr30, h264, h264_20.
 """
 
 import re
@@ -89,8 +89,8 @@ class Draw(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class NoisePart:
-    """A kind of noise with its numbers."""
+class NoiseSpec:
+    """Noise as a user wrote it: a kind with its numbers."""
 
     kind: str
     ranges: tuple[Range, ...]
@@ -98,10 +98,16 @@ class NoisePart:
 
     @property
     def name(self) -> str:
-        """Canonical spelling; only a default word is left out."""
+        """In its canonical form, "gaussian:30"; only a default word is left out."""
         values = [_text(range_) for range_ in self.ranges]
         values += [self.word] if self.word not in KINDS[self.kind].words[:1] else []
         return f"{self.kind}:{','.join(filter(None, values))}".removesuffix(":")
+
+    @property
+    def sigma8(self) -> float | None:
+        """Standard deviation in 8-bit units of white Gaussian noise of one strength; else None."""
+        low, high = self.ranges[0]
+        return low if self.kind == "gaussian" and low == high else None
 
     def draw(self, rng: np.random.Generator) -> Draw:
         """A law and a codec at random, both within the ranges."""
@@ -111,26 +117,6 @@ class NoisePart:
         if not kind.coded:
             return Draw(law, None)
         return Draw(law, Coding(ENCODERS[self.word], round(values[1])))
-
-
-@dataclass(frozen=True, slots=True)
-class NoiseSpec:
-    """Noise as a user wrote it: kinds with equal shares."""
-
-    parts: tuple[NoisePart, ...]
-
-    @property
-    def name(self) -> str:
-        """In its canonical form: "gaussian:30"."""
-        return "+".join(part.name for part in self.parts)
-
-    @property
-    def sigma8(self) -> float | None:
-        """Standard deviation in 8-bit units of white Gaussian noise of one strength; else None."""
-        if [part.kind for part in self.parts] != ["gaussian"]:
-            return None
-        ((low, high),) = self.parts[0].ranges
-        return low if low == high else None
 
     def add(
         self, frames: Iterable[Frame], info: ClipInfo, *, seed: int, clipped: bool
@@ -142,7 +128,7 @@ class NoiseSpec:
         `clipped`, what a file holds: 8-bit samples, rounded once. Mosaics stay mosaics in codes.
         Compressed noise gives what its decoder gives (8-bit Y'CbCr 4:2:0), whatever `clipped`
         says. A noisy clip that is smaller (4:2:0 wants even sizes) is compared from the upper
-        left corner. Ranges and kinds are drawn once per clip, by the seed and its name.
+        left corner. Numbers of ranges are drawn once per clip, by the seed and its name.
 
         Raises InputError for mosaics and sizes that this noise is not defined for.
         """
@@ -157,29 +143,16 @@ class NoiseSpec:
         short = _respelled(self.name, ((long, short) for short, long in SHORT))
         key = zlib.crc32(short.encode())
         rng = np.random.default_rng([seed, key, zlib.crc32(clip.encode())])
-        return self._part(rng).draw(rng), np.random.default_rng([seed, key])
-
-    def _part(self, rng: np.random.Generator) -> NoisePart:
-        return self.parts[rng.integers(len(self.parts)) if len(self.parts) > 1 else 0]
+        return self.draw(rng), np.random.default_rng([seed, key])
 
 
 def parse(text: str) -> NoiseSpec:
-    """The noise that a text describes: kinds joined by "+", each with numbers, ranges or neither.
+    """The noise that a text describes: a kind with numbers, ranges of them, or neither.
 
     sigma and read noise in 8-bit units, gain per unit of signal in 0..1, blur in pixels. Raises
     UsageError for what is unknown or out of range, naming the text and the choices.
     """
-    parts = (_respelled(piece.strip(), SHORT) for piece in text.split("+"))
-    return NoiseSpec(tuple(_parsed(part, text) for part in parts))
-
-
-def usages() -> list[str]:
-    """Every kind as it is written, with default numbers, for messages and TAB."""
-    return [kind.usage(name) for name, kind in KINDS.items()]
-
-
-def _parsed(piece: str, text: str) -> NoisePart:
-    name, colon, values = piece.partition(":")
+    name, colon, values = _respelled(text.strip(), SHORT).partition(":")
     if name not in KINDS:
         raise UsageError(
             f"noise={text!r}: {name or 'nothing'} is not a kind of noise.",
@@ -196,7 +169,12 @@ def _parsed(piece: str, text: str) -> NoisePart:
         _range(text, kind.usage(name), given[i], p) if i < len(given) else (p.default, p.default)
         for i, p in enumerate(kind.parameters)
     )
-    return NoisePart(name, ranges, "".join(word))
+    return NoiseSpec(name, ranges, "".join(word))
+
+
+def usages() -> list[str]:
+    """Every kind as it is written, with default numbers, for messages and TAB."""
+    return [kind.usage(name) for name, kind in KINDS.items()]
 
 
 def _range(text: str, usage: str, value: str, parameter: Parameter) -> Range:
