@@ -213,14 +213,6 @@ class Evaluator:
         )  # fmt: skip
 
 
-def evaluate(
-    cases: Iterable[Case], plan: Plan, *, kind: str, baselines: Iterable[Baseline] = ()
-) -> Evaluation:
-    """Evaluate all cases; see `Evaluator`."""
-    run = Evaluator(plan, kind=kind, baselines=baselines)
-    return run.evaluation([run.clip(case) for case in cases])
-
-
 def _versions() -> dict[str, str]:
     return {
         "f2r": __version__,

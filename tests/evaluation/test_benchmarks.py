@@ -68,7 +68,8 @@ def run(cases: list[base.Case], name: str) -> result.Evaluation:
     chosen = benchmarks.load(name)
     kind = "synthetic" if cases[0].noise is not None else "reference"
     choices = base.Plan(metrics=("psnr",), methods=("none",), clipped=chosen.clipped)
-    return runs.evaluate(cases, choices, kind=kind)
+    run = runs.Evaluator(choices, kind=kind)
+    return run.evaluation([run.clip(case) for case in cases])
 
 
 @pytest.mark.parametrize(("name", "count"), [("crvd", 25), ("davis", 150), ("set8", 40)])

@@ -108,7 +108,14 @@ def run(
     case: base.Case, *fakes: Fake, kind: str = "reference", **choices: object
 ) -> result.Evaluation:
     settings = {"metrics": ("psnr",), "methods": ("none",)} | choices
-    return runs.evaluate([case], base.Plan(**settings), kind=kind, baselines=fakes)  # type: ignore[arg-type]
+    return evaluated([case], base.Plan(**settings), kind, fakes)  # type: ignore[arg-type]
+
+
+def evaluated(
+    cases: list[base.Case], plan: base.Plan, kind: str, fakes: tuple[Fake, ...] = ()
+) -> result.Evaluation:
+    run = runs.Evaluator(plan, kind=kind, baselines=fakes)
+    return run.evaluation([run.clip(case) for case in cases])
 
 
 def given(clean: Made | None, **denoised: Made) -> base.Case:
@@ -293,7 +300,7 @@ def test_groups_have_means_of_their_own() -> None:
         for noise in ("gaussian:10", "gaussian:40")
     ]
     choices = base.Plan(metrics=("psnr",), methods=("none",))
-    found = runs.evaluate(cases, choices, kind="synthetic")
+    found = evaluated(cases, choices, "synthetic")
     assert found.groups == ("gaussian:10", "gaussian:40")
     strong, weak = (found.mean("none", "psnr", group) for group in found.groups[::-1])
     assert weak - strong == pytest.approx(12, abs=0.3)
