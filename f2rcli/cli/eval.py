@@ -173,13 +173,13 @@ class Sides:
         if self.benchmark is not None:
             found, plan = self._benchmark(self.benchmark, plan, clipped)
         else:
-            from f2rcli.evaluation.pairing import Sides as Paths
             from f2rcli.evaluation.pairing import paired
 
-            clean, noisy = (None if one is None else Path(one) for one in (self.clean, self.noisy))
-            paths = Paths(clean, noisy, self._labelled())
-            cases, remarks = paired(paths, replace(read, frames=plan.frames), noises)
-            kind = "synthetic" if noises else "blind" if clean is None else "reference"
+            named = {"clean": self.clean, "noisy": self.noisy}
+            sides = {word: Path(path) for word, path in named.items() if path is not None}
+            each = replace(read, frames=plan.frames)
+            cases, remarks = paired(sides | self._labelled(), each, noises)
+            kind = "synthetic" if noises else "blind" if self.clean is None else "reference"
             found = Request(kind, cases, remarks)
         if plan.baselines:
             from f2rcli.evaluation import baselines

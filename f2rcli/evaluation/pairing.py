@@ -33,30 +33,6 @@ class File:
         return open_reader(self.path, self.options)
 
 
-@dataclass(frozen=True, slots=True)
-class Sides:
-    """The clean, noisy and denoised paths: all of them files, or all folders of clips."""
-
-    clean: Path | None
-    noisy: Path | None
-    denoised: Mapping[str, Path]  # by label
-
-    def __post_init__(self) -> None:
-        paths = [path for _, path in self.named()]
-        folders = [path for path in paths if is_folder_of_clips(path)]
-        if folders and len(folders) < len(paths):
-            files = next(path for path in paths if path not in folders)
-            raise UsageError(
-                f"{folders[0]} is a folder of clips, {files} is one clip.",
-                hint="Name files or folders, not both.",
-            )
-
-    def named(self) -> list[tuple[str, Path]]:
-        """Every side with its word: clean, noisy, or a label."""
-        sides = [("clean", self.clean), ("noisy", self.noisy), *self.denoised.items()]
-        return [(word, path) for word, path in sides if path is not None]
-
-
 def file_facts(role: str, path: Path) -> FileFacts:
     """A report's facts about a file or folder."""
     return FileFacts(role=role, path=str(path), sha256=digest(path))
@@ -93,17 +69,24 @@ def clips_of(path: Path) -> Clips:
 
 
 def paired(
-    sides: Sides, options: ReadOptions, noises: "Sequence[NoiseSpec]" = ()
+    sides: Mapping[str, Path], options: ReadOptions, noises: "Sequence[NoiseSpec]" = ()
 ) -> tuple[list[Case], list[str]]:
     """The cases of what was named, and remarks on clips that are left out.
 
-    Of files, they belong together; of folders, clips do whose names are those of the first side
-    (clean, else noisy), alone or followed by a point, dash or underscore: `swan`, `swan_f2r`,
-    `swan.g30`. Raises InputError where no clip has all it needs.
+    sides: by their words, clean, noisy, or the label of a denoised one. Of files, they belong
+    together; of folders, clips do whose names are those of the first side, alone or followed by a
+    point, dash or underscore: `swan`, `swan_f2r`, `swan.g30`. Raises InputError where no clip has
+    all it needs, UsageError for files beside folders.
     """
-    each = {word: clips_of(path) for word, path in sides.named()}
+    folders = [path for path in sides.values() if is_folder_of_clips(path)]
+    if folders and len(folders) < len(sides):
+        file = next(path for path in sides.values() if path not in folders)
+        raise UsageError(
+            f"{folders[0]} is a folder of clips, {file} is one clip.",
+            hint="Name files or folders, not both.",
+        )
+    each, single = {word: clips_of(path) for word, path in sides.items()}, not folders
     words = list(each)
-    single = not is_folder_of_clips(sides.named()[0][1])
     names = [next(iter(each[words[0]]))] if single else list(each[words[0]])
     cases, remarks, used = [], [], {word: set[str]() for word in words}
     for name in names:
@@ -115,13 +98,13 @@ def paired(
         paths = {word: each[word][other] for word, other in found.items() if other is not None}
         for word, other in found.items():
             used[word].add(str(other))
-        cases += _cases(name, paths, sides, options, noises)
+        cases += _cases(name, paths, options, noises)
     for word in words[1:]:
         alone = (n for n in each[word] if n not in used[word])
         remarks += [f"{n}: {word}, without a {words[0]} clip; left out" for n in alone]
     if not cases:
         raise InputError(
-            f"no clips in {' and '.join(str(path) for _, path in sides.named())} match by name.",
+            f"no clips in {' and '.join(map(str, sides.values()))} match by name.",
             hint=f"{words[1].capitalize()} clips are found by the names of the {words[0]} ones, "
             f"such as {names[0]} and {names[0]}_f2r.",
         )
@@ -153,17 +136,16 @@ def belongs(clip: str, name: str) -> bool:
 
 
 def _cases(
-    name: str, paths: Mapping[str, Path], sides: Sides, options: ReadOptions,
-    noises: "Sequence[NoiseSpec]",
-) -> list[Case]:  # fmt: skip
+    name: str, paths: Mapping[str, Path], options: ReadOptions, noises: "Sequence[NoiseSpec]"
+) -> list[Case]:
     """One case, or one for each noise that is to be made."""
-    files = {word: File(path, options) for word, path in paths.items()}
+    given = {word: File(path, options) for word, path in paths.items()}
     facts = tuple(
         file_facts(word if word in ("clean", "noisy") else "denoised", path)
         for word, path in paths.items()
     )
-    given = {label: files[label] for label in sides.denoised}
     case = Case(
-        name=name, reference=files.get("clean"), noisy=files.get("noisy"), given=given, files=facts
-    )
+        name=name, reference=given.pop("clean", None), noisy=given.pop("noisy", None), given=given,
+        files=facts,
+    )  # fmt: skip
     return [replace(case, group=noise.name, noise=noise) for noise in noises] or [case]
