@@ -1,6 +1,5 @@
 """Runs from footage to weights: every method, honest exams, resuming, bad inputs."""
 
-import errno
 import json
 import os
 import signal
@@ -15,7 +14,7 @@ from safetensors.torch import load_file
 
 import f2rcli
 from f2rcli import weights
-from f2rcli.errors import ConfigError, InputError, OutputError, WeightsError
+from f2rcli.errors import ConfigError, InputError, WeightsError
 from f2rcli.training import TrainConfig, TrainResult, running, summarise, train
 from tests.training.clips import asked, pictures, run, write_clip
 
@@ -231,35 +230,3 @@ def test_what_went_through_a_codec_is_not_adapted_to(tmp_path: Path) -> None:
     result = run(asked(clean, adapt=True, noise="compressed:30,23"))
     assert "compression" in str(result.why_not)
     assert not result.weights.exists()
-
-
-def test_an_array_is_fitted_to_by_its_middle_and_where_there_is_room(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Once the whole array filled the temporary folder."""
-    from f2rcli.training import adapt
-
-    seen: list[tuple[int, ...]] = []
-
-    class Entry(adapt.Adaptation):
-        def fit(self, listener: Any) -> None:
-            import tifffile
-
-            with tifffile.TiffFile(self.source) as file:
-                seen.append(file.series[0].shape)
-            self.reason = "found to be good"
-
-    monkeypatch.setattr(adapt, "Adaptation", Entry)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    stack = np.zeros((900, 16, 16), np.uint8)
-    f2rcli.denoise(stack, adapt=True, strength=0)
-    assert seen == [(480, 16, 16)]
-
-    def full(*given: Any, **named: Any) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr("tifffile.imwrite", full)
-    with pytest.raises(OutputError, match="disk is full") as caught:
-        f2rcli.denoise(stack, adapt=True, strength=0)
-    assert "\n" not in str(caught.value)
-    assert "TMPDIR" in str(caught.value.hint)
