@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -36,12 +36,26 @@ def files_of(folder: Path, suffixes: Collection[str] | None = None) -> Iterator[
             yield path
 
 
-def check_one_kind(folder: Path, files: Iterable[Path], what: str, hint: str) -> None:
-    """Raise InputError for files with several suffixes. what: they are, hint: what to do."""
-    kinds = Counter(path.suffix.lower() for path in files)
+def clip_files(source: str, suffixes: Collection[str], what: str) -> list[Path]:
+    """The files of a clip in order: by name where numbers count as numbers.
+
+    source: a folder, a pattern or one file; what: files with these suffixes are. Raises InputError
+    for files of several kinds, and for none.
+    """
+    path = Path(source)
+    if not path.is_dir():
+        return files_in_order(path) if not path.exists() and is_pattern(source) else [path]
+    files = sorted(files_of(path, suffixes), key=natural_key)
+    kinds = Counter(file.suffix.lower() for file in files)
     if len(kinds) > 1:
         counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-        raise InputError(f"{folder.name}: holds {what} of several kinds ({counts}).", hint=hint)
+        raise InputError(
+            f"{path.name}: holds {what} of several kinds ({counts}).",
+            hint=f"Pass a pattern, e.g. folder/%05d{files[0].suffix}, or denoise them separately.",
+        )
+    if not files:
+        raise InputError(f"{path.name}: holds no {what}.", hint="Name another folder.")
+    return files
 
 
 def matching(pattern: Path) -> list[tuple[int, Path]]:

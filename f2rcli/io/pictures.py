@@ -41,11 +41,9 @@ from f2rcli.io.formats import PICTURES
 from f2rcli.io.formats import WRITTEN_PICTURES as WRITTEN
 from f2rcli.io.numbering import (
     axes_in_names,
-    check_one_kind,
-    files_in_order,
+    clip_files,
     files_of,
     is_pattern,
-    natural_key,
     numbered,
 )
 from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readable, tell_missing
@@ -103,19 +101,10 @@ def default_target(source: Path) -> Path:
 
 
 def find_pictures(source: str) -> list[Path]:
-    """The files of a sequence in order: by name where numbers count as numbers.
-
-    source: a folder, a pattern or one file. Raises InputError for a mixture of kinds, and for a
-    pattern without files.
-    """
-    path = Path(source)
-    if not path.is_dir():
-        return files_in_order(path) if not path.exists() and is_pattern(source) else [path]
-    files = sorted(files_of(path, PICTURES), key=natural_key)
-    check_one_kind(path, files, "pictures", "Pass a pattern, e.g. folder/%05d.png.")
-    if not files:
-        raise InputError(f"{path.name}: holds no pictures.", hint="Name another folder.")
-    _check_one_lane(path, files)
+    """The files of a sequence in order; see `clip_files`."""
+    files = clip_files(source, PICTURES, "pictures")
+    if Path(source).is_dir():
+        _check_one_lane(Path(source), files)
     return files
 
 

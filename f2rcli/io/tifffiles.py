@@ -87,16 +87,24 @@ def compression_name(scheme: int) -> str:
     return _COMPRESSIONS.get(int(scheme), f"compression {int(scheme)}")
 
 
-def check_head(path: Path) -> None:
-    """Raise InputError unless the first bytes are those of a TIFF file."""
+def first_bytes(path: Path) -> bytes:
+    """A file's first bytes. Raises InputError where it cannot be read, or is empty."""
     try:
         with path.open("rb") as handle:
             head = handle.read(4)
     except OSError as error:
-        raise InputError(f"{path.name}: {error.strerror}.", hint="Check the path.") from error
+        why = error.strerror or "cannot be read"
+        raise InputError(
+            f"{path.name}: {why}.", hint="Check the path and its permissions."
+        ) from error
     if not head:
         raise InputError(f"{path.name}: is empty (0 bytes).", hint="Copy or record it again.")
-    if head[:2] not in (b"II", b"MM", b"EP"):
+    return head
+
+
+def check_head(path: Path) -> None:
+    """Raise InputError unless the first bytes are those of a TIFF file."""
+    if first_bytes(path)[:2] not in (b"II", b"MM", b"EP"):
         raise InputError(f"{path.name}: is not a TIFF file.", hint="Check that the file is whole.")
 
 

@@ -151,7 +151,7 @@ def test_what_a_library_refuses_is_one_line(suffix: str, package: str, tmp_path:
     path.write_bytes(b"not a microscope's file" * 99)
     with pytest.raises(InputError, match=rf"a\{suffix}: cannot be decoded"):
         open_reader(path)
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match="No such file"):
         open_reader(tmp_path / f"none{suffix}")
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from f2rcli.errors import InputError
 from f2rcli.frames import Mosaic
 from f2rcli.io.base import MOST_PIXELS
-from f2rcli.io.tifffiles import quiet
+from f2rcli.io.tifffiles import first_bytes, quiet
 from f2rcli.sensor import PATTERNS, plane_colours
 
 # What tifffile raises on files that are no TIFF, or broken ones.
@@ -360,14 +360,7 @@ def _check_size(path: Path, rows: int, columns: int) -> None:
 
 
 def _checked_tags(path: Path) -> RawTags:
-    try:
-        size = path.stat().st_size
-    except OSError as error:
-        raise InputError(
-            f"{path.name}: {error.strerror or 'cannot be read'}.", hint="Check its permissions."
-        ) from error
-    if not size:
-        raise InputError(f"{path.name}: is empty (0 bytes).", hint="Copy it from the camera again.")
+    first_bytes(path)
     tags = read_tags(path)
     if tags.missing_bytes:
         raise InputError(

@@ -14,12 +14,9 @@ from f2rcli.frames import ClipInfo, Frame, PlaneLayout
 from f2rcli.io.base import ReadOptions
 from f2rcli.io.formats import RAW
 from f2rcli.io.numbering import (
-    check_one_kind,
-    files_in_order,
+    clip_files,
     files_of,
-    is_pattern,
     missing_numbers,
-    natural_key,
 )
 from f2rcli.io.raw.dng import noise_share
 from f2rcli.io.raw.exposure import Exposure, Samples, read_raw
@@ -54,7 +51,8 @@ class RawReader(SequenceReader):
     recalled = RECALLED
 
     def __init__(self, source: str, options: ReadOptions) -> None:
-        files, notes = find_files(source)
+        files = clip_files(source, RAW, "raw files")
+        notes = _others(Path(source)) if Path(source).is_dir() else []
         if missing := missing_numbers(files)[0]:
             notes = [*notes, f"{missing} numbers are missing among the file names"]
         self.first = first_readable(files, lambda path: read_raw(path)[0])
@@ -164,28 +162,14 @@ def claims_raw(source: str) -> bool:
     return any(files_of(path, RAW)) if path.is_dir() else path.suffix.lower() in RAW
 
 
-def find_files(source: str) -> tuple[list[Path], list[str]]:
-    """A burst's files in natural order, and notes on those left out. Raises InputError for none, or
-    several kinds."""
-    path = Path(source)
-    if path.is_dir():
-        return _of_folder(path)
-    if not path.exists() and is_pattern(source):
-        return files_in_order(path), []
-    return [path], []
-
-
-def _of_folder(folder: Path) -> tuple[list[Path], list[str]]:
-    here = list(files_of(folder))
-    files = [p for p in here if p.suffix.lower() in RAW]
-    hint = "Pass a pattern, e.g. folder/IMG_%04d.dng, or denoise them separately."
-    check_one_kind(folder, files, "raw files", hint)
-    if not files:
-        raise InputError(f"{folder.name}: holds no raw files.", hint="Name another folder.")
-    aside = Counter(p.suffix.lower() or "no suffix" for p in set(here) - set(files))
+def _others(folder: Path) -> list[str]:
+    """A note on files of a folder that are no camera raw."""
+    aside = Counter(
+        path.suffix.lower() or "no suffix" for path in files_of(folder)
+        if path.suffix.lower() not in RAW
+    )  # fmt: skip
     others = ", ".join(f"{count} {kind}" for kind, count in sorted(aside.items()))
-    notes = [f"other files in the folder are ignored ({others})"] if others else []
-    return sorted(files, key=natural_key), notes
+    return [f"other files in the folder are ignored ({others})"] if others else []
 
 
 def check_belongs(exposure: Exposure, first: Exposure) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from f2rcli.errors import InputError, OutputError, UsageError
+from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import Frame
 from f2rcli.io.base import Reader, Receipt, WriteOptions, WritePlan, Writer
 from f2rcli.io.files import (
@@ -97,7 +97,6 @@ class RawWriter(Writer):
         self.target = Path(plan.target)
         self._frames = 0
         self._provenance = ""  # how it is made
-        self._names: set[str] = set()
         part = PartFolder if plan.detail else PartFile
         self._part = part(self.target, overwrite=plan.overwrite)
 
@@ -109,7 +108,6 @@ class RawWriter(Writer):
             picture = picture_kept(exposure.picture(taken.samples), frame.planes, taken.seen)
         after = np.array(taken.samples)
         exposure.put_back(picture, after)
-        self._names.add(name := f"{exposure.name}.dng")
         if not self._frames:
             self._provenance = self.plan.provenance_text()
         data = new_dng(
@@ -119,7 +117,7 @@ class RawWriter(Writer):
             preview=preview_of(exposure, after),
             provenance=self._provenance,
         )
-        path = self._part.add(name, data)
+        path = self._part.add(f"{exposure.name}.dng", data)
         try:
             found, read = read_raw(path)
         except InputError as error:
@@ -136,11 +134,6 @@ class RawWriter(Writer):
             raise InputError(
                 f"{self.reader.info.name}: has no frames; nothing was written.",
                 hint="Check start= and end=, or the input.",
-            )
-        if len(self._names) != self._frames:
-            raise OutputError(
-                f"{self.target.name}: {self._frames} frames, but {len(self._names)} names.",
-                hint="The burst changed while it was read: run it again.",
             )
         size = self._part.publish()
         seconds = float(self._frames * Fraction(self.reader.info.time_base))

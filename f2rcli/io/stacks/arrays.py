@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from string import ascii_uppercase
@@ -55,8 +56,12 @@ def zarr_images(group: Any, path: Path) -> list[Image]:
             raise unsupported(path, f"OME-Zarr of version {said.get('version', '0.6')} is",
                               "Save it as version 0.5 or before.")  # fmt: skip
         channels = [_omero_channel(one) for one in (said.get("omero") or {}).get("channels") or []]
-        every = [_Scales(scales) for scales in said["multiscales"]]
-    return [_of_scales(group, scales, said, channels, path) for scales in every]
+        every = [_of_scales(group, scales, path) for scales in said["multiscales"]]
+    own = json.dumps(said)
+    return [
+        replace(image, metadata=partial(replace, facts, own=own, channels=channels))
+        for image, facts in every
+    ]
 
 
 @contextmanager
@@ -92,82 +97,68 @@ def _no_image(group: Any, said: dict[str, Any], path: Path) -> InputError:
     return unsupported(path, f"{kind} is", f"Pass one of the images inside it, e.g. {inside}.")
 
 
-class _Scales:
-    """A multiscale's attributes, as far as they are used. Raises what wrong types raise."""
-
-    def __init__(self, said: dict[str, Any]) -> None:
-        self.name = str(said.get("name", ""))
-        self.paths = [str(level["path"] + "") for level in said["datasets"]]
-        named = [{"name": a} if isinstance(a, str) else a for a in said.get("axes") or []]
-        self.axes = [(str(a["name"] + "")[:99], str(a.get("type")), str(a.get("unit", "")))
-                     for a in named]  # fmt: skip
-        owners = said["datasets"][0], said
-        every = [one for owner in owners for one in owner.get("coordinateTransformations", [])]
-        given = [one.get("scale") for one in every if one.get("type") == "scale"]
-        self.scales = [scale for scale in given if isinstance(scale, list)]
-
-    def letters(self) -> list[str]:
-        """A letter for each axis: its name, or for a longer name that of the word, of its type or
-        its first."""
-        words = [name for name, _, _ in self.axes]
-        names = [(w if len(w) == 1 else LETTER_OF.get(w.lower(), w)).upper() for w in words]
-        for place, (name, (_, kind, _)) in enumerate(zip(names, self.axes, strict=True)):
-            if len(name) != 1:
-                first = {"time": "T", "channel": "C"}.get(kind, name[:1])
-                free = (one for one in (first, *ascii_uppercase) if one not in names)
-                names[place] = next(one for one in free if one.isalpha())
-        return names
-
-    def steps(self, letters: list[str]) -> Metadata:
-        """Pixel sizes in units that f2r knows, and in others, and the interval of frames."""
-        steps = [math.nan] * len(self.axes)
-        for scale in self.scales:
-            if len(scale) == len(steps):
-                numbers = [number_of(step) for step in scale]
-                steps = [math.nan if b is None else b if math.isnan(a) else a * b
-                         for a, b in zip(steps, numbers, strict=True)]  # fmt: skip
-        sizes, relative, interval = {}, {}, None
-        for letter, (_, _, unit), step in zip(letters, self.axes, steps, strict=True):
-            if letter in "XYZ" and unit in ZARR_LENGTHS:
-                sizes[letter] = step * ZARR_LENGTHS[unit]
-            elif letter in "XYZ" and step != 1:
-                relative[letter] = step
-            elif letter == "T" and unit in ZARR_TIMES and 0 < step < math.inf:
-                interval = step * ZARR_TIMES[unit]
-        sizes, relative = known_sizes(**sizes), known_sizes(**relative)
-        return Metadata(sizes=sizes, relative=relative, interval=interval)
+def _letters(axes: list[dict[str, Any]]) -> list[str]:
+    """A letter for each axis: its name, or for a longer name that of the word, of its type or its
+    first."""
+    words = [str(one["name"] + "")[:99] for one in axes]
+    names = [(w if len(w) == 1 else LETTER_OF.get(w.lower(), w)).upper() for w in words]
+    for place, (name, one) in enumerate(zip(names, axes, strict=True)):
+        if len(name) != 1:
+            first = {"time": "T", "channel": "C"}.get(str(one.get("type")), name[:1])
+            free = (one for one in (first, *ascii_uppercase) if one not in names)
+            names[place] = next(one for one in free if one.isalpha())
+    return names
 
 
-def _of_scales(
-    group: Any, scales: _Scales, said: dict[str, Any], channels: list[Facts], path: Path
-) -> Image:
-    levels = [group[name] for name in scales.paths]
+def _steps(scales: dict[str, Any], axes: list[dict[str, Any]], letters: list[str]) -> Metadata:
+    """Pixel sizes in units that f2r knows, and in others, and the interval of frames."""
+    owners = scales["datasets"][0], scales
+    every = [one for owner in owners for one in owner.get("coordinateTransformations", [])]
+    steps = [math.nan] * len(axes)
+    for scale in (one.get("scale") for one in every if one.get("type") == "scale"):
+        if isinstance(scale, list) and len(scale) == len(steps):
+            numbers = [number_of(step) for step in scale]
+            steps = [math.nan if b is None else b if math.isnan(a) else a * b
+                     for a, b in zip(steps, numbers, strict=True)]  # fmt: skip
+    sizes, relative, interval = {}, {}, None
+    for letter, axis, step in zip(letters, axes, steps, strict=True):
+        unit = str(axis.get("unit"))
+        if letter in "XYZ" and unit in ZARR_LENGTHS:
+            sizes[letter] = step * ZARR_LENGTHS[unit]
+        elif letter in "XYZ" and step != 1:
+            relative[letter] = step
+        elif letter == "T" and unit in ZARR_TIMES and 0 < step < math.inf:
+            interval = step * ZARR_TIMES[unit]
+    return Metadata(
+        sizes=known_sizes(**sizes), relative=known_sizes(**relative), interval=interval
+    )  # fmt: skip
+
+
+def _of_scales(group: Any, scales: dict[str, Any], path: Path) -> tuple[Image, Metadata]:
+    levels = [group[level["path"] + ""] for level in scales["datasets"]]
     array = levels[0]
     check_samples(array.dtype, path.name)
-    scales.axes = scales.axes or [(axis, "", "") for axis in _BEFORE_AXES[-array.ndim :]]
-    letters = scales.letters()
+    axes = [{"name": one} if isinstance(one, str) else one
+            for one in scales.get("axes") or _BEFORE_AXES[-array.ndim :]]  # fmt: skip
+    letters = _letters(axes)
     if not {"Y", "X"} <= set(letters) or not len({*letters}) == len(letters) == array.ndim:
-        words = ", ".join(name for name, _, _ in scales.axes)
+        words = ", ".join(str(one["name"]) for one in axes)
         raise unsupported(path, f"an array of {array.ndim} axes named {words} is",
                           "Name each of them, y and x among them.")  # fmt: skip
 
     def read(where: Where) -> Any:
         return array[tuple(slice(None) if a in "YX" else where.get(a, 0) for a in letters)]
 
-    steps = scales.steps(letters)
-    found = Metadata(
-        sizes=steps.sizes, relative=steps.relative, interval=steps.interval, own=json.dumps(said),
-        channels=channels,
-    )  # fmt: skip
     lacking = array.nchunks - array.nchunks_initialized
-    rows = [letters.index(axis) for axis in "YX"]
-    return Image(
-        scales.name, dict(zip(letters, map(int, array.shape), strict=True)),
-        array.dtype, read, lambda: found,
+    rows, columns = (letters.index(axis) for axis in "YX")
+    image = Image(
+        str(scales.get("name", "")), dict(zip(letters, map(int, array.shape), strict=True)),
+        array.dtype, read,
         remark=f"{lacking} chunks not stored; there samples are {array.fill_value}"
         if lacking else "",
-        levels=tuple((int(one.shape[rows[0]]), int(one.shape[rows[1]])) for one in levels[1:]),
+        levels=tuple((int(one.shape[rows]), int(one.shape[columns])) for one in levels[1:]),
     )  # fmt: skip
+    return image, _steps(scales, axes, letters)
 
 
 def _omero_channel(one: dict[str, Any]) -> Facts:

@@ -31,7 +31,7 @@ from f2rcli.io.stacks.foreign import (
 )
 from f2rcli.io.stacks.metadata import PROVENANCE, Metadata
 from f2rcli.io.stacks.stack import Series, Stack, check_series
-from f2rcli.io.tifffiles import quiet, refusals
+from f2rcli.io.tifffiles import first_bytes, quiet, refusals
 
 
 class StackFormat(NamedTuple):
@@ -74,10 +74,8 @@ class LibraryStack(Stack):
     def __init__(self, path: Path) -> None:
         """Raises InputError where the library is missing or refuses the file."""
         self.path, self.name = path, path.name
-        if not path.exists():
-            raise InputError(f"{path.name}: no such file.", hint="Check the path.")
-        if path.is_file() and not path.stat().st_size:
-            raise InputError(f"{path.name}: is empty (0 bytes).", hint="Copy or record it again.")
+        if not path.is_dir():
+            first_bytes(path)
         kind = format_of(path)
         assert kind is not None  # nobody opens others with it
         self._kind, self.paths, self.flavour = kind, [path], kind.name

@@ -2,7 +2,7 @@
 
 import shutil
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -49,14 +49,6 @@ from f2rcli.units import count
 # What TIFF may be called; other suffixes of TIFF are makers' own.
 TARGETS = TIFF | BIG_TIFF
 READ_BACK = 64  # pictures of a series, evenly spread, that are compared once it is written
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StackDetail:
-    """The writer's part of the plan."""
-
-    outputs: tuple[Output, ...]
-    kind: Kind | None = None  # of a TIFF file; None: a Zarr or another folder
 
 
 def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
@@ -123,7 +115,7 @@ def _plan_tiff(reader: StackReader, target: Path) -> WritePlan:
         encoder=forms[0].codec, pix_fmt=str(outputs[0].series.dtype),
         kept=tuple(dict.fromkeys(kept)),
         dropped=(*_left_out(reader), *lost_tags(stack, kind), *gone),
-        notes=tuple(notes), detail=StackDetail(outputs=tuple(outputs), kind=kind),
+        notes=tuple(notes), detail=(tuple(outputs), kind),
     )  # fmt: skip
 
 
@@ -140,7 +132,7 @@ def _plan_folder(reader: StackReader, target: Path) -> WritePlan:
         kept=(count(len(output.places), "TIFF file"), _axes(reader, output),
               "descriptions and resolution"),
         notes=(form.note,) if form.note else (), dropped=dropped,
-        detail=StackDetail(outputs=(output,)),
+        detail=((output,), None),
     )  # fmt: skip
 
 
@@ -165,7 +157,7 @@ def _plan_zarr(reader: StackReader, target: Path) -> WritePlan:
         kept=(f"axes {shown.words}", *kept, *own),
         dropped=(*(word for word in whole.metadata.words() if word not in kept),
                  *_left_out(reader)),
-        notes=tuple(notes), detail=StackDetail(outputs=(output,)),
+        notes=tuple(notes), detail=((output,), None),
     )  # fmt: skip
 
 
@@ -235,7 +227,8 @@ class StackWriter(Writer):
         assert isinstance(reader, StackReader)  # as the plan's maker saw to
         self.reader, self.plan = reader, plan
         self.target = Path(plan.target)
-        self.outputs: tuple[Output, ...] = plan.detail.outputs
+        self.outputs: tuple[Output, ...]
+        self.outputs, kind = plan.detail  # kind: of a TIFF file; None: a Zarr or another folder
         self.count = 0
         self._index = {
             (one.series.number, place): (number, index)
@@ -243,7 +236,7 @@ class StackWriter(Writer):
         }  # fmt: skip
         # Digests of what was written, by the number of its series and its index.
         self._written: dict[tuple[int, int], bytes] = {}
-        zarr, kind = plan.container == "ome-zarr", plan.detail.kind
+        zarr = plan.container == "ome-zarr"
         part = PartTree if zarr else PartFolder if kind is None else PartFile
         self._part = part(self.target, overwrite=plan.overwrite)
         self._output: TiffOutput | ZarrOutput | FolderOutput
