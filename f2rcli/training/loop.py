@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from statistics import fmean
 from typing import Any
+from weakref import WeakMethod
 
 import numpy as np
 import torch
@@ -71,7 +72,9 @@ class Trainer:
         """Raises WeightsError for a checkpoint that is damaged or of another network."""
         self.stage, self.folder, self.settings, self.device = stage, folder, settings, device
         self.network = stage.network.to(device)
-        self.average = AveragedModel(self.network, multi_avg_fn=self._follow)
+        # Weakly: a trainer that only the garbage collector sees keeps what its stage learns from.
+        follow = WeakMethod(self._follow)
+        self.average = AveragedModel(self.network, multi_avg_fn=lambda *a: follow()(*a))  # type: ignore[misc]  # there as long as this
         self.optimiser = Muon(self._trained(self.network).values(), lr=settings.lr)
         self.state = RunState()
         self._seconds: float | None = None

@@ -1,11 +1,13 @@
 """The loop: a toy learns, steps back, and is the same whoever stopped it."""
 
 import csv
+import gc
 import math
 import os
 import signal
 import subprocess
 import sys
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -219,3 +221,17 @@ def test_muon_turns_a_convolution_by_an_orthogonal_matrix() -> None:
     left, _, right = torch.linalg.svd(gradient.reshape(6, -1), full_matrices=False)
     wanted = left @ right
     assert float(nn.functional.cosine_similarity(change.ravel(), wanted.ravel(), 0)) > 0.95
+
+
+def test_what_a_stage_learnt_from_goes_with_its_trainer(tmp_path: Path) -> None:
+    """Once it stayed until the garbage collector came: 3.4 GB for 24 frames of 320x192."""
+    gc.collect()
+    gc.disable()
+    try:
+        stage = Toy()
+        left = weakref.ref(stage)
+        trained(tmp_path, stage)
+        del stage
+        assert left() is None
+    finally:
+        gc.enable()
