@@ -10,7 +10,7 @@ from f2rcli.training import TrainConfig, running, summarise, train
 
 def main(clip: str, output: str, minutes: str = "5") -> None:
     """Adapt to `clip` for about `minutes`; print what happens and how to use the result."""
-    config = TrainConfig(inputs=(clip,), output=output, adapt=True, adapt_minutes=float(minutes))
+    config = TrainConfig(inputs=(clip,), output=output, adapt=True, time_limit=f"{minutes}m")
     with running(config):
         result = train(config, print)
     print("\n".join(summarise(result).lines))

@@ -237,8 +237,6 @@ def noise(
     source: opt.Clip,
     plot: Annotated[Text, result("OUT.svg", "Plot its law and spectrum.")] = None,
     grain_table: Annotated[Text, result("OUT.tbl", "AV1 film grain of its strength.")] = None,
-    method: opt.Method = "f2r",
-    weights: opt.Weights = None,
     axes: opt.Axes = None,
     series: opt.Series = None,
     overwrite: opt.Overwrite = False,
@@ -257,7 +255,7 @@ def noise(
         raise UsageError(f"--plot {plot}: the plot is an SVG file.", hint="Name it OUT.svg.")
     check_result("--plot", plot, [source], overwrite=overwrite)
     check_result("--grain-table", grain_table, [source, plot], overwrite=overwrite)
-    settings = EngineSettings(method=method, weights=weights, device=device, threads=threads)
+    settings = EngineSettings(device=device, threads=threads)
     with open_reader(source, ReadOptions(axes=axes, series=series)) as reader:
         from f2rcli.engine.measuring import measure_noise  # brings torch
         from f2rcli.noise.grain import grain_table as tabled

@@ -38,7 +38,6 @@ def train(
         bool, learning("", "Fit the bundled weights (or --init) to the clips.", "--adapt")
     ] = False,
     method: Annotated[str, learning("NAME", "f2r, fitvnet, udvd or blind2sound.")] = "f2r",
-    adapt_minutes: Annotated[float, learning("N", "Train that long (one).", more=True)] = 1.0,
     steps: Annotated[Whole, learning("N", "At most N steps of a stage.", more=True)] = None,
     seed: Annotated[int, learning("N", "The same seed repeats the run.")] = 0,
     time_limit: Annotated[Text, learning("TIME", "25m or 1h30m: the schedule fits it.")] = None,

@@ -17,11 +17,11 @@ from f2rcli.io.base import ReadOptions
 from f2rcli.io.files import file_digest, write_text
 from f2rcli.settings import parse_json, read_text
 from f2rcli.system import cache_folder
-from f2rcli.training.config import TrainConfig, clip_sources, fingerprint
+from f2rcli.training.config import ADAPTING, TrainConfig, clip_sources, fingerprint
 from f2rcli.training.events import OnEvent
 from f2rcli.training.folder import running
 
-MINUTES = 1.0  # that fitting takes unless more are asked for
+MINUTES = ADAPTING / 60  # that fitting takes unless more are asked for
 MOST_KEPT = 64  # entries of the cache, 4 to 13 MB each: those that were used last
 
 
@@ -117,8 +117,10 @@ class Adaptation:
             init = weights.choose(engine.method, Space.RGB, LITE)
         config = TrainConfig(
             inputs=(self.source,), output=str(self.weights), adapt=True,
-            adapt_minutes=self.minutes, method=engine.method, init=init, run=str(run),
-            device=engine.device, precision=engine.precision, threads=engine.threads,
+            time_limit=None if self.minutes == MINUTES else f"{60 * self.minutes:.1f}s",
+            precision="auto" if engine.precision == "fp16" else engine.precision,
+            method=engine.method, init=init, run=str(run), device=engine.device,
+            threads=engine.threads,
             overwrite=True, axes=read.axes, series=read.series, fields=read.fields,
             start_at=read.start, end_at=read.end, frames=read.frames,
         )  # fmt: skip

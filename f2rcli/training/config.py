@@ -22,6 +22,7 @@ from f2rcli.settings import check, check_type, like, parse_json, read_text, sett
 from f2rcli.training.methods import ADAPTABLE, trainable
 
 SCRATCH = "scratch"
+ADAPTING = 60.0  # seconds, unless more are asked for
 NOT_STORED = frozenset({"resume", "overwrite"})
 _PATHS = ("inputs", "output", "init", "run")
 
@@ -45,8 +46,7 @@ class TrainConfig:
         None, choices=beginnings, pattern=r"(?s).*[./\\].*",
         others="the path of a .safetensors file",
     )  # fmt: skip
-    adapt: bool = False  # fit the bundled weights, or those of `init`, to the clips ...
-    adapt_minutes: float = setting(1.0, low=0.1, high=1440)  # ... in so long, on two cores
+    adapt: bool = False  # fit the bundled weights, or those of `init`, to the clips
     steps: int | None = setting(None, low=1, high=10**7)  # at most so many of every stage
     seed: int = setting(0, low=0, high=2**63 - 1)  # the same seed repeats the run
     noise: str | None = setting(None)  # to be added, to clips that have none
@@ -59,7 +59,7 @@ class TrainConfig:
     device: str = like(EngineSettings, "device")
     threads: int | None = like(EngineSettings, "threads")
     precision: str = setting("auto", choices=("auto", "fp32", "bf16"))
-    # Of the session, such as 25m; the schedule is fitted to it.
+    # Of the session, such as 25m; the schedule is fitted to it. To adapt, a minute.
     time_limit: str | None = setting(None)
     resume: bool = False  # continue the run of this output, or of `run`
     overwrite: bool = False  # replace existing files
@@ -120,7 +120,9 @@ class TrainConfig:
     @property
     def time_limit_seconds(self) -> float | None:
         """Time limit of this session in seconds; None without one."""
-        return None if self.time_limit is None else span_in_seconds("time_limit", self.time_limit)
+        if self.time_limit is None:
+            return ADAPTING if self.adapt else None
+        return span_in_seconds("time_limit", self.time_limit)
 
     @property
     def folder(self) -> Path:

@@ -110,11 +110,9 @@ def _too_late(result: TrainResult) -> TrainResult:
 
 
 def seconds_of(config: TrainConfig) -> float:
-    """Seconds a session may take, infinite without a limit; to adapt, one core has twice two's."""
+    """Seconds a session may take, infinite without a limit. To adapt, one core has twice two's."""
     asked = config.time_limit_seconds or math.inf
-    if not config.adapt:
-        return asked
-    return min(asked, 60 * config.adapt_minutes * 2 / min(2, torch.get_num_threads()))
+    return asked if config.time_limit else asked * 2 / min(2, torch.get_num_threads())
 
 
 def gather(config: TrainConfig, result: TrainResult, report: OnEvent) -> TrainingContext:

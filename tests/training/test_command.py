@@ -280,7 +280,7 @@ def test_a_folder_named_as_a_level_was_is_an_input(
     assert done.code == EXIT_OK, done.err
 
 
-@pytest.mark.parametrize("words", [("--sigma", 20), ("--adapt-minutes", 0)])
+@pytest.mark.parametrize("words", [("--sigma", 20), ("--time-limit", "5m")])
 def test_what_does_not_go_with_adapting_is_refused(
     adapt: Callable[..., Done], session: Session, words: tuple[object, ...]
 ) -> None:

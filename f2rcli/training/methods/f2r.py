@@ -122,7 +122,7 @@ class F2RRecipe(Recipe):
             return SCRATCH_OF_CLIPS if len(self.context.footage) > 1 else SCRATCH
         if not config.adapt:
             return TUNING
-        steps = max(1, round(ADAPT_STEPS * config.adapt_minutes))
+        steps = max(1, round(ADAPT_STEPS * (config.time_limit_seconds or math.inf) / 60))
         return tuple(
             replace(spec, steps=steps, batch=ADAPT_BATCH, lr=ADAPT_RATE) for spec in TUNING
         )
