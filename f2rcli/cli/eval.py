@@ -60,9 +60,6 @@ def evaluate(
     noise: Annotated[
         list[str] | None, ways("KIND:NUMBERS", "Added to clean clips: gaussian:30.")
     ] = None,
-    clipped: Annotated[
-        bool | None, ways("", "8-bit codes, or floats.", "--clipped/--unclipped", more=True)
-    ] = None,
     seed: Annotated[int, ways("N", "Same seed, same noise.", more=True)] = 0,
     methods: Annotated[Text, ways("A,B,none", "Denoise noisy clips here; none: do not.")] = None,
     baselines: Annotated[Text, ways("A,B", "ffmpeg, opencv, or one of their filters.")] = None,
@@ -98,8 +95,7 @@ def evaluate(
     )  # fmt: skip
     plan = Plan(
         metrics=metric_names.check(_listed(metrics)), methods=_denoisers(methods, sides, engine),
-        baselines=_listed(baselines), seed=seed, clipped=clipped is not False, frames=frames,
-        engine=engine,
+        baselines=_listed(baselines), seed=seed, frames=frames, engine=engine,
     )  # fmt: skip
     sides.check()
     if csv == "-" and json:
@@ -107,7 +103,7 @@ def evaluate(
     others = [*sides.denoised, clean, noisy, weights]
     check_result("--csv", None if csv == "-" else csv, [*others, report], overwrite=overwrite)
     check_result("--report", report, [*others, csv], overwrite=overwrite)
-    asked, plan = sides.request(ReadOptions(axes=axes, series=series), plan, clipped)
+    asked, plan = sides.request(ReadOptions(axes=axes, series=series), plan)
     for line in asked.remarks:
         console.warning(line)
     found, damaged = _run(asked, plan, console, pictures=report is not None)
@@ -164,14 +160,14 @@ class Sides:
             if wrong:
                 raise UsageError(message, hint=hint)
 
-    def request(self, read: ReadOptions, plan: Plan, clipped: bool | None) -> tuple[Request, Plan]:
+    def request(self, read: ReadOptions, plan: Plan) -> tuple[Request, Plan]:
         """The cases, and the plan as a benchmark's protocol wants it. Raises InputError for no
         match."""
         from f2rcli.noise.synthesis import spec  # brings torch
 
         noises = [spec.parse(text) for text in self.noise]
         if self.benchmark is not None:
-            found, plan = self._benchmark(self.benchmark, plan, clipped)
+            found, plan = self._benchmark(self.benchmark, plan)
         else:
             from f2rcli.evaluation.pairing import paired
 
@@ -187,7 +183,7 @@ class Sides:
             found.baselines = baselines.find(plan.baselines)
         return found, plan
 
-    def _benchmark(self, name: str, plan: Plan, clipped: bool | None) -> tuple[Request, Plan]:
+    def _benchmark(self, name: str, plan: Plan) -> tuple[Request, Plan]:
         chosen = benchmarks.load(name)
         cases = chosen.cases(
             Path(self.root or ""), tuple(self.noise), plan.frames, any_clips=self.any_clips
@@ -196,7 +192,7 @@ class Sides:
         plan = replace(
             plan,
             metrics=plan.metrics or chosen.metrics,
-            clipped=chosen.clipped if clipped is None else clipped,
+            clipped=chosen.clipped,
             frames=plan.frames or chosen.frames,
         )
         kind = "synthetic" if any(case.noise is not None for case in cases) else "reference"
