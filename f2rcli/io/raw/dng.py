@@ -18,7 +18,6 @@ import tifffile
 from numpy.typing import NDArray
 
 from f2rcli.errors import OutputError
-from f2rcli.frames import Mosaic
 from f2rcli.io.raw.exposure import (
     ASCII,
     BLACK_ACROSS,
@@ -61,37 +60,28 @@ MEDIAN = 0.6745  # of the absolute value of a normal deviate
 def profile_left(exposure: Exposure, before: Samples, after: Samples) -> NoiseProfile | None:
     """Gain and read variance of each plane of what was written, in units of white - black: the
     share of the camera's own profile that is left, or a line of its own where the file has none.
-
-    Measured on diagonal differences within cells of 2x2 samples of one colour, by their median in
-    bins of brightness (Donoho, 1995), to which texture is an outlier. None for mosaics too small
-    to tell.
-    """
+    None for mosaics too small to tell."""
     if exposure.noise is not None and np.array_equal(before, after):
         return exposure.noise
-    picture: Real = exposure.picture(after).astype(np.float32)
-    planes = [picture] if exposure.gray else pack(picture, exposure.mosaic.pattern)
-    if planes[0].size < 4 * FEWEST:
-        return None
-    found = [_measured(plane, exposure.even_mosaic, place) for place, plane in enumerate(planes)]
-    if exposure.noise is None:
-        return tuple(_line(level, variance) for level, variance in found)
-    left = []
-    for law, (gain, read) in zip(found, exposure.noise, strict=False):
-        share = min(1.0, _share(*law, gain, read))
-        left.append((gain * share, read * share))
-    return tuple(left)
+    found = _measured(exposure, after)
+    if exposure.noise is None or found is None:
+        return None if found is None else tuple(_line(level, variance) for level, variance in found)
+    shares = [
+        min(1.0, _share(*law, *stated)) for law, stated in zip(found, exposure.noise, strict=False)
+    ]
+    return tuple(
+        (gain * share, read * share)
+        for share, (gain, read) in zip(shares, exposure.noise, strict=False)
+    )
 
 
 def noise_share(exposure: Exposure, samples: Samples) -> float | None:
     """The noise that samples have, as a share of what their NoiseProfile states, in standard
     deviations. None where nothing is stated or the mosaic is too small to tell."""
-    planes = pack(exposure.picture(samples).astype(np.float32), exposure.mosaic.pattern)
-    if exposure.noise is None or planes[0].size < 4 * FEWEST:
+    found = _measured(exposure, samples)
+    if exposure.noise is None or found is None:
         return None
-    shares = [
-        _share(*_measured(plane, exposure.even_mosaic, place), *law)
-        for place, (plane, law) in enumerate(zip(planes, exposure.noise, strict=True))
-    ]
+    shares = [_share(*law, *stated) for law, stated in zip(found, exposure.noise, strict=True)]
     return float(np.sqrt(np.median(shares)))
 
 
@@ -101,16 +91,26 @@ def _share(level: Bins, variance: Bins, gain: float, read: float) -> float:
     return float(np.median(variance / stated))
 
 
-def _measured(plane: Real, mosaic: Mosaic, place: int) -> tuple[Bins, Bins]:
-    """Mean brightness and variance of the noise in each bin of one plane's samples."""
-    black, white = mosaic.black[place], mosaic.white[place]
-    height, width = (size // 2 * 2 for size in plane.shape)
-    cells = (plane[:height, :width] - black) / (white - black)
-    a, b, c, d = cells[::2, ::2], cells[::2, 1::2], cells[1::2, ::2], cells[1::2, 1::2]
-    light, apart = ((a + b + c + d) / 4).ravel(), np.abs(a - b - c + d).ravel() / 2
-    bins = np.array_split(np.argsort(light), min(BINS, len(light) // FEWEST))
-    level = np.array([light[one].mean() for one in bins])
-    return level, np.array([np.square(np.median(apart[one]) / MEDIAN) for one in bins])
+def _measured(exposure: Exposure, samples: Samples) -> list[tuple[Bins, Bins]] | None:
+    """Mean brightness and variance of the noise in each bin of brightness of each plane.
+
+    Measured on diagonal differences within cells of 2x2 samples of one colour, by their median
+    (Donoho, 1995), to which texture is an outlier. None for mosaics too small to tell.
+    """
+    picture: Real = exposure.picture(samples).astype(np.float32)
+    planes = [picture] if exposure.gray else pack(picture, exposure.mosaic.pattern)
+    if planes[0].size < 4 * FEWEST:
+        return None
+    mosaic, found = exposure.even_mosaic, []
+    for plane, black, white in zip(planes, mosaic.black, mosaic.white, strict=False):
+        height, width = (size // 2 * 2 for size in plane.shape)
+        cells = (plane[:height, :width] - black) / (white - black)
+        a, b, c, d = cells[::2, ::2], cells[::2, 1::2], cells[1::2, ::2], cells[1::2, 1::2]
+        light, apart = ((a + b + c + d) / 4).ravel(), np.abs(a - b - c + d).ravel() / 2
+        bins = np.array_split(np.argsort(light), min(BINS, len(light) // FEWEST))
+        level = np.array([light[one].mean() for one in bins])
+        found.append((level, np.array([np.square(np.median(apart[n]) / MEDIAN) for n in bins])))
+    return found
 
 
 def _line(level: Bins, variance: Bins) -> tuple[float, float]:

@@ -54,34 +54,34 @@ _RENEWED = {
     *range(50966, 50976), NOISE_PROFILE, 51111, 51113, 51114, PROVENANCE,
 }  # fmt: skip
 
-# EXIF's tags that a new DNG takes over, by tifffile's names: code and type.
-EXIF_TAGS: dict[str, tuple[int, int]] = {
-    "ExposureTime": (33434, RATIONAL), "FNumber": (33437, RATIONAL),
-    "ExposureProgram": (34850, SHORT), "ISOSpeedRatings": (ISO, SHORT),
-    "SensitivityType": (34864, SHORT), "RecommendedExposureIndex": (34866, LONG),
-    "DateTimeOriginal": (36867, ASCII), "DateTimeDigitized": (36868, ASCII),
-    "OffsetTime": (36880, ASCII), "OffsetTimeOriginal": (36881, ASCII),
-    "OffsetTimeDigitized": (36882, ASCII), "SubsecTime": (37520, ASCII),
-    "SubsecTimeOriginal": (37521, ASCII), "SubsecTimeDigitized": (37522, ASCII),
-    "ShutterSpeedValue": (37377, SRATIONAL), "ApertureValue": (37378, RATIONAL),
-    "BrightnessValue": (37379, SRATIONAL), "ExposureBiasValue": (37380, SRATIONAL),
-    "MaxApertureValue": (37381, RATIONAL), "SubjectDistance": (37382, RATIONAL),
-    "MeteringMode": (37383, SHORT), "LightSource": (37384, SHORT), "Flash": (37385, SHORT),
-    "FocalLength": (37386, RATIONAL), "ExposureMode": (41986, SHORT),
-    "WhiteBalance": (41987, SHORT), "DigitalZoomRatio": (41988, RATIONAL),
-    "FocalLengthIn35mmFilm": (41989, SHORT),
-    "SceneCaptureType": (41990, SHORT), "CameraOwnerName": (42032, ASCII),
-    "BodySerialNumber": (42033, ASCII), "LensSpecification": (42034, RATIONAL),
-    "LensMake": (42035, ASCII), "LensModel": (42036, ASCII), "LensSerialNumber": (42037, ASCII),
-}  # fmt: skip
-GPS_TAGS: dict[str, tuple[int, int]] = {
-    "GPSVersionID": (0, BYTE), "GPSLatitudeRef": (1, ASCII), "GPSLatitude": (2, RATIONAL),
-    "GPSLongitudeRef": (3, ASCII), "GPSLongitude": (4, RATIONAL), "GPSAltitudeRef": (5, BYTE),
-    "GPSAltitude": (6, RATIONAL), "GPSTimeStamp": (7, RATIONAL), "GPSSpeedRef": (12, ASCII),
-    "GPSSpeed": (13, RATIONAL), "GPSTrackRef": (14, ASCII), "GPSTrack": (15, RATIONAL),
-    "GPSImgDirectionRef": (16, ASCII), "GPSImgDirection": (17, RATIONAL),
-    "GPSMapDatum": (18, ASCII), "GPSDateStamp": (29, ASCII),
-}  # fmt: skip
+# Tags of EXIF and GPS that a new DNG takes over, by tifffile's names.
+_EXIF = {
+    RATIONAL: "ExposureTime FNumber ApertureValue MaxApertureValue SubjectDistance FocalLength "
+    "DigitalZoomRatio LensSpecification",
+    SRATIONAL: "ShutterSpeedValue BrightnessValue ExposureBiasValue",
+    SHORT: "ExposureProgram ISOSpeedRatings SensitivityType MeteringMode LightSource Flash "
+    "ExposureMode WhiteBalance FocalLengthIn35mmFilm SceneCaptureType",
+    LONG: "RecommendedExposureIndex",
+    ASCII: "DateTimeOriginal DateTimeDigitized OffsetTime OffsetTimeOriginal OffsetTimeDigitized "
+    "SubsecTime SubsecTimeOriginal SubsecTimeDigitized CameraOwnerName BodySerialNumber LensMake "
+    "LensModel LensSerialNumber",
+}
+_GPS = {
+    BYTE: "GPSVersionID GPSAltitudeRef",
+    ASCII: "GPSLatitudeRef GPSLongitudeRef GPSSpeedRef GPSTrackRef GPSImgDirectionRef GPSMapDatum "
+    "GPSDateStamp",
+    RATIONAL: "GPSLatitude GPSLongitude GPSAltitude GPSTimeStamp GPSSpeed GPSTrack GPSImgDirection",
+}
+
+
+def _coded(names: dict[int, str], known: Any) -> dict[str, tuple[int, int]]:
+    """Code and type of tags by their names; known: tifffile's pairs of code and name."""
+    codes = {name: int(code) for code, name in known.items()}
+    return {name: (codes[name], kind) for kind, line in names.items() for name in line.split()}
+
+
+EXIF_TAGS = _coded(_EXIF, tifffile.TIFF.EXIF_TAGS)
+GPS_TAGS = _coded(_GPS, tifffile.TIFF.GPS_TAGS)
 _EXIF_BY_CODE = {code: name for name, (code, _) in EXIF_TAGS.items()}
 
 Tag = tuple[int, int, int, Any, bool]  # as tifffile writes it: code, type, count, value, once

@@ -14,6 +14,7 @@ import numpy as np
 
 from f2rcli.errors import F2RError, InputError
 from f2rcli.io.stacks.metadata import (
+    SECONDS,
     Facts,
     Metadata,
     known_sizes,
@@ -21,6 +22,7 @@ from f2rcli.io.stacks.metadata import (
     of_ome,
     ome_colour,
     parsed,
+    scaled,
     steady,
 )
 from f2rcli.io.tifffiles import refusals
@@ -32,7 +34,6 @@ _MICROMETRES = 1e6  # of a metre
 _NANOSECONDS = 1e-9  # of a second
 _LANES = "TZC"  # axes that count pictures; scenes (S) are series, tiles (M) are joined
 _SPLIT = "Split it into files in ZEN, or export it as OME-TIFF."
-_FIRST = 32  # frames whose times give the interval
 _FREE = "ERPAHQ"  # letters that OME-TIFF has for axes beyond its five, wavelength first
 _HELD = frozenset("TZCYXSI" + _FREE)  # I: not named by the file
 _LUTS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "cyan": (0, 255, 255),
@@ -123,8 +124,7 @@ def nd2_images(file: Any, path: Path) -> list[Image]:
             return frame[where.get("C", 0)] if "C" in sizes and frame.ndim > 2 else frame
 
         def said() -> Metadata:
-            frames = [frame_at({"T": t}) for t in range(min(own.get("T", 1), _FIRST))]
-            return _of_nd2(file, xml(), position, own, steady(_nd2_times(file, frames)))
+            return _of_nd2(file, xml(), position, own)
 
         name = f"position {position + 1}" if sizes.get("P", 1) > 1 else path.stem
         return Image(name, own, file.dtype, read, said)
@@ -132,17 +132,8 @@ def nd2_images(file: Any, path: Path) -> list[Image]:
     return [image(position) for position in range(sizes.get("P", 1))]
 
 
-def _nd2_times(file: Any, frames: list[int]) -> list[float]:
-    """The times of frames in seconds; none where the file does not say them."""
-    with suppress(InputError), refusals("times of frames"):
-        found = [file.frame_metadata(frame) for frame in frames]
-        channels = [getattr(one, "channels", None) for one in found]
-        return [one[0].time.relativeTimeMs / 1000 for one in channels if one]
-    return []
-
-
 def _of_nd2(
-    file: Any, xml: str, position: int, sizes: dict[str, int], interval: float | None
+    file: Any, xml: str, position: int, sizes: dict[str, int]
 ) -> Metadata:  # fmt: skip
     """By the OME-XML that the package makes; it and what the program recorded go along in whole."""
     outer = {axis: size for axis, size in sizes.items() if axis not in "YXS"}
@@ -155,6 +146,11 @@ def _of_nd2(
     own = "\n".join(f"{name}: {text}" for name, text in (file.text_info or {}).items())
     root = parsed(xml)
     found = Metadata() if root is None else of_ome(root, position, place)
+    times = [
+        scaled(found.planes[at].get("DeltaT"), found.planes[at].get("DeltaTUnit", "s"), SECONDS)
+        for t in range(sizes.get("T", 1)) if (at := place(t, 0, 0) or 0) < len(found.planes)
+    ]  # fmt: skip
+    interval = steady([time for time in times if time is not None])
     voxel = file.voxel_size()
     return Metadata(
         sizes=found.sizes or known_sizes(X=voxel.x, Y=voxel.y, Z=voxel.z),

@@ -88,7 +88,7 @@ class StackReader(Reader):
             self._note(note)
         lacking = len(self.stack.absent[series.number])
         self.ledger.promised(
-            self.stack.promised_by(series.words), series.frames, series.frames - lacking, "picture",
+            f"the file ({series.words})", series.frames, series.frames - lacking, "picture",
         )  # fmt: skip
         if series.dtype.itemsize == 8:
             self._note("float64 samples: the noise is computed in float32")

@@ -248,10 +248,6 @@ class Stack(ABC):
         """The file's name, with the number of a series where it has several."""
         return f"{self.name}, series {number + 1}" if len(self.series) > 1 else self.name
 
-    def promised_by(self, words: str) -> str:
-        """What promises a series with these axes and sizes, in words."""
-        return f"its description ({words})"
-
     def check(self, number: int) -> None:
         """Raise InputError for a series that is not pictures f2r can denoise."""
         check_series(self.series[number], self.title(number))

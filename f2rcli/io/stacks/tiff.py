@@ -102,8 +102,7 @@ class TiffStack(Stack):
         self.series = [self._series(number) for number in numbers]
         self.absent = [self._absent(number) for number in numbers]
         self.paths = self._all_paths()
-        self._described = self.pictures[0].kind not in UNDESCRIBED
-        if not self._described and len(self.series) > 1:
+        if self.pictures[0].kind in UNDESCRIBED and len(self.series) > 1:
             self.remarks += (f"pages of {len(self.series)} kinds: {listed_series(self.series)}",)
         if _breaks_off(self.file):
             self.broken = f"its list of pages breaks off after {pages}"
@@ -122,9 +121,6 @@ class TiffStack(Stack):
             self.remarks += (f"{more} of an unfinished volume: no whole one, left out",)
         axes, shape = "".join(sizes) + last.first.axes, (*sizes.values(), *last.first.shape)
         return replace(last, share=1, axes=axes, shape=shape, offset=None)
-
-    def promised_by(self, words: str) -> str:
-        return super().promised_by(words) if self._described else "its list of pages"
 
     def check(self, number: int) -> None:
         """See Stack."""
@@ -489,9 +485,6 @@ class PageFolder(Stack):
         self.series = [replace(only, axes=axes, shape=shape)]
         self.absent = [frozenset(n for n, file in enumerate(self.files) if file is None)]
         self._said = replace(first.metadata(0), planes=())
-
-    def promised_by(self, words: str) -> str:
-        return f"the names of its files ({words})"
 
     def page(self, place: int) -> TiffStack:
         """The file at a place, open. Raises InputError, MismatchError for one of another kind."""
