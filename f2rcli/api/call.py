@@ -29,7 +29,6 @@ class Keywords(TypedDict, total=False):
     """The keywords of `Options`, for editors and type checkers."""
 
     strength: float
-    luma_strength: float | None
     chroma_strength: float | None
     sigma: float | None
     method: str

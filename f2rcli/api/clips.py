@@ -121,12 +121,12 @@ def denoise(
     weights to the file first, in about a minute; a number is that many minutes. return_report:
     return a tuple of the result and a `Report`.
 
-    Options, with their defaults: strength (0 to 4; 1), luma_strength and chroma_strength (the same
-    for brightness and for colour alone; strength), sigma (standard deviation of the noise in the
-    arrays' own units, 8-bit units for files; measured), axes (a letter per axis: T time, Y rows, X
-    columns, S colours, others are lanes of their own), series (of a file with several: a number, a
-    name or "all"), levels (the values that networks see as black and white; measured), weights,
-    model, method, ensemble, device, precision, tile, threads as on the command line.
+    Options, with their defaults: strength (0 to 4; 1), chroma_strength (the same for colour alone;
+    strength), sigma (standard deviation of the noise in the arrays' own units, 8-bit units for
+    files; measured), axes (a letter per axis: T time, Y rows, X columns, S colours, others are
+    lanes of their own), series (of a file with several: a number, a name or "all"), levels (the
+    values that networks see as black and white; measured), weights, model, method, ensemble,
+    device, precision, tile, threads as on the command line.
 
     Raises UsageError for options that do not fit, InputError for what cannot be read, OutputError
     for what cannot be written, CancelledError where `cancel` ended it.

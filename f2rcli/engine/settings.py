@@ -28,8 +28,6 @@ class EngineSettings:
     # 1 removes the measured noise, less keeps grain, 0 changes nothing; above 1, up to 4, f2r
     # assumes noise that many times stronger.
     strength: float = setting(1.0, low=0, high=4)
-    # The same for luma alone (default: as strength).
-    luma_strength: float | None = setting(None, low=0, high=4)
     # The same for chroma alone (default: as strength).
     chroma_strength: float | None = setting(None, low=0, high=4)
     # Standard deviation of the noise in 8-bit units (default: measured).
@@ -76,8 +74,8 @@ C = TypeVar("C", bound=Any)  # a change of a plane, in its own units: an array o
 
 def luma_and_chroma(settings: EngineSettings) -> tuple[float, float]:
     """The strengths of luma and of chroma, from 0 to 4."""
-    whole, luma, chroma = settings.strength, settings.luma_strength, settings.chroma_strength
-    return whole if luma is None else luma, whole if chroma is None else chroma
+    luma, chroma = settings.strength, settings.chroma_strength
+    return luma, luma if chroma is None else chroma
 
 
 def changes_nothing(settings: EngineSettings) -> bool:

@@ -26,8 +26,11 @@ YUV420 = PlaneLayout(
 BT709 = np.array([[0.2126, 0.7152, 0.0722], [-0.1146, -0.3854, 0.5], [0.5, -0.4542, -0.0458]])
 
 
-def asked(luma: float | None = None, chroma: float | None = None, **others) -> EngineSettings:
-    return EngineSettings(luma_strength=luma, chroma_strength=chroma, **others)
+def asked(
+    luma: float | None = None, chroma: float | None = None, strength: float = 1.0
+) -> EngineSettings:
+    each = (strength if one is None else one for one in (luma, chroma))
+    return EngineSettings(**dict(zip(("strength", "chroma_strength"), each, strict=True)))
 
 
 def changes_of(layout: PlaneLayout) -> list[np.ndarray]:
@@ -101,7 +104,8 @@ def test_noise_is_taken_to_be_stronger_in_the_planes_asked_for(
 
 def test_a_plane_at_nought_keeps_every_sample() -> None:
     frames = yuv_clip(3)
-    gray_noise, colour_noise = run(frames, luma_strength=0.0), run(frames, chroma_strength=0.0)
+    gray_noise = run(frames, strength=0.0, chroma_strength=1.0)
+    colour_noise = run(frames, chroma_strength=0.0)
     full = run(frames)
     for before, luma_kept, chroma_kept, both in zip(
         frames, gray_noise, colour_noise, full, strict=True
@@ -116,14 +120,14 @@ def test_a_plane_at_nought_keeps_every_sample() -> None:
 
 def test_nought_for_both_is_nought(tmp_path: Path) -> None:
     frames = noisy_clip(2)
-    done = run(frames, luma_strength=0.0, chroma_strength=0.0)
+    done = run(frames, strength=0.0, chroma_strength=0.0)
     assert all(a.planes[0] is b.planes[0] for a, b in zip(done, frames, strict=True))
     assert changes_nothing(asked(strength=0.0))
     assert not changes_nothing(asked(0.0))
     assert not changes_nothing(asked(strength=0.0, chroma=0.1))
 
 
-@pytest.mark.parametrize("name", ["luma_strength", "chroma_strength"])
+@pytest.mark.parametrize("name", ["strength", "chroma_strength"])
 @pytest.mark.parametrize("value", [-0.1, 4.5, float("nan")])
 def test_strengths_beyond_reason_are_refused_everywhere(name: str, value: float) -> None:
     import f2rcli
@@ -139,5 +143,5 @@ def test_gray_pictures_have_no_chroma_to_be_strong_about() -> None:
     frames = to_frames(grays, GRAY8)
     with pytest.raises(UsageError, match=r"chroma_strength=0\.5: synthetic holds gray pictures"):
         run(frames, chroma_strength=0.5)
-    half = run(frames, luma_strength=0.5, sigma=20.0)
+    half = run(frames, strength=0.5, sigma=20.0)
     assert not np.array_equal(half[0].planes[0], frames[0].planes[0])
