@@ -17,7 +17,7 @@ from av.video.codeccontext import VideoCodecContext
 from f2rcli.errors import UsageError, closest
 from f2rcli.frames import ClipInfo, Family, PlaneLayout
 from f2rcli.io.base import Reader, WriteOptions
-from f2rcli.io.video.pixels import FULL, LIMITED, ColourTags, PixelFormat, pixel_format
+from f2rcli.io.video.pixels import FULL, LIMITED, UNSPECIFIED, ColourTags, PixelFormat, pixel_format
 from f2rcli.io.video.source import SourceMetadata, metadata_of
 from f2rcli.io.video.streams import Container, is_encoder
 from f2rcli.system import x264_assembly, x265_assembly
@@ -59,6 +59,7 @@ _RAW = ["yuv420p", "yuv422p", "yuv444p", "yuv411p", "gray", "yuv420p10le", "yuv4
         "gray16le", "yuv420p16le", "yuv422p16le", "yuv444p16le"]  # fmt: skip
 # Encoders whose streams never say that they are full range; not every container says it for them.
 _NEVER_FULL = ("prores_ks", "dnxhd", "cfhd", "v210", "mpeg4", "mpeg2video")
+_WITH_ALPHA = ("matroska", "webm")
 LAMBDA = 118  # FFmpeg's quantiser unit (FF_QP2LAMBDA)
 
 
@@ -153,17 +154,22 @@ def choose_encoder(reader: Reader, container: Container, options: WriteOptions) 
     Tables put them in order; the first that opens is taken, which is the first one nearly always.
     Raises UsageError.
     """
-    layout = reader.info.layout
+    layout, source = reader.info.layout, metadata_of(reader)
     pairs = [
         (encoder, form)
         for encoder in _candidates(reader, container, options)
-        for form in _forms(encoder, container, options)
+        for form in formats_of(encoder)
+        if options.pix_fmt in (None, form.name)
+        # VP9's alpha travels beside its pictures, in Matroska alone.
+        and not (form.alpha and encoder == "libvpx-vp9" and container.name not in _WITH_ALPHA)
     ]
 
     def regret(pair: tuple[str, PixelFormat]) -> tuple[int, int, bool]:
         encoder, form = pair
         lost = losses(form, layout)
-        if not lost or _tolerated(encoder, form, reader):
+        # ProRes 4444 decodes to 12 bits, of which its only free encoder takes 10.
+        own = encoder == "prores_ks" and source.family == "prores"
+        if not lost or (own and lost == ["12 bits (10 instead)"]):
             return 0, 0, form != closest_format(encoder, layout)
         return len(lost), max(0, layout.bits - form.bits), False
 
@@ -172,7 +178,10 @@ def choose_encoder(reader: Reader, container: Container, options: WriteOptions) 
         setup = _setup(reader, container, encoder, form, options)
         reason = setup.trial()
         if reason is None:
-            return EncoderChoice(setup, tuple(_losses(reader, setup)), refusals)
+            lost = losses(form, layout)
+            if layout.full_range and not setup.coding.full_range:
+                lost.append("full range (limited instead)")
+            return EncoderChoice(setup, tuple(f"{what} ({encoder})" for what in lost), refusals)
         plain = replace(options, encoder_options=(), crf=None)
         if plain != options and not _setup(reader, container, encoder, form, plain).trial():
             raise UsageError(
@@ -283,14 +292,6 @@ def formats_of(encoder: str) -> list[PixelFormat]:
     return list(unique.values())
 
 
-def _forms(encoder: str, container: Container, options: WriteOptions) -> Iterator[PixelFormat]:
-    """Formats of an encoder, as far as the container carries them; VP9's alpha travels beside."""
-    beside = encoder == "libvpx-vp9" and container.name not in ("matroska", "webm")
-    for form in formats_of(encoder):
-        if options.pix_fmt in (None, form.name) and not (beside and form.alpha):
-            yield form
-
-
 def losses(form: PixelFormat, layout: PlaneLayout) -> list[str]:
     """Properties of a layout that a pixel format cannot hold, in words; empty if lossless."""
     lost = []
@@ -323,24 +324,6 @@ def closest_format(encoder: str, layout: PlaneLayout) -> PixelFormat | None:
     return min(formats_of(encoder), key=rank, default=None)
 
 
-def _losses(reader: Reader, setup: EncoderSetup) -> Iterator[str]:
-    tolerated = _tolerated(setup.encoder, setup.form, reader)
-    yield from tolerated
-    if not tolerated:
-        for what in losses(setup.form, reader.info.layout):
-            yield f"{what} ({setup.encoder})"
-    if reader.info.layout.full_range and not setup.coding.full_range:
-        yield f"full range (limited instead) ({setup.encoder})"
-
-
-def _tolerated(encoder: str, form: PixelFormat, reader: Reader) -> tuple[str, ...]:
-    """ProRes 4444 decodes to 12 bits, of which its only free encoder takes 10: still the family."""
-    own = encoder == "prores_ks" and metadata_of(reader).family == "prores"
-    if own and losses(form, reader.info.layout) == ["12 bits (10 instead)"]:
-        return ("12 bits (10 instead: the ProRes encoder takes no more)",)
-    return ()
-
-
 def _setup(
     reader: Reader, container: Container, encoder: str, form: PixelFormat, options: WriteOptions
 ) -> EncoderSetup:
@@ -351,7 +334,9 @@ def _setup(
         full_range=info.layout.full_range and not limited,
         matrix=info.layout.matrix, siting=info.layout.siting,
     )  # fmt: skip
-    hevc = family_of_encoder(encoder) == "hevc" and container.name in ("mp4", "mov")
+    hevc = family_of_encoder(encoder) == "hevc" and container.movie
+    tags, rgb = source.colour, form.family is Family.RGB
+    said = FULL if coding.full_range else LIMITED
     return EncoderSetup(
         encoder=encoder,
         form=form,
@@ -359,24 +344,18 @@ def _setup(
         height=info.height,
         rate=rate,
         time_base=1 / rate if one_rate(container, encoder) else info.time_base,
-        tags=_colour_for(coding, source.colour),
+        # The source's, with what the pictures' coding itself decides.
+        tags=replace(
+            tags,
+            matrix=0 if rgb else UNSPECIFIED if tags.matrix == 0 else tags.matrix,
+            range=said if tags.range or coding.full_range else 0,
+            chroma_location="",
+        ),
         coding=coding,
         pixel_aspect=source.pixel_aspect,
         field_order=1 if not info.interlaced else 2 if info.top_field_first else 3,
         codec_tag="hvc1" if hevc else "",  # QuickTime plays no other
         options=tuple(_options(encoder, form, info, source, options).items()),
-    )
-
-
-def _colour_for(coding: PlaneLayout, tags: ColourTags) -> ColourTags:
-    """The colour tags to write: the source's, with what the pictures' coding itself decides."""
-    matrix = 2 if tags.matrix == 0 else tags.matrix  # RGB's number has no meaning for Y'CbCr
-    said = FULL if coding.full_range else LIMITED
-    return replace(
-        tags,
-        matrix=0 if coding.family is Family.RGB else matrix,
-        range=said if tags.range or coding.full_range else 0,
-        chroma_location="",
     )
 
 

@@ -1,7 +1,8 @@
 """Decoded pictures: their planes as NumPy arrays, and back, and what they state beside samples.
 
-Neither swscale nor `to_ndarray` is used for Y'CbCr: both change samples or refuse formats.
-Every picture is copied out of the decoder's buffers once, so that frames own their planes.
+FFmpeg's swscale takes packed formats to planes and back, which is exact; it converts no colours,
+which would not be. Every picture is copied out of the decoder's buffers once, so that frames own
+their planes.
 
 Outputs that cannot hold the input's own layout get another one (`converted`): exact wherever it
 holds every sample (more depth, finer chroma, opaque alpha, gray as Y'CbCr), else rounded once."""
@@ -29,22 +30,13 @@ HD_LINES = 720  # from here up an unspecified matrix is taken as BT.709
 
 # ITU-T H.273 MatrixCoefficients
 _MATRICES = {
-    1: Matrix.BT709,
-    4: Matrix.FCC,
-    5: Matrix.BT601,
-    6: Matrix.BT601,
-    7: Matrix.SMPTE240M,
-    8: Matrix.YCGCO,
-    9: Matrix.BT2020,
-}
+    1: Matrix.BT709, 4: Matrix.FCC, 5: Matrix.BT601, 6: Matrix.BT601, 7: Matrix.SMPTE240M,
+    8: Matrix.YCGCO, 9: Matrix.BT2020,
+}  # fmt: skip
 _SITINGS = {
-    "left": (0.0, 0.5),
-    "center": (0.5, 0.5),
-    "topleft": (0.0, 0.0),
-    "top": (0.5, 0.0),
-    "bottomleft": (0.0, 1.0),
-    "bottom": (0.5, 1.0),
-}
+    "left": (0.0, 0.5), "center": (0.5, 0.5), "topleft": (0.0, 0.0), "top": (0.5, 0.0),
+    "bottomleft": (0.0, 1.0), "bottom": (0.5, 1.0),
+}  # fmt: skip
 _NAMES = {
     "primaries": {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m",
                   8: "film", 9: "bt2020", 10: "xyz", 11: "p3-dci", 12: "p3-d65"},
@@ -116,13 +108,10 @@ class ColourTags:
 
     def named(self) -> dict[str, str]:
         """The specified tags, by name."""
-        known = {
-            "primaries": self.primaries, "transfer": self.transfer,
-            "matrix": self.matrix, "range": self.range,
-        }  # fmt: skip
+        values = {key: getattr(self, key) for key in _NAMES}
         said = {
             key: _NAMES[key].get(value, str(value))
-            for key, value in known.items()
+            for key, value in values.items()
             if value != (0 if key == "range" else UNSPECIFIED)
         }
         return said | ({"chroma_location": self.chroma_location} if self.chroma_location else {})
@@ -140,19 +129,18 @@ class Mastering:
         display, light = _MASTERING[library]
         chosen = ["hdr10=1", "hdr10-opt=1", "repeat-headers=1"] if library == "x265" else []
         if self.display:
-            texts = [str(code) for code in self.codes]
-            if library == "svtav1":
-                texts = [f"{float(v):.{5 if n < 8 else 4}f}" for n, v in enumerate(self.display)]
+            # In steps of 0.00002, then of 0.0001 cd/m2 (SMPTE ST 2086); SVT-AV1 takes the numbers.
+            texts = [
+                f"{float(v):.{5 if n < 8 else 4}f}"
+                if library == "svtav1"
+                else str(round(v * (50000 if n < 8 else 10000)))
+                for n, v in enumerate(self.display)
+            ]
             r, g, b, w = (",".join(texts[i : i + 2]) for i in (0, 2, 4, 6))
             chosen.append(f"{display}=G({g})B({b})R({r})WP({w})L({texts[9]},{texts[8]})")
         if self.light:
             chosen.append(f"{light}={self.light[0]},{self.light[1]}")
         return chosen
-
-    @property
-    def codes(self) -> list[int]:
-        """The display in steps of 0.00002, then of 0.0001 cd/m2 (SMPTE ST 2086)."""
-        return [round(v * (50000 if n < 8 else 10000)) for n, v in enumerate(self.display)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,45 +162,18 @@ def colour_tags(
 ) -> ColourTags:
     """The colour description of a decoded picture, or else of its decoder."""
     spoken = "yuvj" in frame.format.name  # the old way to say full range
+    primaries, transfer, matrix = (
+        next((number for number in (int(a), int(b)) if number != UNSPECIFIED), UNSPECIFIED)
+        for a, b in (
+            (frame.color_primaries, context.color_primaries),
+            (frame.color_trc, context.color_trc),
+            (frame.colorspace, context.colorspace),
+        )
+    )
     return ColourTags(
-        primaries=_said(int(frame.color_primaries), int(context.color_primaries)),
-        transfer=_said(int(frame.color_trc), int(context.color_trc)),
-        matrix=_said(int(frame.colorspace), int(context.colorspace)),
+        primaries=primaries, transfer=transfer, matrix=matrix, chroma_location=location,
         range=FULL if spoken else int(frame.color_range) or int(context.color_range),
-        chroma_location=location,
-    )
-
-
-def _said(first: int, second: int) -> int:
-    """The first number, or the second where the first is unspecified."""
-    return first if first != UNSPECIFIED else second
-
-
-def siting(tags: ColourTags) -> tuple[float, float]:
-    """The siting of chroma samples, as in `PlaneLayout.siting`; "left" where it is not tagged."""
-    return _SITINGS.get(tags.chroma_location, _SITINGS["left"])
-
-
-def full_range(tags: ColourTags, family: Family) -> bool:
-    """Whether samples span the whole range: as tagged, else limited for Y'CbCr only."""
-    return tags.range == FULL if family is Family.YUV else tags.range != LIMITED
-
-
-def choose_matrix(tags: ColourTags, family: Family, height: int) -> tuple[Matrix, str | None]:
-    """The Y'CbCr matrix to work in, and a note where it had to be assumed."""
-    guess = Matrix.BT709 if height >= HD_LINES else Matrix.BT601
-    if family is not Family.YUV:
-        return guess, None
-    if tags.matrix in (0, UNSPECIFIED, 3):
-        return guess, f"no colour matrix is tagged; {guess.value} assumed for a height of {height}"
-    if tags.matrix in _MATRICES:
-        return _MATRICES[tags.matrix], None
-    named = _NAMES["matrix"].get(tags.matrix, f"number {tags.matrix}")
-    near = Matrix.BT2020 if tags.matrix in (10, 14) else guess
-    return near, (
-        f"the colour matrix {named} is processed as {near.value}; unchanged samples "
-        "stay exact and the tag is kept"
-    )
+    )  # fmt: skip
 
 
 def picture_facts(frame: av.VideoFrame) -> PictureFacts:
@@ -221,12 +182,13 @@ def picture_facts(frame: av.VideoFrame) -> PictureFacts:
     place = re.search(r"\bcl:(\w+)", shown)
     fields = re.search(r"\bi:([PTB])", shown)
     matrix = _numbers(frame, Type.DISPLAYMATRIX, "<9i")
-    location = place.group(1) if place else ""
+    location, form = place.group(1) if place else "", pixel_format(frame.format.name)
+    subsampled = form is not None and form.log2_chroma != (0, 0)
     aspect = re.search(r"\bsar:(\d+)/(\d+)", shown)
     known = aspect is not None and int(aspect.group(1)) > 0 and int(aspect.group(2)) > 0
     return PictureFacts(
         pixel_aspect=Fraction(int(aspect[1]), int(aspect[2])) if aspect and known else None,
-        chroma_location=location if location in _SITINGS and subsampled(frame) else "",
+        chroma_location=location if location in _SITINGS and subsampled else "",
         interlaced=frame.interlaced_frame,
         top_field_first=fields is None or fields.group(1) != "B",
         mastering=_mastering(frame),
@@ -235,15 +197,6 @@ def picture_facts(frame: av.VideoFrame) -> PictureFacts:
             dict.fromkeys(word for kind, word in _EXTRAS.items() if side_data(frame, kind))
         ),
         stereo=_numbers(frame, Type.STEREO3D, "<2i"),
-    )
-
-
-def subsampled(frame: av.VideoFrame) -> bool:
-    """Whether a picture has fewer chroma than luma samples."""
-    parts = frame.format.components
-    return any(
-        part.is_chroma and (part.width, part.height) != (parts[0].width, parts[0].height)
-        for part in parts
     )
 
 
@@ -326,10 +279,25 @@ class PixelFormat:
         )
 
     def layout_tagged(self, tags: ColourTags, height: int) -> tuple[PlaneLayout, str | None]:
-        """The layout by a stream's colour tags, and a note where the matrix had to be assumed."""
-        matrix, note = choose_matrix(tags, self.family, height)
-        full = full_range(tags, self.family)
-        return self.layout(full_range=full, matrix=matrix, siting=siting(tags)), note
+        """The layout by a stream's colour tags, and a note where the matrix had to be assumed.
+
+        Untagged, Y'CbCr has limited range and chroma at the left, others have full range.
+        """
+        yuv, note = self.family is Family.YUV, None
+        guess = Matrix.BT709 if height >= HD_LINES else Matrix.BT601
+        matrix = _MATRICES.get(tags.matrix, guess) if yuv else guess
+        if yuv and tags.matrix in (0, UNSPECIFIED, 3):
+            note = f"no colour matrix is tagged; {guess.value} assumed for a height of {height}"
+        elif yuv and tags.matrix not in _MATRICES:
+            matrix = Matrix.BT2020 if tags.matrix in (10, 14) else guess
+            named = _NAMES["matrix"].get(tags.matrix, f"number {tags.matrix}")
+            note = (
+                f"the colour matrix {named} is processed as {matrix.value}; unchanged samples "
+                "stay exact and the tag is kept"
+            )
+        full = tags.range == FULL if yuv else tags.range != LIMITED
+        place = _SITINGS.get(tags.chroma_location, _SITINGS["left"])
+        return self.layout(full_range=full, matrix=matrix, siting=place), note
 
 
 @cache
