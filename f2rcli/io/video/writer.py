@@ -378,23 +378,16 @@ class VideoWriter(Writer):
                 self._file.close()
             if self._part is not None:
                 own = self._side.written(self.detail.container).index(None)
-                self._write_display(self._part.path, own)
+                if self.detail.display is not None:
+                    write_display_size(self._part.path, own, self.detail.display)
                 verified = tuple(self._verified(self._part.path, own))
                 size = self._part.publish()
-        except _ERRORS as error:
+        except (*_ERRORS, ValueError) as error:  # of a header that is not as FFmpeg writes it
             raise self._failure(error) from error
         return self.plan.receipt(
             frames=self._written.frames, seconds=float(self._written.seconds), size=size,
             verified=verified, lost=(*self._losses, *self._side.lost()),
         )  # fmt: skip
-
-    def _write_display(self, path: Path, own: int) -> None:
-        """Write the display size of the picture, which is the track `own` of a finished file."""
-        if self.detail.display is not None:
-            try:
-                write_display_size(path, own, self.detail.display)
-            except ValueError as error:  # better without than not at all
-                self._losses.append(f"pixel aspect {self.detail.setup.pixel_aspect} ({error})")
 
     def _verified(self, path: Path, own: int) -> Iterator[str]:
         """Count the packets of a finished file: what was verified, in words. Raises OutputError for
