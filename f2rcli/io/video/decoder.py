@@ -152,9 +152,6 @@ class Decoder:
         self._unpack: BitStreamFilterContext | None = None
         self._may_pack = container.format.name == "avi" and family_of(stream) == "mpeg4"
         self._reported = False  # damage of the picture that comes next
-        self._begin()
-
-    def _begin(self) -> None:
         self.ended = False  # the demuxer came to its end by itself
         self._expected: list[tuple[int, int]] = []  # heap of (pts, duration) sent, not yet shown
         self._owed = 0  # packets sent minus pictures received
@@ -163,13 +160,6 @@ class Decoder:
         self._next: dict[int, Fraction] = {}  # seconds; where each stream should go on
         self._demuxed = self._demux()
         self._pictures = self._run()
-
-    def restart(self) -> None:
-        """Drop pending pictures, after a seek."""
-        self.context.flush_buffers()
-        if self._unpack is not None:
-            self._unpack.flush()
-        self._begin()
 
     def close(self) -> None:
         """Stop the decoder. May be called more than once.

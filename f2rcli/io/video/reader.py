@@ -5,7 +5,7 @@ import re
 from array import array
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
@@ -82,17 +82,24 @@ class VideoReader(Reader):
         self._piped = StandardInput() if self.source == PIPE else None
         # A named pipe is no file: what is read of it once is missing later.
         self._again = self.source != PIPE and Path(source).is_file()
-        self.container = open_source(self._piped or self.source)
+        self._ahead: list[DecodedPicture] = []  # decoded; each is released when it is taken
+        self._opened, self._elsewhere = ExitStack(), ExitStack()
         with ExitStack() as opened:
-            opened.callback(self.container.close)
-            self.stream = choose_video(self.container, self.name)
-            self._decoder = Decoder(
-                self.container, self.stream, self._context(), self.ledger, self.side.add
-            )
-            opened.callback(self._decoder.close)
-            self._ahead = self._first_pictures()  # decoded; each is released when it is taken
+            opened.callback(self.close)
+            self._open(self._opened)
+            self._ahead = self._first_pictures()
             self._note_facts(self._ahead)
-            self._opened = opened.pop_all()
+            opened.pop_all()
+
+    def _open(self, opened: ExitStack) -> None:
+        """Open the source, at its beginning; `opened` will close it."""
+        self.container = opened.enter_context(open_source(self._piped or self.source))
+        self.stream = choose_video(self.container, self.name)
+        self._decoder = Decoder(
+            self.container, self.stream, self._context(), self.ledger, self.side.add
+        )
+        opened.callback(self._decoder.close)
+        self._ahead = []
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames. Raises InputError for what cannot be read."""
@@ -184,46 +191,35 @@ class VideoReader(Reader):
 
         Transport streams find times only roughly, so what comes after a seek is looked at.
         """
-        if not self.span.start or self.source == PIPE or self._untimed:
+        if not self.span.start or not self._again or self._untimed:
             return True
         first, tick = self._first_pts, self._tick
         target = first + int(self.span.start / tick) - lead
         if target <= first and self._ahead:  # where one is
             return True
-        covers = [packet for packet in self.side.queue if is_cover(packet.stream)]
-        there = False
         for place in (target - round(margin / tick) for margin in _MARGINS):
-            picture = None if place <= first or there else self._sought(place)
+            if place > first and self._sought(place, target):
+                return False
+        self._reopen()
+        return True
+
+    def _sought(self, place: int, target: int) -> bool:
+        """Seek; whether a sound key frame at or before `target` follows."""
+        self._reopen()
+        with suppress(av.FFmpegError):
+            self.container.seek(place, stream=self.stream)
+            picture = next(iter(self._decoder), None)
             if picture is not None and picture.frame is not None and picture.pts is not None:
-                sound = picture.frame.key_frame and not picture.corrupt
-                there = sound and picture.pts <= target
-        if not there:
-            self._rewind()
-        self.side.queue.extendleft(covers)
-        return not there
+                self._ahead = [picture]
+                return picture.frame.key_frame and not picture.corrupt and picture.pts <= target
+        return False
 
-    def _sought(self, place: int, **how: Any) -> DecodedPicture | None:
-        """Seek; the picture that follows, which is the next to be taken; None where one cannot."""
+    def _reopen(self) -> None:
+        """Begin anew with a second look at the file; the first stays open for what it states."""
         self.ledger.clear()  # of what lies before the excerpt that is asked for
-        try:
-            self.container.seek(place, **(how or {"stream": self.stream}))
-        except av.FFmpegError:
-            return None
         self.side.queue.clear()
-        self._decoder.restart()
-        picture = next(iter(self._decoder), None)
-        self._ahead = [picture] if picture is not None and picture.frame else []
-        return picture
-
-    def _rewind(self) -> None:
-        """Go back to the first picture by time, else to the first byte; Matroska and AVI do not
-        move on a byte seek."""
-        first = self._first_pts
-        picture = self._sought(first)
-        if picture is not None and picture.frame and picture.pts == first:
-            return
-        if self._sought(0, unsupported_byte_offset=True) is None and self._sought(first) is None:
-            raise InputError(f"{self.name}: is not seekable.", hint="Leave out start=.")
+        self._elsewhere.close()
+        self._open(self._elsewhere)
 
     def _early(self, frame: Frame) -> bool:
         """Whether a frame lies before the excerpt; its damage does not count then."""
@@ -443,6 +439,7 @@ class VideoReader(Reader):
     def close(self) -> None:
         self._ahead = []
         self.side.queue.clear()
+        self._elsewhere.close()
         self._opened.close()
 
     # --- What the file promises
