@@ -109,6 +109,20 @@ def test_what_a_program_says_besides_axes_stays(tmp_path: Path) -> None:
         assert file.shaped_metadata[0]["fps"] == 30000
 
 
+def test_letters_of_imagej_that_are_no_ascii_are_written_as_it_writes_them(tmp_path: Path) -> None:
+    source, target, array = tmp_path / "a.tif", tmp_path / "b.tif", movie((3, 12, 14))
+    tifffile.imwrite(source, array, imagej=True, resolution=(5, 5),
+                     metadata={"axes": "TYX", "unit": "um", "Info": "größer"})  # fmt: skip
+    source.write_bytes(source.read_bytes().replace(b"unit=um", b"unit=\xb5m"))
+    assert passed(source, target, change=True).frames == 3
+    with tifffile.TiffFile(target) as file:
+        assert file.imagej_metadata["Info"] == "größer"
+        assert "unit=\\u00b5m" in file.pages.first.description
+    passed(target, tmp_path / "c.ome.tif", change=False)
+    with tifffile.TiffFile(tmp_path / "c.ome.tif") as file:
+        assert 'PhysicalSizeX="0.2"' in file.ome_metadata
+
+
 def test_a_stack_of_imagej_without_axes_becomes_a_movie_of_imagej(tmp_path: Path) -> None:
     source, target, array = tmp_path / "a.tif", tmp_path / "b.tif", movie((5, 12, 14))
     tifffile.imwrite(source, array, photometric="minisblack", metadata=None,

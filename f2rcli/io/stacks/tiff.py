@@ -336,8 +336,10 @@ def _ends_within(page: Any) -> bool:
 
 def resolution(page: Any) -> tuple[float, float] | None:
     """Pixels per unit across and down; None where a page does not say."""
-    stated = 282 in page.tags and 283 in page.tags
-    across, down = page.resolution if stated else (0.0, 0.0)
+    across = down = 0.0
+    with suppress(InputError), refusals("resolution"):  # of zeros
+        if 282 in page.tags and 283 in page.tags:
+            across, down = page.resolution
     return (across, down) if across > 0 < down else None
 
 

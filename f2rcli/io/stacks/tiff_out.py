@@ -1,7 +1,9 @@
 """TIFF stacks written anew by tifffile: OME-TIFF, ImageJ's, and plain ones with their axes."""
 
+import json
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -10,11 +12,12 @@ from uuid import NAMESPACE_OID, uuid5
 import numpy as np
 import tifffile
 
+from f2rcli.errors import InputError
 from f2rcli.frames import Plane
 from f2rcli.io.stacks.metadata import PROVENANCE, SOURCE, Facts, Metadata, in_xml
 from f2rcli.io.stacks.stack import Series, Stack
 from f2rcli.io.stacks.tiff import UNDESCRIBED, TiffStack, resolution
-from f2rcli.io.tifffiles import compression_name, first_description, quiet
+from f2rcli.io.tifffiles import compression_name, first_description, quiet, refusals
 
 Kind = Literal["ome", "imagej", "plain"]
 Samples = Callable[[int, int], Any]  # of a series and its level: (pictures, ...), None for room
@@ -28,6 +31,7 @@ _IMAGEJ_OWN = ("ImageJ", "images", "channels", "slices", "frames", "hyperstack",
 # pages, makers, dates, authors.
 _TELLING = (269, 271, 272, 285, 306, 315, 316)
 _IMAGEJ_TAGS = (50838, 50839)
+_IMAGEJ_WIDE = ("Info", "Labels")  # which those tags hold, in any letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,8 @@ class PageForm:
             note = f"{compression_name(compression)}: f2r cannot write that; pages become {codec}"
             return cls(options | {"compression": _DEFLATE}, codec, note)
         if compression != 1:
-            options |= {"compression": compression, "predictor": int(page.predictor)}
+            fits = page.predictor != 3 or one.dtype.kind == "f"  # 3: of floats, in a sound header
+            options |= {"compression": compression, "predictor": int(page.predictor) if fits else 1}
         packed = page.bitspersample != 8 * one.dtype.itemsize
         note = f"{page.bitspersample}-bit samples: stored as {one.dtype}" if packed else ""
         return cls(options, compression_name(compression), note)
@@ -231,12 +236,18 @@ def _of_first_page(source: TiffStack, kind: Kind) -> dict[str, Any]:
     """What ImageJ or tifffile said beside sizes and axes; of other programs the whole text."""
     if kind == "imagej":
         said = source.file.imagej_metadata or {}
-        return {key: value for key, value in said.items() if key not in _IMAGEJ_OWN}
+        return {key: _escaped(value) if key not in _IMAGEJ_WIDE else value
+                for key, value in said.items() if key not in _IMAGEJ_OWN}  # fmt: skip
     if source.file.is_shaped:
         said = (source.file.shaped_metadata or ({},))[0]
         return {key: value for key, value in said.items() if key not in ("shape", "axes")}
     text = first_description(source.file)
     return {SOURCE: text} if text else {}
+
+
+def _escaped(value: Any) -> Any:
+    """Text as ImageJ's descriptions have it, in ASCII: `\\u00b5m`."""
+    return json.dumps(value)[1:-1] if isinstance(value, str) and not value.isascii() else value
 
 
 def lost_tags(stack: Stack, kind: Kind) -> tuple[str, ...]:
@@ -248,7 +259,9 @@ def lost_tags(stack: Stack, kind: Kind) -> tuple[str, ...]:
     tags = [str(tag.name) for tag in pages.first.tags
             if (tag.code in _TELLING or tag.code >= 1 << 15) and tag.code not in known]  # fmt: skip
     lost = (f"tags {', '.join(tags[:6])}",) if tags else ()
-    each = len(pages) > 1 and kind != "ome" and pages[1].aspage().description
+    each = False
+    with suppress(InputError), refusals(stack.name), quiet():  # of a damaged page
+        each = len(pages) > 1 and kind != "ome" and bool(pages[1].aspage().description)
     return (*lost, "descriptions of single pages") if each else lost
 
 
