@@ -36,8 +36,6 @@ class Event:
 
     def __str__(self) -> str:
         parts = [f"{self.stage} step {self.step}/{self.steps}"]
-        if self.loss is not None:
-            parts.append(f"loss {self.loss:.4f}")
         if self.validation is not None:
             parts.append(f"held out {self.validation:.2f} dB")
         if self.rate:
