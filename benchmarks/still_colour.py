@@ -1,0 +1,81 @@
+"""How much of the colour variation of still things is left: of grass, leaves, cloth.
+
+    python benchmarks/still_colour.py CLIPS [--models full lite] [--frames 12] [--chroma 8]
+
+CLIPS is a folder of clean clips (MKV). The middle of each gets white noise, of sigma 6 in luma and
+8 in Cb and Cr, and is denoised. Printed: the standard deviation of Cb and Cr within patches of
+16x16 samples from the fifth frame on, over the clean one: median and least tenth of patches that
+stand still (luma changes by less than 2 codes a frame) and vary by 2 to 9 codes themselves.
+"""
+
+import argparse
+import tempfile
+from itertools import islice
+from pathlib import Path
+
+import av
+import numpy as np
+from compression import crop, decoded, planes_of
+from numpy.typing import NDArray
+
+import f2rcli
+
+SIDE = 16  # of a patch, in samples of chroma
+Planes = list[NDArray[np.float64]]  # (T, H, W): Y, Cb, Cr of a clip
+
+
+def main() -> None:
+    """Print a row for every clip."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("clips", type=Path)
+    parser.add_argument("--models", nargs="+", default=["full", "lite"])
+    parser.add_argument("--frames", type=int, default=12)
+    parser.add_argument("--chroma", type=float, default=8.0)
+    given = parser.parse_args()
+    print("| clip | patches |", " | ".join(given.models), "|")
+    for path in sorted(given.clips.glob("*.mkv")):
+        frames = [crop(frame, 320, 240) for frame in islice(decoded(path), given.frames)]
+        clean = [np.stack(planes) for planes in zip(*frames, strict=True)]
+        cells = []
+        with tempfile.TemporaryDirectory() as folder:
+            noisy = Path(folder) / "noisy.mkv"
+            write(noisy, clean, (6.0, given.chroma, given.chroma))
+            for model in given.models:
+                done = f2rcli.denoise(str(noisy), f"{folder}/{model}.mkv", model=model)
+                pictures = [planes_of(frame) for frame in decoded(Path(done))]
+                left = kept(clean, [np.stack(planes) for planes in zip(*pictures, strict=True)])
+                cells.append(f"{np.median(left):.2f}, {np.quantile(left, 0.1):.2f}" if left else "")
+        print(f"| {path.stem} | {len(left)} |", " | ".join(cells), "|", flush=True)
+
+
+def write(path: Path, clean: Planes, sigmas: tuple[float, ...]) -> None:
+    """The clip with noise, lossless."""
+    rng = np.random.default_rng(0)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.height, stream.width, stream.pix_fmt = *clean[0].shape[1:], "yuv420p"
+        for planes in zip(*clean, strict=True):
+            noise = (
+                s * rng.standard_normal(one.shape) for one, s in zip(planes, sigmas, strict=True)
+            )
+            flat = [np.rint(a + b).clip(0, 255).ravel() for a, b in zip(planes, noise, strict=True)]
+            codes = np.concatenate(flat).astype(np.uint8).reshape(-1, planes[0].shape[1])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(codes, "yuv420p")))
+        container.mux(stream.encode())
+
+
+def kept(clean: Planes, done: Planes) -> list[float]:
+    """What is left of the standard deviation in each still patch."""
+    moves, found = np.abs(np.diff(clean[0], axis=0)).mean(0), []
+    for own, other in zip(clean[1:], done[1:], strict=True):
+        for top, left in np.ndindex(*(n // SIDE for n in own.shape[1:])):
+            rows, columns = (slice(SIDE * n, SIDE * (n + 1)) for n in (top, left))
+            luma = moves[2 * rows.start : 2 * rows.stop, 2 * columns.start : 2 * columns.stop]
+            before, after = (x[4:, rows, columns].std((1, 2)).mean() for x in (own, other))
+            if luma.mean() < 2 and 2 < before < 9:
+                found.append(float(after / before))
+    return found
+
+
+if __name__ == "__main__":
+    main()
