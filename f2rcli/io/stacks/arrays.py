@@ -19,7 +19,15 @@ import numpy as np
 
 from f2rcli.errors import InputError
 from f2rcli.io.stacks.foreign import Image, Where, unsupported
-from f2rcli.io.stacks.metadata import Facts, Metadata, known_sizes, number_of, ome_colour, steady
+from f2rcli.io.stacks.metadata import (
+    SOURCE,
+    Facts,
+    Metadata,
+    known_sizes,
+    number_of,
+    ome_colour,
+    steady,
+)
 from f2rcli.io.stacks.stack import LETTER_OF, check_samples
 
 # Units of the NGFF specification, which are those of UDUNITS-2, in micrometres and seconds.
@@ -57,7 +65,7 @@ def zarr_images(group: Any, path: Path) -> list[Image]:
                               "Save it as version 0.5 or before.")  # fmt: skip
         channels = [_omero_channel(one) for one in (said.get("omero") or {}).get("channels") or []]
         every = [_of_scales(group, scales, path) for scales in said["multiscales"]]
-    own = json.dumps(said)
+    own = str(said.get(SOURCE) or json.dumps(said))
     return [
         replace(image, metadata=partial(replace, facts, own=own, channels=channels))
         for image, facts in every

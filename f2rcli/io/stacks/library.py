@@ -134,11 +134,6 @@ class LibraryStack(Stack):
         native: Plane = np.ascontiguousarray(picture.reshape(shape), series.dtype)
         return native
 
-    @property
-    def zarr_format(self) -> int | None:
-        """2 or 3 for Zarr, None for other formats."""
-        return int(self.file.metadata.zarr_format) if self._kind is ZARR else None
-
     def provenance_text(self) -> str:
         facts = self.file.attrs.get(PROVENANCE) if self._kind is ZARR else None
         if isinstance(facts, dict):

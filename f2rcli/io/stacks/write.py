@@ -147,10 +147,7 @@ def _plan_zarr(reader: StackReader, target: Path) -> WritePlan:
     shown = arranged(whole.series, target)
     output = replace(whole, metadata=zarr_metadata(whole.metadata, shown))
     kept = output.metadata.words()
-    stack = reader.stack
-    zarr = isinstance(stack, LibraryStack) and stack.zarr_format is not None
-    noted = output.metadata.own and not zarr
-    own = ["its own metadata in whole, as an attribute"] if noted else []
+    own = ["its own metadata in whole, as an attribute"] if output.metadata.own else []
     notes = _scan_notes(reader) + (["colours become channels"] if "S" in whole.series.axes else [])
     return WritePlan(
         target=str(target), container="ome-zarr", encoder="zstd", pix_fmt=str(shown.dtype),

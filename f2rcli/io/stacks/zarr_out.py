@@ -1,6 +1,6 @@
 """OME-Zarr output: one image with its levels, each half the size of the one before.
 
-Version 0.4 in Zarr 2, which most programs read; 0.5 in Zarr 3 where the source is.
+Version 0.4 in Zarr 2, which every program for OME-Zarr reads.
 """
 
 import json
@@ -18,7 +18,6 @@ from f2rcli.io.files import PartFolder, check_place, exists_error
 from f2rcli.io.formats import ZARR
 from f2rcli.io.stacks.arrays import is_zarr
 from f2rcli.io.stacks.foreign import package
-from f2rcli.io.stacks.library import LibraryStack
 from f2rcli.io.stacks.metadata import PROVENANCE, SOURCE, Facts, Metadata, colour_of
 from f2rcli.io.stacks.stack import Series, Stack
 from f2rcli.io.stacks.tiff_out import Output, shrunk
@@ -26,7 +25,6 @@ from f2rcli.io.stacks.tiff_out import Output, shrunk
 _ORDER = "TCZYX"  # of axes: time, channels, space (specification 0.4, "axes" metadata)
 _CHUNK = 1024  # pixels a side of a chunk at most
 _SMALLEST = 256  # pixels a side at most, of the last level
-_OWN = ("multiscales", "version")  # attributes that are written anew
 
 
 def is_target(target: str) -> bool:
@@ -114,33 +112,25 @@ class ZarrOutput:
         while max(size) > _SMALLEST and min(size) > 1:
             size = (size[0] // 2, size[1] // 2)
             self.sizes.append(size)
-        known = isinstance(stack, LibraryStack) and stack.zarr_format is not None
-        self.own: Facts = json.loads(stack.metadata(self.series.number).own) if known else {}
-        self.three = isinstance(stack, LibraryStack) and stack.zarr_format == 3
 
     def begin(self, provenance: str) -> None:
         """Make the arrays. provenance: how f2r makes them, as JSON. Raises OSError."""
         zarr = package("zarr", "writing OME-Zarr", UsageError)
-        group = zarr.open_group(str(self.path), mode="w", zarr_format=3 if self.three else 2)
+        group = zarr.open_group(str(self.path), mode="w", zarr_format=2)
         self.levels = [self._level(group, n, size) for n, size in enumerate(self.sizes)]
         attributes = self._attributes()
-        if self.three:
-            attributes = {"ome": attributes | {"version": "0.5"}}
-        else:
-            attributes["multiscales"][0]["version"] = "0.4"
-        if self.metadata.own and not self.own:
+        if self.metadata.own:
             attributes[SOURCE] = self.metadata.own
         if provenance:
             attributes[PROVENANCE] = json.loads(provenance)
         group.attrs.update(attributes)
 
     def _level(self, group: Any, number: int, size: tuple[int, int]) -> Any:
-        outer, axes = self.arranged.shape[:-2], list(self.arranged.axes.lower())
+        outer = self.arranged.shape[:-2]
         return group.create_array(
             str(number), shape=(*outer, *size), dtype=self.arranged.dtype,
             chunks=(*(1 for _ in outer), *(min(side, _CHUNK) for side in size)),
-            chunk_key_encoding={"name": "default" if self.three else "v2", "separator": "/"},
-            **({"dimension_names": axes} if self.three else {}),
+            chunk_key_encoding={"name": "v2", "separator": "/"},
         )  # fmt: skip
 
     def put(self, number: int, index: int, picture: Plane) -> None:
@@ -170,8 +160,7 @@ class ZarrOutput:
         """Nothing is open."""
 
     def _attributes(self) -> dict[str, Any]:
-        """The attributes of version 0.4: axes with units, the scale of each level, channels; a
-        Zarr source's own, as far as they are not these."""
+        """The attributes of version 0.4: axes with units, the scale of each level, channels."""
         said, letters = self.metadata, self.arranged.axes
         units = dict.fromkeys(said.sizes, "micrometer")
         units |= {"T": "second"} if said.interval is not None else {}
@@ -188,10 +177,10 @@ class ZarrOutput:
             scale = [float(steps.get(axis, 1.0)) * grown.get(axis, 1.0) for axis in letters]
             transforms = [{"type": "scale", "scale": scale}]
             datasets.append({"path": str(number), "coordinateTransformations": transforms})
-        scales = {"name": self.name, "axes": axes, "datasets": datasets, "type": "mean"}
-        found = {key: value for key, value in self.own.items() if key not in _OWN}
-        found["multiscales"] = [scales]
-        if said.channels and "omero" not in found:
+        scales = {"version": "0.4", "name": self.name, "axes": axes, "datasets": datasets,
+                  "type": "mean"}  # fmt: skip
+        found: dict[str, Any] = {"multiscales": [scales]}
+        if said.channels:
             found["omero"] = {"channels": [self._channel(one) for one in said.channels]}
         return found
 
