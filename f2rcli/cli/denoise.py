@@ -193,11 +193,10 @@ class Job:
 
     def check(self, *, json: bool) -> None:
         """Raise UsageError for options that clash; json: standard output holds events."""
-        if self.adapt and self.engine.sigma is not None:
-            raise UsageError(
-                "--adapt --sigma: choose one; adapting measures the noise itself.",
-                hint="For both: f2r train CLIP --adapt -o W.safetensors, then --weights W.",
-            )
+        if self.adapt:
+            from f2rcli.training.adapt import refuse_sigma
+
+            refuse_sigma(self.engine.sigma)
         if self.adapt and self.source == "-":
             raise UsageError(
                 "- --adapt: standard input can be read only once.", hint="Adapt to a file."
@@ -315,11 +314,9 @@ def _adapted(job: Job, console: Console) -> Job:
             entry.fit(meter)
     if entry.trouble is not None:
         console.warning(f"adapt: {entry.trouble}")
-    if entry.reason is not None and entry.reason == entry.trouble:
-        return job
     if entry.reason is None:
         console.note(f"adapt: weights fitted to this clip: {entry.weights}")
-    else:
+    elif entry.reason != entry.trouble:
         console.note(f"adapt: {entry.reason}{' (cached)' if known else ''}")
     return replace(job, engine=entry.applied())
 

@@ -5,7 +5,7 @@ of the scene, hardly anything is left in that.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -50,11 +50,6 @@ class Spectrum:
         count = len(self.mixed)
         apart = float(np.sum(self.mixed) - np.trace(self.mixed))
         return apart / (count * (count - 1)) if count > 1 else 0.0
-
-    def whitened(self) -> "Spectrum":
-        """The spectrum of white noise in the same channels."""
-        none = (0.0,) * len(self.rho_x)
-        return replace(self, power=np.ones_like(self.power), rho_x=none, rho_y=none)
 
     def kernels(self) -> tuple[NoiseKernel, ...] | None:
         """One unit-energy filter per channel that colours white noise so; None for white noise."""
