@@ -1,21 +1,14 @@
 """Training material as one endless stream: clips and drawn scenes with noise in the file's planes.
 
-    python benchmarks/pretraining/material.py CLIPS [--count 100] [--pictures DIR]
-
 CLIPS is a folder of clean clips. `Material(CLIPS, seed)[index]` is one sample, always the same for
-the same seed and index, whatever was asked for before; nothing is kept on disk. Run as a program
-it tells how many samples a second one core makes, and of which kinds; --pictures writes clean and
-noisy middle frames side by side.
+the same seed and index, whatever was asked for before; nothing is kept on disk.
 
 A scene (filmed: 45 clips reduced by areas, which takes their own noise away; or drawn) moves,
 stands still, fades, flickers or is cut; it may be dark, or in a log or HDR curve; it is held by
 planes of a file; noise is added there, before or after a codec, or by a small camera.
 """
 
-import argparse
 import sys
-import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,7 +33,6 @@ from degraded import (
     in_codes,
     in_units,
     parted,
-    resized,
     spread_of,
 )
 from drawn import OVER_FILM, SCENES, Pictures, graphics, words
@@ -442,57 +434,3 @@ def of_sensor(
     clean, noisy, level = (tuple(np.ascontiguousarray(p, np.float32) for p in s) for s in stacks)
     nothing = tuple(np.zeros_like(p) for p in clean)
     return Sample(layout, clean, noisy, level, nothing, clean, scene, "sensor", reduced)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("clips", type=Path)
-    parser.add_argument("--count", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--size", type=int, default=128)
-    parser.add_argument("--frames", type=int, default=7)
-    parser.add_argument("--pictures", type=Path, help="folder to write pictures to")
-    given = parser.parse_args()
-    cv2.setNumThreads(1)
-    material = Material(given.clips, given.seed, given.size, given.frames)
-    spent: dict[str, float] = Counter()
-    kinds: dict[str, Counter[str]] = {"scene": Counter(), "kind": Counter(), "layout": Counter()}
-    begun = time.process_time()
-    for index in range(given.count):
-        start = time.process_time()
-        sample = material[index]
-        layout = sample.layout
-        spent[sample.scene] += time.process_time() - start
-        kinds["scene"][sample.scene] += 1
-        kinds["kind"][sample.kind] += 1
-        kinds["layout"][f"{layout.family.value} {layout.bits} {layout.log2_chroma}"] += 1
-        if given.pictures is not None:
-            given.pictures.mkdir(parents=True, exist_ok=True)
-            write(sample, given.pictures / f"{index:04d}_{sample.scene}_{sample.kind[:12]}.png")
-    print(f"{given.count / (time.process_time() - begun):.1f} samples a CPU-second")
-    for name, found in kinds.items():
-        print(name, dict(found.most_common()))
-    print("ms each", {n: round(1000 * s / kinds["scene"][n]) for n, s in spent.items()})
-
-
-def write(sample: Sample, path: Path) -> None:
-    """The middle frame's planes, clean above noisy, and the maps of noise and coding times 8."""
-    place = len(sample.clean[0]) // 2
-    rows = []
-    for part, gain in ((sample.clean, 1), (sample.noisy, 1), (sample.noise, 8), (sample.coding, 8)):
-        shape = sample.clean[0].shape
-        shift = [
-            0.5 * (sample.layout.family is Family.YUV and i > 0 and gain == 1)
-            for i in range(len(part))
-        ]
-        wide = [
-            resized(p[place][None], shape)[0] * gain + s for p, s in zip(part, shift, strict=True)
-        ]
-        rows.append(np.hstack(wide))
-    cv2.imwrite(str(path), (np.vstack(rows).clip(0, 1) * 255).astype(np.uint8))
-
-
-if __name__ == "__main__":
-    main()
