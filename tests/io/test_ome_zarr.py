@@ -92,7 +92,8 @@ def test_scales_that_are_no_sizes_and_axes_of_nothing(tmp_path: Path) -> None:
     stored.write_text(text)  # zarr 3.1.0 writes neither
     with open_reader(source) as reader:
         plan = plan_output(reader, tmp_path / "b.zarr", WriteOptions())
-        assert (plan.kept, reader.info.rate) == (("axes TYX 3x12x14",), None)
+        own = "its own metadata in whole, as an attribute"
+        assert (plan.kept, reader.info.rate) == (("axes TYX 3x12x14", own), None)
     nothing = write(tmp_path / "c.zarr", ARRAY[:0, 0], multiscales=scaled([1.0, 1, 1], list("tyx")))
     with pytest.raises(InputError, match="axes TYX 0x12x14: there are no pictures"):
         open_reader(nothing)
