@@ -59,7 +59,6 @@ _RAW = ["yuv420p", "yuv422p", "yuv444p", "yuv411p", "gray", "yuv420p10le", "yuv4
         "gray16le", "yuv420p16le", "yuv422p16le", "yuv444p16le"]  # fmt: skip
 # Encoders whose streams never say that they are full range; not every container says it for them.
 _NEVER_FULL = ("prores_ks", "dnxhd", "cfhd", "v210", "mpeg4", "mpeg2video")
-_WITH_ALPHA = ("matroska", "webm")
 LAMBDA = 118  # FFmpeg's quantiser unit (FF_QP2LAMBDA)
 
 
@@ -161,7 +160,7 @@ def choose_encoder(reader: Reader, container: Container, options: WriteOptions) 
         for form in formats_of(encoder)
         if options.pix_fmt in (None, form.name)
         # VP9's alpha travels beside its pictures, in Matroska alone.
-        and not (form.alpha and encoder == "libvpx-vp9" and container.name not in _WITH_ALPHA)
+        and not (form.alpha and encoder == "libvpx-vp9" and not container.matroska)
     ]
 
     def regret(pair: tuple[str, PixelFormat]) -> tuple[int, int, bool]:
@@ -279,7 +278,7 @@ def says_fields(container: Container, encoder: str) -> bool:
 
 def one_rate(container: Container, encoder: str) -> bool:
     """Whether frame times are rounded to multiples of one duration."""
-    return not container.variable_rate or encoder in ("mpeg2video", "mpeg4", "dvvideo")
+    return container.only_pictures or encoder in ("mpeg2video", "mpeg4", "dvvideo")
 
 
 def formats_of(encoder: str) -> list[PixelFormat]:

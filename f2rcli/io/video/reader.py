@@ -137,7 +137,7 @@ class VideoReader(Reader):
         context = self.stream.codec_context
         context.thread_type = "AUTO"
         context.thread_count = 1 if family in REPORTING else 0
-        context.options = EXPORTED
+        context.options |= EXPORTED
         if family == "hevc":  # else it keeps back all up to the next key frame
             context.flags |= _OUTPUT_CORRUPT
         return context

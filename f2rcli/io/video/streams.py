@@ -40,26 +40,27 @@ class Container:
     suffixes: tuple[str, ...]
     families: tuple[str, ...]  # of video codecs that players know in it; the first is its default
     options: tuple[tuple[str, str], ...] = ()
-    chapters: bool = False
-    metadata: bool = True
     provenance: str = ""  # the tag that says how the file was made; "" for none
-    titles: bool = True  # of streams
     no_language: tuple[str, ...] = ()  # streams stored without it: types, codecs
-    display_matrix: str = ""  # "all", "rotation" or "" for none
-    pixel_aspect: bool = False  # whatever the codec
-    side_data: bool = False  # HDR10 metadata, 360-degree and stereoscopic layouts
-    variable_rate: bool = True  # and time stamps of any kind
-    attachments: bool = False
     covers: str = ""  # "stream", "attachment" or "" for none
-    only_pictures: bool = False  # of one stream, and nothing beside them
+    only_pictures: bool = False  # of one stream and one rate, and nothing beside them
     # Sound, subtitles, data and video that players find in it, where its muxer takes more.
     only: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    tick: Fraction = Fraction(1, 90000)  # seconds; the coarsest rounding of time stamps
 
     @property
     def movie(self) -> bool:
         """Whether it is mp4 or mov: with edit lists, a time scale and an open list of tags."""
         return self.name in ("mp4", "mov")
+
+    @property
+    def matroska(self) -> bool:
+        """Whether it is Matroska or WebM, which is a part of it."""
+        return self.name in ("matroska", "webm")
+
+    @property
+    def described(self) -> bool:
+        """Whether it holds tags, chapters, titles, shapes of pixels and side data of streams."""
+        return self.movie or self.matroska
 
     def holds_language(self, stream: Stream) -> bool:
         """Whether it stores the language of a stream like this."""
@@ -67,7 +68,7 @@ class Container:
 
     def holds_matrix(self, matrix: tuple[int, ...]) -> bool:
         """Whether it states a display matrix; some state turns alone, and no flips."""
-        return self.display_matrix == "all" or (turns(matrix) and self.display_matrix == "rotation")
+        return self.movie or (self.matroska and turns(matrix))
 
 
 def turns(matrix: tuple[int, ...]) -> bool:
@@ -75,38 +76,31 @@ def turns(matrix: tuple[int, ...]) -> bool:
     return matrix[0] * matrix[4] - matrix[1] * matrix[3] > 0
 
 
-_MOV: dict[str, Any] = {
-    "options": (("movflags", "+faststart"), ("strict", "unofficial")), "chapters": True,
-    "pixel_aspect": True, "display_matrix": "all", "side_data": True,
-}  # fmt: skip
-_MATROSKA: dict[str, Any] = {
-    "chapters": True, "display_matrix": "rotation", "side_data": True, "provenance": "F2R",
-    "tick": Fraction(1, 1000),
-}  # fmt: skip
+_MOV = ("movflags", "+faststart"), ("strict", "unofficial")
 _BROADCAST = ("aac", "mp2", "mp3", "ac3", "eac3", "dts", "opus", "truehd")
 _TRANSPORT: dict[str, Any] = {
-    "muxer": "mpegts", "families": ("h264", "hevc", "mpeg2video"), "metadata": False,
-    "options": (("mpegts_copyts", "1"),), "titles": False,
+    "muxer": "mpegts", "families": ("h264", "hevc", "mpeg2video"),
+    "options": (("mpegts_copyts", "1"),),
 }  # fmt: skip
 
 CONTAINERS = (
     Container(
-        name="mp4", muxer="mp4", suffixes=(".mp4", ".m4v"), **_MOV, covers="stream",
+        name="mp4", muxer="mp4", suffixes=(".mp4", ".m4v"), options=_MOV, covers="stream",
         families=("h264", "hevc", "av1", "vp9", "mpeg4", "mjpeg"), provenance="encoding_tool",
         only=(("audio", ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac", "dts", "mp2")),),
     ),
     Container(
-        name="mov", muxer="mov", suffixes=(".mov", ".qt"), **_MOV, provenance="f2r",
+        name="mov", muxer="mov", suffixes=(".mov", ".qt"), options=_MOV, provenance="f2r",
         families=("h264", "hevc", "prores", "mjpeg", "dnxhd", "cfhd", "v210", "png", "mpeg4",
                   "qtrle"),
     ),
     Container(
-        name="matroska", muxer="matroska", suffixes=(".mkv",), **_MATROSKA, attachments=True,
+        name="matroska", muxer="matroska", suffixes=(".mkv",), provenance="F2R",
         families=("h264", "hevc", "av1", "vp9", "vp8", "mjpeg", "mpeg4", "mpeg2video", "prores",
                   "ffv1"), covers="attachment",
     ),
     Container(name="webm", muxer="webm", suffixes=(".webm",), families=("vp9", "av1", "vp8"),
-              **_MATROSKA),
+              provenance="F2R"),
     Container(
         name="mpegts", suffixes=(".ts", ".mts"), **_TRANSPORT, no_language=("video", "data"),
         only=(("audio", _BROADCAST), ("subtitle", ("dvb_subtitle", "dvb_teletext")),
@@ -120,8 +114,7 @@ CONTAINERS = (
     ),
     Container(
         name="y4m", muxer="yuv4mpegpipe", suffixes=(".y4m",), families=("rawvideo",),
-        options=(("strict", "-1"),), metadata=False, variable_rate=False, only_pictures=True,
-        pixel_aspect=True,
+        options=(("strict", "-1"),), only_pictures=True,
     ),
 )  # fmt: skip
 
@@ -276,7 +269,7 @@ def _takes_sound(container: Container, encoder: str) -> bool:
 
 def _rebuilt(source: SourceMetadata, container: Container, stream: Stream) -> bool:
     """Whether a mov or mp4 data stream is written anew: chapters (text tracks) and time codes."""
-    if stream.type != "data" or not container.chapters:
+    if stream.type != "data" or not container.described:
         return False
     if str(stream.codec_tag if stream.codec_context else "") == "tmcd":
         return "timecode" in source.stream_tags
@@ -296,7 +289,7 @@ def refusal(container: Container, stream: Stream) -> str | None:
         return "it holds one picture stream and nothing else"
     if is_cover(stream) and container.covers != "stream":
         return None if container.covers else f"{container.name} holds no cover art"
-    if stream.type == "attachment" and not container.attachments:
+    if stream.type == "attachment" and container.covers != "attachment":
         return f"{container.name} holds no attachments"
     if stream.type == "data" and family == "unknown":
         return "f2r knows nothing of its kind"  # under another name nobody would find it

@@ -148,7 +148,7 @@ def _template(
     stated = facts.mastering or source.header.cropped or {SPHERICAL, STEREO} & {*facts.extras}
     alike = family == source.family and family in _ALIKE
     same = source.pix_fmt.replace("yuvj", "yuv") == setup.form.name
-    if not (stated and alike and same and container.side_data):
+    if not (stated and alike and same and container.described):
         return None
     if "timecode" in source.stream_tags or DOLBY in facts.extras:  # whose layer is not written
         return None
@@ -163,7 +163,7 @@ def _display(
     header, stereo = source.header, STEREO in source.facts.extras
     cropped = header.cropped and template is not None
     stated = cropped or _anamorphic(source) or (stereo and header.display)
-    if container.name not in ("matroska", "webm") or not stated:
+    if not container.matroska or not stated:
         return None
     hidden = header.crop if cropped else (0, 0)
     seen = setup.width - hidden[0], setup.height - hidden[1]
@@ -186,7 +186,7 @@ def _stream_fates(container: Container, streams: list[StreamPlan]) -> Iterator[F
         named = stream.language not in (None, "", "und")
         if named and not container.holds_language(stream):
             yield f"language of {stream_line(stream)}", none
-        if title_of(stream.metadata) and not container.titles:
+        if title_of(stream.metadata) and not container.described:
             yield f"title of {stream_line(stream)}", none
 
 
@@ -199,11 +199,11 @@ def _tags(
         dict(container.options),
         source.header,
     )
-    none = "" if container.metadata else f"{container.name} holds none"
+    none = "" if container.described else f"{container.name} holds none"
     fates = [("metadata", none)] * bool(tags)
     levels = [name for name in tags if "/" in name and "matroska" in source.container]
     for words, told, why in (
-        ("levels of tags ({})", levels if container.metadata else (), "f2r writes a flat list"),
+        ("levels of tags ({})", levels if container.described else (), "f2r writes a flat list"),
         ("languages {}", header.long_languages, "f2r writes three letters"),
         ("the camera's own data {}", header.device_boxes, "f2r cannot carry it"),
     ):
@@ -227,8 +227,8 @@ def _fates(
     facts, none = source.facts, f"{container.name} holds none"
     unstored = f"{encoder} in {container.name} does not store it"
     if source.chapters:
-        yield f"{len(source.chapters)} chapters", "" if container.chapters else none
-    if source.header.odd_chapters and container.chapters:
+        yield f"{len(source.chapters)} chapters", "" if container.described else none
+    if source.header.odd_chapters and container.described:
         yield "levels, languages and flags of chapters", "f2r writes a flat list"
     if matrix := facts.display_matrix:
         words = "rotation" if turns(matrix) else "rotation and flip"
@@ -246,7 +246,7 @@ def _fates(
     if _anamorphic(source):
         shape = Fraction(setup.width, setup.height) * (source.pixel_aspect or 1)
         coded = encoder in _IN_STREAM or (encoder == "mpeg2video" and shape in _MPEG2_SHAPES)
-        shaped = container.pixel_aspect or container.side_data or coded
+        shaped = container.described or container.only_pictures or coded
         yield f"pixel aspect {source.pixel_aspect}", "" if shaped else unstored
     if reader.info.interlaced:
         yield "field order", "" if says_fields(container, encoder) else unstored
@@ -285,7 +285,7 @@ def _notes(
     if setup.form.family is layout.family and finer and not choice.lost:
         yield f"stored as {setup.form.name}, which holds every sample of the input"
     if one_rate(container, setup.encoder) and source.container != "yuv4mpegpipe":
-        what = setup.encoder if container.variable_rate else container.name
+        what = container.name if container.only_pictures else setup.encoder
         yield f"{what} has one frame rate, {float(setup.rate):g}: frame times are rounded"
 
 
@@ -412,9 +412,10 @@ class VideoWriter(Writer):
             raise _misread(self.name, why)
         self._losses += self._side.missing(came, sizes, form)
         yield count(written.frames)
-        if not form.variable_rate or not times:
+        if form.only_pictures or not times:
             return
-        first, last, slack = min(times), max(times), max(form.tick, base)
+        first, last = min(times), max(times)
+        slack = max(Fraction(1, 1000 if form.matroska else 90000), base)
         due, end = (written.first or 0) * base, (written.last or 0) * base
         if abs((last - first) - (end - due)) > 2 * slack:
             when = f"{float(end):.3f} s but is at {float(last):.3f} s"
@@ -461,7 +462,7 @@ class VideoWriter(Writer):
         self._stream = self._add_video(container)
         self._side.order.append(None)
         self._side.add(plan for plan in detail.streams if plan.stream.index > own)
-        if detail.container.chapters:
+        if detail.container.described:
             container.set_chapters(list(self._moved_chapters()))  # type: ignore[arg-type]  # dicts
         self._side.attach()
 
