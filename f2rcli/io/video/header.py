@@ -23,6 +23,7 @@ _CROP = 0x54BB, 0x54AA, 0x54CC, 0x54DD  # top, bottom, left, right
 _CHAPTERS, _EDITION, _ATOM, _HIDDEN, _TITLE = 0x1043A770, 0x45B9, 0xB6, 0x98, 0x80
 _LANGUAGE, _BCP47 = 0x437C, 0x22B59D
 _HEAD = 1 << 20  # bytes; tracks are described within the first of them
+_MOST = 1 << 24  # bytes of a movie header that are looked at
 # Boxes of `udta` that FFmpeg reads as tags or chapters, or that say how a player's window stood.
 _ORDINARY = {
     "meta", "name", "chpl", "loci", "titl", "auth", "gnre", "cprt", "albm", "yrrc", "perf", "dscp",
@@ -184,7 +185,10 @@ def _element(ident: int, content: bytes) -> bytes:
 
 def _movie_facts(path: Path, size: tuple[int, int]) -> HeaderFacts:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        (moov,) = (data[body:end] for kind, body, end in _boxes(data) if kind == b"moov")
+        found = (
+            data[at : min(end, at + _MOST)] for kind, at, end in _boxes(data) if kind == b"moov"
+        )
+        moov = next(found, b"")
     place = moov.find(b"clap") + 4  # the clean aperture's width and height, as fractions
     crop = 0, 0
     if place > 4:
