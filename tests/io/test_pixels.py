@@ -1,10 +1,11 @@
-"""Planes are read as FFmpeg's own exact shuffles read them."""
+"""Planes are the samples of decoded pictures, in any order in which those are stored."""
 
 import av
 import numpy as np
 import pytest
 
 from f2rcli.errors import InputError
+from f2rcli.frames import Family
 from f2rcli.io.video.pixels import pixel_format, read_planes
 
 
@@ -20,34 +21,41 @@ def noise(pix_fmt: str, low_bits: int = 0) -> av.VideoFrame:
 
 
 @pytest.mark.parametrize(
-    ("pix_fmt", "shuffled", "low_bits"),
+    ("pix_fmt", "orders", "kind", "unused"),
     [
-        ("nv12", "yuv420p", 0), ("nv21", "yuv420p", 0), ("nv16", "yuv422p", 0),
-        ("nv24", "yuv444p", 0),
-        ("yuyv422", "yuv422p", 0), ("uyvy422", "yuv422p", 0), ("yvyu422", "yuv422p", 0),
-        ("rgb24", "gbrp", 0), ("bgr0", "gbrp", 0), ("0rgb", "gbrp", 0), ("argb", "gbrap", 0),
-        ("abgr", "gbrap", 0), ("rgb48be", "gbrp16le", 0), ("rgba64le", "gbrap16le", 0),
-        ("bgr48le", "gbrp16le", 0), ("gray16be", "gray16le", 0),
+        ("nv12", "y uv", "u1", 0), ("nv21", "y vu", "u1", 0), ("nv16", "y uv", "u1", 0),
+        ("nv24", "y uv", "u1", 0), ("yuyv422", "yuyv", "u1", 0), ("uyvy422", "uyvy", "u1", 0),
+        ("yvyu422", "yvyu", "u1", 0), ("ayuv", "ayuv", "u1", 0), ("y210le", "yuyv", "<u2", 6),
+        ("p010le", "y uv", "<u2", 6), ("p210le", "y uv", "<u2", 6), ("p410le", "y uv", "<u2", 6),
+        ("rgb24", "rgb", "u1", 0), ("bgr0", "bgrx", "u1", 0), ("0rgb", "xrgb", "u1", 0),
+        ("argb", "argb", "u1", 0), ("abgr", "abgr", "u1", 0), ("rgb48be", "rgb", ">u2", 0),
+        ("rgba64le", "rgba", "<u2", 0), ("bgr48le", "bgr", "<u2", 0), ("gray16be", "y", ">u2", 0),
     ],
 )  # fmt: skip
-def test_interleaved_formats_agree_with_ffmpeg(pix_fmt: str, shuffled: str, low_bits: int) -> None:
-    picture = noise(pix_fmt, low_bits)
+def test_channels_are_the_samples_in_memory(
+    pix_fmt: str, orders: str, kind: str, unused: int
+) -> None:
+    """orders: the channels of each stored plane, in the order of its samples."""
+    picture = noise(pix_fmt, unused)
+    stored = {}
+    for plane, order in zip(picture.planes, orders.split(), strict=True):
+        lines = np.frombuffer(memoryview(plane), kind).reshape(plane.height, -1)
+        for channel in {*order} - {"x"}:
+            step = len(order) // order.count(channel)
+            stored[channel] = lines[:, order.index(channel) :: step] >> unused
     _, planes = read_planes(picture)
-    _, expected = read_planes(picture.reformat(format=shuffled))
+    expected = [stored[channel] for channel in "rgbyuva" if channel in stored]
     for mine, theirs in zip(planes, expected, strict=True):
-        np.testing.assert_array_equal(mine, theirs)
+        np.testing.assert_array_equal(mine, theirs[:, : mine.shape[1]])
 
 
-@pytest.mark.parametrize("pix_fmt", ["p010le", "p210le", "p410le"])
-def test_samples_in_the_high_bits_are_moved_down(pix_fmt: str) -> None:
-    picture = noise(pix_fmt, 6)
-    form, (luma, cb, cr) = read_planes(picture)
-    assert form.bits == 10
-    stored = [np.frombuffer(memoryview(p), np.uint16) for p in picture.planes]
-    lines = [s.reshape(p.height, -1) for s, p in zip(stored, picture.planes, strict=True)]
-    np.testing.assert_array_equal(luma, lines[0][:, :34] >> 6)
-    np.testing.assert_array_equal(cb, lines[1][:, 0 : 2 * cb.shape[1] : 2] >> 6)
-    np.testing.assert_array_equal(cr, lines[1][:, 1 : 2 * cr.shape[1] : 2] >> 6)
+def test_gray_with_alpha_is_rgb_with_alpha() -> None:
+    picture = noise("ya8")
+    form, planes = read_planes(picture)
+    lines = np.frombuffer(memoryview(picture.planes[0]), np.uint8).reshape(22, -1)
+    assert (form.family, form.alpha) == (Family.RGB, True)
+    for plane, first in zip(planes, (0, 0, 0, 1), strict=True):
+        np.testing.assert_array_equal(plane, lines[:, first:68:2])
 
 
 def test_planes_are_copies_in_native_order() -> None:
