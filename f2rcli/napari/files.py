@@ -7,7 +7,6 @@ every picture, which is read when it is looked at.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from itertools import product
 from pathlib import Path
 from threading import Event, Lock
 from typing import Any
@@ -60,32 +59,26 @@ def _layers(stack: Stack) -> Iterator[Layer]:
         title += f" {series.name or series.number + 1}" if len(stack.series) > 1 else ""
         metadata, count = stack.metadata(series.number), dict(series.outer).get("C", 1)
         channels = range(count) if 1 < count <= MOST_CHANNELS else [None]
-        samples = range(series.samples) if series.samples > 1 and not series.colour else [None]
-        for channel, sample in product(channels, samples):
+        for channel in channels:
             known = len(metadata.channels) == count <= MOST_CHANNELS
             facts = metadata.channels[channel or 0] if known else {}
-            places = {"channel": channel, "sample": sample}
-            words = [f"{word} {place + 1}" for word, place in places.items() if place is not None]
-            name = f"{title} {facts.get('Name') or ' '.join(words)}".strip()
-            data, axes = series_view(shared, series, channel, sample)
+            word = "" if channel is None else f"channel {channel + 1}"
+            name = f"{title} {facts.get('Name') or word}".strip()
+            data, axes = series_view(shared, series, channel)
             yield data, _keywords(data, axes, series, metadata, facts, name), "image"
 
 
-def series_view(
-    shared: Any, series: Series, channel: int | None = None, sample: int | None = None
-) -> tuple[Any, str]:
-    """A series as a Dask array and a letter for each of its axes; or one channel of it, or one
-    sample of its pixels."""
+def series_view(shared: Any, series: Series, channel: int | None = None) -> tuple[Any, str]:
+    """A series as a Dask array and a letter for each of its axes; or one channel of it."""
     outer = [(letter, n) for letter, n in series.outer if channel is None or letter != "C"]
-    inner = series.picture_shape if sample is None else series.picture_shape[:2]
+    inner = series.picture_shape
     sizes = [n for _, n in series.outer]
 
     def picture(block_id: tuple[int, ...]) -> Array:
         at = dict(zip((letter for letter, _ in outer), block_id, strict=False))
         index = [at.get(letter, channel or 0) for letter, _ in series.outer]
         whole = shared.read(series.number, int(np.ravel_multi_index(index, sizes)) if index else 0)
-        taken = whole if sample is None else whole[..., sample]
-        one: Array = taken[(np.newaxis,) * len(outer)]
+        one: Array = whole[(np.newaxis,) * len(outer)]
         return one
 
     chunks = (*((1,) * n for _, n in outer), *((n,) for n in inner))

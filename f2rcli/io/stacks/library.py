@@ -110,7 +110,7 @@ class LibraryStack(Stack):
         return Series(
             number=number, name=image.name, axes="".join(kept),
             shape=tuple(kept.values()), dtype=np.dtype(image.dtype).newbyteorder("="),
-            colour=kept.get("S", 1) in (3, 4), codec=self.flavour,
+            codec=self.flavour,
         )  # fmt: skip
 
     def metadata(self, number: int) -> Metadata:

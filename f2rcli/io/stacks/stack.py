@@ -42,7 +42,6 @@ class Series:
     axes: str  # a letter per axis, slowest first
     shape: tuple[int, ...]
     dtype: np.dtype[np.generic]
-    colour: bool = False  # its samples are red, green, blue [, alpha]
     codec: str = ""  # its compression, in a word
     aside: bool = False  # a thumbnail or mask that belongs to another: taken only if it is named
 
@@ -60,6 +59,11 @@ class Series:
     def samples(self) -> int:
         """Samples per pixel."""
         return self._size("S", 1)
+
+    @property
+    def colour(self) -> bool:
+        """Whether they are red, green, blue [, alpha]."""
+        return self.samples in (3, 4)
 
     @property
     def height(self) -> int:

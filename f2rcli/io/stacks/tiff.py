@@ -143,11 +143,9 @@ class TiffStack(Stack):
         one, page = self.pictures[number], self.pictures[number].first
         if not all(isinstance(n, int) for n in (page.compression, page.photometric)):
             raise InputError(f"{self.name}: its header is damaged.", hint="Copy it again.")
-        samples = dict(zip(one.axes, one.shape, strict=True)).get("S", 1)
         return Series(
             number=number, name=one.name if len(self.pictures) > 1 else "", axes=one.axes,
             shape=one.shape, dtype=np.dtype(page.dtype).newbyteorder("="),
-            colour=samples in (3, 4),
             codec=compression_name(page.compression),
             aside=one.kind in (*UNDESCRIBED, "shaped") and bool(page.is_reduced or page.is_mask),
         )  # fmt: skip

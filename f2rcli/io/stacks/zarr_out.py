@@ -56,7 +56,7 @@ def arranged(series: Series, target: Path) -> Series:
         )
     sizes = dict(zip(series.axes.replace("S", "C"), series.shape, strict=True))
     axes = "".join(axis for axis in _ORDER if axis in sizes)
-    return replace(series, axes=axes, shape=tuple(sizes[axis] for axis in axes), colour=False)
+    return replace(series, axes=axes, shape=tuple(sizes[axis] for axis in axes))
 
 
 def zarr_metadata(said: Metadata, series: Series) -> Metadata:
