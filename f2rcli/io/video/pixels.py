@@ -149,7 +149,6 @@ class PictureFacts:
 
     pixel_aspect: Fraction | None = None
     chroma_location: str = ""
-    interlaced: bool = False
     top_field_first: bool = True
     mastering: Mastering | None = None
     display_matrix: tuple[int, ...] = ()  # nine integers, FFmpeg's order; () for none
@@ -189,7 +188,6 @@ def picture_facts(frame: av.VideoFrame) -> PictureFacts:
     return PictureFacts(
         pixel_aspect=Fraction(int(aspect[1]), int(aspect[2])) if aspect and known else None,
         chroma_location=location if location in _SITINGS and subsampled else "",
-        interlaced=frame.interlaced_frame,
         top_field_first=fields is None or fields.group(1) != "B",
         mastering=_mastering(frame),
         display_matrix=() if matrix == _UPRIGHT else matrix,
