@@ -9,7 +9,7 @@ from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import UsageError
 from f2rcli.evaluation import metrics
 from f2rcli.evaluation.result import FileFacts, MethodFacts
-from f2rcli.frames import ClipInfo, Frame, Mosaic, Space
+from f2rcli.frames import ClipInfo, Frame
 from f2rcli.settings import settings_of
 
 if TYPE_CHECKING:
@@ -61,16 +61,6 @@ class Case:
     noise: "NoiseSpec | None" = None
     given: Mapping[str, ClipOpener] = field(default_factory=dict)  # denoised by others, by label
     files: tuple[FileFacts, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClipFacts:
-    """Facts of a clip that are known before its first frame."""
-
-    space: Space
-    mosaic: Mosaic | None = None  # of camera raw
-    device: str = "auto"  # where networks that measure run
-    threads: int | None = None
 
 
 # --- What is asked for ---------------------------------------------------------------------------

@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 
 from f2rcli import yuv
 from f2rcli.errors import InputError, UsageError
-from f2rcli.evaluation.base import ClipFacts
 from f2rcli.evaluation.metrics import psnr
 from f2rcli.evaluation.removed import measure
-from f2rcli.frames import Picture, Space, in_cells
+from f2rcli.frames import Picture, in_cells
 from f2rcli.io import ReadOptions, open_reader
 from f2rcli.noise.law import NoiseLaw
 
@@ -79,7 +78,6 @@ def judge(
     *,
     white: float | None = None,
     seed: int = 0,
-    device: str = "auto",
 ) -> Score:
     """Score a denoiser on a noisy clip, without a clean one.
 
@@ -96,7 +94,7 @@ def judge(
     """
     frames, white, rails = _frames(clip, white)
     pictures = [_planes(frame / np.float32(white)) for frame in frames]
-    law, doubt = _measured(pictures, device)
+    law, doubt = _measured(pictures)
     generator = torch.Generator().manual_seed(seed)
     signals = [torch.from_numpy(_smooth(picture))[None] for picture in pictures]
     fresh = [law.sample(signal, generator)[0].numpy() for signal in signals]
@@ -147,10 +145,9 @@ def _frames(clip: Any, white: float | None) -> tuple[Stack, float, bool]:
     return array.astype(np.float32), white, bool(whole)
 
 
-def _measured(pictures: Sequence[Picture], device: str) -> tuple[NoiseLaw, float]:
+def _measured(pictures: Sequence[Picture]) -> tuple[NoiseLaw, float]:
     """The law of the clip's noise, and the share by which its sigma may be off."""
-    space = Space.RGB if len(pictures[0]) == 3 else Space.GRAY
-    report = measure([*pictures], ClipFacts(space=space, device=device))
+    report = measure(pictures)
     if report is None or not report.noisy:
         raise InputError(
             "the clip's noise cannot be measured, or it has none.",

@@ -13,7 +13,7 @@ import numpy as np
 
 from f2rcli import sensor, yuv
 from f2rcli.errors import F2RError, InputError
-from f2rcli.evaluation.base import Case, ClipFacts, Contestant
+from f2rcli.evaluation.base import Case, Contestant
 from f2rcli.evaluation.baselines import Stopwatch
 from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.result import CLEAN, NOISY
@@ -126,12 +126,6 @@ class Lockstep:
             name, watch = contestant.name, Stopwatch()
             frames = contestant.denoise(watch.source(branch), noisy.info, sigma8)
             self.sides[name] = DenoiserRun(name, noisy.info, frames, watch, name in optional)
-
-    def setting(self, device: str, threads: int | None) -> ClipFacts:
-        """The facts of the clip that metrics need."""
-        return ClipFacts(
-            space=self.first.space, mosaic=self.first.layout.mosaic, device=device, threads=threads,
-        )  # fmt: skip
 
     def frame_sets(self) -> Iterator[FrameSet]:
         """Every frame with all estimates of it. Raises InputError where clips differ in length."""

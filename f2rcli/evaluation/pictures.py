@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli import sensor
-from f2rcli.evaluation.base import ClipFacts
 from f2rcli.evaluation.frame_set import FloatPlane, FrameSet, Sides, middle_window
 from f2rcli.evaluation.metrics import luma, psnr
 from f2rcli.evaluation.result import CLEAN, NOISY, ClipResult
@@ -98,9 +97,9 @@ class ReportPictures:
         """clips: how many there will be, which share the budget."""
         self.budget = budget // max(1, clips)
 
-    def begin(self, setting: ClipFacts) -> None:
-        """A clip begins."""
-        self.mosaic = setting.mosaic
+    def begin(self, mosaic: Mosaic | None) -> None:
+        """A clip begins; mosaic: of camera raw."""
+        self.mosaic = mosaic
         self.stride = 1
         self.kept: list[_Kept] = []
 

@@ -7,6 +7,7 @@ black and white, or what was pushed beyond them would not be seen.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.engine.measuring import described
-from f2rcli.evaluation.base import ClipFacts
 from f2rcli.evaluation.frame_set import FrameSet, middle_window
 from f2rcli.evaluation.metrics import CHANNELS, luma
 from f2rcli.evaluation.result import CLEAN, NOISY, WHOLE, MetricSeries, PlaneChange, Residual
@@ -154,8 +154,7 @@ REGION = (480, 640)  # rows and columns in the middle of the frame that are look
 class NoiseLeft:
     """Keeps the first frames' middles, and measures at the end. `report` has all that was found."""
 
-    def __init__(self, setting: ClipFacts) -> None:
-        self.setting = setting
+    def __init__(self) -> None:
         self.frames = 0
         self.kept: list[Picture] = []
         self.report: dict[str, Any] | None = None
@@ -171,7 +170,7 @@ class NoiseLeft:
 
     def finish(self) -> MetricSeries:
         """The metric `noise_left`."""
-        found = measure(self.kept, self.setting)
+        found = measure(self.kept)
         names = CHANNELS[len(self.kept[0])] if self.kept else ()
         self.kept = []
         clip = {WHOLE: math.nan}
@@ -183,9 +182,10 @@ class NoiseLeft:
         return MetricSeries(metric="noise_left", frames={WHOLE: (None,) * self.frames}, clip=clip)
 
 
-def measure(pictures: list[Picture], setting: ClipFacts) -> NoiseReport | None:
+def measure(pictures: Sequence[Picture]) -> NoiseReport | None:
     """The noise of pictures (C, H, W) that follow each other; None for too little evidence."""
     if len(pictures) < 3:
         return None
+    mosaic = len(pictures[0]) == len(PLANES)
     planes = [FramePlanes.of_channels(list(one)) for one in pictures]
-    return described(planes, full_range=setting.mosaic is None, lines=setting.mosaic is not None)
+    return described(planes, full_range=not mosaic, lines=mosaic)

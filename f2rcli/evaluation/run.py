@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from f2rcli import __version__
 from f2rcli.errors import F2RError, UsageError
 from f2rcli.evaluation import metrics
-from f2rcli.evaluation.base import Baseline, Case, ClipFacts, Contestant, OpenClip, Plan
+from f2rcli.evaluation.base import Baseline, Case, Contestant, OpenClip, Plan
 from f2rcli.evaluation.baselines import MethodContestant
 from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.lockstep import DenoiserRun, Lockstep
@@ -134,23 +134,22 @@ class Evaluator:
         with Lockstep(case) as steps:
             steps.make_noise(seed=plan.seed, clipped=plan.clipped)
             steps.enter(self.contestants, frozenset(one.name for one in self.baselines))
-            setting = steps.setting(plan.engine.device, plan.engine.threads)
             shown = (
                 [NOISY] if NOISY in steps.sides and (NOISY in plan.methods or case.given) else []
             )
             names = (*shown, *(run.name for run in steps.runs))
-            scores = {name: self._scores(name, setting) for name in names}
+            scores = {name: self._scores(name) for name in names}
             if self.pictures is not None:
-                self.pictures.begin(setting)
+                self.pictures.begin(steps.first.layout.mosaic)
             size, frames = self._stream(steps, scores)
-            result = self._result(case, steps, setting, scores, size, frames)
+            result = self._result(case, steps, scores, size, frames)
         return replace(
             result, pictures=None if self.pictures is None else self.pictures.end(result)
         )
 
-    def _scores(self, name: str, setting: ClipFacts) -> Scores:
+    def _scores(self, name: str) -> Scores:
         rows: dict[str, list[ChannelValues | None]] = {m: [] for m in self.metrics if m in MEASURES}
-        return Scores(name, rows, NoiseLeft(setting) if "noise_left" in self.metrics else None)
+        return Scores(name, rows, NoiseLeft() if "noise_left" in self.metrics else None)
 
     def _stream(self, steps: Lockstep, scores: Mapping[str, Scores]) -> tuple[tuple[int, int], int]:
         """Show every frame set to meters and observers; returns the pictures' size and number."""
@@ -169,8 +168,8 @@ class Evaluator:
         return size, frames
 
     def _result(
-        self, case: Case, steps: Lockstep, setting: ClipFacts, scores: Mapping[str, Scores],
-        size: tuple[int, int], frames: int,
+        self, case: Case, steps: Lockstep, scores: Mapping[str, Scores], size: tuple[int, int],
+        frames: int,
     ) -> ClipResult:  # fmt: skip
         runs = {run.name: run for run in steps.runs}
         done = tuple(score.finish(runs.get(name)) for name, score in scores.items())
@@ -178,7 +177,7 @@ class Evaluator:
         noise = next((result.noise for result in done if result.method == NOISY), None)
         return ClipResult(
             name=case.name, group=case.group, width=size[1], height=size[0], frames=frames,
-            space=setting.space.value,
+            space=steps.first.space.value,
             noise_made=case.noise.name if case.noise is not None else "",
             files=case.files, methods=done, noise=noise,
             notes=(*steps.remarks, *damage),

@@ -127,14 +127,12 @@ def error_reduction(before: ValidationErrors, after: ValidationErrors) -> ErrorR
     return ErrorReduction(mean, max(_spread(gains, scale) for scale in SCALES), doubt)
 
 
-def is_significant(
-    before: ValidationErrors, after: ValidationErrors, certainty: float = CERTAINTY
-) -> bool:
-    """Whether the error fell by `certainty` standard errors more than a wrong noise model adds."""
+def is_significant(before: ValidationErrors, after: ValidationErrors) -> bool:
+    """Whether the error fell by CERTAINTY standard errors more than a wrong noise model adds."""
     if not before.errors:
         return False
     found = error_reduction(before, after)
-    return found.mean - found.doubt > certainty * found.spread
+    return found.mean - found.doubt > CERTAINTY * found.spread
 
 
 def _spread(gains: list[BlockErrors], scale: int) -> float:

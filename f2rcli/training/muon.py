@@ -35,9 +35,8 @@ class Muon(torch.optim.Optimizer):
         lr: float = 2e-3,
         momentum: float = 0.95,
         betas: tuple[float, float] = (0.9, 0.99),
-        weight_decay: float = 0.0,
     ) -> None:
-        defaults = {"lr": lr, "momentum": momentum, "betas": betas, "weight_decay": weight_decay}
+        defaults = {"lr": lr, "momentum": momentum, "betas": betas}
         super().__init__(parameters, defaults)
 
     @torch.no_grad()
@@ -46,8 +45,6 @@ class Muon(torch.optim.Optimizer):
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
-                if group["weight_decay"]:
-                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
                 turn = self._turn if parameter.ndim > 1 else self._adam
                 turn(parameter, parameter.grad, self.state[parameter], group)
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from f2rcli.evaluation import base, frame_set, pictures, result
-from f2rcli.frames import Space
+from f2rcli.evaluation import frame_set, pictures, result
 from f2rcli.noise import law, model
 
 EVIL = "<script>alert('x')</script> \"&' clip.mkv"
@@ -55,7 +54,7 @@ def _clip(name: str, frames: int, kept: pictures.ReportPictures) -> result.ClipR
     rng = np.random.default_rng(frames)
     clean = np.repeat(np.linspace(0, 1, 96 * 128, dtype=np.float32).reshape(1, 96, 128), 3, 0)
     noisy = clean + rng.normal(0, 0.1, clean.shape).astype(np.float32)
-    kept.begin(base.ClipFacts(space=Space.RGB))
+    kept.begin(None)
     for index in range(frames):
         estimates = {"f2r": clean + 0.01, "other": np.clip(clean, 0.1, 0.9)}
         kept.see(frame_set.FrameSet(index, reference=clean, noisy=noisy, estimates=estimates))

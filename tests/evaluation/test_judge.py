@@ -45,7 +45,7 @@ def scores() -> dict[float, tuple[f2rcli.Score, float]]:
             results.append(blur(width)(frames))
             return results[0]
 
-        score = f2rcli.judge(denoise, noisy(clean, 15), device="cpu")
+        score = f2rcli.judge(denoise, noisy(clean, 15))
         found[width] = score, 255**2 * float(np.mean((results[0] - clean) ** 2))
     return found
 
@@ -75,7 +75,7 @@ def test_whole_numbers_are_shown_on_their_own_scale_and_colours_stay_last() -> N
         seen.append(frames)
         return frames
 
-    score = f2rcli.judge(denoise, codes, device="cpu")
+    score = f2rcli.judge(denoise, codes)
     (frames,) = seen
     assert frames.shape == codes.shape
     assert frames.dtype == np.float32
@@ -90,13 +90,13 @@ def test_where_black_cut_the_noise_off_nothing_is_judged() -> None:
     clean[:, :32] = 0
     whole = noisy(clean, 20)
     codes = np.rint(255 * whole).clip(0, 255).astype(np.uint8)
-    cut, free = (f2rcli.judge(blur(0.7), clip, device="cpu") for clip in (codes, whole))
+    cut, free = (f2rcli.judge(blur(0.7), clip) for clip in (codes, whole))
     assert np.isnan(cut.blocks).mean() == pytest.approx(1 / 4, abs=0.1)  # the upper quarter
     assert not np.isnan(free.blocks).any()
 
 
 def test_a_file_is_judged_from_black_to_white() -> None:
-    score = f2rcli.judge(blur(0.6), EXAMPLE, device="cpu")
+    score = f2rcli.judge(blur(0.6), EXAMPLE)
     assert score.gain > 1
 
 
@@ -109,17 +109,17 @@ def test_a_file_is_judged_from_black_to_white() -> None:
 )
 def test_what_cannot_be_judged_is_one_clear_line(clip: Frames, words: str) -> None:
     with pytest.raises((InputError, UsageError), match=words) as caught:
-        f2rcli.judge(blur(1), clip, device="cpu")
+        f2rcli.judge(blur(1), clip)
     assert "\n" not in str(caught.value)
     assert words == "neither" or "white=" in str(caught.value.hint)
 
 
 def test_a_function_that_returns_something_else_is_told_so() -> None:
     with pytest.raises(UsageError, match="returned"):
-        f2rcli.judge(lambda frames: frames[:1], noisy(scene(4), 15), device="cpu")
+        f2rcli.judge(lambda frames: frames[:1], noisy(scene(4), 15))
 
 
 def test_scores_of_different_clips_are_not_compared() -> None:
-    one, other = (f2rcli.judge(blur(1), noisy(scene(4), 15, s), device="cpu") for s in (0, 1))
+    one, other = (f2rcli.judge(blur(1), noisy(scene(4), 15, s)) for s in (0, 1))
     with pytest.raises(UsageError, match="different clips"):
         one.better_than(other)
