@@ -1,8 +1,7 @@
 """A raw exposure: tags, metadata and samples of one file, through tifffile and LibRaw (rawpy)."""
 
-import struct
-import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
@@ -18,14 +17,8 @@ from numpy.typing import NDArray
 from f2rcli.errors import InputError
 from f2rcli.frames import Mosaic
 from f2rcli.io.base import MOST_PIXELS
-from f2rcli.io.tifffiles import first_bytes, quiet
+from f2rcli.io.tifffiles import first_bytes, quiet, refusals
 from f2rcli.sensor import PATTERNS, plane_colours
-
-# What tifffile raises on files that are no TIFF, or broken ones.
-UNREADABLE = (
-    tifffile.TiffFileError, struct.error, zlib.error, ValueError, IndexError, KeyError, OSError,
-    OverflowError, ZeroDivisionError, RuntimeError, MemoryError,
-)  # fmt: skip
 
 BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED, SRATIONAL, DOUBLE = 1, 2, 3, 4, 5, 7, 10, 12
 ORIENTATION, ISO, EXIF, GPS = 274, 34855, 34665, 34853
@@ -122,12 +115,10 @@ class RawTags:
 
 def read_tags(path: Path) -> RawTags:
     """The tags of a file; RawTags() where tifffile cannot read it."""
-    try:
-        with quiet(), tifffile.TiffFile(path) as file:
-            pages = list(_pages(file))
-            return _facts(pages, path.stat().st_size) if pages else RawTags()
-    except UNREADABLE:
-        return RawTags()
+    with suppress(InputError), refusals(path.name), quiet(), tifffile.TiffFile(path) as file:
+        if pages := list(_pages(file)):
+            return _facts(pages, path.stat().st_size)
+    return RawTags()
 
 
 def _pages(file: tifffile.TiffFile) -> Iterator[Any]:
