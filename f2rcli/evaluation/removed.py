@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from f2rcli.engine.measuring import described
 from f2rcli.evaluation.frame_set import FrameSet, middle_window
 from f2rcli.evaluation.metrics import CHANNELS, luma
-from f2rcli.evaluation.result import CLEAN, NOISY, WHOLE, MetricSeries, PlaneChange, Residual
+from f2rcli.evaluation.result import CLEAN, NOISY, WHOLE, MetricSeries, PlaneChange
 from f2rcli.frames import Floats, Picture, in_cells
 from f2rcli.noise.model import FramePlanes
 from f2rcli.noise.report import NoiseReport
@@ -26,7 +26,6 @@ from f2rcli.sensor import PLANES
 
 PATCH = 32  # pixels per side of the patches whose spectrum is taken
 MOST_PATCHES = 64  # per frame, spread over it
-DETAIL = 1.5  # pixels: what a blur of this sigma takes away is detail
 STEP = 4  # codes of 255 that a step of brightness is wide
 STEPS = 64
 BLUR = 2.0  # pixels: brightness is that of a place, not of its noise
@@ -37,44 +36,19 @@ PLANE_NAMES = {1: ("gray",), 3: ("R", "G", "B"), 4: PLANES}
 
 @dataclass(slots=True)
 class ResidualMeter:
-    """Gathers what a method takes out of a clip, frame by frame, in a few small sums."""
+    """Gathers the spectrum of what a method takes out of a clip, frame by frame."""
 
-    frames: int = 0
-    mean: Floats = field(default_factory=lambda: np.zeros(0))
-    square: Floats = field(default_factory=lambda: np.zeros(0))
     powers: Floats = field(default_factory=lambda: np.zeros((PATCH, PATCH)))
-    # Of details: removed x kept, removed squared, kept squared.
-    products: Floats = field(default_factory=lambda: np.zeros(3))
 
     def add(self, noisy: Picture, estimate: Picture) -> None:
         """Take in the next frame."""
-        removed = noisy - estimate
-        exact = removed.astype(np.float64)
-        if not self.frames:
-            self.mean, self.square = np.zeros(len(removed)), np.zeros(len(removed))
-        self.frames += 1
-        self.mean += exact.mean((1, 2))
-        self.square += np.square(exact).mean((1, 2))
-        for plane in exact:
+        for plane in (noisy - estimate).astype(np.float64):
             self.powers += _power(plane)
-        a, b = (_detail(picture).astype(np.float64) for picture in (removed, estimate))
-        self.products += (a * b).sum(), (a * a).sum(), (b * b).sum()
 
-    def finish(self) -> Residual | None:
-        """The sums; None for no frames."""
-        if not self.frames:
-            return None
-        mean, square = self.mean / self.frames, self.square / self.frames
-        spread = np.sqrt(np.maximum(square - mean**2, 0))
+    def finish(self) -> tuple[tuple[float, ...], ...]:
+        """Power by frequency, of mean 1; nothing where nothing was taken out."""
         level = self.powers.mean()
-        powers = self.powers / level if level > 0 else self.powers
-        both, removed, kept = self.products.tolist()
-        size = (removed * kept) ** 0.5
-        return Residual(
-            sigma8=tuple(255 * spread), mean8=tuple(255 * mean),
-            spectrum=tuple(tuple(row) for row in powers.tolist()),
-            structure=both / size if size > 0 else 0.0,
-        )  # fmt: skip
+        return tuple(map(tuple, (self.powers / level).tolist())) if level > 0 else ()
 
 
 def _power(plane: Floats) -> Floats:
@@ -86,12 +60,6 @@ def _power(plane: Floats) -> Floats:
     chosen = np.linspace(0, len(each) - 1, min(len(each), MOST_PATCHES)).round().astype(int)
     flat = each[chosen] - each[chosen].mean((1, 2), keepdims=True)
     return np.asarray(np.square(np.abs(np.fft.fft2(flat))).mean(0))
-
-
-def _detail(picture: Picture) -> Picture:
-    """The detail that a small blur removes from every channel."""
-    blurred = np.stack([cv2.GaussianBlur(plane, (0, 0), DETAIL) for plane in picture])
-    return np.asarray(picture - blurred, np.float32)
 
 
 @dataclass(slots=True)

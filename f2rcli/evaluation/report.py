@@ -288,9 +288,9 @@ def _noise_chart(clip: ClipResult, label: Label) -> bytes | None:
     power = None if noise is None else noise.get("power_spectrum")
     spectra = [("Noise of the input", np.mean(power, axis=0))] if power else []
     spectra += [
-        (f"Removed by {label(result.method)}", np.asarray(result.residual.spectrum))
+        (f"Removed by {label(result.method)}", np.asarray(result.residual))
         for result in clip.methods
-        if result.residual is not None and result.residual.spectrum
+        if result.residual
     ]
     shown_at = len(spectra) + (noise is not None)
     if not shown_at:

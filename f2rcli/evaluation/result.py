@@ -74,19 +74,6 @@ class MetricSeries:
         return self.clip.get(WHOLE, math.nan)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Residual:
-    """The removed signal, noisy - estimate, over all frames; structure in it is lost detail."""
-
-    sigma8: tuple[float, ...]  # standard deviation per channel, in 8-bit units
-    mean8: tuple[float, ...]  # mean per channel, in 8-bit units
-    # Power by frequency, 32 x 32, zero frequency first, mean 1; mean of the channels.
-    spectrum: Sequence[Sequence[float]]
-    # Correlation of its detail with the estimate's (Buades et al., 2005); 0 for noise that is
-    # independent of the picture, above it detail was taken out, or noise was left.
-    structure: float
-
-
 MOVED = 0.5  # codes of 255: a brightness whose mean changes by more has moved
 SURE = 3.0  # standard errors of a mean that may be chance
 
@@ -122,7 +109,9 @@ class MethodResult:
     method: str
     series: tuple[MetricSeries, ...] = ()
     seconds_per_frame: float | None = None  # of denoising alone; None where nothing was timed
-    residual: Residual | None = None  # None without a noisy input, and for the input itself
+    # Power of what was taken out by frequency, 32 x 32, zero frequency first, mean 1; mean of the
+    # channels. () without a noisy input, and for the input itself.
+    residual: Sequence[Sequence[float]] = ()
     change: tuple[PlaneChange, ...] = ()  # by brightness, a curve per plane
     noise: Mapping[str, Any] | None = None  # left in the estimate: NoiseReport.values()
     failed: str | None = None  # why there are no values, in a line

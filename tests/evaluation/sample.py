@@ -21,13 +21,9 @@ def _series(metric: str, values: tuple[float | None, ...]) -> result.MetricSerie
     )
 
 
-def _residual(rng: np.random.Generator) -> result.Residual:
+def _residual(rng: np.random.Generator) -> tuple[tuple[float, ...], ...]:
     power = rng.uniform(0.5, 1.5, (32, 32))
-    rows = tuple(map(tuple, (power / power.mean()).tolist()))
-    return result.Residual(
-        sigma8=(20.0,) * 3, mean8=(0.0,) * 3, spectrum=rows,
-        structure=0.1,
-    )  # fmt: skip
+    return tuple(map(tuple, (power / power.mean()).tolist()))
 
 
 def _change(name: str, lift: float) -> result.PlaneChange:
@@ -43,7 +39,7 @@ def _noise(rng: np.random.Generator) -> dict[str, Any]:
     return {
         "sigma8": [25.0, 26.0, 27.0],
         "level_points8": [[[30.0, 24.0], [200.0, 26.5]]] * 3,
-        "power_spectrum": [_residual(rng).spectrum] * 3,
+        "power_spectrum": [_residual(rng)] * 3,
         "confidence": {"word": "high", "percent": 2.0, "reasons": []},
         "meaning": ["white: neighbouring pixels are independent."],
         "law": law.NoiseLaw(model.NoiseModel.gaussian(0.1, 3)).values(),

@@ -179,38 +179,14 @@ def test_noise_left_says_nothing_of_repeated_frames() -> None:
     assert math.isnan(meter.finish().value)
 
 
-def test_what_is_removed_is_white_if_it_is_noise_and_shows_detail_that_was_lost() -> None:
+def test_what_is_removed_is_white_if_it_is_noise() -> None:
     clean = sliding(1)
-    noisy = [picture + noise(picture.shape, 30, index) for index, picture in enumerate(clean)]
-    blurred = [ndimage.gaussian_filter(picture, (0, 3, 3)) for picture in noisy]
-    found = []
-    for estimates in (clean, blurred):
-        meter = removed.ResidualMeter()
-        for before, after in zip(noisy, estimates, strict=True):
-            meter.add(before, after)
-        found.append(meter.finish())
-    good, bad = found
-    assert good is not None
-    assert bad is not None
-    assert good.sigma8 == pytest.approx([30] * 3, rel=0.02)
-    assert good.mean8 == pytest.approx([0] * 3, abs=0.3)
-    assert np.mean(good.spectrum) == pytest.approx(1)
-    assert np.std(np.array(good.spectrum).ravel()[1:]) < 0.15
-    assert abs(good.structure) < 0.02 < bad.structure
-
-
-def test_structure_is_a_correlation_coefficient(pair: tuple[Picture, Picture]) -> None:
-    noisy, estimate = pair
     meter = removed.ResidualMeter()
-    meter.add(noisy, estimate)
-    kept, gone = (
-        np.stack([p - ndimage.gaussian_filter(p, 1.5, mode="mirror") for p in picture])
-        for picture in (estimate, noisy - estimate)
-    )
-    wanted = np.sum(kept * gone) / np.sqrt(np.sum(kept**2) * np.sum(gone**2))
-    found = meter.finish()
-    assert found is not None
-    assert found.structure == pytest.approx(wanted, abs=2e-3)
+    for index, picture in enumerate(clean):
+        meter.add(picture + noise(picture.shape, 30, index), picture)
+    spectrum = np.array(meter.finish())
+    assert np.mean(spectrum) == pytest.approx(1)
+    assert np.std(spectrum.ravel()[1:]) < 0.15
 
 
 def test_a_lifted_black_is_seen_at_its_brightness_and_noise_alone_is_not() -> None:
