@@ -32,6 +32,7 @@ from f2rcli.evaluation.result import (
     MetricFacts,
 )
 from f2rcli.io import ReadOptions
+from f2rcli.noise import synthesis
 from f2rcli.settings import check_choice
 from f2rcli.units import count
 
@@ -163,9 +164,7 @@ class Sides:
     def request(self, read: ReadOptions, plan: Plan) -> tuple[Request, Plan]:
         """The cases, and the plan as a benchmark's protocol wants it. Raises InputError for no
         match."""
-        from f2rcli.noise.synthesis import spec  # brings torch
-
-        noises = [spec.parse(text) for text in self.noise]
+        noises = [synthesis.parse(text) for text in self.noise]
         if self.benchmark is not None:
             found, plan = self._benchmark(self.benchmark, plan)
         else:

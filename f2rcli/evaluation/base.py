@@ -13,7 +13,7 @@ from f2rcli.frames import ClipInfo, Frame
 from f2rcli.settings import settings_of
 
 if TYPE_CHECKING:
-    from f2rcli.noise.synthesis.spec import NoiseSpec  # brings torch
+    from f2rcli.noise.synthesis.spec import NoiseSpec  # brings OpenCV
 
 
 class OpenClip(Protocol):

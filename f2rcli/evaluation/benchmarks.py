@@ -25,6 +25,7 @@ from f2rcli.frames import ClipInfo, Frame, Mosaic
 from f2rcli.io import ReadOptions, readable_suffixes
 from f2rcli.io.numbering import files_in_order
 from f2rcli.io.tifffiles import quiet, refusals
+from f2rcli.noise import synthesis
 from f2rcli.sensor import bayer_layout
 from f2rcli.settings import check_choice
 from f2rcli.units import count
@@ -94,10 +95,8 @@ class Benchmark:
         self._check_folder(root)
         if not self.noises:
             return self._mosaics(root, frames or self.frames, any_clips=any_clips)
-        from f2rcli.noise.synthesis.spec import parse  # brings torch
-
         found = self._sequences(root, frames or self.frames, any_clips=any_clips)
-        chosen = [parse(text) for text in noises or self.noises]
+        chosen = [synthesis.parse(text) for text in noises or self.noises]
         return [replace(case, group=noise.name, noise=noise) for noise in chosen for case in found]
 
     def facts(self, cases: Sequence[Case], frames: int | None = None) -> BenchmarkFacts:
