@@ -167,6 +167,22 @@ def test_a_still_scene_behind_a_large_thing_that_moves_is_one_shot() -> None:
     assert psnr(done, alone) > psnr(run(frames[2:3], sigma=20.0), alone) + 0.7
 
 
+def test_a_faint_small_thing_that_moves_keeps_its_light() -> None:
+    """As a satellite: a point of four standard deviations, never twice at one place."""
+    rows, columns = np.indices((96, 128))
+    points = [
+        16 * np.exp(-((rows - 80 + 4 * t) ** 2 + (columns - 20 - 6.5 * t) ** 2) / 1.28)
+        for t in range(12)
+    ]
+    noise = np.random.default_rng(4).normal(0, 4, (12, 96, 128))
+    frames = to_frames((40 + np.stack(points) + noise)[:, None] / 255, GRAY8)
+    kept = [
+        (point * (frame.planes[0] - 40.0)).sum() / np.square(point).sum()
+        for point, frame in zip(points, run(frames), strict=True)
+    ]
+    assert np.mean(kept) > 0.45
+
+
 @pytest.mark.parametrize("cut", [False, True])
 def test_noise_that_rises_is_removed_from_its_first_frame_on(cut: bool) -> None:
     clean = clean_clip(16)

@@ -216,7 +216,7 @@ def _beyond_noise(
     of_mean = variance * (lasting + (1 - lasting) / frames)
     if terms.layout.counts_light:
         of_mean = of_mean * (1 + EARLY / frames)
-    away = mean - limit_to_noise(mean, of_mean, shares, hidden)
+    away = mean - limit_to_noise(mean, of_mean, shares, hidden, light=terms.small_things(kind))
     for one in left:  # what clipping shifted is no noise, and known less well than what is lost
         away *= untouched(one, tuple(mean.shape[-2:]))
     return away

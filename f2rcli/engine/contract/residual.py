@@ -225,7 +225,9 @@ def _allowed(
             ages.append(age)
         for one in left:
             variance = variance * (1 + (TAIL - 1) * (1 - untouched(one, tuple(group.shape[-2:]))))
-        stays = limit_to_noise(free, variance, terms.band_shares(kind))
+        stays = limit_to_noise(
+            free, variance, terms.band_shares(kind), light=terms.small_things(kind)
+        )
         stays = stays + shifts[kind] if shifts else stays
         sums = sums + energies(taken, stays)
         shown = group - stays
