@@ -1,8 +1,8 @@
 """Samples with what the bundled networks make of them, and the windows that a stage learns from.
 
 A draw is twelve frames of an excerpt in packed planes: clean, noisy, what is told of the noise, and
-what the bundled `full` networks, told the truth, make of single frames and of four centres. Seven
-of ten show the noise that the tests of quality have, on filmed excerpts, the others what
+what the bundled `full` networks, told the truth, make of single frames and of four centres. Three
+of four show the noise that the tests of quality have, on filmed excerpts, the others what
 `material.py` draws. A window is a centre with its neighbours on its grid, as the engine brings
 them there by the coarse network in training.
 """
@@ -39,13 +39,17 @@ from f2rcli.window import window_at
 
 SIDE, FRAMES = 128, 12  # of a draw: pixels, frames
 CENTRES = (3, 5, 7, 9)  # of windows made of a draw
-LENGTH = 5  # frames of a window
-HELD_OUT_EVERY = 9  # clips
+LENGTH, LONG = 5, 7  # frames of a window; of those that targets are made with
+HELD_OUT_EVERY, TAKES = 9, 5  # clips; samples of each kind that is held out
 SHARES = {"rgb": 0.5, "420": 0.34, "444": 0.04, "422": 0.04, "gray": 0.08}
-OF_MATERIAL = 0.3  # of the draws are `material.py`'s
+OF_MATERIAL = 0.25  # of the draws are `material.py`'s
 OWN = 0.3  # of the others in RGB have noise that channels share, in 4:2:0 noise of its planes' own
-# The other draws' noise: shares, and what of it is drawn log-uniformly (sigma of 255; gain).
-KINDS = {"white": 0.55, "shot": 0.16, "coarse": 0.15, "coded": 0.14}
+# The other draws' noise: shares, and from where to where sigma (of 255) is drawn log-uniformly; in
+# half of them from STRONG on: of noise that is seldom drawn, networks learn the windows by heart.
+KINDS = {"white": 0.5, "shot": 0.14, "coarse": 0.22, "coded": 0.14}
+SIGMA = {"white": (1, 60), "coarse": (4, 45), "coded": (4, 45)}
+STRONG = {"white": 20, "coarse": 15, "coded": 15}
+HEAVY = 14 / 255  # noise that another set may teach, see `drawn`
 HELD_OUT = {  # kinds that are held out: law, whether x264 comes after
     "g1": (Law(0, 1 / 255), False), "g3": (Law(0, 3 / 255), False),
     "g5": (Law(0, 5 / 255), False), "g10": (Law(0, 10 / 255), False),
@@ -87,7 +91,8 @@ class Draws:
         if kind == "shot":
             law = Law(log_uniform(rng, 0.001, 0.03), rng.uniform(0.5, 10) / 255)
         else:
-            sigma = log_uniform(rng, 1, 60) if kind == "white" else log_uniform(rng, 4, 45)
+            low, high = SIGMA[kind]
+            sigma = log_uniform(rng, STRONG[kind] if rng.random() < 0.5 else low, high)
             law = Law(0.0, sigma / 255, rng.uniform(0.4, 1.3) if kind == "coarse" else 0.0)
         codec = x264(17, 30) if kind == "coded" else None
         name = "420" if codec else name
@@ -97,14 +102,18 @@ class Draws:
         return noised(clean, law, name, rng, codec, min(shared, 1.0))
 
     def held_out(self) -> Iterator[tuple[str, Sample]]:
-        """Kind of noise and layout, and two samples of each."""
+        """Kind of noise and layout, and TAKES samples of each."""
         for place, (kind, (law, after)) in enumerate(HELD_OUT.items()):
             for name in ("420",) if after else ("rgb", "420"):
-                for take in (0, 1):
+                for take in range(TAKES):
                     rng = np.random.default_rng((99, place, take))
                     clean = np.clip(self.held.film(rng)[0], 0, 1).astype(np.float32)
                     codec = x264(23, 23) if after else None
                     yield f"{kind} {name}", noised(clean, law, name, rng, codec)
+                    if kind == "g30":  # noise that R, G and B share, or that is a plane's own
+                        rng = np.random.default_rng((98, place, take))
+                        own = in_planes(clean, law, rng) if name == "420" else None
+                        yield f"own30 {name}", own or noised(clean, law, name, rng, None, 1.0)
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
@@ -179,9 +188,9 @@ class TrueMaps:
         return self.known
 
 
-def bundled(size: str) -> Networks:
-    """The bundled networks of a size, to run."""
-    held = weights.load(f"f2r-{size}")
+def bundled(size: str, file: str | None = None) -> Networks:
+    """The bundled networks of a size, or a file's, to run."""
+    held = weights.load(file or f"f2r-{size}")
     networks = Networks(held.header.config)
     held.fill(networks)
     channels_last(networks.eval())
@@ -218,21 +227,26 @@ def followed(method: F2R, draw: Draw) -> tuple[list[Any], list[Any], list[Any]]:
     )
 
 
-def drawn(sample: Sample, networks: Networks) -> Draw:
-    """A sample as stored: clean, noisy, told and single (T, ..), target (centres, C, h, w)."""
+def drawn(sample: Sample, networks: Networks, heavy: Networks | None = None) -> Draw:
+    """A sample as stored: clean, noisy, told and single (T, ..), target (centres, C, h, w).
+    heavy: networks that make the targets where noise is strong and no codec came after it."""
     layout = packing(sample.layout)
     draw: Draw = {
         "clean": np.asarray(pack(layout, [*sample.clean])),
         "noisy": np.asarray(pack(layout, [*sample.noisy])), "told": told_maps(sample, layout),
     }  # fmt: skip
-    method = F2R(networks, runner(), layout, LENGTH)
+    method = F2R(networks, runner(), layout, LONG)
     known, frames, memories = followed(method, draw)
+    draw["single"] = np.stack([frame.coarse[0].numpy() for frame in frames])
+    noise, errors = np.split(draw["told"], 2, 1)
+    if heavy is not None and not errors.any() and np.square(noise).mean() > HEAVY**2:
+        method = F2R(heavy, runner(), layout, LONG)
+        known, frames, memories = followed(method, draw)
     targets = []
     for centre in CENTRES:
-        window = window_at(frames, centre, LENGTH)
+        window = window_at(frames, centre, LONG)
         method.memory = memories[window.before[0].index]
         targets.append(method.restore(window, known[centre]).refined[0].numpy())
-    draw["single"] = np.stack([frame.coarse[0].numpy() for frame in frames])
     draw["target"] = np.stack(targets)
     return {**{k: v.astype(np.float16) for k, v in draw.items()}, "layout": layout.name}
 

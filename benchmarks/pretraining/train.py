@@ -1,14 +1,16 @@
 """Training of F2R's networks on packed planes: one set for every layout and kind of noise.
 
-    python benchmarks/pretraining/train.py draw CLIPS WORK --count 1300 [--part 0/2]
+    python benchmarks/pretraining/train.py draw CLIPS WORK --count 1300 [--part 0/2] [--seed 7]
+        [--heavy WEIGHTS.safetensors]
     python benchmarks/pretraining/train.py coarse WORK --minutes 12
     python benchmarks/pretraining/train.py windows WORK
     python benchmarks/pretraining/train.py fuse WORK lite|full --minutes 48 [--rate 8e-4]
     python benchmarks/pretraining/train.py export WORK lite|full OUT.safetensors
 
 Draws are stored with what the bundled networks make of them (draws.py; 4 GB for 1,300). The coarse
-network learns first; windows are then made by it, and anchor and refiner of either size learn on
-these. Each begins from the bundled set, half of the target is the bundled `full` networks' result
+network learns first; windows are then made by it, or by the bundled one where none has learnt, and
+anchor and refiner of either size learn on these. Each begins from the bundled set, half of the
+target is the bundled `full` networks' result (where noise is strong, that of the set after --heavy)
 wherever this is any good, and CPU minutes set a cosine of the learning rate. WORK/NAME.pt is
 written every four CPU-minutes, and the same command goes on from it; WORK/log.txt is the curve:
 decibels on excerpts of clips that are held out, by kind of noise and layout, and (in brackets)
@@ -55,7 +57,7 @@ SHORT = 0.06  # of windows lose some neighbours, as in short shots
 WARM, LEAST_RATE = 100, 0.02  # steps; of the peak, at the end of the cosine
 # Windows whose noise is stronger are drawn so many times as often: (sigma, times). Without it all
 # gained 0.3 to 1 dB on light noise and lost as much at sigma 50.
-HEAVIER = ((14 / 255, 3.0), (28 / 255, 2.5))
+HEAVIER = ((14 / 255, 1.5), (28 / 255, 1.5))
 LEAST_ERROR = 1.7e-6  # mean square of a third of an 8-bit code: better is not seen
 CHECK = 240.0  # CPU-s between looks at held-out excerpts
 
@@ -313,16 +315,17 @@ def report(stage: CoarseStage | FusionStage, network: nn.Module, path: Path, wor
 # Commands ----------------------------------------------------------------------------------------
 
 
-def draw(work: Path, clips: Path, count: int, part: str) -> None:
+def draw(work: Path, clips: Path, count: int, part: str, seed: int, teacher: str | None) -> None:
     """Draws as files; several processes may each make a part of them."""
     one, several = map(int, part.split("/"))
-    samples, networks = Draws(clips, seed=7), bundled("full")
+    samples, networks = Draws(clips, seed), bundled("full")
+    heavy = bundled("full", teacher) if teacher else None
     (work / "draws").mkdir(parents=True, exist_ok=True)
     with torch.inference_mode():
         for number in range(one, count, several):
             path = work / "draws" / f"{number:05d}.pkl"
             if not path.exists():
-                keep(path, drawn(samples[number], networks))
+                keep(path, drawn(samples[number], networks, heavy))
         if one == 0:
             keep(work / "held.pkl", [(k, drawn(s, networks)) for k, s in samples.held_out()])
 
@@ -337,7 +340,9 @@ def make_windows(work: Path) -> None:
 
 
 def with_coarse(networks: Networks, work: Path) -> Networks:
-    """The networks with the coarse one that was trained here."""
+    """The networks with the coarse one that was trained here, if any was."""
+    if not (work / "coarse.pt").exists():
+        return networks.eval()
     mean = torch.load(work / "coarse.pt", weights_only=True)["mean"]
     networks.coarse.load_state_dict(averaged(networks.coarse, mean).state_dict())
     return networks.eval()
@@ -365,6 +370,8 @@ def main() -> None:
             one.add_argument("clips", type=Path)
             one.add_argument("--count", type=int, default=1300)
             one.add_argument("--part", default="0/1", help="which of so many processes this is")
+            one.add_argument("--seed", type=int, default=7)
+            one.add_argument("--heavy", help="weights that teach where noise is strong")
         one.add_argument("work", type=Path)
         if way in ("fuse", "export"):
             one.add_argument("size", choices=("lite", "full"))
@@ -377,7 +384,7 @@ def main() -> None:
     torch.manual_seed(0)
     match given.way:
         case "draw":
-            draw(given.work, given.clips, given.count, given.part)
+            draw(given.work, given.clips, given.count, given.part, given.seed, given.heavy)
         case "windows":
             make_windows(given.work)
         case "export":
