@@ -38,7 +38,7 @@ LENGTH = 5  # frames per window
 HELD_OUT_CENTRES = 8
 # Pixels per side of the part of a held-out centre that is examined, at the end and on the way.
 EXAM_SIDE, CURVE_SIDE = 448, 192
-MOST_PIXELS = 24_000_000  # of all centres of a stage; 45 bytes each
+MOST_PIXELS = 20_000_000  # of all centres of a stage; 45 bytes each
 REPEATS = 6  # how often a stage may see a pixel before it would want others
 BLIND, SINGLE = 0.3, 0.5  # weights of the anchor's and the coarse loss beside the refiner's
 CHROMA = 0.3  # of the loss of Y'CbCr pictures
