@@ -28,10 +28,12 @@ from f2rcli.io.stacks.metadata import (
 from f2rcli.io.tifffiles import refusals
 
 Where = dict[str, int]  # axis -> index
+Tile = tuple[Any, dict[str, int], int, int]  # its entry, its place by axis, rows and columns
 Described = Callable[[dict[str, int]], Metadata]  # what the file says of an image of these sizes
 
 _MICROMETRES = 1e6  # of a metre
 _NANOSECONDS = 1e-9  # of a second
+_ZSTD, _ZSTD_HEADED = 5, 6  # compressions that czifile of 2019 does not know
 _LANES = "TZC"  # axes that count pictures; scenes (S) are series, tiles (M) are joined
 _SPLIT = "Split it into files in ZEN, or export it as OME-TIFF."
 _FREE = "ERPAHQ"  # letters that OME-TIFF has for axes beyond its five, wavelength first
@@ -238,7 +240,8 @@ def _lif_channel(number: int, channel: Any) -> Facts:
 
 
 # --- Zeiss CZI ------------------------------------------------------------------------------------
-# czifile was written anew in 2026, for Python 3.12 and later: before, it had no views of scenes.
+# czifile was written anew in 2026, for Python 3.12 and later. The release before it, of 2019, is
+# all that Python 3.11 can have: it has no views of scenes, and does not know Zstandard.
 
 
 def czi_images(file: Any, path: Path) -> list[Image]:
@@ -246,6 +249,8 @@ def czi_images(file: Any, path: Path) -> list[Image]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of files without metadata or attachments
         said = _czi_described(file)
+        if not hasattr(file, "scenes"):
+            return _subblock_scenes(file, path, said)
         return [_czi_scene(path, said, file.scenes, key) for key in file.scenes]
 
 
@@ -264,15 +269,82 @@ def _czi_scene(path: Path, said: Described, scenes: Any, key: int) -> Image:
 
     name = f"scene {key + 1}" if len(scenes) > 1 else path.stem
     tiles = len(view.directory_entries) // max(1, int(np.prod([sizes[axis] for axis in outer])))
-    joined = f"{name}: a mosaic of {tiles} tiles, joined as the file places them"
-    remark = joined if tiles > 1 else ""
+    remark = _mosaic(name, tiles)
     return Image(name, sizes, view.dtype, read, partial(said, sizes), remark=remark)
+
+
+def _mosaic(name: str, tiles: int) -> str:
+    joined = f"{name}: a mosaic of {tiles} tiles, joined as the file places them"
+    return joined if tiles > 1 else ""
 
 
 def _check_axes(path: Path, sizes: dict[str, int]) -> None:
     odd = [axis for axis, n in sizes.items() if n > 1 and axis not in "SMBTZCYX0"]
     if odd:
         raise unsupported(path, f"axis {odd[0]} of a CZI is", _SPLIT)
+
+
+def _subblock_scenes(file: Any, path: Path, said: Described) -> list[Image]:
+    axes = file.axes if isinstance(file.axes, str) else file.axes.decode()
+    sizes = dict(zip(axes, map(int, file.shape), strict=True))
+    _check_axes(path, sizes)
+    scenes: dict[int, list[Tile]] = {}
+    for entry in file.filtered_subblock_directory:
+        if tuple(entry.stored_shape) == tuple(entry.shape):  # others are smaller copies
+            begin = (int(a - b) for a, b in zip(entry.start, file.start, strict=True))
+            at = dict(zip(axes, begin, strict=True))
+            height, width = (int(entry.shape[axes.index(axis)]) for axis in "YX")
+            scenes.setdefault(at.get("S", 0), []).append((entry, at, height, width))
+    names = {key: f"scene {key + 1}" if len(scenes) > 1 else path.stem for key in scenes}
+    return [_joined(file, names[key], sizes, tiles, said) for key, tiles in sorted(scenes.items())]
+
+
+def _joined(
+    file: Any, name: str, sizes: dict[str, int], tiles: list[Tile], said: Described
+) -> Image:
+    """The image of a scene: tiles lie where the file places them, later ones above."""
+    top, left = min(at["Y"] for _, at, _, _ in tiles), min(at["X"] for _, at, _, _ in tiles)
+    height = max(at["Y"] + rows for _, at, rows, _ in tiles) - top
+    width = max(at["X"] + columns for _, at, _, columns in tiles) - left
+    count = sizes.get("0", 1)
+    own = {a: sizes[a] for a in _LANES if a in sizes} | {"Y": height, "X": width, "S": count}
+    planes: dict[tuple[int, ...], list[Tile]] = {}
+    for tile in tiles:
+        planes.setdefault(tuple(tile[1].get(axis, 0) for axis in _LANES), []).append(tile)
+
+    def read(where: Where) -> Any:
+        found = planes.get(tuple(where.get(axis, 0) for axis in _LANES), [])
+        if not found:
+            raise InputError(f"{name}: lacks a picture that the others promise.")
+        whole = np.zeros((height, width, count), file.dtype)
+        for entry, at, rows, columns in found:
+            row, column = at["Y"] - top, at["X"] - left
+            samples = _samples(entry).reshape(rows, columns, count)
+            whole[row : row + rows, column : column + columns] = samples
+        return whole
+
+    remark = _mosaic(name, max(map(len, planes.values())))
+    return Image(name, own, file.dtype, read, partial(said, own), remark=remark)
+
+
+def _samples(entry: Any) -> Any:
+    """The samples of a subblock. Zstandard, which czifile of 2019 does not know, has a header of
+    one or three bytes: whether all low bytes stand before all high ones (libCZI's documents)."""
+    part = entry.data_segment()
+    if entry.compression not in (_ZSTD, _ZSTD_HEADED):
+        return np.asarray(part.data(resize=False))
+    from imagecodecs import zstd_decode  # takes a while
+
+    data = part.data(raw=True)
+    header = data[: data[0]] if entry.compression == _ZSTD_HEADED else b""
+    whole = np.frombuffer(zstd_decode(data[len(header) :]), np.uint8)
+    if len(header) > 2 and header[2] & 1:
+        whole = np.ascontiguousarray(whole.reshape(2, -1).T)
+    samples = np.frombuffer(whole.tobytes(), np.dtype(entry.dtype[-2:]).newbyteorder("<"))
+    if samples.size != int(np.prod(entry.stored_shape)):
+        raise InputError("a tile is incomplete.")
+    colours = int(entry.stored_shape[-1])  # of which blue comes first
+    return samples.reshape(-1, colours)[:, [2, 1, 0, 3][:colours]] if colours > 1 else samples
 
 
 def _czi_described(file: Any) -> Described:

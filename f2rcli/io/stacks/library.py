@@ -1,7 +1,6 @@
 """Stacks that are no TIFF: a table of formats, each with the package that reads it."""
 
 import json
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
@@ -26,7 +25,6 @@ from f2rcli.io.stacks.foreign import (
     lif_images,
     nd2_images,
     package,
-    unsupported,
     upright,
 )
 from f2rcli.io.stacks.metadata import PROVENANCE, Metadata
@@ -79,8 +77,6 @@ class LibraryStack(Stack):
         kind = format_of(path)
         assert kind is not None  # nobody opens others with it
         self._kind, self.paths, self.flavour = kind, [path], kind.name
-        if kind.name == "CZI" and sys.version_info < (3, 12):
-            raise unsupported(path, "CZI on Python 3.11 is", "Use Python 3.12 or later.")
         library = package(kind.package, f"{path.name}: reading {kind.name}", InputError)
         with refusals(self.name), quiet(kind.package):
             self.file = kind.opened(library, path)
