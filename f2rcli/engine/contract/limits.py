@@ -42,7 +42,6 @@ from f2rcli.noise.model import (
     PlaneNoise,
     Shares,
     clipped_moments,
-    white_shares,
 )
 from f2rcli.yuv import matrices
 
@@ -120,15 +119,6 @@ def left_by_box(shares: Sequence[Shares], side: int, like: Tensor) -> Tensor:
     places, wanted = np.log((1, *BAND_SIDES)), np.log(side)
     found = (np.exp(np.interp(wanted, places, np.log(np.maximum(one, LEAST)))) for one in kept)
     return _column(tuple(max(float(one), 1 / side**2) for one in found), like)
-
-
-def halved_shares(shares: Sequence[Shares]) -> tuple[Shares, ...]:
-    """Of means over 2x2 samples, whose bands are each the next coarser one of the samples."""
-    white, found = np.array(white_shares()), []
-    for one in shares:
-        coarser = white * np.append(np.array(one)[1:] / white[1:], one[-1] / white[-1])
-        found.append(tuple((coarser / max(float(coarser.sum()), LEAST)).tolist()))
-    return tuple(found)
 
 
 def by_band(shares: Sequence[Shares], like: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ how many frames its mean is worth: a Kalman filter whose process noise is whatev
 by beyond its own noise (Kalman, 1960). A mean would wipe out what is new and leave ghosts of what
 is gone, so one test of change looks at single frames, at the mean of the last few, which shows
 changes a fourth as strong, and at their power, which shows what flickers (DESIGN.md D47). It looks
-at means over cells of 2x2 samples, as does the mean of what was taken out: a quarter of the time.
+at means over cells of 2x2 samples: a third of the time.
 """
 
 import math
@@ -20,13 +20,11 @@ from f2rcli.engine.contract.filters import box, halved, here, least_around, resi
 from f2rcli.engine.contract.limits import (
     LEAST,
     Terms,
-    halved_shares,
     left_by_box,
     limit_to_noise,
     untouched,
 )
 from f2rcli.engine.planes_store import Groups
-from f2rcli.noise.model import Shares
 
 F = TypeVar("F", float, Tensor)
 
@@ -58,8 +56,8 @@ MOVING = 1 / 4  # share of a frame in a place's motion
 
 
 class Memory(NamedTuple):
-    """What groups of planes showed so far, on the grid of the frame that came last; all but means
-    cell by cell."""
+    """What groups of planes showed so far, on the grid of the frame that came last; means by
+    sample, the rest by cell."""
 
     means: Sequence[Tensor] = ()
     worths: Sequence[Tensor] = ()  # frames in the means, 1 to MOST
@@ -170,24 +168,21 @@ def lost(
     memory: Memory, kind: int, removed: Tensor, variance: Tensor, left: Groups, terms: Terms
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What of a group's `removed` is no noise but was lost, as what was removed before at the same
-    places tells; and the mean of that, and its age, with this frame, cell by cell.
+    places tells; and the mean of that, and its age (by cell), with this frame.
 
-    Noise averages out; what a method loses again and again (the shade of a flat area, soft detail)
-    does not: after n frames it shows n times as sharply. Averaging what was removed leaves no
-    ghosts: where something moves, what is removed from it is new noise in every frame.
+    Noise averages out; what a method loses again and again (fine detail, faint stars, the shade of
+    a flat area) does not: after n frames it shows n times as sharply. Averaging what was removed
+    leaves no ghosts: where something moves, what is removed from it is new noise in every frame.
     """
-    cells = halved(removed)
     if not memory.removed:
-        return torch.zeros_like(removed), cells, torch.ones_like(cells)
+        return torch.zeros_like(removed), removed, torch.ones_like(memory.worths[kind])
     age = torch.minimum(memory.ages[kind] + 1, memory.matches[kind])
-    mean = memory.removed[kind] + (cells - memory.removed[kind]) / age
-    shares = terms.band_shares(kind)
-    variance = halved(variance) * left_by_box(shares, CELL, mean)
-    away = _beyond_noise(mean, variance, halved_shares(shares), age, memory, kind, left, terms)
-    away *= ((age - 1) / (SURE - 1)).clamp_(0, 1)
+    sure = ((age - 1) / (SURE - 1)).clamp_(0, 1)
     if terms.tolerance.averages[kind]:  # what is brought to its mean gets it back by that
-        away *= 1 - _used(memory, kind)
-    return resized(away, tuple(removed.shape[-2:])), mean, age
+        sure *= 1 - _used(memory, kind)
+    frames, sure = (resized(one, tuple(removed.shape[-2:])) for one in (age, sure))
+    mean = memory.removed[kind] + (removed - memory.removed[kind]) / frames
+    return _beyond_noise(mean, variance, frames, memory, kind, left, terms) * sure, mean, age
 
 
 def nearer(
@@ -199,14 +194,13 @@ def nearer(
     if here(used) and not used.any():  # while a camera moves: a tenth of a frame's time
         return torch.zeros_like(shown)
     worth, used = (resized(one, tuple(shown.shape[-2:])) for one in (memory.worths[kind], used))
-    shares = terms.band_shares(kind)
     apart = memory.means[kind] - shown
-    return _beyond_noise(apart, variance, shares, worth, memory, kind, left, terms) * used
+    return _beyond_noise(apart, variance, worth, memory, kind, left, terms) * used
 
 
 def _beyond_noise(
-    mean: Tensor, variance: Tensor, shares: Sequence[Shares], frames: Tensor, memory: Memory,
-    kind: int, left: Groups, terms: Terms,
+    mean: Tensor, variance: Tensor, frames: Tensor, memory: Memory, kind: int, left: Groups,
+    terms: Terms,
 ) -> Tensor:  # fmt: skip
     """What a mean of so many frames holds besides noise."""
     hidden = frames * frames / (frames * frames + HIDDEN**2)
@@ -216,7 +210,9 @@ def _beyond_noise(
     of_mean = variance * (lasting + (1 - lasting) / frames)
     if terms.layout.counts_light:
         of_mean = of_mean * (1 + EARLY / frames)
-    away = mean - limit_to_noise(mean, of_mean, shares, hidden, light=terms.small_things(kind))
+    away = mean - limit_to_noise(
+        mean, of_mean, terms.band_shares(kind), hidden, light=terms.small_things(kind)
+    )
     for one in left:  # what clipping shifted is no noise, and known less well than what is lost
         away *= untouched(one, tuple(mean.shape[-2:]))
     return away
