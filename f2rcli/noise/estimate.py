@@ -140,8 +140,11 @@ class PlaneMap:
         """The same of sensors' counts. In a few blocks the network has nothing to compare with, and
         statistics speak alone."""
         few = self.level.size < LEAST_BIN
-        # Half in place of ALL: the network has not seen the noise of sensors' counts.
-        return replace(self, share=np.ones_like(self.share) if few else _snapped(self, 0.5))
+        # Half in place of ALL: the network has not seen the noise of sensors' counts. Nor has it in
+        # the finest band, where a gain comes out a fifth too low: all bands speak for it.
+        share = np.ones_like(self.share) if few else _snapped(self, 0.5)
+        bound, share, error = (one[[FULL, FULL]] for one in (self.bound, share, self.error))
+        return replace(self, bound=bound, share=share, error=error)
 
     @property
     def unsure(self) -> float:

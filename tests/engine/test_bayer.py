@@ -120,3 +120,4 @@ def test_both_greens_of_a_sensor_have_one_law() -> None:
     shown = [Frame(planes=(one,), layout=layout) for one in codes]
     models = opening_noise(shown, 4).planes.models
     assert models[1] == models[3]
+    assert models[1].gain[0] == pytest.approx(6 / 3855, rel=0.15)
