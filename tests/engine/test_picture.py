@@ -41,9 +41,9 @@ def coarse(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 # Kind of noise: what is added to pictures of 0..255; the gain in dB of the sky and of leaves.
 KINDS = {
     "white 5": (lambda rng, light: rng.normal(0, 5, light.shape), (9.5, 6.2)),
-    "white 25": (lambda rng, light: rng.normal(0, 25, light.shape), (15.2, 12.5)),
+    "white 25": (lambda rng, light: rng.normal(0, 25, light.shape), (15.2, 12.4)),
     "coarse 15": (lambda rng, light: 15 * coarse(rng, light.shape), (6.6, 6.8)),
-    "photons": (lambda rng, light: 2 * rng.poisson(light / 2) - light, (13.7, 10.9)),
+    "photons": (lambda rng, light: 2 * rng.poisson(light / 2) - light, (13.7, 10.7)),
     "dark half": (
         lambda rng, light: rng.normal(0, 1, light.shape) * np.where(light < 110, 20, 5),
         (2.2, 6.5),
