@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from f2rcli.io import WriteOptions, default_target, open_reader
@@ -33,6 +33,7 @@ def test_every_sample_comes_back(tools, tmp_path: Path, pix_fmt: str, full_range
 
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(width=st.integers(1, 70), height=st.integers(1, 50), pix_fmt=st.sampled_from(FORMATS[:13]))
+@example(width=8, height=23, pix_fmt="yuv420p")
 def test_sizes_of_any_kind(tools, tmp_path: Path, width: int, height: int, pix_fmt: str) -> None:
     for old in tmp_path.iterdir():
         old.unlink()

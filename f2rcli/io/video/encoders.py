@@ -432,8 +432,8 @@ def _own_options(
         case "libvpx-vp9":
             speed = {"b": "0", "row-mt": "1", "cpu-used": "2"}
             return speed | ({"auto-alt-ref": "0"} if form.alpha else {})
-        case "ffv1" if min(info.width, info.height) < 8:
-            return {"level": "1", "g": "1"}  # later levels need room for four slices
+        case "ffv1" if min(info.width, info.height) < 32:
+            return {"level": "1", "g": "1"}  # FFmpeg finds no slices for 8x23 and some others
         case "ffv1":
             return {"level": "3", "slicecrc": "1", "g": "1"}
         case "prores_ks":
