@@ -115,8 +115,8 @@ class Terms:
 def left_by_box(shares: Sequence[Shares], side: int, like: Tensor) -> Tensor:
     """(P, 1, 1): the share of each plane's variance that means over side x side samples keep: no
     less than of white noise, and about what lies in the bands that wider filters part."""
-    kept = [[sum(one[band:]) for band in range(len(BAND_SIDES) + 1)] for one in shares]
-    places, wanted = np.log((1, *BAND_SIDES)), np.log(side)
+    kept = [[sum(one[band + 1 :]) for band in range(len(BAND_SIDES))] for one in shares]
+    places, wanted = np.log(BAND_SIDES), np.log(side)
     found = (np.exp(np.interp(wanted, places, np.log(np.maximum(one, LEAST)))) for one in kept)
     return _column(tuple(max(float(one), 1 / side**2) for one in found), like)
 
@@ -262,8 +262,8 @@ def _of_all_bands(
     coarse = _of_bands(
         bands(tiny, QUARTER_SIDES), quarter, shares[:, 2:], QUARTER_WINDOWS, few, QUARTER_WIDE
     )
-    back = small - stays - lower + resized(tiny - coarse, tuple(small.shape[-2:]))
-    kept += low - resized(back, tuple(low.shape[-2:]))  # what goes back is as smooth as its band
+    back = small - stays - lower + resized(tiny - coarse, small.shape[-2:])
+    kept += low - resized(back, low.shape[-2:])  # what goes back is as smooth as its band
     return kept
 
 
@@ -303,7 +303,7 @@ def _of_bands(
         if sought is not None:
             stays = _of_mean(stays, power, variance * shares[:, index], sought, wide)
         stays = (stays * TOLERANCE).clamp_max_(1)
-        kept.addcmul_(band, resized(stays, tuple(band.shape[-2:])))
+        kept.addcmul_(band, resized(stays, band.shape[-2:]))
     return kept
 
 
@@ -405,10 +405,10 @@ def _part_removed(
     more than noise explains."""
     scatter = left_by_box(terms.band_shares(kind), SIDE, taken).sqrt() * SURE
     mean = box(halved(taken), SIDE // 2 + 1)
-    shift = resized(shift, tuple(mean.shape[-2:]))
+    shift = resized(shift, mean.shape[-2:])
     mean += box(halved(variance.sqrt()), SIDE // 2 + 1).mul_(scatter).copysign_(shift)
     mean = torch.minimum(torch.maximum(mean, shift.clamp_max(0)), shift.clamp_min(0))
-    return resized(mean, tuple(taken.shape[-2:]))
+    return resized(mean, taken.shape[-2:])
 
 
 def _ranges(terms: Terms, like: Tensor) -> list[Tensor]:

@@ -17,13 +17,7 @@ import torch
 from torch import Tensor
 
 from f2rcli.engine.contract.filters import box, halved, here, least_around, resized
-from f2rcli.engine.contract.limits import (
-    LEAST,
-    Terms,
-    left_by_box,
-    limit_to_noise,
-    untouched,
-)
+from f2rcli.engine.contract.limits import LEAST, Terms, left_by_box, limit_to_noise, untouched
 from f2rcli.engine.planes_store import Groups
 
 F = TypeVar("F", float, Tensor)
@@ -100,10 +94,10 @@ def added(
         excess, calm = _changes(*seen, halved(variance), worth, terms, kind)
         alike = (1 / (1 / memory.matches[kind] + excess)).add_(1).clamp_max_(MOST_ALIKE)
         for there in moves:  # begins anew
-            gone = resized(there.float(), tuple(new.shape[-2:]))
+            gone = resized(there.float(), new.shape[-2:])
             excess, few = excess + gone * MOST, few * (1 - gone)
         worth = (1 / (1 / worth + excess)).add_(1).clamp_max_(MOST)
-        means.append(mean + apart.div_(resized(worth, tuple(group.shape[-2:]))))
+        means.append(mean + apart.div_(resized(worth, group.shape[-2:])))
         worths.append(worth)
         lately.append(few - new / worth)
         calms.append(calm)
@@ -180,7 +174,7 @@ def lost(
     sure = ((age - 1) / (SURE - 1)).clamp_(0, 1)
     if terms.tolerance.averages[kind]:  # what is brought to its mean gets it back by that
         sure *= 1 - _used(memory, kind)
-    frames, sure = (resized(one, tuple(removed.shape[-2:])) for one in (age, sure))
+    frames, sure = (resized(one, removed.shape[-2:]) for one in (age, sure))
     mean = memory.removed[kind] + (removed - memory.removed[kind]) / frames
     return _beyond_noise(mean, variance, frames, memory, kind, left, terms) * sure, mean, age
 
@@ -193,7 +187,7 @@ def nearer(
     used = _used(memory, kind)
     if here(used) and not used.any():  # while a camera moves: a tenth of a frame's time
         return torch.zeros_like(shown)
-    worth, used = (resized(one, tuple(shown.shape[-2:])) for one in (memory.worths[kind], used))
+    worth, used = (resized(one, shown.shape[-2:]) for one in (memory.worths[kind], used))
     apart = memory.means[kind] - shown
     return _beyond_noise(apart, variance, worth, memory, kind, left, terms) * used
 
@@ -204,8 +198,8 @@ def _beyond_noise(
 ) -> Tensor:  # fmt: skip
     """What a mean of so many frames holds besides noise."""
     hidden = frames * frames / (frames * frames + HIDDEN**2)
-    if memory.worths[kind].shape[-2:] != memory.worths[0].shape[-2:]:
-        hidden = torch.zeros_like(hidden)  # small fields of colour are wider in light
+    if mean.shape[-2:] != memory.means[0].shape[-2:]:  # small fields of colour are wider in light
+        hidden = torch.zeros_like(hidden)
     lasting = terms.tolerance.lasting[kind]
     of_mean = variance * (lasting + (1 - lasting) / frames)
     if terms.layout.counts_light:
@@ -214,7 +208,7 @@ def _beyond_noise(
         mean, of_mean, terms.band_shares(kind), hidden, light=terms.small_things(kind)
     )
     for one in left:  # what clipping shifted is no noise, and known less well than what is lost
-        away *= untouched(one, tuple(mean.shape[-2:]))
+        away *= untouched(one, mean.shape[-2:])
     return away
 
 

@@ -189,7 +189,7 @@ def _watched(
     light = [box(group, 5) for group in groups]
     if memory.means:
         light = [
-            torch.where(resized(worth, tuple(one.shape[-2:])) < FEWEST[1], one, mean)
+            torch.where(resized(worth, one.shape[-2:]) < FEWEST[1], one, mean)
             for one, mean, worth in zip(light, memory.means, memory.worths, strict=True)
         ]
     return added(memory, groups, law.variances(light, None, terms), terms, flows)
@@ -224,7 +224,7 @@ def _allowed(
             means.append(mean)
             ages.append(age)
         for one in left:
-            variance = variance * (1 + (TAIL - 1) * (1 - untouched(one, tuple(group.shape[-2:]))))
+            variance = variance * (1 + (TAIL - 1) * (1 - untouched(one, group.shape[-2:])))
         stays = limit_to_noise(
             free, variance, terms.band_shares(kind), light=terms.small_things(kind)
         )
@@ -249,7 +249,7 @@ def _following_noise(
     return [
         shrunk(
             taken, variances[kind], tables[kind],
-            resized(memory.worths[kind], tuple(taken.shape[-2:])) if memory.means else None,
+            resized(memory.worths[kind], taken.shape[-2:]) if memory.means else None,
         )
         for kind, taken in enumerate(removed)
     ]  # fmt: skip
@@ -288,7 +288,7 @@ def _calmed(groups: Groups, removed: Groups, variances: Groups, terms: Terms) ->
     luma, chroma = (group - taken for group, taken in zip(groups, removed, strict=True))
     powers = variances[1].mean((1, 2)) * (terms.tolerance.noise[1] * terms.allowed(1))
     level = powers.sqrt().mean()
-    guide = resized(luma, tuple(chroma.shape[-2:]))
+    guide = resized(luma, chroma.shape[-2:])
     calm = joint_bilateral(guide, chroma, level.clamp_min(LEAST_LEVEL))
     return [removed[0], groups[1] - torch.where(level < LEAST_LEVEL, chroma, calm)]
 
