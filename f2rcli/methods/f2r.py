@@ -138,9 +138,8 @@ class F2R(Method, Following):
         name = "prepared", id(self.networks), given
         coarse, luma = self._graphs(name, partial(self._prepared, given), noisy)
         shown = luma if isinstance(self.flows, DeviceFlows) else luma.cpu().numpy()
-        deep = (
-            None if self.networks.refiner.deep is None else coarse.deep
-        )  # no window holds it then
+        # No window holds what the refiner does not take.
+        deep = None if self.networks.refiner.deep is None else coarse.deep
         return Prepared(index, noisy, coarse.picture, shown, self.flows.look(shown), deep)
 
     def _prepared(self, given: Told | None, noisy: Tensor) -> tuple[Coarse, Tensor]:

@@ -4,8 +4,6 @@ scales that it lies at; and what a file's range makes of it.
 A law is a line in variance, or a curve where no line fits.
 """
 
-# --- At which scales noise lies: the share of its variance in each of six bands -------------------
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +24,8 @@ from f2rcli.models.layers import inner_mean
 from f2rcli.models.planar import NEAR
 from f2rcli.models.recorded import as_constant
 from f2rcli.planes import ROTATION, Layout
+
+# --- At which scales noise lies: the share of its variance in each of six bands -------------------
 
 BAND_SIDES = (3, 7, 15, 31, 63)  # pixels, of the box filters that part the bands
 

@@ -375,7 +375,9 @@ FEW_VALUES = 16  # values, of 256 between black and white
 
 
 def counts_events(samples: NDArray[Any]) -> bool:
-    """Whether nearly all samples, 0 = black and 1 = white, lie on few values that are far apart."""
+    """Whether samples are counts of single events: nearly all of them, 0 = black and 1 = white, lie
+    on few values that are far apart. Nothing is cut off at their black: a count of none is one
+    value of the noise's own law, and the mean of counts is the light."""
     flat = samples.reshape(-1)
     flat = flat[:: max(1, flat.size // 200_000)].astype(np.float32)
     if not flat.size:

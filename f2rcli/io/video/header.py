@@ -10,9 +10,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
-PADDING = (
-    " " * 16
-)  # of a track's name: DisplayWidth and DisplayHeight take 12 bytes, a Void at least 2
+# Of a track's name: DisplayWidth and DisplayHeight take 12 bytes, a Void at least 2.
+PADDING = " " * 16
 NO_CHECKSUMS = {"write_crc32": "0"}  # for a Matroska file whose header will be changed
 
 # Identifiers of Matroska's elements (RFC 9559).
