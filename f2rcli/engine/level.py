@@ -6,10 +6,8 @@ says counts as far as it differs from the start by more than chance. Only the st
 look are remembered, so that an excerpt has the noise of the whole run.
 """
 
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -20,10 +18,7 @@ from f2rcli import methods
 from f2rcli.engine.contract.residual import STRICT
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.measuring import (
-    DIM_PREROLL,
-    PREROLL,
     Opening,
-    few_photons,
     opening_noise,
     stated_model,
 )
@@ -51,7 +46,6 @@ from f2rcli.noise.model import (
 )
 from f2rcli.noise.report import HARDLY_ANY, NOTHING_TO_DO
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
-from f2rcli.window import emptied
 from f2rcli.yuv import code_span
 
 LOOK_EVERY = 8  # frames
@@ -189,7 +183,7 @@ class NoiseTracker:
         if not frames:
             return
         if self.layout.levels is not None and self.sensor:
-            self.low = lowest([self.engine.to_tensor(frame) for frame in frames[:PREROLL]])
+            self.low = lowest([self.engine.to_tensor(frame) for frame in frames])
             if self.measured is not None and self.planes is not None:  # a declared sigma
                 self.know(self.measured, self.planes)
         if self.engine.stated is not None and not self.declared:
@@ -270,24 +264,6 @@ class NoiseTracker:
         if all(plane.min() == plane.max() for plane in frame.planes):  # the end of a fade
             return replace(self.planes.scaled(0), clipped=False)
         return self.now or self.planes
-
-    def recounting(self, pictures: Iterator[list[Frame]]) -> Iterator[list[Frame]]:
-        """Pictures of a stream as they come, no two alike. If their opening holds few photons, the
-        first DIM_PREROLL tell their law anew, and the contract goes by it from then on. Networks
-        see pictures as before: what is remembered of earlier ones would not fit others."""
-        waiting = deque(islice(pictures, PREROLL))
-        parts = [copies[0] for copies in waiting]
-        few = not self.declared and few_photons(parts)
-        parts.clear()
-        for copies in chain(emptied(waiting), pictures):
-            if few and self.planes is not None:
-                parts.append(copies[0])
-                if len(parts) == DIM_PREROLL:
-                    again = opening_noise(parts, self._channels)
-                    self.measured, self.planes = self.own = again.model, again.planes
-                    self.engine.found.noise = again.model
-                    parts, few = [], False
-            yield copies
 
     def know(
         self, model: NoiseModel, planes: PlaneNoise, compression: Compression | None = None

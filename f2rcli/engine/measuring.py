@@ -35,12 +35,11 @@ from f2rcli.noise.model import (
     side_by_side,
     white_shares,
 )
-from f2rcli.noise.photons import FEW, counted_model, photon_line, without_flashes
+from f2rcli.noise.photons import counted_model
 from f2rcli.noise.report import NoiseReport, confidence_of
 from f2rcli.noise.spectrum import Differences, Temporal, spectrum_of, temporal_correlation
 
 PREROLL = 6  # frames, no two alike, that the noise is measured on
-DIM_PREROLL = 32  # the same of a stack of few photons, for its law
 SHORTEST = 3  # frames of a shot whose photons are counted
 CENTRES = 2  # of them, whose noise is read beside both neighbours
 FRAMES = 10  # unique frames that a report looks at
@@ -62,10 +61,10 @@ class Opening(NamedTuple):
 
 
 def opening_noise(frames: Sequence[Frame], channels: int, *, coded: bool = False) -> Opening:
-    """The noise of a stream's first frames, no two of them alike: PREROLL, or more of few photons.
-    channels: of the picture that networks see; coded: whether a codec wrote the file."""
+    """The noise of a stream's first PREROLL frames, no two of them alike. channels: of the picture
+    that networks see; coded: whether a codec wrote the file."""
     layout = frames[0].layout
-    pictures = [picture_of(frame) for frame in frames[:PREROLL]]
+    pictures = [picture_of(frame) for frame in frames]
     found = _map_of(pictures, coded=coded)
     if found is None:
         sigmas = np.min([[*map(single_frame_sigma, one.planes)] for one in pictures], 0)
@@ -78,7 +77,7 @@ def opening_noise(frames: Sequence[Frame], channels: int, *, coded: bool = False
         planes = replace(planes, models=_counted(frames, planes, found))
     else:
         blocking = find_blocking([one.luma for one in pictures])
-        compression = compression_of(frames[:PREROLL], blocking)
+        compression = compression_of(frames, blocking)
     model = picture_noise(planes, layout, channels)
     still = 0.0 if found is None else found.planes[0].still
     return Opening(model, planes, found, still, blocking, compression)
@@ -133,7 +132,7 @@ def _counted(
     frames: Sequence[Frame], planes: PlaneNoise, found: NoiseMap | None
 ) -> tuple[NoiseModel, ...]:
     """The laws of a sensor's counts: lines, by photons where these tell them, or by the map."""
-    shown = [picture_of(frame).planes for frame in _calm_shot(frames)]
+    shown = [picture_of(frame).planes for frame in _first_shot(frames)]
     laws = planes.models
     if found is not None:
         laws = found.of_counts(dark=frames[0].layout.levels is not None)
@@ -141,28 +140,12 @@ def _counted(
     return laws if counted is None else tuple(counted.of(slice(n, n + 1)) for n in range(len(laws)))
 
 
-def few_photons(frames: Sequence[Frame]) -> bool:
-    """Whether a stack's first frames hold so few photons that its law needs DIM_PREROLL of them.
-
-    Six of 96x96 pixels, a tenth of an electron and half an electron of read noise in each, tell a
-    gain of one code within 8 %, and no estimate could do better; 32 tell it within 3 %.
-    """
-    if not frames or frames[0].layout.levels is None or not frames[0].layout.counts_light:
-        return False
-    line = photon_line([picture_of(frame).planes[0] for frame in _calm_shot(frames)])
-    return line is not None and line.photons < FEW
-
-
-def _calm_shot(frames: Sequence[Frame]) -> list[Frame]:
-    """Frames up to a cut, without flashes. A shot too short to count in is none: between frames of
-    a few photons noise alone looks like a cut."""
+def _first_shot(frames: Sequence[Frame]) -> Sequence[Frame]:
+    """Frames up to a cut. A shot too short to count in is none: between frames of a few photons
+    noise alone looks like a cut."""
     looks = [thumbnail(picture_of(frame).luma) for frame in frames]
     cuts = [place for place, pair in enumerate(pairwise(looks), 1) if not same_shot(*pair)]
-    shot = frames[: cuts[0]] if cuts and cuts[0] >= SHORTEST else frames
-    rows = zip(
-        *(without_flashes(c) for c in zip(*(f.planes for f in shot), strict=True)), strict=True
-    )
-    return [replace(frame, planes=row) for frame, row in zip(shot, rows, strict=True)]
+    return frames[: cuts[0]] if cuts and cuts[0] >= SHORTEST else frames
 
 
 def stated_model(stated: tuple[tuple[float, float], ...], picture: Tensor) -> NoiseModel:

@@ -20,7 +20,7 @@ from f2rcli.engine.dim import (
 )
 from f2rcli.engine.engine import Engine, Prediction, load_engine
 from f2rcli.engine.level import NoiseTracker
-from f2rcli.engine.measuring import DIM_PREROLL, PREROLL, few_photons
+from f2rcli.engine.measuring import PREROLL
 from f2rcli.engine.rows import LineRemover, remover_for
 from f2rcli.engine.settings import EngineSettings, changes_nothing
 from f2rcli.engine.window_loop import Restorer
@@ -162,7 +162,6 @@ def restore_stream(
             yield from given(copies, engine.found.aside)
         return
     pictures = chain(emptied(waiting), pictures)
-    pictures = noise.recounting(pictures) if engine.prompt else pictures
     yield from _restored(pictures, engine, noise, worker, watch)
 
 
@@ -227,14 +226,12 @@ def _begun(pictures: Iterator[Copies], engine: Engine, like: _Begun | None = Non
     another part of the same clip has shown."""
     waiting = deque(islice(pictures, PREROLL))
     if like is None or not like.waiting:
-        like, remover = None, remover_for([copies[0] for copies in waiting], engine)
+        remover = remover_for([copies[0] for copies in waiting], engine)
     else:
         remover = like.remover
     if remover is not None:
         pictures = remover.corrected(chain(emptied(waiting), pictures))
         waiting = deque(islice(pictures, PREROLL))
-    if like is None and not engine.prompt and few_photons([copies[0] for copies in waiting]):
-        waiting.extend(islice(pictures, DIM_PREROLL - len(waiting)))
     return _Begun(waiting, pictures, remover)
 
 

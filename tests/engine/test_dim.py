@@ -36,30 +36,6 @@ def scene(count: int, speed: float, side: int = 64) -> np.ndarray:
     return 1 + 0.8 * np.array(shown)
 
 
-@pytest.mark.parametrize("prompt", [False, True])
-def test_the_law_of_few_photons_is_told_by_more_frames(
-    prompt: bool, only_measured: None, without_sums: None
-) -> None:
-    """Live frames do not wait: their law is told anew once thirty-two have come."""
-    frames = frames_of(counted(0.3 * scene(36, 0.0)))
-    engine = engine_for(frames)
-    engine.prompt = prompt
-    laws = [
-        engine.found.noise for _ in stream.denoise_stream(iter(frames), info_of(frames), engine)
-    ]
-    whole = stream.estimate_noise(iter(frames), info_of(frames), engine_for(frames))
-    assert whole is not None
-    assert 200 * whole.gain[0] == pytest.approx(GAIN, rel=0.1)
-    assert laws[-1] == whole
-    assert (laws[0] == whole) is not prompt
-
-
-@pytest.fixture
-def without_sums(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is restored to see how many frames are best summed."""
-    monkeypatch.setattr(stream, "dim", lambda *_: False)
-
-
 Filter = Callable[[np.ndarray], np.ndarray]
 
 

