@@ -37,10 +37,22 @@ class Window(Generic[T]):
         """The neighbours with the centre among them, oldest first."""
         return (*self.before, self.centre, *self.after)
 
+    def around(self, half: int) -> list[T]:
+        """The centre with so many items on either side, mirrored at the ends of its shot."""
+        items, centre = self.items, len(self.before)
+        last = len(items) - 1
+        return [items[mirrored(centre + step, last)] for step in range(-half, half + 1)]
+
     def map(self, change: Callable[[T], U]) -> "Window[U]":
         """The window of what `change` makes of each item."""
         before, after = (tuple(map(change, side)) for side in (self.before, self.after))
         return Window(change(self.centre), before, after)
+
+
+def mirrored(place: int, last: int) -> int:
+    """The place inside 0..last that a place outside is the mirror image of."""
+    place = abs(place) % max(2 * last, 1)
+    return min(place, 2 * last - place)
 
 
 def windows(

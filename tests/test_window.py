@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from f2rcli.window import LEAD_IN, LEAD_OUT, Window, window_at, windows
+from f2rcli.window import LEAD_IN, LEAD_OUT, Window, mirrored, window_at, windows
 
 lengths = st.sampled_from([1, 3, 5, 7, 9])
 
@@ -32,6 +32,17 @@ def test_no_window_reaches_across_a_cut(shots: list[int], length: int) -> None:
     for window in seen:
         assert {shot for shot, _ in window.neighbours} <= {window.centre[0]}
         assert len(window.neighbours) == min(length, shots[window.centre[0]]) - 1
+
+
+@pytest.mark.parametrize("place", range(6))
+def test_a_window_is_mirrored_at_the_ends_of_its_shot(place: int) -> None:
+    wanted = [abs(p) if p < 6 else 10 - p for p in range(place - 2, place + 3)]
+    assert list(windows(range(6), 5))[place].around(2) == wanted
+
+
+def test_a_mirror_never_leaves_a_short_shot() -> None:
+    assert [mirrored(place, 0) for place in range(-2, 3)] == [0] * 5
+    assert [mirrored(place, 1) for place in range(-2, 4)] == [0, 1, 0, 1, 0, 1]
 
 
 def test_at_most_length_items_are_ahead_of_the_output() -> None:

@@ -2,8 +2,8 @@
 
 Psi denoises each frame once. Phi_1 joins the triples (t-2..t), (t-1..t+1) and (t..t+2), each once
 while it is in use, and Phi_2 joins the three results. As published nothing is aligned, and the
-networks have to see past the motion; `aligned` networks are shown neighbours that were moved by
-optical flow between Psi's estimates (DESIGN.md D28).
+networks have to see past the motion; here they are shown neighbours that were moved by optical flow
+between Psi's estimates (DESIGN.md D28).
 """
 
 from collections.abc import Sequence
@@ -30,12 +30,8 @@ class FITVNetNetworks(nn.Module):
     """The image module, the block on triples of frames, and the block on its three results."""
 
     def __init__(self, channels: int, config: dict[str, Any]) -> None:
-        """config: tables of constructor arguments `image` and `block`; whether the reference is
-        `hidden` from both blocks, and whether they see `aligned` neighbours (not of a hidden
-        one: flow would look at it)."""
+        """config: tables of constructor arguments `image` and `block`."""
         super().__init__()
-        self.hidden = bool(config.get("hidden", False))
-        self.aligned = bool(config.get("aligned", False)) and not self.hidden
         self.image = ImageModule(channels, **config["image"])
         self.triple = FusionBlock(channels, **config["block"])
         self.merge = FusionBlock(channels, **config["block"])
@@ -51,17 +47,6 @@ class FITVNetNetworks(nn.Module):
 
     def joined(self, estimates: Tensor, level: Tensor) -> Tensor:
         """Both blocks over five estimates (B, 5, C, H, W), with `level` as for `forward`."""
-        if self.aligned:
-            return self._aligned(estimates, level)
-        shown = self.shown(estimates)
-        first = range(LENGTH - 2)
-        triples = torch.stack([shown[:, i : i + 3] for i in first], 1).flatten(0, 1)
-        levels = level[:, 1:-1].flatten(0, 1)
-        results = self.triple(triples, levels).float().unflatten(0, (-1, len(first)))
-        merged: Tensor = self.merge(results, level[:, MIDDLE])
-        return merged
-
-    def _aligned(self, estimates: Tensor, level: Tensor) -> Tensor:
         windows = [(FlowBook(), in_order(window)) for window in torch.split(estimates, 1)]
         triples = [
             on_middle(book, frames[i : i + 3], [frame.coarse for frame in frames[i : i + 3]])
@@ -75,16 +60,6 @@ class FITVNetNetworks(nn.Module):
         ]
         merged: Tensor = self.merge(torch.cat(moved), level[:, MIDDLE])
         return merged
-
-    def shown(self, estimates: Tensor) -> Tensor:
-        """The blocks' view of (B, 5, C, H, W); a `hidden` reference is its neighbours' mean."""
-        if not self.hidden:
-            return estimates
-        before, after = estimates[:, MIDDLE - 1], estimates[:, MIDDLE + 1]
-        between = (before + after) / 2
-        return torch.cat(
-            [estimates[:, :MIDDLE], between.unsqueeze(1), estimates[:, MIDDLE + 1 :]], 1
-        )
 
 
 class FITVNet(RgbMethod):
@@ -112,26 +87,17 @@ class FITVNet(RgbMethod):
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
         coarse = self._run(self.networks.image, noisy)
         luma = coarse[0].detach().mean(0).float().cpu().numpy()
-        look = self.flows.look(luma) if self.networks.aligned else None
-        return Prepared(index, noisy, coarse, luma, look)
+        return Prepared(index, noisy, coarse, luma, self.flows.look(luma))
 
     def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:
         """A shot's first and last frames see it mirrored about them."""
         oldest = window.items[0].index
         self._triples = {k: v for k, v in self._triples.items() if min(k) >= oldest}
         self.flows.forget_before(oldest)
-        frames = five(window, blind=self.networks.hidden)
+        frames = window.around(MIDDLE)
+        triples = [self._joined(frames[i : i + 3], noise) for i in range(LENGTH - 2)]
+        results = on_middle(self.flows, frames[1:-1], triples)
         level = self._level(window.centre.coarse, noise)
-        places = [slice(i, i + 3) for i in range(LENGTH - 2)]
-        if self.networks.hidden:  # the reference is another frame in every window: nothing is kept
-            shown = self.networks.shown(torch.stack([frame.coarse for frame in frames], 1))
-            triples = [self._run(self.networks.triple, shown[:, at], level) for at in places]
-        else:
-            triples = [self._joined(frames[at], noise) for at in places]
-        if self.networks.aligned:
-            results = on_middle(self.flows, frames[1:-1], triples)
-        else:
-            results = torch.stack(triples, 1)
         refined = self._run(self.networks.merge, results, level)
         return Restored(window.centre.coarse, results[:, 1], refined)
 
@@ -139,11 +105,7 @@ class FITVNet(RgbMethod):
         """Phi_1 of three frames, computed once while they are in the window."""
         key = tuple(frame.index for frame in triple)
         if key not in self._triples:
-            estimates = [frame.coarse for frame in triple]
-            if self.networks.aligned:
-                pictures = on_middle(self.flows, triple, estimates)
-            else:
-                pictures = torch.stack(estimates, 1)
+            pictures = on_middle(self.flows, triple, [frame.coarse for frame in triple])
             level = self._level(triple[1].coarse, noise)
             self._triples[key] = self._run(self.networks.triple, pictures, level)
         return self._triples[key]
@@ -179,31 +141,6 @@ def on_middle(flows: FlowBook, triple: Sequence[Prepared], pictures: Sequence[Te
         else:
             moved.append(picture)
     return torch.stack(moved, 1)
-
-
-def five(window: Window[Prepared], *, blind: bool = False) -> list[Prepared]:
-    """The centre with two frames on either side, mirrored about the ends of its shot.
-
-    A mirrored place may be the centre again; `blind` takes the frame beside it instead. A shot of
-    fewer frames than the mirror asks for gives its farthest.
-    """
-    frames = window.items
-    centre, last = len(window.before), len(frames) - 1
-    places = [mirrored(centre + step, last) for step in range(-MIDDLE, MIDDLE + 1)]
-    if blind:
-        beside = min(centre + 1, last) if centre < last else max(centre - 1, 0)
-        places = [
-            beside if place == centre and step != MIDDLE else place
-            for step, place in enumerate(places)
-        ]
-    return [frames[place] for place in places]
-
-
-def mirrored(place: int, last: int) -> int:
-    """A place before 0 or after `last` mirrored about it, and no farther than the other end."""
-    if place < 0:
-        return min(-place, last)
-    return max(2 * last - place, 0) if place > last else place
 
 
 METHOD = FITVNet

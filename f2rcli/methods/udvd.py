@@ -10,6 +10,7 @@ from torch.nn import functional
 from f2rcli.methods.base import Prepared, Restored, Run
 from f2rcli.methods.rgb import RgbMethod
 from f2rcli.models.gaussian import posterior_mean, split
+from f2rcli.models.udvd import TRIPLES
 from f2rcli.models.udvd import UDVDNet as Network
 from f2rcli.noise.model import NoiseModel
 from f2rcli.weights import Weights
@@ -65,12 +66,14 @@ class UDVD(RgbMethod):
         return Restored(mean, mean, posterior_mean(noisy, mean, factor, variance))
 
     def predict(self, window: Window[Prepared]) -> Tensor:
-        """The networks' prediction of the centre: mean, then covariance, (1, outputs, H, W)."""
-        frames = self.around(window)
+        """The networks' prediction of the centre: mean, then covariance, (1, outputs, H, W). What
+        is mirrored at a shot's ends may be the centre again, which does no harm: a pixel is hidden
+        from itself in every frame."""
+        frames = window.around(self.length // 2)
         oldest = min(frame.index for frame in frames)
         self._known = {key: value for key, value in self._known.items() if min(key) >= oldest}
         results = []
-        for places in self.networks.triples:
+        for places in TRIPLES:
             seen = [frames[place] for place in places]
             key = tuple(frame.index for frame in seen)
             if key not in self._known:
@@ -79,22 +82,6 @@ class UDVD(RgbMethod):
             results.append(self._known[key])
         out: Tensor = self._run(self.networks.second, *results)
         return out
-
-    def around(self, window: Window[Prepared]) -> list[Prepared]:
-        """The frames the network sees, in order, mirrored at a shot's ends; a repeated centre does
-        no harm, as a pixel is hidden from itself in every frame."""
-        frames = window.items
-        middle, last = len(window.before), len(frames) - 1
-        half = self.length // 2
-        return [frames[_mirrored(middle + step, last)] for step in range(-half, half + 1)]
-
-
-def _mirrored(place: int, last: int) -> int:
-    """The place inside 0..last that a place outside is the mirror image of."""
-    if last == 0:
-        return 0
-    place = abs(place) % (2 * last)
-    return min(place, 2 * last - place)
 
 
 METHOD = UDVD

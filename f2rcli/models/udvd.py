@@ -20,6 +20,8 @@ from f2rcli.models.layers import SLOPE, lowered
 from f2rcli.models.matching import Following, Matching
 
 STRIDE = 4  # of the grid: two poolings
+LENGTH = 5  # frames of a window
+TRIPLES = ((0, 1, 2), (1, 2, 3), (2, 3, 4))  # frames that the first stage sees together
 
 
 class Widths(NamedTuple):
@@ -166,43 +168,34 @@ class Head(nn.Module):
 
 
 class Second(nn.Module):
-    """The second stage: a blind U-Net over three results of the first, if any; then the head."""
+    """The second stage: a blind U-Net over three results of the first, then the head."""
 
     stride = 1
     aligned = STRIDE
 
-    def __init__(
-        self, stages: int, outputs: int, middle: int, last: int, widths: Widths, radius: int
-    ) -> None:
-        """stages: 3 for windows of five frames; 1 for one U-Net in all, whose `last` channels come
-        in; radius: of the first stage's search, whose shifts its results follow, 0: none."""
+    def __init__(self, outputs: int, middle: int, last: int, widths: Widths, radius: int) -> None:
+        """radius: of the first stage's search, whose shifts its results follow, 0: none."""
         super().__init__()
         follow = Following(radius) if radius else None
-        once = stages == 1
         self.middle = middle
-        self.branches = (
-            None if once else Branches(3 * middle, last, widths, shift=True, moved=follow)
-        )
+        self.branches = Branches(3 * middle, last, widths, shift=True, moved=follow)
         self.head = Head(last, outputs)
-        self.reach = 0 if self.branches is None else self.branches.reach
+        self.reach = self.branches.reach
 
     def forward(self, *results: Tensor) -> Tensor:
         """Results of the first stage, (B, 4, C, H, W) each -> (B, outputs, H, W)."""
-        x = results[0]
-        if self.branches is not None:  # what the middle result has besides are its shifts
-            parts = [part[:, :, : self.middle] for part in results]
-            parts.append(results[1][:, :, self.middle :])
-            x = torch.cat([lowered(part) for part in parts], dim=2)
-            x = self.branches.each(list(x.unbind(1)))
-        out: Tensor = self.head(x)
+        parts = [part[:, :, : self.middle] for part in results]
+        parts.append(results[1][:, :, self.middle :])  # its shifts
+        x = torch.cat([lowered(part) for part in parts], dim=2)
+        out: Tensor = self.head(self.branches.each(list(x.unbind(1))))
         return out
 
 
 class UDVDNet(nn.Module):
-    """Frames around a centre -> mean, or mean and covariance, of the centre given all but itself.
+    """Five frames -> mean, or mean and covariance, of the middle one given all but itself.
 
-    first: the U-Net that is shared by three frames at a time (all of them for windows of one or
-    three); second: see Second. `outputs` is C for a mean, C + C (C + 1) / 2 with a covariance.
+    first: the U-Net that is shared by three frames at a time; second: see Second. `outputs` is C
+    for a mean, C + C (C + 1) / 2 with a covariance.
     """
 
     def __init__(
@@ -216,31 +209,20 @@ class UDVDNet(nn.Module):
         radius: int = 0,
     ) -> None:
         """radius: of the search for where neighbours show the same, in pixels; 0: none, as
-        published. Raises ValueError for windows of other than 1, 3 or 5 frames."""
-        if length not in (1, 3, 5):
-            raise ValueError(f"length = {length}: UDVD sees 1, 3 or 5 frames.")
+        published. Raises ValueError for windows of other than five frames."""
+        if length != LENGTH:
+            raise ValueError(f"length = {length}: UDVD sees {LENGTH} frames.")
         super().__init__()
         self.channels, self.length, self.covariance = channels, length, covariance
         own = Widths(*widths)
         self.breadth = own.upper + own.last + last  # channels that full size has to hold at once
         outputs = channels + channels * (channels + 1) // 2 * covariance
-        stages, seen = (3, 3) if length == 5 else (1, length)
-        once = stages == 1
-        moved = Matching(radius) if radius and length > 1 else None
-        self.first = Branches(
-            seen * channels, last if once else middle, own, shift=once, moved=moved
-        )
-        self.second = Second(stages, outputs, middle, last, own, radius)
-
-    @property
-    def triples(self) -> list[tuple[int, ...]]:
-        """The triples of frames that the first stage sees together, one per result."""
-        if self.length < 5:
-            return [tuple(range(self.length))]
-        return [(0, 1, 2), (1, 2, 3), (2, 3, 4)]
+        moved = Matching(radius) if radius else None
+        self.first = Branches(3 * channels, middle, own, moved=moved)
+        self.second = Second(outputs, middle, last, own, radius)
 
     def forward(self, frames: Tensor) -> Tensor:
         """frames (B, T, C, H, W) in order -> (B, outputs, H, W)."""
-        groups = torch.cat([frames[:, list(t)].flatten(1, 2) for t in self.triples])
+        groups = torch.cat([frames[:, list(t)].flatten(1, 2) for t in TRIPLES])
         out: Tensor = self.second(*self.first(groups).split(len(frames)))
         return out

@@ -14,12 +14,11 @@ from f2rcli.engine import device as tiles
 from f2rcli.engine import stream
 from f2rcli.errors import WeightsError
 from f2rcli.frames import Family, Frame, PlaneLayout, Space
-from f2rcli.methods.base import Prepared
-from f2rcli.methods.fitvnet import FITVNet, FITVNetNetworks, five, mirrored
+from f2rcli.methods.fitvnet import FITVNet, FITVNetNetworks
 from f2rcli.models.layers import padded
 from f2rcli.noise import model
 from f2rcli.weights import Header
-from f2rcli.window import Window, windows
+from f2rcli.window import windows
 from tests.engine.conftest import clean_clip, info_of, noisy_clip, psnr, to_frames
 
 EngineSettings = stream.EngineSettings
@@ -32,10 +31,10 @@ TINY = {"image": {"width": 6}, "block": {"widths": (4, 4, 8, 8)}}
 NOISE = NoiseModel.gaussian(0.1, 3)
 
 
-def networks(*, hidden: bool = False, aligned: bool = False) -> FITVNetNetworks:
+def networks() -> FITVNetNetworks:
     """Untrained, with every parameter drawn at random."""
     torch.manual_seed(0)
-    made = FITVNetNetworks(3, TINY | {"hidden": hidden, "aligned": aligned})
+    made = FITVNetNetworks(3, TINY)
     for parameter in made.parameters():
         nn.init.normal_(parameter, std=0.8 / parameter[0].numel() ** 0.5)
     return made.eval()
@@ -88,9 +87,8 @@ def test_each_network_runs_once_per_frame_and_mirrors_cost_two_triples_at_either
     assert run.calls[id(nets.triple)] == 9 + 2  # centres -1 and 9 stand for mirrored ones
 
 
-@pytest.mark.parametrize("aligned", [False, True])
-def test_what_is_kept_of_earlier_windows_gives_what_a_new_start_gives(aligned: bool) -> None:
-    nets, clip = networks(aligned=aligned), pictures(6, (32, 32))
+def test_what_is_kept_of_earlier_windows_gives_what_a_new_start_gives() -> None:
+    nets, clip = networks(), pictures(6, (32, 32))
     kept = restored(FITVNet(nets, padded), clip)
     ready = [FITVNet(nets, padded).prepare(i, frame, NOISE) for i, frame in enumerate(clip)]
     for result, window in zip(kept, windows(ready, 5), strict=True):
@@ -99,9 +97,8 @@ def test_what_is_kept_of_earlier_windows_gives_what_a_new_start_gives(aligned: b
         torch.testing.assert_close(result.refined, fresh.refined, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("aligned", [False, True])
-def test_the_streamed_result_is_that_of_the_networks_as_they_are_trained(aligned: bool) -> None:
-    nets, clip = networks(aligned=aligned), pictures(5, (64, 32))
+def test_the_streamed_result_is_that_of_the_networks_as_they_are_trained() -> None:
+    nets, clip = networks(), pictures(5, (64, 32))
     streamed = restored(FITVNet(nets, padded), clip)[2]
     with torch.inference_mode():
         level = torch.full((1, 5, 1, 64, 32), 0.1)
@@ -110,9 +107,9 @@ def test_the_streamed_result_is_that_of_the_networks_as_they_are_trained(aligned
     torch.testing.assert_close(streamed.refined, joined, rtol=0, atol=1e-5)
 
 
-def averaging(*, aligned: bool) -> FITVNetNetworks:
+def averaging() -> FITVNetNetworks:
     """Networks whose image module is the identity and whose blocks are near the mean of three."""
-    nets = networks(aligned=aligned)
+    nets = networks()
     nets.image.forward = lambda noisy: noisy  # type: ignore[method-assign]  # of this test alone
     for block in (nets.triple, nets.merge):
         block.forward = lambda frames, level: frames.mean(1)  # type: ignore[method-assign]
@@ -122,19 +119,19 @@ def averaging(*, aligned: bool) -> FITVNetNetworks:
 def test_aligned_blocks_see_what_the_middle_frame_shows() -> None:
     """On a pan by three pixels a frame, which a plain mean blurs; training sees the same."""
     clip = panning(5, (130, 160))
-    inner, errors = (..., slice(16, -16), slice(16, -16)), []
-    for aligned in (False, True):
-        nets = averaging(aligned=aligned)
-        streamed = restored(FITVNet(nets, padded), clip, None)[2].refined
-        _, joined = nets(torch.stack(clip, 1), torch.zeros(1, 5, 1, 130, 160))
-        torch.testing.assert_close(streamed, joined, rtol=0, atol=1e-5)
-        errors.append(float((streamed - clip[2])[inner].square().mean() ** 0.5))
-    assert errors[1] < 0.2 * errors[0]
+    inner, nets = (..., slice(16, -16), slice(16, -16)), averaging()
+    streamed = restored(FITVNet(nets, padded), clip, None)[2].refined
+    _, joined = nets(torch.stack(clip, 1), torch.zeros(1, 5, 1, 130, 160))
+    torch.testing.assert_close(streamed, joined, rtol=0, atol=1e-5)
+    triples = [torch.stack(clip[i : i + 3]).mean(0) for i in range(3)]
+    plain = torch.stack(triples).mean(0)
+    errors = [float((one - clip[2])[inner].square().mean() ** 0.5) for one in (streamed, plain)]
+    assert errors[0] < 0.2 * errors[1]
 
 
 def test_a_new_clip_does_not_see_the_one_before() -> None:
     """Frames of both have the same indices."""
-    method, clip = FITVNet(networks(aligned=True), padded), pictures(5, (32, 32))
+    method, clip = FITVNet(networks(), padded), pictures(5, (32, 32))
     restored(method, [1 - frame for frame in clip])
     method.forget()
     again, fresh = restored(method, clip), restored(FITVNet(method.networks, padded), clip)
@@ -147,60 +144,30 @@ def test_memory_of_triples_is_bounded() -> None:
         assert len(method._triples) <= 8
 
 
-@pytest.mark.parametrize("place", range(6))
-def test_windows_at_the_ends_are_mirrored(place: int) -> None:
-    ready = [Prepared(i, *(2 * (torch.zeros(1),)), np.zeros(1, np.float32)) for i in range(6)]
-    window = list(windows(ready, 5))[place]
-    wanted = [abs(p) if p < 6 else 10 - p for p in range(place - 2, place + 3)]
-    assert [frame.index for frame in five(window)] == wanted
-    blind = [frame.index for frame in five(window, blind=True)]
-    assert blind[2] == place
-    assert place not in blind[:2] + blind[3:]
-
-
-def test_a_mirror_never_leaves_a_short_shot() -> None:
-    assert [mirrored(place, 0) for place in range(-2, 3)] == [0] * 5
-    assert [mirrored(place, 1) for place in range(-2, 4)] == [1, 1, 0, 1, 0, 0]
-
-
 @pytest.mark.parametrize("count", [1, 2, 3])
-@pytest.mark.parametrize("kind", [{}, {"hidden": True}, {"aligned": True}])
-def test_shots_of_fewer_than_five_frames_give_as_many_results(
-    count: int, kind: dict[str, bool]
-) -> None:
-    method = FITVNet(networks(**kind), padded)
+def test_shots_of_fewer_than_five_frames_give_as_many_results(count: int) -> None:
+    method = FITVNet(networks(), padded)
     results = restored(method, pictures(count), None)
     assert len(results) == count
     assert all(r.refined.isfinite().all() and r.refined.shape == (1, 3, 40, 48) for r in results)
 
 
-def test_a_hidden_reference_is_seen_by_no_block_and_an_open_one_is() -> None:
-    frames = torch.rand(1, 5, 3, 32, 32, requires_grad=True)
-    for hidden in (True, False):
-        _, joined = networks(hidden=hidden)(frames, torch.zeros(1, 5, 1, 32, 32))
-        (gradient,) = torch.autograd.grad(joined.sum(), frames)
-        seen = [bool(gradient[:, t].count_nonzero()) for t in range(5)]
-        assert seen == [True, True, not hidden, True, True]
-
-
-@pytest.mark.parametrize("aligned", [False, True])
-def test_flat_and_equal_frames_stay_equal_to_each_other(aligned: bool) -> None:
+def test_flat_and_equal_frames_stay_equal_to_each_other() -> None:
     for clip in ([torch.full((1, 3, 40, 48), 0.4)] * 6, [pictures(1)[0]] * 6):
-        results = restored(FITVNet(networks(aligned=aligned), padded), clip)
+        results = restored(FITVNet(networks(), padded), clip)
         for result in results[1:]:
             torch.testing.assert_close(result.refined, results[0].refined, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("aligned", [False, True])
-def test_tiles_give_the_numbers_of_the_whole_picture(aligned: bool) -> None:
+def test_tiles_give_the_numbers_of_the_whole_picture() -> None:
     """But for what the last digit of an estimate changes of a flow."""
-    nets, clip = networks(aligned=aligned), panning(5, (40, 488))
+    nets, clip = networks(), panning(5, (40, 488))
     cpu = torch.device("cpu")
     whole, tiled = (
         restored(FITVNet(nets, Runner(cpu, "fp32", tile)), clip)[2] for tile in (None, 72)
     )
     for one, other in zip(whole, tiled, strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=1e-3 if aligned else 1e-5)
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-3)
 
 
 def engine_of(frames: list[Frame], stored: str | None, **settings: Any) -> Any:
@@ -245,19 +212,6 @@ def test_weights_of_other_widths_than_their_header_says_are_refused(tmp_path: Pa
     weights.save(path, header, networks().state_dict())
     with pytest.raises(WeightsError, match="does not fit the network its header describes"):
         engine_of(noisy_clip(2), str(path))
-
-
-def test_the_reference_of_a_hidden_network_is_not_in_its_own_result() -> None:
-    """Through the method: a changed centre changes its coarse estimate and nothing else."""
-    nets, clip = networks(hidden=True), pictures(5)
-    ready = [FITVNet(nets, padded).prepare(i, frame, None) for i, frame in enumerate(clip)]
-    other = FITVNet(nets, padded).prepare(2, 1 - clip[2], None)
-    results = [
-        FITVNet(nets, padded).restore(Window(c, tuple(ready[:2]), tuple(ready[3:])), None)
-        for c in (ready[2], other)
-    ]
-    assert torch.equal(results[0].refined, results[1].refined)
-    assert not torch.equal(results[0].coarse, results[1].coarse)
 
 
 @pytest.mark.parametrize("sigma", [30, None])

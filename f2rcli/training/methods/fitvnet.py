@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from f2rcli.frames import Pictures
-from f2rcli.methods.fitvnet import LENGTH, MIDDLE, FITVNetNetworks, mirrored
+from f2rcli.methods.fitvnet import LENGTH, MIDDLE, FITVNetNetworks
 from f2rcli.training.exams import LOUDER, Noise, ValidationErrors, as_stored
 from f2rcli.training.methods.base import (
     StageSpec,
@@ -30,10 +30,11 @@ from f2rcli.training.methods.base import (
 from f2rcli.training.stage import Stage, fixed_batches, psnr_loss
 from f2rcli.training.windows import Sample, Windows, held_windows, tensor
 from f2rcli.weights import Header
+from f2rcli.window import mirrored
 
 # 129 GMAC per megapixel of output.
 SMALL: dict[str, Any] = {
-    "image": {"width": 24}, "block": {"widths": (16, 16, 32, 64)}, "aligned": True, "hidden": False,
+    "image": {"width": 24}, "block": {"widths": (16, 16, 32, 64)},
 }  # fmt: skip
 STRIDE = 32  # crops are multiples of it: five halvings
 EPOCHS = 40  # of a schedule, as published

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from f2rcli.models.gaussian import covariance, noisy_covariance
 from f2rcli.models.gaussian import split as mean_and_factor
-from f2rcli.models.udvd import UDVDNet
+from f2rcli.models.udvd import LENGTH, UDVDNet
 from f2rcli.training.exams import Noise, ValidationErrors, as_stored
 from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe, WindowStage
 from f2rcli.training.stage import VALIDATION_SEED, gaussian_nll, placed, psnr_loss, sample_rngs
@@ -25,7 +25,6 @@ from f2rcli.weights import Header
 SMALL: dict[str, Any] = {
     "widths": (8, 16, 48, 32, 16), "middle": 8, "last": 24, "radius": 3, "covariance": True,
 }  # fmt: skip
-LENGTH = 5
 CROP_STEP = 4  # crops are multiples of it: two halvings
 VALIDATION_SIDE, VALIDATION_WINDOWS = 256, 8  # pixels per side of what is validated on
 
