@@ -10,7 +10,6 @@ import pytest
 
 from f2rcli.errors import F2RError, InputError, UsageError
 from f2rcli.frames import ClipInfo, Family, Frame, Mosaic, PlaneLayout
-from f2rcli.noise.synthesis.law import Law
 from f2rcli.noise.synthesis.spec import parse, usages
 from f2rcli.sensor import bayer_layout
 
@@ -63,16 +62,15 @@ RGB32 = PlaneLayout(family=Family.RGB, bits=32)
 GRAY32 = PlaneLayout(family=Family.GRAY, bits=32)
 
 
-def blurred(noise: np.ndarray, sigma: float) -> np.ndarray:
-    """A Gaussian blur over height and width of (T, H, W, C), four sigma wide, mirrored borders."""
+def blurred(rng: np.random.Generator, shape: tuple[int, ...], sigma: float) -> np.ndarray:
+    """Noise (H, W, C) by a Gaussian four sigma wide, of unit variance up to the border."""
     radius = int(4 * sigma + 0.5)
     taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
-    taps /= taps.sum()
-    for axis in (1, 2):
-        pad = [(radius, radius) if i == axis else (0, 0) for i in range(4)]
-        wide = np.pad(noise, pad, mode="symmetric")
-        size = noise.shape[axis]
-        noise = sum(t * np.take(wide, range(i, i + size), axis) for i, t in enumerate(taps))
+    taps /= np.sqrt((taps**2).sum())
+    noise = rng.normal(0, 1, (shape[0] + 2 * radius, shape[1] + 2 * radius, shape[2]))
+    for axis in (0, 1):
+        size = shape[axis]
+        noise = sum(t * np.take(noise, range(i, i + size), axis) for i, t in enumerate(taps))
     return noise
 
 
@@ -83,12 +81,13 @@ def reference(clean: np.ndarray, kind: str, seed: int) -> np.ndarray:
     if kind == "pg":
         y = x + rng.normal(0, 1, x.shape) * np.sqrt(0.01 * x + (4 / 255) ** 2)
     elif kind.startswith("corr"):
-        noise = blurred(rng.normal(0, 1, x.shape), 0.8)
-        y = x + noise / noise.std() * float(kind[4:]) / 255
+        y = x + float(kind[4:]) / 255 * np.stack([blurred(rng, one.shape, 0.8) for one in x])
     elif kind == "sp":
-        y = x + rng.normal(0, 25.5 / 255, x.shape)
-        chance = rng.random(x.shape[:3])
-        y[chance < 0.05], y[chance > 0.95] = 0, 1
+        y = x.copy()
+        for picture in y:
+            picture += rng.normal(0, 25.5 / 255, picture.shape)
+            chance = rng.random(picture.shape[:2])
+            picture[chance < 0.05], picture[chance > 0.95] = 0, 1
     else:
         y = x + rng.normal(0, float(kind[1:]) / 255, x.shape)
     return np.round(np.clip(y, 0, 1) * 255).astype(np.uint8)
@@ -145,7 +144,9 @@ def test_noise_has_the_strength_it_is_told() -> None:
     assert (shot - 0.8).var() == pytest.approx(0.016 + (5 / 255) ** 2, rel=0.03)
     _, blurred = noisy("correlated:20,0.8", flat(0.5, RGB32))
     residual = 255 * (blurred - 0.5)
-    assert residual.std() == pytest.approx(20, rel=1e-4)
+    assert residual.std() == pytest.approx(20, rel=0.01)
+    border = np.concatenate([residual[..., 0].ravel(), residual[..., -1].ravel()])
+    assert border.std() == pytest.approx(20, rel=0.05)
     assert np.mean(residual[..., 1:] * residual[..., :-1]) / 400 > 0.5
     assert abs(np.mean(residual[1:] * residual[:-1])) / 400 < 0.02  # frames are independent
 
@@ -178,7 +179,8 @@ def test_frames_keep_their_count_order_and_time() -> None:
         assert [frame.pts for frame in made] == [0, 1, 2, 3, 4]
 
 
-def test_white_noise_streams() -> None:
+@pytest.mark.parametrize("noise", ["gaussian:10", "correlated", "salt-pepper"])
+def test_noise_streams(noise: str) -> None:
     info, frames = floats(codes(1))
     seen = []
 
@@ -187,7 +189,7 @@ def test_white_noise_streams() -> None:
             seen.append(1)
             yield replace(frames[0], pts=len(seen))
 
-    _, made = parse("gaussian:10").add(endless(), info, seed=0, clipped=False)
+    _, made = parse(noise).add(endless(), info, seed=0, clipped=False)
     for _ in range(4):
         next(made)
     assert len(seen) == 4
@@ -283,20 +285,6 @@ def test_ranges_are_drawn_once_per_clip_by_its_name_and_the_seed() -> None:
         assert sigmas.setdefault((name, seed), per_frame.mean()) == per_frame.mean()
     assert len(set(sigmas.values())) == 3
     assert 4 < min(sigmas.values()) < max(sigmas.values()) < 57
-
-
-@pytest.mark.parametrize("impulses", [0.0, 0.1])
-@pytest.mark.parametrize("blur", [0.0, 0.8])
-def test_training_and_evaluation_draw_the_same_law(blur: float, impulses: float) -> None:
-    law, clean = Law(0.0, 0.1, blur, impulses=impulses), np.full((300, 300, 1), 0.5)
-    (made,) = law.add_to_clip([clean], np.random.default_rng(0))
-    single = law.add(clean, np.random.default_rng(0))
-    if not impulses:  # of a clip they are drawn after its Gaussian noise, of a picture as well
-        assert np.abs(made - single).max() < 0.01
-    assert made.std() == pytest.approx(single.std(), rel=0.02)
-    narrow = law.add(clean.astype(np.float32), np.random.default_rng(1))
-    assert narrow.dtype == np.float32
-    assert narrow.std() == pytest.approx(single.std(), rel=0.03)
 
 
 @pytest.mark.parametrize(("noise", "coded"), [("gaussian:30", False), ("h264", True)])

@@ -1,11 +1,10 @@
 """Noise that is made: its law (signal-dependent, blurred, with impulses), and clips with it.
 
 The same law noises single pictures for training and whole clips for evaluation. A clip's noise is
-part of its definition, and depends on the law, the seed and the clip's size alone: the same
-generator gives the same noise.
+part of its definition, drawn picture by picture, and depends on the law, the seed and the clip's
+size alone: the same generator gives the same noise.
 """
 
-import copy
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -51,69 +50,25 @@ class Law:
         noisy = clean + self.sample(clean.shape, rng, clean.dtype) * self.level(clean)
         return self._with_impulses(noisy, rng) if self.impulses else noisy
 
-    def add_to_clip(self, clip: Iterable[Signal], rng: np.random.Generator) -> Iterator[Signal]:
-        """Noisy float64 pictures of a clip, in order. White noise streams.
-
-        Blurred noise has exactly this law's standard deviation over the whole clip, and impulses
-        are drawn after the Gaussian noise of the whole clip, so the clip is held for both.
-        """
-        if not (self.blur or self.impulses):
-            yield from (self.add(signal, rng) for signal in clip)
-            return
-        held, shape = _hold(clip)
-        ahead = copy.deepcopy(rng)
-        spread = self._spread(len(held), shape, ahead)
-        for signal in _released(held):
-            noisy = signal + self.sample(shape, rng, np.float64) / spread * self.level(signal)
-            yield self._with_impulses(noisy, ahead) if self.impulses else noisy
-
     def sample(
         self, shape: tuple[int, ...], rng: np.random.Generator, dtype: Any = np.float32
     ) -> Signal:
-        """Noise of unit variance with this law's correlations."""
-        noise = rng.standard_normal(shape, dtype=dtype)
-        if self.blur:
-            radius = int(4 * self.blur + 0.5)
-            taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / self.blur) ** 2)
-            taps /= np.sqrt(np.sum(taps**2))
-            blurred = cv2.sepFilter2D(noise, -1, taps, taps, borderType=cv2.BORDER_REFLECT)
-            noise = np.asarray(blurred, dtype).reshape(shape)  # OpenCV drops a single channel
-        return noise
-
-    def _spread(self, count: int, shape: tuple[int, ...], rng: np.random.Generator) -> float:
-        """The standard deviation of the noise of `count` pictures; 1 unless it is blurred."""
-        first = second = 0.0
-        for _ in range(count):
-            noise = self.sample(shape, rng, np.float64)
-            first += float(noise.sum())
-            second += float(np.square(noise).sum())
-        samples = max(1, count * int(np.prod(shape)))
-        return float(np.sqrt(second / samples - (first / samples) ** 2)) if self.blur else 1.0
+        """Noise of unit variance with this law's correlations, (H, W, C)."""
+        if not self.blur:
+            return rng.standard_normal(shape, dtype=dtype)
+        radius, (height, width, channels) = int(4 * self.blur + 0.5), shape
+        taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / self.blur) ** 2)
+        taps /= np.sqrt(np.sum(taps**2))
+        wide = (height + 2 * radius, width + 2 * radius, channels)
+        blurred = cv2.sepFilter2D(rng.standard_normal(wide, dtype=dtype), -1, taps, taps)
+        inner = blurred[radius : radius + height, radius : radius + width]
+        return np.asarray(inner, dtype).reshape(shape)  # OpenCV drops a single channel
 
     def _with_impulses(self, noisy: Signal, rng: np.random.Generator) -> Signal:
         chance = rng.random(noisy.shape[:2])
         noisy[chance < self.impulses / 2] = 0
         noisy[chance > 1 - self.impulses / 2] = 1
         return noisy
-
-
-def _hold(clip: Iterable[Signal]) -> tuple[list[Signal], tuple[int, ...]]:
-    """Every picture, as bytes where they are 8-bit codes, and the shape of one."""
-    held: list[Signal] = []
-    shape: tuple[int, ...] = (0, 0, 0)
-    for signal in clip:
-        codes = np.rint(255 * signal)
-        exact = bool(np.array_equal(codes / 255, signal)) and 0 <= codes.min() <= codes.max() < 256
-        held.append(codes.astype(np.uint8) if exact else signal.astype(np.float32))
-        shape = signal.shape
-    return held, shape
-
-
-def _released(held: list[Signal]) -> Iterator[Signal]:
-    held.reverse()
-    while held:
-        values = held.pop()
-        yield values.astype(np.float64) / (255 if values.dtype == np.uint8 else 1)
 
 
 # --- Noise added to a clip: frames in, noisy frames out, the same for every method and every run -
@@ -135,7 +90,7 @@ def noisy_clip(
         )
     layout = _noisy_layout(info.layout, clipped)
     shells: deque[Frame] = deque()
-    signals = law.add_to_clip(map(signal_of, _noted(frames, shells)), rng)
+    signals = (law.add(signal_of(frame), rng) for frame in _noted(frames, shells))
     noisy = (_stored(signal, shells.popleft(), layout) for signal in signals)
     # Noise that came after a codec is none of its errors, and no codec weakened it.
     return replace(info, layout=layout, noise_profile=None, coded=False), noisy
@@ -170,7 +125,7 @@ def _coded(
 ) -> Iterator[Frame]:
     shells: deque[Frame] = deque()
     even = (signal_of(frame)[: info.height, : info.width] for frame in _noted(frames, shells))
-    codes = (to_codes(signal) for signal in law.add_to_clip(even, rng))
+    codes = (to_codes(law.add(signal, rng)) for signal in even)
     pictures = (np.repeat(one, 3, axis=2) if one.shape[2] == 1 else one for one in codes)
     for frame in recoded(pictures, coding, info.rate or Fraction(25)):
         planes = frame.planes[: info.layout.colour_planes]
