@@ -7,8 +7,8 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -111,19 +111,20 @@ def _windows_memory() -> int:
     return int(status.total)
 
 
-# --- What the C library does with freed memory, for processes that are f2r's own ------------------
+# --- What the C library does with freed memory ---------------------------------------------------
 
 
-# glibc's mallopt: arrays of every size, of all threads, come from one heap, which gives nothing
-# back while the process runs.
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8
+# glibc's mallopt: arrays of every size come from heaps that give nothing back.
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -3, -4, -8
 NEVER = -1
-KEPT = {M_MMAP_MAX: 0, M_ARENA_MAX: 1, M_TRIM_THRESHOLD: NEVER, M_TOP_PAD: 2**24}
+KEPT = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: NEVER, M_TOP_PAD: 2**24}
+ONE_HEAP = {M_ARENA_MAX: 1}  # of all threads, for good: in processes that are f2r's own
+# What glibc has by itself once a program has freed an array of 32 MB.
+OWN = {M_MMAP_MAX: 2**16, M_MMAP_THRESHOLD: 2**25, M_TRIM_THRESHOLD: 2**26, M_TOP_PAD: 2**17}
 
 
-def keep_memory() -> bool:
+def keep_memory(settings: dict[int, int] = KEPT | ONE_HEAP) -> bool:
     """Let the C library keep the memory of freed arrays for the next ones; False where it cannot.
-    It cannot be taken back, so commands do it, and no library call does.
 
     Left alone, glibc maps every array of a few hundred kilobytes anew, and the system clears each
     page of it: a sixth of all time at 1920x1080. Does nothing with other C libraries.
@@ -131,9 +132,22 @@ def keep_memory() -> bool:
     try:
         library = ctypes.CDLL(None)
         library.gnu_get_libc_version  # noqa: B018  # raises where the library is another
-        return all(library.mallopt(which, size) for which, size in KEPT.items())
+        return all(library.mallopt(which, size) for which, size in settings.items())
     except (AttributeError, OSError, TypeError):
         return False
+
+
+@contextmanager
+def kept_memory() -> Iterator[None]:
+    """The same while a call from Python lasts, unless the caller has settings of its own."""
+    wishes = any(name == "GLIBC_TUNABLES" or name.startswith("MALLOC_") for name in os.environ)
+    kept = not wishes and keep_memory(KEPT)
+    try:
+        yield
+    finally:
+        if kept:
+            keep_memory(OWN)
+            give_memory_back()
 
 
 def give_memory_back() -> None:

@@ -15,7 +15,7 @@ from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import CancelledError, UsageError, nearest, shown
 from f2rcli.frames import PlaneLayout
 from f2rcli.settings import setting, settings_of
-from f2rcli.system import CancelCheck
+from f2rcli.system import CancelCheck, kept_memory
 from f2rcli.yuv import code_span
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ class Watch:
             from rich.progress import track
 
             shown = track(items, "f2r", total=total, console=Console(stderr=True))
-        with closing(items):
+        with kept_memory(), closing(items):
             for done, item in enumerate(shown, start=1):
                 self.check()
                 yield item

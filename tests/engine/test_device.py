@@ -1,5 +1,6 @@
 """Threads, memory and precision as the process is told to use them."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,6 +13,22 @@ def test_memory_is_kept_wherever_it_can_be(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("ctypes.CDLL", lambda name: object())  # a C library without mallopt
     assert memory.keep_memory() is False
     memory.give_memory_back()  # nothing to give, and no error
+
+
+@pytest.mark.skipif(not memory.keep_memory(memory.OWN), reason="another C library")
+def test_a_call_from_python_keeps_memory_while_it_lasts() -> None:
+    resource = pytest.importorskip("resource")
+
+    def faults() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(8):
+            np.ones(2**23)  # 64 MB
+        return int(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+
+    with memory.kept_memory():
+        np.ones(2**23)
+        within = faults()
+    assert within < faults() / 4
 
 
 @pytest.mark.parametrize(
