@@ -125,7 +125,6 @@ class Frame:
     source: Any = None  # what the reader wants back when the frame is written; opaque to all others
     lane: int = 0  # which of the clip's lanes it belongs to; they come one after another
     context: bool = False  # outside the excerpt asked for: to be looked at, and not written
-    recalled: bool = False  # context so long ago that it only tells which pixels are defects
     index: int | None = None  # its place in the whole clip, by its time; None: as it comes
     aside: tuple[Any, ...] = ()  # samples outside the picture, by plane; see samples/defects.py
     stored: tuple[Mask, ...] = ()  # samples that come back as stored all the same, by plane

@@ -8,14 +8,13 @@ import pytest
 from numpy.typing import NDArray
 
 from f2rcli.frames import Family, Frame, Mosaic, Plane, PlaneLayout
-from f2rcli.samples import defects
+from f2rcli.samples import defects, lanes
 from f2rcli.samples import impulses as fills_room
 from f2rcli.sensor import bayer_layout
 
 SetAside = defects.SetAside
 put_back = defects.put_back
 set_aside = defects.set_aside
-without_defects = defects.without_defects
 no_light = fills_room.no_light
 
 HEIGHT, WIDTH = 96, 128
@@ -161,35 +160,21 @@ def test_what_noise_hides_in_one_frame_of_a_mosaic_several_show() -> None:
     for _ in range(7):
         values = 400 + star + rng.normal(0, 30, (HEIGHT, WIDTH))
         values.flat[places] += (190, -190, 230)
-        mosaics.append(frame(codes(values, "u2"), RAW))
-    mosaics[3].planes[0][30, 30] = 3000
-    alone = [set_aside(one) for one in mosaics]
+        mosaics.append(codes(values, "u2"))
+    mosaics[3][30, 30] = 3000
+    alone = [set_aside(frame(one, RAW)) for one in mosaics]
     assert not all(
         np.isin(places, one.aside[0].repaired).all() if one.aside else 0 for one in alone
     )
-    for index, one in enumerate(without_defects(mosaics)):
-        (kept,) = one.aside
-        flash = [30 * WIDTH + 30] if index == 3 else []
-        assert kept.repaired.tolist() == sorted([*places, *flash])
-        assert np.abs(put_back(one).planes[0].flat[places] - 400.0).max() < 60
-    copies = list(without_defects([mosaics[0]] * 7))
-    np.testing.assert_array_equal(copies[0].planes[0], set_aside(mosaics[0]).planes[0])
-
-
-def test_several_frames_of_a_mosaic_show_pairs_of_hot_samples() -> None:
-    """Side by side or one above the other; no square of four, nor a star between two pixels."""
-    rng = np.random.default_rng(8)
-    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
-    star = 9000 * np.exp(-((rows - 60) ** 2 + (columns - 90.5) ** 2) / (2 * 0.6**2))
-    pairs = [20 * WIDTH + 31, 20 * WIDTH + 32, 45 * WIDTH + 80, 46 * WIDTH + 80]
-    square = [row * WIDTH + column for row in (70, 71) for column in (20, 21)]
-    mosaics = []
-    for _ in range(7):
-        values = 400 + star + rng.normal(0, 10, (HEIGHT, WIDTH))
-        values.flat[pairs + square] += 2000
-        mosaics.append(frame(codes(values, "u2"), RAW))
-    for one in without_defects(mosaics):
-        assert one.aside[0].repaired.tolist() == pairs
+    assert RAW.mosaic is not None
+    seen = lanes.measure_mosaic(mosaics, (), RAW.mosaic)
+    assert seen.defects.tolist() == places
+    for one in mosaics:
+        (whole,) = lanes.planes_seen(one, seen)
+        assert np.abs(whole.flat[places] - 400.0).max() < 60
+        assert lanes.picture_kept(one, (whole,), seen) is one  # nothing was done to it
+        np.testing.assert_array_equal(np.delete(whole, places), np.delete(one, places))
+    assert not lanes.measure_mosaic(mosaics[:1] * 7, (), RAW.mosaic).defects.size
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1e30, -9999.0, 65535.0])
@@ -236,15 +221,19 @@ def test_a_plane_without_any_number_is_black_and_comes_back() -> None:
     assert np.isnan(put_back(found).planes[0]).all()
 
 
+def searched(frames: list[Frame]) -> list[Frame]:
+    return [search() for search in defects.searches(frames)]
+
+
 def test_a_hot_sample_stays_one_where_texture_would_hide_it() -> None:
     plain, rough = codes(noisy(4)), codes(noisy(4) + np.indices((HEIGHT, WIDTH)).sum(0) % 5 * 30)
     for plane in (plain, rough):
         plane[40, 60] = 255
     alone = set_aside(frame(rough))
     assert alone.aside == ()
-    _, second = without_defects([frame(plain), frame(rough)])
+    _, second = searched([frame(plain), frame(rough)])
     assert second.aside[0].places.tolist() == [40 * WIDTH + 60]
-    _, other = without_defects([frame(plain), frame(codes(noisy(4, seed=1)))])
+    _, other = searched([frame(plain), frame(codes(noisy(4, seed=1)))])
     assert other.aside == ()  # it was hot in one frame only
 
 

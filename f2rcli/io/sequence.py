@@ -29,8 +29,6 @@ class MismatchError(InputError):
 class SequenceReader(Reader):
     """One picture per item of `every`; a subclass knows what the items are."""
 
-    recalled = 0  # pictures before the lead-in of an excerpt that are read too (`Frame.recalled`)
-
     def __init__(
         self, source: str, options: ReadOptions, every: Sequence[object], rate: Fraction = RATE
     ) -> None:
@@ -57,11 +55,7 @@ class SequenceReader(Reader):
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the pictures; one that is damaged is held."""
-        lead = max(0, self.asked.start - self.options.lead)
-        if self.options.lead:
-            for frame in self._context(max(0, lead - self.recalled), lead):
-                yield replace(frame, recalled=True)
-        yield from self._context(lead, self.asked.start)
+        yield from self._context(max(0, self.asked.start - self.options.lead), self.asked.start)
         last: Frame | None = None
         for index in self.asked:
             try:

@@ -32,28 +32,19 @@ class Impulses(NamedTuple):
     places: Places
     samples: Plane  # as many
 
-    def within(self, row: int, column: int, width: int) -> "Impulses":
-        """Those in plane[row::2, column::2] of a plane of this width, placed there."""
-        rows, columns = np.divmod(self.places, width)
-        here = (rows % 2 == row) & (columns % 2 == column)
-        places = rows[here] // 2 * ((width - column + 1) // 2) + columns[here] // 2
-        return Impulses(places, self.samples[here])
-
 
 NONE = Impulses(NOWHERE, np.zeros(0))
 
 
 def without_impulses(
-    plane: Plane,
-    least: float = 0.0,
-    known: Impulses = NONE,
+    plane: Plane, least: float = 0.0, known: Impulses = NONE
 ) -> tuple[Plane, Mask]:
     """A finite plane (H, W) with medians in place of single samples, or pairs of them, that stand
     out of the 24 around each, and where these are; the plane itself where there are none, or so
     many that they are no defects.
 
     least: how far from those around it an impulse lies at the least, in codes; known: impulses of
-    the frame before.
+    the frame before, which texture may hide.
     """
     where = np.zeros(plane.shape, bool)
     if min(plane.shape) < 5:
@@ -85,7 +76,9 @@ def _impulses(plane: Plane, least: float, known: Impulses) -> tuple[Places, Plan
     found = (beyond > far) & (beyond > RANGES * spread)
     if _too_many(apart, apart.flat[places[found]]):
         return none
-    found |= (beyond > 0) & (np.abs(centre - _samples_before(known, places)) < far / 2)
+    before = np.full(places.size, np.inf)
+    before[np.searchsorted(places, known.places)] = known.samples
+    found |= (beyond > 0) & (np.abs(centre - before) < far / 2)
     return places[found], around[found, len(STEPS) // 2].astype(plane.dtype)
 
 
@@ -108,13 +101,6 @@ def _apart(plane: Plane) -> Plane:
     return apart
 
 
-def _samples_before(known: Impulses, places: Places) -> NDArray[np.float64]:
-    """The impulses of the frame before at these places (sorted); infinity where there were none."""
-    samples = np.full(places.size, np.inf)
-    samples[np.searchsorted(places, known.places)] = known.samples
-    return samples
-
-
 def _beyond(
     centre: NDArray[np.float64], around: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -130,26 +116,17 @@ def _around(plane: Plane, places: Places) -> NDArray[np.float64]:
     return np.sort(near.astype(np.float64), axis=1)
 
 
-def medians_of_own(plane: Plane, places: Places) -> Plane:
-    """Medians of the 24 samples of the same colour around places of a mosaic, mirrored outside."""
-    near = samples_near(plane, *np.divmod(places, plane.shape[1]), 2 * np.array(STEPS))
-    medians: Plane = np.sort(near, axis=1)[:, len(STEPS) // 2]
-    return medians
-
-
-def lone(plane: Plane, whole: Plane, hot: Mask, known: Places) -> Places:
+def lone(plane: Plane, whole: Plane, hot: Mask) -> Places:
     """Places of hot samples of a mosaic whose four neighbours, all of other colours, see nothing of
     them: defects of the sensor, since a lens spreads what is light over more than one pixel.
 
-    whole: the plane with what surrounds each hot sample in its place. known: places that were such
-    defects in the frame before, of which noise may hide more.
+    whole: the plane with what surrounds each hot sample in its place.
     """
     places = np.flatnonzero(hot)
     rows, columns = np.divmod(places, plane.shape[1])
     beyond = plane.flat[places].astype(np.float64) - whole.flat[places]
-    most = np.where(np.isin(places, known), 3 * MOST_SHARED, MOST_SHARED)
     seen = np.mean([_excess(plane, rows + y, columns + x) for y, x in CROSS], axis=0)
-    alone: Places = places[seen * np.sign(beyond) < most * np.abs(beyond)]
+    alone: Places = places[seen * np.sign(beyond) < MOST_SHARED * np.abs(beyond)]
     return alone
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.frames import Family, Floats, Mask, Plane, PlaneLayout
+from f2rcli.frames import Family, Floats, Mask, Mosaic, Plane, PlaneLayout
 from f2rcli.samples.impulses import NOWHERE, Places, filled, no_light, without_impulses
-from f2rcli.samples.lasting import Sensor, lasting
+from f2rcli.samples.lasting import Sensor, in_place, lasting
 from f2rcli.units import count
 
 SAMPLED_FRAMES = 9  # of a lane, evenly spread
@@ -35,6 +35,7 @@ class LaneStatistics:
     defects: Places = field(default_factory=lambda: NOWHERE)  # hot or dead: repaired
     top: float | None = None  # the code at which samples saturate
     saturated: float = 0.0  # share of samples there
+    mosaic: Mosaic | None = None  # of a sensor with one
 
     def stored(self, picture: Plane, mask: Mask | None = None) -> tuple[Mask, ...]:
         """Which samples of each plane of a picture (H, W) or (H, W, S) `restore_invalid` writes as
@@ -95,20 +96,26 @@ def measure_lane(frames: list[Plane], more: Iterable[Plane] = ()) -> LaneStatist
         light = without_impulses(whole[-1])[0][~bad]
         values.append(light[:: max(1, light.size // MOST)].astype(np.float64))
     gray = frames[0].ndim == 2
-    found = NOWHERE
-    if gray:
-        found = defects_of(whole, *_mean(chain(whole, map(light_of, more))))
+    found = lasting(whole, _mean(chain(whole, map(light_of, more)))) if gray else NOWHERE
     display = not gray and frames[0].dtype == np.uint8
     levels = (0.0, 255.0) if display else _levels(np.concatenate(values))
     return LaneStatistics(levels, found, *_saturation(frames))
 
 
-def _mean(frames: Iterable[Plane]) -> tuple[Floats, int]:
-    """The mean of frames (H, W), at least one, and how many they are."""
+def measure_mosaic(
+    frames: Sequence[Plane], more: Iterable[Plane], mosaic: Mosaic
+) -> LaneStatistics:
+    """Hot and dead pixels of a sensor with a mosaic, as `measure_lane` finds a stack's."""
+    found = lasting(frames, _mean(chain(frames, more)), mosaic)
+    return LaneStatistics((0.0, 1.0), found, mosaic=mosaic)
+
+
+def _mean(frames: Iterable[Plane]) -> Floats:
+    """The mean of frames (H, W), at least one."""
     total, number = np.zeros(1), 0
     for frame in frames:
         total, number = total + frame, number + 1
-    return total / number, number
+    return total / number
 
 
 def _levels(values: NDArray[np.float64]) -> tuple[float, float]:
@@ -143,18 +150,9 @@ def light_of(plane: Plane) -> Plane:
     return filled(plane, no_light(plane, fills=True))
 
 
-def defects_of(frames: list[Plane], mean: Floats, number: int) -> Places:
-    """Defects of a sensor. frames: some of the `number` (H, W) that `mean` is of, without fills."""
-    if len(frames) < 5:  # too few to tell by how much samples vary
-        return NOWHERE
-    found = lasting(frames, mean, Sensor.of_stack(mean)).defects
-    # Where there are more of them it is a pattern.
-    return found if found.size <= max(1, 0.005 * mean.size) else NOWHERE
-
-
 def planes_seen(picture: Plane, seen: LaneStatistics) -> tuple[Plane, ...]:
     """The planes of a picture (H, W) or (H, W, S) as all that looks at a lane may see them."""
-    return tuple(without_defects(plane, seen.defects) for plane in _planes(picture))
+    return tuple(without_defects(plane, seen) for plane in _planes(picture))
 
 
 def picture_kept(picture: Plane, restored: Sequence[Plane], seen: LaneStatistics) -> Plane:
@@ -170,27 +168,15 @@ def _planes(picture: Plane) -> tuple[Plane, ...]:
     return (picture,) if picture.ndim == 2 else tuple(np.moveaxis(picture, -1, 0))
 
 
-def without_defects(plane: Plane, defects: Places) -> Plane:
-    """The plane (H, W) with the median of its neighbours in place of defects, and its own samples
-    in place of floats that are not finite. The plane itself if there are none."""
+def without_defects(plane: Plane, seen: LaneStatistics) -> Plane:
+    """The plane (H, W) with what is around defects in place of them, and its own samples in place
+    of floats that are not finite. The plane itself if there are none."""
     if plane.dtype.kind == "f":
         plane = filled(plane, ~np.isfinite(plane))
-    if not defects.size:
+    if not seen.defects.size:
         return plane
-    bad = np.zeros(plane.shape, bool)
-    bad.flat[defects] = True
-    rows, columns = np.divmod(defects, plane.shape[1])
-    height, width = plane.shape
-    steps = np.array([(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
-    near_rows = np.clip(rows + steps[:, :1], 0, height - 1)
-    near_columns = np.clip(columns + steps[:, 1:], 0, width - 1)
-    near = np.where(
-        bad[near_rows, near_columns], np.nan, plane[near_rows, near_columns].astype(np.float64)
-    )
-    near[:, np.isnan(near).all(axis=0)] = float(np.median(plane[~bad]))
     whole = plane.copy()
-    replaced = np.nanmedian(near, axis=0)
-    whole[rows, columns] = replaced if plane.dtype.kind == "f" else np.rint(replaced)
+    whole.flat[seen.defects] = in_place(plane, seen.defects, Sensor.of(plane, seen.mosaic))
     return whole
 
 
@@ -199,7 +185,7 @@ def restore_invalid(original: Plane, restored: Plane, seen: LaneStatistics) -> P
     nowhere above the code at which samples saturate. One that nothing was done to is the original
     one, defects and all."""
     if seen.defects.size and np.array_equal(
-        restored, without_defects(original, seen.defects), equal_nan=original.dtype.kind == "f"
+        restored, without_defects(original, seen), equal_nan=original.dtype.kind == "f"
     ):
         return original
     whole = restored.copy()
@@ -251,7 +237,7 @@ class Arriving:
         if self.count < STEADY_FRAMES:
             return False
         before = self.seen.defects if self.found is None else self.found
-        self.found = defects_of(self.few, self.total / self.count, self.count)
+        self.found = lasting(self.few, self.total / self.count)
         self.seen = replace(self.seen, defects=np.union1d(before, self.found))
         self.few, self.total, self.count = [], np.zeros(1), 0
         return True

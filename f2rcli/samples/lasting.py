@@ -12,34 +12,30 @@ those around, most of them texture.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.frames import Floats, Mask, Plane
+from f2rcli.frames import Floats, Mask, Mosaic, Plane
 from f2rcli.order import robust_sigma
 from f2rcli.samples.impulses import CROSS, NOWHERE, OWN_COLOUR, Places, samples_near
+from f2rcli.sensor import cell_blacks
 
-LEAST_FRAMES = 3  # that tell what lasts
 SEEN = 0.1  # of a defect, that its neighbours may seem to see, with their standard errors
 WAYS = ((0, 1), (1, 0), (1, 1), (1, -1))  # down and across
 BENT = 0.5  # of what the samples between bend by, that a pixel's own does
 AROUND, NEAR = 15, 3  # sides of the squares with the points that one is compared with, and without
-ALONE = 2.0  # times the most that any other one around does
 ROUGHER = 7.0  # times their root mean square, that a defect stands out by
 FAR = 4.0  # standard deviations of all that the mean of frames stands out by
-MEAN_TO_SIGMA = 1.2533  # of a Gaussian: its standard deviation by the mean of |x|
 # Of the light around: a hole in it that leaves so little in the middle of a pixel is two pixels
 # wide, and takes half of the light of each neighbour. A dead pixel's lack less than that.
 BLACK, LACKING = 0.1, 0.25
-TWIN = 0.15  # of it: where one neighbour sees more it may be another, and those across it tell
-CHANCE = 3.0  # standard deviations of what neighbours differ by, that it sees more by
 SURE = 7.0  # standard errors, by how much frames differ, that it stands out by
 # Of the noise around: what is bright and varies less in so many frames was drawn into the picture;
 # in fewer frames samples vary by less by chance.
 LIVELY, MOST_FRAMES = 0.35, 9
-LOOSE, TINY = np.float32(0.5), np.float32(1e-9)  # of what directions differ by: noise does it, too
 LARGEST = 48  # the power of two that values are kept below, so that sums of squares are numbers
 
 Values = NDArray[np.float32]
@@ -54,204 +50,121 @@ class Sensor(NamedTuple):
     mosaic: bool
 
     @classmethod
-    def of(cls, plane: Plane, black: Plane) -> "Sensor":
-        """Of a mosaic."""
+    def of(cls, plane: Plane | Floats, mosaic: Mosaic | None) -> "Sensor":
+        """By a picture of it, (H, W). Without a mosaic it is a stack's, in which points may be all
+        there is: none may be lost, and captions may be drawn into it. Values whose squares single
+        precision cannot hold are made smaller."""
+        if mosaic is None:
+            _, exponent = np.frexp(np.abs(plane).max())
+            scale = np.full((2, 2), 2.0 ** min(0, LARGEST - int(exponent)))
+            return cls(np.zeros((2, 2)), scale, 3.0, mosaic=False)
+        black = cell_blacks(mosaic)
         light = [[float(plane[y::2, x::2].mean()) - black[y, x] for x in (0, 1)] for y in (0, 1)]
         return cls(black, 1 / np.maximum(light, 1.0), 1.0, mosaic=True)
 
-    @classmethod
-    def of_stack(cls, mean: Plane | Floats) -> "Sensor":
-        """Of a stack, in which points may be all there is: none may be lost, and captions may be
-        drawn into it. Values whose squares single precision cannot hold are made smaller."""
-        _, exponent = np.frexp(np.abs(mean).max())
-        scale = np.full((2, 2), 2.0 ** min(0, LARGEST - int(exponent)))
-        return cls(np.zeros((2, 2)), scale, 3.0, mosaic=False)
-
-    def light(self, plane: Plane) -> Values:
+    def light(self, plane: Plane | Floats) -> Values:
         """The light of a plane."""
-        if not self.mosaic:
-            values = plane.astype(np.float32)
-            values *= np.float32(self.scale[0, 0])
-            return values
         light = np.empty(plane.shape, np.float32)
         for y in (0, 1):
             for x in (0, 1):
-                np.subtract(plane[y::2, x::2], np.float32(self.black[y, x]), light[y::2, x::2])
-                light[y::2, x::2] *= np.float32(self.scale[y, x])
+                part = plane[y::2, x::2].astype(np.float32) - np.float32(self.black[y, x])
+                light[y::2, x::2] = part * np.float32(self.scale[y, x])
         return light
 
 
-class Lasting(NamedTuple):
-    """Places that stand out in all of some frames."""
-
-    defects: Places = NOWHERE  # whose neighbours see nothing of it
-    light: Places = NOWHERE  # whose neighbours do
-
-
-class _Points(NamedTuple):
-    """What pixels (H, W) of a picture stand out by, in all four directions."""
-
-    least: Values
-    power: Values  # the mean square of that around each
-    scatter: Values  # the standard deviation around each of what the samples two steps away tell
-    far: float  # four standard deviations of all of it
-
-    @classmethod
-    def of(cls, light: Values) -> "_Points":
-        low, _, _, high = _sorted(_apart(light, BENT))
-        _, lower, upper, _ = _sorted(_apart(light, 0.0))
-        least, middle = np.maximum(low, 0) + np.minimum(high, 0), (lower + upper) / 2
-        far = FAR * robust_sigma(middle.ravel()[:: max(1, middle.size >> 15)])
-        mean = np.float32(MEAN_TO_SIGMA) * _around(np.abs(middle))
-        return cls(least, _around(least * least), mean, far)
+def lasting(planes: Sequence[Plane], mean: Plane | Floats, mosaic: Mosaic | None = None) -> Places:
+    """The defects that some frames (H, W) of a lane show. mean: of these, or of more."""
+    planes = [*planes[:1], *(b for a, b in pairwise(planes) if not np.array_equal(a, b))]
+    # fewer do not tell by how much samples vary
+    if min(mean.shape) < AROUND or len(planes) < (5 if mosaic is None else 3):
+        return NOWHERE
+    sensor = Sensor.of(mean, mosaic)
+    light, found = sensor.light(mean), NOWHERE
+    for _ in range(2):  # the brightest hide others around them
+        new = _found(planes, light, sensor)
+        light.flat[new] -= _beyond(light, *np.divmod(new, light.shape[1]))
+        found = np.union1d(found, new)
+    # Where there are more of them it is a pattern.
+    return found if found.size <= max(1, 0.005 * mean.size) else NOWHERE
 
 
-def lasting(
-    planes: Sequence[Plane], mean: Plane | Floats, sensor: Sensor, least: float = 0.0
-) -> Lasting:
-    """What lasts in frames (H, W). mean: of these, or of more; least: codes it stands out by."""
-    if min(mean.shape) < AROUND or len(planes) < LEAST_FRAMES:
-        return Lasting()
-    light = sensor.light(mean)
-    least *= float(sensor.scale.min())
-    found, seen = _found(planes, light.copy(), sensor, least)
-    if found.size:  # which hid others around them
-        light.flat[found] = _told(light, found)
-        more, seen = _found(planes, light, sensor, least)
-        found = np.append(found, more)
-    return Lasting(np.sort(found), seen)
-
-
-def _found(
-    planes: Sequence[Plane], light: Values, sensor: Sensor, least: float
-) -> tuple[Places, Places]:
-    """Defects and points of light. light: of the mean, which is changed."""
-    points = _Points.of(light)
-    far = max(points.far, least)
-    likely = np.square(points.least) > np.float32(ROUGHER**2) * points.power
+def _found(planes: Sequence[Plane], light: Values, sensor: Sensor) -> Places:
+    low, lower, upper, high = _sorted(_apart(light))
+    points, middle = np.maximum(low, 0) + np.minimum(high, 0), (lower + upper) / 2
+    far = FAR * robust_sigma(middle.ravel()[:: max(1, middle.size >> 15)])
+    likely = np.square(points) > np.float32(ROUGHER**2) * _around(points * points)
     if sensor.mosaic:  # a dead pixel hides in texture, which differs by as much as it lacks
-        likely |= light < BLACK * (light - points.least)
-    places = np.flatnonzero(likely & (np.abs(points.least) > far))
+        likely |= light < BLACK * (light - points)
+    places = np.flatnonzero(likely & (np.abs(points) > far))
     if not 0 < places.size <= 0.01 * light.size:  # for the time it takes
-        return NOWHERE, NOWHERE
-    unseen, twins = _unseen(light, places, points, sensor)
-    seen, (places, twins) = places[~unseen], (places[unseen], twins[unseen])
-    steady = _steady(planes, places, light, sensor)
-    places, twins = places[steady], twins[steady]
-    alone = _alone(points, places)
-    alone |= _black(light, places, sensor)
-    # what texture has more of is as good as seen
-    seen, places, twins = np.union1d(seen, places[~alone]), places[alone], twins[alone]
-    # without those that are sure their twins show, which they may have hidden
-    light.flat[places] = _told(light, places)
-    hidden = np.setdiff1d(twins, places)
-    size = _least(light, hidden)
-    hidden = hidden[(np.abs(size) > far) & (size**2 > ROUGHER**2 * points.power.flat[hidden])]
-    hidden = hidden[_unseen(light, hidden, points, sensor)[0]]
-    hidden = hidden[_steady(planes, hidden, light, sensor)]
-    both = (twins == places) | np.isin(twins, np.append(places, hidden))
-    return np.append(places[both], np.intersect1d(hidden, twins[both])), seen
+        return NOWHERE
+    # A Gaussian's standard deviation is 1.25 times the mean of |x|.
+    scatter = np.float32(1.2533) * _around(np.abs(middle))
+    places = places[_unseen(light, places, scatter.flat[places], sensor)]
+    return places[_steady(planes, places, light, sensor)]
 
 
-def _black(light: Values, places: Places, sensor: Sensor) -> Mask:
-    """Which pixels have hardly any light, with much around them."""
-    return sensor.mosaic & (light.flat[places] < BLACK * _told(light, places))
-
-
-def _unseen(light: Values, places: Places, points: _Points, sensor: Sensor) -> tuple[Mask, Places]:
-    """Whether neighbours see nothing of points, and where a second one may lie beside each; itself
-    where it is alone. Of two side by side those across the pair tell."""
+def _unseen(light: Values, places: Places, scatter: Values, sensor: Sensor) -> Mask:
+    """Whether neighbours see nothing of points."""
     rows, columns = np.divmod(places, light.shape[1])
     beyond = _beyond(light, rows, columns)
-    size, sign = np.abs(beyond), np.sign(beyond)
     # two steps away alone: what is bent by the point has a part of it
-    near = np.stack([_beyond(light, rows + y, columns + x, 0.0) for y, x in CROSS]) * sign
-    scatter = points.scatter.flat[places]
-    paired = near.max(axis=0) > np.maximum(TWIN * size, CHANCE * scatter)
-    strongest = near.argmax(axis=0)
-    across = np.where(strongest < 2, near[2:].mean(axis=0), near[:2].mean(axis=0))
-    seen = np.where(paired, across, near.mean(axis=0))
-    error = scatter / np.where(paired, 2, 4) ** 0.5
-    height, width = light.shape  # two steps away there must be no mirror image, which shows a pair
-    inside = (rows > 1) & (rows < height - 2) & (columns > 1) & (columns < width - 2)
-    steps = np.array([y * width + x for y, x in CROSS])[strongest]
-    most = np.where(_black(light, places, sensor), LACKING, SEEN) * size
-    unseen = (seen + sensor.errors * error < most) & (inside | ~paired)
-    return unseen, places + np.where(paired, steps, 0)
+    near = np.mean([_beyond(light, rows + y, columns + x, 0.0) for y, x in CROSS], axis=0)
+    dark = sensor.mosaic & (light.flat[places] < BLACK * (light.flat[places] - beyond))
+    most = np.where(dark, LACKING, SEEN) * np.abs(beyond)
+    return np.asarray(near * np.sign(beyond) + sensor.errors * scatter / 2 < most)
 
 
 def _steady(planes: Sequence[Plane], places: Places, light: Values, sensor: Sensor) -> Mask:
     """Which points stand out in most frames, beyond chance, and vary as samples do."""
     rows, columns = np.divmod(places, light.shape[1])
-    size, wholes = _beyond(light, rows, columns), [sensor.light(plane) for plane in planes]
-    beyond = np.stack([_beyond(one, rows, columns) for one in wholes])
-    around = np.stack([
-        np.std([_beyond(one, rows + y, columns + x) for one in wholes], axis=0, ddof=1)
-        for y, x in OWN_COLOUR[1::2]
-    ])  # fmt: skip
-    error = len(planes) ** -0.5
+    size = _beyond(light, rows, columns)
+    own, beyond, around, near = [], [], [], []
+    for plane in planes:
+        whole = sensor.light(plane)
+        own.append(whole.flat[places])
+        beyond.append(_beyond(whole, rows, columns))
+        around.append([_beyond(whole, rows + y, columns + x) for y, x in OWN_COLOUR[1::2]])
+        near.append(samples_near(whole, rows, columns, np.array(OWN_COLOUR)))
+    error, each = len(planes) ** -0.5, np.stack(beyond)
     # Less than half of what those around it differ by is chance.
-    spread = np.maximum(beyond.std(axis=0, ddof=1), 0.5 * np.median(around, axis=0))
-    sure = np.abs(beyond.mean(axis=0)) > SURE * error * spread
+    usual = np.median(np.std(around, axis=0, ddof=1), axis=0)
+    spread = np.maximum(each.std(axis=0, ddof=1), 0.5 * usual)
+    sure = np.abs(each.mean(axis=0)) > SURE * error * spread
     if sensor.mosaic:  # the light that a dead one lacks changes with the scene
-        own = np.stack([one.flat[places] for one in wholes])
-        share = own / np.maximum(own - beyond, TINY)
+        share = np.stack(own) / np.maximum(np.stack(own) - each, np.float32(1e-9))
         varied = np.maximum(share.std(axis=0, ddof=1), 0.05)
         sure |= (size < 0) & (1 - share.mean(axis=0) > SURE * error * varied)
-    sure &= np.median(beyond * np.sign(size), axis=0) > 0.5 * np.abs(size)
-    return np.asarray(sure if sensor.mosaic else sure & _lively(planes, places, size))
+    sure &= np.median(each * np.sign(size), axis=0) > 0.5 * np.abs(size)
+    if sensor.mosaic:
+        return np.asarray(sure)
+    # What is dark varies less than what is around it, what is drawn not at all.
+    noise = np.std(near, axis=0, ddof=1)
+    lively = LIVELY * len(planes) / MOST_FRAMES * np.median(noise[:, 1:], axis=1)
+    return np.asarray(sure & (noise[:, 0] > np.where(size < 0, 0, lively)))
 
 
-def _lively(planes: Sequence[Plane], places: Places, size: Values) -> Mask:
-    """Whether pixels vary from frame to frame as those around do, or as what is dark does."""
-    shape = np.divmod(places, planes[0].shape[1])
-    steps = np.array([(0, 0), *((y, x) for y in (-2, 0, 2) for x in (-2, 0, 2) if y or x)])
-    near = np.stack([samples_near(one, *shape, steps) for one in planes]).astype(np.float64)
-    spread = near.std(axis=0, ddof=1)
-    least = LIVELY * len(planes) / MOST_FRAMES * np.median(spread[:, 1:], axis=1)
-    return np.asarray((size < 0) & (spread[:, 0] > 0) | (spread[:, 0] > least))
-
-
-def _alone(points: _Points, places: Places) -> Mask:
-    """Whether points stand out far more than any other around them: rough texture has many."""
-    import cv2  # not before it is needed: io knows this module
-
-    others, near = np.abs(points.least), np.zeros(points.least.shape, np.uint8)
-    size, power = others.flat[places], points.power.flat[places]
-    near.flat[places] = 1
-    others[cv2.dilate(near, np.ones((NEAR, NEAR), np.uint8)) > 0] = 0
-    most = np.asarray(cv2.dilate(others, np.ones((AROUND, AROUND), np.uint8))).flat[places]
-    rows, columns = np.divmod(places, others.shape[1])
-    height, width = others.shape  # at the border mirror images count twice
-    inside = (rows > 2) & (rows < height - 3) & (columns > 2) & (columns < width - 3)
-    return np.asarray((size > ALONE * most) | (inside & (size**2 > 12.0**2 * power)))
-
-
-def in_place(plane: Plane, places: Places, black: Plane) -> Plane:
-    """What is around places of a mosaic tells of them, in codes; no more or less than the eight
-    nearest of their colour."""
-    sensor = Sensor.of(plane, black)
+def in_place(plane: Plane, places: Places, sensor: Sensor) -> Plane:
+    """What is around places tells of them, in codes; no more or less than the eight nearest of
+    their colour."""
     rows, columns = np.divmod(places, plane.shape[1])
-    at = rows % 2, columns % 2
-    near = _sides(sensor.light(plane), rows, columns)
-    step = np.square(near[0, 0] - near[0, 1]) + np.square(near[1, 0] - near[1, 1])
-    step /= np.maximum(near[0].mean(axis=0), np.float32(0.02))  # noise grows with light
-    weights = 1 / (step + LOOSE * step.mean(axis=0) + TINY)  # least across an edge
-    told = (_from_sides(near, BENT) * weights).sum(axis=0) / weights.sum(axis=0)
-    own = samples_near(plane, rows, columns, np.array(OWN_COLOUR[1:]))
-    codes = np.rint(told / sensor.scale[at] + black[at])
-    whole: Plane = np.clip(codes, own.min(axis=1), own.max(axis=1)).astype(plane.dtype)
-    return whole
+    at, light = (rows % 2, columns % 2), sensor.light(plane)
+    told = light.flat[places] - _beyond(light, rows, columns)
+    around = np.array(OWN_COLOUR[1:]) // (1 if sensor.mosaic else 2)
+    near = samples_near(plane, rows, columns, around)
+    codes = told / sensor.scale[at] + sensor.black[at]
+    whole: Plane = np.clip(codes, near.min(axis=1), near.max(axis=1))
+    return (whole if plane.dtype.kind == "f" else np.rint(whole)).astype(plane.dtype)
 
 
-def _apart(light: Values, bent: float) -> list[Values]:
+def _apart(light: Values) -> list[Values]:
     """How far pixels lie from what each direction tells."""
-    import cv2
+    import cv2  # not before it is needed: io knows this module
 
     found = []
     for down, across in WAYS:
         kernel = np.zeros((7, 7), np.float32)
-        for far, share in ((0, 0.5), (2, -0.5), (1, -bent / 2), (3, bent / 2)):
+        for far, share in ((0, 0.5), (2, -0.5), (1, -BENT / 2), (3, BENT / 2)):
             for side in (-far, far):
                 kernel[3 + side * down, 3 + side * across] += share
         apart = cv2.filter2D(light, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
@@ -278,33 +191,11 @@ def _around(values: Values) -> Values:
     return np.asarray(np.maximum(whole - own, 0) / np.float32(AROUND**2 - NEAR**2))
 
 
-def _four(light: Values, rows: Places, columns: Places, bent: float) -> Values:
-    """How far pixels lie from what each direction tells, sorted, (4, M)."""
-    own = samples_near(light, rows, columns, np.zeros((1, 2), np.intp))[:, 0]
-    return np.sort(own - _from_sides(_sides(light, rows, columns), bent), axis=0)
-
-
-def _sides(light: Values, rows: Places, columns: Places) -> Values:
-    """The samples two, one and three steps to both sides of pixels: (3, 2, 4, M)."""
-    ways = np.array(WAYS)
-    steps = np.concatenate([far * ways for far in (2, -2, 1, -1, 3, -3)])
-    return samples_near(light, rows, columns, steps).T.reshape(3, 2, len(WAYS), -1)
-
-
-def _from_sides(sides: Values, bent: float) -> Values:
-    near = sides.mean(axis=1)
-    return np.asarray(near[0] + np.float32(bent) * (near[1] - near[2]), np.float32)
-
-
-def _least(light: Values, places: Places) -> Values:
-    four = _four(light, *np.divmod(places, light.shape[1]), BENT)
-    return np.asarray(np.maximum(four[0], 0) + np.minimum(four[-1], 0))
-
-
 def _beyond(light: Values, rows: Places, columns: Places, bent: float = BENT) -> Values:
-    """How far pixels lie from what the middle two of four directions tell."""
-    return np.asarray(_four(light, rows, columns, bent)[1:3].mean(axis=0))
-
-
-def _told(light: Values, places: Places) -> Values:
-    return np.asarray(light.flat[places] - _beyond(light, *np.divmod(places, light.shape[1])))
+    """How far pixels lie from what the middle two of four directions tell: the samples two, one and
+    three steps to both sides."""
+    steps = np.concatenate([far * np.array(WAYS) for far in (2, -2, 1, -1, 3, -3)])
+    own = samples_near(light, rows, columns, np.zeros((1, 2), np.intp))[:, 0]
+    near = samples_near(light, rows, columns, steps).T.reshape(3, 2, len(WAYS), -1).mean(axis=1)
+    told = near[0] + np.float32(bent) * (near[1] - near[2])
+    return np.asarray(np.sort(own - told, axis=0)[1:3].mean(axis=0))

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,11 @@ from f2rcli.io.numbering import (
 from f2rcli.io.raw.dng import noise_share
 from f2rcli.io.raw.exposure import Exposure, Samples, read_raw
 from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readable
-from f2rcli.samples.defects import RECALLED
 from f2rcli.samples.lanes import (
     LaneStatistics,
     lane_layout,
     measure_lane,
+    measure_mosaic,
     planes_seen,
     surveyed,
 )
@@ -40,7 +41,7 @@ class RawFrame:
 
     exposure: Exposure
     samples: Samples
-    seen: LaneStatistics | None = None  # of a monochrome sensor, whose pictures are a stack's
+    seen: LaneStatistics  # which samples stay, and which are repaired
 
 
 class RawReader(SequenceReader):
@@ -48,7 +49,6 @@ class RawReader(SequenceReader):
 
     format = "raw"
     every: list[Path]
-    recalled = RECALLED
 
     def __init__(self, source: str, options: ReadOptions) -> None:
         files = clip_files(source, RAW, "raw files")
@@ -59,7 +59,6 @@ class RawReader(SequenceReader):
         super().__init__(source, options, files, self.first.tags.rate or RATE)
         self.files = files[self.asked.start : self.asked.stop]
         self.family = self.first.path.suffix.lower()[1:]
-        self.seen = self._statistics() if self.first.gray else None
         self.info = self._info(notes)
 
     def _info(self, notes: list[str]) -> ClipInfo:
@@ -80,10 +79,15 @@ class RawReader(SequenceReader):
             noise_profile=exposure.noise if self.profile_fits and not exposure.gray else None,
         )
 
-    def _statistics(self) -> LaneStatistics:
-        """What a monochrome burst is like, by pictures spread over it; see `LaneStatistics`."""
+    @cached_property
+    def seen(self) -> LaneStatistics:
+        """What the burst's sensor is like, by pictures spread over it: of a monochrome one, whose
+        pictures are a stack's, levels too."""
         few, more = (self._pictures(surveyed(len(self.every), between=b)) for b in (False, True))
-        return measure_lane(list(few) or [self.first.picture(read_raw(self.first.path)[1])], more)
+        shown = list(few) or [self.first.picture(read_raw(self.first.path)[1])]
+        if self.first.gray:
+            return measure_lane(shown, more)
+        return measure_mosaic(shown, more, self.first.even_mosaic)
 
     def _pictures(self, places: list[int]) -> Iterator[Samples]:
         for place in places:
@@ -92,7 +96,7 @@ class RawReader(SequenceReader):
                 yield exposure.picture(samples)
 
     def _layout(self, exposure: Exposure) -> PlaneLayout:
-        if self.seen is not None:
+        if exposure.gray:
             return lane_layout(np.dtype(np.uint16), 1, self.seen.levels)
         return bayer_layout(exposure.even_mosaic, self.first.bits, exposure.path.name)
 
@@ -106,11 +110,12 @@ class RawReader(SequenceReader):
         if not self.profile_fits:
             exposure = replace(exposure, noise=None)
         picture, seen, layout = exposure.picture(samples), self.seen, self._layout(exposure)
-        source = RawFrame(exposure, samples, seen)
-        if seen is None:
-            return Frame(planes=(picture,), layout=layout, source=source)
-        stored = seen.stored(picture)
-        return Frame(planes=planes_seen(picture, seen), layout=layout, stored=stored, source=source)
+        for line in seen.lines():
+            self.ledger.remark(line)
+        return Frame(
+            planes=planes_seen(picture, seen), layout=layout, stored=seen.stored(picture),
+            source=RawFrame(exposure, samples, seen),
+        )  # fmt: skip
 
     def _named(self, frame: Frame, index: int) -> Frame:
         taken: RawFrame = frame.source

@@ -103,9 +103,8 @@ class RawWriter(Writer):
     def write(self, frame: Frame) -> None:
         """Take the next frame; its file is read back at once."""
         taken: RawFrame = frame.source
-        exposure, picture = taken.exposure, frame.planes[0]
-        if taken.seen is not None:
-            picture = picture_kept(exposure.picture(taken.samples), frame.planes, taken.seen)
+        exposure = taken.exposure
+        picture = picture_kept(exposure.picture(taken.samples), frame.planes, taken.seen)
         after = np.array(taken.samples)
         exposure.put_back(picture, after)
         if not self._frames:
