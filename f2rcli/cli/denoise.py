@@ -18,14 +18,11 @@ from f2rcli.cli import options as opt
 from f2rcli.cli.console import Console
 from f2rcli.cli.engine import (
     aside_lines,
-    cost_values,
-    cost_words,
     engine_values,
     engine_words,
     estimated,
     expected_frames,
     loaded,
-    look_ahead,
     noise_lines,
     other_model,
     remember,
@@ -339,9 +336,9 @@ def _print_plan(job: Job, reader: Reader, plan: WritePlan, console: Console) -> 
     rows += [f"drops    {line}" for line in plan.dropped]
     settled = cost = None
     if engine is not None:
-        method = None if changes_nothing(engine.settings) else look_ahead(engine, reader)[1]
-        cost, settled = cost_values(engine, reader.info, method), engine_values(engine)
-        rows += [f"engine   {engine_words(engine)}", f"cost     {cost_words(cost)}"]
+        takes, (frames, _) = estimated(job.engine, reader.info), expected_frames(reader.info)
+        cost, settled = takes.values(frames), engine_values(engine)
+        rows += [f"engine   {engine_words(engine)}", f"cost     {takes.words(frames)}"]
     rows.append("nothing was written (--dry-run)")
     if console.json:
         console.event("plan", plan=_plan_values(plan), engine=settled, cost=cost)

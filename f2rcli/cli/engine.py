@@ -61,14 +61,12 @@ def say_notes(engine: "Engine", say: Callable[[str], None]) -> None:
         say(f"note: {engine.found.notes.pop(0)}")
 
 
-def look_ahead(engine: "Engine", reader: Reader) -> tuple[Any, Any]:
-    """The noise that a run finds in a clip's first frames, and the method with the networks that it
-    chooses for it, which are the engine's from now on; None without frames."""
+def first_noise(engine: "Engine", reader: Reader) -> Any:
+    """The noise that a run finds in a clip's first frames; None without frames."""
     from f2rcli.engine.stream import looked_ahead
 
-    first = islice(reader, PROBE_FRAMES)
-    noise = looked_ahead(first, reader.info, engine)
-    return (None, None) if noise is None else (noise.measured, noise.new_method())
+    noise = looked_ahead(islice(reader, PROBE_FRAMES), reader.info, engine)
+    return None if noise is None else noise.measured
 
 
 def engine_values(engine: "Engine") -> dict[str, object]:
@@ -182,12 +180,20 @@ class Estimate(NamedTuple):
         known = frames is not None and self.seconds is not None
         return self.opening + frames * self.seconds if known else None  # type: ignore[operator]
 
+    def values(self, frames: int | None) -> dict[str, object]:
+        """For programs."""
+        return {
+            "frames": frames, "seconds_per_frame": self.seconds, "seconds": self.whole(frames),
+            "peak_bytes": self.peak_bytes, "basis": self.basis, "rough": self.rough,
+        }  # fmt: skip
+
     def words(self, frames: int | None) -> str:
         """In one line."""
         room, whole = f"{size(self.peak_bytes)} of memory here", self.whole(frames)
         if self.seconds is None:
             return f"about {room}; how long it takes is known after the first frames"
-        takes = f"{self.seconds:.2g} s a frame" if whole is None else span(whole)
+        takes = f"{self.seconds:.2g} s per frame"
+        takes = takes if whole is None else f"{span(whole)} ({takes})"
         return f"{'roughly' if self.rough else 'about'} {takes} and {room}, {self.basis}"
 
 
@@ -250,24 +256,6 @@ def _size_used(settings: EngineSettings) -> str | None:
     if settings.weights is not None or settings.method != methods.DEFAULT:
         return None
     return settings.model or FULL
-
-
-def cost_values(engine: "Engine", info: ClipInfo, method: Any) -> dict[str, Any]:
-    """The cost of denoising a clip on this machine, in seconds and bytes, by a trial."""
-    cost, (frames, _) = engine.predict(info, method), expected_frames(info)
-    pace = cost.seconds_per_frame
-    opening = OPENING[0] + OPENING[1] * pace
-    return {
-        "frames": frames, "seconds_per_frame": pace, "peak_bytes": cost.peak_bytes,
-        "seconds": None if frames is None else opening + frames * pace,
-    }  # fmt: skip
-
-
-def cost_words(cost: dict[str, Any]) -> str:
-    """The same in one line."""
-    seconds, memory = cost["seconds"], size(cost["peak_bytes"])
-    total = "length not known" if seconds is None else f"about {span(seconds)} in all"
-    return f"{cost['seconds_per_frame']:.2g} s per frame, {total}, about {memory} of memory"
 
 
 def expected_frames(info: ClipInfo) -> tuple[int | None, bool]:

@@ -16,12 +16,12 @@ from f2rcli.cli.console import Console
 from f2rcli.cli.denoise import source_bytes
 from f2rcli.cli.engine import (
     aside_lines,
-    cost_values,
-    cost_words,
     engine_values,
     engine_words,
+    estimated,
+    expected_frames,
+    first_noise,
     loaded,
-    look_ahead,
     noise_words,
     sigma_of,
     sigma_words,
@@ -100,13 +100,13 @@ def examine(reader: Reader, settings: EngineSettings, console: Console) -> dict[
             "noise": {"sigma": None, "words": "not measured"}, "set_aside": [],
             "damage": ledger.damage(), "remarks": ledger.remarks,
         }  # fmt: skip
-    model, method = look_ahead(engine, reader)
-    cost = cost_values(engine, clip, method)
+    model, (frames, _) = first_noise(engine, reader), expected_frames(clip)
+    takes = estimated(settings, clip)
     lines = next(iter(engine.found.lines.values()), None)
     means = None if engine.found.compression is None else engine.found.compression.words()
     return {
         "engine": {"summary": engine_words(engine), **engine_values(engine)},
-        "cost": {"summary": cost_words(cost), **cost},
+        "cost": {"summary": takes.words(frames), **takes.values(frames)},
         "noise": {
             "sigma": sigma_of(model), "words": noise_words(model, clip.layout.levels),
             "means": means, "lines": None if lines is None else lines.words(),

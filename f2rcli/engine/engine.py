@@ -1,14 +1,10 @@
 """A method with its weights on a device, chosen and checked for a clip, and what it may cost."""
 
 import math
-import time
-from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
-from itertools import cycle
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,7 +14,7 @@ from f2rcli.engine.contract.residual import (
     Contract,
     Tolerance,
 )
-from f2rcli.engine.device import Runner, lent_threads, picture_size
+from f2rcli.engine.device import Runner, picture_size
 from f2rcli.engine.planes_store import PlanesStore
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
@@ -26,13 +22,11 @@ from f2rcli.methods.base import Method
 from f2rcli.models.layers import channels_last
 from f2rcli.models.recorded import Graphs
 from f2rcli.noise.coding import Compression
-from f2rcli.noise.model import NoiseModel, PlaneNoise, Told
+from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.rows import Lines
-from f2rcli.planes import packing
 from f2rcli.samples.defects import SetAside
 from f2rcli.system import CancelCheck, never_cancelled
 from f2rcli.weights import CHANNELS, Weights
-from f2rcli.window import Window
 
 if TYPE_CHECKING:
     from f2rcli.engine.resuming import Marks
@@ -52,17 +46,9 @@ from f2rcli.errors import WeightsError
 
 BASE_BYTES = 420_000_000  # torch, PyAV and their libraries
 FRAME_BYTES = 130, 215  # per pixel, and per channel of it: frames and flows, measured
-PROBE_SIZE = 192  # pixels per side of the frames that speed is predicted from
 
 
 SHORT_OF_MEMORY = "the GPU's memory ran short for a while: slower without recorded work"
-
-
-class Prediction(NamedTuple):
-    """The expected cost of a run on this machine."""
-
-    seconds_per_frame: float
-    peak_bytes: int
 
 
 @dataclass
@@ -192,39 +178,13 @@ class Engine:
             picture = torch.from_numpy(planes)[None].to(self.torch_device)
         return picture.expand(-1, self.channels, -1, -1).contiguous()
 
-    def predict(self, info: ClipInfo, method: Method | None = None) -> Prediction:
-        """Time one small window here, and scale by pixels. method: that of the clip's noise, where
-        this is known."""
-        method = self.new_method(info.layout) if method is None else method
-        with lent_threads(self.threads):
-            seconds = self._probe(method, info.layout)
-        pixels = math.prod(picture_size(info))
-        seconds *= pixels / PROBE_SIZE**2
-        return Prediction(seconds, self.peak_bytes(info, method))
-
-    def peak_bytes(self, info: ClipInfo, method: Method | None = None) -> int:
+    def peak_bytes(self, info: ClipInfo) -> int:
         """The memory that a run takes at most, by measured constants."""
-        method = self.new_method(info.layout) if method is None else method
+        method = self.new_method(info.layout)
         pixels = math.prod(picture_size(info))
         held = min(pixels, self.tile**2) if self.tile else pixels
         frames = pixels * (FRAME_BYTES[0] + FRAME_BYTES[1] * self.channels)
         return BASE_BYTES + frames + method.activation_bytes * held
-
-    def _probe(self, method: Method, source: PlaneLayout) -> float:
-        """Seconds for one more small frame of a stream; those before show two pictures in turn."""
-        size = (3, packing(source).channels, PROBE_SIZE // 2, PROBE_SIZE // 2)
-        drawn = torch.from_numpy(np.random.default_rng(0).random(size, np.float32))
-        *turns, last = drawn.to(self.torch_device).split_with_sizes([1, 1, 1])
-        law = NoiseModel.gaussian(0.1, self.channels)
-        noise, half = Told(PlaneNoise.of(law, source, clipped=False), law), method.length // 2
-        shown = cycle([method.prepare(0, picture, noise) for picture in turns])
-        before = (replace(next(shown), index=index) for index in range(method.length))
-        frames = deque(before, method.length)
-        method.restore(Window.of(frames, half), noise)  # warms up
-        started = time.monotonic()
-        frames.append(method.prepare(method.length, last, noise))
-        method.restore(Window.of(frames, half), noise)
-        return time.monotonic() - started
 
 
 STACK_TILE = 512  # pixels: stacks are promised to need little memory, for a tenth more time

@@ -18,7 +18,7 @@ from f2rcli.engine.dim import (
     restored_in_sums,
     written,
 )
-from f2rcli.engine.engine import Engine, Prediction, load_engine
+from f2rcli.engine.engine import Engine, load_engine
 from f2rcli.engine.level import NoiseTracker
 from f2rcli.engine.measuring import PREROLL
 from f2rcli.engine.rows import LineRemover, remover_for
@@ -43,7 +43,6 @@ from f2rcli.window import emptied, tee_releasing
 __all__ = [
     "Engine",
     "EngineSettings",
-    "Prediction",
     "denoise_stream",
     "estimate_noise",
     "load_engine",

@@ -20,7 +20,7 @@ from f2rcli.methods.f2r import F2R
 from f2rcli.noise.model import nothing
 from f2rcli.planes import packing
 from f2rcli.sensor import bayer_layout
-from tests.engine.conftest import engine_for, info_of, noisy_clip
+from tests.engine.conftest import engine_for, noisy_clip
 
 Engine = engine_room.Engine
 looked_ahead = stream.looked_ahead
@@ -54,21 +54,6 @@ def test_faint_noise_is_not_lost_in_the_rounding_of_whole_pictures() -> None:
     assert exact(2)
     assert not exact(6)
     assert not exact(2, precision="bf16")  # as the user asked
-
-
-def test_what_a_run_costs_is_told_of_the_networks_that_its_noise_chooses(monkeypatch) -> None:
-    timed: list[Runner] = []
-    monkeypatch.setattr(
-        Engine, "_probe", lambda _, method, source: timed.append(method._run) or 1.0
-    )
-    for sigma in (2, 20):
-        frames = noisy_clip(3, sigma=sigma, height=48, width=64)
-        engine = engine_for(frames)
-        noise = looked_ahead(frames, info_of(frames), engine)
-        assert noise is not None
-        engine.predict(info_of(frames), noise.new_method())
-    engine.predict(info_of(frames))
-    assert [run.exact for run in timed] == [True, False, False]
 
 
 def averages(sigma: float, **settings: object) -> bool:

@@ -302,30 +302,6 @@ def test_impossible_settings_are_one_clear_error(settings: dict[str, object], er
     assert (f"{value:g}" if isinstance(value, float) else str(value)) in str(raised.value)
 
 
-def test_a_prediction_is_positive_and_grows_with_the_picture(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("f2rcli.engine.engine.PROBE_SIZE", 32)
-    frames = noisy_clip(1)
-    engine = engine_for(frames)
-    small, large = (engine.predict(replace(info_of(frames), width=w, height=w)) for w in (64, 256))
-    assert 0 < small.seconds_per_frame < large.seconds_per_frame
-    assert small.peak_bytes < large.peak_bytes
-
-
-def test_a_prediction_prepares_no_frame_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two that are shown in turn, and the one that is timed: of a long window, too."""
-    frames = noisy_clip(1)
-    engine = engine_for(frames)
-    method, prepared = engine.new_method(frames[0].layout), []
-    prepare = method.prepare
-    monkeypatch.setattr(
-        method, "prepare", lambda index, *rest: prepared.append(index) or prepare(index, *rest)
-    )
-    engine.predict(info_of(frames), method)
-    assert prepared == [0, 0, method.length]
-
-
 def test_a_result_that_is_not_a_number_stops_the_run() -> None:
     """As half precision may give it on hardware that overflows: never written as a picture."""
     frames = noisy_clip(1)
