@@ -14,7 +14,6 @@ from f2rcli.io import base, open_reader, open_writer, plan_output
 from f2rcli.samples import lanes
 from tests.io.stacks import movie, passed
 
-ArrayStack = arrays.ArrayStack
 Grid = arrays.Grid
 Options = call.Options
 WriteOptions = base.WriteOptions
@@ -127,8 +126,8 @@ def test_each_defect_that_a_texture_passes_is_repaired(tmp_path: Path) -> None:
     with open_reader(source) as reader:
         seen = next(iter(reader)).source.statistics
     assert repaired(seen) == set(zip(rows, columns, strict=True))
-    stack = ArrayStack(codes, Grid.of(codes.shape, "TYX"))
-    same = stack.survey(stack.grid.lanes[0], Options())
+    asked = call.Call(call.Watch(), Options(), adapt=False)
+    same = next(arrays.lane_frames(codes, Grid.of(codes.shape, "TYX"), asked)).source.statistics
     np.testing.assert_array_equal(seen.defects, same.defects)
 
 

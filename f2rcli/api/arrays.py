@@ -2,14 +2,14 @@
 
 import importlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import product
 from typing import Any
 
 import numpy as np
 
-from f2rcli.api.call import Call, Options, Report
+from f2rcli.api.call import Call, Options
 from f2rcli.engine.settings import changes_nothing
 from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import ClipInfo, Frame, Mask, Plane
@@ -24,7 +24,7 @@ from f2rcli.samples.lanes import (
     planes_seen,
     surveyed,
 )
-from f2rcli.system import CancelCheck, load_torch, never_cancelled
+from f2rcli.system import load_torch
 
 COLOURS = (3, 4)  # samples of a pixel: RGB, and RGB with alpha
 LETTERS = "T time, Y rows, X columns, S colours, C channels, Z depth; others are lanes of their own"
@@ -332,7 +332,7 @@ class Taken:
         mask = None if mask is None else grid.picture(mask)
         return cls(grid.picture(values_of(stored)), mask, place, statistics)
 
-    def frame(self, number: int, lane: int = 0, *, context: bool = False) -> Frame:
+    def frame(self, number: int, lane: int = 0) -> Frame:
         """The picture as the engine takes it."""
         samples = 1 if self.picture.ndim == 2 else self.picture.shape[2]
         seen = self.statistics
@@ -340,8 +340,7 @@ class Taken:
             planes=planes_seen(unmasked(self.picture, self.mask), seen),
             stored=seen.stored(self.picture, self.mask),
             layout=lane_layout(self.picture.dtype, samples, seen.levels),
-            pts=number, duration=1, time_base=TIME_BASE, source=self, lane=lane,
-            index=number, context=context,
+            pts=number, duration=1, time_base=TIME_BASE, source=self, lane=lane, index=number,
         )  # fmt: skip
 
     def kept(self, restored: Frame) -> Plane:
@@ -356,51 +355,6 @@ def put_back(out: Any, restored: Frame, grid: Grid) -> None:
     """Write a restored picture to where `Taken` found it."""
     taken: Taken = restored.source
     put(out, taken.place, grid.stored(taken.kept(restored)))
-
-
-@dataclass(frozen=True, slots=True)
-class ArrayStack:
-    """An array of any kind, and what its axes mean."""
-
-    array: Any
-    grid: Grid
-    known: dict[str, LaneStatistics] = field(default_factory=dict)  # by lane
-    check: CancelCheck = never_cancelled  # before every picture is read
-    apart: bool = False  # pictures are copies, as results may be written over the array
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The NumPy dtype of its pictures."""
-        return values_of(self.array[self.grid.place(self.grid.lanes[0], 0)]).dtype
-
-    def survey(self, lane: Lane, options: Options) -> LaneStatistics:
-        """Statistics of a lane, from frames that are spread over it."""
-        if lane.label not in self.known:
-            stored, more = (
-                self._stored(lane, surveyed(self.grid.frames, between=rest))
-                for rest in (False, True)
-            )
-            self.known[lane.label] = statistics_of(stored, self.grid, options, more)
-        return self.known[lane.label]
-
-    def _stored(self, lane: Lane, numbers: Iterable[int]) -> Iterator[Any]:
-        return (self.picture(lane, number) for number in numbers)
-
-    def picture(self, lane: Lane, number: int) -> Any:
-        """A picture of a lane, as stored in the array."""
-        self.check()
-        found = self.array[self.grid.place(lane, number)]
-        return copy_of(found) if self.apart else found
-
-    def frames(
-        self, lane: int, seen: LaneStatistics, begin: int = 0, asked: range | None = None
-    ) -> Iterator[Frame]:
-        """A lane's frames, the first of them the `begin`th; those not asked for are context."""
-        for index in range(self.grid.frames):
-            place = self.grid.place(self.grid.lanes[lane], index)
-            taken = Taken.of(self.picture(self.grid.lanes[lane], index), self.grid, place, seen)
-            context = asked is not None and index not in asked
-            yield taken.frame(begin + index, lane, context=context)
 
 
 def statistics_of(
@@ -430,24 +384,23 @@ def array_info(grid: Grid, dtype: np.dtype[Any]) -> ClipInfo:
     )  # fmt: skip
 
 
-def denoise_array(stack: ArrayStack, call: Call, output: Any) -> Any:
+def denoise_array(array: Any, grid: Grid, call: Call, output: Any) -> Any:
     """An array like the one given, or `output`, with every picture restored."""
     load_torch()
     from f2rcli.engine.stream import denoise_stream, load_engine  # brings torch
 
-    out = empty_like(stack.array) if output is None else output
-    grid, options, watch, report = stack.grid, call.options, call.watch, call.report
+    out = empty_like(array) if output is None else output
+    watch, report = call.watch, call.report
     if 0 in grid.shape:
         return out
     watch.check()
     if grid.note:
         report.note(grid.note)
-    info = array_info(grid, stack.dtype)
-    engine = load_engine(options, info)
+    info = array_info(grid, values_of(array[grid.place(grid.lanes[0], 0)]).dtype)
+    engine = load_engine(call.options, info)
     engine.check = watch.own_check()
-    frames = _frames(stack, options, report)
-    restored = denoise_stream(frames, info, engine)
-    for frame in watch.counted(restored, info.frames):
+    frames = lane_frames(array, grid, call, apart=output is not None)
+    for frame in watch.counted(denoise_stream(frames, info, engine), info.frames):
         put_back(out, frame, grid)
         report.frames += 1
     report.take_in(engine)
@@ -455,16 +408,26 @@ def denoise_array(stack: ArrayStack, call: Call, output: Any) -> Any:
     return out
 
 
-def _frames(stack: ArrayStack, options: Options, report: Report) -> Iterator[Frame]:
-    """The frames of the first lane in their order, then those of the next."""
-    for number, lane in enumerate(stack.grid.lanes):
-        seen = stack.survey(lane, options)
+def lane_frames(array: Any, grid: Grid, call: Call, *, apart: bool = False) -> Iterator[Frame]:
+    """The frames of the first lane in their order, then those of the next, whose statistics are of
+    frames spread over each. apart: pictures are copies, as results may be written over the array.
+    """
+
+    def stored(lane: Lane, numbers: Iterable[int]) -> Iterator[Any]:
+        for number in numbers:
+            call.watch.check()
+            found = array[grid.place(lane, number)]
+            yield copy_of(found) if apart else found
+
+    for number, lane in enumerate(grid.lanes):
+        some, more = (stored(lane, surveyed(grid.frames, between=rest)) for rest in (False, True))
+        seen, unreal = statistics_of(some, grid, call.options, more), 0
         before = f"{lane.label}: " if lane.label else ""
         for line in seen.lines():
-            report.note(before + line)
-        unreal = 0
-        for frame in stack.frames(number, seen):
-            unreal += no_numbers(frame.source.picture)
-            yield frame
+            call.report.note(before + line)
+        for index, picture in enumerate(stored(lane, range(grid.frames))):
+            taken = Taken.of(picture, grid, grid.place(lane, index), seen)
+            unreal += no_numbers(taken.picture)
+            yield taken.frame(index, number)
         if unreal:
-            report.note(before + unreal_line(unreal))
+            call.report.note(before + unreal_line(unreal))

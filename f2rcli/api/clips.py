@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from f2rcli.api.arrays import (
-    ArrayStack,
     Grid,
     denoise_array,
     is_array,
@@ -191,8 +190,7 @@ def _denoised(frames: Any, output: Any, call: Call) -> Any:
 def _denoise_whole(frames: Any, output: Any, call: Call) -> Any:
     grid = Grid.of(tuple(frames.shape), call.options.axes)
     _check_output(output, frames)
-    stack = ArrayStack(frames, grid, check=call.watch.check, apart=output is not None)
-    return denoise_array(stack, call, output)
+    return denoise_array(frames, grid, call, output)
 
 
 def _denoise_named(frames: Any, output: Any, call: Call) -> Any:
