@@ -2,45 +2,43 @@
 
     python benchmarks/torture.py [--mutants 500] [--kills 20] [--seed 0] [--first 0] [--minutes 30]
 
-Damaged copies of small files of many kinds go through the whole command in forked
-children under limits of time and memory; PyAV, tifffile, zarr or h5py alone count the frames of
+Damaged copies of small files of many kinds go through the whole command in children under limits
+of time and memory; PyAV, tifffile, zarr or h5py alone count the frames of
 what went in and came out. Kills fall at random moments: what is at the target is whole, the input
 unchanged, and the same command then gives the result of a run that nobody disturbed. --first goes
 on where an earlier run ended. What is not as it should be is kept in the temporary folder; exits 1
-then. Needs fork: Linux or macOS.
+then. Linux or macOS.
 """
 
 import argparse
 import contextlib
 import hashlib
-import json
 import os
 import resource
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from importlib import import_module
 from pathlib import Path
 from typing import Any
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads do not survive a fork
 
 import av
 import numpy as np
 import tifffile
 
-from f2rcli.cli.app import run
-from f2rcli.cli.console import Stopper, Terminated
-
 SIZE, FRAMES = 64, 8
 CPU_SECONDS, WALL_SECONDS, SLOWEST, MEMORY = 60, 120, 600, 6 << 30
-LOADED = "f2rcli.engine.stream", "f2rcli.methods.f2r", "f2rcli.training.session"
+COUNT = "--count"  # a judge of one file, in a process of its own
+PACKAGE = {"PYTHONPATH": os.pathsep.join(sys.path)}
+MAIN = "from f2rcli.__main__ import main; main()"
+# Runs keep a record from their first second on, else from their second minute.
+AT_ONCE = "from f2rcli.engine import resuming; resuming.FIRST, resuming.SHARE = -1.0, 1e9; "
 ONCE = "--threads", "1"
 TELL = *ONCE, "--sigma", "8"  # the noise, which is quicker than measuring it
 STACKS = ".tif", ".tiff", ".dng"
@@ -181,90 +179,45 @@ def video(path: Path, encoder: str, form: str, frames: int) -> None:
 # Children: what happens to them happens to no one else.
 
 
-def command(words: list[str], folder: Path, *, kill: tuple[int, float] | None = None,
-            ready: Callable[[], None] = lambda: None) -> Ended:  # fmt: skip
-    """Run `f2r WORDS` in a folder. kill: a signal, and the seconds after which to send it; ready:
-    done in the child before the run."""
-
-    def work() -> int:
-        os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
-        ready()
-        stopper = Stopper()
-        stopper.install()
-        try:
-            code = run(words, stopper)
-        except KeyboardInterrupt:
-            code = 130
-        except Terminated:
-            code = 143
-        stopper.remove()
-        return code
-
-    return forked(work, folder, kill)
-
-
-def forked(work: Callable[[], int], folder: Path, kill: tuple[int, float] | None = None) -> Ended:
-    """What `work` returns, in a child under limits."""
-    err = folder.parent / "err.txt"
-    err.touch()
-    child = os.fork()
-    if not child:
-        code = 99  # of a child whose work raised
-        try:
-            code = _limited(work, folder, err)
-        finally:
-            os._exit(code)  # whatever happened: this is not the parent
-    began = time.monotonic()
-    status = _wait(child, began + (kill[1] if kill else WALL_SECONDS))
-    hung = status is None and kill is None
-    if status is None:
-        os.kill(child, kill[0] if kill else signal.SIGKILL)
-        status = _wait(child, time.monotonic() + WALL_SECONDS)
-    if status is None:  # not even a signal ended it
-        os.kill(child, signal.SIGKILL)
-        hung, status = True, os.waitpid(child, 0)[1]
-    code = os.waitstatus_to_exitcode(status)
+def command(words: Iterable[str], folder: Path, *, kill: tuple[int, float] | None = None,
+            main: str = MAIN) -> Ended:  # fmt: skip
+    """Run `f2r WORDS` in a folder. kill: a signal, and the seconds after which to send it."""
+    environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
+    began, err = time.monotonic(), folder.parent / "err.txt"
+    with err.open("w") as told:
+        child = subprocess.Popen(
+            [sys.executable, "-c", main, *words], cwd=folder, env=environment | PACKAGE,
+            stdout=subprocess.DEVNULL, stderr=told, preexec_fn=_limited,
+        )  # fmt: skip
+        hung = not _ended(child, kill[1] if kill else WALL_SECONDS)
+        if hung and kill:
+            child.send_signal(kill[0])
+            hung = not _ended(child, WALL_SECONDS)
+        child.kill()
+        code = child.wait()
     return Ended(code, time.monotonic() - began, err.read_text(errors="replace"), hung)
 
 
-def _limited(work: Callable[[], int], folder: Path, err: Path) -> int:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number, path in ((1, Path(os.devnull)), (2, err)):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+def _ended(child: "subprocess.Popen[bytes]", seconds: float) -> bool:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(seconds)
+    return child.returncode is not None
+
+
+def _limited() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 5))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    os.chdir(folder)
-    try:
-        return work()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-
-
-def _wait(child: int, until: float) -> int | None:
-    """The status of a child that ended in time."""
-    while time.monotonic() < until:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            return status
-        time.sleep(0.01)
-    return None
 
 
 # Judges: other libraries alone, without any code of f2r.
 
 
-def frames(path: Path, folder: Path) -> int | None:
+def frames(path: Path) -> int | None:
     """The number of frames another reader finds in a file or folder, in a child; None for none."""
-    report = folder.parent / "judge.json"
-    report.unlink(missing_ok=True)
-
-    def work() -> int:
-        report.write_text(json.dumps(_readable(path)))
-        return 0
-
-    return int(json.loads(report.read_text())) if forked(work, folder).code == 0 else None
+    judge = [sys.executable, __file__, COUNT, str(path)]
+    done = subprocess.run(judge, capture_output=True, text=True, preexec_fn=_limited)
+    return int(done.stdout) if done.stdout.strip().isdigit() else None
 
 
 def _readable(path: Path) -> int:
@@ -395,7 +348,7 @@ def judged(seed: Seed, folder: Path, more: tuple[str, ...]) -> str:
         return "left behind"
     if ended.code not in (0, 4):
         return "clean error" if ended.refused and not out.exists() else "no error line"
-    found, wanted = frames(out, folder), frames(source, folder)
+    found, wanted = frames(out), frames(source)
     if not found:
         return "broken"
     if ended.code == 0 and found < (wanted or 0):
@@ -406,13 +359,6 @@ def judged(seed: Seed, folder: Path, more: tuple[str, ...]) -> str:
 def digests(source: Path) -> list[str]:
     files = sorted(source.rglob("*")) if source.is_dir() else [source]
     return [hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.is_file()]
-
-
-def kept_at_once() -> None:
-    """Runs keep a record from their first second on, else from their second minute."""
-    from f2rcli.engine import resuming
-
-    resuming.FIRST, resuming.SHARE = -1.0, 1e9
 
 
 # Name -> words of the command, its result, what it may leave for the next run, words of that.
@@ -435,9 +381,9 @@ SIGNALS = signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP
 def kills(seeds: list[Seed], room: Path, given: argparse.Namespace) -> Iterator[tuple[str, str]]:
     source = room / "h264.mp4"
     for name, (words, result, left, again) in JOBS.items() if given.kills else ():
-        ready = kept_at_once if name == "long denoise" else (lambda: None)
+        main = AT_ONCE + MAIN if name == "long denoise" else MAIN
         folder = copied(source, room.parent / "work")
-        usual = command([*words], folder, ready=ready)
+        usual = command(words, folder, main=main)
         reference, settled = digests(folder / result), set(folder.iterdir())
         for number in range(given.first, given.first + given.kills):
             if time.monotonic() > given.until:
@@ -446,7 +392,7 @@ def kills(seeds: list[Seed], room: Path, given: argparse.Namespace) -> Iterator[
             moment = usual.seconds * float(np.random.default_rng((given.seed, 1, number)).random())
             folder = copied(source, room.parent / "work")
             sort = SIGNALS[number % len(SIGNALS)]
-            ended = command([*words], folder, kill=(sort, moment), ready=ready)
+            ended = command(words, folder, kill=(sort, moment), main=main)
             kind = "crash" if ended.code < 0 and ended.code != -signal.SIGKILL else (
                 ended.wrong if ended.wrong != "crash" else "")  # fmt: skip
             done = (folder / result).is_file()
@@ -454,7 +400,7 @@ def kills(seeds: list[Seed], room: Path, given: argparse.Namespace) -> Iterator[
                 kind = "broken"
             if not (done and again):  # it was over: another run would refuse to replace it
                 half = bool(again) and (folder / left).exists()
-                command([*again] if half else [*words], folder, ready=ready)
+                command(again if half else words, folder, main=main)
             if not kind and digests(folder / result) != reference:
                 kind = "other result"
             if not kind and {p.name for p in folder.iterdir()} - {p.name for p in settled}:
@@ -465,6 +411,9 @@ def kills(seeds: list[Seed], room: Path, given: argparse.Namespace) -> Iterator[
 
 
 def main() -> int:
+    if sys.argv[1:2] == [COUNT]:
+        print(_readable(Path(sys.argv[2])))
+        return 0
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--mutants", type=int, default=500)
     parser.add_argument("--kills", type=int, default=20, help="of every job")
@@ -477,18 +426,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="f2r-torture-") as temporary:
         room = Path(temporary) / "seeds"
         room.mkdir()
-        made = room / "seeds.json"
-
-        def make() -> int:  # in a child: encoders leave threads
-            made.write_text(json.dumps([vars(seed) for seed in seeds_in(room)]))
-            return 0
-
-        ended = forked(make, room)
-        if not made.exists():
-            raise SystemExit(ended.words)
-        seeds = [Seed(**facts) for facts in json.loads(made.read_text())]
-        for name in LOADED:  # what every child needs; nothing is run, as that starts threads
-            import_module(name)
+        seeds = seeds_in(room)
         for trial in (mutants, kills):
             found[trial.__name__] = Counter(trial(seeds, room, given))
     for title, counts in found.items():
