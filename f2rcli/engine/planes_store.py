@@ -20,10 +20,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from f2rcli.frames import Family, Frame, Plane, PlaneLayout
-from f2rcli.models.recorded import Graphs, as_constant
+from f2rcli.methods.rgb import mixed, upsampled
+from f2rcli.models.recorded import Graphs
 from f2rcli.noise.model import planes_of, with_changes
 from f2rcli.planes import Layout, pack, packing, unpack
-from f2rcli.yuv import coarser, code_span, matrices
+from f2rcli.yuv import code_span, matrices
 
 Groups = list[Tensor]  # (P, H, W) each: luma or all planes, then chroma
 
@@ -232,39 +233,8 @@ def to_rgb(groups: Groups, layout: PlaneLayout) -> Tensor:
     if layout.family is not Family.YUV:
         return groups[0][None]
     luma, chroma = groups
-    whole = torch.cat([luma, _upsample(chroma, luma.shape[-2:], layout)])
-    return _mix(matrices(layout.matrix)[0], whole)[None]
-
-
-def _mix(matrix: object, planes: Tensor) -> Tensor:
-    rows = tuple(float(weight) for row in matrix for weight in row)  # type: ignore[attr-defined]  # (3, 3)
-    weights = as_constant(rows, planes).view(3, 3)
-    return (weights @ planes.flatten(1)).view_as(planes)
-
-
-def _stretch(values: Tensor, axis: int, factor: int, site: float, size: int) -> Tensor:
-    """See `yuv._stretch`: sample i of `values` lies at factor * i + site."""
-    count = values.shape[axis]
-    first, last = values.narrow(axis, 0, 1), values.narrow(axis, count - 1, 1)
-    phases = []
-    for phase in range(factor):
-        offset = (phase - site) / factor
-        if not offset:
-            phases.append(values)
-            continue
-        inner = values.narrow(axis, int(offset > 0), count - 1)
-        other = torch.cat([inner, last] if offset > 0 else [first, inner], axis)
-        phases.append(values.lerp(other, abs(offset)))
-    whole = torch.stack(phases, axis).flatten(axis - 1, axis)
-    if whole.shape[axis] < size:  # a bottom field may lack the last cell
-        whole = torch.cat([whole, *[last] * (size - whole.shape[axis])], axis)
-    return whole.narrow(axis, 0, size)
-
-
-def _upsample(chroma: Tensor, size: torch.Size, layout: PlaneLayout) -> Tensor:
-    for axis, factor, site in coarser(layout):
-        chroma = _stretch(chroma, axis - 2, factor, site, size[axis])
-    return chroma
+    whole = torch.cat([luma, upsampled(chroma, luma.shape[-2:], layout)])
+    return mixed(matrices(layout.matrix)[0], whole)[None]
 
 
 def travels(planes: Sequence[Plane]) -> bool:

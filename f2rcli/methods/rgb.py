@@ -95,10 +95,10 @@ class OnPlanes(Method):
         """A packed picture (1, C, h, w) as networks see it."""
         first, *others = unpack(self._layout, packed[0])
         if not self._even:
-            others = [_upsampled(one, self._source) for one in others]
+            others = [upsampled(one, first.shape, self._source) for one in others]
         planes = torch.stack([first, *others])
         if self._source.family is Family.YUV:
-            planes = _mixed(yuv.matrices(self._source.matrix)[0], planes)
+            planes = mixed(yuv.matrices(self._source.matrix)[0], planes)
         return planes[None].expand(-1, self._channels, -1, -1).contiguous()
 
     @property
@@ -113,7 +113,7 @@ class OnPlanes(Method):
             change = change.mean(1, keepdim=True)
         planes = change[0]
         if self._source.family is Family.YUV:
-            planes = _mixed(yuv.matrices(self._source.matrix)[1], planes)
+            planes = mixed(yuv.matrices(self._source.matrix)[1], planes)
         parts = [planes[:1], planes[1:] if self._even else _sampled(planes[1:], self._source)]
         each = [plane for part in parts for plane in part]
         return centre.deep + pack(self._layout, each)[None]
@@ -123,7 +123,7 @@ def _of_channels(told: Told | None) -> NoiseModel | None:
     return None if told is None else told.channels
 
 
-def _mixed(matrix: Singles, planes: Tensor) -> Tensor:
+def mixed(matrix: Singles, planes: Tensor) -> Tensor:
     """Planes (3, H, W) with their colours mixed."""
     weights = as_constant(tuple(matrix.astype(float).flatten().tolist()), planes).view(3, 3)
     return (weights @ planes.flatten(1)).view_as(planes)
@@ -133,29 +133,35 @@ def _sampled(values: Tensor, layout: PlaneLayout) -> Tensor:
     """The chroma (2, h, w) whose interpolation comes closest to a change (2, H, W) of it."""
     chroma = averaged = _downsampled(values, layout)
     for _ in range(BACK_PROJECTIONS):
-        whole = torch.stack([_upsampled(one, layout) for one in chroma])
+        whole = upsampled(chroma, values.shape[-2:], layout)
         chroma = chroma + (averaged - _downsampled(whole, layout))
     return chroma
 
 
-def _upsampled(chroma: Tensor, layout: PlaneLayout) -> Tensor:
-    """Chroma (h, w) on the luma grid by linear interpolation that respects its siting."""
+def upsampled(chroma: Tensor, size: tuple[int, ...], layout: PlaneLayout) -> Tensor:
+    """Chroma (..., h, w) on the luma grid; see `yuv._upsample`."""
     for axis, factor, site in yuv.coarser(layout):
-        chroma = _stretched(chroma, axis, factor, site)
+        chroma = _stretched(chroma, axis - 2, factor, site, size[axis])
     return chroma
 
 
-def _stretched(values: Tensor, axis: int, factor: int, site: float) -> Tensor:
+def _stretched(values: Tensor, axis: int, factor: int, site: float, size: int) -> Tensor:
     """Linear interpolation along an axis: sample i of `values` lies at factor * i + site."""
     count = values.shape[axis]
     first, last = values.narrow(axis, 0, 1), values.narrow(axis, count - 1, 1)
     phases = []
     for phase in range(factor):
         offset = (phase - site) / factor
+        if not offset:
+            phases.append(values)
+            continue
         inner = values.narrow(axis, int(offset > 0), count - 1)
         other = torch.cat([inner, last] if offset > 0 else [first, inner], axis)
         phases.append(values.lerp(other, abs(offset)))
-    return torch.stack(phases, axis + 1).flatten(axis, axis + 1)
+    whole = torch.stack(phases, axis).flatten(axis - 1, axis)
+    if whole.shape[axis] < size:  # a bottom field may lack the last cell
+        whole = torch.cat([whole, *[last] * (size - whole.shape[axis])], axis)
+    return whole.narrow(axis, 0, size)
 
 
 def _downsampled(values: Tensor, layout: PlaneLayout) -> Tensor:
