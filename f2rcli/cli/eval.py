@@ -1,13 +1,12 @@
 """`f2r eval`: how good denoised clips are, with a reference, with noise made here, or neither."""
 
 import json as formats
-import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console as RichConsole
@@ -27,10 +26,10 @@ from f2rcli.evaluation.base import Plan
 from f2rcli.evaluation.result import (
     NOISY,
     BenchmarkFacts,
-    ClipResult,
     Evaluation,
     MetricFacts,
 )
+from f2rcli.evaluation.tables import NONE, TableRow, clip_rows, mean_rows
 from f2rcli.io import ReadOptions
 from f2rcli.noise import synthesis
 from f2rcli.settings import check_choice
@@ -319,72 +318,32 @@ def facts(found: Evaluation) -> list[str]:
     return lines
 
 
-class _Subject(NamedTuple):
-    """Something that methods have values of: a clip, or the mean of several."""
-
-    name: str
-    methods: list[str]
-    value: Callable[[str, str], float]  # of a method and a metric
-    seconds: Callable[[str], float | None]  # per frame, of a method
-
-    def cells(self, metric: MetricFacts) -> list[Words]:
-        """The value that every method has of a metric, in bold where it is the best."""
-        values = {name: self.value(name, metric.name) for name in self.methods}
-        top = metric.best(values)
-        best = None if top is None else shown(top, metric)
-        words = [shown(value, metric) for value in values.values()]
-        return [Words(word, style="bold" if word == best else "") for word in words]
-
-
-def tables(evaluation: Evaluation) -> Iterator[Table]:
-    """A table for every clip, and for the mean of several: a row for each metric, a column for each
-    method; those of a benchmark have the published rows beside the mean."""
-    for group in evaluation.groups:
-        clips = [clip for clip in evaluation.clips if clip.group == group]
+def tables(found: Evaluation) -> Iterator[Table]:
+    """A table for every clip of a few, and for the mean of several, with what was published."""
+    for group in found.groups:
+        clips = [clip for clip in found.clips if clip.group == group]
         for clip in clips if len(clips) <= MOST_CLIPS else []:
-            yield _table(_of_clip(clip), group, evaluation)
+            yield _table(group, clip.name, clip_rows(clip, found), found.metrics)
         if len(clips) > 1:
-            yield _table(_of_mean(evaluation, group, len(clips)), group, evaluation)
+            name = f"mean of {count(len(clips), 'clip')}"
+            yield _table(group, name, mean_rows(found, group), found.metrics)
 
 
-def _of_clip(clip: ClipResult) -> _Subject:
-    seconds = {result.method: result.seconds_per_frame for result in clip.methods}
-    return _Subject(clip.name, list(seconds), clip.value, seconds.get)
-
-
-def _of_mean(evaluation: Evaluation, group: str, clips: int) -> _Subject:
-    return _Subject(
-        f"mean of {count(clips, 'clip')}",
-        [method.name for method in evaluation.methods],
-        lambda method, metric: evaluation.mean(method, metric, group),
-        lambda method: evaluation.seconds_per_frame(method, group),
-    )
-
-
-def _table(subject: _Subject, group: str, evaluation: Evaluation) -> Table:
-    title = ": ".join(word for word in (group, subject.name) if word)
-    table = Table(title=plain(title), title_justify="left", highlight=False)
+def _table(
+    group: str, name: str, rows: Sequence[TableRow], metrics: Sequence[MetricFacts]
+) -> Table:
+    title = plain(": ".join(word for word in (group, name) if word))
+    table = Table(title=title, title_justify="left", highlight=False)
+    timed = any(row.time != NONE for row in rows)
     table.add_column("", overflow="fold")
-    for name in subject.methods:
-        title = plain(evaluation.method(name).title)
-        table.add_column(Words(title), justify="right", overflow="fold")
-    published = [] if evaluation.benchmark is None else evaluation.benchmark.published
-    mean = subject.name.startswith("mean of")
-    told = [row for row in published if mean and row.values.get(group)]
-    for row in told:
-        table.add_column(Words(f"{row.title}, published"), justify="right", style="dim")
-    for metric in evaluation.metrics:
-        unit = f" {metric.unit}" if metric.unit else ""
-        cells = subject.cells(metric)
-        cells += [Words(shown(r.values[group].get(metric.name, math.nan), metric)) for r in told]
-        table.add_row(f"{metric.title}{unit}{BETTER[metric.better]}", *cells)
-    seconds = [subject.seconds(name) for name in subject.methods]
-    if any(seconds):
-        cells = [Words("" if one is None else f"{one:.3f}") for one in seconds]
-        table.add_row("seconds per frame", *cells)
+    for metric in metrics:
+        words = f"{metric.title}{metric.unit and f' {metric.unit}'}{BETTER[metric.better]}"
+        table.add_column(Words(words), justify="right", overflow="fold")
+    if timed:
+        table.add_column("seconds per frame", justify="right")
+    for row in rows:
+        cells = [Words(cell, style="bold" if best else "") for cell, best in row.cells]
+        title = plain(row.title) + (", published" if row.published else "")
+        more = [row.time] if timed else []
+        table.add_row(Words(title), *cells, *more, style="dim" if row.published else None)
     return table
-
-
-def shown(value: float, metric: MetricFacts) -> str:
-    """A value with the metric's digits; identical pictures have an infinite PSNR."""
-    return "-" if math.isnan(value) else f"{value:.{metric.digits}f}"

@@ -4,11 +4,11 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader
@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from f2rcli.evaluation.pictures import CROP, ERROR, FRAME, REMOVED
 from f2rcli.evaluation.result import CLEAN, MOVED, NOISY, WHOLE, ClipResult, Evaluation, MetricFacts
+from f2rcli.evaluation.tables import clip_rows, mean_rows
 from f2rcli.io.files import write_file
 from f2rcli.noise.plot import draw_levels
 from f2rcli.plots import (
@@ -31,7 +32,6 @@ from f2rcli.units import count
 
 Label = Callable[[str], str]  # a method's name in words
 
-DASH, INFINITE = "–", "∞"
 BENT = 1.0  # codes up to which the axis of changes is linear
 PLANE_COLOURS = {"Y": GREY, "Cb": "#0b62c4", "Cr": "#b0203a", "gray": GREY}
 PLANE_COLOURS |= {"R": "#b0203a", "G": "#0f7b5f", "B": "#0b62c4"}
@@ -60,7 +60,7 @@ def page(evaluation: Evaluation) -> str:
         subject=names[0] if len(names) == 1 else count(len(names), "clip"),
         headline=_headline(evaluation),
         notes=_notes(evaluation),
-        groups=[_summary(evaluation, group) for group in evaluation.groups],
+        groups=[(group, mean_rows(evaluation, group)) for group in evaluation.groups],
         clips=[_clip(clip, evaluation) for clip in evaluation.clips],
         methods=[method for method in evaluation.methods if method.name != NOISY],
         files=list(dict.fromkeys(files)),
@@ -97,80 +97,9 @@ def _notes(evaluation: Evaluation) -> list[str]:
     return notes
 
 
-class TableRow(NamedTuple):
-    """A row of a table: of a method, or one that others published."""
-
-    title: str
-    notes: tuple[str, ...]
-    cells: tuple[tuple[str, bool], ...]  # per metric: a value, and whether it is the best
-    time: str = DASH
-    published: bool = False
-
-
-def number(value: float | None, digits: int) -> str:
-    """A value for a cell: identical pictures have an infinite PSNR, a missing value a dash."""
-    if value is None or math.isnan(value):
-        return DASH
-    if math.isinf(value):
-        return INFINITE if value > 0 else f"-{INFINITE}"
-    return f"{value:.{digits}f}"
-
-
 def shown(value: Any) -> str:
     """A JSON value as a reader would write it."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _summary(evaluation: Evaluation, group: str) -> tuple[str, list[TableRow]]:
-    """Means over a group's clips: a row per method, and rows that others published."""
-    metrics = evaluation.metrics
-    rows = _rows(
-        evaluation,
-        {m.name: (m.version, m.weights) for m in evaluation.methods},
-        lambda method, metric: evaluation.mean(method, metric, group),
-        lambda method: evaluation.seconds_per_frame(method, group),
-    )
-    for row in evaluation.benchmark.published if evaluation.benchmark else ():
-        if group in row.values:
-            found = [number(row.values[group].get(m.name), m.digits) for m in metrics]
-            told = tuple((cell, False) for cell in found)
-            rows.append(TableRow(row.title, (f"published: {row.source}",), told, published=True))
-    return group, rows
-
-
-def clip_rows(clip: ClipResult, evaluation: Evaluation) -> list[TableRow]:
-    """The values of one clip, a row per method."""
-    seconds = {result.method: result.seconds_per_frame for result in clip.methods}
-    notes = {result.method: (result.failed or "", *result.notes) for result in clip.methods}
-    return _rows(evaluation, notes, clip.value, seconds.get)
-
-
-def _rows(
-    evaluation: Evaluation, notes: Mapping[str, Sequence[str]],
-    value: Callable[[str, str], float], seconds: Callable[[str], float | None],
-) -> list[TableRow]:  # fmt: skip
-    """A row per method that has notes, of its value per metric and its time."""
-    metrics = evaluation.metrics
-    values = {method: [value(method, metric.name) for metric in metrics] for method in notes}
-    return [
-        TableRow(
-            evaluation.method(method).title, tuple(filter(None, notes[method])),
-            _cells(values, method, metrics), number(seconds(method), 3),
-        )
-        for method in notes
-    ]  # fmt: skip
-
-
-def _cells(
-    values: Mapping[str, Sequence[float]], method: str, metrics: Sequence[MetricFacts]
-) -> tuple[tuple[str, bool], ...]:
-    """A method's values, and which of them is the best as it is shown."""
-    cells = []
-    for place, metric in enumerate(metrics):
-        top = metric.best({name: row[place] for name, row in values.items()})
-        cell = number(values[method][place], metric.digits)
-        cells.append((cell, top is not None and cell == number(top, metric.digits)))
-    return tuple(cells)
 
 
 def _clip(clip: ClipResult, evaluation: Evaluation) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from f2rcli.models.gaussian import Triangle, covariance
 from f2rcli.models.layers import SLOPE, lowered
 
 LEAST = 1e-5  # added to the estimator's outputs, so that none is zero
@@ -21,13 +22,13 @@ class Belief(NamedTuple):
     """The belief about the clean picture: a mean, and how sure it is."""
 
     mean: Tensor  # (B, C, H, W)
-    covariance: Tensor  # (B, C, C, H, W), symmetric, positive semidefinite
+    covariance: Triangle
 
     @classmethod
     def of(cls, raw: Tensor) -> "Belief":
         """Parse a denoiser's output (B, C + entries, H, W)."""
         channels = next(c for c in range(1, 5) if c + entries(c) == raw.shape[1])
-        return cls(raw[:, :channels], covariance(raw[:, channels:]))
+        return cls(raw[:, :channels], covariance(raw[:, channels:], channels))
 
 
 class NoiseLevel(NamedTuple):
@@ -123,21 +124,6 @@ def around(like: Tensor) -> Tensor:
 def entries(channels: int) -> int:
     """The numbers that describe a triangular matrix: 1 for gray, 6 for RGB, 10 for a mosaic."""
     return channels * (channels + 1) // 2
-
-
-def covariance(triangle: Tensor) -> Tensor:
-    """The rows of an upper-triangular A (B, entries, H, W), such as 00, 01, 02, 11, 12, 22
-    -> A A^T (B, C, C, H, W)."""
-    count = (math.isqrt(8 * triangle.shape[1] + 1) - 1) // 2
-    supply = iter(triangle.unbind(1))
-    rows = [[next(supply) for _ in range(count - i)] for i in range(count)]  # from the diagonal on
-    products: list[list[Tensor]] = []
-    for i in range(count):
-        products.append([products[j][i] for j in range(i)])
-        for j in range(i, count):
-            pairs = zip(rows[i][j - i :], rows[j], strict=True)
-            products[i].append(sum((a * b for a, b in pairs), triangle.new_zeros(())))
-    return torch.stack([torch.stack(row, 1) for row in products], 1)
 
 
 class Estimator(nn.Module):

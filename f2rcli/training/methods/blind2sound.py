@@ -22,7 +22,7 @@ from f2rcli.models.blind2sound import (
     NoiseLevel,
     around,
 )
-from f2rcli.models.gaussian import Triangle
+from f2rcli.models.gaussian import noisy_covariance
 from f2rcli.training.exams import Noise, ValidationErrors
 from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe, WindowStage
 from f2rcli.training.stage import (
@@ -95,7 +95,7 @@ class MaskedStage(WindowStage):
         noise = NoiseLevel.of(self.network.estimator(batch.noisy))
         belief = blend(masked, visible, weight)
         target, trusted = (at(part, batch.phases) for part in (batch.noisy, batch.trusted))
-        total = total_covariance(belief, noise_covariance(noise, belief.mean, weight))
+        total = noisy_covariance(belief.covariance, noise_variance(noise, belief.mean, weight))
         cost = gaussian_nll(target, belief.mean, total)
         trusted = trusted[:, 0]
         counted = trusted.flatten(1).sum(1).clamp_min(1)
@@ -214,23 +214,20 @@ def blend(masked: Belief, visible: Belief, weight: float) -> Belief:
     """
     fixed, seen = masked.mean.detach(), visible.mean.detach()
     mean = (masked.mean + fixed) / 2 + (seen - fixed) * (weight / (1 + weight))
-    spread = masked.covariance + weight**2 * visible.covariance.detach()
-    return Belief(mean, spread / (1 + weight) ** 2)
+    spread = [
+        [
+            (own + weight**2 * other.detach()) / (1 + weight) ** 2
+            for own, other in zip(*rows, strict=True)
+        ]
+        for rows in zip(masked.covariance, visible.covariance, strict=True)
+    ]
+    return Belief(mean, spread)
 
 
-def noise_covariance(noise: NoiseLevel, mean: Tensor, weight: float) -> Tensor:
+def noise_variance(noise: NoiseLevel, mean: Tensor, weight: float) -> Tensor:
     """The noise's variance (B, C, H, W) around a mean, to which it has no gradient."""
     read, gain = (part.view(-1, 1, 1, 1) for part in (noise.read(weight), noise.gain))
     return read + gain * mean.detach().clamp_min(DARKEST)
-
-
-def total_covariance(belief: Belief, noise: Tensor) -> Triangle:
-    """The covariance of belief and noise, of variance (B, C, H, W), together: a lower triangle."""
-    own, channels = belief.covariance, noise.shape[1]
-    return [
-        [own[:, i, j] + noise[:, i] if i == j else own[:, i, j] for j in range(i + 1)]
-        for i in range(channels)
-    ]
 
 
 RECIPE = Blind2SoundRecipe
