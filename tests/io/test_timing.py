@@ -158,3 +158,18 @@ def test_a_transport_stream_that_starts_again_goes_on_without_a_break(tools, tmp
     assert receipt.frames == 50
     sound = tools.packets_of(tmp_path / "out.mp4", "audio")
     assert len(sound) == 2 * len(tools.packets_of(part, "audio"))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+@pytest.mark.parametrize("suffix", [".ts", ".m2ts"])
+def test_a_transport_stream_of_few_small_frames_is_known_for_one(
+    tools, tmp_path: Path, suffix: str, count: int
+) -> None:
+    """FFmpeg does not know ten packets, nothing beside the suffix says what they are."""
+    flat = {"x264-params": "qp=51"}
+    source = tools.write_clip(
+        tmp_path / "in.mkv", codec="libx264", pts=count, smooth=True, options=flat
+    )
+    _, receipt = tools.passthrough(source, tmp_path / f"out{suffix}", WriteOptions(crf=51))
+    assert f"{count} frame{'s' * (count > 1)}" in receipt.verified
+    assert len(tools.read_all(tmp_path / f"out{suffix}")) == count

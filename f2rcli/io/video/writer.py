@@ -78,6 +78,8 @@ _KEY_PICTURE = 1  # FFmpeg's AV_PICTURE_TYPE_I
 _WANTS_APART = 1 << 6  # FFmpeg's AVFMT_GLOBALHEADER, of a container
 _HEADERS_APART = 1 << 22  # FFmpeg's AV_CODEC_FLAG_GLOBAL_HEADER
 _misread = partial(misread_error, instead=", or try another container")
+_NULL_PACKET = b"\x47\x1f\xff\x10" + b"\xff" * 184  # of a transport stream: stuffing
+_KNOWN = 16  # packets by which a file is known for a transport stream; FFmpeg wants eleven
 
 Fate = tuple[str, str]  # something that the source states; why the target does not hold it, or ""
 
@@ -377,6 +379,8 @@ class VideoWriter(Writer):
             if self._file is not None:
                 self._file.close()
             if self._part is not None:
+                if self.detail.container.name == "mpegts":
+                    _fill_up(self._part.path)
                 own = self._side.written(self.detail.container).index(None)
                 if self.detail.display is not None:
                     write_display_size(self._part.path, own, self.detail.display)
@@ -575,6 +579,13 @@ class VideoWriter(Writer):
             f"{self.name}: writing failed: {ffmpeg_reason(error)}.",
             hint="Try another codec=, audio_codec= or container.",
         )
+
+
+def _fill_up(path: Path) -> None:
+    """Give a short transport stream as many packets as readers want to see."""
+    there = path.stat().st_size // len(_NULL_PACKET)
+    with path.open("ab") as file:
+        file.write(_NULL_PACKET * (_KNOWN - there))
 
 
 class Y4mFile:
