@@ -6,7 +6,7 @@ which every raw developer reads. tifffile writes no EXIF or GPS directory, so th
 
 import os
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from io import BytesIO
 from typing import IO, Any
@@ -27,10 +27,8 @@ from f2rcli.io.raw.exposure import (
     CROP_SIZE,
     DOUBLE,
     EXIF,
-    EXIF_TAGS,
     FRAME_RATE,
     GPS,
-    GPS_TAGS,
     ISO,
     LINEAR,
     LONG,
@@ -41,11 +39,12 @@ from f2rcli.io.raw.exposure import (
     RATIONAL,
     SHORT,
     SRATIONAL,
-    UNDEFINED,
+    Directory,
     Exposure,
     NoiseProfile,
     Samples,
     Tag,
+    packed,
 )
 from f2rcli.sensor import pack, plane_colours
 
@@ -134,7 +133,6 @@ _SRGB = (3.2406, -1.5372, -0.4986, -0.9689, 1.8758, 0.0415, 0.0557, -0.2040, 1.0
 _D65 = 21
 # tifffile refuses to write pointers to directories: free codes beside them keep their places.
 _STAND_INS = {EXIF: EXIF - 1, GPS: GPS + 1}
-_STRUCTS = {BYTE: "B", UNDEFINED: "B", SHORT: "H", LONG: "I", RATIONAL: "I", SRATIONAL: "i"}
 
 
 def new_dng(
@@ -157,7 +155,8 @@ def new_dng(
     elif samples.shape == (height, width):
         area = None
     samples = np.ascontiguousarray(samples, np.uint16)
-    directories = {code: tags for code, tags in _directories(exposure).items() if tags}
+    every = {EXIF: exif_of(exposure), GPS: exposure.tags.gps}
+    directories = {code: tags for code, tags in every.items() if tags}
     own: dict[str, Any] = {
         "photometric": "minisblack" if exposure.gray else "cfa", "metadata": None,
         "software": "f2r", "subifds": int(preview is not None),
@@ -313,32 +312,20 @@ def _levels(exposure: Exposure) -> list[Tag]:
     return tags
 
 
-def _directories(exposure: Exposure) -> dict[int, dict[int, tuple[int, Any]]]:
-    """Type and value of the tags of the EXIF and GPS directories, by code."""
-    exif = {EXIF_TAGS[name]: value for name, value in exif_of(exposure).items()}
-    gps = {GPS_TAGS[name]: value for name, value in exposure.tags.gps.items()}
-    return {
-        EXIF: {code: (kind, value) for (code, kind), value in sorted(exif.items())},
-        GPS: {code: (kind, value) for (code, kind), value in sorted(gps.items())},
-    }
-
-
-def exif_of(exposure: Exposure) -> dict[str, Any]:
-    """EXIF's values by tifffile's names: of the file's tags, else of LibRaw."""
-    other, lens = exposure.other, exposure.lens
-    found: dict[str, Any] = {}
-    for name, attribute in (("ExposureTime", "shutter_speed"), ("FNumber", "aperture"),
-                            ("FocalLength", "focal_length")):  # fmt: skip
+def exif_of(exposure: Exposure) -> Directory:
+    """EXIF's tags: those of the file, else of LibRaw."""
+    other, found = exposure.other, Directory()
+    for code, attribute in ((33434, "shutter_speed"), (33437, "aperture"), (37386, "focal_length")):
         value = float(getattr(other, attribute, 0) or 0)
         if value > 0:
-            found[name] = _ratio(value)
+            found[code] = RATIONAL, _ratio(value)
     moment = getattr(other, "timestamp", None)
     if moment is not None and moment.year > 1970:
-        found["DateTimeOriginal"] = moment.strftime("%Y:%m:%d %H:%M:%S")
+        found[36867] = ASCII, moment.strftime("%Y:%m:%d %H:%M:%S")
     if exposure.iso is not None and exposure.iso < 1 << 16:
-        found["ISOSpeedRatings"] = exposure.iso
-    if model := str(getattr(lens, "model", "") or "").strip():
-        found["LensModel"] = model
+        found[ISO] = SHORT, exposure.iso
+    if model := str(getattr(exposure.lens, "model", "") or "").strip():
+        found[42036] = ASCII, model
     return found | exposure.tags.exif
 
 
@@ -349,9 +336,7 @@ def _ratio(value: float) -> tuple[int, int]:
     return short.numerator, short.denominator
 
 
-def append_directories(
-    file: IO[bytes], directories: Mapping[int, Mapping[int, tuple[int, Any]]]
-) -> None:
+def append_directories(file: IO[bytes], directories: Mapping[int, Directory]) -> None:
     """Append directories to a little-endian TIFF whose first page has stand-ins for them."""
     file.seek(0)
     with tifffile.TiffFile(file) as tiff:
@@ -359,33 +344,23 @@ def append_directories(
     for code, offset in offsets.items():
         place = file.seek(0, os.SEEK_END)
         place += file.write(bytes(place % 2))
-        file.write(_directory(directories[code], place))
+        file.write(_stored(directories[code], place))
         file.seek(offset)
         file.write(struct.pack("<HHII", code, LONG, 1, place))
 
 
-def _directory(tags: Mapping[int, tuple[int, Any]], place: int) -> bytes:
+def _stored(tags: Directory, place: int) -> bytes:
     """The bytes of a directory that begins at `place` of a little-endian file."""
     head, tail = struct.pack("<H", len(tags)), b""
     end = place + 2 + 12 * len(tags) + 4
     for code, (kind, value) in sorted(tags.items()):
-        count, data = _packed(kind, value)
+        count, data = packed(kind, value)
         if len(data) > 4:
             where = struct.pack("<I", end + len(tail))
             tail += data + bytes(len(data) % 2)
             data = where
         head += struct.pack("<HHI", code, kind, count) + data.ljust(4, b"\0")
     return head + bytes(4) + tail
-
-
-def _packed(kind: int, value: Any) -> tuple[int, bytes]:
-    """A value's count and bytes, as its type has them."""
-    if kind == ASCII:
-        data = str(value).encode("utf-8", "replace") + b"\0"
-        return len(data), data
-    values: Sequence[Any] = value if isinstance(value, tuple | list | bytes) else (value,)
-    data = struct.pack(f"<{len(values)}{_STRUCTS[kind]}", *(int(v) for v in values))
-    return len(values) // (2 if kind in (RATIONAL, SRATIONAL) else 1), data
 
 
 def preview_of(exposure: Exposure, samples: Samples) -> NDArray[np.uint8]:

@@ -1,6 +1,7 @@
 """A raw exposure: tags, metadata and samples of one file, through tifffile and LibRaw (rawpy)."""
 
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -23,6 +24,8 @@ from f2rcli.sensor import PATTERNS, plane_colours
 BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED, SRATIONAL, DOUBLE = 1, 2, 3, 4, 5, 7, 10, 12
 ORIENTATION, ISO, EXIF, GPS = 274, 34855, 34665, 34853
 XMP, IPTC = 700, 33723
+_STRUCTS = {BYTE: "B", SHORT: "H", LONG: "I", RATIONAL: "I", UNDEFINED: "B", SRATIONAL: "i",
+            DOUBLE: "d"}  # as Python packs them  # fmt: skip
 BLACK_ACROSS, BLACK_DOWN, CROP_FROM, CROP_SIZE, AREA = 50715, 50716, 50719, 50720, 50829
 NEUTRAL, NOISE_PROFILE, FRAME_RATE, PROVENANCE = 50728, 51041, 51044, 65042
 _MOST_PAGES = 64  # of a raw file; a damaged list of pages may run in a circle
@@ -39,45 +42,15 @@ CARRIED = frozenset({
     *range(52529, 52536), 52537, 52538, 52543, 52544, 52551, 52552,
 })  # fmt: skip
 _OF_EVERY_RAW = {270, 306, 315, XMP, 18246, 18249, 33432, IPTC}
-# Written anew, of the samples' former storage, or directories of their own.
-_RENEWED = {
-    *range(254, 260), 262, 263, 266, 271, 272, 273, 274, *range(277, 284), 284, 292, 293, 296, 305,
-    317, 320, *range(322, 326), 330, 338, 339, 340, 341, 347, *range(512, 515), *range(529, 533),
-    33421, 33422, EXIF, GPS, 37398, 50706, 50707, *range(50710, 50721), 50741, 50781, 50829, 50830,
-    *range(50966, 50976), NOISE_PROFILE, 51111, 51113, 51114, PROVENANCE,
-}  # fmt: skip
-
-# Tags of EXIF and GPS that a new DNG takes over, by tifffile's names.
-_EXIF = {
-    RATIONAL: "ExposureTime FNumber ApertureValue MaxApertureValue SubjectDistance FocalLength "
-    "DigitalZoomRatio LensSpecification",
-    SRATIONAL: "ShutterSpeedValue BrightnessValue ExposureBiasValue",
-    SHORT: "ExposureProgram ISOSpeedRatings SensitivityType MeteringMode LightSource Flash "
-    "ExposureMode WhiteBalance FocalLengthIn35mmFilm SceneCaptureType",
-    LONG: "RecommendedExposureIndex",
-    ASCII: "DateTimeOriginal DateTimeDigitized OffsetTime OffsetTimeOriginal OffsetTimeDigitized "
-    "SubsecTime SubsecTimeOriginal SubsecTimeDigitized CameraOwnerName BodySerialNumber LensMake "
-    "LensModel LensSerialNumber",
-}
-_GPS = {
-    BYTE: "GPSVersionID GPSAltitudeRef",
-    ASCII: "GPSLatitudeRef GPSLongitudeRef GPSSpeedRef GPSTrackRef GPSImgDirectionRef GPSMapDatum "
-    "GPSDateStamp",
-    RATIONAL: "GPSLatitude GPSLongitude GPSAltitude GPSTimeStamp GPSSpeed GPSTrack GPSImgDirection",
-}
-
-
-def _coded(names: dict[int, str], known: Any) -> dict[str, tuple[int, int]]:
-    """Code and type of tags by their names; known: tifffile's pairs of code and name."""
-    codes = {name: int(code) for code, name in known.items()}
-    return {name: (codes[name], kind) for kind, line in names.items() for name in line.split()}
-
-
-EXIF_TAGS = _coded(_EXIF, tifffile.TIFF.EXIF_TAGS)
-GPS_TAGS = _coded(_GPS, tifffile.TIFF.GPS_TAGS)
-_EXIF_BY_CODE = {code: name for name, (code, _) in EXIF_TAGS.items()}
+# EXIF's tags, which TIFF/EP has in its first directory.
+_OF_SHOT = {33434, 33437, 34850, *range(34855, 34868), *range(36864, 36884), *range(37377, 37397),
+            *range(41483, 42241)}  # fmt: skip
+# Of an EXIF directory a new one does not take over: a maker's notes and what points elsewhere.
+_NOTES = {37500, 40965}
+_MOST_BYTES = 1 << 16  # of a value in a directory
 
 Tag = tuple[int, int, int, Any, bool]  # as tifffile writes it: code, type, count, value, once
+Directory = dict[int, tuple[int, Any]]  # type and value by code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,11 +70,10 @@ class RawTags:
     black_down: tuple[float, ...] = ()  # a DNG's black level of each row beside its mean, codes
     black_across: tuple[float, ...] = ()  # of each column
     carried: tuple[Tag, ...] = ()
-    exif: dict[str, Any] = field(default_factory=dict)  # values by tifffile's names
-    gps: dict[str, Any] = field(default_factory=dict)
+    exif: Directory = field(default_factory=dict)
+    gps: Directory = field(default_factory=dict)
     provenance: str = ""
     dng: bool = False
-    left: tuple[str, ...] = ()  # names of tags that a new DNG does not take over
     missing_bytes: int = 0  # that the file lacks of what its tags promise
 
     @property
@@ -141,20 +113,15 @@ def _facts(pages: list[Any], size: int) -> RawTags:
     known = {code: tag.value for code, tag in merged.items()}
     known |= {code: first[code].value for code in (271, 272, ORIENTATION) if code in first}
     dng = 50706 in first
-    exif, gps = (
-        found if isinstance(found := known.get(code), dict) else {} for code in (EXIF, GPS)
-    )
-    of_main = {_EXIF_BY_CODE[code]: value for code, value in known.items() if code in _EXIF_BY_CODE}
     wanted = CARRIED if dng else _OF_EVERY_RAW
     carried = [(code, int(tag.dtype), tag.count, tag.value, True)
                for code, tag in sorted(merged.items()) if code in wanted]  # fmt: skip
-    renewed = {*_RENEWED, *(tag[0] for tag in carried), *_EXIF_BY_CODE}
-    left = [str(tag.name) for code, tag in sorted(merged.items()) if code not in renewed]
-    left += [name for name in exif if name not in EXIF_TAGS]
+    exif = _entries(tag for code, tag in merged.items() if code in _OF_SHOT)
+    exif |= _entries(_below(merged.get(EXIF)))
     return RawTags(
         make=_text(known.get(271)),
         model=_text(known.get(272)),
-        iso=_first_int(known.get(ISO) or exif.get("ISOSpeedRatings")),
+        iso=_first_int(exif.get(ISO, (0, None))[1]),
         orientation=_first_int(known.get(ORIENTATION)),
         rate=_rate(known.get(FRAME_RATE)),
         noise=_profile(known.get(NOISE_PROFILE)),
@@ -163,13 +130,41 @@ def _facts(pages: list[Any], size: int) -> RawTags:
         black_down=_ratios(merged.get(BLACK_DOWN)) if dng else (),
         black_across=_ratios(merged.get(BLACK_ACROSS)) if dng else (),
         carried=tuple(carried),
-        exif={name: v for name, v in {**of_main, **exif}.items() if name in EXIF_TAGS},
-        gps={name: v for name, v in gps.items() if name in GPS_TAGS},
+        exif={code: entry for code, entry in exif.items() if code not in _NOTES},
+        gps=_entries(_below(merged.get(GPS))),
         provenance=_text(known.get(PROVENANCE)),
         dng=dng,
-        left=tuple(dict.fromkeys(left)),
         missing_bytes=max(0, max(ends, default=0) - size),
     )
+
+
+def _below(pointer: Any) -> Iterable[Any]:
+    """The tags of a directory that a tag points to."""
+    if pointer is None:
+        return ()
+    file: tifffile.TiffFile = pointer.parent
+    file.filehandle.seek(pointer.valueoffset)
+    return tifffile.TiffPage(file, 0).tags
+
+
+def _entries(tags: Iterable[Any]) -> Directory:
+    """Those of some tags that can be written again, into a directory."""
+    found: Directory = {}
+    for tag in tags:
+        with suppress(struct.error, KeyError, TypeError, ValueError):
+            if len(packed(int(tag.dtype), tag.value)[1]) <= _MOST_BYTES:
+                found[tag.code] = int(tag.dtype), tag.value
+    return found
+
+
+def packed(kind: int, value: Any) -> tuple[int, bytes]:
+    """A value's count and bytes, as its type has them in a little-endian file."""
+    if kind == ASCII:
+        data = str(value).encode("utf-8", "replace") + b"\0"
+        return len(data), data
+    values = value if isinstance(value, tuple | list | bytes) else (value,)
+    data = struct.pack(f"<{len(values)}{_STRUCTS[kind]}", *values)
+    return len(values) // (2 if kind in (RATIONAL, SRATIONAL) else 1), data
 
 
 def _text(value: Any) -> str:

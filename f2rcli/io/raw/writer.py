@@ -16,12 +16,11 @@ from f2rcli.io.files import (
     misread_error,
 )
 from f2rcli.io.raw.dng import exif_of, new_dng, preview_of, profile_left
-from f2rcli.io.raw.exposure import Exposure, read_raw
+from f2rcli.io.raw.exposure import ISO, Exposure, read_raw
 from f2rcli.io.raw.reader import RawFrame, RawReader
 from f2rcli.samples.lanes import picture_kept
 from f2rcli.units import count
 
-_NAMED = 4  # tags that are listed by name; the others are counted
 _EXIFTOOL = "exiftool -TagsFromFile SOURCE -ExifIFD:all -MakerNotes OUTPUT"
 
 
@@ -52,10 +51,10 @@ def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
         _check_names(reader)
     else:
         check_target(path, reader.paths(), overwrite=options.overwrite)
-    kept, dropped = _fate(reader.first)
     return WritePlan(
-        target=target, container="raw", encoder="dng", pix_fmt="cfa16", kept=kept, dropped=dropped,
-        notes=(f"ExifTool copies the rest: {_EXIFTOOL}",), detail=folder,
+        target=target, container="raw", encoder="dng", pix_fmt="cfa16", kept=_kept(reader.first),
+        dropped=("maker notes and the camera's private tags",),
+        notes=(f"ExifTool copies them: {_EXIFTOOL}",), detail=folder,
     )  # fmt: skip
 
 
@@ -71,21 +70,14 @@ def _check_names(reader: RawReader) -> None:
             )
 
 
-def _fate(exposure: Exposure) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What is kept, and what is not."""
+def _kept(exposure: Exposure) -> tuple[str, ...]:
+    """What comes over, in words."""
     tags = exposure.tags
-    if tags.left or tags.exif:
-        more = [f"{len(tags.left) - _NAMED} more tags"] if len(tags.left) > _NAMED else []
-        left = [*tags.left[:_NAMED], *more]
-    else:
-        left = ["the camera's own data (maker notes)"]
-    shot = exif_of(exposure).keys() - {"ISOSpeedRatings"}
-    told = ["exposure, lens and date"] if shot else []
-    told += ["GPS"] if tags.gps else []
     levels = "levels, size" if exposure.gray else "levels, colour filters, white balance, size"
     colours = "colour matrices and profile" if tags.dng and not exposure.gray else ""
-    kept = [levels, colours, "" if tags.dng else "camera and ISO", *told]
-    return tuple(filter(None, kept)), tuple(left)
+    shot = "EXIF" if exif_of(exposure).keys() - {ISO} else ""
+    place = "GPS" if tags.gps else ""
+    return tuple(filter(None, (levels, colours, "" if tags.dng else "camera and ISO", shot, place)))
 
 
 class RawWriter(Writer):
