@@ -6,7 +6,7 @@ which every raw developer reads. tifffile writes no EXIF or GPS directory, so th
 
 import os
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 from io import BytesIO
 from typing import IO, Any
@@ -126,7 +126,6 @@ def _line(level: Bins, variance: Bins) -> tuple[float, float]:
 # --- The file -------------------------------------------------------------------------------------
 
 
-TILE = 512  # pixels a side at most, of compressed mosaics
 PREVIEW = 1024  # pixels a side at most
 _COLOURS = "RGB"  # codes in CFAPattern
 _SRGB = (3.2406, -1.5372, -0.4986, -0.9689, 1.8758, 0.0415, 0.0557, -0.2040, 1.0570)  # from XYZ
@@ -163,23 +162,20 @@ def new_dng(
         "extratags": _tags(exposure, area, noise, provenance, directories),
     }  # fmt: skip
     buffer = BytesIO()
-    side = min(TILE, samples.shape[1] // 16 * 16)  # LibRaw misreads tiles wider than the sensor
-    coded = is_compressed(exposure) and side > 0 and not exposure.gray
+    as_jpeg = is_compressed(exposure) and not (exposure.gray or samples.shape[1] % 2)
     with tifffile.TiffWriter(buffer, byteorder="<") as file:
-        if coded:
-            file.write(
-                coded_tiles(samples, side), shape=samples.shape, dtype=samples.dtype,
-                tile=(side, side), compression="jpeg", **own,
-            )  # fmt: skip
-        else:
-            file.write(samples, rowsperstrip=samples.shape[0], **own)
+        data, compression = (iter([coded(samples)]), "jpeg") if as_jpeg else (samples, None)
+        file.write(
+            data, shape=samples.shape, dtype=samples.dtype, rowsperstrip=samples.shape[0],
+            compression=compression, **own,
+        )  # fmt: skip
         if preview is not None:
             file.write(
                 preview, photometric="minisblack" if exposure.gray else "rgb",
                 compression="jpeg", compressionargs={"level": 90},
                 rowsperstrip=preview.shape[0], subfiletype=1, metadata=None,
             )  # fmt: skip
-    if coded:  # tifffile gives JPEG twelve bits at most
+    if as_jpeg:  # tifffile gives JPEG twelve bits at most
         _restate(buffer, 258, 16)
     if exposure.gray:  # and LinearRaw three samples at least
         _restate(buffer, 262, LINEAR)
@@ -192,21 +188,14 @@ def is_compressed(exposure: Exposure) -> bool:
     return exposure.path.stat().st_size < 2 * exposure.shape[0] * exposure.shape[1]
 
 
-def coded_tiles(samples: Samples, side: int) -> Iterator[bytes]:
-    """Tiles of a mosaic as lossless JPEG, row by row, filled up with their last rows and columns.
-
-    Columns in turn are two components, so that each sample is predicted from its own colour.
-    """
+def coded(samples: Samples) -> bytes:
+    """A mosaic as lossless JPEG. Columns in turn are two components, so that each sample is
+    predicted from its own colour."""
     height, width = samples.shape
-    filled = np.pad(samples, ((0, -height % side), (0, -width % side)), mode="edge")
-    for top in range(0, height, side):
-        for left in range(0, width, side):
-            tile = np.ascontiguousarray(filled[top : top + side, left : left + side])
-            coded = imagecodecs.jpeg8_encode(
-                tile.reshape(side, side // 2, 2), colorspace=0, lossless=True, predictor=1,
-                bitspersample=16,
-            )  # fmt: skip
-            yield bytes(coded)
+    return bytes(imagecodecs.jpeg8_encode(
+        samples.reshape(height, width // 2, 2), colorspace=0, lossless=True, predictor=1,
+        bitspersample=16,
+    ))  # fmt: skip
 
 
 def _restate(buffer: BytesIO, code: int, value: int) -> None:
