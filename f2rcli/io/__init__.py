@@ -21,12 +21,6 @@ from f2rcli.io.base import (
 )
 from f2rcli.io.numbering import files_of
 
-# Formats that people bring from neighbouring trades, which FFmpeg would misread or refuse.
-NEIGHBOURS = {
-    ".ser": "Make it a TIFF stack or AVI first: Siril and PIPP do.",
-    ".mlv": "Make it a folder of DNG first, with MLV App or mlv_dump --dng, and name that.",
-}
-
 __all__ = [
     "Ledger",
     "ReadOptions",
@@ -41,14 +35,15 @@ __all__ = [
     "open_writer",
     "plan_output",
     "readable_suffixes",
+    "source_format",
 ]
 
 
 class Format(Protocol):
-    """A format, as this module uses it. Of those that claim a source, the first is taken."""
+    """A format, as this module uses it. Of those that hold a folder, the first is taken."""
 
-    def claims(self, source: str) -> bool:
-        """Whether the format reads a source."""
+    def holds(self, folder: Path) -> bool:
+        """Whether a folder is a clip of this format; nobody asks this of videos."""
 
     def default_target(self, source: Path) -> Path:
         """The target for a source that is denoised without `-o`."""
@@ -69,11 +64,11 @@ def open_reader(source: str | Path, options: ReadOptions | None = None) -> Reade
     Raises InputError with the reason it cannot be read.
     """
     path, options = Path(source), options or ReadOptions()
-    way = NEIGHBOURS.get(path.suffix.lower())
+    way = formats.UNREAD.get(path.suffix.lower())
     if way is not None and path.is_file():
         what = f"{path.name}: f2r does not read {path.suffix.upper()[1:]} files."
         raise InputError(what, hint=way)
-    name = _source_format(str(source))
+    name = source_format(str(source))
     for option in ("axes", "series"):
         value = getattr(options, option)
         if value is not None and name != "stacks":
@@ -104,7 +99,7 @@ def default_target(source: str | Path) -> Path:
     """The target without `-o`: `clip_f2r.mp4` beside `clip.mp4`, "-" for "-"."""
     if str(source) == "-":
         return Path("-")
-    return _format(_source_format(str(source))).default_target(Path(source))
+    return _format(source_format(str(source))).default_target(Path(source))
 
 
 def readable_suffixes() -> frozenset[str]:
@@ -118,7 +113,7 @@ def is_clip(folder: Path) -> bool:
     Beside pictures any other readable file makes it a folder of clips; beside a burst of raw files
     or pages of a stack a video does, while pictures are their previews. Raises OSError.
     """
-    name = _source_format(str(folder))
+    name = source_format(str(folder))
     if name == "video":  # which claims everything
         return False
     loose = name == "pictures"
@@ -130,14 +125,13 @@ def _format(name: str) -> Format:
     return cast(Format, import_module(f"{__name__}.{name}"))
 
 
-def _source_format(source: str) -> str:
-    """The name of the format that reads a source; of a file only those are asked whose suffix it
-    has."""
-    path, asked = Path(source), list(formats.READ)
-    if source == "-" or path.is_file():
-        suffix = path.suffix.lower()
-        asked = [name for name, suffixes in formats.READ.items() if suffix in suffixes]
-    return next((name for name in asked if _format(name).claims(source)), "video")
+def source_format(source: str) -> str:
+    """The name of the format that reads a file or pattern, by its suffix, or a folder."""
+    path = Path(source)
+    if path.is_dir():
+        return next((name for name in formats.READ if _format(name).holds(path)), "video")
+    suffix = path.suffix.lower()
+    return next((name for name, known in formats.READ.items() if suffix in known), "video")
 
 
 def _target_format(target: str, reader: Reader) -> Format:

@@ -8,7 +8,7 @@ RAW = frozenset({
     ".orf", ".pef", ".srw", ".kdc", ".dcr", ".dcs", ".3fr", ".fff", ".iiq", ".mrw", ".erf", ".mef",
     ".mos", ".x3f", ".gpr",
 })  # fmt: skip
-TIFF = frozenset({".tif", ".tiff"})  # stacks, and mosaics that say so
+TIFF = frozenset({".tif", ".tiff"})
 # TIFF under other names: Zeiss LSM, MetaMorph, BigTIFF, PerkinElmer. Never pages of a folder.
 BIG_TIFF = frozenset({".btf", ".tf2", ".tf8"})
 MAKERS_TIFF = frozenset({".lsm", ".stk", ".qptiff"})
@@ -17,12 +17,14 @@ FITS = (".fits", ".fit", ".fts")
 ZARR = ".zarr"
 STACKS = TIFF | BIG_TIFF | MAKERS_TIFF | {".nd2", ".czi", ".lif", ZARR, *HDF5, *FITS}
 TARGET_STACKS = TIFF | BIG_TIFF | MAKERS_TIFF | {ZARR}
-# Stacks that nobody reads for f2r: refused by name, and not as damaged videos.
-UNREAD_STACKS = {
-    ".ims": "Imaris", ".lof": "Leica LOF", ".mrc": "MRC",
-    ".oib": "Olympus OIB", ".oif": "Olympus OIF", ".oir": "Olympus OIR", ".sld": "SlideBook",
-    ".vsi": "Olympus VSI", ".xlef": "Leica XLEF",
-}  # fmt: skip
+# What people bring and f2r does not read: refused by name, with a way, and not as damaged videos.
+_EXPORT = "Export it as OME-TIFF, for example with Fiji's Bio-Formats."
+UNREAD = dict.fromkeys(
+    (".ims", ".lof", ".mrc", ".oib", ".oif", ".oir", ".sld", ".vsi", ".xlef"), _EXPORT
+) | {
+    ".ser": "Make it a TIFF stack or AVI first: Siril and PIPP do.",
+    ".mlv": "Make it a folder of DNG first, with MLV App or mlv_dump --dng, and name that.",
+}
 # Still pictures, with FFmpeg's codec.
 PICTURES = {
     ".png": "png", ".jpg": "mjpeg", ".jpeg": "mjpeg", ".bmp": "bmp", ".webp": "webp",
@@ -41,12 +43,7 @@ VIDEOS = WRITTEN_VIDEOS | {
     ".dv", ".gif", ".h264", ".264", ".avc", ".hevc", ".h265", ".265", ".obu", ".ivf", ".m2t",
 }  # fmt: skip
 
-# Formats by name, with the suffixes of files that may be theirs. A folder of raw files may hold
-# previews, too; one of TIFF pages is a stack; what is left, FFmpeg judges by content.
-READ = {
-    "raw": RAW | TIFF,
-    "stacks": STACKS | frozenset(UNREAD_STACKS),
-    "pictures": frozenset(PICTURES),
-    "video": frozenset[str](),
-}
+# Formats by name, with the suffixes of their files. A folder of raw files may hold previews, too;
+# one of TIFF pages is a stack; what is left, FFmpeg judges by content.
+READ = {"raw": RAW, "stacks": STACKS, "pictures": frozenset(PICTURES)}
 READABLE = RAW | STACKS | frozenset(PICTURES) | VIDEOS  # in lower case and with their dot

@@ -80,12 +80,9 @@ _EXIF, _ICC, _IPTC = 0xE1, 0xE2, 0xED  # JPEG's APP1, APP2, APP13
 _START_OF_SCAN = 0xDA
 
 
-def claims(source: str) -> bool:
-    """Folders of pictures, patterns, and single pictures by their suffix."""
-    path = Path(source)
-    if path.is_dir():
-        return any(files_of(path, PICTURES))
-    return path.suffix.lower() in PICTURES
+def holds(folder: Path) -> bool:
+    """Whether there are pictures in a folder."""
+    return any(files_of(folder, PICTURES))
 
 
 def default_target(source: Path) -> Path:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from f2rcli import api
 from f2rcli.api.arrays import Grid
 from f2rcli.api.call import Report
-from f2rcli.io.stacks import UNNAMED, Facts, Metadata, Series, Stack, colour_of, open_stack, reads
+from f2rcli.io import source_format
+from f2rcli.io.stacks import UNNAMED, Facts, Metadata, Series, Stack, colour_of, open_stack
 
 Array = NDArray[Any]
 Layer = tuple[Any, dict[str, Any], str]
@@ -43,7 +44,8 @@ class Shared:
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Layer]] | None:
     """The function that reads a path; None where f2r does not read it as a stack."""
     paths = [path] if isinstance(path, str) else path
-    return read_layers if paths and all(map(reads, paths)) else None
+    stacks = paths and all(source_format(one) == "stacks" for one in paths)
+    return read_layers if stacks else None
 
 
 def read_layers(path: str | list[str]) -> list[Layer]:

@@ -218,7 +218,7 @@ def test_other_microscopes_files_are_not_supported_rather_than_no_video(
 ) -> None:
     path = tmp_path / f"a{suffix}"
     path.write_bytes(b"x" * 99)
-    with pytest.raises(InputError, match=r"not supported") as raised:
+    with pytest.raises(InputError, match=r"f2r does not read") as raised:
         open_reader(path)
     assert "OME-TIFF" in str(raised.value.hint)
 

@@ -3,12 +3,18 @@
 from pathlib import Path
 
 from f2rcli.io.files import default_folder
+from f2rcli.io.formats import RAW
+from f2rcli.io.numbering import files_of
 from f2rcli.io.raw.reader import RawReader as open_reader
-from f2rcli.io.raw.reader import claims_raw as claims
 from f2rcli.io.raw.writer import RawWriter as open_writer
 from f2rcli.io.raw.writer import plan_raw as plan_output
 
-__all__ = ["claims", "open_reader", "open_writer", "plan_output"]
+__all__ = ["holds", "open_reader", "open_writer", "plan_output"]
+
+
+def holds(folder: Path) -> bool:
+    """Whether there are raw files in a folder."""
+    return any(files_of(folder, RAW))
 
 
 def default_target(source: Path) -> Path:

@@ -161,12 +161,6 @@ def _profile_check(exposure: Exposure) -> tuple[bool, list[str]]:
     return False, [words]
 
 
-def claims_raw(source: str) -> bool:
-    """Whether a source is camera raw, by suffix."""
-    path = Path(source)
-    return any(files_of(path, RAW)) if path.is_dir() else path.suffix.lower() in RAW
-
-
 def _others(folder: Path) -> list[str]:
     """A note on files of a folder that are no camera raw."""
     aside = Counter(

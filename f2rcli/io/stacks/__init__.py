@@ -4,8 +4,7 @@ from pathlib import Path
 
 from f2rcli.io.base import Reader, ReadOptions
 from f2rcli.io.files import default_folder
-from f2rcli.io.formats import MAKERS_TIFF, STACKS, UNREAD_STACKS
-from f2rcli.io.stacks.foreign import unsupported
+from f2rcli.io.formats import MAKERS_TIFF
 from f2rcli.io.stacks.library import format_of
 from f2rcli.io.stacks.metadata import Facts, Metadata, colour_of
 from f2rcli.io.stacks.reader import StackReader
@@ -24,23 +23,13 @@ from f2rcli.io.stacks.write import StackWriter as open_writer
 from f2rcli.io.stacks.write import plan_stack as plan_output
 
 __all__ = ["LETTER_OF", "UNNAMED", "Facts", "Metadata", "Series", "Stack", "check_samples",
-           "colour_of", "lane_words", "open_reader", "open_stack", "open_writer", "plan_output",
-           "reads", "sequence_note", "sequence_of"]  # fmt: skip
+           "colour_of", "holds", "lane_words", "open_reader", "open_stack", "open_writer",
+           "plan_output", "sequence_note", "sequence_of"]  # fmt: skip
 
 
-def claims(source: str) -> bool:
-    """Whether a path is a stack: by suffix, folders and patterns by their files."""
-    return Path(source).suffix.lower() in UNREAD_STACKS or reads(source)
-
-
-def reads(source: str) -> bool:
-    """Whether a path is a stack of a kind that f2r reads."""
-    path = Path(source)
-    if format_of(path) is not None:
-        return True
-    if path.is_dir():
-        return holds_pages(path) or set_in(path) is not None
-    return path.suffix.lower() in STACKS
+def holds(folder: Path) -> bool:
+    """Whether a folder is a stack: a Zarr, a set that names its files, or pages."""
+    return format_of(folder) is not None or holds_pages(folder) or set_in(folder) is not None
 
 
 def default_target(source: Path) -> Path:
@@ -55,9 +44,5 @@ def default_target(source: Path) -> Path:
 
 
 def open_reader(source: str, options: ReadOptions) -> Reader:
-    """Open a stack. Raises InputError for makers' formats without a reader."""
-    path = Path(source)
-    if path.suffix.lower() in UNREAD_STACKS:
-        what = f"{UNREAD_STACKS[path.suffix.lower()]} files are"
-        raise unsupported(path, what, "Export it as OME-TIFF, for example with Fiji's Bio-Formats.")
+    """Open a stack. Raises InputError."""
     return StackReader(source, options, open_stack(source))

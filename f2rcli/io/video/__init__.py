@@ -6,8 +6,3 @@ from f2rcli.io.video.writer import VideoWriter as open_writer
 from f2rcli.io.video.writer import plan_video as plan_output
 
 __all__ = ["default_target", "open_reader", "open_writer", "plan_output"]
-
-
-def claims(source: str) -> bool:
-    """Anything may be a video: FFmpeg decides by content."""
-    return True
