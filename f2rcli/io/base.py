@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from f2rcli import units
-from f2rcli.errors import UsageError
+from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.settings import LARGEST, check, parse_json, setting
 from f2rcli.units import count
@@ -229,6 +229,14 @@ def read_provenance(reader: Reader) -> dict[str, Any] | None:
         if isinstance(facts, dict) and isinstance(facts.get("settings", {}), dict):
             return facts
     return None
+
+
+def nothing_written(reader: Reader) -> InputError:
+    """The error for a clip of which no frame came."""
+    return InputError(
+        f"{reader.info.name}: has no frames; nothing was written.",
+        hint="Check start= and end=, or the input.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

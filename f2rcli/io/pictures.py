@@ -27,6 +27,7 @@ from f2rcli.io.base import (
     WriteOptions,
     WritePlan,
     Writer,
+    nothing_written,
 )
 from f2rcli.io.files import (
     PartFile,
@@ -216,12 +217,9 @@ class ImageReader(SequenceReader):
     """A folder, pattern or single file of still pictures, 25 to the second."""
 
     format = "pictures"
-    every: list[Path]
 
     def __init__(self, source: str, options: ReadOptions) -> None:
-        every = find_pictures(source)
-        super().__init__(source, options, every)
-        self.files = every[self.asked.start : self.asked.stop]
+        super().__init__(source, options, find_pictures(source))
         tell_missing(self.ledger, self.files)
         self.info = self._info(first_readable(self.files, decode_picture))
 
@@ -284,12 +282,6 @@ class ImageReader(SequenceReader):
                 "first": self.files[0].name, "last": self.files[-1].name,
             }
         ]  # fmt: skip
-
-    def paths(self) -> list[Path]:
-        return list(self.files)
-
-    def close(self) -> None:
-        """Nothing stays open between pictures."""
 
 
 # --- Writing, all pictures or none ---------------------------------------------------------------
@@ -431,10 +423,7 @@ class ImageWriter(Writer):
     def finish(self) -> Receipt:
         names = self._part.names
         if not names:
-            raise InputError(
-                f"{self.reader.info.name}: has no frames; nothing was written.",
-                hint="Check start= and end=, or the input.",
-            )
+            raise nothing_written(self.reader)
         for name in names:
             if not self._is_written(name):
                 raise misread_error(name)

@@ -3,7 +3,7 @@ read one by one, of which damaged ones are held."""
 
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain, islice
@@ -27,12 +27,12 @@ class MismatchError(InputError):
 
 
 class SequenceReader(Reader):
-    """One picture per item of `every`; a subclass knows what the items are."""
+    """One picture per file of `every`; a subclass knows how to read one."""
 
     def __init__(
-        self, source: str, options: ReadOptions, every: Sequence[object], rate: Fraction = RATE
+        self, source: str, options: ReadOptions, every: list[Path], rate: Fraction = RATE
     ) -> None:
-        """every: the items of the whole clip. Raises InputError where none are asked for."""
+        """every: the files of the whole clip. Raises InputError where none are asked for."""
         self.source = Path(source)
         self.options = options
         self.ledger = Ledger(name=self.source.name)
@@ -44,6 +44,13 @@ class SequenceReader(Reader):
                 f"{self.source.name}: has only {len(every)} frames, {len(every) / rate:.2f} s.",
                 hint="Pass an earlier start=.",
             )
+        self.files = every[self.asked.start : self.asked.stop]
+
+    def paths(self) -> list[Path]:
+        return list(self.files)
+
+    def close(self) -> None:
+        """Nothing stays open between pictures."""
 
     @abstractmethod
     def _read(self, index: int) -> Frame:

@@ -48,7 +48,6 @@ class RawReader(SequenceReader):
     """A raw file, a folder or a pattern of them, as one clip."""
 
     format = "raw"
-    every: list[Path]
 
     def __init__(self, source: str, options: ReadOptions) -> None:
         files = clip_files(source, RAW, "raw files")
@@ -57,7 +56,6 @@ class RawReader(SequenceReader):
             notes = [*notes, f"{missing} numbers are missing among the file names"]
         self.first = first_readable(files, lambda path: read_raw(path)[0])
         super().__init__(source, options, files, self.first.tags.rate or RATE)
-        self.files = files[self.asked.start : self.asked.stop]
         self.family = self.first.path.suffix.lower()[1:]
         self.info = self._info(notes)
 
@@ -140,12 +138,6 @@ class RawReader(SequenceReader):
                 "first": self.files[0].stem, "last": self.files[-1].stem,
             }
         ]  # fmt: skip
-
-    def paths(self) -> list[Path]:
-        return list(self.files)
-
-    def close(self) -> None:
-        """Nothing stays open between exposures."""
 
 
 def _profile_check(exposure: Exposure) -> tuple[bool, list[str]]:

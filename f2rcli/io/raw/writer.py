@@ -7,7 +7,7 @@ import numpy as np
 
 from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import Frame
-from f2rcli.io.base import Reader, Receipt, WriteOptions, WritePlan, Writer
+from f2rcli.io.base import Reader, Receipt, WriteOptions, WritePlan, Writer, nothing_written
 from f2rcli.io.files import (
     PartFile,
     PartFolder,
@@ -122,10 +122,7 @@ class RawWriter(Writer):
 
     def finish(self) -> Receipt:
         if not self._frames:
-            raise InputError(
-                f"{self.reader.info.name}: has no frames; nothing was written.",
-                hint="Check start= and end=, or the input.",
-            )
+            raise nothing_written(self.reader)
         size = self._part.publish()
         seconds = float(self._frames * Fraction(self.reader.info.time_base))
         verified = (f"{count(self._frames, 'file')} read back",)

@@ -49,8 +49,8 @@ from f2rcli.io.video.source import (
 )
 from f2rcli.units import count
 
-_REACHES = (1, 4, 16)  # times the usual length of a lead-in that is gone back for it, in turn
-_MARGINS = (0, 2, 10)  # seconds before a place that are tried one after the other
+# How far one goes back for a lead-in, in turn: times its usual length, and seconds before that.
+_TRIES = ((1, 0), (1, 2), (16, 10))
 _PROBED = 4  # pictures looked at before the first is given out
 _AFTER_END = 1  # seconds read beyond a cut, for streams that are interleaved late
 _OUTPUT_CORRUPT = 1 << 3  # FFmpeg's AV_CODEC_FLAG_OUTPUT_CORRUPT
@@ -171,48 +171,46 @@ class VideoReader(Reader):
     def _begun(self) -> tuple[deque[Frame], Iterator[Frame]]:
         """The context before the excerpt, and the clip from there; goes back farther for copies and
         sparse frames."""
-        for reach in _REACHES:
-            whole = self._set_out(reach * self.options.lead * self._step)
-            frames = self._frames(chain(self._taken(), self._decoder))
-            clip = timed(frames, self._step, self.ledger, self._tail)
-            lead, clip = leading(clip, self._early, self.options.lead)
-            if whole or len(lead) == self.options.lead:
-                break
-        return lead, clip
+        for reach, margin in _TRIES:
+            if self._sought(reach * self.options.lead * self._step, margin):
+                lead, clip = self._from_here()
+                if len(lead) == self.options.lead:
+                    return lead, clip
+        if not self._ahead:  # it is elsewhere by now
+            self._reopen()
+        return self._from_here()
+
+    def _from_here(self) -> tuple[deque[Frame], Iterator[Frame]]:
+        frames = self._frames(chain(self._taken(), self._decoder))
+        clip = timed(frames, self._step, self.ledger, self._tail)
+        return leading(clip, self._early, self.options.lead)
 
     def _taken(self) -> Iterator[DecodedPicture]:
         self._ahead.reverse()
         while self._ahead:
             yield self._ahead.pop()
 
-    def _set_out(self, lead: int) -> bool:
-        """Go to a sound key frame `lead` ticks before the excerpt, or before that; whether it is
-        the very beginning, from which one reads on where one cannot go elsewhere.
+    def _sought(self, lead: int, margin: int) -> bool:
+        """Go to a sound key frame at or before the place `lead` ticks before the excerpt; False
+        where the clip begins later, or cannot be entered there.
 
-        Transport streams find times only roughly, so what comes after a seek is looked at.
+        Transport streams find times only roughly: they are asked for `margin` seconds before it,
+        and what comes is looked at.
         """
         if not self.span.start or not self._again or self._untimed:
-            return True
-        first, tick = self._first_pts, self._tick
-        target = first + int(self.span.start / tick) - lead
-        if target <= first and self._ahead:  # where one is
-            return True
-        for place in (target - round(margin / tick) for margin in _MARGINS):
-            if place > first and self._sought(place, target):
-                return False
-        self._reopen()
-        return True
-
-    def _sought(self, place: int, target: int) -> bool:
-        """Seek; whether a sound key frame at or before `target` follows."""
+            return False
+        target = self._first_pts + int(self.span.start / self._tick) - lead
+        place = target - round(margin / self._tick)
+        if place <= self._first_pts:
+            return False
         self._reopen()
         with suppress(av.FFmpegError):
             self.container.seek(place, stream=self.stream)
             picture = next(iter(self._decoder), None)
             if picture is not None and picture.frame is not None and picture.pts is not None:
-                self._ahead = [picture]
-                return picture.frame.key_frame and not picture.corrupt and picture.pts <= target
-        return False
+                sound = picture.frame.key_frame and not picture.corrupt and picture.pts <= target
+                self._ahead = [picture] * sound
+        return bool(self._ahead)
 
     def _reopen(self) -> None:
         """Begin anew with a second look at the file; the first stays open for what it states."""

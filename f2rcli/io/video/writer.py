@@ -18,9 +18,17 @@ from av.container import OutputContainer
 from av.stream import Stream
 from av.video.codeccontext import VideoCodecContext
 
-from f2rcli.errors import InputError, OutputError
+from f2rcli.errors import OutputError
 from f2rcli.frames import Family, Frame
-from f2rcli.io.base import Reader, Receipt, WriteOptions, WritePlan, Writer, written_name
+from f2rcli.io.base import (
+    Reader,
+    Receipt,
+    WriteOptions,
+    WritePlan,
+    Writer,
+    nothing_written,
+    written_name,
+)
 from f2rcli.io.files import PartFile, check_target, disk_error, misread_error
 from f2rcli.io.video.decoder import AnyPacket, shown_at
 from f2rcli.io.video.encoders import (
@@ -364,10 +372,7 @@ class VideoWriter(Writer):
     def finish(self) -> Receipt:
         """Write what is pending, count what is in the file and put it at its target."""
         if self._held is None or self._container is None:
-            raise InputError(
-                f"{self.reader.info.name}: has no frames; nothing was written.",
-                hint="Check start= and end=, or the input.",
-            )
+            raise nothing_written(self.reader)
         size, verified = 0, tuple[str, ...]()
         try:
             self._encode(self._held, last=True)
