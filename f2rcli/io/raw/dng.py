@@ -1,28 +1,27 @@
-"""DNG files, written anew by tifffile: the mosaic, its levels and colours, EXIF, GPS and a preview,
-and the noise that is left in them.
+"""DNG files, written anew: the mosaic, its levels and colours, EXIF, GPS and a preview, and the
+noise that is left in them.
 
 Sources that are compressed become lossless JPEG: two components side by side and predictor 1,
-which every raw developer reads. tifffile writes no EXIF or GPS directory, so those are appended."""
+which every raw developer reads. tifffile writes neither that nor directories of EXIF and GPS."""
 
-import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable
 from fractions import Fraction
-from io import BytesIO
-from typing import IO, Any
+from typing import Any
 
 import imagecodecs
 import numpy as np
 import rawpy
-import tifffile
 from numpy.typing import NDArray
 
 from f2rcli.errors import OutputError
 from f2rcli.io.raw.exposure import (
+    AREA,
     ASCII,
     BLACK_ACROSS,
     BLACK_DOWN,
     BYTE,
+    CFA,
     CROP_FROM,
     CROP_SIZE,
     DOUBLE,
@@ -43,7 +42,6 @@ from f2rcli.io.raw.exposure import (
     Exposure,
     NoiseProfile,
     Samples,
-    Tag,
     packed,
 )
 from f2rcli.sensor import pack, plane_colours
@@ -130,8 +128,8 @@ PREVIEW = 1024  # pixels a side at most
 _COLOURS = "RGB"  # codes in CFAPattern
 _SRGB = (3.2406, -1.5372, -0.4986, -0.9689, 1.8758, 0.0415, 0.0557, -0.2040, 1.0570)  # from XYZ
 _D65 = 21
-# tifffile refuses to write pointers to directories: free codes beside them keep their places.
-_STAND_INS = {EXIF: EXIF - 1, GPS: GPS + 1}
+_BLACK_IS_ZERO, _YCBCR = 1, 6  # photometric interpretations of previews
+_JPEG = 7  # a compression
 
 
 def new_dng(
@@ -148,39 +146,32 @@ def new_dng(
     Masked margins are kept unless their size is odd, which LibRaw would round.
     """
     top, left, height, width = exposure.active
-    area: tuple[int, int, int, int] | None = (top, left, top + height, left + width)
+    colours = {} if exposure.gray else _coloured(exposure)
+    tags = _described(exposure) | colours | exposure.tags.carried | _levels(exposure)
     if top % 2 or left % 2:
-        samples, area = exposure.crop(samples), None
-    elif samples.shape == (height, width):
-        area = None
-    samples = np.ascontiguousarray(samples, np.uint16)
-    every = {EXIF: exif_of(exposure), GPS: exposure.tags.gps}
-    directories = {code: tags for code, tags in every.items() if tags}
-    own: dict[str, Any] = {
-        "photometric": "minisblack" if exposure.gray else "cfa", "metadata": None,
-        "software": "f2r", "subifds": int(preview is not None),
-        "extratags": _tags(exposure, area, noise, provenance, directories),
-    }  # fmt: skip
-    buffer = BytesIO()
+        samples = exposure.crop(samples)
+    elif samples.shape != (height, width):
+        tags[AREA] = LONG, (top, left, top + height, left + width)
+    if noise is not None:
+        tags[NOISE_PROFILE] = DOUBLE, [value for plane in noise[:3] for value in plane]
+    if provenance:
+        tags[PROVENANCE] = ASCII, provenance
+    file = bytearray(b"II*\0" + bytes(4))
+    samples = np.ascontiguousarray(samples, "<u2")
     as_jpeg = is_compressed(exposure) and not (exposure.gray or samples.shape[1] % 2)
-    with tifffile.TiffWriter(buffer, byteorder="<") as file:
-        data, compression = (iter([coded(samples)]), "jpeg") if as_jpeg else (samples, None)
-        file.write(
-            data, shape=samples.shape, dtype=samples.dtype, rowsperstrip=samples.shape[0],
-            compression=compression, **own,
-        )  # fmt: skip
-        if preview is not None:
-            file.write(
-                preview, photometric="minisblack" if exposure.gray else "rgb",
-                compression="jpeg", compressionargs={"level": 90},
-                rowsperstrip=preview.shape[0], subfiletype=1, metadata=None,
-            )  # fmt: skip
-    if as_jpeg:  # tifffile gives JPEG twelve bits at most
-        _restate(buffer, 258, 16)
-    if exposure.gray:  # and LinearRaw three samples at least
-        _restate(buffer, 262, LINEAR)
-    append_directories(buffer, directories)
-    return buffer.getvalue()
+    data, compression = (coded(samples), _JPEG) if as_jpeg else (samples.tobytes(), 1)
+    tags |= _picture(file, samples, data, LINEAR if exposure.gray else CFA, compression)
+    if preview is not None:
+        jpeg = bytes(imagecodecs.jpeg8_encode(preview, level=90, subsampling="444"))
+        kind = _BLACK_IS_ZERO if exposure.gray else _YCBCR
+        shown = {254: (LONG, 1), 530: (SHORT, (1, 1))}
+        shown |= _picture(file, preview, jpeg, kind, _JPEG)
+        tags[330] = LONG, _placed(file, _stored(shown, len(file)))
+    for code, beside in ((EXIF, exif_of(exposure)), (GPS, exposure.tags.gps)):
+        if beside:
+            tags[code] = LONG, _placed(file, _stored(beside, len(file)))
+    file[4:8] = struct.pack("<I", _placed(file, _stored(tags, len(file))))
+    return bytes(file)
 
 
 def is_compressed(exposure: Exposure) -> bool:
@@ -198,106 +189,93 @@ def coded(samples: Samples) -> bytes:
     ))  # fmt: skip
 
 
-def _restate(buffer: BytesIO, code: int, value: int) -> None:
-    """Put right a tag that tifffile does not write so."""
-    buffer.seek(0)
-    with tifffile.TiffFile(buffer) as file:
-        place = file.pages.first.tags[code].valueoffset
-    buffer.seek(place)
-    buffer.write(struct.pack("<H", value))
+def _picture(
+    file: bytearray, picture: NDArray[Any], data: bytes, kind: int, compression: int
+) -> Directory:
+    """Append what a picture is stored as, in one strip; the tags that say so."""
+    rows, columns, *colours = picture.shape
+    samples = colours[0] if colours else 1
+    return {
+        256: (LONG, columns), 257: (LONG, rows), 258: (SHORT, (8 * picture.itemsize,) * samples),
+        259: (SHORT, compression), 262: (SHORT, kind), 273: (LONG, _placed(file, data)),
+        277: (SHORT, samples), 278: (LONG, rows), 279: (LONG, len(data)), 284: (SHORT, 1),
+    }  # fmt: skip
 
 
-def _tags(
-    exposure: Exposure,
-    area: tuple[int, int, int, int] | None,
-    noise: NoiseProfile | None,
-    provenance: str,
-    directories: Mapping[int, object],
-) -> list[Tag]:
-    """Every tag of the first directory once, as the last part that has it says, by code."""
-    colours = [] if exposure.gray else _coloured(exposure)
-    own = [*_described(exposure), *colours, *exposure.tags.carried, *_levels(exposure)]
-    tags = {tag[0]: tag for tag in own}
-    if area is not None:
-        tags[50829] = (50829, LONG, 4, area, True)
-    if noise is not None:
-        pairs = [value for plane in noise[:3] for value in plane]
-        tags[NOISE_PROFILE] = (NOISE_PROFILE, DOUBLE, len(pairs), pairs, True)
-    if provenance:
-        tags[PROVENANCE] = (PROVENANCE, ASCII, 0, provenance, True)
-    for code in directories:
-        tags[_STAND_INS[code]] = (_STAND_INS[code], LONG, 1, 0, True)
-    return [tags[code] for code in sorted(tags)]
+def _placed(file: bytearray, data: bytes) -> int:
+    """Append bytes, of even number; where they lie."""
+    place = len(file)
+    file += data + bytes(len(data) % 2)
+    return place
 
 
-def _described(exposure: Exposure) -> list[Tag]:
-    tags: list[Tag] = [
-        (ORIENTATION, SHORT, 1, exposure.orientation, True),
-        (50706, BYTE, 4, b"\x01\x04\x00\x00", True),
-        (50707, BYTE, 4, b"\x01\x01\x00\x00", True),
-        (50708, ASCII, 0, exposure.tags.camera or "unknown", True),
-    ]
+def _stored(tags: Directory, place: int) -> bytes:
+    """The bytes of a directory that begins at `place` of a little-endian file."""
+    head, tail = struct.pack("<H", len(tags)), b""
+    end = place + 2 + 12 * len(tags) + 4
+    for code, (kind, value) in sorted(tags.items()):
+        count, data = packed(kind, value)
+        if len(data) > 4:
+            where = struct.pack("<I", end + len(tail))
+            tail += data + bytes(len(data) % 2)
+            data = where
+        head += struct.pack("<HHI", code, kind, count) + data.ljust(4, b"\0")
+    return head + bytes(4) + tail
+
+
+def _described(exposure: Exposure) -> Directory:
+    tags: Directory = {
+        254: (LONG, 0), 305: (ASCII, "f2r"), ORIENTATION: (SHORT, exposure.orientation),
+        50706: (BYTE, b"\1\4\0\0"), 50707: (BYTE, b"\1\1\0\0"),
+        50708: (ASCII, exposure.tags.camera or "unknown"),
+    }  # fmt: skip
     named = ((271, exposure.tags.make), (272, exposure.tags.model))
-    tags += [(code, ASCII, 0, text, True) for code, text in named if text]
+    tags |= {code: (ASCII, text) for code, text in named if text}
     if exposure.iso is not None and exposure.iso < 1 << 16:
-        tags.append((ISO, SHORT, 1, exposure.iso, True))
+        tags[ISO] = SHORT, exposure.iso
     if exposure.aspect != 1:
-        tags.append((50718, RATIONAL, 2, (round(10000 * exposure.aspect), 10000, 1, 1), True))
+        tags[50718] = RATIONAL, (*_ratios((exposure.aspect,), 10_000), 1, 1)
     if exposure.shown is not None:
         top, left, height, width = exposure.shown
-        tags += [
-            (CROP_FROM, LONG, 2, (left, top), True),
-            (CROP_SIZE, LONG, 2, (width, height), True),
-        ]
+        tags |= {CROP_FROM: (LONG, (left, top)), CROP_SIZE: (LONG, (width, height))}
     if exposure.tags.rate is not None:
-        tags.append((FRAME_RATE, SRATIONAL, 1, exposure.tags.rate.as_integer_ratio(), True))
+        tags[FRAME_RATE] = SRATIONAL, exposure.tags.rate.as_integer_ratio()
     return tags
 
 
-def _coloured(exposure: Exposure) -> list[Tag]:
-    matrix = exposure.matrix or _SRGB
-    ratios = [part for value in matrix for part in (round(value * 10000), 10000)]
-    neutral = [
-        part for gain in exposure.mosaic.balance for part in (round(1_000_000 / gain), 1_000_000)
-    ]
-    return [
-        (50721, SRATIONAL, 9, ratios, True),
-        (NEUTRAL, RATIONAL, 3, neutral, True),
-        (50778, SHORT, 1, _D65, True),
-    ]
+def _ratios(values: Iterable[float], parts: int) -> list[int]:
+    """Rationals in so many parts of one."""
+    return [part for value in values for part in (round(value * parts), parts)]
 
 
-def _levels(exposure: Exposure) -> list[Tag]:
-    mosaic = exposure.mosaic
-    blacks, side = [mosaic.black[0]], 1
+def _coloured(exposure: Exposure) -> Directory:
+    return {
+        50721: (SRATIONAL, _ratios(exposure.matrix or _SRGB, 10_000)),
+        NEUTRAL: (RATIONAL, _ratios((1 / gain for gain in exposure.mosaic.balance), 1_000_000)),
+        50778: (SHORT, _D65),
+    }
+
+
+def _levels(exposure: Exposure) -> Directory:
+    mosaic, side = exposure.mosaic, 1 if exposure.gray else 2
+    blacks = [mosaic.black[0]]
     if not exposure.gray:
-        side = 2
         blacks = [mosaic.black[plane] for row in plane_colours(mosaic.pattern) for plane in row]
-    letters = bytes(_COLOURS.index(letter) for letter in mosaic.pattern)
-    ratios = [part for black in blacks for part in (round(black * 256), 256)]
     whole = all(black == int(black) for black in blacks)
-    black_tag: Tag = (50714, RATIONAL, len(blacks), ratios, True)
-    if whole:
-        black_tag = (50714, LONG, len(blacks), [int(black) for black in blacks], True)
-    filters: list[Tag] = [
-        (33421, SHORT, 2, (2, 2), True),
-        (33422, BYTE, 4, letters, True),
-        (50710, BYTE, 3, b"\x00\x01\x02", True),
-        (50711, SHORT, 1, 1, True),
-    ]
-    tags: list[Tag] = [
-        *(filters if letters else []),
-        (50713, SHORT, 2, (side, side), True),
-        black_tag,
-        (50717, LONG, 1, round(max(mosaic.white)), True),
-    ]
-    if exposure.lift is None:
-        return tags
-    # LibRaw's black levels have the mean of these in them.
-    for code, axis in ((BLACK_DOWN, 1), (BLACK_ACROSS, 0)):
-        level = -exposure.lift.mean(axis)
-        parts = [part for v in level - level.mean() for part in (round(v * 256), 256)]
-        tags.append((code, SRATIONAL, len(level), parts, True))
+    tags: Directory = {
+        50713: (SHORT, (side, side)), 50717: (LONG, round(max(mosaic.white))),
+        50714: (LONG, [int(v) for v in blacks]) if whole else (RATIONAL, _ratios(blacks, 256)),
+    }  # fmt: skip
+    if mosaic.pattern:
+        letters = bytes(_COLOURS.index(letter) for letter in mosaic.pattern)
+        tags |= {
+            33421: (SHORT, (2, 2)), 33422: (BYTE, letters), 50710: (BYTE, b"\0\1\2"),
+            50711: (SHORT, 1),
+        }  # fmt: skip
+    if exposure.lift is not None:  # LibRaw's black levels have the mean of these in them
+        for code, axis in ((BLACK_DOWN, 1), (BLACK_ACROSS, 0)):
+            level = -exposure.lift.mean(axis)
+            tags[code] = SRATIONAL, _ratios(level - level.mean(), 256)
     return tags
 
 
@@ -323,33 +301,6 @@ def _ratio(value: float) -> tuple[int, int]:
     if short.numerator == 0:
         short = Fraction(1, round(1 / value))
     return short.numerator, short.denominator
-
-
-def append_directories(file: IO[bytes], directories: Mapping[int, Directory]) -> None:
-    """Append directories to a little-endian TIFF whose first page has stand-ins for them."""
-    file.seek(0)
-    with tifffile.TiffFile(file) as tiff:
-        offsets = {code: tiff.pages.first.tags[_STAND_INS[code]].offset for code in directories}
-    for code, offset in offsets.items():
-        place = file.seek(0, os.SEEK_END)
-        place += file.write(bytes(place % 2))
-        file.write(_stored(directories[code], place))
-        file.seek(offset)
-        file.write(struct.pack("<HHII", code, LONG, 1, place))
-
-
-def _stored(tags: Directory, place: int) -> bytes:
-    """The bytes of a directory that begins at `place` of a little-endian file."""
-    head, tail = struct.pack("<H", len(tags)), b""
-    end = place + 2 + 12 * len(tags) + 4
-    for code, (kind, value) in sorted(tags.items()):
-        count, data = packed(kind, value)
-        if len(data) > 4:
-            where = struct.pack("<I", end + len(tail))
-            tail += data + bytes(len(data) % 2)
-            data = where
-        head += struct.pack("<HHI", code, kind, count) + data.ljust(4, b"\0")
-    return head + bytes(4) + tail
 
 
 def preview_of(exposure: Exposure, samples: Samples) -> NDArray[np.uint8]:

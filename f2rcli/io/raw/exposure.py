@@ -21,15 +21,16 @@ from f2rcli.io.base import MOST_PIXELS
 from f2rcli.io.tifffiles import first_bytes, quiet, refusals
 from f2rcli.sensor import PATTERNS, plane_colours
 
-BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED, SRATIONAL, DOUBLE = 1, 2, 3, 4, 5, 7, 10, 12
+BYTE, ASCII, SHORT, LONG, RATIONAL, SRATIONAL, DOUBLE = 1, 2, 3, 4, 5, 10, 12
 ORIENTATION, ISO, EXIF, GPS = 274, 34855, 34665, 34853
 XMP, IPTC = 700, 33723
-_STRUCTS = {BYTE: "B", SHORT: "H", LONG: "I", RATIONAL: "I", UNDEFINED: "B", SRATIONAL: "i",
-            DOUBLE: "d"}  # as Python packs them  # fmt: skip
+# How Python packs TIFF's types, from BYTE to DOUBLE; two numbers are a rational.
+_STRUCTS = dict(zip(range(1, 13), ("B", "s", "H", "I", "II", "b", "B", "h", "i", "ii", "f", "d"),
+                    strict=True))  # fmt: skip
 BLACK_ACROSS, BLACK_DOWN, CROP_FROM, CROP_SIZE, AREA = 50715, 50716, 50719, 50720, 50829
 NEUTRAL, NOISE_PROFILE, FRAME_RATE, PROVENANCE = 50728, 51041, 51044, 65042
 _MOST_PAGES = 64  # of a raw file; a damaged list of pages may run in a circle
-_CFA, LINEAR = 32803, 34892  # photometric interpretations of raw samples
+CFA, LINEAR = 32803, 34892  # photometric interpretations of raw samples
 
 # Tags of a DNG that say how its samples are to be shown: who and when, colour matrices, balance,
 # exposure, sharpness, profile, lens, corrections. Storage, levels and pattern are written as the
@@ -47,9 +48,7 @@ _OF_SHOT = {33434, 33437, 34850, *range(34855, 34868), *range(36864, 36884), *ra
             *range(41483, 42241)}  # fmt: skip
 # Of an EXIF directory a new one does not take over: a maker's notes and what points elsewhere.
 _NOTES = {37500, 40965}
-_MOST_BYTES = 1 << 16  # of a value in a directory
 
-Tag = tuple[int, int, int, Any, bool]  # as tifffile writes it: code, type, count, value, once
 Directory = dict[int, tuple[int, Any]]  # type and value by code
 
 
@@ -69,7 +68,7 @@ class RawTags:
     crop: tuple[float, ...] = ()
     black_down: tuple[float, ...] = ()  # a DNG's black level of each row beside its mean, codes
     black_across: tuple[float, ...] = ()  # of each column
-    carried: tuple[Tag, ...] = ()
+    carried: Directory = field(default_factory=dict)
     exif: Directory = field(default_factory=dict)
     gps: Directory = field(default_factory=dict)
     provenance: str = ""
@@ -108,14 +107,12 @@ def _facts(pages: list[Any], size: int) -> RawTags:
         for start, length in zip(page.dataoffsets, page.databytecounts, strict=False)
     ]  # fmt: skip
     first = {tag.code: tag for tag in pages[0].tags}
-    raw = [page for page in pages if page.photometric in (_CFA, LINEAR)]
+    raw = [page for page in pages if page.photometric in (CFA, LINEAR)]
     merged = first | {tag.code: tag for page in raw for tag in page.tags}
     known = {code: tag.value for code, tag in merged.items()}
     known |= {code: first[code].value for code in (271, 272, ORIENTATION) if code in first}
     dng = 50706 in first
     wanted = CARRIED if dng else _OF_EVERY_RAW
-    carried = [(code, int(tag.dtype), tag.count, tag.value, True)
-               for code, tag in sorted(merged.items()) if code in wanted]  # fmt: skip
     exif = _entries(tag for code, tag in merged.items() if code in _OF_SHOT)
     exif |= _entries(_below(merged.get(EXIF)))
     return RawTags(
@@ -129,7 +126,7 @@ def _facts(pages: list[Any], size: int) -> RawTags:
         crop=_crop(merged) if dng else (),
         black_down=_ratios(merged.get(BLACK_DOWN)) if dng else (),
         black_across=_ratios(merged.get(BLACK_ACROSS)) if dng else (),
-        carried=tuple(carried),
+        carried=_entries(tag for code, tag in merged.items() if code in wanted),
         exif={code: entry for code, entry in exif.items() if code not in _NOTES},
         gps=_entries(_below(merged.get(GPS))),
         provenance=_text(known.get(PROVENANCE)),
@@ -152,19 +149,21 @@ def _entries(tags: Iterable[Any]) -> Directory:
     found: Directory = {}
     for tag in tags:
         with suppress(struct.error, KeyError, TypeError, ValueError):
-            if len(packed(int(tag.dtype), tag.value)[1]) <= _MOST_BYTES:
-                found[tag.code] = int(tag.dtype), tag.value
+            packed(int(tag.dtype), tag.value)
+            found[tag.code] = int(tag.dtype), tag.value
     return found
 
 
 def packed(kind: int, value: Any) -> tuple[int, bytes]:
     """A value's count and bytes, as its type has them in a little-endian file."""
-    if kind == ASCII:
-        data = str(value).encode("utf-8", "replace") + b"\0"
-        return len(data), data
-    values = value if isinstance(value, tuple | list | bytes) else (value,)
-    data = struct.pack(f"<{len(values)}{_STRUCTS[kind]}", *values)
-    return len(values) // (2 if kind in (RATIONAL, SRATIONAL) else 1), data
+    if isinstance(value, str):
+        value = value.encode("utf-8", "replace") + b"\0"
+    letters = _STRUCTS[kind]
+    if isinstance(value, bytes):
+        return len(value), value
+    values = list(value) if isinstance(value, tuple | list | np.ndarray) else [value]
+    data = struct.pack(f"<{len(values)}{letters[0]}", *values)
+    return len(values) // len(letters), data
 
 
 def _text(value: Any) -> str:
