@@ -56,12 +56,11 @@ class Image:
     levels: tuple[tuple[int, int], ...] = ()  # rows and columns of its smaller copies
 
     @property
-    def note(self) -> str:
-        """A note on unusual axes; "" for none."""
+    def scanned(self) -> str:
+        """A remark on unusual axes; "" for none."""
         rows = rows_of(self.sizes)
-        return (
-            "" if rows == "Y" else f"scanned along X and {rows}: rows (Y) of the output are {rows}"
-        )
+        words = f"{self.name}: scanned along X and {rows}: rows (Y) of the output are {rows}"
+        return words if rows != "Y" else ""
 
 
 def package(name: str, what: str, refusal: type[F2RError]) -> Any:

@@ -96,8 +96,8 @@ class LibraryStack(Stack):
         self.series = [self._series(number) for number in range(len(self.images))]
         for one in self.series:
             check_series(one, self.name)
-        self.remarks = tuple(image.remark for image in self.images if image.remark)
-        self.absent = [frozenset() for _ in self.images]
+        every = (line for image in self.images for line in (image.remark, image.scanned))
+        self.remarks = tuple(filter(None, every))
 
     def _series(self, number: int) -> Series:
         image, letters = self.images[number], self._letters[number]
@@ -106,7 +106,7 @@ class LibraryStack(Stack):
         return Series(
             number=number, name=image.name, axes="".join(kept),
             shape=tuple(kept.values()), dtype=np.dtype(image.dtype).newbyteorder("="),
-            codec=self.flavour,
+            codec=self.flavour, levels=image.levels,
         )  # fmt: skip
 
     def metadata(self, number: int) -> Metadata:
@@ -114,9 +114,6 @@ class LibraryStack(Stack):
             with refusals(self.name), quiet(self._kind.package):
                 self._metadata[number] = self.images[number].metadata()
         return self._metadata[number]
-
-    def levels(self, number: int) -> list[tuple[int, int]]:
-        return list(self.images[number].levels)
 
     def read(self, number: int, place: int) -> Plane:
         image, series = self.images[number], self.series[number]

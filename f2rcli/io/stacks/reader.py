@@ -86,7 +86,7 @@ class StackReader(Reader):
         timed, note = self._timed(series)
         if note is not None:
             self._note(note)
-        lacking = len(self.stack.absent[series.number])
+        lacking = len(series.absent)
         self.ledger.promised(
             f"the file ({series.words})", series.frames, series.frames - lacking, "picture",
         )  # fmt: skip
@@ -122,7 +122,7 @@ class StackReader(Reader):
 
     def _cut(self, lane: Lane) -> Lane:
         """The lane without what is not asked for, and without what is not there."""
-        span, absent = TimeRange.of(self.options), self.stack.absent[lane.series]
+        span, absent = TimeRange.of(self.options), self.series[lane.series].absent
         if self.interval is None and (span.start or span.end is not None):
             raise UsageError(
                 f"{self.source.name}: does not state the time between frames.",
@@ -233,7 +233,7 @@ class StackReader(Reader):
                 "title": series.name, "axes": series.axes, "shape": series.shape,
                 "samples": str(series.dtype), "container": self.stack.flavour,
                 "lanes": sum(lane.series == series.number for lane in self.lanes),
-                "pyramid": len(self.stack.levels(series.number)),
+                "pyramid": len(series.levels),
                 "interval": float(self.stack.interval(series.number) or 0) or None,
             }
             for series in self.series

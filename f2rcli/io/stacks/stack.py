@@ -44,6 +44,8 @@ class Series:
     dtype: np.dtype[np.generic]
     codec: str = ""  # its compression, in a word
     aside: bool = False  # a thumbnail or mask that belongs to another: taken only if it is named
+    levels: tuple[tuple[int, int], ...] = ()  # rows and columns of its smaller copies (a pyramid)
+    absent: frozenset[int] = frozenset()  # places of pictures that are not there whole
 
     @property
     def outer(self) -> list[tuple[str, int]]:
@@ -239,7 +241,6 @@ class Stack(ABC):
     name: str
     path: Path
     series: list[Series]
-    absent: list[frozenset[int]]  # places of each series whose pictures are not there whole
     paths: list[Path]  # every file that holds pictures of it
     flavour: str  # the kind of file, in words
     broken: str = ""  # that the list of its pages is, in words
@@ -301,10 +302,6 @@ class Stack(ABC):
     def metadata(self, number: int) -> Metadata:
         """What the file says of a series besides its samples."""
         return Metadata()
-
-    def levels(self, number: int) -> list[tuple[int, int]]:
-        """Rows and columns of the smaller copies of a series (a pyramid), largest first."""
-        return []
 
     def provenance_text(self) -> str:
         """How f2r made the file, as JSON; "" where it did not, or does not say."""

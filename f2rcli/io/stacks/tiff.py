@@ -99,8 +99,8 @@ class TiffStack(Stack):
         if self.file.pages.first.is_scanimage and not self.file.is_shaped:
             self.pictures[-1] = self._scanned(self.pictures[-1])
         numbers = range(len(self.pictures))
-        self.series = [self._series(number) for number in numbers]
-        self.absent = [self._absent(number) for number in numbers]
+        plain = [self._series(number) for number in numbers]
+        self.series = [replace(one, absent=self._absent(one)) for one in plain]
         self.paths = self._all_paths()
         if self.pictures[0].kind in UNDESCRIBED and len(self.series) > 1:
             self.remarks += (f"pages of {len(self.series)} kinds: {listed_series(self.series)}",)
@@ -148,11 +148,12 @@ class TiffStack(Stack):
             shape=one.shape, dtype=np.dtype(page.dtype).newbyteorder("="),
             codec=compression_name(page.compression),
             aside=one.kind in (*UNDESCRIBED, "shaped") and bool(page.is_reduced or page.is_mask),
+            levels=one.levels,
         )  # fmt: skip
 
-    def _absent(self, number: int) -> frozenset[int]:
+    def _absent(self, series: Series) -> frozenset[int]:
         """Places whose pages are missing, or lie behind the end of the file."""
-        one, series = self.pictures[number], self.series[number]
+        one = self.pictures[series.number]
         if not {"Y", "X"} <= set(series.axes):
             return frozenset()
         if one.offset is not None:
@@ -169,7 +170,7 @@ class TiffStack(Stack):
 
     def read(self, number: int, place: int) -> Plane:
         one, series = self.pictures[number], self.series[number]
-        if place in self.absent[number]:
+        if place in series.absent:
             raise InputError(f"{self.name}: is truncated before picture {place + 1}.")
         order = "".join(letter for letter in series.axes if letter in "YXS")
         shape = tuple(series.shape[series.axes.index(letter)] for letter in order)
@@ -228,9 +229,6 @@ class TiffStack(Stack):
         if file.is_stk:
             return of_metamorph(file.stk_metadata or {}, dict(series.outer).get("T", 1))
         return Metadata()
-
-    def levels(self, number: int) -> list[tuple[int, int]]:
-        return list(self.pictures[number].levels)
 
     def _all_paths(self) -> list[Path]:
         found = [self.path.resolve(), *companions_of(self.path, self.file)]
@@ -482,8 +480,8 @@ class PageFolder(Stack):
         only = first.series[0]
         self.one = only
         axes, shape = "".join(sizes) + only.axes, (*sizes.values(), *only.shape)
-        self.series = [replace(only, axes=axes, shape=shape)]
-        self.absent = [frozenset(n for n, file in enumerate(self.files) if file is None)]
+        absent = frozenset(n for n, file in enumerate(self.files) if file is None)
+        self.series = [replace(only, axes=axes, shape=shape, absent=absent)]
         self._said = replace(first.metadata(0), planes=())
 
     def page(self, place: int) -> TiffStack:

@@ -41,12 +41,11 @@ class Output:
     series: Series
     places: tuple[int, ...]  # of its pictures in the source, in the order they are written in
     metadata: Metadata
-    levels: tuple[tuple[int, int], ...] = ()  # rows and columns of its smaller copies
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
         """Rows and columns of its pictures, then of their smaller copies."""
-        return [(self.series.height, self.series.width), *self.levels]
+        return [(self.series.height, self.series.width), *self.series.levels]
 
     def stored_shape(self, level: int = 0) -> tuple[int, ...]:
         """The shape of a picture, or of a smaller copy of it, as pages have it."""
@@ -228,7 +227,7 @@ class TiffOutput:
             page = self.source.pictures[one.number].first.aspage()
             if (per_unit := resolution(page)) is not None:
                 options |= {"resolution": per_unit, "resolutionunit": int(page.resolutionunit)}
-        levels = len(self.outputs[number].levels)
+        levels = len(one.levels)
         return options | ({"subifds": levels} if levels else {})
 
 

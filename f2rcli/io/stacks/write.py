@@ -106,8 +106,8 @@ def _plan_tiff(reader: StackReader, target: Path) -> WritePlan:
         *(words if kind != "plain" else []),
         *_in_whole(kind, outputs),
     ]
-    kept += ["pyramid, its levels made anew"] if any(one.levels for one in outputs) else []
-    notes = [form.note for form in forms if form.note] + _scan_notes(reader)
+    kept += ["pyramid, its levels made anew"] if any(one.series.levels for one in outputs) else []
+    notes = [form.note for form in forms if form.note]
     if len(reader.paths()) > 1:
         notes.append(f"{len(reader.paths())} files become one")
     return WritePlan(
@@ -148,7 +148,7 @@ def _plan_zarr(reader: StackReader, target: Path) -> WritePlan:
     output = replace(whole, metadata=zarr_metadata(whole.metadata, shown))
     kept = output.metadata.words()
     own = ["its own metadata in whole, as an attribute"] if output.metadata.own else []
-    notes = _scan_notes(reader) + (["colours become channels"] if "S" in whole.series.axes else [])
+    notes = ["colours become channels"] if "S" in whole.series.axes else []
     return WritePlan(
         target=str(target), container="ome-zarr", encoder="zstd", pix_fmt=str(shown.dtype),
         kept=(f"axes {shown.words}", *kept, *own),
@@ -173,10 +173,9 @@ def _output(reader: StackReader, number: int) -> Output:
     if "S" in axes:  # planes of colours become samples of a pixel
         axes = axes.replace("S", "") + "S"
     series = replace(stored, axes=axes, shape=tuple(sizes[axis] for axis in axes))
-    absent = reader.stack.absent[number]
     places = tuple(range(series.frames))
-    if absent and len(series.outer) == 1:
-        places = tuple(place for place in places if place not in absent)
+    if series.absent and len(series.outer) == 1:
+        places = tuple(place for place in places if place not in series.absent)
         at = axes.index(series.outer[0][0])
         shape = (*series.shape[:at], len(places), *series.shape[at + 1 :])
         series = replace(series, shape=shape)
@@ -185,11 +184,11 @@ def _output(reader: StackReader, number: int) -> Output:
         said = replace(said, planes=())  # OME's planes are known by time, depth and channel
     if len(said.channels) != dict(series.outer).get("C", 1):
         said = replace(said, channels=())
-    return Output(series, places, said, tuple(reader.stack.levels(number)))
+    return Output(series, places, said)
 
 
 def _axes(reader: StackReader, output: Output) -> str:
-    absent = len(reader.stack.absent[output.series.number])
+    absent = len(output.series.absent)
     frames = reader.stack.series[output.series.number].frames
     there = f" ({frames - absent} of its {frames} pictures)" if absent else ""
     return f"axes {output.series.words}{there}"
@@ -200,13 +199,6 @@ def _in_whole(kind: Kind, outputs: list[Output]) -> list[str]:
     if kind != "ome":
         return ["its description and resolution" if kind == "plain" else "ImageJ's metadata"]
     return ["its own metadata in whole, as a comment"] if outputs[0].metadata.own else []
-
-
-def _scan_notes(reader: StackReader) -> list[str]:
-    stack = reader.stack
-    if not isinstance(stack, LibraryStack):
-        return []
-    return [note for number in reader.chosen if (note := stack.images[number].note)]
 
 
 def _left_out(reader: StackReader) -> list[str]:
