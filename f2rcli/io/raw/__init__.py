@@ -5,9 +5,9 @@ from pathlib import Path
 from f2rcli.io.files import default_folder
 from f2rcli.io.formats import RAW
 from f2rcli.io.numbering import files_of
+from f2rcli.io.raw.dng import RawWriter as open_writer
+from f2rcli.io.raw.dng import plan_raw as plan_output
 from f2rcli.io.raw.reader import RawReader as open_reader
-from f2rcli.io.raw.writer import RawWriter as open_writer
-from f2rcli.io.raw.writer import plan_raw as plan_output
 
 __all__ = ["holds", "open_reader", "open_writer", "plan_output"]
 

@@ -1,5 +1,5 @@
-"""DNG files, written anew: the mosaic, its levels and colours, EXIF, GPS and a preview, and the
-noise that is left in them.
+"""Bursts written as DNG files, anew, all of them or none: the mosaic, its levels and colours, EXIF,
+GPS and a preview.
 
 Sources that are compressed become lossless JPEG: two components side by side and predictor 1,
 which every raw developer reads. tifffile writes neither that nor directories of EXIF and GPS."""
@@ -7,6 +7,7 @@ which every raw developer reads. tifffile writes neither that nor directories of
 import struct
 from collections.abc import Iterable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import imagecodecs
@@ -14,7 +15,16 @@ import numpy as np
 import rawpy
 from numpy.typing import NDArray
 
-from f2rcli.errors import OutputError
+from f2rcli.errors import InputError, OutputError, UsageError
+from f2rcli.frames import Frame
+from f2rcli.io.base import Reader, Receipt, WriteOptions, WritePlan, Writer, nothing_written
+from f2rcli.io.files import (
+    PartFile,
+    PartFolder,
+    check_folder,
+    check_target,
+    misread_error,
+)
 from f2rcli.io.raw.exposure import (
     AREA,
     ASCII,
@@ -43,82 +53,123 @@ from f2rcli.io.raw.exposure import (
     NoiseProfile,
     Samples,
     packed,
+    read_raw,
 )
-from f2rcli.sensor import pack, plane_colours
+from f2rcli.io.raw.profile import profile_left
+from f2rcli.io.raw.reader import RawFrame, RawReader
+from f2rcli.samples.lanes import picture_kept
+from f2rcli.sensor import plane_colours
+from f2rcli.units import count
 
-Real = NDArray[np.float32]
-Bins = NDArray[Any]
-
-FEWEST = 64  # differences in a bin of brightness
-BINS = 16
-MEDIAN = 0.6745  # of the absolute value of a normal deviate
-
-
-def profile_left(exposure: Exposure, before: Samples, after: Samples) -> NoiseProfile | None:
-    """Gain and read variance of each plane of what was written, in units of white - black: the
-    share of the camera's own profile that is left, or a line of its own where the file has none.
-    None for mosaics too small to tell."""
-    if exposure.noise is not None and np.array_equal(before, after):
-        return exposure.noise
-    found = _measured(exposure, after)
-    if exposure.noise is None or found is None:
-        return None if found is None else tuple(_line(level, variance) for level, variance in found)
-    shares = [
-        min(1.0, _share(*law, *stated)) for law, stated in zip(found, exposure.noise, strict=False)
-    ]
-    return tuple(
-        (gain * share, read * share)
-        for share, (gain, read) in zip(shares, exposure.noise, strict=False)
-    )
+_EXIFTOOL = "exiftool -TagsFromFile SOURCE -ExifIFD:all -MakerNotes OUTPUT"
 
 
-def noise_share(exposure: Exposure, samples: Samples) -> float | None:
-    """The noise that samples have, as a share of what their NoiseProfile states, in standard
-    deviations. None where nothing is stated or the mosaic is too small to tell."""
-    found = _measured(exposure, samples)
-    if exposure.noise is None or found is None:
-        return None
-    shares = [_share(*law, *stated) for law, stated in zip(found, exposure.noise, strict=True)]
-    return float(np.sqrt(np.median(shares)))
+def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
+    """Plan DNG files. Raises UsageError or OutputError for what cannot be done."""
+    path = Path(target)
+    if not isinstance(reader, RawReader):
+        raise UsageError(
+            f"{path.name}: only camera raw is written as {path.suffix}, "
+            f"{reader.info.name} is not camera raw.",
+            hint="Name a video or a folder of pictures with output=.",
+        )
+    options.refuse_encoding("camera raw")
+    folder = path.is_dir() or target.endswith(("/", "\\")) or not path.suffix
+    if target == "-" or not (folder or path.suffix.lower() == ".dng"):
+        where = "standard output" if target == "-" else path.name
+        hint = "Name a folder with output=: the files keep their names in it."
+        raise UsageError(f"{where}: camera raw is written as .dng.", hint=hint)
+    if not folder and reader.info.frames != 1:
+        middle = float(len(reader.files) // 2 * reader.info.time_base)
+        raise UsageError(
+            f"{path.name}: holds one frame, {reader.info.name} has {reader.info.frames}.",
+            hint="Name a folder: output='out/'. For one picture of the burst, restored with the "
+            f"others' help: start={middle:g} frames=1.",
+        )
+    if folder:
+        check_folder(path, reader.paths(), overwrite=options.overwrite)
+        _check_names(reader)
+    else:
+        check_target(path, reader.paths(), overwrite=options.overwrite)
+    return WritePlan(
+        target=target, container="raw", encoder="dng", pix_fmt="cfa16", kept=_kept(reader.first),
+        dropped=("maker notes and the camera's private tags",),
+        notes=(f"ExifTool copies them: {_EXIFTOOL}",), detail=folder,
+    )  # fmt: skip
 
 
-def _share(level: Bins, variance: Bins, gain: float, read: float) -> float:
-    """Measured variance as a share of a stated law's."""
-    stated = np.maximum(gain * level + read, np.finfo(float).tiny)
-    return float(np.median(variance / stated))
+def _check_names(reader: RawReader) -> None:
+    """Raise InputError where two outputs would have one name, in any case of letters."""
+    seen: dict[str, Path] = {}
+    for path in reader.files:
+        before = seen.setdefault(path.stem.casefold(), path)
+        if before is not path:
+            raise InputError(
+                f"{path.name}: would have the same output as {before.name}.",
+                hint="Rename one of them.",
+            )
 
 
-def _measured(exposure: Exposure, samples: Samples) -> list[tuple[Bins, Bins]] | None:
-    """Mean brightness and variance of the noise in each bin of brightness of each plane.
-
-    Measured on diagonal differences within cells of 2x2 samples of one colour, by their median
-    (Donoho, 1995), to which texture is an outlier. None for mosaics too small to tell.
-    """
-    picture: Real = exposure.picture(samples).astype(np.float32)
-    planes = [picture] if exposure.gray else pack(picture, exposure.mosaic.pattern)
-    if planes[0].size < 4 * FEWEST:
-        return None
-    mosaic, found = exposure.even_mosaic, []
-    for plane, black, white in zip(planes, mosaic.black, mosaic.white, strict=False):
-        height, width = (size // 2 * 2 for size in plane.shape)
-        cells = (plane[:height, :width] - black) / (white - black)
-        a, b, c, d = cells[::2, ::2], cells[::2, 1::2], cells[1::2, ::2], cells[1::2, 1::2]
-        light, apart = ((a + b + c + d) / 4).ravel(), np.abs(a - b - c + d).ravel() / 2
-        bins = np.array_split(np.argsort(light), min(BINS, len(light) // FEWEST))
-        level = np.array([light[one].mean() for one in bins])
-        found.append((level, np.array([np.square(np.median(apart[n]) / MEDIAN) for n in bins])))
-    return found
+def _kept(exposure: Exposure) -> tuple[str, ...]:
+    """What comes over, in words."""
+    tags = exposure.tags
+    levels = "levels, size" if exposure.gray else "levels, colour filters, white balance, size"
+    colours = "colour matrices and profile" if tags.dng and not exposure.gray else ""
+    shot = "EXIF" if exif_of(exposure).keys() - {ISO} else ""
+    place = "GPS" if tags.gps else ""
+    return tuple(filter(None, (levels, colours, "" if tags.dng else "camera and ISO", shot, place)))
 
 
-def _line(level: Bins, variance: Bins) -> tuple[float, float]:
-    """Gain and read variance, neither below zero."""
-    if np.ptp(level) > 0:
-        gain, read = np.polyfit(level, variance, 1)
-        if gain > 0 <= read:
-            return float(gain), float(read)
-        if gain > 0:
-            return float((level * variance).sum() / np.square(level).sum()), 0.0
-    return 0.0, float(variance.mean())
+class RawWriter(Writer):
+    """A part folder of DNG files, or a part file of one; each is read back."""
+
+    def __init__(self, reader: Reader, plan: WritePlan) -> None:
+        assert isinstance(reader, RawReader)  # as the plan's maker saw to
+        self.reader, self.plan = reader, plan
+        self.target = Path(plan.target)
+        self._frames = 0
+        self._provenance = ""  # how it is made
+        part = PartFolder if plan.detail else PartFile
+        self._part = part(self.target, overwrite=plan.overwrite)
+
+    def write(self, frame: Frame) -> None:
+        """Take the next frame; its file is read back at once."""
+        taken: RawFrame = frame.source
+        exposure = taken.exposure
+        picture = picture_kept(exposure.picture(taken.samples), frame.planes, taken.seen)
+        after = np.array(taken.samples)
+        exposure.put_back(picture, after)
+        if not self._frames:
+            self._provenance = self.plan.provenance_text()
+        data = new_dng(
+            exposure,
+            after,
+            noise=profile_left(exposure, taken.samples, after),
+            preview=preview_of(exposure, after),
+            provenance=self._provenance,
+        )
+        path = self._part.add(f"{exposure.name}.dng", data)
+        try:
+            found, read = read_raw(path)
+        except InputError as error:
+            reason = str(error).rstrip(".")
+            raise misread_error(exposure.name, f"cannot be read back: {reason}") from error
+        own, other = exposure.mosaic, found.mosaic
+        levels = (own.pattern, own.white) == (other.pattern, other.white)
+        if not levels or not np.array_equal(found.crop(read), exposure.crop(after)):
+            raise misread_error(exposure.name)
+        self._frames += 1
+
+    def finish(self) -> Receipt:
+        if not self._frames:
+            raise nothing_written(self.reader)
+        size = self._part.publish()
+        seconds = float(self._frames * Fraction(self.reader.info.time_base))
+        verified = (f"{count(self._frames, 'file')} read back",)
+        return self.plan.receipt(frames=self._frames, seconds=seconds, size=size, verified=verified)
+
+    def abandon(self) -> None:
+        self._part.discard()
 
 
 # --- The file -------------------------------------------------------------------------------------

@@ -19,8 +19,8 @@ from f2rcli.io.numbering import (
     files_of,
     missing_numbers,
 )
-from f2rcli.io.raw.dng import noise_share
 from f2rcli.io.raw.exposure import Exposure, Samples, read_raw
+from f2rcli.io.raw.profile import noise_share
 from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readable
 from f2rcli.samples.lanes import (
     LaneStatistics,
