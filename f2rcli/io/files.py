@@ -8,14 +8,13 @@ import secrets
 import shutil
 import stat
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 
 from f2rcli.errors import OutputError, UsageError
-from f2rcli.io.numbering import files_of, is_pattern, numbered
+from f2rcli.io.numbering import files_of, is_pattern, matching
 from f2rcli.system import Interruption
 
 ELSEWHERE = "choose another folder with output="
@@ -147,14 +146,10 @@ def default_folder(source: Path) -> Path | None:
     return None
 
 
-def check_target(target: Path, sources: list[Path], *, overwrite: bool) -> None:
-    """Raise for a target that cannot or must not be written; touches nothing."""
-    with disk_errors(target):  # names that are too long
-        _check_target(target, sources, overwrite=overwrite)
-
-
 def check_place(target: Path, sources: list[Path]) -> None:
     """Raise for a target that is one of the sources, or in a folder that does not exist."""
+    with disk_errors(target):  # a name that is too long
+        target.exists()
     if target.parent.is_file():
         raise OutputError(
             f"{target.name}: {target.parent} is a file, not a folder.",
@@ -171,7 +166,8 @@ def check_place(target: Path, sources: list[Path]) -> None:
         )
 
 
-def _check_target(target: Path, sources: list[Path], *, overwrite: bool) -> None:
+def check_target(target: Path, sources: list[Path], *, overwrite: bool) -> None:
+    """Raise for a target that cannot or must not be written; touches nothing."""
     check_place(target, sources)
     if target.is_dir():
         raise OutputError(f"{target.name}: is a folder.", hint="Name a file with output=.")
@@ -209,11 +205,10 @@ def check_folder(folder: Path, sources: list[Path], *, pattern: str = "", overwr
         return
     if not folder.is_dir():
         raise OutputError(f"{folder.name}: is a file, not a folder.", hint="Name a folder.")
-    if (
-        sources
-        and same_file(folder, sources[0].parent)
-        and (not pattern or any(_matches(folder, pattern, path.name) for path in sources))
-    ):
+    there = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    named = [path for _, path in matching(folder / pattern)] if pattern else there
+    own = sources and same_file(folder, sources[0].parent)
+    if own and (not pattern or {path.name for path in sources} & {path.name for path in named}):
         raise UsageError(
             f"{folder.name}: the output is the input itself.",
             hint="Name another folder with output=; the input is never written.",
@@ -223,17 +218,8 @@ def check_folder(folder: Path, sources: list[Path], *, pattern: str = "", overwr
             f"{folder.name}: no permission to write there.",
             hint="Name another folder with output=.",
         )
-    there = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    in_the_way = [path for path in there if not pattern or _matches(folder, pattern, path.name)]
-    if in_the_way and not overwrite:
-        raise exists_error(sorted(in_the_way)[0] if pattern else folder)
-
-
-def _matches(folder: Path, pattern: str, name: str) -> bool:
-    digits = "".join(c for c in name if c.isdigit())
-    return bool(digits) and any(
-        numbered(folder / pattern, int(digits[start:])).name == name for start in range(len(digits))
-    )
+    if named and not overwrite:
+        raise exists_error(min(named) if pattern else folder)
 
 
 # --- Part files and folders beside a target, renamed onto it at the very end ----------------------
@@ -301,9 +287,9 @@ def write_file(target: Path, data: bytes, *, overwrite: bool) -> None:
         part.discard()
 
 
-class Part(ABC):
-    """Output under way, beside its target: `publish` moves it there, `discard` removes it. One run
-    at a time writes a target."""
+class PartFile:
+    """A user's file under way, beside its target: `publish` moves it there whole, `discard` removes
+    it. One run at a time writes a target."""
 
     def __init__(self, target: Path, *, overwrite: bool) -> None:
         """Begin; raises OutputError where another run writes the target, or nothing can be."""
@@ -326,17 +312,18 @@ class Part(ABC):
                 self.discard()
                 raise
 
-    @abstractmethod
     def _place(self) -> Path:
         """Where it is written meanwhile."""
+        return part_path(self.target)
 
-    @abstractmethod
     def _begin(self) -> None:
         """Make an empty part, whatever a killed run left behind. Raises OSError."""
+        self.path.unlink(missing_ok=True)
+        self.path.touch(exist_ok=False)
 
-    @abstractmethod
     def file(self, name: str) -> Path:
-        """The path at which to write the next file, or the only one."""
+        """The path at which to write the next file of a folder, or the only one."""
+        return self.path
 
     def add(self, name: str, data: bytes) -> Path:
         """Write the next file, or the only one; where it lies for now. Raises OutputError."""
@@ -352,23 +339,25 @@ class Part(ABC):
         self._close()
         return size
 
-    @abstractmethod
     def _move(self) -> int:
-        """See publish."""
+        flush(self.path)  # on the disk before it is renamed
+        size = self.path.stat().st_size
+        if not self.overwrite and self.target.exists():  # it appeared during the run
+            raise exists_error(self.target)
+        os.replace(self.path, self.target)
+        return size
 
     def discard(self) -> None:
         """Remove everything, unless it is published."""
         self.remove()
         self._close()
 
-    @abstractmethod
-    def _remove(self) -> None:
-        """See remove."""
-
     def remove(self) -> None:
         """Remove what is there unless it is published; its writer may still have it open."""
-        if self._lock is not None:
-            self._remove()
+        if self._lock is None:
+            return
+        with suppress(OSError):
+            self.path.unlink()
 
     def _close(self) -> None:
         if self._lock is not None:
@@ -378,34 +367,7 @@ class Part(ABC):
             _UNDER_WAY.discard(self)
 
 
-class PartFile(Part):
-    """A user's file that appears at its target whole or not at all."""
-
-    def _place(self) -> Path:
-        return part_path(self.target)
-
-    def _begin(self) -> None:
-        self.path.unlink(missing_ok=True)
-        self.path.touch(exist_ok=False)
-
-    def file(self, name: str) -> Path:
-        """See Part; whatever the name."""
-        return self.path
-
-    def _move(self) -> int:
-        flush(self.path)  # on the disk before it is renamed
-        size = self.path.stat().st_size
-        if not self.overwrite and self.target.exists():  # it appeared during the run
-            raise exists_error(self.target)
-        os.replace(self.path, self.target)
-        return size
-
-    def _remove(self) -> None:
-        with suppress(OSError):
-            self.path.unlink()
-
-
-class PartFolder(Part):
+class PartFolder(PartFile):
     """Files of a folder that appear together or not at all."""
 
     def _begin(self) -> None:
@@ -437,14 +399,16 @@ class PartFolder(Part):
             os.replace(self.path / name, self.target / name)
         self.path.rmdir()
 
-    def _remove(self) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
+    def remove(self) -> None:
+        """See PartFile."""
+        if self._lock is not None:
+            shutil.rmtree(self.path, ignore_errors=True)
 
 
-_UNDER_WAY: set[Part] = set()  # of this process and those it was forked from
+_UNDER_WAY: set[PartFile] = set()  # of this process and those it was forked from
 
 
-def _remember(part: Part) -> None:
+def _remember(part: PartFile) -> None:
     """Discard a part at the latest when Python ends, whatever ended the run that began it."""
     if not _UNDER_WAY:
         atexit.unregister(_discard_all)

@@ -161,9 +161,10 @@ def test_a_full_disk_is_said_and_leaves_nothing(tools, tmp_path: Path) -> None:
     source = tools.write_clip(tmp_path / "in.mkv", codec="libx264", pts=40, size=(192, 128))
     (tmp_path / "out").mkdir()
     targets = [f"{tmp_path}/out/{name}" for name in ("out.mkv", "out.mp4", "out.mov", "%03d.png")]
-    run = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(source), *targets], capture_output=True, text=True
-    )
+    run = subprocess.run(  # -B: what Python compiles would be cut off, too, and stay
+        [sys.executable, "-B", "-c", FULL_DISK, str(source), *targets],
+        capture_output=True, text=True,
+    )  # fmt: skip
     said = run.stdout.splitlines()
     assert len(said) == len(targets), (run.stdout, run.stderr)
     assert all(line.startswith("OutputError") and "size limit" in line for line in said)
