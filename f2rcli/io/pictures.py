@@ -36,6 +36,7 @@ from f2rcli.io.files import (
     check_target,
     default_folder,
     disk_errors,
+    file_digest,
     misread_error,
 )
 from f2rcli.io.formats import PICTURES
@@ -390,7 +391,7 @@ class ImageWriter(Writer):
         self.plan = plan
         self.detail: ImageDetail = plan.detail
         self._source = metadata_of(reader)
-        self._digests: dict[str, bytes] = {}  # of what was written, by name
+        self._digests: dict[str, str] = {}  # of what was written, by name
         self._part = PartFolder(self.detail.folder, overwrite=plan.overwrite)
 
     def write(self, frame: Frame) -> None:
@@ -408,7 +409,7 @@ class ImageWriter(Writer):
                 hint="Try another pix_fmt= or suffix.",
             ) from error
         self._part.add(name, data)
-        self._digests[name] = sha256(data).digest()
+        self._digests[name] = sha256(data).hexdigest()
 
     def _name(self, frame: Frame) -> str:
         detail = self.detail
@@ -439,7 +440,7 @@ class ImageWriter(Writer):
 
     def _is_written(self, name: str) -> bool:
         try:
-            return sha256((self._part.path / name).read_bytes()).digest() == self._digests[name]
+            return file_digest(self._part.path / name) == self._digests[name]
         except FileNotFoundError:
             return False
 

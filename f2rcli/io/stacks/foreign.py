@@ -22,6 +22,7 @@ from f2rcli.io.stacks.metadata import (
     of_ome,
     ome_colour,
     parsed,
+    place_of,
     scaled,
     steady,
 )
@@ -139,17 +140,12 @@ def _of_nd2(
     """By the OME-XML that the package makes; it and what the program recorded go along in whole."""
     outer = {axis: size for axis, size in sizes.items() if axis not in "YXS"}
 
-    def place(t: int, z: int, c: int) -> int | None:
-        at = {"T": t, "Z": z, "C": c}
-        index = [at.get(axis, 0) for axis in outer]
-        return int(np.ravel_multi_index(index, tuple(outer.values()))) if outer else 0
-
     own = "\n".join(f"{name}: {text}" for name, text in (file.text_info or {}).items())
     root = parsed(xml)
-    found = Metadata() if root is None else of_ome(root, position, place)
+    found = Metadata() if root is None else of_ome(root, position, outer)
     times = [
         scaled(found.planes[at].get("DeltaT"), found.planes[at].get("DeltaTUnit", "s"), SECONDS)
-        for t in range(sizes.get("T", 1)) if (at := place(t, 0, 0) or 0) < len(found.planes)
+        for t in range(sizes.get("T", 1)) if (at := place_of(outer, T=t) or 0) < len(found.planes)
     ]  # fmt: skip
     interval = steady([time for time in times if time is not None])
     voxel = file.voxel_size()

@@ -7,7 +7,7 @@ Names of facts of channels and planes are attributes of OME-XML 2016-06
 import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -123,17 +123,25 @@ def parsed(xml: str) -> ElementTree.Element | None:
     return root
 
 
-def of_ome(
-    root: ElementTree.Element, number: int, place: Callable[[int, int, int], int | None]
-) -> Metadata:
-    """Image `number` of OME-XML (see `parsed`). place: a picture's, by its T, Z and C numbers."""
+def place_of(outer: dict[str, int], **at: int) -> int | None:
+    """The place of a picture by its numbers of T, Z and C, among axes of these sizes."""
+    found = 0
+    for axis, size in outer.items():
+        if at.get(axis, 0) >= size:
+            return None
+        found = found * size + at.get(axis, 0)
+    return found
+
+
+def of_ome(root: ElementTree.Element, number: int, outer: dict[str, int]) -> Metadata:
+    """Image `number` of OME-XML (see `parsed`). outer: sizes of the axes that count pictures."""
     images = root.findall("Image")
     pixels = images[number].find("Pixels") if number < len(images) else None
     if pixels is None:
         return Metadata()
     planes: dict[int, Facts] = {}
     for plane in pixels.findall("Plane"):
-        at = place(*(int(number_of(plane.get(f"The{axis}")) or 0) for axis in "TZC"))
+        at = place_of(outer, **{a: int(number_of(plane.get(f"The{a}")) or 0) for a in "TZC"})
         if at is not None:
             planes[at] = {k: v for k, v in plane.attrib.items() if not k.startswith("The")}
     said = pixels.attrib

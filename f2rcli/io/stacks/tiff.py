@@ -14,7 +14,7 @@ import tifffile
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
 from f2rcli.io.formats import TIFF
-from f2rcli.io.numbering import axes_in_names, files_in_order, files_of, is_pattern, natural_key
+from f2rcli.io.numbering import axes_in_names, clip_files, files_of, is_pattern, natural_key
 from f2rcli.io.sequence import MismatchError, first_readable
 from f2rcli.io.stacks.library import LibraryStack, format_of
 from f2rcli.io.stacks.metadata import (
@@ -217,7 +217,7 @@ class TiffStack(Stack):
     def _said(self, number: int) -> Metadata:
         file, series = self.file, self.series[number]
         if self._ome is not None and self.pictures[number].kind == "ome":
-            said = of_ome(self._ome, number, _places(series))
+            said = of_ome(self._ome, number, dict(series.outer))
             own = ome_annotation(self._ome, SOURCE) or file.ome_metadata or ""
             return replace(said, own=own)
         if file.is_ndtiff:
@@ -339,20 +339,6 @@ def resolution(page: Any) -> tuple[float, float] | None:
     return (across, down) if across > 0 < down else None
 
 
-def _places(series: Series) -> Any:
-    """The place of a picture by its numbers of T, Z and C."""
-
-    def place(t: int, z: int, c: int) -> int | None:
-        found, at = 0, {"T": t, "Z": z, "C": c}
-        for axis, size in series.outer:
-            if (number := at.get(axis, 0)) >= size:
-                return None
-            found = found * size + number
-        return found
-
-    return place
-
-
 # --- ScanImage: channels alternate page by page; then come frames of a slice, slices, volumes -----
 
 
@@ -453,8 +439,6 @@ class PageFolder(Stack):
         self.files, sizes = self._arranged(path)
         self.paths = [file for file in self.files if file is not None]
         self.flavour = f"{len(self.paths)} TIFF files"
-        if not self.paths:
-            raise InputError(f"{self.name}: holds no TIFF files.", hint="Name another folder.")
         with closing(first_readable(self.paths, TiffStack)) as first:
             self._begin(first, sizes)
 
@@ -465,9 +449,8 @@ class PageFolder(Stack):
             axes = ", ".join(f"{axis} {size}" for axis, size in sizes.items())
             self.remarks = (f"names of files count {axes}: taken as those axes",)
             return files, sizes
-        there = tiff_files(path) if path.is_dir() else files_in_order(path)
-        self.counted = there
-        return list(there), {"T": len(there)}
+        self.counted = clip_files(str(path), TIFF, "TIFF files")
+        return list(self.counted), {"T": len(self.counted)}
 
     def _begin(self, first: TiffStack, sizes: dict[str, int]) -> None:
         """Take the pages' kind from the first of them."""
