@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from f2rcli import yuv
 from f2rcli.frames import Family, PlaneLayout, Singles
-from f2rcli.methods.base import LazyFlow, Method, Prepared, Restored, Run
+from f2rcli.methods.base import Method, Prepared, Restored, Run
 from f2rcli.models.recorded import as_constant
 from f2rcli.noise.model import NoiseModel, Told
 from f2rcli.planes import pack, packing, unpack
@@ -46,10 +46,6 @@ class RgbMethod:
         """Restore the centre of a window."""
         raise NotImplementedError
 
-    def motion(self, centre: Prepared, neighbour: Prepared) -> LazyFlow | None:
-        """See Method."""
-        return None
-
     def forget(self) -> None:
         """Drop everything remembered of earlier frames."""
 
@@ -84,9 +80,6 @@ class OnPlanes(Method):
         if not self.all_shown:
             return Restored.single(self._packed(centre, done.refined - centre.noisy))
         return Restored(*(self._packed(centre, one - centre.noisy) for one in done))
-
-    def motion(self, centre: Prepared, neighbour: Prepared) -> LazyFlow | None:
-        return self.inner.motion(centre, neighbour)
 
     def forget(self) -> None:
         self.inner.forget()
