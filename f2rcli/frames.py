@@ -176,6 +176,14 @@ class ClipInfo:
     def space(self) -> Space:
         return self.layout.space
 
+    @property
+    def expected_frames(self) -> int | None:
+        """How many frames there should be: as its container counts them, else duration times rate,
+        a guess at varying rates; None: not known."""
+        if self.frames is not None or self.duration is None or self.rate is None:
+            return self.frames
+        return max(round(self.duration * float(self.rate)), 1)
+
 
 def in_cells(plane: NDArray[S], side: int) -> NDArray[S]:
     """A view of the whole side x side cells of a plane (H, W): (rows, side, columns, side)."""

@@ -107,14 +107,19 @@ def check_range(
 
 
 def clock(name: str, text: str) -> float:
-    """Seconds from `12.5`, `1:30` or `1:02:03.5`."""
-    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d*)?|\.\d+", text.strip()):
-        raise UsageError(
-            f"{name}={text!r}: not a time.", hint="Write seconds (12.5) or h:mm:ss (0:01:30.5)."
-        )
+    """Seconds from `12.5`, `1:30`, `1:02:03.5`, `90s`, `25m` or `1h30m`."""
+    text, parts = text.strip(), list[str | None]()
+    units = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", text)
+    if units is not None and text:
+        parts += units.groups()
+    elif re.fullmatch(r"(\d+:){0,2}\d+(\.\d*)?|\.\d+", text):
+        parts += text.split(":")
+    if not parts:
+        hint = "Write seconds (12.5), h:mm:ss (0:01:30.5) or 1h30m."
+        raise UsageError(f"{name}={text!r}: not a time.", hint=hint)
     total = 0.0
-    for part in text.strip().split(":"):
-        total = total * 60 + float(part)
+    for part in parts:
+        total = total * 60 + float(part or 0)
     return total
 
 

@@ -88,13 +88,26 @@ def test_an_empty_span_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("0", 0.0), ("12.5", 12.5), ("1:30", 90.0), ("1:02:03.5", 3723.5), (".5", 0.5), ("90", 90.0)],
+    [
+        ("0", 0.0),
+        ("12.5", 12.5),
+        ("1:30", 90.0),
+        ("1:02:03.5", 3723.5),
+        (".5", 0.5),
+        ("90", 90.0),
+        ("90s", 90.0),
+        ("25m", 1500.0),
+        ("1h30m", 5400.0),
+        ("2.5s", 2.5),
+    ],
 )
 def test_times_are_seconds_or_clock_readings(text: str, value: float) -> None:
     assert settings.clock("start", text) == value
 
 
-@pytest.mark.parametrize("text", ["", "-1", "1:2:3:4", "abc", "1e3", "nan", "inf", "1:-2", "5s"])
+@pytest.mark.parametrize(
+    "text", ["", "-1", "1:2:3:4", "abc", "1e3", "nan", "inf", "1:-2", "5x", "m"]
+)
 def test_what_is_not_a_time_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="not a time"):
         settings.clock("start", text)

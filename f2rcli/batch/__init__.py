@@ -52,9 +52,9 @@ class Clip:
     place: str  # of the target, below the output folder
 
 
-def clips_in(folder: Path) -> list[Path]:
-    """The clips of a folder, in order of their names, without those of its subfolders."""
-    return [path for path, _ in _below(folder, PurePath(), set(), [], recursive=False)]
+def clips_in(folder: Path, *, recursive: bool = False) -> list[Path]:
+    """The clips of a folder, in order of their names, and of those below it if asked for."""
+    return [path for path, _ in _below(folder, PurePath(), set(), [], recursive=recursive)]
 
 
 def find_clips(

@@ -21,7 +21,6 @@ from f2rcli.cli.engine import (
     engine_values,
     engine_words,
     estimated,
-    expected_frames,
     loaded,
     noise_lines,
     other_model,
@@ -252,7 +251,8 @@ def _run_job(job: Job, console: Console) -> Done:
             _print_plan(job, reader, plan, console)
             return Done(EXIT_OK)
         job = _adapted(job, console)
-        total, exact = (1, True) if plan is None else expected_frames(reader.info)
+        total = 1 if plan is None else reader.info.expected_frames
+        exact = plan is None or reader.info.frames is not None
         with FrameMeter(console, reader.info.name, total, exact=exact) as meter:
             meter.stage("loading the networks")
             engine = _engine(job, reader, console)
@@ -268,7 +268,7 @@ def _run_job(job: Job, console: Console) -> Done:
 def _announce(job: Job, reader: Reader, plan: WritePlan | None, console: Console) -> None:
     """Before the wait: what is there, what it will take, and what cannot be kept."""
     info = reader.info
-    frames, _ = expected_frames(info)
+    frames = info.expected_frames
     parts = [
         f"{info.width}x{info.height}",
         "frames not counted" if frames is None else count(frames),
@@ -336,7 +336,7 @@ def _print_plan(job: Job, reader: Reader, plan: WritePlan, console: Console) -> 
     rows += [f"drops    {line}" for line in plan.dropped]
     settled = cost = None
     if engine is not None:
-        takes, (frames, _) = estimated(job.engine, reader.info), expected_frames(reader.info)
+        takes, frames = estimated(job.engine, reader.info), reader.info.expected_frames
         cost, settled = takes.values(frames), engine_values(engine)
         rows += [f"engine   {engine_words(engine)}", f"cost     {takes.words(frames)}"]
     rows.append("nothing was written (--dry-run)")

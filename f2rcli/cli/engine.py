@@ -258,16 +258,6 @@ def _size_used(settings: EngineSettings) -> str | None:
     return settings.model or FULL
 
 
-def expected_frames(info: ClipInfo) -> tuple[int | None, bool]:
-    """The number of frames a clip should have, and whether its container counts them; otherwise
-    duration times rate, a guess at varying rates."""
-    if info.frames is not None:
-        return info.frames, True
-    if info.duration is None or info.rate is None:
-        return None, False
-    return max(round(info.duration * float(info.rate)), 1), False
-
-
 def _kind(settings: EngineSettings, info: ClipInfo) -> str:
     """What decides how long a pixel takes, but for the size: small pictures take longer."""
     kind, threads = info.layout.family.value, _threads(settings)

@@ -19,7 +19,6 @@ from f2rcli.cli.engine import (
     engine_values,
     engine_words,
     estimated,
-    expected_frames,
     first_noise,
     loaded,
     noise_words,
@@ -100,7 +99,7 @@ def examine(reader: Reader, settings: EngineSettings, console: Console) -> dict[
             "noise": {"sigma": None, "words": "not measured"}, "set_aside": [],
             "damage": ledger.damage(), "remarks": ledger.remarks,
         }  # fmt: skip
-    model, (frames, _) = first_noise(engine, reader), expected_frames(clip)
+    model, frames = first_noise(engine, reader), clip.expected_frames
     takes = estimated(settings, clip)
     lines = next(iter(engine.found.lines.values()), None)
     means = None if engine.found.compression is None else engine.found.compression.words()

@@ -29,7 +29,7 @@ from f2rcli.batch import (
 from f2rcli.cli.app import ExitHandler
 from f2rcli.cli.console import Console, plain
 from f2rcli.cli.denoise import Done, Job, run_job
-from f2rcli.cli.engine import Estimate, estimated, expected_frames
+from f2rcli.cli.engine import Estimate, estimated
 from f2rcli.errors import (
     EXIT_DAMAGED,
     EXIT_INTERRUPTED,
@@ -218,7 +218,7 @@ def _costs(job: Job, clips: Sequence[Clip]) -> tuple[list[dict[str, Any]], str, 
         try:
             with open_reader(clip.source, job.read) as reader:
                 takes.append(estimated(job.engine, reader.info))
-                row["seconds"] = takes[-1].whole(expected_frames(reader.info)[0])
+                row["seconds"] = takes[-1].whole(reader.info.expected_frames)
         except F2RError as error:
             row["trouble"] = str(error)
         rows.append(row)

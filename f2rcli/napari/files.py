@@ -21,6 +21,7 @@ from f2rcli.api.arrays import Grid
 from f2rcli.api.call import Report
 from f2rcli.io import source_format
 from f2rcli.io.stacks import UNNAMED, Facts, Metadata, Series, Stack, colour_of, open_stack
+from f2rcli.window import window_at
 
 Array = NDArray[Any]
 Layer = tuple[Any, dict[str, Any], str]
@@ -121,9 +122,9 @@ def _step(metadata: Metadata, axis: str) -> tuple[float, str]:
     return metadata.relative.get(axis, 1.0), "pixel"
 
 
-def middle_of(view: Any, inner: int = 2) -> Array:
-    """The picture in the middle of a lazy array, whose last `inner` axes are a picture's."""
-    return np.asarray(view[tuple(n // 2 for n in view.shape[: view.ndim - inner])])
+def middle_of(view: Any) -> Array:
+    """The picture in the middle of a lazy array, whose last two axes are a picture's."""
+    return np.asarray(view[tuple(n // 2 for n in view.shape[:-2])])
 
 
 def _limits(data: Any) -> tuple[float, float]:
@@ -195,9 +196,8 @@ class LayerRun:
 
 def near(frame: int, frames: int) -> tuple[int, int]:
     """First and end of the frames that a preview takes: 2 AROUND + 1, or all if fewer."""
-    count = min(frames, 2 * AROUND + 1)
-    first = min(max(0, frame - AROUND), frames - count)
-    return first, first + count
+    window = window_at(range(frames), frame, 2 * AROUND + 1).items
+    return window[0], window[-1] + 1
 
 
 def axes_of(shape: Sequence[int], labels: Sequence[str], known: str | None, *, colour: bool) -> str:

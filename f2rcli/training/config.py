@@ -3,22 +3,22 @@
 import hashlib
 import json
 import os
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast, get_type_hints
 
 from f2rcli import __version__, methods, weights
+from f2rcli.batch import clips_in
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import ConfigError, InputError, UsageError, WeightsError, nearest
 from f2rcli.frames import Space
-from f2rcli.io import is_clip, readable_suffixes
+from f2rcli.io import is_clip
 from f2rcli.io.base import FieldMode, ReadOptions
 from f2rcli.io.formats import PICTURES
 from f2rcli.io.numbering import is_pattern
 from f2rcli.io.pictures import find_pictures
-from f2rcli.settings import check, check_type, like, parse_json, read_text, setting
+from f2rcli.settings import check, check_type, clock, like, parse_json, read_text, setting
 from f2rcli.training.methods import ADAPTABLE, trainable
 
 SCRATCH = "scratch"
@@ -122,7 +122,7 @@ class TrainConfig:
         """Time limit of this session in seconds; None without one."""
         if self.time_limit is None:
             return ADAPTING if self.adapt else None
-        return span_in_seconds("time_limit", self.time_limit)
+        return clock("time_limit", self.time_limit)
 
     @property
     def folder(self) -> Path:
@@ -176,15 +176,6 @@ def from_table(table: Any, *, name: str) -> TrainConfig:
         raise ConfigError(f"{name}: {error}", hint=error.hint) from error
 
 
-def span_in_seconds(name: str, text: str) -> float:
-    """`25m`, `1h30m`, `90s` or `90` (seconds) in seconds; raises ConfigError."""
-    match = re.fullmatch(r"\s*(?:(\d+)h)?\s*(?:(\d+)m)?\s*(?:(\d+(?:\.\d+)?)s?)?\s*", text)
-    if match is None or not any(match.groups()):
-        raise ConfigError(f"{name}={text!r}: not a time.", hint="Write 25m, 1h30m or 90s.")
-    hours, minutes, seconds = (float(part or 0) for part in match.groups())
-    return hours * 3600 + minutes * 60 + seconds
-
-
 def _located(name: str, value: Any) -> Any:
     """Paths made absolute; bundled names as they are."""
     if name == "inputs":
@@ -223,7 +214,11 @@ def clip_sources(inputs: Iterable[str | Path]) -> list[ClipSource]:
     """
     found: dict[tuple[Path, ...], ClipSource] = {}
     for path in map(Path, inputs):
-        clips = list(_under(path)) if path.is_dir() and not is_clip(path) else [_named(path)]
+        clips = [_named(path)]
+        if path.is_dir() and not is_clip(path):  # single pictures in a folder are no clips
+            below = clips_in(path, recursive=True)
+            films = [one for one in below if one.is_dir() or one.suffix.lower() not in PICTURES]
+            clips = [ClipSource(str(one), _files_of(one), found=True) for one in films]
         if not clips:
             raise InputError(
                 f"{path}: contains no clips that f2r can read.",
@@ -241,16 +236,6 @@ def _named(path: Path) -> ClipSource:
         return ClipSource(str(path), tuple(find_pictures(str(path))), found=False)
     hint = "Training reads clips more than once." if str(path) == "-" else "Check the name."
     raise InputError(f"{path}: no such file or folder.", hint=hint)
-
-
-def _under(folder: Path) -> Iterator[ClipSource]:
-    """The clips in a folder, and in those below it; single pictures are none."""
-    suffixes = readable_suffixes() - PICTURES.keys()
-    for path in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
-        if path.is_dir() and not is_clip(path):
-            yield from _under(path)
-        elif path.is_dir() or path.suffix.lower() in suffixes:
-            yield ClipSource(str(path), _files_of(path), found=True)
 
 
 def _files_of(path: Path) -> tuple[Path, ...]:

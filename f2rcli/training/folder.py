@@ -14,6 +14,7 @@ from f2rcli import methods
 from f2rcli.errors import ConfigError, F2RError, OutputError, UsageError
 from f2rcli.io.files import check_target, disk_errors, file_digest, lock, unlock, write_text
 from f2rcli.noise import synthesis
+from f2rcli.plots import Curve, draw_curves, new_figure, saved
 from f2rcli.settings import parse_json, read_text
 from f2rcli.training.config import TrainConfig, clip_sources, read_config
 
@@ -183,19 +184,16 @@ def summarise(result: "TrainResult") -> Summary:
 
 def plot_curve(result: "TrainResult", path: Path) -> None:
     """Held-out dB over the steps of all stages in a row, as PNG. Raises OutputError."""
-    from matplotlib.figure import Figure  # takes a second, and only a picture needs it
-
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes, before = figure.subplots(), 0
+    curves, before = list[Curve](), 0
     for stage in dict.fromkeys(name for name, _, _ in result.curve):
-        points = [(step, level) for name, step, level in result.curve if name == stage]
-        axes.plot([before + step for step, _ in points], [y for _, y in points], ".-", label=stage)
-        before += points[-1][0]
-    axes.set(xlabel="step", ylabel=f"{measure(result.config)}, dB", title="held-out frames")
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+        steps, levels = zip(*((s, y) for name, s, y in result.curve if name == stage), strict=True)
+        curves.append(Curve(name=stage, x=[before + step for step in steps], y=levels))
+        before += steps[-1]
+    figure, (axes,) = new_figure(7, 4)
+    decibels = f"{measure(result.config)}, dB"
+    draw_curves(axes, curves, title="held-out frames", x="step", y=decibels)
     with disk_errors(path, "name another folder with run="):
-        figure.savefig(path, dpi=130)
+        path.write_bytes(saved(figure))
 
 
 def measure(config: TrainConfig) -> str:

@@ -242,7 +242,7 @@ def _decode(item: ClipSource, entry: Path, how: Decoding, report: OnEvent) -> in
         form = (noisy if noisy.coded else info).layout if how.packed else None
         writers = _writers(part, info, form, noisy=how.noise is None)
         every = list(itertools.chain(*writers.values()))
-        total = _expected(info)
+        total = info.expected_frames or 0
         total = min(total, how.frames) if how.frames and total else total
         spoke = time.monotonic()
         try:
@@ -286,7 +286,7 @@ def _building(entry: Path) -> Iterator[Path]:
 
 def _check_space(cache: Path, info: ClipInfo, how: Decoding) -> None:
     """Raise OutputError where the decoded clip would not fit the disk."""
-    count = _expected(info)
+    count = info.expected_frames or 0
     samples = info.width * info.height * (3 if info.layout.space is Space.RGB else 1)
     needed = 2 * samples * (min(count, how.frames) if how.frames else count)
     needed *= 1 if how.noise is None else 2
@@ -527,7 +527,7 @@ class LineFilter:
 def _chosen(frames: Any, info: ClipInfo, limit: int | None) -> Iterator[Numbered]:
     """Numbered frames of the chosen lanes: all, or a share of `limit` from each lane."""
     wanted = _lanes(info)
-    total, share = _expected(info) // len(info.lanes), None
+    total, share = (info.expected_frames or 0) // len(info.lanes), None
     if limit is not None:
         share = limit if len(wanted) == 1 else max(limit // len(wanted), RUN)
     for number, lane in itertools.groupby(frames, key=lambda frame: frame.lane):
@@ -569,10 +569,3 @@ def _finite(picture: NDArray[np.float32], frame: Frame) -> NDArray[np.float32]:
         return picture
     limits = np.finfo(np.float16)
     return np.asarray(np.nan_to_num(picture).clip(limits.min, limits.max))
-
-
-def _expected(info: ClipInfo) -> int:
-    """Number of frames of a clip; 0 if unknown."""
-    if info.frames is not None:
-        return info.frames
-    return round(info.duration * info.rate) if info.duration and info.rate else 0
