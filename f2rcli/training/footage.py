@@ -14,7 +14,8 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -38,10 +39,10 @@ from f2rcli.training.config import ClipSource, clip_sources, fingerprint
 from f2rcli.training.events import Event, EventKind, OnEvent, said
 from f2rcli.units import size
 from f2rcli.weights import CHANNELS
+from f2rcli.window import tee_releasing
 from f2rcli.yuv import joined, split, to_rgb
 
 if TYPE_CHECKING:
-    from f2rcli.engine.rows import LineRemover
     from f2rcli.noise.synthesis.spec import NoiseSpec
 
 SPARE = 1 << 28  # bytes of free disk that are never taken
@@ -50,8 +51,9 @@ RUN = 32  # frames in a row, where only a part of a clip is taken
 LANES = 12  # of a stack that has more of them, drawn at random: channels and depths alike
 SMALL = 32  # pixels per side below which noise alone may look like a cut
 FLAT = 2 / 255  # a clip whose samples differ by less shows nothing
-OPENING, BLOCK = 6, 16  # frames that lines are looked for in, and that are corrected together
+OPENING = 6  # frames that lines are looked for in
 Numbered = tuple[int, Frame]  # in its clip
+Taken = tuple[int, Frame, Frame | None]  # the same, and the frame without the noise that was added
 
 
 @dataclass(frozen=True)
@@ -244,19 +246,13 @@ def _decode(item: ClipSource, entry: Path, how: Decoding, report: OnEvent) -> in
         every = list(itertools.chain(*writers.values()))
         total = info.expected_frames or 0
         total = min(total, how.frames) if how.frames and total else total
-        spoke = time.monotonic()
+        frames = _told(frames, f"reading {item.name}", total, report)
         try:
-            for count, (index, frame, clean) in enumerate(frames, 1):
-                for writer in writers.get(frame.lane, ()):
-                    writer.add(index, frame, clean)
-                if time.monotonic() - spoke >= 1:
-                    spoke = time.monotonic()
-                    report(Event(
-                        kind=EventKind.PROGRESS, stage=f"reading {item.name}", step=count,
-                        steps=max(total, count),
-                    ))  # fmt: skip
-            for writer in every:
-                writer.end()
+            for lane, taken in itertools.groupby(frames, key=lambda one: one[1].lane):
+                branches = tee_releasing(taken, len(writers[lane]))
+                pairs = zip(writers[lane], branches, strict=True)
+                for _ in itertools.zip_longest(*(writer.written(one) for writer, one in pairs)):
+                    pass  # two fields, picture by picture
         finally:
             for writer in every:
                 writer.close()
@@ -264,6 +260,16 @@ def _decode(item: ClipSource, entry: Path, how: Decoding, report: OnEvent) -> in
         facts = [writer.facts(noisy) for writer in kept]
         (part / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
         return sum(writer.copies for writer in kept)
+
+
+def _told(frames: Iterator[Taken], stage: str, total: int, report: OnEvent) -> Iterator[Taken]:
+    """The frames; about once a second it is told how many there were."""
+    spoke = time.monotonic()
+    for count, one in enumerate(frames, 1):
+        yield one
+        if time.monotonic() - spoke >= 1:
+            spoke, steps = time.monotonic(), max(total, count)
+            report(Event(kind=EventKind.PROGRESS, stage=stage, step=count, steps=steps))
 
 
 @contextmanager
@@ -299,9 +305,8 @@ def _check_space(cache: Path, info: ClipInfo, how: Decoding) -> None:
 
 def _noised(
     frames: Iterator[Numbered], info: ClipInfo, how: Decoding
-) -> tuple[ClipInfo, Iterator[tuple[int, Frame, Frame | None]]]:
-    """What a clip is with its noise, and number, frame and clean frame of every frame; the latter
-    is None for noisy footage."""
+) -> tuple[ClipInfo, Iterator[Taken]]:
+    """What a clip is with its noise, and its frames, with clean ones where noise was added."""
     if how.noise is None:
         return info, ((index, frame, None) for index, frame in frames)
     numbered, clean = itertools.tee(frames)
@@ -367,8 +372,7 @@ class LaneWriter:
         """form: whose planes are packed; None: pictures are written. parity: of the rows that are
         taken; None: all."""
         self.path, self.name, self.parity = path, name, parity
-        self.form = form
-        self.lines = LineFilter(active=noisy)
+        self.form, self.noisy = form, noisy
         self.file = path.open("wb")
         self.clean: IO[bytes] | None = None
         self.shape: tuple[int, int, int] = (0, 0, 0)
@@ -379,28 +383,29 @@ class LaneWriter:
         self._seen: set[bytes] = set()
         self._before: tuple[int, Thumbnail] | None = None
 
-    def add(self, index: int, frame: Frame, clean: Frame | None) -> None:
-        """Take the frame with this number in the clip; copies of earlier ones are left out."""
-        frame, clean = self._field(frame), clean and self._field(clean)
-        self.layout, source = frame.layout, clean or frame
-        look = hashlib.blake2b(digest_size=16)
-        for plane in source.planes[: source.layout.colour_planes]:
-            look.update(np.ascontiguousarray(plane).data)
-        if look.digest() in self._seen:
-            self.copies += 1
-            return
-        self._seen.add(look.digest())
-        if clean is not None and not frame.layout.counts_light:
-            self.clean = self.clean or self.path.with_suffix(".clean").open("wb")
-            height, width = frame.planes[0].shape  # a codec may want even sizes
-            self.clean.write(self._picture(clean, height, width).astype(np.float16).tobytes())
-        for number, ready in self.lines.take(index - self.copies, frame):
-            self._write(number, self._picture(ready, self.rows, ready.width))
+    def written(self, frames: Iterable[Taken]) -> Iterator[None]:
+        """Write the frames, a picture at a time, without copies of earlier ones."""
+        different = self._different(frames)
+        for number, frame in without_lines(different) if self.noisy else different:
+            self._write(number, self._picture(frame, self.rows, frame.width))
+            yield
 
-    def end(self) -> None:
-        """Take what still waits for frames after it."""
-        for number, ready in self.lines.rest():
-            self._write(number, self._picture(ready, self.rows, ready.width))
+    def _different(self, frames: Iterable[Taken]) -> Iterator[Numbered]:
+        for index, frame, clean in frames:
+            frame, clean = self._field(frame), clean and self._field(clean)
+            self.layout, source = frame.layout, clean or frame
+            look = hashlib.blake2b(digest_size=16)
+            for plane in source.planes[: source.layout.colour_planes]:
+                look.update(np.ascontiguousarray(plane).data)
+            if look.digest() in self._seen:
+                self.copies += 1
+                continue
+            self._seen.add(look.digest())
+            if clean is not None and not frame.layout.counts_light:
+                self.clean = self.clean or self.path.with_suffix(".clean").open("wb")
+                height, width = frame.planes[0].shape  # a codec may want even sizes
+                self.clean.write(self._picture(clean, height, width).astype(np.float16).tobytes())
+            yield index - self.copies, frame
 
     def _picture(self, frame: Frame, height: int, width: int) -> NDArray[np.float32]:
         """A frame's upper left part as networks see it, (C, H, W)."""
@@ -485,43 +490,25 @@ class LaneWriter:
         }
 
 
-@dataclass
-class LineFilter:
-    """Takes lines and bands out of a strip of different frames in order, as they are taken out
-    before networks see them; holds BLOCK frames of it where it has any."""
+def without_lines(frames: Iterator[Numbered]) -> Iterator[Numbered]:
+    """Different frames of a lane, in order, without the lines and bands that its first ones show,
+    as networks see them."""
+    from f2rcli.engine.rows import LineRemover, lines_of  # brings torch
 
-    active: bool = True  # False: gives back what it takes
-    _waiting: list[Numbered] = field(default_factory=list)
-    _remover: "LineRemover | None" = None
-    _last: int | None = None  # number of the last frame that was given back
+    opening = list(itertools.islice(frames, OPENING))
+    lines = lines_of([frame for _, frame in opening])
+    whole, numbers = itertools.chain(opening, frames), deque[int]()
+    if lines is None:
+        yield from whole
+        return
 
-    def take(self, number: int, frame: Frame) -> Iterator[Numbered]:
-        """Take the next frame, and give back those that are ready."""
-        if self._waiting and number != self._waiting[-1][0] + 1 and self._remover is not None:
-            yield from self.rest()
-        self._waiting.append((number, frame))
-        if len(self._waiting) >= (OPENING if self._last is None else BLOCK) or not self.active:
-            yield from self.rest()
+    def noted() -> Iterator[list[Frame]]:
+        for number, frame in whole:
+            numbers.append(number)
+            yield [frame]
 
-    def rest(self) -> Iterator[Numbered]:
-        """Give back all that wait. Frames that no one looked at for lines yet are looked at now."""
-        waiting, self._waiting = self._waiting, []
-        if self.active and self._last is None:
-            self._look(waiting)
-        if self._remover is None:
-            yield from waiting
-            return
-        frames = self._remover.corrected([frame] for _, frame in waiting)
-        for (number, _), (frame, *_) in zip(waiting, frames, strict=True):
-            self._last = number
-            yield number, frame
-
-    def _look(self, waiting: list[Numbered]) -> None:
-        from f2rcli.engine.rows import LineRemover, lines_of  # brings torch
-
-        lines = lines_of([frame for _, frame in waiting])
-        self.active = lines is not None
-        self._remover = None if lines is None else LineRemover(lines)
+    for frame, *_ in LineRemover(lines).corrected(noted()):
+        yield numbers.popleft(), frame
 
 
 def _chosen(frames: Any, info: ClipInfo, limit: int | None) -> Iterator[Numbered]:
