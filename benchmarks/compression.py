@@ -26,6 +26,7 @@ from f2rcli.engine.stream import Engine, EngineSettings, denoise_stream, load_en
 from f2rcli.io import open_reader
 from f2rcli.io.video.encoders import ordinary_scheduling
 from f2rcli.noise.coding import find_blocking
+from f2rcli.noise.synthesis.codec import planes_of
 
 Planes = list[NDArray[np.float64]]  # Y, Cb, Cr of one frame, in codes
 
@@ -109,12 +110,6 @@ def crop(frame: av.VideoFrame, width: int, height: int) -> Planes:
         plane[top // n : (top + height) // n, left // n : (left + width) // n].astype(np.float64)
         for plane, n in zip(planes_of(frame), (1, 2, 2), strict=True)
     ]
-
-
-def planes_of(frame: av.VideoFrame) -> list[NDArray[np.uint8]]:
-    """Views of a frame's planes."""
-    rows = (np.frombuffer(p, np.uint8).reshape(p.height, p.line_size) for p in frame.planes)
-    return [row[:, : p.width] for row, p in zip(rows, frame.planes, strict=True)]
 
 
 def is_clean(clip: list[Planes]) -> bool:

@@ -30,6 +30,7 @@ from patterns import scenes
 from f2rcli.engine.measuring import measure_noise
 from f2rcli.engine.stream import Engine, EngineSettings, load_engine
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout
+from f2rcli.noise.synthesis.codec import planes_of
 from f2rcli.yuv import to_rgb
 
 Codes = NDArray[np.float64]  # (T, H, W) or (T, H, W, 3), 8-bit codes, not rounded
@@ -78,7 +79,7 @@ def clips(folder: Path, size: int, frames: int) -> Iterator[tuple[str, Planes, P
         rgb = [_crop(colour[..., c], size, wide) for c in range(3)]
         sizes = [(size, wide), (size // 2, wide // 2), (size // 2, wide // 2)]
         yuv = [
-            _crop(np.stack([_plane(pair[1].planes[p]) for pair in shown]), *sizes[p])
+            _crop(np.stack([planes_of(pair[1])[p].astype(float) for pair in shown]), *sizes[p])
             for p in range(3)
         ]
         yield path.stem, rgb, yuv
@@ -91,11 +92,6 @@ def _halved(frame: av.VideoFrame, height: int, width: int) -> tuple[av.VideoFram
         frame.reformat(*size, "rgb24", interpolation="AREA"),
         frame.reformat(*size, "yuv420p", interpolation="AREA", dst_color_range=1),
     )
-
-
-def _plane(plane: av.video.plane.VideoPlane) -> Codes:
-    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
-    return rows[:, : plane.width].astype(float)
 
 
 def _crop(plane: Codes, height: int, width: int) -> Codes:

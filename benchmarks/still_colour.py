@@ -10,12 +10,12 @@ stand still (luma changes by less than 2 codes a frame) and vary by 2 to 9 codes
 
 import argparse
 import tempfile
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-import av
 import numpy as np
-from compression import crop, decoded, planes_of
+from compression import Codec, crop, decoded, encoded, planes_of
 from numpy.typing import NDArray
 
 import f2rcli
@@ -38,30 +38,22 @@ def main() -> None:
         clean = [np.stack(planes) for planes in zip(*frames, strict=True)]
         cells = []
         with tempfile.TemporaryDirectory() as folder:
-            noisy = Path(folder) / "noisy.mkv"
-            write(noisy, clean, (6.0, given.chroma, given.chroma))
+            source, sigmas = Path(folder) / "noisy.mkv", (6.0, given.chroma, given.chroma)
+            encoded(list(noisy(clean, sigmas)), Codec("ffv1", {}), source)
             for model in given.models:
-                done = f2rcli.denoise(str(noisy), f"{folder}/{model}.mkv", model=model)
+                done = f2rcli.denoise(str(source), f"{folder}/{model}.mkv", model=model)
                 pictures = [planes_of(frame) for frame in decoded(Path(done))]
                 left = kept(clean, [np.stack(planes) for planes in zip(*pictures, strict=True)])
                 cells.append(f"{np.median(left):.2f}, {np.quantile(left, 0.1):.2f}" if left else "")
         print(f"| {path.stem} | {len(left)} |", " | ".join(cells), "|", flush=True)
 
 
-def write(path: Path, clean: Planes, sigmas: tuple[float, ...]) -> None:
-    """The clip with noise, lossless."""
+def noisy(clean: Planes, sigmas: tuple[float, ...]) -> Iterator[Planes]:
+    """The frames with noise."""
     rng = np.random.default_rng(0)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", rate=25)
-        stream.height, stream.width, stream.pix_fmt = *clean[0].shape[1:], "yuv420p"
-        for planes in zip(*clean, strict=True):
-            noise = (
-                s * rng.standard_normal(one.shape) for one, s in zip(planes, sigmas, strict=True)
-            )
-            flat = [np.rint(a + b).clip(0, 255).ravel() for a, b in zip(planes, noise, strict=True)]
-            codes = np.concatenate(flat).astype(np.uint8).reshape(-1, planes[0].shape[1])
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(codes, "yuv420p")))
-        container.mux(stream.encode())
+    for planes in zip(*clean, strict=True):
+        pairs = zip(planes, sigmas, strict=True)
+        yield [(p + s * rng.standard_normal(p.shape)).clip(0, 255) for p, s in pairs]
 
 
 def kept(clean: Planes, done: Planes) -> list[float]:
