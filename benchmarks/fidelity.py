@@ -1,17 +1,16 @@
 """The picture contract: what a denoiser may never do to a picture, through the command line.
 
-    python benchmarks/fidelity.py CLIPS [--only patches light ...] [--table FILE] [--json FILE]
-        [--work DIR] [--f2r "f2r"]
+    python benchmarks/fidelity.py CLIPS [--only patches light ...] [--table FILE] [--work DIR]
+        [--f2r "f2r"]
 
 CLIPS is a folder of clean clips (.mkv) kept out of training; they are halved and cut to 256x192.
 The ten cases and their bars are those of tests/fidelity/cases.py, which the tests run small. Every
 case writes a source whose truth is known, runs `f2r denoise SOURCE -o OUT --lossless`, and compares
 the decoded samples with the truth in the file's own codes. About ten minutes of one core. Prints a
-line per figure and writes them as a Markdown table or as JSON; exit code 1 where a bar is missed.
+line per figure and writes them as a Markdown table; exit code 1 where a bar is missed.
 """
 
 import argparse
-import json
 import shlex
 import subprocess
 import sys
@@ -74,16 +73,6 @@ def summary(rows: list[cases.Row]) -> str:
     return f"{sum(row.held for row in rows)} of {len(rows)} bars held."
 
 
-def values(rows: list[cases.Row]) -> str:
-    """The figures as JSON."""
-    kept = [
-        {"case": r.case, "what": r.what, "clip": r.clip, "figure": round(float(r.figure), 4),
-         "bar": r.bar.limit, "least": r.bar.least, "ok": bool(r.held)}
-        for r in rows
-    ]  # fmt: skip
-    return json.dumps(kept, indent=1) + "\n"
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -91,7 +80,6 @@ def main() -> int:
     parser.add_argument("clips", type=Path, help="folder of clean clips")
     parser.add_argument("--only", nargs="+", choices=list(cases.CASES), default=list(cases.CASES))
     parser.add_argument("--table", type=Path, help="write a Markdown table")
-    parser.add_argument("--json", type=Path, help="write the figures")
     parser.add_argument("--work", type=Path, help="keep sources and results here")
     parser.add_argument(
         "--f2r", default=f"{sys.executable} -m f2rcli", help="the program, with its first words"
@@ -106,8 +94,6 @@ def main() -> int:
     print(summary(rows))
     if arguments.table is not None:
         arguments.table.write_text(table(rows), encoding="utf-8")
-    if arguments.json is not None:
-        arguments.json.write_text(values(rows), encoding="utf-8")
     return int(not all(row.held for row in rows))
 
 
