@@ -120,11 +120,6 @@ def cell_blacks(mosaic: Mosaic) -> NDArray[np.float64]:
     )
 
 
-def lowest(mosaic: Mosaic) -> float:
-    """The lowest value that any sample of the packed planes can take: that of code 0."""
-    return max(-b / (w - b) for b, w in zip(mosaic.black, mosaic.white, strict=True))
-
-
 def packed_size(height: int, width: int, mosaic: Mosaic) -> tuple[int, int]:
     """Height and width of the packed planes of a mosaic."""
     top, left = red_offset(mosaic.pattern)

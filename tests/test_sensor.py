@@ -12,7 +12,6 @@ from f2rcli.sensor import (
     add_change,
     bayer_layout,
     developed,
-    lowest,
     pack,
     packed_size,
     plane_colours,
@@ -155,11 +154,3 @@ def test_impossible_mosaics_are_refused() -> None:
         bayer_layout(mosaic_of("RGBG"), 12)
     with pytest.raises(InputError, match="above black"):
         bayer_layout(mosaic_of("RGGB", white=(240.0,) * 4), 12)
-
-
-def test_the_lowest_value_is_that_of_code_zero_where_black_is_least() -> None:
-    mosaic = mosaic_of(
-        "GBRG", black=(240.0, 64.0, 300.0, 128.0), white=(4095.0, 1000.0, 900.0, 4e3)
-    )
-    dark = Frame(planes=(np.zeros((6, 8), np.uint16),), layout=bayer_layout(mosaic, 12))
-    assert lowest(mosaic) == pytest.approx(to_planes(dark).max())
