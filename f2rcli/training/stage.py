@@ -1,6 +1,6 @@
 """What the loop trains: a network, its batches and losses, and how it is examined."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Any, TypeVar
@@ -92,13 +92,6 @@ def placed(network: nn.Module, batch: B) -> B:
 def sample_rngs(key: Sequence[int], places: Iterable[int]) -> list[np.random.Generator]:
     """A generator for each of these places in the batch named by `key` (run's seed, step, ...)."""
     return [np.random.default_rng([*key, place]) for place in places]
-
-
-def fixed_batches(stage: Stage, count: int) -> Iterator[Any]:
-    """Batches that are always the same, on the network's device."""
-    for number in range(count):
-        drawn = stage.draw(sample_rngs((VALIDATION_SEED, number), range(stage.batch)))
-        yield placed(stage.network, drawn)
 
 
 # --- Losses: the cost of an estimate against its target, a mean over the batch -------------------

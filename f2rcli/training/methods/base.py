@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from f2rcli import methods
 from f2rcli.engine.device import Runner
@@ -224,16 +224,37 @@ class Recipe(ABC):
         from now on."""
 
 
-class WindowStage(Stage):
+class WindowStage(Stage, ABC):
     """A stage of a network that learns from windows of pictures."""
 
     network: Any
+    exams: int  # batches that are validated on
 
     def __init__(
         self, network: nn.Module, source: Windows, held_out: Windows, spec: StageSpec, crop: int
     ) -> None:
         self.network, self.source, self.held_out = network, source, held_out
         self.spec, self.crop, self.name, self.batch = spec, crop, spec.name, spec.batch
+
+    @abstractmethod
+    def drawn(self, source: Windows, rngs: Sequence[np.random.Generator]) -> Any:
+        """A batch of windows of a source; see `draw`."""
+
+    @abstractmethod
+    def errors(self, batch: Any) -> tuple[Tensor, Noise | None]:
+        """Squared errors on a batch, and the noise of its targets; None: they are clean."""
+
+    def draw(self, rngs: Sequence[np.random.Generator]) -> Any:
+        return self.drawn(self.source, rngs)
+
+    @torch.no_grad()
+    def validate(self) -> ValidationErrors:
+        found = []
+        for number in range(self.exams):
+            rngs = sample_rngs((VALIDATION_SEED, number), range(self.batch))
+            found.append(self.errors(placed(self.network, self.drawn(self.held_out, rngs))))
+        squares, noise = zip(*found, strict=True)
+        return ValidationErrors.of(list(squares), list(noise))
 
 
 class WindowRecipe(Recipe):

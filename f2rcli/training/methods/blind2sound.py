@@ -23,15 +23,9 @@ from f2rcli.models.blind2sound import (
     around,
 )
 from f2rcli.models.gaussian import noisy_covariance
-from f2rcli.training.exams import Noise, ValidationErrors
+from f2rcli.training.exams import Noise
 from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe, WindowStage
-from f2rcli.training.stage import (
-    VALIDATION_SEED,
-    gaussian_nll,
-    placed,
-    sample_rngs,
-    stabilised_variance_loss,
-)
+from f2rcli.training.stage import gaussian_nll, stabilised_variance_loss
 from f2rcli.training.windows import Sample, Windows, tensor
 from f2rcli.weights import Header
 
@@ -48,7 +42,6 @@ FIRST_VISIBILITY = 3.0  # the visible branch's weight beside the masked's 1, to 
 RISES_AFTER = 0.4  # of the training
 DARKEST = 1e-3  # signal below which shot noise is taken to fall no further
 REGULARISED = 0.01  # weight of the Cramer Gaussian loss; the code's default 0 is not the paper's
-VALIDATION_BATCHES = 6
 
 
 class Blind2SoundRecipe(WindowRecipe):
@@ -83,11 +76,7 @@ class MaskedStage(WindowStage):
     of the noisy ones and by the noise's regularity once it is stabilised."""
 
     network: Blind2SoundNetworks
-
-    def draw(self, rngs: Sequence[np.random.Generator]) -> MaskedBatch:
-        """The first generator chooses the phases, for the whole batch."""
-        order = rngs[0].permutation(CELL**2)[:PHASES]
-        return self._drawn(self.source, rngs, tuple(int(phase) for phase in order))
+    exams = 6
 
     def loss(self, batch: MaskedBatch) -> Tensor:
         weight = visibility(self.progress)
@@ -116,29 +105,21 @@ class MaskedStage(WindowStage):
             seen = denoiser.raw(batch.noisy)
         return Belief.of(gathered(raw, batch.phases)), Belief.of(at(seen, batch.phases))
 
-    @torch.no_grad()
-    def validate(self) -> ValidationErrors:
-        """Errors of the visible mean where the clean picture is known, else of what is said of
-        hidden pixels, on held-out frames; the same whenever they are looked at."""
-        squares, noise = [], list[Noise | None]()
-        for number in range(VALIDATION_BATCHES):
-            rngs = sample_rngs((VALIDATION_SEED, number), range(self.batch))
-            phases = tuple((5 * number + step) % CELL**2 for step in (0, 6, 11))
-            batch = placed(self.network, self._drawn(self.held_out, rngs, phases))
-            if batch.clean is not None:
-                squares.append((self.network.denoiser(batch.noisy) - batch.clean).square())
-                noise.append(None)
-                continue
-            masked, _ = self.believe(batch)
-            target, trusted = (at(part, phases) for part in (batch.noisy, batch.trusted))
-            squares.append((masked.mean - target).square() * trusted)
-            level = at(batch.level, phases) * trusted
-            noise.append(Noise.of_frame(masked.mean, level, None))
-        return ValidationErrors.of(squares, noise)
+    def errors(self, batch: MaskedBatch) -> tuple[Tensor, Noise | None]:
+        """Of the visible mean where the clean picture is known, else of what is said of hidden
+        pixels."""
+        if batch.clean is not None:
+            return (self.network.denoiser(batch.noisy) - batch.clean).square(), None
+        masked, _ = self.believe(batch)
+        target, trusted, level = (
+            at(part, batch.phases) for part in (batch.noisy, batch.trusted, batch.level)
+        )
+        noise = Noise.of_frame(masked.mean, level * trusted, None)
+        return (masked.mean - target).square() * trusted, noise
 
-    def _drawn(
-        self, source: Windows, rngs: Sequence[np.random.Generator], phases: tuple[int, ...]
-    ) -> MaskedBatch:
+    def drawn(self, source: Windows, rngs: Sequence[np.random.Generator]) -> MaskedBatch:
+        """The first generator chooses the phases, for the whole batch."""
+        phases = tuple(map(int, rngs[0].permutation(CELL**2)[:PHASES]))
         drawn = [source.window(rng, (0,), self.crop).turned(rng) for rng in rngs]
         noisy, trusted, level = (
             tensor(np.concatenate(part))

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from f2rcli.frames import Pictures
 from f2rcli.methods.fitvnet import LENGTH, MIDDLE, FITVNetNetworks
-from f2rcli.training.exams import LOUDER, Noise, ValidationErrors, as_stored
+from f2rcli.training.exams import LOUDER, Noise, as_stored
 from f2rcli.training.methods.base import (
     StageSpec,
     TrainingContext,
@@ -27,7 +27,7 @@ from f2rcli.training.methods.base import (
     WindowStage,
     recorrupted_sample,
 )
-from f2rcli.training.stage import Stage, fixed_batches, psnr_loss
+from f2rcli.training.stage import Stage, psnr_loss
 from f2rcli.training.windows import Sample, Windows, held_windows, tensor
 from f2rcli.weights import Header
 from f2rcli.window import mirrored
@@ -40,7 +40,6 @@ STRIDE = 32  # crops are multiples of it: five halvings
 EPOCHS = 40  # of a schedule, as published
 MIRRORED_SHARE = 0.15  # of windows: as the first and last frames of a shot are seen
 BLIND_SHARE = 0.4  # of windows: the noise level is unknown to networks
-VALIDATION_BATCHES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +84,7 @@ class JointStage(WindowStage):
     """Trains the image module alone (L_pd, on single frames) or everything."""
 
     spec: JointSpec
+    exams = 4
 
     def __init__(
         self,
@@ -98,13 +98,13 @@ class JointStage(WindowStage):
         super().__init__(network, source, held_out, spec, crop)
         self.networks, self.blocks = networks, spec.blocks
 
-    def draw(self, rngs: Sequence[np.random.Generator]) -> FrameSets:
-        samples = [self._sample(rng) for rng in rngs]
+    def drawn(self, source: Windows, rngs: Sequence[np.random.Generator]) -> FrameSets:
+        samples = [self._sample(source, rng) for rng in rngs]
         return FrameSets(*(_stacked(part) for part in zip(*samples, strict=True)))  # type: ignore[arg-type]  # what need not be there is not
 
-    def _sample(self, rng: np.random.Generator) -> "list[Tensor | None]":
+    def _sample(self, source: Windows, rng: np.random.Generator) -> "list[Tensor | None]":
         places = self._places(rng)
-        return paired(self.source.window(rng, places, self.crop).turned(rng), places, rng)
+        return paired(source.window(rng, places, self.crop).turned(rng), places, rng)
 
     def loss(self, batch: FrameSets) -> Tensor:
         if not self.blocks:
@@ -120,24 +120,18 @@ class JointStage(WindowStage):
         cut = None if batch.cut is None else batch.cut.flatten(0, 1)
         return psnr_loss(as_stored(estimates, cut), batch.target.flatten(0, 1))
 
-    @torch.no_grad()
-    def validate(self) -> ValidationErrors:
-        """The errors of what is trained on held-out windows, against their targets. The same
-        whenever they are looked at."""
-        held = JointStage(self.networks, self.held_out, self.held_out, self.spec, self.crop)
-        squares, noise = [], list[Noise | None]()
+    def errors(self, batch: FrameSets) -> tuple[Tensor, Noise | None]:
+        """Of what is trained, against the windows' targets."""
         middle = MIDDLE if self.blocks else 0
+        target, shown = batch.target[:, middle], batch.noisy[:, middle]
+        cut = None if batch.cut is None else batch.cut[:, middle]
+        if self.blocks:
+            restored = self.networks(batch.noisy, batch.level)[1]
+        else:
+            restored = self.networks.image(shown)
         clean = all(one is not None for one in self.held_out.references)
-        for batch in fixed_batches(held, VALIDATION_BATCHES):
-            target, shown = batch.target[:, middle], batch.noisy[:, middle]
-            cut = None if batch.cut is None else batch.cut[:, middle]
-            if self.blocks:
-                restored = self.networks(batch.noisy, batch.level)[1]
-            else:
-                restored = self.networks.image(shown)
-            squares.append((as_stored(restored, cut) - target).square())
-            noise.append(None if clean else Noise.of_pair(shown, target))
-        return ValidationErrors.of(squares, noise)
+        noise = None if clean else Noise.of_pair(shown, target)
+        return (as_stored(restored, cut) - target).square(), noise
 
     def _places(self, rng: np.random.Generator) -> list[int]:
         """Frames of a window, counted from its first; some windows are mirrored as at the ends."""

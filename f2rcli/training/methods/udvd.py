@@ -15,10 +15,10 @@ from torch import Tensor
 from f2rcli.models.gaussian import covariance, noisy_covariance
 from f2rcli.models.gaussian import split as mean_and_factor
 from f2rcli.models.udvd import LENGTH, UDVDNet
-from f2rcli.training.exams import Noise, ValidationErrors, as_stored
+from f2rcli.training.exams import Noise, as_stored
 from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe, WindowStage
-from f2rcli.training.stage import VALIDATION_SEED, gaussian_nll, placed, psnr_loss, sample_rngs
-from f2rcli.training.windows import Sample, tensor
+from f2rcli.training.stage import gaussian_nll, psnr_loss
+from f2rcli.training.windows import Sample, Windows, tensor
 from f2rcli.weights import Header
 
 # 248 GMAC per megapixel of a stream and 461 of a training window, at 256x128 pixels.
@@ -26,7 +26,6 @@ SMALL: dict[str, Any] = {
     "widths": (8, 16, 48, 32, 16), "middle": 8, "last": 24, "radius": 3, "covariance": True,
 }  # fmt: skip
 CROP_STEP = 4  # crops are multiples of it: two halvings
-VALIDATION_SIDE, VALIDATION_WINDOWS = 256, 8  # pixels per side of what is validated on
 
 TRAIN = StageSpec(name="train", steps=6000, warmup=300, ema=0.998)
 # One clip, 32 epochs as published, ended early by its last frames
@@ -57,6 +56,7 @@ class BlindBatch(NamedTuple):
     target: Tensor  # (B, C, H, W)
     variance: Tensor  # (B, C, H, W)
     cut: Tensor | None  # (B, C, H, W), see as_stored
+    clean: Tensor | None  # (B, C, H, W), for validation alone; None where nobody knows it
 
 
 class BlindStage(WindowStage):
@@ -69,11 +69,11 @@ class BlindStage(WindowStage):
     """
 
     network: UDVDNet
+    exams = 6
 
-    def draw(self, rngs: Sequence[np.random.Generator]) -> BlindBatch:
+    def drawn(self, source: Windows, rngs: Sequence[np.random.Generator]) -> BlindBatch:
         """Windows turned, flipped and reversed in time at random."""
-        places = range(self.network.length)
-        drawn = [self.source.window(rng, places, self.crop) for rng in rngs]
+        drawn = [source.window(rng, range(LENGTH), self.crop) for rng in rngs]
         samples = [one.turned(rng, in_time=True) for one, rng in zip(drawn, rngs, strict=True)]
         return collated(samples)
 
@@ -85,25 +85,13 @@ class BlindStage(WindowStage):
         total = noisy_covariance(covariance(factor, self.network.channels), batch.variance)
         return gaussian_nll(batch.target, mean, total).mean() + psnr_loss(mean, batch.target)
 
-    @torch.no_grad()
-    def validate(self) -> ValidationErrors:
-        """The errors of the mean on held-out centres, the same whenever they are looked at."""
-        squares, noise = [], list[Noise | None]()
-        crop = min(VALIDATION_SIDE, self.held_out.side) // CROP_STEP * CROP_STEP
-        places = range(self.network.length)
-        for number in range(VALIDATION_WINDOWS):
-            rng = sample_rngs((VALIDATION_SEED, number), (0,))[0]
-            sample = self.held_out.window(rng, places, crop)
-            batch = placed(self.network, collated([sample]))
-            mean, _ = mean_and_factor(self.network(batch.frames), self.network.channels)
-            if sample.clean is None:
-                squares.append((as_stored(mean, batch.cut) - batch.target).square())
-                noise.append(Noise.of_frame(mean.float(), batch.variance.sqrt(), batch.cut))
-            else:
-                clean = tensor(sample.clean[len(places) // 2][None])
-                squares.append((mean.float() - placed(self.network, clean)).square())
-                noise.append(None)
-        return ValidationErrors.of(squares, noise)
+    def errors(self, batch: BlindBatch) -> tuple[Tensor, Noise | None]:
+        """Of the mean, on centres."""
+        mean, _ = mean_and_factor(self.network(batch.frames), self.network.channels)
+        if batch.clean is not None:
+            return (mean.float() - batch.clean).square(), None
+        noise = Noise.of_frame(mean.float(), batch.variance.sqrt(), batch.cut)
+        return (as_stored(mean, batch.cut) - batch.target).square(), noise
 
 
 def collated(samples: Sequence[Sample]) -> BlindBatch:
@@ -113,7 +101,9 @@ def collated(samples: Sequence[Sample]) -> BlindBatch:
     level = tensor(np.stack([sample.level[middle] for sample in samples]))
     clipped = [sample.clipped for sample in samples]
     cut = level * torch.tensor(clipped).view(-1, 1, 1, 1) if any(clipped) else None
-    return BlindBatch(frames, frames[:, middle], level.square(), cut)
+    known = [sample.clean[middle] for sample in samples if sample.clean is not None]
+    clean = tensor(np.stack(known)) if len(known) == len(samples) else None
+    return BlindBatch(frames, frames[:, middle], level.square(), cut, clean)
 
 
 RECIPE = UDVDRecipe
