@@ -6,9 +6,9 @@ own, so it counts as far as they average out, and what the frame itself shows of
 on top. Nothing is fed back, so no error stays.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -102,8 +102,10 @@ def lines_of(frames: Sequence[Frame]) -> Lines | None:
     cuts = (i for i, pair in enumerate(pairwise(looks), 1) if not Look.of_shot(*pair))
     shot = looks[: next(cuts, None)]
     for columns, groups in ((True, ACROSS[family]), (False, GROUPS[family])):
-        if len(shot) >= FEWEST:
-            found += _found(groups, partial(_lasting, shot, columns=columns))
+        for group in groups if len(shot) >= FEWEST else ():
+            seen = rows.lasting_in([look.mean(group, columns=columns) for look in shot])
+            if seen:
+                found.append(RowNoise(group, columns, True, seen.sigma, seen.values))
     if found:
         frames = LineRemover(Lines(tuple(found))).alone(frames)
         looks = [Look.of([frame]) for frame in frames]
@@ -113,8 +115,10 @@ def lines_of(frames: Sequence[Frame]) -> Lines | None:
         for before, centre, after in threes
         if centre.of_shot(before) and centre.of_shot(after)
     ]
-    if len(views) > 1:
-        found += _found(GROUPS[family], partial(_new, views))
+    for group in GROUPS[family] if len(views) > 1 else ():
+        sigma = rows.new_in((view.centre.mean(group), view.beside(group)) for view in views)
+        if sigma:
+            found.append(RowNoise(group, False, False, sigma, np.zeros(0, np.float32)))
     return Lines(tuple(found)) if found else None
 
 
@@ -132,32 +136,6 @@ def remover_for(frames: Sequence[Frame], engine: Engine) -> "LineRemover | None"
         engine.found.note(f"removed before anything else: {lines.words()}")
     luma, _ = luma_and_chroma(engine.settings)
     return LineRemover(lines, min(luma, 1.0))
-
-
-def _found(
-    groups: Sequence[tuple[int, ...]], find: Callable[[tuple[int, ...]], RowNoise | None]
-) -> Iterator[RowNoise]:
-    """The offsets that groups of planes share, or where one plane has most of them, those of each:
-    what planes do not share is in their mean as well."""
-    for group in groups:
-        shared = find(group)
-        alone = [find((index,)) for index in group] if shared and len(group) > 1 else []
-        own = [one for one in alone if one]
-        if shared and shared.sigma**2 < 0.6 * sum(one.sigma**2 for one in own) / len(group):
-            yield from own
-        elif shared:
-            yield shared
-
-
-def _lasting(shot: Sequence[Look], group: tuple[int, ...], *, columns: bool) -> RowNoise | None:
-    seen = rows.lasting_in([look.mean(group, columns=columns) for look in shot])
-    return seen and RowNoise(group, columns, lasting=True, sigma=seen.sigma, offsets=seen.values)
-
-
-def _new(views: Sequence[View], group: tuple[int, ...]) -> RowNoise | None:
-    sigma = rows.new_in((view.centre.mean(group), view.beside(group)) for view in views)
-    none = np.zeros(0, np.float32)
-    return RowNoise(group, False, False, sigma, none) if sigma else None
 
 
 class LineRemover:

@@ -13,14 +13,13 @@ spectrum is not flat.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.frames import Floats
+from f2rcli.frames import Floats, Mask
 from f2rcli.order import median, quantile, robust_sigma
 
 Values = NDArray[np.float32]  # (H, W)
@@ -31,19 +30,13 @@ MOST = 512  # pixels of a row that are looked at, in the middle
 SEGMENT = 8  # pixels of a row that vote together
 PIECES = 8  # of a row; neighbours among them may share noise that is coloured
 FINE = 4.0  # rows: standard deviation of the blur that parts broad bands from single rows
-FAR = 2.5  # standard deviations of the segments, from where one is believed less
 MATCHED = 0.125  # of the gradient's power: what a match half a pixel off leaves, roughly
 EDGES = 32 * MATCHED  # of the gradient's power: what an edge leaves in a step
 SOFT = 1.2  # pixels
 OUTLYING = 4.5  # standard deviations of the steps, from where one is an edge all along a row
 LEAST_SIGMA = 0.5 / 255  # of a picture's noise: rounding
-MOSTLY = 0.5  # of what runs across the rows at one place, that is painted
 PAINTED = 5  # pixels: what is the same sample for sample around is not a sensor's
-RIM = 8  # rows at either end, where broad bands are not told from single rows
 LEAST = 0.4 / 255  # standard deviation of offsets
-FLAT = 0.35, 2.5  # power of the finest waves, by that of waves twice as long
-FINEST, LONGER = (0.75, 1.0), (0.3, 0.6)  # of the finest frequency
-BESIDE, HELD, LOWEST = 15, 4.0, 0.12  # frequencies; times their median; of the finest one
 BROAD = 0.25  # of the standard deviation of offsets, that their broad part has
 TINY = 1e-12
 
@@ -97,13 +90,6 @@ class Offsets(NamedTuple):
     sigma: float
 
 
-class Steps(NamedTuple):
-    """Steps from each row to the next, by segments."""
-
-    values: Values  # (H - 1, J)
-    weights: Values  # (H - 1, J): 1 / variance
-
-
 def lasting_in(pictures: Sequence[Values]) -> Offsets | None:
     """The offsets that the rows of a sensor have in all of some pictures of one shot."""
     if not _large(pictures[0]):
@@ -112,18 +98,12 @@ def lasting_in(pictures: Sequence[Values]) -> Offsets | None:
     half = len(pictures) // 2
     first, second = (np.mean(some, axis=0) for some in (pictures[:half], pictures[half:]))
     same = painted(pictures[0], pictures[-1])
-    if same.mean() >= MOSTLY:  # what has no noise is not a camera's
+    if same.mean() >= 0.5:  # what has no noise is not a camera's
         return None
-    drawn = same if same.any() else None
-    before, after = (_pieces(steps_of(one, one, drawn)) for one in (first, second))
-    if not _agreed([(before, after)]):  # most clips end here
+    before, after = (_pieces(*steps_of(one, one, same)) for one in (first, second))
+    if not _agreed([(before, after)]) or not _white([(before + after) / 2]):
         return None
-    mean = np.asarray((first + second) / 2, np.float32)
-    found = estimated(mean, drawn)
-    before, after = (
-        _pieces(steps_of(one, one - found.values[:, None], drawn)) for one in (first, second)
-    )
-    return found if _agreed([(before, after)]) and _white([(before + after) / 2]) else None
+    return estimated(np.asarray((first + second) / 2, np.float32), same)
 
 
 def new_in(views: Iterable[tuple[Values, Sequence[Values]]]) -> float:
@@ -133,11 +113,8 @@ def new_in(views: Iterable[tuple[Values, Sequence[Values]]]) -> float:
     for picture, beside in views:
         if not _large(picture):
             return 0.0
-        scene = levelled(_middle(picture))
-        first, second = (
-            _pieces(steps_of(one, scene, painted(one, np.zeros_like(one)), MATCHED))
-            for one in (_middle(picture - other) for other in beside)
-        )
+        scene, apart = levelled(_middle(picture)), [_middle(picture - other) for other in beside]
+        first, second = (_pieces(*steps_of(one, scene, painted(one), MATCHED)) for one in apart)
         seen.append((first, second))
         if not _agreed(seen):  # most clips end here
             return 0.0
@@ -166,54 +143,44 @@ def new_offsets(own: Values, others: Sequence[Values], sigma: float) -> Profile:
 
 def levelled(picture: Values) -> Values:
     """A picture whose rows are evenly bright but for broad bands: motion is seen by the rest."""
-    means = picture.mean(1)
-    return np.asarray(picture - parted(means)[0][:, None], np.float32)
+    single, _ = parted(picture.mean(1))
+    return np.asarray(picture - single[:, None], np.float32)
 
 
-def painted(plane: Values, near: Values) -> NDArray[np.bool_]:
+def painted(plane: Values, near: Values | float = 0.0) -> Mask:
     """Where two frames are the same sample for sample: bars, graphics, clipped light."""
-    apart = cv2.blur(np.abs(plane - near), (PAINTED, PAINTED))
+    apart = cv2.blur(np.abs(plane - np.float32(near)), (PAINTED, PAINTED))
     return np.asarray(apart <= np.float32(TINY), np.bool_)
 
 
 def steps_of(
-    picture: Values,
-    scene: Values,
-    painted: NDArray[np.bool_] | None = None,
-    edges: float = EDGES,
-) -> Steps:
-    """The steps of a picture's rows (H, W), without what is painted. scene: where its edges are;
+    picture: Values, scene: Values, without: Mask | None = None, edges: float = EDGES
+) -> tuple[Values, Values]:
+    """The steps from each of a picture's rows (H, W) to the next, by segments, and their weights, 1
+    over the variance: (H - 1, J) both. scene: where its edges are; without: what does not count;
     edges: what these leave."""
-    if painted is not None:  # what is hardly anything else must not say how far segments scatter
-        kept = painted.mean(0) < MOSTLY
-        if not kept.any():
-            return Steps(*np.zeros((2, len(picture) - 1, 1), np.float32))
-        picture, scene = (np.ascontiguousarray(one[:, kept]) for one in (picture, scene))
-        painted = painted[:, kept]
     soft = np.asarray(cv2.GaussianBlur(scene, (0, 0), SOFT), np.float32)
     across = picture[:, 1:] - picture[:, :-1]
     weights = precision(soft, max(robust_sigma(across) / 2**0.5, LEAST_SIGMA), edges)
-    if painted is not None:
-        weights[painted] = TINY
+    if without is not None:
+        weights[without] = TINY
     both = np.asarray(1 / (1 / weights[1:] + 1 / weights[:-1]), np.float32)
-    return Steps(*segments(picture[1:] - picture[:-1], both))
+    return segments(picture[1:] - picture[:-1], both)
 
 
-def estimated(picture: Values, painted: NDArray[np.bool_] | None = None) -> Offsets:
-    """The offsets of the rows of a picture (H, W)."""
+def estimated(picture: Values, without: Mask | None = None) -> Offsets:
+    """The offsets of the rows of a picture (H, W); without: what does not count."""
     found = Offsets(np.zeros(len(picture), np.float32), 0.0)
-    for _ in range(3):  # in which edges are found in the picture without the offsets
+    for _ in range(2):  # edges are found in the picture without the offsets
         scene = picture - found.values[:, None]
-        found = offsets_of(common(*steps_of(picture, scene, painted))[0])
+        found = offsets_of(common(*steps_of(picture, scene, without))[0])
     return found
 
 
 def offsets_of(steps: NDArray[np.floating]) -> Offsets:
     """The offsets that rows have each of their own, from the steps (H - 1,) between them."""
-    centred = steps - median(steps)
-    inside = np.abs(centred) <= OUTLYING * robust_sigma(centred) + TINY
-    kept = np.where(inside, centred - centred[inside].mean(), 0.0)
-    own, *scene = _parts(kept, float(inside.mean()))
+    kept = steps - steps.mean(dtype=np.float64)
+    own, *scene = _parts(kept)
     level = np.concatenate([[0.0], np.cumsum(kept)])
     curve = _curve(len(level) + 1)
     curve[0] = 1.0
@@ -227,11 +194,11 @@ def offsets_of(steps: NDArray[np.floating]) -> Offsets:
 def common(values: Values, weights: Values) -> tuple[Profile, Profile]:
     """What all segments (H, J) of a row have, robustly, and its variance by their scatter."""
     unit, weight = np.sqrt(weights), weights
-    for _ in range(8):
+    for _ in range(3):
         total = np.maximum(weight.sum(1, keepdims=True), TINY)
         mean = (values * weight).sum(1, keepdims=True) / total
         apart = (values - mean) * unit
-        scale = FAR * robust_sigma(apart) + TINY
+        scale = 2.5 * robust_sigma(apart) + TINY  # from where a segment is believed less
         weight = weights / (1 + np.minimum(np.abs(apart) / scale, 1e4) ** 2) ** 2
     total = np.maximum(weight.sum(1), TINY)
     scatter = (weight**2 * (values - mean) ** 2).sum(1) / total**2
@@ -274,15 +241,16 @@ def _middle(plane: Values) -> Values:
     return np.ascontiguousarray(plane[:, left : left + MOST], np.float32)
 
 
-def _pieces(steps: Steps) -> Floats:
-    """What each piece of the rows has more than those around, (PIECES, rows)."""
-    cuts = np.array_split(np.arange(steps.values.shape[1]), PIECES)
-    found = np.stack([common(steps.values[:, cut], steps.weights[:, cut])[0] for cut in cuts])
+def _pieces(steps: Values, weights: Values) -> Floats:
+    """What each piece of the rows has more than those around, (PIECES, rows); at either end broad
+    bands are not told from single rows."""
+    cuts = np.array_split(np.arange(steps.shape[1]), PIECES)
+    found = np.stack([common(steps[:, cut], weights[:, cut])[0] for cut in cuts])
     middle = np.median(found, axis=0)
     found[:, np.abs(middle - median(middle)) > OUTLYING * robust_sigma(middle)] = 0
     levels = np.cumsum(found - found.mean(1, keepdims=True), 1)
     levels = np.concatenate([np.zeros((len(cuts), 1)), levels], 1)
-    return np.stack([parted(one)[0] for one in levels])[:, RIM:-RIM].astype(np.float64)
+    return np.stack([parted(one)[0] for one in levels])[:, 8:-8].astype(np.float64)
 
 
 def _agreed(seen: Sequence[tuple[Floats, Floats]]) -> float:
@@ -302,58 +270,32 @@ def _agreed(seen: Sequence[tuple[Floats, Floats]]) -> float:
 
 
 def _white(groups: Sequence[Floats]) -> bool:
-    """Whether rows differ each on its own: no lens draws that, and nothing that repeats itself.
-    groups: pieces of rows, which count alike."""
-    finest, longer, held, power = np.sum([_power(pieces) for pieces in groups], axis=0)
-    return bool(FLAT[0] * longer < finest < FLAT[1] * longer and held > 0.75 * power)
+    """Whether rows differ each on its own: nothing that repeats itself does, whose power stands out
+    of neighbouring frequencies. groups: pieces of rows, which count alike."""
+    held = []
+    for pieces in groups:
+        waves = np.fft.rfft(pieces.mean(0) * np.hanning(pieces.shape[1]))
+        power = np.square(np.abs(waves))[round(0.12 * len(waves)) :]  # of all but broad bands
+        beside = np.lib.stride_tricks.sliding_window_view(np.pad(power, 7, "reflect"), 15)
+        least = np.minimum(power, 4 * np.median(beside, axis=1))
+        held.append(float(least.mean()) / (float(power.mean()) + TINY))
+    return bool(np.mean(held) > 0.75)
 
 
-def _power(pieces: Floats) -> tuple[float, ...]:
-    """Power of rows' finest waves, of longer ones, and of all but broad bands, with and without
-    what stands out of neighbouring frequencies; in units of their own."""
-    window = np.hanning(pieces.shape[1])
-    one, other = (np.fft.rfft(pieces[at::2].mean(0) * window) for at in (0, 1))
-    shared, places = (one * other.conj()).real, np.linspace(0, 1, len(one))
-    bands = [shared[(places >= low) & (places <= high)].mean() for low, high in (FINEST, LONGER)]
-    power = np.square(np.abs(np.fft.rfft(pieces.mean(0) * window)))[round(LOWEST * len(one)) :]
-    padded = np.pad(power, BESIDE // 2, "reflect")
-    middle = np.median(np.lib.stride_tricks.sliding_window_view(padded, BESIDE), axis=1)
-    held = np.minimum(power, HELD * middle)
-    return tuple(
-        float(part) / (float(power.mean()) + TINY) for part in (*bands, held.mean(), power.mean())
-    )
-
-
-def _parts(steps: Floats, known: float) -> tuple[float, ...]:
+def _parts(steps: Floats) -> tuple[float, ...]:
     """The variance of offsets of their own, and of what the scene adds to steps: white, and rising
-    with the square and the fourth power of the wavelength. known: the share of steps that are."""
+    with the square of the wavelength; the likeliest by the steps' spectrum
+    (Fevotte, Bertin & Durrieu 2009)."""
     count = len(steps)
     waves = np.fft.rfft(_mirrored(steps))[1:-1]  # the last one is 0
-    power = np.square(np.abs(waves)) / (2 * count * max(known, 0.1))
+    power = np.square(np.abs(waves)) / (2 * count) + TINY
     curve = _curve(count + 1)[1:-1]
-    shapes = np.stack([curve, np.ones_like(curve), 1 / curve, 1 / curve**2], 1)
-    floor = 0.02 * float(power.mean()) + TINY
-    expected = np.full(len(power), float(power.mean()) + TINY)
-    parts = np.zeros(shapes.shape[1])
-    for _ in range(8):
-        parts = _positive(shapes / expected[:, None], power / expected)
-        expected = shapes @ parts + floor
+    shapes = np.stack([curve, np.ones_like(curve), 1 / curve], 1)
+    parts = float(power.mean()) / shapes.mean(0)
+    for _ in range(60):
+        expected = shapes @ parts + TINY
+        parts *= (shapes.T @ (power / expected**2)) / (shapes.T @ (1 / expected))
     return tuple(float(part) for part in parts)
-
-
-def _positive(known: Floats, wanted: Floats) -> Floats:
-    """The least squares' solution that has nothing below 0, of a few unknowns."""
-    scale = np.sqrt(np.square(known).sum(0)) + TINY
-    gram, right = (known / scale).T @ (known / scale), (known / scale).T @ wanted
-    best, least = np.zeros(len(right)), 0.0
-    for count in range(1, len(right) + 1):
-        for some in map(list, combinations(range(len(right)), count)):
-            found, *_ = np.linalg.lstsq(gram[np.ix_(some, some)], right[some], rcond=None)
-            error = -float(found @ right[some])  # beside the power of what is wanted
-            if error < least and found.min() >= 0:
-                best, least = np.zeros(len(right)), error
-                best[some] = found
-    return np.asarray(best / scale, np.float64)
 
 
 def _mirrored(profile: Floats) -> Floats:
