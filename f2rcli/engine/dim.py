@@ -6,15 +6,14 @@ in sums of one, two, four or eight frames, by networks and by a Gaussian filter;
 which nobody has seen. Where cells move, long sums smear them, and the judge sees that.
 
 Frames get what the sums show, linear between their middles, and what single frames hold besides: a
-frame less its estimate is looked at in places as wide as a cell, over a few frames that begin or
-end with it. What noise alone hardly ever does is light.
+frame less its estimate is looked at in places as wide as a cell, and what noise alone hardly ever
+does there is light.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import product
 from math import sqrt
 from typing import NamedTuple
 
@@ -32,6 +31,7 @@ from f2rcli.engine.level import NoiseTracker
 from f2rcli.frames import Frame, Singles
 from f2rcli.noise.model import NoiseModel, planes_of
 from f2rcli.order import Reals
+from f2rcli.window import with_next
 from f2rcli.yuv import code_span
 
 Copies = list[Frame]  # that show one picture
@@ -94,36 +94,33 @@ def joined(variance: float) -> Joined:
 def summed(pictures: Iterable[Copies], size: int, first: int, same: Joined) -> Iterator[Sum]:
     """Pictures, the `first` of the clip and on, in sums of `size` whose bounds are multiples of it;
     none reaches across a cut. What is left of less than half of that joins the sum beside it."""
-    done: Sum | None = None
-    now = Sum()
+    parts: list[Sum] = []  # of a shot, those that may still change
     for shown in _shown(pictures, first, same):
-        if now.members and (shown.begins or shown.number % size == 0):
-            yield from _settled(done, now, size, last=shown.begins)
-            done, now = (None, Sum()) if shown.begins else (_kept(done, now, size), Sum())
-        now.members.append(shown)
-    if now.members:
-        yield from _settled(done, now, size, last=True)
+        if shown.begins:
+            yield from _closed(parts, size)
+            parts = []
+        if not parts or shown.number % size == 0:
+            parts = _whole(parts, size)
+            if len(parts) > 1:
+                yield parts.pop(0)
+            parts.append(Sum())
+        parts[-1].members.append(shown)
+    yield from _closed(parts, size)
 
 
-def _small(one: Sum, size: int) -> bool:
-    return 2 * len(one.members) < size
+def _whole(parts: list[Sum], size: int) -> list[Sum]:
+    """Two sums in a row as one where either is too small to stand alone."""
+    if len(parts) < 2 or 2 * min(len(one.members) for one in parts) >= size:
+        return parts
+    return [Sum(parts[0].members + parts[1].members)]
 
 
-def _kept(done: Sum | None, now: Sum, size: int) -> Sum:
-    """What waits after two sums of a shot: the later, with an earlier too small to stand alone."""
-    if done is None or not (_small(done, size) or _small(now, size)):
-        return now
-    return Sum(done.members + now.members)
-
-
-def _settled(done: Sum | None, now: Sum, size: int, *, last: bool) -> Iterator[Sum]:
-    """Of two sums in a row, those that no later picture changes; last: none of the shot follows."""
-    kept = _kept(done, now, size)
-    if done is not None and kept is now:
-        yield done
-    if last:
-        kept.closes = True
-        yield kept
+def _closed(parts: list[Sum], size: int) -> Iterator[Sum]:
+    """The last sums of a shot."""
+    parts = _whole(parts, size)
+    for one in parts:
+        one.closes = one is parts[-1]
+        yield one
 
 
 def _shown(pictures: Iterable[Copies], first: int, same: Joined) -> Iterator[Shown]:
@@ -335,48 +332,18 @@ def _square(planes: Sequence[Singles]) -> tuple[slice, slice]:
     return slice(int(top), int(top) + height), slice(int(left), int(left) + width)
 
 
-LENGTHS = (8, 4, 2, 1)  # frames
-CELLS = (3.0, 1.5)  # pixels
+CELL = 3.0  # pixels
 SEEN_FOR_SURE = 3.0  # standard deviations: of 700 places of noise alone one has so much
 ALIKE = 9  # pixels, over which the noise is as strong
 
 
-def missed(row: Sequence[Real], at: int, variance: Real) -> Real:
-    """The light missed at every sample of a frame (H, W).
-
-    row: frames of its shot less their estimates, in order; at: its place among them; variance:
-    of its noise.
-    """
-    found = np.zeros_like(variance)
+def missed(left: Real, variance: Real) -> Real:
+    """The light that an estimate misses at every sample of a frame (H, W), by what it leaves of it;
+    variance: of the frame's noise."""
     noise = np.maximum(cv2.blur(variance, (ALIKE, ALIKE)), LEAST)
-    for length, width in product(LENGTHS, CELLS):
-        given, power = _look(row[at : at + length], width, found, noise)
-        if length > 1:
-            other, more = _look(row[max(at - length + 1, 0) : at + 1], width, found, noise)
-            given = np.where(more > power, other, given)
-        found = found + given
-    return found
-
-
-def _look(span: Sequence[Real], width: float, found: Real, noise: Real) -> tuple[Real, Real]:
-    """What is missed in places of a width over some frames, beyond what was found, and its power
-    before it is shrunk, of the noise's."""
-    area = np.float32(4 * np.pi * width**2 * len(span))
-    mean: Real = np.mean(span, axis=0, dtype=np.float32)
-    left: Real = cv2.GaussianBlur(mean - found, (0, 0), width)  # type: ignore[assignment]  # float32 stays
-    power = np.square(left) * area / noise
-    return left * np.maximum(1 - np.float32(SEEN_FOR_SURE**2) / np.maximum(power, LEAST), 0), power
-
-
-REACH = max(LENGTHS) - 1  # frames before and after one, that tell what it misses
-
-
-class Looked(NamedTuple):
-    """A picture with its estimate, and what that misses: planes (H, W) in units of white."""
-
-    shown: Shown
-    estimate: Real
-    missed: Real
+    wide = np.asarray(cv2.GaussianBlur(left, (0, 0), CELL), left.dtype)
+    power = np.square(wide) * np.float32(4 * np.pi * CELL**2) / noise
+    return wide * np.maximum(1 - np.float32(SEEN_FOR_SURE**2) / np.maximum(power, LEAST), 0)
 
 
 def written(
@@ -384,47 +351,19 @@ def written(
 ) -> Iterator[Copies]:
     """Every picture with its estimate, as far as the residual contract allows; its copies are as
     they were but for their samples."""
-    past = Past()
-    for row, at in _rows(_looked(one) for one in estimates):
-        one = row[at]
-        if not at:
-            past = Past()
-        near = tuple(other.shown.copies[0] for other in (*row[at - 1 : at], *row[at + 1 : at + 2]))
+    past, before = Past(), tuple[Frame, ...]()
+    for (shown, planes), following in with_next(estimates, 1):
+        frame, *copies = shown.copies
+        if shown.begins:
+            past, before = Past(), ()
+        near = (*before, *(one.shown.copies[0] for one in following if not one.shown.begins))
+        before = (frame,)
+        black, span = code_span(frame.layout, chroma=False)
+        own, estimate = planes_of(frame)[0], np.asarray((planes[0] - black) / span, np.float32)
+        if noise.planes is not None:
+            variance = np.square(noise.planes.level(0, estimate))
+            estimate = estimate + missed(own - estimate, variance)
         context = FrameContext(near, (None,) * len(near), past, noise.planes, SPARSE)
-        estimate = one.estimate
-        if context.noise is not None:
-            variance = np.square(context.noise.level(0, estimate))
-            estimate = estimate + missed([each.missed for each in row], at, variance)
-        yield _with(one.shown, estimate, engine, context)
-
-
-def _looked(one: Estimated) -> Looked:
-    frame = one.shown.copies[0]
-    black, span = code_span(frame.layout, chroma=False)
-    estimate = np.asarray((one.planes[0] - black) / span, np.float32)
-    return Looked(one.shown, estimate, planes_of(frame)[0] - estimate)
-
-
-def _rows(items: Iterable[Looked]) -> Iterator[tuple[list[Looked], int]]:
-    """Each as its place in a row of its shot, with REACH before and after it as far as there are
-    so many. The place is 0 for the first of a shot only."""
-    row: list[Looked] = []
-    at = 0
-    for one in items:
-        if one.shown.begins:
-            yield from ((row, place) for place in range(at, len(row)))
-            row, at = [], 0
-        row.append(one)
-        if len(row) > at + REACH:
-            yield row, at
-            at += 1
-        if at > REACH:
-            row, at = row[1:], at - 1
-    yield from ((row, place) for place in range(at, len(row)))
-
-
-def _with(shown: Shown, estimate: Real, engine: Engine, context: FrameContext) -> Copies:
-    frame = shown.copies[0]
-    change = torch.from_numpy(estimate - planes_of(frame)[0]).to(engine.torch_device)
-    done = engine.contract.to_frame(frame, [change], context)
-    return [done, *(replace(copy, planes=done.planes) for copy in shown.copies[1:])]
+        change = torch.from_numpy(estimate - own).to(engine.torch_device)
+        done = engine.contract.to_frame(frame, [change], context)
+        yield [done, *(replace(copy, planes=done.planes) for copy in copies)]
