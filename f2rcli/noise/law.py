@@ -12,8 +12,6 @@ from torch.nn import functional
 
 from f2rcli.noise.model import NoiseModel
 
-FORMAT = 1  # of the JSON
-
 NoiseKernel = tuple[tuple[float, ...], ...]  # (K, K), K odd, unit energy
 Mixing = tuple[tuple[float, ...], ...]  # (C, C), rows of unit energy
 
@@ -54,47 +52,15 @@ class NoiseLaw:
         return NoiseLaw(self.level.first_channels(channels), kernels)
 
     def values(self) -> dict[str, Any]:
-        """The law as JSON values; `from_values` reads them back."""
+        """The law as JSON values; `curve` at knots that are evenly spaced from black to white."""
         model = self.level
         return {
-            "format": FORMAT,
             "gain": list(model.gain),
             "read": list(model.read),
             "sigma": list(model.sigma),
             "samples": model.samples,
             "dark": list(model.pedestal),
-            "curve": None if model.curve is None else [list(c) for c in model.curve],
+            "curve": [list(curve) for curve in model.at_knots()],
             "kernels": None if self.kernels is None else [list(map(list, k)) for k in self.kernels],
             "mixing": None if self.mixing is None else list(map(list, self.mixing)),
         }
-
-    @classmethod
-    def from_values(cls, values: dict[str, Any]) -> "NoiseLaw":
-        """Parse the output of `values`. Raises ValueError for anything else."""
-        try:
-            if values["format"] != FORMAT:
-                raise ValueError(f"noise law of format {values['format']!r}, not {FORMAT}.")
-            curve, kernels, mixing = (values[name] for name in ("curve", "kernels", "mixing"))
-            level = NoiseModel(
-                _row(values["gain"]),
-                _row(values["read"]),
-                _row(values["sigma"]),
-                int(values["samples"]),
-                None if curve is None else _rows(curve),
-                _row(dark) if any(dark := values.get("dark", ())) else (),  # older laws lack it
-            )
-            return cls(
-                level,
-                None if kernels is None else tuple(_rows(kernel) for kernel in kernels),
-                None if mixing is None else _rows(mixing),
-            )
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"no noise law: {error!r}.") from error
-
-
-def _row(values: Any) -> tuple[float, ...]:
-    return tuple(float(value) for value in values)
-
-
-def _rows(values: Any) -> tuple[tuple[float, ...], ...]:
-    return tuple(_row(row) for row in values)

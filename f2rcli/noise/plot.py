@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.report import NoiseReport
 from f2rcli.plots import GREY, Curve, draw_curves, draw_spectrum, new_figure, saved
 
@@ -34,7 +33,7 @@ def plot(report: NoiseReport, name: str) -> bytes:
 
 def draw_levels(axes: "Axes", values: Mapping[str, Any], title: str) -> None:
     """Sigma over brightness, of what `NoiseReport.values` gives, in 8-bit units."""
-    curves = NoiseLaw.from_values(dict(values["law"])).level.at_knots()
+    curves = values["law"]["curve"]
     names = CHANNELS.get(len(curves), GRAY * len(curves))
     points = values.get("level_points8") or [[]] * len(curves)
     lines = []

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from f2rcli.models.gaussian import Triangle, cholesky, forward_substituted
-from f2rcli.noise.anscombe import stabilise, white_level
+from f2rcli.noise.stabilising import stabilise, white_level
 from f2rcli.training.exams import ValidationErrors
 
 VALIDATION_SEED = 977  # of batches that are always the same

@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from f2rcli.noise import anscombe
+from f2rcli.noise import stabilising
 
-destabilise = anscombe.destabilise
-stabilise = anscombe.stabilise
-white_level = anscombe.white_level
+destabilise = stabilising.destabilise
+stabilise = stabilising.stabilise
+white_level = stabilising.white_level
 
 LAWS = [(0.01, 0.02), (0.05, 0.02), (0.0135, 0.011)]
 

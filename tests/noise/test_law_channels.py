@@ -89,13 +89,4 @@ def test_json_keeps_which_channel_is_which() -> None:
     assert values["mixing"] == [list(row) for row in MIXING]
     assert values["kernels"][1] == [list(row) for row in DOWN]
     assert (values["samples"], values["dark"]) == (6, [0.0, 0.0, 0.0])
-    assert NoiseLaw.from_values(values) == law
-    del values["dark"]  # as laws were written before it was known
-    assert NoiseLaw.from_values(values) == law
-
-
-@pytest.mark.parametrize("damage", [{"format": 2}, {"gain": None}, {"sigma": 1.0}, {"kernels": 3}])
-def test_what_is_not_a_law_is_refused(damage: dict[str, object]) -> None:
-    values = NoiseLaw(LEVEL).values() | damage
-    with pytest.raises(ValueError, match="noise law"):
-        NoiseLaw.from_values(values)
+    assert values["curve"] == [list(curve) for curve in LEVEL.at_knots()]
