@@ -6,9 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
-from f2rcli import methods, sensor, yuv
+from f2rcli import methods
 from f2rcli.engine.contract.residual import (
     STRICT,
     Contract,
@@ -17,7 +16,7 @@ from f2rcli.engine.contract.residual import (
 from f2rcli.engine.device import Runner, picture_size
 from f2rcli.engine.planes_store import PlanesStore
 from f2rcli.engine.settings import EngineSettings
-from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
+from f2rcli.frames import ClipInfo, PlaneLayout, Space
 from f2rcli.methods.base import Method
 from f2rcli.models.layers import channels_last
 from f2rcli.models.recorded import Graphs
@@ -166,17 +165,6 @@ class Engine:
         self.found.note(
             f"the GPU's memory ran short: pictures went through networks in tiles of {tile}"
         )
-
-    def to_tensor(self, frame: Frame) -> Tensor:
-        """The frame's picture, (1, C, H, W) float32, for what measures noise: gray as RGB weights
-        want it, mosaics packed."""
-        if self.store.as_codes(frame):
-            picture = self.store.picture(frame)
-        else:
-            bayer = frame.layout.space is Space.BAYER
-            planes = sensor.to_planes(frame) if bayer else yuv.to_rgb(frame)
-            picture = torch.from_numpy(planes)[None].to(self.torch_device)
-        return picture.expand(-1, self.channels, -1, -1).contiguous()
 
     def peak_bytes(self, info: ClipInfo) -> int:
         """The memory that a run takes at most, by measured constants."""

@@ -43,6 +43,7 @@ from f2rcli.noise.model import (
     blend,
     picture_noise,
     picture_of,
+    planes_of,
 )
 from f2rcli.noise.report import HARDLY_ANY, NOTHING_TO_DO
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
@@ -183,12 +184,12 @@ class NoiseTracker:
         if not frames:
             return
         if self.layout.levels is not None and self.sensor:
-            self.low = lowest([self.engine.to_tensor(frame) for frame in frames])
+            self.low = lowest([_picture(frame) for frame in frames])
             if self.measured is not None and self.planes is not None:  # a declared sigma
                 self.know(self.measured, self.planes)
         if self.engine.stated is not None and not self.declared:
             self.declared = True
-            model = stated_model(self.engine.stated, self.engine.to_tensor(frames[0]))
+            model = stated_model(self.engine.stated, _picture(frames[0]))
             self.know(model, PlaneNoise.of(model, self.layout, clipped=True))
             return
         found = opening_noise(frames, self._channels, coded=self._coded)
@@ -313,6 +314,11 @@ def followed(start: PlaneNoise, found: NoiseMap, layout: PlaneLayout) -> PlaneNo
     if all(new is old for new, old in zip(models, start.models, strict=True)):
         return start
     return replace(start, models=tuple(models))
+
+
+def _picture(frame: Frame) -> Tensor:
+    """The planes of a sensor's frame, (1, P, H, W)."""
+    return torch.from_numpy(np.stack(planes_of(frame)))[None]
 
 
 def grain(frame: Frame) -> float:

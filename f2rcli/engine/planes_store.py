@@ -20,11 +20,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from f2rcli.frames import Family, Frame, Plane, PlaneLayout
-from f2rcli.methods.rgb import mixed, upsampled
 from f2rcli.models.recorded import Graphs
 from f2rcli.noise.model import planes_of, with_changes
 from f2rcli.planes import Layout, pack, packing, unpack
-from f2rcli.yuv import code_span, matrices
+from f2rcli.yuv import code_span
 
 Groups = list[Tensor]  # (P, H, W) each: luma or all planes, then chroma
 
@@ -68,12 +67,6 @@ class PlanesStore:
     def planes(self, frame: Frame) -> list[Tensor]:
         """The same, one by one: (H, W) each."""
         return [plane for group in self.groups(frame) for plane in group]
-
-    def picture(self, frame: Frame) -> Tensor:
-        """The picture (1, C, H, W) of a frame that is held `as_codes`."""
-        name = "picture", frame.layout
-        seen: Tensor = self.graphs(name, partial(_picture, frame.layout), self._held(frame))
-        return seen
 
     def written(self, frame: Frame, changes: Groups) -> Frame:
         """A frame plus a change of its groups, rounded once."""
@@ -126,10 +119,6 @@ def grouped(samples: Tensor, shapes: Sequence[tuple[int, ...]], layout: PlaneLay
     sizes = [(last - first, *shapes[first]) for first, last in bounds]
     parts = samples.split_with_sizes([prod(size) for size in sizes])
     return [part.view(size) for part, size in zip(parts, sizes, strict=True)]
-
-
-def _picture(layout: PlaneLayout, codes: Groups) -> Tensor:
-    return to_rgb(decoded(codes, layout), layout)
 
 
 def _encoded(layout: PlaneLayout, codes: Groups, changes: Groups) -> Tensor:
@@ -226,15 +215,6 @@ def encoded(codes: Groups, changes: Groups, layout: PlaneLayout) -> Groups:
 def _unsigned(group: Tensor) -> Tensor:
     """torch knows few operations on uint16, so its samples travel as int16."""
     return group.int() & 0xFFFF if group.dtype is torch.int16 else group
-
-
-def to_rgb(groups: Groups, layout: PlaneLayout) -> Tensor:
-    """The picture (1, C, H, W) of decoded groups."""
-    if layout.family is not Family.YUV:
-        return groups[0][None]
-    luma, chroma = groups
-    whole = torch.cat([luma, upsampled(chroma, luma.shape[-2:], layout)])
-    return mixed(matrices(layout.matrix)[0], whole)[None]
 
 
 def travels(planes: Sequence[Plane]) -> bool:
