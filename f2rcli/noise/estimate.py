@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from f2rcli import weights
-from f2rcli.frames import Family, Floats, Mask, PlaneLayout, Singles, in_cells
+from f2rcli.frames import Family, Floats, Mask, PlaneLayout, Singles
 from f2rcli.models.flow import DISFlow, Flow
 from f2rcli.noise.bound import BLOCK, LOOKS, RAIL, Share, enlarged, evidence
 from f2rcli.noise.model import (
@@ -36,7 +36,7 @@ FULL, FINE = 0, 1  # bands: all frequencies of a block, and the finest
 ALL = 0.9  # typical share of a plane from where on all of its bound is noise
 SAMPLING = (2 / (BLOCK**2 - 1)) ** 0.5  # relative error of one block's power, by chance alone
 BINS, LEAST_BIN = 6, 24  # of brightness, at most, and blocks in each at least
-SIDE = 256  # pixels of a square of a large frame: four tell as much of its law as all of it
+SIDE = 256  # pixels of a square of a large frame
 LEAST_SPREAD = 0.02  # of brightness, in which a line can be seen
 FARTHER = 4.0  # times a bin's variance, at most, beyond the darkest and the lightest of them
 # Power in the finest band over that of white noise: below coloured, above white. Texture takes some
@@ -326,31 +326,20 @@ def estimate(
 
 
 def squares_of(luma: Singles) -> list[Square]:
-    """Four squares of a large picture (H, W) that show much of each brightness that it has, smooth
-    as far as can be; none of a small one. Means over cells choose: they know little of noise."""
-    if luma.size <= 4 * SIDE**2 or min(luma.shape) < 2 * BLOCK:
-        return []
+    """Four squares of a large picture (H, W), in the middle of its quarters; none of a small one:
+    four tell as much of its law as all of it."""
     cell = 2 * BLOCK
-    cells = in_cells(luma, cell)
-    level, spans = cells.mean((1, 3)), np.ptp(cells, axis=(1, 3))
-    steep = np.hypot(*np.gradient(level)) if min(level.shape) > 1 else np.zeros_like(level)
-    worth = 1 / (1 + np.square(steep / max(float(np.median(steep)), 1e-4))) * (spans > 0)
-    worth *= (level > RAIL) & (level < 1 - RAIL)
-    bins = np.searchsorted(np.quantile(level, np.linspace(0, 1, BINS + 1)[1:-1]), level)
-    parts = np.stack([worth * (bins == index) for index in range(BINS)])
-    high = min(SIDE // cell, level.shape[0])
-    wide = min((SIDE // cell) ** 2 // high, level.shape[1])
-    had, found = np.zeros(BINS), []
-    for _ in range(4):
-        total = np.pad(parts.cumsum(1).cumsum(2), [(0, 0), (1, 0), (1, 0)])
-        rows = total[:, high:] - total[:, :-high]
-        sums = np.maximum(rows[:, :, wide:] - rows[:, :, :-wide], 0)
-        gain = (np.sqrt(had[:, None, None] + sums) - np.sqrt(had)[:, None, None]).sum(0)
-        top, left = (int(place) for place in np.unravel_index(gain.argmax(), gain.shape))
-        had += sums[:, top, left]
-        parts[:, top : top + high, left : left + wide] = 0
-        found.append(Square(top * cell, left * cell, high * cell, wide * cell))
-    return found
+    rows, columns = (size // cell // 2 for size in luma.shape)  # of a quarter
+    if luma.size <= 4 * SIDE**2 or not rows or not columns:
+        return []
+    high = min(SIDE // cell, rows)
+    wide = min((SIDE // cell) ** 2 // high, columns)
+    top, left = (rows - high) // 2, (columns - wide) // 2
+    return [
+        Square(row * cell, column * cell, high * cell, wide * cell)
+        for row in (top, top + rows)
+        for column in (left, left + columns)
+    ]
 
 
 def cut_out(frame: FramePlanes, part: Square) -> FramePlanes:
