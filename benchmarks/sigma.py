@@ -314,7 +314,7 @@ def measure(case: Case, engines: dict[PlaneLayout, Engine]) -> Row:
     )  # fmt: skip
     if case.layout not in engines:
         engines[case.layout] = load_engine(EngineSettings(threads=1, device="cpu"), info)
-    report = measure_noise(frames, info, engines[case.layout], 2)
+    report = measure_noise(frames, info, engines[case.layout])
     if report is None:
         return Row(case.name, truth_of(case), float("nan"), float("nan"))
     estimate = float(np.mean(report.model.sigma8))

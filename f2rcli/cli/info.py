@@ -48,7 +48,6 @@ HUMAN: dict[str, Callable[[Any], str]] = {  # facts of streams in the units that
     "rotation": lambda degrees: f"rotated by {degrees:g} degrees",
 }
 LONGEST = 500  # characters of what a file says of its making, which may be anyone's
-MEASURED = 10  # frames of `f2r noise`
 
 
 def info(
@@ -261,7 +260,7 @@ def noise(
         from f2rcli.noise.plot import plot as plotted
 
         measurer = loaded(settings, reader.info, console.note)
-        report = measure_noise(reader, reader.info, measurer, frames_read=MEASURED)
+        report = measure_noise(reader, reader.info, measurer)
         name, damaged, layout = reader.info.name, reader.ledger.damaged, reader.info.layout
         for line in (*reader.ledger.lines(), *measurer.found.aside.lines()):
             console.note(f"note: {line}")

@@ -39,7 +39,6 @@ from f2rcli.noise.model import (
     NoiseModel,
     PlaneNoise,
     Told,
-    at_levels,
     blend,
     picture_noise,
     picture_of,
@@ -300,20 +299,16 @@ def followed(start: PlaneNoise, found: NoiseMap, layout: PlaneLayout) -> PlaneNo
     """The noise of the start, moved towards that of a look as far as they differ by more than
     chance, plane by plane."""
     seen = found.noise(layout, clipped=start.clipped)
-    models = []
-    for old, new, plane in zip(start.models, seen.models, found.planes, strict=True):
-        levels = plane.level.ravel().astype(np.float64)
-        if not levels.size:
-            models.append(old)
+    models = list(start.models)
+    for index, plane in enumerate(found.planes):
+        if not plane.level.size:
             continue
-        powers = [float(np.square(at_levels(law, levels)).mean()) + 1e-9 for law in (old, new)]
-        apart = abs(float(np.log(powers[1] / powers[0]))) / 2
-        chance = CHANCE + 2 * plane.unsure
-        share = min(max((apart - chance) / (SURELY - CHANCE), 0.0), 1.0)
-        models.append(blend(old, new, share) if share else old)
-    if all(new is old for new, old in zip(models, start.models, strict=True)):
-        return start
-    return replace(start, models=tuple(models))
+        powers = [float(np.square(law.level(index, plane.level)).mean()) for law in (start, seen)]
+        apart = abs(float(np.log((powers[1] + 1e-9) / (powers[0] + 1e-9)))) / 2
+        share = (apart - CHANCE - 2 * plane.unsure) / (SURELY - CHANCE)
+        if share > 0:
+            models[index] = blend(models[index], seen.models[index], min(share, 1.0))
+    return start if models == list(start.models) else replace(start, models=tuple(models))
 
 
 def _picture(frame: Frame) -> Tensor:

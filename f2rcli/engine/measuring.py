@@ -43,6 +43,7 @@ PREROLL = 6  # frames, no two alike, that the noise is measured on
 SHORTEST = 3  # frames of a shot whose photons are counted
 CENTRES = 2  # of them, whose noise is read beside both neighbours
 FRAMES = 10  # unique frames that a report looks at
+WINDOWS = 3  # of them, that are compared with their neighbours
 WHITE = 0.85  # power in the finest band, of white noise as strong
 SOFT = 2.0  # pixels, of that blur
 HALF_CODE = 0.5 / 255
@@ -160,38 +161,31 @@ def measure_noise(
     frames: Iterable[Frame],
     info: ClipInfo,
     engine: Engine,
-    windows_used: int = 3,
-    frames_read: int = FRAMES,
 ) -> NoiseReport | None:
-    """Measure the noise of a clip on its first `frames_read` different frames (fields, if it is
-    interlaced); `windows_used` of them are compared with their neighbours.
+    """Measure the noise of a clip on its first FRAMES different frames (fields, if it is
+    interlaced).
 
     None where there is too little evidence: fewer than three different frames of one shot, or
     frames of a few hundred pixels. Hot and dead samples are counted in the engine's `aside`.
     """
     with lent_threads(engine.threads):
         runs = to_measure(frames, info)
-        looked_at = [run[0] for run in islice(runs, frames_read)]
+        looked_at = [run[0] for run in islice(runs, FRAMES)]
         for frame in looked_at:
             engine.found.aside.add(frame.aside)
         remover = remover_for(looked_at[:PREROLL], engine)
         if remover is not None:
             looked_at = remover.alone(looked_at)
-        found = _in_full(looked_at, info.layout, engine, windows_used)
+        found = _in_full(looked_at, info.layout, engine)
         return found if found is None or remover is None else replace(found, lines=remover.lines)
 
 
-def _in_full(
-    frames: Sequence[Frame], layout: PlaneLayout, engine: Engine, windows: int
-) -> NoiseReport | None:
+def _in_full(frames: Sequence[Frame], layout: PlaneLayout, engine: Engine) -> NoiseReport | None:
     """A report with the level of `f2r denoise` and `f2r info`."""
     if not frames:
         return None
     shown = [FramePlanes.of_channels(list(_channels(frame))) for frame in frames]
-    found = described(
-        shown, windows, full_range=_ends(layout),
-        lines=layout.counts_light,
-    )  # fmt: skip
+    found = described(shown, full_range=_ends(layout), lines=layout.counts_light)
     if found is None:
         return None
     opening = opening_noise(frames[:PREROLL], engine.channels, coded=engine.slack is not STRICT)
@@ -217,7 +211,6 @@ def _channels(frame: Frame) -> Sequence[Singles]:
 
 def described(
     pictures: Sequence[FramePlanes],
-    windows: int = 3,
     *,
     full_range: bool = True,
     lines: bool = False,
@@ -226,15 +219,14 @@ def described(
     """The noise of pictures of R, G and B (or gray, or a mosaic's four planes) that follow each
     other; None for fewer than three of one shot, or for pictures of a few hundred pixels.
 
-    windows: how many of them are compared with their neighbours; full_range: whether their ends are
-    those of the codes; lines: whether the noise is that of counts; dark: whether black
-    may lie above 0.
+    full_range: whether their ends are those of the codes; lines: whether the noise is that of
+    counts; dark: whether black may lie above 0.
     """
     together = _together(pictures)
     inner = _between(together)
     if not inner or min(pictures[0].luma.shape) < 2 * BLOCK:
         return None
-    seen = [_seen(pictures, place) for place in spread(inner, windows)]
+    seen = [_seen(pictures, place) for place in spread(inner, WINDOWS)]
     found = NoiseMap.joined([one.found for one in seen])
     lumas = np.stack([one.planes[0][::2, ::2] for one in pictures])
     clipped = full_range or found.cut_off(lumas)
@@ -249,12 +241,8 @@ def described(
     spectrum = spectrum_of(np.concatenate([one.patches() for one in apart]), white=white)
     temporal = UNSEEN
     if (pair := next((i for i in inner if i + 1 in inner), None)) is not None:
-        temporal = temporal_correlation(
-            *(
-                _apart(pictures, _seen(pictures, place, soft=SOFT), law)
-                for place in (pair, pair + 1)
-            )
-        )
+        both = (_apart(pictures, _seen(pictures, i, soft=SOFT), law) for i in (pair, pair + 1))
+        temporal = temporal_correlation(*both)
     black, rail = _rails(pictures)
     points = tuple(plane.points() for plane in found.planes)
     cut = black + rail if clipped else 0.0

@@ -8,7 +8,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from math import erf, exp, pi, sqrt
 from typing import Any, NamedTuple
 
 import cv2
@@ -138,28 +137,14 @@ def _density(x: Tensor) -> Tensor:
 
 
 def undo_clipping(level: Floats, held: Floats) -> Floats:
-    """Variance before the range clipped it, from that left at a mean level (rectified Gaussian)."""
-    variance = held.copy()
-    for _ in range(6):
-        sigma = np.sqrt(np.maximum(variance, 1e-12))
-        left = _left(level / sigma) + _left((1 - level) / sigma) - 1
-        variance = held / np.maximum(left, 0.2)
-    return variance
-
-
-def _rectified(u: float) -> tuple[float, float]:
-    """Mean and variance of max(0, z), z ~ N(u, 1)."""
-    below, bell = 0.5 * (1 + erf(u / sqrt(2))), exp(-(u**2) / 2) / sqrt(2 * pi)
-    mean = u * below + bell
-    return mean, (1 + u**2) * below + u * bell - mean**2
-
-
-_TABLE = np.array([_rectified(u) for u in np.linspace(-3, 6, 181)])
-
-
-def _left(mean: Floats) -> Floats:
-    """Variance of a rectified unit Gaussian with this mean (after clipping)."""
-    return np.asarray(np.interp(mean, _TABLE[:, 0], _TABLE[:, 1]), np.float64)
+    """Variance before the range clipped it, from means and variances that it left."""
+    seen, left = torch.from_numpy(np.stack([level, held]))
+    signal, variance = seen, left
+    for _ in range(30):
+        shift, share = clipped_moments(signal, variance.sqrt())
+        signal, variance = seen - shift, left / share.clamp_min(0.2)
+    found: Floats = variance.numpy()
+    return found
 
 
 # --- Models --------------------------------------------------------------------------------------
@@ -200,22 +185,14 @@ class NoiseModel:
         """sigma in 8-bit codes, as the command line speaks of it."""
         return tuple(255 * sigma for sigma in self.sigma)
 
-    def scaled(self, *factors: float) -> "NoiseModel":
-        """The model of noise scaled by a factor: all of it, or channel by channel."""
-        by = factors * len(self.gain) if len(factors) == 1 else factors
-        curves = None
-        if self.curve is not None:
-            pairs = zip(self.curve, by, strict=True)
-            curves = tuple(tuple(sigma * f for sigma in curve) for curve, f in pairs)
-        return NoiseModel(
-            tuple(g * f**2 for g, f in zip(self.gain, by, strict=True)),
-            tuple(r * f for r, f in zip(self.read, by, strict=True)),
-            tuple(s * f for s, f in zip(self.sigma, by, strict=True)),
-            self.samples,
-            curves,
-            self.dark,
-            self.unsure,
+    def scaled(self, factor: float) -> "NoiseModel":
+        """The model of noise scaled by a factor."""
+        gain, read, sigma = (
+            tuple(one * factor**power for one in part)
+            for part, power in ((self.gain, 2), (self.read, 1), (self.sigma, 1))
         )
+        curve = self.curve and tuple(tuple(one * factor for one in line) for line in self.curve)
+        return replace(self, gain=gain, read=read, sigma=sigma, curve=curve)
 
     def first_channels(self, channels: int) -> "NoiseModel":
         """The model of the first so many channels."""
@@ -283,34 +260,12 @@ class NoiseModel:
 
 
 def blend(old: NoiseModel, new: NoiseModel, share: float) -> NoiseModel:
-    """The old model moved towards the new one by `share` of the way, in variance."""
-
-    def mix(a: tuple[float, ...], b: tuple[float, ...], power: int) -> tuple[float, ...]:
-        return tuple(
-            ((1 - share) * x**power + share * y**power) ** (1 / power)
-            for x, y in zip(a, b, strict=True)
-        )
-
-    curve = None
-    if old.curve is not None or new.curve is not None:
-        pairs = zip(old.at_knots(), new.at_knots(), strict=True)
-        curve = tuple(mix(a, b, 2) for a, b in pairs)
-    return NoiseModel(
-        mix(old.gain, new.gain, 1),
-        mix(old.read, new.read, 2),
-        mix(old.sigma, new.sigma, 2),
-        old.samples + new.samples,
-        curve,
-        mix(old.pedestal, new.pedestal, 1) if old.dark or new.dark else (),
-        max(old.unsure, new.unsure),
+    """The old law of one channel moved towards the new one by `share` of the way, in variance."""
+    curve, (sigma,) = (
+        np.sqrt((1 - share) * np.square(one) + share * np.square(other)).ravel().tolist()
+        for one, other in ((old.at_knots(), new.at_knots()), (old.sigma, new.sigma))
     )
-
-
-def at_levels(model: NoiseModel, levels: Floats) -> Floats:
-    """The standard deviation of a law of one channel at some brightnesses (N,)."""
-    signal = torch.from_numpy(levels)[None, None, None]
-    found: Floats = model.level(signal)[0, 0, 0].numpy()
-    return found
+    return NoiseModel((0.0,), (sigma,), (sigma,), old.samples + new.samples, (tuple(curve),))
 
 
 class FramePlanes(NamedTuple):
@@ -437,14 +392,9 @@ def _planes(layout: PlaneLayout) -> int:
 
 def _mixed(model: NoiseModel, weights: Floats) -> NoiseModel:
     """The one channel that independent channels give, each variance times its weight."""
-    samples, dark = model.samples, max(model.pedestal)
     sigma = float(np.dot(weights, np.square(model.sigma))) ** 0.5
-    if model.curve is None and not dark:
-        gain = float(np.dot(weights, model.gain))
-        read = float(np.dot(weights, np.square(model.read))) ** 0.5
-        return NoiseModel((gain,), (read,), (sigma,), samples)
     curve = np.sqrt(weights @ np.square(model.at_knots()))
-    return NoiseModel((0.0,), (sigma,), (sigma,), samples, (tuple(curve.tolist()),))
+    return NoiseModel((0.0,), (sigma,), (sigma,), model.samples, (tuple(curve.tolist()),))
 
 
 @dataclass(frozen=True, slots=True)

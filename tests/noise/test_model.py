@@ -103,31 +103,16 @@ def test_what_is_added_is_of_the_level_and_the_seeds() -> None:
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
 def test_a_blend_lies_by_its_share_between_the_variances(share: float) -> None:
     """Everywhere, read noise alone included: half-way from 0.1 to 0.3 is 0.2236, not 0.2."""
-    other = NoiseModel((0.05, 0.0, 0.01), (0.3, 0.1, 0.0), (0.2, 0.1, 0.05), 30)
-    both = blend(LINE, other, share)
-    signal = signals(3)
-    wanted = (1 - share) * LINE.level(signal).square() + share * other.level(signal).square()
-    torch.testing.assert_close(both.level(signal).square(), wanted, rtol=1e-5, atol=1e-8)
-    pairs = zip(LINE.sigma, other.sigma, strict=True)
-    expected = [math.sqrt((1 - share) * a**2 + share * b**2) for a, b in pairs]
-    assert both.sigma == pytest.approx(expected)
-    assert both.samples == 100
-    assert both.dark == ()
-
-
-def test_a_line_and_a_curve_blend_to_a_curve() -> None:
     line = NoiseModel((0.04,), (0.01,), (0.1,), 3)
-    for old, new in ((line, BENT), (BENT, line)):
-        both = blend(old, new, 0.25)
+    for old, new in ((line, BENT), (BENT, line), (line, NoiseModel.gaussian(0.3, 1))):
+        both = blend(old, new, share)
         assert both.curve is not None
         for place, (a, b) in enumerate(zip(old.at_knots()[0], new.at_knots()[0], strict=True)):
-            assert both.curve[0][place] ** 2 == pytest.approx(0.75 * a**2 + 0.25 * b**2)
-
-
-def test_where_light_begins_is_blended_linearly() -> None:
-    other = NoiseModel((0.02, 0.03), (0.01, 0.02), (0.1, 0.2), 5)
-    for both in (blend(DARK, other, 0.25), blend(other, DARK, 0.75)):
-        assert both.dark == pytest.approx((0.1875, 0.09375))
+            wanted = (1 - share) * a**2 + share * b**2
+            assert both.curve[0][place] ** 2 == pytest.approx(wanted)
+        expected = (1 - share) * old.sigma[0] ** 2 + share * new.sigma[0] ** 2
+        assert both.sigma[0] ** 2 == pytest.approx(expected)
+        assert both.samples == old.samples + new.samples
 
 
 def test_a_law_speaks_in_the_codes_of_its_file() -> None:
