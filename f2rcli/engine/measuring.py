@@ -44,7 +44,6 @@ SHORTEST = 3  # frames of a shot whose photons are counted
 CENTRES = 2  # of them, whose noise is read beside both neighbours
 FRAMES = 10  # unique frames that a report looks at
 WINDOWS = 3  # of them, that are compared with their neighbours
-WHITE = 0.85  # power in the finest band, of white noise as strong
 SOFT = 2.0  # pixels, of that blur
 HALF_CODE = 0.5 / 255
 UNSEEN = Temporal(None, None)  # of frames that could not be compared
@@ -237,8 +236,7 @@ def described(
         fmean(p.law(clipped=clipped).sigma[0] for p in one.found.planes) for one in seen
     )
     apart = [_apart(pictures, one, law) for one in seen]
-    white = all(plane.finest > WHITE for plane in found.planes)
-    spectrum = spectrum_of(np.concatenate([one.patches() for one in apart]), white=white)
+    spectrum = spectrum_of(np.concatenate([one.patches() for one in apart]))
     temporal = UNSEEN
     if (pair := next((i for i in inner if i + 1 in inner), None)) is not None:
         both = (_apart(pictures, _seen(pictures, i, soft=SOFT), law) for i in (pair, pair + 1))

@@ -129,21 +129,16 @@ class Differences(NamedTuple):
         return np.asarray(np.multiply(every[order], 0.5**0.5), np.float32)
 
 
-def spectrum_of(patches: Singles, *, white: bool) -> Spectrum | None:
-    """The spectrum of patches (P, C, SIZE, SIZE); None for too few of them.
-
-    white: the noise is known to be white from the middle frequencies on, so what there is below
-    them are errors of matches; only high frequencies are asked then.
-    """
+def spectrum_of(patches: Singles) -> Spectrum | None:
+    """The spectrum of patches (P, C, SIZE, SIZE); None for too few of them."""
     if len(patches) < FEWEST_PATCHES:
         return None
     power = _power(patches)
-    lags = [_high_lags(p) if white else _lags(p) for p in power]
-    if white:
-        patches = np.asarray(np.diff(np.diff(patches, axis=2), axis=3) / 2, np.float32)
+    x, y = zip(*map(_lags, power), strict=True)
+    # Channels share errors of matches; high frequencies have none.
+    fine = np.asarray(np.diff(np.diff(patches, axis=2), axis=3) / 2, np.float32)
     means = np.maximum(power.mean((1, 2)), 1e-12)
-    x, y = zip(*lags, strict=True)
-    return Spectrum(power / means[:, None, None], x, y, _mixed(patches))
+    return Spectrum(power / means[:, None, None], x, y, _mixed(fine))
 
 
 def temporal_correlation(earlier: Differences, later: Differences) -> Temporal:
@@ -206,17 +201,6 @@ def _lags(power: Floats) -> tuple[float, float]:
     lags = np.fft.ifft2(power).real
     scale = max(float(lags[0, 0]), 1e-12)
     return float(lags[0, 1] / scale), float(lags[1, 0] / scale)
-
-
-def _high_lags(power: Floats) -> tuple[float, float]:
-    """The same from high frequencies alone: S = a (1 + 2 rx cos 2 pi fx + 2 ry cos 2 pi fy)."""
-    line = np.fft.fftfreq(SIZE)
-    fy, fx = np.meshgrid(line, line, indexing="ij")
-    high = np.hypot(fx, fy) > 0.25  # cycles per pixel: errors of matches lie below
-    waves = [2 * np.cos(2 * np.pi * one[high]) for one in (fx, fy)]
-    design = np.stack([np.ones(high.sum()), *waves], 1)
-    base, x, y = np.linalg.lstsq(design, power[high], rcond=None)[0]
-    return (float(x / base), float(y / base)) if base > 0 else (0.0, 0.0)
 
 
 def _mixed(patches: Singles) -> Floats:
