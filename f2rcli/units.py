@@ -18,6 +18,16 @@ def bit_rate(bits: float) -> str:
     return f"{bits:.0f} bit/s" if bits < 1000 else _scaled(bits, ("kbit/s", "Mbit/s", "Gbit/s"))
 
 
+# The noise alone, as a PSNR, is 34 dB at 5 of 255 and 22 dB at 20: hardly seen, and seen at once.
+LIGHT, STRONG = 5.0, 20.0
+
+
+def noise_level(sigma: float) -> str:
+    """A standard deviation, of 255, with a word for it: `usual, sigma 9.8 of 255`."""
+    word = "light" if sigma < LIGHT else "strong" if sigma > STRONG else "usual"
+    return f"{word}, sigma {sigma:.1f} of 255"
+
+
 def _scaled(value: float, units: tuple[str, ...]) -> str:
     """A value of 1000 or more with three digits, or two below 10, and the unit that suits it."""
     for unit in units[:-1]:

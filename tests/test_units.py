@@ -32,3 +32,10 @@ def test_durations(seconds: float, text: str) -> None:
 def test_spans_read_like_clocks() -> None:
     spans = [units.span(seconds) for seconds in (0, 59.6, 61, 3599, 3661)]
     assert spans == ["0:00", "1:00", "1:01", "59:59", "1:01:01"]
+
+
+def test_a_noise_has_one_word_wherever_it_is_told() -> None:
+    told = [units.noise_level(sigma) for sigma in (2.04, 9.8, 30)]
+    assert told == [
+        "light, sigma 2.0 of 255", "usual, sigma 9.8 of 255", "strong, sigma 30.0 of 255",
+    ]  # fmt: skip

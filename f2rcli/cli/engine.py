@@ -27,15 +27,13 @@ from f2rcli.io import Reader
 from f2rcli.io.files import write_text
 from f2rcli.settings import parse_json, read_text
 from f2rcli.system import asked_threads, cache_folder, keep_memory, processors
-from f2rcli.units import size, span
+from f2rcli.units import noise_level, size, span
 
 if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine
 
 PROBE_FRAMES = 32  # at most: stacks of few photons take as many for the noise estimate
 MUCH_RETURNED = 0.1  # of what was removed, from where a receipt says so
-# The noise alone, as a PSNR, is 34 dB at 5 of 255 and 22 dB at 20: hardly seen, and seen at once.
-LIGHT, STRONG = 5.0, 20.0
 
 
 def loaded(settings: EngineSettings, info: ClipInfo, say: Callable[[str], None]) -> "Engine":
@@ -100,13 +98,7 @@ def noise_words(model: Any, levels: tuple[float, float] | None = None) -> str:
         return "too little to measure"
     if levels is not None:
         return f"{model.in_codes(levels)}, in the file's own units"
-    return sigma_words(sigma_of(model) or 0.0)
-
-
-def sigma_words(sigma: float) -> str:
-    """A standard deviation, of 255, with a word for it."""
-    word = "light" if sigma < LIGHT else "strong" if sigma > STRONG else "usual"
-    return f"{word}, sigma {sigma:.1f} of 255"
+    return noise_level(sigma_of(model) or 0.0)
 
 
 def noise_lines(info: ClipInfo, engine: "Engine | None") -> list[str]:

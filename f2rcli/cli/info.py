@@ -23,7 +23,6 @@ from f2rcli.cli.engine import (
     loaded,
     noise_words,
     sigma_of,
-    sigma_words,
 )
 from f2rcli.cli.options import Text, check_result, result, write_result
 from f2rcli.engine.settings import EngineSettings
@@ -31,7 +30,7 @@ from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, InputError, UsageErro
 from f2rcli.frames import ClipInfo
 from f2rcli.io import Reader, ReadOptions, WriteOptions, default_target, open_reader, plan_output
 from f2rcli.io.base import read_provenance
-from f2rcli.units import bit_rate, count, duration, size
+from f2rcli.units import bit_rate, count, duration, noise_level, size
 
 if TYPE_CHECKING:
     from f2rcli.noise.report import NoiseReport
@@ -288,7 +287,7 @@ def noise_report(report: "NoiseReport", name: str) -> Iterator[str]:
     codec = report.compression if report.compressed else None  # a run removes its errors
     sigma = sigma_of(model) if codec is None else codec.sigma8
     yield f"file      {name}, {count(report.frames)} measured"
-    yield f"noise     {sigma_words(sigma or 0.0)}"
+    yield f"noise     {noise_level(sigma or 0.0)}"
     yield f"{'':<9} {_cells(('R', 'G', 'B') if len(model.sigma) == 3 else ())}"
     yield f"sigma     {_cells(f'{s:.2f}' for s in model.sigma8)}   of 255"
     if model.curve is None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from f2rcli import methods
@@ -17,6 +18,7 @@ from f2rcli.noise import synthesis
 from f2rcli.plots import Curve, draw_curves, new_figure, saved
 from f2rcli.settings import parse_json, read_text
 from f2rcli.training.config import TrainConfig, clip_sources, read_config
+from f2rcli.units import noise_level
 
 if TYPE_CHECKING:
     from f2rcli.noise.report import NoiseReport
@@ -281,7 +283,6 @@ def _values(result: "TrainResult") -> dict[str, Any]:
 
 def noise_words(noise: "NoiseReport") -> str:
     """Measured noise in one line."""
-    levels = ", ".join(f"{level:.1f}" for level in noise.model.sigma8)
     sure = f"confidence {noise.confidence.word}, {noise.confidence.percent:.0f} %"
     said = (sentence.removesuffix(".") for sentence in noise.meaning())
-    return f"sigma {levels} of 255 ({sure}); {'; '.join(said)}."
+    return f"{noise_level(fmean(noise.model.sigma8))} ({sure}); {'; '.join(said)}."
