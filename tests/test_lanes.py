@@ -126,7 +126,7 @@ def test_each_defect_that_a_texture_passes_is_repaired(tmp_path: Path) -> None:
     with open_reader(source) as reader:
         seen = next(iter(reader)).source.statistics
     assert repaired(seen) == set(zip(rows, columns, strict=True))
-    asked = call.Call(call.Watch(), Options(), adapt=False)
+    asked = call.Call(Options())
     same = next(arrays.lane_frames(codes, Grid.of(codes.shape, "TYX"), asked)).source.statistics
     np.testing.assert_array_equal(seen.defects, same.defects)
 

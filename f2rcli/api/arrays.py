@@ -390,17 +390,17 @@ def denoise_array(array: Any, grid: Grid, call: Call, output: Any) -> Any:
     from f2rcli.engine.stream import denoise_stream, load_engine  # brings torch
 
     out = empty_like(array) if output is None else output
-    watch, report = call.watch, call.report
+    report = call.report
     if 0 in grid.shape:
         return out
-    watch.check()
+    call.check()
     if grid.note:
         report.note(grid.note)
     info = array_info(grid, values_of(array[grid.place(grid.lanes[0], 0)]).dtype)
     engine = load_engine(call.options, info)
-    engine.check = watch.own_check()
+    engine.check = call.own_check()
     frames = lane_frames(array, grid, call, apart=output is not None)
-    for frame in watch.counted(denoise_stream(frames, info, engine), info.frames):
+    for frame in call.counted(denoise_stream(frames, info, engine), info.frames):
         put_back(out, frame, grid)
         report.frames += 1
     report.take_in(engine)
@@ -415,7 +415,7 @@ def lane_frames(array: Any, grid: Grid, call: Call, *, apart: bool = False) -> I
 
     def stored(lane: Lane, numbers: Iterable[int]) -> Iterator[Any]:
         for number in numbers:
-            call.watch.check()
+            call.check()
             found = array[grid.place(lane, number)]
             yield copy_of(found) if apart else found
 

@@ -17,7 +17,7 @@ from f2rcli.api.arrays import (
     no_array,
     stacked,
 )
-from f2rcli.api.call import Call, Cancel, Keywords, Options, Progress, Watch, refuse_series
+from f2rcli.api.call import Call, Cancel, Keywords, Options, Progress, refuse_series
 from f2rcli.api.live import FrameSequence
 from f2rcli.engine.settings import EngineSettings, provenance_of
 from f2rcli.errors import InputError, UsageError, shown
@@ -33,7 +33,7 @@ def denoise_file(source: str, output: str | Path | None, call: Call, *, overwrit
 
     if not source:
         raise InputError("the path is empty.", hint="Is a variable unset?")
-    options, watch, report = call.options, call.watch, call.report
+    options, report = call.options, call.report
     if options.levels is not None:
         raise UsageError("levels: for arrays only.", hint="Files say what their values mean.")
     target = default_target(source) if output is None else output
@@ -43,12 +43,12 @@ def denoise_file(source: str, output: str | Path | None, call: Call, *, overwrit
         plan = plan_output(reader, target, WriteOptions(overwrite=overwrite))
         settings = fitted(settings, source, read, call)
         engine = load_engine(settings, reader.info)
-        engine.check = watch.own_check()
+        engine.check = call.own_check()
         given = options.given | ({"adapt": call.adapt} if call.adapt else {})
         plan = replace(plan, provenance=provenance_of(engine, given))
         with open_writer(reader, plan) as writer:
-            frames = denoise_stream(watch.reading(reader), reader.info, engine, reader.opening)
-            for frame in watch.counted(frames, reader.info.frames):
+            frames = denoise_stream(call.reading(reader), reader.info, engine, reader.opening)
+            for frame in call.counted(frames, reader.info.frames):
                 writer.write(frame)
                 report.frames += 1
             receipt = writer.finish()
@@ -61,17 +61,6 @@ def denoise_file(source: str, output: str | Path | None, call: Call, *, overwrit
     return receipt.path
 
 
-def check_adapt(adapt: bool | float, sigma: float | None) -> None:
-    """Raise UsageError for what is no time in minutes, or beside a sigma of the user's own."""
-    if isinstance(adapt, bool | float | int) and adapt >= 0:
-        if adapt:
-            from f2rcli.training.adapt import refuse_sigma  # the room that adapts
-
-            refuse_sigma(sigma)
-        return
-    raise UsageError(f"adapt={shown(adapt)}: must be True, False or minutes of training.")
-
-
 def fitted(settings: EngineSettings, source: str, read: ReadOptions, call: Call) -> EngineSettings:
     """The settings with weights fitted to a file, if the call asks for them and they are better."""
     if not call.adapt:
@@ -82,7 +71,7 @@ def fitted(settings: EngineSettings, source: str, read: ReadOptions, call: Call)
     minutes = MINUTES if call.adapt is True else float(call.adapt)
     entry = Adaptation(settings, minutes, source, read)
     if not entry.known:
-        entry.fit(lambda event: call.watch.check())
+        entry.fit(lambda event: call.check())
     call.report.note(f"adapt: {entry.reason or 'weights fitted to this clip'}")
     return entry.applied()
 
@@ -130,8 +119,7 @@ def denoise(
     Raises UsageError for options that do not fit, InputError for what cannot be read, OutputError
     for what cannot be written, CancelledError where `cancel` ended it.
     """
-    call = Call(Watch(progress, cancel), Options.of(options), adapt)
-    check_adapt(adapt, call.options.sigma)
+    call = Call(Options.of(options), progress, cancel, adapt)
     if isinstance(frames, str | os.PathLike):
         if not isinstance(output, str | Path | None):
             raise UsageError(
@@ -227,10 +215,10 @@ def _denoise_each(frames: Iterator[Any], call: Call) -> Iterator[Any]:
     opening = next(frames, None)
     if opening is None:
         return
-    call.watch.check()
-    clip = FrameSequence(opening, call.options, call.watch.own_check())
-    whole = call.watch.reading(chain([opening], frames))
-    for frame in call.watch.counted(clip.restored(whole), None):
+    call.check()
+    clip = FrameSequence(opening, call.options, call.own_check())
+    whole = call.reading(chain([opening], frames))
+    for frame in call.counted(clip.restored(whole), None):
         call.report.frames += 1
         clip.tell(call.report)
         yield frame

@@ -42,7 +42,7 @@ class FrameSequence:
     """A sequence of frames that are alike, with an engine for each of its lanes."""
 
     def __init__(self, first: Any, options: Options, check: CancelCheck = never_cancelled) -> None:
-        """first: its first frame; check: see `Watch.own_check`. Raises InputError or UsageError."""
+        """first: its first frame; check: see `Call.own_check`. Raises InputError or UsageError."""
         load_torch()
         from f2rcli.engine.stream import load_engine  # brings torch
 
