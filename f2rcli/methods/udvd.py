@@ -13,20 +13,16 @@ from f2rcli.models.gaussian import posterior_mean, split
 from f2rcli.models.udvd import TRIPLES
 from f2rcli.models.udvd import UDVDNet as Network
 from f2rcli.noise.model import NoiseModel
-from f2rcli.weights import Weights
+from f2rcli.weights import Header, Weights
 from f2rcli.window import Window
 
 SMALL_BREADTH, SMALL_BYTES = 72, 2900  # channels at full size of size `small`, bytes per pixel
-SEARCH_BYTES = 780  # more, where neighbours are searched for
+SEARCH_BYTES = 780  # of the search for neighbours
 BLUR = 9  # pixels: what cuts between shots are looked for in
 
 
 class UDVD(RgbMethod):
-    """Mean and covariance of a pixel from all around it, and the posterior mean with itself.
-
-    Networks that give no covariance (variant `mse`) leave the pixel itself aside, and need no
-    noise level.
-    """
+    """Mean and covariance of a pixel from all around it, and the posterior mean with itself."""
 
     name: ClassVar[str] = "udvd"
     wants_sigma: ClassVar[bool] = True
@@ -37,16 +33,13 @@ class UDVD(RgbMethod):
         self.length = network.length
         self.networks = network
         self._run = run
-        self.activation_bytes = SMALL_BYTES * network.breadth // SMALL_BREADTH
-        if network.first.moved is not None:
-            self.activation_bytes += SEARCH_BYTES
+        self.activation_bytes = SEARCH_BYTES + SMALL_BYTES * network.breadth // SMALL_BREADTH
         self._known: dict[tuple[int, ...], Tensor] = {}  # the first stage's results, by frames
 
     @classmethod
     def of(cls, weights: Weights, run: Run) -> Self:
         header = weights.header
-        networks = weights.network(lambda: Network(header.channels, header.length, **header.config))
-        return cls(networks, run)
+        return cls(weights.network(lambda: network_of(header)), run)
 
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
         """Only a smooth brightness, for cuts."""
@@ -60,7 +53,7 @@ class UDVD(RgbMethod):
         """coarse and anchor are the mean, which never saw the pixel itself."""
         mean, factor = split(self.predict(window), self.networks.channels)
         noisy = window.centre.noisy
-        if factor is None or noise is None:
+        if noise is None:
             return Restored.single(mean)
         variance = noise.level(mean).square()
         return Restored(mean, mean, posterior_mean(noisy, mean, factor, variance))
@@ -82,6 +75,12 @@ class UDVD(RgbMethod):
             results.append(self._known[key])
         out: Tensor = self._run(self.networks.second, *results)
         return out
+
+
+def network_of(header: Header) -> Network:
+    """The network of a header; earlier ones say that it gives a covariance, as all do now."""
+    config = {name: value for name, value in header.config.items() if name != "covariance"}
+    return Network(header.channels, header.length, **config)
 
 
 METHOD = UDVD

@@ -15,10 +15,9 @@ JITTER = 1e-5  # added to the variance, as in the release: keeps matrices positi
 Triangle = list[list[Tensor]]  # lower triangles, entries (B, H, W)
 
 
-def split(prediction: Tensor, channels: int) -> tuple[Tensor, Tensor | None]:
-    """A network's output -> mean (B, C, H, W), and the factor's entries, None if it has none."""
-    mean, factor = prediction[:, :channels], prediction[:, channels:]
-    return mean, factor if factor.shape[1] else None
+def split(prediction: Tensor, channels: int) -> tuple[Tensor, Tensor]:
+    """A network's output -> mean (B, C, H, W), and the factor's entries."""
+    return prediction[:, :channels], prediction[:, channels:]
 
 
 def covariance(factor: Tensor, channels: int) -> Triangle:

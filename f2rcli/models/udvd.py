@@ -100,8 +100,8 @@ class Branches(nn.Module):
     aligned = STRIDE  # where tiles begin and end
 
     def __init__(
-        self, inputs: int, outputs: int, widths: Widths, *, shift: bool = False,
-        moved: Matching | Following | None = None,
+        self, inputs: int, outputs: int, widths: Widths, moved: Matching | Following, *,
+        shift: bool = False,
     ) -> None:  # fmt: skip
         """moved: what moves neighbours before the U-Net; what it says of it comes after the
         outputs of a branch that does not `shift`."""
@@ -110,12 +110,11 @@ class Branches(nn.Module):
         self.unet = BlindUNet(inputs, outputs, widths, shift=shift)
         # rows: two for each of 3 + 4 convolutions at 1/1, 3 + 4 at 1/2, 3 at 1/4; shifts and cells
         self.reach = 2 * 7 + 2 * 2 * 7 + 2 * 4 * 3 + 2 + 2 + 4
-        if moved is not None:
-            self.reach += moved.reach
+        self.reach += moved.reach
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, inputs, H, W), the same for every branch -> (B, 4, outputs, H, W)."""
-        return self.each([lowered(x) if self.moved is None else x] * 4)
+        return self.each([x] * 4)
 
     def each(self, branches: list[Tensor]) -> Tensor:
         """An input (B, inputs, H, W) for every branch -> (B, 4, outputs, H, W)."""
@@ -132,11 +131,8 @@ class Branches(nn.Module):
         return torch.stack(parts, 1)
 
     def _of(self, x: Tensor) -> Tensor:
-        if self.moved is None:
-            out: Tensor = self.unet(x)
-            return out
         x, how = self.moved(x)
-        out = self.unet(lowered(x))
+        out: Tensor = self.unet(lowered(x))
         return out if self.shift else torch.cat([out, how.to(out.dtype)], 1)
 
 
@@ -174,11 +170,10 @@ class Second(nn.Module):
     aligned = STRIDE
 
     def __init__(self, outputs: int, middle: int, last: int, widths: Widths, radius: int) -> None:
-        """radius: of the first stage's search, whose shifts its results follow, 0: none."""
+        """radius: of the first stage's search, whose shifts its results follow."""
         super().__init__()
-        follow = Following(radius) if radius else None
         self.middle = middle
-        self.branches = Branches(3 * middle, last, widths, shift=True, moved=follow)
+        self.branches = Branches(3 * middle, last, widths, Following(radius), shift=True)
         self.head = Head(last, outputs)
         self.reach = self.branches.reach
 
@@ -192,10 +187,10 @@ class Second(nn.Module):
 
 
 class UDVDNet(nn.Module):
-    """Five frames -> mean, or mean and covariance, of the middle one given all but itself.
+    """Five frames -> mean and covariance, C + C (C + 1) / 2 maps, of the middle one given all but
+    itself.
 
-    first: the U-Net that is shared by three frames at a time; second: see Second. `outputs` is C
-    for a mean, C + C (C + 1) / 2 with a covariance.
+    first: the U-Net that is shared by three frames at a time; second: see Second.
     """
 
     def __init__(
@@ -205,20 +200,18 @@ class UDVDNet(nn.Module):
         widths: tuple[int, ...] = Widths(),
         middle: int = 32,
         last: int = 96,
-        covariance: bool = True,
-        radius: int = 0,
+        radius: int = 3,
     ) -> None:
-        """radius: of the search for where neighbours show the same, in pixels; 0: none, as
-        published. Raises ValueError for windows of other than five frames."""
+        """radius: of the search for where neighbours show the same, in pixels, which the published
+        networks do without. Raises ValueError for windows of other than five frames."""
         if length != LENGTH:
             raise ValueError(f"length = {length}: UDVD sees {LENGTH} frames.")
         super().__init__()
-        self.channels, self.length, self.covariance = channels, length, covariance
+        self.channels, self.length = channels, length
         own = Widths(*widths)
         self.breadth = own.upper + own.last + last  # channels that full size has to hold at once
-        outputs = channels + channels * (channels + 1) // 2 * covariance
-        moved = Matching(radius) if radius else None
-        self.first = Branches(3 * channels, middle, own, moved=moved)
+        outputs = channels + channels * (channels + 1) // 2
+        self.first = Branches(3 * channels, middle, own, Matching(radius))
         self.second = Second(outputs, middle, last, own, radius)
 
     def forward(self, frames: Tensor) -> Tensor:

@@ -26,23 +26,17 @@ denoise_stream = stream.denoise_stream
 Runner = tiles.Runner
 NoiseModel = model.NoiseModel
 
-TINY = {"widths": (4, 4, 6, 6, 4), "middle": 3, "last": 4}
+TINY = {"widths": (4, 4, 6, 6, 4), "middle": 3, "last": 4, "radius": 2}
 NOISE = NoiseModel.gaussian(0.1, 3)
 CPU = torch.device("cpu")
 
 
-def header(covariance: bool = True, **changes: object) -> Header:
-    made = Header(
-        method="udvd", space=Space.RGB, channels=3, length=5,
-        config=TINY | {"covariance": covariance},
-    )  # fmt: skip
-    return replace(made, **changes)  # type: ignore[arg-type]
+HEADER = Header(method="udvd", space=Space.RGB, channels=3, length=5, config=TINY)
 
 
-def tiny(covariance: bool = True, run=padded, radius: int = 0) -> UDVD:
+def tiny(run=padded) -> UDVD:
     torch.manual_seed(0)
-    made = header(covariance)
-    return UDVD(Network(3, 5, **made.config, radius=radius), run)
+    return UDVD(Network(3, 5, **TINY), run)  # type: ignore[arg-type]
 
 
 def clip(count: int, rows: int = 24, columns: int = 36) -> list[Tensor]:
@@ -99,29 +93,25 @@ def test_the_method_is_the_network_and_the_posterior_mean() -> None:
     window = looked(method, frames)[3]
     out = method.networks(torch.stack(frames[1:6], 1))
     mean, factor = split(out, 3)
-    assert factor is not None
     restored = method.restore(window, NOISE)
     expected = posterior_mean(frames[3], mean, factor, torch.full_like(mean, 0.1**2))
     torch.testing.assert_close(restored.anchor, mean)
     torch.testing.assert_close(restored.refined, expected)
 
 
-@pytest.mark.parametrize(
-    ("covariance", "noise"), [(False, NOISE), (True, None)], ids=["no covariance", "no noise"]
-)
 @torch.no_grad()
-def test_without_covariance_or_noise_the_mean_is_the_result(covariance: bool, noise) -> None:
-    method = tiny(covariance=covariance)
-    restored = method.restore(looked(method, clip(5))[2], noise)
+def test_where_no_noise_is_known_the_mean_is_the_result() -> None:
+    method = tiny()
+    restored = method.restore(looked(method, clip(5))[2], None)
     assert torch.equal(restored.refined, restored.anchor)
 
 
-@pytest.mark.parametrize(("size", "radius"), [((80, 136), 0), ((93, 139), 0), ((93, 139), 2)])
+@pytest.mark.parametrize("size", [(80, 136), (93, 139)])
 @torch.no_grad()
-def test_tiles_give_the_very_numbers_of_whole_frames(size: tuple[int, int], radius: int) -> None:
+def test_tiles_give_the_very_numbers_of_whole_frames(size: tuple[int, int]) -> None:
     still = clip(1, *size)[0]
     frames = [still + 0.2 * noise for noise in clip(5, *size)]
-    whole, tiled = (tiny(run=Runner(CPU, "fp32", tile), radius=radius) for tile in (None, 64))
+    whole, tiled = (tiny(run=Runner(CPU, "fp32", tile)) for tile in (None, 64))
     one, other = (method.restore(looked(method, frames)[2], NOISE) for method in (whole, tiled))
     torch.testing.assert_close(one.refined, other.refined, rtol=1e-5, atol=1e-6)
 
@@ -135,7 +125,7 @@ def test_fewer_frames_than_a_window_are_restored_all_the_same(count: int) -> Non
 
 
 def test_a_header_that_describes_no_such_network_is_refused(tmp_path: Path) -> None:
-    good = load(saved(tmp_path, header()))
+    good = load(saved(tmp_path, HEADER))
     for wrong in ({"length": 7}, {"config": {"widths": (1, 2)}}, {"config": {"heads": 3}}):
         with pytest.raises(WeightsError, match="tiny"):
             UDVD.of(Weights("tiny", replace(good.header, **wrong), good.tensors), padded)
@@ -143,7 +133,7 @@ def test_a_header_that_describes_no_such_network_is_refused(tmp_path: Path) -> N
 
 @torch.no_grad()
 def test_noise_that_was_not_told_is_measured_and_said(tmp_path: Path) -> None:
-    path, frames = saved(tmp_path, header()), noisy_clip(7, sigma=25)
+    path, frames = saved(tmp_path, HEADER), noisy_clip(7, sigma=25)
     told = engine_for(frames, method="udvd", weights=path, sigma=25.0)
     assert len(list(denoise_stream(frames, info_of(frames), told))) == 7
     assert not told.found.notes
@@ -159,17 +149,16 @@ def test_noise_that_was_not_told_is_measured_and_said(tmp_path: Path) -> None:
 @torch.no_grad()
 def test_gray_pictures_and_packed_mosaics_are_restored_like_colour(channels: int) -> None:
     torch.manual_seed(0)
-    method = UDVD(Network(channels, 5, **TINY, covariance=True), padded)
+    method = UDVD(Network(channels, 5, **TINY), padded)
     frames = list(torch.rand(5, 1, channels, 20, 28))
     raw = NoiseModel((0.01,) * channels, (0.02,) * channels, (0.05,) * channels)
     restored = method.restore(looked(method, frames)[2], raw)
     mean, factor = split(method.networks(torch.stack(frames, 1)), channels)
-    assert factor is not None
     expected = posterior_mean(frames[2], mean, factor, raw.level(mean).square())
     torch.testing.assert_close(restored.refined, expected)
 
 
 def test_wider_networks_are_known_to_need_more_memory() -> None:
-    small = Network(3, 5, widths=(8, 16, 48, 32, 16), middle=8, last=24)
+    small, search = Network(3, 5, widths=(8, 16, 48, 32, 16), middle=8, last=24), 780
     wide, narrow = UDVD(Network(3, 5), padded), UDVD(small, padded)
-    assert wide.activation_bytes == 4 * narrow.activation_bytes
+    assert wide.activation_bytes - search == 4 * (narrow.activation_bytes - search)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from f2rcli.models.gaussian import JITTER, covariance, noisy_covariance, posterior_mean, split
+from f2rcli.models.gaussian import JITTER, covariance, noisy_covariance, posterior_mean
 from f2rcli.training.stage import gaussian_nll
 
 
@@ -94,9 +94,3 @@ def test_one_channel_is_likeliest_where_the_covariance_is_the_error_less_the_noi
     ]
     best = float(tried[int(torch.tensor(costs).argmin())]) ** 2
     assert best == pytest.approx(0.5**2 - sigma**2, rel=5e-3)
-
-
-def test_a_network_without_a_covariance_gives_a_mean_alone() -> None:
-    mean, factor = split(torch.ones(1, 3, 2, 2), 3)
-    assert mean.shape == (1, 3, 2, 2)
-    assert factor is None

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from f2rcli.methods.udvd import network_of
 from f2rcli.models.gaussian import covariance, noisy_covariance
 from f2rcli.models.gaussian import split as mean_and_factor
 from f2rcli.models.udvd import LENGTH, UDVDNet
@@ -19,11 +20,10 @@ from f2rcli.training.exams import Noise, as_stored
 from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe, WindowStage
 from f2rcli.training.stage import gaussian_nll, psnr_loss
 from f2rcli.training.windows import Sample, Windows, tensor
-from f2rcli.weights import Header
 
 # 248 GMAC per megapixel of a stream and 461 of a training window, at 256x128 pixels.
 SMALL: dict[str, Any] = {
-    "widths": (8, 16, 48, 32, 16), "middle": 8, "last": 24, "radius": 3, "covariance": True,
+    "widths": (8, 16, 48, 32, 16), "middle": 8, "last": 24, "radius": 3,
 }  # fmt: skip
 CROP_STEP = 4  # crops are multiples of it: two halvings
 
@@ -38,10 +38,7 @@ class UDVDRecipe(WindowRecipe):
     def __init__(self, context: TrainingContext) -> None:
         header = context.header(LENGTH, SMALL)
 
-        def networks(of: Header) -> UDVDNet:
-            return UDVDNet(of.channels, of.length, **of.config)
-
-        super().__init__(context, header, networks, BlindStage, CROP_STEP)
+        super().__init__(context, header, network_of, BlindStage, CROP_STEP)
         spec = SINGLE if context.config.adapt else TRAIN
         if context.start is not None:
             steps = SINGLE_STEPS if spec is SINGLE else spec.steps
@@ -60,10 +57,9 @@ class BlindBatch(NamedTuple):
 
 
 class BlindStage(WindowStage):
-    """Trains a blind-spot network on windows: by likelihood if it gives a covariance, else by the
-    squared error.
+    """Trains a blind-spot network on windows by likelihood.
 
-    Likelihood alone learns the mean slowly at first: as long as that is poor, the cheapest way to
+    That alone learns the mean slowly at first: as long as that is poor, the cheapest way to
     raise the likelihood is a larger covariance, which then damps the mean's gradient. The log of
     the mean's squared error has the same minimum and no such damping.
     """
@@ -80,8 +76,6 @@ class BlindStage(WindowStage):
     def loss(self, batch: BlindBatch) -> Tensor:
         mean, factor = mean_and_factor(self.network(batch.frames), self.network.channels)
         mean = as_stored(mean, batch.cut)
-        if factor is None:
-            return (mean - batch.target).square().mean()
         total = noisy_covariance(covariance(factor, self.network.channels), batch.variance)
         return gaussian_nll(batch.target, mean, total).mean() + psnr_loss(mean, batch.target)
 
