@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from f2rcli.errors import InputError
-from f2rcli.frames import Plane
 from f2rcli.io import formats
 from f2rcli.io.stacks.arrays import (
     HDF5_CACHE,
@@ -29,7 +28,7 @@ from f2rcli.io.stacks.foreign import (
 )
 from f2rcli.io.stacks.metadata import PROVENANCE, Metadata
 from f2rcli.io.stacks.stack import Series, Stack, check_series
-from f2rcli.io.tifffiles import first_bytes, quiet, refusals
+from f2rcli.io.tifffiles import first_bytes
 
 
 class StackFormat(NamedTuple):
@@ -71,28 +70,19 @@ class LibraryStack(Stack):
 
     def __init__(self, path: Path) -> None:
         """Raises InputError where the library is missing or refuses the file."""
-        self.path, self.name = path, path.name
         if not path.is_dir():
             first_bytes(path)
         kind = format_of(path)
         assert kind is not None  # nobody opens others with it
-        self._kind, self.paths, self.flavour = kind, [path], kind.name
-        library = package(kind.package, f"{path.name}: reading {kind.name}", InputError)
-        with refusals(self.name), quiet(kind.package):
-            self.file = kind.opened(library, path)
-        try:
-            self._understand()
-        except BaseException:
-            self.close()
-            raise
+        self._kind, self.package, self.flavour = kind, kind.package, kind.name
+        super().__init__(path)
 
-    def _understand(self) -> None:
-        with refusals(self.name), quiet(self._kind.package):
-            self.images = self._kind.images(self.file, self.path)
-        if not self.images:
-            raise InputError(f"{self.name}: holds no pictures.")
+    def _open(self) -> None:
+        kind, path = self._kind, self.path
+        library = package(kind.package, f"{path.name}: reading {kind.name}", InputError)
+        self.file = kind.opened(library, path)
+        self.images = kind.images(self.file, path)
         self._letters = [upright(image.sizes) for image in self.images]
-        self._metadata: dict[int, Metadata] = {}
         self.series = [self._series(number) for number in range(len(self.images))]
         for one in self.series:
             check_series(one, self.name)
@@ -109,23 +99,13 @@ class LibraryStack(Stack):
             codec=self.flavour, levels=image.levels,
         )  # fmt: skip
 
-    def metadata(self, number: int) -> Metadata:
-        if number not in self._metadata:
-            with refusals(self.name), quiet(self._kind.package):
-                self._metadata[number] = self.images[number].metadata()
-        return self._metadata[number]
+    def _said(self, series: Series) -> Metadata:
+        return self.images[series.number].metadata()
 
-    def read(self, number: int, place: int) -> Plane:
-        image, series = self.images[number], self.series[number]
-        at = series.at(place)
-        where = {axis: at.get(letter, 0) for axis, letter in self._letters[number].items()}
-        with refusals(f"{self.name}, picture {place + 1}"), quiet(self._kind.package):
-            picture = np.asarray(image.read(where))
-        shape = series.picture_shape
-        if picture.size != int(np.prod(shape)):
-            raise InputError(f"{self.name}: picture {place + 1} is incomplete.")
-        native: Plane = np.ascontiguousarray(picture.reshape(shape), series.dtype)
-        return native
+    def _samples(self, series: Series, place: int) -> Any:
+        at, letters = series.at(place), self._letters[series.number]
+        where = {axis: at.get(letter, 0) for axis, letter in letters.items()}
+        return self.images[series.number].read(where)
 
     def provenance_text(self) -> str:
         facts = self.file.attrs.get(PROVENANCE) if self._kind is ZARR else None
@@ -136,4 +116,4 @@ class LibraryStack(Stack):
 
     def close(self) -> None:
         if self._kind is not ZARR:  # whose groups hold nothing open
-            self.file.close()
+            super().close()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import Plane
 from f2rcli.io.base import MOST_PIXELS
 from f2rcli.io.stacks.metadata import Metadata
+from f2rcli.io.tifffiles import quiet, refusals
 
 ALL = "all"  # series
 ALONE = "no time axis: each picture is denoised separately"
@@ -238,16 +240,33 @@ class Stack(ABC):
     A picture is known by the number of its series and by its place among that series' pictures.
     """
 
-    name: str
-    path: Path
+    package = "tifffile"  # the library that reads it
+    file: Any = None  # as that has it open
     series: list[Series]
-    paths: list[Path]  # every file that holds pictures of it
     flavour: str  # the kind of file, in words
     broken: str = ""  # that the list of its pages is, in words
     misfit: str = ""  # that the description does not fit the pages, so that axes are unknown
     counted: Sequence[Path] = ()  # files whose numbers may promise others
     remarks: tuple[str, ...] = ()  # worth saying, not damage
     unread: str = "it is left empty"  # what the output has for a picture that is unreadable
+
+    def __init__(self, path: Path) -> None:
+        """Raises InputError for what cannot be read, with the reason."""
+        self.name, self.path = path.name, path
+        self.paths = [path]  # every file that holds pictures of it
+        self._metadata: dict[int, Metadata] = {}
+        try:
+            with refusals(self.name), quiet(self.package):
+                self._open()
+            if not self.series:
+                raise InputError(f"{self.name}: holds no pictures.")
+        except BaseException:
+            self.close()
+            raise
+
+    @abstractmethod
+    def _open(self) -> None:
+        """Open the file, and find its series."""
 
     def title(self, number: int) -> str:
         """The file's name, with the number of a series where it has several."""
@@ -295,21 +314,44 @@ class Stack(ABC):
             return None
         return Fraction(seconds).limit_denominator(1_000_000_000)
 
-    @abstractmethod
     def read(self, number: int, place: int) -> Plane:
         """A picture (Y, X) or (Y, X, S), native byte order. Raises InputError if undecodable."""
+        one, which = self.series[number], f"{self.name}, picture {place + 1}"
+        if place in one.absent:
+            raise InputError(f"{self.name}: is truncated before picture {place + 1}.")
+        order = [axis for axis in one.axes if axis in "YXS"]
+        with refusals(which), quiet(self.package):
+            samples = np.asarray(self._samples(one, place))
+            if samples.size != one.picture:
+                raise InputError(f"{which}: is incomplete.")
+        samples = samples.reshape([one.shape[one.axes.index(axis)] for axis in order])
+        samples = np.moveaxis(samples, 0, -1) if order[0] == "S" else samples
+        native: Plane = np.ascontiguousarray(samples, one.dtype)
+        return native
+
+    @abstractmethod
+    def _samples(self, series: Series, place: int) -> Any:
+        """The samples of a picture, in the order of the series' axes."""
 
     def metadata(self, number: int) -> Metadata:
         """What the file says of a series besides its samples."""
-        return Metadata()
+        if number not in self._metadata:
+            with refusals(self.name), quiet(self.package):
+                self._metadata[number] = self._said(self.series[number])
+        return self._metadata[number]
+
+    @abstractmethod
+    def _said(self, series: Series) -> Metadata:
+        """See metadata."""
 
     def provenance_text(self) -> str:
         """How f2r made the file, as JSON; "" where it did not, or does not say."""
         return ""
 
-    @abstractmethod
     def close(self) -> None:
-        """Let go of the files."""
+        """Let go of the file."""
+        if self.file is not None:
+            self.file.close()
 
 
 def check_series(series: Series, name: str) -> None:

@@ -70,22 +70,11 @@ class Pictures:
 class TiffStack(Stack):
     """A TIFF file, and the files it names (OME, NDTiff)."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises InputError for what cannot be read, with the reason."""
-        self.name = path.name
-        self.path = path
-        check_head(path)
-        with refusals(self.name), quiet():
-            self.file = _opened(path)
-        self._cached: tuple[int, int, Plane] | None = None  # a page of several pictures
-        try:
-            with refusals(self.name), quiet():
-                self._understand()
-        except BaseException:
-            self.close()
-            raise
+    _cached: tuple[int, int, Plane] | None = None  # a page of several pictures
 
-    def _understand(self) -> None:
+    def _open(self) -> None:
+        check_head(self.path)
+        self.file = _opened(self.path)
         self.pictures = _found(self.file)
         pages = count(len(self.file.pages), "page")
         if _contradicted(self.file, self.pictures):
@@ -93,8 +82,9 @@ class TiffStack(Stack):
             self.file.close()
             self.file = tifffile.TiffFile(self.path, is_shaped=False, is_imagej=False, is_ome=False)
             self.pictures = _found(self.file)
+        self.series = []
         if not self.pictures:
-            raise InputError(f"{self.name}: has no pictures.")
+            return
         self._ome = parsed(self.file.ome_metadata or "") if self.file.is_ome else None
         if self.file.pages.first.is_scanimage and not self.file.is_shaped:
             self.pictures[-1] = self._scanned(self.pictures[-1])
@@ -168,26 +158,17 @@ class TiffStack(Stack):
                 missing.add(place)
         return frozenset(p * one.share + n for p in missing for n in range(one.share))
 
-    def read(self, number: int, place: int) -> Plane:
-        one, series = self.pictures[number], self.series[number]
-        if place in series.absent:
-            raise InputError(f"{self.name}: is truncated before picture {place + 1}.")
-        order = "".join(letter for letter in series.axes if letter in "YXS")
-        shape = tuple(series.shape[series.axes.index(letter)] for letter in order)
-        with refusals(f"{self.name}, picture {place + 1}"), quiet():
-            if one.offset is not None:
-                dtype = series.dtype.newbyteorder(self.file.byteorder)
-                start = one.offset + place * series.picture_bytes
-                samples = self.file.filehandle.read_array(dtype, prod(shape), start)
-                samples = samples.reshape(shape)
-            else:
-                samples = self._page(number, one, place // one.share)
-                if samples.size % prod(shape) or samples.size // prod(shape) <= place % one.share:
-                    raise InputError(f"{self.name}, picture {place + 1}: is of another size.")
-                samples = samples.reshape(-1, *shape)[place % one.share]
-        samples = np.moveaxis(samples, 0, -1) if order.startswith("S") else samples
-        native: Plane = np.ascontiguousarray(samples, series.dtype)
-        return native
+    def _samples(self, series: Series, place: int) -> Any:
+        one = self.pictures[series.number]
+        if one.offset is not None:
+            dtype = series.dtype.newbyteorder(self.file.byteorder)
+            start = one.offset + place * series.picture_bytes
+            return self.file.filehandle.read_array(dtype, series.picture, start)
+        samples = self._page(series.number, one, place // one.share)
+        if one.share > 1:
+            at = place % one.share * series.picture
+            samples = samples.reshape(-1)[at : at + series.picture]
+        return samples
 
     def _page(self, number: int, one: Pictures, index: int) -> Plane:
         if self._cached is not None and self._cached[:2] == (number, index):
@@ -205,19 +186,17 @@ class TiffStack(Stack):
             self._cached = number, index, samples
         return samples
 
-    def metadata(self, number: int) -> Metadata:
-        with refusals(self.name), quiet():
-            found = self._said(number)
-            page, series = self.pictures[number].first.aspage(), self.series[number]
-            packed = page.bitspersample < 8 * series.dtype.itemsize and found.bits is None
-            own = "" if self.file.is_shaped else first_description(self.file)
+    def _said(self, series: Series) -> Metadata:
+        found, page = self._described(series), self.pictures[series.number].first.aspage()
+        packed = page.bitspersample < 8 * series.dtype.itemsize and found.bits is None
+        own = "" if self.file.is_shaped else first_description(self.file)
         found = replace(found, own=found.own or own)
         return replace(found, bits=int(page.bitspersample)) if packed else found
 
-    def _said(self, number: int) -> Metadata:
-        file, series = self.file, self.series[number]
-        if self._ome is not None and self.pictures[number].kind == "ome":
-            said = of_ome(self._ome, number, dict(series.outer))
+    def _described(self, series: Series) -> Metadata:
+        file = self.file
+        if self._ome is not None and self.pictures[series.number].kind == "ome":
+            said = of_ome(self._ome, series.number, dict(series.outer))
             own = ome_annotation(self._ome, SOURCE) or file.ome_metadata or ""
             return replace(said, own=own)
         if file.is_ndtiff:
@@ -240,9 +219,6 @@ class TiffStack(Stack):
 
     def provenance_text(self) -> str:
         return "" if self._ome is None else ome_annotation(self._ome, PROVENANCE)
-
-    def close(self) -> None:
-        self.file.close()
 
 
 def _opened(path: Path) -> tifffile.TiffFile:
@@ -432,11 +408,8 @@ class PageFolder(Stack):
 
     unread = "it stays as it is stored"
 
-    def __init__(self, source: str) -> None:
-        """Raises InputError where no file can be read."""
-        path = Path(source)
-        self.name, self.path = path.name, path
-        self.files, sizes = self._arranged(path)
+    def _open(self) -> None:
+        self.files, sizes = self._arranged(self.path)
         self.paths = [file for file in self.files if file is not None]
         self.flavour = f"{len(self.paths)} TIFF files"
         with closing(first_readable(self.paths, TiffStack)) as first:
@@ -465,7 +438,7 @@ class PageFolder(Stack):
         axes, shape = "".join(sizes) + only.axes, (*sizes.values(), *only.shape)
         absent = frozenset(n for n, file in enumerate(self.files) if file is None)
         self.series = [replace(only, axes=axes, shape=shape, absent=absent)]
-        self._said = replace(first.metadata(0), planes=())
+        self._metadata = {0: replace(first.metadata(0), planes=())}
 
     def page(self, place: int) -> TiffStack:
         """The file at a place, open. Raises InputError, MismatchError for one of another kind."""
@@ -483,15 +456,13 @@ class PageFolder(Stack):
             )
         return stack
 
-    def read(self, number: int, place: int) -> Plane:
+    def _samples(self, series: Series, place: int) -> Any:
         with closing(self.page(place)) as stack:
-            return stack.read(number, 0)
+            picture = stack.read(0, 0)
+        return np.moveaxis(picture, -1, 0) if series.axes.endswith("SYX") else picture
 
-    def metadata(self, number: int) -> Metadata:
-        return self._said
-
-    def close(self) -> None:
-        """See Stack; no file is open between pictures."""
+    def _said(self, series: Series) -> Metadata:
+        return self._metadata[0]
 
 
 def open_stack(source: str) -> Stack:
@@ -506,5 +477,5 @@ def open_tiff(source: str) -> Stack:
     if path.is_dir() and (first := set_in(path)) is not None:
         return TiffStack(first)
     if path.is_dir() or (not path.exists() and is_pattern(source)):
-        return PageFolder(source)
+        return PageFolder(path)
     return TiffStack(path)
