@@ -127,24 +127,11 @@ class EncoderSetup:
 
 @dataclass(frozen=True, slots=True)
 class EncoderChoice:
-    """The chosen encoder, its losses, and why others were refused."""
+    """The chosen encoder, its losses, and why it writes another family than the clip's."""
 
     setup: EncoderSetup
     lost: tuple[str, ...]
-    refusals: dict[str, str]  # by encoder, the first reason it gave
-
-    def reason(self, container: Container, family: str, layout: PlaneLayout) -> str:
-        """Why a clip of a codec family is written in another; "" where it is not."""
-        own = _encoders_for(family)
-        if not family or self.setup.encoder in own:
-            return ""
-        if not own:
-            return f"f2r cannot write {family}"
-        if not any(family_of_encoder(name) in container.families for name in own):
-            return f"{container.name} files cannot hold {family}"
-        alpha = " with alpha" if layout.alpha else ""
-        takes = f"does not take {layout.bits}-bit {layout.family.value}{alpha}"
-        return f"the {family} encoder {self.refusals.get(own[0], takes)}"
+    why: str  # "" where it does not
 
 
 def choose_encoder(reader: Reader, container: Container, options: WriteOptions) -> EncoderChoice:
@@ -172,7 +159,7 @@ def choose_encoder(reader: Reader, container: Container, options: WriteOptions) 
             return 0, 0, form != closest_format(encoder, layout)
         return len(lost), max(0, layout.bits - form.bits), False
 
-    refusals: dict[str, str] = {}
+    refused = ""  # the first reason
     for encoder, form in sorted(pairs, key=regret):  # stable: the encoders' order otherwise
         setup = _setup(reader, container, encoder, form, options)
         reason = setup.trial()
@@ -180,20 +167,32 @@ def choose_encoder(reader: Reader, container: Container, options: WriteOptions) 
             lost = losses(form, layout)
             if layout.full_range and not setup.coding.full_range:
                 lost.append("full range (limited instead)")
-            return EncoderChoice(setup, tuple(f"{what} ({encoder})" for what in lost), refusals)
+            why = _why(encoder, source.family, container, refused)
+            return EncoderChoice(setup, tuple(f"{what} ({encoder})" for what in lost), why)
         plain = replace(options, encoder_options=(), crf=None)
         if plain != options and not _setup(reader, container, encoder, form, plain).trial():
             raise UsageError(
                 f"{encoder} refuses its options: {reason}.",
                 hint="Check encoder_options= and crf=.",
             )
-        refusals.setdefault(encoder, reason)
-    reasons = [f"{encoder}: {reason}" for encoder, reason in refusals.items()]
+        refused = refused or f"{encoder}: {reason}"
     raise UsageError(
         f"{reader.info.name}: cannot be encoded for {container.name}: "
-        f"{reasons[0] if reasons else 'no encoder fits'}.",
+        f"{refused or 'no encoder fits'}.",
         hint="Try another codec=, pix_fmt= or container; .mkv with lossless=True holds everything.",
     )
+
+
+def _why(encoder: str, family: str, container: Container, refused: str) -> str:
+    """Why a clip of a codec family is written by an encoder of another; "" where it is not."""
+    own = _encoders_for(family)
+    if not family or encoder in own:
+        return ""
+    if not own:
+        return f"f2r cannot write {family}"
+    if not any(family_of_encoder(name) in container.families for name in own):
+        return f"{container.name} files cannot hold {family}"
+    return refused or f"no encoder of {family} takes these samples"
 
 
 def _candidates(reader: Reader, container: Container, options: WriteOptions) -> list[str]:

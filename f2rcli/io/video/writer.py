@@ -288,9 +288,8 @@ def _notes(
     ours = {container.muxer for container in CONTAINERS}
     if source.container and not ours & {*source.container.split(",")}:
         yield f"written as {container.name}: f2r does not write {source.container}"
-    why = choice.reason(container, source.family, layout)
-    if why and not options.codec and not options.lossless:
-        yield f"written as {family_of_encoder(setup.encoder)}: {why}"
+    if choice.why and not options.codec and not options.lossless:
+        yield f"written as {family_of_encoder(setup.encoder)}: {choice.why}"
     finer = any(a < b for a, b in zip(setup.form.log2_chroma, layout.log2_chroma, strict=True))
     if setup.form.family is layout.family and finer and not choice.lost:
         yield f"stored as {setup.form.name}, which holds every sample of the input"
