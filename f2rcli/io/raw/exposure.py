@@ -49,7 +49,9 @@ _OF_SHOT = {33434, 33437, 34850, *range(34855, 34868), *range(36864, 36884), *ra
 # Of an EXIF directory a new one does not take over: a maker's notes and what points elsewhere.
 _NOTES = {37500, 40965}
 
-Directory = dict[int, tuple[int, Any]]  # type and value by code
+Entry = tuple[int, Any]  # type and value of a tag
+Directory = dict[int, Entry]  # by code
+NoiseProfile = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +63,7 @@ class RawTags:
     iso: int | None = None
     orientation: int | None = None
     rate: Fraction | None = None  # frames per second, of CinemaDNG
-    noise: tuple[float, ...] | None = None  # NoiseProfile as stored: pairs of (gain, read variance)
+    noise: NoiseProfile | None = None  # (gain, read variance) per plane
     # Top, left, bottom, right of what sees light, and left, top, width, height of what is shown
     # of it, as a DNG states them.
     area: tuple[int, ...] = ()
@@ -109,27 +111,28 @@ def _facts(pages: list[Any], size: int) -> RawTags:
     first = {tag.code: tag for tag in pages[0].tags}
     raw = [page for page in pages if page.photometric in (CFA, LINEAR)]
     merged = first | {tag.code: tag for page in raw for tag in page.tags}
-    known = {code: tag.value for code, tag in merged.items()}
-    known |= {code: first[code].value for code in (271, 272, ORIENTATION) if code in first}
+    every = _entries(merged.values())
+    every |= _entries(first[code] for code in (271, 272, ORIENTATION) if code in first)
     dng = 50706 in first
-    wanted = CARRIED if dng else _OF_EVERY_RAW
-    exif = _entries(tag for code, tag in merged.items() if code in _OF_SHOT)
+    wanted, stated = (CARRIED, every) if dng else (_OF_EVERY_RAW, {})
+    exif = {code: entry for code, entry in every.items() if code in _OF_SHOT}
     exif |= _entries(_below(merged.get(EXIF)))
+    rate = _number(every.get(FRAME_RATE))
     return RawTags(
-        make=_text(known.get(271)),
-        model=_text(known.get(272)),
-        iso=_first_int(exif.get(ISO, (0, None))[1]),
-        orientation=_first_int(known.get(ORIENTATION)),
-        rate=_rate(known.get(FRAME_RATE)),
-        noise=_profile(known.get(NOISE_PROFILE)),
-        area=tuple(int(v) for v in _numbers(known.get(AREA))) if dng else (),
-        crop=_crop(merged) if dng else (),
-        black_down=_ratios(merged.get(BLACK_DOWN)) if dng else (),
-        black_across=_ratios(merged.get(BLACK_ACROSS)) if dng else (),
-        carried=_entries(tag for code, tag in merged.items() if code in wanted),
+        make=_text(every.get(271)),
+        model=_text(every.get(272)),
+        iso=int(_number(exif.get(ISO))) or None,
+        orientation=int(_number(every.get(ORIENTATION))) or None,
+        rate=Fraction(rate).limit_denominator(1 << 16) if rate > 0 else None,
+        noise=_noise(_numbers(every.get(NOISE_PROFILE))),
+        area=tuple(map(int, _numbers(stated.get(AREA)))),
+        crop=(*_numbers(stated.get(CROP_FROM)), *_numbers(stated.get(CROP_SIZE))),
+        black_down=_numbers(stated.get(BLACK_DOWN)),
+        black_across=_numbers(stated.get(BLACK_ACROSS)),
+        carried={code: entry for code, entry in every.items() if code in wanted},
         exif={code: entry for code, entry in exif.items() if code not in _NOTES},
         gps=_entries(_below(merged.get(GPS))),
-        provenance=_text(known.get(PROVENANCE)),
+        provenance=_text(every.get(PROVENANCE)),
         dng=dng,
         missing_bytes=max(0, max(ends, default=0) - size),
     )
@@ -166,47 +169,34 @@ def packed(kind: int, value: Any) -> tuple[int, bytes]:
     return len(values) // len(letters), data
 
 
-def _text(value: Any) -> str:
+def _text(entry: Entry | None) -> str:
+    value = "" if entry is None else entry[1]
     return value.strip() if isinstance(value, str) else ""
 
 
-def _numbers(value: Any) -> tuple[float, ...]:
-    if isinstance(value, tuple | list):
-        return tuple(float(v) for v in value)
-    return (float(value),) if isinstance(value, int | float) else ()
-
-
-def _ratios(tag: Any) -> tuple[float, ...]:
-    """The values of a tag of rationals, or of plain numbers."""
-    numbers = _numbers(tag.value) if tag is not None else ()
-    if tag is None or int(tag.dtype) not in (RATIONAL, SRATIONAL):
-        return numbers
+def _numbers(entry: Entry | None) -> tuple[float, ...]:
+    """The numbers of a tag, rationals divided; () where it has none, or some that are none."""
+    kind, value = entry or (ASCII, "")
+    numbers = [] if isinstance(value, str | bytes) else [float(v) for v in np.ravel(value)]
+    if not np.isfinite(numbers).all():
+        return ()
+    if kind not in (RATIONAL, SRATIONAL):
+        return tuple(numbers)
     pairs = zip(numbers[::2], numbers[1::2], strict=False)
     return tuple(over / under if under else 0.0 for over, under in pairs)
 
 
-def _crop(tags: dict[int, Any]) -> tuple[float, ...]:
-    place, size = (_ratios(tags.get(code)) for code in (CROP_FROM, CROP_SIZE))
-    return (*place, *size) if len(place) == len(size) == 2 else ()
+def _number(entry: Entry | None) -> float:
+    """The first number of a tag; 0 where it has none."""
+    return next(iter(_numbers(entry)), 0.0)
 
 
-def _first_int(value: Any) -> int | None:
-    if isinstance(value, tuple | list):
-        value = value[0] if value else None
-    return int(value) if isinstance(value, int | float) and value else None
-
-
-def _profile(value: Any) -> tuple[float, ...] | None:
-    pairs = _numbers(value)
-    sound = len(pairs) in (2, 6, 8) and all(v >= 0 for v in pairs) and any(pairs)
-    return pairs if sound else None
-
-
-def _rate(value: Any) -> Fraction | None:
-    pair = _numbers(value)
-    if len(pair) != 2 or pair[0] <= 0 or pair[1] <= 0:
+def _noise(pairs: tuple[float, ...]) -> NoiseProfile | None:
+    """A DNG's NoiseProfile, one pair for all or one per colour, as one per plane."""
+    if len(pairs) not in (2, 6, 8) or not all(v >= 0 for v in pairs) or not any(pairs):
         return None
-    return Fraction(int(pair[0]), int(pair[1]))
+    each = tuple(zip(pairs[::2], pairs[1::2], strict=True))
+    return each * 4 if len(each) == 1 else (each[0], each[1], each[2], each[1])
 
 
 # --- Metadata and samples, through LibRaw ---------------------------------------------------------
@@ -217,8 +207,6 @@ Samples = NDArray[Any]  # (H, W) uint16 or uint8, the whole sensor, masked margi
 # Dual ISO is a stop or more; the means of every other pair of rows of one exposure are the same.
 APART, DARK = 1.5, 0.01  # times; of the range, below which there is too little light to tell
 _FLIPS = {0: 1, 3: 3, 5: 8, 6: 6}  # LibRaw's flip -> TIFF's orientation
-
-NoiseProfile = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -392,7 +380,7 @@ def _exposure(raw: Any, path: Path, tags: RawTags) -> Exposure:
         iso=tags.iso or int(raw.other.iso_speed) or None,
         orientation=tags.orientation or _FLIPS.get(sizes.flip, 1),
         matrix=tuple(matrix.flatten().tolist()) if matrix.any() else (),
-        noise=_per_plane(tags.noise),
+        noise=tags.noise,
         tags=tags,
         other=raw.other,
         lens=raw.lens,
@@ -404,7 +392,7 @@ def _shown(sizes: Any, tags: RawTags) -> tuple[int, int, int, int] | None:
 
     A DNG's crop counts from the area it states, LibRaw's area begins at even rows and columns.
     """
-    if tags.crop and len(tags.area) in (0, 4):
+    if len(tags.crop) == 4 and len(tags.area) in (0, 4):
         across, down, width, height = (round(v) for v in tags.crop)
         top, left = (tags.area or (0, 0))[:2]
         down, across = down + top - sizes.top_margin, across + left - sizes.left_margin
@@ -455,11 +443,3 @@ def _balance(raw: Any) -> tuple[float, float, float]:
     red, green, blue = (float(v) for v in raw.camera_whitebalance[:3])
     known = min(red, green, blue) > 0
     return (red / green, 1.0, blue / green) if known else (1.0, 1.0, 1.0)
-
-
-def _per_plane(pairs: tuple[float, ...] | None) -> NoiseProfile | None:
-    """A DNG's NoiseProfile, one pair for all or one per colour, as one per plane."""
-    if pairs is None:
-        return None
-    each = tuple(zip(pairs[::2], pairs[1::2], strict=True))
-    return each * 4 if len(each) == 1 else (each[0], each[1], each[2], each[1])
