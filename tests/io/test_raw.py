@@ -337,6 +337,30 @@ def test_exposure_time_place_and_lens_come_back(tmp_path: Path) -> None:
         assert told[0] == told[1]
 
 
+def test_facts_of_a_shot_that_stand_in_the_first_directory_come_back(tmp_path: Path) -> None:
+    """As TIFF/EP has them; a new DNG says them where EXIF does."""
+    shot = [(33434, 5, 1, (1, 250), True), (37386, 5, 1, (50, 1), True)]
+    louder(write_dng(tmp_path / "a.dng", extra=shot), tmp_path / "b.dng", 5)
+    with tifffile.TiffFile(tmp_path / "b.dng") as file:
+        read = file.pages.first.tags[34665].value
+    assert (read["ExposureTime"], read["FocalLength"]) == ((1, 250), (50, 1))
+
+
+@pytest.mark.parametrize("width", [64, 63])
+def test_a_compressed_mosaic_of_any_width_comes_back(width: int, tmp_path: Path) -> None:
+    mosaic = codes(0, (48, width))
+    coded = imagecodecs.ljpeg_encode(mosaic, bitspersample=14)
+    tifffile.imwrite(
+        tmp_path / "a.dng", iter([coded]), shape=mosaic.shape, dtype=np.uint16, rowsperstrip=48,
+        photometric="cfa", metadata=None, compression="jpeg", extratags=tags(),
+    )  # fmt: skip
+    louder(tmp_path / "a.dng", tmp_path / "b.dng", 3)
+    with rawpy.imread(str(tmp_path / "b.dng")) as raw:
+        assert np.array_equal(raw.raw_image, mosaic + 3)
+    with tifffile.TiffFile(tmp_path / "b.dng") as file:
+        assert (file.pages.first.compression == 7) == (width % 2 == 0)
+
+
 def test_what_a_new_dng_does_not_take_over_is_named_before_the_run(tmp_path: Path) -> None:
     source = write_dng(tmp_path / "a.dng", extra=[(50740, 1, 8, b"Foo\0note", True)])
     with open_reader(source) as reader:
