@@ -9,13 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from f2rcli.errors import F2RError, InputError
+import tifffile
 
-_COMPRESSIONS = {
-    1: "uncompressed", 2: "CCITT", 5: "LZW", 6: "JPEG", 7: "JPEG", 8: "Deflate", 32773: "PackBits",
-    32946: "Deflate", 33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 34887: "LERC",
-    34925: "LZMA", 50000: "Zstandard", 50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL",
-}  # fmt: skip
+from f2rcli.errors import F2RError, InputError
 
 
 class refusals:
@@ -83,8 +79,9 @@ def quiet(library: str = "tifffile") -> Iterator[None]:
 
 
 def compression_name(scheme: int) -> str:
-    """TIFF's compression, in a word."""
-    return _COMPRESSIONS.get(int(scheme), f"compression {int(scheme)}")
+    """TIFF's compression, in tifffile's word."""
+    name = next((one.name for one in tifffile.COMPRESSION if one == scheme), f"number {scheme}")
+    return "uncompressed" if name == "NONE" else str(name).removeprefix("ADOBE_")
 
 
 def first_bytes(path: Path) -> bytes:
