@@ -167,7 +167,8 @@ def choose_encoder(reader: Reader, container: Container, options: WriteOptions) 
             lost = losses(form, layout)
             if layout.full_range and not setup.coding.full_range:
                 lost.append("full range (limited instead)")
-            why = _why(encoder, source.family, container, refused)
+            takes = refused or f"its encoder takes no {layout.bits}-bit {layout.family.value}"
+            why = _why(encoder, source.family, container, takes)
             return EncoderChoice(setup, tuple(f"{what} ({encoder})" for what in lost), why)
         plain = replace(options, encoder_options=(), crf=None)
         if plain != options and not _setup(reader, container, encoder, form, plain).trial():
@@ -184,7 +185,10 @@ def choose_encoder(reader: Reader, container: Container, options: WriteOptions) 
 
 
 def _why(encoder: str, family: str, container: Container, refused: str) -> str:
-    """Why a clip of a codec family is written by an encoder of another; "" where it is not."""
+    """Why a clip of a codec family is written by an encoder of another; "" where it is not.
+
+    refused: what the family's own encoder said.
+    """
     own = _encoders_for(family)
     if not family or encoder in own:
         return ""
@@ -192,7 +196,7 @@ def _why(encoder: str, family: str, container: Container, refused: str) -> str:
         return f"f2r cannot write {family}"
     if not any(family_of_encoder(name) in container.families for name in own):
         return f"{container.name} files cannot hold {family}"
-    return refused or f"no encoder of {family} takes these samples"
+    return refused
 
 
 def _candidates(reader: Reader, container: Container, options: WriteOptions) -> list[str]:
