@@ -282,8 +282,6 @@ def _described(exposure: Exposure) -> Directory:
     }  # fmt: skip
     named = ((271, exposure.tags.make), (272, exposure.tags.model))
     tags |= {code: (ASCII, text) for code, text in named if text}
-    if exposure.iso is not None and exposure.iso < 1 << 16:
-        tags[ISO] = SHORT, exposure.iso
     if exposure.aspect != 1:
         tags[50718] = RATIONAL, (*_ratios((exposure.aspect,), 10_000), 1, 1)
     if exposure.shown is not None:
