@@ -239,7 +239,7 @@ def _decode(item: ClipSource, entry: Path, how: Decoding, report: OnEvent) -> in
     with open_reader(item.source, how.read) as reader, _building(entry) as part:
         info = reader.info
         _check_space(entry.parent, info, how)
-        chosen = _usable(_chosen(reader, info, how.frames))
+        chosen = _chosen(reader, info, how.frames)
         noisy, frames = _noised(chosen, info, how)
         form = (noisy if noisy.coded else info).layout if how.packed else None
         writers = _writers(part, info, form, noisy=how.noise is None)
@@ -314,11 +314,6 @@ def _noised(
     found, noisy = how.noise.add(own, info, seed=how.seed, clipped=True)
     pairs = zip(clean, noisy, strict=True)
     return found, ((index, one, frame) for (index, frame), one in pairs)
-
-
-def _usable(frames: Iterator[Numbered]) -> Iterator[Numbered]:
-    """Frames without those that are damaged or stand in for lost ones."""
-    return ((index, frame) for index, frame in frames if not (frame.held or frame.corrupt))
 
 
 def _writers(
@@ -512,7 +507,8 @@ def without_lines(frames: Iterator[Numbered]) -> Iterator[Numbered]:
 
 
 def _chosen(frames: Any, info: ClipInfo, limit: int | None) -> Iterator[Numbered]:
-    """Numbered frames of the chosen lanes: all, or a share of `limit` from each lane."""
+    """Numbered frames of the chosen lanes: all, or a share of `limit` from each lane; none that is
+    damaged or stands in for a lost one."""
     wanted = _lanes(info)
     total, share = (info.expected_frames or 0) // len(info.lanes), None
     if limit is not None:
@@ -521,7 +517,7 @@ def _chosen(frames: Any, info: ClipInfo, limit: int | None) -> Iterator[Numbered
         if number in wanted:
             chosen = in_runs(total, share)
             for index, frame in enumerate(lane):
-                if chosen is None or index in chosen:
+                if (chosen is None or index in chosen) and not (frame.held or frame.corrupt):
                     yield index, frame
                 if chosen is not None and index >= chosen[-1]:
                     break

@@ -203,7 +203,9 @@ class Sample(NamedTuple):
 
     def turned(self, rng: np.random.Generator, *, in_time: bool = False) -> "Sample":
         """Flipped, transposed, and with `in_time` reversed, at random."""
-        code = draw_turn(rng, mosaic=self.noisy.shape[1] == 4)
+        code = int(rng.integers(8))
+        if self.noisy.shape[1] == 4:  # a flip would move the planes of a mosaic by a cell
+            code &= 4
         order = slice(None, None, -1 if in_time and rng.integers(2) else 1)
         parts: dict[str, Any] = {
             name: dihedral(part, code)[order]
@@ -251,7 +253,8 @@ class Windows:
 
 def dihedral(picture: NDArray[Any], code: int) -> NDArray[Any]:
     """One of eight flips and transposes of (..., C, H, W), a view: interpolation would change the
-    noise. Mosaics (four channels) allow codes 0 and 4 only (`draw_turn`)."""
+    noise. Mosaics (four channels) allow codes 0 and 4 only: in a cell R G / G B transposing leaves
+    red and blue where they are and swaps the greens."""
     if code & 1:
         picture = picture[..., ::-1, :]
     if code & 2:
@@ -260,16 +263,6 @@ def dihedral(picture: NDArray[Any], code: int) -> NDArray[Any]:
         return picture
     turned = np.swapaxes(picture, -2, -1)
     return turned[..., SWAPPED_GREENS, :, :] if picture.shape[-3] == 4 else turned
-
-
-def draw_turn(rng: np.random.Generator, *, mosaic: bool) -> int:
-    """A code for `dihedral` at random; of mosaics only transposing.
-
-    In a cell R G / G B transposing leaves red and blue where they are and swaps the greens. A flip
-    would move the planes by a cell against each other.
-    """
-    code = int(rng.integers(8))
-    return code & 4 if mosaic else code
 
 
 def tensor(pictures: Pictures) -> Tensor:

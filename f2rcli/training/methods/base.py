@@ -234,7 +234,7 @@ class WindowStage(Stage, ABC):
         self, network: nn.Module, source: Windows, held_out: Windows, spec: StageSpec, crop: int
     ) -> None:
         self.network, self.source, self.held_out = network, source, held_out
-        self.spec, self.crop, self.name, self.batch = spec, crop, spec.name, spec.batch
+        self.crop, self.name, self.batch = crop, spec.name, spec.batch
 
     @abstractmethod
     def drawn(self, source: Windows, rngs: Sequence[np.random.Generator]) -> Any:

@@ -285,12 +285,10 @@ class Batch(NamedTuple):
         """What a blind estimate is asked for: the noisy frame itself, whose noise is that of no
         neighbour, and weaker than a recorrupted target's."""
         tau = TAU.get(self.kind)
-        return self.asked if tau is None else torch.lerp(self.shown, self.asked, weight_of(tau))
-
-
-def weight_of(tau: float) -> float:
-    """y = (y + tau n') + w ((y - n' / tau) - (y + tau n'))."""
-    return tau**2 / (1 + tau**2)
+        if tau is None:
+            return self.asked
+        # y = (y + tau n') + w ((y - n' / tau) - (y + tau n'))
+        return torch.lerp(self.shown, self.asked, tau**2 / (1 + tau**2))
 
 
 class PairStage(Stage):

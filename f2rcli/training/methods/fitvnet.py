@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from f2rcli.frames import Pictures
 from f2rcli.methods.fitvnet import LENGTH, MIDDLE, FITVNetNetworks
 from f2rcli.training.exams import LOUDER, Noise, as_stored
 from f2rcli.training.methods.base import (
@@ -83,7 +82,6 @@ class FrameSets(NamedTuple):
 class JointStage(WindowStage):
     """Trains the image module alone (L_pd, on single frames) or everything."""
 
-    spec: JointSpec
     exams = 4
 
     def __init__(
@@ -146,18 +144,13 @@ def paired(
     sample: Sample, places: Sequence[int], rng: np.random.Generator
 ) -> "list[Tensor | None]":
     """A window as the parts of FrameSets: noisy frames, their targets, level and cut."""
-    level = tensor(_root_mean_square(sample.level))
+    level = tensor(np.sqrt(np.square(sample.level).mean(1, keepdims=True)))  # over the channels
     known = rng.random() >= BLIND_SHARE
     if sample.clean is not None:
         given = [tensor(one) for one in (sample.noisy, sample.clean)]
         return [*given, float(known) * level, None]
     pair = recorrupted_sample(sample, places, rng)
     return [pair.shown, pair.asked, (LOUDER if known else 0.0) * level, pair.cut]
-
-
-def _root_mean_square(level: Pictures) -> Pictures:
-    """Over the channels: (T, C, H, W) -> (T, 1, H, W)."""
-    return np.asarray(np.sqrt(np.square(level).mean(1, keepdims=True)))
 
 
 def _stacked(found: "tuple[Tensor | None, ...]") -> Tensor | None:
