@@ -15,7 +15,7 @@ import torch
 
 from f2rcli import __version__, weights
 from f2rcli.errors import OutputError, WeightsError
-from f2rcli.export.graphs import DYNAMIC, PACKED, Graph, Port, graphs, multiple, sizes
+from f2rcli.export.graphs import CELL, DYNAMIC, PACKED, Graph, Port, graphs, sizes
 from f2rcli.export.onnx_file import (
     OPSET,
     TOLERANCE,
@@ -122,22 +122,17 @@ def export(name_or_path: str, folder: Path, *, overwrite: bool = False) -> Expor
     onnx_library()
     chosen = weights.load(name_or_path)
     networks = _networks(chosen)
-    unit = multiple(networks)
+    unit = CELL * networks.stride  # pixels that height and width must be a multiple of
     facts = {"f2r_weights": chosen.name, "f2r_weights_sha256": chosen.sha256}
     made = {
         graph: onnx_bytes(graph, chosen.header, unit, facts)
         for graph in graphs(networks, chosen.header.space)
     }
-    apart = _differences(made, chosen, unit)
-    checked = (
-        None
-        if apart is None
-        else {
-            "runtime": f"onnxruntime {runtime_version()}",
-            "reference": f"torch {torch.__version__}",
-            "largest_difference": apart,
-        }
-    )
+    apart, checked = None, None
+    if (runtime := runtime_version()) is not None:
+        apart = {one.file: difference(data, one, chosen.header, unit) for one, data in made.items()}
+        versions = {"runtime": f"onnxruntime {runtime}", "reference": f"torch {torch.__version__}"}
+        checked = {**versions, "largest_difference": apart}
     text = json.dumps(description(chosen, made, unit, checked), indent=1) + "\n"
     part = PartFolder(folder, overwrite=overwrite)
     try:
@@ -178,11 +173,3 @@ def _networks(chosen: Weights) -> Networks:
             hint="Choose f2r-full.",
         )
     return networks
-
-
-def _differences(made: dict[Graph, bytes], chosen: Weights, unit: int) -> dict[str, float] | None:
-    if runtime_version() is None:
-        return None
-    return {
-        graph.file: difference(data, graph, chosen.header, unit) for graph, data in made.items()
-    }

@@ -200,11 +200,6 @@ def graphs(networks: Networks, space: Space) -> tuple[Graph, ...]:
     )  # fmt: skip
 
 
-def multiple(networks: Networks) -> int:
-    """The pixels that height and width must be a multiple of."""
-    return CELL * int(networks.stride)
-
-
 def sizes(header: Header, pictures: int, height: int, width: int) -> dict[str, int]:
     """The size of every axis by its letter."""
     return {
