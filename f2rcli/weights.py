@@ -243,22 +243,17 @@ def choose(method: str, space: Space, size: str | None = None) -> str:
     """The bundled weights for a method and space, by name, of a size where there are any; gray
     pictures go through those for colours where they have none of their own. Raises WeightsError for
     none."""
-    served = [space.value, *([Space.RGB.value] if space is Space.GRAY else [])]
-    fitting: dict[str, dict[str, Any]] = {}
-    for one in served:
-        fitting = fitting or {
-            name: entry
-            for name, entry in manifest().items()
-            if (entry["method"], entry["space"]) == (method, one)
-        }
-    if not fitting:
-        raise WeightsError(
-            f"no bundled weights for method {method} and {space.value} pictures.",
-            hint="Pass a file of your own as weights=.",
-        )
-    sized = [name for name, entry in fitting.items() if size and entry.get("size") == size]
-    default = [name for name, entry in fitting.items() if entry.get("default")]
-    return next(iter(sized or default or fitting))
+    for served in (space, Space.RGB) if space is Space.GRAY else (space,):
+        wanted = method, served.value
+        fitting = {n: e for n, e in manifest().items() if (e["method"], e["space"]) == wanted}
+        sized = [name for name, entry in fitting.items() if size and entry.get("size") == size]
+        default = [name for name, entry in fitting.items() if entry.get("default")]
+        for name in (*sized, *default, *fitting):
+            return name
+    raise WeightsError(
+        f"no bundled weights for method {method} and {space.value} pictures.",
+        hint="Pass a file of your own as weights=.",
+    )
 
 
 def load(name_or_path: str) -> Weights:
