@@ -197,8 +197,8 @@ class Sample(NamedTuple):
 
     noisy: Pictures
     clean: Pictures | None  # None where nobody knows it
-    level: Pictures  # the noise's standard deviation; 0 where it is not known
-    law: NoiseLaw | None
+    level: Pictures  # the noise's standard deviation
+    law: NoiseLaw
     clipped: bool  # whether the clip's values end at black and white
 
     def turned(self, rng: np.random.Generator, *, in_time: bool = False) -> "Sample":
@@ -215,40 +215,41 @@ class Sample(NamedTuple):
         return self._replace(**parts)
 
 
+class Run(NamedTuple):
+    """Frames of a clip that windows are cut from, and the law of their noise."""
+
+    array: NDArray[Any]  # (T, C, H, W)
+    reference: NDArray[Any] | None  # the clean ones
+    law: NoiseLaw
+    clipped: bool  # whether its values end at black and white
+
+
 @dataclass(frozen=True)
 class Windows:
-    """Runs of frames that windows are cut from, each with the law of its noise."""
+    """Where windows are cut from."""
 
-    clips: Sequence[NDArray[Any]]  # (T, C, H, W)
-    laws: Sequence[NoiseLaw | None]
-    references: Sequence[NDArray[Any] | None]  # the clean ones
-    clipped: Sequence[bool]  # whether a clip's values end at black and white
+    runs: Sequence[Run]
 
     @property
     def side(self) -> int:
         """Pixels of the shortest side of any clip."""
-        return min(min(clip.shape[2:]) for clip in self.clips)
+        return min(min(run.array.shape[2:]) for run in self.runs)
 
     def window(self, rng: np.random.Generator, places: Sequence[int], crop: int) -> Sample:
         """These frames of a random place of a random clip, counted from the first of them. The
         level is that of the smoothed picture."""
-        which = int(rng.integers(len(self.clips)))
-        clip, law, reference = self.clips[which], self.laws[which], self.references[which]
-        frames, _, height, width = clip.shape
+        run = self.runs[int(rng.integers(len(self.runs)))]
+        frames, _, height, width = run.array.shape
         first = int(rng.integers(frames - max(places)))
         top, left = (int(rng.integers((n - crop) // CELL + 1)) * CELL for n in (height, width))
-        part = slice(top, top + crop), slice(left, left + crop)
-        noisy, clean = (
-            None if one is None else np.stack([one[first + p, :, *part] for p in places])
-            for one in (clip, reference)
-        )
-        assert noisy is not None  # every clip has pictures
-        noisy = noisy.astype(np.float32)
-        level = np.zeros_like(noisy)
-        if law is not None:
-            level = law.level.level(smooth(torch.from_numpy(noisy))).numpy()
-        known = None if clean is None else clean.astype(np.float32)
-        return Sample(noisy, known, level, law, self.clipped[which])
+
+        def cut(frames: NDArray[Any]) -> Pictures:
+            part = slice(top, top + crop), slice(left, left + crop)
+            return np.stack([frames[first + p, :, *part] for p in places]).astype(np.float32)
+
+        noisy, clean = cut(run.array), None if run.reference is None else cut(run.reference)
+        level = run.law.level.level(smooth(torch.from_numpy(noisy))).numpy()
+        return Sample(noisy, clean, level, run.law, run.clipped)
 
 
 def dihedral(picture: NDArray[Any], code: int) -> NDArray[Any]:

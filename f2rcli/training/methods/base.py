@@ -37,6 +37,7 @@ from f2rcli.training.noise import PlaneLaw
 from f2rcli.training.stage import VALIDATION_SEED, Stage, TrainSettings, placed, sample_rngs
 from f2rcli.training.windows import (
     Parts,
+    Run,
     Sample,
     Windows,
     held_windows,
@@ -121,12 +122,13 @@ class TrainingContext:
 
     def windows(self, parts: Parts) -> Windows:
         """Windows from some frames of some clips."""
-        runs = [(self.footage[clip], slice(frames.start, frames.stop)) for clip, frames in parts]
-        clips = [clip.array[frames] for clip, frames in runs]
-        known = ((clip.reference, frames) for clip, frames in runs)
-        references = [None if one is None else one[frames] for one, frames in known]
-        laws = [self.law(clip) for clip, _ in parts]
-        return Windows(clips, laws, references, [is_clipped(clip) for clip in clips])
+        runs = []
+        for index, frames in parts:
+            clip, span = self.footage[index], slice(frames.start, frames.stop)
+            array, known = clip.array[span], clip.reference
+            reference = None if known is None else known[span]
+            runs.append(Run(array, reference, self.law(index), is_clipped(array)))
+        return Windows(runs)
 
     def settings(self, spec: StageSpec) -> TrainSettings:
         """A stage's settings for the loop."""
@@ -313,7 +315,6 @@ class WindowRecipe(Recipe):
                 sample = source.window(rng, places, side)
                 pair = recorrupted_sample(sample, places, rng)
                 shown, asked = placed(network, (pair.shown, pair.asked))
-                assert sample.law is not None  # else it could not have been recorrupted
                 model = sample.law.level.scaled(LOUDER)
                 method.forget()
                 frames = [method.prepare(i, one[None], model) for i, one in enumerate(shown)]
@@ -338,7 +339,6 @@ def recorrupted_sample(
     sample: Sample, places: Sequence[int], rng: np.random.Generator
 ) -> Recorrupted:
     """A window made into two with independent noise, by the measured law of its clip."""
-    assert sample.law is not None  # clips without are left out
     level = tensor(sample.level) if sample.clipped else None
     return recorrupted(tensor(sample.noisy), sample.law, places, rng, level)
 

@@ -141,7 +141,7 @@ def trusted_pixels(sample: Sample) -> Pictures:
     alone: a choice that depended on the pixel itself would shift the mean of those chosen.
     """
     trusted = np.ones_like(sample.noisy[:, :1])
-    if not sample.clipped or sample.law is None:
+    if not sample.clipped:
         return trusted
     planes = tensor(sample.noisy)
     means = functional.avg_pool2d(planes, 3, 1, 1, count_include_pad=False)

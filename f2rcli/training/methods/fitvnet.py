@@ -127,7 +127,7 @@ class JointStage(WindowStage):
             restored = self.networks(batch.noisy, batch.level)[1]
         else:
             restored = self.networks.image(shown)
-        clean = all(one is not None for one in self.held_out.references)
+        clean = all(run.reference is not None for run in self.held_out.runs)
         noise = None if clean else Noise.of_pair(shown, target)
         return (as_stored(restored, cut) - target).square(), noise
 
