@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from camera import Camera
-from colour import recolour
 from degraded import (
     Planes,
     Rng,
@@ -288,6 +287,18 @@ def relit(pictures: Pictures, rng: Rng) -> Pictures:
     if rng.random() < 0.06:
         pictures = np.repeat(pictures.mean(-1, keepdims=True), 3, -1)
     return pictures.astype(np.float32)
+
+
+def recolour(picture: Pictures, rng: Rng) -> Pictures:
+    """Swap channels and strengthen colours of (..., H, W, C).
+
+    Camera footage alone teaches that strong, abrupt colour is noise, which graphics and stage
+    light are not.
+    """
+    swapped = picture[..., rng.permutation(picture.shape[-1])]
+    gray = swapped.mean(-1, keepdims=True)
+    strengthened = gray + np.float32(rng.uniform(1.0, 3.0)) * (swapped - gray)
+    return np.clip(strengthened, 0, 1).astype(np.float32)
 
 
 def letterboxed(pictures: Pictures, loud: Stack | None, rng: Rng) -> tuple[Pictures, Stack]:
