@@ -165,13 +165,8 @@ class PlaneMap:
 
     @property
     def finest(self) -> float:
-        """Power of the noise in the finest band, in units of white noise as strong, at most 1; by
-        the blocks where most of it is there: the scene's texture adds to the other bands."""
-        return min(self._whiteness(), 1.0)
-
-    def _whiteness(self) -> float:
-        """Upper quartile, over blocks, of the power in the finest band over that of white noise as
-        strong."""
+        """Power of the noise in the finest band over that of white noise as strong: the upper
+        quartile of blocks, as the scene's texture adds to the other bands."""
         power = self.bound * self.share
         live = (power[FULL] > 0) & self._seen()
         if not live.any():
@@ -184,7 +179,7 @@ class PlaneMap:
         """How much the finest band says of the whole: 1 where noise is white. Beside all bands,
         which hold more of the scene, ten filmed clips are read with half the error at sigma 10 (1.0
         for 2.1 %), 2.0 for 3.2 % at 5, and 2.9 for 2.6 % at 50."""
-        white = (self._whiteness() - COLOURED[0]) / (COLOURED[1] - COLOURED[0])
+        white = (self.finest - COLOURED[0]) / (COLOURED[1] - COLOURED[0])
         return float(np.clip(white, 0, 1))
 
     def _error(self) -> Floats:
@@ -241,7 +236,6 @@ class NoiseMap:
         return PlaneNoise(
             tuple(p.law(clipped=clipped and not (yuv and i)) for i, p in enumerate(self.planes)),
             tuple(plane.shares for plane in self.planes), clipped,
-            tuple(plane.finest for plane in self.planes),
         )  # fmt: skip
 
     def of_counts(self, *, dark: bool) -> tuple[NoiseModel, ...]:

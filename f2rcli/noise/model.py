@@ -290,14 +290,11 @@ class PlaneNoise:
     shares: per plane, the share of its variance in each of six bands; sums to one. The bands are
     what successive box filters of 3, 7, 15, 31 and 63 pixels part, the finest first.
     clipped: whether black and white cut the noise off (never where codes beyond them were seen).
-    finest: per plane, the power in the finest band of blocks in units of white noise of that
-    variance; empty where nobody has looked.
     """
 
     models: tuple[NoiseModel, ...]
     shares: tuple[Shares, ...]
     clipped: bool = True
-    finest: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, model: NoiseModel, layout: PlaneLayout, *, clipped: bool) -> "PlaneNoise":
