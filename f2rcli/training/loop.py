@@ -16,14 +16,12 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from statistics import fmean
 from typing import Any
-from weakref import WeakMethod
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from f2rcli.errors import OutputError, TrainingError, WeightsError
 from f2rcli.io.files import FULL, disk_errors, replacing, sweep, write_text
@@ -72,9 +70,8 @@ class Trainer:
         """Raises WeightsError for a checkpoint that is damaged or of another network."""
         self.stage, self.folder, self.settings, self.device = stage, folder, settings, device
         self.network = stage.network.to(device)
-        # Weakly: a trainer that only the garbage collector sees keeps what its stage learns from.
-        follow = WeakMethod(self._follow)
-        self.average = AveragedModel(self.network, multi_avg_fn=lambda *a: follow()(*a))  # type: ignore[misc]  # there as long as this
+        trained = self._trained(self.network).items()
+        self.average = {name: parameter.detach().clone() for name, parameter in trained}
         self.optimiser = Muon(self._trained(self.network).values(), lr=settings.lr)
         self.state = RunState()
         self._seconds: float | None = None
@@ -179,7 +176,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate()
         self.optimiser.step()
-        self.average.update_parameters(self.network)
+        self._follow()
         state.step += 1
         state.elapsed = self._before + time.monotonic() - self._begun
         state.pending.append((value, norm))
@@ -210,11 +207,13 @@ class Trainer:
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 
-    def _follow(self, means: Any, own: Any, count: Any) -> None:
-        """Move the averages towards the parameters; short runs average over less."""
-        done = float(count)
+    def _follow(self) -> None:
+        """Move the averages towards the parameters, at first onto them; short runs average over
+        less."""
+        done = self.state.step
         decay = min(self.settings.ema, (1 + done) / (10 + done), 1 - 10 / max(20, self._steps()))
-        torch._foreach_lerp_(means, own, 1 - decay)
+        own = [parameter.detach() for parameter in self._trained(self.network).values()]
+        torch._foreach_lerp_([*self.average.values()], own, 1 - decay if done else 1.0)
 
     # What was reached.
 
@@ -232,15 +231,14 @@ class Trainer:
         state.stale += 1
         if state.best is None or score < state.best:
             state.best, state.best_db, state.stale = score, errors.decibels, 0
-            averages = self._trained(self.average.module)
-            write(self._best, dict(averages), {"step": state.step, "score": score})
+            write(self._best, self.average, {"step": state.step, "score": score})
         self._row(errors.decibels)
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
         """Inside, the network holds the averaged weights and is not training."""
         own = {name: p.detach().clone() for name, p in self._trained(self.network).items()}
-        self._put(dict(self._trained(self.average.module)))
+        self._put(self.average)
         self.network.eval()
         try:
             with torch.no_grad():
@@ -252,7 +250,7 @@ class Trainer:
     def _use_best(self) -> None:
         """Put the averaged weights of the lowest validation, or the latest, into the network."""
         known = self.state.best is not None
-        self._put(read(self._best)[1] if known else dict(self._trained(self.average.module)))
+        self._put(read(self._best)[1] if known else self.average)
 
     def _put(self, weights: dict[str, Tensor]) -> None:
         with torch.no_grad():
@@ -273,7 +271,7 @@ class Trainer:
     def _tensors(self) -> dict[str, Tensor]:
         """Views of everything that changes, by name."""
         found = {f"network/{name}": value for name, value in self.network.state_dict().items()}
-        found |= {f"average/{name}": value for name, value in self.average.state_dict().items()}
+        found |= {f"average/{name}": value for name, value in self.average.items()}
         for name, parameter in self._trained(self.network).items():
             moments = self.optimiser.state.get(parameter, {})
             found |= {f"{MOMENTS}{key}/{name}": value for key, value in moments.items()}
@@ -289,8 +287,9 @@ class Trainer:
             parts.setdefault(kind, {})[name] = value
         try:
             self.network.load_state_dict(parts["network"])
-            self.average.load_state_dict(parts["average"])
-        except RuntimeError as error:  # other names or shapes
+            for name, mean in self.average.items():
+                mean.copy_(parts["average"][name])
+        except (KeyError, RuntimeError) as error:  # other names or shapes
             raise _foreign(self._last) from error
         trained = self._trained(self.network)
         self.optimiser.state.clear()
