@@ -256,7 +256,7 @@ def noise(
     with open_reader(source, ReadOptions(axes=axes, series=series)) as reader:
         from f2rcli.engine.measuring import measure_noise  # brings torch
         from f2rcli.noise.grain import grain_table as tabled
-        from f2rcli.noise.plot import plot as plotted
+        from f2rcli.noise.report import plot as plotted
 
         measurer = loaded(settings, reader.info, console.note)
         report = measure_noise(reader, reader.info, measurer)

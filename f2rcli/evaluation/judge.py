@@ -24,7 +24,7 @@ from f2rcli.evaluation.metrics import psnr
 from f2rcli.evaluation.removed import measure
 from f2rcli.frames import Picture, in_cells
 from f2rcli.io import ReadOptions, open_reader
-from f2rcli.noise.law import NoiseLaw
+from f2rcli.noise.spectrum import NoiseLaw
 
 Stack = NDArray[np.float32]  # (T, H, W) or (T, H, W, 3)
 

@@ -18,7 +18,7 @@ from f2rcli.evaluation.pictures import CROP, ERROR, FRAME, REMOVED
 from f2rcli.evaluation.result import CLEAN, MOVED, NOISY, WHOLE, ClipResult, Evaluation, MetricFacts
 from f2rcli.evaluation.tables import clip_rows, mean_rows
 from f2rcli.io.files import write_file
-from f2rcli.noise.plot import draw_levels
+from f2rcli.noise.report import draw_levels
 from f2rcli.plots import (
     GREY,
     Curve,

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from f2rcli.models.layers import smooth
-from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.model import clipped_mean, clipped_moments
+from f2rcli.noise.spectrum import NoiseLaw
 
 BLOCK = 32  # pixels per side of the squares whose errors are compared
 SCALES = (1, 2, 4)  # blocks per side of the areas whose mean errors may depend on each other

@@ -12,8 +12,8 @@ from torch import Tensor
 from f2rcli.errors import InputError
 from f2rcli.frames import Pictures
 from f2rcli.models.layers import smooth
-from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.photons import counts_events
+from f2rcli.noise.spectrum import NoiseLaw
 from f2rcli.training.footage import Footage
 
 SIDE = 320  # pixels per side of a piece

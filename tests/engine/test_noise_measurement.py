@@ -13,14 +13,13 @@ from f2rcli.engine.level import NoiseTracker
 from f2rcli.engine.measuring import measure_noise
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
 from f2rcli.noise import model as bands
-from f2rcli.noise import plot
 from f2rcli.noise import report as report_room
 from tests.engine.conftest import GRAY8, clean_clip, engine_for, info_of, to_frames
 
 denoise_stream = stream.denoise_stream
 estimate_noise = stream.estimate_noise
 white_shares = bands.white_shares
-plot = plot.plot
+plot = report_room.plot
 NoiseReport = report_room.NoiseReport
 
 

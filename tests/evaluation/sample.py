@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from f2rcli.evaluation import frame_set, pictures, result
-from f2rcli.noise import law, model
+from f2rcli.noise import model, spectrum
 
 EVIL = "<script>alert('x')</script> \"&' clip.mkv"
 PSNR = result.MetricFacts(name="psnr", title="PSNR", unit="dB", definition="10 log10(1 / MSE)")
@@ -42,7 +42,7 @@ def _noise(rng: np.random.Generator) -> dict[str, Any]:
         "power_spectrum": [_residual(rng)] * 3,
         "confidence": {"word": "high", "percent": 2.0, "reasons": []},
         "meaning": ["white: neighbouring pixels are independent."],
-        "law": law.NoiseLaw(model.NoiseModel.gaussian(0.1, 3)).values(),
+        "law": spectrum.NoiseLaw(model.NoiseModel.gaussian(0.1, 3)).values(),
     }
 
 

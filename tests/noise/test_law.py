@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from f2rcli.noise import law as law_room
 from f2rcli.noise import model
+from f2rcli.noise import spectrum as law_room
 
 NoiseLaw = law_room.NoiseLaw
 NoiseModel = model.NoiseModel

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from f2rcli.noise import law
 from f2rcli.noise import model as model_room
+from f2rcli.noise import spectrum
 
-NoiseLaw = law.NoiseLaw
+NoiseLaw = spectrum.NoiseLaw
 KNOTS = model_room.KNOTS
 NoiseModel = model_room.NoiseModel
 blend = model_room.blend

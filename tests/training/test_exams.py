@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.spectrum import NoiseLaw
 from f2rcli.training import (
     Noise,
     ValidationErrors,

@@ -19,8 +19,8 @@ from f2rcli.errors import ConfigError, InputError
 from f2rcli.frames import Space
 from f2rcli.methods.rgb import RgbMethod
 from f2rcli.models.layers import channels_last
-from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.report import NoiseReport
+from f2rcli.noise.spectrum import NoiseLaw
 from f2rcli.training.config import TrainConfig
 from f2rcli.training.events import OnEvent
 from f2rcli.training.exams import (
