@@ -278,7 +278,7 @@ def _announce(job: Job, reader: Reader, plan: WritePlan | None, console: Console
     takes = None if idle else estimated(job.engine, info)
     words = "" if takes is None else f"; {takes.words(frames)}"
     console.note(f"{info.name}: {', '.join(parts)}{words}")
-    if takes is not None and (other := other_model(job.engine)):
+    if takes is not None and (other := other_model(job.engine, info)):
         console.note(other)
     console.event(
         "start", version=__version__, source=job.source, target=job.target, width=info.width,

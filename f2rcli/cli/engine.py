@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -199,7 +200,7 @@ def estimated(settings: EngineSettings, info: ClipInfo) -> Estimate:
             basis = "by a run of another size" if apart else "as the last run of this kind took"
             pace, opening, room = (pixels * one for one in known)
             return Estimate(pace, opening, BASE + room, basis, rough=bool(apart))
-    work = WORK / (float(_lite()["full_takes"]) if _size_used(settings) == LITE else 1.0)
+    work = WORK / (float(_lite()["full_takes"]) if _size_used(settings, info) == LITE else 1.0)
     speed = _multiplications() * _threads(settings)
     seconds = None if _elsewhere(settings) else work * pixels / speed
     opening = OPENING[0] + OPENING[1] * (seconds or 0.0)
@@ -225,11 +226,11 @@ def remember(
         write_text(folder / "runs.json", json.dumps(kept))
 
 
-def other_model(settings: EngineSettings) -> str:
+def other_model(settings: EngineSettings, info: ClipInfo) -> str:
     """Which `--model` would be quicker or better, and by how much; empty where there is no other.
     The manifest knows it of the quick one."""
-    used, lite = _size_used(settings), _lite()
-    if not lite or used is None:
+    used, lite = _size_used(settings, info), _lite()
+    if used is None or _size_used(replace(settings, model=LITE), info) != LITE:
         return ""
     takes, gains = float(lite["full_takes"]), float(lite["full_gains"])
     if used == LITE:
@@ -243,17 +244,19 @@ def _lite() -> dict[str, Any]:
     return next((e for e in found if (e["method"], e.get("size")) == (methods.DEFAULT, LITE)), {})
 
 
-def _size_used(settings: EngineSettings) -> str | None:
+def _size_used(settings: EngineSettings, info: ClipInfo) -> str | None:
     """The size of the bundled networks of f2r that a run takes; None: it takes others."""
     if settings.weights is not None or settings.method != methods.DEFAULT:
         return None
-    return settings.model or FULL
+    size = settings.model or (FULL if _elsewhere(settings) else LITE)
+    name = weights.choose(settings.method, info.space, size)
+    return str(weights.manifest()[name]["size"])
 
 
 def _kind(settings: EngineSettings, info: ClipInfo) -> str:
     """What decides how long a pixel takes, but for the size: small pictures take longer."""
     kind, threads = info.layout.family.value, _threads(settings)
-    bundled = _size_used(settings)
+    bundled = _size_used(settings, info)
     how = (settings.method, bundled, settings.weights, settings.ensemble, settings.device)
     return " ".join(
         map(

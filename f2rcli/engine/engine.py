@@ -40,7 +40,7 @@ from f2rcli.engine.device import (
     memory_of,
     threads_for,
 )
-from f2rcli.engine.settings import check_strengths
+from f2rcli.engine.settings import FULL, LITE, check_strengths
 from f2rcli.errors import WeightsError
 
 BASE_BYTES = 420_000_000  # torch, PyAV and their libraries
@@ -190,7 +190,7 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
     if wish == "auto" and info.layout.levels is not None and device.type == "cpu":
         wish = str(STACK_TILE)
     tile = choose_tile(wish, *size, memory)
-    chosen = weights.load(settings.weights or _bundled(settings, info.space))
+    chosen = weights.load(settings.weights or _bundled(settings, info.space, device))
     header = chosen.header
     if header.method != settings.method:
         raise WeightsError(
@@ -220,8 +220,9 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
     return engine
 
 
-def _bundled(settings: EngineSettings, space: Space) -> str:
-    name = weights.choose(settings.method, space, settings.model)
+def _bundled(settings: EngineSettings, space: Space, device: torch.device) -> str:
+    size = settings.model or (LITE if device.type == "cpu" else FULL)
+    name = weights.choose(settings.method, space, size)
     if settings.model not in (None, weights.manifest()[name]["size"]):
         raise WeightsError(
             f"model={settings.model!r}: no bundled weights of that size for method "

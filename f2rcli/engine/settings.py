@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ENSEMBLE = ("off", "on")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda", "cuda:1", "mps")  # cuda:0, cuda:2 ... as well
-LITE, FULL = "lite", "full"  # of `model`
+LITE, FULL = "lite", "full"  # of `model`: by default on processors, and on GPUs
 SMALLEST_TILE = 64  # pixels per side
 
 

@@ -93,7 +93,7 @@ def test_what_it_will_take_is_told_before_the_wait(f2r: Run, clip: Path) -> None
 def test_the_other_size_of_networks_is_told(f2r: Run, clip: Path) -> None:
     on = ("--device", "cpu", "-y")
     told = f2r("denoise", clip, *on).err.splitlines()[1]
-    assert re.fullmatch(r"--model lite: [\d.]+ times as fast, [\d.]+ dB worse", told)
+    assert re.fullmatch(r"--model full: [\d.]+ dB better, [\d.]+ times as long", told)
     for model, other in (("lite", "full"), ("full", "lite")):
         done = f2r("denoise", clip, "--model", model, *on)
         assert done.code == EXIT_OK

@@ -54,7 +54,7 @@ def test_gain_and_the_black_that_light_adds_to_are_found_in_the_files_own_codes(
 
 def test_photon_noise_goes_and_brightness_stays_in_dim_and_bright_places() -> None:
     frames, clean = stack(8), light(8)
-    engine = engine_for(frames)
+    engine = engine_for(frames, model="full")
     done = np.stack([f.planes[0] for f in denoise_stream(frames, info_of(frames), engine)])
     noisy = np.stack([f.planes[0] for f in frames]).astype(float)
     for part in (clean < np.quantile(clean, 0.3), clean > np.quantile(clean, 0.7)):
@@ -81,7 +81,7 @@ def bright_stack(shutter: np.ndarray) -> tuple[list[Frame], np.ndarray]:
 def noise_left(shutter: np.ndarray) -> np.ndarray:
     """Of every frame of such a stack, the share of the noise's power."""
     frames, clean = bright_stack(shutter)
-    done = denoise_stream(frames, info_of(frames), engine_for(frames))
+    done = denoise_stream(frames, info_of(frames), engine_for(frames, model="full"))
     before, after = (
         np.square(np.stack([f.planes[0] for f in some]) - clean).mean((1, 2))
         for some in (frames, done)
