@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+import f2rcli
 from f2rcli.engine import stream
 from f2rcli.engine.measuring import measure_noise
 from f2rcli.frames import Family, Frame, PlaneLayout
@@ -93,3 +94,23 @@ def test_bright_places_lose_as_much_noise_as_dark_ones_and_so_do_far_darker_fram
     left = noise_left(np.array([1.0] * 9 + [0.1, 0.1]))
     assert left[3:9].mean() < 0.016  # 0.021 where black lay at the law's zero
     assert left[9:].max() < 0.1
+
+
+def test_spots_that_blink_keep_their_light() -> None:
+    """Of single molecules that are seen now and then, in no two frames at one place."""
+    rng, shape, count = np.random.default_rng(0), (96, 96), 25
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    spots = [
+        np.exp(-(np.square(rows - y) + np.square(columns - x)) / (2 * 1.2**2))
+        for y, x in rng.uniform(8, 88, (count, 2))
+    ]
+    shown = rng.random((10, count)) < 0.3
+    light = 10 + 15 * np.einsum("ts,shw->thw", shown, np.stack(spots))
+    codes = np.rint(BLACK + GAIN * rng.poisson(light) + rng.normal(0, READ, light.shape))
+    done = (f2rcli.denoise(codes.astype(np.uint16), threads=1) - BLACK) / GAIN
+    kept = [
+        1 + np.vdot(spot, done[t] - light[t]) / np.vdot(spot, spot) / 15
+        for t, s in zip(*np.nonzero(shown), strict=True)
+        for spot in [spots[s]]
+    ]
+    assert np.mean(kept) > 0.75  # 0.59 where points' light is not given back
