@@ -25,7 +25,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from degraded import Codec, Stack, coded, parted, resized
-from material import Material, Sample, layout_of, planes_of, rounded
+from material import BARS_SHARE, Material, Sample, layout_of, letterboxed, planes_of, rounded
 
 from f2rcli import weights
 from f2rcli.engine.device import LARGE, Runner, bf16_serves
@@ -70,8 +70,9 @@ def runner() -> Runner:
 class Draws:
     """An endless list of samples, each of its seed and number alone."""
 
-    def __init__(self, clips: Path, seed: int) -> None:
-        self.seed, material = seed, Material(clips, seed, SIDE, FRAMES)
+    def __init__(self, clips: Path, seed: int, small: float = 0.0) -> None:
+        """small: the share of films in which small things fly."""
+        self.seed, self.small, material = seed, small, Material(clips, seed, SIDE, FRAMES)
         held = range(HELD_OUT_EVERY // 2, len(material.films), HELD_OUT_EVERY)
         self.held = copy.copy(material)
         self.held.films = [material.films[i] for i in held]
@@ -87,6 +88,8 @@ class Draws:
             material.layouts = ["420 10" if name == "420" and rng.random() < 0.25 else name]
             return material[number]
         clean = np.clip(self.material.film(rng)[0], 0, 1).astype(np.float32)
+        if rng.random() < self.small:
+            clean = flown_through(clean, rng)
         kind = str(rng.choice([*KINDS], p=[*KINDS.values()]))
         if kind == "shot":
             law = Law(log_uniform(rng, 0.001, 0.03), rng.uniform(0.5, 10) / 255)
@@ -98,8 +101,11 @@ class Draws:
         name = "420" if codec else name
         if name == "420" and codec is None and rng.random() < OWN:
             return in_planes(clean, law, rng)
+        loud = None
+        if rng.random() < BARS_SHARE:
+            clean, loud = letterboxed(clean, None, rng)
         shared = rng.uniform(0.3, 1.7) if name == "rgb" and rng.random() < OWN else 0.0
-        return noised(clean, law, name, rng, codec, min(shared, 1.0))
+        return noised(clean, law, name, rng, codec, min(shared, 1.0), loud)
 
     def held_out(self) -> Iterator[tuple[str, Sample]]:
         """Kind of noise and layout, and TAKES samples of each."""
@@ -116,6 +122,31 @@ class Draws:
                         yield f"own30 {name}", own or noised(clean, law, name, rng, None, 1.0)
 
 
+def flown_through(pictures: Floats, rng: np.random.Generator) -> Floats:
+    """Pictures (T, H, W, 3) through which birds, balls, stars and satellites fly: spots of 1 to 9
+    pixels with soft edges, up to 14 pixels a frame, of which networks that see few lose a part."""
+    frames, height, width, _ = pictures.shape
+    rows, columns = np.mgrid[:height, :width].astype(np.float32)
+    shown = pictures.copy()
+    for _ in range(rng.integers(2, 9)):
+        radius = log_uniform(rng, 0.6, 4.5)
+        stretched, turn = rng.uniform(1, 2.5), rng.uniform(0, np.pi)
+        colour = rng.uniform(0, 1, 3) if rng.random() < 0.3 else np.full(3, rng.random())
+        opaque = log_uniform(rng, 0.15, 1)
+        speed = log_uniform(rng, 0.3, 14) * (rng.random() < 0.8)
+        way, middle = rng.uniform(0, 2 * np.pi), rng.integers(frames)
+        begin = rng.uniform(0.1, 0.9, 2) * (height, width)
+        for index in range(frames):
+            y, x = begin + (index - middle) * speed * np.array([np.sin(way), np.cos(way)])
+            down, across = rows - np.float32(y), columns - np.float32(x)
+            along = down * np.sin(turn) + across * np.cos(turn)
+            off = down * np.cos(turn) - across * np.sin(turn)
+            far = np.hypot(along / stretched, off)
+            share = opaque / (1 + np.exp(np.clip((far - radius) / 0.35, -30, 30)))
+            shown[index] += share[..., None] * (colour - shown[index])
+    return shown.astype(np.float32)
+
+
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
@@ -126,12 +157,14 @@ def x264(best: int, worst: int) -> Codec:
 
 def noised(
     clean: Floats, law: Law, name: str, rng: np.random.Generator, codec: Codec | None,
-    shared: float = 0.0,
+    shared: float = 0.0, loud: Stack | None = None,
 ) -> Sample:  # fmt: skip
     """Noise on pictures (T, H, W, 3), in 8-bit RGB first, as the test clips have it, then in the
     planes of a file (a name of `material.LAYOUTS`), at last through a codec. shared: of its power
-    R, G and B have alike, which nobody tells networks."""
+    R, G and B have alike, which nobody tells networks. loud: where there is noise."""
     noisy = np.stack([added(one, law, shared, rng) for one in clean]).clip(0, 1)
+    if loud is not None:
+        noisy = np.where(loud[..., None] > 0, noisy, clean)
     noisy = (np.rint(noisy * 255) / 255).astype(np.float32)
     layout = layout_of(name, np.random.default_rng(0))
     truth, given = planes_of(clean, layout), rounded(planes_of(noisy, layout), layout)
@@ -139,6 +172,8 @@ def noised(
     for plane, (a, b) in enumerate(zip(given, truth, strict=True)):
         light = truth[plane] if layout.family is Family.RGB else resized(truth[0], b.shape)
         shape = np.sqrt(law.gain * light.clip(0, 1) + law.read**2)
+        if loud is not None:
+            shape = shape * resized(loud, a.shape)
         scale = np.sqrt(np.mean((a - b) ** 2) / np.mean(shape**2))
         level.append((scale * shape).astype(np.float32))
     coding, found, kind = [np.zeros_like(one) for one in truth], given, "white"

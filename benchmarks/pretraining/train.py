@@ -1,9 +1,9 @@
 """Training of F2R's networks on packed planes: one set for every layout and kind of noise.
 
     python benchmarks/pretraining/train.py draw CLIPS WORK --count 1300 [--part 0/2] [--seed 7]
-        [--heavy WEIGHTS.safetensors]
-    python benchmarks/pretraining/train.py coarse WORK --minutes 12
-    python benchmarks/pretraining/train.py windows WORK
+        [--heavy WEIGHTS.safetensors] [--small SHARE]
+    python benchmarks/pretraining/train.py coarse WORK lite|full --minutes 20
+    python benchmarks/pretraining/train.py windows WORK lite|full
     python benchmarks/pretraining/train.py fuse WORK lite|full --minutes 48 [--rate 8e-4]
     python benchmarks/pretraining/train.py export WORK lite|full OUT.safetensors
 
@@ -41,7 +41,7 @@ from draws import CENTRES, FRAMES, Draw, Draws, bundled, drawn, keep, kept, mapp
 from f2rcli import weights
 from f2rcli.engine.device import LARGE, bf16_serves
 from f2rcli.models.layers import channels_last
-from f2rcli.models.planar import Coarse, Neighbours, Networks
+from f2rcli.models.planar import CONFIGS, Coarse, CoarseNet, Neighbours, Networks
 from f2rcli.planes import LAYOUTS, Layout, gathered, spread
 from f2rcli.training.muon import Muon
 
@@ -109,13 +109,15 @@ def batched(layout: Layout, several: Sequence[Draw], rng: Rng | None) -> Batch:
     return batch
 
 
-def aim(batch: Batch, theirs: str) -> Tensor:
+def aim(layout: Layout, batch: Batch, theirs: str) -> Tensor:
     """What is learnt: the clean picture, drawn half-way to the bundled networks' where that is any
-    good."""
+    good; but not in chroma of Y'CbCr, of whose faint noise they leave too much."""
     clean, given = batch["clean"], batch[theirs]
     left, before = (mean_of((one - clean).square()) for one in (given, batch["noisy"]))
-    share = TEACH * (left < POOR * before).float()
-    return torch.lerp(clean, given, share.view(-1, 1, 1, 1).expand_as(clean))
+    share = (TEACH * (left < POOR * before).float()).view(-1, 1, 1, 1).expand_as(clean).clone()
+    if layout.name.startswith("yuv"):
+        share[:, layout.slices[0].stop :] = 0
+    return torch.lerp(clean, given, share)
 
 
 def mean_of(power: Tensor) -> Tensor:
@@ -153,10 +155,13 @@ def autocast() -> torch.autocast:
 
 
 class CoarseStage:
-    """The coarse network, on single frames of the draws."""
+    """The coarse network, on single frames of the draws: begun from the bundled one, or where a
+    size is to have a narrower one from the strongest channels of `full`'s."""
 
-    def __init__(self, work: Path) -> None:
-        self.network = bundled("full").train().coarse
+    def __init__(self, work: Path, size: str) -> None:
+        self.network, wanted = bundled(size).train().coarse, CONFIGS[size]["coarse"]
+        if weights.load(f"f2r-{size}").header.config["coarse"] != wanted:
+            self.network = narrowed(bundled("full").train().coarse, wanted)
         self.draws: dict[str, list[Draw]] = {}
         for path in sorted((work / "draws").glob("*.pkl")):
             draw = kept(path)
@@ -170,7 +175,7 @@ class CoarseStage:
         batch = batched(layout, frames, rng)
         with autocast():
             found = self.network(layout, batch["noisy"], batch["told"]).picture
-        return cost(layout, found, aim(batch, "single"), batch)
+        return cost(layout, found, aim(layout, batch, "single"), batch)
 
     def look(self, network: nn.Module) -> list[tuple[str, float, float]]:
         """Kind, dB, and dB beside the bundled networks, of every held-out draw."""
@@ -181,6 +186,48 @@ class CoarseStage:
             found = network(LAYOUTS[draw["layout"]], batch["noisy"], batch["told"]).picture
             rows.append((kind, *beside(found, batch["single"], batch["clean"])))
         return rows
+
+
+def narrowed(whole: CoarseNet, config: dict[str, Any]) -> CoarseNet:
+    """A network of fewer channels on each level, those that most is read from and written to."""
+    small = CoarseNet([*whole.stems], **config)
+    trunk, widths = whole.trunk, config["widths"]
+    stem = torch.cat([one.weight.flatten(1) for one in whole.stems.values()], 1)
+    written = [stem.norm(dim=1), *(down.conv.weight.flatten(1).norm(dim=1) for down in trunk.downs)]
+    kept = []
+    for level, strength in enumerate(written):
+        last = level == len(trunk.downs)
+        stages = [trunk.middle] if last else [trunk.encoders[level], trunk.decoders[level]]
+        readers = [block.first.weight for stage in stages for block in stage]
+        readers += [trunk.ups[level - 1].conv.weight] if level else [
+            one.weight for one in whole.tails.values()]  # fmt: skip
+        readers += [] if last else [trunk.downs[level].conv.weight]
+        read = sum(one.transpose(0, 1).flatten(1).square().sum(1) for one in readers).sqrt()
+        kept.append((strength * read).topk(widths[level]).indices.sort().values)
+
+    def fill(to: nn.Conv2d, weight: Tensor, outputs: Any, inputs: Any) -> None:
+        to.weight.copy_(weight[outputs][:, inputs])
+
+    every = slice(None)
+    with torch.no_grad():
+        for name in whole.stems:
+            fill(small.stems[name], whole.stems[name].weight, kept[0], every)
+            fill(small.tails[name], whole.tails[name].weight, every, kept[0])
+        for level, (down, up) in enumerate(zip(trunk.downs, trunk.ups, strict=True)):
+            fill(small.trunk.downs[level].conv, down.conv.weight, kept[level + 1], kept[level])
+            cells = (4 * kept[level][:, None] + torch.arange(4)).flatten()
+            fill(small.trunk.ups[level].conv, up.conv.weight, cells, kept[level + 1])
+        for level, strong in enumerate(kept):
+            for part in ("middle",) if level == len(trunk.downs) else ("encoders", "decoders"):
+                pair = (getattr(net.trunk, part) for net in (whole, small))
+                own, less = (one if part == "middle" else one[level] for one in pair)
+                for a, b in zip(own, less, strict=True):
+                    flows = a.first.weight.flatten(1).norm(dim=1) * a.second.weight.transpose(
+                        0, 1).flatten(1).norm(dim=1)  # fmt: skip
+                    inner = flows.topk(widths[level]).indices.sort().values
+                    fill(b.first, a.first.weight, inner, strong)
+                    fill(b.second, a.second.weight, strong, inner)
+    return small
 
 
 def frame(draw: Draw, rng: Rng | None = None, place: int = 0) -> Draw:
@@ -195,14 +242,14 @@ class FusionStage:
     def __init__(self, work: Path, size: str) -> None:
         networks = bundled(size).train()
         self.network = nn.ModuleDict({"anchor": networks.anchor, "refiner": networks.refiner})
-        self.windows = mapped(work / "windows")
+        self.windows = mapped(work / f"windows_{size}")
         self.odds = {}
         for name, fields in self.windows.items():
             told = fields["told"].astype(np.float32)
             level = np.sqrt(np.square(told).sum(1).mean((1, 2)))
             odds = np.prod([np.where(level > least, k, 1.0) for least, k in HEAVIER], axis=0)
             self.odds[name] = odds / odds.sum()
-        held = kept(work / "held_windows.pkl")
+        held = kept(work / f"held_windows_{size}.pkl")
         self.held = [(kind, one) for kind, several in held for one in several]
 
     def loss(self, rng: Rng) -> Tensor:
@@ -214,7 +261,7 @@ class FusionStage:
         with autocast():
             strict, anchor, refined = fused(self.network, layout, batch)
         blind = sum(cost(layout, one, batch["clean"], batch) for one in (strict, anchor))
-        return cost(layout, refined, aim(batch, "target"), batch, LATTICE) + BLIND * blind
+        return cost(layout, refined, aim(layout, batch, "target"), batch, LATTICE) + BLIND * blind
 
     def look(self, network: nn.Module) -> list[tuple[str, float, float]]:
         rows = []
@@ -315,10 +362,12 @@ def report(stage: CoarseStage | FusionStage, network: nn.Module, path: Path, wor
 # Commands ----------------------------------------------------------------------------------------
 
 
-def draw(work: Path, clips: Path, count: int, part: str, seed: int, teacher: str | None) -> None:
+def draw(
+    work: Path, clips: Path, count: int, part: str, seed: int, teacher: str | None, small: float
+) -> None:
     """Draws as files; several processes may each make a part of them."""
     one, several = map(int, part.split("/"))
-    samples, networks = Draws(clips, seed), bundled("full")
+    samples, networks = Draws(clips, seed, small), bundled("full")
     heavy = bundled("full", teacher) if teacher else None
     (work / "draws").mkdir(parents=True, exist_ok=True)
     with torch.inference_mode():
@@ -330,32 +379,32 @@ def draw(work: Path, clips: Path, count: int, part: str, seed: int, teacher: str
             keep(work / "held.pkl", [(k, drawn(s, networks)) for k, s in samples.held_out()])
 
 
-def make_windows(work: Path) -> None:
-    networks = with_coarse(bundled("full"), work)
+def make_windows(work: Path, size: str) -> None:
+    networks = with_coarse(bundled("full"), work, size)
     with torch.inference_mode():
-        paths = sorted((work / "draws").glob("*.pkl"))
-        stored(work / "windows", [one for path in paths for one in windows(kept(path), networks)])
-        held = kept(work / "held.pkl")
-        keep(work / "held_windows.pkl", [(kind, windows(one, networks)) for kind, one in held])
+        draws = map(kept, sorted((work / "draws").glob("*.pkl")))
+        several = [one for draw in draws for one in windows(draw, networks)]
+        stored(work / f"windows_{size}", several)
+        held = [(kind, windows(one, networks)) for kind, one in kept(work / "held.pkl")]
+        keep(work / f"held_windows_{size}.pkl", held)
 
 
-def with_coarse(networks: Networks, work: Path) -> Networks:
-    """The networks with the coarse one that was trained here, if any was."""
-    if not (work / "coarse.pt").exists():
-        return networks.eval()
-    mean = torch.load(work / "coarse.pt", weights_only=True)["mean"]
-    networks.coarse.load_state_dict(averaged(networks.coarse, mean).state_dict())
+def with_coarse(networks: Networks, work: Path, size: str) -> Networks:
+    """The networks with the coarse one that was trained here for a size, if any was."""
+    if (path := work / f"coarse_{size}.pt").exists():
+        own = CoarseNet(networks.layouts, **CONFIGS[size]["coarse"])
+        networks.coarse = averaged(own, torch.load(path, weights_only=True)["mean"])
     return networks.eval()
 
 
 def export(work: Path, size: str, out: Path) -> None:
     """Weights as f2r bundles them."""
-    networks, state = with_coarse(bundled(size), work), torch.load(work / f"{size}.pt")
+    networks, state = with_coarse(bundled(size), work, size), torch.load(work / f"{size}.pt")
     pair = averaged(nn.ModuleDict({"a": networks.anchor, "r": networks.refiner}), state["mean"])
     networks.anchor, networks.refiner = pair["a"], pair["r"]
-    header = replace(
-        weights.load(f"f2r-{size}").header, trained_on=f"clean clips: {state['step']} steps"
-    )
+    header = weights.load(f"f2r-{size}").header
+    config = {**header.config, "coarse": CONFIGS[size]["coarse"]}
+    header = replace(header, config=config, trained_on=f"clean clips: {state['step']} steps")
     print(out, weights.save(out, header, networks.state_dict()))
 
 
@@ -371,9 +420,10 @@ def main() -> None:
             one.add_argument("--count", type=int, default=1300)
             one.add_argument("--part", default="0/1", help="which of so many processes this is")
             one.add_argument("--seed", type=int, default=7)
+            one.add_argument("--small", type=float, default=0.0, help="films with small things")
             one.add_argument("--heavy", help="weights that teach where noise is strong")
         one.add_argument("work", type=Path)
-        if way in ("fuse", "export"):
+        if way != "draw":
             one.add_argument("size", choices=("lite", "full"))
         if way in ("coarse", "fuse"):
             one.add_argument("--minutes", type=float, default=48.0)
@@ -384,17 +434,25 @@ def main() -> None:
     torch.manual_seed(0)
     match given.way:
         case "draw":
-            draw(given.work, given.clips, given.count, given.part, given.seed, given.heavy)
+            draw(
+                given.work,
+                given.clips,
+                given.count,
+                given.part,
+                given.seed,
+                given.heavy,
+                given.small,
+            )
         case "windows":
-            make_windows(given.work)
+            make_windows(given.work, given.size)
         case "export":
             export(given.work, given.size, given.out)
         case way:
             stage: Callable[[], Any] = {
-                "coarse": lambda: CoarseStage(given.work),
+                "coarse": lambda: CoarseStage(given.work, given.size),
                 "fuse": lambda: FusionStage(given.work, given.size),
             }[way]
-            name = "coarse" if way == "coarse" else given.size
+            name = f"coarse_{given.size}" if way == "coarse" else given.size
             train(stage(), given.work / f"{name}.pt", given.minutes, given.rate)
 
 

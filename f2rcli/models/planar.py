@@ -56,18 +56,18 @@ CONFIGS: dict[str, dict[str, Any]] = {
         },
     },
     "lite": {
-        "coarse": {"widths": (32, 48, 96), "encoders": (0, 1), "middle": 2, "decoders": (1, 1)},
+        "coarse": {"widths": (24, 48, 96), "encoders": (1, 1), "middle": 2, "decoders": (1, 1)},
         "anchor": {
-            "trunk": {"widths": (24, 48), "encoders": (0,), "middle": 1, "decoders": (1,)},
-            "hidden": 12,
-            "step": 2,
-            "guided": False,
+            "trunk": {"widths": (12, 24, 48), "encoders": (1, 1), "middle": 2, "decoders": (1, 1)},
+            "hidden": 8,
+            "step": 1,
+            "guided": True,
         },
         "refiner": {
-            "trunk": {"widths": (32, 48), "encoders": (0,), "middle": 2, "decoders": (1,)},
-            "embed": 0,
-            "deep": 96,
-            "guided": False,
+            "trunk": {"widths": (24, 48, 96), "encoders": (1, 1), "middle": 2, "decoders": (1, 1)},
+            "embed": 8,
+            "deep": 0,
+            "guided": True,
         },
     },
 }
