@@ -27,7 +27,8 @@ SIZES = {
 }
 # Both clips run the same lines of these cases.
 ALIKE = {"clean": ["sky"], "lattice": ["sky"], "static": ["leaves"]}
-# Bars that the shipped weights miss at this size, and what they reach: a guard, not a goal.
+# Bars that `full` misses at this size, and what it reaches: a guard, not a goal; and what of these
+# `lite` does less well.
 REACHED = {
     "patches sigma 4: noise left in the worst patch": 1.1,
     "patches sigma 4: worst shift of a patch's mean": 0.85,
@@ -37,6 +38,13 @@ REACHED = {
     "dark worst bias of a step of 4 codes": 1.0,
     "light sigma 1: mean gain": 1.4,
     "static sigma 5: worst clip's detail kept": 0.91,
+}
+LITE = REACHED | {
+    "patches sigma 4: noise left in the worst patch": 2.1,
+    "patches sigma 17: noise left in the worst patch": 2.6,
+    "dark worst bias of a step of 4 codes": 1.05,
+    "light sigma 1: mean gain": 1.2,
+    "static sigma 5: worst clip's detail kept": 0.895,
 }
 EXAMPLE = Path(__file__).parents[2] / "examples" / "noisy_path_lossless.mkv"
 
@@ -73,16 +81,20 @@ def quietly(arguments: list[str]) -> int:
 
 
 @pytest.mark.parametrize("case", cases.CASES)
-def test_the_picture_contract_holds(case: str, tmp_path: Path) -> None:
-    bench = bench_of(tmp_path, quietly, SIZES.get(case, SMALL), case)
+@pytest.mark.parametrize("model", ["full", "lite"])
+def test_the_picture_contract_holds(model: str, case: str, tmp_path: Path) -> None:
+    def denoise(arguments: list[str]) -> int:
+        return quietly([*arguments, "--model", model])
+
+    bench = bench_of(tmp_path, denoise, SIZES.get(case, SMALL), case)
     rows = list(cases.CASES[case](bench))
     print("\n".join(map(str, rows)))  # shown where the test fails
-    assert not [str(row) for row in rows if not (row.held or _as_reached(row))]
+    assert not [str(row) for row in rows if not (row.held or _as_reached(row, model))]
 
 
-def _as_reached(row: cases.Row) -> bool:
+def _as_reached(row: cases.Row, model: str) -> bool:
     """Whether a row that misses its bar is no worse than it was."""
-    limit = REACHED.get(f"{row.case} {row.what}")
+    limit = (LITE if model == "lite" else REACHED).get(f"{row.case} {row.what}")
     if limit is None:
         return False
     return row.figure >= limit if row.bar.least else row.figure <= limit
