@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from f2rcli import methods
+from f2rcli.engine.contract.residual import STRICT
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.measuring import (
     Opening,
@@ -106,12 +107,22 @@ class NoiseTracker:
             self.know(given, PlaneNoise.of(given, layout, clipped=layout.full_range))
 
     @property
+    def _coded(self) -> bool:
+        return self.engine.slack is not STRICT
+
+    @property
     def _channels(self) -> int:
         return self.engine.channels
 
     @property
+    def model(self) -> NoiseModel | None:
+        """The noise that networks are given: strength above 1 claims that much more noise."""
+        known = self.measured if self.space is None else self.space.model
+        return None if known is None else known.scaled(self.excess)
+
+    @property
     def told(self) -> Told | None:
-        """What methods are told of it by now: strength above 1 claims that much more noise."""
+        """What methods are told of it by now, as `model`."""
         if self.measured is None or self.planes is None:
             return None
         if self.space is None:
@@ -180,7 +191,7 @@ class NoiseTracker:
             model = stated_model(self.engine.stated, _picture(frames[0]))
             self.know(model, PlaneNoise.of(model, self.layout, clipped=True))
             return
-        found = opening_noise(frames, self._channels)
+        found = opening_noise(frames, self._channels, coded=self._coded)
         if self.declared:
             self._compare(found)
             return
@@ -239,7 +250,7 @@ class NoiseTracker:
         if not others or self.planes is None or min(frame.planes[0].shape) < BLOCK:
             return
         shown = [picture_of(one) for one in (frame, *others)]
-        found = estimate(shown, flows, squares_of(shown[0].luma))
+        found = estimate(shown, flows, squares_of(shown[0].luma), coded=self._coded)
         self.now = followed(self.planes, found, self.layout)
 
     def by_now(self, frame: Frame) -> PlaneNoise | None:

@@ -14,6 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from f2rcli import yuv
+from f2rcli.engine.contract.residual import STRICT
 from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.engine.device import lent_threads
 from f2rcli.engine.engine import Engine
@@ -59,18 +60,18 @@ class Opening(NamedTuple):
     compression: Compression | None = None  # its errors, not in `model`; None: hardly any
 
 
-def opening_noise(frames: Sequence[Frame], channels: int) -> Opening:
+def opening_noise(frames: Sequence[Frame], channels: int, *, coded: bool = False) -> Opening:
     """The noise of a stream's first PREROLL frames, no two of them alike. channels: of the picture
-    that networks see."""
+    that networks see; coded: whether a codec wrote the file."""
     layout = frames[0].layout
     pictures = [picture_of(frame) for frame in frames]
-    found = _map_of(pictures)
+    found = _map_of(pictures, coded=coded)
     if found is None:
         sigmas = np.min([[*map(single_frame_sigma, one.planes)] for one in pictures], 0)
         laws = tuple(NoiseModel.gaussian(float(sigma), 1) for sigma in sigmas)
         planes = PlaneNoise(laws, (white_shares(),) * len(laws), layout.full_range)
     else:
-        planes = found.noise(layout, clipped=_cut_off(found, pictures, ends=_ends(layout)))
+        planes = found.noise(layout, clipped=_cut_off(found, pictures, layout))
     blocking = compression = None
     if layout.counts_light:
         planes = replace(planes, models=_counted(frames, planes, found))
@@ -82,7 +83,7 @@ def opening_noise(frames: Sequence[Frame], channels: int) -> Opening:
     return Opening(model, planes, found, still, blocking, compression)
 
 
-def _map_of(pictures: Sequence[FramePlanes]) -> NoiseMap | None:
+def _map_of(pictures: Sequence[FramePlanes], *, coded: bool) -> NoiseMap | None:
     """What a few frames say beside their neighbours of the same shot; None: no two are of one."""
     together = _together(pictures)
     if not any(together) or min(pictures[0].planes[0].shape) < 16:
@@ -94,7 +95,7 @@ def _map_of(pictures: Sequence[FramePlanes]) -> NoiseMap | None:
     maps = []
     for places in groups:
         shown = [pictures[place] for place in places]
-        maps.append(estimate(shown, [None] * (len(shown) - 1), squares))
+        maps.append(estimate(shown, [None] * (len(shown) - 1), squares, coded=coded))
     return NoiseMap.joined(maps)
 
 
@@ -117,9 +118,9 @@ def spread(places: Sequence[int], wanted: int) -> list[int]:
     return [places[(2 * n + 1) * len(places) // (2 * wanted)] for n in range(wanted)]
 
 
-def _cut_off(found: NoiseMap, pictures: Sequence[FramePlanes], *, ends: bool) -> bool:
-    """See `NoiseMap.cut_off`; ends: whether black and white are those of a file's codes."""
-    return ends or found.cut_off(np.stack([one.planes[0][::2, ::2] for one in pictures]))
+def _cut_off(found: NoiseMap, pictures: Sequence[FramePlanes], layout: PlaneLayout) -> bool:
+    """See `NoiseMap.cut_off`."""
+    return _ends(layout) or found.cut_off(np.stack([one.planes[0][::2, ::2] for one in pictures]))
 
 
 def _ends(layout: PlaneLayout) -> bool:
@@ -186,12 +187,12 @@ def _in_full(frames: Sequence[Frame], layout: PlaneLayout, engine: Engine) -> No
     found = described(shown, full_range=_ends(layout), lines=layout.counts_light)
     if found is None:
         return None
-    opening = opening_noise(frames[:PREROLL], engine.channels)
+    opening = opening_noise(frames[:PREROLL], engine.channels, coded=engine.slack is not STRICT)
     model = opening.model.first_channels(len(found.model.sigma))
     share = fmean(model.sigma) / max(fmean(found.model.sigma), 1e-12)
     by_frame = tuple(sigma * share for sigma in found.by_frame)
     sure = confidence_of(
-        model, found.spectrum, found.temporal, by_frame, clipped=found.black + found.white_rail,
+        model, found.spectrum, found.temporal, by_frame, clipped=sum(found.rails),
         unsure=0.0 if opening.found is None else opening.found.unsure,
         subsampled=layout.family is Family.YUV and any(layout.log2_chroma),
     )  # fmt: skip
@@ -226,7 +227,8 @@ def described(
         return None
     seen = [_seen(pictures, place) for place in spread(inner, WINDOWS)]
     found = NoiseMap.joined([one.found for one in seen])
-    clipped = _cut_off(found, pictures, ends=full_range)
+    lumas = np.stack([one.planes[0][::2, ::2] for one in pictures])
+    clipped = full_range or found.cut_off(lumas)
     law = side_by_side(
         [p.line(dark=dark) if lines else p.law(clipped=clipped) for p in found.planes]
     )

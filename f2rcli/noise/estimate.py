@@ -12,6 +12,7 @@ from functools import cache
 from statistics import fmean
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 
@@ -283,12 +284,15 @@ def estimate(
     frames: Sequence[FramePlanes],
     flows: Sequence[Flow | None],
     squares: Sequence[Square] = (),
+    *,
+    coded: bool = False,
 ) -> NoiseMap:
     """The noise of a frame, frames[0], beside one or two neighbours of its shot.
 
     flows: from its luma into that of each neighbour, (H, W, 2) pixels; None: to be found. squares:
     parts to look at alone, as large frames want, whose maps are then one below the other; none: all
-    of the frame.
+    of the frame. coded: whether a codec wrote the file: where luma is noisy, so is what changes in
+    its colours.
     Planes smaller than a block have maps without blocks.
     """
     centre, *others = frames
@@ -299,6 +303,7 @@ def estimate(
             estimate(
                 [cut_out(one, part) for one in frames],
                 [None if flow is None else part.of(flow) for flow in flows],
+                coded=coded,
             )
             for part in squares
         ]
@@ -308,7 +313,10 @@ def estimate(
         for one, flow in zip(others, flows, strict=True)
     ]
     both = (others * 2)[:2], (found * 2)[:2]
-    return NoiseMap(tuple(_plane_map(centre, *both, index) for index in range(len(centre.planes))))
+    planes = [_plane_map(centre, *both, 0)]
+    like = planes[0] if coded and centre.chroma else None
+    planes += [_plane_map(centre, *both, index, like) for index in range(1, len(centre.planes))]
+    return NoiseMap(tuple(planes))
 
 
 def squares_of(luma: Singles) -> list[Square]:
@@ -346,7 +354,9 @@ def _plane_map(
     others: Sequence[FramePlanes],
     flows: Sequence[Flow],
     plane: int,
+    like: PlaneMap | None = None,
 ) -> PlaneMap:
+    """like: luma's, whose share of noise is at least this plane's."""
     seen, matched = evidence(centre, others, flows, plane)
     if not seen.level.size:
         return PlaneMap(seen.level, seen.bound, seen.bound, seen.bound, white_shares(), 0.0)
@@ -356,6 +366,8 @@ def _plane_map(
     still = 1 - fmean(float(one.mean()) for one in matched.moved)
     found = PlaneMap(seen.level, seen.bound, share[0].exp().numpy(), spread, white_shares(), still)
     found = replace(found, share=_snapped(found))
+    if like is not None and like.level.size:
+        found = _as_noisy(found, like)
     if found.finest > COLOURED[1]:
         return found
     trusted = enlarged(found.share[FULL] > MOSTLY, BLOCK)
@@ -372,6 +384,20 @@ def _snapped(found: PlaneMap, least: float = ALL) -> Singles:
             typical = _quantile(found.share[band][live], worth[live], 0.5)
             snapped[band] /= typical if typical >= least else 1
     return snapped.clip(0, 1)
+
+
+def _as_noisy(found: PlaneMap, luma: PlaneMap) -> PlaneMap:
+    """A plane of colours with at least luma's share of noise: a codec leaves so little of theirs,
+    and so soft, that by itself it looks like a scene."""
+    size = found.level.shape[::-1]
+    share, error = (
+        np.stack([cv2.resize(band, size, interpolation=cv2.INTER_AREA) for band in part])
+        for part in (luma.share, luma.error)
+    )
+    less = share > found.share
+    return replace(
+        found, share=np.where(less, share, found.share), error=np.where(less, error, found.error)
+    )
 
 
 def _quantile(values: Singles, worth: Floats, share: float) -> float:

@@ -123,6 +123,11 @@ class NoiseReport:
         """Whether compression left stronger errors than there is noise: runs remove them."""
         return self.compression is not None and self.compression.exceeds(self.model)
 
+    @property
+    def rails(self) -> tuple[float, float]:
+        """Shares of samples on the lower and on the upper rail."""
+        return self.black, self.white_rail
+
     def meaning(self) -> tuple[str, ...]:
         """Its meaning for denoising and training, one sentence each."""
         if max(self._deviation(1), self.shared / 2) < HARDLY_ANY:
