@@ -262,7 +262,9 @@ def _to_the_ends(levels: Floats, powers: Floats) -> tuple[Floats, Floats]:
     noise of a sensor does, within `FARTHER` times the last of them."""
     if np.ptp(levels) < LEAST_SPREAD or not (np.isfinite(powers) & (powers > 0)).all():
         return levels, powers
-    slope, _ = np.polyfit(levels, powers, 1, w=1 / powers)
+    worth = np.square(powers.min() / powers)
+    apart = levels - np.average(levels, weights=worth)
+    slope = np.sum(worth * apart * powers) / max(np.sum(worth * np.square(apart)), 1e-12)
     ends = [
         float(np.clip(power + slope * (end - level), power / FARTHER, power * FARTHER))
         for end, level, power in ((0, levels[0], powers[0]), (1, levels[-1], powers[-1]))
