@@ -49,6 +49,16 @@ def test_channels_are_the_samples_in_memory(
         np.testing.assert_array_equal(mine, theirs[:, : mine.shape[1]])
 
 
+def test_they_are_so_wherever_the_picture_lies_in_memory() -> None:
+    rng, held = np.random.default_rng(0), []
+    for _ in range(150):
+        held.append(np.ones(int(rng.integers(100, 20_000)), np.uint8))
+        picture = noise("p010le", 6)
+        luma = np.frombuffer(memoryview(picture.planes[0]), "<u2").reshape(22, -1)[:, :34] >> 6
+        _, planes = read_planes(picture)
+        np.testing.assert_array_equal(planes[0], luma)
+
+
 def test_gray_with_alpha_is_rgb_with_alpha() -> None:
     picture = noise("ya8")
     form, planes = read_planes(picture)

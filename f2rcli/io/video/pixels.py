@@ -353,7 +353,7 @@ def read_planes(frame: av.VideoFrame) -> tuple[PixelFormat, tuple[Plane, ...]]:
     if form.family is Family.RGB and min(part.bits for part in frame.format.components) < 8:
         frame = frame.reformat(format="rgb24")  # which is exact, and straight to planes is not
     if form.planar != form.name:
-        frame = frame.reformat(format=form.planar)
+        frame = _in_format(frame, form.planar)
     elif frame.planes[0].line_size < 0:  # stored bottom up: let FFmpeg turn it over
         frame = Filter("copy").apply(frame)
     kind = np.float32 if form.bits == 32 else None  # halves become singles
@@ -377,7 +377,14 @@ def make_frame(planes: tuple[Plane, ...], form: PixelFormat) -> av.VideoFrame:
     frame = av.VideoFrame(width, height, form.planar)
     for samples, plane in zip(_samples(frame, form), planes, strict=True):
         samples[:] = plane
-    return frame if form.planar == form.name else frame.reformat(format=form.name)
+    return frame if form.planar == form.name else _in_format(frame, form.name)
+
+
+def _in_format(frame: av.VideoFrame, name: str) -> av.VideoFrame:
+    """The same samples in another order. By a graph, whose pictures begin where FFmpeg's code for
+    this processor wants them: where PyAV's own begin, widths like 34 had eight samples of luma
+    overwritten, one time in thirty."""
+    return Filter("format", name).apply(frame)
 
 
 def fits(layout: PlaneLayout, form: PixelFormat) -> bool:
