@@ -283,8 +283,8 @@ def _variance(by_law: Tensor, quiet: Tensor | None, terms: Terms, kind: int) -> 
 
 def _calmed(groups: Groups, removed: Groups, variances: Groups, terms: Terms) -> Groups:
     """The removed signal with the colour noise that the method left: of faint noise networks leave
-    much, and on the chroma grid it is nearly white (+0.2 dB of chroma at sigma 2, +0.5 at 5, -0.1
-    at 20, three filmed clips in 4:2:0)."""
+    much, and on the chroma grid it is nearly white (+0.2 dB of chroma at sigma 2, +0.4 at 5, -0.1
+    at 20, two filmed clips in 4:2:0)."""
     luma, chroma = (group - taken for group, taken in zip(groups, removed, strict=True))
     powers = variances[1].mean((1, 2)) * (terms.tolerance.noise[1] * terms.allowed(1))
     level = powers.sqrt().mean()
