@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from f2rcli import __version__, methods, weights
-from f2rcli.engine.settings import FULL, LITE, EngineSettings
+from f2rcli.engine.settings import LITE, EngineSettings
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io import Reader
 from f2rcli.io.files import write_text
@@ -248,7 +248,7 @@ def _size_used(settings: EngineSettings, info: ClipInfo) -> str | None:
     """The size of the bundled networks of f2r that a run takes; None: it takes others."""
     if settings.weights is not None or settings.method != methods.DEFAULT:
         return None
-    size = settings.model or (FULL if _elsewhere(settings) else LITE)
+    size = settings.size(processor=not _elsewhere(settings))
     name = weights.choose(settings.method, info.space, size)
     return str(weights.manifest()[name]["size"])
 

@@ -40,7 +40,7 @@ from f2rcli.engine.device import (
     memory_of,
     threads_for,
 )
-from f2rcli.engine.settings import FULL, LITE, check_strengths
+from f2rcli.engine.settings import check_strengths
 from f2rcli.errors import WeightsError
 
 BASE_BYTES = 420_000_000  # torch, PyAV and their libraries
@@ -221,7 +221,7 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
 
 
 def _bundled(settings: EngineSettings, space: Space, device: torch.device) -> str:
-    size = settings.model or (LITE if device.type == "cpu" else FULL)
+    size = settings.size(processor=device.type == "cpu")
     name = weights.choose(settings.method, space, size)
     if settings.model not in (None, weights.manifest()[name]["size"]):
         raise WeightsError(

@@ -115,14 +115,8 @@ class NoiseTracker:
         return self.engine.channels
 
     @property
-    def model(self) -> NoiseModel | None:
-        """The noise that networks are given: strength above 1 claims that much more noise."""
-        known = self.measured if self.space is None else self.space.model
-        return None if known is None else known.scaled(self.excess)
-
-    @property
     def told(self) -> Told | None:
-        """What methods are told of it by now, as `model`."""
+        """What methods are told of it by now: strength above 1 claims that much more noise."""
         if self.measured is None or self.planes is None:
             return None
         if self.space is None:

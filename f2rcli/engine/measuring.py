@@ -71,7 +71,7 @@ def opening_noise(frames: Sequence[Frame], channels: int, *, coded: bool = False
         laws = tuple(NoiseModel.gaussian(float(sigma), 1) for sigma in sigmas)
         planes = PlaneNoise(laws, (white_shares(),) * len(laws), layout.full_range)
     else:
-        planes = found.noise(layout, clipped=_cut_off(found, pictures, layout))
+        planes = found.noise(layout, clipped=_cut_off(found, pictures, ends=_ends(layout)))
     blocking = compression = None
     if layout.counts_light:
         planes = replace(planes, models=_counted(frames, planes, found))
@@ -118,9 +118,9 @@ def spread(places: Sequence[int], wanted: int) -> list[int]:
     return [places[(2 * n + 1) * len(places) // (2 * wanted)] for n in range(wanted)]
 
 
-def _cut_off(found: NoiseMap, pictures: Sequence[FramePlanes], layout: PlaneLayout) -> bool:
-    """See `NoiseMap.cut_off`."""
-    return _ends(layout) or found.cut_off(np.stack([one.planes[0][::2, ::2] for one in pictures]))
+def _cut_off(found: NoiseMap, pictures: Sequence[FramePlanes], *, ends: bool) -> bool:
+    """See `NoiseMap.cut_off`; ends: whether black and white are those of a file's codes."""
+    return ends or found.cut_off(np.stack([one.planes[0][::2, ::2] for one in pictures]))
 
 
 def _ends(layout: PlaneLayout) -> bool:
@@ -192,7 +192,7 @@ def _in_full(frames: Sequence[Frame], layout: PlaneLayout, engine: Engine) -> No
     share = fmean(model.sigma) / max(fmean(found.model.sigma), 1e-12)
     by_frame = tuple(sigma * share for sigma in found.by_frame)
     sure = confidence_of(
-        model, found.spectrum, found.temporal, by_frame, clipped=sum(found.rails),
+        model, found.spectrum, found.temporal, by_frame, clipped=found.black + found.white_rail,
         unsure=0.0 if opening.found is None else opening.found.unsure,
         subsampled=layout.family is Family.YUV and any(layout.log2_chroma),
     )  # fmt: skip
@@ -227,8 +227,7 @@ def described(
         return None
     seen = [_seen(pictures, place) for place in spread(inner, WINDOWS)]
     found = NoiseMap.joined([one.found for one in seen])
-    lumas = np.stack([one.planes[0][::2, ::2] for one in pictures])
-    clipped = full_range or found.cut_off(lumas)
+    clipped = _cut_off(found, pictures, ends=full_range)
     law = side_by_side(
         [p.line(dark=dark) if lines else p.law(clipped=clipped) for p in found.planes]
     )

@@ -64,6 +64,10 @@ class EngineSettings:
         if self.tile.isdigit():
             check_range("tile", int(self.tile), SMALLEST_TILE, None, "pixels per side")
 
+    def size(self, *, processor: bool) -> str:
+        """The size of bundled networks on a processor, or on a GPU."""
+        return self.model or (LITE if processor else FULL)
+
     def units(self, span: float) -> float:
         """The number of units of sigma from black to white. span: that of the clip's codes."""
         return 255.0

@@ -23,7 +23,6 @@ from f2rcli.order import quantile
 Flow = NDArray[np.float32]  # (H, W, 2)
 Shifts = Tensor  # (B, H, W, 2)
 Luma = NDArray[np.float32]  # (H, W), 0 = black, 1 = white
-Map = NDArray[np.float32]  # (H, W), 0..1
 F = TypeVar("F", Flow, Tensor)  # flows of either kind; maps of tensors are (B, 1, H, W)
 
 # Of a search that begins from a flow: fewer steps, on fewer patches, follow the noise less.

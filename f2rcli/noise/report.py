@@ -28,7 +28,6 @@ FEWEST_FRAMES = 3  # that are compared
 PLAIN, COLOURED = 0.04, 0.07  # relative error of sigma where nothing speaks against it
 LIGHT = 0.15 / 255  # error of sigma that rounding and the scene's own change leave
 STRETCHED = 0.07  # error where chroma is stretched to luma's grid, and its noise made coarse
-ALONE = 0.3  # error of a sigma from single frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +121,6 @@ class NoiseReport:
     def compressed(self) -> bool:
         """Whether compression left stronger errors than there is noise: runs remove them."""
         return self.compression is not None and self.compression.exceeds(self.model)
-
-    @property
-    def rails(self) -> tuple[float, float]:
-        """Shares of samples on the lower and on the upper rail."""
-        return self.black, self.white_rail
 
     def meaning(self) -> tuple[str, ...]:
         """Its meaning for denoising and training, one sentence each."""
