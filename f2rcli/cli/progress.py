@@ -32,7 +32,7 @@ class Meter:
 
     def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
         self.console, self.clock = console, clock
-        self.began = self.reported = clock()
+        self.began = self.reported = self.latest = clock()
         self.live = console.human.is_terminal and not console.human.is_dumb_terminal
         self.bars = Progress(
             TextColumn("{task.description}"), BarColumn(30 if console.human.width >= 100 else 10),
@@ -104,6 +104,8 @@ class FrameMeter(Meter):
         # is prepared for them, so they come 1.2 (full) to 1.7 times (lite) as fast as others.
         self.shared = 2
         self.first: list[float] = []  # when the first frame of this run was done, and these
+        # Seconds of the last frame that came from an earlier run: one was prepared, and no more.
+        self.preparing = 0.0
         self.ticks: deque[float] = deque(maxlen=MEMORY)  # when those after them were
         self.task = self.add(label, total)
 
@@ -119,13 +121,16 @@ class FrameMeter(Meter):
         if not self.console.stopper.patient():
             self.console.stopper.check()
         self.done += 1
+        before, self.latest = self.latest, self.clock()
         if self.total is not None and self.done > self.total:
             self.total = None  # the container's count was wrong
+        if 1 < self.done == self.replayed:
+            self.preparing = self.latest - before
         if self.done >= self.replayed:
             if len(self.first) <= self.shared:
-                self.first.append(self.clock())
+                self.first.append(self.latest)
             if len(self.first) > self.shared:
-                self.ticks.append(self.clock())
+                self.ticks.append(self.latest)
             self.opening = self.opening or self.elapsed
         self.bars.tasks[0].total = self.total  # update() would take None for "as before"
         self.bars.update(self.task, completed=self.done, words=self.words())
@@ -159,7 +164,7 @@ class FrameMeter(Meter):
         left = self.total - self.done
         last = min(left, self.shared)
         quick = min((self.first[-1] - self.first[0]) / max(self.shared, 1), 1 / self.pace)
-        return (left - last) / self.pace + last * quick
+        return (left - last) / self.pace + last * max(quick - self.preparing, 0.0)
 
     def numbers(self) -> dict[str, Any]:
         """Progress as values: frames, their total, frames per second, seconds to go."""

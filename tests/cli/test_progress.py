@@ -38,7 +38,19 @@ def test_frames_of_an_earlier_run_are_not_speed() -> None:
     advanced(meter, clock, 50, 0.01)
     assert meter.eta is None
     advanced(meter, clock, 5, 10.0)
-    assert meter.eta == 195 * 10.0
+    assert meter.eta == pytest.approx(195 * 10.0, rel=1e-4)
+
+
+def test_the_time_to_go_is_true_after_a_resume() -> None:
+    """Nothing is prepared for the last two frames; of those that are replayed, nothing else is."""
+    seconds = [0.02] * 7 + [0.19, 0.01, 0.085, 0.085] + [0.285] * 19 + [0.2, 0.2]
+    clock = Clock()
+    meter = FrameMeter(Console(), "clip", len(seconds), clock=clock)
+    meter.replayed = 11
+    for number, taken in enumerate(seconds, 1):
+        advanced(meter, clock, 1, taken)
+        assert meter.eta is None or meter.eta == pytest.approx(sum(seconds[number:]), rel=0.05)
+    assert meter.eta is not None
 
 
 def test_the_time_to_go_is_true_from_a_tenth_on() -> None:
