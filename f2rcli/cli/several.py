@@ -225,8 +225,9 @@ def _costs(job: Job, clips: Sequence[Clip]) -> tuple[list[dict[str, Any]], str, 
     whole = sum(row["seconds"] or 0.0 for row in rows)
     most = max((one.peak_bytes for one in takes), default=0)
     about = "roughly" if any(one.rough for one in takes) else "about"
-    words = f"{about} {span(whole)} one after the other and {size(most)} of memory here"
-    return rows, f"{count(len(clips), 'clip')}, {words}", {"seconds": whole, "peak_bytes": most}
+    words = f", {about} {span(whole)} one after the other and {size(most)} of memory here"
+    told = f"{count(len(clips), 'clip')}{words if takes else ''}"
+    return rows, told, {"seconds": whole, "peak_bytes": most}
 
 
 def _print_plans(job: Job, clips: Sequence[Clip], console: Console) -> int:

@@ -127,6 +127,10 @@ def test_a_dry_run_tells_where_each_goes_and_what_it_takes(f2r: Run, tree: Path)
     assert f"{tree}/a.mkv -> {tree}_f2r/a.mkv" in done.out
     assert re.search(r"3 clips, roughly \d+:\d\d one after the other and \d+ MB of mem", done.out)
     assert not tree.with_name("takes_f2r").exists()
+    (broken := tree / "day 1").mkdir()
+    (broken / "no film.mkv").write_text("no film")
+    done = f2r("denoise", broken, "--dry-run")
+    assert "1 clip\n" in done.out  # what it takes is not known
 
 
 def test_damage_of_one_clip_is_told_and_ends_with_its_code(

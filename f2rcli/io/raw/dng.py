@@ -94,7 +94,7 @@ def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     return WritePlan(
         target=target, container="raw", encoder="dng", pix_fmt="cfa16", kept=_kept(reader.first),
         dropped=("maker notes and the camera's private tags",),
-        notes=(f"ExifTool copies them: {_EXIFTOOL}",), detail=folder,
+        notes=(f"ExifTool copies maker notes: {_EXIFTOOL}",), detail=folder,
     )  # fmt: skip
 
 
