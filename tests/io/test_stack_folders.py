@@ -55,6 +55,17 @@ def test_an_output_that_links_to_the_input_is_refused(tmp_path: Path) -> None:
     assert source.read_bytes() == before
 
 
+def test_pages_called_tif_and_tiff_are_one_stack(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    names = ["p1.tif", "p2.tiff", "p3.TIF"]
+    pages = movie((3, 16, 20))
+    for name, page in zip(names, pages, strict=True):
+        tifffile.imwrite(tmp_path / "in" / name, page, photometric="minisblack")
+    passed(tmp_path / "in", tmp_path / "out", change=True)
+    found = [tifffile.imread(tmp_path / "out" / name) for name in names]
+    np.testing.assert_array_equal(found, each_smoothed(pages))
+
+
 def test_pages_may_go_below_their_own_folder_and_never_onto_it(tmp_path: Path) -> None:
     folder = tmp_path / "pages"
     folder.mkdir()

@@ -56,13 +56,6 @@ class Image:
     remark: str = ""  # worth saying of how its pictures are made
     levels: tuple[tuple[int, int], ...] = ()  # rows and columns of its smaller copies
 
-    @property
-    def scanned(self) -> str:
-        """A remark on unusual axes; "" for none."""
-        rows = rows_of(self.sizes)
-        words = f"{self.name}: scanned along X and {rows}: rows (Y) of the output are {rows}"
-        return words if rows != "Y" else ""
-
 
 def package(name: str, what: str, refusal: type[F2RError]) -> Any:
     """A package of the extra, imported; what: needs it. Raises `refusal` where it is missing."""
@@ -79,30 +72,11 @@ def unsupported(path: Path, what: str, hint: str) -> InputError:
     return InputError(f"{path.name}: {what} not supported.", hint=hint)
 
 
-def rows_of(sizes: dict[str, int]) -> str:
-    """The slower axis of a picture: Y, or in scans without it the last axis that can be one."""
-    if list(sizes).index("X") and "Y" in sizes and [a for a in sizes if a != "S"][-2] == "Y":
-        return "Y"
-    return next((axis for axis in reversed(sizes) if axis not in "XSC"), "Y")
-
-
-def upright(sizes: dict[str, int]) -> dict[str, str]:
-    """The letter of OME-TIFF for each axis of a file: its own where OME has it.
-
-    A scan without Y (XZ, XT) has the slower axis of its pictures as Y, and Y in that one's place
-    where both exist. Letters that OME lacks become free ones: λ and Λ the wavelength's E.
-    """
-    letters = {axis: axis for axis in sizes}
-    rows = rows_of(sizes)
-    if rows != "Y":
-        letters[rows] = "Y"
-        if "Y" in sizes:
-            letters["Y"] = rows
-    for axis, letter in letters.items():
-        if letter not in _HELD:
-            taken = set(letters.values())
-            letters[axis] = next((free for free in _FREE if free not in taken), letter)
-    return letters
+def ome_letters(sizes: dict[str, int]) -> dict[str, str]:
+    """The letter of OME-TIFF for each axis of a file: its own where OME has it, else a free one: of
+    λ and Λ the wavelength's E."""
+    free = (letter for letter in _FREE if letter not in sizes)
+    return {axis: axis if axis in _HELD else next(free, axis) for axis in sizes}
 
 
 # --- Nikon ND2 ------------------------------------------------------------------------------------
@@ -160,21 +134,15 @@ def _of_nd2(
 
 
 def lif_images(file: Any, path: Path) -> list[Image]:
-    """An image per image of a liffile.LifFile, but for those of single points and lines."""
-    pictures = [one for one in file.images if _is_picture(one.sizes)]
-    others = [f"'{one.name}'" for one in file.images if not _is_picture(one.sizes)]
-    remark = f"{' and '.join(others)} hold no pictures and are left out" if others else ""
+    """An image per image of a liffile.LifFile, but for those of points, lines and other planes."""
+    pictures = [one for one in file.images if {"Y", "X"} <= set(one.sizes)]
+    others = [f"'{one.name}'" for one in file.images if one not in pictures]
+    remark = f"{' and '.join(others)} hold no pictures (Y, X) and are left out" if others else ""
     return [_of_lif(one, "" if n else remark) for n, one in enumerate(pictures)]
 
 
-def _is_picture(sizes: Any) -> bool:
-    """Whether an image has columns, and an axis that can be its rows."""
-    return "X" in sizes and not set(sizes) <= set("XSC")
-
-
 def _of_lif(one: Any, remark: str) -> Image:
-    rows = rows_of(dict(one.sizes))
-    last = [rows, *(axis for axis in "XS" if axis in one.sizes)]
+    last = [axis for axis in "YXS" if axis in one.sizes]
     outer = [axis for axis in one.sizes if axis not in last]
     sizes = {axis: int(one.sizes[axis]) for axis in (*outer, *last)}
 
@@ -189,20 +157,16 @@ def _of_lif(one: Any, remark: str) -> Image:
 
 
 def _lif_metadata(one: Any, sizes: dict[str, int]) -> Metadata:
-    rows, element = rows_of(sizes), one.xml_element
-    letters = {"X": "X", rows: "Y", "Z" if rows == "Y" else "Y": "Z"}
-    steps = {}
-    for axis, letter in letters.items():
-        values = one.coords.get(axis) if axis in "ZYX" else None
-        if values is not None and len(values) > 1:
-            steps[letter] = float(abs(values[1] - values[0])) * _MICROMETRES
+    element = one.xml_element
+    steps = {axis: float(abs(values[1] - values[0])) * _MICROMETRES for axis in "ZYX"
+             if len(values := one.coords.get(axis, ())) > 1}  # fmt: skip
     stamps = _lif_stamps(one, sizes)
     described = element.findall("./Data/Image/ImageDescription/Channels/*")
     bits = max((int(number_of(one.get("Resolution")) or 0) for one in described), default=0)
     known = len(described) == sizes.get("C", 1)
     return Metadata(
         sizes=known_sizes(**steps),
-        interval=None if rows == "T" else steady([float(time) for time in one.coords.get("T", [])]),
+        interval=steady([float(time) for time in one.coords.get("T", [])]),
         bits=bits if 0 < bits < 8 * np.dtype(one.dtype).itemsize else None,
         date=f"{stamps[0]}Z" if len(stamps) else "",
         channels=[_lif_channel(*pair) for pair in enumerate(described)] if known else [],

@@ -23,11 +23,11 @@ from f2rcli.io.stacks.foreign import (
     czi_images,
     lif_images,
     nd2_images,
+    ome_letters,
     package,
-    upright,
 )
 from f2rcli.io.stacks.metadata import PROVENANCE, Metadata
-from f2rcli.io.stacks.stack import Series, Stack, check_series
+from f2rcli.io.stacks.stack import Series, Stack
 from f2rcli.io.tifffiles import first_bytes
 
 
@@ -82,12 +82,9 @@ class LibraryStack(Stack):
         library = package(kind.package, f"{path.name}: reading {kind.name}", InputError)
         self.file = kind.opened(library, path)
         self.images = kind.images(self.file, path)
-        self._letters = [upright(image.sizes) for image in self.images]
+        self._letters = [ome_letters(image.sizes) for image in self.images]
         self.series = [self._series(number) for number in range(len(self.images))]
-        for one in self.series:
-            check_series(one, self.name)
-        every = (line for image in self.images for line in (image.remark, image.scanned))
-        self.remarks = tuple(filter(None, every))
+        self.remarks = tuple(image.remark for image in self.images if image.remark)
 
     def _series(self, number: int) -> Series:
         image, letters = self.images[number], self._letters[number]
