@@ -56,11 +56,16 @@ class StackReader(Reader):
             raise
 
     def _understand(self) -> None:
-        self._check_description()
-        every_series = self.stack.series
+        if self.stack.misfit and self.options.axes is None:
+            raise InputError(
+                f"{self.stack.name}: truncated or damaged: {self.stack.misfit}.",
+                hint="Copy it again, or name the axes of the rest: axes='TYX' is a movie.",
+            )
+        for line in filter(None, (self.stack.misfit, self.stack.broken)):
+            self.ledger.fault(line)
         self.chosen = self.stack.chosen(self.options.series)
         self.series = [self._understood(series) if series.number in self.chosen else series
-                       for series in every_series]  # fmt: skip
+                       for series in self.stack.series]  # fmt: skip
         for line in self.stack.remarks:
             self.ledger.remark(line)
         if self.stack.counted:
@@ -105,16 +110,6 @@ class StackReader(Reader):
             listed = listed_series(self.stack.series)
             hint = f"Choose one of them: series=1 to {len(self.stack.series)}; or series='all'."
             raise UsageError(f"{error} Its series: {listed}.", hint=hint) from error
-
-    def _check_description(self) -> None:
-        """Note a damaged description or page list. Raises InputError if that hides the order."""
-        if self.stack.misfit and self.options.axes is None:
-            raise InputError(
-                f"{self.stack.name}: truncated or damaged: {self.stack.misfit}.",
-                hint="Copy it again, or name the axes of the rest: axes='TYX' is a movie.",
-            )
-        for line in filter(None, (self.stack.misfit, self.stack.broken)):
-            self.ledger.fault(line)
 
     def _note(self, line: str) -> None:
         if line not in self.notes:

@@ -1,7 +1,7 @@
 """TIFF through tifffile: multi-page, BigTIFF, OME, ImageJ, LSM, STK, ScanImage, NDTiff; pages."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from math import prod
@@ -14,7 +14,13 @@ import tifffile
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
 from f2rcli.io.formats import TIFF
-from f2rcli.io.numbering import axes_in_names, clip_files, files_of, is_pattern, natural_key
+from f2rcli.io.numbering import (
+    axes_in_names,
+    files_in_order,
+    files_of,
+    is_pattern,
+    natural_key,
+)
 from f2rcli.io.sequence import MismatchError, first_readable
 from f2rcli.io.stacks.library import LibraryStack, format_of
 from f2rcli.io.stacks.metadata import (
@@ -52,54 +58,79 @@ _SI_SLICES = ("SI.hStackManager.actualNumSlices", "SI.hStackManager.slicesPerAcq
 _SI_FRAMES = ("SI.hStackManager.framesPerSlice", "SI4.acqNumFrames", "state.acq.numberOfFrames")
 
 
-@dataclass(frozen=True, slots=True)
-class Pictures:
-    """Where the pictures of a series lie."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TiffSeries(Series):
+    """A series, and where its pictures lie."""
 
     pages: Sequence[Any]  # tifffile's, None for missing ones
     share: int  # pictures per page
     first: Any  # the first page there is
-    axes: str
-    shape: tuple[int, ...]
-    kind: str  # as tifffile calls it
-    name: str = ""
-    offset: int | None = None  # of the first, if all lie one behind another, uncompressed
-    levels: tuple[tuple[int, int], ...] = ()
+    kind: str  # of series, as tifffile calls it
+    offset: int | None  # of the first, if all lie one behind another, uncompressed
 
 
 class TiffStack(Stack):
     """A TIFF file, and the files it names (OME, NDTiff)."""
 
+    series: list[TiffSeries]  # type: ignore[assignment]  # nobody puts others into it
     _cached: tuple[int, int, Plane] | None = None  # a page of several pictures
 
     def _open(self) -> None:
         check_head(self.path)
         self.file = _opened(self.path)
-        self.pictures = _found(self.file)
+        self.series = self._found()
         pages = count(len(self.file.pages), "page")
-        if _contradicted(self.file, self.pictures):
+        if _contradicted(self.file, self.series):
             self.misfit = f"its description does not fit its {pages}"
             self.file.close()
             self.file = tifffile.TiffFile(self.path, is_shaped=False, is_imagej=False, is_ome=False)
-            self.pictures = _found(self.file)
-        self.series = []
-        if not self.pictures:
+            self.series = self._found()
+        if not self.series:
             return
         self._ome = parsed(self.file.ome_metadata or "") if self.file.is_ome else None
         if self.file.pages.first.is_scanimage and not self.file.is_shaped:
-            self.pictures[-1] = self._scanned(self.pictures[-1])
-        numbers = range(len(self.pictures))
-        plain = [self._series(number) for number in numbers]
-        self.series = [replace(one, absent=self._absent(one)) for one in plain]
+            self.series[-1] = self._scanned(self.series[-1])
+        self.series = [replace(one, absent=self._absent(one)) for one in self.series]
         self.paths = self._all_paths()
-        if self.pictures[0].kind in UNDESCRIBED and len(self.series) > 1:
+        if self.series[0].kind in UNDESCRIBED and len(self.series) > 1:
             self.remarks += (f"pages of {len(self.series)} kinds: {listed_series(self.series)}",)
         if _breaks_off(self.file):
             self.broken = f"its list of pages breaks off after {pages}"
         kind = next((word for name, word in _FLAVOURS.items() if getattr(self.file, name)), "")
         self.flavour = f"{kind}{'BigTIFF' if self.file.is_bigtiff else 'TIFF'}"
 
-    def _scanned(self, last: Pictures) -> Pictures:
+    def _found(self) -> list[TiffSeries]:
+        """The file's series, but for small copies for display: LSM's thumbnails, a slide's
+        overviews."""
+        previews = ("Thumbnail", "Macro", "Label")
+        found = [
+            one for one in self.file.series if len(one)
+            and not (one.kind == "lsm" and one[0].is_reduced)
+            and not (one.kind == "qpi" and one.name in previews)
+        ]  # fmt: skip
+        return [self._series(one, n, len(found) > 1) for n, one in enumerate(found)]
+
+    def _series(self, one: Any, number: int, several: bool) -> TiffSeries:
+        """A series of tifffile's."""
+        first = next(page for page in one if page is not None)
+        if not all(isinstance(n, int) for n in (first.compression, first.photometric)):
+            raise InputError(f"{self.name}: its header is damaged.", hint="Copy it again.")
+        axes, shape = str(one.axes), tuple(int(n) for n in one.shape)
+        inner = prod(n for axis, n in zip(axes, shape, strict=True) if axis in "YXS")
+        rows, columns = (
+            [int(level.shape[level.axes.index(axis)]) for level in one.levels[1:]] for axis in "YX"
+        )
+        return TiffSeries(
+            number=number, name=str(one.name or "") if several else "", axes=axes, shape=shape,
+            dtype=np.dtype(first.dtype).newbyteorder("="),
+            codec=compression_name(first.compression),
+            aside=one.kind in (*UNDESCRIBED, "shaped") and bool(first.is_reduced or first.is_mask),
+            levels=tuple(zip(rows, columns, strict=True)), pages=one,
+            share=max(1, prod(first.shape) // max(inner, 1)), first=first, kind=str(one.kind),
+            offset=one.dataoffset,
+        )  # fmt: skip
+
+    def _scanned(self, last: TiffSeries) -> TiffSeries:
         """ScanImage's channels and volumes told apart, whatever version wrote them."""
         frames = (self.file.scanimage_metadata or {}).get("FrameData") or {}
         text = f"{self.file.pages.first.software}\n{first_description(self.file)}"
@@ -115,7 +146,7 @@ class TiffStack(Stack):
     def check(self, number: int) -> None:
         """See Stack."""
         super().check(number)
-        page = self.pictures[number].first.aspage()
+        page = self.series[number].first.aspage()
         if page.photometric == PALETTE and page.colormap is not None and not self.file.is_imagej:
             steps = np.diff(np.asarray(page.colormap, np.float64).sum(axis=0))
             if (steps < 0).any() and (steps > 0).any():
@@ -129,49 +160,36 @@ class TiffStack(Stack):
                 hint="Pass camera raw as DNG: see docs/raw.md.",
             )
 
-    def _series(self, number: int) -> Series:
-        one, page = self.pictures[number], self.pictures[number].first
-        if not all(isinstance(n, int) for n in (page.compression, page.photometric)):
-            raise InputError(f"{self.name}: its header is damaged.", hint="Copy it again.")
-        return Series(
-            number=number, name=one.name if len(self.pictures) > 1 else "", axes=one.axes,
-            shape=one.shape, dtype=np.dtype(page.dtype).newbyteorder("="),
-            codec=compression_name(page.compression),
-            aside=one.kind in (*UNDESCRIBED, "shaped") and bool(page.is_reduced or page.is_mask),
-            levels=one.levels,
-        )  # fmt: skip
-
-    def _absent(self, series: Series) -> frozenset[int]:
+    def _absent(self, one: TiffSeries) -> frozenset[int]:
         """Places whose pages are missing, or lie behind the end of the file."""
-        one = self.pictures[series.number]
-        if not {"Y", "X"} <= set(series.axes):
+        if not {"Y", "X"} <= set(one.axes):
             return frozenset()
         if one.offset is not None:
-            there = (self.path.stat().st_size - one.offset) // max(series.picture_bytes, 1)
-            return frozenset(range(max(there, 0), series.frames))
+            there = (self.path.stat().st_size - one.offset) // max(one.picture_bytes, 1)
+            return frozenset(range(max(there, 0), one.frames))
         holes = one.pages if one.kind == "ome" else ()  # the others' pages are a list without any
         missing = {place for place, page in enumerate(holes) if page is None}
-        for place in reversed(range(-(-series.frames // one.share))):  # a cut takes the last
+        for place in reversed(range(-(-one.frames // one.share))):  # a cut takes the last
             if place not in missing:
-                if _ends_within(page_at(one.pages, place)):
+                if _ends_within(one.pages, place):
                     break
                 missing.add(place)
         return frozenset(p * one.share + n for p in missing for n in range(one.share))
 
     def _samples(self, series: Series, place: int) -> Any:
-        one = self.pictures[series.number]
+        one = self.series[series.number]
         if one.offset is not None:
-            dtype = series.dtype.newbyteorder(self.file.byteorder)
-            start = one.offset + place * series.picture_bytes
-            return self.file.filehandle.read_array(dtype, series.picture, start)
-        samples = self._page(series.number, one, place // one.share)
+            dtype = one.dtype.newbyteorder(self.file.byteorder)
+            start = one.offset + place * one.picture_bytes
+            return self.file.filehandle.read_array(dtype, one.picture, start)
+        samples = self._page(one, place // one.share)
         if one.share > 1:
-            at = place % one.share * series.picture
-            samples = samples.reshape(-1)[at : at + series.picture]
+            at = place % one.share * one.picture
+            samples = samples.reshape(-1)[at : at + one.picture]
         return samples
 
-    def _page(self, number: int, one: Pictures, index: int) -> Plane:
-        if self._cached is not None and self._cached[:2] == (number, index):
+    def _page(self, one: TiffSeries, index: int) -> Plane:
+        if self._cached is not None and self._cached[:2] == (one.number, index):
             return self._cached[2]
         page = one.pages[index]
         handle = page.parent.filehandle
@@ -180,14 +198,12 @@ class TiffStack(Stack):
                 handle.open()
                 closing.callback(handle.close)
             samples: Plane = page.asarray(maxworkers=1)
-        if samples.size != prod(page.shape):
-            raise InputError(f"{self.name}, picture {index + 1}: is incomplete.")
         if one.share > 1:
-            self._cached = number, index, samples
+            self._cached = one.number, index, samples
         return samples
 
     def _said(self, series: Series) -> Metadata:
-        found, page = self._described(series), self.pictures[series.number].first.aspage()
+        found, page = self._described(series), self.series[series.number].first.aspage()
         packed = page.bitspersample < 8 * series.dtype.itemsize and found.bits is None
         own = "" if self.file.is_shaped else first_description(self.file)
         found = replace(found, own=found.own or own)
@@ -195,7 +211,7 @@ class TiffStack(Stack):
 
     def _described(self, series: Series) -> Metadata:
         file = self.file
-        if self._ome is not None and self.pictures[series.number].kind == "ome":
+        if self._ome is not None and self.series[series.number].kind == "ome":
             said = of_ome(self._ome, series.number, dict(series.outer))
             own = ome_annotation(self._ome, SOURCE) or file.ome_metadata or ""
             return replace(said, own=own)
@@ -211,7 +227,7 @@ class TiffStack(Stack):
 
     def _all_paths(self) -> list[Path]:
         found = [self.path.resolve(), *companions_of(self.path, self.file)]
-        for one in self.pictures:
+        for one in self.series:
             if (one.offset is None and self.file.is_ome) or self.file.is_ndtiff:
                 names = {page.parent.filehandle.path for page in one.pages if page is not None}
                 found += sorted(Path(name).resolve() for name in names)
@@ -242,31 +258,7 @@ def companions_of(path: Path, file: tifffile.TiffFile) -> list[Path]:
     return [one for one in found if one.is_file() and one.suffix.lower() not in (".tif", ".tiff")]
 
 
-def _found(file: Any) -> list[Pictures]:
-    """A file's series, but for small copies for display: LSM's thumbnails, a slide's overviews."""
-    previews = ("Thumbnail", "Macro", "Label")
-    return [
-        _pictures(one) for one in file.series if len(one)
-        and not (one.kind == "lsm" and one[0].is_reduced)
-        and not (one.kind == "qpi" and one.name in previews)
-    ]  # fmt: skip
-
-
-def _pictures(one: Any) -> Pictures:
-    """A series of tifffile's."""
-    first = next(page for page in one if page is not None)
-    axes, shape = str(one.axes), tuple(int(n) for n in one.shape)
-    inner = prod(n for axis, n in zip(axes, shape, strict=True) if axis in "YXS")
-    rows, columns = (
-        [int(level.shape[level.axes.index(axis)]) for level in one.levels[1:]] for axis in "YX"
-    )
-    return Pictures(
-        one, max(1, prod(first.shape) // max(inner, 1)), first, axes, shape,
-        str(one.kind), str(one.name or ""), one.dataoffset, tuple(zip(rows, columns, strict=True)),
-    )  # fmt: skip
-
-
-def _contradicted(file: tifffile.TiffFile, found: list[Pictures]) -> bool:
+def _contradicted(file: tifffile.TiffFile, found: list[TiffSeries]) -> bool:
     """Whether a file's description fits other pages than it has, so that tifffile gave up on it."""
     kinds = {one.kind for one in found}
     said = {"shaped": file.is_shaped, "ome": file.is_ome, "imagej": file.is_imagej}
@@ -289,17 +281,13 @@ def _breaks_off(file: tifffile.TiffFile) -> bool:
     return len(link) < file.tiff.offsetsize or any(link)
 
 
-def page_at(pages: Sequence[Any], place: int) -> Any:
-    """A page of a series; None where its list ends before."""
+def _ends_within(pages: Sequence[Any], place: int) -> bool:
+    """Whether the samples of a page end before its file does."""
     try:
-        return pages[place]
+        page = pages[place]
     except IndexError:  # tifffile's series promise more than there are
-        return None
-
-
-def _ends_within(page: Any) -> bool:
-    """Whether a page's samples end before its file does."""
-    starts, counts = ([], []) if page is None else (page.dataoffsets, page.databytecounts)
+        return False
+    starts, counts = page.dataoffsets, page.databytecounts
     if not starts or len(starts) != len(counts):
         return False
     end = max(start + size for start, size in zip(starts, counts, strict=True))
@@ -368,7 +356,9 @@ def tiff_files(folder: Path) -> list[Path]:
 def holds_pages(folder: Path) -> bool:
     """Whether a folder's TIFF files are pages of one stack, by the first and last sound one."""
     files = tiff_files(folder)
-    return len(files) > 1 and all(map(_of_pages, (files, reversed(files))))
+    ends = (map(_one_page, order) for order in (files, reversed(files)))
+    sound = (next((one for one in end if one is not None), False) for end in ends)
+    return len(files) > 1 and all(sound)
 
 
 def set_in(folder: Path) -> Path | None:
@@ -389,10 +379,6 @@ def _names_others(path: Path) -> bool:
     with refusals(path.name), quiet(), tifffile.TiffFile(path) as file:
         xml = (file.ome_metadata or "") if file.is_ome else ""
         return "FileName=" in xml or "MetadataFile=" in xml
-
-
-def _of_pages(files: Iterable[Path]) -> bool:
-    return next((one for one in map(_one_page, files) if one is not None), False)
 
 
 def _one_page(path: Path) -> bool | None:
@@ -422,7 +408,7 @@ class PageFolder(Stack):
             axes = ", ".join(f"{axis} {size}" for axis, size in sizes.items())
             self.remarks = (f"names of files count {axes}: taken as those axes",)
             return files, sizes
-        self.counted = clip_files(str(path), TIFF, "TIFF files")
+        self.counted = tiff_files(path) if path.is_dir() else files_in_order(path)
         return list(self.counted), {"T": len(self.counted)}
 
     def _begin(self, first: TiffStack, sizes: dict[str, int]) -> None:
@@ -468,14 +454,9 @@ class PageFolder(Stack):
 def open_stack(source: str) -> Stack:
     """A stack of any format. Raises InputError for what cannot be read."""
     path = Path(source)
-    return open_tiff(source) if format_of(path) is None else LibraryStack(path)
-
-
-def open_tiff(source: str) -> Stack:
-    """A file, a folder that is one set, or a folder or pattern of one-page files."""
-    path = Path(source)
+    if format_of(path) is not None:
+        return LibraryStack(path)
     if path.is_dir() and (first := set_in(path)) is not None:
         return TiffStack(first)
-    if path.is_dir() or (not path.exists() and is_pattern(source)):
-        return PageFolder(path)
-    return TiffStack(path)
+    pages = path.is_dir() or (not path.exists() and is_pattern(source))
+    return PageFolder(path) if pages else TiffStack(path)

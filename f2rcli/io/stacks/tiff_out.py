@@ -61,7 +61,7 @@ def kind_of(stack: Stack, target: Path, outputs: Sequence[Output]) -> Kind:
     """How to write a stack: as its source is, where that can be, else as OME-TIFF."""
     if not isinstance(stack, TiffStack) or Path(target.stem).suffix.lower() == ".ome":
         return "ome"
-    kinds = {stack.pictures[one.series.number].kind for one in outputs}
+    kinds = {stack.series[one.series.number].kind for one in outputs}
     plain = {*UNDESCRIBED, "shaped", "imagej", "scanimage"}
     if stack.file.is_ome or stack.file.is_ndtiff or not kinds <= plain:
         return "ome" if not stack.misfit else "plain"
@@ -94,7 +94,7 @@ class PageForm:
             options["planarconfig"] = "contig"
         if not isinstance(stack, TiffStack):
             return cls(options)
-        page = stack.pictures[one.number].first.aspage()
+        page = stack.series[one.number].first.aspage()
         if not one.colour and page.photometric == 0:  # white is zero
             options["photometric"] = 0
         if page.is_tiled and page.tilelength % 16 == 0 == page.tilewidth % 16:
@@ -224,7 +224,7 @@ class TiffOutput:
             options |= {} if number else {"description": self._description}
         else:
             options["metadata"] = {"axes": one.axes, **_of_first_page(self.source, self.kind)}
-            page = self.source.pictures[one.number].first.aspage()
+            page = self.source.series[one.number].first.aspage()
             if (per_unit := resolution(page)) is not None:
                 options |= {"resolution": per_unit, "resolutionunit": int(page.resolutionunit)}
         levels = len(one.levels)

@@ -28,7 +28,6 @@ from f2rcli.io.stacks.reader import StackFrame, StackReader
 from f2rcli.io.stacks.stack import UNNAMED, Series
 from f2rcli.io.stacks.tiff import PageFolder, TiffStack, open_stack
 from f2rcli.io.stacks.tiff_out import (
-    Kind,
     Output,
     PageForm,
     TiffOutput,
@@ -98,14 +97,14 @@ def _plan_tiff(reader: StackReader, target: Path) -> WritePlan:
             hint="Convert the source to 32-bit floats.",
         )
     forms = [PageForm.of(stack, one) for one in outputs]
-    kept = [] if isinstance(stack, LibraryStack) else [stack.flavour]
     words = [word for one in outputs for word in one.metadata.words()]
     gone = [word for word in words if kind == "plain" and word != BITS]  # which a note tells
-    kept += [
-        _axes(reader, outputs[0]),
-        *(words if kind != "plain" else []),
-        *_in_whole(kind, outputs),
-    ]
+    kept = [] if isinstance(stack, LibraryStack) else [stack.flavour]
+    kept += [_axes(reader, outputs[0]), *(words if kind != "plain" else [])]
+    if kind != "ome":
+        kept.append("its description and resolution" if kind == "plain" else "ImageJ's metadata")
+    elif outputs[0].metadata.own:
+        kept.append("its own metadata in whole, as a comment")
     kept += ["pyramid, its levels made anew"] if any(one.series.levels for one in outputs) else []
     notes = [form.note for form in forms if form.note]
     if len(reader.paths()) > 1:
@@ -192,13 +191,6 @@ def _axes(reader: StackReader, output: Output) -> str:
     frames = reader.stack.series[output.series.number].frames
     there = f" ({frames - absent} of its {frames} pictures)" if absent else ""
     return f"axes {output.series.words}{there}"
-
-
-def _in_whole(kind: Kind, outputs: list[Output]) -> list[str]:
-    """What of the source's own metadata is carried as it is, in words."""
-    if kind != "ome":
-        return ["its description and resolution" if kind == "plain" else "ImageJ's metadata"]
-    return ["its own metadata in whole, as a comment"] if outputs[0].metadata.own else []
 
 
 def _left_out(reader: StackReader) -> list[str]:
