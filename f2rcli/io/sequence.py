@@ -56,10 +56,6 @@ class SequenceReader(Reader):
     def _read(self, index: int) -> Frame:
         """Planes, layout and source of a picture. Raises InputError for damage."""
 
-    @abstractmethod
-    def _named(self, frame: Frame, index: int) -> Frame:
-        """The frame, as it stands in for the damaged picture `index`."""
-
     def __iter__(self) -> Iterator[Frame]:
         """Yield the pictures; one that is damaged is held."""
         yield from self._context(max(0, self.asked.start - self.options.lead), self.asked.start)
@@ -72,9 +68,7 @@ class SequenceReader(Reader):
                     raise
                 self.ledger.fault(str(error))
                 self.ledger.held += 1
-                last = replace(
-                    self._named(last or first_readable(self.asked, self._read), index), held=True
-                )
+                last = replace(last or first_readable(self.asked, self._read), held=True)
             yield self._timed(last, index)
         assert last is not None  # some are asked for
         yield from trailing(

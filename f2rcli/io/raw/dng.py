@@ -5,6 +5,7 @@ Sources that are compressed become lossless JPEG: two components side by side an
 which every raw developer reads. tifffile writes neither that nor directories of EXIF and GPS."""
 
 import struct
+from collections import Counter
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -88,7 +89,11 @@ def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
         )
     if folder:
         check_folder(path, reader.paths(), overwrite=options.overwrite)
-        _check_names(reader)
+        names = Counter(one.stem.casefold() for one in reader.files)
+        twins = [one.name for one in reader.files if names[one.stem.casefold()] > 1]
+        if twins:
+            what = f"{' and '.join(twins)} would have the same output."
+            raise InputError(what, hint="Rename one of them.")
     else:
         check_target(path, reader.paths(), overwrite=options.overwrite)
     return WritePlan(
@@ -96,18 +101,6 @@ def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
         dropped=("maker notes and the camera's private tags",),
         notes=(f"ExifTool copies maker notes: {_EXIFTOOL}",), detail=folder,
     )  # fmt: skip
-
-
-def _check_names(reader: RawReader) -> None:
-    """Raise InputError where two outputs would have one name, in any case of letters."""
-    seen: dict[str, Path] = {}
-    for path in reader.files:
-        before = seen.setdefault(path.stem.casefold(), path)
-        if before is not path:
-            raise InputError(
-                f"{path.name}: would have the same output as {before.name}.",
-                hint="Rename one of them.",
-            )
 
 
 def _kept(exposure: Exposure) -> tuple[str, ...]:
@@ -148,16 +141,17 @@ class RawWriter(Writer):
             preview=preview_of(exposure, after),
             provenance=self._provenance,
         )
-        path = self._part.add(f"{exposure.name}.dng", data)
+        name = f"{self.reader.every[frame.index or 0].stem}.dng"
+        path = self._part.add(name, data)
         try:
             found, read = read_raw(path)
         except InputError as error:
             reason = str(error).rstrip(".")
-            raise misread_error(exposure.name, f"cannot be read back: {reason}") from error
+            raise misread_error(name, f"cannot be read back: {reason}") from error
         own, other = exposure.mosaic, found.mosaic
         levels = (own.pattern, own.white) == (other.pattern, other.white)
         if not levels or not np.array_equal(found.crop(read), exposure.crop(after)):
-            raise misread_error(exposure.name)
+            raise misread_error(name)
         self._frames += 1
 
     def finish(self) -> Receipt:
@@ -209,7 +203,8 @@ def new_dng(
         tags[PROVENANCE] = ASCII, provenance
     file = bytearray(b"II*\0" + bytes(4))
     samples = np.ascontiguousarray(samples, "<u2")
-    as_jpeg = is_compressed(exposure) and not (exposure.gray or samples.shape[1] % 2)
+    smaller = exposure.path.stat().st_size < 2 * exposure.shape[0] * exposure.shape[1]
+    as_jpeg = smaller and not (exposure.gray or samples.shape[1] % 2)
     data, compression = (coded(samples), _JPEG) if as_jpeg else (samples.tobytes(), 1)
     tags |= _picture(file, samples, data, LINEAR if exposure.gray else CFA, compression)
     if preview is not None:
@@ -223,11 +218,6 @@ def new_dng(
             tags[code] = LONG, _placed(file, _stored(beside, len(file)))
     file[4:8] = struct.pack("<I", _placed(file, _stored(tags, len(file))))
     return bytes(file)
-
-
-def is_compressed(exposure: Exposure) -> bool:
-    """Whether a raw file takes less space than its samples of 16 bits would."""
-    return exposure.path.stat().st_size < 2 * exposure.shape[0] * exposure.shape[1]
 
 
 def coded(samples: Samples) -> bytes:
@@ -282,8 +272,6 @@ def _described(exposure: Exposure) -> Directory:
     }  # fmt: skip
     named = ((271, exposure.tags.make), (272, exposure.tags.model))
     tags |= {code: (ASCII, text) for code, text in named if text}
-    if exposure.aspect != 1:
-        tags[50718] = RATIONAL, (*_ratios((exposure.aspect,), 10_000), 1, 1)
     if exposure.shown is not None:
         top, left, height, width = exposure.shown
         tags |= {CROP_FROM: (LONG, (left, top)), CROP_SIZE: (LONG, (width, height))}
@@ -334,7 +322,7 @@ def exif_of(exposure: Exposure) -> Directory:
     for code, attribute in ((33434, "shutter_speed"), (33437, "aperture"), (37386, "focal_length")):
         value = float(getattr(other, attribute, 0) or 0)
         if value > 0:
-            found[code] = RATIONAL, _ratio(value)
+            found[code] = RATIONAL, _ratios((value,), 1_000_000)
     moment = getattr(other, "timestamp", None)
     if moment is not None and moment.year > 1970:
         found[36867] = ASCII, moment.strftime("%Y:%m:%d %H:%M:%S")
@@ -343,13 +331,6 @@ def exif_of(exposure: Exposure) -> Directory:
     if model := str(getattr(exposure.lens, "model", "") or "").strip():
         found[42036] = ASCII, model
     return found | exposure.tags.exif
-
-
-def _ratio(value: float) -> tuple[int, int]:
-    short = Fraction(value).limit_denominator(10000)
-    if short.numerator == 0:
-        short = Fraction(1, round(1 / value))
-    return short.numerator, short.denominator
 
 
 def preview_of(exposure: Exposure, samples: Samples) -> NDArray[np.uint8]:

@@ -36,8 +36,8 @@ CFA, LINEAR = 32803, 34892  # photometric interpretations of raw samples
 # exposure, sharpness, profile, lens, corrections. Storage, levels and pattern are written as the
 # samples now are; the noise profile is measured again; digests and previews are of former samples.
 CARRIED = frozenset({
-    270, 271, 272, 306, 315, XMP, 18246, 18249, 33432, IPTC, 50708, 50709, *range(50721, 50737),
-    *range(50737, 50740), 50778, 50779, 50780, 50827, *range(50831, 50835), 50879, 50931, 50932,
+    270, 271, 272, 306, 315, XMP, 18246, 18249, 33432, IPTC, 50708, 50709, 50718,
+    *range(50721, 50740), *range(50778, 50781), 50827, *range(50831, 50835), 50879, 50931, 50932,
     50934, *range(50936, 50943), 50964, 50965, 50981, 50982, 51008, 51009, 51022, 51043, 51044,
     51058, 51081, *range(51089, 51092), 51105, *range(51107, 51111), 51112, 51125, 52525,
     *range(52529, 52536), 52537, 52538, 52543, 52544, 52551, 52552,
@@ -217,10 +217,8 @@ class Exposure:
     active: tuple[int, int, int, int]  # top, left, height, width of what sees light
     tags: RawTags = field(default_factory=RawTags)
     path: Path
-    name: str  # of the exposure, without a suffix
     # Of the active area, from its corner: what the camera's own pictures show; None: all.
     shown: tuple[int, int, int, int] | None = None
-    aspect: float = 1.0  # how much wider than high a pixel is
     mosaic: Mosaic  # of the active area
     iso: int | None = None
     orientation: int = 1  # TIFF's
@@ -285,19 +283,38 @@ class Exposure:
 
 def read_raw(path: Path) -> tuple[Exposure, Samples]:
     """A raw file and its samples. Raises InputError if it cannot be read or denoised."""
-    tags = _checked_tags(path)
-    with _opened(path) as raw:
-        _check_size(path, raw.sizes.raw_height, raw.sizes.raw_width)
+    first_bytes(path)
+    tags = read_tags(path)
+    if tags.missing_bytes:
+        raise InputError(
+            f"{path.name}: is cut off, {tags.missing_bytes} bytes are missing.",
+            hint="Copy it from the camera again.",
+        )
+    with rawpy.RawPy() as raw:
         try:
+            raw.open_file(str(path))
+            rows, columns = raw.sizes.raw_height, raw.sizes.raw_width
+            if rows * columns > MOST_PIXELS:
+                raise InputError(
+                    f"{path.name}: claims {columns}x{rows} pixels, more than f2r "
+                    f"allows ({MOST_PIXELS / 1e6:.0f} million).",
+                    hint="The file is most likely damaged.",
+                )
             # rawpy decodes the samples for most facts already
             exposure, samples = _exposure(raw, path, tags), np.array(raw.raw_image)
         except rawpy.LibRawFileUnsupportedError as error:
             raise InputError(
-                f"{path.name}: its samples are packed in a way that LibRaw cannot unpack.",
+                f"{path.name}: is not a camera raw file that LibRaw knows, or packed in a way "
+                "that it cannot unpack.",
                 hint="Convert it to a plain DNG first (Adobe's converter, GoPro's gpr_tools).",
             ) from error
-        except rawpy.LibRawError as error:
-            raise _damaged(path, error) from error
+        except (rawpy.LibRawError, OSError) as error:
+            text = error.args[0] if error.args else ""
+            reason = text.decode("ascii", "replace") if isinstance(text, bytes) else str(text)
+            raise InputError(
+                f"{path.name}: is damaged or cut off ({reason or type(error).__name__}).",
+                hint="Copy it from the camera again.",
+            ) from error
         except NotImplementedError as error:  # rawpy's, for filter patterns it has no name for
             raise InputError(
                 f"{path.name}: its colour filters are unknown ({error}).",
@@ -322,60 +339,14 @@ def _check_rows(exposure: Exposure, samples: Samples) -> None:
         )
 
 
-def _check_size(path: Path, rows: int, columns: int) -> None:
-    """Raise InputError for more pixels than a sensor has."""
-    if rows * columns > MOST_PIXELS:
-        raise InputError(
-            f"{path.name}: claims {columns}x{rows} pixels, more than f2r "
-            f"allows ({MOST_PIXELS / 1e6:.0f} million).",
-            hint="The file is most likely damaged.",
-        )
-
-
-def _checked_tags(path: Path) -> RawTags:
-    first_bytes(path)
-    tags = read_tags(path)
-    if tags.missing_bytes:
-        raise InputError(
-            f"{path.name}: is cut off, {tags.missing_bytes} bytes are missing.",
-            hint="Copy it from the camera again.",
-        )
-    return tags
-
-
-def _opened(path: Path) -> Any:
-    raw = rawpy.RawPy()
-    try:
-        raw.open_file(str(path))
-    except rawpy.LibRawFileUnsupportedError as error:
-        raise InputError(
-            f"{path.name}: is not a camera raw file that LibRaw knows.",
-            hint="Files of newer cameras: convert them to DNG first.",
-        ) from error
-    except (rawpy.LibRawError, OSError) as error:
-        raise _damaged(path, error) from error
-    return raw
-
-
-def _damaged(path: Path, error: BaseException) -> InputError:
-    text = error.args[0] if error.args else ""
-    reason = text.decode("ascii", "replace") if isinstance(text, bytes) else str(text)
-    return InputError(
-        f"{path.name}: is damaged or cut off ({reason or type(error).__name__}).",
-        hint="Copy it from the camera again.",
-    )
-
-
 def _exposure(raw: Any, path: Path, tags: RawTags) -> Exposure:
     sizes = raw.sizes
     matrix = np.asarray(raw.rgb_xyz_matrix, np.float64)[:3]
     return Exposure(
         path=path,
-        name=path.stem,
         shape=(sizes.raw_height, sizes.raw_width),
         active=(sizes.top_margin, sizes.left_margin, sizes.height, sizes.width),
         shown=_shown(sizes, tags),
-        aspect=float(sizes.pixel_aspect) or 1.0,
         mosaic=_mosaic(raw, path.name),
         iso=tags.iso or int(raw.other.iso_speed) or None,
         orientation=tags.orientation or _FLIPS.get(sizes.flip, 1),

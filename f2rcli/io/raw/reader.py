@@ -53,18 +53,14 @@ class RawReader(SequenceReader):
         files = clip_files(source, RAW, "raw files")
         notes = _others(Path(source)) if Path(source).is_dir() else []
         if missing := missing_numbers(files)[0]:
-            notes = [*notes, f"{missing} numbers are missing among the file names"]
-        self.first = first_readable(files, lambda path: read_raw(path)[0])
-        super().__init__(source, options, files, self.first.tags.rate or RATE)
-        self.family = self.first.path.suffix.lower()[1:]
-        self.info = self._info(notes)
-
-    def _info(self, notes: list[str]) -> ClipInfo:
-        exposure = self.first
+            notes.append(f"{missing} numbers are missing among the file names")
+        exposure, samples = first_readable(files, read_raw)
+        self.first = exposure
+        super().__init__(source, options, files, exposure.tags.rate or RATE)
         _, _, height, width = exposure.active
-        self.profile_fits, words = _profile_check(exposure)
-        notes = [*notes, *words]
-        return ClipInfo(
+        self.profile_fits, words = _profile_check(exposure, samples)
+        notes += words
+        self.info = ClipInfo(
             name=self.source.name,
             width=width,
             height=height,
@@ -115,11 +111,6 @@ class RawReader(SequenceReader):
             source=RawFrame(exposure, samples, seen),
         )  # fmt: skip
 
-    def _named(self, frame: Frame, index: int) -> Frame:
-        taken: RawFrame = frame.source
-        exposure = replace(taken.exposure, name=self.every[index].stem)
-        return replace(frame, source=replace(taken, exposure=exposure))
-
     def provenance_text(self) -> str:
         return self.first.tags.provenance
 
@@ -127,7 +118,7 @@ class RawReader(SequenceReader):
         first, mosaic = self.first, self.first.mosaic
         return [
             {
-                "index": 0, "kind": "raw", "codec": self.family, "denoised": True,
+                "index": 0, "kind": "raw", "codec": first.path.suffix.lower()[1:], "denoised": True,
                 "camera": first.tags.camera or None, "iso": first.iso,
                 "frames": len(self.files), "cfa": mosaic.pattern or "none",
                 "black": [f"{v:g}" for v in mosaic.black], "white": f"{mosaic.white[0]:g}",
@@ -140,11 +131,11 @@ class RawReader(SequenceReader):
         ]  # fmt: skip
 
 
-def _profile_check(exposure: Exposure) -> tuple[bool, list[str]]:
-    """Whether a file's NoiseProfile fits its samples, and a line about it. Raises InputError."""
+def _profile_check(exposure: Exposure, samples: Samples) -> tuple[bool, list[str]]:
+    """Whether a file's NoiseProfile fits its samples, and a line about it."""
     if exposure.noise is None or exposure.gray:  # whose law is measured
         return True, []
-    share = noise_share(*read_raw(exposure.path))
+    share = noise_share(exposure, samples)
     if share is None or 1 / PROFILE_OFF <= share <= PROFILE_OFF:
         return True, ["noise as the files' NoiseProfile states it"]
     words = (
