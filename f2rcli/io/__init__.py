@@ -1,12 +1,18 @@
 """Reading and writing clips, in the format that a source or target asks for.
 
-A format is a module or folder here whose name stands in `formats.READ`, with what `Format` lists.
+A format is a module or folder here whose name stands in `formats.READ`. It has
+
+- `open_reader(source, options)`: a Reader; raises InputError,
+- `plan_output(reader, target, options)`: a WritePlan, what writing would do; touches nothing,
+- `open_writer(reader, plan)`: a Writer of what was planned,
+- `default_target(source)`: the target for a source that is denoised without `-o`,
+- `holds(folder)`: whether a folder is a clip of it, unless it is video; the first one is taken.
 """
 
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any
 
 from f2rcli.errors import InputError, UsageError
 from f2rcli.io import formats
@@ -39,25 +45,6 @@ __all__ = [
 ]
 
 
-class Format(Protocol):
-    """A format, as this module uses it. Of those that hold a folder, the first is taken."""
-
-    def holds(self, folder: Path) -> bool:
-        """Whether a folder is a clip of this format; nobody asks this of videos."""
-
-    def default_target(self, source: Path) -> Path:
-        """The target for a source that is denoised without `-o`."""
-
-    def open_reader(self, source: str, options: ReadOptions) -> Reader:
-        """Open a source. Raises InputError."""
-
-    def plan_output(self, reader: Reader, target: str, options: WriteOptions) -> WritePlan:
-        """Say what writing would do; touches nothing. Raises UsageError or OutputError."""
-
-    def open_writer(self, reader: Reader, plan: WritePlan) -> Writer:
-        """Open what was planned."""
-
-
 def open_reader(source: str | Path, options: ReadOptions | None = None) -> Reader:
     """Open a clip: a file, a folder or pattern of pictures, or "-" for standard input.
 
@@ -75,7 +62,8 @@ def open_reader(source: str | Path, options: ReadOptions | None = None) -> Reade
             raise UsageError(
                 f"{option}={value!r}: {path.name} is not a stack.", hint="Leave it out."
             )
-    return _format(name).open_reader(str(source), options)
+    reader: Reader = _format(name).open_reader(str(source), options)
+    return reader
 
 
 def plan_output(
@@ -86,20 +74,21 @@ def plan_output(
     Raises UsageError or OutputError for what cannot be done.
     """
     options = options or WriteOptions()
-    plan = _target_format(str(target), reader).plan_output(reader, str(target), options)
+    plan: WritePlan = _target_format(str(target), reader).plan_output(reader, str(target), options)
     return replace(plan, overwrite=options.overwrite)
 
 
 def open_writer(reader: Reader, plan: WritePlan) -> Writer:
     """Open what was planned. Leaving it without `finish()` leaves nothing behind."""
-    return _target_format(plan.target, reader).open_writer(reader, plan)
+    writer: Writer = _target_format(plan.target, reader).open_writer(reader, plan)
+    return writer
 
 
 def default_target(source: str | Path) -> Path:
     """The target without `-o`: `clip_f2r.mp4` beside `clip.mp4`, "-" for "-"."""
     if str(source) == "-":
         return Path("-")
-    return _format(source_format(str(source))).default_target(Path(source))
+    return Path(_format(source_format(str(source))).default_target(Path(source)))
 
 
 def readable_suffixes() -> frozenset[str]:
@@ -121,8 +110,8 @@ def is_clip(folder: Path) -> bool:
     return not any(files_of(folder, others))
 
 
-def _format(name: str) -> Format:
-    return cast(Format, import_module(f"{__name__}.{name}"))
+def _format(name: str) -> Any:
+    return import_module(f"{__name__}.{name}")
 
 
 def source_format(source: str) -> str:
@@ -134,7 +123,7 @@ def source_format(source: str) -> str:
     return next((name for name, known in formats.READ.items() if suffix in known), "video")
 
 
-def _target_format(target: str, reader: Reader) -> Format:
+def _target_format(target: str, reader: Reader) -> Any:
     """The format that writes a target: stacks and camera raw stay what they are, of others the
     target's name says it."""
     path, suffix = Path(target), Path(target).suffix.lower()

@@ -55,12 +55,6 @@ class Ledger:
         were = "was" if read == 1 else "were"
         self.fault(f"{by} promises {count(promised, unit)}, {read} {were} read{more}")
 
-    def promised_time(self, by: str, promised: float, read: float, frames: int) -> None:
-        """Record a promise in seconds, about `frames` missing at the end."""
-        self.missing_frames += frames
-        about = f"about {count(frames)} missing at the end"
-        self.fault(f"{by} promises {promised:.2f} s, {read:.2f} s were read: {about}")
-
     def fault(self, line: str) -> None:
         """Record damage in words; only the first twenty lines are kept."""
         if len(self.faults) < _MOST_FAULTS:

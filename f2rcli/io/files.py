@@ -179,9 +179,13 @@ def check_target(target: Path, sources: list[Path], *, overwrite: bool) -> None:
                 f"{target.name}: is not a regular file.",
                 hint="Pass output='-' to write to standard output.",
             )
-    if not os.access(target.parent, os.W_OK | os.X_OK):
+    _check_open(target.parent, target.name)
+
+
+def _check_open(folder: Path, name: str) -> None:
+    if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(
-            f"{target.name}: no permission to write into {target.parent}.",
+            f"{name}: no permission to write into {folder}.",
             hint="Choose another folder with output=.",
         )
 
@@ -213,11 +217,7 @@ def check_folder(folder: Path, sources: list[Path], *, pattern: str = "", overwr
             f"{folder.name}: the output is the input itself.",
             hint="Name another folder with output=; the input is never written.",
         )
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(
-            f"{folder.name}: no permission to write there.",
-            hint="Name another folder with output=.",
-        )
+    _check_open(folder, folder.name)
     if named and not overwrite:
         raise exists_error(min(named) if pattern else folder)
 

@@ -3,7 +3,8 @@
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator
-from itertools import pairwise
+from itertools import pairwise, product
+from math import prod
 from pathlib import Path
 
 from f2rcli.errors import InputError
@@ -123,9 +124,6 @@ def axes_in_names(files: list[Path]) -> tuple[dict[str, int], list[Path | None]]
     sizes = {axis: len(one) for axis, one in zip(letters, values, strict=True) if len(one) > 1}
     if len(found) < len(files) or (len(sizes) < 2 and "Z" not in sizes):  # a letter, not an axis
         return None
-    every = [()]  # type: list[tuple[int, ...]]
-    for one in values:
-        every = [(*before, value) for before in every for value in one]
-    if len(every) > 2 * len(found):  # hardly a grid
+    if prod(map(len, values)) > 2 * len(found):  # hardly a grid
         return None
-    return sizes, [found.get(key) for key in every]
+    return sizes, [found.get(key) for key in product(*values)]

@@ -100,23 +100,18 @@ def default_target(source: Path) -> Path:
 
 
 def find_pictures(source: str) -> list[Path]:
-    """The files of a sequence in order; see `clip_files`."""
+    """The files of a sequence in order; see `clip_files`. Raises InputError for names that count
+    more than time, too: such pictures are no neighbours."""
     files = clip_files(source, PICTURES, "pictures")
-    if Path(source).is_dir():
-        _check_one_lane(Path(source), files)
-    return files
-
-
-def _check_one_lane(folder: Path, files: list[Path]) -> None:
-    """Raise InputError for names that count more than time: pictures that are no neighbours."""
-    named = axes_in_names(files)
+    named = axes_in_names(files) if Path(source).is_dir() else None
     if named is not None and len(named[0]) > 1:
         axes = ", ".join(f"{axis} {size}" for axis, size in named[0].items())
         raise InputError(
-            f"{folder.name}: names of its pictures count {axes}: which follow each other?",
+            f"{Path(source).name}: names of its pictures count {axes}: which follow each other?",
             hint="Save them as TIFF, whose names make lanes; or pass a pattern with one number, "
             "such as exp_T%04d_C00_Z00.png.",
         )
+    return files
 
 
 def read_metadata(path: Path) -> list[tuple[bytes, bytes]]:
@@ -128,7 +123,10 @@ def read_metadata(path: Path) -> list[tuple[bytes, bytes]]:
     if data.startswith(_PNG):
         return [(kind, raw) for kind, raw in _png_chunks(data) if kind in _CHUNKS]
     if data.startswith(_JPEG):
-        return [(bytes([kind]), raw) for kind, raw in jpeg_segments(data) if _travels(kind, raw)]
+        return [
+            (bytes([kind]), raw) for kind, raw in jpeg_segments(data)
+            if kind in (_EXIF, _IPTC) or (kind == _ICC and raw[4:].startswith(b"ICC_PROFILE\0"))
+        ]  # fmt: skip
     return []
 
 
@@ -177,12 +175,6 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
         length = 2 + int.from_bytes(data[place + 2 : place + 4], "big")
         yield data[place + 1], data[place : place + length]
         place += length
-
-
-def _travels(kind: int, raw: bytes) -> bool:
-    if kind == _ICC:
-        return raw[4:].startswith(b"ICC_PROFILE\0")
-    return kind in (_EXIF, _IPTC)
 
 
 # --- Reading -------------------------------------------------------------------------------------

@@ -38,10 +38,13 @@ class SequenceReader(Reader):
         self.ledger = Ledger(name=self.source.name)
         self.every = every
         self.rate = rate
-        self.asked = excerpt_range(len(every), TimeRange.of(options), rate)
+        span, count = TimeRange.of(options), len(every)
+        start = next((n for n in range(count) if not span.before(n / rate)), count)
+        beyond = (n for n in range(start, count) if span.beyond(n / rate, n - start))
+        self.asked = range(start, next(beyond, count))
         if not self.asked:
             raise InputError(
-                f"{self.source.name}: has only {len(every)} frames, {len(every) / rate:.2f} s.",
+                f"{self.source.name}: has only {count} frames, {count / rate:.2f} s.",
                 hint="Pass an earlier start=.",
             )
         self.files = every[self.asked.start : self.asked.stop]
@@ -207,10 +210,3 @@ def trailing(frames: Iterable[Frame], last: Frame, count: int) -> Iterator[Frame
             last, count = frame, count - 1
         if not count:
             return
-
-
-def excerpt_range(count: int, span: TimeRange, rate: Fraction) -> range:
-    """The places of an excerpt among `count` pictures at `rate` per second."""
-    start = next((n for n in range(count) if not span.before(n / rate)), count)
-    beyond = (n for n in range(start, count) if span.beyond(n / rate, n - start))
-    return range(start, next(beyond, count))

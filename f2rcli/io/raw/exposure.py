@@ -407,10 +407,7 @@ def _mosaic(raw: Any, name: str) -> Mosaic:
         for colour, plane in zip(colours, planes, strict=True):
             blacks[plane] = float(raw.black_level_per_channel[colour])
     r, g, b, other = blacks
-    return Mosaic(pattern=pattern, black=(r, g, b, other), white=white, balance=_balance(raw))
-
-
-def _balance(raw: Any) -> tuple[float, float, float]:
     red, green, blue = (float(v) for v in raw.camera_whitebalance[:3])
     known = min(red, green, blue) > 0
-    return (red / green, 1.0, blue / green) if known else (1.0, 1.0, 1.0)
+    balance = (red / green, 1.0, blue / green) if known else (1.0, 1.0, 1.0)
+    return Mosaic(pattern=pattern, black=(r, g, b, other), white=white, balance=balance)

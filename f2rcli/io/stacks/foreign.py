@@ -92,11 +92,9 @@ def nd2_images(file: Any, path: Path) -> list[Image]:
     xml = cache(lambda: str(file.ome_metadata().to_xml()))  # for the first that is asked for
 
     def image(position: int) -> Image:
-        def frame_at(where: Where) -> int:
-            return places.get(tuple((where | {"P": position}).get(axis, 0) for axis in loops), 0)
-
         def read(where: Where) -> Any:
-            frame = file.read_frame(frame_at(where))
+            at = tuple((where | {"P": position}).get(axis, 0) for axis in loops)
+            frame = file.read_frame(places.get(at, 0))
             return frame[where.get("C", 0)] if "C" in sizes and frame.ndim > 2 else frame
 
         def said() -> Metadata:

@@ -367,18 +367,16 @@ def set_in(folder: Path) -> Path | None:
     if (folder / NDTIFF_INDEX).is_file() and files:
         return files[0]
     with suppress(InputError):
-        if len(files) > 1 and _names_others(files[0]):
+        if len(files) < 2:
+            return None
+        with refusals(files[0].name), quiet(), tifffile.TiffFile(files[0]) as file:
+            xml = (file.ome_metadata or "") if file.is_ome else ""
+        if "FileName=" in xml or "MetadataFile=" in xml:
             with closing(TiffStack(files[0])) as stack:
                 named = {one for one in stack.paths if one.suffix.lower() in TIFF}
                 if {file.resolve() for file in files} == named:
                     return files[0]
     return None
-
-
-def _names_others(path: Path) -> bool:
-    with refusals(path.name), quiet(), tifffile.TiffFile(path) as file:
-        xml = (file.ome_metadata or "") if file.is_ome else ""
-        return "FileName=" in xml or "MetadataFile=" in xml
 
 
 def _one_page(path: Path) -> bool | None:

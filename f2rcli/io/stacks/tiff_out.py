@@ -80,11 +80,6 @@ class PageForm:
     codec: str = "uncompressed"
     note: str = ""  # what changes, for the user
 
-    @property
-    def direct(self) -> bool:
-        """Whether samples lie in the file as in memory, so that they can be put in any order."""
-        return self.options.get("compression") is None and "tile" not in self.options
-
     @classmethod
     def of(cls, stack: Stack, output: Output) -> "PageForm":
         """As the source's pages are, where that is lossless and has an encoder."""
@@ -124,7 +119,7 @@ class TiffOutput:
         self.source = stack if isinstance(stack, TiffStack) else None
         self.name = Path(stack.name).name.split(".")[0]
         self.forms = [PageForm.of(stack, one) for one in outputs]
-        self._direct = all(form.direct for form in self.forms)
+        self._direct = not any({"compression", "tile"} & {*form.options} for form in self.forms)
         self._handle: IO[bytes] | None = None
         self._description = b""
         # Where pictures begin, by series and level: in the file, or in the temporary one.
@@ -234,19 +229,17 @@ class TiffOutput:
 def _of_first_page(source: TiffStack, kind: Kind) -> dict[str, Any]:
     """What ImageJ or tifffile said beside sizes and axes; of other programs the whole text."""
     if kind == "imagej":
-        said = source.file.imagej_metadata or {}
-        return {key: _escaped(value) if key not in _IMAGEJ_WIDE else value
-                for key, value in said.items() if key not in _IMAGEJ_OWN}  # fmt: skip
+        said = {k: v for k, v in (source.file.imagej_metadata or {}).items()
+                if k not in _IMAGEJ_OWN}  # fmt: skip
+        wide = {k for k, v in said.items() if isinstance(v, str) and not v.isascii()}
+        for key in wide - {*_IMAGEJ_WIDE}:  # as ImageJ's descriptions have it: \\u00b5m
+            said[key] = json.dumps(said[key])[1:-1]
+        return said
     if source.file.is_shaped:
         said = (source.file.shaped_metadata or ({},))[0]
         return {key: value for key, value in said.items() if key not in ("shape", "axes")}
     text = first_description(source.file)
     return {SOURCE: text} if text else {}
-
-
-def _escaped(value: Any) -> Any:
-    """Text as ImageJ's descriptions have it, in ASCII: `\\u00b5m`."""
-    return json.dumps(value)[1:-1] if isinstance(value, str) and not value.isascii() else value
 
 
 def lost_tags(stack: Stack, kind: Kind) -> tuple[str, ...]:

@@ -181,13 +181,11 @@ class ZarrOutput:
                   "type": "mean"}  # fmt: skip
         found: dict[str, Any] = {"multiscales": [scales]}
         if said.channels:
-            found["omero"] = {"channels": [self._channel(one) for one in said.channels]}
+            dtype: Any = self.series.dtype
+            high = 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)
+            window = {"min": 0, "max": high, "start": 0, "end": high}
+            found["omero"] = {"channels": [
+                {"label": str(one.get("Name", "")), "color": (colour_of(one) or "ffffff").upper(),
+                 "active": True, "window": window} for one in said.channels
+            ]}  # fmt: skip
         return found
-
-    def _channel(self, one: Facts) -> Facts:
-        dtype: Any = self.series.dtype
-        high = 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)
-        window = {"min": 0, "max": high, "start": 0, "end": high}
-        colour = (colour_of(one) or "ffffff").upper()
-        return {"label": str(one.get("Name", "")), "color": colour, "active": True,
-                "window": window}  # fmt: skip

@@ -159,22 +159,8 @@ class Decoder:
         self._moves: dict[int, Fraction] = {}  # seconds, by stream; see `_join`
         self._next: dict[int, Fraction] = {}  # seconds; where each stream should go on
         self._demuxed = self._demux()
-        self._pictures = self._run()
-
-    def close(self) -> None:
-        """Stop the decoder. May be called more than once.
-
-        Its threads log through Python; freed while one of them does, it would wait for that
-        thread and the thread for Python, for ever.
-        """
-        self.context.flush_buffers()
-
-    def __iter__(self) -> Iterator[DecodedPicture]:
-        """The pictures, with a place for each one that was sent to the decoder and lost.
-
-        One iterator for all loops: who breaks off and comes back goes on where it stopped.
-        """
-        return self._pictures
+        # With a place for each one that was sent to the decoder and lost; for all who look.
+        self.pictures = self._run()
 
     def _run(self) -> Iterator[DecodedPicture]:
         for packet in self._demuxed:

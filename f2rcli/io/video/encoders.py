@@ -125,17 +125,11 @@ class EncoderSetup:
         return doubts[0].rstrip(".") if doubts else None
 
 
-@dataclass(frozen=True, slots=True)
-class EncoderChoice:
-    """The chosen encoder, its losses, and why it writes another family than the clip's."""
-
-    setup: EncoderSetup
-    lost: tuple[str, ...]
-    why: str  # "" where it does not
-
-
-def choose_encoder(reader: Reader, container: Container, options: WriteOptions) -> EncoderChoice:
-    """The first encoder, in order of preference, that loses nothing; else what loses least.
+def choose_encoder(
+    reader: Reader, container: Container, options: WriteOptions
+) -> tuple[EncoderSetup, list[str], str]:
+    """The first encoder, in order of preference, that loses nothing, else what loses least; its
+    losses; and why it writes another family than the clip's, "" where it does not.
 
     Tables put them in order; the first that opens is taken, which is the first one nearly always.
     Raises UsageError.
@@ -168,8 +162,9 @@ def choose_encoder(reader: Reader, container: Container, options: WriteOptions) 
             if layout.full_range and not setup.coding.full_range:
                 lost.append("full range (limited instead)")
             takes = refused or f"its encoder takes no {layout.bits}-bit {layout.family.value}"
-            why = _why(encoder, source.family, container, takes)
-            return EncoderChoice(setup, tuple(f"{what} ({encoder})" for what in lost), why)
+            wished = options.codec or options.lossless
+            why = "" if wished else _why(encoder, source.family, container, takes)
+            return setup, [f"{what} ({encoder})" for what in lost], why
         plain = replace(options, encoder_options=(), crf=None)
         if plain != options and not _setup(reader, container, encoder, form, plain).trial():
             raise UsageError(

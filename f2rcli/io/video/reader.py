@@ -4,7 +4,7 @@ facts of the clip, and whether what the file promises was there."""
 import re
 from array import array
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from fractions import Fraction
@@ -98,7 +98,9 @@ class VideoReader(Reader):
         self._decoder = Decoder(
             self.container, self.stream, self._context(), self.ledger, self.side.add
         )
-        opened.callback(self._decoder.close)
+        # Its threads log through Python; freed while one of them does, it would wait for that
+        # thread and the thread for Python, for ever.
+        opened.callback(self._decoder.context.flush_buffers)
         self._ahead = []
 
     def __iter__(self) -> Iterator[Frame]:
@@ -144,7 +146,7 @@ class VideoReader(Reader):
 
     def _first_pictures(self) -> list[DecodedPicture]:
         pictures: list[DecodedPicture] = []
-        for picture in self._decoder:
+        for picture in self._decoder.pictures:
             if picture.frame is not None or pictures:
                 pictures.append(picture)
             if len(pictures) == _PROBED:
@@ -181,14 +183,13 @@ class VideoReader(Reader):
         return self._from_here()
 
     def _from_here(self) -> tuple[deque[Frame], Iterator[Frame]]:
-        frames = self._frames(chain(self._taken(), self._decoder))
+        frames = self._frames(chain(self._taken(), self._decoder.pictures))
         clip = timed(frames, self._step, self.ledger, self._tail)
         return leading(clip, self._early, self.options.lead)
 
     def _taken(self) -> Iterator[DecodedPicture]:
-        self._ahead.reverse()
         while self._ahead:
-            yield self._ahead.pop()
+            yield self._ahead.pop(0)
 
     def _sought(self, lead: int, margin: int) -> bool:
         """Go to a sound key frame at or before the place `lead` ticks before the excerpt; False
@@ -206,7 +207,7 @@ class VideoReader(Reader):
         self._reopen()
         with suppress(av.FFmpegError):
             self.container.seek(place, stream=self.stream)
-            picture = next(iter(self._decoder), None)
+            picture = next(self._decoder.pictures, None)
             if picture is not None and picture.frame is not None and picture.pts is not None:
                 sound = picture.frame.key_frame and not picture.corrupt and picture.pts <= target
                 self._ahead = [picture] * sound
@@ -392,7 +393,7 @@ class VideoReader(Reader):
             pixel_aspect=aspect,
             colour=self._tags,
             facts=self._facts,
-            container_tags=_once(self.container.metadata),
+            container_tags=dict(self.container.metadata),
             stream_tags=dict(stream.metadata),
             disposition=stream.disposition,
             chapters=tuple(self.container.chapters()),
@@ -530,7 +531,10 @@ class VideoReader(Reader):
             by, read = "its header", decoder.newest
         if end is not None and end - read > slack + 2 * self._tick:
             promised, came = float(end - self._first_time), float(read - self._first_time)
-            ledger.promised_time(by, promised, came, max(1, round((end - read) / step)))
+            frames = max(1, round((end - read) / step))
+            ledger.missing_frames += frames
+            about = f"about {count(frames)} missing at the end"
+            ledger.fault(f"{by} promises {promised:.2f} s, {came:.2f} s were read: {about}")
 
     def _check_gaps(self, stamps: Sequence[int]) -> None:
         """Compare increasing `stamps` (pts in ticks) with the clip's constant rate, if any: a hole
@@ -553,12 +557,3 @@ class VideoReader(Reader):
             ledger, found = self.ledger, len(stamps)
             where = f"gaps after {places} s{more}"
             ledger.promised("its constant rate", found + missing, found, detail=where)
-
-
-def _once(tags: Mapping[str, str]) -> dict[str, str]:
-    """Tags of a container; newer FFmpeg joins the two times of creation that MP4 and MOV may
-    hold, with a semicolon between them, and takes that for no time when it writes."""
-    kept = dict(tags)
-    if "creation_time" in kept:
-        kept["creation_time"] = kept["creation_time"].split(";")[0]
-    return kept

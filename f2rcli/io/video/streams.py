@@ -249,22 +249,18 @@ def _sound_encoder(container: Container, stream: Stream, codec: str) -> str:
         why, hint = "this FFmpeg has no such audio encoder", "Try aac, opus, flac, mp3 or ac3."
     elif stream.codec_context is None:
         why, hint = f"FFmpeg has no decoder for {stream_line(stream)}", "Leave it out."
-    elif not _takes_sound(container, encoder):
-        why = f"{container.name} cannot hold it"
+    else:
+        name = av.Codec(encoder, "w").canonical_name
         hint = "opus fits .webm and .mkv, aac fits .mp4, .mov and .ts."
+        fits = name in dict(container.only).get("audio", (name,))
+        try:
+            av.open(io.BytesIO(), "w", format=container.muxer).add_stream(encoder)
+        except ValueError:
+            fits = False
+        why = "" if fits else f"{container.name} cannot hold it"
     if why:
         raise UsageError(f"audio_codec={codec!r}: {why}.", hint=hint)
     return encoder
-
-
-def _takes_sound(container: Container, encoder: str) -> bool:
-    """Whether a container takes what an audio encoder writes: by our table, and by its muxer."""
-    name = av.Codec(encoder, "w").canonical_name
-    try:
-        av.open(io.BytesIO(), "w", format=container.muxer).add_stream(encoder)
-    except ValueError:
-        return False
-    return name in dict(container.only).get("audio", (name,))
 
 
 def _rebuilt(source: SourceMetadata, container: Container, stream: Stream) -> bool:
@@ -334,10 +330,15 @@ def stream_tags(metadata: Mapping[str, str], muxer: str) -> dict[str, str]:
 
 
 def plain_tags(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Tags that describe the content, not the file they came in."""
+    """Tags that describe the content, not the file they came in.
+
+    Newer FFmpeg joins the two times of creation that MP4 and MOV may hold, with a semicolon
+    between them, and takes that for no time when it writes.
+    """
     return {
-        key: value for key, value in metadata.items() if key.lower().split("-")[0] not in _STALE
-    }
+        key: value.split(";")[0] if key == "creation_time" else value
+        for key, value in metadata.items() if key.lower().split("-")[0] not in _STALE
+    }  # fmt: skip
 
 
 @dataclass(slots=True, eq=False)

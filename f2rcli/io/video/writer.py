@@ -33,7 +33,6 @@ from f2rcli.io.files import PartFile, check_target, disk_error, misread_error
 from f2rcli.io.video.decoder import AnyPacket, shown_at
 from f2rcli.io.video.encoders import (
     MASTERED,
-    EncoderChoice,
     EncoderSetup,
     choose_encoder,
     family_of_encoder,
@@ -114,8 +113,7 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
     container = container_for(where, source.container, options.codec)
     if where != PIPE:
         check_target(Path(where), reader.paths(), overwrite=options.overwrite)
-    choice = choose_encoder(reader, container, options)
-    setup = choice.setup
+    setup, lost, why = choose_encoder(reader, container, options)
     streams, dropped = plan_streams(source, container, options)
     template = _template(container, setup, source)
     tags, container_options, fates = _tags(source, container)
@@ -133,9 +131,9 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
         crf=float(crf) if crf.replace(".", "", 1).isdecimal() else None,
         preset=encoding.get("preset"),
         options=setup.options,
-        kept=(*(plan.words for plan in streams), *(what for what, why in fates if not why)),
-        dropped=(*choice.lost, *dropped, *(f"{what} ({why})" for what, why in fates if why)),
-        notes=tuple(_notes(reader, container, choice, options)),
+        kept=(*(plan.words for plan in streams), *(what for what, lost in fates if not lost)),
+        dropped=(*lost, *dropped, *(f"{what} ({reason})" for what, reason in fates if reason)),
+        notes=tuple(_notes(reader, container, setup, why, exact=not lost)),
         detail=VideoDetail(
             container=container,
             setup=setup,
@@ -204,11 +202,8 @@ def _tags(
     source: SourceMetadata, container: Container
 ) -> tuple[dict[str, str], dict[str, str], list[Fate]]:
     """The file's tags to write, the container's options, and what becomes of the tags."""
-    tags, options, header = (
-        plain_tags(source.container_tags),
-        dict(container.options),
-        source.header,
-    )
+    tags, options = plain_tags(source.container_tags), dict(container.options)
+    header = source.header
     none = "" if container.described else f"{container.name} holds none"
     fates = [("metadata", none)] * bool(tags)
     levels = [name for name in tags if "/" in name and "matroska" in source.container]
@@ -282,16 +277,17 @@ def _holds_layout(container: Container, extra: str, stereo: tuple[int, ...]) -> 
 
 
 def _notes(
-    reader: Reader, container: Container, choice: EncoderChoice, options: WriteOptions
+    reader: Reader, container: Container, setup: EncoderSetup, why: str, *, exact: bool
 ) -> Iterator[str]:
-    source, layout, setup = metadata_of(reader), reader.info.layout, choice.setup
+    """why: another family is written, unasked; exact: every sample is kept."""
+    source, layout = metadata_of(reader), reader.info.layout
     ours = {container.muxer for container in CONTAINERS}
     if source.container and not ours & {*source.container.split(",")}:
         yield f"written as {container.name}: f2r does not write {source.container}"
-    if choice.why and not options.codec and not options.lossless:
-        yield f"written as {family_of_encoder(setup.encoder)}: {choice.why}"
+    if why:
+        yield f"written as {family_of_encoder(setup.encoder)}: {why}"
     finer = any(a < b for a, b in zip(setup.form.log2_chroma, layout.log2_chroma, strict=True))
-    if setup.form.family is layout.family and finer and not choice.lost:
+    if setup.form.family is layout.family and finer and exact:
         yield f"stored as {setup.form.name}, which holds every sample of the input"
     if one_rate(container, setup.encoder) and source.container != "yuv4mpegpipe":
         what = container.name if container.only_pictures else setup.encoder
@@ -309,15 +305,13 @@ class Written:
     frames: int = 0
     first: int | None = None
     last: int | None = None
-    step: int | None = None  # the duration of the first frame
-    uneven: bool = False  # some frame is shown longer than another
     end: int = 0
+    lengths: set[int] = field(default_factory=set)  # for which frames are shown
 
     def add(self, pts: int, duration: int) -> None:
         """Count one more frame."""
         self.first = pts if self.first is None else self.first
-        self.step = duration if self.step is None else self.step
-        self.uneven |= duration != self.step
+        self.lengths.add(duration)
         self.frames += 1
         self.last, self.end = pts, pts + duration
 
@@ -536,7 +530,7 @@ class VideoWriter(Writer):
         self._written.add(pts, duration)
         # An mp4 of uneven frames forgets how long the last one is shown, unless it is decoded
         # last as well, as key pictures are.
-        picture.pict_type = _KEY_PICTURE if last and self._written.uneven else 0
+        picture.pict_type = _KEY_PICTURE if last and len(self._written.lengths) > 1 else 0
         self._durations[pts] = duration
         with ordinary_scheduling():  # the first picture opens the encoder
             packets = self._encoder.encode(picture)
@@ -544,10 +538,8 @@ class VideoWriter(Writer):
 
     def _place(self, frame: Frame) -> tuple[int, int]:
         """A frame's pts and duration in the encoder's ticks; pts strictly increase."""
-        if frame.pts is None:
-            raise ValueError("the frame has no pts")
         scale = frame.time_base / self.detail.setup.time_base
-        pts = round(frame.pts * scale)
+        pts = round((frame.pts or 0) * scale)
         if self._written.last is not None and pts <= self._written.last:
             pts = self._written.last + 1
         return pts, max(1, round((frame.duration or 0) * scale))
