@@ -37,7 +37,6 @@ from f2rcli.io.raw.exposure import (
     CROP_SIZE,
     DOUBLE,
     EXIF,
-    FRAME_RATE,
     GPS,
     ISO,
     LINEAR,
@@ -270,13 +269,9 @@ def _described(exposure: Exposure) -> Directory:
         50706: (BYTE, b"\1\4\0\0"), 50707: (BYTE, b"\1\1\0\0"),
         50708: (ASCII, exposure.tags.camera or "unknown"),
     }  # fmt: skip
-    named = ((271, exposure.tags.make), (272, exposure.tags.model))
-    tags |= {code: (ASCII, text) for code, text in named if text}
     if exposure.shown is not None:
         top, left, height, width = exposure.shown
         tags |= {CROP_FROM: (LONG, (left, top)), CROP_SIZE: (LONG, (width, height))}
-    if exposure.tags.rate is not None:
-        tags[FRAME_RATE] = SRATIONAL, exposure.tags.rate.as_integer_ratio()
     return tags
 
 

@@ -4,7 +4,6 @@ import struct
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -42,7 +41,7 @@ CARRIED = frozenset({
     51058, 51081, *range(51089, 51092), 51105, *range(51107, 51111), 51112, 51125, 52525,
     *range(52529, 52536), 52537, 52538, 52543, 52544, 52551, 52552,
 })  # fmt: skip
-_OF_EVERY_RAW = {270, 306, 315, XMP, 18246, 18249, 33432, IPTC}
+_OF_EVERY_RAW = {270, 271, 272, 306, 315, XMP, 18246, 18249, 33432, IPTC}
 # EXIF's tags, which TIFF/EP has in its first directory.
 _OF_SHOT = {33434, 33437, 34850, *range(34855, 34868), *range(36864, 36884), *range(37377, 37397),
             *range(41483, 42241)}  # fmt: skip
@@ -56,34 +55,64 @@ NoiseProfile = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawTags:
-    """Metadata from TIFF tags; unknown in files of other structures."""
+    """The tags of a file of TIFF's structure; of others, none."""
 
-    make: str = ""
-    model: str = ""
-    iso: int | None = None
-    orientation: int | None = None
-    rate: Fraction | None = None  # frames per second, of CinemaDNG
-    noise: NoiseProfile | None = None  # (gain, read variance) per plane
-    # Top, left, bottom, right of what sees light, and left, top, width, height of what is shown
-    # of it, as a DNG states them.
-    area: tuple[int, ...] = ()
-    crop: tuple[float, ...] = ()
-    black_down: tuple[float, ...] = ()  # a DNG's black level of each row beside its mean, codes
-    black_across: tuple[float, ...] = ()  # of each column
-    carried: Directory = field(default_factory=dict)
+    every: Directory = field(default_factory=dict)  # of the raw samples, then of the first page
     exif: Directory = field(default_factory=dict)
     gps: Directory = field(default_factory=dict)
-    provenance: str = ""
-    dng: bool = False
     missing_bytes: int = 0  # that the file lacks of what its tags promise
+
+    def text(self, code: int) -> str:
+        """The text of a tag; "" where it has none."""
+        value = self.every.get(code, (ASCII, ""))[1]
+        return value.strip() if isinstance(value, str) else ""
+
+    def numbers(self, code: int) -> tuple[float, ...]:
+        """The numbers of a tag, rationals divided; () where it has none, or some that are none."""
+        kind, value = (self.every | self.exif).get(code, (ASCII, ""))
+        numbers = [] if isinstance(value, str | bytes) else [float(v) for v in np.ravel(value)]
+        if not np.isfinite(numbers).all():
+            return ()
+        if kind not in (RATIONAL, SRATIONAL):
+            return tuple(numbers)
+        pairs = zip(numbers[::2], numbers[1::2], strict=False)
+        return tuple(over / under if under else 0.0 for over, under in pairs)
+
+    def number(self, code: int) -> float:
+        """The first number of a tag; 0 where it has none."""
+        return next(iter(self.numbers(code)), 0.0)
+
+    @property
+    def dng(self) -> bool:
+        """Whether the file is a DNG."""
+        return 50706 in self.every
+
+    @property
+    def iso(self) -> int | None:
+        return int(self.number(ISO)) or None
+
+    @property
+    def carried(self) -> Directory:
+        """What goes into a new file as it stands."""
+        wanted = CARRIED if self.dng else _OF_EVERY_RAW
+        return {code: entry for code, entry in self.every.items() if code in wanted}
+
+    @property
+    def noise(self) -> NoiseProfile | None:
+        """A DNG's NoiseProfile, one pair for all or one per colour, as one per plane."""
+        pairs = self.numbers(NOISE_PROFILE)
+        if len(pairs) not in (2, 6, 8) or not all(v >= 0 for v in pairs) or not any(pairs):
+            return None
+        each = tuple(zip(pairs[::2], pairs[1::2], strict=True))
+        return each * 4 if len(each) == 1 else (each[0], each[1], each[2], each[1])
 
     @property
     def camera(self) -> str:
         """Make and model, as far as the file says them; many makers repeat their name in the
         model."""
-        make = self.make.lower().split()[:1]
-        twice = bool(make) and self.model.lower().startswith(make[0])
-        return " ".join((self.model if twice else f"{self.make} {self.model}").split())
+        make, model = self.text(271), self.text(272)
+        twice = bool(make) and model.lower().startswith(make.lower().split()[0])
+        return " ".join((model if twice else f"{make} {model}").split())
 
 
 def read_tags(path: Path) -> RawTags:
@@ -113,27 +142,12 @@ def _facts(pages: list[Any], size: int) -> RawTags:
     merged = first | {tag.code: tag for page in raw for tag in page.tags}
     every = _entries(merged.values())
     every |= _entries(first[code] for code in (271, 272, ORIENTATION) if code in first)
-    dng = 50706 in first
-    wanted, stated = (CARRIED, every) if dng else (_OF_EVERY_RAW, {})
     exif = {code: entry for code, entry in every.items() if code in _OF_SHOT}
     exif |= _entries(_below(merged.get(EXIF)))
-    rate = _number(every.get(FRAME_RATE))
     return RawTags(
-        make=_text(every.get(271)),
-        model=_text(every.get(272)),
-        iso=int(_number(exif.get(ISO))) or None,
-        orientation=int(_number(every.get(ORIENTATION))) or None,
-        rate=Fraction(rate).limit_denominator(1 << 16) if rate > 0 else None,
-        noise=_noise(_numbers(every.get(NOISE_PROFILE))),
-        area=tuple(map(int, _numbers(stated.get(AREA)))),
-        crop=(*_numbers(stated.get(CROP_FROM)), *_numbers(stated.get(CROP_SIZE))),
-        black_down=_numbers(stated.get(BLACK_DOWN)),
-        black_across=_numbers(stated.get(BLACK_ACROSS)),
-        carried={code: entry for code, entry in every.items() if code in wanted},
+        every=every,
         exif={code: entry for code, entry in exif.items() if code not in _NOTES},
         gps=_entries(_below(merged.get(GPS))),
-        provenance=_text(every.get(PROVENANCE)),
-        dng=dng,
         missing_bytes=max(0, max(ends, default=0) - size),
     )
 
@@ -167,36 +181,6 @@ def packed(kind: int, value: Any) -> tuple[int, bytes]:
     values = list(value) if isinstance(value, tuple | list | np.ndarray) else [value]
     data = struct.pack(f"<{len(values)}{letters[0]}", *values)
     return len(values) // len(letters), data
-
-
-def _text(entry: Entry | None) -> str:
-    value = "" if entry is None else entry[1]
-    return value.strip() if isinstance(value, str) else ""
-
-
-def _numbers(entry: Entry | None) -> tuple[float, ...]:
-    """The numbers of a tag, rationals divided; () where it has none, or some that are none."""
-    kind, value = entry or (ASCII, "")
-    numbers = [] if isinstance(value, str | bytes) else [float(v) for v in np.ravel(value)]
-    if not np.isfinite(numbers).all():
-        return ()
-    if kind not in (RATIONAL, SRATIONAL):
-        return tuple(numbers)
-    pairs = zip(numbers[::2], numbers[1::2], strict=False)
-    return tuple(over / under if under else 0.0 for over, under in pairs)
-
-
-def _number(entry: Entry | None) -> float:
-    """The first number of a tag; 0 where it has none."""
-    return next(iter(_numbers(entry)), 0.0)
-
-
-def _noise(pairs: tuple[float, ...]) -> NoiseProfile | None:
-    """A DNG's NoiseProfile, one pair for all or one per colour, as one per plane."""
-    if len(pairs) not in (2, 6, 8) or not all(v >= 0 for v in pairs) or not any(pairs):
-        return None
-    each = tuple(zip(pairs[::2], pairs[1::2], strict=True))
-    return each * 4 if len(each) == 1 else (each[0], each[1], each[2], each[1])
 
 
 # --- Metadata and samples, through LibRaw ---------------------------------------------------------
@@ -247,9 +231,9 @@ class Exposure:
         """What each row and column of the active area lies below the highest black level, in
         codes; None where all have one level. See DNG's BlackLevelDeltaV and BlackLevelDeltaH."""
         top, left, height, width = self.active
-        first = self.tags.area[:2] or (top, left)
-        down = np.array(self.tags.black_down)[top - first[0] :][:height]
-        across = np.array(self.tags.black_across)[left - first[1] :][:width]
+        begins = [int(v) for v in self.tags.numbers(AREA)[:2]] or [top, left]
+        down = np.array(self.tags.numbers(BLACK_DOWN))[top - begins[0] :][:height]
+        across = np.array(self.tags.numbers(BLACK_ACROSS))[left - begins[1] :][:width]
         if len(down) != height and len(across) != width:
             return None
         down = down if len(down) == height else np.zeros(height)
@@ -349,7 +333,7 @@ def _exposure(raw: Any, path: Path, tags: RawTags) -> Exposure:
         shown=_shown(sizes, tags),
         mosaic=_mosaic(raw, path.name),
         iso=tags.iso or int(raw.other.iso_speed) or None,
-        orientation=tags.orientation or _FLIPS.get(sizes.flip, 1),
+        orientation=int(tags.number(ORIENTATION)) or _FLIPS.get(sizes.flip, 1),
         matrix=tuple(matrix.flatten().tolist()) if matrix.any() else (),
         noise=tags.noise,
         tags=tags,
@@ -363,9 +347,10 @@ def _shown(sizes: Any, tags: RawTags) -> tuple[int, int, int, int] | None:
 
     A DNG's crop counts from the area it states, LibRaw's area begins at even rows and columns.
     """
-    if len(tags.crop) == 4 and len(tags.area) in (0, 4):
-        across, down, width, height = (round(v) for v in tags.crop)
-        top, left = (tags.area or (0, 0))[:2]
+    crop, area = (*tags.numbers(CROP_FROM), *tags.numbers(CROP_SIZE)), tags.numbers(AREA)
+    if len(crop) == 4 and len(area) in (0, 4):
+        across, down, width, height = (round(v) for v in crop)
+        top, left = (int(v) for v in (area or (0, 0))[:2])
         down, across = down + top - sizes.top_margin, across + left - sizes.left_margin
         height, width = height + min(down, 0), width + min(across, 0)
         down, across = max(down, 0), max(across, 0)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from f2rcli.io.numbering import (
     files_of,
     missing_numbers,
 )
-from f2rcli.io.raw.exposure import Exposure, Samples, read_raw
+from f2rcli.io.raw.exposure import FRAME_RATE, PROVENANCE, Exposure, Samples, read_raw
 from f2rcli.io.raw.profile import noise_share
 from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readable
 from f2rcli.samples.lanes import (
@@ -56,7 +57,8 @@ class RawReader(SequenceReader):
             notes.append(f"{missing} numbers are missing among the file names")
         exposure, samples = first_readable(files, read_raw)
         self.first = exposure
-        super().__init__(source, options, files, exposure.tags.rate or RATE)
+        rate = Fraction(exposure.tags.number(FRAME_RATE)).limit_denominator(1 << 16)
+        super().__init__(source, options, files, rate if rate > 0 else RATE)
         _, _, height, width = exposure.active
         self.profile_fits, words = _profile_check(exposure, samples)
         notes += words
@@ -112,7 +114,7 @@ class RawReader(SequenceReader):
         )  # fmt: skip
 
     def provenance_text(self) -> str:
-        return self.first.tags.provenance
+        return self.first.tags.text(PROVENANCE)
 
     def describe(self) -> list[dict[str, Any]]:
         first, mosaic = self.first, self.first.mosaic
