@@ -7,6 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -96,6 +97,7 @@ class Ledger:
 FieldMode = Literal["auto", "on", "off"]  # interlaced: as the file says, always, never
 FAMILIES = ("h264", "hevc", "av1", "vp9", "ffv1", "prores", "mjpeg")  # of codecs
 _MARK = '{"f2r": '  # what a file's provenance begins with
+_SLACK = Fraction(1, 1_000_000)  # seconds: `--start 0.04` means the frame at 1/25 s
 MOST_PIXELS = 1 << 29  # of a picture: a header that claims more is more likely broken than right
 
 
@@ -128,6 +130,31 @@ class ReadOptions:
                 f"end={self.end:g}: must lie after the start, {self.start or 0:g}.",
                 hint="Both count from the clip's first frame, in seconds.",
             )
+
+    @property
+    def begins(self) -> Fraction:
+        """Seconds from the clip's first frame at which the excerpt begins."""
+        return Fraction(self.start or 0).limit_denominator(1_000_000)
+
+    @property
+    def ends(self) -> Fraction | None:
+        """Seconds at which the excerpt ends; None: with the clip."""
+        return None if self.end is None else Fraction(self.end).limit_denominator(1_000_000)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the whole clip is asked for."""
+        return not self.start and self.end is None and self.frames is None
+
+    def before(self, time: Fraction) -> bool:
+        """Whether `time` lies before the excerpt."""
+        return time < self.begins - _SLACK
+
+    def beyond(self, time: Fraction, taken: int) -> bool:
+        """Whether a frame at `time`, with `taken` frames taken before it, lies behind it."""
+        if self.frames is not None and taken >= self.frames:
+            return True
+        return self.ends is not None and time >= self.ends - _SLACK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

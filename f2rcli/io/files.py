@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 
-from f2rcli.errors import OutputError, UsageError
+from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.io.numbering import files_of, is_pattern, matching
 from f2rcli.system import Interruption
 
@@ -112,6 +112,21 @@ def _take(descriptor: int) -> None:
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
+
+
+def first_bytes(path: Path) -> bytes:
+    """A file's first bytes. Raises InputError where it cannot be read, or is empty."""
+    try:
+        with path.open("rb") as handle:
+            head = handle.read(4)
+    except OSError as error:
+        why = error.strerror or "cannot be read"
+        raise InputError(
+            f"{path.name}: {why}.", hint="Check the path and its permissions."
+        ) from error
+    if not head:
+        raise InputError(f"{path.name}: is empty (0 bytes).", hint="Copy or record it again.")
+    return head
 
 
 # --- SHA-256 of files and folders -----------------------------------------------------------------

@@ -61,8 +61,8 @@ def clip_files(source: str, suffixes: Collection[str], what: str) -> list[Path]:
 
 def matching(pattern: Path) -> list[tuple[int, Path]]:
     """Number and path of every file that matches a pattern, in no order."""
-    before, width, after = _split(pattern.name)
-    number = re.compile(re.escape(before) + rf"(\d{{{max(width, 1)},}})" + re.escape(after))
+    before, width, after = _PATTERN.split(pattern.name)
+    number = re.compile(re.escape(before) + rf"(\d{{{width or 1},}})" + re.escape(after))
     files = pattern.parent.iterdir() if pattern.parent.is_dir() else ()
     return [(int(match[1]), path) for path in files if (match := number.fullmatch(path.name))]
 
@@ -98,15 +98,8 @@ def missing_numbers(files: list[Path]) -> tuple[int, str]:
 
 def numbered(pattern: Path, number: int) -> Path:
     """The file of a pattern with this number."""
-    before, width, after = _split(pattern.name)
-    return pattern.with_name(f"{before}{number:0{width}d}{after}")
-
-
-def _split(name: str) -> tuple[str, int, str]:
-    match = _PATTERN.search(name)
-    if match is None:
-        raise ValueError(f"{name}: not a pattern")
-    return name[: match.start()], int(match[1] or 0), name[match.end() :]
+    before, width, after = _PATTERN.split(pattern.name)
+    return pattern.with_name(f"{before}{number:0{width or 1}d}{after}")
 
 
 def axes_in_names(files: list[Path]) -> tuple[dict[str, int], list[Path | None]] | None:

@@ -36,6 +36,7 @@ from f2rcli.io.files import (
     default_folder,
     disk_errors,
     file_digest,
+    first_bytes,
     misread_error,
     write_file,
 )
@@ -191,11 +192,9 @@ def decode_picture(path: Path) -> av.VideoFrame:
     assert isinstance(context, VideoCodecContext)
     context.thread_count = 1
     context.options = {"max_pixels": str(MOST_PIXELS)}
+    first_bytes(path)
     try:
-        data = path.read_bytes()
-        if not data:
-            raise InputError(f"{path.name}: is empty (0 bytes).", hint="Copy or record it again.")
-        frames = context.decode(Packet(data)) or context.decode(None)
+        frames = context.decode(Packet(path.read_bytes())) or context.decode(None)
     except (av.FFmpegError, ValueError, OSError) as error:
         why = ffmpeg_reason(error)
         raise InputError(

@@ -4,7 +4,7 @@ read one by one, of which damaged ones are held."""
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
@@ -38,9 +38,9 @@ class SequenceReader(Reader):
         self.ledger = Ledger(name=self.source.name)
         self.every = every
         self.rate = rate
-        span, count = TimeRange.of(options), len(every)
-        start = next((n for n in range(count) if not span.before(n / rate)), count)
-        beyond = (n for n in range(start, count) if span.beyond(n / rate, n - start))
+        count = len(every)
+        start = next((n for n in range(count) if not options.before(n / rate)), count)
+        beyond = (n for n in range(start, count) if options.beyond(n / rate, n - start))
         self.asked = range(start, next(beyond, count))
         if not self.asked:
             raise InputError(
@@ -118,41 +118,7 @@ def tell_missing(ledger: Ledger, files: list[Path]) -> None:
 # --- Excerpts, and the times of their frames ----------------------------------------------------
 
 
-_SLACK = Fraction(1, 1_000_000)  # seconds: `--start 0.04` means the frame at 1/25 s
 _SEARCHED = 16  # frames looked at for each different one after an excerpt
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimeRange:
-    """An excerpt of a clip, in seconds from its first frame; end None means to its end."""
-
-    start: Fraction = Fraction(0)
-    end: Fraction | None = None
-    frames: int | None = None
-
-    @classmethod
-    def of(cls, options: ReadOptions) -> "TimeRange":
-        """The excerpt that the options ask for."""
-        return cls(
-            start=Fraction(options.start or 0).limit_denominator(1_000_000),
-            end=None if options.end is None else Fraction(options.end).limit_denominator(1_000_000),
-            frames=options.frames,
-        )
-
-    @property
-    def whole(self) -> bool:
-        """Whether this is the whole clip."""
-        return not self.start and self.end is None and self.frames is None
-
-    def before(self, time: Fraction) -> bool:
-        """Whether `time` lies before the excerpt."""
-        return time < self.start - _SLACK
-
-    def beyond(self, time: Fraction, taken: int) -> bool:
-        """Whether a frame at `time`, with `taken` frames taken before it, lies behind it."""
-        if self.frames is not None and taken >= self.frames:
-            return True
-        return self.end is not None and time >= self.end - _SLACK
 
 
 def timed(

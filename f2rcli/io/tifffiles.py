@@ -12,6 +12,7 @@ from typing import Any
 import tifffile
 
 from f2rcli.errors import F2RError, InputError
+from f2rcli.io.files import first_bytes
 
 
 class refusals:
@@ -82,21 +83,6 @@ def compression_name(scheme: int) -> str:
     """TIFF's compression, in tifffile's word."""
     name = next((one.name for one in tifffile.COMPRESSION if one == scheme), f"number {scheme}")
     return "uncompressed" if name == "NONE" else str(name).removeprefix("ADOBE_")
-
-
-def first_bytes(path: Path) -> bytes:
-    """A file's first bytes. Raises InputError where it cannot be read, or is empty."""
-    try:
-        with path.open("rb") as handle:
-            head = handle.read(4)
-    except OSError as error:
-        why = error.strerror or "cannot be read"
-        raise InputError(
-            f"{path.name}: {why}.", hint="Check the path and its permissions."
-        ) from error
-    if not head:
-        raise InputError(f"{path.name}: is empty (0 bytes).", hint="Copy or record it again.")
-    return head
 
 
 def check_head(path: Path) -> None:

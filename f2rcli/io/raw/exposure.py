@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from f2rcli.errors import InputError
 from f2rcli.frames import Mosaic
 from f2rcli.io.base import MOST_PIXELS
-from f2rcli.io.tifffiles import first_bytes, quiet, refusals
+from f2rcli.io.files import first_bytes
+from f2rcli.io.tifffiles import quiet, refusals
 from f2rcli.sensor import PATTERNS, plane_colours
 
 BYTE, ASCII, SHORT, LONG, RATIONAL, SRATIONAL, DOUBLE = 1, 2, 3, 4, 5, 10, 12

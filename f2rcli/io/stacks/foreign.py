@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
@@ -106,12 +106,9 @@ def nd2_images(file: Any, path: Path) -> list[Image]:
     return [image(position) for position in range(sizes.get("P", 1))]
 
 
-def _of_nd2(
-    file: Any, xml: str, position: int, sizes: dict[str, int]
-) -> Metadata:  # fmt: skip
+def _of_nd2(file: Any, xml: str, position: int, sizes: dict[str, int]) -> Metadata:
     """By the OME-XML that the package makes; it and what the program recorded go along in whole."""
     outer = {axis: size for axis, size in sizes.items() if axis not in "YXS"}
-
     own = "\n".join(f"{name}: {text}" for name, text in (file.text_info or {}).items())
     root = parsed(xml)
     found = Metadata() if root is None else of_ome(root, position, outer)
@@ -119,13 +116,8 @@ def _of_nd2(
         scaled(found.planes[at].get("DeltaT"), found.planes[at].get("DeltaTUnit", "s"), SECONDS)
         for t in range(sizes.get("T", 1)) if (at := place_of(outer, T=t) or 0) < len(found.planes)
     ]  # fmt: skip
-    interval = steady([time for time in times if time is not None])
-    voxel = file.voxel_size()
-    return Metadata(
-        sizes=found.sizes or known_sizes(X=voxel.x, Y=voxel.y, Z=voxel.z),
-        interval=found.interval or interval, bits=found.bits, date=found.date,
-        channels=found.channels, planes=found.planes, own=f"{own}\n{xml}".strip(),
-    )  # fmt: skip
+    interval = found.interval or steady([time for time in times if time is not None])
+    return replace(found, interval=interval, own=f"{own}\n{xml}".strip())
 
 
 # --- Leica LIF ------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import numpy as np
 
 from f2rcli.errors import InputError
 from f2rcli.io import formats
+from f2rcli.io.files import first_bytes
 from f2rcli.io.stacks.arrays import (
     HDF5_CACHE,
     fits_images,
@@ -28,7 +29,6 @@ from f2rcli.io.stacks.foreign import (
 )
 from f2rcli.io.stacks.metadata import PROVENANCE, Metadata
 from f2rcli.io.stacks.stack import Series, Stack
-from f2rcli.io.tifffiles import first_bytes
 
 
 class StackFormat(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any
 from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import ClipInfo, Frame, Plane, PlaneLayout
 from f2rcli.io.base import Ledger, Reader, ReadOptions
-from f2rcli.io.sequence import MismatchError, TimeRange, first_readable, tell_missing
+from f2rcli.io.sequence import MismatchError, first_readable, tell_missing
 from f2rcli.io.stacks.stack import (
     ALL,
     ALONE,
@@ -117,7 +117,7 @@ class StackReader(Reader):
 
     def _cut(self, lane: Lane) -> Lane:
         """The lane without what is not asked for, and without what is not there."""
-        span, absent = TimeRange.of(self.options), self.series[lane.series].absent
+        span, absent = self.options, self.series[lane.series].absent
         if self.interval is None and (span.start or span.end is not None):
             raise UsageError(
                 f"{self.source.name}: does not state the time between frames.",

@@ -21,7 +21,7 @@ from f2rcli.io.files import (
     misread_error,
 )
 from f2rcli.io.formats import BIG_TIFF, TIFF
-from f2rcli.io.sequence import TimeRange, first_readable
+from f2rcli.io.sequence import first_readable
 from f2rcli.io.stacks.library import LibraryStack
 from f2rcli.io.stacks.metadata import BITS
 from f2rcli.io.stacks.reader import StackFrame, StackReader
@@ -61,7 +61,7 @@ def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
         )
     options.refuse_encoding("a stack, which is stored as its source is")
     folder = isinstance(reader.stack, PageFolder) and not zarr
-    if not TimeRange.of(reader.options).whole:
+    if not reader.options.whole:
         raise UsageError(
             f"{reader.info.name}: a stack can only be written whole.",
             hint="Leave out start=, end= and frames=; --preview TIME shows a still.",

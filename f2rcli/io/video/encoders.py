@@ -68,22 +68,19 @@ class EncoderSetup:
 
     encoder: str
     form: PixelFormat
-    width: int
-    height: int
-    rate: Fraction
+    info: ClipInfo
     time_base: Fraction
     tags: ColourTags
     pixel_aspect: Fraction | None
     coding: PlaneLayout  # range, matrix and siting of the pictures that go in
-    field_order: int  # FFmpeg's AVFieldOrder: 1 progressive, 2 top first, 3 bottom first
     codec_tag: str
     options: tuple[tuple[str, str], ...]
 
     def apply(self, context: VideoCodecContext) -> None:
         """Configure a new encoder."""
-        context.width, context.height = self.width, self.height
+        context.width, context.height = self.info.width, self.info.height
         context.time_base = self.time_base
-        context.framerate = self.rate
+        context.framerate = rate_of(self.info)
         self.describe(context)
         context.options = dict(self.options)
         if self.encoder == "libsvtav1":
@@ -93,7 +90,9 @@ class EncoderSetup:
         """Let an encoder, or the copy of a source's stream, say what pictures are written."""
         self.tag(context)
         context.pix_fmt = self.form.name
-        context.field_order = self.field_order
+        # FFmpeg's AVFieldOrder: 1 progressive, 2 top first, 3 bottom first
+        order = 2 if self.info.top_field_first else 3
+        context.field_order = order if self.info.interlaced else 1
         if self.pixel_aspect is not None:
             context.sample_aspect_ratio = self.pixel_aspect
         if self.codec_tag:
@@ -274,6 +273,11 @@ def says_fields(container: Container, encoder: str) -> bool:
     return by_codec or container.name in ("matroska", "mov", "y4m")
 
 
+def rate_of(info: ClipInfo) -> Fraction:
+    """Frames per second, where a file has to say them."""
+    return info.rate or Fraction(25)
+
+
 def one_rate(container: Container, encoder: str) -> bool:
     """Whether frame times are rounded to multiples of one duration."""
     return container.only_pictures or encoder in ("mpeg2video", "mpeg4", "dvvideo")
@@ -325,7 +329,6 @@ def _setup(
     reader: Reader, container: Container, encoder: str, form: PixelFormat, options: WriteOptions
 ) -> EncoderSetup:
     info, source = reader.info, metadata_of(reader)
-    rate = info.rate or Fraction(25)
     limited = form.family is Family.YUV and encoder in _NEVER_FULL
     coding = form.layout(
         full_range=info.layout.full_range and not limited,
@@ -337,10 +340,8 @@ def _setup(
     return EncoderSetup(
         encoder=encoder,
         form=form,
-        width=info.width,
-        height=info.height,
-        rate=rate,
-        time_base=1 / rate if one_rate(container, encoder) else info.time_base,
+        info=info,
+        time_base=1 / rate_of(info) if one_rate(container, encoder) else info.time_base,
         # The source's, with what the pictures' coding itself decides.
         tags=replace(
             tags,
@@ -350,7 +351,6 @@ def _setup(
         ),
         coding=coding,
         pixel_aspect=source.pixel_aspect,
-        field_order=1 if not info.interlaced else 2 if info.top_field_first else 3,
         codec_tag="hvc1" if hevc else "",  # QuickTime plays no other
         options=tuple(_options(encoder, form, info, source, options).items()),
     )

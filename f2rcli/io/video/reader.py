@@ -20,7 +20,7 @@ from av.video.codeccontext import VideoCodecContext
 from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io.base import Ledger, Reader, ReadOptions
-from f2rcli.io.sequence import TimeRange, leading, timed, trailing
+from f2rcli.io.sequence import leading, timed, trailing
 from f2rcli.io.video.decoder import (
     EXPORTED,
     HEADERS,
@@ -75,7 +75,6 @@ class VideoReader(Reader):
         self.source = str(source)
         self.name = display_name(source)
         self.options = options
-        self.span = TimeRange.of(options)
         self.ledger = Ledger(name=self.name)
         self.side = SidePackets()
         self._aspect: Fraction | None = None  # of a pixel, by the codec
@@ -116,7 +115,7 @@ class VideoReader(Reader):
         self._check_gaps(stamps)
 
     def opening(self) -> Iterator[Frame]:
-        if not self.span.start:
+        if not self.options.begins:
             return
         if not self._again:
             self.ledger.remark(
@@ -198,9 +197,9 @@ class VideoReader(Reader):
         Transport streams find times only roughly: they are asked for `margin` seconds before it,
         and what comes is looked at.
         """
-        if not self.span.start or not self._again or self._untimed:
+        if not self.options.begins or not self._again or self._untimed:
             return False
-        target = self._first_pts + int(self.span.start / self._tick) - lead
+        target = self._first_pts + int(self.options.begins / self._tick) - lead
         place = target - round(margin / self._tick)
         if place <= self._first_pts:
             return False
@@ -222,7 +221,7 @@ class VideoReader(Reader):
 
     def _early(self, frame: Frame) -> bool:
         """Whether a frame lies before the excerpt; its damage does not count then."""
-        early = self.span.before(self._since(frame))
+        early = self.options.before(self._since(frame))
         if early:
             self.ledger.forgive(frame)
         return early
@@ -286,18 +285,18 @@ class VideoReader(Reader):
 
     def _within(self, lead: deque[Frame], clip: Iterator[Frame]) -> Iterator[Frame]:
         """The frames of the excerpt, moved to begin when their source did, and their context."""
-        if self.span.whole:
+        if self.options.whole:
             yield from clip
             return
         last = next(clip, None)
         if last is None:
             raise InputError(
-                f"{self.name}: has no frame at or after {float(self.span.start):g} s.",
+                f"{self.name}: has no frame at or after {float(self.options.begins):g} s.",
                 hint="Pass an earlier start=.",
             )
         moved = (last.pts or 0) - self._first_pts
         for taken, frame in enumerate(chain([last], clip)):
-            if self.span.beyond(self._since(frame), taken):
+            if self.options.beyond(self._since(frame), taken):
                 yield from self._beyond(chain([frame], clip), last, moved)
                 return
             if not taken:
@@ -445,15 +444,15 @@ class VideoReader(Reader):
 
     def _count(self) -> int | None:
         said = self._counted()
-        if not said or self.span.end is not None:
+        if not said or self.options.ends is not None:
             return None
-        return said if self.span.frames is None else min(said, self.span.frames)
+        return said if self.options.frames is None else min(said, self.options.frames)
 
     def _counted(self) -> int:
         """The number of packets that the container counts, where all of them are read; else 0."""
         counted = self._tag("NUMBER_OF_FRAMES")
         said = self.stream.frames or (int(counted) if counted.isdecimal() else 0)
-        return 0 if self.span.start else said
+        return 0 if self.options.begins else said
 
     def _duration(self) -> float | None:
         """Seconds that will be read, as far as the container knows."""
@@ -462,12 +461,12 @@ class VideoReader(Reader):
             whole = end - self._first_time
         elif self.container.duration:
             whole = Fraction(self.container.duration, av.time_base)
-        if self.span.frames is not None and self._rate:
-            asked = self.span.start + Fraction(self.span.frames) / self._rate
+        if self.options.frames is not None and self._rate:
+            asked = self.options.begins + Fraction(self.options.frames) / self._rate
             whole = min(whole or asked, asked)
-        if self.span.end is not None:
-            whole = min(whole or self.span.end, self.span.end)
-        return None if whole is None else float(max(whole - self.span.start, Fraction(0)))
+        if self.options.ends is not None:
+            whole = min(whole or self.options.ends, self.options.ends)
+        return None if whole is None else float(max(whole - self.options.begins, Fraction(0)))
 
     def _stream_end(self) -> Fraction | None:
         """When the video ends by what the container says of it; seconds, container time."""

@@ -17,6 +17,7 @@ from av.stream import Disposition, Stream
 
 from f2rcli.errors import InputError
 from f2rcli.io.base import MOST_PIXELS, Reader
+from f2rcli.io.files import first_bytes
 from f2rcli.io.video.header import HeaderFacts
 from f2rcli.io.video.pixels import ColourTags, PictureFacts
 
@@ -88,7 +89,7 @@ def open_source(source: str | Path | StandardInput) -> InputContainer:
         name, file, protocols = display_name(PIPE), source, ""
     else:
         name, file, protocols = display_name(source), f"file:{Path(source)}", "file"
-        _check_file(source, name)
+        _check_file(source)
     options = {"protocol_whitelist": protocols, "format_whitelist": ",".join(_DEMUXERS)}
     try:
         opened: InputContainer = av.open(
@@ -99,33 +100,25 @@ def open_source(source: str | Path | StandardInput) -> InputContainer:
         raise _open_error(source, name, error) from error
 
 
-def _check_file(source: str | Path, name: str) -> None:
+def _check_file(source: str | Path) -> None:
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", str(source)):
         raise InputError(
             f"{source}: network addresses are not supported.", hint="Download the file first."
         )
     path = Path(source)
-    try:
-        size = path.stat().st_size
-    except OSError as error:
-        raise InputError(
-            f"{name}: {error.strerror or 'cannot be read'}.", hint="Check the name and the folder."
-        ) from error
     if path.is_dir():
         raise InputError(
-            f"{name}: is a folder without pictures that f2r can read.",
+            f"{display_name(source)}: is a folder without pictures that f2r can read.",
             hint="Name the files themselves.",
         )
-    if path.is_file() and size == 0:
-        raise InputError(f"{name}: is empty (0 bytes).", hint="Copy or record it again.")
+    if path.is_file() or not path.exists():  # a named pipe would lose what is read of it
+        first_bytes(path)
 
 
 def _open_error(source: str | Path | StandardInput, name: str, error: BaseException) -> InputError:
     reason, piped = ffmpeg_reason(error), isinstance(source, StandardInput)
     what, hint = f"is not a video that FFmpeg can read ({reason})", COMPLETE
-    if isinstance(error, PermissionError):
-        what, hint = "no permission to read it", "Check its permissions."
-    elif isinstance(source, StandardInput) and not source.size:
+    if isinstance(source, StandardInput) and not source.size:
         what, hint = "is empty", "The program before the pipe wrote nothing."
     elif "moov atom not found" in reason:
         what = "truncated or damaged, its index (moov) is missing"

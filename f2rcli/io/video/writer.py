@@ -38,6 +38,7 @@ from f2rcli.io.video.encoders import (
     family_of_encoder,
     one_rate,
     ordinary_scheduling,
+    rate_of,
     says_fields,
     says_matrix,
 )
@@ -174,7 +175,7 @@ def _display(
     if not container.matroska or not stated:
         return None
     hidden = header.crop if cropped else (0, 0)
-    seen = setup.width - hidden[0], setup.height - hidden[1]
+    seen = setup.info.width - hidden[0], setup.info.height - hidden[1]
     shown = display_size(seen, source.pixel_aspect or Fraction(1))
     own = header.display
     return own if own is not None and Fraction(*own) == Fraction(*shown) else shown
@@ -249,7 +250,7 @@ def _fates(
         why = "pictures are written whole, and the file does not say what to hide"
         yield "cropping", "" if copied else why
     if _anamorphic(source):
-        shape = Fraction(setup.width, setup.height) * (source.pixel_aspect or 1)
+        shape = Fraction(setup.info.width, setup.info.height) * (source.pixel_aspect or 1)
         coded = encoder in _IN_STREAM or (encoder == "mpeg2video" and shape in _MPEG2_SHAPES)
         shaped = container.described or container.only_pictures or coded
         yield f"pixel aspect {source.pixel_aspect}", "" if shaped else unstored
@@ -291,7 +292,7 @@ def _notes(
         yield f"stored as {setup.form.name}, which holds every sample of the input"
     if one_rate(container, setup.encoder) and source.container != "yuv4mpegpipe":
         what = container.name if container.only_pictures else setup.encoder
-        yield f"{what} has one frame rate, {float(setup.rate):g}: frame times are rounded"
+        yield f"{what} has one frame rate, {float(rate_of(setup.info)):g}: frame times are rounded"
 
 
 # --- Writing --------------------------------------------------------------------------------------
@@ -473,7 +474,7 @@ class VideoWriter(Writer):
         setup, template = self.detail.setup, self.detail.template
         added: Stream
         if template is None:
-            added = container.add_stream(setup.encoder, rate=setup.rate)
+            added = container.add_stream(setup.encoder, rate=rate_of(setup.info))
             assert isinstance(added, av.VideoStream)  # as its trial showed
             self._encoder = added.codec_context
             setup.apply(self._encoder)
