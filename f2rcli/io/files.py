@@ -256,8 +256,7 @@ def replacing(target: Path) -> Iterator[Path]:
         flush(part)
         os.replace(part, target)
     finally:
-        with suppress(OSError):
-            part.unlink()
+        delete(part)
 
 
 def unique_part(target: Path) -> Path:
@@ -277,13 +276,17 @@ def sweep(folder: Path) -> None:
             touched = max(path.lstat().st_mtime for path in (part, *within))
         except OSError:  # it was renamed or removed meanwhile
             continue
-        if time.time() - touched < FORGOTTEN:
-            continue
-        if part.is_dir():
-            shutil.rmtree(part, ignore_errors=True)
-        else:
-            with suppress(OSError):
-                part.unlink()
+        if time.time() - touched >= FORGOTTEN:
+            delete(part)
+
+
+def delete(path: Path) -> None:
+    """Delete a file or folder, as far as it is there and can be."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
 
 
 def write_text(target: Path, text: str) -> None:
@@ -302,15 +305,28 @@ def write_file(target: Path, data: bytes, *, overwrite: bool) -> None:
         part.discard()
 
 
+def part_path(target: Path) -> Path:
+    """The file that becomes `target`, while it is written."""
+    return target.with_name(_fitting(f".{target.stem}.part{target.suffix}"))
+
+
+def part_folder(folder: Path) -> Path:
+    """The folder that becomes `folder`, or whose files move there, while they are written."""
+    beside = folder if folder.is_dir() else folder.parent
+    return beside / _fitting(f".{folder.resolve().name}.part")
+
+
 class PartFile:
     """A user's file under way, beside its target: `publish` moves it there whole, `discard` removes
     it. One run at a time writes a target."""
+
+    place = staticmethod(part_path)  # where it is written meanwhile
 
     def __init__(self, target: Path, *, overwrite: bool) -> None:
         """Begin; raises OutputError where another run writes the target, or nothing can be."""
         self.target = target
         self.overwrite = overwrite
-        self.path = self._place()
+        self.path = self.place(target)
         self._lock: int | None = None  # while it is neither published nor discarded
         with disk_errors(target), Interruption():  # a signal is heard once it is known
             try:
@@ -327,13 +343,9 @@ class PartFile:
                 self.discard()
                 raise
 
-    def _place(self) -> Path:
-        """Where it is written meanwhile."""
-        return part_path(self.target)
-
     def _begin(self) -> None:
         """Make an empty part, whatever a killed run left behind. Raises OSError."""
-        self.path.unlink(missing_ok=True)
+        delete(self.path)
         self.path.touch(exist_ok=False)
 
     def file(self, name: str) -> Path:
@@ -369,10 +381,8 @@ class PartFile:
 
     def remove(self) -> None:
         """Remove what is there unless it is published; its writer may still have it open."""
-        if self._lock is None:
-            return
-        with suppress(OSError):
-            self.path.unlink()
+        if self._lock is not None:
+            delete(self.path)
 
     def _close(self) -> None:
         if self._lock is not None:
@@ -385,13 +395,12 @@ class PartFile:
 class PartFolder(PartFile):
     """Files of a folder that appear together or not at all."""
 
+    place = staticmethod(part_folder)
+
     def _begin(self) -> None:
         self.names: list[str] = []
-        shutil.rmtree(self.path, ignore_errors=True)
+        delete(self.path)
         self.path.mkdir()
-
-    def _place(self) -> Path:
-        return part_folder(self.target)
 
     def file(self, name: str) -> Path:
         self.names.append(name)
@@ -414,11 +423,6 @@ class PartFolder(PartFile):
             os.replace(self.path / name, self.target / name)
         self.path.rmdir()
 
-    def remove(self) -> None:
-        """See PartFile."""
-        if self._lock is not None:
-            shutil.rmtree(self.path, ignore_errors=True)
-
 
 _UNDER_WAY: set[PartFile] = set()  # of this process and those it was forked from
 
@@ -434,17 +438,6 @@ def _remember(part: PartFile) -> None:
 def _discard_all(process: int) -> None:
     for part in tuple(_UNDER_WAY) if os.getpid() == process else ():
         part.discard()
-
-
-def part_path(target: Path) -> Path:
-    """The file that becomes `target`, while it is written."""
-    return target.with_name(_fitting(f".{target.stem}.part{target.suffix}"))
-
-
-def part_folder(folder: Path) -> Path:
-    """The folder that becomes `folder`, or whose files move there, while they are written."""
-    beside = folder if folder.is_dir() else folder.parent
-    return beside / _fitting(f".{folder.resolve().name}.part")
 
 
 def lock_path(target: Path) -> Path:

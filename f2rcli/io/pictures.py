@@ -5,7 +5,6 @@ resolution), so that is copied from file to file as it is.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from hashlib import sha256
 from pathlib import Path
@@ -18,7 +17,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from f2rcli import yuv
 from f2rcli.errors import InputError, OutputError, UsageError
-from f2rcli.frames import ClipInfo, Frame, Matrix, Plane, PlaneLayout
+from f2rcli.frames import ClipInfo, Frame, Matrix, Plane
 from f2rcli.io.base import (
     MOST_PIXELS,
     Reader,
@@ -53,7 +52,6 @@ from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readab
 from f2rcli.io.video.encoders import LAMBDA, closest_format, formats_of, losses
 from f2rcli.io.video.pixels import (
     FULL,
-    PixelFormat,
     colour_tags,
     converted,
     fits,
@@ -276,17 +274,6 @@ class ImageReader(SequenceReader):
 # --- Writing, all pictures or none ---------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageDetail:
-    """The writer's part of the plan."""
-
-    folder: Path
-    pattern: str  # a file name with %05d in it; "" keeps the names of the source
-    suffix: str
-    form: PixelFormat
-    coding: PlaneLayout
-
-
 def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     """Plan numbered pictures. Raises UsageError or OutputError for what cannot be done."""
     folder, pattern, suffix = _places(reader, Path(target))
@@ -298,7 +285,15 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
         )
     paths, video = reader.paths(), not isinstance(reader, ImageReader)
     layout = reader.info.layout
-    form = _form(codec, layout, options.pix_fmt)
+    forms = {form.name: form for form in formats_of(codec)}
+    if options.pix_fmt not in (None, *forms):
+        raise UsageError(
+            f"pix_fmt={options.pix_fmt!r}: {codec} does not take it.",
+            hint=f"It takes {' '.join(forms)}.",
+        )
+    closest = closest_format(codec, layout)
+    assert closest is not None  # both encoders have formats
+    form = forms[options.pix_fmt or closest.name]
     coding = form.layout(
         full_range=True, matrix=Matrix.BT601 if codec == "mjpeg" else layout.matrix
     )
@@ -322,11 +317,13 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
         kept=tuple(kept),
         dropped=tuple(dropped),
         notes=("pictures carry no time: frame times and rate are not kept",) if video else (),
-        detail=ImageDetail(folder=folder, pattern=pattern, suffix=suffix, form=form, coding=coding),
+        detail=(folder, pattern, suffix, form, coding),
     )
 
 
 def _places(reader: Reader, target: Path) -> tuple[Path, str, str]:
+    """A folder, the names of files in it, with a %05d or of one, "" for those of the source, and
+    their suffix."""
     if target.suffix.lower() in WRITTEN and not target.is_dir():
         if not is_pattern(str(target)) and reader.info.frames != 1:
             raise UsageError(
@@ -340,18 +337,6 @@ def _places(reader: Reader, target: Path) -> tuple[Path, str, str]:
         f"{target}: names neither a file with a suffix nor a folder that is there.",
         hint=f"Pass {target}.mp4 or .mkv for a film, or {target}/%05d.png for pictures.",
     )
-
-
-def _form(codec: str, layout: PlaneLayout, wanted: str | None) -> PixelFormat:
-    form = closest_format(codec, layout)
-    if wanted is None and form is not None:
-        return form
-    names = {f.name: f for f in formats_of(codec)}
-    if wanted not in names:
-        raise UsageError(
-            f"pix_fmt={wanted!r}: {codec} does not take it.", hint=f"It takes {' '.join(names)}."
-        )
-    return names[wanted]
 
 
 def encode_picture(picture: av.VideoFrame, codec: str, aspect: Fraction | None = None) -> bytes:
@@ -377,24 +362,23 @@ class ImageWriter(Writer):
     def __init__(self, reader: Reader, plan: WritePlan) -> None:
         self.reader = reader
         self.plan = plan
-        self.detail: ImageDetail = plan.detail
+        self._folder, self._pattern, self._suffix, self._form, self._coding = plan.detail
         self._source = metadata_of(reader)
         self._digests: dict[str, str] = {}  # of what was written, by name
-        self._part = PartFolder(self.detail.folder, overwrite=plan.overwrite)
+        self._part = PartFolder(self._folder, overwrite=plan.overwrite)
 
     def write(self, frame: Frame) -> None:
         codec, number = self.plan.encoder, _FIRST + len(self._part.names)
         own = self.reader.every[frame.index or 0] if isinstance(self.reader, ImageReader) else None
-        name = self.detail.pattern
-        if not name:
-            assert own is not None  # as planned
-            name = own.stem + self.detail.suffix
+        name: str = self._pattern
+        if own is not None and not name:
+            name = own.stem + self._suffix
         elif is_pattern(name):
             name = numbered(Path(name), number).name
-        planes = converted(frame, self.detail.form, self.detail.coding)
+        planes = converted(frame, self._form, self._coding)
         try:
             with disk_errors(Path(name)):
-                picture = make_frame(planes, self.detail.form)
+                picture = make_frame(planes, self._form)
                 data = encode_picture(picture, codec, self._source.pixel_aspect)
                 if own is not None and self._source.family == codec:
                     data = with_metadata(data, read_metadata(own))

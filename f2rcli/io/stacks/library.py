@@ -1,8 +1,6 @@
 """Stacks that are no TIFF: a table of formats, each with the package that reads it."""
 
-import json
 from collections.abc import Callable
-from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -105,11 +103,7 @@ class LibraryStack(Stack):
         return self.images[series.number].read(where)
 
     def provenance_text(self) -> str:
-        facts = self.file.attrs.get(PROVENANCE) if self._kind is ZARR else None
-        if isinstance(facts, dict):
-            with suppress(RecursionError):  # nested too deeply
-                return json.dumps({"f2r": facts.get("f2r"), **facts})
-        return ""
+        return str(self.file.attrs.get(PROVENANCE, "")) if self._kind is ZARR else ""
 
     def close(self) -> None:
         if self._kind is not ZARR:  # whose groups hold nothing open

@@ -145,9 +145,8 @@ class TiffOutput:
     def put(self, number: int, index: int, picture: Plane) -> None:
         """Write picture `index` of a series, (Y, X) or (Y, X, S), and its smaller copies."""
         one = self.outputs[number]
-        dtype = one.series.dtype.newbyteorder(self._byteorder if self._direct else "=")
         for level, size in enumerate(one.sizes):
-            stored = np.ascontiguousarray(shrunk(picture, size), dtype)
+            stored = np.ascontiguousarray(shrunk(picture, size), one.series.dtype)
             assert self._handle is not None  # `begin` came before
             self._handle.seek(self._starts[number, level][index])
             self._handle.write(stored.tobytes())
@@ -173,10 +172,6 @@ class TiffOutput:
         start = self._starts[number, level][0]
         return np.memmap(self._handle, one.series.dtype, "r", start, shape)
 
-    @property
-    def _byteorder(self) -> Any:
-        return "<" if self.source is None else self.source.file.byteorder
-
     def _lay_out(self, samples: Samples) -> None:
         """Write the file with these samples, or with room for them."""
         size = sum(one.stored_bytes(level) * len(one.places)
@@ -184,9 +179,7 @@ class TiffOutput:
         fiji = self.kind == "imagej"
         as_before = self.source is not None and self.source.file.is_bigtiff
         big = not fiji and (size > CLASSIC or as_before)
-        with quiet(), tifffile.TiffWriter(
-            self.path, bigtiff=big, byteorder=self._byteorder, imagej=fiji, ome=False
-        ) as writer:  # fmt: skip
+        with quiet(), tifffile.TiffWriter(self.path, bigtiff=big, imagej=fiji, ome=False) as writer:
             for number in range(len(self.outputs)):
                 self._write_series(writer, number, samples, truncate=fiji and size > CLASSIC)
 

@@ -3,7 +3,6 @@
 Version 0.4 in Zarr 2, which every program for OME-Zarr reads.
 """
 
-import json
 import os
 import shutil
 from dataclasses import replace
@@ -77,8 +76,7 @@ def zarr_metadata(said: Metadata, series: Series) -> Metadata:
 class PartTree(PartFolder):
     """A folder with folders in it, that takes its target's place as a whole."""
 
-    def _place(self) -> Path:
-        return self.target.with_name(f".{self.target.name}.part")
+    place = staticmethod(lambda target: target.with_name(f".{target.name}.part"))
 
     def _begin(self) -> None:
         # Finish what a run did not that was killed while it published.
@@ -122,7 +120,7 @@ class ZarrOutput:
         if self.metadata.own:
             attributes[SOURCE] = self.metadata.own
         if provenance:
-            attributes[PROVENANCE] = json.loads(provenance)
+            attributes[PROVENANCE] = provenance
         group.attrs.update(attributes)
 
     def _level(self, group: Any, number: int, size: tuple[int, int]) -> Any:

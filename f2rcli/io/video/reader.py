@@ -83,12 +83,13 @@ class VideoReader(Reader):
         self._again = self.source != PIPE and Path(source).is_file()
         self._ahead: list[DecodedPicture] = []  # decoded; each is released when it is taken
         self._opened, self._elsewhere = ExitStack(), ExitStack()
-        with ExitStack() as opened:
-            opened.callback(self.close)
+        try:
             self._open(self._opened)
             self._ahead = self._first_pictures()
             self._note_facts(self._ahead)
-            opened.pop_all()
+        except BaseException:
+            self.close()
+            raise
 
     def _open(self, opened: ExitStack) -> None:
         """Open the source, at its beginning; `opened` will close it."""
