@@ -49,7 +49,7 @@ from f2rcli.io.numbering import (
     numbered,
 )
 from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readable, tell_missing
-from f2rcli.io.video.encoders import LAMBDA, closest_format, formats_of, losses
+from f2rcli.io.video.encoders import LAMBDA, closest_format, format_error, formats_of, losses
 from f2rcli.io.video.pixels import (
     FULL,
     colour_tags,
@@ -285,15 +285,11 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
         )
     paths, video = reader.paths(), not isinstance(reader, ImageReader)
     layout = reader.info.layout
-    forms = {form.name: form for form in formats_of(codec)}
-    if options.pix_fmt not in (None, *forms):
-        raise UsageError(
-            f"pix_fmt={options.pix_fmt!r}: {codec} does not take it.",
-            hint=f"It takes {' '.join(forms)}.",
-        )
-    closest = closest_format(codec, layout)
-    assert closest is not None  # both encoders have formats
-    form = forms[options.pix_fmt or closest.name]
+    form = closest_format(codec, layout)
+    if options.pix_fmt is not None:
+        form = next((one for one in formats_of(codec) if one.name == options.pix_fmt), None)
+    if form is None:
+        raise format_error(codec, options.pix_fmt)
     coding = form.layout(
         full_range=True, matrix=Matrix.BT601 if codec == "mjpeg" else layout.matrix
     )

@@ -5,14 +5,12 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import tifffile
 
 from f2rcli.errors import F2RError, InputError
-from f2rcli.io.files import first_bytes
 
 
 class refusals:
@@ -83,12 +81,6 @@ def compression_name(scheme: int) -> str:
     """TIFF's compression, in tifffile's word."""
     name = next((one.name for one in tifffile.COMPRESSION if one == scheme), f"number {scheme}")
     return "uncompressed" if name == "NONE" else str(name).removeprefix("ADOBE_")
-
-
-def check_head(path: Path) -> None:
-    """Raise InputError unless the first bytes are those of a TIFF file."""
-    if first_bytes(path)[:2] not in (b"II", b"MM", b"EP"):
-        raise InputError(f"{path.name}: is not a TIFF file.", hint="Check that the file is whole.")
 
 
 def first_description(file: Any) -> str:

@@ -1,5 +1,6 @@
 """Images as other libraries show them: Nikon's ND2, Leica's LIF and Zeiss' CZI."""
 
+import re
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -352,10 +353,9 @@ def _czi_channel(channel: Any) -> Facts:
         wave = number_of(channel.findtext(name))
         if wave is not None and wave > 0:
             facts |= {name: wave, f"{name}Unit": "nm"}
-    colour = (channel.findtext("Color") or "").removeprefix("#")
-    if len(colour) == 8 and all(digit in "0123456789abcdefABCDEF" for digit in colour):
-        alpha_first = int(colour, 16)
-        facts["Color"] = ome_colour(*(alpha_first >> shift & 0xFF for shift in (16, 8, 0)))
+    colour = re.fullmatch("#?[0-9A-Fa-f]{2}([0-9A-Fa-f]{6})", channel.findtext("Color") or "")
+    if colour:  # after an alpha
+        facts["Color"] = ome_colour(*bytes.fromhex(colour[1]))
     return facts
 
 

@@ -13,6 +13,7 @@ import tifffile
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
+from f2rcli.io.files import first_bytes
 from f2rcli.io.formats import TIFF
 from f2rcli.io.numbering import (
     axes_in_names,
@@ -37,7 +38,6 @@ from f2rcli.io.stacks.metadata import (
 )
 from f2rcli.io.stacks.stack import Series, Stack, listed_series
 from f2rcli.io.tifffiles import (
-    check_head,
     compression_name,
     first_description,
     quiet,
@@ -76,7 +76,10 @@ class TiffStack(Stack):
     _cached: tuple[int, int, Plane] | None = None  # a page of several pictures
 
     def _open(self) -> None:
-        check_head(self.path)
+        if first_bytes(self.path)[:2] not in (b"II", b"MM", b"EP"):
+            raise InputError(
+                f"{self.name}: is not a TIFF file.", hint="Check that the file is whole."
+            )
         self.file = _opened(self.path)
         self.series = self._found()
         pages = count(len(self.file.pages), "page")

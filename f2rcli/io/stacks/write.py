@@ -20,7 +20,7 @@ from f2rcli.io.files import (
     disk_errors,
     misread_error,
 )
-from f2rcli.io.formats import BIG_TIFF, TIFF
+from f2rcli.io.formats import BIG_TIFF, TIFF, ZARR
 from f2rcli.io.sequence import first_readable
 from f2rcli.io.stacks.library import LibraryStack
 from f2rcli.io.stacks.metadata import BITS
@@ -39,7 +39,6 @@ from f2rcli.io.stacks.zarr_out import (
     ZarrOutput,
     arranged,
     check_zarr_target,
-    is_target,
     zarr_metadata,
 )
 from f2rcli.samples.lanes import picture_kept
@@ -52,7 +51,7 @@ READ_BACK = 64  # pictures of a series, evenly spread, that are compared once it
 
 def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     """Plan a stack. Raises UsageError or OutputError for what cannot be done."""
-    path, zarr = Path(target), is_target(target)
+    path, zarr = Path(target), Path(target).suffix.lower() == ZARR
     if not isinstance(reader, StackReader):
         what = "OME-Zarr from stacks" if zarr else "TIFF stacks from TIFF stacks"
         raise UsageError(

@@ -14,7 +14,6 @@ import numpy as np
 from f2rcli.errors import OutputError, UsageError
 from f2rcli.frames import Plane
 from f2rcli.io.files import PartFolder, check_place, exists_error
-from f2rcli.io.formats import ZARR
 from f2rcli.io.stacks.arrays import is_zarr
 from f2rcli.io.stacks.foreign import package
 from f2rcli.io.stacks.metadata import PROVENANCE, SOURCE, Facts, Metadata, colour_of
@@ -24,11 +23,6 @@ from f2rcli.io.stacks.tiff_out import Output, shrunk
 _ORDER = "TCZYX"  # of axes: time, channels, space (specification 0.4, "axes" metadata)
 _CHUNK = 1024  # pixels a side of a chunk at most
 _SMALLEST = 256  # pixels a side at most, of the last level
-
-
-def is_target(target: str) -> bool:
-    """Whether a target's name asks for OME-Zarr."""
-    return Path(target).suffix.lower() == ZARR
 
 
 def check_zarr_target(target: Path, sources: list[Path], *, overwrite: bool) -> None:

@@ -218,12 +218,14 @@ def _candidates(reader: Reader, container: Container, options: WriteOptions) -> 
         )
     taking = [n for n in fitting if options.pix_fmt in (None, *(f.name for f in formats_of(n)))]
     if not taking:
-        known = " ".join(form.name for form in formats_of(fitting[0]))
-        raise UsageError(
-            f"pix_fmt={options.pix_fmt!r}: {fitting[0]} does not take it.",
-            hint=f"It takes {known}.",
-        )
+        raise format_error(fitting[0], options.pix_fmt)
     return taking
+
+
+def format_error(encoder: str, wanted: str | None) -> UsageError:
+    """The error for a pixel format that an encoder does not take."""
+    known = " ".join(form.name for form in formats_of(encoder))
+    return UsageError(f"pix_fmt={wanted!r}: {encoder} does not take it.", hint=f"It takes {known}.")
 
 
 def _named(codec: str) -> tuple[str, ...]:
