@@ -310,10 +310,10 @@ def part_path(target: Path) -> Path:
     return target.with_name(_fitting(f".{target.stem}.part{target.suffix}"))
 
 
-def part_folder(folder: Path) -> Path:
-    """The folder that becomes `folder`, or whose files move there, while they are written."""
-    beside = folder if folder.is_dir() else folder.parent
-    return beside / _fitting(f".{folder.resolve().name}.part")
+def part_folder(target: Path) -> Path:
+    """The folder that becomes `target`, or whose files move there, while they are written."""
+    beside = target if target.is_dir() else target.parent
+    return beside / _fitting(f".{target.resolve().name}.part")
 
 
 class PartFile:

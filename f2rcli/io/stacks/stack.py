@@ -115,7 +115,7 @@ class Lane:
     label: str = ""
 
 
-def listed_series(every: list[Series]) -> str:
+def listed_series(every: Sequence[Series]) -> str:
     """`1 'cells' TYX 9x96x144, 2 'map' YX 96x144`, at most six."""
     words = [f"{one.number + 1} {one.name!r} {one.words}" if one.name else
              f"{one.number + 1} {one.words}" for one in every[:6]]  # fmt: skip

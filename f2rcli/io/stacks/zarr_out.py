@@ -67,10 +67,14 @@ def zarr_metadata(said: Metadata, series: Series) -> Metadata:
     )
 
 
+def _part_beside(target: Path) -> Path:
+    return target.with_name(f".{target.name}.part")
+
+
 class PartTree(PartFolder):
     """A folder with folders in it, that takes its target's place as a whole."""
 
-    place = staticmethod(lambda target: target.with_name(f".{target.name}.part"))
+    place = staticmethod(_part_beside)
 
     def _begin(self) -> None:
         # Finish what a run did not that was killed while it published.
