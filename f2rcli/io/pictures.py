@@ -301,7 +301,7 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
     turned = bool(source.facts.display_matrix) and source.family != codec
     dropped += [f"rotation ({none})"] if turned else []
     kept = []
-    if source.pixel_aspect not in (None, Fraction(1)):
+    if source.anamorphic:
         kept.append(f"pixel aspect {source.pixel_aspect}")
     if paths and not video and read_metadata(paths[0]):
         (kept if source.family == codec else dropped).append(METADATA)

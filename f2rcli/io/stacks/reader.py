@@ -90,13 +90,13 @@ class StackReader(Reader):
     def _understood(self, series: Series) -> Series:
         timed, note = self._timed(series)
         if note is not None:
-            self._note(note)
+            self.notes.append(note)
         lacking = len(series.absent)
         self.ledger.promised(
             f"the file ({series.words})", series.frames, series.frames - lacking, "picture",
         )  # fmt: skip
         if series.dtype.itemsize == 8:
-            self._note("float64 samples: the noise is computed in float32")
+            self.notes.append("float64 samples: the noise is computed in float32")
         return timed
 
     def _timed(self, series: Series) -> tuple[Series, str | None]:
@@ -110,10 +110,6 @@ class StackReader(Reader):
             listed = listed_series(self.stack.series)
             hint = f"Choose one of them: series=1 to {len(self.stack.series)}; or series='all'."
             raise UsageError(f"{error} Its series: {listed}.", hint=hint) from error
-
-    def _note(self, line: str) -> None:
-        if line not in self.notes:
-            self.notes.append(line)
 
     def _cut(self, lane: Lane) -> Lane:
         """The lane without what is not asked for, and without what is not there."""
@@ -136,7 +132,7 @@ class StackReader(Reader):
         first = self.series[self.lanes[0].series]
         counts = [len(lane.frames) for lane in self.lanes]
         if max(counts) == 1 and ALONE not in self.notes:
-            self._note("one frame per lane: no neighbours to use")
+            self.notes.append("one frame per lane: no neighbours to use")
         stated = self.interval
         for line in self._statistics(0).lines():
             self.ledger.remark(self._said(0, line))
@@ -149,7 +145,7 @@ class StackReader(Reader):
             duration=None if stated is None else float(max(counts) * stated),
             rate=None if stated is None else 1 / stated,
             time_base=stated or Fraction(1),
-            notes=tuple(self.notes),
+            notes=tuple(dict.fromkeys(self.notes)),
             lanes=tuple(lane.label for lane in self.lanes),
         )
 
@@ -168,16 +164,17 @@ class StackReader(Reader):
         """Pictures spread over a lane, or the first that can be read at all."""
         if found := list(self._pictures(lane, surveyed(len(lane.frames)))):
             return found
-        return [first_readable(range(len(lane.frames)), partial(self._read, lane))]
+        return [first_readable(lane.frames, partial(self.stack.read, lane.series))]
 
     def _pictures(self, lane: Lane, places: list[int]) -> Iterator[Plane]:
         """Those that can be read of the pictures at some places of a lane."""
         return (one for place in places if (one := self._picture(lane, place)) is not None)
 
     def _picture(self, lane: Lane, number: int) -> Plane | None:
-        """Frame `number` of a lane; None and an entry in the ledger where it cannot be decoded."""
+        """Frame `number` of a lane, (Y, X) or (Y, X, S); None and an entry in the ledger where it
+        cannot be decoded."""
         try:
-            return self._read(lane, number)
+            return self.stack.read(lane.series, lane.frames[number])
         except InputError as error:
             if isinstance(error, MismatchError):
                 raise
@@ -190,10 +187,6 @@ class StackReader(Reader):
     def _layout(self, number: int) -> PlaneLayout:
         series = self.series[self.lanes[number].series]
         return lane_layout(series.dtype, series.samples, self._statistics(number).levels)
-
-    def _read(self, lane: Lane, number: int) -> Plane:
-        """Frame `number` of a lane, (Y, X) or (Y, X, S)."""
-        return self.stack.read(lane.series, lane.frames[number])
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames of the first lane in their order, then those of the next."""

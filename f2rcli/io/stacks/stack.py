@@ -204,25 +204,22 @@ def _times(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
 
 
-def lanes_of(series: list[Series]) -> list[Lane]:
+def lanes_of(series: list[Series]) -> Iterator[Lane]:
     """The lanes of all series, in the order their pictures are stored."""
-    return [lane for one in series for lane in _lanes(one, len(series) > 1)]
-
-
-def _lanes(series: Series, several: bool) -> Iterator[Lane]:
-    outer = series.outer
-    places = np.arange(series.frames).reshape([n for _, n in outer] or [1])
-    kinds = [letter for letter, _ in outer] or ["T"]
-    along = sequence_of(series.axes, series.shape)
-    if along not in kinds:
-        places, kinds = places[..., None], [*kinds, along]
-    times = np.moveaxis(places, kinds.index(along), -1)
-    rest = [letter for letter in kinds if letter != along]
-    for index in product(*(range(n) for n in times.shape[:-1])):
-        words = [series.name or f"series {series.number + 1}"] if several else []
-        words += lane_words(rest, index, times.shape)
-        frames = tuple(int(place) for place in times[index])
-        yield Lane(series=series.number, frames=frames, label=", ".join(words))
+    for one in series:
+        outer = one.outer
+        places = np.arange(one.frames).reshape([n for _, n in outer] or [1])
+        kinds = [letter for letter, _ in outer] or ["T"]
+        along = sequence_of(one.axes, one.shape)
+        if along not in kinds:
+            places, kinds = places[..., None], [*kinds, along]
+        times = np.moveaxis(places, kinds.index(along), -1)
+        rest = [letter for letter in kinds if letter != along]
+        for index in product(*(range(n) for n in times.shape[:-1])):
+            words = [one.name or f"series {one.number + 1}"] if len(series) > 1 else []
+            words += lane_words(rest, index, times.shape)
+            frames = tuple(int(place) for place in times[index])
+            yield Lane(series=one.number, frames=frames, label=", ".join(words))
 
 
 def lane_words(axes: Sequence[str], index: Sequence[int], shape: Sequence[int]) -> list[str]:

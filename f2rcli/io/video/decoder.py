@@ -194,7 +194,13 @@ class Decoder:
             for packet in self.container.demux(*wanted):
                 if joins and packet.time_base:
                     self._join(packet)
-                self._note_reach(packet)
+                time = shown_at(packet)
+                if time is not None and packet.time_base:
+                    reach = (time + (packet.duration or 0)) * packet.time_base
+                    self.newest = max(self.newest, reach)
+                    if packet.stream_index == self.stream.index:
+                        self.reached = max(self.reached, reach)
+                        self.has_durations |= bool(packet.duration)
                 if packet.size:  # empty ones end a stream, or repeat a frame (AVI): pts say so too
                     yield from self._unpacked(packet)
         except _ERRORS as error:
@@ -239,15 +245,6 @@ class Decoder:
                 yield single
         except av.FFmpegError as error:
             self._fault(f"a packet at {self._time(packet)} could not be taken apart", error)
-
-    def _note_reach(self, packet: AnyPacket) -> None:
-        time = shown_at(packet)
-        if time is not None and packet.time_base:
-            reach = (time + (packet.duration or 0)) * packet.time_base
-            self.newest = max(self.newest, reach)
-            if packet.stream_index == self.stream.index:
-                self.reached = max(self.reached, reach)
-                self.has_durations |= bool(packet.duration)
 
     def _decode(self, packet: AnyPacket) -> Iterator[DecodedPicture]:
         if packet.has_sidedata("encryption_info"):

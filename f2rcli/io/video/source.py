@@ -137,7 +137,10 @@ def choose_video(container: InputContainer, name: str) -> av.VideoStream:
     """The first decodable video stream that is no cover art. Raises InputError for none."""
     videos = [s for s in container.streams.video if not is_cover(s)]
     if not videos:
-        raise InputError(f"{name}: no video stream{_only(container)}.", hint="Pass a video file.")
+        kinds = {"cover art" if is_cover(stream) else stream.type for stream in container.streams}
+        named = [kind for kind in ("audio", "subtitle", "data", "cover art") if kind in kinds]
+        only = f", only {' and '.join(named)}" if named else ""
+        raise InputError(f"{name}: no video stream{only}.", hint="Pass a video file.")
     readable = [stream for stream in videos if stream.codec_context is not None]
     if not readable:
         raise InputError(
@@ -155,12 +158,6 @@ def encrypted_error(name: str) -> InputError:
     return InputError(
         f"{name}: the video is encrypted (DRM); f2r has no key.", hint="Use an unprotected copy."
     )
-
-
-def _only(container: InputContainer) -> str:
-    kinds = ["cover art" if is_cover(stream) else stream.type for stream in container.streams]
-    named = [kind for kind in ("audio", "subtitle", "data", "cover art") if kind in kinds]
-    return f", only {' and '.join(named)}" if named else ""
 
 
 @dataclass(slots=True)
@@ -217,6 +214,11 @@ class SourceMetadata:
     chapters: tuple[Mapping[str, Any], ...] = ()
     stream: av.VideoStream | None = field(default=None, repr=False)  # the denoised one
     others: tuple[Stream, ...] = field(default=(), repr=False)  # all others
+
+    @property
+    def anamorphic(self) -> bool:
+        """Whether pixels are not square."""
+        return self.pixel_aspect not in (None, Fraction(1))
 
 
 def metadata_of(reader: Reader) -> SourceMetadata:

@@ -62,10 +62,6 @@ class Container:
         """Whether it holds tags, chapters, titles, shapes of pixels and side data of streams."""
         return self.movie or self.matroska
 
-    def holds_language(self, stream: Stream) -> bool:
-        """Whether it stores the language of a stream like this."""
-        return {stream.type, family_of(stream)}.isdisjoint(self.no_language)
-
     def holds_matrix(self, matrix: tuple[int, ...]) -> bool:
         """Whether it states a display matrix; some state turns alone, and no flips."""
         return self.movie or (self.matroska and turns(matrix))

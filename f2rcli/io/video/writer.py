@@ -50,6 +50,7 @@ from f2rcli.io.video.source import (
     TOLERANT,
     SidePackets,
     SourceMetadata,
+    family_of,
     ffmpeg_reason,
     is_cover,
     metadata_of,
@@ -171,7 +172,7 @@ def _display(
     comes over with the template, and where a stereoscopic source states one of its own."""
     header, stereo = source.header, STEREO in source.facts.extras
     cropped = header.cropped and template is not None
-    stated = cropped or _anamorphic(source) or (stereo and header.display)
+    stated = cropped or source.anamorphic or (stereo and header.display)
     if not container.matroska or not stated:
         return None
     hidden = header.crop if cropped else (0, 0)
@@ -181,11 +182,6 @@ def _display(
     return own if own is not None and Fraction(*own) == Fraction(*shown) else shown
 
 
-def _anamorphic(source: SourceMetadata) -> bool:
-    """Whether pixels are not square."""
-    return source.pixel_aspect not in (None, Fraction(1))
-
-
 def _stream_fates(container: Container, streams: list[StreamPlan]) -> Iterator[Fate]:
     """Languages and titles that streams which are kept lose."""
     none = f"{container.name} holds none"
@@ -193,7 +189,7 @@ def _stream_fates(container: Container, streams: list[StreamPlan]) -> Iterator[F
         if stream.type == "attachment" or is_cover(stream):
             continue
         named = stream.language not in (None, "", "und")
-        if named and not container.holds_language(stream):
+        if named and {stream.type, family_of(stream)} & {*container.no_language}:
             yield f"language of {stream_line(stream)}", none
         if title_of(stream.metadata) and not container.described:
             yield f"title of {stream_line(stream)}", none
@@ -249,7 +245,7 @@ def _fates(
     if source.header.cropped:
         why = "pictures are written whole, and the file does not say what to hide"
         yield "cropping", "" if copied else why
-    if _anamorphic(source):
+    if source.anamorphic:
         shape = Fraction(setup.info.width, setup.info.height) * (source.pixel_aspect or 1)
         coded = encoder in _IN_STREAM or (encoder == "mpeg2video" and shape in _MPEG2_SHAPES)
         shaped = container.described or container.only_pictures or coded
