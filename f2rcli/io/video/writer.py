@@ -133,7 +133,7 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
         crf=float(crf) if crf.replace(".", "", 1).isdecimal() else None,
         preset=encoding.get("preset"),
         options=setup.options,
-        kept=(*(plan.words for plan in streams), *(what for what, lost in fates if not lost)),
+        kept=(*(plan.words for plan in streams), *(what for what, reason in fates if not reason)),
         dropped=(*lost, *dropped, *(f"{what} ({reason})" for what, reason in fates if reason)),
         notes=tuple(_notes(reader, container, setup, why, exact=not lost)),
         detail=VideoDetail(
