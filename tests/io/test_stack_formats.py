@@ -94,6 +94,16 @@ def test_a_lif_keeps_sizes_times_and_channels(tmp_path: Path) -> None:
     assert pixels.channels[1].color.as_rgb_tuple()[:3] == (255, 0, 0)
 
 
+def test_a_lif_of_scans_without_rows_is_refused_by_name(tmp_path: Path) -> None:
+    pytest.importorskip("liffile")
+    source = tmp_path / "a.lif"
+    write_lif(source, movie((7, 2, 12, 16)))
+    y, z = (f'DimID="{axis}"'.encode("utf-16-le") for axis in (2, 3))
+    source.write_bytes(source.read_bytes().replace(y, z))  # XZT
+    with pytest.raises(InputError, match=r"without pictures of rows and columns \(Y, X\)"):
+        open_reader(source)
+
+
 def test_what_a_maker_says_is_an_attribute_of_ome_zarr(tmp_path: Path) -> None:
     pytest.importorskip("liffile")
     zarr = pytest.importorskip("zarr")

@@ -127,6 +127,9 @@ def _of_nd2(file: Any, xml: str, position: int, sizes: dict[str, int]) -> Metada
 def lif_images(file: Any, path: Path) -> list[Image]:
     """An image per image of a liffile.LifFile, but for those of points, lines and other planes."""
     pictures = [one for one in file.images if {"Y", "X"} <= set(one.sizes)]
+    if not pictures:
+        raise unsupported(path, "a LIF without pictures of rows and columns (Y, X) is",
+                          "Export its scans as TIFF.")  # fmt: skip
     others = [f"'{one.name}'" for one in file.images if one not in pictures]
     remark = f"{' and '.join(others)} hold no pictures (Y, X) and are left out" if others else ""
     return [_of_lif(one, "" if n else remark) for n, one in enumerate(pictures)]
