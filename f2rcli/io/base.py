@@ -198,6 +198,7 @@ class Reader(ABC):
     """A clip open for reading: its facts, and its frames, once. Closes at the end of `with`."""
 
     format = "video"  # its place among `formats.READ`
+    provenance = ""  # the clip's own account of how it was made, besides FFmpeg's tags
     info: ClipInfo
     ledger: Ledger
 
@@ -212,10 +213,6 @@ class Reader(ABC):
         ledger says that.
         """
         return iter(())
-
-    def provenance_text(self) -> str:
-        """The clip's own account of how it was made, besides FFmpeg's tags; "" for nothing."""
-        return ""
 
     @abstractmethod
     def describe(self) -> list[dict[str, Any]]:
@@ -240,7 +237,7 @@ class Reader(ABC):
 def read_provenance(reader: Reader) -> dict[str, Any] | None:
     """How a clip was made; None where f2r did not make it, or did not say. Raises nothing."""
     tags = getattr(getattr(reader, "metadata", None), "container_tags", {})
-    for value in (*tags.values(), reader.provenance_text()):
+    for value in (*tags.values(), reader.provenance):
         if not value.startswith(_MARK) or len(value) > LARGEST:
             continue
         try:

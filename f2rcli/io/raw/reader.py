@@ -56,7 +56,7 @@ class RawReader(SequenceReader):
         if missing := missing_numbers(files)[0]:
             notes.append(f"{missing} numbers are missing among the file names")
         exposure, samples = first_readable(files, read_raw)
-        self.first = exposure
+        self.first, self.provenance = exposure, exposure.tags.text(PROVENANCE)
         rate = Fraction(exposure.tags.number(FRAME_RATE)).limit_denominator(1 << 16)
         super().__init__(source, options, files, rate if rate > 0 else RATE)
         _, _, height, width = exposure.active
@@ -112,9 +112,6 @@ class RawReader(SequenceReader):
             planes=planes_seen(picture, seen), layout=layout, stored=seen.stored(picture),
             source=RawFrame(exposure, samples, seen),
         )  # fmt: skip
-
-    def provenance_text(self) -> str:
-        return self.first.tags.text(PROVENANCE)
 
     def describe(self) -> list[dict[str, Any]]:
         first, mosaic = self.first, self.first.mosaic

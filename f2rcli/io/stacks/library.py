@@ -83,6 +83,8 @@ class LibraryStack(Stack):
         self._letters = [ome_letters(image.sizes) for image in self.images]
         self.series = [self._series(number) for number in range(len(self.images))]
         self.remarks = tuple(image.remark for image in self.images if image.remark)
+        if kind is ZARR:
+            self.provenance = str(self.file.attrs.get(PROVENANCE, ""))
 
     def _series(self, number: int) -> Series:
         image, letters = self.images[number], self._letters[number]
@@ -101,9 +103,6 @@ class LibraryStack(Stack):
         at, letters = series.at(place), self._letters[series.number]
         where = {axis: at.get(letter, 0) for axis, letter in letters.items()}
         return self.images[series.number].read(where)
-
-    def provenance_text(self) -> str:
-        return str(self.file.attrs.get(PROVENANCE, "")) if self._kind is ZARR else ""
 
     def close(self) -> None:
         if self._kind is not ZARR:  # whose groups hold nothing open

@@ -45,7 +45,7 @@ class StackReader(Reader):
         self.source = Path(source)
         self.options = options
         self.ledger = Ledger(name=self.source.name)
-        self.stack = stack
+        self.stack, self.provenance = stack, stack.provenance
         self.notes: list[str] = []
         self.skipped = 0  # frames of `info.frames` that could not be decoded
         self._unread: set[tuple[int, int]] = set()  # their series and places
@@ -210,9 +210,6 @@ class StackReader(Reader):
             if unreal:
                 self.ledger.remark(self._said(number, unreal_line(unreal)))
             del self._by_lane[number]
-
-    def provenance_text(self) -> str:
-        return self.stack.provenance_text()
 
     def describe(self) -> list[dict[str, Any]]:
         return [

@@ -245,6 +245,7 @@ class Stack(ABC):
     misfit: str = ""  # that the description does not fit the pages, so that axes are unknown
     counted: Sequence[Path] = ()  # files whose numbers may promise others
     remarks: tuple[str, ...] = ()  # worth saying, not damage
+    provenance = ""  # how f2r made it, as JSON; "" where it did not, or does not say
     unread: str = "it is left empty"  # what the output has for a picture that is unreadable
 
     def __init__(self, path: Path) -> None:
@@ -340,10 +341,6 @@ class Stack(ABC):
     @abstractmethod
     def _said(self, series: Series) -> Metadata:
         """See metadata."""
-
-    def provenance_text(self) -> str:
-        """How f2r made the file, as JSON; "" where it did not, or does not say."""
-        return ""
 
     def close(self) -> None:
         """Let go of the file."""

@@ -91,6 +91,8 @@ class TiffStack(Stack):
         if not self.series:
             return
         self._ome = parsed(self.file.ome_metadata or "") if self.file.is_ome else None
+        if self._ome is not None:
+            self.provenance = ome_annotation(self._ome, PROVENANCE)
         if self.file.pages.first.is_scanimage and not self.file.is_shaped:
             self.series[-1] = self._scanned(self.series[-1])
         self.series = [replace(one, absent=self._absent(one)) for one in self.series]
@@ -235,9 +237,6 @@ class TiffStack(Stack):
                 names = {page.parent.filehandle.path for page in one.pages if page is not None}
                 found += sorted(Path(name).resolve() for name in names)
         return list(dict.fromkeys(found))
-
-    def provenance_text(self) -> str:
-        return "" if self._ome is None else ome_annotation(self._ome, PROVENANCE)
 
 
 def _opened(path: Path) -> tifffile.TiffFile:
