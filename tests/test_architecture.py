@@ -16,7 +16,7 @@ from tests.sources import PACKAGE, nodes_of, parsed
 
 ROOMS = (
     {"errors", "frames", "plots", "system"},
-    {"order", "settings", "units"},
+    {"settings", "units"},
     {"window", "sensor", "yuv", "planes"},
     {"samples"},
     {"io", "noise", "weights", "models"},
@@ -31,7 +31,7 @@ TESTS = Path(__file__).parent
 DEEP_DOORS = ("f2rcli.cli.app.", "f2rcli.models.", "f2rcli.methods.")
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 LIGHT = {
-    "errors", "frames", "system", "order", "settings", "units", "window",
+    "errors", "frames", "system", "settings", "units", "window",
     "sensor", "yuv", "planes", "samples", "io", "batch", "api", "cli",
 }  # fmt: skip
 FETCHERS = {

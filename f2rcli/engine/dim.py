@@ -28,9 +28,8 @@ from f2rcli.engine.contract.residual import FrameContext, Past
 from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.level import NoiseTracker
-from f2rcli.frames import Frame, Singles
+from f2rcli.frames import Frame, Plane, Singles
 from f2rcli.noise.model import NoiseModel, planes_of
-from f2rcli.order import Reals
 from f2rcli.window import with_next
 from f2rcli.yuv import code_span
 
@@ -61,7 +60,7 @@ class Sum:
         return float(np.mean([one.number for one in self.members]))
 
     @cached_property
-    def mean(self) -> tuple[Reals, ...]:
+    def mean(self) -> tuple[Plane, ...]:
         """The mean of its pictures' planes, in codes."""
         first = self.members[0].copies[0]
         exact = np.float64 if first.planes[0].dtype.itemsize > 2 else np.float32
@@ -134,7 +133,7 @@ class Estimated(NamedTuple):
     """A picture, and what it shows by its restored sums: planes in codes."""
 
     shown: Shown
-    planes: tuple[Reals, ...]
+    planes: tuple[Plane, ...]
 
 
 def between(restored: Iterable[Frame]) -> Iterator[Estimated]:
@@ -150,7 +149,7 @@ def between(restored: Iterable[Frame]) -> Iterator[Estimated]:
         before = None if here.closes else after
 
 
-def _mixed(before: Frame | None, after: Frame, number: int) -> tuple[Reals, ...]:
+def _mixed(before: Frame | None, after: Frame, number: int) -> tuple[Plane, ...]:
     if before is None:
         return after.planes
     start, end = before.source.middle, after.source.middle

@@ -18,7 +18,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from f2rcli.models.recorded import constant
-from f2rcli.order import quantile
 
 Flow = NDArray[np.float32]  # (H, W, 2)
 Shifts = Tensor  # (B, H, W, 2)
@@ -49,7 +48,7 @@ class DISFlow:
         """See FlowEstimator. Both pictures are stretched alike to the 8 bits DIS works on."""
         height, width = source.shape
         step = 2 if self.halved else 4
-        white = max(float(quantile(source[::step, ::step], 0.995)), 1e-3)
+        white = max(float(np.quantile(source[::step, ::step], 0.995)), 1e-3)
         pair = (source, target) if self.halved else (_blurred(source), _blurred(target))
         first, second = (_eight_bits(luma, white) for luma in pair)
         initial = None if start is None else _padded(start).copy()

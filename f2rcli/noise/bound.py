@@ -20,7 +20,6 @@ from torch.nn import functional
 from f2rcli.frames import Singles
 from f2rcli.models.flow import Flow
 from f2rcli.noise.model import FramePlanes
-from f2rcli.order import median, quantile
 
 BLOCK, CELL = 16, 8  # pixels a side: of what is told, and of what is looked at
 CODES = np.float32(255)  # evidence is in 8-bit codes, whatever the file holds
@@ -240,8 +239,8 @@ def light_between(blocks: Singles, before: Singles) -> tuple[float, float]:
         gain = float(apart @ wanted / (apart @ apart))
         offset = float(wanted.mean() - gain * known.mean())
         left = np.abs(gain * x + offset - y)
-        kept = left <= quantile(left, 0.6)
-    explained = median(np.abs(gain * x + offset - y)) < 0.5 * median(np.abs(x - y))
+        kept = left <= np.quantile(left, 0.6)
+    explained = np.median(np.abs(gain * x + offset - y)) < 0.5 * np.median(np.abs(x - y))
     return (gain, offset) if explained and 0.5 < gain < 2 else SAME_LIGHT
 
 

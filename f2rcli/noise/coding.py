@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from f2rcli.frames import Frame, PlaneLayout
 from f2rcli.models.flow import Luma
 from f2rcli.noise.model import NoiseModel, PlaneNoise
-from f2rcli.order import median
 
 PERIOD = 8  # pixels of the grid
 FEWEST = 4  # blocks beside each other: one edge may be the picture's own
@@ -93,7 +92,7 @@ def _strips(luma: Luma) -> NDArray[np.float64]:
     shape = (rows, STRIP, columns, PERIOD)
     beside = beside[: rows * STRIP, : columns * PERIOD].reshape(shape)
     excess = step[: rows * STRIP, 1 : 1 + columns * PERIOD].reshape(shape) - beside
-    calm = beside <= median(beside)
+    calm = beside <= np.median(beside)
     total = (excess * calm).sum((1, 2), dtype=np.float64)
     return np.asarray(total / np.maximum(calm.sum((1, 2)), 1))
 

@@ -30,7 +30,7 @@ from f2rcli.noise.model import (
     undo_clipping,
     white_shares,
 )
-from f2rcli.order import MAD_TO_SIGMA, median
+from f2rcli.samples.impulses import robust_sigma
 
 FULL, FINE = 0, 1  # bands: all frequencies of a block, and the finest
 ALL = 0.9  # typical share of a plane from where on all of its bound is noise
@@ -420,7 +420,7 @@ def single_frame_sigma(plane: Singles) -> float:
     (a, b), (c, d) = [[plane[i::2, j::2] for j in (0, 1)] for i in (0, 1)]
     rows, columns = d.shape
     diagonal = (a[:rows, :columns] - b[:rows] - c[:, :columns] + d) / 2
-    return float(median(np.abs(diagonal))) * MAD_TO_SIGMA
+    return robust_sigma(diagonal)
 
 
 def shows_noise(plane: Singles) -> bool:

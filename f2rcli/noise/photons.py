@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from f2rcli.frames import Floats, in_cells
 from f2rcli.noise.model import NoiseModel
-from f2rcli.order import robust_sigma
+from f2rcli.samples.impulses import robust_sigma
 
 Gain = tuple[float, float]  # and its standard error
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.frames import Floats, Mask
-from f2rcli.order import median, quantile, robust_sigma
+from f2rcli.samples.impulses import robust_sigma
 
 Values = NDArray[np.float32]  # (H, W)
 Profile = NDArray[np.float32]  # (H,)
@@ -247,7 +247,7 @@ def _pieces(steps: Values, weights: Values) -> Floats:
     cuts = np.array_split(np.arange(steps.shape[1]), PIECES)
     found = np.stack([common(steps[:, cut], weights[:, cut])[0] for cut in cuts])
     middle = np.median(found, axis=0)
-    found[:, np.abs(middle - median(middle)) > OUTLYING * robust_sigma(middle)] = 0
+    found[:, np.abs(middle - np.median(middle)) > OUTLYING * robust_sigma(middle)] = 0
     levels = np.cumsum(found - found.mean(1, keepdims=True), 1)
     levels = np.concatenate([np.zeros((len(cuts), 1)), levels], 1)
     return np.stack([parted(one)[0] for one in levels])[:, 8:-8].astype(np.float64)
@@ -261,11 +261,11 @@ def _agreed(seen: Sequence[tuple[Floats, Floats]]) -> float:
         np.mean([both[one] @ both[two].T / both[0].shape[1] for both in seen], axis=0)
         for one, two in ((0, 1), (0, 0), (1, 1))
     )
-    middle = float(median(across[apart]))
-    if middle < LEAST**2 or float(quantile(across[apart], 0.1)) < 0.4 * middle:
+    middle = float(np.median(across[apart]))
+    if middle < LEAST**2 or float(np.quantile(across[apart], 0.1)) < 0.4 * middle:
         return 0.0
     power = np.sqrt(np.outer(np.diag(first), np.diag(second)))
-    alike = float(median((across / np.maximum(power, TINY))[apart]))
+    alike = float(np.median((across / np.maximum(power, TINY))[apart]))
     return middle**0.5 if alike >= 0.1 else 0.0  # correlation of pieces
 
 

@@ -18,7 +18,6 @@ from f2rcli.models.flow import Flow
 from f2rcli.noise.bound import BLOCK, STEP, Landing, enlarged, filtered, mean, smooth, whole
 from f2rcli.noise.estimate import FULL, MOSTLY, NoiseMap
 from f2rcli.noise.model import FramePlanes, NoiseModel
-from f2rcli.order import quantile
 
 SIZE, STRIDE = 32, 16  # pixels per side of a patch, and between them
 FLAT, FLAT_SHARE = 0.75, 0.25  # of a frame's blocks, and of its patches, the flattest
@@ -217,7 +216,7 @@ def _flattest(luma: Singles) -> Mask:
     """The share of a picture with the least slopes in blocks."""
     steps = np.gradient(smooth(luma))
     power = mean(np.asarray(steps[0] ** 2 + steps[1] ** 2, np.float32), BLOCK)
-    flat = np.asarray(power <= quantile(power.ravel(), FLAT), np.float32)
+    flat = np.asarray(power <= np.quantile(power, FLAT), np.float32)
     return np.asarray(enlarged(flat, BLOCK) > 0)
 
 

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from f2rcli.noise.model import NoiseModel
-from f2rcli.order import quantile
 
 PEDESTAL = 4.0  # noise deviations below black that stay above zero
 LEAST = 1e-5  # of the read noise, in units of white: keeps clean signals finite
@@ -30,7 +30,7 @@ LEAST_BASE, RAISED = 1.0, 4.0  # noise deviations: the darkest light of a pictur
 def lowest(pictures: Sequence[Tensor]) -> float:
     """The signal nearly all samples exceed, by pictures (1, C, H, W) and their lane's levels."""
     flat = (one.flatten()[:: max(1, one.numel() >> 17)].float().cpu() for one in pictures)
-    return min(SURVEYED, *(float(quantile(one.numpy(), TAIL)) for one in flat))
+    return min(SURVEYED, *(float(np.quantile(one.numpy(), TAIL)) for one in flat))
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,14 @@
 numbers.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.frames import Mask, Plane
-from f2rcli.order import MAD_TO_SIGMA
 
+MAD_TO_SIGMA = 1.4826  # of a Gaussian: its standard deviation by the median of |x|
 FAR = 8.0  # standard deviations of the plane's noise that an impulse lies beyond its neighbours
 RANGES = 2.5  # of its neighbours that it lies beyond them too; 1.5 takes the sharpest stars along
 TWIN = 1  # of the neighbours may be an impulse as well; more of them are an edge, a line, a star
@@ -34,6 +34,12 @@ class Impulses(NamedTuple):
 
 
 NONE = Impulses(NOWHERE, np.zeros(0))
+
+
+def robust_sigma(apart: NDArray[Any]) -> float:
+    """The standard deviation of what is Gaussian around zero but for a few that lie far off;
+    NaN of nothing."""
+    return MAD_TO_SIGMA * float(np.median(np.abs(apart))) if apart.size else np.nan
 
 
 def without_impulses(
