@@ -14,7 +14,9 @@ from its neutral value, in distances between its extremes.
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -88,7 +90,7 @@ def pack(layout: Layout, planes: Sequence[Any]) -> Any:
     Raises InputError where the sizes of planes do not fit the layout.
     """
     if layout.rotated:
-        planes = _mixed(ROTATION, planes)
+        planes = mixed(ROTATION, planes)
     cells = {
         (*plane.shape[:-2], plane.shape[-2] / rows, plane.shape[-1] / columns)
         for plane, (rows, columns) in zip(planes, layout.planes, strict=True)
@@ -102,18 +104,17 @@ def pack(layout: Layout, planes: Sequence[Any]) -> Any:
 def unpack(layout: Layout, packed: Any) -> list[Any]:
     """The inverse of `pack`: (..., C, H/2, W/2) -> the file's planes."""
     planes = spread(layout, packed)
-    return _mixed(ROTATION.T, planes) if layout.rotated else planes
+    return mixed(ROTATION.T, planes) if layout.rotated else planes
 
 
 def gathered(layout: Layout, planes: Sequence[Any]) -> Any:
     """`pack` of planes as networks see them: colours rotated."""
-    return _stacked(
-        [
-            part
-            for plane, (rows, columns) in zip(planes, layout.planes, strict=True)
-            for part in _phases(plane, rows, columns)
-        ]
-    )
+    parts = [
+        part
+        for plane, (rows, columns) in zip(planes, layout.planes, strict=True)
+        for part in _phases(plane, rows, columns)
+    ]
+    return library_of(parts[0]).stack(parts, -3)
 
 
 def spread(layout: Layout, packed: Any) -> list[Any]:
@@ -131,10 +132,12 @@ def whole(plane: Any, rows: int, columns: int) -> Any:
     return np.pad(plane, around, mode="edge") if any(missing) else plane
 
 
-def _mixed(matrix: Any, planes: Sequence[Any]) -> list[Any]:
+def mixed(matrix: Any, planes: Sequence[Any]) -> list[Any]:
     """Planes with their colours mixed: row i of the matrix gives plane i."""
-    rows = matrix.tolist()
-    return [sum(w * plane for w, plane in zip(row, planes, strict=True) if w) for row in rows]
+    return [
+        reduce(add, (w * plane for w, plane in zip(row, planes, strict=True) if w))
+        for row in matrix.tolist()
+    ]
 
 
 def _phases(plane: Any, rows: int, columns: int) -> list[Any]:
@@ -142,10 +145,9 @@ def _phases(plane: Any, rows: int, columns: int) -> list[Any]:
     return [plane[..., i::rows, j::columns] for i in range(rows) for j in range(columns)]
 
 
-def _stacked(parts: list[Any]) -> Any:
-    if isinstance(parts[0], np.ndarray):
-        return np.stack(parts, -3)
-    return sys.modules["torch"].stack(parts, -3)
+def library_of(values: Any) -> Any:
+    """NumPy, or torch for a tensor, which is loaded then."""
+    return np if isinstance(values, np.ndarray) else sys.modules["torch"]
 
 
 def _joined(parts: list[Any], rows: int, columns: int) -> Any:

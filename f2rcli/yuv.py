@@ -2,16 +2,19 @@
 
 Our own matrices, not swscale: its conversions are not exact (white at 0.996 for 16-bit output,
 clipped out-of-gamut colours). What goes back is the *change* a network made, so a change of zero
-gives back every sample bit for bit, whatever the chroma format (DESIGN.md D1).
+gives back every sample bit for bit, whatever the chroma format (DESIGN.md D1). Chroma is brought to
+another grid, and back, by the same functions for arrays and tensors.
 """
 
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.frames import Family, Frame, Matrix, Picture, Plane, PlaneLayout
+from f2rcli.planes import library_of, mixed
 
 BACK_PROJECTIONS = 2
 
@@ -48,7 +51,7 @@ def sampling_gain(layout: PlaneLayout) -> float:
     grid[16, 16] = 1.0  # the energy of one impulse depends on where in its cell it lies
     shifts = [np.roll(grid, (y, x), (0, 1)) for y in range(4) for x in range(4)]
     cells = 2 ** sum(layout.log2_chroma)
-    return float(np.mean([np.square(_sampled(one, layout)).sum() for one in shifts]) * cells)
+    return float(np.mean([np.square(sampled(one, layout)).sum() for one in shifts]) * cells)
 
 
 def stretching_gain(layout: PlaneLayout) -> float:
@@ -56,13 +59,8 @@ def stretching_gain(layout: PlaneLayout) -> float:
     x, y = layout.log2_chroma
     grid = np.zeros((16, 16), np.float32)
     grid[8, 8] = 1.0
-    spread = _upsample(grid, (16 << y, 16 << x), layout)
+    spread = upsampled(grid, (16 << y, 16 << x), layout)
     return float(np.square(spread).sum() / 2 ** (x + y))
-
-
-def matrix_to_rgb(layout: PlaneLayout) -> NDArray[np.float32]:
-    """(3, 3), rows R, G, B: what each Y'CbCr plane, in its own units, adds to them."""
-    return matrices(layout.matrix)[0]
 
 
 def add_residual(frame: Frame, residual: Picture) -> tuple[Plane, ...]:
@@ -78,9 +76,9 @@ def plane_changes(frame: Frame, residual: Picture) -> list[NDArray[np.float32]]:
     changes = list(residual)
     if layout.family is Family.YUV:
         _, from_rgb_matrix = matrices(layout.matrix)
-        luma, *chroma = _mix(from_rgb_matrix, changes)
+        luma, *chroma = mixed(from_rgb_matrix, changes)
         rows, columns = frame.planes[1].shape  # a bottom field may lack the last row
-        changes = [luma, *(_sampled(plane, layout)[:rows, :columns] for plane in chroma)]
+        changes = [luma, *(sampled(plane, layout)[:rows, :columns] for plane in chroma)]
     return changes
 
 
@@ -99,16 +97,16 @@ def add_changes(frame: Frame, changes: list[NDArray[np.float32]]) -> tuple[Plane
 def split(picture: Picture, layout: PlaneLayout) -> list[NDArray[np.float32]]:
     """RGB (3, H, W) as Y'CbCr planes, chroma averaged onto its grid, in plane units, unrounded."""
     _, from_rgb_matrix = matrices(layout.matrix)
-    luma, *chroma = _mix(from_rgb_matrix, list(picture))
-    return [luma, *(_downsample(plane, layout) for plane in chroma)]
+    luma, *chroma = mixed(from_rgb_matrix, list(picture))
+    return [luma, *(downsampled(plane, layout) for plane in chroma)]
 
 
 def joined(planes: list[NDArray[np.float32]], layout: PlaneLayout) -> Picture:
     """The RGB picture (3, H, W) of Y'CbCr planes in units of each plane; see `split`."""
     size = planes[0].shape
-    chroma = [_upsample(plane, size, layout) for plane in planes[1:]]
+    chroma = [upsampled(plane, size, layout) for plane in planes[1:]]
     to_rgb_matrix, _ = matrices(layout.matrix)
-    return _mix(to_rgb_matrix, [planes[0], *chroma])
+    return np.stack(mixed(to_rgb_matrix, [planes[0], *chroma]))
 
 
 def code_span(layout: PlaneLayout, *, chroma: bool) -> tuple[float, float]:
@@ -179,83 +177,72 @@ def matrices(matrix: Matrix) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return to_rgb_matrix.astype(np.float32), inverse.astype(np.float32)
 
 
-def _mix(matrix: NDArray[np.float32], planes: list[NDArray[np.float32]]) -> Picture:
-    mixed = np.empty((3, *planes[0].shape), np.float32)
-    for row, out in zip(matrix, mixed, strict=True):
-        np.multiply(planes[0], row[0], out=out)
-        for weight, plane in zip(row[1:], planes[1:], strict=True):
-            if weight:
-                out += weight * plane
-    return mixed
-
-
-def _upsample(
-    chroma: NDArray[np.float32], size: tuple[int, ...], layout: PlaneLayout
-) -> NDArray[np.float32]:
-    """Chroma on the luma grid by linear interpolation that respects its siting."""
+def upsampled(chroma: Any, size: tuple[int, ...], layout: PlaneLayout) -> Any:
+    """Chroma (..., h, w) on the luma grid by linear interpolation that respects its siting."""
     for axis, factor, site in coarser(layout):
-        chroma = _stretch(chroma, axis, factor, site, size[axis])
+        chroma = _stretched(chroma, axis, factor, site, size[axis])
     return chroma
 
 
 def coarser(layout: PlaneLayout) -> Iterator[tuple[int, int, float]]:
-    """The axes along which chroma is coarser than luma; by how much, and where its samples lie."""
-    for axis in (0, 1):
-        factor = 2 ** layout.log2_chroma[1 - axis]
+    """The axes, -2 or -1, along which chroma is coarser than luma; by how much, and where its
+    samples lie."""
+    for axis in (-2, -1):
+        factor = 2 ** layout.log2_chroma[-1 - axis]
         if factor > 1:
-            yield axis, factor, layout.siting[1 - axis] * (factor - 1)
+            yield axis, factor, layout.siting[-1 - axis] * (factor - 1)
 
 
-def _stretch(
-    values: NDArray[np.float32], axis: int, factor: int, site: float, size: int
-) -> NDArray[np.float32]:
+def _stretched(values: Any, axis: int, factor: int, site: float, size: int) -> Any:
     """Linear interpolation along an axis: sample i of `values` lies at factor * i + site."""
-    values = np.moveaxis(values, axis, 0)
-    count = values.shape[0]
-    out = np.empty((size, *values.shape[1:]), np.float32)
+    count, first, last = values.shape[axis], _part(values, axis, 0, 1), _part(values, axis, -1)
+    library = library_of(values)
+    around = library.concat([first, values, last], axis)
+    phases = []
     for phase in range(factor):
-        target = out[phase::factor]
         offset = (phase - site) / factor  # in (-1, 1): source samples from the cell's own
-        cells = np.arange(target.shape[0])
-        near = values[np.minimum(cells, count - 1)]  # a bottom field may lack the last cell
-        other = np.clip(cells + (1 if offset > 0 else -1), 0, count - 1)
-        weight = np.float32(abs(offset))
-        target[...] = near if weight == 0 else (1 - weight) * near + weight * values[other]
-    return np.moveaxis(out, 0, axis)
+        other = _part(around, axis, 2, None) if offset > 0 else _part(around, axis, 0, count)
+        mixed = (1 - abs(offset)) * values + abs(offset) * other
+        phases.append(mixed if offset else values)
+    shape = list(values.shape)
+    shape[axis] *= factor
+    whole = library.stack(phases, axis).reshape(shape)
+    missing = size - shape[axis]  # a bottom field may lack the last cell
+    return _part(library.concat([whole, *[last] * missing], axis), axis, 0, size)
 
 
-def _sampled(values: NDArray[np.float32], layout: PlaneLayout) -> NDArray[np.float32]:
-    """Chroma whose interpolation comes closest to a change on luma's grid: averages, sharpened by
-    back-projection."""
-    chroma = _downsample(values, layout)
-    if not any(layout.log2_chroma):
-        return chroma
-    averaged = chroma  # that of what is missing is what it has and the chroma so far has not
-    for _ in range(BACK_PROJECTIONS):
-        there = _upsample(chroma, values.shape, layout)
-        chroma = chroma + (averaged - _downsample(there, layout))
+def sampled(values: Any, layout: PlaneLayout) -> Any:
+    """The chroma whose interpolation comes closest to a change (..., H, W) on the luma grid:
+    averages, sharpened by back-projection."""
+    chroma = averaged = downsampled(values, layout)
+    for _ in range(BACK_PROJECTIONS if any(layout.log2_chroma) else 0):
+        # that of what is missing is what it has and the chroma so far has not
+        there = upsampled(chroma, values.shape[-2:], layout)
+        chroma = chroma + (averaged - downsampled(there, layout))
     return chroma
 
 
-def _downsample(values: NDArray[np.float32], layout: PlaneLayout) -> NDArray[np.float32]:
+def downsampled(values: Any, layout: PlaneLayout) -> Any:
     """A change on the luma grid, averaged onto the chroma grid around each chroma sample."""
     for axis, factor, site in coarser(layout):
-        values = _shrink(values, axis, factor, site)
+        values = _shrunk(values, axis, factor, site)
     return values
 
 
-def _shrink(
-    values: NDArray[np.float32], axis: int, factor: int, site: float
-) -> NDArray[np.float32]:
-    """Average cells of `factor` samples; a sample sited on the first pixel takes a centred tent."""
-    values = np.moveaxis(values, axis, 0)
-    pad = -values.shape[0] % factor
-    if pad:
-        values = np.concatenate([values, np.repeat(values[-1:], pad, axis=0)])
-    first, *others = values.reshape(-1, factor, *values.shape[1:]).swapaxes(0, 1)
-    if factor == 2 and site == 0:  # [1 2 1] / 4 around the even samples
-        before = np.concatenate([first[:1], others[0][:-1]])
-        out = np.float32(0.5) * first + np.float32(0.25) * (others[0] + before)
-    else:
-        out = sum(others, first) / np.float32(factor)
-    return np.moveaxis(out, 0, axis)
+def _shrunk(values: Any, axis: int, factor: int, site: float) -> Any:
+    """Means of cells of `factor`; a sample sited on the first pixel takes a centred tent."""
+    library = library_of(values)
+    missing = -values.shape[axis] % factor
+    values = library.concat([values, *[_part(values, axis, -1)] * missing], axis)
+    parts = [_part(values, axis, start, None, factor) for start in range(factor)]
+    if factor != 2 or site != 0:
+        return sum(parts[1:], parts[0]) / factor
+    near, far = parts  # [1 2 1] / 4 around the even samples
+    before = library.concat([_part(near, axis, 0, 1), _part(far, axis, 0, -1)], axis)
+    return 0.5 * near + 0.25 * (far + before)
+
+
+def _part(values: Any, axis: int, *ends: int | None) -> Any:
+    """A slice along an axis, -2 or -1, from a first to an end and by a step; alone: from there."""
+    cut = slice(*ends) if len(ends) > 1 else slice(ends[0], None)
+    return values[(..., cut, *[slice(None)] * (-1 - axis))]

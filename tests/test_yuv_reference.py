@@ -166,7 +166,7 @@ def test_a_picture_is_split_as_the_reference_splits_it(
 @pytest.mark.parametrize("matrix", list(Matrix))
 def test_matrices_are_those_of_the_standards(matrix: Matrix) -> None:
     layout = PlaneLayout(family=Family.YUV, bits=8, matrix=matrix)
-    to_rgb = yuv.matrix_to_rgb(layout)
+    to_rgb = yuv.matrices(layout.matrix)[0]
     np.testing.assert_allclose(to_rgb @ from_rgb(matrix), np.eye(3), atol=1e-6)
 
 

@@ -303,7 +303,7 @@ class PlaneNoise:
         if layout.family is not Family.YUV:
             models = tuple(model.of(slice(n, n + 1)) for n in range(_planes(layout)))
             return cls(models, (white,) * len(models), clipped)
-        weights = np.square(np.linalg.inv(yuv.matrix_to_rgb(layout)).astype(np.float64))
+        weights = np.square(np.linalg.inv(yuv.matrices(layout.matrix)[0]).astype(np.float64))
         weights[1:] *= yuv.sampling_gain(layout)
         models = tuple(_mixed(model, row) for row in weights)
         return cls(models, (white,) * 3, clipped)
@@ -358,7 +358,7 @@ def picture_noise(noise: PlaneNoise, layout: PlaneLayout, channels: int) -> Nois
     of independent planes, joined."""
     models = noise.models
     if layout.family is Family.YUV:
-        weights = np.square(yuv.matrix_to_rgb(layout).astype(np.float64))
+        weights = np.square(yuv.matrices(layout.matrix)[0].astype(np.float64))
         weights[:, 1:] *= yuv.stretching_gain(layout)
     else:
         weights = np.eye(len(models))
