@@ -4,7 +4,6 @@ import importlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,15 @@ from f2rcli.api.call import Call, Options
 from f2rcli.engine.settings import changes_nothing
 from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import ClipInfo, Frame, Mask, Plane
-from f2rcli.io.stacks import LETTER_OF, check_samples, lane_words, sequence_note, sequence_of
+from f2rcli.io.stacks import (
+    LETTER_OF,
+    Lane,
+    Pictures,
+    check_samples,
+    lanes_along,
+    sequence_note,
+    sequence_of,
+)
 from f2rcli.samples.defects import no_numbers, unreal_line
 from f2rcli.samples.impulses import filled
 from f2rcli.samples.lanes import (
@@ -31,20 +38,10 @@ LETTERS = "T time, Y rows, X columns, S colours, C channels, Z depth; others are
 Place = tuple[int | slice, ...]  # of a picture in its array
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """A clip of its own: one channel, at one depth if it runs along time."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid(Pictures):
+    """The pictures of an array, and the lanes they make, as those of a stack in a file."""
 
-    label: str
-    at: dict[str, int]  # its place on the axes that tell lanes apart
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """The pictures of an array: a letter per axis, slowest first."""
-
-    letters: str
-    shape: tuple[int, ...]
     along: str = "T"  # the axis along which pictures are each other's neighbours
 
     @classmethod
@@ -55,78 +52,41 @@ class Grid:
         UsageError where it does, or where the letters do not fit.
         """
         letters = _guessed(shape, frame=frame) if axes is None else _named(shape, axes, frame)
-        grid = cls(letters, shape, "T" if frame else sequence_of(letters, shape))
-        if 0 in grid.size:
+        along = "T" if frame else sequence_of(letters, shape)
+        grid = cls(axes=letters, shape=shape, along=along)
+        if 0 in (grid.height, grid.width):
             raise InputError(
                 f"an array of shape {shape}: has no rows and columns.", hint="Pass (T, H, W)."
             )
-        return grid
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return self._length("Y"), self._length("X")
-
-    @property
-    def samples(self) -> int:
-        """Samples per pixel: 3 or 4 for colours, else 1."""
-        return self._length("S") if self._colour else 1
-
-    @property
-    def frames(self) -> int:
-        """The number of pictures of a lane."""
-        return self._length(self.along) if self.runs else 1
-
-    @property
-    def runs(self) -> bool:
-        """Whether there is an axis along which pictures follow each other."""
-        return self.along in self.letters
+        return grid if grid.colour else replace(grid, axes=letters.replace("S", "s"))  # lanes
 
     @property
     def note(self) -> str:
         """The note for a lane that runs along depth; "" elsewhere."""
-        return "" if self.along == "T" else sequence_note(self.letters, self.shape)
+        return "" if self.along == "T" else sequence_note(self.axes, self.shape)
 
     @property
     def lanes(self) -> list[Lane]:
         """Every combination of the axes along which pictures are not neighbours."""
-        outer = [letter for letter in self.letters if letter not in self._inner + self.along]
-        sizes = [self._length(letter) for letter in outer]
-        return [
-            Lane(", ".join(lane_words(outer, at, sizes)), dict(zip(outer, at, strict=True)))
-            for at in product(*map(range, sizes))
-        ]
+        return list(lanes_along(self, self.along))
 
     def place(self, lane: Lane, frame: int) -> Place:
         """The place of a picture of a lane."""
-        known = lane.at | {self.along: frame}
-        return tuple(
-            slice(None) if letter in self._inner else known[letter] for letter in self.letters
-        )
+        at = self.at(lane.frames[frame])
+        return tuple(slice(None) if letter in "YXS" else at[letter] for letter in self.axes)
 
-    def picture(self, stored: Plane) -> Plane:
+    def in_order(self, stored: Plane) -> Plane:
         """A picture as it is stored -> (H, W) or (H, W, S)."""
         return stored.transpose(self._order)
 
     def stored(self, picture: Plane) -> Plane:
-        """The reverse of `picture`."""
+        """The reverse of `in_order`."""
         return picture.transpose(np.argsort(self._order))
 
     @property
-    def _colour(self) -> bool:
-        return "S" in self.letters and self._length("S") in COLOURS
-
-    @property
-    def _inner(self) -> str:
-        return "YXS" if self._colour else "YX"
-
-    @property
     def _order(self) -> list[int]:
-        kept = [letter for letter in self.letters if letter in self._inner]
-        return [kept.index(letter) for letter in self._inner]
-
-    def _length(self, letter: str) -> int:
-        return self.shape[self.letters.index(letter)]
+        kept = [letter for letter in self.axes if letter in "YXS"]
+        return [kept.index(letter) for letter in "YXS" if letter in kept]
 
 
 def letters_of(dims: tuple[Any, ...]) -> str:
@@ -329,8 +289,8 @@ class Taken:
     def of(cls, stored: Any, grid: Grid, place: Place, statistics: LaneStatistics) -> "Taken":
         """The samples at a place of an array."""
         mask = mask_of(stored)
-        mask = None if mask is None else grid.picture(mask)
-        return cls(grid.picture(values_of(stored)), mask, place, statistics)
+        mask = None if mask is None else grid.in_order(mask)
+        return cls(grid.in_order(values_of(stored)), mask, place, statistics)
 
     def frame(self, number: int, lane: int = 0) -> Frame:
         """The picture as the engine takes it."""
@@ -375,17 +335,17 @@ def _pictures(stored: Iterable[Any], grid: Grid) -> Iterator[Plane]:
 
 def array_info(grid: Grid, dtype: np.dtype[Any]) -> ClipInfo:
     """The clip's facts, for the engine."""
-    height, width = grid.size
-    lanes = tuple(lane.label for lane in grid.lanes)
     return ClipInfo(
-        name="array", width=width, height=height, frames=grid.frames * len(lanes), lanes=lanes,
+        name="array", width=grid.width, height=grid.height, frames=grid.frames,
+        lanes=tuple(lane.label for lane in grid.lanes),
         layout=lane_layout(dtype, grid.samples, UNKNOWN.levels),
         duration=None, rate=None, time_base=TIME_BASE,
     )  # fmt: skip
 
 
-def denoise_array(array: Any, grid: Grid, call: Call, output: Any) -> Any:
+def denoise_array(array: Any, call: Call, output: Any) -> Any:
     """An array like the one given, or `output`, with every picture restored."""
+    grid = Grid.of(tuple(array.shape), call.options.axes)
     load_torch()
     from f2rcli.engine.stream import denoise_stream, load_engine  # brings torch
 
@@ -420,12 +380,13 @@ def lane_frames(array: Any, grid: Grid, call: Call, *, apart: bool = False) -> I
             yield copy_of(found) if apart else found
 
     for number, lane in enumerate(grid.lanes):
-        some, more = (stored(lane, surveyed(grid.frames, between=rest)) for rest in (False, True))
+        count = len(lane.frames)
+        some, more = (stored(lane, surveyed(count, between=rest)) for rest in (False, True))
         seen, unreal = statistics_of(some, grid, call.options, more), 0
         before = f"{lane.label}: " if lane.label else ""
         for line in seen.lines():
             call.report.note(before + line)
-        for index, picture in enumerate(stored(lane, range(grid.frames))):
+        for index, picture in enumerate(stored(lane, range(count))):
             taken = Taken.of(picture, grid, grid.place(lane, index), seen)
             unreal += no_numbers(taken.picture)
             yield taken.frame(index, number)

@@ -41,7 +41,7 @@ def denoise_file(source: str, output: str | Path | None, call: Call, *, overwrit
     read = ReadOptions(axes=options.axes, series=options.series)
     with open_reader(source, read) as reader:
         plan = plan_output(reader, target, WriteOptions(overwrite=overwrite))
-        settings = fitted(settings, source, read, call)
+        settings = fitted(settings, source, read, call) if call.adapt else settings
         engine = load_engine(settings, reader.info)
         engine.check = call.own_check()
         given = options.given | ({"adapt": call.adapt} if call.adapt else {})
@@ -62,10 +62,7 @@ def denoise_file(source: str, output: str | Path | None, call: Call, *, overwrit
 
 
 def fitted(settings: EngineSettings, source: str, read: ReadOptions, call: Call) -> EngineSettings:
-    """The settings with weights fitted to a file, if the call asks for them and they are better."""
-    if not call.adapt:
-        return settings
-    load_torch()
+    """The settings with weights fitted to a file, if these are better."""
     from f2rcli.training.adapt import MINUTES, Adaptation
 
     minutes = MINUTES if call.adapt is True else float(call.adapt)
@@ -155,7 +152,8 @@ def _denoised(frames: Any, output: Any, call: Call) -> Any:
     if kind_of(frames) == "xarray":
         return _denoise_named(frames, output, call)
     if is_array(frames):
-        return _denoise_whole(frames, output, call)
+        _check_output(output, frames)
+        return denoise_array(frames, call, output)
     if isinstance(frames, list | tuple):
         for other in (one for one in frames if not is_array(one)):
             raise no_array(other)
@@ -173,12 +171,6 @@ def _denoised(frames: Any, output: Any, call: Call) -> Any:
     if output is not None:
         raise UsageError("output: not for iterables.", hint="Pass an array or a list.")
     return _denoise_each(iter(frames), call)
-
-
-def _denoise_whole(frames: Any, output: Any, call: Call) -> Any:
-    grid = Grid.of(tuple(frames.shape), call.options.axes)
-    _check_output(output, frames)
-    return denoise_array(frames, grid, call, output)
 
 
 def _denoise_named(frames: Any, output: Any, call: Call) -> Any:
@@ -206,7 +198,7 @@ def _denoise_list(frames: Sequence[Any], output: Any, call: Call) -> Iterable[An
         done = _denoise_list([frame.to_numpy() for frame in frames], None, inner)
         return (frame.copy(data=one) for frame, one in zip(frames, done, strict=True))
     grid = Grid.of(tuple(frames[0].shape), call.options.axes, frame=True)
-    timed = replace(call, options=replace(call.options, axes=f"T{grid.letters}"))
+    timed = replace(call, options=replace(call.options, axes=f"T{grid.axes}"))
     whole: Iterable[Any] = _denoised(stacked(frames), output, timed)
     return whole
 

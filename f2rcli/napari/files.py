@@ -176,7 +176,7 @@ class LayerRun:
         key: list[int | slice] = list(shown[: len(outer)])
         axes = "YXS" if self.colour else "YX"
         grid = Grid.of(tuple(self.data.shape), self.axes)
-        if not grid.runs:
+        if grid.along not in grid.axes:
             return self._denoised(self.data[tuple(key)], axes, Progress(), stop)
         place = outer.index(grid.along)
         first, last = near(shown[place], self.data.shape[place])

@@ -11,10 +11,12 @@ from f2rcli.io.stacks.reader import StackReader
 from f2rcli.io.stacks.stack import (
     LETTER_OF,
     UNNAMED,
+    Lane,
+    Pictures,
     Series,
     Stack,
     check_samples,
-    lane_words,
+    lanes_along,
     sequence_note,
     sequence_of,
 )
@@ -22,9 +24,9 @@ from f2rcli.io.stacks.tiff import holds_pages, open_stack, set_in
 from f2rcli.io.stacks.write import StackWriter as open_writer
 from f2rcli.io.stacks.write import plan_stack as plan_output
 
-__all__ = ["LETTER_OF", "UNNAMED", "Facts", "Metadata", "Series", "Stack", "check_samples",
-           "colour_of", "holds", "lane_words", "open_reader", "open_stack", "open_writer",
-           "plan_output", "sequence_note", "sequence_of"]  # fmt: skip
+__all__ = ["LETTER_OF", "UNNAMED", "Facts", "Lane", "Metadata", "Pictures", "Series", "Stack",
+           "check_samples", "colour_of", "holds", "lanes_along", "open_reader", "open_stack",
+           "open_writer", "plan_output", "sequence_note", "sequence_of"]  # fmt: skip
 
 
 def holds(folder: Path) -> bool:

@@ -36,18 +36,11 @@ LETTER_OF = {name: letter for letter, names in _NAMES.items() for name in names.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Series:
-    """An array of a file, by its header."""
+class Pictures:
+    """The pictures of an array."""
 
-    number: int
-    name: str
     axes: str  # a letter per axis, slowest first
     shape: tuple[int, ...]
-    dtype: np.dtype[np.generic]
-    codec: str = ""  # its compression, in a word
-    aside: bool = False  # a thumbnail or mask that belongs to another: taken only if it is named
-    levels: tuple[tuple[int, int], ...] = ()  # rows and columns of its smaller copies (a pyramid)
-    absent: frozenset[int] = frozenset()  # places of pictures that are not there whole
 
     @property
     def outer(self) -> list[tuple[str, int]]:
@@ -83,11 +76,6 @@ class Series:
         return {axis: int(i) for (axis, _), i in zip(self.outer, index, strict=False)}
 
     @property
-    def picture_bytes(self) -> int:
-        """Bytes of a decoded picture."""
-        return self.picture * self.dtype.itemsize
-
-    @property
     def picture_shape(self) -> tuple[int, ...]:
         """(Y, X), or (Y, X, S) of several samples."""
         return (self.height, self.width, *([self.samples] if self.samples > 1 else []))
@@ -107,10 +95,28 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Series(Pictures):
+    """An array of a file, by its header."""
+
+    number: int
+    name: str
+    dtype: np.dtype[np.generic]
+    codec: str = ""  # its compression, in a word
+    aside: bool = False  # a thumbnail or mask that belongs to another: taken only if it is named
+    levels: tuple[tuple[int, int], ...] = ()  # rows and columns of its smaller copies (a pyramid)
+    absent: frozenset[int] = frozenset()  # places of pictures that are not there whole
+
+    @property
+    def picture_bytes(self) -> int:
+        """Bytes of a decoded picture."""
+        return self.picture * self.dtype.itemsize
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
     """Pictures of one series that follow each other."""
 
-    series: int
+    series: int = 0
     frames: tuple[int, ...]  # their places among the series' pictures, in the order of time or Z
     label: str = ""
 
@@ -207,25 +213,25 @@ def _times(shape: tuple[int, ...]) -> str:
 def lanes_of(series: list[Series]) -> Iterator[Lane]:
     """The lanes of all series, in the order their pictures are stored."""
     for one in series:
-        outer = one.outer
-        places = np.arange(one.frames).reshape([n for _, n in outer] or [1])
-        kinds = [letter for letter, _ in outer] or ["T"]
-        along = sequence_of(one.axes, one.shape)
-        if along not in kinds:
-            places, kinds = places[..., None], [*kinds, along]
-        times = np.moveaxis(places, kinds.index(along), -1)
-        rest = [letter for letter in kinds if letter != along]
-        for index in product(*(range(n) for n in times.shape[:-1])):
-            words = [one.name or f"series {one.number + 1}"] if len(series) > 1 else []
-            words += lane_words(rest, index, times.shape)
-            frames = tuple(int(place) for place in times[index])
-            yield Lane(series=one.number, frames=frames, label=", ".join(words))
+        name = (one.name or f"series {one.number + 1}") if len(series) > 1 else ""
+        for lane in lanes_along(one, sequence_of(one.axes, one.shape)):
+            label = ", ".join(filter(None, (name, lane.label)))
+            yield replace(lane, series=one.number, label=label)
 
 
-def lane_words(axes: Sequence[str], index: Sequence[int], shape: Sequence[int]) -> list[str]:
-    """A lane's place along the axes that are not time or picture: ["z 1", "channel 2"]."""
-    places = zip(axes, index, shape, strict=False)
-    return [f"{_WORDS.get(a, a)} {i + 1}" for a, i, n in places if n > 1]
+def lanes_along(pictures: Pictures, along: str) -> Iterator[Lane]:
+    """The lanes of an array's pictures along an axis, which need not be there."""
+    outer = pictures.outer
+    places = np.arange(pictures.frames).reshape([n for _, n in outer] or [1])
+    kinds = [letter for letter, _ in outer] or [along]
+    if along not in kinds:
+        places, kinds = places[..., None], [*kinds, along]
+    times = np.moveaxis(places, kinds.index(along), -1)
+    rest = [letter for letter in kinds if letter != along]
+    for index in product(*(range(n) for n in times.shape[:-1])):
+        at = zip(rest, index, times.shape, strict=False)  # "z 1, channel 2"
+        label = ", ".join(f"{_WORDS.get(a, a)} {i + 1}" for a, i, n in at if n > 1)
+        yield Lane(frames=tuple(times[index].tolist()), label=label)
 
 
 # --- The contract of their readers ----------------------------------------------------------------
