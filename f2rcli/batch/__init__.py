@@ -11,9 +11,9 @@ import os
 import re
 import signal
 import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -317,41 +317,37 @@ DIED = "its process ended without a word; perhaps memory ran out."
 
 
 def run_in_processes(clips: Sequence[Clip], work: Work, jobs: int) -> Iterator[Outcome]:
-    """Several at a time. Of those that were under way when a process died, each is tried alone."""
-    waiting, suspects = deque(clips), deque[Clip]()
-    while waiting or suspects:
-        alone = bool(suspects)
-        source = deque([suspects.popleft()]) if alone else waiting
-        running: dict[Future[Outcome], Clip] = {}
+    """Several at a time, each in a process beside the others': what takes one down leaves them be.
+    Its clip is tried again at the end, alone, as memory may have run out."""
+    pools: dict[int, ProcessPoolExecutor] = {}  # of one process, by the thread that waits for it
+
+    def done(clip: Clip) -> Outcome | None:
+        own = threading.get_ident()
+        if own not in pools:
+            pools[own] = ProcessPoolExecutor(1, get_context("spawn"), initializer=_begin_worker)
         try:
-            with _pool(1 if alone else jobs) as pool:
-                while source or running:
-                    while source and len(running) < jobs:
-                        future = pool.submit(work, source[0])  # may raise: then it still waits
-                        running[future] = source.popleft()
-                    for future in wait(running, return_when=FIRST_COMPLETED).done:
-                        yield future.result()
-                        del running[future]
+            return pools[own].submit(work, clip).result()
         except BrokenProcessPool:
-            if alone or len(running) == 1:
-                yield from (failure(clip, DIED) for clip in running.values())
-            else:
-                suspects.extend(running.values())
+            del pools[own]
+            return None
 
-
-@contextmanager
-def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes that end with this one, and clean up when it is stopped."""
-    pool = ProcessPoolExecutor(jobs, get_context("spawn"), initializer=_begin_worker)
+    threads = ThreadPoolExecutor(jobs)
     try:
-        yield pool
+        clip_of = {threads.submit(done, clip): clip for clip in clips}
+        for future in as_completed(clip_of):
+            if (outcome := future.result()) is not None:
+                yield outcome
+        for lost in [clip for future, clip in clip_of.items() if future.result() is None]:
+            yield done(lost) or failure(lost, DIED)
     except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
+        threads.shutdown(wait=False, cancel_futures=True)
         for process in active_children():
-            process.terminate()
+            process.terminate()  # which cleans up
         raise
     finally:
-        pool.shutdown()
+        threads.shutdown()
+        for pool in pools.values():
+            pool.shutdown()
 
 
 def _begin_worker() -> None:

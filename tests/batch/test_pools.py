@@ -17,27 +17,30 @@ def work(clip: Clip) -> Outcome:
         os.kill(os.getpid(), signal.SIGKILL)
     if clip.place == "slow":
         time.sleep(1.0)
+        with Path(clip.target).open("a") as file:
+            file.write("once\n")
     return Outcome.of(clip, "done")
 
 
-def clips(*places: str) -> list[Clip]:
-    return [Clip(f"/in/{place}", f"/out/{place}", place) for place in places]
+def clips(*places: str, out: Path) -> list[Clip]:
+    return [Clip(f"/in/{place}", str(out / place), place) for place in places]
 
 
-def test_a_crash_fails_alone_and_the_others_are_done() -> None:
+def test_a_crash_fails_alone_and_the_others_are_done_undisturbed(tmp_path: Path) -> None:
     found = {
         done.place: (done.status, done.reason)
-        for done in run_in_processes(clips("a", "crash", "slow", "b", "c"), work, 2)
+        for done in run_in_processes(clips("a", "crash", "slow", "b", "c", out=tmp_path), work, 2)
     }
+    assert (tmp_path / "slow").read_text() == "once\n"
     assert found.pop("crash") == (
         "failed", "its process ended without a word; perhaps memory ran out.",
     )  # fmt: skip
     assert found == dict.fromkeys(("a", "slow", "b", "c"), ("done", ""))
 
 
-def test_breaking_off_ends_the_processes() -> None:
+def test_breaking_off_ends_the_processes(tmp_path: Path) -> None:
     began = time.monotonic()
-    running = run_in_processes(clips("a", "slow", *"bcdefgh"), work, 1)
+    running = run_in_processes(clips("a", "slow", *"bcdefgh", out=tmp_path), work, 1)
     assert next(running).place == "a"
     running.close()  # type: ignore[attr-defined]  # a generator
     assert time.monotonic() - began < 60
