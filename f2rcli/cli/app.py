@@ -3,10 +3,10 @@
 import errno
 import gc
 import importlib
-import inspect
 import io
 import logging
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,6 @@ from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from f2rcli import __version__
@@ -28,7 +27,7 @@ from f2rcli.errors import (
     EXIT_TERMINATED,
     F2RError,
 )
-from f2rcli.system import POLICY, number_in
+from f2rcli.system import POLICY
 
 COMMANDS = {  # name -> module of f2rcli.cli, and its function
     "denoise": ("denoise", "denoise"),
@@ -39,33 +38,16 @@ COMMANDS = {  # name -> module of f2rcli.cli, and its function
     "export": ("export", "export"),
     "doctor": ("info", "doctor"),
 }
-WIDEST = 10_000  # columns or lines of a terminal
-
-
-class _Group(TyperGroup):
-    """The command line as a whole."""
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """What there is, a line for each command."""
-        formatter.write(f"Usage: f2r COMMAND ...\n\n{inspect.cleandoc(self.help or '')}\n")
-        shown = [command for command in self.commands.values() if not command.hidden]
-        with formatter.section("Commands"):
-            formatter.write_dl(
-                [(one.name, one.get_short_help_str(formatter.width - 14)) for one in shown]
-            )
-        formatter.write(
-            "\nf2r COMMAND --help lists a command's options, f2r --version its version.\n"
-            "f2r --install-completion completes words at TAB in this shell.\n"
-        )
 
 
 def command_line(names: Iterable[str] = COMMANDS) -> typer.Typer:
     """The command line with these commands: what others need is not loaded."""
     app = typer.Typer(
         name="f2r", pretty_exceptions_enable=False, rich_markup_mode=None,
+        epilog="f2r COMMAND --help lists the options of a command.",
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )  # fmt: skip
-    app.callback(cls=_Group)(options)
+    app.callback()(options)
     for name in names:
         module, function = COMMANDS[name]
         found = importlib.import_module(f"f2rcli.cli.{module}")
@@ -81,14 +63,16 @@ def _print_version(value: bool) -> None:
 
 def options(
     version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_print_version)
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version."),
     ] = False,
 ) -> None:
     """Denoise real video: colours, timing, sound and metadata stay as they are.
 
-      f2r denoise clip.mp4 -o clean.mp4
-      f2r info clip.mp4                  what is in it, and what it will take
-    """  # fmt: skip
+    \b
+    f2r denoise clip.mp4 -o clean.mp4
+    f2r info clip.mp4                  what is in it, and what it will take
+    """
 
 
 class ExitHandler:
@@ -184,7 +168,7 @@ def run(arguments: list[str], stopper: Stopper | None = None) -> int:
     whatever exception it comes to.
     """
     for name in ("COLUMNS", "LINES"):  # rich would take any digits
-        if not 0 < number_in(name, 0) <= WIDEST:
+        if not re.fullmatch(r"[1-9]\d{0,3}", os.environ.get(name, "")):
             os.environ.pop(name, None)
     console = Console(stopper)
     ending = ExitHandler(console, arguments)

@@ -73,4 +73,4 @@ def test_the_first_page_names_the_commands(f2r: Callable[..., Done]) -> None:
         assert re.search(rf"^  {command} +\w", done.out, re.MULTILINE)
     assert "..." not in "".join(line for line in done.out.splitlines() if line.startswith("  "))
     assert f2r().out == done.out
-    assert re.search(r"^f2r denoise ", done.out, re.MULTILINE)
+    assert re.search(r"^ *f2r denoise ", done.out, re.MULTILINE)
