@@ -3,7 +3,7 @@
 import json as formats
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,7 +36,7 @@ from f2rcli.settings import check_choice
 from f2rcli.units import count
 
 if TYPE_CHECKING:
-    from f2rcli.evaluation.base import Baseline, Case
+    from f2rcli.evaluation.base import Case
 
 BETTER = {"higher": " (more is better)", "lower": " (less is better)", "": ""}
 MOST_CLIPS = 12  # that are listed one by one
@@ -103,25 +103,24 @@ def evaluate(
     others = [*sides.denoised, clean, noisy, weights]
     check_result("--csv", None if csv == "-" else csv, [*others, report], overwrite=overwrite)
     check_result("--report", report, [*others, csv], overwrite=overwrite)
-    asked, plan = sides.request(ReadOptions(axes=axes, series=series), plan)
-    for line in asked.remarks:
-        console.warning(line)
-    found, damaged = _run(asked, plan, console, pictures=report is not None)
+    about = None
+    if benchmark is None:
+        cases, remarks = sides.cases(ReadOptions(axes=axes, series=series, frames=frames))
+        for line in remarks:
+            console.warning(line)
+    else:
+        chosen = benchmarks.load(benchmark)
+        cases = chosen.cases(Path(root or ""), tuple(noise or ()), frames, any_clips=any_clips)
+        about = chosen.facts(cases, frames)
+        plan = replace(
+            plan, metrics=plan.metrics or chosen.metrics, clipped=chosen.clipped,
+            frames=frames or chosen.frames,
+        )  # fmt: skip
+    found, damaged = _run(cases, about, plan, console, pictures=report is not None)
     _deliver(found, csv, report, console, overwrite=overwrite)
     if any(one.failed for clip in found.clips for one in clip.methods):
         return EXIT_BATCH
     return EXIT_DAMAGED if damaged else EXIT_OK
-
-
-@dataclass(slots=True)
-class Request:
-    """The clips to evaluate, and with what."""
-
-    kind: str
-    cases: "list[Case]"
-    remarks: list[str] = field(default_factory=list)
-    baselines: "list[Baseline]" = field(default_factory=list)
-    benchmark: BenchmarkFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,41 +159,14 @@ class Sides:
             if wrong:
                 raise UsageError(message, hint=hint)
 
-    def request(self, read: ReadOptions, plan: Plan) -> tuple[Request, Plan]:
-        """The cases, and the plan as a benchmark's protocol wants it. Raises InputError for no
-        match."""
+    def cases(self, read: ReadOptions) -> "tuple[list[Case], list[str]]":
+        """The cases that are no benchmark's, and remarks. Raises InputError for no match."""
+        from f2rcli.evaluation.pairing import paired
+
         noises = [synthesis.parse(text) for text in self.noise]
-        if self.benchmark is not None:
-            found, plan = self._benchmark(self.benchmark, plan)
-        else:
-            from f2rcli.evaluation.pairing import paired
-
-            named = {"clean": self.clean, "noisy": self.noisy}
-            sides = {word: Path(path) for word, path in named.items() if path is not None}
-            each = replace(read, frames=plan.frames)
-            cases, remarks = paired(sides | self._labelled(), each, noises)
-            kind = "synthetic" if noises else "blind" if self.clean is None else "reference"
-            found = Request(kind, cases, remarks)
-        if plan.baselines:
-            from f2rcli.evaluation import baselines
-
-            found.baselines = baselines.find(plan.baselines)
-        return found, plan
-
-    def _benchmark(self, name: str, plan: Plan) -> tuple[Request, Plan]:
-        chosen = benchmarks.load(name)
-        cases = chosen.cases(
-            Path(self.root or ""), tuple(self.noise), plan.frames, any_clips=self.any_clips
-        )
-        facts = chosen.facts(cases, plan.frames)
-        plan = replace(
-            plan,
-            metrics=plan.metrics or chosen.metrics,
-            clipped=chosen.clipped,
-            frames=plan.frames or chosen.frames,
-        )
-        kind = "synthetic" if any(case.noise is not None for case in cases) else "reference"
-        return Request(kind, cases, benchmark=facts), plan
+        named = {"clean": self.clean, "noisy": self.noisy}
+        sides = {word: Path(path) for word, path in named.items() if path is not None}
+        return paired(sides | self._labelled(), read, noises)
 
     def _labelled(self) -> dict[str, Path]:
         """The denoised sides by label; without one by their own name."""
@@ -235,27 +207,34 @@ def _denoisers(text: str | None, sides: Sides, engine: EngineSettings) -> tuple[
 
 
 def _run(
-    asked: Request, plan: Plan, console: Console, *, pictures: bool
+    cases: "list[Case]",
+    benchmark: BenchmarkFacts | None,
+    plan: Plan,
+    console: Console,
+    *,
+    pictures: bool,
 ) -> tuple[Evaluation, bool]:
     """Everything measured, and whether any input was damaged."""
+    from f2rcli.evaluation import baselines
     from f2rcli.evaluation.pictures import ReportPictures
     from f2rcli.evaluation.run import Evaluator
 
-    kept = ReportPictures(len(asked.cases)) if pictures else None
-    total = None if plan.frames is None else plan.frames * len(asked.cases)
+    made, clean = (any(getattr(case, side) for case in cases) for side in ("noise", "reference"))
+    kept = ReportPictures(len(cases)) if pictures else None
+    total = None if plan.frames is None else plan.frames * len(cases)
     with FrameMeter(console, "eval", total, exact=False) as meter:
         run = Evaluator(
-            plan, kind=asked.kind, baselines=asked.baselines, pictures=kept,
-            progress=lambda: meter.advance(),
+            plan, kind="synthetic" if made else "reference" if clean else "blind", pictures=kept,
+            baselines=baselines.find(plan.baselines), progress=lambda: meter.advance(),
         )  # fmt: skip
         meter.stage("opening the clips")
         clips = []
-        for case in asked.cases:
+        for case in cases:
             meter.label = f"{case.name} {case.group}".rstrip()
             clips.append(run.clip(case))
             for note in clips[-1].notes:
                 console.note(f"note: {note}")
-    found = run.evaluation(clips, command=command_typed(), benchmark=asked.benchmark)
+    found = run.evaluation(clips, command=command_typed(), benchmark=benchmark)
     for note in found.notes:
         console.warning(note)
     for clip in clips:
