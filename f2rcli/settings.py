@@ -7,7 +7,6 @@ Messages name a setting as Python writes it, `sigma=-1`; the command line spells
 import json
 import math
 import re
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
@@ -134,7 +133,7 @@ def pairs(name: str, texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
     return tuple((key.strip(), value) for key, _, value in split)
 
 
-# --- TOML and JSON that anyone may have written: limited in size, errors of one kind -------------
+# --- JSON that anyone may have written: limited in size, errors of one kind -------------
 
 
 LARGEST = 1 << 20  # bytes
@@ -152,15 +151,18 @@ def read_text(path: Path, largest: int = LARGEST, errors: str = "strict") -> str
     return data.decode("utf-8", errors)
 
 
-def parse_json(text: str, loads: Callable[[str], Any] = json.loads) -> Any:
+def parse_json(text: str) -> Any:
     """The value that JSON describes. Raises ValueError for everything that is wrong with it."""
     try:
-        return loads(text)
+        return json.loads(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 
 
-def parse_toml(text: str) -> dict[str, Any]:
-    """The top table of TOML. Raises ValueError for everything that is wrong with it."""
-    found: dict[str, Any] = parse_json(text, tomllib.loads)
-    return found
+def read_table(path: Path) -> dict[str, Any]:
+    """The table in a JSON file; empty where there is none, or none that can be read."""
+    try:
+        found = parse_json(read_text(path))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -4,6 +4,7 @@ Files are safetensors; the header is JSON in their metadata. Pickles are never l
 """
 
 import json
+import tomllib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from f2rcli.errors import UsageError, WeightsError
 from f2rcli.frames import Space
 from f2rcli.io.files import file_digest, replacing
-from f2rcli.settings import KEY, LARGEST, Setting, check, parse_json, parse_toml, setting
+from f2rcli.settings import KEY, LARGEST, Setting, check, parse_json, setting
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -226,7 +227,7 @@ def _files() -> dict[str, dict[str, Any]]:
 
 @lru_cache(maxsize=1)  # a run asks a dozen times, and reading TOML takes most of a millisecond
 def _entries(text: str) -> dict[str, dict[str, Any]]:
-    return parse_toml(text)
+    return tomllib.loads(text)
 
 
 def available() -> list[str]:

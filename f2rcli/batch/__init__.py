@@ -37,7 +37,7 @@ from f2rcli.io import default_target, is_clip, readable_suffixes
 from f2rcli.io.files import same_file, write_text
 from f2rcli.io.formats import PICTURES
 from f2rcli.io.numbering import is_pattern, natural_key
-from f2rcli.settings import parse_json, read_text
+from f2rcli.settings import read_table
 from f2rcli.units import count
 
 MARK = "_f2r"  # what default_target adds to a name
@@ -289,12 +289,8 @@ class Records:
 
     def _read(self, clip: Clip) -> dict[str, Any]:
         """The record of a clip; empty where there is none, or none that can be read."""
-        try:
-            found = parse_json(read_text(self._path(clip)))
-        except (OSError, ValueError):
-            return {}
-        outcome = found.get("outcome", {}) if isinstance(found, dict) else None
-        return found if isinstance(outcome, dict) else {}
+        found = read_table(self._path(clip))
+        return found if isinstance(found.get("outcome", {}), dict) else {}
 
 
 def _stamp(path: str) -> str:

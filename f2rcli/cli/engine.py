@@ -26,7 +26,7 @@ from f2rcli.engine.settings import LITE, EngineSettings
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io import Reader
 from f2rcli.io.files import write_text
-from f2rcli.settings import parse_json, read_text
+from f2rcli.settings import read_table
 from f2rcli.system import asked_threads, cache_folder, keep_memory, processors
 from f2rcli.units import noise_level, size, span
 
@@ -277,11 +277,7 @@ def _size(info: ClipInfo) -> int:
 
 def _read() -> dict[str, Any]:
     folder = cache_folder("pace")
-    try:
-        found = {} if folder is None else parse_json(read_text(folder / "runs.json"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return {} if folder is None else read_table(folder / "runs.json")
 
 
 def _positive(value: Any) -> bool:

@@ -15,7 +15,7 @@ from f2rcli.errors import InputError, OutputError, TrainingError, UsageError
 from f2rcli.frames import Space
 from f2rcli.io.base import ReadOptions
 from f2rcli.io.files import file_digest, write_text
-from f2rcli.settings import parse_json, read_text
+from f2rcli.settings import read_table
 from f2rcli.system import cache_folder
 from f2rcli.training.config import ADAPTING, TrainConfig, clip_sources, fingerprint
 from f2rcli.training.events import OnEvent
@@ -152,12 +152,7 @@ def forget_all_but(cache: Path, most: int) -> None:
 
 def _read(account: Path) -> dict[str, str]:
     """Why the weights at hand stay, or the digest of fitted ones; neither if none, or damaged."""
-    try:
-        facts = parse_json(read_text(account))
-    except (OSError, ValueError):
-        return {}
-    pairs = facts.items() if isinstance(facts, dict) else ()
-    return {name: value for name, value in pairs if isinstance(value, str)}
+    return {name: value for name, value in read_table(account).items() if isinstance(value, str)}
 
 
 def _folder_for_once() -> Path:

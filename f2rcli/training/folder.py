@@ -16,7 +16,7 @@ from f2rcli.errors import ConfigError, F2RError, OutputError, UsageError
 from f2rcli.io.files import check_target, disk_errors, file_digest, lock, unlock, write_text
 from f2rcli.noise import synthesis
 from f2rcli.plots import Curve, draw_curves, new_figure, saved
-from f2rcli.settings import parse_json, read_text
+from f2rcli.settings import read_table
 from f2rcli.training.config import TrainConfig, clip_sources, read_config
 from f2rcli.units import noise_level
 
@@ -140,11 +140,8 @@ def _word(config: TrainConfig, name: str) -> str:
 
 def _wrote(folder: Path, output: Path) -> bool:
     """True if the file at `output` is the one that this run wrote, unchanged since."""
-    try:
-        facts = parse_json(read_text(folder / RESULT))
-        return bool(facts["sha256"] == file_digest(output))
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    written = read_table(folder / RESULT).get("sha256")
+    return output.is_file() and written == file_digest(output)
 
 
 def _empty(folder: Path, keep: list[str]) -> None:
