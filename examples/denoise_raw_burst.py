@@ -26,7 +26,7 @@ def main(source: str, target: str, look: str | None = None) -> None:
         with open_writer(reader, plan) as writer:
             for frame in denoise_stream(iter(reader), reader.info, engine):
                 writer.write(frame)
-            print(writer.finish().line())
+            print(*writer.finish().lines(), sep="\n")
     if look is not None:
         pair = np.concatenate([middle(source), middle(target)], axis=1)
         Path(look).write_bytes(cv2.imencode(".png", pair)[1].tobytes())

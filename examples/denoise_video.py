@@ -20,7 +20,7 @@ def main(source: str, target: str) -> None:
             frames = denoise_stream(iter(reader), reader.info, engine)
             for frame in track(frames, "denoising", total=reader.info.frames):
                 writer.write(frame)
-            print(writer.finish().line())
+            print(*writer.finish().lines(), sep="\n")
     if engine.found.noise is not None:
         print("sigma", ", ".join(f"{sigma:.1f}" for sigma in engine.found.noise.sigma8))
 

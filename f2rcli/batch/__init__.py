@@ -33,14 +33,12 @@ from f2rcli.errors import (
     OutputError,
     UsageError,
 )
-from f2rcli.io import default_target, is_clip, readable_suffixes
+from f2rcli.io import is_clip, readable_suffixes, unmarked_name
 from f2rcli.io.files import same_file, write_text
 from f2rcli.io.formats import PICTURES
 from f2rcli.io.numbering import is_pattern, natural_key
 from f2rcli.settings import read_table
 from f2rcli.units import count
-
-MARK = "_f2r"  # what default_target adds to a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +147,7 @@ def _placed(places: Sequence[tuple[Path, PurePath]], output: Path) -> list[Clip]
     """The clips; one that was named twice is one."""
     placed: dict[Path, Clip] = {}
     for source, place in places:
-        name = default_target(source).name
-        head, mark, tail = name.rpartition(MARK)
-        place = place.with_name(head + tail if mark else name)
+        place = place.with_name(unmarked_name(source))
         clip = Clip(os.path.abspath(source), os.path.abspath(output / place), place.as_posix())
         other = placed.setdefault(output / place, clip)
         if other.source != clip.source:

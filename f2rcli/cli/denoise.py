@@ -45,20 +45,19 @@ from f2rcli.io import (
     default_target,
     is_clip,
     open_reader,
+    unmarked_name,
     open_writer,
     plan_output,
     readable_suffixes,
 )
-from f2rcli.io.base import written_name
 from f2rcli.settings import clock, pairs
-from f2rcli.units import count, duration, size
+from f2rcli.units import count, duration
 from f2rcli.window import LEAD_IN, LEAD_OUT
 
 if TYPE_CHECKING:
     from f2rcli.engine.resuming import RunRecord
     from f2rcli.engine.stream import Engine
 
-MARK = "_f2r"  # what default_target adds to a name
 CLIPS = opt.CLIP.replace("Video, folder", "Videos, folders")
 
 
@@ -211,15 +210,15 @@ class Job:
     def target(self) -> str:
         """The path of the result, or "-". A file goes into a folder that is there, as `cp` does."""
         target = str(default_target(self.source)) if self.output is None else self.output
-        path, own = Path(target), default_target(self.source)
+        path = Path(target)
         known = path.suffix.lower() in readable_suffixes()  # .zarr is a folder, and a file by name
         if path.is_dir() and Path(self.source).is_file() and not known:
-            target = str(path / own.name.replace(f"{MARK}.", "."))
+            target = str(path / unmarked_name(self.source))
         if self.preview is None:
             return target
         if Path(target).suffix.lower() == ".png":
             return target
-        path = own if target == "-" else Path(target)
+        path = default_target(self.source) if target == "-" else Path(target)
         return str(path.with_name(f"{path.stem}_preview.png"))
 
 
@@ -461,20 +460,9 @@ def _close(reader: Reader, receipt: Receipt, engine: "Engine | None", console: C
         given_back=returned_values(engine),
         notes=[*back, *aside_lines(engine)],
     )  # fmt: skip
-    for line in (*receipt_lines(receipt, source_bytes(reader)), *back):
+    for line in (*receipt.lines(source_bytes(reader)), *back):
         console.note(line)
     return Done(code, receipt)
-
-
-def receipt_lines(receipt: Receipt, before: int | None) -> Iterator[str]:
-    """The receipt for people; before: bytes of the input."""
-    parts = [count(receipt.frames)]
-    if receipt.seconds:
-        parts.append(duration(receipt.seconds))
-    if receipt.bytes:
-        parts.append(f"{size(before)} -> {size(receipt.bytes)}" if before else size(receipt.bytes))
-    yield f"{written_name(receipt.path)}: {', '.join([*parts, receipt.codec])}"
-    yield from (f"  {fate}" for fate in receipt.fates())
 
 
 def source_bytes(reader: Reader) -> int | None:

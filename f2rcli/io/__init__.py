@@ -42,6 +42,7 @@ __all__ = [
     "plan_output",
     "readable_suffixes",
     "source_format",
+    "unmarked_name",
 ]
 
 
@@ -89,6 +90,13 @@ def default_target(source: str | Path) -> Path:
     if str(source) == "-":
         return Path("-")
     return Path(_format(source_format(str(source))).default_target(Path(source)))
+
+
+def unmarked_name(source: str | Path) -> str:
+    """The same target's name in a folder of results: `clip.mp4`."""
+    name = default_target(source).name
+    head, mark, tail = name.rpartition("_f2r")
+    return head + tail if mark else name
 
 
 def readable_suffixes() -> frozenset[str]:

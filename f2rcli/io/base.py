@@ -11,11 +11,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from f2rcli import units
 from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.settings import LARGEST, check, parse_json, setting
-from f2rcli.units import count
+from f2rcli.units import count, duration, size
 
 Unit = Literal["frame", "picture", "page", "byte", "chunk", "file"]
 _MOST_FAULTS = 20
@@ -322,20 +321,20 @@ class Receipt:
     lost: tuple[str, ...] = ()  # planned to be kept, but not in the file: exit code 4
     verified: tuple[str, ...] = ()
 
-    def line(self) -> str:
-        """The receipt in one line."""
-        size = f"{units.size(self.bytes)}, " if self.bytes else ""  # not known of a pipe
-        length = f"{self.seconds:.2f} s, " if self.seconds else ""
-        head = f"{written_name(self.path)}: {units.count(self.frames)}, {length}{size}{self.codec}"
-        return "; ".join([head, *self.fates()])
-
-    def fates(self) -> Iterator[str]:
-        """What became of streams, and what was verified: `kept 1 audio stream`."""
+    def lines(self, before: int | None = None) -> Iterator[str]:
+        """The receipt for people: what was written, what became of streams (`kept 1 audio stream`),
+        and what was verified. before: bytes of the input."""
+        parts = [count(self.frames)]
+        if self.seconds:
+            parts.append(duration(self.seconds))
+        if self.bytes:  # not known of a pipe
+            parts.append(f"{size(before)} -> {size(self.bytes)}" if before else size(self.bytes))
+        yield f"{written_name(self.path)}: {', '.join([*parts, self.codec])}"
         for fate in ("kept", "dropped", "lost", "verified"):
             if what := getattr(self, fate):
-                yield f"{fate} {', '.join(what)}"
+                yield f"  {fate} {', '.join(what)}"
         if not self.verified:
-            yield "not verified"
+            yield "  not verified"
 
 
 class Writer(ABC):

@@ -258,9 +258,10 @@ def test_default_targets(source: str, target: str, tmp_path: Path, monkeypatch) 
     assert str(found.relative_to(tmp_path) if found.is_absolute() else found) == target
 
 
-def test_the_receipt_is_one_line(tools, clip: Path, tmp_path: Path) -> None:
+def test_the_receipt_says_what_was_written_and_verified(tools, clip: Path, tmp_path: Path) -> None:
     _, receipt = tools.passthrough(clip, tmp_path / "out.mp4")
-    assert receipt.line().startswith("out.mp4: 12 frames, 0.48 s, ")
-    assert receipt.line().endswith("verified 12 frames, last frame at 0.440 s")
+    first, *others = receipt.lines()
+    assert first.startswith("out.mp4: 12 frames, 0.48 s, ")
+    assert others[-1] == "  verified 12 frames, last frame at 0.440 s"
     assert receipt.bytes == (tmp_path / "out.mp4").stat().st_size
-    assert "\n" not in receipt.line()
+    assert "\n" not in "".join([first, *others])

@@ -19,7 +19,7 @@ try:
         with open_writer(reader, plan) as writer:
             for frame in reader:
                 writer.write(frame)
-            print(writer.finish().line(), file=sys.stderr)
+            print(*writer.finish().lines(), file=sys.stderr)
 except F2RError as error:
     print(type(error).__name__, error, error.hint, file=sys.stderr)
     sys.exit(error.exit_code)
