@@ -35,10 +35,9 @@ def asked_threads() -> int | None:
     return None if first is None else min(int(first[1][:9]), MOST_THREADS)
 
 
-def number_in(variable: str, default: int) -> int:
-    """The whole number in an environment variable; the default where it holds anything else."""
-    found = re.fullmatch(r"\s*([0-9]{1,9})\s*", os.environ.get(variable, ""))
-    return default if found is None else int(found[1])
+def threads_for(count: int | None) -> int:
+    """How many threads networks, flow and filters may use; by default as many as cores."""
+    return count or asked_threads() or processors()
 
 
 def cache_folder(name: str) -> Path | None:

@@ -27,7 +27,7 @@ from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io import Reader
 from f2rcli.io.files import write_text
 from f2rcli.settings import read_table
-from f2rcli.system import asked_threads, cache_folder, keep_memory, processors
+from f2rcli.system import cache_folder, keep_memory, threads_for
 from f2rcli.units import noise_level, size, span
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def estimated(settings: EngineSettings, info: ClipInfo) -> Estimate:
             pace, opening, room = (pixels * one for one in known)
             return Estimate(pace, opening, BASE + room, basis, rough=bool(apart))
     work = WORK / (float(_lite()["full_takes"]) if _size_used(settings, info) == LITE else 1.0)
-    speed = _multiplications() * _threads(settings)
+    speed = _multiplications() * threads_for(settings.threads)
     seconds = None if _elsewhere(settings) else work * pixels / speed
     opening = OPENING[0] + OPENING[1] * (seconds or 0.0)
     return Estimate(
@@ -255,7 +255,7 @@ def _size_used(settings: EngineSettings, info: ClipInfo) -> str | None:
 
 def _kind(settings: EngineSettings, info: ClipInfo) -> str:
     """What decides how long a pixel takes, but for the size: small pictures take longer."""
-    kind, threads = info.layout.family.value, _threads(settings)
+    kind, threads = info.layout.family.value, threads_for(settings.threads)
     bundled = _size_used(settings, info)
     how = (settings.method, bundled, settings.weights, settings.ensemble, settings.device)
     return " ".join(
@@ -264,10 +264,6 @@ def _kind(settings: EngineSettings, info: ClipInfo) -> str:
             (__version__, platform.node(), kind, *how, settings.precision, settings.tile, threads),
         )
     )
-
-
-def _threads(settings: EngineSettings) -> int:
-    return settings.threads or asked_threads() or processors()
 
 
 def _size(info: ClipInfo) -> int:

@@ -22,7 +22,7 @@ from f2rcli.errors import DeviceError
 from f2rcli.frames import ClipInfo
 from f2rcli.models.layers import leaves, mapped, padded
 from f2rcli.models.recorded import Graphs, recording
-from f2rcli.system import CancelCheck, asked_threads, memory, never_cancelled, processors
+from f2rcli.system import CancelCheck, memory, never_cancelled
 from f2rcli.units import count
 
 LARGE = 1_000_000  # pixels: memory of smaller frames is no burden
@@ -82,11 +82,6 @@ def autocast(device: torch.device, precision: str) -> Iterator[None]:
     kind = DTYPES[precision]
     with nullcontext() if kind is torch.float32 else torch.autocast(device.type, kind):
         yield
-
-
-def threads_for(count: int | None) -> int:
-    """How many threads networks, flow and filters may use; by default as many as cores."""
-    return count or asked_threads() or processors()
 
 
 def use_threads(count: int) -> None:

@@ -24,7 +24,7 @@ from f2rcli.noise.coding import Compression
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.rows import Lines
 from f2rcli.samples.defects import SetAside
-from f2rcli.system import CancelCheck, never_cancelled
+from f2rcli.system import CancelCheck, never_cancelled, threads_for
 from f2rcli.weights import CHANNELS, Weights
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ from f2rcli.engine.device import (
     choose_precision,
     choose_tile,
     memory_of,
-    threads_for,
 )
 from f2rcli.engine.settings import check_strengths
 from f2rcli.errors import WeightsError

@@ -13,9 +13,10 @@ from pathlib import Path
 import torch
 
 from f2rcli import methods, weights
-from f2rcli.engine.device import choose_device, choose_precision, threads_for, use_threads
+from f2rcli.engine.device import choose_device, choose_precision, use_threads
 from f2rcli.noise import synthesis
 from f2rcli.noise.report import NoiseReport
+from f2rcli.system import threads_for
 from f2rcli.training.checks import check_noise, fit_clips
 from f2rcli.training.config import TrainConfig
 from f2rcli.training.events import Event, OnEvent, said
