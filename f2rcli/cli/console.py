@@ -109,8 +109,9 @@ class Console:
             self.data(json.dumps(finite({"event": kind, "time": moment} | fields), default=str))
 
     def rows(self, rows: Iterable[str]) -> None:
-        """Print results as lines on standard output."""
-        self.data("\n".join(plain(row) for row in rows))
+        """Print results as lines on standard output, for people only."""
+        if not self.json:
+            self.data("\n".join(plain(row) for row in rows))
 
     def data(self, text: str) -> None:
         """Print text on standard output as it is."""

@@ -339,9 +339,8 @@ def _print_plan(job: Job, reader: Reader, plan: WritePlan, console: Console) -> 
         cost, settled = takes.values(frames), engine_values(engine)
         rows += [f"engine   {engine_words(engine)}", f"cost     {takes.words(frames)}"]
     rows.append("nothing was written (--dry-run)")
-    if console.json:
-        console.event("plan", plan=_plan_values(plan), engine=settled, cost=cost)
-    elif job.target != "-":
+    console.event("plan", plan=_plan_values(plan), engine=settled, cost=cost)
+    if job.target != "-":
         console.rows(rows)
     else:
         for row in rows:

@@ -75,12 +75,10 @@ def info(
         facts = facts_of(source, reader)
         for told in (facts, facts["output"]):
             told["notes"] = [console.spelled(note) for note in told["notes"]]
-        if not json:  # at once: the rest has torch to load and noise to measure
-            console.rows(fact_lines(facts))
+        console.rows(fact_lines(facts))  # at once: the rest has torch to load and noise to measure
         found = examine(reader, settings, console)
     console.event("info", **facts, **found)
-    if not json:
-        console.rows(found_lines(found))
+    console.rows(found_lines(found))
     return EXIT_OK
 
 
@@ -276,8 +274,7 @@ def noise(
         write_result("--grain-table", grain_table, table, overwrite=overwrite)
         console.note(f"film grain table: {grain_table}")
     console.event("noise", file=name, **report.values())
-    if not json:
-        console.rows(noise_report(report, name))
+    console.rows(noise_report(report, name))
     return EXIT_DAMAGED if damaged else EXIT_OK
 
 
@@ -333,8 +330,7 @@ def doctor(ctx: typer.Context, json: opt.Json = False, help_all: opt.HelpAll = F
     console = opt.begin(ctx, json=json)
     for topic, text in installed():
         console.event("finding", topic=topic, text=text)
-        if not json:
-            console.rows([f"{topic:<9} {text}"])
+        console.rows([f"{topic:<9} {text}"])
     return EXIT_OK
 
 

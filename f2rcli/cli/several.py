@@ -234,11 +234,10 @@ def _print_plans(job: Job, clips: Sequence[Clip], console: Console) -> int:
     """--dry-run: which clip goes where, and what it takes here."""
     rows, words, values = _costs(job, clips)
     console.event("plan", clips=rows, **values)
-    for row in rows if not console.json else []:
+    for row in rows:
         cost = row.get("trouble") or (span(row["seconds"]) if row["seconds"] else "not known")
         console.rows([f"{row['source']} -> {row['target']}  {cost}"])
-    if not console.json:
-        console.rows([words, "nothing was written (--dry-run)"])
+    console.rows([words, "nothing was written (--dry-run)"])
     return EXIT_OK
 
 
