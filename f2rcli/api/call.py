@@ -177,7 +177,7 @@ class Report:
 
     def take_in(self, engine: "Engine") -> None:
         """Take in an engine's actions, but for the noise of its lanes."""
-        self.method, self.weights = engine.method_name, engine.weights_name
+        self.method, self.weights = engine.settings.method, engine.weights.name
         self.device, self.precision = engine.device, engine.precision
         self.given_back = engine.contract.returned.share
         for line in engine.found.notes:

@@ -17,8 +17,6 @@ from f2rcli import __version__, sensor
 from f2rcli.cli import options as opt
 from f2rcli.cli.console import Console
 from f2rcli.cli.engine import (
-    aside_lines,
-    engine_values,
     engine_words,
     estimated,
     loaded,
@@ -27,14 +25,13 @@ from f2rcli.cli.engine import (
     remember,
     restored,
     returned_lines,
-    returned_values,
     say_notes,
     sigma_of,
 )
 from f2rcli.cli.options import Number, Text, files, part, result
 from f2rcli.cli.progress import FrameMeter
 from f2rcli.engine.settings import EngineSettings, changes_nothing, provenance_of
-from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, StaleError, UsageError, WeightsError
+from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, StaleError, UsageError
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.io import (
     Reader,
@@ -45,10 +42,10 @@ from f2rcli.io import (
     default_target,
     is_clip,
     open_reader,
-    unmarked_name,
     open_writer,
     plan_output,
     readable_suffixes,
+    unmarked_name,
 )
 from f2rcli.settings import clock, pairs
 from f2rcli.units import count, duration
@@ -253,9 +250,11 @@ def _run_job(job: Job, console: Console) -> Done:
         total = 1 if plan is None else reader.info.expected_frames
         exact = plan is None or reader.info.frames is not None
         with FrameMeter(console, reader.info.name, total, exact=exact) as meter:
-            meter.stage("loading the networks")
-            engine = _engine(job, reader, console)
-            meter.stage("first frames and their noise")
+            engine = None
+            if not changes_nothing(job.engine):  # a copy needs no networks, nor torch
+                meter.stage("loading the networks")
+                engine = loaded(job.engine, reader.info, console.note)
+                meter.stage("first frames and their noise")
             if plan is None:
                 receipt = _preview(job, reader, engine, meter)
             else:
@@ -317,26 +316,16 @@ def _adapted(job: Job, console: Console) -> Job:
     return replace(job, engine=entry.applied())
 
 
-def _engine(job: Job, reader: Reader, console: Console) -> "Engine | None":
-    """The engine; None at strength 0 for a clip that no bundled weights fit: none are needed."""
-    try:
-        return loaded(job.engine, reader.info, console.note)
-    except WeightsError:
-        if not changes_nothing(job.engine) or job.engine.weights is not None:
-            raise
-        return None
-
-
 def _print_plan(job: Job, reader: Reader, plan: WritePlan, console: Console) -> None:
     """--dry-run: the plan and its cost, on standard output unless that is the picture's."""
-    engine = _engine(job, reader, console)
     rows = [f"output   {plan.summary()}"]
     rows += [f"keeps    {line}" for line in plan.kept]
     rows += [f"drops    {line}" for line in plan.dropped]
     settled = cost = None
-    if engine is not None:
+    if not changes_nothing(job.engine):
+        engine = loaded(job.engine, reader.info, console.note)
         takes, frames = estimated(job.engine, reader.info), reader.info.expected_frames
-        cost, settled = takes.values(frames), engine_values(engine)
+        cost, settled = takes.values(frames), engine.choices
         rows += [f"engine   {engine_words(engine)}", f"cost     {takes.words(frames)}"]
     rows.append("nothing was written (--dry-run)")
     console.event("plan", plan=_plan_values(plan), engine=settled, cost=cost)
@@ -362,7 +351,7 @@ def _restore(
         receipt = writer.finish()
         if record is not None:
             record.finished = True
-    if engine is not None and not changes_nothing(engine.settings):
+    if engine is not None:
         done = meter.done - meter.replayed
         remember(engine, reader.info, done, meter.pace, meter.opening)
     return receipt
@@ -374,7 +363,7 @@ def _recorded(
 ) -> "Iterator[RunRecord | None]":
     """The record of a run that alone writes its target, so that the same command goes on after a
     kill; None where it has none. Raises StaleError once the clip turns out to be another one."""
-    if engine is None or plan.target == "-" or changes_nothing(engine.settings):
+    if engine is None or plan.target == "-":
         yield None
         return
     from f2rcli.engine.resuming import RunRecord, identity_of  # brings torch
@@ -440,10 +429,17 @@ def _viewable(frame: Frame) -> Frame:
 def _close(reader: Reader, receipt: Receipt, engine: "Engine | None", console: Console) -> Done:
     """After the run: the damage ledger, the receipt, and the exit code."""
     ledger, lines = reader.ledger, reader.ledger.lines()
+    back: list[str] = []
+    found: dict[str, Any] = {"sigma": None, "given_back": None, "notes": []}
     if engine is not None:
         say_notes(engine, console.note)
-    for line in noise_lines(reader.info, engine):
-        console.note(line)
+        for line in noise_lines(reader.info, engine):
+            console.note(line)
+        back = returned_lines(engine, reader.info)
+        found = {
+            "sigma": sigma_of(engine.found.noise), "notes": [*back, *engine.found.aside.lines()],
+            "given_back": {"share": round(engine.contract.returned.share, 4)},
+        }  # fmt: skip
     if ledger.damaged:
         console.warning(f"{reader.info.name} is damaged: {'; '.join(lines)}")
     else:
@@ -452,13 +448,9 @@ def _close(reader: Reader, receipt: Receipt, engine: "Engine | None", console: C
     if receipt.lost:
         console.warning(f"the output lacks what it should have kept: {', '.join(receipt.lost)}.")
     code = EXIT_DAMAGED if ledger.damaged or receipt.lost else EXIT_OK
-    back = returned_lines(engine, reader.info)
     console.event(
-        "result", **asdict(receipt), damaged=ledger.damaged, ledger=lines, exit_code=code,
-        sigma=None if engine is None else sigma_of(engine.found.noise),
-        given_back=returned_values(engine),
-        notes=[*back, *aside_lines(engine)],
-    )  # fmt: skip
+        "result", **asdict(receipt), damaged=ledger.damaged, ledger=lines, exit_code=code, **found
+    )
     for line in (*receipt.lines(source_bytes(reader)), *back):
         console.note(line)
     return Done(code, receipt)

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
-from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -33,7 +32,6 @@ from f2rcli.units import noise_level, size, span
 if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine
 
-PROBE_FRAMES = 32  # at most: stacks of few photons take as many for the noise estimate
 MUCH_RETURNED = 0.1  # of what was removed, from where a receipt says so
 
 
@@ -60,30 +58,11 @@ def say_notes(engine: "Engine", say: Callable[[str], None]) -> None:
         say(f"note: {engine.found.notes.pop(0)}")
 
 
-def first_noise(engine: "Engine", reader: Reader) -> Any:
-    """The noise that a run finds in a clip's first frames; None without frames."""
-    from f2rcli.engine.stream import looked_ahead
-
-    noise = looked_ahead(islice(reader, PROBE_FRAMES), reader.info, engine)
-    return None if noise is None else noise.measured
-
-
-def engine_values(engine: "Engine") -> dict[str, object]:
-    """The engine's choices, for programs."""
-    return {
-        "method": engine.method_name,
-        "weights": engine.weights_name,
-        "device": engine.device,
-        "precision": engine.precision,
-        "tile": engine.tile,
-    }
-
-
 def engine_words(engine: "Engine") -> str:
     """The engine's choices, in one line."""
     tiling = "whole frames" if engine.tile is None else f"tiles of {engine.tile} pixels"
     return (
-        f"{engine.method_name}, weights {engine.weights_name}, {engine.device}, "
+        f"{engine.settings.method}, weights {engine.weights.name}, {engine.device}, "
         f"{engine.precision}, {tiling}"
     )
 
@@ -102,45 +81,30 @@ def noise_words(model: Any, levels: tuple[float, float] | None = None) -> str:
     return noise_level(sigma_of(model) or 0.0)
 
 
-def noise_lines(info: ClipInfo, engine: "Engine | None") -> list[str]:
-    """The noise that a run has found: of each lane of a stack, or of the clip."""
-    if engine is None:
-        return []
-    lanes = zip(info.lanes, engine.found.lane_noise, strict=False)
-    found = [
+def noise_lines(info: ClipInfo, engine: "Engine") -> list[str]:
+    """The noise that a run has found, of each lane."""
+    found = engine.found  # of the first lane before that is done
+    known: list[Any] = found.lane_noise or [(info.layout, found.noise)]
+    return [
         f"noise{f' of {label}' if label else ''}: {noise_words(model, layout.levels)}"
-        for label, (layout, model) in lanes
-        if layout.levels is not None
+        for label, (layout, model) in zip(info.lanes, known, strict=False)
+        if model is not None
     ]
-    noise = engine.found.noise
-    return found or ([] if noise is None else [f"noise: {noise_words(noise, info.layout.levels)}"])
 
 
-def aside_lines(engine: "Engine | None") -> list[str]:
-    """The samples that an engine set aside as defects, in words."""
-    return [] if engine is None else engine.found.aside.lines()
-
-
-def returned_lines(engine: "Engine | None", info: ClipInfo) -> list[str]:
+def returned_lines(engine: "Engine", info: ClipInfo) -> list[str]:
     """A line for the receipt where the contract gave back much of what was removed. None where
     hardly any noise, or none, was measured: then most comes back as a matter of course."""
-    if engine is None or engine.contract.returned.share <= MUCH_RETURNED:
-        return []
     from f2rcli.engine.level import hardly_any
 
-    noise = engine.found.noise
-    if noise is None or not any(noise.sigma) or hardly_any(noise, info.layout):
+    noise, share = engine.found.noise, engine.contract.returned.share
+    little = noise is None or not any(noise.sigma) or hardly_any(noise, info.layout)
+    if little or share <= MUCH_RETURNED:
         return []
-    share = engine.contract.returned.share
     return [
         f"{100 * share:.0f} % of what the networks took out was put back: texture that "
         "the measured noise does not explain"
     ]
-
-
-def returned_values(engine: "Engine | None") -> dict[str, object] | None:
-    """The contract's account as JSON values: a share of energy, 0..1."""
-    return None if engine is None else {"share": round(engine.contract.returned.share, 4)}
 
 
 # --- What a run will take on this machine, in time and memory ------------------------------------
@@ -255,15 +219,12 @@ def _size_used(settings: EngineSettings, info: ClipInfo) -> str | None:
 
 def _kind(settings: EngineSettings, info: ClipInfo) -> str:
     """What decides how long a pixel takes, but for the size: small pictures take longer."""
-    kind, threads = info.layout.family.value, threads_for(settings.threads)
-    bundled = _size_used(settings, info)
-    how = (settings.method, bundled, settings.weights, settings.ensemble, settings.device)
-    return " ".join(
-        map(
-            str,
-            (__version__, platform.node(), kind, *how, settings.precision, settings.tile, threads),
-        )
-    )
+    facts = (
+        __version__, platform.node(), info.layout.family.value, settings.method,
+        _size_used(settings, info), settings.weights, settings.ensemble, settings.device,
+        settings.precision, settings.tile, threads_for(settings.threads),
+    )  # fmt: skip
+    return " ".join(map(str, facts))
 
 
 def _size(info: ClipInfo) -> int:

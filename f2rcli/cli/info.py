@@ -5,6 +5,7 @@ import platform
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,11 +16,8 @@ from f2rcli.cli import options as opt
 from f2rcli.cli.console import Console
 from f2rcli.cli.denoise import source_bytes
 from f2rcli.cli.engine import (
-    aside_lines,
-    engine_values,
     engine_words,
     estimated,
-    first_noise,
     loaded,
     noise_words,
     sigma_of,
@@ -46,6 +44,7 @@ HUMAN: dict[str, Callable[[Any], str]] = {  # facts of streams in the units that
     "channels": lambda number: count(number, "channel"),
     "rotation": lambda degrees: f"rotated by {degrees:g} degrees",
 }
+PROBE_FRAMES = 32  # at most: stacks of few photons take as many for the noise estimate
 LONGEST = 500  # characters of what a file says of its making, which may be anyone's
 
 
@@ -95,18 +94,22 @@ def examine(reader: Reader, settings: EngineSettings, console: Console) -> dict[
             "noise": {"sigma": None, "words": "not measured"}, "set_aside": [],
             "damage": ledger.damage(), "remarks": ledger.remarks,
         }  # fmt: skip
-    model, frames = first_noise(engine, reader), clip.expected_frames
-    takes = estimated(settings, clip)
+    from f2rcli.engine.stream import looked_ahead
+
+    noise = looked_ahead(islice(reader, PROBE_FRAMES), clip, engine)
+    model = None if noise is None else noise.measured
+    takes, frames = estimated(settings, clip), clip.expected_frames
     lines = next(iter(engine.found.lines.values()), None)
     means = None if engine.found.compression is None else engine.found.compression.words()
     return {
-        "engine": {"summary": engine_words(engine), **engine_values(engine)},
+        "engine": {"summary": engine_words(engine), **engine.choices},
         "cost": {"summary": takes.words(frames), **takes.values(frames)},
         "noise": {
             "sigma": sigma_of(model), "words": noise_words(model, clip.layout.levels),
             "means": means, "lines": None if lines is None else lines.words(),
         },
-        "set_aside": aside_lines(engine), "damage": ledger.damage(), "remarks": ledger.remarks,
+        "set_aside": engine.found.aside.lines(), "damage": ledger.damage(),
+        "remarks": ledger.remarks,
     }  # fmt: skip
 
 

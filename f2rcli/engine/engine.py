@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -121,21 +121,16 @@ class Engine:
         return CHANNELS[self.space]
 
     @property
-    def method_name(self) -> str:
-        return self.settings.method
-
-    @property
-    def weights_name(self) -> str:
-        return self.weights.name
-
-    @property
-    def weights_sha256(self) -> str:
-        """The SHA-256 of the weights' file."""
-        return self.weights.sha256
-
-    @property
     def device(self) -> str:
         return str(self.torch_device)
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """What it runs, and where, as JSON values."""
+        return {
+            "method": self.settings.method, "weights": self.weights.name, "device": self.device,
+            "precision": self.precision, "tile": self.tile,
+        }  # fmt: skip
 
     def new_method(self, source: PlaneLayout, *, faint: bool = False) -> Method:
         """The method with its networks, for one clip (or one field of an interlaced one) of such
@@ -144,7 +139,7 @@ class Engine:
         faint: whether the noise is so weak that rounding pictures to bf16 shows beside it.
         """
         run = self._runner(exact=faint and self.settings.precision == "auto")
-        method = methods.load(self.method_name).from_weights(self.weights, run, source)
+        method = methods.load(self.settings.method).from_weights(self.weights, run, source)
         channels_last(method.networks.eval().to(self.torch_device))
         if self.away:
             method.stay_on_device(self.graphs)

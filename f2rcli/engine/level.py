@@ -204,7 +204,7 @@ class NoiseTracker:
             self.engine.found.note(found.compression.words())
         elif measurable and hardly_any(found.model, self.layout):
             self.engine.found.note(NOTHING_TO_DO)
-        if methods.load(self.engine.method_name).wants_sigma:
+        if methods.load(self.engine.settings.method).wants_sigma:
             sigma = mean_sigma8(found.model)
             self.engine.found.note(f"no sigma= given: the noise was measured, {sigma:.1f} of 255")
 

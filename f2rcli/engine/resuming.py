@@ -426,7 +426,7 @@ def identity_of(engine: Engine, read: ReadOptions, info: ClipInfo) -> dict[str, 
     settings = {k: v for k, v in asdict(engine.settings).items() if k not in HARMLESS}
     facts = {
         "f2r": __version__, "torch": version("torch"), "numpy": np.__version__,
-        "settings": settings, "weights": engine.weights_sha256, "device": engine.device,
+        "settings": settings, "weights": engine.weights.sha256, "device": engine.device,
         "precision": engine.precision, "tile": engine.tile,
         "read": asdict(read), "clip": repr(replace(info, name="", notes=())),
     }  # fmt: skip

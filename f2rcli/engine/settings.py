@@ -150,10 +150,8 @@ def provenance_of(
         facts: dict[str, Any] = {"f2r": __version__, "settings": settings}
         if engine is None:
             return facts
-        facts |= {"method": engine.method_name, "weights": engine.weights_name}
-        facts["sha256"] = engine.weights_sha256
-        facts |= {"precision": engine.precision, "device": engine.device, "tile": engine.tile}
-        facts["contract"] = engine.settings.contract
+        facts |= engine.choices
+        facts |= {"sha256": engine.weights.sha256, "contract": engine.settings.contract}
         if engine.found.noise is not None:
             facts["noise"] = _noise(engine.found.noise)
         return facts

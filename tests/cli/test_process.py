@@ -140,3 +140,14 @@ def test_a_bug_is_one_line_and_a_trace_only_on_demand(tmp_path: Path) -> None:
         assert done.returncode == 70
         assert b"error: internal error: ZeroDivisionError: planted" in done.stderr
         assert (b"Traceback" in done.stderr) == bool(debug)
+
+
+def test_a_copy_loads_no_networks(tmp_path: Path) -> None:
+    source, target = write_clip(tmp_path / "in.mkv"), tmp_path / "out.mkv"
+    script = (
+        "import sys\nfrom f2rcli.cli.app import run\n"
+        f"code = run(['denoise', {str(source)!r}, '-o', {str(target)!r}, '--strength', '0'])\n"
+        "sys.exit(code or 'torch' in sys.modules)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script]).returncode == EXIT_OK
+    assert target.exists()

@@ -33,7 +33,7 @@ def test_a_file_named_like_bundled_ones_is_used_as_it_is(tmp_path: Path) -> None
     own = tmp_path / "f2r-full.safetensors"
     shutil.copy(weights.folder() / weights.manifest()["f2r-full-blind"]["file"], own)
     engine = engine_for(noisy_clip(1), weights=str(own))
-    assert engine.weights_sha256 == weights.manifest()["f2r-full-blind"]["sha256"]
+    assert engine.weights.sha256 == weights.manifest()["f2r-full-blind"]["sha256"]
 
 
 def exact(sigma: float, precision: str = "auto") -> bool:
