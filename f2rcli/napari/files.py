@@ -73,23 +73,22 @@ def _layers(stack: Stack) -> Iterator[Layer]:
 
 def series_view(shared: Any, series: Series, channel: int | None = None) -> tuple[Any, str]:
     """A series as a Dask array and a letter for each of its axes; or one channel of it."""
-    outer = [(letter, n) for letter, n in series.outer if channel is None or letter != "C"]
-    inner = series.picture_shape
-    sizes = [n for _, n in series.outer]
+    letters, inner = "".join(letter for letter, _ in series.outer), series.picture_shape
+    places: Array = np.arange(series.frames).reshape([n for _, n in series.outer])
+    if channel is not None:
+        places, letters = places.take(channel, letters.index("C")), letters.replace("C", "")
 
     def picture(block_id: tuple[int, ...]) -> Array:
-        at = dict(zip((letter for letter, _ in outer), block_id, strict=False))
-        index = [at.get(letter, channel or 0) for letter, _ in series.outer]
-        whole = shared.read(series.number, int(np.ravel_multi_index(index, sizes)) if index else 0)
-        one: Array = whole[(np.newaxis,) * len(outer)]
+        whole = shared.read(series.number, int(places[block_id[: places.ndim]]))
+        one: Array = whole[(np.newaxis,) * places.ndim]
         return one
 
-    chunks = (*((1,) * n for _, n in outer), *((n,) for n in inner))
+    chunks = (*((1,) * n for n in places.shape), *((n,) for n in inner))
     nothing = np.empty((0,) * len(chunks), series.dtype)
     view = import_module("dask.array").map_blocks(
         picture, name=f"f2r-{uuid4().hex}", chunks=chunks, dtype=series.dtype, meta=nothing
     )
-    return view, "".join(letter for letter, _ in outer) + ("YXS" if len(inner) == 3 else "YX")
+    return view, letters + ("YXS" if len(inner) == 3 else "YX")
 
 
 def _keywords(
