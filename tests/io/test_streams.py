@@ -308,3 +308,21 @@ def test_titles_come_back_from_mp4(rich_clip: Path, tools, tmp_path: Path, suffi
         titles = [s.metadata.get(key, "").strip() for s in list(out.streams)[:3]]
     assert titles == ["Main picture", "Original", "Commentaire"]
     assert any('"Commentaire"' in line for line in receipt.kept)
+
+
+def test_a_second_picture_of_mpeg2_is_copied_between_transport_streams(tmp_path: Path) -> None:
+    source = tmp_path / "in.ts"
+    with av.open(str(source), "w") as container:
+        streams = [container.add_stream("mpeg2video", rate=25) for _ in range(2)]
+        for stream in streams:
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(12):
+            for stream in streams:
+                picture = av.VideoFrame(64, 48, "yuv420p")
+                picture.pts = number
+                container.mux(stream.encode(picture))
+        for stream in streams:
+            container.mux(stream.encode(None))
+    with open_reader(source) as reader:
+        plan = plan_output(reader, tmp_path / "out.ts")
+    assert "video #1 mpeg2video" in plan.kept

@@ -52,7 +52,7 @@ _FIELD_FLAGS = {"libx264": "+ildct+ilme", "prores_ks": "+ildct", "mpeg2video": "
                 "mpeg4": "+ildct+ilme", "dnxhd": "+ildct"}  # fmt: skip
 MASTERED = ("libx264", "libx264rgb", "libx265", "libsvtav1")  # streams that hold HDR10 metadata
 # Matrices that a codec has a code for, where it lacks some; ITU-T H.273.
-_MATRICES = {"mjpeg": (2, 5, 6), "libvpx-vp9": (0, 1, 2, 5, 6, 7, 9)}
+MATRICES = {"mjpeg": (2, 5, 6), "libvpx-vp9": (0, 1, 2, 5, 6, 7, 9)}
 # Raw video is whatever its container says; these are what y4m says.
 _RAW = ["yuv420p", "yuv422p", "yuv444p", "yuv411p", "gray", "yuv420p10le", "yuv422p10le",
         "yuv444p10le", "yuv420p12le", "yuv422p12le", "yuv444p12le", "gray10le", "gray12le",
@@ -262,11 +262,6 @@ def _encoders_for(family: str) -> tuple[str, ...]:
 def family_of_encoder(encoder: str) -> str:
     """The codec family an encoder writes."""
     return av.Codec(encoder, "w").canonical_name
-
-
-def says_matrix(encoder: str, matrix: int) -> bool:
-    """Whether an encoder's streams have a code for a colour matrix."""
-    return matrix in _MATRICES.get(encoder, (matrix,))
 
 
 def says_fields(container: Container, encoder: str) -> bool:

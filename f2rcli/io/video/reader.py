@@ -368,12 +368,13 @@ class VideoReader(Reader):
             "every picture is one field; fields are denoised as they follow each other":
                 self._single_fields,
         }  # fmt: skip
+        said = 0 if self.options.ends is not None else self._counted()
         self.info = ClipInfo(
             name=self.name,
             width=first.width,
             height=first.height,
             layout=layout,
-            frames=self._count(),
+            frames=min(said, self.options.frames or said) or None,
             duration=self._duration(),
             rate=self._rate,
             time_base=self._tick,
@@ -442,12 +443,6 @@ class VideoReader(Reader):
         self._opened.close()
 
     # --- What the file promises
-
-    def _count(self) -> int | None:
-        said = self._counted()
-        if not said or self.options.ends is not None:
-            return None
-        return said if self.options.frames is None else min(said, self.options.frames)
 
     def _counted(self) -> int:
         """The number of packets that the container counts, where all of them are read; else 0."""

@@ -188,12 +188,6 @@ class SidePackets:
 
 _PLAIN = Disposition(0)
 
-# Decoder names that differ from the family's.
-_FAMILIES = {
-    "libdav1d": "av1", "libvpx-vp9": "vp9", "libvpx": "vp8", "mpeg2video": "mpeg2",
-    "mpeg1video": "mpeg1", "dvvideo": "dv", "prores_raw": "prores", "jpegls": "jpeg-ls",
-}  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceMetadata:
@@ -233,12 +227,11 @@ def is_cover(stream: Stream) -> bool:
 
 
 def family_of(stream: Stream) -> str:
-    """The common name of a stream's codec family."""
+    """FFmpeg's name of a stream's codec, whichever decoder reads it."""
     context = stream.codec_context
     if context is None:
         return getattr(stream, "name", None) or "unknown"
-    name = context.codec.canonical_name or context.name
-    return _FAMILIES.get(name, name)
+    return context.codec.canonical_name or context.name
 
 
 def stream_facts(stream: Stream) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from f2rcli.io.files import PartFile, check_target, disk_error, misread_error
 from f2rcli.io.video.decoder import AnyPacket, shown_at
 from f2rcli.io.video.encoders import (
     MASTERED,
+    MATRICES,
     EncoderSetup,
     choose_encoder,
     family_of_encoder,
@@ -40,7 +41,6 @@ from f2rcli.io.video.encoders import (
     ordinary_scheduling,
     rate_of,
     says_fields,
-    says_matrix,
 )
 from f2rcli.io.video.header import NO_CHECKSUMS, PADDING, display_size, write_display_size
 from f2rcli.io.video.pixels import DOLBY, SPHERICAL, STEREO, Filter, converted, make_frame
@@ -254,7 +254,7 @@ def _fates(
         yield "field order", "" if says_fields(container, encoder) else unstored
     if source.single_fields:
         yield "marks of single fields", "" if encoder == "libx265" else f"{encoder} has none"
-    if not says_matrix(encoder, setup.tags.matrix):
+    if setup.tags.matrix not in MATRICES.get(encoder, (setup.tags.matrix,)):
         yield "colour matrix", f"{encoder} has no code for it"
     rgb = setup.coding.family is Family.RGB
     named = setup.tags.primaries != 2 or (setup.tags.transfer != 2 and not rgb)
