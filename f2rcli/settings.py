@@ -30,7 +30,7 @@ class Setting:
     unit: str = ""  # such as "8-bit units"
     choices: Choices = ()  # (): any
     pattern: str = ""  # a regular expression for values beside the choices; "": none
-    others: str = ""  # those values in words; they are checked elsewhere where there is no pattern
+    others: str = ""  # those values in words
 
     def check(self, name: str, value: Any) -> None:
         """Raise UsageError for a value that cannot be; None is always allowed."""
@@ -38,7 +38,7 @@ class Setting:
             return
         if self.low is not None or self.high is not None:
             check_range(name, value, self.low, self.high, self.unit)
-        if self.pattern or (self.choices and not self.others):
+        if self.pattern or self.choices:
             known = list(self.choices() if callable(self.choices) else self.choices)
             check_choice(name, value, known, self.pattern, self.others)
 

@@ -89,11 +89,9 @@ def windows(
     yield from (Window.of(held, index) for index in range(centre, len(held)))
 
 
-def window_at(items: Sequence[T], centre: int, length: int, before: int | None = None) -> Window[T]:
-    """The window that `windows` yields for one item of a whole shot. before: how many neighbours
-    come first, by default half."""
-    wanted = centre - (length // 2 if before is None else before)
-    first = min(max(wanted, 0), max(len(items) - length, 0))
+def window_at(items: Sequence[T], centre: int, length: int) -> Window[T]:
+    """The window that `windows` yields for one item of a whole shot."""
+    first = min(max(centre - length // 2, 0), max(len(items) - length, 0))
     return Window.of(items[first : first + length], centre - first)
 
 

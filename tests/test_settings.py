@@ -18,7 +18,7 @@ class Sample:
     size: int = setting(3, low=1, high=9, unit="metres")
     depth: float | None = setting(None, low=0)
     kind: str = setting("a", choices=("a", "bcd"), pattern=r"x\d", others="x and a digit")
-    label: str | None = setting(None, choices=("x",), others="any text")
+    label: str | None = setting(None)
     inner: int = 0
 
     def __post_init__(self) -> None:

@@ -75,10 +75,6 @@ def test_a_single_window_is_that_of_the_stream(count: int, length: int) -> None:
     shot = list(range(count))
     for centre, window in enumerate(windows(shot, length)):
         assert window_at(shot, centre, length) == window
-        for before in range(length):
-            moved = window_at(shot, centre, length, before)
-            assert moved.centre == centre
-            assert len(moved.neighbours) == len(window.neighbours)
 
 
 def test_an_item_is_held_against_the_one_just_before_it() -> None:

@@ -41,11 +41,11 @@ class Meter:
             disable=console.quiet or console.json or not self.live,
         )  # fmt: skip
 
-    def add(self, label: str, total: int | None = None, words: str = "") -> TaskID:
+    def add(self, label: str, total: int | None = None) -> TaskID:
         """A new bar."""
         label = plain(label)
         label = label if len(label) <= LABEL else f"{label[: LABEL - 3]}..."
-        return self.bars.add_task(label.replace("[", r"\["), total=total, words=words)
+        return self.bars.add_task(label.replace("[", r"\["), total=total, words="")
 
     def due(self, seconds: float) -> bool:
         """Whether the last report is so long ago; then there is one now."""

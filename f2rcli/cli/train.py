@@ -1,6 +1,5 @@
 """`f2r train`: parse, check, call the library, report."""
 
-import time
 from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any
@@ -12,7 +11,7 @@ from f2rcli import __version__
 from f2rcli.cli import options as opt
 from f2rcli.cli.console import Console, Terminated
 from f2rcli.cli.options import Text, Whole, files, option, result
-from f2rcli.cli.progress import EVENT_EVERY, LINE_EVERY, Clock, Meter
+from f2rcli.cli.progress import EVENT_EVERY, LINE_EVERY, Meter
 from f2rcli.errors import EXIT_FAILURE, EXIT_OK, OutputError, UsageError
 from f2rcli.io.files import FULL
 from f2rcli.training.config import TrainConfig
@@ -110,8 +109,8 @@ def run_training(config: TrainConfig, console: Console) -> int:
 class StepMeter(Meter):
     """Shows a training run's events as they come; call it with each of them."""
 
-    def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
-        super().__init__(console, clock)
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
         self.tasks: dict[str, TaskID] = {}
         self.validation: dict[str, float] = {}  # the latest of every stage
 

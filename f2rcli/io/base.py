@@ -94,7 +94,6 @@ class Ledger:
 
 
 FieldMode = Literal["auto", "on", "off"]  # interlaced: as the file says, always, never
-FAMILIES = ("h264", "hevc", "av1", "vp9", "ffv1", "prores", "mjpeg")  # of codecs
 _MARK = '{"f2r": '  # what a file's provenance begins with
 _SLACK = Fraction(1, 1_000_000)  # seconds: `--start 0.04` means the frame at 1/25 s
 MOST_PIXELS = 1 << 29  # of a picture: a header that claims more is more likely broken than right
@@ -162,7 +161,7 @@ class WriteOptions:
 
     # Encoder or family: h264, hevc, av1, vp9, ffv1, prores, mjpeg, libx264... (default: the
     # input's).
-    codec: str | None = setting(None, choices=FAMILIES, others="an encoder")
+    codec: str | None = setting(None)
     # Constant quality; lower is better.
     crf: float | None = setting(None)
     # Pixel format of the output (default: the input's).
