@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 
-from f2rcli.errors import InputError
 from f2rcli.frames import Family, PlaneLayout
 
 # Rows: luma, two chroma planes; columns: R, G, B. Orthonormal: its inverse is its transpose.
@@ -86,19 +85,10 @@ def pack(layout: Layout, planes: Sequence[Any]) -> Any:
     """The planes of a picture -> (..., C, H/2, W/2).
 
     planes: what the file has, each (..., rows, columns) float, with the same leading axes: Y, Cb,
-    Cr; R, G, B; one of a gray picture; four of a mosaic. They hold whole cells (`whole`).
-    Raises InputError where the sizes of planes do not fit the layout.
+    Cr; R, G, B; one of a gray picture; four of a mosaic. They hold whole cells: those of a file
+    are grown to them before (`engine.planes_store.Packing`).
     """
-    if layout.rotated:
-        planes = mixed(ROTATION, planes)
-    cells = {
-        (*plane.shape[:-2], plane.shape[-2] / rows, plane.shape[-1] / columns)
-        for plane, (rows, columns) in zip(planes, layout.planes, strict=True)
-    }
-    if len(cells) != 1 or any(side % 1 for side in next(iter(cells))[-2:]):
-        sizes = ", ".join(f"{plane.shape[-1]}x{plane.shape[-2]}" for plane in planes)
-        raise InputError(f"planes of {sizes} pixels are no whole cells of {layout.name}.")
-    return gathered(layout, planes)
+    return gathered(layout, mixed(ROTATION, planes) if layout.rotated else planes)
 
 
 def unpack(layout: Layout, packed: Any) -> list[Any]:
@@ -123,13 +113,6 @@ def spread(layout: Layout, packed: Any) -> list[Any]:
         _joined([packed[..., i, :, :] for i in range(part.start, part.stop)], rows, columns)
         for part, (rows, columns) in zip(layout.slices, layout.planes, strict=True)
     ]
-
-
-def whole(plane: Any, rows: int, columns: int) -> Any:
-    """A plane (..., H, W), numpy, grown by its last row and column to whole cells of so many."""
-    missing = -plane.shape[-2] % rows, -plane.shape[-1] % columns
-    around = [(0, 0)] * (plane.ndim - 2) + [(0, missing[0]), (0, missing[1])]
-    return np.pad(plane, around, mode="edge") if any(missing) else plane
 
 
 def mixed(matrix: Any, planes: Sequence[Any]) -> list[Any]:

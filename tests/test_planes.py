@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from f2rcli.errors import InputError
-from f2rcli.planes import LAYOUTS, Layout, pack, unpack, whole
+from f2rcli.planes import LAYOUTS, Layout, pack, unpack
 
 
 def planes_of(layout: Layout, rng: np.random.Generator) -> list[np.ndarray]:
@@ -42,11 +41,3 @@ def test_noise_of_rgb_stays_as_strong_and_independent() -> None:
     np.testing.assert_allclose(np.cov(packed), np.eye(12), atol=0.04)
     gray = pack(LAYOUTS["rgb"], [np.full((2, 2), 0.5)] * 3)
     np.testing.assert_allclose(gray[4:], 0, atol=1e-12)  # gray has no chroma
-
-
-def test_odd_sizes_are_told_and_can_be_grown() -> None:
-    luma, chroma = np.ones((5, 6)), np.ones((3, 3))
-    with pytest.raises(InputError, match="6x5"):
-        pack(LAYOUTS["yuv420"], [luma, chroma, chroma])
-    packed = pack(LAYOUTS["yuv420"], [whole(luma, 2, 2), chroma, chroma])
-    assert packed.shape == (6, 3, 3)
