@@ -2,7 +2,6 @@
 
 import base64
 import io
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -59,17 +58,12 @@ def draw_curves(
     """Curves with their legend; zero: the y axis begins at 0."""
     known: set[str] = set()
     for curve in curves:
-        values = [value if math.isfinite(value) else math.nan for value in curve.y]
         label = None if curve.name in known else curve.name
         known.add(curve.name)
-        style: dict[str, Any] = (
-            {"linestyle": "", "marker": "."} if curve.dots else {"linewidth": 1.5}
-        )
-        if len(values) == 1:  # a line through one point would not be seen
-            style["marker"] = "o"
-        (line,) = axes.plot(curve.x, values, label=label, color=curve.colour, **style)
+        seen = curve.dots or len(curve.y) == 1  # a line through one point would not be
+        (line,) = axes.plot(curve.x, curve.y, "." if seen else "-", label=label, color=curve.colour)
         if curve.spread:
-            low, high = (np.add(values, np.multiply(sign, curve.spread)) for sign in (-1, 1))
+            low, high = (np.add(curve.y, np.multiply(sign, curve.spread)) for sign in (-1, 1))
             axes.fill_between(curve.x, low, high, alpha=0.15, color=line.get_color())
     axes.set_title(plain(title), fontsize="medium")
     axes.set(xlabel=plain(x), ylabel=plain(y))
@@ -117,12 +111,8 @@ def encode(codes: Codes, quality: int = LOSSLESS) -> bytes:
 
     shown = codes if codes.ndim == 2 else np.ascontiguousarray(codes[..., ::-1])
     if quality == LOSSLESS:
-        done, data = cv2.imencode(".png", shown, [cv2.IMWRITE_PNG_COMPRESSION, 9])
-    else:
-        done, data = cv2.imencode(".webp", shown, [cv2.IMWRITE_WEBP_QUALITY, quality])
-    if not done:
-        raise ValueError(f"a picture of shape {codes.shape} cannot be encoded")
-    return data.tobytes()
+        return cv2.imencode(".png", shown, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
+    return cv2.imencode(".webp", shown, [cv2.IMWRITE_WEBP_QUALITY, quality])[1].tobytes()
 
 
 def data_uri(picture: bytes) -> str:
