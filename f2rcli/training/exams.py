@@ -150,34 +150,26 @@ def _areas(gain: BlockErrors, scale: int) -> NDArray[np.float64]:
     return np.asarray(whole.mean((1, 3)).ravel())
 
 
-class Recorrupted(NamedTuple):
-    """Noisy frames (T, C, H, W) as they are shown, and as they are asked for."""
-
-    shown: Tensor
-    asked: Tensor
-    cut: Tensor | None  # sigma of `asked`'s noise that a range clipped; None: of none
-
-
 def recorrupted(
     pictures: Tensor,
     law: NoiseLaw,
     places: Sequence[int],
     rng: np.random.Generator,
-    level: Tensor | None = None,
-) -> Recorrupted:
-    """y + tau n' and y - n' / tau of noisy frames y (T, C, H, W).
+    cut: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """y + tau n' to be shown and y - n' / tau to be asked for, of noisy frames y (T, C, H, W).
 
     n' is drawn from the clip's measured law: for Gaussian noise their errors are independent,
-    though y is one frame. level: sigma of the noise before a range cut it off, if one did; n' is
+    though y is one frame. cut: sigma of the noise before a range cut it off, if one did; n' is
     then as weak as what is left. A frame that is there twice has the same noise twice.
     """
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     signal = smooth(pictures)
     drawn = {p: law.sample(signal[i : i + 1], generator) for i, p in enumerate(places)}
     fresh = torch.cat([drawn[place] for place in places])
-    if level is not None:
-        fresh = fresh * clipped_moments(signal, level)[1].sqrt()
-    return Recorrupted(pictures + TAU * fresh, pictures - fresh / TAU, level)
+    if cut is not None:
+        fresh = fresh * clipped_moments(signal, cut)[1].sqrt()
+    return pictures + TAU * fresh, pictures - fresh / TAU
 
 
 def as_stored(estimate: Tensor, cut: Tensor | None) -> Tensor:

@@ -32,7 +32,7 @@ from f2rcli.noise.stabilising import VarianceStabiliser, lowest
 from f2rcli.planes import ROTATION, Layout, gathered, pack, spread, unpack
 from f2rcli.training.events import Event, EventKind, OnEvent
 from f2rcli.training.footage import ELSEWHERE, Footage
-from f2rcli.training.windows import is_clipped, tensor
+from f2rcli.training.windows import is_clipped
 
 MEASURING = "measuring the noise"
 LOOKS = 3  # places of a clip that are looked at, at most
@@ -59,7 +59,7 @@ def measure_footage(
         seen, noise = clip, _surest(clip, look)
         if noise is not None and clip.sensor:
             model = noise.model.first_channels(clip.channels)
-            first = [tensor(clip.picture(i)) for i in range(min(FRAMES, clip.shape[0]))]
+            first = [torch.from_numpy(clip.picture(i)) for i in range(min(FRAMES, clip.shape[0]))]
             working = VarianceStabiliser.of(model, low=lowest(first) if clip.dark else None)
             seen, noise = in_space(clip, working), _even(noise, working)
         shown.append(seen)
@@ -103,7 +103,7 @@ def _places(clip: Footage) -> list[range]:
 
 
 def _measured(clip: Footage, numbers: range) -> NoiseReport | None:
-    pictures = [FramePlanes.of_channels(list(tensor(clip.picture(i)).numpy())) for i in numbers]
+    pictures = [FramePlanes.of_channels(list(clip.picture(i))) for i in numbers]
     clipped = bool(pictures) and is_clipped(np.stack([np.stack(p.planes) for p in pictures]))
     report = described(pictures, full_range=clipped, lines=clip.sensor, dark=clip.dark)
     if report is None or not clip.sensor:
@@ -153,7 +153,7 @@ def in_space(clip: Footage, space: VarianceStabiliser) -> Footage:
     errors = disk_errors(clip.path.parent, ELSEWHERE)
     with errors, replacing(target) as part, part.open("wb") as file:
         for number in range(clip.shape[0]):
-            seen = space.into(tensor(np.stack(clip.planes(number)))[None])[0]
+            seen = space.into(torch.from_numpy(np.stack(clip.planes(number)))[None])[0]
             packed = seen if clip.packed is None else pack(clip.packed, list(seen))
             file.write(packed.numpy().astype(np.float16).tobytes())
     return replace(clip, path=target, clean=None)

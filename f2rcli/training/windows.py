@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from f2rcli.errors import InputError
-from f2rcli.frames import Pictures
 from f2rcli.models.layers import smooth
 from f2rcli.noise.photons import counts_events
 from f2rcli.noise.spectrum import NoiseLaw
+from f2rcli.training.exams import recorrupted
 from f2rcli.training.footage import Footage
 
 SIDE = 320  # pixels per side of a piece
@@ -22,7 +22,7 @@ LEAST_CENTRES = 8  # of a piece: all of its frames are prepared, for however few
 HELD_OUT = 4  # frames of a clip, for validation and test
 PAST = 16  # frames before the held-out ones: what the pipeline remembers of them counts
 CELL = 8  # pixels: crops begin on multiples of it
-SWAPPED_GREENS = (0, 3, 2, 1)  # planes R, G1, B, G2 of a transposed mosaic
+SWAPPED_GREENS = [0, 3, 2, 1]  # planes R, G1, B, G2 of a transposed mosaic
 
 Parts = list[tuple[int, range]]  # clips, and frames of each that windows lie in
 
@@ -195,24 +195,34 @@ def _segment(
 class Sample(NamedTuple):
     """One window. Pictures are (T, C, H, W)."""
 
-    noisy: Pictures
-    clean: Pictures | None  # None where nobody knows it
-    level: Pictures  # the noise's standard deviation
+    noisy: Tensor
+    clean: Tensor | None  # None where nobody knows it
+    level: Tensor  # the noise's standard deviation
     law: NoiseLaw
     clipped: bool  # whether the clip's values end at black and white
 
+    @property
+    def cut(self) -> Tensor | None:
+        """Sigma of the noise where a range cut it off, see `as_stored`; None: nothing was."""
+        return self.level if self.clipped else None
+
     def turned(self, rng: np.random.Generator, *, in_time: bool = False) -> "Sample":
         """Flipped, transposed, and with `in_time` reversed, at random."""
-        code = int(rng.integers(8))
-        if self.noisy.shape[1] == 4:  # a flip would move the planes of a mosaic by a cell
-            code &= 4
-        order = slice(None, None, -1 if in_time and rng.integers(2) else 1)
-        parts: dict[str, Any] = {
-            name: dihedral(part, code)[order]
-            for name in ("noisy", "clean", "level")
-            if (part := getattr(self, name)) is not None
-        }
-        return self._replace(**parts)
+        code, mosaic = int(rng.integers(8)), self.noisy.shape[1] == 4
+        backwards = in_time and rng.integers(2)
+
+        def turned(x: Tensor) -> Tensor:
+            # a flip would move the planes of a mosaic by a cell
+            x = dihedral(x, code & 4 if mosaic else code)
+            x = x[:, SWAPPED_GREENS] if mosaic and code & 4 else x
+            return x.flip(0) if backwards else x
+
+        clean = None if self.clean is None else turned(self.clean)
+        return self._replace(noisy=turned(self.noisy), clean=clean, level=turned(self.level))
+
+    def recorrupted(self, places: Sequence[int], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """The window made into two with independent noise, by the measured law of its clip."""
+        return recorrupted(self.noisy, self.law, places, rng, self.cut)
 
 
 class Run(NamedTuple):
@@ -243,32 +253,22 @@ class Windows:
         first = int(rng.integers(frames - max(places)))
         top, left = (int(rng.integers((n - crop) // CELL + 1)) * CELL for n in (height, width))
 
-        def cut(frames: NDArray[Any]) -> Pictures:
+        def cut(frames: NDArray[Any]) -> Tensor:
             part = slice(top, top + crop), slice(left, left + crop)
-            return np.stack([frames[first + p, :, *part] for p in places]).astype(np.float32)
+            some = np.stack([frames[first + p, :, *part] for p in places])
+            return torch.from_numpy(some.astype(np.float32))
 
         noisy, clean = cut(run.array), None if run.reference is None else cut(run.reference)
-        level = run.law.level.level(smooth(torch.from_numpy(noisy))).numpy()
+        level = run.law.level.level(smooth(noisy))
         return Sample(noisy, clean, level, run.law, run.clipped)
 
 
-def dihedral(picture: NDArray[Any], code: int) -> NDArray[Any]:
-    """One of eight flips and transposes of (..., C, H, W), a view: interpolation would change the
-    noise. Mosaics (four channels) allow codes 0 and 4 only: in a cell R G / G B transposing leaves
-    red and blue where they are and swaps the greens."""
-    if code & 1:
-        picture = picture[..., ::-1, :]
-    if code & 2:
-        picture = picture[..., :, ::-1]
-    if not code & 4:
-        return picture
-    turned = np.swapaxes(picture, -2, -1)
-    return turned[..., SWAPPED_GREENS, :, :] if picture.shape[-3] == 4 else turned
-
-
-def tensor(pictures: Pictures) -> Tensor:
-    """A copy as a tensor: torch takes no negative strides."""
-    return torch.from_numpy(np.array(pictures, np.float32, order="C"))
+def dihedral(planes: Tensor, code: int) -> Tensor:
+    """One of eight flips and transposes of (..., H, W): interpolation would change the noise. In a
+    cell R G / G B of a mosaic transposing leaves red and blue where they are and swaps the greens.
+    """
+    planes = planes.flip([axis for axis, flips in ((-2, code & 1), (-1, code & 2)) if flips])
+    return planes.mT if code & 4 else planes
 
 
 def is_clipped(clip: NDArray[Any]) -> bool:

@@ -4,7 +4,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -27,24 +27,13 @@ from f2rcli.training.exams import (
     LOUDER,
     NO_ERRORS,
     Noise,
-    Recorrupted,
     ValidationErrors,
     as_stored,
-    recorrupted,
 )
 from f2rcli.training.footage import Footage
 from f2rcli.training.noise import PlaneLaw
 from f2rcli.training.stage import VALIDATION_SEED, Stage, TrainSettings, placed, sample_rngs
-from f2rcli.training.windows import (
-    Parts,
-    Run,
-    Sample,
-    Windows,
-    held_windows,
-    is_clipped,
-    split,
-    tensor,
-)
+from f2rcli.training.windows import Parts, Run, Windows, held_windows, is_clipped, split
 from f2rcli.weights import CHANNELS, Header, Weights
 from f2rcli.window import Window
 
@@ -132,8 +121,7 @@ class TrainingContext:
 
     def settings(self, spec: StageSpec) -> TrainSettings:
         """A stage's settings for the loop."""
-        own: dict[str, Any] = {f.name: getattr(spec, f.name) for f in fields(TrainSettings)}
-        return TrainSettings(**own | {"seed": self.config.seed, "precision": self.precision})
+        return replace(spec, seed=self.config.seed, precision=self.precision)
 
     def header(self, length: int, networks: dict[str, Any], **own: Any) -> Header:
         """The header of what is trained: the start's, or one of networks of this configuration.
@@ -313,14 +301,15 @@ class WindowRecipe(Recipe):
                 rng = sample_rngs((VALIDATION_SEED, number), (0,))[0]
                 places = range(method.length)
                 sample = source.window(rng, places, side)
-                pair = recorrupted_sample(sample, places, rng)
-                shown, asked = placed(network, (pair.shown, pair.asked))
+                pair = sample.recorrupted(places, rng)
+                shown, asked = placed(network, pair)
                 model = sample.law.level.scaled(LOUDER)
                 method.forget()
-                frames = [method.prepare(i, one[None], model) for i, one in enumerate(shown)]
+                frames = [method.prepare(i, each[None], model) for i, each in enumerate(shown)]
                 estimate = method.restore(Window.of(frames, middle), model).refined
-                cut = None if pair.cut is None else placed(network, pair.cut[middle : middle + 1])
-                target, input_ = asked[middle : middle + 1], shown[middle : middle + 1]
+                one = slice(middle, middle + 1)
+                cut = None if sample.cut is None else placed(network, sample.cut[one])
+                target, input_ = asked[one], shown[one]
                 restored.append((as_stored(estimate, cut) - target).square())
                 left.append((input_ - target).square())
                 noise.append(Noise.of_pair(input_, target))
@@ -333,14 +322,6 @@ class WindowRecipe(Recipe):
         method = methods.load_rgb(self.header.method).of(made, run)
         channels_last(method.networks.eval().to(self.context.device))
         return method
-
-
-def recorrupted_sample(
-    sample: Sample, places: Sequence[int], rng: np.random.Generator
-) -> Recorrupted:
-    """A window made into two with independent noise, by the measured law of its clip."""
-    level = tensor(sample.level) if sample.clipped else None
-    return recorrupted(tensor(sample.noisy), sample.law, places, rng, level)
 
 
 def timed(context: TrainingContext, stage: Stage, batch: Callable[[], Any]) -> float:

@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from f2rcli.errors import InputError
-from f2rcli.frames import Pictures
 from f2rcli.models.blind2sound import (
     LAST_VISIBILITY,
     Belief,
@@ -26,7 +25,7 @@ from f2rcli.models.gaussian import noisy_covariance
 from f2rcli.training.exams import Noise
 from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe, WindowStage
 from f2rcli.training.stage import gaussian_nll, stabilised_variance_loss
-from f2rcli.training.windows import Sample, Windows, tensor
+from f2rcli.training.windows import Sample, Windows
 from f2rcli.weights import Header
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -122,7 +121,7 @@ class MaskedStage(WindowStage):
         phases = tuple(map(int, rngs[0].permutation(CELL**2)[:PHASES]))
         drawn = [source.window(rng, (0,), self.crop).turned(rng) for rng in rngs]
         noisy, trusted, level = (
-            tensor(np.concatenate(part))
+            torch.cat(part)
             for part in (
                 [sample.noisy for sample in drawn],
                 [trusted_pixels(sample) for sample in drawn],
@@ -130,25 +129,23 @@ class MaskedStage(WindowStage):
             )
         )
         known = [sample.clean for sample in drawn if sample.clean is not None]
-        clean = tensor(np.concatenate(known)) if len(known) == len(drawn) else None
+        clean = torch.cat(known) if len(known) == len(drawn) else None
         return MaskedBatch(noisy, trusted, clean, level, phases)
 
 
-def trusted_pixels(sample: Sample) -> Pictures:
+def trusted_pixels(sample: Sample) -> Tensor:
     """(T, 1, H, W): 1 where a noisy value's mean is the clean picture, else 0.
 
     Where footage's range cuts noise off it is not. Such places are known by the eight neighbours
     alone: a choice that depended on the pixel itself would shift the mean of those chosen.
     """
-    trusted = np.ones_like(sample.noisy[:, :1])
     if not sample.clipped:
-        return trusted
-    planes = tensor(sample.noisy)
-    means = functional.avg_pool2d(planes, 3, 1, 1, count_include_pad=False)
-    near = (9 * means - planes) / 8
+        return torch.ones_like(sample.noisy[:, :1])
+    means = functional.avg_pool2d(sample.noisy, 3, 1, 1, count_include_pad=False)
+    near = (9 * means - sample.noisy) / 8
     room = 2 * sample.law.level.level(near)
     inside = ((near > room) & (near < 1 - room)).all(1, keepdim=True)
-    return inside.numpy().astype(np.float32)
+    return inside.float()
 
 
 def visibility(progress: float) -> float:

@@ -14,20 +14,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from f2rcli.methods.fitvnet import LENGTH, MIDDLE, FITVNetNetworks
 from f2rcli.training.exams import LOUDER, Noise, as_stored
-from f2rcli.training.methods.base import (
-    StageSpec,
-    TrainingContext,
-    WindowRecipe,
-    WindowStage,
-    recorrupted_sample,
-)
-from f2rcli.training.stage import Stage, psnr_loss
-from f2rcli.training.windows import Sample, Windows, held_windows, tensor
+from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe, WindowStage
+from f2rcli.training.stage import Stage, psnr_loss, stacked
+from f2rcli.training.windows import Sample, Windows, held_windows
 from f2rcli.weights import Header
 from f2rcli.window import mirrored
 
@@ -98,7 +91,7 @@ class JointStage(WindowStage):
 
     def drawn(self, source: Windows, rngs: Sequence[np.random.Generator]) -> FrameSets:
         samples = [self._sample(source, rng) for rng in rngs]
-        return FrameSets(*(_stacked(part) for part in zip(*samples, strict=True)))  # type: ignore[arg-type]  # what need not be there is not
+        return FrameSets(*(stacked(part) for part in zip(*samples, strict=True)))  # type: ignore[arg-type]  # what need not be there is not
 
     def _sample(self, source: Windows, rng: np.random.Generator) -> "list[Tensor | None]":
         places = self._places(rng)
@@ -144,21 +137,12 @@ def paired(
     sample: Sample, places: Sequence[int], rng: np.random.Generator
 ) -> "list[Tensor | None]":
     """A window as the parts of FrameSets: noisy frames, their targets, level and cut."""
-    level = tensor(np.sqrt(np.square(sample.level).mean(1, keepdims=True)))  # over the channels
+    level = sample.level.square().mean(1, keepdim=True).sqrt()  # over the channels
     known = rng.random() >= BLIND_SHARE
     if sample.clean is not None:
-        given = [tensor(one) for one in (sample.noisy, sample.clean)]
-        return [*given, float(known) * level, None]
-    pair = recorrupted_sample(sample, places, rng)
-    return [pair.shown, pair.asked, (LOUDER if known else 0.0) * level, pair.cut]
-
-
-def _stacked(found: "tuple[Tensor | None, ...]") -> Tensor | None:
-    """One part of every window; what some windows lack is 0 there."""
-    known = [part for part in found if part is not None]
-    if not known:
-        return None
-    return torch.stack([torch.zeros_like(known[0]) if part is None else part for part in found])
+        return [sample.noisy, sample.clean, float(known) * level, None]
+    pair = sample.recorrupted(places, rng)
+    return [*pair, (LOUDER if known else 0.0) * level, sample.cut]
 
 
 RECIPE = FITVNetRecipe

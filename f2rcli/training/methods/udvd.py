@@ -18,8 +18,8 @@ from f2rcli.models.gaussian import split as mean_and_factor
 from f2rcli.models.udvd import LENGTH, UDVDNet
 from f2rcli.training.exams import Noise, as_stored
 from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe, WindowStage
-from f2rcli.training.stage import gaussian_nll, psnr_loss
-from f2rcli.training.windows import Sample, Windows, tensor
+from f2rcli.training.stage import gaussian_nll, psnr_loss, stacked
+from f2rcli.training.windows import Sample, Windows
 
 # 248 GMAC per megapixel of a stream and 461 of a training window, at 256x128 pixels.
 SMALL: dict[str, Any] = {
@@ -91,13 +91,12 @@ class BlindStage(WindowStage):
 def collated(samples: Sequence[Sample]) -> BlindBatch:
     """Windows as a batch."""
     middle = len(samples[0].noisy) // 2
-    frames = tensor(np.stack([sample.noisy for sample in samples]))
-    level = tensor(np.stack([sample.level[middle] for sample in samples]))
-    clipped = [sample.clipped for sample in samples]
-    cut = level * torch.tensor(clipped).view(-1, 1, 1, 1) if any(clipped) else None
+    frames = torch.stack([sample.noisy for sample in samples])
+    variance = torch.stack([sample.level[middle] for sample in samples]).square()
+    cut = stacked([None if one.cut is None else one.cut[middle] for one in samples])
     known = [sample.clean[middle] for sample in samples if sample.clean is not None]
-    clean = tensor(np.stack(known)) if len(known) == len(samples) else None
-    return BlindBatch(frames, frames[:, middle], level.square(), cut, clean)
+    clean = torch.stack(known) if len(known) == len(samples) else None
+    return BlindBatch(frames, frames[:, middle], variance, cut, clean)
 
 
 RECIPE = UDVDRecipe
