@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.nn import functional
 
 from f2rcli.errors import WeightsError
 from f2rcli.io.files import disk_errors, replacing
@@ -29,12 +30,14 @@ from f2rcli.noise.model import Told, nothing
 from f2rcli.planes import LAYOUTS, Layout, gathered, spread
 from f2rcli.training.footage import ELSEWHERE
 from f2rcli.training.noise import PlaneLaw
-from f2rcli.training.windows import SWAPPED_GREENS
+from f2rcli.training.stage import stacked
+from f2rcli.training.windows import SWAPPED_GREENS, dihedral
 from f2rcli.window import Window, window_at
 
 REACH = 3  # cells around what a flow leads to, that cubic interpolation and chroma's grid look at
 PICTURES = ("shown", "coarse", "asked", "told", "cut")  # of an Excerpt
 PARTS = ("neighbours", "flows", "agreement", "past", "worth")  # of a Centre
+OWN, NEAR = ("shown", "asked", "told"), ("noisy", "coarse", "agreement", "worth")  # of a Batch
 
 
 class TargetKind(StrEnum):
@@ -111,35 +114,36 @@ class Excerpt:
                 hint="Delete the file: they are made again.",
             ) from error
 
-    def crop(self, centre: Centre, top: int, left: int, height: int, width: int) -> "Crop":
-        """A part of a centre, in cells, with its neighbours warped onto it."""
+    def crop(self, centre: Centre, top: int, left: int, height: int, width: int) -> "Batch":
+        """A part of a centre, in cells, with its neighbours warped onto it: a batch of one."""
         part = slice(top, top + height), slice(left, left + width)
-        own = [one[centre.place, :, *part].float() for one in (self.shown, self.asked, self.told)]
-        cut = self.cut[centre.place, :, *part].float() if len(self.cut) else torch.zeros(0)
+        shown, asked, told, *cut = (
+            one[centre.place, None, :, *part].float()
+            for one in (self.shown, self.asked, self.told, self.cut)
+            if len(one)
+        )
         moved, worth = [], []
         for place, neighbour in enumerate(centre.neighbours.tolist()):
             flow = centre.flows[place, *part].float().numpy()
             rows, columns, there = _around(flow, part, self.size)
+            count = torch.ones(1, height, width)
+            both = [one[neighbour, :, rows, columns] for one in (self.shown, self.coarse)]
             if place == 0 and len(centre.past):
-                pictures, count = centre.past[:, rows, columns].float(), centre.worth
-            else:  # in float32 first: autocast on a processor joins no halves
-                both = (
-                    one[neighbour, :, rows, columns].float() for one in (self.shown, self.coarse)
-                )
-                pictures, count = torch.cat([*both]), centre.worth[:0]
-            moved.append(torch.cat(warped(self.layout, pictures[None].chunk(2, 1), there)))
-            one = torch.ones(1, height, width)
-            if len(count):
-                one = warped(MAPS, [count[None, :, rows, columns].float()], there)[0][0].clamp_min(
-                    1
-                )
-            worth.append(one)
-        near = torch.zeros(2, 0, *own[0].shape) if not moved else torch.stack(moved, 1)
-        agreement = centre.agreement[:, None, *part].float() / 255
-        count = torch.stack(worth) if worth else agreement
-        return Crop(self.layout, own[0], own[1], own[2], cut, near[0], near[1], agreement, count)
+                both = [*centre.past[:, rows, columns].chunk(2)]
+                seen = [centre.worth[None, :, rows, columns].float()]
+                count = warped(MAPS, seen, there)[0][0].clamp_min(1)
+            # in float32: autocast on a processor joins no halves
+            moved.append(torch.cat(warped(self.layout, [x[None].float() for x in both], there)))
+            worth.append(count)
+        near = torch.stack(moved, 1) if moved else torch.zeros(2, 0, *shown.shape[1:])
+        agreement = centre.agreement[None, :, None, *part].float() / 255
+        count = torch.stack(worth)[None] if worth else agreement
+        return Batch(
+            self.layout, self.kind, shown, asked, told, cut[0] if cut else None,
+            near[0, None], near[1, None], agreement, count,
+        )  # fmt: skip
 
-    def draw(self, centre: Centre, side: int, rng: np.random.Generator) -> "Crop":
+    def draw(self, centre: Centre, side: int, rng: np.random.Generator) -> "Batch":
         """A square part of a centre at random, flipped and transposed at random."""
         top, left = (int(rng.integers(n - side + 1)) for n in self.size)
         return self.crop(centre, top, left, side, side).turned(int(rng.integers(8)))
@@ -160,46 +164,65 @@ def _around(
     return spans[0], spans[1], flow + np.array(offsets[::-1], np.float32)
 
 
-@dataclass(frozen=True, slots=True)
-class Crop:
-    """One training sample: parts of a centre (C, h, w), and of its neighbours (N, C, h, w)."""
+class Batch(NamedTuple):
+    """Parts of centres, with what the pipeline makes of their neighbours before stage 1."""
 
     layout: Layout
-    shown: Tensor
+    kind: TargetKind
+    shown: Tensor  # (B, C, h, w), like asked
     asked: Tensor
-    told: Tensor  # (2 P, h, w)
-    cut: Tensor  # (C, h, w), or of no channels
-    noisy: Tensor
+    told: Tensor  # (B, 2 P, h, w)
+    cut: Tensor | None  # (B, C, h, w), sigma of targets that a range clipped; 0: of others
+    noisy: Tensor  # (B, N, C, h, w), like coarse: of the neighbours
     coarse: Tensor
-    agreement: Tensor  # (N, 1, h, w)
-    worth: Tensor  # (N, 1, h, w)
+    agreement: Tensor  # (B, N, 1, h, w), like worth
+    worth: Tensor
 
-    def turned(self, code: int) -> "Crop":
+    @classmethod
+    def of(cls, samples: Sequence["Batch"]) -> "Batch":
+        """Samples side by side; what short clips lack of neighbours has no agreement."""
+        most = max(one.agreement.shape[1] for one in samples)
+
+        def filled(x: Tensor) -> Tensor:
+            return functional.pad(x, (0, 0) * 3 + (0, most - x.shape[1]))
+
+        parts = {n: torch.cat([getattr(one, n) for one in samples]) for n in OWN}
+        parts |= {n: torch.cat([filled(getattr(one, n)) for one in samples]) for n in NEAR}
+        cut = stacked([None if one.cut is None else one.cut[0] for one in samples])
+        return samples[0]._replace(cut=cut, **parts)
+
+    @property
+    def own(self) -> Tensor:
+        """What a blind estimate is asked for: the noisy frame itself, whose noise is that of no
+        neighbour, and weaker than a recorrupted target's."""
+        tau = TAU.get(self.kind)
+        if tau is None:
+            return self.asked
+        # y = (y + tau n') + w ((y - n' / tau) - (y + tau n'))
+        return torch.lerp(self.shown, self.asked, tau**2 / (1 + tau**2))
+
+    def turned(self, code: int) -> "Batch":
         """One of eight flips and transposes, as far as the layout allows: mosaics are transposed
         only, 4:2:2 is not, whose cells have two samples one above the other."""
         mosaic = self.layout.name == "mosaic"
         code = code & 4 if mosaic else code
         code = code & 3 if self.layout.name == "yuv422" else code
 
-        def plane(x: Tensor) -> Tensor:
-            x = x.flip([-2 + axis for axis in (0, 1) if code & (1 << axis)])
-            return x.mT if code & 4 else x
-
         def picture(x: Tensor) -> Tensor:
-            planes = [plane(one) for one in spread(self.layout, x)]
+            planes = [dihedral(one, code) for one in spread(self.layout, x)]
             if mosaic and code & 4:
                 planes = [planes[place] for place in SWAPPED_GREENS]
-            turned: Tensor = gathered(self.layout, planes)
-            return turned
+            found: Tensor = gathered(self.layout, planes)
+            return found
 
         maps = self.told
         if mosaic and code & 4:
-            maps = maps[[*SWAPPED_GREENS, *(4 + place for place in SWAPPED_GREENS)]]
-        pictures = picture(self.shown), picture(self.asked)
-        cut = picture(self.cut) if len(self.cut) else self.cut
-        return Crop(
-            self.layout, *pictures, plane(maps), cut, picture(self.noisy), picture(self.coarse),
-            plane(self.agreement), plane(self.worth),
+            maps = maps[:, [*SWAPPED_GREENS, *(4 + place for place in SWAPPED_GREENS)]]
+        turned = {name: picture(getattr(self, name)) for name in ("shown", "asked", *NEAR[:2])}
+        return self._replace(
+            **turned, cut=None if self.cut is None else picture(self.cut),
+            told=dihedral(maps, code), agreement=dihedral(self.agreement, code),
+            worth=dihedral(self.worth, code),
         )  # fmt: skip
 
 

@@ -1,16 +1,15 @@
 """Noise of the training footage."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from f2rcli.engine.measuring import FRAMES, described, stated_model
-from f2rcli.frames import Family, Floats, Singles
+from f2rcli.frames import Family
 from f2rcli.io.files import disk_errors, replacing
 from f2rcli.models.flow import DISFlow
 from f2rcli.models.layers import inner_mean
@@ -21,7 +20,6 @@ from f2rcli.noise.model import (
     NoiseModel,
     PlaneNoise,
     Told,
-    bands,
     clipped_moments,
     white_shares,
 )
@@ -29,7 +27,7 @@ from f2rcli.noise.photons import counted_model
 from f2rcli.noise.report import NoiseReport
 from f2rcli.noise.spectrum import Temporal
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
-from f2rcli.planes import ROTATION, Layout, gathered, pack, spread, unpack
+from f2rcli.planes import Layout, gathered, pack, spread, unpack
 from f2rcli.training.events import Event, EventKind, OnEvent
 from f2rcli.training.footage import ELSEWHERE, Footage
 from f2rcli.training.windows import is_clipped
@@ -162,13 +160,10 @@ def in_space(clip: Footage, space: VarianceStabiliser) -> Footage:
 # --- Noise of packed planes, drawn afresh as it was measured -------------------------------------
 
 
-WHITE = 0.05  # by which bands of white noise may seem stronger than others
-
-
 @dataclass(frozen=True)
 class PlaneLaw:
-    """A law that noise of packed planes is drawn from: independent by plane, as strong as the
-    brightness has it, and as coarse as was measured."""
+    """A law that noise of packed planes is drawn from: white, independent by plane, as strong as
+    the brightness has it."""
 
     layout: Layout
     planes: PlaneNoise
@@ -200,49 +195,23 @@ class PlaneLaw:
         if self.clipped:
             left = clipped_moments(in_colours(self.layout, inner_mean(pictures, NEAR)), sigma)[1]
             sigma = sigma * left.sqrt()
-        planes = [self._unit(plane, one.shape, generator) for plane, one in
-                  enumerate(spread(self.layout, pictures))]  # fmt: skip
-        return in_planes(self.layout, gathered(self.layout, planes) * sigma)
+        return in_planes(self.layout, torch.randn(sigma.shape, generator=generator) * sigma)
 
     def renoised(self, clean: Tensor, generator: torch.Generator) -> Tensor:
         """Clean pictures with noise, as a file would hold them."""
-        planes = [self._unit(plane, one.shape, generator) for plane, one in
-                  enumerate(spread(self.layout, clean))]  # fmt: skip
-        noise = gathered(self.layout, planes) * self.cut(clean)
+        noise = torch.randn(clean.shape, generator=generator) * self.cut(clean)
         if not self.clipped:
             return clean + in_planes(self.layout, noise)
         return in_planes(self.layout, (in_colours(self.layout, clean) + noise).clamp(0, 1))
 
-    def _unit(self, plane: int, shape: Sequence[int], generator: torch.Generator) -> Tensor:
-        """Noise (T, H, W) of unit variance with the plane's spectrum."""
-        white = torch.randn(tuple(shape), generator=generator)
-        gains: Floats = np.sqrt(np.divide(self.planes.shares[plane], white_shares()))
-        if np.allclose(gains, 1, atol=WHITE):
-            return white
-        impulse = np.zeros((255, 255), np.float32)
-        impulse[127, 127] = 1
-        energy = float(np.square(_mixed(impulse, gains)).sum())
-        coloured = np.stack([_mixed(one, gains) for one in white.numpy()])
-        return torch.from_numpy(coloured / np.float32(energy**0.5))
-
-
-def _mixed(noise: Singles, gains: Floats) -> Singles:
-    """A plane with its six bands strengthened."""
-    parts = zip(bands(noise), gains, strict=True)
-    return np.asarray(sum(np.float32(gain) * band for band, gain in parts), np.float32)
-
 
 def in_colours(layout: Layout, packed: Tensor) -> Tensor:
     """Packed planes (B, C, h, w) as the file's own, still packed; the same but for RGB."""
-    return _rotated(packed, ROTATION.T) if layout.rotated else packed
+    found: Tensor = gathered(layout, unpack(layout, packed))
+    return found
 
 
 def in_planes(layout: Layout, colours: Tensor) -> Tensor:
     """The inverse of `in_colours`."""
-    return _rotated(colours, ROTATION) if layout.rotated else colours
-
-
-def _rotated(packed: Tensor, matrix: NDArray[np.float64]) -> Tensor:
-    weights = torch.as_tensor(matrix, dtype=packed.dtype, device=packed.device)
-    planes = packed.reshape(len(packed), 3, -1, *packed.shape[2:])
-    return torch.einsum("pc,bcshw->bpshw", weights, planes).flatten(1, 2)
+    found: Tensor = pack(layout, spread(layout, colours))
+    return found

@@ -103,7 +103,7 @@ def test_noise_of_a_target_is_independent_of_what_is_shown(made: Made) -> None:
     assert float(asked.square().mean()) == pytest.approx(5 * SIGMA**2, rel=0.05)
     assert not len(excerpt.cut)
     assert len(made(TargetKind.RECORRUPTED, "rgb", clipped=True)[1].cut) == len(noisy)
-    batch = f2r.collated([excerpt.crop(excerpt.centres[0], 0, 0, 32, 40)], excerpt.kind)
+    batch = excerpt.crop(excerpt.centres[0], 0, 0, 32, 40)
     torch.testing.assert_close(batch.own[0], noisy[CENTRES[0]], atol=2e-3, rtol=0)
 
 

@@ -23,10 +23,9 @@ from f2rcli.errors import ConfigError
 from f2rcli.methods.f2r import F2R
 from f2rcli.models.placing import placed as rated
 from f2rcli.models.planar import CONFIGS, Coarse, Networks
-from f2rcli.planes import Layout
 from f2rcli.training.events import Event, EventKind
 from f2rcli.training.exams import NO_ERRORS, Noise, ValidationErrors, as_stored
-from f2rcli.training.excerpts import TAU, Centre, Crop, Excerpt, TargetKind, make_excerpt
+from f2rcli.training.excerpts import TAU, Batch, Centre, Excerpt, TargetKind, make_excerpt
 from f2rcli.training.methods.base import Recipe, StageSpec, TrainingContext, timed
 from f2rcli.training.noise import in_colours, in_planes
 from f2rcli.training.stage import Stage, placed
@@ -148,12 +147,12 @@ class F2RRecipe(Recipe):
     def step_seconds(self, spec: StageSpec) -> float:
         assert isinstance(spec, PairSpec)  # one of ours
         side, neighbours = spec.crop // 2, self.header.length - 1
-        picture = torch.rand(self.layout.channels, side, side)
-        near = picture.expand(neighbours, -1, -1, -1)
-        maps = torch.full((2 * len(self.layout.planes), side, side), 0.1)
-        trust = torch.ones_like(near[:, :1])
-        crop = Crop(self.layout, picture, picture, maps, picture[:0], near, near, trust, trust)
-        batch = collated([crop] * spec.batch, spec.target)
+        picture = torch.rand(spec.batch, self.layout.channels, side, side)
+        near = picture[:, None].expand(-1, neighbours, -1, -1, -1)
+        maps = torch.full((spec.batch, 2 * len(self.layout.planes), side, side), 0.1)
+        trust = torch.ones_like(near[:, :, :1])
+        own = picture, picture, maps, None
+        batch = Batch(self.layout, spec.target, *own, near, near, trust, trust)
         return timed(self.context, self._stage(spec, [], []), lambda: batch)
 
     def test_errors(self) -> ValidationErrors:
@@ -266,31 +265,6 @@ class F2RRecipe(Recipe):
     _refined = False  # whether the refiner was trained
 
 
-class Batch(NamedTuple):
-    """Crops with what the pipeline makes of them before stage 1."""
-
-    layout: Layout
-    kind: TargetKind
-    shown: Tensor  # (B, C, h, w), like asked
-    asked: Tensor
-    told: Tensor  # (B, 2 P, h, w)
-    cut: Tensor | None  # (B, C, h, w), sigma of targets that a range clipped; 0: of others
-    noisy: Tensor  # (B, N, C, h, w), like coarse: of the neighbours
-    coarse: Tensor
-    agreement: Tensor  # (B, N, 1, h, w), like worth
-    worth: Tensor
-
-    @property
-    def own(self) -> Tensor:
-        """What a blind estimate is asked for: the noisy frame itself, whose noise is that of no
-        neighbour, and weaker than a recorrupted target's."""
-        tau = TAU.get(self.kind)
-        if tau is None:
-            return self.asked
-        # y = (y + tau n') + w ((y - n' / tau) - (y + tau n'))
-        return torch.lerp(self.shown, self.asked, tau**2 / (1 + tau**2))
-
-
 class PairStage(Stage):
     """Trains some of the networks on excerpts.
 
@@ -312,12 +286,11 @@ class PairStage(Stage):
         self._centres = [(e, centre) for e in excerpts for centre in e.centres]
 
     def draw(self, rngs: Sequence[np.random.Generator]) -> Batch:
-        crops, kind = [], TargetKind.CLEAN
+        samples = []
         for rng in rngs:
             excerpt, centre = self._centres[rng.integers(len(self._centres))]
-            crops.append(excerpt.draw(centre, self.crop, rng))
-            kind = excerpt.kind
-        batch = collated(crops, kind)
+            samples.append(excerpt.draw(centre, self.crop, rng))
+        batch = Batch.of(samples)
         for sample, rng in enumerate(rngs):
             count = batch.agreement.shape[1]
             if count > 1 and rng.random() < LOSING:
@@ -442,26 +415,7 @@ def held_out_batch(networks: Networks, excerpt: Excerpt, centre: Centre, side: i
     step = networks.stride
     sides = [min(n, side // 2) // step * step for n in excerpt.size]
     top, left = ((n - s) // 2 for n, s in zip(excerpt.size, sides, strict=True))
-    return placed(networks, collated([excerpt.crop(centre, top, left, *sides)], excerpt.kind))
-
-
-def collated(crops: Sequence[Crop], kind: TargetKind) -> Batch:
-    """Crops as a batch; what short clips lack of neighbours has no agreement."""
-    most = max(len(crop.agreement) for crop in crops)
-
-    def filled(x: Tensor) -> Tensor:
-        return torch.cat([x, x.new_zeros(most - len(x), *x.shape[1:])])
-
-    own = {n: torch.stack([getattr(c, n) for c in crops]) for n in ("shown", "asked", "told")}
-    near = {
-        name: torch.stack([filled(getattr(c, name)) for c in crops])
-        for name in ("noisy", "coarse", "agreement", "worth")
-    }
-    cut = None
-    if any(len(crop.cut) for crop in crops):
-        cuts = [crop.cut if len(crop.cut) else torch.zeros_like(crop.shown) for crop in crops]
-        cut = torch.stack(cuts)
-    return Batch(layout=crops[0].layout, kind=kind, cut=cut, **own, **near)
+    return placed(networks, excerpt.crop(centre, top, left, *sides))
 
 
 RECIPE = F2RRecipe
