@@ -110,8 +110,8 @@ RUN = [*(field.name for field in fields(TrainConfig)), "stage", "unknown"]
 @example({"inputs": None})
 def test_a_training_of_any_settings_is_refused_or_planned(table: dict[str, Any]) -> None:
     with contextlib.suppress(F2RError):
-        read = from_table({"output": "a.safetensors", **table}, name="odd")
-        again = from_table(json.loads(read.to_json()), name="again")
+        read = from_table({"output": "a.safetensors", **table})
+        again = from_table(json.loads(read.to_json()))
         assert again.inputs == read.located.inputs
 
 

@@ -4,14 +4,14 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast, get_type_hints
 
 from f2rcli import __version__, methods, weights
 from f2rcli.batch import clips_in
 from f2rcli.engine.settings import EngineSettings
-from f2rcli.errors import ConfigError, InputError, UsageError, WeightsError, nearest
+from f2rcli.errors import ConfigError, InputError, UsageError, WeightsError
 from f2rcli.frames import Space
 from f2rcli.io import is_clip
 from f2rcli.io.base import FieldMode, ReadOptions
@@ -147,33 +147,23 @@ class TrainConfig:
 def read_config(path: Path) -> TrainConfig:
     """The run that `to_json` wrote. Raises ConfigError for none, or another version's."""
     try:
-        table = parse_json(read_text(path, errors="surrogateescape"))
-    except (OSError, ValueError) as error:
+        return from_table(parse_json(read_text(path, errors="surrogateescape")))
+    except (OSError, ValueError, UsageError) as error:
         raise ConfigError(
-            f"{path}: not the file of a training run: {error}.", hint="Begin the run anew: -y."
+            f"{path}: not the file of a training run: {str(error).removesuffix('.')}.",
+            hint="Begin the run anew: -y.",
         ) from error
-    return from_table(table, name=path.name)
 
 
-def from_table(table: Any, *, name: str) -> TrainConfig:
-    """Parse the table of a run; raises ConfigError that says which key is wrong."""
-    if not isinstance(table, dict):
-        raise ConfigError(
-            f"{name}: not the file of a training run.", hint="Begin the run anew: -y."
-        )
-    known, kinds = {f.name for f in fields(TrainConfig)} - NOT_STORED, get_type_hints(TrainConfig)
-    for key in table:
-        if key not in known:
-            raise ConfigError(f"{name}: unknown key {key!r}.", hint=nearest(str(key), [*known]))
-    inputs = table.get("inputs", ())
-    if not isinstance(inputs, list | tuple) or not all(isinstance(x, str) for x in inputs):
-        raise ConfigError(f"{name}: inputs = {inputs!r}: must be a list of paths.")
+def from_table(table: Any) -> TrainConfig:
+    """The run that the values of its file describe. Raises UsageError for values of no run."""
+    kinds = get_type_hints(TrainConfig)
     try:
         for key, value in table.items():
             check_type(key, value, kinds[key])
-        return TrainConfig(**{"output": "", **table, "inputs": tuple(inputs)})
-    except UsageError as error:
-        raise ConfigError(f"{name}: {error}", hint=error.hint) from error
+        return TrainConfig(**table | {"inputs": tuple(map(str, table["inputs"]))})
+    except (AttributeError, KeyError, TypeError) as error:
+        raise UsageError(f"no table of its settings ({error}).") from error
 
 
 def _located(name: str, value: Any) -> Any:
