@@ -65,7 +65,7 @@ def opening_noise(frames: Sequence[Frame], channels: int, *, coded: bool = False
     that networks see; coded: whether a codec wrote the file."""
     layout = frames[0].layout
     pictures = [picture_of(frame) for frame in frames]
-    found = _map_of(pictures, coded=coded)
+    found = map_of(pictures, coded=coded)
     if found is None:
         sigmas = np.min([[*map(single_frame_sigma, one.planes)] for one in pictures], 0)
         laws = tuple(NoiseModel.gaussian(float(sigma), 1) for sigma in sigmas)
@@ -83,7 +83,7 @@ def opening_noise(frames: Sequence[Frame], channels: int, *, coded: bool = False
     return Opening(model, planes, found, still, blocking, compression)
 
 
-def _map_of(pictures: Sequence[FramePlanes], *, coded: bool) -> NoiseMap | None:
+def map_of(pictures: Sequence[FramePlanes], *, coded: bool) -> NoiseMap | None:
     """What a few frames say beside their neighbours of the same shot; None: no two are of one."""
     together = _together(pictures)
     if not any(together) or min(pictures[0].planes[0].shape) < 16:
@@ -137,7 +137,7 @@ def _counted(
     if found is not None:
         laws = found.of_counts(dark=frames[0].layout.levels is not None)
     counted = counted_model(shown, side_by_side(laws))
-    return laws if counted is None else tuple(counted.of(slice(n, n + 1)) for n in range(len(laws)))
+    return laws if counted is None else counted.channels
 
 
 def _first_shot(frames: Sequence[Frame]) -> Sequence[Frame]:
@@ -188,7 +188,7 @@ def _in_full(frames: Sequence[Frame], layout: PlaneLayout, engine: Engine) -> No
     if found is None:
         return None
     opening = opening_noise(frames[:PREROLL], engine.channels, coded=engine.slack is not STRICT)
-    model = opening.model.first_channels(len(found.model.sigma))
+    model = opening.model.of(slice(len(found.model.sigma)))
     share = fmean(model.sigma) / max(fmean(found.model.sigma), 1e-12)
     by_frame = tuple(sigma * share for sigma in found.by_frame)
     sure = confidence_of(

@@ -154,8 +154,7 @@ def _measured(pictures: Sequence[Picture]) -> tuple[NoiseLaw, float]:
             hint="Take three or more different frames of one shot; pass white= where the values "
             "fill little of their type.",
         )
-    law = report.law.first_channels(len(pictures[0]))
-    return law, report.confidence.percent / 100
+    return report.law, report.confidence.percent / 100
 
 
 def _planes(frame: Stack) -> Picture:

@@ -84,20 +84,22 @@ class PlaneMap:
             return NoiseModel.gaussian(0.0, 1)
         if clipped:
             rough = float(np.average(self.variance[seen], weights=self._worth()[seen])) ** 0.5
-            # Noise two standard deviations away from black and white is whole.
-            seen = self._inside(seen, 2.0 * rough)
+            # Noise two standard deviations away from black and white is whole; what is cut off is
+            # hard to undo. A fifth of the blocks speaks for the picture.
+            inside = seen & (self.level > 2 * rough) & (self.level < 1 - 2 * rough)
+            seen = inside if inside.sum() >= 0.2 * seen.sum() else seen
         levels, powers = _to_the_ends(*self._by_level(seen, clipped=clipped))
         curve = np.sqrt(np.interp(np.linspace(0, 1, KNOTS), levels, powers))
         over_all = float(np.sqrt(np.interp(self.level, levels, powers).mean()))
         samples = int(seen.sum()) * BLOCK**2
-        return NoiseModel((0.0,), (over_all,), (over_all,), samples, (tuple(curve.tolist()),))
+        return NoiseModel.of_curves(curve[None], np.array([over_all]), samples)
 
-    def points(self, *, clipped: bool = False) -> tuple[tuple[float, float], ...]:
+    def points(self) -> tuple[tuple[float, float], ...]:
         """Brightness and standard deviation of the bins behind the law."""
         seen = self._seen()
         if not seen.any():
             return ()
-        levels, powers = self._by_level(seen, clipped=clipped)
+        levels, powers = self._by_level(seen, clipped=False)
         return tuple(zip(levels.tolist(), np.sqrt(powers).tolist(), strict=True))
 
     def _by_level(self, seen: Mask, *, clipped: bool) -> tuple[Floats, Floats]:
@@ -153,15 +155,13 @@ class PlaneMap:
         if not seen.any():
             return 0.0
         worth = self._worth()[seen]
-        return float(np.average(self._error()[seen], weights=worth))
+        return float(np.average(self._as_white(self.error)[seen], weights=worth))
 
     @property
     def variance(self) -> Floats:
         """The noise's variance in every block. White noise is best read in its finest band, which
         holds least of the scene."""
-        full, fine = (self.bound * self.share).astype(np.float64)
-        by_fine = self._by_fine()
-        return np.asarray((1 - by_fine) * full + by_fine * fine, np.float64)
+        return self._as_white(self.bound * self.share)
 
     @property
     def finest(self) -> float:
@@ -175,16 +175,13 @@ class PlaneMap:
         unsure = np.square(self.error[FULL][live].astype(np.float64)) + (SAMPLING / 2) ** 2
         return _quantile(ratio, unsure**-2, 0.75)
 
-    def _by_fine(self) -> float:
-        """How much the finest band says of the whole: 1 where noise is white. Beside all bands,
-        which hold more of the scene, ten filmed clips are read with half the error at sigma 10 (1.0
-        for 2.1 %), 2.0 for 3.2 % at 5, and 2.9 for 2.6 % at 50."""
+    def _as_white(self, bands: Singles) -> Floats:
+        """Values (R, C) of both bands (2, R, C) as one: the finest band's where noise is white.
+        Beside all bands, which hold more of the scene, ten filmed clips are read with half the
+        error at sigma 10 (1.0 for 2.1 %), 2.0 for 3.2 % at 5, and 2.9 for 2.6 % at 50."""
         white = (self.finest - COLOURED[0]) / (COLOURED[1] - COLOURED[0])
-        return float(np.clip(white, 0, 1))
-
-    def _error(self) -> Floats:
-        by_fine = self._by_fine()
-        full, fine = self.error.astype(np.float64)
+        by_fine = float(np.clip(white, 0, 1))
+        full, fine = bands.astype(np.float64)
         return np.asarray((1 - by_fine) * full + by_fine * fine, np.float64)
 
     def beyond(self) -> float:
@@ -199,17 +196,10 @@ class PlaneMap:
         full = (self.level < RAIL) | (self.level > 1 - RAIL)
         return np.asarray(~(full & (self.bound[FULL] == 0)))
 
-    def _inside(self, seen: Mask, room: float) -> Mask:
-        """Those of the blocks that keep so far from black and white, if they are enough: what is
-        cut off is hard to undo."""
-        inside = seen & (self.level > room) & (self.level < 1 - room)
-        # A fifth of the blocks speaks for the picture.
-        return inside if inside.sum() >= 0.2 * seen.sum() else seen
-
     def _worth(self) -> Floats:
         """Weights: sure blocks count far more than those where it is anybody's guess, whose errors
         are mostly upwards."""
-        unsure = np.square(self._error()) + (SAMPLING / 2) ** 2
+        unsure = np.square(self._as_white(self.error)) + (SAMPLING / 2) ** 2
         return np.asarray(unsure**-2, np.float64)
 
 

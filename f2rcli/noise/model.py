@@ -180,6 +180,18 @@ class NoiseModel:
         same = (sigma,) * channels
         return cls((0.0,) * channels, same, same)
 
+    @classmethod
+    def of_curves(cls, curves: Floats, sigma: Floats, samples: int = 0) -> "NoiseModel":
+        """The model with these standard deviations at the knots, (C, KNOTS), and these sigmas."""
+        of_all = tuple(sigma.tolist())
+        none = (0.0,) * len(of_all)
+        return cls(none, of_all, of_all, samples, tuple(map(tuple, curves.tolist())))
+
+    @property
+    def channels(self) -> tuple["NoiseModel", ...]:
+        """The model of every channel."""
+        return tuple(self.of(slice(n, n + 1)) for n in range(len(self.gain)))
+
     @property
     def sigma8(self) -> tuple[float, ...]:
         """sigma in 8-bit codes, as the command line speaks of it."""
@@ -193,10 +205,6 @@ class NoiseModel:
         )
         curve = self.curve and tuple(tuple(one * factor for one in line) for line in self.curve)
         return replace(self, gain=gain, read=read, sigma=sigma, curve=curve)
-
-    def first_channels(self, channels: int) -> "NoiseModel":
-        """The model of the first so many channels."""
-        return self.of(slice(channels))
 
     def of(self, chosen: slice) -> "NoiseModel":
         """The model of some channels."""
@@ -261,11 +269,11 @@ class NoiseModel:
 
 def blend(old: NoiseModel, new: NoiseModel, share: float) -> NoiseModel:
     """The old law of one channel moved towards the new one by `share` of the way, in variance."""
-    curve, (sigma,) = (
-        np.sqrt((1 - share) * np.square(one) + share * np.square(other)).ravel().tolist()
+    curve, sigma = (
+        np.sqrt((1 - share) * np.square(one) + share * np.square(other))
         for one, other in ((old.at_knots(), new.at_knots()), (old.sigma, new.sigma))
     )
-    return NoiseModel((0.0,), (sigma,), (sigma,), old.samples + new.samples, (tuple(curve),))
+    return NoiseModel.of_curves(curve, sigma, old.samples + new.samples)
 
 
 class FramePlanes(NamedTuple):
@@ -274,6 +282,13 @@ class FramePlanes(NamedTuple):
     planes: list[Singles]  # (H, W), chroma on its own grid, in units of each plane
     luma: Luma  # (H, W), 0 = black, 1 = white
     chroma: bool = False  # whether all planes but the first are chroma, as bright as luma is there
+
+    @classmethod
+    def of(cls, planes: list[Singles], layout: PlaneLayout) -> "FramePlanes":
+        """The planes of a file's frame."""
+        if layout.family is Family.YUV:
+            return cls(planes, np.clip(planes[0], 0, 1), chroma=True)
+        return cls.of_channels(planes)
 
     @classmethod
     def of_channels(cls, planes: list[Singles]) -> "FramePlanes":
@@ -299,14 +314,12 @@ class PlaneNoise:
     @classmethod
     def of(cls, model: NoiseModel, layout: PlaneLayout, *, clipped: bool) -> "PlaneNoise":
         """White noise, independent by channel, in a file's planes; chroma averaged to its grid."""
-        white = white_shares()
-        if layout.family is not Family.YUV:
-            models = tuple(model.of(slice(n, n + 1)) for n in range(_planes(layout)))
-            return cls(models, (white,) * len(models), clipped)
-        weights = np.square(np.linalg.inv(yuv.matrices(layout.matrix)[0]).astype(np.float64))
-        weights[1:] *= yuv.sampling_gain(layout)
-        models = tuple(_mixed(model, row) for row in weights)
-        return cls(models, (white,) * 3, clipped)
+        models = model.channels[: 4 if layout.family is Family.BAYER else layout.colour_planes]
+        if layout.family is Family.YUV:
+            weights = np.square(np.linalg.inv(yuv.matrices(layout.matrix)[0]).astype(np.float64))
+            weights[1:] *= yuv.sampling_gain(layout)
+            models = _mixed(model, weights).channels
+        return cls(models, (white_shares(),) * len(models), clipped)
 
     def level(self, plane: int, brightness: NDArray[np.float32]) -> NDArray[np.float32]:
         """The noise's standard deviation in a plane where luma is as bright as this, (H, W)."""
@@ -347,51 +360,37 @@ def with_changes(frame: Frame, changes: list[NDArray[np.float32]]) -> Frame:
 
 def picture_of(frame: Frame) -> FramePlanes:
     """A frame's planes in their own units, and its luma."""
-    planes = planes_of(frame)
-    if frame.layout.family is Family.YUV:
-        return FramePlanes(planes, np.clip(planes[0], 0, 1), chroma=True)
-    return FramePlanes.of_channels(planes)
+    return FramePlanes.of(planes_of(frame), frame.layout)
 
 
 def picture_noise(noise: PlaneNoise, layout: PlaneLayout, channels: int) -> NoiseModel:
     """The noise of a frame's picture as networks for R, G, B (or `channels` of gray) see it: that
     of independent planes, joined."""
     models = noise.models
-    if layout.family is Family.YUV:
-        weights = np.square(yuv.matrices(layout.matrix)[0].astype(np.float64))
-        weights[:, 1:] *= yuv.stretching_gain(layout)
-    else:
-        weights = np.eye(len(models))
-        weights = weights[[n % len(models) for n in range(channels)]]
-    if layout.family is not Family.YUV and all(model.curve is None for model in models):
+    if layout.family is not Family.YUV:
         return side_by_side([models[n % len(models)] for n in range(channels)])
-    curves = np.sqrt(weights @ np.square([model.at_knots()[0] for model in models]))
-    sigma = np.sqrt(weights @ np.square([model.sigma[0] for model in models]))
-    return NoiseModel(
-        (0.0,) * len(sigma), tuple(sigma.tolist()), tuple(sigma.tolist()), models[0].samples,
-        tuple(map(tuple, curves.tolist())),
-    )  # fmt: skip
+    weights = np.square(yuv.matrices(layout.matrix)[0].astype(np.float64))
+    weights[:, 1:] *= yuv.stretching_gain(layout)
+    return _mixed(side_by_side(models), weights)
 
 
 def side_by_side(models: Sequence[NoiseModel]) -> NoiseModel:
-    """Lines of one channel each as one model of several."""
+    """Models of one channel each as one of several: lines if all of them are, else curves."""
     dark = tuple(model.pedestal[0] for model in models)
     gain, read, sigma = (
         tuple(getattr(model, part)[0] for model in models) for part in ("gain", "read", "sigma")
     )
+    if any(model.curve is not None for model in models):
+        curves = np.array([model.at_knots()[0] for model in models])
+        return NoiseModel.of_curves(curves, np.array(sigma), models[0].samples)
     unsure = max(model.unsure for model in models)
     return NoiseModel(gain, read, sigma, models[0].samples, None, dark if any(dark) else (), unsure)
 
 
-def _planes(layout: PlaneLayout) -> int:
-    return 4 if layout.family is Family.BAYER else layout.colour_planes
-
-
 def _mixed(model: NoiseModel, weights: Floats) -> NoiseModel:
-    """The one channel that independent channels give, each variance times its weight."""
-    sigma = float(np.dot(weights, np.square(model.sigma))) ** 0.5
-    curve = np.sqrt(weights @ np.square(model.at_knots()))
-    return NoiseModel((0.0,), (sigma,), (sigma,), model.samples, (tuple(curve.tolist()),))
+    """The channels that independent ones give, by the weights (D, C) of their variances."""
+    curves, sigma = (np.sqrt(weights @ np.square(part)) for part in (model.at_knots(), model.sigma))
+    return NoiseModel.of_curves(curves, sigma, model.samples)
 
 
 @dataclass(frozen=True, slots=True)

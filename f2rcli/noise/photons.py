@@ -11,7 +11,6 @@ times the light, read noise has none beyond the second.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -265,21 +264,3 @@ def counted_model(
         dark=tuple(line.dark for line in found),
         unsure=min(replace(line, error=error).unsure for line in found) / gain,
     )
-
-
-FEW_VALUES = 16  # values, of 256 between black and white
-
-
-def counts_events(samples: NDArray[Any]) -> bool:
-    """Whether samples are counts of single events: nearly all of them, 0 = black and 1 = white, lie
-    on few values that are far apart. Nothing is cut off at their black: a count of none is one
-    value of the noise's own law, and the mean of counts is the light."""
-    flat = samples.reshape(-1)
-    flat = flat[:: max(1, flat.size // 200_000)].astype(np.float32)
-    if not flat.size:
-        return False
-    filled = np.bincount(np.rint(255 * flat.clip(0, 1)).astype(np.intp), minlength=256)
-    order = np.argsort(filled)[::-1][:FEW_VALUES]
-    needed = int(np.searchsorted(np.cumsum(filled[order]), 0.99 * flat.size)) + 1
-    values = np.sort(order[:needed])
-    return 1 < needed <= FEW_VALUES and int(np.diff(values).min()) >= 12  # of 256, between them

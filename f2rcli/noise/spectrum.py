@@ -62,13 +62,6 @@ class NoiseLaw:
             noise = torch.einsum("dc,bchw->bdhw", noise.new_tensor(self.mixing), noise)
         return noise * self.level.level(signal)
 
-    def first_channels(self, channels: int) -> "NoiseLaw":
-        """The law of the first so many channels, each by itself if they are fewer."""
-        if len(self.level.gain) == channels:
-            return self
-        kernels = None if self.kernels is None else self.kernels[:channels]
-        return NoiseLaw(self.level.first_channels(channels), kernels)
-
     def values(self) -> dict[str, Any]:
         """The law as JSON values; `curve` at knots that are evenly spaced from black to white."""
         model = self.level

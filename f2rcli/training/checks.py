@@ -15,9 +15,8 @@ from f2rcli.engine.measuring import FRAMES
 from f2rcli.errors import InputError
 from f2rcli.noise.report import FEWEST_FRAMES, GRAY, NoiseReport
 from f2rcli.noise.spectrum import REACH, Spectrum
-from f2rcli.training.footage import Footage
+from f2rcli.training.footage import Footage, is_clipped
 from f2rcli.training.noise import shared
-from f2rcli.training.windows import is_clipped
 
 DEPENDENT = 0.12  # correlation of adjacent frames; where they are independent 0.1 is found at most
 # Pixels apart, farther than the filters of fresh noise reach to either side, and half of what their
@@ -168,9 +167,10 @@ def cut_off(clip: Footage) -> float:
     """The share of samples that noise drove to black or white, beside others that are not there;
     what is saturated all around has none. Near white, held-out errors prefer weights that lose up
     to 0.1 dB, by ten standard errors (sam2_coffee at sigma 20, 13 % of the samples)."""
-    pictures = np.stack([clip.picture(i) for i in range(min(FRAMES, clip.shape[0]))])
-    if clip.sensor or not is_clipped(pictures):
+    frames = range(min(FRAMES, clip.shape[0]))
+    if not is_clipped(clip, frames):
         return 0.0
+    pictures = np.stack([clip.picture(number) for number in frames])
     at = ((pictures <= 0) | (pictures >= 1)).astype(np.uint8)
     flat = at.reshape(-1, *at.shape[2:])
     all_around = np.stack([cv2.erode(one, np.ones((3, 3), np.uint8)) for one in flat])

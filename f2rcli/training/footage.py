@@ -132,6 +132,13 @@ class Footage:
             ) from error
 
 
+def is_clipped(clip: Footage, frames: range) -> bool:
+    """Whether some frames' noise is clipped at black and white: in integer files, unless they count
+    light."""
+    some = map(clip.picture, frames)
+    return not clip.sensor and all(one.min() >= 0 and one.max() <= 1 for one in some)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoding:
     """How clips are decoded."""

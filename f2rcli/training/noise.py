@@ -8,20 +8,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from f2rcli.engine.measuring import FRAMES, described, stated_model
-from f2rcli.frames import Family
+from f2rcli.engine.measuring import FRAMES, described, map_of, stated_model
 from f2rcli.io.files import disk_errors, replacing
-from f2rcli.models.flow import DISFlow
 from f2rcli.models.layers import inner_mean
 from f2rcli.models.planar import NEAR
-from f2rcli.noise.estimate import NoiseMap, estimate
 from f2rcli.noise.model import (
     FramePlanes,
     NoiseModel,
     PlaneNoise,
     Told,
     clipped_moments,
-    white_shares,
 )
 from f2rcli.noise.photons import counted_model
 from f2rcli.noise.report import NoiseReport
@@ -29,8 +25,7 @@ from f2rcli.noise.spectrum import Temporal
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
 from f2rcli.planes import Layout, gathered, pack, spread, unpack
 from f2rcli.training.events import Event, EventKind, OnEvent
-from f2rcli.training.footage import ELSEWHERE, Footage
-from f2rcli.training.windows import is_clipped
+from f2rcli.training.footage import ELSEWHERE, Footage, is_clipped
 
 MEASURING = "measuring the noise"
 LOOKS = 3  # places of a clip that are looked at, at most
@@ -56,9 +51,9 @@ def measure_footage(
     for clip in footage:
         seen, noise = clip, _surest(clip, look)
         if noise is not None and clip.sensor:
-            model = noise.model.first_channels(clip.channels)
             first = [torch.from_numpy(clip.picture(i)) for i in range(min(FRAMES, clip.shape[0]))]
-            working = VarianceStabiliser.of(model, low=lowest(first) if clip.dark else None)
+            low = lowest(first) if clip.dark else None
+            working = VarianceStabiliser.of(noise.model, low=low)
             seen, noise = in_space(clip, working), _even(noise, working)
         shown.append(seen)
         found.append(noise)
@@ -102,7 +97,7 @@ def _places(clip: Footage) -> list[range]:
 
 def _measured(clip: Footage, numbers: range) -> NoiseReport | None:
     pictures = [FramePlanes.of_channels(list(clip.picture(i))) for i in numbers]
-    clipped = bool(pictures) and is_clipped(np.stack([np.stack(p.planes) for p in pictures]))
+    clipped = is_clipped(clip, numbers)
     report = described(pictures, full_range=clipped, lines=clip.sensor, dark=clip.dark)
     if report is None or not clip.sensor:
         return report
@@ -115,22 +110,13 @@ def _measured(clip: Footage, numbers: range) -> NoiseReport | None:
     return replace(report, model=stated_model(clip.stated, first))
 
 
-def _plane_noise(clip: Footage, numbers: range) -> PlaneNoise:
-    """The noise of what networks see of a clip, plane by plane."""
-    colour = clip.form is not None and clip.form.family is Family.YUV
-    maps = []
-    for place in numbers[1:-1]:
-        frames = []
-        for number in (place, place - 1, place + 1):
-            planes = clip.planes(number)
-            luma = np.clip(planes[0], 0, 1) if colour else FramePlanes.of_channels(planes).luma
-            frames.append(FramePlanes(planes, luma, chroma=colour))
-        flows = [DISFlow()(frames[0].luma, one.luma) for one in frames[1:]]
-        maps.append(estimate(frames, flows))
-    found = NoiseMap.joined(maps).planes
-    clipped = is_clipped(np.stack([clip.picture(i) for i in numbers]))
-    laws = tuple(one.law(clipped=clipped and not (colour and n)) for n, one in enumerate(found))
-    return PlaneNoise(laws, (white_shares(),) * len(laws), clipped)
+def _plane_noise(clip: Footage, numbers: range) -> PlaneNoise | None:
+    """The noise of a file's planes, as `f2r denoise` reads it; None: pictures are learnt from."""
+    if clip.form is None:
+        return None
+    frames = [FramePlanes.of(clip.planes(number), clip.form) for number in numbers]
+    found = map_of(frames, coded=False)
+    return found and found.noise(clip.form, clipped=is_clipped(clip, numbers))
 
 
 def _even(report: NoiseReport, space: VarianceStabiliser) -> NoiseReport:

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from f2rcli.errors import InputError
 from f2rcli.models.layers import smooth
-from f2rcli.noise.photons import counts_events
 from f2rcli.noise.spectrum import NoiseLaw
 from f2rcli.training.exams import recorrupted
 from f2rcli.training.footage import Footage
@@ -269,8 +268,3 @@ def dihedral(planes: Tensor, code: int) -> Tensor:
     """
     planes = planes.flip([axis for axis, flips in ((-2, code & 1), (-1, code & 2)) if flips])
     return planes.mT if code & 4 else planes
-
-
-def is_clipped(clip: NDArray[Any]) -> bool:
-    """Whether noise is clipped at black and white: in integer files, unless they count events."""
-    return bool(clip.min() >= 0 and clip.max() <= 1) and not counts_events(np.asarray(clip))

@@ -76,13 +76,6 @@ def test_a_sample_is_one_of_unit_noise_times_its_level() -> None:
     torch.testing.assert_close(law.sample(signal, seeded[1]), unit * LEVEL.level(signal))
 
 
-def test_the_first_channels_keep_their_filters_and_lose_what_mixes_them() -> None:
-    law = NoiseLaw(LEVEL, (ALONG, DOWN, IDENTITY), MIXING)
-    assert law.first_channels(3) is law
-    assert law.first_channels(1) == NoiseLaw(LEVEL.first_channels(1), (ALONG,))
-    assert NoiseLaw(LEVEL, None, MIXING).first_channels(2) == NoiseLaw(LEVEL.first_channels(2))
-
-
 def test_json_keeps_which_channel_is_which() -> None:
     law = NoiseLaw(LEVEL, (ALONG, DOWN, IDENTITY), MIXING)
     values = law.values()

@@ -55,7 +55,7 @@ def test_every_channel_has_its_own_curve() -> None:
     signal[:, 1] = signal[:, 0]
     level = model.level(signal)
     torch.testing.assert_close(level[:, 1], 2 * level[:, 0])
-    assert model.first_channels(1).curve == (CURVE,)
+    assert model.of(slice(1)).curve == (CURVE,)
 
 
 @pytest.mark.parametrize("model", [LINE, DARK])
@@ -83,8 +83,8 @@ def test_a_scaled_model_is_stronger_in_every_part(model: NoiseModel) -> None:
 
 
 def test_the_first_channels_keep_all_that_is_known_of_them() -> None:
-    assert DARK.first_channels(1) == NoiseModel((0.02,), (0.01,), (0.1,), 5, None, (0.25,))
-    assert LINE.first_channels(2) == NoiseModel((0.01, 0.02), (0.02, 0.0), (0.08, 0.1), 70)
+    assert DARK.of(slice(1)) == NoiseModel((0.02,), (0.01,), (0.1,), 5, None, (0.25,))
+    assert LINE.of(slice(2)) == NoiseModel((0.01, 0.02), (0.02, 0.0), (0.08, 0.1), 70)
 
 
 def test_what_is_added_is_of_the_level_and_the_seeds() -> None:
@@ -128,7 +128,7 @@ def test_a_law_speaks_in_the_codes_of_its_file() -> None:
     assert model.in_codes((100.0, 4100.0)) == f"sigma {told}; {line}"
     lit = NoiseModel((0.02,), (0.0,), (0.1,), dark=(0.25,))
     assert lit.in_codes((0.0, 1000.0)).endswith("; variance 20 x (code - 250)")
-    sure = replace(lit, unsure=0.05).scaled(2).first_channels(1)
+    sure = replace(lit, unsure=0.05).scaled(2).of(slice(1))
     assert sure.in_codes((0.0, 1000.0)).endswith("; variance 80 +- 4 x (code - 250)")
     bare = NoiseModel((0.02,), (0.0,), (0.1,))
     assert bare.in_codes((0.0, 1000.0)).endswith("; variance 20 x (code - 0)")

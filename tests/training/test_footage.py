@@ -7,6 +7,7 @@ import av
 import numpy as np
 import pytest
 import tifffile
+import torch
 
 from f2rcli.errors import InputError, OutputError
 from f2rcli.io import ReadOptions, open_reader
@@ -174,6 +175,16 @@ def test_gray_and_colour_are_not_mixed_and_a_full_disk_is_said(
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
     with pytest.raises(OutputError, match="of disk"):
         open_footage([rgb], tmp_path / "other", Decoding())
+
+
+def test_noise_that_grows_with_light_is_known_to(tmp_path: Path) -> None:
+    """Once it was as strong everywhere as it is on average."""
+    path = write_clip(tmp_path / "a.mkv", pictures(8, 96), sigma=0)
+    noise = synthesis.parse("poisson-gaussian:0.02,1")
+    _, (report,) = measure_footage(opened(path, noise=noise))
+    assert report is not None
+    dark, light = (report.model.level(torch.full((1, 3, 1, 1), at)).mean() for at in (0.25, 0.75))
+    assert float(light / dark) == pytest.approx(3**0.5, rel=0.15)
 
 
 def test_noise_of_counts_is_as_even_in_the_space_they_are_learnt_in_as_it_is_said_to_be(

@@ -30,10 +30,10 @@ from f2rcli.training.exams import (
     ValidationErrors,
     as_stored,
 )
-from f2rcli.training.footage import Footage
+from f2rcli.training.footage import Footage, is_clipped
 from f2rcli.training.noise import PlaneLaw
 from f2rcli.training.stage import VALIDATION_SEED, Stage, TrainSettings, placed, sample_rngs
-from f2rcli.training.windows import Parts, Run, Windows, held_windows, is_clipped, split
+from f2rcli.training.windows import Parts, Run, Windows, held_windows, split
 from f2rcli.weights import CHANNELS, Header, Weights
 from f2rcli.window import Window
 
@@ -97,7 +97,7 @@ class TrainingContext:
                 "too few different frames, or too small ones.",
                 hint="Leave this clip out.",
             )
-        return found.law.first_channels(self.channels)
+        return found.law
 
     def plane_law(self, clip: int) -> PlaneLaw:
         """The same of a clip's packed planes."""
@@ -116,7 +116,7 @@ class TrainingContext:
             clip, span = self.footage[index], slice(frames.start, frames.stop)
             array, known = clip.array[span], clip.reference
             reference = None if known is None else known[span]
-            runs.append(Run(array, reference, self.law(index), is_clipped(array)))
+            runs.append(Run(array, reference, self.law(index), is_clipped(clip, frames)))
         return Windows(runs)
 
     def settings(self, spec: StageSpec) -> TrainSettings:
