@@ -16,19 +16,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from f2rcli.errors import WeightsError
-from f2rcli.io.files import disk_errors, replacing
 from f2rcli.methods.base import Prepared
 from f2rcli.methods.f2r import F2R
 from f2rcli.models.placing import MAPS, Memory, warped
 from f2rcli.noise.model import Told, nothing
 from f2rcli.planes import LAYOUTS, Layout, gathered, spread
-from f2rcli.training.footage import ELSEWHERE
+from f2rcli.training.loop import foreign, read, write
 from f2rcli.training.noise import PlaneLaw
 from f2rcli.training.stage import stacked
 from f2rcli.training.windows import SWAPPED_GREENS, dihedral
@@ -92,27 +88,19 @@ class Excerpt:
         tensors = {name: getattr(self, name) for name in PICTURES}
         for one in self.centres:
             tensors |= {f"{one.place}/{name}": getattr(one, name) for name in PARTS}
-        facts = {"layout": self.layout.name, "kind": self.kind.value}
-        plain = {name: value.contiguous() for name, value in tensors.items()}
-        with disk_errors(path, ELSEWHERE), replacing(path) as part:
-            save_file(plain, part, metadata=facts)
+        write(path, tensors, {"layout": self.layout.name, "kind": self.kind.value})
 
     @classmethod
     def load(cls, path: Path) -> "Excerpt":
         """What `save` wrote. Raises WeightsError for a file that is damaged."""
+        facts, tensors = read(path)
         try:
-            with safe_open(path, framework="pt") as file:
-                facts = file.metadata() or {}
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # not a dict
             places = sorted({int(key.split("/")[0]) for key in tensors if "/" in key})
             centres = [Centre(n, *(tensors.pop(f"{n}/{name}") for name in PARTS)) for n in places]
-            kind, layout = TargetKind(facts["kind"]), LAYOUTS[facts["layout"]]
+            kind, layout = TargetKind(facts["kind"]), LAYOUTS[str(facts["layout"])]
             return cls(layout, kind, centres=tuple(centres), **tensors)
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            raise WeightsError(
-                f"{path}: prepared training samples that are damaged ({error}).",
-                hint="Delete the file: they are made again.",
-            ) from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise foreign(path) from error
 
     def crop(self, centre: Centre, top: int, left: int, height: int, width: int) -> "Batch":
         """A part of a centre, in cells, with its neighbours warped onto it: a batch of one."""

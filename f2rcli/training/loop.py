@@ -8,7 +8,6 @@ import csv
 import json
 import math
 import time
-from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -82,7 +81,6 @@ class Trainer:
         self._csv = folder / f"{stage.name}.csv"
         self._begun = self._saved = self._spoke = time.monotonic()
         self._before = self.state.elapsed
-        self._marks = deque([(self._begun, self.state.step)], maxlen=50)  # for the rate
 
     @property
     def step(self) -> int:
@@ -180,7 +178,9 @@ class Trainer:
         state.step += 1
         state.elapsed = self._before + time.monotonic() - self._begun
         state.pending.append((value, norm))
-        self._mark(value)
+        if (now := time.monotonic()) - self._spoke >= 1:
+            self._spoke = now
+            self._tell(EventKind.PROGRESS, lr=self.rate(), loss=value)
         if int(self.progress() * settings.points) > state.points:
             self._validate()
             self._save()
@@ -290,7 +290,7 @@ class Trainer:
             for name, mean in self.average.items():
                 mean.copy_(parts["average"][name])
         except (KeyError, RuntimeError) as error:  # other names or shapes
-            raise _foreign(self._last) from error
+            raise foreign(self._last) from error
         trained = self._trained(self.network)
         self.optimiser.state.clear()
         for kind in (kind for kind in parts if kind.startswith(MOMENTS)):
@@ -302,33 +302,18 @@ class Trainer:
 
     # Telling.
 
-    def _mark(self, loss: float) -> None:
-        """Count one more step; reported about once a second."""
-        now = time.monotonic()
-        self._marks.append((now, self.state.step))
-        if now - self._spoke >= 1:
-            self._spoke = now
-            self._tell(EventKind.PROGRESS, lr=self.rate(), loss=loss)
-
-    def _speed(self) -> float:
-        """Recent steps per second; 0 while unknown."""
-        (start, first), (end, last) = self._marks[0], self._marks[-1]
-        return (last - first) / (end - start) if end > start else 0.0
-
     def _steps(self) -> int:
         """Steps of the whole schedule: as set, or what the clock will leave time for."""
-        settings, state = self.settings, self.state
-        if self._seconds is None or not (speed := self._speed()):
-            return settings.steps
-        left = max(0.0, self._seconds - state.elapsed)
-        return min(settings.steps, state.step + round(left * speed))
+        done = self.progress()
+        return round(self.state.step / done) if self.state.step else self.settings.steps
 
     def _tell(self, kind: EventKind, **facts: Any) -> None:
-        steps, speed, state = self._steps(), self._speed(), self.state
-        left = max(0, steps - state.step) / speed if speed else None
+        state, done = self.state, self.progress()
+        known = state.step and state.elapsed
         self._report(Event(
-            kind=kind, stage=self.stage.name, step=state.step, steps=steps, best=state.best_db,
-            rate=speed, eta=left, **facts,
+            kind=kind, stage=self.stage.name, step=state.step, steps=self._steps(),
+            best=state.best_db, rate=state.step / state.elapsed if known else 0.0,
+            eta=state.elapsed * (1 - done) / done if known else None, **facts,
         ))  # fmt: skip
 
     def _row(self, decibels: float | None) -> None:
@@ -373,14 +358,15 @@ def _state_of(path: Path, header: dict[str, Any]) -> RunState:
     """The numbers of a checkpoint. Raises WeightsError for those of another version."""
     table = header.get("state")
     if not isinstance(table, dict) or table.keys() != {f.name for f in fields(RunState)}:
-        raise _foreign(path)
+        raise foreign(path)
     state = RunState(**table)
     state.curve = [(step, value) for step, value in state.curve]
     state.pending = [(loss, norm) for loss, norm in state.pending]
     return state
 
 
-def _foreign(path: Path) -> WeightsError:
+def foreign(path: Path) -> WeightsError:
+    """The error of a file that holds other things than it should."""
     return WeightsError(
         f"{path}: a checkpoint of another network, or of another version of f2r.",
         hint="Choose another run folder, or the settings this run began with.",
@@ -414,6 +400,6 @@ def write(path: Path, tensors: dict[str, Tensor], header: dict[str, object]) -> 
         full = isinstance(error, OSError) and error.errno in FULL
         why = "the disk is full" if full or "No space left" in str(error) else str(error)
         raise OutputError(
-            f"{path}: cannot write the checkpoint ({why}).",
+            f"{path}: cannot write it ({why}).",
             hint="Free some space; the previous checkpoint is intact, and resume=True continues.",
         ) from error
