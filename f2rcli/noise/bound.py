@@ -56,7 +56,7 @@ class Matched:
         self.lights, self.moved, left = [], [], []
         for other, landing in zip(shown, self.landings, strict=True):
             there = [whole(other), landing.fetched(other)]
-            lights = [light_between(cells(one, CELL), cells(self.plane, CELL)) for one in there]
+            lights = [light_between(mean(one), mean(self.plane)) for one in there]
             self.lights.append(lights)
             rough = [
                 variance(smooth(gain * one + offset - self.plane))
@@ -96,7 +96,6 @@ class Landing(NamedTuple):
 
     places: NDArray[np.int32]  # (H, W), flat
     flow: Singles  # (H, W, 2), pixels of this plane
-    shape: tuple[int, ...]
 
     @classmethod
     def of(cls, flow: Flow, shape: tuple[int, ...]) -> "Landing":
@@ -108,7 +107,7 @@ class Landing(NamedTuple):
         rows, columns = np.indices(own.shape[:2], np.int32)
         x = np.clip(np.rint(own[..., 0]).astype(np.int32) + columns, 0, width - 1)
         y = np.clip(np.rint(own[..., 1]).astype(np.int32) + rows, 0, height - 1)
-        return cls(y * np.int32(width) + x, own, shape)
+        return cls(y * np.int32(width) + x, own)
 
     def fetched(self, plane: Singles) -> Singles:
         """A neighbour's plane, moved by whole pixels."""
@@ -229,7 +228,7 @@ def of_both(values: Iterable[Singles]) -> Singles:
 def light_between(blocks: Singles, before: Singles) -> tuple[float, float]:
     """The gain and the offset that make blocks as bright as those before, if one explains the
     change (a fade); SAME_LIGHT if not."""
-    x, y = (plane.mean(1).astype(np.float64) for plane in (blocks, before))
+    x, y = (plane.ravel().astype(np.float64) for plane in (blocks, before))
     kept = np.ones(len(x), bool)
     for _ in range(3):
         known, wanted = x[kept], y[kept]
@@ -248,13 +247,6 @@ def whole(plane: Singles) -> Singles:
     """The whole blocks of a plane."""
     height, width = (size // BLOCK * BLOCK for size in plane.shape)
     return plane[:height, :width]
-
-
-def cells(plane: Singles, side: int) -> Singles:
-    """Square parts of a plane, (N, side * side)."""
-    rows, columns = (size // side for size in plane.shape)
-    parts = plane[: rows * side, : columns * side].reshape(rows, side, columns, side)
-    return np.asarray(parts.swapaxes(1, 2).reshape(-1, side**2), np.float32)
 
 
 def mean(plane: NDArray[Any], side: int = CELL) -> Singles:

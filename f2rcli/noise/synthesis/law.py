@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.errors import InputError
-from f2rcli.frames import ClipInfo, Family, Frame, Mosaic, Plane, PlaneLayout
+from f2rcli.frames import ClipInfo, Codes, Family, Frame, Mosaic, Plane, PlaneLayout
 from f2rcli.noise.synthesis.codec import Coding, recoded, to_codes
 from f2rcli.sensor import plane_colours
 from f2rcli.yuv import to_rgb
@@ -89,9 +89,7 @@ def noisy_clip(
             hint="Choose gaussian, poisson-gaussian or salt-pepper.",
         )
     layout = _noisy_layout(info.layout, clipped)
-    shells: deque[Frame] = deque()
-    signals = (law.add(signal_of(frame), rng) for frame in _noted(frames, shells))
-    noisy = (_stored(signal, shells.popleft(), layout) for signal in signals)
+    noisy = (_stored(law.add(signal_of(frame), rng), frame, layout) for frame in frames)
     # Noise that came after a codec is none of its errors, and no codec weakened it.
     return replace(info, layout=layout, noise_profile=None, coded=False), noisy
 
@@ -123,20 +121,18 @@ def coded_clip(
 def _coded(
     frames: Iterable[Frame], info: ClipInfo, law: Law, coding: Coding, rng: np.random.Generator
 ) -> Iterator[Frame]:
-    shells: deque[Frame] = deque()
-    even = (signal_of(frame)[: info.height, : info.width] for frame in _noted(frames, shells))
-    codes = (to_codes(law.add(signal, rng)) for signal in even)
-    pictures = (np.repeat(one, 3, axis=2) if one.shape[2] == 1 else one for one in codes)
-    for frame in recoded(pictures, coding, info.rate or Fraction(25)):
+    shells: deque[Frame] = deque()  # in the codec's hands: their places in time
+
+    def pictures() -> Iterator[Codes]:
+        for frame in frames:
+            shells.append(replace(frame, planes=()))
+            even = signal_of(frame)[: info.height, : info.width]
+            one = to_codes(law.add(even, rng))
+            yield np.repeat(one, 3, axis=2) if one.shape[2] == 1 else one
+
+    for frame in recoded(pictures(), coding, info.rate or Fraction(25)):
         planes = frame.planes[: info.layout.colour_planes]
         yield replace(shells.popleft(), planes=planes, layout=info.layout)
-
-
-def _noted(frames: Iterable[Frame], shells: deque[Frame]) -> Iterator[Frame]:
-    """The frames; each leaves its place in time, without its samples, in `shells`."""
-    for frame in frames:
-        shells.append(replace(frame, planes=(np.empty((0, 0), frame.planes[0].dtype),)))
-        yield frame
 
 
 def signal_of(frame: Frame) -> Signal:
@@ -165,19 +161,19 @@ def _noisy_layout(clean: PlaneLayout, clipped: bool) -> PlaneLayout:
     return PlaneLayout(family=family, bits=8 if clipped else 32)
 
 
-def _stored(signal: Signal, shell: Frame, layout: PlaneLayout) -> Frame:
+def _stored(signal: Signal, clean: Frame, layout: PlaneLayout) -> Frame:
     """A noisy signal as a frame of this layout, rounded and clipped where it holds codes."""
     if layout.mosaic is not None:
         black, white = mosaic_levels(layout.mosaic, signal.shape[:2])
         codes = np.rint(black + signal[..., 0] * (white - black))
         kept = np.clip(codes, 0, np.ceil(max(layout.mosaic.white)))
-        return replace(shell, planes=(kept.astype(shell.planes[0].dtype),), layout=layout)
+        return replace(clean, planes=(kept.astype(clean.planes[0].dtype),), layout=layout)
     if layout.levels is not None:
-        values = _stack_codes(signal, layout.levels, shell.planes[0].dtype)
+        values = _stack_codes(signal, layout.levels, clean.planes[0].dtype)
     else:
         values = signal.astype(np.float32) if layout.float_samples else to_codes(signal)
     planes = tuple(np.ascontiguousarray(values[..., c]) for c in range(values.shape[2]))
-    return replace(shell, planes=planes, layout=layout)
+    return replace(clean, planes=planes, layout=layout)
 
 
 def _stack_codes(signal: Signal, levels: tuple[float, float], dtype: np.dtype[Any]) -> Plane:
