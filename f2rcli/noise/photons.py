@@ -61,11 +61,6 @@ class PhotonLine:
         """Electrons in a pixel of middling brightness, read noise counted as light."""
         return self.level / self.gain**2
 
-    @property
-    def sure(self) -> bool:
-        """Whether there is a gain at all, and variance in the dark."""
-        return self.gain > SURE * self.error and self.dark > self.zero
-
 
 def photon_line(frames: Sequence[NDArray[np.float32]]) -> PhotonLine | None:
     """The line of three or more adjacent frames (H, W) of one shot; None for too little to see."""
