@@ -180,16 +180,18 @@ def coded(planes: Planes, layout: PlaneLayout, codec: Codec, rng: Rng) -> Planes
     """Y'CbCr planes through a codec of the layout's depth and subsampling."""
     value = int(rng.integers(codec.least, codec.most + 1))
     options = dict(codec.choices[rng.integers(len(codec.choices))])
-    if codec.rate != "q":
+    if codec.rate == "q":  # the same quantiser for all; 118 is FFmpeg's FF_QP2LAMBDA
+        options |= {"flags": "+qscale", "global_quality": str(118 * value)}
+        options |= {"qmin": str(value), "qmax": str(value)}
+    else:
         options[codec.rate] = str(value)
     if codec.name not in ("mjpeg", "prores_ks") and rng.random() < 0.4:
         options["g"] = str(rng.integers(2, 13))
     name = NAMES[layout.log2_chroma] + ("10le" if layout.bits == 10 else "")
     name = ("yuvj" if codec.name == "mjpeg" else "yuv") + name
     codes = [in_codes(plane, layout, chroma=i > 0) for i, plane in enumerate(planes)]
-    quantiser = value if codec.rate == "q" else None
     with ordinary_scheduling():
-        found = list(through_codec(pictures(codes, name), codec.name, options, quantiser=quantiser))
+        found = list(through_codec(pictures(codes, name), codec.name, options))
     stacks = zip(*(samples(frame, codes) for frame in found), strict=True)
     return [in_units(np.stack(one), layout, chroma=i > 0) for i, one in enumerate(stacks)]
 

@@ -50,20 +50,18 @@ def recoded(
     """The decoder's output for the encoded pictures, 4:2:0 as stored, one for one; untimed."""
     options = {"crf": str(coding.crf), "preset": "medium"}
     pictures = map(_to_420, clip)
-    return map(_frame, through_codec(pictures, coding.encoder, options, rate=rate))
+    return map(_frame, through_codec(pictures, coding.encoder, options, rate))
 
 
 def through_codec(
     pictures: Iterable[av.VideoFrame],
     encoder: str,
     options: dict[str, str],
-    *,
-    quantiser: int | None = None,
     rate: Fraction = Fraction(25),
 ) -> Iterator[av.VideoFrame]:
     """What the decoder gives for encoded pictures of one size and format, one for one.
 
-    On one thread, so that the same pictures give the same result. quantiser: the same for all.
+    On one thread, so that the same pictures give the same result.
     """
     stream = iter(pictures)
     first = next(stream)
@@ -72,10 +70,6 @@ def through_codec(
     codec.time_base = 1 / rate
     codec.framerate = rate
     codec.thread_count = 1
-    if quantiser is not None:
-        codec.flags |= 2  # FFmpeg's QSCALE
-        codec.global_quality = quantiser * 118  # FF_QP2LAMBDA
-        options = options | {"qmin": str(quantiser), "qmax": str(quantiser)}
     codec.options = options | repeatable(encoder, codec.width)
     decoder: Any = av.CodecContext.create(DECODERS.get(encoder, encoder), "r")
     for index, picture in enumerate(chain([first], stream)):
