@@ -64,16 +64,23 @@ class Trainer:
     """
 
     def __init__(
-        self, stage: Stage, folder: Path, settings: TrainSettings, *, device: torch.device = CPU
+        self,
+        stage: Stage,
+        folder: Path,
+        settings: TrainSettings,
+        *,
+        seconds: float = math.inf,
+        device: torch.device = CPU,
     ) -> None:
-        """Raises WeightsError for a checkpoint that is damaged or of another network."""
+        """seconds: after which the schedule ends, if its steps are not done before; no two runs
+        then repeat each other. Raises WeightsError for a checkpoint that is damaged or of another
+        network."""
         self.stage, self.folder, self.settings, self.device = stage, folder, settings, device
         self.network = stage.network.to(device)
         trained = self._trained(self.network).items()
         self.average = {name: parameter.detach().clone() for name, parameter in trained}
         self.optimiser = Muon(self._trained(self.network).values(), lr=settings.lr)
         self.state = RunState()
-        self._seconds: float | None = None
         self._last, self._best = checkpoints(folder, stage.name)
         sweep(folder)  # a killed run may have left half a checkpoint
         if self._last.exists():
@@ -81,6 +88,7 @@ class Trainer:
         self._csv = folder / f"{stage.name}.csv"
         self._begun = self._saved = self._spoke = time.monotonic()
         self._before = self.state.elapsed
+        self._seconds = self._before + seconds
 
     @property
     def step(self) -> int:
@@ -90,14 +98,7 @@ class Trainer:
     def progress(self) -> float:
         """Completed share of the schedule, 0..1."""
         done = self.state.step / max(self.settings.steps, 1)
-        if self._seconds is not None:
-            done = max(done, self.state.elapsed / self._seconds)
-        return min(1.0, done)
-
-    def allow(self, seconds: float) -> None:
-        """Let the schedule end after so many seconds more, if its steps are not done before. No two
-        runs then repeat each other."""
-        self._seconds = self.state.elapsed + seconds
+        return min(1.0, max(done, self.state.elapsed / self._seconds))
 
     def rate(self) -> float:
         """The learning rate of the next update."""

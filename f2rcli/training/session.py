@@ -194,9 +194,9 @@ def _train_stage(
     before that of the next is made."""
     context, began = recipe.context, time.monotonic()
     stage = recipe.stage(spec, budget) if new else recipe.finished(spec)
-    trainer = Trainer(stage, context.folder, context.settings(spec), device=context.device)
-    if math.isfinite(budget):
-        trainer.allow(max(budget - (time.monotonic() - began), 1.0))
+    left = max(budget - (time.monotonic() - began), 1.0)
+    settings = context.settings(spec)
+    trainer = Trainer(stage, context.folder, settings, seconds=left, device=context.device)
     trainer.run(report)
     return trainer.state
 

@@ -165,8 +165,7 @@ def test_patience_ends_a_run_that_learns_nothing_more(tmp_path: Path) -> None:
 
 
 def test_the_schedule_follows_the_clock_where_it_is_told_to(tmp_path: Path) -> None:
-    trainer = Trainer(Toy(), tmp_path, settings(steps=10**6, warmup=10**5))
-    trainer.allow(0.5)
+    trainer = Trainer(Toy(), tmp_path, settings(steps=10**6, warmup=10**5), seconds=0.5)
     assert trainer.run(lambda event: None) == "finished"
     rates = [float(row["lr"]) for row in table(tmp_path)]
     assert max(rates) > 0.5 * 1e-2  # it rose, however few the steps were ...

@@ -140,10 +140,12 @@ class TrainingContext:
                 f"init={start.name!r}: for method {start.header.method}, not {self.config.method}.",
                 hint="Pass init='scratch', or leave it out.",
             )
-        if start.header.channels != self.channels and "layouts" not in start.header.config:
+        clip, known = self.footage[0], [start.header.space.value]
+        if clip.packed is not None:
+            known = start.header.config.get("layouts", ["pictures"])
+        if clip.kind not in known:
             raise ConfigError(
-                f"init={start.name!r}: for {start.header.space.value}, "
-                f"the clips are {space.value}.",
+                f"init={start.name!r}: for {', '.join(map(str, known))}, the clips are {clip.kind}.",
                 hint="Leave it out, or pass other weights.",
             )
         return replace(start.header, trained_on=f"{start.name}, then the user's footage")

@@ -19,7 +19,6 @@ import torch
 from torch import Tensor, nn
 
 from f2rcli.engine.device import Runner
-from f2rcli.errors import ConfigError
 from f2rcli.methods.f2r import F2R
 from f2rcli.models.placing import placed as rated
 from f2rcli.models.planar import CONFIGS, Coarse, Networks
@@ -101,13 +100,6 @@ class F2RRecipe(Recipe):
         self.layout = layout
         config = {**CONFIGS[SIZE], "layouts": [layout.name]}
         self.header = context.header(LENGTH, config, size=SIZE, order="planes")
-        known = self.header.config.get("layouts", ["RGB pictures"])
-        if context.start is not None and layout.name not in known:
-            raise ConfigError(
-                f"init={context.start.name!r}: for {', '.join(map(str, known))}, "
-                f"the clips are {layout.name}.",
-                hint="Pass init='scratch', or other weights.",
-            )
         self.networks: Networks = context.build(lambda: Networks(self.header.config))
         self.specs = self._specs()
         sides = (2 * min(clip.shape[2:]) for clip in context.footage)
