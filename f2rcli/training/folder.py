@@ -113,29 +113,20 @@ def _lock(path: Path) -> int:
             ) from error
 
 
-def record_result(folder: Path, output: Path, facts: dict[str, Any]) -> None:
-    """Write result.json: what the run reached, and which file it wrote. Raises OutputError."""
-    digest = file_digest(output) if output.is_file() else None
-    table = {**facts, "output": str(output.absolute()), "sha256": digest}
-    with disk_errors(folder / RESULT):
-        write_text(folder / RESULT, json.dumps(table, indent=2) + "\n")
-
-
 def _check_same(config: TrainConfig) -> None:
     stored, now = read_config(config.folder / CONFIG).located, config.located
     names = [f.name for f in fields(TrainConfig) if f.name not in MAY_CHANGE]
     changed = [name for name in names if getattr(stored, name) != getattr(now, name)]
     if changed:
-        before = ", ".join(f"{name} ({_word(stored, name)} then)" for name in changed)
+        known = {name: getattr(stored, name) for name in changed}
+        before = ", ".join(
+            f"{name} ({'other' if isinstance(value, tuple) else value} then)"
+            for name, value in known.items()
+        )
         raise ConfigError(
             f"resume=True: settings differ from those the run began with: {before}.",
             hint="Leave them out to continue, or start another run with run=.",
         )
-
-
-def _word(config: TrainConfig, name: str) -> str:
-    value = getattr(config, name)
-    return "other" if isinstance(value, tuple) else str(value)
 
 
 def _wrote(folder: Path, output: Path) -> bool:
@@ -173,11 +164,14 @@ class Summary:
 def summarise(result: "TrainResult") -> Summary:
     """Write the curve and result.json into the run folder; returns what they say. Raises
     OutputError; the weights are there all the same."""
-    config = result.config
+    folder, output = result.config.folder, Path(result.config.output)
     if result.curve:
-        plot_curve(result, config.folder / CURVE)
+        plot_curve(result, folder / CURVE)
     values = _values(result)
-    record_result(config.folder, Path(config.output), values)
+    digest = file_digest(output) if output.is_file() else None
+    table = {**values, "output": str(output.absolute()), "sha256": digest}
+    with disk_errors(folder / RESULT):
+        write_text(folder / RESULT, json.dumps(table, indent=2) + "\n")
     return Summary(tuple(_lines(result)), values)
 
 
