@@ -28,7 +28,7 @@ from f2rcli.settings import parse_json
 from f2rcli.system import Interruption
 from f2rcli.training.events import Event, EventKind, OnEvent
 from f2rcli.training.muon import Muon
-from f2rcli.training.stage import Stage, TrainSettings, on_device, sample_rngs
+from f2rcli.training.stage import Stage, TrainSettings, placed, sample_rngs
 
 COLUMNS = ("step", "seconds", "lr", "loss", "norm", "held_out_db")  # of the CSV
 HEADER = "header"  # of files: one entry, as safetensors orders several anew each time
@@ -163,7 +163,7 @@ class Trainer:
         self.stage.progress = self.progress()
         self.optimiser.zero_grad(set_to_none=True)
         with self._autocast():
-            loss = self.stage.loss(on_device(batch, self.device))
+            loss = self.stage.loss(placed(self.network, batch))
         loss.backward()  # type: ignore[no-untyped-call]  # torch's annotation
         trained = self._trained(self.network).values()
         norm = float(nn.utils.clip_grad_norm_(trained, settings.clip_grad))

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 from f2rcli.models.gaussian import Triangle, cholesky, forward_substituted
 from f2rcli.noise.stabilising import stabilise, white_level
@@ -68,24 +69,10 @@ class Stage:
         raise NotImplementedError
 
 
-def on_device(batch: Any, device: torch.device) -> Any:
-    """Move a structure's tensors to a device; everything else stays as it is."""
-    match batch:
-        case Tensor():
-            return batch.to(device, non_blocking=True)
-        case tuple() if hasattr(batch, "_make"):  # a NamedTuple
-            return type(batch)._make(on_device(part, device) for part in batch)
-        case tuple() | list():
-            return type(batch)(on_device(part, device) for part in batch)
-        case dict():
-            return {key: on_device(part, device) for key, part in batch.items()}
-        case _:
-            return batch
-
-
 def placed(network: nn.Module, batch: B) -> B:
-    """A batch on the network's device."""
-    there: B = on_device(batch, next(network.parameters()).device)
+    """A batch with its tensors on the network's device."""
+    device = next(network.parameters()).device
+    there: B = tree_map_only(Tensor, lambda x: x.to(device, non_blocking=True), batch)
     return there
 
 

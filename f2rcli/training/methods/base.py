@@ -144,8 +144,9 @@ class TrainingContext:
         if clip.packed is not None:
             known = start.header.config.get("layouts", ["pictures"])
         if clip.kind not in known:
+            names = ", ".join(map(str, known))
             raise ConfigError(
-                f"init={start.name!r}: for {', '.join(map(str, known))}, the clips are {clip.kind}.",
+                f"init={start.name!r}: for {names}, the clips are {clip.kind}.",
                 hint="Leave it out, or pass other weights.",
             )
         return replace(start.header, trained_on=f"{start.name}, then the user's footage")

@@ -90,12 +90,11 @@ class JointStage(WindowStage):
         self.networks, self.blocks = networks, spec.blocks
 
     def drawn(self, source: Windows, rngs: Sequence[np.random.Generator]) -> FrameSets:
-        samples = [self._sample(source, rng) for rng in rngs]
+        samples = []
+        for rng in rngs:
+            places = self._places(rng)
+            samples.append(paired(source.window(rng, places, self.crop).turned(rng), places, rng))
         return FrameSets(*(stacked(part) for part in zip(*samples, strict=True)))  # type: ignore[arg-type]  # what need not be there is not
-
-    def _sample(self, source: Windows, rng: np.random.Generator) -> "list[Tensor | None]":
-        places = self._places(rng)
-        return paired(source.window(rng, places, self.crop).turned(rng), places, rng)
 
     def loss(self, batch: FrameSets) -> Tensor:
         if not self.blocks:

@@ -19,7 +19,7 @@ from f2rcli.models.udvd import LENGTH, UDVDNet
 from f2rcli.training.exams import Noise, as_stored
 from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe, WindowStage
 from f2rcli.training.stage import gaussian_nll, psnr_loss, stacked
-from f2rcli.training.windows import Sample, Windows
+from f2rcli.training.windows import Windows
 
 # 248 GMAC per megapixel of a stream and 461 of a training window, at 256x128 pixels.
 SMALL: dict[str, Any] = {
@@ -71,7 +71,13 @@ class BlindStage(WindowStage):
         """Windows turned, flipped and reversed in time at random."""
         drawn = [source.window(rng, range(LENGTH), self.crop) for rng in rngs]
         samples = [one.turned(rng, in_time=True) for one, rng in zip(drawn, rngs, strict=True)]
-        return collated(samples)
+        middle = LENGTH // 2
+        frames = torch.stack([one.noisy for one in samples])
+        variance = torch.stack([one.level[middle] for one in samples]).square()
+        cut = stacked([None if one.cut is None else one.cut[middle] for one in samples])
+        known = [one.clean[middle] for one in samples if one.clean is not None]
+        clean = torch.stack(known) if len(known) == len(samples) else None
+        return BlindBatch(frames, frames[:, middle], variance, cut, clean)
 
     def loss(self, batch: BlindBatch) -> Tensor:
         mean, factor = mean_and_factor(self.network(batch.frames), self.network.channels)
@@ -86,17 +92,6 @@ class BlindStage(WindowStage):
             return (mean.float() - batch.clean).square(), None
         noise = Noise.of_frame(mean.float(), batch.variance.sqrt(), batch.cut)
         return (as_stored(mean, batch.cut) - batch.target).square(), noise
-
-
-def collated(samples: Sequence[Sample]) -> BlindBatch:
-    """Windows as a batch."""
-    middle = len(samples[0].noisy) // 2
-    frames = torch.stack([sample.noisy for sample in samples])
-    variance = torch.stack([sample.level[middle] for sample in samples]).square()
-    cut = stacked([None if one.cut is None else one.cut[middle] for one in samples])
-    known = [sample.clean[middle] for sample in samples if sample.clean is not None]
-    clean = torch.stack(known) if len(known) == len(samples) else None
-    return BlindBatch(frames, frames[:, middle], variance, cut, clean)
 
 
 RECIPE = UDVDRecipe
