@@ -26,16 +26,6 @@ class Parameter:
     low: float
     high: float
     default: float
-    octaves: bool = False  # whether every octave of a range is as likely
-
-    def draw(self, range_: Range, rng: np.random.Generator) -> float:
-        """A number of the range, which is the only one where both ends are the same."""
-        low, high = range_
-        if low == high:
-            return low
-        if self.octaves:
-            return float(np.exp(rng.uniform(*np.log(range_))))
-        return float(rng.uniform(low, high))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +44,7 @@ class Kind:
 
 
 _SIGMA = Parameter("sigma in 8-bit units", 0, 255, 30)
-_GAIN = Parameter("gain, variance per unit of signal,", 0, 1, 0.01, octaves=True)
+_GAIN = Parameter("gain, variance per unit of signal,", 0, 1, 0.01)
 _READ = Parameter("read noise in 8-bit units", 0, 255, 4)
 _BLUR = Parameter("blur in pixels", 0.1, 5, 0.8)
 _MIXED_SIGMA = Parameter("sigma in 8-bit units", 0, 255, 25.5)
@@ -112,7 +102,7 @@ class NoiseSpec:
     def draw(self, rng: np.random.Generator) -> Draw:
         """A law and a codec at random, both within the ranges."""
         kind = KINDS[self.kind]
-        values = [p.draw(r, rng) for p, r in zip(kind.parameters, self.ranges, strict=True)]
+        values = [float(rng.uniform(*range_)) for range_ in self.ranges]
         law = kind.law(*values)
         if not kind.coded:
             return Draw(law, None)
@@ -190,8 +180,6 @@ def _range(text: str, usage: str, value: str, parameter: Parameter) -> Range:
     if not parameter.low <= low <= high <= parameter.high:
         limits = f"{parameter.low:g} to {parameter.high:g}"
         raise _refused(text, usage, f"{parameter.name} must be from {limits}")
-    if parameter.octaves and low == 0 < high:
-        raise _refused(text, usage, f"a range of {parameter.name} must begin above 0")
     return low, high
 
 
