@@ -152,21 +152,15 @@ class PlaneLaw:
     the brightness has it."""
 
     layout: Layout
-    planes: PlaneNoise
-    channels: NoiseModel
+    told: Told  # what networks are told of it
     clipped: bool  # whether the file's range cuts noise off; never of Y'CbCr, which has room
-
-    @property
-    def told(self) -> Told:
-        """What networks are told of it."""
-        return Told(self.planes, self.channels)
 
     def cut(self, pictures: Tensor) -> Tensor:
         """Standard deviations before anything is cut off, of the file's planes packed (T, C, h,
         w); by smoothed pictures, in which their noise hardly counts."""
         light = unpack(self.layout, inner_mean(pictures, NEAR))
         levels = []
-        for plane, (one, model) in enumerate(zip(light, self.planes.models, strict=True)):
+        for plane, (one, model) in enumerate(zip(light, self.told.planes.models, strict=True)):
             bright = one
             if plane and len(self.layout.planes) == 3 and not self.layout.rotated:
                 bright = functional.adaptive_avg_pool2d(light[0][:, None], one.shape[-2:])[:, 0]
@@ -186,9 +180,8 @@ class PlaneLaw:
     def renoised(self, clean: Tensor, generator: torch.Generator) -> Tensor:
         """Clean pictures with noise, as a file would hold them."""
         noise = torch.randn(clean.shape, generator=generator) * self.cut(clean)
-        if not self.clipped:
-            return clean + in_planes(self.layout, noise)
-        return in_planes(self.layout, (in_colours(self.layout, clean) + noise).clamp(0, 1))
+        noisy = in_colours(self.layout, clean) + noise
+        return in_planes(self.layout, noisy.clamp(0, 1) if self.clipped else noisy)
 
 
 def in_colours(layout: Layout, packed: Tensor) -> Tensor:

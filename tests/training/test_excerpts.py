@@ -58,7 +58,7 @@ def made() -> Made:
         one = NoiseModel.gaussian(SIGMA, 1)
         count = len(layout.planes)
         noise = PlaneNoise((one,) * count, (white_shares(),) * count, clipped)
-        law = PlaneLaw(layout, noise, NoiseModel.gaussian(SIGMA, 3), clipped)
+        law = PlaneLaw(layout, Told(noise, NoiseModel.gaussian(SIGMA, 3)), clipped)
         clean = scene(layout)
         noisy = clean + SIGMA * torch.randn(clean.shape)
         rng = sample_rngs((0,), (0,))[0]

@@ -19,6 +19,7 @@ from f2rcli.errors import ConfigError, InputError
 from f2rcli.frames import Space
 from f2rcli.methods.rgb import RgbMethod
 from f2rcli.models.layers import channels_last
+from f2rcli.noise.model import Told
 from f2rcli.noise.report import NoiseReport
 from f2rcli.noise.spectrum import NoiseLaw
 from f2rcli.training.config import TrainConfig
@@ -107,7 +108,7 @@ class TrainingContext:
         assert report is not None
         assert report.planes is not None  # measured with the report
         clipped = report.planes.clipped and footage.packed.name in ("rgb", "gray")
-        return PlaneLaw(footage.packed, report.planes, law.level, clipped)
+        return PlaneLaw(footage.packed, Told(report.planes, law.level), clipped)
 
     def windows(self, parts: Parts) -> Windows:
         """Windows from some frames of some clips."""

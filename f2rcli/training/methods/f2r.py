@@ -25,6 +25,7 @@ from f2rcli.models.planar import CONFIGS, Coarse, Networks
 from f2rcli.training.events import Event, EventKind
 from f2rcli.training.exams import NO_ERRORS, Noise, ValidationErrors, as_stored
 from f2rcli.training.excerpts import TAU, Batch, Centre, Excerpt, TargetKind, make_excerpt
+from f2rcli.training.loop import is_finished
 from f2rcli.training.methods.base import Recipe, StageSpec, TrainingContext, timed
 from f2rcli.training.noise import in_colours, in_planes
 from f2rcli.training.stage import Stage, placed
@@ -120,17 +121,15 @@ class F2RRecipe(Recipe):
 
     def stage(self, spec: StageSpec, seconds: float = math.inf) -> Stage:
         assert isinstance(spec, PairSpec)  # one of ours
-        until, held = time.monotonic() + PREPARING * seconds, self._judged()
+        until, held = time.monotonic() + PREPARING * seconds, self._held_out()
         wanted = spec.steps * spec.batch * spec.crop**2 // REPEATS
         rng = np.random.default_rng([self.context.config.seed, sum(spec.name.encode())])
         learnt = draw_segments(self.context.footage, self.parts, min(wanted, MOST_PIXELS), rng)
         excerpts = self._made(learnt, spec.target, rng, spec.name, until)
-        self._refined |= spec.name == RESTORED.name
         return self._stage(spec, excerpts, held)
 
     def finished(self, spec: StageSpec) -> Stage:
         assert isinstance(spec, PairSpec)  # one of ours
-        self._refined |= spec.name == RESTORED.name
         return self._stage(spec, [], [])
 
     def tidy(self, spec: StageSpec) -> None:
@@ -148,33 +147,16 @@ class F2RRecipe(Recipe):
         return timed(self.context, self._stage(spec, [], []), lambda: batch)
 
     def test_errors(self) -> ValidationErrors:
-        return self._errors(self._fixed_excerpts(test=True), self.header.estimate)
+        return self._errors(self._held_out(test=True), self.header.estimate)
 
     def improves(self) -> bool:
-        held = self._judged()
+        held = self._held_out()
         whole = self.context.start is not None and self.header.estimate is Estimate.REFINED
         judged = (Estimate.REFINED,) if whole else tuple(Estimate)
         scores = {estimate: self._errors(held, estimate).score for estimate in judged}
         best = min(scores, key=lambda one: scores[one])
         self.header = replace(self.header, estimate=best)
         return scores[best] < errors_of(held, lambda batch: batch.shown, self.networks).score
-
-    @property
-    def _exam(self) -> TargetKind:
-        """What held-out frames are asked for: the clean ones where they are known."""
-        known = all(clip.clean is not None for clip in self.context.footage)
-        return TargetKind.CLEAN if known else TargetKind.RECORRUPTED
-
-    def _judged(self) -> list[Excerpt]:
-        """Excerpts to validate on."""
-        fixed = self.context.start is not None
-        return self._fixed_excerpts(test=False) if fixed else self._held_out()
-
-    def _fixed_excerpts(self, *, test: bool) -> list[Excerpt]:
-        """Coarse is fixed where there is a start to compare with, so the first ones last."""
-        if test not in self._fixed:
-            self._fixed[test] = self._held_out(test=test)
-        return self._fixed[test]
 
     def _errors(self, held: list[Excerpt], estimate: Estimate) -> ValidationErrors:
         networks, wrong = self.networks, self.context.variance_error
@@ -183,15 +165,21 @@ class F2RRecipe(Recipe):
         return errors_of(held, lambda batch: served(networks, batch, estimate), networks, wrong)
 
     def _held_out(self, *, test: bool = False) -> list[Excerpt]:
-        """Held-out excerpts, the same whenever they are made with the same networks.
+        """Excerpts to validate on, or for the test: asked for the clean frames, where known.
 
         Errors are only comparable on the same ones: how strong their fresh noise is near black and
-        white depends on the networks a little, and that moves errors by more than a gain does.
+        white depends on the networks a little, and that moves errors by more than a gain does. So
+        the first ones last, but those that a run from scratch is validated on as coarse changes.
         """
-        footage, seed = self.context.footage, self.context.config.seed
-        given = (footage, self.parts, self.header.length, HELD_OUT_CENTRES, seed)
-        pieces = held_out_segments(*given, test=test)
-        return self._made(pieces, self._exam, np.random.default_rng([seed, 2 + test]))
+        fixed = test or self.context.start is not None
+        if not fixed or test not in self._fixed:
+            footage, seed = self.context.footage, self.context.config.seed
+            given = (footage, self.parts, self.header.length, HELD_OUT_CENTRES, seed)
+            known = all(clip.clean is not None for clip in footage)
+            kind = TargetKind.CLEAN if known else TargetKind.RECORRUPTED
+            rng = np.random.default_rng([seed, 2 + test])
+            self._fixed[test] = self._made(held_out_segments(*given, test=test), kind, rng)
+        return self._fixed[test]
 
     def _kept(self, stage: str) -> Path:
         return self.context.folder / f"{stage}.pairs"
@@ -230,7 +218,7 @@ class F2RRecipe(Recipe):
         context, header = self.context, self.header
         networks = self.networks.to(context.device).eval()
         # What the refiner first learns from, as long as it gives out nothing better itself.
-        untrained = context.start is None and not self._refined
+        untrained = context.start is None and not is_finished(context.folder, RESTORED.name)
         estimate = Estimate.ANCHOR if untrained else Estimate.REFINED
         run = Runner(context.device, context.precision, None)
         method = F2R(networks, run, self.layout, header.length, header.level, estimate)
@@ -253,8 +241,6 @@ class F2RRecipe(Recipe):
         step = 2 * self.networks.stride
         stage.crop = self.context.fitting_crop(spec, min(sides, default=spec.crop), step) // 2
         return stage
-
-    _refined = False  # whether the refiner was trained
 
 
 class PairStage(Stage):
