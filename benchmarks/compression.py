@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from f2rcli.engine.stream import Engine, EngineSettings, denoise_stream, load_engine
 from f2rcli.io import open_reader
 from f2rcli.io.video.encoders import ordinary_scheduling
-from f2rcli.noise.coding import find_blocking
+from f2rcli.noise.coding import find_edges
 from f2rcli.noise.synthesis.codec import planes_of
 
 Planes = list[NDArray[np.float64]]  # Y, Cb, Cr of one frame, in codes
@@ -114,8 +114,8 @@ def crop(frame: av.VideoFrame, width: int, height: int) -> Planes:
 
 def is_clean(clip: list[Planes]) -> bool:
     """Whether no block edge shows that it was compressed before."""
-    found = find_blocking([(planes[0] / 255).astype(np.float32) for planes in clip])
-    return found is None or found.edge8 < 0.5
+    found = find_edges([(planes[0] / 255).astype(np.float32) for planes in clip])
+    return found is None or found < 0.5
 
 
 def gained(clip: list[Planes], codec: Codec, folder: Path) -> NDArray[np.float64]:

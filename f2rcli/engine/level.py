@@ -27,7 +27,7 @@ from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.methods.base import Method
 from f2rcli.models.flow import Flow
 from f2rcli.noise.bound import BLOCK
-from f2rcli.noise.coding import Blocking, Compression, compression_of, own_share
+from f2rcli.noise.coding import Compression, compression_of, own_share
 from f2rcli.noise.estimate import (
     NoiseMap,
     estimate,
@@ -92,7 +92,7 @@ class NoiseTracker:
         self.measured: NoiseModel | None = None  # of the picture's channels, at the start
         self.planes: PlaneNoise | None = None  # of every plane of the file, at the start
         self.now: PlaneNoise | None = None  # by the last look of this shot; None: as at the start
-        self.blocking: Blocking | None = None  # see Opening
+        self.edges8: float | None = None  # see Opening
         self.own: tuple[NoiseModel, PlaneNoise] | None = None  # noise beside a codec's errors
         self.compression: Compression | None = None  # its errors, by the last look at them
         self.compressed = False  # whether what is known are these errors: they are the stronger
@@ -189,7 +189,7 @@ class NoiseTracker:
         if self.declared:
             self._compare(found)
             return
-        self.still, self.blocking = found.still, found.blocking
+        self.still, self.edges8 = found.still, found.edges8
         self.know(found.model, found.planes, found.compression)
         self._say(found, frames)
 
@@ -215,7 +215,7 @@ class NoiseTracker:
         if era == self.era or self.declared or self.sensor or self.own is None:
             return
         self.era, before = era, self.compression
-        self.compression = compression_of(frames, self.blocking)
+        self.compression = compression_of(frames, self.edges8)
         if self.compression != before:
             self.know(*self.own, self.compression)
 
@@ -253,7 +253,7 @@ class NoiseTracker:
         if self.planes is None or self.declared or self.sensor:
             return self.planes
         if self.compressed and self.measured is not None:
-            share = own_share(frame, self.blocking, mean_sigma8(self.measured))
+            share = own_share(frame, self.edges8, mean_sigma8(self.measured))
             return self.planes if share == 1 else self.planes.scaled(share)
         if all(plane.min() == plane.max() for plane in frame.planes):  # the end of a fade
             return replace(self.planes.scaled(0), clipped=False)

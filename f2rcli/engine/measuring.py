@@ -23,7 +23,7 @@ from f2rcli.engine.worker import to_measure
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout, Singles
 from f2rcli.models.flow import DISFlow, Flow
 from f2rcli.noise.bound import BLOCK
-from f2rcli.noise.coding import Blocking, Compression, compression_of, find_blocking
+from f2rcli.noise.coding import Compression, compression_of, find_edges
 from f2rcli.noise.estimate import NoiseMap, estimate, single_frame_sigma, squares_of
 from f2rcli.noise.model import (
     FramePlanes,
@@ -56,7 +56,7 @@ class Opening(NamedTuple):
     planes: PlaneNoise  # of the file's planes
     found: NoiseMap | None  # block by block; None: single frames alone were looked at
     still: float = 0.0  # share of the texture that does not move
-    blocking: Blocking | None = None  # block edges that compression left
+    edges8: float | None = None  # of blocks, that compression left
     compression: Compression | None = None  # its errors, not in `model`; None: hardly any
 
 
@@ -72,15 +72,15 @@ def opening_noise(frames: Sequence[Frame], channels: int, *, coded: bool = False
         planes = PlaneNoise(laws, (white_shares(),) * len(laws), layout.full_range)
     else:
         planes = found.noise(layout, clipped=_cut_off(found, pictures, ends=_ends(layout)))
-    blocking = compression = None
+    edges8 = compression = None
     if layout.counts_light:
         planes = replace(planes, models=_counted(frames, planes, found))
     else:
-        blocking = find_blocking([one.luma for one in pictures])
-        compression = compression_of(frames, blocking)
+        edges8 = find_edges([one.luma for one in pictures])
+        compression = compression_of(frames, edges8)
     model = picture_noise(planes, layout, channels)
     still = 0.0 if found is None else found.planes[0].still
-    return Opening(model, planes, found, still, blocking, compression)
+    return Opening(model, planes, found, still, edges8, compression)
 
 
 def map_of(pictures: Sequence[FramePlanes], *, coded: bool) -> NoiseMap | None:
@@ -199,7 +199,7 @@ def _in_full(frames: Sequence[Frame], layout: PlaneLayout, engine: Engine) -> No
     return replace(
         found, model=model, planes=opening.planes, by_frame=by_frame, confidence=sure,
         points=tuple(tuple((x, sigma * share) for x, sigma in row) for row in found.points),
-        blocking=opening.blocking, compression=opening.compression,
+        edges8=opening.edges8, compression=opening.compression,
     )  # fmt: skip
 
 

@@ -33,27 +33,16 @@ LEAST = 0.1 / 255  # a step below which no eye and no measure is sure
 ALONE, WITHIN, MOST_STRIPS = 0.5, 0.02, 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Blocking:
-    """How far block edges stand out: excess of the mean step, white - black."""
-
-    across: float  # at the edges of columns of blocks
-    down: float  # at the edges of rows of blocks
-
-    @property
-    def edge8(self) -> float:
-        """The mean of both, of 255."""
-        return 255 * (self.across + self.down) / 2
-
-    def words(self) -> str:
-        """Its meaning, for people."""
-        return f"compression left 8x8 blocks, edges {self.edge8:.1f} of 255"
-
-
-def find_blocking(lumas: Sequence[Luma]) -> Blocking | None:
-    """The block edges of frames of one size; None where the grid does not show both ways."""
+def find_edges(lumas: Sequence[Luma]) -> float | None:
+    """By how much the mean step at block edges of frames of one size exceeds that beside, of 255;
+    None where the grid does not show both ways."""
     across, down = _excess(lumas), _excess([luma.T for luma in lumas])
-    return None if across is None or down is None else Blocking(across, down)
+    return None if across is None or down is None else 255 * (across + down) / 2
+
+
+def edges_in_words(edges8: float) -> str:
+    """Their meaning, for people."""
+    return f"compression left 8x8 blocks, edges {edges8:.1f} of 255"
 
 
 def _excess(lumas: Sequence[Luma]) -> float | None:
@@ -114,7 +103,7 @@ class Compression:
     sigma: float  # their standard deviation, white - black = 1
     # By plane, whether it is the same everywhere, as the colours of gray film: no errors there.
     even: tuple[bool, ...] = ()
-    blocking: Blocking | None = None  # the block edges that tell it; None: the quantiser does
+    edges8: float | None = None  # of blocks, that tell it; None: the quantiser does
 
     @property
     def sigma8(self) -> float:
@@ -139,37 +128,35 @@ class Compression:
 
     def words(self) -> str:
         """Its meaning, for people."""
-        if self.blocking is None:
+        if self.edges8 is None:
             return f"compression left errors of about {self.sigma8:.1f} of 255, removed as noise"
-        return f"{self.blocking.words()}, removed as noise of {self.sigma8:.1f}"
+        return f"{edges_in_words(self.edges8)}, removed as noise of {self.sigma8:.1f}"
 
 
-def compression_of(frames: Sequence[Frame], blocking: Blocking | None) -> Compression | None:
-    """The coding errors of frames; None if hardly any. blocking: block edges of the clip's first
+def compression_of(frames: Sequence[Frame], edges8: float | None) -> Compression | None:
+    """The coding errors of frames; None if hardly any. edges8: of blocks in the clip's first
     frames."""
     steps = [frame.quantiser8 for frame in frames if frame.quantiser8]
     stated = OF_STEP * middle(steps) if steps else 0.0
-    shown = _shown8(blocking)
+    shown = _shown8(edges8)
     sigma8 = min(max(stated, shown), MOST8)
     if sigma8 < LEAST8:
         return None
     planes = zip(*(frame.planes for frame in frames), strict=True)
     even = tuple(all(plane.min() == plane.max() for plane in same) for same in planes)
-    return Compression(sigma8 / 255, even, blocking if shown > stated else None)
+    return Compression(sigma8 / 255, even, edges8 if shown > stated else None)
 
 
-def own_share(frame: Frame, blocking: Blocking | None, sigma8: float) -> float:
+def own_share(frame: Frame, edges8: float | None, sigma8: float) -> float:
     """The part of a clip's errors that a frame holds by its own step, no more than 1: encoders give
     some frames more bits, or all from some frame on. 1 where it does not say; sigma8: what was told
     of the clip, of 255."""
     if not frame.quantiser8:
         return 1.0
-    own = max(OF_STEP * frame.quantiser8, _shown8(blocking))
+    own = max(OF_STEP * frame.quantiser8, _shown8(edges8))
     return min(own / sigma8, 1.0)
 
 
-def _shown8(blocking: Blocking | None) -> float:
+def _shown8(edges8: float | None) -> float:
     """What block edges tell, of 255."""
-    if blocking is None or blocking.edge8 > MOST_EDGE8:
-        return 0.0
-    return OF_EDGE * blocking.edge8
+    return 0.0 if edges8 is None or edges8 > MOST_EDGE8 else OF_EDGE * edges8

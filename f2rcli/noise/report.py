@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from f2rcli.noise.coding import Blocking, Compression
+from f2rcli.noise.coding import Compression, edges_in_words
 from f2rcli.noise.model import NoiseModel, PlaneNoise
 from f2rcli.noise.rows import Lines
 from f2rcli.noise.spectrum import NoiseLaw, Spectrum, Temporal
@@ -62,7 +62,7 @@ class NoiseReport:
     frames: int  # frames that were read
     confidence: Confidence
     planes: PlaneNoise | None = None  # the same noise in the file's own planes
-    blocking: Blocking | None = None  # block edges of compression; None: none found
+    edges8: float | None = None  # of blocks, that compression left; None: none found
     compression: Compression | None = None  # its errors, not in `model`; None: hardly any
     lines: Lines | None = None  # rows' and columns' offsets, not in `model`; None: none
 
@@ -134,7 +134,7 @@ class NoiseReport:
             first = (*first, "lines and bands are removed first; sigma does not include them.")
         if self.compressed and self.compression is not None:
             return (*first, f"{self.compression.words()}.")
-        return first if self.blocking is None else (*first, f"{self.blocking.words()}.")
+        return first if self.edges8 is None else (*first, f"{edges_in_words(self.edges8)}.")
 
     def _sentences(self) -> tuple[str, ...]:
         unseen = self.temporal.independent is None
@@ -193,7 +193,7 @@ class NoiseReport:
                 "fixed": self.temporal.fixed,
                 "fixed_pattern8": None if self.fixed_pattern is None else 255 * self.fixed_pattern,
             },
-            "blocking8": None if self.blocking is None else self.blocking.edge8,
+            "blocking8": self.edges8,
             "compression8": None if self.compression is None else self.compression.sigma8,
             "lines": [] if self.lines is None else self.lines.values(),
             "clipped": {"black": self.black, "white": self.white_rail},

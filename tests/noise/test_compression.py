@@ -18,7 +18,6 @@ from f2rcli.noise.coding import (
     LEAST8,
     MOST8,
     MOST_EDGE8,
-    Blocking,
     compression_of,
     own_share,
 )
@@ -84,7 +83,7 @@ def test_a_codec_that_does_not_say_leaves_it_open(tmp_path: Path) -> None:
 
 
 def test_errors_are_a_share_of_the_step_or_of_what_stands_out() -> None:
-    blocks = Blocking(2 / 255, 2 / 255)
+    blocks = 2.0
     stated = compression_of([frame(10), frame(20), frame(12)], None)
     assert stated is not None
     assert stated.sigma8 == pytest.approx(0.3 * 12)
@@ -106,7 +105,7 @@ def test_a_frame_holds_no_more_than_its_own_step_says() -> None:
     assert own_share(frame(0), None, 6) == 1  # it says nothing
     assert own_share(frame(40), None, 6) == 1
     assert own_share(frame(10), None, 6) == pytest.approx(0.5)
-    assert own_share(frame(10), Blocking(2 / 255, 2 / 255), 6) == pytest.approx(3.4 / 6)
+    assert own_share(frame(10), 2.0, 6) == pytest.approx(3.4 / 6)
 
 
 def test_good_frames_beside_bad_ones_stay_good(tmp_path: Path) -> None:
@@ -136,18 +135,18 @@ def test_steps_of_headers_are_those_of_the_tables() -> None:
 
 
 def test_edges_tell_only_of_more_than_the_quantiser_does() -> None:
-    edges = Blocking(3 / 255, 3 / 255)
-    assert 1.7 * edges.edge8 == 0.3 * 17  # in floats, too
+    edges = 3.0
+    assert 1.7 * edges == 0.3 * 17  # in floats, too
     for step, told in ((16, edges), (17, None)):
         found = compression_of([frame(step)], edges)
         assert found is not None
-        assert found.blocking is told
+        assert found.edges8 == told
 
 
 def test_edges_that_no_codec_leaves_are_a_drawing() -> None:
-    assert compression_of([frame(0)], Blocking(13 / 255, 13 / 255)) is None
-    strongest = Blocking(6 / 255, 6 / 255)
-    assert strongest.edge8 == MOST_EDGE8  # in floats, too
+    assert compression_of([frame(0)], 13.0) is None
+    strongest = 6.0
+    assert strongest == MOST_EDGE8  # in floats, too
     assert compression_of([frame(0)], strongest) is not None
 
 
