@@ -4,7 +4,6 @@ Seeded, resumable at any step, ended by steps, time, patience or a signal. The b
 is held out are kept, so that what goes wrong later harms nothing.
 """
 
-import csv
 import json
 import math
 import time
@@ -55,6 +54,7 @@ class RunState:
     failing: int = 0  # of them in a row
     finished: bool = False  # at the end of its schedule, or of its patience
     pending: list[tuple[float, float]] = field(default_factory=list)  # loss, norm: not logged yet
+    rows: list[str] = field(default_factory=list)  # of the CSV
 
 
 class Trainer:
@@ -118,7 +118,6 @@ class Trainer:
         """
         self._report = report
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._forget_rows_after(self.state.step)
         self.network.train()
         with Interruption() as interruption, ThreadPoolExecutor(1, "draw") as pool:
             stopped = "finished"
@@ -324,24 +323,11 @@ class Trainer:
         loss, norm = means or (None, None)
         state.pending = []
         facts = (state.step, round(state.elapsed, 1), lr, loss, norm, decibels)
-        cells = ["" if value is None else f"{value:.9g}" for value in facts]
-        with (
-            disk_errors(self._csv, "name another folder with run="),
-            self._csv.open("a", newline="", encoding="utf-8") as file,
-        ):
-            csv.writer(file, lineterminator="\n").writerow(cells)
+        state.rows.append(",".join("" if value is None else f"{value:.9g}" for value in facts))
+        with disk_errors(self._csv, "name another folder with run="):
+            write_text(self._csv, "\n".join([",".join(COLUMNS), *state.rows, ""]))
         kind = EventKind.LOG if decibels is None else EventKind.VALIDATED
         self._tell(kind, lr=lr, loss=loss, norm=norm, validation=decibels)
-
-    def _forget_rows_after(self, step: int) -> None:
-        """Drop the CSV's rows of later steps, and a last one that was cut short."""
-        text = self._csv.read_text(encoding="utf-8") if self._csv.exists() else ""
-        whole = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
-        kept = [line for line in whole if (n := line.split(",")[0]).isdigit() and int(n) <= step]
-        if not self.state.curve:  # killed before its first checkpoint: it begins anew
-            kept = []
-        with disk_errors(self._csv, "name another folder with run="):
-            write_text(self._csv, "".join([",".join(COLUMNS) + "\n", *kept]))
 
 
 def checkpoints(folder: Path, name: str) -> tuple[Path, Path]:
