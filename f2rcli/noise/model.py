@@ -412,30 +412,21 @@ class Told:
         """Standard deviations where a packed picture (1, C, h, w) is as bright as this: of noise in
         every plane, then of a codec's errors, (1, 2 P, h, w)."""
         means = torch.stack([picture[:, part].mean(1) for part in layout.slices], 1)
-        means = inner_mean(means, NEAR)
+        bright = inner_mean(means, NEAR)
+        rotation = as_constant(tuple(ROTATION.flatten().tolist()), means).view(3, 3)
         if layout.rotated:
-            found = _rotated(self.planes, means)
-        else:
-            bright = means if layout.name in OWN_LIGHT else means[:, :1].expand_as(means)
-            levels = zip(self.planes.models, torch.split(bright, 1, 1), strict=True)
-            found = torch.cat([model.level(one) for model, one in levels], 1)
+            bright = torch.einsum("pc,bphw->bchw", rotation, bright)
+        elif layout.name != "mosaic":  # whose colours are each as bright as themselves
+            bright = bright[:, :1].expand_as(bright)
+        levels = zip(self.planes.models, torch.split(bright, 1, 1), strict=True)
+        found = torch.cat([model.level(one) for model, one in levels], 1)
+        if layout.rotated:  # the noise of R, G and B is taken to be independent
+            found = torch.einsum("pc,bchw->bphw", rotation.square(), found.square()).sqrt()
         none = torch.zeros_like(found)
         return torch.cat([none, found] if self.errors else [found, none], 1)
-
-
-OWN_LIGHT = "gray", "mosaic"  # layouts whose planes are each as bright as themselves
 
 
 def nothing(layout: Layout, picture: Tensor) -> Tensor:
     """The maps of noise that nobody knows."""
     batch, _, height, width = picture.shape
     return picture.new_zeros(batch, 2 * len(layout.planes), height, width)
-
-
-def _rotated(noise: PlaneNoise, means: Tensor) -> Tensor:
-    """Levels of planes rotated from R, G and B, whose noise is taken to be independent."""
-    rotation = as_constant(tuple(ROTATION.flatten().tolist()), means).view(3, 3)
-    colours = torch.einsum("pc,bphw->bchw", rotation, means)
-    levels = zip(noise.models, torch.split(colours, 1, 1), strict=True)
-    variances = torch.cat([model.level(one).square() for model, one in levels], 1)
-    return torch.einsum("pc,bchw->bphw", rotation.square(), variances).sqrt()
