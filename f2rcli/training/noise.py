@@ -12,13 +12,7 @@ from f2rcli.engine.measuring import FRAMES, described, map_of, stated_model
 from f2rcli.io.files import disk_errors, replacing
 from f2rcli.models.layers import inner_mean
 from f2rcli.models.planar import NEAR
-from f2rcli.noise.model import (
-    FramePlanes,
-    NoiseModel,
-    PlaneNoise,
-    Told,
-    clipped_moments,
-)
+from f2rcli.noise.model import FramePlanes, PlaneNoise, Told, clipped_moments
 from f2rcli.noise.photons import counted_model
 from f2rcli.noise.report import NoiseReport
 from f2rcli.noise.spectrum import Temporal
@@ -54,7 +48,9 @@ def measure_footage(
             first = [torch.from_numpy(clip.picture(i)) for i in range(min(FRAMES, clip.shape[0]))]
             low = lowest(first) if clip.dark else None
             working = VarianceStabiliser.of(noise.model, low=low)
-            seen, noise = in_space(clip, working), _even(noise, working)
+            even = clip.form and PlaneNoise.of(working.model, clip.form, clipped=False)
+            seen = in_space(clip, working)
+            noise = replace(noise, model=working.model, planes=even)
         shown.append(seen)
         found.append(noise)
         look(0)
@@ -111,21 +107,13 @@ def _measured(clip: Footage, numbers: range) -> NoiseReport | None:
 
 
 def _plane_noise(clip: Footage, numbers: range) -> PlaneNoise | None:
-    """The noise of a file's planes, as `f2r denoise` reads it; None: pictures are learnt from."""
-    if clip.form is None:
+    """The noise of a file's planes, as `f2r denoise` reads it; None where pictures are learnt from,
+    or a space where it is even."""
+    if clip.form is None or clip.sensor:
         return None
     frames = [FramePlanes.of(clip.planes(number), clip.form) for number in numbers]
     found = map_of(frames, coded=False)
     return found and found.noise(clip.form, clipped=is_clipped(clip, numbers))
-
-
-def _even(report: NoiseReport, space: VarianceStabiliser) -> NoiseReport:
-    """A report of noise that a space has made even."""
-    planes = report.planes
-    if planes is not None:
-        even = NoiseModel.gaussian(space.sigma, 1)
-        planes = replace(planes, models=(even,) * len(planes.models), clipped=False)
-    return replace(report, model=space.model, planes=planes)
 
 
 def in_space(clip: Footage, space: VarianceStabiliser) -> Footage:
