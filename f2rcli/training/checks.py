@@ -31,8 +31,6 @@ WEAK8 = 2.0  # sigma in codes: what denoising leaves
 FEW_FRAMES = 8  # of all shots together
 MOST = 3  # clips that are named
 
-Reports = Sequence[NoiseReport | None]
-
 
 class Problem(NamedTuple):
     """What is wrong with a clip."""
@@ -42,59 +40,55 @@ class Problem(NamedTuple):
     noted: bool = True  # False: does no harm to weights that are trained on it from scratch
 
 
-def check_noise(footage: Sequence[Footage], noise: Reports) -> None:
-    """Raise InputError where nothing can be measured or nothing is noisy."""
-    seen = [r for r in noise if r is not None]
+def fit_clips(
+    footage: Sequence[Footage], noise: Sequence[NoiseReport | None], *, adapting: bool
+) -> tuple[list[Footage], list[NoiseReport], list[str], str | None]:
+    """The clips that can be learnt from, their noise, notes, and why not to adapt, if so.
+
+    Where no clip is fit all whose noise is known stay. A stack may have an empty channel beside a
+    good one. Raises InputError where nothing can be measured or nothing is noisy.
+    """
+    seen, fit, reasons = [], [], list[str]()
+    for clip, report in zip(footage, noise, strict=True):
+        if report is None:
+            reasons.append(f"{clip.name}: its noise could not be measured reliably")
+            continue
+        seen.append((clip, report))
+        wrong = (p.text for p in problems(clip, report) if p.refuses and adapting)
+        if reason := next(wrong, ""):
+            reasons.append(f"{clip.name}: {reason}")
+        else:
+            fit.append((clip, report))
     if not seen:
         raise InputError(
             f"{footage[0].name}: its noise cannot be measured: too few different frames, "
             "or too small ones.",
             hint="Pass a clip with four frames or more of one shot.",
         )
-    if not any(report.noisy for report in seen):
+    if not any(report.noisy for _, report in seen):
+        sigma8 = max(seen[0][1].model.sigma8)
         raise InputError(
             f"{footage[0].name}: no measurable noise "
-            f"(sigma {255 * max(seen[0].model.sigma):.2f} of 255): there is nothing to learn from.",
+            f"(sigma {sigma8:.2f} of 255): there is nothing to learn from.",
             hint="Noise that all frames share, as a fixed pattern, counts as picture. "
             "For clips without noise pass noise=.",
         )
 
-
-def fit_clips(
-    footage: list[Footage], noise: list[NoiseReport | None], *, adapting: bool
-) -> tuple[list[Footage], list[NoiseReport | None], list[str], str | None]:
-    """The clips that can be learnt from, their noise, notes, and why not to adapt, if so.
-
-    Where no clip is fit all of them stay. A stack may have an empty channel beside a good one.
-    """
-    pairs = list(zip(footage, noise, strict=True))
-    wrong = [
-        _refusal(clip, report) if adapting or report is None else None for clip, report in pairs
-    ]
-    fit = [pair for pair, reason in zip(pairs, wrong, strict=True) if reason is None]
-    reasons = [reason for reason in wrong if reason is not None]
     notes: list[str] = []
     if fit and reasons:
         more = f"; and {len(reasons) - 2} more" if len(reasons) > 2 else ""
         notes.append(f"left out: {'; '.join(reasons[:2])}{more}")
-        pairs = fit
     if not adapting:
-        notes += _notes(pairs)
-    refused = reasons[0] if adapting and not fit else None
-    return [c for c, _ in pairs], [r for _, r in pairs], notes, refused
+        notes += _notes(fit)
+    pairs = fit or seen
+    return [c for c, _ in pairs], [r for _, r in pairs], notes, None if fit else reasons[0]
 
 
-def _refusal(clip: Footage, report: NoiseReport | None) -> str | None:
-    if report is None:
-        return f"{clip.name}: its noise could not be measured reliably"
-    return next((f"{clip.name}: {p.text}" for p in problems(clip, report) if p.refuses), None)
-
-
-def _notes(pairs: Sequence[tuple[Footage, NoiseReport | None]]) -> list[str]:
+def _notes(pairs: Sequence[tuple[Footage, NoiseReport]]) -> list[str]:
     found = []
     for clip, report in pairs:
-        noted = (p.text for p in problems(clip, report) if p.noted) if report else iter(())
-        found += [f"{clip.name}: {text}" for text in [*noted][:1]]
+        noted = [p.text for p in problems(clip, report) if p.noted]
+        found += [f"{clip.name}: {text}" for text in noted[:1]]
     frames = sum(len(shot) for clip, _ in pairs for shot in clip.shots)
     few = (
         f"{frames} different frames with neighbours of their scene: few to learn from, and to "

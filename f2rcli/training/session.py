@@ -17,7 +17,7 @@ from f2rcli.engine.device import choose_device, choose_precision, use_threads
 from f2rcli.noise import synthesis
 from f2rcli.noise.report import NoiseReport
 from f2rcli.system import threads_for
-from f2rcli.training.checks import check_noise, fit_clips
+from f2rcli.training.checks import fit_clips
 from f2rcli.training.config import TrainConfig
 from f2rcli.training.events import Event, OnEvent, said
 from f2rcli.training.exams import ErrorReduction, error_reduction, is_significant
@@ -78,7 +78,7 @@ def train(config: TrainConfig, report: OnEvent) -> TrainResult:
         context = gather(config, result, _until(deadline, report))
     except _LateError:
         return _too_late(result)
-    result.noise = next((r for r in context.noise if r is not None), None)
+    result.noise = context.noise[0]
     if result.written:
         recipe = load_recipe(replace(context, deadline=deadline, report=report))
         header = _trained(recipe, result, report)
@@ -120,10 +120,10 @@ def gather(config: TrainConfig, result: TrainResult, report: OnEvent) -> Trainin
     """Footage, its noise and the weights to start from. Notes, and why there is nothing to adapt
     to, are the result's."""
     device = choose_device(config.device)
-    noise = None if config.noise is None else synthesis.parse(config.noise)
     how = Decoding(
-        frames=ADAPT_FRAMES if config.adapt else None, read=config.read, noise=noise,
-        seed=config.seed, packed=config.method == methods.DEFAULT,
+        frames=ADAPT_FRAMES if config.adapt else None, read=config.read, seed=config.seed,
+        noise=None if config.noise is None else synthesis.parse(config.noise),
+        packed=config.method == methods.DEFAULT,
     )  # fmt: skip
     inputs = [Path(item) for item in config.inputs]
     footage = open_footage(inputs, config.folder / "footage", how, report)
@@ -132,12 +132,11 @@ def gather(config: TrainConfig, result: TrainResult, report: OnEvent) -> Trainin
     start = None if begun is None else weights.load(begun)
     report(said(MEASURING))
     footage, measured = measure_footage(footage, report)
-    check_noise(footage, measured)
-    footage, measured, notes, result.why_not = fit_clips(footage, measured, adapting=config.adapt)
+    fit, noise, notes, result.why_not = fit_clips(footage, measured, adapting=config.adapt)
     result.notes += notes
     for note in notes:
         report(said(f"note: {note}"))
-    return TrainingContext(config, footage, measured, start, device, precision, report)
+    return TrainingContext(config, fit, noise, start, device, precision, report)
 
 
 def _trained(recipe: Recipe, result: TrainResult, report: OnEvent) -> Header:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,6 @@ from f2rcli.methods.rgb import RgbMethod
 from f2rcli.models.layers import channels_last
 from f2rcli.noise.model import Told
 from f2rcli.noise.report import NoiseReport
-from f2rcli.noise.spectrum import NoiseLaw
 from f2rcli.training.config import TrainConfig
 from f2rcli.training.events import OnEvent
 from f2rcli.training.exams import (
@@ -60,7 +60,7 @@ class TrainingContext:
 
     config: TrainConfig
     footage: list[Footage]
-    noise: list[NoiseReport | None]  # of each clip
+    noise: list[NoiseReport]  # of each clip
     start: Weights | None  # None: from scratch
     device: torch.device
     precision: str
@@ -86,29 +86,15 @@ class TrainingContext:
     def variance_error(self) -> float:
         """The share of its variance by which the clips' noise may have been measured wrong, the
         mean of all: twice the error of sigma that the reports state."""
-        known = [report.confidence.percent for report in self.noise if report is not None]
-        return 2 * sum(known) / len(known) / 100 if known else 0.0
-
-    def law(self, clip: int) -> NoiseLaw:
-        """The measured law of a clip's noise. Raises InputError without one."""
-        found = self.noise[clip]
-        if found is None:
-            raise InputError(
-                f"{self.footage[clip].name}: its noise cannot be measured: "
-                "too few different frames, or too small ones.",
-                hint="Leave this clip out.",
-            )
-        return found.law
+        return 2 * fmean(report.confidence.percent for report in self.noise) / 100
 
     def plane_law(self, clip: int) -> PlaneLaw:
-        """The same of a clip's packed planes."""
-        footage, law = self.footage[clip], self.law(clip)
-        report = self.noise[clip]
+        """The measured law of a clip's packed planes."""
+        footage, report = self.footage[clip], self.noise[clip]
         assert footage.packed is not None
-        assert report is not None
         assert report.planes is not None  # measured with the report
         clipped = report.planes.clipped and footage.packed.name in ("rgb", "gray")
-        return PlaneLaw(footage.packed, Told(report.planes, law.level), clipped)
+        return PlaneLaw(footage.packed, Told(report.planes, report.model), clipped)
 
     def windows(self, parts: Parts) -> Windows:
         """Windows from some frames of some clips."""
@@ -117,7 +103,8 @@ class TrainingContext:
             clip, span = self.footage[index], slice(frames.start, frames.stop)
             array, known = clip.array[span], clip.reference
             reference = None if known is None else known[span]
-            runs.append(Run(array, reference, self.law(index), is_clipped(clip, frames)))
+            law = self.noise[index].law
+            runs.append(Run(array, reference, law, is_clipped(clip, frames)))
         return Windows(runs)
 
     def settings(self, spec: StageSpec) -> TrainSettings:

@@ -46,7 +46,7 @@ REGULARISED = 0.01  # weight of the Cramer Gaussian loss; the code's default 0 i
 class Blind2SoundRecipe(WindowRecipe):
     def __init__(self, context: TrainingContext) -> None:
         for clip, report in zip(context.footage, context.noise, strict=True):
-            if report is not None and not report.white:
+            if not report.white:
                 raise InputError(
                     f"{clip.name}: its neighbouring pixels share noise, which a method that "
                     "hides single pixels would learn as picture.",
