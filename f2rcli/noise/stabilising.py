@@ -94,7 +94,6 @@ class VarianceStabiliser:
 
 PATCH = 8  # pixels per side of the patches that `white_level` looks at
 APART = 2  # pixels between them; the published 4 reads 2.5 % low at 128x128, 16 % at 64x64
-LEAST_PATCHES = 2 * PATCH**2  # fewer give a covariance of poor rank
 TINY = 1e-12  # variance that stands for none: keeps roots and their gradients finite
 ROOT = 1.5**0.5
 
@@ -135,13 +134,10 @@ def white_level(noisy: Tensor) -> Tensor:
 
     From the smallest eigenvalues of the covariance of 8x8 patches: as many as have their mean at
     their median, so that structure, which fills the large ones, is left out. Differentiable.
-    Raises ValueError for pictures with fewer than 128 patches (one of 30x30 pixels has 144).
     """
     batch, channels = noisy.shape[:2]
     planes = noisy.reshape(batch * channels, 1, *noisy.shape[-2:])
     patches = functional.unfold(planes, PATCH, stride=APART)  # (B C, 64, patches)
-    if patches.shape[-1] < LEAST_PATCHES:
-        raise ValueError(f"{noisy.shape[-2]} x {noisy.shape[-1]} pixels: too few patches")
     centred = patches - patches.mean(-1, keepdim=True)
     covariance = centred @ centred.transpose(1, 2) / patches.shape[-1]
     values = torch.linalg.eigvalsh(covariance)

@@ -54,7 +54,7 @@ def fit_clips(
             reasons.append(f"{clip.name}: its noise could not be measured reliably")
             continue
         seen.append((clip, report))
-        wrong = (p.text for p in problems(clip, report) if p.refuses and adapting)
+        wrong = (p.text for p in problems(clip, report) if p.refuses) if adapting else iter(())
         if reason := next(wrong, ""):
             reasons.append(f"{clip.name}: {reason}")
         else:

@@ -86,6 +86,12 @@ def test_a_raw_burst_trains_networks_of_mosaics_from_nothing(tmp_path: Path) -> 
         assert weights.load(str(result.weights)).header.config["layouts"] == ["mosaic"]
 
 
+def test_small_gray_clips_are_learnt_from(tmp_path: Path) -> None:
+    """Once parts of a small crop had too few patches for Blind2Sound's level of white noise."""
+    clip = write_clip(tmp_path / "a.mkv", pictures(12, 56, channels=1))
+    assert len(run(asked(clip, method="blind2sound", steps=1)).curve) >= 1
+
+
 def test_measuring_what_stages_cost_changes_nothing_of_what_they_learn(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
