@@ -111,10 +111,10 @@ class Trainer:
         """Train until the schedule or the patience ends; returns which of them: "finished" or
         "patience". What was reached is in `state`.
 
-        Leaves the best weights in the network: the averaged ones with the lowest validation, or
-        the latest averaged ones where nothing is held out. A signal ends the run after the step
-        in hand, once that is saved, and is then passed on to whoever listened before. Raises
-        TrainingError where no loss is a number, OutputError when a file cannot be written.
+        Leaves the best weights in the network: the averaged ones with the lowest validation. A
+        signal ends the run after the step in hand, once that is saved, and is then passed on to
+        whoever listened before. Raises TrainingError where no loss is a number, OutputError when
+        a file cannot be written.
         """
         self._report = report
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -126,9 +126,7 @@ class Trainer:
             self.state.finished |= stopped in ("finished", "patience")
             self._save()
             if stopped != "interrupted":
-                if self.state.curve and self.state.curve[-1][0] != self.state.step:
-                    self._validate()  # a session more or less must not change what was saved
-                self._use_best()
+                self._put(read(self._best)[1])
                 self.network.eval()
             self._tell(EventKind.ENDED, text=stopped)
         return stopped
@@ -223,9 +221,6 @@ class Trainer:
         state.points = int(self.progress() * self.settings.points)
         with self._averaged(), self._autocast():
             errors = self.stage.validate()
-        if errors is None:
-            self._row(None)
-            return
         score = errors.score
         state.curve.append((state.step, errors.decibels))
         state.stale += 1
@@ -246,11 +241,6 @@ class Trainer:
         finally:
             self.network.train()
             self._put(own)
-
-    def _use_best(self) -> None:
-        """Put the averaged weights of the lowest validation, or the latest, into the network."""
-        known = self.state.best is not None
-        self._put(read(self._best)[1] if known else self.average)
 
     def _put(self, weights: dict[str, Tensor]) -> None:
         with torch.no_grad():

@@ -61,8 +61,8 @@ class Stage:
         """A scalar, the mean over the batch's samples; its tensors lie on the network's device."""
         raise NotImplementedError
 
-    def validate(self) -> ValidationErrors | None:
-        """Errors on what was held out; the same weights give the same. None: nothing was held out.
+    def validate(self) -> ValidationErrors:
+        """Errors on what was held out; the same weights give the same.
 
         Called without gradients while the network holds the averaged weights.
         """

@@ -129,7 +129,7 @@ def draw_segments(
     usable = [part for part in parts if len(part.learnt) > 1]
     share = np.array([len(part.learnt) for part in usable], float)
     found: list[Segment] = []
-    while usable and pixels > 0:
+    while pixels > 0:
         part = usable[rng.choice(len(usable), p=share / share.sum())]
         count = min(len(part.learnt), LONGEST)
         first = part.learnt.start + int(rng.integers(len(part.learnt) - count + 1))

@@ -24,7 +24,7 @@ from f2rcli.training import Muon, Stage, Trainer, TrainSettings, ValidationError
 class Toy(Stage):
     """Learns to denoise random squares; a share of its batches is poisoned."""
 
-    def __init__(self, poison: float = 0.0, *, held_out: bool = True) -> None:
+    def __init__(self, poison: float = 0.0) -> None:
         torch.manual_seed(0)
         layers = nn.Sequential(
             nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Dropout(0.1),
@@ -32,7 +32,7 @@ class Toy(Stage):
         )  # fmt: skip
         self.network = layers.to(memory_format=torch.channels_last)
         self.name, self.batch = "toy", 4
-        self.poison, self.held_out = poison, held_out
+        self.poison = poison
 
     def draw(self, rngs: Sequence[np.random.Generator]) -> tuple[Tensor, Tensor, float]:
         clean = np.stack([np.kron(rng.random((3, 4, 4)), np.ones((1, 4, 4))) for rng in rngs])
@@ -45,9 +45,7 @@ class Toy(Stage):
         noisy, clean, factor = batch
         return factor * (self.network(noisy) - clean).square().mean()
 
-    def validate(self) -> ValidationErrors | None:
-        if not self.held_out:
-            return None
+    def validate(self) -> ValidationErrors:
         noisy, clean, _ = self.draw([np.random.default_rng(n) for n in range(4)])
         with torch.no_grad():
             return ValidationErrors.of([(self.network(noisy) - clean).square()], [None])
@@ -79,7 +77,6 @@ def test_a_toy_learns_and_its_curve_has_ten_points_and_more(tmp_path: Path) -> N
     assert best is not None
     assert best > start + 3
     errors = trainer.stage.validate()  # of the weights that are left: the best
-    assert errors is not None
     assert errors.decibels == pytest.approx(best, abs=1e-3)
     points = [row for row in table(tmp_path) if row["held_out_db"]]
     assert len(points) >= 10
@@ -170,12 +167,6 @@ def test_the_schedule_follows_the_clock_where_it_is_told_to(tmp_path: Path) -> N
     rates = [float(row["lr"]) for row in table(tmp_path)]
     assert max(rates) > 0.5 * 1e-2  # it rose, however few the steps were ...
     assert trainer.rate() < 0.1 * 1e-2  # ... and the cosine came to its end
-
-
-def test_without_held_out_frames_the_average_is_left(tmp_path: Path) -> None:
-    trainer = trained(tmp_path, Toy(held_out=False))
-    assert trainer.state.curve == []
-    assert trainer.state.best is None
 
 
 def test_damaged_and_foreign_checkpoints_are_told_in_one_line(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from f2rcli.methods.f2r import F2R
 from f2rcli.models.placing import placed as rated
 from f2rcli.models.planar import CONFIGS, Coarse, Networks
 from f2rcli.training.events import Event, EventKind
-from f2rcli.training.exams import NO_ERRORS, Noise, ValidationErrors, as_stored
+from f2rcli.training.exams import Noise, ValidationErrors, as_stored
 from f2rcli.training.excerpts import TAU, Batch, Centre, Excerpt, TargetKind, make_excerpt
 from f2rcli.training.loop import is_finished
 from f2rcli.training.methods.base import Recipe, StageSpec, TrainingContext, timed
@@ -160,8 +160,6 @@ class F2RRecipe(Recipe):
 
     def _errors(self, held: list[Excerpt], estimate: Estimate) -> ValidationErrors:
         networks, wrong = self.networks, self.context.variance_error
-        if not any(excerpt.centres for excerpt in held):
-            return NO_ERRORS
         return errors_of(held, lambda batch: served(networks, batch, estimate), networks, wrong)
 
     def _held_out(self, *, test: bool = False) -> list[Excerpt]:
@@ -295,9 +293,7 @@ class PairStage(Stage):
             total = total + cost(done.refined, batch.asked, batch)
         return total
 
-    def validate(self) -> ValidationErrors | None:
-        if not any(excerpt.centres for excerpt in self.held_out):
-            return None
+    def validate(self) -> ValidationErrors:
         last = {"coarse": Estimate.COARSE, "anchor": Estimate.ANCHOR, "refiner": Estimate.REFINED}
         estimate, networks = last[self.parts[-1]], self.networks
         given = self.held_out, lambda batch: served(networks, batch, estimate), networks
