@@ -142,8 +142,8 @@ class Trainer:
             if settings.patience is not None and state.stale >= settings.patience:
                 return "patience"
             for step in (state.step, state.step + 1):
-                key = step, state.skipped
-                coming.setdefault(key, pool.submit(self._draw, key))
+                if (key := (step, state.skipped)) not in coming:
+                    coming[key] = pool.submit(self._draw, key)
             self._learn(coming.pop((state.step, state.skipped)).result())
             if interruption.signal is not None:
                 return "interrupted"

@@ -85,6 +85,22 @@ def test_a_toy_learns_and_its_curve_has_ten_points_and_more(tmp_path: Path) -> N
     )
 
 
+def test_a_batch_is_drawn_once(tmp_path: Path) -> None:
+    """Once what had been drawn ahead was drawn again when its turn came."""
+    drawn = []
+
+    class Counted(Toy):
+        def draw(self, rngs: Sequence[np.random.Generator]) -> tuple[Tensor, Tensor, float]:
+            drawn.append(len(rngs))
+            return super().draw(rngs)
+
+        def validate(self) -> ValidationErrors:
+            return ValidationErrors.of([torch.ones(1, 3, 16, 16)], [None])
+
+    trained(tmp_path, Counted())
+    assert len(drawn) == 60 + 1  # one ahead
+
+
 def interrupting(at: int) -> Any:
     """A listener that presses Ctrl-C once."""
     pressed = []
