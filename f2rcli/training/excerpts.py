@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -97,7 +97,7 @@ class Excerpt:
         try:
             places = sorted({int(key.split("/")[0]) for key in tensors if "/" in key})
             centres = [Centre(n, *(tensors.pop(f"{n}/{name}") for name in PARTS)) for n in places]
-            kind, layout = TargetKind(facts["kind"]), LAYOUTS[str(facts["layout"])]
+            kind, layout = TargetKind(str(facts["kind"])), LAYOUTS[str(facts["layout"])]
             return cls(layout, kind, centres=tuple(centres), **tensors)
         except (KeyError, TypeError, ValueError) as error:
             raise foreign(path) from error
@@ -174,7 +174,7 @@ class Batch(NamedTuple):
         def filled(x: Tensor) -> Tensor:
             return functional.pad(x, (0, 0) * 3 + (0, most - x.shape[1]))
 
-        parts = {n: torch.cat([getattr(one, n) for one in samples]) for n in OWN}
+        parts: dict[str, Any] = {n: torch.cat([getattr(one, n) for one in samples]) for n in OWN}
         parts |= {n: torch.cat([filled(getattr(one, n)) for one in samples]) for n in NEAR}
         cut = stacked([None if one.cut is None else one.cut[0] for one in samples])
         return samples[0]._replace(cut=cut, **parts)
@@ -206,7 +206,8 @@ class Batch(NamedTuple):
         maps = self.told
         if mosaic and code & 4:
             maps = maps[:, [*SWAPPED_GREENS, *(4 + place for place in SWAPPED_GREENS)]]
-        turned = {name: picture(getattr(self, name)) for name in ("shown", "asked", *NEAR[:2])}
+        pictures = "shown", "asked", "noisy", "coarse"
+        turned: dict[str, Any] = {name: picture(getattr(self, name)) for name in pictures}
         return self._replace(
             **turned, cut=None if self.cut is None else picture(self.cut),
             told=dihedral(maps, code), agreement=dihedral(self.agreement, code),

@@ -48,9 +48,10 @@ def measure_footage(
             first = [torch.from_numpy(clip.picture(i)) for i in range(min(FRAMES, clip.shape[0]))]
             low = lowest(first) if clip.dark else None
             working = VarianceStabiliser.of(noise.model, low=low)
-            even = clip.form and PlaneNoise.of(working.model, clip.form, clipped=False)
-            seen = in_space(clip, working)
-            noise = replace(noise, model=working.model, planes=even)
+            seen, noise = in_space(clip, working), replace(noise, model=working.model)
+            if clip.form is not None:
+                even = PlaneNoise.of(working.model, clip.form, clipped=False)
+                noise = replace(noise, planes=even)
         shown.append(seen)
         found.append(noise)
         look(0)
@@ -113,7 +114,7 @@ def _plane_noise(clip: Footage, numbers: range) -> PlaneNoise | None:
         return None
     frames = [FramePlanes.of(clip.planes(number), clip.form) for number in numbers]
     found = map_of(frames, coded=False)
-    return found and found.noise(clip.form, clipped=is_clipped(clip, numbers))
+    return None if found is None else found.noise(clip.form, clipped=is_clipped(clip, numbers))
 
 
 def in_space(clip: Footage, space: VarianceStabiliser) -> Footage:
