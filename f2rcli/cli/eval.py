@@ -31,7 +31,6 @@ from f2rcli.evaluation.result import (
 )
 from f2rcli.evaluation.tables import NONE, TableRow, clip_rows, mean_rows
 from f2rcli.io import ReadOptions
-from f2rcli.noise import synthesis
 from f2rcli.settings import check_choice
 from f2rcli.units import count
 
@@ -162,8 +161,9 @@ class Sides:
     def cases(self, read: ReadOptions) -> "tuple[list[Case], list[str]]":
         """The cases that are no benchmark's, and remarks. Raises InputError for no match."""
         from f2rcli.evaluation.pairing import paired
+        from f2rcli.noise.synthesis.spec import parse  # brings codecs
 
-        noises = [synthesis.parse(text) for text in self.noise]
+        noises = [parse(text) for text in self.noise]
         named = {"clean": self.clean, "noisy": self.noisy}
         sides = {word: Path(path) for word, path in named.items() if path is not None}
         return paired(sides | self._labelled(), read, noises)

@@ -25,7 +25,6 @@ from f2rcli.frames import ClipInfo, Frame, Mosaic
 from f2rcli.io import ReadOptions, readable_suffixes
 from f2rcli.io.numbering import files_in_order
 from f2rcli.io.tifffiles import quiet, refusals
-from f2rcli.noise import synthesis
 from f2rcli.sensor import bayer_layout
 from f2rcli.settings import check_choice
 from f2rcli.units import count
@@ -96,7 +95,9 @@ class Benchmark:
         if not self.noises:
             return self._mosaics(root, frames or self.frames, any_clips=any_clips)
         found = self._sequences(root, frames or self.frames, any_clips=any_clips)
-        chosen = [synthesis.parse(text) for text in noises or self.noises]
+        from f2rcli.noise.synthesis.spec import parse  # brings codecs
+
+        chosen = [parse(text) for text in noises or self.noises]
         return [replace(case, group=noise.name, noise=noise) for noise in chosen for case in found]
 
     def facts(self, cases: Sequence[Case], frames: int | None = None) -> BenchmarkFacts:

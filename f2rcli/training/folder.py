@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from f2rcli import methods
 from f2rcli.errors import ConfigError, F2RError, OutputError, UsageError
 from f2rcli.io.files import check_target, disk_errors, file_digest, lock, unlock, write_text
-from f2rcli.noise import synthesis
 from f2rcli.plots import Curve, draw_curves, new_figure, saved
 from f2rcli.settings import read_table
 from f2rcli.training.config import TrainConfig, clip_sources, read_config
@@ -55,7 +54,9 @@ def check_run(config: TrainConfig) -> None:
     if config.init is not None:
         sources.append(Path(config.init))
     if config.noise is not None:
-        synthesis.parse(config.noise)
+        from f2rcli.noise.synthesis.spec import parse  # brings codecs
+
+        parse(config.noise)
     ours = config.resume and _wrote(folder, output)
     check_target(output, sources, overwrite=config.overwrite or ours)
     if config.resume:

@@ -90,11 +90,6 @@ class Trainer:
         self._before = self.state.elapsed
         self._seconds = self._before + seconds
 
-    @property
-    def step(self) -> int:
-        """Updates so far."""
-        return self.state.step
-
     def progress(self) -> float:
         """Completed share of the schedule, 0..1."""
         done = self.state.step / max(self.settings.steps, 1)

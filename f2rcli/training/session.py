@@ -14,8 +14,8 @@ import torch
 
 from f2rcli import methods, weights
 from f2rcli.engine.device import choose_device, choose_precision, use_threads
-from f2rcli.noise import synthesis
 from f2rcli.noise.report import NoiseReport
+from f2rcli.noise.synthesis.spec import parse
 from f2rcli.system import threads_for
 from f2rcli.training.checks import fit_clips
 from f2rcli.training.config import TrainConfig
@@ -122,7 +122,7 @@ def gather(config: TrainConfig, result: TrainResult, report: OnEvent) -> Trainin
     device = choose_device(config.device)
     how = Decoding(
         frames=ADAPT_FRAMES if config.adapt else None, read=config.read, seed=config.seed,
-        noise=None if config.noise is None else synthesis.parse(config.noise),
+        noise=None if config.noise is None else parse(config.noise),
         packed=config.method == methods.DEFAULT,
     )  # fmt: skip
     inputs = [Path(item) for item in config.inputs]

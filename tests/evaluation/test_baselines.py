@@ -9,7 +9,7 @@ import pytest
 from f2rcli.errors import InputError, UsageError
 from f2rcli.evaluation import base, baselines
 from f2rcli.frames import ClipInfo, Family, Frame, Mosaic, PlaneLayout
-from f2rcli.noise import synthesis
+from f2rcli.noise.synthesis.spec import parse
 from f2rcli.sensor import bayer_layout
 from f2rcli.yuv import to_rgb
 
@@ -53,7 +53,7 @@ def test_every_frame_comes_back_in_order_with_less_noise(
     baseline: base.Baseline, noise: str, clipped: bool
 ) -> None:
     info, truth = clean(4)
-    told, frames = synthesis.parse(noise).add(iter(truth), info, seed=0, clipped=clipped)
+    told, frames = parse(noise).add(iter(truth), info, seed=0, clipped=clipped)
     given = list(frames)
     done = list(baseline.denoise(iter(given), told, 20.0))
     assert [frame.pts for frame in done] == [0, 40, 80, 120]
@@ -65,7 +65,7 @@ def test_gray_clips_stay_gray_and_the_noise_is_measured_if_not_told(
     baseline: base.Baseline,
 ) -> None:
     info, truth = clean(3, channels=1)
-    told, frames = synthesis.parse("gaussian:20").add(iter(truth), info, seed=0, clipped=True)
+    told, frames = parse("gaussian:20").add(iter(truth), info, seed=0, clipped=True)
     given = list(frames)
     assert baselines.rough_sigma8(given[0]) == pytest.approx(20, rel=0.1)
     done = list(baseline.denoise(iter(given), told, None))

@@ -8,7 +8,7 @@ import pytest
 from f2rcli.errors import InputError, UsageError
 from f2rcli.evaluation import pairing
 from f2rcli.io import ReadOptions, files
-from f2rcli.noise import synthesis
+from f2rcli.noise.synthesis.spec import parse
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "noisy_path.mp4"
 ALL = ReadOptions()
@@ -64,7 +64,7 @@ def test_files_belong_together_whatever_their_names(tmp_path: Path) -> None:
 
 def test_every_noise_makes_a_case_of_every_clip(tmp_path: Path) -> None:
     clean = folder(tmp_path / "clean", "swan.mp4", "car.mp4")
-    noises = [synthesis.parse("gaussian:10"), synthesis.parse("salt-pepper")]
+    noises = [parse("gaussian:10"), parse("salt-pepper")]
     cases, _ = pairing.paired({"clean": clean}, ALL, noises)
     assert [(case.name, case.group) for case in cases] == [
         ("car", "gaussian:10"), ("car", noises[1].name),

@@ -13,7 +13,7 @@ from f2rcli.errors import InputError, UsageError
 from f2rcli.evaluation import base, baselines, result
 from f2rcli.evaluation import run as runs
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, Mosaic, PlaneLayout
-from f2rcli.noise import synthesis
+from f2rcli.noise.synthesis.spec import parse
 
 CODES = PlaneLayout(family=Family.RGB, bits=8)
 YUV = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1), matrix=Matrix.BT709)
@@ -136,7 +136,7 @@ def test_every_frame_of_every_side_is_seen_at_the_same_moment() -> None:
 
 
 def test_noise_on_the_spot_is_seeded_and_its_psnr_is_that_of_its_sigma() -> None:
-    case = base.Case(name="clip", reference=Made(), noise=synthesis.parse("gaussian:20"))
+    case = base.Case(name="clip", reference=Made(), noise=parse("gaussian:20"))
     first, again, other = (
         run(case, kind="synthetic", seed=seed).clips[0].value("none", "psnr") for seed in (0, 0, 1)
     )
@@ -151,13 +151,13 @@ def test_noise_is_added_to_the_picture_that_is_compared() -> None:
                 luma, *chroma = frame.planes
                 yield replace(frame, planes=(luma, *(np.full_like(c, 250) for c in chroma)))
 
-    case = base.Case(name="clip", reference=Loud(layout=YUV), noise=synthesis.parse("gaussian:1"))
+    case = base.Case(name="clip", reference=Loud(layout=YUV), noise=parse("gaussian:1"))
     clip = run(case, kind="synthetic", clipped=False).clips[0]
     assert clip.value("none", "psnr") == pytest.approx(20 * np.log10(255), abs=0.1)
 
 
 def test_unclipped_noise_keeps_what_lies_outside_the_range() -> None:
-    case = base.Case(name="clip", reference=Made(), noise=synthesis.parse("gaussian:90"))
+    case = base.Case(name="clip", reference=Made(), noise=parse("gaussian:90"))
     floats, codes = (
         run(case, kind="synthetic", clipped=clipped).clips[0].value("none", "psnr")
         for clipped in (False, True)
@@ -167,9 +167,7 @@ def test_unclipped_noise_keeps_what_lies_outside_the_range() -> None:
 
 
 def test_a_codec_that_wants_even_sizes_is_compared_on_what_it_leaves() -> None:
-    case = base.Case(
-        name="clip", reference=Made(size=(49, 65)), noise=synthesis.parse("compressed:10,30")
-    )
+    case = base.Case(name="clip", reference=Made(size=(49, 65)), noise=parse("compressed:10,30"))
     clip = run(case, kind="synthetic").clips[0]
     assert (clip.width, clip.height) == (64, 48)
     assert any("compared at 64x48" in note for note in clip.notes)
@@ -234,7 +232,7 @@ def test_time_is_that_of_denoising_alone(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_baselines_are_told_the_noise_that_was_made() -> None:
     fake = Fake()
-    case = base.Case(name="clip", reference=Made(), noise=synthesis.parse("gaussian:20"))
+    case = base.Case(name="clip", reference=Made(), noise=parse("gaussian:20"))
     run(case, fake, kind="synthetic")
     assert fake.told == [20]
 
@@ -294,7 +292,7 @@ def test_clips_of_different_scales_are_remarked_on() -> None:
 
 def test_groups_have_means_of_their_own() -> None:
     cases = [
-        base.Case(name="clip", group=noise, reference=Made(), noise=synthesis.parse(noise))
+        base.Case(name="clip", group=noise, reference=Made(), noise=parse(noise))
         for noise in ("gaussian:10", "gaussian:40")
     ]
     choices = base.Plan(metrics=("psnr",), methods=("none",))

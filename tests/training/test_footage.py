@@ -11,8 +11,8 @@ import torch
 
 from f2rcli.errors import InputError, OutputError
 from f2rcli.io import ReadOptions, open_reader
-from f2rcli.noise import synthesis
 from f2rcli.noise.model import planes_of
+from f2rcli.noise.synthesis.spec import parse
 from f2rcli.training import Decoding, Footage, open_footage
 from f2rcli.training.noise import measure_footage
 from f2rcli.yuv import to_rgb
@@ -111,15 +111,15 @@ def test_the_frames_that_are_taken_of_a_long_clip_are_spread_over_it(tmp_path: P
 def test_noise_that_is_added_leaves_the_clean_frames_beside(tmp_path: Path) -> None:
     clip = pictures(5)
     path = write_clip(tmp_path / "a.mkv", clip, sigma=0)
-    (footage,) = opened(path, noise=synthesis.parse("gaussian:20"))
+    (footage,) = opened(path, noise=parse("gaussian:20"))
     assert footage.reference is not None
     held = channels_first(np.rint(255 * clip) / 255)
     np.testing.assert_allclose(footage.reference, held, atol=1 / 2000)
     apart = np.asarray(footage.array, float) - footage.reference
     assert 255 * apart.std() == pytest.approx(20, rel=0.05)
-    (again,) = opened(path, noise=synthesis.parse("gaussian:20"))
+    (again,) = opened(path, noise=parse("gaussian:20"))
     np.testing.assert_array_equal(again.array, footage.array)
-    (other,) = opened(path, noise=synthesis.parse("gaussian:20"), seed=1)
+    (other,) = opened(path, noise=parse("gaussian:20"), seed=1)
     assert not np.array_equal(other.array, footage.array)
 
 
@@ -180,7 +180,7 @@ def test_gray_and_colour_are_not_mixed_and_a_full_disk_is_said(
 def test_noise_that_grows_with_light_is_known_to(tmp_path: Path) -> None:
     """Once it was as strong everywhere as it is on average."""
     path = write_clip(tmp_path / "a.mkv", pictures(8, 96), sigma=0)
-    noise = synthesis.parse("poisson-gaussian:0.02,1")
+    noise = parse("poisson-gaussian:0.02,1")
     _, (report,) = measure_footage(opened(path, noise=noise))
     assert report is not None
     dark, light = (report.model.level(torch.full((1, 3, 1, 1), at)).mean() for at in (0.25, 0.75))

@@ -121,7 +121,7 @@ def test_a_run_that_was_broken_off_ends_with_the_bytes_of_an_uninterrupted_one(
     broken = Trainer(Toy(), tmp_path / "broken", settings())
     with pytest.raises(KeyboardInterrupt):
         broken.run(interrupting(at))
-    assert 0 < broken.step < 60
+    assert 0 < broken.state.step < 60
     resumed = trained(tmp_path / "broken")
     assert weights_of(resumed) == weights_of(whole)
     drop = {"seconds"}
@@ -156,12 +156,12 @@ def test_a_killed_run_leaves_a_whole_checkpoint_to_go_on_from(tmp_path: Path) ->
             pass
         process.kill()
     going_on = Trainer(Toy(), tmp_path, settings())
-    assert going_on.step >= 19
+    assert going_on.state.step >= 19
 
 
 def test_a_batch_whose_loss_is_no_number_is_left_out(tmp_path: Path) -> None:
     trainer = trained(tmp_path, Toy(poison=0.2))
-    assert trainer.step == 60
+    assert trainer.state.step == 60
     assert trainer.state.skipped > 3
     assert all(torch.isfinite(p).all() for p in trainer.network.parameters())
 
@@ -174,7 +174,7 @@ def test_what_cannot_be_trained_ends_in_one_line(tmp_path: Path) -> None:
 def test_patience_ends_a_run_that_learns_nothing_more(tmp_path: Path) -> None:
     trainer = Trainer(Toy(), tmp_path, settings(lr=0.0, patience=3))
     assert trainer.run(lambda event: None) == "patience"
-    assert trainer.step < 60
+    assert trainer.state.step < 60
 
 
 def test_the_schedule_follows_the_clock_where_it_is_told_to(tmp_path: Path) -> None:

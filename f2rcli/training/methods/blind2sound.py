@@ -120,14 +120,8 @@ class MaskedStage(WindowStage):
         """The first generator chooses the phases, for the whole batch."""
         phases = tuple(map(int, rngs[0].permutation(CELL**2)[:PHASES]))
         drawn = [source.window(rng, (0,), self.crop).turned(rng) for rng in rngs]
-        noisy, trusted, level = (
-            torch.cat(part)
-            for part in (
-                [sample.noisy for sample in drawn],
-                [trusted_pixels(sample) for sample in drawn],
-                [sample.level for sample in drawn],
-            )
-        )
+        parts = ((one.noisy, trusted_pixels(one), one.level) for one in drawn)
+        noisy, trusted, level = (torch.cat(part) for part in zip(*parts, strict=True))
         known = [sample.clean for sample in drawn if sample.clean is not None]
         clean = torch.cat(known) if len(known) == len(drawn) else None
         return MaskedBatch(noisy, trusted, clean, level, phases)

@@ -20,7 +20,7 @@ from f2rcli.methods.fitvnet import LENGTH, MIDDLE, FITVNetNetworks
 from f2rcli.training.exams import LOUDER, Noise, as_stored
 from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe, WindowStage
 from f2rcli.training.stage import Stage, psnr_loss, stacked
-from f2rcli.training.windows import Sample, Windows, held_windows
+from f2rcli.training.windows import Windows, held_windows
 from f2rcli.weights import Header
 from f2rcli.window import mirrored
 
@@ -90,10 +90,17 @@ class JointStage(WindowStage):
         self.networks, self.blocks = networks, spec.blocks
 
     def drawn(self, source: Windows, rngs: Sequence[np.random.Generator]) -> FrameSets:
-        samples = []
+        samples = list[tuple[Tensor | None, ...]]()
         for rng in rngs:
             places = self._places(rng)
-            samples.append(paired(source.window(rng, places, self.crop).turned(rng), places, rng))
+            sample = source.window(rng, places, self.crop).turned(rng)
+            level = sample.level.square().mean(1, keepdim=True).sqrt()  # over the channels
+            known = rng.random() >= BLIND_SHARE
+            if sample.clean is not None:
+                samples.append((sample.noisy, sample.clean, float(known) * level, None))
+                continue
+            pair = sample.recorrupted(places, rng)
+            samples.append((*pair, (LOUDER if known else 0.0) * level, sample.cut))
         return FrameSets(*(stacked(part) for part in zip(*samples, strict=True)))  # type: ignore[arg-type]  # what need not be there is not
 
     def loss(self, batch: FrameSets) -> Tensor:
@@ -130,18 +137,6 @@ class JointStage(WindowStage):
         shift = int(rng.integers(1, MIDDLE + 1)) if rng.random() < MIRRORED_SHARE else 0
         places = [mirrored(place - shift, LENGTH - 1) for place in range(LENGTH)]
         return places if rng.random() < 0.5 else [LENGTH - 1 - place for place in places]
-
-
-def paired(
-    sample: Sample, places: Sequence[int], rng: np.random.Generator
-) -> "list[Tensor | None]":
-    """A window as the parts of FrameSets: noisy frames, their targets, level and cut."""
-    level = sample.level.square().mean(1, keepdim=True).sqrt()  # over the channels
-    known = rng.random() >= BLIND_SHARE
-    if sample.clean is not None:
-        return [sample.noisy, sample.clean, float(known) * level, None]
-    pair = sample.recorrupted(places, rng)
-    return [*pair, (LOUDER if known else 0.0) * level, sample.cut]
 
 
 RECIPE = FITVNetRecipe
