@@ -31,7 +31,6 @@ from f2rcli.training.stage import Stage, TrainSettings, placed, sample_rngs
 
 COLUMNS = ("step", "seconds", "lr", "loss", "norm", "held_out_db")  # of the CSV
 HEADER = "header"  # of files: one entry, as safetensors orders several anew each time
-MOMENTS = "optimiser."  # begins the names of what Muon remembers
 WARMING = 0.1  # of a schedule, at most, for the rate to rise
 SAVE_EVERY = 60.0  # seconds
 LOG_EVERY = 50  # steps
@@ -258,32 +257,19 @@ class Trainer:
         found = {f"network/{name}": value for name, value in self.network.state_dict().items()}
         found |= {f"average/{name}": value for name, value in self.average.items()}
         for name, parameter in self._trained(self.network).items():
-            moments = self.optimiser.state.get(parameter, {})
-            found |= {f"{MOMENTS}{key}/{name}": value for key, value in moments.items()}
+            moments = self.optimiser.state[parameter].items()
+            found |= {f"{key}/{name}": value for key, value in moments}
         return found
 
     def _restore(self) -> None:
         """Copy the last checkpoint; memory layouts stay, for another one rounds differently."""
         header, tensors = read(self._last)
-        state = _state_of(self._last, header)
-        parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}}
-        for path, value in tensors.items():
-            kind, _, name = path.partition("/")
-            parts.setdefault(kind, {})[name] = value
-        try:
-            self.network.load_state_dict(parts["network"])
-            for name, mean in self.average.items():
-                mean.copy_(parts["average"][name])
-        except (KeyError, RuntimeError) as error:  # other names or shapes
-            raise foreign(self._last) from error
-        trained = self._trained(self.network)
-        self.optimiser.state.clear()
-        for kind in (kind for kind in parts if kind.startswith(MOMENTS)):
-            for name, value in parts[kind].items():
-                like = trained[name] if value.ndim else value
-                moment = torch.empty_like(like, requires_grad=False).copy_(value)
-                self.optimiser.state[trained[name]][kind.removeprefix(MOMENTS)] = moment
-        self.state = state
+        self.state, own = _state_of(self._last, header), self._tensors()
+        names = {name: value.shape for name, value in tensors.items()}
+        if names != {name: value.shape for name, value in own.items()}:
+            raise foreign(self._last)
+        for name, value in tensors.items():
+            own[name].copy_(value)
 
     # Telling.
 

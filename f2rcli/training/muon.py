@@ -38,6 +38,11 @@ class Muon(torch.optim.Optimizer):
     ) -> None:
         defaults = {"lr": lr, "momentum": momentum, "betas": betas}
         super().__init__(parameters, defaults)
+        for parameter in self.param_groups[0]["params"]:
+            names = ("momentum",) if parameter.ndim > 1 else ("exp_avg", "exp_avg_sq")
+            self.state[parameter] = {name: torch.zeros_like(parameter) for name in names}
+            if parameter.ndim <= 1:
+                self.state[parameter]["step"] = torch.zeros(())
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]  # nothing calls it with a closure
@@ -51,8 +56,6 @@ class Muon(torch.optim.Optimizer):
     def _turn(
         self, parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]
     ) -> None:
-        if "momentum" not in state:
-            state["momentum"] = torch.zeros_like(parameter)
         mean = state["momentum"].lerp_(gradient, 1 - group["momentum"])
         ahead = torch.lerp(gradient, mean, group["momentum"])  # Nesterov's look ahead
         matrix = ahead.reshape(len(ahead), -1)
@@ -63,10 +66,6 @@ class Muon(torch.optim.Optimizer):
     def _adam(
         self, parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]
     ) -> None:
-        if "exp_avg" not in state:
-            state["exp_avg"] = torch.zeros_like(parameter)
-            state["exp_avg_sq"] = torch.zeros_like(parameter)
-            state["step"] = torch.zeros(())
         first, second = group["betas"]
         state["step"] += 1
         mean = state["exp_avg"].lerp_(gradient, 1 - first)
