@@ -317,10 +317,7 @@ def _state_of(path: Path, header: dict[str, Any]) -> RunState:
     table = header.get("state")
     if not isinstance(table, dict) or table.keys() != {f.name for f in fields(RunState)}:
         raise foreign(path)
-    state = RunState(**table)
-    state.curve = [(step, value) for step, value in state.curve]
-    state.pending = [(loss, norm) for loss, norm in state.pending]
-    return state
+    return RunState(**table)
 
 
 def foreign(path: Path) -> WeightsError:

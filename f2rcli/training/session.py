@@ -173,7 +173,7 @@ def _train_stages(recipe: Recipe, result: TrainResult, report: OnEvent) -> bool:
     """Train every stage that is not finished, within its share of the time that is left; returns
     whether there was time for a step."""
     context, learnt = recipe.context, False
-    left = [s for s in recipe.specs if not is_finished(context.folder, s.name)]
+    left = [s for s in recipe.specs if not is_finished(context.config.folder, s.name)]
     for spec in recipe.specs:
         if spec in left and context.late:
             result.stopped = TIME_UP
@@ -195,7 +195,7 @@ def _train_stage(
     stage = recipe.stage(spec, budget) if new else recipe.finished(spec)
     left = max(budget - (time.monotonic() - began), 1.0)
     settings = context.settings(spec)
-    trainer = Trainer(stage, context.folder, settings, seconds=left, device=context.device)
+    trainer = Trainer(stage, context.config.folder, settings, seconds=left, device=context.device)
     trainer.run(report)
     return trainer.state
 
@@ -209,7 +209,7 @@ def _budget(spec: StageSpec, left: Sequence[StageSpec], context: TrainingContext
 def plan_lines(recipe: Recipe) -> list[str]:
     """What each stage costs on this machine, and what the time given will reach."""
     context = recipe.context
-    left = [s for s in recipe.specs if not is_finished(context.folder, s.name)]
+    left = [s for s in recipe.specs if not is_finished(context.config.folder, s.name)]
     lines, total = [], 0.0
     for spec in left:
         seconds = recipe.step_seconds(spec)

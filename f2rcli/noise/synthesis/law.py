@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.errors import InputError
-from f2rcli.frames import ClipInfo, Codes, Family, Frame, Mosaic, Plane, PlaneLayout
+from f2rcli.frames import ClipInfo, Codes, Family, Frame, Mosaic, PlaneLayout
 from f2rcli.noise.synthesis.codec import Coding, recoded, to_codes
 from f2rcli.sensor import plane_colours
 from f2rcli.yuv import to_rgb
@@ -169,17 +169,12 @@ def _stored(signal: Signal, clean: Frame, layout: PlaneLayout) -> Frame:
         kept = np.clip(codes, 0, np.ceil(max(layout.mosaic.white)))
         return replace(clean, planes=(kept.astype(clean.planes[0].dtype),), layout=layout)
     if layout.levels is not None:
-        values = _stack_codes(signal, layout.levels, clean.planes[0].dtype)
+        kind, (low, high) = clean.planes[0].dtype, layout.levels
+        values: Signal = low + signal * (high - low)
+        if kind.kind in "iu":
+            values = np.clip(np.rint(values), np.iinfo(kind).min, np.iinfo(kind).max)
+        values = values.astype(kind)
     else:
         values = signal.astype(np.float32) if layout.float_samples else to_codes(signal)
     planes = tuple(np.ascontiguousarray(values[..., c]) for c in range(values.shape[2]))
     return replace(clean, planes=planes, layout=layout)
-
-
-def _stack_codes(signal: Signal, levels: tuple[float, float], dtype: np.dtype[Any]) -> Plane:
-    """A signal in a stack's codes, rounded and clipped as its samples are."""
-    codes = levels[0] + signal * (levels[1] - levels[0])
-    if dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        codes = np.clip(np.rint(codes), limits.min, limits.max)
-    return codes.astype(dtype)

@@ -99,15 +99,6 @@ class NoiseSpec:
         low, high = self.ranges[0]
         return low if self.kind == "gaussian" and low == high else None
 
-    def draw(self, rng: np.random.Generator) -> Draw:
-        """A law and a codec at random, both within the ranges."""
-        kind = KINDS[self.kind]
-        values = [float(rng.uniform(*range_)) for range_ in self.ranges]
-        law = kind.law(*values)
-        if not kind.coded:
-            return Draw(law, None)
-        return Draw(law, Coding(ENCODERS[self.word], round(values[1])))
-
     def add(
         self, frames: Iterable[Frame], info: ClipInfo, *, seed: int, clipped: bool
     ) -> tuple[ClipInfo, Iterator[Frame]]:
@@ -128,12 +119,14 @@ class NoiseSpec:
         return noisy_clip(frames, info, law, rng, clipped=clipped)
 
     def draw_for(self, clip: str, seed: int) -> tuple[Draw, np.random.Generator]:
-        """The law and codec of a clip of this name, and its noise's generator, which depends on
-        noise and seed alone."""
+        """The law and codec of a clip of this name, drawn within the ranges, and its noise's
+        generator, which depends on noise and seed alone."""
         short = _respelled(self.name, ((long, short) for short, long in SHORT))
-        key = zlib.crc32(short.encode())
+        key, kind = zlib.crc32(short.encode()), KINDS[self.kind]
         rng = np.random.default_rng([seed, key, zlib.crc32(clip.encode())])
-        return self.draw(rng), np.random.default_rng([seed, key])
+        values = [float(rng.uniform(*range_)) for range_ in self.ranges]
+        coding = Coding(ENCODERS[self.word], round(values[1])) if kind.coded else None
+        return Draw(kind.law(*values), coding), np.random.default_rng([seed, key])
 
 
 def parse(text: str) -> NoiseSpec:

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -35,7 +34,7 @@ from f2rcli.training.footage import Footage, is_clipped
 from f2rcli.training.noise import PlaneLaw
 from f2rcli.training.stage import VALIDATION_SEED, Stage, TrainSettings, placed, sample_rngs
 from f2rcli.training.windows import Parts, Run, Windows, held_windows, split
-from f2rcli.weights import CHANNELS, Header, Weights
+from f2rcli.weights import Header, Weights
 from f2rcli.window import Window
 
 LEAST_CROP = 32  # pixels per side
@@ -68,19 +67,9 @@ class TrainingContext:
     deadline: float = math.inf  # of this session, as time.monotonic() tells it
 
     @property
-    def folder(self) -> Path:
-        """The run folder."""
-        return self.config.folder
-
-    @property
     def late(self) -> bool:
         """Whether it is past the deadline."""
         return time.monotonic() >= self.deadline
-
-    @property
-    def channels(self) -> int:
-        """Number of channels of the networks."""
-        return CHANNELS[self.footage[0].space]
 
     @property
     def variance_error(self) -> float:
@@ -116,11 +105,11 @@ class TrainingContext:
 
         Raises ConfigError for a start of another method or of other colours.
         """
-        start, space = self.start, self.footage[0].space
+        start, clip = self.start, self.footage[0]
         if start is None:
             return Header(
-                method=self.config.method, space=space, channels=self.channels, length=length,
-                config=networks, **{"size": "small", "order": ORDERS[space],
+                method=self.config.method, space=clip.space, channels=clip.channels, length=length,
+                config=networks, **{"size": "small", "order": ORDERS[clip.space],
                 "trained_on": "the user's footage", **own},
             )  # fmt: skip
         if start.header.method != self.config.method:
@@ -128,7 +117,7 @@ class TrainingContext:
                 f"init={start.name!r}: for method {start.header.method}, not {self.config.method}.",
                 hint="Pass init='scratch', or leave it out.",
             )
-        clip, known = self.footage[0], [start.header.space.value]
+        known = [start.header.space.value]
         if clip.packed is not None:
             known = start.header.config.get("layouts", ["pictures"])
         if clip.kind not in known:

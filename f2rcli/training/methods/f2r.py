@@ -180,7 +180,7 @@ class F2RRecipe(Recipe):
         return self._fixed[test]
 
     def _kept(self, stage: str) -> Path:
-        return self.context.folder / f"{stage}.pairs"
+        return self.context.config.folder / f"{stage}.pairs"
 
     def _made(
         self,
@@ -216,7 +216,7 @@ class F2RRecipe(Recipe):
         context, header = self.context, self.header
         networks = self.networks.to(context.device).eval()
         # What the refiner first learns from, as long as it gives out nothing better itself.
-        untrained = context.start is None and not is_finished(context.folder, RESTORED.name)
+        untrained = context.start is None and not is_finished(context.config.folder, RESTORED.name)
         estimate = Estimate.ANCHOR if untrained else Estimate.REFINED
         run = Runner(context.device, context.precision, None)
         method = F2R(networks, run, self.layout, header.length, header.level, estimate)
