@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from f2rcli.io import WriteOptions, default_target, open_reader
+from f2rcli.yuv import to_rgb
 
 FORMATS = [
     *(f"yuv{chroma}p{depth}" for chroma in ("420", "422", "444") for depth in ("", "10le", "12le")),
@@ -69,8 +72,6 @@ def test_lossless_keeps_what_any_codec_decodes_to(
 
 
 def _write_raw(path: Path, pix_fmt: str) -> None:
-    import av
-    import numpy as np
 
     with av.open(str(path), "w") as container:
         stream = container.add_stream("rawvideo", rate=25)
@@ -98,3 +99,21 @@ def test_lossless_inputs_stay_lossless_by_default(tools, odd, tmp_path: Path, na
     frames, _ = tools.passthrough(source, target)
     with open_reader(target) as reader:
         assert tools.same_samples(frames, list(reader))
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p"])
+def test_coarser_chroma_shows_the_same_colours(tools, tmp_path: Path, pix_fmt: str) -> None:
+    """Samples lie where the format says: not in the middle of those that they stand for."""
+    y, x = np.mgrid[:48, :64]
+    waves = [128 + 60 * np.sin(x / 5 + y / 9 + phase) for phase in (0, 2, 4)]
+    with av.open(str(tmp_path / "in.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv444p"
+        picture = av.VideoFrame.from_ndarray(np.stack(waves).round().astype(np.uint8), "yuv444p")
+        container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    options = WriteOptions(pix_fmt=pix_fmt)
+    (before,), _ = tools.passthrough(tmp_path / "in.mkv", tmp_path / "out.mkv", options)
+    (after,) = tools.read_all(tmp_path / "out.mkv")
+    np.testing.assert_array_equal(before.planes[0], after.planes[0])
+    assert 255 * np.abs(to_rgb(before) - to_rgb(after)).mean() < 2

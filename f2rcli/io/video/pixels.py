@@ -415,20 +415,24 @@ def converted(
 
 
 def _colour(frame: Frame, target: PlaneLayout) -> tuple[Plane, ...]:
-    """The colour planes in another layout: through RGB only where its matrix or range asks for
-    that, or where one of them is RGB."""
+    """The colour planes in another layout: through RGB only where its matrix, its range or coarser
+    chroma asks for that, or where one of them is RGB."""
     layout, shape = frame.layout, frame.planes[0].shape
     yuv = layout.family is target.family is Family.YUV
     luma_alone = {layout.family, target.family} == {Family.GRAY, Family.YUV}
-    if layout.full_range is not target.full_range or (yuv and layout.matrix is not target.matrix):
+    grids = zip(layout.log2_chroma, target.log2_chroma, strict=True)
+    other = layout.matrix is not target.matrix or any(have < want for have, want in grids)
+    if layout.full_range is not target.full_range or (yuv and other):
         return _through_rgb(frame, target)
     if layout.family is not target.family and not luma_alone:
         return _through_rgb(frame, target)
     planes = []
     for index, plane in enumerate(frame.planes[: 1 if luma_alone else layout.colour_planes]):
         chroma = yuv and index > 0
-        if chroma:
-            plane = _resampled(plane, layout, target, shape)
+        for axis in (0, 1) if chroma else ():  # a finer grid: every sample is repeated
+            have, want = layout.log2_chroma[1 - axis], target.log2_chroma[1 - axis]
+            repeated = np.repeat(plane, 1 << (have - want), axis=axis)
+            plane = np.take(repeated, np.arange(-(-shape[axis] >> want)), axis=axis)
         planes.append(
             _rescaled(plane, layout.bits, target.bits, full=layout.full_range, chroma=chroma)
         )
@@ -475,22 +479,3 @@ def _rescaled(plane: Plane, bits: int, to: int, *, full: bool, chroma: bool = Fa
     middle, new_middle = (1 << (bits - 1), 1 << (to - 1)) if around else (0, 0)
     scaled = (plane.astype(np.float64) - middle) * scale + new_middle
     return (scaled if to == 32 else np.clip(np.rint(scaled), 0, new_top)).astype(_dtype(to))
-
-
-def _resampled(
-    plane: Plane, layout: PlaneLayout, target: PlaneLayout, size: tuple[int, ...]
-) -> Plane:
-    """A chroma plane on a finer grid (repeated) or a coarser one (averaged; the last sample repeats
-    where that is cut)."""
-    for axis in (0, 1):
-        have, want = layout.log2_chroma[1 - axis], target.log2_chroma[1 - axis]
-        if want < have:
-            repeated = np.repeat(plane, 1 << (have - want), axis=axis)
-            plane = np.take(repeated, np.arange(-(-size[axis] >> want)), axis=axis)
-        elif want > have:
-            step = 1 << (want - have)
-            places = np.arange(-(-plane.shape[axis] // step) * step).reshape(-1, step)
-            cells = np.take(plane, np.minimum(places, plane.shape[axis] - 1), axis=axis)
-            means = cells.mean(axis=axis + 1, dtype=np.float64)
-            plane = (means if plane.dtype.kind == "f" else np.rint(means)).astype(plane.dtype)
-    return plane
