@@ -291,7 +291,9 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
     if form is None:
         raise format_error(codec, options.pix_fmt)
     coding = form.layout(
-        full_range=True, matrix=Matrix.BT601 if codec == "mjpeg" else layout.matrix
+        full_range=True,
+        matrix=Matrix.BT601 if codec == "mjpeg" else layout.matrix,
+        siting=(0.5, 0.5),  # where JPEG has its chroma
     )
     check_folder(folder, paths, pattern=pattern, overwrite=options.overwrite)
     source = metadata_of(reader)
