@@ -32,20 +32,20 @@ def export(
     """  # fmt: skip
     console = opt.begin(ctx, json=json, quiet=quiet)
     EngineSettings(weights=weights)  # checks the name before torch is loaded
-    from f2rcli.export.folder import export as write  # brings torch
+    from f2rcli.export import folder  # brings torch
 
-    done = write(weights, Path(output), overwrite=overwrite)
-    if done.checked is None:
+    size, checked = folder.export(weights, Path(output), overwrite=overwrite)
+    if checked is None:
         console.warning(
             "the files were not checked: onnxruntime is not installed "
             "(pip install 'f2rcli[export]')."
         )
     else:
-        worst = max(done.checked.values())
+        worst = max(checked.values())
         console.note(f"checked with onnxruntime: within {worst:.1g} of torch")
-    console.note(f"{done.folder}: {', '.join(done.files)}; {done.bytes / 1e6:.1f} MB")
+    console.note(f"{Path(output)}: {', '.join(folder.NAMES)}; {size / 1e6:.1f} MB")
     console.event(
-        "result", path=str(done.folder), files=done.files, bytes=done.bytes, checked=done.checked,
+        "result", path=str(Path(output)), files=folder.NAMES, bytes=size, checked=checked,
         exit_code=EXIT_OK,
     )  # fmt: skip
     return EXIT_OK

@@ -6,7 +6,6 @@ The description never changes but for what description.json beside this module h
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -101,18 +100,11 @@ def _port(port: Port, fixed: dict[str, int]) -> dict[str, Any]:
 NAMES = ("coarse.onnx", "anchor.onnx", "refiner.onnx", "graph.json")
 
 
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """The files written."""
-
-    folder: Path
-    files: tuple[str, ...]
-    bytes: int
-    checked: dict[str, float] | None  # file -> largest difference from torch; None: not checked
-
-
-def export(name_or_path: str, folder: Path, *, overwrite: bool = False) -> Exported:
-    """Write the graphs of F2R's weights and graph.json into a folder: all of them, or none.
+def export(
+    name_or_path: str, folder: Path, *, overwrite: bool = False
+) -> tuple[int, dict[str, float] | None]:
+    """Write the graphs of F2R's weights and graph.json into a folder: all of them, or none. Returns
+    the size in bytes, and the largest difference of every file from torch; None: not checked.
 
     Each is compared with torch, on random pictures of two sizes, where onnxruntime is installed.
     Raises WeightsError for weights of another method, OutputError where the files cannot be
@@ -142,7 +134,7 @@ def export(name_or_path: str, folder: Path, *, overwrite: bool = False) -> Expor
         size = part.publish()
     finally:
         part.discard()
-    return Exported(folder, tuple(part.names), size, apart)
+    return size, apart
 
 
 def _check_folder(folder: Path, *, overwrite: bool) -> None:
