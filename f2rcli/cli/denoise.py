@@ -142,7 +142,7 @@ def denoise(
         from f2rcli.cli.several import denoise_all
 
         return denoise_all(job, source, recursive=recursive, jobs=jobs, shard=shard, say=console)
-    return run_job(job, console).code
+    return run_job(job, console)[0]
 
 
 # Options that say nothing of what a run makes of a clip.
@@ -219,12 +219,7 @@ class Job:
         return str(path.with_name(f"{path.stem}_preview.png"))
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What came of a job."""
-
-    code: int
-    receipt: Receipt | None = None  # None: a dry run
+Done = tuple[int, Receipt | None]  # the exit code; no receipt: a dry run
 
 
 def run_job(job: Job, console: Console) -> Done:
@@ -245,7 +240,7 @@ def _run_job(job: Job, console: Console) -> Done:
         _announce(job, reader, plan, console)
         if plan is not None and job.dry_run:
             _print_plan(job, reader, plan, console)
-            return Done(EXIT_OK)
+            return EXIT_OK, None
         job = _adapted(job, console)
         total = 1 if plan is None else reader.info.expected_frames
         exact = plan is None or reader.info.frames is not None
@@ -453,7 +448,7 @@ def _close(reader: Reader, receipt: Receipt, engine: "Engine | None", console: C
     )
     for line in (*receipt.lines(source_bytes(reader)), *back):
         console.note(line)
-    return Done(code, receipt)
+    return code, receipt
 
 
 def source_bytes(reader: Reader) -> int | None:

@@ -20,7 +20,6 @@ from f2rcli.batch import (
     Records,
     dask_library,
     exit_code,
-    failure,
     find_clips,
     run_in_processes,
     run_on_dask,
@@ -141,16 +140,16 @@ def denoise_clip(
         done.append(run_job(one, voice))
     if ending.code in (EXIT_INTERRUPTED, EXIT_TERMINATED) and voice.stopper.error is not None:
         raise voice.stopper.error
-    seconds = round(time.monotonic() - began, 3)
-    if done and done[0].receipt is not None:
-        receipt, code = done[0].receipt, done[0].code
-        outcome = Outcome.of(
-            clip, "damaged" if code == EXIT_DAMAGED else "done", exit_code=code, seconds=seconds,
-            frames=receipt.frames, bytes=receipt.bytes, warnings=tuple(voice.problems),
-        )  # fmt: skip
+    code, receipt = done[0] if done else (ending.code, None)
+    facts: dict[str, Any] = {
+        "exit_code": code, "seconds": round(time.monotonic() - began, 3),
+        "warnings": tuple(voice.problems),
+    }  # fmt: skip
+    if receipt is not None:
+        status = "damaged" if code == EXIT_DAMAGED else "done"
+        outcome = Outcome.of(clip, status, frames=receipt.frames, bytes=receipt.bytes, **facts)
     else:
-        lost = failure(clip, voice.reason, voice.hint, ending.code)
-        outcome = replace(lost, seconds=seconds, warnings=tuple(voice.problems))
+        outcome = Outcome.of(clip, "failed", reason=voice.reason, hint=voice.hint, **facts)
     with suppress(OSError):  # one that cannot be remembered is still a result
         records.finish(clip, outcome)
     return outcome
