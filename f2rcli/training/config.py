@@ -163,7 +163,9 @@ def from_table(table: Any) -> TrainConfig:
             check_type(key, value, kinds[key])
         return TrainConfig(**table | {"inputs": tuple(map(str, table["inputs"]))})
     except (AttributeError, KeyError, TypeError) as error:
-        raise UsageError(f"no table of its settings ({error}).") from error
+        raise UsageError(
+            f"no table of its settings ({error}).", hint="Give the run another folder."
+        ) from error
 
 
 def _located(name: str, value: Any) -> Any:
