@@ -22,7 +22,7 @@ from f2rcli import weights
 from f2rcli.frames import Space
 from f2rcli.models import layers as fused
 from f2rcli.models.layers import leaves
-from f2rcli.models.planar import Neighbours, Networks
+from f2rcli.models.planar import CentreFrame, Neighbours, Networks
 from f2rcli.planes import LAYOUTS, Layout
 
 SIDE = 64  # cells of the square pictures that are counted: cost per pixel does not depend on it
@@ -125,13 +125,13 @@ def budget(networks: Networks, layout: Layout, length: int) -> Budget:
     sure = torch.ones(1, length - 1, 1, SIDE, SIDE)
     seen = Neighbours(several, several, sure, sure)
     with torch.no_grad():
-        coarse = networks.coarse(layout, noisy, told)
+        centre = CentreFrame(noisy, networks.coarse(layout, noisy, told))
         anchor = networks.anchor(layout, seen, told)
     pixels = CELL[layout.name == "mosaic"] * SIDE**2
     return Budget(
         cost(networks.coarse, layout, noisy, told, pixels=pixels),
         cost(networks.anchor, layout, seen, told, pixels=pixels),
-        cost(networks.refiner, layout, noisy, told, coarse, anchor, seen, pixels=pixels),
+        cost(networks.refiner, layout, centre, told, anchor, seen, pixels=pixels),
     )
 
 

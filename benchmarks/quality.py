@@ -1,13 +1,12 @@
 """Quality on clean clips with noise made on the spot, blind, through the command line.
 
     python benchmarks/quality.py CLIPS [--noise g20 g30 g50 pg corr30 h264]
-        [--frames 8] [--only NAME] [--threads 1] [--stages] [--options ...]
+        [--frames 8] [--only NAME] [--threads 1] [--options ...]
 
 CLIPS is a folder of clean clips (MKV) that were kept out of training. Their noisy versions are
 written to files (see noisy_clips.py), each goes through `f2r denoise --lossless`, and the file that
 comes out is read back and compared with the clean frames: PSNR and SSIM of 8-bit RGB, mean over
-frames, then over clips. `--stages` adds the coarse, anchor and refined estimates from inside the
-pipeline. The last table has the means of all noises.
+frames, then over clips. The last table has the means of all noises.
 """
 
 import argparse
@@ -17,30 +16,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from noisy_clips import Clip, Score, clean_clips, make_noisy, read, score
-from numpy.typing import NDArray
+from noisy_clips import Score, clean_clips, make_noisy, read, score
 
 NOISES = ("g20", "g30", "g50", "pg", "corr30", "h264")
-
-
-def stages(noisy: Path, clean: Clip) -> dict[str, Score]:
-    """The estimates inside the pipeline, clipped and rounded to 8 bits."""
-    from f2rcli.engine.stream import EngineSettings, load_engine, restore_stream
-    from f2rcli.io import open_reader
-    from f2rcli.methods.base import Restored
-
-    estimates: dict[str, list[NDArray[np.uint8]]] = {"coarse": [], "anchor": [], "refined": []}
-    with open_reader(noisy) as reader:
-        engine = load_engine(EngineSettings(), reader.info)
-
-        def keep(restored: Restored) -> None:
-            for name, values in estimates.items():
-                picture = getattr(restored, name)[0].clamp(0, 1).mul(255).round()
-                values.append(picture.byte().permute(1, 2, 0).numpy())
-
-        for _ in restore_stream(iter(reader), engine, keep):
-            pass
-    return {name: score(np.stack(values), clean) for name, values in estimates.items()}
 
 
 def measure(clip: Path, noise: str, arguments: argparse.Namespace, work: Path) -> dict[str, Score]:
@@ -51,10 +29,7 @@ def measure(clip: Path, noise: str, arguments: argparse.Namespace, work: Path) -
     subprocess.run([*command, "--overwrite", *threads, *arguments.options], check=True)
     given = read(noisy, arguments.frames)
     clean = read(clip, arguments.frames)[:, : given.shape[1], : given.shape[2]]
-    scores = {"noisy": score(given, clean)}
-    if arguments.stages:
-        scores |= stages(noisy, clean)
-    return scores | {"f2r": score(read(done, arguments.frames), clean)}
+    return {"noisy": score(given, clean), "f2r": score(read(done, arguments.frames), clean)}
 
 
 def main() -> None:
@@ -65,17 +40,13 @@ def main() -> None:
     parser.add_argument("--noise", nargs="+", default=list(NOISES))
     parser.add_argument("--frames", type=int, default=8)
     parser.add_argument("--threads", type=int, help="of f2r denoise; default: all cores")
-    parser.add_argument(
-        "--stages", action="store_true", help="also score coarse, anchor and refined"
-    )
     parser.add_argument("--only", default="", help="clips whose name contains this")
     parser.add_argument(
         "--options", nargs=argparse.REMAINDER, default=[], help="passed to f2r denoise"
     )
     arguments = parser.parse_args()
     clips = clean_clips(arguments.clips, arguments.only)
-    print("| noise | clip | " + " | ".join(_columns(arguments)) + " |")
-    print("|---" * (2 + len(_columns(arguments))) + "|")
+    print("| noise | clip | noisy | f2r, as written to the file |\n|---|---|---|---|")
     means = {}
     with tempfile.TemporaryDirectory() as folder:
         for noise in arguments.noise:
@@ -93,11 +64,6 @@ def summary(means: dict[str, dict[str, Score]], clips: int) -> str:
     names = list(next(iter(means.values()), {}))
     lines = [f"\n| mean of {clips} clips | {' | '.join(names)} |", "|---" * (1 + len(names)) + "|"]
     return "\n".join([*lines, *(_row(noise, mean) for noise, mean in means.items())])
-
-
-def _columns(arguments: argparse.Namespace) -> list[str]:
-    inner = ["coarse", "anchor", "refined"] if arguments.stages else []
-    return ["noisy", *inner, "f2r, as written to the file"]
 
 
 def _row(name: str, row: dict[str, Score]) -> str:

@@ -41,7 +41,7 @@ from draws import CENTRES, FRAMES, Draw, Draws, bundled, drawn, keep, kept, mapp
 from f2rcli import weights
 from f2rcli.engine.device import LARGE, bf16_serves
 from f2rcli.models.layers import channels_last
-from f2rcli.models.planar import CONFIGS, Coarse, CoarseNet, Neighbours, Networks
+from f2rcli.models.planar import CONFIGS, CentreFrame, CoarseNet, Neighbours, Networks
 from f2rcli.planes import LAYOUTS, Layout, gathered, spread
 from f2rcli.training.muon import Muon
 
@@ -160,7 +160,7 @@ class CoarseStage:
 
     def __init__(self, work: Path, size: str) -> None:
         self.network, wanted = bundled(size).train().coarse, CONFIGS[size]["coarse"]
-        if weights.load(f"f2r-{size}").header.config["coarse"] != wanted:
+        if tuple(weights.load(f"f2r-{size}").header.config["coarse"]["widths"]) != wanted["widths"]:
             self.network = narrowed(bundled("full").train().coarse, wanted)
         self.draws: dict[str, list[Draw]] = {}
         for path in sorted((work / "draws").glob("*.pkl")):
@@ -174,7 +174,7 @@ class CoarseStage:
         frames = [frame(draws[i], rng) for i in rng.choice(len(draws), COARSE_BATCH)]
         batch = batched(layout, frames, rng)
         with autocast():
-            found = self.network(layout, batch["noisy"], batch["told"]).picture
+            found = self.network(layout, batch["noisy"], batch["told"])
         return cost(layout, found, aim(layout, batch, "single"), batch)
 
     def look(self, network: nn.Module) -> list[tuple[str, float, float]]:
@@ -183,7 +183,7 @@ class CoarseStage:
         for kind, draw in self.held:
             frames = [frame(draw, place=place) for place in CENTRES]
             batch = batched(LAYOUTS[draw["layout"]], frames, None)
-            found = network(LAYOUTS[draw["layout"]], batch["noisy"], batch["told"]).picture
+            found = network(LAYOUTS[draw["layout"]], batch["noisy"], batch["told"])
             rows.append((kind, *beside(found, batch["single"], batch["clean"])))
         return rows
 
@@ -277,8 +277,8 @@ def fused(network: Any, layout: Layout, batch: Batch) -> tuple[Tensor, Tensor, T
     """Strict and guided anchor, and the refined centre. Gradients stop at the anchor."""
     near = Neighbours(*(batch[key] for key in ("near", "nearby", "confidence", "worth")))
     anchor = network["anchor"](layout, near, batch["told"])
-    given = batch["noisy"], batch["told"], Coarse(batch["single"], batch["single"])
-    refined = network["refiner"](layout, *given, anchor.detached(), near)
+    centre = CentreFrame(batch["noisy"], batch["single"])
+    refined = network["refiner"](layout, centre, batch["told"], anchor.detached(), near)
     return anchor.strict, anchor.given(batch["single"]), refined
 
 
@@ -403,7 +403,7 @@ def export(work: Path, size: str, out: Path) -> None:
     pair = averaged(nn.ModuleDict({"a": networks.anchor, "r": networks.refiner}), state["mean"])
     networks.anchor, networks.refiner = pair["a"], pair["r"]
     header = weights.load(f"f2r-{size}").header
-    config = {**header.config, "coarse": CONFIGS[size]["coarse"]}
+    config = {**header.config, **CONFIGS[size]}
     header = replace(header, config=config, trained_on=f"clean clips: {state['step']} steps")
     print(out, weights.save(out, header, networks.state_dict()))
 

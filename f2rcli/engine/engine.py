@@ -7,15 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from f2rcli import methods
-from f2rcli.engine.contract.residual import (
-    STRICT,
-    Contract,
-    Tolerance,
+from f2rcli import methods, weights
+from f2rcli.engine.contract.residual import CODED, STRICT, Contract, Tolerance
+from f2rcli.engine.device import (
+    LARGE,
+    Runner,
+    bf16_serves,
+    choose_device,
+    choose_precision,
+    choose_tile,
+    memory_of,
+    picture_size,
 )
-from f2rcli.engine.device import Runner, picture_size
 from f2rcli.engine.planes_store import PlanesStore
-from f2rcli.engine.settings import EngineSettings
+from f2rcli.engine.settings import EngineSettings, check_strengths
+from f2rcli.errors import WeightsError
 from f2rcli.frames import ClipInfo, PlaneLayout, Space
 from f2rcli.methods.base import Method
 from f2rcli.models.layers import channels_last
@@ -29,23 +35,9 @@ from f2rcli.weights import CHANNELS, Weights
 
 if TYPE_CHECKING:
     from f2rcli.engine.resuming import Marks
-from f2rcli import weights
-from f2rcli.engine.contract.residual import CODED
-from f2rcli.engine.device import (
-    LARGE,
-    bf16_serves,
-    choose_device,
-    choose_precision,
-    choose_tile,
-    memory_of,
-)
-from f2rcli.engine.settings import check_strengths
-from f2rcli.errors import WeightsError
 
 BASE_BYTES = 420_000_000  # torch, PyAV and their libraries
 FRAME_BYTES = 130, 215  # per pixel, and per channel of it: frames and flows, measured
-
-
 SHORT_OF_MEMORY = "the GPU's memory ran short for a while: slower without recorded work"
 
 

@@ -35,7 +35,6 @@ from f2rcli.engine.worker import (
     woven,
 )
 from f2rcli.frames import ClipInfo, Frame
-from f2rcli.methods.base import Restored
 from f2rcli.noise.model import NoiseModel
 from f2rcli.system import give_memory_back
 from f2rcli.window import emptied, tee_releasing
@@ -54,10 +53,7 @@ OpeningFrames = Callable[[], Iterable[Frame]] | None  # of the whole clip
 
 
 def denoise_stream(
-    frames: Iterable[Frame],
-    info: ClipInfo,
-    engine: Engine,
-    opening: OpeningFrames = None,
+    frames: Iterable[Frame], info: ClipInfo, engine: Engine, opening: OpeningFrames = None
 ) -> Generator[Frame]:
     """Restore every frame, yielding one for each that comes in, in order, with its own time.
 
@@ -136,13 +132,11 @@ def _one_field_restored(
 def restore_stream(
     frames: Iterable[Frame],
     engine: Engine,
-    watch: Callable[[Restored], None] | None = None,
     opening: OpeningFrames = None,
     worker: Worker | None = None,
 ) -> Iterator[Frame]:
-    """Every frame restored that is not context. `watch` is given all estimates of each that is no
-    copy of the one before; those of sensor values as networks see them (`VarianceStabiliser`).
-    opening: see `denoise_stream`; worker: runs the networks, in the caller's thread by default."""
+    """Every frame restored that is not context. opening: see `denoise_stream`; worker: runs the
+    networks, in the caller's thread by default."""
     whole = None if opening is None else _begun(unique(opening()), engine)
     worker = Worker() if worker is None else worker
     waiting, pictures, _ = _begun(unique(frames, worker), engine, whole)
@@ -152,7 +146,7 @@ def restore_stream(
     noise = NoiseTracker(engine, first.layout)
     begin = (whole and whole.waiting and whole) or _Begun(waiting, pictures, None)
     noise.measure_opening([copies[0] for copies in begin.waiting])
-    blend = ALONE if watch is not None else _blend(begin, engine, noise)
+    blend = _blend(begin, engine, noise)
     del whole, begin
     if blend != ALONE and noise.measured is not None:
         pictures, restore = chain(emptied(waiting), pictures), _restore(engine, noise, worker)
@@ -161,7 +155,7 @@ def restore_stream(
             yield from given(copies, engine.found.aside)
         return
     pictures = chain(emptied(waiting), pictures)
-    yield from _restored(pictures, engine, noise, worker, watch)
+    yield from _restored(pictures, engine, noise, worker)
 
 
 def _blend(begin: "_Begun", engine: Engine, noise: NoiseTracker) -> Blend:
@@ -192,14 +186,10 @@ def _restore(engine: Engine, noise: NoiseTracker, worker: Worker) -> Restore:
 
 
 def _restored(
-    pictures: Iterator[Copies],
-    engine: Engine,
-    noise: NoiseTracker,
-    worker: Worker,
-    watch: Callable[[Restored], None] | None = None,
+    pictures: Iterator[Copies], engine: Engine, noise: NoiseTracker, worker: Worker
 ) -> Iterator[Frame]:
     """Every frame of pictures of known noise restored that is not context."""
-    clip = Restorer(engine, noise, worker, watch)
+    clip = Restorer(engine, noise, worker)
     if engine.found.marks is not None:
         yield from engine.found.marks.restored(clip, pictures)
     else:

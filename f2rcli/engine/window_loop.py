@@ -73,17 +73,9 @@ class Restorer:
     """A stream of pictures that is being restored: by its method, with what is known of its noise,
     and with all that is remembered of the pictures before."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        noise: NoiseTracker,
-        worker: Worker,
-        watch: Callable[[Restored], None] | None = None,
-    ) -> None:
-        """watch: given all estimates of each centre."""
-        self.engine, self.noise, self.watch = engine, noise, watch
+    def __init__(self, engine: Engine, noise: NoiseTracker, worker: Worker) -> None:
+        self.engine, self.noise = engine, noise
         self.method = noise.new_method()
-        self.method.all_shown = watch is not None
         self.worker = worker if isinstance(self.method, Following) else Worker()
         self.packing = Packing(noise.layout, self.method.stride)
         self.probe = ResponseProbe(self.method, engine, noise, self.packing)
@@ -181,14 +173,10 @@ class Restorer:
         """A window's centre, and its copies. A function of its own: no picture outlives it."""
         window, view, past = started.window, started.view, started.past
         frame, *copies = window.centre.copies
-        restored = started.restored()
+        refined = started.restored().refined
         flows = tuple(None if motion is None else motion() for motion in started.motions)
         # after networks have run: what it leaves for the contract takes memory
         self.engine.contract.watch(past, frame, started.noise, flows)
-        if self.watch is not None:
-            self.watch(restored)
-        refined = restored.refined
-        del restored  # what is not written need not wait for what is
         changes = changes_of(self.engine.store.planes(frame), refined, self.noise, self.packing)
         del refined
         if past.shares is not None and self.probe.due(view, past.shares):
@@ -250,10 +238,9 @@ class Restorer:
         small = window.centre.prepared.noisy[0, 0].numel() <= QUICK_PIXELS
         near = any(not one.context for one in window.after)
         if self.past.stands or small or near:  # near: a frame that is written is brought closer
-            worker, watch = self.worker, self.watch
-            self.worker, self.watch = Worker(), None
+            worker, self.worker = self.worker, Worker()
             self.finish(self.start(window))
-            self.worker, self.watch = worker, watch
+            self.worker = worker
             return
         if not window.before:
             self.past = replace(self.past, memory=Memory())

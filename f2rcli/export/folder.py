@@ -33,10 +33,7 @@ from f2rcli.weights import Weights
 
 
 def description(
-    weights: Weights,
-    graphs: Mapping[Graph, bytes],
-    unit: int,
-    checked: Mapping[str, Any] | None,
+    weights: Weights, graphs: Mapping[Graph, bytes], unit: int, checked: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """The contents of graph.json, as JSON values.
 
@@ -158,10 +155,4 @@ def _networks(chosen: Weights) -> Networks:
             f"{chosen.name}: networks that do not see the file's planes; they are not exported.",
             hint="Choose f2r-full, or train new ones.",
         )
-    networks = chosen.network(lambda: Networks(header.config)).eval()
-    if not networks.anchor.guided:
-        raise WeightsError(
-            f"{chosen.name}: networks that share features with each other are not exported.",
-            hint="Choose f2r-full.",
-        )
-    return networks
+    return chosen.network(lambda: Networks(header.config)).eval()

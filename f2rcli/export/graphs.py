@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from f2rcli.frames import Space
-from f2rcli.models.planar import Anchor, Coarse, Neighbours, Networks
+from f2rcli.models.planar import Anchor, CentreFrame, Neighbours, Networks
 from f2rcli.planes import LAYOUTS, ROTATION, Layout
 from f2rcli.weights import Header
 
@@ -111,8 +111,7 @@ def doubled(maps: Tensor) -> Tensor:
 
 class _Coarse(_OnPictures):
     def forward(self, noisy: Tensor, level: Tensor) -> Tensor:
-        made: Coarse = self.network(self.layout, self.pack(noisy), self.told(level))
-        return self.unpack(made.picture)
+        return self.unpack(self.network(self.layout, self.pack(noisy), self.told(level)))
 
 
 class _BlindAnchor(_OnPictures):
@@ -121,7 +120,6 @@ class _BlindAnchor(_OnPictures):
     ) -> tuple[Tensor, ...]:
         seen = self.seen(noisy, coarse, confidence)
         made: Anchor = self.network(self.layout, seen, self.told(level))
-        assert made.correction is not None  # `full` networks are guided
         pictures = self.unpack(made.strict), self.unpack(made.correction)
         weights = torch.stack([doubled(one) for one in made.weights.unbind(1)], 1)
         return *pictures, weights, doubled(made.spread)
@@ -140,14 +138,11 @@ class _Refiner(_OnPictures):
         neighbours_coarse: Tensor,
         confidence: Tensor,
     ) -> Tensor:
-        own, change = self.pack(coarse), self.pack(correction)
+        own = CentreFrame(self.pack(noisy), self.pack(coarse))
         seen = self.seen(neighbours_noisy, neighbours_coarse, confidence)
-        small = functional.avg_pool2d(spread, 2)
-        anchor = Anchor(own, change, own, halved(weights), small, small)
-        refined: Tensor = self.network(
-            self.layout, self.pack(noisy), self.told(level), Coarse(own, small), anchor, seen
-        )
-        return self.unpack(refined)
+        small = functional.avg_pool2d(spread, CELL)
+        anchor = Anchor(own.coarse, self.pack(correction), halved(weights), small)
+        return self.unpack(self.network(self.layout, own, self.told(level), anchor, seen))
 
 
 LIGHT = "black is 0, white is 1"

@@ -35,7 +35,7 @@ class Prepared:
     # (H, W): brightness of `coarse`, for flow and cuts; a tensor where frames stay on the device
     luma: NDArray[np.float32] | Tensor
     look: Any = None  # what motion is looked for in, where the method looks for it
-    deep: Tensor | None = None  # what else the method knows of the frame
+    kept: Tensor | None = None  # what else the method needs of the frame
 
     @property
     def array(self) -> NDArray[np.float32]:
@@ -69,8 +69,6 @@ class Method(Protocol):
     stride: int = 1  # cells that height and width of pictures are to be multiples of
     activation_bytes: int  # memory while networks run, per pixel of what runs at once
     networks: nn.Module  # all of them, to be moved to a device
-
-    all_shown: bool = False  # whether anybody looks at more than `Restored.refined`
 
     @classmethod
     def from_weights(cls, weights: Weights, run: Run, source: PlaneLayout) -> "Method":

@@ -14,7 +14,7 @@ from f2rcli.methods.base import Following, LazyFlow, Method, Prepared, Restored,
 from f2rcli.methods.flows import DeviceFlows, FlowBook, Flows
 from f2rcli.models.flow import doubled_flow
 from f2rcli.models.placing import MAPS, Memory, placed, warped
-from f2rcli.models.planar import Anchor, Coarse, Neighbours, Networks, weighted
+from f2rcli.models.planar import Anchor, CentreFrame, Neighbours, Networks, weighted
 from f2rcli.models.recorded import Graphs, constant
 from f2rcli.noise.model import Told, nothing
 from f2rcli.planes import Layout, packing, spread
@@ -34,7 +34,7 @@ class OfLayout:
 
     cell = 2  # pixels along a side of what it counts
     # Of what goes in and comes out: pictures, whose cells are turned over as well.
-    pictures = frozenset({"picture", "noisy", "coarse", "strict", "correction", "merged"})
+    pictures = frozenset({"noisy", "coarse", "strict", "correction"})
 
     def __init__(self, network: nn.Module, layout: Layout, *, sees_pictures: bool = False) -> None:
         """sees_pictures: whether their rounding to half precision would show."""
@@ -47,7 +47,7 @@ class OfLayout:
         return self.network(self.layout, *inputs)
 
     def flipped(self, values: Any, axes: tuple[int, ...]) -> Any:
-        """Inputs or a result, mirrored along these axes. The first tensor is a picture."""
+        """Inputs or a result, mirrored along these axes. The first of them is a picture."""
         if isinstance(values, Tensor):
             return self._picture(values, axes)
         if hasattr(values, "_fields"):
@@ -58,9 +58,7 @@ class OfLayout:
             one.flip(axes) if isinstance(one, Tensor) else self.flipped(one, axes) for one in rest
         )
 
-    def _part(self, name: str, value: Tensor | None, axes: tuple[int, ...]) -> Tensor | None:
-        if value is None:
-            return None
+    def _part(self, name: str, value: Tensor, axes: tuple[int, ...]) -> Tensor:
         return self._picture(value, axes) if name in self.pictures else value.flip(axes)
 
     def _picture(self, packed: Tensor, axes: tuple[int, ...]) -> Tensor:
@@ -138,14 +136,12 @@ class F2R(Method, Following):
         name = "prepared", id(self.networks), given
         coarse, luma = self._graphs(name, partial(self._prepared, given), noisy)
         shown = luma if isinstance(self.flows, DeviceFlows) else luma.cpu().numpy()
-        # No window holds what the refiner does not take.
-        deep = None if self.networks.refiner.deep is None else coarse.deep
-        return Prepared(index, noisy, coarse.picture, shown, self.flows.look(shown), deep)
+        return Prepared(index, noisy, coarse, shown, self.flows.look(shown))
 
-    def _prepared(self, given: Told | None, noisy: Tensor) -> tuple[Coarse, Tensor]:
+    def _prepared(self, given: Told | None, noisy: Tensor) -> tuple[Tensor, Tensor]:
         """The coarse frame and its brightness."""
-        coarse: Coarse = self._run(self._coarse, noisy, self._maps(given, noisy))
-        return coarse, brightness(self.layout, coarse.picture.detach())[0]
+        coarse: Tensor = self._run(self._coarse, noisy, self._maps(given, noisy))
+        return coarse, brightness(self.layout, coarse.detach())[0]
 
     def restore(self, window: Window[Prepared], told: Told | None) -> Restored:
         """Without neighbours only the coarse estimate is left."""
@@ -172,7 +168,7 @@ class F2R(Method, Following):
         flows = [(flow, agreement) for flow, agreement in followed.rated]
         followed.rated.clear()
         restore = partial(self._finished, self._conditioned(told), place)
-        own = centre.noisy, centre.coarse, centre.deep
+        own = CentreFrame(centre.noisy, centre.coarse)
         if not isinstance(self.flows, DeviceFlows):
             return restore(own, parts, counts, flows)
         name = "finished", id(self.networks), told, place, len(parts)
@@ -195,22 +191,20 @@ class F2R(Method, Following):
         self,
         given: Told | None,
         place: int | None,
-        centre: tuple[Tensor, Tensor, Tensor | None],
+        centre: CentreFrame,
         shown: Sequence[tuple[Tensor, Tensor]],
         counts: Sequence[Tensor],
         flows: Sequence[tuple[Any, Any]],
     ) -> Restored:
         """Both stages. place: of the neighbour that is worth several frames, `counts` of them."""
-        noisy, coarse, deep = centre
+        coarse = centre.coarse
         seen = self.aligned(shown, flows, place, counts, coarse)
         merged = weighted(seen.confidence, seen.coarse) / seen.confidence.sum(1).clamp_min(1e-4)
         anchor: Anchor = self._run(self._anchor, seen, self._maps(given, merged))
         start = anchor.given(coarse)
         if self.estimate is Estimate.ANCHOR:
             return Restored(coarse, start, start)
-        own = Coarse(coarse, deep)
-        maps = self._maps(given, start)
-        refined = self._run(self._refiner, noisy, maps, own, anchor, seen)
+        refined = self._run(self._refiner, centre, self._maps(given, start), anchor, seen)
         return Restored(coarse, start, refined)
 
     def aligned(

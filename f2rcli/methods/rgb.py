@@ -69,14 +69,12 @@ class OnPlanes(Method):
 
     def prepare(self, index: int, noisy: Tensor, told: Told | None) -> Prepared:
         made = self.inner.prepare(index, self.picture(noisy), _of_channels(told))
-        return replace(made, deep=noisy)
+        return replace(made, kept=noisy)
 
     def restore(self, window: Window[Prepared], told: Told | None) -> Restored:
         done = self.inner.restore(window, _of_channels(told))
         centre = window.centre
-        if not self.all_shown:
-            return Restored.single(self._packed(centre, done.refined - centre.noisy))
-        return Restored(*(self._packed(centre, one - centre.noisy) for one in done))
+        return Restored.single(self._packed(centre, done.refined - centre.noisy))
 
     def forget(self) -> None:
         self.inner.forget()
@@ -98,7 +96,7 @@ class OnPlanes(Method):
 
     def _packed(self, centre: Prepared, change: Tensor) -> Tensor:
         """The centre's packed planes with a change of its picture."""
-        assert centre.deep is not None  # prepared above
+        assert centre.kept is not None  # prepared above
         if len(self._layout.planes) == 1:
             change = change.mean(1, keepdim=True)
         planes = list(change[0])
@@ -106,7 +104,7 @@ class OnPlanes(Method):
             planes = mixed(yuv.matrices(self._source.matrix)[1], planes)
         if not self._even:
             planes[1:] = [yuv.sampled(plane, self._source) for plane in planes[1:]]
-        return centre.deep + pack(self._layout, planes)[None]
+        return centre.kept + pack(self._layout, planes)[None]
 
 
 def _of_channels(told: Told | None) -> NoiseModel | None:

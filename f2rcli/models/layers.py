@@ -252,20 +252,6 @@ def inner_mean(x: Tensor, side: int) -> Tensor:
     return x
 
 
-def pooled(x: Tensor, side: int) -> Tensor:
-    """Means over cells of side x side pixels, (..., H, W) -> (..., H / side, W / side)."""
-    height, width = (length // side for length in x.shape[-2:])
-    tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]  # torch's stub
-    if x.device.type != "cpu" or x.requires_grad or tracing:
-        small = functional.avg_pool2d(x.flatten(0, -4), side)
-        return small.view(*x.shape[:-2], height, width)
-    means = np.empty((x.shape[:-2].numel(), height, width), np.float32)
-    planes = x.detach().float().reshape(len(means), *x.shape[-2:]).numpy()
-    for plane, mean in zip(planes, means, strict=True):  # a fifth of the time
-        cv2.resize(plane, (width, height), mean, interpolation=cv2.INTER_AREA)
-    return torch.from_numpy(means).view(*x.shape[:-2], height, width)
-
-
 def _inner_mean(x: Tensor, side: int) -> Tensor:
     """The same by OpenCV."""
     height, width = x.shape[-2:]

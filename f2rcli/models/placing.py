@@ -183,11 +183,7 @@ def _only(flow: Flow | Tensor, where: Tensor) -> Flow | Tensor:
 
 
 def _excess(
-    layout: Layout,
-    old: list[Tensor],
-    new: list[Tensor],
-    variance: Tensor,
-    count: Tensor,
+    layout: Layout, old: list[Tensor], new: list[Tensor], variance: Tensor, count: Tensor
 ) -> Tensor:
     """How far the old and the new, noisy and coarse, differ beyond what noise explains, (1, 1, h,
     w), in units of the noise's variance: judged on the frames, on their low frequencies, and on the

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from f2rcli.models.layers import (
     SLOPE,
@@ -27,7 +26,6 @@ from f2rcli.models.layers import (
     convolved,
     inner_mean,
     lowered,
-    pooled,
     together,
 )
 from f2rcli.planes import LAYOUTS, Layout
@@ -41,47 +39,23 @@ NOTHING = -1e4  # logit of a neighbour that is not there
 # `lite` was shaped by measured time (benchmarks/results).
 CONFIGS: dict[str, dict[str, Any]] = {
     "full": {
-        "coarse": {"widths": (32, 64, 128), "encoders": (1, 1), "middle": 2, "decoders": (1, 1)},
-        "anchor": {
-            "trunk": {"widths": (24, 48, 96), "encoders": (1, 1), "middle": 2, "decoders": (1, 1)},
-            "hidden": 12,
-            "step": 1,
-            "guided": True,
-        },
-        "refiner": {
-            "trunk": {"widths": (48, 64, 128), "encoders": (1, 1), "middle": 2, "decoders": (1, 1)},
-            "embed": 20,
-            "deep": 0,
-            "guided": True,
-        },
+        "coarse": {"widths": (32, 64, 128)},
+        "anchor": {"widths": (24, 48, 96), "hidden": 12},
+        "refiner": {"widths": (48, 64, 128), "embed": 20},
     },
     "lite": {
-        "coarse": {"widths": (24, 48, 96), "encoders": (1, 1), "middle": 2, "decoders": (1, 1)},
-        "anchor": {
-            "trunk": {"widths": (12, 24, 48), "encoders": (1, 1), "middle": 2, "decoders": (1, 1)},
-            "hidden": 8,
-            "step": 1,
-            "guided": True,
-        },
-        "refiner": {
-            "trunk": {"widths": (24, 48, 96), "encoders": (1, 1), "middle": 2, "decoders": (1, 1)},
-            "embed": 8,
-            "deep": 0,
-            "guided": True,
-        },
+        "coarse": {"widths": (24, 48, 96)},
+        "anchor": {"widths": (12, 24, 48), "hidden": 8},
+        "refiner": {"widths": (24, 48, 96), "embed": 8},
     },
 }
 
 
-class Coarse(NamedTuple):
-    """One frame by itself."""
+class CentreFrame(NamedTuple):
+    """The frame that is to be restored."""
 
-    picture: Tensor  # (B, C, h, w)
-    deep: Tensor | None  # (B, D, h/2, w/2): what the trunk knows, for refiners that take it
-
-    def detached(self) -> "Coarse":
-        """The same, through which no gradient passes."""
-        return Coarse(self.picture.detach(), None if self.deep is None else self.deep.detach())
+    noisy: Tensor  # (B, C, h, w): as it is
+    coarse: Tensor  # (B, C, h, w): restored by itself
 
 
 class Neighbours(NamedTuple):
@@ -97,21 +71,17 @@ class Anchor(NamedTuple):
     """Stage 1's estimates of the centre; no noisy sample of the centre enters them."""
 
     strict: Tensor  # (B, C, h, w): made of neighbours alone
-    correction: Tensor | None  # (B, C, h, w): what guided mode adds to the centre's coarse frame
-    merged: Tensor  # (B, C, h, w): the mean of the noisy neighbours by `weights`
+    correction: Tensor  # (B, C, h, w): what neighbours add to the centre's coarse frame
     weights: Tensor  # (B, N, 1, h, w): sum to one over N
     spread: Tensor  # (B, 1, h, w): how far neighbours disagree
-    deep: Tensor  # (B, D, h/2, w/2): what the trunk knows
 
     def given(self, coarse_centre: Tensor) -> Tensor:
-        """What the refiner begins from: guided, the coarse centre (B, C, h, w) with what
-        neighbours add to it at the very end; without that mode, the strict estimate."""
-        return self.strict if self.correction is None else coarse_centre + self.correction
+        """What the refiner begins from: the coarse centre (B, C, h, w) with what neighbours add."""
+        return coarse_centre + self.correction
 
     def detached(self) -> "Anchor":
         """The same, through which no gradient passes."""
-        parts = {name: part for name, part in self._asdict().items() if part is not None}
-        return self._replace(**{name: part.detach() for name, part in parts.items()})
+        return Anchor(*(part.detach() for part in self))
 
 
 class Restored(NamedTuple):
@@ -123,44 +93,33 @@ class Restored(NamedTuple):
 
 
 class Trunk(nn.Module):
-    """A U-Net over features (B, widths[0], h, w): residual blocks on every level."""
+    """A U-Net over features (B, widths[0], h, w): a residual block before every halving, two in the
+    middle, one after every doubling."""
 
-    def __init__(
-        self,
-        widths: tuple[int, ...],
-        encoders: tuple[int, ...],
-        middle: int,
-        decoders: tuple[int, ...],
-    ) -> None:
-        """encoders, decoders: blocks of every level but the last, `middle` of that."""
+    def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
         pairs = list(pairwise(widths))
-        self.encoders = nn.ModuleList(map(_blocks, widths[:-1], encoders))
+        self.encoders = nn.ModuleList(_blocks(width, 1) for width in widths[:-1])
         self.downs = nn.ModuleList(Down(a, b) for a, b in pairs)
-        self.middle = _blocks(widths[-1], middle)
+        self.middle = _blocks(widths[-1], 2)
         self.ups = nn.ModuleList(Up(b, a) for a, b in pairs)
-        self.decoders = nn.ModuleList(map(_blocks, widths[:-1], decoders))
+        self.decoders = nn.ModuleList(_blocks(width, 1) for width in widths[:-1])
         self.stride = 2 ** len(pairs)
-        blocks = [a + b for a, b in zip(encoders, decoders, strict=True)] + [middle]
-        # cells within which an input can change an output: two convolutions a block, and both ends
-        self.reach = 2 + sum((2 * n + 1) * 2**level for level, n in enumerate(blocks))
+        # cells within which an input can change an output: two blocks of two convolutions on every
+        # level, and both ends
+        self.reach = 2 + sum((2 * 2 + 1) * 2**level for level in range(len(widths)))
 
-    def forward(self, x: Tensor, deep: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """h and w multiples of `stride`; deep (B, widths[1], h/2, w/2) is added where the second
-        level begins -> features like x, and those of the second level where it ends."""
+    def forward(self, x: Tensor) -> Tensor:
+        """h and w multiples of `stride` -> features like x."""
         skips = []
-        for level, (encoder, down) in enumerate(zip(self.encoders, self.downs, strict=True)):
+        for encoder, down in zip(self.encoders, self.downs, strict=True):
             x = encoder(x)
             skips.append(x)
             x = down(x)
-            if deep is not None and level == 0:
-                x = x + deep
-        x = second = self.middle(x)
+        x = self.middle(x)
         for level in range(len(skips) - 1, -1, -1):
             x = self.decoders[level](self.ups[level](x, skips[level]))
-            if level == 1:
-                second = x
-        return x, second
+        return x
 
 
 def _blocks(width: int, count: int) -> nn.Sequential:
@@ -193,37 +152,35 @@ def of(layers: nn.ModuleDict, layout: Layout) -> nn.Conv2d:
 class CoarseNet(nn.Module):
     """The denoiser of single frames."""
 
-    def __init__(self, layouts: Sequence[str], **trunk: Any) -> None:
+    def __init__(self, layouts: Sequence[str], widths: Sequence[int]) -> None:
         super().__init__()
-        width = trunk["widths"][0]
+        width = widths[0]
         self.stems = per_layout(
             layouts, lambda one: conv(one.channels + 2 * len(one.planes), width)
         )
-        self.trunk = Trunk(**trunk)
+        self.trunk = Trunk(widths)
         self.tails = per_layout(layouts, lambda one: conv(width, one.channels, gain=0.1))
         self.stride, self.reach = self.trunk.stride, self.trunk.reach
 
-    def forward(self, layout: Layout, noisy: Tensor, told: Tensor) -> Coarse:
-        """noisy (B, C, h, w); told (B, 2 P, h, w): noise of every plane, then codec's errors."""
-        x, deep = self.trunk(stem(self.stems, layout, [noisy, told]))
-        return Coarse(noisy + tail(self.tails, layout, x), deep)
+    def forward(self, layout: Layout, noisy: Tensor, told: Tensor) -> Tensor:
+        """noisy (B, C, h, w); told (B, 2 P, h, w): noise of every plane, then codec's errors ->
+        the coarse frame (B, C, h, w)."""
+        x = self.trunk(stem(self.stems, layout, [noisy, told]))
+        return noisy + tail(self.tails, layout, x)
 
 
 class AnchorNet(nn.Module):
     """Stage 1, the blind temporal estimator. The centre is not among its arguments.
 
     A softmax weighs the neighbours cell by cell; the weighted mean of the *noisy* ones is linear in
-    their noise. A trunk adds a change to it: `strict`; where `guided` is wanted, also one for
-    the coarse centre, to which it is added outside.
+    their noise. A trunk adds a change to it, `strict`, and makes one for the coarse centre, to
+    which it is added outside.
     """
 
-    def __init__(
-        self, layouts: Sequence[str], trunk: dict[str, Any], hidden: int, step: int, *, guided: bool
-    ) -> None:
-        """hidden: channels of the weighing; step: cells along a side that it looks at as one."""
+    def __init__(self, layouts: Sequence[str], widths: Sequence[int], hidden: int) -> None:
+        """hidden: channels of the weighing."""
         super().__init__()
-        width = trunk["widths"][0]
-        self.step = step
+        width = widths[0]
         self.firsts = per_layout(
             layouts, lambda one: nn.Conv2d(one.channels + 2, hidden, 3, padding=1)
         )
@@ -234,12 +191,10 @@ class AnchorNet(nn.Module):
         self.stems = per_layout(
             layouts, lambda one: conv(2 * one.channels + 1 + 2 * len(one.planes), width)
         )
-        self.trunk = Trunk(**trunk)
-        self.guided = guided
-        count = 2 if guided else 1
-        self.tails = per_layout(layouts, lambda one: conv(width, count * one.channels, gain=0.1))
-        self.stride = max(self.trunk.stride, step)
-        self.reach = self.trunk.reach + (NEAR // 2 + 4) * step  # the weighing, and its enlargement
+        self.trunk = Trunk(widths)
+        self.tails = per_layout(layouts, lambda one: conv(width, 2 * one.channels, gain=0.1))
+        self.stride = self.trunk.stride
+        self.reach = self.trunk.reach + NEAR // 2 + 4  # the weighing
 
     def forward(self, layout: Layout, neighbours: Neighbours, told: Tensor) -> Anchor:
         """told (B, 2 P, h, w): the maps of one frame's noise and codec's errors."""
@@ -248,16 +203,14 @@ class AnchorNet(nn.Module):
         noisy = weighted(weights, neighbours.noisy)
         texture = noisy - merged  # what coarse frames lack
         left = weighted(weights.square(), 1 / neighbours.worth).sqrt()  # of noise, as a share
-        begun = stem(self.stems, layout, [merged, texture, spread, told * left])
-        x, deep = self.trunk(begun)
-        strict, *guided = torch.split(tail(self.tails, layout, x), layout.channels, 1)
-        correction = texture + guided[0] if guided else None
-        return Anchor(noisy + strict, correction, noisy, weights, spread, deep)
+        x = self.trunk(stem(self.stems, layout, [merged, texture, spread, told * left]))
+        strict, guided = tail(self.tails, layout, x).chunk(2, 1)
+        return Anchor(noisy + strict, texture + guided, weights, spread)
 
     def _weigh(self, layout: Layout, seen: Neighbours) -> tuple[Tensor, Tensor]:
         """Weights (B, N, 1, h, w), and how far neighbours disagree (B, 1, h, w), which is also the
         unit of disagreement: weights do not change when a clip is made brighter."""
-        coarse, sure = (self._seen(one) for one in (seen.coarse, seen.confidence))
+        coarse, sure = seen.coarse, seen.confidence
         trust = sure / sure.sum(1, keepdim=True).clamp_min(EPSILON)
         apart = coarse - weighted(trust, coarse).unsqueeze(1)
         distance = apart.abs().mean(2, keepdim=True)
@@ -268,22 +221,9 @@ class AnchorNet(nn.Module):
             x = together([*parts, sure[:, place].clamp_max(1)])
             x = convolved(self.second, convolved(of(self.firsts, layout), x, SLOPE), SLOPE)
             found.append(convolved(self.logits, x).float())
-        x = torch.stack(found, 1).flatten(0, 1)
-        if self.step > 1:
-            x, spread = (
-                functional.interpolate(one, scale_factor=self.step, mode="bilinear")
-                for one in (x, spread)
-            )
-        sure = seen.confidence
-        logits = torch.log(sure + EPSILON) + x.view(sure.shape)
+        logits = torch.log(sure + EPSILON) + torch.stack(found, 1)
         missing = sure.amax((2, 3, 4), keepdim=True) == 0
         return torch.softmax(logits.masked_fill(missing, NOTHING), 1), spread
-
-    def _seen(self, pictures: Tensor) -> Tensor:
-        """Pictures (B, N, C, h, w) as the weighing looks at them: `step` cells at once."""
-        if self.step == 1:
-            return pictures
-        return pooled(pictures, self.step)
 
 
 class RefinerNet(nn.Module):
@@ -292,55 +232,40 @@ class RefinerNet(nn.Module):
     It begins at the posterior mean of the centre, given the anchor, and adds a change to it.
     """
 
-    def __init__(
-        self, layouts: Sequence[str], trunk: dict[str, Any], embed: int, deep: int, *, guided: bool
-    ) -> None:
-        """embed: features made of every neighbour, and averaged over them; deep: features of the
-        coarse frame's and the anchor's trunks together that enter its own; guided: whether the
-        anchor is, which is then shown beside where it begins; else the merged neighbours are."""
+    def __init__(self, layouts: Sequence[str], widths: Sequence[int], embed: int) -> None:
+        """embed: features made of every neighbour, and averaged over them."""
         super().__init__()
-        width = trunk["widths"][0]
-        self.embeds = (
-            per_layout(layouts, lambda one: conv(2 * one.channels + 1, embed)) if embed else None
-        )
-        self.guided = guided
+        width = widths[0]
+        self.embeds = per_layout(layouts, lambda one: conv(2 * one.channels + 1, embed))
         self.stems = per_layout(
             layouts, lambda one: conv(4 * one.channels + 2 * len(one.planes) + 2 + 2 * embed, width)
         )
-        self.deep = conv(deep, trunk["widths"][1], 1, gain=0.1) if deep else None
-        self.trunk = Trunk(**trunk)
+        self.trunk = Trunk(widths)
         self.tails = per_layout(layouts, lambda one: conv(width, one.channels, gain=0.01))
         self.stride, self.reach = self.trunk.stride, self.trunk.reach + WIDE // 2 + 1
 
     def forward(
         self,
         layout: Layout,
-        noisy: Tensor,
+        centre: CentreFrame,
         told: Tensor,
-        coarse: Coarse,
         anchor: Anchor,
         neighbours: Neighbours,
     ) -> Tensor:
-        """noisy (B, C, h, w), told (B, 2 P, h, w): the centre's -> the refined centre."""
-        given = anchor.given(coarse.picture)
+        """told (B, 2 P, h, w): of the centre -> the refined centre (B, C, h, w)."""
+        noisy, coarse = centre
+        given = anchor.given(coarse)
         start = posterior_mean(layout, noisy, given, told)
-        beside = given if self.guided else anchor.merged
-        parts = [start, noisy - start, coarse.picture - start, beside - start]
         alone = told[:, :1] / (1 + neighbours.confidence.sum(1))  # noise where nothing helps
-        parts += [told, anchor.spread, alone]
-        if self.embeds is not None:
-            parts += self._embedded(layout, start, anchor, neighbours)
-        deep = None
-        if self.deep is not None and coarse.deep is not None:
-            deep = convolved(self.deep, torch.cat([coarse.deep, anchor.deep], 1))
-        x, _ = self.trunk(stem(self.stems, layout, parts), deep)
+        parts = [start, noisy - start, coarse - start, given - start, told, anchor.spread, alone]
+        parts += self._embedded(layout, start, anchor, neighbours)
+        x = self.trunk(stem(self.stems, layout, parts))
         return start + tail(self.tails, layout, x)
 
     def _embedded(
         self, layout: Layout, start: Tensor, anchor: Anchor, seen: Neighbours
     ) -> list[Tensor]:
         """Neighbours' features, as means over them by the anchor's weights and by confidence."""
-        assert self.embeds is not None
         trust = seen.confidence / seen.confidence.sum(1, keepdim=True).clamp_min(EPSILON)
         means = [start.new_zeros(()), start.new_zeros(())]
         for place in range(seen.coarse.shape[1]):
@@ -367,16 +292,15 @@ class Networks(nn.Module):
         self.stride = max(part.stride for part in (self.coarse, self.anchor, self.refiner))
 
     def forward(
-        self, layout: Layout, noisy: Tensor, told: Tensor, coarse: Coarse, neighbours: Neighbours
+        self, layout: Layout, centre: CentreFrame, told: Tensor, neighbours: Neighbours
     ) -> Restored:
-        """Both stages on a centre: its noisy planes (B, C, h, w), what is told of them (B, 2 P, h,
-        w) and its coarse frame. Gradients do not pass from one stage to the one before, so that a
-        coarse frame and an anchor stay estimates of the picture and do not become messages to the
-        refiner."""
-        fixed = coarse.detached()
+        """Both stages on a centre and what is told of it (B, 2 P, h, w). Gradients do not pass from
+        one stage to the one before, so that a coarse frame and an anchor stay estimates of the
+        picture and do not become messages to the refiner."""
+        fixed = centre._replace(coarse=centre.coarse.detach())
         anchor = self.anchor(layout, neighbours, told)
-        refined = self.refiner(layout, noisy, told, fixed, anchor.detached(), neighbours)
-        return Restored(anchor.strict, anchor.given(fixed.picture), refined)
+        refined = self.refiner(layout, fixed, told, anchor.detached(), neighbours)
+        return Restored(anchor.strict, anchor.given(fixed.coarse), refined)
 
 
 def posterior_mean(layout: Layout, noisy: Tensor, anchor: Tensor, told: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from f2rcli.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE
 from f2rcli.export import onnx_file
 from f2rcli.export.folder import NAMES
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout, Space
-from f2rcli.models.planar import Neighbours, Networks
+from f2rcli.models.planar import CentreFrame, Neighbours, Networks
 from f2rcli.planes import LAYOUTS, ROTATION, Layout, pack, unpack
 from tests.cli.conftest import Done
 
@@ -32,12 +32,12 @@ runtime = pytest.importorskip("onnxruntime")
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "onnx_denoise.py"
 ALL = ["f2r-full", "f2r-full-mosaic"]  # others share their graphs; `tiny` is a gray one
-TRUNK = {"widths": (8, 8), "encoders": (1,), "middle": 1, "decoders": (1,)}
+WIDTHS = (8, 8)
 TINY = {
     "layouts": ["gray"],
-    "coarse": TRUNK,
-    "anchor": {"trunk": TRUNK, "hidden": 8, "step": 1, "guided": True},
-    "refiner": {"trunk": TRUNK, "embed": 8, "deep": 0, "guided": True},
+    "coarse": {"widths": WIDTHS},
+    "anchor": {"widths": WIDTHS, "hidden": 8},
+    "refiner": {"widths": WIDTHS, "embed": 8},
 }
 SIZES = [(1, 40, 64), (2, 72, 24)]  # pictures, height, width
 SIGMA = 20.0
@@ -145,13 +145,13 @@ def chained(
     with torch.inference_mode():
         noisy = packed(layout, given["noisy"])
         coarse = torchs.coarse(layout, noisy, told)
-        given["coarse"] = unpacked(layout, coarse.picture)
+        given["coarse"] = unpacked(layout, coarse)
         pictures = (packed(layout, given[f"neighbours_{kind}"]) for kind in ("noisy", "coarse"))
         seen = Neighbours(*pictures, sure, sure.clamp_min(1))
         anchor = torchs.anchor(layout, seen, told)
         given["correction"] = unpacked(layout, anchor.correction)
         given["weights"], given["spread"] = doubled(anchor.weights), doubled(anchor.spread)
-        refined = torchs.refiner(layout, noisy, told, coarse, anchor, seen)
+        refined = torchs.refiner(layout, CentreFrame(noisy, coarse), told, anchor, seen)
     wanted = [unpacked(layout, anchor.strict), *(given[n] for n in ("correction", "weights"))]
     wanted.append(given["spread"])
     return given, [[given["coarse"]], wanted, [unpacked(layout, refined)]]

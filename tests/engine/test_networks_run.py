@@ -47,7 +47,7 @@ def exact(sigma: float, precision: str = "auto") -> bool:
     picture = Packing(source, method.stride).packed(engine.store.planes(frames[0]))
     with torch.inference_mode():
         full = method.networks.coarse(packing(source), picture, nothing(packing(source), picture))
-    return bool(torch.equal(method.prepare(0, picture, None).coarse, full.picture))
+    return bool(torch.equal(method.prepare(0, picture, None).coarse, full))
 
 
 def test_faint_noise_is_not_lost_in_the_rounding_of_whole_pictures() -> None:

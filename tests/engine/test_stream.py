@@ -11,12 +11,14 @@ import torch
 
 from f2rcli import weights
 from f2rcli.engine import stream, window_loop
+from f2rcli.engine.level import NoiseTracker
+from f2rcli.engine.planes_store import Packing
 from f2rcli.errors import DeviceError, UsageError, WeightsError
 from f2rcli.frames import Family, Frame, Mosaic, PlaneLayout, Space
-from f2rcli.methods.base import Restored
 from f2rcli.models.planar import Networks
 from f2rcli.planes import LAYOUTS, packing, unpack
 from f2rcli.weights import Header
+from f2rcli.window import windows
 from tests.engine.conftest import (
     GRAY8,
     clean_clip,
@@ -262,10 +264,16 @@ def test_the_noise_is_estimated_within_a_tenth(sigma: float) -> None:
     assert model.sigma8 == pytest.approx((sigma,) * 3, rel=0.1)
 
 
+@torch.inference_mode()
 def test_inside_the_pipeline_each_stage_is_better_than_the_one_before() -> None:
     clean, frames = clean_clip(7), noisy_clip(7, sigma=40)
-    restored: list[Restored] = []
-    assert len(list(restore_stream(iter(frames), engine_for(frames), restored.append))) == 7
+    noise = NoiseTracker(engine_for(frames), frames[0].layout)
+    noise.measure_opening(frames)
+    method = noise.new_method()
+    given = Packing(frames[0].layout, method.stride)
+    pictures = [given.packed(noise.engine.store.planes(frame)) for frame in frames]
+    ready = [method.prepare(i, one, noise.told) for i, one in enumerate(pictures)]
+    restored = [method.restore(window, noise.told) for window in windows(ready, method.length)]
     layout, (height, width) = packing(frames[0].layout), clean.shape[-2:]
 
     def error(name: str) -> float:
@@ -311,16 +319,10 @@ def test_a_result_that_is_not_a_number_stops_the_run() -> None:
 
 
 SHAPE = {  # an anchor and a refiner of other depths and widths than the coarse network
-    "coarse": {"widths": [8, 8, 8], "encoders": [1, 1], "middle": 1, "decoders": [1, 1]},
-    "anchor": {
-        "trunk": {"widths": [4, 8], "encoders": [0], "middle": 1, "decoders": [1]},
-        "hidden": 4, "step": 1, "guided": True,
-    },
-    "refiner": {
-        "trunk": {"widths": [8, 8, 8], "encoders": [1, 0], "middle": 2, "decoders": [0, 1]},
-        "embed": 4, "deep": 0, "guided": True,
-    },
-}  # fmt: skip
+    "coarse": {"widths": [8, 8, 8]},
+    "anchor": {"widths": [4, 8], "hidden": 4},
+    "refiner": {"widths": [8, 8, 12], "embed": 4},
+}
 
 
 @pytest.mark.parametrize("kind", ["4:2:0", "RGB", "gray", "mosaic"])

@@ -1,5 +1,6 @@
 """F2R: what its anchor may see, and how often each part runs."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -55,10 +56,7 @@ def test_what_is_noisy_in_the_centre_does_not_change_a_bit_of_the_anchor(place: 
         method = untrained()
         window = window_at(method, moving_clip(), place)
         centre = window.centre
-        changed = Prepared(
-            centre.index, centre.noisy + louder, centre.coarse, centre.luma, centre.look,
-            centre.deep,
-        )  # fmt: skip
+        changed = replace(centre, noisy=centre.noisy + louder)
         found.append(method.restore(Window(changed, window.before, window.after), TOLD))
     assert torch.equal(found[0].anchor, found[1].anchor)
     assert not torch.allclose(found[0].refined, found[1].refined)

@@ -4,14 +4,7 @@ import pytest
 import torch
 
 from f2rcli.engine import device as tiles
-from f2rcli.models.blind2sound import (
-    LEAST,
-    Belief,
-    DenoisingUNet,
-    Estimator,
-    NoiseLevel,
-    around,
-)
+from f2rcli.models.blind2sound import LEAST, Belief, DenoisingUNet, Estimator, NoiseLevel, around
 
 Runner = tiles.Runner
 

@@ -48,10 +48,7 @@ def test_the_cost_per_megapixel() -> None:
     """The published size; a stream needs one image and two blocks."""
     frames, level = torch.rand(1, 3, 3, 64, 64), torch.zeros(1, 1, 64, 64)
     with torch.inference_mode():
-        found = (
-            gmacs(ImageModule(3), frames[:, 0]),
-            gmacs(FusionBlock(3), frames, level),
-        )
+        found = (gmacs(ImageModule(3), frames[:, 0]), gmacs(FusionBlock(3), frames, level))
     assert found == pytest.approx((180.9, 159.0), abs=0.1)
 
 

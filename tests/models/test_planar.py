@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from f2rcli.models.placing import MAPS, rated, warped
-from f2rcli.models.planar import CONFIGS, Coarse, Neighbours, Networks, Restored
+from f2rcli.models.planar import CONFIGS, CentreFrame, Neighbours, Networks, Restored
 from f2rcli.planes import LAYOUTS, Layout, gathered
 
 MOST = 45.0  # GMAC per megapixel
@@ -34,13 +34,14 @@ class Scene:
         pictures = [torch.rand(shape, generator=drawn) for _ in range(2)]
         sure = torch.rand(2, 4, 1, side, side, generator=drawn) + 0.1
         self.neighbours = Neighbours(pictures[0], pictures[1], sure, torch.ones_like(sure))
-        self.coarse: Coarse = networks.coarse(layout, self.noisy, self.told)
+        self.coarse: Tensor = networks.coarse(layout, self.noisy, self.told)
 
     def restored(self, noisy: Tensor | None = None, seen: Neighbours | None = None) -> Restored:
         centre = self.noisy if noisy is None else noisy
         around = self.neighbours if seen is None else seen
         with torch.no_grad():
-            done: Restored = self.networks(self.layout, centre, self.told, self.coarse, around)
+            given = CentreFrame(centre, self.coarse), self.told, around
+            done: Restored = self.networks(self.layout, *given)
         return done
 
 
@@ -69,12 +70,11 @@ def test_the_anchor_does_not_change_by_a_bit_with_the_centres_noise(size: str) -
 def test_no_gradient_leads_from_the_anchor_to_the_centre(lite: Networks) -> None:
     scene = Scene(LAYOUTS["rgb"], lite)
     noisy = scene.noisy.clone().requires_grad_()
-    told = scene.told
-    coarse = Coarse(scene.coarse.picture.detach(), scene.coarse.deep.detach().requires_grad_())
-    done = lite(scene.layout, noisy, told, coarse, scene.neighbours)
+    coarse = scene.coarse.detach().requires_grad_()
+    done = lite(scene.layout, CentreFrame(noisy, coarse), scene.told, scene.neighbours)
     for anchor in (done.strict, done.anchor):
         reached = torch.autograd.grad(
-            anchor.sum(), [noisy, coarse.deep], retain_graph=True, allow_unused=True
+            anchor.sum(), [noisy, coarse], retain_graph=True, allow_unused=True
         )
         assert reached == (None, None)
     assert torch.autograd.grad(done.refined.sum(), noisy)[0].abs().sum() > 0
@@ -99,8 +99,8 @@ def test_a_missing_neighbour_is_not_looked_at_and_order_does_not_matter(lite: Ne
 @torch.no_grad()
 def test_twice_the_light_gives_twice_the_picture(lite: Networks) -> None:
     scene = Scene(LAYOUTS["rgb"], lite)
-    double = lite.coarse(scene.layout, 2 * scene.noisy, 2 * scene.told).picture
-    torch.testing.assert_close(double, 2 * scene.coarse.picture, rtol=1e-4, atol=1e-4)
+    double = lite.coarse(scene.layout, 2 * scene.noisy, 2 * scene.told)
+    torch.testing.assert_close(double, 2 * scene.coarse, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

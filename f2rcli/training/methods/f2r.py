@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from f2rcli.engine.device import Runner
 from f2rcli.methods.f2r import F2R
 from f2rcli.models.placing import placed as rated
-from f2rcli.models.planar import CONFIGS, Coarse, Networks
+from f2rcli.models.planar import CONFIGS, CentreFrame, Networks
 from f2rcli.training.events import Event, EventKind
 from f2rcli.training.exams import Noise, ValidationErrors, as_stored
 from f2rcli.training.excerpts import TAU, Batch, Centre, Excerpt, TargetKind, make_excerpt
@@ -280,14 +280,12 @@ class PairStage(Stage):
         total = torch.zeros((), device=batch.shown.device)
         if "coarse" in self.parts:
             alone = len(self.parts) == 1
-            total = total + (1 if alone else SINGLE) * cost(coarse.picture, batch.asked, batch)
+            total = total + (1 if alone else SINGLE) * cost(coarse, batch.asked, batch)
             if alone:
                 return total
         done = estimates(self.networks, batch, coarse, refine="refiner" in self.parts)
         if "anchor" in self.parts:
-            blind = cost(done.strict, batch.own, batch)
-            if done.anchor is not done.strict:
-                blind = blind + cost(done.anchor, batch.own, batch)
+            blind = cost(done.strict, batch.own, batch) + cost(done.anchor, batch.own, batch)
             total = total + (BLIND if "refiner" in self.parts else 1) * blind
         if "refiner" in self.parts:
             total = total + cost(done.refined, batch.asked, batch)
@@ -306,25 +304,25 @@ class Estimates(NamedTuple):
     refined: Tensor
 
 
-def estimates(networks: Networks, batch: Batch, coarse: Coarse, *, refine: bool) -> Estimates:
+def estimates(networks: Networks, batch: Batch, coarse: Tensor, *, refine: bool) -> Estimates:
     """Both stages on a batch, or the first. No gradient passes from one to the one before, so that
     each stays an estimate of the picture and does not become a message."""
-    fixed = coarse.detached()
+    fixed = coarse.detach()
     given = batch.noisy, batch.coarse, batch.agreement, batch.worth
-    neighbours = rated(*given, fixed.picture)
+    neighbours = rated(*given, fixed)
     anchor = networks.anchor(batch.layout, neighbours, batch.told)
-    start = anchor.given(fixed.picture)
+    start = anchor.given(fixed)
     if not refine:
         return Estimates(anchor.strict, start, start)
-    beside = batch.shown, batch.told, fixed, anchor.detached(), neighbours
+    beside = CentreFrame(batch.shown, fixed), batch.told, anchor.detached(), neighbours
     return Estimates(anchor.strict, start, networks.refiner(batch.layout, *beside))
 
 
 def served(networks: Networks, batch: Batch, estimate: Estimate) -> Tensor:
     """The pipeline's result with the networks as they are."""
-    coarse: Coarse = networks.coarse(batch.layout, batch.shown, batch.told)
+    coarse: Tensor = networks.coarse(batch.layout, batch.shown, batch.told)
     if estimate is Estimate.COARSE or not batch.agreement.shape[1]:
-        return coarse.picture
+        return coarse
     done = estimates(networks, batch, coarse, refine=estimate is Estimate.REFINED)
     return done.anchor if estimate is Estimate.ANCHOR else done.refined
 
