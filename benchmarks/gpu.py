@@ -205,12 +205,7 @@ def main() -> None:
     if not torch.cuda.is_available():
         sys.exit("no CUDA device here")
     print(torch.cuda.get_device_name(), torch.__version__, flush=True)
-    for part in (
-        tests,
-        agreement,
-        lambda: speed(until - 90),
-        profile,
-    ):
+    for part in (tests, agreement, lambda: speed(until - 90), profile):
         try:
             print("\n" + "\n".join(part()), flush=True)
         except (F2RError, ArithmeticError, LookupError, OSError, RuntimeError, TypeError,

@@ -25,11 +25,7 @@ from f2rcli.frames import Family, PlaneLayout
 
 # Rows: luma, two chroma planes; columns: R, G, B. Orthonormal: its inverse is its transpose.
 ROTATION = np.array(
-    [
-        [3**-0.5, 3**-0.5, 3**-0.5],
-        [2**-0.5, 0.0, -(2**-0.5)],
-        [6**-0.5, -2 * 6**-0.5, 6**-0.5],
-    ]
+    [[3**-0.5, 3**-0.5, 3**-0.5], [2**-0.5, 0.0, -(2**-0.5)], [6**-0.5, -2 * 6**-0.5, 6**-0.5]]
 )
 
 

@@ -56,9 +56,7 @@ def mirrored(place: int, last: int) -> int:
 
 
 def windows(
-    items: Iterable[T],
-    length: int,
-    joined: Callable[[T, T], bool] = lambda a, b: True,
+    items: Iterable[T], length: int, joined: Callable[[T, T], bool] = lambda a, b: True
 ) -> Iterator[Window[T]]:
     """Yield one window of up to `length` items per item, in order.
 

@@ -67,8 +67,7 @@ def burst(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "name",
-    sorted({path.name for path in EXAMPLES.glob("*.py")} - {"onnx_denoise.py"}),
+    "name", sorted({path.name for path in EXAMPLES.glob("*.py")} - {"onnx_denoise.py"})
 )
 def test_an_example_without_arguments_says_what_it_takes(
     script: Callable[..., str], name: str

@@ -60,10 +60,7 @@ CLIPS = opt.CLIP.replace("Video, folder", "Videos, folders")
 
 def denoise(
     ctx: typer.Context,
-    source: Annotated[
-        list[str],
-        typer.Argument(metavar="INPUT", show_default=False, help=CLIPS),
-    ],
+    source: Annotated[list[str], typer.Argument(metavar="INPUT", show_default=False, help=CLIPS)],
     output: Annotated[Text, result("OUTPUT", "File or folder; - is stdout.", "--output -o")] = None,
     strength: Annotated[float, result("S", "1 removes the noise, less keeps grain; 0 to 4.")] = 1.0,
     chroma_strength: Annotated[Number, result("S", "The same for colour alone.")] = None,
@@ -335,10 +332,7 @@ def _restore(
     job: Job, reader: Reader, plan: WritePlan, engine: "Engine | None", meter: FrameMeter
 ) -> Receipt:
     meter.shared = meter.shared if engine is None else engine.weights.header.length // 2
-    with (
-        open_writer(reader, plan) as writer,
-        _recorded(job, plan, reader, engine, meter) as record,
-    ):
+    with open_writer(reader, plan) as writer, _recorded(job, plan, reader, engine, meter) as record:
         for frame in _frames(reader, engine, record):
             writer.write(frame)
             meter.advance()

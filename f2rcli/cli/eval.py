@@ -23,12 +23,7 @@ from f2rcli.errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, UsageError
 from f2rcli.evaluation import benchmarks
 from f2rcli.evaluation import metrics as metric_names
 from f2rcli.evaluation.base import Plan
-from f2rcli.evaluation.result import (
-    NOISY,
-    BenchmarkFacts,
-    Evaluation,
-    MetricFacts,
-)
+from f2rcli.evaluation.result import NOISY, BenchmarkFacts, Evaluation, MetricFacts
 from f2rcli.evaluation.tables import NONE, TableRow, clip_rows, mean_rows
 from f2rcli.io import ReadOptions
 from f2rcli.settings import check_choice

@@ -15,13 +15,7 @@ from f2rcli import __version__, weights
 from f2rcli.cli import options as opt
 from f2rcli.cli.console import Console
 from f2rcli.cli.denoise import source_bytes
-from f2rcli.cli.engine import (
-    engine_words,
-    estimated,
-    loaded,
-    noise_words,
-    sigma_of,
-)
+from f2rcli.cli.engine import engine_words, estimated, loaded, noise_words, sigma_of
 from f2rcli.cli.options import Text, check_result, result, write_result
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, InputError, UsageError, WeightsError

@@ -91,8 +91,7 @@ Tile = Annotated[str, machine("auto|off|N", "Process frames in tiles of N pixels
 Json = Annotated[bool, this_run("", "Events as JSON lines on stdout.", "--json", more=True)]
 Quiet = Annotated[bool, this_run("", "Warnings and errors only.", "--quiet -q")]
 HelpAll = Annotated[
-    bool,
-    this_run("", "Show every option.", "--help-all", is_eager=True, callback=_print_all),
+    bool, this_run("", "Show every option.", "--help-all", is_eager=True, callback=_print_all)
 ]
 
 

@@ -17,24 +17,14 @@ from torch import Tensor
 from f2rcli import methods
 from f2rcli.engine.contract.residual import STRICT
 from f2rcli.engine.engine import Engine
-from f2rcli.engine.measuring import (
-    Opening,
-    opening_noise,
-    stated_model,
-)
+from f2rcli.engine.measuring import Opening, opening_noise, stated_model
 from f2rcli.engine.settings import allowance
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.methods.base import Method
 from f2rcli.models.flow import Flow
 from f2rcli.noise.bound import BLOCK
 from f2rcli.noise.coding import Compression, compression_of, own_share
-from f2rcli.noise.estimate import (
-    NoiseMap,
-    estimate,
-    shows_noise,
-    single_frame_sigma,
-    squares_of,
-)
+from f2rcli.noise.estimate import NoiseMap, estimate, shows_noise, single_frame_sigma, squares_of
 from f2rcli.noise.model import (
     NoiseModel,
     PlaneNoise,

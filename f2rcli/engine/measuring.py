@@ -156,11 +156,7 @@ def stated_model(stated: tuple[tuple[float, float], ...], picture: Tensor) -> No
     return NoiseModel(gain, read, sigma)
 
 
-def measure_noise(
-    frames: Iterable[Frame],
-    info: ClipInfo,
-    engine: Engine,
-) -> NoiseReport | None:
+def measure_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> NoiseReport | None:
     """Measure the noise of a clip on its first FRAMES different frames (fields, if it is
     interlaced).
 

@@ -19,15 +19,7 @@ from f2rcli.evaluation.result import CLEAN, MOVED, NOISY, WHOLE, ClipResult, Eva
 from f2rcli.evaluation.tables import clip_rows, mean_rows
 from f2rcli.io.files import write_file
 from f2rcli.noise.report import draw_levels
-from f2rcli.plots import (
-    GREY,
-    Curve,
-    data_uri,
-    draw_curves,
-    draw_spectrum,
-    new_figure,
-    saved,
-)
+from f2rcli.plots import GREY, Curve, data_uri, draw_curves, draw_spectrum, new_figure, saved
 from f2rcli.units import count
 
 Label = Callable[[str], str]  # a method's name in words

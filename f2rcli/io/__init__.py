@@ -16,15 +16,7 @@ from typing import Any
 
 from f2rcli.errors import InputError, UsageError
 from f2rcli.io import formats
-from f2rcli.io.base import (
-    Ledger,
-    Reader,
-    ReadOptions,
-    Receipt,
-    WriteOptions,
-    WritePlan,
-    Writer,
-)
+from f2rcli.io.base import Ledger, Reader, ReadOptions, Receipt, WriteOptions, WritePlan, Writer
 from f2rcli.io.numbering import files_of
 
 __all__ = [

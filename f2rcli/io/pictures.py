@@ -41,13 +41,7 @@ from f2rcli.io.files import (
 )
 from f2rcli.io.formats import PICTURES
 from f2rcli.io.formats import WRITTEN_PICTURES as WRITTEN
-from f2rcli.io.numbering import (
-    axes_in_names,
-    clip_files,
-    files_of,
-    is_pattern,
-    numbered,
-)
+from f2rcli.io.numbering import axes_in_names, clip_files, files_of, is_pattern, numbered
 from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readable, tell_missing
 from f2rcli.io.video.encoders import LAMBDA, closest_format, format_error, formats_of, losses
 from f2rcli.io.video.pixels import (

@@ -46,10 +46,7 @@ class VarianceStabiliser:
 
     @classmethod
     def of(
-        cls,
-        model: NoiseModel,
-        device: torch.device | str = "cpu",
-        low: float | None = None,
+        cls, model: NoiseModel, device: torch.device | str = "cpu", low: float | None = None
     ) -> "VarianceStabiliser":
         """For noise that follows a line in variance (a curve of the model is not looked at).
 

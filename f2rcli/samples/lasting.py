@@ -19,14 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.frames import Floats, Mask, Mosaic, Plane
-from f2rcli.samples.impulses import (
-    CROSS,
-    NOWHERE,
-    OWN_COLOUR,
-    Places,
-    robust_sigma,
-    samples_near,
-)
+from f2rcli.samples.impulses import CROSS, NOWHERE, OWN_COLOUR, Places, robust_sigma, samples_near
 from f2rcli.sensor import cell_blacks
 
 SEEN = 0.1  # of a defect, that its neighbours may seem to see, with their standard errors

@@ -190,11 +190,7 @@ def _copy(packet: av.Packet, stream: Any) -> av.Packet:
 def _two_pictures(path: Path, write: Write) -> None:
     first = write(path.with_name("first.mkv"), **H264)
     second = write(path.with_name("second.mkv"), **H264 | {"pix_fmt": "yuv444p", "size": (48, 32)})
-    with (
-        av.open(str(first)) as one,
-        av.open(str(second)) as two,
-        av.open(str(path), "w") as target,
-    ):
+    with av.open(str(first)) as one, av.open(str(second)) as two, av.open(str(path), "w") as target:
         streams = [
             target.add_stream_from_template(c.streams.video[0], opaque=True) for c in (one, two)
         ]

@@ -74,10 +74,7 @@ def test_an_existing_target_is_not_replaced_unasked(clip: Path, tmp_path: Path) 
 
 def test_a_target_that_appears_during_the_run_is_not_replaced(clip, tmp_path, in_folder) -> None:
     target = tmp_path / "out.mp4"
-    with (
-        open_reader(clip) as reader,
-        open_writer(reader, plan_output(reader, target)) as writer,
-    ):
+    with open_reader(clip) as reader, open_writer(reader, plan_output(reader, target)) as writer:
         for frame in reader:
             writer.write(frame)
         target.write_bytes(b"precious")

@@ -14,13 +14,7 @@ from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.io import open_reader
 from f2rcli.io.video.decoder import OF_HEADER, stated
-from f2rcli.noise.coding import (
-    LEAST8,
-    MOST8,
-    MOST_EDGE8,
-    compression_of,
-    own_share,
-)
+from f2rcli.noise.coding import LEAST8, MOST8, MOST_EDGE8, compression_of, own_share
 
 LAYOUT = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False)
 

@@ -35,14 +35,7 @@ from f2rcli.engine.contract.filters import (
 from f2rcli.engine.planes_store import Groups
 from f2rcli.frames import Family, PlaneLayout
 from f2rcli.models.recorded import as_constant, constant
-from f2rcli.noise.model import (
-    BAND_SIDES,
-    KNOTS,
-    NoiseModel,
-    PlaneNoise,
-    Shares,
-    clipped_moments,
-)
+from f2rcli.noise.model import BAND_SIDES, KNOTS, NoiseModel, PlaneNoise, Shares, clipped_moments
 from f2rcli.yuv import matrices
 
 LEAST = 1e-14  # power below which there is nothing to compare

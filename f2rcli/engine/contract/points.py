@@ -24,16 +24,7 @@ from f2rcli.noise.model import PlaneNoise, planes_of
 
 WIDTHS = (1.0, 1.8)  # pixels, standard deviations of the filters that points are looked for with
 AROUND = 6.0  # pixels, of that for the light that they stand on
-CLASSES = (
-    3.5,
-    4.5,
-    5.5,
-    7.0,
-    9.0,
-    12.0,
-    18.0,
-    30.0,
-)  # standard deviations that points stand out by
+CLASSES = (3.5, 4.5, 5.5, 7, 9, 12, 18, 30)  # standard deviations that points stand out by
 ADDED = 0.7  # of a frame's noise, that is added; less finds fainter points and measures them worse
 SIDE = 11  # pixels, across a point
 

@@ -19,13 +19,7 @@ from numpy.typing import NDArray
 from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.frames import Frame
 from f2rcli.io.base import Reader, Receipt, WriteOptions, WritePlan, Writer, nothing_written
-from f2rcli.io.files import (
-    PartFile,
-    PartFolder,
-    check_folder,
-    check_target,
-    misread_error,
-)
+from f2rcli.io.files import PartFile, PartFolder, check_folder, check_target, misread_error
 from f2rcli.io.raw.exposure import (
     AREA,
     ASCII,

@@ -10,21 +10,8 @@ import numpy as np
 from f2rcli.errors import InputError
 from f2rcli.io import formats
 from f2rcli.io.files import first_bytes
-from f2rcli.io.stacks.arrays import (
-    HDF5_CACHE,
-    fits_images,
-    hdf5_images,
-    is_zarr,
-    zarr_images,
-)
-from f2rcli.io.stacks.foreign import (
-    Image,
-    czi_images,
-    lif_images,
-    nd2_images,
-    ome_letters,
-    package,
-)
+from f2rcli.io.stacks.arrays import HDF5_CACHE, fits_images, hdf5_images, is_zarr, zarr_images
+from f2rcli.io.stacks.foreign import Image, czi_images, lif_images, nd2_images, ome_letters, package
 from f2rcli.io.stacks.metadata import PROVENANCE, Metadata
 from f2rcli.io.stacks.stack import Series, Stack
 

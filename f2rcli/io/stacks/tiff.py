@@ -15,13 +15,7 @@ from f2rcli.errors import InputError
 from f2rcli.frames import Plane
 from f2rcli.io.files import first_bytes
 from f2rcli.io.formats import TIFF
-from f2rcli.io.numbering import (
-    axes_in_names,
-    files_in_order,
-    files_of,
-    is_pattern,
-    natural_key,
-)
+from f2rcli.io.numbering import axes_in_names, files_in_order, files_of, is_pattern, natural_key
 from f2rcli.io.sequence import MismatchError, first_readable
 from f2rcli.io.stacks.library import LibraryStack, format_of
 from f2rcli.io.stacks.metadata import (
@@ -37,12 +31,7 @@ from f2rcli.io.stacks.metadata import (
     parsed,
 )
 from f2rcli.io.stacks.stack import Series, Stack, listed_series
-from f2rcli.io.tifffiles import (
-    compression_name,
-    first_description,
-    quiet,
-    refusals,
-)
+from f2rcli.io.tifffiles import compression_name, first_description, quiet, refusals
 from f2rcli.units import count
 
 PALETTE, CFA = 3, 32803  # photometric interpretations

@@ -27,13 +27,7 @@ from f2rcli.io.stacks.metadata import BITS
 from f2rcli.io.stacks.reader import StackFrame, StackReader
 from f2rcli.io.stacks.stack import UNNAMED, Series
 from f2rcli.io.stacks.tiff import PageFolder, TiffStack, open_stack
-from f2rcli.io.stacks.tiff_out import (
-    Output,
-    PageForm,
-    TiffOutput,
-    kind_of,
-    lost_tags,
-)
+from f2rcli.io.stacks.tiff_out import Output, PageForm, TiffOutput, kind_of, lost_tags
 from f2rcli.io.stacks.zarr_out import (
     PartTree,
     ZarrOutput,

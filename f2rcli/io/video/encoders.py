@@ -167,8 +167,7 @@ def choose_encoder(
         plain = replace(options, encoder_options=(), crf=None)
         if plain != options and not _setup(reader, container, encoder, form, plain).trial():
             raise UsageError(
-                f"{encoder} refuses its options: {reason}.",
-                hint="Check encoder_options= and crf=.",
+                f"{encoder} refuses its options: {reason}.", hint="Check encoder_options= and crf=."
             )
         refused = refused or f"{encoder}: {reason}"
     raise UsageError(

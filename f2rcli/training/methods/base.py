@@ -23,13 +23,7 @@ from f2rcli.noise.model import Told
 from f2rcli.noise.report import NoiseReport
 from f2rcli.training.config import TrainConfig
 from f2rcli.training.events import OnEvent
-from f2rcli.training.exams import (
-    LOUDER,
-    NO_ERRORS,
-    Noise,
-    ValidationErrors,
-    as_stored,
-)
+from f2rcli.training.exams import LOUDER, NO_ERRORS, Noise, ValidationErrors, as_stored
 from f2rcli.training.footage import Footage, is_clipped
 from f2rcli.training.noise import PlaneLaw
 from f2rcli.training.stage import VALIDATION_SEED, Stage, TrainSettings, placed, sample_rngs
