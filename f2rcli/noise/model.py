@@ -420,11 +420,6 @@ class Told:
             bright = bright[:, :1].expand_as(bright)
         levels = zip(self.planes.models, torch.split(bright, 1, 1), strict=True)
         found = torch.cat([model.level(one) for model, one in levels], 1)
-        if self.planes.clipped and not layout.name.startswith("yuv"):  # whose R, G and B were
-            # Networks learnt with what clipping left, on average over the picture: worth 0.28 dB of
-            # the brightest of ten filmed clips at sigma 50, -0.01 and 0.04 of two others.
-            left = clipped_moments(bright, found)[1].mean((1, 2, 3), keepdim=True)
-            found = found * left.sqrt()
         if layout.rotated:  # the noise of R, G and B is taken to be independent
             found = torch.einsum("pc,bchw->bphw", rotation.square(), found.square()).sqrt()
         none = torch.zeros_like(found)
