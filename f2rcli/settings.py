@@ -133,7 +133,7 @@ def pairs(name: str, texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
     return tuple((key.strip(), value) for key, _, value in split)
 
 
-# --- JSON that anyone may have written: limited in size, errors of one kind -------------
+# --- JSON that anyone may have written: limited in size, errors of one kind -----------------------
 
 
 LARGEST = 1 << 20  # bytes

@@ -201,9 +201,11 @@ def _stretched(values: Any, axis: int, factor: int, site: float, size: int) -> A
     phases = []
     for phase in range(factor):
         offset = (phase - site) / factor  # in (-1, 1): source samples from the cell's own
+        if not offset:
+            phases.append(values)
+            continue
         other = _part(around, axis, 2, None) if offset > 0 else _part(around, axis, 0, count)
-        mixed = (1 - abs(offset)) * values + abs(offset) * other
-        phases.append(mixed if offset else values)
+        phases.append((1 - abs(offset)) * values + abs(offset) * other)
     shape = list(values.shape)
     shape[axis] *= factor
     whole = library.stack(phases, axis).reshape(shape)
