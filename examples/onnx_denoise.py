@@ -3,12 +3,11 @@
 f2r export f2r-full -o graphs
 python examples/onnx_denoise.py graphs examples/noisy_path.mp4 clean.mkv --sigma 20
 
-It follows graph.json. f2r does more: it measures the noise, holds what is removed to it, remembers
-more than a window, stops at cuts, and keeps the file's own samples, sound and time stamps.
+It follows docs/python.md. f2r does more: it measures the noise, holds what is removed to it,
+remembers more than a window, stops at cuts, and keeps the file's samples, sound and time stamps.
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import cv2
@@ -23,19 +22,19 @@ SMALLEST = 80  # pixels: OpenCV's flow wants no smaller pictures
 
 
 class Graphs:
-    """The three networks, and what graph.json says of them."""
+    """The three networks, and what their files say of them."""
 
     def __init__(self, folder: Path) -> None:
-        self.about = json.loads((folder / "graph.json").read_text(encoding="utf-8"))
-        self.neighbours: int = self.about["neighbours"]["count"]
         kinds = onnxruntime.get_available_providers()
         self.sessions = {
-            entry["name"]: onnxruntime.InferenceSession(folder / entry["file"], providers=kinds)
-            for entry in self.about["files"]
+            name: onnxruntime.InferenceSession(folder / f"{name}.onnx", providers=kinds)
+            for name in ("coarse", "anchor", "refiner")
         }
+        self.about = self.sessions["coarse"].get_modelmeta().custom_metadata_map
+        self.neighbours = int(self.about["f2r_neighbours"])
 
     def run(self, name: str, **inputs: Array) -> list[Array]:
-        """One network on arrays (..., H, W) whose sides are a multiple of what graph.json says."""
+        """One network on arrays (..., H, W) whose sides are a multiple of `f2r_multiple`."""
         feed = {key: value[None] for key, value in inputs.items()}
         return [out[0] for out in self.sessions[name].run(None, feed)]
 
@@ -47,10 +46,10 @@ class Clip:
         """sigma: standard deviation of the noise, of 255."""
         self.graphs = graphs
         self.size = height, width = frames[0].shape[-2:]
-        unit = graphs.about["alignment"]["multiple"]
+        unit = int(graphs.about["f2r_multiple"])
         room = [(0, 0), (0, -height % unit), (0, -width % unit)]
         self.noisy = [np.pad(frame, room, "edge") for frame in frames]
-        factor = graphs.about["noise_level"]["factor"]
+        factor = float(graphs.about["f2r_level"])
         self.level = np.full_like(self.noisy[0], factor * sigma / 255)
         self.coarse = [graphs.run("coarse", noisy=f, level=self.level)[0] for f in self.noisy]
         self.looks = [halved(one.mean(0)) for one in self.coarse]
@@ -111,10 +110,12 @@ class Clip:
 
     def likeness(self, warped: Array, centre: Array) -> Array:
         """How well neighbours (N, 3, H, W) match the centre at every pixel: 0..1, (N, H, W)."""
-        rules = self.graphs.about["neighbours"]["confidence"]
+        floor, allowed = (
+            float(self.graphs.about[f"f2r_mismatch_{name}"]) for name in ("floor", "allowed")
+        )
         apart = np.stack([local_mean(in_cells(one - centre)) for one in warped])
-        typical = max(float(np.median(apart[:, ::2, ::2])), rules["floor"])
-        cells = 1 / (1 + (apart / (rules["allowed"] * typical)) ** 2)
+        typical = max(float(np.median(apart[:, ::2, ::2])), floor)
+        cells = 1 / (1 + (apart / (allowed * typical)) ** 2)
         return cells.repeat(2, 1).repeat(2, 2)
 
 

@@ -32,9 +32,9 @@ def export(
     """  # fmt: skip
     console = opt.begin(ctx, json=json, quiet=quiet)
     EngineSettings(weights=weights)  # checks the name before torch is loaded
-    from f2rcli.export import folder  # brings torch
+    from f2rcli.export import onnx_files  # brings torch
 
-    size, checked = folder.export(weights, Path(output), overwrite=overwrite)
+    size, checked = onnx_files.export(weights, Path(output), overwrite=overwrite)
     if checked is None:
         console.warning(
             "the files were not checked: onnxruntime is not installed "
@@ -43,9 +43,9 @@ def export(
     else:
         worst = max(checked.values())
         console.note(f"checked with onnxruntime: within {worst:.1g} of torch")
-    console.note(f"{Path(output)}: {', '.join(folder.NAMES)}; {size / 1e6:.1f} MB")
+    console.note(f"{Path(output)}: {', '.join(onnx_files.NAMES)}; {size / 1e6:.1f} MB")
     console.event(
-        "result", path=str(Path(output)), files=folder.NAMES, bytes=size, checked=checked,
+        "result", path=str(Path(output)), files=onnx_files.NAMES, bytes=size, checked=checked,
         exit_code=EXIT_OK,
     )  # fmt: skip
     return EXIT_OK

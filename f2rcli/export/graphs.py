@@ -16,24 +16,12 @@ PACKED = {Space.RGB: "rgb", Space.GRAY: "gray", Space.BAYER: "mosaic"}
 DYNAMIC = "BHW"  # axes of any size; the others are fixed when a graph is made
 
 
-@dataclass(frozen=True, slots=True)
-class Port:
-    """One input or output of a graph, float32."""
-
-    name: str
-    axes: str  # a letter each: B pictures, N neighbours, C channels, H rows, W columns; 1 for one
-    unit: str
-    low: float | None  # of its values; None: no bound
-    high: float | None
-    text: str
-
-    def shape(self, sizes: dict[str, int]) -> tuple[int, ...]:
-        """The shape with every letter replaced by its size."""
-        return tuple(1 if axis == "1" else sizes[axis] for axis in self.axes)
-
-    def sample(self, sizes: dict[str, int], generator: torch.Generator) -> Tensor:
-        """Even random values, from its lowest to its highest or 1."""
-        return torch.rand(self.shape(sizes), generator=generator) * (self.high or 1.0)
+# Axes of every tensor, float32: B pictures, N neighbours, C channels, H rows, W columns; 1: one.
+AXES = {
+    "noisy": "BCHW", "level": "BCHW", "coarse": "BCHW", "neighbours_noisy": "BNCHW",
+    "neighbours_coarse": "BNCHW", "confidence": "BN1HW", "strict": "BCHW", "correction": "BCHW",
+    "weights": "BN1HW", "spread": "B1HW", "refined": "BCHW",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +30,8 @@ class Graph:
 
     name: str
     network: nn.Module  # called with the inputs in order; gives a tensor, or a tuple of them
-    inputs: tuple[Port, ...]
-    outputs: tuple[Port, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
     reach: int  # pixels from which an input can change an output
 
     @property
@@ -51,11 +39,14 @@ class Graph:
         """The name of its file."""
         return f"{self.name}.onnx"
 
-    def run(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """Torch's outputs for the inputs."""
-        with torch.inference_mode():
-            outputs = self.network(*inputs)
-        return outputs if isinstance(outputs, tuple) else (outputs,)
+    def samples(self, header: Header, size: tuple[int, int, int]) -> tuple[Tensor, ...]:
+        """Random inputs; size: pictures, rows and columns."""
+        known = dict(zip("BHW", size, strict=True)) | {
+            "N": header.length - 1, "C": header.channels, "1": 1,
+        }  # fmt: skip
+        generator = torch.Generator().manual_seed(0)
+        shapes = ([known[axis] for axis in AXES[name]] for name in self.inputs)
+        return tuple(torch.rand(shape, generator=generator) for shape in shapes)
 
 
 class _OnPictures(nn.Module):
@@ -145,58 +136,22 @@ class _Refiner(_OnPictures):
         return self.unpack(self.network(self.layout, own, self.told(level), anchor, seen))
 
 
-LIGHT = "black is 0, white is 1"
-DIFFERENCE = "white - black"
-
-NOISY = Port("noisy", "BCHW", LIGHT, 0, 1, "The frame. Values beyond black and white are allowed.")
-LEVEL = Port(
-    "level", "BCHW", DIFFERENCE, 0, None,
-    "Standard deviation of the noise at every sample (see noise_level); 0 where it is not known.",
-)  # fmt: skip
-COARSE = Port("coarse", "BCHW", LIGHT, 0, 1, "The frame, restored by itself.")
-ALIGNED_NOISY = Port(
-    "neighbours_noisy", "BNCHW", LIGHT, 0, 1,
-    "The neighbours' noisy frames on the centre's grid (see neighbours).",
-)  # fmt: skip
-ALIGNED_COARSE = Port(
-    "neighbours_coarse", "BNCHW", LIGHT, 0, 1, "The neighbours' coarse frames on the same grid."
-)
-CONFIDENCE = Port(
-    "confidence", "BN1HW", "frames", 0, 32,
-    "How far to trust each neighbour at every pixel: 0 to 1 for a frame; what is worth several "
-    "frames may have more; 0 everywhere for a neighbour that is missing.",
-)  # fmt: skip
-STRICT = Port("strict", "BCHW", LIGHT, 0, 1, "The centre, estimated from its neighbours alone.")
-CORRECTION = Port(
-    "correction", "BCHW", DIFFERENCE, None, None,
-    "Added to the centre's coarse frame it gives the guided anchor.",
-)  # fmt: skip
-WEIGHTS = Port("weights", "BN1HW", "share", 0, 1, "Weight of each neighbour; they sum to 1 over N.")
-SPREAD = Port("spread", "B1HW", DIFFERENCE, 0, None, "How far the neighbours disagree.")
-REFINED = Port("refined", "BCHW", LIGHT, 0, 1, "The result: the restored centre.")
-
-
 def graphs(networks: Networks, space: Space) -> tuple[Graph, ...]:
     """The three networks in the order in which they run, on RGB, gray or mosaics' pictures."""
     layout = LAYOUTS[PACKED[space]]
-    neighbours = (ALIGNED_NOISY, ALIGNED_COARSE, CONFIDENCE)
-    given = (CORRECTION, WEIGHTS, SPREAD)
-    coarse, anchor, refiner = networks.coarse, networks.anchor, networks.refiner
-    return (
-        Graph("coarse", _Coarse(coarse, layout), (NOISY, LEVEL), (COARSE,), CELL * coarse.reach),
-        Graph(
-            "anchor", _BlindAnchor(anchor, layout), (*neighbours, LEVEL), (STRICT, *given),
-            CELL * anchor.reach,
-        ),
-        Graph(
-            "refiner", _Refiner(refiner, layout),
-            (NOISY, COARSE, LEVEL, *given, *neighbours), (REFINED,), CELL * refiner.reach,
-        ),
-    )  # fmt: skip
-
-
-def sizes(header: Header, pictures: int, height: int, width: int) -> dict[str, int]:
-    """The size of every axis by its letter."""
-    return {
-        "B": pictures, "N": header.length - 1, "C": header.channels, "H": height, "W": width,
-    }  # fmt: skip
+    neighbours = ("neighbours_noisy", "neighbours_coarse", "confidence")
+    found = ("correction", "weights", "spread")
+    inputs = {
+        "coarse": ("noisy", "level"),
+        "anchor": (*neighbours, "level"),
+        "refiner": ("noisy", "coarse", "level", *found, *neighbours),
+    }
+    outputs = {"coarse": ("coarse",), "anchor": ("strict", *found), "refiner": ("refined",)}
+    return tuple(
+        Graph(name, kind(network, layout), inputs[name], outputs[name], CELL * network.reach)
+        for name, kind, network in (
+            ("coarse", _Coarse, networks.coarse),
+            ("anchor", _BlindAnchor, networks.anchor),
+            ("refiner", _Refiner, networks.refiner),
+        )
+    )

@@ -1,6 +1,5 @@
 """`f2r export`: graphs that compute what torch computes, and a clip restored from them alone."""
 
-import hashlib
 import json
 import subprocess
 import sys
@@ -20,8 +19,8 @@ from f2rcli import weights
 from f2rcli.cli.app import run
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE
-from f2rcli.export import onnx_file
-from f2rcli.export.folder import NAMES
+from f2rcli.export import onnx_files
+from f2rcli.export.onnx_files import NAMES, OPSET
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout, Space
 from f2rcli.models.planar import CentreFrame, Neighbours, Networks
 from f2rcli.planes import LAYOUTS, ROTATION, Layout, pack, unpack
@@ -95,33 +94,32 @@ def doubled(maps: torch.Tensor) -> torch.Tensor:
     return maps.repeat_interleave(2, -1).repeat_interleave(2, -2)
 
 
-def computed(session: Any, entry: dict[str, Any], given: dict[str, torch.Tensor]) -> list[Any]:
+def computed(session: Any, given: dict[str, torch.Tensor]) -> list[Any]:
     """What onnxruntime makes of those of the tensors that a graph takes."""
-    feed = {port["name"]: given[port["name"]].numpy() for port in entry["inputs"]}
-    return session.run([port["name"] for port in entry["outputs"]], feed)
+    return session.run(None, {one.name: given[one.name].numpy() for one in session.get_inputs()})
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_the_chain_of_graphs_gives_what_torch_gives(
     folders: Callable[[str], Path], name: str
 ) -> None:
-    about = json.loads((folders(name) / "graph.json").read_text())
     sessions = [
-        runtime.InferenceSession(folders(name) / one["file"], providers=["CPUExecutionProvider"])
-        for one in about["files"]
+        runtime.InferenceSession(folders(name) / file, providers=["CPUExecutionProvider"])
+        for file in NAMES
     ]
     for size in SIZES:
-        given, expected = chained(name, about, *size)
-        for session, entry, wanted in zip(sessions, about["files"], expected, strict=True):
-            for one, other in zip(computed(session, entry, given), wanted, strict=True):
-                assert np.abs(one - other.numpy()).max() < onnx_file.TOLERANCE, entry["file"]
+        given, expected = chained(name, *size)
+        for file, session, wanted in zip(NAMES, sessions, expected, strict=True):
+            for one, other in zip(computed(session, given), wanted, strict=True):
+                assert np.abs(one - other.numpy()).max() < onnx_files.TOLERANCE, file
 
 
 def chained(
-    name: str, about: dict[str, Any], pictures: int, height: int, width: int
+    name: str, pictures: int, height: int, width: int
 ) -> tuple[dict[str, torch.Tensor], list[list[torch.Tensor]]]:
     """Every input of the graphs by name, and what torch makes of them, graph by graph."""
-    channels, count = weights.load(name).header.channels, about["neighbours"]["count"]
+    header = weights.load(name).header
+    channels, count = header.channels, header.length - 1
     generator = torch.Generator().manual_seed(1)
 
     def random(*shape: int) -> torch.Tensor:
@@ -158,26 +156,20 @@ def chained(
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_graph_json_says_what_is_in_the_files(folders: Callable[[str], Path], name: str) -> None:
+def test_the_files_say_what_a_program_must_know(folders: Callable[[str], Path], name: str) -> None:
     folder, chosen = folders(name), weights.load(name)
     assert sorted(path.name for path in folder.iterdir()) == sorted(NAMES)
-    about = json.loads((folder / "graph.json").read_text())
-    assert about["weights"]["sha256"] == chosen.sha256
-    assert about["values"]["order"] == chosen.header.order
-    assert set(about["checked"]["largest_difference"]) == {
-        entry["file"] for entry in about["files"]
-    }
-    for entry in about["files"]:
-        data = (folder / entry["file"]).read_bytes()
-        assert entry["sha256"] == hashlib.sha256(data).hexdigest()
-        model = onnx.load_model_from_string(data)
-        assert [one.version for one in model.opset_import if one.domain == ""] == [about["opset"]]
-        assert {p.key: p.value for p in model.metadata_props}["f2r_weights"] == name
-        for said, there in (("inputs", model.graph.input), ("outputs", model.graph.output)):
-            assert {port["name"]: port["shape"] for port in entry[said]} == {
-                value.name: [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
-                for value in there
-            }
+    docs = (EXAMPLE.parents[1] / "docs" / "python.md").read_text()
+    for file in NAMES:
+        model = onnx.load_model(folder / file)
+        assert [one.version for one in model.opset_import if one.domain == ""] == [OPSET]
+        known = {one.key: one.value for one in model.metadata_props}
+        assert known["f2r_weights"] == name
+        assert known["f2r_weights_sha256"] == chosen.sha256
+        assert known["f2r_planes"] == chosen.header.order
+        assert known["f2r_neighbours"] == str(chosen.header.length - 1)
+        tensors = [one.name for one in (*model.graph.input, *model.graph.output)]
+        assert all(f"`{word}`" in docs for word in (*known, *tensors))
 
 
 def test_files_that_are_there_stay_unless_overwritten_by_the_same_bytes_again(
@@ -203,16 +195,10 @@ def test_files_that_are_there_stay_unless_overwritten_by_the_same_bytes_again(
     result = json.loads(done.out.splitlines()[-1])
     assert result["event"] == "result"
     assert result["files"] == list(NAMES)
-    assert max(result["checked"].values()) < onnx_file.TOLERANCE
+    assert max(result["checked"].values()) < onnx_files.TOLERANCE
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)
     for name in NAMES:
-        if name != "graph.json":
-            assert (first / name).read_bytes() == (tmp_path / name).read_bytes()
-    one, other = (json.loads((f / "graph.json").read_text()) for f in (first, tmp_path))
-    assert one.pop("checked") is None
-    assert other.pop("checked")["largest_difference"]
-    assert one == other
-    assert one["weights"]["name"] == tiny.stem
+        assert (first / name).read_bytes() == (tmp_path / name).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -254,7 +240,7 @@ def test_without_onnx_one_line_says_what_to_install(
 def test_graphs_that_differ_from_torch_are_not_written(
     export: Callable[..., Done], tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(onnx_file, "TOLERANCE", 0.0)
+    monkeypatch.setattr(onnx_files, "TOLERANCE", 0.0)
     done = export(tiny, "-o", tmp_path / "graphs")
     assert done.code == EXIT_FAILURE
     assert "differs from torch" in done.err
