@@ -1,6 +1,5 @@
 """Arrays of any kind: what their axes mean, their samples, and their lanes through the engine."""
 
-import importlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -11,7 +10,7 @@ import numpy as np
 from f2rcli.api.call import Call, Options
 from f2rcli.engine.settings import changes_nothing
 from f2rcli.errors import InputError, UsageError
-from f2rcli.frames import ClipInfo, Frame, Mask, Plane
+from f2rcli.frames import ClipInfo, Frame, Plane
 from f2rcli.io.stacks import (
     LETTER_OF,
     Lane,
@@ -22,7 +21,6 @@ from f2rcli.io.stacks import (
     sequence_of,
 )
 from f2rcli.samples.defects import no_numbers, unreal_line
-from f2rcli.samples.impulses import filled
 from f2rcli.samples.lanes import (
     LaneStatistics,
     lane_layout,
@@ -168,8 +166,13 @@ def values_of(picture: Any) -> Plane:
             raise InputError(f"a tensor {what}.", hint="Pass a dense one: to_dense().")
         tensor = picture.detach().cpu()
         values = (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
+    elif np.ma.isMaskedArray(picture):
+        raise InputError(
+            "a masked array: networks would see what the mask hides.",
+            hint="Pass .astype('float32').filled(numpy.nan): what is no number stays in place.",
+        )
     elif is_array(picture):
-        values = np.ma.getdata(picture) if np.ma.isMaskedArray(picture) else np.asarray(picture)
+        values = np.asarray(picture)
     else:
         raise no_array(picture)
     check_samples(values.dtype, "array")
@@ -183,44 +186,13 @@ def copy_of(picture: Any) -> Any:
     return picture.copy() if hasattr(picture, "copy") else picture
 
 
-def mask_of(picture: Any) -> Mask | None:
-    """The mask of a masked array, True where samples do not count; None without one."""
-    if not np.ma.isMaskedArray(picture) or picture.mask is np.ma.nomask:
-        return None
-    mask: Mask = np.ma.getmaskarray(picture)
-    return mask
-
-
-def unmasked(picture: Plane, mask: Mask | None) -> Plane:
-    """The picture (H, W[, S]) with samples of its own mirrored to where the mask is."""
-    if mask is None:
-        return picture
-    if picture.ndim == 2:
-        return filled(picture, mask)
-    parts = (filled(picture[..., i], mask[..., i]) for i in range(picture.shape[2]))
-    return np.stack(list(parts), axis=-1)
-
-
 def empty_like(frames: Any) -> Any:
-    """A new array of the same kind, shape and type, with its mask, chunks and attributes."""
+    """A new array of the same shape and type; of the same kind, if that is torch's or xarray's."""
     kind = kind_of(frames)
     if kind == "torch":
         return frames.new_empty(frames.shape)
-    if kind == "zarr":
-        zarr: Any = importlib.import_module("zarr")
-        return zarr.from_array(
-            zarr.storage.MemoryStore(), data=frames, write_data=False,
-            fill_value=frames.fill_value, attributes=dict(frames.attrs),
-        )  # fmt: skip
     out = np.empty(frames.shape, frames.dtype)
-    if kind == "xarray":
-        return frames.copy(data=out)
-    if not np.ma.isMaskedArray(frames):
-        return out
-    masked = np.ma.array(out, mask=np.ma.getmask(frames).copy())
-    if masked.fill_value != frames.fill_value:  # what NumPy takes by itself may not fit the type
-        masked.fill_value = frames.fill_value
-    return masked
+    return frames.copy(data=out) if kind == "xarray" else out
 
 
 def put(out: Any, place: tuple[Any, ...], values: Plane) -> None:
@@ -229,8 +201,6 @@ def put(out: Any, place: tuple[Any, ...], values: Plane) -> None:
         import torch
 
         out[place] = torch.from_numpy(np.ascontiguousarray(values)).to(out.device, out.dtype)
-    elif np.ma.isMaskedArray(out):
-        np.ma.getdata(out)[place] = values
     elif kind_of(out) == "xarray":
         out.data[place] = values
     else:
@@ -254,8 +224,7 @@ def stacked(frames: Sequence[Any]) -> Any:
         import torch
 
         return torch.stack(list(frames))
-    masked = any(np.ma.isMaskedArray(frame) for frame in frames)
-    return np.ma.stack(frames) if masked else np.stack(frames)
+    return np.stack(frames)
 
 
 def check_alike(frame: Any, first: Any, number: int) -> None:
@@ -281,34 +250,27 @@ class Taken:
     """A picture as it was given, and where its result goes."""
 
     picture: Plane  # (H, W) or (H, W, S)
-    mask: Mask | None
     place: Place
     statistics: LaneStatistics
 
     @classmethod
     def of(cls, stored: Any, grid: Grid, place: Place, statistics: LaneStatistics) -> "Taken":
         """The samples at a place of an array."""
-        mask = mask_of(stored)
-        mask = None if mask is None else grid.in_order(mask)
-        return cls(grid.in_order(values_of(stored)), mask, place, statistics)
+        return cls(grid.in_order(values_of(stored)), place, statistics)
 
     def frame(self, number: int, lane: int = 0) -> Frame:
         """The picture as the engine takes it."""
         samples = 1 if self.picture.ndim == 2 else self.picture.shape[2]
         seen = self.statistics
         return Frame(
-            planes=planes_seen(unmasked(self.picture, self.mask), seen),
-            stored=seen.stored(self.picture, self.mask),
+            planes=planes_seen(self.picture, seen), stored=seen.stored(self.picture),
             layout=lane_layout(self.picture.dtype, samples, seen.levels),
             pts=number, duration=1, time_base=TIME_BASE, source=self, lane=lane, index=number,
         )  # fmt: skip
 
     def kept(self, restored: Frame) -> Plane:
-        """The restored picture, with what was masked or is no light as it was."""
-        done = picture_kept(self.picture, restored.planes, self.statistics)
-        if self.mask is not None:
-            done[self.mask] = self.picture[self.mask]
-        return done
+        """The restored picture, with what is no light as it was."""
+        return picture_kept(self.picture, restored.planes, self.statistics)
 
 
 def put_back(out: Any, restored: Frame, grid: Grid) -> None:
@@ -323,14 +285,9 @@ def statistics_of(
     """A lane's statistics from some of its pictures in arrays, and `more`, read one by one."""
     if changes_nothing(options):
         return UNKNOWN
-    pictures = list(_pictures(stored, grid))
-    found = measure_lane(pictures, _pictures(more, grid))
+    pictures, others = ((grid.in_order(values_of(one)) for one in some) for some in (stored, more))
+    found = measure_lane(list(pictures), others)
     return found if options.levels is None else replace(found, levels=options.levels)
-
-
-def _pictures(stored: Iterable[Any], grid: Grid) -> Iterator[Plane]:
-    for taken in (Taken.of(one, grid, (), UNKNOWN) for one in stored):
-        yield unmasked(taken.picture, taken.mask)
 
 
 def array_info(grid: Grid, dtype: np.dtype[Any]) -> ClipInfo:

@@ -92,12 +92,12 @@ def denoise(
 ) -> Any:
     """Denoise a clip; the result has the type of the input.
 
-    frames: an array (T, H, W) or (T, H, W, 3 or 4), or of any other axes with `axes`: NumPy (a
-    mask is kept), torch (on its device), Zarr, xarray (coordinates and attributes are kept), h5py,
-    Dask and what else has a shape and a dtype (give NumPy); a list or tuple of frames (H, W) or
-    (H, W, 3 or 4); any other iterable of frames, which gives an iterator that reads ahead by a few
-    frames only; or a path, which gives the path written to. An array gives the samples that
-    `f2r denoise` gives for it as a TIFF stack.
+    frames: an array (T, H, W) or (T, H, W, 3 or 4), or of any other axes with `axes`: NumPy, torch
+    (on its device), xarray (coordinates and attributes are kept), Zarr, h5py, Dask and what else
+    has a shape and a dtype (give NumPy); a list or tuple of frames (H, W) or (H, W, 3 or 4); any
+    other iterable of frames, which gives an iterator that reads ahead by a few frames only; or a
+    path, which gives the path written to. An array gives the samples that `f2r denoise` gives for
+    it as a TIFF stack.
 
     output: the file to write (default: `clip_f2r.mp4` beside `clip.mp4`), or the array to fill and
     return. overwrite: replace the file. progress: True for a bar, or a function of the
@@ -157,6 +157,10 @@ def _denoised(frames: Any, output: Any, call: Call) -> Any:
     if isinstance(frames, list | tuple):
         for other in (one for one in frames if not is_array(one)):
             raise no_array(other)
+        if frames and kind_of(frames[0]) == "xarray":
+            raise InputError(
+                "a list of DataArrays.", hint="Join them: xarray.concat(list, 'time')."
+            )
         return type(frames)(_denoise_list(frames, output, call) if frames else ())
     if hasattr(frames, "keys"):
         raise InputError(
@@ -180,23 +184,13 @@ def _denoise_named(frames: Any, output: Any, call: Call) -> Any:
             f"frames of type {type(frames).__name__}: several arrays.",
             hint="Pass one DataArray of it.",
         )
-    _refuse_output(output)
+    if output is not None:
+        raise UsageError("output: not for xarray.", hint="Leave it out: the result is a new one.")
     options = replace(call.options, axes=call.options.axes or letters_of(frames.dims))
     return frames.copy(data=_denoised(frames.to_numpy(), None, replace(call, options=options)))
 
 
-def _refuse_output(output: Any) -> None:
-    if output is not None:
-        raise UsageError("output: not for xarray.", hint="Leave it out: the result is a new one.")
-
-
 def _denoise_list(frames: Sequence[Any], output: Any, call: Call) -> Iterable[Any]:
-    if kind_of(frames[0]) == "xarray":
-        _refuse_output(output)
-        axes = call.options.axes or letters_of(frames[0].dims)
-        inner = replace(call, options=replace(call.options, axes=axes))
-        done = _denoise_list([frame.to_numpy() for frame in frames], None, inner)
-        return (frame.copy(data=one) for frame, one in zip(frames, done, strict=True))
     grid = Grid.of(tuple(frames[0].shape), call.options.axes, frame=True)
     timed = replace(call, options=replace(call.options, axes=f"T{grid.axes}"))
     whole: Iterable[Any] = _denoised(stacked(frames), output, timed)

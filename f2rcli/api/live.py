@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import Any, Self, Unpack
 
 from f2rcli.api.arrays import (
     Grid,
@@ -19,27 +19,23 @@ from f2rcli.api.arrays import (
     empty_like,
     kind_of,
     letters_of,
-    put,
     put_back,
     statistics_of,
-    unmasked,
     values_of,
 )
 from f2rcli.api.call import Keywords, LaneNoise, Options, Report, refuse_series
 from f2rcli.engine.settings import changes_nothing
+from f2rcli.errors import UsageError
 from f2rcli.frames import Frame, PlaneLayout
 from f2rcli.samples.lanes import Arriving, LaneStatistics, lane_layout
 from f2rcli.system import CancelCheck, load_torch, never_cancelled
-from f2rcli.window import emptied, tee_releasing
-
-if TYPE_CHECKING:
-    from f2rcli.engine.stream import Engine
+from f2rcli.window import emptied
 
 OPENING = 6  # frames that levels are measured on: as many as the noise is
 
 
 class FrameSequence:
-    """A sequence of frames that are alike, with an engine for each of its lanes."""
+    """A sequence of frames that are alike, with its engine."""
 
     def __init__(self, first: Any, options: Options, check: CancelCheck = never_cancelled) -> None:
         """first: its first frame; check: see `Call.own_check`. Raises InputError or UsageError."""
@@ -50,12 +46,16 @@ class FrameSequence:
         self.dtype = values_of(first).dtype
         named = letters_of(first.dims) if kind_of(first) == "xarray" else None
         self.grid = Grid.of(tuple(first.shape), options.axes or named, frame=True)
-        self.lanes = self.grid.lanes
-        loaded = load_engine(options, array_info(self.grid, self.dtype))
-        loaded.threads = 1  # a second one would delay each result by a frame
-        loaded.prompt, loaded.check = True, check
-        self.engines: list[Engine] = [loaded, *(loaded.another() for _ in self.lanes[1:])]
-        self.layouts: list[PlaneLayout] = []  # of the lanes, once their levels are known
+        if (count := len(self.grid.lanes)) > 1:
+            raise UsageError(
+                f"frames of shape {tuple(first.shape)}: {count} pictures each.",
+                hint="Pass an array or a list of them, or each channel and depth by itself.",
+            )
+        self.place = self.grid.place(self.grid.lanes[0], 0)
+        self.engine = load_engine(options, array_info(self.grid, self.dtype))
+        self.engine.threads = 1  # a second one would delay each result by a frame
+        self.engine.prompt, self.engine.check = True, check
+        self.layout: PlaneLayout | None = None  # once levels are known
 
     def fits(self, frame: Any) -> bool:
         """Whether another sequence that begins with this frame needs nothing new."""
@@ -65,81 +65,60 @@ class FrameSequence:
 
     def begin_again(self) -> None:
         """Forget what is known of the noise; the networks stay."""
-        self.engines = [engine.another() for engine in self.engines]
-        self.layouts = []
+        self.engine, self.layout = self.engine.another(), None
 
     @property
     def noise(self) -> tuple[LaneNoise, ...]:
-        """The noise of every lane that is known by now."""
-        known = zip(self.lanes, self.layouts, self.engines, strict=False)
-        return tuple(
-            LaneNoise.of(lane.label, layout, engine.found.noise)
-            for lane, layout, engine in known
-            if engine.found.noise is not None
-        )
+        """The noise, if it is known by now."""
+        model = self.engine.found.noise
+        known = self.layout is not None and model is not None
+        return (LaneNoise.of("", self.layout, model),) if known else ()
 
     def tell(self, report: Report) -> None:
-        """Update a report with what the engines have found so far."""
-        for engine in self.engines:
-            report.take_in(engine)
+        """Update a report with what the engine has found so far."""
+        report.take_in(self.engine)
         report.noise = self.noise
 
     def restored(self, frames: Iterable[Any]) -> Generator[Any]:
         """Yield one restored frame per input frame, in order, holding one window of them."""
         alike = self._checked(frames)
         if changes_nothing(self.options):
-            for frame in alike:
-                yield self._put_together(frame, [None] * len(self.lanes))
+            yield from alike
             return
-        opening = deque(islice(alike, OPENING))
-        places = [self.grid.place(lane, 0) for lane in self.lanes]
-        known = [
-            statistics_of((frame[place] for frame in opening), self.grid, self.options)
-            for place in places
-        ]
-        for lane, seen in enumerate(known):
-            self._note(lane, seen)
-        self.layouts = [lane_layout(self.dtype, self.grid.samples, seen.levels) for seen in known]
-        yield from self._streamed(chain(emptied(opening), alike), known)
-
-    def _streamed(self, frames: Iterator[Any], known: list[LaneStatistics]) -> Iterator[Any]:
         from f2rcli.engine.stream import denoise_stream
 
-        waiting: dict[int, Any] = {}
-        branches = tee_releasing(enumerate(frames), len(self.lanes))
+        opening = deque(islice(alike, OPENING))
+        shown = (frame[self.place] for frame in opening)
+        seen = statistics_of(shown, self.grid, self.options)
+        self.layout = lane_layout(self.dtype, self.grid.samples, seen.levels)
+        waiting = deque[Any]()
 
-        def taken(branch: Iterator[tuple[int, Any]], lane: int) -> Iterator[Frame]:
-            place, arriving = self.grid.place(self.lanes[lane], 0), Arriving(known[lane])
-            for number, frame in branch:
-                waiting[number] = frame
-                one, before = Taken.of(frame[place], self.grid, place, arriving.seen), arriving.seen
-                if arriving.add(unmasked(one.picture, one.mask)):
-                    one = replace(one, statistics=arriving.seen)
-                    if arriving.seen.defects.size > before.defects.size:
-                        self._note(lane, arriving.seen)
-                yield one.frame(number)
+        def taken() -> Iterator[Frame]:
+            for number, frame in enumerate(chain(emptied(opening), alike)):
+                waiting.append(frame)
+                yield self._taken(frame, arriving).frame(number)
 
+        arriving = Arriving(seen)
+        self._note(seen)
         info = array_info(self.grid, self.dtype)
-        streams = [
-            denoise_stream(taken(branch, lane), info, self.engines[lane])
-            for lane, branch in enumerate(branches)
-        ]
-        for done in zip(*streams, strict=True):
-            yield self._put_together(waiting.pop(done[0].pts), list(done))
+        for done in denoise_stream(taken(), info, self.engine):
+            out = empty_like(waiting.popleft())
+            put_back(out, done, self.grid)
+            yield out
 
-    def _note(self, lane: int, seen: LaneStatistics) -> None:
-        label = self.lanes[lane].label
+    def _taken(self, frame: Any, arriving: Arriving) -> Taken:
+        """A frame's samples, by the statistics that it belongs to."""
+        before = arriving.seen
+        one = Taken.of(frame[self.place], self.grid, self.place, before)
+        if arriving.add(one.picture):
+            one = replace(one, statistics=arriving.seen)
+            if arriving.seen.defects.size > before.defects.size:
+                self._note(arriving.seen)
+        return one
+
+    def _note(self, seen: LaneStatistics) -> None:
         for line in seen.lines():
-            self.engines[lane].found.note(f"{label}: {line}" if label else line)
-
-    def _put_together(self, frame: Any, lanes: list[Frame | None]) -> Any:
-        """A frame of the kind that was given, from its restored lanes; None: as they were."""
-        out = empty_like(frame)
-        put(out, (...,), values_of(frame))
-        for restored in lanes:
-            if restored is not None:
-                put_back(out, restored, self.grid)
-        return out
+            self.engine.found.note(line)
 
     def _checked(self, frames: Iterable[Any]) -> Iterator[Any]:
         for number, frame in enumerate(frames):
@@ -156,14 +135,14 @@ _END = object()
 class Denoiser:
     """Denoise a live sequence: `push` takes a frame and returns those that are ready.
 
-    Frames are NumPy arrays, masked ones too, or torch tensors (H, W) or (H, W, 3 or 4), or of any
-    other axes with `axes`, all alike; results are of the same type, dtype and device, in order, one
-    for each. The keywords are those of `denoise`; levels are those of the first six frames, hot
-    pixels are looked for again in every 33, and frames of a few photons are not summed. The first
-    results come once a window, and the six frames for the noise measurement, are full; from then on
-    each push gives one, `latency` frames behind. Frames that repeat the one before wait with it, 64
-    at most. `flush` returns the rest and ends the sequence; the next push begins another, with the
-    same networks. Not for several threads at once.
+    Frames are NumPy arrays or torch tensors (H, W) or (H, W, 3 or 4), or pictures of other axes
+    with `axes`, all alike; results are of the same type, dtype and device, in order, one for each.
+    Of several channels each wants a denoiser. The keywords are those of `denoise`; levels are those
+    of the first six frames, hot pixels are looked for again in every 33, and frames of a few
+    photons are not summed. The first results come once a window, and the six frames for the noise
+    measurement, are full; from then on each push gives one, `latency` frames behind. Frames that
+    repeat the one before wait with it, 64 at most. `flush` returns the rest and ends the sequence;
+    the next push begins another, with the same networks. Not for several threads at once.
     """
 
     def __init__(self, **options: Unpack[Keywords]) -> None:
@@ -190,11 +169,11 @@ class Denoiser:
         if self._clip is None:
             return None
         still = changes_nothing(self._options)
-        return 0 if still else self._clip.engines[0].weights.header.length // 2 + 1
+        return 0 if still else self._clip.engine.weights.header.length // 2 + 1
 
     @property
     def noise(self) -> tuple[LaneNoise, ...]:
-        """The noise of every lane, in the arrays' own units; empty at first."""
+        """The noise, in the arrays' own units; empty at first."""
         return () if self._clip is None else self._clip.noise
 
     def close(self) -> None:

@@ -37,13 +37,12 @@ class LaneStatistics:
     saturated: float = 0.0  # share of samples there
     mosaic: Mosaic | None = None  # of a sensor with one
 
-    def stored(self, picture: Plane, mask: Mask | None = None) -> tuple[Mask, ...]:
+    def stored(self, picture: Plane) -> tuple[Mask, ...]:
         """Which samples of each plane of a picture (H, W) or (H, W, S) `restore_invalid` writes as
-        they were, and those of a mask like it; empty where there are none."""
-        if picture.dtype.kind != "f" and self.top is None and mask is None:
+        they were; empty where there are none."""
+        if picture.dtype.kind != "f" and self.top is None:
             return ()
-        masks = [None] * len(_planes(picture)) if mask is None else _planes(mask)
-        found = [_stored(*pair, self) for pair in zip(_planes(picture), masks, strict=True)]
+        found = [_stored(plane, self) for plane in _planes(picture)]
         return tuple(found) if any(one.any() for one in found) else ()
 
     def lines(self) -> list[str]:
@@ -191,13 +190,13 @@ def restore_invalid(original: Plane, restored: Plane, seen: LaneStatistics) -> P
     whole = restored.copy()
     if seen.top is not None:
         np.minimum(whole, restored.dtype.type(seen.top), out=whole)
-    stored = _stored(original, None, seen)
+    stored = _stored(original, seen)
     whole[stored] = original[stored]
     return whole
 
 
-def _stored(plane: Plane, mask: Mask | None, seen: LaneStatistics) -> Mask:
-    found = np.zeros(plane.shape, bool) if mask is None else mask.copy()
+def _stored(plane: Plane, seen: LaneStatistics) -> Mask:
+    found = np.zeros(plane.shape, bool)
     if seen.top is not None and min(plane.shape) > 1:
         found |= _surrounded(plane == seen.top)
     if plane.dtype.kind == "f":
