@@ -6,11 +6,13 @@ import importlib
 import io
 import logging
 import os
+import platform
 import re
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from importlib import metadata
 from typing import Annotated, Any
 
 import typer
@@ -36,8 +38,9 @@ COMMANDS = {  # name -> module of f2rcli.cli, and its function
     "train": ("train", "train"),
     "eval": ("eval", "evaluate"),
     "export": ("export", "export"),
-    "doctor": ("info", "doctor"),
 }
+
+LIBRARIES = ("torch", "av", "numpy", "opencv-python-headless", "rawpy", "tifffile", "safetensors")
 
 
 def command_line(names: Iterable[str] = COMMANDS) -> typer.Typer:
@@ -51,13 +54,14 @@ def command_line(names: Iterable[str] = COMMANDS) -> typer.Typer:
     for name in names:
         module, function = COMMANDS[name]
         found = importlib.import_module(f"f2rcli.cli.{module}")
-        app.command(name, cls=Command, hidden=name == "doctor")(getattr(found, function))
+        app.command(name, cls=Command)(getattr(found, function))
     return app
 
 
 def _print_version(value: bool) -> None:
     if value:
-        typer.echo(f"f2r {__version__}")
+        libraries = ", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES)
+        typer.echo(f"f2r {__version__} (Python {platform.python_version()}, {libraries})")
         raise typer.Exit
 
 

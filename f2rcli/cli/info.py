@@ -1,17 +1,12 @@
-"""`f2r info`: what f2r sees in a clip and would do with it; `f2r noise`: its noise in full;
-`f2r doctor`: what is installed."""
+"""`f2r info`: what f2r sees in a clip and would do with it; `f2r noise`: its noise in full."""
 
-import platform
-import sys
 from collections.abc import Callable, Iterable, Iterator
-from importlib import metadata
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from f2rcli import __version__, weights
 from f2rcli.cli import options as opt
 from f2rcli.cli.console import Console
 from f2rcli.cli.denoise import source_bytes
@@ -309,47 +304,3 @@ def noise_report(report: "NoiseReport", name: str) -> Iterator[str]:
 
 def _cells(values: Iterable[str]) -> str:
     return " ".join(f"{value:>9}" for value in values)
-
-
-# --- What is installed ----------------------------------------------------------------------------
-
-
-LIBRARIES = ("torch", "av", "numpy", "opencv-python-headless", "rawpy", "tifffile", "safetensors")
-ENCODERS = ("libx264", "libx265", "libsvtav1", "libvpx-vp9", "ffv1", "prores_ks")
-
-
-def doctor(ctx: typer.Context, json: opt.Json = False, help_all: opt.HelpAll = False) -> int:
-    """Print what is installed: send it with a bug report.
-
-    f2r doctor
-    f2r doctor --json
-    """
-    console = opt.begin(ctx, json=json)
-    for topic, text in installed():
-        console.event("finding", topic=topic, text=text)
-        console.rows([f"{topic:<9} {text}"])
-    return EXIT_OK
-
-
-def installed() -> Iterator[tuple[str, str]]:
-    """Topic and words of each finding. Raises WeightsError for bundled weights that are damaged."""
-    import av
-    import torch
-
-    from f2rcli.engine.device import choose_precision
-
-    yield "f2r", __version__
-    yield "python", f"{sys.version.split()[0]}, {platform.platform()}"
-    yield "library", ", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES)
-    parts = (f"{name} {'.'.join(map(str, number))}" for name, number in av.library_versions.items())
-    yield "ffmpeg", ", ".join(parts)
-    yield "encoders", ", ".join(name for name in ENCODERS if name in av.codecs_available)
-    precision = choose_precision("auto", torch.device("cpu"))
-    yield "device", f"cpu, {count(torch.get_num_threads(), 'thread')}, {precision}"
-    for index in range(torch.cuda.device_count()):
-        what = torch.cuda.get_device_properties(index)
-        yield "device", f"cuda:{index}, {what.name}, {what.total_memory / 1e9:.0f} GB"
-    if torch.backends.mps.is_available():
-        yield "device", "mps"
-    for name in weights.manifest():
-        yield "weights", f"{name}, sha256 {weights.load(name).sha256[:16]}"

@@ -11,7 +11,7 @@ from f2rcli.cli.app import command_line
 from f2rcli.errors import EXIT_OK
 from tests.cli.conftest import Done
 
-COMMANDS = ("denoise", "info", "noise", "train", "eval", "export", "doctor")
+COMMANDS = ("denoise", "info", "noise", "train", "eval", "export")
 
 
 def options_of(command: str) -> list:

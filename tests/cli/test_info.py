@@ -1,4 +1,4 @@
-"""`f2r info`, `f2r noise` and `f2r doctor`: what is told, in lines and as JSON."""
+"""`f2r info` and `f2r noise`: what is told, in lines and as JSON."""
 
 import json
 import shutil
@@ -158,10 +158,3 @@ def test_a_plot_never_replaces_a_clip(f2r: Run, clip: Path) -> None:
 def test_one_frame_is_too_little_to_measure(f2r: Run, tmp_path: Path) -> None:
     done = f2r("noise", write_clip(tmp_path / "one.mkv", frames=1))
     assert (done.code, "too little to measure" in done.err) == (EXIT_INPUT, True)
-
-
-def test_doctor_names_what_is_installed(f2r: Run) -> None:
-    done = f2r("doctor")
-    assert done.code == EXIT_OK, done.out
-    for word in ("f2r ", "python ", "library ", "encoders ", "device ", "weights "):
-        assert f"\n{word}" in f"\n{done.out}"

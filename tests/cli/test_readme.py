@@ -43,7 +43,7 @@ def test_the_readme_shows_how_to_run_it() -> None:
 
 
 # test_info.py and test_eval.py run these; training takes minutes: tests/training.
-ELSEWHERE = ("f2r doctor", "f2r noise", "f2r eval", "f2r train")
+ELSEWHERE = ("f2r noise", "f2r eval", "f2r train")
 
 
 @pytest.mark.parametrize(

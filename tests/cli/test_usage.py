@@ -111,8 +111,9 @@ def test_a_file_that_looks_like_an_option_is_named_with_its_folder(
     assert "write ./-x.mp4" in f2r("denoise", "-x.mp4").err
 
 
-def test_version_is_one_line(f2r: Callable[..., Done]) -> None:
+def test_version_is_one_line_with_what_a_bug_report_needs(f2r: Callable[..., Done]) -> None:
     done = f2r("--version")
     assert (done.code, done.err) == (EXIT_OK, "")
     assert done.out.startswith("f2r ")
+    assert all(word in done.out for word in ("Python ", "torch ", "av ", "rawpy "))
     assert len(done.out.splitlines()) == 1
