@@ -2,7 +2,6 @@
 
     F2RError                 1   anything f2r refuses or cannot do, with a hint
     +- UsageError            2   options that do not fit together or do not exist
-    |  +- ConfigError        2   settings of a training with unknown or impossible values
     +- InputError            3   the input is missing, empty, not video, damaged beyond use
     +- OutputError           1   the target exists, cannot be written, or the disk is full
     +- WeightsError          1   weights missing, of the wrong kind, or damaged
@@ -48,10 +47,6 @@ class UsageError(F2RError):
     """Options that do not exist, do not fit together, or are out of range."""
 
     exit_code = EXIT_USAGE
-
-
-class ConfigError(UsageError):
-    """A run file or settings object with unknown or impossible values."""
 
 
 class InputError(F2RError):

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from f2rcli import methods, weights
 from f2rcli.cli.app import run
-from f2rcli.errors import EXIT_BUG, EXIT_OK, ConfigError, F2RError, WeightsError
+from f2rcli.errors import EXIT_BUG, EXIT_OK, F2RError, UsageError, WeightsError
 from f2rcli.models.layers import padded
 from f2rcli.settings import LARGEST, read_text
 from f2rcli.system import MOST_THREADS, asked_threads, cache_folder
@@ -97,7 +97,7 @@ def test_headers_that_are_no_table(tmp_path: Path, text: str) -> None:
 def test_files_of_runs_that_are_none(tmp_path: Path, text: str) -> None:
     path = tmp_path / "run.json"
     path.write_text(text)
-    with pytest.raises(ConfigError, match="not the file of a training run"):
+    with pytest.raises(UsageError, match="not the file of a training run"):
         read_config(path)
 
 

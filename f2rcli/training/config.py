@@ -11,7 +11,7 @@ from typing import Any, cast, get_type_hints
 from f2rcli import __version__, methods, weights
 from f2rcli.batch import clips_in
 from f2rcli.engine.settings import EngineSettings
-from f2rcli.errors import ConfigError, InputError, UsageError, WeightsError
+from f2rcli.errors import InputError, UsageError, WeightsError
 from f2rcli.frames import Space
 from f2rcli.io import is_clip
 from f2rcli.io.base import FieldMode, ReadOptions
@@ -67,13 +67,13 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         if not self.inputs:
-            raise ConfigError("no clips to train on.", hint="Name one: f2r train CLIP -o NAME.")
+            raise UsageError("no clips to train on.", hint="Name one: f2r train CLIP -o NAME.")
         check(self)
         _ = self.read  # checks itself
         if self.time_limit_seconds == 0:
-            raise ConfigError(f"time_limit={self.time_limit!r}: must be longer than 0 s.")
+            raise UsageError(f"time_limit={self.time_limit!r}: must be longer than 0 s.")
         if Path(self.output).suffix != ".safetensors":
-            raise ConfigError(
+            raise UsageError(
                 f"output={self.output!r}: weights are written as .safetensors.",
                 hint=f"For example output='{Path(self.output).stem or 'my'}.safetensors'.",
             )
@@ -81,12 +81,12 @@ class TrainConfig:
 
     def _check_clashes(self) -> None:
         if self.adapt and self.method not in ADAPTABLE:
-            raise ConfigError(
+            raise UsageError(
                 f"adapt=True: not with method {self.method}.",
                 hint=f"Choose {' or '.join(ADAPTABLE)}, or train without it.",
             )
         if self.adapt and self.init == SCRATCH and self.method == methods.DEFAULT:
-            raise ConfigError(
+            raise UsageError(
                 f"init={SCRATCH!r}: method {self.method} can adapt existing weights only.",
                 hint="Leave it out.",
             )
@@ -145,11 +145,11 @@ class TrainConfig:
 
 
 def read_config(path: Path) -> TrainConfig:
-    """The run that `to_json` wrote. Raises ConfigError for none, or another version's."""
+    """The run that `to_json` wrote. Raises UsageError for none, or another version's."""
     try:
         return from_table(parse_json(read_text(path, errors="surrogateescape")))
     except (OSError, ValueError, UsageError) as error:
-        raise ConfigError(
+        raise UsageError(
             f"{path}: not the file of a training run: {str(error).removesuffix('.')}.",
             hint="Begin the run anew: -y.",
         ) from error

@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from f2rcli import methods
-from f2rcli.errors import ConfigError, F2RError, OutputError, UsageError
+from f2rcli.errors import F2RError, OutputError, UsageError
 from f2rcli.io.files import check_target, disk_errors, file_digest, lock, unlock, write_text
 from f2rcli.plots import Curve, draw_curves, new_figure, saved
 from f2rcli.settings import read_table
@@ -47,7 +47,7 @@ def check_run(config: TrainConfig) -> None:
     """Raise for a run that cannot begin or must not, before anything is touched or loaded.
 
     InputError for clips that are not there, UsageError or OutputError for the other paths and the
-    noise, ConfigError for a continuation that is another run.
+    noise, UsageError for a continuation that is another run.
     """
     output, folder = Path(config.output), config.folder
     sources = [file for clip in clip_sources(config.inputs) for file in clip.files]
@@ -124,7 +124,7 @@ def _check_same(config: TrainConfig) -> None:
             f"{name} ({'other' if isinstance(value, tuple) else value} then)"
             for name, value in known.items()
         )
-        raise ConfigError(
+        raise UsageError(
             f"resume=True: settings differ from those the run began with: {before}.",
             hint="Leave them out to continue, or start another run with run=.",
         )

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 import f2rcli
 from f2rcli import weights
-from f2rcli.errors import ConfigError, InputError, WeightsError
+from f2rcli.errors import InputError, UsageError, WeightsError
 from f2rcli.training import TrainConfig, TrainResult, running, summarise, train
 from tests.training.clips import asked, pictures, run, write_clip
 
@@ -201,8 +201,8 @@ def test_a_limit_shorter_than_the_preparation_is_one_line(clip: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("changes", "error", "says"),
     [
-        ({"init": "f2r-full", "method": "udvd"}, ConfigError, "for method f2r, not udvd"),
-        ({"init": "f2r-full-mosaic"}, ConfigError, "for mosaic, the clips are rgb"),
+        ({"init": "f2r-full", "method": "udvd"}, UsageError, "for method f2r, not udvd"),
+        ({"init": "f2r-full-mosaic"}, UsageError, "for mosaic, the clips are rgb"),
         ({"init": "none.safetensors"}, WeightsError, "neither a bundled name nor a file"),
     ],
 )

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from f2rcli import methods
 from f2rcli.engine.device import Runner
-from f2rcli.errors import ConfigError, InputError
+from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import Space
 from f2rcli.methods.rgb import RgbMethod
 from f2rcli.models.layers import channels_last
@@ -97,7 +97,7 @@ class TrainingContext:
     def header(self, length: int, networks: dict[str, Any], **own: Any) -> Header:
         """The header of what is trained: the start's, or one of networks of this configuration.
 
-        Raises ConfigError for a start of another method or of other colours.
+        Raises UsageError for a start of another method or of other colours.
         """
         start, clip = self.start, self.footage[0]
         if start is None:
@@ -107,7 +107,7 @@ class TrainingContext:
                 "trained_on": "the user's footage", **own},
             )  # fmt: skip
         if start.header.method != self.config.method:
-            raise ConfigError(
+            raise UsageError(
                 f"init={start.name!r}: for method {start.header.method}, not {self.config.method}.",
                 hint="Pass init='scratch', or leave it out.",
             )
@@ -116,7 +116,7 @@ class TrainingContext:
             known = start.header.config.get("layouts", ["pictures"])
         if clip.kind not in known:
             names = ", ".join(map(str, known))
-            raise ConfigError(
+            raise UsageError(
                 f"init={start.name!r}: for {names}, the clips are {clip.kind}.",
                 hint="Leave it out, or pass other weights.",
             )
@@ -154,7 +154,7 @@ class Recipe(ABC):
     specs: Sequence[StageSpec]
 
     def __init__(self, context: TrainingContext) -> None:
-        """Raises ConfigError for a start of another method or of other colours; InputError for
+        """Raises UsageError for a start of another method or of other colours; InputError for
         footage that the method cannot learn from."""
         self.context = context
 
