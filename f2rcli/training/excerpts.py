@@ -30,6 +30,7 @@ from f2rcli.training.stage import stacked
 from f2rcli.training.windows import SWAPPED_GREENS, dihedral
 from f2rcli.window import Window, window_at
 
+SAMPLE = "training sample"  # in messages
 REACH = 3  # cells around what a flow leads to, that cubic interpolation and chroma's grid look at
 PICTURES = ("shown", "coarse", "asked", "told", "cut")  # of an Excerpt
 PARTS = ("neighbours", "flows", "agreement", "past", "worth")  # of a Centre
@@ -93,14 +94,14 @@ class Excerpt:
     @classmethod
     def load(cls, path: Path) -> "Excerpt":
         """What `save` wrote. Raises WeightsError for a file that is damaged."""
-        facts, tensors = read(path)
+        facts, tensors = read(path, SAMPLE)
         try:
             places = sorted({int(key.split("/")[0]) for key in tensors if "/" in key})
             centres = [Centre(n, *(tensors.pop(f"{n}/{name}") for name in PARTS)) for n in places]
             kind, layout = TargetKind(str(facts["kind"])), LAYOUTS[str(facts["layout"])]
             return cls(layout, kind, centres=tuple(centres), **tensors)
         except (KeyError, TypeError, ValueError) as error:
-            raise foreign(path) from error
+            raise foreign(path, SAMPLE) from error
 
     def crop(self, centre: Centre, top: int, left: int, height: int, width: int) -> "Batch":
         """A part of a centre, in cells, with its neighbours warped onto it: a batch of one."""

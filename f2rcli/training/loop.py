@@ -320,15 +320,15 @@ def _state_of(path: Path, header: dict[str, Any]) -> RunState:
     return RunState(**table)
 
 
-def foreign(path: Path) -> WeightsError:
+def foreign(path: Path, what: str = "checkpoint") -> WeightsError:
     """The error of a file that holds other things than it should."""
     return WeightsError(
-        f"{path}: a checkpoint of another network, or of another version of f2r.",
+        f"{path}: a {what} of another network, or of another version of f2r.",
         hint="Choose another run folder, or the settings this run began with.",
     )
 
 
-def read(path: Path) -> tuple[dict[str, object], dict[str, Tensor]]:
+def read(path: Path, what: str = "checkpoint") -> tuple[dict[str, object], dict[str, Tensor]]:
     """Header and tensors; raises WeightsError for a file that is damaged or not a run's."""
     try:
         with safe_open(path, framework="pt") as file:
@@ -338,7 +338,7 @@ def read(path: Path) -> tuple[dict[str, object], dict[str, Tensor]]:
             raise ValueError("its header is no table")
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise WeightsError(
-            f"{path}: not a checkpoint of a training run, or damaged ({error}).",
+            f"{path}: not a {what} of a training run, or damaged ({error}).",
             hint="Choose another run folder, or delete the file to begin again.",
         ) from error
     return header, tensors

@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 
 from f2rcli.engine.device import Runner
+from f2rcli.errors import WeightsError
 from f2rcli.methods.f2r import F2R
 from f2rcli.models.planar import Networks
 from f2rcli.noise.model import NoiseModel, PlaneNoise, Told, white_shares
 from f2rcli.planes import LAYOUTS, Layout
 from f2rcli.training.excerpts import Excerpt, TargetKind, make_excerpt
+from f2rcli.training.loop import write
 from f2rcli.training.methods import f2r
 from f2rcli.training.muon import Muon
 from f2rcli.training.noise import PlaneLaw
@@ -103,6 +105,13 @@ def test_an_excerpt_is_kept_for_a_run_that_goes_on(made: Made, tmp_path: Path) -
     one, other = (e.draw(e.centres[1], 16, sample_rngs((1,), (0,))[0]) for e in (excerpt, again))
     for part in ("shown", "asked", "told", "noisy", "coarse", "agreement", "worth"):
         torch.testing.assert_close(getattr(one, part), getattr(other, part))
+    for damage in ((tmp_path / "0.safetensors").read_bytes()[:-9], b""):
+        (tmp_path / "1.safetensors").write_bytes(damage)
+        with pytest.raises(WeightsError, match="not a training sample of a training run"):
+            Excerpt.load(tmp_path / "1.safetensors")
+    write(tmp_path / "1.safetensors", {"one": torch.zeros(1)}, {})
+    with pytest.raises(WeightsError, match="a training sample of another network"):
+        Excerpt.load(tmp_path / "1.safetensors")
 
 
 @pytest.mark.parametrize("kind", [TargetKind.RECORRUPTED, TargetKind.RENOISED])
