@@ -59,7 +59,7 @@ def info(
     settings = EngineSettings(
         model=model, method=method, weights=weights, device=device, threads=threads
     )
-    with open_reader(source, ReadOptions(axes=axes, series=series)) as reader:
+    with open_reader(source, ReadOptions(axes=axes, series=series, glance=True)) as reader:
         facts = facts_of(source, reader)
         for told in (facts, facts["output"]):
             told["notes"] = [console.spelled(note) for note in told["notes"]]

@@ -120,6 +120,7 @@ class ReadOptions:
     # the clip has them. They do not count for `frames`, times, or the ledger.
     lead: int = 0
     trail: int = 0
+    glance: bool = False  # at its first frames alone: a few of a burst tell what its sensor is like
 
     def __post_init__(self) -> None:
         check(self)

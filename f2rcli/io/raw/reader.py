@@ -76,6 +76,7 @@ class RawReader(SequenceReader):
         """What the burst's sensor is like, by pictures spread over it: of a monochrome one, whose
         pictures are a stack's, levels too."""
         few, more = (self._pictures(surveyed(len(self.every), between=b)) for b in (False, True))
+        more = iter(()) if self.options.glance else more
         shown = list(few) or [self.first.picture(read_raw(self.first.path)[1])]
         if self.first.gray:
             return measure_lane(shown, more)
