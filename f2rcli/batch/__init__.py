@@ -103,6 +103,7 @@ def _below(
         return
     paths = [path for path in paths if not path.name.startswith(".")]
     clips = [path for path in paths if path.suffix.lower() in readable_suffixes()]
+    clips = [path for path in clips if not path.is_dir() or path.suffix.lower() == ".zarr"]
     special = [path for path in clips if not path.is_file() and not path.is_dir()]
     loose = [path for path in clips if path.suffix.lower() in PICTURES and path.is_file()]
     remarks += [f"{path}: is no file; left out" for path in special]

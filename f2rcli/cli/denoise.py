@@ -44,7 +44,6 @@ from f2rcli.io import (
     open_reader,
     open_writer,
     plan_output,
-    readable_suffixes,
     unmarked_name,
 )
 from f2rcli.settings import clock, pairs
@@ -205,8 +204,8 @@ class Job:
         """The path of the result, or "-". A file goes into a folder that is there, as `cp` does."""
         target = str(default_target(self.source)) if self.output is None else self.output
         path = Path(target)
-        known = path.suffix.lower() in readable_suffixes()  # .zarr is a folder, and a file by name
-        if path.is_dir() and Path(self.source).is_file() and not known:
+        store = path.suffix.lower() == ".zarr"  # a folder, and a file by name
+        if path.is_dir() and Path(self.source).is_file() and not store:
             target = str(path / unmarked_name(self.source))
         if self.preview is None:
             return target

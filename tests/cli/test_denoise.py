@@ -220,10 +220,15 @@ def test_a_preview_is_a_still_of_a_moment_before_and_after(f2r: Run, clip: Path)
     assert not clip.with_name("out.mp4").exists()
 
 
-def test_a_film_goes_into_a_folder_that_is_there(f2r: Run, clip: Path, tmp_path: Path) -> None:
-    (tmp_path / "there").mkdir()
-    assert f2r("denoise", clip, "-o", tmp_path / "there").code == EXIT_OK
-    assert [path.name for path in (tmp_path / "there").iterdir()] == ["clip.mp4"]
+@pytest.mark.parametrize("name", ["there", "there.mp4"])
+def test_a_film_goes_into_a_folder_that_is_there(
+    f2r: Run, clip: Path, tmp_path: Path, name: str
+) -> None:
+    """One named like a film was said not to be there."""
+    (tmp_path / name).mkdir()
+    done = f2r("denoise", clip, "-o", tmp_path / name)
+    assert done.code == EXIT_OK, done.err
+    assert [path.name for path in (tmp_path / name).iterdir()] == ["clip.mp4"]
 
 
 def test_a_film_becomes_pictures_for_a_pattern(f2r: Run, clip: Path, tmp_path: Path) -> None:
