@@ -71,8 +71,9 @@ class FrameSequence:
     def noise(self) -> tuple[LaneNoise, ...]:
         """The noise, if it is known by now."""
         model = self.engine.found.noise
-        known = self.layout is not None and model is not None
-        return (LaneNoise.of("", self.layout, model),) if known else ()
+        if self.layout is None or model is None:
+            return ()
+        return (LaneNoise.of("", self.layout, model),)
 
     def tell(self, report: Report) -> None:
         """Update a report with what the engine has found so far."""
