@@ -1,4 +1,4 @@
 """The napari plug-in: its manifest is `napari.yaml`; napari itself comes with the extra `napari`.
 
-`files` needs neither napari nor Qt; `widget` needs both.
+`runs` needs neither napari nor Qt; `widget` needs both.
 """

@@ -24,7 +24,7 @@ from napari.utils.notifications import show_error
 from qtpy.QtCore import QTimer
 
 from f2rcli.errors import CancelledError, F2RError
-from f2rcli.napari.files import (
+from f2rcli.napari.runs import (
     LayerRun,
     Progress,
     axes_of,
@@ -98,9 +98,8 @@ class DenoisePanel(Container):
     def _propose(self) -> None:
         layer = self.layer.value
         if layer is not None:
-            known = layer.metadata.get("axes")
             labels = [str(label) for label in layer.axis_labels]
-            self.axes.value = axes_of(layer.data.shape, labels, known, colour=layer.rgb)
+            self.axes.value = axes_of(layer.data.shape, labels, colour=layer.rgb)
 
     def _run(self) -> LayerRun | None:
         """The run asked for; None, and a word why, where that cannot be done."""
@@ -152,7 +151,7 @@ class DenoisePanel(Container):
         if PREVIEW in self._viewer.layers:
             self._viewer.layers.remove(PREVIEW)
         kept = _looks(layer)
-        kept |= {name: kept[name][-2:] for name in _ALONG} | {"metadata": {}}
+        kept |= {name: kept[name][-2:] for name in _ALONG}
         shear = kept["shear"]  # the upper triangle, or a matrix
         shear = shear[-1:] if shear.ndim == 1 else shear[-2:, -2:]
         kept |= {"rotate": kept["rotate"][-2:, -2:], "shear": shear,
@@ -187,7 +186,7 @@ _PLACED = (*_ALONG, "rotate", "shear", "affine")
 def _looks(layer: Any) -> dict[str, Any]:
     """A layer's place and looks, for one that is to lie on it."""
     kept = {name: getattr(layer, name) for name in _PLACED}
-    kept |= {"metadata": dict(layer.metadata), "rgb": layer.rgb}
+    kept |= {"rgb": layer.rgb}
     if not layer.rgb:
         kept |= {"colormap": layer.colormap, "contrast_limits": layer.contrast_limits}
     return kept

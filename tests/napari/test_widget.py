@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tifffile
 
 import f2rcli
-from f2rcli.napari.files import get_reader
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 with warnings.catch_warnings():
@@ -65,19 +63,6 @@ def test_the_manifest_is_npe2s() -> None:
     manifest = PluginManifest.from_file(MANIFEST)
     assert manifest.name == "f2rcli"
     manifest.validate_imports()
-
-
-def test_layers_of_the_reader_are_napari_s(tmp_path: Path) -> None:
-    path = str(tmp_path / "a.ome.tif")
-    tifffile.imwrite(path, np.zeros((3, 2, 8, 8), "u2"), metadata={
-        "axes": "TCYX", "PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "µm",
-    })  # fmt: skip
-    viewer = ViewerModel()
-    for data, keywords, _ in get_reader(path)(path):
-        viewer.add_image(data, **keywords)
-    assert [layer.name for layer in viewer.layers] == ["a channel 1", "a channel 2"]
-    assert str(viewer.layers[0].units[2]) == "micrometer"
-    assert viewer.layers[0].scale[2] == 0.5
 
 
 def test_a_run_adds_the_result_and_what_was_taken_away(viewer, panel) -> None:
