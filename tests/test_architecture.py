@@ -15,7 +15,7 @@ from f2rcli import methods
 from tests.sources import PACKAGE, nodes_of, parsed
 
 ROOMS = (
-    {"errors", "frames", "plots", "system"},
+    {"errors", "frames", "system"},
     {"settings", "units"},
     {"window", "sensor", "yuv", "planes"},
     {"samples"},

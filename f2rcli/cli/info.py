@@ -14,6 +14,7 @@ from f2rcli.cli.engine import engine_words, estimated, loaded, noise_words, sigm
 from f2rcli.cli.options import Text, check_result, result, write_result
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, InputError, UsageError, WeightsError
+from f2rcli.evaluation.plots import noise_plot
 from f2rcli.frames import ClipInfo
 from f2rcli.io import Reader, ReadOptions, WriteOptions, default_target, open_reader, plan_output
 from f2rcli.io.base import read_provenance
@@ -246,7 +247,6 @@ def noise(
     with open_reader(source, ReadOptions(axes=axes, series=series)) as reader:
         from f2rcli.engine.measuring import measure_noise  # brings torch
         from f2rcli.noise.grain import grain_table as tabled
-        from f2rcli.noise.report import plot as plotted
 
         measurer = loaded(settings, reader.info, console.note)
         report = measure_noise(reader, reader.info, measurer)
@@ -259,7 +259,7 @@ def noise(
             hint="It needs three different frames of one shot, of 32 x 32 pixels or more.",
         )
     if plot is not None:
-        write_result("--plot", plot, plotted(report, name), overwrite=overwrite)
+        write_result("--plot", plot, noise_plot(report, name), overwrite=overwrite)
         console.note(f"plot: {plot}")
     if grain_table is not None:
         table = tabled(report, layout).encode()

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from f2rcli import sensor
 from f2rcli.evaluation.frame_set import FloatPlane, FrameSet, Sides, middle_window
 from f2rcli.evaluation.metrics import luma, psnr
+from f2rcli.evaluation.plots import encode
 from f2rcli.evaluation.result import CLEAN, NOISY, ClipResult
 from f2rcli.frames import Codes, Mosaic, Picture
 from f2rcli.noise.synthesis.codec import to_codes
-from f2rcli.plots import encode
 
 # Kinds of images: REMOVED is noisy - estimate, ERROR is estimate - reference.
 FRAME, CROP, REMOVED, ERROR = "frame", "crop", "removed", "error"

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import groupby
 from pathlib import Path
@@ -15,18 +15,23 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from f2rcli.evaluation.pictures import CROP, ERROR, FRAME, REMOVED
-from f2rcli.evaluation.result import CLEAN, MOVED, NOISY, WHOLE, ClipResult, Evaluation, MetricFacts
+from f2rcli.evaluation.plots import (
+    GREY,
+    Curve,
+    data_uri,
+    draw_curves,
+    draw_levels,
+    draw_spectrum,
+    new_figure,
+    saved,
+)
+from f2rcli.evaluation.result import CLEAN, NOISY, WHOLE, ClipResult, Evaluation, MetricFacts
 from f2rcli.evaluation.tables import clip_rows, mean_rows
 from f2rcli.io.files import write_file
-from f2rcli.noise.report import draw_levels
-from f2rcli.plots import GREY, Curve, data_uri, draw_curves, draw_spectrum, new_figure, saved
 from f2rcli.units import count
 
 Label = Callable[[str], str]  # a method's name in words
 
-BENT = 1.0  # codes up to which the axis of changes is linear
-PLANE_COLOURS = {"Y": GREY, "Cb": "#0b62c4", "Cr": "#b0203a", "gray": GREY}
-PLANE_COLOURS |= {"R": "#b0203a", "G": "#0f7b5f", "B": "#0b62c4"}
 KINDS = {
     "reference": "Against a clean reference",
     "synthetic": "With noise made on the spot",
@@ -100,17 +105,14 @@ def _clip(clip: ClipResult, evaluation: Evaluation) -> dict[str, Any]:
     titles |= {m.name: m.title for m in evaluation.methods if m.name != NOISY}
     label: Label = lambda name: titles.get(name, name)  # noqa: E731
     several = len(evaluation.clips) > 1 or any(r.failed or r.notes for r in clip.methods)
-    change = [(result.method, result.change) for result in clip.methods if result.change]
     return {
         "clip": clip,
         "label": label,
         "facts": [f"{clip.width} x {clip.height}", f"{clip.frames} frames", clip.group],
         "rows": clip_rows(clip, evaluation) if several else [],
         "over_time": _over_time(clip, evaluation, label),
-        "change": _change_words(change, label),
-        "change_chart": _change_chart(clip, label),
         "noise": clip.noise,
-        "noise_chart": _noise_chart(clip, label),
+        "noise_chart": _noise_chart(clip),
         **_pictures(clip, label),
     }
 
@@ -165,63 +167,14 @@ def _lines(clip: ClipResult, metric: MetricFacts, label: Label) -> Iterator[Curv
             yield Curve(name=label(result.method), x=range(len(y)), y=y, colour=colour)
 
 
-def _change_words(found: Sequence[tuple[str, Any]], label: Label) -> list[str]:
-    """Whether any brightness moved by more than half a code, a sentence per method."""
-    words = []
-    for method, planes in found:
-        base = "noisy input" if planes[0].against == NOISY else "reference"
-        moved = [(plane.name, plane.moved) for plane in planes if plane.moved is not None]
-        said = ", ".join(f"{p} by {by:+.1f} where luma is {at:.0f}" for p, (at, by) in moved)
-        words.append(
-            f"{label(method)}: moved by more than half a code from the {base}: {said}."
-            if said
-            else f"{label(method)}: no brightness moved by more than half a code from the {base}."
-        )
-    return words
-
-
-def _change_chart(clip: ClipResult, label: Label) -> bytes | None:
-    """A chart per plane of the mean change by brightness, with one method's spread; PNG."""
-    found = [(result.method, result.change) for result in clip.methods if result.change]
-    if not found:
+def _noise_chart(clip: ClipResult) -> bytes | None:
+    """The input's noise by brightness, and its spectrum; PNG."""
+    noise = clip.noise
+    if not noise or not noise.get("law"):
         return None
-    names = [plane.name for plane in found[0][1]]
-    figure, each = new_figure(3.4 * len(names), 3, columns=len(names))
-    for axes, name in zip(each, names, strict=True):
-        lines = [
-            Curve(
-                name=label(method), x=plane.brightness, y=plane.mean,
-                colour=PLANE_COLOURS.get(name) if len(found) == 1 else None,
-                spread=plane.spread if len(found) == 1 else (),
-            )
-            for method, planes in found for plane in planes if plane.name == name
-        ]  # fmt: skip
-        draw_curves(axes, lines, title=name, x="luma, codes", y="codes")
-        axes.set_yscale("symlog", linthresh=BENT)
-        for limit in (-MOVED, MOVED):
-            axes.axhline(limit, color="gray", linestyle="--", linewidth=0.8)
-    return saved(figure)
-
-
-def _noise_chart(clip: ClipResult, label: Label) -> bytes | None:
-    """The input's noise by brightness and its spectrum, and those of what was taken out; PNG."""
-    noise = clip.noise if clip.noise and clip.noise.get("law") else None
-    power = None if noise is None else noise.get("power_spectrum")
-    spectra = [("Noise of the input", np.mean(power, axis=0))] if power else []
-    spectra += [
-        (f"Removed by {label(result.method)}", np.asarray(result.residual))
-        for result in clip.methods
-        if result.residual
-    ]
-    shown_at = len(spectra) + (noise is not None)
-    if not shown_at:
-        return None
-    rows = math.ceil(shown_at / 3)
-    figure, places = new_figure(11, 3.2 * rows, rows, min(3, shown_at))
-    if noise is not None:
-        draw_levels(places.pop(0), noise, "Noise over brightness")
-    for axes, (title, spectrum) in zip(places, spectra, strict=False):
-        draw_spectrum(axes, spectrum, title)
-    for axes in places[len(spectra) :]:
-        axes.set_axis_off()
+    power = noise.get("power_spectrum")
+    figure, places = new_figure(8 if power else 4, 3.2, columns=2 if power else 1)
+    draw_levels(places[0], noise, "Noise over brightness")
+    if power:
+        draw_spectrum(places[1], np.mean(power, axis=0), "Noise of the input")
     return saved(figure)

@@ -5,7 +5,7 @@ Pictures are kept only where a report is wanted, and few (`ClipResult.pictures`)
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -74,34 +74,6 @@ class MetricSeries:
         return self.clip.get(WHOLE, math.nan)
 
 
-MOVED = 0.5  # codes of 255: a brightness whose mean changes by more has moved
-SURE = 3.0  # standard errors of a mean that may be chance
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlaneChange:
-    """The change of one plane of a file with brightness, over all frames, in 8-bit codes."""
-
-    name: str  # of the plane: Y, Cb, Cr, or R, G, B, or gray, or a mosaic's
-    against: str  # what the change is from: NOISY, or "" for the reference
-    brightness: tuple[float, ...]  # luma in the middle of each step
-    mean: tuple[float, ...]  # change of the samples there
-    spread: tuple[float, ...]  # its standard deviation
-    samples: tuple[int, ...]
-
-    @property
-    def moved(self) -> tuple[float, float] | None:
-        """Brightness and mean of the step that moved most; None where none moved by MOVED."""
-        surplus = [
-            abs(mean) - SURE * spread / math.sqrt(count)
-            for mean, spread, count in zip(self.mean, self.spread, self.samples, strict=True)
-        ]
-        if max(surplus, default=0.0) <= MOVED:
-            return None
-        worst = surplus.index(max(surplus))
-        return self.brightness[worst], self.mean[worst]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodResult:
     """One method on one clip."""
@@ -109,10 +81,6 @@ class MethodResult:
     method: str
     series: tuple[MetricSeries, ...] = ()
     seconds_per_frame: float | None = None  # of denoising alone; None where nothing was timed
-    # Power of what was taken out by frequency, 32 x 32, zero frequency first, mean 1; mean of the
-    # channels. () without a noisy input, and for the input itself.
-    residual: Sequence[Sequence[float]] = ()
-    change: tuple[PlaneChange, ...] = ()  # by brightness, a curve per plane
     noise: Mapping[str, Any] | None = None  # left in the estimate: NoiseReport.values()
     failed: str | None = None  # why there are no values, in a line
     notes: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from f2rcli import __version__
@@ -16,8 +16,8 @@ from f2rcli.evaluation.baselines import MethodContestant
 from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.lockstep import DenoiserRun, Lockstep
 from f2rcli.evaluation.metrics import MEASURES, METRICS, ChannelValues, series_of
+from f2rcli.evaluation.noise_left import NoiseLeft
 from f2rcli.evaluation.pictures import ReportPictures
-from f2rcli.evaluation.removed import ChangeMeter, NoiseLeft, ResidualMeter
 from f2rcli.evaluation.result import (
     NOISY,
     BenchmarkFacts,
@@ -39,14 +39,9 @@ class Scores:
     name: str
     rows: dict[str, list[ChannelValues | None]]  # by metric, frame by frame
     noise: NoiseLeft | None
-    residual: ResidualMeter = field(default_factory=ResidualMeter)
-    change: ChangeMeter = field(init=False)
     frames: int = 0
     offset: float = 0.0  # sum over frames of how much brighter it is than the reference
     before: Picture | None = None  # the estimate of the frame before
-
-    def __post_init__(self) -> None:
-        self.change = ChangeMeter(self.name)
 
     def add(self, frame_set: FrameSet, estimate: Picture) -> None:
         """See the next frame."""
@@ -59,9 +54,6 @@ class Scores:
         self.frames += 1
         if frame_set.reference is not None:
             self.offset += float(estimate.mean()) - float(frame_set.reference.mean())
-        if frame_set.noisy is not None and self.name != NOISY:
-            self.residual.add(frame_set.noisy, estimate)
-        self.change.add(frame_set)
 
     def finish(self, run: DenoiserRun | None) -> MethodResult:
         """All results; for a run that failed, only the reason."""
@@ -76,7 +68,6 @@ class Scores:
         return MethodResult(
             method=self.name, series=tuple(series), notes=tuple(notes),
             seconds_per_frame=None if run is None else run.seconds_per_frame,
-            residual=self.residual.finish(), change=self.change.finish(),
             noise=None if self.noise is None else self.noise.report,
         )  # fmt: skip
 

@@ -1,19 +1,12 @@
-"""The measurement of a clip's noise, its meaning, its confidence, and its plots."""
+"""The measurement of a clip's noise, its meaning, and its confidence."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from f2rcli.noise.coding import Compression, edges_in_words
 from f2rcli.noise.model import NoiseModel, PlaneNoise
 from f2rcli.noise.rows import Lines
 from f2rcli.noise.spectrum import NoiseLaw, Spectrum, Temporal
-from f2rcli.plots import GREY, Curve, draw_curves, draw_spectrum, new_figure, saved
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 FORMAT = 1  # of the JSON
 CLEAN = 1.0 / 255  # sigma below which there is nothing to train on: 8-bit rounding has 0.3
@@ -246,39 +239,3 @@ def confidence_of(
     }
     error = sum(part**2 for part in parts) ** 0.5
     return Confidence(100 * min(error, 1.0), tuple(why for why, so in doubts.items() if so))
-
-
-RED, GREEN, BLUE, YELLOW = "#b0203a", "#0f7b5f", "#0b62c4", "#8a6a00"
-CHANNELS = {
-    3: (("R", RED), ("G", GREEN), ("B", BLUE)),
-    4: (("R", RED), ("G1", GREEN), ("B", BLUE), ("G2", YELLOW)),
-}
-
-
-def plot(report: NoiseReport, name: str) -> bytes:
-    """Both plots of a report as an SVG file; `name` is the clip's."""
-    values = report.values()
-    mean = sum(values["sigma8"]) / len(values["sigma8"])
-    columns = 1 if report.spectrum is None else 2
-    figure, axes = new_figure(5 * columns, 4, columns=columns)
-    draw_levels(axes[0], values, f"{name}: sigma {mean:.1f} of 255")
-    if report.spectrum is not None:
-        draw_spectrum(axes[1], report.spectrum.power.mean(0))
-    return saved(figure, "svg")
-
-
-def draw_levels(axes: "Axes", values: Mapping[str, Any], title: str) -> None:
-    """Sigma over brightness, of what `NoiseReport.values` gives, in 8-bit units."""
-    curves = values["law"]["curve"]
-    names = CHANNELS.get(len(curves), (("gray", GREY),) * len(curves))
-    points = values.get("level_points8") or [[]] * len(curves)
-    lines = []
-    for (name, colour), curve, seen in zip(names, curves, points, strict=True):
-        places = np.linspace(0, 255, len(curve)).tolist()
-        curve8 = [255 * sigma for sigma in curve]
-        lines.append(Curve(name=name, x=places, y=curve8, colour=colour))
-        if seen:
-            x, y = zip(*seen, strict=True)
-            lines.append(Curve(name=name, x=x, y=y, colour=colour, dots=True))
-    place = "brightness, of 255; dots are measured, lines fitted"
-    draw_curves(axes, lines, title=title, x=place, y="sigma, of 255", zero=True)

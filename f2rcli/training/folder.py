@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from f2rcli import methods
 from f2rcli.errors import F2RError, OutputError, UsageError
+from f2rcli.evaluation.plots import Curve, draw_curves, new_figure, saved
 from f2rcli.io.files import check_target, disk_errors, file_digest, lock, unlock, write_text
-from f2rcli.plots import Curve, draw_curves, new_figure, saved
 from f2rcli.settings import read_table
 from f2rcli.training.config import TrainConfig, clip_sources, read_config
 from f2rcli.units import noise_level

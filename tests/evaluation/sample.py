@@ -21,17 +21,9 @@ def _series(metric: str, values: tuple[float | None, ...]) -> result.MetricSerie
     )
 
 
-def _residual(rng: np.random.Generator) -> tuple[tuple[float, ...], ...]:
+def _power(rng: np.random.Generator) -> tuple[tuple[float, ...], ...]:
     power = rng.uniform(0.5, 1.5, (32, 32))
     return tuple(map(tuple, (power / power.mean()).tolist()))
-
-
-def _change(name: str, lift: float) -> result.PlaneChange:
-    """A plane whose dark third is lifted."""
-    return result.PlaneChange(
-        name=name, against="", brightness=(2.0, 6.0, 10.0), mean=(lift, 0.0, -0.1),
-        spread=(4.0, 5.0, 6.0), samples=(10_000,) * 3,
-    )  # fmt: skip
 
 
 def _noise(rng: np.random.Generator) -> dict[str, Any]:
@@ -39,7 +31,7 @@ def _noise(rng: np.random.Generator) -> dict[str, Any]:
     return {
         "sigma8": [25.0, 26.0, 27.0],
         "level_points8": [[[30.0, 24.0], [200.0, 26.5]]] * 3,
-        "power_spectrum": [_residual(rng)] * 3,
+        "power_spectrum": [_power(rng)] * 3,
         "confidence": {"word": "high", "percent": 2.0, "reasons": []},
         "meaning": ["white: neighbouring pixels are independent."],
         "law": spectrum.NoiseLaw(model.NoiseModel.gaussian(0.1, 3)).values(),
@@ -62,8 +54,6 @@ def _clip(name: str, frames: int, kept: pictures.ReportPictures) -> result.ClipR
             method="f2r",
             series=(_series("psnr", rising), _series("warping", (None, *rising[1:]))),
             seconds_per_frame=0.25,
-            residual=_residual(rng),
-            change=tuple(_change(name, lift) for name, lift in (("R", 0.1), ("G", 3.0), ("B", 0))),
         ),
         result.MethodResult(
             method="other", series=(_series("psnr", exact),), notes=("a <b>note</b>",)

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ from f2rcli.frames import Codes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from f2rcli.noise.report import NoiseReport
 
 LOSSLESS = 0  # the quality that stands for PNG
 PNG = b"\x89PNG"
@@ -37,7 +39,6 @@ class Curve:
     y: Sequence[float]
     colour: str | None = None  # None: the next of matplotlib's own
     dots: bool = False  # points without a line
-    spread: Sequence[float] = ()  # drawn as a band to either side of y
 
 
 def new_figure(
@@ -61,10 +62,7 @@ def draw_curves(
         label = None if curve.name in known else curve.name
         known.add(curve.name)
         seen = curve.dots or len(curve.y) == 1  # a line through one point would not be
-        (line,) = axes.plot(curve.x, curve.y, "." if seen else "-", label=label, color=curve.colour)
-        if curve.spread:
-            low, high = (np.add(curve.y, np.multiply(sign, curve.spread)) for sign in (-1, 1))
-            axes.fill_between(curve.x, low, high, alpha=0.15, color=line.get_color())
+        axes.plot(curve.x, curve.y, "." if seen else "-", label=label, color=curve.colour)
     axes.set_title(plain(title), fontsize="medium")
     axes.set(xlabel=plain(x), ylabel=plain(y))
     if zero:
@@ -119,3 +117,42 @@ def data_uri(picture: bytes) -> str:
     """A PNG or WebP file as a data URI, for a page that must not fetch anything."""
     kind = "png" if picture.startswith(PNG) else "webp"
     return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
+
+
+# --- Noise ---------------------------------------------------------------------------------------
+
+
+RED, GREEN, BLUE, YELLOW = "#b0203a", "#0f7b5f", "#0b62c4", "#8a6a00"
+CHANNELS = {
+    3: (("R", RED), ("G", GREEN), ("B", BLUE)),
+    4: (("R", RED), ("G1", GREEN), ("B", BLUE), ("G2", YELLOW)),
+}
+
+
+def noise_plot(report: "NoiseReport", name: str) -> bytes:
+    """Both plots of a report as an SVG file; `name` is the clip's."""
+    values = report.values()
+    mean = sum(values["sigma8"]) / len(values["sigma8"])
+    columns = 1 if report.spectrum is None else 2
+    figure, axes = new_figure(5 * columns, 4, columns=columns)
+    draw_levels(axes[0], values, f"{name}: sigma {mean:.1f} of 255")
+    if report.spectrum is not None:
+        draw_spectrum(axes[1], report.spectrum.power.mean(0))
+    return saved(figure, "svg")
+
+
+def draw_levels(axes: "Axes", values: Mapping[str, Any], title: str) -> None:
+    """Sigma over brightness, of what `NoiseReport.values` gives, in 8-bit units."""
+    curves = values["law"]["curve"]
+    names = CHANNELS.get(len(curves), (("gray", GREY),) * len(curves))
+    points = values.get("level_points8") or [[]] * len(curves)
+    lines = []
+    for (name, colour), curve, seen in zip(names, curves, points, strict=True):
+        places = np.linspace(0, 255, len(curve)).tolist()
+        curve8 = [255 * sigma for sigma in curve]
+        lines.append(Curve(name=name, x=places, y=curve8, colour=colour))
+        if seen:
+            x, y = zip(*seen, strict=True)
+            lines.append(Curve(name=name, x=x, y=y, colour=colour, dots=True))
+    place = "brightness, of 255; dots are measured, lines fitted"
+    draw_curves(axes, lines, title=title, x=place, y="sigma, of 255", zero=True)
