@@ -11,16 +11,15 @@ import pytest
 from f2rcli.engine import stream
 from f2rcli.engine.level import NoiseTracker
 from f2rcli.engine.measuring import measure_noise
+from f2rcli.evaluation.plots import noise_plot
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
 from f2rcli.noise import model as bands
-from f2rcli.noise import report as report_room
+from f2rcli.noise.report import NoiseReport
 from tests.engine.conftest import GRAY8, clean_clip, engine_for, info_of, to_frames
 
 denoise_stream = stream.denoise_stream
 estimate_noise = stream.estimate_noise
 white_shares = bands.white_shares
-plot = report_room.plot
-NoiseReport = report_room.NoiseReport
 
 
 def measured(frames: list[Frame], *, interlaced: bool = False) -> NoiseReport | None:
@@ -72,13 +71,13 @@ def test_the_report_is_json(report: NoiseReport) -> None:
 
 
 def test_the_report_can_be_drawn(report: NoiseReport) -> None:
-    drawn = ElementTree.fromstring(plot(report, "clip <1> é.mp4"))
+    drawn = ElementTree.fromstring(noise_plot(report, "clip <1> é.mp4"))
     words = ["".join(text.itertext()) for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
     assert any(word.startswith("clip <1> é.mp4: sigma ") for word in words)
     assert "dB over white noise" in words
     assert [word for word in words if word in ("R", "G", "B")] == ["R", "G", "B"]
     assert drawn.findall(".//{*}image")
-    assert not ElementTree.fromstring(plot(replace(report, spectrum=None), "clip")).findall(
+    assert not ElementTree.fromstring(noise_plot(replace(report, spectrum=None), "clip")).findall(
         ".//{*}image"
     )
 
