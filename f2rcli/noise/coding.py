@@ -25,6 +25,7 @@ from f2rcli.noise.model import NoiseModel, PlaneNoise
 PERIOD = 8  # pixels of the grid
 FEWEST = 4  # blocks beside each other: one edge may be the picture's own
 STRIP = 16  # rows that are counted together
+ENOUGH = 2_000_000  # pixels that are looked at, of two frames at least
 SURE = 6.0  # standard errors
 LEAST = 0.1 / 255  # a step below which no eye and no measure is sure
 # Of the excess: by how much the edges stand out of the next phase (where a pattern's period is near
@@ -36,6 +37,7 @@ ALONE, WITHIN, MOST_STRIPS = 0.5, 0.02, 0.5
 def find_edges(lumas: Sequence[Luma]) -> float | None:
     """By how much the mean step at block edges of frames of one size exceeds that beside, of 255;
     None where the grid does not show both ways."""
+    lumas = lumas[: max(ENOUGH // lumas[0].size, 2)]
     across, down = _excess(lumas), _excess([luma.T for luma in lumas])
     return None if across is None or down is None else 255 * (across + down) / 2
 
