@@ -75,6 +75,22 @@ def test_pixel_aspect(tools, tmp_path: Path, codec: str, suffix: str) -> None:
     assert str(facts(tmp_path / f"out{suffix}")[0].pixel_aspect) == "16/11"
 
 
+def test_a_pixel_aspect_that_a_pipe_loses_is_told(tools, tmp_path: Path) -> None:
+    """Matroska's header gets it once the file is finished."""
+
+    def wide(stream) -> None:
+        stream.codec_context.sample_aspect_ratio = Fraction(16, 11)
+
+    source = tools.write_clip(
+        tmp_path / "in.mp4", codec="libx264", pts=3, smooth=True, size=(352, 288), setup=wide
+    )
+    with open_reader(source) as reader:
+        vp9 = plan_output(reader, "-", WriteOptions(codec="vp9"))
+        h264 = plan_output(reader, "-", WriteOptions(codec="h264"))
+    assert any(line.startswith("pixel aspect 16/11 (") for line in vp9.dropped)
+    assert "pixel aspect 16/11" in h264.kept
+
+
 @pytest.mark.parametrize("top_first", [True, False], ids=["top", "bottom"])
 @pytest.mark.parametrize(
     ("codec", "suffix"), [("h264", ".mkv"), ("h264", ".mp4"), ("h264", ".ts"), ("ffv1", ".mkv"),

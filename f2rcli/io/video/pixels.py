@@ -48,14 +48,13 @@ _NAMES = {
 }  # fmt: skip
 
 
-SPHERICAL, STEREO = "360-degree projection", "stereoscopic layout"
-DOLBY = "Dolby Vision metadata"
+STEREO = "stereoscopic layout"
 _EXTRAS = {
-    Type.DOVI_METADATA: DOLBY,
-    Type.DOVI_RPU_BUFFER: DOLBY,
+    Type.DOVI_METADATA: "Dolby Vision metadata",
+    Type.DOVI_RPU_BUFFER: "Dolby Vision metadata",
     Type.DYNAMIC_HDR_PLUS: "HDR10+ metadata",
     Type.DYNAMIC_HDR_VIVID: "HDR Vivid metadata",
-    Type.SPHERICAL: SPHERICAL,
+    Type.SPHERICAL: "360-degree projection",
     Type.STEREO3D: STEREO,
     Type.ICC_PROFILE: "ICC profile",
     Type.AFD: "active format description",
@@ -152,8 +151,7 @@ class PictureFacts:
     top_field_first: bool = True
     mastering: Mastering | None = None
     display_matrix: tuple[int, ...] = ()  # nine integers, FFmpeg's order; () for none
-    extras: tuple[str, ...] = ()  # what else is attached to pictures, in words; no one carries it
-    stereo: tuple[int, ...] = ()  # FFmpeg's number and flags of the stereoscopic layout
+    extras: tuple[str, ...] = ()  # what else is attached to pictures, in words
 
 
 def colour_tags(
@@ -194,7 +192,6 @@ def picture_facts(frame: av.VideoFrame) -> PictureFacts:
         extras=tuple(
             dict.fromkeys(word for kind, word in _EXTRAS.items() if side_data(frame, kind))
         ),
-        stereo=_numbers(frame, Type.STEREO3D, "<2i"),
     )
 
 
