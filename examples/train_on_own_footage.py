@@ -5,7 +5,9 @@ python examples/train_on_own_footage.py CLIP NAME.safetensors [MINUTES]
 
 import sys
 
-from f2rcli.training import TrainConfig, running, summarise, train
+from f2rcli.training.config import TrainConfig
+from f2rcli.training.folder import running, summarise
+from f2rcli.training.session import train
 
 
 def main(clip: str, output: str, minutes: str = "5") -> None:

@@ -20,8 +20,7 @@ from f2rcli.errors import EXIT_BUG, EXIT_OK, F2RError, UsageError, WeightsError
 from f2rcli.models.layers import padded
 from f2rcli.settings import LARGEST, read_text
 from f2rcli.system import MOST_THREADS, asked_threads, cache_folder
-from f2rcli.training import TrainConfig
-from f2rcli.training.config import from_table, read_config
+from f2rcli.training.config import TrainConfig, from_table, read_config
 from f2rcli.weights import Header, Weights
 from tests.test_weights import SOURCES
 

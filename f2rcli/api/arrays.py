@@ -187,12 +187,10 @@ def copy_of(picture: Any) -> Any:
 
 
 def empty_like(frames: Any) -> Any:
-    """A new array of the same shape and type; of the same kind, if that is torch's or xarray's."""
-    kind = kind_of(frames)
-    if kind == "torch":
+    """A new array of the same shape and type: a tensor for tensors, else NumPy's."""
+    if kind_of(frames) == "torch":
         return frames.new_empty(frames.shape)
-    out = np.empty(frames.shape, frames.dtype)
-    return frames.copy(data=out) if kind == "xarray" else out
+    return np.empty(frames.shape, frames.dtype)
 
 
 def put(out: Any, place: tuple[Any, ...], values: Plane) -> None:
@@ -201,8 +199,6 @@ def put(out: Any, place: tuple[Any, ...], values: Plane) -> None:
         import torch
 
         out[place] = torch.from_numpy(np.ascontiguousarray(values)).to(out.device, out.dtype)
-    elif kind_of(out) == "xarray":
-        out.data[place] = values
     else:
         out[place] = values
 

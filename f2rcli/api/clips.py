@@ -157,10 +157,6 @@ def _denoised(frames: Any, output: Any, call: Call) -> Any:
     if isinstance(frames, list | tuple):
         for other in (one for one in frames if not is_array(one)):
             raise no_array(other)
-        if frames and kind_of(frames[0]) == "xarray":
-            raise InputError(
-                "a list of DataArrays.", hint="Join them: xarray.concat(list, 'time')."
-            )
         return type(frames)(_denoise_list(frames, output, call) if frames else ())
     if hasattr(frames, "keys"):
         raise InputError(

@@ -17,8 +17,6 @@ from f2rcli.api.arrays import (
     check_alike,
     copy_of,
     empty_like,
-    kind_of,
-    letters_of,
     put_back,
     statistics_of,
     values_of,
@@ -44,8 +42,7 @@ class FrameSequence:
 
         self.first, self.options = first, options
         self.dtype = values_of(first).dtype
-        named = letters_of(first.dims) if kind_of(first) == "xarray" else None
-        self.grid = Grid.of(tuple(first.shape), options.axes or named, frame=True)
+        self.grid = Grid.of(tuple(first.shape), options.axes, frame=True)
         if (count := len(self.grid.lanes)) > 1:
             raise UsageError(
                 f"frames of shape {tuple(first.shape)}: {count} pictures each.",

@@ -8,7 +8,13 @@ import torch
 
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.spectrum import NoiseLaw
-from f2rcli.training import Noise, ValidationErrors, error_reduction, is_significant, recorrupted
+from f2rcli.training.exams import (
+    Noise,
+    ValidationErrors,
+    error_reduction,
+    is_significant,
+    recorrupted,
+)
 
 SIGMA = 0.1
 

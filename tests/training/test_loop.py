@@ -18,7 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from f2rcli.errors import OutputError, TrainingError, WeightsError
-from f2rcli.training import Muon, Stage, Trainer, TrainSettings, ValidationErrors
+from f2rcli.training.exams import ValidationErrors
+from f2rcli.training.loop import Trainer
+from f2rcli.training.muon import Muon
+from f2rcli.training.stage import Stage, TrainSettings
 
 
 class Toy(Stage):
@@ -138,7 +141,7 @@ import sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 from test_loop import Toy, settings
-from f2rcli.training import Trainer
+from f2rcli.training.loop import Trainer
 import f2rcli.training.loop as loop
 loop.SAVE_EVERY = 0.0
 trainer = Trainer(Toy(), Path(sys.argv[1]), settings(steps=10**6))

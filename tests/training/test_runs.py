@@ -15,7 +15,9 @@ from safetensors.torch import load_file
 import f2rcli
 from f2rcli import weights
 from f2rcli.errors import InputError, UsageError, WeightsError
-from f2rcli.training import TrainConfig, TrainResult, running, summarise, train
+from f2rcli.training.config import TrainConfig
+from f2rcli.training.folder import running, summarise
+from f2rcli.training.session import TrainResult, train
 from tests.training.clips import asked, pictures, run, write_clip
 
 Whole = tuple[TrainResult, list[Any]]
