@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from itertools import chain, groupby, islice
+from statistics import fmean
 from typing import Any, Protocol, TypeVar
 
 import av
@@ -25,6 +26,7 @@ from f2rcli.errors import F2RError, InputError
 from f2rcli.evaluation.base import BASELINES, Baseline, Contestant
 from f2rcli.evaluation.result import MethodFacts
 from f2rcli.frames import ClipInfo, Codes, Family, Frame, PlaneLayout
+from f2rcli.noise.estimate import single_frame_sigma
 from f2rcli.noise.synthesis.codec import to_codes
 from f2rcli.settings import check_choice
 from f2rcli.yuv import code_span, to_rgb
@@ -318,12 +320,8 @@ def _frame(picture: Codes, like: Frame) -> Frame:
 
 
 def rough_sigma8(frame: Frame) -> float:
-    """The noise of a frame by itself: the median of its finest diagonal wavelet coefficients
-    (Donoho and Johnstone, 1994), mean of the channels, in 8-bit units."""
-    picture = 255 * to_rgb(frame)
-    rows, columns = (size // 2 * 2 for size in picture.shape[1:])
-    a, b, c, d = (picture[:, r:rows:2, s:columns:2] for r in (0, 1) for s in (0, 1))
-    return float(np.mean(np.median(np.abs(a - b - c + d) / 2, axis=(1, 2))) / 0.6745)
+    """The noise of a frame by itself, mean of the channels, in 8-bit units."""
+    return 255 * fmean(map(single_frame_sigma, to_rgb(frame)))
 
 
 def find(names: tuple[str, ...]) -> list[Baseline]:

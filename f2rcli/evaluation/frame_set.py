@@ -8,11 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli import yuv
 from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.evaluation.metrics import luma
 from f2rcli.evaluation.result import CLEAN, NOISY
-from f2rcli.frames import Frame, Picture, Space
+from f2rcli.frames import Picture
 from f2rcli.models.flow import DISFlow, Flow, inside, sample, squared
 
 FloatPlane = NDArray[np.float32]  # (H, W)
@@ -41,7 +40,6 @@ class FrameSet:
     reference: Picture | None = None  # clean
     noisy: Picture | None = None
     estimates: Mapping[str, Picture] = field(default_factory=dict, repr=False)
-    files: Mapping[str, Frame] = field(default_factory=dict, repr=False)  # as stored, by method
     before: "FrameSet | None" = field(default=None, repr=False)  # its own `before` is None
 
     def follow(self, before: "FrameSet | None") -> None:
@@ -49,29 +47,14 @@ class FrameSet:
         self.before = before
         if before is not None:
             before.before = None
-            before.files = {}
             before.estimates = {}
-            for name in ("motion", "exact"):
-                before.__dict__.pop(name, None)
+            before.__dict__.pop("motion", None)
 
     @property
     def sides(self) -> Sides:
         """All pictures of the frame, from black to white as a player shows them."""
         every = {NOISY: self.noisy, **self.estimates, CLEAN: self.reference}
         return {name: picture for name, picture in every.items() if picture is not None}
-
-    @cached_property
-    def exact(self) -> Sides:
-        """The same as their files have them, beyond black and white, where all can be told so."""
-        exact = {}
-        for name, picture in self.sides.items():
-            frame = self.files.get(name)
-            if frame is None or frame.layout.space is Space.BAYER or frame.layout.levels:
-                return self.sides
-            exact[name] = yuv.to_rgb(frame)
-            if exact[name].shape != picture.shape:
-                return self.sides
-        return exact
 
     @cached_property
     def guide(self) -> FloatPlane | None:

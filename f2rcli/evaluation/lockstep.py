@@ -152,7 +152,6 @@ class Lockstep:
             reference=None if clean is None else self._shown(clean),
             noisy=None if noisy is None else self._shown(noisy, clamp=not self.made_floats),
             estimates={name: self._shown(frames[name]) for name in made},
-            files=frames,
         )
 
     def _shown(self, frame: Frame, *, clamp: bool = True) -> Picture:

@@ -78,7 +78,7 @@ class ClipPictures:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """The middle of a frame, by method: as shown, and (3, H, W) differences as the file has it."""
+    """The middle of a frame, by method: as shown, and differences (3, H, W)."""
 
     frame: int
     pictures: dict[str, Codes]
@@ -200,10 +200,10 @@ def codes_of(picture: Picture, mosaic: Mosaic | None) -> Codes:
 
 
 def _keep(frame_set: FrameSet, mosaic: Mosaic | None) -> _Kept:
-    """Pictures as a player shows them, and differences of what the files have."""
+    """Pictures as a player shows them, and their differences."""
     seen = {
         name: np.nan_to_num(in_colour(p[:, *middle_window(p.shape[1:], LARGEST)], mosaic))
-        for name, p in frame_set.exact.items()
+        for name, p in frame_set.sides.items()
     }
     methods = {name: p for name, p in seen.items() if name not in (NOISY, CLEAN)}
     noisy, clean = seen.get(NOISY), seen.get(CLEAN)
