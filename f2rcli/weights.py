@@ -22,15 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 FORMAT = 1
-SIGMA_RANGE = (0.0, 55.0)
 TEXT = r"(?s).{0,4096}"
 CHANNELS = {Space.RGB: 3, Space.GRAY: 1, Space.BAYER: 4}
-
-
-def _range(value: tuple[Any, ...]) -> bool:
-    """Whether a value is two numbers, the lower one first."""
-    numbers = len(value) == 2 and all(type(end) in (int, float) for end in value)
-    return numbers and 0 <= value[0] <= value[1] <= 1e6
 
 
 def _networks(value: Any, depth: int = 3) -> bool:
@@ -74,7 +67,6 @@ class Header:
     config: dict[str, Any]  # of the networks: widths and the like
     size: str = setting("small", pattern=TEXT)
     order: str = setting("RGB", pattern=TEXT)
-    sigma_range: tuple[float, float] = SIGMA_RANGE  # trained on, 8-bit units
     trained_on: str = setting("", pattern=TEXT)
     # What the measured noise level is multiplied by; 0: it is unknown.
     level: float = setting(1.0, low=0, high=100)
@@ -96,15 +88,16 @@ class Header:
                     f"{name}: weights of format {found['format']:.6g}, this f2r reads {FORMAT}.",
                     hint="Install the f2r version these weights were made with, or newer.",
                 )
-            space, ends = Space(found.get("space")), tuple(found.get("sigma_range", SIGMA_RANGE))
+            found.pop("sigma_range", None)  # of files that say what nothing asks for
+            space = Space(found.get("space"))
             estimate = Estimate(found.get("estimate", Estimate.REFINED))
-            header = cls(**found | {"space": space, "sigma_range": ends, "estimate": estimate})
+            header = cls(**found | {"space": space, "estimate": estimate})
             check(header)
         except (OverflowError, TypeError, ValueError, UsageError) as error:
             raise no_header(name, str(error)[:100]) from error
-        whole = isinstance(header.config, dict) and _networks(header.config) and _range(ends)
+        whole = isinstance(header.config, dict) and _networks(header.config)
         if not whole or header.channels != CHANNELS[space] or header.length % 2 == 0:
-            raise no_header(name, "its networks, channels, length or range of noise cannot be")
+            raise no_header(name, "its networks, channels or length cannot be")
         return header
 
 

@@ -45,7 +45,7 @@ class JointSpec(StageSpec):
 
 class FITVNetRecipe(WindowRecipe):
     def __init__(self, context: TrainingContext) -> None:
-        header = context.header(LENGTH, SMALL, sigma_range=(0.0, 80.0))
+        header = context.header(LENGTH, SMALL)
 
         def networks(of: Header) -> FITVNetNetworks:
             return FITVNetNetworks(of.channels, of.config)
