@@ -204,12 +204,11 @@ Cancel = Callable[[], bool] | None
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call of `denoise`, with its progress and how it is cancelled. Raises UsageError for what
-    cannot be called, and for an `adapt` that is no time or stands beside a sigma."""
+    cannot be called."""
 
     options: Options
     progress: Progress = False
     cancel: Cancel = None
-    adapt: bool | float = False  # whether weights are fitted first; minutes of training
     report: Report = field(default_factory=Report)
 
     def __post_init__(self) -> None:
@@ -224,13 +223,6 @@ class Call:
                 f"cancel={shown(self.cancel)}: not a function.",
                 hint=f"Pass {'event.is_set' if event else 'one that returns True to end the run'}.",
             )
-        if not isinstance(self.adapt, bool | float | int) or not self.adapt >= 0:
-            what = f"adapt={shown(self.adapt)}"
-            raise UsageError(f"{what}: must be True, False or minutes of training.")
-        if self.adapt:
-            from f2rcli.training.adapt import refuse_sigma  # the room that adapts
-
-            refuse_sigma(self.options.sigma)
 
     def check(self) -> None:
         """Raise CancelledError if the caller has cancelled."""

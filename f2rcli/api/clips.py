@@ -19,7 +19,7 @@ from f2rcli.api.arrays import (
 )
 from f2rcli.api.call import Call, Cancel, Keywords, Options, Progress, refuse_series
 from f2rcli.api.live import FrameSequence
-from f2rcli.engine.settings import EngineSettings, provenance_of
+from f2rcli.engine.settings import provenance_of
 from f2rcli.errors import InputError, UsageError, shown
 from f2rcli.io import default_target, open_reader, open_writer, plan_output
 from f2rcli.io.base import ReadOptions, WriteOptions
@@ -41,11 +41,9 @@ def denoise_file(source: str, output: str | Path | None, call: Call, *, overwrit
     read = ReadOptions(axes=options.axes, series=options.series)
     with open_reader(source, read) as reader:
         plan = plan_output(reader, target, WriteOptions(overwrite=overwrite))
-        settings = fitted(settings, source, read, call) if call.adapt else settings
         engine = load_engine(settings, reader.info)
         engine.check = call.own_check()
-        given = options.given | ({"adapt": call.adapt} if call.adapt else {})
-        plan = replace(plan, provenance=provenance_of(engine, given))
+        plan = replace(plan, provenance=provenance_of(engine, options.given))
         with open_writer(reader, plan) as writer:
             frames = denoise_stream(call.reading(reader), reader.info, engine, reader.opening)
             for frame in call.counted(frames, reader.info.frames):
@@ -61,22 +59,7 @@ def denoise_file(source: str, output: str | Path | None, call: Call, *, overwrit
     return receipt.path
 
 
-def fitted(settings: EngineSettings, source: str, read: ReadOptions, call: Call) -> EngineSettings:
-    """The settings with weights fitted to a file, if these are better."""
-    from f2rcli.training.adapt import MINUTES, Adaptation
-
-    minutes = MINUTES if call.adapt is True else float(call.adapt)
-    entry = Adaptation(settings, minutes, source, read)
-    if not entry.known:
-        entry.fit(lambda event: call.check())
-    call.report.note(f"adapt: {entry.reason or 'weights fitted to this clip'}")
-    return entry.applied()
-
-
 # --- What a caller may pass ----------------------------------------------------------------------
-
-
-Adapt = bool | float
 
 
 def denoise(
@@ -86,7 +69,6 @@ def denoise(
     overwrite: bool = False,
     progress: Progress = False,
     cancel: Cancel = None,
-    adapt: Adapt = False,
     return_report: bool = False,
     **options: Unpack[Keywords],
 ) -> Any:
@@ -102,8 +84,7 @@ def denoise(
     output: the file to write (default: `clip_f2r.mp4` beside `clip.mp4`), or the array to fill and
     return. overwrite: replace the file. progress: True for a bar, or a function of the
     frames done and their total, which may be None. cancel: a function that ends the run by
-    returning True; it is asked at every frame and every pass of a network. adapt: True fits the
-    weights to the file first, in about a minute; a number is that many minutes. return_report:
+    returning True; it is asked at every frame and every pass of a network. return_report:
     return a tuple of the result and a `Report`.
 
     Options, with their defaults: strength (0 to 4; 1), chroma_strength (the same for colour alone;
@@ -116,7 +97,7 @@ def denoise(
     Raises UsageError for options that do not fit, InputError for what cannot be read, OutputError
     for what cannot be written, CancelledError where `cancel` ended it.
     """
-    call = Call(Options.of(options), progress, cancel, adapt)
+    call = Call(Options.of(options), progress, cancel)
     if isinstance(frames, str | os.PathLike):
         if not isinstance(output, str | Path | None):
             raise UsageError(
@@ -139,11 +120,6 @@ def _refuse_what_files_take(output: Any, call: Call, *, overwrite: bool) -> None
         )
     if overwrite:
         raise UsageError("overwrite=True: for files only.", hint="Leave it out.")
-    if call.adapt:
-        raise UsageError(
-            "adapt: for files only.",
-            hint="Save the array as a TIFF stack: f2r train STACK --adapt, then weights=.",
-        )
     refuse_series(call.options)
 
 

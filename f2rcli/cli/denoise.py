@@ -181,10 +181,11 @@ class Job:
 
     def check(self, *, json: bool) -> None:
         """Raise UsageError for options that clash; json: standard output holds events."""
-        if self.adapt:
-            from f2rcli.training.adapt import refuse_sigma
-
-            refuse_sigma(self.engine.sigma)
+        if self.adapt and self.engine.sigma is not None:  # held-out frames hold the real noise
+            raise UsageError(
+                "--adapt --sigma: choose one; adapting measures the noise itself.",
+                hint="For both: f2r train CLIP --adapt -o W.safetensors, then --weights.",
+            )
         if self.adapt and self.source == "-":
             raise UsageError(
                 "- --adapt: standard input can be read only once.", hint="Adapt to a file."

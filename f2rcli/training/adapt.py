@@ -11,7 +11,7 @@ from pathlib import Path
 
 from f2rcli import weights
 from f2rcli.engine.settings import LITE, EngineSettings
-from f2rcli.errors import InputError, OutputError, TrainingError, UsageError
+from f2rcli.errors import InputError, OutputError, TrainingError
 from f2rcli.frames import Space
 from f2rcli.io.base import ReadOptions
 from f2rcli.io.files import file_digest, write_text
@@ -23,17 +23,6 @@ from f2rcli.training.folder import running
 
 MINUTES = ADAPTING / 60  # that fitting takes unless more are asked for
 MOST_KEPT = 64  # entries of the cache, 4 to 13 MB each: those that were used last
-
-
-def refuse_sigma(sigma: float | None) -> None:
-    """Raise UsageError for a sigma of the user's own: training draws noise as it measures it, with
-    its spectrum and law, and held-out frames hold the real one."""
-    if sigma is not None:
-        raise UsageError(
-            "adapt= and sigma=: choose one; adapting measures the noise itself.",
-            hint="For both, fit the weights first (f2r train CLIP --adapt -o W.safetensors), "
-            "then pass them as weights= with sigma=.",
-        )
 
 
 class Adaptation:

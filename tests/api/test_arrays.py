@@ -174,8 +174,6 @@ def test_files_give_the_path_that_was_written(tmp_path: Path) -> None:
         (iter([np.zeros((4, 4), np.uint8), np.zeros((5, 4), np.uint8)]), {}, "frame 1: is"),
         (iter([np.zeros((4, 4, 2), np.uint8)]), {}, "a frame of shape .4, 4, 2.: what are its"),
         (iter([np.zeros((4, 4), np.uint8)]), {"axes": "TYX"}, "each axis needs its own"),
-        (iter([]), {"adapt": True}, "adapt: for files only"),
-        (np.zeros((2, 4, 5), np.uint8), {"adapt": True}, "adapt: for files only"),
         (["a.mp4", "b.mp4"], {}, "a frame of type str"),
         ({"movie": np.zeros((2, 4, 5), np.uint8)}, {}, "frames of type dict: a group of arrays"),
         (7, {}, "neither arrays nor a path"),

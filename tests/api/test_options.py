@@ -37,8 +37,6 @@ CLIP = np.zeros((2, 64, 64), np.uint8)
         ({"strenght": 1}, "strenght: no such option"),
         ({"progress": "yes"}, "progress='yes': neither True, False nor a function"),
         ({"cancel": True}, "cancel=True: not a function"),
-        ({"adapt": "slow"}, "adapt='slow': must be True, False or minutes"),
-        ({"adapt": True, "sigma": 5}, "adapt= and sigma=: choose one"),
         ({"output": "clean.tif"}, "output='clean.tif': a path is for files only"),
         ({"overwrite": True}, "overwrite=True: for files only"),
         ({"series": 1}, "series: for files only"),
