@@ -13,7 +13,7 @@ from f2rcli.cli.denoise import source_bytes
 from f2rcli.cli.engine import engine_words, estimated, loaded, noise_words, sigma_of
 from f2rcli.cli.options import Text, check_result, result, write_result
 from f2rcli.engine.settings import EngineSettings
-from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, InputError, UsageError, WeightsError
+from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, InputError, UsageError
 from f2rcli.evaluation.plots import noise_plot
 from f2rcli.frames import ClipInfo
 from f2rcli.io import Reader, ReadOptions, WriteOptions, default_target, open_reader, plan_output
@@ -74,16 +74,7 @@ def info(
 def examine(reader: Reader, settings: EngineSettings, console: Console) -> dict[str, Any]:
     """An engine's facts about a clip, as JSON values."""
     clip, ledger = reader.info, reader.ledger
-    try:
-        engine = loaded(settings, clip, console.note)
-    except WeightsError as error:  # all but the engine is known
-        if settings.weights is not None:
-            raise
-        return {
-            "engine": {"summary": str(error)}, "cost": {"summary": "not known"},
-            "noise": {"sigma": None, "words": "not measured"}, "set_aside": [],
-            "damage": ledger.damage(), "remarks": ledger.remarks,
-        }  # fmt: skip
+    engine = loaded(settings, clip, console.note)
     from f2rcli.engine.stream import looked_ahead
 
     noise = looked_ahead(islice(reader, PROBE_FRAMES), clip, engine)

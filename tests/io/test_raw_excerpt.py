@@ -7,7 +7,7 @@ import pytest
 import tifffile
 
 from f2rcli.cli.app import run
-from f2rcli.errors import EXIT_OK
+from f2rcli.errors import EXIT_FAILURE, EXIT_OK
 from f2rcli.frames import Plane
 from f2rcli.io import ReadOptions, open_reader
 from f2rcli.io.raw import reader
@@ -82,3 +82,12 @@ def test_a_look_at_a_burst_reads_a_few_of_its_exposures(
     assert run(["info", str(burst)]) == EXIT_OK
     assert "108 frames" in capsys.readouterr().out
     assert len(set(read)) < 20
+
+
+def test_facts_are_told_before_the_networks_that_are_missing(
+    burst: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["info", str(burst), "--method", "fitvnet"]) == EXIT_FAILURE
+    told = capsys.readouterr()
+    assert "108 frames" in told.out
+    assert "error: no bundled weights for method fitvnet and bayer pictures." in told.err
