@@ -34,18 +34,10 @@ def export(
     EngineSettings(weights=weights)  # checks the name before torch is loaded
     from f2rcli.export import onnx_files  # brings torch
 
-    size, checked = onnx_files.export(weights, Path(output), overwrite=overwrite)
-    if checked is None:
-        console.warning(
-            "the files were not checked: onnxruntime is not installed "
-            "(pip install 'f2rcli[export]')."
-        )
-    else:
-        worst = max(checked.values())
-        console.note(f"checked with onnxruntime: within {worst:.1g} of torch")
+    size = onnx_files.export(weights, Path(output), overwrite=overwrite)
     console.note(f"{Path(output)}: {', '.join(onnx_files.NAMES)}; {size / 1e6:.1f} MB")
     console.event(
-        "result", path=str(Path(output)), files=onnx_files.NAMES, bytes=size, checked=checked,
+        "result", path=str(Path(output)), files=onnx_files.NAMES, bytes=size,
         exit_code=EXIT_OK,
     )  # fmt: skip
     return EXIT_OK

@@ -1,5 +1,4 @@
-"""Networks as ONNX files that have been compared with torch, in a folder filled at once or not at
-all.
+"""Networks as ONNX files, in a folder that is filled at once or not at all.
 
 What a program needs to know of the weights is in every file's metadata (`facts`); how the three
 are used is in docs/python.md.
@@ -25,26 +24,20 @@ from f2rcli.weights import Header, Weights
 
 NAMES = ("coarse.onnx", "anchor.onnx", "refiner.onnx")
 OPSET = 17  # old enough for every runtime of today, and nothing here needs a newer one
-TOLERANCE = 1e-4  # of the largest difference from torch; one fortieth of an 8-bit code
-TRACED = 2, 4, 6  # pictures, rows and columns; the latter, here and below, in units of the multiple
-CHECKED = (1, 3, 5), (2, 6, 4)  # sizes that it was not traced with
+TRACED = 2, 4, 6  # pictures, rows and columns; the latter in units of the multiple
 
 
-def export(
-    name_or_path: str, folder: Path, *, overwrite: bool = False
-) -> tuple[int, dict[str, float] | None]:
+def export(name_or_path: str, folder: Path, *, overwrite: bool = False) -> int:
     """Write the graphs of F2R's weights into a folder: all of them, or none. Returns the size in
-    bytes, and the largest difference of every file from torch; None: not checked.
-
-    Each is compared with torch, on random pictures of two sizes, where onnxruntime is installed.
-    Raises WeightsError for weights of another method, OutputError where the files cannot be
-    written, onnx is missing, or a graph differs from torch.
+    bytes. Raises WeightsError for weights of another method, OutputError where the files cannot be
+    written or onnx is missing.
     """
     _check_folder(folder, overwrite=overwrite)
-    onnx = _library("onnx")
-    if onnx is None:
+    try:
+        onnx: Any = importlib.import_module("onnx")
+    except ImportError as error:
         hint = "Install it: pip install 'f2rcli[export]'."
-        raise OutputError("writing ONNX needs the package onnx.", hint=hint)
+        raise OutputError("writing ONNX needs the package onnx.", hint=hint) from error
     chosen = weights.load(name_or_path)
     networks, header = _networks(chosen), chosen.header
     unit = CELL * networks.stride  # pixels that height and width must be a multiple of
@@ -52,19 +45,13 @@ def export(
         graph: onnx_bytes(onnx, graph, header, unit, facts(chosen, graph, unit))
         for graph in graphs(networks, header.space)
     }
-    runtime, apart = _library("onnxruntime"), None
-    if runtime is not None:
-        apart = {
-            one.file: difference(runtime, data, one, header, unit) for one, data in made.items()
-        }
     part = PartFolder(folder, overwrite=overwrite)
     try:
         for graph, data in made.items():
             part.add(graph.file, data)
-        size = part.publish()
+        return part.publish()
     finally:
         part.discard()
-    return size, apart
 
 
 def _check_folder(folder: Path, *, overwrite: bool) -> None:
@@ -73,14 +60,6 @@ def _check_folder(folder: Path, *, overwrite: bool) -> None:
     targets = [folder / name for name in NAMES] if folder.exists() else [folder]
     for target in targets:
         check_target(target, [], overwrite=overwrite)
-
-
-def _library(name: str) -> Any:
-    """A package of the extra `export`; None where it is not installed."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        return None
 
 
 def _networks(chosen: Weights) -> Networks:
@@ -120,7 +99,8 @@ def onnx_bytes(
     onnx: Any, graph: Graph, header: Header, unit: int, known: Mapping[str, str]
 ) -> bytes:
     """The graph as an ONNX file for pictures of any number and any size in multiples of `unit`."""
-    inputs = _inputs(graph, header, unit, TRACED)
+    pictures, rows, columns = TRACED
+    inputs = graph.samples(header, (pictures, rows * unit, columns * unit))
     for value in inputs:
         value.requires_grad_()  # or shortcuts of inference, such as OpenCV, would be traced
     names = (*graph.inputs, *graph.outputs)
@@ -141,31 +121,3 @@ def onnx_bytes(
     onnx.checker.check_model(model, full_check=True)
     data: bytes = model.SerializeToString()
     return data
-
-
-def _inputs(
-    graph: Graph, header: Header, unit: int, size: tuple[int, int, int]
-) -> tuple[torch.Tensor, ...]:
-    pictures, rows, columns = size
-    return graph.samples(header, (pictures, rows * unit, columns * unit))
-
-
-def difference(runtime: Any, data: bytes, graph: Graph, header: Header, unit: int) -> float:
-    """The largest difference of onnxruntime from torch on random inputs of two sizes. Raises
-    OutputError above TOLERANCE."""
-    session = runtime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    largest = 0.0
-    for size in CHECKED:
-        inputs = _inputs(graph, header, unit, size)
-        feed = {name: value.numpy() for name, value in zip(graph.inputs, inputs, strict=True)}
-        with torch.inference_mode():
-            wanted = graph.network(*inputs)
-        wanted = wanted if isinstance(wanted, tuple) else (wanted,)
-        for one, result in zip(wanted, session.run(None, feed), strict=True):
-            largest = max(largest, float((torch.from_numpy(result) - one).abs().max()))
-    if not largest <= TOLERANCE:  # NaN is no small difference
-        raise OutputError(
-            f"{graph.file}: differs from torch by {largest:.2g}, more than {TOLERANCE:g}.",
-            hint="Try another release of torch, onnx or onnxruntime (constraints.txt).",
-        )
-    return largest
