@@ -12,23 +12,22 @@ own truth holds errors, so it is left out of `least`.
 """
 
 import argparse
+import sys
 import tempfile
-from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-import av
 import numpy as np
 from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # clips are written by the tests
 
 from f2rcli.engine.stream import Engine, EngineSettings, denoise_stream, load_engine
 from f2rcli.io import open_reader
 from f2rcli.io.video.encoders import ordinary_scheduling
 from f2rcli.noise.coding import find_edges
-from f2rcli.noise.synthesis.codec import planes_of
-
-Planes = list[NDArray[np.float64]]  # Y, Cb, Cr of one frame, in codes
+from tests.fidelity import footage
+from tests.fidelity.footage import Clip
 
 QUIET = {"libx264": {"x264-params": "log-level=none"}, "libx265": {"x265-params": "log-level=none"}}
 
@@ -42,8 +41,8 @@ class Codec(NamedTuple):
 
 
 def fixed(quantiser: int) -> dict[str, str]:
-    """Options for one quantiser throughout."""
-    return {"qmin": str(quantiser), "qmax": str(quantiser)}
+    """Options for one quantiser throughout; Motion JPEG in limited range is not official."""
+    return {"qmin": str(quantiser), "qmax": str(quantiser), "strict": "unofficial"}
 
 
 CODECS = {
@@ -71,7 +70,7 @@ def main() -> None:
     given = parser.parse_args()
     width, height = (int(side) for side in given.size.split("x"))
     clips = {
-        path.stem: [crop(frame, width, height) for frame in islice(decoded(path), given.frames)]
+        path.stem: footage.cut(footage.read(path, given.frames), height, width)
         for path in sorted(given.clips.glob("*.mkv"))
     }
     if given.still:
@@ -94,31 +93,13 @@ def line(row: NDArray[np.float64]) -> str:
     return f"{row[0]:.2f} | {row[1]:.1f} | " + " | ".join(f"{x:+.2f}" for x in row[2:])
 
 
-def decoded(path: Path) -> Iterator[av.VideoFrame]:
-    """Frames of a clip as 4:2:0, limited range."""
-    with av.open(str(path)) as container:
-        for frame in container.decode(video=0):
-            yield frame.reformat(
-                frame.width // 4 * 4, frame.height // 4 * 4, "yuv420p", dst_color_range=1
-            )
-
-
-def crop(frame: av.VideoFrame, width: int, height: int) -> Planes:
-    """The middle of a frame."""
-    top, left = (frame.height - height) // 4 * 2, (frame.width - width) // 4 * 2
-    return [
-        plane[top // n : (top + height) // n, left // n : (left + width) // n].astype(np.float64)
-        for plane, n in zip(planes_of(frame), (1, 2, 2), strict=True)
-    ]
-
-
-def is_clean(clip: list[Planes]) -> bool:
+def is_clean(clip: Clip) -> bool:
     """Whether no block edge shows that it was compressed before."""
     found = find_edges([(planes[0] / 255).astype(np.float32) for planes in clip])
     return found is None or found < 0.5
 
 
-def gained(clip: list[Planes], codec: Codec, folder: Path) -> NDArray[np.float64]:
+def gained(clip: Clip, codec: Codec, folder: Path) -> NDArray[np.float64]:
     """PSNR of luma, sigma, and what every plane gains."""
     path = folder / "clip.mkv"
     given = clip if codec.before is None else encoded(clip, codec.before, path)
@@ -129,7 +110,7 @@ def gained(clip: list[Planes], codec: Codec, folder: Path) -> NDArray[np.float64
     return np.array([start[0], sigma, *(end - start)])
 
 
-def denoised(path: Path) -> tuple[list[Planes], Engine]:
+def denoised(path: Path) -> tuple[Clip, Engine]:
     """A file's frames by default settings, and the engine, which has seen its noise."""
     with open_reader(str(path)) as reader:
         engine = load_engine(EngineSettings(), reader.info)
@@ -137,30 +118,15 @@ def denoised(path: Path) -> tuple[list[Planes], Engine]:
     return [[plane.astype(np.float64) for plane in frame.planes] for frame in frames], engine
 
 
-def encoded(clip: list[Planes], codec: Codec, path: Path) -> list[Planes]:
+def encoded(clip: Clip, codec: Codec, path: Path) -> Clip:
     """Write a clip, and return what the decoder makes of it."""
-    # Codes stay as they are: a decoder of JPEG tags them as full range, and they are not.
-    pixels = "yuvj420p" if codec.encoder == "mjpeg" else "yuv420p"
-    with ordinary_scheduling(), av.open(str(path), "w") as container:
-        options = codec.options | QUIET.get(codec.encoder, {})
-        stream = container.add_stream(codec.encoder, rate=25, options=options)
-        stream.height, stream.width = clip[0][0].shape
-        stream.pix_fmt = pixels
-        for index, planes in enumerate(clip):
-            stacked = [
-                np.rint(plane).astype(np.uint8).reshape(-1, stream.width) for plane in planes
-            ]
-            frame = av.VideoFrame.from_ndarray(np.vstack(stacked), pixels)
-            frame.pts = index
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    with av.open(str(path)) as container:
-        return [
-            [plane.astype(np.float64) for plane in planes_of(f)] for f in container.decode(video=0)
-        ]
+    options = codec.options | QUIET.get(codec.encoder, {})
+    with ordinary_scheduling():
+        footage.write(path, clip, codec.encoder, **options)
+    return footage.read(path)
 
 
-def psnr(clip: list[Planes], truth: list[Planes]) -> NDArray[np.float64]:
+def psnr(clip: Clip, truth: Clip) -> NDArray[np.float64]:
     """Of every plane over all frames, in dB; planes that are equal count as one code in 1,000."""
     error = [
         np.mean([np.square(a[i] - b[i]).mean() for a, b in zip(clip, truth, strict=True)])

@@ -1,27 +1,23 @@
-"""What the networks cost: arithmetic, parameters and memory of every part.
+"""What the networks cost: arithmetic and parameters of every part.
 
     python benchmarks/cost.py [WEIGHTS]
 
 GMAC are 1e9 multiply-accumulates of convolutions, counted by torch's own counter on real forward
 passes and divided by the megapixels of output; element-wise work (weighted means, shuffles) is not
-in them. Bytes are the most that is alive at once in one pass, inputs left out, per pixel of output.
-Times are `speed.py`'s. WEIGHTS: a bundled name or a file.
+in them. Times and memory are `speed.py`'s. WEIGHTS: a bundled name or a file.
 """
 
 import argparse
-import weakref
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from f2rcli import weights
 from f2rcli.frames import Space
 from f2rcli.models import layers as fused
-from f2rcli.models.layers import leaves
 from f2rcli.models.planar import CentreFrame, Neighbours, Networks
 from f2rcli.planes import LAYOUTS, Layout
 
@@ -33,7 +29,6 @@ class Cost(NamedTuple):
     """Of one forward pass, per pixel of output where it is not a total."""
 
     macs: float  # per pixel; 1000 of them are one GMAC per megapixel
-    live_bytes: float  # per pixel, the most at once
     parameters: int
 
     @property
@@ -60,47 +55,13 @@ def _sum_flops(into: Any, x: Any, weight: Any, *_: Any, out_shape: Any = None, *
     return conv_flop_count(x, weight, out_shape)
 
 
-class _Alive(TorchDispatchMode):
-    """Counts the bytes of every storage that comes into being, until it is freed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = self.most = 0
-        self._known: set[int] = set()
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> object:
-        result = func(*args, **(kwargs or {}))
-        for tensor in leaves(result if isinstance(result, tuple) else (result,)):
-            if not tensor.is_mkldnn:  # packed weights, which have no storage
-                self._watch(tensor.untyped_storage())
-        return result
-
-    def _watch(self, storage: torch.UntypedStorage) -> None:
-        key, size = storage._cdata, storage.nbytes()
-        if key in self._known:
-            return
-        self._known.add(key)
-        self.now += size
-        self.most = max(self.most, self.now)
-        weakref.finalize(storage, self._forget, key, size)
-
-    def _forget(self, key: int, size: int) -> None:
-        self._known.discard(key)
-        self.now -= size
-
-
 def cost(network: nn.Module, *inputs: object, pixels: int) -> Cost:
     """Run the network once and count. `pixels` is what the result is divided by."""
     fused.works(torch.float32)  # tries itself once, which is not to be counted
-    with torch.no_grad():
-        with counter() as counted:
-            network(*inputs)
-        with _Alive() as alive:
-            network(*inputs)
+    with torch.no_grad(), counter() as counted:
+        network(*inputs)
     parameters = sum(p.numel() for p in network.parameters())
-    return Cost(counted.get_total_flops() / 2 / pixels, alive.most / pixels, parameters)
+    return Cost(counted.get_total_flops() / 2 / pixels, parameters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,19 +114,16 @@ def main() -> None:
     chosen, networks = load(arguments.weights)
     length = chosen.header.length
     print(f"{chosen.name}: size {chosen.header.size}, length {length}\n")
-    print("| planes | part | GMAC/Mpx | of it per neighbour | parameters | bytes per pixel |")
-    print("|---|---|---|---|---|---|")
+    print("| planes | part | GMAC/Mpx | of it per neighbour | parameters |")
+    print("|---|---|---|---|---|")
     for name in networks.layouts:
         layout = LAYOUTS[name]
         whole, wider = (budget(networks, layout, many) for many in (length, length + 1))
         for part in ("coarse", "anchor", "refiner"):
             one, more = getattr(whole, part), getattr(wider, part)
             each = more.gmac_per_mpx - one.gmac_per_mpx
-            print(
-                f"| {name} | {part} | {one.gmac_per_mpx:.1f} | {each:.2f} | {one.parameters:,} "
-                f"| {one.live_bytes:.0f} |"
-            )
-        print(f"| {name} | **all** | **{whole.total:.1f}** | | | |", flush=True)
+            print(f"| {name} | {part} | {one.gmac_per_mpx:.1f} | {each:.2f} | {one.parameters:,} |")
+        print(f"| {name} | **all** | **{whole.total:.1f}** | | |", flush=True)
 
 
 if __name__ == "__main__":

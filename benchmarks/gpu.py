@@ -1,14 +1,12 @@
-"""The GPU route: its tests, its agreement with the processor, its speed and where its time goes.
+"""The GPU route: its agreement with the processor and its speed.
 
     python benchmarks/gpu.py [--minutes 10]
 
-From a checkout, with clips it makes itself. With a CUDA device: tests marked gpu, the four methods
-on both in dB, frames per second and memory by size and by clips side by side, and a profile of
-1080p.
+From a checkout, with clips it makes itself, on a CUDA device: the four methods on both in dB, and
+frames per second and memory by size and by clips side by side. `pytest -m gpu` has the tests.
 """
 
 import argparse
-import subprocess
 import sys
 import time
 import traceback
@@ -121,16 +119,10 @@ class Run:
         self._times: list[float] = []
 
     def __call__(self) -> None:
-        for _ in self.one_by_one():
-            pass
-
-    def one_by_one(self) -> Iterator[int]:
-        """The place of each frame, as it comes out."""
         stream = going_on(self._frames, self._count)
         info = replace(info_of(self._frames), frames=self._count)
-        for place, _ in enumerate(denoise_stream(stream, info, self.engine)):
+        for _ in denoise_stream(stream, info, self.engine):
             self._times.append(time.monotonic())
-            yield place
 
     def steady(self) -> float:
         """Frames per second once everything is recorded, and before the last are read."""
@@ -169,35 +161,6 @@ def speed(until: float) -> list[str]:
     return rows
 
 
-def profile() -> list[str]:
-    """The kernels of 1080p that take longest, of ten frames from frame SETTLED on."""
-    from torch.profiler import ProfilerActivity
-    from torch.profiler import profile as recording
-
-    record = recording(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA])
-    for place in Run(clip(12, SIZES["1920x1080"]), FRAMES).one_by_one():
-        if place == SETTLED:
-            record.start()
-        if place == SETTLED + 10:
-            torch.cuda.synchronize()
-            record.stop()
-            break
-    table = record.key_averages().table(sort_by="self_cuda_time_total", row_limit=30)
-    return str(table).splitlines()
-
-
-def tests() -> list[str]:
-    """What pytest says of what is marked gpu, in files that have any."""
-    files = [
-        str(path) for path in sorted((CHECKOUT / "tests").rglob("test_*.py"))
-        if "pytest.mark.gpu" in path.read_text(encoding="utf-8")
-    ]  # fmt: skip
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", *files]
-    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=240)
-    lines = done.stdout.strip().splitlines() or done.stderr.strip().splitlines()
-    return [f"tests: {lines[-1]}", *(lines[-40:-1] if done.returncode else [])]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=10.0)
@@ -205,7 +168,7 @@ def main() -> None:
     if not torch.cuda.is_available():
         sys.exit("no CUDA device here")
     print(torch.cuda.get_device_name(), torch.__version__, flush=True)
-    for part in (tests, agreement, lambda: speed(until - 90), profile):
+    for part in (agreement, lambda: speed(until)):
         try:
             print("\n" + "\n".join(part()), flush=True)
         except (F2RError, ArithmeticError, LookupError, OSError, RuntimeError, TypeError,

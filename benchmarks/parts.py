@@ -1,7 +1,7 @@
 """Pictures whose noise is not the same everywhere: what f2r does to each part of them.
 
     python benchmarks/parts.py [CLIPS] [--only inset split ...] [--size 320x192] [--frames 10]
-        [--pictures DIR] [--no-reference] [--work DIR]
+        [--no-reference] [--work DIR]
 
 Every clip is put together from parts whose truth and noise are known: a noisy inset in a clean
 screen, titles over film, two cameras side by side, and so on. It is written as lossless 8-bit
@@ -11,8 +11,8 @@ that is kept, and the error that the same place has where its noise is that of t
 Harm is an output further from the truth than the input, in any plane of any part.
 
 CLIPS is a folder of clean clips (.mkv), halved; without it scenes are made. About five minutes of
-one core, half as long without the reference. Prints a Markdown table. --pictures writes truth,
-input and output of the last frame, side by side, twice as large.
+one core, half as long without the reference. Prints a Markdown table. --work keeps what went in
+and came out.
 """
 
 import argparse
@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # clips are made b
 from f2rcli.cli.app import run  # found by the path above
 from tests.fidelity import footage
 from tests.fidelity.cases import detail
-from tests.fidelity.footage import NEUTRAL, Clip, Plane, Planes
+from tests.fidelity.footage import NEUTRAL, Clip, Plane
 
 Bools = NDArray[np.bool_]
 
@@ -55,13 +55,9 @@ class Scenes(NamedTuple):
     film: Clip
     other: Clip  # another scene
 
-    def blank(self) -> Bools:
-        """(H, W), no pixel of it chosen."""
-        return np.zeros((self.height, self.width), bool)
-
     def box(self, top: float, bottom: float, left: float, right: float) -> Bools:
         """A rectangle between shares of the picture, on even pixels."""
-        chosen = self.blank()
+        chosen = np.zeros((self.height, self.width), bool)
         rows, columns = (
             slice(*(round(share * side / 2) * 2 for share in ends))
             for ends, side in (((top, bottom), self.height), ((left, right), self.width))
@@ -71,19 +67,10 @@ class Scenes(NamedTuple):
 
 
 def inset(scenes: Scenes) -> Made:
-    """A noisy web camera in a corner of a screen recording, in which a page scrolls."""
+    """A noisy web camera in a corner of a clean screen, on which a bar moves."""
     there = scenes.box(0.55, 1, 0.6, 1)
-    return two(laid(page(scenes), scenes.film, there), there, 8, 0, "camera", "screen")
-
-
-def lower_third(scenes: Scenes) -> Made:
-    """A logo, subtitles and a half-transparent band, all clean, over noisy film."""
-    plate = scenes.blank()
-    for at, size, words in (((0.06, 0.16), 0.6, "NEWS 7"), ((0.3, 0.9), 0.5, "and then he said:")):
-        lettered(plate, at, size, words)
-    band = scenes.box(0.68, 0.76, 0.05, 0.6)
-    drawn = painted(painted(scenes.film, band, (60, 150, 110)), plate, (228, 120, 130))
-    return two(drawn, ~(plate | band), 10, 0, "film", "graphics")
+    screen = footage.graphics(scenes.height, scenes.width, scenes.frames)
+    return two(laid(screen, scenes.film, there), there, 8, 0, "camera", "screen")
 
 
 def titles(scenes: Scenes) -> Made:
@@ -98,22 +85,14 @@ def titles(scenes: Scenes) -> Made:
 
 def split(scenes: Scenes) -> Made:
     """Two cameras side by side, sigma 4 and 20."""
-    return inserted(scenes, scenes.box(0, 1, 0.5, 1), 20, 4, "right", "left")
-
-
-def picture_in_picture(scenes: Scenes) -> Made:
-    """A noisy picture in a clean one that moves."""
-    return inserted(scenes, scenes.box(0.1, 0.5, 0.55, 0.95), 10, 0, "inset", "around")
+    there = scenes.box(0, 1, 0.5, 1)
+    return two(laid(scenes.film, scenes.other, there), there, 20, 4, "right", "left")
 
 
 def half(scenes: Scenes) -> Made:
     """One half rendered, and clean; the other filmed."""
-    return inserted(scenes, scenes.box(0, 1, 0.5, 1), 10, 0, "filmed", "rendered")
-
-
-def quarter(scenes: Scenes) -> Made:
-    """The same, but three quarters of the picture are clean."""
-    return inserted(scenes, scenes.box(0, 1, 0.75, 1), 10, 0, "filmed", "rendered")
+    there = scenes.box(0, 1, 0.5, 1)
+    return two(laid(scenes.film, scenes.other, there), there, 10, 0, "filmed", "rendered")
 
 
 def vignette(scenes: Scenes) -> Made:
@@ -137,34 +116,6 @@ def crossfade(scenes: Scenes) -> Made:
                                "after": sigma == 0})  # fmt: skip
 
 
-def filler(scenes: Scenes) -> Made:
-    """A phone's upright video beside a blurred copy of itself that fills the screen."""
-    there = scenes.box(0, 1, 0.33, 0.67)
-    behind = [
-        [
-            cv2.GaussianBlur(enlarged(plane), (0, 0), 6.0 / (1 + bool(i)))
-            for i, plane in enumerate(f)
-        ]
-        for f in scenes.film
-    ]
-    return two(laid(behind, scenes.film, there), there, 10, 0, "video", "filler")
-
-
-def coloured_bars(scenes: Scenes) -> Made:
-    """A noisy picture within coloured bars."""
-    bars = ~scenes.box(0.15, 0.85, 0, 1)
-    return two(painted(scenes.film, bars, (70, 150, 108)), ~bars, 10, 0, "picture", "bars")
-
-
-def matte(scenes: Scenes) -> Made:
-    """Noisy film seen through a still, clean, textured frame."""
-    there = scenes.blank()
-    middle, axes = (scenes.width // 2, scenes.height // 2), (scenes.width // 3, scenes.height // 3)
-    there = cv2.ellipse(there.astype(np.uint8), middle, axes, 0, 0, 360, 1, -1) > 0
-    still = scenes.other[:1] * scenes.frames
-    return two(laid(still, scenes.film, there), there, 10, 0, "film", "matte")
-
-
 def faces(scenes: Scenes) -> Made:
     """A phone took noise, and a little detail, out of two faces that move with the scene."""
     discs = []
@@ -179,35 +130,14 @@ def faces(scenes: Scenes) -> Made:
     return two(truth, ~np.stack(discs), 8, 0, "around", "faces")
 
 
-def sky(scenes: Scenes) -> Made:
-    """A camera took the noise out of a smooth sky, and left it in what lies below."""
-    there = scenes.box(0.45, 1, 0, 1)
-    ramp = np.linspace(190, 150, scenes.height)[:, None] * np.ones((1, scenes.width))
-    above = [ramp, np.full((scenes.height // 2, scenes.width // 2), 138.0),
-             np.full((scenes.height // 2, scenes.width // 2), 122.0)]  # fmt: skip
-    truth = laid([above] * scenes.frames, scenes.film, there)
-    return two(truth, there, 8, 0, "ground", "sky")
-
-
 KINDS: dict[str, Callable[[Scenes], Made]] = {
-    kind.__name__: kind
-    for kind in (
-        inset, lower_third, titles, split, picture_in_picture, half, quarter, vignette, crossfade,
-        filler, coloured_bars, matte, faces, sky,
-    )
-}  # fmt: skip
+    kind.__name__: kind for kind in (inset, titles, split, half, vignette, crossfade, faces)
+}
 
 
 def two(truth: Clip, loud: Bools, much: float, little: float, name: str, other: str) -> Made:
     """Two parts: where noise is loud, and the rest."""
     return Made(truth, np.where(loud, much, little), {name: loud, other: ~loud})
-
-
-def inserted(
-    scenes: Scenes, where: Bools, much: float, little: float, name: str, other: str
-) -> Made:
-    """The second scene laid over the film, with the louder noise there."""
-    return two(laid(scenes.film, scenes.other, where), where, much, little, name, other)
 
 
 def laid(below: Clip, above: Clip, where: Bools) -> Clip:
@@ -229,55 +159,16 @@ def painted(clip: Clip, where: Bools, colour: tuple[float, float, float]) -> Cli
     ]
 
 
-def lettered(plate: Bools, at: tuple[float, float], size: float, words: str) -> None:
-    """Write words on a plate."""
-    drawn = np.zeros(plate.shape, np.uint8)
-    place = round(at[0] * plate.shape[1]), round(at[1] * plate.shape[0])
-    cv2.putText(drawn, words, place, cv2.FONT_HERSHEY_DUPLEX, size, 1, 1)
-    plate |= drawn > 0
-
-
-WORDS = [
-    "Directed by",
-    "A. Person",
-    "Camera",
-    "B. Someone",
-    "Sound",
-    "C. Anybody",
-    "Written by",
-    "D. Nobody",
-]
+WORDS = "Directed by", "A. Person", "Camera", "B. Someone", "Sound", "C. Anybody"
 
 
 def credit_lines(scenes: Scenes, risen: float) -> Bools:
     """Letters that have risen by so many pixels; in fact a plate, moved to whole pixels."""
-    plate = scenes.blank()
+    plate = np.zeros((scenes.height, scenes.width), np.uint8)
     for number, words in enumerate(WORDS):
-        lettered(plate, (0.3, (28 + 34 * number - risen) / scenes.height), 0.55, words)
-    return plate
-
-
-def page(scenes: Scenes) -> Clip:
-    """A screen: a page of text that scrolls by 3 pixels a frame, in a window that stays."""
-    tall = np.zeros((scenes.height * 2, scenes.width), bool)
-    for number in range(tall.shape[0] // 14):
-        words = f"{number:3d}  " + " ".join(WORDS[(number + k) % len(WORDS)] for k in range(4))
-        lettered(tall, (0.03, (12 + 14 * number) / tall.shape[0]), 0.35, words)
-    blank = [np.full((scenes.height // k, scenes.width // k), c)
-             for k, c in ((1, 235.0), (2, NEUTRAL), (2, NEUTRAL))]  # fmt: skip
-    bar = scenes.box(0, 0.08, 0, 1)
-    clip = []
-    for time in range(scenes.frames):
-        text = tall[3 * time : 3 * time + scenes.height]
-        clip += painted(painted([blank], text, (30, NEUTRAL, NEUTRAL)), bar, (90, 160, 110))
-    return clip
-
-
-def enlarged(plane: Plane) -> Plane:
-    """The middle of a plane, twice as large."""
-    rows, columns = plane.shape
-    middle = plane[rows // 4 : rows // 4 + rows // 2, columns // 4 : columns // 4 + columns // 2]
-    return np.asarray(cv2.resize(middle, (columns, rows), interpolation=cv2.INTER_LINEAR))
+        place = round(0.3 * scenes.width), round(28 + 34 * number - risen)
+        cv2.putText(plate, words, place, cv2.FONT_HERSHEY_DUPLEX, 0.55, 1, 1)
+    return plate > 0
 
 
 def whole_codes(clip: Clip) -> Clip:
@@ -345,15 +236,10 @@ def kept(clip: Clip, truth: Clip, part: Bools) -> float:
     return detail(*masked)
 
 
-def rows(
-    name: str, made: Made, work: Path, pictures: Path | None, *, reference: bool
-) -> Iterator[tuple[str, bool]]:
+def rows(name: str, made: Made, work: Path, *, reference: bool) -> Iterator[tuple[str, bool]]:
     """A line of the table for every part, and whether f2r did harm there."""
     truth = whole_codes(made.truth)
     before, after = restored(noisy(truth, made.sigma), name, work)
-    if pictures is not None:
-        shown = np.hstack([picture(clip[-1]) for clip in (truth, before, after)])
-        cv2.imwrite(str(pictures / f"{name}.png"), shown)
     for part, where in made.parts.items():
         sigma = float(np.sqrt(np.square(np.broadcast_to(made.sigma, where.shape)[where]).mean()))
         given, left = (errors(one, truth, where) for one in (before, after))
@@ -365,16 +251,6 @@ def rows(
         shown = f"**{left}**" if harm else str(left)
         share = f"{kept(after, truth, where):.3f}"
         yield f"| {name} | {part} | {sigma:.1f} | {given} | {shown} | {share} | {alone} |", harm
-
-
-def picture(planes: Planes) -> NDArray[np.uint8]:
-    """A frame as BGR, twice as large."""
-    luma, *chroma = planes
-    whole = [np.repeat(np.repeat(plane, 2, 0), 2, 1) for plane in chroma]
-    stacked = np.dstack([luma, *whole]) - (16, NEUTRAL, NEUTRAL)
-    rgb = stacked @ np.linalg.inv(footage.TO_YUV).T
-    large = np.repeat(np.repeat(np.clip(rgb, 0, 1), 2, 0), 2, 1)
-    return np.asarray(np.rint(255 * large[..., ::-1]), np.uint8)
 
 
 def scenes_of(clips: Path | None, height: int, width: int, frames: int) -> Scenes:
@@ -395,20 +271,18 @@ def main() -> int:
     parser.add_argument("--size", default="320x192")
     parser.add_argument("--frames", type=int, default=10)
     parser.add_argument("--no-reference", action="store_true", help="no even noise beside")
-    parser.add_argument("--pictures", type=Path, help="write PNG files into this folder")
     parser.add_argument("--work", type=Path, help="keep sources and results here")
     given = parser.parse_args()
     width, height = map(int, given.size.split("x"))
     scenes = scenes_of(given.clips, height, width, given.frames)
     work = given.work or Path(tempfile.mkdtemp(prefix="parts-"))
-    for folder in filter(None, (work, given.pictures)):
-        folder.mkdir(parents=True, exist_ok=True)
+    work.mkdir(parents=True, exist_ok=True)
     print("| clip | part | sigma | error before | after | detail kept | with even noise |")
     print("|---|---|---|---|---|---|---|")
     harms = 0
     for name in given.only:
         made, reference = KINDS[name](scenes), not given.no_reference
-        for line, harm in rows(name, made, work, given.pictures, reference=reference):
+        for line, harm in rows(name, made, work, reference=reference):
             print(line, flush=True)
             harms += harm
     print(f"\n{harms} parts harmed")

@@ -1,7 +1,7 @@
-"""What is measured in stacks: still bursts, cells that move, means at code 0, hot pixels, and the
-light of points by width and background, all simulated.
+"""What is measured in stacks: still bursts, means at code 0, hot pixels, and the light of points by
+width and background, all simulated.
 
-    python benchmarks/quantities.py [burst moving means hot flux]
+    python benchmarks/quantities.py [burst means hot flux]
 """
 
 import argparse
@@ -12,12 +12,8 @@ import numpy as np
 from simulated import (
     GAIN,
     READ,
-    SPIKE_RATE,
-    best_gaussian,
-    calcium,
     cells,
     electrons,
-    in_codes,
     light_in,
     points,
     psnr,
@@ -29,34 +25,6 @@ from simulated import (
 
 import f2rcli
 from f2rcli.frames import Floats
-
-
-def moving(_: np.random.Generator) -> None:
-    """Cells that spike and move, at half an electron: in floats, and rounded to codes as stored."""
-    for speed, seed in ((0.3, 2), (0.6, 2), (0.6, 3), (1.2, 3)):  # pixels a frame
-        light = _wandering(speed, 0.5, np.random.default_rng(seed))
-        codes = recorded(light, np.random.default_rng(50 + seed))
-        best = best_gaussian(electrons(codes), light)
-        stored = electrons(np.rint(in_codes(best)))
-        own = [electrons(f2rcli.denoise(one)) for one in (codes.astype(np.float32), codes)]
-        words = (f"{psnr(one, light):.2f}" for one in (best, own[0], stored, own[1]))
-        print("{} px | floats: Gaussian {}, f2r {} dB | codes: {}, {} dB".format(speed, *words))
-
-
-def _wandering(speed: float, photons: float, rng: np.random.Generator) -> Floats:
-    """Light (T, H, W) of cells that move straight on and turn back at the border."""
-    frames, side = 72, 112
-    light = texture(frames, side, rng)
-    rows, columns = np.ogrid[:side, :side]
-    for start in scattered(20, side, 14, rng):
-        radius, trace = rng.uniform(4, 6), calcium(rng.random(frames) < SPIKE_RATE)
-        angle, bright = rng.uniform(0, 2 * np.pi), rng.uniform(0.6, 2.5)
-        for t in range(frames):
-            place = (start + speed * t * np.array([np.sin(angle), np.cos(angle)])) % (2 * side)
-            row, column = np.where(place > side, 2 * side - place, place)
-            far = np.hypot(rows - row, columns - column)
-            light[t] += (1 + trace[t]) * bright / (1 + np.exp((far - radius) / 0.8))
-    return light * photons / light.mean()
 
 
 def burst(rng: np.random.Generator) -> None:
@@ -166,7 +134,7 @@ def _light_kept(
 
 
 SCENES: dict[str, Callable[[np.random.Generator], None]] = {
-    "burst": burst, "moving": moving, "means": means, "hot": hot, "flux": flux
+    "burst": burst, "means": means, "hot": hot, "flux": flux
 }  # fmt: skip
 
 

@@ -1,11 +1,12 @@
 """Sigma that cannot be fooled: hard cases of known noise, and whether the stated confidence holds.
 
     python benchmarks/sigma.py CLIPS [--groups clips walls sheets gratings] [--only NAME]
-        [--draws 60] [--size 160] [--frames 7]
+        [--draws 30] [--size 160] [--frames 7]
 
 CLIPS is a folder of clean clips. They are halved, which takes their own grain away, cropped and
 given noise of known strength; graphics, texture, flat and black pictures are made on the spot, the
-other groups are the scenes of patterns.py without noise and with noise of 3.
+other groups are scenes of pretraining/drawn.py, no draw of which was trained on, without noise and
+with noise of 3.
 Every case is measured as `f2r noise` does. Truth is the noise before the file's range clipped it,
 rounding to 8 bits included, as a root mean square over R, G and B; a case is within if estimate
 and truth differ by no more than the stated percentage of the estimate, or by 0.3 of 255, which is
@@ -13,6 +14,7 @@ what rounding to 8 bits alone adds.
 """
 
 import argparse
+import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -25,13 +27,17 @@ import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from patterns import scenes
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parent / "pretraining"))
+import material  # found by the paths above
 
 from f2rcli.engine.measuring import measure_noise
 from f2rcli.engine.stream import Engine, EngineSettings, load_engine
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout
 from f2rcli.noise.synthesis.codec import planes_of
 from f2rcli.yuv import to_rgb
+from tests.fidelity import footage
 
 Codes = NDArray[np.float64]  # (T, H, W) or (T, H, W, 3), 8-bit codes, not rounded
 Planes = list[Codes]  # Y, U, V or R, G, B; every plane (T, H, W)
@@ -130,36 +136,9 @@ def gray(luma: Codes, chroma: float = 128.0) -> Planes:
     return [luma, flat, flat.copy()]
 
 
-def texture(frames: int, size: int, soft: int, move: tuple[int, int]) -> Planes:
-    """Random texture of standard deviation 40, white or blurred, still or moving."""
-    rng = np.random.default_rng(6)
-    big = rng.normal(0, 40, (size + 4 * frames, size * 4 // 3 + 4 * frames))
-    big = cv2.GaussianBlur(big, (0, 0), soft) if soft else big
-    big = np.clip(126 + big * 40 / big.std(), 17, 234)
-    wide = size * 4 // 3 // 16 * 16
-    return gray(np.stack([big[move[0] * t :, move[1] * t :][:size, :wide] for t in range(frames)]))
-
-
-def graphics(frames: int, size: int) -> Planes:
-    """Blocks, thin lines, a checkerboard and a gradient, with a box that moves over them."""
-    rng = np.random.default_rng(4)
-    wide = size * 4 // 3 // 16 * 16
-    base = np.full((size, wide), 60.0)
-    base[:, : wide // 4] = np.linspace(16, 235, size)[:, None]
-    corner = base[size // 2 :, wide // 2 : 3 * wide // 4]
-    corner[:] = np.where(np.indices(corner.shape).sum(0) % 2, 200, 40)
-    base[::8, 3 * wide // 4 :] = 220
-    letters = base[: size // 2, wide // 4 : wide // 2]
-    letters[:] = np.kron(rng.integers(0, 2, (size, wide)) * 180 + 30, np.ones((8, 8)))[
-        : letters.shape[0], : letters.shape[1]
-    ]
-    shown = np.repeat(base[None], frames, 0)
-    for t in range(frames):
-        shown[t, 20 + 3 * t : 60 + 3 * t, wide // 2 : wide // 2 + 40] = 235
-    planes = gray(shown)
-    planes[1][:, :, wide // 8 :] = 90
-    planes[2][:, size // 8 :] = 190
-    return planes
+def stacked(clip: footage.Clip) -> Planes:
+    """The planes of a clip over time."""
+    return [np.stack(plane) for plane in zip(*clip, strict=True)]
 
 
 def snowy(planes: Planes) -> Planes:
@@ -217,8 +196,8 @@ def _copied(planes: Planes) -> Planes:
 
 
 def cases(folder: Path, size: int, frames: int) -> Iterator[Case]:
-    footage = list(clips(folder, size, frames))
-    some = footage[:: max(1, len(footage) // 3)][:3]
+    filmed, wide = list(clips(folder, size, frames)), size * 4 // 3 // 16 * 16
+    some = filmed[:: max(1, len(filmed) // 3)][:3]
     for sigma in (0, 0.5, 1, 2, 5, 10, 20, 30, 50):
         for index, (name, rgb, _) in enumerate(some):
             yield Case(f"white {sigma:g}, {name}", RGB, rgb, white(rgb, sigma, 10 + index))
@@ -247,28 +226,32 @@ def cases(folder: Path, size: int, frames: int) -> Iterator[Case]:
         yield Case(f"cut 5, {name}", YUV, cut, white(cut, 5, seed))
         bright = [255 - (255 - p) * 0.5 + 70 for p in rgb]
         yield Case(f"clipped white 20, {name}", RGB, bright, white(bright, 20, seed))
-    for soft, word in ((0, "white"), (1, "soft")):
-        for move, how in (((0, 0), "still"), ((2, 3), "moving")):
-            planes = texture(frames, size, soft, move)
+    for soft, word in ((False, "white"), (True, "soft")):
+        for moves, how in ((False, "still"), (True, "moving")):
+            shown = footage.speckle(size, wide, frames, soft=soft, moving=moves)
+            planes = stacked(shown)
             yield Case(f"{word} texture {how}, 10", YUV, planes, white(planes, 10, 17))
             yield Case(f"{word} texture {how}, 2", YUV, planes, white(planes, 2, 18))
-    drawn = graphics(frames, size)
+    drawn = stacked(footage.graphics(size, wide, frames))
     for sigma in (0, 2, 10):
         yield Case(f"graphics {sigma}", YUV, drawn, white(drawn, sigma, 19))
     for word, planes in (("slats", slats(frames, size)), ("pixel art", pixel_art(frames, size))):
         yield Case(f"{word} 0", YUV, planes, white(planes, 0, 22))
     black = [np.zeros_like(plane) for plane in some[0][1]]
     yield Case("all black 20", RGB, black, white(black, 20, 20))
-    flat = gray(np.full((frames, size, size * 4 // 3 // 16 * 16), 126.0))
+    flat = gray(np.full((frames, size, wide), 126.0))
     yield Case("flat gray 6", YUV, flat, white(flat, 6, 21))
 
 
-def drawn(groups: list[str], draws: int) -> Iterator[Case]:
-    """Scenes of patterns.py, clean and noisy."""
-    for group, name, clean in scenes(groups, draws):
-        planes = [np.stack(plane) for plane in zip(*clean, strict=True)]
+def drawn(group: str, given: argparse.Namespace) -> Iterator[Case]:
+    """Scenes as networks are trained on, clean and noisy."""
+    for draw in range(given.draws):
+        rng = np.random.default_rng((0, draw))
+        pictures = material.SCENES[group](rng, given.frames, given.size)
+        codes = enumerate(material.planes_of(pictures, YUV))
+        planes = [material.in_codes(p, YUV, chroma=i > 0).astype(float) for i, p in codes]
         for sigma in (0, 3):
-            yield Case(f"{group} {sigma}, {name}", YUV, planes, white(planes, sigma, 1))
+            yield Case(f"{group} {sigma}, {draw}", YUV, planes, white(planes, sigma, 1))
 
 
 def frames_of(case: Case) -> list[Frame]:
@@ -328,7 +311,7 @@ def main() -> None:
     parser.add_argument("clips", type=Path)
     groups = ["clips", "walls", "sheets", "gratings"]
     parser.add_argument("--groups", nargs="+", choices=groups, default=groups[:1])
-    parser.add_argument("--draws", type=int, default=60, help="of walls")
+    parser.add_argument("--draws", type=int, default=30, help="of each group but clips")
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--size", type=int, default=160, help="height of the pictures, pixels")
     parser.add_argument("--frames", type=int, default=7)
@@ -338,9 +321,8 @@ def main() -> None:
     rows, started = [], time.monotonic()
     print("| case | truth | estimate | error | stated +-% | within |\n|---|---|---|---|---|---|")
     found = cases(arguments.clips, arguments.size, arguments.frames)
-    both = chain(found if "clips" in arguments.groups else (),
-                 drawn(arguments.groups, arguments.draws))  # fmt: skip
-    for case in (one for one in both if arguments.only in one.name):
+    every = (found if group == "clips" else drawn(group, arguments) for group in arguments.groups)
+    for case in (one for one in chain.from_iterable(every) if arguments.only in one.name):
         row = measure(case, engines)
         rows.append(row)
         error = f"{100 * (row.estimate / row.truth - 1):+.0f} %" if row.truth else ""

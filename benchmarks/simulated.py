@@ -8,9 +8,9 @@ from itertools import product
 from math import erf, sqrt
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from f2rcli.frames import Floats
 
@@ -34,11 +34,6 @@ def electrons(codes: NDArray[np.generic]) -> Floats:
     return (codes.astype(np.float64) - OFFSET) / GAIN
 
 
-def in_codes(light: Floats) -> NDArray[np.float32]:
-    """Light as the camera would store it, without noise and rounding."""
-    return np.asarray(GAIN * light + OFFSET, np.float32)
-
-
 def psnr(estimate: Floats, light: Floats) -> float:
     """Decibels; the peak is the 99.9th percentile minus the minimum of the light."""
     low, high = span(light)
@@ -58,21 +53,7 @@ def best_gaussian(noisy: Floats, light: Floats) -> Floats:
 
 def blurred(stack: Floats, time: float, width: float) -> Floats:
     """A stack (T, H, W) blurred by Gaussians over time and space; mirrored at the borders."""
-    none, across = np.ones(1), _kernel(width)
-    lines = stack.reshape(len(stack), -1)
-    mixed = cv2.sepFilter2D(lines, -1, none, _kernel(time), borderType=cv2.BORDER_REFLECT)
-    frames = (
-        cv2.sepFilter2D(frame, -1, across, across, borderType=cv2.BORDER_REFLECT)
-        for frame in np.asarray(mixed, np.float64).reshape(stack.shape)
-    )
-    return np.stack([np.asarray(frame, np.float64) for frame in frames])
-
-
-def _kernel(width: float) -> Floats:
-    """A Gaussian up to four standard deviations, of unit sum."""
-    reach = np.arange(-int(4 * width + 0.5), int(4 * width + 0.5) + 1)
-    kernel = np.exp(-0.5 * (reach / max(width, 1e-9)) ** 2)
-    return np.asarray(kernel / kernel.sum(), np.float64)
+    return np.asarray(gaussian_filter(stack, (time, width, width)), np.float64)
 
 
 class Point(NamedTuple):

@@ -9,16 +9,17 @@ stand still (luma changes by less than 2 codes a frame) and vary by 2 to 9 codes
 """
 
 import argparse
+import sys
 import tempfile
-from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from compression import Codec, crop, decoded, encoded, planes_of
 from numpy.typing import NDArray
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # clips are written by the tests
+
 import f2rcli
+from tests.fidelity import footage
 
 SIDE = 16  # of a patch, in samples of chroma
 Planes = list[NDArray[np.float64]]  # (T, H, W): Y, Cb, Cr of a clip
@@ -34,26 +35,21 @@ def main() -> None:
     given = parser.parse_args()
     print("| clip | patches |", " | ".join(given.models), "|")
     for path in sorted(given.clips.glob("*.mkv")):
-        frames = [crop(frame, 320, 240) for frame in islice(decoded(path), given.frames)]
-        clean = [np.stack(planes) for planes in zip(*frames, strict=True)]
+        clean = footage.cut(footage.read(path, given.frames), 240, 320)
         cells = []
         with tempfile.TemporaryDirectory() as folder:
-            source, sigmas = Path(folder) / "noisy.mkv", (6.0, given.chroma, given.chroma)
-            encoded(list(noisy(clean, sigmas)), Codec("ffv1", {}), source)
+            noisy = footage.noisy(clean, (6.0, given.chroma, given.chroma), seed=0)
+            source = footage.write(Path(folder) / "noisy.mkv", noisy)
             for model in given.models:
                 done = f2rcli.denoise(str(source), f"{folder}/{model}.mkv", model=model)
-                pictures = [planes_of(frame) for frame in decoded(Path(done))]
-                left = kept(clean, [np.stack(planes) for planes in zip(*pictures, strict=True)])
+                left = kept(stacked(clean), stacked(footage.read(Path(done))))
                 cells.append(f"{np.median(left):.2f}, {np.quantile(left, 0.1):.2f}" if left else "")
         print(f"| {path.stem} | {len(left)} |", " | ".join(cells), "|", flush=True)
 
 
-def noisy(clean: Planes, sigmas: tuple[float, ...]) -> Iterator[Planes]:
-    """The frames with noise."""
-    rng = np.random.default_rng(0)
-    for planes in zip(*clean, strict=True):
-        pairs = zip(planes, sigmas, strict=True)
-        yield [(p + s * rng.standard_normal(p.shape)).clip(0, 255) for p, s in pairs]
+def stacked(clip: footage.Clip) -> Planes:
+    """The planes of all frames."""
+    return [np.stack(planes) for planes in zip(*clip, strict=True)]
 
 
 def kept(clean: Planes, done: Planes) -> list[float]:

@@ -155,13 +155,10 @@ def autocast() -> torch.autocast:
 
 
 class CoarseStage:
-    """The coarse network, on single frames of the draws: begun from the bundled one, or where a
-    size is to have a narrower one from the strongest channels of `full`'s."""
+    """The coarse network, on single frames of the draws."""
 
     def __init__(self, work: Path, size: str) -> None:
-        self.network, wanted = bundled(size).train().coarse, CONFIGS[size]["coarse"]
-        if tuple(weights.load(f"f2r-{size}").header.config["coarse"]["widths"]) != wanted["widths"]:
-            self.network = narrowed(bundled("full").train().coarse, wanted)
+        self.network = bundled(size).train().coarse
         self.draws: dict[str, list[Draw]] = {}
         for path in sorted((work / "draws").glob("*.pkl")):
             draw = kept(path)
@@ -186,48 +183,6 @@ class CoarseStage:
             found = network(LAYOUTS[draw["layout"]], batch["noisy"], batch["told"])
             rows.append((kind, *beside(found, batch["single"], batch["clean"])))
         return rows
-
-
-def narrowed(whole: CoarseNet, config: dict[str, Any]) -> CoarseNet:
-    """A network of fewer channels on each level, those that most is read from and written to."""
-    small = CoarseNet([*whole.stems], **config)
-    trunk, widths = whole.trunk, config["widths"]
-    stem = torch.cat([one.weight.flatten(1) for one in whole.stems.values()], 1)
-    written = [stem.norm(dim=1), *(down.conv.weight.flatten(1).norm(dim=1) for down in trunk.downs)]
-    kept = []
-    for level, strength in enumerate(written):
-        last = level == len(trunk.downs)
-        stages = [trunk.middle] if last else [trunk.encoders[level], trunk.decoders[level]]
-        readers = [block.first.weight for stage in stages for block in stage]
-        readers += [trunk.ups[level - 1].conv.weight] if level else [
-            one.weight for one in whole.tails.values()]  # fmt: skip
-        readers += [] if last else [trunk.downs[level].conv.weight]
-        read = sum(one.transpose(0, 1).flatten(1).square().sum(1) for one in readers).sqrt()
-        kept.append((strength * read).topk(widths[level]).indices.sort().values)
-
-    def fill(to: nn.Conv2d, weight: Tensor, outputs: Any, inputs: Any) -> None:
-        to.weight.copy_(weight[outputs][:, inputs])
-
-    every = slice(None)
-    with torch.no_grad():
-        for name in whole.stems:
-            fill(small.stems[name], whole.stems[name].weight, kept[0], every)
-            fill(small.tails[name], whole.tails[name].weight, every, kept[0])
-        for level, (down, up) in enumerate(zip(trunk.downs, trunk.ups, strict=True)):
-            fill(small.trunk.downs[level].conv, down.conv.weight, kept[level + 1], kept[level])
-            cells = (4 * kept[level][:, None] + torch.arange(4)).flatten()
-            fill(small.trunk.ups[level].conv, up.conv.weight, cells, kept[level + 1])
-        for level, strong in enumerate(kept):
-            for part in ("middle",) if level == len(trunk.downs) else ("encoders", "decoders"):
-                pair = (getattr(net.trunk, part) for net in (whole, small))
-                own, less = (one if part == "middle" else one[level] for one in pair)
-                for a, b in zip(own, less, strict=True):
-                    flows = a.first.weight.flatten(1).norm(dim=1) * a.second.weight.transpose(
-                        0, 1).flatten(1).norm(dim=1)  # fmt: skip
-                    inner = flows.topk(widths[level]).indices.sort().values
-                    fill(b.first, a.first.weight, inner, strong)
-                    fill(b.second, a.second.weight, strong, inner)
-    return small
 
 
 def frame(draw: Draw, rng: Rng | None = None, place: int = 0) -> Draw:
@@ -362,21 +317,19 @@ def report(stage: CoarseStage | FusionStage, network: nn.Module, path: Path, wor
 # Commands ----------------------------------------------------------------------------------------
 
 
-def draw(
-    work: Path, clips: Path, count: int, part: str, seed: int, teacher: str | None, small: float
-) -> None:
+def draw(given: argparse.Namespace) -> None:
     """Draws as files; several processes may each make a part of them."""
-    one, several = map(int, part.split("/"))
-    samples, networks = Draws(clips, seed, small), bundled("full")
-    heavy = bundled("full", teacher) if teacher else None
-    (work / "draws").mkdir(parents=True, exist_ok=True)
+    one, several = map(int, given.part.split("/"))
+    samples, networks = Draws(given.clips, given.seed, given.small), bundled("full")
+    heavy = bundled("full", given.heavy) if given.heavy else None
+    (given.work / "draws").mkdir(parents=True, exist_ok=True)
     with torch.inference_mode():
-        for number in range(one, count, several):
-            path = work / "draws" / f"{number:05d}.pkl"
+        for number in range(one, given.count, several):
+            path = given.work / "draws" / f"{number:05d}.pkl"
             if not path.exists():
                 keep(path, drawn(samples[number], networks, heavy))
         if one == 0:
-            keep(work / "held.pkl", [(k, drawn(s, networks)) for k, s in samples.held_out()])
+            keep(given.work / "held.pkl", [(k, drawn(s, networks)) for k, s in samples.held_out()])
 
 
 def make_windows(work: Path, size: str) -> None:
@@ -434,15 +387,7 @@ def main() -> None:
     torch.manual_seed(0)
     match given.way:
         case "draw":
-            draw(
-                given.work,
-                given.clips,
-                given.count,
-                given.part,
-                given.seed,
-                given.heavy,
-                given.small,
-            )
+            draw(given)
         case "windows":
             make_windows(given.work, given.size)
         case "export":
