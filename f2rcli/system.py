@@ -194,25 +194,18 @@ class Interruption:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._restore()
         if self.signal is not None and error is None:
-            self._pass_on(self.signal, None)
+            signal.raise_signal(self.signal)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         if self.signal is None:
             self.signal = number
-            return
-        self._restore()
-        self._pass_on(number, frame)
+        else:
+            self._restore()
+            signal.raise_signal(number)
 
     def _restore(self) -> None:
         for number, before in self._before.items():
             signal.signal(number, before)
-
-    def _pass_on(self, number: int, frame: FrameType | None) -> None:
-        before: Callable[[int, FrameType | None], Any] | Any = self._before[number]
-        if callable(before):
-            before(number, frame)
-        else:
-            signal.raise_signal(number)
 
 
 # --- Assembly code of encoders --------------------------------------------------------------------

@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import active_children, connection, get_context, parent_process
 from pathlib import Path, PurePath
@@ -367,12 +366,19 @@ def run_on_dask(clips: Sequence[Clip], work: Work, address: str) -> Iterator[Out
     address: see `dask_library`. Dask trusts whoever can reach its scheduler: use it in networks
     that you trust. Raises UsageError where no scheduler answers.
     """
-    with _client(dask_library(address), address) as client:
+    distributed = dask_library(address)
+    how = {"scheduler_file" if address.endswith(".json") else "address": address}
+    try:
+        client = distributed.Client(timeout=TIMEOUT, **how)
+    except (OSError, TimeoutError, ValueError, KeyError) as error:
+        what = f"jobs={address!r}: no scheduler answers there."
+        raise UsageError(what, hint="Start one with: dask scheduler") from error
+    with client:
         # pure=False: a key of its own for every call, or Dask would give an old result
         clip_of = {client.submit(work, clip, pure=False): clip for clip in clips}
         lost: list[Clip] = []
         try:
-            for future in importlib.import_module("distributed").as_completed(list(clip_of)):
+            for future in distributed.as_completed(list(clip_of)):
                 if type(future.exception()).__name__ == "KilledWorker":
                     lost.append(clip_of[future])
                 else:
@@ -407,15 +413,3 @@ def dask_library(address: str) -> Any:
     except ImportError as error:
         hint = "pip install 'f2rcli[cluster]'"
         raise UsageError(f"jobs={address!r}: Dask is not installed.", hint=hint) from error
-
-
-@contextmanager
-def _client(distributed: Any, address: str) -> Iterator[Any]:
-    how = {"scheduler_file" if address.endswith(".json") else "address": address}
-    try:
-        client = distributed.Client(timeout=TIMEOUT, **how)
-    except (OSError, TimeoutError, ValueError, KeyError) as error:
-        what = f"jobs={address!r}: no scheduler answers there."
-        raise UsageError(what, hint="Start one with: dask scheduler") from error
-    with client:
-        yield client
