@@ -291,9 +291,9 @@ def _adapted(job: Job, console: Console) -> Job:
     if not job.adapt or changes_nothing(job.engine):
         return job
     from f2rcli.cli.train import StepMeter
-    from f2rcli.training.adapt import MINUTES, Adaptation
+    from f2rcli.training.adapt import Adaptation
 
-    entry = Adaptation(job.engine, MINUTES, job.source, job.read)
+    entry = Adaptation(job.engine, job.source, job.read)
     known = entry.known
     if not known:
         console.note(f"adapting to {Path(job.source).name}; Ctrl-C leaves everything as it was")

@@ -17,27 +17,22 @@ from f2rcli.io.base import ReadOptions
 from f2rcli.io.files import file_digest, write_text
 from f2rcli.settings import read_table
 from f2rcli.system import cache_folder
-from f2rcli.training.config import ADAPTING, TrainConfig, clip_sources, fingerprint
+from f2rcli.training.config import TrainConfig, clip_sources, fingerprint
 from f2rcli.training.events import OnEvent
 from f2rcli.training.folder import running
 
-MINUTES = ADAPTING / 60  # that fitting takes unless more are asked for
 MOST_KEPT = 64  # entries of the cache, 4 to 13 MB each: those that were used last
 
 
 class Adaptation:
-    """The cache entry of a clip, settings and time: weights and their digest, or why there are
-    none."""
+    """The cache entry of a clip and settings: weights and their digest, or why there are none."""
 
-    def __init__(
-        self, settings: EngineSettings, minutes: float, source: str, read: ReadOptions
-    ) -> None:
+    def __init__(self, settings: EngineSettings, source: str, read: ReadOptions) -> None:
         """source: a file."""
-        self.settings, self.minutes, self.source = settings, minutes, source
-        self.read = read
+        self.settings, self.source, self.read = settings, source, read
         files = [file for clip in clip_sources([source]) for file in clip.files]
         marks = sorted({weights.mark(settings.weights), weights.mark(None)})
-        facts = ("adapted", minutes, settings.method, settings.model, marks, self.read)
+        facts = ("adapted", settings.method, settings.model, marks, self.read)
         key = fingerprint(files, *facts)
         self.weights = (cache_folder("adapted") or _folder_for_once()) / f"{key}.safetensors"
         known = _read(self._account)
@@ -106,7 +101,6 @@ class Adaptation:
             init = weights.choose(engine.method, Space.RGB, LITE)
         config = TrainConfig(
             inputs=(self.source,), output=str(self.weights), adapt=True,
-            time_limit=None if self.minutes == MINUTES else f"{60 * self.minutes:.1f}s",
             precision="auto" if engine.precision == "fp16" else engine.precision,
             method=engine.method, init=init, run=str(run), device=engine.device,
             threads=engine.threads,
