@@ -43,13 +43,6 @@ class Contestant(Protocol):
         """Name, title, version, weights and settings; complete once a clip was denoised."""
 
 
-class Baseline(Contestant, Protocol):
-    """A third-party denoiser to compare with. If it fails, the others continue."""
-
-    def available(self) -> str | None:
-        """None if it can run here, else the reason and what to install, in one line."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """One clip to evaluate, with everything known about it."""

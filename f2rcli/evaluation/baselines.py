@@ -23,7 +23,7 @@ import numpy as np
 
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.errors import F2RError, InputError
-from f2rcli.evaluation.base import BASELINES, Baseline, Contestant
+from f2rcli.evaluation.base import BASELINES, Contestant
 from f2rcli.evaluation.result import MethodFacts
 from f2rcli.frames import ClipInfo, Codes, Family, Frame, PlaneLayout
 from f2rcli.noise.estimate import single_frame_sigma
@@ -94,8 +94,12 @@ class Stopwatch:
         return item
 
 
-class Filter(Baseline, Protocol):
-    """A denoiser of 8-bit pictures, (H, W, 3) RGB or (H, W) gray."""
+class Filter(Contestant, Protocol):
+    """A third-party denoiser of 8-bit pictures, (H, W, 3) RGB or (H, W) gray. If it fails, the
+    others continue."""
+
+    def available(self) -> str | None:
+        """None if it can run here, else the reason and what to install, in one line."""
 
     def filtered(
         self, pictures: Iterable[Codes], sigma8: float, count: int | None
@@ -324,16 +328,16 @@ def rough_sigma8(frame: Frame) -> float:
     return 255 * fmean(map(single_frame_sigma, to_rgb(frame)))
 
 
-def find(names: tuple[str, ...]) -> list[Baseline]:
+def find(names: tuple[str, ...]) -> list[Filter]:
     """The baselines of these names and groups, each once. Raises UsageError for unknown names."""
-    chosen: dict[str, Baseline] = {}
+    chosen: dict[str, Filter] = {}
     for name in names:
         check_choice("baselines", name, [*BASELINES])
         chosen |= {one: _made(one) for one in BASELINES[name]}
     return list(chosen.values())
 
 
-def _made(name: str) -> Baseline:
+def _made(name: str) -> Filter:
     if name == "opencv-nlm":
         return OpenCVNonLocalMeans()
     if name == "vapoursynth-vbm3d":

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from f2rcli import __version__
 from f2rcli.errors import F2RError, UsageError
 from f2rcli.evaluation import metrics
-from f2rcli.evaluation.base import Baseline, Case, Contestant, OpenClip, Plan
-from f2rcli.evaluation.baselines import MethodContestant
+from f2rcli.evaluation.base import Case, Contestant, OpenClip, Plan
+from f2rcli.evaluation.baselines import Filter, MethodContestant
 from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.lockstep import DenoiserRun, Lockstep
 from f2rcli.evaluation.metrics import MEASURES, METRICS, ChannelValues, series_of
@@ -86,7 +86,7 @@ class Evaluator:
     """Evaluates one case after the other, with the same methods and metrics."""
 
     def __init__(
-        self, plan: Plan, *, kind: str, baselines: Iterable[Baseline] = (),
+        self, plan: Plan, *, kind: str, baselines: Iterable[Filter] = (),
         pictures: ReportPictures | None = None, progress: Callable[[], None] | None = None,
     ) -> None:  # fmt: skip
         """kind: reference, synthetic or blind. Raises UsageError for metrics that do not suit."""
@@ -96,7 +96,7 @@ class Evaluator:
         self.metrics = self._metrics()
         made = [name for name in plan.methods if name != NOISY]
         self.methods = [MethodContestant(n, replace(plan.engine, method=n)) for n in made]
-        self.baselines: list[Baseline] = []
+        self.baselines: list[Filter] = []
         for baseline in baselines:
             if (reason := baseline.available()) is None:
                 self.baselines.append(baseline)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from f2rcli.errors import InputError, UsageError
-from f2rcli.evaluation import base, baselines
+from f2rcli.evaluation import baselines
 from f2rcli.frames import ClipInfo, Family, Frame, Mosaic, PlaneLayout
 from f2rcli.noise.synthesis.spec import parse
 from f2rcli.sensor import bayer_layout
@@ -50,7 +50,7 @@ def error(frames: list[Frame], truth: list[Frame]) -> float:
 @pytest.mark.parametrize("baseline", EVERYONE + INSTALLED, ids=lambda b: b.name)
 @pytest.mark.parametrize(("noise", "clipped"), [("gaussian:20", False), ("compressed:20,20", True)])
 def test_every_frame_comes_back_in_order_with_less_noise(
-    baseline: base.Baseline, noise: str, clipped: bool
+    baseline: baselines.Filter, noise: str, clipped: bool
 ) -> None:
     info, truth = clean(4)
     told, frames = parse(noise).add(iter(truth), info, seed=0, clipped=clipped)
@@ -62,7 +62,7 @@ def test_every_frame_comes_back_in_order_with_less_noise(
 
 @pytest.mark.parametrize("baseline", EVERYONE + INSTALLED, ids=lambda b: b.name)
 def test_gray_clips_stay_gray_and_the_noise_is_measured_if_not_told(
-    baseline: base.Baseline,
+    baseline: baselines.Filter,
 ) -> None:
     info, truth = clean(3, channels=1)
     told, frames = parse("gaussian:20").add(iter(truth), info, seed=0, clipped=True)
@@ -74,7 +74,7 @@ def test_gray_clips_stay_gray_and_the_noise_is_measured_if_not_told(
 
 
 @pytest.mark.parametrize("baseline", EVERYONE, ids=lambda baseline: baseline.name)
-def test_stacks_come_back_in_their_own_codes(baseline: base.Baseline) -> None:
+def test_stacks_come_back_in_their_own_codes(baseline: baselines.Filter) -> None:
     """Their levels are those of the noisy clip, which the reference need not share."""
     info, frames = clean(3, channels=1)
     layout = replace(info.layout, bits=16, levels=(300.0, 2300.0))
