@@ -78,21 +78,15 @@ def memory() -> int:
 
 
 def _limits() -> list[int]:
-    """Limits of memory in bytes, where there are any."""
+    """Limits of memory and of addresses in bytes, where there are any."""
     found = [1 << 62]
     for path in CONTAINER_LIMITS:
         with suppress(OSError, ValueError):  # "max" is no number
             found.append(int(path.read_text()))
-    return [limit for limit in (*found, *_address_space()) if limit > 0]
-
-
-def _address_space() -> list[int]:
-    """The limit of this process's addresses in bytes, where there is one."""
     with suppress(ImportError):  # Windows
         resource = import_module("resource")
-        space = resource.getrlimit(resource.RLIMIT_AS)[0]
-        return [] if space == resource.RLIM_INFINITY else [space]
-    return []
+        found.append(resource.getrlimit(resource.RLIMIT_AS)[0])  # -1: none
+    return [limit for limit in found if limit > 0]
 
 
 class _Status(ctypes.Structure):
