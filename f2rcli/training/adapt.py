@@ -57,13 +57,10 @@ class Adaptation:
             return False
 
     def fit(self, listener: OnEvent) -> None:
-        """Make the entry by training; `listener` gets the run's events.
-
-        In a folder for this run alone where the cache cannot be written, and not at all where
-        there is no room for the training.
-        """
+        """Make the entry by training; `listener` gets the run's events. None where the cache cannot
+        be written, or has no room for the training."""
         try:
-            self._make_folder()
+            self.weights.parent.mkdir(parents=True, exist_ok=True)
             self.reason = self._trained(listener)
             if self.reason is None:
                 facts = {"sha256": file_digest(self.weights)}
@@ -77,19 +74,8 @@ class Adaptation:
             self.reason = self.trouble = f"not adapted: {error}"
         except OSError as error:
             where = error.filename or self.weights.parent
-            self.reason = self.trouble = f"not adapted: {where}: {error.strerror or error}."
-
-    def _make_folder(self) -> None:
-        cache = self.weights.parent
-        try:
-            cache.mkdir(parents=True, exist_ok=True)
-            write_text(cache / ".writable", "")
-            (cache / ".writable").unlink(missing_ok=True)
-        except OSError as error:
-            self.trouble = (
-                f"{cache}: cannot be written ({error.strerror}): fitted for this run only"
-            )
-            self.weights = _folder_for_once() / self.weights.name
+            why = f"{where}: {error.strerror or error}; XDG_CACHE_HOME may name another folder."
+            self.reason = self.trouble = f"not adapted: {why}"
 
     def _trained(self, listener: OnEvent) -> str | None:
         """Write fitted weights; returns why not where the weights at hand are to stay."""

@@ -6,10 +6,10 @@ import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from f2rcli import methods
 from f2rcli.errors import F2RError, OutputError, UsageError
@@ -154,8 +154,7 @@ CODES = 255
 GAIN, PSNR = "gain over the noisy frames", "PSNR"
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(NamedTuple):
     """The result of a run, as lines for a terminal and as JSON values."""
 
     lines: tuple[str, ...]

@@ -259,6 +259,18 @@ def test_lack_of_time_or_room_is_not_remembered(
     assert cached(tmp_path) == []
 
 
+def test_a_cache_that_cannot_be_written_is_one_line_and_the_weights_stay(
+    adapt: Callable[..., Done], session: Session, tmp_path: Path
+) -> None:
+    (tmp_path / "cache").write_text("a file, not a folder")
+    done = adapt()
+    assert done.code == EXIT_OK, done.err
+    (line,) = (one for one in done.err.splitlines() if one.startswith("warning: adapt"))
+    assert "not adapted: " in line
+    assert "XDG_CACHE_HOME may name another folder." in line
+    assert session.asked == []
+
+
 def test_damaged_entries_of_the_cache_are_made_anew(
     adapt: Callable[..., Done], session: Session, tmp_path: Path
 ) -> None:
