@@ -1,6 +1,6 @@
 """Training material: one seed and index, one sample, with the truth beside it."""
 
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -101,6 +101,10 @@ def test_every_scene_is_drawn_within_black_and_white(name: str) -> None:
     assert -1e-3 <= scene.min() <= scene.max() <= 1 + 1e-3
 
 
-def test_training_says_what_it_takes() -> None:
-    command = [sys.executable, str(PRETRAINING / "train.py"), "fuse", "--help"]
-    assert "lite" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+def test_training_says_what_it_takes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["train.py", "fuse", "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        runpy.run_path(str(PRETRAINING / "train.py"), run_name="__main__")
+    assert "lite" in capsys.readouterr().out

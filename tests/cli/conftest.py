@@ -47,7 +47,9 @@ def write_clip(
         stream = container.add_stream(codec, rate=Fraction(25))
         stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
         for index, picture in enumerate(np.clip(np.rint(clean + noise), 0, 255).astype(np.uint8)):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=pix_fmt)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
+                format=pix_fmt, threads=1
+            )
             frame.pts, frame.time_base = index, Fraction(1, 25)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

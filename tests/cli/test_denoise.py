@@ -76,6 +76,7 @@ def planes(path: Path) -> np.ndarray:
         return np.stack([f.to_ndarray() for f in container.decode(video=0)])
 
 
+@pytest.mark.usefixtures("coarse_alone")
 def test_what_it_will_take_is_told_before_the_wait(f2r: Run, clip: Path) -> None:
     """A guess at first, which says so; then by the last run of this kind on this machine."""
     long = write_clip(clip.with_name("long.mp4"), frames=12)
@@ -90,6 +91,7 @@ def test_what_it_will_take_is_told_before_the_wait(f2r: Run, clip: Path) -> None
     assert ", by a run of another size" in other.err.splitlines()[0]
 
 
+@pytest.mark.usefixtures("coarse_alone")
 def test_the_other_size_of_networks_is_told(f2r: Run, clip: Path) -> None:
     on = ("--device", "cpu", "-y")
     told = f2r("denoise", clip, *on).err.splitlines()[1]
@@ -104,6 +106,7 @@ def test_the_other_size_of_networks_is_told(f2r: Run, clip: Path) -> None:
     assert "--model and --weights: choose one of them." in both.err
 
 
+@pytest.mark.usefixtures("coarse_alone")
 def test_a_cache_that_nobody_can_write_or_read_changes_nothing(
     f2r: Run, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,6 +117,7 @@ def test_a_cache_that_nobody_can_write_or_read_changes_nothing(
     assert "roughly" in done.err
 
 
+@pytest.mark.usefixtures("coarse_alone")
 @pytest.mark.parametrize("text", ["{", "[]", '{"0.1.0": 3}'])
 def test_a_cache_that_anyone_wrote_is_none(f2r: Run, clip: Path, text: str) -> None:
     path = Path(os.environ["XDG_CACHE_HOME"], "f2r", "pace", "runs.json")
@@ -162,6 +166,7 @@ def test_one_noise_has_one_number_and_one_word(f2r: Run, tmp_path: Path) -> None
     assert f"noise     {words}" in f2r("info", clip).out
 
 
+@pytest.mark.usefixtures("coarse_alone")
 def test_events_tell_the_whole_run(f2r: Run, clip: Path) -> None:
     told = events(f2r("denoise", clip, "--json"))
     kinds = [event["event"] for event in told]
@@ -178,6 +183,7 @@ def test_events_tell_the_whole_run(f2r: Run, clip: Path) -> None:
     assert result["verified"]
 
 
+@pytest.mark.usefixtures("coarse_alone")
 def test_quiet_says_nothing_of_a_good_run(f2r: Run, clip: Path) -> None:
     assert f2r("denoise", clip, "-q") == Done(EXIT_OK, "", "")
 
@@ -202,11 +208,11 @@ def test_a_span_is_cut(f2r: Run, clip: Path, tmp_path: Path) -> None:
 
 
 def test_an_excerpt_shows_the_pixels_of_the_whole_run(f2r: Run, tmp_path: Path) -> None:
-    clip = write_clip(tmp_path / "clip.mkv", frames=20)
+    clip = write_clip(tmp_path / "clip.mkv", frames=14)
     assert f2r("denoise", clip, "-o", tmp_path / "whole.mkv").code == EXIT_OK
-    words = ("--start", "0.4", "--frames", 4)
+    words = ("--start", "0.4", "--frames", 2)
     assert f2r("denoise", clip, "-o", tmp_path / "part.mkv", *words).code == EXIT_OK
-    whole, part = rgb(tmp_path / "whole.mkv")[10:14], rgb(tmp_path / "part.mkv")
+    whole, part = rgb(tmp_path / "whole.mkv")[10:12], rgb(tmp_path / "part.mkv")
     assert np.abs(whole.astype(int) - part).max() <= 2  # the memory of frames long past
 
 
@@ -220,6 +226,7 @@ def test_a_preview_is_a_still_of_a_moment_before_and_after(f2r: Run, clip: Path)
     assert not clip.with_name("out.mp4").exists()
 
 
+@pytest.mark.usefixtures("coarse_alone")
 @pytest.mark.parametrize("name", ["there", "there.mp4"])
 def test_a_film_goes_into_a_folder_that_is_there(
     f2r: Run, clip: Path, tmp_path: Path, name: str
@@ -231,6 +238,7 @@ def test_a_film_goes_into_a_folder_that_is_there(
     assert [path.name for path in (tmp_path / name).iterdir()] == ["clip.mp4"]
 
 
+@pytest.mark.usefixtures("coarse_alone")
 def test_a_film_becomes_pictures_for_a_pattern(f2r: Run, clip: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     done = f2r("denoise", clip, "-o", tmp_path / "out" / "%05d.png", "--frames", 2)
@@ -247,6 +255,7 @@ def test_a_name_that_says_no_kind_is_asked_about(f2r: Run, clip: Path) -> None:
     assert [path.name for path in clip.parent.iterdir()] == ["clip.mp4"]
 
 
+@pytest.mark.usefixtures("coarse_alone")
 def test_what_is_there_is_kept_unless_told(f2r: Run, clip: Path) -> None:
     out = clip.with_name("out.mp4")
     out.write_bytes(b"mine")
@@ -277,6 +286,7 @@ def test_damage_ends_with_its_own_code_and_an_account(
     assert len(rgb(tmp_path / "out.mkv")) > 10
 
 
+@pytest.mark.usefixtures("coarse_alone")
 def test_a_result_tells_how_it_was_made(f2r: Run, clip: Path) -> None:
     out = clip.with_name("out.mkv")
     assert f2r("denoise", clip, "-o", out, "--strength", "0.5").code == EXIT_OK

@@ -24,7 +24,7 @@ def run(frames: list[Frame], **settings: Any) -> tuple[list[Frame], stream.Engin
     return list(stream.denoise_stream(iter(frames), info_of(frames), engine)), engine
 
 
-def test_noise_is_not_blended_into_a_codecs_errors() -> None:
+def test_noise_is_not_blended_into_a_codecs_errors(coarse_alone: None) -> None:
     """Measured again after 48 frames, whose codec has a finer step by then: the errors are these,
     not a mixture of the first ones and of noise."""
     rng, frames = np.random.default_rng(0), []
@@ -82,7 +82,7 @@ def numbers() -> tuple[int, int]:
     return torch.get_num_threads(), cv2.getNumThreads()
 
 
-def test_a_call_leaves_its_process_as_many_threads_as_it_had() -> None:
+def test_a_call_leaves_its_process_as_many_threads_as_it_had(coarse_alone: None) -> None:
     before = numbers()
     cv2.setNumThreads(2)
     torch.set_num_threads(2)

@@ -66,7 +66,7 @@ def coded(path: Path, clip: Clip) -> Path:
 def planes_of(frame: av.VideoFrame) -> Planes:
     """The codes of a decoded 4:2:0 frame."""
     if frame.format.name not in ("yuv420p", "yuvj420p"):
-        frame = frame.reformat(format="yuv420p")
+        frame = frame.reformat(format="yuv420p", threads=1)
     return [
         np.frombuffer(p, np.uint8).reshape(p.height, p.line_size)[:, : p.width].astype(float)
         for p in frame.planes

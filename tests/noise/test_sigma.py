@@ -25,7 +25,7 @@ def _clips() -> Iterator[tuple[str, footage.Clip]]:
                                               sky=seed == 2)  # fmt: skip
 
 
-@pytest.mark.parametrize("part", range(3))
+@pytest.mark.parametrize("part", range(4))
 def test_sigma_lies_within_what_is_stated(part: int, tmp_path: Path) -> None:
     """Of sixty of the benchmark's cases, at least: four in five of these small ones; none lies
     beyond three times that but those MISREAD."""
@@ -34,7 +34,7 @@ def test_sigma_lies_within_what_is_stated(part: int, tmp_path: Path) -> None:
     engines: dict[sigma.PlaneLayout, sigma.Engine] = {}
     cases = [case for n, case in enumerate(sigma.cases(tmp_path, SIZE, FRAMES)) if n % 4 != 3]
     assert 0.8 * len(cases) >= 60
-    rows = [sigma.measure(case, engines) for case in cases[part::3]]
+    rows = [sigma.measure(case, engines) for case in cases[part::4]]
     outside = [row for row in rows if not row.within]
     told = "\n".join(f"{row.name}: {row.estimate:.2f} of {row.truth:.2f}" for row in outside)
     assert len(outside) <= len(rows) / 5, told

@@ -35,7 +35,7 @@ def write_clip(
         for picture in noisy.astype(np.uint8):
             shown = picture[..., 0] if channels == 1 else picture
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(shown), format=form)
-            container.mux(stream.encode(frame.reformat(format=name)))
+            container.mux(stream.encode(frame.reformat(format=name, threads=1)))
         container.mux(stream.encode())
     return path
 

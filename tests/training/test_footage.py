@@ -72,7 +72,7 @@ def test_for_f2r_a_clip_is_its_files_own_planes(
         for index in range(5):
             shown = np.ascontiguousarray(scene[:48, index : index + 64])
             frame = av.VideoFrame.from_ndarray(shown, format="rgb24")
-            container.mux(stream.encode(frame.reformat(format=form)))
+            container.mux(stream.encode(frame.reformat(format=form, threads=1)))
         container.mux(stream.encode())
     (footage,) = opened(path, packed=True)
     with open_reader(path) as reader:
