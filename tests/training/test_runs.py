@@ -95,17 +95,16 @@ def test_small_gray_clips_are_learnt_from(tmp_path: Path) -> None:
 
 
 def test_measuring_what_stages_cost_changes_nothing_of_what_they_learn(
-    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clip: Path, tmp_path: Path, whole: Callable[[str], Whole], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = []
-    for name in ("told", "untold"):
-        (tmp_path / name).mkdir()
-        config = asked(beside(clip, tmp_path / name), steps=1)
-        run(config)
-        last = config.folder / "recorruption.last.safetensors"
-        found.append({k: v for k, v in load_file(last).items() if k.startswith("network/")})
-        monkeypatch.setattr("f2rcli.training.session.plan_lines", lambda recipe: [])
-    told, untold = found
+    measured = whole("f2r")[0]
+    monkeypatch.setattr("f2rcli.training.session.plan_lines", lambda recipe: [])
+    told, untold = (
+        {key: value for key, value in load_file(last).items() if key.startswith("network/")}
+        for result in (measured, run(asked(beside(clip, tmp_path))))
+        for last in [result.config.folder / "recorruption.last.safetensors"]
+    )
+    assert untold
     assert all(torch.equal(told[name], untold[name]) for name in untold)
 
 
