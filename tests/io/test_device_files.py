@@ -1,5 +1,8 @@
 """What files of real devices and discs state, and whether it comes over or is said to be left."""
 
+import shutil
+import struct
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,24 +14,133 @@ from f2rcli.errors import UsageError
 from f2rcli.io import ReadOptions, WriteOptions, open_reader, plan_output
 
 TRACKS = b"\x16\x54\xae\x6b"  # which a list of places names before
-ELEMENTS = (0x54B0, 0x54BA, 0x53B8)  # display width and height, stereoscopic mode
+CROP = {0x54AA: 8, 0x54BB: 8, 0x54CC: 16, 0x54DD: 16}  # bottom, top, left, right
+DISPLAY = {0x54B0: 96, 0x54BA: 64}
 HDR = (
     "hdr10=1:repeat-headers=1:log-level=error:max-cll=1000,400:"
     "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
 )
 
 
+def number(data: bytes, place: int) -> tuple[int, int]:
+    """A length of EBML's, and how many bytes it takes."""
+    length = 9 - data[place].bit_length()
+    return int.from_bytes(data[place : place + length], "big") & ((1 << 7 * length) - 1), length
+
+
+def content(data: bytes, start: int, ident: bytes) -> int:
+    """Where the length of the first element `ident` from `start` on stands."""
+    while not data.startswith(ident, start):
+        start += 9 - data[start].bit_length()  # the number of another element
+        size, length = number(data, start)
+        start += length + size
+    return start + len(ident)
+
+
+def inserted(data: bytes, path: tuple[bytes, ...], added: bytes) -> bytes:
+    """The content of an element with `added` at the front of the one that `path` leads to."""
+    if data.startswith(b"\xbf"):  # a checksum, which no longer holds
+        data = b"\xec" + data[1:]
+    if not path:
+        return added + data
+    place = content(data, 0, path[0])
+    size, length = number(data, place)
+    inner = inserted(data[place + length : place + length + size], path[1:], added)
+    coded = (len(inner) | 1 << 28).to_bytes(4, "big")
+    return data[:place] + coded + inner + data[place + length + size :]
+
+
+def with_video_elements(path: Path, elements: dict[int, int]) -> Path:
+    """Add elements (EBML numbers and values) to the video part of the first track of a file that
+    was written as a stream, so that its segment has no length."""
+    data = path.read_bytes()
+    added = b"".join(
+        ident.to_bytes(2, "big") + b"\x84" + value.to_bytes(4, "big")
+        for ident, value in elements.items()
+    )
+    place = data.rindex(TRACKS)
+    path.write_bytes(data[:place] + inserted(data[place:], (TRACKS, b"\xae", b"\xe0"), added))
+    return path
+
+
+@pytest.fixture
+def cropped(tools, tmp_path: Path) -> Path:
+    source = tools.write_clip(
+        tmp_path / "in.mkv", size=(96, 64), pts=4, container_options={"live": "1"}
+    )
+    return with_video_elements(source, CROP | DISPLAY)
+
+
 def video_elements(path: Path) -> dict[int, int]:
-    """Numbers and values of some elements of a file's first track, as they stand there."""
+    """Numbers and values of the size elements of a file's first track, as they stand there."""
     head = path.read_bytes()[: 1 << 16]
     head = head[head.rindex(TRACKS) :]
     found = {}
-    for ident in ELEMENTS:
+    for ident in (*CROP, *DISPLAY, 0x53B8):
         for length in (1, 2, 4):
             place = head.find(ident.to_bytes(2, "big") + bytes([0x80 | length]))
             if place > 0:
                 found[ident] = int.from_bytes(head[place + 3 : place + 3 + length], "big")
     return found
+
+
+def test_cropping_stays_in_matroska_with_the_shape_on_screen(
+    tools, cropped: Path, tmp_path: Path
+) -> None:
+    with open_reader(cropped) as reader:
+        assert reader.metadata.pixel_aspect == Fraction(96, 64) * Fraction(48, 64)
+    _, receipt = tools.passthrough(cropped, tmp_path / "out.mkv")
+    assert {"cropping", "pixel aspect 9/8"} <= {*receipt.kept}
+    assert video_elements(tmp_path / "out.mkv") == CROP | DISPLAY
+    with open_reader(tmp_path / "out.mkv") as reader:  # whose packets do not say how long they last
+        assert len(list(reader)) == 4
+        assert not reader.ledger.damaged, reader.ledger.lines()
+
+
+def test_cropping_that_a_container_cannot_state_is_told(tools, cropped: Path, tmp_path) -> None:
+    frames, receipt = tools.passthrough(cropped, tmp_path / "out.mp4")
+    assert any(line.startswith("cropping (") for line in receipt.dropped)
+    assert (frames[0].width, frames[0].height) == (96, 64)
+
+
+def test_without_its_cropping_a_picture_keeps_the_shape_of_its_pixels(
+    tools, cropped: Path, tmp_path: Path
+) -> None:
+    _, receipt = tools.passthrough(cropped, tmp_path / "out.mkv", WriteOptions(codec="h264"))
+    assert any(line.startswith("cropping (") for line in receipt.dropped)
+    elements = video_elements(tmp_path / "out.mkv")
+    assert Fraction(elements[0x54B0], elements[0x54BA]) == Fraction(96, 64) * Fraction(9, 8)
+
+
+def test_cropping_of_mov_comes_over_to_matroska_with_the_shape_on_screen(
+    tools, cropped: Path, tmp_path: Path
+) -> None:
+    """As FFmpeg's copy of a clean aperture; MediaInfo and players see what is shown."""
+    source = tools.write_clip(tmp_path / "in.mkv", codec="libx264", size=(96, 64), pts=4,
+                              smooth=True, container_options={"live": "1"})  # fmt: skip
+    with_video_elements(source, CROP | DISPLAY)
+    tools.passthrough(source, tmp_path / "mid.mov")
+    assert b"clap" in (tmp_path / "mid.mov").read_bytes()
+    _, receipt = tools.passthrough(tmp_path / "mid.mov", tmp_path / "out.mkv")
+    assert {"cropping", "pixel aspect 9/8"} <= {*receipt.kept}
+    elements = video_elements(tmp_path / "out.mkv")
+    assert {ident: elements[ident] for ident in CROP} == CROP
+    assert Fraction(elements[0x54B0], elements[0x54BA]) == Fraction(96, 64)
+
+
+def test_what_a_camera_wrote_into_the_header_for_itself_is_told(tools, tmp_path: Path) -> None:
+    source = tools.write_clip(tmp_path / "in.mp4", codec="libx264", pts=4, smooth=True)
+    data = source.read_bytes()
+    boxes = b"".join(struct.pack(">I4s", 16, name) + b"8 bytes." for name in (b"GPMF", b"LENS"))
+    added = struct.pack(">I4s", 8 + len(boxes), b"udta") + boxes
+    place = data.rindex(b"moov") - 4
+    size = struct.unpack_from(">I", data, place)[0]
+    assert place + size == len(data)  # the header comes last: no sample moves
+    source.write_bytes(
+        data[:place] + struct.pack(">I", size + len(added)) + data[place + 4 :] + added
+    )
+    _, receipt = tools.passthrough(source, tmp_path / "out.mp4")
+    assert "the camera's own data GPMF, LENS (f2r cannot carry it)" in receipt.dropped
 
 
 def test_a_shape_that_changes_is_told(tools, tmp_path: Path) -> None:
@@ -49,15 +161,18 @@ def test_a_shape_that_changes_is_told(tools, tmp_path: Path) -> None:
     assert any("from 16/15 to 64/45" in line and "keeps the first" in line for line in lines)
 
 
-def test_pictures_side_by_side_keep_their_display_size(tools, tmp_path: Path) -> None:
+@pytest.mark.parametrize("shown", [(96, 64), (48, 64)], ids=["both eyes", "one eye"])
+def test_pictures_side_by_side_keep_their_display_size(tools, tmp_path: Path, shown) -> None:
     source = tools.write_clip(
-        tmp_path / "in.mkv", size=(96, 64), pts=4,
+        tmp_path / "in.mkv", size=(96, 64), pts=4, container_options={"live": "1"},
         setup=lambda stream: stream.metadata.update(stereo_mode="left_right"),
     )  # fmt: skip
+    data = source.read_bytes()  # FFmpeg halves the width
+    source.write_bytes(data.replace(b"\x54\xb0\x81\x30", b"\x54\xb0\x81" + bytes([shown[0]])))
     _, receipt = tools.passthrough(source, tmp_path / "out.mkv")
     assert "stereoscopic layout" in receipt.kept
     elements = video_elements(tmp_path / "out.mkv")
-    assert (elements[0x54B0], elements[0x54BA]) == (48, 64)  # of one eye
+    assert (elements[0x54B0], elements[0x54BA]) == shown
     assert elements[0x53B8] == 1
     with av.open(str(tmp_path / "out.mkv")) as out:
         assert out.streams.video[0].metadata["stereo_mode"] == "left_right"
@@ -192,6 +307,38 @@ def test_data_of_an_unknown_kind_is_dropped_and_told(tools, tmp_path: Path, suff
     _, receipt = tools.passthrough(tmp_path / "in.mov", tmp_path / f"out{suffix}")
     assert any(line.startswith("data #1") for line in receipt.dropped)
     assert not any(line.startswith("data") for line in receipt.kept)
+
+
+def test_chapters_that_ffmpeg_reads_as_a_flat_list_are_told(tools, odd, tmp_path: Path) -> None:
+    source = odd("audio2_subs_chapters.mkv")
+    with open_reader(source) as reader:
+        plan = plan_output(reader, tmp_path / "out.mkv")
+    assert not any("chapters" in line for line in plan.dropped)
+    data = source.read_bytes()
+    hidden = tmp_path / "in.mkv"
+    assert data.count(b"\x43\x7c\x83und") == 2
+    hidden.write_bytes(data.replace(b"\x43\x7c\x83und", b"\x43\x7c\x83ger"))
+    with open_reader(hidden) as reader:
+        plan = plan_output(reader, tmp_path / "out.mkv")
+    said = "levels, languages and flags of chapters (f2r writes a flat list)"
+    assert said in plan.dropped
+
+
+@pytest.mark.skipif(shutil.which("mkvmerge") is None, reason="needs MKVToolNix")
+def test_what_ffmpeg_flattens_of_languages_and_tags_is_told(tools, tmp_path: Path) -> None:
+    plain = tools.write_clip(tmp_path / "plain.mkv", codec="libx264", pts=4, smooth=True)
+    source, levels = tmp_path / "in.mkv", tmp_path / "tags.xml"
+    levels.write_text(
+        "<Tags><Tag><Targets><TargetTypeValue>70</TargetTypeValue><TargetType>COLLECTION"
+        "</TargetType></Targets><Simple><Name>TITLE</Name><String>A series</String></Simple></Tag>"
+        "</Tags>"
+    )
+    stated = ["--global-tags", str(levels), "--language", "0:pt-BR"]
+    done = ["mkvmerge", "-o", str(source), *stated, str(plain)]
+    subprocess.run(done, check=True, capture_output=True)
+    _, receipt = tools.passthrough(source, tmp_path / "out.mkv")
+    assert "languages pt-BR (f2r writes three letters)" in receipt.dropped
+    assert "levels of tags (COLLECTION/TITLE) (f2r writes a flat list)" in receipt.dropped
 
 
 def test_sound_that_no_target_holds_is_refused_before_the_run(tools, tmp_path: Path) -> None:

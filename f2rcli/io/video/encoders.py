@@ -81,9 +81,13 @@ class EncoderSetup:
         context.width, context.height = self.info.width, self.info.height
         context.time_base = self.time_base
         context.framerate = rate_of(self.info)
+        self.describe(context)
         context.options = dict(self.options)
         if self.encoder == "libsvtav1":
             os.environ.setdefault("SVT_LOG", "1")  # it prints a page of settings otherwise
+
+    def describe(self, context: VideoCodecContext) -> None:
+        """Let an encoder, or the copy of a source's stream, say what pictures are written."""
         self.tag(context)
         context.pix_fmt = self.form.name
         # FFmpeg's AVFieldOrder: 1 progressive, 2 top first, 3 bottom first

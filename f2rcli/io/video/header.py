@@ -1,6 +1,11 @@
-"""The display size of a Matroska track, written into its finished file: PyAV has no call for it."""
+"""What the header of a Matroska or MP4 file says and FFmpeg does not hand on: cropping, display
+size, levels of chapters, languages with regions, what a camera wrote for itself; and what PyAV
+cannot have written, the display size of a Matroska track."""
 
+import mmap
+import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -12,8 +17,53 @@ NO_CHECKSUMS = {"write_crc32": "0"}  # for a Matroska file whose header will be 
 # Identifiers of Matroska's elements (RFC 9559).
 _SEGMENT, _TRACKS, _TRACK, _VIDEO = 0x18538067, 0x1654AE6B, 0xAE, 0xE0
 _NAME, _CLUSTER, _VOID = 0x536E, 0x1F43B675, 0xEC
-_DISPLAY = 0x54B0, 0x54BA, 0x54B2  # width, height, unit
+_DISPLAY = _WIDTH, _HEIGHT, _UNIT = 0x54B0, 0x54BA, 0x54B2
+_CROP = 0x54BB, 0x54AA, 0x54CC, 0x54DD  # top, bottom, left, right
+_CHAPTERS, _EDITION, _ATOM, _HIDDEN, _TITLE = 0x1043A770, 0x45B9, 0xB6, 0x98, 0x80
+_LANGUAGE, _BCP47 = 0x437C, 0x22B59D
 _HEAD = 1 << 20  # bytes; tracks are described within the first of them
+_MOST = 1 << 24  # bytes of a movie header that are looked at
+# Boxes of `udta` that FFmpeg reads as tags or chapters, or that say how a player's window stood.
+_ORDINARY = {
+    "meta", "name", "chpl", "loci", "titl", "auth", "gnre", "cprt", "albm", "yrrc", "perf", "dscp",
+    "hnti", "hinf", "WLOC", "LOOP", "SelO", "AllF", "ptv ",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderFacts:
+    """What a header states of the picture's track, and of its file."""
+
+    display: tuple[int, int] | None = None  # width and height to show it at, or in proportion
+    crop: tuple[int, int] = (0, 0)  # columns and rows that are not shown
+    odd_chapters: bool = False  # nested, hidden, or with languages: FFmpeg reads flat lists
+    long_languages: tuple[str, ...] = ()  # of tracks, by BCP 47: pt-BR; FFmpeg reads three letters
+    device_boxes: tuple[str, ...] = ()  # the names of what a camera wrote for itself
+
+    @property
+    def cropped(self) -> bool:
+        """Whether parts of the pictures are not shown."""
+        return any(self.crop)
+
+    def pixel_aspect(self, width: int, height: int) -> Fraction | None:
+        """The shape of a pixel of a picture of that size; None where the header does not say."""
+        shown = width - self.crop[0], height - self.crop[1]
+        if self.display is None or min(shown) <= 0:
+            return None
+        return Fraction(*self.display) * Fraction(shown[1], shown[0])
+
+
+def header_facts(path: Path | None, form: str, track: int, size: tuple[int, int]) -> HeaderFacts:
+    """The facts of a file, as far as its header can be read; path: None for a pipe. form: FFmpeg's
+    name of the format; track: the picture's, from 0; size: of pictures."""
+    try:
+        if path is not None and "matroska" in form:
+            return _matroska_facts(path, track)
+        if path is not None and form.startswith("mov"):
+            return _movie_facts(path, size)
+    except (OSError, ValueError, IndexError, struct.error, ZeroDivisionError):
+        pass
+    return HeaderFacts()
 
 
 def display_size(size: tuple[int, int], aspect: Fraction) -> tuple[int, int]:
@@ -25,11 +75,45 @@ def display_size(size: tuple[int, int], aspect: Fraction) -> tuple[int, int]:
     return shape.numerator * scale, shape.denominator * scale
 
 
+# --- Matroska -------------------------------------------------------------------------------------
+
+
 class _Element(NamedTuple):
     ident: int
     start: int  # of the element
     body: int  # of its content
     end: int
+
+
+def _matroska_facts(path: Path, track: int) -> HeaderFacts:
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+
+    def contents(elements: list[_Element]) -> list[bytes]:
+        return [head[element.body : element.end] for element in elements]
+
+    tracks = _all(head, _SEGMENT, _TRACKS, _TRACK)
+    (video,) = _all(head, _VIDEO, within=tracks[track])
+    numbers = {
+        e.ident: int.from_bytes(head[e.body : e.end], "big")
+        for e in _elements(head, video.body, video.end)
+    }
+    shown = numbers.get(_WIDTH, 0), numbers.get(_HEIGHT, 0)
+    top, bottom, left, right = (numbers.get(ident, 0) for ident in _CROP)
+    editions = _all(head, _SEGMENT, _CHAPTERS, _EDITION)
+    odd = len(editions) > 1
+    for atom in _all(head, _SEGMENT, _CHAPTERS, _EDITION, _ATOM):
+        titles = _all(head, _TITLE, within=atom)
+        hidden = any(map(any, contents(_all(head, _HIDDEN, within=atom))))
+        odd |= hidden or len(titles) > 1 or bool(_all(head, _ATOM, within=atom))
+        odd |= not {b"und", b"eng"}.issuperset(contents(_all(head, _TITLE, _LANGUAGE, within=atom)))
+    spoken = contents([e for one in tracks for e in _all(head, _BCP47, within=one)])
+    return HeaderFacts(
+        display=shown if all(shown) else None,
+        crop=(left + right, top + bottom),
+        odd_chapters=odd,
+        long_languages=tuple(str(name, "latin-1") for name in spoken if b"-" in name),
+    )
 
 
 def write_display_size(path: Path, track: int, shown: tuple[int, int]) -> None:
@@ -59,9 +143,9 @@ def write_display_size(path: Path, track: int, shown: tuple[int, int]) -> None:
         file.write(whole + (_element(_VOID, bytes(spare - 2)) if spare else b""))
 
 
-def _all(data: bytes, *path: int) -> list[_Element]:
-    """The elements at a path of identifiers."""
-    found = [_Element(0, 0, 0, len(data))]
+def _all(data: bytes, *path: int, within: _Element | None = None) -> list[_Element]:
+    """The elements at a path of identifiers, from an element or from the beginning on."""
+    found = [within or _Element(0, 0, 0, len(data))]
     for ident in path:
         inside = (e for parent in found for e in _elements(data, parent.body, parent.end))
         found = [element for element in inside if element.ident == ident]
@@ -93,3 +177,38 @@ def _element(ident: int, content: bytes) -> bytes:
     length = next(n for n in range(1, 9) if size < (1 << 7 * n) - 1)
     coded = (size | 1 << 7 * length).to_bytes(length, "big")
     return ident.to_bytes((ident.bit_length() + 7) // 8, "big") + coded + content
+
+
+# --- MP4 and MOV ----------------------------------------------------------------------------------
+
+
+def _movie_facts(path: Path, size: tuple[int, int]) -> HeaderFacts:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        found = (
+            data[at : min(end, at + _MOST)] for kind, at, end in _boxes(data) if kind == b"moov"
+        )
+        moov = next(found, b"")
+    place = moov.find(b"clap") + 4  # the clean aperture's width and height, as fractions
+    crop = 0, 0
+    if place > 4:
+        shown = (Fraction(*struct.unpack_from(">2I", moov, place + at)) for at in (0, 8))
+        wide, high = (round(whole - part) for whole, part in zip(size, shown, strict=True))
+        crop = wide, high
+    beside = (moov[body:end] for kind, body, end in _boxes(moov) if kind == b"udta")
+    names = [str(kind, "latin-1").strip() for udta in beside for kind, _, _ in _boxes(udta)]
+    own = [name for name in names if name.isalnum() and name.isascii() and name not in _ORDINARY]
+    return HeaderFacts(crop=crop, device_boxes=tuple(dict.fromkeys(own)))
+
+
+def _boxes(data: bytes | mmap.mmap) -> Iterator[tuple[bytes, int, int]]:
+    """The boxes in a box: their names, and where their contents begin and end."""
+    place = 0
+    while place + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, place)
+        head = 16 if length == 1 else 8
+        if length == 1:
+            (length,) = struct.unpack_from(">Q", data, place + 8)
+        if length < head:
+            return
+        yield kind, place + head, place + length
+        place += length

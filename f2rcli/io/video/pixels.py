@@ -48,13 +48,14 @@ _NAMES = {
 }  # fmt: skip
 
 
-STEREO = "stereoscopic layout"
+SPHERICAL, STEREO = "360-degree projection", "stereoscopic layout"
+DOLBY = "Dolby Vision metadata"
 _EXTRAS = {
-    Type.DOVI_METADATA: "Dolby Vision metadata",
-    Type.DOVI_RPU_BUFFER: "Dolby Vision metadata",
+    Type.DOVI_METADATA: DOLBY,
+    Type.DOVI_RPU_BUFFER: DOLBY,
     Type.DYNAMIC_HDR_PLUS: "HDR10+ metadata",
     Type.DYNAMIC_HDR_VIVID: "HDR Vivid metadata",
-    Type.SPHERICAL: "360-degree projection",
+    Type.SPHERICAL: SPHERICAL,
     Type.STEREO3D: STEREO,
     Type.ICC_PROFILE: "ICC profile",
     Type.AFD: "active format description",
@@ -151,7 +152,8 @@ class PictureFacts:
     top_field_first: bool = True
     mastering: Mastering | None = None
     display_matrix: tuple[int, ...] = ()  # nine integers, FFmpeg's order; () for none
-    extras: tuple[str, ...] = ()  # what else is attached to pictures, in words
+    extras: tuple[str, ...] = ()  # what else is attached to pictures, in words; no one carries it
+    stereo: tuple[int, ...] = ()  # FFmpeg's number and flags of the stereoscopic layout
 
 
 def colour_tags(
@@ -192,6 +194,7 @@ def picture_facts(frame: av.VideoFrame) -> PictureFacts:
         extras=tuple(
             dict.fromkeys(word for kind, word in _EXTRAS.items() if side_data(frame, kind))
         ),
+        stereo=_numbers(frame, Type.STEREO3D, "<2i"),
     )
 
 

@@ -31,6 +31,7 @@ from f2rcli.io.video.decoder import (
     first_steps8,
     step8,
 )
+from f2rcli.io.video.header import header_facts
 from f2rcli.io.video.pixels import colour_tags, fits, picture_facts, read_planes
 from f2rcli.io.video.source import (
     COMPLETE,
@@ -336,7 +337,10 @@ class VideoReader(Reader):
         assert first is not None  # else none of them would be there
         self._facts = picture_facts(first)
         self._tags = colour_tags(first, stream.codec_context, self._facts.chroma_location)
-        aspect = stream.sample_aspect_ratio or self._facts.pixel_aspect
+        size = first.width, first.height
+        header = header_facts(Path(self.source) if self._again else None, form, stream.index, size)
+        own = header.pixel_aspect(*size)
+        aspect = own or stream.sample_aspect_ratio or self._facts.pixel_aspect
         self._rate: Fraction | None = stream.guessed_rate or stream.average_rate or None
         self._untimed = all(picture.pts is None for picture in pictures)
         usual = 1 / (self._rate or Fraction(25))
@@ -394,7 +398,9 @@ class VideoReader(Reader):
             stream_tags=dict(stream.metadata),
             disposition=stream.disposition,
             chapters=tuple(self.container.chapters()),
+            header=header,
             single_fields=self._single_fields,
+            stream=stream,
             others=tuple(s for s in self.container.streams if s.index != stream.index),
         )
         self._rotation = first.rotation or None

@@ -18,6 +18,7 @@ from av.stream import Disposition, Stream
 from f2rcli.errors import InputError
 from f2rcli.io.base import MOST_PIXELS, Reader
 from f2rcli.io.files import first_bytes
+from f2rcli.io.video.header import HeaderFacts
 from f2rcli.io.video.pixels import ColourTags, PictureFacts
 
 PIPE = "-"
@@ -199,12 +200,14 @@ class SourceMetadata:
     pixel_aspect: Fraction | None = None
     colour: ColourTags = field(default_factory=ColourTags)
     facts: PictureFacts = field(default_factory=PictureFacts)
+    header: HeaderFacts = field(default_factory=HeaderFacts)
     single_fields: bool = False  # each picture is one field of an interlaced frame
     container_tags: Mapping[str, str] = field(default_factory=dict)
     stream_tags: Mapping[str, str] = field(default_factory=dict)
     disposition: Disposition = _PLAIN  # of the video stream
     chapters: tuple[Mapping[str, Any], ...] = ()
-    others: tuple[Stream, ...] = field(default=(), repr=False)  # beside the denoised one
+    stream: av.VideoStream | None = field(default=None, repr=False)  # the denoised one
+    others: tuple[Stream, ...] = field(default=(), repr=False)  # all others
 
     @property
     def anamorphic(self) -> bool:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import av
 from av.container import OutputContainer
+from av.stream import Stream
+from av.video.codeccontext import VideoCodecContext
 
 from f2rcli.errors import OutputError
 from f2rcli.frames import Family, Frame
@@ -41,7 +43,7 @@ from f2rcli.io.video.encoders import (
     says_fields,
 )
 from f2rcli.io.video.header import NO_CHECKSUMS, PADDING, display_size, write_display_size
-from f2rcli.io.video.pixels import STEREO, Filter, converted, make_frame
+from f2rcli.io.video.pixels import DOLBY, SPHERICAL, STEREO, Filter, converted, make_frame
 from f2rcli.io.video.reader import VideoReader
 from f2rcli.io.video.source import (
     PIPE,
@@ -77,9 +79,13 @@ _MP4_TAGS = {  # what mp4 and mov store under names of their own
 }  # fmt: skip
 _IN_STREAM = ("libx264", "libx264rgb", "libx265", "mpeg4")  # that hold any shape of pixels
 _MPEG2_SHAPES = (Fraction(4, 3), Fraction(16, 9), Fraction(221, 100))  # of whole pictures
+# Families whose stream in the file may begin as a copy of the source's, side data included.
+_ALIKE = ("h264", "hevc", "av1", "vp9", "vp8", "prores", "ffv1", "mjpeg", "dnxhd")
 _ERRORS = (av.FFmpegError, OSError)
 _REORDERED = 32  # ticks; more than any encoder holds frames back, at one tick a frame
 _KEY_PICTURE = 1  # FFmpeg's AV_PICTURE_TYPE_I
+_WANTS_APART = 1 << 6  # FFmpeg's AVFMT_GLOBALHEADER, of a container
+_HEADERS_APART = 1 << 22  # FFmpeg's AV_CODEC_FLAG_GLOBAL_HEADER
 _misread = partial(misread_error, instead=", or try another container")
 _NULL_PACKET = b"\x47\x1f\xff\x10" + b"\xff" * 184  # of a transport stream: stuffing
 _KNOWN = 16  # packets by which a file is known for a transport stream; FFmpeg wants eleven
@@ -97,6 +103,9 @@ class VideoDetail:
     container_options: dict[str, str]
     metadata: dict[str, str]
     display_matrix: tuple[int, ...]
+    # The source's stream, whose copy states in the file's header what PyAV has no call for:
+    # cropping, 360-degree and stereoscopic layouts, HDR10 metadata.
+    template: av.VideoStream | None = field(repr=False)
     display: tuple[int, int] | None  # written into the finished Matroska file
 
 
@@ -108,9 +117,10 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
         check_target(Path(where), reader.paths(), overwrite=options.overwrite)
     setup, lost, why = choose_encoder(reader, container, options)
     streams, dropped = plan_streams(source, container, options)
+    template = _template(container, setup, source)
     tags, container_options, fates = _tags(source, container)
-    display = None if where == PIPE else _display(container, setup, source)
-    fates += _fates(reader, container, setup, display)
+    display = None if where == PIPE else _display(container, setup, source, template)
+    fates += _fates(reader, container, setup, template, display)
     fates += _stream_fates(container, streams)
     if container.movie:  # without a time scale of their own, they round offsets and holds
         container_options["movie_timescale"] = str(max(1000, setup.time_base.denominator))
@@ -134,20 +144,43 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
             container_options=container_options,
             metadata=tags,
             display_matrix=matrix if matrix and container.holds_matrix(matrix) else (),
+            template=template,
             display=display,
         ),
     )
 
 
-def _display(
+def _template(
     container: Container, setup: EncoderSetup, source: SourceMetadata
-) -> tuple[int, int] | None:
-    """The display size to write into a Matroska file whose pixels are not square; of stereoscopic
-    pictures FFmpeg states one of its own."""
-    stereo = STEREO in source.facts.extras
-    if source.pixel_aspect in (None, 1) or stereo or not container.matroska:
+) -> av.VideoStream | None:
+    """The source's stream, where it states what PyAV has no call for and what is written is of the
+    same kind. It would not say the rate: time codes need that."""
+    facts, family = source.facts, family_of_encoder(setup.encoder)
+    stated = facts.mastering or source.header.cropped or {SPHERICAL, STEREO} & {*facts.extras}
+    alike = family == source.family and family in _ALIKE
+    same = source.pix_fmt.replace("yuvj", "yuv") == setup.form.name
+    if not (stated and alike and same and container.described):
         return None
-    return display_size((setup.info.width, setup.info.height), source.pixel_aspect or Fraction(1))
+    if "timecode" in source.stream_tags or DOLBY in facts.extras:  # whose layer is not written
+        return None
+    return source.stream
+
+
+def _display(
+    container: Container, setup: EncoderSetup, source: SourceMetadata, template: Stream | None
+) -> tuple[int, int] | None:
+    """The display size to write into a Matroska file: where pixels are not square, where cropping
+    comes over with the template, and where a stereoscopic source states one of its own."""
+    header, stereo = source.header, STEREO in source.facts.extras
+    cropped = header.cropped and template is not None
+    stated = cropped or source.anamorphic or (stereo and header.display)
+    if not container.matroska or not stated:
+        return None
+    hidden = header.crop if cropped else (0, 0)
+    seen = setup.info.width - hidden[0], setup.info.height - hidden[1]
+    shown = display_size(seen, source.pixel_aspect or Fraction(1))
+    own = header.display
+    return own if own is not None and Fraction(*own) == Fraction(*shown) else shown
 
 
 def _stream_fates(container: Container, streams: list[StreamPlan]) -> Iterator[Fate]:
@@ -168,8 +201,17 @@ def _tags(
 ) -> tuple[dict[str, str], dict[str, str], list[Fate]]:
     """The file's tags to write, the container's options, and what becomes of the tags."""
     tags, options = plain_tags(source.container_tags), dict(container.options)
+    header = source.header
     none = "" if container.described else f"{container.name} holds none"
     fates = [("metadata", none)] * bool(tags)
+    levels = [name for name in tags if "/" in name and "matroska" in source.container]
+    for words, told, why in (
+        ("levels of tags ({})", levels if container.described else (), "f2r writes a flat list"),
+        ("languages {}", header.long_languages, "f2r writes three letters"),
+        ("the camera's own data {}", header.device_boxes, "f2r cannot carry it"),
+    ):
+        if told:
+            fates.append((words.format(", ".join(told)), why))
     # mp4 and mov have an open list of keys for rare ones.
     rare = [name for name in tags if name.lower() not in _MP4_TAGS] if container.movie else []
     if rare and container.covers and any(map(is_cover, source.others)):
@@ -181,24 +223,30 @@ def _tags(
 
 
 def _fates(
-    reader: Reader, container: Container, setup: EncoderSetup, display: tuple[int, int] | None
-) -> Iterator[Fate]:
+    reader: Reader, container: Container, setup: EncoderSetup, template: Stream | None,
+    display: tuple[int, int] | None,
+) -> Iterator[Fate]:  # fmt: skip
     """What becomes of that which the picture and the file state beside samples and tags."""
-    source, encoder = metadata_of(reader), setup.encoder
+    source, encoder, copied = metadata_of(reader), setup.encoder, template is not None
     facts, none = source.facts, f"{container.name} holds none"
     unstored = f"{encoder} in {container.name} does not store it"
     if source.chapters:
         yield f"{len(source.chapters)} chapters", "" if container.described else none
+    if source.header.odd_chapters and container.described:
+        yield "levels, languages and flags of chapters", "f2r writes a flat list"
     if matrix := facts.display_matrix:
         words = "rotation" if turns(matrix) else "rotation and flip"
         yield words, "" if container.holds_matrix(matrix) else none
     if facts.mastering is not None:
+        stated = copied and source.family not in ("h264", "hevc", "av1")
         why = f"{encoder} cannot carry it; hevc and av1 can"
-        yield "HDR10 mastering metadata", "" if encoder in MASTERED else why
+        yield "HDR10 mastering metadata", "" if stated or encoder in MASTERED else why
     for extra in facts.extras:
-        tagged = "stereo_mode" in source.stream_tags  # by which FFmpeg writes it
-        held = extra == STEREO and container.matroska and tagged
+        held = copied and _holds_layout(container, extra, facts.stereo)
         yield extra, "" if held else "f2r cannot carry it"
+    if source.header.cropped:
+        why = "pictures are written whole, and the file does not say what to hide"
+        yield "cropping", "" if copied else why
     if source.anamorphic:
         shape = Fraction(setup.info.width, setup.info.height) * (source.pixel_aspect or 1)
         coded = encoder in _IN_STREAM or (encoder == "mpeg2video" and shape in _MPEG2_SHAPES)
@@ -216,6 +264,15 @@ def _fates(
         yield "colour tags but the range", none
     elif named or (setup.coding.full_range and not rgb):
         yield "colour tags", ""
+
+
+def _holds_layout(container: Container, extra: str, stereo: tuple[int, ...]) -> bool:
+    """Whether FFmpeg states a 360-degree or stereoscopic layout there: none in mov; in mp4 no
+    stereo but side by side and top and bottom, left or upper eye first (1 and 2, 0 is none)."""
+    if extra not in (SPHERICAL, STEREO) or container.name == "mov":
+        return False
+    number, flags = stereo or (0, 0)  # 8: in a box of which FFmpeg reads no layout
+    return extra == SPHERICAL or (number < 3 and not flags if container.movie else number < 8)
 
 
 def _notes(
@@ -412,11 +469,27 @@ class VideoWriter(Writer):
 
     def _add_video(self, container: OutputContainer) -> av.VideoStream:
         """The picture's stream, and the encoder of its packets."""
-        setup = self.detail.setup
-        added = container.add_stream(setup.encoder, rate=rate_of(setup.info))
-        assert isinstance(added, av.VideoStream)  # as its trial showed
-        self._encoder = added.codec_context
-        setup.apply(self._encoder)
+        setup, template = self.detail.setup, self.detail.template
+        added: Stream
+        if template is None:
+            added = container.add_stream(setup.encoder, rate=rate_of(setup.info))
+            assert isinstance(added, av.VideoStream)  # as its trial showed
+            self._encoder = added.codec_context
+            setup.apply(self._encoder)
+        else:  # with the side data that the source's header states, and an encoder of its own
+            added = container.add_stream_from_template(template, opaque=True)
+            context = av.CodecContext.create(setup.encoder, "w")
+            assert isinstance(added, av.VideoStream)
+            assert isinstance(context, VideoCodecContext)
+            if container.format.flags & _WANTS_APART:
+                context.flags |= _HEADERS_APART
+            setup.apply(context)
+            with ordinary_scheduling():
+                context.open()
+            added.codec_context.codec_tag = context.codec_tag
+            setup.describe(added.codec_context)
+            added.codec_context.extradata = context.extradata
+            self._encoder = context
         added.time_base = setup.time_base
         added.metadata.update(stream_tags(self.metadata.stream_tags, container.format.name))
         if self.detail.display is not None:  # takes its place
