@@ -76,11 +76,6 @@ class Pictures:
         return {axis: int(i) for (axis, _), i in zip(self.outer, index, strict=False)}
 
     @property
-    def picture_shape(self) -> tuple[int, ...]:
-        """(Y, X), or (Y, X, S) of several samples."""
-        return (self.height, self.width, *([self.samples] if self.samples > 1 else []))
-
-    @property
     def picture(self) -> int:
         """Samples of a picture."""
         return self.height * self.width * self.samples
