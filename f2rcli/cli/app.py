@@ -60,7 +60,8 @@ def command_line(names: Iterable[str] = COMMANDS) -> typer.Typer:
 
 def _print_version(value: bool) -> None:
     if value:
-        libraries = ", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES)
+        found = (one for one in metadata.distributions() if one.name in LIBRARIES)
+        libraries = ", ".join(sorted(f"{one.name} {one.version}" for one in found))
         typer.echo(f"f2r {__version__} (Python {platform.python_version()}, {libraries})")
         raise typer.Exit
 

@@ -117,3 +117,13 @@ def test_version_is_one_line_with_what_a_bug_report_needs(f2r: Callable[..., Don
     assert done.out.startswith("f2r ")
     assert all(word in done.out for word in ("Python ", "torch ", "av ", "rawpy "))
     assert len(done.out.splitlines()) == 1
+
+
+def test_version_names_what_is_there_where_a_library_came_another_way(
+    f2r: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As OpenCV from conda, which pip's records do not know by its name there."""
+    monkeypatch.setattr("f2rcli.cli.app.LIBRARIES", ("torch", "a-library-without-records"))
+    done = f2r("--version")
+    assert (done.code, done.err) == (EXIT_OK, "")
+    assert "torch " in done.out
