@@ -22,6 +22,7 @@ from av.video.codeccontext import VideoCodecContext
 from f2rcli.io.base import Ledger
 from f2rcli.io.video.pixels import side_data
 from f2rcli.io.video.source import encrypted_error, family_of, ffmpeg_reason
+from f2rcli.units import count
 
 # For a decoder's options: every picture comes with AVVideoEncParams among its side data.
 EXPORTED = {"export_side_data": "venc_params"}
@@ -43,9 +44,9 @@ def step8(frame: av.VideoFrame, bits: int) -> float:
     params: Any = side_data(frame, Type.VIDEO_ENC_PARAMS)
     if params is None:
         return 0.0
-    count, size = params.nb_blocks, params.block_size
-    blocks = np.frombuffer(params, np.uint8, count * size, params.blocks_offset if count else 0)
-    deltas = blocks.reshape(count, size)[:, _DELTA].copy().view(np.int32) if count else 0
+    number, size = params.nb_blocks, params.block_size
+    blocks = np.frombuffer(params, np.uint8, number * size, params.blocks_offset if number else 0)
+    deltas = blocks.reshape(number, size)[:, _DELTA].copy().view(np.int32) if number else 0
     values = params.qp + np.asarray(deltas, np.float64)
     # H.264 doubles the step every six values, and is 1 at 4 (ITU-T H.264, 8.5.9); MPEG's value is
     # the step of a weight of 16, as FFmpeg exports it.
@@ -105,6 +106,8 @@ _DAMAGE = re.compile(
 )
 _PACKED = re.compile(rb"DivX\d+(b|Build)\d+p")  # in the stream of an encoder that packs
 _MAY_JUMP = ("mpegts", "mpeg")  # FFmpeg's names of formats whose clock may start again
+_SYNCHRONISING = "matroska,webm"  # says in the log where it lost its place, as others in a packet
+_LATE = 3  # packets of the picture within which a hole follows; parsers keep some back
 _BACK = Fraction(1, 2)  # seconds; decoding times never run backwards by themselves
 
 AnyPacket: TypeAlias = "Packet[Stream]"  # in quotes: generic in PyAV's stubs only
@@ -147,6 +150,7 @@ class Decoder:
         self.packets = 0  # of this stream
         self.read_to = 0, 0  # the size of the last of them, and the place behind it; bytes
         self.hidden = 0  # of them, by an edit list
+        self._due: int | None = None  # when the next packet should be decoded, ticks
         self.last_sent: int | None = None  # pts of the last packet given to the decoder
         self.reordered = False  # pictures are decoded in another order than shown
         self._unpack: BitStreamFilterContext | None = None
@@ -189,22 +193,47 @@ class Decoder:
 
     def _demux(self) -> Iterator[AnyPacket]:
         wanted = [s for s in self.container.streams if s.type != "attachment"]
-        joins = self.container.format.name in _MAY_JUMP
+        packets = self.container.demux(*wanted)
+        joins, broken = self.container.format.name in _MAY_JUMP, 0
         try:
-            for packet in self.container.demux(*wanted):
+            while True:
+                with av.logging.Capture() as said:
+                    packet = next(packets, None)
+                if packet is None:
+                    return
+                if packet.is_corrupt or any(name == _SYNCHRONISING for _, name, _ in said):
+                    broken = _LATE
                 if joins and packet.time_base:
                     self._join(packet)
                 time = shown_at(packet)
                 if time is not None and packet.time_base:
-                    reach = (time + (packet.duration or 0)) * packet.time_base
+                    length = packet.duration or 0
+                    reach = (time + length) * packet.time_base
                     self.newest = max(self.newest, reach)
                     if packet.stream_index == self.stream.index:
                         self.reached = max(self.reached, reach)
-                        self.has_durations |= bool(packet.duration)
+                        self.has_durations |= bool(length)
+                        if broken > 0:
+                            self._hole(packet)
+                        broken -= 1
+                        self._due = None if packet.dts is None else packet.dts + length
                 if packet.size:  # empty ones end a stream, or repeat a frame (AVI): pts say so too
                     yield from self._unpacked(packet)
         except _ERRORS as error:
             self._fault(f"reading stopped at {float(self.newest):.2f} s", error)
+
+    def _hole(self, packet: AnyPacket) -> None:
+        """Where bytes are damaged, tell of the pictures that should have come before a packet.
+
+        Uneven times alone are no damage: files may have a varying rate.
+        """
+        if self._due is None or packet.dts is None or not packet.duration:
+            return
+        lost = round((packet.dts - self._due) / packet.duration)
+        if lost > 0:
+            self.ledger.missing_frames += lost
+            about = f"about {count(lost)} missing before {self._time(packet)}"
+            self.ledger.fault(f"its bytes are damaged: {about}")
 
     def _join(self, packet: AnyPacket) -> None:
         """Move a packet behind a backward jump so that its stream goes on where it was.

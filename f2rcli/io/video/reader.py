@@ -2,16 +2,14 @@
 facts of the clip, and whether what the file promises was there."""
 
 import re
-from array import array
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
-from itertools import chain, pairwise
+from itertools import chain
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import av
@@ -55,16 +53,12 @@ _PROBED = 4  # pictures looked at before the first is given out
 _AFTER_END = 1  # seconds read beyond a cut, for streams that are interleaved late
 _OUTPUT_CORRUPT = 1 << 3  # FFmpeg's AV_CODEC_FLAG_OUTPUT_CORRUPT
 _BOTTOM_FIRST = (3, 5)  # FFmpeg's AV_FIELD_BB and AV_FIELD_BT
-_EVEN = ("matroska,webm", "mpegts", "mpeg")  # time stamps and a rate, but no count of frames
 # Formats in which nothing says how long they should be: a cut between two frames shows nowhere.
 _ENDLESS = {
     "mpegts": "a transport stream", "mpeg": "a program stream", "h264": "an elementary stream",
     "hevc": "an elementary stream", "mpegvideo": "an elementary stream", "gif": "a GIF",
     "apng": "an animated PNG",
 }  # fmt: skip
-_LEAST = 5  # steps between frames that tell a constant rate
-_REGULAR = 0.9  # share of steps that are one frame long, apart from the first two gaps
-_NAMED = 3  # gaps listed by their time
 _Y4M_FRAME = 6  # bytes before each picture of y4m: FRAME and a line's end
 
 
@@ -106,14 +100,9 @@ class VideoReader(Reader):
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames. Raises InputError for what cannot be read."""
         self.side.begin()
-        stamps = array("q")
-        for frame in self._within(*self._begun()):
-            if not frame.context:
-                stamps.append(frame.pts or 0)
-            yield frame
+        yield from self._within(*self._begun())
         if self._decoder.ended and self.side.end is None:
             self._check_end()
-        self._check_gaps(stamps)
 
     def opening(self) -> Iterator[Frame]:
         if not self.options.begins:
@@ -530,25 +519,3 @@ class VideoReader(Reader):
             ledger.missing_frames += frames
             about = f"about {count(frames)} missing at the end"
             ledger.fault(f"{by} promises {promised:.2f} s, {came:.2f} s were read: {about}")
-
-    def _check_gaps(self, stamps: Sequence[int]) -> None:
-        """Compare increasing `stamps` (pts in ticks) with the clip's constant rate, if any: a hole
-        in the middle shows nowhere else where a format counts no frames."""
-        steps, step = [b - a for a, b in pairwise(stamps)], self._step
-        if self._untimed or self.container.format.name not in _EVEN or len(steps) < _LEAST:
-            return
-        lengths = [round(length / step) for length in steps]  # in frames
-        near = (
-            abs(length - frames * step) <= max(1, frames * step // 20)
-            for length, frames in zip(steps, lengths, strict=True)
-        )
-        gaps = [(at, n - 1) for at, n in zip(stamps, lengths, strict=False) if n > 1]
-        missing = sum(frames for _, frames in gaps)
-        few = len(gaps) <= max(2, (1 - _REGULAR) * len(steps))
-        usual = abs(median(steps) - step) <= max(1, step // 50)
-        if gaps and few and usual and missing <= max(2, len(stamps) // 2) and all(near):
-            places = ", ".join(f"{float(pts * self._tick):.2f}" for pts, _ in gaps[:_NAMED])
-            more = f" and {len(gaps) - _NAMED} more" if len(gaps) > _NAMED else ""
-            ledger, found = self.ledger, len(stamps)
-            where = f"gaps after {places} s{more}"
-            ledger.promised("its constant rate", found + missing, found, detail=where)
