@@ -106,7 +106,7 @@ _DAMAGE = re.compile(
 )
 _PACKED = re.compile(rb"DivX\d+(b|Build)\d+p")  # in the stream of an encoder that packs
 _MAY_JUMP = ("mpegts", "mpeg")  # FFmpeg's names of formats whose clock may start again
-_SYNCHRONISING = "matroska,webm"  # says in the log where it lost its place, as others in a packet
+MATROSKA = "matroska,webm"  # of which the log says where FFmpeg lost its place, or the end
 _LATE = 3  # packets of the picture within which a hole follows; parsers keep some back
 _BACK = Fraction(1, 2)  # seconds; decoding times never run backwards by themselves
 
@@ -157,6 +157,7 @@ class Decoder:
         self._may_pack = container.format.name == "avi" and family_of(stream) == "mpeg4"
         self._reported = False  # damage of the picture that comes next
         self.ended = False  # the demuxer came to its end by itself
+        self.cut_off = False  # and said that the file goes on
         self._expected: list[tuple[int, int]] = []  # heap of (pts, duration) sent, not yet shown
         self._owed = 0  # packets sent minus pictures received
         self._shown: int | None = None  # end of the last picture shown, ticks
@@ -201,7 +202,9 @@ class Decoder:
                     packet = next(packets, None)
                 if packet is None:
                     return
-                if packet.is_corrupt or any(name == _SYNCHRONISING for _, name, _ in said):
+                lost = any(name == MATROSKA for _, name, _ in said)
+                if lost or packet.is_corrupt:
+                    self.cut_off = not packet.size  # PyAV ends each stream with an empty packet
                     broken = _LATE
                 if joins and packet.time_base:
                     self._join(packet)

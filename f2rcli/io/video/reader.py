@@ -1,7 +1,6 @@
 """Video files and pipes, read with FFmpeg: frames, packets of the other streams beside them, the
 facts of the clip, and whether what the file promises was there."""
 
-import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -22,6 +21,7 @@ from f2rcli.io.sequence import leading, timed, trailing
 from f2rcli.io.video.decoder import (
     EXPORTED,
     HEADERS,
+    MATROSKA,
     REPORTING,
     AnyPacket,
     DecodedPicture,
@@ -338,7 +338,7 @@ class VideoReader(Reader):
         self._first_pts = first.pts or 0
         self._first_time = self._first_pts * self._tick  # seconds, container time
         # Whether durations count from zero, and not from the first frame.
-        self._from_zero = form in ("matroska,webm", "nut")
+        self._from_zero = form in (MATROSKA, "nut")
         fields = sum(p.frame is not None and p.frame.interlaced_frame for p in pictures)
         flagged = 2 * fields >= len(pictures)
         # FFmpeg flags pictures of H.265 as interlaced where each of them is one field.
@@ -357,7 +357,8 @@ class VideoReader(Reader):
             "every picture is one field; fields are denoised as they follow each other":
                 self._single_fields,
         }  # fmt: skip
-        said = 0 if self.options.ends is not None else self._counted()
+        part = self.options.begins or self.options.ends is not None
+        said = 0 if part else self.stream.frames
         self.info = ClipInfo(
             name=self.name,
             width=first.width,
@@ -433,12 +434,6 @@ class VideoReader(Reader):
 
     # --- What the file promises
 
-    def _counted(self) -> int:
-        """The number of packets that the container counts, where all of them are read; else 0."""
-        counted = self._tag("NUMBER_OF_FRAMES")
-        said = self.stream.frames or (int(counted) if counted.isdecimal() else 0)
-        return 0 if self.options.begins else said
-
     def _duration(self) -> float | None:
         """Seconds that will be read, as far as the container knows."""
         end, whole = self._stream_end(), None
@@ -455,22 +450,9 @@ class VideoReader(Reader):
 
     def _stream_end(self) -> Fraction | None:
         """When the video ends by what the container says of it; seconds, container time."""
-        stamp = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", self._tag("DURATION"))
-        if stamp:
-            return 3600 * int(stamp[1]) + 60 * int(stamp[2]) + Fraction(stamp[3])
         if self.stream.duration and not self._untimed and not self._from_zero:
             return self.stream.duration * (self.stream.time_base or 0) + self._first_time
         return None
-
-    def _tag(self, name: str) -> str:
-        """A Matroska statistics tag, with or without a language. FFmpeg writes a true DURATION and
-        copies the others, whatever file they are from."""
-        if "matroska" not in self.container.format.name:
-            return ""
-        tags, about = self.stream.metadata, self.container.metadata
-        if about.get("ENCODER", about.get("encoder", "")).startswith("Lavf"):
-            return tags.get(name, "") if name == "DURATION" else ""
-        return next((tags[key] for key in tags if key.split("-")[0] == name), "")
 
     def _tail(self, last: Frame) -> int | None:
         """The tick at which the stream ends, where the container knows better than a frame.
@@ -485,8 +467,8 @@ class VideoReader(Reader):
         return self.stream.start_time + self.stream.duration if self.stream.duration else None
 
     def _check_end(self) -> None:
-        """Compare promises of the whole file with what came: a truncated file ends in silence. Its
-        index counts frames, its tags and its header state durations."""
+        """Compare promises of the whole file with what came: a truncated file may end in silence.
+        Its index counts frames, its header states durations."""
         form, decoder, ledger = self.container.format.name, self._decoder, self.ledger
         if decoder.hidden:
             hides = f"its edit list hides {count(decoder.hidden)}: no player shows them, and f2r"
@@ -501,19 +483,21 @@ class VideoReader(Reader):
             there = self._piped.size if self._piped else Path(self.source).stat().st_size
             more = -(-(there - read_to) // (_Y4M_FRAME + size))  # FFmpeg drops parts unsaid
             ledger.promised("its size", decoder.packets + more, decoder.packets)
-        if counted := self._counted():
-            ledger.promised("its index", counted, decoder.packets)
+        if self.stream.frames and not self.options.begins:
+            ledger.promised("its index", self.stream.frames, decoder.packets)
+            return
+        if form == MATROSKA and not decoder.cut_off:  # its header counts on other streams, too
             return
         step, by, end = self._step * self._tick, "its video stream", self._stream_end()
-        slack = (
-            step / 2 if end is not None and "matroska" in form else max(2 * step, Fraction(1, 10))
-        )
+        slack = 0 if decoder.cut_off else max(2 * step, Fraction(1, 10))
         read = decoder.reached + (0 if decoder.has_durations else step)
         if end is None and self.container.duration and not self._untimed:
             start = 0 if self._from_zero else self.container.start_time or 0
             end = Fraction(start + self.container.duration, av.time_base)
             by, read = "its header", decoder.newest
-        if end is not None and end - read > slack + 2 * self._tick:
+        if end is None and decoder.cut_off:
+            ledger.fault(f"it breaks off after {float(read - self._first_time):.2f} s")
+        elif end is not None and end - read > slack + 2 * self._tick:
             promised, came = float(end - self._first_time), float(read - self._first_time)
             frames = max(1, round((end - read) / step))
             ledger.missing_frames += frames
