@@ -253,17 +253,15 @@ def choose(method: str, space: Space, size: str | None = None) -> str:
 def load(name_or_path: str) -> Weights:
     """Weights by bundled name (SHA-256 checked) or path. Raises WeightsError for unknown, missing,
     damaged or foreign ones."""
-    entry = manifest().get(name_or_path)
-    path = folder() / entry["file"] if entry else Path(name_or_path)
+    if entry := manifest().get(name_or_path):
+        return _read(_bundled(entry), name_or_path, entry["sha256"])
+    path = Path(name_or_path)
     if not path.is_file():
         raise WeightsError(
             f"weights={name_or_path!r}: neither a bundled name nor a file.",
             hint=f"Bundled: {', '.join(available()) or 'none'}; or pass a .safetensors file.",
         )
-    digest = file_digest(path)
-    if entry and digest != entry["sha256"]:
-        raise _damaged(path)
-    return _read(path, name_or_path if entry else path.stem, digest)
+    return _read(path, path.stem, file_digest(path))
 
 
 def share() -> "dict[str, Tensor]":
@@ -274,17 +272,18 @@ def share() -> "dict[str, Tensor]":
     entry = _files().get(SHARE)
     if entry is None:
         raise WeightsError("no bundled weights to measure noise by.", hint="Reinstall f2r.")
+    return {name: tensor.float() for name, tensor in load_file(_bundled(entry)).items()}
+
+
+def _bundled(entry: dict[str, Any]) -> Path:
+    """The file of an entry of the manifest. Raises WeightsError for a damaged or missing one."""
     path = folder() / entry["file"]
-    if not path.is_file() or file_digest(path) != entry["sha256"]:
-        raise _damaged(path)
-    return {name: tensor.float() for name, tensor in load_file(path).items()}
-
-
-def _damaged(path: Path) -> WeightsError:
-    return WeightsError(
-        f"{path.name}: SHA-256 differs from the manifest's: the file is damaged.",
-        hint="Reinstall f2r.",
-    )
+    trouble = "SHA-256 differs from the manifest's: the file is damaged"
+    if not path.is_file():
+        trouble = f"is bundled with f2r, and missing in {path.parent}"
+    elif file_digest(path) == entry["sha256"]:
+        return path
+    raise WeightsError(f"{path.name}: {trouble}.", hint="Reinstall f2r.")
 
 
 def _read(path: Path, name: str, digest: str) -> Weights:

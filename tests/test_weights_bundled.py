@@ -100,6 +100,13 @@ def test_an_unknown_name_says_what_is_bundled(bundle: Path) -> None:
     assert "light, one, two" in str(error.value.hint)
 
 
+def test_a_bundled_file_that_is_not_there_is_said_to_be_missing(bundle: Path) -> None:
+    (bundle / "one.safetensors").unlink()
+    with pytest.raises(WeightsError, match=r"one\.safetensors: .*missing") as error:
+        weights.load("one")
+    assert error.value.hint == "Reinstall f2r."
+
+
 def test_a_header_comes_back_with_its_types() -> None:
     header = Header(
         method="m", space=Space.RGB, channels=3, length=7, config={}, level=0.5,
