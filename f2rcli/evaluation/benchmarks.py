@@ -25,6 +25,7 @@ from f2rcli.frames import ClipInfo, Frame, Mosaic
 from f2rcli.io import ReadOptions, readable_suffixes
 from f2rcli.io.numbering import files_in_order
 from f2rcli.io.tifffiles import quiet, refusals
+from f2rcli.samples.lanes import measure_mosaic, planes_seen
 from f2rcli.sensor import bayer_layout
 from f2rcli.settings import check_choice
 from f2rcli.units import count
@@ -203,22 +204,27 @@ class Benchmark:
 
 
 class CrvdClip:
-    """CRVD's mosaics, seven frames or so: the TIFF files of a pattern, or the pages of one.
+    """CRVD's mosaics, seven frames or so: the TIFF files of a pattern, or the pages of one. Where
+    they are noisy, lasting defects of the sensor are repaired, as readers of camera raw do.
 
     A `ClipOpener` and the open clip in one.
     """
 
     info: ClipInfo
 
-    def __init__(self, path: Path, most: int | None = None) -> None:
-        self.path, self.most = path, most
+    def __init__(self, path: Path, most: int | None = None, *, noisy: bool = False) -> None:
+        self.path, self.most, self.noisy = path, most, noisy
 
     def __call__(self) -> Self:
         """Read it. Raises InputError."""
         files = files_in_order(self.path) if "%" in self.path.name else [self.path]
         with refusals(self.path.name), quiet():
             pages = [page for file in files for page in np.array(tifffile.imread(file), ndmin=3)]
-        self._pages, (height, width) = pages[: self.most], pages[0].shape
+        pages, (height, width) = pages[: self.most], pages[0].shape
+        if self.noisy:
+            seen = measure_mosaic(pages, (), CRVD)
+            pages = [planes_seen(page, seen)[0] for page in pages]
+        self._pages = pages
         self.info = ClipInfo(
             name=self.path.name, width=width, height=height, frames=len(self._pages),
             layout=bayer_layout(CRVD, 12), duration=None, rate=None, time_base=Fraction(1, 25),
@@ -242,8 +248,8 @@ def _noisy_case(name: str, group: str, clean: Path, noisy: Path, frames: int | N
     whole = [path.parent if "%" in path.name else path for path in (clean, noisy)]
     facts = (file_facts(role, path) for role, path in zip(("clean", "noisy"), whole, strict=True))
     return Case(
-        name=name, group=group, reference=CrvdClip(clean, frames), noisy=CrvdClip(noisy, frames),
-        files=tuple(facts),
+        name=name, group=group, reference=CrvdClip(clean, frames),
+        noisy=CrvdClip(noisy, frames, noisy=True), files=tuple(facts),
     )  # fmt: skip
 
 

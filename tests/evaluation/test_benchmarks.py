@@ -213,6 +213,19 @@ def test_pairs_of_stacks_are_measured_as_crvd(tmp_path: Path) -> None:
         assert found.mean("none", "psnr", group) == pytest.approx(-10 * np.log10(variance), abs=0.3)
 
 
+def test_lasting_hot_pixels_of_crvd_are_repaired_as_those_of_any_raw_burst(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    clean = np.broadcast_to(np.linspace(400, 2500, 96), (7, 64, 96))
+    noisy = clean + rng.normal(0, 30, clean.shape)
+    noisy[:, 20, 31] = 4000
+    for kind, values in (("clean", clean), ("noisy", noisy)):
+        codes = np.rint(values).astype(np.uint16)
+        tifffile.imwrite(tmp_path / f"swan_iso1600_{kind}.tif", codes, photometric="minisblack")
+    case, *_ = benchmarks.load("crvd").cases(tmp_path, any_clips=True)
+    for frame in frames_of(case, "noisy"):
+        assert abs(int(frame.planes[0][20, 31]) - clean[0, 20, 31]) < 200
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_published_numbers_are_of_the_range_of_their_metric(name: str) -> None:
     """A digit that was left out, or two columns that were swapped, are seen here."""
