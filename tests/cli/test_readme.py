@@ -28,7 +28,7 @@ def workplace(tmp_path: Path, clip_writer, monkeypatch: pytest.MonkeyPatch) -> P
     shutil.copy(ROOT / "examples" / "calcium_noisy.tif", tmp_path / "stack.tif")
     shutil.copytree(ROOT / "examples" / "raw_burst", tmp_path / "burst")
     for name in ("input.mp4", "input.mkv", "input.mov"):
-        clip_writer(tmp_path / name, frames=27)
+        clip_writer(tmp_path / name, frames=9)
     for folder in ("frames", "clean", "takes"):
         (tmp_path / folder).mkdir()
     clip_writer(tmp_path / "takes" / "one.mkv")

@@ -134,9 +134,9 @@ def test_one_batch_can_be_learnt_by_heart(made: Made) -> None:
     stage = f2r.PairStage(method.networks, [excerpt], [], f2r.ALL)
     stage.crop = 16
     batch = stage.draw(sample_rngs((0,), range(2)))
-    optimiser = Muon(stage.network.parameters(), lr=3e-3)
+    optimiser = Muon(stage.network.parameters(), lr=1.5e-2)
     losses = []
-    for _ in range(60):
+    for _ in range(24):
         optimiser.zero_grad()
         loss = stage.loss(batch)
         loss.backward()

@@ -25,7 +25,14 @@ Whole = tuple[TrainResult, list[Any]]
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_clip(tmp_path_factory.mktemp("clips") / "a.mkv", pictures())
+    return write_clip(tmp_path_factory.mktemp("clips") / "a.mkv", pictures(9))
+
+
+@pytest.fixture
+def unplanned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs do not measure what their stages cost, a third of the time of a run of so few steps;
+    that it changes nothing is tested here, too."""
+    monkeypatch.setattr("f2rcli.training.session.plan_lines", lambda recipe: [])
 
 
 def beside(clip: Path, folder: Path) -> Path:
@@ -79,7 +86,9 @@ def test_every_method_trains_from_nothing_and_writes_what_is_better_than_its_inp
         assert "no better than the noisy frames" in str(result.why_not)
 
 
-def test_a_raw_burst_trains_networks_of_mosaics_from_nothing(tmp_path: Path) -> None:
+def test_a_raw_burst_trains_networks_of_mosaics_from_nothing(
+    tmp_path: Path, unplanned: None
+) -> None:
     burst = tmp_path / "burst"
     burst.symlink_to(Path(__file__).parents[2] / "examples" / "raw_burst")
     result = run(asked(burst, steps=1))
@@ -88,17 +97,17 @@ def test_a_raw_burst_trains_networks_of_mosaics_from_nothing(tmp_path: Path) -> 
         assert weights.load(str(result.weights)).header.config["layouts"] == ["mosaic"]
 
 
-def test_small_gray_clips_are_learnt_from(tmp_path: Path) -> None:
+def test_small_gray_clips_are_learnt_from(tmp_path: Path, unplanned: None) -> None:
     """Once parts of a small crop had too few patches for Blind2Sound's level of white noise."""
     clip = write_clip(tmp_path / "a.mkv", pictures(12, 56, channels=1))
     assert len(run(asked(clip, method="blind2sound", steps=1)).curve) >= 1
 
 
 def test_measuring_what_stages_cost_changes_nothing_of_what_they_learn(
-    clip: Path, tmp_path: Path, whole: Callable[[str], Whole], monkeypatch: pytest.MonkeyPatch
+    clip: Path, tmp_path: Path, whole: Callable[[str], Whole], request: pytest.FixtureRequest
 ) -> None:
     measured = whole("f2r")[0]
-    monkeypatch.setattr("f2rcli.training.session.plan_lines", lambda recipe: [])
+    request.getfixturevalue("unplanned")
     told, untold = (
         {key: value for key, value in load_file(last).items() if key.startswith("network/")}
         for result in (measured, run(asked(beside(clip, tmp_path))))
@@ -108,12 +117,14 @@ def test_measuring_what_stages_cost_changes_nothing_of_what_they_learn(
     assert all(torch.equal(told[name], untold[name]) for name in untold)
 
 
-def test_a_run_in_bf16_learns_as_processors_that_have_it_choose(clip: Path, tmp_path: Path) -> None:
+def test_a_run_in_bf16_learns_as_processors_that_have_it_choose(
+    clip: Path, tmp_path: Path, unplanned: None
+) -> None:
     result = run(asked(beside(clip, tmp_path), precision="bf16", steps=1))
     assert len(result.curve) >= 4  # of all stages
 
 
-def test_against_clean_clips_results_are_psnr(tmp_path: Path) -> None:
+def test_against_clean_clips_results_are_psnr(tmp_path: Path, unplanned: None) -> None:
     clean = write_clip(tmp_path / "clean.mkv", pictures(), sigma=0)
     result = run(asked(clean, method="blind2sound", noise="gaussian:25"))
     assert result.noise is not None
@@ -158,7 +169,9 @@ def as_given(config: TrainConfig) -> dict[str, Any]:
     return {name: getattr(config, name) for name in TrainConfig.__dataclass_fields__}
 
 
-def test_pairs_that_were_made_are_not_made_again(clip: Path, tmp_path: Path) -> None:
+def test_pairs_that_were_made_are_not_made_again(
+    clip: Path, tmp_path: Path, unplanned: None
+) -> None:
     config = asked(beside(clip, tmp_path), steps=40)
     events: list[Any] = []
 
