@@ -277,7 +277,7 @@ def share() -> "dict[str, Tensor]":
 
 def _bundled(entry: dict[str, Any]) -> Path:
     """The file of an entry of the manifest. Raises WeightsError for a damaged or missing one."""
-    path = folder() / entry["file"]
+    path: Path = folder() / entry["file"]
     trouble = "SHA-256 differs from the manifest's: the file is damaged"
     if not path.is_file():
         trouble = f"is bundled with f2r, and missing in {path.parent}"
