@@ -17,12 +17,13 @@ from typing import Any, Self
 import numpy as np
 import tifffile
 
+from f2rcli.batch import clips_in
 from f2rcli.errors import InputError, UsageError
 from f2rcli.evaluation.base import Case
 from f2rcli.evaluation.pairing import File, file_facts
 from f2rcli.evaluation.result import BenchmarkFacts, Published
 from f2rcli.frames import ClipInfo, Frame, Mosaic
-from f2rcli.io import ReadOptions, readable_suffixes
+from f2rcli.io import ReadOptions
 from f2rcli.io.numbering import files_in_order
 from f2rcli.io.tifffiles import quiet, refusals
 from f2rcli.samples.lanes import measure_mosaic, planes_seen
@@ -254,16 +255,12 @@ def _noisy_case(name: str, group: str, clean: Path, noisy: Path, frames: int | N
 
 
 def _sequences_in(folder: Path) -> dict[str, Path]:
-    """Clips in a folder by name: folders of pictures, and video files."""
-    found = {}
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.name.startswith("."):
-            continue
-        if path.is_dir() and any(p.suffix.lower() in PICTURES for p in path.iterdir()):
-            found[path.name] = path
-        elif path.is_file() and path.suffix.lower() in readable_suffixes() - PICTURES:
-            found[path.stem] = path
-    return found
+    """Clips in a folder by name: folders of pictures, and films."""
+    return {
+        path.name if path.is_dir() else path.stem: path
+        for path in (clips_in(folder) if folder.is_dir() else ())
+        if path.is_dir() or path.suffix.lower() not in PICTURES
+    }
 
 
 def _rows(table: Mapping[str, Any]) -> list[Published]:
