@@ -18,20 +18,11 @@ MEDIAN = 0.6745  # of the absolute value of a normal deviate
 
 def profile_left(exposure: Exposure, before: Samples, after: Samples) -> NoiseProfile | None:
     """Gain and read variance of each plane of what was written, in units of white - black: the
-    share of the camera's own profile that is left, or a line of its own where the file has none.
-    None for mosaics too small to tell."""
+    camera's own profile if nothing changed. None for mosaics too small to tell."""
     if exposure.noise is not None and np.array_equal(before, after):
         return exposure.noise
     found = _measured(exposure, after)
-    if exposure.noise is None or found is None:
-        return None if found is None else tuple(_line(level, variance) for level, variance in found)
-    shares = [
-        min(1.0, _share(*law, *stated)) for law, stated in zip(found, exposure.noise, strict=False)
-    ]
-    return tuple(
-        (gain * share, read * share)
-        for share, (gain, read) in zip(shares, exposure.noise, strict=False)
-    )
+    return None if found is None else tuple(_line(*law) for law in found)
 
 
 def noise_share(exposure: Exposure, samples: Samples) -> float | None:
@@ -40,14 +31,11 @@ def noise_share(exposure: Exposure, samples: Samples) -> float | None:
     found = _measured(exposure, samples)
     if exposure.noise is None or found is None:
         return None
-    shares = [_share(*law, *stated) for law, stated in zip(found, exposure.noise, strict=True)]
+    shares = [
+        np.median(variance / np.maximum(gain * level + read, np.finfo(float).tiny))
+        for (level, variance), (gain, read) in zip(found, exposure.noise, strict=True)
+    ]
     return float(np.sqrt(np.median(shares)))
-
-
-def _share(level: Bins, variance: Bins, gain: float, read: float) -> float:
-    """Measured variance as a share of a stated law's."""
-    stated = np.maximum(gain * level + read, np.finfo(float).tiny)
-    return float(np.median(variance / stated))
 
 
 def _measured(exposure: Exposure, samples: Samples) -> list[tuple[Bins, Bins]] | None:
