@@ -143,14 +143,12 @@ def choose_encoder(
         and not (form.alpha and encoder == "libvpx-vp9" and not container.matroska)
     ]
 
-    def regret(pair: tuple[str, PixelFormat]) -> tuple[int, int, bool]:
+    def regret(pair: tuple[str, PixelFormat]) -> tuple[int, bool]:
         encoder, form = pair
-        lost = losses(form, layout)
         # ProRes 4444 decodes to 12 bits, of which its only free encoder takes 10.
         own = encoder == "prores_ks" and source.family == "prores"
-        if not lost or (own and lost == ["12 bits (10 instead)"]):
-            return 0, 0, form != closest_format(encoder, layout)
-        return len(lost), max(0, layout.bits - form.bits), False
+        fits = own and losses(form, layout) == ["12 bits (10 instead)"]
+        return 0 if fits else _unlike(form, layout)[0], form != closest_format(encoder, layout)
 
     refused = ""  # the first reason
     for encoder, form in sorted(pairs, key=regret):  # stable: the encoders' order otherwise
@@ -307,18 +305,19 @@ def losses(form: PixelFormat, layout: PlaneLayout) -> list[str]:
 
 def closest_format(encoder: str, layout: PlaneLayout) -> PixelFormat | None:
     """The encoder's pixel format that loses least of a layout and adds least to it."""
+    return min(formats_of(encoder), key=lambda form: _unlike(form, layout), default=None)
 
-    def rank(form: PixelFormat) -> tuple[int, bool, int, int, bool]:
-        extra = sum(b - a for a, b in zip(form.log2_chroma, layout.log2_chroma, strict=True))
-        return (
-            100 * len(losses(form, layout)) + max(0, layout.bits - form.bits),
-            form.family is not layout.family,
-            abs(extra),
-            abs(form.bits - layout.bits),
-            form.alpha is not layout.alpha,
-        )
 
-    return min(formats_of(encoder), key=rank, default=None)
+def _unlike(form: PixelFormat, layout: PlaneLayout) -> tuple[int, bool, int, int, bool]:
+    """What a pixel format loses of a layout, then how else it differs."""
+    extra = sum(b - a for a, b in zip(form.log2_chroma, layout.log2_chroma, strict=True))
+    return (
+        100 * len(losses(form, layout)) + max(0, layout.bits - form.bits),
+        form.family is not layout.family,
+        abs(extra),
+        abs(form.bits - layout.bits),
+        form.alpha is not layout.alpha,
+    )
 
 
 def _setup(
