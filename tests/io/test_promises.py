@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from f2rcli.errors import InputError
-from f2rcli.io import open_reader
+from f2rcli.io import ReadOptions, open_reader
 from f2rcli.units import count
 
 
@@ -131,6 +131,9 @@ def test_pictures_lost_with_bytes_of_a_matroska_file_are_told(
     assert lost > 0
     told_of = f"its bytes are damaged: about {count(lost)} missing before"
     assert any(line.startswith(told_of) for line in lines), lines
+    with open_reader(source, ReadOptions(start=0.1, end=0.6, lead=3, trail=8)) as reader:
+        assert sum(not frame.context for frame in reader) == 12  # the hole lies behind them
+        assert reader.ledger.missing_frames == 0
 
 
 def test_pictures_lost_with_packets_of_a_transport_stream_are_told(tools, tmp_path: Path) -> None:

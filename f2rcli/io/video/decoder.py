@@ -22,7 +22,6 @@ from av.video.codeccontext import VideoCodecContext
 from f2rcli.io.base import Ledger
 from f2rcli.io.video.pixels import side_data
 from f2rcli.io.video.source import encrypted_error, family_of, ffmpeg_reason
-from f2rcli.units import count
 
 # For a decoder's options: every picture comes with AVVideoEncParams among its side data.
 EXPORTED = {"export_side_data": "venc_params"}
@@ -150,6 +149,7 @@ class Decoder:
         self.packets = 0  # of this stream
         self.read_to = 0, 0  # the size of the last of them, and the place behind it; bytes
         self.hidden = 0  # of them, by an edit list
+        self.holes: list[tuple[Fraction, int]] = []  # their ends, seconds, and pictures in them
         self._due: int | None = None  # when the next packet should be decoded, ticks
         self.last_sent: int | None = None  # pts of the last packet given to the decoder
         self.reordered = False  # pictures are decoded in another order than shown
@@ -226,17 +226,16 @@ class Decoder:
             self._fault(f"reading stopped at {float(self.newest):.2f} s", error)
 
     def _hole(self, packet: AnyPacket) -> None:
-        """Where bytes are damaged, tell of the pictures that should have come before a packet.
+        """Where bytes are damaged, count the pictures that should have come before a packet.
 
         Uneven times alone are no damage: files may have a varying rate.
         """
-        if self._due is None or packet.dts is None or not packet.duration:
+        time = shown_at(packet)
+        if time is None or self._due is None or packet.dts is None or not packet.duration:
             return
         lost = round((packet.dts - self._due) / packet.duration)
         if lost > 0:
-            self.ledger.missing_frames += lost
-            about = f"about {count(lost)} missing before {self._time(packet)}"
-            self.ledger.fault(f"its bytes are damaged: {about}")
+            self.holes.append((time * packet.time_base, lost))
 
     def _join(self, packet: AnyPacket) -> None:
         """Move a packet behind a backward jump so that its stream goes on where it was.

@@ -103,6 +103,7 @@ class VideoReader(Reader):
         yield from self._within(*self._begun())
         if self._decoder.ended and self.side.end is None:
             self._check_end()
+        self._tell_holes()
 
     def opening(self) -> Iterator[Frame]:
         if not self.options.begins:
@@ -503,3 +504,12 @@ class VideoReader(Reader):
             ledger.missing_frames += frames
             about = f"about {count(frames)} missing at the end"
             ledger.fault(f"{by} promises {promised:.2f} s, {came:.2f} s were read: {about}")
+
+    def _tell_holes(self) -> None:
+        """Record what is missing of the excerpt where bytes are damaged."""
+        start, end = self.side.start, self.side.end
+        for time, lost in self._decoder.holes:
+            if (start is None or time > start) and (end is None or time <= end):
+                self.ledger.missing_frames += lost
+                about = f"about {count(lost)} missing before {float(time):.2f} s"
+                self.ledger.fault(f"its bytes are damaged: {about}")
