@@ -245,7 +245,8 @@ FORGOTTEN = 86_400  # seconds without a write, after which a temporary file is n
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """A path to write to: its file replaces `target` if the block ends well, else it is removed.
+    """A path to write to, or to make a folder of files at: it replaces `target` if the block ends
+    well, else it is removed.
 
     For files of our own, such as records and checkpoints: what processes write at once does not
     mix, and the last one wins. Raises OSError.
@@ -253,7 +254,8 @@ def replacing(target: Path) -> Iterator[Path]:
     part = unique_part(target)
     try:
         yield part
-        flush(part)
+        for path in part.iterdir() if part.is_dir() else (part,):
+            flush(path)
         os.replace(part, target)
     finally:
         delete(part)

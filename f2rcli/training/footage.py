@@ -16,7 +16,6 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +30,7 @@ from f2rcli.engine.planes_store import Packing
 from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout, Space
 from f2rcli.io import ReadOptions, open_reader
-from f2rcli.io.files import disk_error, flush, sweep, unique_part
+from f2rcli.io.files import disk_errors, replacing, sweep
 from f2rcli.noise.model import planes_of
 from f2rcli.planes import Layout, packing, unpack
 from f2rcli.sensor import to_planes
@@ -243,7 +242,12 @@ def _decode(item: ClipSource, entry: Path, how: Decoding, report: OnEvent) -> in
     Lanes that teach nothing are left out beside others. Raises InputError where none teaches
     anything, and OutputError for a full disk.
     """
-    with open_reader(item.source, how.read) as reader, _building(entry) as part:
+    with (
+        open_reader(item.source, how.read) as reader,
+        disk_errors(entry.parent, ELSEWHERE),
+        replacing(entry) as part,
+    ):
+        part.mkdir()
         info = reader.info
         _check_space(entry.parent, info, how)
         chosen = _chosen(reader, info, how.frames)
@@ -277,24 +281,6 @@ def _told(frames: Iterator[Taken], stage: str, total: int, report: OnEvent) -> I
         if time.monotonic() - spoke >= 1:
             spoke, steps = time.monotonic(), max(total, count)
             report(Event(kind=EventKind.PROGRESS, stage=stage, step=count, steps=steps))
-
-
-@contextmanager
-def _building(entry: Path) -> Iterator[Path]:
-    """A folder to fill that becomes `entry` if the block ends well, else vanishes. Raises
-    OutputError for a full disk."""
-    part = unique_part(entry)
-    try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        yield part
-        for path in part.iterdir():
-            flush(path)
-        part.rename(entry)
-    except OSError as error:
-        raise disk_error(entry.parent, error, ELSEWHERE) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _check_space(cache: Path, info: ClipInfo, how: Decoding) -> None:
