@@ -1,6 +1,5 @@
 """Files written whole or not at all: names that may be written, part files, locks, disk errors."""
 
-import atexit
 import errno
 import hashlib
 import os
@@ -15,7 +14,6 @@ from pathlib import Path
 
 from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.io.numbering import files_of, is_pattern, matching
-from f2rcli.system import Interruption
 
 ELSEWHERE = "choose another folder with output="
 FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # Windows knows no quota
@@ -330,18 +328,16 @@ class PartFile:
         self.overwrite = overwrite
         self.path = self.place(target)
         self._lock: int | None = None  # while it is neither published nor discarded
-        with disk_errors(target), Interruption():  # a signal is heard once it is known
+        with disk_errors(target):
             try:
                 self._lock = lock(lock_path(target))
+                self._begin()
             except BlockingIOError as error:
                 raise OutputError(
                     f"{target.name}: another run is writing it.",
                     hint="Wait for it, or choose another name with output=.",
                 ) from error
-            _remember(self)
-            try:
-                self._begin()
-            except OSError:
+            except BaseException:  # a signal, too
                 self.discard()
                 raise
 
@@ -391,7 +387,6 @@ class PartFile:
             with suppress(OSError):
                 unlock(lock_path(self.target), self._lock)
             self._lock = None
-            _UNDER_WAY.discard(self)
 
 
 class PartFolder(PartFile):
@@ -424,22 +419,6 @@ class PartFolder(PartFile):
         for name in self.names:
             os.replace(self.path / name, self.target / name)
         self.path.rmdir()
-
-
-_UNDER_WAY: set[PartFile] = set()  # of this process and those it was forked from
-
-
-def _remember(part: PartFile) -> None:
-    """Discard a part at the latest when Python ends, whatever ended the run that began it."""
-    if not _UNDER_WAY:
-        atexit.unregister(_discard_all)
-        atexit.register(_discard_all, os.getpid())
-    _UNDER_WAY.add(part)
-
-
-def _discard_all(process: int) -> None:
-    for part in tuple(_UNDER_WAY) if os.getpid() == process else ():
-        part.discard()
 
 
 def lock_path(target: Path) -> Path:
