@@ -150,7 +150,6 @@ class Decoder:
         self.read_to = 0, 0  # the size of the last of them, and the place behind it; bytes
         self.hidden = 0  # of them, by an edit list
         self.holes: list[tuple[Fraction, int]] = []  # their ends, seconds, and pictures in them
-        self._due: int | None = None  # when the next packet should be decoded, ticks
         self.last_sent: int | None = None  # pts of the last packet given to the decoder
         self.reordered = False  # pictures are decoded in another order than shown
         self._unpack: BitStreamFilterContext | None = None
@@ -161,8 +160,8 @@ class Decoder:
         self._expected: list[tuple[int, int]] = []  # heap of (pts, duration) sent, not yet shown
         self._owed = 0  # packets sent minus pictures received
         self._shown: int | None = None  # end of the last picture shown, ticks
+        self._due: dict[int, Fraction] = {}  # when each stream should go on, seconds
         self._moves: dict[int, Fraction] = {}  # seconds, by stream; see `_join`
-        self._next: dict[int, Fraction] = {}  # seconds; where each stream should go on
         self._demuxed = self._demux()
         # With a place for each one that was sent to the decoder and lost; for all who look.
         self.pictures = self._run()
@@ -219,7 +218,8 @@ class Decoder:
                         if broken > 0:
                             self._hole(packet)
                         broken -= 1
-                        self._due = None if packet.dts is None else packet.dts + length
+                    if packet.dts is not None:
+                        self._due[packet.stream_index] = (packet.dts + length) * packet.time_base
                 if packet.size:  # empty ones end a stream, or repeat a frame (AVI): pts say so too
                     yield from self._unpacked(packet)
         except _ERRORS as error:
@@ -230,12 +230,12 @@ class Decoder:
 
         Uneven times alone are no damage: files may have a varying rate.
         """
-        time = shown_at(packet)
-        if time is None or self._due is None or packet.dts is None or not packet.duration:
+        time, base, due = shown_at(packet), packet.time_base, self._due.get(packet.stream_index)
+        if time is None or due is None or packet.dts is None or not packet.duration:
             return
-        lost = round((packet.dts - self._due) / packet.duration)
+        lost = round((packet.dts * base - due) / (packet.duration * base))
         if lost > 0:
-            self.holes.append((time * packet.time_base, lost))
+            self.holes.append((time * base, lost))
 
     def _join(self, packet: AnyPacket) -> None:
         """Move a packet behind a backward jump so that its stream goes on where it was.
@@ -249,12 +249,10 @@ class Decoder:
         by = self._moves.get(index if dense else self.stream.index, Fraction(0))
         if dense and packet.dts is not None:
             seconds = packet.dts * packet.time_base + by
-            expected = self._next.get(index, seconds)
-            if seconds < expected - _BACK:
-                by, seconds = by + expected - seconds, expected
-                self._moves[index] = by
+            due = self._due.get(index, seconds)
+            if seconds < due - _BACK:
+                by = self._moves[index] = by + due - seconds
                 self.ledger.remark("time stamps jump back; they were joined without a gap")
-            self._next[index] = seconds + (packet.duration or 0) * packet.time_base
         if by:
             move(packet, by)
 
