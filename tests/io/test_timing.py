@@ -6,7 +6,7 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from f2rcli.io import WriteOptions, open_reader, open_writer, plan_output
@@ -73,6 +73,7 @@ def test_long_holds_between_reordered_frames(tools, tmp_path: Path, suffix: str)
 
 
 @settings(max_examples=16, suppress_health_check=list(HealthCheck))
+@example(steps=[], start=0, hold=2, ticks=12800, container=".mp4", codec="hevc")
 @given(
     steps=st.lists(st.integers(1, 4000), min_size=0, max_size=12),
     start=st.sampled_from([0, 0, 1, 777, 90000]),

@@ -82,6 +82,7 @@ _MPEG2_SHAPES = (Fraction(4, 3), Fraction(16, 9), Fraction(221, 100))  # of whol
 # Families whose stream in the file may begin as a copy of the source's, side data included.
 _ALIKE = ("h264", "hevc", "av1", "vp9", "vp8", "prores", "ffv1", "mjpeg", "dnxhd")
 _ERRORS = (av.FFmpegError, OSError)
+_REORDERED = 32  # ticks; more than any encoder holds frames back, at one tick a frame
 _KEY_PICTURE = 1  # FFmpeg's AV_PICTURE_TYPE_I
 _WANTS_APART = 1 << 6  # FFmpeg's AVFMT_GLOBALHEADER, of a container
 _HEADERS_APART = 1 << 22  # FFmpeg's AV_CODEC_FLAG_GLOBAL_HEADER
@@ -337,6 +338,7 @@ class VideoWriter(Writer):
         self._held: Frame | None = None
         self._durations: dict[int, int] = {}  # of frames in the encoder, by pts
         self._written = Written(time_base=self.detail.setup.time_base)
+        self._last_dts: int | None = None  # of the encoder's packets, in its ticks
         self._fields: Filter | None = None  # which alone can flag pictures as interlaced
         self._file: Y4mFile | None = None
         self._losses: list[str] = []  # that no plan foresaw, in words
@@ -547,7 +549,21 @@ class VideoWriter(Writer):
             packet.stream, packet.time_base = self._stream, self.detail.setup.time_base
             if packet.pts is not None and packet.pts in self._durations:
                 packet.duration = self._durations.pop(packet.pts)
+            self._mend_dts(packet)
             self._container.mux(packet)
+
+    def _mend_dts(self, packet: AnyPacket) -> None:
+        """Replace impossible decoding times (x265 on few frames); any increasing ones up to pts
+        do."""
+        written, before = self._written, self._last_dts
+        if packet.pts is None or packet.dts is None or written.first is None:
+            return
+        least = written.first - (written.end - written.first) - _REORDERED
+        possible = (before is None or packet.dts > before) and least <= packet.dts <= packet.pts
+        if not possible:
+            start = written.first - _REORDERED
+            packet.dts = min(start if before is None else max(before + 1, start), packet.pts)
+        self._last_dts = packet.dts
 
     def _failure(self, error: BaseException) -> OutputError:
         number = getattr(error, "errno", None)
