@@ -28,10 +28,7 @@ STRIP = 16  # rows that are counted together
 ENOUGH = 2_000_000  # pixels that are looked at, of two frames at least
 SURE = 6.0  # standard errors
 LEAST = 0.1 / 255  # a step below which no eye and no measure is sure
-# Of the excess: by how much the edges stand out of the next phase (where a pattern's period is near
-# the grid's, several phases do), the mean step within blocks, which a drawing of squares has none
-# of, and the median strip: squares in a part of the picture, as a face made unknown, are a drawing.
-ALONE, WITHIN, MOST_STRIPS = 0.5, 0.02, 0.5
+WITHIN = 0.02  # of the excess, that steps within blocks are at least: drawn squares have none
 
 
 def find_edges(lumas: Sequence[Luma]) -> float | None:
@@ -59,11 +56,9 @@ def _excess(lumas: Sequence[Luma]) -> float | None:
     apart = phases[:, best] - others.mean(1)
     error = float(apart.std(ddof=1)) / len(apart) ** 0.5
     mean = float(apart.mean())
-    if mean <= max(SURE * error, LEAST) or np.median(apart) < MOST_STRIPS * mean:
+    if mean <= max(SURE * error, LEAST):
         return None
-    halfway = (best + PERIOD // 2) % PERIOD  # transforms of half the size have edges there
-    alone = means[best] - np.delete(means, [best, halfway]).max()
-    return mean if alone > ALONE * mean and _within(lumas, best) > WITHIN * mean else None
+    return mean if _within(lumas, best) > WITHIN * mean else None
 
 
 def _within(lumas: Sequence[Luma], edges: int) -> float:
