@@ -190,7 +190,6 @@ def _in_full(frames: Sequence[Frame], layout: PlaneLayout, engine: Engine) -> No
     sure = confidence_of(
         model, found.spectrum, found.temporal, by_frame, clipped=found.black + found.white_rail,
         unsure=0.0 if opening.found is None else opening.found.unsure,
-        subsampled=layout.family is Family.YUV and any(layout.log2_chroma),
     )  # fmt: skip
     return replace(
         found, model=model, planes=opening.planes, by_frame=by_frame, confidence=sure,

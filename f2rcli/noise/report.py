@@ -20,7 +20,6 @@ FEW = 20_000  # samples
 FEWEST_FRAMES = 3  # that are compared
 PLAIN, COLOURED = 0.04, 0.07  # relative error of sigma where nothing speaks against it
 LIGHT = 0.15 / 255  # error of sigma that rounding and the scene's own change leave
-STRETCHED = 0.07  # error where chroma is stretched to luma's grid, and its noise made coarse
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,19 +214,16 @@ def confidence_of(
     *,
     clipped: float = 0.0,
     unsure: float = 0.0,
-    subsampled: bool = False,
 ) -> Confidence:
     """The confidence of a measurement. clipped: share of samples on the rails; unsure: the
-    estimate's own standard error, relative; subsampled: whether chroma is coarser than luma."""
+    estimate's own standard error, relative."""
     mean = sum(by_frame) / len(by_frame)
     spread = (sum((s - mean) ** 2 for s in by_frame) / max(len(by_frame) - 1, 1)) ** 0.5
     between = spread / max(mean, 1e-9) / len(by_frame) ** 0.5
     sigma = max(sum(model.sigma) / len(model.sigma), 1e-9)
-    counted = (2.25 / max(model.samples, 1)) ** 0.5  # the fine band's samples overlap
     coloured = spectrum is None or not spectrum.white
     parts = [
-        between, counted, COLOURED if coloured else PLAIN, LIGHT / sigma, 2 * unsure,
-        0.5 * clipped, STRETCHED if subsampled else 0.0,
+        between, COLOURED if coloured else PLAIN, LIGHT / sigma, 2 * unsure, 0.5 * clipped,
     ]  # fmt: skip
     doubts = {
         "only one frame could be measured": len(by_frame) < 2,
