@@ -220,20 +220,26 @@ def described(
     inner = _between(together)
     if not inner or min(pictures[0].luma.shape) < 2 * BLOCK:
         return None
-    seen = [_seen(pictures, place) for place in spread(inner, WINDOWS)]
-    found = NoiseMap.joined([one.found for one in seen])
+    places = spread(inner, WINDOWS)
+    flows = [_flows(pictures, place) for place in places]
+    maps = [estimate(_three(pictures, i), to) for i, to in zip(places, flows, strict=True)]
+    found = NoiseMap.joined(maps)
     clipped = _cut_off(found, pictures, ends=full_range)
     law = side_by_side(
         [p.line(dark=dark) if lines else p.law(clipped=clipped) for p in found.planes]
     )
-    by_frame = tuple(
-        fmean(p.law(clipped=clipped).sigma[0] for p in one.found.planes) for one in seen
-    )
-    apart = [_apart(pictures, one, law) for one in seen]
-    spectrum = spectrum_of(np.concatenate([one.patches() for one in apart]))
+    by_frame = tuple(fmean(p.law(clipped=clipped).sigma[0] for p in one.planes) for one in maps)
+    patches = [
+        Differences.of(_three(pictures, i), to, law).patches(one)
+        for i, to, one in zip(places, flows, maps, strict=True)
+    ]
+    spectrum = spectrum_of(np.concatenate(patches))
     temporal = UNSEEN
     if (pair := next((i for i in inner if i + 1 in inner), None)) is not None:
-        both = (_apart(pictures, _seen(pictures, i, soft=SOFT), law) for i in (pair, pair + 1))
+        both = (
+            Differences.of(_three(pictures, i), _flows(pictures, i, soft=SOFT), law)
+            for i in (pair, pair + 1)
+        )
         temporal = temporal_correlation(*both)
     black, rail = _rails(pictures)
     points = tuple(plane.points() for plane in found.planes)
@@ -242,27 +248,18 @@ def described(
     return NoiseReport(law, points, spectrum, temporal, black, rail, by_frame, len(pictures), sure)
 
 
-class Seen(NamedTuple):
-    """A frame by its place, with the flows into its neighbours, and its noise."""
-
-    place: int
-    flows: list[Flow]
-    found: NoiseMap
+def _three(pictures: Sequence[FramePlanes], place: int) -> list[FramePlanes]:
+    """A picture, the one before and the one after."""
+    return [pictures[i] for i in (place, place - 1, place + 1)]
 
 
-def _seen(pictures: Sequence[FramePlanes], place: int, soft: float = 0.0) -> Seen:
-    """soft: by how much lumas are blurred, so that motion does not follow a fixed pattern."""
-    shown = [pictures[i] for i in (place, place - 1, place + 1)]
-    lumas = [one.luma for one in shown]
+def _flows(pictures: Sequence[FramePlanes], place: int, soft: float = 0.0) -> list[Flow]:
+    """From a picture into both neighbours. soft: by how much lumas are blurred, so that motion does
+    not follow a fixed pattern."""
+    lumas = [one.luma for one in _three(pictures, place)]
     if soft:
         lumas = [np.asarray(cv2.GaussianBlur(one, (0, 0), soft), np.float32) for one in lumas]
-    flows = [DISFlow()(lumas[0], one) for one in lumas[1:]]
-    return Seen(place, flows, estimate(shown, flows))
-
-
-def _apart(pictures: Sequence[FramePlanes], seen: Seen, law: NoiseModel) -> Differences:
-    shown = [pictures[seen.place + i] for i in (0, -1, 1)]
-    return Differences.of(shown, seen.flows, seen.found, law)
+    return [DISFlow()(lumas[0], one) for one in lumas[1:]]
 
 
 def _rails(pictures: Sequence[FramePlanes]) -> tuple[float, float]:

@@ -135,11 +135,10 @@ class Differences(NamedTuple):
     after: Singles
     back: Flow  # (H, W, 2), into the frame before
     flat: Mask  # (H, W): smooth places away from black and white
-    noisy: Mask  # (H, W): those of them where noise is most of the difference
 
     @classmethod
     def of(
-        cls, frames: Sequence[FramePlanes], flows: Sequence[Flow], seen: NoiseMap, law: NoiseModel
+        cls, frames: Sequence[FramePlanes], flows: Sequence[Flow], law: NoiseModel
     ) -> "Differences":
         """frames: the frame, the one before and the one after, of channels on one grid."""
         centre = np.stack([whole(plane) for plane in frames[0].planes])
@@ -151,15 +150,15 @@ class Differences(NamedTuple):
             moved = np.stack([landing.fetched(plane) for plane in other.planes])
             apart.append((moved - centre) / np.maximum(level, 1e-4))  # keeps clean clips finite
         room = np.minimum(signal, 1 - signal).min(0) > 2 * level.max(0)
-        trusted = np.min([one.share[FULL] for one in seen.planes], 0) > MOSTLY
-        noisy = enlarged(np.asarray(trusted, np.float32), BLOCK) > 0
         flat = _flattest(signal.mean(0)) & room
         back = flows[0][: flat.shape[0], : flat.shape[1]]
-        return cls(apart[0], apart[1], back, flat, flat & noisy)
+        return cls(apart[0], apart[1], back, flat)
 
-    def patches(self) -> Singles:
-        """(P, C, SIZE, SIZE): the flattest of the difference to the frame after, of the variance of
-        one frame."""
+    def patches(self, seen: NoiseMap) -> Singles:
+        """(P, C, SIZE, SIZE): the flattest of the difference to the frame after where noise, the
+        frame's `seen`, is most of it; of the variance of one frame."""
+        trusted = np.min([one.share[FULL] for one in seen.planes], 0) > MOSTLY
+        noisy = self.flat & (enlarged(np.asarray(trusted, np.float32), BLOCK) > 0)
         count, height, width = self.after.shape
         if min(height, width) < SIZE:
             return np.zeros((0, count, SIZE, SIZE), np.float32)
@@ -167,7 +166,7 @@ class Differences(NamedTuple):
             np.lib.stride_tricks.sliding_window_view(one, (SIZE, SIZE), (-2, -1))[
                 ..., ::STRIDE, ::STRIDE, :, :
             ]
-            for one in (self.after, self.noisy)
+            for one in (self.after, noisy)
         )
         share = flat.mean((2, 3)).ravel()
         wanted = min(max(FEWEST_PATCHES, int(FLAT_SHARE * len(share))), MOST_PATCHES)
