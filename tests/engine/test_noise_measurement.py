@@ -83,7 +83,7 @@ def test_the_report_can_be_drawn(report: NoiseReport) -> None:
 
 
 def test_correlated_noise_is_called_coloured() -> None:
-    clip = smooth_clip()
+    clip = smooth_clip(4)
     noise = noise_like(clip)
     blurred = (
         noise + np.roll(noise, 1, -1) + np.roll(noise, 1, -2) + np.roll(noise, 1, (-1, -2))
@@ -97,7 +97,7 @@ def test_correlated_noise_is_called_coloured() -> None:
 
 
 def test_a_fixed_pattern_is_no_independent_noise() -> None:
-    clip = smooth_clip(7)
+    clip = smooth_clip(4)
     pattern = noise_like(clip[:1], 16, seed=5)
     found = measured(to_frames(clip + noise_like(clip, 12) + pattern))
     assert found is not None
