@@ -15,6 +15,7 @@ def test_what_is_left_out_is_there_and_so_is_what_stays_of_it(pytestconfig: pyte
     for group in tomllib.loads(conftest.SLOW.read_text(encoding="utf-8"))["left_out"]:
         stays = dict.fromkeys(group["whole"], ()) | group.get("stays", {})
         for name, cases in stays.items():
+            assert (conftest.SLOW.parent / name.partition("::")[0]).is_file(), name
             if name.partition("::")[0] in files:
                 assert name in found
                 assert found[name].issuperset(cases), name
