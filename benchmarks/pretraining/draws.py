@@ -1,17 +1,14 @@
-"""Samples with what the bundled networks make of them, and the windows that a stage learns from.
+"""Samples with noise, and the frames and windows of them that networks learn from.
 
-A draw is twelve frames of an excerpt in packed planes: clean, noisy, what is told of the noise, and
-what the bundled `full` networks, told the truth, make of single frames and of four centres. Three
-of four show the noise that the tests of quality have, on filmed excerpts, the others what
-`material.py` draws. A window is a centre with its neighbours on its grid, as the engine brings
-them there by the coarse network in training.
+A draw is twelve frames of an excerpt in packed planes: clean, noisy, and what is told of the noise.
+Three of four show the noise that the tests of quality have, on filmed excerpts, the others what
+`material.py` draws. A window is a centre with its neighbours on its grid, as the engine brings them
+there by a coarse network.
 """
 
 import copy
-import os
-import pickle
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,11 +34,13 @@ from f2rcli.noise.synthesis.law import Law
 from f2rcli.planes import LAYOUTS, ROTATION, Layout, gathered, pack, packing
 from f2rcli.window import window_at
 
-SIDE, FRAMES = 128, 12  # of a draw: pixels, frames
-CENTRES = (3, 5, 7, 9)  # of windows made of a draw
-LENGTH, LONG = 5, 7  # frames of a window; of those that targets are made with
+SIDE, FRAMES = 160, 12  # of a draw: pixels, frames
+CENTRES = range(3, 9)  # of windows made of a draw
 HELD_OUT_EVERY, TAKES = 9, 5  # clips; samples of each kind that is held out
-SHARES = {"rgb": 0.5, "420": 0.34, "444": 0.04, "422": 0.04, "gray": 0.08}
+SHARES = {"rgb": 0.45, "420": 0.34, "444": 0.04, "422": 0.04, "gray": 0.13}
+DIM = 0.12  # of films are darkened, a half of them with shot noise ...
+DARKEST, MOST_GAIN = 0.03, 0.06  # ... down to a photon a pixel
+ROOM = 0.5  # of gray draws have room below black, as a camera's offset leaves it
 OF_MATERIAL = 0.25  # of the draws are `material.py`'s
 OWN = 0.3  # of the others in RGB have noise that channels share, in 4:2:0 noise of its planes' own
 # The other draws' noise: shares, and from where to where sigma (of 255) is drawn log-uniformly; in
@@ -49,7 +48,6 @@ OWN = 0.3  # of the others in RGB have noise that channels share, in 4:2:0 noise
 KINDS = {"white": 0.5, "shot": 0.14, "coarse": 0.22, "coded": 0.14}
 SIGMA = {"white": (1, 60), "coarse": (4, 45), "coded": (4, 45)}
 STRONG = {"white": 20, "coarse": 15, "coded": 15}
-HEAVY = 14 / 255  # noise that another set may teach, see `drawn`
 HELD_OUT = {  # kinds that are held out: law, whether x264 comes after
     "g1": (Law(0, 1 / 255), False), "g3": (Law(0, 3 / 255), False),
     "g5": (Law(0, 5 / 255), False), "g10": (Law(0, 10 / 255), False),
@@ -59,7 +57,7 @@ HELD_OUT = {  # kinds that are held out: law, whether x264 comes after
 }  # fmt: skip
 
 Floats = NDArray[np.float32]
-Draw = dict[str, Any]  # arrays in float16, and the layout's name
+Draw = dict[str, Any]  # arrays, and the layout's name
 
 
 def runner() -> Runner:
@@ -90,9 +88,12 @@ class Draws:
         clean = np.clip(self.material.film(rng)[0], 0, 1).astype(np.float32)
         if rng.random() < self.small:
             clean = flown_through(clean, rng)
-        kind = str(rng.choice([*KINDS], p=[*KINDS.values()]))
+        kind, most = str(rng.choice([*KINDS], p=[*KINDS.values()])), 0.03
+        if rng.random() < DIM:
+            clean = clean * np.float32(log_uniform(rng, DARKEST, 0.7))
+            kind, most = "shot" if rng.random() < 0.5 else kind, MOST_GAIN
         if kind == "shot":
-            law = Law(log_uniform(rng, 0.001, 0.03), rng.uniform(0.5, 10) / 255)
+            law = Law(log_uniform(rng, 0.001, most), rng.uniform(0.5, 10) / 255)
         else:
             low, high = SIGMA[kind]
             sigma = log_uniform(rng, STRONG[kind] if rng.random() < 0.5 else low, high)
@@ -101,6 +102,8 @@ class Draws:
         name = "420" if codec else name
         if name == "420" and codec is None and rng.random() < OWN:
             return in_planes(clean, law, rng)
+        if name == "gray" and rng.random() < ROOM:
+            return unlimited(clean, law, rng)
         loud = None
         if rng.random() < BARS_SHARE:
             clean, loud = letterboxed(clean, None, rng)
@@ -207,7 +210,17 @@ def in_planes(clean: Floats, law: Law, rng: np.random.Generator) -> Sample:
     return Sample(layout, *parts, "film", "white", 2.0)
 
 
-# What the bundled networks make of it -------------------------------------------------------------
+def unlimited(clean: Floats, law: Law, rng: np.random.Generator) -> Sample:
+    """A gray sample whose noise no end of a range cuts off, nor any code rounds."""
+    layout = layout_of("gray", np.random.default_rng(0))
+    truth = planes_of(clean, layout)
+    noise = np.stack([law.sample((*one.shape, 1), rng, np.float32)[..., 0] for one in truth[0]])
+    level = np.sqrt(law.gain * truth[0] + law.read**2).astype(np.float32)
+    noisy, none = (truth[0] + noise * level).astype(np.float32), np.zeros_like(truth[0])
+    return Sample(layout, (truth[0],), (noisy,), (level,), (none,), (truth[0],), "film", "white", 2)
+
+
+# What networks learn from -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,40 +275,25 @@ def followed(method: F2R, draw: Draw) -> tuple[list[Any], list[Any], list[Any]]:
     )
 
 
-def drawn(sample: Sample, networks: Networks, heavy: Networks | None = None) -> Draw:
-    """A sample as stored: clean, noisy, told and single (T, ..), target (centres, C, h, w).
-    heavy: networks that make the targets where noise is strong and no codec came after it."""
+def drawn(sample: Sample) -> Draw:
+    """A sample in packed planes: clean, noisy, told, (T, ..) each, and the layout's name."""
     layout = packing(sample.layout)
-    draw: Draw = {
-        "clean": np.asarray(pack(layout, [*sample.clean])),
-        "noisy": np.asarray(pack(layout, [*sample.noisy])), "told": told_maps(sample, layout),
+    return {
+        "clean": np.asarray(pack(layout, [*sample.clean])), "told": told_maps(sample, layout),
+        "noisy": np.asarray(pack(layout, [*sample.noisy])), "layout": layout.name,
     }  # fmt: skip
-    method = F2R(networks, runner(), layout, LONG)
-    known, frames, memories = followed(method, draw)
-    draw["single"] = np.stack([frame.coarse[0].numpy() for frame in frames])
-    noise, errors = np.split(draw["told"], 2, 1)
-    if heavy is not None and not errors.any() and np.square(noise).mean() > HEAVY**2:
-        method = F2R(heavy, runner(), layout, LONG)
-        known, frames, memories = followed(method, draw)
-    targets = []
-    for centre in CENTRES:
-        window = window_at(frames, centre, LONG)
-        method.memory = memories[window.before[0].index]
-        targets.append(method.restore(window, known[centre]).refined[0].numpy())
-    draw["target"] = np.stack(targets)
-    return {**{k: v.astype(np.float16) for k, v in draw.items()}, "layout": layout.name}
 
 
-def windows(draw: Draw, networks: Networks) -> list[Draw]:
-    """The windows of a draw by the coarse network in training: its centre `single`; neighbours'
-    noisy and coarse pictures on its grid, `near` and `nearby`, with confidence and worth."""
+def windows(draw: Draw, networks: Networks, length: int) -> list[Draw]:
+    """The windows of a draw: centres clean, noisy, told and, by a coarse network, `single`; their
+    neighbours' noisy and coarse pictures on their grid, `near` and `nearby` (N, ..), with
+    confidence and worth (N, 1, ..)."""
     layout = LAYOUTS[draw["layout"]]
-    method = F2R(networks, runner(), layout, LENGTH)
-    wide = {key: draw[key].astype(np.float32) for key in ("noisy", "told")}
-    known, frames, memories = followed(method, wide)
+    method = F2R(networks, runner(), layout, length)
+    known, frames, memories = followed(method, draw)
     made = []
-    for number, centre in enumerate(CENTRES):
-        window = window_at(frames, centre, LENGTH)
+    for centre in CENTRES:
+        window = window_at(frames, centre, length)
         method.memory = memories[window.before[0].index]
         following = method.follow(window, known[centre])
         assert following is not None
@@ -309,45 +307,13 @@ def windows(draw: Draw, networks: Networks) -> list[Draw]:
             "confidence": seen.confidence, "worth": seen.worth,
         }  # fmt: skip
         one = {key: draw[key][centre] for key in ("clean", "noisy", "told")}
-        one |= {key: value[0].numpy().astype(np.float16) for key, value in found.items()}
-        made.append({**one, "target": draw["target"][number], "layout": draw["layout"]})
+        made.append(one | {key: value[0].numpy() for key, value in found.items()})
     return made
 
 
-# On disk ------------------------------------------------------------------------------------------
-
-
-def keep(path: Path, value: Any) -> None:
-    """Write in whole or not at all."""
-    part = path.with_suffix(".part")
-    part.write_bytes(pickle.dumps(value))
-    os.replace(part, path)
-
-
-def kept(path: Path) -> Any:
-    """What `keep` wrote; of the folder of one's own run alone, as pickles run what they hold."""
-    return pickle.loads(path.read_bytes())  # noqa: S301
-
-
-def stored(folder: Path, several: Iterator[Draw] | Sequence[Draw]) -> None:
-    """Write arrays of windows as files, one per layout and field, that are read as they are needed:
-    two stages that learn at once share them in memory."""
-    by_layout: dict[str, list[Draw]] = {}
-    for one in several:
-        by_layout.setdefault(one["layout"], []).append(one)
-    folder.mkdir(exist_ok=True)
-    for name, every in by_layout.items():
-        for field in every[0].keys() - {"layout"}:
-            np.save(folder / f"{name}.{field}.npy", np.stack([one[field] for one in every]))
-
-
-def mapped(folder: Path) -> dict[str, dict[str, NDArray[np.float16]]]:
-    """Layout -> field -> what `stored` wrote."""
-    found: dict[str, dict[str, NDArray[np.float16]]] = {}
-    for path in sorted(folder.glob("*.npy")):
-        name, field, _ = path.name.split(".")
-        found.setdefault(name, {})[field] = np.load(path, mmap_mode="r")
-    return found
+def frames_of(draw: Draw) -> list[Draw]:
+    """The single frames of a draw."""
+    return [{key: draw[key][i] for key in ("clean", "noisy", "told")} for i in range(FRAMES)]
 
 
 cv2.setNumThreads(1)

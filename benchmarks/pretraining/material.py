@@ -197,7 +197,7 @@ class Material:
             stack = drifting(stack, room, rng)
         if rng.random() < 0.5:
             stack = stack[:, :, ::-1]
-        if rng.random() < 0.1:
+        if rng.random() < 0.15:
             stack = recolour(stack, rng)
         return np.ascontiguousarray(stack), reduced
 
@@ -290,14 +290,17 @@ def relit(pictures: Pictures, rng: Rng) -> Pictures:
 
 
 def recolour(picture: Pictures, rng: Rng) -> Pictures:
-    """Swap channels and strengthen colours of (..., H, W, C).
+    """Swap channels and strengthen colours of (..., H, W, C), as far as the range goes.
 
     Camera footage alone teaches that strong, abrupt colour is noise, which graphics and stage
-    light are not.
+    light are not. Cut off at the ends of the range it would teach that strong colour lies there.
     """
     swapped = picture[..., rng.permutation(picture.shape[-1])]
     gray = swapped.mean(-1, keepdims=True)
-    strengthened = gray + np.float32(rng.uniform(1.0, 3.0)) * (swapped - gray)
+    apart = swapped - gray
+    room = np.where(apart > 0, 1 - gray, gray) / np.maximum(np.abs(apart), 1e-3)
+    most = max(float(np.quantile(room[..., ::4, ::4, :], 0.02)), 1.0)
+    strengthened = gray + np.float32(min(rng.uniform(1.0, 4.0), most)) * apart
     return np.clip(strengthened, 0, 1).astype(np.float32)
 
 

@@ -1,31 +1,34 @@
 """Training of F2R's networks on packed planes: one set for every layout and kind of noise.
 
-    python benchmarks/pretraining/train.py draw CLIPS WORK --count 1300 [--part 0/2] [--seed 7]
-        [--heavy WEIGHTS.safetensors] [--small SHARE]
-    python benchmarks/pretraining/train.py coarse WORK lite|full --minutes 20
-    python benchmarks/pretraining/train.py windows WORK lite|full
-    python benchmarks/pretraining/train.py fuse WORK lite|full --minutes 48 [--rate 8e-4]
+    python benchmarks/pretraining/train.py coarse CLIPS WORK lite|full --minutes 2 [--workers 7]
+    python benchmarks/pretraining/train.py fuse CLIPS WORK lite|full --minutes 8 [--rate 1.5e-3]
+        [--batch 64] [--seed 7] [--small SHARE] [--most GB]
+    python benchmarks/pretraining/train.py look CLIPS WORK lite|full
     python benchmarks/pretraining/train.py export WORK lite|full OUT.safetensors
 
-Draws are stored with what the bundled networks make of them (draws.py; 4 GB for 1,300). The coarse
-network learns first; windows are then made by it, or by the bundled one where none has learnt, and
-anchor and refiner of either size learn on these. Each begins from the bundled set, half of the
-target is the bundled `full` networks' result (where noise is strong, that of the set after --heavy)
-wherever this is any good, and CPU minutes set a cosine of the learning rate. WORK/NAME.pt is
-written every four CPU-minutes, and the same command goes on from it; WORK/log.txt is the curve:
-decibels on excerpts of clips that are held out, by kind of noise and layout, and (in brackets)
-beside those networks.
+Workers draw samples (draws.py) for as long as networks learn, and what they made last lies in rings
+on the device, a GPU where there is one: nothing is seen more often than it takes to be replaced.
+The coarse network learns first; anchor and refiner learn on windows that are made by it, or by the
+bundled one where none has learnt. Each begins from the bundled set. Minutes of the clock set a
+cosine of the learning rate. WORK/NAME.pt is written every minute, and the same command goes on from
+it. `look` says, in decibels on excerpts of clips that are held out, by kind of noise and layout,
+how good a set is and (in brackets) how far ahead of the bundled one.
 """
 
 import argparse
 import copy
+import itertools
 import math
+import multiprocessing
 import os
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -36,107 +39,214 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from draws import CENTRES, FRAMES, Draw, Draws, bundled, drawn, keep, kept, mapped, stored, windows
+from draws import SHARES, Draw, Draws, bundled, drawn, frames_of, windows
 
 from f2rcli import weights
 from f2rcli.engine.device import LARGE, bf16_serves
 from f2rcli.models.layers import channels_last
-from f2rcli.models.planar import CONFIGS, CentreFrame, CoarseNet, Neighbours, Networks
-from f2rcli.planes import LAYOUTS, Layout, gathered, spread
+from f2rcli.models.planar import CentreFrame, Neighbours, Networks
+from f2rcli.planes import LAYOUTS, Layout
 from f2rcli.training.muon import Muon
 
-PICTURES = ("clean", "noisy", "single", "target", "near", "nearby")
-COARSE_BATCH, BATCH = 16, 8
-TEACH = 0.5  # of the target is the bundled networks' result ...
-POOR = 0.7  # ... unless it leaves more of the input's squared error than this
+LENGTHS = {"lite": 5, "full": 7}  # frames of a window
+PICTURES = ("clean", "noisy", "single", "near", "nearby")
+NEIGHBOURS = ("near", "nearby", "confidence", "worth")
 BLIND, LATTICE = 0.3, 8.0  # of the anchor's loss; of errors with the period of cells, see `cost`
 CHROMA = 0.3  # of the loss of Y'CbCr pictures
 SPREAD = 0.1  # of the log of the strengths that networks are told
 TOGETHER = 0.6  # of coded samples are told noise or errors alone, as the engine tells them
 SHORT = 0.06  # of windows lose some neighbours, as in short shots
-WARM, LEAST_RATE = 100, 0.02  # steps; of the peak, at the end of the cosine
+WARM, LEAST_RATE = 200, 0.02  # steps; of the peak, at the end of the cosine
 # Windows whose noise is stronger are drawn so many times as often: (sigma, times). Without it all
 # gained 0.3 to 1 dB on light noise and lost as much at sigma 50.
 HEAVIER = ((14 / 255, 1.5), (28 / 255, 1.5))
 LEAST_ERROR = 1.7e-6  # mean square of a third of an 8-bit code: better is not seen
-CHECK = 240.0  # CPU-s between looks at held-out excerpts
+CHECK = 60.0  # seconds between checkpoints
+AHEAD = 12  # files that wait before workers do
 
 Batch = dict[str, Tensor]
-Rng = np.random.Generator
+Parts = tuple[tuple[str, int, int], ...]  # name, neighbours (0: none), channels
+
+
+# Samples on their way to the device --------------------------------------------------------------
+
+
+def parts_of(layout: Layout, coarse: bool, length: int) -> Parts:
+    """What a sample of a layout is made of, in this order, along its channels."""
+    colours, maps, several = layout.channels, 2 * len(layout.planes), length - 1
+    alone = (("clean", 0, colours), ("noisy", 0, colours), ("told", 0, maps))
+    if coarse:
+        return alone
+    near = (("near", several, colours), ("nearby", several, colours))
+    rated = (("confidence", several, 1), ("worth", several, 1))
+    return (*alone, ("single", 0, colours), *near, *rated)
+
+
+def worker(
+    samples: Draws, folder: Path, place: int, step: int, length: int, coarse: Any | None
+) -> None:
+    """Draw every `step`th sample and leave it in a folder. coarse: the networks that make windows
+    of it; None: its single frames."""
+    torch.set_num_threads(1)
+    os.nice(5)
+    for number in itertools.count(place, step):
+        while len(os.listdir(folder)) > AHEAD:
+            time.sleep(0.05)
+        with torch.inference_mode():
+            draw = drawn(samples[number])
+            made = frames_of(draw) if coarse is None else windows(draw, coarse, length)
+        layout = LAYOUTS[draw["layout"]]
+        rows = [joined(one, parts_of(layout, coarse is None, length)) for one in made]
+        path = folder / f"{number:07d}.{layout.name}.part"
+        with path.open("wb") as file:
+            np.save(file, np.stack(rows))
+        path.rename(path.with_suffix(".npy"))
+
+
+def joined(one: Draw, parts: Parts) -> NDArray[np.float16]:
+    """A sample's parts one after another: (K, h, w)."""
+    shape = one["clean"].shape[-2:]
+    every = [np.asarray(one[name], np.float16).reshape(-1, *shape) for name, *_ in parts]
+    return np.concatenate(every)
+
+
+class Rings:
+    """The newest samples of every layout, on the device."""
+
+    def __init__(self, device: torch.device, most: int) -> None:
+        """most: bytes they may take in all."""
+        self.device, self.most = device, most
+        self.samples: dict[str, Tensor] = {}  # (count, K, h, w) float16
+        self.odds: dict[str, Tensor] = {}  # (count,) of being drawn; 0 where nothing is yet
+        self.written = dict.fromkeys(LAYOUTS, 0)
+
+    def put(self, name: str, found: Tensor, maps: slice) -> None:
+        """New samples in the place of the oldest. maps: the channels of what is told."""
+        if name not in self.samples:
+            size = 2 * math.prod(found.shape[1:])
+            share = SHARES[name.removeprefix("yuv")] / sum(SHARES.values())
+            count = max(int(share * self.most / size), 2 * len(found))
+            self.samples[name] = found.new_zeros((count, *found.shape[1:]))
+            self.odds[name] = torch.zeros(count, device=self.device)
+        ring = self.samples[name]
+        places = torch.arange(self.written[name], self.written[name] + len(found)) % len(ring)
+        level = found[:, maps].float().square().sum(1).mean((1, 2)).sqrt()
+        odds = torch.ones_like(level)
+        for least, times in HEAVIER:
+            odds = torch.where(level > least, times * odds, odds)
+        places = places.to(self.device)
+        ring[places] = found
+        self.odds[name][places] = odds
+        self.written[name] += len(found)
+
+    def batch(self, rng: np.random.Generator, count: int) -> tuple[Layout, Tensor]:
+        """Samples of one layout, (count, K, h, w)."""
+        there = [name for name in self.samples if self.written[name] >= count]
+        shares = np.array([SHARES[name.removeprefix("yuv")] for name in there])
+        name = there[rng.choice(len(there), p=shares / shares.sum())]
+        chosen = torch.multinomial(self.odds[name], count, replacement=True)
+        return LAYOUTS[name], self.samples[name][chosen].float()
+
+
+def fill(rings: Rings, folder: Path, done: Event) -> None:
+    """Move what workers leave in a folder to the device, until all is done."""
+    while not done.is_set():
+        found = sorted(folder.glob("*.npy"))
+        for path in found:
+            name = path.name.split(".")[1]
+            values = torch.from_numpy(np.load(path)).to(rings.device)
+            layout = LAYOUTS[name]
+            begin = 2 * layout.channels
+            rings.put(name, values, slice(begin, begin + 2 * len(layout.planes)))
+            path.unlink()
+        if not found:
+            time.sleep(0.02)
 
 
 # Batches -----------------------------------------------------------------------------------------
 
 
-def turned(layout: Layout, code: int, key: str, values: NDArray[Any]) -> NDArray[Any]:
-    """An array of a window flipped and, where the layout allows it, transposed; code: 0..7."""
-
-    def plane(x: Any) -> Any:
-        x = x[..., ::-1] if code & 1 else x
-        x = x[..., ::-1, :] if code & 2 else x
-        return np.swapaxes(x, -1, -2) if code & 4 and layout.name != "yuv422" else x
-
-    if key in PICTURES:
-        values = gathered(layout, [plane(one) for one in spread(layout, values)])
-    else:
-        values = plane(values)
-    return np.asarray(values, np.float32)
+def order_of(layout: Layout, code: int) -> list[int]:
+    """Where the channels of a packed picture come from that is turned; code: see `turned`."""
+    order = []
+    for part, (rows, columns) in zip(layout.slices, layout.planes, strict=True):
+        places = np.arange(part.start, part.stop).reshape(rows, columns)
+        places = places[:, ::-1] if code & 1 else places
+        places = places[::-1] if code & 2 else places
+        order += (places.T if code & 4 else places).ravel().tolist()
+    return order
 
 
-def batched(layout: Layout, several: Sequence[Draw], rng: Rng | None) -> Batch:
-    """Windows or single frames of one layout. With a generator they are turned, and what is told of
-    noise is a little wrong, as it is when it is measured."""
-    codes = [0 if rng is None else int(rng.integers(8)) for _ in several]
-    batch = {
-        key: torch.from_numpy(
-            np.stack([turned(layout, c, key, w[key]) for w, c in zip(several, codes, strict=True)])
-        )
-        for key in several[0]
+def turned(layout: Layout, samples: Tensor, parts: Parts, code: int) -> Tensor:
+    """Samples (B, K, h, w) flipped along columns (1) and rows (2) and, where the layout allows it,
+    transposed (4)."""
+    if layout.name == "yuv422":
+        code &= 3
+    axes = [axis for axis, bit in ((-1, 1), (-2, 2)) if code & bit]
+    samples = samples[:, places_of(layout, parts, code, samples.device)].flip(axes)
+    return samples.mT.contiguous() if code & 4 else samples
+
+
+@cache
+def places_of(layout: Layout, parts: Parts, code: int, device: torch.device) -> Tensor:
+    """Where all channels of samples that are turned come from: (K,)."""
+    order, begin = [], 0
+    for name, several, channels in parts:
+        for _ in range(max(several, 1)):
+            own = order_of(layout, code) if name in PICTURES else range(channels)
+            order += [begin + place for place in own]
+            begin += channels
+    return torch.tensor(order, device=device)
+
+
+def split(samples: Tensor, parts: Parts) -> Batch:
+    """Samples' parts by name: (B, C, h, w), those of neighbours (B, N, C, h, w)."""
+    several = samples.split([max(n, 1) * channels for _, n, channels in parts], 1)
+    return {
+        name: part.unflatten(1, (n, channels)) if n else part
+        for (name, n, channels), part in zip(parts, several, strict=True)
     }
-    if rng is None:
-        return batch
+
+
+def disturbed(batch: Batch) -> Batch:
+    """What is told of noise a little wrong, as it is when it is measured; codec's errors told as
+    noise or the other way round, as the engine tells them; and some neighbours missing."""
     told = batch["told"]
-    wrong = np.exp(rng.normal(0, SPREAD, (*told.shape[:2], 1, 1)))
-    told *= torch.from_numpy(wrong.astype(np.float32))
-    for place, maps in enumerate(told):
-        noise, errors = maps.chunk(2)
-        if errors.max() > 0 and rng.random() < TOGETHER:
-            both, none = (noise.square() + errors.square()).sqrt(), torch.zeros_like(noise)
-            louder = errors.square().mean() > noise.square().mean()
-            told[place] = torch.cat([none, both] if louder else [both, none])
-        if "confidence" in batch and rng.random() < SHORT:
-            batch["confidence"][place, rng.permutation(4)[: rng.integers(1, 4)]] = 0
+    told = told * torch.exp(SPREAD * torch.randn(*told.shape[:2], 1, 1, device=told.device))
+    noise, errors = told.chunk(2, 1)
+    both, none = (noise.square() + errors.square()).sqrt(), torch.zeros_like(noise)
+    axes = (1, 2, 3)
+    louder = errors.square().mean(axes) > noise.square().mean(axes)
+    joint = torch.where(
+        louder.view(-1, 1, 1, 1), torch.cat([none, both], 1), torch.cat([both, none], 1)
+    )
+    there = (errors.amax(axes) > 0) & (torch.rand(len(told), device=told.device) < TOGETHER)
+    batch = batch | {"told": torch.where(there.view(-1, 1, 1, 1), joint, told)}
+    if "confidence" in batch:
+        sure = batch["confidence"]
+        count, several = sure.shape[:2]
+        ranks = torch.rand(count, several, device=told.device).argsort(1)
+        lost = torch.randint(1, several, (count, 1), device=told.device)
+        lost = lost * (torch.rand(count, 1, device=told.device) < SHORT)
+        batch["confidence"] = sure * (ranks >= lost).view(count, several, 1, 1, 1)
     return batch
-
-
-def aim(layout: Layout, batch: Batch, theirs: str) -> Tensor:
-    """What is learnt: the clean picture, drawn half-way to the bundled networks' where that is any
-    good; but not in chroma of Y'CbCr, of whose faint noise they leave too much."""
-    clean, given = batch["clean"], batch[theirs]
-    left, before = (mean_of((one - clean).square()) for one in (given, batch["noisy"]))
-    share = (TEACH * (left < POOR * before).float()).view(-1, 1, 1, 1).expand_as(clean).clone()
-    if layout.name.startswith("yuv"):
-        share[:, layout.slices[0].stop :] = 0
-    return torch.lerp(clean, given, share)
 
 
 def mean_of(power: Tensor) -> Tensor:
     return power.mean((1, 2, 3))
 
 
-def cost(
-    layout: Layout, estimate: Tensor, target: Tensor, batch: Batch, lattice: float = 0.0
-) -> Tensor:
+def cost(layout: Layout, estimate: Tensor, batch: Batch, lattice: float = 0.0) -> Tensor:
     """Mean over pictures (B, C, h, w) of half the log of each one's squared error beside its
     input's own; of Y'CbCr, luma's and chroma's apart. lattice: how much more errors count that
     repeat from cell to cell of 2x2 pixels."""
     before = (batch["noisy"] - batch["clean"]).square()
-    apart = estimate.float() - target
+    apart = estimate.float() - batch["clean"]
     parts = [(slice(None), 1.0)]
     if layout.name.startswith("yuv"):
         luma = layout.slices[0]
         parts = [(luma, 1 - CHROMA), (slice(luma.stop, None), CHROMA)]
-    total = torch.zeros(())
+    total = torch.zeros((), device=apart.device)
     for part, share in parts:
         error = mean_of(apart[:, part].square())
         if lattice and not part.start:
@@ -147,218 +257,199 @@ def cost(
     return total
 
 
-def autocast() -> torch.autocast:
-    return torch.autocast("cpu", torch.bfloat16, enabled=bf16_serves(LARGE))
+def autocast(device: torch.device) -> torch.autocast:
+    lower = device.type == "cuda" or bf16_serves(LARGE)
+    return torch.autocast(device.type, torch.bfloat16, enabled=lower)
 
 
 # Stages ------------------------------------------------------------------------------------------
 
 
-class CoarseStage:
-    """The coarse network, on single frames of the draws."""
-
-    def __init__(self, work: Path, size: str) -> None:
-        self.network = bundled(size).train().coarse
-        self.draws: dict[str, list[Draw]] = {}
-        for path in sorted((work / "draws").glob("*.pkl")):
-            draw = kept(path)
-            self.draws.setdefault(draw.pop("layout"), []).append(draw)
-        self.held = kept(work / "held.pkl")
-
-    def loss(self, rng: Rng) -> Tensor:
-        name = layout_by_share(self.draws, rng)
-        layout, draws = LAYOUTS[name], self.draws[name]
-        frames = [frame(draws[i], rng) for i in rng.choice(len(draws), COARSE_BATCH)]
-        batch = batched(layout, frames, rng)
-        with autocast():
-            found = self.network(layout, batch["noisy"], batch["told"])
-        return cost(layout, found, aim(layout, batch, "single"), batch)
-
-    def look(self, network: nn.Module) -> list[tuple[str, float, float]]:
-        """Kind, dB, and dB beside the bundled networks, of every held-out draw."""
-        rows = []
-        for kind, draw in self.held:
-            frames = [frame(draw, place=place) for place in CENTRES]
-            batch = batched(LAYOUTS[draw["layout"]], frames, None)
-            found = network(LAYOUTS[draw["layout"]], batch["noisy"], batch["told"])
-            rows.append((kind, *beside(found, batch["single"], batch["clean"])))
-        return rows
+def coarse_loss(network: Any, layout: Layout, batch: Batch) -> Tensor:
+    """The coarse network's, on single frames."""
+    return cost(layout, network["coarse"](layout, batch["noisy"], batch["told"]), batch, LATTICE)
 
 
-def frame(draw: Draw, rng: Rng | None = None, place: int = 0) -> Draw:
-    """A single frame of a draw, anyone with a generator."""
-    place = place if rng is None else int(rng.integers(FRAMES))
-    return {key: draw[key][place] for key in ("clean", "noisy", "single", "told")}
-
-
-class FusionStage:
-    """Anchor and refiner, on stored windows."""
-
-    def __init__(self, work: Path, size: str) -> None:
-        networks = bundled(size).train()
-        self.network = nn.ModuleDict({"anchor": networks.anchor, "refiner": networks.refiner})
-        self.windows = mapped(work / f"windows_{size}")
-        self.odds = {}
-        for name, fields in self.windows.items():
-            told = fields["told"].astype(np.float32)
-            level = np.sqrt(np.square(told).sum(1).mean((1, 2)))
-            odds = np.prod([np.where(level > least, k, 1.0) for least, k in HEAVIER], axis=0)
-            self.odds[name] = odds / odds.sum()
-        held = kept(work / f"held_windows_{size}.pkl")
-        self.held = [(kind, one) for kind, several in held for one in several]
-
-    def loss(self, rng: Rng) -> Tensor:
-        name = layout_by_share({n: f["clean"] for n, f in self.windows.items()}, rng)
-        layout, fields = LAYOUTS[name], self.windows[name]
-        chosen = rng.choice(len(fields["clean"]), BATCH, p=self.odds[name])
-        some = [{key: value[i] for key, value in fields.items()} for i in chosen]
-        batch = batched(layout, some, rng)
-        with autocast():
-            strict, anchor, refined = fused(self.network, layout, batch)
-        blind = sum(cost(layout, one, batch["clean"], batch) for one in (strict, anchor))
-        return cost(layout, refined, aim(layout, batch, "target"), batch, LATTICE) + BLIND * blind
-
-    def look(self, network: nn.Module) -> list[tuple[str, float, float]]:
-        rows = []
-        for kind, window in self.held:
-            layout = LAYOUTS[window["layout"]]
-            batch = batched(layout, [{k: v for k, v in window.items() if k != "layout"}], None)
-            refined = fused(network, layout, batch)[2]
-            rows.append((kind, *beside(refined, batch["target"], batch["clean"])))
-        return rows
+def fusion_loss(network: Any, layout: Layout, batch: Batch) -> Tensor:
+    """Anchor's and refiner's, on windows."""
+    strict, anchor, refined = fused(network, layout, batch)
+    blind = sum(cost(layout, one, batch) for one in (strict, anchor))
+    return cost(layout, refined, batch, LATTICE) + BLIND * blind
 
 
 def fused(network: Any, layout: Layout, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     """Strict and guided anchor, and the refined centre. Gradients stop at the anchor."""
-    near = Neighbours(*(batch[key] for key in ("near", "nearby", "confidence", "worth")))
+    near = Neighbours(*(batch[key] for key in NEIGHBOURS))
     anchor = network["anchor"](layout, near, batch["told"])
     centre = CentreFrame(batch["noisy"], batch["single"])
     refined = network["refiner"](layout, centre, batch["told"], anchor.detached(), near)
     return anchor.strict, anchor.given(batch["single"]), refined
 
 
-def layout_by_share(several: dict[str, Any], rng: Rng) -> str:
-    counts = np.array([len(one) for one in several.values()])
-    return [*several][rng.choice(len(counts), p=counts / counts.sum())]
+class Learner:
+    """Networks in training, with the running mean of their weights, and how far they are."""
 
+    def __init__(self, network: nn.ModuleDict, path: Path, device: torch.device) -> None:
+        self.network, self.path = channels_last(network.train().to(device)), path
+        self.parameters = list(network.parameters())
+        self.mean = [p.detach().clone() for p in self.parameters]
+        self.optimiser, self.step, self.spent = Muon(self.parameters), 0, 0.0
+        if path.exists():
+            state = torch.load(path, weights_only=True, map_location=device)
+            self.step, self.spent, self.mean = state["step"], state["spent"], state["mean"]
+            self.optimiser.load_state_dict(state["optimiser"])
+            with torch.no_grad():
+                torch._foreach_copy_(self.parameters, state["weights"])
 
-def beside(found: Tensor, theirs: Tensor, clean: Tensor) -> tuple[float, float]:
-    """dB of a result, and how far it is ahead of another."""
-    own, other = (
-        float((-10 * torch.log10(mean_of((one.float() - clean).square()) + 1e-8)).mean())
-        for one in (found, theirs)
-    )
-    return own, own - other
-
-
-def train(stage: CoarseStage | FusionStage, path: Path, minutes: float, rate: float) -> None:
-    """Up to so many CPU minutes, over which the learning rate falls along a cosine."""
-    parameters = list(stage.network.parameters())
-    channels_last(stage.network)
-    mean = [p.detach().clone() for p in parameters]
-    optimiser, step, spent = Muon(parameters, lr=rate), 0, 0.0
-    if path.exists():
-        state = torch.load(path, weights_only=True)
-        step, spent, mean = state["step"], state["spent"], state["mean"]
-        optimiser.load_state_dict(state["optimiser"])
-        with torch.no_grad():
-            for own, value in zip(parameters, state["weights"], strict=True):
-                own.copy_(value)
-    marked = -math.inf if not step else spent
-    while True:
-        if spent - marked > CHECK or spent >= 60 * minutes:
-            report(stage, averaged(stage.network, mean), path, f"step {step} cpu {spent:.0f}")
-            own = [p.detach() for p in parameters]
-            torch.save(
-                {"step": step, "spent": spent, "mean": mean, "weights": own,
-                 "optimiser": optimiser.state_dict()},
-                path.with_suffix(".part"),
-            )  # fmt: skip
-            path.with_suffix(".part").replace(path)
-            marked = spent
-            if spent >= 60 * minutes:
-                return
-        begun = time.process_time()
-        falling = 0.5 * (1 + math.cos(math.pi * min(1.0, spent / (60 * minutes))))
-        now = rate * min(1.0, (step + 1) / WARM) * (LEAST_RATE + (1 - LEAST_RATE) * falling)
-        for group in optimiser.param_groups:
-            group["lr"] = now
-        loss = stage.loss(np.random.default_rng((5, step)))
-        optimiser.zero_grad()
+    def learn(self, loss: Tensor, rate: float) -> None:
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate * min(1.0, (self.step + 1) / WARM)
+        self.optimiser.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
-        step += 1
+        nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimiser.step()
+        self.step += 1
         with torch.no_grad():
-            torch._foreach_lerp_(mean, parameters, 1 - min(0.998, (1 + step) / (10 + step)))
-        spent += time.process_time() - begun
+            kept = min(0.998, (1 + self.step) / (10 + self.step))
+            torch._foreach_lerp_(self.mean, self.parameters, 1 - kept)
+
+    def keep(self) -> None:
+        part = self.path.with_suffix(".part")
+        own = [p.detach() for p in self.parameters]
+        known = {"step": self.step, "spent": self.spent, "mean": self.mean, "weights": own}
+        torch.save({**known, "optimiser": self.optimiser.state_dict()}, part)
+        part.replace(self.path)
 
 
-def averaged(network: nn.Module, mean: Sequence[Tensor]) -> nn.Module:
-    made = copy.deepcopy(network)
-    with torch.no_grad():
-        for own, value in zip(made.parameters(), mean, strict=True):
-            own.copy_(value)
-    return made.eval()
+def train(given: argparse.Namespace) -> None:
+    """For so many minutes, over which the learning rate falls along a cosine."""
+    coarse, length = given.way == "coarse", LENGTHS[given.size]
+    given.work.mkdir(parents=True, exist_ok=True)
+    networks = with_coarse(bundled(given.size), given.work, given.size)
+    samples = Draws(given.clips, given.seed, given.small)
+    with tempfile.TemporaryDirectory(dir=given.work) as name:
+        folder, made_by = Path(name), None if coarse else copy.deepcopy(networks)
+        fork = multiprocessing.get_context("fork")  # clips are decoded once, before it
+        several = [
+            (samples, folder, i, given.workers, length, made_by) for i in range(given.workers)
+        ]
+        workers = [fork.Process(target=worker, args=one, daemon=True) for one in several]
+        for process in workers:
+            process.start()
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if coarse:
+            network, path = nn.ModuleDict({"coarse": networks.coarse}), f"coarse_{given.size}.pt"
+        else:
+            pair = {"anchor": networks.anchor, "refiner": networks.refiner}
+            network, path = nn.ModuleDict(pair), f"{given.size}.pt"
+        learner, rings = Learner(network, given.work / path, device), Rings(device, given.most)
+        done = Event()
+        feeder = Thread(target=fill, args=(rings, folder, done))
+        feeder.start()
+        try:
+            while max(rings.written.values()) < 2 * given.batch:
+                time.sleep(0.1)
+            steps(learner, rings, coarse_loss if coarse else fusion_loss, given)
+        finally:
+            done.set()
+            feeder.join()
+            for process in workers:
+                process.kill()
 
 
-def report(stage: CoarseStage | FusionStage, network: nn.Module, path: Path, words: str) -> None:
-    with torch.inference_mode(), autocast():
-        rows = stage.look(network)
-    kinds = {kind: np.mean([row[1:] for row in rows if row[0] == kind], 0) for kind, *_ in rows}
-    every = " ".join(f"{kind} {own:.2f} ({ahead:+.2f})" for kind, (own, ahead) in kinds.items())
-    ahead = np.mean([one[1] for one in kinds.values()])
-    text = f"{time.strftime('%H:%M')} {path.stem} {words} | {ahead:+.3f} dB | {every}"
-    print(text, flush=True)
-    with (path.parent / "log.txt").open("a") as file:
-        file.write(text + "\n")
-
-
-# Commands ----------------------------------------------------------------------------------------
-
-
-def draw(given: argparse.Namespace) -> None:
-    """Draws as files; several processes may each make a part of them."""
-    one, several = map(int, given.part.split("/"))
-    samples, networks = Draws(given.clips, given.seed, given.small), bundled("full")
-    heavy = bundled("full", given.heavy) if given.heavy else None
-    (given.work / "draws").mkdir(parents=True, exist_ok=True)
-    with torch.inference_mode():
-        for number in range(one, given.count, several):
-            path = given.work / "draws" / f"{number:05d}.pkl"
-            if not path.exists():
-                keep(path, drawn(samples[number], networks, heavy))
-        if one == 0:
-            keep(given.work / "held.pkl", [(k, drawn(s, networks)) for k, s in samples.held_out()])
-
-
-def make_windows(work: Path, size: str) -> None:
-    networks = with_coarse(bundled("full"), work, size)
-    with torch.inference_mode():
-        draws = map(kept, sorted((work / "draws").glob("*.pkl")))
-        several = [one for draw in draws for one in windows(draw, networks)]
-        stored(work / f"windows_{size}", several)
-        held = [(kind, windows(one, networks)) for kind, one in kept(work / "held.pkl")]
-        keep(work / f"held_windows_{size}.pkl", held)
+def steps(
+    learner: Learner,
+    rings: Rings,
+    loss: Callable[[Any, Layout, Batch], Tensor],
+    given: argparse.Namespace,
+) -> None:
+    losses: list[Tensor] = []
+    last, until = time.monotonic(), 60 * given.minutes
+    begun, before = last, learner.spent
+    rng = np.random.default_rng((5, learner.step))
+    while learner.spent < until:
+        layout, chosen = rings.batch(rng, given.batch)
+        parts = parts_of(layout, given.way == "coarse", LENGTHS[given.size])
+        batch = split(turned(layout, chosen, parts, int(rng.integers(8))), parts)
+        with autocast(rings.device):
+            found = loss(learner.network, layout, disturbed(batch))
+        falling = 0.5 * (1 + math.cos(math.pi * min(1.0, learner.spent / until)))
+        learner.learn(found, given.rate * (LEAST_RATE + (1 - LEAST_RATE) * falling))
+        losses.append(found.detach())
+        learner.spent = before + time.monotonic() - begun
+        if time.monotonic() - last > CHECK or learner.spent >= until:
+            mean, last = torch.stack(losses).mean().item(), time.monotonic()
+            seen = sum(rings.written.values())
+            print(
+                f"{learner.path.stem} step {learner.step} after {learner.spent:.0f} s: loss "
+                f"{mean:.4f}, {seen} samples",
+                flush=True,
+            )
+            losses.clear()
+            if not math.isfinite(mean):
+                raise SystemExit(f"{learner.path}: the loss is {mean}")
+            learner.keep()
 
 
 def with_coarse(networks: Networks, work: Path, size: str) -> Networks:
     """The networks with the coarse one that was trained here for a size, if any was."""
     if (path := work / f"coarse_{size}.pt").exists():
-        own = CoarseNet(networks.layouts, **CONFIGS[size]["coarse"])
-        networks.coarse = averaged(own, torch.load(path, weights_only=True)["mean"])
+        take(networks.coarse, path)
     return networks.eval()
 
 
-def export(work: Path, size: str, out: Path) -> None:
+def take(network: nn.Module, path: Path) -> None:
+    """The running mean of weights in training."""
+    mean = torch.load(path, weights_only=True, map_location="cpu")["mean"]
+    with torch.no_grad():
+        torch._foreach_copy_(list(network.parameters()), mean)
+
+
+def trained(work: Path, size: str) -> Networks:
+    networks = with_coarse(bundled(size), work, size)
+    take(
+        nn.ModuleDict({"anchor": networks.anchor, "refiner": networks.refiner}), work / f"{size}.pt"
+    )
+    return networks
+
+
+# Commands ----------------------------------------------------------------------------------------
+
+
+def look(given: argparse.Namespace) -> None:
+    """dB by kind and layout, and beside the bundled set."""
+    sets, length = (trained(given.work, given.size), bundled(given.size)), LENGTHS[given.size]
+    rows: dict[str, list[tuple[float, float]]] = {}
+    with torch.inference_mode(), autocast(torch.device("cpu")):
+        for kind, sample in Draws(given.clips, 0).held_out():
+            draw = drawn(sample)
+            several = (decibels(draw, one, length) for one in sets)
+            rows.setdefault(kind, []).append(tuple(several))  # type: ignore[arg-type]
+    means = {kind: np.mean(one, 0) for kind, one in rows.items()}
+    for kind, (own, other) in means.items():
+        print(f"{kind:12} {own:6.2f} ({own - other:+.2f})")
+    print(f"{'mean':12} {np.mean([own - other for own, other in means.values()]):+13.3f}")
+
+
+def decibels(draw: Draw, networks: Networks, length: int) -> float:
+    """Of a draw's windows."""
+    layout, every = LAYOUTS[draw["layout"]], []
+    pair = {"anchor": networks.anchor, "refiner": networks.refiner}
+    parts = parts_of(layout, coarse=False, length=length)
+    for one in windows(draw, networks, length):
+        batch = split(torch.from_numpy(joined(one, parts)[None]).float(), parts)
+        refined = fused(pair, layout, batch)[2]
+        every.append(-10 * math.log10(mean_of((refined.float() - batch["clean"]).square()) + 1e-8))
+    return float(np.mean(every))
+
+
+def export(given: argparse.Namespace) -> None:
     """Weights as f2r bundles them."""
-    networks, state = with_coarse(bundled(size), work, size), torch.load(work / f"{size}.pt")
-    pair = averaged(nn.ModuleDict({"a": networks.anchor, "r": networks.refiner}), state["mean"])
-    networks.anchor, networks.refiner = pair["a"], pair["r"]
-    header = weights.load(f"f2r-{size}").header
-    config = {**header.config, **CONFIGS[size]}
-    header = replace(header, config=config, trained_on=f"clean clips: {state['step']} steps")
-    print(out, weights.save(out, header, networks.state_dict()))
+    networks = trained(given.work, given.size)
+    header = weights.load(f"f2r-{given.size}").header
+    step = torch.load(given.work / f"{given.size}.pt", map_location="cpu")["step"]
+    header = replace(header, trained_on=f"clean clips: {step} steps")
+    print(given.out, weights.save(given.out, header, networks.state_dict()))
 
 
 def main() -> None:
@@ -366,39 +457,33 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     ways = parser.add_subparsers(dest="way", required=True)
-    for way in ("draw", "coarse", "windows", "fuse", "export"):
+    for way in ("coarse", "fuse", "look", "export"):
         one = ways.add_parser(way)
-        if way == "draw":
+        if way != "export":
             one.add_argument("clips", type=Path)
-            one.add_argument("--count", type=int, default=1300)
-            one.add_argument("--part", default="0/1", help="which of so many processes this is")
-            one.add_argument("--seed", type=int, default=7)
-            one.add_argument("--small", type=float, default=0.0, help="films with small things")
-            one.add_argument("--heavy", help="weights that teach where noise is strong")
         one.add_argument("work", type=Path)
-        if way != "draw":
-            one.add_argument("size", choices=("lite", "full"))
+        one.add_argument("size", choices=("lite", "full"))
         if way in ("coarse", "fuse"):
-            one.add_argument("--minutes", type=float, default=48.0)
-            one.add_argument("--rate", type=float, default=8e-4)
+            one.add_argument("--minutes", type=float, default=8.0)
+            one.add_argument("--rate", type=float, default=1.5e-3)
+            one.add_argument("--batch", type=int, default=64)
+            one.add_argument("--workers", type=int, default=1)
+            one.add_argument("--seed", type=int, default=7)
+            one.add_argument("--small", type=float, default=0.3, help="films with small things")
+            one.add_argument("--most", type=float, default=4.0, help="GB that samples may take")
         if way == "export":
             one.add_argument("out", type=Path)
     given = parser.parse_args()
     torch.manual_seed(0)
+    torch.backends.cudnn.benchmark = True
     match given.way:
-        case "draw":
-            draw(given)
-        case "windows":
-            make_windows(given.work, given.size)
+        case "look":
+            look(given)
         case "export":
-            export(given.work, given.size, given.out)
-        case way:
-            stage: Callable[[], Any] = {
-                "coarse": lambda: CoarseStage(given.work, given.size),
-                "fuse": lambda: FusionStage(given.work, given.size),
-            }[way]
-            name = f"coarse_{given.size}" if way == "coarse" else given.size
-            train(stage(), given.work / f"{name}.pt", given.minutes, given.rate)
+            export(given)
+        case _:
+            given.most = int(given.most * 1e9)
+            train(given)
 
 
 if __name__ == "__main__":
