@@ -25,7 +25,7 @@ from degraded import Codec, Stack, coded, parted, resized
 from material import BARS_SHARE, Material, Sample, layout_of, letterboxed, planes_of, rounded
 
 from f2rcli import weights
-from f2rcli.engine.device import LARGE, Runner, bf16_serves
+from f2rcli.engine.device import LARGE, Runner, choose_precision
 from f2rcli.frames import Family
 from f2rcli.methods.f2r import F2R
 from f2rcli.models.layers import channels_last
@@ -62,7 +62,8 @@ Draw = dict[str, Any]  # arrays, and the layout's name
 
 def runner() -> Runner:
     """Networks in what this processor is fastest in, in one piece."""
-    return Runner(torch.device("cpu"), "bf16" if bf16_serves(LARGE) else "fp32", None)
+    device = torch.device("cpu")
+    return Runner(device, choose_precision("auto", device, LARGE), None)
 
 
 class Draws:
@@ -100,10 +101,9 @@ class Draws:
             law = Law(0.0, sigma / 255, rng.uniform(0.4, 1.3) if kind == "coarse" else 0.0)
         codec = x264(17, 30) if kind == "coded" else None
         name = "420" if codec else name
-        if name == "420" and codec is None and rng.random() < OWN:
-            return in_planes(clean, law, rng)
-        if name == "gray" and rng.random() < ROOM:
-            return unlimited(clean, law, rng)
+        apart = {"420": 0.0 if codec else OWN, "gray": ROOM}.get(name, 0.0)
+        if apart and rng.random() < apart:
+            return in_planes(clean, law, name, rng)
         loud = None
         if rng.random() < BARS_SHARE:
             clean, loud = letterboxed(clean, None, rng)
@@ -121,7 +121,7 @@ class Draws:
                     yield f"{kind} {name}", noised(clean, law, name, rng, codec)
                     if kind == "g30":  # noise that R, G and B share, or that is a plane's own
                         rng = np.random.default_rng((98, place, take))
-                        own = in_planes(clean, law, rng) if name == "420" else None
+                        own = in_planes(clean, law, "420", rng) if name == "420" else None
                         yield f"own30 {name}", own or noised(clean, law, name, rng, None, 1.0)
 
 
@@ -196,28 +196,20 @@ def added(picture: Floats, law: Law, shared: float, rng: np.random.Generator) ->
     return np.asarray(picture + noise * law.level(picture), np.float32)
 
 
-def in_planes(clean: Floats, law: Law, rng: np.random.Generator) -> Sample:
-    """Noise that was never in RGB: each plane of 4:2:0 has its own, chroma's nearly as strong."""
-    layout = layout_of("420", np.random.default_rng(0))
+def in_planes(clean: Floats, law: Law, name: str, rng: np.random.Generator) -> Sample:
+    """Noise that was never in RGB: each plane of 4:2:0 has its own, chroma's nearly as strong. A
+    gray picture's no end of a range cuts off, nor any code rounds."""
+    layout = layout_of(name, np.random.default_rng(0))
     truth, noisy, level = planes_of(clean, layout), [], []
-    factors = [1.0, *[rng.uniform(0.5, 1.2)] * 2]
+    factors = [1.0, *[rng.uniform(0.5, 1.2)] * 2] if name == "420" else [1.0]
     for plane, factor in zip(truth, factors, strict=True):
         level.append((factor * law.level(resized(truth[0], plane.shape))).astype(np.float32))
         noise = np.stack([law.sample((*one.shape, 1), rng, np.float32)[..., 0] for one in plane])
         noisy.append((plane + noise * level[-1]).astype(np.float32))
-    found, none = rounded(noisy, layout), [np.zeros_like(one) for one in truth]
+    found = rounded(noisy, layout) if name == "420" else noisy
+    none = [np.zeros_like(one) for one in truth]
     parts = (tuple(one) for one in (truth, found, level, none, truth))
     return Sample(layout, *parts, "film", "white", 2.0)
-
-
-def unlimited(clean: Floats, law: Law, rng: np.random.Generator) -> Sample:
-    """A gray sample whose noise no end of a range cuts off, nor any code rounds."""
-    layout = layout_of("gray", np.random.default_rng(0))
-    truth = planes_of(clean, layout)
-    noise = np.stack([law.sample((*one.shape, 1), rng, np.float32)[..., 0] for one in truth[0]])
-    level = np.sqrt(law.gain * truth[0] + law.read**2).astype(np.float32)
-    noisy, none = (truth[0] + noise * level).astype(np.float32), np.zeros_like(truth[0])
-    return Sample(layout, (truth[0],), (noisy,), (level,), (none,), (truth[0],), "film", "white", 2)
 
 
 # What networks learn from -------------------------------------------------------------------------

@@ -16,7 +16,6 @@ how good a set is and (in brackets) how far ahead of the bundled one.
 """
 
 import argparse
-import copy
 import itertools
 import math
 import multiprocessing
@@ -24,9 +23,8 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -42,13 +40,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from draws import SHARES, Draw, Draws, bundled, drawn, frames_of, windows
 
 from f2rcli import weights
-from f2rcli.engine.device import LARGE, bf16_serves
+from f2rcli.engine.device import LARGE, autocast, choose_device, choose_precision
 from f2rcli.models.layers import channels_last
-from f2rcli.models.planar import CentreFrame, Neighbours, Networks
-from f2rcli.planes import LAYOUTS, Layout
+from f2rcli.models.planar import CentreFrame, Neighbours, Networks, Restored
+from f2rcli.planes import LAYOUTS, Layout, gathered, spread
 from f2rcli.training.muon import Muon
+from f2rcli.training.windows import dihedral
 
 LENGTHS = {"lite": 5, "full": 7}  # frames of a window
+FILES = {"coarse": "coarse_{}.pt", "fuse": "{}.pt"}  # of the stages, by size
 PICTURES = ("clean", "noisy", "single", "near", "nearby")
 NEIGHBOURS = ("near", "nearby", "confidence", "worth")
 BLIND, LATTICE = 0.3, 8.0  # of the anchor's loss; of errors with the period of cells, see `cost`
@@ -87,7 +87,6 @@ def worker(
 ) -> None:
     """Draw every `step`th sample and leave it in a folder. coarse: the networks that make windows
     of it; None: its single frames."""
-    torch.set_num_threads(1)
     os.nice(5)
     for number in itertools.count(place, step):
         while len(os.listdir(folder)) > AHEAD:
@@ -166,45 +165,23 @@ def fill(rings: Rings, folder: Path, done: Event) -> None:
 # Batches -----------------------------------------------------------------------------------------
 
 
-def order_of(layout: Layout, code: int) -> list[int]:
-    """Where the channels of a packed picture come from that is turned; code: see `turned`."""
-    order = []
-    for part, (rows, columns) in zip(layout.slices, layout.planes, strict=True):
-        places = np.arange(part.start, part.stop).reshape(rows, columns)
-        places = places[:, ::-1] if code & 1 else places
-        places = places[::-1] if code & 2 else places
-        order += (places.T if code & 4 else places).ravel().tolist()
-    return order
-
-
-def turned(layout: Layout, samples: Tensor, parts: Parts, code: int) -> Tensor:
-    """Samples (B, K, h, w) flipped along columns (1) and rows (2) and, where the layout allows it,
-    transposed (4)."""
-    if layout.name == "yuv422":
-        code &= 3
-    axes = [axis for axis, bit in ((-1, 1), (-2, 2)) if code & bit]
-    samples = samples[:, places_of(layout, parts, code, samples.device)].flip(axes)
-    return samples.mT.contiguous() if code & 4 else samples
-
-
-@cache
-def places_of(layout: Layout, parts: Parts, code: int, device: torch.device) -> Tensor:
-    """Where all channels of samples that are turned come from: (K,)."""
-    order, begin = [], 0
-    for name, several, channels in parts:
-        for _ in range(max(several, 1)):
-            own = order_of(layout, code) if name in PICTURES else range(channels)
-            order += [begin + place for place in own]
-            begin += channels
-    return torch.tensor(order, device=device)
-
-
 def split(samples: Tensor, parts: Parts) -> Batch:
     """Samples' parts by name: (B, C, h, w), those of neighbours (B, N, C, h, w)."""
     several = samples.split([max(n, 1) * channels for _, n, channels in parts], 1)
     return {
         name: part.unflatten(1, (n, channels)) if n else part
         for (name, n, channels), part in zip(parts, several, strict=True)
+    }
+
+
+def turned(layout: Layout, batch: Batch, code: int) -> Batch:
+    """One of eight flips and transposes, as far as the layout allows."""
+    code = code & 3 if layout.name == "yuv422" else code
+    return {
+        name: gathered(layout, [dihedral(one, code) for one in spread(layout, part)])
+        if name in PICTURES
+        else dihedral(part, code)
+        for name, part in batch.items()
     }
 
 
@@ -257,41 +234,39 @@ def cost(layout: Layout, estimate: Tensor, batch: Batch, lattice: float = 0.0) -
     return total
 
 
-def autocast(device: torch.device) -> torch.autocast:
-    lower = device.type == "cuda" or bf16_serves(LARGE)
-    return torch.autocast(device.type, torch.bfloat16, enabled=lower)
-
-
 # Stages ------------------------------------------------------------------------------------------
 
 
-def coarse_loss(network: Any, layout: Layout, batch: Batch) -> Tensor:
+def coarse_loss(networks: Networks, layout: Layout, batch: Batch) -> Tensor:
     """The coarse network's, on single frames."""
-    return cost(layout, network["coarse"](layout, batch["noisy"], batch["told"]), batch, LATTICE)
+    return cost(layout, networks.coarse(layout, batch["noisy"], batch["told"]), batch, LATTICE)
 
 
-def fusion_loss(network: Any, layout: Layout, batch: Batch) -> Tensor:
+def fusion_loss(networks: Networks, layout: Layout, batch: Batch) -> Tensor:
     """Anchor's and refiner's, on windows."""
-    strict, anchor, refined = fused(network, layout, batch)
-    blind = sum(cost(layout, one, batch) for one in (strict, anchor))
-    return cost(layout, refined, batch, LATTICE) + BLIND * blind
+    found = restored(networks, layout, batch)
+    blind = sum(cost(layout, one, batch) for one in (found.strict, found.anchor))
+    return cost(layout, found.refined, batch, LATTICE) + BLIND * blind
 
 
-def fused(network: Any, layout: Layout, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """Strict and guided anchor, and the refined centre. Gradients stop at the anchor."""
-    near = Neighbours(*(batch[key] for key in NEIGHBOURS))
-    anchor = network["anchor"](layout, near, batch["told"])
+def restored(networks: Networks, layout: Layout, batch: Batch) -> Restored:
     centre = CentreFrame(batch["noisy"], batch["single"])
-    refined = network["refiner"](layout, centre, batch["told"], anchor.detached(), near)
-    return anchor.strict, anchor.given(batch["single"]), refined
+    near = Neighbours(*(batch[key] for key in NEIGHBOURS))
+    found: Restored = networks(layout, centre, batch["told"], near)
+    return found
+
+
+def lower(device: torch.device) -> AbstractContextManager[None]:
+    """Convolutions in what a device is fastest in."""
+    return autocast(device, choose_precision("auto", device, LARGE))
 
 
 class Learner:
-    """Networks in training, with the running mean of their weights, and how far they are."""
+    """What a stage teaches of networks, the running mean of its weights, and how far it is."""
 
-    def __init__(self, network: nn.ModuleDict, path: Path, device: torch.device) -> None:
-        self.network, self.path = channels_last(network.train().to(device)), path
-        self.parameters = list(network.parameters())
+    def __init__(self, networks: Networks, stage: str, path: Path, device: torch.device) -> None:
+        self.networks, self.path = channels_last(networks.train().to(device)), path
+        self.parameters = learnt(networks, stage)
         self.mean = [p.detach().clone() for p in self.parameters]
         self.optimiser, self.step, self.spent = Muon(self.parameters), 0, 0.0
         if path.exists():
@@ -323,33 +298,30 @@ class Learner:
 
 def train(given: argparse.Namespace) -> None:
     """For so many minutes, over which the learning rate falls along a cosine."""
-    coarse, length = given.way == "coarse", LENGTHS[given.size]
     given.work.mkdir(parents=True, exist_ok=True)
-    networks = with_coarse(bundled(given.size), given.work, given.size)
+    networks = trained(given.work, given.size, "coarse")
     samples = Draws(given.clips, given.seed, given.small)
     with tempfile.TemporaryDirectory(dir=given.work) as name:
-        folder, made_by = Path(name), None if coarse else copy.deepcopy(networks)
+        folder = Path(name)
         fork = multiprocessing.get_context("fork")  # clips are decoded once, before it
-        several = [
-            (samples, folder, i, given.workers, length, made_by) for i in range(given.workers)
-        ]
-        workers = [fork.Process(target=worker, args=one, daemon=True) for one in several]
+        made_by = None if given.way == "coarse" else networks
+        told = given.workers, LENGTHS[given.size], made_by
+        each = [(samples, folder, place, *told) for place in range(given.workers)]
+        workers = [fork.Process(target=worker, args=one, daemon=True) for one in each]
         for process in workers:
             process.start()
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        if coarse:
-            network, path = nn.ModuleDict({"coarse": networks.coarse}), f"coarse_{given.size}.pt"
-        else:
-            pair = {"anchor": networks.anchor, "refiner": networks.refiner}
-            network, path = nn.ModuleDict(pair), f"{given.size}.pt"
-        learner, rings = Learner(network, given.work / path, device), Rings(device, given.most)
+        device = choose_device("auto")
+        learner = Learner(
+            networks, given.way, given.work / FILES[given.way].format(given.size), device
+        )
+        rings = Rings(device, given.most)
         done = Event()
         feeder = Thread(target=fill, args=(rings, folder, done))
         feeder.start()
         try:
             while max(rings.written.values()) < 2 * given.batch:
                 time.sleep(0.1)
-            steps(learner, rings, coarse_loss if coarse else fusion_loss, given)
+            steps(learner, rings, given)
         finally:
             done.set()
             feeder.join()
@@ -357,12 +329,8 @@ def train(given: argparse.Namespace) -> None:
                 process.kill()
 
 
-def steps(
-    learner: Learner,
-    rings: Rings,
-    loss: Callable[[Any, Layout, Batch], Tensor],
-    given: argparse.Namespace,
-) -> None:
+def steps(learner: Learner, rings: Rings, given: argparse.Namespace) -> None:
+    loss = coarse_loss if given.way == "coarse" else fusion_loss
     losses: list[Tensor] = []
     last, until = time.monotonic(), 60 * given.minutes
     begun, before = last, learner.spent
@@ -370,9 +338,9 @@ def steps(
     while learner.spent < until:
         layout, chosen = rings.batch(rng, given.batch)
         parts = parts_of(layout, given.way == "coarse", LENGTHS[given.size])
-        batch = split(turned(layout, chosen, parts, int(rng.integers(8))), parts)
-        with autocast(rings.device):
-            found = loss(learner.network, layout, disturbed(batch))
+        batch = turned(layout, split(chosen, parts), int(rng.integers(8)))
+        with lower(rings.device):
+            found = loss(learner.networks, layout, disturbed(batch))
         falling = 0.5 * (1 + math.cos(math.pi * min(1.0, learner.spent / until)))
         learner.learn(found, given.rate * (LEAST_RATE + (1 - LEAST_RATE) * falling))
         losses.append(found.detach())
@@ -391,25 +359,20 @@ def steps(
             learner.keep()
 
 
-def with_coarse(networks: Networks, work: Path, size: str) -> Networks:
-    """The networks with the coarse one that was trained here for a size, if any was."""
-    if (path := work / f"coarse_{size}.pt").exists():
-        take(networks.coarse, path)
-    return networks.eval()
+def learnt(networks: Networks, stage: str) -> list[nn.Parameter]:
+    """The parameters that a stage teaches."""
+    parts = [networks.coarse] if stage == "coarse" else [networks.anchor, networks.refiner]
+    return [one for part in parts for one in part.parameters()]
 
 
-def take(network: nn.Module, path: Path) -> None:
-    """The running mean of weights in training."""
-    mean = torch.load(path, weights_only=True, map_location="cpu")["mean"]
-    with torch.no_grad():
-        torch._foreach_copy_(list(network.parameters()), mean)
-
-
-def trained(work: Path, size: str) -> Networks:
-    networks = with_coarse(bundled(size), work, size)
-    take(
-        nn.ModuleDict({"anchor": networks.anchor, "refiner": networks.refiner}), work / f"{size}.pt"
-    )
+def trained(work: Path, size: str, *stages: str) -> Networks:
+    """The bundled networks with the running means of what stages taught here, if they did."""
+    networks = bundled(size)
+    for stage in stages:
+        if (path := work / FILES[stage].format(size)).exists():
+            mean = torch.load(path, weights_only=True, map_location="cpu")["mean"]
+            with torch.no_grad():
+                torch._foreach_copy_(learnt(networks, stage), mean)
     return networks
 
 
@@ -418,13 +381,13 @@ def trained(work: Path, size: str) -> Networks:
 
 def look(given: argparse.Namespace) -> None:
     """dB by kind and layout, and beside the bundled set."""
-    sets, length = (trained(given.work, given.size), bundled(given.size)), LENGTHS[given.size]
-    rows: dict[str, list[tuple[float, float]]] = {}
-    with torch.inference_mode(), autocast(torch.device("cpu")):
+    sets = trained(given.work, given.size, *FILES), bundled(given.size)
+    rows: dict[str, list[list[float]]] = {}
+    with torch.inference_mode(), lower(torch.device("cpu")):
         for kind, sample in Draws(given.clips, 0).held_out():
             draw = drawn(sample)
-            several = (decibels(draw, one, length) for one in sets)
-            rows.setdefault(kind, []).append(tuple(several))  # type: ignore[arg-type]
+            several = [decibels(draw, one, LENGTHS[given.size]) for one in sets]
+            rows.setdefault(kind, []).append(several)
     means = {kind: np.mean(one, 0) for kind, one in rows.items()}
     for kind, (own, other) in means.items():
         print(f"{kind:12} {own:6.2f} ({own - other:+.2f})")
@@ -434,18 +397,17 @@ def look(given: argparse.Namespace) -> None:
 def decibels(draw: Draw, networks: Networks, length: int) -> float:
     """Of a draw's windows."""
     layout, every = LAYOUTS[draw["layout"]], []
-    pair = {"anchor": networks.anchor, "refiner": networks.refiner}
     parts = parts_of(layout, coarse=False, length=length)
     for one in windows(draw, networks, length):
         batch = split(torch.from_numpy(joined(one, parts)[None]).float(), parts)
-        refined = fused(pair, layout, batch)[2]
+        refined = restored(networks, layout, batch).refined
         every.append(-10 * math.log10(mean_of((refined.float() - batch["clean"]).square()) + 1e-8))
     return float(np.mean(every))
 
 
 def export(given: argparse.Namespace) -> None:
     """Weights as f2r bundles them."""
-    networks = trained(given.work, given.size)
+    networks = trained(given.work, given.size, *FILES)
     header = weights.load(f"f2r-{given.size}").header
     step = torch.load(given.work / f"{given.size}.pt", map_location="cpu")["step"]
     header = replace(header, trained_on=f"clean clips: {step} steps")
