@@ -10,6 +10,7 @@ import tifffile
 
 from benchmarks.simulated import recorded, scattered, spot, texture
 from f2rcli.api import arrays, call
+from f2rcli.frames import Family, PlaneLayout
 from f2rcli.io import base, open_reader, open_writer, plan_output
 from f2rcli.samples import lanes
 from tests.io.stacks import movie, passed
@@ -237,11 +238,11 @@ def test_the_ledger_says_what_was_found_in_which_lane(tmp_path: Path) -> None:
         assert not reader.ledger.damaged
 
 
-def test_a_stack_of_pictures_for_the_eye_keeps_its_levels(tmp_path: Path) -> None:
+def test_pictures_for_the_eye_are_as_those_of_a_film(tmp_path: Path) -> None:
     path = tmp_path / "s.tif"
     tifffile.imwrite(path, movie((3, 16, 20, 3), "u1"), photometric="rgb")
     with open_reader(path) as reader:
-        assert reader.info.layout.levels == (0.0, 255.0)
+        assert reader.info.layout == PlaneLayout(family=Family.RGB, bits=8)
 
 
 def test_what_is_saturated_stays_so_and_nothing_exceeds_it(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ STEADY_FRAMES = 33  # the same, those nine among them: their mean tells defects 
 # would be taken for clipped; stretched further, noise as strong as the picture is more than they
 # were trained on. Of shares from 0 to 2 it was best or close to it (docs/microscopy.md).
 TAIL, MARGIN = 0.1, 0.5
+DISPLAY = (0.0, 255.0)  # levels of 8-bit colours, which are pictures for the eye
 MOST = 1 << 18  # samples per frame that levels are read from
 
 STEP = (STEADY_FRAMES - 1) // (SAMPLED_FRAMES - 1)  # frames from one that is kept to the next
@@ -72,21 +73,24 @@ def surveyed(frames: int, *, between: bool = False) -> list[int]:
 
 
 def lane_layout(dtype: np.dtype[Any], samples: int, levels: tuple[float, float]) -> PlaneLayout:
-    """The layout of a lane's pictures: gray for one sample per pixel, RGB for 3 or 4 (alpha)."""
+    """The layout of a lane's pictures: gray for one sample per pixel, RGB for 3 or 4 (alpha). 8-bit
+    colours between black and white are those of any video: nobody counted them."""
     colour = samples > 1
+    video = colour and dtype == np.uint8 and levels == DISPLAY
     return PlaneLayout(
         family=Family.RGB if colour else Family.GRAY,
         bits=32 if dtype.kind == "f" else 8 * dtype.itemsize,
         alpha=samples == 4,
-        levels=levels,
+        levels=None if video else levels,
     )
 
 
 def measure_lane(frames: list[Plane], more: Iterable[Plane] = ()) -> LaneStatistics:
     """Statistics of frames (H, W) or (H, W, S) spread over a lane; `more` from between them, read
     one by one, tell of stuck pixels. Hot samples and fill values do not count for the levels: one
-    of them would squeeze the picture into a sliver. 8-bit colours are a picture for the eye, whose
-    levels are 0 and 255 whatever it shows."""
+    of them would squeeze the picture into a sliver."""
+    if frames[0].ndim == 3 and frames[0].dtype == np.uint8:
+        return LaneStatistics(DISPLAY)
     values: list[NDArray[np.float64]] = []
     whole: list[Plane] = []  # without fill values
     for plane in (plane for frame in frames for plane in np.moveaxis(np.atleast_3d(frame), -1, 0)):
@@ -96,9 +100,7 @@ def measure_lane(frames: list[Plane], more: Iterable[Plane] = ()) -> LaneStatist
         values.append(light[:: max(1, light.size // MOST)].astype(np.float64))
     gray = frames[0].ndim == 2
     found = lasting(whole, _mean(chain(whole, map(light_of, more)))) if gray else NOWHERE
-    display = not gray and frames[0].dtype == np.uint8
-    levels = (0.0, 255.0) if display else _levels(np.concatenate(values))
-    return LaneStatistics(levels, found, *_saturation(frames))
+    return LaneStatistics(_levels(np.concatenate(values)), found, *_saturation(frames))
 
 
 def measure_mosaic(
