@@ -41,7 +41,7 @@ from f2rcli.io.files import (
 )
 from f2rcli.io.formats import PICTURES
 from f2rcli.io.formats import WRITTEN_PICTURES as WRITTEN
-from f2rcli.io.numbering import axes_in_names, clip_files, files_of, is_pattern, numbered
+from f2rcli.io.numbering import axes_in_names, clip_files, files_of, is_pattern, matching, numbered
 from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readable, tell_missing
 from f2rcli.io.video.encoders import LAMBDA, closest_format, format_error, formats_of, losses
 from f2rcli.io.video.pixels import (
@@ -64,7 +64,7 @@ from f2rcli.units import count
 
 METADATA = "colour profile, EXIF and text of the pictures"
 _WHOLE = "Check that it is a whole picture, as its suffix says."
-_FIRST = 1  # the number of the first picture of a clip that has no numbers
+_FIRST = 1  # the number of the first picture of a clip whose pictures have none
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"  # what files begin with
 _CHUNKS = {
     b"iCCP", b"sRGB", b"cICP", b"gAMA", b"cHRM", b"mDCV", b"cLLI", b"pHYs", b"eXIf", b"tEXt",
@@ -331,6 +331,14 @@ def _places(reader: Reader, target: Path) -> tuple[Path, str, str]:
     )
 
 
+def _own_numbers(reader: Reader) -> dict[Path | None, int]:
+    """The numbers of a pattern's files; none of other clips, nor where two files have the same."""
+    if not isinstance(reader, ImageReader) or not is_pattern(reader.source.name):
+        return {}
+    numbers: dict[Path | None, int] = {path: number for number, path in matching(reader.source)}
+    return numbers if len(set(numbers.values())) == len(numbers) else {}
+
+
 def encode_picture(picture: av.VideoFrame, codec: str, aspect: Fraction | None = None) -> bytes:
     """The bytes of a file with a picture. aspect: of its pixels. Raises av.FFmpegError."""
     quiet_ffmpeg()
@@ -356,16 +364,18 @@ class ImageWriter(Writer):
         self.plan = plan
         self._folder, self._pattern, self._suffix, self._form, self._coding = plan.detail
         self._source = metadata_of(reader)
+        self._numbers = _own_numbers(reader)
         self._digests: dict[str, str] = {}  # of what was written, by name
         self._part = PartFolder(self._folder, overwrite=plan.overwrite)
 
     def write(self, frame: Frame) -> None:
-        codec, number = self.plan.encoder, _FIRST + len(self._part.names)
+        codec = self.plan.encoder
         own = self.reader.every[frame.index or 0] if isinstance(self.reader, ImageReader) else None
         name: str = self._pattern
         if own is not None and not name:
             name = own.stem + self._suffix
         elif is_pattern(name):
+            number = self._numbers.get(own, _FIRST + len(self._part.names))
             name = numbered(Path(name), number).name
         planes = converted(frame, self._form, self._coding)
         try:

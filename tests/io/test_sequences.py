@@ -60,6 +60,19 @@ def test_pattern_in_pattern_out(tools, tmp_path: Path, pictures) -> None:
     assert tools.same_samples(frames, tools.read_all(tmp_path / "out"))
 
 
+def test_a_pattern_keeps_the_numbers_of_a_pattern(tools, tmp_path: Path, pictures) -> None:
+    """They had begun anew at 1: a frame stood in another's place after a missing number."""
+    source = pictures()
+    (source / "f0003.png").unlink()
+    tools.passthrough(
+        source / "f%04d.png", tmp_path / "out" / "x_%02d.png", read=ReadOptions(start=0.04)
+    )
+    assert sorted(os.listdir(tmp_path / "out")) == ["x_02.png", "x_04.png", "x_05.png"]
+    (source / "f02.png").write_bytes((source / "f0002.png").read_bytes())  # one number, two files
+    tools.passthrough(source / "f%d.png", tmp_path / "again" / "%d.png")
+    assert sorted(os.listdir(tmp_path / "again")) == [f"{n}.png" for n in range(1, 6)]
+
+
 def test_names_sort_as_people_count(tools, tmp_path: Path, pictures) -> None:
     source = pictures(count=12)
     before = tools.read_all(source)
