@@ -97,7 +97,7 @@ def check_range(
 ) -> None:
     """Raise UsageError for what is not a finite number from `low` to `high`, both included."""
     inside = f"between {low:g} and {high:g}" if high is not None else f"{low:g} or more"
-    given = f"{value:g}" if isinstance(value, Real) else shown(value)
+    given = f"{float(value):g}" if isinstance(value, Real) else shown(value)
     known = isinstance(value, Real) and math.isfinite(value)
     bounds = (-math.inf if low is None else low, math.inf if high is None else high)
     if not known or not bounds[0] <= value <= bounds[1]:

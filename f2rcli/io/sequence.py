@@ -45,7 +45,7 @@ class SequenceReader(Reader):
         if not self.asked:
             raise InputError(
                 f"{self.source.name}: has only {count} frames, {count / rate:.2f} s.",
-                hint="Pass an earlier start=.",
+                hint="Name an earlier time.",
             )
         self.files = every[self.asked.start : self.asked.stop]
 

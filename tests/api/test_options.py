@@ -2,6 +2,7 @@
 
 import re
 import threading
+from fractions import Fraction
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -27,6 +28,7 @@ CLIP = np.zeros((2, 64, 64), np.uint8)
         ({"threads": 0}, "threads=0: must be between 1 and"),
         ({"strength": "much"}, "strength='much': must be between 0 and 4"),
         ({"strength": "1"}, "strength='1': must be between 0 and 4"),
+        ({"strength": Fraction(9, 2)}, "strength=4.5: must be between 0 and 4"),
         ({"strength": True}, "strength=True: must be a number"),
         ({"sigma": [5]}, "sigma=[5]: must be 0 or more"),
         ({"threads": 1.5}, "threads=1.5: must be a whole number"),

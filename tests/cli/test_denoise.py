@@ -239,6 +239,15 @@ def test_a_film_goes_into_a_folder_that_is_there(
 
 
 @pytest.mark.usefixtures("coarse_alone")
+def test_a_moment_after_the_end_is_told_in_words_of_every_option(f2r: Run, clip: Path) -> None:
+    for option in ("--preview", "--start"):  # a preview's hint had named --start
+        done = f2r("denoise", clip, option, "100")
+        assert done.code == EXIT_INPUT
+        assert "has no frame at or after 100 s" in done.err
+        assert "Name an earlier time." in done.err
+
+
+@pytest.mark.usefixtures("coarse_alone")
 def test_a_film_becomes_pictures_for_a_pattern(f2r: Run, clip: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     done = f2r("denoise", clip, "-o", tmp_path / "out" / "%05d.png", "--frames", 2)

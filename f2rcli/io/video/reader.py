@@ -283,7 +283,7 @@ class VideoReader(Reader):
         if last is None:
             raise InputError(
                 f"{self.name}: has no frame at or after {float(self.options.begins):g} s.",
-                hint="Pass an earlier start=.",
+                hint="Name an earlier time.",
             )
         moved = (last.pts or 0) - self._first_pts
         for taken, frame in enumerate(chain([last], clip)):
