@@ -162,12 +162,16 @@ class Denoiser:
 
     @property
     def latency(self) -> int | None:
-        """The delay of results in frames: half a window, and one frame more to see repeats. None
-        before the first push, 0 at strength 0."""
+        """The delay of results in frames: half a window, one frame more to see repeats, and those
+        that offsets of rows or columns are told by, once some are found. None before the first
+        push, 0 at strength 0."""
         if self._clip is None:
             return None
-        still = changes_nothing(self._options)
-        return 0 if still else self._clip.engine.weights.header.length // 2 + 1
+        if changes_nothing(self._options):
+            return 0
+        engine = self._clip.engine
+        lines = sum(one.delay for one in engine.found.lines.values())
+        return engine.weights.header.length // 2 + 1 + lines
 
     @property
     def noise(self) -> tuple[LaneNoise, ...]:

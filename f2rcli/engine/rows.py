@@ -164,7 +164,7 @@ class LineRemover:
         before: Look | None = None
         done: Frame | None = None
         shown = list(noise)
-        for centre, following in with_next(map(Look.of, pictures), 2):
+        for centre, following in with_next(map(Look.of, pictures), rows.FOLLOWING):
             cut = before is None or not same_shot(before.thumb, centre.thumb)
             if cut:
                 shown = [one for one in noise if not one.lasting or _shows(centre, one)]

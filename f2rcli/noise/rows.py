@@ -37,6 +37,7 @@ OUTLYING = 4.5  # standard deviations of the steps, from where one is an edge al
 LEAST_SIGMA = 0.5 / 255  # of a picture's noise: rounding
 PAINTED = 5  # pixels: what is the same sample for sample around is not a sensor's
 LEAST = 0.4 / 255  # standard deviation of offsets
+FOLLOWING = 2  # frames after one that tell its new offsets, or what is painted
 BROAD = 0.25  # of the standard deviation of offsets, that their broad part has
 TINY = 1e-12
 
@@ -69,6 +70,11 @@ class Lines:
     """All row noise of a clip."""
 
     found: tuple[RowNoise, ...]
+
+    @property
+    def delay(self) -> int:
+        """How many frames later a stream comes without them: lasting ones go first, then new."""
+        return FOLLOWING * len({one.lasting for one in self.found})
 
     def words(self) -> str:
         """The findings, for people."""

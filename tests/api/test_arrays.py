@@ -203,6 +203,17 @@ def test_pushing_gives_the_same_frames_with_a_known_latency(noisy, denoised) -> 
     assert live.flush() == []
 
 
+@pytest.mark.usefixtures("coarse_alone")
+def test_the_latency_counts_the_frames_that_offsets_of_lines_are_told_by() -> None:
+    rng = np.random.default_rng(0)
+    columns = rng.normal(100, 9, 96)  # a sensor's own, in every frame
+    frames = (columns + rng.normal(0, 4, (16, 64, 96))).clip(0, 255).astype(np.uint8)
+    with f2rcli.Denoiser() as live:
+        given = sum(len(live.push(frame)) for frame in frames)
+        behind = live.latency
+        assert behind == len(frames) - given == len(live.flush())
+
+
 def test_a_hot_pixel_that_appears_in_a_live_sequence_is_repaired_from_the_second_look_on(
     coarse_alone: None,
 ) -> None:
