@@ -17,6 +17,7 @@ from typing import Any
 from f2rcli.errors import InputError, UsageError
 from f2rcli.io import formats
 from f2rcli.io.base import Ledger, Reader, ReadOptions, Receipt, WriteOptions, WritePlan, Writer
+from f2rcli.io.files import with_a_name
 from f2rcli.io.numbering import files_of
 
 __all__ = [
@@ -43,6 +44,7 @@ def open_reader(source: str | Path, options: ReadOptions | None = None) -> Reade
 
     Raises InputError with the reason it cannot be read.
     """
+    source = with_a_name(source)
     path, options = Path(source), options or ReadOptions()
     way = formats.UNREAD.get(path.suffix.lower())
     if way is not None and path.is_file():

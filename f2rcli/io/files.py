@@ -149,9 +149,16 @@ def digest(path: Path) -> str:
 # --- Targets: where the output goes by default, and whether it may be written there ---------------
 
 
+def with_a_name(source: str | Path) -> str | Path:
+    """A source that ends in a name: the folders "." and ".." have none to be called by."""
+    path = Path(source)
+    return path.resolve() if path.name in ("", "..") and path.is_dir() else source
+
+
 def default_folder(source: Path) -> Path | None:
     """`run_f2r` beside the folder `run`, given itself or as `run/%05d.tif`; None for a file."""
     if source.is_dir():
+        source = Path(with_a_name(source))
         return source.with_name(f"{source.name}_f2r")
     if is_pattern(str(source)) and not source.exists():
         folder = source.parent.resolve()

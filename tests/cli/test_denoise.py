@@ -238,6 +238,20 @@ def test_a_film_goes_into_a_folder_that_is_there(
     assert [path.name for path in (tmp_path / name).iterdir()] == ["clip.mp4"]
 
 
+def test_the_folder_that_one_stands_in_has_a_name(
+    f2r: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ended as a bug in f2r, and with -o its name was empty."""
+    (tmp_path / "run" / "sub").mkdir(parents=True)
+    write_clip(tmp_path / "run" / "%03d.png", frames=3)
+    for place, source in (("run", "."), ("run/sub", "..")):
+        monkeypatch.chdir(tmp_path / place)
+        done = f2r("denoise", source, "--strength", "0", "--overwrite")
+        assert done.code == EXIT_OK, done.err
+        assert "run: 3/3 frames" in done.err.replace("~", "")
+        assert len(list((tmp_path / "run_f2r").iterdir())) == 3
+
+
 @pytest.mark.usefixtures("coarse_alone")
 def test_a_moment_after_the_end_is_told_in_words_of_every_option(f2r: Run, clip: Path) -> None:
     for option in ("--preview", "--start"):  # a preview's hint had named --start
