@@ -83,6 +83,7 @@ def default_target(source: str | Path) -> Path:
     """The target without `-o`: `clip_f2r.mp4` beside `clip.mp4`, "-" for "-"."""
     if str(source) == "-":
         return Path("-")
+    source = with_a_name(source)
     return Path(_format(source_format(str(source))).default_target(Path(source)))
 
 

@@ -158,7 +158,6 @@ def with_a_name(source: str | Path) -> str | Path:
 def default_folder(source: Path) -> Path | None:
     """`run_f2r` beside the folder `run`, given itself or as `run/%05d.tif`; None for a file."""
     if source.is_dir():
-        source = Path(with_a_name(source))
         return source.with_name(f"{source.name}_f2r")
     if is_pattern(str(source)) and not source.exists():
         folder = source.parent.resolve()

@@ -250,6 +250,11 @@ def test_the_folder_that_one_stands_in_has_a_name(
         assert done.code == EXIT_OK, done.err
         assert "run: 3/3 frames" in done.err.replace("~", "")
         assert len(list((tmp_path / "run_f2r").iterdir())) == 3
+    write_clip(tmp_path / "run" / "sub" / "clip.mkv", frames=2)
+    monkeypatch.chdir(tmp_path / "run" / "sub")  # a folder of clips
+    done = f2r("denoise", ".", "--strength", "0", "--dry-run")
+    assert done.code == EXIT_OK, done.err
+    assert "sub_f2r/clip.mkv" in done.out
 
 
 @pytest.mark.usefixtures("coarse_alone")
