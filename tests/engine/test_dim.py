@@ -41,17 +41,18 @@ Filter = Callable[[np.ndarray], np.ndarray]
 
 @pytest.mark.parametrize("speed", [0.0, 1.0])
 def test_a_dim_stack_comes_out_better_than_by_any_gaussian_and_as_bright(speed: float) -> None:
+    """In the mean of four draws: a single one of so small a stack is a third better or worse."""
     light = 2 * scene(16, speed, side=40)
-    codes = counted(light).astype(np.float32)  # nothing is rounded
-    done = f2rcli.denoise(codes, threads=1)
+    several = np.array([counted(light, seed) for seed in range(4)], np.float32)  # as they are
+    done = np.array([f2rcli.denoise(codes, threads=1) for codes in several])
 
     def error(estimate: np.ndarray) -> float:
         return float(np.mean(((estimate - BLACK) / GAIN - light) ** 2))
 
     widths = ((t, xy) for t in (0.5, 1, 2, 4) for xy in (1.0, 1.5, 2.0))
-    best = min(error(gaussian_filter(codes, (t, xy, xy))) for t, xy in widths)
-    assert error(done) < best
-    means = [part.mean((1, 2)) - BLACK for part in (codes, done)]
+    best = min(error(gaussian_filter(several, (0, t, xy, xy))) for t, xy in widths)
+    assert error(done) < 0.9 * best
+    means = [part.mean((2, 3)) - BLACK for part in (several, done)]
     assert means[1] == pytest.approx(means[0], rel=1e-3)
 
 
