@@ -10,6 +10,7 @@ from functools import partial, reduce
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,6 +26,7 @@ from f2rcli.models.flow import (
     halved,
     inside,
 )
+from f2rcli.models.placing import at_rest
 from f2rcli.models.recorded import Graphs
 from f2rcli.models.variational import variational_flows
 from f2rcli.window import Window
@@ -65,15 +67,27 @@ class Flows(ABC):
         near = [(a, b) for a, b in pairwise(frames) if b.index - a.index == 1]
         self._several([pair for a, b in near for pair in ((a, b), (b, a))])
 
+    def _at_rest(self, window: Window[Prepared]) -> Tensor | None:
+        """Where what a window shows stands still, (1, 1, h, w); None where that is not known."""
+        pairs = [(a.index, b.index) for a, b in pairwise(window.items)]
+        pairs = [pair for pair in pairs if pair in self._known]
+        if not pairs:
+            return None
+        return at_rest([self._known[a, b] for a, b in pairs], [self._known[b, a] for a, b in pairs])
+
     def rated(self, window: Window[Prepared]) -> list[tuple[Any, Any]]:
-        """The flow to every neighbour and how well it agrees with the one back."""
+        """The flow to every neighbour and how well it agrees with the one back; what rests is where
+        it was, and agrees."""
         centre, neighbours = window.centre, window.neighbours
-        self.chain([*window.before, centre, *window.after])
+        self.chain(window.items)
         flows = self._several([(centre, neighbour) for neighbour in neighbours])
-        return [
+        found = [
             (flow, self.agreement(centre, neighbour, flow))
             for neighbour, flow in zip(neighbours, flows, strict=True)
         ]
+        if (rests := self._at_rest(window)) is None:
+            return found
+        return [(stilled(flow, rests), sure_of(sure, rests)) for flow, sure in found]
 
     def forget_before(self, index: int) -> None:
         """Drop every flow that touches a frame before this one."""
@@ -188,3 +202,17 @@ def _rated(
     flows._known = dict(zip(keys, links, strict=True))
     frames = [Prepared(i, one, one, one, one) for i, one in zip(indices, looks, strict=True)]
     return Flows.rated(flows, Window.of(frames, centre))
+
+
+def stilled(flow: Any, rests: Tensor) -> Any:
+    """A flow, nothing where `rests` (1, 1, h, w)."""
+    if isinstance(flow, Tensor):
+        return flow * ~rests[:, 0, ..., None]
+    return flow * ~rests[0, 0].numpy()[..., None]
+
+
+def sure_of(agreement: Any, rests: Tensor) -> Any:
+    """How well flows agree, 1 where `rests` (1, 1, h, w)."""
+    if isinstance(agreement, Tensor):
+        return torch.maximum(agreement, rests.to(agreement.dtype))
+    return np.maximum(agreement, rests[0, 0].numpy().astype(np.float32))

@@ -26,8 +26,36 @@ from f2rcli.models.recorded import as_constant
 from f2rcli.planes import Layout, gathered, spread
 
 MAPS = Layout("map", ((1, 1),))  # of one value a cell
+STILL = 0.15  # cells of motion below which a place is taken to stand still, if it matches there
+# Cells, of the mean of motion: a search's patches are 8 wide, so it is that of some 15; and the
+# square of how many standard errors are chance (four: of 15 pans from 0 to 0.3 pixels a frame under
+# noise of 4 to 30 none lost more than 0.03 dB, and what stood still gained 0.14 to 0.3).
+OVER, ERRORS = 31, 18 / 15
+SUREST = 0.01  # cells: a mean of flows is no surer; a pan of a fiftieth of a pixel a frame
+MOVED = 0.5  # cells of a place's own motion from which on it is none of noise
 MISMATCH_FLOOR = 2e-3  # half an 8-bit code: coarse frames never agree better than that
 MISMATCH_ALLOWED = 3.0  # times the frame's median mismatch; beyond it confidence falls
+
+
+def at_rest(there: Sequence[Flow | Tensor], back: Sequence[Flow | Tensor]) -> Tensor:
+    """Where frames in a row show what stands still, (1, 1, h, w), by the flows from each into the
+    next and back again: where their mean over OVER cells is as short as chance makes it.
+    Noise makes flows that lead anywhere, and each moves a still picture a little, which blurs it.
+    """
+    ways = [_channels(one) for one in there] + [-_channels(one) for one in back]
+    mean = torch.stack(ways).mean(0)
+    over = inner_mean(mean, OVER)
+    drift = over.square().sum(1, keepdim=True)
+    scatter = inner_mean(mean.square().sum(1, keepdim=True), OVER) - drift
+    most = (ERRORS * scatter + SUREST**2).clamp_max(STILL**2)
+    return (drift < most) & (mean.square().sum(1, keepdim=True) < MOVED**2)
+
+
+def _channels(flow: Flow | Tensor) -> Tensor:
+    """A flow as (1, 2, h, w)."""
+    if isinstance(flow, Tensor):
+        return flow.permute(0, 3, 1, 2)
+    return torch.from_numpy(flow)[None].permute(0, 3, 1, 2)
 
 
 def warped(layout: Layout, packed: Sequence[Tensor], flow: Flow | Tensor) -> list[Tensor]:
@@ -97,7 +125,6 @@ def placed(
 
 
 MOST = 32.0  # frames a cell may be worth: what changes too slowly to be seen must still fade
-STILL = 0.15  # cells of motion below which a place is taken to stand still, if it matches there
 FEWEST = 0.001  # of a picture's places (a small logo) that must stand still to be looked at there
 RESAMPLED = 0.15  # process noise where the memory moved, in units of the noise: interpolation blurs
 SIDE, NARROW = 5, 3  # cells, of the windows that a match is judged over, and of low frequencies
