@@ -1,9 +1,9 @@
 """Samples with noise, and the frames and windows of them that networks learn from.
 
-A draw is twelve frames of an excerpt in packed planes: clean, noisy, and what is told of the noise.
-Three of four show the noise that the tests of quality have, on filmed excerpts, the others what
-`material.py` draws. A window is a centre with its neighbours on its grid, as the engine brings them
-there by a coarse network.
+A draw is twelve frames of an excerpt in packed planes, more where it stands still: clean, noisy,
+and what is told of the noise. Three of four show the noise that the tests of quality have, on
+filmed excerpts, the others what `material.py` draws. A window is a centre with its neighbours on
+its grid, as the engine brings them there by a coarse network.
 """
 
 import copy
@@ -35,12 +35,19 @@ from f2rcli.planes import LAYOUTS, ROTATION, Layout, gathered, pack, packing
 from f2rcli.window import window_at
 
 SIDE, FRAMES = 160, 12  # of a draw: pixels, frames
-CENTRES = range(3, 9)  # of windows made of a draw
+CENTRES = 6  # of windows made of a draw
+EDGE = 3  # frames at either end that are none
+# Of films, shots that stand still for so many frames: a memory of eight is the most that others
+# have, and networks that saw no better one did not make use of it (a still scene, 24 frames of
+# sigma 15: 36 dB, their mean 38).
+STILL, LONG = 0.2, 36
+LIT = 0.12  # of films are in coloured light, as on a stage
 HELD_OUT_EVERY, TAKES = 9, 5  # clips; samples of each kind that is held out
 SHARES = {"rgb": 0.45, "420": 0.34, "444": 0.04, "422": 0.04, "gray": 0.13}
 DIM = 0.12  # of films are darkened, a half of them with shot noise ...
 DARKEST, MOST_GAIN = 0.03, 0.06  # ... down to a photon a pixel
 ROOM = 0.5  # of gray draws have room below black, as a camera's offset leaves it
+FAINT = 2.5, 12.0  # times the noise: of light that flies through
 OF_MATERIAL = 0.25  # of the draws are `material.py`'s
 OWN = 0.3  # of the others in RGB have noise that channels share, in 4:2:0 noise of its planes' own
 # The other draws' noise: shares, and from where to where sigma (of 255) is drawn log-uniformly; in
@@ -55,6 +62,8 @@ HELD_OUT = {  # kinds that are held out: law, whether x264 comes after
     "pg": (Law(0.01, 4 / 255), False), "corr30": (Law(0, 30 / 255, 0.8), False),
     "h264": (Law(0, 30 / 255), True),
 }  # fmt: skip
+
+ALONE = "clean", "noisy", "told", "small"  # of a centre
 
 Floats = NDArray[np.float32]
 Draw = dict[str, Any]  # arrays, and the layout's name
@@ -76,7 +85,8 @@ class Draws:
         self.held = copy.copy(material)
         self.held.films = [material.films[i] for i in held]
         material.films = [film for i, film in enumerate(material.films) if i not in held]
-        self.material = material
+        self.material, self.long = material, copy.copy(material)
+        self.long.frames, self.long.still = LONG, True
 
     def __getitem__(self, number: int) -> Sample:
         rng = np.random.default_rng((self.seed, 1, number))
@@ -86,9 +96,10 @@ class Draws:
             material = copy.copy(self.material)
             material.layouts = ["420 10" if name == "420" and rng.random() < 0.25 else name]
             return material[number]
-        clean = np.clip(self.material.film(rng)[0], 0, 1).astype(np.float32)
-        if rng.random() < self.small:
-            clean = flown_through(clean, rng)
+        material = self.long if rng.random() < STILL else self.material
+        clean = np.clip(material.film(rng), 0, 1).astype(np.float32)
+        if rng.random() < LIT:
+            clean = lit(clean, rng)
         kind, most = str(rng.choice([*KINDS], p=[*KINDS.values()])), 0.03
         if rng.random() < DIM:
             clean = clean * np.float32(log_uniform(rng, DARKEST, 0.7))
@@ -99,6 +110,15 @@ class Draws:
             low, high = SIGMA[kind]
             sigma = log_uniform(rng, STRONG[kind] if rng.random() < 0.5 else low, high)
             law = Law(0.0, sigma / 255, rng.uniform(0.4, 1.3) if kind == "coarse" else 0.0)
+        scene = clean
+        if rng.random() < self.small:
+            clean = flown_through(scene, rng, float(law.level(scene).mean()))
+        sample = self._noised(clean, law, name, rng, kind)
+        return sample._replace(small=np.abs(clean - scene).max(-1))
+
+    def _noised(
+        self, clean: Floats, law: Law, name: str, rng: np.random.Generator, kind: str
+    ) -> Sample:
         codec = x264(17, 30) if kind == "coded" else None
         name = "420" if codec else name
         apart = {"420": 0.0 if codec else OWN, "gray": ROOM}.get(name, 0.0)
@@ -116,18 +136,15 @@ class Draws:
             for name in ("420",) if after else ("rgb", "420"):
                 for take in range(TAKES):
                     rng = np.random.default_rng((99, place, take))
-                    clean = np.clip(self.held.film(rng)[0], 0, 1).astype(np.float32)
+                    clean = np.clip(self.held.film(rng), 0, 1).astype(np.float32)
                     codec = x264(23, 23) if after else None
                     yield f"{kind} {name}", noised(clean, law, name, rng, codec)
-                    if kind == "g30":  # noise that R, G and B share, or that is a plane's own
-                        rng = np.random.default_rng((98, place, take))
-                        own = in_planes(clean, law, "420", rng) if name == "420" else None
-                        yield f"own30 {name}", own or noised(clean, law, name, rng, None, 1.0)
 
 
-def flown_through(pictures: Floats, rng: np.random.Generator) -> Floats:
+def flown_through(pictures: Floats, rng: np.random.Generator, sigma: float) -> Floats:
     """Pictures (T, H, W, 3) through which birds, balls, stars and satellites fly: spots of 1 to 9
-    pixels with soft edges, up to 14 pixels a frame, of which networks that see few lose a part."""
+    pixels with soft edges, up to 14 pixels a frame, of which networks that see few lose a part. A
+    half of them is light that is so many times as strong as the noise (FAINT)."""
     frames, height, width, _ = pictures.shape
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     shown = pictures.copy()
@@ -135,7 +152,9 @@ def flown_through(pictures: Floats, rng: np.random.Generator) -> Floats:
         radius = log_uniform(rng, 0.6, 4.5)
         stretched, turn = rng.uniform(1, 2.5), rng.uniform(0, np.pi)
         colour = rng.uniform(0, 1, 3) if rng.random() < 0.3 else np.full(3, rng.random())
-        opaque = log_uniform(rng, 0.15, 1)
+        opaque, light = log_uniform(rng, 0.15, 1), 0.0
+        if rng.random() < 0.5:
+            light = sigma * log_uniform(rng, *FAINT) * (1 if rng.random() < 0.7 else -1)
         speed = log_uniform(rng, 0.3, 14) * (rng.random() < 0.8)
         way, middle = rng.uniform(0, 2 * np.pi), rng.integers(frames)
         begin = rng.uniform(0.1, 0.9, 2) * (height, width)
@@ -145,9 +164,16 @@ def flown_through(pictures: Floats, rng: np.random.Generator) -> Floats:
             along = down * np.sin(turn) + across * np.cos(turn)
             off = down * np.cos(turn) - across * np.sin(turn)
             far = np.hypot(along / stretched, off)
-            share = opaque / (1 + np.exp(np.clip((far - radius) / 0.35, -30, 30)))
-            shown[index] += share[..., None] * (colour - shown[index])
-    return shown.astype(np.float32)
+            share = (1 / (1 + np.exp(np.clip((far - radius) / 0.35, -30, 30))))[..., None]
+            shown[index] += share * (light if light else opaque * (colour - shown[index]))
+    return shown.clip(0, 1).astype(np.float32)
+
+
+def lit(pictures: Floats, rng: np.random.Generator) -> Floats:
+    """Pictures in coloured light: cameras in daylight hardly ever show a flat place of strong
+    colour, and networks that saw none leave noise there."""
+    colour = rng.uniform(0, 1, 3) ** 2
+    return (pictures * (colour / colour.max())).astype(np.float32)
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
@@ -185,7 +211,7 @@ def noised(
         level, coding = parted(given, truth, found, level)
         kind = "white, then libx264"
     parts = (tuple(one) for one in (truth, found, level, coding, truth))
-    return Sample(layout, *parts, "film", kind, 2.0)
+    return Sample(layout, *parts, "film", kind)
 
 
 def added(picture: Floats, law: Law, shared: float, rng: np.random.Generator) -> Floats:
@@ -209,7 +235,7 @@ def in_planes(clean: Floats, law: Law, name: str, rng: np.random.Generator) -> S
     found = rounded(noisy, layout) if name == "420" else noisy
     none = [np.zeros_like(one) for one in truth]
     parts = (tuple(one) for one in (truth, found, level, none, truth))
-    return Sample(layout, *parts, "film", "white", 2.0)
+    return Sample(layout, *parts, "film", "white")
 
 
 # What networks learn from -------------------------------------------------------------------------
@@ -268,9 +294,14 @@ def followed(method: F2R, draw: Draw) -> tuple[list[Any], list[Any], list[Any]]:
 
 
 def drawn(sample: Sample) -> Draw:
-    """A sample in packed planes: clean, noisy, told, (T, ..) each, and the layout's name."""
+    """A sample in packed planes: clean, noisy, told, small, (T, ..) each, and the layout's name."""
     layout = packing(sample.layout)
+    frames, height, width = sample.clean[0].shape
+    if layout.name == "mosaic":
+        height, width = 2 * height, 2 * width
+    small = np.zeros((frames, height, width), np.float32) if sample.small is None else sample.small
     return {
+        "small": small.reshape(frames, 1, height // 2, 2, width // 2, 2).max((3, 5)),
         "clean": np.asarray(pack(layout, [*sample.clean])), "told": told_maps(sample, layout),
         "noisy": np.asarray(pack(layout, [*sample.noisy])), "layout": layout.name,
     }  # fmt: skip
@@ -284,7 +315,8 @@ def windows(draw: Draw, networks: Networks, length: int) -> list[Draw]:
     method = F2R(networks, runner(), layout, length)
     known, frames, memories = followed(method, draw)
     made = []
-    for centre in CENTRES:
+    last = len(frames) - 1 - EDGE
+    for centre in np.linspace(EDGE, last, CENTRES).round().astype(int).tolist():
         window = window_at(frames, centre, length)
         method.memory = memories[window.before[0].index]
         following = method.follow(window, known[centre])
@@ -298,14 +330,14 @@ def windows(draw: Draw, networks: Networks, length: int) -> list[Draw]:
             "single": window.centre.coarse, "near": seen.noisy, "nearby": seen.coarse,
             "confidence": seen.confidence, "worth": seen.worth,
         }  # fmt: skip
-        one = {key: draw[key][centre] for key in ("clean", "noisy", "told")}
+        one = {key: draw[key][centre] for key in ALONE}
         made.append(one | {key: value[0].numpy() for key, value in found.items()})
     return made
 
 
 def frames_of(draw: Draw) -> list[Draw]:
     """The single frames of a draw."""
-    return [{key: draw[key][i] for key in ("clean", "noisy", "told")} for i in range(FRAMES)]
+    return [{key: draw[key][i] for key in ALONE} for i in range(len(draw["clean"]))]
 
 
 cv2.setNumThreads(1)

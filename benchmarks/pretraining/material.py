@@ -9,7 +9,7 @@ planes of a file; noise is added there, before or after a codec, or by a small c
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,7 +65,7 @@ class Sample(NamedTuple):
     bare: tuple[Stack, ...]  # what noise was added to: `clean`, unless a codec came before it
     scene: str
     kind: str
-    reduced: float  # by how much filmed material was reduced; its own noise is gone from 1.5 on
+    small: Stack | None = None  # (T, H, W): by how much small things that fly differ from the scene
 
     def frames(self) -> list[Frame]:
         """The noisy clip as a reader hands it over."""
@@ -90,7 +90,7 @@ class Sample(NamedTuple):
 class Material:
     """The stream. size: pixels a side (a multiple of 16); layouts: names of LAYOUTS, None: all, as
     likely as there; without: names of drawn scenes to leave out; least_reduced: by how much clips
-    are reduced at least, and those too small for it left out."""
+    are reduced at least, and those too small for it left out; still: whether all shots stand."""
 
     clips: Path
     seed: int
@@ -100,6 +100,7 @@ class Material:
     drawn_share: float = DRAWN_SHARE
     without: Sequence[str] = ()
     least_reduced: float = 1.0
+    still: bool = False
     films: list[NDArray[np.uint8]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -110,68 +111,58 @@ class Material:
         least = self.size * self.least_reduced
         self.films = [film for film in films if min(film.shape[1:3]) >= least] or films
 
-    def __iter__(self) -> Iterator[Sample]:
-        return self.from_(0, 1)
-
-    def from_(self, start: int, step: int) -> Iterator[Sample]:
-        """Every `step`th sample from one on, as a worker among several takes them."""
-        while True:
-            yield self[start]
-            start += step
-
     def __getitem__(self, index: int) -> Sample:
         rng = np.random.default_rng((self.seed, index))
         name = self._layout_name(rng)
         layout = layout_of(name, rng)
-        scene, pictures, loud, reduced = self._scene(rng)
+        scene, pictures, loud = self._scene(rng)
         pictures = relit(pictures, rng)
         if rng.random() < BARS_SHARE:
             pictures, loud = letterboxed(pictures, loud, rng)
         if layout.mosaic is not None:
-            return of_sensor(layout, scene, pictures, reduced, rng)
+            return of_sensor(layout, scene, pictures, rng)
         clean = planes_of(pictures, layout)
         if rng.random() < 0.08 and layout.family is Family.YUV and layout.bits == 8:
-            return of_camera(layout, scene, pictures, reduced, rng)
-        return of_file(layout, scene, clean, loud, reduced, rng)
+            return of_camera(layout, scene, pictures, rng)
+        return of_file(layout, scene, clean, loud, rng)
 
     def _layout_name(self, rng: Rng) -> str:
         names = list(self.layouts or LAYOUTS)
         shares = np.array([LAYOUTS[name] for name in names])
         return names[int(rng.choice(len(names), p=shares / shares.sum()))]
 
-    def _scene(self, rng: Rng) -> tuple[str, Pictures, Stack | None, float]:
-        """A scene's name, its pictures, where it is noisy (None: everywhere), and its reduction."""
+    def _scene(self, rng: Rng) -> tuple[str, Pictures, Stack | None]:
+        """A scene's name, its pictures, and where it is noisy (None: everywhere)."""
         names = [n for n in (*SCENES, *OVER_FILM, "composed") if n not in self.without]
         if rng.random() >= self.drawn_share or not names:
-            pictures, reduced = self.film(rng)
-            return "film", pictures, None, reduced
+            return "film", self.film(rng), None
         name = names[rng.integers(len(names))]
         if name in SCENES:
-            return name, SCENES[name](rng, self.frames, self.size), None, np.inf
-        film, reduced = self.film(rng)
+            return name, SCENES[name](rng, self.frames, self.size), None
+        film = self.film(rng)
         if name in OVER_FILM:
-            return name, OVER_FILM[name](rng, self.frames, self.size, film), None, reduced
-        return name, *composed(film, self.film(rng)[0], rng), reduced
+            return name, OVER_FILM[name](rng, self.frames, self.size, film), None
+        return name, *composed(film, self.film(rng), rng)
 
-    def film(self, rng: Rng) -> tuple[Pictures, float]:
+    def film(self, rng: Rng) -> Pictures:
         """Filmed pictures in motion, at rest, cut or fading into another, with all their light."""
-        shown, reduced = self._shot(rng)
+        shown = self._shot(rng)
         kind = rng.random()
         if kind < 0.07:
-            other, _ = self._shot(rng)
+            other = self._shot(rng)
             place = int(rng.integers(1, self.frames))
             shown = np.concatenate([shown[:place], other[place:]])
         elif kind < 0.1:
-            other, _ = self._shot(rng)
+            other = self._shot(rng)
             share = np.linspace(0, 1, self.frames, dtype=np.float32)[:, None, None, None]
             shown = shown + share * (other - shown)
         elif kind < 0.15:  # to black or from it, steadily
             shown = shown * faded(rng.uniform(0.85, 1.15) ** np.arange(self.frames))
         elif kind < 0.2:
             shown = shown * faded(1 + rng.normal(0, rng.uniform(0.003, 0.05), self.frames))
-        return np.clip(shown, 0, 1), reduced
+        return np.clip(shown, 0, 1)
 
-    def _shot(self, rng: Rng) -> tuple[Pictures, float]:
+    def _shot(self, rng: Rng) -> Pictures:
         film = self.films[rng.integers(len(self.films))]
         count, height, width, _ = film.shape
         most = min(height, width) / self.size
@@ -185,7 +176,7 @@ class Material:
         step, kind = int(rng.choice([1, 1, 1, 1, 2, 3])), rng.random()
         start = int(rng.integers(count))
         places = [bounced(start + step * t, count) for t in range(self.frames)]
-        if kind < 0.14:
+        if self.still or kind < 0.14:
             places = [start] * self.frames
         elif kind < 0.5:
             places.reverse()
@@ -199,7 +190,7 @@ class Material:
             stack = stack[:, :, ::-1]
         if rng.random() < 0.15:
             stack = recolour(stack, rng)
-        return np.ascontiguousarray(stack), reduced
+        return np.ascontiguousarray(stack)
 
 
 def decoded(path: Path) -> NDArray[np.uint8]:
@@ -361,9 +352,7 @@ def limited(planes: Planes, layout: PlaneLayout) -> Planes:
     return [p.clip(*ends) for p, ends in zip(planes, limits, strict=True)]
 
 
-def of_file(
-    layout: PlaneLayout, scene: str, clean: Planes, loud: Stack | None, reduced: float, rng: Rng
-) -> Sample:
+def of_file(layout: PlaneLayout, scene: str, clean: Planes, loud: Stack | None, rng: Rng) -> Sample:
     """Noise in a file's planes, before or after a codec, or none of either."""
     where = str(rng.choice(list(CODED), p=list(CODED.values())))
     nothing = [np.zeros_like(p) for p in clean]
@@ -390,7 +379,7 @@ def of_file(
         bare = found
         kind = f"{name}, then {kind}"
     parts = (clean, rounded(noisy, layout), level, errors, bare)
-    return Sample(layout, *(tuple(p) for p in parts), scene, kind, reduced)
+    return Sample(layout, *(tuple(p) for p in parts), scene, kind)
 
 
 VIDEO = PlaneLayout(
@@ -417,9 +406,7 @@ def through(planes: Planes, layout: PlaneLayout, rng: Rng) -> tuple[Planes, str]
     return rounded(found, layout), codec.name
 
 
-def of_camera(
-    layout: PlaneLayout, scene: str, pictures: Pictures, reduced: float, rng: Rng
-) -> Sample:
+def of_camera(layout: PlaneLayout, scene: str, pictures: Pictures, rng: Rng) -> Sample:
     """Shot by a small camera that develops what its sensor saw, coded afterwards in half of them;
     how strong its noise is at a sample is read off the noise around it."""
     camera, codes = Camera.draw(rng), to_codes(pictures)
@@ -435,16 +422,14 @@ def of_camera(
         level, errors = parted(given, clean, noisy, level)
         kind = f"camera, then {name}"
     parts = (clean, noisy, level, errors, clean)
-    return Sample(layout, *(tuple(p) for p in parts), scene, kind, reduced)
+    return Sample(layout, *(tuple(p) for p in parts), scene, kind)
 
 
-def of_sensor(
-    layout: PlaneLayout, scene: str, pictures: Pictures, reduced: float, rng: Rng
-) -> Sample:
+def of_sensor(layout: PlaneLayout, scene: str, pictures: Pictures, rng: Rng) -> Sample:
     """A mosaic of light with a sensor's noise; planes are half the size of a sample."""
     light = mosaicked(Unprocessing.draw(rng).sensor_light(to_codes(pictures)))
     law = draw_raw_law(rng)
     stacks = [np.moveaxis(x, -1, 0) for x in (light, sense(light, law, rng), law.level(light))]
     clean, noisy, level = (tuple(np.ascontiguousarray(p, np.float32) for p in s) for s in stacks)
     nothing = tuple(np.zeros_like(p) for p in clean)
-    return Sample(layout, clean, noisy, level, nothing, clean, scene, "sensor", reduced)
+    return Sample(layout, clean, noisy, level, nothing, clean, scene, "sensor")

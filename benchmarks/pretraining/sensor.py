@@ -62,10 +62,6 @@ class Unprocessing:
         light = linear @ (self.exposure * back.T).astype(np.float32)
         return np.clip(light, 0, 1).astype(np.float32)
 
-    def packed(self, frames: Codes) -> Packed:
-        """frames (T, H, W, 3) -> the packed mosaic they expose; odd sizes lose a row or column."""
-        return mosaicked(self.sensor_light(frames))
-
     @cached_property
     def _linear(self) -> NDArray[np.float32]:
         """8-bit codes -> linear light."""

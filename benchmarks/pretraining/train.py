@@ -52,6 +52,8 @@ FILES = {"coarse": "coarse_{}.pt", "fuse": "{}.pt"}  # of the stages, by size
 PICTURES = ("clean", "noisy", "single", "near", "nearby")
 NEIGHBOURS = ("near", "nearby", "confidence", "worth")
 BLIND, LATTICE = 0.3, 8.0  # of the anchor's loss; of errors with the period of cells, see `cost`
+# Of the loss: errors where small things fly, weighed by contrast up to so many times the noise.
+SMALL, CONTRAST = 0.15, 4.0
 CHROMA = 0.3  # of the loss of Y'CbCr pictures
 SPREAD = 0.1  # of the log of the strengths that networks are told
 TOGETHER = 0.6  # of coded samples are told noise or errors alone, as the engine tells them
@@ -74,7 +76,7 @@ Parts = tuple[tuple[str, int, int], ...]  # name, neighbours (0: none), channels
 def parts_of(layout: Layout, coarse: bool, length: int) -> Parts:
     """What a sample of a layout is made of, in this order, along its channels."""
     colours, maps, several = layout.channels, 2 * len(layout.planes), length - 1
-    alone = (("clean", 0, colours), ("noisy", 0, colours), ("told", 0, maps))
+    alone = (("clean", 0, colours), ("noisy", 0, colours), ("told", 0, maps), ("small", 0, 1))
     if coarse:
         return alone
     near = (("near", several, colours), ("nearby", several, colours))
@@ -219,19 +221,28 @@ def cost(layout: Layout, estimate: Tensor, batch: Batch, lattice: float = 0.0) -
     repeat from cell to cell of 2x2 pixels."""
     before = (batch["noisy"] - batch["clean"]).square()
     apart = estimate.float() - batch["clean"]
-    parts = [(slice(None), 1.0)]
+    luma, parts = layout.slices[0], [(slice(None), 1.0)]
     if layout.name.startswith("yuv"):
-        luma = layout.slices[0]
         parts = [(luma, 1 - CHROMA), (slice(luma.stop, None), CHROMA)]
     total = torch.zeros((), device=apart.device)
     for part, share in parts:
         error = mean_of(apart[:, part].square())
         if lattice and not part.start:
-            phases = nn.functional.avg_pool2d(apart[:, layout.slices[0]], 8)
+            phases = nn.functional.avg_pool2d(apart[:, luma], 8)
             error = error + lattice * mean_of((phases - phases.mean(1, keepdim=True)).square())
         floor = 0.003 * mean_of(before[:, part]) + LEAST_ERROR
         total = total + share * 0.5 * torch.log(error + floor).mean()
-    return total
+    return total + SMALL * of_small(apart[:, luma], before[:, luma], batch)
+
+
+def of_small(apart: Tensor, before: Tensor, batch: Batch) -> Tensor:
+    """Half the log of the squared error where small things fly, beside the noise."""
+    noise = mean_of(before) + LEAST_ERROR
+    height = batch["small"].square()
+    weight = height / (height + CONTRAST**2 * noise.view(-1, 1, 1, 1))
+    there = weight.sum((1, 2, 3))
+    error = (weight * apart.square().mean(1, keepdim=True)).sum((1, 2, 3)) / there.clamp_min(1e-6)
+    return 0.5 * (torch.log(error / noise + 0.01) * (there > 1)).mean()
 
 
 # Stages ------------------------------------------------------------------------------------------
