@@ -8,7 +8,6 @@ in them. Times and memory are `speed.py`'s. WEIGHTS: a bundled name or a file.
 """
 
 import argparse
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -64,20 +63,7 @@ def cost(network: nn.Module, *inputs: object, pixels: int) -> Cost:
     return Cost(counted.get_total_flops() / 2 / pixels, parameters)
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """GMAC per megapixel of one output frame."""
-
-    coarse: Cost
-    anchor: Cost
-    refiner: Cost
-
-    @property
-    def total(self) -> float:
-        return sum(part.gmac_per_mpx for part in (self.coarse, self.anchor, self.refiner))
-
-
-def budget(networks: Networks, layout: Layout, length: int) -> Budget:
+def budget(networks: Networks, layout: Layout, length: int) -> dict[str, Cost]:
     """What one output frame costs with windows of `length` frames, the coarse frame made once."""
     rng = torch.Generator().manual_seed(0)
     noisy = torch.rand(1, layout.channels, SIDE, SIDE, generator=rng)
@@ -89,11 +75,11 @@ def budget(networks: Networks, layout: Layout, length: int) -> Budget:
         centre = CentreFrame(noisy, networks.coarse(layout, noisy, told))
         anchor = networks.anchor(layout, seen, told)
     pixels = CELL[layout.name == "mosaic"] * SIDE**2
-    return Budget(
-        cost(networks.coarse, layout, noisy, told, pixels=pixels),
-        cost(networks.anchor, layout, seen, told, pixels=pixels),
-        cost(networks.refiner, layout, centre, told, anchor, seen, pixels=pixels),
-    )
+    return {
+        "coarse": cost(networks.coarse, layout, noisy, told, pixels=pixels),
+        "anchor": cost(networks.anchor, layout, seen, told, pixels=pixels),
+        "refiner": cost(networks.refiner, layout, centre, told, anchor, seen, pixels=pixels),
+    }
 
 
 def load(name: str) -> tuple[weights.Weights, Networks]:
@@ -119,11 +105,11 @@ def main() -> None:
     for name in networks.layouts:
         layout = LAYOUTS[name]
         whole, wider = (budget(networks, layout, many) for many in (length, length + 1))
-        for part in ("coarse", "anchor", "refiner"):
-            one, more = getattr(whole, part), getattr(wider, part)
-            each = more.gmac_per_mpx - one.gmac_per_mpx
+        for part, one in whole.items():
+            each = wider[part].gmac_per_mpx - one.gmac_per_mpx
             print(f"| {name} | {part} | {one.gmac_per_mpx:.1f} | {each:.2f} | {one.parameters:,} |")
-        print(f"| {name} | **all** | **{whole.total:.1f}** | | |", flush=True)
+        total = sum(one.gmac_per_mpx for one in whole.values())
+        print(f"| {name} | **all** | **{total:.1f}** | | |", flush=True)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from noisy_clips import psnr
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))
@@ -78,13 +79,9 @@ def restored(frames: Sequence[Frame], engine: Engine) -> list[Frame]:
     return list(denoise_stream(iter(frames), info_of(frames), engine))
 
 
-def psnr(frames: Sequence[Frame], others: Sequence[Frame]) -> float:
-    """Of luma, in dB."""
-    errors = [
-        np.mean((a.planes[0].astype(np.float64) - b.planes[0]) ** 2)
-        for a, b in zip(frames, others, strict=True)
-    ]
-    return float(10 * np.log10(255**2 / max(float(np.mean(errors)), 1e-9)))
+def close(frames: Sequence[Frame], others: Sequence[Frame]) -> float:
+    """PSNR of luma, in dB."""
+    return psnr([one.planes[0] for one in frames], [one.planes[0] for one in others])
 
 
 def agreement() -> list[str]:
@@ -97,8 +94,8 @@ def agreement() -> list[str]:
             restored(frames, engine_for(frames, method=name, device=device, **size))
             for device in ("cpu", "cuda")
         ]
-        each = " | ".join(f"{psnr(one, clean):.2f}" for one in done)
-        rows.append(f"| {name} | {each} | {psnr(*done):.2f} |")
+        each = " | ".join(f"{close(one, clean):.2f}" for one in done)
+        rows.append(f"| {name} | {each} | {close(*done):.2f} |")
     return rows
 
 
