@@ -19,10 +19,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from noisy_clips import psnr
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))
+
+from noisy_clips import psnr  # noqa: E402  # which imports f2rcli as well
 
 from f2rcli import methods  # noqa: E402  # of this checkout
 from f2rcli.engine.settings import EngineSettings  # noqa: E402

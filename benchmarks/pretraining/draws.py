@@ -64,7 +64,6 @@ HELD_OUT = {  # kinds that are held out: law, whether x264 comes after
 }  # fmt: skip
 
 ALONE = "clean", "noisy", "told", "small"  # of a centre
-
 Floats = NDArray[np.float32]
 Draw = dict[str, Any]  # arrays, and the layout's name
 
