@@ -171,8 +171,6 @@ class WriteOptions:
     encoder_options: tuple[tuple[str, str], ...] = setting(())
     # Encode as FFV1, without loss.
     lossless: bool = setting(False)
-    # Encode sound again: aac, opus, flac... (default: copy it).
-    audio_codec: str | None = setting(None)
     # Leave out sound and subtitles that OUTPUT cannot hold.
     copy_only: bool = setting(False)
     # Replace OUTPUT.
