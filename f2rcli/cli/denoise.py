@@ -121,8 +121,10 @@ def denoise(
         frames=frames, fields=fields,  # type: ignore[arg-type]  # which it checks
     )  # fmt: skip
     encoding = dict(pairs("encoder_opt", encoder_opt or ()))
+    if lossless and codec not in (None, "ffv1"):
+        raise UsageError(f"codec={codec!r} and --lossless, which is FFV1.", hint="Leave out one.")
     write = WriteOptions(
-        codec=codec, crf=crf, lossless=lossless, overwrite=overwrite,
+        codec="ffv1" if lossless else codec, crf=crf, overwrite=overwrite,
         pix_fmt=encoding.pop("pix_fmt", None), encoder_options=tuple(encoding.items()),
         copy_only=copy_only,
     )  # fmt: skip

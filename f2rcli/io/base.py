@@ -164,13 +164,11 @@ class WriteOptions:
     # input's).
     codec: str | None = setting(None)
     # Constant quality; lower is better.
-    crf: float | None = setting(None)
+    crf: float | None = setting(None, low=0, high=63)
     # Pixel format of the output (default: the input's).
     pix_fmt: str | None = setting(None)
     # An option for the encoder; may be repeated.
     encoder_options: tuple[tuple[str, str], ...] = setting(())
-    # Encode as FFV1, without loss.
-    lossless: bool = setting(False)
     # Leave out sound and subtitles that OUTPUT cannot hold.
     copy_only: bool = setting(False)
     # Replace OUTPUT.

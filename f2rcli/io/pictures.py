@@ -273,10 +273,6 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
     folder, pattern, suffix = _places(reader, Path(target))
     options.refuse_encoding(f"{suffix} pictures", pix_fmt=False)
     codec = WRITTEN[suffix]
-    if options.lossless and codec != "png":
-        raise UsageError(
-            f"lossless=True: {suffix} pictures are lossy.", hint="Write .png pictures."
-        )
     paths, video = reader.paths(), not isinstance(reader, ImageReader)
     layout = reader.info.layout
     form = closest_format(codec, layout)

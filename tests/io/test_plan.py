@@ -112,11 +112,11 @@ def test_a_pixel_format_that_loses_says_what(clips) -> None:
     assert any("chroma" in line for line in found.dropped)
 
 
-def test_lossless_is_ffv1(clips) -> None:
-    assert plan(clips("libx264", "yuv422p10le"), "o.mkv", lossless=True).encoder == "ffv1"
+def test_ffv1_is_for_matroska(clips) -> None:
+    assert plan(clips("libx264", "yuv422p10le"), "o.mkv", codec="ffv1").encoder == "ffv1"
     for target in ("o.mp4", "o.mov", "o.webm"):
         with pytest.raises(UsageError, match="cannot hold ffv1") as caught:
-            plan(clips("libx264"), target, lossless=True)
+            plan(clips("libx264"), target, codec="ffv1")
         assert ".mkv" in str(caught.value.hint)
 
 
@@ -135,15 +135,15 @@ def test_lossless_is_ffv1(clips) -> None:
         ("o.mp4", {"crf": 900}, "crf|900", ""),
         ("o.mkv", {"codec": "ffv1", "crf": 20}, "has no crf", ""),
         ("o.mkv", {"codec": "mjpeg", "crf": 20}, "has no crf", ""),
-        ("o.mkv", {"lossless": True, "crf": 3}, "choose one", "crf="),
-        ("o.mkv", {"lossless": True, "codec": "h264"}, "FFV1", "codec="),
+        ("o.mp4", {"codec": "av1", "encoder_options": (("preset", "99"),)}, "99", "options"),
+        ("o.mp4", {"codec": "hevc", "crf": 60}, "libx265", "crf="),
         ("o.xyz", {}, r"does not write \.xyz", ".mkv"),
         ("o", {}, "without a suffix", ".mp4"),
         ("o.flv", {}, r"\.flv", ".mp4"),
         ("o.avi", {}, r"\.avi", ".mkv"),
         ("o.png", {}, "a single picture", "%05d"),
         ("%03d.png", {"crf": 3}, "no meaning", ""),
-        ("%03d.jpg", {"lossless": True}, "lossy", "png"),
+        ("%03d.jpg", {"codec": "ffv1"}, "no meaning", "out"),
         ("%03d.png", {"pix_fmt": "yuv420p"}, "pix_fmt='yuv420p'", "rgb24"),
     ],
 )  # fmt: skip

@@ -39,13 +39,7 @@ _LOSSLESS = ("rawvideo", "huffyuv", "ffvhuff", "utvideo", "magicyuv", "v210", "p
 _OTHERS = ("libx264", "libx264rgb", "libsvtav1", "libx265", "libvpx-vp9", "prores_ks", "ffv1",
            "rawvideo")  # fmt: skip
 _CRF = {"libx264": 17, "libx264rgb": 17, "libx265": 19, "libsvtav1": 20, "libvpx-vp9": 20}
-_WORST_CRF = {"libx264": 51, "libx264rgb": 51, "libx265": 51}
 _PRESET = {"libx264": "medium", "libx264rgb": "medium", "libx265": "medium", "libsvtav1": "6"}
-_PRESETS = dict.fromkeys(
-    ("libx264", "libx264rgb", "libx265"),
-    ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower",
-     "veryslow", "placebo"),
-) | {"libsvtav1": tuple(str(speed) for speed in range(-1, 14))}  # fmt: skip
 _PRORES = {"Proxy": "proxy", "LT": "lt", "Standard": "standard", "HQ": "hq", "4444": "4444",
            "XQ": "4444xq", "4444 XQ": "4444xq"}  # fmt: skip
 _FIELD_FLAGS = {"libx264": "+ildct+ilme", "prores_ks": "+ildct", "mpeg2video": "+ildct+ilme",
@@ -159,8 +153,7 @@ def choose_encoder(
             if layout.full_range and not setup.coding.full_range:
                 lost.append("full range (limited instead)")
             takes = refused or f"its encoder takes no {layout.bits}-bit {layout.family.value}"
-            wished = options.codec or options.lossless
-            why = "" if wished else _why(encoder, source.family, container, takes)
+            why = "" if options.codec else _why(encoder, source.family, container, takes)
             return setup, [f"{what} ({encoder})" for what in lost], why
         plain = replace(options, encoder_options=(), crf=None)
         if plain != options and not _setup(reader, container, encoder, form, plain).trial():
@@ -171,7 +164,7 @@ def choose_encoder(
     raise UsageError(
         f"{reader.info.name}: cannot be encoded for {container.name}: "
         f"{refused or 'no encoder fits'}.",
-        hint="Try another codec=, pix_fmt= or container; .mkv with lossless=True holds everything.",
+        hint="Try another codec=, pix_fmt= or container; .mkv with codec='ffv1' holds everything.",
     )
 
 
@@ -192,14 +185,7 @@ def _why(encoder: str, family: str, container: Container, refused: str) -> str:
 
 def _candidates(reader: Reader, container: Container, options: WriteOptions) -> list[str]:
     """Encoders for a container, best first. Raises UsageError for wishes that exclude it."""
-    if options.lossless and options.crf is not None:
-        raise UsageError("crf= and lossless=True: choose one.", hint="Leave out crf=.")
-    if options.lossless and options.codec and _family_name(options.codec) != "ffv1":
-        raise UsageError(
-            f"codec={options.codec!r} and lossless=True: lossless means FFV1.",
-            hint="Leave out codec= or lossless=.",
-        )
-    codec = "ffv1" if options.lossless else options.codec
+    codec = options.codec
     names = _named(codec) if codec else _unnamed(reader, container)
     fitting = [name for name in names if family_of_encoder(name) in container.families]
     if not fitting and codec is None:
@@ -208,9 +194,8 @@ def _candidates(reader: Reader, container: Container, options: WriteOptions) -> 
             hint="Write .mkv, .mp4 or .mov, or choose codec= yourself.",
         )
     if not fitting:
-        wish = "lossless=True" if options.lossless else f"codec={codec!r}"
         raise UsageError(
-            f"{wish}: {container.name} files cannot hold {codec}.",
+            f"codec={codec!r}: {container.name} files cannot hold {codec}.",
             hint=f"{container.name} holds {', '.join(container.families)}; .mkv holds most.",
         )
     taking = [n for n in fitting if options.pix_fmt in (None, *(f.name for f in formats_of(n)))]
@@ -363,17 +348,13 @@ def _options(
 ) -> dict[str, str]:
     """The options an encoder is opened with; the user's come last and win. Raises UsageError for
     one that the encoder does not know."""
-    known, wanted = _option_names(encoder), options.crf
-    worst = _WORST_CRF.get(encoder, 63)
-    if wanted is not None and ("crf" not in known or not 0 <= wanted <= worst):
-        takes = f"takes 0 to {worst}" if "crf" in known else "has no crf"
+    known = _option_names(encoder)
+    if options.crf is not None and "crf" not in known:
         raise UsageError(
-            f"crf={wanted:g}: {encoder} {takes}.",
-            hint="Lower is better quality and a larger file; 17 to 23 is usual."
-            if "crf" in known
-            else "ffmpeg -h encoder=NAME lists what it has for encoder_options=.",
+            f"crf={options.crf:g}: {encoder} has no crf.",
+            hint="ffmpeg -h encoder=NAME lists what it has for encoder_options=.",
         )
-    crf = _CRF.get(encoder) if wanted is None else wanted
+    crf = _CRF.get(encoder) if options.crf is None else options.crf
     chosen = {} if crf is None else {"crf": f"{crf:g}"}
     if encoder in _PRESET:
         chosen["preset"] = _PRESET[encoder]
@@ -388,11 +369,6 @@ def _options(
             raise UsageError(
                 f"encoder option {name}: {encoder} has no such option.",
                 hint=closest(name, known) or f"See ffmpeg -h encoder={encoder}.",
-            )
-        if name == "preset" and value not in _PRESETS.get(encoder, (value,)):
-            raise UsageError(  # x264 itself would print its complaint past us
-                f"encoder option preset: {encoder} has no {value!r}.",
-                hint=f"It has {', '.join(_PRESETS[encoder])}.",
             )
         joined = name.endswith("-params") and name in chosen
         chosen[name] = f"{chosen[name]}:{value}" if joined else value

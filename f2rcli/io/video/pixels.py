@@ -19,6 +19,7 @@ import av
 import numpy as np
 from av.sidedata.sidedata import Type
 from av.video.codeccontext import VideoCodecContext
+from av.video.reformatter import ColorPrimaries, ColorTrc
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Family, Frame, Matrix, Plane, PlaneLayout
@@ -37,16 +38,6 @@ _SITINGS = {
     "left": (0.0, 0.5), "center": (0.5, 0.5), "topleft": (0.0, 0.0), "top": (0.5, 0.0),
     "bottomleft": (0.0, 1.0), "bottom": (0.5, 1.0),
 }  # fmt: skip
-_NAMES = {
-    "primaries": {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m",
-                  8: "film", 9: "bt2020", 10: "xyz", 11: "p3-dci", 12: "p3-d65"},
-    "transfer": {1: "bt709", 4: "gamma2.2", 5: "gamma2.8", 6: "smpte170m", 7: "smpte240m",
-                 8: "linear", 13: "srgb", 14: "bt2020-10", 15: "bt2020-12", 16: "pq", 18: "hlg"},
-    "matrix": {0: "rgb", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m",
-               8: "ycgco", 9: "bt2020nc", 10: "bt2020c", 14: "ictcp"},
-    "range": {1: "limited", 2: "full"},
-}  # fmt: skip
-
 
 SPHERICAL, STEREO = "360-degree projection", "stereoscopic layout"
 DOLBY = "Dolby Vision metadata"
@@ -107,14 +98,19 @@ class ColourTags:
     chroma_location: str = ""  # "left", "center", "topleft", ...; "" where unspecified
 
     def named(self) -> dict[str, str]:
-        """The specified tags, by name."""
-        values = {key: getattr(self, key) for key in _NAMES}
+        """The specified tags, by FFmpeg's names."""
         said = {
-            key: _NAMES[key].get(value, str(value))
-            for key, value in values.items()
-            if value != (0 if key == "range" else UNSPECIFIED)
+            "primaries": _name_of(ColorPrimaries, self.primaries),
+            "transfer": _name_of(ColorTrc, self.transfer),
+            "range": {LIMITED: "limited", FULL: "full"}.get(self.range, ""),
+            "chroma_location": self.chroma_location,
         }
-        return said | ({"chroma_location": self.chroma_location} if self.chroma_location else {})
+        return {key: name for key, name in said.items() if name}
+
+
+def _name_of(kinds: Any, number: int) -> str:
+    names = {int(kind): kind.name.lower() for kind in kinds} | {UNSPECIFIED: ""}
+    return names.get(number, str(number))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,10 +284,9 @@ class PixelFormat:
             note = f"no colour matrix is tagged; {guess.value} assumed for a height of {height}"
         elif yuv and tags.matrix not in _MATRICES:
             matrix = Matrix.BT2020 if tags.matrix in (10, 14) else guess
-            named = _NAMES["matrix"].get(tags.matrix, f"number {tags.matrix}")
             note = (
-                f"the colour matrix {named} is processed as {matrix.value}; unchanged samples "
-                "stay exact and the tag is kept"
+                f"the colour matrix {tags.matrix} of H.273 is processed as {matrix.value}; "
+                "unchanged samples stay exact and the tag is kept"
             )
         full = tags.range == FULL if yuv else tags.range != LIMITED
         place = _SITINGS.get(tags.chroma_location, _SITINGS["left"])
