@@ -51,7 +51,7 @@ _SI_FRAMES = ("SI.hStackManager.framesPerSlice", "SI4.acqNumFrames", "state.acq.
 class TiffSeries(Series):
     """A series, and where its pictures lie."""
 
-    pages: Sequence[Any]  # tifffile's, None for missing ones
+    pages: Any  # tifffile's series: its pages, None for missing ones
     share: int  # pictures per page
     first: Any  # the first page there is
     kind: str  # of series, as tifffile calls it

@@ -209,13 +209,12 @@ def lost_tags(stack: Stack, kind: Kind) -> tuple[str, ...]:
     pages = stack.file.pages
     tags = [str(tag.name) for tag in pages.first.tags
             if (tag.code in _TELLING or tag.code >= 1 << 15) and tag.code not in known]  # fmt: skip
-    lost = (f"tags {', '.join(tags[:6])}",) if tags else ()
-    if any(len(one.pages.levels) > 1 for one in stack.series):
-        lost += ("smaller copies (a pyramid)",)
-    each = False
+    smaller, each = any(len(one.pages.levels) > 1 for one in stack.series), False
     with suppress(InputError), refusals(stack.name), quiet():  # of a damaged page
         each = len(pages) > 1 and kind != "ome" and bool(pages[1].aspage().description)
-    return (*lost, "descriptions of single pages") if each else lost
+    said = {f"tags {', '.join(tags[:6])}": tags, "smaller copies (a pyramid)": smaller,
+            "descriptions of single pages": each}  # fmt: skip
+    return tuple(what for what, there in said.items() if there)
 
 
 def _ome_xml(outputs: Sequence[Output], name: str, provenance: str) -> bytes:

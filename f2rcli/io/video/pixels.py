@@ -109,7 +109,7 @@ class ColourTags:
 
 
 def _name_of(kinds: Any, number: int) -> str:
-    names = {int(kind): kind.name.lower() for kind in kinds} | {UNSPECIFIED: ""}
+    names = {int(kind): str(kind.name).lower() for kind in kinds} | {UNSPECIFIED: ""}
     return names.get(number, str(number))
 
 
