@@ -143,7 +143,8 @@ def _steps(scales: dict[str, Any], axes: list[dict[str, Any]], letters: list[str
 
 
 def _of_scales(group: Any, scales: dict[str, Any], path: Path) -> tuple[Image, Metadata]:
-    array = group[scales["datasets"][0]["path"] + ""]
+    levels = [group[level["path"] + ""] for level in scales["datasets"]]
+    array = levels[0]
     check_samples(array.dtype, path.name)
     axes = [{"name": one} if isinstance(one, str) else one
             for one in scales.get("axes") or _BEFORE_AXES[-array.ndim :]]  # fmt: skip
@@ -157,11 +158,13 @@ def _of_scales(group: Any, scales: dict[str, Any], path: Path) -> tuple[Image, M
         return array[tuple(slice(None) if a in "YX" else where.get(a, 0) for a in letters)]
 
     lacking = array.nchunks - array.nchunks_initialized
+    rows, columns = (letters.index(axis) for axis in "YX")
     image = Image(
         str(scales.get("name", "")), dict(zip(letters, map(int, array.shape), strict=True)),
         array.dtype, read,
         remark=f"{lacking} chunks not stored; there samples are {array.fill_value}"
         if lacking else "",
+        levels=tuple((int(one.shape[rows]), int(one.shape[columns])) for one in levels[1:]),
     )  # fmt: skip
     return image, _steps(scales, axes, letters)
 

@@ -55,6 +55,7 @@ class Image:
     read: Callable[[Where], Any]
     metadata: Callable[[], Metadata] = Metadata  # which may take time
     remark: str = ""  # worth saying of how its pictures are made
+    levels: tuple[tuple[int, int], ...] = ()  # rows and columns of its smaller copies
 
 
 def package(name: str, what: str, refusal: type[F2RError]) -> Any:

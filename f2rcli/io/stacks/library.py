@@ -80,7 +80,7 @@ class LibraryStack(Stack):
         return Series(
             number=number, name=image.name, axes="".join(kept),
             shape=tuple(kept.values()), dtype=np.dtype(image.dtype).newbyteorder("="),
-            codec=self.flavour,
+            codec=self.flavour, levels=image.levels,
         )  # fmt: skip
 
     def _said(self, series: Series) -> Metadata:

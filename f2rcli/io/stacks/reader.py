@@ -218,6 +218,7 @@ class StackReader(Reader):
                 "title": series.name, "axes": series.axes, "shape": series.shape,
                 "samples": str(series.dtype), "container": self.stack.flavour,
                 "lanes": sum(lane.series == series.number for lane in self.lanes),
+                "pyramid": len(series.levels),
                 "interval": float(self.stack.interval(series.number) or 0) or None,
             }
             for series in self.series

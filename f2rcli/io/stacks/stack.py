@@ -98,6 +98,7 @@ class Series(Pictures):
     dtype: np.dtype[np.generic]
     codec: str = ""  # its compression, in a word
     aside: bool = False  # a thumbnail or mask that belongs to another: taken only if it is named
+    levels: tuple[tuple[int, int], ...] = ()  # rows and columns of its smaller copies (a pyramid)
     absent: frozenset[int] = frozenset()  # places of pictures that are not there whole
 
     @property

@@ -111,13 +111,17 @@ class TiffStack(Stack):
             raise InputError(f"{self.name}: its header is damaged.", hint="Copy it again.")
         axes, shape = str(one.axes), tuple(int(n) for n in one.shape)
         inner = prod(n for axis, n in zip(axes, shape, strict=True) if axis in "YXS")
+        rows, columns = (
+            [int(level.shape[level.axes.index(axis)]) for level in one.levels[1:]] for axis in "YX"
+        )
         return TiffSeries(
             number=number, name=str(one.name or "") if several else "", axes=axes, shape=shape,
             dtype=np.dtype(first.dtype).newbyteorder("="),
             codec=compression_name(first.compression),
             aside=one.kind in (*UNDESCRIBED, "shaped") and bool(first.is_reduced or first.is_mask),
-            pages=one, share=max(1, prod(first.shape) // max(inner, 1)), first=first,
-            kind=str(one.kind), offset=one.dataoffset,
+            levels=tuple(zip(rows, columns, strict=True)), pages=one,
+            share=max(1, prod(first.shape) // max(inner, 1)), first=first, kind=str(one.kind),
+            offset=one.dataoffset,
         )  # fmt: skip
 
     def _scanned(self, last: TiffSeries) -> TiffSeries:

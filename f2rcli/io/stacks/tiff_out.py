@@ -2,10 +2,9 @@
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any, Literal
 from uuid import NAMESPACE_OID, uuid5
@@ -21,6 +20,7 @@ from f2rcli.io.stacks.tiff import UNDESCRIBED, TiffStack, resolution
 from f2rcli.io.tifffiles import compression_name, first_description, quiet, refusals
 
 Kind = Literal["ome", "imagej", "plain"]
+Samples = Callable[[int, int], Any]  # of a series and its level: (pictures, ...), None for room
 
 CLASSIC = (1 << 32) - (1 << 25)  # bytes of a file from which BigTIFF is written, as tifffile does
 LOSSLESS = {1, 5, 8, 32773, 32946, 34925, 50000}  # compressions that are kept; others: Deflate
@@ -43,9 +43,18 @@ class Output:
     metadata: Metadata
 
     @property
-    def bytes(self) -> int:
-        """Bytes of all its pictures."""
-        return self.series.picture_bytes * len(self.places)
+    def sizes(self) -> list[tuple[int, int]]:
+        """Rows and columns of its pictures, then of their smaller copies."""
+        return [(self.series.height, self.series.width), *self.series.levels]
+
+    def stored_shape(self, level: int = 0) -> tuple[int, ...]:
+        """The shape of a picture, or of a smaller copy of it, as pages have it."""
+        samples = (self.series.samples,) if self.series.samples > 1 else ()
+        return (*self.sizes[level], *samples)
+
+    def stored_bytes(self, level: int = 0) -> int:
+        """Bytes of that."""
+        return int(np.prod(self.stored_shape(level))) * self.series.dtype.itemsize
 
 
 def kind_of(stack: Stack, target: Path, outputs: Sequence[Output]) -> Kind:
@@ -113,32 +122,40 @@ class TiffOutput:
         self._direct = not any({"compression", "tile"} & {*form.options} for form in self.forms)
         self._handle: IO[bytes] | None = None
         self._description = b""
-        self._starts: list[int] = []  # of each series: in the file, or in the temporary one
+        # Where pictures begin, by series and level: in the file, or in the temporary one.
+        self._starts: dict[tuple[int, int], list[int]] = {}
 
     def begin(self, provenance: str) -> None:
         """Lay the file out. provenance: how f2r makes it, as JSON. Raises OSError."""
         if self.kind == "ome":
             self._description = _ome_xml(self.outputs, self.name, provenance)
         if self._direct:
-            self._starts = self._lay_out()
+            self._lay_out(lambda number, level: None)
             self._handle = self.path.open("r+b")
             return
         self._handle = tempfile.TemporaryFile(dir=self.path.resolve().parent)  # noqa: SIM115  # closed in close
-        *self._starts, size = accumulate((one.bytes for one in self.outputs), initial=0)
-        self._handle.truncate(size)
+        start = 0
+        for number, one in enumerate(self.outputs):
+            for level in range(len(one.sizes)):
+                size = one.stored_bytes(level)
+                self._starts[number, level] = [start + n * size for n in range(len(one.places))]
+                start += size * len(one.places)
+        self._handle.truncate(start)
 
     def put(self, number: int, index: int, picture: Plane) -> None:
-        """Write picture `index` of a series, (Y, X) or (Y, X, S)."""
-        stored = np.ascontiguousarray(picture, self.outputs[number].series.dtype)
-        assert self._handle is not None  # `begin` came before
-        self._handle.seek(self._starts[number] + index * stored.nbytes)
-        self._handle.write(stored.tobytes())
+        """Write picture `index` of a series, (Y, X) or (Y, X, S), and its smaller copies."""
+        one = self.outputs[number]
+        for level, size in enumerate(one.sizes):
+            stored = np.ascontiguousarray(shrunk(picture, size), one.series.dtype)
+            assert self._handle is not None  # `begin` came before
+            self._handle.seek(self._starts[number, level][index])
+            self._handle.write(stored.tobytes())
 
     def close(self) -> None:
         """Write what is pending. Raises OSError."""
         if self._handle is not None and not self._direct:
             self._handle.flush()
-            self._lay_out()
+            self._lay_out(self._gathered)
         self.abandon()
 
     def abandon(self) -> None:
@@ -147,29 +164,45 @@ class TiffOutput:
             handle, self._handle = self._handle, None
             handle.close()
 
-    def _lay_out(self) -> list[int]:
-        """Write the file with the samples of the temporary one, if there is one, else with room for
-        them: where each series begins."""
-        size = sum(one.bytes for one in self.outputs)
-        fiji, starts = self.kind == "imagej", []
+    def _gathered(self, number: int, level: int) -> Any:
+        """The pictures of a series, or of a level of it, mapped from the temporary file."""
+        one = self.outputs[number]
+        shape = (len(one.places), *one.stored_shape(level))
+        assert self._handle is not None  # `close` asks for them
+        start = self._starts[number, level][0]
+        return np.memmap(self._handle, one.series.dtype, "r", start, shape)
+
+    def _lay_out(self, samples: Samples) -> None:
+        """Write the file with these samples, or with room for them."""
+        size = sum(one.stored_bytes(level) * len(one.places)
+                   for one in self.outputs for level in range(len(one.sizes)))  # fmt: skip
+        fiji = self.kind == "imagej"
         as_before = self.source is not None and self.source.file.is_bigtiff
         big = not fiji and (size > CLASSIC or as_before)
         with quiet(), tifffile.TiffWriter(self.path, bigtiff=big, imagej=fiji, ome=False) as writer:
-            for number, one in enumerate(self.outputs):
-                series = one.series
-                picture = (series.height, series.width, *(series.shape[-1:] * series.colour))
-                shape = (len(one.places), *picture) if self.kind == "ome" else series.shape
-                data = None
-                if self._handle is not None:
-                    start = self._starts[number]
-                    data = np.memmap(self._handle, series.dtype, "r", start, shape)
-                told = writer.write(
-                    data, shape=shape, dtype=series.dtype, returnoffset=True, software=False,
-                    truncate=fiji and size > CLASSIC,  # one page for all pictures, as ImageJ has it
-                    **self.forms[number].options, **self._of_series(number),
-                )  # fmt: skip
-                starts.append(told[0] if told else 0)
-        return starts
+            for number in range(len(self.outputs)):
+                self._write_series(writer, number, samples, truncate=fiji and size > CLASSIC)
+
+    def _write_series(
+        self, writer: Any, number: int, samples: Samples, *, truncate: bool
+    ) -> None:  # fmt: skip
+        """A series whose pictures lie one behind another, and its levels. truncate: one page for
+        all pictures, as ImageJ does it."""
+        one, options = self.outputs[number], self._of_series(number) | {"truncate": truncate}
+        for level in range(len(one.sizes)):
+            data = samples(number, level)
+            shape = (len(one.places), *one.stored_shape(level))
+            if self.kind != "ome" and not level:
+                shape = one.series.shape
+            told = writer.write(
+                None if data is None else data.reshape(shape), shape=shape,
+                dtype=one.series.dtype, returnoffset=True,
+                **{"software": False, **self.forms[number].options, **options},
+            )  # fmt: skip
+            if data is None:
+                size = one.stored_bytes(level)
+                self._starts[number, level] = [told[0] + n * size for n in range(len(one.places))]
+            options = {"metadata": None, "subfiletype": 1}
 
     def _of_series(self, number: int) -> dict[str, Any]:
         """What is said with the first page of a series, beside how it is stored."""
@@ -182,7 +215,8 @@ class TiffOutput:
             page = self.source.series[one.number].first.aspage()
             if (per_unit := resolution(page)) is not None:
                 options |= {"resolution": per_unit, "resolutionunit": int(page.resolutionunit)}
-        return options
+        levels = len(one.levels)
+        return options | ({"subifds": levels} if levels else {})
 
 
 def _of_first_page(source: TiffStack, kind: Kind) -> dict[str, Any]:
@@ -209,12 +243,23 @@ def lost_tags(stack: Stack, kind: Kind) -> tuple[str, ...]:
     pages = stack.file.pages
     tags = [str(tag.name) for tag in pages.first.tags
             if (tag.code in _TELLING or tag.code >= 1 << 15) and tag.code not in known]  # fmt: skip
-    smaller, each = any(len(one.pages.levels) > 1 for one in stack.series), False
+    each = False
     with suppress(InputError), refusals(stack.name), quiet():  # of a damaged page
         each = len(pages) > 1 and kind != "ome" and bool(pages[1].aspage().description)
-    said = {f"tags {', '.join(tags[:6])}": tags, "smaller copies (a pyramid)": smaller,
-            "descriptions of single pages": each}  # fmt: skip
+    said = {f"tags {', '.join(tags[:6])}": tags, "descriptions of single pages": each}
     return tuple(what for what, there in said.items() if there)
+
+
+def shrunk(picture: Plane, size: tuple[int, int]) -> Plane:
+    """A picture (Y, X[, S]) in fewer rows and columns: means, rounded where samples are whole
+    numbers."""
+    if picture.shape[:2] == size:
+        return picture
+    import cv2  # takes a while
+
+    small = cv2.resize(picture.astype(np.float64), size[::-1], interpolation=cv2.INTER_AREA)
+    small = small if picture.dtype.kind == "f" else np.rint(small)
+    return small.astype(picture.dtype).reshape(*size, *picture.shape[2:])
 
 
 def _ome_xml(outputs: Sequence[Output], name: str, provenance: str) -> bytes:

@@ -98,6 +98,7 @@ def _plan_tiff(reader: StackReader, target: Path) -> WritePlan:
         kept.append("its description and resolution" if kind == "plain" else "ImageJ's metadata")
     elif outputs[0].metadata.own:
         kept.append("its own metadata in whole, as a comment")
+    kept += ["pyramid, its levels made anew"] if any(one.series.levels for one in outputs) else []
     notes = [form.note for form in forms if form.note]
     if len(reader.paths()) > 1:
         notes.append(f"{len(reader.paths())} files become one")

@@ -18,7 +18,7 @@ from f2rcli.io.stacks.arrays import is_zarr
 from f2rcli.io.stacks.foreign import package
 from f2rcli.io.stacks.metadata import PROVENANCE, SOURCE, Facts, Metadata, colour_of
 from f2rcli.io.stacks.stack import Series, Stack
-from f2rcli.io.stacks.tiff_out import Output
+from f2rcli.io.stacks.tiff_out import Output, shrunk
 
 _ORDER = "TCZYX"  # of axes: time, channels, space (specification 0.4, "axes" metadata)
 _CHUNK = 1024  # pixels a side of a chunk at most
@@ -65,18 +65,6 @@ def zarr_metadata(said: Metadata, series: Series) -> Metadata:
         channels=channels if len(channels) == count and any(channels) else [],
         own=said.own,
     )
-
-
-def shrunk(picture: Plane, size: tuple[int, int]) -> Plane:
-    """A picture (Y, X[, S]) in fewer rows and columns: means, rounded where samples are whole
-    numbers."""
-    if picture.shape[:2] == size:
-        return picture
-    import cv2  # takes a while
-
-    small = cv2.resize(picture.astype(np.float64), size[::-1], interpolation=cv2.INTER_AREA)
-    small = small if picture.dtype.kind == "f" else np.rint(small)
-    return small.astype(picture.dtype).reshape(*size, *picture.shape[2:])
 
 
 def _part_beside(target: Path) -> Path:
