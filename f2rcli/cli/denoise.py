@@ -75,9 +75,9 @@ def denoise(
     fields: opt.Fields = "auto",
     codec: Annotated[Text, result("NAME", "h264, hevc, av1, ffv1 ... (default: as INPUT).")] = None,
     crf: Annotated[Number, result("N", "Quality; lower is better, and larger.")] = None,
-    copy_only: Annotated[
-        bool, result("", "Leave out sound that OUTPUT cannot hold.", "--copy-only", more=True)
-    ] = False,
+    audio_codec: Annotated[
+        Text, result("NAME|none", "Encode sound, or drop it.", more=True)
+    ] = None,
     encoder_opt: Annotated[
         list[str] | None,
         result("K=V", "Encoder options: preset=slow, pix_fmt=yuv420p10le.", more=True),
@@ -126,7 +126,7 @@ def denoise(
     write = WriteOptions(
         codec="ffv1" if lossless else codec, crf=crf, overwrite=overwrite,
         pix_fmt=encoding.pop("pix_fmt", None), encoder_options=tuple(encoding.items()),
-        copy_only=copy_only,
+        audio_codec=None if audio_codec == "none" else audio_codec, copy_only=audio_codec == "none",
     )  # fmt: skip
     job = Job(
         source=source[0], output=output, engine=engine, read=read, write=write,
@@ -134,6 +134,7 @@ def denoise(
         settings=opt.given(ctx, *SILENT),
     )  # fmt: skip
     job.check(json=json)
+    console.flags |= {"copy_only": "--audio-codec none"}
     several = {"recursive": recursive, "jobs": jobs, "shard": shard}
     if _asks_for_several(source, several):
         from f2rcli.cli.several import denoise_all

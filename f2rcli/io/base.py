@@ -169,6 +169,8 @@ class WriteOptions:
     pix_fmt: str | None = setting(None)
     # An option for the encoder; may be repeated.
     encoder_options: tuple[tuple[str, str], ...] = setting(())
+    # Encode sound again: aac, opus, flac... (default: copy it).
+    audio_codec: str | None = setting(None)
     # Leave out sound and subtitles that OUTPUT cannot hold.
     copy_only: bool = setting(False)
     # Replace OUTPUT.

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from f2rcli.errors import UsageError
-from f2rcli.io import WriteOptions, open_reader, plan_output
+from f2rcli.io import ReadOptions, WriteOptions, open_reader, plan_output
 
 TRACKS = b"\x16\x54\xae\x6b"  # which a list of places names before
 CROP = {0x54AA: 8, 0x54BB: 8, 0x54CC: 16, 0x54DD: 16}  # bottom, top, left, right
@@ -347,9 +347,32 @@ def test_sound_that_no_target_holds_is_refused_before_the_run(tools, tmp_path: P
         with pytest.raises(UsageError, match=r"cannot copy audio #1 aac into webm") as raised:
             plan_output(reader, tmp_path / "out.webm")
         assert "Name an .mkv file" in str(raised.value.hint)
-        assert "copy_only=True" in str(raised.value.hint)
+        assert "audio_codec=" in str(raised.value.hint)
         plan = plan_output(reader, tmp_path / "out.webm", WriteOptions(copy_only=True))
         assert any(line.startswith("audio #1 aac") for line in plan.dropped)
+        with pytest.raises(UsageError, match="webm cannot hold it"):
+            plan_output(reader, tmp_path / "out.webm", WriteOptions(audio_codec="aac"))
+        with pytest.raises(UsageError, match="no such audio encoder"):
+            plan_output(reader, tmp_path / "out.webm", WriteOptions(audio_codec="wmv"))
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".webm", "opus"), (".mkv", "flac")])
+@pytest.mark.parametrize("start", [None, 0.2])
+def test_sound_is_encoded_again_where_that_is_asked_for(
+    tools, tmp_path: Path, suffix: str, codec: str, start
+) -> None:
+    source = tools.write_clip(tmp_path / "in.mkv", codec="libx264", pts=20, smooth=True, audio=True)
+    target = tmp_path / f"out{suffix}"
+    options = WriteOptions(audio_codec=codec)
+    _, receipt = tools.passthrough(source, target, options, ReadOptions(start=start))
+    assert f"audio #1 aac as {codec}" in receipt.kept
+    with av.open(str(target)) as out:
+        (stream,) = out.streams.audio
+        assert stream.codec_context.codec.canonical_name == codec
+        frames = list(out.decode(stream))
+        seconds = sum(frame.samples / frame.sample_rate for frame in frames)
+        assert frames[0].time == pytest.approx(0, abs=0.2)  # a packet of AAC lasts 0.128 s
+    assert seconds == pytest.approx(0.8 + 0.2 - (start or 0), abs=0.2)
 
 
 @pytest.mark.parametrize(("suffix", "held"), [(".mp4", True), (".mkv", False)])

@@ -1,16 +1,18 @@
 """The containers that f2r writes, which streams beside the picture they take, and their packets.
 
-Packets are copied; nothing beside the picture is encoded.
+Packets are copied; sound is encoded again where that is asked for.
 """
 
 import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
+from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.error import ArgumentError, InvalidDataError
 from av.stream import Stream
@@ -160,6 +162,9 @@ def is_encoder(name: str, kind: str = "video") -> bool:
 # --- Streams -------------------------------------------------------------------------------------
 
 
+_SOUND = {"opus": "libopus", "mp3": "libmp3lame", "vorbis": "libvorbis"}  # FFmpeg's names
+_PER_CHANNEL = 96_000  # bits a second: transparent or close to it
+
 _MIMES = {"png": "image/png", "mjpeg": "image/jpeg", "bmp": "image/bmp", "gif": "image/gif"}
 
 # Languages that QuickTime numbers, as FFmpeg's table of the numbers spells them. By other spellings
@@ -179,22 +184,41 @@ _STALE = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamPlan:
+    """A stream beside the video that the target keeps."""
+
+    stream: Stream = field(repr=False)  # once its file is closed, PyAV cannot print it
+    attached: bool = False  # cover art that goes into the header
+    encoder: str = ""  # that sound goes through; "" where packets are copied
+
+    @property
+    def words(self) -> str:
+        """The stream, and the codec it is encoded as."""
+        codec = f" as {av.Codec(self.encoder, 'w').canonical_name}" if self.encoder else ""
+        return stream_line(self.stream) + codec
+
+
 def plan_streams(
     source: SourceMetadata, container: Container, options: WriteOptions
-) -> tuple[list[Stream], list[str]]:
-    """The other streams that the target keeps, and those dropped with the reason. Raises UsageError
-    for sound and subtitles that another file could hold."""
-    kept, dropped = [], []
+) -> tuple[list[StreamPlan], list[str]]:
+    """Plans of the other streams, and those dropped with the reason. Raises UsageError for sound
+    and subtitles that another file could hold."""
+    plans, dropped = [], []
     for stream in source.others:
         if _rebuilt(source, container, stream):
             continue
-        if (reason := refusal(container, stream)) is None:
-            kept.append(stream)
+        if stream.type == "audio" and options.audio_codec and not container.only_pictures:
+            encoder = _sound_encoder(container, stream, options.audio_codec)
+            plans.append(StreamPlan(stream=stream, encoder=encoder))
+        elif (reason := refusal(container, stream)) is None:
+            attached = is_cover(stream) and container.covers == "attachment"
+            plans.append(StreamPlan(stream=stream, attached=attached))
         else:
             if not container.only_pictures and not options.copy_only:
                 _refuse(container, stream)
             dropped.append(f"{stream_line(stream)} ({reason})")
-    return kept, dropped
+    return plans, dropped
 
 
 def _refuse(container: Container, stream: Stream) -> None:
@@ -203,12 +227,36 @@ def _refuse(container: Container, stream: Stream) -> None:
         return
     ordered = sorted(CONTAINERS, key=lambda container: container.name != "matroska")
     holder = next((c.suffixes[0] for c in ordered if refusal(c, stream) is None), "")
-    if holder or stream.type == "audio":
-        named = f"Name {'an' if holder == '.mkv' else 'a'} {holder} file with output=, or p"
+    ways = [f"name {'an' if holder == '.mkv' else 'a'} {holder} file with output="] * bool(holder)
+    if stream.type == "audio" and stream.codec_context is not None:
+        ways.append("pass audio_codec= to encode it again")
+    if ways:
+        hint = ", or ".join([*ways, "pass copy_only=True to leave it out"])
         raise UsageError(
             f"f2r cannot copy {stream_line(stream)} into {container.name}.",
-            hint=f"{named if holder else 'P'}ass copy_only=True to leave it out.",
+            hint=f"{hint[0].upper()}{hint[1:]}.",
         )
+
+
+def _sound_encoder(container: Container, stream: Stream, codec: str) -> str:
+    """FFmpeg's encoder of that name for a stream of sound. Raises UsageError."""
+    encoder, why = _SOUND.get(codec, codec), ""
+    if not is_encoder(encoder, "audio"):
+        why, hint = "this FFmpeg has no such audio encoder", "Try aac, opus, flac, mp3 or ac3."
+    elif stream.codec_context is None:
+        why, hint = f"FFmpeg has no decoder for {stream_line(stream)}", "Leave it out."
+    else:
+        name = av.Codec(encoder, "w").canonical_name
+        hint = "opus fits .webm and .mkv, aac fits .mp4, .mov and .ts."
+        fits = name in dict(container.only).get("audio", (name,))
+        try:
+            av.open(io.BytesIO(), "w", format=container.muxer).add_stream(encoder)
+        except ValueError:
+            fits = False
+        why = "" if fits else f"{container.name} cannot hold it"
+    if why:
+        raise UsageError(f"audio_codec={codec!r}: {why}.", hint=hint)
+    return encoder
 
 
 def _rebuilt(source: SourceMetadata, container: Container, stream: Stream) -> bool:
@@ -256,7 +304,11 @@ def copy_stream(target: OutputContainer, stream: Stream) -> Stream:
     """Add a stream like `stream`, for packets copied as they are, with its tags and flags."""
     # opaque: take the parameters as they are; no encoder of that name need exist
     opaque = {} if stream.codec_context is None else {"opaque": True}
-    copy = target.add_stream_from_template(stream, **opaque)
+    return described(target.add_stream_from_template(stream, **opaque), stream, target)
+
+
+def described(copy: Stream, stream: Stream, target: OutputContainer) -> Stream:
+    """The copy of a stream, with its tags and flags."""
     copy.metadata.update(stream_tags(stream.metadata, target.format.name))
     copy.disposition = stream.disposition
     return copy
@@ -289,30 +341,50 @@ def plain_tags(metadata: Mapping[str, str]) -> dict[str, str]:
 class _Track:
     """A stream under way to the target."""
 
-    source: Stream
+    plan: StreamPlan
     target: Stream
+    sound: AudioStream | None  # that is decoded, to be encoded again
     packets: int = 0
     size: int = 0  # bytes
     refused: int = 0  # packets that the muxer did not take
     begun: bool = False  # a cut video stream has reached a key frame
 
+    def encoded(self, packet: "AnyPacket | None") -> Iterator[AnyPacket]:
+        """What becomes of a packet; None: what decoder and encoder of sound still hold."""
+        if self.sound is None:
+            yield from () if packet is None else (packet,)
+            return
+        assert isinstance(self.target, AudioStream)  # as `_add_sound` made it
+        for frame in self.sound.codec_context.decode(packet):
+            yield from self.target.encode(frame)
+        if packet is None:
+            yield from self.target.encode(None)
+
 
 class SideStreams:
     """Muxes the packets of the other streams into the target, in step with the video."""
 
-    def __init__(self, packets: SidePackets, target: OutputContainer, container: Container) -> None:
-        self.packets, self.target, self.container = packets, target, container
+    def __init__(self, packets: SidePackets, container: OutputContainer) -> None:
+        self.packets = packets
+        self.container = container
         self.order: list[_Track | None] = []  # tracks as they follow in the file; None: the picture
         self._tracks: dict[int, _Track] = {}  # by the index of the source stream
         self._covers: dict[int, Stream] = {}  # to attach
 
-    def add(self, streams: Iterable[Stream]) -> None:
-        """Add target streams for these."""
-        for stream in streams:
-            if is_cover(stream) and self.container.covers == "attachment":
+    def add(self, plans: Iterable[StreamPlan]) -> None:
+        """Add target streams for these plans."""
+        for plan in plans:
+            stream = plan.stream
+            if plan.attached:
                 self._covers[stream.index] = stream
                 continue
-            track = self._tracks[stream.index] = _Track(stream, copy_stream(self.target, stream))
+            sound = stream if plan.encoder and isinstance(stream, AudioStream) else None
+            target = (
+                _add_sound(self.container, sound, plan.encoder)
+                if sound
+                else copy_stream(self.container, stream)
+            )
+            track = self._tracks[stream.index] = _Track(plan, target, sound)
             if stream.type != "attachment" and not is_cover(stream):
                 self.order.append(track)
 
@@ -326,7 +398,7 @@ class SideStreams:
             suffix = "jpg" if name == "mjpeg" else name
             title = stream.metadata.get("filename") or f"cover.{suffix}"
             mime = stream.metadata.get("mimetype") or _MIMES.get(name, "application/octet-stream")
-            self.target.add_attachment(title, mime, bytes(packet))
+            self.container.add_attachment(title, mime, bytes(packet))
             self.packets.queue.remove(packet)
 
     def lost(self) -> Iterator[str]:
@@ -335,30 +407,32 @@ class SideStreams:
         for track in self._tracks.values():
             if track.refused:
                 what = count(track.refused, "packet")
-                yield f"{what} of {stream_line(track.source)} (damaged)"
+                yield f"{what} of {stream_line(track.plan.stream)} (damaged)"
 
-    def written(self) -> list[_Track | None]:
+    def written(self, container: Container) -> list[_Track | None]:
         """The tracks of the finished file, in order; mp4 and mov leave out empty ones, but for
         subtitles, to which they add an end."""
         return [
             track for track in self.order
-            if track is None or track.packets or not self.container.movie
-            or track.source.type == "subtitle"
+            if track is None or track.packets or not container.movie
+            or track.plan.stream.type == "subtitle"
         ]  # fmt: skip
 
-    def missing(self, came: Counter[int], sizes: Counter[int]) -> Iterator[str]:
+    def missing(
+        self, came: Counter[int], sizes: Counter[int], container: Container
+    ) -> Iterator[str]:
         """What a finished file lacks of what was planned. came, sizes: packets and bytes, by
         place."""
-        written = self.written()
+        written = self.written(container)
         for track in filter(None, self.order):
             place = written.index(track) if track in written else None
             there = 0 if place is None else came[place]
-            pictures = track.source.type == "video"  # an excerpt may miss their key frames
+            pictures = track.plan.stream.type == "video"  # an excerpt may miss their key frames
             if place is None or (not there and (track.packets or pictures)):
-                yield stream_line(track.source)
+                yield track.plan.words
             elif there < track.packets and sizes[place] < track.size:
                 few = f"{track.packets - there} of {count(track.packets, 'packet')}"
-                yield f"{few} of {stream_line(track.source)}"
+                yield f"{few} of {track.plan.words}"
 
     def drain(self) -> None:
         """Mux every queued packet."""
@@ -366,15 +440,24 @@ class SideStreams:
         while queue:
             packet = queue.popleft()
             track = self._tracks.get(packet.stream_index)
-            if track is None or not self._moved(packet, track):
-                continue
-            self.target.start_encoding()  # a refused header is no fault of the packet
-            packet.stream, size = track.target, packet.size
-            try:
-                self.target.mux(packet)  # which takes its content away
+            if track is not None and self._moved(packet, track):
+                self.container.start_encoding()  # a refused header is no fault of the packet
+                self._put(packet, track)
+
+    def finish(self) -> None:
+        """Mux what is queued, and what sound encoders still hold."""
+        self.drain()
+        for track in self._tracks.values():
+            self._put(None, track)
+
+    def _put(self, packet: "AnyPacket | None", track: _Track) -> None:
+        try:
+            for made in track.encoded(packet):
+                made.stream, size = track.target, made.size
+                self.container.mux(made)  # which takes its content away
                 track.packets, track.size = track.packets + 1, track.size + size
-            except (InvalidDataError, ArgumentError):  # of this packet, not of the disk
-                track.refused += 1
+        except (InvalidDataError, ArgumentError):  # of this packet, not of the disk
+            track.refused += 1
 
     def _moved(self, packet: AnyPacket, track: _Track) -> bool:
         """Move a packet as the clip is moved; False if it lies outside a cut clip."""
@@ -389,3 +472,18 @@ class SideStreams:
         track.begun = True
         move(packet, -excerpt.shift)
         return True
+
+
+def _add_sound(container: OutputContainer, stream: AudioStream, encoder: str) -> Stream:
+    """Add a stream for sound that is encoded again, at its own times."""
+    source, codec = stream.codec_context, av.Codec(encoder, "w")
+    rates = sorted(codec.audio_rates or [source.rate])
+    rate = next((rate for rate in rates if rate >= source.rate), rates[-1])
+    target = container.add_stream(encoder, rate=rate)
+    assert isinstance(target, AudioStream)  # as the plan saw to
+    context, own = target.codec_context, source.format.name
+    forms = [form.name for form in codec.audio_formats or ()]
+    context.format = next((f for f in forms if f.rstrip("p") == own.rstrip("p")), [*forms, own][0])
+    context.layout, context.time_base = source.layout.name, Fraction(1, rate)
+    context.bit_rate = _PER_CHANNEL * context.layout.nb_channels
+    return described(target, stream, container)

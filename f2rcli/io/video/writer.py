@@ -62,6 +62,7 @@ from f2rcli.io.video.streams import (
     CONTAINERS,
     Container,
     SideStreams,
+    StreamPlan,
     container_for,
     open_target,
     plain_tags,
@@ -98,7 +99,7 @@ class VideoDetail:
 
     container: Container
     setup: EncoderSetup
-    streams: tuple[Stream, ...]
+    streams: tuple[StreamPlan, ...]
     container_options: dict[str, str]
     metadata: dict[str, str]
     display_matrix: tuple[int, ...]
@@ -133,7 +134,7 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
         crf=float(crf) if crf.replace(".", "", 1).isdecimal() else None,
         preset=encoding.get("preset"),
         options=setup.options,
-        kept=(*map(stream_line, streams), *(what for what, reason in fates if not reason)),
+        kept=(*(plan.words for plan in streams), *(what for what, reason in fates if not reason)),
         dropped=(*lost, *dropped, *(f"{what} ({reason})" for what, reason in fates if reason)),
         notes=tuple(_notes(reader, container, setup, why, exact=not lost)),
         detail=VideoDetail(
@@ -182,10 +183,10 @@ def _display(
     return own if own is not None and Fraction(*own) == Fraction(*shown) else shown
 
 
-def _stream_fates(container: Container, streams: list[Stream]) -> Iterator[Fate]:
+def _stream_fates(container: Container, streams: list[StreamPlan]) -> Iterator[Fate]:
     """Languages and titles that streams which are kept lose."""
     none = f"{container.name} holds none"
-    for stream in streams:
+    for stream in (plan.stream for plan in streams):
         if stream.type == "attachment" or is_cover(stream):
             continue
         named = stream.language not in (None, "", "und")
@@ -369,7 +370,7 @@ class VideoWriter(Writer):
             self._encode(self._held, last=True)
             self._held = None
             self._mux(self._encoder.encode(None))
-            self._side.drain()
+            self._side.finish()
             self._container.close()
             self._container = None
             if self._file is not None:
@@ -377,7 +378,7 @@ class VideoWriter(Writer):
             if self._part is not None:
                 if self.detail.container.name == "mpegts":
                     _fill_up(self._part.path)
-                own = self._side.written().index(None)
+                own = self._side.written(self.detail.container).index(None)
                 if self.detail.display is not None:
                     write_display_size(self._part.path, own, self.detail.display)
                 verified = tuple(self._verified(self._part.path, own))
@@ -410,7 +411,7 @@ class VideoWriter(Writer):
         if came[own] != written.frames:
             why = f"{written.frames} frames were written but the file has {came[own]}"
             raise _misread(self.name, why)
-        self._losses += self._side.missing(came, sizes)
+        self._losses += self._side.missing(came, sizes, form)
         yield count(written.frames)
         if form.only_pictures or not times:
             return
@@ -455,13 +456,13 @@ class VideoWriter(Writer):
         provenance = self.plan.provenance_text()
         if provenance and detail.container.provenance:
             container.metadata[detail.container.provenance] = provenance
-        self._side = SideStreams(self._packets, container, detail.container)
+        self._side = SideStreams(self._packets, container)
         taken = {stream.index for stream in self.metadata.others}
         own = next(index for index in range(len(taken) + 1) if index not in taken)
-        self._side.add(stream for stream in detail.streams if stream.index < own)
+        self._side.add(plan for plan in detail.streams if plan.stream.index < own)
         self._stream = self._add_video(container)
         self._side.order.append(None)
-        self._side.add(stream for stream in detail.streams if stream.index > own)
+        self._side.add(plan for plan in detail.streams if plan.stream.index > own)
         if detail.container.described:
             container.set_chapters(list(self._moved_chapters()))  # type: ignore[arg-type]  # dicts
         self._side.attach()
@@ -571,7 +572,7 @@ class VideoWriter(Writer):
             return disk_error(Path(self.name), OSError(number, ffmpeg_reason(error)))
         return OutputError(
             f"{self.name}: writing failed: {ffmpeg_reason(error)}.",
-            hint="Try another codec= or container.",
+            hint="Try another codec=, audio_codec= or container.",
         )
 
 
