@@ -1,9 +1,8 @@
 """`f2r eval`: how good denoised clips are, with a reference, with noise made here, or neither."""
 
-import json as formats
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,10 +22,10 @@ from f2rcli.errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, UsageError
 from f2rcli.evaluation import benchmarks
 from f2rcli.evaluation import metrics as metric_names
 from f2rcli.evaluation.base import Plan
+from f2rcli.evaluation.pairing import Comparison
 from f2rcli.evaluation.result import NOISY, BenchmarkFacts, Evaluation, MetricFacts
-from f2rcli.evaluation.tables import NONE, TableRow, clip_rows, mean_rows
+from f2rcli.evaluation.tables import NONE, TableRow, clip_rows, conditions, mean_rows
 from f2rcli.io import ReadOptions
-from f2rcli.settings import check_choice
 from f2rcli.units import count
 
 if TYPE_CHECKING:
@@ -82,16 +81,18 @@ def evaluate(
     """  # fmt: skip
     console = opt.begin(ctx, json=json, quiet=quiet)
     console.if_stopped = "no results were written."
-    sides = Sides(denoised or [], clean, noisy, noise or [], benchmark, root, any_clips)
+    sides = Comparison(
+        tuple(denoised or ()), clean, noisy, tuple(noise or ()), benchmark, root, any_clips
+    )
+    here = (NOISY, denoisers.DEFAULT) if methods is None and not denoised else _listed(methods)
     engine = EngineSettings(
         strength=strength, weights=weights, device=device, threads=threads, precision=precision,
         tile=tile,
     )  # fmt: skip
     plan = Plan(
-        metrics=metric_names.check(_listed(metrics)), methods=_denoisers(methods, sides, engine),
-        baselines=_listed(baselines), seed=seed, frames=frames, engine=engine,
+        metrics=metric_names.check(_listed(metrics)), methods=here, baselines=_listed(baselines),
+        seed=seed, frames=frames, engine=engine,
     )  # fmt: skip
-    sides.check()
     if csv == "-" and json:
         raise UsageError("--csv - --json: both want standard output.", hint="Name a file.")
     others = [*sides.denoised, clean, noisy, weights]
@@ -104,7 +105,7 @@ def evaluate(
             console.warning(line)
     else:
         chosen = benchmarks.load(benchmark)
-        cases = chosen.cases(Path(root or ""), tuple(noise or ()), frames, any_clips=any_clips)
+        cases = chosen.cases(Path(root or ""), sides.noise, frames, any_clips=any_clips)
         about = chosen.facts(cases, frames)
         plan = replace(
             plan, metrics=plan.metrics or chosen.metrics, clipped=chosen.clipped,
@@ -117,88 +118,8 @@ def evaluate(
     return EXIT_DAMAGED if damaged else EXIT_OK
 
 
-@dataclass(frozen=True, slots=True)
-class Sides:
-    """What is compared with what."""
-
-    denoised: list[str]
-    clean: str | None
-    noisy: str | None
-    noise: list[str]
-    benchmark: str | None
-    root: str | None
-    any_clips: bool
-
-    def check(self) -> None:
-        """Raise UsageError for sides that do not make an evaluation."""
-        clean, noisy, denoised, own = self.clean, self.noisy, self.denoised, self.benchmark
-        given = bool(clean or noisy or denoised)
-        for wrong, message, hint in (
-            ((own is None) != (self.root is None), "--benchmark and --root: go together.",
-             "Pass both."),
-            (self.any_clips and own is None, "--any-clips: says which clips a --benchmark takes.",
-             "Leave it out."),
-            (own is not None and given, "--benchmark: names its own clips.",
-             "Leave --clean, --noisy and DENOISED out."),
-            (self.noise and own is None and (clean is None or noisy or denoised),
-             "--noise: is made on clean clips, for methods that run here.",
-             "Pass --clean, and neither --noisy nor DENOISED."),
-            (own is None and not self.noise and not denoised and noisy is None,
-             "nothing to evaluate.", "f2r eval DENOISED --clean CLEAN, f2r eval --clean CLEAN "
-             "--noise gaussian:30, or f2r eval DENOISED --noisy NOISY."),
-            (denoised and clean is None and noisy is None,
-             f"{next(iter(denoised), '')}: nothing to compare it with.",
-             "Pass --clean or --noisy, or both."),
-        ):  # fmt: skip
-            if wrong:
-                raise UsageError(message, hint=hint)
-
-    def cases(self, read: ReadOptions) -> "tuple[list[Case], list[str]]":
-        """The cases that are no benchmark's, and remarks. Raises InputError for no match."""
-        from f2rcli.evaluation.pairing import paired
-        from f2rcli.noise.synthesis.spec import parse  # brings codecs
-
-        noises = [parse(text) for text in self.noise]
-        named = {"clean": self.clean, "noisy": self.noisy}
-        sides = {word: Path(path) for word, path in named.items() if path is not None}
-        return paired(sides | self._labelled(), read, noises)
-
-    def _labelled(self) -> dict[str, Path]:
-        """The denoised sides by label; without one by their own name."""
-        sides: dict[str, Path] = {}
-        for text in self.denoised:
-            label, _, path = text.partition("=")
-            taken = ("clean", "noisy", NOISY, *sides)
-            if not (label and path) or Path(text).exists():
-                own, path = Path(text).resolve().stem, text
-                label = own if own not in taken else f"{own} ({len(sides) + 2})"
-            if label in taken:
-                raise UsageError(
-                    f"{text}: the label {label} is taken.",
-                    hint="Write LABEL=PATH with another label.",
-                )
-            sides[label] = Path(path)
-        return sides
-
-
 def _listed(text: str | None) -> tuple[str, ...]:
     return tuple(word.strip() for word in (text or "").split(",") if word.strip())
-
-
-def _denoisers(text: str | None, sides: Sides, engine: EngineSettings) -> tuple[str, ...]:
-    """The methods that run here. Raises UsageError for unknown ones, or weights of several."""
-    names = _listed(text)
-    if text is None and not sides.denoised:
-        names = (NOISY, denoisers.DEFAULT)
-    for name in names:
-        check_choice("methods", name, [*denoisers.available(), NOISY])
-    made = [name for name in names if name != NOISY]
-    if engine.weights is not None and len(made) != 1:
-        raise UsageError(
-            f"--weights {engine.weights}: for which of {', '.join(made) or 'no'} methods?",
-            hint="Pass one method with --methods.",
-        )
-    return names
 
 
 def _run(
@@ -254,7 +175,7 @@ def _deliver(
 
         write_report(found, Path(report), overwrite=overwrite)
     if console.json:
-        console.event("evaluation", **formats.loads(export.to_json(found)))
+        console.event("evaluation", **export.values(found))
     elif csv == "-":
         console.data(export.to_csv(found).rstrip())
     else:
@@ -270,26 +191,9 @@ def print_tables(found: Evaluation) -> None:
         out.width = WIDTH
     for table in tables(found):
         out.print(table)
-    for line in facts(found):
+    benchmark = [] if found.benchmark is None else [found.benchmark.title]
+    for line in (*benchmark, *conditions(found)):
         out.print(plain(line), markup=False, soft_wrap=True)
-
-
-def facts(found: Evaluation) -> list[str]:
-    """The conditions of the table, a line each."""
-    lines, settings = [], found.settings
-    if found.kind == "synthetic":
-        made = "8-bit, clipped" if settings["clipped"] else "unclipped float"
-        lines.append(f"noise: {made}, seed {settings['seed']} (compressed noise: 8-bit always)")
-    if found.benchmark is not None:
-        lines.append(found.benchmark.title)
-        lines += found.benchmark.protocol
-        most = settings["frames"]
-        lines += [f"here at most {most} frames of each"] if most else []
-        sources = dict.fromkeys(row.source for row in found.benchmark.published)
-        lines += [f"published: {source}" for source in sources]
-        if found.benchmark.published and not found.benchmark.complete:
-            lines.append("the benchmark is not complete: published rows are not comparable")
-    return lines
 
 
 def tables(found: Evaluation) -> Iterator[Table]:

@@ -5,12 +5,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from f2rcli import methods
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import UsageError
 from f2rcli.evaluation import metrics
-from f2rcli.evaluation.result import FileFacts, MethodFacts
+from f2rcli.evaluation.result import NOISY, FileFacts, MethodFacts
 from f2rcli.frames import ClipInfo, Frame
-from f2rcli.settings import settings_of
+from f2rcli.settings import check_choice, settings_of
 
 if TYPE_CHECKING:
     from f2rcli.noise.synthesis.spec import NoiseSpec  # brings OpenCV
@@ -82,6 +83,14 @@ class Plan:
 
     def __post_init__(self) -> None:
         metrics.check(self.metrics)
+        for name in self.methods:
+            check_choice("methods", name, [*methods.available(), NOISY])
+        made = [name for name in self.methods if name != NOISY]
+        if self.engine.weights is not None and len(made) != 1:
+            raise UsageError(
+                f"weights={self.engine.weights}: for which of {', '.join(made) or 'no'} methods?",
+                hint="Pass one method with methods=.",
+            )
         if self.seed < 0:
             raise UsageError(f"seed={self.seed}: must be 0 or more.")
 

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
@@ -14,13 +13,9 @@ FORMAT = 1
 COLUMNS = ("clip", "group", "method", "metric", "channel", "frame", "value")
 
 
-def to_json(evaluation: Evaluation) -> str:
-    """Everything but pictures. An infinite value is the text "inf"; one that is missing is null."""
-    return json.dumps(values(evaluation), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
 def values(evaluation: Evaluation) -> dict[str, Any]:
-    """The evaluation as JSON values: its fields, with the series of a method by metric."""
+    """The evaluation as JSON values: its fields but for pictures, with the series of a method by
+    metric. An infinite value is the text "inf"; one that is missing is null."""
     found: dict[str, Any] = {"format": FORMAT, **_plain(evaluation)}
     for clip in found["clips"]:
         for result in clip["methods"]:

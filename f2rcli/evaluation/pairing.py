@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from f2rcli.batch import clips_in
 from f2rcli.errors import InputError, UsageError
 from f2rcli.evaluation.base import Case, OpenClip
-from f2rcli.evaluation.result import FileFacts
+from f2rcli.evaluation.result import NOISY, FileFacts
 from f2rcli.io import ReadOptions, is_clip, open_reader
 from f2rcli.io.files import digest
 
@@ -19,6 +19,66 @@ if TYPE_CHECKING:
 Clips = dict[str, Path]  # by name, without suffix
 
 SEPARATORS = "._-"  # what may follow a clip's name in that of its noisy or denoised version
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What is compared with what, as a user names it. Raises UsageError for what cannot be."""
+
+    denoised: tuple[str, ...]  # [LABEL=]PATH
+    clean: str | None
+    noisy: str | None
+    noise: tuple[str, ...]
+    benchmark: str | None
+    root: str | None
+    any_clips: bool
+
+    def __post_init__(self) -> None:
+        clean, noisy, denoised, own = self.clean, self.noisy, self.denoised, self.benchmark
+        for wrong, message, hint in (
+            ((own is None) != (self.root is None), "benchmark= and root=: go together.",
+             "Pass both."),
+            (self.any_clips and own is None, "any_clips=: says which clips a benchmark= takes.",
+             "Leave it out."),
+            (own is not None and (clean or noisy or denoised), "benchmark=: names its own clips.",
+             "Leave clean=, noisy= and DENOISED out."),
+            (self.noise and own is None and (clean is None or noisy or denoised),
+             "noise=: is made on clean clips, for methods that run here.",
+             "Pass clean=, and neither noisy= nor DENOISED."),
+            (own is None and not self.noise and not denoised and noisy is None,
+             "nothing to evaluate.", "f2r eval DENOISED --clean CLEAN, f2r eval --clean CLEAN "
+             "--noise gaussian:30, or f2r eval DENOISED --noisy NOISY."),
+            (denoised and clean is None and noisy is None,
+             f"{next(iter(denoised), '')}: nothing to compare it with.",
+             "Pass clean= or noisy=, or both."),
+        ):  # fmt: skip
+            if wrong:
+                raise UsageError(message, hint=hint)
+
+    def cases(self, read: ReadOptions) -> tuple[list[Case], list[str]]:
+        """The cases that are no benchmark's, and remarks; see `paired`."""
+        from f2rcli.noise.synthesis.spec import parse  # brings codecs
+
+        named = {"clean": self.clean, "noisy": self.noisy}
+        sides = {word: Path(path) for word, path in named.items() if path is not None}
+        return paired(sides | self._labelled(), read, [parse(text) for text in self.noise])
+
+    def _labelled(self) -> dict[str, Path]:
+        """The denoised sides by label; without one by their own name."""
+        sides: dict[str, Path] = {}
+        for text in self.denoised:
+            label, _, path = text.partition("=")
+            taken = ("clean", "noisy", NOISY, *sides)
+            if not (label and path) or Path(text).exists():
+                own, path = Path(text).resolve().stem, text
+                label = own if own not in taken else f"{own} ({len(sides) + 2})"
+            if label in taken:
+                raise UsageError(
+                    f"{text}: the label {label} is taken.",
+                    hint="Write LABEL=PATH with another label.",
+                )
+            sides[label] = Path(path)
+        return sides
 
 
 @dataclass(frozen=True, slots=True)

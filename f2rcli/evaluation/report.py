@@ -26,7 +26,7 @@ from f2rcli.evaluation.plots import (
     saved,
 )
 from f2rcli.evaluation.result import CLEAN, NOISY, WHOLE, ClipResult, Evaluation, MetricFacts
-from f2rcli.evaluation.tables import clip_rows, mean_rows
+from f2rcli.evaluation.tables import clip_rows, conditions, mean_rows
 from f2rcli.io.files import write_file
 from f2rcli.units import count
 
@@ -56,7 +56,7 @@ def page(evaluation: Evaluation) -> str:
         title=benchmark.title if benchmark else "Evaluation",
         subject=names[0] if len(names) == 1 else count(len(names), "clip"),
         headline=_headline(evaluation),
-        notes=_notes(evaluation),
+        notes=[*conditions(evaluation), *evaluation.notes],
         groups=[(group, mean_rows(evaluation, group)) for group in evaluation.groups],
         clips=[_clip(clip, evaluation) for clip in evaluation.clips],
         methods=[method for method in evaluation.methods if method.name != NOISY],
@@ -83,15 +83,6 @@ def _headline(evaluation: Evaluation) -> list[str]:
     started = evaluation.started.replace("T", " ").removesuffix("+00:00")
     words = [KINDS.get(evaluation.kind, evaluation.kind), f"{frames} frames", *noises, started]
     return [word for word in words if word]
-
-
-def _notes(evaluation: Evaluation) -> list[str]:
-    if evaluation.benchmark is None:
-        return [*evaluation.notes]
-    notes = [*evaluation.benchmark.protocol, *evaluation.notes]
-    if not evaluation.benchmark.complete:
-        notes.append("The benchmark is not complete: published rows are not comparable.")
-    return notes
 
 
 def shown(value: Any) -> str:

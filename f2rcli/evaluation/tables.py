@@ -1,4 +1,5 @@
-"""The tables of an evaluation, as the page and the command show them: a row per method."""
+"""The tables of an evaluation, as the page and the command show them: a row per method; and what
+they rest on."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -64,3 +65,20 @@ def _rows(
         title, words = evaluation.method(method).title, tuple(filter(None, told))
         rows.append(TableRow(title, words, tuple(cells), number(seconds(method), 3)))
     return rows
+
+
+def conditions(evaluation: Evaluation) -> list[str]:
+    """What the tables rest on, a line each."""
+    lines, settings, benchmark = [], evaluation.settings, evaluation.benchmark
+    if evaluation.kind == "synthetic":
+        made = "8-bit, clipped" if settings["clipped"] else "unclipped float"
+        lines.append(f"noise: {made}, seed {settings['seed']} (compressed noise: 8-bit always)")
+    if benchmark is not None:
+        lines += benchmark.protocol
+        most = settings["frames"]
+        lines += [f"here at most {most} frames of each"] if most else []
+        sources = dict.fromkeys(row.source for row in benchmark.published)
+        lines += [f"published: {source}" for source in sources]
+        if benchmark.published and not benchmark.complete:
+            lines.append("The benchmark is not complete: published rows are not comparable.")
+    return lines

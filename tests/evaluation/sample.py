@@ -89,7 +89,7 @@ def evaluation(name: str = EVIL, clips: int = 2, frames: int = 6) -> result.Eval
             result.MethodFacts(name="broken", title="broken", kind="baseline"),
         ),
         clips=tuple(_clip(each, frames, kept) for each in names),
-        settings={"seed": 0, "noise": ["gaussian:30"], "border": None},
+        settings={"seed": 0, "clipped": True, "frames": None},
         versions={"f2r": "1.0", "torch": "2.13"},
         command=f"f2r eval --clean {name!r}",
         started="2026-01-02T03:04:05+00:00",

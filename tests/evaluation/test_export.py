@@ -31,7 +31,8 @@ def refuse(word: str) -> float:
 
 
 def test_json_is_strict_and_tells_infinite_from_missing() -> None:
-    values = json.loads(export.to_json(evaluation()), parse_constant=refuse)
+    text = json.dumps(export.values(evaluation()), allow_nan=False)
+    values = json.loads(text, parse_constant=refuse)
     assert values["format"] == export.FORMAT
     measured = values["clips"][0]["methods"][0]["metrics"]["psnr"]
     assert measured["clip"] == {"all": "inf", "r": 32.0, "b": None}
