@@ -24,7 +24,6 @@ from f2rcli.cli.engine import (
     other_model,
     remember,
     restored,
-    returned_lines,
     say_notes,
     sigma_of,
 )
@@ -420,15 +419,13 @@ def _viewable(frame: Frame) -> Frame:
 def _close(reader: Reader, receipt: Receipt, engine: "Engine | None", console: Console) -> Done:
     """After the run: the damage ledger, the receipt, and the exit code."""
     ledger, lines = reader.ledger, reader.ledger.lines()
-    back: list[str] = []
     found: dict[str, Any] = {"sigma": None, "given_back": None, "notes": []}
     if engine is not None:
         say_notes(engine, console.note)
         for line in noise_lines(reader.info, engine):
             console.note(line)
-        back = returned_lines(engine, reader.info)
         found = {
-            "sigma": sigma_of(engine.found.noise), "notes": [*back, *engine.found.aside.lines()],
+            "sigma": sigma_of(engine.found.noise), "notes": engine.found.aside.lines(),
             "given_back": {"share": round(engine.contract.returned.share, 4)},
         }  # fmt: skip
     if ledger.damaged:
@@ -442,7 +439,7 @@ def _close(reader: Reader, receipt: Receipt, engine: "Engine | None", console: C
     console.event(
         "result", **asdict(receipt), damaged=ledger.damaged, ledger=lines, exit_code=code, **found
     )
-    for line in (*receipt.lines(source_bytes(reader)), *back):
+    for line in receipt.lines(source_bytes(reader)):
         console.note(line)
     return code, receipt
 

@@ -32,8 +32,6 @@ from f2rcli.units import noise_level, size, span
 if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine
 
-MUCH_RETURNED = 0.1  # of what was removed, from where a receipt says so
-
 
 def loaded(settings: EngineSettings, info: ClipInfo, say: Callable[[str], None]) -> "Engine":
     """The engine for a clip; its notes are said."""
@@ -89,21 +87,6 @@ def noise_lines(info: ClipInfo, engine: "Engine") -> list[str]:
         f"noise{f' of {label}' if label else ''}: {noise_words(model, layout.levels)}"
         for label, (layout, model) in zip(info.lanes, known, strict=False)
         if model is not None
-    ]
-
-
-def returned_lines(engine: "Engine", info: ClipInfo) -> list[str]:
-    """A line for the receipt where the contract gave back much of what was removed. None where
-    hardly any noise, or none, was measured: then most comes back as a matter of course."""
-    from f2rcli.engine.level import hardly_any
-
-    noise, share = engine.found.noise, engine.contract.returned.share
-    little = noise is None or not any(noise.sigma) or hardly_any(noise, info.layout)
-    if little or share <= MUCH_RETURNED:
-        return []
-    return [
-        f"{100 * share:.0f} % of what the networks took out was put back: texture that "
-        "the measured noise does not explain"
     ]
 
 

@@ -13,10 +13,10 @@ from f2rcli.cli.denoise import source_bytes
 from f2rcli.cli.engine import engine_words, estimated, loaded, noise_words, sigma_of
 from f2rcli.cli.options import Text, check_result, result, write_result
 from f2rcli.engine.settings import EngineSettings
-from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, InputError, UsageError
+from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, InputError, UsageError
 from f2rcli.evaluation.plots import noise_plot
 from f2rcli.frames import ClipInfo
-from f2rcli.io import Reader, ReadOptions, WriteOptions, default_target, open_reader, plan_output
+from f2rcli.io import Reader, ReadOptions, open_reader
 from f2rcli.io.base import read_provenance
 from f2rcli.units import bit_rate, count, duration, noise_level, size
 
@@ -61,9 +61,12 @@ def info(
         model=model, method=method, weights=weights, device=device, threads=threads
     )
     with open_reader(source, ReadOptions(axes=axes, series=series, glance=True)) as reader:
-        facts = facts_of(source, reader)
-        for told in (facts, facts["output"]):
-            told["notes"] = [console.spelled(note) for note in told["notes"]]
+        clip = reader.info
+        facts = {
+            "file": clip.name, "bytes": source_bytes(reader), "picture": picture(clip),
+            "streams": reader.describe(), "notes": [*map(console.spelled, clip.notes)],
+            "provenance": read_provenance(reader),
+        }  # fmt: skip
         console.rows(fact_lines(facts))  # at once: the rest has torch to load and noise to measure
         found = examine(reader, settings, console)
     console.event("info", **facts, **found)
@@ -94,16 +97,6 @@ def examine(reader: Reader, settings: EngineSettings, console: Console) -> dict[
     }  # fmt: skip
 
 
-def facts_of(source: str, reader: Reader) -> dict[str, Any]:
-    """The facts that need no engine."""
-    clip = reader.info
-    return {
-        "file": clip.name, "bytes": source_bytes(reader), "picture": picture(clip),
-        "streams": reader.describe(), "notes": list(clip.notes),
-        "provenance": read_provenance(reader), "output": output(source, reader),
-    }  # fmt: skip
-
-
 def picture(clip: ClipInfo) -> dict[str, Any]:
     """The stored picture: size, samples, colour, time."""
     layout = clip.layout
@@ -114,20 +107,6 @@ def picture(clip: ClipInfo) -> dict[str, Any]:
         "range": "full" if layout.full_range else "limited",
         "frames": clip.frames, "seconds": clip.duration,
         "rate": None if clip.rate is None else float(clip.rate), "interlaced": clip.interlaced,
-    }  # fmt: skip
-
-
-def output(source: str, reader: Reader) -> dict[str, Any]:
-    """The output of `f2r denoise` without options, or why there would be none."""
-    target = default_target(source)
-    try:
-        plan = plan_output(reader, target, WriteOptions(overwrite=True))
-    except F2RError as error:
-        return {"summary": str(error), "kept": [], "dropped": [], "notes": []}
-    there = [f"{target.name} already exists: needs --overwrite"] if target.exists() else []
-    return {
-        "summary": plan.summary(), "kept": list(plan.kept), "dropped": list(plan.dropped),
-        "notes": [*plan.notes, *there],
     }  # fmt: skip
 
 
@@ -143,9 +122,6 @@ def fact_lines(seen: dict[str, Any]) -> Iterator[str]:
     yield from (f"note      {note}" for note in seen["notes"])
     if seen["provenance"] is not None:
         yield f"made by   {', '.join(_facts(seen['provenance']))[:LONGEST]}"
-    yield f"output    {seen['output']['summary']}"
-    for word, key in (("keeps", "kept"), ("drops", "dropped"), ("note", "notes")):
-        yield from (f"{word:<9} {line}" for line in seen["output"][key])
 
 
 def found_lines(seen: dict[str, Any]) -> Iterator[str]:
