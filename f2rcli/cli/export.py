@@ -32,12 +32,12 @@ def export(
     """  # fmt: skip
     console = opt.begin(ctx, json=json, quiet=quiet)
     EngineSettings(weights=weights)  # checks the name before torch is loaded
-    from f2rcli.export import onnx_files  # brings torch
+    from f2rcli.export import NAMES, export_networks  # brings torch
 
-    size = onnx_files.export(weights, Path(output), overwrite=overwrite)
-    console.note(f"{Path(output)}: {', '.join(onnx_files.NAMES)}; {size / 1e6:.1f} MB")
+    size = export_networks(weights, Path(output), overwrite=overwrite)
+    console.note(f"{Path(output)}: {', '.join(NAMES)}; {size / 1e6:.1f} MB")
     console.event(
-        "result", path=str(Path(output)), files=onnx_files.NAMES, bytes=size,
+        "result", path=str(Path(output)), files=NAMES, bytes=size,
         exit_code=EXIT_OK,
     )  # fmt: skip
     return EXIT_OK

@@ -19,7 +19,7 @@ from f2rcli import weights
 from f2rcli.cli.app import run
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE
-from f2rcli.export.onnx_files import NAMES, OPSET
+from f2rcli.export import NAMES, OPSET
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout, Space
 from f2rcli.models.planar import CentreFrame, Neighbours, Networks
 from f2rcli.planes import LAYOUTS, ROTATION, Layout, pack, unpack
