@@ -85,9 +85,7 @@ def budget(networks: Networks, layout: Layout, length: int) -> dict[str, Cost]:
 def load(name: str) -> tuple[weights.Weights, Networks]:
     """Weights by name or path, and their networks."""
     chosen = weights.load(name)
-    networks = Networks(chosen.header.config)
-    chosen.fill(networks)
-    return chosen, networks.eval()
+    return chosen, chosen.network(lambda: Networks(chosen.header.config)).eval()
 
 
 def main() -> None:

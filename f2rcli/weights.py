@@ -129,7 +129,7 @@ class Weights:
 
     def network(self, build: "Callable[[], N]") -> N:
         """The network that `build` makes of the header, with these tensors: the same one for every
-        call, to be run and not to be trained.
+        call.
 
         Raises WeightsError unless the header describes one and the tensors are its own. It is built
         as an outline without memory, so that a header cannot ask for more than the tensors take.
@@ -156,11 +156,6 @@ class Weights:
         own = {name: tensor.to(torch.float32, copy=True) for name, tensor in self.tensors.items()}
         network.load_state_dict(own, assign=True)
         return network
-
-    def fill(self, network: "nn.Module") -> None:
-        """Copy the tensors into a network. Raises WeightsError unless names and shapes agree."""
-        self._check_tensors(network)
-        network.load_state_dict({name: tensor.float() for name, tensor in self.tensors.items()})
 
     def _check_tensors(self, network: "nn.Module") -> None:
         own = network.state_dict()

@@ -124,9 +124,8 @@ def test_a_header_comes_back_with_its_types() -> None:
 
 @pytest.mark.parametrize("wrong", ["missing", "unknown", "shape"])
 def test_tensors_fill_a_network_only_if_all_of_them_fit(wrong: str) -> None:
-    network = nn.Linear(2, 1)
     tensors = {"weight": torch.tensor([[1.0, 2.0]]).half(), "bias": torch.tensor([3.0]).half()}
-    Weights("x", HEADER, tensors).fill(network)
+    network = Weights("x", HEADER, tensors).network(lambda: nn.Linear(2, 1))
     assert network(torch.ones(2)).item() == 6
     assert network.weight.dtype == torch.float32
     if wrong == "missing":
@@ -136,8 +135,7 @@ def test_tensors_fill_a_network_only_if_all_of_them_fit(wrong: str) -> None:
     else:
         tensors["bias"] = torch.zeros(2)
     with pytest.raises(WeightsError, match=r"tensor 'bias2?' does not fit"):
-        Weights("x", HEADER, tensors).fill(network)
-    assert network(torch.ones(2)).item() == 6
+        Weights("x", HEADER, tensors).network(lambda: nn.Linear(2, 1))
 
 
 def test_a_mark_tells_weights_apart_by_what_they_are(bundle: Path) -> None:

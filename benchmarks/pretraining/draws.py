@@ -256,8 +256,7 @@ class TrueMaps:
 def bundled(size: str, file: str | None = None) -> Networks:
     """The bundled networks of a size, or a file's, to run."""
     held = weights.load(file or f"f2r-{size}")
-    networks = Networks(held.header.config)
-    held.fill(networks)
+    networks = held.network(lambda: Networks(held.header.config))
     channels_last(networks.eval())
     return networks
 

@@ -139,10 +139,8 @@ class TrainingContext:
         """Networks drawn by the run's seed, or filled with the start's weights; channels last."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
-            networks = make()
+            networks = make() if self.start is None else self.start.network(make)
         channels_last(networks)
-        if self.start is not None:
-            self.start.fill(networks)
         return networks
 
 
