@@ -64,7 +64,7 @@ def test_files_belong_together_whatever_their_names(tmp_path: Path) -> None:
 
 def test_every_noise_makes_a_case_of_every_clip(tmp_path: Path) -> None:
     clean = folder(tmp_path / "clean", "swan.mp4", "car.mp4")
-    noises = [parse("gaussian:10"), parse("salt-pepper")]
+    noises = [parse("gaussian:10"), parse("poisson-gaussian")]
     cases, _ = pairing.paired({"clean": clean}, ALL, noises)
     assert [(case.name, case.group) for case in cases] == [
         ("car", "gaussian:10"), ("car", noises[1].name),

@@ -82,18 +82,12 @@ def reference(clean: np.ndarray, kind: str, seed: int) -> np.ndarray:
         y = x + rng.normal(0, 1, x.shape) * np.sqrt(0.01 * x + (4 / 255) ** 2)
     elif kind.startswith("corr"):
         y = x + float(kind[4:]) / 255 * np.stack([blurred(rng, one.shape, 0.8) for one in x])
-    elif kind == "sp":
-        y = x.copy()
-        for picture in y:
-            picture += rng.normal(0, 25.5 / 255, picture.shape)
-            chance = rng.random(picture.shape[:2])
-            picture[chance < 0.05], picture[chance > 0.95] = 0, 1
     else:
         y = x + rng.normal(0, float(kind[1:]) / 255, x.shape)
     return np.round(np.clip(y, 0, 1) * 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize("name", ["g20", "g30", "g50", "pg", "corr30", "sp", "g25.5"])
+@pytest.mark.parametrize("name", ["g20", "g30", "g50", "pg", "corr30", "g25.5"])
 def test_short_names_are_the_tables_noise_bit_for_bit(name: str) -> None:
     pictures = codes()
     _, made = noisy(name, floats(pictures), clipped=True)
@@ -114,9 +108,7 @@ def test_well_compressed_noise_is_the_white_noise_with_chroma_subsampled() -> No
         assert np.sqrt(np.mean((frame.planes[0].astype(float) - luma) ** 2)) < 1
 
 
-@pytest.mark.parametrize(
-    "text", ["gaussian:30", "poisson-gaussian", "salt-pepper", "correlated:20,1"]
-)
+@pytest.mark.parametrize("text", ["gaussian:30", "poisson-gaussian", "correlated:20,1"])
 @pytest.mark.parametrize("clipped", [False, True])
 def test_the_same_seed_gives_the_same_noise_and_another_seed_another(
     text: str, clipped: bool
@@ -151,15 +143,6 @@ def test_noise_has_the_strength_it_is_told() -> None:
     assert abs(np.mean(residual[1:] * residual[:-1])) / 400 < 0.02  # frames are independent
 
 
-def test_salt_and_pepper_is_fitvnets() -> None:
-    _, made = noisy("salt-pepper", flat(0.5, RGB32))
-    black, white = (made == 0).all(1), (made == 1).all(1)
-    assert black.mean() == pytest.approx(0.05, abs=0.005)
-    assert white.mean() == pytest.approx(0.05, abs=0.005)
-    rest = made.transpose(0, 2, 3, 1)[~(black | white)]
-    assert 255 * (rest - 0.5).std() == pytest.approx(25.5, rel=0.02)
-
-
 def test_unclipped_noise_leaves_the_range_and_clipped_noise_is_what_files_hold() -> None:
     dark = flat(0.0, RGB32)
     info, free = noisy("g30", dark)
@@ -174,12 +157,12 @@ def test_unclipped_noise_leaves_the_range_and_clipped_noise_is_what_files_hold()
 
 def test_frames_keep_their_count_order_and_time() -> None:
     info, frames = floats(codes(5))
-    for text in ("gaussian", "salt-pepper", "correlated", "compressed"):
+    for text in ("gaussian", "correlated", "compressed"):
         _, made = parse(text).add(iter(frames), info, seed=0, clipped=False)
         assert [frame.pts for frame in made] == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("noise", ["gaussian:10", "correlated", "salt-pepper"])
+@pytest.mark.parametrize("noise", ["gaussian:10", "correlated"])
 def test_noise_streams(noise: str) -> None:
     info, frames = floats(codes(1))
     seen = []

@@ -1,4 +1,4 @@
-"""Noise that is made: its law (signal-dependent, blurred, with impulses), and clips with it.
+"""Noise that is made: its law (signal-dependent, blurred), and clips with it.
 
 The same law noises single pictures for training and whole clips for evaluation. A clip's noise is
 part of its definition, drawn picture by picture, and depends on the law, the seed and the clip's
@@ -30,25 +30,22 @@ class Law:
 
     gain: variance per unit of signal (Foi et al., TIP 2008), Gaussian at every level; read:
     standard deviation in units of white; blur: standard deviation of a Gaussian in pixels, 0 for
-    white noise (demosaicking and scaling leave 0.5-1); impulses: the share of pixels that are black
-    or white instead, half of them each (FITVNet, 3.1).
+    white noise (demosaicking and scaling leave 0.5-1).
     """
 
     gain: float
     read: float
     blur: float = 0.0
-    impulses: float = 0.0
 
     def level(self, clean: Signal) -> Signal:
-        """Standard deviation at every sample, impulses apart."""
+        """Standard deviation at every sample."""
         if not self.gain:
             return np.full_like(clean, self.read)
         return np.sqrt(self.gain * np.clip(clean, 0, 1) + self.read**2)
 
     def add(self, clean: Signal, rng: np.random.Generator) -> Signal:
         """clean (H, W, C) -> noisy, unclipped, of the same dtype."""
-        noisy = clean + self.sample(clean.shape, rng, clean.dtype) * self.level(clean)
-        return self._with_impulses(noisy, rng) if self.impulses else noisy
+        return clean + self.sample(clean.shape, rng, clean.dtype) * self.level(clean)
 
     def sample(
         self, shape: tuple[int, ...], rng: np.random.Generator, dtype: Any = np.float32
@@ -63,12 +60,6 @@ class Law:
         blurred = cv2.sepFilter2D(rng.standard_normal(wide, dtype=dtype), -1, taps, taps)
         inner = blurred[radius : radius + height, radius : radius + width]
         return np.asarray(inner, dtype).reshape(shape)  # OpenCV drops a single channel
-
-    def _with_impulses(self, noisy: Signal, rng: np.random.Generator) -> Signal:
-        chance = rng.random(noisy.shape[:2])
-        noisy[chance < self.impulses / 2] = 0
-        noisy[chance > 1 - self.impulses / 2] = 1
-        return noisy
 
 
 # --- Noise added to a clip: frames in, noisy frames out, the same for every method and every run -
@@ -86,7 +77,7 @@ def noisy_clip(
     if info.layout.family is Family.BAYER and law.blur:
         raise InputError(
             f"{info.name}: correlated noise is not defined for mosaics.",
-            hint="Choose gaussian, poisson-gaussian or salt-pepper.",
+            hint="Choose gaussian or poisson-gaussian.",
         )
     layout = _noisy_layout(info.layout, clipped)
     noisy = (_stored(law.add(signal_of(frame), rng), frame, layout) for frame in frames)

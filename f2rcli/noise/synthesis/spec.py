@@ -1,5 +1,5 @@
 """The language of --noise: `gaussian:30`, `gaussian:5-55`, `poisson-gaussian:0.01,4`, and the short
-names of the project's tables: g30, pg, sp, corr30, h264, h264_20.
+names of the project's tables: g30, pg, corr30, h264, h264_20.
 """
 
 import re
@@ -47,15 +47,12 @@ _SIGMA = Parameter("sigma in 8-bit units", 0, 255, 30)
 _GAIN = Parameter("gain, variance per unit of signal,", 0, 1, 0.01)
 _READ = Parameter("read noise in 8-bit units", 0, 255, 4)
 _BLUR = Parameter("blur in pixels", 0.1, 5, 0.8)
-_MIXED_SIGMA = Parameter("sigma in 8-bit units", 0, 255, 25.5)
-_IMPULSES = Parameter("share of black and white pixels", 0, 1, 0.1)
 _CRF = Parameter("constant rate factor", 0, 51, 23)
 
 KINDS = {
     "gaussian": Kind((_SIGMA,), lambda s: Law(0.0, s / 255)),
     "poisson-gaussian": Kind((_GAIN, _READ), lambda g, r: Law(g, r / 255)),
     "correlated": Kind((_SIGMA, _BLUR), lambda s, b: Law(0.0, s / 255, b)),
-    "salt-pepper": Kind((_MIXED_SIGMA, _IMPULSES), lambda s, i: Law(0.0, s / 255, impulses=i)),
     "compressed": Kind(
         (_SIGMA, _CRF), lambda s, crf: Law(0.0, s / 255), tuple(ENCODERS), coded=True
     ),
@@ -64,7 +61,6 @@ KINDS = {
 SHORT = (
     ("g{}", "gaussian:{}"),
     ("pg", "poisson-gaussian:0.01,4"),
-    ("sp", "salt-pepper:25.5,0.1"),
     ("corr{}", "correlated:{},0.8"),
     ("h264", "compressed:30,23"),
     ("h264_{}", "compressed:{},23"),
