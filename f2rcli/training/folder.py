@@ -196,12 +196,10 @@ def measure(config: TrainConfig) -> str:
 
 def use_command(config: TrainConfig) -> str:
     """The command that denoises the first clip with the new weights."""
-    clip = next(iter(clip_sources(config.inputs)), None)
-    which = [] if config.method == methods.DEFAULT else ["--method", config.method]
-    which += ["--weights", config.output]
-    if clip is None:
-        return shlex.join(["f2r", "denoise", "CLIP", *which])
-    words = ["f2r", "denoise", clip.source, *which]
+    clip = clip_sources(config.inputs)[0]
+    words = ["f2r", "denoise", clip.source]
+    words += [] if config.method == methods.DEFAULT else ["--method", config.method]
+    words += ["--weights", config.output]
     words += [] if config.axes is None else ["--axes", config.axes]
     words += [] if config.series is None else ["--series", config.series]
     single = clip.files == (Path(clip.source),)  # pictures are written beside the input without -o

@@ -16,6 +16,7 @@ ROUNDS = 5  # of the Newton-Schulz iteration
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of its quintic: singular values end in about 0.7..1.2
 SHARE = 0.2  # root mean square of an update per unit of learning rate, as Adam's would be
 ADAM_RATE = 0.1  # of the learning rate, for vectors and scalars
+MOMENTUM, BETAS = 0.95, (0.9, 0.99)
 
 
 class Muon(torch.optim.Optimizer):
@@ -29,15 +30,8 @@ class Muon(torch.optim.Optimizer):
     add_param_group = unwrap(torch.optim.Optimizer.add_param_group)
     zero_grad = unwrap(torch.optim.Optimizer.zero_grad)
 
-    def __init__(
-        self,
-        parameters: Iterable[Tensor],
-        lr: float = 2e-3,
-        momentum: float = 0.95,
-        betas: tuple[float, float] = (0.9, 0.99),
-    ) -> None:
-        defaults = {"lr": lr, "momentum": momentum, "betas": betas}
-        super().__init__(parameters, defaults)
+    def __init__(self, parameters: Iterable[Tensor], lr: float = 2e-3) -> None:
+        super().__init__(parameters, {"lr": lr})
         for parameter in self.param_groups[0]["params"]:
             names = ("momentum",) if parameter.ndim > 1 else ("exp_avg", "exp_avg_sq")
             self.state[parameter] = {name: torch.zeros_like(parameter) for name in names}
@@ -51,28 +45,28 @@ class Muon(torch.optim.Optimizer):
                 if parameter.grad is None:
                     continue
                 turn = self._turn if parameter.ndim > 1 else self._adam
-                turn(parameter, parameter.grad, self.state[parameter], group)
+                turn(parameter, parameter.grad, self.state[parameter], group["lr"])
 
     def _turn(
-        self, parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]
+        self, parameter: Tensor, gradient: Tensor, state: dict[str, Any], rate: float
     ) -> None:
-        mean = state["momentum"].lerp_(gradient, 1 - group["momentum"])
-        ahead = torch.lerp(gradient, mean, group["momentum"])  # Nesterov's look ahead
+        mean = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
+        ahead = torch.lerp(gradient, mean, MOMENTUM)  # Nesterov's look ahead
         matrix = ahead.reshape(len(ahead), -1)
         change = orthogonalised(matrix).reshape(parameter.shape)
         scale = SHARE * float(max(matrix.shape)) ** 0.5
-        parameter.add_(change, alpha=-group["lr"] * scale)
+        parameter.add_(change, alpha=-rate * scale)
 
     def _adam(
-        self, parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]
+        self, parameter: Tensor, gradient: Tensor, state: dict[str, Any], rate: float
     ) -> None:
-        first, second = group["betas"]
+        first, second = BETAS
         state["step"] += 1
         mean = state["exp_avg"].lerp_(gradient, 1 - first)
         power = state["exp_avg_sq"].lerp_(gradient.square(), 1 - second)
         count = float(state["step"])
         root = (power / (1 - second**count)).sqrt() + 1e-8
-        parameter.addcdiv_(mean, root, value=-ADAM_RATE * group["lr"] / (1 - first**count))
+        parameter.addcdiv_(mean, root, value=-ADAM_RATE * rate / (1 - first**count))
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:
