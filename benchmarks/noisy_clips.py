@@ -54,7 +54,7 @@ def make_noisy(clip: Path, noise: str, folder: Path, frames: int | None = None) 
 
     noise: as `f2r eval --noise` takes it, such as g30, pg, corr30 or h264.
     """
-    (law, coding), rng = parse(noise).draw_for(clip.stem, seed=0)
+    law, coding, rng = parse(noise).draw_for(clip.stem, seed=0)
     clean = read(clip, frames)
     if coding is not None:
         clean = clean[:, : clean.shape[1] // 2 * 2, : clean.shape[2] // 2 * 2]  # 4:2:0 is even

@@ -17,7 +17,6 @@ from f2rcli.io.files import FULL
 from f2rcli.training.config import TrainConfig
 from f2rcli.training.events import Event, EventKind
 from f2rcli.training.folder import check_run, resumed, running
-from f2rcli.units import span
 
 learning = partial(option, "Learning")
 QUIET_KINDS = {EventKind.PROGRESS, EventKind.LOG, EventKind.SAVED}  # of no interest line by line
@@ -98,10 +97,10 @@ def run_training(config: TrainConfig, console: Console) -> int:
             raise
         hint = f"Free some space, then continue: {resume_command(config)}"
         raise OutputError(f"{config.folder}: the disk is full.", hint=hint) from error
-    summary = summarise(result)
+    lines, values = summarise(result)
     code = EXIT_OK if result.written else EXIT_FAILURE
-    console.event("result", **summary.values, exit_code=code)
-    for line in summary.lines:
+    console.event("result", **values, exit_code=code)
+    for line in lines:
         console.note(line)
     return code
 
@@ -112,13 +111,10 @@ class StepMeter(Meter):
     def __init__(self, console: Console) -> None:
         super().__init__(console)
         self.tasks: dict[str, TaskID] = {}
-        self.validation: dict[str, float] = {}  # the latest of every stage
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
         self.console.stopper.check()
-        if event.validation is not None:
-            self.validation[event.stage] = event.validation
         if self.console.json:
             if self.due(EVENT_EVERY if event.kind is EventKind.PROGRESS else 0):
                 values = {name: getattr(event, name) for name in FIELDS}
@@ -133,18 +129,9 @@ class StepMeter(Meter):
     def _show(self, event: Event) -> None:
         if self.bars.disable:
             if self.due(LINE_EVERY):
-                self.console.note(f"{event.stage}: {self.words(event)}")
+                self.console.note(f"{event.stage}: {event.words}")
             return
         if event.stage not in self.tasks:
             self.tasks[event.stage] = self.add(event.stage)
         task = self.tasks[event.stage]
-        self.bars.update(task, completed=event.step, total=event.steps, words=self.words(event))
-
-    def words(self, event: Event) -> str:
-        """A stage's progress in words."""
-        parts = [f"{event.step}/{event.steps} steps"]
-        if event.eta is not None:
-            parts.append(f"ETA {span(event.eta)}")
-        if event.stage in self.validation:
-            parts.append(f"held out {self.validation[event.stage]:.2f} dB")
-        return ", ".join(parts)
+        self.bars.update(task, completed=event.step, total=event.steps, words=event.words)

@@ -34,15 +34,19 @@ class Event:
     rate: float = 0.0  # steps per second
     eta: float | None = None  # seconds to the end of the stage
 
-    def __str__(self) -> str:
-        parts = [f"{self.stage} step {self.step}/{self.steps}"]
-        if self.validation is not None:
-            parts.append(f"held out {self.validation:.2f} dB")
-        if self.rate:
-            parts.append(f"{self.rate:.2f} steps/s")
+    @property
+    def words(self) -> str:
+        """How far its stage is, and how good."""
+        parts = [f"{self.step}/{self.steps} steps"]
         if self.eta is not None:
-            parts.append(f"{span(self.eta)} left")
-        return ": ".join(filter(None, (", ".join(parts), self.text)))
+            parts.append(f"ETA {span(self.eta)}")
+        held_out = self.best if self.validation is None else self.validation
+        if held_out is not None:
+            parts.append(f"held out {held_out:.2f} dB")
+        return ", ".join(parts)
+
+    def __str__(self) -> str:
+        return ": ".join(filter(None, (self.stage, self.words, self.text)))
 
 
 OnEvent = Callable[[Event], None]

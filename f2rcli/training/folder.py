@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from f2rcli import methods
 from f2rcli.errors import F2RError, OutputError, UsageError
@@ -154,16 +154,9 @@ CODES = 255
 GAIN, PSNR = "gain over the noisy frames", "PSNR"
 
 
-class Summary(NamedTuple):
-    """The result of a run, as lines for a terminal and as JSON values."""
-
-    lines: tuple[str, ...]
-    values: dict[str, Any]
-
-
-def summarise(result: "TrainResult") -> Summary:
-    """Write the curve and result.json into the run folder; returns what they say. Raises
-    OutputError; the weights are there all the same."""
+def summarise(result: "TrainResult") -> tuple[list[str], dict[str, Any]]:
+    """Write the curve and result.json into the run folder; returns what they say, as lines for a
+    terminal and as JSON values. Raises OutputError; the weights are there all the same."""
     folder, output = result.config.folder, Path(result.config.output)
     if result.curve:
         plot_curve(result, folder / CURVE)
@@ -172,7 +165,7 @@ def summarise(result: "TrainResult") -> Summary:
     table = {**values, "output": str(output.absolute()), "sha256": digest}
     with disk_errors(folder / RESULT):
         write_text(folder / RESULT, json.dumps(table, indent=2) + "\n")
-    return Summary(tuple(_lines(result)), values)
+    return _lines(result), values
 
 
 def plot_curve(result: "TrainResult", path: Path) -> None:

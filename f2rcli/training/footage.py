@@ -101,15 +101,9 @@ class Footage:
         """The clean pictures, where they are known."""
         return None if self.clean is None else self._mapped(self.clean)
 
-    def read(
-        self, frames: int | slice, rows: slice = slice(None), columns: slice = slice(None)
-    ) -> NDArray[np.float32]:
-        """A copy of one picture (C, H, W) or several (T, C, H, W), or of a crop of them."""
-        return np.asarray(self.array[frames, ..., rows, columns], np.float32)
-
     def planes(self, frame: int) -> list[NDArray[np.float32]]:
         """The planes (H, W) of one picture: the file's own, or channels."""
-        one = self.read(frame)
+        one = np.asarray(self.array[frame], np.float32)
         return list(one) if self.packed is None else unpack(self.packed, one)
 
     def picture(self, frame: int) -> NDArray[np.float32]:

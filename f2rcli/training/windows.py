@@ -101,21 +101,17 @@ class Segment:
     left: int
     centres: tuple[int, ...]  # counted from the piece's first frame
 
-    def read(self, footage: Sequence[Footage]) -> Tensor:
-        """(T, C, h, w)."""
-        return torch.from_numpy(footage[self.clip].read(*self._part(footage[self.clip])))
-
-    def reference(self, footage: Sequence[Footage]) -> Tensor | None:
-        """The same without noise, where that is known."""
-        known, part = footage[self.clip].reference, self._part(footage[self.clip])
-        if known is None:
-            return None
-        return torch.from_numpy(known[part[0], :, *part[1:]].astype(np.float32))
-
-    def _part(self, clip: Footage) -> tuple[slice, slice, slice]:
-        side = SIDE // clip.cell
-        rows, columns = (slice(first, first + side) for first in (self.top, self.left))
-        return slice(self.frames.start, self.frames.stop), rows, columns
+    def read(self, clip: Footage, stride: int) -> tuple[Tensor, Tensor | None]:
+        """Its pictures (T, C, h, w), and those without noise where they are known; h and w are
+        multiples of `stride`."""
+        part = [slice(self.frames.start, self.frames.stop), slice(None)]
+        for first, size in zip((self.top, self.left), clip.shape[2:], strict=True):
+            side = min(SIDE // clip.cell, size - first)
+            part.append(slice(first, first + side // stride * stride))
+        noisy = torch.from_numpy(clip.array[tuple(part)].astype(np.float32))
+        if clip.reference is None:
+            return noisy, None
+        return noisy, torch.from_numpy(clip.reference[tuple(part)].astype(np.float32))
 
 
 def draw_segments(

@@ -72,7 +72,7 @@ def test_every_method_trains_from_nothing_and_writes_what_is_better_than_its_inp
     assert plan  # what each stage costs is said before the first step
     assert any(event.stage == "measuring the noise" and event.steps for event in events)
     assert max(place for place, event in enumerate(events) if event.text in plan) < first
-    assert summarise(result).lines[-1].startswith("weights ")
+    assert summarise(result)[0][-1].startswith("weights ")
     stored = json.loads((result.config.folder / "result.json").read_text())
     assert stored["measure"] == "gain over the noisy frames"
     if result.written:
@@ -129,7 +129,7 @@ def test_against_clean_clips_results_are_psnr(tmp_path: Path, unplanned: None) -
     result = run(asked(clean, method="blind2sound", noise="gaussian:25"))
     assert result.noise is not None
     assert result.noise.model.sigma8[0] == pytest.approx(25, rel=0.15)
-    assert summarise(result).values["measure"] == "PSNR"
+    assert summarise(result)[1]["measure"] == "PSNR"
     start = result.curve[0][2]
     assert -10 * np.log10((25 / 255) ** 2) < start < 45  # above the noisy frames' own
 
@@ -207,7 +207,7 @@ def test_a_limit_shorter_than_the_preparation_is_one_line(clip: Path, tmp_path: 
     result = run(asked(beside(clip, tmp_path), time_limit="0.01s"), events)
     assert not result.written
     assert "the time limit came before the first step" in str(result.why_not)
-    assert summarise(result).lines[-1].endswith("pass a longer one")
+    assert summarise(result)[0][-1].endswith("pass a longer one")
     assert list((tmp_path / "out.run" / "footage").iterdir())  # what was read stays
     assert "measuring the noise" not in [event.text for event in events]
 

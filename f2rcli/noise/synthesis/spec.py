@@ -6,7 +6,6 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -67,13 +66,6 @@ SHORT = (
 )
 
 
-class Draw(NamedTuple):
-    """Noise of one clip: a law, and the codec its pictures go through afterwards."""
-
-    law: Law
-    coding: Coding | None
-
-
 @dataclass(frozen=True, slots=True)
 class NoiseSpec:
     """Noise as a user wrote it: a kind with its numbers."""
@@ -109,20 +101,20 @@ class NoiseSpec:
 
         Raises InputError for mosaics and sizes that this noise is not defined for.
         """
-        (law, coding), rng = self.draw_for(info.name, seed)
+        law, coding, rng = self.draw_for(info.name, seed)
         if coding is not None:
             return coded_clip(frames, info, law, coding, rng)
         return noisy_clip(frames, info, law, rng, clipped=clipped)
 
-    def draw_for(self, clip: str, seed: int) -> tuple[Draw, np.random.Generator]:
-        """The law and codec of a clip of this name, drawn within the ranges, and its noise's
-        generator, which depends on noise and seed alone."""
+    def draw_for(self, clip: str, seed: int) -> tuple[Law, Coding | None, np.random.Generator]:
+        """The law of a clip of this name, drawn within the ranges, the codec its pictures go
+        through afterwards, and its noise's generator, which depends on noise and seed alone."""
         short = _respelled(self.name, ((long, short) for short, long in SHORT))
         key, kind = zlib.crc32(short.encode()), KINDS[self.kind]
         rng = np.random.default_rng([seed, key, zlib.crc32(clip.encode())])
         values = [float(rng.uniform(*range_)) for range_ in self.ranges]
         coding = Coding(ENCODERS[self.word], round(values[1])) if kind.coded else None
-        return Draw(kind.law(*values), coding), np.random.default_rng([seed, key])
+        return kind.law(*values), coding, np.random.default_rng([seed, key])
 
 
 def parse(text: str) -> NoiseSpec:

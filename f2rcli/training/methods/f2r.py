@@ -220,17 +220,9 @@ class F2RRecipe(Recipe):
         estimate = Estimate.ANCHOR if untrained else Estimate.REFINED
         run = Runner(context.device, context.precision, None)
         method = F2R(networks, run, self.layout, header.length, header.level, estimate)
-        law, footage = context.plane_law(segment.clip), context.footage
-        pictures, known = (self._whole(x(footage)) for x in (segment.read, segment.reference))
-        assert pictures is not None  # every clip has them
+        law, footage = context.plane_law(segment.clip), context.footage[segment.clip]
+        pictures, known = segment.read(footage, networks.stride)
         return make_excerpt(method, pictures, segment.centres, kind, law, rng, known)
-
-    def _whole(self, pictures: Tensor | None) -> Tensor | None:
-        """Pictures without the last rows and columns, where networks would need more of them."""
-        if pictures is None:
-            return None
-        height, width = (n - n % self.networks.stride for n in pictures.shape[-2:])
-        return pictures[..., :height, :width]
 
     def _stage(self, spec: PairSpec, excerpts: list[Excerpt], held: list[Excerpt]) -> "PairStage":
         stage = PairStage(self.networks, excerpts, held, spec.parts)
