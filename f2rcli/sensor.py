@@ -113,13 +113,6 @@ def plane_colours(pattern: str) -> tuple[tuple[int, int], tuple[int, int]]:
     return ((a, b), (c, d))
 
 
-def cell_blacks(mosaic: Mosaic) -> NDArray[np.float64]:
-    """The codes of black of the four pixels of the upper left 2x2 cell."""
-    return np.array(
-        [[mosaic.black[plane] for plane in row] for row in plane_colours(mosaic.pattern)]
-    )
-
-
 def packed_size(height: int, width: int, mosaic: Mosaic) -> tuple[int, int]:
     """Height and width of the packed planes of a mosaic."""
     top, left = red_offset(mosaic.pattern)

@@ -31,8 +31,9 @@ YCGCO_TO_RGB = ((1.0, -1.0, 1.0), (1.0, 1.0, 0.0), (1.0, -1.0, -1.0))
 
 def to_rgb(frame: Frame) -> Picture:
     """The picture of a frame as (3, H, W) RGB, or (1, H, W) for gray; alpha is left out."""
-    planes = decoded(frame)
-    return joined(planes, frame.layout) if frame.layout.family is Family.YUV else np.stack(planes)
+    planes, coded = decoded(frame), frame.layout.family is Family.YUV
+    picture: Picture = joined(planes, frame.layout) if coded else np.stack(planes)
+    return picture
 
 
 def decoded(frame: Frame) -> list[NDArray[np.float32]]:
@@ -66,24 +67,15 @@ def stretching_gain(layout: PlaneLayout) -> float:
 def add_residual(frame: Frame, residual: Picture) -> tuple[Plane, ...]:
     """Planes of `frame` plus a change of its picture, rounded once and clipped; alpha copied.
     residual: RGB (3, H, W) or gray (1, H, W), in units of white - black."""
-    return add_changes(frame, plane_changes(frame, residual))
-
-
-def plane_changes(frame: Frame, residual: Picture) -> list[NDArray[np.float32]]:
-    """A change of a picture (C, H, W) as changes of its colour planes, in units of each plane:
-    white - black, and for chroma the distance between its extremes."""
-    layout = frame.layout
-    changes = list(residual)
-    if layout.family is Family.YUV:
-        _, from_rgb_matrix = matrices(layout.matrix)
-        luma, *chroma = mixed(from_rgb_matrix, changes)
-        rows, columns = frame.planes[1].shape  # a bottom field may lack the last row
-        changes = [luma, *(sampled(plane, layout)[:rows, :columns] for plane in chroma)]
-    return changes
+    coded = frame.layout.family is Family.YUV
+    changes = parted(residual, frame.layout) if coded else list(residual)
+    sizes = (plane.shape for plane in frame.planes)  # a bottom field may lack the last row
+    cut = zip(changes, sizes, strict=False)
+    return add_changes(frame, [one[:rows, :columns] for one, (rows, columns) in cut])
 
 
 def add_changes(frame: Frame, changes: list[NDArray[np.float32]]) -> tuple[Plane, ...]:
-    """Planes of `frame` plus a change of each (`plane_changes`), rounded, clipped; alpha copied."""
+    """Planes of `frame` plus a change of each (`parted`), rounded, clipped; alpha copied."""
     layout = frame.layout
     count = layout.colour_planes
     pairs = zip(frame.planes[:count], changes, strict=True)
@@ -94,19 +86,20 @@ def add_changes(frame: Frame, changes: list[NDArray[np.float32]]) -> tuple[Plane
     return colour + frame.planes[count:]
 
 
-def split(picture: Picture, layout: PlaneLayout) -> list[NDArray[np.float32]]:
-    """RGB (3, H, W) as Y'CbCr planes, chroma averaged onto its grid, in plane units, unrounded."""
-    _, from_rgb_matrix = matrices(layout.matrix)
-    luma, *chroma = mixed(from_rgb_matrix, list(picture))
-    return [luma, *(downsampled(plane, layout) for plane in chroma)]
+def parted(picture: Any, layout: PlaneLayout, *, averaged: bool = False) -> list[Any]:
+    """A picture (3, H, W) of R, G, B, or a change of one, as Y'CbCr planes, each on its own grid
+    and in its own units: white - black, and for chroma the distance between its extremes.
+    averaged: chroma as encoders make it, instead of what comes closest once it is interpolated."""
+    luma, *chroma = mixed(matrices(layout.matrix)[1], list(picture))
+    onto_grid = downsampled if averaged else sampled
+    return [luma, *(onto_grid(plane, layout) for plane in chroma)]
 
 
-def joined(planes: list[NDArray[np.float32]], layout: PlaneLayout) -> Picture:
-    """The RGB picture (3, H, W) of Y'CbCr planes in units of each plane; see `split`."""
-    size = planes[0].shape
-    chroma = [upsampled(plane, size, layout) for plane in planes[1:]]
-    to_rgb_matrix, _ = matrices(layout.matrix)
-    return np.stack(mixed(to_rgb_matrix, [planes[0], *chroma]))
+def joined(planes: list[Any], layout: PlaneLayout) -> Any:
+    """The RGB picture (3, H, W) of Y'CbCr planes in units of each plane; see `parted`."""
+    luma, *chroma = planes
+    even = [luma, *(upsampled(plane, luma.shape, layout) for plane in chroma)]
+    return library_of(luma).stack(mixed(matrices(layout.matrix)[0], even))
 
 
 def code_span(layout: PlaneLayout, *, chroma: bool) -> tuple[float, float]:

@@ -140,7 +140,7 @@ def test_changes_arrive_as_the_reference_has_them(
     luma, *chroma = np.tensordot(from_rgb(layout.matrix), change.astype(np.float64), 1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(yuv, "BACK_PROJECTIONS", rounds)
-        found, codes = yuv.plane_changes(frame, change), yuv.add_residual(frame, change)
+        found, codes = yuv.parted(change, layout), yuv.add_residual(frame, change)
     wanted = [luma, *(grid.sampled(plane, rounds) for plane in chroma)]
     for index, (got, want, new, old) in enumerate(
         zip(found, wanted, codes, frame.planes, strict=True)
@@ -152,14 +152,14 @@ def test_changes_arrive_as_the_reference_has_them(
 
 
 @given(layout=yuv_layouts, size=sizes, seed=st.integers(0, 99))
-def test_a_picture_is_split_as_the_reference_splits_it(
+def test_a_picture_is_parted_as_the_reference_parts_it(
     layout: PlaneLayout, size: tuple[int, int], seed: int
 ) -> None:
     picture = np.random.default_rng(seed).random((3, *size), np.float32)
     grid = Grid(layout, *size)
     luma, *chroma = np.tensordot(from_rgb(layout.matrix), picture.astype(np.float64), 1)
     wanted = [luma, *(grid.down(plane) for plane in chroma)]
-    for got, want in zip(yuv.split(picture, layout), wanted, strict=True):
+    for got, want in zip(yuv.parted(picture, layout, averaged=True), wanted, strict=True):
         np.testing.assert_allclose(got, want, atol=1e-5)
 
 
@@ -256,7 +256,6 @@ def test_gains_of_white_noise_are_the_energies_of_the_references_rows(
 @pytest.mark.parametrize("siting", SITINGS)
 def test_back_projection_brings_chroma_closer_to_the_change(siting: tuple[float, float]) -> None:
     layout = PlaneLayout(family=Family.YUV, bits=16, log2_chroma=(1, 1), siting=siting)
-    frame = drawn(layout, (32, 32), 0)
     change = np.random.default_rng(1).normal(0, 0.1, (3, 32, 32)).astype(np.float32)
     wanted = np.tensordot(from_rgb(layout.matrix), change.astype(np.float64), 1)[1]
     grid = Grid(layout, 32, 32)
@@ -264,7 +263,7 @@ def test_back_projection_brings_chroma_closer_to_the_change(siting: tuple[float,
     for rounds in (0, 1, 2):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(yuv, "BACK_PROJECTIONS", rounds)
-            found = yuv.plane_changes(frame, change)[1]
+            found = yuv.parted(change, layout)[1]
         errors.append(float(np.square(grid.up(found.astype(np.float64)) - wanted).mean()))
     assert errors == sorted(errors, reverse=True)
     assert errors[2] < 0.99 * errors[0]

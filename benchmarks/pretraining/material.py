@@ -327,7 +327,7 @@ def planes_of(pictures: Pictures, layout: PlaneLayout) -> Planes:
     """Pictures as planes of a file, not rounded."""
     channels = [np.ascontiguousarray(p.transpose(2, 0, 1)) for p in pictures]
     if layout.family is Family.YUV:
-        channels = [yuv.split(one, layout) for one in channels]  # type: ignore[misc]
+        channels = [yuv.parted(one, layout, averaged=True) for one in channels]  # type: ignore[misc]
     elif layout.family is Family.GRAY:
         weights = np.array([0.299, 0.587, 0.114], np.float32)
         channels = [np.tensordot(weights, one, 1)[None] for one in channels]

@@ -113,7 +113,7 @@ def allowance(settings: EngineSettings, layout: PlaneLayout) -> tuple[float, ...
 def scaled(changes: Sequence[C], layout: PlaneLayout, settings: EngineSettings) -> list[C]:
     """The share of the changes of a picture's colour planes that is asked for.
 
-    changes: (H, W) each, in units of each plane (`yuv.plane_changes`), arrays or tensors; of a
+    changes: (H, W) each, in units of each plane (`yuv.parted`), arrays or tensors; of a
     mosaic, those of its four colours. RGB: luma and chroma are those of the BT.709 Y'CbCr of the
     change. Strengths of 1 or more give back `changes` themselves.
     """

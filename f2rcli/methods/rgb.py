@@ -11,7 +11,7 @@ from f2rcli import yuv
 from f2rcli.frames import Family, PlaneLayout
 from f2rcli.methods.base import Method, Prepared, Restored, Run
 from f2rcli.noise.model import NoiseModel, Told
-from f2rcli.planes import mixed, pack, packing, unpack
+from f2rcli.planes import pack, packing, unpack
 from f2rcli.weights import Weights
 from f2rcli.window import Window
 
@@ -81,29 +81,17 @@ class OnPlanes(Method):
 
     def picture(self, packed: Tensor) -> Tensor:
         """A packed picture (1, C, h, w) as networks see it."""
-        first, *others = unpack(self._layout, packed[0])
-        if not self._even:
-            others = [yuv.upsampled(one, first.shape, self._source) for one in others]
-        planes = [first, *others]
-        if self._source.family is Family.YUV:
-            planes = mixed(yuv.matrices(self._source.matrix)[0], planes)
-        return torch.stack(planes)[None].expand(-1, self._channels, -1, -1).contiguous()
-
-    @property
-    def _even(self) -> bool:
-        """Whether all planes have one size."""
-        return len(set(self._layout.planes)) == 1
+        planes, coded = unpack(self._layout, packed[0]), self._source.family is Family.YUV
+        seen = yuv.joined(planes, self._source) if coded else torch.stack(planes)
+        return seen[None].expand(-1, self._channels, -1, -1).contiguous()
 
     def _packed(self, centre: Prepared, change: Tensor) -> Tensor:
         """The centre's packed planes with a change of its picture."""
         assert centre.kept is not None  # prepared above
         if len(self._layout.planes) == 1:
             change = change.mean(1, keepdim=True)
-        planes = list(change[0])
-        if self._source.family is Family.YUV:
-            planes = mixed(yuv.matrices(self._source.matrix)[1], planes)
-        if not self._even:
-            planes[1:] = [yuv.sampled(plane, self._source) for plane in planes[1:]]
+        coded = self._source.family is Family.YUV
+        planes = yuv.parted(change[0], self._source) if coded else list(change[0])
         return centre.kept + pack(self._layout, planes)[None]
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from f2rcli.frames import Floats, Mask, Mosaic, Plane
 from f2rcli.samples.impulses import CROSS, NOWHERE, OWN_COLOUR, Places, robust_sigma, samples_near
-from f2rcli.sensor import cell_blacks
+from f2rcli.sensor import plane_colours
 
 SEEN = 0.1  # of a defect, that its neighbours may seem to see, with their standard errors
 WAYS = ((0, 1), (1, 0), (1, 1), (1, -1))  # down and across
@@ -57,7 +57,7 @@ class Sensor(NamedTuple):
             _, exponent = np.frexp(np.abs(plane).max())
             scale = np.full((2, 2), 2.0 ** min(0, LARGEST - int(exponent)))
             return cls(np.zeros((2, 2)), scale, 3.0, mosaic=False)
-        black = cell_blacks(mosaic)
+        black = np.array(mosaic.black)[np.array(plane_colours(mosaic.pattern))]
         light = [[float(plane[y::2, x::2].mean()) - black[y, x] for x in (0, 1)] for y in (0, 1)]
         return cls(black, 1 / np.maximum(light, 1.0), 1.0, mosaic=True)
 

@@ -39,7 +39,7 @@ from f2rcli.training.events import Event, EventKind, OnEvent, said
 from f2rcli.units import size
 from f2rcli.weights import CHANNELS
 from f2rcli.window import tee_releasing
-from f2rcli.yuv import joined, split, to_rgb
+from f2rcli.yuv import joined, parted, to_rgb
 
 if TYPE_CHECKING:
     from f2rcli.noise.synthesis.spec import NoiseSpec
@@ -526,7 +526,7 @@ def in_runs(total: int, limit: int | None) -> list[int] | None:
 def packed_picture(frame: Frame, form: PlaneLayout) -> NDArray[np.float32]:
     """A frame as packed planes (C, h, w) of a file of this form, which noise may have made RGB."""
     if form.family is Family.YUV and frame.layout.family is Family.RGB:
-        planes = split(to_rgb(frame), form)
+        planes = parted(to_rgb(frame), form, averaged=True)
     else:
         planes = planes_of(frame)
     tensors = [torch.from_numpy(np.ascontiguousarray(_finite(p, frame))) for p in planes]

@@ -50,7 +50,9 @@ def _one_thread(_two_threads: None) -> None:
 
 
 def _coded(picture: np.ndarray, layout: PlaneLayout) -> Frame:
-    planes = list(picture) if layout.family is Family.RGB else yuv.split(picture, layout)
+    planes = (
+        list(picture) if layout.family is Family.RGB else yuv.parted(picture, layout, averaged=True)
+    )
     spans = [yuv.code_span(layout, chroma=layout.family is Family.YUV and i > 0) for i in range(3)]
     kind = np.uint8 if layout.bits == 8 else np.uint16
     codes = [

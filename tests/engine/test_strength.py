@@ -44,7 +44,7 @@ def yuv_clip(count: int) -> list[Frame]:
     frames = []
     rng = np.random.default_rng(2)
     for frame in to_frames(clean_clip(count, height=48, width=64)):
-        planes = yuv.split(yuv.to_rgb(frame), YUV420)
+        planes = yuv.parted(yuv.to_rgb(frame), YUV420, averaged=True)
         spans = ((16, 219), (128, 224), (128, 224))
         codes = [
             np.clip(np.rint(zero + span * plane + rng.normal(0, 6, plane.shape)), 0, 255)
