@@ -1,6 +1,6 @@
 """Arrays of any kind: what their axes mean, their samples, and their lanes through the engine."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -149,14 +149,6 @@ def is_array(frames: Any) -> bool:
     return all(hasattr(frames, name) for name in ("shape", "dtype", "__getitem__"))
 
 
-def no_array(picture: Any) -> InputError:
-    """The error for a frame that is not an array."""
-    return InputError(
-        f"a frame of type {type(picture).__name__}: not an array.",
-        hint="Pass NumPy arrays or torch tensors.",
-    )
-
-
 def values_of(picture: Any) -> Plane:
     """A picture's samples as NumPy has them, bfloat16 as float32. Raises InputError for anything
     but intensities."""
@@ -174,7 +166,10 @@ def values_of(picture: Any) -> Plane:
     elif is_array(picture):
         values = np.asarray(picture)
     else:
-        raise no_array(picture)
+        raise InputError(
+            f"a frame of type {type(picture).__name__}: not an array.",
+            hint="Pass NumPy arrays or torch tensors.",
+        )
     check_samples(values.dtype, "array")
     return np.ascontiguousarray(values, values.dtype.newbyteorder("="))
 
@@ -209,18 +204,6 @@ def is_writable(out: Any) -> bool:
         return bool(out.file.mode != "r")
     flags = getattr(out, "flags", None)  # NumPy's
     return not getattr(out, "read_only", False) and bool(getattr(flags, "writeable", True))
-
-
-def stacked(frames: Sequence[Any]) -> Any:
-    """A list of frames as one array of their kind. Raises InputError where they differ."""
-    first = frames[0]
-    for number, frame in enumerate(frames):
-        check_alike(frame, first, number)
-    if kind_of(first) == "torch":
-        import torch
-
-        return torch.stack(list(frames))
-    return np.stack(frames)
 
 
 def check_alike(frame: Any, first: Any, number: int) -> None:

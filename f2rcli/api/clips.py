@@ -1,22 +1,13 @@
 """Whole clips: arrays, iterables, files and lazy arrays, each given back as what it was."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, Unpack
 
-from f2rcli.api.arrays import (
-    Grid,
-    denoise_array,
-    is_array,
-    is_writable,
-    kind_of,
-    letters_of,
-    no_array,
-    stacked,
-)
+from f2rcli.api.arrays import denoise_array, is_array, is_writable, kind_of, letters_of
 from f2rcli.api.call import Call, Cancel, Keywords, Options, Progress, refuse_series
 from f2rcli.api.live import FrameSequence
 from f2rcli.engine.settings import provenance_of
@@ -76,10 +67,9 @@ def denoise(
 
     frames: an array (T, H, W) or (T, H, W, 3 or 4), or of any other axes with `axes`: NumPy, torch
     (on its device), xarray (coordinates and attributes are kept), Zarr, h5py, Dask and what else
-    has a shape and a dtype (give NumPy); a list or tuple of frames (H, W) or (H, W, 3 or 4); any
-    other iterable of frames, which gives an iterator that reads ahead by a few frames only; or a
-    path, which gives the path written to. An array gives the samples that `f2r denoise` gives for
-    it as a TIFF stack.
+    has a shape and a dtype (give NumPy); an iterable of frames (H, W) or (H, W, 3 or 4), which
+    gives an iterator that reads ahead by a few frames only; or a path, which gives the path written
+    to. An array gives the samples that `f2r denoise` gives for it as a TIFF stack.
 
     output: the file to write (default: `clip_f2r.mp4` beside `clip.mp4`), or the array to fill and
     return. overwrite: replace the file. progress: True for a bar, or a function of the
@@ -130,10 +120,6 @@ def _denoised(frames: Any, output: Any, call: Call) -> Any:
     if is_array(frames):
         _check_output(output, frames)
         return denoise_array(frames, call, output)
-    if isinstance(frames, list | tuple):
-        for other in (one for one in frames if not is_array(one)):
-            raise no_array(other)
-        return type(frames)(_denoise_list(frames, output, call) if frames else ())
     if hasattr(frames, "keys"):
         raise InputError(
             f"frames of type {type(frames).__name__}: a group of arrays.",
@@ -145,7 +131,7 @@ def _denoised(frames: Any, output: Any, call: Call) -> Any:
             hint="Pass an array (T, H, W[, C]), an iterable of frames, or a path.",
         )
     if output is not None:
-        raise UsageError("output: not for iterables.", hint="Pass an array or a list.")
+        raise UsageError("output: not for iterables.", hint="Pass an array.")
     return _denoise_each(iter(frames), call)
 
 
@@ -160,13 +146,6 @@ def _denoise_named(frames: Any, output: Any, call: Call) -> Any:
         raise UsageError("output: not for xarray.", hint="Leave it out: the result is a new one.")
     options = replace(call.options, axes=call.options.axes or letters_of(frames.dims))
     return frames.copy(data=_denoised(frames.to_numpy(), None, replace(call, options=options)))
-
-
-def _denoise_list(frames: Sequence[Any], output: Any, call: Call) -> Iterable[Any]:
-    grid = Grid.of(tuple(frames[0].shape), call.options.axes, frame=True)
-    timed = replace(call, options=replace(call.options, axes=f"T{grid.axes}"))
-    whole: Iterable[Any] = _denoised(stacked(frames), output, timed)
-    return whole
 
 
 def _denoise_each(frames: Iterator[Any], call: Call) -> Iterator[Any]:

@@ -46,23 +46,13 @@ class FrameSequence:
         if (count := len(self.grid.lanes)) > 1:
             raise UsageError(
                 f"frames of shape {tuple(first.shape)}: {count} pictures each.",
-                hint="Pass an array or a list of them, or each channel and depth by itself.",
+                hint="Pass an array of them, or each channel and depth by itself.",
             )
         self.place = self.grid.place(self.grid.lanes[0], 0)
         self.engine = load_engine(options, array_info(self.grid, self.dtype))
         self.engine.threads = 1  # a second one would delay each result by a frame
         self.engine.prompt, self.engine.check = True, check
         self.layout: PlaneLayout | None = None  # once levels are known
-
-    def fits(self, frame: Any) -> bool:
-        """Whether another sequence that begins with this frame needs nothing new."""
-        return type(frame) is type(self.first) and (
-            (tuple(frame.shape), frame.dtype) == (tuple(self.first.shape), self.first.dtype)
-        )
-
-    def begin_again(self) -> None:
-        """Forget what is known of the noise; the networks stay."""
-        self.engine, self.layout = self.engine.another(), None
 
     @property
     def noise(self) -> tuple[LaneNoise, ...]:
@@ -140,7 +130,7 @@ class Denoiser:
     photons are not summed. The first results come once a window, and the six frames for the noise
     measurement, are full; from then on each push gives one, `latency` frames behind. Frames that
     repeat the one before wait with it, 64 at most. `flush` returns the rest and ends the sequence;
-    the next push begins another, with the same networks. Not for several threads at once.
+    the next push begins another. Not for several threads at once.
     """
 
     def __init__(self, **options: Unpack[Keywords]) -> None:
@@ -153,7 +143,8 @@ class Denoiser:
         """Take the next frame; returns those that are ready, oldest first. Raises InputError for a
         frame unlike the first one, which ends the sequence."""
         if self._line is None:
-            self._begin(frame)
+            self._clip = FrameSequence(frame, self._options)
+            self._line = _Line(self._clip)
         return self._given(frame)
 
     def flush(self) -> list[Any]:
@@ -193,13 +184,6 @@ class Denoiser:
     def __del__(self) -> None:
         if getattr(self, "_line", None) is not None:
             self.close()
-
-    def _begin(self, frame: Any) -> None:
-        if self._clip is not None and self._clip.fits(frame):
-            self._clip.begin_again()
-        else:
-            self._clip = FrameSequence(frame, self._options)
-        self._line = _Line(self._clip)
 
     def _given(self, item: Any) -> list[Any]:
         if self._line is None:

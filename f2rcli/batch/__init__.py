@@ -33,7 +33,7 @@ from f2rcli.errors import (
     UsageError,
 )
 from f2rcli.io import is_clip, readable_suffixes, unmarked_name
-from f2rcli.io.files import same_file, write_text
+from f2rcli.io.files import disk_errors, same_file, write_text
 from f2rcli.io.formats import PICTURES
 from f2rcli.io.numbering import is_pattern, natural_key
 from f2rcli.settings import read_table
@@ -170,12 +170,9 @@ FOLDER = ".f2r"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """The outcome of one clip."""
+class Outcome(Clip):
+    """The outcome of a clip."""
 
-    place: str
-    source: str
-    target: str
     status: str  # done, damaged, skipped, failed, not run
     reason: str = ""  # of a failure, in one line
     hint: str = ""
@@ -188,7 +185,7 @@ class Outcome:
     @classmethod
     def of(cls, clip: Clip, status: str, **facts: Any) -> "Outcome":
         """The outcome of a clip."""
-        return cls(place=clip.place, source=clip.source, target=clip.target, status=status, **facts)
+        return cls(clip.source, clip.target, clip.place, status=status, **facts)
 
 
 def failure(clip: Clip, reason: str, hint: str = "", code: int = EXIT_FAILURE) -> Outcome:
@@ -224,13 +221,10 @@ class Records:
 
     def prepare(self) -> None:
         """Make the folder. Raises OutputError where nothing can be written."""
-        try:
+        with disk_errors(Path(self.output), "choose another folder with -o"):
             self._folder.mkdir(parents=True, exist_ok=True)
             write_text(self._folder / "writable", "")
             (self._folder / "writable").unlink(missing_ok=True)
-        except OSError as error:
-            why = f"{self.output}: cannot be written: {error.strerror or error}."
-            raise OutputError(why, hint="Choose another folder with -o.") from error
 
     def settled(self, clip: Clip, *, overwrite: bool) -> Outcome | None:
         """The outcome of a clip that needs no run: done before, or its target is in the way."""

@@ -118,17 +118,11 @@ def test_iterables_are_lazy_and_give_the_same(noisy, denoised) -> None:
     assert list(f2rcli.denoise(iter([]))) == []
 
 
-def test_a_list_of_frames_comes_back_as_a_list(noisy) -> None:
-    for kind in (list, tuple):
-        done = f2rcli.denoise(kind(noisy[:2]), strength=0)
-        assert type(done) is kind
-        np.testing.assert_array_equal(np.stack(done), noisy[:2])
-        assert f2rcli.denoise(kind()) == kind()
-
-
-def test_a_list_of_something_else_is_refused_before_anything_is_taken_from_it() -> None:
+def test_a_list_of_frames_is_an_iterable_like_others(noisy) -> None:
+    done = np.stack(list(f2rcli.denoise(list(noisy[:2]), strength=0)))
+    np.testing.assert_array_equal(done, noisy[:2])
     with pytest.raises(InputError, match="a frame of type int: not an array"):
-        f2rcli.denoise([np.zeros((4, 4), np.uint8), 1])
+        list(f2rcli.denoise([np.zeros((4, 4), np.uint8), 1], strength=0))
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.bfloat16])

@@ -176,9 +176,9 @@ def test_frames_with_names_give_numpy(stack) -> None:
         assert all(np.array_equal(one, picture) for one, picture in zip(done, stack, strict=True))
 
 
-def test_frames_of_several_channels_are_refused_and_a_list_of_them_is_not(stack) -> None:
+def test_frames_of_several_channels_are_refused_and_an_array_of_them_is_not(stack) -> None:
     pair = np.stack([stack[:, :24, :24], stack[:, 8:, 8:]], axis=1)
-    np.testing.assert_array_equal(f2rcli.denoise(list(pair), axes="CYX", strength=0), pair)
+    np.testing.assert_array_equal(f2rcli.denoise(pair, axes="TCYX", strength=0), pair)
     with pytest.raises(UsageError, match="2 pictures each") as refused:
         next(f2rcli.denoise(iter(pair), axes="CYX"))
     assert "each channel and depth by itself" in str(refused.value.hint)
