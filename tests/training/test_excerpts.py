@@ -135,13 +135,15 @@ def test_one_batch_can_be_learnt_by_heart(made: Made) -> None:
     stage.crop = 16
     batch = stage.draw(sample_rngs((0,), range(2)))
     optimiser = Muon(stage.network.parameters(), lr=1.5e-2)
-    losses = []
-    for _ in range(24):
+    losses = list[float]()
+    for _ in range(24):  # at most: it is learnt sooner
         optimiser.zero_grad()
         loss = stage.loss(batch)
         loss.backward()
         optimiser.step()
         losses.append(float(loss.detach()))
+        if losses[-1] < losses[0] - 1.0:
+            break
     assert losses[-1] < losses[0] - 1.0
 
 

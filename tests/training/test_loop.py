@@ -74,14 +74,20 @@ def table(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_toy_learns_and_its_curve_has_ten_points_and_more(tmp_path: Path) -> None:
-    trainer = trained(tmp_path)
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Trainer:
+    """A run that nobody stopped."""
+    return trained(tmp_path_factory.mktemp("whole"))
+
+
+def test_a_toy_learns_and_its_curve_has_ten_points_and_more(whole: Trainer) -> None:
+    trainer = whole
     start, best = trainer.state.curve[0][1], trainer.state.best_db
     assert best is not None
     assert best > start + 3
     errors = trainer.stage.validate()  # of the weights that are left: the best
     assert errors.decibels == pytest.approx(best, abs=1e-3)
-    points = [row for row in table(tmp_path) if row["held_out_db"]]
+    points = [row for row in table(trainer.folder) if row["held_out_db"]]
     assert len(points) >= 10
     assert [float(row["held_out_db"]) for row in points] == pytest.approx(
         [level for _, level in trainer.state.curve], rel=1e-6
@@ -100,8 +106,8 @@ def test_a_batch_is_drawn_once(tmp_path: Path) -> None:
         def validate(self) -> ValidationErrors:
             return ValidationErrors.of([torch.ones(1, 3, 16, 16)], [None])
 
-    trained(tmp_path, Counted())
-    assert len(drawn) == 60 + 1  # one ahead
+    trained(tmp_path, Counted(), steps=20)
+    assert len(drawn) == 20 + 1  # one ahead
 
 
 def interrupting(at: int) -> Any:
@@ -118,22 +124,21 @@ def interrupting(at: int) -> Any:
 
 @pytest.mark.parametrize("at", [5, 37])
 def test_a_run_that_was_broken_off_ends_with_the_bytes_of_an_uninterrupted_one(
-    tmp_path: Path, at: int
+    tmp_path: Path, whole: Trainer, at: int
 ) -> None:
-    whole = trained(tmp_path / "whole")
-    broken = Trainer(Toy(), tmp_path / "broken", settings())
+    broken = Trainer(Toy(), tmp_path, settings())
     with pytest.raises(KeyboardInterrupt):
         broken.run(interrupting(at))
     assert 0 < broken.state.step < 60
-    resumed = trained(tmp_path / "broken")
+    resumed = trained(tmp_path)
     assert weights_of(resumed) == weights_of(whole)
     drop = {"seconds"}
     rows = [
-        [{k: v for k, v in row.items() if k not in drop} for row in table(tmp_path / name)]
-        for name in ("whole", "broken")
+        [{k: v for k, v in row.items() if k not in drop} for row in table(folder)]
+        for folder in (whole.folder, tmp_path)
     ]
     assert rows[0] == rows[1]
-    assert weights_of(trained(tmp_path / "broken")) == weights_of(whole)  # finished is finished
+    assert weights_of(trained(tmp_path)) == weights_of(whole)  # finished is finished
 
 
 KILLED = """
@@ -163,8 +168,8 @@ def test_a_killed_run_leaves_a_whole_checkpoint_to_go_on_from(tmp_path: Path) ->
 
 
 def test_a_batch_whose_loss_is_no_number_is_left_out(tmp_path: Path) -> None:
-    trainer = trained(tmp_path, Toy(poison=0.2))
-    assert trainer.state.step == 60
+    trainer = trained(tmp_path, Toy(poison=0.3), steps=20)
+    assert trainer.state.step == 20
     assert trainer.state.skipped > 3
     assert all(torch.isfinite(p).all() for p in trainer.network.parameters())
 
@@ -189,7 +194,7 @@ def test_the_schedule_follows_the_clock_where_it_is_told_to(tmp_path: Path) -> N
 
 
 def test_damaged_and_foreign_checkpoints_are_told_in_one_line(tmp_path: Path) -> None:
-    trained(tmp_path)
+    trained(tmp_path, steps=1)
     last = tmp_path / "toy.last.safetensors"
     other = Toy()
     other.network = nn.Conv2d(3, 3, 1)
@@ -239,7 +244,7 @@ def test_what_a_stage_learnt_from_goes_with_its_trainer(tmp_path: Path) -> None:
     try:
         stage = Toy()
         left = weakref.ref(stage)
-        trained(tmp_path, stage)
+        trained(tmp_path, stage, steps=1)
         del stage
         assert left() is None
     finally:
