@@ -18,7 +18,7 @@ from f2rcli.cli.console import Console, plain
 from f2rcli.cli.options import Text, check_result, command_typed, option, result, write_result
 from f2rcli.cli.progress import FrameMeter
 from f2rcli.engine.settings import EngineSettings
-from f2rcli.errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, UsageError
+from f2rcli.errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK
 from f2rcli.evaluation import benchmarks
 from f2rcli.evaluation import metrics as metric_names
 from f2rcli.evaluation.base import Plan
@@ -62,7 +62,7 @@ def evaluate(
     frames: opt.Frames = None,
     axes: opt.Axes = None,
     series: opt.Series = None,
-    csv: Annotated[Text, result("OUT.csv", "Every value as a table; - prints it.")] = None,
+    csv: Annotated[Text, result("OUT.csv", "Every value as a table.")] = None,
     report: Annotated[Text, result("OUT.html", "Page with tables, curves and pictures.")] = None,
     overwrite: opt.Overwrite = False,
     device: opt.Device = "auto",
@@ -93,10 +93,8 @@ def evaluate(
         metrics=metric_names.check(_listed(metrics)), methods=here, baselines=_listed(baselines),
         seed=seed, frames=frames, engine=engine,
     )  # fmt: skip
-    if csv == "-" and json:
-        raise UsageError("--csv - --json: both want standard output.", hint="Name a file.")
     others = [*sides.denoised, clean, noisy, weights]
-    check_result("--csv", None if csv == "-" else csv, [*others, report], overwrite=overwrite)
+    check_result("--csv", csv, [*others, report], overwrite=overwrite)
     check_result("--report", report, [*others, csv], overwrite=overwrite)
     about = None
     if benchmark is None:
@@ -167,8 +165,8 @@ def _deliver(
     result."""
     from f2rcli.evaluation import export
 
-    if csv not in (None, "-"):
-        write_result("--csv", str(csv), export.to_csv(found).encode(), overwrite=overwrite)
+    if csv is not None:
+        write_result("--csv", csv, export.to_csv(found).encode(), overwrite=overwrite)
         console.note(f"results: {csv}")
     if report is not None:
         from f2rcli.evaluation.report import write_report
@@ -176,8 +174,6 @@ def _deliver(
         write_report(found, Path(report), overwrite=overwrite)
     if console.json:
         console.event("evaluation", **export.values(found))
-    elif csv == "-":
-        console.data(export.to_csv(found).rstrip())
     else:
         print_tables(found)
     if report is not None:

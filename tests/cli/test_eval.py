@@ -76,11 +76,6 @@ def test_quiet_prints_the_table_and_nothing_else(evaluate: Run, clips: Path) -> 
     assert "PSNR" in done.out
 
 
-def test_csv_on_standard_output_is_alone_there(evaluate: Run, clips: Path) -> None:
-    sides = (clips / "lossy.mkv", "--clean", clips / "clean.mkv", *PSNR)
-    assert evaluate(*sides, "--csv", "-").out.startswith("clip,group,method,")
-
-
 def test_a_report_is_one_page(evaluate: Run, clips: Path, tmp_path: Path) -> None:
     page = tmp_path / "r.html"
     sides = (clips / "lossy.mkv", "--noisy", clips / "clean.mkv", "--frames", 3)
