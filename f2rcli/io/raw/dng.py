@@ -47,9 +47,9 @@ from f2rcli.io.raw.exposure import (
     NoiseProfile,
     Samples,
     packed,
+    profile_left,
     read_raw,
 )
-from f2rcli.io.raw.profile import profile_left
 from f2rcli.io.raw.reader import RawFrame, RawReader
 from f2rcli.samples.lanes import picture_kept
 from f2rcli.sensor import plane_colours

@@ -19,7 +19,7 @@ from f2rcli.frames import Mosaic
 from f2rcli.io.base import MOST_PIXELS
 from f2rcli.io.files import first_bytes
 from f2rcli.io.tifffiles import quiet, refusals
-from f2rcli.sensor import PATTERNS, plane_colours
+from f2rcli.sensor import PATTERNS, pack, plane_colours
 
 BYTE, ASCII, SHORT, LONG, RATIONAL, SRATIONAL, DOUBLE = 1, 2, 3, 4, 5, 10, 12
 ORIENTATION, ISO, EXIF, GPS = 274, 34855, 34665, 34853
@@ -367,27 +367,19 @@ def _shown(sizes: Any, tags: RawTags) -> tuple[int, int, int, int] | None:
 def _mosaic(raw: Any, name: str) -> Mosaic:
     """The mosaic of the active area. Raises InputError for sensors without a Bayer pattern."""
     if raw.raw_type is not rawpy.RawType.Flat or raw.raw_pattern is None:
-        raise InputError(
-            f"{name}: holds full colours at every pixel (Foveon, sRAW, linear DNG), not a mosaic.",
-            hint="f2r denoises Bayer raw; develop it to 16-bit pictures instead.",
-        )
+        raise _no_bayer(name, "holds full colours at every pixel (Foveon, sRAW, linear DNG)")
     white = (float(raw.white_level),) * 4
     if raw.raw_pattern.shape == (1, 1) and raw.raw_image.ndim == 2:  # a monochrome sensor
         return Mosaic(pattern="", black=(float(raw.black_level_per_channel[0]),) * 4, white=white)
     if raw.raw_pattern.shape != (2, 2):
         kind = "an X-Trans" if raw.raw_pattern.shape == (6, 6) else "a non-Bayer"
-        raise InputError(
-            f"{name}: comes from {kind} sensor; f2r denoises Bayer mosaics.",
-            hint="Develop it to 16-bit pictures first and denoise those.",
-        )
+        raise _no_bayer(name, f"comes from {kind} sensor")
     cell = raw.raw_colors_visible[:2, :2].tolist()
     letters = raw.color_desc.decode("ascii", "replace")
     pattern = "".join(letters[colour] for row in cell for colour in row)
     if pattern not in PATTERNS:
-        raise InputError(
-            f"{name}: its colour filters are {letters} ({pattern}), not red, green and blue.",
-            hint="Develop it to 16-bit pictures first and denoise those.",
-        )
+        filters = f"its colour filters are {letters} ({pattern})"
+        raise _no_bayer(name, f"{filters}, not red, green and blue")
     blacks = [0.0] * 4
     for colours, planes in zip(cell, plane_colours(pattern), strict=True):
         for colour, plane in zip(colours, planes, strict=True):
@@ -397,3 +389,75 @@ def _mosaic(raw: Any, name: str) -> Mosaic:
     known = min(red, green, blue) > 0
     balance = (red / green, 1.0, blue / green) if known else (1.0, 1.0, 1.0)
     return Mosaic(pattern=pattern, black=(r, g, b, other), white=white, balance=balance)
+
+
+def _no_bayer(name: str, what: str) -> InputError:
+    return InputError(
+        f"{name}: {what}; f2r denoises Bayer mosaics.",
+        hint="Develop it to 16-bit pictures first and denoise those.",
+    )
+
+
+# --- The noise of an exposure ---------------------------------------------------------------------
+
+
+Bins = NDArray[Any]
+
+FEWEST = 64  # differences in a bin of brightness
+BINS = 16
+MEDIAN = 0.6745  # of the absolute value of a normal deviate
+
+
+def profile_left(exposure: Exposure, before: Samples, after: Samples) -> NoiseProfile | None:
+    """Gain and read variance of each plane of what was written, in units of white - black: the
+    camera's own profile if nothing changed. None for mosaics too small to tell."""
+    if exposure.noise is not None and np.array_equal(before, after):
+        return exposure.noise
+    found = _measured(exposure, after)
+    return None if found is None else tuple(_line(*law) for law in found)
+
+
+def noise_share(exposure: Exposure, samples: Samples) -> float | None:
+    """The noise that samples have, as a share of what their NoiseProfile states, in standard
+    deviations. None where nothing is stated or the mosaic is too small to tell."""
+    found = _measured(exposure, samples)
+    if exposure.noise is None or found is None:
+        return None
+    shares = [
+        np.median(variance / np.maximum(gain * level + read, np.finfo(float).tiny))
+        for (level, variance), (gain, read) in zip(found, exposure.noise, strict=True)
+    ]
+    return float(np.sqrt(np.median(shares)))
+
+
+def _measured(exposure: Exposure, samples: Samples) -> list[tuple[Bins, Bins]] | None:
+    """Mean brightness and variance of the noise in each bin of brightness of each plane.
+
+    Measured on diagonal differences within cells of 2x2 samples of one colour, by their median
+    (Donoho, 1995), to which texture is an outlier. None for mosaics too small to tell.
+    """
+    picture = exposure.picture(samples).astype(np.float32)
+    planes = [picture] if exposure.gray else pack(picture, exposure.mosaic.pattern)
+    if planes[0].size < 4 * FEWEST:
+        return None
+    mosaic, found = exposure.even_mosaic, []
+    for plane, black, white in zip(planes, mosaic.black, mosaic.white, strict=False):
+        height, width = (size // 2 * 2 for size in plane.shape)
+        cells = (plane[:height, :width] - black) / (white - black)
+        a, b, c, d = cells[::2, ::2], cells[::2, 1::2], cells[1::2, ::2], cells[1::2, 1::2]
+        light, apart = ((a + b + c + d) / 4).ravel(), np.abs(a - b - c + d).ravel() / 2
+        bins = np.array_split(np.argsort(light), min(BINS, len(light) // FEWEST))
+        level = np.array([light[one].mean() for one in bins])
+        found.append((level, np.array([np.square(np.median(apart[n]) / MEDIAN) for n in bins])))
+    return found
+
+
+def _line(level: Bins, variance: Bins) -> tuple[float, float]:
+    """Gain and read variance, neither below zero."""
+    if np.ptp(level) > 0:
+        gain, read = np.polyfit(level, variance, 1)
+        if gain > 0 <= read:
+            return float(gain), float(read)
+        if gain > 0:
+            return float((level * variance).sum() / np.square(level).sum()), 0.0
+    return 0.0, float(variance.mean())

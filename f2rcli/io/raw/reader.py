@@ -16,8 +16,7 @@ from f2rcli.frames import ClipInfo, Frame, PlaneLayout
 from f2rcli.io.base import ReadOptions
 from f2rcli.io.formats import RAW
 from f2rcli.io.numbering import clip_files, files_of, missing_numbers
-from f2rcli.io.raw.exposure import FRAME_RATE, PROVENANCE, Exposure, Samples, read_raw
-from f2rcli.io.raw.profile import noise_share
+from f2rcli.io.raw.exposure import FRAME_RATE, PROVENANCE, Exposure, Samples, noise_share, read_raw
 from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readable
 from f2rcli.samples.lanes import (
     LaneStatistics,
