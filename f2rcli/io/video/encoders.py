@@ -120,9 +120,9 @@ class EncoderSetup:
 
 def choose_encoder(
     reader: Reader, container: Container, options: WriteOptions
-) -> tuple[EncoderSetup, list[str], str]:
-    """The first encoder, in order of preference, that loses nothing, else what loses least; its
-    losses; and why it writes another family than the clip's, "" where it does not.
+) -> tuple[EncoderSetup, list[str]]:
+    """The first encoder, in order of preference, that loses nothing, else what loses least; and its
+    losses.
 
     Tables put them in order; the first that opens is taken, which is the first one nearly always.
     Raises UsageError.
@@ -152,9 +152,7 @@ def choose_encoder(
             lost = losses(form, layout)
             if layout.full_range and not setup.coding.full_range:
                 lost.append("full range (limited instead)")
-            takes = refused or f"its encoder takes no {layout.bits}-bit {layout.family.value}"
-            why = "" if options.codec else _why(encoder, source.family, container, takes)
-            return setup, [f"{what} ({encoder})" for what in lost], why
+            return setup, [f"{what} ({encoder})" for what in lost]
         plain = replace(options, encoder_options=(), crf=None)
         if plain != options and not _setup(reader, container, encoder, form, plain).trial():
             raise UsageError(
@@ -166,21 +164,6 @@ def choose_encoder(
         f"{refused or 'no encoder fits'}.",
         hint="Try another codec=, pix_fmt= or container; .mkv with codec='ffv1' holds everything.",
     )
-
-
-def _why(encoder: str, family: str, container: Container, refused: str) -> str:
-    """Why a clip of a codec family is written by an encoder of another; "" where it is not.
-
-    refused: what the family's own encoder said.
-    """
-    own = _encoders_for(family)
-    if not family or encoder in own:
-        return ""
-    if not own:
-        return f"f2r cannot write {family}"
-    if not any(family_of_encoder(name) in container.families for name in own):
-        return f"{container.name} files cannot hold {family}"
-    return refused
 
 
 def _candidates(reader: Reader, container: Container, options: WriteOptions) -> list[str]:

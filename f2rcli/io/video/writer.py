@@ -115,7 +115,7 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
     container = container_for(where, source.container, options.codec)
     if where != PIPE:
         check_target(Path(where), reader.paths(), overwrite=options.overwrite)
-    setup, lost, why = choose_encoder(reader, container, options)
+    setup, lost = choose_encoder(reader, container, options)
     streams, dropped = plan_streams(source, container, options)
     template = _template(container, setup, source)
     tags, container_options, fates = _tags(source, container)
@@ -136,7 +136,7 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
         options=setup.options,
         kept=(*(plan.words for plan in streams), *(what for what, reason in fates if not reason)),
         dropped=(*lost, *dropped, *(f"{what} ({reason})" for what, reason in fates if reason)),
-        notes=tuple(_notes(reader, container, setup, why, exact=not lost)),
+        notes=tuple(_notes(reader, container, setup, wished=bool(options.codec), exact=not lost)),
         detail=VideoDetail(
             container=container,
             setup=setup,
@@ -276,15 +276,17 @@ def _holds_layout(container: Container, extra: str, stereo: tuple[int, ...]) -> 
 
 
 def _notes(
-    reader: Reader, container: Container, setup: EncoderSetup, why: str, *, exact: bool
+    reader: Reader, container: Container, setup: EncoderSetup, *, wished: bool, exact: bool
 ) -> Iterator[str]:
-    """why: another family is written, unasked; exact: every sample is kept."""
+    """wished: the codec was; exact: every sample is kept."""
     source, layout = metadata_of(reader), reader.info.layout
     ours = {container.muxer for container in CONTAINERS}
     if source.container and not ours & {*source.container.split(",")}:
         yield f"written as {container.name}: f2r does not write {source.container}"
-    if why:
-        yield f"written as {family_of_encoder(setup.encoder)}: {why}"
+    family = family_of_encoder(setup.encoder)
+    if source.family not in ("", family) and not wished:
+        fits = f"fits {container.name} and these pictures"
+        yield f"written as {family}: no encoder of {source.family} that f2r uses {fits}"
     finer = any(a < b for a, b in zip(setup.form.log2_chroma, layout.log2_chroma, strict=True))
     if setup.form.family is layout.family and finer and exact:
         yield f"stored as {setup.form.name}, which holds every sample of the input"
