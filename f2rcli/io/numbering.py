@@ -91,7 +91,7 @@ def missing_numbers(files: list[Path]) -> tuple[int, str]:
     count = numbers[-1] - numbers[0] + 1 - len(numbers)
     if 2 * follow < len(numbers) - 1 or not 0 < 2 * count <= len(numbers):
         return 0, ""
-    first = next(n for n in range(numbers[0], numbers[-1]) if n not in numbers)
+    first = next(before + 1 for before, after in pairwise(numbers) if after - before > 1)
     width = min(len(stem[2]) for stem in stems if stem)
     return count, f"{stems[0][1]}{first:0{width}d}{files[0].suffix}"
 

@@ -20,6 +20,7 @@ from f2rcli.io import (
     open_writer,
     plan_output,
 )
+from f2rcli.io.numbering import missing_numbers
 
 
 @pytest.fixture
@@ -92,6 +93,13 @@ def test_a_missing_number_is_told_and_nothing_is_made_up(tools, tmp_path: Path, 
         assert reader.ledger.damage() == [told]
     tools.passthrough(source, tmp_path / "out")
     assert sorted(os.listdir(tmp_path / "out")) == [f"f{n:04d}.png" for n in (1, 2, 4, 5)]
+
+
+@pytest.mark.timeout(15)
+def test_a_gap_late_in_a_long_film_is_found_at_once() -> None:
+    """Half an hour of pictures; a search that begins anew for each of them took half a minute."""
+    files = [Path(f"film_{n:05d}.png") for n in range(45_000) if n != 44_990]
+    assert missing_numbers(files) == (1, "film_44990.png")
 
 
 def test_numbers_that_jump_far_promise_nothing(tools, pictures) -> None:
