@@ -32,9 +32,9 @@ from f2rcli.errors import (
     OutputError,
     UsageError,
 )
-from f2rcli.io import is_clip, readable_suffixes, unmarked_name
+from f2rcli.io import is_clip, unmarked_name
 from f2rcli.io.files import disk_errors, same_file, write_text
-from f2rcli.io.formats import PICTURES
+from f2rcli.io.formats import PICTURES, READABLE
 from f2rcli.io.numbering import is_pattern, natural_key
 from f2rcli.settings import read_table
 from f2rcli.units import count
@@ -101,7 +101,7 @@ def _below(
         remarks.append(f"{folder}: cannot be read: {error.strerror or error}; left out")
         return
     paths = [path for path in paths if not path.name.startswith(".")]
-    clips = [path for path in paths if path.suffix.lower() in readable_suffixes()]
+    clips = [path for path in paths if path.suffix.lower() in READABLE]
     clips = [path for path in clips if not path.is_dir() or path.suffix.lower() == ".zarr"]
     special = [path for path in clips if not path.is_file() and not path.is_dir()]
     loose = [path for path in clips if path.suffix.lower() in PICTURES and path.is_file()]
@@ -129,7 +129,7 @@ def _check_output(output: Path, sources: Sequence[str]) -> None:
         raise OutputError(
             f"{output}: is a file; several clips need a folder.", hint="Name a folder with -o."
         )
-    if not output.exists() and output.suffix.lower() in readable_suffixes():
+    if not output.exists() and output.suffix.lower() in READABLE:
         raise UsageError(
             f"{output}: is named like one clip; several clips need a folder.",
             hint="Name a folder with -o.",

@@ -17,8 +17,8 @@ from typer.core import TyperCommand
 from f2rcli import methods
 from f2rcli.cli.console import Console
 from f2rcli.errors import OutputError, UsageError
-from f2rcli.io import readable_suffixes
 from f2rcli.io.files import check_target, same_file, write_file
+from f2rcli.io.formats import READABLE
 
 RESULT, SPAN, FILES, MACHINE, RUN = "Result", "Part of the clip", "Files", "Machine", "This run"
 LEFT = 28  # columns of the names in --help
@@ -134,7 +134,7 @@ def check_result(
     path = Path(target)
     named = [Path(word.partition("=")[2] or word) for word in others if word]
     own = any(same_file(path, one) for one in named)
-    if own or path.suffix.lower() in readable_suffixes():
+    if own or path.suffix.lower() in READABLE:
         what = "names another file of this run" if own else "is named like a clip"
         raise UsageError(
             f"{flag} {path}: {what}.",

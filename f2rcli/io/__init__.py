@@ -33,7 +33,6 @@ __all__ = [
     "open_reader",
     "open_writer",
     "plan_output",
-    "readable_suffixes",
     "source_format",
     "unmarked_name",
 ]
@@ -92,11 +91,6 @@ def unmarked_name(source: str | Path) -> str:
     name = default_target(source).name
     head, mark, tail = name.rpartition("_f2r")
     return head + tail if mark else name
-
-
-def readable_suffixes() -> frozenset[str]:
-    """Suffixes, in lower case and with their dot, of files that some format reads."""
-    return formats.READABLE
 
 
 def is_clip(folder: Path) -> bool:

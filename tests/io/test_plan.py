@@ -5,14 +5,7 @@ from pathlib import Path
 import pytest
 
 from f2rcli.errors import UsageError
-from f2rcli.io import (
-    WriteOptions,
-    formats,
-    open_reader,
-    open_writer,
-    plan_output,
-    readable_suffixes,
-)
+from f2rcli.io import WriteOptions, formats, open_reader, open_writer, plan_output
 from f2rcli.io.video.streams import CONTAINERS
 
 
@@ -200,4 +193,4 @@ def test_a_video_becomes_pictures_for_a_pattern_only(clips, tmp_path: Path) -> N
 def test_suffixes_that_folders_are_searched_for_are_those_of_the_formats() -> None:
     written = {suffix for container in CONTAINERS for suffix in container.suffixes}
     assert written == formats.WRITTEN_VIDEOS
-    assert {".avi", ".mkv", ".tif", ".nd2", ".fits", ".cr3", ".png"} <= readable_suffixes()
+    assert {".avi", ".mkv", ".tif", ".nd2", ".fits", ".cr3", ".png"} <= formats.READABLE

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,6 @@ from f2rcli.io.stacks.tiff import UNDESCRIBED, TiffStack, resolution
 from f2rcli.io.tifffiles import compression_name, first_description, quiet, refusals
 
 Kind = Literal["ome", "imagej", "plain"]
-Samples = Callable[[int, int], Any]  # of a series and its level: (pictures, ...), None for room
 
 CLASSIC = (1 << 32) - (1 << 25)  # bytes of a file from which BigTIFF is written, as tifffile does
 LOSSLESS = {1, 5, 8, 32773, 32946, 34925, 50000}  # compressions that are kept; others: Deflate
@@ -122,24 +121,23 @@ class TiffOutput:
         self._direct = not any({"compression", "tile"} & {*form.options} for form in self.forms)
         self._handle: IO[bytes] | None = None
         self._description = b""
-        # Where pictures begin, by series and level: in the file, or in the temporary one.
-        self._starts: dict[tuple[int, int], list[int]] = {}
+        # Where the pictures of each series and level begin: in the file, or in the temporary one.
+        self._starts: dict[tuple[int, int], int] = {}
 
     def begin(self, provenance: str) -> None:
         """Lay the file out. provenance: how f2r makes it, as JSON. Raises OSError."""
         if self.kind == "ome":
             self._description = _ome_xml(self.outputs, self.name, provenance)
         if self._direct:
-            self._lay_out(lambda number, level: None)
+            self._lay_out()
             self._handle = self.path.open("r+b")
             return
         self._handle = tempfile.TemporaryFile(dir=self.path.resolve().parent)  # noqa: SIM115  # closed in close
         start = 0
         for number, one in enumerate(self.outputs):
             for level in range(len(one.sizes)):
-                size = one.stored_bytes(level)
-                self._starts[number, level] = [start + n * size for n in range(len(one.places))]
-                start += size * len(one.places)
+                self._starts[number, level] = start
+                start += one.stored_bytes(level) * len(one.places)
         self._handle.truncate(start)
 
     def put(self, number: int, index: int, picture: Plane) -> None:
@@ -148,14 +146,14 @@ class TiffOutput:
         for level, size in enumerate(one.sizes):
             stored = np.ascontiguousarray(shrunk(picture, size), one.series.dtype)
             assert self._handle is not None  # `begin` came before
-            self._handle.seek(self._starts[number, level][index])
+            self._handle.seek(self._starts[number, level] + index * stored.nbytes)
             self._handle.write(stored.tobytes())
 
     def close(self) -> None:
         """Write what is pending. Raises OSError."""
         if self._handle is not None and not self._direct:
             self._handle.flush()
-            self._lay_out(self._gathered)
+            self._lay_out()
         self.abandon()
 
     def abandon(self) -> None:
@@ -164,45 +162,33 @@ class TiffOutput:
             handle, self._handle = self._handle, None
             handle.close()
 
-    def _gathered(self, number: int, level: int) -> Any:
-        """The pictures of a series, or of a level of it, mapped from the temporary file."""
-        one = self.outputs[number]
-        shape = (len(one.places), *one.stored_shape(level))
-        assert self._handle is not None  # `close` asks for them
-        start = self._starts[number, level][0]
-        return np.memmap(self._handle, one.series.dtype, "r", start, shape)
-
-    def _lay_out(self, samples: Samples) -> None:
-        """Write the file with these samples, or with room for them."""
+    def _lay_out(self) -> None:
+        """Write the file with the samples of the temporary one, if there is one, else with room for
+        them, and note where that is."""
         size = sum(one.stored_bytes(level) * len(one.places)
                    for one in self.outputs for level in range(len(one.sizes)))  # fmt: skip
         fiji = self.kind == "imagej"
         as_before = self.source is not None and self.source.file.is_bigtiff
         big = not fiji and (size > CLASSIC or as_before)
         with quiet(), tifffile.TiffWriter(self.path, bigtiff=big, imagej=fiji, ome=False) as writer:
-            for number in range(len(self.outputs)):
-                self._write_series(writer, number, samples, truncate=fiji and size > CLASSIC)
-
-    def _write_series(
-        self, writer: Any, number: int, samples: Samples, *, truncate: bool
-    ) -> None:  # fmt: skip
-        """A series whose pictures lie one behind another, and its levels. truncate: one page for
-        all pictures, as ImageJ does it."""
-        one, options = self.outputs[number], self._of_series(number) | {"truncate": truncate}
-        for level in range(len(one.sizes)):
-            data = samples(number, level)
-            shape = (len(one.places), *one.stored_shape(level))
-            if self.kind != "ome" and not level:
-                shape = one.series.shape
-            told = writer.write(
-                None if data is None else data.reshape(shape), shape=shape,
-                dtype=one.series.dtype, returnoffset=True,
-                **{"software": False, **self.forms[number].options, **options},
-            )  # fmt: skip
-            if data is None:
-                size = one.stored_bytes(level)
-                self._starts[number, level] = [told[0] + n * size for n in range(len(one.places))]
-            options = {"metadata": None, "subfiletype": 1}
+            for number, one in enumerate(self.outputs):
+                dtype, options = one.series.dtype, self._of_series(number)
+                for level in range(len(one.sizes)):
+                    shape = (len(one.places), *one.stored_shape(level))
+                    if self.kind != "ome" and not level:
+                        shape = one.series.shape
+                    data = None
+                    if self._handle is not None:
+                        start = self._starts[number, level]
+                        data = np.memmap(self._handle, dtype, "r", start, shape)
+                    told = writer.write(
+                        data, shape=shape, dtype=dtype, returnoffset=True, software=False,
+                        truncate=fiji and size > CLASSIC,  # one page for all, as ImageJ has it
+                        **self.forms[number].options, **options,
+                    )  # fmt: skip
+                    if self._handle is None and told is not None:
+                        self._starts[number, level] = told[0]
+                    options = {"metadata": None, "subfiletype": 1}
 
     def _of_series(self, number: int) -> dict[str, Any]:
         """What is said with the first page of a series, beside how it is stored."""

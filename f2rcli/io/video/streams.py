@@ -189,7 +189,6 @@ class StreamPlan:
     """A stream beside the video that the target keeps."""
 
     stream: Stream = field(repr=False)  # once its file is closed, PyAV cannot print it
-    attached: bool = False  # cover art that goes into the header
     encoder: str = ""  # that sound goes through; "" where packets are copied
 
     @property
@@ -212,8 +211,7 @@ def plan_streams(
             encoder = _sound_encoder(container, stream, options.audio_codec)
             plans.append(StreamPlan(stream=stream, encoder=encoder))
         elif (reason := refusal(container, stream)) is None:
-            attached = is_cover(stream) and container.covers == "attachment"
-            plans.append(StreamPlan(stream=stream, attached=attached))
+            plans.append(StreamPlan(stream=stream))
         else:
             if not container.only_pictures and not options.copy_only:
                 _refuse(container, stream)
@@ -364,9 +362,8 @@ class _Track:
 class SideStreams:
     """Muxes the packets of the other streams into the target, in step with the video."""
 
-    def __init__(self, packets: SidePackets, container: OutputContainer) -> None:
-        self.packets = packets
-        self.container = container
+    def __init__(self, packets: SidePackets, target: OutputContainer, container: Container) -> None:
+        self.packets, self.target, self.container = packets, target, container
         self.order: list[_Track | None] = []  # tracks as they follow in the file; None: the picture
         self._tracks: dict[int, _Track] = {}  # by the index of the source stream
         self._covers: dict[int, Stream] = {}  # to attach
@@ -375,15 +372,12 @@ class SideStreams:
         """Add target streams for these plans."""
         for plan in plans:
             stream = plan.stream
-            if plan.attached:
+            if is_cover(stream) and self.container.covers == "attachment":
                 self._covers[stream.index] = stream
                 continue
             sound = stream if plan.encoder and isinstance(stream, AudioStream) else None
-            target = (
-                _add_sound(self.container, sound, plan.encoder)
-                if sound
-                else copy_stream(self.container, stream)
-            )
+            target = (_add_sound(self.target, sound, plan.encoder) if sound
+                      else copy_stream(self.target, stream))  # fmt: skip
             track = self._tracks[stream.index] = _Track(plan, target, sound)
             if stream.type != "attachment" and not is_cover(stream):
                 self.order.append(track)
@@ -398,7 +392,7 @@ class SideStreams:
             suffix = "jpg" if name == "mjpeg" else name
             title = stream.metadata.get("filename") or f"cover.{suffix}"
             mime = stream.metadata.get("mimetype") or _MIMES.get(name, "application/octet-stream")
-            self.container.add_attachment(title, mime, bytes(packet))
+            self.target.add_attachment(title, mime, bytes(packet))
             self.packets.queue.remove(packet)
 
     def lost(self) -> Iterator[str]:
@@ -409,21 +403,19 @@ class SideStreams:
                 what = count(track.refused, "packet")
                 yield f"{what} of {stream_line(track.plan.stream)} (damaged)"
 
-    def written(self, container: Container) -> list[_Track | None]:
+    def written(self) -> list[_Track | None]:
         """The tracks of the finished file, in order; mp4 and mov leave out empty ones, but for
         subtitles, to which they add an end."""
         return [
             track for track in self.order
-            if track is None or track.packets or not container.movie
+            if track is None or track.packets or not self.container.movie
             or track.plan.stream.type == "subtitle"
         ]  # fmt: skip
 
-    def missing(
-        self, came: Counter[int], sizes: Counter[int], container: Container
-    ) -> Iterator[str]:
+    def missing(self, came: Counter[int], sizes: Counter[int]) -> Iterator[str]:
         """What a finished file lacks of what was planned. came, sizes: packets and bytes, by
         place."""
-        written = self.written(container)
+        written = self.written()
         for track in filter(None, self.order):
             place = written.index(track) if track in written else None
             there = 0 if place is None else came[place]
@@ -441,7 +433,7 @@ class SideStreams:
             packet = queue.popleft()
             track = self._tracks.get(packet.stream_index)
             if track is not None and self._moved(packet, track):
-                self.container.start_encoding()  # a refused header is no fault of the packet
+                self.target.start_encoding()  # a refused header is no fault of the packet
                 self._put(packet, track)
 
     def finish(self) -> None:
@@ -454,7 +446,7 @@ class SideStreams:
         try:
             for made in track.encoded(packet):
                 made.stream, size = track.target, made.size
-                self.container.mux(made)  # which takes its content away
+                self.target.mux(made)  # which takes its content away
                 track.packets, track.size = track.packets + 1, track.size + size
         except (InvalidDataError, ArgumentError):  # of this packet, not of the disk
             track.refused += 1

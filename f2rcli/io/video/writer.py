@@ -380,7 +380,7 @@ class VideoWriter(Writer):
             if self._part is not None:
                 if self.detail.container.name == "mpegts":
                     _fill_up(self._part.path)
-                own = self._side.written(self.detail.container).index(None)
+                own = self._side.written().index(None)
                 if self.detail.display is not None:
                     write_display_size(self._part.path, own, self.detail.display)
                 verified = tuple(self._verified(self._part.path, own))
@@ -413,7 +413,7 @@ class VideoWriter(Writer):
         if came[own] != written.frames:
             why = f"{written.frames} frames were written but the file has {came[own]}"
             raise _misread(self.name, why)
-        self._losses += self._side.missing(came, sizes, form)
+        self._losses += self._side.missing(came, sizes)
         yield count(written.frames)
         if form.only_pictures or not times:
             return
@@ -458,7 +458,7 @@ class VideoWriter(Writer):
         provenance = self.plan.provenance_text()
         if provenance and detail.container.provenance:
             container.metadata[detail.container.provenance] = provenance
-        self._side = SideStreams(self._packets, container)
+        self._side = SideStreams(self._packets, container, detail.container)
         taken = {stream.index for stream in self.metadata.others}
         own = next(index for index in range(len(taken) + 1) if index not in taken)
         self._side.add(plan for plan in detail.streams if plan.stream.index < own)
