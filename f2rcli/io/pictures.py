@@ -239,19 +239,15 @@ class ImageReader(SequenceReader):
         path = self.every[index]
         picture = decode_picture(path)
         form, planes = read_planes(picture)
-        size, others = (picture.width, picture.height), (self.info.width, self.info.height)
-        if size != others:
+        first, now = self.info, f"{picture.width}x{picture.height}"
+        before = f"{first.width}x{first.height}"
+        if now != before or not fits(first.layout, form):
             raise MismatchError(
-                f"{path.name}: is {size[0]}x{size[1]}, the pictures before are "
-                f"{others[0]}x{others[1]}.",
-                hint="A clip has one size: denoise the parts separately.",
+                f"{path.name}: is {now} {form.name}, the pictures before are {before} "
+                f"{self.metadata.pix_fmt}.",
+                hint="A clip has one size and pixel format: denoise the parts separately.",
             )
-        if not fits(self.info.layout, form):
-            raise MismatchError(
-                f"{path.name}: is {form.name}, the pictures before are {self.metadata.pix_fmt}.",
-                hint="Convert them to one pixel format first.",
-            )
-        return Frame(planes=planes, layout=self.info.layout)
+        return Frame(planes=planes, layout=first.layout)
 
     def describe(self) -> list[dict[str, Any]]:
         """One dict: a sequence is one stream."""

@@ -11,6 +11,7 @@ import pytest
 from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.io import WriteOptions, default_target, open_reader, open_writer, plan_output
 from f2rcli.io.files import PartFile
+from f2rcli.io.video.writer import VideoWriter
 
 
 @pytest.fixture
@@ -228,14 +229,13 @@ def test_a_file_that_reads_back_wrong_is_not_published(
     tools, clip: Path, tmp_path: Path, in_folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A muxer that swallows a frame: planted in the writer's own count of them."""
-    counted = "f2rcli.io.video.writer.Written.add"
-    real = sys.modules["f2rcli.io.video.writer"].Written.add
+    real = VideoWriter._encode
 
-    def add(written, pts: int, duration: int) -> None:
-        real(written, pts, duration)
-        written.frames += pts == 0
+    def encode(writer, frame, *, last: bool) -> None:
+        real(writer, frame, last=last)
+        writer._frames += frame.pts == 0
 
-    monkeypatch.setattr(counted, add)
+    monkeypatch.setattr(VideoWriter, "_encode", encode)
     with pytest.raises(OutputError, match="13 frames were written but the file has 12"):
         tools.passthrough(clip, tmp_path / "out.mp4")
     assert in_folder() == ["in.mkv"]

@@ -90,7 +90,3 @@ class LibraryStack(Stack):
         at, letters = series.at(place), self._letters[series.number]
         where = {axis: at.get(letter, 0) for axis, letter in letters.items()}
         return self.images[series.number].read(where)
-
-    def close(self) -> None:
-        if self._kind is not ZARR:  # whose groups hold nothing open
-            super().close()

@@ -20,6 +20,7 @@ from f2rcli.io.stacks.stack import (
     in_time,
     lanes_of,
     listed_series,
+    sequence_note,
     sequence_of,
 )
 from f2rcli.samples.defects import no_numbers, unreal_line
@@ -89,8 +90,8 @@ class StackReader(Reader):
 
     def _understood(self, series: Series) -> Series:
         timed, note = self._timed(series)
-        if note is not None:
-            self.notes.append(note)
+        note = note or sequence_note(timed.axes, timed.shape)
+        self.notes += [note] if note else []
         lacking = len(series.absent)
         self.ledger.promised(
             f"the file ({series.words})", series.frames, series.frames - lacking, "picture",
@@ -99,7 +100,7 @@ class StackReader(Reader):
             self.notes.append("float64 samples: the noise is computed in float32")
         return timed
 
-    def _timed(self, series: Series) -> tuple[Series, str | None]:
+    def _timed(self, series: Series) -> tuple[Series, str]:
         wanted, several = self.options.series, len(self.stack.series) > 1
         unlike = several and wanted is not None and wanted.casefold() == ALL
         try:

@@ -141,24 +141,17 @@ def sequence_note(axes: str, shape: Sequence[int]) -> str:
 
 def in_time(
     series: Series, given: str | None, name: str, *, unlike: bool = False
-) -> tuple[Series, str | None]:
-    """The series with its axes named, and a note on what was assumed.
+) -> tuple[Series, str]:
+    """The series with its axes named, and a note on what was assumed; "" for nothing.
 
     given: the user's names. unlike: it is one of several unlike series: names that do not fit it
     are meant for others, and without time or depth each of its pictures is taken by itself.
 
     Raises UsageError where the axis that pictures follow each other along is unknown.
     """
-    named, note = _named(series, given, name, unlike=unlike)
-    return named, note or sequence_note(named.axes, named.shape) or None
-
-
-def _named(
-    series: Series, given: str | None, name: str, *, unlike: bool
-) -> tuple[Series, str | None]:
     if given is not None:
         try:
-            return replace(series, axes=_renamed(series, given, name)), None
+            return replace(series, axes=_renamed(series, given, name)), ""
         except UsageError:
             if not unlike:
                 raise
@@ -168,7 +161,7 @@ def _named(
         note = f"a plain stack of {series.frames} pages: taken as time (axes= changes that)"
         return replace(series, axes=named), note
     if set("TZ") & set(letters) and not set(letters) & set(UNNAMED):
-        return series, None
+        return series, ""
     if letters in ("", "C") or unlike:
         return series, ALONE
     example = next(iter(letters))
@@ -345,7 +338,7 @@ class Stack(ABC):
 
     def close(self) -> None:
         """Let go of the file."""
-        if self.file is not None:
+        if hasattr(self.file, "close"):  # a Zarr group holds nothing open
             self.file.close()
 
 

@@ -240,15 +240,13 @@ class VideoReader(Reader):
         if picture.pts is not None:
             when = f" at {float(picture.pts * self._tick):.2f} s"
         form, planes = read_planes(decoded)
-        changed = ""
-        if (decoded.width, decoded.height) != (info.width, info.height):
-            sizes = f"from {info.width}x{info.height} to {decoded.width}x{decoded.height}"
-            changed = f"picture size changes {sizes}"
-        elif not fits(info.layout, form):
-            changed = f"pixel format changes to {form.name}"
-        if changed:
-            hint = "Denoise the parts separately, with end= and start=."
-            raise InputError(f"{self.name}: the {changed}{when}.", hint=hint)
+        before, now = f"{info.width}x{info.height}", f"{decoded.width}x{decoded.height}"
+        if now != before or not fits(info.layout, form):
+            raise InputError(
+                f"{self.name}: pictures change from {before} {self.metadata.pix_fmt} to {now} "
+                f"{form.name}{when}.",
+                hint="Denoise the parts separately, with end= and start=.",
+            )
         unlike = decoded.interlaced_frame and not (info.interlaced or self._single_fields)
         if unlike and self.options.fields == "auto":
             self.ledger.remark(
@@ -325,12 +323,12 @@ class VideoReader(Reader):
         """Learn from the container and the first pictures what the clip is."""
         stream, first, form = self.stream, pictures[0].frame, self.container.format.name
         assert first is not None  # else none of them would be there
-        self._facts = picture_facts(first)
-        self._tags = colour_tags(first, stream.codec_context, self._facts.chroma_location)
+        facts = picture_facts(first)
+        tags = colour_tags(first, stream.codec_context, facts.chroma_location)
         size = first.width, first.height
         header = header_facts(Path(self.source) if self._again else None, form, stream.index, size)
         own = header.pixel_aspect(*size)
-        aspect = own or stream.sample_aspect_ratio or self._facts.pixel_aspect
+        aspect = own or stream.sample_aspect_ratio or facts.pixel_aspect
         self._rate: Fraction | None = stream.guessed_rate or stream.average_rate or None
         self._untimed = all(picture.pts is None for picture in pictures)
         usual = 1 / (self._rate or Fraction(25))
@@ -346,7 +344,7 @@ class VideoReader(Reader):
         self._single_fields = flagged and family_of(stream) == "hevc"
         flagged = flagged and not self._single_fields
         codec, pixels = stream.codec_context.codec, read_planes(first)[0]
-        layout, assumed = pixels.layout_tagged(self._tags, first.height)
+        layout, assumed = pixels.layout_tagged(tags, first.height)
         videos = [s for s in self.container.streams.video if not is_cover(s)]
         notes = {
             assumed or "": assumed is not None,
@@ -370,7 +368,7 @@ class VideoReader(Reader):
             rate=self._rate,
             time_base=self._tick,
             interlaced={"auto": flagged, "on": True, "off": False}[self.options.fields],
-            top_field_first=self._facts.top_field_first
+            top_field_first=facts.top_field_first
             if flagged
             else stream.codec_context.field_order not in _BOTTOM_FIRST,
             # Whether something is lost while frames depend on each other.
@@ -383,8 +381,8 @@ class VideoReader(Reader):
             profile=str(stream.codec_context.profile or ""),
             pix_fmt=first.format.name,
             pixel_aspect=aspect,
-            colour=self._tags,
-            facts=self._facts,
+            colour=tags,
+            facts=facts,
             container_tags=dict(self.container.metadata),
             stream_tags=dict(stream.metadata),
             disposition=stream.disposition,
@@ -403,7 +401,7 @@ class VideoReader(Reader):
         ]
 
     def _describe_video(self) -> dict[str, Any]:
-        info, metadata, mastering = self.info, self.metadata, self._facts.mastering
+        info, metadata, mastering = self.info, self.metadata, self.metadata.facts.mastering
         order = "top field first" if info.top_field_first else "bottom field first"
         facts = {
             "denoised": True,
@@ -416,7 +414,7 @@ class VideoReader(Reader):
             "rate": None if info.rate is None else float(info.rate),
             "pixel_aspect": metadata.pixel_aspect and str(metadata.pixel_aspect),
             "rotation": self._rotation,
-            "colour": self._tags.named() or None,
+            "colour": metadata.colour.named() or None,
             "matrix": info.layout.matrix.value,
             "field_order": order if info.interlaced else "progressive",
             "mastering": mastering and [float(v) for v in mastering.display],

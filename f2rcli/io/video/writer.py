@@ -298,30 +298,6 @@ def _notes(
 # --- Writing --------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class Written:
-    """The frames given to the encoder, in its ticks."""
-
-    time_base: Fraction
-    frames: int = 0
-    first: int | None = None
-    last: int | None = None
-    end: int = 0
-    lengths: set[int] = field(default_factory=set)  # for which frames are shown
-
-    def add(self, pts: int, duration: int) -> None:
-        """Count one more frame."""
-        self.first = pts if self.first is None else self.first
-        self.lengths.add(duration)
-        self.frames += 1
-        self.last, self.end = pts, pts + duration
-
-    @property
-    def seconds(self) -> Fraction:
-        """Seconds from the start of the first frame to the end of the last."""
-        return (self.end - (self.first or 0)) * self.time_base
-
-
 class VideoWriter(Writer):
     """A video file or pipe open for writing.
 
@@ -339,7 +315,10 @@ class VideoWriter(Writer):
         self._container: OutputContainer | None = None
         self._held: Frame | None = None
         self._durations: dict[int, int] = {}  # of frames in the encoder, by pts
-        self._written = Written(time_base=self.detail.setup.time_base)
+        self._tick = self.detail.setup.time_base  # seconds; of the encoder
+        self._frames = 0  # given to it; in its ticks:
+        self._first, self._last, self._end = 0, -1, 0  # pts of the first and last, end of that
+        self._lengths: set[int] = set()  # for which they are shown
         self._last_dts: int | None = None  # of the encoder's packets, in its ticks
         self._fields: Filter | None = None  # which alone can flag pictures as interlaced
         self._file: Y4mFile | None = None
@@ -388,7 +367,7 @@ class VideoWriter(Writer):
         except (*_ERRORS, ValueError) as error:  # of a header that is not as FFmpeg writes it
             raise self._failure(error) from error
         return self.plan.receipt(
-            frames=self._written.frames, seconds=float(self._written.seconds), size=size,
+            frames=self._frames, seconds=float((self._end - self._first) * self._tick), size=size,
             verified=verified, lost=(*self._losses, *self._side.lost()),
         )  # fmt: skip
 
@@ -409,17 +388,17 @@ class VideoWriter(Writer):
         except (*_ERRORS, ValueError, IndexError) as error:
             why = f"cannot be read back: {ffmpeg_reason(error)}"
             raise _misread(self.name, why) from error
-        written, base, form = self._written, self._written.time_base, self.detail.container
-        if came[own] != written.frames:
-            why = f"{written.frames} frames were written but the file has {came[own]}"
+        base, form = self._tick, self.detail.container
+        if came[own] != self._frames:
+            why = f"{self._frames} frames were written but the file has {came[own]}"
             raise _misread(self.name, why)
         self._losses += self._side.missing(came, sizes)
-        yield count(written.frames)
+        yield count(self._frames)
         if form.only_pictures or not times:
             return
         first, last = min(times), max(times)
         slack = max(Fraction(1, 1000 if form.matroska else 90000), base)
-        due, end = (written.first or 0) * base, (written.last or 0) * base
+        due, end = self._first * base, self._last * base
         if abs((last - first) - (end - due)) > 2 * slack:
             when = f"{float(end):.3f} s but is at {float(last):.3f} s"
             raise _misread(self.name, f"the last frame should be at {when}")
@@ -526,12 +505,14 @@ class VideoWriter(Writer):
             picture = self._fields.apply(picture)
         pts, duration = self._place(frame)
         setup.tag(picture)
-        picture.pts, picture.time_base = pts, setup.time_base
+        picture.pts, picture.time_base = pts, self._tick
         picture.duration = duration
-        self._written.add(pts, duration)
+        self._first = self._first if self._frames else pts
+        self._last, self._end, self._frames = pts, pts + duration, self._frames + 1
+        self._lengths.add(duration)
         # An mp4 of uneven frames forgets how long the last one is shown, unless it is decoded
         # last as well, as key pictures are.
-        picture.pict_type = _KEY_PICTURE if last and len(self._written.lengths) > 1 else 0
+        picture.pict_type = _KEY_PICTURE if last and len(self._lengths) > 1 else 0
         self._durations[pts] = duration
         with ordinary_scheduling():  # the first picture opens the encoder
             packets = self._encoder.encode(picture)
@@ -539,16 +520,16 @@ class VideoWriter(Writer):
 
     def _place(self, frame: Frame) -> tuple[int, int]:
         """A frame's pts and duration in the encoder's ticks; pts strictly increase."""
-        scale = frame.time_base / self.detail.setup.time_base
+        scale = frame.time_base / self._tick
         pts = round((frame.pts or 0) * scale)
-        if self._written.last is not None and pts <= self._written.last:
-            pts = self._written.last + 1
+        if self._frames and pts <= self._last:
+            pts = self._last + 1
         return pts, max(1, round((frame.duration or 0) * scale))
 
     def _mux(self, packets: Iterable[AnyPacket]) -> None:
         assert self._container is not None  # open since the first frame
         for packet in packets:
-            packet.stream, packet.time_base = self._stream, self.detail.setup.time_base
+            packet.stream, packet.time_base = self._stream, self._tick
             if packet.pts is not None and packet.pts in self._durations:
                 packet.duration = self._durations.pop(packet.pts)
             self._mend_dts(packet)
@@ -557,13 +538,13 @@ class VideoWriter(Writer):
     def _mend_dts(self, packet: AnyPacket) -> None:
         """Replace impossible decoding times (x265 on few frames); any increasing ones up to pts
         do."""
-        written, before = self._written, self._last_dts
-        if packet.pts is None or packet.dts is None or written.first is None:
+        before = self._last_dts
+        if packet.pts is None or packet.dts is None:
             return
-        least = written.first - (written.end - written.first) - _REORDERED
+        least = self._first - (self._end - self._first) - _REORDERED
         possible = (before is None or packet.dts > before) and least <= packet.dts <= packet.pts
         if not possible:
-            start = written.first - _REORDERED
+            start = self._first - _REORDERED
             packet.dts = min(start if before is None else max(before + 1, start), packet.pts)
         self._last_dts = packet.dts
 
