@@ -145,6 +145,22 @@ def test_the_choice_of_an_encoder_minds_the_fields(tools, tmp_path: Path) -> Non
     assert not any("field order" in line for line in plan.dropped)
 
 
+def test_frames_that_are_interlaced_among_others_are_told_once(tools, tmp_path: Path) -> None:
+    parts = [
+        tools.write_clip(
+            tmp_path / f"{pts.start}.ts", codec="mpeg2video", pts=pts, smooth=True,
+            options={"bf": "0", "flags": flags},
+        )
+        for pts, flags in ((range(8), "+bitexact"), (range(10, 18), "+ildct+ilme"))
+    ]  # fmt: skip
+    (tmp_path / "in.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    with open_reader(tmp_path / "in.ts") as reader:
+        assert len(list(reader)) > 8
+        assert not reader.info.interlaced
+        told = [line for line in reader.ledger.lines() if "interlaced" in line]
+    assert len(told) == 1
+
+
 def test_fields_can_be_overruled(odd) -> None:
     with open_reader(odd("interlaced_mpeg2_tff.mpg"), ReadOptions(fields="off")) as reader:
         assert not reader.info.interlaced

@@ -250,8 +250,8 @@ class VideoReader(Reader):
         unlike = decoded.interlaced_frame and not (info.interlaced or self._single_fields)
         if unlike and self.options.fields == "auto":
             self.ledger.remark(
-                f"interlaced frames{when.replace(' at ', ' from ')} were treated as progressive; "
-                "pass fields='on' to treat them as interlaced"
+                "some frames are interlaced, and were treated as progressive; fields='on' treats "
+                "all as interlaced"
             )
         aspect = self._decoder.context.sample_aspect_ratio
         if aspect is not None and aspect != self._aspect:
