@@ -49,8 +49,7 @@ class Clip:
         unit = int(graphs.about["f2r_multiple"])
         room = [(0, 0), (0, -height % unit), (0, -width % unit)]
         self.noisy = [np.pad(frame, room, "edge") for frame in frames]
-        factor = float(graphs.about["f2r_level"])
-        self.level = np.full_like(self.noisy[0], factor * sigma / 255)
+        self.level = np.full_like(self.noisy[0], sigma / 255)
         self.coarse = [graphs.run("coarse", noisy=f, level=self.level)[0] for f in self.noisy]
         self.looks = [halved(one.mean(0)) for one in self.coarse]
         self.known: dict[tuple[int, int], Array] = {}  # flows

@@ -68,8 +68,6 @@ class Header:
     size: str = setting("small", pattern=TEXT)
     order: str = setting("RGB", pattern=TEXT)
     trained_on: str = setting("", pattern=TEXT)
-    # What the measured noise level is multiplied by; 0: it is unknown.
-    level: float = setting(1.0, low=0, high=100)
     estimate: Estimate = Estimate.REFINED  # given out (F2R)
     format: int = setting(FORMAT, low=FORMAT, high=FORMAT)
 
@@ -88,7 +86,8 @@ class Header:
                     f"{name}: weights of format {found['format']:.6g}, this f2r reads {FORMAT}.",
                     hint="Install the f2r version these weights were made with, or newer.",
                 )
-            found.pop("sigma_range", None)  # of files that say what nothing asks for
+            for old in ("sigma_range", "level"):  # which nothing asks for
+                found.pop(old, None)
             space = Space(found.get("space"))
             estimate = Estimate(found.get("estimate", Estimate.REFINED))
             header = cls(**found | {"space": space, "estimate": estimate})

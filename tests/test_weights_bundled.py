@@ -109,13 +109,13 @@ def test_a_bundled_file_that_is_not_there_is_said_to_be_missing(bundle: Path) ->
 
 def test_a_header_comes_back_with_its_types() -> None:
     header = Header(
-        method="m", space=Space.RGB, channels=3, length=7, config={}, level=0.5,
+        method="m", space=Space.RGB, channels=3, length=7, config={}, size="large",
     )  # fmt: skip
     again = Header.from_json(header.to_json(), "x")
     assert again == header
     assert isinstance(again.space, Space)
     plain = Header(method="m", space=Space.RGB, channels=3, length=7, config={})
-    assert (plain.size, plain.order, plain.level) == ("small", "RGB", 1.0)
+    assert (plain.size, plain.order) == ("small", "RGB")
     assert (plain.format, plain.trained_on) == (1, "")
     for text in ("[]", "{", json.dumps({"format": 1})):
         with pytest.raises(WeightsError, match="header is not"):

@@ -224,7 +224,6 @@ def facts(chosen: Weights, graph: Graph, unit: int) -> dict[str, str]:
         "f2r_neighbours": str(header.length - 1),
         "f2r_multiple": str(unit),
         "f2r_reach": str(CELL * graph.network.network.reach),
-        "f2r_level": f"{header.level:g}",
         "f2r_mismatch_allowed": f"{MISMATCH_ALLOWED:g}",
         "f2r_mismatch_floor": f"{MISMATCH_FLOOR:g}",
         "f2r_estimate": header.estimate.value,

@@ -89,14 +89,11 @@ class F2R(Method, Following):
         run: Run,
         layout: Layout,
         length: int = 5,
-        level: float = 1.0,
         estimate: Estimate = Estimate.REFINED,
     ) -> None:
-        """level: what the noise's measured level is multiplied by before networks are told it.
-        estimate: the one to give out; what comes after it is not trained."""
+        """estimate: the one to give out; what comes after it is not trained."""
         self.layout = layout
         self.length = length
-        self.level = level
         self.estimate = estimate
         self.networks = networks
         self.stride = networks.stride
@@ -126,21 +123,20 @@ class F2R(Method, Following):
                 hint="Train them with footage of that kind, or leave weights= out.",
             )
         networks = weights.network(lambda: Networks(header.config))
-        return cls(networks, run, layout, header.length, header.level, header.estimate)
+        return cls(networks, run, layout, header.length, header.estimate)
 
     def stay_on_device(self, graphs: Graphs) -> None:
         self.flows, self._graphs = DeviceFlows(graphs), graphs
 
     def prepare(self, index: int, noisy: Tensor, told: Told | None) -> Prepared:
-        given = self._conditioned(told)
-        name = "prepared", id(self.networks), given
-        coarse, luma = self._graphs(name, partial(self._prepared, given), noisy)
+        name = "prepared", id(self.networks), told
+        coarse, luma = self._graphs(name, partial(self._prepared, told), noisy)
         shown = luma if isinstance(self.flows, DeviceFlows) else luma.cpu().numpy()
         return Prepared(index, noisy, coarse, shown, self.flows.look(shown))
 
-    def _prepared(self, given: Told | None, noisy: Tensor) -> tuple[Tensor, Tensor]:
+    def _prepared(self, told: Told | None, noisy: Tensor) -> tuple[Tensor, Tensor]:
         """The coarse frame and its brightness."""
-        coarse: Tensor = self._run(self._coarse, noisy, self._maps(given, noisy))
+        coarse: Tensor = self._run(self._coarse, noisy, self._maps(told, noisy))
         return coarse, brightness(self.layout, coarse.detach())[0]
 
     def restore(self, window: Window[Prepared], told: Told | None) -> Restored:
@@ -167,7 +163,7 @@ class F2R(Method, Following):
         place = next((i for i, (*_, count) in enumerate(shown) if count is not None), None)
         flows = [(flow, agreement) for flow, agreement in followed.rated]
         followed.rated.clear()
-        restore = partial(self._finished, self._conditioned(told), place)
+        restore = partial(self._finished, told, place)
         own = CentreFrame(centre.noisy, centre.coarse)
         if not isinstance(self.flows, DeviceFlows):
             return restore(own, parts, counts, flows)
@@ -189,7 +185,7 @@ class F2R(Method, Following):
 
     def _finished(
         self,
-        given: Told | None,
+        told: Told | None,
         place: int | None,
         centre: CentreFrame,
         shown: Sequence[tuple[Tensor, Tensor]],
@@ -200,11 +196,11 @@ class F2R(Method, Following):
         coarse = centre.coarse
         seen = self.aligned(shown, flows, place, counts, coarse)
         merged = weighted(seen.confidence, seen.coarse) / seen.confidence.sum(1).clamp_min(1e-4)
-        anchor: Anchor = self._run(self._anchor, seen, self._maps(given, merged))
+        anchor: Anchor = self._run(self._anchor, seen, self._maps(told, merged))
         start = anchor.given(coarse)
         if self.estimate is Estimate.ANCHOR:
             return Restored(coarse, start, start)
-        refined = self._run(self._refiner, centre, self._maps(given, start), anchor, seen)
+        refined = self._run(self._refiner, centre, self._maps(told, start), anchor, seen)
         return Restored(coarse, start, refined)
 
     def aligned(
@@ -288,13 +284,9 @@ class F2R(Method, Following):
     def forget_from(self, index: int) -> None:
         self.flows.forget_from(index)
 
-    def _conditioned(self, told: Told | None) -> Told | None:
-        """What networks are told of the noise; None for nothing."""
-        return told.scaled(self.level) if told is not None and self.level else None
-
-    def _maps(self, given: Told | None, picture: Tensor) -> Tensor:
+    def _maps(self, told: Told | None, picture: Tensor) -> Tensor:
         """What is told of a picture as bright as this, (1, 2 P, h, w); zero where nothing is."""
-        return nothing(self.layout, picture) if given is None else given.maps(self.layout, picture)
+        return nothing(self.layout, picture) if told is None else told.maps(self.layout, picture)
 
 
 def brightness(layout: Layout, packed: Tensor) -> Tensor:

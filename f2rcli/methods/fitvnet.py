@@ -70,10 +70,8 @@ class FITVNet(RgbMethod):
     length = LENGTH
     networks: FITVNetNetworks
 
-    def __init__(self, networks: FITVNetNetworks, run: Run, level: float = 1.0) -> None:
-        """level: what the noise's measured level is multiplied by before networks are given it."""
+    def __init__(self, networks: FITVNetNetworks, run: Run) -> None:
         self.networks = networks
-        self.level = level
         self.flows = FlowBook()
         self._run = run
         self._triples: dict[tuple[int, ...], Tensor] = {}
@@ -82,7 +80,7 @@ class FITVNet(RgbMethod):
     def of(cls, weights: Weights, run: Run) -> Self:
         header = weights.header
         networks = weights.network(lambda: FITVNetNetworks(header.channels, header.config))
-        return cls(networks, run, header.level)
+        return cls(networks, run)
 
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
         coarse = self._run(self.networks.image, noisy)
@@ -117,9 +115,9 @@ class FITVNet(RgbMethod):
 
     def _level(self, signal: Tensor, noise: NoiseModel | None) -> Tensor:
         """The noise's standard deviation over all channels, (1, 1, H, W); zero where unknown."""
-        if noise is None or not self.level:
+        if noise is None:
             return torch.zeros_like(signal[:, :1])
-        variance = noise.scaled(self.level).level(smooth(signal)).square()
+        variance = noise.level(smooth(signal)).square()
         return variance.mean(1, keepdim=True).sqrt()
 
 

@@ -22,7 +22,7 @@ from torch.nn import functional
 from f2rcli.methods.base import Prepared
 from f2rcli.methods.f2r import F2R
 from f2rcli.models.placing import MAPS, Memory, warped
-from f2rcli.noise.model import Told, nothing
+from f2rcli.noise.model import Told
 from f2rcli.planes import LAYOUTS, Layout, gathered, spread
 from f2rcli.training.loop import foreign, read, write
 from f2rcli.training.noise import PlaneLaw
@@ -253,8 +253,7 @@ def make_excerpt(
         frames = _prepared(method, shown, told)
         views = _views(method, frames, centres, told)
         coarse = torch.cat([frame.coarse.cpu() for frame in frames])
-    level, layout = method.level, method.layout
-    given = told.scaled(level).maps(layout, coarse) if level else nothing(layout, coarse)
+    layout, given = method.layout, told.maps(method.layout, coarse)
     halves = (one.half() for one in (shown, coarse, asked, given, cut))
     parts = dict(zip(PICTURES, halves, strict=True))
     return Excerpt(layout, kind, centres=tuple(views), **parts)

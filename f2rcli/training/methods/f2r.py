@@ -219,7 +219,7 @@ class F2RRecipe(Recipe):
         untrained = context.start is None and not is_finished(context.config.folder, RESTORED.name)
         estimate = Estimate.ANCHOR if untrained else Estimate.REFINED
         run = Runner(context.device, context.precision, None)
-        method = F2R(networks, run, self.layout, header.length, header.level, estimate)
+        method = F2R(networks, run, self.layout, header.length, estimate)
         law, footage = context.plane_law(segment.clip), context.footage[segment.clip]
         pictures, known = segment.read(footage, networks.stride)
         return make_excerpt(method, pictures, segment.centres, kind, law, rng, known)
