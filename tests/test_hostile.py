@@ -74,8 +74,8 @@ def built(name: str, header: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "changes",
     [{"length": 4}, {"length": True}, {"length": -1}, {"channels": -1}, {"channels": 1},
-     {"config": None}, {"config": {"coarse": {"widths": [1 << 30]}}}, {"space": []}, {"estimate": {}},
-     {"trained_on": "x" * 5000}, {"method": "../x"}, {"format": "1"}],
+     {"config": None}, {"config": {"coarse": {"widths": [1 << 30]}}}, {"space": []},
+     {"estimate": {}}, {"trained_on": "x" * 5000}, {"method": "../x"}, {"format": "1"}],
 )  # fmt: skip
 def test_headers_that_nobody_wrote_in_good_faith(changes: dict[str, Any]) -> None:
     with pytest.raises(WeightsError, match="header"):

@@ -34,7 +34,6 @@ class Keywords(TypedDict, total=False):
     method: str
     model: str | None
     weights: str | Path | None
-    ensemble: str
     device: str
     threads: int | None
     precision: str

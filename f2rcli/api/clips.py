@@ -81,8 +81,8 @@ def denoise(
     strength), sigma (standard deviation of the noise in the arrays' own units, 8-bit units for
     files; measured), axes (a letter per axis: T time, Y rows, X columns, S colours, others are
     lanes of their own), series (of a file with several: a number, a name or "all"), levels (the
-    values that networks see as black and white; measured), weights, model, method, ensemble,
-    device, precision, tile, threads as on the command line.
+    values that networks see as black and white; measured), weights, model, method, device,
+    precision, tile, threads as on the command line.
 
     Raises UsageError for options that do not fit, InputError for what cannot be read, OutputError
     for what cannot be written, CancelledError where `cancel` ended it.

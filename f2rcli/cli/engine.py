@@ -204,8 +204,8 @@ def _kind(settings: EngineSettings, info: ClipInfo) -> str:
     """What decides how long a pixel takes, but for the size: small pictures take longer."""
     facts = (
         __version__, platform.node(), info.layout.family.value, settings.method,
-        _size_used(settings, info), settings.weights, settings.ensemble, settings.device,
-        settings.precision, settings.tile, threads_for(settings.threads),
+        _size_used(settings, info), settings.weights, settings.device, settings.precision,
+        settings.tile, threads_for(settings.threads),
     )  # fmt: skip
     return " ".join(map(str, facts))
 

@@ -152,8 +152,6 @@ def memory_of(device: torch.device) -> int:
 ACTIVATION_BYTES = 700  # per pixel of a picture that runs in one piece, where no method says
 MEMORY_SHARE = 0.25  # of the device's memory that activations may take under `auto`
 DEFAULT_TILE = 1024  # pixels per side beyond that
-# Axes along which pictures are turned over for an ensemble (Timofte, Rothe and Van Gool, CVPR 2016)
-MIRRORED = ((), (-1,), (-2,), (-1, -2))
 
 
 def choose_tile(
@@ -185,7 +183,6 @@ class Runner:
     precision: str
     tile: int | None  # pixels per side; None: whole pictures
     exact: bool = False  # fp32 for networks that see whole pictures, see `Coarse`
-    ensemble: bool = False  # the mean over pictures and their mirror images, see `MIRRORED`
     graphs: Graphs = field(default_factory=Graphs)
     check: CancelCheck = never_cancelled  # before every pass of a network
     smaller: Callable[[int], None] = ignored  # told of tiles that memory has come to
@@ -206,8 +203,6 @@ class Runner:
         height, width = next(leaves(inputs)).shape[-2:]
         while True:
             try:
-                if self.ensemble:
-                    return self._averaged(network, inputs, height, width)
                 return self._run(network, inputs, height, width)
             except torch.OutOfMemoryError:
                 if recording():
@@ -220,16 +215,6 @@ class Runner:
                 self.tile = smaller // 8 * 8
                 self.smaller(self.tile)
             torch.cuda.empty_cache()
-
-    def _averaged(self, network: Any, inputs: Any, height: int, width: int) -> Any:
-        flipped = getattr(network, "flipped", _flipped)
-        sums: list[Tensor] = []
-        for axes in MIRRORED:
-            out = self._run(network, flipped(inputs, axes), height, width)
-            back = list(leaves(flipped(out, axes)))
-            sums = [a + b for a, b in zip(sums, back, strict=True)] if sums else back
-        means = (one / len(MIRRORED) for one in sums)
-        return mapped(out, lambda _: next(means))
 
     def _run(self, network: nn.Module, inputs: Any, height: int, width: int) -> Any:
         whole = self.exact and getattr(network, "sees_pictures", False)
@@ -287,10 +272,6 @@ def even(size: int, most: int, stride: int) -> int:
     picture's side, all of much the same size: the largest takes the least memory."""
     count = -(-size // most)
     return -(-size // (count * stride)) * stride
-
-
-def _flipped(values: Any, axes: tuple[int, ...]) -> Any:
-    return mapped(values, lambda x: x.flip(axes))
 
 
 def _cut(x: Tensor, rows: Span, columns: Span, width: int) -> Tensor:

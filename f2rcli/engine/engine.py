@@ -138,10 +138,8 @@ class Engine:
         return method
 
     def _runner(self, *, exact: bool) -> Runner:
-        # The cells of a mosaic begin with red: it is never turned over.
-        mirrored = self.settings.ensemble == "on" and self.space is not Space.BAYER
         return Runner(
-            self.torch_device, self.precision, self.tile, exact, mirrored, self.graphs, self.check,
+            self.torch_device, self.precision, self.tile, exact, self.graphs, self.check,
             self._with_smaller_tiles,
         )  # fmt: skip
 

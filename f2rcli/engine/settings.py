@@ -14,7 +14,6 @@ from f2rcli.yuv import LUMA_WEIGHTS
 if TYPE_CHECKING:
     from f2rcli.engine.engine import Engine
 
-ENSEMBLE = ("off", "on")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda", "cuda:1", "mps")  # cuda:0, cuda:2 ... as well
 LITE, FULL = "lite", "full"  # of `model`: by default on processors, and on GPUs
@@ -43,9 +42,6 @@ class EngineSettings:
         pattern=r"(?s).*[./\\].*",
         others="the path of a .safetensors file",
     )
-    # Average the networks over each frame and its mirror images: two to three times as long, for
-    # 0.1 to 0.3 dB where the noise is below 4 of 255.
-    ensemble: str = setting("off", choices=ENSEMBLE)
     # Device to run on.
     device: str = setting("auto", choices=DEVICES, pattern=r"cuda:\d+")
     # CPU threads (default: all).

@@ -15,7 +15,7 @@ from f2rcli.methods.flows import DeviceFlows, FlowBook, Flows
 from f2rcli.models.flow import doubled_flow
 from f2rcli.models.placing import MAPS, Memory, placed, warped
 from f2rcli.models.planar import Anchor, CentreFrame, Neighbours, Networks, weighted
-from f2rcli.models.recorded import Graphs, constant
+from f2rcli.models.recorded import Graphs
 from f2rcli.noise.model import Told, nothing
 from f2rcli.planes import Layout, packing, spread
 from f2rcli.weights import Estimate, Weights, no_header
@@ -33,8 +33,6 @@ class OfLayout:
     """One of the networks on pictures of one layout, to be run whole or in tiles."""
 
     cell = 2  # pixels along a side of what it counts
-    # Of what goes in and comes out: pictures, whose cells are turned over as well.
-    pictures = frozenset({"noisy", "coarse", "strict", "correction"})
 
     def __init__(self, network: nn.Module, layout: Layout, *, sees_pictures: bool = False) -> None:
         """sees_pictures: whether their rounding to half precision would show."""
@@ -45,35 +43,6 @@ class OfLayout:
 
     def __call__(self, *inputs: Any) -> Any:
         return self.network(self.layout, *inputs)
-
-    def flipped(self, values: Any, axes: tuple[int, ...]) -> Any:
-        """Inputs or a result, mirrored along these axes. The first of them is a picture."""
-        if isinstance(values, Tensor):
-            return self._picture(values, axes)
-        if hasattr(values, "_fields"):
-            pairs = zip(values._fields, values, strict=True)
-            return type(values)(*(self._part(name, one, axes) for name, one in pairs))
-        first, *rest = values
-        return self.flipped(first, axes), *(
-            one.flip(axes) if isinstance(one, Tensor) else self.flipped(one, axes) for one in rest
-        )
-
-    def _part(self, name: str, value: Tensor, axes: tuple[int, ...]) -> Tensor:
-        return self._picture(value, axes) if name in self.pictures else value.flip(axes)
-
-    def _picture(self, packed: Tensor, axes: tuple[int, ...]) -> Tensor:
-        order = _order(self.layout, axes, packed.device)
-        return packed.flip(axes).index_select(-3, order)
-
-
-@constant(16)
-def _order(layout: Layout, axes: tuple[int, ...], device: torch.device) -> Tensor:
-    """Where the channels of a packed picture come from that is mirrored along these axes."""
-    order = []
-    for part, (rows, columns) in zip(layout.slices, layout.planes, strict=True):
-        places = torch.arange(part.start, part.stop).view(rows, columns)
-        order.append(places.flip(axes).flatten())
-    return torch.cat(order).to(device)
 
 
 class F2R(Method, Following):

@@ -1,11 +1,10 @@
-"""How an engine runs its networks: rounding, mirrored passes, whose weights."""
+"""How an engine runs its networks: rounding, whose weights."""
 
 import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import pytest
 import torch
 
@@ -15,11 +14,9 @@ from f2rcli.engine import engine as engine_room
 from f2rcli.engine import stream
 from f2rcli.engine.level import NoiseTracker
 from f2rcli.engine.planes_store import Packing
-from f2rcli.frames import Frame, Mosaic
 from f2rcli.methods.f2r import F2R
 from f2rcli.noise.model import nothing
 from f2rcli.planes import packing
-from f2rcli.sensor import bayer_layout
 from tests.engine.conftest import engine_for, noisy_clip
 
 Engine = engine_room.Engine
@@ -54,26 +51,3 @@ def test_faint_noise_is_not_lost_in_the_rounding_of_whole_pictures() -> None:
     assert exact(2)
     assert not exact(6)
     assert not exact(2, precision="bf16")  # as the user asked
-
-
-def averages(sigma: float, **settings: object) -> bool:
-    """Whether networks run as an ensemble beside told noise of `sigma`."""
-    frames = noisy_clip(2, sigma=sigma)
-    engine = engine_for(frames, sigma=sigma, **settings)
-    tracker = NoiseTracker(engine, frames[0].layout)
-    tracker.measure_opening([])
-    method = cast(F2R, engine.new_method(frames[0].layout, faint=tracker.faint))
-    return cast(Runner, method._run).ensemble
-
-
-def test_an_ensemble_runs_where_it_is_asked_for() -> None:
-    assert not averages(2)
-    assert averages(30, ensemble="on")
-
-
-def test_a_mosaic_is_never_turned_over() -> None:
-    """Its cells would begin with another colour."""
-    layout = bayer_layout(Mosaic(pattern="RGGB", black=(0.0,) * 4, white=(4095.0,) * 4), 12)
-    frames = [Frame(planes=(np.zeros((64, 64), np.uint16),), layout=layout)] * 2
-    method = cast(F2R, engine_for(frames, ensemble="on").new_method(layout))
-    assert not cast(Runner, method._run).ensemble

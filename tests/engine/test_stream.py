@@ -357,7 +357,7 @@ def test_one_set_of_weights_serves_every_kind_of_footage(kind: str, tmp_path: Pa
             replace(one, planes=(one.planes[0], *half), layout=layout)
             for one, half in zip(frames, halves, strict=True)
         ]
-    engine = engine_for(frames, weights=str(path), ensemble="on")
+    engine = engine_for(frames, weights=str(path))
     done = list(denoise_stream(iter(frames), info_of(frames), engine))
     assert [one.pts for one in done] == [one.pts for one in frames]
     assert engine.found.noise is not None

@@ -81,29 +81,6 @@ def test_out_of_memory_falls_to_smaller_tiles_and_stays_there(
         run(Hungry(most=50), x)
 
 
-def test_an_ensemble_is_the_mean_over_a_picture_and_its_mirror_images() -> None:
-    """Of a network that treats left and right, up and down unlike, for sizes it has to pad."""
-
-    class Sloping(nn.Module):
-        stride, reach = 8, 1
-
-        def forward(self, pair: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-            one, other = pair
-            return one + other.roll(1, -1), 2 * other - one.roll(1, -2)
-
-    one, other = torch.rand(2, 1, 3, 16, 24)
-    plain = Runner(torch.device("cpu"), "fp32", None)
-    found = Runner(torch.device("cpu"), "fp32", None, ensemble=True)(Sloping(), (one, other))
-    for index, mean in enumerate(found):
-        wanted = []
-        for x, y in ((False, False), (True, False), (False, True), (True, True)):
-            axes = [axis for axis, turned in ((-1, x), (-2, y)) if turned]
-            turned = plain(Sloping(), (torch.flip(one, axes), torch.flip(other, axes)))
-            wanted.append(torch.flip(turned[index], axes))
-        torch.testing.assert_close(mean, torch.stack(wanted).mean(0))
-        assert not torch.allclose(mean, wanted[0], atol=0.05)
-
-
 class Sided(nn.Module):
     """A weighted mean of pictures that tells left from right and top from bottom."""
 
@@ -114,17 +91,6 @@ class Sided(nn.Module):
         weights = torch.arange(1.0, pictures.shape[1] + 1).view(1, -1, 1, 1, 1)
         whole = (pictures * weights).sum(1) * (1 + rows[:, None] + 7 * columns**2)
         return whole, whole[:, :1]
-
-
-def test_an_ensemble_is_the_mean_of_four_pictures_turned_over_and_back() -> None:
-    """Never of neighbours or colours."""
-    pictures, network = torch.rand(1, 3, 2, 6, 8), Sided()
-    run = Runner(torch.device("cpu"), "fp32", None, ensemble=True)
-    found, second = run(network, pictures)
-    turned = ((), (-1,), (-2,), (-1, -2))
-    wanted = sum(network(pictures.flip(axes))[0].flip(axes) for axes in turned) / 4
-    torch.testing.assert_close(found, wanted)
-    torch.testing.assert_close(second, wanted[:, :1])
 
 
 def test_tiles_of_pictures_with_neighbours_are_put_together() -> None:
