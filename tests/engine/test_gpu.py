@@ -75,9 +75,8 @@ def test_filters_are_the_same_by_opencv_and_by_torch(
     def results() -> list[torch.Tensor]:
         sides = (3, 7, 31)
         return [
-            *(work(planes, side) for side in sides for work in (filters.box, filters.blurred)),
+            *(filters.box(planes, side, edge=edge) for side in sides for edge in (True, False)),
             *(filters.least_around(planes, side) for side in sides),
-            *(filters.power_around(planes, side) for side in sides),
             *(filters.resized(planes, shape) for shape in shapes),
             filters.halved(planes),
             filters.joint_bilateral(planes[:1], planes, torch.tensor(0.2)),

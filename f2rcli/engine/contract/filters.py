@@ -20,25 +20,15 @@ GUIDE = 0.5  # of the guide's differences beside the planes' own
 LEAST_NORMAL = float(np.finfo(np.float32).tiny)
 
 
-def box(planes: Tensor, side: int) -> Tensor:
-    """Mean over side x side samples (odd), mirrored beyond the border."""
+def box(planes: Tensor, side: int, *, edge: bool = True) -> Tensor:
+    """Mean over side x side samples (odd), mirrored beyond the border, whose samples are repeated
+    if `edge`; what parts bands repeats none."""
     if here(planes):
-        edge = cv2.BORDER_REFLECT
-        return _each(planes, lambda one, out: cv2.blur(one, (side, side), out, borderType=edge))
-    return _mean(_mirrored(planes, side // 2, edge=True), side)
-
-
-def blurred(planes: Tensor, side: int) -> Tensor:
-    """The same, mirrored without repeating the edge: what parts bands."""
-    if here(planes):
-        edge = cv2.BORDER_REFLECT_101
-        return _each(planes, lambda one, out: cv2.blur(one, (side, side), out, borderType=edge))
-    return _mean(_mirrored(planes, side // 2, edge=False), side)
-
-
-def power_around(planes: Tensor, side: int) -> Tensor:
-    """Mean square over side x side samples, as `box`."""
-    return box(planes.square(), side)
+        kind = cv2.BORDER_REFLECT if edge else cv2.BORDER_REFLECT_101
+        return _each(planes, lambda one, out: cv2.blur(one, (side, side), out, borderType=kind))
+    wide = _mirrored(planes, side // 2, edge=edge)
+    rows = functional.avg_pool2d(wide.unsqueeze(1), (side, 1), stride=1)
+    return functional.avg_pool2d(rows, (1, side), stride=1).squeeze(1)
 
 
 def least_around(planes: Tensor, side: int) -> Tensor:
@@ -113,11 +103,6 @@ def _each(
     for one, out in zip(planes.contiguous().numpy(), found, strict=True):
         work(one, out)
     return torch.from_numpy(found)
-
-
-def _mean(wide: Tensor, side: int) -> Tensor:
-    rows = functional.avg_pool2d(wide.unsqueeze(1), (side, 1), stride=1)
-    return functional.avg_pool2d(rows, (1, side), stride=1).squeeze(1)
 
 
 def _mirrored(planes: Tensor, reach: int, *, edge: bool) -> Tensor:

@@ -23,18 +23,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from f2rcli.engine.contract.filters import (
-    blurred,
-    box,
-    halved,
-    here,
-    least_around,
-    power_around,
-    resized,
-)
+from f2rcli.engine.contract.filters import box, halved, here, least_around, resized
 from f2rcli.engine.planes_store import Groups
 from f2rcli.frames import Family, PlaneLayout
-from f2rcli.models.recorded import as_constant, constant
+from f2rcli.models.recorded import as_constant
 from f2rcli.noise.model import BAND_SIDES, KNOTS, NoiseModel, PlaneNoise, Shares, clipped_moments
 from f2rcli.yuv import matrices
 
@@ -108,26 +100,11 @@ class Terms:
 def left_by_box(shares: Sequence[Shares], side: int, like: Tensor) -> Tensor:
     """(P, 1, 1): the share of each plane's variance that means over side x side samples keep: no
     less than of white noise, and about what lies in the bands that wider filters part."""
-    kept = [[sum(one[band + 1 :]) for band in range(len(BAND_SIDES))] for one in shares]
+    wider = [[sum(one[band + 1 :]) for band in range(len(BAND_SIDES))] for one in shares]
     places, wanted = np.log(BAND_SIDES), np.log(side)
-    found = (np.exp(np.interp(wanted, places, np.log(np.maximum(one, LEAST)))) for one in kept)
-    return _column(tuple(max(float(one), 1 / side**2) for one in found), like)
-
-
-def by_band(shares: Sequence[Shares], like: Tensor) -> Tensor:
-    """(P, 6, 1, 1)"""
-    return _column(tuple(share for one in shares for share in one), like).view(
-        len(shares), -1, 1, 1
-    )
-
-
-def _column(values: tuple[float, ...], like: Tensor) -> Tensor:
-    return _known(values, like.device).view(-1, 1, 1)
-
-
-@constant(256)
-def _known(values: tuple[float, ...], device: torch.device) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32, device=device)
+    found = (np.exp(np.interp(wanted, places, np.log(np.maximum(one, LEAST)))) for one in wider)
+    kept = tuple(max(float(one), 1 / side**2) for one in found)
+    return as_constant(kept, like).view(-1, 1, 1)
 
 
 class Law(NamedTuple):
@@ -222,7 +199,7 @@ def limit_to_noise(
     sought: of a mean over time, the share (P, H, W) that goes back of what shows only in wide
     windows, see `_of_mean`; light: see `Terms.small_things`.
     """
-    kept = _of_all_bands(removed, variance, by_band(shares, removed), sought)
+    kept = _of_all_bands(removed, variance, shares, sought)
     if light:
         kept -= _small_things(kept, variance, shares)
     most = variance.sqrt().mul_(4.0)  # more at one sample is not noise
@@ -241,12 +218,14 @@ def _small_things(removed: Tensor, variance: Tensor, shares: Sequence[Shares]) -
 
 
 def _of_all_bands(
-    removed: Tensor, variance: Tensor, shares: Tensor, sought: Tensor | None
+    removed: Tensor, variance: Tensor, by_band: Sequence[Shares], sought: Tensor | None
 ) -> Tensor:
+    flat = as_constant(tuple(share for one in by_band for share in one), removed)
+    shares = flat.view(len(by_band), -1, 1, 1)
     half, some = halved(variance), None if sought is None else halved(sought)
     *fine, low = bands(removed, FINE_SIDES)
     kept = _of_bands(fine, half, shares[:, :2], FINE_WINDOWS, some, HALF_WIDE)
-    shares = shares[:, 2:] * _gains(GAINS, removed)
+    shares = shares[:, 2:] * as_constant(GAINS, removed).view(1, -1, 1, 1)
     small = halved(low)
     *middle, lower = bands(small, HALF_SIDES)
     stays = _of_bands(middle, half, shares[:, :2], HALF_WINDOWS, some, HALF_WIDE)
@@ -260,15 +239,11 @@ def _of_all_bands(
     return kept
 
 
-def _gains(values: tuple[float, ...], like: Tensor) -> Tensor:
-    return as_constant(values, like).view(1, -1, 1, 1)
-
-
 def bands(planes: Tensor, sides: Sequence[int]) -> list[Tensor]:
     """Planes in bands that add up to them, the finest first."""
     parts, low = [], planes
     for side in sides:
-        below = blurred(low, side)
+        below = box(low, side, edge=False)
         parts.append(low - below)
         low = below
     return [*parts, low]
@@ -321,10 +296,11 @@ def changing(centre: Tensor, near: Sequence[Tensor], moves: Sequence[Tensor | No
     """
     total = torch.zeros_like(centre)
     for other, move in zip(near, moves, strict=True):
-        found = power_around(centre - other, CHANGE_SIDE)
+        found = box((centre - other).square(), CHANGE_SIDE)
         if move is not None:
             there = other.flatten(1).index_select(1, move).view_as(other)
-            found = torch.minimum(found, power_around(centre - there, CHANGE_SIDE))
+            moved = box((centre - there).square(), CHANGE_SIDE)
+            found = torch.minimum(found, moved)
         total += found
     return total.div_(2 * len(near))
 

@@ -298,23 +298,16 @@ class Returned:
     of variance. Sums stay where they are made until somebody reads them."""
 
     def __init__(self) -> None:
-        self._known = [0.0, 0.0]  # taken, back
-        self._sums: Tensor | None = None  # (2,): of those since
+        self._sums = torch.zeros(2)  # taken, back
 
     def add(self, sums: Tensor) -> None:
         """Take in energies (2,) taken out of a frame and given back."""
-        self._sums = sums if self._sums is None else self._sums + sums
-
-    def _settle(self) -> list[float]:
-        if self._sums is not None:
-            self._known = [a + b for a, b in zip(self._known, self._sums.tolist(), strict=True)]
-            self._sums = None
-        return self._known
+        self._sums = self._sums.to(sums.device) + sums
 
     @property
     def share(self) -> float:
         """Energy given back over energy taken out, 0..1; 0 if nothing was taken."""
-        taken, back = self._settle()
+        taken, back = self._sums.tolist()
         return min(back / taken, 1.0) if taken > 0 else 0.0
 
 

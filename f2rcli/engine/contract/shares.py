@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from f2rcli.engine.contract.filters import box, power_around
+from f2rcli.engine.contract.filters import box
 from f2rcli.engine.contract.limits import LEAST, Terms
 from f2rcli.engine.planes_store import Groups
 from f2rcli.frames import Floats
@@ -81,7 +81,7 @@ def shrunk(removed: Tensor, variance: Tensor, table: Tensor, still: Tensor | Non
     """
     steep = NEARLY + (table - NEARLY) * ((1 - NEARLY) / (WHOLE - NEARLY))
     table = torch.maximum(table, steep).clamp_max_(1)
-    place = power_around(removed, WINDOW) / box(variance, WINDOW).clamp_min_(LEAST)
+    place = box(removed.square(), WINDOW) / box(variance, WINDOW).clamp_min_(LEAST)
     place = place.mul_((STEPS - 1) / MIDDLES[-1]).clamp_(0, STEPS - 1).long()
     share = box(table.gather(1, place.flatten(1)).view_as(removed), WINDOW)
     less = share * removed
@@ -90,8 +90,9 @@ def shrunk(removed: Tensor, variance: Tensor, table: Tensor, still: Tensor | Non
 
 def _shares_of(removed: Floats, again: Floats, added: Floats, variance: Floats) -> Floats:
     """Of every class: the covariance of what is removed with its noise, over its own variance."""
-    planes = (torch.from_numpy(one)[None] for one in (removed, variance))
-    power, around = power_around(next(planes), WINDOW), box(next(planes), WINDOW)
+    power, around = (
+        box(torch.from_numpy(one)[None], WINDOW) for one in (np.square(removed), variance)
+    )
     classes = np.digitize((power / around.clamp_min(LEAST))[0].numpy(), EDGES).ravel()
     count = len(MIDDLES)
 
