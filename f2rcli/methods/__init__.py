@@ -10,7 +10,6 @@ from f2rcli.settings import check_choice
 
 if TYPE_CHECKING:
     from f2rcli.methods.base import Method
-    from f2rcli.methods.rgb import RgbMethod
 
 DEFAULT = "f2r"
 NOT_METHODS = {"base", "flows", "rgb"}
@@ -37,10 +36,4 @@ def load(name: str) -> "type[Method]":
     """The class of a method, by name. Raises UsageError for an unknown one."""
     check_choice("method", name, available())
     method: type[Method] = import_module(f"f2rcli.methods.{name}").METHOD
-    return method
-
-
-def load_rgb(name: str) -> "type[RgbMethod]":
-    """The class of a method on RGB pictures, as training sees it."""
-    method: type[RgbMethod] = import_module(f"f2rcli.methods.{name}").METHOD
     return method

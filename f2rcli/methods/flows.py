@@ -15,17 +15,7 @@ import torch
 from torch import Tensor
 
 from f2rcli.methods.base import Prepared
-from f2rcli.models.flow import (
-    DISFlow,
-    Flow,
-    FlowEstimator,
-    Luma,
-    Shifts,
-    compose,
-    consistency,
-    halved,
-    inside,
-)
+from f2rcli.models.flow import DISFlow, Flow, Luma, Shifts, compose, consistency, halved, inside
 from f2rcli.models.placing import at_rest
 from f2rcli.models.recorded import Graphs
 from f2rcli.models.variational import variational_flows
@@ -134,15 +124,12 @@ def _adjacent(key: tuple[int, int]) -> bool:
     return abs(key[0] - key[1]) == 1
 
 
-@dataclass
 class FlowBook(Flows):
     """Flows (h, w, 2) and agreements (h, w) as arrays on the processor, one after the other."""
 
-    estimator: FlowEstimator = field(default_factory=lambda: DISFlow(halved=True))
-
     def _found(self, pairs: Sequence[FramePair], starts: Sequence[Flow | None]) -> list[Flow]:
         return [
-            self.estimator(self._look(source), self._look(target), start)
+            DISFlow(halved=True)(self._look(source), self._look(target), start)
             for (source, target), start in zip(pairs, starts, strict=True)
         ]
 

@@ -8,7 +8,7 @@ beside pictures and maps (B, C, H, W).
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -30,13 +30,6 @@ TAPS = 9  # of a blur by one pixel, as OpenCV cuts it off for floats
 SMALLEST = 80  # pixels; smaller pictures are padded: below 64 OpenCV 5.0 crashes with these patches
 
 
-class FlowEstimator(Protocol):
-    """Anything that estimates where the pixels of one picture lie in another."""
-
-    def __call__(self, source: Luma, target: Luma, start: Flow | None = None) -> Flow:
-        """Flow from `source` into `target`, refined from `start` when that is given."""
-
-
 @dataclass(frozen=True, slots=True)
 class DISFlow:
     """Dense inverse search (Kroeger et al., ECCV 2016) by OpenCV, tuned for noise: half resolution,
@@ -45,7 +38,8 @@ class DISFlow:
     halved: bool = False  # whether pictures come from `halved`, and flows are to be as small
 
     def __call__(self, source: Luma, target: Luma, start: Flow | None = None) -> Flow:
-        """See FlowEstimator. Both pictures are stretched alike to the 8 bits DIS works on."""
+        """Flow from `source` into `target`, refined from `start` when that is given. Both are
+        stretched alike to the 8 bits DIS works on."""
         height, width = source.shape
         step = 2 if self.halved else 4
         white = max(float(np.quantile(source[::step, ::step], 0.995)), 1e-3)

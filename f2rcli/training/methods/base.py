@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from statistics import fmean
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -291,7 +291,8 @@ class WindowRecipe(Recipe):
         """The method as it is with the networks' weights, in copies of them."""
         made = Weights(self.context.config.output, self.header, self.networks.state_dict())
         run = Runner(self.context.device, self.context.precision, None)
-        method = methods.load_rgb(self.header.method).of(made, run)
+        kind = cast("type[RgbMethod]", methods.load(self.header.method))
+        method = kind.of(made, run)
         channels_last(method.networks.eval().to(self.context.device))
         return method
 
