@@ -33,7 +33,6 @@ from f2rcli.engine.worker import (
     woven,
 )
 from f2rcli.frames import ClipInfo, Frame
-from f2rcli.noise.model import NoiseModel
 from f2rcli.system import give_memory_back
 from f2rcli.window import emptied, tee_releasing
 
@@ -41,7 +40,6 @@ __all__ = [
     "Engine",
     "EngineSettings",
     "denoise_stream",
-    "estimate_noise",
     "load_engine",
     "looked_ahead",
     "restore_stream",
@@ -209,12 +207,6 @@ def _begun(pictures: Iterator[Copies], engine: Engine, like: _Begun | None = Non
         pictures = remover.corrected(chain(emptied(waiting), pictures))
         waiting = deque(islice(pictures, PREROLL))
     return _Begun(waiting, pictures, remover)
-
-
-def estimate_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> NoiseModel | None:
-    """The noise of a clip from its first frames; None where they hold too little evidence."""
-    noise = looked_ahead(frames, info, engine)
-    return None if noise is None else noise.measured
 
 
 def looked_ahead(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> NoiseTracker | None:

@@ -1,14 +1,15 @@
 """Small synthetic clips with known motion and noise, and an engine with the shipped weights."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
 
-from f2rcli.engine.stream import Engine, EngineSettings, load_engine
+from f2rcli.engine.stream import Engine, EngineSettings, load_engine, looked_ahead
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
+from f2rcli.noise.model import NoiseModel
 
 RGB8 = PlaneLayout(family=Family.RGB, bits=8)
 GRAY8 = PlaneLayout(family=Family.GRAY, bits=8)
@@ -81,3 +82,9 @@ def engine_for(frames: list[Frame], *, interlaced: bool = False, **settings: obj
 def psnr(frames: list[Frame], clean: np.ndarray) -> float:
     error = np.stack([np.stack(f.planes) for f in frames]) / 255 - clean
     return float(-10 * np.log10(np.mean(error**2)))
+
+
+def estimate_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> NoiseModel | None:
+    """The noise of a clip by its first frames; None where they hold too little evidence."""
+    noise = looked_ahead(frames, info, engine)
+    return None if noise is None else noise.measured

@@ -18,12 +18,11 @@ from f2rcli.engine.planes_store import Packing
 from f2rcli.frames import ClipInfo, Frame, Mosaic, Space
 from f2rcli.models.planar import Networks
 from f2rcli.sensor import bayer_layout, to_planes
-from tests.engine.conftest import info_of
+from tests.engine.conftest import estimate_noise, info_of
 
 Engine = engine_room.Engine
 EngineSettings = engine_room.EngineSettings
 denoise_stream = stream.denoise_stream
-estimate_noise = stream.estimate_noise
 load_engine = stream.load_engine
 picture_size = tiles.picture_size
 

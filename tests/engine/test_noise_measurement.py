@@ -15,10 +15,9 @@ from f2rcli.evaluation.plots import noise_plot
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
 from f2rcli.noise import model as bands
 from f2rcli.noise.report import NoiseReport
-from tests.engine.conftest import GRAY8, clean_clip, engine_for, info_of, to_frames
+from tests.engine.conftest import GRAY8, clean_clip, engine_for, estimate_noise, info_of, to_frames
 
 denoise_stream = stream.denoise_stream
-estimate_noise = stream.estimate_noise
 white_shares = bands.white_shares
 
 

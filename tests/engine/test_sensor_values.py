@@ -10,10 +10,9 @@ import f2rcli
 from f2rcli.engine import stream
 from f2rcli.engine.measuring import measure_noise
 from f2rcli.frames import Family, Frame, PlaneLayout
-from tests.engine.conftest import clean_clip, engine_for, info_of
+from tests.engine.conftest import clean_clip, engine_for, estimate_noise, info_of
 
 denoise_stream = stream.denoise_stream
-estimate_noise = stream.estimate_noise
 
 GAIN, BLACK, READ = 6.0, 100.0, 4.0
 LEVELS = (40.0, 440.0)

@@ -11,10 +11,9 @@ from f2rcli.engine import stream
 from f2rcli.engine.measuring import measure_noise
 from f2rcli.frames import Family, Frame, Mosaic, Plane, PlaneLayout
 from f2rcli.sensor import bayer_layout
-from tests.engine.conftest import clean_clip, engine_for, info_of
+from tests.engine.conftest import clean_clip, engine_for, estimate_noise, info_of
 
 denoise_stream = stream.denoise_stream
-estimate_noise = stream.estimate_noise
 
 pytestmark = pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
 
