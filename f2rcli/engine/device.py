@@ -163,7 +163,6 @@ class Runner:
     device: torch.device
     precision: str
     tile: int | None  # pixels per side; None: whole pictures
-    exact: bool = False  # fp32 for networks that see whole pictures, see `Coarse`
     graphs: Graphs = field(default_factory=Graphs)
     check: CancelCheck = never_cancelled  # before every pass of a network
     smaller: Callable[[int], None] = ignored  # told of tiles that memory has come to
@@ -198,9 +197,7 @@ class Runner:
             torch.cuda.empty_cache()
 
     def _run(self, network: nn.Module, inputs: Any, height: int, width: int) -> Any:
-        whole = self.exact and getattr(network, "sees_pictures", False)
-        precision = "fp32" if whole else self.precision
-        with torch.inference_mode(), autocast(self.device, precision):
+        with torch.inference_mode(), autocast(self.device, self.precision):
             pixels = int(getattr(network, "cell", 1))  # of a picture, along a side of what it sees
             if self.tile is None or self.tile >= pixels * max(height, width):
                 self.check()

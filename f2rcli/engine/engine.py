@@ -1,7 +1,7 @@
 """A method with its weights on a device, chosen and checked for a clip, and what it may cost."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -101,11 +101,7 @@ class Engine:
 
     def another(self) -> "Engine":
         """A copy for another clip like this one, without any knowledge of its noise."""
-        return Engine(
-            self.settings, self.weights, self.torch_device, self.precision, self.tile, self.space,
-            slack=self.slack, stated=self.stated, threads=self.threads, prompt=self.prompt,
-            check=self.check,
-        )  # fmt: skip
+        return replace(self, found=Findings(), lent=None, graphs=Graphs())
 
     @property
     def channels(self) -> int:
@@ -124,24 +120,18 @@ class Engine:
             "precision": self.precision, "tile": self.tile,
         }  # fmt: skip
 
-    def new_method(self, source: PlaneLayout, *, faint: bool = False) -> Method:
+    def new_method(self, source: PlaneLayout) -> Method:
         """The method with its networks, for one clip (or one field of an interlaced one) of such
-        planes.
-
-        faint: whether the noise is so weak that rounding pictures to bf16 shows beside it.
-        """
-        run = self._runner(exact=faint and self.settings.precision == "auto")
+        planes."""
+        run = Runner(
+            self.torch_device, self.precision, self.tile, self.graphs, self.check,
+            self._with_smaller_tiles,
+        )  # fmt: skip
         method = methods.load(self.settings.method).from_weights(self.weights, run, source)
         channels_last(method.networks.eval().to(self.torch_device))
         if self.away:
             method.stay_on_device(self.graphs)
         return method
-
-    def _runner(self, *, exact: bool) -> Runner:
-        return Runner(
-            self.torch_device, self.precision, self.tile, exact, self.graphs, self.check,
-            self._with_smaller_tiles,
-        )  # fmt: skip
 
     def _with_smaller_tiles(self, tile: int) -> None:
         """Say what lack of memory has come to: it is what the clip was restored with."""

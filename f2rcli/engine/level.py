@@ -20,7 +20,6 @@ from f2rcli.engine.engine import Engine
 from f2rcli.engine.measuring import Opening, opening_noise, stated_model
 from f2rcli.engine.settings import allowance
 from f2rcli.frames import Family, Frame, PlaneLayout
-from f2rcli.methods.base import Method
 from f2rcli.models.flow import Flow
 from f2rcli.noise.bound import BLOCK
 from f2rcli.noise.coding import Compression, compression_of, own_share
@@ -48,8 +47,6 @@ GRAINIER, GRAIN_ROWS = 1.25, 128
 # Times the level that a frame was prepared with: networks learn with levels that are as wrong.
 TOLD_WRONGLY = 1.4
 HARDLY_ANY8 = 255 * HARDLY_ANY
-# Of 255: at 3 the rounding of bf16 costs 0.03 dB.
-FAINT8 = 4.0
 # Of 255: below it methods remove texture beside noise, see `Shrinkage`; of luma beside colours.
 WEAK8, WEAK_LUMA8 = 8.0, 4.0
 SINGLE_FRAMES = "too few frames, or too small ones, to compare: noise estimated from single frames"
@@ -92,17 +89,9 @@ class NoiseTracker:
         self.space: VarianceStabiliser | None = None
         if engine.settings.sigma is not None:
             given = NoiseModel.gaussian(
-                min(engine.settings.sigma / self.units, 1.0), self._channels
+                min(engine.settings.sigma / self.units, 1.0), self.engine.channels
             )
             self.know(given, PlaneNoise.of(given, layout, clipped=layout.full_range))
-
-    @property
-    def _coded(self) -> bool:
-        return self.engine.slack is not STRICT
-
-    @property
-    def _channels(self) -> int:
-        return self.engine.channels
 
     @property
     def told(self) -> Told | None:
@@ -113,34 +102,21 @@ class NoiseTracker:
             planes, channels = self.planes, self.measured
             if self.now is not None and self.now is not planes:
                 planes = self.now
-                channels = picture_noise(planes, self.layout, self._channels)
+                channels = picture_noise(planes, self.layout, self.engine.channels)
             return Told(planes, channels, self.compressed).scaled(self.excess)
         even = self.space.model
         return Told(PlaneNoise.of(even, self.layout, clipped=False), even).scaled(self.excess)
-
-    @property
-    def faint(self) -> bool:
-        """Whether the noise is so weak that rounding pictures to bf16 shows beside it."""
-        return self._below(FAINT8)
-
-    def new_method(self) -> Method:
-        """The method, with its networks."""
-        return self.engine.new_method(self.layout, faint=self.faint)
 
     @property
     def weak(self) -> bool:
         """Whether methods are asked how much of what they remove is noise. Sensors' counts go to
         networks through a space of their own, with noise that is never weak. Networks that are told
         of strong colour noise take more out of luma, too."""
+        if self.measured is None or self.space is not None or self.layout.levels is not None:
+            return False
         luma = self.planes if self.layout.family is Family.YUV else None
         light = luma is not None and luma.models[0].sigma8[0] < WEAK_LUMA8
-        return self._as_stored() and (light or self._below(WEAK8))
-
-    def _as_stored(self) -> bool:
-        return self.space is None and self.layout.levels is None
-
-    def _below(self, sigma8: float) -> bool:
-        return self.measured is not None and mean_sigma8(self.measured) < sigma8
+        return light or mean_sigma8(self.measured) < WEAK8
 
     def into(self, planes: list[Tensor]) -> list[Tensor]:
         """A frame's planes (H, W) as networks see them."""
@@ -175,7 +151,7 @@ class NoiseTracker:
             model = stated_model(self.engine.stated, _picture(frames[0]))
             self.know(model, PlaneNoise.of(model, self.layout, clipped=True))
             return
-        found = opening_noise(frames, self._channels, coded=self._coded)
+        found = opening_noise(frames, self.engine.channels, coded=self.engine.slack is not STRICT)
         if self.declared:
             self._compare(found)
             return
@@ -234,7 +210,9 @@ class NoiseTracker:
         if not others or self.planes is None or min(frame.planes[0].shape) < BLOCK:
             return
         shown = [picture_of(one) for one in (frame, *others)]
-        found = estimate(shown, flows, squares_of(shown[0].luma), coded=self._coded)
+        found = estimate(
+            shown, flows, squares_of(shown[0].luma), coded=self.engine.slack is not STRICT
+        )
         self.now = followed(self.planes, found, self.layout)
 
     def by_now(self, frame: Frame) -> PlaneNoise | None:
@@ -258,7 +236,7 @@ class NoiseTracker:
         self.compressed = compression is not None and compression.exceeds(model)
         self.engine.found.compression = compression if self.compressed else None
         if compression is not None and self.compressed:
-            model, planes = compression.noise(planes, self.layout, self._channels)
+            model, planes = compression.noise(planes, self.layout, self.engine.channels)
         self.measured = self.engine.found.noise = model
         self.planes = planes
         if self.sensor:

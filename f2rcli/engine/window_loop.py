@@ -75,7 +75,7 @@ class Restorer:
 
     def __init__(self, engine: Engine, noise: NoiseTracker, worker: Worker) -> None:
         self.engine, self.noise = engine, noise
-        self.method = noise.new_method()
+        self.method = engine.new_method(noise.layout)
         self.worker = worker if isinstance(self.method, Following) else Worker()
         self.packing = Packing(noise.layout, self.method.stride)
         self.probe = ResponseProbe(self.method, engine, noise, self.packing)

@@ -34,12 +34,10 @@ class OfLayout:
 
     cell = 2  # pixels along a side of what it counts
 
-    def __init__(self, network: nn.Module, layout: Layout, *, sees_pictures: bool = False) -> None:
-        """sees_pictures: whether their rounding to half precision would show."""
+    def __init__(self, network: nn.Module, layout: Layout) -> None:
         self.network = network
         self.layout = layout
         self.stride, self.reach = network.stride, network.reach
-        self.sees_pictures = sees_pictures
 
     def __call__(self, *inputs: Any) -> Any:
         return self.network(self.layout, *inputs)
@@ -70,7 +68,7 @@ class F2R(Method, Following):
         self.memory: Memory | None = None
         self._graphs = Graphs()
         self._run = run
-        self._coarse = OfLayout(networks.coarse, layout, sees_pictures=True)
+        self._coarse = OfLayout(networks.coarse, layout)
         self._anchor = OfLayout(networks.anchor, layout)
         self._refiner = OfLayout(networks.refiner, layout)
 

@@ -1,5 +1,6 @@
 """The engine with the shipped weights: one frame out per frame in, whatever the clip looks like."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -23,6 +24,7 @@ from tests.engine.conftest import (
     GRAY8,
     clean_clip,
     engine_for,
+    estimate_noise,
     info_of,
     noisy_clip,
     psnr,
@@ -31,7 +33,6 @@ from tests.engine.conftest import (
 
 Engine = stream.Engine
 denoise_stream = stream.denoise_stream
-estimate_noise = stream.estimate_noise
 restore_stream = stream.restore_stream
 
 
@@ -277,7 +278,7 @@ def test_inside_the_pipeline_each_stage_is_better_than_the_one_before() -> None:
     clean, frames = clean_clip(7), noisy_clip(7, sigma=40)
     noise = NoiseTracker(engine_for(frames), frames[0].layout)
     noise.measure_opening(frames)
-    method = noise.new_method()
+    method = noise.engine.new_method(noise.layout)
     given = Packing(frames[0].layout, method.stride)
     pictures = [given.packed(noise.engine.store.planes(frame)) for frame in frames]
     ready = [method.prepare(i, one, noise.told) for i, one in enumerate(pictures)]
@@ -363,3 +364,11 @@ def test_one_set_of_weights_serves_every_kind_of_footage(kind: str, tmp_path: Pa
     assert engine.found.noise is not None
     assert differences(done, frames) > 0
     assert "RGB weights" not in str(engine.found.notes)
+
+
+@pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
+def test_a_file_named_like_bundled_ones_is_used_as_it_is(tmp_path: Path) -> None:
+    own = tmp_path / "f2r-full.safetensors"
+    shutil.copy(weights.folder() / weights.manifest()["f2r-full-blind"]["file"], own)
+    engine = engine_for(noisy_clip(1), weights=str(own))
+    assert engine.weights.sha256 == weights.manifest()["f2r-full-blind"]["sha256"]

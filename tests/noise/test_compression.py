@@ -214,7 +214,7 @@ def test_errors_of_compression_are_faint(tmp_path: Path) -> None:
         noise.measure_opening(list(reader)[:6])
     assert noise.measured is not None
     assert mean_sigma8(noise.measured) == pytest.approx(3)
-    assert noise.faint
+    assert noise.weak
 
 
 @pytest.mark.parametrize(
