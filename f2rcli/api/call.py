@@ -71,12 +71,16 @@ class Options(EngineSettings):
             )
 
     @classmethod
-    def of(cls, given: Keywords) -> "Options":
-        """The options of a call's keywords; raises UsageError for one that does not exist."""
+    def of(cls, given: Keywords, *, files: bool) -> "Options":
+        """The options of a call's keywords, for files or arrays; raises UsageError for one that
+        does not exist there."""
         known, values = settings_of(cls), dict(given)
         for name in values:
             if name not in known:
                 raise UsageError(f"{name}: no such option.", hint=nearest(name, sorted(known)))
+        wrong, those = ("levels", "arrays") if files else ("series", "files")
+        if values.get(wrong) is not None:
+            raise UsageError(f"{wrong}: for {those} only.", hint="Leave it out.")
         loose = ("weights", "tile", "series")  # paths and numbers are welcome, too
         texts = {n: str(values[n]) for n in loose if values.get(n) is not None}
         return cls(**(values | texts))  # type: ignore[arg-type]  # whatever they are is checked
@@ -99,12 +103,6 @@ class Options(EngineSettings):
     def of_files(self) -> EngineSettings:
         """The engine's settings for a file, whose sigma is in 8-bit units."""
         return EngineSettings(**{f.name: getattr(self, f.name) for f in fields(EngineSettings)})
-
-
-def refuse_series(options: Options) -> None:
-    """Raise UsageError for a series of frames that come from no file."""
-    if options.series is not None:
-        raise UsageError("series: for files only.", hint="Leave it out.")
 
 
 # --- A run's findings and actions, for programs and notebooks ------------------------------------

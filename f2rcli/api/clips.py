@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from f2rcli.api.arrays import denoise_array, is_array, is_writable, kind_of, letters_of
-from f2rcli.api.call import Call, Cancel, Keywords, Options, Progress, refuse_series
+from f2rcli.api.call import Call, Cancel, Keywords, Options, Progress
 from f2rcli.api.live import FrameSequence
 from f2rcli.engine.settings import provenance_of
 from f2rcli.errors import InputError, UsageError, shown
@@ -25,8 +25,6 @@ def denoise_file(source: str, output: str | Path | None, call: Call, *, overwrit
     if not source:
         raise InputError("the path is empty.", hint="Is a variable unset?")
     options, report = call.options, call.report
-    if options.levels is not None:
-        raise UsageError("levels: for arrays only.", hint="Files say what their values mean.")
     target = default_target(source) if output is None else output
     settings = options.of_files()
     read = ReadOptions(axes=options.axes, series=options.series)
@@ -87,8 +85,9 @@ def denoise(
     Raises UsageError for options that do not fit, InputError for what cannot be read, OutputError
     for what cannot be written, CancelledError where `cancel` ended it.
     """
-    call = Call(Options.of(options), progress, cancel)
-    if isinstance(frames, str | os.PathLike):
+    file = isinstance(frames, str | os.PathLike)
+    call = Call(Options.of(options, files=file), progress, cancel)
+    if file:
         if not isinstance(output, str | Path | None):
             raise UsageError(
                 f"output={shown(output)}: not a path.", hint="For a file, output= is a path."
@@ -96,21 +95,14 @@ def denoise(
         written = denoise_file(os.fspath(frames), output, call, overwrite=overwrite)
         done: Any = written if isinstance(frames, str) else Path(written)
     else:
-        _refuse_what_files_take(output, call, overwrite=overwrite)
+        named = isinstance(output, str | os.PathLike)
+        if named or overwrite:
+            what = f"output={os.fspath(output)!r}: a path is" if named else "overwrite=True:"
+            raise UsageError(
+                f"{what} for files only.", hint="Pass the path of one, or leave it out."
+            )
         done = _denoised(frames, output, call)
     return (done, call.report) if return_report else done
-
-
-def _refuse_what_files_take(output: Any, call: Call, *, overwrite: bool) -> None:
-    """Raise UsageError for options of files, of frames that come from none."""
-    if isinstance(output, str | os.PathLike):
-        raise UsageError(
-            f"output={os.fspath(output)!r}: a path is for files only.",
-            hint="For an array, output= is an array to fill; or pass the path of a file.",
-        )
-    if overwrite:
-        raise UsageError("overwrite=True: for files only.", hint="Leave it out.")
-    refuse_series(call.options)
 
 
 def _denoised(frames: Any, output: Any, call: Call) -> Any:

@@ -21,7 +21,7 @@ from f2rcli.api.arrays import (
     statistics_of,
     values_of,
 )
-from f2rcli.api.call import Keywords, LaneNoise, Options, Report, refuse_series
+from f2rcli.api.call import Keywords, LaneNoise, Options, Report
 from f2rcli.engine.settings import changes_nothing
 from f2rcli.errors import UsageError
 from f2rcli.frames import Frame, PlaneLayout
@@ -134,8 +134,7 @@ class Denoiser:
     """
 
     def __init__(self, **options: Unpack[Keywords]) -> None:
-        self._options = Options.of(options)
-        refuse_series(self._options)
+        self._options = Options.of(options, files=False)
         self._clip: FrameSequence | None = None
         self._line: _Line | None = None
 

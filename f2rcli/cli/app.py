@@ -10,6 +10,7 @@ import platform
 import re
 import shlex
 import sys
+import traceback
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from importlib import metadata
@@ -98,7 +99,8 @@ class ExitHandler:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         if error is None or isinstance(error, SystemExit):
             return False
-        self.console.trace(error)
+        if os.environ.get("F2R_DEBUG"):
+            self.console.human.print("".join(traceback.format_exception(error)), markup=False)
         self.code = self._report(error)
         _drop_unwritten()
         return True
@@ -108,8 +110,8 @@ class ExitHandler:
             error = self.console.stopper.error()  # a library may have made another one of it
         match error:
             case F2RError():
-                self.console.failed(error)
-                return error.exit_code
+                what, hint = map(self.console.spelled, (str(error), error.hint or ""))
+                return self._say(what, hint or None, error.exit_code)
             case TyperException():
                 return self._usage(error)
             case KeyboardInterrupt() | typer.Abort():

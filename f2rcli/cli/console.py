@@ -11,7 +11,6 @@ import re
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any
@@ -19,7 +18,7 @@ from typing import Any
 from rich.console import Console as RichConsole
 from rich.text import Text
 
-from f2rcli.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, F2RError
+from f2rcli.errors import EXIT_INTERRUPTED, EXIT_TERMINATED
 from f2rcli.system import ENDING
 
 
@@ -118,11 +117,6 @@ class Console:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
-    def failed(self, error: F2RError) -> None:
-        """Report an error of f2r's own tree, its settings spelled as flags."""
-        hint = None if error.hint is None else self.spelled(error.hint)
-        self.error(self.spelled(str(error)), hint=hint, exit_code=error.exit_code)
-
     def error(self, message: str, *, hint: str | None, exit_code: int) -> None:
         """Print the one line that a failed run ends with, and the hint what to do."""
         with contextlib.suppress(OSError, ValueError):  # standard output may be what failed
@@ -130,11 +124,6 @@ class Console:
         self._print(message, "error", "bold red")
         if hint:
             self._print(hint, "hint", "cyan")
-
-    def trace(self, error: BaseException) -> None:
-        """Print a traceback where F2R_DEBUG asks for it."""
-        if os.environ.get("F2R_DEBUG"):
-            self.human.print("".join(traceback.format_exception(error)), markup=False)
 
     def spelled(self, text: str) -> str:
         """A message with settings named as the running command's flags: `--strength -1`."""
