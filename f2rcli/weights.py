@@ -128,7 +128,7 @@ class Weights:
 
     def network(self, build: "Callable[[], N]") -> N:
         """The network that `build` makes of the header, with these tensors: the same one for every
-        call.
+        call, to be run and not to be trained.
 
         Raises WeightsError unless the header describes one and the tensors are its own. It is built
         as an outline without memory, so that a header cannot ask for more than the tensors take.

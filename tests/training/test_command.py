@@ -221,7 +221,10 @@ def test_events_are_json_lines_with_numbers_or_null(train: Callable[..., Done]) 
 
 
 @pytest.fixture
-def adapt(f2r: Callable[..., Done], session: Session, tmp_path: Path) -> Callable[..., Done]:
+def adapt(
+    f2r: Callable[..., Done], session: Session, tmp_path: Path, coarse_alone: None,
+    weights_read_once: None,
+) -> Callable[..., Done]:  # fmt: skip
     """Denoise a clip with --adapt."""
     write_clip(tmp_path / "in.mkv", pictures(4))
     usual = ("denoise", "in.mkv", "-o", "out.mkv", "--overwrite", "--adapt")

@@ -15,8 +15,10 @@ from safetensors.torch import load_file
 import f2rcli
 from f2rcli import weights
 from f2rcli.errors import InputError, UsageError, WeightsError
+from f2rcli.models.planar import Networks
 from f2rcli.training.config import TrainConfig
 from f2rcli.training.folder import running, summarise
+from f2rcli.training.methods.base import TrainingContext
 from f2rcli.training.session import TrainResult, train
 from tests.training.clips import asked, pictures, run, write_clip
 
@@ -101,6 +103,16 @@ def test_small_gray_clips_are_learnt_from(tmp_path: Path, unplanned: None) -> No
     """Once parts of a small crop had too few patches for Blind2Sound's level of white noise."""
     clip = write_clip(tmp_path / "a.mkv", pictures(12, 56, channels=1))
     assert len(run(asked(clip, method="blind2sound", steps=1)).curve) >= 1
+
+
+def test_training_leaves_the_weights_that_it_begins_with_as_they_are() -> None:
+    start, said = weights.load("f2r-lite"), list[Any]()
+    config = TrainConfig(inputs=("a.mkv",), output="out.safetensors")
+    context = TrainingContext(config, [], [], start, torch.device("cpu"), "fp32", said.append)
+    with torch.no_grad():
+        for parameter in context.build(lambda: Networks(start.header.config)).parameters():
+            parameter.zero_()
+    assert all(tensor.any() for tensor in start.network(lambda: Networks({})).parameters())
 
 
 def test_a_run_in_bf16_learns_as_processors_that_have_it_choose(

@@ -4,6 +4,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from importlib import import_module
 from statistics import fmean
@@ -139,7 +140,7 @@ class TrainingContext:
         """Networks drawn by the run's seed, or filled with the start's weights; channels last."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
-            networks = make() if self.start is None else self.start.network(make)
+            networks = make() if self.start is None else deepcopy(self.start.network(make))
         channels_last(networks)
         return networks
 
