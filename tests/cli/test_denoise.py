@@ -62,6 +62,7 @@ def test_strength_zero_gives_back_every_sample(f2r: Run, tmp_path: Path) -> None
     np.testing.assert_array_equal(rgb(out), rgb(noisy))
 
 
+@pytest.mark.usefixtures("coarse_alone")
 def test_colour_alone_can_be_denoised(f2r: Run, tmp_path: Path) -> None:
     clip, out = write_clip(tmp_path / "clip.y4m", sigma=20), tmp_path / "out.y4m"
     words = ("--strength", 0, "--chroma-strength", 1)
@@ -155,6 +156,7 @@ def test_ctrl_c_finishes_the_frame_and_the_same_command_goes_on(
     np.testing.assert_array_equal(rgb(tmp_path / "out.mkv"), rgb(whole))
 
 
+@pytest.mark.usefixtures("coarse_alone")
 def test_one_noise_has_one_number_and_one_word(f2r: Run, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mkv", frames=7, sigma=12)
     (words,) = (
@@ -216,6 +218,7 @@ def test_an_excerpt_shows_the_pixels_of_the_whole_run(f2r: Run, tmp_path: Path) 
     assert np.abs(whole.astype(int) - part).max() <= 2  # the memory of frames long past
 
 
+@pytest.mark.usefixtures("coarse_alone")
 def test_a_preview_is_a_still_of_a_moment_before_and_after(f2r: Run, clip: Path) -> None:
     done = f2r("denoise", clip, "-o", clip.with_name("out.mp4"), "--preview", "0.12")
     assert done.code == EXIT_OK, done.err
@@ -323,6 +326,7 @@ def test_a_result_tells_how_it_was_made(f2r: Run, clip: Path) -> None:
     )
 
 
+@pytest.mark.usefixtures("coarse_alone")
 def test_a_stack_stays_what_it_is(f2r: Run, tmp_path: Path) -> None:
     path, out = tmp_path / "cells.tif", tmp_path / "clean.tif"
     light = np.linspace(10, 60, 64 * 48).reshape(48, 64)
