@@ -286,14 +286,13 @@ class WritePlan:
 
     def receipt(
         self, *, frames: int, seconds: float, size: int, verified: tuple[str, ...],
-        remark: str = "", lost: Sequence[str] = (),
+        lost: Sequence[str] = (),
     ) -> "Receipt":  # fmt: skip
-        """The receipt of a target written to this plan. size: bytes; remark: on the codec; lost:
-        planned, but not kept."""
+        """The receipt of a target written to this plan. size: bytes; lost: planned, not kept."""
         return Receipt(
             path=self.target, frames=frames, seconds=seconds, bytes=size,
             kept=tuple(what for what in self.kept if what not in lost),
-            codec=f"{self.encoder} {self.pix_fmt}{remark}", dropped=self.dropped,
+            codec=f"{self.encoder} {self.pix_fmt}", dropped=self.dropped,
             lost=tuple(lost), verified=verified,
         )  # fmt: skip
 

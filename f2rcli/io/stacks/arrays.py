@@ -28,7 +28,7 @@ from f2rcli.io.stacks.metadata import (
     ome_colour,
     steady,
 )
-from f2rcli.io.stacks.stack import LETTER_OF, check_samples
+from f2rcli.io.stacks.stack import LETTER_OF, check_samples, is_known
 
 # Units of the NGFF specification, which are those of UDUNITS-2, in micrometres and seconds.
 ZARR_LENGTHS = {"femtometer": 1e-9, "picometer": 1e-6, "angstrom": 1e-4, "nanometer": 1e-3,
@@ -188,7 +188,7 @@ def hdf5_images(file: Any, path: Path) -> list[Image]:
     if any(_leaf(one) == "external_file" for one in every) and not any(a.size for a in imaging):
         raise unsupported(path, "an NWB file whose pictures lie in other files is",
                           "Pass those files.")  # fmt: skip
-    known = [one for one in every if _is_known(one.dtype) and one.size and 2 <= one.ndim <= 5]
+    known = [one for one in every if is_known(one.dtype) and one.size and 2 <= one.ndim <= 5]
     found = [one for one in imaging or every if one in known]
     if any(one.ndim > 2 for one in found):
         found = [one for one in found if one.ndim > 2]
@@ -199,10 +199,6 @@ def hdf5_images(file: Any, path: Path) -> list[Image]:
         raise unsupported(path, "an HDF5 file without arrays of pictures is",
                           "f2r reads numbers of two to five axes, the picture's last.")  # fmt: skip
     return [_of_array(array) for array in found]
-
-
-def _is_known(dtype: Any) -> bool:
-    return dtype.kind in "uif" and dtype.itemsize <= (8 if dtype.kind == "f" else 4)
 
 
 def _leaf(array: Any) -> str:

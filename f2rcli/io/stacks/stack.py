@@ -356,19 +356,21 @@ def check_series(series: Series, name: str) -> None:
             f"{name}: has {series.samples} samples a pixel, which are no colours.",
             hint="Save them as channels (C).",
         )
-    if "Y" not in series.axes or "X" not in series.axes or 0 in series.shape:
-        raise InputError(f"{name}: axes {series.words}: there are no pictures (Y and X).")
-    inner = series.axes[-3:].replace("S", "")[-2:]
-    if inner != "YX":
+    if series.axes[-3:].replace("S", "")[-2:] != "YX" or 0 in series.shape:
         raise InputError(
-            f"{name}: axes {series.words}: pictures must be stored row by row (… Y X).",
+            f"{name}: axes {series.words}: there are no pictures stored row by row (… Y X).",
             hint="Save it again with the picture's axes last.",
         )
 
 
+def is_known(dtype: np.dtype[np.generic]) -> bool:
+    """Whether samples are intensities f2r can denoise."""
+    return dtype.kind in "uif" and dtype.itemsize <= (8 if dtype.kind == "f" else 4)
+
+
 def check_samples(dtype: np.dtype[np.generic], name: str) -> None:
     """Raise InputError for samples that are not intensities f2r can denoise."""
-    if dtype.kind not in "uif" or dtype.itemsize > (8 if dtype.kind == "f" else 4):
+    if not is_known(dtype):
         kinds = {"b": "a binary mask", "c": "complex numbers"}
         kinds |= dict.fromkeys("uif", "too wide")
         why = kinds.get(dtype.kind, "not intensities")

@@ -243,8 +243,8 @@ class VideoReader(Reader):
         before, now = f"{info.width}x{info.height}", f"{decoded.width}x{decoded.height}"
         if now != before or not fits(info.layout, form):
             raise InputError(
-                f"{self.name}: pictures change from {before} {self.metadata.pix_fmt} to {now} "
-                f"{form.name}{when}.",
+                f"{self.name}: the pictures' format or size changes from {self.metadata.pix_fmt} "
+                f"{before} to {form.name} {now}{when}.",
                 hint="Denoise the parts separately, with end= and start=.",
             )
         unlike = decoded.interlaced_frame and not (info.interlaced or self._single_fields)

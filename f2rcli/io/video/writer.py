@@ -383,8 +383,9 @@ class VideoWriter(Writer):
                     if packet.size and not (index == own and packet.is_discard):
                         came[index] += 1
                         sizes[index] += packet.size
-                        if index == own and time is not None:
-                            times.append(time * packet.time_base)
+                        if index == own and time is not None:  # the first and last count
+                            now = time * packet.time_base
+                            times = [min([now, *times]), max([now, *times])]
         except (*_ERRORS, ValueError, IndexError) as error:
             why = f"cannot be read back: {ffmpeg_reason(error)}"
             raise _misread(self.name, why) from error
