@@ -11,7 +11,7 @@ weights in an order of its own. Where its operators are not there, the steps are
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, lru_cache
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import cv2
@@ -36,16 +36,10 @@ class Kernel(NamedTuple):
     stride: int
     padding: int
 
-    @classmethod
-    def of(cls, layer: nn.Conv2d) -> "Kernel":
-        """A layer's own."""
-        return cls(layer.weight, layer.bias, layer.stride[0], int(layer.padding[0]))
 
-
-K = TypeVar("K")
 Version = tuple[int, int]  # of a layer's weights: training changes them
-Use = tuple[str, torch.dtype, torch.Size]  # the part of a layer, and what its inputs are like
-_packed: WeakKeyDictionary[nn.Module, dict[Use, tuple[Version, Any]]] = WeakKeyDictionary()
+Use = tuple[torch.dtype, torch.Size]  # what a layer's inputs are like
+_packed: WeakKeyDictionary[nn.Module, dict[Use, tuple[Version, Kernel]]] = WeakKeyDictionary()
 KEPT = 16  # uses of a layer whose kernels are kept: more sizes than a run has
 
 
@@ -56,7 +50,7 @@ def convolved(
     x = lowered(x)
     if not fuses(x):
         return _finished(layer(x), slope, plus)
-    return _run(kernel(layer, "whole", x, lambda: Kernel.of(layer)), x, slope, plus)
+    return _run(_kernel(layer, x), x, slope, plus)
 
 
 def halved(layer: nn.Conv2d, x: Tensor, slope: float) -> Tensor:
@@ -67,25 +61,20 @@ def halved(layer: nn.Conv2d, x: Tensor, slope: float) -> Tensor:
     return convolved(layer, functional.pad(x, (0, NARROW - width)), slope)[..., : width // 2]
 
 
-def kernel(layer: nn.Conv2d, part: str, x: Tensor, make: Callable[[], Kernel]) -> Kernel:
-    """The result of `make` for (a part of) a layer's weights and inputs like x; in oneDNN's order,
-    and kept, where that is of use."""
-    return cached(layer, (part, x.dtype, x.shape), lambda: _pack(make(), x)) if fuses(x) else make()
-
-
-def cached(layer: nn.Conv2d, use: Use, make: Callable[[], K]) -> K:
-    """The result of `make`, until the layer's weights change. The order is that for one size:
-    oneDNN brings one for another size into it at every call, which takes longer than small
-    pictures."""
-    weight = layer.weight
+def _kernel(layer: nn.Conv2d, x: Tensor) -> Kernel:
+    """A layer's operands in oneDNN's order, kept until its weights change. The order is that for
+    inputs like x: oneDNN brings one for another size into it at every call, which takes longer than
+    small pictures."""
+    weight, use = layer.weight, (x.dtype, x.shape)
     version = weight.data_ptr(), 0 if weight.is_inference() else weight._version
     known = _packed.setdefault(layer, {})
     found = known.get(use)
     if found is None or found[0] != version:
         if len(known) >= KEPT:
             known.clear()
-        found = known[use] = version, make()
-    return cast("K", found[1])
+        plain = Kernel(weight, layer.bias, layer.stride[0], int(layer.padding[0]))
+        found = known[use] = version, _pack(plain, x)
+    return found[1]
 
 
 def _pack(plain: Kernel, x: Tensor) -> Kernel:
@@ -95,11 +84,6 @@ def _pack(plain: Kernel, x: Tensor) -> Kernel:
     )
     bias = None if plain.bias is None else plain.bias.detach().to(x.dtype)
     return plain._replace(weight=packed, bias=bias)
-
-
-def applied(kernel: Kernel, x: Tensor) -> Tensor:
-    """The kernel's convolution of x (B, C, H, W)."""
-    return _run(kernel, x) if fuses(x) else functional.conv2d(x, *kernel)
 
 
 def _finished(x: Tensor, slope: float | None, plus: Tensor | None) -> Tensor:
@@ -207,23 +191,8 @@ class Up(nn.Module):
         self.conv = conv(inputs, 4 * outputs, kernel=1)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """x (B, C, H, W), skip (B, C', 2H, 2W), overwritten -> their sum, shaped as skip."""
-        if not folds(x):
-            return functional.pixel_shuffle(self.conv(x), 2).add_(skip)
-        rows = applied(kernel(self.conv, "rows", lowered(x), self._by_rows), lowered(x))
-        batch, channels, height, width = rows.shape
-        whole = skip.permute(0, 2, 3, 1).contiguous()
-        upper, lower = whole.view(batch, height, 2, width, channels // 2).unbind(2)
-        cells = rows.permute(0, 2, 3, 1)
-        upper.add_(cells[..., : channels // 2])
-        lower.add_(cells[..., channels // 2 :])
-        return whole.permute(0, 3, 1, 2)
-
-    def _by_rows(self) -> Kernel:
-        """The convolution with outputs ordered by cells, so that a row of pixels is contiguous."""
-        outputs, inputs = self.conv.weight.shape[:2]
-        cells = self.conv.weight.view(outputs // 4, 4, inputs).transpose(0, 1)
-        return Kernel(cells.reshape(outputs, inputs, 1, 1), None, 1, 0)
+        """x (B, C, H, W), skip (B, C', 2H, 2W) -> their sum, shaped as skip."""
+        return functional.pixel_shuffle(convolved(self.conv, x), 2).add_(skip)
 
 
 def box_mean(x: Tensor, side: int) -> Tensor:
@@ -304,11 +273,6 @@ def smooth(x: Tensor) -> Tensor:
 def channels_last(network: nn.Module) -> nn.Module:
     """Keep a network's weights channel by channel, which convolutions on processors prefer."""
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-
-
-def folds(x: Tensor) -> bool:
-    """Whether to fuse pixel shuffling with its convolution, as processors move pixels slowly."""
-    return x.device.type == "cpu" and not torch.is_grad_enabled()
 
 
 def padded(network: nn.Module, *inputs: object) -> Any:
