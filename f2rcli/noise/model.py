@@ -5,7 +5,7 @@ A law is a line in variance, or a curve where no line fits.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, NamedTuple
@@ -254,17 +254,21 @@ class NoiseModel:
             line = (self.gain, self.read, self.pedestal)
             gain, read, dark = (as_constant(part, signal).view(1, -1, 1, 1) for part in line)
             return (gain * (signal.clamp(0, 1) - dark).clamp_min(0) + read**2).sqrt()
-        place = signal.clamp(0, 1) * (KNOTS - 1)
-        below = place.floor().clamp_max(KNOTS - 2)
-        share = place - below
-        planes = []
-        for channel, curve in enumerate(self.curve):
-            knots, index = as_constant(curve, signal), below[:, channel].int().flatten()
-            low, step = (part.index_select(0, index) for part in (knots[:-1], knots.diff()))
-            planes.append(
-                torch.addcmul(low, share[:, channel].flatten(), step).view_as(below[:, 0])
-            )
-        return torch.stack(planes, 1)
+        curves = [as_constant(curve, signal) for curve in self.curve]
+        return interpolated(curves, signal.transpose(0, 1)).transpose(0, 1)
+
+
+def interpolated(curves: Iterable[Tensor], bright: Tensor) -> Tensor:
+    """(C, ...): curves (N,) of C channels from black to white, each where its own channel, or the
+    only one, of `bright` is so bright."""
+    found = []
+    for channel, curve in enumerate(curves):
+        place = bright[channel % len(bright)].clamp(0, 1) * (len(curve) - 1)
+        below = place.int().clamp_max(len(curve) - 2)
+        index, share = below.flatten(), (place - below).flatten()
+        low, step = (part.index_select(0, index) for part in (curve[:-1], curve.diff()))
+        found.append(torch.addcmul(low, share, step).view(place.shape))
+    return torch.stack(found)
 
 
 def blend(old: NoiseModel, new: NoiseModel, share: float) -> NoiseModel:

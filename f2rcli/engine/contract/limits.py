@@ -27,7 +27,15 @@ from f2rcli.engine.contract.filters import box, halved, here, least_around, resi
 from f2rcli.engine.planes_store import Groups
 from f2rcli.frames import Family, PlaneLayout
 from f2rcli.models.recorded import as_constant
-from f2rcli.noise.model import BAND_SIDES, KNOTS, NoiseModel, PlaneNoise, Shares, clipped_moments
+from f2rcli.noise.model import (
+    BAND_SIDES,
+    KNOTS,
+    NoiseModel,
+    PlaneNoise,
+    Shares,
+    clipped_moments,
+    interpolated,
+)
 from f2rcli.yuv import matrices
 
 LEAST = 1e-14  # power below which there is nothing to compare
@@ -114,16 +122,7 @@ class Law(NamedTuple):
 
     def variance(self, kind: int, bright: Tensor) -> Tensor:
         """(P, H, W), where a group's planes, or luma (1, H, W) for chroma, are so bright."""
-        table = self.tables[kind]
-        place = bright.clamp(0, 1).mul_(STEPS)
-        below = place.int().clamp_max_(STEPS - 1)
-        share = place.sub_(below)
-        found = []
-        for plane, row in enumerate(table):
-            index, part = below[plane % len(below)].flatten(), share[plane % len(below)]
-            low, step = (some.index_select(0, index) for some in (row[:-1], row.diff()))
-            found.append(torch.addcmul(low, part.flatten(), step).view(part.shape))
-        return torch.stack(found).clamp_min_(0)
+        return interpolated(self.tables[kind], bright).clamp_min_(0)
 
     def variances(self, groups: Groups, removed: Groups | None, terms: Terms) -> Groups:
         """Of all groups, as bright as they are without what is removed."""
