@@ -20,7 +20,7 @@ from f2rcli.engine.level import NoiseTracker, SeenLately, another_level, as_grai
 from f2rcli.engine.planes_store import Packing, grouped_planes
 from f2rcli.engine.worker import Copies, Worker
 from f2rcli.frames import Frame, Singles, same_samples
-from f2rcli.methods.base import Following, LazyFlow, Method, Prepared, Restored
+from f2rcli.methods.base import Following, LazyFlow, Method, Prepared
 from f2rcli.noise.model import PlaneNoise, Shares, Told, bands, white_shares, with_changes
 from f2rcli.window import Window, windows
 
@@ -54,7 +54,7 @@ class Started(NamedTuple):
     motions: tuple[LazyFlow | None, ...]  # into the frames right beside the centre
     noise: PlaneNoise | None  # of the centre's planes
     past: Past
-    restored: Callable[[], Restored]  # waits
+    restored: Callable[[], Tensor]  # waits
 
 
 @dataclass
@@ -173,7 +173,7 @@ class Restorer:
         """A window's centre, and its copies. A function of its own: no picture outlives it."""
         window, view, past = started.window, started.view, started.past
         frame, *copies = window.centre.copies
-        refined = started.restored().refined
+        refined = started.restored()
         flows = tuple(None if motion is None else motion() for motion in started.motions)
         # after networks have run: what it leaves for the contract takes memory
         self.engine.contract.watch(past, frame, started.noise, flows)
@@ -349,7 +349,7 @@ class ResponseProbe(NamedTuple):
         centre = method.prepare(view.centre.index, packed, told)
         again = Window(centre, view.before, view.after)
         restored = method.finish(again, told, method.follow(again, told))
-        after = grouped_planes(changes_of(seen, restored.refined, self.noise, self.packing), layout)
+        after = grouped_planes(changes_of(seen, restored, self.noise, self.packing), layout)
         added = [x - y for x, y in zip(store.groups(noisier), shown, strict=True)]
         shares.learn(removed, [-group for group in after], added, variances)
 

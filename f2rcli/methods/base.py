@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,19 +43,6 @@ class Prepared:
         return self.luma.cpu().numpy() if isinstance(self.luma, Tensor) else self.luma
 
 
-class Restored(NamedTuple):
-    """Every estimate of one centre frame, from the roughest to the one that is written."""
-
-    coarse: Tensor  # as a frame's `Prepared.coarse`, and so the others
-    anchor: Tensor
-    refined: Tensor
-
-    @classmethod
-    def single(cls, estimate: Tensor) -> Self:
-        """The result of a method that makes one estimate only."""
-        return cls(estimate, estimate, estimate)
-
-
 class Method(Protocol):
     """Networks with the steps that make them a denoiser. One instance serves one clip. Pictures are
     packed planes (f2rcli.planes); methods of RGB pictures are made into one by `rgb.OnPlanes`."""
@@ -79,8 +66,8 @@ class Method(Protocol):
         """Prepare a frame by itself; called in order, and again for the last
         few frames where the noise turns out to be another."""
 
-    def restore(self, window: Window[Prepared], told: Told | None) -> Restored:
-        """Restore the centre of a window."""
+    def restore(self, window: Window[Prepared], told: Told | None) -> Tensor:
+        """The centre of a window restored, as a frame's `Prepared.noisy`."""
 
     def motion(self, centre: Prepared, neighbour: Prepared) -> LazyFlow | None:
         """A function that gives the flow from a centre into an adjacent frame, if known."""
@@ -119,5 +106,5 @@ class Following(Protocol):
     def follow(self, window: Window[Prepared], told: Told | None) -> Any:
         """A window's motion and past; called in the order of frames."""
 
-    def finish(self, window: Window[Prepared], told: Told | None, followed: Any) -> Restored:
+    def finish(self, window: Window[Prepared], told: Told | None, followed: Any) -> Tensor:
         """Restore the centre. It keeps nothing, and may run while a later window is followed."""

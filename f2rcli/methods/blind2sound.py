@@ -4,7 +4,7 @@ from typing import ClassVar, Self
 
 from torch import Tensor
 
-from f2rcli.methods.base import Prepared, Restored, Run
+from f2rcli.methods.base import Prepared, Run
 from f2rcli.methods.rgb import RgbMethod
 from f2rcli.models.blind2sound import Blind2SoundNetworks
 from f2rcli.noise.model import NoiseModel
@@ -36,9 +36,9 @@ class Blind2Sound(RgbMethod):
         luma = estimate[0].detach().mean(0).float().cpu().numpy()
         return Prepared(index, noisy, estimate, luma)
 
-    def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:
+    def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Tensor:
         """The estimate that was prepared already."""
-        return Restored.single(window.centre.coarse)
+        return window.centre.coarse
 
 
 METHOD = Blind2Sound

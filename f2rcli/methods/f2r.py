@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from f2rcli.errors import WeightsError
 from f2rcli.frames import PlaneLayout
-from f2rcli.methods.base import Following, LazyFlow, Method, Prepared, Restored, Run
+from f2rcli.methods.base import Following, LazyFlow, Method, Prepared, Run
 from f2rcli.methods.flows import DeviceFlows, FlowBook, Flows
 from f2rcli.models.flow import doubled_flow
 from f2rcli.models.placing import MAPS, Memory, placed, warped
@@ -106,7 +106,7 @@ class F2R(Method, Following):
         coarse: Tensor = self._run(self._coarse, noisy, self._maps(told, noisy))
         return coarse, brightness(self.layout, coarse.detach())[0]
 
-    def restore(self, window: Window[Prepared], told: Told | None) -> Restored:
+    def restore(self, window: Window[Prepared], told: Told | None) -> Tensor:
         """Without neighbours only the coarse estimate is left."""
         return self.finish(window, told, self.follow(window, told))
 
@@ -120,9 +120,9 @@ class F2R(Method, Following):
 
     def finish(
         self, window: Window[Prepared], told: Told | None, followed: Followed | None
-    ) -> Restored:
+    ) -> Tensor:
         if followed is None:
-            return Restored.single(window.centre.coarse)
+            return window.centre.coarse
         centre = window.centre
         shown = self._shown(window, followed.memory)
         parts = [(noisy, coarse) for noisy, coarse, _ in shown]
@@ -135,7 +135,7 @@ class F2R(Method, Following):
         if not isinstance(self.flows, DeviceFlows):
             return restore(own, parts, counts, flows)
         name = "finished", id(self.networks), told, place, len(parts)
-        done: Restored = self._graphs(name, restore, own, parts, counts, flows)
+        done: Tensor = self._graphs(name, restore, own, parts, counts, flows)
         return done
 
     def _shown(
@@ -158,7 +158,7 @@ class F2R(Method, Following):
         shown: Sequence[tuple[Tensor, Tensor]],
         counts: Sequence[Tensor],
         flows: Sequence[tuple[Any, Any]],
-    ) -> Restored:
+    ) -> Tensor:
         """Both stages. place: of the neighbour that is worth several frames, `counts` of them."""
         coarse = centre.coarse
         seen = self.aligned(shown, flows, place, counts, coarse)
@@ -166,9 +166,10 @@ class F2R(Method, Following):
         anchor: Anchor = self._run(self._anchor, seen, self._maps(told, merged))
         start = anchor.given(coarse)
         if self.estimate is Estimate.ANCHOR:
-            return Restored(coarse, start, start)
-        refined = self._run(self._refiner, centre, self._maps(told, start), anchor, seen)
-        return Restored(coarse, start, refined)
+            return start
+        told_start = self._maps(told, start)
+        refined: Tensor = self._run(self._refiner, centre, told_start, anchor, seen)
+        return refined
 
     def aligned(
         self,

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from f2rcli.methods.base import Prepared, Restored, Run
+from f2rcli.methods.base import Prepared, Run
 from f2rcli.methods.flows import FlowBook
 from f2rcli.methods.rgb import RgbMethod
 from f2rcli.models.fitvnet import FusionBlock, ImageModule
@@ -87,7 +87,7 @@ class FITVNet(RgbMethod):
         luma = coarse[0].detach().mean(0).float().cpu().numpy()
         return Prepared(index, noisy, coarse, luma, self.flows.look(luma))
 
-    def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:
+    def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Tensor:
         """A shot's first and last frames see it mirrored about them."""
         oldest = window.items[0].index
         self._triples = {k: v for k, v in self._triples.items() if min(k) >= oldest}
@@ -96,8 +96,8 @@ class FITVNet(RgbMethod):
         triples = [self._joined(frames[i : i + 3], noise) for i in range(LENGTH - 2)]
         results = on_middle(self.flows, frames[1:-1], triples)
         level = self._level(window.centre.coarse, noise)
-        refined = self._run(self.networks.merge, results, level)
-        return Restored(window.centre.coarse, results[:, 1], refined)
+        refined: Tensor = self._run(self.networks.merge, results, level)
+        return refined
 
     def _joined(self, triple: list[Prepared], noise: NoiseModel | None) -> Tensor:
         """Phi_1 of three frames, computed once while they are in the window."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from f2rcli import yuv
 from f2rcli.frames import Family, PlaneLayout
-from f2rcli.methods.base import Method, Prepared, Restored, Run
+from f2rcli.methods.base import Method, Prepared, Run
 from f2rcli.noise.model import NoiseModel, Told
 from f2rcli.planes import pack, packing, unpack
 from f2rcli.weights import Weights
@@ -39,7 +39,7 @@ class RgbMethod:
         """Prepare a picture by itself; called once per frame, in order."""
         raise NotImplementedError
 
-    def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:
+    def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Tensor:
         """Restore the centre of a window."""
         raise NotImplementedError
 
@@ -71,10 +71,9 @@ class OnPlanes(Method):
         made = self.inner.prepare(index, self.picture(noisy), _of_channels(told))
         return replace(made, kept=noisy)
 
-    def restore(self, window: Window[Prepared], told: Told | None) -> Restored:
-        done = self.inner.restore(window, _of_channels(told))
-        centre = window.centre
-        return Restored.single(self._packed(centre, done.refined - centre.noisy))
+    def restore(self, window: Window[Prepared], told: Told | None) -> Tensor:
+        centre, done = window.centre, self.inner.restore(window, _of_channels(told))
+        return self._packed(centre, done - centre.noisy)
 
     def forget(self) -> None:
         self.inner.forget()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from f2rcli.methods.base import Prepared, Restored, Run
+from f2rcli.methods.base import Prepared, Run
 from f2rcli.methods.rgb import RgbMethod
 from f2rcli.models.gaussian import posterior_mean, split
 from f2rcli.models.udvd import TRIPLES
@@ -49,14 +49,14 @@ class UDVD(RgbMethod):
         luma = smooth[0, 0].detach().float().cpu().numpy().astype(np.float32)
         return Prepared(index, noisy, noisy, luma)
 
-    def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:
-        """coarse and anchor are the mean, which never saw the pixel itself."""
+    def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Tensor:
+        """Without noise the mean, which never saw the pixel itself."""
         mean, factor = split(self.predict(window), self.networks.channels)
         noisy = window.centre.noisy
         if noise is None:
-            return Restored.single(mean)
+            return mean
         variance = noise.level(mean).square()
-        return Restored(mean, mean, posterior_mean(noisy, mean, factor, variance))
+        return posterior_mean(noisy, mean, factor, variance)
 
     def predict(self, window: Window[Prepared]) -> Tensor:
         """The networks' prediction of the centre: mean, then covariance, (1, outputs, H, W). What

@@ -240,7 +240,7 @@ def make_excerpt(
     elif kind is TargetKind.RENOISED:
         frames = _prepared(method, pictures, told)
         windows = (window_at(frames, place, method.length) for place in range(len(frames)))
-        asked = torch.cat([method.restore(window, told).refined.cpu() for window in windows])
+        asked = torch.cat([method.restore(window, told).cpu() for window in windows])
         shown = law.renoised(asked, generator)
     elif tau := TAU.get(kind):
         fresh = law.fresh(pictures, generator)

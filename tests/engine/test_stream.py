@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -16,9 +17,10 @@ from f2rcli.engine.level import NoiseTracker
 from f2rcli.engine.planes_store import Packing
 from f2rcli.errors import DeviceError, UsageError, WeightsError
 from f2rcli.frames import Family, Frame, Mosaic, PlaneLayout, Space
+from f2rcli.methods.f2r import F2R
 from f2rcli.models.planar import Networks
 from f2rcli.planes import LAYOUTS, packing, unpack
-from f2rcli.weights import Header
+from f2rcli.weights import Estimate, Header
 from f2rcli.window import windows
 from tests.engine.conftest import (
     GRAY8,
@@ -278,20 +280,23 @@ def test_inside_the_pipeline_each_stage_is_better_than_the_one_before() -> None:
     clean, frames = clean_clip(7), noisy_clip(7, sigma=40)
     noise = NoiseTracker(engine_for(frames), frames[0].layout)
     noise.measure_opening(frames)
-    method = noise.engine.new_method(noise.layout)
+    method = cast(F2R, noise.engine.new_method(noise.layout))
     given = Packing(frames[0].layout, method.stride)
     pictures = [given.packed(noise.engine.store.planes(frame)) for frame in frames]
     ready = [method.prepare(i, one, noise.told) for i, one in enumerate(pictures)]
-    restored = [method.restore(window, noise.told) for window in windows(ready, method.length)]
     layout, (height, width) = packing(frames[0].layout), clean.shape[-2:]
 
-    def error(name: str) -> float:
-        pictures = [torch.stack(unpack(layout, getattr(one, name)[0])) for one in restored]
+    def error(estimate: Estimate) -> float:
+        method.estimate = estimate
+        method.forget()
+        seen = windows(ready, method.length)
+        restored = [method.restore(window, noise.told) for window in seen]
+        pictures = [torch.stack(unpack(layout, one[0])) for one in restored]
         shown = torch.stack(pictures)[..., :height, :width].numpy()
         return float(np.mean((shown - clean) ** 2))
 
-    errors = {name: error(name) for name in ("coarse", "anchor", "refined")}
-    assert errors["refined"] < errors["anchor"] < errors["coarse"]
+    coarse, anchor, refined = map(error, (Estimate.COARSE, Estimate.ANCHOR, Estimate.REFINED))
+    assert refined < anchor < coarse
 
 
 @pytest.mark.parametrize(

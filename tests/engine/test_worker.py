@@ -12,7 +12,6 @@ from f2rcli.engine import stream as stream_room
 from f2rcli.engine import worker
 from f2rcli.errors import DeviceError
 from f2rcli.frames import Frame
-from f2rcli.methods.base import Restored
 from f2rcli.methods.f2r import F2R
 from f2rcli.samples import defects
 from f2rcli.samples import defects as defects_room
@@ -58,7 +57,7 @@ def test_an_error_of_the_networks_comes_after_the_frames_before_it(
     given: list[Frame] = []
     finish = F2R.finish
 
-    def failing(method: F2R, view: object, *rest: object) -> Restored:
+    def failing(method: F2R, view: object, *rest: object) -> torch.Tensor:
         if view.centre.index == 3:  # type: ignore[attr-defined]  # a window
             raise DeviceError("the device is gone.")
         return finish(method, view, *rest)  # type: ignore[arg-type]

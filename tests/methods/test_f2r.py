@@ -1,6 +1,7 @@
 """F2R: what its anchor may see, and how often each part runs."""
 
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from f2rcli.models.layers import padded
 from f2rcli.models.planar import CONFIGS, Networks
 from f2rcli.noise.model import NoiseModel, PlaneNoise, Told
 from f2rcli.planes import LAYOUTS, pack
-from f2rcli.weights import Header, Space, Weights
+from f2rcli.weights import Estimate, Header, Space, Weights
 from f2rcli.window import Window, windows
 
 LAYOUT, FORM = LAYOUTS["rgb"], PlaneLayout(family=Family.RGB, bits=8)
@@ -51,15 +52,17 @@ def window_at(method: F2R, clip: list[torch.Tensor], place: int) -> Window[Prepa
 @torch.inference_mode()
 def test_what_is_noisy_in_the_centre_does_not_change_a_bit_of_the_anchor(place: int) -> None:
     """Its coarse frame, which flows lead from and the guided anchor stands on, stays."""
-    found = []
-    for louder in (0.0, 1.0):
+    found: dict[Estimate, list[torch.Tensor]] = {Estimate.ANCHOR: [], Estimate.REFINED: []}
+    for estimate, louder in product(found, (0.0, 1.0)):
         method = untrained()
+        method.estimate = estimate
         window = window_at(method, moving_clip(), place)
         centre = window.centre
         changed = replace(centre, noisy=centre.noisy + louder)
-        found.append(method.restore(Window(changed, window.before, window.after), TOLD))
-    assert torch.equal(found[0].anchor, found[1].anchor)
-    assert not torch.allclose(found[0].refined, found[1].refined)
+        seen = Window(changed, window.before, window.after)
+        found[estimate].append(method.restore(seen, TOLD))
+    assert torch.equal(*found[Estimate.ANCHOR])
+    assert not torch.allclose(*found[Estimate.REFINED])
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 6, 12])
@@ -93,8 +96,8 @@ def test_each_part_runs_as_often_as_it_must(count: int) -> None:
 def test_a_single_frame_is_left_with_its_coarse_estimate() -> None:
     method = untrained()
     (frame,) = moving_clip(1, 32)
-    restored = method.restore(Window(method.prepare(0, frame, TOLD), (), ()), TOLD)
-    assert torch.equal(restored.refined, restored.coarse)
+    prepared = method.prepare(0, frame, TOLD)
+    assert torch.equal(method.restore(Window(prepared, (), ()), TOLD), prepared.coarse)
 
 
 def test_weights_of_networks_that_saw_rgb_pictures_are_refused_in_one_line() -> None:

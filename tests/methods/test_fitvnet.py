@@ -94,7 +94,7 @@ def test_what_is_kept_of_earlier_windows_gives_what_a_new_start_gives() -> None:
     for result, window in zip(kept, windows(ready, 5), strict=True):
         with torch.inference_mode():
             fresh = FITVNet(nets, padded).restore(window, NOISE)
-        torch.testing.assert_close(result.refined, fresh.refined, rtol=0, atol=1e-6)
+        torch.testing.assert_close(result, fresh, rtol=0, atol=1e-6)
 
 
 def test_the_streamed_result_is_that_of_the_networks_as_they_are_trained() -> None:
@@ -102,9 +102,8 @@ def test_the_streamed_result_is_that_of_the_networks_as_they_are_trained() -> No
     streamed = restored(FITVNet(nets, padded), clip)[2]
     with torch.inference_mode():
         level = torch.full((1, 5, 1, 64, 32), 0.1)
-        estimates, joined = nets(torch.stack(clip, 1), level)
-    torch.testing.assert_close(streamed.coarse, estimates[:, 2], rtol=0, atol=1e-5)
-    torch.testing.assert_close(streamed.refined, joined, rtol=0, atol=1e-5)
+        _, joined = nets(torch.stack(clip, 1), level)
+    torch.testing.assert_close(streamed, joined, rtol=0, atol=1e-5)
 
 
 def averaging() -> FITVNetNetworks:
@@ -120,7 +119,7 @@ def test_aligned_blocks_see_what_the_middle_frame_shows() -> None:
     """On a pan by three pixels a frame, which a plain mean blurs; training sees the same."""
     clip = panning(5, (130, 160))
     inner, nets = (..., slice(16, -16), slice(16, -16)), averaging()
-    streamed = restored(FITVNet(nets, padded), clip, None)[2].refined
+    streamed = restored(FITVNet(nets, padded), clip, None)[2]
     _, joined = nets(torch.stack(clip, 1), torch.zeros(1, 5, 1, 130, 160))
     torch.testing.assert_close(streamed, joined, rtol=0, atol=1e-5)
     triples = [torch.stack(clip[i : i + 3]).mean(0) for i in range(3)]
@@ -135,7 +134,7 @@ def test_a_new_clip_does_not_see_the_one_before() -> None:
     restored(method, [1 - frame for frame in clip])
     method.forget()
     again, fresh = restored(method, clip), restored(FITVNet(method.networks, padded), clip)
-    assert all(torch.equal(a.refined, b.refined) for a, b in zip(again, fresh, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(again, fresh, strict=True))
 
 
 def test_memory_of_triples_is_bounded() -> None:
@@ -149,14 +148,14 @@ def test_shots_of_fewer_than_five_frames_give_as_many_results(count: int) -> Non
     method = FITVNet(networks(), padded)
     results = restored(method, pictures(count), None)
     assert len(results) == count
-    assert all(r.refined.isfinite().all() and r.refined.shape == (1, 3, 40, 48) for r in results)
+    assert all(r.isfinite().all() and r.shape == (1, 3, 40, 48) for r in results)
 
 
 def test_flat_and_equal_frames_stay_equal_to_each_other() -> None:
     for clip in ([torch.full((1, 3, 40, 48), 0.4)] * 6, [pictures(1)[0]] * 6):
         results = restored(FITVNet(networks(), padded), clip)
         for result in results[1:]:
-            torch.testing.assert_close(result.refined, results[0].refined, rtol=0, atol=1e-6)
+            torch.testing.assert_close(result, results[0], rtol=0, atol=1e-6)
 
 
 def test_tiles_give_the_numbers_of_the_whole_picture() -> None:
@@ -166,8 +165,7 @@ def test_tiles_give_the_numbers_of_the_whole_picture() -> None:
     whole, tiled = (
         restored(FITVNet(nets, Runner(cpu, "fp32", tile)), clip)[2] for tile in (None, 72)
     )
-    for one, other in zip(whole, tiled, strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=1e-3)
+    torch.testing.assert_close(whole, tiled, rtol=0, atol=1e-3)
 
 
 def engine_of(frames: list[Frame], stored: str | None, **settings: Any) -> Any:

@@ -70,12 +70,12 @@ def test_a_stream_computes_the_first_stage_once_per_triple() -> None:
         return padded(network, *inputs)
 
     method = tiny(run=run)
-    results = [method.restore(window, NOISE).refined for window in looked(method, clip(8))]
+    results = [method.restore(window, NOISE) for window in looked(method, clip(8))]
     inner = 8 - 2  # triples of neighbours, and mirrored ones at either end
     assert runs.count("Branches") == inner + 2 * 2
     assert runs.count("Second") == 8
     for place, window in enumerate(looked(method, clip(8))):
-        alone = tiny().restore(window, NOISE).refined
+        alone = tiny().restore(window, NOISE)
         torch.testing.assert_close(results[place], alone)
 
 
@@ -95,15 +95,15 @@ def test_the_method_is_the_network_and_the_posterior_mean() -> None:
     mean, factor = split(out, 3)
     restored = method.restore(window, NOISE)
     expected = posterior_mean(frames[3], mean, factor, torch.full_like(mean, 0.1**2))
-    torch.testing.assert_close(restored.anchor, mean)
-    torch.testing.assert_close(restored.refined, expected)
+    torch.testing.assert_close(method.restore(window, None), mean)
+    torch.testing.assert_close(restored, expected)
 
 
 @torch.no_grad()
 def test_where_no_noise_is_known_the_mean_is_the_result() -> None:
     method = tiny()
-    restored = method.restore(looked(method, clip(5))[2], None)
-    assert torch.equal(restored.refined, restored.anchor)
+    window = looked(method, clip(5))[2]
+    assert torch.equal(method.restore(window, None), method.predict(window)[:, :3])
 
 
 @pytest.mark.parametrize("size", [(80, 136), (93, 139)])
@@ -113,7 +113,7 @@ def test_tiles_give_the_very_numbers_of_whole_frames(size: tuple[int, int]) -> N
     frames = [still + 0.2 * noise for noise in clip(5, *size)]
     whole, tiled = (tiny(run=Runner(CPU, "fp32", tile)) for tile in (None, 64))
     one, other = (method.restore(looked(method, frames)[2], NOISE) for method in (whole, tiled))
-    torch.testing.assert_close(one.refined, other.refined, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
@@ -121,7 +121,7 @@ def test_tiles_give_the_very_numbers_of_whole_frames(size: tuple[int, int]) -> N
 def test_fewer_frames_than_a_window_are_restored_all_the_same(count: int) -> None:
     method = tiny()
     for window in looked(method, clip(count)):
-        assert method.restore(window, NOISE).refined.isfinite().all()
+        assert method.restore(window, NOISE).isfinite().all()
 
 
 def test_a_header_that_describes_no_such_network_is_refused(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_gray_pictures_and_packed_mosaics_are_restored_like_colour(channels: int
     restored = method.restore(looked(method, frames)[2], raw)
     mean, factor = split(method.networks(torch.stack(frames, 1)), channels)
     expected = posterior_mean(frames[2], mean, factor, raw.level(mean).square())
-    torch.testing.assert_close(restored.refined, expected)
+    torch.testing.assert_close(restored, expected)
 
 
 def test_wider_networks_are_known_to_need_more_memory() -> None:
