@@ -229,7 +229,6 @@ class Marks:
         return None if waits else RunState(whole, engine.contract.returned, engine.found.aside)
 
 
-FORMAT = 2
 FIRST = 60.0  # seconds of a run before anything is kept
 SHARE = 0.02  # of the time since, that keeping a state may take
 WAITING = 32 << 20  # bytes of frames that wait in memory
@@ -368,7 +367,7 @@ class RunRecord:
             taken.save(part)
         self.log.write(sync=True)
         written = {
-            "format": FORMAT, "identity": self.identity, "number": self._number,
+            "identity": self.identity, "number": self._number,
             "state": file_digest(self._state(self._number)), "frames": self.log.frames,
             "bytes": self.log.size, "ahead": list(self._sources),
         }  # fmt: skip
