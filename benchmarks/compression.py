@@ -1,14 +1,14 @@
 """What f2r makes of clean clips that a codec compressed: no noise but the codec's own errors.
 
     python benchmarks/compression.py CLIPS [--codecs x264-23 mpeg4-10 ...] [--frames 7]
-        [--size 320x192] [--still] [--rows]
+        [--size 320x192] [--still]
 
 CLIPS is a folder of clean clips (MKV). The middle of each is encoded as 4:2:0 with B-frames and
 all that the encoder does by default, decoded and denoised with default settings. Printed for each
 codec: PSNR of luma before, sigma as f2r tells it, and how much luma, Cb and Cr gain, as the mean
-over clips and the least of any, in dB; --rows prints every clip, --still shows the first frame of
-each throughout. A clip that shows block edges before it is encoded has been compressed before: its
-own truth holds errors, so it is left out of `least`.
+over clips and the least of any, in dB; --still shows the first frame of each throughout. A clip
+that shows block edges before it is encoded has been compressed before: its own truth holds errors,
+so it is left out of `least`.
 """
 
 import argparse
@@ -66,7 +66,6 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=7)
     parser.add_argument("--size", default="320x192")
     parser.add_argument("--still", action="store_true")
-    parser.add_argument("--rows", action="store_true")
     given = parser.parse_args()
     width, height = (int(side) for side in given.size.split("x"))
     clips = {
@@ -80,9 +79,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in given.codecs:
             rows = [gained(clip, CODECS[name], Path(folder)) for clip in clips.values()]
-            for clip, row in zip(clips, rows, strict=True):
-                if given.rows:
-                    print(f"| {name}, {clip} | {line(row)} | |", flush=True)
             clean = [row for row, clip in zip(rows, clips.values(), strict=True) if is_clean(clip)]
             least = ", ".join(f"{x:+.2f}" for x in np.min(clean or rows, 0)[2:])
             print(f"| {name} | {line(np.mean(rows, 0))} | {least} |", flush=True)

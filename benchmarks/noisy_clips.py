@@ -1,15 +1,10 @@
 """Clean clips, their noisy versions on disk, and how estimates are scored against them.
 
-    python benchmarks/noisy_clips.py CLIPS FOLDER NOISE
-
-writes the noisy versions of a folder's clips, as footage to train on. The rest is for benchmarks.
-
 Every benchmark on made noise takes its inputs from here, so that all of them see the same files:
 the noise is f2r's own (`--noise` of `f2r eval`), drawn with seed 0, rounded and clipped to 8 bits,
 and written losslessly (FFV1, RGB). `h264` is the compressed clip itself (x264, 4:2:0, MP4).
 """
 
-import argparse
 from collections.abc import Iterable
 from fractions import Fraction
 from itertools import islice
@@ -132,18 +127,3 @@ def psnr(pictures: Pictures, clean: Pictures, peak: float = 255) -> float:
     pairs = zip(pictures, clean, strict=True)
     errors = [np.mean((one.astype(np.float64) - truth) ** 2) for one, truth in pairs]
     return float(np.mean(10 * np.log10(peak**2 / np.maximum(errors, 1e-9))))
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("clips", type=Path)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("noise")
-    given = parser.parse_args()
-    given.folder.mkdir(parents=True, exist_ok=True)
-    for clip in clean_clips(given.clips):
-        print(make_noisy(clip, given.noise, given.folder))
-
-
-if __name__ == "__main__":
-    main()

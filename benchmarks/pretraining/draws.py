@@ -30,26 +30,26 @@ from f2rcli.frames import Family
 from f2rcli.methods.f2r import F2R
 from f2rcli.models.layers import channels_last
 from f2rcli.models.planar import Networks
+from f2rcli.noise.estimate import BINS
 from f2rcli.noise.synthesis.law import Law
 from f2rcli.planes import LAYOUTS, ROTATION, Layout, gathered, pack, packing
 from f2rcli.window import window_at
 
 SIDE, FRAMES = 160, 12  # of a draw: pixels, frames
-CENTRES = 6  # of windows made of a draw
-EDGE = 3  # frames at either end that are none
+CENTRES = 6  # of windows made of a draw, its first and last among them
 # Of films, shots that stand still for so many frames: a memory of eight is the most that others
 # have, and networks that saw no better one did not make use of it (a still scene, 24 frames of
 # sigma 15: 36 dB, their mean 38).
 STILL, LONG = 0.2, 36
-LIT = 0.12  # of films are in coloured light, as on a stage
+CARDS = 0.15  # of films have flat patches of strong colour before them, as titles and cards have
 HELD_OUT_EVERY, TAKES = 9, 5  # clips; samples of each kind that is held out
 SHARES = {"rgb": 0.45, "420": 0.34, "444": 0.04, "422": 0.04, "gray": 0.13}
-DIM = 0.12  # of films are darkened, a half of them with shot noise ...
+DIM = 0.16  # of films are darkened, a half of them with shot noise ...
 DARKEST, MOST_GAIN = 0.03, 0.06  # ... down to a photon a pixel
 ROOM = 0.5  # of gray draws have room below black, as a camera's offset leaves it
 FAINT = 2.5, 12.0  # times the noise: of light that flies through
 OF_MATERIAL = 0.25  # of the draws are `material.py`'s
-OWN = 0.3  # of the others in RGB have noise that channels share, in 4:2:0 noise of its planes' own
+OWN = 0.4  # of the others in RGB have noise that channels share, in 4:2:0 noise of its planes' own
 # The other draws' noise: shares, and from where to where sigma (of 255) is drawn log-uniformly; in
 # half of them from STRONG on: of noise that is seldom drawn, networks learn the windows by heart.
 KINDS = {"white": 0.5, "shot": 0.14, "coarse": 0.22, "coded": 0.14}
@@ -97,8 +97,8 @@ class Draws:
             return material[number]
         material = self.long if rng.random() < STILL else self.material
         clean = np.clip(material.film(rng), 0, 1).astype(np.float32)
-        if rng.random() < LIT:
-            clean = lit(clean, rng)
+        if rng.random() < CARDS:
+            clean = behind_cards(clean, rng)
         kind, most = str(rng.choice([*KINDS], p=[*KINDS.values()])), 0.03
         if rng.random() < DIM:
             clean = clean * np.float32(log_uniform(rng, DARKEST, 0.7))
@@ -168,11 +168,20 @@ def flown_through(pictures: Floats, rng: np.random.Generator, sigma: float) -> F
     return shown.clip(0, 1).astype(np.float32)
 
 
-def lit(pictures: Floats, rng: np.random.Generator) -> Floats:
-    """Pictures in coloured light: cameras in daylight hardly ever show a flat place of strong
-    colour, and networks that saw none leave noise there."""
-    colour = rng.uniform(0, 1, 3) ** 2
-    return (pictures * (colour / colour.max())).astype(np.float32)
+def behind_cards(pictures: Floats, rng: np.random.Generator) -> Floats:
+    """Pictures (T, H, W, 3) behind flat patches of strong colour: cameras in daylight hardly ever
+    show one, and networks that saw none leave noise there."""
+    frames, height, width, _ = pictures.shape
+    shown = pictures.copy()
+    for _ in range(rng.integers(3, 14)):
+        side, place = rng.integers(12, 100, 2), rng.uniform(-20, (height, width))
+        ends = np.where(rng.random(3) < 0.5, rng.uniform(0, 0.2, 3), rng.uniform(0.3, 1, 3))
+        speed = rng.normal(0, 2, 2).round() * (rng.random() < 0.3)
+        for index in range(frames):
+            top, left = (max(round(one), 0) for one in place + index * speed)
+            low, right = (round(one) for one in place + index * speed + side)
+            shown[index, top : max(low, 0), left : max(right, 0)] = ends
+    return shown
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
@@ -190,20 +199,19 @@ def noised(
     """Noise on pictures (T, H, W, 3), in 8-bit RGB first, as the test clips have it, then in the
     planes of a file (a name of `material.LAYOUTS`), at last through a codec. shared: of its power
     R, G and B have alike, which nobody tells networks. loud: where there is noise."""
-    noisy = np.stack([added(one, law, shared, rng) for one in clean]).clip(0, 1)
+    whole = np.stack([added(one, law, shared, rng) for one in clean])
     if loud is not None:
-        noisy = np.where(loud[..., None] > 0, noisy, clean)
-    noisy = (np.rint(noisy * 255) / 255).astype(np.float32)
+        whole = np.where(loud[..., None] > 0, whole, clean)
+    noisy = (np.rint(whole.clip(0, 1) * 255) / 255).astype(np.float32)
     layout = layout_of(name, np.random.default_rng(0))
     truth, given = planes_of(clean, layout), rounded(planes_of(noisy, layout), layout)
-    level: list[Stack] = []
-    for plane, (a, b) in enumerate(zip(given, truth, strict=True)):
-        light = truth[plane] if layout.family is Family.RGB else resized(truth[0], b.shape)
-        shape = np.sqrt(law.gain * light.clip(0, 1) + law.read**2)
-        if loud is not None:
-            shape = shape * resized(loud, a.shape)
-        scale = np.sqrt(np.mean((a - b) ** 2) / np.mean(shape**2))
-        level.append((scale * shape).astype(np.float32))
+    if layout.family is Family.RGB:  # the noise before black and white cut it off, as it is told
+        apart = planes_of(whole - clean, layout)
+        light = truth
+    else:
+        apart = [a - b for a, b in zip(given, truth, strict=True)]
+        light = [resized(truth[0], one.shape) for one in truth]
+    level = [by_light(*pair, loud) for pair in zip(apart, light, strict=True)]
     coding, found, kind = [np.zeros_like(one) for one in truth], given, "white"
     if codec is not None:
         found = rounded(coded(given, layout, codec, rng), layout)
@@ -211,6 +219,18 @@ def noised(
         kind = "white, then libx264"
     parts = (tuple(one) for one in (truth, found, level, coding, truth))
     return Sample(layout, *parts, "film", kind)
+
+
+def by_light(apart: Stack, light: Stack, loud: Stack | None) -> Stack:
+    """Standard deviations of noise by brightness, as the engine measures them: in equally filled
+    bins, and straight lines between these. loud: where there is noise."""
+    there = np.ones_like(light) if loud is None else np.broadcast_to(
+        resized(loud, light.shape), light.shape)  # fmt: skip
+    inside = there.ravel() > 0.5
+    seen, power = light.ravel()[inside], apart.ravel()[inside] ** 2
+    parts = np.array_split(np.argsort(seen), BINS)
+    places, powers = ([float(one[part].mean()) for part in parts] for one in (seen, power))
+    return (there * np.sqrt(np.interp(light, places, powers))).astype(np.float32)
 
 
 def added(picture: Floats, law: Law, shared: float, rng: np.random.Generator) -> Floats:
@@ -313,10 +333,9 @@ def windows(draw: Draw, networks: Networks, length: int) -> list[Draw]:
     method = F2R(networks, runner(), layout, length)
     known, frames, memories = followed(method, draw)
     made = []
-    last = len(frames) - 1 - EDGE
-    for centre in np.linspace(EDGE, last, CENTRES).round().astype(int).tolist():
+    for centre in np.linspace(0, len(frames) - 1, CENTRES).round().astype(int).tolist():
         window = window_at(frames, centre, length)
-        method.memory = memories[window.before[0].index]
+        method.memory = memories[window.before[0].index] if window.before else None
         following = method.follow(window, known[centre])
         assert following is not None
         shown = method._shown(window, following.memory)

@@ -332,6 +332,8 @@ def train(given: argparse.Namespace) -> None:
         try:
             while max(rings.written.values()) < 2 * given.batch:
                 time.sleep(0.1)
+                if not all(process.is_alive() for process in workers):
+                    raise SystemExit("a worker failed: its traceback stands above")
             steps(learner, rings, given)
         finally:
             done.set()
