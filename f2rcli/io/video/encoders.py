@@ -39,7 +39,13 @@ _LOSSLESS = ("rawvideo", "huffyuv", "ffvhuff", "utvideo", "magicyuv", "v210", "p
 _OTHERS = ("libx264", "libx264rgb", "libsvtav1", "libx265", "libvpx-vp9", "prores_ks", "ffv1",
            "rawvideo")  # fmt: skip
 _CRF = {"libx264": 17, "libx264rgb": 17, "libx265": 19, "libsvtav1": 20, "libvpx-vp9": 20}
+_WORST_CRF = {"libx264": 51, "libx264rgb": 51, "libx265": 51}
 _PRESET = {"libx264": "medium", "libx264rgb": "medium", "libx265": "medium", "libsvtav1": "6"}
+_PRESETS = dict.fromkeys(
+    ("libx264", "libx264rgb", "libx265"),
+    ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower",
+     "veryslow", "placebo"),
+) | {"libsvtav1": tuple(str(speed) for speed in range(-1, 14))}  # fmt: skip
 _PRORES = {"Proxy": "proxy", "LT": "lt", "Standard": "standard", "HQ": "hq", "4444": "4444",
            "XQ": "4444xq", "4444 XQ": "4444xq"}  # fmt: skip
 _FIELD_FLAGS = {"libx264": "+ildct+ilme", "prores_ks": "+ildct", "mpeg2video": "+ildct+ilme",
@@ -331,13 +337,17 @@ def _options(
 ) -> dict[str, str]:
     """The options an encoder is opened with; the user's come last and win. Raises UsageError for
     one that the encoder does not know."""
-    known = _option_names(encoder)
-    if options.crf is not None and "crf" not in known:
+    known, wanted = _option_names(encoder), options.crf
+    worst = _WORST_CRF.get(encoder, 63)
+    if wanted is not None and ("crf" not in known or wanted > worst):
+        takes = f"takes 0 to {worst}" if "crf" in known else "has no crf"
         raise UsageError(
-            f"crf={options.crf:g}: {encoder} has no crf.",
-            hint="ffmpeg -h encoder=NAME lists what it has for encoder_options=.",
+            f"crf={wanted:g}: {encoder} {takes}.",
+            hint="Lower is better quality and a larger file; 17 to 23 is usual."
+            if "crf" in known
+            else "ffmpeg -h encoder=NAME lists what it has for encoder_options=.",
         )
-    crf = _CRF.get(encoder) if options.crf is None else options.crf
+    crf = _CRF.get(encoder) if wanted is None else wanted
     chosen = {} if crf is None else {"crf": f"{crf:g}"}
     if encoder in _PRESET:
         chosen["preset"] = _PRESET[encoder]
@@ -352,6 +362,11 @@ def _options(
             raise UsageError(
                 f"encoder option {name}: {encoder} has no such option.",
                 hint=closest(name, known) or f"See ffmpeg -h encoder={encoder}.",
+            )
+        if name == "preset" and value not in _PRESETS.get(encoder, (value,)):
+            raise UsageError(  # x264 itself would print its complaint past us
+                f"encoder option preset: {encoder} has no {value!r}.",
+                hint=f"It has {', '.join(_PRESETS[encoder])}.",
             )
         joined = name.endswith("-params") and name in chosen
         chosen[name] = f"{chosen[name]}:{value}" if joined else value
