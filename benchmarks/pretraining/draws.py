@@ -175,12 +175,12 @@ def behind_cards(pictures: Floats, rng: np.random.Generator) -> Floats:
     shown = pictures.copy()
     for _ in range(rng.integers(3, 14)):
         side, place = rng.integers(12, 100, 2), rng.uniform(-20, (height, width))
-        ends = np.where(rng.random(3) < 0.5, rng.uniform(0, 0.2, 3), rng.uniform(0.3, 1, 3))
+        colour = np.where(rng.random(3) < 0.5, rng.uniform(0, 0.2, 3), rng.uniform(0.3, 1, 3))
         speed = rng.normal(0, 2, 2).round() * (rng.random() < 0.3)
         for index in range(frames):
-            top, left = (max(round(one), 0) for one in place + index * speed)
-            low, right = (round(one) for one in place + index * speed + side)
-            shown[index, top : max(low, 0), left : max(right, 0)] = ends
+            here = place + index * speed
+            ends = np.rint([here, here + side]).astype(int).clip(0)
+            shown[index, ends[0, 0] : ends[1, 0], ends[0, 1] : ends[1, 1]] = colour
     return shown
 
 
