@@ -117,10 +117,29 @@ def lent_threads(count: int) -> Iterator[None]:
         yield
     finally:
         with _Lent.lock:
-            _Lent.users -= 1
-            torch.set_num_threads(own)
-            if not _Lent.users:
-                cv2.setNumThreads(_Lent.before[1])
+            _rest(own)
+
+
+@contextmanager
+def threads_given_back(own: int, count: int) -> Iterator[None]:
+    """Within `lent_threads`, the caller's numbers for a while; own: torch's; count: of threads
+    that are lent again afterwards."""
+    with _Lent.lock:
+        _rest(own)
+    try:
+        yield
+    finally:
+        with _Lent.lock:
+            _Lent.users += 1
+            _Lent.counts.add(count)
+            use_threads(count)
+
+
+def _rest(own: int) -> None:
+    _Lent.users -= 1
+    torch.set_num_threads(own)
+    if not _Lent.users:
+        cv2.setNumThreads(_Lent.before[1])
 
 
 def memory_of(device: torch.device) -> int:

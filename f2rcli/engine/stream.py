@@ -5,7 +5,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import chain, groupby, islice
 from typing import NamedTuple
 
-from f2rcli.engine.device import lent_threads
+import torch
+
+from f2rcli.engine.device import lent_threads, threads_given_back
 from f2rcli.engine.dim import (
     ALONE,
     CHOSEN_ON,
@@ -62,7 +64,7 @@ def denoise_stream(
     if changes_nothing(engine.settings):
         yield from (frame for frame in frames if not frame.context)
         return
-    restored = _lanes(frames, info, engine, opening)
+    restored = _lanes(_outside(frames, engine, torch.get_num_threads()), info, engine, opening)
     try:
         while True:
             with lent_threads(engine.lent or engine.threads):
@@ -89,6 +91,17 @@ def _lanes(
                 yield frame
         if layout is not None and engine.found.noise is not None:
             engine.found.lane_noise.append((layout, engine.found.noise))
+
+
+def _outside(frames: Iterable[Frame], engine: Engine, own: int) -> Iterator[Frame]:
+    """Frames, each asked for with the caller's own numbers of threads; own: torch's."""
+    source = iter(frames)
+    while True:
+        with threads_given_back(own, engine.lent or engine.threads):
+            frame = next(source, None)
+        if frame is None:
+            return
+        yield frame
 
 
 def _denoise_lane(

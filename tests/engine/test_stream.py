@@ -152,6 +152,20 @@ def test_the_same_clip_gives_the_same_bytes_again() -> None:
     assert differences(run(frames), done) == 0
 
 
+def test_frames_are_asked_for_with_the_callers_own_threads() -> None:
+    frames, seen = noisy_clip(8), list[int]()
+
+    def asked() -> Iterator[Frame]:
+        for frame in frames:
+            seen.append(torch.get_num_threads())
+            yield frame
+
+    engine = engine_for(frames, device="cpu", threads=1, sigma=25.0)
+    for _ in denoise_stream(asked(), info_of(frames), engine):
+        assert torch.get_num_threads() == 2
+    assert seen == [2] * len(frames)
+
+
 def test_nothing_crosses_a_cut() -> None:
     first = noisy_clip(3, seed=0)
     endings = [noisy_clip(3, seed=seed) for seed in (10, 20)]
