@@ -180,13 +180,15 @@ def test_a_still_scene_behind_a_large_thing_that_moves_is_one_shot() -> None:
     clean = np.repeat(clean_clip(1, height=72, width=96), 5, axis=0)
     for t, picture in enumerate(clean):
         picture[:, 8:, 12 * t : 12 * t + 44] = 0.95 - 0.9 * (t % 2)
-    alone, gains = clean[2:3], []
-    for seed in range(2, 5):
+    alone, found, gains = clean[2:3], [], []
+    for seed in range(2, 8):
         noise = np.random.default_rng(seed).normal(0, 20 / 255, clean.shape)
         frames = to_frames(clean + noise)
         done, single = (run(some, sigma=20.0) for some in (frames, frames[2:3]))
-        gains.append(psnr(done[2:3], alone) - psnr(single, alone))
-    assert np.mean(gains) > 0.7
+        found.append(psnr(done[2:3], alone))
+        gains.append(found[-1] - psnr(single, alone))
+    assert np.mean(found) > 32.8
+    assert np.mean(gains) > 0.5  # none where the frame is alone in its shot
 
 
 def test_a_faint_small_thing_that_moves_keeps_its_light() -> None:
