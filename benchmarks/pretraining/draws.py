@@ -38,9 +38,7 @@ from f2rcli.window import window_at
 
 SIDE, FRAMES = 160, 12  # of a draw: pixels, frames
 CENTRES = 9  # of windows made of a draw, its first and last among them
-# Of films, shots that stand still for so many frames: a memory of eight is the most that others
-# have, and networks that saw no better one did not make use of it (a still scene, 24 frames of
-# sigma 15: 36 dB, their mean 38).
+# Of films, shots that stand still for so many frames: of others a memory is worth eight at most.
 STILL, LONG = 0.25, 30
 CARDS = 0.15  # of films have flat patches of strong colour before them, as titles and cards have
 HELD_OUT_EVERY, TAKES = 9, 5  # clips; samples of each kind that is held out
@@ -67,12 +65,6 @@ HELD_OUT = {  # kinds that are held out: law, whether x264 comes after
 ALONE = "clean", "noisy", "told", "small"  # of a centre
 Floats = NDArray[np.float32]
 Draw = dict[str, Any]  # arrays, and the layout's name
-
-
-def runner() -> Runner:
-    """Networks in what this processor is fastest in, in one piece."""
-    device = torch.device("cpu")
-    return Runner(device, choose_precision("auto", device, LARGE), None)
 
 
 class Draws:
@@ -225,8 +217,7 @@ def noised(
 def by_light(apart: Stack, light: Stack, loud: Stack | None) -> Stack:
     """Standard deviations of noise by brightness, as the engine measures them: in equally filled
     bins, and straight lines between these. loud: where there is noise."""
-    there = np.ones_like(light) if loud is None else np.broadcast_to(
-        resized(loud, light.shape), light.shape)  # fmt: skip
+    there = np.ones_like(light) * (1 if loud is None else resized(loud, light.shape))
     inside = there.ravel() > 0.5
     seen, power = light.ravel()[inside], apart.ravel()[inside] ** 2
     parts = np.array_split(np.argsort(seen), BINS)
@@ -261,7 +252,7 @@ def in_planes(
     truth, noisy, level = planes_of(clean, layout), [], []
     factors = [1.0, *[rng.uniform(0.5, 1.2)] * 2] if name == "420" else [1.0]
     for plane, factor in zip(truth, factors, strict=True):
-        there = 1 if loud is None else resized(loud, (len(loud), *plane.shape[1:])) > 0.5
+        there = 1 if loud is None else resized(loud, plane.shape) > 0.5
         light = law.level(resized(truth[0], plane.shape))
         level.append((there * factor * light).astype(np.float32))
         noise = np.stack([law.sample((*one.shape, 1), rng, np.float32)[..., 0] for one in plane])
@@ -319,11 +310,8 @@ def followed(method: F2R, draw: Draw) -> tuple[list[Any], list[Any], list[Any]]:
         for i, (one, maps) in enumerate(zip(pictures, known, strict=True))
     ]
     method.flows.chain(frames)
-    return (
-        known,
-        frames,
-        [method.remember(one, maps) for one, maps in zip(frames, known, strict=True)],
-    )
+    memories = [method.remember(one, maps) for one, maps in zip(frames, known, strict=True)]
+    return known, frames, memories
 
 
 def drawn(sample: Sample) -> Draw:
@@ -345,7 +333,9 @@ def windows(draw: Draw, networks: Networks, length: int) -> list[Draw]:
     neighbours' noisy and coarse pictures on their grid, `near` and `nearby` (N, ..), with
     confidence and worth (N, 1, ..)."""
     layout = LAYOUTS[draw["layout"]]
-    method = F2R(networks, runner(), layout, length)
+    device = torch.device("cpu")
+    run = Runner(device, choose_precision("auto", device, LARGE), None)
+    method = F2R(networks, run, layout, length)
     known, frames, memories = followed(method, draw)
     made = []
     for centre in np.linspace(0, len(frames) - 1, CENTRES).round().astype(int).tolist():
