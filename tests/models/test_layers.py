@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -136,3 +137,13 @@ def test_a_torch_without_the_operators_takes_the_steps_one_by_one(
     with torch.no_grad():
         torch.testing.assert_close(fused.convolved(layer, picture), layer(picture))
     fused.works.cache_clear()
+
+
+@pytest.mark.parametrize("mean", [fused.box_mean, fused.inner_mean])
+@pytest.mark.parametrize("size", [(9, 13), (3, 2), (1, 6)])
+def test_means_are_the_same_with_and_without_opencv(
+    mean: Callable[[torch.Tensor, int], torch.Tensor], size: tuple[int, int]
+) -> None:
+    """As on a processor and on a GPU: where gradients are wanted, torch makes them."""
+    picture = torch.rand(2, 3, *size)
+    torch.testing.assert_close(mean(picture, 5), mean(picture.clone().requires_grad_(), 5))
