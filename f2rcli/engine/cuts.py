@@ -26,7 +26,7 @@ def thumbnail(luma: "NDArray[np.float32] | Tensor") -> Thumbnail:
     """A small picture of brightness (H, W), 0..1, by averaging over areas."""
     if isinstance(luma, np.ndarray):
         return np.asarray(cv2.resize(luma, THUMBNAIL, interpolation=cv2.INTER_AREA), np.float32)
-    from f2rcli.engine.contract.filters import resized  # brings torch
+    from f2rcli.models.filters import resized  # brings torch
 
     return resized(luma[None], THUMBNAIL[::-1])[0]
 

@@ -195,21 +195,6 @@ class Up(nn.Module):
         return functional.pixel_shuffle(convolved(self.conv, x), 2).add_(skip)
 
 
-def box_mean(x: Tensor, side: int) -> Tensor:
-    """Mean over side x side pixels, odd, of x (B, C, H, W); beyond the border it is repeated."""
-    if x.device.type == "cpu" and not x.requires_grad:
-        planes = x.detach().float().flatten(0, 1).numpy()
-        kind = cv2.BORDER_REPLICATE
-        means = np.empty_like(planes)
-        for plane, mean in zip(planes, means, strict=True):
-            cv2.blur(plane, (side, side), mean, borderType=kind)
-        return torch.from_numpy(means).view(x.shape)
-    reach = side // 2
-    wide = functional.pad(x, (reach,) * 4, "replicate")
-    rows = functional.avg_pool2d(wide, (side, 1), stride=1)
-    return functional.avg_pool2d(rows, (1, side), stride=1)
-
-
 def inner_mean(x: Tensor, side: int) -> Tensor:
     """Mean over side x side pixels, odd, of x (B, C, H, W); at the border over those inside."""
     tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]  # torch's stub

@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from f2rcli.models.filters import box
 from f2rcli.models.flow import Flow, landing, sample, squared
-from f2rcli.models.layers import box_mean, inner_mean, median
+from f2rcli.models.layers import inner_mean, median
 from f2rcli.models.planar import NEAR, Neighbours
 from f2rcli.models.recorded import as_constant
 from f2rcli.planes import Layout, gathered, spread
@@ -217,12 +218,10 @@ def _excess(
     coarse frames, which hold far less noise."""
     apart, rough = (a - b for a, b in zip(old, new, strict=True))
     expected = variance * (1 + 1 / count)
-    fine = box_mean(apart.square().mean(1, keepdim=True), SIDE) - SLACK * expected
-    lows = box_mean(
-        torch.cat([apart[:, p].mean(1, keepdim=True) for p in layout.slices], 1), NARROW
-    )
-    low = box_mean(_weighted(layout, lows.square()), SIDE) - SLACK * LOW_SHARE * expected
-    rough = box_mean(rough.square().mean(1, keepdim=True), SIDE)
+    fine = box(apart.square().mean(1), SIDE).unsqueeze(1) - SLACK * expected
+    lows = box(torch.cat([apart[:, p].mean(1) for p in layout.slices]), NARROW)
+    low = box(_weighted(layout, lows.square()[None])[0], SIDE)[None] - SLACK * LOW_SHARE * expected
+    rough = box(rough.square().mean(1), SIDE).unsqueeze(1)
     rough = rough - COARSE_SLACK * median(rough[..., ::2, ::2].flatten())
     total = fine.clamp_min_(0) + low.clamp_min_(0) + COARSE_WEIGHT * rough.clamp_min_(0)
     return total / variance

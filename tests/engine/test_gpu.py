@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from f2rcli import yuv
-from f2rcli.engine import contract, settings, stream, window_loop
 from f2rcli.engine import planes_store as copies
+from f2rcli.engine import settings, stream, window_loop
 from f2rcli.engine import worker as worker_room
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
+from f2rcli.models import filters
 from f2rcli.models import recorded as graphs
 from f2rcli.models.recorded import CudaRecorder, Graphs
 from f2rcli.noise import model as model_room
@@ -21,7 +22,6 @@ from tests.engine.conftest import clean_clip, engine_for, info_of, noisy_clip, p
 from tests.engine.pretend_gpu import PretendGpu
 from tests.models.test_recorded import Tape
 
-filters = contract.filters
 EngineSettings = settings.EngineSettings
 denoise_stream = stream.denoise_stream
 network_worker = worker_room.network_worker

@@ -23,9 +23,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from f2rcli.engine.contract.filters import box, halved, here, least_around, resized
 from f2rcli.engine.planes_store import Groups
 from f2rcli.frames import Family, PlaneLayout
+from f2rcli.models.filters import box, halved, here, least_around, resized
 from f2rcli.models.recorded import as_constant
 from f2rcli.noise.model import (
     BAND_SIDES,

@@ -16,9 +16,9 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from f2rcli.engine.contract.filters import box, halved, here, least_around, resized
 from f2rcli.engine.contract.limits import LEAST, Terms, left_by_box, limit_to_noise, untouched
 from f2rcli.engine.planes_store import Groups
+from f2rcli.models.filters import box, halved, here, least_around, resized
 
 F = TypeVar("F", float, Tensor)
 

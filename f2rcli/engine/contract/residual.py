@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from f2rcli.engine.contract.filters import box, joint_bilateral, resized
 from f2rcli.engine.contract.limits import (
     CODED,
     STRICT,
@@ -40,6 +39,7 @@ from f2rcli.engine.planes_store import Groups, PlanesStore, grouped_planes
 from f2rcli.engine.settings import EngineSettings, allowance, scaled
 from f2rcli.errors import DeviceError
 from f2rcli.frames import Frame
+from f2rcli.models.filters import box, joint_bilateral, resized
 from f2rcli.noise.model import PlaneNoise, with_changes
 
 __all__ = ["CODED", "STRICT", "Contract", "FrameContext", "Past", "Tolerance"]

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from f2rcli.engine.contract.filters import box
 from f2rcli.engine.contract.limits import LEAST, Terms
 from f2rcli.engine.planes_store import Groups
 from f2rcli.frames import Floats
+from f2rcli.models.filters import box
 from f2rcli.models.recorded import as_constant
 
 WINDOW = 15  # samples, over which power is counted
