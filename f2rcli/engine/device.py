@@ -110,9 +110,7 @@ def lent_threads(count: int) -> Iterator[None]:
             _Lent.before, _Lent.counts = (own, cv2.getNumThreads()), set()
         elif own in _Lent.counts:  # a thread that has begun meanwhile
             own = _Lent.before[0]
-        _Lent.users += 1
-        _Lent.counts.add(count)
-        use_threads(count)
+        _lend(count)
     try:
         yield
     finally:
@@ -130,9 +128,13 @@ def threads_given_back(own: int, count: int) -> Iterator[None]:
         yield
     finally:
         with _Lent.lock:
-            _Lent.users += 1
-            _Lent.counts.add(count)
-            use_threads(count)
+            _lend(count)
+
+
+def _lend(count: int) -> None:
+    _Lent.users += 1
+    _Lent.counts.add(count)
+    use_threads(count)
 
 
 def _rest(own: int) -> None:
