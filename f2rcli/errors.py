@@ -1,31 +1,17 @@
-"""The errors, as a tree, and the exit code each branch ends with.
-
-    F2RError                 1   anything f2r refuses or cannot do, with a hint
-    +- UsageError            2   options that do not fit together or do not exist
-    +- InputError            3   the input is missing, empty, not video, damaged beyond use
-    +- OutputError           1   the target exists, cannot be written, or the disk is full
-    +- WeightsError          1   weights missing, of the wrong kind, or damaged
-    +- DeviceError           1   the device or precision asked for is not there
-    +- TrainingError         1   a training run that cannot go on
-    +- CancelledError      130   the Python caller's own cancel() said so
-
-Exit codes that are not errors of this tree: 0 done; 4 finished, but frames were damaged or
-missing, or something listed as kept was lost; 5 part of a batch failed;
-70 a bug in f2r; 130 Ctrl-C; 143 SIGTERM.
-"""
+"""The errors of users, and the exit codes that runs end with."""
 
 import difflib
 from collections.abc import Iterable
 
 EXIT_OK = 0
-EXIT_FAILURE = 1
+EXIT_FAILURE = 1  # errors that have no code of their own
 EXIT_USAGE = 2
 EXIT_INPUT = 3
-EXIT_DAMAGED = 4
-EXIT_BATCH = 5
+EXIT_DAMAGED = 4  # finished, but frames were damaged or missing, or what was to be kept was lost
+EXIT_BATCH = 5  # a part of it failed
 EXIT_BUG = 70
-EXIT_INTERRUPTED = 130
-EXIT_TERMINATED = 143
+EXIT_INTERRUPTED = 130  # Ctrl-C
+EXIT_TERMINATED = 143  # SIGTERM
 
 _SHOWN = 200  # characters of a value that a message shows
 

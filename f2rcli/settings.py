@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from numbers import Integral, Real
 from pathlib import Path
 from types import NoneType
@@ -23,10 +23,10 @@ Choices = Sequence[str] | Callable[[], Sequence[str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What a field that users may set can be."""
+    """What a value that users may set can be."""
 
     low: float | None = None  # the range includes both ends
-    high: float | None = None
+    high: float | None = None  # None: it is open
     unit: str = ""  # such as "8-bit units"
     choices: Choices = ()  # (): any
     pattern: str = ""  # a regular expression for values beside the choices; "": none
@@ -34,16 +34,26 @@ class Setting:
 
     def check(self, name: str, value: Any) -> None:
         """Raise UsageError for a value that cannot be; None is always allowed."""
-        if value is None:
-            return
-        if self.low is not None or self.high is not None:
-            check_range(name, value, self.low, self.high, self.unit)
-        if self.pattern or self.choices:
+        if value is not None and self.low is not None:
+            self._check_range(name, value, self.low)
+        if value is not None and (self.pattern or self.choices):
             known = list(self.choices() if callable(self.choices) else self.choices)
-            check_choice(name, value, known, self.pattern, self.others)
+            own = self.pattern and isinstance(value, str) and re.fullmatch(self.pattern, value)
+            if not own and not (isinstance(value, str) and value in known):
+                hint = nearest(str(value), known, self.others)
+                raise UsageError(f"{name}={shown(value)}: no such choice.", hint=hint)
+
+    def _check_range(self, name: str, value: Any, low: float) -> None:
+        number = isinstance(value, Real)
+        high = math.inf if self.high is None else self.high
+        if not number or not math.isfinite(value) or not low <= value <= high:
+            given = f"{float(value):g}" if number else shown(value)
+            inside = f"{low:g} or more" if self.high is None else f"between {low:g} and {high:g}"
+            unit = f" ({self.unit})" if self.unit else ""
+            raise UsageError(f"{name}={given}: must be {inside}{unit}.")
 
 
-def setting(default: Any, **known: Any) -> Any:
+def setting(default: Any = MISSING, **known: Any) -> Any:
     """A dataclass field for users to set; the other arguments are those of `Setting`."""
     return field(default=default, metadata={KEY: Setting(**known)})
 
@@ -60,49 +70,23 @@ def settings_of(kind: Any) -> dict[str, Setting]:
 
 
 def check(settings: Any) -> None:
-    """Raise UsageError for the first setting of a dataclass that cannot be."""
-    types = get_type_hints(type(settings))
-    for name, known in settings_of(settings).items():
-        known.check(name, getattr(settings, name))
-        check_type(name, getattr(settings, name), types[name])
-
-
-def check_type(name: str, value: Any, kind: Any) -> None:
-    """Raise UsageError unless a number, text or bool is of its field's type."""
-    kinds = set(get_args(kind)) or {kind}
-    if not kinds <= {*WORDS, NoneType} or (value is None and NoneType in kinds):
-        return
-    number = isinstance(value, Real) and not isinstance(value, bool)
-    fits = {
-        float: number, int: number and isinstance(value, Integral),
-        str: isinstance(value, str), bool: isinstance(value, bool),
-    }  # fmt: skip
-    if not any(fits[one] for one in kinds - {NoneType}):
-        wanted = " or ".join(word for one, word in WORDS.items() if one in kinds)
-        raise UsageError(f"{name}={shown(value)}: must be {wanted}.")
-
-
-def check_choice(
-    name: str, value: Any, known: Sequence[str], pattern: str = "", others: str = ""
-) -> None:
-    """Raise UsageError for what is neither one of `known` nor matches `pattern`."""
-    text = isinstance(value, str)
-    if not (text and (value in known or (pattern and re.fullmatch(pattern, value)))):
-        hint = nearest(str(value), list(known), others)
-        raise UsageError(f"{name}={shown(value)}: no such choice.", hint=hint)
-
-
-def check_range(
-    name: str, value: Any, low: float | None, high: float | None, unit: str = ""
-) -> None:
-    """Raise UsageError for what is not a finite number from `low` to `high`, both included."""
-    inside = f"between {low:g} and {high:g}" if high is not None else f"{low:g} or more"
-    given = f"{float(value):g}" if isinstance(value, Real) else shown(value)
-    known = isinstance(value, Real) and math.isfinite(value)
-    bounds = (-math.inf if low is None else low, math.inf if high is None else high)
-    if not known or not bounds[0] <= value <= bounds[1]:
-        unit = f" ({unit})" if unit else ""
-        raise UsageError(f"{name}={given}: must be {inside}{unit}.")
+    """Raise UsageError for the first field of a dataclass that cannot be: a setting out of its
+    range, or a number, text or bool that is none."""
+    types, known = get_type_hints(type(settings)), settings_of(settings)
+    for name, kind in types.items():
+        value, kinds = getattr(settings, name), set(get_args(kind)) or {kind}
+        if name in known:
+            known[name].check(name, value)
+        if not kinds <= {*WORDS, NoneType} or (value is None and NoneType in kinds):
+            continue
+        number = isinstance(value, Real) and not isinstance(value, bool)
+        fits = {
+            float: number, int: number and isinstance(value, Integral),
+            str: isinstance(value, str), bool: isinstance(value, bool),
+        }  # fmt: skip
+        if not any(fits[one] for one in kinds - {NoneType}):
+            wanted = " or ".join(word for one, word in WORDS.items() if one in kinds)
+            raise UsageError(f"{name}={shown(value)}: must be {wanted}.")
 
 
 def clock(name: str, text: str) -> float:

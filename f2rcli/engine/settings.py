@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from f2rcli import __version__, methods, weights
 from f2rcli.errors import UsageError
 from f2rcli.frames import ClipInfo, Family, Matrix, PlaneLayout
-from f2rcli.settings import check, check_range, setting
+from f2rcli.settings import Setting, check, setting
 from f2rcli.system import MOST_THREADS
 from f2rcli.yuv import LUMA_WEIGHTS
 
@@ -58,7 +58,7 @@ class EngineSettings:
         if self.model is not None and self.weights is not None:
             raise UsageError("model= and weights=: choose one of them.", hint="Leave one out.")
         if self.tile.isdigit():
-            check_range("tile", int(self.tile), SMALLEST_TILE, None, "pixels per side")
+            Setting(low=SMALLEST_TILE, unit="pixels per side").check("tile", int(self.tile))
 
     def size(self, *, processor: bool) -> str:
         """The size of bundled networks on a processor, or on a GPU."""

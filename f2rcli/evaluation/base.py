@@ -11,7 +11,7 @@ from f2rcli.errors import UsageError
 from f2rcli.evaluation import metrics
 from f2rcli.evaluation.result import NOISY, FileFacts, MethodFacts
 from f2rcli.frames import ClipInfo, Frame
-from f2rcli.settings import check_choice, settings_of
+from f2rcli.settings import Setting, settings_of
 
 if TYPE_CHECKING:
     from f2rcli.noise.synthesis.spec import NoiseSpec  # brings OpenCV
@@ -84,7 +84,7 @@ class Plan:
     def __post_init__(self) -> None:
         metrics.check(self.metrics)
         for name in self.methods:
-            check_choice("methods", name, [*methods.available(), NOISY])
+            Setting(choices=[*methods.available(), NOISY]).check("methods", name)
         made = [name for name in self.methods if name != NOISY]
         if self.engine.weights is not None and len(made) != 1:
             raise UsageError(

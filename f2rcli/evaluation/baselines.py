@@ -28,7 +28,7 @@ from f2rcli.evaluation.result import MethodFacts
 from f2rcli.frames import ClipInfo, Codes, Family, Frame, PlaneLayout
 from f2rcli.noise.estimate import single_frame_sigma
 from f2rcli.noise.synthesis.codec import to_codes
-from f2rcli.settings import check_choice
+from f2rcli.settings import Setting
 from f2rcli.yuv import code_span, to_rgb
 
 T = TypeVar("T")
@@ -332,7 +332,7 @@ def find(names: tuple[str, ...]) -> list[Filter]:
     """The baselines of these names and groups, each once. Raises UsageError for unknown names."""
     chosen: dict[str, Filter] = {}
     for name in names:
-        check_choice("baselines", name, [*BASELINES])
+        Setting(choices=[*BASELINES]).check("baselines", name)
         chosen |= {one: _made(one) for one in BASELINES[name]}
     return list(chosen.values())
 

@@ -28,7 +28,7 @@ from f2rcli.io.numbering import files_in_order
 from f2rcli.io.tifffiles import quiet, refusals
 from f2rcli.samples.lanes import measure_mosaic, planes_seen
 from f2rcli.sensor import bayer_layout
-from f2rcli.settings import check_choice
+from f2rcli.settings import Setting
 from f2rcli.units import count
 
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
@@ -46,7 +46,7 @@ def available() -> list[str]:
 
 def load(name: str) -> "Benchmark":
     """A benchmark by name; raises UsageError for an unknown one."""
-    check_choice("benchmark", name, available())
+    Setting(choices=available).check("benchmark", name)
     text = files("f2rcli.evaluation").joinpath("published", f"{name}.toml").read_text("utf-8")
     return Benchmark.parse(name, text)
 

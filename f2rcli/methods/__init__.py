@@ -6,7 +6,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
-from f2rcli.settings import check_choice
+from f2rcli.settings import Setting
 
 if TYPE_CHECKING:
     from f2rcli.methods.base import Method
@@ -34,6 +34,6 @@ def described() -> dict[str, str]:
 
 def load(name: str) -> "type[Method]":
     """The class of a method, by name. Raises UsageError for an unknown one."""
-    check_choice("method", name, available())
+    Setting(choices=available).check("method", name)
     method: type[Method] = import_module(f"f2rcli.methods.{name}").METHOD
     return method

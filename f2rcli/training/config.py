@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, cast, get_type_hints
+from typing import Any, cast
 
 from f2rcli import __version__, methods, weights
 from f2rcli.batch import clips_in
@@ -18,7 +18,7 @@ from f2rcli.io.base import FieldMode, ReadOptions
 from f2rcli.io.formats import PICTURES
 from f2rcli.io.numbering import is_pattern
 from f2rcli.io.pictures import find_pictures
-from f2rcli.settings import check, check_type, clock, like, parse_json, read_text, setting
+from f2rcli.settings import check, clock, like, parse_json, read_text, setting
 from f2rcli.training.methods import ADAPTABLE, trainable
 
 SCRATCH = "scratch"
@@ -157,10 +157,7 @@ def read_config(path: Path) -> TrainConfig:
 
 def from_table(table: Any) -> TrainConfig:
     """The run that the values of its file describe. Raises UsageError for values of no run."""
-    kinds = get_type_hints(TrainConfig)
     try:
-        for key, value in table.items():
-            check_type(key, value, kinds[key])
         return TrainConfig(**table | {"inputs": tuple(map(str, table["inputs"]))})
     except (AttributeError, KeyError, TypeError) as error:
         raise UsageError(
