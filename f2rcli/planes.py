@@ -96,19 +96,26 @@ def unpack(layout: Layout, packed: Any) -> list[Any]:
 def gathered(layout: Layout, planes: Sequence[Any]) -> Any:
     """`pack` of planes as networks see them: colours rotated."""
     parts = [
-        part
+        plane[..., i::rows, j::columns]  # the samples of a place in a cell, row by row
         for plane, (rows, columns) in zip(planes, layout.planes, strict=True)
-        for part in _phases(plane, rows, columns)
+        for i in range(rows)
+        for j in range(columns)
     ]
     return library_of(parts[0]).stack(parts, -3)
 
 
 def spread(layout: Layout, packed: Any) -> list[Any]:
     """The inverse of `gathered`: planes each on a grid of its own."""
-    return [
-        _joined([packed[..., i, :, :] for i in range(part.start, part.stop)], rows, columns)
-        for part, (rows, columns) in zip(layout.slices, layout.planes, strict=True)
-    ]
+    library, (*lead, _, high, wide) = library_of(packed), packed.shape
+    planes = []
+    for part, (rows, columns) in zip(layout.slices, layout.planes, strict=True):
+        cells = packed[..., part, :, :]
+        plane = library.empty_like(cells).reshape(*lead, rows * high, columns * wide)
+        for place in range(rows * columns):
+            i, j = divmod(place, columns)
+            plane[..., i::rows, j::columns] = cells[..., place, :, :]
+        planes.append(plane)
+    return planes
 
 
 def mixed(matrix: Any, planes: Sequence[Any]) -> list[Any]:
@@ -119,23 +126,6 @@ def mixed(matrix: Any, planes: Sequence[Any]) -> list[Any]:
     ]
 
 
-def _phases(plane: Any, rows: int, columns: int) -> list[Any]:
-    """The samples of every place in a cell, row by row."""
-    return [plane[..., i::rows, j::columns] for i in range(rows) for j in range(columns)]
-
-
 def library_of(values: Any) -> Any:
     """NumPy, or torch for a tensor, which is loaded then."""
     return np if isinstance(values, np.ndarray) else sys.modules["torch"]
-
-
-def _joined(parts: list[Any], rows: int, columns: int) -> Any:
-    """The inverse of `_phases`."""
-    height, width = parts[0].shape[-2:]
-    shape = (*parts[0].shape[:-2], rows * height, columns * width)
-    new = np.empty(shape, parts[0].dtype) if isinstance(parts[0], np.ndarray) else (
-        parts[0].new_empty(shape))  # fmt: skip
-    places = [(i, j) for i in range(rows) for j in range(columns)]
-    for part, (i, j) in zip(parts, places, strict=True):
-        new[..., i::rows, j::columns] = part
-    return new

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Family, Frame, Mosaic, Plane, PlaneLayout
+from f2rcli.planes import LAYOUTS, gathered, spread
 
 Packed = NDArray[np.float32]  # (4, h, w), 0 = black, 1 = white, values outside allowed
 
 PATTERNS = ("RGGB", "GRBG", "GBRG", "BGGR")
 PLANES = ("R", "G1", "B", "G2")  # G1 shares its rows with red, G2 with blue
-_PLACES = ((0, 0), (0, 1), (1, 1), (1, 0))  # row and column of each plane in a cell that begins red
+_ORDER = [0, 1, 3, 2]  # the plane of each pixel of a cell that begins red; and the other way round
 
 
 def bayer_layout(mosaic: Mosaic, bits: int, name: str = "mosaic") -> PlaneLayout:
@@ -84,17 +85,14 @@ def pack(mosaic: NDArray[np.float32], pattern: str) -> Packed:
     height, width = mosaic.shape
     # a mirrored row or column is two from its double, so of the same colours
     around = ((top, (height + top) % 2), (left, (width + left) % 2))
-    whole = np.pad(mosaic, around, mode="reflect")
-    return np.stack([whole[row::2, column::2] for row, column in _PLACES])
+    packed: Packed = gathered(LAYOUTS["gray"], [np.pad(mosaic, around, mode="reflect")])[_ORDER]
+    return packed
 
 
 def unpack(packed: Packed, pattern: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """The mosaic (H, W) that `pack` makes `packed` of; what it had added is cut off."""
     top, left = red_offset(pattern)
-    _, rows, columns = packed.shape
-    whole = np.empty((2 * rows, 2 * columns), np.float32)
-    for plane, (row, column) in zip(packed, _PLACES, strict=True):
-        whole[row::2, column::2] = plane
+    whole: NDArray[np.float32] = spread(LAYOUTS["gray"], packed[_ORDER])[0]
     return whole[top : top + shape[0], left : left + shape[1]]
 
 
@@ -106,11 +104,8 @@ def red_offset(pattern: str) -> tuple[int, int]:
 def plane_colours(pattern: str) -> tuple[tuple[int, int], tuple[int, int]]:
     """Which plane each pixel of the upper left 2x2 cell belongs to, by row and column."""
     top, left = red_offset(pattern)
-    index = {place: plane for plane, place in enumerate(_PLACES)}
-    (a, b), (c, d) = (
-        [index[(row + top) % 2, (column + left) % 2] for column in (0, 1)] for row in (0, 1)
-    )
-    return ((a, b), (c, d))
+    (a, b), (c, d) = np.roll(np.reshape(_ORDER, (2, 2)), (top, left), (0, 1)).tolist()
+    return (a, b), (c, d)
 
 
 def packed_size(height: int, width: int, mosaic: Mosaic) -> tuple[int, int]:

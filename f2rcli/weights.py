@@ -145,7 +145,8 @@ class Weights:
         )
         if own != given:
             raise WeightsError(
-                f"{self.name}: tensor {min(own ^ given)[0]!r} does not fit the network its header describes.",
+                f"{self.name}: tensor {min(own ^ given)[0]!r} does not fit the network its header "
+                "describes.",
                 hint="The file is damaged or was edited; take a fresh copy.",
             )
         for name, tensor in self.tensors.items():

@@ -39,11 +39,17 @@ def to_rgb(frame: Frame) -> Picture:
 def decoded(frame: Frame) -> list[NDArray[np.float32]]:
     """The colour planes of a frame, each on its own grid and in its own units: white - black, and
     for chroma the distance between its extremes."""
-    layout = frame.layout
-    return [
-        _decode(plane, layout, chroma=layout.family is Family.YUV and index > 0)
-        for index, plane in enumerate(frame.planes[: layout.colour_planes])
-    ]
+    layout, found = frame.layout, list[NDArray[np.float32]]()
+    for index, plane in enumerate(frame.planes[: layout.colour_planes]):
+        zero, span = code_span(layout, chroma=layout.family is Family.YUV and index > 0)
+        if plane.dtype.itemsize > 2 and layout.levels is not None:  # more digits than float32 has
+            found.append(((plane - zero) / span).astype(np.float32))
+            continue
+        values = plane.astype(np.float32)
+        values -= np.float32(zero)
+        values *= np.float32(1 / span)
+        found.append(values)
+    return found
 
 
 def sampling_gain(layout: PlaneLayout) -> float:
@@ -116,42 +122,19 @@ def code_span(layout: PlaneLayout, *, chroma: bool) -> tuple[float, float]:
     return (0.0, top) if layout.full_range else (16 * step, 219 * step)
 
 
-def _decode(plane: Plane, layout: PlaneLayout, *, chroma: bool) -> NDArray[np.float32]:
-    zero, span = code_span(layout, chroma=chroma)
-    if plane.dtype.itemsize > 2 and layout.levels is not None:  # more digits than float32 has
-        exact: NDArray[np.float32] = ((plane - zero) / span).astype(np.float32)
-        return exact
-    values = plane.astype(np.float32)
-    values -= np.float32(zero)
-    values *= np.float32(1 / span)
-    return values
-
-
 def changed(
     plane: Plane, change: NDArray[np.float32], layout: PlaneLayout, *, chroma: bool = False
 ) -> Plane:
-    """A plane plus a change in its units, rounded once and clipped."""
+    """A plane plus a change in its units; codes are rounded once and clipped."""
     _, span = code_span(layout, chroma=chroma)
-    if layout.levels is not None:
-        return _add_codes(plane, change, span)
-    if layout.float_samples:
-        moved: Plane = plane + change.astype(plane.dtype)
-        return moved
-    codes = np.rint(change * np.float32(span)).astype(np.int32)
-    codes += plane
-    clipped: Plane = np.clip(codes, 0, 2**layout.bits - 1).astype(plane.dtype)
-    return clipped
-
-
-def _add_codes(plane: Plane, change: NDArray[np.float32], span: float) -> Plane:
-    """A change in units of `span`, added to samples of any dtype and rounded once to it."""
     codes = plane.astype(np.float64)
     if plane.dtype.kind == "f":
         codes += change * span
     else:
         codes += np.rint(change * span)
-        limits = np.iinfo(plane.dtype)
-        np.clip(codes, limits.min, limits.max, out=codes)
+        limits, top = np.iinfo(plane.dtype), 2**layout.bits - 1
+        ends = (0, top) if layout.levels is None else (limits.min, limits.max)
+        np.clip(codes, *ends, out=codes)
     moved: Plane = codes.astype(plane.dtype)
     return moved
 
