@@ -13,7 +13,6 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 CONTAINER_LIMITS = (  # of Linux's control groups, new and old
     Path("/sys/fs/cgroup/memory.max"),
@@ -43,17 +42,13 @@ def threads_for(count: int | None) -> int:
 def cache_folder(name: str) -> Path | None:
     """The folder of this user for what f2r can make again, for one purpose; None for users without
     a home (containers)."""
-    if os.path.isabs(os.environ.get("XDG_CACHE_HOME", "")):  # others are void, by its standard
-        return Path(os.environ["XDG_CACHE_HOME"]) / "f2r" / name
-    try:
-        home = Path.home()
-    except RuntimeError:
-        return None
-    if not home.is_absolute():
-        return None
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", home)) / "f2r" / name
-    return home / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "f2r" / name
+    for own in ("XDG_CACHE_HOME", "LOCALAPPDATA"):  # the latter on Windows alone
+        if os.path.isabs(os.environ.get(own, "")):  # others are void, by XDG's standard
+            return Path(os.environ[own], "f2r", name)
+    with suppress(RuntimeError):
+        home, caches = Path.home(), "Library/Caches" if sys.platform == "darwin" else ".cache"
+        return home / caches / "f2r" / name if home.is_absolute() else None
+    return None
 
 
 def load_torch() -> None:
@@ -164,42 +159,35 @@ ENDING = [  # Windows has no SIGHUP
 ]
 
 
-class Interruption:
-    """Holds back the first signal; the handler before gets it at the end.
-
-    So Ctrl-C is still a KeyboardInterrupt, and SIGTERM whatever the program makes of it. A second
-    signal is passed on at once. Outside the main thread, where Python takes no signals, this does
-    nothing.
+@contextmanager
+def signals_held() -> Iterator[list[int]]:
+    """The first signal that ends programs waits for the end of the block, in which it is listed:
+    then the handler before gets it. So Ctrl-C is still a KeyboardInterrupt, and SIGTERM whatever
+    the program makes of it. A second signal is passed on at once. Outside the main thread, where
+    Python takes no signals, this does nothing.
     """
+    heard, main = list[int](), threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.getsignal(number) for number in ENDING if main}
+    before = {n: one for n, one in handlers.items() if one not in (signal.SIG_IGN, None)}
 
-    def __init__(self) -> None:
-        self.signal: int | None = None
-        self._before: dict[int, Any] = {}
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
-    def __enter__(self) -> "Interruption":
-        if threading.current_thread() is threading.main_thread():
-            for number in ENDING:
-                before = signal.getsignal(number)
-                if before not in (signal.SIG_IGN, None):
-                    self._before[number] = before
-                    signal.signal(number, self._hear)
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._restore()
-        if self.signal is not None and error is None:
-            signal.raise_signal(self.signal)
-
-    def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is None:
-            self.signal = number
-        else:
-            self._restore()
+    def hear(number: int, frame: FrameType | None) -> None:
+        heard.append(number)
+        if len(heard) > 1:
+            restore()
             signal.raise_signal(number)
 
-    def _restore(self) -> None:
-        for number, before in self._before.items():
-            signal.signal(number, before)
+    for number in before:
+        signal.signal(number, hear)
+    try:
+        yield heard
+    finally:
+        restore()
+    if heard:
+        signal.raise_signal(heard[0])
 
 
 # --- Assembly code of encoders --------------------------------------------------------------------

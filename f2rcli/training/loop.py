@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from f2rcli.errors import OutputError, TrainingError, WeightsError
 from f2rcli.io.files import FULL, disk_errors, replacing, sweep, write_text
 from f2rcli.settings import parse_json
-from f2rcli.system import Interruption
+from f2rcli.system import signals_held
 from f2rcli.training.events import Event, EventKind, OnEvent
 from f2rcli.training.muon import Muon
 from f2rcli.training.stage import Stage, TrainSettings, placed, sample_rngs
@@ -113,10 +113,10 @@ class Trainer:
         self._report = report
         self.folder.mkdir(parents=True, exist_ok=True)
         self.network.train()
-        with Interruption() as interruption, ThreadPoolExecutor(1, "draw") as pool:
+        with signals_held() as signals, ThreadPoolExecutor(1, "draw") as pool:
             stopped = "finished"
             if not self.state.finished:
-                stopped = self._loop(pool, interruption)
+                stopped = self._loop(pool, signals)
             self.state.finished |= stopped in ("finished", "patience")
             self._save()
             if stopped != "interrupted":
@@ -125,7 +125,7 @@ class Trainer:
             self._tell(EventKind.ENDED, text=stopped)
         return stopped
 
-    def _loop(self, pool: ThreadPoolExecutor, interruption: Interruption) -> str:
+    def _loop(self, pool: ThreadPoolExecutor, signals: list[int]) -> str:
         """Update after update; returns why there are no more."""
         state, settings = self.state, self.settings
         coming: dict[tuple[int, int], Future[Any]] = {}
@@ -139,7 +139,7 @@ class Trainer:
                 if (key := (step, state.skipped)) not in coming:
                     coming[key] = pool.submit(self._draw, key)
             self._learn(coming.pop((state.step, state.skipped)).result())
-            if interruption.signal is not None:
+            if signals:
                 return "interrupted"
             if time.monotonic() - self._saved >= SAVE_EVERY:
                 self._save()
