@@ -13,7 +13,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import active_children, connection, get_context, parent_process
@@ -101,21 +101,19 @@ def _below(
         remarks.append(f"{folder}: cannot be read: {error.strerror or error}; left out")
         return
     paths = [path for path in paths if not path.name.startswith(".")]
-    clips = [path for path in paths if path.suffix.lower() in READABLE]
-    clips = [path for path in clips if not path.is_dir() or path.suffix.lower() == ".zarr"]
-    special = [path for path in clips if not path.is_file() and not path.is_dir()]
-    loose = [path for path in clips if path.suffix.lower() in PICTURES and path.is_file()]
-    remarks += [f"{path}: is no file; left out" for path in special]
-    other = sum(path.is_file() for path in paths) - sum(path.is_file() for path in clips)
-    if other:
-        remarks.append(f"{folder}: {count(other, 'file')} of other kinds left out")
+    files = [path for path in paths if not path.is_dir() or path.suffix.lower() == ".zarr"]
+    clips = [path for path in files if path.suffix.lower() in READABLE]
+    clips = [path for path in clips if path.is_file() or path.is_dir()]  # a pipe never ends
+    loose = [path for path in clips if path.suffix.lower() in PICTURES]
+    if others := len(files) - len(clips):
+        remarks.append(f"{folder}: {count(others, 'file')} of other kinds left out")
     if loose and len(loose) < len(clips):
         remarks.append(
             f"{folder}: {count(len(loose), 'picture')} beside other clips left out; put them into "
             "a folder of their own to make them a clip"
         )
         clips = [path for path in clips if path not in loose]
-    yield from ((path, place / path.name) for path in clips if path not in special)
+    yield from ((path, place / path.name) for path in clips)
     folders = [path for path in paths if path.is_dir() and path not in clips]
     for path in sorted(folders, key=Path.is_symlink):  # a link never stands for its folder
         if is_clip(path):
@@ -302,29 +300,42 @@ TIMEOUT = 10  # seconds to reach a scheduler
 DIED = "its process ended without a word; perhaps memory ran out."
 
 
+def _done(executor: Executor, clips: Sequence[Clip], work: Work) -> Iterator[Outcome]:
+    """The outcomes as they come. A clip whose worker died is tried again at the end, alone: memory
+    may have run out, and Dask blames all that waited on a dying worker."""
+    clip_of = {executor.submit(work, clip): clip for clip in clips}
+    lost = list[Clip]()
+    for future in as_completed(clip_of):
+        if future.exception() is None:
+            yield future.result()
+        else:
+            lost.append(clip_of[future])
+    for clip in lost:
+        future = executor.submit(work, clip)
+        if (error := future.exception()) is None:
+            yield future.result()
+        else:
+            yield failure(clip, " ".join(str(error).split()), "Run it again.")
+
+
 def run_in_processes(clips: Sequence[Clip], work: Work, jobs: int) -> Iterator[Outcome]:
-    """Several at a time, each in a process beside the others': what takes one down leaves them be.
-    Its clip is tried again at the end, alone, as memory may have run out."""
+    """Several at a time, each in a process beside the others': what takes one down leaves them
+    be."""
     pools: dict[int, ProcessPoolExecutor] = {}  # of one process, by the thread that waits for it
 
-    def done(clip: Clip) -> Outcome | None:
+    def apart(clip: Clip) -> Outcome:
         own = threading.get_ident()
         if own not in pools:
             pools[own] = ProcessPoolExecutor(1, get_context("spawn"), initializer=_begin_worker)
         try:
             return pools[own].submit(work, clip).result()
-        except BrokenProcessPool:
+        except BrokenProcessPool as error:
             del pools[own]
-            return None
+            raise ChildProcessError(DIED) from error
 
     threads = ThreadPoolExecutor(jobs)
     try:
-        clip_of = {threads.submit(done, clip): clip for clip in clips}
-        for future in as_completed(clip_of):
-            if (outcome := future.result()) is not None:
-                yield outcome
-        for lost in [clip for future, clip in clip_of.items() if future.result() is None]:
-            yield done(lost) or failure(lost, DIED)
+        yield from _done(threads, clips, apart)
     except BaseException:
         threads.shutdown(wait=False, cancel_futures=True)
         for process in active_children():
@@ -369,26 +380,7 @@ def run_on_dask(clips: Sequence[Clip], work: Work, address: str) -> Iterator[Out
         raise UsageError(what, hint="Start one with: dask scheduler") from error
     with client:
         # pure=False: a key of its own for every call, or Dask would give an old result
-        clip_of = {client.submit(work, clip, pure=False): clip for clip in clips}
-        lost: list[Clip] = []
-        try:
-            for future in distributed.as_completed(list(clip_of)):
-                if type(future.exception()).__name__ == "KilledWorker":
-                    lost.append(clip_of[future])
-                else:
-                    yield _gathered(future, clip_of[future])
-            for clip in lost:  # Dask blames all that waited on a dying worker: each is tried alone
-                yield _gathered(client.submit(work, clip, pure=False), clip)
-        finally:
-            client.cancel(list(clip_of))
-
-
-def _gathered(future: Any, clip: Clip) -> Outcome:
-    error = future.exception()
-    if error is None:
-        outcome: Outcome = future.result()
-        return outcome
-    return failure(clip, " ".join(f"lost by the cluster: {error}".split()), "Run it again.")
+        yield from _done(client.get_executor(pure=False), clips, work)
 
 
 def dask_library(address: str) -> Any:
