@@ -123,16 +123,16 @@ def _what(frame: bool) -> str:
 
 
 def _named(shape: tuple[int, ...], axes: str, frame: bool) -> str:
-    letters = axes.upper()
-    what = f"axes={axes!r}: {_what(frame)} has shape {shape}"
+    letters, wrong = axes.upper(), ""
     if len(letters) != len(shape) or len(set(letters)) != len(letters) or not letters.isalpha():
-        raise UsageError(f"{what}; each axis needs its own letter.", hint=f"Letters: {LETTERS}.")
-    if not {"Y", "X"} <= set(letters):
-        raise UsageError(f"{what}; Y and X are the picture.", hint=f"Letters: {LETTERS}.")
-    if frame and "T" in letters:
-        raise UsageError(
-            f"{what}; frames arrive in order of time and have no T axis.", hint="Leave it out."
-        )
+        wrong = "each axis needs its own letter"
+    elif not {"Y", "X"} <= set(letters):
+        wrong = "Y and X are the picture"
+    elif frame and "T" in letters:
+        wrong = "frames arrive in order of time and have no T axis"
+    if wrong:
+        what = f"axes={axes!r}: {_what(frame)} has shape {shape}; {wrong}."
+        raise UsageError(what, hint=f"Letters: {LETTERS}.")
     return letters
 
 
@@ -204,17 +204,6 @@ def is_writable(out: Any) -> bool:
         return bool(out.file.mode != "r")
     flags = getattr(out, "flags", None)  # NumPy's
     return not getattr(out, "read_only", False) and bool(getattr(flags, "writeable", True))
-
-
-def check_alike(frame: Any, first: Any, number: int) -> None:
-    """Raise InputError for a frame that is not as the first one is."""
-    values_of(frame)
-    if tuple(frame.shape) != tuple(first.shape) or frame.dtype != first.dtype:
-        raise InputError(
-            f"frame {number}: is {tuple(frame.shape)} {frame.dtype}, "
-            f"the first was {tuple(first.shape)} {first.dtype}.",
-            hint="A clip has one size and dtype.",
-        )
 
 
 # --- Whole arrays, lane by lane, through the functions that stacks in files go through -----------
@@ -295,8 +284,8 @@ def denoise_array(array: Any, call: Call, output: Any) -> Any:
     info = array_info(grid, values_of(array[grid.place(grid.lanes[0], 0)]).dtype)
     engine = load_engine(call.options, info)
     engine.check = call.own_check()
-    frames = lane_frames(array, grid, call, apart=output is not None)
-    for frame in call.counted(denoise_stream(frames, info, engine), info.frames):
+    frames = denoise_stream(lane_frames(array, grid, call), info, engine)
+    for frame in call.counted(frames, info.frames):
         put_back(out, frame, grid)
         report.frames += 1
     report.take_in(engine)
@@ -304,16 +293,14 @@ def denoise_array(array: Any, call: Call, output: Any) -> Any:
     return out
 
 
-def lane_frames(array: Any, grid: Grid, call: Call, *, apart: bool = False) -> Iterator[Frame]:
+def lane_frames(array: Any, grid: Grid, call: Call) -> Iterator[Frame]:
     """The frames of the first lane in their order, then those of the next, whose statistics are of
-    frames spread over each. apart: pictures are copies, as results may be written over the array.
-    """
+    frames spread over each."""
 
     def stored(lane: Lane, numbers: Iterable[int]) -> Iterator[Any]:
         for number in numbers:
             call.check()
-            found = array[grid.place(lane, number)]
-            yield copy_of(found) if apart else found
+            yield copy_of(array[grid.place(lane, number)])  # results may be written over it
 
     for number, lane in enumerate(grid.lanes):
         count = len(lane.frames)

@@ -14,7 +14,6 @@ from f2rcli.api.arrays import (
     Grid,
     Taken,
     array_info,
-    check_alike,
     copy_of,
     empty_like,
     put_back,
@@ -23,8 +22,8 @@ from f2rcli.api.arrays import (
 )
 from f2rcli.api.call import Keywords, LaneNoise, Options, Report
 from f2rcli.engine.settings import changes_nothing
-from f2rcli.errors import UsageError
-from f2rcli.frames import Frame, PlaneLayout
+from f2rcli.errors import InputError, UsageError
+from f2rcli.frames import PlaneLayout
 from f2rcli.samples.lanes import Arriving, LaneStatistics, lane_layout
 from f2rcli.system import CancelCheck, load_torch, never_cancelled
 from f2rcli.window import emptied
@@ -79,18 +78,15 @@ class FrameSequence:
         shown = (frame[self.place] for frame in opening)
         seen = statistics_of(shown, self.grid, self.options)
         self.layout = lane_layout(self.dtype, self.grid.samples, seen.levels)
-        waiting = deque[Any]()
-
-        def taken() -> Iterator[Frame]:
-            for number, frame in enumerate(chain(emptied(opening), alike)):
-                waiting.append(frame)
-                yield self._taken(frame, arriving).frame(number)
-
         arriving = Arriving(seen)
         self._note(seen)
+        taken = (
+            self._taken(frame, arriving).frame(number)
+            for number, frame in enumerate(chain(emptied(opening), alike))
+        )
         info = array_info(self.grid, self.dtype)
-        for done in denoise_stream(taken(), info, self.engine):
-            out = empty_like(waiting.popleft())
+        for done in denoise_stream(taken, info, self.engine):
+            out = empty_like(self.first)
             put_back(out, done, self.grid)
             yield out
 
@@ -110,7 +106,13 @@ class FrameSequence:
 
     def _checked(self, frames: Iterable[Any]) -> Iterator[Any]:
         for number, frame in enumerate(frames):
-            check_alike(frame, self.first, number)
+            values_of(frame)  # raises for what is none
+            kinds = [f"{tuple(one.shape)} {one.dtype}" for one in (frame, self.first)]
+            if kinds[0] != kinds[1]:
+                raise InputError(
+                    f"frame {number}: is {kinds[0]}, the first was {kinds[1]}.",
+                    hint="A clip has one size and dtype.",
+                )
             yield copy_of(frame)  # cameras fill one buffer again and again
 
 
