@@ -2,18 +2,15 @@
 
 import os
 import sys
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
-from f2rcli import __version__, sensor
+from f2rcli import __version__
 from f2rcli.cli import options as opt
 from f2rcli.cli.console import Console
 from f2rcli.cli.engine import (
@@ -31,7 +28,7 @@ from f2rcli.cli.options import Number, Text, files, part, result
 from f2rcli.cli.progress import FrameMeter
 from f2rcli.engine.settings import EngineSettings, changes_nothing, provenance_of
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, StaleError, UsageError
-from f2rcli.frames import Family, Frame, PlaneLayout
+from f2rcli.frames import Frame
 from f2rcli.io import (
     Reader,
     ReadOptions,
@@ -267,13 +264,13 @@ def _announce(job: Job, reader: Reader, plan: WritePlan | None, console: Console
     ]
     idle = changes_nothing(job.engine) or job.dry_run
     takes = None if idle else estimated(job.engine, info)
-    words = "" if takes is None else f"; {takes.words(frames)}"
+    words = "" if takes is None else f"; {takes.words()}"
     console.note(f"{info.name}: {', '.join(parts)}{words}")
     if takes is not None and (other := other_model(job.engine, info)):
         console.note(other)
     console.event(
         "start", version=__version__, source=job.source, target=job.target, width=info.width,
-        height=info.height, frames=info.frames, estimate=None if takes is None else takes._asdict(),
+        height=info.height, frames=info.frames, estimate=None if takes is None else takes.values(),
         plan=None if plan is None else _plan_values(plan),
     )  # fmt: skip
     for note in (*info.notes, *(() if plan is None else plan.notes)):
@@ -317,9 +314,9 @@ def _print_plan(job: Job, reader: Reader, plan: WritePlan, console: Console) -> 
     settled = cost = None
     if not changes_nothing(job.engine):
         engine = loaded(job.engine, reader.info, console.note)
-        takes, frames = estimated(job.engine, reader.info), reader.info.expected_frames
-        cost, settled = takes.values(frames), engine.choices
-        rows += [f"engine   {engine_words(engine)}", f"cost     {takes.words(frames)}"]
+        takes = estimated(job.engine, reader.info)
+        cost, settled = takes.values(), engine.choices
+        rows += [f"engine   {engine_words(engine)}", f"cost     {takes.words()}"]
     rows.append("nothing was written (--dry-run)")
     console.event("plan", plan=_plan_values(plan), engine=settled, cost=cost)
     if job.target != "-":
@@ -396,7 +393,7 @@ def _preview(job: Job, reader: Reader, engine: "Engine | None", meter: FrameMete
 
 
 def _pairs(reader: Reader, engine: "Engine") -> Iterator[tuple[Frame, Frame]]:
-    originals: deque[Frame] = deque()
+    originals = list[Frame]()
 
     def remembered() -> Iterator[Frame]:
         for frame in reader:
@@ -404,16 +401,8 @@ def _pairs(reader: Reader, engine: "Engine") -> Iterator[tuple[Frame, Frame]]:
                 originals.append(frame)
             yield frame
 
-    for after in islice(restored(reader, remembered(), engine), 1):
-        yield _viewable(originals.popleft()), _viewable(after)
-
-
-def _viewable(frame: Frame) -> Frame:
-    """The frame; of a mosaic a quick development."""
-    if frame.layout.mosaic is None:
-        return frame
-    codes = np.rint(255 * sensor.to_picture(frame)).astype(np.uint8)
-    return replace(frame, planes=tuple(codes), layout=PlaneLayout(family=Family.RGB, bits=8))
+    for after in restored(reader, remembered(), engine):
+        yield originals.pop(0), after
 
 
 def _close(reader: Reader, receipt: Receipt, engine: "Engine | None", console: Console) -> Done:

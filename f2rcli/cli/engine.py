@@ -107,53 +107,56 @@ SIDE, STACK, ROUNDS = 64, 64, 4
 
 
 class Estimate(NamedTuple):
-    """What a frame will take, and the whole run."""
+    """What a frame of a clip will take, and the whole run."""
 
+    frames: int | None  # of the clip, as far as they are known
     seconds: float | None  # for a frame; None: not to be guessed
     opening: float  # seconds before the first one
     peak_bytes: float
     basis: str  # what it rests on
     rough: bool = True
 
-    def whole(self, frames: int | None) -> float | None:
-        """Seconds for a clip of so many frames."""
-        known = frames is not None and self.seconds is not None
-        return self.opening + frames * self.seconds if known else None  # type: ignore[operator]
+    @property
+    def whole(self) -> float | None:
+        """Seconds for the clip."""
+        if self.frames is None or self.seconds is None:
+            return None
+        return self.opening + self.frames * self.seconds
 
-    def values(self, frames: int | None) -> dict[str, object]:
+    def values(self) -> dict[str, object]:
         """For programs."""
         return {
-            "frames": frames, "seconds_per_frame": self.seconds, "seconds": self.whole(frames),
+            "frames": self.frames, "seconds_per_frame": self.seconds, "seconds": self.whole,
             "peak_bytes": self.peak_bytes, "basis": self.basis, "rough": self.rough,
         }  # fmt: skip
 
-    def words(self, frames: int | None) -> str:
+    def words(self) -> str:
         """In one line."""
-        room, whole = f"{size(self.peak_bytes)} of memory here", self.whole(frames)
+        room = f"{size(self.peak_bytes)} of memory here"
         if self.seconds is None:
             return f"about {room}; how long it takes is known after the first frames"
         takes = f"{self.seconds:.2g} s per frame"
-        takes = takes if whole is None else f"{span(whole)} ({takes})"
+        takes = takes if self.whole is None else f"{span(self.whole)} ({takes})"
         return f"{'roughly' if self.rough else 'about'} {takes} and {room}, {self.basis}"
 
 
 def estimated(settings: EngineSettings, info: ClipInfo) -> Estimate:
     """By the last run of this kind here, or else by a guess; loads nothing that takes time."""
     pixels, kept, kind = info.width * info.height, _read(), _kind(settings, info)
+    frames = info.expected_frames
     sizes = [(abs(other - _size(info)), other) for other in range(64)]  # the nearest first
     for apart, other in sorted(sizes):
         known = kept.get(f"{kind} {other}")
         if isinstance(known, list) and len(known) == 3 and all(map(_positive, known)):
             basis = "by a run of another size" if apart else "as the last run of this kind took"
             pace, opening, room = (pixels * one for one in known)
-            return Estimate(pace, opening, BASE + room, basis, rough=bool(apart))
+            return Estimate(frames, pace, opening, BASE + room, basis, rough=bool(apart))
     work = WORK / (float(_lite()["full_takes"]) if _size_used(settings, info) == LITE else 1.0)
     speed = _multiplications() * threads_for(settings.threads)
     seconds = None if _elsewhere(settings) else work * pixels / speed
     opening = OPENING[0] + OPENING[1] * (seconds or 0.0)
-    return Estimate(
-        seconds, opening, BASE + PER_PIXEL * pixels, "guessed from this processor's speed"
-    )
+    room = BASE + PER_PIXEL * pixels
+    return Estimate(frames, seconds, opening, room, "guessed from this processor's speed")
 
 
 def remember(

@@ -82,12 +82,12 @@ def examine(reader: Reader, settings: EngineSettings, console: Console) -> dict[
 
     noise = looked_ahead(islice(reader, PROBE_FRAMES), clip, engine)
     model = None if noise is None else noise.measured
-    takes, frames = estimated(settings, clip), clip.expected_frames
+    takes = estimated(settings, clip)
     lines = next(iter(engine.found.lines.values()), None)
     means = None if engine.found.compression is None else engine.found.compression.words()
     return {
         "engine": {"summary": engine_words(engine), **engine.choices},
-        "cost": {"summary": takes.words(frames), **takes.values(frames)},
+        "cost": {"summary": takes.words(), **takes.values()},
         "noise": {
             "sigma": sigma_of(model), "words": noise_words(model, clip.layout.levels),
             "means": means, "lines": None if lines is None else lines.words(),

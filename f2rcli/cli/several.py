@@ -217,7 +217,7 @@ def _costs(job: Job, clips: Sequence[Clip]) -> tuple[list[dict[str, Any]], str, 
         try:
             with open_reader(clip.source, job.read) as reader:
                 takes.append(estimated(job.engine, reader.info))
-                row["seconds"] = takes[-1].whole(reader.info.expected_frames)
+                row["seconds"] = takes[-1].whole
         except F2RError as error:
             row["trouble"] = str(error)
         rows.append(row)

@@ -15,7 +15,7 @@ import numpy as np
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 
-from f2rcli import yuv
+from f2rcli import sensor, yuv
 from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.frames import ClipInfo, Frame, Matrix, Plane
 from f2rcli.io.base import (
@@ -420,8 +420,9 @@ def write_preview(
 
 
 def _upright(frame: Frame, turns: int) -> Plane:
-    """(H, W, 3) uint8, turned by so many quarters anticlockwise."""
-    picture = np.rot90(yuv.to_rgb(frame), turns, axes=(1, 2))
+    """(H, W, 3) uint8, turned by so many quarters anticlockwise; of a mosaic a quick look."""
+    seen = yuv.to_rgb(frame) if frame.layout.mosaic is None else sensor.to_picture(frame)
+    picture = np.rot90(seen, turns, axes=(1, 2))
     codes = np.clip(np.rint(picture * 255), 0, 255).astype(np.uint8)
     whole = codes if codes.shape[0] == 3 else np.repeat(codes, 3, axis=0)
     return np.ascontiguousarray(whole.transpose(1, 2, 0))
