@@ -6,7 +6,6 @@ which every raw developer reads. tifffile writes neither that nor directories of
 
 import struct
 from collections import Counter
-from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,6 @@ from f2rcli.io.raw.exposure import (
     ISO,
     LINEAR,
     LONG,
-    NEUTRAL,
     NOISE_PROFILE,
     ORIENTATION,
     PROVENANCE,
@@ -48,6 +46,7 @@ from f2rcli.io.raw.exposure import (
     Samples,
     packed,
     profile_left,
+    ratios,
     read_raw,
 )
 from f2rcli.io.raw.reader import RawFrame, RawReader
@@ -101,7 +100,7 @@ def _kept(exposure: Exposure) -> tuple[str, ...]:
     tags = exposure.tags
     levels = "levels, size" if exposure.gray else "levels, colour filters, white balance, size"
     colours = "colour matrices and profile" if tags.dng and not exposure.gray else ""
-    shot = "EXIF" if exif_of(exposure).keys() - {ISO} else ""
+    shot = "EXIF" if exposure.exif.keys() - {ISO} else ""
     place = "GPS" if tags.gps else ""
     return tuple(filter(None, (levels, colours, "" if tags.dng else "camera and ISO", shot, place)))
 
@@ -112,11 +111,10 @@ class RawWriter(Writer):
     def __init__(self, reader: Reader, plan: WritePlan) -> None:
         assert isinstance(reader, RawReader)  # as the plan's maker saw to
         self.reader, self.plan = reader, plan
-        self.target = Path(plan.target)
         self._frames = 0
         self._provenance = ""  # how it is made
         part = PartFolder if plan.detail else PartFile
-        self._part = part(self.target, overwrite=plan.overwrite)
+        self._part = part(Path(plan.target), overwrite=plan.overwrite)
 
     def write(self, frame: Frame) -> None:
         """Take the next frame; its file is read back at once."""
@@ -206,7 +204,7 @@ def new_dng(
         shown = {254: (LONG, 1), 530: (SHORT, (1, 1))}
         shown |= _picture(file, preview, jpeg, kind, _JPEG)
         tags[330] = LONG, _placed(file, _stored(shown, len(file)))
-    for code, beside in ((EXIF, exif_of(exposure)), (GPS, exposure.tags.gps)):
+    for code, beside in ((EXIF, exposure.exif), (GPS, exposure.tags.gps)):
         if beside:
             tags[code] = LONG, _placed(file, _stored(beside, len(file)))
     file[4:8] = struct.pack("<I", _placed(file, _stored(tags, len(file))))
@@ -269,15 +267,10 @@ def _described(exposure: Exposure) -> Directory:
     return tags
 
 
-def _ratios(values: Iterable[float], parts: int) -> list[int]:
-    """Rationals in so many parts of one."""
-    return [part for value in values for part in (round(value * parts), parts)]
-
-
 def _coloured(exposure: Exposure) -> Directory:
     return {
-        50721: (SRATIONAL, _ratios(exposure.matrix or _SRGB, 10_000)),
-        NEUTRAL: (RATIONAL, _ratios((1 / gain for gain in exposure.mosaic.balance), 1_000_000)),
+        50721: (SRATIONAL, ratios(exposure.matrix or _SRGB, 10_000)),
+        50728: (RATIONAL, ratios((1 / gain for gain in exposure.mosaic.balance), 1_000_000)),
         50778: (SHORT, _D65),
     }
 
@@ -290,7 +283,7 @@ def _levels(exposure: Exposure) -> Directory:
     whole = all(black == int(black) for black in blacks)
     tags: Directory = {
         50713: (SHORT, (side, side)), 50717: (LONG, round(max(mosaic.white))),
-        50714: (LONG, [int(v) for v in blacks]) if whole else (RATIONAL, _ratios(blacks, 256)),
+        50714: (LONG, [int(v) for v in blacks]) if whole else (RATIONAL, ratios(blacks, 256)),
     }  # fmt: skip
     if mosaic.pattern:
         letters = bytes(_COLOURS.index(letter) for letter in mosaic.pattern)
@@ -301,25 +294,8 @@ def _levels(exposure: Exposure) -> Directory:
     if exposure.lift is not None:  # LibRaw's black levels have the mean of these in them
         for code, axis in ((BLACK_DOWN, 1), (BLACK_ACROSS, 0)):
             level = -exposure.lift.mean(axis)
-            tags[code] = SRATIONAL, _ratios(level - level.mean(), 256)
+            tags[code] = SRATIONAL, ratios(level - level.mean(), 256)
     return tags
-
-
-def exif_of(exposure: Exposure) -> Directory:
-    """EXIF's tags: those of the file, else of LibRaw."""
-    other, found = exposure.other, Directory()
-    for code, attribute in ((33434, "shutter_speed"), (33437, "aperture"), (37386, "focal_length")):
-        value = float(getattr(other, attribute, 0) or 0)
-        if value > 0:
-            found[code] = RATIONAL, _ratios((value,), 1_000_000)
-    moment = getattr(other, "timestamp", None)
-    if moment is not None and moment.year > 1970:
-        found[36867] = ASCII, moment.strftime("%Y:%m:%d %H:%M:%S")
-    if exposure.iso is not None and exposure.iso < 1 << 16:
-        found[ISO] = SHORT, exposure.iso
-    if model := str(getattr(exposure.lens, "model", "") or "").strip():
-        found[42036] = ASCII, model
-    return found | exposure.tags.exif
 
 
 def preview_of(exposure: Exposure, samples: Samples) -> NDArray[np.uint8]:

@@ -28,7 +28,7 @@ XMP, IPTC = 700, 33723
 _STRUCTS = dict(zip(range(1, 13), ("B", "s", "H", "I", "II", "b", "B", "h", "i", "ii", "f", "d"),
                     strict=True))  # fmt: skip
 BLACK_ACROSS, BLACK_DOWN, CROP_FROM, CROP_SIZE, AREA = 50715, 50716, 50719, 50720, 50829
-NEUTRAL, NOISE_PROFILE, FRAME_RATE, PROVENANCE = 50728, 51041, 51044, 65042
+NOISE_PROFILE, FRAME_RATE, PROVENANCE = 51041, 51044, 65042
 _MOST_PAGES = 64  # of a raw file; a damaged list of pages may run in a circle
 CFA, LINEAR = 32803, 34892  # photometric interpretations of raw samples
 
@@ -87,10 +87,6 @@ class RawTags:
     def dng(self) -> bool:
         """Whether the file is a DNG."""
         return 50706 in self.every
-
-    @property
-    def iso(self) -> int | None:
-        return int(self.number(ISO)) or None
 
     @property
     def carried(self) -> Directory:
@@ -209,18 +205,12 @@ class Exposure:
     orientation: int = 1  # TIFF's
     matrix: tuple[float, ...] = ()  # XYZ to the camera's colours, nine values; () unknown
     noise: NoiseProfile | None = None  # (gain, read variance) per plane
-    other: Any = None  # LibRaw's reading of exposure time, aperture, focal length and date
-    lens: Any = None  # and of the lens
+    exif: Directory  # of the file, else by LibRaw
 
     @property
     def gray(self) -> bool:
         """Whether the sensor has no colour filters."""
         return not self.mosaic.pattern
-
-    @property
-    def bits(self) -> int:
-        """Bits that the codes up to white take."""
-        return int(max(self.mosaic.white)).bit_length()
 
     def crop(self, samples: Samples) -> Samples:
         """The active area, as a view."""
@@ -325,7 +315,7 @@ def _check_rows(exposure: Exposure, samples: Samples) -> None:
 
 
 def _exposure(raw: Any, path: Path, tags: RawTags) -> Exposure:
-    sizes = raw.sizes
+    sizes, iso = raw.sizes, int(tags.number(ISO) or raw.other.iso_speed) or None
     matrix = np.asarray(raw.rgb_xyz_matrix, np.float64)[:3]
     return Exposure(
         path=path,
@@ -333,14 +323,33 @@ def _exposure(raw: Any, path: Path, tags: RawTags) -> Exposure:
         active=(sizes.top_margin, sizes.left_margin, sizes.height, sizes.width),
         shown=_shown(sizes, tags),
         mosaic=_mosaic(raw, path.name),
-        iso=tags.iso or int(raw.other.iso_speed) or None,
+        iso=iso,
         orientation=int(tags.number(ORIENTATION)) or _FLIPS.get(sizes.flip, 1),
         matrix=tuple(matrix.flatten().tolist()) if matrix.any() else (),
         noise=tags.noise,
         tags=tags,
-        other=raw.other,
-        lens=raw.lens,
+        exif=_shot(raw, iso) | tags.exif,
     )
+
+
+def _shot(raw: Any, iso: int | None) -> Directory:
+    """How an exposure was made, as LibRaw reads it: EXIF's tags."""
+    found = Directory()
+    for code, attribute in ((33434, "shutter_speed"), (33437, "aperture"), (37386, "focal_length")):
+        if (value := float(getattr(raw.other, attribute))) > 0:
+            found[code] = RATIONAL, ratios((value,), 1_000_000)
+    if raw.other.timestamp is not None and raw.other.timestamp.year > 1970:
+        found[36867] = ASCII, raw.other.timestamp.strftime("%Y:%m:%d %H:%M:%S")
+    if iso is not None and iso < 1 << 16:
+        found[ISO] = SHORT, iso
+    if model := str(raw.lens.model).strip():
+        found[42036] = ASCII, model
+    return found
+
+
+def ratios(values: Iterable[float], parts: int) -> list[int]:
+    """Rationals in so many parts of one."""
+    return [part for value in values for part in (round(value * parts), parts)]
 
 
 def _shown(sizes: Any, tags: RawTags) -> tuple[int, int, int, int] | None:

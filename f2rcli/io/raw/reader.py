@@ -90,7 +90,8 @@ class RawReader(SequenceReader):
     def _layout(self, exposure: Exposure) -> PlaneLayout:
         if exposure.gray:
             return lane_layout(np.dtype(np.uint16), 1, self.seen.levels)
-        return bayer_layout(exposure.even_mosaic, self.first.bits, exposure.path.name)
+        bits = int(max(self.first.mosaic.white)).bit_length()
+        return bayer_layout(exposure.even_mosaic, bits, exposure.path.name)
 
     def _exposure(self, index: int) -> tuple[Exposure, Samples]:
         exposure, samples = read_raw(self.every[index])
@@ -154,7 +155,7 @@ def check_belongs(exposure: Exposure, first: Exposure) -> None:
     own, others = (
         {
             "size": f"{one.shape[1]}x{one.shape[0]}", "active area": one.active,
-            "camera": one.tags.camera, "ISO": one.tags.iso, "colour filters": one.mosaic.pattern,
+            "camera": one.tags.camera, "ISO": one.iso, "colour filters": one.mosaic.pattern,
             "white level": one.mosaic.white[0],
         }
         for one in (exposure, first)
