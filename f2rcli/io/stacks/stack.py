@@ -333,8 +333,7 @@ class Stack(ABC):
         return self._metadata[number]
 
     @abstractmethod
-    def _said(self, series: Series) -> Metadata:
-        """See metadata."""
+    def _said(self, series: Series) -> Metadata: ...
 
     def close(self) -> None:
         """Let go of the file."""

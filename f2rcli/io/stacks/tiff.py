@@ -138,7 +138,6 @@ class TiffStack(Stack):
         return replace(last, share=1, axes=axes, shape=shape, offset=None)
 
     def check(self, number: int) -> None:
-        """See Stack."""
         super().check(number)
         page = self.series[number].first.aspage()
         if page.photometric == PALETTE and page.colormap is not None and not self.file.is_imagej:

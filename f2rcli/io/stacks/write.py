@@ -107,7 +107,8 @@ def _plan_tiff(reader: StackReader, target: Path) -> WritePlan:
         encoder=forms[0].codec, pix_fmt=str(outputs[0].series.dtype),
         kept=tuple(dict.fromkeys(kept)),
         dropped=(*_left_out(reader), *lost_tags(stack, kind), *gone),
-        notes=tuple(notes), detail=(tuple(outputs), kind),
+        notes=tuple(notes),
+        detail=(outputs, PartFile, lambda part: TiffOutput(part.path, outputs, kind, stack)),
     )  # fmt: skip
 
 
@@ -124,7 +125,7 @@ def _plan_folder(reader: StackReader, target: Path) -> WritePlan:
         kept=(count(len(output.places), "TIFF file"), _axes(reader, output),
               "descriptions and resolution"),
         notes=(form.note,) if form.note else (), dropped=dropped,
-        detail=((output,), None),
+        detail=([output], PartFolder, lambda part: FolderOutput(part, stack, output)),
     )  # fmt: skip
 
 
@@ -146,7 +147,8 @@ def _plan_zarr(reader: StackReader, target: Path) -> WritePlan:
         kept=(f"axes {shown.words}", *kept, *own),
         dropped=(*(word for word in whole.metadata.words() if word not in kept),
                  *_left_out(reader)),
-        notes=tuple(notes), detail=((output,), None),
+        notes=tuple(notes),
+        detail=([output], PartTree, lambda part: ZarrOutput(part.path, output, reader.stack)),
     )  # fmt: skip
 
 
@@ -201,8 +203,8 @@ class StackWriter(Writer):
         assert isinstance(reader, StackReader)  # as the plan's maker saw to
         self.reader, self.plan = reader, plan
         self.target = Path(plan.target)
-        self.outputs: tuple[Output, ...]
-        self.outputs, kind = plan.detail  # kind: of a TIFF file; None: a Zarr or another folder
+        self.outputs: list[Output]
+        self.outputs, part, output = plan.detail
         self.count = 0
         self._index = {
             (one.series.number, place): (number, index)
@@ -210,17 +212,8 @@ class StackWriter(Writer):
         }  # fmt: skip
         # Digests of what was written, by the number of its series and its index.
         self._written: dict[tuple[int, int], bytes] = {}
-        zarr = plan.container == "ome-zarr"
-        part = PartTree if zarr else PartFolder if kind is None else PartFile
-        self._part = part(self.target, overwrite=plan.overwrite)
-        self._output: TiffOutput | ZarrOutput | FolderOutput
-        if zarr:
-            self._output = ZarrOutput(self._part.path, self.outputs[0], reader.stack)
-        elif kind is None:
-            assert isinstance(reader.stack, PageFolder)  # as planned
-            self._output = FolderOutput(self._part, reader.stack, self.outputs[0])
-        else:
-            self._output = TiffOutput(self._part.path, self.outputs, kind, reader.stack)
+        self._part: PartFile = part(self.target, overwrite=plan.overwrite)
+        self._output: TiffOutput | ZarrOutput | FolderOutput = output(self._part)
 
     def write(self, frame: Frame) -> None:
         """Put one picture at its place."""
@@ -275,15 +268,14 @@ class StackWriter(Writer):
         return (f"{count(whole, 'picture')}, {words} read back",)
 
     def abandon(self) -> None:
-        """See Writer."""
         with suppress(OSError):  # a full disk refuses what is pending
             self._output.abandon()
         self._part.discard()
 
 
 class FolderOutput:
-    """A folder of one-page files: each is written as it comes; one that nothing was done to, or
-    that cannot be read, is copied."""
+    """A folder of one-page files, with the methods of TiffOutput: each is written as it comes; one
+    that nothing was done to, or that cannot be read, is copied."""
 
     def __init__(self, part: Any, stack: PageFolder, output: Output) -> None:
         self.part, self.stack, self.output = part, stack, output
@@ -291,11 +283,9 @@ class FolderOutput:
         self._left = set(output.places)
 
     def begin(self, provenance: str) -> None:
-        """See TiffOutput."""
         self._provenance = provenance
 
     def put(self, number: int, index: int, picture: Plane) -> None:
-        """See TiffOutput."""
         place = self.output.places[index]
         with closing(self.stack.page(place)) as source:
             self._left.remove(place)
@@ -310,7 +300,6 @@ class FolderOutput:
             page.close()
 
     def close(self) -> None:
-        """See TiffOutput."""
         for place in sorted(self._left):
             if (path := self.stack.files[place]) is not None:
                 shutil.copyfile(path, self.part.file(path.name))

@@ -67,14 +67,10 @@ def zarr_metadata(said: Metadata, series: Series) -> Metadata:
     )
 
 
-def _part_beside(target: Path) -> Path:
-    return target.with_name(f".{target.name}.part")
-
-
 class PartTree(PartFolder):
     """A folder with folders in it, that takes its target's place as a whole."""
 
-    place = staticmethod(_part_beside)
+    place = staticmethod(lambda target: target.with_name(f".{target.name}.part"))
 
     def _begin(self) -> None:
         # Finish what a run did not that was killed while it published.
@@ -97,7 +93,7 @@ class PartTree(PartFolder):
 
 
 class ZarrOutput:
-    """A folder of arrays that takes pictures in any order."""
+    """A folder of arrays, with the methods of TiffOutput."""
 
     def __init__(self, path: Path, output: Output, stack: Stack) -> None:
         self.path, self.series, self.metadata = path, output.series, output.metadata
@@ -110,7 +106,6 @@ class ZarrOutput:
             self.sizes.append(size)
 
     def begin(self, provenance: str) -> None:
-        """Make the arrays. provenance: how f2r makes them, as JSON. Raises OSError."""
         zarr = package("zarr", "writing OME-Zarr", UsageError)
         group = zarr.open_group(str(self.path), mode="w", zarr_format=2)
         self.levels = [self._level(group, n, size) for n, size in enumerate(self.sizes)]
@@ -130,7 +125,6 @@ class ZarrOutput:
         )  # fmt: skip
 
     def put(self, number: int, index: int, picture: Plane) -> None:
-        """See TiffOutput."""
         planes = [picture] if picture.ndim == 2 else list(np.moveaxis(picture, -1, 0))
         for place, plane in zip(self._places(index), planes, strict=True):
             for level, size in zip(self.levels, self.sizes, strict=True):
