@@ -6,10 +6,11 @@ writes anything; writers publish a file only once it is finished and verified.""
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, get_args
 
 from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import ClipInfo, Frame
@@ -191,11 +192,12 @@ class WriteOptions:
                 raise UsageError(f"{name}=: has no meaning for {target}.", hint="Leave it out.")
 
 
-class Reader(ABC):
+class Reader(AbstractContextManager["Reader"], ABC):
     """A clip open for reading: its facts, and its frames, once. Closes at the end of `with`."""
 
     format = "video"  # its place among `formats.READ`
     provenance = ""  # the clip's own account of how it was made, besides FFmpeg's tags
+    metadata: Any = None  # what FFmpeg says beyond frames, as SourceMetadata; None: had no part
     info: ClipInfo
     ledger: Ledger
 
@@ -224,16 +226,13 @@ class Reader(ABC):
     def close(self) -> None:
         """Close the input. May be called more than once."""
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *error: object) -> None:
         self.close()
 
 
 def read_provenance(reader: Reader) -> dict[str, Any] | None:
     """How a clip was made; None where f2r did not make it, or did not say. Raises nothing."""
-    tags = getattr(getattr(reader, "metadata", None), "container_tags", {})
+    tags = getattr(reader.metadata, "container_tags", {})
     for value in (*tags.values(), reader.provenance):
         if not value.startswith(_MARK) or len(value) > LARGEST:
             continue
@@ -334,7 +333,7 @@ class Receipt:
             yield "  not verified"
 
 
-class Writer(ABC):
+class Writer(AbstractContextManager["Writer"], ABC):
     """A clip open for writing. The target does not exist until `finish` returns."""
 
     @abstractmethod
@@ -348,9 +347,6 @@ class Writer(ABC):
     @abstractmethod
     def abandon(self) -> None:
         """Stop and remove what was written. May be called more than once, and after finish."""
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *error: object) -> None:
         self.abandon()

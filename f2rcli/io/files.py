@@ -35,11 +35,9 @@ def exists_error(target: Path) -> OutputError:
     )
 
 
-def misread_error(
-    name: str, what: str = "differs when it is read back", instead: str = ""
-) -> OutputError:
-    """The error for a file that is not what was written. instead: what else may help."""
-    hint = f"Nothing was written to the target. Check the disk{instead}."
+def misread_error(name: str, what: str = "differs when it is read back") -> OutputError:
+    """The error for a file that is not what was written."""
+    hint = "Nothing was written to the target. Check the disk, or try another format."
     return OutputError(f"{name}: {what}.", hint=hint)
 
 
@@ -103,10 +101,9 @@ def unlock(path: Path, descriptor: int) -> None:
 def _take(descriptor: int) -> None:
     try:
         fcntl = import_module("fcntl")
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except ImportError:  # Windows
         return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
@@ -169,15 +166,10 @@ def check_place(target: Path, sources: list[Path]) -> None:
     """Raise for a target that is one of the sources, or in a folder that does not exist."""
     with disk_errors(target):  # a name that is too long
         target.exists()
-    if target.parent.is_file():
-        raise OutputError(
-            f"{target.name}: {target.parent} is a file, not a folder.",
-            hint="Choose another name with output=.",
-        )
     if not target.parent.is_dir():
-        raise OutputError(
-            f"{target.name}: the folder {target.parent} does not exist.", hint="Create it first."
-        )
+        file = f"{target.parent} is a file, not a folder"
+        what = file if target.parent.exists() else f"the folder {target.parent} does not exist"
+        raise OutputError(f"{target.name}: {what}.", hint="Create that folder first.")
     if any(same_file(source, target) for source in sources):
         raise UsageError(
             f"{target.name}: the output is the input itself.",

@@ -13,7 +13,6 @@ from typing import Any
 import av
 import numpy as np
 from av.packet import Packet
-from av.video.codeccontext import VideoCodecContext
 
 from f2rcli import sensor, yuv
 from f2rcli.errors import InputError, OutputError, UsageError
@@ -44,22 +43,8 @@ from f2rcli.io.formats import WRITTEN_PICTURES as WRITTEN
 from f2rcli.io.numbering import axes_in_names, clip_files, files_of, is_pattern, matching, numbered
 from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readable, tell_missing
 from f2rcli.io.video.encoders import LAMBDA, closest_format, format_error, formats_of, losses
-from f2rcli.io.video.pixels import (
-    FULL,
-    colour_tags,
-    converted,
-    fits,
-    make_frame,
-    picture_facts,
-    read_planes,
-)
-from f2rcli.io.video.source import (
-    SourceMetadata,
-    ffmpeg_reason,
-    metadata_of,
-    quiet_ffmpeg,
-    stream_line,
-)
+from f2rcli.io.video.pixels import FULL, converted, fits, make_frame, picture_facts, read_planes
+from f2rcli.io.video.source import SourceMetadata, ffmpeg_reason, quiet_ffmpeg, stream_line
 from f2rcli.units import count
 
 METADATA = "colour profile, EXIF and text of the pictures"
@@ -128,22 +113,16 @@ def with_metadata(picture: bytes, parts: list[tuple[bytes, bytes]]) -> bytes:
     if not parts:
         return picture
     if picture.startswith(_PNG):
-        return _png_with(picture, parts)
+        replaced = {kind for kind, _ in parts}
+        replaced |= _COLOUR if replaced & _COLOUR else set()
+        header, *rest = (raw for kind, raw in _png_chunks(picture) if kind not in replaced)
+        return b"".join((_PNG, header, *(raw for _, raw in parts), *rest))
     place = 2
     for kind, raw in jpeg_segments(picture):
         if kind != 0xE0:  # JFIF's own segment stays in front
             break
         place += len(raw)
     return picture[:place] + b"".join(raw for _, raw in parts) + picture[place:]
-
-
-def _png_with(picture: bytes, parts: list[tuple[bytes, bytes]]) -> bytes:
-    replaced = {kind for kind, _ in parts}
-    if replaced & _COLOUR:
-        replaced |= _COLOUR
-    chunks = [(kind, raw) for kind, raw in _png_chunks(picture) if kind not in replaced]
-    header, rest = chunks[0][1], b"".join(raw for _, raw in chunks[1:])
-    return _PNG + header + b"".join(raw for _, raw in parts) + rest
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -180,8 +159,7 @@ def decode_picture(path: Path) -> av.VideoFrame:
     frame of an animation and adds it to the first.
     """
     quiet_ffmpeg()
-    context = av.CodecContext.create(PICTURES.get(path.suffix.lower(), "png"), "r")
-    assert isinstance(context, VideoCodecContext)
+    context = av.Codec(PICTURES.get(path.suffix.lower(), "png"), "r").create("video")
     context.thread_count = 1
     context.options = {"max_pixels": str(MOST_PIXELS)}
     first_bytes(path)
@@ -208,15 +186,13 @@ class ImageReader(SequenceReader):
         self.info = self._info(first_readable(self.files, decode_picture))
 
     def _info(self, picture: av.VideoFrame) -> ClipInfo:
-        facts = picture_facts(picture)
-        tags = colour_tags(picture, picture, facts.chroma_location)
+        facts = picture_facts(picture, picture)
         form, _ = read_planes(picture)
-        layout, note = form.layout_tagged(tags, picture.height)
+        layout, note = form.layout_tagged(facts.colour, picture.height)
         self.metadata = SourceMetadata(
             family=PICTURES.get(self.files[0].suffix.lower(), "png"),
             pix_fmt=picture.format.name,
             pixel_aspect=facts.pixel_aspect,
-            colour=tags,
             facts=facts,
         )
         notes = [note] if note else []
@@ -282,7 +258,7 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
         siting=(0.5, 0.5),  # where JPEG has its chroma
     )
     check_folder(folder, paths, pattern=pattern, overwrite=options.overwrite)
-    source = metadata_of(reader)
+    source: SourceMetadata = reader.metadata
     none = "pictures hold none"
     dropped = [*losses(form, layout), *(f"{stream_line(s)} ({none})" for s in source.others)]
     dropped += [f"{len(source.chapters)} chapters ({none})"] if source.chapters else []
@@ -334,8 +310,7 @@ def _own_numbers(reader: Reader) -> dict[Path | None, int]:
 def encode_picture(picture: av.VideoFrame, codec: str, aspect: Fraction | None = None) -> bytes:
     """The bytes of a file with a picture. aspect: of its pixels. Raises av.FFmpegError."""
     quiet_ffmpeg()
-    context = av.CodecContext.create(codec, "w")
-    assert isinstance(context, VideoCodecContext)
+    context = av.Codec(codec, "w").create("video")
     context.width, context.height = picture.width, picture.height
     context.pix_fmt = picture.format.name
     context.time_base, picture.pts = Fraction(1, 25), 0  # nothing of it reaches the file
@@ -352,10 +327,9 @@ class ImageWriter(Writer):
     """Pictures are gathered in a part folder and moved to their places at the very end."""
 
     def __init__(self, reader: Reader, plan: WritePlan) -> None:
-        self.reader = reader
-        self.plan = plan
+        self.reader, self.plan = reader, plan
         self._folder, self._pattern, self._suffix, self._form, self._coding = plan.detail
-        self._source = metadata_of(reader)
+        self._source: SourceMetadata = reader.metadata
         self._numbers = _own_numbers(reader)
         self._digests: dict[str, str] = {}  # of what was written, by name
         self._part = PartFolder(self._folder, overwrite=plan.overwrite)

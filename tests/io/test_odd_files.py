@@ -34,8 +34,8 @@ def test_passthrough(tools, odd, tmp_path: Path, name: str) -> None:
         lost = " ".join(receipt.dropped)
         if "pixel aspect" not in lost and before.metadata.pixel_aspect is not None:
             assert (after.metadata.pixel_aspect or 1) == before.metadata.pixel_aspect
-        if "colour" not in lost and before.metadata.colour.primaries != 2:
-            assert after.metadata.colour.primaries == before.metadata.colour.primaries
+        if "colour" not in lost and before.metadata.facts.colour.primaries != 2:
+            assert after.metadata.facts.colour.primaries == before.metadata.facts.colour.primaries
 
 
 @pytest.mark.parametrize("name", VIDEOS)

@@ -191,7 +191,7 @@ def test_colour_tags(tools, tmp_path: Path, colour, codec: str, suffix: str) -> 
         options={"chroma_sample_location": "topleft"},
     )  # fmt: skip
     _, receipt = tools.passthrough(source, tmp_path / f"out{suffix}", WriteOptions(codec=codec))
-    before, after = facts(source)[0].colour, facts(tmp_path / f"out{suffix}")[0].colour
+    before, after = facts(source)[0].facts.colour, facts(tmp_path / f"out{suffix}")[0].facts.colour
     assert (before.primaries, before.transfer, before.matrix, before.range) == colour
     if codec == "prores" and colour[3] == 2:
         assert any("full range" in line for line in receipt.dropped)
@@ -220,10 +220,10 @@ def test_matrices_without_a_linear_form_fall_back_and_say_so(tools, tmp_path, nu
 
     source = tools.write_clip(tmp_path / "in.mkv", pix_fmt="yuv444p10le", pts=2, setup=tag)
     metadata, info = facts(source)
-    assert (metadata.colour.matrix, info.layout.matrix) == (number, Matrix.BT2020)
+    assert (metadata.facts.colour.matrix, info.layout.matrix) == (number, Matrix.BT2020)
     assert any("processed as" in note for note in info.notes)
     tools.passthrough(source, tmp_path / "out.mkv")
-    assert facts(tmp_path / "out.mkv")[0].colour.matrix == number
+    assert facts(tmp_path / "out.mkv")[0].facts.colour.matrix == number
 
 
 @pytest.mark.parametrize(("codec", "suffix"), [("hevc", ".mkv"), ("hevc", ".mp4"), ("av1", ".mp4")])
@@ -306,4 +306,4 @@ def test_chroma_siting(tools, tmp_path: Path, codec: str, suffix: str, place: st
     )  # fmt: skip
     tools.passthrough(source, tmp_path / f"out{suffix}")
     for path in (source, tmp_path / f"out{suffix}"):
-        assert facts(path)[0].colour.chroma_location == place
+        assert facts(path)[0].facts.colour.chroma_location == place

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cache
 from pathlib import Path
 
 import av
@@ -18,21 +17,20 @@ from f2rcli.errors import UsageError, closest
 from f2rcli.frames import ClipInfo, Family, PlaneLayout
 from f2rcli.io.base import Reader, WriteOptions
 from f2rcli.io.video.pixels import FULL, LIMITED, UNSPECIFIED, ColourTags, PixelFormat, pixel_format
-from f2rcli.io.video.source import SourceMetadata, metadata_of
+from f2rcli.io.video.source import SourceMetadata
 from f2rcli.io.video.streams import Container, is_encoder
 from f2rcli.system import x264_assembly, x265_assembly
 
-# Encoders of a family, best first.
+# Encoders of a family, best first; some have its name.
 _ENCODERS = {
     "h264": ("libx264", "libx264rgb"), "hevc": ("libx265",), "av1": ("libsvtav1",),
     "vp9": ("libvpx-vp9",), "vp8": ("libvpx-vp9",), "prores": ("prores_ks",),
-}  # fmt: skip
+} | {name: (name,) for name in ("ffv1", "mjpeg", "png", "rawvideo", "v210", "cfhd", "dnxhd",
+                                "qtrle")}  # fmt: skip
 _ALIASES = {
     "avc": "h264", "x264": "h264", "h265": "hevc", "x265": "hevc", "svtav1": "av1",
     "vp09": "vp9", "raw": "rawvideo", "y4m": "rawvideo", "jpeg": "mjpeg",
 }  # fmt: skip
-# Families that come back as themselves by an encoder of the same name.
-_SAME = ("ffv1", "mjpeg", "png", "rawvideo", "v210", "cfhd", "dnxhd", "qtrle")
 _LOSSLESS = ("rawvideo", "huffyuv", "ffvhuff", "utvideo", "magicyuv", "v210", "png", "apng",
              "gif", "bitpacked", "qtrle", "lagarith", "r210", "v410", "ljpeg")  # fmt: skip
 # Alternatives where the family's own encoders cannot hold the samples or do not exist.
@@ -107,8 +105,7 @@ class EncoderSetup:
 
     def trial(self) -> str | None:
         """Open the encoder once without writing; returns its reason to refuse, or None."""
-        context = av.CodecContext.create(self.encoder, "w")
-        assert isinstance(context, VideoCodecContext)  # see `is_encoder`
+        context = av.Codec(self.encoder, "w").create("video")
         self.apply(context)
         level = av.logging.get_level()
         try:
@@ -133,7 +130,7 @@ def choose_encoder(
     Tables put them in order; the first that opens is taken, which is the first one nearly always.
     Raises UsageError.
     """
-    layout, source = reader.info.layout, metadata_of(reader)
+    layout, source = reader.info.layout, reader.metadata
     pairs = [
         (encoder, form)
         for encoder in _candidates(reader, container, options)
@@ -173,61 +170,45 @@ def choose_encoder(
 
 
 def _candidates(reader: Reader, container: Container, options: WriteOptions) -> list[str]:
-    """Encoders for a container, best first. Raises UsageError for wishes that exclude it."""
-    codec = options.codec
-    names = _named(codec) if codec else _unnamed(reader, container)
+    """Encoders for a container, best first: those that `codec` names, a family or one encoder; else
+    the input's own, and others. Raises UsageError for wishes that exclude all."""
+    codec, family = options.codec, reader.metadata.family
+    if codec is None:
+        lossless = ("ffv1",) * (family in _LOSSLESS)
+        names = (*_ENCODERS.get(family, ()), *(
+            name for name in lossless + _OTHERS
+            if not reader.info.interlaced or says_fields(container, name)
+        ))  # fmt: skip
+    else:
+        names = _ENCODERS.get(_ALIASES.get(codec.lower(), codec.lower()), (codec,))
+    names = tuple(name for name in dict.fromkeys(names) if is_encoder(name))
     fitting = [name for name in names if family_of_encoder(name) in container.families]
-    if not fitting and codec is None:
+    taking = [n for n in fitting if options.pix_fmt in (None, *(f.name for f in formats_of(n)))]
+    if taking:
+        return taking
+    if fitting:
+        raise format_error(fitting[0], options.pix_fmt)
+    if codec is None:
         raise UsageError(
             f"{container.name} files cannot say that their pictures are interlaced.",
             hint="Write .mkv, .mp4 or .mov, or choose codec= yourself.",
         )
-    if not fitting:
+    if names:
         raise UsageError(
             f"codec={codec!r}: {container.name} files cannot hold {codec}.",
             hint=f"{container.name} holds {', '.join(container.families)}; .mkv holds most.",
         )
-    taking = [n for n in fitting if options.pix_fmt in (None, *(f.name for f in formats_of(n)))]
-    if not taking:
-        raise format_error(fitting[0], options.pix_fmt)
-    return taking
+    known = sorted({*_ENCODERS, *_ALIASES, "libx264", "libx265", "libsvtav1"})
+    raise UsageError(
+        f"codec={codec!r}: this FFmpeg has no such video encoder.",
+        hint=closest(codec.lower(), known) or "Try h264, hevc, av1, vp9, prores, ffv1.",
+    )
 
 
 def format_error(encoder: str, wanted: str | None) -> UsageError:
     """The error for a pixel format that an encoder does not take."""
     known = " ".join(form.name for form in formats_of(encoder))
     return UsageError(f"pix_fmt={wanted!r}: {encoder} does not take it.", hint=f"It takes {known}.")
-
-
-def _named(codec: str) -> tuple[str, ...]:
-    """The encoders that `codec` names: a family or one encoder. Raises UsageError."""
-    found = _encoders_for(_family_name(codec)) or ((codec,) if is_encoder(codec) else ())
-    if not found:
-        known = sorted({*_ENCODERS, *_SAME, *_ALIASES, "libx264", "libx265", "libsvtav1"})
-        raise UsageError(
-            f"codec={codec!r}: this FFmpeg has no such video encoder.",
-            hint=closest(codec.lower(), known) or "Try h264, hevc, av1, vp9, prores, ffv1.",
-        )
-    return found
-
-
-def _unnamed(reader: Reader, container: Container) -> tuple[str, ...]:
-    """The encoders of the input's own family, and others, most widely played first."""
-    family = metadata_of(reader).family
-    own = _encoders_for(family)
-    others = [name for name in ("ffv1",) * (family in _LOSSLESS) + _OTHERS if is_encoder(name)]
-    if reader.info.interlaced:
-        others = [name for name in others if says_fields(container, name)]
-    return own + tuple(name for name in others if name not in own)
-
-
-def _family_name(codec: str) -> str:
-    return _ALIASES.get(codec.lower(), codec.lower())
-
-
-def _encoders_for(family: str) -> tuple[str, ...]:
-    names = _ENCODERS.get(family) or ((family,) if family in _SAME else ())
-    return tuple(name for name in names if is_encoder(name))
 
 
 def family_of_encoder(encoder: str) -> str:
@@ -297,14 +278,14 @@ def _unlike(form: PixelFormat, layout: PlaneLayout) -> tuple[int, bool, int, int
 def _setup(
     reader: Reader, container: Container, encoder: str, form: PixelFormat, options: WriteOptions
 ) -> EncoderSetup:
-    info, source = reader.info, metadata_of(reader)
+    info, source = reader.info, reader.metadata
     limited = form.family is Family.YUV and encoder in _NEVER_FULL
     coding = form.layout(
         full_range=info.layout.full_range and not limited,
         matrix=info.layout.matrix, siting=info.layout.siting,
     )  # fmt: skip
     hevc = family_of_encoder(encoder) == "hevc" and container.movie
-    tags, rgb = source.colour, form.family is Family.RGB
+    tags, rgb = source.facts.colour, form.family is Family.RGB
     said = FULL if coding.full_range else LIMITED
     return EncoderSetup(
         encoder=encoder,
@@ -325,19 +306,13 @@ def _setup(
     )
 
 
-@cache
-def _option_names(encoder: str) -> frozenset[str]:
-    """Every option an encoder knows."""
-    known = av.CodecContext.create(encoder, "w").supported_options
-    return frozenset(option.name for option in (*known.generic, *known.private))
-
-
 def _options(
     encoder: str, form: PixelFormat, info: ClipInfo, source: SourceMetadata, options: WriteOptions
 ) -> dict[str, str]:
     """The options an encoder is opened with; the user's come last and win. Raises UsageError for
     one that the encoder does not know."""
-    known, wanted = _option_names(encoder), options.crf
+    every, wanted = av.Codec(encoder, "w").create("video").supported_options, options.crf
+    known = {option.name for option in (*every.generic, *every.private)}
     worst = _WORST_CRF.get(encoder, 63)
     if wanted is not None and ("crf" not in known or wanted > worst):
         takes = f"takes 0 to {worst}" if "crf" in known else "has no crf"
@@ -354,7 +329,7 @@ def _options(
     chosen |= _own_options(encoder, form, info, source)
     if info.interlaced and encoder in _FIELD_FLAGS:
         chosen["flags"] = chosen.get("flags", "") + _FIELD_FLAGS[encoder]
-    location = source.colour.chroma_location
+    location = source.facts.colour.chroma_location
     if location and form.log2_chroma != (0, 0) and encoder != "mjpeg":
         chosen["chroma_sample_location"] = location
     for name, value in options.encoder_options:

@@ -143,8 +143,8 @@ class Mastering:
 class PictureFacts:
     """Facts that only a decoded picture has."""
 
+    colour: ColourTags
     pixel_aspect: Fraction | None = None
-    chroma_location: str = ""
     top_field_first: bool = True
     mastering: Mastering | None = None
     display_matrix: tuple[int, ...] = ()  # nine integers, FFmpeg's order; () for none
@@ -152,38 +152,31 @@ class PictureFacts:
     stereo: tuple[int, ...] = ()  # FFmpeg's number and flags of the stereoscopic layout
 
 
-def colour_tags(
-    frame: av.VideoFrame, context: av.VideoFrame | VideoCodecContext, location: str
-) -> ColourTags:
-    """The colour description of a decoded picture, or else of its decoder."""
-    spoken = "yuvj" in frame.format.name  # the old way to say full range
-    primaries, transfer, matrix = (
-        next((number for number in (int(a), int(b)) if number != UNSPECIFIED), UNSPECIFIED)
-        for a, b in (
-            (frame.color_primaries, context.color_primaries),
-            (frame.color_trc, context.color_trc),
-            (frame.colorspace, context.colorspace),
-        )
-    )
-    return ColourTags(
-        primaries=primaries, transfer=transfer, matrix=matrix, chroma_location=location,
-        range=FULL if spoken else int(frame.color_range) or int(context.color_range),
-    )  # fmt: skip
+def picture_facts(frame: av.VideoFrame, context: av.VideoFrame | VideoCodecContext) -> PictureFacts:
+    """Read what PyAV has no property for: chroma siting, field order, HDR, display matrix; and the
+    colour description, where the picture has none by what its decoder says (context)."""
 
+    def told(name: str) -> int:
+        own = int(getattr(frame, name))
+        return int(getattr(context, name)) if own == UNSPECIFIED else own
 
-def picture_facts(frame: av.VideoFrame) -> PictureFacts:
-    """Read what PyAV has no property for: chroma siting, field order, HDR, display matrix."""
     shown = _showinfo(frame)
+    spoken = "yuvj" in frame.format.name  # the old way to say full range
     place = re.search(r"\bcl:(\w+)", shown)
     fields = re.search(r"\bi:([PTB])", shown)
     matrix = _numbers(frame, Type.DISPLAYMATRIX, "<9i")
     location, form = place.group(1) if place else "", pixel_format(frame.format.name)
     subsampled = form is not None and form.log2_chroma != (0, 0)
-    aspect = re.search(r"\bsar:(\d+)/(\d+)", shown)
-    known = aspect is not None and int(aspect.group(1)) > 0 and int(aspect.group(2)) > 0
+    aspect = re.search(r"\bsar:([1-9]\d*)/([1-9]\d*)", shown)
     return PictureFacts(
-        pixel_aspect=Fraction(int(aspect[1]), int(aspect[2])) if aspect and known else None,
-        chroma_location=location if location in _SITINGS and subsampled else "",
+        colour=ColourTags(
+            primaries=told("color_primaries"),
+            transfer=told("color_trc"),
+            matrix=told("colorspace"),
+            range=FULL if spoken else int(frame.color_range) or int(context.color_range),
+            chroma_location=location if location in _SITINGS and subsampled else "",
+        ),
+        pixel_aspect=Fraction(int(aspect[1]), int(aspect[2])) if aspect else None,
         top_field_first=fields is None or fields.group(1) != "B",
         mastering=_mastering(frame),
         display_matrix=() if matrix == _UPRIGHT else matrix,

@@ -30,7 +30,7 @@ from f2rcli.io.video.decoder import (
     step8,
 )
 from f2rcli.io.video.header import header_facts
-from f2rcli.io.video.pixels import colour_tags, fits, picture_facts, read_planes
+from f2rcli.io.video.pixels import fits, picture_facts, read_planes
 from f2rcli.io.video.source import (
     COMPLETE,
     LATE_INDEX,
@@ -123,9 +123,7 @@ class VideoReader(Reader):
         family = family_of(self.stream)
         wrapped = {"vp9": "libvpx-vp9", "vp8": "libvpx"}.get(family)
         if self.stream.metadata.get("alpha_mode") == "1" and wrapped in av.codecs_available:
-            context = av.CodecContext.create(wrapped, "r")
-            if isinstance(context, VideoCodecContext):
-                return context
+            return av.Codec(wrapped, "r").create("video")
         context = self.stream.codec_context
         context.thread_type = "AUTO"
         context.thread_count = 1 if family in REPORTING else 0
@@ -323,8 +321,7 @@ class VideoReader(Reader):
         """Learn from the container and the first pictures what the clip is."""
         stream, first, form = self.stream, pictures[0].frame, self.container.format.name
         assert first is not None  # else none of them would be there
-        facts = picture_facts(first)
-        tags = colour_tags(first, stream.codec_context, facts.chroma_location)
+        facts = picture_facts(first, stream.codec_context)
         size = first.width, first.height
         header = header_facts(Path(self.source) if self._again else None, form, stream.index, size)
         own = header.pixel_aspect(*size)
@@ -344,7 +341,7 @@ class VideoReader(Reader):
         self._single_fields = flagged and family_of(stream) == "hevc"
         flagged = flagged and not self._single_fields
         codec, pixels = stream.codec_context.codec, read_planes(first)[0]
-        layout, assumed = pixels.layout_tagged(tags, first.height)
+        layout, assumed = pixels.layout_tagged(facts.colour, first.height)
         videos = [s for s in self.container.streams.video if not is_cover(s)]
         notes = {
             assumed or "": assumed is not None,
@@ -381,7 +378,6 @@ class VideoReader(Reader):
             profile=str(stream.codec_context.profile or ""),
             pix_fmt=first.format.name,
             pixel_aspect=aspect,
-            colour=tags,
             facts=facts,
             container_tags=dict(self.container.metadata),
             stream_tags=dict(stream.metadata),
@@ -414,7 +410,7 @@ class VideoReader(Reader):
             "rate": None if info.rate is None else float(info.rate),
             "pixel_aspect": metadata.pixel_aspect and str(metadata.pixel_aspect),
             "rotation": self._rotation,
-            "colour": metadata.colour.named() or None,
+            "colour": metadata.facts.colour.named() or None,
             "matrix": info.layout.matrix.value,
             "field_order": order if info.interlaced else "progressive",
             "mastering": mastering and [float(v) for v in mastering.display],

@@ -16,10 +16,10 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 
 from f2rcli.errors import InputError
-from f2rcli.io.base import MOST_PIXELS, Reader
+from f2rcli.io.base import MOST_PIXELS
 from f2rcli.io.files import first_bytes
 from f2rcli.io.video.header import HeaderFacts
-from f2rcli.io.video.pixels import ColourTags, PictureFacts
+from f2rcli.io.video.pixels import PictureFacts
 
 PIPE = "-"
 # Of tags in another coding than UTF-8; from 19 on PyAV is so by itself.
@@ -198,8 +198,7 @@ class SourceMetadata:
     profile: str = ""
     pix_fmt: str = ""
     pixel_aspect: Fraction | None = None
-    colour: ColourTags = field(default_factory=ColourTags)
-    facts: PictureFacts = field(default_factory=PictureFacts)
+    facts: PictureFacts
     header: HeaderFacts = field(default_factory=HeaderFacts)
     single_fields: bool = False  # each picture is one field of an interlaced frame
     container_tags: Mapping[str, str] = field(default_factory=dict)
@@ -213,12 +212,6 @@ class SourceMetadata:
     def anamorphic(self) -> bool:
         """Whether pixels are not square."""
         return self.pixel_aspect not in (None, Fraction(1))
-
-
-def metadata_of(reader: Reader) -> SourceMetadata:
-    """The metadata of a reader's source; empty for formats that FFmpeg has no part in."""
-    found = getattr(reader, "metadata", None)
-    return found if isinstance(found, SourceMetadata) else SourceMetadata()
 
 
 def is_cover(stream: Stream) -> bool:

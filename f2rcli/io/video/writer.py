@@ -10,13 +10,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 
 import av
 from av.container import OutputContainer
 from av.stream import Stream
-from av.video.codeccontext import VideoCodecContext
 
 from f2rcli.errors import OutputError
 from f2rcli.frames import Family, Frame
@@ -53,7 +51,6 @@ from f2rcli.io.video.source import (
     family_of,
     ffmpeg_reason,
     is_cover,
-    metadata_of,
     quiet_ffmpeg,
     stream_line,
     title_of,
@@ -86,7 +83,6 @@ _REORDERED = 32  # ticks; more than any encoder holds frames back, at one tick a
 _KEY_PICTURE = 1  # FFmpeg's AV_PICTURE_TYPE_I
 _WANTS_APART = 1 << 6  # FFmpeg's AVFMT_GLOBALHEADER, of a container
 _HEADERS_APART = 1 << 22  # FFmpeg's AV_CODEC_FLAG_GLOBAL_HEADER
-_misread = partial(misread_error, instead=", or try another container")
 _NULL_PACKET = b"\x47\x1f\xff\x10" + b"\xff" * 184  # of a transport stream: stuffing
 _KNOWN = 16  # packets by which a file is known for a transport stream; FFmpeg wants eleven
 
@@ -111,7 +107,7 @@ class VideoDetail:
 
 def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> WritePlan:
     """Plan a video file or pipe. Raises UsageError or OutputError for what cannot be done."""
-    where, source = str(target), metadata_of(reader)
+    where, source = str(target), reader.metadata
     container = container_for(where, source.container, options.codec)
     if where != PIPE:
         check_target(Path(where), reader.paths(), overwrite=options.overwrite)
@@ -227,7 +223,8 @@ def _fates(
     display: tuple[int, int] | None,
 ) -> Iterator[Fate]:  # fmt: skip
     """What becomes of that which the picture and the file state beside samples and tags."""
-    source, encoder, copied = metadata_of(reader), setup.encoder, template is not None
+    source: SourceMetadata = reader.metadata
+    encoder, copied = setup.encoder, template is not None
     facts, none = source.facts, f"{container.name} holds none"
     unstored = f"{encoder} in {container.name} does not store it"
     if source.chapters:
@@ -279,7 +276,7 @@ def _notes(
     reader: Reader, container: Container, setup: EncoderSetup, *, wished: bool, exact: bool
 ) -> Iterator[str]:
     """wished: the codec was; exact: every sample is kept."""
-    source, layout = metadata_of(reader), reader.info.layout
+    source, layout = reader.metadata, reader.info.layout
     ours = {container.muxer for container in CONTAINERS}
     if source.container and not ours & {*source.container.split(",")}:
         yield f"written as {container.name}: f2r does not write {source.container}"
@@ -307,8 +304,7 @@ class VideoWriter(Writer):
 
     def __init__(self, reader: Reader, plan: WritePlan) -> None:
         quiet_ffmpeg()
-        self.reader = reader
-        self.plan = plan
+        self.reader, self.plan = reader, plan
         self.detail: VideoDetail = plan.detail
         self.name = written_name(plan.target)
         self._part: PartFile | None = None
@@ -323,7 +319,7 @@ class VideoWriter(Writer):
         self._fields: Filter | None = None  # which alone can flag pictures as interlaced
         self._file: Y4mFile | None = None
         self._losses: list[str] = []  # that no plan foresaw, in words
-        self.metadata = metadata_of(reader)
+        self.metadata: SourceMetadata = reader.metadata
         self._packets = reader.side if isinstance(reader, VideoReader) else SidePackets()
         self._packets.wanted = True
         if plan.target != PIPE:
@@ -388,11 +384,11 @@ class VideoWriter(Writer):
                             times = [min([now, *times]), max([now, *times])]
         except (*_ERRORS, ValueError, IndexError) as error:
             why = f"cannot be read back: {ffmpeg_reason(error)}"
-            raise _misread(self.name, why) from error
+            raise misread_error(self.name, why) from error
         base, form = self._tick, self.detail.container
         if came[own] != self._frames:
             why = f"{self._frames} frames were written but the file has {came[own]}"
-            raise _misread(self.name, why)
+            raise misread_error(self.name, why)
         self._losses += self._side.missing(came, sizes)
         yield count(self._frames)
         if form.only_pictures or not times:
@@ -402,7 +398,7 @@ class VideoWriter(Writer):
         due, end = self._first * base, self._last * base
         if abs((last - first) - (end - due)) > 2 * slack:
             when = f"{float(end):.3f} s but is at {float(last):.3f} s"
-            raise _misread(self.name, f"the last frame should be at {when}")
+            raise misread_error(self.name, f"the last frame should be at {when}")
         if abs(first - due) <= slack:
             yield f"last frame at {float(last):.3f} s"
         else:
@@ -460,9 +456,8 @@ class VideoWriter(Writer):
             setup.apply(self._encoder)
         else:  # with the side data that the source's header states, and an encoder of its own
             added = container.add_stream_from_template(template, opaque=True)
-            context = av.CodecContext.create(setup.encoder, "w")
+            context = av.Codec(setup.encoder, "w").create("video")
             assert isinstance(added, av.VideoStream)
-            assert isinstance(context, VideoCodecContext)
             if container.format.flags & _WANTS_APART:
                 context.flags |= _HEADERS_APART
             setup.apply(context)
