@@ -28,15 +28,10 @@ def bayer_layout(mosaic: Mosaic, bits: int, name: str = "mosaic") -> PlaneLayout
         )
     if any(w <= b for b, w in zip(mosaic.black, mosaic.white, strict=True)):
         raise InputError(
-            f"{name}: black level {_listed(mosaic.black)}, white level {_listed(mosaic.white)}: "
+            f"{name}: black levels {mosaic.black}, white levels {mosaic.white}: "
             "white must lie above black."
         )
     return PlaneLayout(family=Family.BAYER, bits=bits, mosaic=mosaic)
-
-
-def _listed(levels: tuple[float, ...]) -> str:
-    same = len(set(levels)) == 1
-    return f"{levels[0]:g}" if same else "/".join(f"{level:g}" for level in levels)
 
 
 def to_planes(frame: Frame) -> Packed:

@@ -68,20 +68,14 @@ def load_torch() -> None:
 def memory() -> int:
     """Bytes this process may use: the machine's, or a container's or address space's limit."""
     ask = getattr(os, "sysconf", None)  # not there on Windows
-    own = ask("SC_PHYS_PAGES") * ask("SC_PAGE_SIZE") if ask else _windows_memory()
-    return min(own, *_limits())
-
-
-def _limits() -> list[int]:
-    """Limits of memory and of addresses in bytes, where there are any."""
-    found = [1 << 62]
+    found = [ask("SC_PHYS_PAGES") * ask("SC_PAGE_SIZE") if ask else _windows_memory()]
     for path in CONTAINER_LIMITS:
         with suppress(OSError, ValueError):  # "max" is no number
             found.append(int(path.read_text()))
     with suppress(ImportError):  # Windows
         resource = import_module("resource")
         found.append(resource.getrlimit(resource.RLIMIT_AS)[0])  # -1: none
-    return [limit for limit in found if limit > 0]
+    return min(limit for limit in found if limit > 0)
 
 
 class _Status(ctypes.Structure):
