@@ -226,12 +226,6 @@ class Call:
         if self.cancel is not None and self.cancel():
             raise CancelledError("cancelled: cancel() returned True.")
 
-    def reading(self, items: Iterable[T]) -> Iterator[T]:
-        """Yield the items until the caller cancels."""
-        for item in items:
-            self.check()
-            yield item
-
     def own_check(self) -> CancelCheck:
         """`check`, in this thread alone: the caller's function may not be made for others."""
         own = get_ident()

@@ -34,7 +34,7 @@ def denoise_file(source: str, output: str | Path | None, call: Call, *, overwrit
         engine.check = call.own_check()
         plan = replace(plan, provenance=provenance_of(engine, options.given))
         with open_writer(reader, plan) as writer:
-            frames = denoise_stream(call.reading(reader), reader.info, engine, reader.opening)
+            frames = denoise_stream(reader, reader.info, engine, reader.opening)
             for frame in call.counted(frames, reader.info.frames):
                 writer.write(frame)
                 report.frames += 1
@@ -146,8 +146,7 @@ def _denoise_each(frames: Iterator[Any], call: Call) -> Iterator[Any]:
         return
     call.check()
     clip = FrameSequence(opening, call.options, call.own_check())
-    whole = call.reading(chain([opening], frames))
-    for frame in call.counted(clip.restored(whole), None):
+    for frame in call.counted(clip.restored(chain([opening], frames)), None):
         call.report.frames += 1
         clip.tell(call.report)
         yield frame
@@ -158,14 +157,9 @@ def _check_output(output: Any, frames: Any) -> None:
     """Raise UsageError for an array that cannot hold the result."""
     if output is None:
         return
-    if not is_array(output) or (tuple(output.shape), output.dtype) != (
-        tuple(frames.shape), frames.dtype
-    ):  # fmt: skip
-        what = f"{tuple(output.shape)} {output.dtype}" if is_array(output) else shown(output)
-        raise UsageError(
-            f"output={what}: must be {tuple(frames.shape)} {frames.dtype}, as the input is.",
-            hint="Leave it out for a new array.",
-        )
-    if not is_writable(output):
-        what = f"{tuple(output.shape)} {output.dtype}"
-        raise UsageError(f"output={what}: cannot be written.", hint="Leave it out for a new array.")
+    what = f"{tuple(output.shape)} {output.dtype}" if is_array(output) else shown(output)
+    wanted = f"{tuple(frames.shape)} {frames.dtype}"
+    wrong = "" if what == wanted else f"must be {wanted}, as the input is"
+    if wrong or not is_writable(output):
+        wrong = wrong or "cannot be written"
+        raise UsageError(f"output={what}: {wrong}.", hint="Leave it out for a new array.")

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import signal
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,6 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import active_children, connection, get_context, parent_process
 from pathlib import Path, PurePath
-from types import FrameType
 from typing import Any
 
 from f2rcli.errors import (
@@ -349,12 +349,8 @@ def run_in_processes(clips: Sequence[Clip], work: Work, jobs: int) -> Iterator[O
 
 def _begin_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the parent
-    signal.signal(signal.SIGTERM, _end_worker)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
     threading.Thread(target=_watch_parent, name="parent", daemon=True).start()
-
-
-def _end_worker(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(EXIT_TERMINATED)
 
 
 def _watch_parent() -> None:
