@@ -113,7 +113,10 @@ class ExitHandler:
                 what, hint = map(self.console.spelled, (str(error), error.hint or ""))
                 return self._say(what, hint or None, error.exit_code)
             case TyperException():
-                return self._usage(error)
+                context = getattr(error, "ctx", None)
+                see = f"See {context.command_path if context else 'f2r'} --help."
+                hint = advice(self.arguments) or see
+                return self._say(error.format_message(), hint, error.exit_code)
             case KeyboardInterrupt() | typer.Abort():
                 return self._say(f"interrupted; {self.console.if_stopped}", None, EXIT_INTERRUPTED)
             case Terminated():
@@ -131,14 +134,6 @@ class ExitHandler:
                 what = f"internal error: {type(error).__name__}: {error}"
                 hint = "This is a bug in f2r: run again with F2R_DEBUG=1 and report it."
                 return self._say(what, hint, EXIT_BUG)
-
-    def _usage(self, error: TyperException) -> int:
-        message = error.format_message().strip()
-        if not message:  # no command given: the help is printed already
-            return error.exit_code
-        context = getattr(error, "ctx", None)
-        see = f"See {context.command_path if context else 'f2r'} --help."
-        return self._say(message, advice(self.arguments) or see, error.exit_code)
 
     def _say(self, message: str, hint: str | None, code: int = EXIT_FAILURE) -> int:
         self.console.error(" ".join(message.split()), hint=hint, exit_code=code)

@@ -5,7 +5,6 @@ Standard output is for data alone: a picture stream, JSON, or what a command was
 
 import contextlib
 import json
-import math
 import os
 import re
 import signal
@@ -105,7 +104,8 @@ class Console:
         """Write an event, for programs only. Numbers that are not finite become null."""
         if self.json:
             moment = round(time.monotonic() - self.began, 3)
-            self.data(json.dumps(finite({"event": kind, "time": moment} | fields), default=str))
+            text = json.dumps({"event": kind, "time": moment} | fields, default=str)
+            self.data(json.dumps(json.loads(text, parse_constant=lambda number: None)))
 
     def rows(self, rows: Iterable[str]) -> None:
         """Print results as lines on standard output, for people only."""
@@ -149,12 +149,3 @@ def plain(text: str) -> str:
     return "".join(
         one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
     )
-
-
-def finite(value: Any) -> Any:
-    """A JSON value with null in place of every number that is not finite."""
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

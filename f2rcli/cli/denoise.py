@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -55,7 +55,7 @@ CLIPS = opt.CLIP.replace("Video, folder", "Videos, folders")
 
 def denoise(
     ctx: typer.Context,
-    source: Annotated[list[str], typer.Argument(metavar="INPUT", show_default=False, help=CLIPS)],
+    source: Annotated[list[str], opt.argument("INPUT", CLIPS)],
     output: Annotated[Text, result("OUTPUT", "File or folder; - is stdout.", "--output -o")] = None,
     strength: Annotated[float, result("S", "1 removes the noise, less keeps grain; 0 to 4.")] = 1.0,
     chroma_strength: Annotated[Number, result("S", "The same for colour alone.")] = None,
@@ -126,16 +126,15 @@ def denoise(
     )  # fmt: skip
     job = Job(
         source=source[0], output=output, engine=engine, read=read, write=write,
-        adapt=adapt, preview=_time("preview", preview), dry_run=dry_run,
-        settings=opt.given(ctx, *SILENT),
+        adapt=adapt, preview=_time("preview", preview), dry_run=dry_run, recursive=recursive,
+        jobs=jobs, shard=shard, settings=opt.given(ctx, *SILENT),
     )  # fmt: skip
     job.check(json=json)
     console.flags |= {"copy_only": "--audio-codec none"}
-    several = {"recursive": recursive, "jobs": jobs, "shard": shard}
-    if _asks_for_several(source, several):
+    if _asks_for_several(source, job):
         from f2rcli.cli.several import denoise_all
 
-        return denoise_all(job, source, recursive=recursive, jobs=jobs, shard=shard, say=console)
+        return denoise_all(job, source, console)
     return run_job(job, console)[0]
 
 
@@ -148,9 +147,9 @@ def _time(name: str, text: str | None) -> float | None:
     return None if text is None else clock(name, text)
 
 
-def _asks_for_several(sources: Sequence[str], options: Mapping[str, Any]) -> bool:
+def _asks_for_several(sources: Sequence[str], job: "Job") -> bool:
     """Whether inputs or options mean several clips. Raises UsageError for options of stdin."""
-    given = [name for name, value in options.items() if value]
+    given = [name for name in ("recursive", "jobs", "shard") if getattr(job, name)]
     if list(sources) == ["-"]:
         if given:
             raise UsageError(f"--{given[0]}: standard input is one clip.", hint="Leave it out.")
@@ -175,6 +174,9 @@ class Job:
     adapt: bool = False
     preview: float | None = None  # seconds: the still of that moment takes the output's place
     dry_run: bool = False
+    recursive: bool = False  # of several
+    jobs: str | None = None
+    shard: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)  # as given, for the output's provenance
 
     def check(self, *, json: bool) -> None:
@@ -206,11 +208,9 @@ class Job:
         store = path.suffix.lower() == ".zarr"  # a folder, and a file by name
         if path.is_dir() and Path(self.source).is_file() and not store:
             target = str(path / unmarked_name(self.source))
-        if self.preview is None:
+        path = Path(target)
+        if self.preview is None or path.suffix.lower() == ".png":
             return target
-        if Path(target).suffix.lower() == ".png":
-            return target
-        path = default_target(self.source) if target == "-" else Path(target)
         return str(path.with_name(f"{path.stem}_preview.png"))
 
 

@@ -147,7 +147,8 @@ def estimated(settings: EngineSettings, info: ClipInfo) -> Estimate:
     sizes = [(abs(other - _size(info)), other) for other in range(64)]  # the nearest first
     for apart, other in sorted(sizes):
         known = kept.get(f"{kind} {other}")
-        if isinstance(known, list) and len(known) == 3 and all(map(_positive, known)):
+        known = known if isinstance(known, list) else []
+        if [isinstance(one, int | float) and one > 0 for one in known] == [True] * 3:
             basis = "by a run of another size" if apart else "as the last run of this kind took"
             pace, opening, room = (pixels * one for one in known)
             return Estimate(frames, pace, opening, BASE + room, basis, rough=bool(apart))
@@ -221,10 +222,6 @@ def _size(info: ClipInfo) -> int:
 def _read() -> dict[str, Any]:
     folder = cache_folder("pace")
     return {} if folder is None else read_table(folder / "runs.json")
-
-
-def _positive(value: Any) -> bool:
-    return isinstance(value, int | float) and value > 0
 
 
 def _elsewhere(settings: EngineSettings) -> bool:

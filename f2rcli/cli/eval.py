@@ -40,10 +40,7 @@ clips, ways = (partial(option, group) for group in ("Clips", "Noise, methods and
 def evaluate(
     ctx: typer.Context,
     denoised: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[LABEL=]DENOISED", show_default=False, help="Denoised clips, or folders."
-        ),
+        list[str] | None, opt.argument("[LABEL=]DENOISED", "Denoised clips, or folders.")
     ] = None,
     clean: Annotated[Text, clips("PATH", "Clean clip or folder, to compare with.")] = None,
     noisy: Annotated[Text, clips("PATH", "What DENOISED was made of.")] = None,

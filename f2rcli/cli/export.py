@@ -13,12 +13,7 @@ from f2rcli.errors import EXIT_OK
 
 def export(
     ctx: typer.Context,
-    weights: Annotated[
-        str,
-        typer.Argument(
-            metavar="WEIGHTS", show_default=False, help="Bundled weights by name, or a file's path."
-        ),
-    ],
+    weights: Annotated[str, opt.argument("WEIGHTS", "Bundled weights by name, or a file.")],
     output: Annotated[str, result("DIR", "Folder for the files.", "--output -o")],
     overwrite: opt.Overwrite = False,
     json: opt.Json = False,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 CHROMA = {(0, 0): "4:4:4", (1, 0): "4:2:2", (1, 1): "4:2:0", (2, 0): "4:1:1", (2, 2): "4:1:0"}
+TACIT = (("language", "und"), ("disposition", ["default"]), ("start", 0))  # matters of course
 IN_PICTURE = {"width", "height", "bits", "frames", "rate", "matrix", "duration"}
 HUMAN: dict[str, Callable[[Any], str]] = {  # facts of streams in the units that people read
     "duration": duration,
@@ -155,16 +156,10 @@ def _picture_words(facts: dict[str, Any]) -> Iterator[str]:
 
 
 def _stream_words(stream: dict[str, Any]) -> str:
-    rest = {key: value for key, value in stream.items() if not _tacit(key, value, stream)}
+    told = IN_PICTURE if stream.get("denoised") else set()  # in a line of its own
+    rest = {k: v for k, v in stream.items() if k not in told and (k, v) not in TACIT}
     head = " ".join(str(rest.pop(key, "")) for key in ("index", "kind", "codec"))
     return ", ".join([head, *_facts(rest)])
-
-
-def _tacit(key: str, value: Any, stream: dict[str, Any]) -> bool:
-    """Is it a matter of course, or printed in the line of the picture?"""
-    if (key, value) in (("language", "und"), ("disposition", ["default"]), ("start", 0)):
-        return True
-    return bool(stream.get("denoised")) and key in IN_PICTURE
 
 
 def _facts(facts: dict[str, Any]) -> Iterator[str]:

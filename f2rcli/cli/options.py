@@ -55,6 +55,11 @@ def _print_all(ctx: typer.Context, value: bool) -> None:
         raise typer.Exit
 
 
+def argument(metavar: str, help: str) -> Any:
+    """A Typer argument."""
+    return typer.Argument(metavar=metavar, help=help, show_default=False)
+
+
 def option(
     group: str, metavar: str, help: str, flags: str = "", *, more: bool = False, **typers: Any
 ) -> Any:
@@ -75,7 +80,7 @@ Whole = int | None
 
 # What several commands have.
 CLIP = "Video, folder, pictures (frames/%05d.png), or - for stdin."
-Clip = Annotated[str, typer.Argument(metavar="INPUT", show_default=False, help=CLIP)]
+Clip = Annotated[str, argument("INPUT", CLIP)]
 Method = Annotated[str, result("NAME", "Denoising method; see below.", more=True)]
 Weights = Annotated[Text, result("NAME|PATH", "Trained weights (default: bundled).", more=True)]
 Model = Annotated[Text, result("lite|full", "Quicker networks, or better ones.")]

@@ -54,11 +54,6 @@ class Meter:
         self.reported = now if late else self.reported
         return late
 
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the meter was made."""
-        return self.clock() - self.began
-
     def __enter__(self) -> Self:
         self.console.stopper.seen = not self.bars.disable
         self.bars.start()
@@ -131,7 +126,7 @@ class FrameMeter(Meter):
                 self.first.append(self.latest)
             if len(self.first) > self.shared:
                 self.ticks.append(self.latest)
-            self.opening = self.opening or self.elapsed
+            self.opening = self.opening or self.latest - self.began
         self.bars.tasks[0].total = self.total  # update() would take None for "as before"
         self.bars.update(self.task, completed=self.done, words=self.words())
         if self.due(EVENT_EVERY if self.console.json else LINE_EVERY):

@@ -44,25 +44,17 @@ from f2rcli.units import count, size, span
 LISTED = 200  # clips that are looked into before the first one
 
 
-def denoise_all(
-    job: Job,
-    sources: Sequence[str],
-    *,
-    recursive: bool,
-    jobs: str | None,
-    shard: str | None,
-    say: Console,
-) -> int:
+def denoise_all(job: Job, sources: Sequence[str], say: Console) -> int:
     """Denoise every clip named; returns the exit code. Raises what concerns them all before any
     begins."""
     if job.preview is not None:
         raise UsageError("--preview: is for one clip at a time.", hint="Name one clip.")
-    part, output = _part(shard), _output(sources, job.output)
-    if jobs is not None and not jobs.isdigit():
-        dask_library(jobs)
-    elif jobs is not None and int(jobs) < 1:
+    part, output = _part(job.shard), _output(sources, job.output)
+    if job.jobs is not None and not job.jobs.isdigit():
+        dask_library(job.jobs)
+    elif job.jobs is not None and int(job.jobs) < 1:
         raise UsageError("--jobs 0: must be 1 or more.")
-    every, remarks = find_clips(sources, output, recursive=recursive)
+    every, remarks = find_clips(sources, output, recursive=job.recursive)
     clips = every[part]
     for remark in remarks:
         say.warning(remark)
@@ -79,15 +71,15 @@ def denoise_all(
     say.if_stopped = "finished clips are in place; the same command continues."
     began, started, outcomes = _now(), time.monotonic(), dict[str, Outcome]()
     try:
-        for outcome in _outcomes(job, clips, records, jobs, say):
+        for outcome in _outcomes(job, clips, records, say):
             outcomes[outcome.place] = outcome
             left = _time_left(clips, outcomes, time.monotonic() - started)
             _tell(outcome, len(outcomes), len(clips), left, say)
     finally:
         ends = [outcomes.get(clip.place) or Outcome.of(clip, "not run") for clip in clips]
         facts = {"f2r": __version__, "began": began, "ended": _now(), "inputs": list(sources)}
-        name = f"report-{shard.replace('/', '-of-')}.json" if shard else "report.json"
-        path = records.report(ends, facts | {"settings": job.settings}, name)
+        shard = f"-{job.shard.replace('/', '-of-')}" if job.shard else ""
+        path = records.report(ends, facts | {"settings": job.settings}, f"report{shard}.json")
         say.event("result", report=str(path), exit_code=exit_code(ends))
         for one in ends:  # again, as much may have been said since
             if one.status not in ("done", "skipped", "not run"):
@@ -106,14 +98,14 @@ def settings_hash(job: Job) -> str:
 
 
 def _outcomes(
-    job: Job, clips: Sequence[Clip], records: Records, jobs: str | None, console: Console
+    job: Job, clips: Sequence[Clip], records: Records, console: Console
 ) -> Iterator[Outcome]:
     """The outcomes as they come."""
-    work = partial(denoise_clip, job, records)
-    if jobs is None or jobs == "1":
-        return map(partial(work, console=console), clips)
+    jobs = job.jobs or "1"
+    if jobs == "1":
+        return map(partial(denoise_clip, job, records, console=console), clips)
     if not jobs.isdigit():
-        return run_on_dask(clips, work, jobs)
+        return run_on_dask(clips, partial(denoise_clip, job, records), jobs)
     threads = job.engine.threads or max(1, processors() // int(jobs))  # a fair share for each
     shared = replace(job, engine=replace(job.engine, threads=threads))
     return run_in_processes(clips, partial(denoise_clip, shared, records), int(jobs))

@@ -26,10 +26,7 @@ FIELDS = ("stage", "step", "steps", "text", "loss", "validation", "best", "lr", 
 
 def train(
     ctx: typer.Context,
-    inputs: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="CLIP", show_default=False, help="Footage, or folders of it."),
-    ] = None,
+    inputs: Annotated[list[str] | None, opt.argument("CLIP", "Footage, or folders of it.")] = None,
     output: Annotated[Text, result("NAME.safetensors", "The weights.", "--output -o")] = None,
     init: Annotated[Text, learning("NAME|PATH", "Weights to start from, or scratch.")] = None,
     adapt: Annotated[
