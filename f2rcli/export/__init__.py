@@ -6,11 +6,11 @@ are used is in docs/python.md.
 """
 
 import importlib
+import inspect
 import tempfile
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +34,6 @@ from f2rcli.models.planar import (
 from f2rcli.planes import LAYOUTS, ROTATION, Layout
 from f2rcli.weights import Weights
 
-NAMES = ("coarse.onnx", "anchor.onnx", "refiner.onnx")
 OPSET = 17  # old enough for every runtime of today, and nothing here needs a newer one
 TRACED = 2, 4, 6  # pictures, rows and columns; the latter in units of the multiple
 CELL = 2  # pixels along a side of what networks count
@@ -50,19 +49,12 @@ AXES = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Graph:
-    """A network with names for what goes in and comes out."""
-
-    file: str
-    network: "_OnPictures"  # called with the inputs in order; gives a tensor, or a tuple of them
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-
-
 class _OnPictures(nn.Module):
-    """One of the networks on pictures (B, C, H, W) of one layout: packed and unpacked within."""
+    """One of the networks on pictures (B, C, H, W) of one layout: packed and unpacked within. What
+    goes in has the names of `forward`."""
 
+    file: ClassVar[str]
+    outputs: ClassVar[tuple[str, ...]]
     rotation: Tensor
 
     def __init__(self, network: CoarseNet | AnchorNet | RefinerNet, layout: Layout) -> None:
@@ -70,6 +62,11 @@ class _OnPictures(nn.Module):
         self.network = network
         self.layout = layout
         self.register_buffer("rotation", torch.from_numpy(ROTATION).float(), persistent=False)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of what goes in, in order."""
+        return tuple(inspect.signature(self.forward).parameters)
 
     def pack(self, pictures: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, 4 C, H/2, W/2)."""
@@ -112,15 +109,19 @@ def doubled(maps: Tensor) -> Tensor:
 
 
 class _Coarse(_OnPictures):
+    file, outputs = "coarse.onnx", ("coarse",)
+
     def forward(self, noisy: Tensor, level: Tensor) -> Tensor:
         return self.unpack(self.network(self.layout, self.pack(noisy), self.told(level)))
 
 
 class _BlindAnchor(_OnPictures):
+    file, outputs = "anchor.onnx", ("strict", "correction", "weights", "spread")
+
     def forward(
-        self, noisy: Tensor, coarse: Tensor, confidence: Tensor, level: Tensor
+        self, neighbours_noisy: Tensor, neighbours_coarse: Tensor, confidence: Tensor, level: Tensor
     ) -> tuple[Tensor, ...]:
-        seen = self.seen(noisy, coarse, confidence)
+        seen = self.seen(neighbours_noisy, neighbours_coarse, confidence)
         made: Anchor = self.network(self.layout, seen, self.told(level))
         pictures = self.unpack(made.strict), self.unpack(made.correction)
         weights = torch.stack([doubled(one) for one in made.weights.unbind(1)], 1)
@@ -128,6 +129,8 @@ class _BlindAnchor(_OnPictures):
 
 
 class _Refiner(_OnPictures):
+    file, outputs = "refiner.onnx", ("refined",)
+
     def forward(
         self,
         noisy: Tensor,
@@ -147,18 +150,7 @@ class _Refiner(_OnPictures):
         return self.unpack(self.network(self.layout, own, self.told(level), anchor, seen))
 
 
-def graphs(networks: Networks, space: Space) -> tuple[Graph, ...]:
-    """The three networks in the order in which they run, on RGB, gray or mosaics' pictures."""
-    layout = LAYOUTS[PACKED[space]]
-    near = ("neighbours_noisy", "neighbours_coarse", "confidence")
-    found = ("correction", "weights", "spread")
-    coarse, anchor, refiner = networks.coarse, networks.anchor, networks.refiner
-    shown = ("noisy", "coarse", "level", *found, *near)
-    return (
-        Graph(NAMES[0], _Coarse(coarse, layout), ("noisy", "level"), ("coarse",)),
-        Graph(NAMES[1], _BlindAnchor(anchor, layout), (*near, "level"), ("strict", *found)),
-        Graph(NAMES[2], _Refiner(refiner, layout), shown, ("refined",)),
-    )
+NAMES = _Coarse.file, _BlindAnchor.file, _Refiner.file  # in the order in which they run
 
 
 # --- Files ----------------------------------------------------------------------------------------
@@ -178,13 +170,16 @@ def export_networks(name_or_path: str, folder: Path, *, overwrite: bool = False)
     chosen = weights.load(name_or_path)
     networks, header = _networks(chosen), chosen.header
     unit = CELL * networks.stride  # pixels that height and width must be a multiple of
-    made = {
-        graph: onnx_bytes(onnx, graph, chosen, unit) for graph in graphs(networks, header.space)
-    }
+    layout = LAYOUTS[PACKED[header.space]]
+    graphs: list[_OnPictures] = [
+        _Coarse(networks.coarse, layout), _BlindAnchor(networks.anchor, layout),
+        _Refiner(networks.refiner, layout),
+    ]  # fmt: skip
+    made = {graph.file: onnx_bytes(onnx, graph, chosen, unit) for graph in graphs}
     part = PartFolder(folder, overwrite=overwrite)
     try:
-        for graph, data in made.items():
-            part.add(graph.file, data)
+        for name, data in made.items():
+            part.add(name, data)
         return part.publish()
     finally:
         part.discard()
@@ -214,7 +209,7 @@ def _networks(chosen: Weights) -> Networks:
     return chosen.network(lambda: Networks(header.config)).eval()
 
 
-def facts(chosen: Weights, graph: Graph, unit: int) -> dict[str, str]:
+def facts(chosen: Weights, graph: _OnPictures, unit: int) -> dict[str, str]:
     """The metadata of a graph's file."""
     header = chosen.header
     return {
@@ -223,14 +218,14 @@ def facts(chosen: Weights, graph: Graph, unit: int) -> dict[str, str]:
         "f2r_planes": header.order,
         "f2r_neighbours": str(header.length - 1),
         "f2r_multiple": str(unit),
-        "f2r_reach": str(CELL * graph.network.network.reach),
+        "f2r_reach": str(CELL * graph.network.reach),
         "f2r_mismatch_allowed": f"{MISMATCH_ALLOWED:g}",
         "f2r_mismatch_floor": f"{MISMATCH_FLOOR:g}",
         "f2r_estimate": header.estimate.value,
     }
 
 
-def onnx_bytes(onnx: Any, graph: Graph, chosen: Weights, unit: int) -> bytes:
+def onnx_bytes(onnx: Any, graph: _OnPictures, chosen: Weights, unit: int) -> bytes:
     """The graph as an ONNX file for pictures of any number and any size in multiples of `unit`."""
     (pictures, rows, columns), header = TRACED, chosen.header
     sizes = dict(zip("BHWNC1", (
@@ -246,7 +241,7 @@ def onnx_bytes(onnx: Any, graph: Graph, chosen: Weights, unit: int) -> bytes:
         path = Path(folder) / graph.file
         warnings.simplefilter("ignore")  # torch would have its other exporter taken
         torch.onnx.export(
-            graph.network, inputs, path,
+            graph, inputs, path,
             input_names=list(graph.inputs), output_names=list(graph.outputs),
             dynamic_axes={
                 name: {i: axis for i, axis in enumerate(AXES[name]) if axis in DYNAMIC}
