@@ -59,11 +59,6 @@ class Grid(Pictures):
         return grid if grid.colour else replace(grid, axes=letters.replace("S", "s"))  # lanes
 
     @property
-    def note(self) -> str:
-        """The note for a lane that runs along depth; "" elsewhere."""
-        return "" if self.along == "T" else sequence_note(self.axes, self.shape)
-
-    @property
     def lanes(self) -> list[Lane]:
         """Every combination of the axes along which pictures are not neighbours."""
         return list(lanes_along(self, self.along))
@@ -188,16 +183,6 @@ def empty_like(frames: Any) -> Any:
     return np.empty(frames.shape, frames.dtype)
 
 
-def put(out: Any, place: tuple[Any, ...], values: Plane) -> None:
-    """Write values to a place of an array of any kind."""
-    if kind_of(out) == "torch":
-        import torch
-
-        out[place] = torch.from_numpy(np.ascontiguousarray(values)).to(out.device, out.dtype)
-    else:
-        out[place] = values
-
-
 def is_writable(out: Any) -> bool:
     """Whether an array takes samples, as far as its library tells."""
     if kind_of(out) == "h5py":
@@ -236,15 +221,16 @@ class Taken:
             pts=number, duration=1, time_base=TIME_BASE, source=self, lane=lane, index=number,
         )  # fmt: skip
 
-    def kept(self, restored: Frame) -> Plane:
-        """The restored picture, with what is no light as it was."""
-        return picture_kept(self.picture, restored.planes, self.statistics)
-
 
 def put_back(out: Any, restored: Frame, grid: Grid) -> None:
-    """Write a restored picture to where `Taken` found it."""
+    """Write a restored picture, with what is no light as it was, to where `Taken` found it."""
     taken: Taken = restored.source
-    put(out, taken.place, grid.stored(taken.kept(restored)))
+    values: Any = grid.stored(picture_kept(taken.picture, restored.planes, taken.statistics))
+    if kind_of(out) == "torch":
+        import torch
+
+        values = torch.from_numpy(np.ascontiguousarray(values)).to(out.device, out.dtype)
+    out[taken.place] = values
 
 
 def statistics_of(
@@ -279,8 +265,8 @@ def denoise_array(array: Any, call: Call, output: Any) -> Any:
     if 0 in grid.shape:
         return out
     call.check()
-    if grid.note:
-        report.note(grid.note)
+    if grid.along != "T":
+        report.note(sequence_note(grid.axes, grid.shape))
     info = array_info(grid, values_of(array[grid.place(grid.lanes[0], 0)]).dtype)
     engine = load_engine(call.options, info)
     engine.check = call.own_check()
@@ -288,8 +274,7 @@ def denoise_array(array: Any, call: Call, output: Any) -> Any:
     for frame in call.counted(frames, info.frames):
         put_back(out, frame, grid)
         report.frames += 1
-    report.take_in(engine)
-    report.take_lanes(engine, (lane.label for lane in grid.lanes))
+    report.take_in(engine, (lane.label for lane in grid.lanes))
     return out
 
 

@@ -172,16 +172,13 @@ class Report:
         if line not in self.notes:
             self.notes.append(line)
 
-    def take_in(self, engine: "Engine") -> None:
-        """Take in an engine's actions, but for the noise of its lanes."""
+    def take_in(self, engine: "Engine", lanes: Iterable[str] = ()) -> None:
+        """Take in an engine's actions, and the noise of the lanes it has done, by their labels."""
         self.method, self.weights = engine.settings.method, engine.weights.name
         self.device, self.precision = engine.device, engine.precision
         self.given_back = engine.contract.returned.share
         for line in engine.found.notes:
             self.note(line)
-
-    def take_lanes(self, engine: "Engine", lanes: Iterable[str]) -> None:
-        """The noise of the lanes that an engine has done, by their labels."""
         known = zip(lanes, engine.found.lane_noise, strict=False)
         self.noise = tuple(LaneNoise.of(lane, *found) for lane, found in known)
 

@@ -39,8 +39,7 @@ def denoise_file(source: str, output: str | Path | None, call: Call, *, overwrit
                 writer.write(frame)
                 report.frames += 1
             receipt = writer.finish()
-        report.take_in(engine)
-        report.take_lanes(engine, reader.info.lanes)
+        report.take_in(engine, reader.info.lanes)
         for line in (*reader.info.notes, *plan.notes, *reader.ledger.lines()):
             report.note(line)
     for line in plan.dropped:
