@@ -89,8 +89,10 @@ def check(settings: Any) -> None:
             raise UsageError(f"{name}={shown(value)}: must be {wanted}.")
 
 
-def clock(name: str, text: str) -> float:
+def clock(name: str, text: str | None) -> float | None:
     """Seconds from `12.5`, `1:30`, `1:02:03.5`, `90s`, `25m` or `1h30m`."""
+    if text is None:
+        return None
     text, parts = text.strip(), list[str | None]()
     units = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", text)
     if units is not None and text:

@@ -113,7 +113,7 @@ def denoise(
         tile=tile,
     )  # fmt: skip
     read = ReadOptions(
-        axes=axes, series=series, start=_time("start", start), end=_time("end", end),
+        axes=axes, series=series, start=clock("start", start), end=clock("end", end),
         frames=frames, fields=fields,  # type: ignore[arg-type]  # which it checks
     )  # fmt: skip
     encoding = dict(pairs("encoder_opt", encoder_opt or ()))
@@ -126,7 +126,7 @@ def denoise(
     )  # fmt: skip
     job = Job(
         source=source[0], output=output, engine=engine, read=read, write=write,
-        adapt=adapt, preview=_time("preview", preview), dry_run=dry_run, recursive=recursive,
+        adapt=adapt, preview=clock("preview", preview), dry_run=dry_run, recursive=recursive,
         jobs=jobs, shard=shard, settings=opt.given(ctx, *SILENT),
     )  # fmt: skip
     job.check(json=json)
@@ -141,10 +141,6 @@ def denoise(
 # Options that say nothing of what a run makes of a clip.
 SILENT = ("source", "output", "start", "end", "frames", "preview", "overwrite", "recursive", "jobs",
           "shard", "dry_run", "device", "threads", "tile", "json", "quiet", "help_all")  # fmt: skip
-
-
-def _time(name: str, text: str | None) -> float | None:
-    return None if text is None else clock(name, text)
 
 
 def _asks_for_several(sources: Sequence[str], job: "Job") -> bool:
@@ -339,8 +335,8 @@ def _restore(
         if record is not None:
             record.finished = True
     if engine is not None:
-        done = meter.done - meter.replayed
-        remember(engine, reader.info, done, meter.pace, meter.opening)
+        new = meter.done - meter.replayed
+        remember(engine, reader.info, new, meter.pace, meter.opening)
     return receipt
 
 
@@ -356,12 +352,11 @@ def _recorded(
     from f2rcli.engine.resuming import RunRecord, identity_of  # brings torch
 
     identity, console = identity_of(engine, job.read, reader.info), meter.console
-
-    def say(line: str) -> None:
-        console.note(f"note: {line}")
-
     stopper = console.stopper
-    with RunRecord(Path(plan.target), engine, identity, meter.total, say) as record:
+    record = RunRecord(
+        Path(plan.target), engine, identity, meter.total, lambda line: console.note(f"note: {line}")
+    )
+    with record:
         engine.found.marks = record.open()
         record.stopped = lambda: stopper.error is not None
         record.stop = stopper.check
@@ -387,22 +382,17 @@ def _preview(job: Job, reader: Reader, engine: "Engine | None", meter: FrameMete
         raise UsageError("--preview --strength 0: there is nothing to see.", hint="Leave one out.")
     from f2rcli.io.pictures import write_preview
 
-    receipt = write_preview(reader, _pairs(reader, engine), job.target, job.write)
-    meter.advance()
-    return receipt
-
-
-def _pairs(reader: Reader, engine: "Engine") -> Iterator[tuple[Frame, Frame]]:
     originals = list[Frame]()
 
     def remembered() -> Iterator[Frame]:
         for frame in reader:
-            if not frame.context:
-                originals.append(frame)
+            originals.extend([] if frame.context else [frame])
             yield frame
 
-    for after in restored(reader, remembered(), engine):
-        yield originals.pop(0), after
+    pairs = ((originals.pop(0), after) for after in restored(reader, remembered(), engine))
+    receipt = write_preview(reader, pairs, job.target, job.write)
+    meter.advance()
+    return receipt
 
 
 def _close(reader: Reader, receipt: Receipt, engine: "Engine | None", console: Console) -> Done:
