@@ -3,18 +3,11 @@
 from pathlib import Path
 
 from f2rcli.io.files import default_folder
-from f2rcli.io.formats import RAW
-from f2rcli.io.numbering import files_of
 from f2rcli.io.raw.dng import RawWriter as open_writer
 from f2rcli.io.raw.dng import plan_raw as plan_output
 from f2rcli.io.raw.reader import RawReader as open_reader
 
-__all__ = ["holds", "open_reader", "open_writer", "plan_output"]
-
-
-def holds(folder: Path) -> bool:
-    """Whether there are raw files in a folder."""
-    return any(files_of(folder, RAW))
+__all__ = ["open_reader", "open_writer", "plan_output"]
 
 
 def default_target(source: Path) -> Path:

@@ -117,7 +117,6 @@ class RawWriter(Writer):
         self._part = part(Path(plan.target), overwrite=plan.overwrite)
 
     def write(self, frame: Frame) -> None:
-        """Take the next frame; its file is read back at once."""
         taken: RawFrame = frame.source
         exposure = taken.exposure
         picture = picture_kept(exposure.picture(taken.samples), frame.planes, taken.seen)
@@ -125,13 +124,8 @@ class RawWriter(Writer):
         exposure.put_back(picture, after)
         if not self._frames:
             self._provenance = self.plan.provenance_text()
-        data = new_dng(
-            exposure,
-            after,
-            noise=profile_left(exposure, taken.samples, after),
-            preview=preview_of(exposure, after),
-            provenance=self._provenance,
-        )
+        noise = profile_left(exposure, taken.samples, after)
+        data = new_dng(exposure, after, noise, self._provenance)
         name = f"{self.reader.every[frame.index or 0].stem}.dng"
         path = self._part.add(name, data)
         try:
@@ -169,21 +163,15 @@ _JPEG = 7  # a compression
 
 
 def new_dng(
-    exposure: Exposure,
-    samples: Samples,
-    *,
-    noise: NoiseProfile | None = None,
-    preview: NDArray[np.uint8] | None = None,
-    provenance: str = "",
+    exposure: Exposure, samples: Samples, noise: NoiseProfile | None, provenance: str
 ) -> bytes:
-    """A DNG of 16 bits. samples: the whole sensor's; noise: the profile of these samples; preview
-    (h, w, 3): them developed, not turned.
+    """A DNG of 16 bits. samples: the whole sensor's; noise: the profile of these samples.
 
     Masked margins are kept unless their size is odd, which LibRaw would round.
     """
     top, left, height, width = exposure.active
-    colours = {} if exposure.gray else _coloured(exposure)
-    tags = _described(exposure) | colours | exposure.tags.carried | _levels(exposure)
+    preview = preview_of(exposure, samples)
+    tags = _described(exposure) | exposure.tags.carried | _levels(exposure)
     if top % 2 or left % 2:
         samples = exposure.crop(samples)
     elif samples.shape != (height, width):
@@ -195,30 +183,22 @@ def new_dng(
     file = bytearray(b"II*\0" + bytes(4))
     samples = np.ascontiguousarray(samples, "<u2")
     smaller = exposure.path.stat().st_size < 2 * exposure.shape[0] * exposure.shape[1]
-    as_jpeg = smaller and not (exposure.gray or samples.shape[1] % 2)
-    data, compression = (coded(samples), _JPEG) if as_jpeg else (samples.tobytes(), 1)
+    data, compression = samples.tobytes(), 1
+    if smaller and not (exposure.gray or samples.shape[1] % 2):
+        # Columns in turn are two components: each sample is predicted from its own colour.
+        pairs, compression = samples.reshape(len(samples), -1, 2), _JPEG
+        data = bytes(imagecodecs.jpeg8_encode(
+            pairs, colorspace=0, lossless=True, predictor=1, bitspersample=16
+        ))  # fmt: skip
     tags |= _picture(file, samples, data, LINEAR if exposure.gray else CFA, compression)
-    if preview is not None:
-        jpeg = bytes(imagecodecs.jpeg8_encode(preview, level=90, subsampling="444"))
-        kind = _BLACK_IS_ZERO if exposure.gray else _YCBCR
-        shown = {254: (LONG, 1), 530: (SHORT, (1, 1))}
-        shown |= _picture(file, preview, jpeg, kind, _JPEG)
-        tags[330] = LONG, _placed(file, _stored(shown, len(file)))
-    for code, beside in ((EXIF, exposure.exif), (GPS, exposure.tags.gps)):
+    jpeg = bytes(imagecodecs.jpeg8_encode(preview, level=90, subsampling="444"))
+    shown = {254: (LONG, 1), 530: (SHORT, (1, 1))}
+    shown |= _picture(file, preview, jpeg, _BLACK_IS_ZERO if exposure.gray else _YCBCR, _JPEG)
+    for code, beside in ((330, shown), (EXIF, exposure.exif), (GPS, exposure.tags.gps)):
         if beside:
             tags[code] = LONG, _placed(file, _stored(beside, len(file)))
     file[4:8] = struct.pack("<I", _placed(file, _stored(tags, len(file))))
     return bytes(file)
-
-
-def coded(samples: Samples) -> bytes:
-    """A mosaic as lossless JPEG. Columns in turn are two components, so that each sample is
-    predicted from its own colour."""
-    height, width = samples.shape
-    return bytes(imagecodecs.jpeg8_encode(
-        samples.reshape(height, width // 2, 2), colorspace=0, lossless=True, predictor=1,
-        bitspersample=16,
-    ))  # fmt: skip
 
 
 def _picture(
@@ -264,15 +244,13 @@ def _described(exposure: Exposure) -> Directory:
     if exposure.shown is not None:
         top, left, height, width = exposure.shown
         tags |= {CROP_FROM: (LONG, (left, top)), CROP_SIZE: (LONG, (width, height))}
+    if not exposure.gray:
+        neutral = (1 / gain for gain in exposure.mosaic.balance)
+        tags |= {
+            50721: (SRATIONAL, ratios(exposure.matrix or _SRGB, 10_000)),
+            50728: (RATIONAL, ratios(neutral, 1_000_000)), 50778: (SHORT, _D65),
+        }  # fmt: skip
     return tags
-
-
-def _coloured(exposure: Exposure) -> Directory:
-    return {
-        50721: (SRATIONAL, ratios(exposure.matrix or _SRGB, 10_000)),
-        50728: (RATIONAL, ratios((1 / gain for gain in exposure.mosaic.balance), 1_000_000)),
-        50778: (SHORT, _D65),
-    }
 
 
 def _levels(exposure: Exposure) -> Directory:

@@ -1,7 +1,7 @@
 """A raw exposure: tags, metadata and samples of one file, through tifffile and LibRaw (rawpy)."""
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -115,16 +115,10 @@ class RawTags:
 def read_tags(path: Path) -> RawTags:
     """The tags of a file; RawTags() where tifffile cannot read it."""
     with suppress(InputError), refusals(path.name), quiet(), tifffile.TiffFile(path) as file:
-        if pages := list(_pages(file)):
+        first = islice(file.pages, _MOST_PAGES)
+        if pages := [one for page in first for one in (page, *(page.pages or ()))]:
             return _facts(pages, path.stat().st_size)
     return RawTags()
-
-
-def _pages(file: tifffile.TiffFile) -> Iterator[Any]:
-    for page in islice(file.pages, _MOST_PAGES):
-        yield page
-        if isinstance(page, tifffile.TiffPage) and page.pages:
-            yield from page.pages
 
 
 def _facts(pages: list[Any], size: int) -> RawTags:
@@ -277,7 +271,8 @@ def read_raw(path: Path) -> tuple[Exposure, Samples]:
                 )
             # rawpy decodes the samples for most facts already
             exposure, samples = _exposure(raw, path, tags), np.array(raw.raw_image)
-        except rawpy.LibRawFileUnsupportedError as error:
+        # NotImplementedError: rawpy's, for filter patterns that it has no name for
+        except (rawpy.LibRawFileUnsupportedError, NotImplementedError) as error:
             raise InputError(
                 f"{path.name}: is not a camera raw file that LibRaw knows, or packed in a way "
                 "that it cannot unpack.",
@@ -289,11 +284,6 @@ def read_raw(path: Path) -> tuple[Exposure, Samples]:
             raise InputError(
                 f"{path.name}: is damaged or cut off ({reason or type(error).__name__}).",
                 hint="Copy it from the camera again.",
-            ) from error
-        except NotImplementedError as error:  # rawpy's, for filter patterns it has no name for
-            raise InputError(
-                f"{path.name}: its colour filters are unknown ({error}).",
-                hint="Convert it to DNG first.",
             ) from error
     _check_rows(exposure, samples)
     return exposure, samples
@@ -410,8 +400,6 @@ def _no_bayer(name: str, what: str) -> InputError:
 # --- The noise of an exposure ---------------------------------------------------------------------
 
 
-Bins = NDArray[Any]
-
 FEWEST = 64  # differences in a bin of brightness
 BINS = 16
 MEDIAN = 0.6745  # of the absolute value of a normal deviate
@@ -429,8 +417,7 @@ def profile_left(exposure: Exposure, before: Samples, after: Samples) -> NoisePr
 def noise_share(exposure: Exposure, samples: Samples) -> float | None:
     """The noise that samples have, as a share of what their NoiseProfile states, in standard
     deviations. None where nothing is stated or the mosaic is too small to tell."""
-    found = _measured(exposure, samples)
-    if exposure.noise is None or found is None:
+    if exposure.noise is None or (found := _measured(exposure, samples)) is None:
         return None
     shares = [
         np.median(variance / np.maximum(gain * level + read, np.finfo(float).tiny))
@@ -439,7 +426,9 @@ def noise_share(exposure: Exposure, samples: Samples) -> float | None:
     return float(np.sqrt(np.median(shares)))
 
 
-def _measured(exposure: Exposure, samples: Samples) -> list[tuple[Bins, Bins]] | None:
+def _measured(
+    exposure: Exposure, samples: Samples
+) -> list[tuple[NDArray[Any], NDArray[Any]]] | None:
     """Mean brightness and variance of the noise in each bin of brightness of each plane.
 
     Measured on diagonal differences within cells of 2x2 samples of one colour, by their median
@@ -461,7 +450,7 @@ def _measured(exposure: Exposure, samples: Samples) -> list[tuple[Bins, Bins]] |
     return found
 
 
-def _line(level: Bins, variance: Bins) -> tuple[float, float]:
+def _line(level: NDArray[Any], variance: NDArray[Any]) -> tuple[float, float]:
     """Gain and read variance, neither below zero."""
     if np.ptp(level) > 0:
         gain, read = np.polyfit(level, variance, 1)

@@ -55,8 +55,13 @@ class RawReader(SequenceReader):
         rate = Fraction(exposure.tags.number(FRAME_RATE)).limit_denominator(1 << 16)
         super().__init__(source, options, files, rate if rate > 0 else RATE)
         _, _, height, width = exposure.active
-        self.profile_fits, words = _profile_check(exposure, samples)
-        notes += words
+        share = None if exposure.gray else noise_share(exposure, samples)  # whose law is measured
+        self.profile_fits = share is None or 1 / PROFILE_OFF <= share <= PROFILE_OFF
+        if not self.profile_fits:
+            often = f"noise is {share:.2g} times what the files' NoiseProfile states"
+            notes.append(f"{often}: it is measured instead")
+        elif exposure.noise is not None and not exposure.gray:
+            notes.append("noise as the files' NoiseProfile states it")
         self.info = ClipInfo(
             name=self.source.name,
             width=width,
@@ -125,19 +130,6 @@ class RawReader(SequenceReader):
                 "first": self.files[0].stem, "last": self.files[-1].stem,
             }
         ]  # fmt: skip
-
-
-def _profile_check(exposure: Exposure, samples: Samples) -> tuple[bool, list[str]]:
-    """Whether a file's NoiseProfile fits its samples, and a line about it."""
-    if exposure.noise is None or exposure.gray:  # whose law is measured
-        return True, []
-    share = noise_share(exposure, samples)
-    if share is None or 1 / PROFILE_OFF <= share <= PROFILE_OFF:
-        return True, ["noise as the files' NoiseProfile states it"]
-    words = (
-        f"noise is {share:.2g} times what the files' NoiseProfile states: it is measured instead"
-    )
-    return False, [words]
 
 
 def _others(folder: Path) -> list[str]:
