@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
 
 # Of a track's name: DisplayWidth and DisplayHeight take 12 bytes, a Void at least 2.
 PADDING = " " * 16
@@ -39,11 +38,6 @@ class HeaderFacts:
     odd_chapters: bool = False  # nested, hidden, or with languages: FFmpeg reads flat lists
     long_languages: tuple[str, ...] = ()  # of tracks, by BCP 47: pt-BR; FFmpeg reads three letters
     device_boxes: tuple[str, ...] = ()  # the names of what a camera wrote for itself
-
-    @property
-    def cropped(self) -> bool:
-        """Whether parts of the pictures are not shown."""
-        return any(self.crop)
 
     def pixel_aspect(self, width: int, height: int) -> Fraction | None:
         """The shape of a pixel of a picture of that size; None where the header does not say."""
@@ -78,36 +72,20 @@ def display_size(size: tuple[int, int], aspect: Fraction) -> tuple[int, int]:
 # --- Matroska -------------------------------------------------------------------------------------
 
 
-class _Element(NamedTuple):
-    ident: int
-    start: int  # of the element
-    body: int  # of its content
-    end: int
-
-
 def _matroska_facts(path: Path, track: int) -> HeaderFacts:
     with path.open("rb") as file:
         head = file.read(_HEAD)
-
-    def contents(elements: list[_Element]) -> list[bytes]:
-        return [head[element.body : element.end] for element in elements]
-
     tracks = _all(head, _SEGMENT, _TRACKS, _TRACK)
-    (video,) = _all(head, _VIDEO, within=tracks[track])
-    numbers = {
-        e.ident: int.from_bytes(head[e.body : e.end], "big")
-        for e in _elements(head, video.body, video.end)
-    }
+    (video,) = _all(tracks[track], _VIDEO)
+    numbers = {ident: int.from_bytes(content, "big") for ident, _, content in _elements(video)}
     shown = numbers.get(_WIDTH, 0), numbers.get(_HEIGHT, 0)
     top, bottom, left, right = (numbers.get(ident, 0) for ident in _CROP)
-    editions = _all(head, _SEGMENT, _CHAPTERS, _EDITION)
-    odd = len(editions) > 1
+    odd = len(_all(head, _SEGMENT, _CHAPTERS, _EDITION)) > 1
     for atom in _all(head, _SEGMENT, _CHAPTERS, _EDITION, _ATOM):
-        titles = _all(head, _TITLE, within=atom)
-        hidden = any(map(any, contents(_all(head, _HIDDEN, within=atom))))
-        odd |= hidden or len(titles) > 1 or bool(_all(head, _ATOM, within=atom))
-        odd |= not {b"und", b"eng"}.issuperset(contents(_all(head, _TITLE, _LANGUAGE, within=atom)))
-    spoken = contents([e for one in tracks for e in _all(head, _BCP47, within=one)])
+        odd |= len(_all(atom, _TITLE)) > 1 or bool(_all(atom, _ATOM))
+        odd |= any(map(any, _all(atom, _HIDDEN)))
+        odd |= not {b"und", b"eng"}.issuperset(_all(atom, _TITLE, _LANGUAGE))
+    spoken = [name for one in tracks for name in _all(one, _BCP47)]
     return HeaderFacts(
         display=shown if all(shown) else None,
         crop=(left + right, top + bottom),
@@ -123,43 +101,43 @@ def write_display_size(path: Path, track: int, shown: tuple[int, int]) -> None:
         head = file.read(_HEAD)
         entry = _all(head, _SEGMENT, _TRACKS, _TRACK)[track]
         parts = []
-        for element in _elements(head, entry.body, entry.end):
-            raw, content = head[element.start : element.end], head[element.body : element.end]
-            if element.ident == _NAME and content.endswith(PADDING.encode()):
+        for ident, raw, content in _elements(entry):
+            if ident == _NAME and content.endswith(PADDING.encode()):
                 name = content[: -len(PADDING)]
                 raw = _element(_NAME, name) if name else b""
-            if element.ident == _VIDEO:
-                kept = (e for e in _elements(content) if e.ident not in _DISPLAY)
-                inner = [content[e.start : e.end] for e in kept]
-                for ident, value in zip(_DISPLAY, shown, strict=False):
-                    inner.append(_element(ident, value.to_bytes(4, "big").lstrip(b"\0")))
+            if ident == _VIDEO:
+                inner = [one for kind, one, _ in _elements(content) if kind not in _DISPLAY]
+                for kind, value in zip(_DISPLAY, shown, strict=False):
+                    inner.append(_element(kind, value.to_bytes(4, "big").lstrip(b"\0")))
                 raw = _element(_VIDEO, b"".join(inner))
             parts.append(raw)
         whole = b"".join(parts)
-        spare = entry.end - entry.body - len(whole)
+        spare = len(entry) - len(whole)
         if spare < 0 or spare == 1:
             raise ValueError("no room for it in the track's header")
-        file.seek(entry.body)
+        file.seek(head.index(entry))
         file.write(whole + (_element(_VOID, bytes(spare - 2)) if spare else b""))
 
 
-def _all(data: bytes, *path: int, within: _Element | None = None) -> list[_Element]:
-    """The elements at a path of identifiers, from an element or from the beginning on."""
-    found = [within or _Element(0, 0, 0, len(data))]
+def _all(data: bytes, *path: int) -> list[bytes]:
+    """The contents of the elements at a path of identifiers."""
+    found = [data]
     for ident in path:
-        inside = (e for parent in found for e in _elements(data, parent.body, parent.end))
-        found = [element for element in inside if element.ident == ident]
+        inside = (one for parent in found for one in _elements(parent))
+        found = [content for own, _, content in inside if own == ident]
     return found
 
 
-def _elements(data: bytes, place: int = 0, end: int = _HEAD) -> Iterator[_Element]:
-    """The elements one after the other; pictures, and what follows them, are left out."""
-    while place < min(end, len(data)):
+def _elements(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """The elements one after the other: identifier, all bytes, and content; pictures, and what
+    follows them, are left out."""
+    place = 0
+    while place < len(data):
         ident, body = _number(data, place, keep_marker=True)
         if ident == _CLUSTER:
             return
         size, body = _number(data, body, keep_marker=False)
-        yield _Element(ident, place, body, body + size)
+        yield ident, data[place : body + size], data[body : body + size]
         place = body + size
 
 
