@@ -11,7 +11,7 @@ from f2rcli.api.call import Call, Options
 from f2rcli.engine.settings import changes_nothing
 from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import ClipInfo, Frame, Plane
-from f2rcli.io.stacks import (
+from f2rcli.io.stacks.stack import (
     LETTER_OF,
     Lane,
     Pictures,

@@ -7,22 +7,11 @@ from f2rcli.io.files import default_folder
 from f2rcli.io.formats import MAKERS_TIFF
 from f2rcli.io.stacks.library import format_of
 from f2rcli.io.stacks.reader import StackReader
-from f2rcli.io.stacks.stack import (
-    LETTER_OF,
-    Lane,
-    Pictures,
-    check_samples,
-    lanes_along,
-    sequence_note,
-    sequence_of,
-)
 from f2rcli.io.stacks.tiff import holds_pages, open_stack, set_in
 from f2rcli.io.stacks.write import StackWriter as open_writer
 from f2rcli.io.stacks.write import plan_stack as plan_output
 
-__all__ = ["LETTER_OF", "Lane", "Pictures", "check_samples", "default_target", "holds",
-           "lanes_along", "open_reader", "open_writer", "plan_output", "sequence_note",
-           "sequence_of"]  # fmt: skip
+__all__ = ["default_target", "holds", "open_reader", "open_writer", "plan_output"]
 
 
 def holds(folder: Path) -> bool:

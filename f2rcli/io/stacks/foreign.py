@@ -98,11 +98,8 @@ def nd2_images(file: Any, path: Path) -> list[Image]:
             frame = file.read_frame(places.get(at, 0))
             return frame[where.get("C", 0)] if "C" in sizes and frame.ndim > 2 else frame
 
-        def said() -> Metadata:
-            return _of_nd2(file, xml(), position, own)
-
         name = f"position {position + 1}" if sizes.get("P", 1) > 1 else path.stem
-        return Image(name, own, file.dtype, read, said)
+        return Image(name, own, file.dtype, read, lambda: _of_nd2(file, xml(), position, own))
 
     return [image(position) for position in range(sizes.get("P", 1))]
 
@@ -314,10 +311,8 @@ def _czi_described(file: Any) -> Described:
 
 
 def _czi_metadata(xml: str, stamps: list[float], sizes: dict[str, int]) -> Metadata:
-    try:
-        document = ElementTree.fromstring(xml).find("Metadata") if xml else None
-    except ElementTree.ParseError:
-        document = None
+    root = parsed(xml)
+    document = None if root is None else root.find("Metadata")
     if document is None:
         return Metadata(own=xml)
     image = document.find("Information/Image")

@@ -156,16 +156,13 @@ class StackReader(Reader):
 
     def _statistics(self, number: int) -> LaneStatistics:
         if number not in self._by_lane:
-            lane = self.lanes[number]
-            more = self._pictures(lane, surveyed(len(lane.frames), between=True))
-            self._by_lane[number] = measure_lane(self._sampled(lane), more)
+            lane, read = self.lanes[number], self.stack.read
+            few, more = (surveyed(len(lane.frames), between=rest) for rest in (False, True))
+            shown = list(self._pictures(lane, few)) or [
+                first_readable(lane.frames, partial(read, lane.series))
+            ]
+            self._by_lane[number] = measure_lane(shown, self._pictures(lane, more))
         return self._by_lane[number]
-
-    def _sampled(self, lane: Lane) -> list[Plane]:
-        """Pictures spread over a lane, or the first that can be read at all."""
-        if found := list(self._pictures(lane, surveyed(len(lane.frames)))):
-            return found
-        return [first_readable(lane.frames, partial(self.stack.read, lane.series))]
 
     def _pictures(self, lane: Lane, places: list[int]) -> Iterator[Plane]:
         """Those that can be read of the pictures at some places of a lane."""

@@ -128,7 +128,9 @@ class TiffStack(Stack):
         """ScanImage's channels and volumes told apart, whatever version wrote them."""
         frames = (self.file.scanimage_metadata or {}).get("FrameData") or {}
         text = f"{self.file.pages.first.software}\n{first_description(self.file)}"
-        said = _header_of(text) | {str(name): str(value) for name, value in frames.items()}
+        # `state.acq.` of version 3, `SI4.`, `SI.` from 5 on
+        lines = re.findall(r"(?m)^(?:scanimage\.)?([\w.]+) *= *(.*?)\s*$", text.replace("\r", "\n"))
+        said = dict(lines) | {str(name): str(value) for name, value in frames.items()}
         sizes = _outer_axes(said, len(last.pages))
         used = prod(sizes.values())
         if used < len(last.pages):
@@ -296,12 +298,6 @@ def resolution(page: Any) -> tuple[float, float] | None:
 # --- ScanImage: channels alternate page by page; then come frames of a slice, slices, volumes -----
 
 
-def _header_of(text: str) -> dict[str, str]:
-    """Names and values of a header: `state.acq.` of version 3, `SI4.`, `SI.` from 5 on."""
-    lines = text.replace("\r", "\n")
-    return dict(re.findall(r"(?m)^(?:scanimage\.)?([\w.]+) *= *(.*?)\s*$", lines))
-
-
 def _outer_axes(said: dict[str, str], pages: int) -> dict[str, int]:
     """Letters and sizes of the axes that count so many pages, slowest first."""
 
@@ -383,24 +379,22 @@ class PageFolder(Stack):
     unread = "it stays as it is stored"
 
     def _open(self) -> None:
-        self.files, sizes = self._arranged(self.path)
+        folder = self.path.is_dir()
+        found = tiff_files(self.path) if folder else files_in_order(self.path)
+        self.files: list[Path | None] = list(found)
+        sizes = {"T": len(found)}
+        if folder and (named := axes_in_names(found)) is not None:
+            sizes, self.files = named
+            axes = ", ".join(f"{axis} {size}" for axis, size in sizes.items())
+            self.remarks = (f"names of files count {axes}: taken as those axes",)
+        else:
+            self.counted = found
         self.paths = [file for file in self.files if file is not None]
         self.flavour = f"{len(self.paths)} TIFF files"
         with closing(first_readable(self.paths, TiffStack)) as first:
-            self._begin(first, sizes)
+            self._take_kind(first, sizes)
 
-    def _arranged(self, path: Path) -> tuple[list[Path | None], dict[str, int]]:
-        named = axes_in_names(tiff_files(path)) if path.is_dir() else None
-        if named is not None:
-            sizes, files = named
-            axes = ", ".join(f"{axis} {size}" for axis, size in sizes.items())
-            self.remarks = (f"names of files count {axes}: taken as those axes",)
-            return files, sizes
-        self.counted = tiff_files(path) if path.is_dir() else files_in_order(path)
-        return list(self.counted), {"T": len(self.counted)}
-
-    def _begin(self, first: TiffStack, sizes: dict[str, int]) -> None:
-        """Take the pages' kind from the first of them."""
+    def _take_kind(self, first: TiffStack, sizes: dict[str, int]) -> None:
         if len(first.series) > 1 or first.series[0].frames > 1:
             raise InputError(
                 f"{self.name}: {first.name} is itself a stack ({first.series[0].words}).",

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import IO, Any, Literal
 from uuid import NAMESPACE_OID, uuid5
@@ -46,14 +47,10 @@ class Output:
         """Rows and columns of its pictures, then of their smaller copies."""
         return [(self.series.height, self.series.width), *self.series.levels]
 
-    def stored_shape(self, level: int = 0) -> tuple[int, ...]:
+    def stored_shape(self, level: int) -> tuple[int, ...]:
         """The shape of a picture, or of a smaller copy of it, as pages have it."""
         samples = (self.series.samples,) if self.series.samples > 1 else ()
         return (*self.sizes[level], *samples)
-
-    def stored_bytes(self, level: int = 0) -> int:
-        """Bytes of that."""
-        return int(np.prod(self.stored_shape(level))) * self.series.dtype.itemsize
 
 
 def kind_of(stack: Stack, target: Path, outputs: Sequence[Output]) -> Kind:
@@ -121,8 +118,15 @@ class TiffOutput:
         self._direct = not any({"compression", "tile"} & {*form.options} for form in self.forms)
         self._handle: IO[bytes] | None = None
         self._description = b""
-        # Where the pictures of each series and level begin: in the file, or in the temporary one.
+        # Where the pictures of each series and level begin, one behind another: in the temporary
+        # file, or in the laid out one, as tifffile tells.
         self._starts: dict[tuple[int, int], int] = {}
+        self._size = 0  # bytes of all
+        for number, one in enumerate(outputs):
+            for level in range(len(one.sizes)):
+                self._starts[number, level] = self._size
+                samples = prod(one.stored_shape(level)) * len(one.places)
+                self._size += samples * one.series.dtype.itemsize
 
     def begin(self, provenance: str) -> None:
         """Lay the file out. provenance: how f2r makes it, as JSON. Raises OSError."""
@@ -133,12 +137,7 @@ class TiffOutput:
             self._handle = self.path.open("r+b")
             return
         self._handle = tempfile.TemporaryFile(dir=self.path.resolve().parent)  # noqa: SIM115  # closed in close
-        start = 0
-        for number, one in enumerate(self.outputs):
-            for level in range(len(one.sizes)):
-                self._starts[number, level] = start
-                start += one.stored_bytes(level) * len(one.places)
-        self._handle.truncate(start)
+        self._handle.truncate(self._size)
 
     def put(self, number: int, index: int, picture: Plane) -> None:
         """Write picture `index` of a series, (Y, X) or (Y, X, S), and its smaller copies."""
@@ -159,17 +158,14 @@ class TiffOutput:
     def abandon(self) -> None:
         """Close without writing what is pending."""
         if self._handle is not None:
-            handle, self._handle = self._handle, None
-            handle.close()
+            self._handle.close()
 
     def _lay_out(self) -> None:
         """Write the file with the samples of the temporary one, if there is one, else with room for
         them, and note where that is."""
-        size = sum(one.stored_bytes(level) * len(one.places)
-                   for one in self.outputs for level in range(len(one.sizes)))  # fmt: skip
-        fiji = self.kind == "imagej"
+        fiji, large = self.kind == "imagej", self._size > CLASSIC
         as_before = self.source is not None and self.source.file.is_bigtiff
-        big = not fiji and (size > CLASSIC or as_before)
+        big = not fiji and (large or as_before)
         with quiet(), tifffile.TiffWriter(self.path, bigtiff=big, imagej=fiji, ome=False) as writer:
             for number, one in enumerate(self.outputs):
                 dtype, options = one.series.dtype, self._of_series(number)
@@ -183,7 +179,7 @@ class TiffOutput:
                         data = np.memmap(self._handle, dtype, "r", start, shape)
                     told = writer.write(
                         data, shape=shape, dtype=dtype, returnoffset=True, software=False,
-                        truncate=fiji and size > CLASSIC,  # one page for all, as ImageJ has it
+                        truncate=fiji and large,  # one page for all, as ImageJ has it
                         **self.forms[number].options, **options,
                     )  # fmt: skip
                     if self._handle is None and told is not None:

@@ -216,7 +216,6 @@ class StackWriter(Writer):
         self._output: TiffOutput | ZarrOutput | FolderOutput = output(self._part)
 
     def write(self, frame: Frame) -> None:
-        """Put one picture at its place."""
         with disk_errors(self.target):
             if not self.count:
                 self._output.begin(self.plan.provenance_text())
@@ -228,7 +227,6 @@ class StackWriter(Writer):
         self.count += 1
 
     def finish(self) -> Receipt:
-        """Read back what was written, and put it in its place."""
         if self.count + self.reader.skipped != self.reader.info.frames:
             raise OutputError(
                 f"{self.target.name}: {self.reader.info.frames} frames were read, but {self.count} "
