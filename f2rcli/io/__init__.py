@@ -6,7 +6,8 @@ A format is a module or folder here whose name stands in `formats.READ`. It has
 - `plan_output(reader, target, options)`: a WritePlan, what writing would do; touches nothing,
 - `open_writer(reader, plan)`: a Writer of what was planned,
 - `default_target(source)`: the target for a source that is denoised without `-o`,
-- `holds(folder)`: whether a folder is a clip of it, unless it is video; the first one is taken.
+- `holds(folder)`, where more than suffixes of its files tells that a folder is a clip of it; the
+  first format is taken.
 """
 
 from dataclasses import replace
@@ -115,7 +116,11 @@ def source_format(source: str) -> str:
     """The name of the format that reads a file or pattern, by its suffix, or a folder."""
     path = Path(source)
     if path.is_dir():
-        return next((name for name in formats.READ if _format(name).holds(path)), "video")
+        for name, suffixes in formats.READ.items():
+            holds = getattr(_format(name), "holds", None)
+            if any(files_of(path, suffixes)) if holds is None else holds(path):
+                return name
+        return "video"
     suffix = path.suffix.lower()
     return next((name for name, known in formats.READ.items() if suffix in known), "video")
 

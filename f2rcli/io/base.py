@@ -180,15 +180,10 @@ class WriteOptions:
     def __post_init__(self) -> None:
         check(self)
 
-    def refuse_encoding(self, target: str, *, pix_fmt: bool = True) -> None:
-        """Raise UsageError for encoder options if `target` has no encoder; pix_fmt: refuse that
-        too."""
-        given = {
-            "codec": self.codec, "crf": self.crf,
-            "encoder_options": self.encoder_options or None, "pix_fmt": self.pix_fmt,
-        }  # fmt: skip
-        for name, value in given.items():
-            if value is not None and (pix_fmt or name != "pix_fmt"):
+    def refuse_encoding(self, target: str, *but: str) -> None:
+        """Raise UsageError for encoders' options, as `target` has no encoder, `but` for some."""
+        for name in ("codec", "crf", "encoder_options", "pix_fmt"):
+            if name not in but and getattr(self, name) not in (None, ()):
                 raise UsageError(f"{name}=: has no meaning for {target}.", hint="Leave it out.")
 
 
@@ -338,7 +333,7 @@ class Writer(AbstractContextManager["Writer"], ABC):
 
     @abstractmethod
     def write(self, frame: Frame) -> None:
-        """Take the next frame, in display order."""
+        """Take the next frame, in display order. Raises OutputError, as do all others."""
 
     @abstractmethod
     def finish(self) -> Receipt:

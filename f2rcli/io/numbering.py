@@ -41,7 +41,7 @@ def clip_files(source: str, suffixes: Collection[str], what: str) -> list[Path]:
     """The files of a clip in order: by name where numbers count as numbers.
 
     source: a folder, a pattern or one file; what: files with these suffixes are. Raises InputError
-    for files of several kinds, and for none.
+    for files of several kinds, and for a pattern of none.
     """
     path = Path(source)
     if not path.is_dir():
@@ -54,8 +54,6 @@ def clip_files(source: str, suffixes: Collection[str], what: str) -> list[Path]:
             f"{path.name}: holds {what} of several kinds ({counts}).",
             hint=f"Pass a pattern, e.g. folder/%05d{files[0].suffix}, or denoise them separately.",
         )
-    if not files:
-        raise InputError(f"{path.name}: holds no {what}.", hint="Name another folder.")
     return files
 
 

@@ -40,7 +40,7 @@ from f2rcli.io.files import (
 )
 from f2rcli.io.formats import PICTURES
 from f2rcli.io.formats import WRITTEN_PICTURES as WRITTEN
-from f2rcli.io.numbering import axes_in_names, clip_files, files_of, is_pattern, matching, numbered
+from f2rcli.io.numbering import axes_in_names, clip_files, is_pattern, matching, numbered
 from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readable, tell_missing
 from f2rcli.io.video.encoders import LAMBDA, closest_format, format_error, formats_of, losses
 from f2rcli.io.video.pixels import FULL, converted, fits, make_frame, picture_facts, read_planes
@@ -48,7 +48,6 @@ from f2rcli.io.video.source import SourceMetadata, ffmpeg_reason, quiet_ffmpeg, 
 from f2rcli.units import count
 
 METADATA = "colour profile, EXIF and text of the pictures"
-_WHOLE = "Check that it is a whole picture, as its suffix says."
 _FIRST = 1  # the number of the first picture of a clip whose pictures have none
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"  # what files begin with
 _CHUNKS = {
@@ -58,11 +57,6 @@ _CHUNKS = {
 _COLOUR = {b"iCCP", b"sRGB", b"cICP", b"gAMA", b"cHRM"}  # one of them replaces all of the encoder's
 _EXIF, _ICC, _IPTC = 0xE1, 0xE2, 0xED  # JPEG's APP1, APP2, APP13
 _START_OF_SCAN = 0xDA
-
-
-def holds(folder: Path) -> bool:
-    """Whether there are pictures in a folder."""
-    return any(files_of(folder, PICTURES))
 
 
 def default_target(source: Path) -> Path:
@@ -163,15 +157,16 @@ def decode_picture(path: Path) -> av.VideoFrame:
     context.thread_count = 1
     context.options = {"max_pixels": str(MOST_PIXELS)}
     first_bytes(path)
+    frames, why = list[av.VideoFrame](), "it holds none"
     try:
         frames = context.decode(Packet(path.read_bytes())) or context.decode(None)
     except (av.FFmpegError, ValueError, OSError) as error:
         why = ffmpeg_reason(error)
-        raise InputError(
-            f"{path.name}: is not a picture that FFmpeg can read ({why}).", hint=_WHOLE
-        ) from error
     if not frames:
-        raise InputError(f"{path.name}: holds no picture that FFmpeg can decode.", hint=_WHOLE)
+        raise InputError(
+            f"{path.name}: is not a picture that FFmpeg can read ({why}).",
+            hint="Check that it is a whole picture, as its suffix says.",
+        )
     return frames[0]
 
 
@@ -243,7 +238,7 @@ class ImageReader(SequenceReader):
 def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     """Plan numbered pictures. Raises UsageError or OutputError for what cannot be done."""
     folder, pattern, suffix = _places(reader, Path(target))
-    options.refuse_encoding(f"{suffix} pictures", pix_fmt=False)
+    options.refuse_encoding(f"{suffix} pictures", "pix_fmt")
     codec = WRITTEN[suffix]
     paths, video = reader.paths(), not isinstance(reader, ImageReader)
     layout = reader.info.layout
@@ -345,11 +340,10 @@ class ImageWriter(Writer):
             name = numbered(Path(name), number).name
         planes = converted(frame, self._form, self._coding)
         try:
-            with disk_errors(Path(name)):
-                picture = make_frame(planes, self._form)
-                data = encode_picture(picture, codec, self._source.pixel_aspect)
-                if own is not None and self._source.family == codec:
-                    data = with_metadata(data, read_metadata(own))
+            picture = make_frame(planes, self._form)
+            data = encode_picture(picture, codec, self._source.pixel_aspect)
+            if own is not None and self._source.family == codec:
+                data = with_metadata(data, read_metadata(own))
         except (av.FFmpegError, ValueError) as error:
             raise OutputError(
                 f"{name}: encoding failed: {ffmpeg_reason(error)}.",

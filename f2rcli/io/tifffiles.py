@@ -46,11 +46,6 @@ def unreadable(name: str, error: BaseException) -> InputError:
     """The error for a file, or a picture of it, that its library gave up on."""
     text = " ".join(str(error).split()) or type(error).__name__
     text = re.sub(rf"(?:[A-Za-z]:)?[/\\].*[/\\](?={re.escape(name)})", "", text)  # its folders
-    if "imagecodecs" in text or isinstance(error, ImportError):
-        return InputError(
-            f"{name}: its compression needs a codec that imagecodecs lacks here ({text[:80]}).",
-            hint="Reinstall it: pip install --force-reinstall imagecodecs.",
-        )
     if isinstance(error, MemoryError):
         return InputError(
             f"{name}: does not fit into memory.",

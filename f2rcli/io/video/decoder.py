@@ -20,7 +20,7 @@ from av.stream import Stream
 from av.video.codeccontext import VideoCodecContext
 
 from f2rcli.io.base import Ledger
-from f2rcli.io.video.pixels import side_data
+from f2rcli.io.video.pixels import overheard, side_data
 from f2rcli.io.video.source import encrypted_error, family_of, ffmpeg_reason
 
 # For a decoder's options: every picture comes with AVVideoEncParams among its side data.
@@ -59,11 +59,9 @@ def first_steps8(container: InputContainer, stream: av.VideoStream) -> tuple[flo
 
     container: at its beginning; packets are read from it.
     """
-    level = av.logging.get_level()
     lines: tuple[list[str], list[str]] = ([], [])
     try:
-        with av.logging.Capture() as captured:
-            av.logging.set_level(av.logging.INFO)
+        with overheard(av.logging.INFO) as captured:
             headers = BitStreamFilterContext("trace_headers", stream)
             for packet in islice(container.demux(stream), _PACKETS):
                 if packet.size:
@@ -73,8 +71,6 @@ def first_steps8(container: InputContainer, stream: av.VideoStream) -> tuple[flo
                     group.extend(line for _, _, line in captured)
     except (av.FFmpegError, OSError, ValueError):
         return 0.0, 0.0  # damage is the decoder's to report
-    finally:
-        av.logging.set_level(level)
     key, other = map(stated, lines)
     return key, other or key
 
@@ -183,12 +179,13 @@ class Decoder:
                 break
         yield from self._lost_before(None)
 
-    def skip_aside(self, until: Callable[[AnyPacket], bool]) -> None:
-        """Read on without decoding, for the other streams' sake, until `until(packet)`."""
+    def skip_aside(self, until: Fraction) -> None:
+        """Read on without decoding, for the other streams' sake, until so many seconds."""
         for packet in self._demuxed:
             if packet.stream_index != self.stream.index:
                 self.aside(packet)
-            if until(packet):
+            time = packet.pts if packet.dts is None else packet.dts
+            if time is not None and time * packet.time_base > until:
                 return
 
     def _demux(self) -> Iterator[AnyPacket]:

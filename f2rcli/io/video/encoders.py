@@ -16,7 +16,15 @@ from av.video.codeccontext import VideoCodecContext
 from f2rcli.errors import UsageError, closest
 from f2rcli.frames import ClipInfo, Family, PlaneLayout
 from f2rcli.io.base import Reader, WriteOptions
-from f2rcli.io.video.pixels import FULL, LIMITED, UNSPECIFIED, ColourTags, PixelFormat, pixel_format
+from f2rcli.io.video.pixels import (
+    FULL,
+    LIMITED,
+    UNSPECIFIED,
+    ColourTags,
+    PixelFormat,
+    overheard,
+    pixel_format,
+)
 from f2rcli.io.video.source import SourceMetadata
 from f2rcli.io.video.streams import Container, is_encoder
 from f2rcli.system import x264_assembly, x265_assembly
@@ -107,16 +115,12 @@ class EncoderSetup:
         """Open the encoder once without writing; returns its reason to refuse, or None."""
         context = av.Codec(self.encoder, "w").create("video")
         self.apply(context)
-        level = av.logging.get_level()
         try:
-            with ordinary_scheduling(), av.logging.Capture(local=False) as lines:
-                av.logging.set_level(av.logging.WARNING)
+            with ordinary_scheduling(), overheard(av.logging.WARNING, local=False) as lines:
                 context.open()
         except (av.FFmpegError, ValueError) as error:
             said = [text.strip() for _, _, text in lines if text.strip()]
             return said[0].rstrip(".") if said else str(error)
-        finally:
-            av.logging.set_level(level)
         doubts = [t.strip() for _, _, t in lines if "parsing option" in t or "nknown option" in t]
         return doubts[0].rstrip(".") if doubts else None
 

@@ -10,6 +10,7 @@ holds every sample (more depth, finer chroma, opaque alpha, gray as Y'CbCr), els
 import re
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
@@ -87,6 +88,18 @@ class Filter:
         return filtered
 
 
+@contextmanager
+def overheard(level: int, *, local: bool = True) -> Iterator[list[tuple[int, str, str]]]:
+    """What FFmpeg says within the block, down to a level; local: in this thread."""
+    before = av.logging.get_level()
+    try:
+        with av.logging.Capture(local=local) as said:
+            av.logging.set_level(level)
+            yield said
+    finally:
+        av.logging.set_level(before)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColourTags:
     """The colour description a stream carries, as ITU-T H.273 numbers."""
@@ -160,7 +173,9 @@ def picture_facts(frame: av.VideoFrame, context: av.VideoFrame | VideoCodecConte
         own = int(getattr(frame, name))
         return int(getattr(context, name)) if own == UNSPECIFIED else own
 
-    shown = _showinfo(frame)
+    with overheard(av.logging.INFO) as lines:
+        Filter("showinfo", "checksum=0").apply(frame)  # the only way to siting and fields
+    shown = "".join(text for _, _, text in lines)
     spoken = "yuvj" in frame.format.name  # the old way to say full range
     place = re.search(r"\bcl:(\w+)", shown)
     fields = re.search(r"\bi:([PTB])", shown)
@@ -185,18 +200,6 @@ def picture_facts(frame: av.VideoFrame, context: av.VideoFrame | VideoCodecConte
         ),
         stereo=_numbers(frame, Type.STEREO3D, "<2i"),
     )
-
-
-def _showinfo(frame: av.VideoFrame) -> str:
-    """The report of FFmpeg's showinfo filter: the only way to a picture's siting and fields."""
-    level = av.logging.get_level()
-    try:
-        with av.logging.Capture() as lines:
-            av.logging.set_level(av.logging.INFO)
-            Filter("showinfo", "checksum=0").apply(frame)
-    finally:
-        av.logging.set_level(level)
-    return "".join(text for _, _, text in lines)
 
 
 def _mastering(frame: av.VideoFrame) -> Mastering | None:
@@ -293,10 +296,7 @@ def pixel_format(name: str) -> PixelFormat | None:
     Channels of less than eight bits are widened, and gray with alpha becomes RGB with alpha.
     """
     name = f"yuv{name[4:]}" if name.startswith("yuvj") else name
-    try:
-        native = av.VideoFormat(name, 256, 256)
-    except ValueError:
-        return None
+    native = av.VideoFormat(name, 256, 256)
     parts = native.components
     if not parts or native.is_bayer or name.startswith("xyz") or "msb" in name:
         return None

@@ -23,7 +23,6 @@ from f2rcli.io.video.decoder import (
     HEADERS,
     MATROSKA,
     REPORTING,
-    AnyPacket,
     DecodedPicture,
     Decoder,
     first_steps8,
@@ -307,13 +306,8 @@ class VideoReader(Reader):
         for frame in trailing(chain([first], clip), last, self.options.trail):
             self.ledger.forgive(frame)
             yield replace(self._moved(frame, moved), context=True)
-
-        def past(packet: AnyPacket) -> bool:
-            time = packet.pts if packet.dts is None else packet.dts
-            return time is not None and time * packet.time_base > end + _AFTER_END
-
         if self.side.wanted:
-            self._decoder.skip_aside(past)
+            self._decoder.skip_aside(end + _AFTER_END)
 
     # --- Facts of the clip
 

@@ -43,19 +43,11 @@ class Container:
     provenance: str = ""  # the tag that says how the file was made; "" for none
     no_language: tuple[str, ...] = ()  # streams stored without it: types, codecs
     covers: str = ""  # "stream", "attachment" or "" for none
+    movie: bool = False  # mp4 or mov: with edit lists, a time scale and an open list of tags
+    matroska: bool = False  # or WebM, which is a part of it
     only_pictures: bool = False  # of one stream and one rate, and nothing beside them
     # Sound, subtitles, data and video that players find in it, where its muxer takes more.
     only: tuple[tuple[str, tuple[str, ...]], ...] = ()
-
-    @property
-    def movie(self) -> bool:
-        """Whether it is mp4 or mov: with edit lists, a time scale and an open list of tags."""
-        return self.name in ("mp4", "mov")
-
-    @property
-    def matroska(self) -> bool:
-        """Whether it is Matroska or WebM, which is a part of it."""
-        return self.name in ("matroska", "webm")
 
     @property
     def described(self) -> bool:
@@ -83,20 +75,21 @@ CONTAINERS = (
     Container(
         name="mp4", muxer="mp4", suffixes=(".mp4", ".m4v"), options=_MOV, covers="stream",
         families=("h264", "hevc", "av1", "vp9", "mpeg4", "mjpeg"), provenance="encoding_tool",
+        movie=True,
         only=(("audio", ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac", "dts", "mp2")),),
     ),
     Container(
         name="mov", muxer="mov", suffixes=(".mov", ".qt"), options=_MOV, provenance="f2r",
         families=("h264", "hevc", "prores", "mjpeg", "dnxhd", "cfhd", "v210", "png", "mpeg4",
-                  "qtrle"),
+                  "qtrle"), movie=True,
     ),
     Container(
-        name="matroska", muxer="matroska", suffixes=(".mkv",), provenance="F2R",
+        name="matroska", muxer="matroska", suffixes=(".mkv",), provenance="F2R", matroska=True,
         families=("h264", "hevc", "av1", "vp9", "vp8", "mjpeg", "mpeg4", "mpeg2video", "prores",
                   "ffv1"), covers="attachment",
     ),
     Container(name="webm", muxer="webm", suffixes=(".webm",), families=("vp9", "av1", "vp8"),
-              provenance="F2R"),
+              provenance="F2R", matroska=True),
     Container(
         name="mpegts", suffixes=(".ts", ".mts"), **_TRANSPORT, no_language=("video", "data"),
         only=(("audio", _BROADCAST), ("subtitle", ("dvb_subtitle", "dvb_teletext")),
@@ -143,12 +136,6 @@ def default_target(source: Path) -> Path:
     written = any(suffix in container.suffixes for container in CONTAINERS)
     suffix = source.suffix if written else _STAND_INS.get(suffix, ".mkv")
     return source.with_name(f"{source.stem}_f2r{suffix}")
-
-
-def open_target(url: Any, container: Container, options: dict[str, str]) -> OutputContainer:
-    """Open a file or pipe for muxing, without random numbers or FFmpeg's version in it."""
-    same = {"fflags": "+bitexact"}
-    return av.open(url, "w", format=container.muxer, container_options=same | options)
 
 
 def is_encoder(name: str, kind: str = "video") -> bool:

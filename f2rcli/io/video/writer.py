@@ -61,7 +61,6 @@ from f2rcli.io.video.streams import (
     SideStreams,
     StreamPlan,
     container_for,
-    open_target,
     plain_tags,
     plan_streams,
     stream_tags,
@@ -81,8 +80,7 @@ _ALIKE = ("h264", "hevc", "av1", "vp9", "vp8", "prores", "ffv1", "mjpeg", "dnxhd
 _ERRORS = (av.FFmpegError, OSError)
 _REORDERED = 32  # ticks; more than any encoder holds frames back, at one tick a frame
 _KEY_PICTURE = 1  # FFmpeg's AV_PICTURE_TYPE_I
-_WANTS_APART = 1 << 6  # FFmpeg's AVFMT_GLOBALHEADER, of a container
-_HEADERS_APART = 1 << 22  # FFmpeg's AV_CODEC_FLAG_GLOBAL_HEADER
+_HEADERS_APART = 1 << 22  # FFmpeg's AV_CODEC_FLAG_GLOBAL_HEADER, as all described containers want
 _NULL_PACKET = b"\x47\x1f\xff\x10" + b"\xff" * 184  # of a transport stream: stuffing
 _KNOWN = 16  # packets by which a file is known for a transport stream; FFmpeg wants eleven
 
@@ -98,7 +96,6 @@ class VideoDetail:
     streams: tuple[StreamPlan, ...]
     container_options: dict[str, str]
     metadata: dict[str, str]
-    display_matrix: tuple[int, ...]
     # The source's stream, whose copy states in the file's header what PyAV has no call for:
     # cropping, 360-degree and stereoscopic layouts, HDR10 metadata.
     template: av.VideoStream | None = field(repr=False)
@@ -120,7 +117,7 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
     fates += _stream_fates(container, streams)
     if container.movie:  # without a time scale of their own, they round offsets and holds
         container_options["movie_timescale"] = str(max(1000, setup.time_base.denominator))
-    encoding, matrix = dict(setup.options), source.facts.display_matrix
+    encoding = dict(setup.options)
     crf = encoding.get("crf", "")  # FFmpeg takes expressions, too
     return WritePlan(
         target=where,
@@ -139,7 +136,6 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
             streams=tuple(streams),
             container_options=container_options,
             metadata=tags,
-            display_matrix=matrix if matrix and container.holds_matrix(matrix) else (),
             template=template,
             display=display,
         ),
@@ -152,7 +148,7 @@ def _template(
     """The source's stream, where it states what PyAV has no call for and what is written is of the
     same kind. It would not say the rate: time codes need that."""
     facts, family = source.facts, family_of_encoder(setup.encoder)
-    stated = facts.mastering or source.header.cropped or {SPHERICAL, STEREO} & {*facts.extras}
+    stated = facts.mastering or any(source.header.crop) or {SPHERICAL, STEREO} & {*facts.extras}
     alike = family == source.family and family in _ALIKE
     same = source.pix_fmt.replace("yuvj", "yuv") == setup.form.name
     if not (stated and alike and same and container.described):
@@ -168,7 +164,7 @@ def _display(
     """The display size to write into a Matroska file: where pixels are not square, where cropping
     comes over with the template, and where a stereoscopic source states one of its own."""
     header, stereo = source.header, STEREO in source.facts.extras
-    cropped = header.cropped and template is not None
+    cropped = any(header.crop) and template is not None
     stated = cropped or source.anamorphic or (stereo and header.display)
     if not container.matroska or not stated:
         return None
@@ -241,7 +237,7 @@ def _fates(
     for extra in facts.extras:
         held = copied and _holds_layout(container, extra, facts.stereo)
         yield extra, "" if held else "f2r cannot carry it"
-    if source.header.cropped:
+    if any(source.header.crop):
         why = "pictures are written whole, and the file does not say what to hide"
         yield "cropping", "" if copied else why
     if source.anamorphic:
@@ -327,7 +323,6 @@ class VideoWriter(Writer):
             self._part = PartFile(target, overwrite=plan.overwrite)
 
     def write(self, frame: Frame) -> None:
-        """Take the next frame. Raises OutputError when the disk is full or the encoder fails."""
         try:
             if self._container is None:
                 self._start(frame)
@@ -339,7 +334,6 @@ class VideoWriter(Writer):
             raise self._failure(error) from error
 
     def finish(self) -> Receipt:
-        """Write what is pending, count what is in the file and put it at its target."""
         if self._held is None or self._container is None:
             raise nothing_written(self.reader)
         size, verified = 0, tuple[str, ...]()
@@ -354,7 +348,9 @@ class VideoWriter(Writer):
                 self._file.close()
             if self._part is not None:
                 if self.detail.container.name == "mpegts":
-                    _fill_up(self._part.path)
+                    there = self._part.path.stat().st_size // len(_NULL_PACKET)
+                    with self._part.path.open("ab") as file:
+                        file.write(_NULL_PACKET * (_KNOWN - there))
                 own = self._side.written().index(None)
                 if self.detail.display is not None:
                     write_display_size(self._part.path, own, self.detail.display)
@@ -405,7 +401,6 @@ class VideoWriter(Writer):
             yield f"length; it starts at {float(first):.3f} s, not {float(due):.3f} s"
 
     def abandon(self) -> None:
-        """Stop; remove the part file. After `finish` there is nothing to remove."""
         self._held = None
         if self._part is not None:
             self._part.remove()  # first: a trailer may take long and is not needed
@@ -419,7 +414,8 @@ class VideoWriter(Writer):
     def _start(self, first: Frame) -> None:
         """Open the target and set up all streams; the header follows with the first packet."""
         detail = self.detail
-        options = dict(detail.container_options)
+        # Without random numbers or FFmpeg's version.
+        options = {"fflags": "+bitexact"} | detail.container_options
         if first.pts is not None and first.pts < 0 and detail.container.movie:
             # The edit list of mp4 and mov would hide what lies before zero: all moves, in step.
             options["avoid_negative_ts"] = "make_non_negative"
@@ -429,7 +425,9 @@ class VideoWriter(Writer):
         file: str | Y4mFile = url
         if detail.container.only_pictures and detail.setup.pixel_aspect is not None:
             file = self._file = Y4mFile(url, detail.setup.pixel_aspect)
-        self._container = container = open_target(file, detail.container, options)
+        self._container = container = av.open(
+            file, "w", format=detail.container.muxer, container_options=options
+        )
         container.metadata.update(detail.metadata)
         provenance = self.plan.provenance_text()
         if provenance and detail.container.provenance:
@@ -458,8 +456,7 @@ class VideoWriter(Writer):
             added = container.add_stream_from_template(template, opaque=True)
             context = av.Codec(setup.encoder, "w").create("video")
             assert isinstance(added, av.VideoStream)
-            if container.format.flags & _WANTS_APART:
-                context.flags |= _HEADERS_APART
+            context.flags |= _HEADERS_APART
             setup.apply(context)
             with ordinary_scheduling():
                 context.open()
@@ -473,8 +470,9 @@ class VideoWriter(Writer):
             added.metadata["title"] = added.metadata.get("title", "") + PADDING
         if self.metadata.disposition:
             added.disposition = self.metadata.disposition
-        if self.detail.display_matrix:
-            added.set_display_matrix(self.detail.display_matrix)
+        matrix = self.metadata.facts.display_matrix
+        if matrix and self.detail.container.holds_matrix(matrix):
+            added.set_display_matrix(matrix)
         if self.reader.info.interlaced:
             self._fields = Filter("setfield", "tff" if self.reader.info.top_field_first else "bff")
         return added
@@ -499,7 +497,11 @@ class VideoWriter(Writer):
         picture = make_frame(converted(frame, setup.form, setup.coding), setup.form)
         if self._fields is not None:
             picture = self._fields.apply(picture)
-        pts, duration = self._place(frame)
+        scale = frame.time_base / self._tick
+        pts, duration = (round((ticks or 0) * scale) for ticks in (frame.pts, frame.duration))
+        if self._frames and pts <= self._last:
+            pts = self._last + 1
+        duration = max(1, duration)
         setup.tag(picture)
         picture.pts, picture.time_base = pts, self._tick
         picture.duration = duration
@@ -513,14 +515,6 @@ class VideoWriter(Writer):
         with ordinary_scheduling():  # the first picture opens the encoder
             packets = self._encoder.encode(picture)
         self._mux(packets)
-
-    def _place(self, frame: Frame) -> tuple[int, int]:
-        """A frame's pts and duration in the encoder's ticks; pts strictly increase."""
-        scale = frame.time_base / self._tick
-        pts = round((frame.pts or 0) * scale)
-        if self._frames and pts <= self._last:
-            pts = self._last + 1
-        return pts, max(1, round((frame.duration or 0) * scale))
 
     def _mux(self, packets: Iterable[AnyPacket]) -> None:
         assert self._container is not None  # open since the first frame
@@ -553,13 +547,6 @@ class VideoWriter(Writer):
             f"{self.name}: writing failed: {ffmpeg_reason(error)}.",
             hint="Try another codec=, audio_codec= or container.",
         )
-
-
-def _fill_up(path: Path) -> None:
-    """Give a short transport stream as many packets as readers want to see."""
-    there = path.stat().st_size // len(_NULL_PACKET)
-    with path.open("ab") as file:
-        file.write(_NULL_PACKET * (_KNOWN - there))
 
 
 class Y4mFile:
