@@ -113,34 +113,29 @@ class RawTags:
 
 
 def read_tags(path: Path) -> RawTags:
-    """The tags of a file; RawTags() where tifffile cannot read it."""
+    """What the tags of all pages say, those of the raw samples' page first, then the first page's;
+    RawTags() where tifffile cannot read the file."""
     with suppress(InputError), refusals(path.name), quiet(), tifffile.TiffFile(path) as file:
-        first = islice(file.pages, _MOST_PAGES)
-        if pages := [one for page in first for one in (page, *(page.pages or ()))]:
-            return _facts(pages, path.stat().st_size)
+        upper: Any = islice(file.pages, _MOST_PAGES)
+        pages = [one for page in upper for one in (page, *(page.pages or ()))]
+        ends = [
+            int(start) + int(length) for page in pages
+            for start, length in zip(page.dataoffsets, page.databytecounts, strict=False)
+        ]  # fmt: skip
+        first = {tag.code: tag for page in pages[:1] for tag in page.tags}
+        raw = [page for page in pages if page.photometric in (CFA, LINEAR)]
+        merged = first | {tag.code: tag for page in raw for tag in page.tags}
+        every = _entries(merged.values())
+        every |= _entries(first[code] for code in (271, 272, ORIENTATION) if code in first)
+        exif = {code: entry for code, entry in every.items() if code in _OF_SHOT}
+        exif |= _entries(_below(merged.get(EXIF)))
+        return RawTags(
+            every=every,
+            exif={code: entry for code, entry in exif.items() if code not in _NOTES},
+            gps=_entries(_below(merged.get(GPS))),
+            missing_bytes=max(0, max(ends, default=0) - path.stat().st_size),
+        )
     return RawTags()
-
-
-def _facts(pages: list[Any], size: int) -> RawTags:
-    """What the tags of all pages say; those of the raw samples' page come first, then the first
-    page's. size: of the file, in bytes."""
-    ends = [
-        int(start) + int(length) for page in pages
-        for start, length in zip(page.dataoffsets, page.databytecounts, strict=False)
-    ]  # fmt: skip
-    first = {tag.code: tag for tag in pages[0].tags}
-    raw = [page for page in pages if page.photometric in (CFA, LINEAR)]
-    merged = first | {tag.code: tag for page in raw for tag in page.tags}
-    every = _entries(merged.values())
-    every |= _entries(first[code] for code in (271, 272, ORIENTATION) if code in first)
-    exif = {code: entry for code, entry in every.items() if code in _OF_SHOT}
-    exif |= _entries(_below(merged.get(EXIF)))
-    return RawTags(
-        every=every,
-        exif={code: entry for code, entry in exif.items() if code not in _NOTES},
-        gps=_entries(_below(merged.get(GPS))),
-        missing_bytes=max(0, max(ends, default=0) - size),
-    )
 
 
 def _below(pointer: Any) -> Iterable[Any]:
