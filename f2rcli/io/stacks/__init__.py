@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from f2rcli.io.base import Reader, ReadOptions
 from f2rcli.io.files import default_folder
 from f2rcli.io.formats import MAKERS_TIFF
 from f2rcli.io.stacks.library import format_of
-from f2rcli.io.stacks.reader import StackReader
-from f2rcli.io.stacks.tiff import holds_pages, open_stack, set_in
+from f2rcli.io.stacks.reader import StackReader as open_reader
+from f2rcli.io.stacks.tiff import holds_pages, set_in
 from f2rcli.io.stacks.write import StackWriter as open_writer
 from f2rcli.io.stacks.write import plan_stack as plan_output
 
@@ -28,8 +27,3 @@ def default_target(source: Path) -> Path:
     ome = 4 * source.stem.lower().endswith(".ome")
     stem, suffix = source.stem[: len(source.stem) - ome], source.name[len(source.stem) - ome :]
     return default_folder(source) or source.with_name(f"{stem}_f2r{suffix}")
-
-
-def open_reader(source: str, options: ReadOptions) -> Reader:
-    """Open a stack. Raises InputError."""
-    return StackReader(source, options, open_stack(source))

@@ -7,8 +7,6 @@ series; elsewhere all arrays of three and more axes, or else of two.
 import json
 import math
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -37,7 +35,6 @@ ZARR_LENGTHS = {"femtometer": 1e-9, "picometer": 1e-6, "angstrom": 1e-4, "nanome
 ZARR_TIMES = {"femtosecond": 1e-15, "picosecond": 1e-12, "nanosecond": 1e-9, "microsecond": 1e-6,
               "millisecond": 1e-3, "centisecond": 1e-2, "decisecond": 0.1, "second": 1.0,
               "minute": 60.0, "hour": 3600.0, "day": 86400.0}  # fmt: skip
-_BEFORE_AXES = ("t", "c", "z", "y", "x")  # of versions 0.1 and 0.2, which do not name them
 HDF5_CACHE = 256 << 20  # bytes of chunks: they may reach over many frames
 _SERIES = frozenset({"TwoPhotonSeries", "OnePhotonSeries", "ImageSeries"})
 _UNNAMED = {2: "YX", 3: "QYX", 4: "QIYX", 5: "QIPYX"}
@@ -56,30 +53,27 @@ def is_zarr(path: Path) -> bool:
 
 def zarr_images(group: Any, path: Path) -> list[Image]:
     """An image per multiscale of a zarr.Group. A plate or collection is refused."""
-    said = ome_attributes(group)
+    try:
+        return _images_of(group, ome_attributes(group), path)
+    # Attributes may be of any type: anyone may have written them.
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path.name}: its attributes are no OME-Zarr's.",
+                         hint="Write it again with a program for OME-Zarr.") from error  # fmt: skip
+
+
+def _images_of(group: Any, said: dict[str, Any], path: Path) -> list[Image]:
     if "multiscales" not in said:
         raise _no_image(group, said, path)
-    with _attributes_of(path):
-        if any("coordinateSystems" in one for one in said["multiscales"]):
-            raise unsupported(path, f"OME-Zarr of version {said.get('version', '0.6')} is",
-                              "Save it as version 0.5 or before.")  # fmt: skip
-        channels = [_omero_channel(one) for one in (said.get("omero") or {}).get("channels") or []]
-        every = [_of_scales(group, scales, path) for scales in said["multiscales"]]
+    if any("coordinateSystems" in one for one in said["multiscales"]):
+        raise unsupported(path, f"OME-Zarr of version {said.get('version', '0.6')} is",
+                          "Save it as version 0.5 or before.")  # fmt: skip
+    channels = [_omero_channel(one) for one in (said.get("omero") or {}).get("channels") or []]
+    every = [_of_scales(group, scales, path) for scales in said["multiscales"]]
     own = str(said.get(SOURCE) or json.dumps(said))
     return [
         replace(image, metadata=partial(replace, facts, own=own, channels=channels))
         for image, facts in every
     ]
-
-
-@contextmanager
-def _attributes_of(path: Path) -> Iterator[None]:
-    """Attributes may be of any type: anyone may have written them."""
-    try:
-        yield
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path.name}: its attributes are no OME-Zarr's.",
-                         hint="Write it again with a program for OME-Zarr.") from error  # fmt: skip
 
 
 def ome_attributes(group: Any) -> dict[str, Any]:
@@ -91,18 +85,18 @@ def ome_attributes(group: Any) -> dict[str, Any]:
 
 def _no_image(group: Any, said: dict[str, Any], path: Path) -> InputError:
     """The error for a group that is no image, naming one that is."""
-    kind, place = "a Zarr folder without multiscales (OME-Zarr)", ""
-    with _attributes_of(path):
-        if "plate" in said:
-            kind, place = "an OME-Zarr plate", str(said["plate"]["wells"][0]["path"])
-        elif "well" in said or "bioformats2raw.layout" in said:
-            kind = f"an OME-Zarr {'well' if 'well' in said else 'bioformats2raw'}"
-    if kind.endswith("(OME-Zarr)"):
-        return unsupported(path, f"{kind} is", "Pass the folder of an OME-Zarr image.")
+    if "plate" in said:
+        kind, place = "plate", str(said["plate"]["wells"][0]["path"])
+    elif "well" in said or "bioformats2raw.layout" in said:
+        kind, place = "well" if "well" in said else "bioformats2raw", ""
+    else:
+        what = "a Zarr folder without multiscales (OME-Zarr) is"
+        return unsupported(path, what, "Pass the folder of an OME-Zarr image.")
     well = group[place] if place and place in group else group
     images = ome_attributes(well).get("well", {}).get("images") or [{"path": "0"}]
     inside = "/".join(part for part in (path.name, place, str(images[0]["path"])) if part)
-    return unsupported(path, f"{kind} is", f"Pass one of the images inside it, e.g. {inside}.")
+    hint = f"Pass one of the images inside it, e.g. {inside}."
+    return unsupported(path, f"an OME-Zarr {kind} is", hint)
 
 
 def _letters(axes: list[dict[str, Any]]) -> list[str]:
@@ -147,7 +141,7 @@ def _of_scales(group: Any, scales: dict[str, Any], path: Path) -> tuple[Image, M
     array = levels[0]
     check_samples(array.dtype, path.name)
     axes = [{"name": one} if isinstance(one, str) else one
-            for one in scales.get("axes") or _BEFORE_AXES[-array.ndim :]]  # fmt: skip
+            for one in scales.get("axes") or "tczyx"[-array.ndim :]]  # version 0.2  # fmt: skip
     letters = _letters(axes)
     if not {"Y", "X"} <= set(letters) or not len({*letters}) == len(letters) == array.ndim:
         words = ", ".join(str(one["name"]) for one in axes)
@@ -184,10 +178,7 @@ def hdf5_images(file: Any, path: Path) -> list[Image]:
     """An image per array of pictures of an h5py.File."""
     every: list[Any] = []
     file.visititems(lambda _, one: every.append(one) if hasattr(one, "ndim") else None)
-    imaging = [one for one in every if _kind(one.parent) in _SERIES and _leaf(one) == "data"]
-    if any(_leaf(one) == "external_file" for one in every) and not any(a.size for a in imaging):
-        raise unsupported(path, "an NWB file whose pictures lie in other files is",
-                          "Pass those files.")  # fmt: skip
+    imaging = [a for a in every if _kind(a.parent) in _SERIES and a.name.endswith("/data")]
     known = [one for one in every if is_known(one.dtype) and one.size and 2 <= one.ndim <= 5]
     found = [one for one in imaging or every if one in known]
     if any(one.ndim > 2 for one in found):
@@ -199,10 +190,6 @@ def hdf5_images(file: Any, path: Path) -> list[Image]:
         raise unsupported(path, "an HDF5 file without arrays of pictures is",
                           "f2r reads numbers of two to five axes, the picture's last.")  # fmt: skip
     return [_of_array(array) for array in found]
-
-
-def _leaf(array: Any) -> str:
-    return str(array.name).rpartition("/")[2]
 
 
 def _kind(group: Any) -> str:

@@ -235,7 +235,7 @@ def _check_axes(path: Path, sizes: dict[str, int]) -> None:
 
 
 def _subblock_scenes(file: Any, path: Path, said: Described) -> list[Image]:
-    axes = file.axes if isinstance(file.axes, str) else file.axes.decode()
+    axes = str(file.axes)
     sizes = dict(zip(axes, map(int, file.shape), strict=True))
     _check_axes(path, sizes)
     scenes: dict[int, list[Tile]] = {}
@@ -320,12 +320,9 @@ def _czi_metadata(xml: str, stamps: list[float], sizes: dict[str, int]) -> Metad
     channels = image.findall("Dimensions/Channels/Channel")
     channels = channels if len(channels) == sizes.get("C", 1) else []
     times = _czi_times(image, sizes.get("T", 1), stamps)
-    steps = {}
-    for distance in document.findall("Scaling/Items/Distance"):
-        step = number_of(distance.findtext("Value"))
-        steps[distance.get("Id", "")] = None if step is None else step * _MICROMETRES
+    steps = {one.get("Id"): one.findtext("Value") for one in document.iterfind("Scaling/Items/*")}
     return Metadata(
-        sizes=known_sizes(**{axis: steps[axis] for axis in "XYZ" if axis in steps}),
+        sizes=known_sizes(**{axis: scaled(steps.get(axis), "m") for axis in "XYZ"}),
         interval=steady(times),
         bits=int(number_of(image.findtext("ComponentBitCount")) or 0) or None,
         date=image.findtext("AcquisitionDateAndTime") or "",

@@ -16,13 +16,13 @@ from f2rcli.io.stacks.stack import (
     ALONE,
     Lane,
     Series,
-    Stack,
     in_time,
     lanes_of,
     listed_series,
     sequence_note,
     sequence_of,
 )
+from f2rcli.io.stacks.tiff import open_stack
 from f2rcli.samples.defects import no_numbers, unreal_line
 from f2rcli.samples.lanes import LaneStatistics, lane_layout, measure_lane, planes_seen, surveyed
 
@@ -42,11 +42,12 @@ class StackReader(Reader):
 
     format = "stacks"
 
-    def __init__(self, source: str, options: ReadOptions, stack: Stack) -> None:
+    def __init__(self, source: str, options: ReadOptions) -> None:
         self.source = Path(source)
         self.options = options
         self.ledger = Ledger(name=self.source.name)
-        self.stack, self.provenance = stack, stack.provenance
+        self.stack = open_stack(source)
+        self.provenance = self.stack.provenance
         self.notes: list[str] = []
         self.skipped = 0  # frames of `info.frames` that could not be decoded
         self._unread: set[tuple[int, int]] = set()  # their series and places

@@ -266,7 +266,24 @@ class Stack(ABC):
 
     def check(self, number: int) -> None:
         """Raise InputError for a series that is not pictures f2r can denoise."""
-        check_series(self.series[number], self.title(number))
+        series, name = self.series[number], self.title(number)
+        if series.picture > MOST_PIXELS:
+            raise InputError(
+                f"{name}: claims pictures of {series.width} x {series.height}; f2r reads up to "
+                f"{MOST_PIXELS} samples each.",
+                hint="The header is damaged, or this is not a microscopy stack.",
+            )
+        check_samples(series.dtype, name)
+        if series.samples > 1 and not series.colour:
+            raise InputError(
+                f"{name}: has {series.samples} samples a pixel, which are no colours.",
+                hint="Save them as channels (C).",
+            )
+        if series.axes[-3:].replace("S", "")[-2:] != "YX" or 0 in series.shape:
+            raise InputError(
+                f"{name}: axes {series.words}: there are no pictures stored row by row (… Y X).",
+                hint="Save it again with the picture's axes last.",
+            )
 
     def chosen(self, wanted: str | None) -> list[int]:
         """The numbers of the wanted series. Raises UsageError for unknown, InputError for
@@ -332,34 +349,13 @@ class Stack(ABC):
                 self._metadata[number] = self._said(self.series[number])
         return self._metadata[number]
 
-    @abstractmethod
-    def _said(self, series: Series) -> Metadata: ...
+    def _said(self, series: Series) -> Metadata:
+        return Metadata()
 
     def close(self) -> None:
         """Let go of the file."""
         if hasattr(self.file, "close"):  # a Zarr group holds nothing open
             self.file.close()
-
-
-def check_series(series: Series, name: str) -> None:
-    """Raise InputError for arrays that are not pictures f2r can denoise."""
-    if series.picture > MOST_PIXELS:
-        raise InputError(
-            f"{name}: claims pictures of {series.width} x {series.height}; f2r reads up to "
-            f"{MOST_PIXELS} samples each.",
-            hint="The header is damaged, or this is not a microscopy stack.",
-        )
-    check_samples(series.dtype, name)
-    if series.samples > 1 and not series.colour:
-        raise InputError(
-            f"{name}: has {series.samples} samples a pixel, which are no colours.",
-            hint="Save them as channels (C).",
-        )
-    if series.axes[-3:].replace("S", "")[-2:] != "YX" or 0 in series.shape:
-        raise InputError(
-            f"{name}: axes {series.words}: there are no pictures stored row by row (… Y X).",
-            hint="Save it again with the picture's axes last.",
-        )
 
 
 def is_known(dtype: np.dtype[np.generic]) -> bool:

@@ -331,9 +331,6 @@ def _outer_axes(said: dict[str, str], pages: int) -> dict[str, int]:
 # --- Folders of pages, and folders that are one set -----------------------------------------------
 
 
-NDTIFF_INDEX = "NDTiff.index"  # beside the files of a Micro-Manager data set
-
-
 def tiff_files(folder: Path) -> list[Path]:
     """The TIFF files of a folder in natural order, without hidden ones."""
     return sorted(files_of(folder, TIFF), key=natural_key)
@@ -350,7 +347,7 @@ def holds_pages(folder: Path) -> bool:
 def set_in(folder: Path) -> Path | None:
     """The first of a folder's TIFF files, if it names just all of them as one set."""
     files = tiff_files(folder)
-    if (folder / NDTIFF_INDEX).is_file() and files:
+    if (folder / "NDTiff.index").is_file() and files:  # of a Micro-Manager data set
         return files[0]
     with suppress(InputError):
         if len(files) < 2:
@@ -392,21 +389,17 @@ class PageFolder(Stack):
         self.paths = [file for file in self.files if file is not None]
         self.flavour = f"{len(self.paths)} TIFF files"
         with closing(first_readable(self.paths, TiffStack)) as first:
-            self._take_kind(first, sizes)
-
-    def _take_kind(self, first: TiffStack, sizes: dict[str, int]) -> None:
-        if len(first.series) > 1 or first.series[0].frames > 1:
-            raise InputError(
-                f"{self.name}: {first.name} is itself a stack ({first.series[0].words}).",
-                hint="Pass one stack, or a folder of stacks with an output folder (-o).",
-            )
-        first.check(0)
-        only = first.series[0]
-        self.one = only
+            self.one = only = first.series[0]
+            if len(first.series) > 1 or only.frames > 1:
+                raise InputError(
+                    f"{self.name}: {first.name} is itself a stack ({only.words}).",
+                    hint="Pass one stack, or a folder of stacks with an output folder (-o).",
+                )
+            first.check(0)
+            self._metadata = {0: replace(first.metadata(0), planes=())}
         axes, shape = "".join(sizes) + only.axes, (*sizes.values(), *only.shape)
         absent = frozenset(n for n, file in enumerate(self.files) if file is None)
         self.series = [replace(only, axes=axes, shape=shape, absent=absent)]
-        self._metadata = {0: replace(first.metadata(0), planes=())}
 
     def page(self, place: int) -> TiffStack:
         """The file at a place, open. Raises InputError, MismatchError for one of another kind."""
@@ -428,9 +421,6 @@ class PageFolder(Stack):
         with closing(self.page(place)) as stack:
             picture = stack.read(0, 0)
         return np.moveaxis(picture, -1, 0) if series.axes.endswith("SYX") else picture
-
-    def _said(self, series: Series) -> Metadata:
-        return self._metadata[0]
 
 
 def open_stack(source: str) -> Stack:

@@ -38,8 +38,6 @@ from f2rcli.io.stacks.zarr_out import (
 from f2rcli.samples.lanes import picture_kept
 from f2rcli.units import count
 
-# What TIFF may be called; other suffixes of TIFF are makers' own.
-TARGETS = TIFF | BIG_TIFF
 READ_BACK = 64  # pictures of a series, evenly spread, that are compared once it is written
 
 
@@ -70,7 +68,7 @@ def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
             )
         check_folder(path, reader.paths(), overwrite=options.overwrite)
         return _plan_folder(reader, path)
-    if path.suffix.lower() not in TARGETS:
+    if path.suffix.lower() not in TIFF | BIG_TIFF:  # other suffixes of TIFF are makers' own
         what = "OME-TIFF or OME-Zarr" if isinstance(reader.stack, LibraryStack) else "TIFF"
         raise UsageError(
             f"{path.name}: a stack of {reader.stack.flavour} is written as {what}.",
@@ -266,14 +264,15 @@ class StackWriter(Writer):
         return (f"{count(whole, 'picture')}, {words} read back",)
 
     def abandon(self) -> None:
-        with suppress(OSError):  # a full disk refuses what is pending
-            self._output.abandon()
+        if isinstance(self._output, TiffOutput):
+            with suppress(OSError):  # a full disk refuses what is pending
+                self._output.abandon()
         self._part.discard()
 
 
 class FolderOutput:
-    """A folder of one-page files, with the methods of TiffOutput: each is written as it comes; one
-    that nothing was done to, or that cannot be read, is copied."""
+    """A folder of one-page files, which takes pictures as TiffOutput does: each is written as it
+    comes; one that nothing was done to, or that cannot be read, is copied."""
 
     def __init__(self, part: Any, stack: PageFolder, output: Output) -> None:
         self.part, self.stack, self.output = part, stack, output
@@ -301,9 +300,6 @@ class FolderOutput:
         for place in sorted(self._left):
             if (path := self.stack.files[place]) is not None:
                 shutil.copyfile(path, self.part.file(path.name))
-
-    def abandon(self) -> None:
-        """Nothing is open between pictures."""
 
 
 def _page_output(source: TiffStack) -> Output:

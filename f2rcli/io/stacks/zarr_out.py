@@ -93,7 +93,7 @@ class PartTree(PartFolder):
 
 
 class ZarrOutput:
-    """A folder of arrays, with the methods of TiffOutput."""
+    """A folder of arrays, which takes pictures as TiffOutput does."""
 
     def __init__(self, path: Path, output: Output, stack: Stack) -> None:
         self.path, self.series, self.metadata = path, output.series, output.metadata
@@ -108,21 +108,20 @@ class ZarrOutput:
     def begin(self, provenance: str) -> None:
         zarr = package("zarr", "writing OME-Zarr", UsageError)
         group = zarr.open_group(str(self.path), mode="w", zarr_format=2)
-        self.levels = [self._level(group, n, size) for n, size in enumerate(self.sizes)]
+        outer = self.arranged.shape[:-2]
+        self.levels = [
+            group.create_array(
+                str(number), shape=(*outer, *size), dtype=self.arranged.dtype,
+                chunks=(*(1 for _ in outer), *(min(side, _CHUNK) for side in size)),
+                chunk_key_encoding={"name": "v2", "separator": "/"},
+            ) for number, size in enumerate(self.sizes)
+        ]  # fmt: skip
         attributes = self._attributes()
         if self.metadata.own:
             attributes[SOURCE] = self.metadata.own
         if provenance:
             attributes[PROVENANCE] = provenance
         group.attrs.update(attributes)
-
-    def _level(self, group: Any, number: int, size: tuple[int, int]) -> Any:
-        outer = self.arranged.shape[:-2]
-        return group.create_array(
-            str(number), shape=(*outer, *size), dtype=self.arranged.dtype,
-            chunks=(*(1 for _ in outer), *(min(side, _CHUNK) for side in size)),
-            chunk_key_encoding={"name": "v2", "separator": "/"},
-        )  # fmt: skip
 
     def put(self, number: int, index: int, picture: Plane) -> None:
         planes = [picture] if picture.ndim == 2 else list(np.moveaxis(picture, -1, 0))
@@ -145,9 +144,6 @@ class ZarrOutput:
 
     def close(self) -> None:
         """Nothing is pending."""
-
-    def abandon(self) -> None:
-        """Nothing is open."""
 
     def _attributes(self) -> dict[str, Any]:
         """The attributes of version 0.4: axes with units, the scale of each level, channels."""
