@@ -160,11 +160,9 @@ def choose_encoder(
             if layout.full_range and not setup.coding.full_range:
                 lost.append("full range (limited instead)")
             return setup, [f"{what} ({encoder})" for what in lost]
-        plain = replace(options, encoder_options=(), crf=None)
-        if plain != options and not _setup(reader, container, encoder, form, plain).trial():
-            raise UsageError(
-                f"{encoder} refuses its options: {reason}.", hint="Check encoder_options= and crf=."
-            )
+        if options.encoder_options:  # which are this encoder's
+            hint = "Check encoder_options=, or leave them out."
+            raise UsageError(f"{encoder} refuses its options: {reason}.", hint=hint)
         refused = refused or f"{encoder}: {reason}"
     raise UsageError(
         f"{reader.info.name}: cannot be encoded for {container.name}: "
@@ -398,9 +396,6 @@ def _own_options(
     return {}
 
 
-_TASKS = Path("/proc/self/task")  # Linux; elsewhere nothing is to be done
-
-
 @contextmanager
 def ordinary_scheduling() -> Iterator[None]:
     """Put every thread of this process back under the policy the calling one had before.
@@ -408,7 +403,8 @@ def ordinary_scheduling() -> Iterator[None]:
     SVT-AV1, run by root, puts itself and the thread that opened it under SCHED_FIFO: everything
     else on the machine waits for it, and torch's threads may wait for each other for ever.
     """
-    if not hasattr(os, "sched_getscheduler") or not _TASKS.is_dir():
+    tasks = Path("/proc/self/task")  # Linux; elsewhere nothing is to be done
+    if not hasattr(os, "sched_getscheduler") or not tasks.is_dir():
         yield
         return
     before = os.sched_getscheduler(0)
@@ -416,6 +412,6 @@ def ordinary_scheduling() -> Iterator[None]:
         yield
     finally:
         if os.sched_getscheduler(0) != before == os.SCHED_OTHER:
-            for task in _TASKS.iterdir():
+            for task in tasks.iterdir():
                 with suppress(ProcessLookupError, PermissionError):  # it ended meanwhile
                     os.sched_setscheduler(int(task.name), before, os.sched_param(0))

@@ -60,15 +60,6 @@ def header_facts(path: Path | None, form: str, track: int, size: tuple[int, int]
     return HeaderFacts()
 
 
-def display_size(size: tuple[int, int], aspect: Fraction) -> tuple[int, int]:
-    """Width and height in proportion to the shape shown, exact where that is possible."""
-    shape = Fraction(*size) * aspect
-    if max(shape.as_integer_ratio()) >= 1 << 16:
-        return round(size[1] * shape), size[1]
-    scale = max(1, size[1] // shape.denominator)
-    return shape.numerator * scale, shape.denominator * scale
-
-
 # --- Matroska -------------------------------------------------------------------------------------
 
 

@@ -98,11 +98,18 @@ class VideoReader(Reader):
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames. Raises InputError for what cannot be read."""
-        self.side.begin()
+        if not self.side.wanted:  # no writer has asked for packets
+            self.side.wanted = False
+            self.side.queue.clear()
         yield from self._within(*self._begun())
         if self._decoder.ended and self.side.end is None:
             self._check_end()
-        self._tell_holes()
+        start, end = self.side.start, self.side.end
+        for time, lost in self._decoder.holes:
+            if (start is None or time > start) and (end is None or time <= end):
+                self.ledger.missing_frames += lost
+                about = f"about {count(lost)} missing before {float(time):.2f} s"
+                self.ledger.fault(f"its bytes are damaged: {about}")
 
     def opening(self) -> Iterator[Frame]:
         if not self.options.begins:
@@ -374,8 +381,6 @@ class VideoReader(Reader):
             pixel_aspect=aspect,
             facts=facts,
             container_tags=dict(self.container.metadata),
-            stream_tags=dict(stream.metadata),
-            disposition=stream.disposition,
             chapters=tuple(self.container.chapters()),
             header=header,
             single_fields=self._single_fields,
@@ -425,17 +430,14 @@ class VideoReader(Reader):
 
     def _duration(self) -> float | None:
         """Seconds that will be read, as far as the container knows."""
-        end, whole = self._stream_end(), None
-        if end is not None:
-            whole = end - self._first_time
-        elif self.container.duration:
-            whole = Fraction(self.container.duration, av.time_base)
-        if self.options.frames is not None and self._rate:
-            asked = self.options.begins + Fraction(self.options.frames) / self._rate
-            whole = min(whole or asked, asked)
-        if self.options.ends is not None:
-            whole = min(whole or self.options.ends, self.options.ends)
-        return None if whole is None else float(max(whole - self.options.begins, Fraction(0)))
+        end, asked, ends = self._stream_end(), self.options, []
+        if end is not None or self.container.duration:
+            whole = Fraction(self.container.duration or 0, av.time_base)
+            ends.append(whole if end is None else end - self._first_time)
+        if asked.frames is not None and self._rate:
+            ends.append(asked.begins + Fraction(asked.frames) / self._rate)
+        ends += [] if asked.ends is None else [asked.ends]
+        return float(max(min(ends) - asked.begins, Fraction(0))) if ends else None
 
     def _stream_end(self) -> Fraction | None:
         """When the video ends by what the container says of it; seconds, container time."""
@@ -492,12 +494,3 @@ class VideoReader(Reader):
             ledger.missing_frames += frames
             about = f"about {count(frames)} missing at the end"
             ledger.fault(f"{by} promises {promised:.2f} s, {came:.2f} s were read: {about}")
-
-    def _tell_holes(self) -> None:
-        """Record what is missing of the excerpt where bytes are damaged."""
-        start, end = self.side.start, self.side.end
-        for time, lost in self._decoder.holes:
-            if (start is None or time > start) and (end is None or time <= end):
-                self.ledger.missing_frames += lost
-                about = f"about {count(lost)} missing before {float(time):.2f} s"
-                self.ledger.fault(f"its bytes are damaged: {about}")

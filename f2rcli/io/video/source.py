@@ -179,15 +179,6 @@ class SidePackets:
         if self.wanted is not False:
             self.queue.append(packet)
 
-    def begin(self) -> None:
-        """Called before the first frame: drop packets that no writer has asked for."""
-        if not self.wanted:
-            self.wanted = False
-            self.queue.clear()
-
-
-_PLAIN = Disposition(0)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceMetadata:
@@ -202,16 +193,9 @@ class SourceMetadata:
     header: HeaderFacts = field(default_factory=HeaderFacts)
     single_fields: bool = False  # each picture is one field of an interlaced frame
     container_tags: Mapping[str, str] = field(default_factory=dict)
-    stream_tags: Mapping[str, str] = field(default_factory=dict)
-    disposition: Disposition = _PLAIN  # of the video stream
     chapters: tuple[Mapping[str, Any], ...] = ()
     stream: av.VideoStream | None = field(default=None, repr=False)  # the denoised one
     others: tuple[Stream, ...] = field(default=(), repr=False)  # all others
-
-    @property
-    def anamorphic(self) -> bool:
-        """Whether pixels are not square."""
-        return self.pixel_aspect not in (None, Fraction(1))
 
 
 def is_cover(stream: Stream) -> bool:

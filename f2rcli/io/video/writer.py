@@ -40,7 +40,7 @@ from f2rcli.io.video.encoders import (
     rate_of,
     says_fields,
 )
-from f2rcli.io.video.header import NO_CHECKSUMS, PADDING, display_size, write_display_size
+from f2rcli.io.video.header import NO_CHECKSUMS, PADDING, write_display_size
 from f2rcli.io.video.pixels import DOLBY, SPHERICAL, STEREO, Filter, converted, make_frame
 from f2rcli.io.video.reader import VideoReader
 from f2rcli.io.video.source import (
@@ -61,9 +61,9 @@ from f2rcli.io.video.streams import (
     SideStreams,
     StreamPlan,
     container_for,
+    described,
     plain_tags,
     plan_streams,
-    stream_tags,
     turns,
 )
 from f2rcli.units import count
@@ -153,9 +153,9 @@ def _template(
     same = source.pix_fmt.replace("yuvj", "yuv") == setup.form.name
     if not (stated and alike and same and container.described):
         return None
-    if "timecode" in source.stream_tags or DOLBY in facts.extras:  # whose layer is not written
+    if DOLBY in facts.extras:  # whose layer is not written
         return None
-    return source.stream
+    return None if source.stream and "timecode" in source.stream.metadata else source.stream
 
 
 def _display(
@@ -165,14 +165,18 @@ def _display(
     comes over with the template, and where a stereoscopic source states one of its own."""
     header, stereo = source.header, STEREO in source.facts.extras
     cropped = any(header.crop) and template is not None
-    stated = cropped or source.anamorphic or (stereo and header.display)
+    stated = cropped or source.pixel_aspect not in (None, 1) or (stereo and header.display)
     if not container.matroska or not stated:
         return None
     hidden = header.crop if cropped else (0, 0)
     seen = setup.info.width - hidden[0], setup.info.height - hidden[1]
-    shown = display_size(seen, source.pixel_aspect or Fraction(1))
-    own = header.display
-    return own if own is not None and Fraction(*own) == Fraction(*shown) else shown
+    shape, own = Fraction(*seen) * (source.pixel_aspect or 1), header.display
+    if own is not None and Fraction(*own) == shape:
+        return own
+    if max(shape.as_integer_ratio()) >= 1 << 16:  # as near as it goes
+        return round(seen[1] * shape), seen[1]
+    scale = max(1, seen[1] // shape.denominator)
+    return shape.numerator * scale, shape.denominator * scale
 
 
 def _stream_fates(container: Container, streams: list[StreamPlan]) -> Iterator[Fate]:
@@ -240,7 +244,7 @@ def _fates(
     if any(source.header.crop):
         why = "pictures are written whole, and the file does not say what to hide"
         yield "cropping", "" if copied else why
-    if source.anamorphic:
+    if source.pixel_aspect not in (None, 1):
         shape = Fraction(setup.info.width, setup.info.height) * (source.pixel_aspect or 1)
         coded = encoder in _IN_STREAM or (encoder == "mpeg2video" and shape in _MPEG2_SHAPES)
         shaped = container.movie or container.only_pictures or coded or display is not None
@@ -465,11 +469,10 @@ class VideoWriter(Writer):
             added.codec_context.extradata = context.extradata
             self._encoder = context
         added.time_base = setup.time_base
-        added.metadata.update(stream_tags(self.metadata.stream_tags, container.format.name))
+        if self.metadata.stream is not None:
+            described(added, self.metadata.stream, container)
         if self.detail.display is not None:  # takes its place
             added.metadata["title"] = added.metadata.get("title", "") + PADDING
-        if self.metadata.disposition:
-            added.disposition = self.metadata.disposition
         matrix = self.metadata.facts.display_matrix
         if matrix and self.detail.container.holds_matrix(matrix):
             added.set_display_matrix(matrix)
