@@ -38,8 +38,7 @@ from f2rcli.io.files import (
     misread_error,
     write_file,
 )
-from f2rcli.io.formats import PICTURES
-from f2rcli.io.formats import WRITTEN_PICTURES as WRITTEN
+from f2rcli.io.formats import PICTURES, WRITTEN_PICTURES
 from f2rcli.io.numbering import axes_in_names, clip_files, is_pattern, matching, numbered
 from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readable, tell_missing
 from f2rcli.io.video.encoders import LAMBDA, closest_format, format_error, formats_of, losses
@@ -47,8 +46,6 @@ from f2rcli.io.video.pixels import FULL, converted, fits, make_frame, picture_fa
 from f2rcli.io.video.source import SourceMetadata, ffmpeg_reason, quiet_ffmpeg, stream_line
 from f2rcli.units import count
 
-METADATA = "colour profile, EXIF and text of the pictures"
-_FIRST = 1  # the number of the first picture of a clip whose pictures have none
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"  # what files begin with
 _CHUNKS = {
     b"iCCP", b"sRGB", b"cICP", b"gAMA", b"cHRM", b"mDCV", b"cLLI", b"pHYs", b"eXIf", b"tEXt",
@@ -61,7 +58,7 @@ _START_OF_SCAN = 0xDA
 
 def default_target(source: Path) -> Path:
     """`frames_f2r` beside `frames`, `frames_f2r/%05d.png` for a pattern, `a_f2r.png` for one."""
-    suffix = source.suffix if source.suffix.lower() in WRITTEN else ".png"
+    suffix = source.suffix if source.suffix.lower() in WRITTEN_PICTURES else ".png"
     folder = default_folder(source)
     if folder is None:
         return source.with_name(f"{source.stem}_f2r{suffix}")
@@ -239,7 +236,7 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
     """Plan numbered pictures. Raises UsageError or OutputError for what cannot be done."""
     folder, pattern, suffix = _places(reader, Path(target))
     options.refuse_encoding(f"{suffix} pictures", "pix_fmt")
-    codec = WRITTEN[suffix]
+    codec = WRITTEN_PICTURES[suffix]
     paths, video = reader.paths(), not isinstance(reader, ImageReader)
     layout = reader.info.layout
     form = closest_format(codec, layout)
@@ -260,10 +257,11 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
     turned = bool(source.facts.display_matrix) and source.family != codec
     dropped += [f"rotation ({none})"] if turned else []
     kept = []
-    if source.anamorphic:
+    if source.pixel_aspect not in (None, 1):
         kept.append(f"pixel aspect {source.pixel_aspect}")
     if paths and not video and read_metadata(paths[0]):
-        (kept if source.family == codec else dropped).append(METADATA)
+        words = "colour profile, EXIF and text of the pictures"
+        (kept if source.family == codec else dropped).append(words)
     return WritePlan(
         target=target,
         container="images",
@@ -279,7 +277,7 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
 def _places(reader: Reader, target: Path) -> tuple[Path, str, str]:
     """A folder, the names of files in it, with a %05d or of one, "" for those of the source, and
     their suffix."""
-    if target.suffix.lower() in WRITTEN and not target.is_dir():
+    if target.suffix.lower() in WRITTEN_PICTURES and not target.is_dir():
         if not is_pattern(str(target)) and reader.info.frames != 1:
             raise UsageError(
                 f"{target.name}: is a single picture, but the clip has several frames.",
@@ -292,14 +290,6 @@ def _places(reader: Reader, target: Path) -> tuple[Path, str, str]:
         f"{target}: names neither a file with a suffix nor a folder that is there.",
         hint=f"Pass {target}.mp4 or .mkv for a film, or {target}/%05d.png for pictures.",
     )
-
-
-def _own_numbers(reader: Reader) -> dict[Path | None, int]:
-    """The numbers of a pattern's files; none of other clips, nor where two files have the same."""
-    if not isinstance(reader, ImageReader) or not is_pattern(reader.source.name):
-        return {}
-    numbers: dict[Path | None, int] = {path: number for number, path in matching(reader.source)}
-    return numbers if len(set(numbers.values())) == len(numbers) else {}
 
 
 def encode_picture(picture: av.VideoFrame, codec: str, aspect: Fraction | None = None) -> bytes:
@@ -325,7 +315,10 @@ class ImageWriter(Writer):
         self.reader, self.plan = reader, plan
         self._folder, self._pattern, self._suffix, self._form, self._coding = plan.detail
         self._source: SourceMetadata = reader.metadata
-        self._numbers = _own_numbers(reader)
+        self._numbers: dict[Path | None, int] = {}  # of a pattern's files, where all differ
+        if isinstance(reader, ImageReader) and is_pattern(reader.source.name):
+            own = dict(found := matching(reader.source))
+            self._numbers = {path: n for n, path in found} if len(own) == len(found) else {}
         self._digests: dict[str, str] = {}  # of what was written, by name
         self._part = PartFolder(self._folder, overwrite=plan.overwrite)
 
@@ -336,7 +329,7 @@ class ImageWriter(Writer):
         if own is not None and not name:
             name = own.stem + self._suffix
         elif is_pattern(name):
-            number = self._numbers.get(own, _FIRST + len(self._part.names))
+            number = self._numbers.get(own, 1 + len(self._part.names))
             name = numbered(Path(name), number).name
         planes = converted(frame, self._form, self._coding)
         try:

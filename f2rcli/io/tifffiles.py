@@ -30,16 +30,11 @@ class refusals:
     def __exit__(self, _: object, error: BaseException | None, trace: TracebackType | None) -> None:
         if not isinstance(error, Exception) or isinstance(error, F2RError):
             return
-        if isinstance(error, OSError | MemoryError) or not _by_f2r(trace):
+        while trace is not None and trace.tb_next is not None:  # to the innermost line
+            trace = trace.tb_next
+        module = "" if trace is None else str(trace.tb_frame.f_globals.get("__name__", ""))
+        if isinstance(error, OSError | MemoryError) or module.partition(".")[0] != "f2rcli":
             raise unreadable(self.name, error) from error
-
-
-def _by_f2r(trace: TracebackType | None) -> bool:
-    """Whether the innermost line of a traceback is f2r's own."""
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    module = "" if trace is None else str(trace.tb_frame.f_globals.get("__name__", ""))
-    return module.partition(".")[0] == "f2rcli"
 
 
 def unreadable(name: str, error: BaseException) -> InputError:
