@@ -161,8 +161,10 @@ class Denoiser:
             return None
         if changes_nothing(self._options):
             return 0
+        from f2rcli.engine.rows import FOLLOWING
+
         engine = self._clip.engine
-        lines = sum(one.delay for one in engine.found.lines.values())
+        lines = FOLLOWING if engine.found.lines else 0
         return engine.weights.header.length // 2 + 1 + lines
 
     @property

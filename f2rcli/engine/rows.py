@@ -20,11 +20,12 @@ from f2rcli.engine.settings import luma_and_chroma
 from f2rcli.frames import Family, Frame, same_samples
 from f2rcli.models.flow import DISFlow, doubled, halved, resized, sample
 from f2rcli.noise import rows
-from f2rcli.noise.model import picture_of, with_changes
-from f2rcli.noise.rows import Lines, RowNoise, Values
+from f2rcli.noise.model import FramePlanes, planes_of, with_changes
+from f2rcli.noise.rows import Lines, Profile, RowNoise, Values
 from f2rcli.window import with_next
 
 FEWEST = 4  # frames of a shot that show lasting offsets
+FOLLOWING = 2  # frames after one that tell its new offsets, or what is painted
 
 # Planes whose rows share offsets; of mosaics, the colours that stand in one row of the sensor.
 GROUPS = {
@@ -36,19 +37,23 @@ GROUPS = {
 ACROSS = GROUPS | {Family.BAYER: ((0, 3), (1, 2))}  # the same of columns
 
 
-@dataclass
 class Look:
-    """A run of frames that show one picture, and what is seen of it."""
+    """A run of frames that show one picture, and its planes without some lasting offsets."""
 
-    copies: list[Frame]
-    planes: list[Values]  # as `planes_of` gives them
-    luma: Values
-    thumb: Thumbnail
+    def __init__(self, copies: list[Frame], lasting: Iterable[RowNoise] = ()) -> None:
+        self.copies = copies
+        planes = planes_of(copies[0])
+        self.lines = [np.zeros_like(plane) for plane in planes]  # what is taken out of each
+        for one in lasting:
+            self.add(one, one.offsets)
+        self.planes = [plane - line for plane, line in zip(planes, self.lines, strict=True)]
+        self.luma = FramePlanes.of(self.planes, copies[0].layout).luma
+        self.thumb: Thumbnail = thumbnail(self.luma)
 
-    @classmethod
-    def of(cls, copies: list[Frame]) -> "Look":
-        picture = picture_of(copies[0])
-        return cls(copies, picture.planes, picture.luma, thumbnail(picture.luma))
+    def add(self, noise: RowNoise, offsets: Profile) -> None:
+        """Take more offsets out."""
+        for index in noise.planes:
+            self.lines[index] += offsets if noise.columns else offsets[:, None]
 
     @cached_property
     def small(self) -> Values:
@@ -91,24 +96,21 @@ class View:
             for planes in self.fetched
         ]
 
+    def apart(self, group: Sequence[int]) -> tuple[Values, Values]:
+        """What the mean of some planes differs by from those of two neighbours."""
+        own, (before, after) = self.centre.mean(group), self.beside(group)
+        return own - before, own - after
+
 
 def lines_of(frames: Sequence[Frame]) -> Lines | None:
     """The lines of frames in a row, no two alike; None where none are sure."""
     if not frames:
         return None
     family = frames[0].layout.family
-    found = list[RowNoise]()
-    looks = [Look.of([frame]) for frame in frames]
+    looks = [Look([frame]) for frame in frames]
     cuts = (i for i, pair in enumerate(pairwise(looks), 1) if not Look.of_shot(*pair))
-    shot = looks[: next(cuts, None)]
-    for columns, groups in ((True, ACROSS[family]), (False, GROUPS[family])):
-        for group in groups if len(shot) >= FEWEST else ():
-            seen = rows.lasting_in([look.mean(group, columns=columns) for look in shot])
-            if seen:
-                found.append(RowNoise(group, columns, True, seen.sigma, seen.values))
-    if found:
-        frames = LineRemover(Lines(tuple(found))).alone(frames)
-        looks = [Look.of([frame]) for frame in frames]
+    found = list(_lasting(looks[: next(cuts, None)], family))
+    looks = list(LineRemover(Lines(tuple(found))).looks([frame] for frame in frames))
     threes = zip(looks, looks[1:], looks[2:], strict=False)
     views = [
         View(centre, (before, after))
@@ -116,10 +118,27 @@ def lines_of(frames: Sequence[Frame]) -> Lines | None:
         if centre.of_shot(before) and centre.of_shot(after)
     ]
     for group in GROUPS[family] if len(views) > 1 else ():
-        sigma = rows.new_in((view.centre.mean(group), view.beside(group)) for view in views)
+        sigma = rows.shared(view.apart(group) for view in views)
         if sigma:
-            found.append(RowNoise(group, False, False, sigma, np.zeros(0, np.float32)))
+            found.append(RowNoise(group, False, sigma))
     return Lines(tuple(found)) if found else None
+
+
+def _lasting(shot: Sequence[Look], family: Family) -> Iterator[RowNoise]:
+    """Offsets that the rows and columns of a sensor have in all pictures of a shot."""
+    if len(shot) < FEWEST:
+        return
+    for columns, groups in ((True, ACROSS[family]), (False, GROUPS[family])):
+        for group in groups:
+            seen = [look.mean(group, columns=columns) for look in shot]
+            if rows.painted(seen[0], seen[-1]).mean() >= 0.5:  # no camera's: it has no noise
+                continue
+            half = len(seen) // 2
+            first, second = (np.mean(some, axis=0) for some in (seen[:half], seen[half:]))
+            both = np.asarray((first + second) / 2, np.float32)
+            if rows.shared([(first, second)]):
+                offsets, sigma = rows.of_picture(both)
+                yield RowNoise(group, columns, sigma, offsets)
 
 
 def remover_for(frames: Sequence[Frame], engine: Engine) -> "LineRemover | None":
@@ -148,50 +167,41 @@ class LineRemover:
 
     def corrected(self, pictures: Iterable[list[Frame]]) -> Iterator[list[Frame]]:
         """Runs of frames that show one picture, without its lines."""
-        for lasting in (True, False):
-            noise = [one for one in self.lines.found if one.lasting == lasting]
-            if noise:
-                pictures = self._without(noise, pictures)
-        yield from pictures
+        before: Look | None = None
+        for centre, following in with_next(self.looks(pictures), FOLLOWING):
+            near = [one for one in (before, *following) if one and centre.of_shot(one)]
+            planes = self._changed(View(centre, near)).planes
+            before = centre
+            yield [replace(copy, planes=planes) for copy in centre.copies]
 
     def alone(self, frames: Sequence[Frame]) -> list[Frame]:
         """A few different frames in a row without their lines."""
         return [copies[0] for copies in self.corrected([frame] for frame in frames)]
 
-    def _without(
-        self, noise: Sequence[RowNoise], pictures: Iterable[list[Frame]]
-    ) -> Iterator[list[Frame]]:
-        before: Look | None = None
-        done: Frame | None = None
-        shown = list(noise)
-        for centre, following in with_next(map(Look.of, pictures), rows.FOLLOWING):
-            cut = before is None or not same_shot(before.thumb, centre.thumb)
-            if cut:
-                shown = [one for one in noise if not one.lasting or _shows(centre, one)]
-            if done is None or cut or centre.of_shot(before):
-                near = [one for one in (before, *following) if one and centre.of_shot(one)]
-                done = self._changed(View(centre, near), shown)
-            before = centre
-            yield [replace(copy, planes=done.planes) for copy in centre.copies]
+    def looks(self, pictures: Iterable[list[Frame]]) -> Iterator[Look]:
+        """Runs of frames without the lasting offsets that their shot shows."""
+        before: Thumbnail | None = None
+        shown: list[RowNoise] = []
+        for copies in pictures:
+            seen = Look(copies)
+            if before is None or not same_shot(before, seen.thumb):
+                lasting = (one for one in self.lines.found if one.lasting)
+                shown = [one for one in lasting if _shows(seen, one)]
+            before = seen.thumb
+            yield Look(copies, shown) if shown else seen
 
-    def _changed(self, view: View, noise: Sequence[RowNoise]) -> Frame:
+    def _changed(self, view: View) -> Frame:
         """A frame with so much less in its planes, but where it is painted."""
         centre, near = view.centre, view.near
-        changes = [np.zeros_like(plane) for plane in centre.planes]
-        for one in noise:
-            offsets = one.offsets
+        for one in self.lines.found:
             if not one.lasting:
-                own = centre.mean(one.planes)
-                offsets = rows.new_offsets(own, view.beside(one.planes), one.sigma)
-            for index in one.planes:
-                changes[index] += offsets if one.columns else offsets[:, None]
-        if not any(change.any() for change in changes):
-            return centre.copies[0]
+                own, others = centre.mean(one.planes), view.beside(one.planes)
+                centre.add(one, rows.new_offsets(own, others, one.sigma))
         if near:
-            for change, *pair in zip(changes, centre.planes, near[0].planes, strict=False):
-                change[rows.painted(*pair)] = 0
+            for line, *pair in zip(centre.lines, centre.planes, near[0].planes, strict=True):
+                line[rows.painted(*pair)] = 0
         return with_changes(
-            centre.copies[0], [change * np.float32(-self.share) for change in changes]
+            centre.copies[0], [line * np.float32(-self.share) for line in centre.lines]
         )
 
 
@@ -200,6 +210,5 @@ def _shows(look: Look, noise: RowNoise) -> bool:
     plane = look.mean(noise.planes, columns=noise.columns)
     if len(plane) != len(noise.offsets):
         return False
-    steps, _ = rows.common(*rows.steps_of(plane, plane - noise.offsets[:, None]))
-    level = np.concatenate([[0.0], np.cumsum(steps)])
-    return bool(np.corrcoef(rows.parted(level)[0], rows.parted(noise.offsets)[0])[0, 1] > 0.5)
+    own, _ = rows.of_picture(plane)
+    return bool(np.corrcoef(own, noise.offsets)[0, 1] > 0.5)

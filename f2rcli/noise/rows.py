@@ -1,10 +1,9 @@
 """Offsets of rows: what a row of a sensor has more than those around it, along its whole length.
 
 They are new in every frame, or the same in all. One estimator serves both: pieces of a row vote on
-its step from the row before, and what all have is the offset of the row as far as its spectrum is
-that of offsets, which rows have each of their own (Wiener, 1949). New offsets are looked for in
-what a frame differs by from its neighbours in time, lasting ones in the mean of frames; columns are
-rows of the picture on its side.
+its step from the row before, and what they agree on, but for broad bands, is the offset of the row.
+New offsets are looked for in what a frame differs by from its neighbours in time, lasting ones in
+the mean of frames; columns are rows of the picture on its side.
 
 What stands in a scene fails a test: posts, walls and graphics end somewhere, so pieces disagree; a
 lens blurs lines into their neighbours, and fences and blinds repeat themselves, so that their
@@ -13,7 +12,7 @@ spectrum is not flat.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,14 +29,12 @@ MOST = 512  # pixels of a row that are looked at, in the middle
 SEGMENT = 8  # pixels of a row that vote together
 PIECES = 8  # of a row; neighbours among them may share noise that is coloured
 FINE = 4.0  # rows: standard deviation of the blur that parts broad bands from single rows
-MATCHED = 0.125  # of the gradient's power: what a match half a pixel off leaves, roughly
-EDGES = 32 * MATCHED  # of the gradient's power: what an edge leaves in a step
+EDGES = 4.0  # of the gradient's power: what an edge leaves in a step
 SOFT = 1.2  # pixels
 OUTLYING = 4.5  # standard deviations of the steps, from where one is an edge all along a row
 LEAST_SIGMA = 0.5 / 255  # of a picture's noise: rounding
 PAINTED = 5  # pixels: what is the same sample for sample around is not a sensor's
 LEAST = 0.4 / 255  # standard deviation of offsets
-FOLLOWING = 2  # frames after one that tell its new offsets, or what is painted
 BROAD = 0.25  # of the standard deviation of offsets, that their broad part has
 TINY = 1e-12
 
@@ -48,9 +45,16 @@ class RowNoise:
 
     planes: tuple[int, ...]  # indices, as `planes_of` gives them
     columns: bool
-    lasting: bool  # the same in every frame; else new in each
     sigma: float  # standard deviation, white - black
-    offsets: Profile = field(compare=False, repr=False)  # of those that last, as first measured
+    # Of those that are the same in every frame, as first measured; none of those new in each.
+    offsets: Profile = field(
+        default_factory=lambda: np.zeros(0, np.float32), compare=False, repr=False
+    )
+
+    @property
+    def lasting(self) -> bool:
+        """Whether they are the same in every frame."""
+        return bool(self.offsets.size)
 
     @property
     def words(self) -> str:
@@ -71,11 +75,6 @@ class Lines:
 
     found: tuple[RowNoise, ...]
 
-    @property
-    def delay(self) -> int:
-        """How many frames later a stream comes without them: lasting ones go first, then new."""
-        return FOLLOWING * len({one.lasting for one in self.found})
-
     def words(self) -> str:
         """The findings, for people."""
         most: dict[str, float] = {}
@@ -89,42 +88,20 @@ class Lines:
         return [one.values() for one in self.found]
 
 
-class Offsets(NamedTuple):
-    """The offsets of rows, and their standard deviation, white - black."""
-
-    values: Profile  # (H,)
-    sigma: float
-
-
-def lasting_in(pictures: Sequence[Values]) -> Offsets | None:
-    """The offsets that the rows of a sensor have in all of some pictures of one shot."""
-    if not _large(pictures[0]):
-        return None
-    pictures = [_middle(one) for one in pictures]
-    half = len(pictures) // 2
-    first, second = (np.mean(some, axis=0) for some in (pictures[:half], pictures[half:]))
-    same = painted(pictures[0], pictures[-1])
-    if same.mean() >= 0.5:  # what has no noise is not a camera's
-        return None
-    before, after = (_pieces(*steps_of(one, one, same)) for one in (first, second))
-    if not _agreed([(before, after)]) or not _white([(before + after) / 2]):
-        return None
-    return estimated(np.asarray((first + second) / 2, np.float32), same)
-
-
-def new_in(views: Iterable[tuple[Values, Sequence[Values]]]) -> float:
-    """The standard deviation of the offsets that rows have anew in each picture, 0 where they have
-    none. views: a picture, and those before and after it, motion undone."""
+def shared(pairs: Iterable[Sequence[Values]]) -> float:
+    """The standard deviation of the offsets that rows have in both pictures of every pair; 0: none
+    that are sure."""
     seen = list[tuple[Floats, Floats]]()
-    for picture, beside in views:
-        if not _large(picture):
+    for pair in pairs:
+        height, width = pair[0].shape
+        if min(height, width) < LEAST_ROWS or max(height, width) < LEAST_COLUMNS:
             return 0.0
-        scene, apart = levelled(_middle(picture)), [_middle(picture - other) for other in beside]
-        first, second = (_pieces(*steps_of(one, scene, painted(one), MATCHED)) for one in apart)
-        seen.append((first, second))
+        left = max(width - MOST, 0) // 2
+        one, other = (_pieces(picture[:, left : left + MOST]) for picture in pair)
+        seen.append((one, other))
         if not _agreed(seen):  # most clips end here
             return 0.0
-    return _agreed(seen) if _white([(a + b) / 2 for a, b in seen]) else 0.0
+    return _agreed(seen) if seen and _white([(a + b) / 2 for a, b in seen]) else 0.0
 
 
 def new_offsets(own: Values, others: Sequence[Values], sigma: float) -> Profile:
@@ -134,17 +111,42 @@ def new_offsets(own: Values, others: Sequence[Values], sigma: float) -> Profile:
     offsets = np.zeros(len(own), np.float32)
     if others:
         apart = np.asarray(own - np.mean(others, axis=0), np.float32)
-        soft = np.asarray(cv2.GaussianBlur(levelled(own), (0, 0), SOFT), np.float32)
-        weights = precision(soft, max(robust_sigma(apart) / 2**0.5, LEAST_SIGMA), MATCHED)
-        profile, error = common(*segments(apart, weights))
+        profile, error = common(*segments(apart, precision(apart)))
         for part, prior in zip(parted(profile), (variance, BROAD**2 * variance), strict=True):
             share = np.asarray(prior / (prior * (1 + 1 / len(others)) + error), np.float32)
             offsets += part * share
             left *= 1 - share if prior == variance else 1
-    rest = estimated(np.asarray(own - offsets[:, None], np.float32))
-    return np.asarray(
-        offsets + rest.values * np.minimum(left / max(rest.sigma**2, TINY), 1), np.float32
-    )
+    rest, spread = of_picture(own - offsets[:, None])
+    return np.asarray(offsets + rest * np.minimum(left / max(spread**2, TINY), 1), np.float32)
+
+
+def of_picture(picture: Values) -> tuple[Profile, float]:
+    """The offsets of the rows of a picture (H, W), and their standard deviation."""
+    found, sigma = np.zeros(len(picture), np.float32), 0.0
+    for _ in range(2):  # edges are found in the picture without the offsets
+        weights = precision(picture - found[:, None])
+        found, sigma = _own(common(*steps_of(picture, weights))[0])
+    return found, sigma
+
+
+def _own(steps: Profile) -> tuple[Profile, float]:
+    """What rows have each of their own, from the steps (H - 1,) between them, and its deviation:
+    white, beside what the scene adds to steps, white or rising with the square of the wavelength;
+    the likeliest by the steps' spectrum (Fevotte, Bertin & Durrieu 2009)."""
+    steps = steps - steps.mean(dtype=np.float64)
+    levels = np.concatenate([[0.0], np.cumsum(steps)])
+    mirrored = (np.concatenate([one, one[::-1]]) for one in (levels, steps))  # has cosines only
+    waves, moves = (np.fft.rfft(one, 2 * len(levels)) for one in mirrored)
+    curve = 2 - 2 * np.cos(np.linspace(0, np.pi, len(waves)))[1:-1]  # that differences keep
+    power = np.square(np.abs(moves[1:-1])) / (2 * len(steps)) + TINY
+    shapes = np.stack([curve, np.ones_like(curve), 1 / curve], 1)
+    parts = power.mean() / shapes.mean(0)
+    for _ in range(60):
+        expected = shapes @ parts + TINY
+        parts *= (shapes.T @ (power / expected**2)) / (shapes.T @ (1 / expected))
+    waves[1:-1] *= parts[0] * curve / (shapes @ parts + TINY)
+    waves[[0, -1]] = 0
+    return np.fft.irfft(waves)[: len(levels)].astype(np.float32), float(parts[0]) ** 0.5
 
 
 def levelled(picture: Values) -> Values:
@@ -159,42 +161,24 @@ def painted(plane: Values, near: Values | float = 0.0) -> Mask:
     return np.asarray(apart <= np.float32(TINY), np.bool_)
 
 
-def steps_of(
-    picture: Values, scene: Values, without: Mask | None = None, edges: float = EDGES
-) -> tuple[Values, Values]:
+def steps_of(picture: Values, weights: Values) -> tuple[Values, Values]:
     """The steps from each of a picture's rows (H, W) to the next, by segments, and their weights, 1
-    over the variance: (H - 1, J) both. scene: where its edges are; without: what does not count;
-    edges: what these leave."""
-    soft = np.asarray(cv2.GaussianBlur(scene, (0, 0), SOFT), np.float32)
-    across = picture[:, 1:] - picture[:, :-1]
-    weights = precision(soft, max(robust_sigma(across) / 2**0.5, LEAST_SIGMA), edges)
-    if without is not None:
-        weights[without] = TINY
+    over the variance: (H - 1, J) both. weights: of pixels, see `precision`."""
     both = np.asarray(1 / (1 / weights[1:] + 1 / weights[:-1]), np.float32)
     return segments(picture[1:] - picture[:-1], both)
 
 
-def estimated(picture: Values, without: Mask | None = None) -> Offsets:
-    """The offsets of the rows of a picture (H, W); without: what does not count."""
-    found = Offsets(np.zeros(len(picture), np.float32), 0.0)
-    for _ in range(2):  # edges are found in the picture without the offsets
-        scene = picture - found.values[:, None]
-        found = offsets_of(common(*steps_of(picture, scene, without))[0])
-    return found
-
-
-def offsets_of(steps: NDArray[np.floating]) -> Offsets:
-    """The offsets that rows have each of their own, from the steps (H - 1,) between them."""
-    kept = steps - steps.mean(dtype=np.float64)
-    own, *scene = _parts(kept)
-    level = np.concatenate([[0.0], np.cumsum(kept)])
-    curve = _curve(len(level) + 1)
-    curve[0] = 1.0
-    lost = sum(part / curve**power for power, part in enumerate(scene))
-    share = own * curve / np.maximum(own * curve + lost, TINY)
-    share[0] = 0.0
-    found = np.fft.irfft(np.fft.rfft(_mirrored(level)) * share)[: len(level)]
-    return Offsets(found.astype(np.float32), own**0.5)
+def precision(picture: Values) -> Values:
+    """The precision of every pixel: one over the variance of the noise and of a share of the power
+    of the gradient. What is painted has none."""
+    sigma = max(robust_sigma(picture[:, 1:] - picture[:, :-1]) / 2**0.5, LEAST_SIGMA)
+    soft = np.asarray(cv2.GaussianBlur(picture, (0, 0), SOFT), np.float32)
+    across, down = (
+        cv2.Sobel(soft, cv2.CV_32F, *way, ksize=3, scale=1 / 8) for way in ((1, 0), (0, 1))
+    )
+    power = cv2.blur(across * across + down * down, (3, 3))
+    weights = 1 / (sigma**2 + EDGES * power)
+    return np.where(painted(picture), np.float32(TINY), weights).astype(np.float32)
 
 
 def common(values: Values, weights: Values) -> tuple[Profile, Profile]:
@@ -228,28 +212,10 @@ def parted(profile: NDArray[np.floating]) -> tuple[Profile, Profile]:
     return (profile - broad).astype(np.float32), broad
 
 
-def precision(picture: Values, sigma: float, edges: float = EDGES) -> Values:
-    """The precision of every pixel: one over the variance of noise of this sigma and of a share of
-    the gradient's power. picture: with little noise."""
-    across, down = (
-        cv2.Sobel(picture, cv2.CV_32F, *way, ksize=3, scale=1 / 8) for way in ((1, 0), (0, 1))
-    )
-    power = cv2.blur(across * across + down * down, (3, 3))
-    return np.asarray(1 / (sigma**2 + TINY + edges * power), np.float32)
-
-
-def _large(plane: Values) -> bool:
-    return bool(min(plane.shape) >= LEAST_ROWS and max(plane.shape) >= LEAST_COLUMNS)
-
-
-def _middle(plane: Values) -> Values:
-    left = max(plane.shape[1] - MOST, 0) // 2
-    return np.ascontiguousarray(plane[:, left : left + MOST], np.float32)
-
-
-def _pieces(steps: Values, weights: Values) -> Floats:
+def _pieces(picture: Values) -> Floats:
     """What each piece of the rows has more than those around, (PIECES, rows); at either end broad
     bands are not told from single rows."""
+    steps, weights = steps_of(picture, precision(picture))
     cuts = np.array_split(np.arange(steps.shape[1]), PIECES)
     found = np.stack([common(steps[:, cut], weights[:, cut])[0] for cut in cuts])
     middle = np.median(found, axis=0)
@@ -286,29 +252,3 @@ def _white(groups: Sequence[Floats]) -> bool:
         least = np.minimum(power, 4 * np.median(beside, axis=1))
         held.append(float(least.mean()) / (float(power.mean()) + TINY))
     return bool(np.mean(held) > 0.75)
-
-
-def _parts(steps: Floats) -> tuple[float, ...]:
-    """The variance of offsets of their own, and of what the scene adds to steps: white, and rising
-    with the square of the wavelength; the likeliest by the steps' spectrum
-    (Fevotte, Bertin & Durrieu 2009)."""
-    count = len(steps)
-    waves = np.fft.rfft(_mirrored(steps))[1:-1]  # the last one is 0
-    power = np.square(np.abs(waves)) / (2 * count) + TINY
-    curve = _curve(count + 1)[1:-1]
-    shapes = np.stack([curve, np.ones_like(curve), 1 / curve], 1)
-    parts = float(power.mean()) / shapes.mean(0)
-    for _ in range(60):
-        expected = shapes @ parts + TINY
-        parts *= (shapes.T @ (power / expected**2)) / (shapes.T @ (1 / expected))
-    return tuple(float(part) for part in parts)
-
-
-def _mirrored(profile: Floats) -> Floats:
-    """A profile and its reflection, which has cosines only."""
-    return np.concatenate([profile, profile[::-1]])
-
-
-def _curve(count: int) -> Floats:
-    """The power that differences of adjacent samples keep of waves, from none to the finest."""
-    return np.asarray(2 - 2 * np.cos(np.linspace(0, np.pi, count)), np.float64)
