@@ -331,7 +331,7 @@ class ImageWriter(Writer):
         elif is_pattern(name):
             number = self._numbers.get(own, 1 + len(self._part.names))
             name = numbered(Path(name), number).name
-        planes = converted(frame, self._form, self._coding)
+        planes = converted(frame, self._coding)
         try:
             picture = make_frame(planes, self._form)
             data = encode_picture(picture, codec, self._source.pixel_aspect)

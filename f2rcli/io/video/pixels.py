@@ -375,30 +375,25 @@ def _in_format(frame: av.VideoFrame, name: str) -> av.VideoFrame:
     return Filter("format", name).apply(frame)
 
 
-def fits(layout: PlaneLayout, form: PixelFormat) -> bool:
+def fits(layout: PlaneLayout, form: PixelFormat | PlaneLayout) -> bool:
     """Whether planes of this layout are planes of this pixel format as they are."""
     return (layout.family, layout.bits, layout.log2_chroma, layout.alpha) == (
         form.family, form.bits, form.log2_chroma, form.alpha,
     )  # fmt: skip
 
 
-def converted(
-    frame: Frame, form: PixelFormat, coding: PlaneLayout | None = None
-) -> tuple[Plane, ...]:
-    """A frame's planes as a picture of `form`, in range, matrix and siting of `coding`, if
-    given."""
+def converted(frame: Frame, target: PlaneLayout) -> tuple[Plane, ...]:
+    """A frame's planes in another layout."""
     layout = frame.layout
-    coding = coding or layout
-    same = (layout.full_range, layout.matrix) == (coding.full_range, coding.matrix)
-    if fits(layout, form) and (same or layout.family is Family.RGB):
+    same = (layout.full_range, layout.matrix) == (target.full_range, target.matrix)
+    if fits(layout, target) and (same or layout.family is Family.RGB):
         return frame.planes
-    target = form.layout(full_range=coding.full_range, matrix=coding.matrix, siting=coding.siting)
     colour = _colour(frame, target)
-    if not form.alpha:
+    if not target.alpha:
         return colour
     if layout.alpha:
-        return (*colour, _rescaled(frame.planes[-1], layout.bits, form.bits, full=True))
-    opaque = 1.0 if form.bits == 32 else (1 << form.bits) - 1
+        return (*colour, _rescaled(frame.planes[-1], layout.bits, target.bits, full=True))
+    opaque = 1.0 if target.bits == 32 else (1 << target.bits) - 1
     return (*colour, np.full(colour[0].shape, opaque, colour[0].dtype))
 
 
@@ -410,9 +405,8 @@ def _colour(frame: Frame, target: PlaneLayout) -> tuple[Plane, ...]:
     luma_alone = {layout.family, target.family} == {Family.GRAY, Family.YUV}
     grids = zip(layout.log2_chroma, target.log2_chroma, strict=True)
     other = layout.matrix is not target.matrix or any(have < want for have, want in grids)
-    if layout.full_range is not target.full_range or (yuv and other):
-        return _through_rgb(frame, target)
-    if layout.family is not target.family and not luma_alone:
+    unlike = layout.family is not target.family and not luma_alone
+    if layout.full_range is not target.full_range or (yuv and other) or unlike:
         return _through_rgb(frame, target)
     planes = []
     for index, plane in enumerate(frame.planes[: 1 if luma_alone else layout.colour_planes]):

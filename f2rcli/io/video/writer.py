@@ -497,7 +497,7 @@ class VideoWriter(Writer):
 
     def _encode(self, frame: Frame, *, last: bool) -> None:
         setup = self.detail.setup
-        picture = make_frame(converted(frame, setup.form, setup.coding), setup.form)
+        picture = make_frame(converted(frame, setup.coding), setup.form)
         if self._fields is not None:
             picture = self._fields.apply(picture)
         scale = frame.time_base / self._tick
