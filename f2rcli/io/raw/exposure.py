@@ -346,16 +346,14 @@ def _shown(sizes: Any, tags: RawTags) -> tuple[int, int, int, int] | None:
     if len(crop) == 4 and len(area) in (0, 4):
         across, down, width, height = (round(v) for v in crop)
         top, left = (int(v) for v in (area or (0, 0))[:2])
-        down, across = down + top - sizes.top_margin, across + left - sizes.left_margin
-        height, width = height + min(down, 0), width + min(across, 0)
-        down, across = max(down, 0), max(across, 0)
-        height, width = min(height, sizes.height - down), min(width, sizes.width - across)
-        return (down, across, height, width) if min(height, width) > 0 else None
-    top = sizes.crop_top_margin - sizes.top_margin
-    left = sizes.crop_left_margin - sizes.left_margin
-    height, width = sizes.crop_height, sizes.crop_width
-    inside = top >= 0 <= left and top + height <= sizes.height and left + width <= sizes.width
-    return (top, left, height, width) if inside and height and width else None
+    else:
+        across, down, top, left = sizes.crop_left_margin, sizes.crop_top_margin, 0, 0
+        width, height = sizes.crop_width, sizes.crop_height
+    down, across = down + top - sizes.top_margin, across + left - sizes.left_margin
+    height, width = height + min(down, 0), width + min(across, 0)
+    down, across = max(down, 0), max(across, 0)
+    height, width = min(height, sizes.height - down), min(width, sizes.width - across)
+    return (down, across, height, width) if min(height, width) > 0 else None
 
 
 def _mosaic(raw: Any, name: str) -> Mosaic:
