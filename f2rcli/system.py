@@ -1,18 +1,15 @@
-"""The computer a run is on: its processors, memory, signals and assembly code."""
+"""The computer a run is on: its processors, memory and assembly code."""
 
 import ctypes
 import os
 import platform
 import re
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from types import FrameType
 
 CONTAINER_LIMITS = (  # of Linux's control groups, new and old
     Path("/sys/fs/cgroup/memory.max"),
@@ -138,50 +135,11 @@ def give_memory_back() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-# --- Signals, and calls to end --------------------------------------------------------------------
-
-
 CancelCheck = Callable[[], None]  # called now and then by long work; raises to end it
 
 
 def never_cancelled() -> None:
     """The check of work that nobody can cancel."""
-
-
-ENDING = [  # Windows has no SIGHUP
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
-
-
-@contextmanager
-def signals_held() -> Iterator[list[int]]:
-    """The first signal that ends programs waits for the end of the block, in which it is listed:
-    then the handler before gets it. So Ctrl-C is still a KeyboardInterrupt, and SIGTERM whatever
-    the program makes of it. A second signal is passed on at once. Outside the main thread, where
-    Python takes no signals, this does nothing.
-    """
-    heard, main = list[int](), threading.current_thread() is threading.main_thread()
-    handlers = {number: signal.getsignal(number) for number in ENDING if main}
-    before = {n: one for n, one in handlers.items() if one not in (signal.SIG_IGN, None)}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def hear(number: int, frame: FrameType | None) -> None:
-        heard.append(number)
-        if len(heard) > 1:
-            restore()
-            signal.raise_signal(number)
-
-    for number in before:
-        signal.signal(number, hear)
-    try:
-        yield heard
-    finally:
-        restore()
-    if heard:
-        signal.raise_signal(heard[0])
 
 
 # --- Assembly code of encoders --------------------------------------------------------------------

@@ -18,7 +18,10 @@ from rich.console import Console as RichConsole
 from rich.text import Text
 
 from f2rcli.errors import EXIT_INTERRUPTED, EXIT_TERMINATED
-from f2rcli.system import ENDING
+
+ENDING = [  # Windows has no SIGHUP
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
 
 
 class Terminated(BaseException):
@@ -31,7 +34,7 @@ class Stopper:
 
     def __init__(self) -> None:
         self.error: type[BaseException] | None = None  # what the first signal raised
-        self.patient: Callable[[], bool] = lambda: False  # may Ctrl-C wait for the frame in hand?
+        self.patient: Callable[[], str] = lambda: ""  # what a signal waits for, in words
         self.seen = False  # whether a bar on the terminal shows `words`
         self.words = ""  # of what Ctrl-C has begun
 
@@ -52,9 +55,9 @@ class Stopper:
         if self.error is not None:
             os._exit(EXIT_INTERRUPTED if interrupted else EXIT_TERMINATED)
         self.error = KeyboardInterrupt if interrupted else Terminated
-        waits = interrupted and self.patient()
+        waits = self.patient()
         if interrupted:
-            self.words = f"{'finishing this frame' if waits else 'stopping'}; again to stop at once"
+            self.words = f"{waits or 'stopping'}; again to stop at once"
             if not self.seen:
                 os.write(2, f"\nf2r: {self.words}\n".encode())
         if not waits:

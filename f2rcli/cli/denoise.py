@@ -360,12 +360,9 @@ def _recorded(
         engine.found.marks = record.open()
         record.stopped = lambda: stopper.error is not None
         record.stop = stopper.check
-        stopper.patient = lambda: record.can_keep
+        stopper.patient = lambda: "finishing this frame" if record.can_keep else ""
         meter.replayed, meter.kept = record.begun, lambda: record.kept
-        try:
-            yield record
-        finally:
-            stopper.patient = lambda: False
+        yield record
 
 
 def _frames(reader: Reader, engine: "Engine | None", record: "RunRecord | None") -> Iterable[Frame]:

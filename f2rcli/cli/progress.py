@@ -60,7 +60,7 @@ class Meter:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.console.stopper.seen = False
+        self.console.stopper.seen, self.console.stopper.patient = False, lambda: ""
         self.bars.stop()
 
 

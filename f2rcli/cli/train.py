@@ -110,8 +110,10 @@ class StepMeter(Meter):
         self.tasks: dict[str, TaskID] = {}
 
     def __call__(self, event: Event) -> None:
-        """Show one event."""
+        """Show one event, where a run can be left and gone on with."""
         self.console.stopper.check()
+        waits = "" if event.loss is None else "finishing this step"  # which is not saved yet
+        self.console.stopper.patient = lambda: waits
         if self.console.json:
             if self.due(EVENT_EVERY if event.kind is EventKind.PROGRESS else 0):
                 values = {name: getattr(event, name) for name in FIELDS}

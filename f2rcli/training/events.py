@@ -10,7 +10,7 @@ from f2rcli.units import span
 class EventKind(StrEnum):
     """Kind of an event."""
 
-    PROGRESS = "progress"  # about once a second; for bars
+    PROGRESS = "progress"  # of every step; for bars
     LOG = "log"  # a line of text, or a row of the CSV
     VALIDATED = "validated"
     SAVED = "saved"

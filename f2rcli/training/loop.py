@@ -1,7 +1,7 @@
 """The training loop, the same for every stage of every method.
 
-Seeded, resumable at any step, ended by steps, time, patience or a signal. The best weights by what
-is held out are kept, so that what goes wrong later harms nothing.
+Seeded, resumable at any step, ended by steps, time, patience or whoever listens. The best weights
+by what is held out are kept, so that what goes wrong later harms nothing.
 """
 
 import json
@@ -24,7 +24,6 @@ from torch import Tensor, nn
 from f2rcli.errors import OutputError, TrainingError, WeightsError
 from f2rcli.io.files import FULL, disk_errors, replacing, sweep, write_text
 from f2rcli.settings import parse_json
-from f2rcli.system import signals_held
 from f2rcli.training.events import Event, EventKind, OnEvent
 from f2rcli.training.muon import Muon
 from f2rcli.training.stage import Stage, TrainSettings, placed, sample_rngs
@@ -85,7 +84,8 @@ class Trainer:
         if self._last.exists():
             self._restore()
         self._csv = folder / f"{stage.name}.csv"
-        self._begun = self._saved = self._spoke = time.monotonic()
+        self._begun = self._saved = time.monotonic()
+        self._events = list[Event]()  # that nobody has been told yet
         self._before = self.state.elapsed
         self._seconds = self._before + seconds
 
@@ -102,36 +102,33 @@ class Trainer:
         return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
 
     def run(self, report: OnEvent) -> str:
-        """Train until the schedule or the patience ends; returns which of them: "finished" or
-        "patience". What was reached is in `state`.
+        """Train until the schedule or the patience ends, "finished" or "patience": returns which.
 
-        Leaves the best weights in the network: the averaged ones with the lowest validation. A
-        signal ends the run after the step in hand, once that is saved, and is then passed on to
-        whoever listened before. Raises TrainingError where no loss is a number, OutputError when
-        a file cannot be written.
+        Leaves the best weights in the network: the averaged ones with the lowest validation; what
+        was reached is in `state`. What `report` raises ends the run after the step in hand, once
+        that is saved. Raises TrainingError for losses that are no numbers, OutputError.
         """
         self._report = report
         self.folder.mkdir(parents=True, exist_ok=True)
         self.network.train()
-        with signals_held() as signals, ThreadPoolExecutor(1, "draw") as pool:
-            stopped = "finished"
-            if not self.state.finished:
-                stopped = self._loop(pool, signals)
-            self.state.finished |= stopped in ("finished", "patience")
-            self._save()
-            if stopped != "interrupted":
-                self._put(read(self._best)[1])
-                self.network.eval()
-            self._tell(EventKind.ENDED, text=stopped)
+        with ThreadPoolExecutor(1, "draw") as pool:
+            stopped = "finished" if self.state.finished else self._loop(pool)
+        self.state.finished = True
+        self._save()
+        self._put(read(self._best)[1])
+        self.network.eval()
+        self._tell(EventKind.ENDED, text=stopped)
+        self._report_all()
         return stopped
 
-    def _loop(self, pool: ThreadPoolExecutor, signals: list[int]) -> str:
+    def _loop(self, pool: ThreadPoolExecutor) -> str:
         """Update after update; returns why there are no more."""
         state, settings = self.state, self.settings
         coming: dict[tuple[int, int], Future[Any]] = {}
         if not state.curve:
             self._validate()
             self._save()
+            self._report_all()
         while self.progress() < 1:
             if settings.patience is not None and state.stale >= settings.patience:
                 return "patience"
@@ -139,10 +136,9 @@ class Trainer:
                 if (key := (step, state.skipped)) not in coming:
                     coming[key] = pool.submit(self._draw, key)
             self._learn(coming.pop((state.step, state.skipped)).result())
-            if signals:
-                return "interrupted"
             if time.monotonic() - self._saved >= SAVE_EVERY:
                 self._save()
+            self._report_all()
         return "finished"
 
     def _learn(self, batch: Any) -> None:
@@ -170,9 +166,7 @@ class Trainer:
         state.step += 1
         state.elapsed = self._before + time.monotonic() - self._begun
         state.pending.append((value, norm))
-        if (now := time.monotonic()) - self._spoke >= 1:
-            self._spoke = now
-            self._tell(EventKind.PROGRESS, lr=self.rate(), loss=value)
+        self._tell(EventKind.PROGRESS, lr=self.rate(), loss=value)
         if int(self.progress() * settings.points) > state.points:
             self._validate()
             self._save()
@@ -281,11 +275,20 @@ class Trainer:
     def _tell(self, kind: EventKind, **facts: Any) -> None:
         state, done = self.state, self.progress()
         known = state.step and state.elapsed
-        self._report(Event(
+        self._events.append(Event(
             kind=kind, stage=self.stage.name, step=state.step, steps=self._steps(),
             best=state.best_db, rate=state.step / state.elapsed if known else 0.0,
             eta=state.elapsed * (1 - done) / done if known else None, **facts,
         ))  # fmt: skip
+
+    def _report_all(self) -> None:
+        """Report what has happened, where the run can be left and gone on with."""
+        try:
+            while self._events:
+                self._report(self._events.pop(0))
+        except BaseException:
+            self._save()
+            raise
 
     def _row(self, decibels: float | None) -> None:
         """A row of the CSV: the steps since the last one, and a validation if there was one."""

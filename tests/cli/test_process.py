@@ -80,6 +80,22 @@ def test_a_second_ctrl_c_ends_it_at_once(start: Start, tmp_path: Path) -> None:
     assert b"stopping; again to stop at once" in err
 
 
+def test_ctrl_c_is_answered_at_once_and_finishes_the_step_of_a_training(
+    start: Start, tmp_path: Path
+) -> None:
+    """Once nothing was said before the step was done and saved."""
+    clip, out = write_clip(tmp_path / "clip.mkv", frames=8, sigma=20), tmp_path / "w.safetensors"
+    run = start("train", clip, "-o", out, "--method", "blind2sound", "--json")
+    assert run.stdout is not None
+    while json.loads(run.stdout.readline()).get("loss") is None:
+        assert run.poll() is None
+    run.send_signal(signal.SIGINT)
+    told, err = run.communicate(timeout=60)
+    assert run.returncode == EXIT_INTERRUPTED, err.decode()
+    assert b"f2r: finishing this step; again to stop at once" in err
+    assert b"the run is saved; continue with: f2r train --resume" in told
+
+
 def test_a_full_disk_is_one_clear_line_and_leaves_nothing(start: Start, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mkv", frames=16)
     run = start("denoise", clip, "--json", "--lossless")  # more than the disk holds
