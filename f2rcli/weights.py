@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from f2rcli.errors import UsageError, WeightsError
 from f2rcli.frames import Space
 from f2rcli.io.files import file_digest, replacing
-from f2rcli.settings import LARGEST, check, parse_json, setting
+from f2rcli.settings import check, parse_json, setting
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 FORMAT = 1
-TEXT = r"(?s).{0,4096}"
-MOST_CONFIG = 4096  # characters
+LONGEST = 4096  # characters of a header
 CHANNELS = {Space.RGB: 3, Space.GRAY: 1, Space.BAYER: 4}
 
 
@@ -44,9 +43,9 @@ class Header:
     channels: int = setting(low=1, high=4)
     length: int = setting(low=1, high=63)  # frames per window, centre included
     config: dict[str, Any]  # of the networks: widths and the like
-    size: str = setting("small", pattern=TEXT)
-    order: str = setting("RGB", pattern=TEXT)
-    trained_on: str = setting("", pattern=TEXT)
+    size: str = "small"
+    order: str = "RGB"
+    trained_on: str = ""
     estimate: Estimate = Estimate.REFINED  # given out (F2R)
     format: int = setting(FORMAT, low=FORMAT, high=FORMAT)
 
@@ -57,7 +56,7 @@ class Header:
     def from_json(cls, text: str, name: str) -> "Header":
         """Raises WeightsError for a header of another format, or that can be none."""
         try:
-            found = parse_json(text) if len(text) <= LARGEST else None
+            found = parse_json(text) if len(text) <= LONGEST else None
             if not isinstance(found, dict) or "format" not in found:
                 raise no_header(name, "no table with a format")
             if type(found["format"]) is int and found["format"] != FORMAT:
@@ -73,10 +72,9 @@ class Header:
             check(header)
         except (OverflowError, TypeError, ValueError, UsageError) as error:
             raise no_header(name, str(error)[:100]) from error
-        # A file may come from anyone: numbers are whole and small, and a few, as widths are.
-        config = json.dumps(header.config)
-        whole = isinstance(header.config, dict) and len(config) <= MOST_CONFIG
-        whole = whole and not re.search(r"\d{5}|\d[.e]|null", config)
+        # A file may come from anyone: numbers are whole and small, as widths are.
+        whole = not re.search(r"\d{5}|\d[.e]|null", json.dumps(header.config))
+        whole = whole and isinstance(header.config, dict)
         if not whole or header.channels != CHANNELS[space] or header.length % 2 == 0:
             raise no_header(name, "its networks, channels or length cannot be")
         return header
@@ -192,11 +190,6 @@ def _files() -> dict[str, dict[str, Any]]:
 def available() -> list[str]:
     """Names of all bundled weights."""
     return sorted(manifest())
-
-
-def sizes() -> list[str]:
-    """The sizes that f2r's bundled networks come in."""
-    return sorted({entry["size"] for entry in manifest().values() if entry["method"] == "f2r"})
 
 
 def choose(method: str, space: Space, size: str | None = None) -> str:

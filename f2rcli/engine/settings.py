@@ -34,7 +34,7 @@ class EngineSettings:
     # Denoising method.
     method: str = setting(methods.DEFAULT, choices=methods.available)
     # Size of the bundled networks: lite, which is faster, or full.
-    model: str | None = setting(None, choices=weights.sizes)
+    model: str | None = setting(None, choices=(LITE, FULL))
     # Trained weights (default: the bundled ones that suit the clip).
     weights: str | None = setting(
         None,
