@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from f2rcli.noise.report import NoiseReport
 
 
-CHROMA = {(0, 0): "4:4:4", (1, 0): "4:2:2", (1, 1): "4:2:0", (2, 0): "4:1:1", (2, 2): "4:1:0"}
 TACIT = (("language", "und"), ("disposition", ["default"]), ("start", 0))  # matters of course
 IN_PICTURE = {"width", "height", "bits", "frames", "rate", "matrix", "duration"}
 HUMAN: dict[str, Callable[[Any], str]] = {  # facts of streams in the units that people read
@@ -100,11 +99,13 @@ def examine(reader: Reader, settings: EngineSettings, console: Console) -> dict[
 
 def picture(clip: ClipInfo) -> dict[str, Any]:
     """The stored picture: size, samples, colour, time."""
+    from f2rcli.io.video.pixels import CHROMA  # brings FFmpeg
+
     layout = clip.layout
     return {
         "width": clip.width, "height": clip.height, "family": layout.family.value,
         "bits": layout.bits, "alpha": layout.alpha, "matrix": layout.matrix.value,
-        "chroma": CHROMA.get(layout.log2_chroma, str(layout.log2_chroma)),
+        "chroma": ":".join(str(CHROMA[layout.log2_chroma])),
         "range": "full" if layout.full_range else "limited",
         "frames": clip.frames, "seconds": clip.duration,
         "rate": None if clip.rate is None else float(clip.rate), "interlaced": clip.interlaced,

@@ -20,8 +20,6 @@ from f2rcli.training.folder import check_run, resumed, running
 
 learning = partial(option, "Learning")
 QUIET_KINDS = {EventKind.PROGRESS, EventKind.LOG, EventKind.SAVED}  # of no interest line by line
-FIELDS = ("stage", "step", "steps", "text", "loss", "validation", "best", "lr", "norm", "rate",
-          "eta")  # fmt: skip
 
 
 def train(
@@ -116,8 +114,8 @@ class StepMeter(Meter):
         self.console.stopper.patient = lambda: waits
         if self.console.json:
             if self.due(EVENT_EVERY if event.kind is EventKind.PROGRESS else 0):
-                values = {name: getattr(event, name) for name in FIELDS}
-                self.console.event(event.kind.value, **values)
+                values = asdict(event)
+                self.console.event(values.pop("kind"), **values)
         elif not event.steps and event.kind is EventKind.LOG:  # work before the first step
             self.console.note(event.text)
         elif event.kind not in QUIET_KINDS:

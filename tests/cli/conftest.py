@@ -35,12 +35,13 @@ def drifting(frames: int, size: tuple[int, int]) -> np.ndarray:
 
 
 def write_clip(
-    path: Path, frames: int = 6, size: tuple[int, int] = (64, 48), sigma: float = 10.0
-) -> Path:
+    path: Path, frames: int = 6, size: tuple[int, int] = (64, 48), sigma: float = 10.0,
+    pix_fmt: str = "",
+) -> Path:  # fmt: skip
     """`drifting` with white noise; the codec follows the suffix, and .mkv is lossless."""
     codecs = {".y4m": "rawvideo", ".mkv": "ffv1", ".png": "png"}
     codec = codecs.get(path.suffix, "libx264")
-    pix_fmt = {"png": "rgb24", "ffv1": "bgr0"}.get(codec, "yuv420p")
+    pix_fmt = pix_fmt or {"png": "rgb24", "ffv1": "bgr0"}.get(codec, "yuv420p")
     clean = drifting(frames, size)
     noise = np.random.default_rng(3).normal(0, sigma, clean.shape)
     with av.open(str(path), "w") as container:

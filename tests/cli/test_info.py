@@ -28,6 +28,12 @@ def test_info_tells_what_is_there_and_what_it_takes(f2r: Run, clip: Path) -> Non
         assert words in done.out
 
 
+def test_info_names_the_grid_of_chroma(f2r: Run, tmp_path: Path) -> None:
+    """It called 4:4:0 `(0, 1)`."""
+    clip = write_clip(tmp_path / "clip.mkv", frames=2, pix_fmt="yuv440p")
+    assert ", yuv 4:4:0, 8 bits" in f2r("info", clip).out
+
+
 def test_info_as_json_has_the_same_facts(f2r: Run, clip: Path) -> None:
     (found,) = [json.loads(line) for line in f2r("info", clip, "--json").out.splitlines()]
     assert found["event"] == "info"

@@ -238,7 +238,7 @@ def _unknown_kind(cls: type[Type], value: object) -> Type:
 # --- Planes ---------------------------------------------------------------------------------------
 
 
-_CHROMA = {(1, 1): 420, (1, 0): 422, (0, 0): 444, (2, 0): 411, (2, 2): 410, (0, 1): 440}
+CHROMA = {(1, 1): 420, (1, 0): 422, (0, 0): 444, (2, 0): 411, (2, 2): 410, (0, 1): 440}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,7 +307,7 @@ def pixel_format(name: str) -> PixelFormat | None:
     kind, floating = max(8, *(part.bits for part in parts)), "f32" in name or "f16" in name
     chroma = colours[1] if family is Family.YUV else colours[0]
     shift = (256 // max(chroma.width, 1)).bit_length() - 1, (256 // chroma.height).bit_length() - 1
-    shape = f"yuv{'a' * alpha}{_CHROMA.get(shift, '')}p" if family is Family.YUV else "gray"
+    shape = f"yuv{'a' * alpha}{CHROMA.get(shift, '')}p" if family is Family.YUV else "gray"
     shape = f"gbr{'a' * alpha}p" if rgb else shape
     planar = f"{shape}{'f' * floating}{'' if kind == 8 else f'{kind}le'}"
     own = name == planar
