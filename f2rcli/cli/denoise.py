@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -326,43 +326,41 @@ def _restore(
     job: Job, reader: Reader, plan: WritePlan, engine: "Engine | None", meter: FrameMeter
 ) -> Receipt:
     meter.shared = meter.shared if engine is None else engine.weights.header.length // 2
-    with open_writer(reader, plan) as writer, _recorded(job, plan, reader, engine, meter) as record:
-        for frame in _frames(reader, engine, record):
-            writer.write(frame)
-            meter.advance()
-        meter.finish()
-        receipt = writer.finish()
-        if record is not None:
-            record.finished = True
+    with open_writer(reader, plan) as writer:
+        record = _record(job, plan, reader, engine, meter)
+        with record or nullcontext():
+            for frame in _frames(reader, engine, record):
+                writer.write(frame)
+                meter.advance()
+            meter.finish()
+            receipt = writer.finish()
+            if record is not None:
+                record.finished = True
     if engine is not None:
         new = meter.done - meter.replayed
         remember(engine, reader.info, new, meter.pace, meter.opening)
     return receipt
 
 
-@contextmanager
-def _recorded(
+def _record(
     job: Job, plan: WritePlan, reader: Reader, engine: "Engine | None", meter: FrameMeter
-) -> "Iterator[RunRecord | None]":
+) -> "RunRecord | None":
     """The record of a run that alone writes its target, so that the same command goes on after a
-    kill; None where it has none. Raises StaleError once the clip turns out to be another one."""
+    kill; None where it has none."""
     if engine is None or plan.target == "-":
-        yield None
-        return
+        return None
     from f2rcli.engine.resuming import RunRecord, identity_of  # brings torch
 
     identity, console = identity_of(engine, job.read, reader.info), meter.console
-    stopper = console.stopper
     record = RunRecord(
         Path(plan.target), engine, identity, meter.total, lambda line: console.note(f"note: {line}")
     )
-    with record:
-        engine.found.marks = record.open()
-        record.stopped = lambda: stopper.error is not None
-        record.stop = stopper.check
-        stopper.patient = lambda: "finishing this frame" if record.can_keep else ""
-        meter.replayed, meter.kept = record.begun, lambda: record.kept
-        yield record
+    engine.found.marks = record.open()
+    record.stopped = lambda: console.stopper.error is not None
+    record.stop = console.stopper.check
+    console.stopper.patient = lambda: "finishing this frame" if record.can_keep else ""
+    meter.replayed, meter.kept = record.begun, lambda: record.kept
+    return record
 
 
 def _frames(reader: Reader, engine: "Engine | None", record: "RunRecord | None") -> Iterable[Frame]:
