@@ -81,9 +81,7 @@ class PlaneLayout:
     @property
     def space(self) -> Space:
         """The space the networks see this layout in."""
-        if self.family is Family.BAYER:
-            return Space.BAYER
-        return Space.GRAY if self.family is Family.GRAY else Space.RGB
+        return Space.RGB if self.family is Family.YUV else Space(self.family.value)
 
     @property
     def counts_light(self) -> bool:

@@ -65,16 +65,10 @@ LAYOUTS = {
 def packing(source: PlaneLayout) -> Layout:
     """The layout that a file's planes are packed in. Chroma on a grid that has none (4:1:1, 4:1:0,
     4:4:0) is brought to the next finer one that has."""
-    across, down = source.log2_chroma
-    match source.family:
-        case Family.YUV:
-            return LAYOUTS["yuv444" if not across else "yuv420" if down else "yuv422"]
-        case Family.RGB:
-            return LAYOUTS["rgb"]
-        case Family.GRAY:
-            return LAYOUTS["gray"]
-        case Family.BAYER:
-            return LAYOUTS["mosaic"]
+    if source.family is Family.YUV:
+        across, down = source.log2_chroma
+        return LAYOUTS["yuv444" if not across else "yuv420" if down else "yuv422"]
+    return LAYOUTS["mosaic" if source.family is Family.BAYER else source.family.value]
 
 
 def pack(layout: Layout, planes: Sequence[Any]) -> Any:

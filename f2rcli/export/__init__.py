@@ -35,7 +35,6 @@ from f2rcli.planes import LAYOUTS, ROTATION, Layout
 from f2rcli.weights import Weights
 
 OPSET = 17  # old enough for every runtime of today, and nothing here needs a newer one
-TRACED = 2, 4, 6  # pictures, rows and columns; the latter in units of the multiple
 CELL = 2  # pixels along a side of what networks count
 PACKED = {Space.RGB: "rgb", Space.GRAY: "gray", Space.BAYER: "mosaic"}
 DYNAMIC = "BHW"  # axes of any size; the others are fixed when a graph is made
@@ -227,10 +226,8 @@ def facts(chosen: Weights, graph: _OnPictures, unit: int) -> dict[str, str]:
 
 def onnx_bytes(onnx: Any, graph: _OnPictures, chosen: Weights, unit: int) -> bytes:
     """The graph as an ONNX file for pictures of any number and any size in multiples of `unit`."""
-    (pictures, rows, columns), header = TRACED, chosen.header
-    sizes = dict(zip("BHWNC1", (
-        pictures, rows * unit, columns * unit, header.length - 1, header.channels, 1
-    ), strict=True))  # fmt: skip
+    neighbours, channels = chosen.header.length - 1, chosen.header.channels
+    sizes = {"B": 2, "H": 4 * unit, "W": 6 * unit, "N": neighbours, "C": channels, "1": 1}
     generator = torch.Generator().manual_seed(0)
     shapes = ([sizes[axis] for axis in AXES[name]] for name in graph.inputs)
     inputs = tuple(torch.rand(shape, generator=generator) for shape in shapes)
