@@ -52,14 +52,13 @@ def load_torch() -> None:
     """Load torch so that its waiting threads sleep instead of spinning: beside any other busy
     program that costs a factor of two to ten. OpenMP asks the environment in that moment alone,
     which is as it was afterwards. Where the caller has loaded torch, or has a wish, that counts."""
-    if POLICY in os.environ:
-        import_module("torch")
-        return
-    os.environ[POLICY] = "PASSIVE"
+    wish = os.environ.get(POLICY)
+    os.environ.setdefault(POLICY, "PASSIVE")
     try:
         import_module("torch")
     finally:
-        del os.environ[POLICY]
+        if wish is None:
+            del os.environ[POLICY]
 
 
 def memory() -> int:
@@ -75,19 +74,10 @@ def memory() -> int:
     return min(limit for limit in found if limit > 0)
 
 
-class _Status(ctypes.Structure):
-    """MEMORYSTATUSEX of the Windows API."""
-
-    _fields_ = (
-        ("length", ctypes.c_uint32), ("load", ctypes.c_uint32), ("total", ctypes.c_uint64),
-        ("others", ctypes.c_uint64 * 6),
-    )  # fmt: skip
-
-
 def _windows_memory() -> int:
-    status = _Status(length=ctypes.sizeof(_Status))
-    ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))  # type: ignore[attr-defined]
-    return int(status.total)
+    status = (ctypes.c_uint64 * 8)(64)  # MEMORYSTATUSEX: its length and the load, then all there is
+    ctypes.windll.kernel32.GlobalMemoryStatusEx(status)  # type: ignore[attr-defined]
+    return status[1]
 
 
 # --- What the C library does with freed memory ---------------------------------------------------
@@ -95,8 +85,7 @@ def _windows_memory() -> int:
 
 # glibc's mallopt: arrays of every size come from heaps that give nothing back.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -3, -4, -8
-NEVER = -1
-KEPT = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: NEVER, M_TOP_PAD: 2**24}
+KEPT = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: -1, M_TOP_PAD: 2**24}  # -1: never
 ONE_HEAP = {M_ARENA_MAX: 1}  # of all threads, for good: in processes that are f2r's own
 # What glibc has by itself once a program has freed an array of 32 MB.
 OWN = {M_MMAP_MAX: 2**16, M_MMAP_THRESHOLD: 2**25, M_TRIM_THRESHOLD: 2**26, M_TOP_PAD: 2**17}
