@@ -93,19 +93,13 @@ def clock(name: str, text: str | None) -> float | None:
     """Seconds from `12.5`, `1:30`, `1:02:03.5`, `90s`, `25m` or `1h30m`."""
     if text is None:
         return None
-    text, parts = text.strip(), list[str | None]()
-    units = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", text)
-    if units is not None and text:
-        parts += units.groups()
-    elif re.fullmatch(r"(\d+:){0,2}\d+(\.\d*)?|\.\d+", text):
-        parts += text.split(":")
-    if not parts:
+    text = text.strip()
+    units = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", text) if text else None
+    if units is None and not re.fullmatch(r"(\d+:){0,2}\d+(\.\d*)?|\.\d+", text):
         hint = "Write seconds (12.5), h:mm:ss (0:01:30.5) or 1h30m."
         raise UsageError(f"{name}={text!r}: not a time.", hint=hint)
-    total = 0.0
-    for part in parts:
-        total = total * 60 + float(part or 0)
-    return total
+    parts = text.split(":") if units is None else units.groups()
+    return sum(float(part or 0) * 60.0**place for place, part in enumerate(reversed(parts)))
 
 
 def pairs(name: str, texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
