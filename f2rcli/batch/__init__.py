@@ -231,11 +231,11 @@ class Records:
             return failure(clip, what, "Check the path.", EXIT_INPUT)
         if not os.path.lexists(clip.target):
             return None
-        known = self._read(clip)
+        known = read_table(self._path(clip))
+        facts, made = known.get("outcome", {}), known.get("target")
         same = known.get("settings") == self.settings and known.get("source") == _stamp(clip.source)
-        made = known.get("target")
-        if same and (made == _stamp(clip.target) if made else known.get("fresh") is True):
-            facts = known.get("outcome", {})
+        whole = made == _stamp(clip.target) if made else known.get("fresh") is True
+        if same and whole and isinstance(facts, dict):
             kept = {name: facts[name] for name in ("frames", "bytes", "exit_code") if name in facts}
             return Outcome.of(clip, "skipped", **kept)
         if overwrite:
@@ -274,11 +274,6 @@ class Records:
     def _write(self, clip: Clip, facts: dict[str, Any]) -> None:
         same = {"place": clip.place, "settings": self.settings, "source": _stamp(clip.source)}
         write_text(self._path(clip), json.dumps(same | facts))
-
-    def _read(self, clip: Clip) -> dict[str, Any]:
-        """The record of a clip; empty where there is none, or none that can be read."""
-        found = read_table(self._path(clip))
-        return found if isinstance(found.get("outcome", {}), dict) else {}
 
 
 def _stamp(path: str) -> str:
