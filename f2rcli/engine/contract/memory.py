@@ -25,8 +25,9 @@ F = TypeVar("F", float, Tensor)
 MOST = 256.0  # frames that a mean may be worth
 MOST_ALIKE = 32.0  # the same of the mean of what was taken out: slow changes must still fade
 HIDDEN = 18.0  # frames after which half of what shows only in a wide window is given back
-# Frames in which the noise in a mean of counts may be twice the law's, and less from then on: in a
-# mean of few, places where noise is loud by chance look like something lost.
+# Frames in which the noise in a mean may be twice the law's, and less from then on: in a mean of
+# few, places where noise is loud by chance look like something lost. Worth 0.2 dB of chroma at
+# sigma 20, 0.3 at 40 (four filmed clips, `lite`), and costs 0.03 of luma where all stands still.
 EARLY = 0.25
 SURE = 3.0  # frames from which on that mean is believed in full
 CELL = 2  # samples a side
@@ -201,9 +202,7 @@ def _beyond_noise(
     if mean.shape[-2:] != memory.means[0].shape[-2:]:  # small fields of colour are wider in light
         hidden = torch.zeros_like(hidden)
     lasting = terms.tolerance.lasting[kind]
-    of_mean = variance * (lasting + (1 - lasting) / frames)
-    if terms.layout.counts_light:
-        of_mean = of_mean * (1 + EARLY / frames)
+    of_mean = variance * (lasting + (1 - lasting) / frames) * (1 + EARLY / frames)
     away = mean - limit_to_noise(
         mean, of_mean, terms.band_shares(kind), hidden, light=terms.small_things(kind)
     )
