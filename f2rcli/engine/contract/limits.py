@@ -85,6 +85,11 @@ class Terms:
         """Whether planes after the first hold colour alone, whose noise goes by the first's."""
         return self.layout.family is Family.YUV
 
+    @property
+    def coloured(self) -> bool:
+        """Whether three planes show one picture; dyes of a stack have no colour in common."""
+        return self.chroma or (self.layout.family is Family.RGB and not self.layout.counts_light)
+
     def planes(self, kind: int) -> range:
         """The planes that a group holds."""
         if not self.chroma:
