@@ -19,7 +19,7 @@ from f2rcli.engine.contract.residual import STRICT
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.measuring import Opening, opening_noise, stated_model
 from f2rcli.engine.settings import allowance
-from f2rcli.frames import Family, Frame, PlaneLayout
+from f2rcli.frames import Frame, PlaneLayout
 from f2rcli.models.flow import Flow
 from f2rcli.noise.bound import BLOCK
 from f2rcli.noise.coding import Compression, compression_of, own_share
@@ -47,8 +47,9 @@ GRAINIER, GRAIN_ROWS = 1.25, 128
 # Times the level that a frame was prepared with: networks learn with levels that are as wrong.
 TOLD_WRONGLY = 1.4
 HARDLY_ANY8 = 255 * HARDLY_ANY
-# Of 255: below it methods remove texture beside noise, see `Shrinkage`; of luma beside colours.
-WEAK8, WEAK_LUMA8 = 8.0, 4.0
+# Of 255: below it methods remove texture beside noise, see `NoiseShares`: worth 0.19 dB of luma at
+# sigma 5, 0.11 at 8, 0.05 at 12, 0.02 at 20 (four filmed clips, `lite`).
+WEAK8 = 16.0
 SINGLE_FRAMES = "too few frames, or too small ones, to compare: noise estimated from single frames"
 TOO_FEW_PIXELS = "too few pixels to measure the noise: left unchanged (sigma= sets it)"
 CONTRADICTION = 2.0  # between a declared sigma and the one that is measured
@@ -84,7 +85,6 @@ class NoiseTracker:
         self.compression: Compression | None = None  # its errors, by the last look at them
         self.compressed = False  # whether what is known are these errors: they are the stronger
         self.era = 0  # how often they were looked at; one look serves CODEC_EVERY frames
-        self.still = 0.0  # share of the opening that does not move
         self.low: float | None = None  # signal of the darkest samples; see `lowest`
         self.space: VarianceStabiliser | None = None
         if engine.settings.sigma is not None:
@@ -110,13 +110,10 @@ class NoiseTracker:
     @property
     def weak(self) -> bool:
         """Whether methods are asked how much of what they remove is noise. Sensors' counts go to
-        networks through a space of their own, with noise that is never weak. Networks that are told
-        of strong colour noise take more out of luma, too."""
+        networks through a space of their own, with noise that is never weak."""
         if self.measured is None or self.space is not None or self.layout.levels is not None:
             return False
-        luma = self.planes if self.layout.family is Family.YUV else None
-        light = luma is not None and luma.models[0].sigma8[0] < WEAK_LUMA8
-        return light or mean_sigma8(self.measured) < WEAK8
+        return mean_sigma8(self.measured) < WEAK8
 
     def into(self, planes: list[Tensor]) -> list[Tensor]:
         """A frame's planes (H, W) as networks see them."""
@@ -155,7 +152,7 @@ class NoiseTracker:
         if self.declared:
             self._compare(found)
             return
-        self.still, self.edges8 = found.still, found.edges8
+        self.edges8 = found.edges8
         self.know(found.model, found.planes, found.compression)
         self._say(found, frames)
 

@@ -55,7 +55,6 @@ class Opening(NamedTuple):
     model: NoiseModel  # of the picture's channels
     planes: PlaneNoise  # of the file's planes
     found: NoiseMap | None  # block by block; None: single frames alone were looked at
-    still: float = 0.0  # share of the texture that does not move
     edges8: float | None = None  # of blocks, that compression left
     compression: Compression | None = None  # its errors, not in `model`; None: hardly any
 
@@ -79,8 +78,7 @@ def opening_noise(frames: Sequence[Frame], channels: int, *, coded: bool = False
         edges8 = find_edges([one.luma for one in pictures])
         compression = compression_of(frames, edges8)
     model = picture_noise(planes, layout, channels)
-    still = 0.0 if found is None else found.planes[0].still
-    return Opening(model, planes, found, still, edges8, compression)
+    return Opening(model, planes, found, edges8, compression)
 
 
 def map_of(pictures: Sequence[FramePlanes], *, coded: bool) -> NoiseMap | None:

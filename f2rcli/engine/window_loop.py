@@ -302,7 +302,6 @@ def _joined(before: PreparedPicture, after: PreparedPicture) -> bool:
 
 
 ASK_EVERY = 48  # frames
-STILL = 0.9  # of a clip's texture: what a method loses there shows in every frame, see `memory`
 
 
 class ResponseProbe(NamedTuple):
@@ -318,8 +317,7 @@ class ResponseProbe(NamedTuple):
         # A codec makes noise look weaker than what is left of it: shares of that mean nothing.
         fits = self.engine.slack is STRICT and isinstance(self.method, Following)
         contract = self.engine.settings.contract and self.noise.planes is not None
-        asks = fits and contract and self.noise.weak and self.noise.still < STILL
-        return NoiseShares() if asks else None
+        return NoiseShares() if fits and contract and self.noise.weak else None
 
     def due(self, view: Window[Prepared], shares: NoiseShares | None) -> bool:
         """Whether to ask on this window's centre: on the first, on the first with as many frames

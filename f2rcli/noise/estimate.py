@@ -9,7 +9,6 @@ result is as exact as statistics are.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from statistics import fmean
 from typing import NamedTuple
 
 import cv2
@@ -69,7 +68,6 @@ class PlaneMap:
     share: Singles  # (2, R, C), which part of it is noise, 0..1
     error: Singles  # (2, R, C), standard error of the logarithm of the standard deviation
     shares: Shares  # of the noise's variance, in six bands; see `bands.py`
-    still: float  # share of the blocks that match as well where they are as where flow leads
 
     @property
     def sigma(self) -> Singles:
@@ -268,8 +266,7 @@ def _stacked(maps: Sequence[PlaneMap]) -> PlaneMap:
         for name in ("level", "bound", "share", "error")
     )
     shares = np.mean([each.shares for each in maps], 0).tolist()
-    still = fmean(each.still for each in maps)
-    return PlaneMap(level, bound, share, error, tuple(shares), still)
+    return PlaneMap(level, bound, share, error, tuple(shares))
 
 
 def estimate(
@@ -351,12 +348,11 @@ def _plane_map(
     """like: luma's, whose share of noise is at least this plane's."""
     seen, matched = evidence(centre, others, flows, plane)
     if not seen.level.size:
-        return PlaneMap(seen.level, seen.bound, seen.bound, seen.bound, white_shares(), 0.0)
+        return PlaneMap(seen.level, seen.bound, seen.bound, seen.bound, white_shares())
     with torch.inference_mode():
         share, error = network()(torch.from_numpy(seen.looks)[None])
     spread = 0.5**0.5 * error[0].exp().numpy()  # of a Laplacian; and half, of a root
-    still = 1 - fmean(float(one.mean()) for one in matched.moved)
-    found = PlaneMap(seen.level, seen.bound, share[0].exp().numpy(), spread, white_shares(), still)
+    found = PlaneMap(seen.level, seen.bound, share[0].exp().numpy(), spread, white_shares())
     found = replace(found, share=_snapped(found))
     if like is not None and like.level.size:
         found = _as_noisy(found, like)
