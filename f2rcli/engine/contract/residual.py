@@ -291,8 +291,11 @@ def _calmed(groups: Groups, removed: Groups, variances: Groups, terms: Terms) ->
     grid: in flat strong colours half of it at sigma 2. Of red, green and blue, +0.2 dB at sigma 5,
     0.05 at 20 and 50 (four filmed clips, `lite`)."""
     shown = [group - taken for group, taken in zip(groups, removed, strict=True)]
-    turned = shown if terms.chroma else torch.stack(mixed(ROTATION, list(shown[0]))).split((1, 2))
-    luma, chroma = turned
+    if terms.chroma:
+        luma, chroma = shown
+    else:
+        luma, *colour = mixed(ROTATION, list(shown[0]))
+        luma, chroma = luma[None], torch.stack(colour)
     powers = variances[-1].mean((1, 2)) * (
         terms.tolerance.noise[1] * terms.allowed(len(groups) - 1)
     )
