@@ -73,7 +73,10 @@ def opening_noise(frames: Sequence[Frame], channels: int, *, coded: bool = False
         planes = found.noise(layout, clipped=_cut_off(found, pictures, ends=_ends(layout)))
     edges8 = compression = None
     if layout.counts_light:
-        planes = replace(planes, models=_counted(frames, planes, found))
+        laws = planes.models if found is None else found.of_counts(dark=layout.levels is not None)
+        shot = [picture.planes for picture in _first_shot(pictures)]
+        counted = counted_model(shot, side_by_side(laws))  # by photons, where these tell lines
+        planes = replace(planes, models=laws if counted is None else counted.channels)
     else:
         edges8 = find_edges([one.luma for one in pictures])
         compression = compression_of(frames, edges8)
@@ -126,24 +129,12 @@ def _ends(layout: PlaneLayout) -> bool:
     return layout.full_range and not layout.float_samples
 
 
-def _counted(
-    frames: Sequence[Frame], planes: PlaneNoise, found: NoiseMap | None
-) -> tuple[NoiseModel, ...]:
-    """The laws of a sensor's counts: lines, by photons where these tell them, or by the map."""
-    shown = [picture_of(frame).planes for frame in _first_shot(frames)]
-    laws = planes.models
-    if found is not None:
-        laws = found.of_counts(dark=frames[0].layout.levels is not None)
-    counted = counted_model(shown, side_by_side(laws))
-    return laws if counted is None else counted.channels
-
-
-def _first_shot(frames: Sequence[Frame]) -> Sequence[Frame]:
-    """Frames up to a cut. A shot too short to count in is none: between frames of a few photons
+def _first_shot(pictures: Sequence[FramePlanes]) -> Sequence[FramePlanes]:
+    """Pictures up to a cut. A shot too short to count in is none: between frames of a few photons
     noise alone looks like a cut."""
-    looks = [thumbnail(picture_of(frame).luma) for frame in frames]
-    cuts = [place for place, pair in enumerate(pairwise(looks), 1) if not same_shot(*pair)]
-    return frames[: cuts[0]] if cuts and cuts[0] >= SHORTEST else frames
+    together = _together(pictures)
+    first = together.index(False) + 1 if False in together else 0
+    return pictures[:first] if first >= SHORTEST else pictures
 
 
 def stated_model(stated: tuple[tuple[float, float], ...], picture: Tensor) -> NoiseModel:

@@ -21,7 +21,7 @@ from f2rcli.engine.planes_store import Packing, grouped_planes
 from f2rcli.engine.worker import Copies, Worker
 from f2rcli.frames import Frame, Singles, same_samples
 from f2rcli.methods.base import Following, LazyFlow, Method, Prepared
-from f2rcli.noise.model import PlaneNoise, Shares, Told, bands, white_shares, with_changes
+from f2rcli.noise.model import PlaneNoise, Shares, Told, six_bands, white_shares, with_changes
 from f2rcli.window import Window, windows
 
 # Of frames that are restored before an excerpt though nothing stands still.
@@ -376,6 +376,6 @@ def _coloured(white: Singles, shares: Shares) -> Singles:
     if shares == white_shares():
         return white
     gains = np.sqrt(np.array(shares) / white_shares()).astype(np.float32)
-    parts = [gain * band for gain, band in zip(gains, bands(white), strict=True)]
+    parts = [gain * band for gain, band in zip(gains, six_bands(white), strict=True)]
     coloured: Singles = np.sum(parts, axis=0, dtype=np.float32)
     return coloured

@@ -3,7 +3,7 @@
 Both give the same values but for rounding; a test compares them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -29,6 +29,16 @@ def box(planes: Tensor, side: int, *, edge: bool = True) -> Tensor:
     wide = _mirrored(planes, side // 2, edge=edge)
     rows = functional.avg_pool2d(wide.unsqueeze(1), (side, 1), stride=1)
     return functional.avg_pool2d(rows, (1, side), stride=1).squeeze(1)
+
+
+def bands(planes: Tensor, sides: Sequence[int]) -> list[Tensor]:
+    """Planes in bands that add up to them, the finest first."""
+    parts, low = [], planes
+    for side in sides:
+        below = box(low, side, edge=False)
+        parts.append(low - below)
+        low = below
+    return [*parts, low]
 
 
 def least_around(planes: Tensor, side: int) -> Tensor:

@@ -127,28 +127,28 @@ def evidence(
         size = centre.planes[plane].shape[::-1]
         bright = np.asarray(cv2.resize(bright, size, interpolation=cv2.INTER_AREA), np.float32)
     light = whole(bright)
+    codes, apart = CODES * matched.plane, [CODES * one for one in apart]
+    slopes = [filtered(smooth(codes), *way) for way in ((SIDEWAYS, ONE), (ONE, SIDEWAYS))]
     looks = [
-        *of_frame(matched.plane, [CODES * one for one in apart]),
-        *of_differences([CODES * one for one in apart]),
-        *of_matches(matched),
+        *of_frame(codes, apart, slopes),
+        *of_differences(apart),
+        *of_matches(matched, slopes),
         *of_light(light, chroma=colour),
     ]
     return Evidence(bound, np.stack(looks).astype(np.float32), mean(light, BLOCK)), matched
 
 
-def of_frame(plane: Singles, apart: Sequence[Singles]) -> list[Singles]:
+def of_frame(x: Singles, apart: Sequence[Singles], slopes: Sequence[Singles]) -> list[Singles]:
     """How the frame itself looks: energies in three bands, what it shares with its neighbours
     (their noise is not in it), slopes, and samples that are the same as the one beside."""
-    x = CODES * plane
-    fine, soft = bent(x), smooth(x)
+    fine = bent(x)
     wide = cv2.blur(x, (3, 3)) - cv2.blur(x, (7, 7))
     shared = mean(fine * (fine + of_both(bent(one) for one in apart)))
-    steps = [cv2.sepFilter2D(soft, -1, *way) for way in ((SIDEWAYS, ONE), (ONE, SIDEWAYS))]
     same = np.zeros_like(x)
     same[:, 1:] = x[:, 1:] == x[:, :-1]
     return [
         logged(mean(fine**2)), logged(mean(filtered(x, STEP, STEP) ** 2)), logged(mean(wide**2)),
-        logged(shared), *(logged(mean(one**2)) for one in steps), mean(same),
+        logged(shared), *(logged(mean(one**2)) for one in slopes), mean(same),
     ]  # fmt: skip
 
 
@@ -182,22 +182,20 @@ def of_differences(apart: Sequence[Singles]) -> list[Singles]:
     ]  # fmt: skip
 
 
-def of_matches(matched: Matched) -> list[Singles]:
+def of_matches(matched: Matched, slopes: Sequence[Singles]) -> list[Singles]:
     """How good the matches are: what low frequencies differ by, how fast and how unevenly things
     move, and what parts of a pixel that were rounded away leave along slopes."""
-    soft = smooth(CODES * matched.plane)
-    steps = [cv2.sepFilter2D(soft, -1, *way) for way in ((SIDEWAYS, ONE), (ONE, SIDEWAYS))]
     left, speed, uneven = [], [], []
     for landing in matched.landings:
         x, y = (np.ascontiguousarray(landing.flow[..., n]) for n in (0, 1))
         off = [np.rint(one) - one for one in (x, y)]
-        left.append(mean((off[0] * steps[0] + off[1] * steps[1]) ** 2))
+        left.append(mean((off[0] * slopes[0] + off[1] * slopes[1]) ** 2))
         speed.append(mean(x**2 + y**2))
         uneven.append(
             mean((x - cv2.blur(x, (CELL, CELL))) ** 2 + (y - cv2.blur(y, (CELL, CELL))) ** 2)
         )
-    moved = [cells_of(mean(np.asarray(one, np.float32), BLOCK)) for one in matched.moved]
-    rough = [cells_of(CODES**2 * one) for one in matched.rough]
+    moved = [mean(np.asarray(one, np.float32)) for one in matched.moved]
+    rough = [enlarged(CODES**2 * one, BLOCK // CELL) for one in matched.rough]
     return [
         logged(np.minimum(*rough)), logged(np.maximum(*rough)), logged(np.minimum(*left)),
         logged(np.maximum(*left)), np.log1p(2 * of_both(speed)),
@@ -266,11 +264,6 @@ def variance(plane: Singles) -> Singles:
 def enlarged(blocks: Singles, side: int) -> Singles:
     """Every value `side` times each way."""
     return np.repeat(np.repeat(blocks, side, 0), side, 1)
-
-
-def cells_of(blocks: Singles) -> Singles:
-    """Values of blocks in each of their cells."""
-    return enlarged(blocks, BLOCK // CELL)
 
 
 def filtered(plane: Singles, across: Singles, down: Singles) -> Singles:

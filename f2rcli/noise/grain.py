@@ -12,7 +12,7 @@ import numpy as np
 
 from f2rcli.errors import UsageError
 from f2rcli.frames import Family, PlaneLayout
-from f2rcli.noise.model import NoiseModel, bands
+from f2rcli.noise.model import NoiseModel, shares_of
 from f2rcli.noise.report import NoiseReport
 
 _TEMPLATE = 32.0  # standard deviation, in 8-bit codes, of the noise that the format draws from
@@ -72,6 +72,5 @@ def _finest_shares() -> list[float]:
         impulse = np.zeros((257, 257), np.float32)
         decay = a ** np.arange(129.0)
         impulse[128:, 128:] = np.outer(decay, decay)
-        energy = [float(np.square(band.astype(np.float64)).sum()) for band in bands(impulse)]
-        shares.append(energy[0] / sum(energy))
+        shares.append(shares_of(impulse)[0])
     return shares

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from f2rcli import sensor, yuv
 from f2rcli.frames import Family, Floats, Frame, PlaneLayout, Singles
+from f2rcli.models.filters import bands
 from f2rcli.models.flow import Luma
 from f2rcli.models.layers import inner_mean
 from f2rcli.models.planar import NEAR
@@ -31,23 +32,23 @@ BAND_SIDES = (3, 7, 15, 31, 63)  # pixels, of the box filters that part the band
 Shares = tuple[float, ...]  # six
 
 
-def bands(residual: Singles, sides: Sequence[int] = BAND_SIDES) -> list[Singles]:
-    """A plane (H, W) in six bands that add up to it, finest first; or in other filters' bands."""
-    parts, low = [], residual
-    for side in sides:
-        below = cv2.blur(low, (side, side), borderType=cv2.BORDER_REFLECT_101)
-        parts.append(np.asarray(low - below, np.float32))
-        low = np.asarray(below, np.float32)
-    return [*parts, low]
+def six_bands(plane: Singles) -> list[Singles]:
+    """A plane (H, W) in six bands that add up to it, finest first."""
+    return [band[0].numpy() for band in bands(torch.from_numpy(plane)[None], BAND_SIDES)]
+
+
+def shares_of(response: Singles) -> Shares:
+    """The share of its energy that every band of a response to an impulse keeps."""
+    energy = [float(np.square(band.astype(np.float64)).sum()) for band in six_bands(response)]
+    return tuple(e / sum(energy) for e in energy)
 
 
 @cache
 def white_shares() -> Shares:
-    """The share of a sample's energy that every band keeps, for white noise."""
+    """The same of white noise."""
     impulse = np.zeros((257, 257), np.float32)
     impulse[128, 128] = 1.0
-    energy = [float(np.square(band.astype(np.float64)).sum()) for band in bands(impulse)]
-    return tuple(e / sum(energy) for e in energy)
+    return shares_of(impulse)
 
 
 def measured_shares(flat: Singles) -> Shares:
@@ -58,7 +59,7 @@ def measured_shares(flat: Singles) -> Shares:
         return white_shares()
     centred = np.where(known, flat - np.float32(flat[known].mean()), 0).astype(np.float32)
     seen, energy = known.astype(np.float32), []
-    for index, band in enumerate(bands(centred)):
+    for index, band in enumerate(six_bands(centred)):
         if index:  # what lies outside is zero, and missing from coarse bands in this proportion
             side = BAND_SIDES[min(index, len(BAND_SIDES)) - 1]
             seen = np.asarray(cv2.blur(seen, (side, side)), np.float32)

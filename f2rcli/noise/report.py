@@ -93,11 +93,6 @@ class NoiseReport:
         """Whether adjacent frames have noise of their own, as far as it could be seen."""
         return self.temporal.independent is not False
 
-    @property
-    def fixed_pattern(self) -> float | None:
-        """Standard deviation of the part that stays at its pixel; None where nothing moves."""
-        return None if self.temporal.fixed is None else self._deviation(self.temporal.fixed)
-
     def _deviation(self, share: float) -> float:
         """The standard deviation of a share of the noise's variance, mean of the channels."""
         return float(max(share, 0.0) ** 0.5 * sum(self.model.sigma) / len(self.model.sigma))
@@ -116,12 +111,9 @@ class NoiseReport:
 
     def meaning(self) -> tuple[str, ...]:
         """Its meaning for denoising and training, one sentence each."""
-        if max(self._deviation(1), self.shared / 2) < HARDLY_ANY:
-            first: tuple[str, ...] = (f"{NOTHING_TO_DO}.", "there is nothing to train on.")
-        elif not self.noisy:
-            first = ("hardly any noise: there is nothing to remove or to train on.",)
-        else:
-            first = tuple(sentence for sentence in self._sentences() if sentence)
+        first = tuple(sentence for sentence in self._sentences() if sentence)
+        if not self.noisy:
+            first = (f"{NOTHING_TO_DO}.", "there is nothing to train on.")
         if self.lines is not None:
             first = (*first, "lines and bands are removed first; sigma does not include them.")
         if self.compressed and self.compression is not None:
@@ -167,7 +159,7 @@ class NoiseReport:
 
     def values(self) -> dict[str, Any]:
         """The report as JSON values."""
-        spectrum = self.spectrum
+        spectrum, fixed = self.spectrum, self.temporal.fixed
         return {
             "format": FORMAT,
             "sigma8": list(self.model.sigma8),
@@ -182,8 +174,9 @@ class NoiseReport:
             "power_spectrum": None if spectrum is None else spectrum.power.tolist(),
             "temporal": {
                 "compensated": self.temporal.compensated,
-                "fixed": self.temporal.fixed,
-                "fixed_pattern8": None if self.fixed_pattern is None else 255 * self.fixed_pattern,
+                "fixed": fixed,
+                # Of the part that stays at its pixel; None where nothing moves.
+                "fixed_pattern8": None if fixed is None else 255 * self._deviation(fixed),
             },
             "blocking8": self.edges8,
             "compression8": None if self.compression is None else self.compression.sigma8,

@@ -30,10 +30,6 @@ FEWEST = 600  # samples of a channel
 LEAST = 1e-3  # of the noise's variance that frames have of their own
 
 
-NoiseKernel = tuple[tuple[float, ...], ...]  # (K, K), K odd, unit energy
-Mixing = tuple[tuple[float, ...], ...]  # (C, C), rows of unit energy
-
-
 @dataclass(frozen=True, slots=True)
 class NoiseLaw:
     """Zero-mean Gaussian noise, level(signal) * mixing @ (kernel * white).
@@ -44,8 +40,8 @@ class NoiseLaw:
     """
 
     level: NoiseModel
-    kernels: tuple[NoiseKernel, ...] | None = None
-    mixing: Mixing | None = None
+    kernels: Floats | None = None  # (C, K, K), K odd, of unit energy each
+    mixing: Floats | None = None  # (C, C), rows of unit energy
 
     def sample(self, signal: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Fresh noise for a signal (B, C, H, W) in 0..1, unclipped; `generator` is the CPU's, so a
@@ -72,8 +68,8 @@ class NoiseLaw:
             "samples": model.samples,
             "dark": list(model.pedestal),
             "curve": [list(curve) for curve in model.at_knots()],
-            "kernels": None if self.kernels is None else [list(map(list, k)) for k in self.kernels],
-            "mixing": None if self.mixing is None else list(map(list, self.mixing)),
+            "kernels": None if self.kernels is None else np.asarray(self.kernels).tolist(),
+            "mixing": None if self.mixing is None else np.asarray(self.mixing).tolist(),
         }
 
 
@@ -98,19 +94,18 @@ class Spectrum:
         apart = float(np.sum(self.mixed) - np.trace(self.mixed))
         return apart / (count * (count - 1)) if count > 1 else 0.0
 
-    def kernels(self) -> tuple[NoiseKernel, ...] | None:
+    def kernels(self) -> Floats | None:
         """One unit-energy filter per channel that colours white noise so; None for white noise."""
-        return None if self.white else tuple(_kernel(power) for power in self.power)
+        return None if self.white else np.stack([_kernel(power) for power in self.power])
 
-    def mixing(self) -> Mixing | None:
+    def mixing(self) -> Floats | None:
         """The matrix that gives independent channels this correlation; None if there is none."""
         apart = self.mixed - np.eye(len(self.mixed))
         if np.abs(apart).max() < WHITE:
             return None
         values, vectors = np.linalg.eigh(self.mixed)
         root = vectors * np.sqrt(np.maximum(values, 0.0)) @ vectors.T
-        root /= np.sqrt((root**2).sum(1, keepdims=True))
-        return tuple(tuple(float(v) for v in row) for row in root)
+        return np.asarray(root / np.sqrt((root**2).sum(1, keepdims=True)), np.float64)
 
 
 class Temporal(NamedTuple):
@@ -261,12 +256,11 @@ def _mixed(patches: Singles) -> Floats:
     return np.asarray(mixed)
 
 
-def _kernel(power: Floats) -> NoiseKernel:
+def _kernel(power: Floats) -> Floats:
     """The zero-phase filter of unit energy with this power, cut to KERNEL taps per side."""
     taps = np.fft.fftshift(np.fft.ifft2(np.sqrt(np.maximum(power, 0.0))).real)
     middle, half = SIZE // 2, KERNEL // 2
     taps = taps[middle - half : middle + half + 1, middle - half : middle + half + 1]
     if not taps.any():  # a channel without noise
         taps[half, half] = 1
-    taps = taps / np.sqrt((taps**2).sum())
-    return tuple(tuple(float(tap) for tap in row) for row in taps)
+    return np.asarray(taps / np.sqrt((taps**2).sum()), np.float64)

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from f2rcli.engine.planes_store import Groups
 from f2rcli.frames import Family, PlaneLayout
-from f2rcli.models.filters import box, halved, here, least_around, resized
+from f2rcli.models.filters import bands, box, halved, here, least_around, resized
 from f2rcli.models.recorded import as_constant
 from f2rcli.noise.model import (
     BAND_SIDES,
@@ -241,16 +241,6 @@ def _of_all_bands(
     back = small - stays - lower + resized(tiny - coarse, small.shape[-2:])
     kept += low - resized(back, low.shape[-2:])  # what goes back is as smooth as its band
     return kept
-
-
-def bands(planes: Tensor, sides: Sequence[int]) -> list[Tensor]:
-    """Planes in bands that add up to them, the finest first."""
-    parts, low = [], planes
-    for side in sides:
-        below = box(low, side, edge=False)
-        parts.append(low - below)
-        low = below
-    return [*parts, low]
 
 
 def _of_bands(
