@@ -79,6 +79,7 @@ def examine(reader: Reader, settings: EngineSettings, console: Console) -> dict[
     clip, ledger = reader.info, reader.ledger
     engine = loaded(settings, clip, console.note)
     from f2rcli.engine.stream import looked_ahead
+    from f2rcli.noise.rows import in_words
 
     noise = looked_ahead(islice(reader, PROBE_FRAMES), clip, engine)
     model = None if noise is None else noise.measured
@@ -90,7 +91,7 @@ def examine(reader: Reader, settings: EngineSettings, console: Console) -> dict[
         "cost": {"summary": takes.words(), **takes.values()},
         "noise": {
             "sigma": sigma_of(model), "words": noise_words(model, clip.layout.levels),
-            "means": means, "lines": None if lines is None else lines.words(),
+            "means": means, "lines": None if lines is None else in_words(lines),
         },
         "set_aside": engine.found.aside.lines(), "damage": ledger.damage(),
         "remarks": ledger.remarks,

@@ -28,7 +28,7 @@ from f2rcli.models.layers import channels_last
 from f2rcli.models.recorded import Graphs
 from f2rcli.noise.coding import Compression
 from f2rcli.noise.model import NoiseModel
-from f2rcli.noise.rows import Lines
+from f2rcli.noise.rows import RowNoise
 from f2rcli.samples.defects import SetAside
 from f2rcli.system import CancelCheck, never_cancelled, threads_for
 from f2rcli.weights import CHANNELS, Weights
@@ -50,7 +50,8 @@ class Findings:
     aside: SetAside = field(default_factory=SetAside)  # invalid samples
     notes: list[str] = field(default_factory=list)
     lane_noise: list[tuple[PlaneLayout, NoiseModel]] = field(default_factory=list)  # of lanes done
-    lines: dict[int, Lines] = field(default_factory=dict)  # by lane, where some were taken out
+    # Offsets of rows and columns that were taken out, by lane.
+    lines: dict[int, list[RowNoise]] = field(default_factory=dict)
     marks: "Marks | None" = None  # where its streams stand, of runs that can be gone on with
 
     def note(self, line: str) -> None:

@@ -21,7 +21,7 @@ from f2rcli.frames import Family, Frame, same_samples
 from f2rcli.models.flow import DISFlow, doubled, halved, resized, sample
 from f2rcli.noise import rows
 from f2rcli.noise.model import FramePlanes, planes_of, with_changes
-from f2rcli.noise.rows import Lines, Profile, RowNoise, Values
+from f2rcli.noise.rows import Profile, RowNoise, Values
 from f2rcli.window import with_next
 
 FEWEST = 4  # frames of a shot that show lasting offsets
@@ -102,15 +102,15 @@ class View:
         return own - before, own - after
 
 
-def lines_of(frames: Sequence[Frame]) -> Lines | None:
-    """The lines of frames in a row, no two alike; None where none are sure."""
+def lines_of(frames: Sequence[Frame]) -> list[RowNoise]:
+    """The lines of frames in a row, no two alike, that are sure."""
     if not frames:
-        return None
+        return []
     family = frames[0].layout.family
     looks = [Look([frame]) for frame in frames]
     cuts = (i for i, pair in enumerate(pairwise(looks), 1) if not Look.of_shot(*pair))
     found = list(_lasting(looks[: next(cuts, None)], family))
-    looks = list(LineRemover(Lines(tuple(found))).looks([frame] for frame in frames))
+    looks = list(LineRemover(found).looks([frame] for frame in frames))
     threes = zip(looks, looks[1:], looks[2:], strict=False)
     views = [
         View(centre, (before, after))
@@ -121,7 +121,7 @@ def lines_of(frames: Sequence[Frame]) -> Lines | None:
         sigma = rows.shared(view.apart(group) for view in views)
         if sigma:
             found.append(RowNoise(group, False, sigma))
-    return Lines(tuple(found)) if found else None
+    return found
 
 
 def _lasting(shot: Sequence[Look], family: Family) -> Iterator[RowNoise]:
@@ -144,15 +144,13 @@ def _lasting(shot: Sequence[Look], family: Family) -> Iterator[RowNoise]:
 def remover_for(frames: Sequence[Frame], engine: Engine) -> "LineRemover | None":
     """A remover for the lines of a lane that begins with these frames; None where it has none.
     The engine's notes say what was found. What a codec has been at shows no sensor's rows."""
-    if engine.slack is not STRICT:
-        return None
-    lines = lines_of(frames)
-    if lines is None:
+    lines = lines_of(frames) if engine.slack is STRICT else []
+    if not lines:
         return None
     lane = frames[0].lane
     if lane not in engine.found.lines:  # the other field of interlaced frames has the same
         engine.found.lines[lane] = lines
-        engine.found.note(f"removed before anything else: {lines.words()}")
+        engine.found.note(f"removed before anything else: {rows.in_words(lines)}")
     luma, _ = luma_and_chroma(engine.settings)
     return LineRemover(lines, min(luma, 1.0))
 
@@ -160,7 +158,7 @@ def remover_for(frames: Sequence[Frame], engine: Engine) -> "LineRemover | None"
 class LineRemover:
     """Takes known lines out of a stream of pictures; remembers nothing of it."""
 
-    def __init__(self, lines: Lines, share: float = 1.0) -> None:
+    def __init__(self, lines: Sequence[RowNoise], share: float = 1.0) -> None:
         """share: of the offsets that is taken out, 0 to 1."""
         self.lines = lines
         self.share = share
@@ -185,7 +183,7 @@ class LineRemover:
         for copies in pictures:
             seen = Look(copies)
             if before is None or not same_shot(before, seen.thumb):
-                lasting = (one for one in self.lines.found if one.lasting)
+                lasting = (one for one in self.lines if one.lasting)
                 shown = [one for one in lasting if _shows(seen, one)]
             before = seen.thumb
             yield Look(copies, shown) if shown else seen
@@ -193,7 +191,7 @@ class LineRemover:
     def _changed(self, view: View) -> Frame:
         """A frame with so much less in its planes, but where it is painted."""
         centre, near = view.centre, view.near
-        for one in self.lines.found:
+        for one in self.lines:
             if not one.lasting:
                 own, others = centre.mean(one.planes), view.beside(one.planes)
                 centre.add(one, rows.new_offsets(own, others, one.sigma))

@@ -1,11 +1,12 @@
 """The measurement of a clip's noise, its meaning, and its confidence."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from f2rcli.noise.coding import Compression, edges_in_words
 from f2rcli.noise.model import NoiseModel, PlaneNoise
-from f2rcli.noise.rows import Lines
+from f2rcli.noise.rows import RowNoise
 from f2rcli.noise.spectrum import NoiseLaw, Spectrum, Temporal
 
 FORMAT = 1  # of the JSON
@@ -56,7 +57,7 @@ class NoiseReport:
     planes: PlaneNoise | None = None  # the same noise in the file's own planes
     edges8: float | None = None  # of blocks, that compression left; None: none found
     compression: Compression | None = None  # its errors, not in `model`; None: hardly any
-    lines: Lines | None = None  # rows' and columns' offsets, not in `model`; None: none
+    lines: Sequence[RowNoise] = ()  # rows' and columns' offsets, not in `model`
 
     @property
     def noisy(self) -> bool:
@@ -114,7 +115,7 @@ class NoiseReport:
         first = tuple(sentence for sentence in self._sentences() if sentence)
         if not self.noisy:
             first = (f"{NOTHING_TO_DO}.", "there is nothing to train on.")
-        if self.lines is not None:
+        if self.lines:
             first = (*first, "lines and bands are removed first; sigma does not include them.")
         if self.compressed and self.compression is not None:
             return (*first, f"{self.compression.words()}.")
@@ -180,7 +181,7 @@ class NoiseReport:
             },
             "blocking8": self.edges8,
             "compression8": None if self.compression is None else self.compression.sigma8,
-            "lines": [] if self.lines is None else self.lines.values(),
+            "lines": [one.values() for one in self.lines],
             "clipped": {"black": self.black, "white": self.white_rail},
             "flags": {
                 "noisy": self.noisy,

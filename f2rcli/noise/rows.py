@@ -69,23 +69,13 @@ class RowNoise:
         return {"planes": sorted(self.planes), **found}
 
 
-@dataclass(frozen=True, slots=True)
-class Lines:
-    """All row noise of a clip."""
-
-    found: tuple[RowNoise, ...]
-
-    def words(self) -> str:
-        """The findings, for people."""
-        most: dict[str, float] = {}
-        for one in self.found:
-            most[one.words] = max(most.get(one.words, 0.0), one.sigma)
-        said = ", ".join(f"{name} {255 * sigma:.1f}" for name, sigma in most.items())
-        return f"{said} of 255 (standard deviations)"
-
-    def values(self) -> list[dict[str, Any]]:
-        """One entry a group of planes, as JSON values."""
-        return [one.values() for one in self.found]
+def in_words(lines: Sequence[RowNoise]) -> str:
+    """All row noise of a clip, for people."""
+    most: dict[str, float] = {}
+    for one in lines:
+        most[one.words] = max(most.get(one.words, 0.0), one.sigma)
+    said = ", ".join(f"{name} {255 * sigma:.1f}" for name, sigma in most.items())
+    return f"{said} of 255 (standard deviations)"
 
 
 def shared(pairs: Iterable[Sequence[Values]]) -> float:

@@ -480,7 +480,7 @@ def without_lines(frames: Iterator[Numbered]) -> Iterator[Numbered]:
     opening = list(itertools.islice(frames, OPENING))
     lines = lines_of([frame for _, frame in opening])
     whole, numbers = itertools.chain(opening, frames), deque[int]()
-    if lines is None:
+    if not lines:
         yield from whole
         return
 
