@@ -12,7 +12,7 @@ import numpy as np
 
 from f2rcli.errors import UsageError
 from f2rcli.frames import Family, PlaneLayout
-from f2rcli.noise.model import NoiseModel, shares_of
+from f2rcli.noise.model import shares_of
 from f2rcli.noise.report import NoiseReport
 
 _TEMPLATE = 32.0  # standard deviation, in 8-bit codes, of the noise that the format draws from
@@ -35,7 +35,10 @@ def grain_table(report: NoiseReport, layout: PlaneLayout) -> str:
     gains = [1 / (1 - a**2) for a in coarse]  # of the filter that makes it so coarse
     halved = max(0, math.ceil(math.log2(3 * _TEMPLATE * max(gains) / 127)))  # 127: its largest
     drawn = [_TEMPLATE * gain / 2**halved for gain in gains]
-    curves = [_curve(model, span) for model, span in zip(models, spans, strict=True)]
+    curves = [
+        [span * sigma for sigma in model.at_knots()[0][::_STEP]]
+        for model, span in zip(models, spans, strict=True)
+    ]
     most = max(max(curve) / one for curve, one in zip(curves, drawn, strict=True))
     shift = next((bits for bits in (11, 10, 9) if most * 2**bits < 255.5), 8)
     lines = [
@@ -52,10 +55,6 @@ def grain_table(report: NoiseReport, layout: PlaneLayout) -> str:
         weights = (-(a**2), a, 0.0, a)  # of three samples in the row above, and the one before
         lines.append(f"\tc{name} {' '.join(str(round(w * 2**_BITS)) for w in weights)}{luma}")
     return "\n".join(lines) + "\n"
-
-
-def _curve(model: NoiseModel, span: int) -> list[float]:
-    return [span * sigma for sigma in model.at_knots()[0][::_STEP]]
 
 
 def _correlation(finest: float) -> float:

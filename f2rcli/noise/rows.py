@@ -219,16 +219,10 @@ def _agreed(seen: Sequence[tuple[Floats, Floats]]) -> float:
     """Standard deviation shared by pieces of rows in both of two pictures; 0: by chance."""
     places = np.arange(len(seen[0][0]))
     apart = np.abs(places[:, None] - places) > 1
-    across, first, second = (
-        np.mean([both[one] @ both[two].T / both[0].shape[1] for both in seen], axis=0)
-        for one, two in ((0, 1), (0, 0), (1, 1))
-    )
-    middle = float(np.median(across[apart]))
-    if middle < LEAST**2 or float(np.quantile(across[apart], 0.1)) < 0.4 * middle:
-        return 0.0
-    power = np.sqrt(np.outer(np.diag(first), np.diag(second)))
-    alike = float(np.median((across / np.maximum(power, TINY))[apart]))
-    return middle**0.5 if alike >= 0.1 else 0.0  # correlation of pieces
+    across = np.mean([one @ other.T / one.shape[1] for one, other in seen], axis=0)[apart]
+    middle = float(np.median(across))
+    sure = middle >= LEAST**2 and float(np.quantile(across, 0.1)) >= 0.4 * middle
+    return middle**0.5 if sure else 0.0
 
 
 def _white(groups: Sequence[Floats]) -> bool:

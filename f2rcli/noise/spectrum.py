@@ -175,11 +175,14 @@ def spectrum_of(patches: Singles) -> Spectrum | None:
     if len(patches) < FEWEST_PATCHES:
         return None
     power = _power(patches)
-    x, y = zip(*map(_lags, power), strict=True)
+    lags = np.fft.ifft2(power).real
+    x, y = (lag / np.maximum(lags[:, 0, 0], 1e-12) for lag in (lags[:, 0, 1], lags[:, 1, 0]))
     # Channels share errors of matches; high frequencies have none.
     fine = np.asarray(np.diff(np.diff(patches, axis=2), axis=3) / 2, np.float32)
     means = np.maximum(power.mean((1, 2)), 1e-12)
-    return Spectrum(power / means[:, None, None], x, y, _mixed(fine))
+    return Spectrum(
+        power / means[:, None, None], tuple(x.tolist()), tuple(y.tolist()), _mixed(fine)
+    )
 
 
 def temporal_correlation(earlier: Differences, later: Differences) -> Temporal:
@@ -235,13 +238,6 @@ def _power(patches: Singles) -> Floats:
     lags -= lags[:, apart].mean(1)[:, None, None].clip(None, 0)
     beyond = (distance - SURE).clip(0, REACH - SURE) / (REACH - SURE)  # Tukey
     return np.asarray(np.fft.fft2(lags * (0.5 + 0.5 * np.cos(np.pi * beyond))).real, np.float64)
-
-
-def _lags(power: Floats) -> tuple[float, float]:
-    """Lag-1 correlations (x, y) from one channel's spectrum."""
-    lags = np.fft.ifft2(power).real
-    scale = max(float(lags[0, 0]), 1e-12)
-    return float(lags[0, 1] / scale), float(lags[1, 0] / scale)
 
 
 def _mixed(patches: Singles) -> Floats:
