@@ -51,7 +51,7 @@ class Tolerance:
     change: tuple[float, float]  # of the variance of what changes from frame to frame
     # Part of both that is for places where noise is loud by chance: means over time see to that.
     chance: float = 1.0
-    lasting: tuple[float, float] = (0.0, 0.0)  # parts of the variance that need not change
+    lasting: float = 0.0  # part of the variance that need not change
     averages: tuple[bool, bool] = (True, True)  # whether frames' means show less noise than one
     clipped: float = 1.0  # times the deviation, that the noise had when black and white cut it off
 
@@ -61,7 +61,7 @@ STRICT = Tolerance(noise=(1.1, 1.1), change=(1.3, 1.2), chance=1.1)
 # Frames share part of what a codec did to them, most of it in chroma, and what it rounded off is
 # copied from frame to frame. They took noise out after it was clipped.
 CODED = Tolerance(
-    noise=(1.4, 3.5), change=(2.0, 5.0), lasting=(0.25, 0.08), averages=(True, False), clipped=1.8
+    noise=(1.4, 3.5), change=(2.0, 5.0), lasting=0.25, averages=(True, False), clipped=1.8
 )
 
 # Of a few electrons a pixel: single samples and small windows hold far more than their share of

@@ -201,7 +201,7 @@ def _beyond_noise(
     hidden = frames * frames / (frames * frames + HIDDEN**2)
     if mean.shape[-2:] != memory.means[0].shape[-2:]:  # small fields of colour are wider in light
         hidden = torch.zeros_like(hidden)
-    lasting = terms.tolerance.lasting[kind]
+    lasting = terms.tolerance.lasting
     of_mean = variance * (lasting + (1 - lasting) / frames) * (1 + EARLY / frames)
     away = mean - limit_to_noise(
         mean, of_mean, terms.band_shares(kind), hidden, light=terms.small_things(kind)

@@ -280,8 +280,8 @@ def _variance(by_law: Tensor, quiet: Tensor | None, terms: Terms, kind: int) -> 
     variance = by_law * tolerance.noise[kind]
     if quiet is not None:
         changes = quiet * tolerance.change[kind]
-        if tolerance.lasting[kind]:
-            changes = torch.maximum(changes, tolerance.lasting[kind] * variance)
+        if tolerance.lasting:
+            changes = torch.maximum(changes, tolerance.lasting * variance)
         variance = torch.minimum(variance, changes)
     return variance * terms.allowed(kind)
 
