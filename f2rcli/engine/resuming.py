@@ -26,7 +26,6 @@ import torch
 
 from f2rcli import __version__
 from f2rcli.engine.contract.memory import Memory
-from f2rcli.engine.contract.points import PointLight
 from f2rcli.engine.contract.residual import Past, Returned
 from f2rcli.engine.contract.shares import NoiseShares
 from f2rcli.engine.engine import Engine
@@ -167,7 +166,7 @@ class RunState(NamedTuple):
 
 # What a file of a state may hold beside tensors and plain values.
 KNOWN: list[Any] = [
-    Compression, Memory, NoiseModel, NoiseShares, Past, PlaneNoise, PointLight, Returned,
+    Compression, Memory, NoiseModel, NoiseShares, Past, PlaneNoise, Returned,
     RunState, SeenLately, SetAside, StreamState, Told,
 ]  # fmt: skip
 

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from f2rcli.engine.contract.limits import Terms, law_of
 from f2rcli.engine.contract.memory import Memory
-from f2rcli.engine.contract.points import PointLight
 from f2rcli.engine.contract.residual import STRICT, FrameContext, Past
 from f2rcli.engine.contract.shares import NoiseShares
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
@@ -79,8 +78,7 @@ class Restorer:
         self.worker = worker if isinstance(self.method, Following) else Worker()
         self.packing = Packing(noise.layout, self.method.stride)
         self.probe = ResponseProbe(self.method, engine, noise, self.packing)
-        points = PointLight() if noise.sensor and noise.layout.levels is not None else None
-        self.past = Past(points=points, shares=self.probe.new())
+        self.past = Past(shares=self.probe.new())
         self.hurry = False  # whether nothing may be begun before what is begun is finished
         self.seen = 0  # pictures
         self._begin = 0  # index of the first

@@ -33,7 +33,6 @@ from f2rcli.engine.contract.limits import (
 )
 from f2rcli.engine.contract.means import with_means_kept, without_bias
 from f2rcli.engine.contract.memory import FEWEST, Memory, added, lost, nearer, stands
-from f2rcli.engine.contract.points import PointLight
 from f2rcli.engine.contract.shares import NoiseShares, shrunk
 from f2rcli.engine.planes_store import Groups, PlanesStore, grouped_planes
 from f2rcli.engine.settings import EngineSettings, allowance, scaled
@@ -54,10 +53,9 @@ CALMED8 = 4.0  # codes of noise up to which colour is smoothed as far as that; t
 
 @dataclass
 class Past:
-    """What the contract carries along within one shot; points and shares belong to the clip."""
+    """What the contract carries along within one shot; shares belong to the clip."""
 
     memory: Memory = field(default_factory=Memory)
-    points: PointLight | None = None  # of stacks alone: light is measured in them
     shares: NoiseShares | None = None  # where the noise is faint: little else is removed then
 
     @property
@@ -149,9 +147,6 @@ class Contract:
             asked = scaled(allowed, layout, self._settings)
             return self._store.written(source, grouped_planes(asked, layout))
         known = [one.cpu().numpy() for one in allowed]
-        points = None if context.past is None else context.past.points
-        if points is not None and noise is not None:
-            known = points.given_back(source, known, noise)
         known = scaled(without_bias(source, known), layout, self._settings)
         if layout.levels is not None:
             known = with_means_kept(source, known)
