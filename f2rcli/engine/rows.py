@@ -110,7 +110,8 @@ def lines_of(frames: Sequence[Frame]) -> list[RowNoise]:
     looks = [Look([frame]) for frame in frames]
     cuts = (i for i, pair in enumerate(pairwise(looks), 1) if not Look.of_shot(*pair))
     found = list(_lasting(looks[: next(cuts, None)], family))
-    looks = list(LineRemover(found).looks([frame] for frame in frames))
+    if found:
+        looks = list(LineRemover(found).looks(look.copies for look in looks))
     threes = zip(looks, looks[1:], looks[2:], strict=False)
     views = [
         View(centre, (before, after))
