@@ -5,8 +5,8 @@ from the other. Stein's unbiased risk estimate can: noise like the measured one 
 once more, and what of it the method removes says how closely the removed signal follows noise
 (Monte-Carlo SURE: Ramani, Blu and Unser, IEEE TIP 2008). Removing that share, and no more, has the
 least squared error. Places are told apart by how much is removed around them: flat areas, faint
-texture and edges have shares of their own (DESIGN.md D48). Worth +0.33 dB at sigma 1, 0.15 at 2,
-0.03 at 5 (benchmarks/results/2026-11-25-rules.md).
+texture and edges have shares of their own (DESIGN.md D48). Worth 0.3 to 0.4 dB of luma at sigma 1
+to 4 (four filmed clips, `lite`); beyond, see `WEAK8`.
 """
 
 from dataclasses import dataclass, field
