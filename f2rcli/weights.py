@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -184,7 +185,10 @@ def manifest() -> dict[str, dict[str, Any]]:
 def _files() -> dict[str, dict[str, Any]]:
     """Name -> file and sha256 of every bundled file, and more of weights."""
     path = folder() / "manifest.toml"
-    return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return _parsed(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+_parsed = lru_cache(maxsize=1)(tomllib.loads)  # a run asks a dozen times
 
 
 def available() -> list[str]:
