@@ -20,7 +20,6 @@ from f2rcli.cli.progress import FrameMeter
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK
 from f2rcli.evaluation import benchmarks
-from f2rcli.evaluation import metrics as metric_names
 from f2rcli.evaluation.base import Plan
 from f2rcli.evaluation.pairing import Comparison
 from f2rcli.evaluation.result import NOISY, BenchmarkFacts, Evaluation, MetricFacts
@@ -87,7 +86,7 @@ def evaluate(
         tile=tile,
     )  # fmt: skip
     plan = Plan(
-        metrics=metric_names.check(_listed(metrics)), methods=here, baselines=_listed(baselines),
+        metrics=_listed(metrics), methods=here, baselines=_listed(baselines),
         seed=seed, frames=frames, engine=engine,
     )  # fmt: skip
     others = [*sides.denoised, clean, noisy, weights]

@@ -7,7 +7,6 @@ V-BM3D where it is installed.
 
 import importlib
 import importlib.metadata
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -15,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from itertools import chain, groupby, islice
 from statistics import fmean
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import av
 import cv2
@@ -30,8 +29,6 @@ from f2rcli.noise.estimate import single_frame_sigma
 from f2rcli.noise.synthesis.codec import to_codes
 from f2rcli.settings import Setting
 from f2rcli.yuv import code_span, to_rgb
-
-T = TypeVar("T")
 
 LEAVE_OUT = "Leave it out of baselines=."
 STRONGEST_NLMEANS = 30.0  # the filter's own limit of s
@@ -67,31 +64,6 @@ class MethodContestant(Contestant):
             weights=", ".join(self.weights), weights_sha256=", ".join(self.weights.values()),
             settings=chosen | self.settled,
         )  # fmt: skip
-
-
-@dataclass
-class Stopwatch:
-    """Times an iterator, without the time that its own input takes."""
-
-    seconds: float = 0.0
-
-    def source(self, items: Iterable[T]) -> Iterator[T]:
-        """The items; the time it takes to get them does not count."""
-        iterator = iter(items)
-        while True:
-            began = time.perf_counter()
-            item = next(iterator, None)
-            self.seconds -= time.perf_counter() - began
-            if item is None:
-                return
-            yield item
-
-    def draw(self, items: Iterator[T]) -> T | None:
-        """The next item, or None at the end; the time it takes counts."""
-        began = time.perf_counter()
-        item = next(items, None)
-        self.seconds += time.perf_counter() - began
-        return item
 
 
 class Filter(Contestant, Protocol):

@@ -34,27 +34,25 @@ class Motion:
 
 @dataclass(eq=False)
 class FrameSet:
-    """Everything known about one frame. Only `follow` changes it."""
+    """Everything known about one frame."""
 
     index: int  # place in the clip, from 0
-    reference: Picture | None = None  # clean
-    noisy: Picture | None = None
-    estimates: Mapping[str, Picture] = field(default_factory=dict, repr=False)
-    before: "FrameSet | None" = field(default=None, repr=False)  # its own `before` is None
+    sides: Sides = field(repr=False)  # all pictures, from black to white as a player shows them
+    before: "FrameSet | None" = field(default=None, repr=False)  # None: the first, or of a lane
 
-    def follow(self, before: "FrameSet | None") -> None:
-        """Put `before` in front of this one; the chain ends there, so that no more is held."""
-        self.before = before
-        if before is not None:
-            before.before = None
-            before.estimates = {}
-            before.__dict__.pop("motion", None)
+    def __post_init__(self) -> None:
+        """The chain ends at the frame before, so that no more is held."""
+        if self.before is not None:
+            self.before.before = None
+            self.before.__dict__.pop("motion", None)
 
     @property
-    def sides(self) -> Sides:
-        """All pictures of the frame, from black to white as a player shows them."""
-        every = {NOISY: self.noisy, **self.estimates, CLEAN: self.reference}
-        return {name: picture for name, picture in every.items() if picture is not None}
+    def reference(self) -> Picture | None:
+        return self.sides.get(CLEAN)
+
+    @property
+    def noisy(self) -> Picture | None:
+        return self.sides.get(NOISY)
 
     @cached_property
     def guide(self) -> FloatPlane | None:

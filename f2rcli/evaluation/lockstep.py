@@ -3,6 +3,7 @@
 Each frame is seen once and released: memory is that of a few frames.
 """
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -14,7 +15,6 @@ import numpy as np
 from f2rcli import sensor, yuv
 from f2rcli.errors import F2RError, InputError
 from f2rcli.evaluation.base import Case, Contestant
-from f2rcli.evaluation.baselines import Stopwatch
 from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.result import CLEAN, NOISY
 from f2rcli.frames import ClipInfo, Family, Frame, Picture, PlaneLayout, Space
@@ -27,33 +27,47 @@ class DenoiserRun:
 
     name: str
     info: ClipInfo
-    frames: Iterator[Frame] | None  # None once it failed
-    watch: Stopwatch | None = None  # None for what is not made here
+    frames: Iterator[Frame] | None = None  # None once it failed
+    made: bool = False  # here, of the frames of `source`
     optional: bool = False  # whether the others go on without it
     failed: str | None = None
     drawn: int = 0
+    seconds: float = 0.0  # that drawing them took, but for what `source` had to wait
+
+    def source(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """The frames; the time it takes to get them does not count."""
+        stream = iter(frames)
+        while True:
+            began = time.perf_counter()
+            frame = next(stream, None)
+            self.seconds -= time.perf_counter() - began
+            if frame is None:
+                return
+            yield frame
 
     def next(self) -> Frame | None:
         """The next frame, or None at the end or after a failure."""
         if self.frames is None:
             return None
+        began = time.perf_counter()
         try:
-            frame = self.watch.draw(self.frames) if self.watch else next(self.frames, None)
+            frame = next(self.frames, None)
         except F2RError as error:
             if not self.optional:
                 raise
             self.failed = str(error)
             self.frames = None  # and with it the frames that wait for it
             return None
+        self.seconds += time.perf_counter() - began
         self.drawn += frame is not None
         return frame
 
     @property
     def seconds_per_frame(self) -> float | None:
         """Time per frame of an estimate that was made here, else None."""
-        if self.watch is None or not self.drawn or self.failed:
+        if not self.made or not self.drawn or self.failed:
             return None
-        return max(self.watch.seconds, 0.0) / self.drawn
+        return max(self.seconds, 0.0) / self.drawn
 
 
 class Lockstep:
@@ -75,7 +89,7 @@ class Lockstep:
             self.stack.close()
             raise
         self.first = self.opened[0].info
-        self.reading = Reading(levels=self.first.layout.levels)
+        self.size: tuple[int, int] | None = None  # rows and columns, from the upper left
         # The reference first, then the noisy input, then estimates.
         self.sides = {name: DenoiserRun(name, c.info, iter(c)) for name, c in clips.items()}
 
@@ -105,7 +119,7 @@ class Lockstep:
         self.sides = {CLEAN: clean, NOISY: DenoiserRun(NOISY, made, noisy)}
         size = made.height, made.width
         if size != (info.height, info.width):
-            self.reading = replace(self.reading, size=size)
+            self.size = size
             self.remarks.append(
                 f"{info.name}: compared at {size[1]}x{size[0]}, the size that {noise.name} gives"
             )
@@ -123,9 +137,10 @@ class Lockstep:
         noisy.frames, *branches = tee_releasing(noisy.frames, len(contestants) + 1)
         sigma8 = getattr(self.case.noise, "sigma8", None)
         for contestant, branch in zip(contestants, branches, strict=True):
-            name, watch = contestant.name, Stopwatch()
-            frames = contestant.denoise(watch.source(branch), noisy.info, sigma8)
-            self.sides[name] = DenoiserRun(name, noisy.info, frames, watch, name in optional)
+            name = contestant.name
+            run = DenoiserRun(name, noisy.info, made=True, optional=name in optional)
+            run.frames = contestant.denoise(run.source(branch), noisy.info, sigma8)
+            self.sides[name] = run
 
     def frame_sets(self) -> Iterator[FrameSet]:
         """Every frame with all estimates of it. Raises InputError where clips differ in length."""
@@ -137,25 +152,33 @@ class Lockstep:
             if not frames:
                 return
             self._check_length(frames, index)
-            frame_set = self._frame_set(index, frames)
             first = next(iter(frames.values()))
-            frame_set.follow(before if first.lane == lane else None)
-            lane = first.lane
-            yield frame_set
-            before = frame_set
+            before, lane = before if first.lane == lane else None, first.lane
+            order = sorted(frames, key=lambda name: (name == CLEAN, name != NOISY))
+            before = FrameSet(index, {n: self._picture(n, frames[n]) for n in order}, before)
+            yield before
 
-    def _frame_set(self, index: int, frames: dict[str, Frame]) -> FrameSet:
-        clean, noisy = frames.get(CLEAN), frames.get(NOISY)
-        made = [run.name for run in self.runs if run.name in frames]
-        return FrameSet(
-            index=index,
-            reference=None if clean is None else self._shown(clean),
-            noisy=None if noisy is None else self._shown(noisy, clamp=not self.made_floats),
-            estimates={name: self._shown(frames[name]) for name in made},
-        )
+    def _picture(self, name: str, frame: Frame) -> Picture:
+        """A side's picture (C, H, W), read as those of all others.
 
-    def _shown(self, frame: Frame, *, clamp: bool = True) -> Picture:
-        return self.reading.picture(frame, clamp=clamp)
+        From 0 to 1, as a player would show it; but not of mosaics and stacks, whose samples below
+        black and above white are measurements.
+        """
+        levels = self.first.layout.levels  # codes of black and white of a stack's reference
+        if frame.layout.space is Space.BAYER:
+            return self._cut(sensor.to_planes(frame), scale=2)
+        if levels is not None and frame.layout.levels is not None:
+            return self._cut(
+                yuv.to_rgb(replace(frame, layout=replace(frame.layout, levels=levels)))
+            )
+        picture, free = yuv.to_rgb(frame), name == NOISY and self.made_floats
+        return self._cut(picture if free else np.clip(picture, 0, 1))
+
+    def _cut(self, picture: Picture, scale: int = 1) -> Picture:
+        if self.size is None:
+            return picture
+        rows, columns = (-(-side // scale) for side in self.size)
+        return picture[:, :rows, :columns]
 
     def _check_length(self, frames: dict[str, Frame], index: int) -> None:
         short = [s for s in self.sides.values() if s.failed is None and s.name not in frames]
@@ -165,34 +188,6 @@ class Lockstep:
 
 
 # --- How clips are read to be compared -----------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """The conversion of frames to pictures, the same for all clips that are compared."""
-
-    levels: tuple[float, float] | None = None  # codes of black and white of a stack's reference
-    size: tuple[int, int] | None = None  # rows and columns, from the upper left; None: all
-
-    def picture(self, frame: Frame, *, clamp: bool) -> Picture:
-        """A frame's picture (C, H, W).
-
-        clamp: to 0..1, as a player would show it; never for mosaics and stacks, whose samples
-        below black and above white are measurements.
-        """
-        if frame.layout.space is Space.BAYER:
-            return self._cut(sensor.to_planes(frame), scale=2)
-        if self.levels is not None and frame.layout.levels is not None:
-            frame = replace(frame, layout=replace(frame.layout, levels=self.levels))
-            return self._cut(yuv.to_rgb(frame))
-        picture = yuv.to_rgb(frame)
-        return self._cut(np.clip(picture, 0, 1) if clamp else picture)
-
-    def _cut(self, picture: Picture, scale: int = 1) -> Picture:
-        if self.size is None:
-            return picture
-        rows, columns = (-(-side // scale) for side in self.size)
-        return picture[:, :rows, :columns]
 
 
 def clean_frames(frames: Iterable[Frame]) -> Iterator[Frame]:

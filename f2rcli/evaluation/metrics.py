@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.errors import UsageError, nearest
-from f2rcli.evaluation.result import WHOLE, MetricFacts, MetricSeries
+from f2rcli.evaluation.result import CLEAN, WHOLE, MetricFacts, MetricSeries
 from f2rcli.frames import Floats, Picture
 from f2rcli.sensor import PLANES
 
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from f2rcli.evaluation.frame_set import FrameSet, Motion
 
 ChannelValues = Mapping[str, float]  # by channel, WHOLE among them
-# A frame's values, of what is known about it, its estimate, and the estimate of the frame before
-# (None for a lane's first); None where there is nothing to measure.
-Measure = Callable[["FrameSet", Picture, Picture | None], ChannelValues | None]
+# The values of one side of a frame, by its name; None where there is nothing to measure.
+Measure = Callable[["FrameSet", str], ChannelValues | None]
 
 CHANNELS = {3: ("r", "g", "b"), 1: (), 4: PLANES}  # by the number of a picture's channels
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, of gamma-encoded RGB
@@ -137,7 +136,8 @@ def luma(picture: Picture) -> NDArray[np.float32]:
     return np.asarray(picture[0])
 
 
-def _psnr(frame: "FrameSet", estimate: Picture, _: Picture | None) -> ChannelValues | None:
+def _psnr(frame: "FrameSet", name: str) -> ChannelValues | None:
+    estimate = frame.sides[name]
     if frame.reference is None:
         return None
     errors = np.square(estimate.astype(np.float64) - frame.reference).mean((1, 2))
@@ -149,7 +149,8 @@ def _psnr(frame: "FrameSet", estimate: Picture, _: Picture | None) -> ChannelVal
     return row
 
 
-def _ssim(frame: "FrameSet", estimate: Picture, _: Picture | None) -> ChannelValues | None:
+def _ssim(frame: "FrameSet", name: str) -> ChannelValues | None:
+    estimate = frame.sides[name]
     if frame.reference is None or min(estimate.shape[1:]) < SSIM_WINDOW:
         return None
     sides = (picture.astype(np.float64) for picture in (estimate, frame.reference))
@@ -161,10 +162,10 @@ def _ssim(frame: "FrameSet", estimate: Picture, _: Picture | None) -> ChannelVal
     return row
 
 
-def _warping(frame: "FrameSet", estimate: Picture, before: Picture | None) -> ChannelValues | None:
-    if frame.motion is None or before is None or frame.before is None:
+def _warping(frame: "FrameSet", name: str) -> ChannelValues | None:
+    if frame.motion is None or frame.before is None or name not in frame.before.sides:
         return None
-    value = warping_error(frame.motion, estimate, before)
+    value = warping_error(frame.motion, frame.sides[name], frame.before.sides[name])
     if value is None:
         return None
     row = {WHOLE: value}
@@ -174,8 +175,8 @@ def _warping(frame: "FrameSet", estimate: Picture, before: Picture | None) -> Ch
     return row
 
 
-def _drift(frame: "FrameSet", estimate: Picture, _: Picture | None) -> ChannelValues | None:
-    base = frame.noisy if frame.reference is None else frame.reference
+def _drift(frame: "FrameSet", name: str) -> ChannelValues | None:
+    estimate, base = frame.sides[name], frame.sides.get(CLEAN, frame.noisy)
     if base is None:
         return None
     apart = 255 * (estimate.mean((1, 2), np.float64) - base.mean((1, 2), np.float64))

@@ -11,13 +11,12 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from f2rcli import sensor
 from f2rcli.evaluation.frame_set import FloatPlane, FrameSet, Sides, middle_window
 from f2rcli.evaluation.metrics import luma, psnr
 from f2rcli.evaluation.plots import encode
-from f2rcli.evaluation.result import CLEAN, NOISY, ClipResult
+from f2rcli.evaluation.result import CLEAN, NOISY
 from f2rcli.frames import Codes, Mosaic, Picture
 from f2rcli.noise.synthesis.codec import to_codes
 
@@ -65,25 +64,16 @@ class ReportImage:
     data: bytes = field(repr=False)  # a PNG or WebP file
 
 
-@dataclass(frozen=True, slots=True)
-class ClipPictures:
-    """A report's pictures of one clip, grouped by frame or place: noisy first, reference last."""
-
-    images: tuple[ReportImage, ...]
-
-    def of(self, kind: str) -> tuple[ReportImage, ...]:
-        """The images of a kind."""
-        return tuple(image for image in self.images if image.kind == kind)
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """The middle of a frame, by method: as shown, and differences (3, H, W)."""
+class _Kept(NamedTuple):
+    """The middle of a frame of a clip, as shown, (3, H, W) by method."""
 
     frame: int
-    pictures: dict[str, Codes]
-    removed: dict[str, NDArray[np.float16]]
-    errors: dict[str, NDArray[np.float16]]
+    sides: dict[str, Picture]
+
+    def less(self, side: str) -> dict[str, Picture]:
+        """What methods differ by from a side, by method; empty where there is none."""
+        methods = {n: p for n, p in self.sides.items() if n not in (NOISY, CLEAN)}
+        return {n: p - self.sides[side] for n, p in methods.items() if side in self.sides}
 
 
 class ReportPictures:
@@ -100,59 +90,71 @@ class ReportPictures:
     def begin(self, mosaic: Mosaic | None) -> None:
         """A clip begins; mosaic: of camera raw."""
         self.mosaic = mosaic
-        self.stride = 1
+        self.stride, self.size = 1, (0, 0)  # of frames that are kept, and in pixels
         self.kept: list[_Kept] = []
 
     def see(self, frame_set: FrameSet) -> None:
         """The next frame, with all estimates of it."""
         if frame_set.index % self.stride == 0:
-            self.kept.append(_keep(frame_set, self.mosaic))
+            self.size = next(iter(frame_set.sides.values())).shape[1:]
+            middle = {
+                n: p[:, *middle_window(p.shape[1:], LARGEST)] for n, p in frame_set.sides.items()
+            }
+            seen = {n: np.nan_to_num(in_colour(p, self.mosaic)) for n, p in middle.items()}
+            self.kept.append(_Kept(frame_set.index, seen))
             if len(self.kept) > KEPT:
                 self.stride *= 2
                 self.kept = [kept for kept in self.kept if kept.frame % self.stride == 0]
 
-    def end(self, result: ClipResult) -> ClipPictures | None:
-        """The pictures kept, encoded within the clip's share of the budget."""
+    def end(self) -> tuple[ReportImage, ...]:
+        """The pictures kept, encoded within the clip's share of the budget: grouped by frame or
+        place, noisy first, reference last."""
         if not self.kept:
-            return None
-        size = (result.height, result.width)
-        crops = list(self._crops(size))
+            return ()
+        crops = list(self._crops())
         for level in DETAIL_LEVELS:
             near = [image for crop in crops[: level.crops] for image in crop]
-            found = (*self._frames(size, level), *self._maps(size, level), *near)
+            found = (*self._frames(level), *self._maps(level), *near)
             if sum(len(image.data) for image in found) <= self.budget:
-                return ClipPictures(found)
-        return ClipPictures(())
+                return found
+        return ()
 
-    def _frames(self, size: tuple[int, int], level: DetailLevel) -> Iterator[ReportImage]:
+    def _frames(self, level: DetailLevel) -> Iterator[ReportImage]:
         """Frames spread over what was kept, as large as a level allows."""
         count = min(level.frames, len(self.kept))
         for place in range(count):
             kept = self.kept[int((place + 0.5) / count * len(self.kept))]
-            for name, codes in kept.pictures.items():
-                yield _middle_image(FRAME, kept.frame, name, codes, level, size)
+            for name, picture in kept.sides.items():
+                yield self._middle(FRAME, kept.frame, name, codes_of(picture), level)
 
-    def _maps(self, size: tuple[int, int], level: DetailLevel) -> Iterator[ReportImage]:
+    def _maps(self, level: DetailLevel) -> Iterator[ReportImage]:
         """Differences of a frame around mid-gray, all with one gain, so that methods compare."""
         kept = self.kept[len(self.kept) // 2]
-        changes = (kept.removed or kept.errors).values()
+        left, errors = kept.less(NOISY), kept.less(CLEAN)
+        changes = (left or errors).values()
         spread = max((float(change.std(dtype=np.float64)) for change in changes), default=0.0)
         gain = max((g for g in GAINS if g * SPAN * 255 * spread <= 128), default=1)
-        for kind, maps in ((REMOVED, kept.removed), (ERROR, kept.errors)):
+        for kind, maps, sign in ((REMOVED, left, -1), (ERROR, errors, 1)):
             for name, change in maps.items():
-                codes = _around_gray(change.astype(np.float32), gain)
-                yield _middle_image(kind, kept.frame, name, codes, level, size, gain)
+                codes = codes_of(np.float32(128 / 255) + np.float32(sign * gain) * change)
+                yield self._middle(kind, kept.frame, name, codes, level, gain)
 
-    def _crops(self, size: tuple[int, int]) -> Iterator[list[ReportImage]]:
+    def _middle(
+        self, kind: str, frame: int, method: str, codes: Codes, level: DetailLevel, gain: float = 1
+    ) -> ReportImage:
+        """The middle of what was kept of a frame."""
+        part = codes[middle_window(codes.shape[:2], (level.rows, level.columns))]
+        (rows, columns), (height, width) = self.size, part.shape[:2]
+        box = (max(0, (columns - width) // 2), max(0, (rows - height) // 2), width, height)
+        data = encode(part, level.quality)
+        return ReportImage(kind=kind, frame=frame, method=method, box=box, gain=gain, data=data)
+
+    def _crops(self) -> Iterator[list[ReportImage]]:
         """The squares where methods differ most, every side of each; they do not overlap, in
         whatever frames. Lossless, because they are looked at enlarged."""
         found = []
         for kept in self.kept:
-            sides = {
-                name: codes.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
-                for name, codes in kept.pictures.items()
-            }
-            apart = difference(sides)
+            apart = difference(kept.sides)
             rows, columns = (min(CROP_SIDE, side) for side in apart.shape)
             squares = islice(highest(apart, rows, columns), CROPS)
             found += [(score, top, left, kept) for score, top, left in squares if score > 0]
@@ -162,14 +164,14 @@ class ReportPictures:
                 abs(top - y) < CROP_SIDE and abs(left - x) < CROP_SIDE for y, x in taken
             ):
                 taken.append((top, left))
-                yield _crop_images(kept, top, left, size)
+                yield _crop_images(kept, top, left, self.size)
 
 
 def _crop_images(kept: _Kept, top: int, left: int, size: tuple[int, int]) -> list[ReportImage]:
     """A square of every side, with its PSNR."""
     part = slice(top, top + CROP_SIDE), slice(left, left + CROP_SIDE)
-    cut = {name: codes[part] for name, codes in kept.pictures.items()}
-    height, width = next(iter(kept.pictures.values())).shape[:2]
+    cut = {name: codes_of(picture[:, *part]) for name, picture in kept.sides.items()}
+    height, width = next(iter(kept.sides.values())).shape[1:]
     rows, columns = next(iter(cut.values())).shape[:2]
     box = (left + (size[1] - width) // 2, top + (size[0] - height) // 2, columns, rows)
     captions = {}
@@ -180,7 +182,7 @@ def _crop_images(kept: _Kept, top: int, left: int, size: tuple[int, int]) -> lis
     return [
         ReportImage(
             kind=CROP, frame=kept.frame, method=name, box=box,
-            data=encode(np.ascontiguousarray(codes)), caption=captions.get(name, ""),
+            data=encode(codes), caption=captions.get(name, ""),
         )
         for name, codes in cut.items()
     ]  # fmt: skip
@@ -193,47 +195,9 @@ def in_colour(picture: Picture, mosaic: Mosaic | None) -> Picture:
     return np.repeat(picture, 3, axis=0) if len(picture) == 1 else picture
 
 
-def codes_of(picture: Picture, mosaic: Mosaic | None) -> Codes:
-    """(H, W, 3) RGB of a picture (C, H, W) that `in_colour` takes."""
-    shown = to_codes(np.nan_to_num(in_colour(picture, mosaic)))
-    return np.ascontiguousarray(shown.transpose(1, 2, 0))
-
-
-def _keep(frame_set: FrameSet, mosaic: Mosaic | None) -> _Kept:
-    """Pictures as a player shows them, and their differences."""
-    seen = {
-        name: np.nan_to_num(in_colour(p[:, *middle_window(p.shape[1:], LARGEST)], mosaic))
-        for name, p in frame_set.sides.items()
-    }
-    methods = {name: p for name, p in seen.items() if name not in (NOISY, CLEAN)}
-    noisy, clean = seen.get(NOISY), seen.get(CLEAN)
-    return _Kept(
-        frame_set.index,
-        {
-            name: codes_of(p[:, *middle_window(p.shape[1:], LARGEST)], mosaic)
-            for name, p in frame_set.sides.items()
-        },
-        {} if noisy is None else {n: (noisy - p).astype(np.float16) for n, p in methods.items()},
-        {} if clean is None else {n: (p - clean).astype(np.float16) for n, p in methods.items()},
-    )
-
-
-def _middle_image(
-    kind: str, frame: int, method: str, codes: Codes, level: DetailLevel, size: tuple[int, int],
-    gain: float = 1,
-) -> ReportImage:  # fmt: skip
-    """The middle of what was kept of a frame of `size`."""
-    part = codes[middle_window(codes.shape[:2], (level.rows, level.columns))]
-    height, width = part.shape[:2]
-    box = (max(0, (size[1] - width) // 2), max(0, (size[0] - height) // 2), width, height)
-    data = encode(part, level.quality)
-    return ReportImage(kind=kind, frame=frame, method=method, box=box, gain=gain, data=data)
-
-
-def _around_gray(change: Picture, gain: float) -> Codes:
-    """(H, W, 3) of a difference (3, H, W), 0 at mid-gray."""
-    codes = np.clip(np.rint(128 + 255 * gain * change), 0, 255).astype(np.uint8)
-    return np.ascontiguousarray(codes.transpose(1, 2, 0))
+def codes_of(picture: Picture) -> Codes:
+    """(H, W, 3) of a picture (3, H, W), as a player shows it."""
+    return np.ascontiguousarray(to_codes(picture).transpose(1, 2, 0))
 
 
 def highest(plane: FloatPlane, rows: int, columns: int) -> Iterator[tuple[float, int, int]]:

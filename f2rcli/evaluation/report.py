@@ -109,10 +109,11 @@ def _clip(clip: ClipResult, evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _pictures(clip: ClipResult, label: Label) -> dict[str, Any]:
-    """Everything that was kept of a clip; nothing if that is nothing."""
-    if clip.pictures is None:
-        return {"frames": [], "crops": [], "maps": []}
-    frames, crops = clip.pictures.of(FRAME), clip.pictures.of(CROP)
+    """Everything that was kept of a clip."""
+    kinds = (FRAME, CROP, REMOVED, ERROR)
+    frames, crops, removed, errors = (
+        [image for image in clip.pictures if image.kind == kind] for kind in kinds
+    )
     sides = list(dict.fromkeys(image.method for image in frames))
     made = [side for side in sides if side not in (NOISY, CLEAN)]
     left = NOISY if NOISY in sides else made[0] if made else CLEAN
@@ -125,11 +126,11 @@ def _pictures(clip: ClipResult, label: Label) -> dict[str, Any]:
         "right": right,
         "crops": [[*each] for _, each in groupby(crops, key=lambda one: (one.frame, one.box))],
         "maps": [
-            (clip.pictures.of(REMOVED), "What was taken out",
+            (removed, "What was taken out",
              "Noisy minus denoised around mid-gray: it should look like noise alone. Edges and "
              "texture that can be recognised are detail that was lost, a tint is colour that was "
              "changed."),
-            (clip.pictures.of(ERROR), "What is still wrong",
+            (errors, "What is still wrong",
              "Denoised minus reference around mid-gray: plain gray is perfect."),
         ],
     }  # fmt: skip

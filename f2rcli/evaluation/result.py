@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from f2rcli.evaluation.pictures import ClipPictures
+    from f2rcli.evaluation.pictures import ReportImage
 
 WHOLE = "all"  # the channel that stands for the picture as the metric's definition takes it
 NOISY = "none"  # the method that changes nothing: the noisy input itself
@@ -113,7 +113,7 @@ class ClipResult:
     files: tuple[FileFacts, ...] = ()
     methods: tuple[MethodResult, ...] = ()
     noise: Mapping[str, Any] | None = None  # of the noisy input: NoiseReport.values()
-    pictures: "ClipPictures | None" = None  # what a report shows; never in JSON
+    pictures: "tuple[ReportImage, ...]" = ()  # what a report shows; never in JSON
     notes: tuple[str, ...] = ()
 
     def of(self, method: str) -> MethodResult | None:

@@ -26,7 +26,6 @@ from f2rcli.evaluation.result import (
     MethodFacts,
     MethodResult,
 )
-from f2rcli.frames import Picture
 
 FAR = 0.1  # of the range: a difference in mean brightness that no denoiser makes
 PACKAGES = ("torch", "numpy", "opencv-python-headless", "av")
@@ -41,16 +40,14 @@ class Scores:
     noise: NoiseLeft | None
     frames: int = 0
     offset: float = 0.0  # sum over frames of how much brighter it is than the reference
-    before: Picture | None = None  # the estimate of the frame before
 
-    def add(self, frame_set: FrameSet, estimate: Picture) -> None:
+    def add(self, frame_set: FrameSet) -> None:
         """See the next frame."""
-        before = None if frame_set.before is None else self.before
         for name, rows in self.rows.items():
-            rows.append(MEASURES[name](frame_set, estimate, before))
+            rows.append(MEASURES[name](frame_set, self.name))
+        estimate = frame_set.sides[self.name]
         if self.noise is not None:
             self.noise.add(estimate)
-        self.before = estimate
         self.frames += 1
         if frame_set.reference is not None:
             self.offset += float(estimate.mean()) - float(frame_set.reference.mean())
@@ -87,7 +84,7 @@ class Evaluator:
 
     def __init__(
         self, plan: Plan, *, kind: str, baselines: Iterable[Filter] = (),
-        pictures: ReportPictures | None = None, progress: Callable[[], None] | None = None,
+        pictures: ReportPictures | None = None, progress: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         """kind: reference, synthetic or blind. Raises UsageError for metrics that do not suit."""
         self.plan, self.kind = plan, kind
@@ -132,46 +129,34 @@ class Evaluator:
             scores = {name: self._scores(name) for name in names}
             if self.pictures is not None:
                 self.pictures.begin(steps.first.layout.mosaic)
-            size, frames = self._stream(steps, scores)
-            result = self._result(case, steps, scores, size, frames)
-        return replace(
-            result, pictures=None if self.pictures is None else self.pictures.end(result)
-        )
+            frame_set = None
+            for frame_set in steps.frame_sets():
+                for name in (name for name in names if name in frame_set.sides):
+                    scores[name].add(frame_set)
+                if self.pictures is not None:
+                    self.pictures.see(frame_set)
+                self.progress()
+            return self._result(steps, scores, frame_set)
 
     def _scores(self, name: str) -> Scores:
         rows: dict[str, list[ChannelValues | None]] = {m: [] for m in self.metrics if m in MEASURES}
         return Scores(name, rows, NoiseLeft() if "noise_left" in self.metrics else None)
 
-    def _stream(self, steps: Lockstep, scores: Mapping[str, Scores]) -> tuple[tuple[int, int], int]:
-        """Show every frame set to meters and observers; returns the pictures' size and number."""
-        size, frames = (0, 0), 0
-        for frame_set in steps.frame_sets():
-            sides = frame_set.sides
-            for name, score in scores.items():
-                if name in sides:
-                    score.add(frame_set, sides[name])
-            if self.pictures is not None:
-                self.pictures.see(frame_set)
-            some = next(iter(sides.values()))
-            size, frames = (some.shape[1], some.shape[2]), frame_set.index + 1
-            if self.progress is not None:
-                self.progress()
-        return size, frames
-
     def _result(
-        self, case: Case, steps: Lockstep, scores: Mapping[str, Scores], size: tuple[int, int],
-        frames: int,
-    ) -> ClipResult:  # fmt: skip
-        runs = {run.name: run for run in steps.runs}
+        self, steps: Lockstep, scores: Mapping[str, Scores], last: FrameSet | None
+    ) -> ClipResult:
+        case, runs = steps.case, {run.name: run for run in steps.runs}
         done = tuple(score.finish(runs.get(name)) for name, score in scores.items())
+        height, width = next(iter(last.sides.values())).shape[1:] if last else (0, 0)
         damage = [line for clip in steps.opened for line in self._damage(clip)]
         noise = next((result.noise for result in done if result.method == NOISY), None)
         return ClipResult(
-            name=case.name, group=case.group, width=size[1], height=size[0], frames=frames,
-            space=steps.first.space.value,
+            name=case.name, group=case.group, width=width, height=height,
+            frames=last.index + 1 if last else 0, space=steps.first.space.value,
             noise_made=case.noise.name if case.noise is not None else "",
             files=case.files, methods=done, noise=noise,
             notes=(*steps.remarks, *damage),
+            pictures=() if self.pictures is None else self.pictures.end(),
         )  # fmt: skip
 
     def _damage(self, clip: OpenClip) -> list[str]:

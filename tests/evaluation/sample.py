@@ -45,7 +45,7 @@ def _clip(name: str, frames: int, kept: pictures.ReportPictures) -> result.ClipR
     kept.begin(None)
     for index in range(frames):
         estimates = {"f2r": clean + 0.01, "other": np.clip(clean, 0.1, 0.9)}
-        kept.see(frame_set.FrameSet(index, reference=clean, noisy=noisy, estimates=estimates))
+        kept.see(frame_set.FrameSet(index, {result.NOISY: noisy, **estimates, result.CLEAN: clean}))
     rising = tuple(30 + 0.1 * index for index in range(frames))
     exact = (math.inf, *rising[1:])
     methods = (
@@ -65,7 +65,7 @@ def _clip(name: str, frames: int, kept: pictures.ReportPictures) -> result.ClipR
         noise_made="gaussian:30", methods=methods, noise=_noise(rng),
         files=(result.FileFacts(role="clean", path=f"dir/{name}", sha256="ab" * 32),),
     )  # fmt: skip
-    return replace(found, pictures=kept.end(found))
+    return replace(found, pictures=kept.end())
 
 
 def evaluation(name: str = EVIL, clips: int = 2, frames: int = 6) -> result.Evaluation:

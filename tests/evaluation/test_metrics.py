@@ -55,12 +55,9 @@ def frame_sets(
     """The frames of a clip, each with the one before; estimates are of the method "made"."""
     found: list[frame_set.FrameSet] = []
     for index, estimate in enumerate(estimates):
-        one = frame_set.FrameSet(
-            index=index,
-            reference=None if reference is None else reference[index],
-            noisy=None if noisy is None else noisy[index],
-            estimates={"made": estimate},
-        )
+        known = {result.NOISY: noisy, result.CLEAN: reference}
+        sides = {name: side[index] for name, side in known.items() if side is not None}
+        one = frame_set.FrameSet(index, {"made": estimate, **sides})
         one.before = found[-1] if found else None
         found.append(one)
     return found
@@ -71,11 +68,8 @@ def measured(
     noisy: list[Picture] | None = None,
 ) -> result.MetricSeries:  # fmt: skip
     """What a metric says of a clip."""
-    before, rows = None, []
-    for one, estimate in zip(frame_sets(estimates, reference, noisy), estimates, strict=True):
-        rows.append(metrics.MEASURES[name](one, estimate, before))
-        before = estimate
-    return metrics.series_of(name, rows)
+    every = frame_sets(estimates, reference, noisy)
+    return metrics.series_of(name, [metrics.MEASURES[name](one, "made") for one in every])
 
 
 def test_psnr_is_scikit_images_to_four_digits(pair: tuple[Picture, Picture]) -> None:

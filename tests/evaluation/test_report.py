@@ -123,7 +123,7 @@ def test_pages_of_many_clips_stay_small() -> None:
 
 
 def test_a_page_without_pictures_noise_or_values_is_whole(sample: result.Evaluation) -> None:
-    bare = tuple(replace(c, pictures=None, noise=None, methods=()) for c in sample.clips)
+    bare = tuple(replace(c, pictures=(), noise=None, methods=()) for c in sample.clips)
     Tree(report.page(replace(sample, clips=bare, benchmark=None, metrics=())))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from f2rcli.errors import InputError, UsageError
-from f2rcli.evaluation import base, baselines, result
+from f2rcli.evaluation import base, lockstep, result
 from f2rcli.evaluation import run as runs
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, Mosaic, PlaneLayout
 from f2rcli.noise.synthesis.spec import parse
@@ -217,7 +217,7 @@ def test_a_baseline_that_fails_or_is_missing_does_not_stop_the_others() -> None:
 
 def test_time_is_that_of_denoising_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
-    monkeypatch.setattr(baselines, "time", clock)
+    monkeypatch.setattr(lockstep, "time", clock)
 
     class Slow(Made):
         def __iter__(self) -> Iterator[Frame]:
