@@ -170,9 +170,10 @@ def test_what_noise_hides_in_one_frame_of_a_mosaic_several_show() -> None:
     seen = lanes.measure_mosaic(mosaics, (), RAW.mosaic)
     assert seen.defects.tolist() == places
     for one in mosaics:
-        (whole,) = lanes.planes_seen(one, seen)
+        taken = lanes.Taken(one, seen, None)
+        (whole,) = (shown := taken.frame(RAW)).planes
         assert np.abs(whole.flat[places] - 400.0).max() < 60
-        assert lanes.picture_kept(one, (whole,), seen) is one  # nothing was done to it
+        assert taken.kept(shown) is one  # nothing was done to it
         np.testing.assert_array_equal(np.delete(whole, places), np.delete(one, places))
     assert not lanes.measure_mosaic(mosaics[:1] * 7, (), RAW.mosaic).defects.size
 

@@ -125,10 +125,10 @@ def test_each_defect_that_a_texture_passes_is_repaired(tmp_path: Path) -> None:
     codes, source = recorded(shown, rng), tmp_path / "s.tif"
     tifffile.imwrite(source, codes, photometric="minisblack", metadata={"axes": "TYX"})
     with open_reader(source) as reader:
-        seen = next(iter(reader)).source.statistics
+        seen = next(iter(reader)).source.seen
     assert repaired(seen) == set(zip(rows, columns, strict=True))
     asked = call.Call(Options())
-    same = next(arrays.lane_frames(codes, Grid.of(codes.shape, "TYX"), asked)).source.statistics
+    same = next(arrays.lane_frames(codes, Grid.of(codes.shape, "TYX"), asked)).source.seen
     np.testing.assert_array_equal(seen.defects, same.defects)
 
 

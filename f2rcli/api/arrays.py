@@ -21,14 +21,7 @@ from f2rcli.io.stacks.stack import (
     sequence_of,
 )
 from f2rcli.samples.defects import no_numbers, unreal_line
-from f2rcli.samples.lanes import (
-    LaneStatistics,
-    lane_layout,
-    measure_lane,
-    picture_kept,
-    planes_seen,
-    surveyed,
-)
+from f2rcli.samples.lanes import LaneStatistics, Taken, lane_layout, measure_lane, surveyed
 from f2rcli.system import load_torch
 
 COLOURS = (3, 4)  # samples of a pixel: RGB, and RGB with alpha
@@ -198,34 +191,15 @@ TIME_BASE = Fraction(1)  # arrays say nothing of time, and nothing depends on it
 UNKNOWN = LaneStatistics((0.0, 1.0))  # of a lane that nothing looks at
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A picture as it was given, and where its result goes."""
-
-    picture: Plane  # (H, W) or (H, W, S)
-    place: Place
-    statistics: LaneStatistics
-
-    @classmethod
-    def of(cls, stored: Any, grid: Grid, place: Place, statistics: LaneStatistics) -> "Taken":
-        """The samples at a place of an array."""
-        return cls(grid.in_order(values_of(stored)), place, statistics)
-
-    def frame(self, number: int, lane: int = 0) -> Frame:
-        """The picture as the engine takes it."""
-        samples = 1 if self.picture.ndim == 2 else self.picture.shape[2]
-        seen = self.statistics
-        return Frame(
-            planes=planes_seen(self.picture, seen), stored=seen.stored(self.picture),
-            layout=lane_layout(self.picture.dtype, samples, seen.levels),
-            pts=number, duration=1, time_base=TIME_BASE, source=self, lane=lane, index=number,
-        )  # fmt: skip
+def frame_of(taken: Taken, number: int, lane: int = 0) -> Frame:
+    """A picture of an array as the engine takes it."""
+    return taken.frame(pts=number, duration=1, time_base=TIME_BASE, lane=lane, index=number)
 
 
 def put_back(out: Any, restored: Frame, grid: Grid) -> None:
     """Write a restored picture, with what is no light as it was, to where `Taken` found it."""
     taken: Taken = restored.source
-    values: Any = grid.stored(picture_kept(taken.picture, restored.planes, taken.statistics))
+    values: Any = grid.stored(taken.kept(restored))
     if kind_of(out) == "torch":
         import torch
 
@@ -274,7 +248,7 @@ def denoise_array(array: Any, call: Call, output: Any) -> Any:
     for frame in call.counted(frames, info.frames):
         put_back(out, frame, grid)
         report.frames += 1
-    report.take_in(engine, (lane.label for lane in grid.lanes))
+    report.take_in(engine, info)
     return out
 
 
@@ -295,8 +269,8 @@ def lane_frames(array: Any, grid: Grid, call: Call) -> Iterator[Frame]:
         for line in seen.lines():
             call.report.note(before + line)
         for index, picture in enumerate(stored(lane, range(count))):
-            taken = Taken.of(picture, grid, grid.place(lane, index), seen)
+            taken = Taken(grid.in_order(values_of(picture)), seen, grid.place(lane, index))
             unreal += no_numbers(taken.picture)
-            yield taken.frame(index, number)
+            yield frame_of(taken, index, number)
         if unreal:
             call.report.note(before + unreal_line(unreal))

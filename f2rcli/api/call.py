@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, fields
+from itertools import starmap
 from numbers import Real
 from pathlib import Path
 from threading import Event, get_ident
@@ -13,7 +14,7 @@ import numpy as np
 
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import CancelledError, UsageError, nearest, shown
-from f2rcli.frames import PlaneLayout
+from f2rcli.frames import ClipInfo, PlaneLayout
 from f2rcli.settings import setting, settings_of
 from f2rcli.system import CancelCheck, kept_memory
 from f2rcli.yuv import code_span
@@ -172,15 +173,14 @@ class Report:
         if line not in self.notes:
             self.notes.append(line)
 
-    def take_in(self, engine: "Engine", lanes: Iterable[str] = ()) -> None:
-        """Take in an engine's actions, and the noise of the lanes it has done, by their labels."""
+    def take_in(self, engine: "Engine", info: ClipInfo) -> None:
+        """Take in an engine's actions, and the noise of a clip's lanes as it has found it."""
         self.method, self.weights = engine.settings.method, engine.weights.name
         self.device, self.precision = engine.device, engine.precision
         self.given_back = engine.contract.returned.share
         for line in engine.found.notes:
             self.note(line)
-        known = zip(lanes, engine.found.lane_noise, strict=False)
-        self.noise = tuple(LaneNoise.of(lane, *found) for lane, found in known)
+        self.noise = tuple(starmap(LaneNoise.of, engine.found.noises(info)))
 
     def __str__(self) -> str:
         how = f"{self.frames} frames, {self.method}, weights {self.weights}, {self.device}"

@@ -39,7 +39,7 @@ def denoise_file(source: str, output: str | Path | None, call: Call, *, overwrit
                 writer.write(frame)
                 report.frames += 1
             receipt = writer.finish()
-        report.take_in(engine, reader.info.lanes)
+        report.take_in(engine, reader.info)
         for line in (*reader.info.notes, *plan.notes, *reader.ledger.lines()):
             report.note(line)
     for line in plan.dropped:
@@ -147,9 +147,9 @@ def _denoise_each(frames: Iterator[Any], call: Call) -> Iterator[Any]:
     clip = FrameSequence(opening, call.options, call.own_check())
     for frame in call.counted(clip.restored(chain([opening], frames)), None):
         call.report.frames += 1
-        clip.tell(call.report)
+        call.report.take_in(clip.engine, clip.info)
         yield frame
-    clip.tell(call.report)
+    call.report.take_in(clip.engine, clip.info)
 
 
 def _check_output(output: Any, frames: Any) -> None:

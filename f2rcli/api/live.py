@@ -7,24 +7,23 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import chain, islice, starmap
 from typing import Any, Self, Unpack
 
 from f2rcli.api.arrays import (
     Grid,
-    Taken,
     array_info,
     copy_of,
     empty_like,
+    frame_of,
     put_back,
     statistics_of,
     values_of,
 )
-from f2rcli.api.call import Keywords, LaneNoise, Options, Report
+from f2rcli.api.call import Keywords, LaneNoise, Options
 from f2rcli.engine.settings import changes_nothing
 from f2rcli.errors import InputError, UsageError
-from f2rcli.frames import PlaneLayout
-from f2rcli.samples.lanes import Arriving, LaneStatistics, lane_layout
+from f2rcli.samples.lanes import Arriving, LaneStatistics, Taken, lane_layout
 from f2rcli.system import CancelCheck, load_torch, never_cancelled
 from f2rcli.window import emptied
 
@@ -48,23 +47,10 @@ class FrameSequence:
                 hint="Pass an array of them, or each channel and depth by itself.",
             )
         self.place = self.grid.place(self.grid.lanes[0], 0)
-        self.engine = load_engine(options, array_info(self.grid, self.dtype))
+        self.info = array_info(self.grid, self.dtype)
+        self.engine = load_engine(options, self.info)
         self.engine.threads = 1  # a second one would delay each result by a frame
         self.engine.prompt, self.engine.check = True, check
-        self.layout: PlaneLayout | None = None  # once levels are known
-
-    @property
-    def noise(self) -> tuple[LaneNoise, ...]:
-        """The noise, if it is known by now."""
-        model = self.engine.found.noise
-        if self.layout is None or model is None:
-            return ()
-        return (LaneNoise.of("", self.layout, model),)
-
-    def tell(self, report: Report) -> None:
-        """Update a report with what the engine has found so far."""
-        report.take_in(self.engine)
-        report.noise = self.noise
 
     def restored(self, frames: Iterable[Any]) -> Generator[Any]:
         """Yield one restored frame per input frame, in order, holding one window of them."""
@@ -77,28 +63,25 @@ class FrameSequence:
         opening = deque(islice(alike, OPENING))
         shown = (frame[self.place] for frame in opening)
         seen = statistics_of(shown, self.grid, self.options)
-        self.layout = lane_layout(self.dtype, self.grid.samples, seen.levels)
+        layout = lane_layout(self.dtype, self.grid.samples, seen.levels)
+        self.info = replace(self.info, layout=layout)
         arriving = Arriving(seen)
         self._note(seen)
         taken = (
-            self._taken(frame, arriving).frame(number)
+            frame_of(self._taken(frame, arriving), number)
             for number, frame in enumerate(chain(emptied(opening), alike))
         )
-        info = array_info(self.grid, self.dtype)
-        for done in denoise_stream(taken, info, self.engine):
+        for done in denoise_stream(taken, self.info, self.engine):
             out = empty_like(self.first)
             put_back(out, done, self.grid)
             yield out
 
     def _taken(self, frame: Any, arriving: Arriving) -> Taken:
         """A frame's samples, by the statistics that it belongs to."""
-        before = arriving.seen
-        one = Taken.of(frame[self.place], self.grid, self.place, before)
-        if arriving.add(one.picture):
-            one = replace(one, statistics=arriving.seen)
-            if arriving.seen.defects.size > before.defects.size:
-                self._note(arriving.seen)
-        return one
+        before, picture = arriving.seen, self.grid.in_order(values_of(frame[self.place]))
+        if arriving.add(picture) and arriving.seen.defects.size > before.defects.size:
+            self._note(arriving.seen)
+        return Taken(picture, arriving.seen, self.place)
 
     def _note(self, seen: LaneStatistics) -> None:
         for line in seen.lines():
@@ -170,7 +153,8 @@ class Denoiser:
     @property
     def noise(self) -> tuple[LaneNoise, ...]:
         """The noise, in the arrays' own units; empty at first."""
-        return () if self._clip is None else self._clip.noise
+        found = self._clip and self._clip.engine.found.noises(self._clip.info)
+        return tuple(starmap(LaneNoise.of, found or ()))
 
     def close(self) -> None:
         """Discard the frames that are held. May be called more than once."""

@@ -81,12 +81,9 @@ def noise_words(model: Any, levels: tuple[float, float] | None = None) -> str:
 
 def noise_lines(info: ClipInfo, engine: "Engine") -> list[str]:
     """The noise that a run has found, of each lane."""
-    found = engine.found  # of the first lane before that is done
-    known: list[Any] = found.lane_noise or [(info.layout, found.noise)]
     return [
         f"noise{f' of {label}' if label else ''}: {noise_words(model, layout.levels)}"
-        for label, (layout, model) in zip(info.lanes, known, strict=False)
-        if model is not None
+        for label, layout, model in engine.found.noises(info)
     ]
 
 

@@ -1,6 +1,7 @@
 """A method with its weights on a device, chosen and checked for a clip, and what it may cost."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -58,6 +59,12 @@ class Findings:
         """Add a note for the user, once."""
         if line not in self.notes:
             self.notes.append(line)
+
+    def noises(self, info: ClipInfo) -> Iterator[tuple[str, PlaneLayout, NoiseModel]]:
+        """The noise of every lane that is done, before that of the first, by what it is called."""
+        known = self.lane_noise or ([] if self.noise is None else [(info.layout, self.noise)])
+        for label, (layout, model) in zip(info.lanes, known, strict=False):
+            yield label, layout, model
 
 
 @dataclass

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.frames import Family, Floats, Mask, Mosaic, Plane, PlaneLayout
+from f2rcli.frames import Family, Floats, Frame, Mask, Mosaic, Plane, PlaneLayout
 from f2rcli.samples.impulses import NOWHERE, Places, filled, no_light, without_impulses
 from f2rcli.samples.lasting import Sensor, in_place, lasting
 from f2rcli.units import count
@@ -151,18 +151,33 @@ def light_of(plane: Plane) -> Plane:
     return filled(plane, no_light(plane, fills=True))
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A picture of a lane as it is stored, and where its result goes: the source of a frame."""
+
+    picture: Plane  # (H, W) or (H, W, S)
+    seen: LaneStatistics
+    place: Any  # for whoever writes it
+
+    def frame(self, layout: PlaneLayout | None = None, **facts: Any) -> Frame:
+        """The picture as the engine takes it, of a layout, else that of its lane."""
+        picture, seen = self.picture, self.seen
+        samples = 1 if picture.ndim == 2 else picture.shape[2]
+        return Frame(
+            planes=planes_seen(picture, seen), stored=seen.stored(picture), source=self,
+            layout=layout or lane_layout(picture.dtype, samples, seen.levels), **facts,
+        )  # fmt: skip
+
+    def kept(self, restored: Frame) -> Plane:
+        """The restored picture, with the samples that are to stay as stored."""
+        planes = zip(_planes(self.picture), restored.planes, strict=True)
+        done = [restore_invalid(plane, new, self.seen) for plane, new in planes]
+        return done[0] if self.picture.ndim == 2 else np.stack(done, axis=-1)
+
+
 def planes_seen(picture: Plane, seen: LaneStatistics) -> tuple[Plane, ...]:
     """The planes of a picture (H, W) or (H, W, S) as all that looks at a lane may see them."""
     return tuple(without_defects(plane, seen) for plane in _planes(picture))
-
-
-def picture_kept(picture: Plane, restored: Sequence[Plane], seen: LaneStatistics) -> Plane:
-    """A picture of restored planes, with the samples of `picture` that are to stay as stored."""
-    done = [
-        restore_invalid(plane, new, seen)
-        for plane, new in zip(_planes(picture), restored, strict=True)
-    ]
-    return done[0] if picture.ndim == 2 else np.stack(done, axis=-1)
 
 
 def _planes(picture: Plane) -> tuple[Plane, ...]:

@@ -107,7 +107,7 @@ def test_a_noise_profile_that_is_off_is_not_believed(
         (frame,) = reader
         (note,) = [note for note in reader.info.notes if "NoiseProfile" in note]
         assert (reader.info.noise_profile is not None) == fits
-        assert (frame.source.exposure.noise is not None) == fits
+        assert (frame.source.place[0].noise is not None) == fits
     assert note.endswith("it is measured instead") == (not fits)
 
 
@@ -123,7 +123,7 @@ def test_a_cinemadng_folder_has_the_rate_that_its_files_state(tmp_path: Path) ->
 def test_bursts_are_read_in_natural_order_and_keep_their_names(tmp_path: Path, tools: Any) -> None:
     burst = write_burst(tmp_path / "burst é")
     frames, receipt = tools.passthrough(burst, tmp_path / "out")
-    assert [frame.source.exposure.path.stem for frame in frames] == [
+    assert [frame.source.place[0].path.stem for frame in frames] == [
         "IMG 8",
         "IMG 9",
         "IMG 10",

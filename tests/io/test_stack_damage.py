@@ -80,7 +80,7 @@ def test_a_truncated_stack_is_detected_and_its_whole_frames_survive(
     data = whole.read_bytes()
     source.write_bytes(data[: start + int(2.5 * array[0].nbytes)])
     with open_reader(source) as reader:
-        frames = sorted((f.source.picture, f.planes[0].tobytes()) for f in reader)
+        frames = sorted((f.source.place[1], f.planes[0].tobytes()) for f in reader)
         told = " ".join(reader.ledger.lines())
         assert f"promises {len(array)} pictures, 2 were read" in told
         assert reader.ledger.missing_frames == len(array) - len(frames)

@@ -49,8 +49,8 @@ from f2rcli.io.raw.exposure import (
     ratios,
     read_raw,
 )
-from f2rcli.io.raw.reader import RawFrame, RawReader
-from f2rcli.samples.lanes import picture_kept
+from f2rcli.io.raw.reader import RawReader
+from f2rcli.samples.lanes import Taken
 from f2rcli.sensor import plane_colours
 from f2rcli.units import count
 
@@ -117,14 +117,13 @@ class RawWriter(Writer):
         self._part = part(Path(plan.target), overwrite=plan.overwrite)
 
     def write(self, frame: Frame) -> None:
-        taken: RawFrame = frame.source
-        exposure = taken.exposure
-        picture = picture_kept(exposure.picture(taken.samples), frame.planes, taken.seen)
-        after = np.array(taken.samples)
-        exposure.put_back(picture, after)
+        taken: Taken = frame.source
+        exposure, samples = taken.place
+        after = np.array(samples)
+        exposure.put_back(taken.kept(frame), after)
         if not self._frames:
             self._provenance = self.plan.provenance_text()
-        noise = profile_left(exposure, taken.samples, after)
+        noise = profile_left(exposure, samples, after)
         data = new_dng(exposure, after, noise, self._provenance)
         name = f"{self.reader.every[frame.index or 0].stem}.dng"
         path = self._part.add(name, data)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -20,24 +20,15 @@ from f2rcli.io.raw.exposure import FRAME_RATE, PROVENANCE, Exposure, Samples, no
 from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readable
 from f2rcli.samples.lanes import (
     LaneStatistics,
+    Taken,
     lane_layout,
     measure_lane,
     measure_mosaic,
-    planes_seen,
     surveyed,
 )
 from f2rcli.sensor import bayer_layout
 
 PROFILE_OFF = 2.0  # times, in standard deviations, that a NoiseProfile may be off to be believed
-
-
-@dataclass(frozen=True, slots=True)
-class RawFrame:
-    """A frame's source for the writer: the exposure and the whole sensor's samples."""
-
-    exposure: Exposure
-    samples: Samples
-    seen: LaneStatistics  # which samples stay, and which are repaired
 
 
 class RawReader(SequenceReader):
@@ -107,13 +98,10 @@ class RawReader(SequenceReader):
         exposure, samples = self._exposure(index)
         if not self.profile_fits:
             exposure = replace(exposure, noise=None)
-        picture, seen, layout = exposure.picture(samples), self.seen, self._layout(exposure)
-        for line in seen.lines():
+        for line in self.seen.lines():
             self.ledger.remark(line)
-        return Frame(
-            planes=planes_seen(picture, seen), layout=layout, stored=seen.stored(picture),
-            source=RawFrame(exposure, samples, seen),
-        )  # fmt: skip
+        taken = Taken(exposure.picture(samples), self.seen, (exposure, samples))
+        return taken.frame(self._layout(exposure))
 
     def describe(self) -> list[dict[str, Any]]:
         first, mosaic = self.first, self.first.mosaic

@@ -1,7 +1,7 @@
 """Stacks read lane by lane, along time or depth."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -24,17 +24,7 @@ from f2rcli.io.stacks.stack import (
 )
 from f2rcli.io.stacks.tiff import open_stack
 from f2rcli.samples.defects import no_numbers, unreal_line
-from f2rcli.samples.lanes import LaneStatistics, lane_layout, measure_lane, planes_seen, surveyed
-
-
-@dataclass(frozen=True, slots=True)
-class StackFrame:
-    """The place that a frame came from and goes back to."""
-
-    series: int
-    picture: int
-    statistics: LaneStatistics  # says which samples stay as they are stored
-    original: Plane  # as it is stored, before stuck pixels were filled in
+from f2rcli.samples.lanes import LaneStatistics, Taken, lane_layout, measure_lane, surveyed
 
 
 class StackReader(Reader):
@@ -190,7 +180,7 @@ class StackReader(Reader):
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames of the first lane in their order, then those of the next."""
         for number, lane in enumerate(self.lanes):
-            layout, seen = self._layout(number), self._statistics(number)
+            seen = self._statistics(number)
             for line in seen.lines():
                 self.ledger.remark(self._said(number, line))
             unreal = 0
@@ -200,12 +190,9 @@ class StackReader(Reader):
                     self.skipped += 1
                     continue
                 unreal += no_numbers(picture)
-                yield Frame(
-                    planes=planes_seen(picture, seen), stored=seen.stored(picture),
-                    layout=layout, pts=index, duration=1, time_base=self.info.time_base,
-                    source=StackFrame(lane.series, lane.frames[index], seen, picture),
-                    lane=number,
-                )  # fmt: skip
+                yield Taken(picture, seen, (lane.series, lane.frames[index])).frame(
+                    pts=index, duration=1, time_base=self.info.time_base, lane=number
+                )
             if unreal:
                 self.ledger.remark(self._said(number, unreal_line(unreal)))
             del self._by_lane[number]

@@ -24,7 +24,7 @@ from f2rcli.io.formats import BIG_TIFF, TIFF, ZARR
 from f2rcli.io.sequence import first_readable
 from f2rcli.io.stacks.library import LibraryStack
 from f2rcli.io.stacks.metadata import BITS
-from f2rcli.io.stacks.reader import StackFrame, StackReader
+from f2rcli.io.stacks.reader import StackReader
 from f2rcli.io.stacks.stack import UNNAMED, Series
 from f2rcli.io.stacks.tiff import PageFolder, TiffStack, open_stack
 from f2rcli.io.stacks.tiff_out import Output, PageForm, TiffOutput, kind_of, lost_tags
@@ -35,7 +35,7 @@ from f2rcli.io.stacks.zarr_out import (
     check_zarr_target,
     zarr_metadata,
 )
-from f2rcli.samples.lanes import picture_kept
+from f2rcli.samples.lanes import Taken
 from f2rcli.units import count
 
 READ_BACK = 64  # pictures of a series, evenly spread, that are compared once it is written
@@ -217,9 +217,9 @@ class StackWriter(Writer):
         with disk_errors(self.target):
             if not self.count:
                 self._output.begin(self.plan.provenance_text())
-            taken: StackFrame = frame.source
-            picture = picture_kept(taken.original, frame.planes, taken.statistics)
-            number, index = self._index[taken.series, taken.picture]
+            taken: Taken = frame.source
+            picture = taken.kept(frame)
+            number, index = self._index[taken.place]
             self._written[number, index] = digest_of(picture)
             self._output.put(number, index, picture)
         self.count += 1
