@@ -5,6 +5,7 @@ resolution), so that is copied from file to file as it is.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from hashlib import sha256
 from pathlib import Path
@@ -42,8 +43,14 @@ from f2rcli.io.formats import PICTURES, WRITTEN_PICTURES
 from f2rcli.io.numbering import axes_in_names, clip_files, is_pattern, matching, numbered
 from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readable, tell_missing
 from f2rcli.io.video.encoders import LAMBDA, closest_format, format_error, formats_of, losses
-from f2rcli.io.video.pixels import FULL, converted, fits, make_frame, picture_facts, read_planes
-from f2rcli.io.video.source import SourceMetadata, ffmpeg_reason, quiet_ffmpeg, stream_line
+from f2rcli.io.video.pixels import FULL, converted, fits, make_frame, read_planes
+from f2rcli.io.video.source import (
+    SourceMetadata,
+    ffmpeg_reason,
+    picture_facts,
+    quiet_ffmpeg,
+    stream_line,
+)
 from f2rcli.units import count
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"  # what files begin with
@@ -181,12 +188,8 @@ class ImageReader(SequenceReader):
         facts = picture_facts(picture, picture)
         form, _ = read_planes(picture)
         layout, note = form.layout_tagged(facts.colour, picture.height)
-        self.metadata = SourceMetadata(
-            family=PICTURES.get(self.files[0].suffix.lower(), "png"),
-            pix_fmt=picture.format.name,
-            pixel_aspect=facts.pixel_aspect,
-            facts=facts,
-        )
+        family = PICTURES.get(self.files[0].suffix.lower(), "png")
+        self.metadata = replace(facts, family=family)
         notes = [note] if note else []
         if len(self.files) > 1:
             notes.append(f"pictures carry no time; {RATE} frames/s assumed")
@@ -254,7 +257,7 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
     none = "pictures hold none"
     dropped = [*losses(form, layout), *(f"{stream_line(s)} ({none})" for s in source.others)]
     dropped += [f"{len(source.chapters)} chapters ({none})"] if source.chapters else []
-    turned = bool(source.facts.display_matrix) and source.family != codec
+    turned = bool(source.display_matrix) and source.family != codec
     dropped += [f"rotation ({none})"] if turned else []
     kept = []
     if source.pixel_aspect not in (None, 1):

@@ -216,7 +216,7 @@ def test_hdr10_metadata_is_in_the_stream(tools, tmp_path: Path, suffix: str, cod
     _, receipt = tools.passthrough(source, target, WriteOptions(codec=codec))
     assert "HDR10 mastering metadata" in receipt.kept
     with open_reader(source) as before, open_reader(target) as after:
-        one, two = before.metadata.facts.mastering, after.metadata.facts.mastering
+        one, two = before.metadata.mastering, after.metadata.mastering
     assert one is not None
     assert two is not None
     assert one.light == two.light == (1000, 400)

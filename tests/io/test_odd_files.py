@@ -29,13 +29,13 @@ def test_passthrough(tools, odd, tmp_path: Path, name: str) -> None:
         assert a.layout.alpha == b.layout.alpha
         assert a.layout.full_range == b.layout.full_range
         assert a.layout.bits == b.layout.bits
-        assert before.metadata.facts.mastering is None or after.metadata.facts.mastering is not None
-        assert before.metadata.facts.display_matrix == after.metadata.facts.display_matrix
+        assert before.metadata.mastering is None or after.metadata.mastering is not None
+        assert before.metadata.display_matrix == after.metadata.display_matrix
         lost = " ".join(receipt.dropped)
         if "pixel aspect" not in lost and before.metadata.pixel_aspect is not None:
             assert (after.metadata.pixel_aspect or 1) == before.metadata.pixel_aspect
-        if "colour" not in lost and before.metadata.facts.colour.primaries != 2:
-            assert after.metadata.facts.colour.primaries == before.metadata.facts.colour.primaries
+        if "colour" not in lost and before.metadata.colour.primaries != 2:
+            assert after.metadata.colour.primaries == before.metadata.colour.primaries
 
 
 @pytest.mark.parametrize("name", VIDEOS)

@@ -37,9 +37,9 @@ def test_rotation_and_flips(tools, tmp_path: Path, matrix, suffix: str) -> None:
     source = tools.write_clip(
         tmp_path / "in.mp4", codec="libx264", pts=3, smooth=True, setup=matrix_setter(matrix)
     )
-    assert facts(source)[0].facts.display_matrix == matrix
+    assert facts(source)[0].display_matrix == matrix
     frames, receipt = tools.passthrough(source, tmp_path / f"out{suffix}")
-    after = facts(tmp_path / f"out{suffix}")[0].facts.display_matrix
+    after = facts(tmp_path / f"out{suffix}")[0].display_matrix
     if (suffix, matrix) == (".mkv", MIRRORED):
         assert "rotation and flip (matroska holds none)" in receipt.dropped
         assert after == ()
@@ -52,7 +52,7 @@ def test_no_rotation_is_none(tools, tmp_path: Path) -> None:
     source = tools.write_clip(
         tmp_path / "in.mp4", codec="libx264", pts=2, setup=matrix_setter(UPRIGHT)
     )
-    assert facts(source)[0].facts.display_matrix == ()
+    assert facts(source)[0].display_matrix == ()
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "vp9", "ffv1", "mjpeg", "prores"])
@@ -191,7 +191,7 @@ def test_colour_tags(tools, tmp_path: Path, colour, codec: str, suffix: str) -> 
         options={"chroma_sample_location": "topleft"},
     )  # fmt: skip
     _, receipt = tools.passthrough(source, tmp_path / f"out{suffix}", WriteOptions(codec=codec))
-    before, after = facts(source)[0].facts.colour, facts(tmp_path / f"out{suffix}")[0].facts.colour
+    before, after = facts(source)[0].colour, facts(tmp_path / f"out{suffix}")[0].colour
     assert (before.primaries, before.transfer, before.matrix, before.range) == colour
     if codec == "prores" and colour[3] == 2:
         assert any("full range" in line for line in receipt.dropped)
@@ -220,10 +220,10 @@ def test_matrices_without_a_linear_form_fall_back_and_say_so(tools, tmp_path, nu
 
     source = tools.write_clip(tmp_path / "in.mkv", pix_fmt="yuv444p10le", pts=2, setup=tag)
     metadata, info = facts(source)
-    assert (metadata.facts.colour.matrix, info.layout.matrix) == (number, Matrix.BT2020)
+    assert (metadata.colour.matrix, info.layout.matrix) == (number, Matrix.BT2020)
     assert any("processed as" in note for note in info.notes)
     tools.passthrough(source, tmp_path / "out.mkv")
-    assert facts(tmp_path / "out.mkv")[0].facts.colour.matrix == number
+    assert facts(tmp_path / "out.mkv")[0].colour.matrix == number
 
 
 @pytest.mark.parametrize(("codec", "suffix"), [("hevc", ".mkv"), ("hevc", ".mp4"), ("av1", ".mp4")])
@@ -233,8 +233,8 @@ def test_hdr10_metadata(tools, tmp_path: Path, codec: str, suffix: str) -> None:
         size=(128, 96), options={"x265-params": HDR},
     )  # fmt: skip
     _, receipt = tools.passthrough(source, tmp_path / f"out{suffix}", WriteOptions(codec=codec))
-    before = facts(source)[0].facts.mastering
-    after = facts(tmp_path / f"out{suffix}")[0].facts.mastering
+    before = facts(source)[0].mastering
+    after = facts(tmp_path / f"out{suffix}")[0].mastering
     assert "HDR10 mastering metadata" in receipt.kept
     assert before is not None
     assert after is not None
@@ -247,8 +247,8 @@ def test_hdr10_metadata(tools, tmp_path: Path, codec: str, suffix: str) -> None:
 def test_dynamic_metadata_is_listed_as_dropped(tools, tmp_path: Path) -> None:
     source = tools.write_clip(tmp_path / "in.mkv", codec="libx265", pts=12, smooth=True)
     with open_reader(source) as reader:
-        facts = replace(reader.metadata.facts, extras=("Dolby Vision metadata", "HDR10+ metadata"))
-        reader.metadata = replace(reader.metadata, facts=facts)
+        extras = ("Dolby Vision metadata", "HDR10+ metadata")
+        reader.metadata = replace(reader.metadata, extras=extras)
         dropped = plan_output(reader, tmp_path / "out.mp4").dropped
     assert [line.split(" (")[0] for line in dropped] == ["Dolby Vision metadata", "HDR10+ metadata"]
 
@@ -306,4 +306,4 @@ def test_chroma_siting(tools, tmp_path: Path, codec: str, suffix: str, place: st
     )  # fmt: skip
     tools.passthrough(source, tmp_path / f"out{suffix}")
     for path in (source, tmp_path / f"out{suffix}"):
-        assert facts(path)[0].facts.colour.chroma_location == place
+        assert facts(path)[0].colour.chroma_location == place

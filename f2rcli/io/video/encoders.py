@@ -287,7 +287,7 @@ def _setup(
         matrix=info.layout.matrix, siting=info.layout.siting,
     )  # fmt: skip
     hevc = family_of_encoder(encoder) == "hevc" and container.movie
-    tags, rgb = source.facts.colour, form.family is Family.RGB
+    tags, rgb = source.colour, form.family is Family.RGB
     said = FULL if coding.full_range else LIMITED
     return EncoderSetup(
         encoder=encoder,
@@ -331,7 +331,7 @@ def _options(
     chosen |= _own_options(encoder, form, info, source)
     if info.interlaced and encoder in _FIELD_FLAGS:
         chosen["flags"] = chosen.get("flags", "") + _FIELD_FLAGS[encoder]
-    location = source.facts.colour.chroma_location
+    location = source.colour.chroma_location
     if location and form.log2_chroma != (0, 0) and encoder != "mjpeg":
         chosen["chroma_sample_location"] = location
     for name, value in options.encoder_options:
@@ -354,7 +354,7 @@ def _own_options(
     encoder: str, form: PixelFormat, info: ClipInfo, source: SourceMetadata
 ) -> dict[str, str]:
     """What an encoder needs to hear beside quality and preset."""
-    mastering, whole_chroma = source.facts.mastering, form.log2_chroma == (0, 0)
+    mastering, whole_chroma = source.mastering, form.log2_chroma == (0, 0)
     match encoder:
         case "libx264" | "libx264rgb":
             parameters = [x264_assembly()]
@@ -368,7 +368,7 @@ def _own_options(
         case "libx265":
             parameters = ["log-level=error", *x265_assembly(info.width)]
             if source.single_fields:
-                parameters.append(f"interlace={'tff' if source.facts.top_field_first else 'bff'}")
+                parameters.append(f"interlace={'tff' if source.top_field_first else 'bff'}")
             parameters += mastering.options("x265") if mastering else []
             return {"x265-params": ":".join(parameters), "forced-idr": "1"}
         case "libsvtav1" if mastering:

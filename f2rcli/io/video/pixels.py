@@ -7,8 +7,6 @@ their planes.
 Outputs that cannot hold the input's own layout get another one (`converted`): exact wherever it
 holds every sample (more depth, finer chroma, opaque alpha, gray as Y'CbCr), else rounded once."""
 
-import re
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,7 +17,6 @@ from typing import Any
 import av
 import numpy as np
 from av.sidedata.sidedata import Type
-from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import ColorPrimaries, ColorTrc
 
 from f2rcli.errors import InputError
@@ -35,33 +32,10 @@ _MATRICES = {
     1: Matrix.BT709, 4: Matrix.FCC, 5: Matrix.BT601, 6: Matrix.BT601, 7: Matrix.SMPTE240M,
     8: Matrix.YCGCO, 9: Matrix.BT2020,
 }  # fmt: skip
-_SITINGS = {
+SITINGS = {
     "left": (0.0, 0.5), "center": (0.5, 0.5), "topleft": (0.0, 0.0), "top": (0.5, 0.0),
     "bottomleft": (0.0, 1.0), "bottom": (0.5, 1.0),
 }  # fmt: skip
-
-SPHERICAL, STEREO = "360-degree projection", "stereoscopic layout"
-DOLBY = "Dolby Vision metadata"
-_EXTRAS = {
-    Type.DOVI_METADATA: DOLBY,
-    Type.DOVI_RPU_BUFFER: DOLBY,
-    Type.DYNAMIC_HDR_PLUS: "HDR10+ metadata",
-    Type.DYNAMIC_HDR_VIVID: "HDR Vivid metadata",
-    Type.SPHERICAL: SPHERICAL,
-    Type.STEREO3D: STEREO,
-    Type.ICC_PROFILE: "ICC profile",
-    Type.AFD: "active format description",
-    Type.A53_CC: "closed captions",
-}
-
-
-_MASTERING = {  # what encoders' libraries call the display and the light levels
-    "x264": ("mastering-display", "cll"), "x265": ("master-display", "max-cll"),
-    "svtav1": ("mastering-display", "content-light"),
-}  # fmt: skip
-
-
-_UPRIGHT = (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)  # the display matrix that says nothing
 
 
 class Filter:
@@ -124,98 +98,6 @@ class ColourTags:
 def _name_of(kinds: Any, number: int) -> str:
     names = {int(kind): str(kind.name).lower() for kind in kinds} | {UNSPECIFIED: ""}
     return names.get(number, str(number))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mastering:
-    """HDR10 static metadata: the mastering display and the content's light levels."""
-
-    display: tuple[Fraction, ...] = ()  # Rx Ry Gx Gy Bx By Wx Wy in CIE xy, then min, max in cd/m2
-    light: tuple[int, int] | None = None  # MaxCLL, MaxFALL in cd/m2
-
-    def options(self, library: str) -> list[str]:
-        """The colour facts as parameters of x264, x265 or SVT-AV1."""
-        display, light = _MASTERING[library]
-        chosen = ["hdr10=1", "hdr10-opt=1", "repeat-headers=1"] if library == "x265" else []
-        if self.display:
-            # In steps of 0.00002, then of 0.0001 cd/m2 (SMPTE ST 2086); SVT-AV1 takes the numbers.
-            texts = [
-                f"{float(v):.{5 if n < 8 else 4}f}"
-                if library == "svtav1"
-                else str(round(v * (50000 if n < 8 else 10000)))
-                for n, v in enumerate(self.display)
-            ]
-            r, g, b, w = (",".join(texts[i : i + 2]) for i in (0, 2, 4, 6))
-            chosen.append(f"{display}=G({g})B({b})R({r})WP({w})L({texts[9]},{texts[8]})")
-        if self.light:
-            chosen.append(f"{light}={self.light[0]},{self.light[1]}")
-        return chosen
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PictureFacts:
-    """Facts that only a decoded picture has."""
-
-    colour: ColourTags
-    pixel_aspect: Fraction | None = None
-    top_field_first: bool = True
-    mastering: Mastering | None = None
-    display_matrix: tuple[int, ...] = ()  # nine integers, FFmpeg's order; () for none
-    extras: tuple[str, ...] = ()  # what else is attached to pictures, in words; no one carries it
-    stereo: tuple[int, ...] = ()  # FFmpeg's number and flags of the stereoscopic layout
-
-
-def picture_facts(frame: av.VideoFrame, context: av.VideoFrame | VideoCodecContext) -> PictureFacts:
-    """Read what PyAV has no property for: chroma siting, field order, HDR, display matrix; and the
-    colour description, where the picture has none by what its decoder says (context)."""
-
-    def told(name: str) -> int:
-        own = int(getattr(frame, name))
-        return int(getattr(context, name)) if own == UNSPECIFIED else own
-
-    with overheard(av.logging.INFO) as lines:
-        Filter("showinfo", "checksum=0").apply(frame)  # the only way to siting and fields
-    shown = "".join(text for _, _, text in lines)
-    spoken = "yuvj" in frame.format.name  # the old way to say full range
-    place = re.search(r"\bcl:(\w+)", shown)
-    fields = re.search(r"\bi:([PTB])", shown)
-    matrix = _numbers(frame, Type.DISPLAYMATRIX, "<9i")
-    location, form = place.group(1) if place else "", pixel_format(frame.format.name)
-    subsampled = form is not None and form.log2_chroma != (0, 0)
-    aspect = re.search(r"\bsar:([1-9]\d*)/([1-9]\d*)", shown)
-    return PictureFacts(
-        colour=ColourTags(
-            primaries=told("color_primaries"),
-            transfer=told("color_trc"),
-            matrix=told("colorspace"),
-            range=FULL if spoken else int(frame.color_range) or int(context.color_range),
-            chroma_location=location if location in _SITINGS and subsampled else "",
-        ),
-        pixel_aspect=Fraction(int(aspect[1]), int(aspect[2])) if aspect else None,
-        top_field_first=fields is None or fields.group(1) != "B",
-        mastering=_mastering(frame),
-        display_matrix=() if matrix == _UPRIGHT else matrix,
-        extras=tuple(
-            dict.fromkeys(word for kind, word in _EXTRAS.items() if side_data(frame, kind))
-        ),
-        stereo=_numbers(frame, Type.STEREO3D, "<2i"),
-    )
-
-
-def _mastering(frame: av.VideoFrame) -> Mastering | None:
-    numbers = _numbers(frame, Type.MASTERING_DISPLAY_METADATA, "<20i2i")
-    said = numbers and all(numbers[1:20:2]) and all(numbers[20:])
-    light = _numbers(frame, Type.CONTENT_LIGHT_LEVEL, "<2I")
-    if not (said or light):
-        return None
-    display = (Fraction(numbers[i], numbers[i + 1]) for i in range(0, 20, 2)) if said else ()
-    return Mastering(display=tuple(display), light=(light[0], light[1]) if light else None)
-
-
-def _numbers(frame: av.VideoFrame, kind: Type, form: str) -> tuple[int, ...]:
-    """The first numbers of a picture's side data, as `struct` takes them; () where it has none."""
-    data = side_data(frame, kind)
-    return () if data is None else struct.unpack_from(form, data)
 
 
 def side_data(frame: av.VideoFrame, kind: Type) -> Any:
@@ -285,7 +167,7 @@ class PixelFormat:
                 "unchanged samples stay exact and the tag is kept"
             )
         full = tags.range == FULL if yuv else tags.range != LIMITED
-        place = _SITINGS.get(tags.chroma_location, _SITINGS["left"])
+        place = SITINGS.get(tags.chroma_location, SITINGS["left"])
         return self.layout(full_range=full, matrix=matrix, siting=place), note
 
 

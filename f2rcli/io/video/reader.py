@@ -28,20 +28,20 @@ from f2rcli.io.video.decoder import (
     first_steps8,
     step8,
 )
-from f2rcli.io.video.header import header_facts
-from f2rcli.io.video.pixels import fits, picture_facts, read_planes
+from f2rcli.io.video.pixels import fits, read_planes
 from f2rcli.io.video.source import (
     COMPLETE,
     LATE_INDEX,
     PIPE,
     SidePackets,
-    SourceMetadata,
     StandardInput,
     choose_video,
     display_name,
     family_of,
+    header_facts,
     is_cover,
     open_source,
+    picture_facts,
     stream_facts,
 )
 from f2rcli.units import count
@@ -326,7 +326,6 @@ class VideoReader(Reader):
         size = first.width, first.height
         header = header_facts(Path(self.source) if self._again else None, form, stream.index, size)
         own = header.pixel_aspect(*size)
-        aspect = own or stream.sample_aspect_ratio or facts.pixel_aspect
         self._rate: Fraction | None = stream.guessed_rate or stream.average_rate or None
         self._untimed = all(picture.pts is None for picture in pictures)
         usual = 1 / (self._rate or Fraction(25))
@@ -373,13 +372,12 @@ class VideoReader(Reader):
             coded=bool(codec.lossy) and not codec.intra_only,
             notes=tuple(note for note, true in notes.items() if true),
         )
-        self.metadata = SourceMetadata(
+        self.metadata = replace(
+            facts,
             container=form,
             family=family_of(stream),
             profile=str(stream.codec_context.profile or ""),
-            pix_fmt=first.format.name,
-            pixel_aspect=aspect,
-            facts=facts,
+            pixel_aspect=own or stream.sample_aspect_ratio or facts.pixel_aspect,
             container_tags=dict(self.container.metadata),
             chapters=tuple(self.container.chapters()),
             header=header,
@@ -396,7 +394,7 @@ class VideoReader(Reader):
         ]
 
     def _describe_video(self) -> dict[str, Any]:
-        info, metadata, mastering = self.info, self.metadata, self.metadata.facts.mastering
+        info, metadata, mastering = self.info, self.metadata, self.metadata.mastering
         order = "top field first" if info.top_field_first else "bottom field first"
         facts = {
             "denoised": True,
@@ -409,7 +407,7 @@ class VideoReader(Reader):
             "rate": None if info.rate is None else float(info.rate),
             "pixel_aspect": metadata.pixel_aspect and str(metadata.pixel_aspect),
             "rotation": self._rotation,
-            "colour": metadata.facts.colour.named() or None,
+            "colour": metadata.colour.named() or None,
             "matrix": info.layout.matrix.value,
             "field_order": order if info.interlaced else "progressive",
             "mastering": mastering and [float(v) for v in mastering.display],

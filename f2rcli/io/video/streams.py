@@ -6,7 +6,7 @@ Packets are copied; sound is encoded again where that is asked for.
 import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -171,12 +171,17 @@ _STALE = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamPlan:
-    """A stream beside the video that the target keeps."""
+@dataclass(slots=True, eq=False, kw_only=True)
+class SideStream:
+    """A stream beside the video that the target keeps, and what has come of it there."""
 
     stream: Stream = field(repr=False)  # once its file is closed, PyAV cannot print it
     encoder: str = ""  # that sound goes through; "" where packets are copied
+    target: Any = field(repr=False, default=None)  # the stream of the file it goes to
+    packets: int = 0
+    size: int = 0  # bytes
+    refused: int = 0  # packets that the muxer did not take
+    begun: bool = False  # a cut video stream has reached a key frame
 
     @property
     def words(self) -> str:
@@ -184,10 +189,21 @@ class StreamPlan:
         codec = f" as {av.Codec(self.encoder, 'w').canonical_name}" if self.encoder else ""
         return stream_line(self.stream) + codec
 
+    def encoded(self, packet: "AnyPacket | None") -> Iterator[AnyPacket]:
+        """What becomes of a packet; None: what decoder and encoder of sound still hold."""
+        if not self.encoder:
+            yield from () if packet is None else (packet,)
+            return
+        assert isinstance(self.stream, AudioStream)  # as the plan saw to
+        for frame in self.stream.codec_context.decode(packet):
+            yield from self.target.encode(frame)
+        if packet is None:
+            yield from self.target.encode(None)
+
 
 def plan_streams(
     source: SourceMetadata, container: Container, options: WriteOptions
-) -> tuple[list[StreamPlan], list[str]]:
+) -> tuple[list[SideStream], list[str]]:
     """Plans of the other streams, and those dropped with the reason. Raises UsageError for sound
     and subtitles that another file could hold."""
     plans, dropped = [], []
@@ -196,9 +212,9 @@ def plan_streams(
             continue
         if stream.type == "audio" and options.audio_codec and not container.only_pictures:
             encoder = _sound_encoder(container, stream, options.audio_codec)
-            plans.append(StreamPlan(stream=stream, encoder=encoder))
+            plans.append(SideStream(stream=stream, encoder=encoder))
         elif (reason := refusal(container, stream)) is None:
-            plans.append(StreamPlan(stream=stream))
+            plans.append(SideStream(stream=stream))
         else:
             if not container.only_pictures and not options.copy_only:
                 _refuse(container, stream)
@@ -322,50 +338,26 @@ def plain_tags(metadata: Mapping[str, str]) -> dict[str, str]:
     }  # fmt: skip
 
 
-@dataclass(slots=True, eq=False)
-class _Track:
-    """A stream under way to the target."""
-
-    plan: StreamPlan
-    target: Stream
-    sound: AudioStream | None  # that is decoded, to be encoded again
-    packets: int = 0
-    size: int = 0  # bytes
-    refused: int = 0  # packets that the muxer did not take
-    begun: bool = False  # a cut video stream has reached a key frame
-
-    def encoded(self, packet: "AnyPacket | None") -> Iterator[AnyPacket]:
-        """What becomes of a packet; None: what decoder and encoder of sound still hold."""
-        if self.sound is None:
-            yield from () if packet is None else (packet,)
-            return
-        assert isinstance(self.target, AudioStream)  # as `_add_sound` made it
-        for frame in self.sound.codec_context.decode(packet):
-            yield from self.target.encode(frame)
-        if packet is None:
-            yield from self.target.encode(None)
-
-
 class SideStreams:
     """Muxes the packets of the other streams into the target, in step with the video."""
 
     def __init__(self, packets: SidePackets, target: OutputContainer, container: Container) -> None:
         self.packets, self.target, self.container = packets, target, container
-        self.order: list[_Track | None] = []  # tracks as they follow in the file; None: the picture
-        self._tracks: dict[int, _Track] = {}  # by the index of the source stream
+        self.order: list[SideStream | None] = []  # as in the file; None: the picture
+        self._tracks: dict[int, SideStream] = {}  # by the index of the source stream
         self._covers: dict[int, Stream] = {}  # to attach
 
-    def add(self, plans: Iterable[StreamPlan]) -> None:
+    def add(self, plans: Iterable[SideStream]) -> None:
         """Add target streams for these plans."""
         for plan in plans:
             stream = plan.stream
             if is_cover(stream) and self.container.covers == "attachment":
                 self._covers[stream.index] = stream
                 continue
-            sound = stream if plan.encoder and isinstance(stream, AudioStream) else None
-            target = (_add_sound(self.target, sound, plan.encoder) if sound
+            target = (_add_sound(self.target, stream, plan.encoder)
+                      if plan.encoder and isinstance(stream, AudioStream)
                       else copy_stream(self.target, stream))  # fmt: skip
-            track = self._tracks[stream.index] = _Track(plan, target, sound)
+            track = self._tracks[stream.index] = replace(plan, target=target)
             if stream.type != "attachment" and not is_cover(stream):
                 self.order.append(track)
 
@@ -388,15 +380,15 @@ class SideStreams:
         for track in self._tracks.values():
             if track.refused:
                 what = count(track.refused, "packet")
-                yield f"{what} of {stream_line(track.plan.stream)} (damaged)"
+                yield f"{what} of {stream_line(track.stream)} (damaged)"
 
-    def written(self) -> list[_Track | None]:
+    def written(self) -> list[SideStream | None]:
         """The tracks of the finished file, in order; mp4 and mov leave out empty ones, but for
         subtitles, to which they add an end."""
         return [
             track for track in self.order
             if track is None or track.packets or not self.container.movie
-            or track.plan.stream.type == "subtitle"
+            or track.stream.type == "subtitle"
         ]  # fmt: skip
 
     def missing(self, came: Counter[int], sizes: Counter[int]) -> Iterator[str]:
@@ -406,12 +398,12 @@ class SideStreams:
         for track in filter(None, self.order):
             place = written.index(track) if track in written else None
             there = 0 if place is None else came[place]
-            pictures = track.plan.stream.type == "video"  # an excerpt may miss their key frames
+            pictures = track.stream.type == "video"  # an excerpt may miss their key frames
             if place is None or (not there and (track.packets or pictures)):
-                yield track.plan.words
+                yield track.words
             elif there < track.packets and sizes[place] < track.size:
                 few = f"{track.packets - there} of {count(track.packets, 'packet')}"
-                yield f"{few} of {track.plan.words}"
+                yield f"{few} of {track.words}"
 
     def drain(self) -> None:
         """Mux every queued packet."""
@@ -429,7 +421,7 @@ class SideStreams:
         for track in self._tracks.values():
             self._put(None, track)
 
-    def _put(self, packet: "AnyPacket | None", track: _Track) -> None:
+    def _put(self, packet: "AnyPacket | None", track: SideStream) -> None:
         try:
             for made in track.encoded(packet):
                 made.stream, size = track.target, made.size
@@ -438,7 +430,7 @@ class SideStreams:
         except (InvalidDataError, ArgumentError):  # of this packet, not of the disk
             track.refused += 1
 
-    def _moved(self, packet: AnyPacket, track: _Track) -> bool:
+    def _moved(self, packet: AnyPacket, track: SideStream) -> bool:
         """Move a packet as the clip is moved; False if it lies outside a cut clip."""
         excerpt, time = self.packets, shown_at(packet)
         if excerpt.start is None or time is None or is_cover(packet.stream):

@@ -40,11 +40,15 @@ from f2rcli.io.video.encoders import (
     rate_of,
     says_fields,
 )
-from f2rcli.io.video.header import NO_CHECKSUMS, PADDING, write_display_size
-from f2rcli.io.video.pixels import DOLBY, SPHERICAL, STEREO, Filter, converted, make_frame
+from f2rcli.io.video.pixels import Filter, converted, make_frame
 from f2rcli.io.video.reader import VideoReader
 from f2rcli.io.video.source import (
+    DOLBY,
+    NO_CHECKSUMS,
+    PADDING,
     PIPE,
+    SPHERICAL,
+    STEREO,
     TOLERANT,
     SidePackets,
     SourceMetadata,
@@ -54,12 +58,13 @@ from f2rcli.io.video.source import (
     quiet_ffmpeg,
     stream_line,
     title_of,
+    write_display_size,
 )
 from f2rcli.io.video.streams import (
     CONTAINERS,
     Container,
+    SideStream,
     SideStreams,
-    StreamPlan,
     container_for,
     described,
     plain_tags,
@@ -93,7 +98,7 @@ class VideoDetail:
 
     container: Container
     setup: EncoderSetup
-    streams: tuple[StreamPlan, ...]
+    streams: tuple[SideStream, ...]
     container_options: dict[str, str]
     metadata: dict[str, str]
     # The source's stream, whose copy states in the file's header what PyAV has no call for:
@@ -147,13 +152,13 @@ def _template(
 ) -> av.VideoStream | None:
     """The source's stream, where it states what PyAV has no call for and what is written is of the
     same kind. It would not say the rate: time codes need that."""
-    facts, family = source.facts, family_of_encoder(setup.encoder)
-    stated = facts.mastering or any(source.header.crop) or {SPHERICAL, STEREO} & {*facts.extras}
+    family = family_of_encoder(setup.encoder)
+    stated = source.mastering or any(source.header.crop) or {SPHERICAL, STEREO} & {*source.extras}
     alike = family == source.family and family in _ALIKE
     same = source.pix_fmt.replace("yuvj", "yuv") == setup.form.name
     if not (stated and alike and same and container.described):
         return None
-    if DOLBY in facts.extras:  # whose layer is not written
+    if DOLBY in source.extras:  # whose layer is not written
         return None
     return None if source.stream and "timecode" in source.stream.metadata else source.stream
 
@@ -163,7 +168,7 @@ def _display(
 ) -> tuple[int, int] | None:
     """The display size to write into a Matroska file: where pixels are not square, where cropping
     comes over with the template, and where a stereoscopic source states one of its own."""
-    header, stereo = source.header, STEREO in source.facts.extras
+    header, stereo = source.header, STEREO in source.extras
     cropped = any(header.crop) and template is not None
     stated = cropped or source.pixel_aspect not in (None, 1) or (stereo and header.display)
     if not container.matroska or not stated:
@@ -179,7 +184,7 @@ def _display(
     return shape.numerator * scale, shape.denominator * scale
 
 
-def _stream_fates(container: Container, streams: list[StreamPlan]) -> Iterator[Fate]:
+def _stream_fates(container: Container, streams: list[SideStream]) -> Iterator[Fate]:
     """Languages and titles that streams which are kept lose."""
     none = f"{container.name} holds none"
     for stream in (plan.stream for plan in streams):
@@ -225,21 +230,21 @@ def _fates(
     """What becomes of that which the picture and the file state beside samples and tags."""
     source: SourceMetadata = reader.metadata
     encoder, copied = setup.encoder, template is not None
-    facts, none = source.facts, f"{container.name} holds none"
+    none = f"{container.name} holds none"
     unstored = f"{encoder} in {container.name} does not store it"
     if source.chapters:
         yield f"{len(source.chapters)} chapters", "" if container.described else none
     if source.header.odd_chapters and container.described:
         yield "levels, languages and flags of chapters", "f2r writes a flat list"
-    if matrix := facts.display_matrix:
+    if matrix := source.display_matrix:
         words = "rotation" if turns(matrix) else "rotation and flip"
         yield words, "" if container.holds_matrix(matrix) else none
-    if facts.mastering is not None:
+    if source.mastering is not None:
         stated = copied and source.family not in ("h264", "hevc", "av1")
         why = f"{encoder} cannot carry it; hevc and av1 can"
         yield "HDR10 mastering metadata", "" if stated or encoder in MASTERED else why
-    for extra in facts.extras:
-        held = copied and _holds_layout(container, extra, facts.stereo)
+    for extra in source.extras:
+        held = copied and _holds_layout(container, extra, source.stereo)
         yield extra, "" if held else "f2r cannot carry it"
     if any(source.header.crop):
         why = "pictures are written whole, and the file does not say what to hide"
@@ -473,7 +478,7 @@ class VideoWriter(Writer):
             described(added, self.metadata.stream, container)
         if self.detail.display is not None:  # takes its place
             added.metadata["title"] = added.metadata.get("title", "") + PADDING
-        matrix = self.metadata.facts.display_matrix
+        matrix = self.metadata.display_matrix
         if matrix and self.detail.container.holds_matrix(matrix):
             added.set_display_matrix(matrix)
         if self.reader.info.interlaced:
