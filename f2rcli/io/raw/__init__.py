@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from f2rcli.io.files import default_folder
-from f2rcli.io.raw.dng import RawWriter as open_writer
-from f2rcli.io.raw.dng import plan_raw as plan_output
-from f2rcli.io.raw.reader import RawReader as open_reader
+from f2rcli.io.raw.bursts import RawReader as open_reader
+from f2rcli.io.raw.bursts import RawWriter as open_writer
+from f2rcli.io.raw.bursts import plan_raw as plan_output
 
 __all__ = ["open_reader", "open_writer", "plan_output"]
 

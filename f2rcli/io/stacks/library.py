@@ -1,8 +1,19 @@
-"""Stacks that are no TIFF: a table of formats, each with the package that reads it."""
+"""Stacks that are no TIFF: a table of formats, each with the package that reads it; and arrays in
+OME-Zarr (NGFF 0.1 to 0.5), HDF5, NWB (Neurodata Without Borders 2) and FITS.
 
+In HDF5 every array of pictures is a series under its path. In NWB these are the data of imaging
+series; elsewhere all arrays of three and more axes, or else of two.
+"""
+
+import json
+import math
+import re
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,10 +21,294 @@ import numpy as np
 from f2rcli.errors import InputError
 from f2rcli.io import formats
 from f2rcli.io.files import first_bytes
-from f2rcli.io.stacks.arrays import HDF5_CACHE, fits_images, hdf5_images, is_zarr, zarr_images
-from f2rcli.io.stacks.foreign import Image, czi_images, lif_images, nd2_images, ome_letters, package
-from f2rcli.io.stacks.metadata import PROVENANCE, Metadata
-from f2rcli.io.stacks.stack import Series, Stack
+from f2rcli.io.stacks.foreign import (
+    Image,
+    Where,
+    czi_images,
+    lif_images,
+    nd2_images,
+    ome_letters,
+    package,
+    unsupported,
+)
+from f2rcli.io.stacks.metadata import (
+    PROVENANCE,
+    SOURCE,
+    Facts,
+    Metadata,
+    known_sizes,
+    number_of,
+    ome_colour,
+    steady,
+)
+from f2rcli.io.stacks.stack import LETTER_OF, Series, Stack, check_samples, is_known
+
+# Units of the NGFF specification, which are those of UDUNITS-2, in micrometres and seconds.
+ZARR_LENGTHS = {"femtometer": 1e-9, "picometer": 1e-6, "angstrom": 1e-4, "nanometer": 1e-3,
+                "micrometer": 1.0, "millimeter": 1e3, "centimeter": 1e4, "decimeter": 1e5,
+                "meter": 1e6, "kilometer": 1e9, "inch": 25400.0, "foot": 304800.0}  # fmt: skip
+ZARR_TIMES = {"femtosecond": 1e-15, "picosecond": 1e-12, "nanosecond": 1e-9, "microsecond": 1e-6,
+              "millisecond": 1e-3, "centisecond": 1e-2, "decisecond": 0.1, "second": 1.0,
+              "minute": 60.0, "hour": 3600.0, "day": 86400.0}  # fmt: skip
+HDF5_CACHE = 256 << 20  # bytes of chunks: they may reach over many frames
+_SERIES = frozenset({"TwoPhotonSeries", "OnePhotonSeries", "ImageSeries"})
+_UNNAMED = {2: "YX", 3: "QYX", 4: "QIYX", 5: "QIPYX"}
+_NWB = {3: "TYX", 4: "TYXZ"}  # frames, x, y [, z] by its schema: its x runs down the rows
+_PLAIN = "ImageSeries"  # a camera's movie: bytes of three or four are colours, no depth
+_MICROMETRES = 1e6  # of a metre, NWB's unit
+
+
+# --- OME-Zarr -------------------------------------------------------------------------------------
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether a folder is a Zarr group, whatever its name."""
+    return any((path / name).is_file() for name in ("zarr.json", ".zgroup"))
+
+
+def zarr_images(group: Any, path: Path) -> list[Image]:
+    """An image per multiscale of a zarr.Group. A plate or collection is refused."""
+    try:
+        return _images_of(group, ome_attributes(group), path)
+    # Attributes may be of any type: anyone may have written them.
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path.name}: its attributes are no OME-Zarr's.",
+                         hint="Write it again with a program for OME-Zarr.") from error  # fmt: skip
+
+
+def _images_of(group: Any, said: dict[str, Any], path: Path) -> list[Image]:
+    if "multiscales" not in said:
+        raise _no_image(group, said, path)
+    if any("coordinateSystems" in one for one in said["multiscales"]):
+        raise unsupported(path, f"OME-Zarr of version {said.get('version', '0.6')} is",
+                          "Save it as version 0.5 or before.")  # fmt: skip
+    channels = [_omero_channel(one) for one in (said.get("omero") or {}).get("channels") or []]
+    every = [_of_scales(group, scales, path) for scales in said["multiscales"]]
+    own = str(said.get(SOURCE) or json.dumps(said))
+    return [
+        replace(image, metadata=partial(replace, facts, own=own, channels=channels))
+        for image, facts in every
+    ]
+
+
+def ome_attributes(group: Any) -> dict[str, Any]:
+    """The attributes of a group that OME-Zarr defines; version 0.5 has them under `ome`."""
+    attributes = dict(group.attrs)
+    found = attributes.get("ome", attributes)
+    return found if isinstance(found, dict) else {}
+
+
+def _no_image(group: Any, said: dict[str, Any], path: Path) -> InputError:
+    """The error for a group that is no image, naming one that is."""
+    if "plate" in said:
+        kind, place = "plate", str(said["plate"]["wells"][0]["path"])
+    elif "well" in said or "bioformats2raw.layout" in said:
+        kind, place = "well" if "well" in said else "bioformats2raw", ""
+    else:
+        what = "a Zarr folder without multiscales (OME-Zarr) is"
+        return unsupported(path, what, "Pass the folder of an OME-Zarr image.")
+    well = group[place] if place and place in group else group
+    images = ome_attributes(well).get("well", {}).get("images") or [{"path": "0"}]
+    inside = "/".join(part for part in (path.name, place, str(images[0]["path"])) if part)
+    hint = f"Pass one of the images inside it, e.g. {inside}."
+    return unsupported(path, f"an OME-Zarr {kind} is", hint)
+
+
+def _letters(axes: list[dict[str, Any]]) -> list[str]:
+    """A letter for each axis: its name, or for a longer name that of the word, of its type or its
+    first."""
+    words = [str(one["name"] + "")[:99] for one in axes]
+    names = [(w if len(w) == 1 else LETTER_OF.get(w.lower(), w)).upper() for w in words]
+    for place, (name, one) in enumerate(zip(names, axes, strict=True)):
+        if len(name) != 1:
+            first = {"time": "T", "channel": "C"}.get(str(one.get("type")), name[:1])
+            free = (one for one in (first, *ascii_uppercase) if one not in names)
+            names[place] = next(one for one in free if one.isalpha())
+    return names
+
+
+def _steps(scales: dict[str, Any], axes: list[dict[str, Any]], letters: list[str]) -> Metadata:
+    """Pixel sizes in units that f2r knows, and in others, and the interval of frames."""
+    owners = scales["datasets"][0], scales
+    every = [one for owner in owners for one in owner.get("coordinateTransformations", [])]
+    steps = [math.nan] * len(axes)
+    for scale in (one.get("scale") for one in every if one.get("type") == "scale"):
+        if isinstance(scale, list) and len(scale) == len(steps):
+            numbers = [number_of(step) for step in scale]
+            steps = [math.nan if b is None else b if math.isnan(a) else a * b
+                     for a, b in zip(steps, numbers, strict=True)]  # fmt: skip
+    sizes, relative, interval = {}, {}, None
+    for letter, axis, step in zip(letters, axes, steps, strict=True):
+        unit = str(axis.get("unit"))
+        if letter in "XYZ" and unit in ZARR_LENGTHS:
+            sizes[letter] = step * ZARR_LENGTHS[unit]
+        elif letter in "XYZ" and step != 1:
+            relative[letter] = step
+        elif letter == "T" and unit in ZARR_TIMES and 0 < step < math.inf:
+            interval = step * ZARR_TIMES[unit]
+    return Metadata(
+        sizes=known_sizes(**sizes), relative=known_sizes(**relative), interval=interval
+    )  # fmt: skip
+
+
+def _of_scales(group: Any, scales: dict[str, Any], path: Path) -> tuple[Image, Metadata]:
+    levels = [group[level["path"] + ""] for level in scales["datasets"]]
+    array = levels[0]
+    check_samples(array.dtype, path.name)
+    axes = [{"name": one} if isinstance(one, str) else one
+            for one in scales.get("axes") or "tczyx"[-array.ndim :]]  # version 0.2  # fmt: skip
+    letters = _letters(axes)
+    if not {"Y", "X"} <= set(letters) or not len({*letters}) == len(letters) == array.ndim:
+        words = ", ".join(str(one["name"]) for one in axes)
+        raise unsupported(path, f"an array of {array.ndim} axes named {words} is",
+                          "Name each of them, y and x among them.")  # fmt: skip
+
+    def read(where: Where) -> Any:
+        return array[tuple(slice(None) if a in "YX" else where.get(a, 0) for a in letters)]
+
+    lacking = array.nchunks - array.nchunks_initialized
+    rows, columns = (letters.index(axis) for axis in "YX")
+    image = Image(
+        str(scales.get("name", "")), dict(zip(letters, map(int, array.shape), strict=True)),
+        array.dtype, read,
+        remark=f"{lacking} chunks not stored; there samples are {array.fill_value}"
+        if lacking else "",
+        levels=tuple((int(one.shape[rows]), int(one.shape[columns])) for one in levels[1:]),
+    )  # fmt: skip
+    return image, _steps(scales, axes, letters)
+
+
+def _omero_channel(one: dict[str, Any]) -> Facts:
+    facts: Facts = {"Name": str(one["label"])} if one.get("label") else {}
+    colour = re.fullmatch("#?([0-9A-Fa-f]{6})([0-9A-Fa-f]{2})?", str(one.get("color", "")))
+    if colour:
+        facts["Color"] = ome_colour(*bytes.fromhex(colour[1]))
+    return facts
+
+
+# --- HDF5 and NWB ---------------------------------------------------------------------------------
+
+
+def hdf5_images(file: Any, path: Path) -> list[Image]:
+    """An image per array of pictures of an h5py.File."""
+    every: list[Any] = []
+    file.visititems(lambda _, one: every.append(one) if hasattr(one, "ndim") else None)
+    imaging = [a for a in every if _kind(a.parent) in _SERIES and a.name.endswith("/data")]
+    known = [one for one in every if is_known(one.dtype) and one.size and 2 <= one.ndim <= 5]
+    found = [one for one in imaging or every if one in known]
+    if any(one.ndim > 2 for one in found):
+        found = [one for one in found if one.ndim > 2]
+    if not found:
+        for one in every:
+            if one.size and 2 <= one.ndim <= 5 and one.dtype.kind in "biuc":
+                check_samples(one.dtype, f"{path.name}:{one.name}")
+        raise unsupported(path, "an HDF5 file without arrays of pictures is",
+                          "f2r reads numbers of two to five axes, the picture's last.")  # fmt: skip
+    return [_of_array(array) for array in found]
+
+
+def _kind(group: Any) -> str:
+    return _text(group.attrs.get("neurodata_type", ""))
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _of_array(array: Any) -> Image:
+    stored = _array_axes(array)
+    last = [axis for axis in "YXS" if axis in stored]
+    order = [*(axis for axis in stored if axis not in last), *last]
+    sizes = {axis: int(array.shape[stored.index(axis)]) for axis in order}
+    turned = [[axis for axis in stored if axis in last].index(axis) for axis in last]
+
+    def read(where: Where) -> Any:
+        index = tuple(slice(None) if axis in last else where.get(axis, 0) for axis in stored)
+        return np.transpose(array[index], turned)
+
+    return Image(str(array.name), sizes, array.dtype, read, partial(_array_metadata, array, sizes))
+
+
+def _array_axes(array: Any) -> str:
+    """Letters as labels of dimensions or ilastik's axistags say; else the picture's axes last."""
+    labels = (str(dimension.label).lower() for dimension in array.dims)
+    named = "".join(LETTER_OF.get(label, label) for label in labels)
+    if "axistags" in array.attrs:
+        keys = re.findall(r'"key"\s*:\s*"(\w)"', _text(array.attrs["axistags"]))
+        named = "".join(keys[:-1]).replace("c", "C") + "".join(keys[-1:]).replace("c", "S")
+    named = named.upper()
+    colour = array.ndim > 2 and array.shape[-1] in (3, 4) and array.dtype == np.uint8
+    if (kind := _kind(array.parent)) in _SERIES and array.ndim in _NWB:
+        return "TYXS" if colour and array.ndim == 4 and kind == _PLAIN else _NWB[array.ndim]
+    if len(named) == len(set(named)) == array.ndim and {"Y", "X"} <= set(named):
+        return named
+    return _UNNAMED[array.ndim - 1] + "S" if colour else _UNNAMED[array.ndim]
+
+
+def _array_metadata(array: Any, sizes: dict[str, int]) -> Metadata:
+    """Sizes as Fiji and ilastik write them, or NWB's; its rate or the times of its frames; all
+    attributes of an array and of the groups it lies in."""
+    group, owner, own = array.parent, array, []
+    while True:
+        own += [
+            f"{owner.name} {name}: {_text(value)}" for name, value in owner.attrs.items()
+            if np.size(value) <= 1024 and name not in ("axistags", "DIMENSION_LABELS")
+        ]  # fmt: skip
+        if owner.name == "/":
+            break
+        owner = owner.parent
+    steps = _numbers(array.attrs.get("element_size_um"))
+    found = dict(zip("ZYX"[-len(steps) :], steps, strict=True)) if 0 < len(steps) < 4 else {}
+    if _kind(group) not in _SERIES:
+        return Metadata(sizes=known_sizes(**found), own="\n".join(own))
+    plane = group.get("imaging_plane")
+    spacing: Any = plane.get("grid_spacing") if hasattr(plane, "keys") else None
+    if hasattr(spacing, "shape"):
+        found |= zip("YXZ", [_MICROMETRES * s for s in _numbers(spacing[()])], strict=False)
+    frames = sizes.get("T", 1)
+    rate = number_of(group["starting_time"].attrs.get("rate")) if "starting_time" in group else None
+    times = _numbers(group["timestamps"][:frames]) if "timestamps" in group else []
+    times = times if len(times) == frames else []
+    return Metadata(
+        sizes=known_sizes(**found), own="\n".join(own),
+        interval=1 / rate if rate and rate > 0 else steady(times),
+        planes=[{"DeltaT": time, "DeltaTUnit": "s"} for time in times
+                for _ in range(sizes.get("Z", 1))],
+    )  # fmt: skip
+
+
+def _numbers(values: Any) -> list[float]:
+    numbers = [number_of(value) for value in np.ravel([] if values is None else values)]
+    return [] if None in numbers else [number for number in numbers if number is not None]
+
+
+# --- FITS -----------------------------------------------------------------------------------------
+
+
+def fits_images(file: Any, path: Path) -> list[Image]:
+    """An image per array of pictures of astropy's HDUList."""
+    found = [hdu for hdu in file if getattr(hdu, "is_image", False) and 2 <= len(hdu.shape) <= 4]
+    return [_of_hdu(hdu, number, path) for number, hdu in enumerate(found, 1)]
+
+
+def _of_hdu(hdu: Any, number: int, path: Path) -> Image:
+    if "BAYERPAT" in hdu.header:
+        hint = "Make it a DNG first, which says what its colour filters are."
+        raise unsupported(path, "a FITS of a sensor's colour mosaic is", hint)
+    axes = _UNNAMED[len(hdu.shape)]
+    axes = "CYX" if len(axes) == 3 and hdu.shape[0] == 3 else axes  # red, green and blue
+    outer = axes[:-2]
+
+    def read(where: Where) -> Any:
+        return hdu.section[tuple(where.get(axis, 0) for axis in outer) + (slice(None),) * 2]
+
+    own = Metadata(own=str(hdu.header.tostring(sep="\n", padding=False)))
+    dtype = np.asarray(hdu.section[(slice(0, 1),) * len(axes)]).dtype  # scaled as headers say
+    return Image(hdu.name or f"picture {number}", dict(zip(axes, map(int, hdu.shape), strict=True)),
+                 dtype, read, lambda: own)  # fmt: skip
+
+
+# --- The table ------------------------------------------------------------------------------------
 
 
 class StackFormat(NamedTuple):
