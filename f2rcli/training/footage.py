@@ -14,7 +14,6 @@ import json
 import math
 import shutil
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -51,8 +50,6 @@ LANES = 12  # of a stack that has more of them, drawn at random: channels and de
 SMALL = 32  # pixels per side below which noise alone may look like a cut
 FLAT = 2 / 255  # a clip whose samples differ by less shows nothing
 OPENING = 6  # frames that lines are looked for in
-Numbered = tuple[int, Frame]  # in its clip
-Taken = tuple[int, Frame, Frame | None]  # the same, and the frame without the noise that was added
 
 
 @dataclass(frozen=True)
@@ -253,7 +250,7 @@ def _decode(item: ClipSource, entry: Path, how: Decoding, report: OnEvent) -> in
         total = min(total, how.frames) if how.frames and total else total
         frames = _told(frames, f"reading {item.name}", total, report)
         try:
-            for lane, taken in itertools.groupby(frames, key=lambda one: one[1].lane):
+            for lane, taken in itertools.groupby(frames, key=lambda frame: frame.lane):
                 branches = tee_releasing(taken, len(writers[lane]))
                 pairs = zip(writers[lane], branches, strict=True)
                 for _ in itertools.zip_longest(*(writer.written(one) for writer, one in pairs)):
@@ -267,7 +264,7 @@ def _decode(item: ClipSource, entry: Path, how: Decoding, report: OnEvent) -> in
         return sum(writer.copies for writer in kept)
 
 
-def _told(frames: Iterator[Taken], stage: str, total: int, report: OnEvent) -> Iterator[Taken]:
+def _told(frames: Iterator[Frame], stage: str, total: int, report: OnEvent) -> Iterator[Frame]:
     """The frames; about once a second it is told how many there were."""
     spoke = time.monotonic()
     for count, one in enumerate(frames, 1):
@@ -291,16 +288,14 @@ def _check_space(cache: Path, info: ClipInfo, how: Decoding) -> None:
 
 
 def _noised(
-    frames: Iterator[Numbered], info: ClipInfo, how: Decoding
-) -> tuple[ClipInfo, Iterator[Taken]]:
-    """What a clip is with its noise, and its frames, with clean ones where noise was added."""
+    frames: Iterator[Frame], info: ClipInfo, how: Decoding
+) -> tuple[ClipInfo, Iterator[Frame]]:
+    """What a clip is with its noise, and its frames: where noise was added, the clean one is the
+    source of each."""
     if how.noise is None:
-        return info, ((index, frame, None) for index, frame in frames)
-    numbered, clean = itertools.tee(frames)
-    own = (frame for _, frame in numbered)
-    found, noisy = how.noise.add(own, info, seed=how.seed, clipped=True)
-    pairs = zip(clean, noisy, strict=True)
-    return found, ((index, one, frame) for (index, frame), one in pairs)
+        return info, frames
+    clean = (replace(frame, source=frame) for frame in frames)
+    return how.noise.add(clean, info, seed=how.seed, clipped=True)
 
 
 def _writers(
@@ -365,16 +360,18 @@ class LaneWriter:
         self._seen: set[bytes] = set()
         self._before: tuple[int, Thumbnail] | None = None
 
-    def written(self, frames: Iterable[Taken]) -> Iterator[None]:
+    def written(self, frames: Iterable[Frame]) -> Iterator[None]:
         """Write the frames, a picture at a time, without copies of earlier ones."""
         different = self._different(frames)
-        for number, frame in without_lines(different) if self.noisy else different:
-            self._write(number, self._picture(frame, self.rows, frame.width))
+        for frame in without_lines(different) if self.noisy else different:
+            self._write(frame.index or 0, self._picture(frame, self.rows, frame.width))
             yield
 
-    def _different(self, frames: Iterable[Taken]) -> Iterator[Numbered]:
-        for index, frame, clean in frames:
-            frame, clean = self._field(frame), clean and self._field(clean)
+    def _different(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """Frames that show something new, numbered without the others."""
+        for frame in frames:
+            clean = None if self.noisy else self._field(frame.source)
+            frame = self._field(frame)
             self.layout, source = frame.layout, clean or frame
             look = hashlib.blake2b(digest_size=16)
             for plane in source.planes[: source.layout.colour_planes]:
@@ -387,7 +384,7 @@ class LaneWriter:
                 self.clean = self.clean or self.path.with_suffix(".clean").open("wb")
                 height, width = frame.planes[0].shape  # a codec may want even sizes
                 self.clean.write(self._picture(clean, height, width).astype(np.float16).tobytes())
-            yield index - self.copies, frame
+            yield replace(frame, index=(frame.index or 0) - self.copies)
 
     def _picture(self, frame: Frame, height: int, width: int) -> NDArray[np.float32]:
         """A frame's upper left part as networks see it, (C, H, W)."""
@@ -472,29 +469,21 @@ class LaneWriter:
         }
 
 
-def without_lines(frames: Iterator[Numbered]) -> Iterator[Numbered]:
+def without_lines(frames: Iterator[Frame]) -> Iterator[Frame]:
     """Different frames of a lane, in order, without the lines and bands that its first ones show,
     as networks see them."""
     from f2rcli.engine.rows import LineRemover, lines_of  # brings torch
 
     opening = list(itertools.islice(frames, OPENING))
-    lines = lines_of([frame for _, frame in opening])
-    whole, numbers = itertools.chain(opening, frames), deque[int]()
+    lines = lines_of(opening)
+    whole = itertools.chain(opening, frames)
     if not lines:
-        yield from whole
-        return
-
-    def noted() -> Iterator[list[Frame]]:
-        for number, frame in whole:
-            numbers.append(number)
-            yield [frame]
-
-    for frame, *_ in LineRemover(lines).corrected(noted()):
-        yield numbers.popleft(), frame
+        return whole
+    return (frame for frame, *_ in LineRemover(lines).corrected([frame] for frame in whole))
 
 
-def _chosen(frames: Any, info: ClipInfo, limit: int | None) -> Iterator[Numbered]:
-    """Numbered frames of the chosen lanes: all, or a share of `limit` from each lane; none that is
+def _chosen(frames: Any, info: ClipInfo, limit: int | None) -> Iterator[Frame]:
+    """Frames of the chosen lanes, numbered: all, or a share of `limit` from each lane; none that is
     damaged or stands in for a lost one."""
     wanted = _lanes(info)
     total, share = (info.expected_frames or 0) // len(info.lanes), None
@@ -505,7 +494,7 @@ def _chosen(frames: Any, info: ClipInfo, limit: int | None) -> Iterator[Numbered
             chosen = in_runs(total, share)
             for index, frame in enumerate(lane):
                 if (chosen is None or index in chosen) and not (frame.held or frame.corrupt):
-                    yield index, frame
+                    yield replace(frame, index=index)
                 if chosen is not None and index >= chosen[-1]:
                     break
         if number >= wanted[-1]:
