@@ -1,14 +1,14 @@
 """Blind2Sound (arXiv 2303.05183): one frame at a time, by a network that hid pixels to learn."""
 
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from torch import Tensor
 
-from f2rcli.methods.base import Prepared, Run
+from f2rcli.methods.base import Prepared
 from f2rcli.methods.rgb import RgbMethod
 from f2rcli.models.blind2sound import Blind2SoundNetworks
 from f2rcli.noise.model import NoiseModel
-from f2rcli.weights import Weights
+from f2rcli.weights import Header
 from f2rcli.window import Window
 
 
@@ -20,15 +20,9 @@ class Blind2Sound(RgbMethod):
     length = 1
     networks: Blind2SoundNetworks
 
-    def __init__(self, networks: Blind2SoundNetworks, run: Run) -> None:
-        self.networks = networks
-        self._run = run
-
     @classmethod
-    def of(cls, weights: Weights, run: Run) -> Self:
-        header = weights.header
-        networks = weights.network(lambda: Blind2SoundNetworks(header.channels, **header.config))
-        return cls(networks, run)
+    def built(cls, header: Header) -> Blind2SoundNetworks:
+        return Blind2SoundNetworks(header.channels, **header.config)
 
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
         """The noise is not used: the network learnt to do without."""

@@ -7,7 +7,7 @@ between Psi's estimates (DESIGN.md D28).
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from f2rcli.models.fitvnet import FusionBlock, ImageModule
 from f2rcli.models.flow import doubled_flow, warp
 from f2rcli.models.layers import smooth
 from f2rcli.noise.model import NoiseModel
-from f2rcli.weights import Weights
+from f2rcli.weights import Header
 from f2rcli.window import Window
 
 LENGTH = 5  # frames that one result is made of
@@ -71,16 +71,13 @@ class FITVNet(RgbMethod):
     networks: FITVNetNetworks
 
     def __init__(self, networks: FITVNetNetworks, run: Run) -> None:
-        self.networks = networks
+        super().__init__(networks, run)
         self.flows = FlowBook()
-        self._run = run
         self._triples: dict[tuple[int, ...], Tensor] = {}
 
     @classmethod
-    def of(cls, weights: Weights, run: Run) -> Self:
-        header = weights.header
-        networks = weights.network(lambda: FITVNetNetworks(header.channels, header.config))
-        return cls(networks, run)
+    def built(cls, header: Header) -> FITVNetNetworks:
+        return FITVNetNetworks(header.channels, header.config)
 
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
         coarse = self._run(self.networks.image, noisy)

@@ -2,7 +2,7 @@
 that lets them restore a file's own planes."""
 
 from dataclasses import replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from f2rcli.frames import Family, PlaneLayout
 from f2rcli.methods.base import Method, Prepared, Run
 from f2rcli.noise.model import NoiseModel, Told
 from f2rcli.planes import pack, packing, unpack
-from f2rcli.weights import Weights
+from f2rcli.weights import Header, Weights
 from f2rcli.window import Window
 
 
@@ -25,6 +25,14 @@ class RgbMethod:
     activation_bytes: int
     networks: nn.Module
 
+    def __init__(self, networks: Any, run: Run) -> None:
+        self.networks, self._run = networks, run
+
+    @classmethod
+    def built(cls, header: Header) -> nn.Module:
+        """The networks of a header, not filled yet."""
+        raise NotImplementedError
+
     @classmethod
     def from_weights(cls, weights: Weights, run: Run, source: PlaneLayout) -> Method:
         """See Method."""
@@ -33,7 +41,7 @@ class RgbMethod:
     @classmethod
     def of(cls, weights: Weights, run: Run) -> Self:
         """Build and fill the networks of a header. Raises WeightsError if tensors do not fit it."""
-        raise NotImplementedError
+        return cls(weights.network(lambda: cls.built(weights.header)), run)
 
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
         """Prepare a picture by itself; called once per frame, in order."""

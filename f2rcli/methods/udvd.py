@@ -1,6 +1,6 @@
 """UDVD, unsupervised deep video denoising (Sheth et al., ICCV 2021): a blind spot in space-time."""
 
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from f2rcli.models.gaussian import posterior_mean, split
 from f2rcli.models.udvd import TRIPLES
 from f2rcli.models.udvd import UDVDNet as Network
 from f2rcli.noise.model import NoiseModel
-from f2rcli.weights import Header, Weights
+from f2rcli.weights import Header
 from f2rcli.window import Window
 
 SMALL_BREADTH, SMALL_BYTES = 72, 2900  # channels at full size of size `small`, bytes per pixel
@@ -30,16 +30,16 @@ class UDVD(RgbMethod):
     networks: Network
 
     def __init__(self, network: Network, run: Run) -> None:
+        super().__init__(network, run)
         self.length = network.length
-        self.networks = network
-        self._run = run
         self.activation_bytes = SEARCH_BYTES + SMALL_BYTES * network.breadth // SMALL_BREADTH
         self._known: dict[tuple[int, ...], Tensor] = {}  # the first stage's results, by frames
 
     @classmethod
-    def of(cls, weights: Weights, run: Run) -> Self:
-        header = weights.header
-        return cls(weights.network(lambda: network_of(header)), run)
+    def built(cls, header: Header) -> Network:
+        """Earlier headers say that it gives a covariance, as all do now."""
+        config = {name: value for name, value in header.config.items() if name != "covariance"}
+        return Network(header.channels, header.length, **config)
 
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
         """Only a smooth brightness, for cuts."""
@@ -75,12 +75,6 @@ class UDVD(RgbMethod):
             results.append(self._known[key])
         out: Tensor = self._run(self.networks.second, *results)
         return out
-
-
-def network_of(header: Header) -> Network:
-    """The network of a header; earlier ones say that it gives a covariance, as all do now."""
-    config = {name: value for name, value in header.config.items() if name != "covariance"}
-    return Network(header.channels, header.length, **config)
 
 
 METHOD = UDVD

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from f2rcli.frames import in_cells
 from f2rcli.models.layers import smooth
 from f2rcli.noise.model import clipped_mean, clipped_moments
 from f2rcli.noise.spectrum import NoiseLaw
@@ -145,9 +146,7 @@ def _spread(gains: list[BlockErrors], scale: int) -> float:
 
 def _areas(gain: BlockErrors, scale: int) -> NDArray[np.float64]:
     """Means over areas; what is left over at the border joins none."""
-    rows, columns = (n // scale * scale for n in gain.shape)
-    whole = gain[:rows, :columns].reshape(rows // scale, scale, columns // scale, scale)
-    return np.asarray(whole.mean((1, 3)).ravel())
+    return np.asarray(in_cells(gain, scale).mean((1, 3)).ravel())
 
 
 def recorrupted(

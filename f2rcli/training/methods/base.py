@@ -224,18 +224,14 @@ class WindowRecipe(Recipe):
     """Recipe of a method that learns from windows of pictures."""
 
     def __init__(
-        self,
-        context: TrainingContext,
-        header: Header,
-        networks: Callable[[Header], nn.Module],
-        stages: Callable[..., Stage],
-        step: int,
+        self, context: TrainingContext, header: Header, stages: Callable[..., Stage], step: int
     ) -> None:
         """stages: makes a stage of networks, windows to learn from and to validate on, spec, and
         crop, which is a multiple of `step` pixels."""
         super().__init__(context)
         self.header, self._stages, self._step = header, stages, step
-        self.networks = context.build(lambda: networks(header))
+        self._kind = cast("type[RgbMethod]", methods.load(header.method))
+        self.networks = context.build(lambda: self._kind.built(header))
         self.parts, length = split(context.footage), header.length
         learnt = [(p.clip, p.learnt) for p in self.parts if len(p.learnt) >= length]
         # centres are held out; what is around them need not be
@@ -292,8 +288,7 @@ class WindowRecipe(Recipe):
         """The method as it is with the networks' weights, in copies of them."""
         made = Weights(self.context.config.output, self.header, self.networks.state_dict())
         run = Runner(self.context.device, self.context.precision, None)
-        kind = cast("type[RgbMethod]", methods.load(self.header.method))
-        method = kind.of(made, run)
+        method = self._kind.of(made, run)
         channels_last(method.networks.eval().to(self.context.device))
         return method
 

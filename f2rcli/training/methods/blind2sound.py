@@ -26,7 +26,6 @@ from f2rcli.training.exams import Noise
 from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe, WindowStage
 from f2rcli.training.stage import gaussian_nll, stabilised_variance_loss
 from f2rcli.training.windows import Sample, Windows
-from f2rcli.weights import Header
 
 SMALL: dict[str, dict[str, Any]] = {
     "denoiser": {"width": 24, "wide": 48, "depth": 5},
@@ -53,10 +52,7 @@ class Blind2SoundRecipe(WindowRecipe):
                     hint="Leave this clip out, or pass method='f2r'.",
                 )
 
-        def networks(of: Header) -> Blind2SoundNetworks:
-            return Blind2SoundNetworks(of.channels, **of.config)
-
-        super().__init__(context, context.header(1, SMALL), networks, MaskedStage, STRIDE)
+        super().__init__(context, context.header(1, SMALL), MaskedStage, STRIDE)
         self.specs = [StageSpec(name="denoise", steps=12_000, warmup=300)]
 
 

@@ -21,7 +21,6 @@ from f2rcli.training.exams import LOUDER, Noise, as_stored
 from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe, WindowStage
 from f2rcli.training.stage import Stage, psnr_loss, stacked
 from f2rcli.training.windows import Windows, held_windows
-from f2rcli.weights import Header
 from f2rcli.window import mirrored
 
 # 129 GMAC per megapixel of output.
@@ -45,12 +44,7 @@ class JointSpec(StageSpec):
 
 class FITVNetRecipe(WindowRecipe):
     def __init__(self, context: TrainingContext) -> None:
-        header = context.header(LENGTH, SMALL)
-
-        def networks(of: Header) -> FITVNetNetworks:
-            return FITVNetNetworks(of.channels, of.config)
-
-        super().__init__(context, header, networks, JointStage, STRIDE)
+        super().__init__(context, context.header(LENGTH, SMALL), JointStage, STRIDE)
         self.specs: list[JointSpec] = [
             JointSpec(name="image", blocks=False, steps=4000, batch=16),
             JointSpec(name="joint", blocks=True, steps=3000, lr=1e-3, share=2.0),

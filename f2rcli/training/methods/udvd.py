@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from f2rcli.methods.udvd import network_of
 from f2rcli.models.gaussian import covariance, noisy_covariance
 from f2rcli.models.gaussian import split as mean_and_factor
 from f2rcli.models.udvd import LENGTH, UDVDNet
@@ -36,9 +35,7 @@ SINGLE_STEPS = 300  # of one clip, from such weights
 
 class UDVDRecipe(WindowRecipe):
     def __init__(self, context: TrainingContext) -> None:
-        header = context.header(LENGTH, SMALL)
-
-        super().__init__(context, header, network_of, BlindStage, CROP_STEP)
+        super().__init__(context, context.header(LENGTH, SMALL), BlindStage, CROP_STEP)
         spec = SINGLE if context.config.adapt else TRAIN
         if context.start is not None:
             steps = SINGLE_STEPS if spec is SINGLE else spec.steps
