@@ -107,27 +107,20 @@ def denoise(
       f2r denoise stack.tif -o clean.tif --adapt   microscopy; fits the weights
     """  # fmt: skip
     console = opt.begin(ctx, json=json, quiet=quiet)
-    engine = EngineSettings(
-        strength=strength, chroma_strength=chroma_strength, sigma=sigma, model=model,
-        method=method, weights=weights, device=device, threads=threads, precision=precision,
-        tile=tile,
-    )  # fmt: skip
-    read = ReadOptions(
-        axes=axes, series=series, start=clock("start", start), end=clock("end", end),
-        frames=frames, fields=fields,  # type: ignore[arg-type]  # which it checks
-    )  # fmt: skip
+    engine = opt.settings(ctx, EngineSettings)
+    span = {name: clock(name, text) for name, text in (("start", start), ("end", end))}
+    read = opt.settings(ctx, ReadOptions, **span)
     encoding = dict(pairs("encoder_opt", encoder_opt or ()))
     if lossless and codec not in (None, "ffv1"):
         raise UsageError(f"codec={codec!r} and --lossless, which is FFV1.", hint="Leave out one.")
-    write = WriteOptions(
-        codec="ffv1" if lossless else codec, crf=crf, overwrite=overwrite,
+    write = opt.settings(
+        ctx, WriteOptions, codec="ffv1" if lossless else codec,
         pix_fmt=encoding.pop("pix_fmt", None), encoder_options=tuple(encoding.items()),
         audio_codec=None if audio_codec == "none" else audio_codec, copy_only=audio_codec == "none",
     )  # fmt: skip
-    job = Job(
-        source=source[0], output=output, engine=engine, read=read, write=write,
-        adapt=adapt, preview=clock("preview", preview), dry_run=dry_run, recursive=recursive,
-        jobs=jobs, shard=shard, settings=opt.given(ctx, *SILENT),
+    job = opt.settings(
+        ctx, Job, source=source[0], engine=engine, read=read, write=write,
+        preview=clock("preview", preview), settings=opt.given(ctx, *SILENT),
     )  # fmt: skip
     job.check(json=json)
     console.flags |= {"copy_only": "--audio-codec none"}

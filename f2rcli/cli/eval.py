@@ -77,24 +77,18 @@ def evaluate(
     """  # fmt: skip
     console = opt.begin(ctx, json=json, quiet=quiet)
     console.if_stopped = "no results were written."
-    sides = Comparison(
-        tuple(denoised or ()), clean, noisy, tuple(noise or ()), benchmark, root, any_clips
-    )
+    sides = opt.settings(ctx, Comparison, denoised=tuple(denoised or ()), noise=tuple(noise or ()))
     here = (NOISY, denoisers.DEFAULT) if methods is None and not denoised else _listed(methods)
-    engine = EngineSettings(
-        strength=strength, weights=weights, device=device, threads=threads, precision=precision,
-        tile=tile,
-    )  # fmt: skip
-    plan = Plan(
-        metrics=_listed(metrics), methods=here, baselines=_listed(baselines),
-        seed=seed, frames=frames, engine=engine,
+    plan = opt.settings(
+        ctx, Plan, metrics=_listed(metrics), methods=here, baselines=_listed(baselines),
+        engine=opt.settings(ctx, EngineSettings),
     )  # fmt: skip
     others = [*sides.denoised, clean, noisy, weights]
     check_result("--csv", csv, [*others, report], overwrite=overwrite)
     check_result("--report", report, [*others, csv], overwrite=overwrite)
     about = None
     if benchmark is None:
-        cases, remarks = sides.cases(ReadOptions(axes=axes, series=series, frames=frames))
+        cases, remarks = sides.cases(opt.settings(ctx, ReadOptions))
         for line in remarks:
             console.warning(line)
     else:

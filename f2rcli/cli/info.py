@@ -57,10 +57,8 @@ def info(
     f2r info stack.ome.tif --axes TZYX
     """
     console = opt.begin(ctx, json=json)
-    settings = EngineSettings(
-        model=model, method=method, weights=weights, device=device, threads=threads
-    )
-    with open_reader(source, ReadOptions(axes=axes, series=series, glance=True)) as reader:
+    settings = opt.settings(ctx, EngineSettings)
+    with open_reader(source, opt.settings(ctx, ReadOptions, glance=True)) as reader:
         clip = reader.info
         facts = {
             "file": clip.name, "bytes": source_bytes(reader), "picture": picture(clip),
@@ -207,8 +205,8 @@ def noise(
         raise UsageError(f"--plot {plot}: the plot is an SVG file.", hint="Name it OUT.svg.")
     check_result("--plot", plot, [source], overwrite=overwrite)
     check_result("--grain-table", grain_table, [source, plot], overwrite=overwrite)
-    settings = EngineSettings(device=device, threads=threads)
-    with open_reader(source, ReadOptions(axes=axes, series=series)) as reader:
+    settings = opt.settings(ctx, EngineSettings)
+    with open_reader(source, opt.settings(ctx, ReadOptions)) as reader:
         from f2rcli.engine.measuring import measure_noise  # brings torch
         from f2rcli.noise.grain import grain_table as tabled
 

@@ -5,11 +5,12 @@ An option says one thing everywhere. Those of every day are in --help, all of th
 
 import inspect
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar, cast
 
 import typer
 from typer.core import TyperCommand
@@ -74,6 +75,7 @@ def option(
 result, part, files, machine, this_run = (
     partial(option, group) for group in (RESULT, SPAN, FILES, MACHINE, RUN)
 )
+T = TypeVar("T")
 Text = str | None
 Number = float | None
 Whole = int | None
@@ -115,6 +117,13 @@ def begin(ctx: typer.Context, *, json: bool = False, quiet: bool = False) -> Con
         if "" in (value if isinstance(value, list | tuple) else [value]):
             raise UsageError(f"{flags[name]}: is empty.", hint="Is a shell variable unset?")
     return console
+
+
+def settings(ctx: typer.Context, kind: Callable[..., T], **own: Any) -> T:
+    """The settings of a kind, as the run's options of the same names say; own: those that they do
+    not."""
+    names = (f.name for f in fields(cast(Any, kind)))
+    return kind(**{name: ctx.params[name] for name in names if name in ctx.params} | own)
 
 
 def given(ctx: typer.Context, *but: str) -> dict[str, Any]:

@@ -60,15 +60,6 @@ class Case:
 # --- What is asked for ---------------------------------------------------------------------------
 
 
-# What --baselines takes: groups, and single denoisers.
-BASELINES: dict[str, tuple[str, ...]] = {
-    "ffmpeg": ("ffmpeg-nlmeans", "ffmpeg-bm3d"),
-    "opencv": ("opencv-nlm",),
-    "vapoursynth": ("vapoursynth-vbm3d",),
-}
-BASELINES |= {name: (name,) for names in [*BASELINES.values()] for name in names}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Every choice that changes a value. Raises UsageError for names that do not exist."""

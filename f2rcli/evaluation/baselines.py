@@ -22,7 +22,7 @@ import numpy as np
 
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.errors import F2RError, InputError
-from f2rcli.evaluation.base import BASELINES, Contestant
+from f2rcli.evaluation.base import Contestant
 from f2rcli.evaluation.result import MethodFacts
 from f2rcli.frames import ClipInfo, Codes, Family, Frame, PlaneLayout
 from f2rcli.noise.estimate import single_frame_sigma
@@ -301,18 +301,16 @@ def rough_sigma8(frame: Frame) -> float:
 
 
 def find(names: tuple[str, ...]) -> list[Filter]:
-    """The baselines of these names and groups, each once. Raises UsageError for unknown names."""
+    """The baselines of these names, or the first words of them, each once. Raises UsageError for
+    unknown names."""
+    every = (
+        FFmpegFilter("ffmpeg-nlmeans", "nlmeans", nlmeans),
+        FFmpegFilter("ffmpeg-bm3d", "bm3d", bm3d), OpenCVNonLocalMeans(), VapourSynthBM3D(),
+    )  # fmt: skip
+    groups = {one.name: one.name.partition("-")[0] for one in every}
     chosen: dict[str, Filter] = {}
     for name in names:
-        Setting(choices=[*BASELINES]).check("baselines", name)
-        chosen |= {one: _made(one) for one in BASELINES[name]}
+        known = [*dict.fromkeys(groups.values()), *groups]
+        Setting(choices=known).check("baselines", name)
+        chosen |= {one.name: one for one in every if name in (one.name, groups[one.name])}
     return list(chosen.values())
-
-
-def _made(name: str) -> Filter:
-    if name == "opencv-nlm":
-        return OpenCVNonLocalMeans()
-    if name == "vapoursynth-vbm3d":
-        return VapourSynthBM3D()
-    wanted = name.removeprefix("ffmpeg-")
-    return FFmpegFilter(name, wanted, {"nlmeans": nlmeans, "bm3d": bm3d}[wanted])

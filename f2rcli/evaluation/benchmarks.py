@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
@@ -20,10 +21,10 @@ import tifffile
 from f2rcli.batch import clips_in
 from f2rcli.errors import InputError, UsageError
 from f2rcli.evaluation.base import Case
-from f2rcli.evaluation.pairing import File, file_facts
+from f2rcli.evaluation.pairing import file_facts
 from f2rcli.evaluation.result import BenchmarkFacts, Published
 from f2rcli.frames import ClipInfo, Frame, Mosaic
-from f2rcli.io import ReadOptions
+from f2rcli.io import ReadOptions, open_reader
 from f2rcli.io.numbering import files_in_order
 from f2rcli.io.tifffiles import quiet, refusals
 from f2rcli.samples.lanes import measure_mosaic, planes_seen
@@ -132,7 +133,11 @@ class Benchmark:
             clips = {name: clips[name] for name in sorted(self.clips)}
         options = ReadOptions(frames=frames)
         return [
-            Case(name=name, reference=File(path, options), files=(file_facts("clean", path),))
+            Case(
+                name=name,
+                reference=partial(open_reader, path, options),
+                files=(file_facts("clean", path),),
+            )
             for name, path in clips.items()
         ]
 

@@ -1,14 +1,14 @@
 """Turn paths into cases: files, or folders whose clips are matched by name."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from f2rcli.batch import clips_in
 from f2rcli.errors import InputError, UsageError
-from f2rcli.evaluation.base import Case, OpenClip
+from f2rcli.evaluation.base import Case, ClipOpener
 from f2rcli.evaluation.result import NOISY, FileFacts
 from f2rcli.io import ReadOptions, is_clip, open_reader
 from f2rcli.io.files import digest
@@ -79,18 +79,6 @@ class Comparison:
                 )
             sides[label] = Path(path)
         return sides
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A clip on disk, which can be opened again and again."""
-
-    path: Path
-    options: ReadOptions
-
-    def __call__(self) -> AbstractContextManager[OpenClip]:
-        """See `f2rcli.evaluation.base.ClipOpener`. Raises InputError."""
-        return open_reader(self.path, self.options)
 
 
 def file_facts(role: str, path: Path) -> FileFacts:
@@ -199,7 +187,9 @@ def _cases(
     name: str, paths: Mapping[str, Path], options: ReadOptions, noises: "Sequence[NoiseSpec]"
 ) -> list[Case]:
     """One case, or one for each noise that is to be made."""
-    given = {word: File(path, options) for word, path in paths.items()}
+    given: dict[str, ClipOpener] = {
+        word: partial(open_reader, path, options) for word, path in paths.items()
+    }
     facts = tuple(
         file_facts(word if word in ("clean", "noisy") else "denoised", path)
         for word, path in paths.items()
