@@ -348,12 +348,10 @@ def format_of(path: Path) -> StackFormat | None:
 class LibraryStack(Stack):
     """A stack in a format that a package of the extra `microscopy` reads."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kind: StackFormat) -> None:
         """Raises InputError where the library is missing or refuses the file."""
         if not path.is_dir():
             first_bytes(path)
-        kind = format_of(path)
-        assert kind is not None  # nobody opens others with it
         self._kind, self.package, self.flavour = kind, kind.package, kind.name
         super().__init__(path)
 

@@ -80,7 +80,19 @@ class StackReader(Reader):
         self.info = self._info()
 
     def _understood(self, series: Series) -> Series:
-        timed, note = self._timed(series)
+        """The series with its axes named; what is said of it. Raises InputError, UsageError."""
+        every, wanted = self.stack.series, self.options.series
+        unlike = len(every) > 1 and wanted is not None and wanted.casefold() == ALL
+        try:
+            self.stack.check(series.number)
+            timed, note = in_time(series, self.options.axes, self.stack.name, unlike=unlike)
+        except (InputError, UsageError) as error:
+            if len(self.chosen) == 1:
+                raise
+            hint = f"Choose one of them: series=1 to {len(every)}"
+            hint += "; or series='all'." if isinstance(error, UsageError) else "."
+            listed = f"{error} Its series: {listed_series(every)}."
+            raise type(error)(listed, hint=hint) from error
         note = note or sequence_note(timed.axes, timed.shape)
         self.notes += [note] if note else []
         lacking = len(series.absent)
@@ -90,18 +102,6 @@ class StackReader(Reader):
         if series.dtype.itemsize == 8:
             self.notes.append("float64 samples: the noise is computed in float32")
         return timed
-
-    def _timed(self, series: Series) -> tuple[Series, str]:
-        wanted, several = self.options.series, len(self.stack.series) > 1
-        unlike = several and wanted is not None and wanted.casefold() == ALL
-        try:
-            return in_time(series, self.options.axes, self.stack.name, unlike=unlike)
-        except UsageError as error:
-            if not several or wanted is not None:
-                raise
-            listed = listed_series(self.stack.series)
-            hint = f"Choose one of them: series=1 to {len(self.stack.series)}; or series='all'."
-            raise UsageError(f"{error} Its series: {listed}.", hint=hint) from error
 
     def _cut(self, lane: Lane) -> Lane:
         """The lane without what is not asked for, and without what is not there."""

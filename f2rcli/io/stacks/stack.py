@@ -286,22 +286,8 @@ class Stack(ABC):
             )
 
     def chosen(self, wanted: str | None) -> list[int]:
-        """The numbers of the wanted series. Raises UsageError for unknown, InputError for
-        unsupported ones."""
-        numbers = self._numbers(wanted)
-        for number in numbers:
-            try:
-                self.check(number)
-            except InputError as error:
-                if len(numbers) == 1:
-                    raise
-                hint = f"Choose one of them: series=1 to {len(self.series)}."
-                listed = listed_series(self.series)
-                raise InputError(f"{error} Its series: {listed}.", hint=hint) from error
-        return numbers
-
-    def _numbers(self, wanted: str | None) -> list[int]:
-        """By number from 1, by name, or all; without a wish all but thumbnails and masks."""
+        """The numbers of the wanted series: by number from 1, by name, or all; without a wish all
+        but thumbnails and masks. Raises UsageError for unknown ones."""
         if wanted is None and (shown := [one.number for one in self.series if not one.aside]):
             return shown
         if wanted is None or wanted.casefold() == ALL:

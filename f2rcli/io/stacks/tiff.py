@@ -65,10 +65,7 @@ class TiffStack(Stack):
     _cached: tuple[int, int, Plane] | None = None  # a page of several pictures
 
     def _open(self) -> None:
-        if first_bytes(self.path)[:2] not in (b"II", b"MM", b"EP"):
-            raise InputError(
-                f"{self.name}: is not a TIFF file.", hint="Check that the file is whole."
-            )
+        first_bytes(self.path)
         self.file = _opened(self.path)
         self.series = self._found()
         pages = count(len(self.file.pages), "page")
@@ -426,8 +423,8 @@ class PageFolder(Stack):
 def open_stack(source: str) -> Stack:
     """A stack of any format. Raises InputError for what cannot be read."""
     path = Path(source)
-    if format_of(path) is not None:
-        return LibraryStack(path)
+    if (kind := format_of(path)) is not None:
+        return LibraryStack(path, kind)
     if path.is_dir() and (first := set_in(path)) is not None:
         return TiffStack(first)
     pages = path.is_dir() or (not path.exists() and is_pattern(source))

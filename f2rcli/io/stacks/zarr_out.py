@@ -29,14 +29,11 @@ def check_zarr_target(target: Path, sources: list[Path], *, overwrite: bool) -> 
     """Raise for a target that cannot be written, or that f2r does not replace."""
     package("zarr", f"{target.name}: writing OME-Zarr", UsageError)
     check_place(target, sources)
-    if target.exists():
-        if not overwrite:
-            raise exists_error(target)
-        if not (target.is_dir() and is_zarr(target)):
-            raise OutputError(
-                f"{target.name}: is not a Zarr folder; f2r does not replace it.",
-                hint="Choose another name with output=.",
-            )
+    if target.exists() and not overwrite:
+        raise exists_error(target)
+    if target.exists() and not is_zarr(target):
+        what = f"{target.name}: is not a Zarr folder; f2r does not replace it."
+        raise OutputError(what, hint="Choose another name with output=.")
 
 
 def arranged(series: Series, target: Path) -> Series:
