@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -370,15 +370,8 @@ def _preview(job: Job, reader: Reader, engine: "Engine | None", meter: FrameMete
         raise UsageError("--preview --strength 0: there is nothing to see.", hint="Leave one out.")
     from f2rcli.io.pictures import write_preview
 
-    originals = list[Frame]()
-
-    def remembered() -> Iterator[Frame]:
-        for frame in reader:
-            originals.extend([] if frame.context else [frame])
-            yield frame
-
-    pairs = ((originals.pop(0), after) for after in restored(reader, remembered(), engine))
-    receipt = write_preview(reader, pairs, job.target, job.write)
+    own = (replace(frame, source=frame) for frame in reader)
+    receipt = write_preview(reader, restored(reader, own, engine), job.target, job.write)
     meter.advance()
     return receipt
 

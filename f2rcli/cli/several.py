@@ -133,15 +133,13 @@ def denoise_clip(
     if ending.code in (EXIT_INTERRUPTED, EXIT_TERMINATED) and voice.stopper.error is not None:
         raise voice.stopper.error
     code, receipt = done[0] if done else (ending.code, None)
-    facts: dict[str, Any] = {
-        "exit_code": code, "seconds": round(time.monotonic() - began, 3),
-        "warnings": tuple(voice.problems),
-    }  # fmt: skip
-    if receipt is not None:
-        status = "damaged" if code == EXIT_DAMAGED else "done"
-        outcome = Outcome.of(clip, status, frames=receipt.frames, bytes=receipt.bytes, **facts)
-    else:
-        outcome = Outcome.of(clip, "failed", reason=voice.reason, hint=voice.hint, **facts)
+    status = "damaged" if code == EXIT_DAMAGED else "done"
+    outcome = Outcome.of(
+        clip, "failed" if receipt is None else status, exit_code=code, reason=voice.reason,
+        hint=voice.hint, seconds=round(time.monotonic() - began, 3),
+        frames=receipt and receipt.frames, bytes=receipt and receipt.bytes,
+        warnings=tuple(voice.problems),
+    )  # fmt: skip
     with suppress(OSError):  # one that cannot be remembered is still a result
         records.finish(clip, outcome)
     return outcome

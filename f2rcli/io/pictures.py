@@ -366,18 +366,18 @@ class ImageWriter(Writer):
 
 
 def write_preview(
-    reader: Reader, shown: Iterable[tuple[Frame, Frame]], target: str, write: WriteOptions
+    reader: Reader, restored: Iterable[Frame], target: str, write: WriteOptions
 ) -> Receipt:
-    """Write the first pair of before and after side by side, upright, as a PNG still: to be looked
-    at and thrown away."""
+    """Write the first frame, whose source is the frame before, beside that as a PNG still, upright:
+    to be looked at and thrown away."""
     path = Path(target)
     check_target(path, reader.paths(), overwrite=write.overwrite)
-    pair = next(iter(shown), None)
-    if pair is None:
+    after = next(iter(restored), None)
+    if after is None:
         raise InputError(f"{reader.info.name}: no frame to show.", hint="Check start= and end=.")
     video = next((row for row in reader.describe() if row.get("kind") in ("video", "raw")), {})
     turns = round(float(video.get("rotation") or 0) / 90) % 4
-    codes = np.concatenate([_upright(frame, turns) for frame in pair], axis=1)
+    codes = np.concatenate([_upright(frame, turns) for frame in (after.source, after)], axis=1)
     picture = encode_picture(av.VideoFrame.from_ndarray(codes, format="rgb24"), "png")
     write_file(path, picture, overwrite=write.overwrite)
     return Receipt(path=target, frames=1, seconds=0.0, bytes=len(picture), codec="png")

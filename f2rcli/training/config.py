@@ -177,7 +177,7 @@ def _located(name: str, value: Any) -> Any:
 # --- Clips found in files and folders, and a name for what is made of them -----------------------
 
 
-LAYOUT = 5  # of what is made of clips; raise it when its files change
+LAYOUT = 6  # of what is made of clips; raise it when its files change
 EDGE = 1 << 20  # bytes read at either end of a file
 
 

@@ -212,15 +212,11 @@ def _footage(entry: Path, strip: dict[str, Any]) -> Footage:
         "shape": tuple(strip["shape"]),
         "shots": tuple(range(*shot) for shot in strip["shots"]),
         "clean": clean and entry / clean,
-        "stated": stated and tuple((gain, variance) for gain, variance in stated),
-        "form": form
-        and PlaneLayout(
-            family=Family(form["family"]),
-            bits=8,
-            log2_chroma=tuple(form["log2_chroma"]),
-            matrix=Matrix(form["matrix"]),
-        ),
+        "stated": stated and tuple(map(tuple, stated)),
     }
+    if form is not None:
+        family, chroma, matrix = Family(form[0]), tuple(form[1]), Matrix(form[2])
+        known["form"] = PlaneLayout(family=family, bits=8, log2_chroma=chroma, matrix=matrix)
     clip = Footage(**known)
     if clip.path.stat().st_size != math.prod(clip.shape) * np.float16().itemsize:
         raise ValueError(clip.path)
@@ -448,7 +444,7 @@ class LaneWriter:
 
     def facts(self, info: ClipInfo) -> dict[str, Any]:
         """The clip's entry in `facts.json`."""
-        layout = self.layout
+        layout, form = self.layout, self.form
         return {
             "name": self.name,
             "space": info.space.value,
@@ -460,12 +456,7 @@ class LaneWriter:
             "shots": self.shots,
             "sensor": layout is not None and layout.counts_light,
             "dark": layout is not None and layout.levels is not None,
-            "form": self.form
-            and {
-                "family": self.form.family.value,
-                "log2_chroma": self.form.log2_chroma,
-                "matrix": self.form.matrix.value,
-            },
+            "form": form and (form.family.value, form.log2_chroma, form.matrix.value),
         }
 
 
