@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console as RichConsole
@@ -20,15 +20,19 @@ from f2rcli.cli.progress import FrameMeter
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK
 from f2rcli.evaluation import benchmarks
-from f2rcli.evaluation.base import Plan
-from f2rcli.evaluation.pairing import Comparison
+from f2rcli.evaluation.base import Case, Comparison, Plan
 from f2rcli.evaluation.result import NOISY, BenchmarkFacts, Evaluation, MetricFacts
-from f2rcli.evaluation.tables import NONE, TableRow, clip_rows, conditions, mean_rows
+from f2rcli.evaluation.tables import (
+    NONE,
+    TableRow,
+    clip_rows,
+    conditions,
+    mean_rows,
+    to_csv,
+    values,
+)
 from f2rcli.io import ReadOptions
 from f2rcli.units import count
-
-if TYPE_CHECKING:
-    from f2rcli.evaluation.base import Case
 
 BETTER = {"higher": " (more is better)", "lower": " (less is better)", "": ""}
 MOST_CLIPS = 12  # that are listed one by one
@@ -111,7 +115,7 @@ def _listed(text: str | None) -> tuple[str, ...]:
 
 
 def _run(
-    cases: "list[Case]",
+    cases: list[Case],
     benchmark: BenchmarkFacts | None,
     plan: Plan,
     console: Console,
@@ -153,17 +157,16 @@ def _deliver(
 ) -> None:
     """Write the files, and print the tables even where the run was to be quiet: they are the
     result."""
-    from f2rcli.evaluation import export
-
     if csv is not None:
-        write_result("--csv", csv, export.to_csv(found).encode(), overwrite=overwrite)
+        write_result("--csv", csv, to_csv(found).encode(), overwrite=overwrite)
         console.note(f"results: {csv}")
     if report is not None:
-        from f2rcli.evaluation.report import write_report
+        from f2rcli.evaluation.report import page
 
-        write_report(found, Path(report), overwrite=overwrite)
+        data = page(found).encode("utf-8", "replace")
+        write_result("--report", report, data, overwrite=overwrite)
     if console.json:
-        console.event("evaluation", **export.values(found))
+        console.event("evaluation", **values(found))
     else:
         print_tables(found)
     if report is not None:

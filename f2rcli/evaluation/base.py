@@ -1,16 +1,21 @@
-"""The parts of an evaluation: clips, and denoisers that take part."""
+"""What is evaluated: clips, files or folders of them matched by name, and every choice beside."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from f2rcli import methods
+from f2rcli.batch import clips_in
 from f2rcli.engine.settings import EngineSettings
-from f2rcli.errors import UsageError
+from f2rcli.errors import InputError, UsageError
 from f2rcli.evaluation import metrics
-from f2rcli.evaluation.result import NOISY, FileFacts, MethodFacts
+from f2rcli.evaluation.result import NOISY, FileFacts
 from f2rcli.frames import ClipInfo, Frame
+from f2rcli.io import ReadOptions, is_clip, open_reader
+from f2rcli.io.files import digest
 from f2rcli.settings import Setting, settings_of
 
 if TYPE_CHECKING:
@@ -27,21 +32,6 @@ class OpenClip(Protocol):
 
 # Opens a clip; called once per pass, so a clip is never held in memory.
 ClipOpener = Callable[[], AbstractContextManager[OpenClip]]
-
-
-class Contestant(Protocol):
-    """A denoiser that takes part: one of f2r's methods, or a baseline."""
-
-    name: str  # the key that results use: "f2r", "ffmpeg-nlmeans"
-
-    def denoise(
-        self, frames: Iterable[Frame], info: ClipInfo, sigma8: float | None
-    ) -> Iterator[Frame]:
-        """Yield one frame for each, in the layout that came in or floats. sigma8: the noise's
-        standard deviation in 8-bit units, if known. Raises F2RError for clips it cannot take."""
-
-    def facts(self) -> MethodFacts:
-        """Name, title, version, weights and settings; complete once a clip was denoised."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,3 +83,191 @@ class Plan:
             "seed": self.seed, "clipped": self.clipped, "frames": self.frames,
             **{name: value for name, value in engine.items() if value is not None},
         }  # fmt: skip
+
+
+# --- Clips that belong together ------------------------------------------------------------------
+
+
+Clips = dict[str, Path]  # by name, without suffix
+
+SEPARATORS = "._-"  # what may follow a clip's name in that of its noisy or denoised version
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What is compared with what, as a user names it. Raises UsageError for what cannot be."""
+
+    denoised: tuple[str, ...]  # [LABEL=]PATH
+    clean: str | None
+    noisy: str | None
+    noise: tuple[str, ...]
+    benchmark: str | None
+    root: str | None
+    any_clips: bool
+
+    def __post_init__(self) -> None:
+        clean, noisy, denoised, own = self.clean, self.noisy, self.denoised, self.benchmark
+        for wrong, message, hint in (
+            ((own is None) != (self.root is None), "benchmark= and root=: go together.",
+             "Pass both."),
+            (self.any_clips and own is None, "any_clips=: says which clips a benchmark= takes.",
+             "Leave it out."),
+            (own is not None and (clean or noisy or denoised), "benchmark=: names its own clips.",
+             "Leave clean=, noisy= and DENOISED out."),
+            (self.noise and own is None and (clean is None or noisy or denoised),
+             "noise=: is made on clean clips, for methods that run here.",
+             "Pass clean=, and neither noisy= nor DENOISED."),
+            (own is None and not self.noise and not denoised and noisy is None,
+             "nothing to evaluate.", "f2r eval DENOISED --clean CLEAN, f2r eval --clean CLEAN "
+             "--noise gaussian:30, or f2r eval DENOISED --noisy NOISY."),
+            (denoised and clean is None and noisy is None,
+             f"{next(iter(denoised), '')}: nothing to compare it with.",
+             "Pass clean= or noisy=, or both."),
+        ):  # fmt: skip
+            if wrong:
+                raise UsageError(message, hint=hint)
+
+    def cases(self, read: ReadOptions) -> tuple[list[Case], list[str]]:
+        """The cases that are no benchmark's, and remarks; see `paired`."""
+        from f2rcli.noise.synthesis.spec import parse  # brings codecs
+
+        named = {"clean": self.clean, "noisy": self.noisy}
+        sides = {word: Path(path) for word, path in named.items() if path is not None}
+        return paired(sides | self._labelled(), read, [parse(text) for text in self.noise])
+
+    def _labelled(self) -> dict[str, Path]:
+        """The denoised sides by label; without one by their own name."""
+        sides: dict[str, Path] = {}
+        for text in self.denoised:
+            label, _, path = text.partition("=")
+            taken = ("clean", "noisy", NOISY, *sides)
+            if not (label and path) or Path(text).exists():
+                own, path = Path(text).resolve().stem, text
+                label = own if own not in taken else f"{own} ({len(sides) + 2})"
+            if label in taken:
+                raise UsageError(
+                    f"{text}: the label {label} is taken.",
+                    hint="Write LABEL=PATH with another label.",
+                )
+            sides[label] = Path(path)
+        return sides
+
+
+def file_facts(role: str, path: Path) -> FileFacts:
+    """A report's facts about a file or folder."""
+    return FileFacts(role=role, path=str(path), sha256=digest(path))
+
+
+def is_folder_of_clips(path: Path) -> bool:
+    """Whether a path is a folder that is not a clip by itself. Raises InputError if not there."""
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file or folder.", hint="Check the path.")
+    try:
+        return path.is_dir() and not is_clip(path)
+    except OSError as error:
+        raise InputError(
+            f"{path}: {error.strerror or error}.", hint="Check its permissions."
+        ) from error
+
+
+def clips_of(path: Path) -> Clips:
+    """The clips of a folder by name, or the one file. Raises InputError for none or doubles."""
+    if not is_folder_of_clips(path):
+        return {path.stem: path}
+    clips: Clips = {}
+    for clip in clips_in(path):
+        name = clip.stem if clip.is_file() else clip.name
+        if name in clips:
+            raise InputError(
+                f"{path}: {clips[name].name} and {clip.name} have the same name.",
+                hint="Clips are matched by name: rename one of them.",
+            )
+        clips[name] = clip
+    if not clips:
+        raise InputError(f"{path}: has no clips.", hint="Name a folder of videos or stacks.")
+    return clips
+
+
+def paired(
+    sides: Mapping[str, Path], options: ReadOptions, noises: "Sequence[NoiseSpec]" = ()
+) -> tuple[list[Case], list[str]]:
+    """The cases of what was named, and remarks on clips that are left out.
+
+    sides: by their words, clean, noisy, or the label of a denoised one. Of files, they belong
+    together; of folders, clips do whose names are those of the first side, alone or followed by a
+    point, dash or underscore: `swan`, `swan_f2r`, `swan.g30`. Raises InputError where no clip has
+    all it needs, UsageError for files beside folders.
+    """
+    folders = [path for path in sides.values() if is_folder_of_clips(path)]
+    if folders and len(folders) < len(sides):
+        file = next(path for path in sides.values() if path not in folders)
+        raise UsageError(
+            f"{folders[0]} is a folder of clips, {file} is one clip.",
+            hint="Name files or folders, not both.",
+        )
+    each, single = {word: clips_of(path) for word, path in sides.items()}, not folders
+    words = list(each)
+    names = [next(iter(each[words[0]]))] if single else list(each[words[0]])
+    cases, remarks, used = [], [], {word: set[str]() for word in words}
+    for name in names:
+        found = {w: (next(iter(c)) if single else match(name, names, c)) for w, c in each.items()}
+        missing = [word for word, other in found.items() if other is None]
+        if missing:
+            remarks.append(f"{name}: no {' or '.join(missing)} clip of this name; left out")
+            continue
+        paths = {word: each[word][other] for word, other in found.items() if other is not None}
+        for word, other in found.items():
+            used[word].add(str(other))
+        cases += _cases(name, paths, options, noises)
+    for word in words[1:]:
+        alone = (n for n in each[word] if n not in used[word])
+        remarks += [f"{n}: {word}, without a {words[0]} clip; left out" for n in alone]
+    if not cases:
+        raise InputError(
+            f"no clips in {' and '.join(map(str, sides.values()))} match by name.",
+            hint=f"{words[1].capitalize()} clips are found by the names of the {words[0]} ones, "
+            f"such as {names[0]} and {names[0]}_f2r.",
+        )
+    return cases, remarks
+
+
+def match(name: str, names: Sequence[str], clips: Clips) -> str | None:
+    """The clip that belongs to `name`: of that name, else the one that begins with it, if no
+    longer one of `names` fits better. Raises InputError where there are several."""
+    if name in clips:
+        return name
+    longer = [other for other in names if other != name and belongs(other, name)]
+    candidates = [
+        clip
+        for clip in clips
+        if belongs(clip, name) and not any(clip == n or belongs(clip, n) for n in longer)
+    ]
+    if len(candidates) > 1:
+        raise InputError(
+            f"{name}: several clips match, {' or '.join(sorted(candidates)[:3])}.",
+            hint="Keep one version of each clip in a folder.",
+        )
+    return next(iter(candidates), None)
+
+
+def belongs(clip: str, name: str) -> bool:
+    """Whether a clip's name is another's with something after it."""
+    return clip.startswith(name) and clip[len(name) : len(name) + 1] in tuple(SEPARATORS)
+
+
+def _cases(
+    name: str, paths: Mapping[str, Path], options: ReadOptions, noises: "Sequence[NoiseSpec]"
+) -> list[Case]:
+    """One case, or one for each noise that is to be made."""
+    given: dict[str, ClipOpener] = {
+        word: partial(open_reader, path, options) for word, path in paths.items()
+    }
+    facts = tuple(
+        file_facts(word if word in ("clean", "noisy") else "denoised", path)
+        for word, path in paths.items()
+    )
+    case = Case(
+        name=name, reference=given.pop("clean", None), noisy=given.pop("noisy", None), given=given,
+        files=facts,
+    )  # fmt: skip
+    return [replace(case, group=noise.name, noise=noise) for noise in noises] or [case]

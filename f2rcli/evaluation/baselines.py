@@ -22,7 +22,6 @@ import numpy as np
 
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.errors import F2RError, InputError
-from f2rcli.evaluation.base import Contestant
 from f2rcli.evaluation.result import MethodFacts
 from f2rcli.frames import ClipInfo, Codes, Family, Frame, PlaneLayout
 from f2rcli.noise.estimate import single_frame_sigma
@@ -37,6 +36,21 @@ NLM_STRENGTH = 0.8  # h over sigma, the best on white noise
 NLM_TEMPLATE, NLM_SEARCH = 7, 21  # pixels per side
 VBM3D_RADIUS = 2  # frames to either side that blocks are sought in
 VBM3D_HELD = 8 * VBM3D_RADIUS + 1  # frames: two passes, each searches and sums on both sides
+
+
+class Contestant(Protocol):
+    """A denoiser that takes part: one of f2r's methods, or a baseline."""
+
+    name: str  # the key that results use: "f2r", "ffmpeg-nlmeans"
+
+    def denoise(
+        self, frames: Iterable[Frame], info: ClipInfo, sigma8: float | None
+    ) -> Iterator[Frame]:
+        """Yield one frame for each, in the layout that came in or floats. sigma8: the noise's
+        standard deviation in 8-bit units, if known. Raises F2RError for clips it cannot take."""
+
+    def facts(self) -> MethodFacts:
+        """Name, title, version, weights and settings; complete once a clip was denoised."""
 
 
 @dataclass

@@ -20,8 +20,7 @@ import tifffile
 
 from f2rcli.batch import clips_in
 from f2rcli.errors import InputError, UsageError
-from f2rcli.evaluation.base import Case
-from f2rcli.evaluation.pairing import file_facts
+from f2rcli.evaluation.base import Case, file_facts
 from f2rcli.evaluation.result import BenchmarkFacts, Published
 from f2rcli.frames import ClipInfo, Frame, Mosaic
 from f2rcli.io import ReadOptions, open_reader

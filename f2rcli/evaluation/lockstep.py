@@ -14,7 +14,8 @@ import numpy as np
 
 from f2rcli import sensor, yuv
 from f2rcli.errors import F2RError, InputError
-from f2rcli.evaluation.base import Case, Contestant
+from f2rcli.evaluation.base import Case
+from f2rcli.evaluation.baselines import Contestant
 from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.result import CLEAN, NOISY
 from f2rcli.frames import ClipInfo, Family, Frame, Picture, PlaneLayout, Space

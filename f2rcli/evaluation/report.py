@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,6 @@ from f2rcli.evaluation.plots import (
 )
 from f2rcli.evaluation.result import CLEAN, NOISY, WHOLE, ClipResult, Evaluation, MetricFacts
 from f2rcli.evaluation.tables import clip_rows, conditions, mean_rows
-from f2rcli.io.files import write_file
 from f2rcli.units import count
 
 Label = Callable[[str], str]  # a method's name in words
@@ -39,13 +37,8 @@ KINDS = {
 }
 
 
-def write_report(evaluation: Evaluation, path: Path, *, overwrite: bool = False) -> None:
-    """Write an evaluation as one HTML page, atomically; at most about 8 MB. Raises OutputError."""
-    write_file(path, page(evaluation).encode("utf-8", "replace"), overwrite=overwrite)
-
-
 def page(evaluation: Evaluation) -> str:
-    """The report of an evaluation as the text of an HTML file."""
+    """The report of an evaluation as the text of an HTML file, at most about 8 MB."""
     script = _environment().get_template("report.js").render()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     benchmark = evaluation.benchmark

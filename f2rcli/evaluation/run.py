@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from f2rcli import __version__
 from f2rcli.errors import F2RError, UsageError
 from f2rcli.evaluation import metrics
-from f2rcli.evaluation.base import Case, Contestant, OpenClip, Plan
-from f2rcli.evaluation.baselines import Filter, MethodContestant
+from f2rcli.evaluation.base import Case, OpenClip, Plan
+from f2rcli.evaluation.baselines import Contestant, Filter, MethodContestant
 from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.lockstep import DenoiserRun, Lockstep
 from f2rcli.evaluation.metrics import MEASURES, METRICS, ChannelValues, series_of

@@ -60,7 +60,7 @@ def test_methods_run_on_noise_that_is_made_here(evaluate: Run, clips: Path) -> N
 
 def test_without_any_reference_there_is_what_can_be_told(evaluate: Run, clips: Path) -> None:
     sides = (f"mine={clips / 'lossy.mkv'}", "--noisy", clips / "clean.mkv")
-    done = evaluate(*sides, "--json")
+    done = evaluate(*sides, "--json", "--metrics", "all")
     assert done.code == EXIT_OK, done.err
     assert found(done)["kind"] == "blind"
 

@@ -5,7 +5,7 @@ import io
 import json
 import math
 
-from f2rcli.evaluation import export, result
+from f2rcli.evaluation import result, tables
 
 PSNR = result.MetricFacts(name="psnr", title="PSNR", unit="dB")
 
@@ -31,9 +31,9 @@ def refuse(word: str) -> float:
 
 
 def test_json_is_strict_and_tells_infinite_from_missing() -> None:
-    text = json.dumps(export.values(evaluation()), allow_nan=False)
+    text = json.dumps(tables.values(evaluation()), allow_nan=False)
     values = json.loads(text, parse_constant=refuse)
-    assert values["format"] == export.FORMAT
+    assert values["format"] == tables.FORMAT
     measured = values["clips"][0]["methods"][0]["metrics"]["psnr"]
     assert measured["clip"] == {"all": "inf", "r": 32.0, "b": None}
     assert measured["frames"]["all"] == [30.5, None, "inf"]
@@ -43,8 +43,8 @@ def test_json_is_strict_and_tells_infinite_from_missing() -> None:
 
 
 def test_csv_has_a_row_per_value_and_leaves_missing_ones_empty() -> None:
-    rows = list(csv.DictReader(io.StringIO(export.to_csv(evaluation()))))
-    assert tuple(rows[0]) == export.COLUMNS
+    rows = list(csv.DictReader(io.StringIO(tables.to_csv(evaluation()))))
+    assert tuple(rows[0]) == tables.COLUMNS
     assert {row["clip"] for row in rows} == {'a, "b".mkv'}
     found = {(row["channel"], row["frame"]): row["value"] for row in rows}
     assert found == {
