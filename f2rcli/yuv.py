@@ -52,6 +52,7 @@ def decoded(frame: Frame) -> list[NDArray[np.float32]]:
     return found
 
 
+@cache
 def sampling_gain(layout: PlaneLayout) -> float:
     """The variance that white noise of unit variance on the luma grid keeps as chroma."""
     grid = np.zeros((32, 32), np.float32)
@@ -61,6 +62,7 @@ def sampling_gain(layout: PlaneLayout) -> float:
     return float(np.mean([np.square(sampled(one, layout)).sum() for one in shifts]) * cells)
 
 
+@cache
 def stretching_gain(layout: PlaneLayout) -> float:
     """The variance that white noise of unit variance on the chroma grid keeps on luma's."""
     x, y = layout.log2_chroma

@@ -24,15 +24,7 @@ from f2rcli.models.flow import Flow
 from f2rcli.noise.bound import BLOCK
 from f2rcli.noise.coding import Compression, compression_of, own_share
 from f2rcli.noise.estimate import NoiseMap, estimate, shows_noise, single_frame_sigma, squares_of
-from f2rcli.noise.model import (
-    NoiseModel,
-    PlaneNoise,
-    Told,
-    blend,
-    picture_noise,
-    picture_of,
-    planes_of,
-)
+from f2rcli.noise.model import NoiseModel, PlaneNoise, blend, picture_of, planes_of
 from f2rcli.noise.report import HARDLY_ANY, NOTHING_TO_DO
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
 from f2rcli.yuv import code_span
@@ -77,35 +69,41 @@ class NoiseTracker:
         self.sensor = layout.counts_light
         self.units = engine.settings.units(code_span(layout, chroma=False)[1])  # of sigma, to white
         self.declared = engine.settings.sigma is not None
-        self.measured: NoiseModel | None = None  # of the picture's channels, at the start
         self.planes: PlaneNoise | None = None  # of every plane of the file, at the start
         self.now: PlaneNoise | None = None  # by the last look of this shot; None: as at the start
         self.edges8: float | None = None  # see Opening
-        self.own: tuple[NoiseModel, PlaneNoise] | None = None  # noise beside a codec's errors
+        self.own: PlaneNoise | None = None  # noise beside a codec's errors
         self.compression: Compression | None = None  # its errors, by the last look at them
-        self.compressed = False  # whether what is known are these errors: they are the stronger
         self.era = 0  # how often they were looked at; one look serves CODEC_EVERY frames
         self.low: float | None = None  # signal of the darkest samples; see `lowest`
         self.space: VarianceStabiliser | None = None
         if engine.settings.sigma is not None:
-            given = NoiseModel.gaussian(
-                min(engine.settings.sigma / self.units, 1.0), self.engine.channels
-            )
-            self.know(given, PlaneNoise.of(given, layout, clipped=layout.full_range))
+            given = min(engine.settings.sigma / self.units, 1.0)
+            self.know(PlaneNoise.even(given, layout, clipped=layout.full_range))
 
     @property
-    def told(self) -> Told | None:
+    def told(self) -> PlaneNoise | None:
         """What methods are told of it by now: strength above 1 claims that much more noise."""
-        if self.measured is None or self.planes is None:
+        if self.planes is None:
             return None
-        if self.space is None:
-            planes, channels = self.planes, self.measured
-            if self.now is not None and self.now is not planes:
-                planes = self.now
-                channels = picture_noise(planes, self.layout, self.engine.channels)
-            return Told(planes, channels, self.compressed).scaled(self.excess)
-        even = self.space.model
-        return Told(PlaneNoise.of(even, self.layout, clipped=False), even).scaled(self.excess)
+        known = self.now or self.planes
+        if self.space is not None:
+            known = PlaneNoise.even(self.space.sigma, self.layout, clipped=False)
+        return known.scaled(self.excess)
+
+    @property
+    def measured(self) -> NoiseModel | None:
+        """That of the picture's channels, at the start."""
+        return None if self.planes is None else self.of_picture(self.planes)
+
+    def of_picture(self, planes: PlaneNoise) -> NoiseModel:
+        """The noise of planes in the picture that networks see."""
+        return planes.picture(self.layout, self.engine.channels)
+
+    @property
+    def compressed(self) -> bool:
+        """Whether what is known are a codec's errors: they are stronger than noise."""
+        return self.planes is not None and self.planes.errors
 
     @property
     def weak(self) -> bool:
@@ -141,19 +139,19 @@ class NoiseTracker:
             return
         if self.layout.levels is not None and self.sensor:
             self.low = lowest([_picture(frame) for frame in frames])
-            if self.measured is not None and self.planes is not None:  # a declared sigma
-                self.know(self.measured, self.planes)
+            if self.planes is not None:  # a declared sigma
+                self.know(self.planes)
         if self.engine.stated is not None and not self.declared:
             self.declared = True
             model = stated_model(self.engine.stated, _picture(frames[0]))
-            self.know(model, PlaneNoise.of(model, self.layout, clipped=True))
+            self.know(PlaneNoise.of(model.channels, clipped=True))
             return
-        found = opening_noise(frames, self.engine.channels, coded=self.engine.slack is not STRICT)
+        found = opening_noise(frames, coded=self.engine.slack is not STRICT)
         if self.declared:
             self._compare(found)
             return
         self.edges8 = found.edges8
-        self.know(found.model, found.planes, found.compression)
+        self.know(found.planes, found.compression)
         self._say(found, frames)
 
     def _say(self, found: Opening, frames: Sequence[Frame]) -> None:
@@ -165,10 +163,10 @@ class NoiseTracker:
             self.engine.found.note(SINGLE_FRAMES)
         if self.compressed and found.compression is not None:
             self.engine.found.note(found.compression.words())
-        elif measurable and hardly_any(found.model, self.layout):
+        sigma = mean_sigma8(self.of_picture(found.planes))
+        if measurable and not self.compressed and not self.sensor and sigma < HARDLY_ANY8:
             self.engine.found.note(NOTHING_TO_DO)
         if methods.load(self.engine.settings.method).wants_sigma:
-            sigma = mean_sigma8(found.model)
             self.engine.found.note(f"no sigma= given: the noise was measured, {sigma:.1f} of 255")
 
     def follow_codec(self, index: int, frames: Sequence[Frame]) -> None:
@@ -180,7 +178,7 @@ class NoiseTracker:
         self.era, before = era, self.compression
         self.compression = compression_of(frames, self.edges8)
         if self.compression != before:
-            self.know(*self.own, self.compression)
+            self.know(self.own, self.compression)
 
     @property
     def seen_lately(self) -> SeenLately:
@@ -190,7 +188,7 @@ class NoiseTracker:
     def recall(self, seen: SeenLately) -> None:
         """Go on from the looks of another run, whose start was the same."""
         if self.own is not None:
-            self.know(*self.own, seen.compression)
+            self.know(self.own, seen.compression)
         self.now, self.era = seen.now, seen.era
 
     def looks(self, index: int, *, begins: bool, changed: bool) -> bool:
@@ -200,6 +198,13 @@ class NoiseTracker:
             self.now = None
         known = self.declared or self.sensor or self.compressed or self.planes is None
         return not known and (changed or self.now is None or index % LOOK_EVERY == 0)
+
+    def another_level(self, before: PlaneNoise, now: PlaneNoise) -> bool:
+        """Whether networks that were told one noise are to be told another."""
+        if before == now:
+            return False
+        low, high = sorted(mean_sigma8(self.of_picture(told)) for told in (before, now))
+        return high > TOLD_WRONGLY * low
 
     def look(self, frame: Frame, others: Sequence[Frame], flows: Sequence[Flow | None]) -> None:
         """See how strong the noise is in a frame beside one or two neighbours of its shot. flows:
@@ -224,18 +229,15 @@ class NoiseTracker:
             return replace(self.planes.scaled(0), clipped=False)
         return self.now or self.planes
 
-    def know(
-        self, model: NoiseModel, planes: PlaneNoise, compression: Compression | None = None
-    ) -> None:
-        """Adopt a noise model, by the picture's channels and the file's planes; or the errors of
-        compression in its place where they are stronger."""
-        self.own, self.compression, self.now = (model, planes), compression, None
-        self.compressed = compression is not None and compression.exceeds(model)
-        self.engine.found.compression = compression if self.compressed else None
-        if compression is not None and self.compressed:
-            model, planes = compression.noise(planes, self.layout, self.engine.channels)
-        self.measured = self.engine.found.noise = model
-        self.planes = planes
+    def know(self, planes: PlaneNoise, compression: Compression | None = None) -> None:
+        """Adopt the noise of planes; or the errors of compression in its place where they are
+        stronger."""
+        self.own, self.compression, self.now = planes, compression, None
+        if compression is not None and compression.exceeds(self.of_picture(planes)):
+            planes = compression.noise(planes, self.layout)
+        self.planes, model = planes, self.of_picture(planes)
+        self.engine.found.noise = model
+        self.engine.found.compression = compression if planes.errors else None
         if self.sensor:
             self.space = VarianceStabiliser.of(model, self.engine.torch_device, self.low)
 
@@ -243,7 +245,8 @@ class NoiseTracker:
         """Say so where what was declared and what is measured lie far apart; keep what is known of
         clipping and scales, which nobody tells."""
         given, share = self.engine.settings.sigma or 0.0, self.units / 255
-        low, high = sorted((given / share, sigma := mean_sigma8(found.model)))
+        sigma = mean_sigma8(self.of_picture(found.planes))
+        low, high = sorted((given / share, sigma))
         contradicted = high > CONTRADICTION * low
         if self.planes is not None:
             own, seen = self.planes, found.planes
@@ -288,17 +291,6 @@ def as_grainy(one: float, other: float) -> bool:
     return max(one, other) <= GRAINIER * min(one, other)
 
 
-def another_level(before: Told, now: Told) -> bool:
-    """Whether networks that were told one noise are to be told another."""
-    low, high = sorted(mean_sigma8(told.channels) for told in (before, now))
-    return high > TOLD_WRONGLY * low
-
-
 def mean_sigma8(model: NoiseModel) -> float:
     """The sigma that is shown, mean of the channels, of 255."""
     return sum(model.sigma8) / len(model.sigma8)
-
-
-def hardly_any(model: NoiseModel, layout: PlaneLayout) -> bool:
-    """Whether there is too little noise to take out; what sensors count has no such limit."""
-    return not layout.counts_light and mean_sigma8(model) < HARDLY_ANY8

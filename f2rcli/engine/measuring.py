@@ -29,11 +29,9 @@ from f2rcli.noise.model import (
     FramePlanes,
     NoiseModel,
     PlaneNoise,
-    picture_noise,
     picture_of,
     planes_of,
     side_by_side,
-    white_shares,
 )
 from f2rcli.noise.photons import counted_model
 from f2rcli.noise.report import NoiseReport, confidence_of
@@ -52,23 +50,22 @@ UNSEEN = Temporal(None, None)  # of frames that could not be compared
 class Opening(NamedTuple):
     """The noise of a stream's first frames: the one number that all commands show."""
 
-    model: NoiseModel  # of the picture's channels
-    planes: PlaneNoise  # of the file's planes
+    planes: PlaneNoise
     found: NoiseMap | None  # block by block; None: single frames alone were looked at
     edges8: float | None = None  # of blocks, that compression left
-    compression: Compression | None = None  # its errors, not in `model`; None: hardly any
+    compression: Compression | None = None  # its errors, not in `planes`; None: hardly any
 
 
-def opening_noise(frames: Sequence[Frame], channels: int, *, coded: bool = False) -> Opening:
-    """The noise of a stream's first PREROLL frames, no two of them alike. channels: of the picture
-    that networks see; coded: whether a codec wrote the file."""
+def opening_noise(frames: Sequence[Frame], *, coded: bool = False) -> Opening:
+    """The noise of a stream's first PREROLL frames, no two of them alike. coded: whether a codec
+    wrote the file."""
     layout = frames[0].layout
     pictures = [picture_of(frame) for frame in frames]
     found = map_of(pictures, coded=coded)
     if found is None:
         sigmas = np.min([[*map(single_frame_sigma, one.planes)] for one in pictures], 0)
         laws = tuple(NoiseModel.gaussian(float(sigma), 1) for sigma in sigmas)
-        planes = PlaneNoise(laws, (white_shares(),) * len(laws), layout.full_range)
+        planes = PlaneNoise.of(laws, clipped=layout.full_range)
     else:
         planes = found.noise(layout, clipped=_cut_off(found, pictures, ends=_ends(layout)))
     edges8 = compression = None
@@ -80,8 +77,7 @@ def opening_noise(frames: Sequence[Frame], channels: int, *, coded: bool = False
     else:
         edges8 = find_edges([one.luma for one in pictures])
         compression = compression_of(frames, edges8)
-    model = picture_noise(planes, layout, channels)
-    return Opening(model, planes, found, edges8, compression)
+    return Opening(planes, found, edges8, compression)
 
 
 def map_of(pictures: Sequence[FramePlanes], *, coded: bool) -> NoiseMap | None:
@@ -172,8 +168,8 @@ def _in_full(frames: Sequence[Frame], layout: PlaneLayout, engine: Engine) -> No
     found = described(shown, full_range=_ends(layout), lines=layout.counts_light)
     if found is None:
         return None
-    opening = opening_noise(frames[:PREROLL], engine.channels, coded=engine.slack is not STRICT)
-    model = opening.model.of(slice(len(found.model.sigma)))
+    opening = opening_noise(frames[:PREROLL], coded=engine.slack is not STRICT)
+    model = opening.planes.picture(layout, len(found.model.sigma))
     share = fmean(model.sigma) / max(fmean(found.model.sigma), 1e-12)
     by_frame = tuple(sigma * share for sigma in found.by_frame)
     sure = confidence_of(

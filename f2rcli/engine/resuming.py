@@ -37,7 +37,7 @@ from f2rcli.frames import ClipInfo, Frame, Plane
 from f2rcli.io.base import ReadOptions
 from f2rcli.io.files import file_digest, record_folder, replacing, write_text
 from f2rcli.noise.coding import Compression
-from f2rcli.noise.model import NoiseModel, PlaneNoise, Told
+from f2rcli.noise.model import NoiseModel, PlaneNoise
 from f2rcli.samples.defects import SetAside
 from f2rcli.settings import parse_json, read_text
 from f2rcli.units import size
@@ -167,7 +167,7 @@ class RunState(NamedTuple):
 # What a file of a state may hold beside tensors and plain values.
 KNOWN: list[Any] = [
     Compression, Memory, NoiseModel, NoiseShares, Past, PlaneNoise, Returned,
-    RunState, SeenLately, SetAside, StreamState, Told,
+    RunState, SeenLately, SetAside, StreamState,
 ]  # fmt: skip
 
 

@@ -172,12 +172,12 @@ def _restore(engine: Engine, noise: NoiseTracker, worker: Worker) -> Restore:
     def restore(pictures: Iterable[Copies], factor: float) -> Iterator[Frame]:
         source = iter(pictures)
         copies = next(source, None)
-        if copies is None or noise.measured is None or noise.planes is None:
+        if copies is None or noise.planes is None:
             return iter(())
         other = engine.another()
         known = NoiseTracker(other, copies[0].layout)
         known.low = noise.low
-        known.know(noise.measured.scaled(factor), noise.planes.scaled(factor))
+        known.know(noise.planes.scaled(factor))
         return _restored(chain([copies], source), other, known, worker)
 
     return restore

@@ -15,12 +15,12 @@ from f2rcli.engine.contract.residual import STRICT, FrameContext, Past
 from f2rcli.engine.contract.shares import NoiseShares
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine
-from f2rcli.engine.level import NoiseTracker, SeenLately, another_level, as_grainy, grain
+from f2rcli.engine.level import NoiseTracker, SeenLately, as_grainy, grain
 from f2rcli.engine.planes_store import Packing, grouped_planes
 from f2rcli.engine.worker import Copies, Worker
 from f2rcli.frames import Frame, Singles, same_samples
 from f2rcli.methods.base import Following, LazyFlow, Method, Prepared
-from f2rcli.noise.model import PlaneNoise, Shares, Told, six_bands, white_shares, with_changes
+from f2rcli.noise.model import PlaneNoise, Shares, six_bands, white_shares, with_changes
 from f2rcli.window import Window, windows
 
 # Of frames that are restored before an excerpt though nothing stands still.
@@ -62,7 +62,7 @@ class StreamState:
 
     done: int  # pictures
     first: int  # of them, the first that windows to come still hold
-    told: dict[int, Told | None]  # of the noise, by index, of every picture since that is prepared
+    told: dict[int, PlaneNoise | None]  # by index, of every picture since that is prepared
     noise: SeenLately
     past: Past
     method: tuple[int | None, dict[str, Tensor]]  # see `Method.remembered`
@@ -83,7 +83,7 @@ class Restorer:
         self.seen = 0  # pictures
         self._begin = 0  # index of the first
         self._previous: Frame | None = None
-        self._told: dict[int, Told | None] = {}
+        self._told: dict[int, PlaneNoise | None] = {}
         self._done: tuple[int, int, Past] | None = None  # index of the last centre, of its oldest
         self._ahead = 0  # windows that are begun and not finished
 
@@ -126,7 +126,7 @@ class Restorer:
         """Prepare the centre and what follows anew if the noise is far from what they were prepared
         with: for some frames after it rises, networks would leave most of it."""
         before, now = self._told[window.centre.prepared.index], self.noise.told
-        if before is now or before is None or now is None or not another_level(before, now):
+        if before is None or now is None or not self.noise.another_level(before, now):
             return False
         self.method.forget_from(window.centre.prepared.index)
         for one in (window.centre, *window.after):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from f2rcli.frames import PlaneLayout
 from f2rcli.models.flow import Flow
 from f2rcli.models.recorded import Graphs
-from f2rcli.noise.model import Told
+from f2rcli.noise.model import PlaneNoise
 from f2rcli.weights import Weights
 from f2rcli.window import Window
 
@@ -62,11 +62,11 @@ class Method(Protocol):
         """Build and fill the networks of a header, for pictures of such planes. Raises WeightsError
         if tensors do not fit it."""
 
-    def prepare(self, index: int, noisy: Tensor, told: Told | None) -> Prepared:
+    def prepare(self, index: int, noisy: Tensor, told: PlaneNoise | None) -> Prepared:
         """Prepare a frame by itself; called in order, and again for the last
         few frames where the noise turns out to be another."""
 
-    def restore(self, window: Window[Prepared], told: Told | None) -> Tensor:
+    def restore(self, window: Window[Prepared], told: PlaneNoise | None) -> Tensor:
         """The centre of a window restored, as a frame's `Prepared.noisy`."""
 
     def motion(self, centre: Prepared, neighbour: Prepared) -> LazyFlow | None:
@@ -79,7 +79,7 @@ class Method(Protocol):
 
     # What results depend on beyond the window; most methods remember nothing.
 
-    def pass_over(self, window: Window[Prepared], told: Told | None) -> None:
+    def pass_over(self, window: Window[Prepared], told: PlaneNoise | None) -> None:
         """Remember what `restore` would of a window whose centre is not wanted."""
         return
 
@@ -103,8 +103,8 @@ class Method(Protocol):
 class Following(Protocol):
     """A method that restores in two steps; `restore` is both."""
 
-    def follow(self, window: Window[Prepared], told: Told | None) -> Any:
+    def follow(self, window: Window[Prepared], told: PlaneNoise | None) -> Any:
         """A window's motion and past; called in the order of frames."""
 
-    def finish(self, window: Window[Prepared], told: Told | None, followed: Any) -> Tensor:
+    def finish(self, window: Window[Prepared], told: PlaneNoise | None, followed: Any) -> Tensor:
         """Restore the centre. It keeps nothing, and may run while a later window is followed."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from f2rcli import yuv
 from f2rcli.frames import Family, PlaneLayout
 from f2rcli.methods.base import Method, Prepared, Run
-from f2rcli.noise.model import NoiseModel, Told
+from f2rcli.noise.model import NoiseModel, PlaneNoise
 from f2rcli.planes import pack, packing, unpack
 from f2rcli.weights import Header, Weights
 from f2rcli.window import Window
@@ -68,6 +68,7 @@ class OnPlanes(Method):
         self.activation_bytes = inner.activation_bytes
         self._layout = packing(source)
         rows, columns = self._layout.planes[-1]
+        self._stored = source
         self._source = replace(source, log2_chroma=(2 - columns, 2 - rows))
         self._channels = channels
 
@@ -75,12 +76,12 @@ class OnPlanes(Method):
     def from_weights(cls, weights: Weights, run: Run, source: PlaneLayout) -> Method:
         raise NotImplementedError  # `RgbMethod.from_weights` makes them
 
-    def prepare(self, index: int, noisy: Tensor, told: Told | None) -> Prepared:
-        made = self.inner.prepare(index, self.picture(noisy), _of_channels(told))
+    def prepare(self, index: int, noisy: Tensor, told: PlaneNoise | None) -> Prepared:
+        made = self.inner.prepare(index, self.picture(noisy), self._colours(told))
         return replace(made, kept=noisy)
 
-    def restore(self, window: Window[Prepared], told: Told | None) -> Tensor:
-        centre, done = window.centre, self.inner.restore(window, _of_channels(told))
+    def restore(self, window: Window[Prepared], told: PlaneNoise | None) -> Tensor:
+        centre, done = window.centre, self.inner.restore(window, self._colours(told))
         return self._packed(centre, done - centre.noisy)
 
     def forget(self) -> None:
@@ -92,6 +93,10 @@ class OnPlanes(Method):
         seen = yuv.joined(planes, self._source) if coded else torch.stack(planes)
         return seen[None].expand(-1, self._channels, -1, -1).contiguous()
 
+    def _colours(self, told: PlaneNoise | None) -> NoiseModel | None:
+        """The noise of the picture that networks see."""
+        return None if told is None else told.picture(self._stored, self._channels)
+
     def _packed(self, centre: Prepared, change: Tensor) -> Tensor:
         """The centre's packed planes with a change of its picture."""
         assert centre.kept is not None  # prepared above
@@ -100,7 +105,3 @@ class OnPlanes(Method):
         coded = self._source.family is Family.YUV
         planes = yuv.parted(change[0], self._source) if coded else list(change[0])
         return centre.kept + pack(self._layout, planes)[None]
-
-
-def _of_channels(told: Told | None) -> NoiseModel | None:
-    return None if told is None else told.channels

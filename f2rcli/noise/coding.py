@@ -111,17 +111,13 @@ class Compression:
         """Whether the errors are stronger than noise, the mean of its channels."""
         return self.sigma > fmean(model.sigma)
 
-    def noise(
-        self, planes: PlaneNoise, layout: PlaneLayout, channels: int
-    ) -> tuple[NoiseModel, PlaneNoise]:
-        """The errors as white noise of a picture's channels, and of planes whose own noise is this:
-        where a plane is even, it keeps that."""
-        errors = NoiseModel.gaussian(self.sigma, channels)
-        law = PlaneNoise.of(errors, layout, clipped=planes.clipped)
+    def noise(self, planes: PlaneNoise, layout: PlaneLayout) -> PlaneNoise:
+        """The errors as white noise of planes whose own noise is this: where a plane is even, it
+        keeps that."""
+        law = PlaneNoise.even(self.sigma, layout, clipped=planes.clipped)
         found = zip(law.models, planes.models, self.even, strict=False)
-        return errors, replace(
-            law, models=tuple(own if even else error for error, own, even in found)
-        )
+        models = tuple(own if even else error for error, own, even in found)
+        return replace(law, models=models, errors=True)
 
     def words(self) -> str:
         """Its meaning, for people."""

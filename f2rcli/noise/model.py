@@ -315,16 +315,37 @@ class PlaneNoise:
     models: tuple[NoiseModel, ...]
     shares: tuple[Shares, ...]
     clipped: bool = True
+    colours: NoiseModel | None = None  # of R, G and B, where theirs was stated and not the planes'
+    errors: bool = False  # whether it is a codec's errors, in place of noise
 
     @classmethod
-    def of(cls, model: NoiseModel, layout: PlaneLayout, *, clipped: bool) -> "PlaneNoise":
-        """White noise, independent by channel, in a file's planes; chroma averaged to its grid."""
-        models = model.channels[: 4 if layout.family is Family.BAYER else layout.colour_planes]
-        if layout.family is Family.YUV:
-            weights = np.square(np.linalg.inv(yuv.matrices(layout.matrix)[0]).astype(np.float64))
-            weights[1:] *= yuv.sampling_gain(layout)
-            models = _mixed(model, weights).channels
+    def of(cls, models: tuple[NoiseModel, ...], *, clipped: bool) -> "PlaneNoise":
+        """White noise in every plane."""
         return cls(models, (white_shares(),) * len(models), clipped)
+
+    @classmethod
+    def even(cls, sigma: float, layout: PlaneLayout, *, clipped: bool) -> "PlaneNoise":
+        """White noise of one strength, independent by colour, in a file's planes; chroma averaged
+        to its grid."""
+        count = 4 if layout.family is Family.BAYER else layout.colour_planes
+        colours = NoiseModel.gaussian(sigma, count)
+        if layout.family is not Family.YUV:
+            return cls.of(colours.channels, clipped=clipped)
+        weights = np.square(np.linalg.inv(yuv.matrices(layout.matrix)[0]).astype(np.float64))
+        weights[1:] *= yuv.sampling_gain(layout)
+        found = cls.of(_mixed(colours, weights).channels, clipped=clipped)
+        return replace(found, colours=colours)
+
+    def picture(self, layout: PlaneLayout, channels: int) -> NoiseModel:
+        """The noise of a frame's picture as networks for R, G, B (or `channels` of gray) see it:
+        that of independent planes, joined."""
+        if self.colours is not None:
+            return self.colours
+        if layout.family is not Family.YUV:
+            return side_by_side([self.models[n % len(self.models)] for n in range(channels)])
+        weights = np.square(yuv.matrices(layout.matrix)[0].astype(np.float64))
+        weights[:, 1:] *= yuv.stretching_gain(layout)
+        return _mixed(side_by_side(self.models), weights)
 
     def level(self, plane: int, brightness: NDArray[np.float32]) -> NDArray[np.float32]:
         """The noise's standard deviation in a plane where luma is as bright as this, (H, W)."""
@@ -334,7 +355,8 @@ class PlaneNoise:
 
     def scaled(self, factor: float) -> "PlaneNoise":
         """The noise, `factor` times stronger."""
-        return replace(self, models=tuple(model.scaled(factor) for model in self.models))
+        models = tuple(model.scaled(factor) for model in self.models)
+        return replace(self, models=models, colours=self.colours and self.colours.scaled(factor))
 
     def values(self) -> list[dict[str, Any]]:
         """One entry a plane, as JSON values: sigma, and the standard deviations at the knots of
@@ -347,6 +369,32 @@ class PlaneNoise:
             }
             for model, shares in zip(self.models, self.shares, strict=True)
         ]
+
+    def maps(self, layout: Layout, picture: Tensor) -> Tensor:
+        """Standard deviations where a packed picture (1, C, h, w) is as bright as this: of noise in
+        every plane, then of a codec's errors, (1, 2 P, h, w)."""
+        means = torch.stack([picture[:, part].mean(1) for part in layout.slices], 1)
+        bright = inner_mean(means, NEAR)
+        rotation = as_constant(tuple(ROTATION.flatten().tolist()), means).view(3, 3)
+        if layout.rotated:
+            bright = torch.einsum("pc,bphw->bchw", rotation, bright)
+        elif layout.name != "mosaic":  # whose colours are each as bright as themselves
+            bright = bright[:, :1].expand_as(bright)
+        levels = zip(self.models, torch.split(bright, 1, 1), strict=True)
+        found = torch.cat([model.level(one) for model, one in levels], 1)
+        if layout.rotated:  # the noise of R, G and B is taken to be independent
+            found = torch.einsum("pc,bchw->bphw", rotation.square(), found.square()).sqrt()
+        none = torch.zeros_like(found)
+        return torch.cat([none, found] if self.errors else [found, none], 1)
+
+
+Told = PlaneNoise
+
+
+def nothing(layout: Layout, picture: Tensor) -> Tensor:
+    """The maps of noise that nobody knows."""
+    batch, _, height, width = picture.shape
+    return picture.new_zeros(batch, 2 * len(layout.planes), height, width)
 
 
 def planes_of(frame: Frame) -> list[NDArray[np.float32]]:
@@ -368,17 +416,6 @@ def picture_of(frame: Frame) -> FramePlanes:
     return FramePlanes.of(planes_of(frame), frame.layout)
 
 
-def picture_noise(noise: PlaneNoise, layout: PlaneLayout, channels: int) -> NoiseModel:
-    """The noise of a frame's picture as networks for R, G, B (or `channels` of gray) see it: that
-    of independent planes, joined."""
-    models = noise.models
-    if layout.family is not Family.YUV:
-        return side_by_side([models[n % len(models)] for n in range(channels)])
-    weights = np.square(yuv.matrices(layout.matrix)[0].astype(np.float64))
-    weights[:, 1:] *= yuv.stretching_gain(layout)
-    return _mixed(side_by_side(models), weights)
-
-
 def side_by_side(models: Sequence[NoiseModel]) -> NoiseModel:
     """Models of one channel each as one of several: lines if all of them are, else curves."""
     dark = tuple(model.pedestal[0] for model in models)
@@ -396,42 +433,3 @@ def _mixed(model: NoiseModel, weights: Floats) -> NoiseModel:
     """The channels that independent ones give, by the weights (D, C) of their variances."""
     curves, sigma = (np.sqrt(weights @ np.square(part)) for part in (model.at_knots(), model.sigma))
     return NoiseModel.of_curves(curves, sigma, model.samples)
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """The noise of the file's planes, and that of the picture's channels for methods that see
-    those."""
-
-    planes: PlaneNoise
-    channels: NoiseModel
-    errors: bool = False  # whether it is a codec's errors, in place of noise
-
-    def scaled(self, factor: float) -> "Told":
-        """The same, `factor` times stronger."""
-        return replace(
-            self, planes=self.planes.scaled(factor), channels=self.channels.scaled(factor)
-        )
-
-    def maps(self, layout: Layout, picture: Tensor) -> Tensor:
-        """Standard deviations where a packed picture (1, C, h, w) is as bright as this: of noise in
-        every plane, then of a codec's errors, (1, 2 P, h, w)."""
-        means = torch.stack([picture[:, part].mean(1) for part in layout.slices], 1)
-        bright = inner_mean(means, NEAR)
-        rotation = as_constant(tuple(ROTATION.flatten().tolist()), means).view(3, 3)
-        if layout.rotated:
-            bright = torch.einsum("pc,bphw->bchw", rotation, bright)
-        elif layout.name != "mosaic":  # whose colours are each as bright as themselves
-            bright = bright[:, :1].expand_as(bright)
-        levels = zip(self.planes.models, torch.split(bright, 1, 1), strict=True)
-        found = torch.cat([model.level(one) for model, one in levels], 1)
-        if layout.rotated:  # the noise of R, G and B is taken to be independent
-            found = torch.einsum("pc,bchw->bphw", rotation.square(), found.square()).sqrt()
-        none = torch.zeros_like(found)
-        return torch.cat([none, found] if self.errors else [found, none], 1)
-
-
-def nothing(layout: Layout, picture: Tensor) -> Tensor:
-    """The maps of noise that nobody knows."""
-    batch, _, height, width = picture.shape
-    return picture.new_zeros(batch, 2 * len(layout.planes), height, width)

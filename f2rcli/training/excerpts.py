@@ -22,7 +22,7 @@ from torch.nn import functional
 from f2rcli.methods.base import Prepared
 from f2rcli.methods.f2r import F2R
 from f2rcli.models.placing import MAPS, Memory, warped
-from f2rcli.noise.model import Told
+from f2rcli.noise.model import PlaneNoise
 from f2rcli.planes import LAYOUTS, Layout, gathered, spread
 from f2rcli.training.loop import foreign, read, write
 from f2rcli.training.noise import PlaneLaw
@@ -259,7 +259,7 @@ def make_excerpt(
     return Excerpt(layout, kind, centres=tuple(views), **parts)
 
 
-def _prepared(method: F2R, pictures: Tensor, told: Told) -> list[Prepared]:
+def _prepared(method: F2R, pictures: Tensor, told: PlaneNoise) -> list[Prepared]:
     """Every frame as the pipeline prepares it; the flows between them are not known yet."""
     method.forget()
     device = next(method.networks.parameters()).device
@@ -267,7 +267,7 @@ def _prepared(method: F2R, pictures: Tensor, told: Told) -> list[Prepared]:
 
 
 def _views(
-    method: F2R, frames: Sequence[Prepared], centres: Sequence[int], told: Told
+    method: F2R, frames: Sequence[Prepared], centres: Sequence[int], told: PlaneNoise
 ) -> list[Centre]:
     """The windows of centres with their flows and memory."""
     method.flows.chain(frames)

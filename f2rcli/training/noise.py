@@ -12,7 +12,7 @@ from f2rcli.engine.measuring import FRAMES, described, map_of, stated_model
 from f2rcli.io.files import disk_errors, replacing
 from f2rcli.models.layers import inner_mean
 from f2rcli.models.planar import NEAR
-from f2rcli.noise.model import FramePlanes, PlaneNoise, Told, clipped_moments
+from f2rcli.noise.model import FramePlanes, PlaneNoise, clipped_moments
 from f2rcli.noise.photons import counted_model
 from f2rcli.noise.report import NoiseReport
 from f2rcli.noise.spectrum import Temporal
@@ -50,7 +50,7 @@ def measure_footage(
             working = VarianceStabiliser.of(noise.model, low=low)
             seen, noise = in_space(clip, working), replace(noise, model=working.model)
             if clip.form is not None:
-                even = PlaneNoise.of(working.model, clip.form, clipped=False)
+                even = PlaneNoise.of(working.model.channels, clipped=False)
                 noise = replace(noise, planes=even)
         shown.append(seen)
         found.append(noise)
@@ -141,15 +141,19 @@ class PlaneLaw:
     the brightness has it."""
 
     layout: Layout
-    told: Told  # what networks are told of it
-    clipped: bool  # whether the file's range cuts noise off; never of Y'CbCr, which has room
+    told: PlaneNoise
+
+    @property
+    def clipped(self) -> bool:
+        """Whether the file's range cuts noise off; never of Y'CbCr, which has room."""
+        return self.told.clipped and self.layout.name in ("rgb", "gray")
 
     def cut(self, pictures: Tensor) -> Tensor:
         """Standard deviations before anything is cut off, of the file's planes packed (T, C, h,
         w); by smoothed pictures, in which their noise hardly counts."""
         light = unpack(self.layout, inner_mean(pictures, NEAR))
         levels = []
-        for plane, (one, model) in enumerate(zip(light, self.told.planes.models, strict=True)):
+        for plane, (one, model) in enumerate(zip(light, self.told.models, strict=True)):
             bright = one
             if plane and len(self.layout.planes) == 3 and not self.layout.rotated:
                 bright = functional.adaptive_avg_pool2d(light[0][:, None], one.shape[-2:])[:, 0]

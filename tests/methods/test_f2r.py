@@ -16,14 +16,13 @@ from f2rcli.methods.flows import FlowBook
 from f2rcli.models.flow import Flow
 from f2rcli.models.layers import padded
 from f2rcli.models.planar import CONFIGS, Networks
-from f2rcli.noise.model import NoiseModel, PlaneNoise, Told
+from f2rcli.noise.model import PlaneNoise
 from f2rcli.planes import LAYOUTS, pack
 from f2rcli.weights import Estimate, Header, Space, Weights
 from f2rcli.window import Window, windows
 
 LAYOUT, FORM = LAYOUTS["rgb"], PlaneLayout(family=Family.RGB, bits=8)
-MODEL = NoiseModel.gaussian(0.1, 3)
-TOLD = Told(PlaneNoise.of(MODEL, FORM, clipped=False), MODEL)
+TOLD = PlaneNoise.even(0.1, FORM, clipped=False)
 
 
 def untrained(run: Any = padded) -> F2R:

@@ -11,7 +11,7 @@ from f2rcli.engine.device import Runner
 from f2rcli.errors import WeightsError
 from f2rcli.methods.f2r import F2R
 from f2rcli.models.planar import Networks
-from f2rcli.noise.model import NoiseModel, PlaneNoise, Told, white_shares
+from f2rcli.noise.model import NoiseModel, PlaneNoise
 from f2rcli.planes import LAYOUTS, Layout
 from f2rcli.training.excerpts import Excerpt, TargetKind, make_excerpt
 from f2rcli.training.loop import write
@@ -49,10 +49,8 @@ def made() -> Made:
         torch.manual_seed(0)
         networks = Networks({**CONFIG, "layouts": [name]}).eval()
         method = F2R(networks, Runner(torch.device("cpu"), "fp32", None), layout, 5)
-        one = NoiseModel.gaussian(SIGMA, 1)
-        count = len(layout.planes)
-        noise = PlaneNoise((one,) * count, (white_shares(),) * count, clipped)
-        law = PlaneLaw(layout, Told(noise, NoiseModel.gaussian(SIGMA, 3)), clipped)
+        models = (NoiseModel.gaussian(SIGMA, 1),) * len(layout.planes)
+        law = PlaneLaw(layout, PlaneNoise.of(models, clipped=clipped))
         clean = scene(layout)
         noisy = clean + SIGMA * torch.randn(clean.shape)
         rng = sample_rngs((0,), (0,))[0]
@@ -67,8 +65,7 @@ def made() -> Made:
 def test_training_sees_what_the_pipeline_sees(made: Made, name: str) -> None:
     method, excerpt, noisy = made(TargetKind.CLEAN, name)
     models = (NoiseModel.gaussian(SIGMA, 1),) * len(method.layout.planes)
-    told = PlaneNoise(models, (), clipped=False)
-    given = Told(told, NoiseModel.gaussian(SIGMA, 3))
+    given = PlaneNoise.of(models, clipped=False)
     with torch.inference_mode():
         frames = [method.prepare(i, one[None], given) for i, one in enumerate(noisy)]
         windows = [window_at(frames, i, method.length) for i in range(len(frames))]

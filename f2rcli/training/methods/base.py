@@ -20,7 +20,6 @@ from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import Space
 from f2rcli.methods.rgb import RgbMethod
 from f2rcli.models.layers import channels_last
-from f2rcli.noise.model import Told
 from f2rcli.noise.report import NoiseReport
 from f2rcli.training.config import TrainConfig
 from f2rcli.training.events import OnEvent
@@ -77,8 +76,7 @@ class TrainingContext:
         footage, report = self.footage[clip], self.noise[clip]
         assert footage.packed is not None
         assert report.planes is not None  # measured with the report
-        clipped = report.planes.clipped and footage.packed.name in ("rgb", "gray")
-        return PlaneLaw(footage.packed, Told(report.planes, report.model), clipped)
+        return PlaneLaw(footage.packed, report.planes)
 
     def windows(self, parts: Parts) -> Windows:
         """Windows from some frames of some clips."""
