@@ -20,7 +20,7 @@ from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.stream import denoise_stream, load_engine
 from f2rcli.evaluation.benchmarks import CRVD, CrvdClip
 from f2rcli.frames import Frame
-from f2rcli.sensor import add_change, to_planes
+from f2rcli.yuv import planes_of, with_changes
 
 SIGMAS = np.arange(0.3, 1.51, 0.1)
 PEAK = CRVD.white[0] - CRVD.black[0]
@@ -30,9 +30,9 @@ Mosaics = list[NDArray[np.generic]]
 
 def filtered(frame: Frame, sigma: float) -> NDArray[np.generic]:
     """A mosaic whose planes went through a Gaussian filter."""
-    planes = to_planes(frame)
-    smooth = np.stack([cv2.GaussianBlur(plane, (0, 0), float(sigma)) for plane in planes])
-    return add_change(frame, smooth - planes)[0]
+    planes = planes_of(frame)
+    changes = [cv2.GaussianBlur(plane, (0, 0), float(sigma)) - plane for plane in planes]
+    return with_changes(frame, changes).planes[0]
 
 
 def restored(clip: CrvdClip, frames: list[Frame], sigma: float | None) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""A Bayer sensor's codes to packed planes of light, and a change of those back onto the mosaic.
+"""A Bayer sensor's mosaic as four packed planes, and those as a mosaic again.
 
 Every phase is packed to one geometry: planes R, G (red rows), B, G (blue rows) of 2x2 cells whose
 upper left pixel is red. Mosaics that begin elsewhere get a row or column more before their first
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.errors import InputError
-from f2rcli.frames import Family, Frame, Mosaic, Plane, PlaneLayout
+from f2rcli.frames import Family, Mosaic, Plane, PlaneLayout
 from f2rcli.planes import LAYOUTS, gathered, spread
 
 Packed = NDArray[np.float32]  # (4, h, w), 0 = black, 1 = white, values outside allowed
@@ -34,21 +34,6 @@ def bayer_layout(mosaic: Mosaic, bits: int, name: str = "mosaic") -> PlaneLayout
     return PlaneLayout(family=Family.BAYER, bits=bits, mosaic=mosaic)
 
 
-def to_planes(frame: Frame) -> Packed:
-    """A Bayer frame packed (4, ceil(H / 2), ceil(W / 2)), one more if it does not begin red."""
-    mosaic = _mosaic(frame.layout)
-    packed = pack(frame.planes[0].astype(np.float32), mosaic.pattern)
-    for plane, black, white in zip(packed, mosaic.black, mosaic.white, strict=True):
-        plane -= np.float32(black)
-        plane *= np.float32(1 / (white - black))
-    return packed
-
-
-def to_picture(frame: Frame) -> NDArray[np.float32]:
-    """A quick look at a Bayer frame; see `developed`."""
-    return developed(to_planes(frame), _mosaic(frame.layout))
-
-
 def developed(planes: Packed, mosaic: Mosaic) -> NDArray[np.float32]:
     """A quick view of packed planes, (3, h, w) in 0..1: half size, white balance, sRGB curve."""
     red, green, blue, other = planes
@@ -59,28 +44,13 @@ def developed(planes: Packed, mosaic: Mosaic) -> NDArray[np.float32]:
     return np.where(light <= 0.0031308, toe, 1.055 * light ** (1 / 2.4) - 0.055).astype(np.float32)
 
 
-def add_change(frame: Frame, change: Packed) -> tuple[Plane, ...]:
-    """The mosaic of `frame` plus a change of its packed picture, rounded once.
-
-    change (4, h, w) as `to_planes` gives it, in units of white - black. A sample ends between 0
-    and white or the frame's highest code, so that whatever held the mosaic holds the result.
-    """
-    mosaic, plane = _mosaic(frame.layout), frame.planes[0]
-    spans = np.array(mosaic.white, np.float32) - np.array(mosaic.black, np.float32)
-    moved = unpack(change * spans[:, None, None], mosaic.pattern, plane.shape)
-    codes = plane + np.rint(moved).astype(np.int32)
-    top = max(int(np.ceil(max(mosaic.white))), int(plane.max(initial=0)))
-    clipped: Plane = np.clip(codes, 0, top).astype(plane.dtype)
-    return (clipped,)
-
-
-def pack(mosaic: NDArray[np.float32], pattern: str) -> Packed:
+def pack(mosaic: Plane, pattern: str) -> Plane:
     """(H, W) -> (4, h, w) in the canonical order and geometry; a new array."""
     top, left = red_offset(pattern)
     height, width = mosaic.shape
     # a mirrored row or column is two from its double, so of the same colours
     around = ((top, (height + top) % 2), (left, (width + left) % 2))
-    packed: Packed = gathered(LAYOUTS["gray"], [np.pad(mosaic, around, mode="reflect")])[_ORDER]
+    packed: Plane = gathered(LAYOUTS["gray"], [np.pad(mosaic, around, mode="reflect")])[_ORDER]
     return packed
 
 
@@ -107,9 +77,3 @@ def packed_size(height: int, width: int, mosaic: Mosaic) -> tuple[int, int]:
     """Height and width of the packed planes of a mosaic."""
     top, left = red_offset(mosaic.pattern)
     return (height + top + 1) // 2, (width + left + 1) // 2
-
-
-def _mosaic(layout: PlaneLayout) -> Mosaic:
-    if layout.mosaic is None:
-        raise ValueError("not a Bayer layout")
-    return layout.mosaic

@@ -1,4 +1,4 @@
-"""Planes of codes to float RGB or gray, and a change in RGB back onto the planes.
+"""Planes of codes to floats and to RGB, and a change of either back onto the planes.
 
 Our own matrices, not swscale: its conversions are not exact (white at 0.996 for 16-bit output,
 clipped out-of-gamut colours). What goes back is the *change* a network made, so a change of zero
@@ -6,7 +6,8 @@ gives back every sample bit for bit, whatever the chroma format (DESIGN.md D1). 
 another grid, and back, by the same functions for arrays and tensors.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from f2rcli.frames import Family, Frame, Matrix, Picture, Plane, PlaneLayout
 from f2rcli.planes import library_of, mixed
+from f2rcli.sensor import pack, unpack
 
 BACK_PROJECTIONS = 2
 
@@ -30,18 +32,22 @@ YCGCO_TO_RGB = ((1.0, -1.0, 1.0), (1.0, 1.0, 0.0), (1.0, -1.0, -1.0))
 
 
 def to_rgb(frame: Frame) -> Picture:
-    """The picture of a frame as (3, H, W) RGB, or (1, H, W) for gray; alpha is left out."""
-    planes, coded = decoded(frame), frame.layout.family is Family.YUV
+    """The picture of a frame as (3, H, W) RGB, (1, H, W) for gray, or the four planes of a mosaic;
+    alpha is left out."""
+    planes, coded = planes_of(frame), frame.layout.family is Family.YUV
     picture: Picture = joined(planes, frame.layout) if coded else np.stack(planes)
     return picture
 
 
-def decoded(frame: Frame) -> list[NDArray[np.float32]]:
-    """The colour planes of a frame, each on its own grid and in its own units: white - black, and
-    for chroma the distance between its extremes."""
+def planes_of(frame: Frame) -> list[NDArray[np.float32]]:
+    """The colour planes of a frame, a mosaic's four, each on its own grid and in its own units:
+    white - black, and for chroma the distance between its extremes."""
     layout, found = frame.layout, list[NDArray[np.float32]]()
-    for index, plane in enumerate(frame.planes[: layout.colour_planes]):
-        zero, span = code_span(layout, chroma=layout.family is Family.YUV and index > 0)
+    stored: Sequence[Plane] = frame.planes[: layout.colour_planes]
+    if layout.mosaic is not None:
+        stored = list(pack(frame.planes[0], layout.mosaic.pattern))
+    for index, plane in enumerate(stored):
+        zero, span = code_span(layout, index)
         if plane.dtype.itemsize > 2 and layout.levels is not None:  # more digits than float32 has
             found.append(((plane - zero) / span).astype(np.float32))
             continue
@@ -79,19 +85,18 @@ def add_residual(frame: Frame, residual: Picture) -> tuple[Plane, ...]:
     changes = parted(residual, frame.layout) if coded else list(residual)
     sizes = (plane.shape for plane in frame.planes)  # a bottom field may lack the last row
     cut = zip(changes, sizes, strict=False)
-    return add_changes(frame, [one[:rows, :columns] for one, (rows, columns) in cut])
+    return with_changes(frame, [one[:rows, :columns] for one, (rows, columns) in cut]).planes
 
 
-def add_changes(frame: Frame, changes: list[NDArray[np.float32]]) -> tuple[Plane, ...]:
-    """Planes of `frame` plus a change of each (`parted`), rounded, clipped; alpha copied."""
+def with_changes(frame: Frame, changes: Sequence[NDArray[np.float32]]) -> Frame:
+    """A frame plus a change of each of its `planes_of`, rounded once, clipped; alpha copied."""
     layout = frame.layout
-    count = layout.colour_planes
-    pairs = zip(frame.planes[:count], changes, strict=True)
-    colour = tuple(
-        changed(plane, change, layout, chroma=layout.family is Family.YUV and index > 0)
-        for index, (plane, change) in enumerate(pairs)
-    )
-    return colour + frame.planes[count:]
+    moves = [change * code_span(layout, index)[1] for index, change in enumerate(changes)]
+    if layout.mosaic is not None:
+        moves = [unpack(np.stack(moves), layout.mosaic.pattern, frame.planes[0].shape)]
+    moved = zip(frame.planes[: layout.colour_planes], moves, strict=True)
+    colour = tuple(changed(plane, move, layout) for plane, move in moved)
+    return replace(frame, planes=colour + frame.planes[len(colour) :])
 
 
 def parted(picture: Any, layout: PlaneLayout, *, averaged: bool = False) -> list[Any]:
@@ -110,32 +115,36 @@ def joined(planes: list[Any], layout: PlaneLayout) -> Any:
     return library_of(luma).stack(mixed(matrices(layout.matrix)[0], even))
 
 
-def code_span(layout: PlaneLayout, *, chroma: bool) -> tuple[float, float]:
-    """The zero's code and the codes in one unit (1 for floats); chroma: from its neutral code,
-    between its extremes."""
+def code_span(layout: PlaneLayout, plane: int = 0) -> tuple[float, float]:
+    """The code of a plane's zero, and the codes in one unit (1 for floats); of chroma, its neutral
+    code, and those between its extremes."""
+    if layout.mosaic is not None:
+        black = layout.mosaic.black[plane]
+        return black, layout.mosaic.white[plane] - black
     if layout.levels is not None:
         return layout.levels[0], layout.levels[1] - layout.levels[0]
     if layout.float_samples:
         return 0.0, 1.0
     top = float(2**layout.bits - 1)
     step = float(2 ** max(layout.bits - 8, 0))
-    if chroma:
+    if plane and layout.family is Family.YUV:
         return (top + 1) / 2, top if layout.full_range else 224 * step
     return (0.0, top) if layout.full_range else (16 * step, 219 * step)
 
 
-def changed(
-    plane: Plane, change: NDArray[np.float32], layout: PlaneLayout, *, chroma: bool = False
-) -> Plane:
-    """A plane plus a change in its units; codes are rounded once and clipped."""
-    _, span = code_span(layout, chroma=chroma)
+def changed(plane: Plane, move: NDArray[np.float32], layout: PlaneLayout) -> Plane:
+    """A stored plane plus a change in codes, which are rounded once and clipped: those of a mosaic
+    to 0 and white or its highest code, so that whatever held it holds the result."""
     codes = plane.astype(np.float64)
     if plane.dtype.kind == "f":
-        codes += change * span
+        codes += move
     else:
-        codes += np.rint(change * span)
-        limits, top = np.iinfo(plane.dtype), 2**layout.bits - 1
-        ends = (0, top) if layout.levels is None else (limits.min, limits.max)
+        codes += np.rint(move)
+        limits, ends = np.iinfo(plane.dtype), (0, 2**layout.bits - 1)
+        if layout.mosaic is not None:
+            ends = 0, max(int(np.ceil(max(layout.mosaic.white))), int(plane.max(initial=0)))
+        elif layout.levels is not None:
+            ends = limits.min, limits.max
         np.clip(codes, *ends, out=codes)
     moved: Plane = codes.astype(plane.dtype)
     return moved

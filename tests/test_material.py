@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from f2rcli.noise import model
+from f2rcli import yuv
 
 PRETRAINING = Path(__file__).parent.parent / "benchmarks" / "pretraining"
 if not PRETRAINING.is_dir():
@@ -54,7 +54,7 @@ def test_a_sample_depends_on_its_seed_and_index_alone(clips: Path) -> None:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_planes_are_whole_codes_of_their_layout(clips: Path, layout: str) -> None:
     sample = Material(clips, 5, SIZE, FRAMES, [layout])[1]
-    shown = model.planes_of(sample.frames()[1])
+    shown = yuv.planes_of(sample.frames()[1])
     assert len(shown) == len(sample.noisy)
     for plane, held in zip(sample.noisy, shown, strict=True):
         np.testing.assert_allclose(plane[1], held, atol=1e-5)

@@ -9,16 +9,14 @@ from f2rcli.errors import InputError
 from f2rcli.frames import Frame, Mosaic, Space
 from f2rcli.sensor import (
     PATTERNS,
-    add_change,
     bayer_layout,
     developed,
     pack,
     packed_size,
     plane_colours,
-    to_picture,
-    to_planes,
     unpack,
 )
+from f2rcli.yuv import to_rgb, with_changes
 
 SIZES = st.integers(2, 13)
 
@@ -92,14 +90,14 @@ def test_black_is_zero_and_white_is_one_in_every_plane(p: str) -> None:
     black = np.tile(np.array(mosaic.black)[cell], (4, 4)).astype(np.uint16)
     dark = Frame(planes=(black,), layout=bayer_layout(mosaic, 12))
     light = Frame(planes=(np.full((8, 8), 4095, np.uint16),), layout=dark.layout)
-    assert np.all(to_planes(dark) == 0)
-    assert np.allclose(to_planes(light), 1)
+    assert np.all(to_rgb(dark) == 0)
+    assert np.allclose(to_rgb(light), 1)
 
 
 @given(st.sampled_from(PATTERNS), SIZES, SIZES)
 def test_no_change_gives_back_every_code(p: str, height: int, width: int) -> None:
     frame = frame_of(mosaic_of(p), height, width)
-    (plane,) = add_change(frame, np.zeros_like(to_planes(frame)))
+    (plane,) = with_changes(frame, np.zeros_like(to_rgb(frame))).planes
     assert plane.dtype == np.uint16
     assert np.array_equal(plane, frame.planes[0])
 
@@ -107,29 +105,30 @@ def test_no_change_gives_back_every_code(p: str, height: int, width: int) -> Non
 @given(st.sampled_from(PATTERNS), st.integers(0, 99))
 def test_a_change_lands_where_it_was_seen(p: str, seed: int) -> None:
     frame, other = frame_of(mosaic_of(p)), frame_of(mosaic_of(p), seed=seed)
-    (plane,) = add_change(frame, to_planes(other) - to_planes(frame))
+    (plane,) = with_changes(frame, to_rgb(other) - to_rgb(frame)).planes
     assert np.array_equal(plane, np.minimum(other.planes[0], max(4095, frame.planes[0].max())))
 
 
 def test_rounding_to_codes_happens_once() -> None:
     frame = frame_of(mosaic_of("GBRG"))
-    change = np.random.default_rng(1).normal(0, 0.01, to_planes(frame).shape).astype(np.float32)
-    once = add_change(frame, change)
+    change = np.random.default_rng(1).normal(0, 0.01, to_rgb(frame).shape).astype(np.float32)
+    once = with_changes(frame, change).planes
     again = Frame(planes=once, layout=frame.layout)
-    assert np.array_equal(add_change(again, np.zeros_like(change))[0], once[0])
+    assert np.array_equal(with_changes(again, np.zeros_like(change)).planes[0], once[0])
 
 
 def test_codes_stay_between_zero_and_what_the_file_held() -> None:
     frame = frame_of(mosaic_of("RGGB"))
-    up, down = (np.full_like(to_planes(frame), way) for way in (9, -9))
-    assert add_change(frame, up)[0].max() == max(4095, frame.planes[0].max())
-    assert add_change(frame, down)[0].min() == 0
+    up, down = (np.full_like(to_rgb(frame), way) for way in (9, -9))
+    assert with_changes(frame, up).planes[0].max() == max(4095, frame.planes[0].max())
+    assert with_changes(frame, down).planes[0].min() == 0
 
 
 def test_a_quick_look_is_balanced_and_gamma_encoded() -> None:
     mosaic = Mosaic(pattern="RGGB", black=(0,) * 4, white=(1000,) * 4, balance=(2.0, 1.0, 4.0))
     codes = np.tile(np.array([[107, 214], [214, 53.5]]), (4, 4))
-    picture = to_picture(Frame(planes=(codes.astype(np.float32),), layout=bayer_layout(mosaic, 10)))
+    frame = Frame(planes=(codes.astype(np.float32),), layout=bayer_layout(mosaic, 10))
+    picture = developed(to_rgb(frame), mosaic)
     assert picture.shape == (3, 4, 4)
     assert np.allclose(picture, 0.5, atol=2e-3)  # 21.4 % of the light is half way up sRGB's curve
 

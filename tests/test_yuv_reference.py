@@ -123,7 +123,7 @@ def test_pictures_are_those_of_the_reference(
     full = [units[0], grid.up(units[1]), grid.up(units[2])]
     wanted = np.tensordot(np.linalg.inv(from_rgb(layout.matrix)), np.stack(full), 1)
     np.testing.assert_allclose(yuv.to_rgb(frame), wanted, atol=2e-5)
-    for plane, unit in zip(yuv.decoded(frame), units, strict=True):
+    for plane, unit in zip(yuv.planes_of(frame), units, strict=True):
         np.testing.assert_allclose(plane, unit, atol=2e-6)
     np.testing.assert_allclose(
         yuv.joined([unit.astype(np.float32) for unit in units], layout), wanted, atol=2e-5

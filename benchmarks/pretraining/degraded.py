@@ -217,7 +217,7 @@ def samples(frame: av.VideoFrame, like: Sequence[NDArray[Any]]) -> list[NDArray[
 
 def in_codes(plane: Stack, layout: PlaneLayout, *, chroma: bool) -> NDArray[Any]:
     """As the file holds it: rounded, and clipped where the file's range or its depth ends."""
-    zero, span = code_span(layout, chroma=chroma)
+    zero, span = code_span(layout, int(chroma))
     top = 2**layout.bits - 1
     edge = 0 if layout.full_range else top // 255  # codes that limited range may not use
     codes = np.clip(np.rint(plane * np.float32(span) + np.float32(zero)), edge, top - edge)
@@ -226,7 +226,7 @@ def in_codes(plane: Stack, layout: PlaneLayout, *, chroma: bool) -> NDArray[Any]
 
 def in_units(codes: NDArray[Any], layout: PlaneLayout, *, chroma: bool) -> Stack:
     """Codes in units of the plane."""
-    zero, span = code_span(layout, chroma=chroma)
+    zero, span = code_span(layout, int(chroma))
     return (codes.astype(np.float32) - np.float32(zero)) * np.float32(1 / span)
 
 

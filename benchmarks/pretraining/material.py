@@ -347,7 +347,7 @@ def limited(planes: Planes, layout: PlaneLayout) -> Planes:
     """Planes without what lies beyond the file's range."""
     limits = []
     for index in range(len(planes)):
-        zero, span = yuv.code_span(layout, chroma=layout.family is Family.YUV and index > 0)
+        zero, span = yuv.code_span(layout, index)
         limits.append((-zero / span, (2**layout.bits - 1 - zero) / span))
     return [p.clip(*ends) for p, ends in zip(planes, limits, strict=True)]
 

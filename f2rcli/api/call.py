@@ -132,7 +132,7 @@ class LaneNoise:
     @classmethod
     def of(cls, lane: str, layout: PlaneLayout, model: "NoiseModel") -> "LaneNoise":
         """A model that was measured where black is 0 and white 1, in units of the samples."""
-        black, span = (0.0, 255.0) if layout.levels is None else code_span(layout, chroma=False)
+        black, span = (0.0, 255.0) if layout.levels is None else code_span(layout)
         knots = np.array(model.at_knots())
         line = model.curve is None and all(model.gain)
         parts = list(zip(model.gain, model.read, model.pedestal, strict=True)) if line else []

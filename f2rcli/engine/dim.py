@@ -29,9 +29,9 @@ from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.level import NoiseTracker
 from f2rcli.frames import Frame, Plane, Singles
-from f2rcli.noise.model import NoiseModel, planes_of
+from f2rcli.noise.model import NoiseModel
 from f2rcli.window import with_next
-from f2rcli.yuv import code_span
+from f2rcli.yuv import code_span, planes_of
 
 Copies = list[Frame]  # that show one picture
 Joined = Callable[[Frame, Frame], bool]
@@ -292,7 +292,7 @@ def _best(
 
 def _off(restored: Sequence[Frame], blend: Blend, judges: Singles) -> NDArray[np.float64]:
     """By how much every picture is off its judge, in units of white: (T, H, W)."""
-    black, span = code_span(restored[0].layout, chroma=False)
+    black, span = code_span(restored[0].layout)
     shown = between(blend.of(frame) for frame in restored)
     codes = np.stack([one.planes[0] for one in shown]).astype(np.float64)
     return (codes - black) / span - judges
@@ -306,7 +306,7 @@ def _split(
     apart = np.sqrt(light.variance(plane)) * _coins(light.variance(plane) / light.gain**2, rng)
     part = plane + apart * np.float32(sqrt((1 - SEEN) / SEEN))
     judge = plane - apart * np.float32(sqrt(SEEN / (1 - SEEN)))
-    black, span = code_span(frame.layout, chroma=False)
+    black, span = code_span(frame.layout)
     codes = np.asarray(black + span * part.astype(np.float64), np.float64)
     layout = replace(frame.layout, bits=32)
     return replace(frame, planes=(codes,), layout=layout, aside=(), source=None), judge
@@ -357,7 +357,7 @@ def written(
             past, before = Past(), ()
         near = (*before, *(one.shown.copies[0] for one in following if not one.shown.begins))
         before = (frame,)
-        black, span = code_span(frame.layout, chroma=False)
+        black, span = code_span(frame.layout)
         own, estimate = planes_of(frame)[0], np.asarray((planes[0] - black) / span, np.float32)
         if noise.planes is not None:
             variance = np.square(noise.planes.level(0, estimate))

@@ -24,10 +24,10 @@ from f2rcli.models.flow import Flow
 from f2rcli.noise.bound import BLOCK
 from f2rcli.noise.coding import Compression, compression_of, own_share
 from f2rcli.noise.estimate import NoiseMap, estimate, shows_noise, single_frame_sigma, squares_of
-from f2rcli.noise.model import NoiseModel, PlaneNoise, blend, picture_of, planes_of
+from f2rcli.noise.model import NoiseModel, PlaneNoise, blend, picture_of
 from f2rcli.noise.report import HARDLY_ANY, NOTHING_TO_DO
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
-from f2rcli.yuv import code_span
+from f2rcli.yuv import code_span, planes_of
 
 LOOK_EVERY = 8  # frames
 CODEC_EVERY = 48  # frames: errors of a codec are asked for again, as encoders share out their bits
@@ -67,7 +67,7 @@ class NoiseTracker:
         self.layout = layout
         self.excess = max(allowance(engine.settings, layout))
         self.sensor = layout.counts_light
-        self.units = engine.settings.units(code_span(layout, chroma=False)[1])  # of sigma, to white
+        self.units = engine.settings.units(code_span(layout)[1])  # of sigma, to white
         self.declared = engine.settings.sigma is not None
         self.planes: PlaneNoise | None = None  # of every plane of the file, at the start
         self.now: PlaneNoise | None = None  # by the last look of this shot; None: as at the start

@@ -20,19 +20,12 @@ from f2rcli.engine.device import lent_threads
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.rows import remover_for
 from f2rcli.engine.worker import to_measure
-from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout, Singles
+from f2rcli.frames import ClipInfo, Frame, PlaneLayout
 from f2rcli.models.flow import DISFlow, Flow
 from f2rcli.noise.bound import BLOCK
 from f2rcli.noise.coding import Compression, compression_of, find_edges
 from f2rcli.noise.estimate import NoiseMap, estimate, single_frame_sigma, squares_of
-from f2rcli.noise.model import (
-    FramePlanes,
-    NoiseModel,
-    PlaneNoise,
-    picture_of,
-    planes_of,
-    side_by_side,
-)
+from f2rcli.noise.model import FramePlanes, NoiseModel, PlaneNoise, picture_of, side_by_side
 from f2rcli.noise.photons import counted_model
 from f2rcli.noise.report import NoiseReport, confidence_of
 from f2rcli.noise.spectrum import Differences, Temporal, spectrum_of, temporal_correlation
@@ -164,7 +157,7 @@ def _in_full(frames: Sequence[Frame], layout: PlaneLayout, engine: Engine) -> No
     """A report with the level of `f2r denoise` and `f2r info`."""
     if not frames:
         return None
-    shown = [FramePlanes.of_channels(list(_channels(frame))) for frame in frames]
+    shown = [FramePlanes.of_channels(list(yuv.to_rgb(frame))) for frame in frames]
     found = described(shown, full_range=_ends(layout), lines=layout.counts_light)
     if found is None:
         return None
@@ -181,11 +174,6 @@ def _in_full(frames: Sequence[Frame], layout: PlaneLayout, engine: Engine) -> No
         points=tuple(tuple((x, sigma * share) for x, sigma in row) for row in found.points),
         edges8=opening.edges8, compression=opening.compression,
     )  # fmt: skip
-
-
-def _channels(frame: Frame) -> Sequence[Singles]:
-    """R, G and B of a frame, a gray picture, or a mosaic's four planes."""
-    return list(yuv.to_rgb(frame)) if frame.layout.family is Family.YUV else planes_of(frame)
 
 
 def described(

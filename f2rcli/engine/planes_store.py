@@ -21,9 +21,8 @@ from torch.nn import functional
 
 from f2rcli.frames import Family, Frame, Plane, PlaneLayout
 from f2rcli.models.recorded import Graphs
-from f2rcli.noise.model import planes_of, with_changes
 from f2rcli.planes import Layout, pack, packing, unpack
-from f2rcli.yuv import code_span
+from f2rcli.yuv import code_span, planes_of, with_changes
 
 Groups = list[Tensor]  # (P, H, W) each: luma or all planes, then chroma
 
@@ -192,10 +191,10 @@ def _grown(plane: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def decoded(codes: Groups, layout: PlaneLayout) -> Groups:
-    """Codes of groups in units of each plane; see `yuv.decoded`."""
+    """Codes of groups in units of each plane; see `yuv.planes_of`."""
     found = []
     for kind, group in enumerate(codes):
-        zero, span = code_span(layout, chroma=kind > 0)
+        zero, span = code_span(layout, kind)
         found.append(_unsigned(group).float().sub_(zero).mul_(1 / span))
     return found
 
@@ -206,7 +205,7 @@ def encoded(codes: Groups, changes: Groups, layout: PlaneLayout) -> Groups:
         return [group + change for group, change in zip(codes, changes, strict=True)]
     found = []
     for kind, (group, change) in enumerate(zip(codes, changes, strict=True)):
-        _, span = code_span(layout, chroma=kind > 0)
+        _, span = code_span(layout, kind)
         moved = (change * span).round_().int().add_(_unsigned(group))
         found.append(moved.clamp_(0, 2**layout.bits - 1).to(group.dtype))
     return found

@@ -20,9 +20,10 @@ from f2rcli.engine.settings import luma_and_chroma
 from f2rcli.frames import Family, Frame, same_samples
 from f2rcli.models.flow import DISFlow, doubled, halved, resized, sample
 from f2rcli.noise import rows
-from f2rcli.noise.model import FramePlanes, planes_of, with_changes
+from f2rcli.noise.model import FramePlanes
 from f2rcli.noise.rows import Profile, RowNoise, Values
 from f2rcli.window import with_next
+from f2rcli.yuv import planes_of, with_changes
 
 FEWEST = 4  # frames of a shot that show lasting offsets
 FOLLOWING = 2  # frames after one that tell its new offsets, or what is painted

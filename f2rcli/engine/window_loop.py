@@ -20,8 +20,9 @@ from f2rcli.engine.planes_store import Packing, grouped_planes
 from f2rcli.engine.worker import Copies, Worker
 from f2rcli.frames import Frame, Singles, same_samples
 from f2rcli.methods.base import Following, LazyFlow, Method, Prepared
-from f2rcli.noise.model import PlaneNoise, Shares, six_bands, white_shares, with_changes
+from f2rcli.noise.model import PlaneNoise, Shares, six_bands, white_shares
 from f2rcli.window import Window, windows
+from f2rcli.yuv import with_changes
 
 # Of frames that are restored before an excerpt though nothing stands still.
 QUICK_PIXELS = 1_000_000

@@ -301,7 +301,7 @@ def _frame(picture: Codes, like: Frame) -> Frame:
     planes = [picture] if picture.ndim == 2 else [picture[..., channel] for channel in range(3)]
     family = Family.GRAY if len(planes) == 1 else Family.RGB
     layout = PlaneLayout(family=family, bits=32, levels=like.layout.levels)
-    zero, span = (np.float32(number) for number in code_span(layout, chroma=False))
+    zero, span = (np.float32(number) for number in code_span(layout))
     values = tuple(zero + span * (plane.astype(np.float32) / np.float32(255)) for plane in planes)
     return Frame(
         planes=values, layout=layout, pts=like.pts, duration=like.duration,

@@ -12,7 +12,7 @@ from typing import Self
 
 import numpy as np
 
-from f2rcli import sensor, yuv
+from f2rcli import yuv
 from f2rcli.errors import F2RError, InputError
 from f2rcli.evaluation.base import Case
 from f2rcli.evaluation.baselines import Contestant
@@ -167,7 +167,7 @@ class Lockstep:
         """
         levels = self.first.layout.levels  # codes of black and white of a stack's reference
         if frame.layout.space is Space.BAYER:
-            return self._cut(sensor.to_planes(frame), scale=2)
+            return self._cut(yuv.to_rgb(frame), scale=2)
         if levels is not None and frame.layout.levels is not None:
             return self._cut(
                 yuv.to_rgb(replace(frame, layout=replace(frame.layout, levels=levels)))

@@ -385,7 +385,8 @@ def write_preview(
 
 def _upright(frame: Frame, turns: int) -> Plane:
     """(H, W, 3) uint8, turned by so many quarters anticlockwise; of a mosaic a quick look."""
-    seen = yuv.to_rgb(frame) if frame.layout.mosaic is None else sensor.to_picture(frame)
+    seen, mosaic = yuv.to_rgb(frame), frame.layout.mosaic
+    seen = seen if mosaic is None else sensor.developed(seen, mosaic)
     picture = np.rot90(seen, turns, axes=(1, 2))
     codes = np.clip(np.rint(picture * 255), 0, 255).astype(np.uint8)
     whole = codes if codes.shape[0] == 3 else np.repeat(codes, 3, axis=0)

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from f2rcli import sensor, yuv
+from f2rcli import yuv
 from f2rcli.frames import Family, Floats, Frame, PlaneLayout, Singles
 from f2rcli.models.filters import bands
 from f2rcli.models.flow import Luma
@@ -397,23 +397,9 @@ def nothing(layout: Layout, picture: Tensor) -> Tensor:
     return picture.new_zeros(batch, 2 * len(layout.planes), height, width)
 
 
-def planes_of(frame: Frame) -> list[NDArray[np.float32]]:
-    """A frame's colour planes in their own units (0..1, chroma around 0); a mosaic's four."""
-    if frame.layout.family is Family.BAYER:
-        return list(sensor.to_planes(frame))
-    return yuv.decoded(frame)
-
-
-def with_changes(frame: Frame, changes: list[NDArray[np.float32]]) -> Frame:
-    """A frame plus a change of each of its `planes_of`, rounded once."""
-    if frame.layout.family is Family.BAYER:
-        return replace(frame, planes=sensor.add_change(frame, np.stack(changes)))
-    return replace(frame, planes=yuv.add_changes(frame, changes))
-
-
 def picture_of(frame: Frame) -> FramePlanes:
     """A frame's planes in their own units, and its luma."""
-    return FramePlanes.of(planes_of(frame), frame.layout)
+    return FramePlanes.of(yuv.planes_of(frame), frame.layout)
 
 
 def side_by_side(models: Sequence[NoiseModel]) -> NoiseModel:

@@ -147,10 +147,9 @@ def put_back(frame: Frame) -> Frame:
 
 
 def _of_plane(plane: Plane, index: int, layout: PlaneLayout, known: Impulses) -> tuple[Plane, Kept]:
-    chroma = layout.family is Family.YUV and index > 0
     # black and white in a picture for the eye are no fill values
     bad = no_light(plane, fills=layout.levels is not None or plane.dtype.kind == "f")
-    span = code_span(layout, chroma=chroma)[1]
+    span = code_span(layout, index)[1]
     whole, hot = without_impulses(filled(plane, bad), LEAST[False] * span, known)
     return whole, _kept(plane, bad, hot & ~bad)
 

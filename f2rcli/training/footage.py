@@ -30,15 +30,13 @@ from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout, Space
 from f2rcli.io import ReadOptions, open_reader
 from f2rcli.io.files import disk_errors, replacing, sweep
-from f2rcli.noise.model import planes_of
 from f2rcli.planes import Layout, packing, unpack
-from f2rcli.sensor import to_planes
 from f2rcli.training.config import ClipSource, clip_sources, fingerprint
 from f2rcli.training.events import Event, EventKind, OnEvent, said
 from f2rcli.units import size
 from f2rcli.weights import CHANNELS
 from f2rcli.window import tee_releasing
-from f2rcli.yuv import joined, parted, to_rgb
+from f2rcli.yuv import joined, parted, planes_of, to_rgb
 
 if TYPE_CHECKING:
     from f2rcli.noise.synthesis.spec import NoiseSpec
@@ -386,8 +384,7 @@ class LaneWriter:
         """A frame's upper left part as networks see it, (C, H, W)."""
         if self.form is not None:
             return packed_picture(frame, self.form)[:, : height // 2, : width // 2]
-        mosaic = frame.layout.space is Space.BAYER
-        return _finite(to_planes(frame) if mosaic else to_rgb(frame), frame)[:, :height, :width]
+        return _finite(to_rgb(frame), frame)[:, :height, :width]
 
     def close(self) -> None:
         """Nothing is written after this."""

@@ -17,7 +17,8 @@ from f2rcli.engine.measuring import opening_noise
 from f2rcli.engine.planes_store import Packing
 from f2rcli.frames import ClipInfo, Frame, Mosaic, Space
 from f2rcli.models.planar import Networks
-from f2rcli.sensor import bayer_layout, to_planes
+from f2rcli.sensor import bayer_layout
+from f2rcli.yuv import to_rgb
 from tests.engine.conftest import estimate_noise, info_of
 
 Engine = engine_room.Engine
@@ -100,7 +101,7 @@ def test_noise_that_a_file_states_is_believed_and_sigma_replaces_it(untrained: P
     assert model is not None
     assert model.gain == (1e-3, 2e-3, 3e-3, 2e-3)
     assert np.allclose(model.read, (1e-3, 2e-3, 3e-3, 2e-3))
-    means = to_planes(frames[0]).clip(0).mean((1, 2))
+    means = to_rgb(frames[0]).clip(0).mean((1, 2))
     wanted = np.sqrt([g * m + v for (g, v), m in zip(profile, means, strict=True)])
     assert np.allclose(model.sigma, wanted, rtol=1e-4)
     told = estimate_noise(frames, info, engine_of(untrained, info, sigma=20))

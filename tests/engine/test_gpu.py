@@ -53,7 +53,7 @@ def _coded(picture: np.ndarray, layout: PlaneLayout) -> Frame:
     planes = (
         list(picture) if layout.family is Family.RGB else yuv.parted(picture, layout, averaged=True)
     )
-    spans = [yuv.code_span(layout, chroma=layout.family is Family.YUV and i > 0) for i in range(3)]
+    spans = [yuv.code_span(layout, i) for i in range(3)]
     kind = np.uint8 if layout.bits == 8 else np.uint16
     codes = [
         np.clip(np.rint(p * span + zero), 0, 2**layout.bits - 1).astype(kind)

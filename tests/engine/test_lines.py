@@ -7,7 +7,7 @@ import pytest
 
 from f2rcli.engine import stream
 from f2rcli.frames import Family, Frame, Mosaic, PlaneLayout
-from f2rcli.sensor import bayer_layout, to_planes
+from f2rcli.sensor import bayer_layout
 from tests.engine.conftest import GRAY8, engine_for, info_of, to_frames
 from tests.noise.line_scenes import SCENES, column_offsets, row_offsets, scene, white
 
@@ -146,7 +146,7 @@ def test_a_mosaics_lines_are_those_of_its_sensor(kind: str) -> None:
     ]
     out, said = corrected(frames)
     assert said
-    assert to_planes(out[0]).shape == to_planes(frames[0]).shape
+    assert out[0].planes[0].shape == frames[0].planes[0].shape
     left = np.stack([one.planes[0] for one in out]) - clean
     left = left.mean(2) if kind == "rows" else left.mean((0, 1))
     assert left.std() < 0.45 * offsets.std()

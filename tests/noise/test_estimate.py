@@ -71,7 +71,7 @@ def read(
 
 def in_codes(found: estimate.NoiseMap, plane: int) -> float:
     """Standard deviation of a plane's noise by its law."""
-    return found.planes[plane].law().sigma[0] * code_span(VIDEO, chroma=plane > 0)[1]
+    return found.planes[plane].law().sigma[0] * code_span(VIDEO, plane)[1]
 
 
 @pytest.mark.parametrize("sigma", [1.0, 3.0, 10.0, 30.0])

@@ -11,11 +11,10 @@ import torch
 
 from f2rcli.errors import InputError, OutputError
 from f2rcli.io import ReadOptions, open_reader
-from f2rcli.noise.model import planes_of
 from f2rcli.noise.synthesis.spec import parse
 from f2rcli.training.footage import Decoding, Footage, open_footage
 from f2rcli.training.noise import measure_footage
-from f2rcli.yuv import to_rgb
+from f2rcli.yuv import planes_of, to_rgb
 from tests.training.clips import pictures, write_clip
 
 

@@ -55,10 +55,10 @@ def with_means_kept(frame: Frame, changes: list[Real]) -> list[Real]:
 def _mean_kept(plane: NDArray[Any], change: Real, layout: PlaneLayout, own: Mask | None) -> Real:
     everywhere = np.ones(plane.shape, bool) if own is None else own
     before = plane[everywhere].astype(np.float64)
-    after = changed(plane, change, layout)[everywhere].astype(np.float64)
+    _, span = code_span(layout)
+    after = changed(plane, change * span, layout)[everywhere].astype(np.float64)
     if plane.dtype.kind == "f" or abs(after.sum() - before.sum()) <= 1e-4 * abs(before.sum()):
         return change
-    _, span = code_span(layout, chroma=False)
     ends = np.iinfo(plane.dtype)
     codes = before + change[everywhere] * np.float64(span)
     for _ in range(8):  # each leaves as much of what clipping adds as samples are clipped

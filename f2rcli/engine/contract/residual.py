@@ -39,8 +39,9 @@ from f2rcli.engine.settings import EngineSettings, allowance, scaled
 from f2rcli.errors import DeviceError
 from f2rcli.frames import Frame
 from f2rcli.models.filters import box, joint_bilateral, resized
-from f2rcli.noise.model import PlaneNoise, with_changes
+from f2rcli.noise.model import PlaneNoise
 from f2rcli.planes import ROTATION, mixed
+from f2rcli.yuv import with_changes
 
 __all__ = ["CODED", "STRICT", "Contract", "FrameContext", "Past", "Tolerance"]
 
