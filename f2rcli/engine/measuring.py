@@ -27,7 +27,7 @@ from f2rcli.noise.coding import Compression, compression_of, find_edges
 from f2rcli.noise.estimate import NoiseMap, estimate, single_frame_sigma, squares_of
 from f2rcli.noise.model import FramePlanes, NoiseModel, PlaneNoise, picture_of, side_by_side
 from f2rcli.noise.photons import counted_model
-from f2rcli.noise.report import NoiseReport, confidence_of
+from f2rcli.noise.report import NoiseReport
 from f2rcli.noise.spectrum import Differences, Temporal, spectrum_of, temporal_correlation
 
 PREROLL = 6  # frames, no two alike, that the noise is measured on
@@ -60,7 +60,7 @@ def opening_noise(frames: Sequence[Frame], *, coded: bool = False) -> Opening:
         laws = tuple(NoiseModel.gaussian(float(sigma), 1) for sigma in sigmas)
         planes = PlaneNoise.of(laws, clipped=layout.full_range)
     else:
-        planes = found.noise(layout, clipped=_cut_off(found, pictures, ends=_ends(layout)))
+        planes = found.noise(layout, clipped=_ends(layout) or found.cut_off(pictures))
     edges8 = compression = None
     if layout.counts_light:
         laws = planes.models if found is None else found.of_counts(dark=layout.levels is not None)
@@ -106,11 +106,6 @@ def spread(places: Sequence[int], wanted: int) -> list[int]:
     """So many of the places, evenly over them."""
     wanted = min(wanted, len(places))
     return [places[(2 * n + 1) * len(places) // (2 * wanted)] for n in range(wanted)]
-
-
-def _cut_off(found: NoiseMap, pictures: Sequence[FramePlanes], *, ends: bool) -> bool:
-    """See `NoiseMap.cut_off`; ends: whether black and white are those of a file's codes."""
-    return ends or found.cut_off(np.stack([one.planes[0][::2, ::2] for one in pictures]))
 
 
 def _ends(layout: PlaneLayout) -> bool:
@@ -165,12 +160,10 @@ def _in_full(frames: Sequence[Frame], layout: PlaneLayout, engine: Engine) -> No
     model = opening.planes.picture(layout, len(found.model.sigma))
     share = fmean(model.sigma) / max(fmean(found.model.sigma), 1e-12)
     by_frame = tuple(sigma * share for sigma in found.by_frame)
-    sure = confidence_of(
-        model, found.spectrum, found.temporal, by_frame, clipped=found.black + found.white_rail,
-        unsure=0.0 if opening.found is None else opening.found.unsure,
-    )  # fmt: skip
     return replace(
-        found, model=model, planes=opening.planes, by_frame=by_frame, confidence=sure,
+        found, model=model, planes=opening.planes, by_frame=by_frame,
+        unsure=0.0 if opening.found is None else opening.found.unsure,
+        clipped=found.black + found.white_rail,
         points=tuple(tuple((x, sigma * share) for x, sigma in row) for row in found.points),
         edges8=opening.edges8, compression=opening.compression,
     )  # fmt: skip
@@ -197,7 +190,7 @@ def described(
     flows = [_flows(pictures, place) for place in places]
     maps = [estimate(_three(pictures, i), to) for i, to in zip(places, flows, strict=True)]
     found = NoiseMap.joined(maps)
-    clipped = _cut_off(found, pictures, ends=full_range)
+    clipped = full_range or found.cut_off(pictures)
     law = side_by_side(
         [p.line(dark=dark) if lines else p.law(clipped=clipped) for p in found.planes]
     )
@@ -217,8 +210,9 @@ def described(
     black, rail = _rails(pictures)
     points = tuple(plane.points() for plane in found.planes)
     cut = black + rail if clipped else 0.0
-    sure = confidence_of(law, spectrum, temporal, by_frame, clipped=cut, unsure=found.unsure)
-    return NoiseReport(law, points, spectrum, temporal, black, rail, by_frame, len(pictures), sure)
+    return NoiseReport(
+        law, points, spectrum, temporal, black, rail, by_frame, len(pictures), found.unsure, cut
+    )
 
 
 def _three(pictures: Sequence[FramePlanes], place: int) -> list[FramePlanes]:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from f2rcli.frames import Singles
-from f2rcli.models.flow import Flow
+from f2rcli.models.flow import Flow, resized
 from f2rcli.noise.model import FramePlanes
 
 BLOCK, CELL = 16, 8  # pixels a side: of what is told, and of what is looked at
@@ -100,10 +100,7 @@ class Landing(NamedTuple):
     @classmethod
     def of(cls, flow: Flow, shape: tuple[int, ...]) -> "Landing":
         height, width = shape
-        scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
-        if flow.shape[:2] != shape:
-            flow = np.asarray(cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA))
-        own = (flow * scale)[: height // BLOCK * BLOCK, : width // BLOCK * BLOCK]
+        own = resized(flow, shape)[: height // BLOCK * BLOCK, : width // BLOCK * BLOCK]
         rows, columns = np.indices(own.shape[:2], np.int32)
         x = np.clip(np.rint(own[..., 0]).astype(np.int32) + columns, 0, width - 1)
         y = np.clip(np.rint(own[..., 1]).astype(np.int32) + rows, 0, height - 1)

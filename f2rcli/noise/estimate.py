@@ -237,9 +237,10 @@ class NoiseMap:
             planes[1] = planes[3] = _stacked(planes[1::2])
         return tuple(plane.of_counts().line(dark=dark) for plane in planes)
 
-    def cut_off(self, luma: Singles) -> bool:
-        """Whether black and white cut the noise off before the file was made, as far as its first
-        plane (H, W) shows: coding may carry some of it beyond again."""
+    def cut_off(self, pictures: Sequence[FramePlanes]) -> bool:
+        """Whether black and white cut the noise off before the file was made, as far as the first
+        plane of pictures shows: coding may carry some of it beyond again."""
+        luma = np.stack([one.planes[0][::2, ::2] for one in pictures])
         margin = self.planes[0].law().sigma[0] / 2
         found = float(((luma < -margin) | (luma > 1 + margin)).mean())
         return found < BEYOND or found < CUT_SHARE * self.planes[0].beyond()

@@ -53,11 +53,33 @@ class NoiseReport:
     white_rail: float  # share of samples on the upper rail
     by_frame: tuple[float, ...]  # sigma of each measured frame, mean of the channels
     frames: int  # frames that were read
-    confidence: Confidence
+    unsure: float  # standard error of the level, as a share of it
+    clipped: float  # share of samples that noise was cut off in
     planes: PlaneNoise | None = None  # the same noise in the file's own planes
     edges8: float | None = None  # of blocks, that compression left; None: none found
     compression: Compression | None = None  # its errors, not in `model`; None: hardly any
     lines: Sequence[RowNoise] = ()  # rows' and columns' offsets, not in `model`
+
+    @property
+    def confidence(self) -> Confidence:
+        """How sure the level is."""
+        by_frame, count = self.by_frame, len(self.by_frame)
+        mean = sum(by_frame) / count
+        spread = (sum((s - mean) ** 2 for s in by_frame) / max(count - 1, 1)) ** 0.5
+        between = spread / max(mean, 1e-9) / count**0.5
+        kind = PLAIN if self.white else COLOURED
+        light = LIGHT / max(self._deviation(1), 1e-9)
+        parts = between, kind, light, 2 * self.unsure, 0.5 * self.clipped
+        doubts = {
+            "only one frame could be measured": count < 2,
+            "few flat, well-exposed places": self.model.samples < FEW,
+            "frames differ, as in compressed video or where the light changes": between > 0.05,
+            "frames share noise, which hides part of it": not self.independent,
+            "texture, distinguished by what changes from frame to frame": 2 * self.unsure > 0.05,
+            "part of the picture is clipped": self.clipped > RAILED,
+        }
+        error = sum(part**2 for part in parts) ** 0.5
+        return Confidence(100 * min(error, 1.0), tuple(why for why, so in doubts.items() if so))
 
     @property
     def noisy(self) -> bool:
@@ -198,34 +220,3 @@ class NoiseReport:
             "planes": None if self.planes is None else self.planes.values(),
             "law": self.law.values(),
         }
-
-
-def confidence_of(
-    model: NoiseModel,
-    spectrum: Spectrum | None,
-    temporal: Temporal,
-    by_frame: tuple[float, ...],
-    *,
-    clipped: float = 0.0,
-    unsure: float = 0.0,
-) -> Confidence:
-    """The confidence of a measurement. clipped: share of samples on the rails; unsure: the
-    estimate's own standard error, relative."""
-    mean = sum(by_frame) / len(by_frame)
-    spread = (sum((s - mean) ** 2 for s in by_frame) / max(len(by_frame) - 1, 1)) ** 0.5
-    between = spread / max(mean, 1e-9) / len(by_frame) ** 0.5
-    sigma = max(sum(model.sigma) / len(model.sigma), 1e-9)
-    coloured = spectrum is None or not spectrum.white
-    parts = [
-        between, COLOURED if coloured else PLAIN, LIGHT / sigma, 2 * unsure, 0.5 * clipped,
-    ]  # fmt: skip
-    doubts = {
-        "only one frame could be measured": len(by_frame) < 2,
-        "few flat, well-exposed places": model.samples < FEW,
-        "frames differ, as in compressed video or where the light changes": between > 0.05,
-        "frames share noise, which hides part of it": temporal.independent is False,
-        "texture, distinguished by what changes from frame to frame": 2 * unsure > 0.05,
-        "part of the picture is clipped": clipped > RAILED,
-    }
-    error = sum(part**2 for part in parts) ** 0.5
-    return Confidence(100 * min(error, 1.0), tuple(why for why, so in doubts.items() if so))
