@@ -144,7 +144,7 @@ class NoiseTracker:
         if self.engine.stated is not None and not self.declared:
             self.declared = True
             model = stated_model(self.engine.stated, _picture(frames[0]))
-            self.know(PlaneNoise.of(model.channels, clipped=True))
+            self.know(PlaneNoise.of(model, clipped=True))
             return
         found = opening_noise(frames, coded=self.engine.slack is not STRICT)
         if self.declared:
@@ -261,16 +261,16 @@ def followed(start: PlaneNoise, found: NoiseMap, layout: PlaneLayout) -> PlaneNo
     """The noise of the start, moved towards that of a look as far as they differ by more than
     chance, plane by plane."""
     seen = found.noise(layout, clipped=start.clipped)
-    models = list(start.models)
+    shares = np.zeros(len(found.planes))
     for index, plane in enumerate(found.planes):
         if not plane.level.size:
             continue
         powers = [float(np.square(law.level(index, plane.level)).mean()) for law in (start, seen)]
         apart = abs(float(np.log((powers[1] + 1e-9) / (powers[0] + 1e-9)))) / 2
-        share = (apart - CHANCE - 2 * plane.unsure) / (SURELY - CHANCE)
-        if share > 0:
-            models[index] = blend(models[index], seen.models[index], min(share, 1.0))
-    return start if models == list(start.models) else replace(start, models=tuple(models))
+        shares[index] = (apart - CHANCE - 2 * plane.unsure) / (SURELY - CHANCE)
+    if shares.max() <= 0:
+        return start
+    return replace(start, model=blend(start.model, seen.model, shares.clip(0, 1)))
 
 
 def _picture(frame: Frame) -> Tensor:

@@ -56,17 +56,17 @@ def opening_noise(frames: Sequence[Frame], *, coded: bool = False) -> Opening:
     pictures = [picture_of(frame) for frame in frames]
     found = map_of(pictures, coded=coded)
     if found is None:
-        sigmas = np.min([[*map(single_frame_sigma, one.planes)] for one in pictures], 0)
-        laws = tuple(NoiseModel.gaussian(float(sigma), 1) for sigma in sigmas)
-        planes = PlaneNoise.of(laws, clipped=layout.full_range)
+        each = [[single_frame_sigma(plane) for plane in one.planes] for one in pictures]
+        sigmas = tuple(map(min, zip(*each, strict=True)))
+        law = NoiseModel((0.0,) * len(sigmas), sigmas, sigmas)
+        planes = PlaneNoise.of(law, clipped=layout.full_range)
     else:
         planes = found.noise(layout, clipped=_ends(layout) or found.cut_off(pictures))
     edges8 = compression = None
     if layout.counts_light:
-        laws = planes.models if found is None else found.of_counts(dark=layout.levels is not None)
+        law = planes.model if found is None else found.of_counts(dark=layout.levels is not None)
         shot = [picture.planes for picture in _first_shot(pictures)]
-        counted = counted_model(shot, side_by_side(laws))  # by photons, where these tell lines
-        planes = replace(planes, models=laws if counted is None else counted.channels)
+        planes = replace(planes, model=counted_model(shot, law) or law)  # where photons tell lines
     else:
         edges8 = find_edges([one.luma for one in pictures])
         compression = compression_of(frames, edges8)

@@ -59,7 +59,7 @@ class PlanesStore:
         held = self._held(frame)
         if not self.as_codes(frame):
             return held
-        name, work = ("planes", frame.layout), partial(decoded, layout=frame.layout)
+        name, work = ("planes", frame.layout), partial(_decoded, frame.layout)
         groups: Groups = self.graphs(name, work, held)
         return groups
 
@@ -74,8 +74,7 @@ class PlanesStore:
             return with_changes(frame, planes)
         assert self._copies is not None
         old = frame.planes[: frame.layout.colour_planes]
-        made = partial(_encoded, frame.layout)
-        name = "samples", frame.layout
+        name, made = ("samples", frame.layout), partial(_encoded, frame.layout)
         samples = self._copies.down(self.graphs(name, made, self._held(frame), changes))
         parts = samples.split_with_sizes([plane.size for plane in old])
         planes = [
@@ -118,11 +117,6 @@ def grouped(samples: Tensor, shapes: Sequence[tuple[int, ...]], layout: PlaneLay
     sizes = [(last - first, *shapes[first]) for first, last in bounds]
     parts = samples.split_with_sizes([prod(size) for size in sizes])
     return [part.view(size) for part, size in zip(parts, sizes, strict=True)]
-
-
-def _encoded(layout: PlaneLayout, codes: Groups, changes: Groups) -> Tensor:
-    """All samples of a frame with its changes, one after the other."""
-    return torch.cat([group.flatten() for group in encoded(codes, changes, layout)])
 
 
 @dataclass(frozen=True)
@@ -190,7 +184,7 @@ def _grown(plane: Tensor, size: tuple[int, int]) -> Tensor:
     return functional.pad(plane[None, None], (0, columns, 0, rows), "replicate")[0, 0]
 
 
-def decoded(codes: Groups, layout: PlaneLayout) -> Groups:
+def _decoded(layout: PlaneLayout, codes: Groups) -> Groups:
     """Codes of groups in units of each plane; see `yuv.planes_of`."""
     found = []
     for kind, group in enumerate(codes):
@@ -199,16 +193,19 @@ def decoded(codes: Groups, layout: PlaneLayout) -> Groups:
     return found
 
 
-def encoded(codes: Groups, changes: Groups, layout: PlaneLayout) -> Groups:
-    """New codes: those of groups plus a change of each in its units, rounded once and clipped."""
-    if layout.float_samples:
-        return [group + change for group, change in zip(codes, changes, strict=True)]
+def _encoded(layout: PlaneLayout, codes: Groups, changes: Groups) -> Tensor:
+    """All samples of a frame, one after the other: its codes plus a change of each group in its
+    units, rounded once and clipped."""
     found = []
     for kind, (group, change) in enumerate(zip(codes, changes, strict=True)):
         _, span = code_span(layout, kind)
-        moved = (change * span).round_().int().add_(_unsigned(group))
-        found.append(moved.clamp_(0, 2**layout.bits - 1).to(group.dtype))
-    return found
+        moved = change * span
+        if layout.float_samples:
+            moved += group
+        else:
+            moved = moved.round_().int().add_(_unsigned(group)).clamp_(0, 2**layout.bits - 1)
+        found.append(moved.to(group.dtype).flatten())
+    return torch.cat(found)
 
 
 def _unsigned(group: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from f2rcli.frames import Frame, PlaneLayout
 from f2rcli.models.flow import Luma
-from f2rcli.noise.model import NoiseModel, PlaneNoise
+from f2rcli.noise.model import NoiseModel, PlaneNoise, blend
 
 PERIOD = 8  # pixels of the grid
 FEWEST = 4  # blocks beside each other: one edge may be the picture's own
@@ -115,9 +115,9 @@ class Compression:
         """The errors as white noise of planes whose own noise is this: where a plane is even, it
         keeps that."""
         law = PlaneNoise.even(self.sigma, layout, clipped=planes.clipped)
-        found = zip(law.models, planes.models, self.even, strict=False)
-        models = tuple(own if even else error for error, own, even in found)
-        return replace(law, models=models, errors=True)
+        even = np.array(self.even[: len(law.shares)], np.float64)
+        model = blend(law.model, planes.model, even) if even.any() else law.model
+        return replace(law, model=model, errors=True)
 
     def words(self) -> str:
         """Its meaning, for people."""

@@ -26,6 +26,7 @@ from f2rcli.noise.model import (
     PlaneNoise,
     Shares,
     measured_shares,
+    side_by_side,
     undo_clipping,
     white_shares,
 )
@@ -221,12 +222,10 @@ class NoiseMap:
     def noise(self, layout: PlaneLayout, *, clipped: bool) -> PlaneNoise:
         """The law of every plane. clipped: whether black and white cut it off; never chroma."""
         yuv = layout.family is Family.YUV
-        return PlaneNoise(
-            tuple(p.law(clipped=clipped and not (yuv and i)) for i, p in enumerate(self.planes)),
-            tuple(plane.shares for plane in self.planes), clipped,
-        )  # fmt: skip
+        laws = [p.law(clipped=clipped and not (yuv and i)) for i, p in enumerate(self.planes)]
+        return PlaneNoise(side_by_side(laws), tuple(one.shares for one in self.planes), clipped)
 
-    def of_counts(self, *, dark: bool) -> tuple[NoiseModel, ...]:
+    def of_counts(self, *, dark: bool) -> NoiseModel:
         """The law of every plane of a sensor's counts. Both greens of a mosaic have one: networks
         learnt from greens that agree, and two laws would part them in the space that they see.
 
@@ -235,7 +234,7 @@ class NoiseMap:
         planes = list(self.planes)
         if len(planes) == 4:
             planes[1] = planes[3] = _stacked(planes[1::2])
-        return tuple(plane.of_counts().line(dark=dark) for plane in planes)
+        return side_by_side([plane.of_counts().line(dark=dark) for plane in planes])
 
     def cut_off(self, pictures: Sequence[FramePlanes]) -> bool:
         """Whether black and white cut the noise off before the file was made, as far as the first

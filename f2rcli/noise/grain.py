@@ -30,14 +30,13 @@ def grain_table(report: NoiseReport, layout: PlaneLayout) -> str:
             hint="Leave it out, or measure the clip as Y'CbCr video.",
         )
     black, spans = (0, (255, 255, 255)) if layout.full_range else (16, (219, 224, 224))
-    models, shares = report.planes.models, report.planes.shares
-    coarse = [_correlation(finest) for finest, *_ in shares]
+    coarse = [_correlation(finest) for finest, *_ in report.planes.shares]
     gains = [1 / (1 - a**2) for a in coarse]  # of the filter that makes it so coarse
     halved = max(0, math.ceil(math.log2(3 * _TEMPLATE * max(gains) / 127)))  # 127: its largest
     drawn = [_TEMPLATE * gain / 2**halved for gain in gains]
     curves = [
-        [span * sigma for sigma in model.at_knots()[0][::_STEP]]
-        for model, span in zip(models, spans, strict=True)
+        [span * sigma for sigma in knots[::_STEP]]
+        for knots, span in zip(report.planes.model.at_knots(), spans, strict=True)
     ]
     most = max(max(curve) / one for curve, one in zip(curves, drawn, strict=True))
     shift = next((bits for bits in (11, 10, 9) if most * 2**bits < 255.5), 8)

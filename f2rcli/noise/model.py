@@ -189,11 +189,6 @@ class NoiseModel:
         return cls(none, of_all, of_all, samples, tuple(map(tuple, curves.tolist())))
 
     @property
-    def channels(self) -> tuple["NoiseModel", ...]:
-        """The model of every channel."""
-        return tuple(self.of(slice(n, n + 1)) for n in range(len(self.gain)))
-
-    @property
     def sigma8(self) -> tuple[float, ...]:
         """sigma in 8-bit codes, as the command line speaks of it."""
         return tuple(255 * sigma for sigma in self.sigma)
@@ -207,8 +202,9 @@ class NoiseModel:
         curve = self.curve and tuple(tuple(one * factor for one in line) for line in self.curve)
         return replace(self, gain=gain, read=read, sigma=sigma, curve=curve)
 
-    def of(self, chosen: slice) -> "NoiseModel":
-        """The model of some channels."""
+    def of(self, channel: int) -> "NoiseModel":
+        """The model of one channel."""
+        chosen = slice(channel, channel + 1)
         curve = None if self.curve is None else self.curve[chosen]
         parts = (self.gain[chosen], self.read[chosen], self.sigma[chosen])
         return NoiseModel(*parts, self.samples, curve, self.dark[chosen], self.unsure)
@@ -272,10 +268,10 @@ def interpolated(curves: Iterable[Tensor], bright: Tensor) -> Tensor:
     return torch.stack(found)
 
 
-def blend(old: NoiseModel, new: NoiseModel, share: float) -> NoiseModel:
-    """The old law of one channel moved towards the new one by `share` of the way, in variance."""
+def blend(old: NoiseModel, new: NoiseModel, share: Floats) -> NoiseModel:
+    """The old law moved towards the new one by a share of the way (C,), in variance."""
     curve, sigma = (
-        np.sqrt((1 - share) * np.square(one) + share * np.square(other))
+        np.sqrt((1 - share) * np.square(one).T + share * np.square(other).T).T
         for one, other in ((old.at_knots(), new.at_knots()), (old.sigma, new.sigma))
     )
     return NoiseModel.of_curves(curve, sigma, old.samples + new.samples)
@@ -306,22 +302,22 @@ class PlaneNoise:
     """Noise of every colour plane, in units of the plane: white - black, and for chroma the
     distance between its extremes. A mosaic counts as four planes, R, G, G, B.
 
-    models: one channel each; brightness is that of luma, for chroma planes as well.
+    model: a channel is a plane; brightness is that of luma, for chroma planes as well.
     shares: per plane, the share of its variance in each of six bands; sums to one. The bands are
     what successive box filters of 3, 7, 15, 31 and 63 pixels part, the finest first.
     clipped: whether black and white cut the noise off (never where codes beyond them were seen).
     """
 
-    models: tuple[NoiseModel, ...]
+    model: NoiseModel
     shares: tuple[Shares, ...]
     clipped: bool = True
     colours: NoiseModel | None = None  # of R, G and B, where theirs was stated and not the planes'
     errors: bool = False  # whether it is a codec's errors, in place of noise
 
     @classmethod
-    def of(cls, models: tuple[NoiseModel, ...], *, clipped: bool) -> "PlaneNoise":
+    def of(cls, model: NoiseModel, *, clipped: bool) -> "PlaneNoise":
         """White noise in every plane."""
-        return cls(models, (white_shares(),) * len(models), clipped)
+        return cls(model, (white_shares(),) * len(model.sigma), clipped)
 
     @classmethod
     def even(cls, sigma: float, layout: PlaneLayout, *, clipped: bool) -> "PlaneNoise":
@@ -330,10 +326,10 @@ class PlaneNoise:
         count = 4 if layout.family is Family.BAYER else layout.colour_planes
         colours = NoiseModel.gaussian(sigma, count)
         if layout.family is not Family.YUV:
-            return cls.of(colours.channels, clipped=clipped)
+            return cls.of(colours, clipped=clipped)
         weights = np.square(np.linalg.inv(yuv.matrices(layout.matrix)[0]).astype(np.float64))
         weights[1:] *= yuv.sampling_gain(layout)
-        found = cls.of(_mixed(colours, weights).channels, clipped=clipped)
+        found = cls.of(_mixed(colours, weights), clipped=clipped)
         return replace(found, colours=colours)
 
     def picture(self, layout: PlaneLayout, channels: int) -> NoiseModel:
@@ -342,32 +338,31 @@ class PlaneNoise:
         if self.colours is not None:
             return self.colours
         if layout.family is not Family.YUV:
-            return side_by_side([self.models[n % len(self.models)] for n in range(channels)])
+            as_many = channels == len(self.model.sigma)
+            return self.model if as_many else side_by_side([self.model] * channels)
         weights = np.square(yuv.matrices(layout.matrix)[0].astype(np.float64))
         weights[:, 1:] *= yuv.stretching_gain(layout)
-        return _mixed(side_by_side(self.models), weights)
+        return _mixed(self.model, weights)
 
     def level(self, plane: int, brightness: NDArray[np.float32]) -> NDArray[np.float32]:
         """The noise's standard deviation in a plane where luma is as bright as this, (H, W)."""
         signal = torch.from_numpy(brightness)[None, None]
-        found: NDArray[np.float32] = self.models[plane].level(signal)[0, 0].numpy()
+        found: NDArray[np.float32] = self.model.of(plane).level(signal)[0, 0].numpy()
         return found
 
     def scaled(self, factor: float) -> "PlaneNoise":
         """The noise, `factor` times stronger."""
-        models = tuple(model.scaled(factor) for model in self.models)
-        return replace(self, models=models, colours=self.colours and self.colours.scaled(factor))
+        colours = self.colours and self.colours.scaled(factor)
+        return replace(self, model=self.model.scaled(factor), colours=colours)
 
     def values(self) -> list[dict[str, Any]]:
         """One entry a plane, as JSON values: sigma, and the standard deviations at the knots of
         its curve, in 8-bit codes of the plane's own unit; shares of the six bands."""
         return [
-            {
-                "sigma8": model.sigma8[0],
-                "curve8": [255 * sigma for sigma in model.at_knots()[0]],
-                "shares": list(shares),
-            }
-            for model, shares in zip(self.models, self.shares, strict=True)
+            {"sigma8": sigma8, "curve8": [255 * sigma for sigma in curve], "shares": list(shares)}
+            for sigma8, curve, shares in zip(
+                self.model.sigma8, self.model.at_knots(), self.shares, strict=True
+            )
         ]
 
     def maps(self, layout: Layout, picture: Tensor) -> Tensor:
@@ -380,8 +375,7 @@ class PlaneNoise:
             bright = torch.einsum("pc,bphw->bchw", rotation, bright)
         elif layout.name != "mosaic":  # whose colours are each as bright as themselves
             bright = bright[:, :1].expand_as(bright)
-        levels = zip(self.models, torch.split(bright, 1, 1), strict=True)
-        found = torch.cat([model.level(one) for model, one in levels], 1)
+        found = self.model.level(bright)
         if layout.rotated:  # the noise of R, G and B is taken to be independent
             found = torch.einsum("pc,bchw->bphw", rotation.square(), found.square()).sqrt()
         none = torch.zeros_like(found)

@@ -50,7 +50,7 @@ def measure_footage(
             working = VarianceStabiliser.of(noise.model, low=low)
             seen, noise = in_space(clip, working), replace(noise, model=working.model)
             if clip.form is not None:
-                even = PlaneNoise.of(working.model.channels, clipped=False)
+                even = PlaneNoise.of(working.model, clipped=False)
                 noise = replace(noise, planes=even)
         shown.append(seen)
         found.append(noise)
@@ -153,11 +153,11 @@ class PlaneLaw:
         w); by smoothed pictures, in which their noise hardly counts."""
         light = unpack(self.layout, inner_mean(pictures, NEAR))
         levels = []
-        for plane, (one, model) in enumerate(zip(light, self.told.models, strict=True)):
+        for plane, one in enumerate(light):
             bright = one
             if plane and len(self.layout.planes) == 3 and not self.layout.rotated:
                 bright = functional.adaptive_avg_pool2d(light[0][:, None], one.shape[-2:])[:, 0]
-            levels.append(model.level(bright[:, None])[:, 0])
+            levels.append(self.told.model.of(plane).level(bright[:, None])[:, 0])
         found: Tensor = gathered(self.layout, levels)
         return found
 

@@ -118,6 +118,6 @@ def test_both_greens_of_a_sensor_have_one_law() -> None:
     noise = rng.normal(size=(6, *light.shape)) * np.sqrt(6 * light + 64)
     codes = np.rint(light + 240 + noise).clip(0, 4095).astype(np.uint16)
     shown = [Frame(planes=(one,), layout=layout) for one in codes]
-    models = opening_noise(shown).planes.models
-    assert models[1] == models[3]
-    assert models[1].gain[0] == pytest.approx(6 / 3855, rel=0.15)
+    model = opening_noise(shown).planes.model
+    assert model.of(1) == model.of(3)
+    assert model.gain[1] == pytest.approx(6 / 3855, rel=0.15)

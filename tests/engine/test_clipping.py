@@ -18,7 +18,7 @@ def test_a_coded_dark_picture_loses_most_of_the_light_that_clipping_added() -> N
     left = float(np.std(coded - cv2.GaussianBlur(coded, (0, 0), 4)))
     law = NoiseModel.gaussian(1.3 * left / 255, 1)  # of before black cut it, as is measured
     engine = engine_for([frame])
-    known = FrameContext(noise=PlaneNoise.of((law,), clipped=True), tolerance=CODED)
+    known = FrameContext(noise=PlaneNoise.of(law, clipped=True), tolerance=CODED)
     change = torch.from_numpy(((light - frame.planes[0]) / 255).astype(np.float32))
     done = engine.contract.to_frame(frame, [change], known).planes[0].astype(float)
     added, stays = (part.mean() - light.mean() for part in (coded, done))

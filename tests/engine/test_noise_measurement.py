@@ -217,7 +217,7 @@ def test_a_sigma_that_is_told_has_the_scales_that_are_measured(told: float, know
     watch.measure_opening(frames[:6])
     assert watch.planes is not None
     assert (watch.planes.shares[0] != white_shares()) == known
-    assert watch.planes.models[0].sigma8 == pytest.approx((told,))
+    assert watch.planes.model.sigma8[0] == pytest.approx(told)
 
 
 YUV420 = PlaneLayout(
@@ -240,7 +240,7 @@ def test_every_plane_of_a_file_has_its_own_noise() -> None:
     planes = watch.planes
     assert planes is not None
     spans = (219, 224, 224)
-    found = [model.sigma[0] * span for model, span in zip(planes.models, spans, strict=True)]
+    found = [sigma * span for sigma, span in zip(planes.model.sigma, spans, strict=True)]
     assert found == pytest.approx([4, 9, 9], rel=0.1)
     assert [sum(shares) for shares in planes.shares] == pytest.approx([1, 1, 1])
 
@@ -263,7 +263,7 @@ def test_drawings_with_a_little_noise_are_not_taken_for_noisy_ones() -> None:
     found = measured(frames)
     assert found is not None
     assert found.planes is not None
-    assert 219 * found.planes.models[0].sigma[0] == pytest.approx(2, rel=0.1)
+    assert 219 * found.planes.model.sigma[0] == pytest.approx(2, rel=0.1)
     assert max(found.model.sigma8) < 5
 
 

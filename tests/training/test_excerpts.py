@@ -49,8 +49,8 @@ def made() -> Made:
         torch.manual_seed(0)
         networks = Networks({**CONFIG, "layouts": [name]}).eval()
         method = F2R(networks, Runner(torch.device("cpu"), "fp32", None), layout, 5)
-        models = (NoiseModel.gaussian(SIGMA, 1),) * len(layout.planes)
-        law = PlaneLaw(layout, PlaneNoise.of(models, clipped=clipped))
+        model = NoiseModel.gaussian(SIGMA, len(layout.planes))
+        law = PlaneLaw(layout, PlaneNoise.of(model, clipped=clipped))
         clean = scene(layout)
         noisy = clean + SIGMA * torch.randn(clean.shape)
         rng = sample_rngs((0,), (0,))[0]
@@ -64,8 +64,8 @@ def made() -> Made:
 @pytest.mark.parametrize("name", ["yuv420", "rgb", "gray", "mosaic"])
 def test_training_sees_what_the_pipeline_sees(made: Made, name: str) -> None:
     method, excerpt, noisy = made(TargetKind.CLEAN, name)
-    models = (NoiseModel.gaussian(SIGMA, 1),) * len(method.layout.planes)
-    given = PlaneNoise.of(models, clipped=False)
+    model = NoiseModel.gaussian(SIGMA, len(method.layout.planes))
+    given = PlaneNoise.of(model, clipped=False)
     with torch.inference_mode():
         frames = [method.prepare(i, one[None], given) for i, one in enumerate(noisy)]
         windows = [window_at(frames, i, method.length) for i in range(len(frames))]

@@ -142,27 +142,16 @@ class Law(NamedTuple):
 def law_of(noise: PlaneNoise, terms: Terms, groups: Groups) -> Law:
     """The law on the device of a frame's groups."""
     inference = torch.is_inference_mode_enabled()
-    return _made(noise.models, terms, len(groups), groups[0].device, inference)
+    return _made(noise.model, terms, len(groups), groups[0].device, inference)
 
 
 @lru_cache(maxsize=8)  # those of a few steps of an encoder
 def _made(
-    models: tuple[NoiseModel, ...],
-    terms: Terms,
-    groups: int,
-    device: torch.device,
-    _inference: bool,
+    model: NoiseModel, terms: Terms, groups: int, device: torch.device, _inference: bool
 ) -> Law:
-    rows = [
-        [_table(models[plane], device) for plane in terms.planes(kind)] for kind in range(groups)
-    ]
-    return Law([torch.stack(row) for row in rows])
-
-
-def _table(model: NoiseModel, device: torch.device) -> Tensor:
-    """The variance (STEPS + 1,) from black to white by a law of one channel."""
-    light = torch.linspace(0, 1, STEPS + 1, device=device)
-    return model.level(light.view(1, 1, 1, -1))[0, 0, 0].square()
+    light = torch.linspace(0, 1, STEPS + 1, device=device).expand(1, len(terms.shares), 1, -1)
+    table = model.level(light)[0, :, 0].square()
+    return Law([table[terms.planes(kind)] for kind in range(groups)])
 
 
 # Bands are judged on coarser grids, as their power changes slowly from one sample to the next: the
