@@ -12,8 +12,9 @@ does there is light.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
 from math import sqrt
 from typing import NamedTuple
 
@@ -34,24 +35,23 @@ from f2rcli.window import with_next
 from f2rcli.yuv import code_span, planes_of
 
 Copies = list[Frame]  # that show one picture
-Joined = Callable[[Frame, Frame], bool]
 
 SURE_CUT = 3.0  # times the change that noise alone makes of small pictures
 
 
 class Shown(NamedTuple):
-    """A picture, its place in the clip, and whether a shot begins with it."""
+    """A picture, its place in the clip, and which of the shots it is of."""
 
     number: int
     copies: Copies
-    begins: bool
+    shot: int
 
 
 @dataclass
 class Sum:
     """Pictures in a row of one shot whose mean is restored as one; the last of a shot closes it."""
 
-    members: list[Shown] = field(default_factory=list)
+    members: list[Shown]
     closes: bool = False
 
     @property
@@ -60,12 +60,11 @@ class Sum:
         return float(np.mean([one.number for one in self.members]))
 
     @cached_property
-    def mean(self) -> tuple[Plane, ...]:
-        """The mean of its pictures' planes, in codes."""
-        first = self.members[0].copies[0]
-        exact = np.float64 if first.planes[0].dtype.itemsize > 2 else np.float32
-        planes = zip(*(one.copies[0].planes for one in self.members), strict=True)
-        return tuple(np.asarray(np.mean(one, axis=0, dtype=np.float64), exact) for one in planes)
+    def mean(self) -> Plane:
+        """The mean of its pictures, in codes."""
+        planes = [one.copies[0].planes[0] for one in self.members]
+        exact = np.float64 if planes[0].dtype.itemsize > 2 else np.float32
+        return np.asarray(np.mean(planes, axis=0, dtype=np.float64), exact)
 
     @property
     def frame(self) -> Frame:
@@ -73,67 +72,54 @@ class Sum:
         first = self.members[0].copies[0]
         layout = replace(first.layout, bits=32)
         whole = replace(first, aside=(), stored=())
-        return replace(whole, planes=self.mean, layout=layout, source=self, context=False)
+        return replace(whole, planes=(self.mean,), layout=layout, source=self, context=False)
 
 
-def joined(variance: float) -> Joined:
-    """Whether two frames in a row show the same shot; variance: of their noise, in units of white
-    squared, which alone may part small pictures."""
-
-    def same(before: Frame, after: Frame) -> bool:
-        planes = [planes_of(frame)[0] for frame in (before, after)]
-        looks = [np.asarray(thumbnail(plane)) for plane in planes]
-        alone = 2 * variance * looks[0].size / planes[0].size
-        change = float(np.mean(np.square(looks[0] - looks[1])))
-        return change < SURE_CUT * alone or same_shot(looks[0], looks[1])
-
-    return same
-
-
-def summed(pictures: Iterable[Copies], size: int, first: int, same: Joined) -> Iterator[Sum]:
+def summed(pictures: Iterable[Copies], size: int, first: int, variance: float) -> Iterator[Sum]:
     """Pictures, the `first` of the clip and on, in sums of `size` whose bounds are multiples of it;
-    none reaches across a cut. What is left of less than half of that joins the sum beside it."""
-    parts: list[Sum] = []  # of a shot, those that may still change
-    for shown in _shown(pictures, first, same):
-        if shown.begins:
-            yield from _closed(parts, size)
-            parts = []
-        if not parts or shown.number % size == 0:
-            parts = _whole(parts, size)
-            if len(parts) > 1:
-                yield parts.pop(0)
-            parts.append(Sum())
-        parts[-1].members.append(shown)
-    yield from _closed(parts, size)
+    none reaches across a cut. What is left of less than half of that joins the sum beside it.
+
+    variance: of their noise, in units of white squared.
+    """
+    before: Sum | None = None
+    shown = _shown(pictures, first, variance)
+    for _, members in groupby(shown, lambda one: (one.shot, one.number // size)):
+        after = Sum(list(members))
+        if before is not None:
+            before.closes = before.members[0].shot != after.members[0].shot
+            if not before.closes and 2 * min(len(before.members), len(after.members)) < size:
+                after = Sum(before.members + after.members)
+            else:
+                yield before
+        before = after
+    if before is not None:
+        before.closes = True
+        yield before
 
 
-def _whole(parts: list[Sum], size: int) -> list[Sum]:
-    """Two sums in a row as one where either is too small to stand alone."""
-    if len(parts) < 2 or 2 * min(len(one.members) for one in parts) >= size:
-        return parts
-    return [Sum(parts[0].members + parts[1].members)]
-
-
-def _closed(parts: list[Sum], size: int) -> Iterator[Sum]:
-    """The last sums of a shot."""
-    parts = _whole(parts, size)
-    for one in parts:
-        one.closes = one is parts[-1]
-        yield one
-
-
-def _shown(pictures: Iterable[Copies], first: int, same: Joined) -> Iterator[Shown]:
+def _shown(pictures: Iterable[Copies], first: int, variance: float) -> Iterator[Shown]:
     before: Frame | None = None
+    shot = 0
     for number, copies in enumerate(pictures, first):
-        yield Shown(number, copies, before is None or not same(before, copies[0]))
+        shot += before is not None and not _joined(before, copies[0], variance)
+        yield Shown(number, copies, shot)
         before = copies[0]
 
 
+def _joined(before: Frame, after: Frame, variance: float) -> bool:
+    """Whether two frames in a row show the same shot: noise alone may part small pictures."""
+    planes = [planes_of(frame)[0] for frame in (before, after)]
+    looks = [np.asarray(thumbnail(plane)) for plane in planes]
+    alone = 2 * variance * looks[0].size / planes[0].size
+    change = float(np.mean(np.square(looks[0] - looks[1])))
+    return change < SURE_CUT * alone or same_shot(looks[0], looks[1])
+
+
 class Estimated(NamedTuple):
-    """A picture, and what it shows by its restored sums: planes in codes."""
+    """A picture, and what it shows by its restored sums, in codes."""
 
     shown: Shown
-    planes: tuple[Plane, ...]
+    plane: Plane
 
 
 def between(restored: Iterable[Frame]) -> Iterator[Estimated]:
@@ -149,12 +135,13 @@ def between(restored: Iterable[Frame]) -> Iterator[Estimated]:
         before = None if here.closes else after
 
 
-def _mixed(before: Frame | None, after: Frame, number: int) -> tuple[Plane, ...]:
+def _mixed(before: Frame | None, after: Frame, number: int) -> Plane:
     if before is None:
-        return after.planes
+        return after.planes[0]
     start, end = before.source.middle, after.source.middle
     share = min((number - start) / (end - start), 1.0)
-    return tuple(a + (b - a) * share for a, b in zip(before.planes, after.planes, strict=True))
+    mixed: Plane = before.planes[0] + (after.planes[0] - before.planes[0]) * share
+    return mixed
 
 
 SIZES = (1, 2, 4, 8)  # frames of a sum
@@ -184,11 +171,9 @@ class Blend:
         if self.share == 1:
             return restored
         counts: Sum = restored.source
-        planes = tuple(
-            self.share * plane + (1 - self.share) * cv2.GaussianBlur(own, (0, 0), self.width)
-            for plane, own in zip(restored.planes, counts.mean, strict=True)
-        )
-        return replace(restored, planes=planes)
+        smooth = cv2.GaussianBlur(counts.mean, (0, 0), self.width)
+        plane = self.share * restored.planes[0] + (1 - self.share) * smooth
+        return replace(restored, planes=(plane,))
 
 
 ALONE = Blend()
@@ -262,7 +247,7 @@ def _sums_restored(
 ) -> Iterator[Frame]:  # fmt: skip
     """Sums of pictures, restored; share: of the light of the stack, that the pictures have."""
     variance = float(np.mean(np.square(model.sigma))) / share
-    sums = summed(pictures, size, first, joined(variance))
+    sums = summed(pictures, size, first, variance)
     return restore(([one.frame] for one in sums), sqrt(1 / (share * size)))
 
 
@@ -294,7 +279,7 @@ def _off(restored: Sequence[Frame], blend: Blend, judges: Singles) -> NDArray[np
     """By how much every picture is off its judge, in units of white: (T, H, W)."""
     black, span = code_span(restored[0].layout)
     shown = between(blend.of(frame) for frame in restored)
-    codes = np.stack([one.planes[0] for one in shown]).astype(np.float64)
+    codes = np.stack([one.plane for one in shown]).astype(np.float64)
     return (codes - black) / span - judges
 
 
@@ -350,15 +335,16 @@ def written(
 ) -> Iterator[Copies]:
     """Every picture with its estimate, as far as the residual contract allows; its copies are as
     they were but for their samples."""
-    past, before = Past(), tuple[Frame, ...]()
-    for (shown, planes), following in with_next(estimates, 1):
+    past, before = Past(), list[Shown]()
+    for (shown, plane), following in with_next(estimates, 1):
         frame, *copies = shown.copies
-        if shown.begins:
-            past, before = Past(), ()
-        near = (*before, *(one.shown.copies[0] for one in following if not one.shown.begins))
-        before = (frame,)
+        beside = [*before, *(one.shown for one in following)]
+        near = tuple(one.copies[0] for one in beside if one.shot == shown.shot)
+        if not before or before[0].shot != shown.shot:
+            past = Past()
+        before = [shown]
         black, span = code_span(frame.layout)
-        own, estimate = planes_of(frame)[0], np.asarray((planes[0] - black) / span, np.float32)
+        own, estimate = planes_of(frame)[0], np.asarray((plane - black) / span, np.float32)
         if noise.planes is not None:
             variance = np.square(noise.planes.level(0, estimate))
             estimate = estimate + missed(own - estimate, variance)
