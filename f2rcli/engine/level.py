@@ -70,11 +70,9 @@ class NoiseTracker:
         self.units = engine.settings.units(code_span(layout)[1])  # of sigma, to white
         self.declared = engine.settings.sigma is not None
         self.planes: PlaneNoise | None = None  # of every plane of the file, at the start
-        self.now: PlaneNoise | None = None  # by the last look of this shot; None: as at the start
         self.edges8: float | None = None  # see Opening
         self.own: PlaneNoise | None = None  # noise beside a codec's errors
-        self.compression: Compression | None = None  # its errors, by the last look at them
-        self.era = 0  # how often they were looked at; one look serves CODEC_EVERY frames
+        self.lately = SeenLately()
         self.low: float | None = None  # signal of the darkest samples; see `lowest`
         self.space: VarianceStabiliser | None = None
         if engine.settings.sigma is not None:
@@ -86,7 +84,7 @@ class NoiseTracker:
         """What methods are told of it by now: strength above 1 claims that much more noise."""
         if self.planes is None:
             return None
-        known = self.now or self.planes
+        known = self.lately.now or self.planes
         if self.space is not None:
             known = PlaneNoise.even(self.space.sigma, self.layout, clipped=False)
         return known.scaled(self.excess)
@@ -173,31 +171,25 @@ class NoiseTracker:
         """Ask anew now and then how strong the codec's errors are. frames: of the window around
         that with this index."""
         era = index // CODEC_EVERY
-        if era == self.era or self.declared or self.sensor or self.own is None:
+        if era == self.lately.era or self.declared or self.sensor or self.own is None:
             return
-        self.era, before = era, self.compression
-        self.compression = compression_of(frames, self.edges8)
-        if self.compression != before:
-            self.know(self.own, self.compression)
-
-    @property
-    def seen_lately(self) -> SeenLately:
-        """What looks have said, for `recall`."""
-        return SeenLately(self.now, self.compression, self.era)
+        self.lately, found = self.lately._replace(era=era), compression_of(frames, self.edges8)
+        if found != self.lately.compression:
+            self.know(self.own, found)
 
     def recall(self, seen: SeenLately) -> None:
         """Go on from the looks of another run, whose start was the same."""
         if self.own is not None:
             self.know(self.own, seen.compression)
-        self.now, self.era = seen.now, seen.era
+        self.lately = seen
 
     def looks(self, index: int, *, begins: bool, changed: bool) -> bool:
         """Whether the noise is looked at beside a frame; begins: whether a shot does there;
         changed: whether it is not as grainy as the frame before."""
         if begins:
-            self.now = None
+            self.lately = self.lately._replace(now=None)
         known = self.declared or self.sensor or self.compressed or self.planes is None
-        return not known and (changed or self.now is None or index % LOOK_EVERY == 0)
+        return not known and (changed or self.lately.now is None or index % LOOK_EVERY == 0)
 
     def another_level(self, before: PlaneNoise, now: PlaneNoise) -> bool:
         """Whether networks that were told one noise are to be told another."""
@@ -215,7 +207,7 @@ class NoiseTracker:
         found = estimate(
             shown, flows, squares_of(shown[0].luma), coded=self.engine.slack is not STRICT
         )
-        self.now = followed(self.planes, found, self.layout)
+        self.lately = self.lately._replace(now=followed(self.planes, found, self.layout))
 
     def by_now(self, frame: Frame) -> PlaneNoise | None:
         """The noise of a frame's planes, as it was seen lately. Of a codec's errors, a frame may
@@ -227,12 +219,12 @@ class NoiseTracker:
             return self.planes if share == 1 else self.planes.scaled(share)
         if all(plane.min() == plane.max() for plane in frame.planes):  # the end of a fade
             return replace(self.planes.scaled(0), clipped=False)
-        return self.now or self.planes
+        return self.lately.now or self.planes
 
     def know(self, planes: PlaneNoise, compression: Compression | None = None) -> None:
         """Adopt the noise of planes; or the errors of compression in its place where they are
         stronger."""
-        self.own, self.compression, self.now = planes, compression, None
+        self.own, self.lately = planes, self.lately._replace(now=None, compression=compression)
         if compression is not None and compression.exceeds(self.of_picture(planes)):
             planes = compression.noise(planes, self.layout)
         self.planes, model = planes, self.of_picture(planes)

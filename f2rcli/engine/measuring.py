@@ -142,10 +142,8 @@ def measure_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> No
         for frame in looked_at:
             engine.found.aside.add(frame.aside)
         remover = remover_for(looked_at[:PREROLL], engine)
-        if remover is not None:
-            looked_at = remover.alone(looked_at)
-        found = _in_full(looked_at, info.layout, engine)
-        return found if found is None or remover is None else replace(found, lines=remover.lines)
+        found = _in_full(remover.alone(looked_at), info.layout, engine)
+        return found and replace(found, lines=remover.lines)
 
 
 def _in_full(frames: Sequence[Frame], layout: PlaneLayout, engine: Engine) -> NoiseReport | None:

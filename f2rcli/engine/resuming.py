@@ -181,7 +181,7 @@ class _Stream:
         """See `Restorer.state`; None amid the copies of a picture as well."""
         if self.ended:
             clip = self.clip
-            return StreamState(clip.seen, clip.seen, {}, clip.noise.seen_lately, Past(), (None, {}))
+            return StreamState(clip.seen, clip.seen, {}, clip.noise.lately, Past(), (None, {}))
         return None if self.left else self.clip.state()
 
 

@@ -143,15 +143,12 @@ def _lasting(shot: Sequence[Look], family: Family) -> Iterator[RowNoise]:
                 yield RowNoise(group, columns, sigma, offsets)
 
 
-def remover_for(frames: Sequence[Frame], engine: Engine) -> "LineRemover | None":
-    """A remover for the lines of a lane that begins with these frames; None where it has none.
-    The engine's notes say what was found. What a codec has been at shows no sensor's rows."""
+def remover_for(frames: Sequence[Frame], engine: Engine) -> "LineRemover":
+    """A remover for the lines of a lane that begins with these frames. The engine's notes say what
+    was found. What a codec has been at shows no sensor's rows."""
     lines = lines_of(frames) if engine.slack is STRICT else []
-    if not lines:
-        return None
-    lane = frames[0].lane
-    if lane not in engine.found.lines:  # the other field of interlaced frames has the same
-        engine.found.lines[lane] = lines
+    if lines and frames[0].lane not in engine.found.lines:  # the other field has the same
+        engine.found.lines[frames[0].lane] = lines
         engine.found.note(f"removed before anything else: {rows.in_words(lines)}")
     luma, _ = luma_and_chroma(engine.settings)
     return LineRemover(lines, min(luma, 1.0))
@@ -167,6 +164,9 @@ class LineRemover:
 
     def corrected(self, pictures: Iterable[list[Frame]]) -> Iterator[list[Frame]]:
         """Runs of frames that show one picture, without its lines."""
+        if not self.lines:
+            yield from pictures
+            return
         before: Look | None = None
         for centre, following in with_next(self.looks(pictures), FOLLOWING):
             near = [one for one in (before, *following) if one and centre.of_shot(one)]

@@ -137,12 +137,13 @@ def restore_stream(
     networks, in the caller's thread by default."""
     whole = None if opening is None else _begun(unique(opening()), engine)
     worker = Worker() if worker is None else worker
-    waiting, pictures, _ = _begun(unique(frames, worker), engine, whole)
+    begin = _begun(unique(frames, worker), engine, whole)
+    waiting, pictures, _ = begin
     if not waiting:
         return
     first = waiting[0][0]
     noise = NoiseTracker(engine, first.layout)
-    begin = (whole and whole.waiting and whole) or _Begun(waiting, pictures, None)
+    begin = (whole and whole.waiting and whole) or begin
     noise.measure_opening([copies[0] for copies in begin.waiting])
     blend = _blend(begin, engine, noise)
     del whole, begin
@@ -205,7 +206,7 @@ class _Begun(NamedTuple):
 
     waiting: deque[Copies]
     rest: Iterator[Copies]
-    remover: LineRemover | None
+    remover: LineRemover
 
 
 def _begun(pictures: Iterator[Copies], engine: Engine, like: _Begun | None = None) -> _Begun:
@@ -216,10 +217,8 @@ def _begun(pictures: Iterator[Copies], engine: Engine, like: _Begun | None = Non
         remover = remover_for([copies[0] for copies in waiting], engine)
     else:
         remover = like.remover
-    if remover is not None:
-        pictures = remover.corrected(chain(emptied(waiting), pictures))
-        waiting = deque(islice(pictures, PREROLL))
-    return _Begun(waiting, pictures, remover)
+    pictures = remover.corrected(chain(emptied(waiting), pictures))
+    return _Begun(deque(islice(pictures, PREROLL)), pictures, remover)
 
 
 def looked_ahead(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> NoiseTracker | None:

@@ -267,7 +267,7 @@ class Restorer:
             return None
         last, first, past = self._done
         return StreamState(
-            last + 1 - self._begin, first - self._begin, self._told, self.noise.seen_lately, past,
+            last + 1 - self._begin, first - self._begin, self._told, self.noise.lately, past,
             self.method.remembered(),
         )  # fmt: skip
 

@@ -463,11 +463,8 @@ def without_lines(frames: Iterator[Frame]) -> Iterator[Frame]:
     from f2rcli.engine.rows import LineRemover, lines_of  # brings torch
 
     opening = list(itertools.islice(frames, OPENING))
-    lines = lines_of(opening)
-    whole = itertools.chain(opening, frames)
-    if not lines:
-        return whole
-    return (frame for frame, *_ in LineRemover(lines).corrected([frame] for frame in whole))
+    whole = ([frame] for frame in itertools.chain(opening, frames))
+    return (frame for frame, *_ in LineRemover(lines_of(opening)).corrected(whole))
 
 
 def _chosen(frames: Any, info: ClipInfo, limit: int | None) -> Iterator[Frame]:
