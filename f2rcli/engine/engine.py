@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from f2rcli import methods, weights
-from f2rcli.engine.contract.residual import CODED, STRICT, Contract, Tolerance
+from f2rcli.engine.contract.residual import CODED, STRICT, Contract
 from f2rcli.engine.device import (
     LARGE,
     Runner,
@@ -78,7 +78,7 @@ class Engine:
     tile: int | None
     space: Space  # of the pictures that networks see
     found: Findings = field(default_factory=Findings)  # of the clip that it restores
-    slack: Tolerance = STRICT  # of the residual contract
+    coded: bool = False  # whether a codec wrote the clip: see CODED of the residual contract
     stated: tuple[tuple[float, float], ...] | None = None  # see ClipInfo.noise_profile
     threads: int = 1  # of the processor, that a stream may use
     lent: int | None = None  # of these, that each of two pieces of work has at the moment
@@ -100,7 +100,7 @@ class Engine:
         self.contract = self._contract()
 
     def _contract(self) -> Contract:
-        return Contract(self.store, self.settings, self.slack)
+        return Contract(self.store, self.settings, CODED if self.coded else STRICT)
 
     @property
     def away(self) -> bool:
@@ -189,7 +189,7 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
         )
     engine = Engine(
         settings, chosen, device, precision, tile, stated=info.noise_profile, threads=threads,
-        space=info.space if of_planes else header.space, slack=CODED if info.coded else STRICT,
+        space=info.space if of_planes else header.space, coded=info.coded,
     )  # fmt: skip
     if header.space is not info.space and not of_planes:
         engine.found.notes.append("gray pictures go through RGB weights")

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from f2rcli import methods
-from f2rcli.engine.contract.residual import STRICT
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.measuring import Opening, opening_noise, stated_model
 from f2rcli.engine.settings import allowance
@@ -144,7 +143,7 @@ class NoiseTracker:
             model = stated_model(self.engine.stated, _picture(frames[0]))
             self.know(PlaneNoise.of(model, clipped=True))
             return
-        found = opening_noise(frames, coded=self.engine.slack is not STRICT)
+        found = opening_noise(frames, coded=self.engine.coded)
         if self.declared:
             self._compare(found)
             return
@@ -204,9 +203,7 @@ class NoiseTracker:
         if not others or self.planes is None or min(frame.planes[0].shape) < BLOCK:
             return
         shown = [picture_of(one) for one in (frame, *others)]
-        found = estimate(
-            shown, flows, squares_of(shown[0].luma), coded=self.engine.slack is not STRICT
-        )
+        found = estimate(shown, flows, squares_of(shown[0].luma), coded=self.engine.coded)
         self.lately = self.lately._replace(now=followed(self.planes, found, self.layout))
 
     def by_now(self, frame: Frame) -> PlaneNoise | None:

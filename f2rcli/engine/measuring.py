@@ -14,7 +14,6 @@ import numpy as np
 from torch import Tensor
 
 from f2rcli import yuv
-from f2rcli.engine.contract.residual import STRICT
 from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.engine.device import lent_threads
 from f2rcli.engine.engine import Engine
@@ -154,7 +153,7 @@ def _in_full(frames: Sequence[Frame], layout: PlaneLayout, engine: Engine) -> No
     found = described(shown, full_range=_ends(layout), lines=layout.counts_light)
     if found is None:
         return None
-    opening = opening_noise(frames[:PREROLL], coded=engine.slack is not STRICT)
+    opening = opening_noise(frames[:PREROLL], coded=engine.coded)
     model = opening.planes.picture(layout, len(found.model.sigma))
     share = fmean(model.sigma) / max(fmean(found.model.sigma), 1e-12)
     by_frame = tuple(sigma * share for sigma in found.by_frame)

@@ -13,7 +13,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from f2rcli.engine.contract.residual import STRICT
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.settings import luma_and_chroma
@@ -146,7 +145,7 @@ def _lasting(shot: Sequence[Look], family: Family) -> Iterator[RowNoise]:
 def remover_for(frames: Sequence[Frame], engine: Engine) -> "LineRemover":
     """A remover for the lines of a lane that begins with these frames. The engine's notes say what
     was found. What a codec has been at shows no sensor's rows."""
-    lines = lines_of(frames) if engine.slack is STRICT else []
+    lines = [] if engine.coded else lines_of(frames)
     if lines and frames[0].lane not in engine.found.lines:  # the other field has the same
         engine.found.lines[frames[0].lane] = lines
         engine.found.note(f"removed before anything else: {rows.in_words(lines)}")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from f2rcli.engine.contract.limits import Terms, law_of
 from f2rcli.engine.contract.memory import Memory
-from f2rcli.engine.contract.residual import STRICT, FrameContext, Past
+from f2rcli.engine.contract.residual import FrameContext, Past
 from f2rcli.engine.contract.shares import NoiseShares
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine
@@ -314,7 +314,7 @@ class ResponseProbe(NamedTuple):
     def new(self) -> NoiseShares | None:
         """Empty shares for a stream that begins; None where there is nothing to learn."""
         # A codec makes noise look weaker than what is left of it: shares of that mean nothing.
-        fits = self.engine.slack is STRICT and isinstance(self.method, Following)
+        fits = not self.engine.coded and isinstance(self.method, Following)
         contract = self.engine.settings.contract and self.noise.planes is not None
         return NoiseShares() if fits and contract and self.noise.weak else None
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from f2rcli.frames import Singles
+from f2rcli.models.filters import landed
 from f2rcli.models.flow import Flow, resized
 from f2rcli.noise.model import FramePlanes
 
@@ -99,12 +100,10 @@ class Landing(NamedTuple):
 
     @classmethod
     def of(cls, flow: Flow, shape: tuple[int, ...]) -> "Landing":
-        height, width = shape
-        own = resized(flow, shape)[: height // BLOCK * BLOCK, : width // BLOCK * BLOCK]
-        rows, columns = np.indices(own.shape[:2], np.int32)
-        x = np.clip(np.rint(own[..., 0]).astype(np.int32) + columns, 0, width - 1)
-        y = np.clip(np.rint(own[..., 1]).astype(np.int32) + rows, 0, height - 1)
-        return cls(y * np.int32(width) + x, own)
+        own = resized(flow, shape)
+        there = landed(torch.from_numpy(own).permute(2, 0, 1), shape).view(shape)
+        rows, columns = (size // BLOCK * BLOCK for size in shape)
+        return cls(there[:rows, :columns].numpy(), own[:rows, :columns])
 
     def fetched(self, plane: Singles) -> Singles:
         """A neighbour's plane, moved by whole pixels."""

@@ -288,18 +288,6 @@ def changing(centre: Tensor, near: Sequence[Tensor], moves: Sequence[Tensor | No
     return total.div_(2 * len(near))
 
 
-def landing(flow: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Where samples of a plane of this size land by a flow (2, h, w) in pixels of its own grid, to
-    whole samples, as flat indices."""
-    height, width = size
-    across, down = resized(flow, size)
-    x = (across * (width / flow.shape[2])).round_().int()
-    y = (down * (height / flow.shape[1])).round_().int()
-    x += torch.arange(width, dtype=torch.int32, device=flow.device)
-    y += torch.arange(height, dtype=torch.int32, device=flow.device).unsqueeze(1)
-    return (y.clamp_(0, height - 1) * width + x.clamp_(0, width - 1)).flatten()
-
-
 SIDE = 9  # samples, over which a mean is compared with what clipping moved it by
 SURE = 3.0  # standard deviations of that mean
 # Times the noise's power and what changes between frames, beside black and white: noise has one

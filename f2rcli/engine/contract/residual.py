@@ -25,7 +25,6 @@ from f2rcli.engine.contract.limits import (
     Terms,
     Tolerance,
     changing,
-    landing,
     law_of,
     limit_to_noise,
     shifts_removed,
@@ -38,7 +37,7 @@ from f2rcli.engine.planes_store import Groups, PlanesStore, grouped_planes
 from f2rcli.engine.settings import EngineSettings, allowance, scaled
 from f2rcli.errors import DeviceError
 from f2rcli.frames import Frame
-from f2rcli.models.filters import box, joint_bilateral, resized
+from f2rcli.models.filters import box, joint_bilateral, landed, resized
 from f2rcli.noise.model import PlaneNoise
 from f2rcli.planes import ROTATION, mixed
 from f2rcli.yuv import with_changes
@@ -262,7 +261,7 @@ def _quiet(groups: Groups, near: Sequence[_Near]) -> Groups:
         return []
     sizes = {tuple(group.shape[-2:]) for group in groups}
     moves = {
-        size: [landing(one.flow[0], size) if one.flow else None for one in near] for size in sizes
+        size: [landed(one.flow[0], size) if one.flow else None for one in near] for size in sizes
     }
     return [
         changing(group, [one.groups[kind] for one in near], moves[tuple(group.shape[-2:])])
