@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 
 import av
@@ -68,19 +69,51 @@ _NEVER_FULL = ("prores_ks", "dnxhd", "cfhd", "v210", "mpeg4", "mpeg2video")
 LAMBDA = 118  # FFmpeg's quantiser unit (FF_QP2LAMBDA)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class EncoderSetup:
-    """All settings that an encoder is opened with."""
+    """An encoder for the pictures of a clip in a container, and all that it is opened with."""
 
     encoder: str
     form: PixelFormat
     info: ClipInfo
-    time_base: Fraction
-    tags: ColourTags
-    pixel_aspect: Fraction | None
-    coding: PlaneLayout  # range, matrix and siting of the pictures that go in
-    codec_tag: str
-    options: tuple[tuple[str, str], ...]
+    source: SourceMetadata
+    container: Container
+    wishes: WriteOptions
+
+    @cached_property
+    def family(self) -> str:
+        """The codec family that it writes."""
+        return family_of_encoder(self.encoder)
+
+    @property
+    def one_rate(self) -> bool:
+        """Whether frame times are rounded to multiples of one duration."""
+        one = self.encoder in ("mpeg2video", "mpeg4", "dvvideo")
+        return one or self.container.only_pictures
+
+    @property
+    def time_base(self) -> Fraction:
+        """Seconds in a tick of the encoder's clock."""
+        return 1 / rate_of(self.info) if self.one_rate else self.info.time_base
+
+    @cached_property
+    def coding(self) -> PlaneLayout:
+        """Range, matrix and siting of the pictures that go in."""
+        layout, yuv = self.info.layout, self.form.family is Family.YUV
+        full = layout.full_range and not (yuv and self.encoder in _NEVER_FULL)
+        return self.form.layout(full_range=full, matrix=layout.matrix, siting=layout.siting)
+
+    @cached_property
+    def tags(self) -> ColourTags:
+        """The source's, with what the pictures' coding itself decides."""
+        tags, full = self.source.colour, self.coding.full_range
+        matrix = UNSPECIFIED if tags.matrix == 0 else tags.matrix
+        return replace(
+            tags,
+            matrix=0 if self.form.family is Family.RGB else matrix,
+            range=(FULL if full else LIMITED) if tags.range or full else 0,
+            chroma_location="",
+        )
 
     def apply(self, context: VideoCodecContext) -> None:
         """Configure a new encoder."""
@@ -88,7 +121,7 @@ class EncoderSetup:
         context.time_base = self.time_base
         context.framerate = rate_of(self.info)
         self.describe(context)
-        context.options = dict(self.options)
+        context.options = self.options.copy()
         if self.encoder == "libsvtav1":
             os.environ.setdefault("SVT_LOG", "1")  # it prints a page of settings otherwise
 
@@ -99,10 +132,10 @@ class EncoderSetup:
         # FFmpeg's AVFieldOrder: 1 progressive, 2 top first, 3 bottom first
         order = 2 if self.info.top_field_first else 3
         context.field_order = order if self.info.interlaced else 1
-        if self.pixel_aspect is not None:
-            context.sample_aspect_ratio = self.pixel_aspect
-        if self.codec_tag:
-            context.codec_tag = self.codec_tag
+        if self.source.pixel_aspect is not None:
+            context.sample_aspect_ratio = self.source.pixel_aspect
+        if self.family == "hevc" and self.container.movie:
+            context.codec_tag = "hvc1"  # QuickTime plays no other
 
     def tag(self, picture: av.VideoFrame | VideoCodecContext) -> None:
         """Tag a picture like the stream: some encoders (ProRes) read tags from pictures only."""
@@ -123,6 +156,91 @@ class EncoderSetup:
             return said[0].rstrip(".") if said else str(error)
         doubts = [t.strip() for _, _, t in lines if "parsing option" in t or "nknown option" in t]
         return doubts[0].rstrip(".") if doubts else None
+
+    @cached_property
+    def options(self) -> dict[str, str]:
+        """What it is opened with; the user's wishes come last and win. Raises UsageError for one
+        that the encoder does not know."""
+        encoder, wanted = self.encoder, self.wishes.crf
+        every = av.Codec(encoder, "w").create("video").supported_options
+        known = {option.name for option in (*every.generic, *every.private)}
+        worst = _WORST_CRF.get(encoder, 63)
+        if wanted is not None and ("crf" not in known or wanted > worst):
+            takes = f"takes 0 to {worst}" if "crf" in known else "has no crf"
+            raise UsageError(
+                f"crf={wanted:g}: {encoder} {takes}.",
+                hint="Lower is better quality and a larger file; 17 to 23 is usual."
+                if "crf" in known
+                else "ffmpeg -h encoder=NAME lists what it has for encoder_options=.",
+            )
+        crf = _CRF.get(encoder) if wanted is None else wanted
+        chosen = {} if crf is None else {"crf": f"{crf:g}"}
+        if encoder in _PRESET:
+            chosen["preset"] = _PRESET[encoder]
+        chosen |= self._own_options()
+        if self.info.interlaced and encoder in _FIELD_FLAGS:
+            chosen["flags"] = chosen.get("flags", "") + _FIELD_FLAGS[encoder]
+        location = self.source.colour.chroma_location
+        if location and self.form.log2_chroma != (0, 0) and encoder != "mjpeg":
+            chosen["chroma_sample_location"] = location
+        for name, value in self.wishes.encoder_options:
+            if name not in known:
+                raise UsageError(
+                    f"encoder option {name}: {encoder} has no such option.",
+                    hint=closest(name, known) or f"See ffmpeg -h encoder={encoder}.",
+                )
+            if name == "preset" and value not in _PRESETS.get(encoder, (value,)):
+                raise UsageError(  # x264 itself would print its complaint past us
+                    f"encoder option preset: {encoder} has no {value!r}.",
+                    hint=f"It has {', '.join(_PRESETS[encoder])}.",
+                )
+            joined = name.endswith("-params") and name in chosen
+            chosen[name] = f"{chosen[name]}:{value}" if joined else value
+        return chosen
+
+    def _own_options(self) -> dict[str, str]:
+        """What it needs to hear beside quality and preset."""
+        form, info, source = self.form, self.info, self.source
+        mastering, whole_chroma = source.mastering, form.log2_chroma == (0, 0)
+        match self.encoder:
+            case "libx264" | "libx264rgb":
+                parameters = [x264_assembly()]
+                if info.interlaced and not info.top_field_first:
+                    parameters.append("bff=1")  # flags alone order the pictures, not the stream
+                parameters += mastering.options("x264") if mastering else []
+                said = ":".join(filter(None, parameters))
+                # Threads race for fields: the stream would differ each time.
+                alone = {"threads": "1"} if info.interlaced else {}
+                return ({"x264-params": said} if said else {}) | alone
+            case "libx265":
+                parameters = ["log-level=error", *x265_assembly(info.width)]
+                if source.single_fields:
+                    parameters.append(f"interlace={'tff' if source.top_field_first else 'bff'}")
+                parameters += mastering.options("x265") if mastering else []
+                return {"x265-params": ":".join(parameters), "forced-idr": "1"}
+            case "libsvtav1" if mastering:
+                return {"svtav1-params": ":".join(mastering.options("svtav1"))}
+            case "libvpx-vp9":
+                speed = {"b": "0", "row-mt": "1", "cpu-used": "2"}
+                return speed | ({"auto-alt-ref": "0"} if form.alpha else {})
+            case "ffv1" if min(info.width, info.height) < 32:
+                return {"level": "1", "g": "1"}  # FFmpeg finds no slices for 8x23 and some others
+            case "ffv1":
+                return {"level": "3", "slicecrc": "1", "g": "1"}
+            case "prores_ks":
+                best = "4444" if whole_chroma else "hq"
+                named = _PRORES.get(source.profile, best)
+                fits = named.startswith("4444") == best.startswith("4444")
+                return {"profile": named if fits else best, "vendor": "apl0"}
+            case "mjpeg":
+                unusual = {} if info.layout.full_range else {"strict": "-1"}
+                return unusual | {"flags": "+qscale", "global_quality": str(2 * LAMBDA)}
+            case "dnxhd":
+                deep = "dnxhr_hqx" if form.bits > 8 else "dnxhr_hq"
+                return {"profile": "dnxhr_444" if whole_chroma else deep}
+            case "cfhd":
+                return {"quality": "film3+"}
+        return {}
 
 
 def choose_encoder(
@@ -153,7 +271,10 @@ def choose_encoder(
 
     refused = ""  # the first reason
     for encoder, form in sorted(pairs, key=regret):  # stable: the encoders' order otherwise
-        setup = _setup(reader, container, encoder, form, options)
+        setup = EncoderSetup(
+            encoder=encoder, form=form, info=reader.info, source=source, container=container,
+            wishes=options,
+        )  # fmt: skip
         reason = setup.trial()
         if reason is None:
             lost = losses(form, layout)
@@ -229,11 +350,6 @@ def rate_of(info: ClipInfo) -> Fraction:
     return info.rate or Fraction(25)
 
 
-def one_rate(container: Container, encoder: str) -> bool:
-    """Whether frame times are rounded to multiples of one duration."""
-    return container.only_pictures or encoder in ("mpeg2video", "mpeg4", "dvvideo")
-
-
 def formats_of(encoder: str) -> list[PixelFormat]:
     """The pixel formats an encoder takes and f2r can fill, in the encoder's order."""
     named = [form.name for form in av.Codec(encoder, "w").video_formats or []]
@@ -275,125 +391,6 @@ def _unlike(form: PixelFormat, layout: PlaneLayout) -> tuple[int, bool, int, int
         abs(form.bits - layout.bits),
         form.alpha is not layout.alpha,
     )
-
-
-def _setup(
-    reader: Reader, container: Container, encoder: str, form: PixelFormat, options: WriteOptions
-) -> EncoderSetup:
-    info, source = reader.info, reader.metadata
-    limited = form.family is Family.YUV and encoder in _NEVER_FULL
-    coding = form.layout(
-        full_range=info.layout.full_range and not limited,
-        matrix=info.layout.matrix, siting=info.layout.siting,
-    )  # fmt: skip
-    hevc = family_of_encoder(encoder) == "hevc" and container.movie
-    tags, rgb = source.colour, form.family is Family.RGB
-    said = FULL if coding.full_range else LIMITED
-    return EncoderSetup(
-        encoder=encoder,
-        form=form,
-        info=info,
-        time_base=1 / rate_of(info) if one_rate(container, encoder) else info.time_base,
-        # The source's, with what the pictures' coding itself decides.
-        tags=replace(
-            tags,
-            matrix=0 if rgb else UNSPECIFIED if tags.matrix == 0 else tags.matrix,
-            range=said if tags.range or coding.full_range else 0,
-            chroma_location="",
-        ),
-        coding=coding,
-        pixel_aspect=source.pixel_aspect,
-        codec_tag="hvc1" if hevc else "",  # QuickTime plays no other
-        options=tuple(_options(encoder, form, info, source, options).items()),
-    )
-
-
-def _options(
-    encoder: str, form: PixelFormat, info: ClipInfo, source: SourceMetadata, options: WriteOptions
-) -> dict[str, str]:
-    """The options an encoder is opened with; the user's come last and win. Raises UsageError for
-    one that the encoder does not know."""
-    every, wanted = av.Codec(encoder, "w").create("video").supported_options, options.crf
-    known = {option.name for option in (*every.generic, *every.private)}
-    worst = _WORST_CRF.get(encoder, 63)
-    if wanted is not None and ("crf" not in known or wanted > worst):
-        takes = f"takes 0 to {worst}" if "crf" in known else "has no crf"
-        raise UsageError(
-            f"crf={wanted:g}: {encoder} {takes}.",
-            hint="Lower is better quality and a larger file; 17 to 23 is usual."
-            if "crf" in known
-            else "ffmpeg -h encoder=NAME lists what it has for encoder_options=.",
-        )
-    crf = _CRF.get(encoder) if wanted is None else wanted
-    chosen = {} if crf is None else {"crf": f"{crf:g}"}
-    if encoder in _PRESET:
-        chosen["preset"] = _PRESET[encoder]
-    chosen |= _own_options(encoder, form, info, source)
-    if info.interlaced and encoder in _FIELD_FLAGS:
-        chosen["flags"] = chosen.get("flags", "") + _FIELD_FLAGS[encoder]
-    location = source.colour.chroma_location
-    if location and form.log2_chroma != (0, 0) and encoder != "mjpeg":
-        chosen["chroma_sample_location"] = location
-    for name, value in options.encoder_options:
-        if name not in known:
-            raise UsageError(
-                f"encoder option {name}: {encoder} has no such option.",
-                hint=closest(name, known) or f"See ffmpeg -h encoder={encoder}.",
-            )
-        if name == "preset" and value not in _PRESETS.get(encoder, (value,)):
-            raise UsageError(  # x264 itself would print its complaint past us
-                f"encoder option preset: {encoder} has no {value!r}.",
-                hint=f"It has {', '.join(_PRESETS[encoder])}.",
-            )
-        joined = name.endswith("-params") and name in chosen
-        chosen[name] = f"{chosen[name]}:{value}" if joined else value
-    return chosen
-
-
-def _own_options(
-    encoder: str, form: PixelFormat, info: ClipInfo, source: SourceMetadata
-) -> dict[str, str]:
-    """What an encoder needs to hear beside quality and preset."""
-    mastering, whole_chroma = source.mastering, form.log2_chroma == (0, 0)
-    match encoder:
-        case "libx264" | "libx264rgb":
-            parameters = [x264_assembly()]
-            if info.interlaced and not info.top_field_first:
-                parameters.append("bff=1")  # flags alone order the pictures, not the stream
-            parameters += mastering.options("x264") if mastering else []
-            said = ":".join(filter(None, parameters))
-            # Threads race for fields: the stream would differ each time.
-            alone = {"threads": "1"} if info.interlaced else {}
-            return ({"x264-params": said} if said else {}) | alone
-        case "libx265":
-            parameters = ["log-level=error", *x265_assembly(info.width)]
-            if source.single_fields:
-                parameters.append(f"interlace={'tff' if source.top_field_first else 'bff'}")
-            parameters += mastering.options("x265") if mastering else []
-            return {"x265-params": ":".join(parameters), "forced-idr": "1"}
-        case "libsvtav1" if mastering:
-            return {"svtav1-params": ":".join(mastering.options("svtav1"))}
-        case "libvpx-vp9":
-            speed = {"b": "0", "row-mt": "1", "cpu-used": "2"}
-            return speed | ({"auto-alt-ref": "0"} if form.alpha else {})
-        case "ffv1" if min(info.width, info.height) < 32:
-            return {"level": "1", "g": "1"}  # FFmpeg finds no slices for 8x23 and some others
-        case "ffv1":
-            return {"level": "3", "slicecrc": "1", "g": "1"}
-        case "prores_ks":
-            best = "4444" if whole_chroma else "hq"
-            named = _PRORES.get(source.profile, best)
-            fits = named.startswith("4444") == best.startswith("4444")
-            return {"profile": named if fits else best, "vendor": "apl0"}
-        case "mjpeg":
-            unusual = {} if info.layout.full_range else {"strict": "-1"}
-            return unusual | {"flags": "+qscale", "global_quality": str(2 * LAMBDA)}
-        case "dnxhd":
-            deep = "dnxhr_hqx" if form.bits > 8 else "dnxhr_hq"
-            return {"profile": "dnxhr_444" if whole_chroma else deep}
-        case "cfhd":
-            return {"quality": "film3+"}
-    return {}
 
 
 @contextmanager

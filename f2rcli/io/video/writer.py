@@ -34,8 +34,6 @@ from f2rcli.io.video.encoders import (
     MATRICES,
     EncoderSetup,
     choose_encoder,
-    family_of_encoder,
-    one_rate,
     ordinary_scheduling,
     rate_of,
     says_fields,
@@ -92,11 +90,10 @@ _KNOWN = 16  # packets by which a file is known for a transport stream; FFmpeg w
 Fate = tuple[str, str]  # something that the source states; why the target does not hold it, or ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class VideoDetail:
     """The writer's part of the plan."""
 
-    container: Container
     setup: EncoderSetup
     streams: tuple[SideStream, ...]
     container_options: dict[str, str]
@@ -115,63 +112,51 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
         check_target(Path(where), reader.paths(), overwrite=options.overwrite)
     setup, lost = choose_encoder(reader, container, options)
     streams, dropped = plan_streams(source, container, options)
-    template = _template(container, setup, source)
+    template = _template(setup)
     tags, container_options, fates = _tags(source, container)
-    display = None if where == PIPE else _display(container, setup, source, template)
-    fates += _fates(reader, container, setup, template, display)
+    display = None if where == PIPE else _display(setup, template)
+    fates += _fates(setup, template, display)
     fates += _stream_fates(container, streams)
     if container.movie:  # without a time scale of their own, they round offsets and holds
         container_options["movie_timescale"] = str(max(1000, setup.time_base.denominator))
-    encoding = dict(setup.options)
-    crf = encoding.get("crf", "")  # FFmpeg takes expressions, too
+    crf = setup.options.get("crf", "")  # FFmpeg takes expressions, too
     return WritePlan(
         target=where,
         container=container.name,
         encoder=setup.encoder,
         pix_fmt=setup.form.name,
         crf=float(crf) if crf.replace(".", "", 1).isdecimal() else None,
-        preset=encoding.get("preset"),
-        options=setup.options,
+        preset=setup.options.get("preset"),
+        options=tuple(setup.options.items()),
         kept=(*(plan.words for plan in streams), *(what for what, reason in fates if not reason)),
         dropped=(*lost, *dropped, *(f"{what} ({reason})" for what, reason in fates if reason)),
-        notes=tuple(_notes(reader, container, setup, wished=bool(options.codec), exact=not lost)),
-        detail=VideoDetail(
-            container=container,
-            setup=setup,
-            streams=tuple(streams),
-            container_options=container_options,
-            metadata=tags,
-            template=template,
-            display=display,
-        ),
+        notes=tuple(_notes(setup, exact=not lost)),
+        detail=VideoDetail(setup, tuple(streams), container_options, tags, template, display),
     )
 
 
-def _template(
-    container: Container, setup: EncoderSetup, source: SourceMetadata
-) -> av.VideoStream | None:
+def _template(setup: EncoderSetup) -> av.VideoStream | None:
     """The source's stream, where it states what PyAV has no call for and what is written is of the
     same kind. It would not say the rate: time codes need that."""
-    family = family_of_encoder(setup.encoder)
+    source = setup.source
     stated = source.mastering or any(source.header.crop) or {SPHERICAL, STEREO} & {*source.extras}
-    alike = family == source.family and family in _ALIKE
+    alike = setup.family == source.family and setup.family in _ALIKE
     same = source.pix_fmt.replace("yuvj", "yuv") == setup.form.name
-    if not (stated and alike and same and container.described):
+    if not (stated and alike and same and setup.container.described):
         return None
     if DOLBY in source.extras:  # whose layer is not written
         return None
     return None if source.stream and "timecode" in source.stream.metadata else source.stream
 
 
-def _display(
-    container: Container, setup: EncoderSetup, source: SourceMetadata, template: Stream | None
-) -> tuple[int, int] | None:
+def _display(setup: EncoderSetup, template: Stream | None) -> tuple[int, int] | None:
     """The display size to write into a Matroska file: where pixels are not square, where cropping
     comes over with the template, and where a stereoscopic source states one of its own."""
-    header, stereo = source.header, STEREO in source.extras
+    source, header = setup.source, setup.source.header
+    stereo = STEREO in source.extras
     cropped = any(header.crop) and template is not None
     stated = cropped or source.pixel_aspect not in (None, 1) or (stereo and header.display)
-    if not container.matroska or not stated:
+    if not setup.container.matroska or not stated:
         return None
     hidden = header.crop if cropped else (0, 0)
     seen = setup.info.width - hidden[0], setup.info.height - hidden[1]
@@ -224,11 +209,10 @@ def _tags(
 
 
 def _fates(
-    reader: Reader, container: Container, setup: EncoderSetup, template: Stream | None,
-    display: tuple[int, int] | None,
-) -> Iterator[Fate]:  # fmt: skip
+    setup: EncoderSetup, template: Stream | None, display: tuple[int, int] | None
+) -> Iterator[Fate]:
     """What becomes of that which the picture and the file state beside samples and tags."""
-    source: SourceMetadata = reader.metadata
+    source, container = setup.source, setup.container
     encoder, copied = setup.encoder, template is not None
     none = f"{container.name} holds none"
     unstored = f"{encoder} in {container.name} does not store it"
@@ -254,7 +238,7 @@ def _fates(
         coded = encoder in _IN_STREAM or (encoder == "mpeg2video" and shape in _MPEG2_SHAPES)
         shaped = container.movie or container.only_pictures or coded or display is not None
         yield f"pixel aspect {source.pixel_aspect}", "" if shaped else unstored
-    if reader.info.interlaced:
+    if setup.info.interlaced:
         yield "field order", "" if says_fields(container, encoder) else unstored
     if source.single_fields:
         yield "marks of single fields", "" if encoder == "libx265" else f"{encoder} has none"
@@ -277,22 +261,19 @@ def _holds_layout(container: Container, extra: str, stereo: tuple[int, ...]) -> 
     return extra == SPHERICAL or (number < 3 and not flags if container.movie else number < 8)
 
 
-def _notes(
-    reader: Reader, container: Container, setup: EncoderSetup, *, wished: bool, exact: bool
-) -> Iterator[str]:
-    """wished: the codec was; exact: every sample is kept."""
-    source, layout = reader.metadata, reader.info.layout
+def _notes(setup: EncoderSetup, *, exact: bool) -> Iterator[str]:
+    """exact: every sample is kept."""
+    source, container, layout = setup.source, setup.container, setup.info.layout
     ours = {container.muxer for container in CONTAINERS}
     if source.container and not ours & {*source.container.split(",")}:
         yield f"written as {container.name}: f2r does not write {source.container}"
-    family = family_of_encoder(setup.encoder)
-    if source.family not in ("", family) and not wished:
+    if source.family not in ("", setup.family) and not setup.wishes.codec:
         fits = f"fits {container.name} and these pictures"
-        yield f"written as {family}: no encoder of {source.family} that f2r uses {fits}"
+        yield f"written as {setup.family}: no encoder of {source.family} that f2r uses {fits}"
     finer = any(a < b for a, b in zip(setup.form.log2_chroma, layout.log2_chroma, strict=True))
     if setup.form.family is layout.family and finer and exact:
         yield f"stored as {setup.form.name}, which holds every sample of the input"
-    if one_rate(container, setup.encoder) and source.container != "yuv4mpegpipe":
+    if setup.one_rate and source.container != "yuv4mpegpipe":
         what = container.name if container.only_pictures else setup.encoder
         yield f"{what} has one frame rate, {float(rate_of(setup.info)):g}: frame times are rounded"
 
@@ -356,7 +337,7 @@ class VideoWriter(Writer):
             if self._file is not None:
                 self._file.close()
             if self._part is not None:
-                if self.detail.container.name == "mpegts":
+                if self.detail.setup.container.name == "mpegts":
                     there = self._part.path.stat().st_size // len(_NULL_PACKET)
                     with self._part.path.open("ab") as file:
                         file.write(_NULL_PACKET * (_KNOWN - there))
@@ -390,7 +371,7 @@ class VideoWriter(Writer):
         except (*_ERRORS, ValueError, IndexError) as error:
             why = f"cannot be read back: {ffmpeg_reason(error)}"
             raise misread_error(self.name, why) from error
-        base, form = self._tick, self.detail.container
+        base, form = self._tick, self.detail.setup.container
         if came[own] != self._frames:
             why = f"{self._frames} frames were written but the file has {came[own]}"
             raise misread_error(self.name, why)
@@ -425,30 +406,30 @@ class VideoWriter(Writer):
         detail = self.detail
         # Without random numbers or FFmpeg's version.
         options = {"fflags": "+bitexact"} | detail.container_options
-        if first.pts is not None and first.pts < 0 and detail.container.movie:
+        if first.pts is not None and first.pts < 0 and detail.setup.container.movie:
             # The edit list of mp4 and mov would hide what lies before zero: all moves, in step.
             options["avoid_negative_ts"] = "make_non_negative"
         if detail.display is not None:
             options |= NO_CHECKSUMS
         url = "pipe:1" if self._part is None else f"file:{self._part.path}"
         file: str | Y4mFile = url
-        if detail.container.only_pictures and detail.setup.pixel_aspect is not None:
-            file = self._file = Y4mFile(url, detail.setup.pixel_aspect)
+        if detail.setup.container.only_pictures and detail.setup.source.pixel_aspect is not None:
+            file = self._file = Y4mFile(url, detail.setup.source.pixel_aspect)
         self._container = container = av.open(
-            file, "w", format=detail.container.muxer, container_options=options
+            file, "w", format=detail.setup.container.muxer, container_options=options
         )
         container.metadata.update(detail.metadata)
         provenance = self.plan.provenance_text()
-        if provenance and detail.container.provenance:
-            container.metadata[detail.container.provenance] = provenance
-        self._side = SideStreams(self._packets, container, detail.container)
+        if provenance and detail.setup.container.provenance:
+            container.metadata[detail.setup.container.provenance] = provenance
+        self._side = SideStreams(self._packets, container, detail.setup.container)
         taken = {stream.index for stream in self.metadata.others}
         own = next(index for index in range(len(taken) + 1) if index not in taken)
         self._side.add(plan for plan in detail.streams if plan.stream.index < own)
         self._stream = self._add_video(container)
         self._side.order.append(None)
         self._side.add(plan for plan in detail.streams if plan.stream.index > own)
-        if detail.container.described:
+        if detail.setup.container.described:
             container.set_chapters(list(self._moved_chapters()))  # type: ignore[arg-type]  # dicts
         self._side.attach()
 
@@ -479,7 +460,7 @@ class VideoWriter(Writer):
         if self.detail.display is not None:  # takes its place
             added.metadata["title"] = added.metadata.get("title", "") + PADDING
         matrix = self.metadata.display_matrix
-        if matrix and self.detail.container.holds_matrix(matrix):
+        if matrix and self.detail.setup.container.holds_matrix(matrix):
             added.set_display_matrix(matrix)
         if self.reader.info.interlaced:
             self._fields = Filter("setfield", "tff" if self.reader.info.top_field_first else "bff")
