@@ -393,12 +393,10 @@ class PartFolder(PartFile):
     place = staticmethod(part_folder)
 
     def _begin(self) -> None:
-        self.names: list[str] = []
         delete(self.path)
         self.path.mkdir()
 
     def file(self, name: str) -> Path:
-        self.names.append(name)
         return self.path / name
 
     def _move(self) -> int:
@@ -411,10 +409,11 @@ class PartFolder(PartFile):
 
     def _join(self) -> None:
         """Move into a target that exists."""
-        for name in self.names:
+        names = sorted(path.name for path in self.path.iterdir())
+        for name in names:
             if not self.overwrite and (self.target / name).exists():
                 raise exists_error(self.target / name)
-        for name in self.names:
+        for name in names:
             os.replace(self.path / name, self.target / name)
         self.path.rmdir()
 

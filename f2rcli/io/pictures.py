@@ -332,7 +332,7 @@ class ImageWriter(Writer):
         if own is not None and not name:
             name = own.stem + self._suffix
         elif is_pattern(name):
-            number = self._numbers.get(own, 1 + len(self._part.names))
+            number = self._numbers.get(own, 1 + len(self._digests))
             name = numbered(Path(name), number).name
         planes = converted(frame, self._coding)
         try:
@@ -349,7 +349,7 @@ class ImageWriter(Writer):
         self._digests[name] = sha256(data).hexdigest()
 
     def finish(self) -> Receipt:
-        names = self._part.names
+        names = list(self._digests)
         if not names:
             raise nothing_written(self.reader)
         for name in names:

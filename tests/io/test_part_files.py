@@ -115,7 +115,7 @@ def test_a_new_folder_appears_with_all_its_files(tmp_path: Path) -> None:
     lies = part.add("1.png", b"one")
     assert (lies, lies.read_bytes()) == (part.path / "1.png", b"one")
     part.add("2.png", b"three")
-    assert part.names == ["1.png", "2.png"]
+    assert names(part.path) == ["1.png", "2.png"]
     assert not target.exists()
     assert part.publish() == 8  # bytes
     part.discard()

@@ -15,6 +15,7 @@ import tifffile
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
+from f2rcli.io.files import PartFile
 from f2rcli.io.stacks.metadata import PROVENANCE, SOURCE, Facts, Metadata, in_xml
 from f2rcli.io.stacks.stack import Series, Stack
 from f2rcli.io.stacks.tiff import UNDESCRIBED, TiffStack, resolution
@@ -103,15 +104,44 @@ class PageForm:
         return cls(options, compression_name(compression), note)
 
 
-class TiffOutput:
-    """A TIFF file that takes pictures in any order.
+class StackOutput:
+    """What takes the pictures of a stack, in any order, as it is planned; `begin` comes first."""
+
+    part: type[PartFile] = PartFile  # where it is written meanwhile
+
+    def __init__(self, outputs: Sequence[Output]) -> None:
+        self.outputs = outputs
+        self.stored = [one.series for one in outputs]  # as readers will find them
+
+    def begin(self, path: Path, provenance: str) -> None:
+        """Begin the file or folder. provenance: how f2r makes it, as JSON. Raises OSError."""
+        self.path, self.provenance = path, provenance
+
+    def put(self, number: int, index: int, picture: Plane) -> None:
+        """Write picture `index` of a series, (Y, X) or (Y, X, S), and its smaller copies."""
+        raise NotImplementedError
+
+    def read(self, written: Stack, number: int, index: int) -> Plane:
+        """That picture, out of what was written."""
+        return written.read(number, index)
+
+    def close(self) -> None:
+        """Write what is pending. Raises OSError."""
+
+    def abandon(self) -> None:
+        """Close without writing what is pending."""
+
+
+class TiffOutput(StackOutput):
+    """A TIFF file.
 
     Where samples lie in the file as in memory it is laid out first, and each picture put at its
     place; else they wait in a temporary file beside it.
     """
 
-    def __init__(self, path: Path, outputs: Sequence[Output], kind: Kind, stack: Stack) -> None:
-        self.path, self.outputs, self.kind = path, outputs, kind
+    def __init__(self, stack: Stack, outputs: Sequence[Output], target: Path) -> None:
+        super().__init__(outputs)
+        self.kind = kind_of(stack, target, outputs)
         self.source = stack if isinstance(stack, TiffStack) else None
         self.name = Path(stack.name).name.split(".")[0]
         self.forms = [PageForm.of(stack, one) for one in outputs]
@@ -128,8 +158,8 @@ class TiffOutput:
                 samples = prod(one.stored_shape(level)) * len(one.places)
                 self._size += samples * one.series.dtype.itemsize
 
-    def begin(self, provenance: str) -> None:
-        """Lay the file out. provenance: how f2r makes it, as JSON. Raises OSError."""
+    def begin(self, path: Path, provenance: str) -> None:
+        super().begin(path, provenance)
         if self.kind == "ome":
             self._description = _ome_xml(self.outputs, self.name, provenance)
         if self._direct:
@@ -140,7 +170,6 @@ class TiffOutput:
         self._handle.truncate(self._size)
 
     def put(self, number: int, index: int, picture: Plane) -> None:
-        """Write picture `index` of a series, (Y, X) or (Y, X, S), and its smaller copies."""
         one = self.outputs[number]
         for level, size in enumerate(one.sizes):
             stored = np.ascontiguousarray(shrunk(picture, size), one.series.dtype)
@@ -149,14 +178,12 @@ class TiffOutput:
             self._handle.write(stored.tobytes())
 
     def close(self) -> None:
-        """Write what is pending. Raises OSError."""
         if self._handle is not None and not self._direct:
             self._handle.flush()
             self._lay_out()
         self.abandon()
 
     def abandon(self) -> None:
-        """Close without writing what is pending."""
         if self._handle is not None:
             self._handle.close()
 

@@ -5,21 +5,13 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from f2rcli.errors import OutputError, UsageError
 from f2rcli.frames import Frame, Plane
 from f2rcli.io.base import Reader, Receipt, WriteOptions, WritePlan, Writer
-from f2rcli.io.files import (
-    PartFile,
-    PartFolder,
-    check_folder,
-    check_target,
-    disk_errors,
-    misread_error,
-)
+from f2rcli.io.files import PartFolder, check_folder, check_target, disk_errors, misread_error
 from f2rcli.io.formats import BIG_TIFF, TIFF, ZARR
 from f2rcli.io.sequence import first_readable
 from f2rcli.io.stacks.library import LibraryStack
@@ -27,14 +19,8 @@ from f2rcli.io.stacks.metadata import BITS
 from f2rcli.io.stacks.reader import StackReader
 from f2rcli.io.stacks.stack import UNNAMED, Series
 from f2rcli.io.stacks.tiff import PageFolder, TiffStack, open_stack
-from f2rcli.io.stacks.tiff_out import Output, PageForm, TiffOutput, kind_of, lost_tags
-from f2rcli.io.stacks.zarr_out import (
-    PartTree,
-    ZarrOutput,
-    arranged,
-    check_zarr_target,
-    zarr_metadata,
-)
+from f2rcli.io.stacks.tiff_out import Output, StackOutput, TiffOutput, lost_tags
+from f2rcli.io.stacks.zarr_out import ZarrOutput, check_zarr_target
 from f2rcli.samples.lanes import Taken
 from f2rcli.units import count
 
@@ -81,13 +67,13 @@ def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
 def _plan_tiff(reader: StackReader, target: Path) -> WritePlan:
     stack = reader.stack
     outputs = [_output(reader, number) for number in reader.chosen]
-    kind = kind_of(stack, target, outputs)
+    output = TiffOutput(stack, outputs, target)
+    kind, forms = output.kind, output.forms
     if kind == "ome" and any(one.series.dtype == np.float16 for one in outputs):
         raise UsageError(
             f"{target.name}: OME-TIFF has no floats of 16 bits.",
             hint="Convert the source to 32-bit floats.",
         )
-    forms = [PageForm.of(stack, one) for one in outputs]
     words = [word for one in outputs for word in one.metadata.words()]
     gone = [word for word in words if kind == "plain" and word != BITS]  # which a note tells
     kept = [] if isinstance(stack, LibraryStack) else [stack.flavour]
@@ -106,7 +92,7 @@ def _plan_tiff(reader: StackReader, target: Path) -> WritePlan:
         kept=tuple(dict.fromkeys(kept)),
         dropped=(*_left_out(reader), *lost_tags(stack, kind), *gone),
         notes=tuple(notes),
-        detail=(outputs, PartFile, lambda part: TiffOutput(part.path, outputs, kind, stack)),
+        detail=output,
     )  # fmt: skip
 
 
@@ -114,16 +100,15 @@ def _plan_folder(reader: StackReader, target: Path) -> WritePlan:
     stack, output = reader.stack, _output(reader, 0)
     assert isinstance(stack, PageFolder)  # as was seen before
     with closing(first_readable(output.places, stack.page)) as first:
-        page = _page_output(first)
-        form, kind = PageForm.of(first, page), kind_of(first, target / first.name, [page])
-        dropped = lost_tags(first, kind)
+        page = _page_output(first, target / first.name)
+        form, dropped = page.forms[0], lost_tags(first, page.kind)
     return WritePlan(
         target=str(target), container="tiff", encoder=form.codec,
         pix_fmt=str(output.series.dtype),
         kept=(count(len(output.places), "TIFF file"), _axes(reader, output),
               "descriptions and resolution"),
         notes=(form.note,) if form.note else (), dropped=dropped,
-        detail=([output], PartFolder, lambda part: FolderOutput(part, stack, output)),
+        detail=FolderOutput(stack, output),
     )  # fmt: skip
 
 
@@ -135,9 +120,8 @@ def _plan_zarr(reader: StackReader, target: Path) -> WritePlan:
             hint="Choose one with series=.",
         )
     whole = _output(reader, reader.chosen[0])
-    shown = arranged(whole.series, target)
-    output = replace(whole, metadata=zarr_metadata(whole.metadata, shown))
-    kept = output.metadata.words()
+    output = ZarrOutput(reader.stack, whole, target)
+    shown, kept = output.arranged, output.metadata.words()
     own = ["its own metadata in whole, as an attribute"] if output.metadata.own else []
     notes = ["colours become channels"] if "S" in whole.series.axes else []
     return WritePlan(
@@ -146,7 +130,7 @@ def _plan_zarr(reader: StackReader, target: Path) -> WritePlan:
         dropped=(*(word for word in whole.metadata.words() if word not in kept),
                  *_left_out(reader)),
         notes=tuple(notes),
-        detail=([output], PartTree, lambda part: ZarrOutput(part.path, output, reader.stack)),
+        detail=output,
     )  # fmt: skip
 
 
@@ -201,22 +185,21 @@ class StackWriter(Writer):
         assert isinstance(reader, StackReader)  # as the plan's maker saw to
         self.reader, self.plan = reader, plan
         self.target = Path(plan.target)
-        self.outputs: list[Output]
-        self.outputs, part, output = plan.detail
+        self._output: StackOutput = plan.detail
         self.count = 0
         self._index = {
             (one.series.number, place): (number, index)
-            for number, one in enumerate(self.outputs) for index, place in enumerate(one.places)
+            for number, one in enumerate(self._output.outputs)
+            for index, place in enumerate(one.places)
         }  # fmt: skip
         # Digests of what was written, by the number of its series and its index.
         self._written: dict[tuple[int, int], bytes] = {}
-        self._part: PartFile = part(self.target, overwrite=plan.overwrite)
-        self._output: TiffOutput | ZarrOutput | FolderOutput = output(self._part)
+        self._part = self._output.part(self.target, overwrite=plan.overwrite)
 
     def write(self, frame: Frame) -> None:
         with disk_errors(self.target):
             if not self.count:
-                self._output.begin(self.plan.provenance_text())
+                self._output.begin(self._part.path, self.plan.provenance_text())
             taken: Taken = frame.source
             picture = taken.kept(frame)
             number, index = self._index[taken.place]
@@ -243,18 +226,14 @@ class StackWriter(Writer):
         every: dict[int, list[int]] = {}  # indices by series
         for number, index in sorted(self._written):
             every.setdefault(number, []).append(index)
-        zarr = isinstance(self._output, ZarrOutput)
-        expected = [arranged(one.series, self.target) if zarr else one.series
-                    for one in self.outputs]  # fmt: skip
-        read = 0
+        read, expected = 0, self._output.stored
         with closing(open_stack(str(self._part.path))) as again:
             if [_shape(one) for one in again.series] != [_shape(one) for one in expected]:
                 raise misread_error(self.target.name, "its axes differ when it is read back")
             for number, places in every.items():
                 spread = np.linspace(0, len(places) - 1, min(READ_BACK, len(places))).round()
                 for index in (places[int(place)] for place in spread):
-                    found = (self._output.read(index) if isinstance(self._output, ZarrOutput)
-                             else again.read(number, index))  # fmt: skip
+                    found = self._output.read(again, number, index)
                     if digest_of(found) != self._written[number, index]:
                         what = f"picture {index + 1} differs when it is read back"
                         raise misread_error(self.target.name, what)
@@ -264,46 +243,42 @@ class StackWriter(Writer):
         return (f"{count(whole, 'picture')}, {words} read back",)
 
     def abandon(self) -> None:
-        if isinstance(self._output, TiffOutput):
-            with suppress(OSError):  # a full disk refuses what is pending
-                self._output.abandon()
+        with suppress(OSError):  # a full disk refuses what is pending
+            self._output.abandon()
         self._part.discard()
 
 
-class FolderOutput:
-    """A folder of one-page files, which takes pictures as TiffOutput does: each is written as it
-    comes; one that nothing was done to, or that cannot be read, is copied."""
+class FolderOutput(StackOutput):
+    """A folder of one-page files: each is written as it comes; one that nothing was done to, or
+    that cannot be read, is copied."""
 
-    def __init__(self, part: Any, stack: PageFolder, output: Output) -> None:
-        self.part, self.stack, self.output = part, stack, output
-        self._provenance = ""
-        self._left = set(output.places)
+    part = PartFolder
 
-    def begin(self, provenance: str) -> None:
-        self._provenance = provenance
+    def __init__(self, stack: PageFolder, output: Output) -> None:
+        super().__init__([output])
+        self.stack, self._left = stack, set(output.places)
 
     def put(self, number: int, index: int, picture: Plane) -> None:
-        place = self.output.places[index]
+        place = self.outputs[number].places[index]
         with closing(self.stack.page(place)) as source:
             self._left.remove(place)
-            path = self.part.file(source.path.name)
+            path = self.path / source.path.name
             if np.array_equal(source.read(0, 0), picture, equal_nan=picture.dtype.kind == "f"):
                 shutil.copyfile(source.path, path)
                 return
-            outputs = [_page_output(source)]
-            page = TiffOutput(path, outputs, kind_of(source, path, outputs), source)
-            page.begin(self._provenance)
+            page = _page_output(source, path)
+            page.begin(path, self.provenance)
             page.put(0, 0, picture)
             page.close()
 
     def close(self) -> None:
         for place in sorted(self._left):
             if (path := self.stack.files[place]) is not None:
-                shutil.copyfile(path, self.part.file(path.name))
+                shutil.copyfile(path, self.path / path.name)
 
 
-def _page_output(source: TiffStack) -> Output:
-    return Output(source.series[0], (0,), source.metadata(0))
+def _page_output(source: TiffStack, path: Path) -> TiffOutput:
+    return TiffOutput(source, [Output(source.series[0], (0,), source.metadata(0))], path)
 
 
 def _shape(series: Series) -> tuple[str, tuple[int, ...]]:

@@ -18,7 +18,7 @@ from f2rcli.io.stacks.foreign import package
 from f2rcli.io.stacks.library import is_zarr
 from f2rcli.io.stacks.metadata import PROVENANCE, SOURCE, Facts, Metadata, colour_of
 from f2rcli.io.stacks.stack import Series, Stack
-from f2rcli.io.stacks.tiff_out import Output, shrunk
+from f2rcli.io.stacks.tiff_out import Output, StackOutput, shrunk
 
 _ORDER = "TCZYX"  # of axes: time, channels, space (specification 0.4, "axes" metadata)
 _CHUNK = 1024  # pixels a side of a chunk at most
@@ -89,22 +89,29 @@ class PartTree(PartFolder):
         shutil.rmtree(self._before, ignore_errors=True)  # it is out of the way at any rate
 
 
-class ZarrOutput:
-    """A folder of arrays, which takes pictures as TiffOutput does."""
+class ZarrOutput(StackOutput):
+    """A folder of arrays."""
 
-    def __init__(self, path: Path, output: Output, stack: Stack) -> None:
-        self.path, self.series, self.metadata = path, output.series, output.metadata
-        self.arranged = arranged(output.series, path)
-        self.name = output.series.name or stack.name
+    part = PartTree
+
+    def __init__(self, stack: Stack, whole: Output, target: Path) -> None:
+        """Raises UsageError for axes that OME-Zarr lacks."""
+        self.arranged = arranged(whole.series, target)
+        output = replace(whole, metadata=zarr_metadata(whole.metadata, self.arranged))
+        super().__init__([output])
+        self.stored = [self.arranged]
+        self.series, self.metadata = output.series, output.metadata
+        self.name = self.series.name or stack.name
         size = (self.series.height, self.series.width)
         self.sizes = [size]
         while max(size) > _SMALLEST and min(size) > 1:
             size = (size[0] // 2, size[1] // 2)
             self.sizes.append(size)
 
-    def begin(self, provenance: str) -> None:
+    def begin(self, path: Path, provenance: str) -> None:
+        super().begin(path, provenance)
         zarr = package("zarr", "writing OME-Zarr", UsageError)
-        group = zarr.open_group(str(self.path), mode="w", zarr_format=2)
+        group = zarr.open_group(str(path), mode="w", zarr_format=2)
         outer = self.arranged.shape[:-2]
         self.levels = [
             group.create_array(
@@ -126,8 +133,7 @@ class ZarrOutput:
             for level, size in zip(self.levels, self.sizes, strict=True):
                 level[place] = shrunk(plane, size)
 
-    def read(self, index: int) -> Plane:
-        """Picture `index` as it was put."""
+    def read(self, written: Stack, number: int, index: int) -> Plane:
         planes = [np.asarray(self.levels[0][place]) for place in self._places(index)]
         return planes[0] if len(planes) == 1 else np.stack(planes, axis=-1)
 
@@ -138,9 +144,6 @@ class ZarrOutput:
             at | {"C": sample} for sample in range(self.series.samples)
         ]  # fmt: skip
         return [tuple(one[axis] for axis in self.arranged.axes[:-2]) for one in every]
-
-    def close(self) -> None:
-        """Nothing is pending."""
 
     def _attributes(self) -> dict[str, Any]:
         """The attributes of version 0.4: axes with units, the scale of each level, channels."""
