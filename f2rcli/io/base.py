@@ -61,10 +61,9 @@ class Ledger:
         if len(self.faults) < _MOST_FAULTS:
             self.faults.append(line)
 
-    def remark(self, line: str) -> None:
-        """Record a remark, once."""
-        if line not in self.remarks:
-            self.remarks.append(line)
+    def remark(self, *lines: str) -> None:
+        """Record remarks, each once."""
+        self.remarks += [line for line in lines if line not in self.remarks]
 
     def forgive(self, frame: Frame) -> None:
         """Discount the damage of a frame that will not be in the output."""

@@ -17,7 +17,7 @@ from av.packet import Packet
 
 from f2rcli import sensor, yuv
 from f2rcli.errors import InputError, OutputError, UsageError
-from f2rcli.frames import ClipInfo, Frame, Matrix, Plane
+from f2rcli.frames import Frame, Matrix, Plane
 from f2rcli.io.base import (
     MOST_PIXELS,
     Reader,
@@ -182,9 +182,7 @@ class ImageReader(SequenceReader):
     def __init__(self, source: str, options: ReadOptions) -> None:
         super().__init__(source, options, find_pictures(source))
         tell_missing(self.ledger, self.files)
-        self.info = self._info(first_readable(self.files, decode_picture))
-
-    def _info(self, picture: av.VideoFrame) -> ClipInfo:
+        picture = first_readable(self.files, decode_picture)
         facts = picture_facts(picture, picture)
         form, _ = read_planes(picture)
         layout, note = form.layout_tagged(facts.colour, picture.height)
@@ -193,18 +191,8 @@ class ImageReader(SequenceReader):
         notes = [note] if note else []
         if len(self.files) > 1:
             notes.append(f"pictures carry no time; {RATE} frames/s assumed")
-        return ClipInfo(
-            name=self.source.name,
-            width=picture.width,
-            height=picture.height,
-            layout=layout,
-            frames=len(self.files),
-            duration=float(len(self.files) / RATE),
-            rate=RATE,
-            time_base=1 / RATE,
-            interlaced=self.options.fields == "on",
-            notes=tuple(notes),
-        )
+        fields = self.options.fields == "on"
+        self.info = self._info(picture.width, picture.height, layout, notes, interlaced=fields)
 
     def _read(self, index: int) -> Frame:
         path = self.every[index]

@@ -8,10 +8,10 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from f2rcli.errors import InputError
-from f2rcli.frames import Frame, same_samples
+from f2rcli.frames import ClipInfo, Frame, PlaneLayout, same_samples
 from f2rcli.io.base import Ledger, Reader, ReadOptions
 from f2rcli.io.numbering import missing_numbers
 from f2rcli.units import count
@@ -48,6 +48,16 @@ class SequenceReader(Reader):
                 hint="Name an earlier time.",
             )
         self.files = every[self.asked.start : self.asked.stop]
+
+    def _info(
+        self, width: int, height: int, layout: PlaneLayout, notes: list[str], **more: Any
+    ) -> ClipInfo:
+        """The clip's facts, with those of time."""
+        count, rate = len(self.files), self.rate
+        return ClipInfo(
+            name=self.source.name, width=width, height=height, layout=layout, notes=tuple(notes),
+            frames=count, duration=float(count / rate), rate=rate, time_base=1 / rate, **more,
+        )  # fmt: skip
 
     def paths(self) -> list[Path]:
         return list(self.files)

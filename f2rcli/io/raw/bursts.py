@@ -20,7 +20,7 @@ import rawpy
 from numpy.typing import NDArray
 
 from f2rcli.errors import InputError, OutputError, UsageError
-from f2rcli.frames import ClipInfo, Frame, PlaneLayout
+from f2rcli.frames import Frame, PlaneLayout
 from f2rcli.io.base import (
     Reader,
     ReadOptions,
@@ -105,18 +105,9 @@ class RawReader(SequenceReader):
             notes.append(f"{often}: it is measured instead")
         elif exposure.noise is not None and not exposure.gray:
             notes.append("noise as the files' NoiseProfile states it")
-        self.info = ClipInfo(
-            name=self.source.name,
-            width=width,
-            height=height,
-            layout=self._layout(exposure),
-            frames=len(self.files),
-            duration=float(len(self.files) / self.rate),
-            rate=self.rate,
-            time_base=1 / self.rate,
-            notes=tuple(notes),
-            noise_profile=exposure.noise if self.profile_fits and not exposure.gray else None,
-        )
+        stated = exposure.noise if self.profile_fits and not exposure.gray else None
+        layout = self._layout(exposure)
+        self.info = self._info(width, height, layout, notes, noise_profile=stated)
 
     @cached_property
     def seen(self) -> LaneStatistics:
@@ -150,8 +141,7 @@ class RawReader(SequenceReader):
         exposure, samples = self._exposure(index)
         if not self.profile_fits:
             exposure = replace(exposure, noise=None)
-        for line in self.seen.lines():
-            self.ledger.remark(line)
+        self.ledger.remark(*self.seen.lines())
         taken = Taken(exposure.picture(samples), self.seen, (exposure, samples))
         return taken.frame(self._layout(exposure))
 

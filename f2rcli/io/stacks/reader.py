@@ -58,8 +58,7 @@ class StackReader(Reader):
         self.chosen = self.stack.chosen(self.options.series)
         self.series = [self._understood(series) if series.number in self.chosen else series
                        for series in self.stack.series]  # fmt: skip
-        for line in self.stack.remarks:
-            self.ledger.remark(line)
+        self.ledger.remark(*self.stack.remarks)
         if self.stack.counted:
             tell_missing(self.ledger, list(self.stack.counted))
         first = self.series[self.chosen[0]]
@@ -126,8 +125,7 @@ class StackReader(Reader):
         if max(counts) == 1 and ALONE not in self.notes:
             self.notes.append("one frame per lane: no neighbours to use")
         stated = self.interval
-        for line in self._statistics(0).lines():
-            self.ledger.remark(self._said(0, line))
+        self._remark(0, *self._statistics(0).lines())
         return ClipInfo(
             name=self.source.name,
             width=first.width,
@@ -141,9 +139,10 @@ class StackReader(Reader):
             lanes=tuple(lane.label for lane in self.lanes),
         )
 
-    def _said(self, number: int, line: str) -> str:
+    def _remark(self, number: int, *lines: str) -> None:
+        """Remarks on a lane."""
         label = self.lanes[number].label
-        return f"{label}: {line}" if label else line
+        self.ledger.remark(*(f"{label}: {line}" if label else line for line in lines))
 
     def _statistics(self, number: int) -> LaneStatistics:
         if number not in self._by_lane:
@@ -181,8 +180,7 @@ class StackReader(Reader):
         """Yield the frames of the first lane in their order, then those of the next."""
         for number, lane in enumerate(self.lanes):
             seen = self._statistics(number)
-            for line in seen.lines():
-                self.ledger.remark(self._said(number, line))
+            self._remark(number, *seen.lines())
             unreal = 0
             for index in range(len(lane.frames)):
                 picture = self._picture(lane, index)
@@ -194,7 +192,7 @@ class StackReader(Reader):
                     pts=index, duration=1, time_base=self.info.time_base, lane=number
                 )
             if unreal:
-                self.ledger.remark(self._said(number, unreal_line(unreal)))
+                self._remark(number, unreal_line(unreal))
             del self._by_lane[number]
 
     def describe(self) -> list[dict[str, Any]]:

@@ -37,7 +37,6 @@ def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
             hint="Write a video, or numbered .png pictures.",
         )
     options.refuse_encoding("a stack, which is stored as its source is")
-    folder = isinstance(reader.stack, PageFolder) and not zarr
     if not reader.options.whole:
         raise UsageError(
             f"{reader.info.name}: a stack can only be written whole.",
@@ -46,14 +45,14 @@ def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     if zarr:
         check_zarr_target(path, reader.paths(), overwrite=options.overwrite)
         return _plan_zarr(reader, path)
-    if folder:
+    if isinstance(reader.stack, PageFolder):
         if path.suffix and not path.is_dir():
             raise UsageError(
                 f"{path.name}: is a single file, but the stack has {len(reader.paths())}.",
                 hint="Name a folder with output=; the files keep their names in it.",
             )
         check_folder(path, reader.paths(), overwrite=options.overwrite)
-        return _plan_folder(reader, path)
+        return _plan_folder(reader, reader.stack, path)
     if path.suffix.lower() not in TIFF | BIG_TIFF:  # other suffixes of TIFF are makers' own
         what = "OME-TIFF or OME-Zarr" if isinstance(reader.stack, LibraryStack) else "TIFF"
         raise UsageError(
@@ -96,9 +95,8 @@ def _plan_tiff(reader: StackReader, target: Path) -> WritePlan:
     )  # fmt: skip
 
 
-def _plan_folder(reader: StackReader, target: Path) -> WritePlan:
-    stack, output = reader.stack, _output(reader, 0)
-    assert isinstance(stack, PageFolder)  # as was seen before
+def _plan_folder(reader: StackReader, stack: PageFolder, target: Path) -> WritePlan:
+    output = _output(reader, 0)
     with closing(first_readable(output.places, stack.page)) as first:
         page = _page_output(first, target / first.name)
         form, dropped = page.forms[0], lost_tags(first, page.kind)

@@ -251,7 +251,7 @@ class VideoReader(Reader):
                 f"{before} to {form.name} {now}{when}.",
                 hint="Denoise the parts separately, with end= and start=.",
             )
-        unlike = decoded.interlaced_frame and not (info.interlaced or self._single_fields)
+        unlike = decoded.interlaced_frame and not (info.interlaced or self.metadata.single_fields)
         if unlike and self.options.fields == "auto":
             self.ledger.remark(
                 "some frames are interlaced, and were treated as progressive; fields='on' treats "
@@ -326,9 +326,9 @@ class VideoReader(Reader):
         size = first.width, first.height
         header = header_facts(Path(self.source) if self._again else None, form, stream.index, size)
         own = header.pixel_aspect(*size)
-        self._rate: Fraction | None = stream.guessed_rate or stream.average_rate or None
+        rate = stream.guessed_rate or stream.average_rate or None
         self._untimed = all(picture.pts is None for picture in pictures)
-        usual = 1 / (self._rate or Fraction(25))
+        usual = 1 / (rate or Fraction(25))
         self._tick = usual if self._untimed else stream.time_base or Fraction(1, 1000)
         self._step = max(1, round(usual / self._tick))  # ticks of a frame of the usual length
         self._first_pts = first.pts or 0
@@ -338,8 +338,8 @@ class VideoReader(Reader):
         fields = sum(p.frame is not None and p.frame.interlaced_frame for p in pictures)
         flagged = 2 * fields >= len(pictures)
         # FFmpeg flags pictures of H.265 as interlaced where each of them is one field.
-        self._single_fields = flagged and family_of(stream) == "hevc"
-        flagged = flagged and not self._single_fields
+        single_fields = flagged and family_of(stream) == "hevc"
+        flagged = flagged and not single_fields
         codec, pixels = stream.codec_context.codec, read_planes(first)[0]
         layout, assumed = pixels.layout_tagged(facts.colour, first.height)
         videos = [s for s in self.container.streams.video if not is_cover(s)]
@@ -351,7 +351,7 @@ class VideoReader(Reader):
             "the clip is flagged interlaced but treated as progressive, as requested":
                 flagged and self.options.fields == "off",
             "every picture is one field; fields are denoised as they follow each other":
-                self._single_fields,
+                single_fields,
         }  # fmt: skip
         part = self.options.begins or self.options.ends is not None
         said = 0 if part else self.stream.frames
@@ -361,8 +361,8 @@ class VideoReader(Reader):
             height=first.height,
             layout=layout,
             frames=min(said, self.options.frames or said) or None,
-            duration=self._duration(),
-            rate=self._rate,
+            duration=self._duration(rate),
+            rate=rate,
             time_base=self._tick,
             interlaced={"auto": flagged, "on": True, "off": False}[self.options.fields],
             top_field_first=facts.top_field_first
@@ -381,7 +381,7 @@ class VideoReader(Reader):
             container_tags=dict(self.container.metadata),
             chapters=tuple(self.container.chapters()),
             header=header,
-            single_fields=self._single_fields,
+            single_fields=single_fields,
             stream=stream,
             others=tuple(s for s in self.container.streams if s.index != stream.index),
         )
@@ -426,14 +426,14 @@ class VideoReader(Reader):
 
     # --- What the file promises
 
-    def _duration(self) -> float | None:
+    def _duration(self, rate: Fraction | None) -> float | None:
         """Seconds that will be read, as far as the container knows."""
         end, asked, ends = self._stream_end(), self.options, []
         if end is not None or self.container.duration:
             whole = Fraction(self.container.duration or 0, av.time_base)
             ends.append(whole if end is None else end - self._first_time)
-        if asked.frames is not None and self._rate:
-            ends.append(asked.begins + Fraction(asked.frames) / self._rate)
+        if asked.frames is not None and rate:
+            ends.append(asked.begins + Fraction(asked.frames) / rate)
         ends += [] if asked.ends is None else [asked.ends]
         return float(max(min(ends) - asked.begins, Fraction(0))) if ends else None
 
