@@ -15,7 +15,8 @@ import numpy as np
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.frames import Frame
 from f2rcli.io import open_reader, open_writer, plan_output
-from f2rcli.sensor import to_picture
+from f2rcli.sensor import developed
+from f2rcli.yuv import to_rgb
 
 
 def main(source: str, target: str, look: str | None = None) -> None:
@@ -36,7 +37,8 @@ def middle(burst: str) -> np.ndarray:
     """The middle exposure as a small picture, (H, W, 3) BGR codes."""
     with open_reader(burst) as reader:
         frames: list[Frame] = list(reader)
-    picture = to_picture(frames[len(frames) // 2])
+    shown = frames[len(frames) // 2]
+    picture = developed(to_rgb(shown), shown.layout.mosaic)
     return np.rint(255 * picture[::-1].transpose(1, 2, 0)).astype(np.uint8)
 
 
