@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
-from f2rcli.noise.synthesis.codec import repeatable
-from f2rcli.noise.synthesis.law import Law, noisy_clip
+from f2rcli.noise.synthesis.law import Law, noisy_clip, repeatable
 from f2rcli.noise.synthesis.spec import parse
 
 Clip = NDArray[np.uint8]  # (T, H, W, 3) RGB

@@ -35,7 +35,7 @@ import material  # found by the paths above
 from f2rcli.engine.measuring import measure_noise
 from f2rcli.engine.stream import Engine, EngineSettings, load_engine
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout
-from f2rcli.noise.synthesis.codec import planes_of
+from f2rcli.noise.synthesis.law import planes_of
 from f2rcli.yuv import to_rgb
 from tests.fidelity import footage
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.frames import Codes, Singles
-from f2rcli.noise.synthesis.codec import to_codes
+from f2rcli.noise.synthesis.law import to_codes
 
 STEPS = 1 << 14  # of the tone curve's table
 # A typical matrix from a sensor's colours to sRGB; rows sum to 1, so gray stays gray.

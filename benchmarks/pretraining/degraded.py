@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from f2rcli.frames import Family, PlaneLayout
 from f2rcli.io.video.encoders import ordinary_scheduling
-from f2rcli.noise.synthesis.codec import DECODERS, through_codec
-from f2rcli.noise.synthesis.law import Law
+from f2rcli.noise.synthesis.law import DECODERS, Law, through_codec
 from f2rcli.yuv import code_span
 
 Stack = NDArray[np.float32]  # (T, h, w), one plane of a clip in units of the plane

@@ -39,7 +39,7 @@ from sensor import CRVD_BLACK, CRVD_WHITE, Unprocessing, draw_raw_law, mosaicked
 
 from f2rcli import yuv
 from f2rcli.frames import Family, Frame, Matrix, Mosaic, PlaneLayout
-from f2rcli.noise.synthesis.codec import to_codes
+from f2rcli.noise.synthesis.law import to_codes
 from f2rcli.sensor import unpack
 
 MOST_FRAMES = 40  # of a clip that are kept in memory

@@ -25,7 +25,7 @@ from f2rcli.errors import F2RError, InputError
 from f2rcli.evaluation.result import MethodFacts
 from f2rcli.frames import ClipInfo, Codes, Family, Frame, PlaneLayout
 from f2rcli.noise.estimate import single_frame_sigma
-from f2rcli.noise.synthesis.codec import to_codes
+from f2rcli.noise.synthesis.law import to_codes
 from f2rcli.settings import Setting
 from f2rcli.yuv import code_span, to_rgb
 

@@ -18,7 +18,7 @@ from f2rcli.evaluation.metrics import luma, psnr
 from f2rcli.evaluation.plots import encode
 from f2rcli.evaluation.result import CLEAN, NOISY
 from f2rcli.frames import Codes, Mosaic, Picture
-from f2rcli.noise.synthesis.codec import to_codes
+from f2rcli.noise.synthesis.law import to_codes
 
 # Kinds of images: REMOVED is noisy - estimate, ERROR is estimate - reference.
 FRAME, CROP, REMOVED, ERROR = "frame", "crop", "removed", "error"

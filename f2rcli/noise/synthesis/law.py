@@ -1,4 +1,4 @@
-"""Noise that is made: its law (signal-dependent, blurred), and clips with it.
+"""Noise that is made: its law (signal-dependent, blurred), clips with it, and what codecs leave.
 
 The same law noises single pictures for training and whole clips for evaluation. A clip's noise is
 part of its definition, drawn picture by picture, and depends on the law, the seed and the clip's
@@ -9,16 +9,18 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
+import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Codes, Family, Frame, Mosaic, PlaneLayout
-from f2rcli.noise.synthesis.codec import Coding, recoded, to_codes
 from f2rcli.sensor import plane_colours
+from f2rcli.system import x264_assembly, x265_assembly
 from f2rcli.yuv import to_rgb
 
 Signal = NDArray[Any]  # (H, W, C) float32 or float64, 0 = black, 1 = white
@@ -62,6 +64,82 @@ class Law:
         return np.asarray(inner, dtype).reshape(shape)  # OpenCV drops a single channel
 
 
+# --- Pictures through a video codec in memory: what it leaves of them -----------------------------
+
+
+ENCODERS = {"h264": "libx264", "hevc": "libx265"}  # as --noise names them
+DECODERS = {"libx264": "h264", "libx265": "hevc"}
+
+
+def to_codes(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+    """0..1 -> 8-bit codes, rounded and clipped: what most files hold."""
+    codes: Codes = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    return codes
+
+
+def repeatable(encoder: str, width: int) -> dict[str, str]:
+    """The options with which libx264 and libx265 give the same bytes each time; others: none."""
+    match encoder:
+        case "libx264" if assembly := x264_assembly():
+            return {"x264-params": assembly}
+        case "libx265":
+            parameters = ["log-level=none", "pools=1", "frame-threads=1", *x265_assembly(width)]
+            return {"x265-params": ":".join(parameters)}
+    return {}
+
+
+class Coding(NamedTuple):
+    """How hard a codec compresses."""
+
+    encoder: str  # libx264 or libx265, preset medium
+    crf: int
+
+
+def recoded(
+    clip: Iterable[Codes], coding: Coding, rate: Fraction = Fraction(25)
+) -> Iterator[list[NDArray[np.uint8]]]:
+    """The planes of the decoder's output for the encoded pictures, 4:2:0 as stored, one for one."""
+    options = {"crf": str(coding.crf), "preset": "medium"}
+    pictures = (av.VideoFrame.from_ndarray(one, format="rgb24") for one in clip)
+    stored = (one.reformat(format="yuv420p") for one in pictures)
+    return map(planes_of, through_codec(stored, coding.encoder, options, rate))
+
+
+def through_codec(
+    pictures: Iterable[av.VideoFrame],
+    encoder: str,
+    options: dict[str, str],
+    rate: Fraction = Fraction(25),
+) -> Iterator[av.VideoFrame]:
+    """What the decoder gives for encoded pictures of one size and format, one for one.
+
+    On one thread, so that the same pictures give the same result.
+    """
+    stream = iter(pictures)
+    first = next(stream)
+    codec: Any = av.CodecContext.create(encoder, "w")
+    codec.width, codec.height, codec.pix_fmt = first.width, first.height, first.format.name
+    codec.time_base = 1 / rate
+    codec.framerate = rate
+    codec.thread_count = 1
+    codec.options = options | repeatable(encoder, codec.width)
+    decoder: Any = av.CodecContext.create(DECODERS.get(encoder, encoder), "r")
+    for index, picture in enumerate(chain([first], stream)):
+        picture.pts = index
+        for packet in codec.encode(picture):
+            yield from decoder.decode(packet)
+    for packet in (*codec.encode(), None):
+        yield from decoder.decode(packet)
+
+
+def planes_of(picture: av.VideoFrame) -> list[NDArray[np.uint8]]:
+    """The 8-bit planes (H, W) of a decoded picture, as views of it."""
+    return [
+        np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)[:, : plane.width]
+        for plane in picture.planes
+    ]
+
+
 # --- Noise added to a clip: frames in, noisy frames out, the same for every method and every run -
 
 
@@ -102,6 +180,7 @@ def coded_clip(
             hint=f"Compressed noise takes {SMALLEST_CODED} pixels per side and more.",
         )
     gray = info.layout.family is Family.GRAY
+    # What PyAV hands x264: libswscale writes BT.601, limited range, chroma sited left.
     family, chroma = (Family.GRAY, (0, 0)) if gray else (Family.YUV, (1, 1))
     layout = PlaneLayout(family=family, bits=8, log2_chroma=chroma, full_range=False)
     width, height = info.width // 2 * 2, info.height // 2 * 2
@@ -121,9 +200,9 @@ def _coded(
             one = to_codes(law.add(even, rng))
             yield np.repeat(one, 3, axis=2) if one.shape[2] == 1 else one
 
-    for frame in recoded(pictures(), coding, info.rate or Fraction(25)):
-        planes = frame.planes[: info.layout.colour_planes]
-        yield replace(shells.popleft(), planes=planes, layout=info.layout)
+    for planes in recoded(pictures(), coding, info.rate or Fraction(25)):
+        stored = tuple(planes[: info.layout.colour_planes])
+        yield replace(shells.popleft(), planes=stored, layout=info.layout)
 
 
 def signal_of(frame: Frame) -> Signal:

@@ -11,8 +11,7 @@ import numpy as np
 
 from f2rcli.errors import UsageError, nearest
 from f2rcli.frames import ClipInfo, Frame
-from f2rcli.noise.synthesis.codec import ENCODERS, Coding
-from f2rcli.noise.synthesis.law import Law, coded_clip, noisy_clip
+from f2rcli.noise.synthesis.law import ENCODERS, Coding, Law, coded_clip, noisy_clip
 
 Range = tuple[float, float]  # low and high; equal where one number was written
 
