@@ -26,7 +26,7 @@ from f2rcli.noise.estimate import NoiseMap, estimate, shows_noise, single_frame_
 from f2rcli.noise.model import NoiseModel, PlaneNoise, blend, picture_of
 from f2rcli.noise.report import HARDLY_ANY, NOTHING_TO_DO
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
-from f2rcli.yuv import code_span, planes_of
+from f2rcli.yuv import code_span, planes_of, to_rgb
 
 LOOK_EVERY = 8  # frames
 CODEC_EVERY = 48  # frames: errors of a codec are asked for again, as encoders share out their bits
@@ -135,12 +135,12 @@ class NoiseTracker:
         if not frames:
             return
         if self.layout.levels is not None and self.sensor:
-            self.low = lowest([_picture(frame) for frame in frames])
+            self.low = lowest([torch.from_numpy(to_rgb(frame)) for frame in frames])
             if self.planes is not None:  # a declared sigma
                 self.know(self.planes)
         if self.engine.stated is not None and not self.declared:
             self.declared = True
-            model = stated_model(self.engine.stated, _picture(frames[0]))
+            model = stated_model(self.engine.stated, planes_of(frames[0]))
             self.know(PlaneNoise.of(model, clipped=True))
             return
         found = opening_noise(frames, coded=self.engine.coded)
@@ -260,11 +260,6 @@ def followed(start: PlaneNoise, found: NoiseMap, layout: PlaneLayout) -> PlaneNo
     if shares.max() <= 0:
         return start
     return replace(start, model=blend(start.model, seen.model, shares.clip(0, 1)))
-
-
-def _picture(frame: Frame) -> Tensor:
-    """The planes of a sensor's frame, (1, P, H, W)."""
-    return torch.from_numpy(np.stack(planes_of(frame)))[None]
 
 
 def grain(frame: Frame) -> float:

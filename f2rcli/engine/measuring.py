@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from torch import Tensor
 
 from f2rcli import yuv
 from f2rcli.engine.cuts import same_shot, thumbnail
@@ -19,7 +18,7 @@ from f2rcli.engine.device import lent_threads
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.rows import remover_for
 from f2rcli.engine.worker import to_measure
-from f2rcli.frames import ClipInfo, Frame, PlaneLayout
+from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Singles
 from f2rcli.models.flow import DISFlow, Flow
 from f2rcli.noise.bound import BLOCK
 from f2rcli.noise.coding import Compression, compression_of, find_edges
@@ -120,9 +119,9 @@ def _first_shot(pictures: Sequence[FramePlanes]) -> Sequence[FramePlanes]:
     return pictures[:first] if first >= SHORTEST else pictures
 
 
-def stated_model(stated: tuple[tuple[float, float], ...], picture: Tensor) -> NoiseModel:
-    """The law that a file states, its sigma as it is on this picture (1, C, H, W)."""
-    means = picture.clamp_min(0).mean((0, 2, 3)).tolist()
+def stated_model(stated: tuple[tuple[float, float], ...], planes: Sequence[Singles]) -> NoiseModel:
+    """The law that a file states, its sigma as it is on these planes."""
+    means = [float(np.maximum(plane, 0).mean()) for plane in planes]
     gain, read = tuple(g for g, _ in stated), tuple(v**0.5 for _, v in stated)
     sigma = tuple((g * m + v) ** 0.5 for (g, v), m in zip(stated, means, strict=True))
     return NoiseModel(gain, read, sigma)

@@ -9,7 +9,6 @@ result is as exact as statistics are.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -46,18 +45,7 @@ MOSTLY = 0.7  # share of a block's bound, from where on what frames differ by th
 BEYOND, CUT_SHARE = 5e-4, 0.5  # of all samples, and of those that noise which nothing cuts has
 
 
-class Square(NamedTuple):
-    """A part of a frame, in pixels of luma; multiples of 2 * BLOCK."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-
-    def of(self, plane: Singles) -> Singles:
-        """That part of a plane of luma's size, (H, W, ...)."""
-        rows = slice(self.top, self.top + self.height)
-        return np.ascontiguousarray(plane[rows, self.left : self.left + self.width])
+Square = tuple[slice, slice]  # rows and columns of luma: multiples of 2 * BLOCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +279,7 @@ def estimate(
         parts = [
             estimate(
                 [cut_out(one, part) for one in frames],
-                [None if flow is None else part.of(flow) for flow in flows],
+                [None if flow is None else np.ascontiguousarray(flow[part]) for flow in flows],
                 coded=coded,
             )
             for part in squares
@@ -319,7 +307,7 @@ def squares_of(luma: Singles) -> list[Square]:
     wide = min((SIDE // cell) ** 2 // high, columns)
     top, left = (rows - high) // 2, (columns - wide) // 2
     return [
-        Square(row * cell, column * cell, high * cell, wide * cell)
+        (slice(row * cell, (row + high) * cell), slice(column * cell, (column + wide) * cell))
         for row in (top, top + rows)
         for column in (left, left + columns)
     ]
@@ -327,15 +315,12 @@ def squares_of(luma: Singles) -> list[Square]:
 
 def cut_out(frame: FramePlanes, part: Square) -> FramePlanes:
     """A part of a frame; of coarser planes, the part that shows the same."""
-    height, width = frame.luma.shape
     planes = []
     for plane in frame.planes:
-        down, across = (round(n / m) for n, m in zip((height, width), plane.shape, strict=True))
-        top, left, rows, columns = part
-        planes.append(
-            Square(top // down, left // across, rows // down, columns // across).of(plane)
-        )
-    return FramePlanes(planes, part.of(frame.luma), frame.chroma)
+        finer = [round(n / m) for n, m in zip(frame.luma.shape, plane.shape, strict=True)]
+        own = (slice(one.start // n, one.stop // n) for one, n in zip(part, finer, strict=True))
+        planes.append(np.ascontiguousarray(plane[tuple(own)]))
+    return FramePlanes(planes, np.ascontiguousarray(frame.luma[part]), frame.chroma)
 
 
 def _plane_map(

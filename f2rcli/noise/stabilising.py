@@ -28,7 +28,7 @@ LEAST_BASE, RAISED = 1.0, 4.0  # noise deviations: the darkest light of a pictur
 
 
 def lowest(pictures: Sequence[Tensor]) -> float:
-    """The signal nearly all samples exceed, by pictures (1, C, H, W) and their lane's levels."""
+    """The signal nearly all samples exceed, by pictures and their lane's levels."""
     flat = (one.flatten()[:: max(1, one.numel() >> 17)].float().cpu() for one in pictures)
     return min(SURVEYED, *(float(np.quantile(one.numpy(), TAIL)) for one in flat))
 

@@ -103,8 +103,7 @@ def _measured(clip: Footage, numbers: range) -> NoiseReport | None:
         report = replace(report, model=counted)
     if clip.stated is None:
         return report
-    first = torch.from_numpy(np.stack(pictures[0].planes))[None]
-    return replace(report, model=stated_model(clip.stated, first))
+    return replace(report, model=stated_model(clip.stated, pictures[0].planes))
 
 
 def _plane_noise(clip: Footage, numbers: range) -> PlaneNoise | None:

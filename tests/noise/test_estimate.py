@@ -170,7 +170,7 @@ def test_large_frames_are_read_on_parts_of_them() -> None:
         ]
         shown.append(model.picture_of(Frame(planes=tuple(codes), layout=VIDEO)))
     flows = [DISFlow()(shown[1].luma, shown[k].luma) for k in (0, 2)]
-    squares = [estimate.Square(0, 0, 64, 96), estimate.Square(96, 64, 64, 96)]
+    squares = [np.s_[0:64, 0:96], np.s_[96:160, 64:160]]
     found = estimate.estimate([shown[1], shown[0], shown[2]], flows, squares)
     assert found.planes[0].level.shape == (8, 6)
     assert found.planes[1].level.shape == (4, 3)
