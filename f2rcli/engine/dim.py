@@ -345,9 +345,8 @@ def written(
         before = [shown]
         black, span = code_span(frame.layout)
         own, estimate = planes_of(frame)[0], np.asarray((plane - black) / span, np.float32)
-        if noise.planes is not None:
-            variance = np.square(noise.planes.level(0, estimate))
-            estimate = estimate + missed(own - estimate, variance)
+        variance = np.square(noise.planes.level(0, estimate))
+        estimate = estimate + missed(own - estimate, variance)
         context = FrameContext(near, (None,) * len(near), past, noise.planes, SPARSE)
         change = torch.from_numpy(estimate - own).to(engine.torch_device)
         done = engine.contract.to_frame(frame, [change], context)

@@ -61,54 +61,61 @@ class NoiseTracker:
     their noise is not looked at again: a sensor's law stays as it is while brightness changes.
     """
 
-    def __init__(self, engine: Engine, layout: PlaneLayout) -> None:
-        self.engine = engine
-        self.layout = layout
+    def __init__(
+        self, engine: Engine, layout: PlaneLayout, start: Opening, low: float | None = None
+    ) -> None:
+        """start: the noise of its first frames. low: signal of their darkest samples, see
+        `lowest`."""
+        self.engine, self.layout, self.start, self.low = engine, layout, start, low
         self.excess = max(allowance(engine.settings, layout))
         self.sensor = layout.counts_light
-        self.units = engine.settings.units(code_span(layout)[1])  # of sigma, to white
-        self.declared = engine.settings.sigma is not None
-        self.planes: PlaneNoise | None = None  # of every plane of the file, at the start
-        self.edges8: float | None = None  # see Opening
-        self.own: PlaneNoise | None = None  # noise beside a codec's errors
+        self.declared = engine.settings.sigma is not None or engine.stated is not None
+        self.planes = start.planes  # of the file, as known since; of a codec's errors if stronger
         self.lately = SeenLately()
-        self.low: float | None = None  # signal of the darkest samples; see `lowest`
         self.space: VarianceStabiliser | None = None
-        if engine.settings.sigma is not None:
-            given = min(engine.settings.sigma / self.units, 1.0)
-            self.know(PlaneNoise.even(given, layout, clipped=layout.full_range))
+        self.know(start.compression)
+
+    @classmethod
+    def of(cls, engine: Engine, layout: PlaneLayout, frames: Sequence[Frame]) -> "NoiseTracker":
+        """That of a stream which begins with these frames, at least one and all different. A
+        declared sigma is used whatever is measured, but a contradiction is noted."""
+        low, sigma = None, engine.settings.sigma
+        if layout.levels is not None and layout.counts_light:
+            low = lowest([torch.from_numpy(to_rgb(frame)) for frame in frames])
+        if sigma is None and engine.stated is not None:
+            model = stated_model(engine.stated, planes_of(frames[0]))
+            return cls(engine, layout, Opening(PlaneNoise.of(model, clipped=True), None), low)
+        found = opening_noise(frames, coded=engine.coded)
+        if sigma is not None:
+            known = _declared(sigma, found, engine, layout)
+            return cls(engine, layout, Opening(known, None), low)
+        noise = cls(engine, layout, found, low)
+        noise.say(frames)
+        return noise
 
     @property
-    def told(self) -> PlaneNoise | None:
+    def told(self) -> PlaneNoise:
         """What methods are told of it by now: strength above 1 claims that much more noise."""
-        if self.planes is None:
-            return None
         known = self.lately.now or self.planes
         if self.space is not None:
             known = PlaneNoise.even(self.space.sigma, self.layout, clipped=False)
         return known.scaled(self.excess)
 
     @property
-    def measured(self) -> NoiseModel | None:
+    def measured(self) -> NoiseModel:
         """That of the picture's channels, at the start."""
-        return None if self.planes is None else self.of_picture(self.planes)
+        return self.of_picture(self.planes)
 
     def of_picture(self, planes: PlaneNoise) -> NoiseModel:
         """The noise of planes in the picture that networks see."""
         return planes.picture(self.layout, self.engine.channels)
 
     @property
-    def compressed(self) -> bool:
-        """Whether what is known are a codec's errors: they are stronger than noise."""
-        return self.planes is not None and self.planes.errors
-
-    @property
     def weak(self) -> bool:
         """Whether methods are asked how much of what they remove is noise. Sensors' counts go to
         networks through a space of their own, with noise that is never weak."""
-        if self.measured is None or self.space is not None or self.layout.levels is not None:
-            return False
-        return mean_sigma8(self.measured) < WEAK8
+        counted = self.sensor or self.layout.levels is not None
+        return not counted and mean_sigma8(self.measured) < WEAK8
 
     def into(self, planes: list[Tensor]) -> list[Tensor]:
         """A frame's planes (H, W) as networks see them."""
@@ -116,52 +123,31 @@ class NoiseTracker:
             return planes
         picture = torch.stack(planes)[None]
         seen = self.space.into(picture) + self._lift(self.space, picture)
-        return list(seen[0, : len(planes)])
+        return list(seen[0])
 
     def back(self, estimate: list[Tensor], planes: list[Tensor]) -> list[Tensor]:
         """The networks' estimate of a frame's planes, in the planes' own units."""
         if self.space is None:
             return estimate
         lift = self._lift(self.space, torch.stack(planes)[None])
-        return list(self.space.back(torch.stack(estimate)[None] - lift)[0, : len(planes)])
+        return list(self.space.back(torch.stack(estimate)[None] - lift)[0])
 
     def _lift(self, space: VarianceStabiliser, picture: Tensor) -> float:
         """An offset for pictures far darker than the space's: networks fail below zero."""
         return 0.0 if self.low is None else space.lift(lowest([picture]))
 
-    def measure_opening(self, frames: Sequence[Frame]) -> None:
-        """Measure on the first frames, all different. A declared sigma is used all the same, but a
-        contradiction is noted."""
-        if not frames:
-            return
-        if self.layout.levels is not None and self.sensor:
-            self.low = lowest([torch.from_numpy(to_rgb(frame)) for frame in frames])
-            if self.planes is not None:  # a declared sigma
-                self.know(self.planes)
-        if self.engine.stated is not None and not self.declared:
-            self.declared = True
-            model = stated_model(self.engine.stated, planes_of(frames[0]))
-            self.know(PlaneNoise.of(model, clipped=True))
-            return
-        found = opening_noise(frames, coded=self.engine.coded)
-        if self.declared:
-            self._compare(found)
-            return
-        self.edges8 = found.edges8
-        self.know(found.planes, found.compression)
-        self._say(found, frames)
-
-    def _say(self, found: Opening, frames: Sequence[Frame]) -> None:
-        """Note what users should know of it."""
+    def say(self, frames: Sequence[Frame]) -> None:
+        """Note what users should know of the noise of its first frames."""
+        found = self.start
         measurable = found.found is not None or shows_noise(picture_of(frames[0]).planes[0])
         if not measurable:
             self.engine.found.note(TOO_FEW_PIXELS)
         elif found.found is None and len(frames) > 1:  # of one frame another note tells
             self.engine.found.note(SINGLE_FRAMES)
-        if self.compressed and found.compression is not None:
+        if self.planes.errors and found.compression is not None:
             self.engine.found.note(found.compression.words())
         sigma = mean_sigma8(self.of_picture(found.planes))
-        if measurable and not self.compressed and not self.sensor and sigma < HARDLY_ANY8:
+        if measurable and not self.planes.errors and not self.sensor and sigma < HARDLY_ANY8:
             self.engine.found.note(NOTHING_TO_DO)
         if methods.load(self.engine.settings.method).wants_sigma:
             self.engine.found.note(f"no sigma= given: the noise was measured, {sigma:.1f} of 255")
@@ -170,16 +156,16 @@ class NoiseTracker:
         """Ask anew now and then how strong the codec's errors are. frames: of the window around
         that with this index."""
         era = index // CODEC_EVERY
-        if era == self.lately.era or self.declared or self.sensor or self.own is None:
+        if era == self.lately.era or self.declared or self.sensor:
             return
-        self.lately, found = self.lately._replace(era=era), compression_of(frames, self.edges8)
+        self.lately = self.lately._replace(era=era)
+        found = compression_of(frames, self.start.edges8)
         if found != self.lately.compression:
-            self.know(self.own, found)
+            self.know(found)
 
     def recall(self, seen: SeenLately) -> None:
         """Go on from the looks of another run, whose start was the same."""
-        if self.own is not None:
-            self.know(self.own, seen.compression)
+        self.know(seen.compression)
         self.lately = seen
 
     def looks(self, index: int, *, begins: bool, changed: bool) -> bool:
@@ -187,7 +173,7 @@ class NoiseTracker:
         changed: whether it is not as grainy as the frame before."""
         if begins:
             self.lately = self.lately._replace(now=None)
-        known = self.declared or self.sensor or self.compressed or self.planes is None
+        known = self.declared or self.sensor or self.planes.errors
         return not known and (changed or self.lately.now is None or index % LOOK_EVERY == 0)
 
     def another_level(self, before: PlaneNoise, now: PlaneNoise) -> bool:
@@ -200,50 +186,51 @@ class NoiseTracker:
     def look(self, frame: Frame, others: Sequence[Frame], flows: Sequence[Flow | None]) -> None:
         """See how strong the noise is in a frame beside one or two neighbours of its shot. flows:
         from it into these, where they are known."""
-        if not others or self.planes is None or min(frame.planes[0].shape) < BLOCK:
+        if not others or min(frame.planes[0].shape) < BLOCK:
             return
         shown = [picture_of(one) for one in (frame, *others)]
         found = estimate(shown, flows, squares_of(shown[0].luma), coded=self.engine.coded)
         self.lately = self.lately._replace(now=followed(self.planes, found, self.layout))
 
-    def by_now(self, frame: Frame) -> PlaneNoise | None:
+    def by_now(self, frame: Frame) -> PlaneNoise:
         """The noise of a frame's planes, as it was seen lately. Of a codec's errors, a frame may
         have fewer than its clip."""
-        if self.planes is None or self.declared or self.sensor:
+        if self.declared or self.sensor:
             return self.planes
-        if self.compressed and self.measured is not None:
-            share = own_share(frame, self.edges8, mean_sigma8(self.measured))
+        if self.planes.errors:
+            share = own_share(frame, self.start.edges8, mean_sigma8(self.measured))
             return self.planes if share == 1 else self.planes.scaled(share)
         if all(plane.min() == plane.max() for plane in frame.planes):  # the end of a fade
             return replace(self.planes.scaled(0), clipped=False)
         return self.lately.now or self.planes
 
-    def know(self, planes: PlaneNoise, compression: Compression | None = None) -> None:
-        """Adopt the noise of planes; or the errors of compression in its place where they are
+    def know(self, compression: Compression | None) -> None:
+        """Adopt the noise of the start; or the errors of compression in its place where they are
         stronger."""
-        self.own, self.lately = planes, self.lately._replace(now=None, compression=compression)
-        if compression is not None and compression.exceeds(self.of_picture(planes)):
-            planes = compression.noise(planes, self.layout)
-        self.planes, model = planes, self.of_picture(planes)
-        self.engine.found.noise = model
-        self.engine.found.compression = compression if planes.errors else None
+        self.lately = self.lately._replace(now=None, compression=compression)
+        self.planes = self.start.planes
+        if compression is not None and compression.exceeds(self.measured):
+            self.planes = compression.noise(self.planes, self.layout)
+        self.engine.found.noise = self.measured
+        self.engine.found.compression = compression if self.planes.errors else None
         if self.sensor:
-            self.space = VarianceStabiliser.of(model, self.engine.torch_device, self.low)
+            device = self.engine.torch_device
+            self.space = VarianceStabiliser.of(self.planes.model, device, self.low)
 
-    def _compare(self, found: Opening) -> None:
-        """Say so where what was declared and what is measured lie far apart; keep what is known of
-        clipping and scales, which nobody tells."""
-        given, share = self.engine.settings.sigma or 0.0, self.units / 255
-        sigma = mean_sigma8(self.of_picture(found.planes))
-        low, high = sorted((given / share, sigma))
-        contradicted = high > CONTRADICTION * low
-        if self.planes is not None:
-            own, seen = self.planes, found.planes
-            shares = own.shares if contradicted or found.found is None else seen.shares
-            self.planes = replace(own, clipped=seen.clipped, shares=shares)
-        if found.found is not None and contradicted and high > CONTRADICTION * HARDLY_ANY8:
-            words = f"{sigma:.1f} of 255" if share == 1 else f"{share * sigma:.3g}"
-            self.engine.found.note(f"sigma={given:g} is used, though {words} was measured")
+
+def _declared(sigma: float, found: Opening, engine: Engine, layout: PlaneLayout) -> PlaneNoise:
+    """The noise of a declared sigma, with what is measured of clipping and scales, which nobody
+    tells; says so where the two lie far apart."""
+    units = engine.settings.units(code_span(layout)[1])  # of sigma, to white
+    own = PlaneNoise.even(min(sigma / units, 1.0), layout, clipped=found.planes.clipped)
+    share, seen8 = units / 255, mean_sigma8(found.planes.picture(layout, engine.channels))
+    low, high = sorted((sigma / share, seen8))
+    contradicted = high > CONTRADICTION * low
+    if found.found is not None and contradicted and high > CONTRADICTION * HARDLY_ANY8:
+        words = f"{seen8:.1f} of 255" if share == 1 else f"{share * seen8:.3g}"
+        engine.found.note(f"sigma={sigma:g} is used, though {words} was measured")
+    comparable = found.found is not None and not contradicted
+    return replace(own, shares=found.planes.shares) if comparable else own
 
 
 def followed(start: PlaneNoise, found: NoiseMap, layout: PlaneLayout) -> PlaneNoise:

@@ -20,7 +20,7 @@ from f2rcli.engine.dim import (
 )
 from f2rcli.engine.engine import Engine, load_engine
 from f2rcli.engine.level import NoiseTracker
-from f2rcli.engine.measuring import PREROLL
+from f2rcli.engine.measuring import PREROLL, Opening
 from f2rcli.engine.rows import LineRemover, remover_for
 from f2rcli.engine.settings import EngineSettings, changes_nothing
 from f2rcli.engine.window_loop import Restorer
@@ -142,12 +142,11 @@ def restore_stream(
     if not waiting:
         return
     first = waiting[0][0]
-    noise = NoiseTracker(engine, first.layout)
     begin = (whole and whole.waiting and whole) or begin
-    noise.measure_opening([copies[0] for copies in begin.waiting])
+    noise = NoiseTracker.of(engine, first.layout, [copies[0] for copies in begin.waiting])
     blend = _blend(begin, engine, noise)
     del whole, begin
-    if blend != ALONE and noise.measured is not None:
+    if blend != ALONE:
         pictures, restore = chain(emptied(waiting), pictures), _restore(engine, noise, worker)
         seen = restored_in_sums(pictures, blend, first.index or 0, noise.measured, restore)
         for copies in written(seen, engine, noise):
@@ -160,7 +159,7 @@ def restore_stream(
 def _blend(begin: "_Begun", engine: Engine, noise: NoiseTracker) -> Blend:
     """How to restore the frames of a stream that begins like this: as sums if photons are few."""
     opening = [copies[0] for copies in begin.waiting]
-    if engine.prompt or noise.measured is None or not dim(opening, noise.measured):
+    if engine.prompt or not dim(opening, noise.measured):
         return ALONE
     begin.waiting.extend(islice(begin.rest, CHOSEN_ON - len(opening)))
     opening = [copies[0] for copies in begin.waiting]
@@ -173,12 +172,10 @@ def _restore(engine: Engine, noise: NoiseTracker, worker: Worker) -> Restore:
     def restore(pictures: Iterable[Copies], factor: float) -> Iterator[Frame]:
         source = iter(pictures)
         copies = next(source, None)
-        if copies is None or noise.planes is None:
+        if copies is None:
             return iter(())
-        other = engine.another()
-        known = NoiseTracker(other, copies[0].layout)
-        known.low = noise.low
-        known.know(noise.planes.scaled(factor))
+        other, start = engine.another(), Opening(noise.planes.scaled(factor), None)
+        known = NoiseTracker(other, copies[0].layout, start, noise.low)
         return _restored(chain([copies], source), other, known, worker)
 
     return restore
@@ -230,6 +227,4 @@ def looked_ahead(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> Noi
             return None
         for frame in opening:
             engine.found.aside.add(frame.aside)
-        noise = NoiseTracker(engine, opening[0].layout)
-        noise.measure_opening(opening)
-    return noise
+        return NoiseTracker.of(engine, opening[0].layout, opening)

@@ -52,7 +52,7 @@ class Started(NamedTuple):
     window: Window[PreparedPicture]
     view: Window[Prepared]
     motions: tuple[LazyFlow | None, ...]  # into the frames right beside the centre
-    noise: PlaneNoise | None  # of the centre's planes
+    noise: PlaneNoise  # of the centre's planes
     past: Past
     restored: Callable[[], Tensor]  # waits
 
@@ -63,7 +63,7 @@ class StreamState:
 
     done: int  # pictures
     first: int  # of them, the first that windows to come still hold
-    told: dict[int, PlaneNoise | None]  # by index, of every picture since that is prepared
+    told: dict[int, PlaneNoise]  # by index, of every picture since that is prepared
     noise: SeenLately
     past: Past
     method: tuple[int | None, dict[str, Tensor]]  # see `Method.remembered`
@@ -84,7 +84,7 @@ class Restorer:
         self.seen = 0  # pictures
         self._begin = 0  # index of the first
         self._previous: Frame | None = None
-        self._told: dict[int, PlaneNoise | None] = {}
+        self._told: dict[int, PlaneNoise] = {}
         self._done: tuple[int, int, Past] | None = None  # index of the last centre, of its oldest
         self._ahead = 0  # windows that are begun and not finished
 
@@ -127,7 +127,7 @@ class Restorer:
         """Prepare the centre and what follows anew if the noise is far from what they were prepared
         with: for some frames after it rises, networks would leave most of it."""
         before, now = self._told[window.centre.prepared.index], self.noise.told
-        if before is None or now is None or not self.noise.another_level(before, now):
+        if not self.noise.another_level(before, now):
             return False
         self.method.forget_from(window.centre.prepared.index)
         for one in (window.centre, *window.after):
@@ -315,7 +315,7 @@ class ResponseProbe(NamedTuple):
         """Empty shares for a stream that begins; None where there is nothing to learn."""
         # A codec makes noise look weaker than what is left of it: shares of that mean nothing.
         fits = not self.engine.coded and isinstance(self.method, Following)
-        contract = self.engine.settings.contract and self.noise.planes is not None
+        contract = self.engine.settings.contract
         return NoiseShares() if fits and contract and self.noise.weak else None
 
     def due(self, view: Window[Prepared], shares: NoiseShares | None) -> bool:
@@ -334,7 +334,6 @@ class ResponseProbe(NamedTuple):
         """Learn from a window's centre, the `frame`, and changes of its planes."""
         method, told, noise = self.method, self.noise.told, self.noise.planes
         assert isinstance(method, Following)
-        assert noise is not None
         layout, store = frame.layout, self.engine.store
         terms, shown = Terms(layout, noise.shares, noise.clipped), store.groups(frame)
         removed = [-group for group in grouped_planes(changes, layout)]

@@ -183,8 +183,7 @@ def test_texture_is_no_noise(move: int) -> None:
 def test_hardly_any_noise_is_said_in_one_line(clean: NoiseReport) -> None:
     frames = to_frames(smooth_clip())
     engine = engine_for(frames)
-    watch = NoiseTracker(engine, frames[0].layout)
-    watch.measure_opening(frames[:6])
+    NoiseTracker.of(engine, frames[0].layout, frames[:6])
     assert engine.found.notes.count("hardly any noise: the result will look like the input") == 1
     assert clean.meaning()[0] == "hardly any noise: the result will look like the input."
 
@@ -194,8 +193,7 @@ def test_a_sigma_that_contradicts_the_clip_is_used_and_said(told: float, warned:
     clip = smooth_clip()
     frames = to_frames(clip + noise_like(clip, 20))
     engine = engine_for(frames, sigma=told)
-    watch = NoiseTracker(engine, frames[0].layout)
-    watch.measure_opening(frames[:6])
+    NoiseTracker.of(engine, frames[0].layout, frames[:6])
     assert engine.found.noise is not None
     assert engine.found.noise.sigma8 == pytest.approx((told,) * 3)
     said = [note for note in engine.found.notes if note.startswith(f"sigma={told:g} is used")]
@@ -213,9 +211,7 @@ def test_a_sigma_that_is_told_has_the_scales_that_are_measured(told: float, know
     )
     frames = to_frames(clip + coarse)
     engine = engine_for(frames, sigma=told)
-    watch = NoiseTracker(engine, frames[0].layout)
-    watch.measure_opening(frames[:6])
-    assert watch.planes is not None
+    watch = NoiseTracker.of(engine, frames[0].layout, frames[:6])
     assert (watch.planes.shares[0] != white_shares()) == known
     assert watch.planes.model.sigma8[0] == pytest.approx(told)
 
@@ -235,10 +231,7 @@ def test_every_plane_of_a_file_has_its_own_noise() -> None:
         codes = tuple(np.clip(np.rint(plane), 1, 254).astype(np.uint8) for plane in planes)
         frames.append(Frame(planes=codes, layout=YUV420, pts=len(frames)))
     engine = engine_for(frames)
-    watch = NoiseTracker(engine, YUV420)
-    watch.measure_opening(frames[:6])
-    planes = watch.planes
-    assert planes is not None
+    planes = NoiseTracker.of(engine, YUV420, frames[:6]).planes
     spans = (219, 224, 224)
     found = [sigma * span for sigma, span in zip(planes.model.sigma, spans, strict=True)]
     assert found == pytest.approx([4, 9, 9], rel=0.1)

@@ -297,8 +297,7 @@ def test_the_noise_is_estimated_within_a_tenth(sigma: float) -> None:
 @torch.inference_mode()
 def test_inside_the_pipeline_each_stage_is_better_than_the_one_before() -> None:
     clean, frames = clean_clip(7), noisy_clip(7, sigma=40)
-    noise = NoiseTracker(engine_for(frames), frames[0].layout)
-    noise.measure_opening(frames)
+    noise = NoiseTracker.of(engine_for(frames), frames[0].layout, frames)
     method = cast(F2R, noise.engine.new_method(noise.layout))
     given = Packing(frames[0].layout, method.stride)
     pictures = [given.packed(noise.engine.store.planes(frame)) for frame in frames]

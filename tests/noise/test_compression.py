@@ -210,9 +210,7 @@ def test_errors_of_compression_are_faint(tmp_path: Path) -> None:
     write(tmp_path / "clip.mkv", "mpeg4", {"qmin": "5", "qmax": "5"})
     with open_reader(str(tmp_path / "clip.mkv")) as reader:
         engine = load_engine(EngineSettings(threads=1), reader.info)
-        noise = NoiseTracker(engine, reader.info.layout)
-        noise.measure_opening(list(reader)[:6])
-    assert noise.measured is not None
+        noise = NoiseTracker.of(engine, reader.info.layout, list(reader)[:6])
     assert mean_sigma8(noise.measured) == pytest.approx(3)
     assert noise.weak
 
