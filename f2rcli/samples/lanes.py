@@ -39,8 +39,8 @@ class LaneStatistics:
     mosaic: Mosaic | None = None  # of a sensor with one
 
     def stored(self, picture: Plane) -> tuple[Mask, ...]:
-        """Which samples of each plane of a picture (H, W) or (H, W, S) `restore_invalid` writes as
-        they were; empty where there are none."""
+        """Which samples of each plane of a picture (H, W) or (H, W, S) are written as they
+        were; empty where there are none."""
         if picture.dtype.kind != "f" and self.top is None:
             return ()
         found = [_stored(plane, self) for plane in _planes(picture)]
@@ -169,10 +169,20 @@ class Taken:
         )  # fmt: skip
 
     def kept(self, restored: Frame) -> Plane:
-        """The restored picture, with the samples that are to stay as stored."""
-        planes = zip(_planes(self.picture), restored.planes, strict=True)
-        done = [restore_invalid(plane, new, self.seen) for plane, new in planes]
-        return done[0] if self.picture.ndim == 2 else np.stack(done, axis=-1)
+        """The restored picture, with the samples that are to stay as stored; nowhere above the code
+        at which samples saturate. One that nothing was done to is the stored one, defects and
+        all."""
+        picture, seen, floats = self.picture, self.seen, self.picture.dtype.kind == "f"
+        if seen.defects.size:
+            pairs = zip(restored.planes, planes_seen(picture, seen), strict=True)
+            if all(np.array_equal(*pair, equal_nan=floats) for pair in pairs):
+                return picture
+        done = [plane.copy() for plane in restored.planes]
+        for plane in done if seen.top is not None else ():
+            np.minimum(plane, plane.dtype.type(seen.top), out=plane)
+        for plane, own, stored in zip(done, _planes(picture), restored.stored, strict=False):
+            plane[stored] = own[stored]
+        return done[0] if picture.ndim == 2 else np.stack(done, axis=-1)
 
 
 def planes_seen(picture: Plane, seen: LaneStatistics) -> tuple[Plane, ...]:
@@ -193,22 +203,6 @@ def without_defects(plane: Plane, seen: LaneStatistics) -> Plane:
         return plane
     whole = plane.copy()
     whole.flat[seen.defects] = in_place(plane, seen.defects, Sensor.of(plane, seen.mosaic))
-    return whole
-
-
-def restore_invalid(original: Plane, restored: Plane, seen: LaneStatistics) -> Plane:
-    """The restored plane with the original's samples where these are invalid, or all saturated;
-    nowhere above the code at which samples saturate. One that nothing was done to is the original
-    one, defects and all."""
-    if seen.defects.size and np.array_equal(
-        restored, without_defects(original, seen), equal_nan=original.dtype.kind == "f"
-    ):
-        return original
-    whole = restored.copy()
-    if seen.top is not None:
-        np.minimum(whole, restored.dtype.type(seen.top), out=whole)
-    stored = _stored(original, seen)
-    whole[stored] = original[stored]
     return whole
 
 
