@@ -179,20 +179,11 @@ class Blend:
 ALONE = Blend()
 
 
-@dataclass(frozen=True, slots=True)
-class Light:
+class Light(NamedTuple):
     """The line of a plane's noise, by the brightness at which it would vanish."""
 
     gain: float
     zero: float
-
-    @classmethod
-    def of(cls, model: NoiseModel) -> "Light | None":
-        """The line of a noise model; None where the noise does not grow with light."""
-        gain, read, dark = model.gain[0], model.read[0], model.pedestal[0]
-        if model.curve is not None or gain <= 0:
-            return None
-        return cls(gain, dark - read**2 / gain)
 
     def electrons(self, planes: Sequence[Singles]) -> float:
         """The mean of planes; read noise counts as light."""
@@ -203,20 +194,20 @@ class Light:
         return self.gain * np.maximum(plane - np.float32(self.zero), 0)
 
 
-def dim(frames: Sequence[Frame], model: NoiseModel) -> bool:
-    """Whether frames of a stack hold so little light that their sums may be restored better."""
-    layout = frames[0].layout
-    if layout.levels is None or not layout.counts_light:
-        return False
-    light = Light.of(model)
-    return light is not None and light.electrons([planes_of(f)[0] for f in frames]) < FEW
+def dim(frames: Sequence[Frame], model: NoiseModel) -> Light | None:
+    """The light of frames of a stack, if that is so little that their sums may be restored better,
+    and noise grows with it."""
+    layout, gain = frames[0].layout, model.gain[0]
+    if layout.levels is None or not layout.counts_light or model.curve is not None or gain <= 0:
+        return None
+    light = Light(gain, model.pedestal[0] - model.read[0] ** 2 / gain)
+    return light if light.electrons([planes_of(f)[0] for f in frames]) < FEW else None
 
 
-def chosen(frames: Sequence[Frame], model: NoiseModel, restore: Restore) -> Blend:
+def chosen(frames: Sequence[Frame], light: Light, model: NoiseModel, restore: Restore) -> Blend:
     """The blend that restores a stack's first `frames`, in a row and all different, best; ALONE if
     too few. model: their noise; restore: see `restored_in_sums`."""
-    light = Light.of(model)
-    if light is None or len(frames) < LEAST_FRAMES:
+    if len(frames) < LEAST_FRAMES:
         return ALONE
     square = _square([planes_of(frame)[0] for frame in frames])
     rng = np.random.default_rng(0)

@@ -159,11 +159,12 @@ def restore_stream(
 def _blend(begin: "_Begun", engine: Engine, noise: NoiseTracker) -> Blend:
     """How to restore the frames of a stream that begins like this: as sums if photons are few."""
     opening = [copies[0] for copies in begin.waiting]
-    if engine.prompt or not dim(opening, noise.measured):
+    light = None if engine.prompt else dim(opening, noise.measured)
+    if light is None:
         return ALONE
     begin.waiting.extend(islice(begin.rest, CHOSEN_ON - len(opening)))
     opening = [copies[0] for copies in begin.waiting]
-    return chosen(opening, noise.measured, _restore(engine, noise, Worker()))
+    return chosen(opening, light, noise.measured, _restore(engine, noise, Worker()))
 
 
 def _restore(engine: Engine, noise: NoiseTracker, worker: Worker) -> Restore:

@@ -4,7 +4,7 @@ Half the power of what matched frames differ by bounds the noise from above: wha
 scene, what a wrong match leaves only adds to it. Each neighbour is fetched where it lies and where
 the flow leads, to whole pixels, so that its noise stays as it is; of the two, the one that agrees
 better in low frequencies counts, which knows nothing of the high ones. The rest of the evidence is
-for a network (`share.py` in models) that tells which share of the bound is noise.
+for a network (`Share`) that tells which share of the bound is noise.
 """
 
 from collections.abc import Iterable, Sequence

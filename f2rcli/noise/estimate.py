@@ -56,7 +56,7 @@ class PlaneMap:
     bound: Singles  # (2, R, C), variance at most: in all bands, and in the finest
     share: Singles  # (2, R, C), which part of it is noise, 0..1
     error: Singles  # (2, R, C), standard error of the logarithm of the standard deviation
-    shares: Shares  # of the noise's variance, in six bands; see `bands.py`
+    shares: Shares  # of the noise's variance, in six bands
 
     @property
     def sigma(self) -> Singles:
