@@ -9,7 +9,7 @@ holds every sample (more depth, finer chroma, opaque alpha, gray as Y'CbCr), els
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from typing import Any
@@ -18,10 +18,11 @@ import av
 import numpy as np
 from av.sidedata.sidedata import Type
 from av.video.reformatter import ColorPrimaries, ColorTrc
+from numpy.typing import NDArray
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Family, Frame, Matrix, Plane, PlaneLayout
-from f2rcli.yuv import LUMA_WEIGHTS, add_residual, to_rgb
+from f2rcli.yuv import LUMA_WEIGHTS, code_span, parted, planes_of, to_rgb
 
 UNSPECIFIED = 2  # ITU-T H.273, for primaries, transfer and matrix alike
 LIMITED, FULL = 1, 2  # FFmpeg's AVColorRange
@@ -265,81 +266,51 @@ def fits(layout: PlaneLayout, form: PixelFormat | PlaneLayout) -> bool:
 
 
 def converted(frame: Frame, target: PlaneLayout) -> tuple[Plane, ...]:
-    """A frame's planes in another layout."""
+    """A frame's planes in another layout, rounded once."""
     layout = frame.layout
     same = (layout.full_range, layout.matrix) == (target.full_range, target.matrix)
     if fits(layout, target) and (same or layout.family is Family.RGB):
         return frame.planes
-    colour = _colour(frame, target)
-    if not target.alpha:
-        return colour
-    if layout.alpha:
-        return (*colour, _rescaled(frame.planes[-1], layout.bits, target.bits, full=True))
-    opaque = 1.0 if target.bits == 32 else (1 << target.bits) - 1
-    return (*colour, np.full(colour[0].shape, opaque, colour[0].dtype))
-
-
-def _colour(frame: Frame, target: PlaneLayout) -> tuple[Plane, ...]:
-    """The colour planes in another layout: through RGB only where its matrix, its range or coarser
-    chroma asks for that, or where one of them is RGB."""
-    layout, shape = frame.layout, frame.planes[0].shape
-    yuv = layout.family is target.family is Family.YUV
-    luma_alone = {layout.family, target.family} == {Family.GRAY, Family.YUV}
-    grids = zip(layout.log2_chroma, target.log2_chroma, strict=True)
-    other = layout.matrix is not target.matrix or any(have < want for have, want in grids)
-    unlike = layout.family is not target.family and not luma_alone
-    if layout.full_range is not target.full_range or (yuv and other) or unlike:
-        return _through_rgb(frame, target)
-    planes = []
-    for index, plane in enumerate(frame.planes[: 1 if luma_alone else layout.colour_planes]):
-        chroma = yuv and index > 0
-        for axis in (0, 1) if chroma else ():  # a finer grid: every sample is repeated
-            have, want = layout.log2_chroma[1 - axis], target.log2_chroma[1 - axis]
-            repeated = np.repeat(plane, 1 << (have - want), axis=axis)
-            plane = np.take(repeated, np.arange(-(-shape[axis] >> want)), axis=axis)
-        planes.append(
-            _rescaled(plane, layout.bits, target.bits, full=layout.full_range, chroma=chroma)
-        )
-    if luma_alone and target.family is Family.YUV:
-        planes += _neutral(planes[0], target)
+    values = _values(frame, target)
+    planes = [_codes(v, *code_span(target, n), target.bits) for n, v in enumerate(values)]
+    if target.alpha:
+        top, new_top = (1.0 if bits == 32 else 2.0**bits - 1 for bits in (layout.bits, target.bits))
+        alpha = frame.planes[-1] / top if layout.alpha else np.ones_like(values[0])
+        planes.append(_codes(alpha, 0.0, new_top, target.bits))
     return tuple(planes)
 
 
-def _through_rgb(frame: Frame, target: PlaneLayout) -> tuple[Plane, ...]:
-    """From Y'CbCr to RGB or gray, or back: black plus the picture, rounded once."""
+def _values(frame: Frame, target: PlaneLayout) -> list[NDArray[np.float32]]:
+    """The colour planes on a target's grids, in units of its planes (see `planes_of`): through RGB
+    only where its matrix or coarser chroma asks for that, or where one of them is RGB."""
+    layout, values, families = frame.layout, planes_of(frame), {frame.layout.family, target.family}
+    rows, columns = values[0].shape
+    x, y = target.log2_chroma
+    if families == {Family.GRAY, Family.YUV}:
+        neutral = np.zeros((-(-rows >> y), -(-columns >> x)), np.float32)
+        return [values[0], neutral, neutral][: target.colour_planes]
+    finer = layout.log2_chroma[0] >= x and layout.log2_chroma[1] >= y
+    mixed = target.family is Family.YUV and layout.matrix is not target.matrix
+    if len(families) == 1 and finer and not mixed:
+        for axis, size in enumerate((rows, columns)):  # a finer grid: every sample is repeated
+            have, want = layout.log2_chroma[1 - axis], target.log2_chroma[1 - axis]
+            places = np.arange(-(-size >> want)) >> (have - want)
+            values[1:] = [np.take(plane, places, axis) for plane in values[1:]]
+        return values
     picture = to_rgb(frame)
-    if target.family is not Family.GRAY and picture.shape[0] == 1:
-        picture = np.repeat(picture, 3, axis=0)
-    if target.family is Family.GRAY and picture.shape[0] == 3:
+    if target.family is Family.GRAY:
         red, blue = LUMA_WEIGHTS[Matrix.BT709]
         weights = np.array((red, 1 - red - blue, blue), np.float32)
-        picture = np.tensordot(weights, picture, axes=1)[None]
-    low = 0 if target.full_range else 16 << (target.bits - 8)
-    black = np.full(frame.planes[0].shape, low, _dtype(target.bits))
-    yuv = target.family is Family.YUV
-    planes = (black, *_neutral(black, target)) if yuv else (black,) * target.colour_planes
-    return add_residual(Frame(planes=planes, layout=replace(target, alpha=False)), picture)
+        return [np.tensordot(weights, picture, axes=1)]
+    picture = np.broadcast_to(picture, (3, rows, columns))
+    return list(picture) if target.family is Family.RGB else parted(picture, target)
 
 
-def _neutral(luma: Plane, target: PlaneLayout) -> tuple[Plane, Plane]:
-    x, y = target.log2_chroma
-    shape = (-(-luma.shape[0] >> y), -(-luma.shape[1] >> x))
-    plane = np.full(shape, 1 << (target.bits - 1), luma.dtype)
-    return plane, plane
+def _codes(values: Plane, zero: float, span: float, bits: int) -> Plane:
+    """Codes of values in units of a plane; float32 where they have 32 bits."""
+    codes = values * span + zero
+    return (codes if bits == 32 else np.clip(np.rint(codes), 0, 2**bits - 1)).astype(_dtype(bits))
 
 
 def _dtype(bits: int) -> type[np.generic]:
     return np.float32 if bits == 32 else np.uint8 if bits == 8 else np.uint16
-
-
-def _rescaled(plane: Plane, bits: int, to: int, *, full: bool, chroma: bool = False) -> Plane:
-    """Codes of another depth: shifted in limited range, scaled to the whole of full range."""
-    if bits == to:
-        return plane
-    top, new_top = (1.0 if depth == 32 else float((1 << depth) - 1) for depth in (bits, to))
-    whole = full or 32 in (bits, to)
-    scale = new_top / top if whole else 2.0 ** (to - bits)
-    around = full and chroma and 32 not in (bits, to)  # chroma's middle stays its middle
-    middle, new_middle = (1 << (bits - 1), 1 << (to - 1)) if around else (0, 0)
-    scaled = (plane.astype(np.float64) - middle) * scale + new_middle
-    return (scaled if to == 32 else np.clip(np.rint(scaled), 0, new_top)).astype(_dtype(to))
