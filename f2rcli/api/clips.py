@@ -106,7 +106,7 @@ def denoise(
 
 def _denoised(frames: Any, output: Any, call: Call) -> Any:
     """Anything but a file."""
-    if kind_of(frames) == "xarray":
+    if is_array(frames) and kind_of(frames) == "xarray":
         return _denoise_named(frames, output, call)
     if is_array(frames):
         _check_output(output, frames)
@@ -128,11 +128,6 @@ def _denoised(frames: Any, output: Any, call: Call) -> Any:
 
 def _denoise_named(frames: Any, output: Any, call: Call) -> Any:
     """An xarray DataArray: its dimensions are its axes."""
-    if not is_array(frames):
-        raise InputError(
-            f"frames of type {type(frames).__name__}: several arrays.",
-            hint="Pass one DataArray of it.",
-        )
     if output is not None:
         raise UsageError("output: not for xarray.", hint="Leave it out: the result is a new one.")
     options = replace(call.options, axes=call.options.axes or letters_of(frames.dims))

@@ -83,9 +83,9 @@ class ReportPictures:
     images together: about BUDGET.
     """
 
-    def __init__(self, clips: int, budget: int = BUDGET) -> None:
+    def __init__(self, clips: int) -> None:
         """clips: how many there will be, which share the budget."""
-        self.budget = budget // max(1, clips)
+        self.budget = BUDGET // max(1, clips)
 
     def begin(self, mosaic: Mosaic | None) -> None:
         """A clip begins; mosaic: of camera raw."""

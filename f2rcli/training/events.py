@@ -52,6 +52,6 @@ class Event:
 OnEvent = Callable[[Event], None]
 
 
-def said(text: str, stage: str = "footage") -> Event:
+def said(text: str) -> Event:
     """A line of text before the first step."""
-    return Event(kind=EventKind.LOG, stage=stage, step=0, steps=0, text=text)
+    return Event(kind=EventKind.LOG, stage="footage", step=0, steps=0, text=text)

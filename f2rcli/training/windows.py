@@ -229,33 +229,24 @@ class Run(NamedTuple):
     clipped: bool  # whether its values end at black and white
 
 
-@dataclass(frozen=True)
-class Windows:
-    """Where windows are cut from."""
+def window_of(
+    runs: Sequence[Run], rng: np.random.Generator, places: Sequence[int], crop: int
+) -> Sample:
+    """These frames of a random place of a random clip, counted from the first of them. The level is
+    that of the smoothed picture."""
+    run = runs[int(rng.integers(len(runs)))]
+    frames, _, height, width = run.array.shape
+    first = int(rng.integers(frames - max(places)))
+    top, left = (int(rng.integers((n - crop) // CELL + 1)) * CELL for n in (height, width))
 
-    runs: Sequence[Run]
+    def cut(frames: NDArray[Any]) -> Tensor:
+        part = slice(top, top + crop), slice(left, left + crop)
+        some = np.stack([frames[first + p, :, *part] for p in places])
+        return torch.from_numpy(some.astype(np.float32))
 
-    @property
-    def side(self) -> int:
-        """Pixels of the shortest side of any clip."""
-        return min(min(run.array.shape[2:]) for run in self.runs)
-
-    def window(self, rng: np.random.Generator, places: Sequence[int], crop: int) -> Sample:
-        """These frames of a random place of a random clip, counted from the first of them. The
-        level is that of the smoothed picture."""
-        run = self.runs[int(rng.integers(len(self.runs)))]
-        frames, _, height, width = run.array.shape
-        first = int(rng.integers(frames - max(places)))
-        top, left = (int(rng.integers((n - crop) // CELL + 1)) * CELL for n in (height, width))
-
-        def cut(frames: NDArray[Any]) -> Tensor:
-            part = slice(top, top + crop), slice(left, left + crop)
-            some = np.stack([frames[first + p, :, *part] for p in places])
-            return torch.from_numpy(some.astype(np.float32))
-
-        noisy, clean = cut(run.array), None if run.reference is None else cut(run.reference)
-        level = run.law.level.level(smooth(noisy))
-        return Sample(noisy, clean, level, run.law, run.clipped)
+    noisy, clean = cut(run.array), None if run.reference is None else cut(run.reference)
+    level = run.law.level.level(smooth(noisy))
+    return Sample(noisy, clean, level, run.law, run.clipped)
 
 
 def dihedral(planes: Tensor, code: int) -> Tensor:

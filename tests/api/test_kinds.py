@@ -157,7 +157,7 @@ def test_xarray_keeps_coordinates_and_attributes(stack) -> None:
     assert f2rcli.denoise(given.chunk({"time": 4}), strength=0).identical(given)
     with pytest.raises(UsageError, match="dimensions time, channel, y, when: which axes"):
         f2rcli.denoise(given.rename(x="when"))
-    with pytest.raises(InputError, match="several arrays"):
+    with pytest.raises(InputError, match="a group of arrays"):
         f2rcli.denoise(given.to_dataset())
 
 

@@ -27,7 +27,7 @@ from f2rcli.training.exams import LOUDER, NO_ERRORS, Noise, ValidationErrors, as
 from f2rcli.training.footage import Footage, is_clipped
 from f2rcli.training.noise import PlaneLaw
 from f2rcli.training.stage import VALIDATION_SEED, Stage, TrainSettings, placed, sample_rngs
-from f2rcli.training.windows import Parts, Run, Windows, held_windows, split
+from f2rcli.training.windows import Parts, Run, held_windows, split, window_of
 from f2rcli.weights import Header, Weights
 from f2rcli.window import Window
 
@@ -78,8 +78,8 @@ class TrainingContext:
         assert report.planes is not None  # measured with the report
         return PlaneLaw(footage.packed, report.planes)
 
-    def windows(self, parts: Parts) -> Windows:
-        """Windows from some frames of some clips."""
+    def runs(self, parts: Parts) -> list[Run]:
+        """Some frames of some clips, for windows to be cut from."""
         runs = []
         for index, frames in parts:
             clip, span = self.footage[index], slice(frames.start, frames.stop)
@@ -87,7 +87,7 @@ class TrainingContext:
             reference = None if known is None else known[span]
             law = self.noise[index].law
             runs.append(Run(array, reference, law, is_clipped(clip, frames)))
-        return Windows(runs)
+        return runs
 
     def settings(self, spec: StageSpec) -> TrainSettings:
         """A stage's settings for the loop."""
@@ -192,13 +192,18 @@ class WindowStage(Stage, ABC):
     exams: int  # batches that are validated on
 
     def __init__(
-        self, network: nn.Module, source: Windows, held_out: Windows, spec: StageSpec, crop: int
+        self,
+        network: nn.Module,
+        source: Sequence[Run],
+        held_out: Sequence[Run],
+        spec: StageSpec,
+        crop: int,
     ) -> None:
         self.network, self.source, self.held_out = network, source, held_out
         self.crop, self.name, self.batch = crop, spec.name, spec.batch
 
     @abstractmethod
-    def drawn(self, source: Windows, rngs: Sequence[np.random.Generator]) -> Any:
+    def drawn(self, source: Sequence[Run], rngs: Sequence[np.random.Generator]) -> Any:
         """A batch of windows of a source; see `draw`."""
 
     @abstractmethod
@@ -240,15 +245,16 @@ class WindowRecipe(Recipe):
                 "from and one to validate on.",
                 hint="Pass longer clips.",
             )
-        self.learnt = context.windows(learnt)
+        self.learnt = context.runs(learnt)
 
     def stage(self, spec: StageSpec, seconds: float = math.inf) -> Stage:
         return self.made(spec, self.learnt, self.held)
 
-    def made(self, spec: StageSpec, learnt: Windows, held: Parts) -> Stage:
+    def made(self, spec: StageSpec, learnt: Sequence[Run], held: Parts) -> Stage:
         """A stage that is validated on these parts."""
-        validated = self.context.windows(held)
-        crop = self.context.fitting_crop(spec, min(learnt.side, validated.side), self._step)
+        validated = self.context.runs(held)
+        side = min(min(run.array.shape[2:]) for run in (*learnt, *validated))
+        crop = self.context.fitting_crop(spec, side, self._step)
         return self._stages(self.networks, learnt, validated, spec, crop)
 
     def test_errors(self) -> ValidationErrors:
@@ -260,14 +266,15 @@ class WindowRecipe(Recipe):
         the other half differs from that to the clean frames by a constant, of blind networks
         too."""
         context, network = self.context, self.networks
-        method, source = self._method(), context.windows(self.held)
-        side, middle = min(EXAM_SIDE, source.side), method.length // 2
+        method, source = self._method(), context.runs(self.held)
+        side = min(EXAM_SIDE, *(n for run in source for n in run.array.shape[2:]))
+        middle = method.length // 2
         restored, left, noise = [], [], []
         with torch.inference_mode():
             for number in range(EXAM_WINDOWS):
                 rng = sample_rngs((VALIDATION_SEED, number), (0,))[0]
                 places = range(method.length)
-                sample = source.window(rng, places, side)
+                sample = window_of(source, rng, places, side)
                 pair = sample.recorrupted(places, rng)
                 shown, asked = placed(network, pair)
                 model = sample.law.level.scaled(LOUDER)

@@ -25,7 +25,7 @@ from f2rcli.models.gaussian import noisy_covariance
 from f2rcli.training.exams import Noise
 from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe, WindowStage
 from f2rcli.training.stage import gaussian_nll, stabilised_variance_loss
-from f2rcli.training.windows import Sample, Windows
+from f2rcli.training.windows import Run, Sample, window_of
 
 SMALL: dict[str, dict[str, Any]] = {
     "denoiser": {"width": 24, "wide": 48, "depth": 5},
@@ -112,10 +112,10 @@ class MaskedStage(WindowStage):
         noise = Noise.of_frame(masked.mean, level * trusted, None)
         return (masked.mean - target).square() * trusted, noise
 
-    def drawn(self, source: Windows, rngs: Sequence[np.random.Generator]) -> MaskedBatch:
+    def drawn(self, source: Sequence[Run], rngs: Sequence[np.random.Generator]) -> MaskedBatch:
         """The first generator chooses the phases, for the whole batch."""
         phases = tuple(map(int, rngs[0].permutation(CELL**2)[:PHASES]))
-        drawn = [source.window(rng, (0,), self.crop).turned(rng) for rng in rngs]
+        drawn = [window_of(source, rng, (0,), self.crop).turned(rng) for rng in rngs]
         parts = ((one.noisy, trusted_pixels(one), one.level) for one in drawn)
         noisy, trusted, level = (torch.cat(part) for part in zip(*parts, strict=True))
         known = [sample.clean for sample in drawn if sample.clean is not None]

@@ -20,7 +20,7 @@ from f2rcli.methods.fitvnet import LENGTH, MIDDLE, FITVNetNetworks
 from f2rcli.training.exams import LOUDER, Noise, as_stored
 from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe, WindowStage
 from f2rcli.training.stage import Stage, psnr_loss, stacked
-from f2rcli.training.windows import Windows, held_windows
+from f2rcli.training.windows import Run, held_windows, window_of
 from f2rcli.window import mirrored
 
 # 129 GMAC per megapixel of output.
@@ -74,8 +74,8 @@ class JointStage(WindowStage):
     def __init__(
         self,
         networks: FITVNetNetworks,
-        source: Windows,
-        held_out: Windows,
+        source: Sequence[Run],
+        held_out: Sequence[Run],
         spec: JointSpec,
         crop: int,
     ) -> None:
@@ -83,11 +83,11 @@ class JointStage(WindowStage):
         super().__init__(network, source, held_out, spec, crop)
         self.networks, self.blocks = networks, spec.blocks
 
-    def drawn(self, source: Windows, rngs: Sequence[np.random.Generator]) -> FrameSets:
+    def drawn(self, source: Sequence[Run], rngs: Sequence[np.random.Generator]) -> FrameSets:
         samples = list[tuple[Tensor | None, ...]]()
         for rng in rngs:
             places = self._places(rng)
-            sample = source.window(rng, places, self.crop).turned(rng)
+            sample = window_of(source, rng, places, self.crop).turned(rng)
             level = sample.level.square().mean(1, keepdim=True).sqrt()  # over the channels
             known = rng.random() >= BLIND_SHARE
             if sample.clean is not None:
@@ -120,7 +120,7 @@ class JointStage(WindowStage):
             restored = self.networks(batch.noisy, batch.level)[1]
         else:
             restored = self.networks.image(shown)
-        clean = all(run.reference is not None for run in self.held_out.runs)
+        clean = all(run.reference is not None for run in self.held_out)
         noise = None if clean else Noise.of_pair(shown, target)
         return (as_stored(restored, cut) - target).square(), noise
 

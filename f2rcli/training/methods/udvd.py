@@ -18,7 +18,7 @@ from f2rcli.models.udvd import LENGTH, UDVDNet
 from f2rcli.training.exams import Noise, as_stored
 from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe, WindowStage
 from f2rcli.training.stage import gaussian_nll, psnr_loss, stacked
-from f2rcli.training.windows import Windows
+from f2rcli.training.windows import Run, window_of
 
 # 248 GMAC per megapixel of a stream and 461 of a training window, at 256x128 pixels.
 SMALL: dict[str, Any] = {
@@ -64,9 +64,9 @@ class BlindStage(WindowStage):
     network: UDVDNet
     exams = 6
 
-    def drawn(self, source: Windows, rngs: Sequence[np.random.Generator]) -> BlindBatch:
+    def drawn(self, source: Sequence[Run], rngs: Sequence[np.random.Generator]) -> BlindBatch:
         """Windows turned, flipped and reversed in time at random."""
-        drawn = [source.window(rng, range(LENGTH), self.crop) for rng in rngs]
+        drawn = [window_of(source, rng, range(LENGTH), self.crop) for rng in rngs]
         samples = [one.turned(rng, in_time=True) for one, rng in zip(drawn, rngs, strict=True)]
         middle = LENGTH // 2
         frames = torch.stack([one.noisy for one in samples])
