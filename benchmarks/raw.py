@@ -47,8 +47,8 @@ def main() -> None:
     parser.add_argument("clean", type=Path)
     parser.add_argument("--sigma", type=float, help="the noise, of 255; else it is measured")
     given = parser.parse_args()
-    clip = CrvdClip(given.noisy)()
-    noisy, clean = list(clip), [f.planes[0] for f in CrvdClip(given.clean)()]
+    clip = CrvdClip(given.noisy)
+    noisy, clean = list(clip), [f.planes[0] for f in CrvdClip(given.clean)]
     print(f"noisy     {psnr([f.planes[0] for f in noisy], clean, PEAK):6.2f} dB")
     best = max((psnr([filtered(f, s) for f in noisy], clean, PEAK), s) for s in SIGMAS)
     print(f"Gaussian  {best[0]:6.2f} dB at sigma {best[1]:.1f}")

@@ -8,6 +8,7 @@ numbers of clips are checked, and other footage is refused unless it is asked fo
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
@@ -208,41 +209,29 @@ class Benchmark:
         )
 
 
-class CrvdClip:
+class CrvdClip(AbstractContextManager["CrvdClip"]):
     """CRVD's mosaics, seven frames or so: the TIFF files of a pattern, or the pages of one. Where
-    they are noisy, lasting defects of the sensor are repaired, as readers of camera raw do.
-
-    A `ClipOpener` and the open clip in one.
-    """
-
-    info: ClipInfo
+    they are noisy, lasting defects of the sensor are repaired, as readers of camera raw do."""
 
     def __init__(self, path: Path, most: int | None = None, *, noisy: bool = False) -> None:
-        self.path, self.most, self.noisy = path, most, noisy
-
-    def __call__(self) -> Self:
         """Read it. Raises InputError."""
-        files = files_in_order(self.path) if "%" in self.path.name else [self.path]
-        with refusals(self.path.name), quiet():
+        files = files_in_order(path) if "%" in path.name else [path]
+        with refusals(path.name), quiet():
             pages = [page for file in files for page in np.array(tifffile.imread(file), ndmin=3)]
-        pages, (height, width) = pages[: self.most], pages[0].shape
-        if self.noisy:
+        pages, (height, width) = pages[:most], pages[0].shape
+        if noisy:
             seen = measure_mosaic(pages, (), CRVD)
             pages = [planes_seen(page, seen)[0] for page in pages]
         self._pages = pages
         self.info = ClipInfo(
-            name=self.path.name, width=width, height=height, frames=len(self._pages),
+            name=path.name, width=width, height=height, frames=len(pages),
             layout=bayer_layout(CRVD, 12), duration=None, rate=None, time_base=Fraction(1, 25),
         )  # fmt: skip
-        return self
 
     def __iter__(self) -> Iterator[Frame]:
         base, layout = self.info.time_base, self.info.layout
         for n, page in enumerate(self._pages):
             yield Frame(planes=(page,), layout=layout, pts=n, duration=1, time_base=base, index=n)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *error: object) -> None:
         """Nothing stays open."""
@@ -253,8 +242,8 @@ def _noisy_case(name: str, group: str, clean: Path, noisy: Path, frames: int | N
     whole = [path.parent if "%" in path.name else path for path in (clean, noisy)]
     facts = (file_facts(role, path) for role, path in zip(("clean", "noisy"), whole, strict=True))
     return Case(
-        name=name, group=group, reference=CrvdClip(clean, frames),
-        noisy=CrvdClip(noisy, frames, noisy=True), files=tuple(facts),
+        name=name, group=group, reference=partial(CrvdClip, clean, frames),
+        noisy=partial(CrvdClip, noisy, frames, noisy=True), files=tuple(facts),
     )  # fmt: skip
 
 
