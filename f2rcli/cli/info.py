@@ -207,7 +207,8 @@ def noise(
             hint="It needs three different frames of one shot, of 32 x 32 pixels or more.",
         )
     if plot is not None:
-        write_result("--plot", plot, noise_plot(report, name), overwrite=overwrite)
+        data = noise_plot(report.values(), name, "svg")
+        write_result("--plot", plot, data, overwrite=overwrite)
         console.note(f"plot: {plot}")
     if grain_table is not None:
         table = tabled(report, layout).encode()

@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,8 +15,6 @@ from f2rcli.frames import Codes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from f2rcli.noise.report import NoiseReport
 
 LOSSLESS = 0  # the quality that stands for PNG
 PNG = b"\x89PNG"
@@ -71,17 +70,14 @@ def draw_curves(
         axes.legend(fontsize="small")
 
 
-def draw_spectrum(
-    axes: "Axes", power: NDArray[np.float64] | Sequence[Sequence[float]], title: str = ""
-) -> None:
+def draw_spectrum(axes: "Axes", power: NDArray[np.float64]) -> None:
     """A power spectrum (H, W), mean 1, zero frequency first; shown in decibels, zero centred."""
-    shifted = np.fft.fftshift(np.asarray(power, np.float64))
+    shifted = np.fft.fftshift(power)
     decibels = 10 * np.log10(np.maximum(shifted, 10 ** (-DECIBELS / 10)))
     shown = axes.imshow(
         decibels, cmap="viridis", vmin=-DECIBELS, vmax=DECIBELS, extent=(-0.5, 0.5, 0.5, -0.5)
     )
     axes.grid(visible=False)
-    axes.set_title(plain(title), fontsize="small")
     axes.set(xlabel="frequency, cycles per pixel")
     assert axes.figure is not None
     axes.figure.colorbar(shown, ax=axes, label="dB over white noise")
@@ -129,20 +125,20 @@ CHANNELS = {
 }
 
 
-def noise_plot(report: "NoiseReport", name: str) -> bytes:
-    """Both plots of a report as an SVG file; `name` is the clip's."""
-    values = report.values()
-    mean = sum(values["sigma8"]) / len(values["sigma8"])
-    columns = 1 if report.spectrum is None else 2
-    figure, axes = new_figure(5 * columns, 4, columns=columns)
-    draw_levels(axes[0], values, f"{name}: sigma {mean:.1f} of 255")
-    if report.spectrum is not None:
-        draw_spectrum(axes[1], report.spectrum.power.mean(0))
-    return saved(figure, "svg")
+def noise_plot(values: Mapping[str, Any], name: str, kind: str = "png") -> bytes:
+    """Noise over brightness, and its spectrum where that is known, of what `NoiseReport.values`
+    gives; `name` is the clip's, `kind` that of the file."""
+    power = values.get("power_spectrum")
+    columns = 2 if power else 1
+    figure, axes = new_figure(4.5 * columns, 3.6, columns=columns)
+    draw_levels(axes[0], values, f"{name}: sigma {fmean(values['sigma8']):.1f} of 255")
+    if power:
+        draw_spectrum(axes[1], np.mean(power, axis=0))
+    return saved(figure, kind)
 
 
 def draw_levels(axes: "Axes", values: Mapping[str, Any], title: str) -> None:
-    """Sigma over brightness, of what `NoiseReport.values` gives, in 8-bit units."""
+    """Sigma over brightness, in 8-bit units."""
     curves = values["law"]["curve"]
     names = CHANNELS.get(len(curves), (("gray", GREY),) * len(curves))
     points = values.get("level_points8") or [[]] * len(curves)

@@ -9,7 +9,6 @@ from functools import cache
 from itertools import groupby
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
@@ -19,9 +18,8 @@ from f2rcli.evaluation.plots import (
     Curve,
     data_uri,
     draw_curves,
-    draw_levels,
-    draw_spectrum,
     new_figure,
+    noise_plot,
     saved,
 )
 from f2rcli.evaluation.result import CLEAN, NOISY, WHOLE, ClipResult, Evaluation, MetricFacts
@@ -96,7 +94,7 @@ def _clip(clip: ClipResult, evaluation: Evaluation) -> dict[str, Any]:
         "rows": clip_rows(clip, evaluation) if several else [],
         "over_time": _over_time(clip, evaluation, label),
         "noise": clip.noise,
-        "noise_chart": _noise_chart(clip),
+        "noise_chart": noise_plot(clip.noise, clip.name) if clip.noise else None,
         **_pictures(clip, label),
     }
 
@@ -150,16 +148,3 @@ def _lines(clip: ClipResult, metric: MetricFacts, label: Label) -> Iterator[Curv
         if sum(map(math.isfinite, y)) > 1:
             colour = GREY if result.method == NOISY else None
             yield Curve(name=label(result.method), x=range(len(y)), y=y, colour=colour)
-
-
-def _noise_chart(clip: ClipResult) -> bytes | None:
-    """The input's noise by brightness, and its spectrum; PNG."""
-    noise = clip.noise
-    if not noise or not noise.get("law"):
-        return None
-    power = noise.get("power_spectrum")
-    figure, places = new_figure(8 if power else 4, 3.2, columns=2 if power else 1)
-    draw_levels(places[0], noise, "Noise over brightness")
-    if power:
-        draw_spectrum(places[1], np.mean(power, axis=0), "Noise of the input")
-    return saved(figure)

@@ -70,15 +70,15 @@ def test_the_report_is_json(report: NoiseReport) -> None:
 
 
 def test_the_report_can_be_drawn(report: NoiseReport) -> None:
-    drawn = ElementTree.fromstring(noise_plot(report, "clip <1> é.mp4"))
+    drawn = ElementTree.fromstring(noise_plot(report.values(), "clip <1> é.mp4", "svg"))
     words = ["".join(text.itertext()) for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
     assert any(word.startswith("clip <1> é.mp4: sigma ") for word in words)
     assert "dB over white noise" in words
     assert [word for word in words if word in ("R", "G", "B")] == ["R", "G", "B"]
     assert drawn.findall(".//{*}image")
-    assert not ElementTree.fromstring(noise_plot(replace(report, spectrum=None), "clip")).findall(
-        ".//{*}image"
-    )
+    assert not ElementTree.fromstring(
+        noise_plot(replace(report, spectrum=None).values(), "clip", "svg")
+    ).findall(".//{*}image")
 
 
 def test_correlated_noise_is_called_coloured() -> None:
