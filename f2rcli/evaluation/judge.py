@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from f2rcli import yuv
 from f2rcli.errors import InputError, UsageError
+from f2rcli.evaluation.frame_set import measure
 from f2rcli.evaluation.metrics import psnr
-from f2rcli.evaluation.noise_left import measure
 from f2rcli.frames import Picture, in_cells
 from f2rcli.io import ReadOptions, open_reader
 from f2rcli.noise.spectrum import NoiseLaw

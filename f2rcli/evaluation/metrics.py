@@ -1,7 +1,7 @@
 """The metrics: what each is, and a function that measures one frame.
 
 A metric is a row of METRICS and a function in `MEASURES`, but for `noise_left`, which looks at a
-clip's first frames together (`noise_left.py`).
+clip's first frames together (`frame_set.NoiseLeft`).
 """
 
 import math

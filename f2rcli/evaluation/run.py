@@ -13,10 +13,9 @@ from f2rcli.errors import F2RError, UsageError
 from f2rcli.evaluation import metrics
 from f2rcli.evaluation.base import Case, OpenClip, Plan
 from f2rcli.evaluation.baselines import Contestant, Filter, MethodContestant
-from f2rcli.evaluation.frame_set import FrameSet
+from f2rcli.evaluation.frame_set import FrameSet, NoiseLeft
 from f2rcli.evaluation.lockstep import DenoiserRun, Lockstep
 from f2rcli.evaluation.metrics import MEASURES, METRICS, ChannelValues, series_of
-from f2rcli.evaluation.noise_left import NoiseLeft
 from f2rcli.evaluation.pictures import ReportPictures
 from f2rcli.evaluation.result import (
     NOISY,

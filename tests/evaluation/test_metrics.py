@@ -13,7 +13,7 @@ from skimage import metrics as skimage
 
 from f2rcli import yuv
 from f2rcli.errors import UsageError
-from f2rcli.evaluation import frame_set, metrics, noise_left, result
+from f2rcli.evaluation import frame_set, metrics, result
 from f2rcli.frames import Picture
 from f2rcli.io import open_reader
 
@@ -160,14 +160,14 @@ def test_planes_of_mosaics_have_names() -> None:
 def test_noise_left_is_the_noise_that_is_there() -> None:
     scene = sliding(1, 10)
     for sigma in (0.0, 20.0):
-        meter = noise_left.NoiseLeft()
+        meter = frame_set.NoiseLeft()
         for index, picture in enumerate(scene):
             meter.add(picture + noise(picture.shape, sigma, index))
         assert meter.finish().value == pytest.approx(sigma, abs=2)
 
 
 def test_noise_left_says_nothing_of_repeated_frames() -> None:
-    meter = noise_left.NoiseLeft()
+    meter = frame_set.NoiseLeft()
     for _ in range(10):
         meter.add(sliding(0, 1)[0])
     assert math.isnan(meter.finish().value)
@@ -189,7 +189,7 @@ def test_an_unknown_metric_is_named_with_what_there_is() -> None:
 
 
 def test_a_mosaics_noise_is_measured_plane_by_plane() -> None:
-    meter = noise_left.NoiseLeft()
+    meter = frame_set.NoiseLeft()
     for index in range(5):
         meter.add(np.stack([texture()] * 4) + noise((4, 112, 144), 8, index))
     assert meter.finish().clip["G1"] == pytest.approx(8, abs=1.5)
