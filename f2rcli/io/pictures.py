@@ -200,7 +200,7 @@ class ImageReader(SequenceReader):
         form, planes = read_planes(picture)
         first, now = self.info, f"{picture.width}x{picture.height}"
         before = f"{first.width}x{first.height}"
-        if now != before or not fits(first.layout, form):
+        if now != before or not fits(first.layout, form.samples):
             raise MismatchError(
                 f"{path.name}: is {now} {form.name}, the pictures before are {before} "
                 f"{self.metadata.pix_fmt}.",
@@ -235,7 +235,8 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
         form = next((one for one in formats_of(codec) if one.name == options.pix_fmt), None)
     if form is None:
         raise format_error(codec, options.pix_fmt)
-    coding = form.layout(
+    coding = replace(
+        form.samples,
         full_range=True,
         matrix=Matrix.BT601 if codec == "mjpeg" else layout.matrix,
         siting=(0.5, 0.5),  # where JPEG has its chroma
@@ -243,7 +244,8 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
     check_folder(folder, paths, pattern=pattern, overwrite=options.overwrite)
     source: SourceMetadata = reader.metadata
     none = "pictures hold none"
-    dropped = [*losses(form, layout), *(f"{stream_line(s)} ({none})" for s in source.others)]
+    dropped = losses(form.samples, layout)
+    dropped += [f"{stream_line(one)} ({none})" for one in source.others]
     dropped += [f"{len(source.chapters)} chapters ({none})"] if source.chapters else []
     turned = bool(source.display_matrix) and source.family != codec
     dropped += [f"rotation ({none})"] if turned else []

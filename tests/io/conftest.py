@@ -21,15 +21,15 @@ def planes_of(form: PixelFormat, width: int, height: int, seed: int) -> tuple[np
     """Noise over the whole range of a format, edges of the range included."""
     rng = np.random.default_rng(seed)
     planes = []
-    colours = 1 if form.family is Family.GRAY else 3
-    for index in range(colours + form.alpha):
-        x, y = form.log2_chroma if index in (1, 2) else (0, 0)
+    colours = 1 if form.samples.family is Family.GRAY else 3
+    for index in range(colours + form.samples.alpha):
+        x, y = form.samples.log2_chroma if index in (1, 2) else (0, 0)
         shape = (-(-height >> y), -(-width >> x))
-        if form.bits == 32:
+        if form.samples.bits == 32:
             planes.append(rng.random(shape, np.float32))
             continue
-        kind = np.uint8 if form.bits == 8 else np.uint16
-        planes.append(rng.integers(0, 1 << form.bits, shape).astype(kind))
+        kind = np.uint8 if form.samples.bits == 8 else np.uint16
+        planes.append(rng.integers(0, 1 << form.samples.bits, shape).astype(kind))
     return tuple(planes)
 
 

@@ -103,11 +103,11 @@ def _moving(count: int, pix_fmt: str, size: tuple[int, int]) -> Iterator[av.Vide
     width, height = size
     for number in range(count):
         ramp = np.add.outer(np.arange(height), np.arange(width)) + 4 * number
-        codes = (ramp % 128 + 60) << (form.bits - 8)
-        kind = np.uint8 if form.bits == 8 else np.uint16
+        codes = (ramp % 128 + 60) << (form.samples.bits - 8)
+        kind = np.uint8 if form.samples.bits == 8 else np.uint16
         planes = []
-        for index in range(3 + form.alpha):
-            x, y = form.log2_chroma if index in (1, 2) else (0, 0)
+        for index in range(3 + form.samples.alpha):
+            x, y = form.samples.log2_chroma if index in (1, 2) else (0, 0)
             planes.append(np.ascontiguousarray(codes[:: 1 << y, :: 1 << x].astype(kind)))
         yield make_frame(tuple(planes), form)
 

@@ -63,7 +63,7 @@ def test_gray_with_alpha_is_rgb_with_alpha() -> None:
     picture = noise("ya8")
     form, planes = read_planes(picture)
     lines = np.frombuffer(memoryview(picture.planes[0]), np.uint8).reshape(22, -1)
-    assert (form.family, form.alpha) == (Family.RGB, True)
+    assert (form.samples.family, form.samples.alpha) == (Family.RGB, True)
     for plane, first in zip(planes, (0, 0, 0, 1), strict=True):
         np.testing.assert_array_equal(plane, lines[:, first:68:2])
 
@@ -82,7 +82,7 @@ def test_odd_sizes_round_chroma_up() -> None:
 @pytest.mark.parametrize("pix_fmt", ["monob", "monow", "rgb565le", "pal8"])
 def test_narrow_formats_are_widened(pix_fmt: str) -> None:
     form, planes = read_planes(av.VideoFrame(16, 8, pix_fmt))
-    assert form.bits == 8
+    assert form.samples.bits == 8
     assert planes[0].shape == (8, 16)
 
 

@@ -99,9 +99,11 @@ class EncoderSetup:
     @cached_property
     def coding(self) -> PlaneLayout:
         """Range, matrix and siting of the pictures that go in."""
-        layout, yuv = self.info.layout, self.form.family is Family.YUV
+        layout, yuv = self.info.layout, self.form.samples.family is Family.YUV
         full = layout.full_range and not (yuv and self.encoder in _NEVER_FULL)
-        return self.form.layout(full_range=full, matrix=layout.matrix, siting=layout.siting)
+        return replace(
+            self.form.samples, full_range=full, matrix=layout.matrix, siting=layout.siting
+        )
 
     @cached_property
     def tags(self) -> ColourTags:
@@ -110,7 +112,7 @@ class EncoderSetup:
         matrix = UNSPECIFIED if tags.matrix == 0 else tags.matrix
         return replace(
             tags,
-            matrix=0 if self.form.family is Family.RGB else matrix,
+            matrix=0 if self.form.samples.family is Family.RGB else matrix,
             range=(FULL if full else LIMITED) if tags.range or full else 0,
             chroma_location="",
         )
@@ -181,7 +183,7 @@ class EncoderSetup:
         if self.info.interlaced and encoder in _FIELD_FLAGS:
             chosen["flags"] = chosen.get("flags", "") + _FIELD_FLAGS[encoder]
         location = self.source.colour.chroma_location
-        if location and self.form.log2_chroma != (0, 0) and encoder != "mjpeg":
+        if location and self.form.samples.log2_chroma != (0, 0) and encoder != "mjpeg":
             chosen["chroma_sample_location"] = location
         for name, value in self.wishes.encoder_options:
             if name not in known:
@@ -201,7 +203,7 @@ class EncoderSetup:
     def _own_options(self) -> dict[str, str]:
         """What it needs to hear beside quality and preset."""
         form, info, source = self.form, self.info, self.source
-        mastering, whole_chroma = source.mastering, form.log2_chroma == (0, 0)
+        mastering, whole_chroma = source.mastering, form.samples.log2_chroma == (0, 0)
         match self.encoder:
             case "libx264" | "libx264rgb":
                 parameters = [x264_assembly()]
@@ -222,7 +224,7 @@ class EncoderSetup:
                 return {"svtav1-params": ":".join(mastering.options("svtav1"))}
             case "libvpx-vp9":
                 speed = {"b": "0", "row-mt": "1", "cpu-used": "2"}
-                return speed | ({"auto-alt-ref": "0"} if form.alpha else {})
+                return speed | ({"auto-alt-ref": "0"} if form.samples.alpha else {})
             case "ffv1" if min(info.width, info.height) < 32:
                 return {"level": "1", "g": "1"}  # FFmpeg finds no slices for 8x23 and some others
             case "ffv1":
@@ -236,7 +238,7 @@ class EncoderSetup:
                 unusual = {} if info.layout.full_range else {"strict": "-1"}
                 return unusual | {"flags": "+qscale", "global_quality": str(2 * LAMBDA)}
             case "dnxhd":
-                deep = "dnxhr_hqx" if form.bits > 8 else "dnxhr_hq"
+                deep = "dnxhr_hqx" if form.samples.bits > 8 else "dnxhr_hq"
                 return {"profile": "dnxhr_444" if whole_chroma else deep}
             case "cfhd":
                 return {"quality": "film3+"}
@@ -259,15 +261,16 @@ def choose_encoder(
         for form in formats_of(encoder)
         if options.pix_fmt in (None, form.name)
         # VP9's alpha travels beside its pictures, in Matroska alone.
-        and not (form.alpha and encoder == "libvpx-vp9" and not container.matroska)
+        and not (form.samples.alpha and encoder == "libvpx-vp9" and not container.matroska)
     ]
 
     def regret(pair: tuple[str, PixelFormat]) -> tuple[int, bool]:
         encoder, form = pair
         # ProRes 4444 decodes to 12 bits, of which its only free encoder takes 10.
         own = encoder == "prores_ks" and source.family == "prores"
-        fits = own and losses(form, layout) == ["12 bits (10 instead)"]
-        return 0 if fits else _unlike(form, layout)[0], form != closest_format(encoder, layout)
+        fits = own and losses(form.samples, layout) == ["12 bits (10 instead)"]
+        least = 0 if fits else _unlike(form.samples, layout)[0]
+        return least, form != closest_format(encoder, layout)
 
     refused = ""  # the first reason
     for encoder, form in sorted(pairs, key=regret):  # stable: the encoders' order otherwise
@@ -277,7 +280,7 @@ def choose_encoder(
         )  # fmt: skip
         reason = setup.trial()
         if reason is None:
-            lost = losses(form, layout)
+            lost = losses(form.samples, layout)
             if layout.full_range and not setup.coding.full_range:
                 lost.append("full range (limited instead)")
             return setup, [f"{what} ({encoder})" for what in lost]
@@ -356,12 +359,12 @@ def formats_of(encoder: str) -> list[PixelFormat]:
     forms = [pixel_format(name) for name in (_RAW if encoder == "rawvideo" else named)]
     unique = {form.name: form for form in forms if form is not None and form.writable}
     if encoder == "libx265":  # alpha goes into a second layer that hardly any decoder reads
-        return [form for form in unique.values() if not form.alpha]
+        return [form for form in unique.values() if not form.samples.alpha]
     return list(unique.values())
 
 
-def losses(form: PixelFormat, layout: PlaneLayout) -> list[str]:
-    """Properties of a layout that a pixel format cannot hold, in words; empty if lossless."""
+def losses(form: PlaneLayout, layout: PlaneLayout) -> list[str]:
+    """Properties of a layout that a format of pixels cannot hold, in words; empty if lossless."""
     lost = []
     if form.family is not layout.family and layout.family is not Family.GRAY:
         lost.append(f"{layout.family.value.upper()} ({form.family.value.upper()} instead)")
@@ -378,10 +381,10 @@ def losses(form: PixelFormat, layout: PlaneLayout) -> list[str]:
 
 def closest_format(encoder: str, layout: PlaneLayout) -> PixelFormat | None:
     """The encoder's pixel format that loses least of a layout and adds least to it."""
-    return min(formats_of(encoder), key=lambda form: _unlike(form, layout), default=None)
+    return min(formats_of(encoder), key=lambda form: _unlike(form.samples, layout), default=None)
 
 
-def _unlike(form: PixelFormat, layout: PlaneLayout) -> tuple[int, bool, int, int, bool]:
+def _unlike(form: PlaneLayout, layout: PlaneLayout) -> tuple[int, bool, int, int, bool]:
     """What a pixel format loses of a layout, then how else it differs."""
     extra = sum(b - a for a, b in zip(form.log2_chroma, layout.log2_chroma, strict=True))
     return (

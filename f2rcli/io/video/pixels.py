@@ -9,7 +9,7 @@ holds every sample (more depth, finer chroma, opaque alpha, gray as Y'CbCr), els
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from typing import Any
@@ -130,33 +130,16 @@ class PixelFormat:
 
     name: str
     planar: str  # the format with a plane for each channel, to which FFmpeg takes it exactly
-    family: Family
-    bits: int
-    log2_chroma: tuple[int, int]
-    alpha: bool
+    samples: PlaneLayout  # full range, as long as nothing says more
     order: tuple[int, ...]  # the stored plane of each channel: R, G, B [, A], Y or Y, U, V [, A]
     writable: bool  # whether FFmpeg takes the planes back exactly, too
-
-    def layout(
-        self, *, full_range: bool, matrix: Matrix, siting: tuple[float, float] = (0.0, 0.5)
-    ) -> PlaneLayout:
-        """The layout of frames read from this format."""
-        return PlaneLayout(
-            family=self.family,
-            bits=self.bits,
-            log2_chroma=self.log2_chroma,
-            alpha=self.alpha,
-            full_range=full_range,
-            matrix=matrix,
-            siting=siting,
-        )
 
     def layout_tagged(self, tags: ColourTags, height: int) -> tuple[PlaneLayout, str | None]:
         """The layout by a stream's colour tags, and a note where the matrix had to be assumed.
 
         Untagged, Y'CbCr has limited range and chroma at the left, others have full range.
         """
-        yuv, note = self.family is Family.YUV, None
+        yuv, note = self.samples.family is Family.YUV, None
         guess = Matrix.BT709 if height >= HD_LINES else Matrix.BT601
         matrix = _MATRICES.get(tags.matrix, guess) if yuv else guess
         if yuv and tags.matrix in (0, UNSPECIFIED, 3):
@@ -169,7 +152,7 @@ class PixelFormat:
             )
         full = tags.range == FULL if yuv else tags.range != LIMITED
         place = SITINGS.get(tags.chroma_location, SITINGS["left"])
-        return self.layout(full_range=full, matrix=matrix, siting=place), note
+        return replace(self.samples, full_range=full, matrix=matrix, siting=place), note
 
 
 @cache
@@ -201,16 +184,13 @@ def pixel_format(name: str) -> PixelFormat | None:
     if (floating and not own) or (kind == 32 and not floating) or (rgb and native.is_bit_stream):
         return None  # FFmpeg rounds them, or does not convert them
     same = {part.bits for part in parts} == {kind} and len(parts) == len(stored)
-    return PixelFormat(
-        name=name,
-        planar=planar,
-        family=family,
-        bits=32 if floating else kind,
+    samples = PlaneLayout(
+        family=family, bits=32 if floating else kind, alpha=alpha,
         log2_chroma=shift if family is Family.YUV else (0, 0),
-        alpha=alpha,
-        order=tuple(part.plane for part in stored),
-        writable=own or (same and family is not Family.YUV),
-    )
+    )  # fmt: skip
+    order = tuple(part.plane for part in stored)
+    back = own or (same and family is not Family.YUV)
+    return PixelFormat(name=name, planar=planar, samples=samples, order=order, writable=back)
 
 
 def read_planes(frame: av.VideoFrame) -> tuple[PixelFormat, tuple[Plane, ...]]:
@@ -221,22 +201,22 @@ def read_planes(frame: av.VideoFrame) -> tuple[PixelFormat, tuple[Plane, ...]]:
             f"the pixel format {frame.format.name} is not supported.",
             hint="Convert it first, e.g. ffmpeg -i IN -pix_fmt yuv444p16le -c:v ffv1 OUT.mkv.",
         )
-    if form.family is Family.RGB and min(part.bits for part in frame.format.components) < 8:
+    if form.samples.family is Family.RGB and min(part.bits for part in frame.format.components) < 8:
         frame = frame.reformat(format="rgb24")  # which is exact, and straight to planes is not
     if form.planar != form.name:
         frame = _in_format(frame, form.planar)
     elif frame.planes[0].line_size < 0:  # stored bottom up: let FFmpeg turn it over
         frame = Filter("copy").apply(frame)
-    kind = np.float32 if form.bits == 32 else None  # halves become singles
+    kind = np.float32 if form.samples.bits == 32 else None  # halves become singles
     return form, tuple(np.array(plane, dtype=kind, order="C") for plane in _samples(frame, form))
 
 
 def _samples(frame: av.VideoFrame, form: PixelFormat) -> Iterator[Plane]:
     """The samples of each channel of a planar picture, in place."""
-    kind = np.dtype("<f2" if "f16" in form.planar else _dtype(form.bits))
+    kind = np.dtype("<f2" if "f16" in form.planar else _dtype(form.samples.bits))
     for number, stored in enumerate(form.order):
-        chroma = form.family is Family.YUV and number in (1, 2)
-        width = -(-frame.width >> form.log2_chroma[0]) if chroma else frame.width
+        chroma = form.samples.family is Family.YUV and number in (1, 2)
+        width = -(-frame.width >> form.samples.log2_chroma[0]) if chroma else frame.width
         plane = frame.planes[stored]
         lines = np.frombuffer(memoryview(plane), np.uint8)[: plane.line_size * plane.height]
         yield lines.reshape(plane.height, -1)[:, : width * kind.itemsize].view(kind)
@@ -258,11 +238,10 @@ def _in_format(frame: av.VideoFrame, name: str) -> av.VideoFrame:
     return Filter("format", name).apply(frame)
 
 
-def fits(layout: PlaneLayout, form: PixelFormat | PlaneLayout) -> bool:
-    """Whether planes of this layout are planes of this pixel format as they are."""
-    return (layout.family, layout.bits, layout.log2_chroma, layout.alpha) == (
-        form.family, form.bits, form.log2_chroma, form.alpha,
-    )  # fmt: skip
+def fits(layout: PlaneLayout, other: PlaneLayout) -> bool:
+    """Whether planes of this layout are planes of the other as they are, but for their meaning."""
+    same = (layout.family, layout.bits, layout.alpha) == (other.family, other.bits, other.alpha)
+    return same and layout.log2_chroma == other.log2_chroma
 
 
 def converted(frame: Frame, target: PlaneLayout) -> tuple[Plane, ...]:

@@ -245,7 +245,7 @@ class VideoReader(Reader):
             when = f" at {float(picture.pts * self._tick):.2f} s"
         form, planes = read_planes(decoded)
         before, now = f"{info.width}x{info.height}", f"{decoded.width}x{decoded.height}"
-        if now != before or not fits(info.layout, form):
+        if now != before or not fits(info.layout, form.samples):
             raise InputError(
                 f"{self.name}: the pictures' format or size changes from {self.metadata.pix_fmt} "
                 f"{before} to {form.name} {now}{when}.",

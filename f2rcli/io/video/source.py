@@ -355,7 +355,7 @@ def picture_facts(
     fields = re.search(r"\bi:([PTB])", shown)
     matrix = _numbers(frame, Type.DISPLAYMATRIX, "<9i")
     location, form = place.group(1) if place else "", pixel_format(frame.format.name)
-    subsampled = form is not None and form.log2_chroma != (0, 0)
+    subsampled = form is not None and form.samples.log2_chroma != (0, 0)
     aspect = re.search(r"\bsar:([1-9]\d*)/([1-9]\d*)", shown)
     return SourceMetadata(
         pix_fmt=frame.format.name,

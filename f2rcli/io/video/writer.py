@@ -270,8 +270,8 @@ def _notes(setup: EncoderSetup, *, exact: bool) -> Iterator[str]:
     if source.family not in ("", setup.family) and not setup.wishes.codec:
         fits = f"fits {container.name} and these pictures"
         yield f"written as {setup.family}: no encoder of {source.family} that f2r uses {fits}"
-    finer = any(a < b for a, b in zip(setup.form.log2_chroma, layout.log2_chroma, strict=True))
-    if setup.form.family is layout.family and finer and exact:
+    finer = any(a < b for a, b in zip(setup.coding.log2_chroma, layout.log2_chroma, strict=True))
+    if setup.coding.family is layout.family and finer and exact:
         yield f"stored as {setup.form.name}, which holds every sample of the input"
     if setup.one_rate and source.container != "yuv4mpegpipe":
         what = container.name if container.only_pictures else setup.encoder
