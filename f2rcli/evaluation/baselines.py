@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from itertools import chain, groupby, islice
 from statistics import fmean
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import av
 import cv2
@@ -42,6 +42,7 @@ class Contestant(Protocol):
     """A denoiser that takes part: one of f2r's methods, or a baseline."""
 
     name: str  # the key that results use: "f2r", "ffmpeg-nlmeans"
+    optional: ClassVar[bool] = False  # whether the others go on where it fails
 
     def denoise(
         self, frames: Iterable[Frame], info: ClipInfo, sigma8: float | None
@@ -81,8 +82,9 @@ class MethodContestant(Contestant):
 
 
 class Filter(Contestant, Protocol):
-    """A third-party denoiser of 8-bit pictures, (H, W, 3) RGB or (H, W) gray. If it fails, the
-    others continue."""
+    """A third-party denoiser of 8-bit pictures, (H, W, 3) RGB or (H, W) gray."""
+
+    optional: ClassVar[bool] = True
 
     def available(self) -> str | None:
         """None if it can run here, else the reason and what to install, in one line."""

@@ -29,8 +29,7 @@ class DenoiserRun:
     name: str
     info: ClipInfo
     frames: Iterator[Frame] | None = None  # None once it failed
-    made: bool = False  # here, of the frames of `source`
-    optional: bool = False  # whether the others go on without it
+    contestant: Contestant | None = None  # who makes it here, of the frames of `source`
     failed: str | None = None
     drawn: int = 0
     seconds: float = 0.0  # that drawing them took, but for what `source` had to wait
@@ -54,7 +53,7 @@ class DenoiserRun:
         try:
             frame = next(self.frames, None)
         except F2RError as error:
-            if not self.optional:
+            if self.contestant is None or not self.contestant.optional:
                 raise
             self.failed = str(error)
             self.frames = None  # and with it the frames that wait for it
@@ -66,7 +65,7 @@ class DenoiserRun:
     @property
     def seconds_per_frame(self) -> float | None:
         """Time per frame of an estimate that was made here, else None."""
-        if not self.made or not self.drawn or self.failed:
+        if self.contestant is None or not self.drawn or self.failed:
             return None
         return max(self.seconds, 0.0) / self.drawn
 
@@ -125,8 +124,8 @@ class Lockstep:
                 f"{info.name}: compared at {size[1]}x{size[0]}, the size that {noise.name} gives"
             )
 
-    def enter(self, contestants: list[Contestant], optional: frozenset[str]) -> None:
-        """Give the noisy input to all contestants. Those that are `optional` may fail."""
+    def enter(self, contestants: list[Contestant]) -> None:
+        """Give the noisy input to all contestants."""
         if not contestants:
             return
         noisy = self.sides.get(NOISY)
@@ -138,10 +137,9 @@ class Lockstep:
         noisy.frames, *branches = tee_releasing(noisy.frames, len(contestants) + 1)
         sigma8 = getattr(self.case.noise, "sigma8", None)
         for contestant, branch in zip(contestants, branches, strict=True):
-            name = contestant.name
-            run = DenoiserRun(name, noisy.info, made=True, optional=name in optional)
+            run = DenoiserRun(contestant.name, noisy.info, contestant=contestant)
             run.frames = contestant.denoise(run.source(branch), noisy.info, sigma8)
-            self.sides[name] = run
+            self.sides[run.name] = run
 
     def frame_sets(self) -> Iterator[FrameSet]:
         """Every frame with all estimates of it. Raises InputError where clips differ in length."""

@@ -91,14 +91,14 @@ class Evaluator:
         self.notes: list[str] = []
         self.metrics = self._metrics()
         made = [name for name in plan.methods if name != NOISY]
-        self.methods = [MethodContestant(n, replace(plan.engine, method=n)) for n in made]
-        self.baselines: list[Filter] = []
+        self.contestants: list[Contestant] = [
+            MethodContestant(name, replace(plan.engine, method=name)) for name in made
+        ]
         for baseline in baselines:
             if (reason := baseline.available()) is None:
-                self.baselines.append(baseline)
+                self.contestants.append(baseline)
             else:
                 self.notes.append(f"{baseline.name} left out: {reason}")
-        self.contestants: list[Contestant] = [*self.methods, *self.baselines]
         self.damaged = False  # whether any input was
         self.started, self.began = time.time(), time.monotonic()  # a clock may be set meanwhile
 
@@ -120,7 +120,7 @@ class Evaluator:
         plan = self.plan
         with Lockstep(case) as steps:
             steps.make_noise(seed=plan.seed, clipped=plan.clipped)
-            steps.enter(self.contestants, frozenset(one.name for one in self.baselines))
+            steps.enter(self.contestants)
             shown = (
                 [NOISY] if NOISY in steps.sides and (NOISY in plan.methods or case.given) else []
             )

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -75,6 +76,7 @@ class Clock:
 class Fake:
     """A baseline that gives back what it gets, in three seconds a frame of its clock, or fails."""
 
+    optional: ClassVar[bool] = True
     name: str = "fake"
     title: str = "Fake"
     lag: int = 0
