@@ -15,8 +15,7 @@ from f2rcli.cli.progress import EVENT_EVERY, LINE_EVERY, Meter
 from f2rcli.errors import EXIT_FAILURE, EXIT_OK, OutputError, UsageError
 from f2rcli.io.files import FULL
 from f2rcli.training.config import TrainConfig
-from f2rcli.training.events import Event, EventKind
-from f2rcli.training.folder import check_run, resumed, running
+from f2rcli.training.folder import Event, EventKind, check_run, resumed, running
 
 learning = partial(option, "Learning")
 QUIET_KINDS = {EventKind.PROGRESS, EventKind.LOG, EventKind.SAVED}  # of no interest line by line

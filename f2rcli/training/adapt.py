@@ -18,8 +18,7 @@ from f2rcli.io.files import file_digest, write_text
 from f2rcli.settings import read_table
 from f2rcli.system import cache_folder
 from f2rcli.training.config import TrainConfig, clip_sources, fingerprint
-from f2rcli.training.events import OnEvent
-from f2rcli.training.folder import running
+from f2rcli.training.folder import OnEvent, running
 
 MOST_KEPT = 64  # entries of the cache, 4 to 13 MB each: those that were used last
 

@@ -1,12 +1,13 @@
-"""The folder of a training run: its files, and the options it began with."""
+"""The folder of a training run: its files, and the options it began with; and what a run says."""
 
 import json
 import math
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from f2rcli.evaluation.plots import Curve, draw_curves, new_figure, saved
 from f2rcli.io.files import check_target, disk_errors, file_digest, lock, unlock, write_text
 from f2rcli.settings import read_table
 from f2rcli.training.config import TrainConfig, clip_sources, read_config
-from f2rcli.units import noise_level
+from f2rcli.units import noise_level, span
 
 if TYPE_CHECKING:
     from f2rcli.noise.report import NoiseReport
@@ -144,6 +145,59 @@ def _empty(folder: Path, keep: list[str]) -> None:
             shutil.rmtree(path, ignore_errors=True)
         if path.suffix in MADE_HERE and path.is_file() and path.absolute() not in kept:
             path.unlink()
+
+
+# --- What a run says on its way ------------------------------------------------------------------
+
+
+class EventKind(StrEnum):
+    """Kind of an event."""
+
+    PROGRESS = "progress"  # of every step; for bars
+    LOG = "log"  # a line of text, or a row of the CSV
+    VALIDATED = "validated"
+    SAVED = "saved"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Progress of a run: a line of text for people, numbers for bars and programs."""
+
+    kind: EventKind
+    stage: str
+    step: int
+    steps: int  # of the whole schedule; an estimate where it follows the clock; 0: unknown
+    text: str = ""  # what happened, for every kind but progress
+    loss: float | None = None  # of the latest step, or the mean since the last row
+    validation: float | None = None  # dB of the held-out frames; see `exams.ValidationErrors`
+    best: float | None = None  # highest validation so far
+    lr: float = 0.0
+    norm: float | None = None  # mean gradient norm before clipping
+    rate: float = 0.0  # steps per second
+    eta: float | None = None  # seconds to the end of the stage
+
+    @property
+    def words(self) -> str:
+        """How far its stage is, and how good."""
+        parts = [f"{self.step}/{self.steps} steps"]
+        if self.eta is not None:
+            parts.append(f"ETA {span(self.eta)}")
+        held_out = self.best if self.validation is None else self.validation
+        if held_out is not None:
+            parts.append(f"held out {held_out:.2f} dB")
+        return ", ".join(parts)
+
+    def __str__(self) -> str:
+        return ": ".join(filter(None, (self.stage, self.words, self.text)))
+
+
+OnEvent = Callable[[Event], None]
+
+
+def said(text: str) -> Event:
+    """A line of text before the first step."""
+    return Event(kind=EventKind.LOG, stage="footage", step=0, steps=0, text=text)
 
 
 # --- What a run says at its end: result.json and one plot in its folder, lines on the terminal ---

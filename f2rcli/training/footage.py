@@ -32,7 +32,7 @@ from f2rcli.io import ReadOptions, open_reader
 from f2rcli.io.files import disk_errors, replacing, sweep
 from f2rcli.planes import Layout, packing, unpack
 from f2rcli.training.config import ClipSource, clip_sources, fingerprint
-from f2rcli.training.events import Event, EventKind, OnEvent, said
+from f2rcli.training.folder import Event, EventKind, OnEvent, said
 from f2rcli.units import size
 from f2rcli.weights import CHANNELS
 from f2rcli.window import tee_releasing

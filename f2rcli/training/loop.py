@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from f2rcli.errors import OutputError, TrainingError, WeightsError
 from f2rcli.io.files import FULL, disk_errors, replacing, sweep, write_text
 from f2rcli.settings import parse_json
-from f2rcli.training.events import Event, EventKind, OnEvent
+from f2rcli.training.folder import Event, EventKind, OnEvent
 from f2rcli.training.muon import Muon
 from f2rcli.training.stage import Stage, TrainSettings, placed, sample_rngs
 

@@ -18,7 +18,7 @@ from f2rcli.noise.report import NoiseReport
 from f2rcli.noise.spectrum import Temporal
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
 from f2rcli.planes import Layout, gathered, pack, spread, unpack
-from f2rcli.training.events import Event, EventKind, OnEvent
+from f2rcli.training.folder import Event, EventKind, OnEvent
 from f2rcli.training.footage import ELSEWHERE, Footage, is_clipped
 
 MEASURING = "measuring the noise"

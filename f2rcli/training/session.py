@@ -19,8 +19,8 @@ from f2rcli.noise.synthesis.spec import parse
 from f2rcli.system import threads_for
 from f2rcli.training.checks import fit_clips
 from f2rcli.training.config import TrainConfig
-from f2rcli.training.events import Event, OnEvent, said
 from f2rcli.training.exams import ErrorReduction, error_reduction, is_significant
+from f2rcli.training.folder import Event, OnEvent, said
 from f2rcli.training.footage import Decoding, open_footage
 from f2rcli.training.loop import RunState, Trainer, is_finished
 from f2rcli.training.methods.base import Recipe, StageSpec, TrainingContext, load_recipe

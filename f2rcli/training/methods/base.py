@@ -22,8 +22,8 @@ from f2rcli.methods.rgb import RgbMethod
 from f2rcli.models.layers import channels_last
 from f2rcli.noise.report import NoiseReport
 from f2rcli.training.config import TrainConfig
-from f2rcli.training.events import OnEvent
 from f2rcli.training.exams import LOUDER, NO_ERRORS, Noise, ValidationErrors, as_stored
+from f2rcli.training.folder import OnEvent
 from f2rcli.training.footage import Footage, is_clipped
 from f2rcli.training.noise import PlaneLaw
 from f2rcli.training.stage import VALIDATION_SEED, Stage, TrainSettings, placed, sample_rngs

@@ -22,9 +22,9 @@ from f2rcli.engine.device import Runner
 from f2rcli.methods.f2r import F2R
 from f2rcli.models.placing import placed as rated
 from f2rcli.models.planar import CONFIGS, CentreFrame, Networks
-from f2rcli.training.events import Event, EventKind
 from f2rcli.training.exams import Noise, ValidationErrors, as_stored
 from f2rcli.training.excerpts import TAU, Batch, Centre, Excerpt, TargetKind, make_excerpt
+from f2rcli.training.folder import Event, EventKind
 from f2rcli.training.loop import is_finished
 from f2rcli.training.methods.base import Recipe, StageSpec, TrainingContext, timed
 from f2rcli.training.noise import in_colours, in_planes
