@@ -34,8 +34,7 @@ YCGCO_TO_RGB = ((1.0, -1.0, 1.0), (1.0, 1.0, 0.0), (1.0, -1.0, -1.0))
 def to_rgb(frame: Frame) -> Picture:
     """The picture of a frame as (3, H, W) RGB, (1, H, W) for gray, or the four planes of a mosaic;
     alpha is left out."""
-    planes, coded = planes_of(frame), frame.layout.family is Family.YUV
-    picture: Picture = joined(planes, frame.layout) if coded else np.stack(planes)
+    picture: Picture = joined(planes_of(frame), frame.layout)
     return picture
 
 
@@ -81,10 +80,8 @@ def stretching_gain(layout: PlaneLayout) -> float:
 def add_residual(frame: Frame, residual: Picture) -> tuple[Plane, ...]:
     """Planes of `frame` plus a change of its picture, rounded once and clipped; alpha copied.
     residual: RGB (3, H, W) or gray (1, H, W), in units of white - black."""
-    coded = frame.layout.family is Family.YUV
-    changes = parted(residual, frame.layout) if coded else list(residual)
     sizes = (plane.shape for plane in frame.planes)  # a bottom field may lack the last row
-    cut = zip(changes, sizes, strict=False)
+    cut = zip(parted(residual, frame.layout), sizes, strict=False)
     return with_changes(frame, [one[:rows, :columns] for one, (rows, columns) in cut]).planes
 
 
@@ -100,19 +97,23 @@ def with_changes(frame: Frame, changes: Sequence[NDArray[np.float32]]) -> Frame:
 
 
 def parted(picture: Any, layout: PlaneLayout, *, averaged: bool = False) -> list[Any]:
-    """A picture (3, H, W) of R, G, B, or a change of one, as Y'CbCr planes, each on its own grid
-    and in its own units: white - black, and for chroma the distance between its extremes.
+    """A picture (C, H, W), or a change of one, as a file's planes: as Y'CbCr of R, G, B where it
+    holds that, each on its own grid and in its own units, see `planes_of`.
     averaged: chroma as encoders make it, instead of what comes closest once it is interpolated."""
+    if layout.family is not Family.YUV:
+        return list(picture)
     luma, *chroma = mixed(matrices(layout.matrix)[1], list(picture))
     onto_grid = downsampled if averaged else sampled
     return [luma, *(onto_grid(plane, layout) for plane in chroma)]
 
 
 def joined(planes: list[Any], layout: PlaneLayout) -> Any:
-    """The RGB picture (3, H, W) of Y'CbCr planes in units of each plane; see `parted`."""
-    luma, *chroma = planes
-    even = [luma, *(upsampled(plane, luma.shape, layout) for plane in chroma)]
-    return library_of(luma).stack(mixed(matrices(layout.matrix)[0], even))
+    """The inverse of `parted`: the picture (C, H, W) of planes in units of each."""
+    if layout.family is Family.YUV:
+        luma, *chroma = planes
+        even = [luma, *(upsampled(plane, luma.shape, layout) for plane in chroma)]
+        planes = mixed(matrices(layout.matrix)[0], even)
+    return library_of(planes[0]).stack(planes)
 
 
 def code_span(layout: PlaneLayout, plane: int = 0) -> tuple[float, float]:

@@ -4,11 +4,10 @@ that lets them restore a file's own planes."""
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
-import torch
 from torch import Tensor, nn
 
 from f2rcli import yuv
-from f2rcli.frames import Family, PlaneLayout
+from f2rcli.frames import PlaneLayout
 from f2rcli.methods.base import Method, Prepared, Run
 from f2rcli.noise.model import NoiseModel, PlaneNoise
 from f2rcli.planes import pack, packing, unpack
@@ -89,8 +88,7 @@ class OnPlanes(Method):
 
     def picture(self, packed: Tensor) -> Tensor:
         """A packed picture (1, C, h, w) as networks see it."""
-        planes, coded = unpack(self._layout, packed[0]), self._source.family is Family.YUV
-        seen = yuv.joined(planes, self._source) if coded else torch.stack(planes)
+        seen = yuv.joined(unpack(self._layout, packed[0]), self._source)
         return seen[None].expand(-1, self._channels, -1, -1).contiguous()
 
     def _colours(self, told: PlaneNoise | None) -> NoiseModel | None:
@@ -102,6 +100,5 @@ class OnPlanes(Method):
         assert centre.kept is not None  # prepared above
         if len(self._layout.planes) == 1:
             change = change.mean(1, keepdim=True)
-        coded = self._source.family is Family.YUV
-        planes = yuv.parted(change[0], self._source) if coded else list(change[0])
+        planes = yuv.parted(change[0], self._source)
         return centre.kept + pack(self._layout, planes)[None]

@@ -50,9 +50,7 @@ def _one_thread(_two_threads: None) -> None:
 
 
 def _coded(picture: np.ndarray, layout: PlaneLayout) -> Frame:
-    planes = (
-        list(picture) if layout.family is Family.RGB else yuv.parted(picture, layout, averaged=True)
-    )
+    planes = yuv.parted(picture, layout, averaged=True)
     spans = [yuv.code_span(layout, i) for i in range(3)]
     kind = np.uint8 if layout.bits == 8 else np.uint16
     codes = [
