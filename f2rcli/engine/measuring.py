@@ -146,8 +146,6 @@ def measure_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> No
 
 def _in_full(frames: Sequence[Frame], layout: PlaneLayout, engine: Engine) -> NoiseReport | None:
     """A report with the level of `f2r denoise` and `f2r info`."""
-    if not frames:
-        return None
     shown = [FramePlanes.of_channels(list(yuv.to_rgb(frame))) for frame in frames]
     found = described(shown, full_range=_ends(layout), lines=layout.counts_light)
     if found is None:

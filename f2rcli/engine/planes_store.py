@@ -44,7 +44,7 @@ class PlanesStore:
         """away: whether frames are copied to a device once and stay there."""
         self.device, self.away = device, away
         self.graphs = Graphs() if graphs is None else graphs
-        self._copies = Transfers(device) if away else None
+        self._copies = Transfers(device)
         self._there: OrderedDict[int, tuple[Frame, Groups]] = OrderedDict()
 
     def as_codes(self, frame: Frame) -> bool:
@@ -72,7 +72,6 @@ class PlanesStore:
         if not self.as_codes(frame):
             planes = [plane.cpu().numpy() for group in changes for plane in group]
             return with_changes(frame, planes)
-        assert self._copies is not None
         old = frame.planes[: frame.layout.colour_planes]
         name, made = ("samples", frame.layout), partial(_encoded, frame.layout)
         samples = self._copies.down(self.graphs(name, made, self._held(frame), changes))
@@ -89,7 +88,6 @@ class PlanesStore:
         if known is not None and known[0].planes[0] is frame.planes[0]:
             return known[1]
         if self.as_codes(frame):
-            assert self._copies is not None
             planes = frame.planes[: frame.layout.colour_planes]
             shapes = [plane.shape for plane in planes]
             held = grouped(self._copies.up(planes), shapes, frame.layout)

@@ -60,11 +60,10 @@ class Look:
         """Luma at half its size, for flow, which would take offsets for motion."""
         return halved(rows.levelled(self.luma))
 
-    def of_shot(self, other: "Look | None") -> bool:
+    def of_shot(self, other: "Look") -> bool:
         """Whether another picture is of the same shot, and not the same one again."""
-        if other is None or not same_shot(self.thumb, other.thumb):
-            return False
-        return not same_samples(self.copies[0], other.copies[0])
+        shot = same_shot(self.thumb, other.thumb)
+        return shot and not same_samples(self.copies[0], other.copies[0])
 
     def mean(self, group: Sequence[int], *, columns: bool = False) -> Values:
         """The mean of some planes; on its side for columns."""
