@@ -77,14 +77,6 @@ def stretching_gain(layout: PlaneLayout) -> float:
     return float(np.square(spread).sum() / 2 ** (x + y))
 
 
-def add_residual(frame: Frame, residual: Picture) -> tuple[Plane, ...]:
-    """Planes of `frame` plus a change of its picture, rounded once and clipped; alpha copied.
-    residual: RGB (3, H, W) or gray (1, H, W), in units of white - black."""
-    sizes = (plane.shape for plane in frame.planes)  # a bottom field may lack the last row
-    cut = zip(parted(residual, frame.layout), sizes, strict=False)
-    return with_changes(frame, [one[:rows, :columns] for one, (rows, columns) in cut]).planes
-
-
 def with_changes(frame: Frame, changes: Sequence[NDArray[np.float32]]) -> Frame:
     """A frame plus a change of each of its `planes_of`, rounded once, clipped; alpha copied."""
     layout = frame.layout

@@ -140,7 +140,8 @@ def test_changes_arrive_as_the_reference_has_them(
     luma, *chroma = np.tensordot(from_rgb(layout.matrix), change.astype(np.float64), 1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(yuv, "BACK_PROJECTIONS", rounds)
-        found, codes = yuv.parted(change, layout), yuv.add_residual(frame, change)
+        found = yuv.parted(change, layout)
+        codes = yuv.with_changes(frame, found).planes
     wanted = [luma, *(grid.sampled(plane, rounds) for plane in chroma)]
     for index, (got, want, new, old) in enumerate(
         zip(found, wanted, codes, frame.planes, strict=True)
@@ -183,7 +184,7 @@ def test_codes_end_at_their_depth_and_never_wrap(
     frame = Frame(planes=(codes,) * layout.colour_planes, layout=layout)
     for sign in (1, -1):
         change = np.full((layout.colour_planes, 1, 4), 0.1 * sign, np.float32)
-        moved = yuv.add_residual(frame, change)[0]
+        moved = yuv.with_changes(frame, change).planes[0]
         assert moved.dtype == dtype
         wanted = codes.astype(float) + sign * 0.1 * code_scale(layout, 0)[1]
         np.testing.assert_allclose(moved, np.clip(wanted, 0, top), atol=0.51)
@@ -194,7 +195,8 @@ def test_chroma_codes_end_at_their_depth_too() -> None:
     layout = PlaneLayout(family=Family.YUV, bits=8, matrix=Matrix.BT709)
     planes = tuple(np.array([[code]], np.uint8) for code in (128, 250, 5))
     blue = np.array([-0.5, 0, 0.5], np.float32).reshape(3, 1, 1)
-    moved = yuv.add_residual(Frame(planes=planes, layout=layout), blue)
+    frame = Frame(planes=planes, layout=layout)
+    moved = yuv.with_changes(frame, yuv.parted(blue, layout)).planes
     assert [int(plane[0, 0]) for plane in moved[1:]] == [255, 0]
 
 
@@ -206,7 +208,7 @@ def test_samples_with_levels_end_where_their_dtype_does(dtype: str, sign: int) -
     layout = PlaneLayout(family=Family.GRAY, bits=16, levels=(0.0, span))
     codes = np.array([[limits.min, limits.max]], dtype)
     change = np.full((1, 1, 2), 0.25 * sign, np.float32)
-    (moved,) = yuv.add_residual(Frame(planes=(codes,), layout=layout), change)
+    (moved,) = yuv.with_changes(Frame(planes=(codes,), layout=layout), change).planes
     exact = codes.astype(np.float64) + sign * np.rint(0.25 * span)
     np.testing.assert_array_equal(moved, np.clip(exact, limits.min, limits.max).astype(dtype))
 
@@ -217,7 +219,7 @@ def test_float_samples_with_levels_take_changes_unrounded(dtype: str) -> None:
     codes = np.array([[10.0, 12.5, 30.0]], dtype)
     frame = Frame(planes=(codes,), layout=layout)
     np.testing.assert_allclose(yuv.to_rgb(frame), [[[0, 0.25, 2]]])
-    (moved,) = yuv.add_residual(frame, np.full((1, 1, 3), 0.125, np.float32))
+    (moved,) = yuv.with_changes(frame, np.full((1, 1, 3), 0.125, np.float32)).planes
     np.testing.assert_allclose(moved, codes + 1.25)
 
 
