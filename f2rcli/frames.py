@@ -6,12 +6,10 @@ NumPy and Fraction only; no torch, PyAV or files.
 from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-S = TypeVar("S", bound=np.generic)
 
 Plane = NDArray[Any]  # (H, W) uint8, uint16 or float32, in the file's own codes
 Picture = NDArray[np.float32]  # (C, H, W), 0 = black, 1 = white, values outside allowed
@@ -183,7 +181,7 @@ class ClipInfo:
         return max(round(self.duration * float(self.rate)), 1)
 
 
-def in_cells(plane: NDArray[S], side: int) -> NDArray[S]:
+def in_cells(plane: Plane, side: int) -> Plane:
     """A view of the whole side x side cells of a plane (H, W): (rows, side, columns, side)."""
     rows, columns = (size // side for size in plane.shape)
     return plane[: rows * side, : columns * side].reshape(rows, side, columns, side)
