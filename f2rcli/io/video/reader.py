@@ -323,9 +323,7 @@ class VideoReader(Reader):
         stream, first, form = self.stream, pictures[0].frame, self.container.format.name
         assert first is not None  # else none of them would be there
         facts = picture_facts(first, stream.codec_context)
-        size = first.width, first.height
-        header = header_facts(Path(self.source) if self._again else None, form, stream.index, size)
-        own = header.pixel_aspect(*size)
+        size, path = (first.width, first.height), Path(self.source) if self._again else None
         rate = stream.guessed_rate or stream.average_rate or None
         self._untimed = all(picture.pts is None for picture in pictures)
         usual = 1 / (rate or Fraction(25))
@@ -354,13 +352,13 @@ class VideoReader(Reader):
                 single_fields,
         }  # fmt: skip
         part = self.options.begins or self.options.ends is not None
-        said = 0 if part else self.stream.frames
+        promised = 0 if part else self.stream.frames
         self.info = ClipInfo(
             name=self.name,
             width=first.width,
             height=first.height,
             layout=layout,
-            frames=min(said, self.options.frames or said) or None,
+            frames=min(promised, self.options.frames or promised) or None,
             duration=self._duration(rate),
             rate=rate,
             time_base=self._tick,
@@ -372,19 +370,19 @@ class VideoReader(Reader):
             coded=bool(codec.lossy) and not codec.intra_only,
             notes=tuple(note for note, true in notes.items() if true),
         )
-        self.metadata = replace(
+        said = replace(
             facts,
             container=form,
             family=family_of(stream),
             profile=str(stream.codec_context.profile or ""),
-            pixel_aspect=own or stream.sample_aspect_ratio or facts.pixel_aspect,
+            pixel_aspect=stream.sample_aspect_ratio or facts.pixel_aspect,
             container_tags=dict(self.container.metadata),
             chapters=tuple(self.container.chapters()),
-            header=header,
             single_fields=single_fields,
             stream=stream,
             others=tuple(s for s in self.container.streams if s.index != stream.index),
         )
+        self.metadata = replace(said, **header_facts(path, form, stream.index, size))
         self._rotation = first.rotation or None
 
     def describe(self) -> list[dict[str, Any]]:

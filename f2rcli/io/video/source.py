@@ -296,24 +296,6 @@ class Mastering:
         return chosen
 
 
-@dataclass(frozen=True, slots=True)
-class HeaderFacts:
-    """What a header states of the picture's track, and of its file."""
-
-    display: tuple[int, int] | None = None  # width and height to show it at, or in proportion
-    crop: tuple[int, int] = (0, 0)  # columns and rows that are not shown
-    odd_chapters: bool = False  # nested, hidden, or with languages: FFmpeg reads flat lists
-    long_languages: tuple[str, ...] = ()  # of tracks, by BCP 47: pt-BR; FFmpeg reads three letters
-    device_boxes: tuple[str, ...] = ()  # the names of what a camera wrote for itself
-
-    def pixel_aspect(self, width: int, height: int) -> Fraction | None:
-        """The shape of a pixel of a picture of that size; None where the header does not say."""
-        shown = width - self.crop[0], height - self.crop[1]
-        if self.display is None or min(shown) <= 0:
-            return None
-        return Fraction(*self.display) * Fraction(shown[1], shown[0])
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceMetadata:
     """Facts of a source beyond its frames, for a writer to keep."""
@@ -329,7 +311,12 @@ class SourceMetadata:
     display_matrix: tuple[int, ...] = ()  # nine integers, FFmpeg's order; () for none
     extras: tuple[str, ...] = ()  # what else is attached to pictures, in words; no one carries it
     stereo: tuple[int, ...] = ()  # FFmpeg's number and flags of the stereoscopic layout
-    header: HeaderFacts = field(default_factory=HeaderFacts)
+    # Of the file's header:
+    display: tuple[int, int] | None = None  # width and height to show it at, or in proportion
+    crop: tuple[int, int] = (0, 0)  # columns and rows that are not shown
+    odd_chapters: bool = False  # nested, hidden, or with languages: FFmpeg reads flat lists
+    long_languages: tuple[str, ...] = ()  # of tracks, by BCP 47: pt-BR; FFmpeg reads three letters
+    device_boxes: tuple[str, ...] = ()  # the names of what a camera wrote for itself
     single_fields: bool = False  # each picture is one field of an interlaced frame
     container_tags: Mapping[str, str] = field(default_factory=dict)
     chapters: tuple[Mapping[str, Any], ...] = ()
@@ -416,23 +403,23 @@ _ORDINARY = {
 }  # fmt: skip
 
 
-def header_facts(path: Path | None, form: str, track: int, size: tuple[int, int]) -> HeaderFacts:
-    """The facts of a file, as far as its header can be read; path: None for a pipe. form: FFmpeg's
-    name of the format; track: the picture's, from 0; size: of pictures."""
+def header_facts(path: Path | None, form: str, track: int, size: tuple[int, int]) -> dict[str, Any]:
+    """Fields of SourceMetadata, as far as a header can be read; path: None for a pipe. form:
+    FFmpeg's name of the format; track: the picture's, from 0; size: of pictures."""
     try:
         if path is not None and "matroska" in form:
-            return _matroska_facts(path, track)
+            return _matroska_facts(path, track, size)
         if path is not None and form.startswith("mov"):
             return _movie_facts(path, size)
     except (OSError, ValueError, IndexError, struct.error, ZeroDivisionError):
         pass
-    return HeaderFacts()
+    return {}
 
 
 # --- Matroska -------------------------------------------------------------------------------------
 
 
-def _matroska_facts(path: Path, track: int) -> HeaderFacts:
+def _matroska_facts(path: Path, track: int, size: tuple[int, int]) -> dict[str, Any]:
     with path.open("rb") as file:
         head = file.read(_HEAD)
     tracks = _all(head, _SEGMENT, _TRACKS, _TRACK)
@@ -446,12 +433,15 @@ def _matroska_facts(path: Path, track: int) -> HeaderFacts:
         odd |= any(map(any, _all(atom, _HIDDEN)))
         odd |= not {b"und", b"eng"}.issuperset(_all(atom, _TITLE, _LANGUAGE))
     spoken = [name for one in tracks for name in _all(one, _BCP47)]
-    return HeaderFacts(
-        display=shown if all(shown) else None,
-        crop=(left + right, top + bottom),
-        odd_chapters=odd,
-        long_languages=tuple(str(name, "latin-1") for name in spoken if b"-" in name),
-    )
+    facts: dict[str, Any] = {
+        "crop": (left + right, top + bottom), "odd_chapters": odd,
+        "long_languages": tuple(str(name, "latin-1") for name in spoken if b"-" in name),
+    }  # fmt: skip
+    seen = size[0] - left - right, size[1] - top - bottom
+    if all(shown):
+        facts["display"] = shown
+        facts |= {"pixel_aspect": Fraction(*shown) * Fraction(*seen[::-1])} if min(seen) > 0 else {}
+    return facts
 
 
 def write_display_size(path: Path, track: int, shown: tuple[int, int]) -> None:
@@ -520,7 +510,7 @@ def _element(ident: int, content: bytes) -> bytes:
 # --- MP4 and MOV ----------------------------------------------------------------------------------
 
 
-def _movie_facts(path: Path, size: tuple[int, int]) -> HeaderFacts:
+def _movie_facts(path: Path, size: tuple[int, int]) -> dict[str, Any]:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         found = (
             data[at : min(end, at + _MOST)] for kind, at, end in _boxes(data) if kind == b"moov"
@@ -535,7 +525,7 @@ def _movie_facts(path: Path, size: tuple[int, int]) -> HeaderFacts:
     beside = (moov[body:end] for kind, body, end in _boxes(moov) if kind == b"udta")
     names = [str(kind, "latin-1").strip() for udta in beside for kind, _, _ in _boxes(udta)]
     own = [name for name in names if name.isalnum() and name.isascii() and name not in _ORDINARY]
-    return HeaderFacts(crop=crop, device_boxes=tuple(dict.fromkeys(own)))
+    return {"crop": crop, "device_boxes": tuple(dict.fromkeys(own))}
 
 
 def _boxes(data: bytes | mmap.mmap) -> Iterator[tuple[bytes, int, int]]:

@@ -309,21 +309,17 @@ def copy_stream(target: OutputContainer, stream: Stream) -> Stream:
 
 
 def described(copy: Stream, stream: Stream, target: OutputContainer) -> Stream:
-    """The copy of a stream, with its tags and flags."""
-    copy.metadata.update(stream_tags(stream.metadata, target.format.name))
-    copy.disposition = stream.disposition
-    return copy
-
-
-def stream_tags(metadata: Mapping[str, str], muxer: str) -> dict[str, str]:
-    """The tags of a stream, under names and with languages that the muxer knows."""
-    tags = plain_tags(metadata)
-    if muxer == "mov" and "language" in tags:
+    """The copy of a stream, with its flags and its tags, under names and with languages that the
+    muxer knows."""
+    tags = plain_tags(stream.metadata)
+    if target.format.name == "mov" and "language" in tags:
         tags["language"] = _QUICKTIME.get(tags["language"], tags["language"])
     if title := title_of(tags):
         tags.pop("name", None)
         tags["title"] = title
-    return tags
+    copy.metadata.update(tags)
+    copy.disposition = stream.disposition
+    return copy
 
 
 def plain_tags(metadata: Mapping[str, str]) -> dict[str, str]:

@@ -139,7 +139,7 @@ def _template(setup: EncoderSetup) -> av.VideoStream | None:
     """The source's stream, where it states what PyAV has no call for and what is written is of the
     same kind. It would not say the rate: time codes need that."""
     source = setup.source
-    stated = source.mastering or any(source.header.crop) or {SPHERICAL, STEREO} & {*source.extras}
+    stated = source.mastering or any(source.crop) or {SPHERICAL, STEREO} & {*source.extras}
     alike = setup.family == source.family and setup.family in _ALIKE
     same = source.pix_fmt.replace("yuvj", "yuv") == setup.form.name
     if not (stated and alike and same and setup.container.described):
@@ -152,15 +152,14 @@ def _template(setup: EncoderSetup) -> av.VideoStream | None:
 def _display(setup: EncoderSetup, template: Stream | None) -> tuple[int, int] | None:
     """The display size to write into a Matroska file: where pixels are not square, where cropping
     comes over with the template, and where a stereoscopic source states one of its own."""
-    source, header = setup.source, setup.source.header
-    stereo = STEREO in source.extras
-    cropped = any(header.crop) and template is not None
-    stated = cropped or source.pixel_aspect not in (None, 1) or (stereo and header.display)
+    source, stereo = setup.source, STEREO in setup.source.extras
+    cropped = any(source.crop) and template is not None
+    stated = cropped or source.pixel_aspect not in (None, 1) or (stereo and source.display)
     if not setup.container.matroska or not stated:
         return None
-    hidden = header.crop if cropped else (0, 0)
+    hidden = source.crop if cropped else (0, 0)
     seen = setup.info.width - hidden[0], setup.info.height - hidden[1]
-    shape, own = Fraction(*seen) * (source.pixel_aspect or 1), header.display
+    shape, own = Fraction(*seen) * (source.pixel_aspect or 1), source.display
     if own is not None and Fraction(*own) == shape:
         return own
     if max(shape.as_integer_ratio()) >= 1 << 16:  # as near as it goes
@@ -187,14 +186,13 @@ def _tags(
 ) -> tuple[dict[str, str], dict[str, str], list[Fate]]:
     """The file's tags to write, the container's options, and what becomes of the tags."""
     tags, options = plain_tags(source.container_tags), dict(container.options)
-    header = source.header
     none = "" if container.described else f"{container.name} holds none"
     fates = [("metadata", none)] * bool(tags)
     levels = [name for name in tags if "/" in name and "matroska" in source.container]
     for words, told, why in (
         ("levels of tags ({})", levels if container.described else (), "f2r writes a flat list"),
-        ("languages {}", header.long_languages, "f2r writes three letters"),
-        ("the camera's own data {}", header.device_boxes, "f2r cannot carry it"),
+        ("languages {}", source.long_languages, "f2r writes three letters"),
+        ("the camera's own data {}", source.device_boxes, "f2r cannot carry it"),
     ):
         if told:
             fates.append((words.format(", ".join(told)), why))
@@ -218,7 +216,7 @@ def _fates(
     unstored = f"{encoder} in {container.name} does not store it"
     if source.chapters:
         yield f"{len(source.chapters)} chapters", "" if container.described else none
-    if source.header.odd_chapters and container.described:
+    if source.odd_chapters and container.described:
         yield "levels, languages and flags of chapters", "f2r writes a flat list"
     if matrix := source.display_matrix:
         words = "rotation" if turns(matrix) else "rotation and flip"
@@ -230,7 +228,7 @@ def _fates(
     for extra in source.extras:
         held = copied and _holds_layout(container, extra, source.stereo)
         yield extra, "" if held else "f2r cannot carry it"
-    if any(source.header.crop):
+    if any(source.crop):
         why = "pictures are written whole, and the file does not say what to hide"
         yield "cropping", "" if copied else why
     if source.pixel_aspect not in (None, 1):
