@@ -11,15 +11,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from f2rcli.frames import in_cells
-from f2rcli.models.layers import smooth
 from f2rcli.noise.model import clipped_mean, clipped_moments
-from f2rcli.noise.spectrum import NoiseLaw
 
 BLOCK = 32  # pixels per side of the squares whose errors are compared
 SCALES = (1, 2, 4)  # blocks per side of the areas whose mean errors may depend on each other
@@ -137,38 +134,12 @@ def is_significant(before: ValidationErrors, after: ValidationErrors) -> bool:
 
 
 def _spread(gains: list[BlockErrors], scale: int) -> float:
-    """Standard error of the mean gain, were areas of so many blocks per side independent."""
-    areas = np.concatenate([_areas(gain, scale) for gain in gains])
+    """Standard error of the mean gain, were areas of so many blocks per side independent; what is
+    left over at the border joins none."""
+    areas = np.concatenate([in_cells(gain, scale).mean((1, 3)).ravel() for gain in gains])
     if len(areas) < FEWEST:
         return float("inf") if scale == 1 else 0.0
     return float(areas.std(ddof=1)) / float(len(areas)) ** 0.5
-
-
-def _areas(gain: BlockErrors, scale: int) -> NDArray[np.float64]:
-    """Means over areas; what is left over at the border joins none."""
-    return np.asarray(in_cells(gain, scale).mean((1, 3)).ravel())
-
-
-def recorrupted(
-    pictures: Tensor,
-    law: NoiseLaw,
-    places: Sequence[int],
-    rng: np.random.Generator,
-    cut: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
-    """y + tau n' to be shown and y - n' / tau to be asked for, of noisy frames y (T, C, H, W).
-
-    n' is drawn from the clip's measured law: for Gaussian noise their errors are independent,
-    though y is one frame. cut: sigma of the noise before a range cut it off, if one did; n' is
-    then as weak as what is left. A frame that is there twice has the same noise twice.
-    """
-    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-    signal = smooth(pictures)
-    drawn = {p: law.sample(signal[i : i + 1], generator) for i, p in enumerate(places)}
-    fresh = torch.cat([drawn[place] for place in places])
-    if cut is not None:
-        fresh = fresh * clipped_moments(signal, cut)[1].sqrt()
-    return pictures + TAU * fresh, pictures - fresh / TAU
 
 
 def as_stored(estimate: Tensor, cut: Tensor | None) -> Tensor:

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from f2rcli.errors import InputError
 from f2rcli.models.layers import smooth
+from f2rcli.noise.model import clipped_moments
 from f2rcli.noise.spectrum import NoiseLaw
-from f2rcli.training.exams import recorrupted
+from f2rcli.training.exams import TAU
 from f2rcli.training.footage import Footage
 
 SIDE = 320  # pixels per side of a piece
@@ -216,8 +217,19 @@ class Sample(NamedTuple):
         return self._replace(noisy=turned(self.noisy), clean=clean, level=turned(self.level))
 
     def recorrupted(self, places: Sequence[int], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """The window made into two with independent noise, by the measured law of its clip."""
-        return recorrupted(self.noisy, self.law, places, rng, self.cut)
+        """y + tau n' to be shown and y - n' / tau to be asked for, of the noisy frames y.
+
+        n' is drawn from the clip's measured law: for Gaussian noise their errors are independent,
+        though y is one frame. Where a range cut noise off, n' is as weak as what is left. A frame
+        that is there twice has the same noise twice.
+        """
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        signal = smooth(self.noisy)
+        drawn = {p: self.law.sample(signal[i : i + 1], generator) for i, p in enumerate(places)}
+        fresh = torch.cat([drawn[place] for place in places])
+        if self.cut is not None:
+            fresh = fresh * clipped_moments(signal, self.cut)[1].sqrt()
+        return self.noisy + TAU * fresh, self.noisy - fresh / TAU
 
 
 class Run(NamedTuple):

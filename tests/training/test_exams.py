@@ -8,13 +8,8 @@ import torch
 
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.spectrum import NoiseLaw
-from f2rcli.training.exams import (
-    Noise,
-    ValidationErrors,
-    error_reduction,
-    is_significant,
-    recorrupted,
-)
+from f2rcli.training.exams import Noise, ValidationErrors, error_reduction, is_significant
+from f2rcli.training.windows import Sample
 
 SIGMA = 0.1
 
@@ -38,7 +33,8 @@ def test_the_gain_is_told_without_a_clean_frame() -> None:
     clean = 0.5 + 0.2 * torch.sin(torch.arange(256.0) / 9).expand(1, 3, 256, 256)
     noisy = clean + SIGMA * torch.randn_like(clean)
     law = NoiseLaw(NoiseModel.gaussian(SIGMA, 3))
-    shown, asked = recorrupted(noisy, law, [0], np.random.default_rng(0))
+    sample = Sample(noisy, None, torch.zeros(()), law, clipped=False)
+    shown, asked = sample.recorrupted([0], np.random.default_rng(0))
     noise = Noise.of_pair(shown, asked)
     assert noise.shown == pytest.approx(1.25 * SIGMA**2, rel=0.03)
     assert noise.target == pytest.approx(5 * SIGMA**2, rel=0.03)
