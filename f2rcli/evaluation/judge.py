@@ -112,7 +112,8 @@ def judge(
         apart = _planes(result / np.float32(white)) - picture
         # |result - y + n' / t|^2 without |n'|^2 / t^2, less the noise's own variance.
         error = apart * (apart + 2 * noise / TAU) - level**2
-        inside = _away_from_rails(signal[0].numpy(), level) if rails else np.True_
+        bright, room = signal[0].numpy(), RAIL * level  # what is cut off has another mean
+        inside = (bright > room) & (bright < 1 - room) if rails else np.True_
         errors.append(np.where(inside, error, np.nan))
         variances.append(np.where(inside, level**2, np.nan))
     blocks = 255.0**2 * np.concatenate([_block_means(error) for error in errors])
@@ -169,11 +170,6 @@ def _pixels(picture: Picture) -> Stack:
 
 def _smooth(picture: Picture) -> Picture:
     return np.stack([cv2.GaussianBlur(p, (0, 0), BLUR) for p in picture]).astype(np.float32)
-
-
-def _away_from_rails(signal: Picture, level: Picture) -> NDArray[np.bool_]:
-    """Where noise is whole: noise that black or white cut off has another mean."""
-    return np.asarray((signal > RAIL * level) & (signal < 1 - RAIL * level))
 
 
 def _block_means(error: Picture) -> NDArray[np.float64]:

@@ -150,7 +150,9 @@ class Lockstep:
             frames = {name: frame for name, frame in drawn.items() if frame is not None}
             if not frames:
                 return
-            self._check_length(frames, index)
+            if short := [s for n, s in self.sides.items() if s.failed is None and n not in frames]:
+                long = self.sides[next(iter(frames))]
+                raise counts_differ(short[0].info, long.info, index, None)
             first = next(iter(frames.values()))
             before, lane = before if first.lane == lane else None, first.lane
             order = sorted(frames, key=lambda name: (name == CLEAN, name != NOISY))
@@ -178,12 +180,6 @@ class Lockstep:
             return picture
         rows, columns = (-(-side // scale) for side in self.size)
         return picture[:, :rows, :columns]
-
-    def _check_length(self, frames: dict[str, Frame], index: int) -> None:
-        short = [s for s in self.sides.values() if s.failed is None and s.name not in frames]
-        if short:
-            long = self.sides[next(iter(frames))]
-            raise counts_differ(short[0].info, long.info, index, None)
 
 
 # --- How clips are read to be compared -----------------------------------------------------------

@@ -5,7 +5,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from f2rcli import __version__
@@ -30,15 +30,15 @@ FAR = 0.1  # of the range: a difference in mean brightness that no denoiser make
 PACKAGES = ("torch", "numpy", "opencv-python-headless", "av")
 
 
-@dataclass
 class Scores:
     """All that is measured of one estimate of one clip."""
 
-    name: str
-    rows: dict[str, list[ChannelValues | None]]  # by metric, frame by frame
-    noise: NoiseLeft | None
-    frames: int = 0
-    offset: float = 0.0  # sum over frames of how much brighter it is than the reference
+    def __init__(self, name: str, metrics: Iterable[str]) -> None:
+        self.name, self.frames = name, 0
+        self.rows: dict[str, list[ChannelValues | None]]  # by metric, frame by frame
+        self.rows = {metric: [] for metric in metrics if metric in MEASURES}
+        self.noise = NoiseLeft() if "noise_left" in metrics else None
+        self.offset = 0.0  # sum over frames of how much brighter it is than the reference
 
     def add(self, frame_set: FrameSet) -> None:
         """See the next frame."""
@@ -125,7 +125,7 @@ class Evaluator:
                 [NOISY] if NOISY in steps.sides and (NOISY in plan.methods or case.given) else []
             )
             names = (*shown, *(run.name for run in steps.runs))
-            scores = {name: self._scores(name) for name in names}
+            scores = {name: Scores(name, self.metrics) for name in names}
             if self.pictures is not None:
                 self.pictures.begin(steps.first.layout.mosaic)
             frame_set = None
@@ -136,10 +136,6 @@ class Evaluator:
                     self.pictures.see(frame_set)
                 self.progress()
             return self._result(steps, scores, frame_set)
-
-    def _scores(self, name: str) -> Scores:
-        rows: dict[str, list[ChannelValues | None]] = {m: [] for m in self.metrics if m in MEASURES}
-        return Scores(name, rows, NoiseLeft() if "noise_left" in self.metrics else None)
 
     def _result(
         self, steps: Lockstep, scores: Mapping[str, Scores], last: FrameSet | None
@@ -179,17 +175,12 @@ class Evaluator:
         return Evaluation(
             kind=self.kind, metrics=tuple(METRICS[name] for name in self.metrics),
             methods=tuple(facts), clips=tuple(clips), settings=self.plan.values(),
-            versions=_versions(),
+            versions={
+                "f2r": __version__, "python": platform.python_version(),
+                **{name: importlib.metadata.version(name) for name in PACKAGES},
+            },
             machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores",
             started=datetime.fromtimestamp(self.started, UTC).isoformat(timespec="seconds"),
             seconds=time.monotonic() - self.began, command=command, benchmark=benchmark,
             notes=tuple(self.notes),
         )  # fmt: skip
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "f2r": __version__,
-        "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in PACKAGES},
-    }

@@ -194,7 +194,7 @@ def _train_stage(
     context, began = recipe.context, time.monotonic()
     stage = recipe.stage(spec, budget) if new else recipe.finished(spec)
     left = max(budget - (time.monotonic() - began), 1.0)
-    settings = context.settings(spec)
+    settings = replace(spec, seed=context.config.seed, precision=context.precision)
     trainer = Trainer(stage, context.config.folder, settings, seconds=left, device=context.device)
     trainer.run(report)
     return trainer.state

@@ -89,10 +89,6 @@ class TrainingContext:
             runs.append(Run(array, reference, law, is_clipped(clip, frames)))
         return runs
 
-    def settings(self, spec: StageSpec) -> TrainSettings:
-        """A stage's settings for the loop."""
-        return replace(spec, seed=self.config.seed, precision=self.precision)
-
     def header(self, length: int, networks: dict[str, Any], **own: Any) -> Header:
         """The header of what is trained: the start's, or one of networks of this configuration.
 
