@@ -191,11 +191,6 @@ TIME_BASE = Fraction(1)  # arrays say nothing of time, and nothing depends on it
 UNKNOWN = LaneStatistics((0.0, 1.0))  # of a lane that nothing looks at
 
 
-def frame_of(taken: Taken, number: int, lane: int = 0) -> Frame:
-    """A picture of an array as the engine takes it."""
-    return taken.frame(pts=number, duration=1, time_base=TIME_BASE, lane=lane, index=number)
-
-
 def put_back(out: Any, restored: Frame, grid: Grid) -> None:
     """Write a restored picture, with what is no light as it was, to where `Taken` found it."""
     taken: Taken = restored.source
@@ -271,6 +266,6 @@ def lane_frames(array: Any, grid: Grid, call: Call) -> Iterator[Frame]:
         for index, picture in enumerate(stored(lane, range(count))):
             taken = Taken(grid.in_order(values_of(picture)), seen, grid.place(lane, index))
             unreal += no_numbers(taken.picture)
-            yield frame_of(taken, index, number)
+            yield taken.frame(pts=index, time_base=TIME_BASE, lane=number, index=index)
         if unreal:
             call.report.note(before + unreal_line(unreal))

@@ -11,11 +11,11 @@ from itertools import chain, islice, starmap
 from typing import Any, Self, Unpack
 
 from f2rcli.api.arrays import (
+    TIME_BASE,
     Grid,
     array_info,
     copy_of,
     empty_like,
-    frame_of,
     put_back,
     statistics_of,
     values_of,
@@ -68,7 +68,7 @@ class FrameSequence:
         arriving = Arriving(seen)
         self._note(seen)
         taken = (
-            frame_of(self._taken(frame, arriving), number)
+            self._taken(frame, arriving).frame(pts=number, time_base=TIME_BASE, index=number)
             for number, frame in enumerate(chain(emptied(opening), alike))
         )
         for done in denoise_stream(taken, self.info, self.engine):

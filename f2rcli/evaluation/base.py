@@ -16,7 +16,7 @@ from f2rcli.evaluation.result import NOISY, FileFacts
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io import ReadOptions, is_clip, open_reader
 from f2rcli.io.files import digest
-from f2rcli.settings import Setting, settings_of
+from f2rcli.settings import Setting, check, setting, settings_of
 
 if TYPE_CHECKING:
     from f2rcli.noise.synthesis.spec import NoiseSpec  # brings OpenCV
@@ -57,12 +57,13 @@ class Plan:
     metrics: tuple[str, ...] = ()  # (): what suits the kind of evaluation
     methods: tuple[str, ...] = ()  # of f2r's, "none" among them; made here, from the noisy input
     baselines: tuple[str, ...] = ()
-    seed: int = 0
+    seed: int = setting(0, low=0)
     clipped: bool = True  # noise made on the spot: 8-bit codes; False: floats, as papers do
     frames: int | None = None  # at most this many of each clip
     engine: EngineSettings = field(default_factory=EngineSettings)  # but for the method
 
     def __post_init__(self) -> None:
+        check(self)
         metrics.check(self.metrics)
         for name in self.methods:
             Setting(choices=[*methods.available(), NOISY]).check("methods", name)
@@ -72,8 +73,6 @@ class Plan:
                 f"weights={self.engine.weights}: for which of {', '.join(made) or 'no'} methods?",
                 hint="Pass one method with methods=.",
             )
-        if self.seed < 0:
-            raise UsageError(f"seed={self.seed}: must be 0 or more.")
 
     def values(self) -> dict[str, Any]:
         """The plan as JSON values, for the report."""

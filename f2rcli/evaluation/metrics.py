@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.errors import UsageError, nearest
 from f2rcli.evaluation.result import CLEAN, WHOLE, MetricFacts, MetricSeries
 from f2rcli.frames import Floats, Picture
 from f2rcli.sensor import PLANES
+from f2rcli.settings import Setting
 
 if TYPE_CHECKING:
     from f2rcli.evaluation.frame_set import FrameSet, Motion
@@ -93,12 +93,10 @@ def available() -> list[str]:
 
 def check(names: tuple[str, ...]) -> tuple[str, ...]:
     """The names without duplicates, "all" expanded; raises UsageError for an unknown one."""
-    for name in names:
-        if name != "all" and name.replace("-", "_") not in METRICS:
-            hint = nearest(name, available())
-            raise UsageError(f"metrics={name!r}: no such choice.", hint=hint)
-    spelt = [n for name in names for n in (METRICS if name == "all" else [name.replace("-", "_")])]
-    return tuple(dict.fromkeys(spelt))
+    spelt = [name.replace("-", "_") for name in names]
+    for name in spelt:
+        Setting(choices=[*available(), "all"]).check("metrics", name)
+    return tuple(dict.fromkeys(n for name in spelt for n in (METRICS if name == "all" else [name])))
 
 
 def psnr(error: float) -> float:

@@ -34,7 +34,7 @@ class Adaptation:
         facts = ("adapted", settings.method, settings.model, marks, self.read)
         key = fingerprint(files, *facts)
         self.weights = (cache_folder("adapted") or _folder_for_once()) / f"{key}.safetensors"
-        known = _read(self._account)
+        known = {k: v for k, v in read_table(self._account).items() if isinstance(v, str)}
         self.reason, self._digest = known.get("reason"), known.get("sha256")
         self.trouble: str | None = None  # why nothing could be kept
         self._cut_short = False  # whether the clock is the reason, which may differ next time
@@ -116,11 +116,6 @@ def forget_all_but(cache: Path, most: int) -> None:
     for account in sorted(accounts, key=lambda path: path.stat().st_mtime, reverse=True)[most:]:
         account.unlink(missing_ok=True)
         account.with_suffix(".safetensors").unlink(missing_ok=True)
-
-
-def _read(account: Path) -> dict[str, str]:
-    """Why the weights at hand stay, or the digest of fitted ones; neither if none, or damaged."""
-    return {name: value for name, value in read_table(account).items() if isinstance(value, str)}
 
 
 def _folder_for_once() -> Path:
