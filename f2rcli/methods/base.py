@@ -45,7 +45,7 @@ class Prepared:
 
 class Method(Protocol):
     """Networks with the steps that make them a denoiser. One instance serves one clip. Pictures are
-    packed planes (f2rcli.planes); methods of RGB pictures are made into one by `rgb.OnPlanes`."""
+    packed planes (f2rcli.planes); methods of RGB pictures are `rgb.RgbMethod`s."""
 
     name: ClassVar[str]
     # Whether a result depends on the noise's level so much that a user should hear of it where

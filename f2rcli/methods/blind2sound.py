@@ -24,13 +24,13 @@ class Blind2Sound(RgbMethod):
     def built(cls, header: Header) -> Blind2SoundNetworks:
         return Blind2SoundNetworks(header.channels, **header.config)
 
-    def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
+    def prepared(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
         """The noise is not used: the network learnt to do without."""
         estimate = self._run(self.networks.denoiser, noisy)
         luma = estimate[0].detach().mean(0).float().cpu().numpy()
         return Prepared(index, noisy, estimate, luma)
 
-    def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Tensor:
+    def restored(self, window: Window[Prepared], noise: NoiseModel | None) -> Tensor:
         """The estimate that was prepared already."""
         return window.centre.coarse
 

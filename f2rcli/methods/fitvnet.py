@@ -79,12 +79,12 @@ class FITVNet(RgbMethod):
     def built(cls, header: Header) -> FITVNetNetworks:
         return FITVNetNetworks(header.channels, header.config)
 
-    def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
+    def prepared(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
         coarse = self._run(self.networks.image, noisy)
         luma = coarse[0].detach().mean(0).float().cpu().numpy()
         return Prepared(index, noisy, coarse, luma, self.flows.look(luma))
 
-    def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Tensor:
+    def restored(self, window: Window[Prepared], noise: NoiseModel | None) -> Tensor:
         """A shot's first and last frames see it mirrored about them."""
         oldest = window.items[0].index
         self._triples = {k: v for k, v in self._triples.items() if min(k) >= oldest}

@@ -41,7 +41,7 @@ class UDVD(RgbMethod):
         config = {name: value for name, value in header.config.items() if name != "covariance"}
         return Network(header.channels, header.length, **config)
 
-    def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
+    def prepared(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
         """Only a smooth brightness, for cuts."""
         mean = noisy.mean(1, keepdim=True)
         side = min(BLUR, *(n - 1 + n % 2 for n in noisy.shape[-2:]))
@@ -49,7 +49,7 @@ class UDVD(RgbMethod):
         luma = smooth[0, 0].detach().float().cpu().numpy().astype(np.float32)
         return Prepared(index, noisy, noisy, luma)
 
-    def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Tensor:
+    def restored(self, window: Window[Prepared], noise: NoiseModel | None) -> Tensor:
         """Without noise the mean, which never saw the pixel itself."""
         mean, factor = split(self.predict(window), self.networks.channels)
         noisy = window.centre.noisy

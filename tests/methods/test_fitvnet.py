@@ -66,8 +66,8 @@ def panning(count: int, size: tuple[int, int]) -> list[torch.Tensor]:
 
 def restored(method: FITVNet, clip: list[torch.Tensor], noise: NoiseModel | None = NOISE) -> Any:
     with torch.inference_mode():
-        ready = (method.prepare(i, frame, noise) for i, frame in enumerate(clip))
-        return [method.restore(window, noise) for window in windows(ready, method.length)]
+        ready = (method.prepared(i, frame, noise) for i, frame in enumerate(clip))
+        return [method.restored(window, noise) for window in windows(ready, method.length)]
 
 
 @pytest.fixture
@@ -90,10 +90,10 @@ def test_each_network_runs_once_per_frame_and_mirrors_cost_two_triples_at_either
 def test_what_is_kept_of_earlier_windows_gives_what_a_new_start_gives() -> None:
     nets, clip = networks(), pictures(6, (32, 32))
     kept = restored(FITVNet(nets, padded), clip)
-    ready = [FITVNet(nets, padded).prepare(i, frame, NOISE) for i, frame in enumerate(clip)]
+    ready = [FITVNet(nets, padded).prepared(i, frame, NOISE) for i, frame in enumerate(clip)]
     for result, window in zip(kept, windows(ready, 5), strict=True):
         with torch.inference_mode():
-            fresh = FITVNet(nets, padded).restore(window, NOISE)
+            fresh = FITVNet(nets, padded).restored(window, NOISE)
         torch.testing.assert_close(result, fresh, rtol=0, atol=1e-6)
 
 

@@ -45,7 +45,7 @@ def clip(count: int, rows: int = 24, columns: int = 36) -> list[Tensor]:
 
 
 def looked(method: UDVD, frames: list[Tensor]) -> list[Window[Prepared]]:
-    ready = [method.prepare(i, frame, NOISE) for i, frame in enumerate(frames)]
+    ready = [method.prepared(i, frame, NOISE) for i, frame in enumerate(frames)]
     return list(windows(ready, method.length))
 
 
@@ -70,12 +70,12 @@ def test_a_stream_computes_the_first_stage_once_per_triple() -> None:
         return padded(network, *inputs)
 
     method = tiny(run=run)
-    results = [method.restore(window, NOISE) for window in looked(method, clip(8))]
+    results = [method.restored(window, NOISE) for window in looked(method, clip(8))]
     inner = 8 - 2  # triples of neighbours, and mirrored ones at either end
     assert runs.count("Branches") == inner + 2 * 2
     assert runs.count("Second") == 8
     for place, window in enumerate(looked(method, clip(8))):
-        alone = tiny().restore(window, NOISE)
+        alone = tiny().restored(window, NOISE)
         torch.testing.assert_close(results[place], alone)
 
 
@@ -83,7 +83,7 @@ def test_a_stream_computes_the_first_stage_once_per_triple() -> None:
 def test_what_is_kept_does_not_grow_with_the_clip() -> None:
     method = tiny()
     for window in looked(method, clip(12, 8, 8)):
-        method.restore(window, NOISE)
+        method.restored(window, NOISE)
     assert len(method._known) <= 5
 
 
@@ -93,9 +93,9 @@ def test_the_method_is_the_network_and_the_posterior_mean() -> None:
     window = looked(method, frames)[3]
     out = method.networks(torch.stack(frames[1:6], 1))
     mean, factor = split(out, 3)
-    restored = method.restore(window, NOISE)
+    restored = method.restored(window, NOISE)
     expected = posterior_mean(frames[3], mean, factor, torch.full_like(mean, 0.1**2))
-    torch.testing.assert_close(method.restore(window, None), mean)
+    torch.testing.assert_close(method.restored(window, None), mean)
     torch.testing.assert_close(restored, expected)
 
 
@@ -103,7 +103,7 @@ def test_the_method_is_the_network_and_the_posterior_mean() -> None:
 def test_where_no_noise_is_known_the_mean_is_the_result() -> None:
     method = tiny()
     window = looked(method, clip(5))[2]
-    assert torch.equal(method.restore(window, None), method.predict(window)[:, :3])
+    assert torch.equal(method.restored(window, None), method.predict(window)[:, :3])
 
 
 @pytest.mark.parametrize("size", [(80, 136), (93, 139)])
@@ -112,7 +112,7 @@ def test_tiles_give_the_very_numbers_of_whole_frames(size: tuple[int, int]) -> N
     still = clip(1, *size)[0]
     frames = [still + 0.2 * noise for noise in clip(5, *size)]
     whole, tiled = (tiny(run=Runner(CPU, "fp32", tile)) for tile in (None, 64))
-    one, other = (method.restore(looked(method, frames)[2], NOISE) for method in (whole, tiled))
+    one, other = (method.restored(looked(method, frames)[2], NOISE) for method in (whole, tiled))
     torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
 
 
@@ -121,7 +121,7 @@ def test_tiles_give_the_very_numbers_of_whole_frames(size: tuple[int, int]) -> N
 def test_fewer_frames_than_a_window_are_restored_all_the_same(count: int) -> None:
     method = tiny()
     for window in looked(method, clip(count)):
-        assert method.restore(window, NOISE).isfinite().all()
+        assert method.restored(window, NOISE).isfinite().all()
 
 
 def test_a_header_that_describes_no_such_network_is_refused(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_gray_pictures_and_packed_mosaics_are_restored_like_colour(channels: int
     method = UDVD(Network(channels, 5, **TINY), padded)
     frames = list(torch.rand(5, 1, channels, 20, 28))
     raw = NoiseModel((0.01,) * channels, (0.02,) * channels, (0.05,) * channels)
-    restored = method.restore(looked(method, frames)[2], raw)
+    restored = method.restored(looked(method, frames)[2], raw)
     mean, factor = split(method.networks(torch.stack(frames, 1)), channels)
     expected = posterior_mean(frames[2], mean, factor, raw.level(mean).square())
     torch.testing.assert_close(restored, expected)

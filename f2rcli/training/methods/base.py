@@ -275,8 +275,8 @@ class WindowRecipe(Recipe):
                 shown, asked = placed(network, pair)
                 model = sample.law.level.scaled(LOUDER)
                 method.forget()
-                frames = [method.prepare(i, each[None], model) for i, each in enumerate(shown)]
-                estimate = method.restore(Window.of(frames, middle), model)
+                frames = [method.prepared(i, each[None], model) for i, each in enumerate(shown)]
+                estimate = method.restored(Window.of(frames, middle), model)
                 one = slice(middle, middle + 1)
                 cut = None if sample.cut is None else placed(network, sample.cut[one])
                 target, input_ = asked[one], shown[one]
