@@ -39,7 +39,9 @@ class refusals:
 
 def unreadable(name: str, error: BaseException) -> InputError:
     """The error for a file, or a picture of it, that its library gave up on."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    said = error.args[0] if error.args and isinstance(error.args[0], bytes) else str(error)
+    words = said.decode("ascii", "replace") if isinstance(said, bytes) else said  # LibRaw's: bytes
+    text = " ".join(words.split()) or type(error).__name__
     text = re.sub(rf"(?:[A-Za-z]:)?[/\\].*[/\\](?={re.escape(name)})", "", text)  # its folders
     if isinstance(error, MemoryError):
         return InputError(

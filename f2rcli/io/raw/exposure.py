@@ -254,7 +254,7 @@ def read_raw(path: Path) -> tuple[Exposure, Samples]:
             f"{path.name}: is cut off, {tags.missing_bytes} bytes are missing.",
             hint="Copy it from the camera again.",
         )
-    with rawpy.RawPy() as raw:
+    with refusals(path.name), rawpy.RawPy() as raw:
         try:
             raw.open_file(str(path))
             rows, columns = raw.sizes.raw_height, raw.sizes.raw_width
@@ -272,13 +272,6 @@ def read_raw(path: Path) -> tuple[Exposure, Samples]:
                 f"{path.name}: is not a camera raw file that LibRaw knows, or packed in a way "
                 "that it cannot unpack.",
                 hint="Convert it to a plain DNG first (Adobe's converter, GoPro's gpr_tools).",
-            ) from error
-        except (rawpy.LibRawError, OSError) as error:
-            text = error.args[0] if error.args else ""
-            reason = text.decode("ascii", "replace") if isinstance(text, bytes) else str(text)
-            raise InputError(
-                f"{path.name}: is damaged or cut off ({reason or type(error).__name__}).",
-                hint="Copy it from the camera again.",
             ) from error
     _check_rows(exposure, samples)
     return exposure, samples
