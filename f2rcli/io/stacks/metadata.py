@@ -125,12 +125,9 @@ def parsed(xml: str) -> ElementTree.Element | None:
 
 def place_of(outer: dict[str, int], **at: int) -> int | None:
     """The place of a picture by its numbers of T, Z and C, among axes of these sizes."""
-    found = 0
-    for axis, size in outer.items():
-        if at.get(axis, 0) >= size:
-            return None
-        found = found * size + at.get(axis, 0)
-    return found
+    index = [at.get(axis, 0) for axis in outer]
+    there = all(number < size for number, size in zip(index, outer.values(), strict=True))
+    return int(np.ravel_multi_index(index or [0], [*outer.values()] or [1])) if there else None
 
 
 def of_ome(root: ElementTree.Element, number: int, outer: dict[str, int]) -> Metadata:

@@ -196,10 +196,10 @@ class TiffStack(Stack):
 
     def _said(self, series: Series) -> Metadata:
         found, page = self._described(series), self.series[series.number].first.aspage()
-        packed = page.bitspersample < 8 * series.dtype.itemsize and found.bits is None
         own = "" if self.file.is_shaped else first_description(self.file)
-        found = replace(found, own=found.own or own)
-        return replace(found, bits=int(page.bitspersample)) if packed else found
+        packed = page.bitspersample < 8 * series.dtype.itemsize
+        bits = int(page.bitspersample) if packed and found.bits is None else found.bits
+        return replace(found, own=found.own or own, bits=bits)
 
     def _described(self, series: Series) -> Metadata:
         file = self.file

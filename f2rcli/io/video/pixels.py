@@ -57,10 +57,8 @@ class Filter:
             )  # fmt: skip
             step = graph.add(self.name, self.arguments)
             graph.link_nodes(source, step, graph.add("buffersink")).configure()
-        graph.push(picture)
-        filtered = graph.pull()
-        assert isinstance(filtered, av.VideoFrame)  # pictures went in
-        return filtered
+        graph.vpush(picture)
+        return graph.vpull()
 
 
 @contextmanager

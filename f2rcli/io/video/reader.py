@@ -386,15 +386,9 @@ class VideoReader(Reader):
         self._rotation = first.rotation or None
 
     def describe(self) -> list[dict[str, Any]]:
-        return [
-            stream_facts(s) | (self._describe_video() if s.index == self.stream.index else {})
-            for s in self.container.streams
-        ]
-
-    def _describe_video(self) -> dict[str, Any]:
         info, metadata, mastering = self.info, self.metadata, self.metadata.mastering
         order = "top field first" if info.top_field_first else "bottom field first"
-        facts = {
+        own = {
             "denoised": True,
             "profile": metadata.profile or None,
             "width": info.width,
@@ -411,7 +405,11 @@ class VideoReader(Reader):
             "mastering": mastering and [float(v) for v in mastering.display],
             "light": mastering and mastering.light,
         }
-        return {key: value for key, value in facts.items() if value is not None}
+        known = {key: value for key, value in own.items() if value is not None}
+        return [
+            stream_facts(s) | (known if s.index == self.stream.index else {})
+            for s in self.container.streams
+        ]
 
     def paths(self) -> list[Path]:
         return [] if self.source == PIPE else [Path(self.source)]
