@@ -12,6 +12,7 @@ import numpy as np
 from f2rcli.errors import UsageError, nearest
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.noise.synthesis.law import ENCODERS, Coding, Law, coded_clip, noisy_clip
+from f2rcli.units import count
 
 Range = tuple[float, float]  # low and high; equal where one number was written
 
@@ -131,35 +132,36 @@ def parse(text: str) -> NoiseSpec:
     kind = KINDS[name]
     given = values.split(",") if colon else []
     word = given.pop().strip() if given and given[-1].strip() in kind.words else kind.words[:1]
-    if len(given) > len(kind.parameters):
-        count = len(kind.parameters)
-        most = f"at most {count} number{'s'[: count != 1]}"
-        raise _refused(text, kind.usage(name), f"{name} takes {most}")
-    ranges = tuple(
-        _range(text, kind.usage(name), given[i], p) if i < len(given) else (p.default, p.default)
-        for i, p in enumerate(kind.parameters)
-    )
-    return NoiseSpec(name, ranges, "".join(word))
+    ranges = [(one.default, one.default) for one in kind.parameters]
+    try:
+        if len(given) > len(ranges):
+            raise ValueError(f"{name} takes at most {count(len(ranges), 'number')}")
+        ranges[: len(given)] = map(_range, given, kind.parameters)
+    except ValueError as error:
+        hint = f"Write {kind.usage(name)}, for example."
+        raise UsageError(f"noise={text!r}: {error}.", hint=hint) from error
+    return NoiseSpec(name, tuple(ranges), "".join(word))
 
 
 def usages() -> list[str]:
-    """Every kind as it is written, with default numbers, for messages and TAB."""
+    """Every kind as it is written, with default numbers."""
     return [kind.usage(name) for name, kind in KINDS.items()]
 
 
-def _range(text: str, usage: str, value: str, parameter: Parameter) -> Range:
+def _range(value: str, parameter: Parameter) -> Range:
+    """A number or range as it is written. Raises ValueError with what is wrong."""
     number = r"(\d+\.?\d*(?:e-?\d+)?|\.\d+)"
     match = re.fullmatch(rf"\s*{number}(?:-{number})?\s*", value)
     if match is None:
         what = value.strip() or "nothing"
-        raise _refused(text, usage, f"{what} is neither a number nor a range such as 5-55")
+        raise ValueError(f"{what} is neither a number nor a range such as 5-55")
     low = float(match[1])
     high = low if match[2] is None else float(match[2])
     if low > high:
-        raise _refused(text, usage, f"the range {value.strip()} runs backwards")
+        raise ValueError(f"the range {value.strip()} runs backwards")
     if not parameter.low <= low <= high <= parameter.high:
         limits = f"{parameter.low:g} to {parameter.high:g}"
-        raise _refused(text, usage, f"{parameter.name} must be from {limits}")
+        raise ValueError(f"{parameter.name} must be from {limits}")
     return low, high
 
 
@@ -175,7 +177,3 @@ def _respelled(text: str, forms: Iterable[tuple[str, str]]) -> str:
         if match is not None:
             return other.format(*match.groups())
     return text
-
-
-def _refused(text: str, usage: str, why: str) -> UsageError:
-    return UsageError(f"noise={text!r}: {why}.", hint=f"Write {usage}, for example.")
