@@ -24,7 +24,6 @@ from f2rcli.training.methods import ADAPTABLE, trainable
 SCRATCH = "scratch"
 ADAPTING = 60.0  # seconds, unless more are asked for
 NOT_STORED = frozenset({"resume", "overwrite"})
-_PATHS = ("inputs", "output", "init", "run")
 
 
 def beginnings() -> list[str]:
@@ -135,7 +134,14 @@ class TrainConfig:
     @property
     def located(self) -> "TrainConfig":
         """The same with absolute paths, so that it means the same from any folder."""
-        return replace(self, **{name: _located(name, getattr(self, name)) for name in _PATHS})
+
+        def whole(path: str | None) -> Any:
+            return None if path is None else str(Path(path).absolute())
+
+        return replace(
+            self, inputs=tuple(map(whole, self.inputs)), output=whole(self.output),
+            init=self.init if self.init in beginnings() else whole(self.init), run=whole(self.run),
+        )  # fmt: skip
 
     def to_json(self) -> str:
         """The run for its folder: absolute paths, and not the folder itself."""
@@ -163,15 +169,6 @@ def from_table(table: Any) -> TrainConfig:
         raise UsageError(
             f"no table of its settings ({error}).", hint="Give the run another folder."
         ) from error
-
-
-def _located(name: str, value: Any) -> Any:
-    """Paths made absolute; bundled names as they are."""
-    if name == "inputs":
-        return tuple(str(Path(item).absolute()) for item in value)
-    if value is None or (name == "init" and value in beginnings()):
-        return value
-    return str(Path(value).absolute())
 
 
 # --- Clips found in files and folders, and a name for what is made of them -----------------------

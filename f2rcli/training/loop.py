@@ -75,9 +75,9 @@ class Trainer:
         network."""
         self.stage, self.folder, self.settings, self.device = stage, folder, settings, device
         self.network = stage.network.to(device)
-        trained = self._trained(self.network).items()
-        self.average = {name: parameter.detach().clone() for name, parameter in trained}
-        self.optimiser = Muon(self._trained(self.network).values(), lr=settings.lr)
+        self.trained = {n: p for n, p in self.network.named_parameters() if p.requires_grad}
+        self.average = {name: one.detach().clone() for name, one in self.trained.items()}
+        self.optimiser = Muon(self.trained.values(), lr=settings.lr)
         self.state = RunState()
         self._last, self._best = checkpoints(folder, stage.name)
         sweep(folder)  # a killed run may have left half a checkpoint
@@ -152,8 +152,7 @@ class Trainer:
         with self._autocast():
             loss = self.stage.loss(placed(self.network, batch))
         loss.backward()  # type: ignore[no-untyped-call]  # torch's annotation
-        trained = self._trained(self.network).values()
-        norm = float(nn.utils.clip_grad_norm_(trained, settings.clip_grad))
+        norm = float(nn.utils.clip_grad_norm_(self.trained.values(), settings.clip_grad))
         value = float(loss.detach())
         if not (math.isfinite(value) and math.isfinite(norm)):
             self._skip()
@@ -198,7 +197,7 @@ class Trainer:
         less."""
         done = self.state.step
         decay = min(self.settings.ema, (1 + done) / (10 + done), 1 - 10 / max(20, self._steps()))
-        own = [parameter.detach() for parameter in self._trained(self.network).values()]
+        own = [parameter.detach() for parameter in self.trained.values()]
         torch._foreach_lerp_([*self.average.values()], own, 1 - decay if done else 1.0)
 
     # What was reached.
@@ -220,7 +219,7 @@ class Trainer:
     @contextmanager
     def _averaged(self) -> Iterator[None]:
         """Inside, the network holds the averaged weights and is not training."""
-        own = {name: p.detach().clone() for name, p in self._trained(self.network).items()}
+        own = {name: one.detach().clone() for name, one in self.trained.items()}
         self._put(self.average)
         self.network.eval()
         try:
@@ -232,11 +231,8 @@ class Trainer:
 
     def _put(self, weights: dict[str, Tensor]) -> None:
         with torch.no_grad():
-            for name, parameter in self._trained(self.network).items():
+            for name, parameter in self.trained.items():
                 parameter.copy_(weights[name])
-
-    def _trained(self, network: nn.Module) -> dict[str, nn.Parameter]:
-        return {name: p for name, p in network.named_parameters() if p.requires_grad}
 
     # Saving, going on.
 
@@ -250,7 +246,7 @@ class Trainer:
         """Views of everything that changes, by name."""
         found = {f"network/{name}": value for name, value in self.network.state_dict().items()}
         found |= {f"average/{name}": value for name, value in self.average.items()}
-        for name, parameter in self._trained(self.network).items():
+        for name, parameter in self.trained.items():
             moments = self.optimiser.state[parameter].items()
             found |= {f"{key}/{name}": value for key, value in moments}
         return found
