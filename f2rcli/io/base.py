@@ -70,12 +70,6 @@ class Ledger:
         self.corrupt -= frame.corrupt
         self.held -= frame.held
 
-    def clear(self) -> None:
-        """Delete all entries."""
-        self.corrupt = self.held = self.missing_frames = 0
-        self.faults.clear()
-        self.remarks.clear()
-
     def lines(self) -> list[str]:
         """The ledger as lines of text."""
         return self.damage() + self.remarks

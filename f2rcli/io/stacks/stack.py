@@ -312,8 +312,6 @@ class Stack(ABC):
     def read(self, number: int, place: int) -> Plane:
         """A picture (Y, X) or (Y, X, S), native byte order. Raises InputError if undecodable."""
         one, which = self.series[number], f"{self.name}, picture {place + 1}"
-        if place in one.absent:
-            raise InputError(f"{self.name}: is truncated before picture {place + 1}.")
         order = [axis for axis in one.axes if axis in "YXS"]
         with refusals(which), quiet(self.package):
             samples = np.asarray(self._samples(one, place))

@@ -209,7 +209,7 @@ class VideoReader(Reader):
 
     def _reopen(self) -> None:
         """Begin anew with a second look at the file; the first stays open for what it states."""
-        self.ledger.clear()  # of what lies before the excerpt that is asked for
+        self.ledger = Ledger(name=self.name)  # without what lies before the excerpt
         self.side.queue.clear()
         self._elsewhere.close()
         self._open(self._elsewhere)
