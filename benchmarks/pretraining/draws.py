@@ -31,7 +31,7 @@ from f2rcli.methods.f2r import F2R
 from f2rcli.models.layers import channels_last
 from f2rcli.models.planar import Networks
 from f2rcli.noise.bound import bent
-from f2rcli.noise.estimate import BINS, COLOURED
+from f2rcli.noise.estimate import COLOURED, binned
 from f2rcli.noise.synthesis.law import Law
 from f2rcli.planes import LAYOUTS, ROTATION, Layout, gathered, pack, packing
 from f2rcli.window import window_at
@@ -220,9 +220,7 @@ def by_light(apart: Stack, light: Stack, loud: Stack | None) -> Stack:
     there = np.ones_like(light) * (1 if loud is None else resized(loud, light.shape))
     inside = there.ravel() > 0.5
     seen, power = light.ravel()[inside], apart.ravel()[inside] ** 2
-    parts = np.array_split(np.argsort(seen), BINS)
-    places, powers = ([float(one[part].mean()) for part in parts] for one in (seen, power))
-    return (there * np.sqrt(np.interp(light, places, powers))).astype(np.float32)
+    return (there * np.sqrt(np.interp(light, *binned(seen, power)))).astype(np.float32)
 
 
 def as_read(apart: Stack) -> float:

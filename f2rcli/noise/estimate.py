@@ -66,45 +66,33 @@ class PlaneMap:
     def law(self, *, clipped: bool = False) -> NoiseModel:
         """Standard deviation by brightness, over the whole plane; clipped: before black and white
         cut it off."""
-        seen = self._seen()
-        if not seen.any():
+        level, variance, worth = self._told()
+        if not level.size:
             return NoiseModel.gaussian(0.0, 1)
         if clipped:
-            rough = float(np.average(self.variance[seen], weights=self._worth()[seen])) ** 0.5
+            rough = float(np.average(variance, weights=worth)) ** 0.5
             # Noise two standard deviations away from black and white is whole; what is cut off is
             # hard to undo. A fifth of the blocks speaks for the picture.
-            inside = seen & (self.level > 2 * rough) & (self.level < 1 - 2 * rough)
-            seen = inside if inside.sum() >= 0.2 * seen.sum() else seen
-        levels, powers = _to_the_ends(*self._by_level(seen, clipped=clipped))
+            inside = (level > 2 * rough) & (level < 1 - 2 * rough)
+            if inside.sum() >= 0.2 * level.size:
+                level, variance, worth = level[inside], variance[inside], worth[inside]
+        levels, powers = binned(level, variance, worth)
+        powers = undo_clipping(levels, powers) if clipped else powers
+        levels, powers = _to_the_ends(levels, powers)
         curve = np.sqrt(np.interp(np.linspace(0, 1, KNOTS), levels, powers))
         over_all = float(np.sqrt(np.interp(self.level, levels, powers).mean()))
-        samples = int(seen.sum()) * BLOCK**2
-        return NoiseModel.of_curves(curve[None], np.array([over_all]), samples)
+        return NoiseModel.of_curves(curve[None], np.array([over_all]), level.size * BLOCK**2)
 
     def points(self) -> tuple[tuple[float, float], ...]:
         """Brightness and standard deviation of the bins behind the law."""
-        seen = self._seen()
-        if not seen.any():
-            return ()
-        levels, powers = self._by_level(seen, clipped=False)
+        told = self._told()
+        levels, powers = binned(*told) if told[0].size else (np.empty(0),) * 2
         return tuple(zip(levels.tolist(), np.sqrt(powers).tolist(), strict=True))
-
-    def _by_level(self, seen: Mask, *, clipped: bool) -> tuple[Floats, Floats]:
-        """Mean brightness and variance of equally filled bins of blocks."""
-        order = np.argsort(self.level[seen], kind="stable")
-        level = self.level[seen][order].astype(np.float64)
-        variance, worth = self.variance[seen][order], self._worth()[seen][order]
-        parts = np.array_split(np.arange(len(order)), max(1, min(BINS, len(order) // LEAST_BIN)))
-        levels, powers = (
-            np.array([np.average(values[part], weights=worth[part]) for part in parts])
-            for values in (level, variance)
-        )
-        return levels, undo_clipping(levels, powers) if clipped else powers
 
     def line(self, *, dark: bool = False) -> NoiseModel:
         """Variance as a line over brightness, as sensors' counts have it. dark: whether light may
         begin above 0, as in files that do not say where black is."""
-        seen = self._seen() & (self.bound[FULL] > 0)
+        seen = self.bound[FULL] > 0
         if not seen.any():
             return NoiseModel.gaussian(0.0, 1)
         level = self.level[seen].astype(np.float64)
@@ -139,10 +127,8 @@ class PlaneMap:
     def unsure(self) -> float:
         """Standard error of the law's standard deviation, as a share of it."""
         seen = self._seen()
-        if not seen.any():
-            return 0.0
-        worth = self._worth()[seen]
-        return float(np.average(self._as_white(self.error)[seen], weights=worth))
+        error, worth = self._as_white(self.error)[seen], self._worth()[seen]
+        return float(np.average(error, weights=worth)) if error.size else 0.0
 
     @property
     def variance(self) -> Floats:
@@ -155,7 +141,7 @@ class PlaneMap:
         """Power of the noise in the finest band over that of white noise as strong: the upper
         quartile of blocks, as the scene's texture adds to the other bands."""
         power = self.bound * self.share
-        live = (power[FULL] > 0) & self._seen()
+        live = power[FULL] > 0
         if not live.any():
             return 1.0
         ratio = power[FINE][live] / power[FULL][live]
@@ -182,6 +168,11 @@ class PlaneMap:
         """Blocks that can tell: not those that black or white has filled."""
         full = (self.level < RAIL) | (self.level > 1 - RAIL)
         return np.asarray(~(full & (self.bound[FULL] == 0)))
+
+    def _told(self) -> tuple[Floats, Floats, Floats]:
+        """Brightness, variance and weights of these."""
+        seen = self._seen()
+        return self.level[seen].astype(np.float64), self.variance[seen], self._worth()[seen]
 
     def _worth(self) -> Floats:
         """Weights: sure blocks count far more than those where it is anybody's guess, whose errors
@@ -231,6 +222,17 @@ class NoiseMap:
         margin = self.planes[0].law().sigma[0] / 2
         found = float(((luma < -margin) | (luma > 1 + margin)).mean())
         return found < BEYOND or found < CUT_SHARE * self.planes[0].beyond()
+
+
+def binned(level: Floats, variance: Floats, worth: Floats | None = None) -> tuple[Floats, Floats]:
+    """Mean brightness and variance of equally filled bins of blocks, or of what else has both."""
+    parts = max(1, min(BINS, len(level) // LEAST_BIN))
+    bins = np.array_split(np.argsort(level, kind="stable"), parts)
+    levels, powers = (
+        np.array([np.average(one[b], weights=None if worth is None else worth[b]) for b in bins])
+        for one in (level, variance)
+    )
+    return levels, powers
 
 
 def _to_the_ends(levels: Floats, powers: Floats) -> tuple[Floats, Floats]:
