@@ -290,12 +290,14 @@ class VideoWriter(Writer):
         quiet_ffmpeg()
         self.reader, self.plan = reader, plan
         self.detail: VideoDetail = plan.detail
+        self.setup, self.kind = self.detail.setup, self.detail.setup.container
+        self.source = self.setup.source
         self.name = written_name(plan.target)
         self._part: PartFile | None = None
         self._container: OutputContainer | None = None
         self._held: Frame | None = None
         self._durations: dict[int, int] = {}  # of frames in the encoder, by pts
-        self._tick = self.detail.setup.time_base  # seconds; of the encoder
+        self._tick = self.setup.time_base  # seconds; of the encoder
         self._frames = 0  # given to it; in its ticks:
         self._first, self._last, self._end = 0, -1, 0  # pts of the first and last, end of that
         self._lengths: set[int] = set()  # for which they are shown
@@ -303,12 +305,10 @@ class VideoWriter(Writer):
         self._fields: Filter | None = None  # which alone can flag pictures as interlaced
         self._file: Y4mFile | None = None
         self._losses: list[str] = []  # that no plan foresaw, in words
-        self.metadata: SourceMetadata = reader.metadata
         self._packets = reader.side if isinstance(reader, VideoReader) else SidePackets()
         self._packets.wanted = True
         if plan.target != PIPE:
-            target = Path(plan.target)
-            self._part = PartFile(target, overwrite=plan.overwrite)
+            self._part = PartFile(Path(plan.target), overwrite=plan.overwrite)
 
     def write(self, frame: Frame) -> None:
         try:
@@ -335,7 +335,7 @@ class VideoWriter(Writer):
             if self._file is not None:
                 self._file.close()
             if self._part is not None:
-                if self.detail.setup.container.name == "mpegts":
+                if self.kind.name == "mpegts":
                     there = self._part.path.stat().st_size // len(_NULL_PACKET)
                     with self._part.path.open("ab") as file:
                         file.write(_NULL_PACKET * (_KNOWN - there))
@@ -369,16 +369,16 @@ class VideoWriter(Writer):
         except (*_ERRORS, ValueError, IndexError) as error:
             why = f"cannot be read back: {ffmpeg_reason(error)}"
             raise misread_error(self.name, why) from error
-        base, form = self._tick, self.detail.setup.container
+        base, kind = self._tick, self.kind
         if came[own] != self._frames:
             why = f"{self._frames} frames were written but the file has {came[own]}"
             raise misread_error(self.name, why)
         self._losses += self._side.missing(came, sizes)
         yield count(self._frames)
-        if form.only_pictures or not times:
+        if kind.only_pictures or not times:
             return
         first, last = min(times), max(times)
-        slack = max(Fraction(1, 1000 if form.matroska else 90000), base)
+        slack = max(Fraction(1, 1000 if kind.matroska else 90000), base)
         due, end = self._first * base, self._last * base
         if abs((last - first) - (end - due)) > 2 * slack:
             when = f"{float(end):.3f} s but is at {float(last):.3f} s"
@@ -401,39 +401,39 @@ class VideoWriter(Writer):
 
     def _start(self, first: Frame) -> None:
         """Open the target and set up all streams; the header follows with the first packet."""
-        detail = self.detail
+        detail, kind = self.detail, self.kind
         # Without random numbers or FFmpeg's version.
         options = {"fflags": "+bitexact"} | detail.container_options
-        if first.pts is not None and first.pts < 0 and detail.setup.container.movie:
+        if first.pts is not None and first.pts < 0 and kind.movie:
             # The edit list of mp4 and mov would hide what lies before zero: all moves, in step.
             options["avoid_negative_ts"] = "make_non_negative"
         if detail.display is not None:
             options |= NO_CHECKSUMS
         url = "pipe:1" if self._part is None else f"file:{self._part.path}"
         file: str | Y4mFile = url
-        if detail.setup.container.only_pictures and detail.setup.source.pixel_aspect is not None:
-            file = self._file = Y4mFile(url, detail.setup.source.pixel_aspect)
+        if kind.only_pictures and self.source.pixel_aspect is not None:
+            file = self._file = Y4mFile(url, self.source.pixel_aspect)
         self._container = container = av.open(
-            file, "w", format=detail.setup.container.muxer, container_options=options
+            file, "w", format=kind.muxer, container_options=options
         )
         container.metadata.update(detail.metadata)
         provenance = self.plan.provenance_text()
-        if provenance and detail.setup.container.provenance:
-            container.metadata[detail.setup.container.provenance] = provenance
-        self._side = SideStreams(self._packets, container, detail.setup.container)
-        taken = {stream.index for stream in self.metadata.others}
+        if provenance and kind.provenance:
+            container.metadata[kind.provenance] = provenance
+        self._side = SideStreams(self._packets, container, kind)
+        taken = {stream.index for stream in self.source.others}
         own = next(index for index in range(len(taken) + 1) if index not in taken)
         self._side.add(plan for plan in detail.streams if plan.stream.index < own)
         self._stream = self._add_video(container)
         self._side.order.append(None)
         self._side.add(plan for plan in detail.streams if plan.stream.index > own)
-        if detail.setup.container.described:
+        if kind.described:
             container.set_chapters(list(self._moved_chapters()))  # type: ignore[arg-type]  # dicts
         self._side.attach()
 
     def _add_video(self, container: OutputContainer) -> av.VideoStream:
         """The picture's stream, and the encoder of its packets."""
-        setup, template = self.detail.setup, self.detail.template
+        setup, template = self.setup, self.detail.template
         added: Stream
         if template is None:
             added = container.add_stream(setup.encoder, rate=rate_of(setup.info))
@@ -453,12 +453,12 @@ class VideoWriter(Writer):
             added.codec_context.extradata = context.extradata
             self._encoder = context
         added.time_base = setup.time_base
-        if self.metadata.stream is not None:
-            described(added, self.metadata.stream, container)
+        if self.source.stream is not None:
+            described(added, self.source.stream, container)
         if self.detail.display is not None:  # takes its place
             added.metadata["title"] = added.metadata.get("title", "") + PADDING
-        matrix = self.metadata.display_matrix
-        if matrix and self.detail.setup.container.holds_matrix(matrix):
+        matrix = self.source.display_matrix
+        if matrix and self.kind.holds_matrix(matrix):
             added.set_display_matrix(matrix)
         if self.reader.info.interlaced:
             self._fields = Filter("setfield", "tff" if self.reader.info.top_field_first else "bff")
@@ -467,7 +467,7 @@ class VideoWriter(Writer):
     def _moved_chapters(self) -> Iterator[dict[str, object]]:
         """The chapters within the excerpt, moved as it is."""
         begin, end, shift = self._packets.start, self._packets.end, self._packets.shift
-        for chapter in self.metadata.chapters:
+        for chapter in self.source.chapters:
             base = chapter["time_base"] or Fraction(1, 1000)
             start, stop = chapter["start"] * base, chapter["end"] * base
             if (begin is not None and stop <= begin) or (end is not None and start >= end):
@@ -480,7 +480,7 @@ class VideoWriter(Writer):
             }  # fmt: skip
 
     def _encode(self, frame: Frame, *, last: bool) -> None:
-        setup = self.detail.setup
+        setup = self.setup
         picture = make_frame(converted(frame, setup.coding), setup.form)
         if self._fields is not None:
             picture = self._fields.apply(picture)
