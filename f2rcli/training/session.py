@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -139,7 +140,7 @@ def gather(config: TrainConfig, result: TrainResult, report: OnEvent) -> Trainin
     return TrainingContext(config, fit, noise, start, device, precision, report)
 
 
-def _trained(recipe: Recipe, result: TrainResult, report: OnEvent) -> Header:
+def _trained(recipe: Recipe[Any], result: TrainResult, report: OnEvent) -> Header:
     """Train every stage in turn and examine what came of it; gives the networks' header."""
     context, config = recipe.context, recipe.context.config
     if not (config.adapt or context.late):
@@ -169,7 +170,7 @@ def _trained(recipe: Recipe, result: TrainResult, report: OnEvent) -> Header:
     return recipe.header
 
 
-def _train_stages(recipe: Recipe, result: TrainResult, report: OnEvent) -> bool:
+def _train_stages(recipe: Recipe[Any], result: TrainResult, report: OnEvent) -> bool:
     """Train every stage that is not finished, within its share of the time that is left; returns
     whether there was time for a step."""
     context, learnt = recipe.context, False
@@ -187,7 +188,7 @@ def _train_stages(recipe: Recipe, result: TrainResult, report: OnEvent) -> bool:
 
 
 def _train_stage(
-    recipe: Recipe, spec: StageSpec, budget: float, *, new: bool, report: OnEvent
+    recipe: Recipe[Any], spec: StageSpec, budget: float, *, new: bool, report: OnEvent
 ) -> RunState:
     """Train a stage for so many seconds. A function of its own: what one stage learns from is gone
     before that of the next is made."""
@@ -206,7 +207,7 @@ def _budget(spec: StageSpec, left: Sequence[StageSpec], context: TrainingContext
     return seconds * spec.share / sum(one.share for one in left)
 
 
-def plan_lines(recipe: Recipe) -> list[str]:
+def plan_lines(recipe: Recipe[Any]) -> list[str]:
     """What each stage costs on this machine, and what the time given will reach."""
     context = recipe.context
     left = [s for s in recipe.specs if not is_finished(context.config.folder, s.name)]

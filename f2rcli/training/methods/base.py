@@ -8,7 +8,7 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from importlib import import_module
 from statistics import fmean
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 import torch
@@ -45,6 +45,9 @@ class StageSpec(TrainSettings):
     batch: int = 8
     crop: int = 96  # pixels per side
     share: float = 1.0  # of a run's time, beside the shares of its other stages
+
+
+S = TypeVar("S", bound=StageSpec)
 
 
 @dataclass(frozen=True)
@@ -139,12 +142,12 @@ class TrainingContext:
         return networks
 
 
-class Recipe(ABC):
+class Recipe(ABC, Generic[S]):
     """Training recipe of one method."""
 
     networks: Any  # to train, filled with the start's weights
     header: Header  # that rebuilds them
-    specs: Sequence[StageSpec]
+    specs: Sequence[S]
 
     def __init__(self, context: TrainingContext) -> None:
         """Raises UsageError for a start of another method or of other colours; InputError for
@@ -152,17 +155,17 @@ class Recipe(ABC):
         self.context = context
 
     @abstractmethod
-    def stage(self, spec: StageSpec, seconds: float = math.inf) -> Stage:
+    def stage(self, spec: S, seconds: float = math.inf) -> Stage:
         """A stage with all that it learns from, which has so much time to be made."""
 
-    def finished(self, spec: StageSpec) -> Stage:
+    def finished(self, spec: S) -> Stage:
         """The same of a stage that is at its end: it only has to hold its network."""
         return self.stage(spec)
 
-    def tidy(self, spec: StageSpec) -> None:  # noqa: B027  # most leave nothing
+    def tidy(self, spec: S) -> None:  # most leave nothing
         """Remove what a stage needed, once it is at its end."""
 
-    def step_seconds(self, spec: StageSpec) -> float:
+    def step_seconds(self, spec: S) -> float:
         """How long one step takes here, measured on the second one."""
         stage = self.stage(spec)
         rngs = sample_rngs((0,), range(stage.batch))
@@ -219,7 +222,7 @@ class WindowStage(Stage, ABC):
         return ValidationErrors.of(list(squares), list(noise))
 
 
-class WindowRecipe(Recipe):
+class WindowRecipe(Recipe[S]):
     """Recipe of a method that learns from windows of pictures."""
 
     def __init__(
@@ -243,10 +246,10 @@ class WindowRecipe(Recipe):
             )
         self.learnt = context.runs(learnt)
 
-    def stage(self, spec: StageSpec, seconds: float = math.inf) -> Stage:
+    def stage(self, spec: S, seconds: float = math.inf) -> Stage:
         return self.made(spec, self.learnt, self.held)
 
-    def made(self, spec: StageSpec, learnt: Sequence[Run], held: Parts) -> Stage:
+    def made(self, spec: S, learnt: Sequence[Run], held: Parts) -> Stage:
         """A stage that is validated on these parts."""
         validated = self.context.runs(held)
         side = min(min(run.array.shape[2:]) for run in (*learnt, *validated))
@@ -310,10 +313,10 @@ def timed(context: TrainingContext, stage: Stage, batch: Callable[[], Any]) -> f
     return taken
 
 
-def load_recipe(context: TrainingContext) -> Recipe:
+def load_recipe(context: TrainingContext) -> Recipe[Any]:
     """The recipe of a run's method, as RECIPE in its file. Raises what that raises."""
     name = f"f2rcli.training.methods.{context.config.method}"
-    recipe: Recipe = import_module(name).RECIPE(context)
+    recipe: Recipe[Any] = import_module(name).RECIPE(context)
     if (most := context.config.steps) is not None:
         recipe.specs = [replace(spec, steps=min(spec.steps, most)) for spec in recipe.specs]
     return recipe

@@ -42,7 +42,7 @@ DARKEST = 1e-3  # signal below which shot noise is taken to fall no further
 REGULARISED = 0.01  # weight of the Cramer Gaussian loss; the code's default 0 is not the paper's
 
 
-class Blind2SoundRecipe(WindowRecipe):
+class Blind2SoundRecipe(WindowRecipe[StageSpec]):
     def __init__(self, context: TrainingContext) -> None:
         for clip, report in zip(context.footage, context.noise, strict=True):
             if not report.white:

@@ -90,7 +90,7 @@ ADAPT_STEPS = 60  # of every stage, per minute that an adaptation is given
 ADAPT_BATCH, ADAPT_RATE = 4, 3e-4
 
 
-class F2RRecipe(Recipe):
+class F2RRecipe(Recipe[PairSpec]):
     """Excerpts are made by the networks as they are once a stage begins, and kept for a resumed run
     until it ends."""
 
@@ -119,8 +119,7 @@ class F2RRecipe(Recipe):
             replace(spec, steps=steps, batch=ADAPT_BATCH, lr=ADAPT_RATE) for spec in TUNING
         )
 
-    def stage(self, spec: StageSpec, seconds: float = math.inf) -> Stage:
-        assert isinstance(spec, PairSpec)  # one of ours
+    def stage(self, spec: PairSpec, seconds: float = math.inf) -> Stage:
         until, held = time.monotonic() + PREPARING * seconds, self._held_out()
         wanted = spec.steps * spec.batch * spec.crop**2 // REPEATS
         rng = np.random.default_rng([self.context.config.seed, sum(spec.name.encode())])
@@ -128,15 +127,13 @@ class F2RRecipe(Recipe):
         excerpts = self._made(learnt, spec.target, rng, spec.name, until)
         return self._stage(spec, excerpts, held)
 
-    def finished(self, spec: StageSpec) -> Stage:
-        assert isinstance(spec, PairSpec)  # one of ours
+    def finished(self, spec: PairSpec) -> Stage:
         return self._stage(spec, [], [])
 
-    def tidy(self, spec: StageSpec) -> None:
+    def tidy(self, spec: PairSpec) -> None:
         shutil.rmtree(self._kept(spec.name), ignore_errors=True)
 
-    def step_seconds(self, spec: StageSpec) -> float:
-        assert isinstance(spec, PairSpec)  # one of ours
+    def step_seconds(self, spec: PairSpec) -> float:
         side, neighbours = spec.crop // 2, self.header.length - 1
         picture = torch.rand(spec.batch, self.layout.channels, side, side)
         near = picture[:, None].expand(-1, neighbours, -1, -1, -1)

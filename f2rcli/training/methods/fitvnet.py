@@ -42,7 +42,7 @@ class JointSpec(StageSpec):
     ema: float = 0.998
 
 
-class FITVNetRecipe(WindowRecipe):
+class FITVNetRecipe(WindowRecipe[JointSpec]):
     def __init__(self, context: TrainingContext) -> None:
         super().__init__(context, context.header(LENGTH, SMALL), JointStage, STRIDE)
         self.specs: list[JointSpec] = [
@@ -50,8 +50,7 @@ class FITVNetRecipe(WindowRecipe):
             JointSpec(name="joint", blocks=True, steps=3000, lr=1e-3, share=2.0),
         ]
 
-    def stage(self, spec: StageSpec, seconds: float = math.inf) -> Stage:
-        assert isinstance(spec, JointSpec)  # one of ours
+    def stage(self, spec: JointSpec, seconds: float = math.inf) -> Stage:
         # the image module sees nothing but held-out frames, the blocks what is around them
         held = self.held if spec.blocks else held_windows(self.parts, 1)[0]
         return self.made(spec, self.learnt, held)

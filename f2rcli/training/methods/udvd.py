@@ -33,7 +33,7 @@ FROM_WEIGHTS = 4e-4  # rate of what goes on from weights that are good already
 SINGLE_STEPS = 300  # of one clip, from such weights
 
 
-class UDVDRecipe(WindowRecipe):
+class UDVDRecipe(WindowRecipe[StageSpec]):
     def __init__(self, context: TrainingContext) -> None:
         super().__init__(context, context.header(LENGTH, SMALL), BlindStage, CROP_STEP)
         spec = SINGLE if context.config.adapt else TRAIN
