@@ -17,7 +17,7 @@ from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.settings import luma_and_chroma
 from f2rcli.frames import Family, Frame, same_samples
-from f2rcli.models.flow import DISFlow, doubled, halved, resized, sample
+from f2rcli.models.flow import DISFlow, blurred, doubled, halved, resized, sample
 from f2rcli.noise import rows
 from f2rcli.noise.model import FramePlanes
 from f2rcli.noise.rows import Profile, RowNoise, Values
@@ -58,7 +58,7 @@ class Look:
     @cached_property
     def small(self) -> Values:
         """Luma at half its size, for flow, which would take offsets for motion."""
-        return halved(rows.levelled(self.luma))
+        return halved(blurred(rows.levelled(self.luma)))
 
     def of_shot(self, other: "Look") -> bool:
         """Whether another picture is of the same shot, and not the same one again."""
