@@ -62,11 +62,11 @@ class Method(Protocol):
         """Build and fill the networks of a header, for pictures of such planes. Raises WeightsError
         if tensors do not fit it."""
 
-    def prepare(self, index: int, noisy: Tensor, told: PlaneNoise | None) -> Prepared:
+    def prepare(self, index: int, noisy: Tensor, told: PlaneNoise) -> Prepared:
         """Prepare a frame by itself; called in order, and again for the last
         few frames where the noise turns out to be another."""
 
-    def restore(self, window: Window[Prepared], told: PlaneNoise | None) -> Tensor:
+    def restore(self, window: Window[Prepared], told: PlaneNoise) -> Tensor:
         """The centre of a window restored, as a frame's `Prepared.noisy`."""
 
     def motion(self, centre: Prepared, neighbour: Prepared) -> LazyFlow | None:
@@ -79,7 +79,7 @@ class Method(Protocol):
 
     # What results depend on beyond the window; most methods remember nothing.
 
-    def pass_over(self, window: Window[Prepared], told: PlaneNoise | None) -> None:
+    def pass_over(self, window: Window[Prepared], told: PlaneNoise) -> None:
         """Remember what `restore` would of a window whose centre is not wanted."""
         return
 
@@ -103,8 +103,8 @@ class Method(Protocol):
 class Following(Protocol):
     """A method that restores in two steps; `restore` is both."""
 
-    def follow(self, window: Window[Prepared], told: PlaneNoise | None) -> Any:
+    def follow(self, window: Window[Prepared], told: PlaneNoise) -> Any:
         """A window's motion and past; called in the order of frames."""
 
-    def finish(self, window: Window[Prepared], told: PlaneNoise | None, followed: Any) -> Tensor:
+    def finish(self, window: Window[Prepared], told: PlaneNoise, followed: Any) -> Tensor:
         """Restore the centre. It keeps nothing, and may run while a later window is followed."""

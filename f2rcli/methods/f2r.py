@@ -16,7 +16,7 @@ from f2rcli.models.flow import doubled_flow
 from f2rcli.models.placing import MAPS, Memory, placed, warped
 from f2rcli.models.planar import Anchor, CentreFrame, Neighbours, Networks, weighted
 from f2rcli.models.recorded import Graphs
-from f2rcli.noise.model import Told, nothing
+from f2rcli.noise.model import PlaneNoise
 from f2rcli.planes import Layout, packing, spread
 from f2rcli.weights import Estimate, Weights, no_header
 from f2rcli.window import Window
@@ -95,22 +95,22 @@ class F2R(Method, Following):
     def stay_on_device(self, graphs: Graphs) -> None:
         self.flows, self._graphs = DeviceFlows(graphs), graphs
 
-    def prepare(self, index: int, noisy: Tensor, told: Told | None) -> Prepared:
+    def prepare(self, index: int, noisy: Tensor, told: PlaneNoise) -> Prepared:
         name = "prepared", id(self.networks), told
         coarse, luma = self._graphs(name, partial(self._prepared, told), noisy)
         shown = luma if isinstance(self.flows, DeviceFlows) else luma.cpu().numpy()
         return Prepared(index, noisy, coarse, shown, self.flows.look(shown))
 
-    def _prepared(self, told: Told | None, noisy: Tensor) -> tuple[Tensor, Tensor]:
+    def _prepared(self, told: PlaneNoise, noisy: Tensor) -> tuple[Tensor, Tensor]:
         """The coarse frame and its brightness."""
-        coarse: Tensor = self._run(self._coarse, noisy, self._maps(told, noisy))
+        coarse: Tensor = self._run(self._coarse, noisy, told.maps(self.layout, noisy))
         return coarse, brightness(self.layout, coarse.detach())[0]
 
-    def restore(self, window: Window[Prepared], told: Told | None) -> Tensor:
+    def restore(self, window: Window[Prepared], told: PlaneNoise) -> Tensor:
         """Without neighbours only the coarse estimate is left."""
         return self.finish(window, told, self.follow(window, told))
 
-    def follow(self, window: Window[Prepared], told: Told | None) -> Followed | None:
+    def follow(self, window: Window[Prepared], told: PlaneNoise) -> Followed | None:
         """The flows and memory of a window; None where the coarse estimate is the result."""
         memory = self.remember(window.before[0], told) if window.before else None
         self.flows.forget_before(window.items[0].index)
@@ -119,7 +119,7 @@ class F2R(Method, Following):
         return Followed(deque(self.flows.rated(window)), memory)
 
     def finish(
-        self, window: Window[Prepared], told: Told | None, followed: Followed | None
+        self, window: Window[Prepared], told: PlaneNoise, followed: Followed | None
     ) -> Tensor:
         if followed is None:
             return window.centre.coarse
@@ -152,7 +152,7 @@ class F2R(Method, Following):
 
     def _finished(
         self,
-        told: Told | None,
+        told: PlaneNoise,
         place: int | None,
         centre: CentreFrame,
         shown: Sequence[tuple[Tensor, Tensor]],
@@ -163,11 +163,11 @@ class F2R(Method, Following):
         coarse = centre.coarse
         seen = self.aligned(shown, flows, place, counts, coarse)
         merged = weighted(seen.confidence, seen.coarse) / seen.confidence.sum(1).clamp_min(1e-4)
-        anchor: Anchor = self._run(self._anchor, seen, self._maps(told, merged))
+        anchor: Anchor = self._run(self._anchor, seen, told.maps(self.layout, merged))
         start = anchor.given(coarse)
         if self.estimate is Estimate.ANCHOR:
             return start
-        told_start = self._maps(told, start)
+        told_start = told.maps(self.layout, start)
         refined: Tensor = self._run(self._refiner, centre, told_start, anchor, seen)
         return refined
 
@@ -193,7 +193,7 @@ class F2R(Method, Following):
         noisy, coarse = (torch.stack(list(one), 1) for one in zip(*moved, strict=True))
         return placed(noisy, coarse, torch.stack(sure, 1), torch.stack(worth, 1), reference)
 
-    def pass_over(self, window: Window[Prepared], told: Told | None) -> None:
+    def pass_over(self, window: Window[Prepared], told: PlaneNoise) -> None:
         if window.before:
             self.remember(window.before[0], told)
         self.flows.forget_before(window.items[0].index)
@@ -211,16 +211,16 @@ class F2R(Method, Following):
             self.memory = Memory(place, kept["noisy"], kept["coarse"], kept["count"])
         self.flows.chain(view.items)
 
-    def remember(self, frame: Prepared, told: Told | None) -> Memory:
+    def remember(self, frame: Prepared, told: PlaneNoise) -> Memory:
         """Everything before a frame and itself as a memory on its grid. Frames are to come in
-        order; after a cut, or where the noise is not known, it begins anew."""
+        order; after a cut it begins anew."""
         known = self.memory
         if known is not None and known.index == frame.index:
             return known
         flow = None
         if known is not None and known.index == frame.index - 1:
             flow = self.flows.known(frame.index, known.index)
-        if known is None or flow is None or told is None:
+        if known is None or flow is None:
             self.memory = Memory.of(frame.index, frame.noisy, frame.coarse)
         else:
             old, name = (known.noisy, known.coarse, known.count), ("memory", told)
@@ -230,7 +230,7 @@ class F2R(Method, Following):
         return self.memory
 
     def _carried(
-        self, told: Told, old: Sequence[Tensor], noisy: Tensor, coarse: Tensor, flow: Any
+        self, told: PlaneNoise, old: Sequence[Tensor], noisy: Tensor, coarse: Tensor, flow: Any
     ) -> tuple[Tensor, Tensor, Tensor]:
         """A memory's parts with the next frame added."""
         maps = told.maps(self.layout, coarse)
@@ -251,10 +251,6 @@ class F2R(Method, Following):
 
     def forget_from(self, index: int) -> None:
         self.flows.forget_from(index)
-
-    def _maps(self, told: Told | None, picture: Tensor) -> Tensor:
-        """What is told of a picture as bright as this, (1, 2 P, h, w); zero where nothing is."""
-        return nothing(self.layout, picture) if told is None else told.maps(self.layout, picture)
 
 
 def brightness(layout: Layout, packed: Tensor) -> Tensor:

@@ -52,12 +52,12 @@ class RgbMethod(Method):
         """The picture in the centre of a window restored."""
         raise NotImplementedError
 
-    def prepare(self, index: int, noisy: Tensor, told: PlaneNoise | None) -> Prepared:
+    def prepare(self, index: int, noisy: Tensor, told: PlaneNoise) -> Prepared:
         seen = yuv.joined(unpack(self._layout, noisy[0]), self._source)
         picture = seen[None].expand(-1, self._channels, -1, -1).contiguous()
         return replace(self.prepared(index, picture, self._colours(told)), kept=noisy)
 
-    def restore(self, window: Window[Prepared], told: PlaneNoise | None) -> Tensor:
+    def restore(self, window: Window[Prepared], told: PlaneNoise) -> Tensor:
         centre, done = window.centre, self.restored(window, self._colours(told))
         assert centre.kept is not None  # prepared above
         change = done - centre.noisy
@@ -66,6 +66,6 @@ class RgbMethod(Method):
         planes = yuv.parted(change[0], self._source)
         return centre.kept + pack(self._layout, planes)[None]
 
-    def _colours(self, told: PlaneNoise | None) -> NoiseModel | None:
+    def _colours(self, told: PlaneNoise) -> NoiseModel:
         """The noise of the picture that networks see."""
-        return None if told is None else told.picture(self._stored, self._channels)
+        return told.picture(self._stored, self._channels)

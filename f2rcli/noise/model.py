@@ -382,15 +382,6 @@ class PlaneNoise:
         return torch.cat([none, found] if self.errors else [found, none], 1)
 
 
-Told = PlaneNoise
-
-
-def nothing(layout: Layout, picture: Tensor) -> Tensor:
-    """The maps of noise that nobody knows."""
-    batch, _, height, width = picture.shape
-    return picture.new_zeros(batch, 2 * len(layout.planes), height, width)
-
-
 def picture_of(frame: Frame) -> FramePlanes:
     """A frame's planes in their own units, and its luma."""
     return FramePlanes.of(yuv.planes_of(frame), frame.layout)
