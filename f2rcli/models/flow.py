@@ -24,10 +24,11 @@ Shifts = Tensor  # (B, H, W, 2)
 Luma = NDArray[np.float32]  # (H, W), 0 = black, 1 = white
 F = TypeVar("F", Flow, Tensor)  # flows of either kind; maps of tensors are (B, 1, H, W)
 
-# Of a search, and of one that begins from a flow. Patches that take many steps follow the noise;
-# rounds of smoothing let go of it: 4 steps for 12 and twice the rounds are worth 0.08 dB at
-# sigma 50 and 0.03 at 20, and cost nothing at 5 (ten filmed clips, `lite`).
-STEPS, STRIDES, ROUNDS = (4, 2), (4, 5), (6, 2)
+# Of a search in whole frames, in halved ones, and in those from a flow on: steps of a patch, pixels
+# between patches, rounds of smoothing. Patches that take many steps follow the noise, and smoothing
+# lets go of it: against 12 steps and 3 rounds worth 0.08 dB at sigma 50, 0.02 at 20, nothing at 5
+# (ten filmed clips, `lite`). From what a flow in whole frames leaves, noise is read: that is exact.
+EXACT, CALM, BEGUN = (12, 4, 3), (4, 4, 6), (2, 5, 2)
 SMALLEST = 80  # pixels; smaller pictures are padded: below 64 OpenCV 5.0 crashes with these patches
 
 
@@ -47,7 +48,8 @@ class DISFlow:
         pair = (source, target) if self.halved else (blurred(source), blurred(target))
         first, second = (_eight_bits(luma, white) for luma in pair)
         initial = None if start is None else _padded(start).copy()
-        search = _new_search(finest=0 if self.halved else 1, begun=start is not None)
+        kind = EXACT if not self.halved else CALM if start is None else BEGUN
+        search = _new_search(0 if self.halved else 1, *kind)
         flow = search.calc(first, second, initial)  # type: ignore[arg-type]  # None is allowed
         return np.ascontiguousarray(flow[:height, :width])
 
@@ -100,16 +102,15 @@ def resized(flow: Flow, shape: tuple[int, ...]) -> Flow:
     return np.asarray(small * scale, np.float32)
 
 
-def _new_search(finest: int = 1, *, begun: bool = False) -> cv2.DISOpticalFlow:
+def _new_search(finest: int, steps: int, stride: int, rounds: int) -> cv2.DISOpticalFlow:
     """A search of its own for every pair: one that is used again remembers the pair before, and
-    its answers depend on it (seen in OpenCV 5.0). begun: from a composed flow, which is near the
-    truth, and smoother than a search."""
+    its answers depend on it (seen in OpenCV 5.0)."""
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     search.setFinestScale(finest)
     search.setPatchSize(8)
-    search.setPatchStride(STRIDES[begun])
-    search.setGradientDescentIterations(STEPS[begun])
-    search.setVariationalRefinementIterations(ROUNDS[begun])
+    search.setPatchStride(stride)
+    search.setGradientDescentIterations(steps)
+    search.setVariationalRefinementIterations(rounds)
     search.setVariationalRefinementAlpha(60.0)
     return search
 

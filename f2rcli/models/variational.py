@@ -4,7 +4,7 @@ Coarse to fine with warping (Brox et al., ECCV 2004). Constancy of brightness an
 in units of pixels (Zimmer et al., IJCV 2011), summed over a window, which stands noise, and joined
 with a smooth flow field, which fills flat places (Bruhn et al., "Lucas/Kanade meets Horn/Schunck",
 IJCV 2005). A robust weight of smoothness lets motion boundaries be (lagged diffusivity).
-Results lie within 0.02 dB of those of DIS (`benchmarks/gpu.py`).
+Of `lite`, results on three filmed clips lie 0.02 dB below those of DIS at sigma 50, 0.08 at 20.
 """
 
 import torch

@@ -156,7 +156,7 @@ def test_a_search_sees_codes_that_end_where_a_two_hundredth_is_brighter(
     monkeypatch: pytest.MonkeyPatch, small: bool
 ) -> None:
     """Of the first picture as it is: of every second row and column of one at half the size, of
-    every fourth of others. Both are blurred before, those at half the size have been already."""
+    every fourth of others. These are blurred before."""
     seen = []
 
     class Search:
@@ -165,7 +165,7 @@ def test_a_search_sees_codes_that_end_where_a_two_hundredth_is_brighter(
             return np.zeros((*given[0].shape, 2), np.float32)
 
     monkeypatch.setattr(
-        flow_module, "_new_search", lambda **options: seen.append(options) or Search()
+        flow_module, "_new_search", lambda *options: seen.append(options) or Search()
     )
     rng = np.random.default_rng(5)
     first, second = (rng.gamma(2, 0.1, (83, 91)).astype(np.float32) for _ in range(2))
@@ -173,7 +173,8 @@ def test_a_search_sees_codes_that_end_where_a_two_hundredth_is_brighter(
     step = 2 if small else 4
     white = np.quantile(first[::step, ::step].astype(np.float64), 0.995)
     options, *codes, start = seen
-    assert (options, start) == ({"finest": 0 if small else 1, "begun": False}, None)
+    kind = (0, *flow_module.CALM) if small else (1, *flow_module.EXACT)
+    assert (options, start) == (kind, None)
     for code, luma in zip(codes, (first, second), strict=True):
         shown = luma if small else gaussian_filter(luma.astype(np.float64), 1, mode="mirror")
         wanted = np.clip(shown / white * 255, 0, 255)
@@ -182,7 +183,7 @@ def test_a_search_sees_codes_that_end_where_a_two_hundredth_is_brighter(
     seen.clear()
     start = rng.random((83, 91, 2), np.float32)
     DISFlow(halved=small)(np.zeros_like(first), second + 1, start)
-    assert seen[0] == {"finest": 0 if small else 1, "begun": True}
+    assert seen[0] == ((0, *flow_module.BEGUN) if small else kind)
     np.testing.assert_array_equal(seen[3], start)
     assert seen[3] is not start  # a search writes into it
     assert not seen[1].any()
