@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console as RichConsole
@@ -40,9 +40,6 @@ WIDTH = 160  # columns of a table that does not go to a terminal
 clips, ways = (partial(option, group) for group in ("Clips", "Noise, methods and metrics"))
 
 
-@opt.shared(
-    "weights frames axes series overwrite device threads precision tile json quiet help_all"
-)
 def evaluate(
     ctx: typer.Context,
     denoised: Annotated[
@@ -61,11 +58,20 @@ def evaluate(
     baselines: Annotated[Text, ways("A,B", "ffmpeg, opencv, or one of their filters.")] = None,
     metrics: Annotated[Text, ways("A,B|all", "psnr, ssim, ... (default: those that fit).")] = None,
     strength: Annotated[float, ways("S", "As for f2r denoise.", more=True)] = 1.0,
+    weights: opt.Weights = None,
+    frames: opt.Frames = None,
+    axes: opt.Axes = None,
+    series: opt.Series = None,
     csv: Annotated[Text, result("OUT.csv", "Every value as a table.")] = None,
     report: Annotated[Text, result("OUT.html", "Page with tables, curves and pictures.")] = None,
-    *,
-    overwrite: bool,
-    **shared: Any,
+    overwrite: opt.Overwrite = False,
+    device: opt.Device = "auto",
+    threads: opt.Threads = None,
+    precision: opt.Precision = "auto",
+    tile: opt.Tile = "auto",
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    help_all: opt.HelpAll = False,
 ) -> int:
     """Score DENOISED clips, or what f2r makes of noisy ones.
 
@@ -73,7 +79,7 @@ def evaluate(
       f2r eval out.mp4 --clean clean.mp4 --report r.html
       f2r eval --clean clips/ --noise gaussian:30 --baselines ffmpeg
     """  # fmt: skip
-    console = opt.begin(ctx)
+    console = opt.begin(ctx, json=json, quiet=quiet)
     console.if_stopped = "no results were written."
     sides = opt.settings(ctx, Comparison, denoised=tuple(denoised or ()), noise=tuple(noise or ()))
     here = (NOISY, denoisers.DEFAULT) if methods is None and not denoised else _listed(methods)
@@ -81,7 +87,7 @@ def evaluate(
         ctx, Plan, metrics=_listed(metrics), methods=here, baselines=_listed(baselines),
         engine=opt.settings(ctx, EngineSettings),
     )  # fmt: skip
-    others = [*sides.denoised, clean, noisy, plan.engine.weights]
+    others = [*sides.denoised, clean, noisy, weights]
     check_result("--csv", csv, [*others, report], overwrite=overwrite)
     check_result("--report", report, [*others, csv], overwrite=overwrite)
     about = None
@@ -91,11 +97,11 @@ def evaluate(
             console.warning(line)
     else:
         chosen = benchmarks.load(benchmark)
-        cases = chosen.cases(Path(root or ""), sides.noise, plan.frames, any_clips=any_clips)
-        about = chosen.facts(cases, plan.frames)
+        cases = chosen.cases(Path(root or ""), sides.noise, frames, any_clips=any_clips)
+        about = chosen.facts(cases, frames)
         plan = replace(
             plan, metrics=plan.metrics or chosen.metrics, clipped=chosen.clipped,
-            frames=plan.frames or chosen.frames,
+            frames=frames or chosen.frames,
         )  # fmt: skip
     found, damaged = _run(cases, about, plan, console, pictures=report is not None)
     _deliver(found, csv, report, console, overwrite=overwrite)

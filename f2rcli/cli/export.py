@@ -1,7 +1,7 @@
 """`f2r export`: networks as ONNX files, for programs without torch."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -11,21 +11,21 @@ from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_OK
 
 
-@opt.shared("overwrite json quiet help_all")
 def export(
     ctx: typer.Context,
     weights: Annotated[str, opt.argument("WEIGHTS", "Bundled weights by name, or a file.")],
     output: Annotated[str, result("DIR", "Folder for the files.", "--output -o")],
-    *,
-    overwrite: bool,
-    **shared: Any,
+    overwrite: opt.Overwrite = False,
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    help_all: opt.HelpAll = False,
 ) -> int:
     """Write F2R's networks as ONNX files, and how to use them.
 
       f2r export my.safetensors -o onnx/
       f2r export my.safetensors -o onnx/ -y      replaces what is there
     """  # fmt: skip
-    console = opt.begin(ctx)
+    console = opt.begin(ctx, json=json, quiet=quiet)
     EngineSettings(weights=weights)  # checks the name before torch is loaded
     from f2rcli.export import NAMES, export_networks  # brings torch
 

@@ -38,14 +38,25 @@ PROBE_FRAMES = 32  # at most: stacks of few photons take as many for the noise e
 LONGEST = 500  # characters of what a file says of its making, which may be anyone's
 
 
-@opt.shared("model method weights axes series device threads json help_all")
-def info(ctx: typer.Context, source: opt.Clip, **shared: Any) -> int:
+def info(
+    ctx: typer.Context,
+    source: opt.Clip,
+    model: opt.Model = None,
+    method: opt.Method = "f2r",
+    weights: opt.Weights = None,
+    axes: opt.Axes = None,
+    series: opt.Series = None,
+    device: opt.Device = "auto",
+    threads: opt.Threads = None,
+    json: opt.Json = False,
+    help_all: opt.HelpAll = False,
+) -> int:
     """Print what f2r sees in INPUT: streams, colour, noise, cost.
 
     f2r info clip.mp4
     f2r info stack.ome.tif --axes TZYX
     """
-    console = opt.begin(ctx)
+    console = opt.begin(ctx, json=json)
     settings = opt.settings(ctx, EngineSettings)
     with open_reader(source, opt.settings(ctx, ReadOptions, glance=True)) as reader:
         clip = reader.info
@@ -171,22 +182,25 @@ def _plain(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-@opt.shared("axes series overwrite device threads json help_all")
 def noise(
     ctx: typer.Context,
     source: opt.Clip,
     plot: Annotated[Text, result("OUT.svg", "Plot its law and spectrum.")] = None,
     grain_table: Annotated[Text, result("OUT.tbl", "AV1 film grain of its strength.")] = None,
-    *,
-    overwrite: bool,
-    **shared: Any,
+    axes: opt.Axes = None,
+    series: opt.Series = None,
+    overwrite: opt.Overwrite = False,
+    device: opt.Device = "auto",
+    threads: opt.Threads = None,
+    json: opt.Json = False,
+    help_all: opt.HelpAll = False,
 ) -> int:
     """Measure the noise of INPUT: how strong it is, and of what kind.
 
     f2r noise clip.mp4
     f2r noise clip.mp4 --plot noise.svg
     """
-    console = opt.begin(ctx)
+    console = opt.begin(ctx, json=json)
     if plot is not None and Path(plot).suffix.lower() != ".svg":
         raise UsageError(f"--plot {plot}: the plot is an SVG file.", hint="Name it OUT.svg.")
     check_result("--plot", plot, [source], overwrite=overwrite)

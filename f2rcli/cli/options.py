@@ -83,50 +83,30 @@ Whole = int | None
 # What several commands have.
 CLIP = "Video, folder, pictures (frames/%05d.png), or - for stdin."
 Clip = Annotated[str, argument("INPUT", CLIP)]
-# The others by name: what they take, what they are if nobody sets them, and the option.
-SHARED: dict[str, tuple[Any, Any, Any]] = {
-    "model": (Text, None, result("lite|full", "Quicker networks, or better ones.")),
-    "method": (str, "f2r", result("NAME", "Denoising method; see below.", more=True)),
-    "weights": (Text, None, result("NAME|PATH", "Trained weights (default: bundled).", more=True)),
-    "fields": (str, "auto", part("auto|on|off", "Fields of interlaced video.", more=True)),
-    "frames": (Whole, None, part("N", "At most N frames of each clip.")),
-    "axes": (Text, None, part("TZCYX", "A stack's axes, slowest first: "
-                              "T time, Z depth, C channel.")),
-    "series": (Text, None, part("N|NAME|all", "Series of a file that has several.", more=True)),
-    "overwrite": (bool, False, files("", "Replace files that are there.", "--overwrite -y")),
-    "device": (str, "auto", machine("NAME", "auto, cpu, cuda, cuda:1 or mps.")),
-    "threads": (Whole, None, machine("N", "Processor threads.")),
-    "precision": (str, "auto", machine("KIND", "auto, fp32, bf16 or fp16.", more=True)),
-    "tile": (str, "auto", machine("auto|off|N", "Process frames in tiles of N pixels.", more=True)),
-    "json": (bool, False, this_run("", "Events as JSON lines on stdout.", "--json", more=True)),
-    "quiet": (bool, False, this_run("", "Warnings and errors only.", "--quiet -q")),
-    "help_all": (bool, False, this_run("", "Show every option.", "--help-all", is_eager=True,
-                                       callback=_print_all)),
-}  # fmt: skip
+Method = Annotated[str, result("NAME", "Denoising method; see below.", more=True)]
+Weights = Annotated[Text, result("NAME|PATH", "Trained weights (default: bundled).", more=True)]
+Model = Annotated[Text, result("lite|full", "Quicker networks, or better ones.")]
+Axes = Annotated[Text, part("TZCYX", "A stack's axes, slowest first: T time, Z depth, C channel.")]
+Series = Annotated[Text, part("N|NAME|all", "Series of a file that has several.", more=True)]
+Frames = Annotated[Whole, part("N", "At most N frames of each clip.")]
+Fields = Annotated[str, part("auto|on|off", "Fields of interlaced video.", more=True)]
+Overwrite = Annotated[bool, files("", "Replace files that are there.", "--overwrite -y")]
+Device = Annotated[str, machine("NAME", "auto, cpu, cuda, cuda:1 or mps.")]
+Threads = Annotated[Whole, machine("N", "Processor threads.")]
+Precision = Annotated[str, machine("KIND", "auto, fp32, bf16 or fp16.", more=True)]
+Tile = Annotated[str, machine("auto|off|N", "Process frames in tiles of N pixels.", more=True)]
+Json = Annotated[bool, this_run("", "Events as JSON lines on stdout.", "--json", more=True)]
+Quiet = Annotated[bool, this_run("", "Warnings and errors only.", "--quiet -q")]
+HelpAll = Annotated[
+    bool, this_run("", "Show every option.", "--help-all", is_eager=True, callback=_print_all)
+]
 
 
-def shared(names: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """Gives a command some of these after its own options: those that it names, and `**shared`."""
-    more = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default,
-                          annotation=Annotated[kind, told])
-        for name in names.split() for kind, default, told in [SHARED[name]]
-    ]  # fmt: skip
-
-    def with_them(command: Callable[..., int]) -> Callable[..., int]:
-        every = inspect.signature(command).parameters.values()
-        own = [one for one in every if one.name not in (*names.split(), "shared")]
-        command.__signature__ = inspect.Signature([*own, *more])  # type: ignore[attr-defined]
-        return command
-
-    return with_them
-
-
-def begin(ctx: typer.Context) -> Console:
+def begin(ctx: typer.Context, *, json: bool = False, quiet: bool = False) -> Console:
     """The console of a command's run, which knows its options. Raises UsageError for an empty
     word."""
     console: Console = ctx.obj
-    console.json, console.quiet = ctx.params["json"], ctx.params.get("quiet", False)
+    console.json, console.quiet = json, quiet
     flags = {
         str(param.name): "-o" if "-o" in param.opts else max(param.opts, key=len)
         for param in ctx.command.params
