@@ -151,6 +151,9 @@ def undo_clipping(level: Floats, held: Floats) -> Floats:
 # --- Models --------------------------------------------------------------------------------------
 
 
+# Of a codec's errors, told as noise beside them: what it left of a frame's own. Worth 0.15 dB of
+# luma in MPEG-2 and JPEG, 0.1 of chroma, and nothing in H.264 (ten filmed clips, `lite`).
+AMONG_ERRORS = 0.2
 KNOTS = 17  # of a level curve, evenly spaced over 0..1
 
 NoiseCurve = tuple[float, ...]  # standard deviations at the knots
@@ -378,8 +381,8 @@ class PlaneNoise:
         found = self.model.level(bright)
         if layout.rotated:  # the noise of R, G and B is taken to be independent
             found = torch.einsum("pc,bchw->bphw", rotation.square(), found.square()).sqrt()
-        none = torch.zeros_like(found)
-        return torch.cat([none, found] if self.errors else [found, none], 1)
+        both = [found * AMONG_ERRORS, found] if self.errors else [found, torch.zeros_like(found)]
+        return torch.cat(both, 1)
 
 
 def picture_of(frame: Frame) -> FramePlanes:
