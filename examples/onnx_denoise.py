@@ -120,8 +120,7 @@ class Clip:
 
 def halved(luma: Array) -> Array:
     """A picture (H, W) at half the size: motion is searched no finer."""
-    soft = cv2.GaussianBlur(luma, (0, 0), 1.0)
-    return cv2.resize(soft, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    return cv2.resize(luma, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
 
 
 def search(source: Array, target: Array, start: Array | None) -> Array:
@@ -137,8 +136,8 @@ def search(source: Array, target: Array, start: Array | None) -> Array:
     dis.setFinestScale(0)
     dis.setPatchSize(8)
     dis.setPatchStride(4 if start is None else 5)  # less to find from a flow that is close
-    dis.setGradientDescentIterations(12 if start is None else 6)
-    dis.setVariationalRefinementIterations(3 if start is None else 1)
+    dis.setGradientDescentIterations(4 if start is None else 2)
+    dis.setVariationalRefinementIterations(6 if start is None else 2)
     dis.setVariationalRefinementAlpha(60.0)
     return dis.calc(first, second, start)[: source.shape[0], : source.shape[1]].copy()
 
