@@ -17,7 +17,7 @@ from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.settings import luma_and_chroma
 from f2rcli.frames import Family, Frame, same_samples
-from f2rcli.models.flow import DISFlow, blurred, doubled, halved, resized, sample
+from f2rcli.models.flow import DISFlow, blurred, doubled_flow, halved, resized, sample
 from f2rcli.noise import rows
 from f2rcli.noise.model import FramePlanes
 from f2rcli.noise.rows import Profile, RowNoise, Values
@@ -83,8 +83,8 @@ class View:
         """The planes of each neighbour, where it shows what the centre does."""
         found = []
         for other in self.near:
-            half = DISFlow(halved=True)(self.centre.small, other.small, None)
-            flow = doubled(half, self.centre.luma.shape) * np.float32(2)
+            half = DISFlow(halved=True)(self.centre.small, other.small)
+            flow = doubled_flow(half, self.centre.luma.shape)
             found.append([sample(plane, resized(flow, plane.shape)) for plane in other.planes])
         return found
 
