@@ -18,6 +18,7 @@ from hashlib import blake2b
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
+from pickle import PickleError
 from typing import Any, NamedTuple
 
 import cv2
@@ -234,7 +235,7 @@ WAITING = 32 << 20  # bytes of frames that wait in memory
 LEAST_FREE = 1 << 30  # bytes that a record leaves free on the disk
 MOST_OF_FREE = 0.5  # of what is free, that a record may grow to
 HARMLESS = {"threads", "weights", "device", "precision", "tile"}  # recorded elsewhere
-UNREADABLE = OSError, RuntimeError, ValueError, TypeError, LookupError, StaleError
+UNREADABLE = OSError, RuntimeError, ValueError, TypeError, LookupError, PickleError, StaleError
 
 
 class RunRecord:

@@ -157,6 +157,15 @@ def test_a_damaged_record_is_begun_anew(tmp_path, name) -> None:
         assert "damaged" in said[0]
 
 
+def test_a_record_of_types_that_this_f2r_does_not_know_is_begun_anew(tmp_path, monkeypatch) -> None:
+    frames = noisy_clip(4, height=32, width=48)
+    run(tmp_path, frames, 2, sigma=20.0)
+    monkeypatch.setattr(records, "KNOWN", [])
+    said: list[str] = []
+    run(tmp_path, frames, 1, said=said.append, sigma=20.0)
+    assert "starting over" in said[0]
+
+
 def test_a_disk_without_room_ends_no_run(tmp_path, monkeypatch) -> None:
     frames, said = noisy_clip(4, height=32, width=48), []
     monkeypatch.setattr(records, "LEAST_FREE", 1 << 62)
