@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from f2rcli.models.gaussian import Triangle, covariance
+from f2rcli.models.gaussian import covariance
 from f2rcli.models.layers import SLOPE, lowered
 
 LEAST = 1e-5  # added to the estimator's outputs, so that none is zero
@@ -22,7 +22,7 @@ class Belief(NamedTuple):
     """The belief about the clean picture: a mean, and how sure it is."""
 
     mean: Tensor  # (B, C, H, W)
-    covariance: Triangle
+    covariance: Tensor  # (B, H, W, C, C)
 
     @classmethod
     def of(cls, raw: Tensor) -> "Belief":

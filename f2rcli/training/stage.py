@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.distributions import MultivariateNormal
 from torch.utils._pytree import tree_map_only
 
-from f2rcli.models.gaussian import Triangle, cholesky, forward_substituted
 from f2rcli.noise.stabilising import stabilise, white_level
 from f2rcli.training.exams import ValidationErrors
 
@@ -102,17 +102,15 @@ def psnr_loss(estimate: Tensor, target: Tensor) -> Tensor:
     return 0.5 * torch.log(error + 2e-5).mean()
 
 
-def gaussian_nll(target: Tensor, mean: Tensor, total: Triangle) -> Tensor:
-    """Minus the log-likelihood of noisy values at every pixel, (B, H, W), less the constant
-    C / 2 log(2 pi).
+def gaussian_nll(target: Tensor, mean: Tensor, total: Tensor) -> Tensor:
+    """Minus the log-likelihood of noisy values at every pixel, (B, H, W).
 
-    total: lower triangle of the covariance of estimate and noise together, as `noisy_covariance`
-    gives it (Sheth et al., ICCV 2021; arXiv 2303.05183).
+    total: the covariance of estimate and noise together, as `noisy_covariance` gives it (Sheth et
+    al., ICCV 2021; arXiv 2303.05183).
     """
-    lower = cholesky(total)
-    whitened = forward_substituted(lower, list((target - mean).unbind(1)))
-    cost = torch.stack([value.square() / 2 for value in whitened]).sum(0)
-    return cost + torch.stack([line[row].log() for row, line in enumerate(lower)]).sum(0)
+    with torch.autocast(total.device.type, enabled=False):
+        law = MultivariateNormal(mean.movedim(1, -1), total, validate_args=False)
+        return -law.log_prob(target.movedim(1, -1))  # type: ignore[no-untyped-call]  # torch's own
 
 
 def stabilised_variance_loss(noisy: Tensor, gain: Tensor, read: Tensor) -> Tensor:

@@ -182,13 +182,8 @@ def blend(masked: Belief, visible: Belief, weight: float) -> Belief:
     """
     fixed, seen = masked.mean.detach(), visible.mean.detach()
     mean = (masked.mean + fixed) / 2 + (seen - fixed) * (weight / (1 + weight))
-    spread = [
-        [
-            (own + weight**2 * other.detach()) / (1 + weight) ** 2
-            for own, other in zip(*rows, strict=True)
-        ]
-        for rows in zip(masked.covariance, visible.covariance, strict=True)
-    ]
+    own, other = masked.covariance, visible.covariance.detach()
+    spread = (own + weight**2 * other) / (1 + weight) ** 2
     return Belief(mean, spread)
 
 
