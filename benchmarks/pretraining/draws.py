@@ -21,7 +21,7 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from degraded import Codec, Stack, coded, parted, resized
+from degraded import Codec, Stack, coded, draw_codec, parted, resized
 from material import BARS_SHARE, Material, Sample, layout_of, letterboxed, planes_of, rounded
 
 from f2rcli import weights
@@ -31,7 +31,9 @@ from f2rcli.methods.f2r import F2R
 from f2rcli.models.layers import channels_last
 from f2rcli.models.planar import Networks
 from f2rcli.noise.bound import bent
+from f2rcli.noise.coding import LEAST8, MOST8
 from f2rcli.noise.estimate import COLOURED, binned
+from f2rcli.noise.model import AMONG_ERRORS, PlaneNoise
 from f2rcli.noise.synthesis.law import Law
 from f2rcli.planes import LAYOUTS, ROTATION, Layout, gathered, pack, packing
 from f2rcli.window import window_at
@@ -40,7 +42,7 @@ SIDE, FRAMES = 160, 12  # of a draw: pixels, frames
 CENTRES = 9  # of windows made of a draw, its first and last among them
 # Of films, shots that stand still for so many frames: of others a memory is worth eight at most.
 STILL, LONG = 0.25, 30
-CARDS = 0.15  # of films have flat patches of strong colour before them, as titles and cards have
+CARDS = 0.22  # of films have flat patches of strong colour before them, as titles and cards have
 HELD_OUT_EVERY, TAKES = 9, 5  # clips; samples of each kind that is held out
 SHARES = {"rgb": 0.45, "420": 0.34, "444": 0.04, "422": 0.04, "gray": 0.13}
 DIM = 0.16  # of films are darkened, a half of them with shot noise ...
@@ -51,7 +53,12 @@ OF_MATERIAL = 0.25  # of the draws are `material.py`'s
 OWN = 0.4  # of the others in RGB have noise that channels share, in 4:2:0 noise of its planes' own
 # The other draws' noise: shares, and from where to where sigma (of 255) is drawn log-uniformly; in
 # half of them from STRONG on: of noise that is seldom drawn, networks learn the windows by heart.
-KINDS = {"white": 0.5, "shot": 0.14, "coarse": 0.22, "coded": 0.14}
+# `compressed` is without any: a codec's errors alone.
+KINDS = {"white": 0.4, "shot": 0.12, "coarse": 0.18, "coded": 0.12, "compressed": 0.18}
+TWICE = 0.15  # of compressed films are compressed again
+# How far apart what the engine reads of a codec's errors lies from their root mean square in luma,
+# as a logarithm: 1.1 times to 0.5 over 11 codecs and rates (`compression.py`).
+OFF = 0.3
 SIGMA = {"white": (1, 60), "coarse": (4, 45), "coded": (4, 45)}
 STRONG = {"white": 20, "coarse": 15, "coded": 15}
 HELD_OUT = {  # kinds that are held out: law, whether x264 comes after
@@ -96,6 +103,8 @@ class Draws:
         if rng.random() < DIM:
             clean = clean * np.float32(log_uniform(rng, DARKEST, 0.7))
             kind, most = "shot" if rng.random() < 0.5 else kind, MOST_GAIN
+        if kind == "compressed":
+            return compressed(clean, name if name in ("422", "444") else "420", rng)
         if kind == "shot":
             law = Law(log_uniform(rng, 0.001, most), rng.uniform(0.5, 10) / 255)
         else:
@@ -131,6 +140,10 @@ class Draws:
                     clean = np.clip(self.held.film(rng), 0, 1).astype(np.float32)
                     codec = x264(23, 23) if after else None
                     yield f"{kind} {name}", noised(clean, law, name, rng, codec)
+        for take in range(3 * TAKES):
+            rng = np.random.default_rng((99, len(HELD_OUT), take))
+            clean = np.clip(self.held.film(rng), 0, 1).astype(np.float32)
+            yield "compressed", compressed(clean, "420", rng)
 
 
 def flown_through(pictures: Floats, rng: np.random.Generator, sigma: float) -> Floats:
@@ -212,6 +225,22 @@ def noised(
         kind = "white, then libx264"
     parts = (tuple(one) for one in (truth, found, level, coding, truth))
     return Sample(layout, *parts, "film", kind)
+
+
+def compressed(clean: Floats, name: str, rng: np.random.Generator) -> Sample:
+    """Pictures (T, H, W, 3) without noise in planes of a file that some codec wrote, and its errors
+    as the engine tells them: one strength for all places."""
+    layout = layout_of(name, np.random.default_rng(0))
+    truth = rounded(planes_of(clean, layout), layout)
+    found = truth
+    for _ in range(1 + (rng.random() < TWICE)):
+        found = rounded(coded(found, layout, draw_codec(layout, rng), rng), layout)
+    error = float(np.square(found[0] - truth[0]).mean() ** 0.5) * np.exp(rng.normal(0, OFF))
+    told = PlaneNoise.even(float(np.clip(error, LEAST8 / 255, MOST8 / 255)), layout, clipped=True)
+    errors = [np.full_like(p, one) for p, one in zip(truth, told.model.sigma, strict=True)]
+    noise = [AMONG_ERRORS * one for one in errors]
+    parts = (tuple(one) for one in (truth, found, noise, errors, truth))
+    return Sample(layout, *parts, "film", "compressed")
 
 
 def by_light(apart: Stack, light: Stack, loud: Stack | None) -> Stack:

@@ -43,6 +43,7 @@ from f2rcli import weights
 from f2rcli.engine.device import LARGE, autocast, choose_device, choose_precision
 from f2rcli.models.layers import channels_last
 from f2rcli.models.planar import CentreFrame, Neighbours, Networks, Restored
+from f2rcli.noise.model import AMONG_ERRORS
 from f2rcli.planes import LAYOUTS, Layout, gathered, spread
 from f2rcli.training.muon import Muon
 from f2rcli.training.windows import dihedral
@@ -197,7 +198,9 @@ def disturbed(batch: Batch) -> Batch:
     axes = (1, 2, 3)
     louder = errors.square().mean(axes) > noise.square().mean(axes)
     joint = torch.where(
-        louder.view(-1, 1, 1, 1), torch.cat([none, both], 1), torch.cat([both, none], 1)
+        louder.view(-1, 1, 1, 1),
+        torch.cat([AMONG_ERRORS * both, both], 1),
+        torch.cat([both, none], 1),
     )
     there = (errors.amax(axes) > 0) & (torch.rand(len(told), device=told.device) < TOGETHER)
     batch = batch | {"told": torch.where(there.view(-1, 1, 1, 1), joint, told)}
