@@ -145,7 +145,7 @@ def lowered(x: Tensor) -> Tensor:
 
 SLOPE = 0.1  # of LeakyReLU below zero
 SMOOTH = 7  # pixels per side
-ROWS = 16  # whose channels a processor's cache holds
+MERGED = 128  # planes that OpenCV 5 brings together at once
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, gain: float = 1.0) -> nn.Conv2d:
@@ -227,19 +227,17 @@ def _inside(length: int, side: int) -> Singles:
 
 
 def together(parts: Sequence[Tensor]) -> Tensor:
-    """Pictures (B, C, H, W) side by side as channels of one, float32. On a processor at once in the
-    order that convolutions want, some rows at a time: both orders of all would take twice the
-    memory."""
+    """Pictures (B, C, H, W) side by side as channels of one, float32. On a processor one picture at
+    once in the order that convolutions want: both orders of it would take twice the memory."""
     first = parts[0]
     tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]  # torch's stub
-    if first.device.type != "cpu" or torch.is_grad_enabled() or tracing:
+    count = sum(part.shape[1] for part in parts)
+    if first.device.type != "cpu" or torch.is_grad_enabled() or tracing or count > MERGED:
         return torch.cat(list(parts), 1).float()
-    size = len(first), sum(part.shape[1] for part in parts), *first.shape[-2:]
-    whole = torch.empty(size, memory_format=torch.channels_last)
-    for top in range(0, size[2], ROWS):
-        rows = slice(top, top + ROWS)
-        whole[:, :, rows] = torch.cat([part[:, :, rows] for part in parts], 1)
-    return whole
+    whole = np.empty((len(first), *first.shape[-2:], count), np.float32)
+    for index, one in enumerate(whole):
+        cv2.merge([plane for part in parts for plane in part[index].float().numpy()], one)
+    return torch.from_numpy(whole).permute(0, 3, 1, 2)
 
 
 def median(x: Tensor) -> Tensor:
