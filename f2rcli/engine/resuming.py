@@ -18,7 +18,6 @@ from hashlib import blake2b
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from pickle import PickleError
 from typing import Any, NamedTuple
 
 import cv2
@@ -235,7 +234,6 @@ WAITING = 32 << 20  # bytes of frames that wait in memory
 LEAST_FREE = 1 << 30  # bytes that a record leaves free on the disk
 MOST_OF_FREE = 0.5  # of what is free, that a record may grow to
 HARMLESS = {"threads", "weights", "device", "precision", "tile"}  # recorded elsewhere
-UNREADABLE = OSError, RuntimeError, ValueError, TypeError, LookupError, PickleError, StaleError
 
 
 class RunRecord:
@@ -295,7 +293,7 @@ class RunRecord:
                 raise StaleError
             marks = Marks(RunState.load(path, self.engine.torch_device))
             self._entries = self.log.reopened(facts["frames"], facts["bytes"])
-        except UNREADABLE:
+        except Exception:  # of any kind: torch reads the state
             self.say(
                 f"{self.folder.name}: from another clip, with other settings, or damaged: "
                 "starting over"
