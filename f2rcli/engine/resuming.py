@@ -158,6 +158,8 @@ class RunState(NamedTuple):
     def load(cls, path: Path, device: torch.device) -> "RunState":
         """What was saved, or an error of many kinds; nothing in the file is executed."""
         with torch.serialization.safe_globals(KNOWN):
+            if torch.serialization.get_unsafe_globals_in_checkpoint(path):  # of another f2r
+                raise StaleError
             found = torch.load(path, map_location=device, weights_only=True)
         if not isinstance(found, cls):
             raise TypeError(f"{path.name}: no state of a run")
@@ -233,6 +235,7 @@ SHARE = 0.02  # of the time since, that keeping a state may take
 WAITING = 32 << 20  # bytes of frames that wait in memory
 LEAST_FREE = 1 << 30  # bytes that a record leaves free on the disk
 MOST_OF_FREE = 0.5  # of what is free, that a record may grow to
+UNREADABLE = OSError, RuntimeError, ValueError, TypeError, LookupError, StaleError
 HARMLESS = {"threads", "weights", "device", "precision", "tile"}  # recorded elsewhere
 
 
@@ -293,7 +296,7 @@ class RunRecord:
                 raise StaleError
             marks = Marks(RunState.load(path, self.engine.torch_device))
             self._entries = self.log.reopened(facts["frames"], facts["bytes"])
-        except Exception:  # of any kind: torch reads the state
+        except UNREADABLE:
             self.say(
                 f"{self.folder.name}: from another clip, with other settings, or damaged: "
                 "starting over"
