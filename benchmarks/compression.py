@@ -1,14 +1,13 @@
 """What f2r makes of clean clips that a codec compressed: no noise but the codec's own errors.
 
     python benchmarks/compression.py CLIPS [--codecs x264-23 mpeg4-10 ...] [--frames 7]
-        [--size 320x192] [--still]
+        [--size 320x192] [--model full|lite]
 
 CLIPS is a folder of clean clips (MKV). The middle of each is encoded as 4:2:0 with B-frames and
 all that the encoder does by default, decoded and denoised with default settings. Printed for each
 codec: PSNR of luma before, sigma as f2r tells it, and how much luma, Cb and Cr gain, as the mean
-over clips and the least of any, in dB; --still shows the first frame of each throughout. A clip
-that shows block edges before it is encoded has been compressed before: its own truth holds errors,
-so it is left out of `least`.
+over clips and the least of any, in dB. A clip that shows block edges before it is encoded has been
+compressed before: its own truth holds errors, so it is left out of `least`.
 """
 
 import argparse
@@ -65,20 +64,19 @@ def main() -> None:
     parser.add_argument("--codecs", nargs="+", choices=CODECS, default=list(CODECS))
     parser.add_argument("--frames", type=int, default=7)
     parser.add_argument("--size", default="320x192")
-    parser.add_argument("--still", action="store_true")
+    parser.add_argument("--model", choices=("full", "lite"))
     given = parser.parse_args()
     width, height = (int(side) for side in given.size.split("x"))
     clips = {
         path.stem: footage.cut(footage.read(path, given.frames), height, width)
         for path in sorted(given.clips.glob("*.mkv"))
     }
-    if given.still:
-        clips = {name: clip[:1] * len(clip) for name, clip in clips.items()}
     print("| codec | PSNR | sigma | luma | Cb | Cr | least luma, Cb, Cr |")
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for name in given.codecs:
-            rows = [gained(clip, CODECS[name], Path(folder)) for clip in clips.values()]
+            settings = EngineSettings(model=given.model)
+            rows = [gained(clip, CODECS[name], Path(folder), settings) for clip in clips.values()]
             clean = [row for row, clip in zip(rows, clips.values(), strict=True) if is_clean(clip)]
             least = ", ".join(f"{x:+.2f}" for x in np.min(clean or rows, 0)[2:])
             print(f"| {name} | {line(np.mean(rows, 0))} | {least} |", flush=True)
@@ -95,21 +93,21 @@ def is_clean(clip: Clip) -> bool:
     return found is None or found < 0.5
 
 
-def gained(clip: Clip, codec: Codec, folder: Path) -> NDArray[np.float64]:
+def gained(clip: Clip, codec: Codec, folder: Path, settings: EngineSettings) -> NDArray[np.float64]:
     """PSNR of luma, sigma, and what every plane gains."""
     path = folder / "clip.mkv"
     given = clip if codec.before is None else encoded(clip, codec.before, path)
     before = encoded(given, codec, path)
-    after, engine = denoised(path)
+    after, engine = denoised(path, settings)
     sigma = 0.0 if engine.found.noise is None else float(np.mean(engine.found.noise.sigma8))
     start, end = psnr(before, clip), psnr(after, clip)
     return np.array([start[0], sigma, *(end - start)])
 
 
-def denoised(path: Path) -> tuple[Clip, Engine]:
-    """A file's frames by default settings, and the engine, which has seen its noise."""
+def denoised(path: Path, settings: EngineSettings) -> tuple[Clip, Engine]:
+    """A file's frames, and the engine, which has seen its noise."""
     with open_reader(str(path)) as reader:
-        engine = load_engine(EngineSettings(), reader.info)
+        engine = load_engine(settings, reader.info)
         frames = list(denoise_stream(reader, reader.info, engine))
     return [[plane.astype(np.float64) for plane in frame.planes] for frame in frames], engine
 

@@ -8,15 +8,14 @@ in them. Times and memory are `speed.py`'s. WEIGHTS: a bundled name or a file.
 """
 
 import argparse
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
+from torch.utils.flop_counter import FlopCounterMode
 
 from f2rcli import weights
 from f2rcli.frames import Space
-from f2rcli.models import layers as fused
 from f2rcli.models.planar import CentreFrame, Neighbours, Networks
 from f2rcli.planes import LAYOUTS, Layout
 
@@ -36,28 +35,9 @@ class Cost(NamedTuple):
         return self.macs / 1000
 
 
-def counter() -> FlopCounterMode:
-    """Torch's counter, which also knows oneDNN's convolutions with what follows them."""
-    ops = torch.ops.mkldnn
-    known = {ops._convolution_pointwise: _fused_flops, ops._convolution_pointwise_: _sum_flops}
-    return FlopCounterMode(display=False, custom_mapping=known)
-
-
-def _fused_flops(x: Any, *shapes: Any, out_shape: Any = None, **_: Any) -> int:
-    """x, a picture to be added if there is one, weights, bias; see models/layers.py."""
-    weight = shapes[1] if shapes[1] is not None and len(shapes[1]) == 4 else shapes[0]
-    return conv_flop_count(x, weight, out_shape)
-
-
-def _sum_flops(into: Any, x: Any, weight: Any, *_: Any, out_shape: Any = None, **__: Any) -> int:
-    """Of a convolution whose result is added to what is there."""
-    return conv_flop_count(x, weight, out_shape)
-
-
 def cost(network: nn.Module, *inputs: object, pixels: int) -> Cost:
     """Run the network once and count. `pixels` is what the result is divided by."""
-    fused.works(torch.float32)  # tries itself once, which is not to be counted
-    with torch.no_grad(), counter() as counted:
+    with FlopCounterMode(display=False) as counted:  # with gradients nothing is fused, all is known
         network(*inputs)
     parameters = sum(p.numel() for p in network.parameters())
     return Cost(counted.get_total_flops() / 2 / pixels, parameters)

@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from f2rcli import weights
-from f2rcli.models.layers import convolved, works
 from f2rcli.planes import LAYOUTS
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -80,13 +79,3 @@ def test_the_picture_contracts_table_marks_what_falls_short() -> None:
     assert shown[2].endswith("| 0 | <= 0 |")
     assert shown[3].endswith("| **1.25** | >= 1.5 |")
     assert shown[-1] == "1 of 2 bars held."
-
-
-@pytest.mark.parametrize("added", [False, True])
-def test_convolutions_that_are_fused_with_what_follows_are_counted(added: bool) -> None:
-    layer = torch.nn.Conv2d(6, 4, 3, padding=1)
-    x = torch.rand(1, 6, 10, 12)
-    works(layer.weight.dtype)  # tries itself once
-    with torch.inference_mode(), cost.counter() as counter:
-        convolved(layer, x, 0.1, torch.rand(1, 4, 10, 12) if added else None)
-    assert counter.get_total_flops() == 2 * 4 * 10 * 12 * 6 * 9

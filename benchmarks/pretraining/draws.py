@@ -53,11 +53,9 @@ OF_MATERIAL = 0.25  # of the draws are `material.py`'s
 OWN = 0.4  # of the others in RGB have noise that channels share, in 4:2:0 noise of its planes' own
 # The other draws' noise: shares, and from where to where sigma (of 255) is drawn log-uniformly; in
 # half of them from STRONG on: of noise that is seldom drawn, networks learn the windows by heart.
-# `compressed` is without any: a codec's errors alone.
 KINDS = {"white": 0.4, "shot": 0.12, "coarse": 0.18, "coded": 0.12, "compressed": 0.18}
-TWICE = 0.15  # of compressed films are compressed again
-# How far apart what the engine reads of a codec's errors lies from their root mean square in luma,
-# as a logarithm: 1.1 times to 0.5 over 11 codecs and rates (`compression.py`).
+TWICE = 0.15  # of films that hold a codec's errors alone are compressed again
+# As a logarithm, what the engine reads of such errors beside theirs in luma: 1.1 times to 0.5.
 OFF = 0.3
 SIGMA = {"white": (1, 60), "coarse": (4, 45), "coded": (4, 45)}
 STRONG = {"white": 20, "coarse": 15, "coded": 15}
@@ -141,9 +139,8 @@ class Draws:
                     codec = x264(23, 23) if after else None
                     yield f"{kind} {name}", noised(clean, law, name, rng, codec)
         for take in range(3 * TAKES):
-            rng = np.random.default_rng((99, len(HELD_OUT), take))
-            clean = np.clip(self.held.film(rng), 0, 1).astype(np.float32)
-            yield "compressed", compressed(clean, "420", rng)
+            rng = np.random.default_rng((99, take))
+            yield "compressed", compressed(self.held.film(rng).astype(np.float32), "420", rng)
 
 
 def flown_through(pictures: Floats, rng: np.random.Generator, sigma: float) -> Floats:
@@ -238,9 +235,8 @@ def compressed(clean: Floats, name: str, rng: np.random.Generator) -> Sample:
     error = float(np.square(found[0] - truth[0]).mean() ** 0.5) * np.exp(rng.normal(0, OFF))
     told = PlaneNoise.even(float(np.clip(error, LEAST8 / 255, MOST8 / 255)), layout, clipped=True)
     errors = [np.full_like(p, one) for p, one in zip(truth, told.model.sigma, strict=True)]
-    noise = [AMONG_ERRORS * one for one in errors]
-    parts = (tuple(one) for one in (truth, found, noise, errors, truth))
-    return Sample(layout, *parts, "film", "compressed")
+    among = [AMONG_ERRORS * one for one in errors]
+    return Sample(layout, *map(tuple, (truth, found, among, errors, truth)), "film", "compressed")
 
 
 def by_light(apart: Stack, light: Stack, loud: Stack | None) -> Stack:

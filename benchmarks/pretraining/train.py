@@ -197,11 +197,8 @@ def disturbed(batch: Batch) -> Batch:
     both, none = (noise.square() + errors.square()).sqrt(), torch.zeros_like(noise)
     axes = (1, 2, 3)
     louder = errors.square().mean(axes) > noise.square().mean(axes)
-    joint = torch.where(
-        louder.view(-1, 1, 1, 1),
-        torch.cat([AMONG_ERRORS * both, both], 1),
-        torch.cat([both, none], 1),
-    )
+    alone = torch.cat([AMONG_ERRORS * both, both], 1), torch.cat([both, none], 1)
+    joint = torch.where(louder.view(-1, 1, 1, 1), *alone)
     there = (errors.amax(axes) > 0) & (torch.rand(len(told), device=told.device) < TOGETHER)
     batch = batch | {"told": torch.where(there.view(-1, 1, 1, 1), joint, told)}
     if "confidence" in batch:
