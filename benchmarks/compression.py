@@ -66,6 +66,7 @@ def main() -> None:
     parser.add_argument("--size", default="320x192")
     parser.add_argument("--model", choices=("full", "lite"))
     given = parser.parse_args()
+    settings = EngineSettings(model=given.model)
     width, height = (int(side) for side in given.size.split("x"))
     clips = {
         path.stem: footage.cut(footage.read(path, given.frames), height, width)
@@ -75,7 +76,6 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for name in given.codecs:
-            settings = EngineSettings(model=given.model)
             rows = [gained(clip, CODECS[name], Path(folder), settings) for clip in clips.values()]
             clean = [row for row, clip in zip(rows, clips.values(), strict=True) if is_clean(clip)]
             least = ", ".join(f"{x:+.2f}" for x in np.min(clean or rows, 0)[2:])

@@ -235,8 +235,8 @@ SHARE = 0.02  # of the time since, that keeping a state may take
 WAITING = 32 << 20  # bytes of frames that wait in memory
 LEAST_FREE = 1 << 30  # bytes that a record leaves free on the disk
 MOST_OF_FREE = 0.5  # of what is free, that a record may grow to
-UNREADABLE = OSError, RuntimeError, ValueError, TypeError, LookupError, StaleError
 HARMLESS = {"threads", "weights", "device", "precision", "tile"}  # recorded elsewhere
+UNREADABLE = OSError, RuntimeError, ValueError, TypeError, LookupError, StaleError
 
 
 class RunRecord:
