@@ -56,6 +56,8 @@ class NoiseReport:
     unsure: float  # standard error of the level, as a share of it
     clipped: float  # share of samples that noise was cut off in
     planes: PlaneNoise | None = None  # the same noise in the file's own planes
+    # Of luma, and of all planes on chroma's grid; empty: as `spectrum`, or not looked at.
+    by_plane: tuple[Spectrum, ...] = ()
     edges8: float | None = None  # of blocks, that compression left; None: none found
     compression: Compression | None = None  # its errors, not in `model`; None: hardly any
     lines: Sequence[RowNoise] = ()  # rows' and columns' offsets, not in `model`

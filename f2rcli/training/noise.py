@@ -1,6 +1,6 @@
 """Noise of the training footage."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,13 +9,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from f2rcli.engine.measuring import FRAMES, described, map_of, stated_model
+from f2rcli.frames import Family, Floats
 from f2rcli.io.files import disk_errors, replacing
 from f2rcli.models.layers import inner_mean
 from f2rcli.models.planar import NEAR
 from f2rcli.noise.model import FramePlanes, PlaneNoise, clipped_moments
 from f2rcli.noise.photons import counted_model
 from f2rcli.noise.report import NoiseReport
-from f2rcli.noise.spectrum import Temporal
+from f2rcli.noise.spectrum import Spectrum, Temporal
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
 from f2rcli.planes import Layout, gathered, pack, spread, unpack
 from f2rcli.training.folder import Event, EventKind, OnEvent
@@ -70,7 +71,8 @@ def _surest(clip: Footage, look: Callable[[int], None]) -> NoiseReport | None:
         look(number)
         report = _measured(clip, numbers)
         if report is not None:
-            found.append(replace(report, planes=_plane_noise(clip, numbers)))
+            own = _plane_noise(clip, numbers)
+            found.append(replace(report, planes=own, by_plane=_spectra(clip, numbers)))
             if report.confidence.word == "high":
                 break
     if not found:
@@ -116,6 +118,27 @@ def _plane_noise(clip: Footage, numbers: range) -> PlaneNoise | None:
     return None if found is None else found.noise(clip.form, clipped=is_clipped(clip, numbers))
 
 
+def _spectra(clip: Footage, numbers: range) -> tuple[Spectrum, ...]:
+    """Of planes of Y'CbCr: luma's, and that of all three on chroma's grid; else none, for the
+    report's own is that of the planes. Noise that was independent in R, G and B is not in these: Cb
+    shares half of a cell's with luma."""
+    if clip.form is None or clip.form.family is not Family.YUV:
+        return ()
+    frames = [clip.planes(number) for number in numbers]
+    reduced = [
+        [_reduced(torch.from_numpy(luma)[None], one.shape)[0].numpy(), one + 0.5, two + 0.5]
+        for luma, one, two in frames
+    ]
+    kinds = [[planes[:1] for planes in frames], reduced]
+    found = [
+        described([FramePlanes(one, np.clip(one[0], 0, 1)) for one in kind], full_range=False)
+        for kind in kinds
+    ]
+    seen = [report.spectrum for report in found if report is not None]
+    spectra = tuple(one for one in seen if one is not None)
+    return spectra if len(spectra) == len(kinds) else ()
+
+
 def in_space(clip: Footage, space: VarianceStabiliser) -> Footage:
     """The clip with its pictures in a space, in a file beside the one they are in.
 
@@ -136,11 +159,27 @@ def in_space(clip: Footage, space: VarianceStabiliser) -> Footage:
 
 @dataclass(frozen=True)
 class PlaneLaw:
-    """A law that noise of packed planes is drawn from: white, independent by plane, as strong as
-    the brightness has it."""
+    """A law that noise of packed planes is drawn from: as strong as the brightness has it, and
+    shared by pixels and planes as it was seen to be."""
 
     layout: Layout
     told: PlaneNoise
+    kernels: tuple[Floats | None, ...] = ()  # of every plane, see `NoiseLaw`; empty: white
+    # (P, P), lower triangle, rows of unit energy: planes of independent ones, on chroma's grid
+    mixing: Floats | None = None
+
+    @classmethod
+    def of(cls, layout: Layout, report: NoiseReport) -> "PlaneLaw":
+        """The law that was measured; white, and independent by plane, as far as nothing was."""
+        assert report.planes is not None  # measured with the report
+        alone = () if report.spectrum is None else (report.spectrum,)
+        spectra = report.by_plane or alone
+        if not spectra or len(spectra[-1].power) != len(layout.planes):
+            return cls(layout, report.planes)
+        kernels = [taps for one in spectra[:-1] for taps in _filters(one)]
+        kernels += _filters(spectra[-1])[len(kernels) :]
+        mixing = None if spectra[-1].mixing() is None else _triangle(spectra[-1].mixed)
+        return cls(layout, report.planes, tuple(kernels), mixing)
 
     @property
     def clipped(self) -> bool:
@@ -155,7 +194,7 @@ class PlaneLaw:
         for plane, one in enumerate(light):
             bright = one
             if plane and len(self.layout.planes) == 3 and not self.layout.rotated:
-                bright = functional.adaptive_avg_pool2d(light[0][:, None], one.shape[-2:])[:, 0]
+                bright = _reduced(light[0], one.shape)
             levels.append(self.told.model.of(plane).level(bright[:, None])[:, 0])
         found: Tensor = gathered(self.layout, levels)
         return found
@@ -167,13 +206,50 @@ class PlaneLaw:
         if self.clipped:
             left = clipped_moments(in_colours(self.layout, inner_mean(pictures, NEAR)), sigma)[1]
             sigma = sigma * left.sqrt()
-        return in_planes(self.layout, torch.randn(sigma.shape, generator=generator) * sigma)
+        return in_planes(self.layout, self._unit(sigma, generator) * sigma)
+
+    def _unit(self, like: Tensor, generator: torch.Generator) -> Tensor:
+        """Noise of strength one for pictures like these, of the file's planes packed."""
+        planes = spread(self.layout, torch.randn(like.shape, generator=generator))
+        if self.kernels:
+            pairs = zip(planes, self.kernels, strict=True)
+            planes = [one if taps is None else _coloured(one, taps) for one, taps in pairs]
+        if self.mixing is not None:
+            first = _reduced(planes[0], planes[-1].shape)
+            alone = torch.stack([first / first.std(), *planes[1:]])
+            planes[1:] = torch.tensordot(first.new_tensor(self.mixing[1:]), alone, 1)
+        found: Tensor = gathered(self.layout, planes)
+        return found
 
     def renoised(self, clean: Tensor, generator: torch.Generator) -> Tensor:
         """Clean pictures with noise, as a file would hold them."""
-        noise = torch.randn(clean.shape, generator=generator) * self.cut(clean)
+        noise = self._unit(clean, generator) * self.cut(clean)
         noisy = in_colours(self.layout, clean) + noise
         return in_planes(self.layout, noisy.clamp(0, 1) if self.clipped else noisy)
+
+
+def _filters(spectrum: Spectrum) -> list[Floats | None]:
+    """The filter of every channel, None where noise is white."""
+    taps = spectrum.kernels()
+    return [None] * len(spectrum.power) if taps is None else list(taps)
+
+
+def _coloured(white: Tensor, taps: Floats) -> Tensor:
+    """White noise (T, H, W) filtered; what lies beyond one side is that of the other."""
+    rim = len(taps) // 2
+    grown = functional.pad(white[:, None], (rim,) * 4, "circular")
+    return functional.conv2d(grown, white.new_tensor(taps)[None, None])[:, 0]
+
+
+def _triangle(correlation: Floats) -> Floats:
+    """The lower triangle that gives independent planes this correlation."""
+    root = np.linalg.cholesky(correlation + 1e-3 * np.eye(len(correlation)))
+    return np.asarray(root / np.sqrt((root**2).sum(1, keepdims=True)), np.float64)
+
+
+def _reduced(luma: Tensor, size: Sequence[int]) -> Tensor:
+    """Planes (T, H, W) averaged to another's grid, (..., h, w)."""
+    return functional.adaptive_avg_pool2d(luma[:, None], (size[-2], size[-1]))[:, 0]
 
 
 def in_colours(layout: Layout, packed: Tensor) -> Tensor:

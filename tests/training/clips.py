@@ -20,7 +20,12 @@ def pictures(frames: int = 12, size: int = 48, channels: int = 3) -> np.ndarray[
 
 
 def write_clip(
-    path: Path, clip: np.ndarray[Any, Any], sigma: float = 25, *, interlaced: bool = False
+    path: Path,
+    clip: np.ndarray[Any, Any],
+    sigma: float = 25,
+    *,
+    interlaced: bool = False,
+    form: str = "bgr0",
 ) -> Path:
     """The pictures with white noise of so many codes, lossless."""
     rng = np.random.default_rng(0)
@@ -28,13 +33,13 @@ def write_clip(
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("ffv1", rate=25)
         stream.height, stream.width, channels = clip.shape[1:]
-        form, name = ("gray", "gray") if channels == 1 else ("rgb24", "bgr0")
+        given, name = ("gray", "gray") if channels == 1 else ("rgb24", form)
         stream.pix_fmt = name
         if interlaced:
             stream.codec_context.flags |= 1 << 18  # FFmpeg's INTERLACED_DCT
         for picture in noisy.astype(np.uint8):
             shown = picture[..., 0] if channels == 1 else picture
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(shown), format=form)
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(shown), format=given)
             container.mux(stream.encode(frame.reformat(format=name, threads=1)))
         container.mux(stream.encode())
     return path

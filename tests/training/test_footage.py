@@ -12,8 +12,9 @@ import torch
 from f2rcli.errors import InputError, OutputError
 from f2rcli.io import ReadOptions, open_reader
 from f2rcli.noise.synthesis.spec import parse
+from f2rcli.planes import Layout, unpack
 from f2rcli.training.footage import Decoding, Footage, open_footage
-from f2rcli.training.noise import measure_footage
+from f2rcli.training.noise import PlaneLaw, measure_footage
 from f2rcli.yuv import planes_of, to_rgb
 from tests.training.clips import pictures, write_clip
 
@@ -183,6 +184,36 @@ def test_noise_that_grows_with_light_is_known_to(tmp_path: Path) -> None:
     assert report is not None
     dark, light = (report.model.level(torch.full((1, 3, 1, 1), at)).mean() for at in (0.25, 0.75))
     assert float(light / dark) == pytest.approx(3**0.5, rel=0.15)
+
+
+@pytest.mark.parametrize(("form", "noise"), [("yuv420p", "gaussian:30"), ("bgr0", "corr30")])
+def test_noise_that_is_drawn_is_shared_by_pixels_and_planes_as_that_of_the_clip_is(
+    tmp_path: Path, form: str, noise: str
+) -> None:
+    """Once planes were independent: Cb of 4:2:0 shares half of a cell's noise with luma, and what
+    learnt from such targets kept it, 0.9 dB of a single clip."""
+    path = write_clip(tmp_path / "a.mkv", pictures(8, 160), sigma=0, form=form)
+    (clip,), (report,) = measure_footage(opened(path, noise=parse(noise), packed=True))
+    assert clip.packed is not None
+    assert report is not None
+    noisy, clean = (
+        torch.from_numpy(one.astype(np.float32)) for one in (clip.array, clip.reference)
+    )
+    drawn = PlaneLaw.of(clip.packed, report).fresh(noisy, torch.Generator().manual_seed(0))
+    found = [correlations(clip.packed, one) for one in (noisy - clean, drawn)]
+    np.testing.assert_allclose(*found, atol=0.08)
+
+
+def correlations(layout: Layout, packed: torch.Tensor) -> list[float]:
+    """Of the file's planes with each other, cell by cell, and of neighbours along both axes."""
+    planes = [one.numpy() for one in unpack(layout, packed)]
+    cells = [packed[:, part].mean(1).numpy() for part in layout.slices]
+    beside = [
+        np.corrcoef(one.ravel(), other.ravel())[0, 1]
+        for plane in planes
+        for one, other in ((plane[:, 1:], plane[:, :-1]), (plane[..., 1:], plane[..., :-1]))
+    ]
+    return [*np.corrcoef([one.ravel() for one in cells])[np.triu_indices(len(cells), 1)], *beside]
 
 
 def test_noise_of_counts_is_as_even_in_the_space_they_are_learnt_in_as_it_is_said_to_be(

@@ -78,8 +78,7 @@ class TrainingContext:
         """The measured law of a clip's packed planes."""
         footage, report = self.footage[clip], self.noise[clip]
         assert footage.packed is not None
-        assert report.planes is not None  # measured with the report
-        return PlaneLaw(footage.packed, report.planes)
+        return PlaneLaw.of(footage.packed, report)
 
     def runs(self, parts: Parts) -> list[Run]:
         """Some frames of some clips, for windows to be cut from."""
