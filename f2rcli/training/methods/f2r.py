@@ -58,13 +58,15 @@ class PairSpec(StageSpec):
     target: TargetKind
 
 
-SINGLES = PairSpec(name="coarse", parts=COARSE, target=TargetKind.EVEN, steps=4000, share=0.25)
-BLINDLY = PairSpec(name="anchor", parts=ANCHOR, target=TargetKind.RECORRUPTED, share=0.35)
+SINGLES = PairSpec(
+    name="coarse", parts=COARSE, target=TargetKind.EVEN, steps=4000, lr=3e-3, share=0.25
+)
+BLINDLY = PairSpec(name="anchor", parts=ANCHOR, target=TargetKind.RECORRUPTED, lr=3e-3, share=0.2)
 RESTORED = PairSpec(
-    name="refiner", parts=REFINER, target=TargetKind.RENOISED, steps=3000, share=0.25
+    name="refiner", parts=REFINER, target=TargetKind.RENOISED, steps=3000, lr=3e-3, share=0.32
 )
 RECORRUPTION = PairSpec(
-    name="recorruption", parts=REFINER, target=TargetKind.RECORRUPTED, lr=5e-4, share=0.15
+    name="recorruption", parts=REFINER, target=TargetKind.RECORRUPTED, lr=1.2e-3, share=0.23
 )
 SCRATCH = (SINGLES, BLINDLY, RESTORED, RECORRUPTION)
 # With several clips, once stage 2 is worth more than its teachers, all three learn anew from what
@@ -75,7 +77,7 @@ SCRATCH_OF_CLIPS = (
     replace(BLINDLY, steps=1500, share=0.16),
     replace(RESTORED, steps=1500, share=0.14),
     PairSpec(name="second", parts=ALL, target=TargetKind.RENOISED, steps=6000, share=0.54),
-    replace(RECORRUPTION, steps=1000, share=0.04),
+    replace(RECORRUPTION, steps=1000, lr=5e-4, share=0.04),
 )
 TUNING = (
     PairSpec(
