@@ -25,6 +25,9 @@ FAR, FAR_CORRELATED = REACH // 2, 0.1
 # Correlation of pixels one or two apart in noise that a filter, or film, left coarse: 0.3 and more;
 # white noise has none.
 COARSE = 0.2
+# Of luma's noise: chroma of 4:2:0 made of equal noise in R, G and B has 0.46 of it, and 0.1 or less
+# of what x264 leaves at sigma 20 and 30 (davis_tennis, gopro_path).
+WEAK_CHROMA = 0.25
 MOST_CUT = 0.1  # of the samples: what noise may drive beyond black and white
 COLOURED = 4 / 255  # mean distance of a picture's channels; gray ones as files hold them have 1
 WEAK8 = 2.0  # sigma in codes: what denoising leaves
@@ -107,8 +110,8 @@ def problems(clip: Footage, report: NoiseReport) -> Iterator[Problem]:
         yield Problem(
             "its channels share their noise, as compression and cameras' own processing leave it: "
             "the bundled weights know such noise, others learn to keep part of it; the recording "
-            "from before teaches more"
-        )
+            "from before teaches more", noted=not _as_captured(report),
+        )  # fmt: skip
     if spectrum is not None and not spectrum.white and _correlation(spectrum, FAR) > FAR_CORRELATED:
         # Held-out targets would share it with what networks are shown, so that keeping it scores.
         yield Problem(
@@ -155,6 +158,16 @@ def processed(clip: Footage, report: NoiseReport) -> bool:
         or (clip.coded and not tells)
         or (shared_by_all and (clip.coded or _coloured(clip)))
     )
+
+
+def _as_captured(report: NoiseReport) -> bool:
+    """Whether planes of Y'CbCr hold noise as R, G and B gave it: only their grid is coarser."""
+    if not report.by_plane or report.planes is None:
+        return False
+    luma, *chroma = report.planes.model.sigma
+    seen = report.by_plane[-1]
+    coarse = max(seen.rho_x[1:] + seen.rho_y[1:]) > COARSE
+    return not coarse and min(chroma) > WEAK_CHROMA * luma
 
 
 def cut_off(clip: Footage) -> float:

@@ -13,6 +13,7 @@ from f2rcli.errors import InputError, OutputError
 from f2rcli.io import ReadOptions, open_reader
 from f2rcli.noise.synthesis.spec import parse
 from f2rcli.planes import Layout, unpack
+from f2rcli.training.checks import fit_clips
 from f2rcli.training.footage import Decoding, Footage, open_footage
 from f2rcli.training.noise import PlaneLaw, measure_footage
 from f2rcli.yuv import planes_of, to_rgb
@@ -202,6 +203,17 @@ def test_noise_that_is_drawn_is_shared_by_pixels_and_planes_as_that_of_the_clip_
     drawn = PlaneLaw.of(clip.packed, report).fresh(noisy, torch.Generator().manual_seed(0))
     found = [correlations(clip.packed, one) for one in (noisy - clean, drawn)]
     np.testing.assert_allclose(*found, atol=0.08)
+
+
+@pytest.mark.parametrize(("noise", "noted"), [("gaussian:30", False), ("compressed:30,23", True)])
+def test_what_a_codec_left_of_noise_is_noted_and_not_what_a_coarser_grid_did(
+    tmp_path: Path, noise: str, noted: bool
+) -> None:
+    """Chroma of 4:2:0 is enlarged for R, G and B, which then share most of their noise."""
+    path = write_clip(tmp_path / "a.mkv", pictures(8, 160), sigma=0, form="yuv420p")
+    clips, reports = measure_footage(opened(path, noise=parse(noise), packed=True))
+    notes = fit_clips(clips, reports, adapting=False)[2]
+    assert any("share their noise" in one for one in notes) is noted
 
 
 def correlations(layout: Layout, packed: torch.Tensor) -> list[float]:
