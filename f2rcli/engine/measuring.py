@@ -62,13 +62,22 @@ def opening_noise(frames: Sequence[Frame], *, coded: bool = False) -> Opening:
         planes = found.noise(layout, clipped=_ends(layout) or found.cut_off(pictures))
     edges8 = compression = None
     if layout.counts_light:
-        law = planes.model if found is None else found.of_counts(dark=layout.levels is not None)
-        shot = [picture.planes for picture in _first_shot(pictures)]
-        planes = replace(planes, model=counted_model(shot, law) or law)  # where photons tell lines
+        model = model_of_counts(pictures, found, planes.model, dark=layout.levels is not None)
+        planes = replace(planes, model=model)
     else:
         edges8 = find_edges([one.luma for one in pictures])
         compression = compression_of(frames, edges8)
     return Opening(planes, found, edges8, compression)
+
+
+def model_of_counts(
+    pictures: Sequence[FramePlanes], found: NoiseMap | None, seen: NoiseModel, *, dark: bool
+) -> NoiseModel:
+    """The law of counts of light: that of the blocks of a map (without one as `seen` in single
+    frames), or of photons where these tell it. dark: whether black may lie above 0."""
+    law = seen if found is None else found.of_counts(dark=dark)
+    shot = [picture.planes for picture in _first_shot(pictures)]
+    return counted_model(shot, law) or law
 
 
 def map_of(pictures: Sequence[FramePlanes], *, coded: bool) -> NoiseMap | None:
@@ -147,7 +156,7 @@ def measure_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> No
 def _in_full(frames: Sequence[Frame], layout: PlaneLayout, engine: Engine) -> NoiseReport | None:
     """A report with the level of `f2r denoise` and `f2r info`."""
     shown = [FramePlanes.of_channels(list(yuv.to_rgb(frame))) for frame in frames]
-    found = described(shown, full_range=_ends(layout), lines=layout.counts_light)
+    found = described(shown, full_range=_ends(layout))
     if found is None:
         return None
     opening = opening_noise(frames[:PREROLL], coded=engine.coded)
@@ -163,18 +172,11 @@ def _in_full(frames: Sequence[Frame], layout: PlaneLayout, engine: Engine) -> No
     )  # fmt: skip
 
 
-def described(
-    pictures: Sequence[FramePlanes],
-    *,
-    full_range: bool = True,
-    lines: bool = False,
-    dark: bool = False,
-) -> NoiseReport | None:
+def described(pictures: Sequence[FramePlanes], *, full_range: bool = True) -> NoiseReport | None:
     """The noise of pictures of R, G and B (or gray, or a mosaic's four planes) that follow each
     other; None for fewer than three of one shot, or for pictures of a few hundred pixels.
 
-    full_range: whether their ends are those of the codes; lines: whether the noise is that of
-    counts; dark: whether black may lie above 0.
+    full_range: whether their ends are those of the codes.
     """
     together = _together(pictures)
     inner = _between(together)
@@ -185,9 +187,7 @@ def described(
     maps = [estimate(_three(pictures, i), to) for i, to in zip(places, flows, strict=True)]
     found = NoiseMap.joined(maps)
     clipped = full_range or found.cut_off(pictures)
-    law = side_by_side(
-        [p.line(dark=dark) if lines else p.law(clipped=clipped) for p in found.planes]
-    )
+    law = side_by_side([plane.law(clipped=clipped) for plane in found.planes])
     by_frame = tuple(fmean(p.law(clipped=clipped).sigma[0] for p in one.planes) for one in maps)
     patches = [
         Differences.of(_three(pictures, i), to, law).patches(one)

@@ -148,4 +148,4 @@ def measure(pictures: Sequence[Picture]) -> NoiseReport | None:
         return None
     mosaic = len(pictures[0]) == len(PLANES)
     planes = [FramePlanes.of_channels(list(one)) for one in pictures]
-    return described(planes, full_range=not mosaic, lines=mosaic)
+    return described(planes, full_range=not mosaic)

@@ -8,13 +8,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from f2rcli.engine.measuring import FRAMES, described, map_of, stated_model
+from f2rcli.engine.measuring import (
+    FRAMES,
+    PREROLL,
+    described,
+    map_of,
+    model_of_counts,
+    stated_model,
+)
 from f2rcli.frames import Family, Floats
 from f2rcli.io.files import disk_errors, replacing
 from f2rcli.models.layers import inner_mean
 from f2rcli.models.planar import NEAR
 from f2rcli.noise.model import FramePlanes, PlaneNoise, clipped_moments
-from f2rcli.noise.photons import counted_model
 from f2rcli.noise.report import NoiseReport
 from f2rcli.noise.spectrum import Spectrum, Temporal
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
@@ -97,15 +103,13 @@ def _places(clip: Footage) -> list[range]:
 def _measured(clip: Footage, numbers: range) -> NoiseReport | None:
     pictures = [FramePlanes.of_channels(list(clip.picture(i))) for i in numbers]
     clipped = is_clipped(clip, numbers)
-    report = described(pictures, full_range=clipped, lines=clip.sensor, dark=clip.dark)
+    report = described(pictures, full_range=clipped)
     if report is None or not clip.sensor:
         return report
-    counted = counted_model([picture.planes for picture in pictures], report.model)
-    if counted is not None:
-        report = replace(report, model=counted)
-    if clip.stated is None:
-        return report
-    return replace(report, model=stated_model(clip.stated, pictures[0].planes))
+    if clip.stated is not None:
+        return replace(report, model=stated_model(clip.stated, pictures[0].planes))
+    found = map_of(pictures[:PREROLL], coded=False)
+    return replace(report, model=model_of_counts(pictures, found, report.model, dark=clip.dark))
 
 
 def _plane_noise(clip: Footage, numbers: range) -> PlaneNoise | None:
