@@ -74,6 +74,16 @@ def memory() -> int:
     return min(limit for limit in found if limit > 0)
 
 
+def most_memory() -> int | None:
+    """Bytes this process has held at most so far; None where the system does not tell."""
+    try:
+        resource = import_module("resource")
+    except ImportError:  # Windows
+        return None
+    most = int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    return most if sys.platform == "darwin" else 1024 * most
+
+
 def _windows_memory() -> int:
     status = (ctypes.c_uint64 * 8)(64)  # MEMORYSTATUSEX: its length and the load, then all there is
     ctypes.windll.kernel32.GlobalMemoryStatusEx(status)  # type: ignore[attr-defined]

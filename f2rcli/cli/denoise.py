@@ -43,6 +43,7 @@ from f2rcli.io import (
     unmarked_name,
 )
 from f2rcli.settings import clock, pairs
+from f2rcli.system import most_memory
 from f2rcli.units import count, duration
 from f2rcli.window import LEAD_IN, LEAD_OUT
 
@@ -319,6 +320,7 @@ def _restore(
     job: Job, reader: Reader, plan: WritePlan, engine: "Engine | None", meter: FrameMeter
 ) -> Receipt:
     meter.shared = meter.shared if engine is None else engine.weights.header.length // 2
+    before = most_memory()
     with open_writer(reader, plan) as writer:
         record = _record(job, plan, reader, engine, meter)
         with record or nullcontext():
@@ -330,8 +332,8 @@ def _restore(
             if record is not None:
                 record.finished = True
     if engine is not None:
-        new = meter.done - meter.replayed
-        remember(engine, reader.info, new, meter.pace, meter.opening)
+        most = most_memory()  # of this process, so of another clip where it did not rise
+        remember(engine.settings, reader.info, meter, most if most != before else None)
     return receipt
 
 

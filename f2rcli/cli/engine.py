@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from f2rcli import __version__, methods, weights
+from f2rcli.cli.progress import FrameMeter
 from f2rcli.engine.settings import LITE, EngineSettings
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io import Reader
@@ -143,11 +144,11 @@ def estimated(settings: EngineSettings, info: ClipInfo) -> Estimate:
     frames = info.expected_frames
     sizes = [(abs(other - _size(info)), other) for other in range(64)]  # the nearest first
     for apart, other in sorted(sizes):
-        known = kept.get(f"{kind} {other}")
-        known = known if isinstance(known, list) else []
-        if [isinstance(one, int | float) and one > 0 for one in known] == [True] * 3:
+        if known := _known(kept, f"{kind} {other}"):
             basis = "by a run of another size" if apart else "as the last run of this kind took"
             pace, opening, room = (pixels * one for one in known)
+            if apart:  # small pictures tell little of what a pixel takes
+                room = max(room, PER_PIXEL * pixels)
             return Estimate(frames, pace, opening, BASE + room, basis, rough=bool(apart))
     work = WORK / (float(_lite()["full_takes"]) if _size_used(settings, info) == LITE else 1.0)
     speed = _multiplications() * threads_for(settings.threads)
@@ -158,17 +159,21 @@ def estimated(settings: EngineSettings, info: ClipInfo) -> Estimate:
 
 
 def remember(
-    engine: "Engine", info: ClipInfo, frames: int, per_second: float | None, opening: float
+    settings: EngineSettings, info: ClipInfo, meter: FrameMeter, most_bytes: int | None
 ) -> None:
-    """Keep what a run of so many frames took; opening: seconds before the first. A folder that
+    """Keep what a run took; most_bytes: of memory, None where that is not known. A folder that
     cannot be written is no reason to fail."""
     folder, pixels = cache_folder("pace"), info.width * info.height
-    if frames < LEAST or not per_second or folder is None:
+    if meter.done - meter.replayed < LEAST or not meter.pace or folder is None:
         return
-    key = f"{_kind(engine.settings, info)} {_size(info)}"
-    room = max(engine.peak_bytes(info) - BASE, 0) / pixels or PER_PIXEL
-    others = [(name, one) for name, one in _read().items() if name != key]
-    kept = dict([*others[1 - KEPT :], (key, [1 / per_second / pixels, opening / pixels, room])])
+    key = f"{_kind(settings, info)} {_size(info)}"
+    before = _read()
+    *_, room = _known(before, key) or [PER_PIXEL]
+    if most_bytes is not None:
+        room = max((most_bytes - BASE) / pixels, 1)
+    others = [(name, one) for name, one in before.items() if name != key]
+    taken = [1 / meter.pace / pixels, meter.opening / pixels, room]
+    kept = dict([*others[1 - KEPT :], (key, taken)])
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / "runs.json", json.dumps(kept))
@@ -219,6 +224,15 @@ def _size(info: ClipInfo) -> int:
 def _read() -> dict[str, Any]:
     folder = cache_folder("pace")
     return {} if folder is None else read_table(folder / "runs.json")
+
+
+def _known(kept: dict[str, Any], key: str) -> list[float]:
+    """What a kind of run took, for a pixel: seconds for a frame and before the first one, and
+    bytes; empty where that is not known."""
+    found = kept.get(key)
+    found = found if isinstance(found, list) else []
+    whole = [isinstance(one, int | float) and one > 0 for one in found] == [True] * 3
+    return found if whole else []
 
 
 def _elsewhere(settings: EngineSettings) -> bool:

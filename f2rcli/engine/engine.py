@@ -37,8 +37,6 @@ from f2rcli.weights import CHANNELS, Weights
 if TYPE_CHECKING:
     from f2rcli.engine.resuming import Marks
 
-BASE_BYTES = 420_000_000  # torch, PyAV and their libraries
-FRAME_BYTES = 130, 215  # per pixel, and per channel of it: frames and flows, measured
 SHORT_OF_MEMORY = "the GPU's memory ran short for a while: slower without recorded work"
 
 
@@ -147,14 +145,6 @@ class Engine:
         self.found.note(
             f"the GPU's memory ran short: pictures went through networks in tiles of {tile}"
         )
-
-    def peak_bytes(self, info: ClipInfo) -> int:
-        """The memory that a run takes at most, by measured constants."""
-        method = self.new_method(info.layout)
-        pixels = math.prod(picture_size(info))
-        held = min(pixels, self.tile**2) if self.tile else pixels
-        frames = pixels * (FRAME_BYTES[0] + FRAME_BYTES[1] * self.channels)
-        return BASE_BYTES + frames + method.activation_bytes * held
 
 
 STACK_TILE = 512  # pixels: stacks are promised to need little memory, for a tenth more time
