@@ -53,7 +53,7 @@ class Blind2SoundRecipe(WindowRecipe[StageSpec]):
                 )
 
         super().__init__(context, context.header(1, SMALL), MaskedStage, STRIDE)
-        self.specs = [StageSpec(name="denoise", steps=12_000, warmup=300)]
+        self.specs = [StageSpec(name="denoise", steps=12_000, warmup=300, lr=context.rate)]
 
 
 class MaskedBatch(NamedTuple):

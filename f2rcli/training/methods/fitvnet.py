@@ -46,8 +46,8 @@ class FITVNetRecipe(WindowRecipe[JointSpec]):
     def __init__(self, context: TrainingContext) -> None:
         super().__init__(context, context.header(LENGTH, SMALL), JointStage, STRIDE)
         self.specs: list[JointSpec] = [
-            JointSpec(name="image", blocks=False, steps=4000, batch=16),
-            JointSpec(name="joint", blocks=True, steps=3000, lr=1e-3, share=2.0),
+            JointSpec(name="image", blocks=False, steps=4000, batch=16, lr=context.rate),
+            JointSpec(name="joint", blocks=True, steps=3000, lr=context.rate / 1.5, share=2.0),
         ]
 
     def stage(self, spec: JointSpec, seconds: float = math.inf) -> Stage:

@@ -36,9 +36,9 @@ SINGLE_STEPS = 300  # of one clip, from such weights
 class UDVDRecipe(WindowRecipe[StageSpec]):
     def __init__(self, context: TrainingContext) -> None:
         super().__init__(context, context.header(LENGTH, SMALL), BlindStage, CROP_STEP)
-        spec = SINGLE if context.config.adapt else TRAIN
+        spec = replace(SINGLE if context.config.adapt else TRAIN, lr=context.rate)
         if context.start is not None:
-            steps = SINGLE_STEPS if spec is SINGLE else spec.steps
+            steps = SINGLE_STEPS if context.config.adapt else spec.steps
             spec = replace(spec, lr=FROM_WEIGHTS, steps=steps)
         self.specs = [spec]
 
