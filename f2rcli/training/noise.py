@@ -72,20 +72,20 @@ def _surest(clip: Footage, look: Callable[[int], None]) -> NoiseReport | None:
     afresh in that colour it taught stage 2 to keep noise, and held-out frames saw a gain. What
     frames share in one place speaks for all of the clip.
     """
-    found: list[NoiseReport] = []
+    found: list[tuple[NoiseReport, range]] = []
     for number, numbers in enumerate(_places(clip)):
         look(number)
         report = _measured(clip, numbers)
         if report is not None:
-            own = _plane_noise(clip, numbers)
-            found.append(replace(report, planes=own, by_plane=_spectra(clip, numbers)))
+            found.append((report, numbers))
             if report.confidence.word == "high":
                 break
     if not found:
         return None
-    surest = min(found, key=lambda report: report.confidence.percent)
-    most = max((report.temporal for report in found), key=shared)
-    return replace(surest, temporal=most)
+    surest, numbers = min(found, key=lambda one: one[0].confidence.percent)
+    most = max((report.temporal for report, _ in found), key=shared)
+    planes, spectra = _plane_noise(clip, numbers), _spectra(clip, numbers)
+    return replace(surest, temporal=most, planes=planes, by_plane=spectra)
 
 
 def shared(temporal: Temporal) -> float:

@@ -16,7 +16,13 @@ from f2rcli.models.gaussian import covariance, noisy_covariance
 from f2rcli.models.gaussian import split as mean_and_factor
 from f2rcli.models.udvd import LENGTH, UDVDNet
 from f2rcli.training.exams import Noise, as_stored
-from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe, WindowStage
+from f2rcli.training.methods.base import (
+    FROM_NOTHING,
+    StageSpec,
+    TrainingContext,
+    WindowRecipe,
+    WindowStage,
+)
 from f2rcli.training.stage import gaussian_nll, psnr_loss, stacked
 from f2rcli.training.windows import Run, window_of
 
@@ -26,7 +32,7 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 CROP_STEP = 4  # crops are multiples of it: two halvings
 
-TRAIN = StageSpec(name="train", steps=6000, warmup=300, ema=0.998)
+TRAIN = StageSpec(name="train", steps=6000, lr=FROM_NOTHING, warmup=300, ema=0.998)
 # One clip, 32 epochs as published, ended early by its last frames
 SINGLE = replace(TRAIN, name="adapt", steps=900, patience=8, points=20)
 FROM_WEIGHTS = 4e-4  # rate of what goes on from weights that are good already
@@ -36,9 +42,9 @@ SINGLE_STEPS = 300  # of one clip, from such weights
 class UDVDRecipe(WindowRecipe[StageSpec]):
     def __init__(self, context: TrainingContext) -> None:
         super().__init__(context, context.header(LENGTH, SMALL), BlindStage, CROP_STEP)
-        spec = replace(SINGLE if context.config.adapt else TRAIN, lr=context.rate)
+        spec = SINGLE if context.config.adapt else TRAIN
         if context.start is not None:
-            steps = SINGLE_STEPS if context.config.adapt else spec.steps
+            steps = SINGLE_STEPS if spec is SINGLE else spec.steps
             spec = replace(spec, lr=FROM_WEIGHTS, steps=steps)
         self.specs = [spec]
 
