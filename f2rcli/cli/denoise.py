@@ -14,6 +14,7 @@ from f2rcli import __version__
 from f2rcli.cli import options as opt
 from f2rcli.cli.console import Console
 from f2rcli.cli.engine import (
+    Estimate,
     engine_words,
     estimated,
     loaded,
@@ -220,20 +221,26 @@ def _run_job(job: Job, console: Console) -> Done:
     read = job.read if job.preview is None else replace(
         job.read, start=job.preview, end=None, frames=1
     )  # fmt: skip
-    with open_reader(job.source, replace(read, lead=LEAD_IN, trail=LEAD_OUT)) as reader:
+    read = replace(read, lead=LEAD_IN, trail=LEAD_OUT)
+    with open_reader(job.source, read) as reader:
         plan = None if job.preview is not None else plan_output(reader, job.target, job.write)
-        _announce(job, reader, plan, console)
+        idle = changes_nothing(job.engine)
+        info = reader.info
+        before = 0 if idle else read.led_by(info.rate) * len(info.lanes)
+        takes = None if idle else estimated(job.engine, info, before)
+        _announce(job, reader, plan, console, takes)
         if plan is not None and job.dry_run:
-            _print_plan(job, reader, plan, console)
+            _print_plan(job, reader, plan, console, takes)
             return EXIT_OK, None
         job = _adapted(job, console)
-        total = 1 if plan is None else reader.info.expected_frames
-        exact = plan is None or reader.info.frames is not None
-        with FrameMeter(console, reader.info.name, total, exact=exact) as meter:
+        total = 1 if plan is None else info.expected_frames
+        exact = plan is None or info.frames is not None
+        with FrameMeter(console, info.name, total, exact=exact) as meter:
             engine = None
-            if not changes_nothing(job.engine):  # a copy needs no networks, nor torch
+            meter.before = before
+            if not idle:  # a copy needs no networks, nor torch
                 meter.stage("loading the networks")
-                engine = loaded(job.engine, reader.info, console.note)
+                engine = loaded(job.engine, info, console.note)
                 meter.stage("first frames and their noise")
             if plan is None:
                 receipt = _preview(job, reader, engine, meter)
@@ -243,7 +250,9 @@ def _run_job(job: Job, console: Console) -> Done:
         return _close(reader, receipt, engine, console)
 
 
-def _announce(job: Job, reader: Reader, plan: WritePlan | None, console: Console) -> None:
+def _announce(
+    job: Job, reader: Reader, plan: WritePlan | None, console: Console, takes: Estimate | None
+) -> None:
     """Before the wait: what is there, what it will take, and what cannot be kept."""
     info = reader.info
     frames = info.expected_frames
@@ -252,8 +261,7 @@ def _announce(job: Job, reader: Reader, plan: WritePlan | None, console: Console
         "frames not counted" if frames is None else count(frames),
         *([duration(info.duration)] if info.duration else []),
     ]
-    idle = changes_nothing(job.engine) or job.dry_run
-    takes = None if idle else estimated(job.engine, info)
+    takes = None if job.dry_run else takes  # it is told with the plan
     words = "" if takes is None else f"; {takes.words()}"
     console.note(f"{info.name}: {', '.join(parts)}{words}")
     if takes is not None and (other := other_model(job.engine, info)):
@@ -296,15 +304,16 @@ def _adapted(job: Job, console: Console) -> Job:
     return replace(job, engine=entry.applied())
 
 
-def _print_plan(job: Job, reader: Reader, plan: WritePlan, console: Console) -> None:
+def _print_plan(
+    job: Job, reader: Reader, plan: WritePlan, console: Console, takes: Estimate | None
+) -> None:
     """--dry-run: the plan and its cost, on standard output unless that is the picture's."""
     rows = [f"output   {plan.summary()}"]
     rows += [f"keeps    {line}" for line in plan.kept]
     rows += [f"drops    {line}" for line in plan.dropped]
     settled = cost = None
-    if not changes_nothing(job.engine):
+    if takes is not None:
         engine = loaded(job.engine, reader.info, console.note)
-        takes = estimated(job.engine, reader.info)
         cost, settled = takes.values(), engine.choices
         rows += [f"engine   {engine_words(engine)}", f"cost     {takes.words()}"]
     rows.append("nothing was written (--dry-run)")
@@ -324,7 +333,7 @@ def _restore(
     with open_writer(reader, plan) as writer:
         record = _record(job, plan, reader, engine, meter)
         with record or nullcontext():
-            for frame in _frames(reader, engine, record):
+            for frame in _frames(meter.reading(reader), reader, engine, record):
                 writer.write(frame)
                 meter.advance()
             meter.finish()
@@ -358,12 +367,14 @@ def _record(
     return record
 
 
-def _frames(reader: Reader, engine: "Engine | None", record: "RunRecord | None") -> Iterable[Frame]:
+def _frames(
+    frames: Iterable[Frame], reader: Reader, engine: "Engine | None", record: "RunRecord | None"
+) -> Iterable[Frame]:
     if engine is None:
-        return (frame for frame in reader if not frame.context)
+        return (frame for frame in frames if not frame.context)
     if record is None:
-        return restored(reader, reader, engine)
-    return record.keeping(restored(reader, record.reading(reader), engine))
+        return restored(reader, frames, engine)
+    return record.keeping(restored(reader, record.reading(frames), engine))
 
 
 def _preview(job: Job, reader: Reader, engine: "Engine | None", meter: FrameMeter) -> Receipt:
@@ -372,7 +383,7 @@ def _preview(job: Job, reader: Reader, engine: "Engine | None", meter: FrameMete
         raise UsageError("--preview --strength 0: there is nothing to see.", hint="Leave one out.")
     from f2rcli.io.pictures import write_preview
 
-    own = (replace(frame, source=frame) for frame in reader)
+    own = (replace(frame, source=frame) for frame in meter.reading(reader))
     receipt = write_preview(reader, restored(reader, own, engine), job.target, job.write)
     meter.advance()
     return receipt

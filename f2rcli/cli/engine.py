@@ -113,13 +113,14 @@ class Estimate(NamedTuple):
     peak_bytes: float
     basis: str  # what it rests on
     rough: bool = True
+    before: int = 0  # frames that are restored before them, and not written
 
     @property
     def whole(self) -> float | None:
         """Seconds for the clip."""
         if self.frames is None or self.seconds is None:
             return None
-        return self.opening + self.frames * self.seconds
+        return self.opening + (self.before + self.frames) * self.seconds
 
     def values(self) -> dict[str, object]:
         """For programs."""
@@ -134,12 +135,14 @@ class Estimate(NamedTuple):
         if self.seconds is None:
             return f"about {room}; how long it takes is known after the first frames"
         takes = f"{self.seconds:.2g} s per frame"
+        takes += f", {self.before} before these as well" if self.before else ""
         takes = takes if self.whole is None else f"{span(self.whole)} ({takes})"
         return f"{'roughly' if self.rough else 'about'} {takes} and {room}, {self.basis}"
 
 
-def estimated(settings: EngineSettings, info: ClipInfo) -> Estimate:
-    """By the last run of this kind here, or else by a guess; loads nothing that takes time."""
+def estimated(settings: EngineSettings, info: ClipInfo, before: int = 0) -> Estimate:
+    """By the last run of this kind here, or else by a guess; loads nothing that takes time. before:
+    frames that are restored before those of the clip."""
     pixels, kept, kind = info.width * info.height, _read(), _kind(settings, info)
     frames = info.expected_frames
     sizes = [(abs(other - _size(info)), other) for other in range(64)]  # the nearest first
@@ -147,15 +150,17 @@ def estimated(settings: EngineSettings, info: ClipInfo) -> Estimate:
         if known := _known(kept, f"{kind} {other}"):
             basis = "by a run of another size" if apart else "as the last run of this kind took"
             pace, opening, room = (pixels * one for one in known)
-            if apart:  # small pictures tell little of what a pixel takes
+            if apart:  # little of either goes by the size of small pictures
                 room = max(room, PER_PIXEL * pixels)
-            return Estimate(frames, pace, opening, BASE + room, basis, rough=bool(apart))
+                opening = OPENING[0] + OPENING[1] * pace
+            return Estimate(frames, pace, opening, BASE + room, basis, bool(apart), before)
     work = WORK / (float(_lite()["full_takes"]) if _size_used(settings, info) == LITE else 1.0)
     speed = _multiplications() * threads_for(settings.threads)
     seconds = None if _elsewhere(settings) else work * pixels / speed
     opening = OPENING[0] + OPENING[1] * (seconds or 0.0)
     room = BASE + PER_PIXEL * pixels
-    return Estimate(frames, seconds, opening, room, "guessed from this processor's speed")
+    basis = "guessed from this processor's speed"
+    return Estimate(frames, seconds, opening, room, basis, before=before)
 
 
 def remember(
@@ -172,7 +177,8 @@ def remember(
     if most_bytes is not None:
         room = max((most_bytes - BASE) / pixels, 1)
     others = [(name, one) for name, one in before.items() if name != key]
-    taken = [1 / meter.pace / pixels, meter.opening / pixels, room]
+    opening = max(meter.opening - meter.led / meter.pace, 1.0)
+    taken = [1 / meter.pace / pixels, opening / pixels, room]
     kept = dict([*others[1 - KEPT :], (key, taken)])
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)

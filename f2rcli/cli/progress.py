@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
 
 from rich.progress import (
@@ -17,6 +17,7 @@ from rich.progress import (
 from rich.text import Text
 
 from f2rcli.cli.console import Console, Stopper, plain
+from f2rcli.frames import Frame
 from f2rcli.units import span
 
 LINE_EVERY = 10.0  # seconds between plain lines
@@ -93,6 +94,7 @@ class FrameMeter(Meter):
         self.replayed = 0  # frames of an earlier run, which come first and say nothing of the pace
         self.kept: Callable[[], int] = lambda: self.done  # frames that a kill does not take
         self.done = 0
+        self.before = self.led = 0  # frames that lead in, restored and not written: of them read
         self.said = -1  # frames done when the last line said so
         self.opening = 0.0  # seconds before the first frame of this run
         # Frames that share the first window beside its first, and the last: half a window. Nothing
@@ -110,6 +112,19 @@ class FrameMeter(Meter):
         self.console.event("stage", stage=words)
         if self.bars.disable:
             self.console.note(f"{self.label}: {words}")
+
+    def reading(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """The frames of a clip; how far one is in those that lead in is told."""
+        first = True
+        for frame in frames:
+            first = first and frame.context
+            if first:
+                self.led += 1
+                due = self.due(EVENT_EVERY if self.console.json else LINE_EVERY)
+                if due or not self.bars.disable:
+                    total = max(self.before, self.led)
+                    self.stage(f"{self.led} of {total} frames before the first one")
+            yield frame
 
     def advance(self) -> None:
         """Count one more frame."""

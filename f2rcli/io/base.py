@@ -139,6 +139,10 @@ class ReadOptions:
         """Whether the whole clip is asked for."""
         return not self.start and self.end is None and self.frames is None
 
+    def led_by(self, rate: Fraction | None) -> int:
+        """How many frames of a clip of this rate are context before the excerpt, as far as known."""
+        return self.lead if rate is None else min(self.lead, round(self.begins * rate))
+
     def before(self, time: Fraction) -> bool:
         """Whether `time` lies before the excerpt."""
         return time < self.begins - _SLACK

@@ -13,8 +13,11 @@ import pytest
 import tifffile
 
 from f2rcli.cli.app import run
+from f2rcli.cli.console import Console
+from f2rcli.cli.engine import estimated, remember
 from f2rcli.cli.progress import FrameMeter
 from f2rcli.engine import resuming
+from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import (
     EXIT_DAMAGED,
     EXIT_FAILURE,
@@ -23,6 +26,7 @@ from f2rcli.errors import (
     EXIT_OK,
     EXIT_USAGE,
 )
+from f2rcli.io import open_reader
 from f2rcli.units import size
 from tests.cli.conftest import Done, drifting, rgb, write_clip
 
@@ -97,6 +101,38 @@ def test_what_it_will_take_is_told_before_the_wait(
     large = write_clip(clip.with_name("large.mp4"), frames=1, size=(320, 240))
     other = f2r("denoise", large, "--device", "cpu")
     assert ", by a run of another size" in other.err.splitlines()[0]
+
+
+@pytest.mark.usefixtures("coarse_alone")
+def test_frames_that_lead_in_are_part_of_the_wait(
+    f2r: Run, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A still of 1080p was told as nine seconds and took 52: 24 frames come before it."""
+    monkeypatch.setattr("f2rcli.cli.progress.EVENT_EVERY", 0.0)
+    long = write_clip(clip.with_name("long.mkv"), frames=14)
+    told = events(f2r("denoise", long, "--preview", "0.4", "--json", "--device", "cpu"))
+    cost = told[0]["estimate"]
+    assert cost["frames"] == 1
+    assert cost["seconds"] > 11 * cost["seconds_per_frame"]
+    stages = [one["stage"] for one in told if one["event"] == "stage"]
+    assert stages[2:] == [f"{done} of 10 frames before the first one" for done in range(1, 11)]
+    words = f2r("denoise", long, "--start", "0.4", "--dry-run").out
+    assert " s per frame, 10 before these as well) and " in words
+    assert "before these" not in f2r("denoise", long, "--frames", "2", "--dry-run").out
+
+
+def test_frames_that_lead_in_are_no_opening(clip: Path) -> None:
+    """What a later run of the whole clip is told to wait for."""
+    now = [0.0]
+    meter = FrameMeter(Console(), "clip", 12, clock=lambda: now[0])
+    meter.led = 10
+    for seconds in (30.0, *[1.0] * 11):
+        now[0] += seconds
+        meter.advance()
+    with open_reader(clip) as reader:
+        remember(EngineSettings(), reader.info, meter, None)
+        takes = estimated(EngineSettings(), reader.info)
+    assert (takes.seconds, takes.opening) == pytest.approx((1.0, 20.0))
 
 
 @pytest.mark.usefixtures("coarse_alone")
