@@ -140,7 +140,7 @@ class ReadOptions:
         return not self.start and self.end is None and self.frames is None
 
     def led_by(self, rate: Fraction | None) -> int:
-        """How many frames of a clip of this rate are context before the excerpt, as far as known."""
+        """How many frames of a clip of this rate are context before the excerpt."""
         return self.lead if rate is None else min(self.lead, round(self.begins * rate))
 
     def before(self, time: Fraction) -> bool:
