@@ -226,8 +226,7 @@ def _run_job(job: Job, console: Console) -> Done:
         plan = None if job.preview is not None else plan_output(reader, job.target, job.write)
         idle = changes_nothing(job.engine)
         info = reader.info
-        before = 0 if idle else read.led_by(info.rate) * len(info.lanes)
-        takes = None if idle else estimated(job.engine, info, before)
+        takes = None if idle else estimated(job.engine, info, read)
         _announce(job, reader, plan, console, takes)
         if plan is not None and job.dry_run:
             _print_plan(job, reader, plan, console, takes)
@@ -237,7 +236,7 @@ def _run_job(job: Job, console: Console) -> Done:
         exact = plan is None or info.frames is not None
         with FrameMeter(console, info.name, total, exact=exact) as meter:
             engine = None
-            meter.before = before
+            meter.before = 0 if takes is None else takes.before
             if not idle:  # a copy needs no networks, nor torch
                 meter.stage("loading the networks")
                 engine = loaded(job.engine, info, console.note)

@@ -24,11 +24,12 @@ from f2rcli import __version__, methods, weights
 from f2rcli.cli.progress import FrameMeter
 from f2rcli.engine.settings import LITE, EngineSettings
 from f2rcli.frames import ClipInfo, Frame
-from f2rcli.io import Reader
+from f2rcli.io import Reader, ReadOptions
 from f2rcli.io.files import write_text
 from f2rcli.settings import read_table
 from f2rcli.system import cache_folder, keep_memory, threads_for
 from f2rcli.units import noise_level, size, span
+from f2rcli.window import LEAD_IN
 
 if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine
@@ -140,9 +141,12 @@ class Estimate(NamedTuple):
         return f"{'roughly' if self.rough else 'about'} {takes} and {room}, {self.basis}"
 
 
-def estimated(settings: EngineSettings, info: ClipInfo, before: int = 0) -> Estimate:
-    """By the last run of this kind here, or else by a guess; loads nothing that takes time. before:
-    frames that are restored before those of the clip."""
+def estimated(
+    settings: EngineSettings, info: ClipInfo, read: ReadOptions = ReadOptions()
+) -> Estimate:
+    """By the last run of this kind here, or else by a guess; loads nothing that takes time. read:
+    the part of the clip."""
+    before = replace(read, lead=LEAD_IN).led_by(info.rate) * len(info.lanes)
     pixels, kept, kind = info.width * info.height, _read(), _kind(settings, info)
     frames = info.expected_frames
     sizes = [(abs(other - _size(info)), other) for other in range(64)]  # the nearest first

@@ -206,7 +206,7 @@ def _costs(job: Job, clips: Sequence[Clip]) -> tuple[list[dict[str, Any]], str, 
         row: dict[str, Any] = {"source": clip.source, "target": clip.target, "seconds": None}
         try:
             with open_reader(clip.source, job.read) as reader:
-                takes.append(estimated(job.engine, reader.info))
+                takes.append(estimated(job.engine, reader.info, job.read))
                 row["seconds"] = takes[-1].whole
         except F2RError as error:
             row["trouble"] = str(error)

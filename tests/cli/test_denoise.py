@@ -119,6 +119,9 @@ def test_frames_that_lead_in_are_part_of_the_wait(
     words = f2r("denoise", long, "--start", "0.4", "--dry-run").out
     assert " s per frame, 10 before these as well) and " in words
     assert "before these" not in f2r("denoise", long, "--frames", "2", "--dry-run").out
+    several = ("-o", clip.with_name("out"), "-j", 1, "--start", "0.4", "--dry-run", "--json")
+    (row,) = events(f2r("denoise", long, "--device", "cpu", *several))[-1]["clips"]
+    assert row["seconds"] > 13 * cost["seconds_per_frame"]
 
 
 def test_frames_that_lead_in_are_no_opening(clip: Path) -> None:
