@@ -5,6 +5,7 @@ import os
 import re
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -136,6 +137,21 @@ def test_frames_that_lead_in_are_no_opening(clip: Path) -> None:
         remember(EngineSettings(), reader.info, meter, None)
         takes = estimated(EngineSettings(), reader.info)
     assert (takes.seconds, takes.opening) == pytest.approx((1.0, 20.0))
+
+
+def test_small_pictures_take_longer_for_a_pixel(clip: Path) -> None:
+    """A run of 424x240 made 1080p 1.4 times as long as it is, and its opening four times."""
+    now = [0.0]
+    meter = FrameMeter(Console(), "clip", 12, clock=lambda: now[0])
+    for seconds in (2.0, *[0.1] * 11):
+        now[0] += seconds
+        meter.advance()
+    with open_reader(clip) as reader:
+        small = replace(reader.info, width=424, height=240)
+    remember(EngineSettings(), small, meter, None)
+    takes = estimated(EngineSettings(), replace(small, width=1920, height=1080))
+    assert takes.seconds == pytest.approx(1.48, rel=0.15)
+    assert takes.opening < 10
 
 
 @pytest.mark.usefixtures("coarse_alone")
