@@ -141,7 +141,8 @@ class ReadOptions:
 
     def led_by(self, rate: Fraction | None) -> int:
         """How many frames of a clip of this rate are context before the excerpt."""
-        return self.lead if rate is None else min(self.lead, round(self.begins * rate))
+        known = rate is not None or not self.begins  # which is none, at any rate
+        return min(self.lead, round(self.begins * (rate or 0))) if known else self.lead
 
     def before(self, time: Fraction) -> bool:
         """Whether `time` lies before the excerpt."""

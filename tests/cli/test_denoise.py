@@ -120,6 +120,9 @@ def test_frames_that_lead_in_are_part_of_the_wait(
     words = f2r("denoise", long, "--start", "0.4", "--dry-run").out
     assert " s per frame, 10 before these as well) and " in words
     assert "before these" not in f2r("denoise", long, "--frames", "2", "--dry-run").out
+    stack = clip.with_name("stack.tif")  # without a rate
+    tifffile.imwrite(stack, np.zeros((4, 32, 32), np.uint8), imagej=True, metadata={"axes": "TYX"})
+    assert "before these" not in f2r("denoise", stack, "--dry-run").out
     several = ("-o", clip.with_name("out"), "-j", 1, "--start", "0.4", "--dry-run", "--json")
     (row,) = events(f2r("denoise", long, "--device", "cpu", *several))[-1]["clips"]
     assert row["seconds"] > 13 * cost["seconds_per_frame"]
