@@ -149,7 +149,7 @@ def estimated(
 ) -> Estimate:
     """By the last run of this kind here, or else by a guess; loads nothing that takes time. read:
     the part of the clip."""
-    before = replace(read, lead=LEAD_IN).led_by(info.rate) * len(info.lanes)
+    before = _led_by(read, info)
     pixels, kept, kind = info.width * info.height, _read(), _kind(settings, info)
     frames = info.expected_frames
     sizes = [(abs(other - _size(info)), other) for other in range(64)]  # the nearest first
@@ -169,6 +169,14 @@ def estimated(
     room = BASE + PER_PIXEL * pixels
     basis = "guessed from this processor's speed"
     return Estimate(frames, seconds, opening, room, basis, before=before)
+
+
+def _led_by(read: ReadOptions, info: ClipInfo) -> int:
+    """How many frames are restored before those of an excerpt."""
+    if not read.begins:
+        return 0
+    most = LEAD_IN if info.rate is None else min(LEAD_IN, round(read.begins * info.rate))
+    return most * len(info.lanes)
 
 
 def remember(

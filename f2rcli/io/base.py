@@ -139,11 +139,6 @@ class ReadOptions:
         """Whether the whole clip is asked for."""
         return not self.start and self.end is None and self.frames is None
 
-    def led_by(self, rate: Fraction | None) -> int:
-        """How many frames of a clip of this rate are context before the excerpt."""
-        known = rate is not None or not self.begins  # which is none, at any rate
-        return min(self.lead, round(self.begins * (rate or 0))) if known else self.lead
-
     def before(self, time: Fraction) -> bool:
         """Whether `time` lies before the excerpt."""
         return time < self.begins - _SLACK
