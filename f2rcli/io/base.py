@@ -5,7 +5,7 @@ writes anything; writers publish a file only once it is finished and verified.""
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 
 from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import ClipInfo, Frame
+from f2rcli.io.files import PartFile
 from f2rcli.settings import LARGEST, check, parse_json, setting
 from f2rcli.units import count, duration, size
 
@@ -233,14 +234,6 @@ def read_provenance(reader: Reader) -> dict[str, Any] | None:
     return None
 
 
-def nothing_written(reader: Reader) -> InputError:
-    """The error for a clip of which no frame came."""
-    return InputError(
-        f"{reader.info.name}: has no frames; nothing was written.",
-        hint="Check start= and end=, or the input.",
-    )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WritePlan:
     """The output a run would write; `detail` belongs to the format that planned it."""
@@ -270,18 +263,6 @@ class WritePlan:
         preset = f" preset {self.preset}" if self.preset else ""
         where = written_name(self.target)
         return f"{where}: {self.container}, {self.encoder}{quality}{preset}, {self.pix_fmt}"
-
-    def receipt(
-        self, *, frames: int, seconds: float, size: int, verified: tuple[str, ...],
-        lost: Sequence[str] = (),
-    ) -> "Receipt":  # fmt: skip
-        """The receipt of a target written to this plan. size: bytes; lost: planned, not kept."""
-        return Receipt(
-            path=self.target, frames=frames, seconds=seconds, bytes=size,
-            kept=tuple(what for what in self.kept if what not in lost),
-            codec=f"{self.encoder} {self.pix_fmt}", dropped=self.dropped,
-            lost=tuple(lost), verified=verified,
-        )  # fmt: skip
 
 
 def written_name(target: str) -> str:
@@ -324,17 +305,45 @@ class Receipt:
 class Writer(AbstractContextManager["Writer"], ABC):
     """A clip open for writing. The target does not exist until `finish` returns."""
 
+    part: PartFile | None = None  # what becomes the target; None for a pipe
+    frames = 0  # that were written
+
+    def __init__(self, reader: Reader, plan: WritePlan) -> None:
+        self.reader, self.plan = reader, plan
+        self.lost: list[str] = []  # planned to be kept, but not there
+
     @abstractmethod
     def write(self, frame: Frame) -> None:
         """Take the next frame, in display order. Raises OutputError, as do all others."""
 
-    @abstractmethod
     def finish(self) -> Receipt:
         """Write what is pending, verify it, and put it at the target."""
+        if not self.frames:
+            raise InputError(
+                f"{self.reader.info.name}: has no frames; nothing was written.",
+                hint="Check start= and end=, or the input.",
+            )
+        verified, plan = self._complete(), self.plan
+        return Receipt(
+            path=plan.target, frames=self.frames, seconds=self.seconds(),
+            bytes=0 if self.part is None else self.part.publish(),
+            kept=tuple(what for what in plan.kept if what not in self.lost),
+            codec=f"{plan.encoder} {plan.pix_fmt}", dropped=plan.dropped,
+            lost=tuple(self.lost), verified=verified,
+        )  # fmt: skip
 
     @abstractmethod
+    def _complete(self) -> tuple[str, ...]:
+        """Write what is pending, and read it back; what was verified, in words."""
+
+    def seconds(self) -> float:
+        """For which what was written is shown; 0 where it carries no time."""
+        return 0.0
+
     def abandon(self) -> None:
         """Stop and remove what was written. May be called more than once, and after finish."""
+        if self.part is not None:
+            self.part.discard()
 
     def __exit__(self, *error: object) -> None:
         self.abandon()

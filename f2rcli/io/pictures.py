@@ -26,7 +26,6 @@ from f2rcli.io.base import (
     WriteOptions,
     WritePlan,
     Writer,
-    nothing_written,
 )
 from f2rcli.io.files import (
     PartFolder,
@@ -304,16 +303,18 @@ def encode_picture(picture: av.VideoFrame, codec: str, aspect: Fraction | None =
 class ImageWriter(Writer):
     """Pictures are gathered in a part folder and moved to their places at the very end."""
 
+    part: PartFolder
+
     def __init__(self, reader: Reader, plan: WritePlan) -> None:
-        self.reader, self.plan = reader, plan
-        self._folder, self._pattern, self._suffix, self._form, self._coding = plan.detail
+        super().__init__(reader, plan)
+        folder, self._pattern, self._suffix, self._form, self._coding = plan.detail
         self._source: SourceMetadata = reader.metadata
         self._numbers: dict[Path | None, int] = {}  # of a pattern's files, where all differ
         if isinstance(reader, ImageReader) and is_pattern(reader.source.name):
             own = dict(found := matching(reader.source))
             self._numbers = {path: n for n, path in found} if len(own) == len(found) else {}
         self._digests: dict[str, str] = {}  # of what was written, by name
-        self._part = PartFolder(self._folder, overwrite=plan.overwrite)
+        self.part = PartFolder(folder, overwrite=plan.overwrite)
 
     def write(self, frame: Frame) -> None:
         codec = self.plan.encoder
@@ -322,7 +323,7 @@ class ImageWriter(Writer):
         if own is not None and not name:
             name = own.stem + self._suffix
         elif is_pattern(name):
-            number = self._numbers.get(own, 1 + len(self._digests))
+            number = self._numbers.get(own, 1 + self.frames)
             name = numbered(Path(name), number).name
         planes = converted(frame, self._coding)
         try:
@@ -335,24 +336,16 @@ class ImageWriter(Writer):
                 f"{name}: encoding failed: {ffmpeg_reason(error)}.",
                 hint="Try another pix_fmt= or suffix.",
             ) from error
-        self._part.add(name, data)
+        self.part.add(name, data)
         self._digests[name] = sha256(data).hexdigest()
+        self.frames = len(self._digests)
 
-    def finish(self) -> Receipt:
-        names = list(self._digests)
-        if not names:
-            raise nothing_written(self.reader)
-        for name in names:
+    def _complete(self) -> tuple[str, ...]:
+        for name, digest in self._digests.items():
             with disk_errors(Path(name)):
-                if file_digest(self._part.path / name) != self._digests[name]:
+                if file_digest(self.part.path / name) != digest:
                     raise misread_error(name)
-        return self.plan.receipt(  # pictures carry no time
-            frames=len(names), seconds=0.0, size=self._part.publish(),
-            verified=(f"{count(len(names), 'picture')}, each read back",),
-        )  # fmt: skip
-
-    def abandon(self) -> None:
-        self._part.discard()
+        return (f"{count(self.frames, 'picture')}, each read back",)
 
 
 def write_preview(

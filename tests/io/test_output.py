@@ -233,7 +233,7 @@ def test_a_file_that_reads_back_wrong_is_not_published(
 
     def encode(writer, frame, *, last: bool) -> None:
         real(writer, frame, last=last)
-        writer._frames += frame.pts == 0
+        writer.frames += frame.pts == 0
 
     monkeypatch.setattr(VideoWriter, "_encode", encode)
     with pytest.raises(OutputError, match="13 frames were written but the file has 12"):

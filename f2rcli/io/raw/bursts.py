@@ -21,15 +21,7 @@ from numpy.typing import NDArray
 
 from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.frames import Frame, PlaneLayout
-from f2rcli.io.base import (
-    Reader,
-    ReadOptions,
-    Receipt,
-    WriteOptions,
-    WritePlan,
-    Writer,
-    nothing_written,
-)
+from f2rcli.io.base import Reader, ReadOptions, WriteOptions, WritePlan, Writer
 from f2rcli.io.files import PartFile, PartFolder, check_folder, check_target, misread_error
 from f2rcli.io.formats import RAW
 from f2rcli.io.numbering import clip_files, files_of, missing_numbers
@@ -248,25 +240,26 @@ def _kept(exposure: Exposure) -> tuple[str, ...]:
 class RawWriter(Writer):
     """A part folder of DNG files, or a part file of one; each is read back."""
 
+    reader: RawReader  # as the plan's maker saw to
+    part: PartFile
+
     def __init__(self, reader: Reader, plan: WritePlan) -> None:
-        assert isinstance(reader, RawReader)  # as the plan's maker saw to
-        self.reader, self.plan = reader, plan
-        self._frames = 0
+        super().__init__(reader, plan)
         self._provenance = ""  # how it is made
         part = PartFolder if plan.detail else PartFile
-        self._part = part(Path(plan.target), overwrite=plan.overwrite)
+        self.part = part(Path(plan.target), overwrite=plan.overwrite)
 
     def write(self, frame: Frame) -> None:
         taken: Taken = frame.source
         exposure, samples = taken.place
         after = np.array(samples)
         exposure.put_back(taken.kept(frame), after)
-        if not self._frames:
+        if not self.frames:
             self._provenance = self.plan.provenance_text()
         noise = profile_left(exposure, samples, after)
         data = new_dng(exposure, after, noise, self._provenance)
         name = f"{self.reader.every[frame.index or 0].stem}.dng"
-        path = self._part.add(name, data)
+        path = self.part.add(name, data)
         try:
             found, read = read_raw(path)
         except InputError as error:
@@ -276,18 +269,13 @@ class RawWriter(Writer):
         levels = (own.pattern, own.white) == (other.pattern, other.white)
         if not levels or not np.array_equal(found.crop(read), exposure.crop(after)):
             raise misread_error(name)
-        self._frames += 1
+        self.frames += 1
 
-    def finish(self) -> Receipt:
-        if not self._frames:
-            raise nothing_written(self.reader)
-        size = self._part.publish()
-        seconds = float(self._frames * Fraction(self.reader.info.time_base))
-        verified = (f"{count(self._frames, 'file')} read back",)
-        return self.plan.receipt(frames=self._frames, seconds=seconds, size=size, verified=verified)
+    def _complete(self) -> tuple[str, ...]:
+        return (f"{count(self.frames, 'file')} read back",)
 
-    def abandon(self) -> None:
-        self._part.discard()
+    def seconds(self) -> float:
+        return float(self.frames * Fraction(self.reader.info.time_base))
 
 
 # --- The file -------------------------------------------------------------------------------------

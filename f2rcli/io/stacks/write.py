@@ -10,7 +10,7 @@ import numpy as np
 
 from f2rcli.errors import OutputError, UsageError
 from f2rcli.frames import Frame, Plane
-from f2rcli.io.base import Reader, Receipt, WriteOptions, WritePlan, Writer
+from f2rcli.io.base import Reader, WriteOptions, WritePlan, Writer
 from f2rcli.io.files import PartFolder, check_folder, check_target, disk_errors, misread_error
 from f2rcli.io.formats import BIG_TIFF, TIFF, ZARR
 from f2rcli.io.sequence import first_readable
@@ -179,12 +179,12 @@ def _left_out(reader: StackReader) -> list[str]:
 class StackWriter(Writer):
     """Writes the pictures of a stack as they come; what was there before is not touched."""
 
+    reader: StackReader  # as the plan's maker saw to
+
     def __init__(self, reader: Reader, plan: WritePlan) -> None:
-        assert isinstance(reader, StackReader)  # as the plan's maker saw to
-        self.reader, self.plan = reader, plan
+        super().__init__(reader, plan)
         self.target = Path(plan.target)
         self._output: StackOutput = plan.detail
-        self.count = 0
         self._index = {
             (one.series.number, place): (number, index)
             for number, one in enumerate(self._output.outputs)
@@ -192,40 +192,41 @@ class StackWriter(Writer):
         }  # fmt: skip
         # Digests of what was written, by the number of its series and its index.
         self._written: dict[tuple[int, int], bytes] = {}
-        self._part = self._output.part(self.target, overwrite=plan.overwrite)
+        self.part = part = self._output.part(self.target, overwrite=plan.overwrite)
+        self._path = part.path  # of what is written
 
     def write(self, frame: Frame) -> None:
         with disk_errors(self.target):
-            if not self.count:
-                self._output.begin(self._part.path, self.plan.provenance_text())
+            if not self.frames:
+                self._output.begin(self._path, self.plan.provenance_text())
             taken: Taken = frame.source
             picture = taken.kept(frame)
             number, index = self._index[taken.place]
             self._written[number, index] = digest_of(picture)
             self._output.put(number, index, picture)
-        self.count += 1
+        self.frames += 1
 
-    def finish(self) -> Receipt:
-        if self.count + self.reader.skipped != self.reader.info.frames:
+    def _complete(self) -> tuple[str, ...]:
+        read = self.reader.info.frames
+        if self.frames + self.reader.skipped != read:
             raise OutputError(
-                f"{self.target.name}: {self.reader.info.frames} frames were read, but {self.count} "
-                "were written.",
+                f"{self.target.name}: {read} frames were read, but {self.frames} were written.",
                 hint="Nothing was written to the target.",
             )
         with disk_errors(self.target):
             self._output.close()
-            verified = self._verify()
-            size = self._part.publish()
-        seconds = self.reader.info.duration or 0.0
-        return self.plan.receipt(frames=self.count, seconds=seconds, size=size, verified=verified)
+            return self._verified()
 
-    def _verify(self) -> tuple[str, ...]:
+    def seconds(self) -> float:
+        return self.reader.info.duration or 0.0
+
+    def _verified(self) -> tuple[str, ...]:
         """Compare axes and some pictures of each series; what was compared, in words."""
         every: dict[int, list[int]] = {}  # indices by series
         for number, index in sorted(self._written):
             every.setdefault(number, []).append(index)
         read, expected = 0, self._output.stored
-        with closing(open_stack(str(self._part.path))) as again:
+        with closing(open_stack(str(self._path))) as again:
             if [_shape(one) for one in again.series] != [_shape(one) for one in expected]:
                 raise misread_error(self.target.name, "its axes differ when it is read back")
             for number, places in every.items():
@@ -243,7 +244,7 @@ class StackWriter(Writer):
     def abandon(self) -> None:
         with suppress(OSError):  # a full disk refuses what is pending
             self._output.abandon()
-        self._part.discard()
+        super().abandon()
 
 
 class FolderOutput(StackOutput):

@@ -18,15 +18,7 @@ from av.stream import Stream
 
 from f2rcli.errors import OutputError
 from f2rcli.frames import Family, Frame
-from f2rcli.io.base import (
-    Reader,
-    Receipt,
-    WriteOptions,
-    WritePlan,
-    Writer,
-    nothing_written,
-    written_name,
-)
+from f2rcli.io.base import Reader, WriteOptions, WritePlan, Writer, written_name
 from f2rcli.io.files import PartFile, check_target, disk_error, misread_error
 from f2rcli.io.video.decoder import AnyPacket, shown_at
 from f2rcli.io.video.encoders import (
@@ -288,27 +280,25 @@ class VideoWriter(Writer):
 
     def __init__(self, reader: Reader, plan: WritePlan) -> None:
         quiet_ffmpeg()
-        self.reader, self.plan = reader, plan
+        super().__init__(reader, plan)
         self.detail: VideoDetail = plan.detail
         self.setup, self.kind = self.detail.setup, self.detail.setup.container
         self.source = self.setup.source
         self.name = written_name(plan.target)
-        self._part: PartFile | None = None
         self._container: OutputContainer | None = None
         self._held: Frame | None = None
         self._durations: dict[int, int] = {}  # of frames in the encoder, by pts
         self._tick = self.setup.time_base  # seconds; of the encoder
-        self._frames = 0  # given to it; in its ticks:
-        self._first, self._last, self._end = 0, -1, 0  # pts of the first and last, end of that
+        # In its ticks: pts of the first and last frame that it was given, and the end of that.
+        self._first, self._last, self._end = 0, -1, 0
         self._lengths: set[int] = set()  # for which they are shown
         self._last_dts: int | None = None  # of the encoder's packets, in its ticks
         self._fields: Filter | None = None  # which alone can flag pictures as interlaced
         self._file: Y4mFile | None = None
-        self._losses: list[str] = []  # that no plan foresaw, in words
         self._packets = reader.side if isinstance(reader, VideoReader) else SidePackets()
         self._packets.wanted = True
         if plan.target != PIPE:
-            self._part = PartFile(Path(plan.target), overwrite=plan.overwrite)
+            self.part = PartFile(Path(plan.target), overwrite=plan.overwrite)
 
     def write(self, frame: Frame) -> None:
         try:
@@ -317,14 +307,15 @@ class VideoWriter(Writer):
             if self._held is not None:
                 self._encode(self._held, last=False)
             self._held = frame
+            self.frames += 1
             self._side.drain()
         except _ERRORS as error:
             raise self._failure(error) from error
 
-    def finish(self) -> Receipt:
-        if self._held is None or self._container is None:
-            raise nothing_written(self.reader)
-        size, verified = 0, tuple[str, ...]()
+    def _complete(self) -> tuple[str, ...]:
+        assert self._held is not None  # since the first frame
+        assert self._container is not None
+        verified = tuple[str, ...]()
         try:
             self._encode(self._held, last=True)
             self._held = None
@@ -334,22 +325,22 @@ class VideoWriter(Writer):
             self._container = None
             if self._file is not None:
                 self._file.close()
-            if self._part is not None:
+            if self.part is not None:
                 if self.kind.name == "mpegts":
-                    there = self._part.path.stat().st_size // len(_NULL_PACKET)
-                    with self._part.path.open("ab") as file:
+                    there = self.part.path.stat().st_size // len(_NULL_PACKET)
+                    with self.part.path.open("ab") as file:
                         file.write(_NULL_PACKET * (_KNOWN - there))
                 own = self._side.written().index(None)
                 if self.detail.display is not None:
-                    write_display_size(self._part.path, own, self.detail.display)
-                verified = tuple(self._verified(self._part.path, own))
-                size = self._part.publish()
+                    write_display_size(self.part.path, own, self.detail.display)
+                verified = tuple(self._verified(self.part.path, own))
         except (*_ERRORS, ValueError) as error:  # of a header that is not as FFmpeg writes it
             raise self._failure(error) from error
-        return self.plan.receipt(
-            frames=self._frames, seconds=float((self._end - self._first) * self._tick), size=size,
-            verified=verified, lost=(*self._losses, *self._side.lost()),
-        )  # fmt: skip
+        self.lost += self._side.lost()
+        return verified
+
+    def seconds(self) -> float:
+        return float((self._end - self._first) * self._tick)
 
     def _verified(self, path: Path, own: int) -> Iterator[str]:
         """Count the packets of a finished file: what was verified, in words. Raises OutputError for
@@ -370,11 +361,11 @@ class VideoWriter(Writer):
             why = f"cannot be read back: {ffmpeg_reason(error)}"
             raise misread_error(self.name, why) from error
         base, kind = self._tick, self.kind
-        if came[own] != self._frames:
-            why = f"{self._frames} frames were written but the file has {came[own]}"
+        if came[own] != self.frames:
+            why = f"{self.frames} frames were written but the file has {came[own]}"
             raise misread_error(self.name, why)
-        self._losses += self._side.missing(came, sizes)
-        yield count(self._frames)
+        self.lost += self._side.missing(came, sizes)
+        yield count(self.frames)
         if kind.only_pictures or not times:
             return
         first, last = min(times), max(times)
@@ -390,14 +381,13 @@ class VideoWriter(Writer):
 
     def abandon(self) -> None:
         self._held = None
-        if self._part is not None:
-            self._part.remove()  # first: a trailer may take long and is not needed
+        if self.part is not None:
+            self.part.remove()  # first: a trailer may take long and is not needed
         if self._container is not None:
             container, self._container = self._container, None
             with contextlib.suppress(*_ERRORS):  # the file goes away, whatever its trailer
                 container.close()
-        if self._part is not None:
-            self._part.discard()
+        super().abandon()
 
     def _start(self, first: Frame) -> None:
         """Open the target and set up all streams; the header follows with the first packet."""
@@ -409,7 +399,7 @@ class VideoWriter(Writer):
             options["avoid_negative_ts"] = "make_non_negative"
         if detail.display is not None:
             options |= NO_CHECKSUMS
-        url = "pipe:1" if self._part is None else f"file:{self._part.path}"
+        url = "pipe:1" if self.part is None else f"file:{self.part.path}"
         file: str | Y4mFile = url
         if kind.only_pictures and self.source.pixel_aspect is not None:
             file = self._file = Y4mFile(url, self.source.pixel_aspect)
@@ -486,14 +476,14 @@ class VideoWriter(Writer):
             picture = self._fields.apply(picture)
         scale = frame.time_base / self._tick
         pts, duration = (round((ticks or 0) * scale) for ticks in (frame.pts, frame.duration))
-        if self._frames and pts <= self._last:
+        if self._lengths and pts <= self._last:
             pts = self._last + 1
         duration = max(1, duration)
         setup.tag(picture)
         picture.pts, picture.time_base = pts, self._tick
         picture.duration = duration
-        self._first = self._first if self._frames else pts
-        self._last, self._end, self._frames = pts, pts + duration, self._frames + 1
+        self._first = self._first if self._lengths else pts
+        self._last, self._end = pts, pts + duration
         self._lengths.add(duration)
         # An mp4 of uneven frames forgets how long the last one is shown, unless it is decoded
         # last as well, as key pictures are.
