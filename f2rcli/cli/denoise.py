@@ -55,6 +55,10 @@ if TYPE_CHECKING:
 CLIPS = opt.CLIP.replace("Video, folder", "Videos, folders")
 
 
+@opt.common(
+    "model method weights fields frames axes series overwrite "
+    "device threads precision tile json quiet help_all"
+)
 def denoise(
     ctx: typer.Context,
     source: Annotated[list[str], opt.argument("INPUT", CLIPS)],
@@ -67,10 +71,6 @@ def denoise(
     adapt: Annotated[
         bool, result("", "Train on this clip first, if that gains.", "--adapt")
     ] = False,
-    model: opt.Model = None,
-    method: opt.Method = "f2r",
-    weights: opt.Weights = None,
-    fields: opt.Fields = "auto",
     codec: Annotated[Text, result("NAME", "h264, hevc, av1, ffv1 ... (default: as INPUT).")] = None,
     crf: Annotated[Number, result("N", "Quality; lower is better, and larger.")] = None,
     audio_codec: Annotated[
@@ -83,24 +83,13 @@ def denoise(
     lossless: Annotated[bool, result("", "Encode as FFV1.", "--lossless")] = False,
     start: Annotated[Text, part("TIME", "Seconds or h:mm:ss.")] = None,
     end: Annotated[Text, part("TIME", "The same; excluded.")] = None,
-    frames: opt.Frames = None,
     preview: Annotated[Text, part("TIME", "Only a still of that moment, before | after.")] = None,
-    axes: opt.Axes = None,
-    series: opt.Series = None,
-    overwrite: opt.Overwrite = False,
     recursive: Annotated[bool, files("", "Folders with all below them.", "--recursive -r")] = False,
     jobs: Annotated[
         Text, files("N|CLUSTER", "Clips at once, or Dask: tcp://...", "--jobs -j")
     ] = None,
     shard: Annotated[Text, files("I/N", "The I-th of N parts of the clips.", more=True)] = None,
     dry_run: Annotated[bool, files("", "Say what it would do, and cost.", "--dry-run")] = False,
-    device: opt.Device = "auto",
-    threads: opt.Threads = None,
-    precision: opt.Precision = "auto",
-    tile: opt.Tile = "auto",
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    help_all: opt.HelpAll = False,
 ) -> int:
     """Denoise INPUT into OUTPUT, frame by frame, in constant memory.
 
@@ -108,7 +97,7 @@ def denoise(
       f2r denoise takes/ -o clean/ -j 2            a folder of clips, two at a time
       f2r denoise stack.tif -o clean.tif --adapt   microscopy; fits the weights
     """  # fmt: skip
-    console = opt.begin(ctx, json=json, quiet=quiet)
+    console = opt.begin(ctx)
     engine = opt.settings(ctx, EngineSettings)
     span = {name: clock(name, text) for name, text in (("start", start), ("end", end))}
     read = opt.settings(ctx, ReadOptions, **span)
@@ -124,7 +113,7 @@ def denoise(
         ctx, Job, source=source[0], engine=engine, read=read, write=write,
         preview=clock("preview", preview), settings=opt.given(ctx, *SILENT),
     )  # fmt: skip
-    job.check(json=json)
+    job.check(json=console.json)
     console.flags |= {"copy_only": "--audio-codec none"}
     if _asks_for_several(source, job):
         from f2rcli.cli.several import denoise_all

@@ -15,7 +15,7 @@ from rich.text import Text as Words
 from f2rcli import methods as denoisers
 from f2rcli.cli import options as opt
 from f2rcli.cli.console import Console, plain
-from f2rcli.cli.options import Text, check_result, command_typed, option, result, write_result
+from f2rcli.cli.options import Text, command_typed, option, result
 from f2rcli.cli.progress import FrameMeter
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK
@@ -40,6 +40,9 @@ WIDTH = 160  # columns of a table that does not go to a terminal
 clips, ways = (partial(option, group) for group in ("Clips", "Noise, methods and metrics"))
 
 
+@opt.common(
+    "weights frames axes series overwrite device threads precision tile json quiet help_all"
+)
 def evaluate(
     ctx: typer.Context,
     denoised: Annotated[
@@ -58,20 +61,8 @@ def evaluate(
     baselines: Annotated[Text, ways("A,B", "ffmpeg, opencv, or one of their filters.")] = None,
     metrics: Annotated[Text, ways("A,B|all", "psnr, ssim, ... (default: those that fit).")] = None,
     strength: Annotated[float, ways("S", "As for f2r denoise.", more=True)] = 1.0,
-    weights: opt.Weights = None,
-    frames: opt.Frames = None,
-    axes: opt.Axes = None,
-    series: opt.Series = None,
     csv: Annotated[Text, result("OUT.csv", "Every value as a table.")] = None,
     report: Annotated[Text, result("OUT.html", "Page with tables, curves and pictures.")] = None,
-    overwrite: opt.Overwrite = False,
-    device: opt.Device = "auto",
-    threads: opt.Threads = None,
-    precision: opt.Precision = "auto",
-    tile: opt.Tile = "auto",
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    help_all: opt.HelpAll = False,
 ) -> int:
     """Score DENOISED clips, or what f2r makes of noisy ones.
 
@@ -79,7 +70,7 @@ def evaluate(
       f2r eval out.mp4 --clean clean.mp4 --report r.html
       f2r eval --clean clips/ --noise gaussian:30 --baselines ffmpeg
     """  # fmt: skip
-    console = opt.begin(ctx, json=json, quiet=quiet)
+    console = opt.begin(ctx)
     console.if_stopped = "no results were written."
     sides = opt.settings(ctx, Comparison, denoised=tuple(denoised or ()), noise=tuple(noise or ()))
     here = (NOISY, denoisers.DEFAULT) if methods is None and not denoised else _listed(methods)
@@ -87,9 +78,8 @@ def evaluate(
         ctx, Plan, metrics=_listed(metrics), methods=here, baselines=_listed(baselines),
         engine=opt.settings(ctx, EngineSettings),
     )  # fmt: skip
-    others = [*sides.denoised, clean, noisy, weights]
-    check_result("--csv", csv, [*others, report], overwrite=overwrite)
-    check_result("--report", report, [*others, csv], overwrite=overwrite)
+    others = [*sides.denoised, clean, noisy, plan.engine.weights]
+    opt.check_results(ctx, others, "csv", "report")
     about = None
     if benchmark is None:
         cases, remarks = sides.cases(opt.settings(ctx, ReadOptions))
@@ -97,14 +87,23 @@ def evaluate(
             console.warning(line)
     else:
         chosen = benchmarks.load(benchmark)
-        cases = chosen.cases(Path(root or ""), sides.noise, frames, any_clips=any_clips)
-        about = chosen.facts(cases, frames)
+        cases = chosen.cases(Path(root or ""), sides.noise, plan.frames, any_clips=any_clips)
+        about = chosen.facts(cases, plan.frames)
         plan = replace(
             plan, metrics=plan.metrics or chosen.metrics, clipped=chosen.clipped,
-            frames=frames or chosen.frames,
+            frames=plan.frames or chosen.frames,
         )  # fmt: skip
     found, damaged = _run(cases, about, plan, console, pictures=report is not None)
-    _deliver(found, csv, report, console, overwrite=overwrite)
+    if csv is not None:
+        opt.write_result(ctx, "csv", "results", to_csv(found).encode())
+    if report is not None:
+        from f2rcli.evaluation.report import page
+
+        opt.write_result(ctx, "report", "report", page(found).encode("utf-8", "replace"))
+    if console.json:
+        console.event("evaluation", **values(found))
+    else:  # even where the run is to be quiet: they are its result
+        print_tables(found)
     if any(one.failed for clip in found.clips for one in clip.methods):
         return EXIT_BATCH
     return EXIT_DAMAGED if damaged else EXIT_OK
@@ -150,27 +149,6 @@ def _run(
             for line in (*([one.failed] if one.failed else []), *one.notes):
                 console.warning(f"{clip.name}: {one.method}: {line}")
     return found, run.damaged
-
-
-def _deliver(
-    found: Evaluation, csv: str | None, report: str | None, console: Console, *, overwrite: bool
-) -> None:
-    """Write the files, and print the tables even where the run was to be quiet: they are the
-    result."""
-    if csv is not None:
-        write_result("--csv", csv, to_csv(found).encode(), overwrite=overwrite)
-        console.note(f"results: {csv}")
-    if report is not None:
-        from f2rcli.evaluation.report import page
-
-        data = page(found).encode("utf-8", "replace")
-        write_result("--report", report, data, overwrite=overwrite)
-    if console.json:
-        console.event("evaluation", **values(found))
-    else:
-        print_tables(found)
-    if report is not None:
-        console.note(f"report: {report}")
 
 
 def print_tables(found: Evaluation) -> None:

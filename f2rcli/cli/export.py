@@ -11,25 +11,22 @@ from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_OK
 
 
+@opt.common("overwrite json quiet help_all")
 def export(
     ctx: typer.Context,
     weights: Annotated[str, opt.argument("WEIGHTS", "Bundled weights by name, or a file.")],
     output: Annotated[str, result("DIR", "Folder for the files.", "--output -o")],
-    overwrite: opt.Overwrite = False,
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    help_all: opt.HelpAll = False,
 ) -> int:
     """Write F2R's networks as ONNX files, and how to use them.
 
       f2r export my.safetensors -o onnx/
       f2r export my.safetensors -o onnx/ -y      replaces what is there
     """  # fmt: skip
-    console = opt.begin(ctx, json=json, quiet=quiet)
+    console = opt.begin(ctx)
     EngineSettings(weights=weights)  # checks the name before torch is loaded
     from f2rcli.export import NAMES, export_networks  # brings torch
 
-    size = export_networks(weights, Path(output), overwrite=overwrite)
+    size = export_networks(weights, Path(output), overwrite=ctx.params["overwrite"])
     console.note(f"{Path(output)}: {', '.join(NAMES)}; {size / 1e6:.1f} MB")
     console.event(
         "result", path=str(Path(output)), files=NAMES, bytes=size,

@@ -11,7 +11,7 @@ from f2rcli.cli import options as opt
 from f2rcli.cli.console import Console
 from f2rcli.cli.denoise import source_bytes
 from f2rcli.cli.engine import engine_words, estimated, loaded, noise_words, sigma_of
-from f2rcli.cli.options import Text, check_result, result, write_result
+from f2rcli.cli.options import Text, check_results, result, write_result
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, InputError, UsageError
 from f2rcli.evaluation.plots import noise_plot
@@ -38,25 +38,14 @@ PROBE_FRAMES = 32  # at most: stacks of few photons take as many for the noise e
 LONGEST = 500  # characters of what a file says of its making, which may be anyone's
 
 
-def info(
-    ctx: typer.Context,
-    source: opt.Clip,
-    model: opt.Model = None,
-    method: opt.Method = "f2r",
-    weights: opt.Weights = None,
-    axes: opt.Axes = None,
-    series: opt.Series = None,
-    device: opt.Device = "auto",
-    threads: opt.Threads = None,
-    json: opt.Json = False,
-    help_all: opt.HelpAll = False,
-) -> int:
+@opt.common("model method weights axes series device threads json help_all")
+def info(ctx: typer.Context, source: opt.Clip) -> int:
     """Print what f2r sees in INPUT: streams, colour, noise, cost.
 
     f2r info clip.mp4
     f2r info stack.ome.tif --axes TZYX
     """
-    console = opt.begin(ctx, json=json)
+    console = opt.begin(ctx)
     settings = opt.settings(ctx, EngineSettings)
     with open_reader(source, opt.settings(ctx, ReadOptions, glance=True)) as reader:
         clip = reader.info
@@ -182,29 +171,22 @@ def _plain(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+@opt.common("axes series overwrite device threads json help_all")
 def noise(
     ctx: typer.Context,
     source: opt.Clip,
     plot: Annotated[Text, result("OUT.svg", "Plot its law and spectrum.")] = None,
     grain_table: Annotated[Text, result("OUT.tbl", "AV1 film grain of its strength.")] = None,
-    axes: opt.Axes = None,
-    series: opt.Series = None,
-    overwrite: opt.Overwrite = False,
-    device: opt.Device = "auto",
-    threads: opt.Threads = None,
-    json: opt.Json = False,
-    help_all: opt.HelpAll = False,
 ) -> int:
     """Measure the noise of INPUT: how strong it is, and of what kind.
 
     f2r noise clip.mp4
     f2r noise clip.mp4 --plot noise.svg
     """
-    console = opt.begin(ctx, json=json)
+    console = opt.begin(ctx)
     if plot is not None and Path(plot).suffix.lower() != ".svg":
         raise UsageError(f"--plot {plot}: the plot is an SVG file.", hint="Name it OUT.svg.")
-    check_result("--plot", plot, [source], overwrite=overwrite)
-    check_result("--grain-table", grain_table, [source, plot], overwrite=overwrite)
+    check_results(ctx, [source], "plot", "grain_table")
     settings = opt.settings(ctx, EngineSettings)
     with open_reader(source, opt.settings(ctx, ReadOptions)) as reader:
         from f2rcli.engine.measuring import measure_noise  # brings torch
@@ -221,13 +203,9 @@ def noise(
             hint="It needs three different frames of one shot, of 32 x 32 pixels or more.",
         )
     if plot is not None:
-        data = noise_plot(report.values(), name, "svg")
-        write_result("--plot", plot, data, overwrite=overwrite)
-        console.note(f"plot: {plot}")
+        write_result(ctx, "plot", "plot", noise_plot(report.values(), name, "svg"))
     if grain_table is not None:
-        table = tabled(report, layout).encode()
-        write_result("--grain-table", grain_table, table, overwrite=overwrite)
-        console.note(f"film grain table: {grain_table}")
+        write_result(ctx, "grain_table", "film grain table", tabled(report, layout).encode())
     console.event("noise", file=name, **report.values())
     console.rows(noise_report(report, name))
     return EXIT_DAMAGED if damaged else EXIT_OK

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
-from functools import partial
+from functools import partial, wraps
+from inspect import Parameter
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
@@ -22,7 +23,6 @@ from f2rcli.io.files import check_target, same_file, write_file
 from f2rcli.io.formats import READABLE
 
 RESULT, SPAN, FILES, MACHINE, RUN = "Result", "Part of the clip", "Files", "Machine", "This run"
-LEFT = 28  # columns of the names in --help
 
 
 class Command(TyperCommand):
@@ -46,7 +46,7 @@ class Command(TyperCommand):
             groups["Methods"] = list(methods.described().items())
         for group, rows in groups.items():
             with formatter.section(group):
-                formatter.write_dl(rows, col_max=LEFT)
+                formatter.write_dl(rows, col_max=28)  # columns of the names
 
 
 def _print_all(ctx: typer.Context, value: bool) -> None:
@@ -76,37 +76,68 @@ result, part, files, machine, this_run = (
     partial(option, group) for group in (RESULT, SPAN, FILES, MACHINE, RUN)
 )
 T = TypeVar("T")
+Run = Callable[..., int]  # a command, which returns its exit code
 Text = str | None
 Number = float | None
 Whole = int | None
 
-# What several commands have.
 CLIP = "Video, folder, pictures (frames/%05d.png), or - for stdin."
 Clip = Annotated[str, argument("INPUT", CLIP)]
-Method = Annotated[str, result("NAME", "Denoising method; see below.", more=True)]
-Weights = Annotated[Text, result("NAME|PATH", "Trained weights (default: bundled).", more=True)]
-Model = Annotated[Text, result("lite|full", "Quicker networks, or better ones.")]
-Axes = Annotated[Text, part("TZCYX", "A stack's axes, slowest first: T time, Z depth, C channel.")]
-Series = Annotated[Text, part("N|NAME|all", "Series of a file that has several.", more=True)]
-Frames = Annotated[Whole, part("N", "At most N frames of each clip.")]
-Fields = Annotated[str, part("auto|on|off", "Fields of interlaced video.", more=True)]
-Overwrite = Annotated[bool, files("", "Replace files that are there.", "--overwrite -y")]
-Device = Annotated[str, machine("NAME", "auto, cpu, cuda, cuda:1 or mps.")]
-Threads = Annotated[Whole, machine("N", "Processor threads.")]
-Precision = Annotated[str, machine("KIND", "auto, fp32, bf16 or fp16.", more=True)]
-Tile = Annotated[str, machine("auto|off|N", "Process frames in tiles of N pixels.", more=True)]
-Json = Annotated[bool, this_run("", "Events as JSON lines on stdout.", "--json", more=True)]
-Quiet = Annotated[bool, this_run("", "Warnings and errors only.", "--quiet -q")]
-HelpAll = Annotated[
-    bool, this_run("", "Show every option.", "--help-all", is_eager=True, callback=_print_all)
-]
+COMMON: dict[str, tuple[Any, Any, Any]] = {  # what several commands have: type, default, option
+    "model": (Text, None, result("lite|full", "Quicker networks, or better ones.")),
+    "method": (str, "f2r", result("NAME", "Denoising method; see below.", more=True)),
+    "weights": (Text, None, result("NAME|PATH", "Trained weights (default: bundled).", more=True)),
+    "fields": (str, "auto", part("auto|on|off", "Fields of interlaced video.", more=True)),
+    "frames": (Whole, None, part("N", "At most N frames of each clip.")),
+    "axes": (
+        Text,
+        None,
+        part("TZCYX", "A stack's axes, slowest first: T time, Z depth, C channel."),
+    ),
+    "series": (Text, None, part("N|NAME|all", "Series of a file that has several.", more=True)),
+    "overwrite": (bool, False, files("", "Replace files that are there.", "--overwrite -y")),
+    "device": (str, "auto", machine("NAME", "auto, cpu, cuda, cuda:1 or mps.")),
+    "threads": (Whole, None, machine("N", "Processor threads.")),
+    "precision": (str, "auto", machine("KIND", "auto, fp32, bf16 or fp16.", more=True)),
+    "tile": (str, "auto", machine("auto|off|N", "Process frames in tiles of N pixels.", more=True)),
+    "json": (bool, False, this_run("", "Events as JSON lines on stdout.", "--json", more=True)),
+    "quiet": (bool, False, this_run("", "Warnings and errors only.", "--quiet -q")),
+    "help_all": (
+        bool,
+        False,
+        this_run("", "Show every option.", "--help-all", is_eager=True, callback=_print_all),
+    ),
+}
 
 
-def begin(ctx: typer.Context, *, json: bool = False, quiet: bool = False) -> Console:
+def common(names: str) -> Callable[[Run], Run]:
+    """Gives a command these of the common options; it finds their values in `ctx.params`."""
+
+    def extended(command: Run) -> Run:
+        own = inspect.signature(command).parameters
+
+        @wraps(command)
+        def run(**given: Any) -> int:
+            return command(**{name: given[name] for name in own})
+
+        more = [
+            Parameter(
+                name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, how]
+            )
+            for name, (kind, default, how) in COMMON.items()
+            if name in names.split()
+        ]
+        vars(run)["__signature__"] = inspect.Signature([*own.values(), *more])
+        return run
+
+    return extended
+
+
+def begin(ctx: typer.Context) -> Console:
     """The console of a command's run, which knows its options. Raises UsageError for an empty
     word."""
     console: Console = ctx.obj
-    console.json, console.quiet = json, quiet
+    console.json, console.quiet = (bool(ctx.params.get(name)) for name in ("json", "quiet"))
     flags = {
         str(param.name): "-o" if "-o" in param.opts else max(param.opts, key=len)
         for param in ctx.command.params
@@ -138,30 +169,28 @@ def given(ctx: typer.Context, *but: str) -> dict[str, Any]:
 # --- Result files: checked before there is work to lose, written at the end ----------------------
 
 
-def check_result(
-    flag: str, target: str | None, others: Iterable[str | None], *, overwrite: bool
-) -> None:
-    """Raise for a result file that cannot be written, or that is a clip or another file of the run
-    (`others`; of LABEL=PATH the path)."""
-    if target is None:
-        return
-    path = Path(target)
-    named = [Path(word.partition("=")[2] or word) for word in others if word]
-    own = any(same_file(path, one) for one in named)
-    if own or path.suffix.lower() in READABLE:
-        what = "names another file of this run" if own else "is named like a clip"
-        raise UsageError(
-            f"{flag} {path}: {what}.",
-            hint="Name another file; clips and weights are never written.",
-        )
-    with _about(flag):
-        check_target(path, [], overwrite=overwrite)
+def check_results(ctx: typer.Context, others: Iterable[str | None], *names: str) -> None:
+    """Raise for options of result files (`names`) that cannot be written, or are a clip or another
+    file of the run (`others`; of LABEL=PATH the path)."""
+    for name in (name for name in names if ctx.params[name] is not None):
+        path, flag = Path(ctx.params[name]), ctx.obj.flags[name]
+        rest = [*others, *(ctx.params[other] for other in names if other != name)]
+        own = any(same_file(path, Path(word.partition("=")[2] or word)) for word in rest if word)
+        if own or path.suffix.lower() in READABLE:
+            what = "names another file of this run" if own else "is named like a clip"
+            raise UsageError(
+                f"{flag} {path}: {what}.",
+                hint="Name another file; clips and weights are never written.",
+            )
+        with _about(flag):
+            check_target(path, [], overwrite=ctx.params["overwrite"])
 
 
-def write_result(flag: str, target: str, data: bytes, *, overwrite: bool) -> None:
-    """Write a result file, whole or not at all. Raises OutputError."""
-    with _about(flag):
-        write_file(Path(target), data, overwrite=overwrite)
+def write_result(ctx: typer.Context, name: str, what: str, data: bytes) -> None:
+    """Write the result file of an option, whole or not at all, and say so. Raises OutputError."""
+    with _about(ctx.obj.flags[name]):
+        write_file(Path(ctx.params[name]), data, overwrite=ctx.params["overwrite"])
+    ctx.obj.note(f"{what}: {ctx.params[name]}")
 
 
 @contextmanager

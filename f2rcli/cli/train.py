@@ -21,6 +21,7 @@ learning = partial(option, "Learning")
 QUIET_KINDS = {EventKind.PROGRESS, EventKind.LOG, EventKind.SAVED}  # of no interest line by line
 
 
+@opt.common("axes series fields overwrite device threads json quiet help_all")
 def train(
     ctx: typer.Context,
     inputs: Annotated[list[str] | None, opt.argument("CLIP", "Footage, or folders of it.")] = None,
@@ -34,18 +35,9 @@ def train(
     seed: Annotated[int, learning("N", "The same seed repeats the run.")] = 0,
     time_limit: Annotated[Text, learning("TIME", "25m or 1h30m: the schedule fits it.")] = None,
     noise: Annotated[Text, learning("KIND:NUMBERS", "Noise to add to clean clips.")] = None,
-    axes: opt.Axes = None,
-    series: opt.Series = None,
-    fields: opt.Fields = "auto",
     resume: Annotated[bool, files("", "Continue the run of this -o.", "--resume")] = False,
     run: Annotated[Text, files("FOLDER", "Checkpoints, curves (NAME.run).", more=True)] = None,
-    overwrite: opt.Overwrite = False,
-    device: opt.Device = "auto",
-    threads: opt.Threads = None,
     precision: Annotated[str, opt.machine("KIND", "auto, fp32 or bf16.", more=True)] = "auto",
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    help_all: opt.HelpAll = False,
 ) -> int:
     """Train on noisy CLIPs alone, from nothing or bundled weights.
 
@@ -53,7 +45,7 @@ def train(
       f2r train clip.mkv -o fitted.safetensors --adapt
       f2r train takes/ -o my.safetensors --resume
     """  # fmt: skip
-    console = opt.begin(ctx, json=json, quiet=quiet)
+    console = opt.begin(ctx)
     asked = opt.given(ctx, "json", "quiet", "help_all")
     if inputs:
         asked["inputs"] = tuple(inputs)
