@@ -104,44 +104,44 @@ def lent_threads(count: int) -> Iterator[None]:
     """So many threads for torch and OpenCV, and the caller's own number afterwards. torch counts
     threads for each calling thread, OpenCV for the process: it gets its number back once the last
     of several streams rests."""
-    with _Lent.lock:
-        own = torch.get_num_threads()
-        if not _Lent.users:
-            _Lent.before, _Lent.counts = (own, cv2.getNumThreads()), set()
-        elif own in _Lent.counts:  # a thread that has begun meanwhile
-            own = _Lent.before[0]
-        _lend(count)
+    own = _lend(count)
     try:
         yield
     finally:
-        with _Lent.lock:
-            _rest(own)
+        _rest(own)
 
 
 @contextmanager
 def threads_given_back(own: int, count: int) -> Iterator[None]:
     """Within `lent_threads`, the caller's numbers for a while; own: torch's; count: of threads
     that are lent again afterwards."""
-    with _Lent.lock:
-        _rest(own)
+    _rest(own)
     try:
         yield
     finally:
-        with _Lent.lock:
-            _lend(count)
+        _lend(count)
 
 
-def _lend(count: int) -> None:
-    _Lent.users += 1
-    _Lent.counts.add(count)
-    use_threads(count)
+def _lend(count: int) -> int:
+    """Returns torch's number of threads for the calling thread before."""
+    with _Lent.lock:
+        own = torch.get_num_threads()
+        if not _Lent.users:
+            _Lent.before, _Lent.counts = (own, cv2.getNumThreads()), set()
+        elif own in _Lent.counts:  # a thread that has begun meanwhile
+            own = _Lent.before[0]
+        _Lent.users += 1
+        _Lent.counts.add(count)
+        use_threads(count)
+        return own
 
 
 def _rest(own: int) -> None:
-    _Lent.users -= 1
-    torch.set_num_threads(own)
-    if not _Lent.users:
-        cv2.setNumThreads(_Lent.before[1])
+    with _Lent.lock:
+        _Lent.users -= 1
+        torch.set_num_threads(own)
+        if not _Lent.users:
+            cv2.setNumThreads(_Lent.before[1])
 
 
 def memory_of(device: torch.device) -> int:

@@ -29,12 +29,11 @@ from f2rcli.engine.contract.residual import FrameContext, Past
 from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.level import NoiseTracker
+from f2rcli.engine.worker import Copies
 from f2rcli.frames import Frame, Plane, Singles
 from f2rcli.noise.model import NoiseModel
 from f2rcli.window import with_next
 from f2rcli.yuv import code_span, planes_of
-
-Copies = list[Frame]  # that show one picture
 
 SURE_CUT = 3.0  # times the change that noise alone makes of small pictures
 
@@ -75,14 +74,14 @@ class Sum:
         return replace(whole, planes=(self.mean,), layout=layout, source=self, context=False)
 
 
-def summed(pictures: Iterable[Copies], size: int, first: int, variance: float) -> Iterator[Sum]:
-    """Pictures, the `first` of the clip and on, in sums of `size` whose bounds are multiples of it;
-    none reaches across a cut. What is left of less than half of that joins the sum beside it.
+def summed(pictures: Iterable[Copies], size: int, variance: float) -> Iterator[Sum]:
+    """Pictures in sums of `size` whose bounds are multiples of it in the clip; none reaches across
+    a cut. What is left of less than half of that joins the sum beside it.
 
     variance: of their noise, in units of white squared.
     """
     before: Sum | None = None
-    shown = _shown(pictures, first, variance)
+    shown = _shown(pictures, variance)
     for _, members in groupby(shown, lambda one: (one.shot, one.number // size)):
         after = Sum(list(members))
         if before is not None:
@@ -97,12 +96,15 @@ def summed(pictures: Iterable[Copies], size: int, first: int, variance: float) -
         yield before
 
 
-def _shown(pictures: Iterable[Copies], first: int, variance: float) -> Iterator[Shown]:
+def _shown(pictures: Iterable[Copies], variance: float) -> Iterator[Shown]:
     before: Frame | None = None
-    shot = 0
-    for number, copies in enumerate(pictures, first):
-        shot += before is not None and not _joined(before, copies[0], variance)
-        yield Shown(number, copies, shot)
+    first = shot = 0
+    for count, copies in enumerate(pictures):
+        if before is None:
+            first = copies[0].index or 0
+        elif not _joined(before, copies[0], variance):
+            shot += 1
+        yield Shown(first + count, copies, shot)
         before = copies[0]
 
 
@@ -206,7 +208,7 @@ def dim(frames: Sequence[Frame], model: NoiseModel) -> Light | None:
 
 def chosen(frames: Sequence[Frame], light: Light, model: NoiseModel, restore: Restore) -> Blend:
     """The blend that restores a stack's first `frames`, in a row and all different, best; ALONE if
-    too few. model: their noise; restore: see `restored_in_sums`."""
+    too few. model: their noise; restore: see `Restore`."""
     if len(frames) < LEAST_FRAMES:
         return ALONE
     square = _square([planes_of(frame)[0] for frame in frames])
@@ -223,22 +225,12 @@ def chosen(frames: Sequence[Frame], light: Light, model: NoiseModel, restore: Re
     return best
 
 
-def restored_in_sums(
-    pictures: Iterable[Copies], blend: Blend, first: int, model: NoiseModel, restore: Restore
-) -> Iterator[Estimated]:
-    """Every picture with what restored sums show of it. first: the first one's place in its
-    clip."""
-    restored = _sums_restored(pictures, blend.size, first, model, restore)
-    return between(blend.of(frame) for frame in restored)
-
-
 def _sums_restored(
-    pictures: Iterable[Copies], size: int, first: int, model: NoiseModel, restore: Restore,
-    share: float = 1.0,
-) -> Iterator[Frame]:  # fmt: skip
+    pictures: Iterable[Copies], size: int, model: NoiseModel, restore: Restore, share: float = 1.0
+) -> Iterator[Frame]:
     """Sums of pictures, restored; share: of the light of the stack, that the pictures have."""
     variance = float(np.mean(np.square(model.sigma))) / share
-    sums = summed(pictures, size, first, variance)
+    sums = summed(pictures, size, variance)
     return restore(([one.frame] for one in sums), sqrt(1 / (share * size)))
 
 
@@ -251,7 +243,7 @@ def _best(
     parts: what is restored, and its judge.
     """
     pictures = ([frame] for frame, _ in parts)
-    restored = list(_sums_restored(pictures, size, 0, model, restore, SEEN))
+    restored = list(_sums_restored(pictures, size, model, restore, SEEN))
     judges = np.stack([judge for _, judge in parts])
     networks = _off(restored, Blend(size), judges)
     best, least = Blend(size), float(np.mean(np.square(networks)))
@@ -269,7 +261,7 @@ def _best(
 def _off(restored: Sequence[Frame], blend: Blend, judges: Singles) -> NDArray[np.float64]:
     """By how much every picture is off its judge, in units of white: (T, H, W)."""
     black, span = code_span(restored[0].layout)
-    shown = between(blend.of(frame) for frame in restored)
+    shown = between(map(blend.of, restored))
     codes = np.stack([one.plane for one in shown]).astype(np.float64)
     return (codes - black) / span - judges
 
@@ -321,13 +313,14 @@ def missed(left: Real, variance: Real) -> Real:
     return wide * np.maximum(1 - np.float32(SEEN_FOR_SURE**2) / np.maximum(power, LEAST), 0)
 
 
-def written(
-    estimates: Iterable[Estimated], engine: Engine, noise: NoiseTracker
+def restored_in_sums(
+    pictures: Iterable[Copies], blend: Blend, engine: Engine, noise: NoiseTracker, restore: Restore
 ) -> Iterator[Copies]:
-    """Every picture with its estimate, as far as the residual contract allows; its copies are as
-    they were but for their samples."""
+    """Every picture with what restored sums show of it, as far as the residual contract allows; its
+    copies are as they were but for their samples."""
+    restored = _sums_restored(pictures, blend.size, noise.measured, restore)
     past, before = Past(), list[Shown]()
-    for (shown, plane), following in with_next(estimates, 1):
+    for (shown, plane), following in with_next(between(map(blend.of, restored)), 1):
         frame, *copies = shown.copies
         beside = [*before, *(one.shown for one in following)]
         near = tuple(one.copies[0] for one in beside if one.shot == shown.shot)

@@ -2,22 +2,15 @@
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from itertools import chain, groupby, islice
 from typing import NamedTuple
 
 import torch
 
 from f2rcli.engine.device import lent_threads, threads_given_back
-from f2rcli.engine.dim import (
-    ALONE,
-    CHOSEN_ON,
-    Blend,
-    Restore,
-    chosen,
-    dim,
-    restored_in_sums,
-    written,
-)
+from f2rcli.engine.dim import ALONE, CHOSEN_ON, Blend, Restore, chosen, dim, restored_in_sums
 from f2rcli.engine.engine import Engine, load_engine
 from f2rcli.engine.level import NoiseTracker
 from f2rcli.engine.measuring import PREROLL, Opening
@@ -47,11 +40,12 @@ __all__ = [
     "restore_stream",
 ]
 
-OpeningFrames = Callable[[], Iterable[Frame]] | None  # of the whole clip
+Context = AbstractContextManager[None]
+OpeningFrames = Callable[[], Iterable[Frame]]  # of the whole clip; none where frames begin there
 
 
 def denoise_stream(
-    frames: Iterable[Frame], info: ClipInfo, engine: Engine, opening: OpeningFrames = None
+    frames: Iterable[Frame], info: ClipInfo, engine: Engine, opening: OpeningFrames = tuple
 ) -> Generator[Frame]:
     """Restore every frame, yielding one for each that comes in, in order, with its own time.
 
@@ -64,20 +58,28 @@ def denoise_stream(
     if changes_nothing(engine.settings):
         yield from (frame for frame in frames if not frame.context)
         return
-    restored = _lanes(_outside(frames, engine, torch.get_num_threads()), info, engine, opening)
+    own = torch.get_num_threads()
+    source = _each(frames, lambda: threads_given_back(own, engine.lent or engine.threads))
+    restored = _lanes(source, info, engine, opening)
     try:
-        while True:
-            with lent_threads(engine.lent or engine.threads):
-                frame = next(restored, None)
-            if frame is None:
-                break
-            yield frame
+        yield from _each(restored, lambda: lent_threads(engine.lent or engine.threads))
     finally:
         with lent_threads(engine.lent or engine.threads):
             restored.close()
         give_memory_back()
     for line in engine.found.aside.lines():
         engine.found.note(line)
+
+
+def _each(frames: Iterable[Frame], within: Callable[[], Context]) -> Iterator[Frame]:
+    """Frames, each asked for within a context of its own."""
+    source = iter(frames)
+    while True:
+        with within():
+            frame = next(source, None)
+        if frame is None:
+            return
+        yield frame
 
 
 def _lanes(
@@ -93,67 +95,45 @@ def _lanes(
             engine.found.lane_noise.append((layout, engine.found.noise))
 
 
-def _outside(frames: Iterable[Frame], engine: Engine, own: int) -> Iterator[Frame]:
-    """Frames, each asked for with the caller's own numbers of threads; own: torch's."""
-    source = iter(frames)
-    while True:
-        with threads_given_back(own, engine.lent or engine.threads):
-            frame = next(source, None)
-        if frame is None:
-            return
-        yield frame
-
-
 def _denoise_lane(
     frames: Iterable[Frame], info: ClipInfo, engine: Engine, opening: OpeningFrames, worker: Worker
 ) -> Iterator[Frame]:
     if not info.interlaced or info.height < 4:
-        yield from restore_stream(frames, engine, opening=opening, worker=worker)
-    else:
-        first, second = tee_releasing(frames, 2)
-        top = _one_field_restored(first, 0, engine, opening, worker)
-        bottom = _one_field_restored(second, 1, engine, opening, worker)
-        for upper, lower in zip(top, bottom, strict=True):
-            yield woven(upper, lower)
-
-
-def _one_field_restored(
-    frames: Iterable[Frame], parity: int, engine: Engine, opening: OpeningFrames, worker: Worker
-) -> Iterator[Frame]:
-    def opening_field() -> Iterator[Frame]:
-        return (one_field(frame, parity) for frame in (() if opening is None else opening()))
-
-    fields = (one_field(frame, parity) for frame in frames)
-    return restore_stream(fields, engine, opening=opening_field, worker=worker)
+        yield from restore_stream(frames, engine, opening(), worker)
+        return
+    fields = []
+    for parity, branch in enumerate(tee_releasing(frames, 2)):
+        field, first = (map(partial(one_field, parity), one) for one in (branch, opening()))
+        fields.append(restore_stream(field, engine, first, worker))
+    yield from map(woven, *fields)
 
 
 def restore_stream(
     frames: Iterable[Frame],
     engine: Engine,
-    opening: OpeningFrames = None,
+    opening: Iterable[Frame] = (),
     worker: Worker | None = None,
 ) -> Iterator[Frame]:
     """Every frame restored that is not context. opening: see `denoise_stream`; worker: runs the
     networks, in the caller's thread by default."""
-    whole = None if opening is None else _begun(unique(opening()), engine)
     worker = Worker() if worker is None else worker
-    begin = _begun(unique(frames, worker), engine, whole)
-    waiting, pictures, _ = begin
+    whole = _begun(unique(opening), engine)
+    begun = _begun(unique(frames, worker), engine, whole)
+    waiting, pictures, _ = begun
     if not waiting:
         return
     first = waiting[0][0]
-    begin = (whole and whole.waiting and whole) or begin
-    noise = NoiseTracker.of(engine, first.layout, [copies[0] for copies in begin.waiting])
-    blend = _blend(begin, engine, noise)
-    del whole, begin
-    if blend != ALONE:
-        pictures, restore = chain(emptied(waiting), pictures), _restore(engine, noise, worker)
-        seen = restored_in_sums(pictures, blend, first.index or 0, noise.measured, restore)
-        for copies in written(seen, engine, noise):
-            yield from given(copies, engine.found.aside)
-        return
+    shown = whole if whole.waiting else begun
+    noise = NoiseTracker.of(engine, first.layout, [copies[0] for copies in shown.waiting])
+    blend = _blend(shown, engine, noise)
+    del whole, begun, shown
     pictures = chain(emptied(waiting), pictures)
-    yield from _restored(pictures, engine, noise, worker)
+    if blend == ALONE:
+        yield from _restored(pictures, engine, noise, worker)
+        return
+    restore = _restore(engine, noise, worker)
+    for copies in restored_in_sums(pictures, blend, engine, noise, restore):
+        yield from given(copies, engine.found.aside)
 
 
 def _blend(begin: "_Begun", engine: Engine, noise: NoiseTracker) -> Blend:

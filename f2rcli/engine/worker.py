@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from typing import TypeVar
 
@@ -27,39 +28,48 @@ AHEAD = 1  # windows that wait for networks: more would only hold more frames
 
 
 class Worker:
-    """Runs work in the caller's thread, once its result is asked for."""
+    """Runs work in the caller's thread."""
 
     ahead = 0  # pieces of work that may wait at a time
     first_out = False  # whether one that is begun is finished before the next is begun
 
     def start(self, work: Callable[[], T]) -> Callable[[], T]:
-        """Start a piece of work; what is returned gives its result once, or raises its error."""
-        return work
+        """Start a piece of work; what is returned gives its result once."""
+        begun = [work()]
+        return begun.pop
 
     def done(self, pieces: Iterable[Callable[[], T]]) -> Iterator[T]:
         """Results of the host's own pieces of work, one after the other."""
         return (piece() for piece in pieces)
 
 
-class AtOnce(Worker):
-    """Runs work in the caller's thread at once; a device continues with it while its host writes
-    the frame before and reads on."""
+class DeviceWorker(Worker):
+    """Starts work of a device, which goes on with it while its host writes the frame before and
+    reads on; what the host does by itself is done in a thread beside, a frame ahead."""
 
-    def __init__(self, beside: ThreadPoolExecutor | None = None) -> None:
-        """beside: a thread for what the host does by itself, a frame ahead of the device; without
-        it nothing waits."""
+    ahead = AHEAD
+    first_out = True
+
+    def __init__(self, beside: ThreadPoolExecutor) -> None:
         self._beside = beside
-        self.first_out = beside is not None
-        self.ahead = int(self.first_out)
 
     def done(self, pieces: Iterable[Callable[[], T]]) -> Iterator[T]:
-        """See Worker."""
-        return super().done(pieces) if self._beside is None else _one_ahead(pieces, self._beside)
-
-    def start(self, work: Callable[[], T]) -> Callable[[], T]:
-        """See Worker."""
-        begun = [work()]
-        return begun.pop
+        """See Worker. An error comes where its piece's result would, also that of asking for the
+        piece."""
+        source, waiting = iter(pieces), deque[Future[T]]()
+        while True:
+            try:
+                waiting.append(self._beside.submit(next(source)))
+            except StopIteration:
+                break
+            except Exception:
+                for one in waiting:
+                    yield one.result()
+                raise
+            if len(waiting) > 1:
+                yield waiting.popleft().result()
+        for one in waiting:
+            yield one.result()
 
 
 class ThreadWorker(Worker):
@@ -70,12 +80,10 @@ class ThreadWorker(Worker):
     def __init__(self, worker: ThreadPoolExecutor, engine: Engine) -> None:
         self._worker = worker
         self._engine = engine
-        self._begun = False
 
     def start(self, work: Callable[[], T]) -> Callable[[], T]:
-        """See Worker."""
-        if not self._begun:
-            self._begun = True
+        """See Worker; an error of the work comes where its result would."""
+        if self._engine.lent is None:
             self._engine.lent = _half(self._engine)
             use_threads(self._engine.lent)
         begun = [self._worker.submit(work)]
@@ -85,14 +93,15 @@ class ThreadWorker(Worker):
 @contextmanager
 def network_worker(engine: Engine) -> Iterator[Worker]:
     """A thread beside the caller's; the caller's own where the engine has only one thread, or works
-    on a GPU, whose host looks ahead in a thread beside it. However it ends, no work is left
-    running."""
-    if engine.torch_device.type != "cpu" or engine.away:
-        with ThreadPoolExecutor(1, "f2r-frames") as beside:  # begun when first used
-            yield AtOnce(None if engine.prompt else beside)
-        return
-    if engine.threads < 2:
+    on a GPU, whose host looks ahead in a thread beside it unless results may not wait. However it
+    ends, no work is left running."""
+    on_device = engine.torch_device.type != "cpu" or engine.away
+    if engine.prompt if on_device else engine.threads < 2:
         yield Worker()
+        return
+    if on_device:
+        with ThreadPoolExecutor(1, "f2r-frames") as beside:
+            yield DeviceWorker(beside)
         return
     half = _half(engine)
     with ThreadPoolExecutor(1, "f2r-networks", torch.set_num_threads, (half,)) as worker:
@@ -101,25 +110,6 @@ def network_worker(engine: Engine) -> Iterator[Worker]:
         finally:
             worker.shutdown(wait=False, cancel_futures=True)
             engine.lent = None
-
-
-def _one_ahead(pieces: Iterable[Callable[[], T]], beside: ThreadPoolExecutor) -> Iterator[T]:
-    """Results of pieces of work, each begun before the one before it is given out. An error comes
-    where its piece's result would, also that of asking for the piece."""
-    source, waiting = iter(pieces), deque[Future[T]]()
-    while True:
-        try:
-            waiting.append(beside.submit(next(source)))
-        except StopIteration:
-            break
-        except Exception:
-            for one in waiting:
-                yield one.result()
-            raise
-        if len(waiting) > 1:
-            yield waiting.popleft().result()
-    for one in waiting:
-        yield one.result()
 
 
 def _half(engine: Engine) -> int:
@@ -155,7 +145,7 @@ def to_measure(frames: Iterable[Frame], info: ClipInfo) -> Iterator[Copies]:
     """The frames to measure noise on: runs of `unique`, first lane; one field if interlaced."""
     _, lane = next(groupby(frames, key=lambda frame: frame.lane), (0, iter(())))
     if info.interlaced and info.height >= 4:
-        lane = (one_field(frame, 0) for frame in lane)
+        lane = map(partial(one_field, 0), lane)
     return unique(lane)
 
 
@@ -171,7 +161,7 @@ def given(copies: Copies, aside: SetAside) -> Iterator[Frame]:
         yield put_back(frame)
 
 
-def one_field(frame: Frame, parity: int) -> Frame:
+def one_field(parity: int, frame: Frame) -> Frame:
     """Every second row of a frame, starting with row `parity`: one of the two moments it holds."""
     return replace(frame, planes=tuple(plane[parity::2] for plane in frame.planes))
 
