@@ -363,14 +363,11 @@ def windows(draw: Draw, networks: Networks, length: int) -> list[Draw]:
     made = []
     for centre in np.linspace(0, len(frames) - 1, CENTRES).round().astype(int).tolist():
         window = window_at(frames, centre, length)
-        method.memory = memories[window.before[0].index] if window.before else None
+        oldest = window.items[0].index
+        method.memory = (oldest, memories[oldest]) if window.before else None
         following = method.follow(window, known[centre])
         assert following is not None
-        shown = method._shown(window, following.memory)
-        place = next((i for i, (*_, count) in enumerate(shown) if count is not None), None)
-        counts = [count for *_, count in shown if count is not None]
-        pairs, flows = [one[:2] for one in shown], [*following.rated]
-        seen = method.aligned(pairs, flows, place, counts, window.centre.coarse)
+        seen = method.aligned(*following, window.centre.coarse)
         found = {
             "single": window.centre.coarse, "near": seen.noisy, "nearby": seen.coarse,
             "confidence": seen.confidence, "worth": seen.worth,

@@ -34,13 +34,8 @@ class Prepared:
     coarse: Tensor  # the same shape: the single-frame estimate; `noisy` where there is none
     # (H, W): brightness of `coarse`, for flow and cuts; a tensor where frames stay on the device
     luma: NDArray[np.float32] | Tensor
-    look: Any = None  # what motion is looked for in, where the method looks for it
+    look: Any  # what motion is looked for in, see `methods.flows`
     kept: Tensor | None = None  # what else the method needs of the frame
-
-    @property
-    def array(self) -> NDArray[np.float32]:
-        """`luma` as an array on the processor."""
-        return self.luma.cpu().numpy() if isinstance(self.luma, Tensor) else self.luma
 
 
 class Method(Protocol):

@@ -24,14 +24,12 @@ class Blind2Sound(RgbMethod):
     def built(cls, header: Header) -> Blind2SoundNetworks:
         return Blind2SoundNetworks(header.channels, **header.config)
 
-    def prepared(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
-        """The noise is not used: the network learnt to do without."""
-        estimate = self._run(self.networks.denoiser, noisy)
-        luma = estimate[0].detach().mean(0).float().cpu().numpy()
-        return Prepared(index, noisy, estimate, luma)
+    def estimated(self, noisy: Tensor) -> Tensor:
+        done: Tensor = self._run(self.networks.denoiser, noisy)
+        return done
 
     def restored(self, window: Window[Prepared], noise: NoiseModel | None) -> Tensor:
-        """The estimate that was prepared already."""
+        """The estimate that was prepared already; the network learnt to do without the noise."""
         return window.centre.coarse
 
 

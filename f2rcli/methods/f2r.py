@@ -1,7 +1,6 @@
 """F2R, Frames2Residual (arXiv 2603.10417): a blind temporal anchor, then a non-blind refiner."""
 
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
@@ -22,11 +21,16 @@ from f2rcli.weights import Estimate, Weights, no_header
 from f2rcli.window import Window
 
 
-class Followed(NamedTuple):
-    """The state of a window before networks run."""
+class Shown(NamedTuple):
+    """What is shown of a neighbour, (1, C, h, w) twice."""
 
-    rated: deque[tuple[Any, Any]]  # per neighbour: the flow into it, and whether to trust that
-    memory: Memory | None
+    noisy: Tensor
+    coarse: Tensor
+    worth: Tensor | None = None  # (1, 1, h, w): in frames; None: one
+
+
+Rated = tuple[Any, Any]  # the flow into a neighbour, and whether to trust that
+Followed = tuple[list[Shown], list[Rated]]  # neighbours of a window before networks run
 
 
 class OfLayout:
@@ -65,7 +69,7 @@ class F2R(Method, Following):
         self.networks = networks
         self.stride = networks.stride
         self.flows: Flows = FlowBook()
-        self.memory: Memory | None = None
+        self.memory: tuple[int, Memory] | None = None  # with the frame on whose grid it is
         self._graphs = Graphs()
         self._run = run
         self._coarse = OfLayout(networks.coarse, layout)
@@ -111,57 +115,31 @@ class F2R(Method, Following):
         return self.finish(window, told, self.follow(window, told))
 
     def follow(self, window: Window[Prepared], told: PlaneNoise) -> Followed | None:
-        """The flows and memory of a window; None where the coarse estimate is the result."""
-        memory = self.remember(window.before[0], told) if window.before else None
+        """None where the coarse estimate is the result."""
+        shown = [Shown(one.noisy, one.coarse) for one in window.neighbours]
+        if window.before:  # the memory stands in for the neighbour on whose grid it is
+            shown[0] = Shown(*self.remember(window.before[0], told))
         self.flows.forget_before(window.items[0].index)
-        if not window.neighbours or self.estimate is Estimate.COARSE:
+        if not shown or self.estimate is Estimate.COARSE:
             return None
-        return Followed(deque(self.flows.rated(window)), memory)
+        return shown, self.flows.rated(window)
 
     def finish(
         self, window: Window[Prepared], told: PlaneNoise, followed: Followed | None
     ) -> Tensor:
+        centre = CentreFrame(window.centre.noisy, window.centre.coarse)
         if followed is None:
-            return window.centre.coarse
-        centre = window.centre
-        shown = self._shown(window, followed.memory)
-        parts = [(noisy, coarse) for noisy, coarse, _ in shown]
-        counts = [count for *_, count in shown if count is not None]
-        place = next((i for i, (*_, count) in enumerate(shown) if count is not None), None)
-        flows = [(flow, agreement) for flow, agreement in followed.rated]
-        followed.rated.clear()
-        restore = partial(self._finished, told, place)
-        own = CentreFrame(centre.noisy, centre.coarse)
-        if not isinstance(self.flows, DeviceFlows):
-            return restore(own, parts, counts, flows)
-        name = "finished", id(self.networks), told, place, len(parts)
-        done: Tensor = self._graphs(name, restore, own, parts, counts, flows)
+            return centre.coarse
+        name = "finished", id(self.networks), told, len(followed[0])
+        done: Tensor = self._graphs(name, partial(self._finished, told), centre, *followed)
         return done
 
-    def _shown(
-        self, window: Window[Prepared], memory: Memory | None
-    ) -> list[tuple[Tensor, Tensor, Tensor | None]]:
-        """What is shown of every neighbour: noisy, coarse, and the frames it is worth where it is
-        the memory, which stands in for the neighbour that it was made at."""
-        return [
-            (memory.noisy, memory.coarse, memory.count)
-            if memory is not None and memory.index == one.index
-            else (one.noisy, one.coarse, None)
-            for one in window.neighbours
-        ]
-
     def _finished(
-        self,
-        told: PlaneNoise,
-        place: int | None,
-        centre: CentreFrame,
-        shown: Sequence[tuple[Tensor, Tensor]],
-        counts: Sequence[Tensor],
-        flows: Sequence[tuple[Any, Any]],
+        self, told: PlaneNoise, centre: CentreFrame, shown: Sequence[Shown], rated: Sequence[Rated]
     ) -> Tensor:
-        """Both stages. place: of the neighbour that is worth several frames, `counts` of them."""
+        """Both stages."""
         coarse = centre.coarse
-        seen = self.aligned(shown, flows, place, counts, coarse)
+        seen = self.aligned(shown, rated, coarse)
         merged = weighted(seen.confidence, seen.coarse) / seen.confidence.sum(1).clamp_min(1e-4)
         anchor: Anchor = self._run(self._anchor, seen, told.maps(self.layout, merged))
         start = anchor.given(coarse)
@@ -172,24 +150,17 @@ class F2R(Method, Following):
         return refined
 
     def aligned(
-        self,
-        shown: Sequence[tuple[Tensor, Tensor]],
-        flows: Iterable[tuple[Any, Any]],
-        place: int | None,
-        counts: Sequence[Tensor],
-        reference: Tensor,
+        self, shown: Sequence[Shown], rated: Sequence[Rated], reference: Tensor
     ) -> Neighbours:
         """Neighbours on the centre's grid, by the flow into each; rated by how well they look like
         the reference (1, C, h, w)."""
         moved, sure, worth = [], [], []
-        for index, (pictures, (flow, agreement)) in enumerate(zip(shown, flows, strict=True)):
+        for (*pictures, frames), (flow, agreement) in zip(shown, rated, strict=True):
             moved.append(warped(self.layout, pictures, flow))
-            if not isinstance(agreement, Tensor):
-                agreement = torch.from_numpy(agreement).to(reference.device)
-            sure.append(agreement.view(1, 1, *reference.shape[-2:]))
-            worth.append(
-                warped(MAPS, counts, flow)[0] if index == place else torch.ones_like(sure[0])
-            )
+            agreed = torch.as_tensor(agreement).to(reference.device)
+            sure.append(agreed.view(1, 1, *reference.shape[-2:]))
+            alone = torch.ones_like(sure[-1])
+            worth.append(alone if frames is None else warped(MAPS, [frames], flow)[0])
         noisy, coarse = (torch.stack(list(one), 1) for one in zip(*moved, strict=True))
         return placed(noisy, coarse, torch.stack(sure, 1), torch.stack(worth, 1), reference)
 
@@ -201,41 +172,32 @@ class F2R(Method, Following):
 
     def remembered(self) -> tuple[int | None, dict[str, Tensor]]:
         """The long memory; not the flows, which are computed again."""
-        known = self.memory
-        if known is None:
-            return None, {}
-        return known.index, {"noisy": known.noisy, "coarse": known.coarse, "count": known.count}
+        return (None, {}) if self.memory is None else (self.memory[0], self.memory[1]._asdict())
 
     def recall(self, view: Window[Prepared], place: int | None, kept: dict[str, Tensor]) -> None:
         if place is not None:
-            self.memory = Memory(place, kept["noisy"], kept["coarse"], kept["count"])
+            self.memory = place, Memory(**kept)
         self.flows.chain(view.items)
 
     def remember(self, frame: Prepared, told: PlaneNoise) -> Memory:
         """Everything before a frame and itself as a memory on its grid. Frames are to come in
         order; after a cut it begins anew."""
-        known = self.memory
-        if known is not None and known.index == frame.index:
+        index, known = self.memory or (None, None)
+        if known is not None and index == frame.index:
             return known
-        flow = None
-        if known is not None and known.index == frame.index - 1:
-            flow = self.flows.known(frame.index, known.index)
-        if known is None or flow is None:
-            self.memory = Memory.of(frame.index, frame.noisy, frame.coarse)
+        flow = self.flows.known(frame.index, frame.index - 1)
+        if known is None or index != frame.index - 1 or flow is None:
+            made = Memory.of(frame.noisy, frame.coarse)
         else:
-            old, name = (known.noisy, known.coarse, known.count), ("memory", told)
-            carried = partial(self._carried, told)
-            parts = self._graphs(name, carried, old, frame.noisy, frame.coarse, flow)
-            self.memory = Memory(frame.index, *parts)
-        return self.memory
+            name, carried = ("memory", told), partial(self._carried, told)
+            made = self._graphs(name, carried, known, frame.noisy, frame.coarse, flow)
+        self.memory = frame.index, made
+        return made
 
     def _carried(
-        self, told: PlaneNoise, old: Sequence[Tensor], noisy: Tensor, coarse: Tensor, flow: Any
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """A memory's parts with the next frame added."""
-        maps = told.maps(self.layout, coarse)
-        made = Memory(0, *old).carried(self.layout, 0, noisy, coarse, flow, maps)
-        return made.noisy, made.coarse, made.count
+        self, told: PlaneNoise, known: Memory, noisy: Tensor, coarse: Tensor, flow: Any
+    ) -> Memory:
+        return known.carried(self.layout, noisy, coarse, flow, told.maps(self.layout, coarse))
 
     def motion(self, centre: Prepared, neighbour: Prepared) -> LazyFlow | None:
         flow = self.flows.known(centre.index, neighbour.index)

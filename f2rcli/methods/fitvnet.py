@@ -7,6 +7,7 @@ between Psi's estimates (DESIGN.md D28).
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from f2rcli.methods.base import Prepared, Run
 from f2rcli.methods.flows import FlowBook
-from f2rcli.methods.rgb import RgbMethod
+from f2rcli.methods.rgb import RgbMethod, as_prepared
 from f2rcli.models.fitvnet import FusionBlock, ImageModule
 from f2rcli.models.flow import doubled_flow, warp
 from f2rcli.models.layers import smooth
@@ -47,7 +48,10 @@ class FITVNetNetworks(nn.Module):
 
     def joined(self, estimates: Tensor, level: Tensor) -> Tensor:
         """Both blocks over five estimates (B, 5, C, H, W), with `level` as for `forward`."""
-        windows = [(FlowBook(), in_order(window)) for window in torch.split(estimates, 1)]
+        windows = [
+            (FlowBook(), [as_prepared(i, one, one) for i, one in enumerate(window.unbind(1))])
+            for window in torch.split(estimates, 1)
+        ]
         triples = [
             on_middle(book, frames[i : i + 3], [frame.coarse for frame in frames[i : i + 3]])
             for book, frames in windows
@@ -73,42 +77,34 @@ class FITVNet(RgbMethod):
     def __init__(self, networks: FITVNetNetworks, run: Run) -> None:
         super().__init__(networks, run)
         self.flows = FlowBook()
-        self._triples: dict[tuple[int, ...], Tensor] = {}
 
     @classmethod
     def built(cls, header: Header) -> FITVNetNetworks:
         return FITVNetNetworks(header.channels, header.config)
 
-    def prepared(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
-        coarse = self._run(self.networks.image, noisy)
-        luma = coarse[0].detach().mean(0).float().cpu().numpy()
-        return Prepared(index, noisy, coarse, luma, self.flows.look(luma))
+    def estimated(self, noisy: Tensor) -> Tensor:
+        done: Tensor = self._run(self.networks.image, noisy)
+        return done
 
     def restored(self, window: Window[Prepared], noise: NoiseModel | None) -> Tensor:
-        """A shot's first and last frames see it mirrored about them."""
-        oldest = window.items[0].index
-        self._triples = {k: v for k, v in self._triples.items() if min(k) >= oldest}
-        self.flows.forget_before(oldest)
-        frames = window.around(MIDDLE)
-        triples = [self._joined(frames[i : i + 3], noise) for i in range(LENGTH - 2)]
-        results = on_middle(self.flows, frames[1:-1], triples)
+        self.flows.forget_before(window.items[0].index)
+        triples = self.by_threes(window, partial(self._joined, noise))
+        results = on_middle(self.flows, window.around(1), triples)
         level = self._level(window.centre.coarse, noise)
         refined: Tensor = self._run(self.networks.merge, results, level)
         return refined
 
-    def _joined(self, triple: list[Prepared], noise: NoiseModel | None) -> Tensor:
-        """Phi_1 of three frames, computed once while they are in the window."""
-        key = tuple(frame.index for frame in triple)
-        if key not in self._triples:
-            pictures = on_middle(self.flows, triple, [frame.coarse for frame in triple])
-            level = self._level(triple[1].coarse, noise)
-            self._triples[key] = self._run(self.networks.triple, pictures, level)
-        return self._triples[key]
+    def _joined(self, noise: NoiseModel | None, triple: Sequence[Prepared]) -> Tensor:
+        """Phi_1 of three frames."""
+        pictures = on_middle(self.flows, triple, [frame.coarse for frame in triple])
+        joined: Tensor = self._run(
+            self.networks.triple, pictures, self._level(triple[1].coarse, noise)
+        )
+        return joined
 
     def forget(self) -> None:
-        """Begin a new clip: its frames may have the indices of this one's."""
+        super().forget()
         self.flows.forget_before(2**62)
-        self._triples = {}
 
     def _level(self, signal: Tensor, noise: NoiseModel | None) -> Tensor:
         """The noise's standard deviation over all channels, (1, 1, H, W); zero where unknown."""
@@ -116,13 +112,6 @@ class FITVNet(RgbMethod):
             return torch.zeros_like(signal[:, :1])
         variance = noise.level(smooth(signal)).square()
         return variance.mean(1, keepdim=True).sqrt()
-
-
-def in_order(window: Tensor) -> list[Prepared]:
-    """Estimates (1, T, C, H, W) of frames that follow each other, for flow to look at."""
-    frames = window.unbind(1)
-    lumas = [frame[0].detach().mean(0).float().cpu().numpy() for frame in frames]
-    return [Prepared(i, f, f, y) for i, (f, y) in enumerate(zip(frames, lumas, strict=True))]
 
 
 def on_middle(flows: FlowBook, triple: Sequence[Prepared], pictures: Sequence[Tensor]) -> Tensor:

@@ -104,9 +104,6 @@ class Flows(ABC):
         self._known |= {key: flow for key, flow in flows.items() if _adjacent(key)}
         return list(flows.values())
 
-    def _look(self, frame: Prepared) -> Any:
-        return self.look(frame.luma) if frame.look is None else frame.look
-
     def _composed(self, source: int, target: int) -> Any | None:
         step = 1 if target > source else -1
         links = [(i, i + step) for i in range(source, target, step)]
@@ -129,7 +126,7 @@ class FlowBook(Flows):
 
     def _found(self, pairs: Sequence[FramePair], starts: Sequence[Flow | None]) -> list[Flow]:
         return [
-            DISFlow(halved=True)(self._look(source), self._look(target), start)
+            DISFlow(halved=True)(source.look, target.look, start)
             for (source, target), start in zip(pairs, starts, strict=True)
         ]
 
@@ -153,7 +150,7 @@ class DeviceFlows(Flows):
         indices = tuple(frame.index - first for frame in frames)
         keys = tuple((source - first, target - first) for source, target in links)
         plan = indices, len(window.before), keys
-        looks = [self._look(frame) for frame in frames]
+        looks = [frame.look for frame in frames]
         found = self._graphs(("rated", plan), partial(_rated, *plan), looks, list(links.values()))
         return list(found)
 
@@ -163,9 +160,7 @@ class DeviceFlows(Flows):
             places = [i for i, start in enumerate(starts) if (start is not None) is begun]
             if not places:
                 continue
-            source, target = (
-                torch.cat([self._look(pairs[i][side]) for i in places]) for side in (0, 1)
-            )
+            source, target = (torch.cat([pairs[i][side].look for i in places]) for side in (0, 1))
             given = [start for start in starts if start is not None] if begun else []
             start = (torch.cat(given),) if given else ()
             flows = self._graphs(("search", begun), variational_flows, source, target, *start)

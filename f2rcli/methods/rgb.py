@@ -1,6 +1,7 @@
 """Methods whose networks see RGB pictures, gray ones or a mosaic's four colours: what they change
 of those becomes a change of a file's own planes."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from f2rcli import yuv
 from f2rcli.frames import PlaneLayout
 from f2rcli.methods.base import Method, Prepared, Run
+from f2rcli.models.flow import halved
 from f2rcli.noise.model import NoiseModel, PlaneNoise
 from f2rcli.planes import pack, packing, unpack
 from f2rcli.weights import Header, Weights
@@ -20,6 +22,7 @@ class RgbMethod(Method):
 
     def __init__(self, networks: Any, run: Run) -> None:
         self.networks, self._run = networks, run
+        self._made: dict[tuple[int, ...], Tensor] = {}  # by frames, see `by_threes`
 
     @classmethod
     def built(cls, header: Header) -> nn.Module:
@@ -44,18 +47,41 @@ class RgbMethod(Method):
         rows, columns = self._layout.planes[-1]
         self._source = replace(source, log2_chroma=(2 - columns, 2 - rows))
 
-    def prepared(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
-        """Prepare a picture by itself; called once per frame, in order."""
-        raise NotImplementedError
+    def estimated(self, noisy: Tensor) -> Tensor:
+        """A picture restored by itself; as it is where the method does no such thing."""
+        return noisy
 
     def restored(self, window: Window[Prepared], noise: NoiseModel | None) -> Tensor:
         """The picture in the centre of a window restored."""
         raise NotImplementedError
 
+    def prepared(self, index: int, noisy: Tensor) -> Prepared:
+        """A picture by itself; called once per frame, in order."""
+        return as_prepared(index, noisy, self.estimated(noisy))
+
+    def by_threes(
+        self, window: Window[Prepared], make: Callable[[Sequence[Prepared]], Tensor]
+    ) -> list[Tensor]:
+        """What is made of every three in a row of the five frames around a window's centre, once
+        while these are in windows. A shot's first and last frames see it mirrored about them."""
+        oldest = window.items[0].index
+        self._made = {key: one for key, one in self._made.items() if min(key) >= oldest}
+        frames, found = window.around(2), []
+        for three in (frames[i : i + 3] for i in range(3)):
+            key = tuple(frame.index for frame in three)
+            if key not in self._made:
+                self._made[key] = make(three)
+            found.append(self._made[key])
+        return found
+
+    def forget(self) -> None:
+        """Begin a new clip: its frames may have the indices of this one's."""
+        self._made = {}
+
     def prepare(self, index: int, noisy: Tensor, told: PlaneNoise) -> Prepared:
         seen = yuv.joined(unpack(self._layout, noisy[0]), self._source)
         picture = seen[None].expand(-1, self._channels, -1, -1).contiguous()
-        return replace(self.prepared(index, picture, self._colours(told)), kept=noisy)
+        return replace(self.prepared(index, picture), kept=noisy)
 
     def restore(self, window: Window[Prepared], told: PlaneNoise) -> Tensor:
         centre, done = window.centre, self.restored(window, self._colours(told))
@@ -69,3 +95,9 @@ class RgbMethod(Method):
     def _colours(self, told: PlaneNoise) -> NoiseModel:
         """The noise of the picture that networks see."""
         return told.picture(self._stored, self._channels)
+
+
+def as_prepared(index: int, noisy: Tensor, coarse: Tensor) -> Prepared:
+    """A picture and its estimate, with what cuts and motion are looked for in."""
+    luma = coarse[0].detach().mean(0).float().cpu().numpy()
+    return Prepared(index, noisy, coarse, luma, halved(luma))

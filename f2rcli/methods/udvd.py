@@ -1,16 +1,14 @@
 """UDVD, unsupervised deep video denoising (Sheth et al., ICCV 2021): a blind spot in space-time."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from f2rcli.methods.base import Prepared, Run
 from f2rcli.methods.rgb import RgbMethod
 from f2rcli.models.gaussian import posterior_mean, split
-from f2rcli.models.udvd import TRIPLES
 from f2rcli.models.udvd import UDVDNet as Network
 from f2rcli.noise.model import NoiseModel
 from f2rcli.weights import Header
@@ -18,7 +16,6 @@ from f2rcli.window import Window
 
 SMALL_BREADTH, SMALL_BYTES = 72, 2900  # channels at full size of size `small`, bytes per pixel
 SEARCH_BYTES = 780  # of the search for neighbours
-BLUR = 9  # pixels: what cuts between shots are looked for in
 
 
 class UDVD(RgbMethod):
@@ -33,21 +30,12 @@ class UDVD(RgbMethod):
         super().__init__(network, run)
         self.length = network.length
         self.activation_bytes = SEARCH_BYTES + SMALL_BYTES * network.breadth // SMALL_BREADTH
-        self._known: dict[tuple[int, ...], Tensor] = {}  # the first stage's results, by frames
 
     @classmethod
     def built(cls, header: Header) -> Network:
         """Earlier headers say that it gives a covariance, as all do now."""
         config = {name: value for name, value in header.config.items() if name != "covariance"}
         return Network(header.channels, header.length, **config)
-
-    def prepared(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
-        """Only a smooth brightness, for cuts."""
-        mean = noisy.mean(1, keepdim=True)
-        side = min(BLUR, *(n - 1 + n % 2 for n in noisy.shape[-2:]))
-        smooth = functional.avg_pool2d(mean, side, 1, side // 2, count_include_pad=False)
-        luma = smooth[0, 0].detach().float().cpu().numpy().astype(np.float32)
-        return Prepared(index, noisy, noisy, luma)
 
     def restored(self, window: Window[Prepared], noise: NoiseModel | None) -> Tensor:
         """Without noise the mean, which never saw the pixel itself."""
@@ -62,19 +50,14 @@ class UDVD(RgbMethod):
         """The networks' prediction of the centre: mean, then covariance, (1, outputs, H, W). What
         is mirrored at a shot's ends may be the centre again, which does no harm: a pixel is hidden
         from itself in every frame."""
-        frames = window.around(self.length // 2)
-        oldest = min(frame.index for frame in frames)
-        self._known = {key: value for key, value in self._known.items() if min(key) >= oldest}
-        results = []
-        for places in TRIPLES:
-            seen = [frames[place] for place in places]
-            key = tuple(frame.index for frame in seen)
-            if key not in self._known:
-                stack = torch.cat([frame.noisy for frame in seen], 1)
-                self._known[key] = self._run(self.networks.first, stack)
-            results.append(self._known[key])
-        out: Tensor = self._run(self.networks.second, *results)
+        out: Tensor = self._run(self.networks.second, *self.by_threes(window, self._first))
         return out
+
+    def _first(self, triple: Sequence[Prepared]) -> Tensor:
+        """The first stage's result of three frames."""
+        noisy = torch.cat([frame.noisy for frame in triple], 1)
+        found: Tensor = self._run(self.networks.first, noisy)
+        return found
 
 
 METHOD = UDVD

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from f2rcli.models.gaussian import covariance
-from f2rcli.models.layers import SLOPE, lowered
+from f2rcli.models.layers import SLOPE, biased, lowered
 
 LEAST = 1e-5  # added to the estimator's outputs, so that none is zero
 LAST_VISIBILITY = 11.0  # the visible branch's weight beside the masked's 1, when all is learnt
@@ -176,19 +176,14 @@ class Blind2SoundNetworks(nn.Module):
 
 def _conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
     """A convolution that keeps the size, then LeakyReLU."""
-    layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
-    nn.init.kaiming_normal_(layer.weight, a=SLOPE)
-    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # there is one
+    layer = biased(inputs, outputs, kernel, slope=SLOPE)
     return nn.Sequential(layer, nn.LeakyReLU(SLOPE, inplace=True))
 
 
 def _pair(inputs: int, outputs: int) -> nn.Sequential:
     """Two 3x3 convolutions, each followed by ReLU."""
-    layers = [nn.Conv2d(inputs, outputs, 3, padding=1), nn.Conv2d(outputs, outputs, 3, padding=1)]
-    for layer in layers:
-        nn.init.kaiming_normal_(layer.weight)
-        nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # there is one
-    return nn.Sequential(layers[0], nn.ReLU(inplace=True), layers[1], nn.ReLU(inplace=True))
+    first, second = biased(inputs, outputs), biased(outputs, outputs)
+    return nn.Sequential(first, nn.ReLU(inplace=True), second, nn.ReLU(inplace=True))
 
 
 def _reach(depth: int, *, down: int = 1, bottom: int = 1) -> int:

@@ -6,7 +6,6 @@ normalisation. The paper's tables give channels; its strides contradict each oth
 are the only ones that fit all five skip connections.
 """
 
-import math
 from collections.abc import Iterable
 from itertools import pairwise
 
@@ -14,18 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from f2rcli.models.layers import SLOPE, lowered
+from f2rcli.models.layers import SLOPE, biased, lowered
 
 LEVELS = 5  # halvings of the image module
 TRIPLE = 3  # frames that a block sees
-
-
-def _conv(inputs: int, outputs: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
-    """A 3x3 convolution with a bias, as both published networks have; He initialisation."""
-    layer = nn.Conv2d(inputs, outputs, 3, stride, padding=1, groups=groups)
-    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # bias=True, so never None
-    return layer
 
 
 class ImageModule(nn.Module):
@@ -36,22 +27,22 @@ class ImageModule(nn.Module):
     """
 
     stride = 2**LEVELS
+    reach = 192  # 158 of convolutions, 31 of nearest upsampling, rounded up to the stride
 
     def __init__(self, channels: int = 3, width: int = 48) -> None:
         """width: 48 as published; the decoder is twice as wide, its end 4/3 and 2/3 of it."""
         super().__init__()
         wide, ends = 2 * width, (4 * width // 3, 2 * width // 3)
-        self.reach = image_reach()
-        self.head = _conv(channels, width)
-        self.encoders = nn.ModuleList(_conv(width, width) for _ in range(LEVELS))
-        self.downs = nn.ModuleList(_conv(width, width, stride=2) for _ in range(LEVELS))
-        self.middle = _conv(width, width)
+        self.head = biased(channels, width)
+        self.encoders = nn.ModuleList(biased(width, width) for _ in range(LEVELS))
+        self.downs = nn.ModuleList(biased(width, width, stride=2) for _ in range(LEVELS))
+        self.middle = biased(width, width)
         inputs = [2 * width, *[wide + width] * (LEVELS - 2)]
         self.decoders = nn.ModuleList(
-            nn.ModuleList([_conv(count, wide), _conv(wide, wide)]) for count in inputs
+            nn.ModuleList([biased(count, wide), biased(wide, wide)]) for count in inputs
         )
         self.tail = nn.ModuleList(
-            [_conv(wide + channels, ends[0]), _conv(ends[0], ends[1]), _conv(ends[1], channels)]
+            [biased(wide + channels, ends[0]), biased(ends[0], ends[1]), biased(ends[1], channels)]
         )
 
     def forward(self, noisy: Tensor) -> Tensor:
@@ -80,40 +71,27 @@ def _joined(x: Tensor, skip: Tensor) -> Tensor:
     return torch.cat([functional.interpolate(x, scale_factor=2, mode="nearest"), skip], 1)
 
 
-def image_reach() -> int:
-    """The pixels within which an input can change an output of Psi, rounded up to its stride.
-
-    A convolution at 1/s of the size reaches s pixels on either side. On the way down every level
-    has one and one of stride 2, on the way up two; the last has three.
-    """
-    scales = [2**level for level in range(LEVELS)]
-    reach = 1 + sum(2 * s for s in scales) + 2**LEVELS  # head, encoders, middle
-    reach += sum(2 * s for s in scales[1:]) + 3  # decoders, tail
-    reach += 2**LEVELS - 1  # nearest upsampling: an output stands anywhere in its coarsest cell
-    return math.ceil(reach / 2**LEVELS) * 2**LEVELS
-
-
 class FusionBlock(nn.Module):
     """Phi: three frames, each beside its noise map, into one (paper, table 5)."""
 
     stride = 4
+    reach = 40  # 37 of convolutions, 3 of the cells of two PixelShuffles
 
     def __init__(self, channels: int = 3, widths: tuple[int, ...] = (30, 32, 64, 128)) -> None:
         """widths: of each frame's own convolution, then of the three scales; as published."""
         super().__init__()
         own, fine, half, quarter = widths
-        self.reach = 40  # 37 of convolutions, 3 of the cells of two PixelShuffles
-        self.embed = _conv(TRIPLE * (channels + 1), TRIPLE * own, groups=TRIPLE)
-        self.head = _conv(TRIPLE * own, fine)
+        self.embed = biased(TRIPLE * (channels + 1), TRIPLE * own, groups=TRIPLE)
+        self.head = biased(TRIPLE * own, fine)
         self.downs = nn.ModuleList(
-            nn.ModuleList([_conv(a, b, stride=2), _conv(b, b), _conv(b, b)])
+            nn.ModuleList([biased(a, b, stride=2), biased(b, b), biased(b, b)])
             for a, b in pairwise((fine, half, quarter))
         )
         self.ups = nn.ModuleList(
-            nn.ModuleList([_conv(a, a), _conv(a, a), _conv(a, 4 * b)])
+            nn.ModuleList([biased(a, a), biased(a, a), biased(a, 4 * b)])
             for a, b in ((quarter, half), (half, fine))
         )
-        self.tail = nn.ModuleList([_conv(fine, fine), _conv(fine, channels)])
+        self.tail = nn.ModuleList([biased(fine, fine), biased(fine, channels)])
         nn.init.zeros_(self.tail[1].weight)  # type: ignore[arg-type]  # begins as the reference
 
     def forward(self, frames: Tensor, level: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from f2rcli.frames import Singles
 
@@ -157,6 +158,23 @@ def conv(inputs: int, outputs: int, kernel: int = 3, gain: float = 1.0) -> nn.Co
     return layer
 
 
+def biased(
+    inputs: int,
+    outputs: int,
+    kernel: int = 3,
+    *,
+    stride: int = 1,
+    groups: int = 1,
+    slope: float = 0,
+) -> nn.Conv2d:
+    """A convolution with a bias, as other methods' published networks have: one input a `stride`.
+    He initialisation for a LeakyReLU of this slope after it; 0: ReLU."""
+    layer = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups)
+    nn.init.kaiming_normal_(layer.weight, a=slope)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # bias=True, so never None
+    return layer
+
+
 class ResidualBlock(nn.Module):
     """x + conv(LeakyReLU(conv(x))); the second convolution starts small: near the identity."""
 
@@ -280,19 +298,10 @@ def _grow(x: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def leaves(tree: object) -> Iterator[Tensor]:
-    """Every tensor in a tensor or a nested tuple or list of them."""
-    if isinstance(tree, Tensor):
-        yield tree
-    elif isinstance(tree, tuple | list):
-        for branch in tree:
-            yield from leaves(branch)
+    """Every tensor in a tensor or a nested (named) tuple or list of them."""
+    return (leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor))
 
 
 def mapped(tree: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """The same tensor or (named) tuple of tensors with `change` applied to every tensor."""
-    if tree is None:
-        return None
-    if isinstance(tree, Tensor):
-        return change(tree)
-    branches = [mapped(branch, change) for branch in tree]
-    return type(tree)(*branches) if hasattr(tree, "_fields") else tuple(branches)
+    """The same tree with `change` applied to every tensor."""
+    return tree_map_only(Tensor, change, tree)

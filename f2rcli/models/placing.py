@@ -11,7 +11,7 @@ the match leaves beyond the noise (Kalman, 1960; DESIGN.md D34).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -138,28 +138,20 @@ COARSE_WEIGHT = 3.0  # their mismatch is no noise, and stays from frame to frame
 LEAST_VARIANCE = (0.1 / 255) ** 2
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(NamedTuple):
     """The past on the grid of one frame."""
 
-    index: int  # of that frame
     noisy: Tensor  # (1, C, h, w): mean of the frames that each cell remembers
     coarse: Tensor  # (1, C, h, w): the same of their coarse frames
-    count: Tensor  # (1, 1, h, w): how many frames each cell is worth, 1 to MOST
+    worth: Tensor  # (1, 1, h, w): in frames, of each cell, 1 to MOST
 
     @classmethod
-    def of(cls, index: int, noisy: Tensor, coarse: Tensor) -> "Memory":
+    def of(cls, noisy: Tensor, coarse: Tensor) -> "Memory":
         """A memory of one frame, (1, C, h, w) twice."""
-        return cls(index, noisy, coarse, torch.ones_like(noisy[:, :1]))
+        return cls(noisy, coarse, torch.ones_like(noisy[:, :1]))
 
     def carried(
-        self,
-        layout: Layout,
-        index: int,
-        noisy: Tensor,
-        coarse: Tensor,
-        flow: Flow | Tensor,
-        told: Tensor,
+        self, layout: Layout, noisy: Tensor, coarse: Tensor, flow: Flow | Tensor, told: Tensor
     ) -> "Memory":
         """The memory on the next frame's grid, with that frame added.
 
@@ -168,8 +160,8 @@ class Memory:
         enters, so an estimate that is blind to a later frame stays blind to it.
         """
         variance = _variance(layout, told)
-        old, fresh = [self.noisy, self.coarse], [noisy, coarse]
-        count, excess = self.count, None
+        *old, count = self
+        fresh, excess = [noisy, coarse], None
         resting = _rests(flow).to(noisy.device)
         on_device = isinstance(flow, Tensor)  # asking how much rests there would make a GPU wait
         if on_device or resting.float().mean() >= FEWEST:
@@ -186,7 +178,7 @@ class Memory:
         worth = 1 / (1 / count + excess)
         share = 1 / (1 + worth)
         before, coarse_before = (torch.lerp(a, b, share) for a, b in zip(old, fresh, strict=True))
-        return Memory(index, before, coarse_before, (worth + 1).clamp_max(MOST))
+        return Memory(before, coarse_before, (worth + 1).clamp_max(MOST))
 
 
 def _variance(layout: Layout, told: Tensor) -> Tensor:

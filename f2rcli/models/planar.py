@@ -292,15 +292,19 @@ class Networks(nn.Module):
         self.stride = max(part.stride for part in (self.coarse, self.anchor, self.refiner))
 
     def forward(
-        self, layout: Layout, centre: CentreFrame, told: Tensor, neighbours: Neighbours
-    ) -> Restored:
-        """Both stages on a centre and what is told of it (B, 2 P, h, w). Gradients do not pass from
-        one stage to the one before, so that a coarse frame and an anchor stay estimates of the
-        picture and do not become messages to the refiner."""
+        self, layout: Layout, centre: CentreFrame, told: Tensor, neighbours: Neighbours, *,
+        refine: bool = True,
+    ) -> Restored:  # fmt: skip
+        """Both stages on a centre and what is told of it (B, 2 P, h, w), or the first. Gradients do
+        not pass from one stage to the one before, so that a coarse frame and an anchor stay
+        estimates of the picture and do not become messages to the refiner."""
         fixed = centre._replace(coarse=centre.coarse.detach())
         anchor = self.anchor(layout, neighbours, told)
+        start = anchor.given(fixed.coarse)
+        if not refine:
+            return Restored(anchor.strict, start, start)
         refined = self.refiner(layout, fixed, told, anchor.detached(), neighbours)
-        return Restored(anchor.strict, anchor.given(fixed.coarse), refined)
+        return Restored(anchor.strict, start, refined)
 
 
 def posterior_mean(layout: Layout, noisy: Tensor, anchor: Tensor, told: Tensor) -> Tensor:

@@ -177,7 +177,7 @@ class Graphs:
     def __call__(self, name: Hashable, function: Callable[..., Any], *inputs: Any) -> Any:
         """The function's result for inputs, tensors or (named) tuples and lists of them. name: of
         the function, with everything besides tensors that its result depends on."""
-        if self._recorder is None or recording_parts() or not _has_hash(name):
+        if self._recorder is None or recording_parts():
             return function(*inputs)
         with self._lock, _flag("parts"):
             if self._wait:
@@ -253,14 +253,6 @@ class Graphs:
     def _refuse(self, key: Hashable, why: str) -> None:
         self._refused.add(key)
         self.failures.append(f"{key[0] if isinstance(key, tuple) else key}: {why}")
-
-
-def _has_hash(name: Hashable) -> bool:
-    try:
-        hash(name)
-    except TypeError:
-        return False
-    return True
 
 
 def _replayed(known: _Recording, parts: Sequence[Tensor]) -> Any:

@@ -289,7 +289,7 @@ def _view(method: F2R, window: Window[Prepared], memories: Sequence[Memory]) -> 
     past, worth = torch.zeros(0, *size), torch.zeros(0, *size)
     if window.before:
         memory = memories[window.before[0].index]
-        past, worth = torch.cat([memory.noisy, memory.coarse], 1)[0], memory.count[0]
+        past, worth = torch.cat([memory.noisy, memory.coarse], 1)[0], memory.worth[0]
     indices = torch.tensor([one.index for one in window.neighbours], dtype=torch.int16)
     return Centre(
         window.centre.index, indices, flows, agreement.byte().cpu(), past.half().cpu(),

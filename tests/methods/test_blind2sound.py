@@ -55,7 +55,7 @@ def test_the_result_is_the_visible_mean_whatever_is_said_of_the_noise() -> None:
     method, noisy = tiny(), torch.rand(1, 3, 41, 50)
     results = []
     for noise in (None, NoiseModel.gaussian(0.2, 3)):
-        prepared = method.prepared(0, noisy, noise)
+        prepared = method.prepared(0, noisy)
         results.append(method.restored(Window(prepared, (), ()), noise))
         assert prepared.luma.shape == (41, 50)
     assert torch.equal(*results)
@@ -65,8 +65,8 @@ def test_the_result_is_the_visible_mean_whatever_is_said_of_the_noise() -> None:
 
 def test_tiles_change_nothing() -> None:
     noisy = torch.rand(1, 1, 90, 420)
-    whole = tiny(1).prepared(0, noisy, None).coarse
-    torch.testing.assert_close(tiny(1, tile=64).prepared(0, noisy, None).coarse, whole)
+    whole = tiny(1).prepared(0, noisy).coarse
+    torch.testing.assert_close(tiny(1, tile=64).prepared(0, noisy).coarse, whole)
 
 
 def bundled(space: Space) -> Blind2Sound:
@@ -84,8 +84,8 @@ def flat_places(sigma: float) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_gray_pictures_are_better_off_with_weights_of_their_own() -> None:
     clean, noisy = flat_places(30)
-    own = bundled(Space.GRAY).prepared(0, noisy, None).coarse
-    through = bundled(Space.RGB).prepared(0, noisy.expand(1, 3, -1, -1), None).coarse.mean(1)
+    own = bundled(Space.GRAY).prepared(0, noisy).coarse
+    through = bundled(Space.RGB).prepared(0, noisy.expand(1, 3, -1, -1)).coarse.mean(1)
     errors = [float((picture - clean).square().mean()) for picture in (noisy, through, own)]
     assert errors[2] < errors[1] / 1.3 < errors[0] / 3
 

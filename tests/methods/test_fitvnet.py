@@ -66,7 +66,7 @@ def panning(count: int, size: tuple[int, int]) -> list[torch.Tensor]:
 
 def restored(method: FITVNet, clip: list[torch.Tensor], noise: NoiseModel | None = NOISE) -> Any:
     with torch.inference_mode():
-        ready = (method.prepared(i, frame, noise) for i, frame in enumerate(clip))
+        ready = (method.prepared(i, frame) for i, frame in enumerate(clip))
         return [method.restored(window, noise) for window in windows(ready, method.length)]
 
 
@@ -90,7 +90,7 @@ def test_each_network_runs_once_per_frame_and_mirrors_cost_two_triples_at_either
 def test_what_is_kept_of_earlier_windows_gives_what_a_new_start_gives() -> None:
     nets, clip = networks(), pictures(6, (32, 32))
     kept = restored(FITVNet(nets, padded), clip)
-    ready = [FITVNet(nets, padded).prepared(i, frame, NOISE) for i, frame in enumerate(clip)]
+    ready = [FITVNet(nets, padded).prepared(i, frame) for i, frame in enumerate(clip)]
     for result, window in zip(kept, windows(ready, 5), strict=True):
         with torch.inference_mode():
             fresh = FITVNet(nets, padded).restored(window, NOISE)
@@ -140,7 +140,7 @@ def test_a_new_clip_does_not_see_the_one_before() -> None:
 def test_memory_of_triples_is_bounded() -> None:
     method = FITVNet(networks(), padded)
     for _ in restored(method, pictures(12, (32, 32))):
-        assert len(method._triples) <= 8
+        assert len(method._made) <= 8
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

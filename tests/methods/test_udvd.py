@@ -45,7 +45,7 @@ def clip(count: int, rows: int = 24, columns: int = 36) -> list[Tensor]:
 
 
 def looked(method: UDVD, frames: list[Tensor]) -> list[Window[Prepared]]:
-    ready = [method.prepared(i, frame, NOISE) for i, frame in enumerate(frames)]
+    ready = [method.prepared(i, frame) for i, frame in enumerate(frames)]
     return list(windows(ready, method.length))
 
 
@@ -84,7 +84,7 @@ def test_what_is_kept_does_not_grow_with_the_clip() -> None:
     method = tiny()
     for window in looked(method, clip(12, 8, 8)):
         method.restored(window, NOISE)
-    assert len(method._known) <= 5
+    assert len(method._made) <= 5
 
 
 @torch.no_grad()

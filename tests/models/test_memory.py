@@ -38,27 +38,23 @@ def coarse(clean: Tensor, seed: int) -> Tensor:
 
 def test_a_still_scene_is_remembered_like_the_mean_of_all_frames() -> None:
     clean = scene()
-    memory = Memory.of(0, noisy(clean, 0), coarse(clean, 0))
+    memory = Memory.of(noisy(clean, 0), coarse(clean, 0))
     for index in range(1, 20):
-        memory = memory.carried(
-            RGB, index, noisy(clean, index), coarse(clean, index), STILL, level(clean)
-        )
+        memory = memory.carried(RGB, noisy(clean, index), coarse(clean, index), STILL, level(clean))
     error = float((memory.noisy - clean).square().mean())
     assert error < 1.6 * SIGMA**2 / 20
-    assert 10 < float(memory.count.mean()) <= MOST
+    assert 10 < float(memory.worth.mean()) <= MOST
 
 
 def test_what_crosses_a_still_scene_leaves_no_ghost() -> None:
     background = scene()
-    memory = Memory.of(0, noisy(background, 0), coarse(background, 0))
+    memory = Memory.of(noisy(background, 0), coarse(background, 0))
     for index in range(1, 24):
         clean = background.clone()
         left = 6 * index - 24  # a block of its own texture that is gone by the end
         if 0 <= left < SIDE - 16:
             clean[..., 40:56, left : left + 16] = 0.95
-        memory = memory.carried(
-            RGB, index, noisy(clean, index), coarse(clean, index), STILL, level(clean)
-        )
+        memory = memory.carried(RGB, noisy(clean, index), coarse(clean, index), STILL, level(clean))
         apart = (memory.noisy - clean).square().mean(1)[0]
         # never worse than a fresh frame, wherever the block is or was
         around = apart[36:60, max(left - 30, 0) : max(left + 30, 1)]
@@ -69,16 +65,14 @@ def test_what_crosses_a_still_scene_leaves_no_ghost() -> None:
 
 def test_where_nothing_matches_the_memory_is_the_frame() -> None:
     first, second = scene(), scene().flip(-1)
-    memory = Memory.of(0, noisy(first, 0), coarse(first, 0))
+    memory = Memory.of(noisy(first, 0), coarse(first, 0))
     for index in range(1, 6):
-        memory = memory.carried(
-            RGB, index, noisy(first, index), coarse(first, index), STILL, level(first)
-        )
+        memory = memory.carried(RGB, noisy(first, index), coarse(first, index), STILL, level(first))
     fresh = noisy(second, 9)
-    after = memory.carried(RGB, 6, fresh, coarse(second, 9), STILL, level(second))
+    after = memory.carried(RGB, fresh, coarse(second, 9), STILL, level(second))
     different = (first - second).abs().mean(1) > 0.2
     assert float((after.noisy - fresh).abs().amax(1)[different].mean()) < 0.05
-    assert float(after.count[:, 0][different].mean()) < 1.5
+    assert float(after.worth[:, 0][different].mean()) < 1.5
 
 
 def test_a_memory_moves_with_the_picture() -> None:
@@ -89,11 +83,11 @@ def test_a_memory_moves_with_the_picture() -> None:
     def view(i: int) -> Tensor:
         return wide[..., 40 - 2 * i : 40 - 2 * i + SIDE]
 
-    memory = Memory.of(0, noisy(view(0), 0), coarse(view(0), 0))
+    memory = Memory.of(noisy(view(0), 0), coarse(view(0), 0))
     for index in range(1, 12):
         # the scene moves right: p shows what the frame before showed at p - 2
         memory = memory.carried(
-            RGB, index, noisy(view(index), index), coarse(view(index), index), -flow, level(view(0))
+            RGB, noisy(view(index), index), coarse(view(index), index), -flow, level(view(0))
         )
     error = (memory.noisy - view(11)).square()[..., 30:-4]
     assert float(error.mean()) < 0.5 * SIGMA**2
@@ -112,11 +106,11 @@ def test_where_all_moves_what_stands_still_is_not_looked_for(
     real = memory_module._excess
     monkeypatch.setattr(memory_module, "_excess", excess)
     clean = scene()
-    memory = Memory.of(0, noisy(clean, 0), coarse(clean, 0))
+    memory = Memory.of(noisy(clean, 0), coarse(clean, 0))
     next_one = noisy(clean, 1), coarse(clean, 1)
     flow = np.ones_like(STILL)
     for rows, wanted in ((0, 1), (1, 2)):  # a row is a hundredth of the picture
         flow[:rows] = 0
         looks.clear()
-        memory.carried(RGB, 1, *next_one, flow, level(clean))
+        memory.carried(RGB, *next_one, flow, level(clean))
         assert len(looks) == wanted

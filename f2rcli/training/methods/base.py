@@ -285,7 +285,7 @@ class WindowRecipe(Recipe[S]):
                 shown, asked = placed(network, pair)
                 model = sample.law.level.scaled(LOUDER)
                 method.forget()
-                frames = [method.prepared(i, each[None], model) for i, each in enumerate(shown)]
+                frames = [method.prepared(i, each[None]) for i, each in enumerate(shown)]
                 estimate = method.restored(Window.of(frames, middle), model)
                 one = slice(middle, middle + 1)
                 cut = None if sample.cut is None else placed(network, sample.cut[one])

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 from f2rcli.engine.device import Runner
 from f2rcli.methods.f2r import F2R
 from f2rcli.models.placing import placed as rated
-from f2rcli.models.planar import CONFIGS, CentreFrame, Networks
+from f2rcli.models.planar import CONFIGS, CentreFrame, Networks, Restored
 from f2rcli.training.exams import Noise, ValidationErrors, as_stored
 from f2rcli.training.excerpts import TAU, Batch, Centre, Excerpt, TargetKind, make_excerpt
 from f2rcli.training.folder import Event, EventKind
@@ -289,24 +288,12 @@ class PairStage(Stage):
         return errors_of(*given, side=CURVE_SIDE)
 
 
-class Estimates(NamedTuple):
-    strict: Tensor  # (B, C, h, w), like the others
-    anchor: Tensor
-    refined: Tensor
-
-
-def estimates(networks: Networks, batch: Batch, coarse: Tensor, *, refine: bool) -> Estimates:
-    """Both stages on a batch, or the first. No gradient passes from one to the one before, so that
-    each stays an estimate of the picture and does not become a message."""
-    fixed = coarse.detach()
+def estimates(networks: Networks, batch: Batch, coarse: Tensor, *, refine: bool) -> Restored:
+    """Both stages on a batch, or the first."""
     given = batch.noisy, batch.coarse, batch.agreement, batch.worth
-    neighbours = rated(*given, fixed)
-    anchor = networks.anchor(batch.layout, neighbours, batch.told)
-    start = anchor.given(fixed)
-    if not refine:
-        return Estimates(anchor.strict, start, start)
-    beside = CentreFrame(batch.shown, fixed), batch.told, anchor.detached(), neighbours
-    return Estimates(anchor.strict, start, networks.refiner(batch.layout, *beside))
+    centre, neighbours = CentreFrame(batch.shown, coarse), rated(*given, coarse.detach())
+    done: Restored = networks(batch.layout, centre, batch.told, neighbours, refine=refine)
+    return done
 
 
 def served(networks: Networks, batch: Batch, estimate: Estimate) -> Tensor:
