@@ -331,7 +331,7 @@ def restored_in_sums(
         own, estimate = planes_of(frame)[0], np.asarray((plane - black) / span, np.float32)
         variance = np.square(noise.planes.level(0, estimate))
         estimate = estimate + missed(own - estimate, variance)
-        context = FrameContext(near, (None,) * len(near), past, noise.planes, SPARSE)
+        context = FrameContext(noise.planes, near, (None,) * len(near), past, SPARSE)
         change = torch.from_numpy(estimate - own).to(engine.torch_device)
         done = engine.contract.to_frame(frame, [change], context)
         yield [done, *(replace(copy, planes=done.planes) for copy in copies)]

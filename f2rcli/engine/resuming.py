@@ -211,8 +211,7 @@ class Marks:
                 clip.pass_by(copies)
                 yield from wanted(copies)
             for window in islice(found, state.done - state.first):
-                if clip.is_last(state, window):
-                    clip.recall(state, window)
+                clip.recall(state, window)
                 yield from wanted(window.centre.copies)
         for restored in clip.restored(clip.excerpt(found, begun=begun)):
             frames = list(given(restored, engine.found.aside))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
-from f2rcli.engine.contract.limits import Terms, law_of
+from f2rcli.engine.contract.limits import Terms, law_of, variances_by, without
 from f2rcli.engine.contract.memory import Memory
 from f2rcli.engine.contract.residual import FrameContext, Past
 from f2rcli.engine.contract.shares import NoiseShares
@@ -19,7 +19,7 @@ from f2rcli.engine.level import NoiseTracker, SeenLately, as_grainy, grain
 from f2rcli.engine.planes_store import Packing, grouped_planes
 from f2rcli.engine.worker import Copies, Worker
 from f2rcli.frames import Frame, Singles, same_samples
-from f2rcli.methods.base import Following, LazyFlow, Method, Prepared
+from f2rcli.methods.base import Following, LazyFlow, Prepared
 from f2rcli.noise.model import PlaneNoise, Shares, six_bands, white_shares
 from f2rcli.window import Window, windows
 from f2rcli.yuv import with_changes
@@ -28,6 +28,9 @@ from f2rcli.yuv import with_changes
 QUICK_PIXELS = 1_000_000
 # What windows hold of a picture's: cuts are known by then, and motion has its look.
 NO_LUMA = np.empty((0, 0), np.float32)
+
+
+Motions = tuple[LazyFlow | None, ...]  # into the frames right beside a centre
 
 
 @dataclass(slots=True)
@@ -51,7 +54,7 @@ class Started(NamedTuple):
 
     window: Window[PreparedPicture]
     view: Window[Prepared]
-    motions: tuple[LazyFlow | None, ...]  # into the frames right beside the centre
+    motions: Motions
     noise: PlaneNoise  # of the centre's planes
     past: Past
     restored: Callable[[], Tensor]  # waits
@@ -78,8 +81,10 @@ class Restorer:
         self.method = engine.new_method(noise.layout)
         self.worker = worker if isinstance(self.method, Following) else Worker()
         self.packing = Packing(noise.layout, self.method.stride)
-        self.probe = ResponseProbe(self.method, engine, noise, self.packing)
-        self.past = Past(shares=self.probe.new())
+        # A codec makes noise look weaker than what is left of it: shares of that mean nothing.
+        fits = not engine.coded and isinstance(self.method, Following)
+        learns = fits and engine.settings.contract and noise.weak
+        self.past = Past(shares=NoiseShares() if learns else None)
         self.hurry = False  # whether nothing may be begun before what is begun is finished
         self.seen = 0  # pictures
         self._begin = 0  # index of the first
@@ -120,8 +125,17 @@ class Restorer:
 
     def _prepared(self, frame: Frame, index: int) -> Prepared:
         told = self._told.setdefault(index, self.noise.told)
-        planes = self.noise.into(self.engine.store.planes(frame))
-        return self.method.prepare(index, self.packing.packed(planes), told)
+        return self.method.prepare(index, self._packed(self.engine.store.planes(frame)), told)
+
+    def _packed(self, planes: list[Tensor]) -> Tensor:
+        """A frame's planes (H, W) as networks see them, packed."""
+        return self.packing.packed(self.noise.into(planes))
+
+    def _changes(self, planes: list[Tensor], restored: Tensor) -> list[Tensor]:
+        """What a restored packed picture changes in a frame's planes."""
+        estimate = self.packing.planes(restored, [plane.shape for plane in planes])
+        own = self.noise.back(estimate, planes)
+        return [after - before for after, before in zip(own, planes, strict=True)]
 
     def _prepared_again(self, window: Window[PreparedPicture]) -> bool:
         """Prepare the centre and what follows anew if the noise is far from what they were prepared
@@ -144,53 +158,54 @@ class Restorer:
 
     def start(self, window: Window[PreparedPicture]) -> Started:
         """Let the worker restore a window's centre, if the method can part it from what follows."""
-        if not window.before:
-            self.past = replace(self.past, memory=Memory())  # a shot begins
-        view, begun = self._begun(window)
-        motions = self._looked(window)
-        if self._prepared_again(window):
-            view, begun = self._begun(window)
-            motions = self._motions(window)
-        if isinstance(self.method, Following):
-            work = partial(self.method.finish, view, self.noise.told, begun.pop())
+        method = self.method
+        if isinstance(method, Following):
+            view, begun, motions = self._begun(window, method.follow)
+            work = partial(method.finish, view, self.noise.told, begun.pop())
             restored = self.worker.start(work)
         else:
+            view, begun, motions = self._begun(window, method.restore)
             restored = begun.pop
         self._ahead += 1
         noise = self.noise.by_now(window.centre.copies[0])
         return Started(window, view, motions, noise, self.past, restored)
 
-    def _begun(self, window: Window[PreparedPicture]) -> tuple[Window[Prepared], list[Any]]:
-        """The centre restored, or what the method follows of it: its motion is known from then on;
-        in a list, to be let go of."""
+    def _begun(
+        self, window: Window[PreparedPicture], begin: Callable[[Window[Prepared], PlaneNoise], Any]
+    ) -> tuple[Window[Prepared], list[Any], Motions]:
+        """What the method begins of a window, in a list, to be let go of; and the motion from its
+        centre into the frames beside it, which is known from then on."""
+        if not window.before:
+            self.past = replace(self.past, memory=Memory())  # a shot begins
         view = window.map(lambda one: one.prepared)
-        method = self.method
-        begin = method.follow if isinstance(method, Following) else method.restore
-        return view, [begin(view, self.noise.told)]
+        begun = [begin(view, self.noise.told)]
+        motions = self._motions(window)
+        self._look(window, motions)
+        if self._prepared_again(window):
+            view = window.map(lambda one: one.prepared)
+            begun = [begin(view, self.noise.told)]
+            motions = self._motions(window)
+        return view, begun, motions
 
     def finish(self, started: Started) -> Copies:
         """A window's centre, and its copies. A function of its own: no picture outlives it."""
         window, view, past = started.window, started.view, started.past
         frame, *copies = window.centre.copies
         refined = started.restored()
-        flows = tuple(None if motion is None else motion() for motion in started.motions)
+        context = _context(window, started.motions, past, started.noise)
         # after networks have run: what it leaves for the contract takes memory
-        self.engine.contract.watch(past, frame, started.noise, flows)
-        changes = changes_of(self.engine.store.planes(frame), refined, self.noise, self.packing)
+        self.engine.contract.watch(frame, context)
+        changes = self._changes(self.engine.store.planes(frame), refined)
         del refined
-        if past.shares is not None and self.probe.due(view, past.shares):
-            self.probe.ask(past.shares, frame, view, changes)
-        context = FrameContext(
-            tuple(entry.copies[0] for entry in _near(window)), flows, past, started.noise
-        )
+        if past.shares is not None and past.shares.due(view):
+            self._probe(past.shares, frame, view, changes)
         done = self.engine.contract.to_frame(frame, changes, context)
         self._stand(view, past)
         return [done, *(replace(copy, planes=done.planes) for copy in copies)]
 
-    def _looked(self, window: Window[PreparedPicture]) -> tuple[LazyFlow | None, ...]:
-        """The motion from a centre into its neighbours, by which its noise is looked at now and
-        then."""
-        centre, motions = window.centre, self._motions(window)
+    def _look(self, window: Window[PreparedPicture], motions: Motions) -> None:
+        """Look at the noise of a centre, now and then, by the motion into its neighbours."""
+        centre = window.centre
         self.noise.follow_codec(centre.prepared.index, [entry.copies[0] for entry in window.items])
         changed = any(not as_grainy(one.grain, centre.grain) for one in window.before[-1:])
         if self.noise.looks(centre.prepared.index, begins=not window.before, changed=changed):
@@ -202,17 +217,17 @@ class Restorer:
             self.noise.look(
                 centre.copies[0], [one.copies[0] for one, _ in alike], [flow for _, flow in alike]
             )
-        return motions
 
-    def _motions(self, window: Window[PreparedPicture]) -> tuple[LazyFlow | None, ...]:
+    def _motions(self, window: Window[PreparedPicture]) -> Motions:
         near = _near(window)
         return tuple(self.method.motion(window.centre.prepared, one.prepared) for one in near)
 
     def _may_wait(self, last: Started) -> int:
         """How many windows may be begun and not finished: the next is not begun before the method
         has been asked on the last."""
-        probed = not self.worker.first_out and self.probe.due(last.view, last.past.shares)
-        return 0 if self.hurry or probed else self.worker.ahead
+        shares = last.past.shares
+        probes = not self.worker.first_out and shares is not None and shares.due(last.view)
+        return 0 if self.hurry or probes else self.worker.ahead
 
     # Excerpts: pictures before and after are looked at, so that it shows the whole run's pixels.
 
@@ -233,23 +248,46 @@ class Restorer:
     def pass_over(self, window: Window[PreparedPicture]) -> None:
         """Look at a window before an excerpt: as the whole run does, but where frames are large and
         nothing stands still, only as far as what follows depends on it."""
-        frame = window.centre.copies[0]
         small = window.centre.prepared.noisy[0, 0].numel() <= QUICK_PIXELS
         near = any(not one.context for one in window.after)
-        if self.past.stands or small or near:  # near: a frame that is written is brought closer
+        if (
+            self.past.memory.stands or small or near
+        ):  # near: a frame that is written is brought closer
             worker, self.worker = self.worker, Worker()
             self.finish(self.start(window))
             self.worker = worker
             return
-        if not window.before:
-            self.past = replace(self.past, memory=Memory())
-        self.method.pass_over(window.map(lambda one: one.prepared), self.noise.told)
-        motions = self._looked(window)
-        if self._prepared_again(window):
-            self.method.pass_over(window.map(lambda one: one.prepared), self.noise.told)
-            motions = self._motions(window)
-        flows = [None if motion is None else motion() for motion in motions]
-        self.engine.contract.watch(self.past, frame, self.noise.by_now(frame), flows)
+        *_, motions = self._begun(window, self.method.pass_over)
+        frame = window.centre.copies[0]
+        context = _context(window, motions, self.past, self.noise.by_now(frame))
+        self.engine.contract.watch(frame, context)
+
+    # Where the noise is faint, the method is asked how it answers to more of it.
+
+    def _probe(
+        self, shares: NoiseShares, frame: Frame, view: Window[Prepared], changes: list[Tensor]
+    ) -> None:
+        """Learn from a window's centre, the `frame`, and changes of its planes."""
+        method, told, noise, store = (
+            self.method,
+            self.noise.told,
+            self.noise.planes,
+            self.engine.store,
+        )
+        assert isinstance(method, Following)
+        layout, shown = frame.layout, store.groups(frame)
+        terms = Terms(layout, noise.shares, noise.clipped)
+        removed = [-group for group in grouped_planes(changes, layout)]
+        variances = variances_by(law_of(noise, terms, shown), without(shown, removed), terms)
+        levels = [np.sqrt(plane.cpu().numpy()) for group in variances for plane in group]
+        noisier = _noisier(frame, levels, noise, view.centre.index)
+        seen = store.planes(noisier)
+        centre = method.prepare(view.centre.index, self._packed(seen), told)
+        again = Window(centre, view.before, view.after)
+        restored = method.finish(again, told, method.follow(again, told))
+        after = grouped_planes(self._changes(seen, restored), layout)
+        added = without(store.groups(noisier), shown)
+        shares.learn(removed, [-group for group in after], added, variances)
 
     # What a run that was killed goes on from (`engine.resuming`).
 
@@ -276,13 +314,10 @@ class Restorer:
         self.past, self._told = state.past, dict(state.told)
         self.noise.recall(state.noise)
 
-    def is_last(self, state: StreamState, window: Window[PreparedPicture]) -> bool:
-        """Whether a window's centre is the last that was restored before."""
-        return window.centre.prepared.index == self._begin + state.done - 1
-
     def recall(self, state: StreamState, window: Window[PreparedPicture]) -> None:
-        """Go on after the last window that was restored before."""
-        self.method.recall(window.map(lambda one: one.prepared), *state.method)
+        """Go on after a window that was restored before, if it is the last of these."""
+        if window.centre.prepared.index == self._begin + state.done - 1:
+            self.method.recall(window.map(lambda one: one.prepared), *state.method)
 
     def end(self) -> None:
         """Release what was carried along."""
@@ -295,68 +330,17 @@ def _near(window: Window[PreparedPicture]) -> tuple[PreparedPicture, ...]:
     return (*window.before[-1:], *window.after[:1])
 
 
+def _context(
+    window: Window[PreparedPicture], motions: Motions, past: Past, noise: PlaneNoise
+) -> FrameContext:
+    """What is known besides a window's centre."""
+    flows = tuple(None if motion is None else motion() for motion in motions)
+    return FrameContext(noise, tuple(one.copies[0] for one in _near(window)), flows, past)
+
+
 def _joined(before: PreparedPicture, after: PreparedPicture) -> bool:
     """Whether two pictures in a row are of one shot."""
     return after.fresh and same_shot(before.look, after.look)
-
-
-ASK_EVERY = 48  # frames
-
-
-class ResponseProbe(NamedTuple):
-    """Asks a method how it answers to noise, now and then, where the noise is faint."""
-
-    method: Method
-    engine: Engine
-    noise: NoiseTracker
-    packing: Packing
-
-    def new(self) -> NoiseShares | None:
-        """Empty shares for a stream that begins; None where there is nothing to learn."""
-        # A codec makes noise look weaker than what is left of it: shares of that mean nothing.
-        fits = not self.engine.coded and isinstance(self.method, Following)
-        contract = self.engine.settings.contract
-        return NoiseShares() if fits and contract and self.noise.weak else None
-
-    def due(self, view: Window[Prepared], shares: NoiseShares | None) -> bool:
-        """Whether to ask on this window's centre: on the first, on the first with as many frames
-        before it as after it, and every ASK_EVERY frames."""
-        if shares is None:
-            return False
-        balanced = len(view.before) >= len(view.after) > 0
-        index = view.centre.index
-        again = shares.settled and index > 0 and index % ASK_EVERY == 0
-        return not shares.looks or again or (balanced and not shares.settled)
-
-    def ask(
-        self, shares: NoiseShares, frame: Frame, view: Window[Prepared], changes: list[Tensor]
-    ) -> None:
-        """Learn from a window's centre, the `frame`, and changes of its planes."""
-        method, told, noise = self.method, self.noise.told, self.noise.planes
-        assert isinstance(method, Following)
-        layout, store = frame.layout, self.engine.store
-        terms, shown = Terms(layout, noise.shares, noise.clipped), store.groups(frame)
-        removed = [-group for group in grouped_planes(changes, layout)]
-        variances = law_of(noise, terms, shown).variances(shown, removed, terms)
-        levels = [np.sqrt(plane.cpu().numpy()) for group in variances for plane in group]
-        noisier = _noisier(frame, levels, noise, view.centre.index)
-        seen = self.engine.store.planes(noisier)
-        packed = self.packing.packed(self.noise.into(seen))
-        centre = method.prepare(view.centre.index, packed, told)
-        again = Window(centre, view.before, view.after)
-        restored = method.finish(again, told, method.follow(again, told))
-        after = grouped_planes(changes_of(seen, restored, self.noise, self.packing), layout)
-        added = [x - y for x, y in zip(store.groups(noisier), shown, strict=True)]
-        shares.learn(removed, [-group for group in after], added, variances)
-
-
-def changes_of(
-    planes: list[Tensor], restored: Tensor, noise: NoiseTracker, packing: Packing
-) -> list[Tensor]:
-    """What a restored packed picture changes in planes (H, W) that networks saw through `noise`."""
-    estimate = packing.planes(restored, [plane.shape for plane in planes])
-    own = noise.back(estimate, planes)
-    return [after - before for after, before in zip(own, planes, strict=True)]
 
 
 def _noisier(frame: Frame, levels: list[Singles], noise: PlaneNoise, seed: int) -> Frame:

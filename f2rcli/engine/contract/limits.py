@@ -17,7 +17,6 @@ Planes of one kind travel together as a group (P, H, W): luma or all planes firs
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -121,23 +120,8 @@ def left_by_box(shares: Sequence[Shares], side: int, like: Tensor) -> Tensor:
     return as_constant(kept, like).view(-1, 1, 1)
 
 
-class Law(NamedTuple):
-    """The variance of every plane's noise, group by group."""
-
-    tables: list[Tensor]  # (P, STEPS + 1), from black to white
-
-    def variance(self, kind: int, bright: Tensor) -> Tensor:
-        """(P, H, W), where a group's planes, or luma (1, H, W) for chroma, are so bright."""
-        return interpolated(self.tables[kind], bright).clamp_min_(0)
-
-    def variances(self, groups: Groups, removed: Groups | None, terms: Terms) -> Groups:
-        """Of all groups, as bright as they are without what is removed."""
-        shown = groups if removed is None else [a - b for a, b in zip(groups, removed, strict=True)]
-        light = [
-            resized(shown[0], group.shape[-2:]) if terms.chroma and kind else group
-            for kind, group in enumerate(shown)
-        ]
-        return [self.variance(kind, bright) for kind, bright in enumerate(light)]
+# The variance of every plane's noise, group by group: tables (P, STEPS + 1), from black to white.
+Law = Sequence[Tensor]
 
 
 def law_of(noise: PlaneNoise, terms: Terms, groups: Groups) -> Law:
@@ -152,7 +136,23 @@ def _made(
 ) -> Law:
     light = torch.linspace(0, 1, STEPS + 1, device=device).expand(1, len(terms.shares), 1, -1)
     table = model.level(light)[0, :, 0].square()
-    return Law([table[terms.planes(kind)] for kind in range(groups)])
+    return [table[terms.planes(kind)] for kind in range(groups)]
+
+
+def variances_by(law: Law, shown: Groups, terms: Terms) -> Groups:
+    """The noise's variance by its law where groups are as bright as `shown`; chroma's goes by
+    luma."""
+    light = [
+        resized(shown[0], group.shape[-2:]) if terms.chroma and kind else group
+        for kind, group in enumerate(shown)
+    ]
+    pairs = zip(law, light, strict=True)
+    return [interpolated(table, bright).clamp_min_(0) for table, bright in pairs]
+
+
+def without(groups: Groups, removed: Groups) -> Groups:
+    """Groups without what is removed from them."""
+    return [group - taken for group, taken in zip(groups, removed, strict=True)]
 
 
 # Bands are judged on coarser grids, as their power changes slowly from one sample to the next: the
@@ -298,7 +298,7 @@ TAIL = 2.0
 
 
 def shifts_removed(
-    groups: Groups, removed: Groups, variances: Groups, quiet: Groups, law: Law, terms: Terms
+    groups: Groups, removed: Groups, variances: Groups, quiet: Groups, terms: Terms
 ) -> tuple[Groups, Groups]:
     """Per group, the part of clipping's shift of the mean that is removed with the noise; and what
     clipping left of the variance, (1, h, w). Empty lists where the file's range cut nothing off.
@@ -307,7 +307,7 @@ def shifts_removed(
     """
     if not terms.clipped or terms.layout.counts_light:
         return [], []
-    shown = [halved(a - b) for a, b in zip(groups, removed, strict=True)]  # fine enough for means
+    shown = [halved(one) for one in without(groups, removed)]  # fine enough for means
     size = tuple(shown[0].shape[-2:])
     to_range, back = _ranges(terms, shown[0])
     planes = torch.cat([resized(one, size) for one in shown])
@@ -315,7 +315,7 @@ def shifts_removed(
     channels = (to_range @ planes.flatten(1)).view_as(planes)
     deviation = (to_range.square() @ level.flatten(1)).sqrt_().view_as(planes)
     deviation *= terms.tolerance.clipped
-    if here(planes) and not _reaches(channels, deviation):
+    if here(planes) and not (torch.minimum(channels, 1 - channels) < SURE * deviation).any():
         return [], []
     shift, left = (one[0] for one in clipped_moments(channels[None], deviation[None]))
     shift, left = (back @ shift.flatten(1)).view_as(planes), left.mean(0, keepdim=True)
@@ -333,10 +333,6 @@ def untouched(left: Tensor, shape: tuple[int, ...]) -> Tensor:
     one rounding of the networks' sums would show."""
     quiet, some = 0.005, 0.015  # of the variance, that clipping took: hardly any, and some
     return ((some - 1 + resized(left, shape)) / (some - quiet)).clamp_(0, 1)
-
-
-def _reaches(channels: Tensor, deviation: Tensor) -> bool:
-    return bool((torch.minimum(channels, 1 - channels) < SURE * deviation).any())
 
 
 def _part_removed(

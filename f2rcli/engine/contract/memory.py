@@ -67,6 +67,12 @@ class Memory(NamedTuple):
         """Whether it is of pictures of this size, as far as it knows any."""
         return not self.means or [one.shape for one in self.means] == [one.shape for one in groups]
 
+    @property
+    def stands(self) -> bool:
+        """Whether so much of the picture has stood still that its past is worth a whole
+        restoration."""
+        return bool(self.means) and float((self.worths[0] > FEWEST[0]).float().mean()) >= 0.02
+
 
 def added(
     memory: Memory, groups: Groups, variances: Groups, terms: Terms, flows: Sequence[Tensor]
@@ -142,21 +148,11 @@ def _motion(memory: Memory, flows: Sequence[Tensor]) -> Sequence[Tensor]:
     return [torch.lerp(one, mean, MOVING) for one in memory.motion] or [mean]
 
 
-def resting(motion: Sequence[Tensor]) -> Tensor:
-    """How far the camera rests, 0..1, as a memory's motion tells; 1 where there is none."""
-    return 1 - falling(_places_at_rest(motion), CAMERA)
-
-
 def _places_at_rest(motion: Sequence[Tensor]) -> Tensor:
     """Their share of the picture; all where no motion is known."""
     if not motion:
         return torch.ones(())
     return (motion[0].square().sum(0) <= RESTING**2).float().mean()
-
-
-def stands(memory: Memory) -> Tensor:
-    """The share of the picture whose mean is worth using."""
-    return (memory.worths[0] > FEWEST[0]).float().mean()
 
 
 def lost(
@@ -214,7 +210,8 @@ def _beyond_noise(
 def _used(memory: Memory, kind: int) -> Tensor:
     """How far the mean of a place is used, 0..1."""
     enough = ((memory.worths[kind] - FEWEST[0]) / (FEWEST[1] - FEWEST[0])).clamp_(0, 1)
-    return enough * memory.calm[kind] * resting(memory.motion).to(enough.device)
+    rests = 1 - falling(_places_at_rest(memory.motion), CAMERA)
+    return enough * memory.calm[kind] * rests.to(enough.device)
 
 
 def falling(value: Tensor, limits: tuple[float, float]) -> Tensor:

@@ -29,9 +29,11 @@ from f2rcli.engine.contract.limits import (
     limit_to_noise,
     shifts_removed,
     untouched,
+    variances_by,
+    without,
 )
 from f2rcli.engine.contract.means import with_means_kept, without_bias
-from f2rcli.engine.contract.memory import FEWEST, Memory, added, lost, nearer, stands
+from f2rcli.engine.contract.memory import FEWEST, Memory, added, lost, nearer
 from f2rcli.engine.contract.shares import NoiseShares, shrunk
 from f2rcli.engine.planes_store import Groups, PlanesStore, grouped_planes
 from f2rcli.engine.settings import EngineSettings, allowance, scaled
@@ -58,31 +60,20 @@ class Past:
     memory: Memory = field(default_factory=Memory)
     shares: NoiseShares | None = None  # where the noise is faint: little else is removed then
 
-    @property
-    def stands(self) -> bool:
-        """Whether enough of the picture has stood still for its past to count."""
-        known = self.memory
-        # So much of a picture makes its past worth a whole restoration.
-        return bool(known.means) and float(stands(known)) >= 0.02
-
 
 Flow = NDArray[np.float32] | Tensor  # (H, W, 2) on the processor, (1, H, W, 2) on a device
 
 
 @dataclass(frozen=True, slots=True)
 class FrameContext:
-    """What is known besides a frame: frames next to it, the flow from it into each where that is
-    known, the past with the frame itself, and the noise of its planes; without it nothing is held
-    back."""
+    """What is known besides a frame: the noise of its planes, frames next to it, the flow from it
+    into each where that is known, and the past with the frame itself."""
 
+    noise: PlaneNoise
     frames: tuple[Frame, ...] = ()
     flows: tuple[Flow | None, ...] = ()
-    past: Past | None = None
-    noise: PlaneNoise | None = None
+    past: Past = field(default_factory=Past)
     tolerance: Tolerance | None = None  # in place of the clip's
-
-
-ALONE = FrameContext()
 
 
 class _Near(NamedTuple):
@@ -95,7 +86,7 @@ class _Near(NamedTuple):
 class _Allowed(NamedTuple):
     changes: Groups
     memory: Memory
-    sums: Tensor  # see `energies`
+    sums: Tensor  # (2,): energies of what was taken out, and of what of it goes back
 
 
 class Contract:
@@ -106,31 +97,33 @@ class Contract:
         self._store, self._settings, self._slack = store, settings, slack
         self.returned = Returned()
 
-    def watch(
-        self, past: Past, frame: Frame, noise: PlaneNoise | None, flows: Sequence[Flow | None] = ()
-    ) -> None:
-        """Let the memory learn of the next frame, where there is a law to know it by."""
-        if noise is None or not self._settings.contract:
+    def watch(self, frame: Frame, context: FrameContext) -> None:
+        """Let the past learn of the next frame."""
+        if not self._settings.contract:
             return
-        groups = self._store.groups(frame)
-        terms = Terms(frame.layout, noise.shares, noise.clipped, self._slack)
-        law = law_of(noise, terms, groups)
+        groups, terms, law, known = self._known(frame, context)
+        ways = [_shifts(flow, groups[0]) for flow in context.flows if flow is not None]
+        work, name = partial(_watched, terms), ("watched", terms)
+        context.past.memory = self._store.graphs(name, work, groups, law, known, ways)
+
+    def _known(self, frame: Frame, context: FrameContext) -> tuple[Groups, Terms, Law, Memory]:
+        """A frame's groups, the contract's terms for them, the law of their noise, and what is
+        remembered of the frames before."""
+        groups, noise, past = self._store.groups(frame), context.noise, context.past
+        tolerance, most = context.tolerance or self._slack, allowance(self._settings, frame.layout)
+        terms = Terms(frame.layout, noise.shares, noise.clipped, tolerance, most)
         known = past.memory if past.memory.fits(groups) else Memory()
-        ways = [_shifts(flow, groups[0]) for flow in flows if flow is not None]
-        name = "watched", terms
-        past.memory = Memory(
-            *self._store.graphs(name, partial(_watched, terms), groups, law, known, ways)
-        )
+        return groups, terms, law_of(noise, terms, groups), known
 
     def to_frame(
-        self, source: Frame, changes: Sequence[Tensor], context: FrameContext = ALONE
+        self, source: Frame, changes: Sequence[Tensor], context: FrameContext | None = None
     ) -> Frame:
         """The source frame with changes of its planes (H, W) added, as far as the noise allows and
         the settings' strengths ask for it.
 
-        context: what the contract goes by; without its noise nothing is held back. Stacks and
-        mosaics keep the mean of every frame and channel: brightness is what is measured in them.
-        Raises DeviceError where the networks gave no numbers.
+        context: what the contract goes by; without it nothing is held back. Stacks and mosaics keep
+        the mean of every frame and channel: brightness is what is measured in them. Raises
+        DeviceError where the networks gave no numbers.
         """
         ends = torch.stack([end for one in changes for end in one.aminmax()])
         if not ends.isfinite().all():  # asked once, as the host waits for it
@@ -139,9 +132,8 @@ class Contract:
                 hint="Pass precision='fp32'.",
             )
         layout, groups = source.layout, grouped_planes(changes, source.layout)
-        noise = context.noise if self._settings.contract else None
-        if noise is not None:
-            groups = self._allowed(source, groups, noise, context)
+        if context is not None and self._settings.contract:
+            groups = self._allowed(source, groups, context)
         allowed = [plane for group in groups for plane in group]
         if not layout.keeps_means:
             asked = scaled(allowed, layout, self._settings)
@@ -152,26 +144,19 @@ class Contract:
             known = with_means_kept(source, known)
         return with_changes(source, known)
 
-    def _allowed(
-        self, frame: Frame, change: Groups, noise: PlaneNoise, context: FrameContext
-    ) -> Groups:
+    def _allowed(self, frame: Frame, change: Groups, context: FrameContext) -> Groups:
         """The part of a change of groups that the noise allows; the past learns the result."""
-        groups, past, layout = self._store.groups(frame), context.past, frame.layout
-        tolerance, most = context.tolerance or self._slack, allowance(self._settings, layout)
-        terms = Terms(layout, noise.shares, noise.clipped, tolerance, most)
+        groups, terms, law, known = self._known(frame, context)
         near = [
             _Near(self._store.groups(one), () if flow is None else (_shifts(flow, groups[0]),))
             for one, flow in zip(context.frames, context.flows, strict=True)
         ]
-        shares = None if past is None else past.shares
+        shares = context.past.shares
         tables = [] if shares is None else shares.tables(terms, groups[0])
-        known = past.memory if past is not None and past.memory.fits(groups) else Memory()
         work, name = partial(_allowed, terms), ("contract", terms)
-        done = _Allowed(*self._store.graphs(
-            name, work, groups, change, law_of(noise, terms, groups), near, tables, known
-        ))  # fmt: skip
-        if past is not None and known.means:
-            past.memory = Memory(*done.memory)
+        done: _Allowed = self._store.graphs(name, work, groups, change, law, near, tables, known)
+        if known.means:
+            context.past.memory = done.memory
         self.returned.add(done.sums)
         return done.changes
 
@@ -192,7 +177,7 @@ def _watched(
             torch.where(resized(worth, one.shape[-2:]) < FEWEST[1], one, mean)
             for one, mean, worth in zip(light, memory.means, memory.worths, strict=True)
         ]
-    return added(memory, groups, law.variances(light, None, terms), terms, flows)
+    return added(memory, groups, variances_by(law, light, terms), terms, flows)
 
 
 def _allowed(
@@ -206,12 +191,13 @@ def _allowed(
 ) -> _Allowed:
     removed = [-one for one in change]
     if tables:
-        removed = _following_noise(groups, removed, law, terms, tables, memory)
+        variances = variances_by(law, without(groups, removed), terms)
+        removed = _following_noise(removed, variances, tables, memory)
     quiet = _quiet(groups, near)
-    by_law = law.variances(groups, removed, terms)
+    by_law = variances_by(law, without(groups, removed), terms)
     if terms.coloured:
         removed = _calmed(groups, removed, by_law, terms)
-    shifts, left = shifts_removed(groups, removed, by_law, quiet, law, terms)
+    shifts, left = shifts_removed(groups, removed, by_law, quiet, terms)
     changes, sums = [], torch.zeros(2, device=groups[0].device)
     means, ages = [], []
     for kind, (group, taken) in enumerate(zip(groups, removed, strict=True)):
@@ -229,7 +215,7 @@ def _allowed(
             free, variance, terms.band_shares(kind), light=terms.small_things(kind)
         )
         stays = stays + shifts[kind] if shifts else stays
-        sums = sums + energies(taken, stays)
+        sums = sums + torch.stack([taken.square().sum(), (taken - stays).square().sum()])
         shown = group - stays
         if memory.means and terms.tolerance.averages[kind]:
             seen = shown + shifts[kind] if shifts else shown  # frames hold what clipping shifted
@@ -240,12 +226,8 @@ def _allowed(
     return _Allowed(changes, memory, sums)
 
 
-def _following_noise(
-    groups: Groups, removed: Groups, law: Law, terms: Terms, tables: Groups,
-    memory: Memory,
-) -> Groups:  # fmt: skip
+def _following_noise(removed: Groups, variances: Groups, tables: Groups, memory: Memory) -> Groups:
     """What is removed, as far as it follows noise."""
-    variances = law.variances(groups, removed, terms)
     return [
         shrunk(
             taken, variances[kind], tables[kind],
@@ -285,7 +267,7 @@ def _calmed(groups: Groups, removed: Groups, variances: Groups, terms: Terms) ->
     """The removed signal with the colour noise that the method left, which is nearly white on its
     grid: in flat strong colours half of it at sigma 2. Of red, green and blue, +0.2 dB at sigma 5,
     0.05 at 20 and 50 (four filmed clips, `lite`)."""
-    shown = [group - taken for group, taken in zip(groups, removed, strict=True)]
+    shown = without(groups, removed)
     if terms.chroma:
         luma, chroma = shown
     else:
@@ -312,7 +294,7 @@ class Returned:
         self._sums = torch.zeros(2)  # taken, back
 
     def add(self, sums: Tensor) -> None:
-        """Take in energies (2,) taken out of a frame and given back."""
+        """Take in a frame's energies (2,)."""
         self._sums = self._sums.to(sums.device) + sums
 
     @property
@@ -320,8 +302,3 @@ class Returned:
         """Energy given back over energy taken out, 0..1; 0 if nothing was taken."""
         taken, back = self._sums.tolist()
         return min(back / taken, 1.0) if taken > 0 else 0.0
-
-
-def energies(taken: Tensor, kept: Tensor) -> Tensor:
-    """(2,): of what was taken out of a group, and of what went back."""
-    return torch.stack([taken.square().sum(), (taken - kept).square().sum()])

@@ -19,8 +19,10 @@ from torch import Tensor
 from f2rcli.engine.contract.limits import LEAST, Terms
 from f2rcli.engine.planes_store import Groups
 from f2rcli.frames import Floats
+from f2rcli.methods.base import Prepared
 from f2rcli.models.filters import box
 from f2rcli.models.recorded import as_constant
+from f2rcli.window import Window
 
 WINDOW = 15  # samples, over which power is counted
 # Classes of places: the power that is removed around them, in units of the noise's.
@@ -31,6 +33,7 @@ PRIOR = 2000.0  # samples that the share of a whole plane counts as, in each cla
 # would keep of their noise shows.
 NEARLY, WHOLE = 0.85, 0.93
 FIRST_LOOKS = 2  # each replaces the one before: the first window has frames on one side only
+LEARN_EVERY = 48  # frames
 STEPS = 256  # of a table
 
 
@@ -41,10 +44,13 @@ class NoiseShares:
     looks: int = 0  # how often it was learnt
     by_plane: list[list[float]] = field(default_factory=list)  # one number a class
 
-    @property
-    def settled(self) -> bool:
-        """Whether a window with frames on both sides has been looked at."""
-        return self.looks >= FIRST_LOOKS
+    def due(self, view: Window[Prepared]) -> bool:
+        """Whether to learn from this window's centre: from the first, from the first with as many
+        frames before it as after it, and every LEARN_EVERY frames."""
+        if self.looks < FIRST_LOOKS:
+            return not self.looks or len(view.before) >= len(view.after) > 0
+        index = view.centre.index
+        return index > 0 and index % LEARN_EVERY == 0
 
     def learn(self, removed: Groups, again: Groups, added: Groups, variances: Groups) -> None:
         """Learn from a frame's groups: what is `removed` of it and, with noise `added`, `again`."""
