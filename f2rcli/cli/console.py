@@ -10,7 +10,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -87,20 +87,21 @@ class Console:
         self.quiet = False  # warnings and errors only
         self.flags: dict[str, str] = {}  # the options of the running command, by setting
         self.if_stopped = "nothing was put at the final path."  # what a signal leaves, in words
-        self.problems: list[str] = []  # the warnings so far
 
-    def note(self, text: str) -> None:
-        """Print a line, unless the run is quiet."""
-        if not self.quiet and not self.json:
-            self._print(self.spelled(text))
+    def note(self, *lines: str) -> None:
+        """Print lines, unless the run is quiet."""
+        for line in () if self.quiet or self.json else lines:
+            self._print(self.spelled(line))
+
+    def remark(self, *lines: str) -> None:
+        """Print what is to be noted, unless the run is quiet."""
+        self.note(*(f"note: {line}" for line in lines))
 
     def warning(self, text: str) -> None:
         """Print a warning, even when quiet."""
         text = self.spelled(text)
-        self.problems.append(text)
-        if self.json:
-            self.event("warning", message=text)
-        else:
+        self.event("warning", message=text)
+        if not self.json:
             self._print(text, "warning", "yellow")
 
     def event(self, kind: str, /, **fields: Any) -> None:
@@ -110,7 +111,7 @@ class Console:
             text = json.dumps({"event": kind, "time": moment} | fields, default=str)
             self.data(json.dumps(json.loads(text, parse_constant=lambda number: None)))
 
-    def rows(self, rows: Iterable[str]) -> None:
+    def rows(self, *rows: str) -> None:
         """Print results as lines on standard output, for people only."""
         if not self.json:
             self.data("\n".join(plain(row) for row in rows))

@@ -2,9 +2,11 @@
 
 import os
 import sys
+from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,15 +16,12 @@ from f2rcli import __version__
 from f2rcli.cli import options as opt
 from f2rcli.cli.console import Console
 from f2rcli.cli.engine import (
-    Estimate,
     engine_words,
     estimated,
     loaded,
-    noise_lines,
+    noise_words,
     other_model,
     remember,
-    restored,
-    say_notes,
     sigma_of,
 )
 from f2rcli.cli.options import Number, Text, files, part, result
@@ -43,10 +42,11 @@ from f2rcli.io import (
     plan_output,
     unmarked_name,
 )
+from f2rcli.io.files import check_target
 from f2rcli.settings import clock, pairs
 from f2rcli.system import most_memory
 from f2rcli.units import count, duration
-from f2rcli.window import LEAD_IN, LEAD_OUT
+from f2rcli.window import LEAD_IN, LEAD_OUT, emptied
 
 if TYPE_CHECKING:
     from f2rcli.engine.resuming import RunRecord
@@ -172,6 +172,10 @@ class Job:
             )
         if self.preview is not None and self.dry_run:
             raise UsageError("--preview --dry-run: choose one of them.")
+        if self.preview is not None and changes_nothing(self.engine):
+            raise UsageError(
+                "--preview --strength 0: there is nothing to see.", hint="Leave one out."
+            )
         if self.output == "-" and (json or self.preview is not None):
             other = "--json" if json else "--preview"
             raise UsageError(f"-o - {other}: choose one of them.", hint="Write to a file.")
@@ -199,210 +203,205 @@ Done = tuple[int, Receipt | None]  # the exit code; no receipt: a dry run
 
 def run_job(job: Job, console: Console) -> Done:
     """Run a job to its end; raises for one that fails."""
+    moment: dict[str, Any] = {}
+    if job.preview is not None:
+        moment = {"start": job.preview, "end": None, "frames": 1}
+    read = replace(job.read, lead=LEAD_IN, trail=LEAD_OUT, **moment)
     try:
-        return _run_job(job, console)
+        with open_reader(job.source, read) as reader:
+            return Run(job, read, reader, console).to_end()
     except StaleError:  # the record is removed by now
-        console.note("note: finished frames are of another clip or damaged: starting over")
-        return _run_job(job, console)
+        console.remark("finished frames are of another clip or damaged: starting over")
+        return run_job(job, console)
 
 
-def _run_job(job: Job, console: Console) -> Done:
-    read = job.read if job.preview is None else replace(
-        job.read, start=job.preview, end=None, frames=1
-    )  # fmt: skip
-    read = replace(read, lead=LEAD_IN, trail=LEAD_OUT)
-    with open_reader(job.source, read) as reader:
-        plan = None if job.preview is not None else plan_output(reader, job.target, job.write)
-        idle = changes_nothing(job.engine)
-        info = reader.info
-        takes = None if idle else estimated(job.engine, info, read)
-        _announce(job, reader, plan, console, takes)
-        if plan is not None and job.dry_run:
-            _print_plan(job, reader, plan, console, takes)
+class Run:
+    """A job under way, on its clip."""
+
+    def __init__(self, job: Job, read: ReadOptions, reader: Reader, console: Console) -> None:
+        """read: the part of the clip that the reader gives."""
+        self.job, self.reader, self.console, self.info = job, reader, console, reader.info
+        if job.preview is None:
+            self.plan = plan_output(reader, job.target, job.write)
+        else:
+            check_target(Path(job.target), reader.paths(), overwrite=job.write.overwrite)
+            self.plan = WritePlan(
+                target=job.target, container="images", encoder="png", pix_fmt="rgb24"
+            )
+        idle = changes_nothing(job.engine)  # a copy needs no networks, nor torch
+        self.takes = None if idle else estimated(job.engine, self.info, read)
+        self.engine: Engine | None = None
+
+    def to_end(self) -> Done:
+        """Tell what is to come, do it, tell what came of it."""
+        info, console = self.info, self.console
+        self._announce()
+        if self.job.dry_run:
+            self._print_plan()
             return EXIT_OK, None
-        job = _adapted(job, console)
-        total = 1 if plan is None else info.expected_frames
-        exact = plan is None or info.frames is not None
-        with FrameMeter(console, info.name, total, exact=exact) as meter:
-            engine = None
-            meter.before = 0 if takes is None else takes.before
-            if not idle:  # a copy needs no networks, nor torch
+        frames = iter(self.reader)
+        first = deque(islice(frames, 1))  # an excerpt without any is refused before a wait
+        self._adapt()
+        exact = info.frames is not None
+        with FrameMeter(console, info.name, info.expected_frames, exact=exact) as meter:
+            if self.takes is not None:
+                meter.before = self.takes.before
                 meter.stage("loading the networks")
-                engine = loaded(job.engine, info, console.note)
+                self.engine = loaded(self.job.engine, info, console)
+                meter.shared = self.engine.weights.header.length // 2
                 meter.stage("first frames and their noise")
-            if plan is None:
-                receipt = _preview(job, reader, engine, meter)
-            else:
-                plan = replace(plan, provenance=provenance_of(engine, job.settings))
-                receipt = _restore(job, reader, plan, engine, meter)
-        return _close(reader, receipt, engine, console)
+            read = meter.reading(chain(emptied(first), frames))
+            write = self._write if self.job.preview is None else self._preview
+            receipt = write(read, meter)
+        return self._close(receipt)
 
+    def _announce(self) -> None:
+        """Before the wait: what is there, what it will take, and what cannot be kept."""
+        info, job, plan, console = self.info, self.job, self.plan, self.console
+        frames = info.expected_frames
+        parts = [f"{info.width}x{info.height}"]
+        parts += ["frames not counted" if frames is None else count(frames)]
+        parts += [duration(info.duration)] if info.duration else []
+        takes = None if job.dry_run else self.takes  # it is told with the plan
+        words = "" if takes is None else f"; {takes.words()}"
+        console.note(f"{info.name}: {', '.join(parts)}{words}")
+        if takes is not None and (other := other_model(job.engine, info)):
+            console.note(other)
+        console.event(
+            "start", version=__version__, source=job.source, target=job.target, width=info.width,
+            height=info.height, frames=info.frames, plan=_plan_values(plan),
+            estimate=None if takes is None else takes.values(),
+        )  # fmt: skip
+        console.remark(*info.notes, *plan.notes)
+        if plan.dropped:
+            console.warning(f"the output cannot hold: {'; '.join(plan.dropped)}.")
 
-def _announce(
-    job: Job, reader: Reader, plan: WritePlan | None, console: Console, takes: Estimate | None
-) -> None:
-    """Before the wait: what is there, what it will take, and what cannot be kept."""
-    info = reader.info
-    frames = info.expected_frames
-    parts = [
-        f"{info.width}x{info.height}",
-        "frames not counted" if frames is None else count(frames),
-        *([duration(info.duration)] if info.duration else []),
-    ]
-    takes = None if job.dry_run else takes  # it is told with the plan
-    words = "" if takes is None else f"; {takes.words()}"
-    console.note(f"{info.name}: {', '.join(parts)}{words}")
-    if takes is not None and (other := other_model(job.engine, info)):
-        console.note(other)
-    console.event(
-        "start", version=__version__, source=job.source, target=job.target, width=info.width,
-        height=info.height, frames=info.frames, estimate=None if takes is None else takes.values(),
-        plan=None if plan is None else _plan_values(plan),
-    )  # fmt: skip
-    for note in (*info.notes, *(() if plan is None else plan.notes)):
-        console.note(f"note: {note}")
-    if plan is not None and plan.dropped:
-        console.warning(f"the output cannot hold: {'; '.join(plan.dropped)}.")
+    def _print_plan(self) -> None:
+        """--dry-run: the plan and its cost, on standard output unless that is the picture's."""
+        rows = [f"output   {self.plan.summary()}"]
+        rows += [f"keeps    {line}" for line in self.plan.kept]
+        rows += [f"drops    {line}" for line in self.plan.dropped]
+        settled = cost = None
+        if self.takes is not None:
+            engine = loaded(self.job.engine, self.info, self.console)
+            cost, settled = self.takes.values(), engine.choices
+            rows += [f"engine   {engine_words(engine)}", f"cost     {self.takes.words()}"]
+        rows.append("nothing was written (--dry-run)")
+        self.console.event("plan", plan=_plan_values(self.plan), engine=settled, cost=cost)
+        (self.console.note if self.job.target == "-" else self.console.rows)(*rows)
+
+    def _adapt(self) -> None:
+        """Take weights fitted to the clip, if it gains; says why not."""
+        job, console = self.job, self.console
+        if not job.adapt or self.takes is None:
+            return
+        from f2rcli.cli.train import StepMeter
+        from f2rcli.training.adapt import Adaptation
+
+        entry = Adaptation(job.engine, job.source, job.read)
+        known = entry.known
+        if not known:
+            console.note(f"adapting to {Path(job.source).name}; Ctrl-C leaves everything as it was")
+            with StepMeter(console) as meter:
+                entry.fit(meter)
+        if entry.trouble is not None:
+            console.warning(f"adapt: {entry.trouble}")
+        if entry.reason is None:
+            console.note(f"adapt: weights fitted to this clip: {entry.weights}")
+        elif entry.reason != entry.trouble:
+            console.note(f"adapt: {entry.reason}{' (cached)' if known else ''}")
+        self.job = replace(job, engine=entry.applied())
+
+    def _write(self, frames: Iterable[Frame], meter: FrameMeter) -> Receipt:
+        before = most_memory()
+        plan = replace(self.plan, provenance=provenance_of(self.engine, self.job.settings))
+        with open_writer(self.reader, plan) as writer:
+            record = self._record(meter)
+            with record or nullcontext():
+                for frame in self._restored(frames, record):
+                    writer.write(frame)
+                    meter.advance()
+                meter.finish()
+                receipt = writer.finish()
+                if record is not None:
+                    record.finished = True
+        if self.engine is not None:
+            most = most_memory()  # of this process, so of another clip where it did not rise
+            remember(self.engine.settings, self.info, meter, most if most != before else None)
+        return receipt
+
+    def _preview(self, frames: Iterable[Frame], meter: FrameMeter) -> Receipt:
+        """--preview: before | after of one frame, restored among its neighbours."""
+        from f2rcli.io.pictures import write_preview
+
+        own = (replace(frame, source=frame) for frame in frames)
+        receipt = write_preview(self.reader, self._restored(own), self.plan.target, self.job.write)
+        meter.advance()
+        return receipt
+
+    def _restored(
+        self, frames: Iterable[Frame], record: "RunRecord | None" = None
+    ) -> Iterable[Frame]:
+        """The frames as they are to be written."""
+        if self.engine is None:
+            return (frame for frame in frames if not frame.context)
+        from f2rcli.engine.stream import denoise_stream
+
+        frames = frames if record is None else record.reading(frames)
+        restored = denoise_stream(frames, self.info, self.engine, self.reader.opening)
+        return restored if record is None else record.keeping(restored)
+
+    def _record(self, meter: FrameMeter) -> "RunRecord | None":
+        """The record of a run that alone writes its target, so that the same command goes on after
+        a kill; None where it has none."""
+        if self.engine is None or self.plan.target == "-":
+            return None
+        from f2rcli.engine.resuming import RunRecord, identity_of
+
+        identity, stopper = identity_of(self.engine, self.job.read, self.info), self.console.stopper
+        record = RunRecord(
+            Path(self.plan.target), self.engine, identity, meter.total, self.console.remark
+        )
+        self.engine.found.marks = record.open()
+        record.stopped = lambda: stopper.error is not None
+        record.stop = stopper.check
+        stopper.patient = lambda: "finishing this frame" if record.can_keep else ""
+        meter.replayed, meter.kept = record.begun, lambda: record.kept
+        return record
+
+    def _close(self, receipt: Receipt) -> Done:
+        """After the run: the damage ledger, the receipt, and the exit code."""
+        engine, ledger, console = self.engine, self.reader.ledger, self.console
+        found: dict[str, Any] = {"sigma": None, "given_back": None, "notes": []}
+        if engine is not None:
+            console.remark(*engine.found.notes)
+            for label, layout, model in engine.found.noises(self.info):
+                of = f" of {label}" if label else ""
+                console.note(f"noise{of}: {noise_words(model, layout.levels)}")
+            found = {
+                "sigma": sigma_of(engine.found.noise), "notes": engine.found.aside.lines(),
+                "given_back": {"share": round(engine.contract.returned.share, 4)},
+            }  # fmt: skip
+        if ledger.damaged:
+            console.warning(f"{self.info.name} is damaged: {'; '.join(ledger.lines())}")
+        else:
+            console.remark(*ledger.lines())
+        if receipt.lost:
+            console.warning(
+                f"the output lacks what it should have kept: {', '.join(receipt.lost)}."
+            )
+        code = EXIT_DAMAGED if ledger.damaged or receipt.lost else EXIT_OK
+        console.event(
+            "result", **asdict(receipt), damaged=ledger.damaged, ledger=ledger.lines(),
+            exit_code=code, **found,
+        )  # fmt: skip
+        console.note(*receipt.lines(source_bytes(self.reader)))
+        return code, receipt
 
 
 def _plan_values(plan: WritePlan) -> dict[str, object]:
     names = ("container", "encoder", "pix_fmt", "crf", "preset", "options", "kept", "dropped")
     return {name: getattr(plan, name) for name in names}
-
-
-def _adapted(job: Job, console: Console) -> Job:
-    """The job with weights fitted to its clip, or unchanged if none are better; says why."""
-    if not job.adapt or changes_nothing(job.engine):
-        return job
-    from f2rcli.cli.train import StepMeter
-    from f2rcli.training.adapt import Adaptation
-
-    entry = Adaptation(job.engine, job.source, job.read)
-    known = entry.known
-    if not known:
-        console.note(f"adapting to {Path(job.source).name}; Ctrl-C leaves everything as it was")
-        with StepMeter(console) as meter:
-            entry.fit(meter)
-    if entry.trouble is not None:
-        console.warning(f"adapt: {entry.trouble}")
-    if entry.reason is None:
-        console.note(f"adapt: weights fitted to this clip: {entry.weights}")
-    elif entry.reason != entry.trouble:
-        console.note(f"adapt: {entry.reason}{' (cached)' if known else ''}")
-    return replace(job, engine=entry.applied())
-
-
-def _print_plan(
-    job: Job, reader: Reader, plan: WritePlan, console: Console, takes: Estimate | None
-) -> None:
-    """--dry-run: the plan and its cost, on standard output unless that is the picture's."""
-    rows = [f"output   {plan.summary()}"]
-    rows += [f"keeps    {line}" for line in plan.kept]
-    rows += [f"drops    {line}" for line in plan.dropped]
-    settled = cost = None
-    if takes is not None:
-        engine = loaded(job.engine, reader.info, console.note)
-        cost, settled = takes.values(), engine.choices
-        rows += [f"engine   {engine_words(engine)}", f"cost     {takes.words()}"]
-    rows.append("nothing was written (--dry-run)")
-    console.event("plan", plan=_plan_values(plan), engine=settled, cost=cost)
-    if job.target != "-":
-        console.rows(rows)
-    else:
-        for row in rows:
-            console.note(row)
-
-
-def _restore(
-    job: Job, reader: Reader, plan: WritePlan, engine: "Engine | None", meter: FrameMeter
-) -> Receipt:
-    meter.shared = meter.shared if engine is None else engine.weights.header.length // 2
-    before = most_memory()
-    with open_writer(reader, plan) as writer:
-        record = _record(job, plan, reader, engine, meter)
-        with record or nullcontext():
-            for frame in _frames(meter.reading(reader), reader, engine, record):
-                writer.write(frame)
-                meter.advance()
-            meter.finish()
-            receipt = writer.finish()
-            if record is not None:
-                record.finished = True
-    if engine is not None:
-        most = most_memory()  # of this process, so of another clip where it did not rise
-        remember(engine.settings, reader.info, meter, most if most != before else None)
-    return receipt
-
-
-def _record(
-    job: Job, plan: WritePlan, reader: Reader, engine: "Engine | None", meter: FrameMeter
-) -> "RunRecord | None":
-    """The record of a run that alone writes its target, so that the same command goes on after a
-    kill; None where it has none."""
-    if engine is None or plan.target == "-":
-        return None
-    from f2rcli.engine.resuming import RunRecord, identity_of  # brings torch
-
-    identity, console = identity_of(engine, job.read, reader.info), meter.console
-    record = RunRecord(
-        Path(plan.target), engine, identity, meter.total, lambda line: console.note(f"note: {line}")
-    )
-    engine.found.marks = record.open()
-    record.stopped = lambda: console.stopper.error is not None
-    record.stop = console.stopper.check
-    console.stopper.patient = lambda: "finishing this frame" if record.can_keep else ""
-    meter.replayed, meter.kept = record.begun, lambda: record.kept
-    return record
-
-
-def _frames(
-    frames: Iterable[Frame], reader: Reader, engine: "Engine | None", record: "RunRecord | None"
-) -> Iterable[Frame]:
-    if engine is None:
-        return (frame for frame in frames if not frame.context)
-    if record is None:
-        return restored(reader, frames, engine)
-    return record.keeping(restored(reader, record.reading(frames), engine))
-
-
-def _preview(job: Job, reader: Reader, engine: "Engine | None", meter: FrameMeter) -> Receipt:
-    """--preview: before | after of one frame, restored among its neighbours."""
-    if engine is None:
-        raise UsageError("--preview --strength 0: there is nothing to see.", hint="Leave one out.")
-    from f2rcli.io.pictures import write_preview
-
-    own = (replace(frame, source=frame) for frame in meter.reading(reader))
-    receipt = write_preview(reader, restored(reader, own, engine), job.target, job.write)
-    meter.advance()
-    return receipt
-
-
-def _close(reader: Reader, receipt: Receipt, engine: "Engine | None", console: Console) -> Done:
-    """After the run: the damage ledger, the receipt, and the exit code."""
-    ledger, lines = reader.ledger, reader.ledger.lines()
-    found: dict[str, Any] = {"sigma": None, "given_back": None, "notes": []}
-    if engine is not None:
-        say_notes(engine, console.note)
-        for line in noise_lines(reader.info, engine):
-            console.note(line)
-        found = {
-            "sigma": sigma_of(engine.found.noise), "notes": engine.found.aside.lines(),
-            "given_back": {"share": round(engine.contract.returned.share, 4)},
-        }  # fmt: skip
-    if ledger.damaged:
-        console.warning(f"{reader.info.name} is damaged: {'; '.join(lines)}")
-    else:
-        for line in lines:
-            console.note(f"note: {line}")
-    if receipt.lost:
-        console.warning(f"the output lacks what it should have kept: {', '.join(receipt.lost)}.")
-    code = EXIT_DAMAGED if ledger.damaged or receipt.lost else EXIT_OK
-    console.event(
-        "result", **asdict(receipt), damaged=ledger.damaged, ledger=lines, exit_code=code, **found
-    )
-    for line in receipt.lines(source_bytes(reader)):
-        console.note(line)
-    return code, receipt
 
 
 def source_bytes(reader: Reader) -> int | None:

@@ -12,7 +12,6 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -21,10 +20,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from f2rcli import __version__, methods, weights
+from f2rcli.cli.console import Console
 from f2rcli.cli.progress import FrameMeter
 from f2rcli.engine.settings import LITE, EngineSettings
-from f2rcli.frames import ClipInfo, Frame
-from f2rcli.io import Reader, ReadOptions
+from f2rcli.frames import ClipInfo
+from f2rcli.io import ReadOptions
 from f2rcli.io.files import write_text
 from f2rcli.settings import read_table
 from f2rcli.system import cache_folder, keep_memory, threads_for
@@ -35,27 +35,15 @@ if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine
 
 
-def loaded(settings: EngineSettings, info: ClipInfo, say: Callable[[str], None]) -> "Engine":
+def loaded(settings: EngineSettings, info: ClipInfo, console: Console) -> "Engine":
     """The engine for a clip; its notes are said."""
     from f2rcli.engine.stream import load_engine  # brings torch
 
     keep_memory()
     engine = load_engine(settings, info)
-    say_notes(engine, say)
+    console.remark(*engine.found.notes)
+    engine.found.notes.clear()
     return engine
-
-
-def restored(reader: Reader, frames: Iterable[Frame], engine: "Engine") -> Iterable[Frame]:
-    """The frames of a clip, restored."""
-    from f2rcli.engine.stream import denoise_stream
-
-    return denoise_stream(frames, reader.info, engine, reader.opening)
-
-
-def say_notes(engine: "Engine", say: Callable[[str], None]) -> None:
-    """Say the engine's new notes."""
-    while engine.found.notes:
-        say(f"note: {engine.found.notes.pop(0)}")
 
 
 def engine_words(engine: "Engine") -> str:
@@ -79,14 +67,6 @@ def noise_words(model: Any, levels: tuple[float, float] | None = None) -> str:
     if levels is not None:
         return f"{model.in_codes(levels)}, in the file's own units"
     return noise_level(sigma_of(model) or 0.0)
-
-
-def noise_lines(info: ClipInfo, engine: "Engine") -> list[str]:
-    """The noise that a run has found, of each lane."""
-    return [
-        f"noise{f' of {label}' if label else ''}: {noise_words(model, layout.levels)}"
-        for label, layout, model in engine.found.noises(info)
-    ]
 
 
 # --- What a run will take on this machine, in time and memory ------------------------------------
@@ -149,26 +129,31 @@ def estimated(
 ) -> Estimate:
     """By the last run of this kind here, or else by a guess; loads nothing that takes time. read:
     the part of the clip."""
-    before = _led_by(read, info)
-    pixels, kept, kind = info.width * info.height, _read(), _kind(settings, info)
-    frames = info.expected_frames
-    sizes = [(abs(other - _size(info)), other) for other in range(64)]  # the nearest first
-    for apart, other in sorted(sizes):
-        if known := _known(kept, f"{kind} {other}"):
-            basis = "by a run of another size" if apart else "as the last run of this kind took"
-            pace, opening, room = (pixels * one for one in known)
-            if apart:
-                room = max(room, PER_PIXEL * pixels)  # small pictures tell little of it
-                pace *= (1 + FRAME / pixels) / (1 + FRAME / 2**other)
-                opening = OPENING[0] + OPENING[1] * pace
-            return Estimate(frames, pace, opening, BASE + room, basis, bool(apart), before)
-    work = WORK / (float(_lite()["full_takes"]) if _size_used(settings, info) == LITE else 1.0)
-    speed = _multiplications() * threads_for(settings.threads)
-    seconds = None if _elsewhere(settings) else work * (pixels + FRAME) / speed
-    opening = OPENING[0] + OPENING[1] * (seconds or 0.0)
-    room = BASE + PER_PIXEL * pixels
-    basis = "guessed from this processor's speed"
-    return Estimate(frames, seconds, opening, room, basis, before=before)
+    pixels, known, kind, own = (
+        info.width * info.height,
+        _known(),
+        _kind(settings, info),
+        _size(info),
+    )
+    nearest = min(range(64), key=lambda size: (f"{kind} {size}" not in known, abs(size - own)))
+    taken, exact = known.get(f"{kind} {nearest}"), nearest == own
+    pace: float | None
+    if taken is None:
+        basis = "guessed from this processor's speed"
+        work = WORK / (float(_lite()["full_takes"]) if _size_used(settings, info) == LITE else 1.0)
+        speed = _multiplications() * threads_for(settings.threads)
+        pace = None if _elsewhere(settings) else work * (pixels + FRAME) / speed
+        opening = room = 0.0
+    else:
+        basis = "as the last run of this kind took" if exact else "by a run of another size"
+        pace, opening, room = (pixels * one for one in taken)
+        if not exact:
+            pace *= (1 + FRAME / pixels) / (1 + FRAME / 2**nearest)
+    if rough := taken is None or not exact:
+        room = max(room, PER_PIXEL * pixels)  # small pictures tell little of it
+        opening = OPENING[0] + OPENING[1] * (pace or 0.0)
+    led = _led_by(read, info)
+    return Estimate(info.expected_frames, pace, opening, BASE + room, basis, rough, led)
 
 
 def _led_by(read: ReadOptions, info: ClipInfo) -> int:
@@ -187,18 +172,16 @@ def remember(
     folder, pixels = cache_folder("pace"), info.width * info.height
     if meter.done - meter.replayed < LEAST or not meter.pace or folder is None:
         return
-    key = f"{_kind(settings, info)} {_size(info)}"
-    before = _read()
-    *_, room = _known(before, key) or [PER_PIXEL]
+    key, known = f"{_kind(settings, info)} {_size(info)}", _known()
+    *_, room = known.pop(key, [PER_PIXEL])
     if most_bytes is not None:
         room = max((most_bytes - BASE) / pixels, 1)
-    others = [(name, one) for name, one in before.items() if name != key]
     opening = max(meter.opening - meter.led / meter.pace, 1.0)
     taken = [1 / meter.pace / pixels, opening / pixels, room]
-    kept = dict([*others[1 - KEPT :], (key, taken)])
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / "runs.json", json.dumps(kept))
+        runs = [*known.items()][1 - KEPT :]
+        write_text(folder / "runs.json", json.dumps(dict(runs) | {key: taken}))
 
 
 def other_model(settings: EngineSettings, info: ClipInfo) -> str:
@@ -243,18 +226,17 @@ def _size(info: ClipInfo) -> int:
     return round(math.log2(info.width * info.height))
 
 
-def _read() -> dict[str, Any]:
+def _known() -> dict[str, list[float]]:
+    """What the last run of each kind and size took, for a pixel: seconds for a frame and before the
+    first one, and bytes."""
     folder = cache_folder("pace")
-    return {} if folder is None else read_table(folder / "runs.json")
-
-
-def _known(kept: dict[str, Any], key: str) -> list[float]:
-    """What a kind of run took, for a pixel: seconds for a frame and before the first one, and
-    bytes; empty where that is not known."""
-    found = kept.get(key)
-    found = found if isinstance(found, list) else []
-    whole = [isinstance(one, int | float) and one > 0 for one in found] == [True] * 3
-    return found if whole else []
+    found = {} if folder is None else read_table(folder / "runs.json")
+    return {
+        key: taken
+        for key, taken in found.items()
+        if isinstance(taken, list)
+        and [isinstance(one, int | float) and one > 0 for one in taken] == [True] * 3
+    }
 
 
 def _elsewhere(settings: EngineSettings) -> bool:

@@ -139,8 +139,7 @@ def _run(
         for case in cases:
             meter.label = f"{case.name} {case.group}".rstrip()
             clips.append(run.clip(case))
-            for note in clips[-1].notes:
-                console.note(f"note: {note}")
+            console.remark(*clips[-1].notes)
     found = run.evaluation(clips, command=command_typed(), benchmark=benchmark)
     for note in found.notes:
         console.warning(note)

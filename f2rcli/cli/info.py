@@ -54,17 +54,17 @@ def info(ctx: typer.Context, source: opt.Clip) -> int:
             "streams": reader.describe(), "notes": [*map(console.spelled, clip.notes)],
             "provenance": read_provenance(reader),
         }  # fmt: skip
-        console.rows(fact_lines(facts))  # at once: the rest has torch to load and noise to measure
+        console.rows(*fact_lines(facts))  # at once: the rest has torch to load and noise to measure
         found = examine(reader, settings, console)
     console.event("info", **facts, **found)
-    console.rows(found_lines(found))
+    console.rows(*found_lines(found))
     return EXIT_OK
 
 
 def examine(reader: Reader, settings: EngineSettings, console: Console) -> dict[str, Any]:
     """An engine's facts about a clip, as JSON values."""
     clip, ledger = reader.info, reader.ledger
-    engine = loaded(settings, clip, console.note)
+    engine = loaded(settings, clip, console)
     from f2rcli.engine.stream import looked_ahead
     from f2rcli.noise.rows import in_words
 
@@ -192,11 +192,10 @@ def noise(
         from f2rcli.engine.measuring import measure_noise  # brings torch
         from f2rcli.noise.grain import grain_table as tabled
 
-        measurer = loaded(settings, reader.info, console.note)
+        measurer = loaded(settings, reader.info, console)
         report = measure_noise(reader, reader.info, measurer)
         name, damaged, layout = reader.info.name, reader.ledger.damaged, reader.info.layout
-        for line in (*reader.ledger.lines(), *measurer.found.aside.lines()):
-            console.note(f"note: {line}")
+        console.remark(*reader.ledger.lines(), *measurer.found.aside.lines())
     if report is None:
         raise InputError(
             f"{name}: too little to measure its noise.",
@@ -207,7 +206,7 @@ def noise(
     if grain_table is not None:
         write_result(ctx, "grain_table", "film grain table", tabled(report, layout).encode())
     console.event("noise", file=name, **report.values())
-    console.rows(noise_report(report, name))
+    console.rows(*noise_report(report, name))
     return EXIT_DAMAGED if damaged else EXIT_OK
 
 

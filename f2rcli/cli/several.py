@@ -152,10 +152,11 @@ class ClipConsole(Console):
     def __init__(self, clip: Clip, batch: Console | None) -> None:
         super().__init__(None if batch is None else batch.stopper)
         self.clip, self.batch, self.reason, self.hint = clip, batch, "", ""
+        self.problems: list[str] = []  # the warnings so far
         self.quiet, self.json = batch is None or batch.quiet, batch is not None and batch.json
         self.flags = {} if batch is None else batch.flags
 
-    def note(self, text: str) -> None:
+    def note(self, *lines: str) -> None:
         """Nothing: what is said of every clip would hide what is said of a few."""
 
     def warning(self, text: str) -> None:
@@ -225,8 +226,8 @@ def _print_plans(job: Job, clips: Sequence[Clip], console: Console) -> int:
     console.event("plan", clips=rows, **values)
     for row in rows:
         cost = row.get("trouble") or (span(row["seconds"]) if row["seconds"] else "not known")
-        console.rows([f"{row['source']} -> {row['target']}  {cost}"])
-    console.rows([words, "nothing was written (--dry-run)"])
+        console.rows(f"{row['source']} -> {row['target']}  {cost}")
+    console.rows(words, "nothing was written (--dry-run)")
     return EXIT_OK
 
 

@@ -86,8 +86,7 @@ def run_training(config: TrainConfig, console: Console) -> int:
     lines, values = summarise(result)
     code = EXIT_OK if result.written else EXIT_FAILURE
     console.event("result", **values, exit_code=code)
-    for line in lines:
-        console.note(line)
+    console.note(*lines)
     return code
 
 

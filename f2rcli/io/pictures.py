@@ -30,7 +30,6 @@ from f2rcli.io.base import (
 from f2rcli.io.files import (
     PartFolder,
     check_folder,
-    check_target,
     default_folder,
     disk_errors,
     file_digest,
@@ -352,9 +351,8 @@ def write_preview(
     reader: Reader, restored: Iterable[Frame], target: str, write: WriteOptions
 ) -> Receipt:
     """Write the first frame, whose source is the frame before, beside that as a PNG still, upright:
-    to be looked at and thrown away."""
+    to be looked at and thrown away. `check_target` comes before there is work to lose."""
     path = Path(target)
-    check_target(path, reader.paths(), overwrite=write.overwrite)
     after = next(iter(restored), None)
     if after is None:
         raise InputError(f"{reader.info.name}: no frame to show.", hint="Check start= and end=.")

@@ -325,13 +325,13 @@ def test_the_folder_that_one_stands_in_has_a_name(
     assert "sub_f2r/clip.mkv" in done.out
 
 
-@pytest.mark.usefixtures("coarse_alone")
 def test_a_moment_after_the_end_is_told_in_words_of_every_option(f2r: Run, clip: Path) -> None:
     for option in ("--preview", "--start"):  # a preview's hint had named --start
         done = f2r("denoise", clip, option, "100")
         assert done.code == EXIT_INPUT
         assert "has no frame at or after 100 s" in done.err
         assert "Name an earlier time." in done.err
+        assert "networks" not in done.err  # they were loaded first
 
 
 @pytest.mark.usefixtures("coarse_alone")
