@@ -13,12 +13,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from hashlib import blake2b
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, NamedTuple
+from zipfile import BadZipFile, ZipFile
 
 import cv2
 import numpy as np
@@ -35,11 +37,10 @@ from f2rcli.engine.worker import Copies, given, wanted
 from f2rcli.errors import StaleError
 from f2rcli.frames import ClipInfo, Frame, Plane
 from f2rcli.io.base import ReadOptions
-from f2rcli.io.files import file_digest, record_folder, replacing, write_text
+from f2rcli.io.files import record_folder, replacing
 from f2rcli.noise.coding import Compression
 from f2rcli.noise.model import NoiseModel, PlaneNoise
 from f2rcli.samples.defects import SetAside
-from f2rcli.settings import parse_json, read_text
 from f2rcli.units import size
 
 LINE = 1 << 12  # bytes of an entry's first line at most
@@ -144,19 +145,27 @@ def unpacked(data: bytes, like: Plane) -> Plane:
 
 
 class RunState(NamedTuple):
-    """What the frames to come of a run depend on, and what its receipt counts."""
+    """Where a run stands: what its frames to come depend on, and what its receipt counts."""
 
+    identity: dict[str, Any]  # see `identity_of`
+    frames: int  # that are finished
+    size: int  # bytes of these in the log
+    ahead: list[str]  # digests of frames that were read and not restored yet
     streams: list[StreamState]
     returned: Returned
     aside: SetAside
 
     def save(self, path: Path) -> None:
         """Write it to a file. Raises OSError or RuntimeError."""
-        torch.save(self, path)
+        with replacing(path) as part:
+            torch.save(self, part)
 
     @classmethod
     def load(cls, path: Path, device: torch.device) -> "RunState":
         """What was saved, or an error of many kinds; nothing in the file is executed."""
+        with ZipFile(path) as parts:
+            if parts.testzip() is not None:  # torch does not look at checksums
+                raise StaleError
         with torch.serialization.safe_globals(KNOWN):
             if torch.serialization.get_unsafe_globals_in_checkpoint(path):  # of another f2r
                 raise StaleError
@@ -173,39 +182,20 @@ KNOWN: list[Any] = [
 ]  # fmt: skip
 
 
-@dataclass
-class _Stream:
-    clip: Restorer
-    left: int = 0  # frames of the last picture that are not given out yet
-    ended: bool = False
-
-    def state(self) -> StreamState | None:
-        """See `Restorer.state`; None amid the copies of a picture as well."""
-        if self.ended:
-            clip = self.clip
-            return StreamState(clip.seen, clip.seen, {}, clip.noise.lately, Past(), (None, {}))
-        return None if self.left else self.clip.state()
-
-
 class Marks:
     """Where all streams of a run stand, in the order in which they begin."""
 
-    def __init__(self, before: RunState | None = None) -> None:
-        """before: the state that an earlier run left."""
-        self._before = before
-        self._streams: list[_Stream] = []
+    def __init__(self, before: Iterable[StreamState] = ()) -> None:
+        """before: where an earlier run left them."""
+        self._before = iter(before)
+        self._clips: list[Restorer] = []
 
     def restored(self, clip: Restorer, pictures: Iterator[Copies]) -> Iterator[Frame]:
         """The frames of the next stream that begins; those that the earlier run has restored come
         as they were read."""
-        engine, before, stream = clip.engine, self._before, _Stream(clip)
-        if before is not None and not self._streams:
-            engine.contract.returned, engine.found.aside = before.returned, before.aside
-        begun = before is not None and len(self._streams) < len(before.streams)
-        self._streams.append(stream)
-        found = clip.windows(pictures)
-        if before is not None and begun:
-            state = before.streams[len(self._streams) - 1]
+        self._clips.append(clip)
+        state, found = next(self._before, None), clip.windows(pictures)
+        if state is not None:
             clip.expect(state)
             for copies in islice(pictures, state.first):
                 clip.pass_by(copies)
@@ -213,20 +203,19 @@ class Marks:
             for window in islice(found, state.done - state.first):
                 clip.recall(state, window)
                 yield from wanted(window.centre.copies)
-        for restored in clip.restored(clip.excerpt(found, begun=begun)):
-            frames = list(given(restored, engine.found.aside))
-            for stream.left in reversed(range(len(frames))):
-                yield frames[-1 - stream.left]
-        stream.ended = True
+        for restored in clip.restored(clip.excerpt(found, begun=state is not None)):
+            frames = list(given(restored, clip.engine.found.aside))
+            for clip.left in reversed(range(len(frames))):
+                yield frames[-1 - clip.left]
 
-    def taken(self, engine: Engine) -> RunState | None:
-        """The state of all streams; None if they cannot be left at this moment, but soon."""
-        states = [stream.state() for stream in self._streams]
+    def taken(self) -> list[StreamState]:
+        """The states of all streams; none if they cannot be left at this moment, but soon."""
+        states = [clip.state() for clip in self._clips]
         whole = [state for state in states if state is not None]
         waits = not whole or len(whole) < len(states)
-        for stream in self._streams:
-            stream.clip.hurry = waits
-        return None if waits else RunState(whole, engine.contract.returned, engine.found.aside)
+        for clip in self._clips:
+            clip.hurry = waits
+        return [] if waits else whole
 
 
 FIRST = 60.0  # seconds of a run before anything is kept
@@ -235,7 +224,10 @@ WAITING = 32 << 20  # bytes of frames that wait in memory
 LEAST_FREE = 1 << 30  # bytes that a record leaves free on the disk
 MOST_OF_FREE = 0.5  # of what is free, that a record may grow to
 HARMLESS = {"threads", "weights", "device", "precision", "tile"}  # recorded elsewhere
-UNREADABLE = OSError, RuntimeError, ValueError, TypeError, LookupError, StaleError
+UNREADABLE = (
+    OSError, RuntimeError, ValueError, TypeError, LookupError, EOFError, StaleError,
+    BadZipFile, UnpicklingError,
+)  # fmt: skip
 
 
 class RunRecord:
@@ -256,7 +248,7 @@ class RunRecord:
         self.folder = record_folder(target)
         self.engine, self.identity, self.total = engine, identity, total
         self.say, self.clock = say, clock
-        self.log = FrameLog(self.folder / "frames")
+        self.log, self._state = FrameLog(self.folder / "frames"), self.folder / "state"
         self.begun = 0  # frames of the run that is gone on with
         self.kept = 0  # frames that another run would find
         self.finished = self.given_up = self._going = False
@@ -264,7 +256,6 @@ class RunRecord:
         self.stop: Callable[[], None] = lambda: None  # raises what ends the run
         self._sources: deque[str] = deque()  # digests of frames that are read and not restored yet
         self._ahead: list[str] = []  # of those that the other run had read
-        self._number = 0  # of the last state
         self._began = self.clock()
         self._due = self._began + FIRST
 
@@ -286,15 +277,10 @@ class RunRecord:
         if not self.folder.exists():
             return Marks()
         try:
-            document = parse_json(read_text(self.folder / "record.json", 1 << 24))
-            facts = document["facts"]
-            if document["digest"] != _digest(facts) or facts["identity"] != self.identity:
+            before = RunState.load(self._state, self.engine.torch_device)
+            if before.identity != self.identity:
                 raise StaleError
-            path = self._state(int(facts["number"]))
-            if file_digest(path) != facts["state"]:
-                raise StaleError
-            marks = Marks(RunState.load(path, self.engine.torch_device))
-            self._entries = self.log.reopened(facts["frames"], facts["bytes"])
+            self._entries = self.log.reopened(before.frames, before.size)
         except UNREADABLE:
             self.say(
                 f"{self.folder.name}: from another clip, with other settings, or damaged: "
@@ -302,10 +288,11 @@ class RunRecord:
             )
             self.remove()
             return Marks()
-        self.begun = self.kept = facts["frames"]
-        self._number, self._ahead = facts["number"], facts["ahead"]
+        self.begun = self.kept = before.frames
+        self._ahead = before.ahead
+        self.engine.contract.returned, self.engine.found.aside = before.returned, before.aside
         self.say(f"continues after the {self.begun} finished frames ({self.folder.name})")
-        return marks
+        return Marks(before.streams)
 
     def reading(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """The clip's frames, each remembered until it is restored."""
@@ -353,34 +340,22 @@ class RunRecord:
 
     def _keep(self) -> None:
         """Keep the state, where the streams can be left and the disk has room."""
-        taken = (
-            None if self.engine.found.marks is None else self.engine.found.marks.taken(self.engine)
-        )
-        if taken is None:
+        engine, began = self.engine, self.clock()
+        streams = [] if engine.found.marks is None else engine.found.marks.taken()
+        if not streams:
             return
-        began = self.clock()
         self.log.settle()
         if not self._fits():
             return
-        self._number += 1
-        with replacing(self._state(self._number)) as part:
-            taken.save(part)
         self.log.write(sync=True)
-        written = {
-            "identity": self.identity, "number": self._number,
-            "state": file_digest(self._state(self._number)), "frames": self.log.frames,
-            "bytes": self.log.size, "ahead": list(self._sources),
-        }  # fmt: skip
-        whole = {"digest": _digest(written), "facts": written}
-        write_text(self.folder / "record.json", json.dumps(whole))
-        self._state(self._number - 1).unlink(missing_ok=True)
+        RunState(
+            self.identity, self.log.frames, self.log.size, list(self._sources), streams,
+            engine.contract.returned, engine.found.aside,
+        ).save(self._state)  # fmt: skip
         if not self.kept:
             self._announce()
         self.kept = self.log.frames
         self._due = self.clock() + max(FIRST, (self.clock() - began) / SHARE)
-
-    def _state(self, number: int) -> Path:
-        return self.folder / f"state{number}.pt"
 
     def _fits(self) -> bool:
         """Make the folder, unless the record would take too much of the disk: then give it up."""
@@ -430,7 +405,3 @@ def identity_of(engine: Engine, read: ReadOptions, info: ClipInfo) -> dict[str, 
         "read": asdict(read), "clip": repr(replace(info, name="", notes=())),
     }  # fmt: skip
     return dict(json.loads(json.dumps(facts, default=str)))
-
-
-def _digest(facts: Any) -> str:
-    return blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()

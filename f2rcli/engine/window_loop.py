@@ -85,6 +85,7 @@ class Restorer:
         fits = not engine.coded and isinstance(self.method, Following)
         learns = fits and engine.settings.contract and noise.weak
         self.past = Past(shares=NoiseShares() if learns else None)
+        self.left = 0  # frames of the last picture that are not given out yet
         self.hurry = False  # whether nothing may be begun before what is begun is finished
         self.seen = 0  # pictures
         self._begin = 0  # index of the first
@@ -299,9 +300,9 @@ class Restorer:
         self._done = view.centre.index, first, past
 
     def state(self) -> StreamState | None:
-        """What the pictures to come depend on; None before the first is restored, and while others
-        are begun."""
-        if self._done is None or self._ahead:
+        """What the pictures to come depend on; None before the first is restored, while others are
+        begun, and amid the copies of one."""
+        if self._done is None or self._ahead or self.left:
             return None
         last, first, past = self._done
         return StreamState(
@@ -320,9 +321,10 @@ class Restorer:
             self.method.recall(window.map(lambda one: one.prepared), *state.method)
 
     def end(self) -> None:
-        """Release what was carried along."""
+        """Release what was carried along: no picture is to come."""
         self.method.forget()
-        self.past, self._done = Past(), None
+        self.past, self._told, end = Past(), {}, self._begin + self.seen
+        self._done = end - 1, end, self.past
 
 
 def _near(window: Window[PreparedPicture]) -> tuple[PreparedPicture, ...]:

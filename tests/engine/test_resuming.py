@@ -137,16 +137,13 @@ def test_what_was_kept_of_another_clip_or_with_other_settings_is_begun_anew(tmp_
         run(tmp_path, changed, sigma=25.0)
 
 
-@pytest.mark.parametrize("name", ["frames", "record.json", "state"])
+@pytest.mark.parametrize("name", ["frames", "state"])
 def test_a_damaged_record_is_begun_anew(tmp_path, name) -> None:
     frames = noisy_clip(4, height=32, width=48)
     run(tmp_path, frames, 2, sigma=20.0)
-    (path,) = (p for p in record_folder(tmp_path / "out.mkv").iterdir() if p.name.startswith(name))
+    path = record_folder(tmp_path / "out.mkv") / name
     data = bytearray(path.read_bytes())
-    place = data.index(b'"bytes"') if name == "record.json" else len(data) // 2
-    while name == "record.json" and not data[place : place + 1].isdigit():  # a number, wrong by 1
-        place += 1
-    data[place] ^= 1 if name == "record.json" else 16
+    data[len(data) // 2] ^= 16
     path.write_bytes(data)
     if name == "frames":
         with pytest.raises(StaleError):
