@@ -18,7 +18,6 @@ from hashlib import blake2b
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, NamedTuple
 from zipfile import BadZipFile, ZipFile
 
@@ -226,7 +225,7 @@ MOST_OF_FREE = 0.5  # of what is free, that a record may grow to
 HARMLESS = {"threads", "weights", "device", "precision", "tile"}  # recorded elsewhere
 UNREADABLE = (
     OSError, RuntimeError, ValueError, TypeError, LookupError, EOFError, StaleError,
-    BadZipFile, UnpicklingError,
+    BadZipFile,
 )  # fmt: skip
 
 
