@@ -50,8 +50,7 @@ def pack(mosaic: Plane, pattern: str) -> Plane:
     height, width = mosaic.shape
     # a mirrored row or column is two from its double, so of the same colours
     around = ((top, (height + top) % 2), (left, (width + left) % 2))
-    packed: Plane = gathered(LAYOUTS["gray"], [np.pad(mosaic, around, mode="reflect")])[_ORDER]
-    return packed
+    return gathered(LAYOUTS["gray"], [np.pad(mosaic, around, mode="reflect")])[_ORDER]
 
 
 def unpack(packed: Packed, pattern: str, shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -34,8 +34,7 @@ YCGCO_TO_RGB = ((1.0, -1.0, 1.0), (1.0, 1.0, 0.0), (1.0, -1.0, -1.0))
 def to_rgb(frame: Frame) -> Picture:
     """The picture of a frame as (3, H, W) RGB, (1, H, W) for gray, or the four planes of a mosaic;
     alpha is left out."""
-    picture: Picture = joined(planes_of(frame), frame.layout)
-    return picture
+    return joined(planes_of(frame), frame.layout)
 
 
 def planes_of(frame: Frame) -> list[NDArray[np.float32]]:
@@ -139,8 +138,7 @@ def changed(plane: Plane, move: NDArray[np.float32], layout: PlaneLayout) -> Pla
         elif layout.levels is not None:
             ends = limits.min, limits.max
         np.clip(codes, *ends, out=codes)
-    moved: Plane = codes.astype(plane.dtype)
-    return moved
+    return codes.astype(plane.dtype)
 
 
 @cache

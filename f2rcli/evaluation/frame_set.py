@@ -95,8 +95,7 @@ def visible(back: Flow, forth: Flow) -> NDArray[np.bool_]:
     size = squared(back)
     agrees = squared(back + there) < 0.01 * (size + squared(there)) + 0.5
     bent = _slope(back[..., 0]) + _slope(back[..., 1])
-    seen: NDArray[np.bool_] = agrees & (bent <= 0.01 * size + 0.002) & (inside(back) > 0)
-    return seen
+    return agrees & (bent <= 0.01 * size + 0.002) & (inside(back) > 0)
 
 
 def _slope(part: FloatPlane) -> FloatPlane:

@@ -226,5 +226,4 @@ def difference(shown: Sides) -> FloatPlane:
         apart = np.abs(cv2.GaussianBlur(methods[0] - luma(shown[NOISY]), (0, 0), 2.0))
     else:
         apart = np.zeros(next(iter(shown.values())).shape[1:])
-    known: FloatPlane = np.nan_to_num(apart).astype(np.float32)
-    return known
+    return np.nan_to_num(apart).astype(np.float32)

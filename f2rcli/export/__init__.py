@@ -249,5 +249,4 @@ def onnx_bytes(onnx: Any, graph: _OnPictures, chosen: Weights, unit: int) -> byt
         model = onnx.load_model(path)
     onnx.helper.set_model_props(model, facts(chosen, graph, unit))
     onnx.checker.check_model(model, full_check=True)
-    data: bytes = model.SerializeToString()
-    return data
+    return model.SerializeToString()

@@ -35,5 +35,4 @@ def described() -> dict[str, str]:
 def load(name: str) -> "type[Method]":
     """The class of a method, by name. Raises UsageError for an unknown one."""
     Setting(choices=available).check("method", name)
-    method: type[Method] = import_module(f"f2rcli.methods.{name}").METHOD
-    return method
+    return import_module(f"f2rcli.methods.{name}").METHOD

@@ -25,8 +25,7 @@ class Blind2Sound(RgbMethod):
         return Blind2SoundNetworks(header.channels, **header.config)
 
     def estimated(self, noisy: Tensor) -> Tensor:
-        done: Tensor = self._run(self.networks.denoiser, noisy)
-        return done
+        return self._run(self.networks.denoiser, noisy)
 
     def restored(self, window: Window[Prepared], noise: NoiseModel | None) -> Tensor:
         """The estimate that was prepared already; the network learnt to do without the noise."""

@@ -131,8 +131,7 @@ class F2R(Method, Following):
         if followed is None:
             return centre.coarse
         name = "finished", id(self.networks), told, len(followed[0])
-        done: Tensor = self._graphs(name, partial(self._finished, told), centre, *followed)
-        return done
+        return self._graphs(name, partial(self._finished, told), centre, *followed)
 
     def _finished(
         self, told: PlaneNoise, centre: CentreFrame, shown: Sequence[Shown], rated: Sequence[Rated]
@@ -146,8 +145,7 @@ class F2R(Method, Following):
         if self.estimate is Estimate.ANCHOR:
             return start
         told_start = told.maps(self.layout, start)
-        refined: Tensor = self._run(self._refiner, centre, told_start, anchor, seen)
-        return refined
+        return self._run(self._refiner, centre, told_start, anchor, seen)
 
     def aligned(
         self, shown: Sequence[Shown], rated: Sequence[Rated], reference: Tensor

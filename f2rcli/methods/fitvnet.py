@@ -62,8 +62,7 @@ class FITVNetNetworks(nn.Module):
             on_middle(book, frames[1:-1], list(torch.split(three, 1)))
             for (book, frames), three in zip(windows, torch.split(results, LENGTH - 2), strict=True)
         ]
-        merged: Tensor = self.merge(torch.cat(moved), level[:, MIDDLE])
-        return merged
+        return self.merge(torch.cat(moved), level[:, MIDDLE])
 
 
 class FITVNet(RgbMethod):
@@ -83,16 +82,14 @@ class FITVNet(RgbMethod):
         return FITVNetNetworks(header.channels, header.config)
 
     def estimated(self, noisy: Tensor) -> Tensor:
-        done: Tensor = self._run(self.networks.image, noisy)
-        return done
+        return self._run(self.networks.image, noisy)
 
     def restored(self, window: Window[Prepared], noise: NoiseModel | None) -> Tensor:
         self.flows.forget_before(window.items[0].index)
         triples = self.by_threes(window, partial(self._joined, noise))
         results = on_middle(self.flows, window.around(1), triples)
         level = self._level(window.centre.coarse, noise)
-        refined: Tensor = self._run(self.networks.merge, results, level)
-        return refined
+        return self._run(self.networks.merge, results, level)
 
     def _joined(self, noise: NoiseModel | None, triple: Sequence[Prepared]) -> Tensor:
         """Phi_1 of three frames."""

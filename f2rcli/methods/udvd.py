@@ -8,7 +8,7 @@ from torch import Tensor
 
 from f2rcli.methods.base import Prepared, Run
 from f2rcli.methods.rgb import RgbMethod
-from f2rcli.models.gaussian import posterior_mean, split
+from f2rcli.models.gaussian import Belief
 from f2rcli.models.udvd import UDVDNet as Network
 from f2rcli.noise.model import NoiseModel
 from f2rcli.weights import Header
@@ -39,25 +39,22 @@ class UDVD(RgbMethod):
 
     def restored(self, window: Window[Prepared], noise: NoiseModel | None) -> Tensor:
         """Without noise the mean, which never saw the pixel itself."""
-        mean, factor = split(self.predict(window), self.networks.channels)
-        noisy = window.centre.noisy
+        belief = Belief.of(self.predict(window))
         if noise is None:
-            return mean
-        variance = noise.level(mean).square()
-        return posterior_mean(noisy, mean, factor, variance)
+            return belief.mean
+        variance = noise.level(belief.mean).square()
+        return belief.posterior_mean(window.centre.noisy, variance)
 
     def predict(self, window: Window[Prepared]) -> Tensor:
         """The networks' prediction of the centre: mean, then covariance, (1, outputs, H, W). What
         is mirrored at a shot's ends may be the centre again, which does no harm: a pixel is hidden
         from itself in every frame."""
-        out: Tensor = self._run(self.networks.second, *self.by_threes(window, self._first))
-        return out
+        return self._run(self.networks.second, *self.by_threes(window, self._first))
 
     def _first(self, triple: Sequence[Prepared]) -> Tensor:
         """The first stage's result of three frames."""
         noisy = torch.cat([frame.noisy for frame in triple], 1)
-        found: Tensor = self._run(self.networks.first, noisy)
-        return found
+        return self._run(self.networks.first, noisy)
 
 
 METHOD = UDVD

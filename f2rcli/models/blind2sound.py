@@ -11,24 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from f2rcli.models.gaussian import covariance
+from f2rcli.models.gaussian import entries
 from f2rcli.models.layers import SLOPE, biased, lowered
 
 LEAST = 1e-5  # added to the estimator's outputs, so that none is zero
 LAST_VISIBILITY = 11.0  # the visible branch's weight beside the masked's 1, when all is learnt
-
-
-class Belief(NamedTuple):
-    """The belief about the clean picture: a mean, and how sure it is."""
-
-    mean: Tensor  # (B, C, H, W)
-    covariance: Tensor  # (B, H, W, C, C)
-
-    @classmethod
-    def of(cls, raw: Tensor) -> "Belief":
-        """Parse a denoiser's output (B, C + entries, H, W)."""
-        channels = next(c for c in range(1, 5) if c + entries(c) == raw.shape[1])
-        return cls(raw[:, :channels], covariance(raw[:, channels:], channels))
 
 
 class NoiseLevel(NamedTuple):
@@ -112,8 +99,7 @@ class DenoisingUNet(nn.Module):
             x = up(torch.cat([functional.interpolate(x, scale_factor=2), skip], 1))
         x = self.mixing(x)
         with torch.autocast(x.device.type, enabled=False):  # bf16 has no 8 bits to spare
-            raw: Tensor = self.tail(x.to(self.tail.weight.dtype))
-        return raw
+            return self.tail(x.to(self.tail.weight.dtype))
 
 
 def around(like: Tensor) -> Tensor:
@@ -121,11 +107,6 @@ def around(like: Tensor) -> Tensor:
     # Divided by Python: on a tensor without storage, torch would load its compiler for it.
     near, far = 1 / 6, 1 / 12
     return like.new_tensor([[far, near, far], [near, 0, near], [far, near, far]])
-
-
-def entries(channels: int) -> int:
-    """The numbers that describe a triangular matrix: 1 for gray, 6 for RGB, 10 for a mosaic."""
-    return channels * (channels + 1) // 2
 
 
 class Estimator(nn.Module):
@@ -158,8 +139,7 @@ class Estimator(nn.Module):
         for double, up in zip(self.doublings, self.ups, strict=True):
             x = up(double(x) + skips.pop())
         with torch.autocast(x.device.type, enabled=False):
-            maps: Tensor = self.tail(x.to(self.tail.weight.dtype)).abs() + LEAST
-        return maps
+            return self.tail(x.to(self.tail.weight.dtype)).abs() + LEAST
 
 
 class Blind2SoundNetworks(nn.Module):

@@ -174,14 +174,9 @@ def _fetched(values: Any, places: Flow, kind: int) -> Any:
 
 def compose(first: F, second: F) -> F:
     """Flow a -> c from a -> b and b -> c."""
-    return first + _followed(second, first)
-
-
-def _followed(flow: F, by: F) -> F:
-    """A flow where another one leads."""
-    if isinstance(flow, Tensor):
-        return sample(flow.permute(0, 3, 1, 2), by).permute(0, 2, 3, 1)
-    return sample(flow, by)
+    if isinstance(first, Tensor):
+        return first + sample(second.permute(0, 3, 1, 2), first).permute(0, 2, 3, 1)
+    return first + sample(second, first)
 
 
 def consistency(forward: F, backward: F, pixel: float = 1.0) -> F:
@@ -204,17 +199,12 @@ def squared(flow: F) -> F:
 
 def inside(flow: F, pixel: float = 1.0) -> F:
     """1 where p + flow(p) lies within half a pixel of the picture, else 0; see `consistency`."""
-    within = _within(landing(flow), pixel)
-    if isinstance(flow, Tensor):
-        return torch.as_tensor(within).float().unsqueeze(1)
-    return np.asarray(within, np.float32)
-
-
-def _within(places: Any, pixel: float) -> Any:
+    places: Any = landing(flow)
     height, width = places.shape[-3:-1]
     x, y = places[..., 0], places[..., 1]
     low = -0.5 - 0.5 / pixel
-    return (x > low) & (y > low) & (x < width - 1 - low) & (y < height - 1 - low)
+    within = (x > low) & (y > low) & (x < width - 1 - low) & (y < height - 1 - low)
+    return within.float().unsqueeze(1) if isinstance(flow, Tensor) else within.astype(np.float32)
 
 
 def warp(picture: Tensor, flow: Flow) -> Tensor:

@@ -104,13 +104,12 @@ def _on_device(planes: Sequence[Tensor], flow: Tensor, step: tuple[int, int]) ->
     return list(sample(torch.stack(list(planes), 1), flow, cubic=True).unbind(1))
 
 
-def rated(coarse: Tensor, reference: Tensor, typical: Tensor | None = None) -> Tensor:
+def rated(coarse: Tensor, reference: Tensor) -> Tensor:
     """How well warped coarse neighbours (B, N, C, h, w) match what they should look like, (B, C,
     h, w): (B, N, 1, h, w), 1 where as well as most of the picture does, towards 0 where they show
     something else."""
     mismatch = inner_mean((coarse - reference.unsqueeze(1)).abs().mean(2), NEAR)
-    if typical is None:
-        typical = median(mismatch[..., ::2, ::2].flatten(1))
+    typical = median(mismatch[..., ::2, ::2].flatten(1))
     allowed = MISMATCH_ALLOWED * typical.clamp_min(MISMATCH_FLOOR).view(-1, 1, 1, 1)
     return (1 / (1 + (mismatch / allowed).square())).unsqueeze(2)
 
@@ -198,8 +197,7 @@ def _only(flow: Flow | Tensor, where: Tensor) -> Flow | Tensor:
     """A flow that counts only where it is told to (1, 1, h, w)."""
     if isinstance(flow, Tensor):
         return flow * where[:, 0].unsqueeze(-1)
-    moved: Flow = flow * where[0, 0].cpu().numpy()[..., None]
-    return moved
+    return flow * where[0, 0].cpu().numpy()[..., None]
 
 
 def _excess(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache, wraps
 from threading import Lock, RLock, local
-from typing import Any, NamedTuple, ParamSpec, Protocol
+from typing import Any, NamedTuple, ParamSpec
 
 import torch
 from torch import Tensor
@@ -66,24 +66,6 @@ def _constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.devic
     return torch.tensor(values, dtype=dtype, device=device)
 
 
-class Recorder(Protocol):
-    """Recording of work on a device."""
-
-    def has_room(self) -> bool:
-        """Whether the device has memory for a recording."""
-
-    def record(self, run: Callable[[], Any]) -> tuple[Callable[[], None], Any, Any]:
-        """What replays `run`, the result whose memory that fills, and a result by itself."""
-
-    def let_go(self) -> None:
-        """Give memory back that nothing uses."""
-
-
-def records(device: torch.device) -> bool:
-    """Whether work on this device can be recorded."""
-    return device.type == "cuda" and torch.version.cuda is not None
-
-
 class CudaRecorder:
     """CUDA graphs that share their memory: they run one after the other, in one stream."""
 
@@ -99,8 +81,8 @@ class CudaRecorder:
         return cuda.mem_get_info(device)[0] + unused > cuda.max_memory_allocated(device)
 
     def record(self, run: Callable[[], Any]) -> tuple[Callable[[], None], Any, Any]:
-        """See Recorder. Before it is recorded, it runs once in the stream that records: libraries
-        prepare themselves there."""
+        """What replays `run`, the result whose memory that fills, and a result by itself. Before it
+        is recorded, it runs once in the stream that records: libraries prepare themselves there."""
         cuda, whole = torch.cuda, False
         with cuda.device(self._device):
             before = cuda.current_stream()
@@ -130,7 +112,7 @@ class CudaRecorder:
         self._pool = self._stream = None
 
     def let_go(self) -> None:
-        """See Recorder."""
+        """Give memory back that nothing uses."""
         self._pool = self._stream = None
         torch.cuda.empty_cache()
 
@@ -158,7 +140,7 @@ class Graphs:
     then on. One of these serves one stream of frames. Functions must depend on nothing but their
     tensors and name, ask for no number, and keep what they are given as it is."""
 
-    def __init__(self, recorder: Recorder | None = None) -> None:
+    def __init__(self, recorder: CudaRecorder | None = None) -> None:
         """Without a recorder, functions run as they are."""
         self.failures: list[str] = []  # why functions were not recorded
         self.short: Callable[[], object] = bool  # called where memory runs short
@@ -172,7 +154,8 @@ class Graphs:
     @classmethod
     def on(cls, device: torch.device) -> "Graphs":
         """The graphs of a device."""
-        return cls(CudaRecorder(device) if records(device) else None)
+        known = device.type == "cuda" and torch.version.cuda is not None
+        return cls(CudaRecorder(device) if known else None)
 
     def __call__(self, name: Hashable, function: Callable[..., Any], *inputs: Any) -> Any:
         """The function's result for inputs, tensors or (named) tuples and lists of them. name: of

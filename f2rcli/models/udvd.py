@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from f2rcli.models.gaussian import entries
 from f2rcli.models.layers import SLOPE, lowered
 from f2rcli.models.matching import Following, Matching
 
@@ -81,8 +82,7 @@ class BlindUNet(nn.Module):
         quarter = functional.max_pool2d(self.second(half), 2)[..., : rows // 4, :]
         y = torch.cat([_doubled(self.third(quarter)[..., : rows // 4, :]), half], dim=1)
         y = torch.cat([_doubled(self.upper(y)[..., : rows // 2, :]), x], dim=1)
-        out: Tensor = self.last(y)
-        return out[..., :rows, :]
+        return self.last(y)[..., :rows, :]
 
 
 def _doubled(x: Tensor) -> Tensor:
@@ -159,8 +159,7 @@ class Head(nn.Module):
         x = functional.leaky_relu(self.first(x.flatten(1, 2)), SLOPE)
         x = functional.leaky_relu(self.second(x), SLOPE)
         with torch.autocast(x.device.type, enabled=False):
-            out: Tensor = self.third(x.to(self.third.weight.dtype))
-        return out
+            return self.third(x.to(self.third.weight.dtype))
 
 
 class Second(nn.Module):
@@ -182,8 +181,7 @@ class Second(nn.Module):
         parts = [part[:, :, : self.middle] for part in results]
         parts.append(results[1][:, :, self.middle :])  # its shifts
         x = torch.cat([lowered(part) for part in parts], dim=2)
-        out: Tensor = self.head(self.branches.each(list(x.unbind(1))))
-        return out
+        return self.head(self.branches.each(list(x.unbind(1))))
 
 
 class UDVDNet(nn.Module):
@@ -210,12 +208,11 @@ class UDVDNet(nn.Module):
         self.channels, self.length = channels, length
         own = Widths(*widths)
         self.breadth = own.upper + own.last + last  # channels that full size has to hold at once
-        outputs = channels + channels * (channels + 1) // 2
+        outputs = channels + entries(channels)
         self.first = Branches(3 * channels, middle, own, Matching(radius))
         self.second = Second(outputs, middle, last, own, radius)
 
     def forward(self, frames: Tensor) -> Tensor:
         """frames (B, T, C, H, W) in order -> (B, outputs, H, W)."""
         groups = torch.cat([frames[:, list(t)].flatten(1, 2) for t in TRIPLES])
-        out: Tensor = self.second(*self.first(groups).split(len(frames)))
-        return out
+        return self.second(*self.first(groups).split(len(frames)))

@@ -28,7 +28,6 @@ STRIP = 16  # rows that are counted together
 ENOUGH = 2_000_000  # pixels that are looked at, of two frames at least
 SURE = 6.0  # standard errors
 LEAST = 0.1 / 255  # a step below which no eye and no measure is sure
-WITHIN = 0.02  # of the excess, that steps within blocks are at least: drawn squares have none
 
 
 def find_edges(lumas: Sequence[Luma]) -> float | None:
@@ -56,15 +55,7 @@ def _excess(lumas: Sequence[Luma]) -> float | None:
     apart = phases[:, best] - others.mean(1)
     error = float(apart.std(ddof=1)) / len(apart) ** 0.5
     mean = float(apart.mean())
-    if mean <= max(SURE * error, LEAST):
-        return None
-    return mean if _within(lumas, best) > WITHIN * mean else None
-
-
-def _within(lumas: Sequence[Luma], edges: int) -> float:
-    """The mean step within blocks; edges: the phase of their edges, see `_strips`."""
-    steps = (np.abs(np.diff(luma, axis=1))[:, 1 + edges + PERIOD // 2 :: PERIOD] for luma in lumas)
-    return float(np.mean([step.mean() for step in steps]))
+    return mean if mean > max(SURE * error, LEAST) else None
 
 
 def _strips(luma: Luma) -> NDArray[np.float64]:

@@ -124,13 +124,9 @@ def _clipped_mean(
     signal: Tensor, sigma: Tensor, low: Tensor, high: Tensor, ends: tuple[Tensor, Tensor]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The mean, and the shares inside and above the range; ends: densities at black and white."""
-    below, above = _normal(low), 1 - _normal(high)
+    below, above = torch.special.ndtr(low), torch.special.ndtr(-high)
     inside = 1 - below - above
     return signal * inside + sigma * (ends[0] - ends[1]) + above, inside, above
-
-
-def _normal(x: Tensor) -> Tensor:
-    return 0.5 * (1 + torch.erf(x * 0.7071067811865476))
 
 
 def _density(x: Tensor) -> Tensor:
@@ -144,8 +140,7 @@ def undo_clipping(level: Floats, held: Floats) -> Floats:
     for _ in range(30):
         shift, share = clipped_moments(signal, variance.sqrt())
         signal, variance = seen - shift, left / share.clamp_min(0.2)
-    found: Floats = variance.numpy()
-    return found
+    return variance.numpy()
 
 
 # --- Models --------------------------------------------------------------------------------------
@@ -350,8 +345,7 @@ class PlaneNoise:
     def level(self, plane: int, brightness: NDArray[np.float32]) -> NDArray[np.float32]:
         """The noise's standard deviation in a plane where luma is as bright as this, (H, W)."""
         signal = torch.from_numpy(brightness)[None, None]
-        found: NDArray[np.float32] = self.model.of(plane).level(signal)[0, 0].numpy()
-        return found
+        return self.model.of(plane).level(signal)[0, 0].numpy()
 
     def scaled(self, factor: float) -> "PlaneNoise":
         """The noise, `factor` times stronger."""

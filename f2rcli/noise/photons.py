@@ -136,8 +136,7 @@ def _blocks(
 
 
 def _means(x: Floats) -> Floats:
-    means: Floats = in_cells(x, BLOCK).mean((1, 3)).ravel()
-    return means
+    return in_cells(x, BLOCK).mean((1, 3)).ravel()
 
 
 def _fitted(x: Floats, y: Floats, z: Floats, weight: Floats) -> tuple[float, ...]:
@@ -201,8 +200,7 @@ def _parts(x: Floats) -> Floats:
     """Means over PARTS x PARTS parts of a picture (H, W)."""
     height, width = (size // PARTS for size in x.shape)
     cells = x[: height * PARTS, : width * PARTS].reshape(PARTS, height, PARTS, width)
-    means: Floats = cells.mean((1, 3)).ravel()
-    return means
+    return cells.mean((1, 3)).ravel()
 
 
 def _ratio(over: Floats, under: Floats) -> Gain:

@@ -103,8 +103,7 @@ def _apart(plane: Plane) -> Plane:
     import cv2  # not before it is needed: io knows this module
 
     values = plane if plane.dtype in (np.uint8, np.uint16) else plane.astype(np.float32)
-    apart: Plane = cv2.absdiff(values, cv2.medianBlur(values, 5))
-    return apart
+    return cv2.absdiff(values, cv2.medianBlur(values, 5))
 
 
 def _beyond(
@@ -132,15 +131,13 @@ def lone(plane: Plane, whole: Plane, hot: Mask) -> Places:
     rows, columns = np.divmod(places, plane.shape[1])
     beyond = plane.flat[places].astype(np.float64) - whole.flat[places]
     seen = np.mean([_excess(plane, rows + y, columns + x) for y, x in CROSS], axis=0)
-    alone: Places = places[seen * np.sign(beyond) < MOST_SHARED * np.abs(beyond)]
-    return alone
+    return places[seen * np.sign(beyond) < MOST_SHARED * np.abs(beyond)]
 
 
 def _excess(plane: Plane, rows: Places, columns: Places) -> NDArray[np.float64]:
     """How far samples lie above the median of the eight nearest of their colour."""
     near = samples_near(plane, rows, columns, np.array(OWN_COLOUR)).astype(np.float64)
-    excess: NDArray[np.float64] = near[:, 0] - np.median(near[:, 1:], axis=1)
-    return excess
+    return near[:, 0] - np.median(near[:, 1:], axis=1)
 
 
 def samples_near(plane: Plane, rows: Places, columns: Places, steps: Places) -> Plane:
@@ -153,8 +150,7 @@ def samples_near(plane: Plane, rows: Places, columns: Places, steps: Places) -> 
 def _mirrored(places: Places, length: int) -> Places:
     """Places beyond the ends of an axis, seen in a mirror that keeps colours."""
     folded = np.abs(places)
-    mirrored: Places = np.minimum(folded, 2 * (length - 1) - folded)
-    return mirrored
+    return np.minimum(folded, 2 * (length - 1) - folded)
 
 
 # Floats so far from 0 are not light, unless most of a plane (in units that make them so large) are

@@ -201,8 +201,7 @@ class Batch(NamedTuple):
             planes = [dihedral(one, code) for one in spread(self.layout, x)]
             if mosaic and code & 4:
                 planes = [planes[place] for place in SWAPPED_GREENS]
-            found: Tensor = gathered(self.layout, planes)
-            return found
+            return gathered(self.layout, planes)
 
         maps = self.told
         if mosaic and code & 4:

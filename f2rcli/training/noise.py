@@ -200,8 +200,7 @@ class PlaneLaw:
             if plane and len(self.layout.planes) == 3 and not self.layout.rotated:
                 bright = _reduced(light[0], one.shape)
             levels.append(self.told.model.of(plane).level(bright[:, None])[:, 0])
-        found: Tensor = gathered(self.layout, levels)
-        return found
+        return gathered(self.layout, levels)
 
     def fresh(self, pictures: Tensor, generator: torch.Generator) -> Tensor:
         """Noise for pictures (T, C, h, w); where they are clipped, as weak as the range left it:
@@ -222,8 +221,7 @@ class PlaneLaw:
             first = _reduced(planes[0], planes[-1].shape)
             alone = torch.stack([first / first.std(), *planes[1:]])
             planes[1:] = torch.tensordot(first.new_tensor(self.mixing[1:]), alone, 1)
-        found: Tensor = gathered(self.layout, planes)
-        return found
+        return gathered(self.layout, planes)
 
     def renoised(self, clean: Tensor, generator: torch.Generator) -> Tensor:
         """Clean pictures with noise, as a file would hold them."""
@@ -258,11 +256,9 @@ def _reduced(luma: Tensor, size: Sequence[int]) -> Tensor:
 
 def in_colours(layout: Layout, packed: Tensor) -> Tensor:
     """Packed planes (B, C, h, w) as the file's own, still packed; the same but for RGB."""
-    found: Tensor = gathered(layout, unpack(layout, packed))
-    return found
+    return gathered(layout, unpack(layout, packed))
 
 
 def in_planes(layout: Layout, colours: Tensor) -> Tensor:
     """The inverse of `in_colours`."""
-    found: Tensor = pack(layout, spread(layout, colours))
-    return found
+    return pack(layout, spread(layout, colours))

@@ -72,8 +72,7 @@ class Stage:
 def placed(network: nn.Module, batch: B) -> B:
     """A batch with its tensors on the network's device."""
     device = next(network.parameters()).device
-    there: B = tree_map_only(Tensor, lambda x: x.to(device, non_blocking=True), batch)
-    return there
+    return tree_map_only(Tensor, lambda x: x.to(device, non_blocking=True), batch)
 
 
 def stacked(parts: Sequence[Tensor | None]) -> Tensor | None:

@@ -14,7 +14,7 @@ from f2rcli.errors import WeightsError
 from f2rcli.frames import Space
 from f2rcli.methods.base import Prepared
 from f2rcli.methods.udvd import UDVD
-from f2rcli.models.gaussian import posterior_mean, split
+from f2rcli.models.gaussian import Belief
 from f2rcli.models.layers import padded
 from f2rcli.models.udvd import UDVDNet as Network
 from f2rcli.noise import model
@@ -92,10 +92,10 @@ def test_the_method_is_the_network_and_the_posterior_mean() -> None:
     method, frames = tiny(), clip(7)
     window = looked(method, frames)[3]
     out = method.networks(torch.stack(frames[1:6], 1))
-    mean, factor = split(out, 3)
+    belief = Belief.of(out)
     restored = method.restored(window, NOISE)
-    expected = posterior_mean(frames[3], mean, factor, torch.full_like(mean, 0.1**2))
-    torch.testing.assert_close(method.restored(window, None), mean)
+    expected = belief.posterior_mean(frames[3], torch.full_like(belief.mean, 0.1**2))
+    torch.testing.assert_close(method.restored(window, None), belief.mean)
     torch.testing.assert_close(restored, expected)
 
 
@@ -153,8 +153,8 @@ def test_gray_pictures_and_packed_mosaics_are_restored_like_colour(channels: int
     frames = list(torch.rand(5, 1, channels, 20, 28))
     raw = NoiseModel((0.01,) * channels, (0.02,) * channels, (0.05,) * channels)
     restored = method.restored(looked(method, frames)[2], raw)
-    mean, factor = split(method.networks(torch.stack(frames, 1)), channels)
-    expected = posterior_mean(frames[2], mean, factor, raw.level(mean).square())
+    belief = Belief.of(method.networks(torch.stack(frames, 1)))
+    expected = belief.posterior_mean(frames[2], raw.level(belief.mean).square())
     torch.testing.assert_close(restored, expected)
 
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from f2rcli.engine import device as tiles
-from f2rcli.models.blind2sound import LEAST, Belief, DenoisingUNet, Estimator, NoiseLevel, around
+from f2rcli.models.blind2sound import LEAST, DenoisingUNet, Estimator, NoiseLevel, around
+from f2rcli.models.gaussian import Belief
 
 Runner = tiles.Runner
 

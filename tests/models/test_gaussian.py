@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from f2rcli.models.gaussian import JITTER, covariance, noisy_covariance, posterior_mean
+from f2rcli.models.gaussian import JITTER, Belief
 from f2rcli.training.stage import gaussian_nll
 
 
@@ -28,6 +28,10 @@ def full(factor: Tensor, channels: int) -> Tensor:
     return upper.mT @ upper
 
 
+def believed(mean: Tensor, factor: Tensor) -> Belief:
+    return Belief.of(torch.cat([mean, factor], 1))
+
+
 def last(x: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1)
 
@@ -39,7 +43,7 @@ def test_the_nll_is_minus_the_log_likelihood(channels: int) -> None:
     apart = last(noisy - mean).numpy()
     far = np.einsum("...i,...ij,...j", apart, np.linalg.inv(total), apart)
     expected = (far + np.linalg.slogdet(total)[1] + channels * math.log(2 * math.pi)) / 2
-    found = gaussian_nll(noisy, mean, noisy_covariance(covariance(factor, channels), variance))
+    found = gaussian_nll(noisy, mean, believed(mean, factor).noisy_covariance(variance))
     np.testing.assert_allclose(found, expected, rtol=1e-7)
 
 
@@ -47,7 +51,7 @@ def test_the_nll_is_as_exact_where_networks_run_in_bfloat16() -> None:
     noisy, mean, factor, variance = (one.float() for one in drawn(3))
 
     def nll() -> Tensor:
-        return gaussian_nll(noisy, mean, noisy_covariance(covariance(factor, 3), variance))
+        return gaussian_nll(noisy, mean, believed(mean, factor).noisy_covariance(variance))
 
     with torch.autocast("cpu", torch.bfloat16):
         found = nll()
@@ -61,7 +65,7 @@ def test_both_forms_of_the_posterior_mean_agree(channels: int) -> None:
     noise = torch.diag_embed(1 / last(variance + JITTER))
     weighed = own @ last(mean)[..., None] + noise @ last(noisy)[..., None]
     expected = torch.linalg.solve(own + noise, weighed)[..., 0]
-    found = last(posterior_mean(noisy, mean, factor, variance))
+    found = last(believed(mean, factor).posterior_mean(noisy, variance))
     torch.testing.assert_close(found, expected, rtol=1e-7, atol=1e-7)
 
 
@@ -71,7 +75,7 @@ def test_the_posterior_mean_is_the_integral_over_the_posterior() -> None:
     law = torch.exp(-((x - mean) ** 2) / 2 / spread**2 - (noisy - x) ** 2 / 2 / (sigma**2 + JITTER))
     expected = float((x * law).sum() / law.sum())
     one = torch.ones(1, 1, 1, 1, dtype=torch.double)
-    found = posterior_mean(noisy * one, mean * one, spread * one, sigma**2 * one)
+    found = believed(mean * one, spread * one).posterior_mean(noisy * one, sigma**2 * one)
     assert float(found) == pytest.approx(expected, abs=1e-9)
 
 
@@ -80,15 +84,15 @@ def test_without_noise_the_pixel_itself_is_believed_and_with_much_of_it_the_mean
     sure = torch.zeros_like(factor)
     sure[:, [0, 3, 5]] = 30  # of nothing
     torch.testing.assert_close(
-        posterior_mean(noisy, mean, sure, 0 * variance), noisy, rtol=0, atol=1e-6
+        believed(mean, sure).posterior_mean(noisy, 0 * variance), noisy, rtol=0, atol=1e-6
     )
-    torch.testing.assert_close(posterior_mean(noisy, mean, factor, 1e9 + variance), mean)
+    torch.testing.assert_close(believed(mean, factor).posterior_mean(noisy, 1e9 + variance), mean)
 
 
 def test_the_factor_s_entries_are_the_upper_triangle_row_by_row() -> None:
     factor = torch.arange(1.0, 7).view(1, 6, 1, 1)
     upper = torch.tensor([[1.0, 2, 3], [0, 4, 5], [0, 0, 6]])
-    torch.testing.assert_close(covariance(factor, 3)[0, 0, 0], upper.T @ upper)
+    torch.testing.assert_close(believed(factor[:, :3], factor).covariance[0, 0, 0], upper.T @ upper)
 
 
 def test_one_channel_is_likeliest_where_the_covariance_is_the_error_less_the_noise() -> None:
@@ -98,7 +102,7 @@ def test_one_channel_is_likeliest_where_the_covariance_is_the_error_less_the_noi
     costs = [
         float(
             gaussian_nll(
-                0.5 * one, 0 * one, noisy_covariance(covariance(f * one, 1), sigma**2 * one)
+                0.5 * one, 0 * one, believed(0 * one, f * one).noisy_covariance(sigma**2 * one)
             )
         )
         for f in tried

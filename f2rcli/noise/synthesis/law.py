@@ -73,8 +73,7 @@ DECODERS = {"libx264": "h264", "libx265": "hevc"}
 
 def to_codes(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     """0..1 -> 8-bit codes, rounded and clipped: what most files hold."""
-    codes: Codes = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
-    return codes
+    return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
 
 
 def repeatable(encoder: str, width: int) -> dict[str, str]:

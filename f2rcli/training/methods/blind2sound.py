@@ -14,14 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from f2rcli.errors import InputError
-from f2rcli.models.blind2sound import (
-    LAST_VISIBILITY,
-    Belief,
-    Blind2SoundNetworks,
-    NoiseLevel,
-    around,
-)
-from f2rcli.models.gaussian import noisy_covariance
+from f2rcli.models.blind2sound import LAST_VISIBILITY, Blind2SoundNetworks, NoiseLevel, around
+from f2rcli.models.gaussian import Belief
 from f2rcli.training.exams import Noise
 from f2rcli.training.methods.base import StageSpec, TrainingContext, WindowRecipe, WindowStage
 from f2rcli.training.stage import gaussian_nll, stabilised_variance_loss
@@ -79,7 +73,7 @@ class MaskedStage(WindowStage):
         noise = NoiseLevel.of(self.network.estimator(batch.noisy))
         belief = blend(masked, visible, weight)
         target, trusted = (at(part, batch.phases) for part in (batch.noisy, batch.trusted))
-        total = noisy_covariance(belief.covariance, noise_variance(noise, belief.mean, weight))
+        total = belief.noisy_covariance(noise_variance(noise, belief.mean, weight))
         cost = gaussian_nll(target, belief.mean, total)
         trusted = trusted[:, 0]
         counted = trusted.flatten(1).sum(1).clamp_min(1)

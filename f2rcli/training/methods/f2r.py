@@ -292,8 +292,7 @@ def estimates(networks: Networks, batch: Batch, coarse: Tensor, *, refine: bool)
     """Both stages on a batch, or the first."""
     given = batch.noisy, batch.coarse, batch.agreement, batch.worth
     centre, neighbours = CentreFrame(batch.shown, coarse), rated(*given, coarse.detach())
-    done: Restored = networks(batch.layout, centre, batch.told, neighbours, refine=refine)
-    return done
+    return networks(batch.layout, centre, batch.told, neighbours, refine=refine)
 
 
 def served(networks: Networks, batch: Batch, estimate: Estimate) -> Tensor:

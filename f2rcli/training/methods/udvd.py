@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from f2rcli.models.gaussian import covariance, noisy_covariance
-from f2rcli.models.gaussian import split as mean_and_factor
+from f2rcli.models.gaussian import Belief
 from f2rcli.models.udvd import LENGTH, UDVDNet
 from f2rcli.training.exams import Noise, as_stored
 from f2rcli.training.methods.base import (
@@ -83,14 +82,14 @@ class BlindStage(WindowStage):
         return BlindBatch(frames, frames[:, middle], variance, cut, clean)
 
     def loss(self, batch: BlindBatch) -> Tensor:
-        mean, factor = mean_and_factor(self.network(batch.frames), self.network.channels)
-        mean = as_stored(mean, batch.cut)
-        total = noisy_covariance(covariance(factor, self.network.channels), batch.variance)
+        belief = Belief.of(self.network(batch.frames))
+        mean = as_stored(belief.mean, batch.cut)
+        total = belief.noisy_covariance(batch.variance)
         return gaussian_nll(batch.target, mean, total).mean() + psnr_loss(mean, batch.target)
 
     def errors(self, batch: BlindBatch) -> tuple[Tensor, Noise | None]:
         """Of the mean, on centres."""
-        mean, _ = mean_and_factor(self.network(batch.frames), self.network.channels)
+        mean = self.network(batch.frames)[:, : self.network.channels]
         if batch.clean is not None:
             return (mean.float() - batch.clean).square(), None
         noise = Noise.of_frame(mean.float(), batch.variance.sqrt(), batch.cut)
