@@ -18,6 +18,8 @@ import imagecodecs
 import numpy as np
 import rawpy
 from numpy.typing import NDArray
+from tifffile import COMPRESSION, PHOTOMETRIC
+from tifffile import DATATYPE as Type
 
 from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.frames import Frame, PlaneLayout
@@ -26,28 +28,10 @@ from f2rcli.io.files import PartFile, PartFolder, check_folder, check_target, mi
 from f2rcli.io.formats import RAW
 from f2rcli.io.numbering import clip_files, files_of, missing_numbers
 from f2rcli.io.raw.exposure import (
-    AREA,
-    ASCII,
-    BLACK_ACROSS,
-    BLACK_DOWN,
-    BYTE,
-    CFA,
-    CROP_FROM,
-    CROP_SIZE,
-    DOUBLE,
-    EXIF,
-    FRAME_RATE,
-    GPS,
-    ISO,
-    LINEAR,
-    LONG,
-    NOISE_PROFILE,
-    ORIENTATION,
+    CODES,
     PROVENANCE,
-    RATIONAL,
-    SHORT,
-    SRATIONAL,
     Directory,
+    Entry,
     Exposure,
     NoiseProfile,
     Samples,
@@ -87,7 +71,7 @@ class RawReader(SequenceReader):
             notes.append(f"{missing} numbers are missing among the file names")
         exposure, samples = first_readable(files, read_raw)
         self.first, self.provenance = exposure, exposure.tags.text(PROVENANCE)
-        rate = Fraction(exposure.tags.number(FRAME_RATE)).limit_denominator(1 << 16)
+        rate = Fraction(exposure.tags.number("FrameRate")).limit_denominator(1 << 16)
         super().__init__(source, options, files, rate if rate > 0 else RATE)
         _, _, height, width = exposure.active
         share = None if exposure.gray else noise_share(exposure, samples)  # whose law is measured
@@ -232,7 +216,7 @@ def _kept(exposure: Exposure) -> tuple[str, ...]:
     tags = exposure.tags
     levels = "levels, size" if exposure.gray else "levels, colour filters, white balance, size"
     colours = "colour matrices and profile" if tags.dng and not exposure.gray else ""
-    shot = "EXIF" if exposure.exif.keys() - {ISO} else ""
+    shot = "EXIF" if exposure.exif.keys() - {CODES["ISOSpeedRatings"]} else ""
     place = "GPS" if tags.gps else ""
     return tuple(filter(None, (levels, colours, "" if tags.dng else "camera and ISO", shot, place)))
 
@@ -285,8 +269,6 @@ PREVIEW = 1024  # pixels a side at most
 _COLOURS = "RGB"  # codes in CFAPattern
 _SRGB = (3.2406, -1.5372, -0.4986, -0.9689, 1.8758, 0.0415, 0.0557, -0.2040, 1.0570)  # from XYZ
 _D65 = 21
-_BLACK_IS_ZERO, _YCBCR = 1, 6  # photometric interpretations of previews
-_JPEG = 7  # a compression
 
 
 def new_dng(
@@ -302,28 +284,32 @@ def new_dng(
     if top % 2 or left % 2:
         samples = exposure.crop(samples)
     elif samples.shape != (height, width):
-        tags[AREA] = LONG, (top, left, top + height, left + width)
+        tags[CODES["ActiveArea"]] = Type.LONG, (top, left, top + height, left + width)
     if noise is not None:
-        tags[NOISE_PROFILE] = DOUBLE, [value for plane in noise[:3] for value in plane]
+        laws = [value for plane in noise[:3] for value in plane]
+        tags[CODES["NoiseProfile"]] = Type.DOUBLE, laws
     if provenance:
-        tags[PROVENANCE] = ASCII, provenance
+        tags[PROVENANCE] = Type.ASCII, provenance
     file = bytearray(b"II*\0" + bytes(4))
     samples = np.ascontiguousarray(samples, "<u2")
     smaller = exposure.path.stat().st_size < 2 * exposure.shape[0] * exposure.shape[1]
-    data, compression = samples.tobytes(), 1
+    data, compression = samples.tobytes(), COMPRESSION.NONE
     if smaller and not (exposure.gray or samples.shape[1] % 2):
         # Columns in turn are two components: each sample is predicted from its own colour.
-        pairs, compression = samples.reshape(len(samples), -1, 2), _JPEG
+        pairs, compression = samples.reshape(len(samples), -1, 2), COMPRESSION.JPEG
         data = bytes(imagecodecs.jpeg8_encode(
             pairs, colorspace=0, lossless=True, predictor=1, bitspersample=16
         ))  # fmt: skip
-    tags |= _picture(file, samples, data, LINEAR if exposure.gray else CFA, compression)
+    kind = PHOTOMETRIC.LINEAR_RAW if exposure.gray else PHOTOMETRIC.CFA
+    tags |= _picture(file, samples, data, kind, compression)
     jpeg = bytes(imagecodecs.jpeg8_encode(preview, level=90, subsampling="444"))
-    shown = {254: (LONG, 1), 530: (SHORT, (1, 1))}
-    shown |= _picture(file, preview, jpeg, _BLACK_IS_ZERO if exposure.gray else _YCBCR, _JPEG)
-    for code, beside in ((330, shown), (EXIF, exposure.exif), (GPS, exposure.tags.gps)):
-        if beside:
-            tags[code] = LONG, _placed(file, _stored(beside, len(file)))
+    shown: Directory = {254: (Type.LONG, 1), 530: (Type.SHORT, (1, 1))}
+    kind = PHOTOMETRIC.MINISBLACK if exposure.gray else PHOTOMETRIC.YCBCR
+    shown |= _picture(file, preview, jpeg, kind, COMPRESSION.JPEG)
+    below = {"SubIFDs": shown, "ExifTag": exposure.exif, "GPSTag": exposure.tags.gps}
+    for name, directory in below.items():
+        if directory:
+            tags[CODES[name]] = Type.LONG, _placed(file, _stored(directory, len(file)))
     file[4:8] = struct.pack("<I", _placed(file, _stored(tags, len(file))))
     return bytes(file)
 
@@ -335,9 +321,10 @@ def _picture(
     rows, columns, *colours = picture.shape
     samples = colours[0] if colours else 1
     return {
-        256: (LONG, columns), 257: (LONG, rows), 258: (SHORT, (8 * picture.itemsize,) * samples),
-        259: (SHORT, compression), 262: (SHORT, kind), 273: (LONG, _placed(file, data)),
-        277: (SHORT, samples), 278: (LONG, rows), 279: (LONG, len(data)), 284: (SHORT, 1),
+        256: (Type.LONG, columns), 257: (Type.LONG, rows),
+        258: (Type.SHORT, (8 * picture.itemsize,) * samples), 259: (Type.SHORT, compression),
+        262: (Type.SHORT, kind), 273: (Type.LONG, _placed(file, data)), 277: (Type.SHORT, samples),
+        278: (Type.LONG, rows), 279: (Type.LONG, len(data)), 284: (Type.SHORT, 1),
     }  # fmt: skip
 
 
@@ -364,18 +351,19 @@ def _stored(tags: Directory, place: int) -> bytes:
 
 def _described(exposure: Exposure) -> Directory:
     tags: Directory = {
-        254: (LONG, 0), 305: (ASCII, "f2r"), ORIENTATION: (SHORT, exposure.orientation),
-        50706: (BYTE, b"\1\4\0\0"), 50707: (BYTE, b"\1\1\0\0"),
-        50708: (ASCII, exposure.tags.camera or "unknown"),
+        254: (Type.LONG, 0), 274: (Type.SHORT, exposure.orientation), 305: (Type.ASCII, "f2r"),
+        50706: (Type.BYTE, b"\1\4\0\0"), 50707: (Type.BYTE, b"\1\1\0\0"),
+        50708: (Type.ASCII, exposure.tags.camera or "unknown"),
     }  # fmt: skip
     if exposure.shown is not None:
         top, left, height, width = exposure.shown
-        tags |= {CROP_FROM: (LONG, (left, top)), CROP_SIZE: (LONG, (width, height))}
+        tags[CODES["DefaultCropOrigin"]] = Type.LONG, (left, top)
+        tags[CODES["DefaultCropSize"]] = Type.LONG, (width, height)
     if not exposure.gray:
         neutral = (1 / gain for gain in exposure.mosaic.balance)
         tags |= {
-            50721: (SRATIONAL, ratios(exposure.matrix or _SRGB, 10_000)),
-            50728: (RATIONAL, ratios(neutral, 1_000_000)), 50778: (SHORT, _D65),
+            50721: (Type.SRATIONAL, ratios(exposure.matrix or _SRGB, 10_000)),
+            50728: (Type.RATIONAL, ratios(neutral, 1_000_000)), 50778: (Type.SHORT, _D65),
         }  # fmt: skip
     return tags
 
@@ -385,21 +373,23 @@ def _levels(exposure: Exposure) -> Directory:
     blacks = [mosaic.black[0]]
     if not exposure.gray:
         blacks = [mosaic.black[plane] for row in plane_colours(mosaic.pattern) for plane in row]
-    whole = all(black == int(black) for black in blacks)
+    level: Entry = Type.RATIONAL, ratios(blacks, 256)
+    if all(black == int(black) for black in blacks):
+        level = Type.LONG, [int(v) for v in blacks]
     tags: Directory = {
-        50713: (SHORT, (side, side)), 50717: (LONG, round(max(mosaic.white))),
-        50714: (LONG, [int(v) for v in blacks]) if whole else (RATIONAL, ratios(blacks, 256)),
+        50713: (Type.SHORT, (side, side)), 50714: level,
+        50717: (Type.LONG, round(max(mosaic.white))),
     }  # fmt: skip
     if mosaic.pattern:
         letters = bytes(_COLOURS.index(letter) for letter in mosaic.pattern)
         tags |= {
-            33421: (SHORT, (2, 2)), 33422: (BYTE, letters), 50710: (BYTE, b"\0\1\2"),
-            50711: (SHORT, 1),
+            33421: (Type.SHORT, (2, 2)), 33422: (Type.BYTE, letters), 50710: (Type.BYTE, b"\0\1\2"),
+            50711: (Type.SHORT, 1),
         }  # fmt: skip
     if exposure.lift is not None:  # LibRaw's black levels have the mean of these in them
-        for code, axis in ((BLACK_DOWN, 1), (BLACK_ACROSS, 0)):
-            level = -exposure.lift.mean(axis)
-            tags[code] = SRATIONAL, ratios(level - level.mean(), 256)
+        for name, axis in (("BlackLevelDeltaV", 1), ("BlackLevelDeltaH", 0)):
+            offsets = -exposure.lift.mean(axis)
+            tags[CODES[name]] = Type.SRATIONAL, ratios(offsets - offsets.mean(), 256)
     return tags
 
 

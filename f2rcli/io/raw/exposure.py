@@ -13,6 +13,8 @@ import numpy as np
 import rawpy
 import tifffile
 from numpy.typing import NDArray
+from tifffile import DATATYPE as Type
+from tifffile import PHOTOMETRIC
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Mosaic
@@ -21,28 +23,21 @@ from f2rcli.io.files import first_bytes
 from f2rcli.io.tifffiles import quiet, refusals
 from f2rcli.sensor import PATTERNS, pack, plane_colours
 
-BYTE, ASCII, SHORT, LONG, RATIONAL, SRATIONAL, DOUBLE = 1, 2, 3, 4, 5, 10, 12
-ORIENTATION, ISO, EXIF, GPS = 274, 34855, 34665, 34853
-XMP, IPTC = 700, 33723
-# How Python packs TIFF's types, from BYTE to DOUBLE; two numbers are a rational.
-_STRUCTS = dict(zip(range(1, 13), ("B", "s", "H", "I", "II", "b", "B", "h", "i", "ii", "f", "d"),
-                    strict=True))  # fmt: skip
-BLACK_ACROSS, BLACK_DOWN, CROP_FROM, CROP_SIZE, AREA = 50715, 50716, 50719, 50720, 50829
-NOISE_PROFILE, FRAME_RATE, PROVENANCE = 51041, 51044, 65042
+CODES = tifffile.TIFF.TAGS  # of tags, by their names in TIFF, EXIF and DNG
+PROVENANCE = 65042  # a tag of our own
 _MOST_PAGES = 64  # of a raw file; a damaged list of pages may run in a circle
-CFA, LINEAR = 32803, 34892  # photometric interpretations of raw samples
 
 # Tags of a DNG that say how its samples are to be shown: who and when, colour matrices, balance,
 # exposure, sharpness, profile, lens, corrections. Storage, levels and pattern are written as the
 # samples now are; the noise profile is measured again; digests and previews are of former samples.
 CARRIED = frozenset({
-    270, 271, 272, 306, 315, XMP, 18246, 18249, 33432, IPTC, 50708, 50709, 50718,
+    270, 271, 272, 306, 315, 700, 18246, 18249, 33432, 33723, 50708, 50709, 50718,
     *range(50721, 50740), *range(50778, 50781), 50827, *range(50831, 50835), 50879, 50931, 50932,
     50934, *range(50936, 50943), 50964, 50965, 50981, 50982, 51008, 51009, 51022, 51043, 51044,
     51058, 51081, *range(51089, 51092), 51105, *range(51107, 51111), 51112, 51125, 52525,
     *range(52529, 52536), 52537, 52538, 52543, 52544, 52551, 52552,
 })  # fmt: skip
-_OF_EVERY_RAW = {270, 271, 272, 306, 315, XMP, 18246, 18249, 33432, IPTC}
+_OF_EVERY_RAW = {270, 271, 272, 306, 315, 700, 18246, 18249, 33432, 33723}
 # EXIF's tags, which TIFF/EP has in its first directory.
 _OF_SHOT = {33434, 33437, 34850, *range(34855, 34868), *range(36864, 36884), *range(37377, 37397),
             *range(41483, 42241)}  # fmt: skip
@@ -65,23 +60,23 @@ class RawTags:
 
     def text(self, code: int) -> str:
         """The text of a tag; "" where it has none."""
-        value = self.every.get(code, (ASCII, ""))[1]
+        value = self.every.get(code, (Type.ASCII, ""))[1]
         return value.strip() if isinstance(value, str) else ""
 
-    def numbers(self, code: int) -> tuple[float, ...]:
+    def numbers(self, name: str) -> tuple[float, ...]:
         """The numbers of a tag, rationals divided; () where it has none, or some that are none."""
-        kind, value = (self.every | self.exif).get(code, (ASCII, ""))
+        kind, value = (self.every | self.exif).get(CODES[name], (Type.ASCII, ""))
         numbers = [] if isinstance(value, str | bytes) else [float(v) for v in np.ravel(value)]
         if not np.isfinite(numbers).all():
             return ()
-        if kind not in (RATIONAL, SRATIONAL):
+        if kind not in (Type.RATIONAL, Type.SRATIONAL):
             return tuple(numbers)
         pairs = zip(numbers[::2], numbers[1::2], strict=False)
         return tuple(over / under if under else 0.0 for over, under in pairs)
 
-    def number(self, code: int) -> float:
+    def number(self, name: str) -> float:
         """The first number of a tag; 0 where it has none."""
-        return next(iter(self.numbers(code)), 0.0)
+        return next(iter(self.numbers(name)), 0.0)
 
     @property
     def dng(self) -> bool:
@@ -97,7 +92,7 @@ class RawTags:
     @property
     def noise(self) -> NoiseProfile | None:
         """A DNG's NoiseProfile, one pair for all or one per colour, as one per plane."""
-        pairs = self.numbers(NOISE_PROFILE)
+        pairs = self.numbers("NoiseProfile")
         if len(pairs) not in (2, 6, 8) or not all(v >= 0 for v in pairs) or not any(pairs):
             return None
         each = tuple(zip(pairs[::2], pairs[1::2], strict=True))
@@ -123,16 +118,17 @@ def read_tags(path: Path) -> RawTags:
             for start, length in zip(page.dataoffsets, page.databytecounts, strict=False)
         ]  # fmt: skip
         first = {tag.code: tag for page in pages[:1] for tag in page.tags}
-        raw = [page for page in pages if page.photometric in (CFA, LINEAR)]
+        kinds = PHOTOMETRIC.CFA, PHOTOMETRIC.LINEAR_RAW
+        raw = [page for page in pages if page.photometric in kinds]
         merged = first | {tag.code: tag for page in raw for tag in page.tags}
         every = _entries(merged.values())
-        every |= _entries(first[code] for code in (271, 272, ORIENTATION) if code in first)
+        every |= _entries(first[code] for code in (271, 272, 274) if code in first)
         exif = {code: entry for code, entry in every.items() if code in _OF_SHOT}
-        exif |= _entries(_below(merged.get(EXIF)))
+        exif |= _entries(_below(merged.get(CODES["ExifTag"])))
         return RawTags(
             every=every,
             exif={code: entry for code, entry in exif.items() if code not in _NOTES},
-            gps=_entries(_below(merged.get(GPS))),
+            gps=_entries(_below(merged.get(CODES["GPSTag"]))),
             missing_bytes=max(0, max(ends, default=0) - path.stat().st_size),
         )
     return RawTags()
@@ -161,12 +157,11 @@ def packed(kind: int, value: Any) -> tuple[int, bytes]:
     """A value's count and bytes, as its type has them in a little-endian file."""
     if isinstance(value, str):
         value = value.encode("utf-8", "replace") + b"\0"
-    letters = _STRUCTS[kind]
     if isinstance(value, bytes):
         return len(value), value
     values = list(value) if isinstance(value, tuple | list | np.ndarray) else [value]
-    data = struct.pack(f"<{len(values)}{letters[0]}", *values)
-    return len(values) // len(letters), data
+    form = tifffile.TIFF.DATA_FORMATS[kind]  # of one value, which are two numbers of a rational
+    return len(values) // int(form[0]), struct.pack(f"<{len(values)}{form[1]}", *values)
 
 
 # --- Metadata and samples, through LibRaw ---------------------------------------------------------
@@ -211,9 +206,9 @@ class Exposure:
         """What each row and column of the active area lies below the highest black level, in
         codes; None where all have one level. See DNG's BlackLevelDeltaV and BlackLevelDeltaH."""
         top, left, height, width = self.active
-        begins = [int(v) for v in self.tags.numbers(AREA)[:2]] or [top, left]
-        down = np.array(self.tags.numbers(BLACK_DOWN))[top - begins[0] :][:height]
-        across = np.array(self.tags.numbers(BLACK_ACROSS))[left - begins[1] :][:width]
+        begins = [int(v) for v in self.tags.numbers("ActiveArea")[:2]] or [top, left]
+        down = np.array(self.tags.numbers("BlackLevelDeltaV"))[top - begins[0] :][:height]
+        across = np.array(self.tags.numbers("BlackLevelDeltaH"))[left - begins[1] :][:width]
         if len(down) != height and len(across) != width:
             return None
         down = down if len(down) == height else np.zeros(height)
@@ -293,7 +288,7 @@ def _check_rows(exposure: Exposure, samples: Samples) -> None:
 
 
 def _exposure(raw: Any, path: Path, tags: RawTags) -> Exposure:
-    sizes, iso = raw.sizes, int(tags.number(ISO) or raw.other.iso_speed) or None
+    sizes, iso = raw.sizes, int(tags.number("ISOSpeedRatings") or raw.other.iso_speed) or None
     matrix = np.asarray(raw.rgb_xyz_matrix, np.float64)[:3]
     return Exposure(
         path=path,
@@ -302,7 +297,7 @@ def _exposure(raw: Any, path: Path, tags: RawTags) -> Exposure:
         shown=_shown(sizes, tags),
         mosaic=_mosaic(raw, path.name),
         iso=iso,
-        orientation=int(tags.number(ORIENTATION)) or _FLIPS.get(sizes.flip, 1),
+        orientation=int(tags.number("Orientation")) or _FLIPS.get(sizes.flip, 1),
         matrix=tuple(matrix.flatten().tolist()) if matrix.any() else (),
         noise=tags.noise,
         tags=tags,
@@ -315,13 +310,13 @@ def _shot(raw: Any, iso: int | None) -> Directory:
     found = Directory()
     for code, attribute in ((33434, "shutter_speed"), (33437, "aperture"), (37386, "focal_length")):
         if (value := float(getattr(raw.other, attribute))) > 0:
-            found[code] = RATIONAL, ratios((value,), 1_000_000)
+            found[code] = Type.RATIONAL, ratios((value,), 1_000_000)
     if raw.other.timestamp is not None and raw.other.timestamp.year > 1970:
-        found[36867] = ASCII, raw.other.timestamp.strftime("%Y:%m:%d %H:%M:%S")
+        found[36867] = Type.ASCII, raw.other.timestamp.strftime("%Y:%m:%d %H:%M:%S")
     if iso is not None and iso < 1 << 16:
-        found[ISO] = SHORT, iso
+        found[CODES["ISOSpeedRatings"]] = Type.SHORT, iso
     if model := str(raw.lens.model).strip():
-        found[42036] = ASCII, model
+        found[42036] = Type.ASCII, model
     return found
 
 
@@ -335,7 +330,8 @@ def _shown(sizes: Any, tags: RawTags) -> tuple[int, int, int, int] | None:
 
     A DNG's crop counts from the area it states, LibRaw's area begins at even rows and columns.
     """
-    crop, area = (*tags.numbers(CROP_FROM), *tags.numbers(CROP_SIZE)), tags.numbers(AREA)
+    crop = (*tags.numbers("DefaultCropOrigin"), *tags.numbers("DefaultCropSize"))
+    area = tags.numbers("ActiveArea")
     if len(crop) == 4 and len(area) in (0, 4):
         across, down, width, height = (round(v) for v in crop)
         top, left = (int(v) for v in (area or (0, 0))[:2])
